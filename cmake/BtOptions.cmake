@@ -1,0 +1,38 @@
+# Language level, warnings and sanitizers for every target.
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug or Release" FORCE)
+endif()
+
+option(BT_BUILD_TESTS "build the test suite" ON)
+option(BT_WERROR "warnings are errors" OFF)
+set(BT_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")
+option(BT_COVERAGE "instrument for coverage" OFF)
+option(BT_FUZZ "build the libFuzzer targets (clang)" OFF)
+option(BT_ISA_REF_ONLY "leave out the AVX2 and AVX-512 kernels" OFF)
+set(BT_SHARED_DIR "${CMAKE_SOURCE_DIR}/../shared" CACHE PATH
+    "folder with Model Garden's goldens; tests that need it skip when it is absent")
+
+add_library(bt_flags INTERFACE)
+target_compile_definitions(bt_flags INTERFACE _POSIX_C_SOURCE=200809L _FILE_OFFSET_BITS=64)
+target_compile_options(bt_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+  -Wswitch-enum -fno-math-errno -ffp-contract=off)
+if(BT_WERROR)
+  target_compile_options(bt_flags INTERFACE -Werror)
+endif()
+if(BT_SANITIZE)
+  target_compile_options(bt_flags INTERFACE -fsanitize=${BT_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(bt_flags INTERFACE -fsanitize=${BT_SANITIZE})
+endif()
+if(BT_COVERAGE)
+  target_compile_options(bt_flags INTERFACE --coverage -O0)
+  target_link_options(bt_flags INTERFACE --coverage)
+endif()
+if(BT_FUZZ)
+  target_compile_options(bt_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

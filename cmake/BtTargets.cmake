@@ -1,0 +1,52 @@
+# bt_add_room(NAME SOURCES a.c b.c [ROOMS base wire] [LIBRARIES m ...])
+#   A room is one static library, bt_NAME, whose public header is include/bt/NAME.h.
+function(bt_add_room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
+  add_library(bt_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(bt_${name} PUBLIC ${CMAKE_SOURCE_DIR}/include
+                                        PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(bt_${name} PRIVATE bt_flags PUBLIC ${ARG_LIBRARIES})
+  foreach(room ${ARG_ROOMS})
+    target_link_libraries(bt_${name} PUBLIC bt_${room})
+  endforeach()
+endfunction()
+
+# bt_add_program(NAME SOURCES main.c ROOMS train ckpt)
+#   An executable in the root of the build folder.
+function(bt_add_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE bt_flags ${ARG_LIBRARIES})
+  foreach(room ${ARG_ROOMS})
+    target_link_libraries(${name} PRIVATE bt_${room})
+  endforeach()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+endfunction()
+
+# bt_add_test(NAME SOURCES test_a.c ROOMS base [LABELS short] [TIMEOUT 60])
+#   A cmocka program. Exit status 77 counts as skipped, and the program says why.
+function(bt_add_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE bt_flags bt_test_support ${ARG_LIBRARIES})
+  foreach(room ${ARG_ROOMS})
+    target_link_libraries(${name} PRIVATE bt_${room})
+  endforeach()
+  add_test(NAME ${name} COMMAND ${name})
+  bt_test_properties(${name} "${ARG_LABELS}" "${ARG_TIMEOUT}")
+endfunction()
+
+# Properties that every test has, cmocka program or script.
+function(bt_test_properties name labels timeout)
+  if(NOT labels)
+    set(labels short)
+  endif()
+  if(NOT timeout)
+    set(timeout 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
+    SKIP_RETURN_CODE 77
+    ENVIRONMENT "BT_SHARED_DIR=${BT_SHARED_DIR};BT_SOURCE_DIR=${CMAKE_SOURCE_DIR};BT_BUILD_DIR=${CMAKE_BINARY_DIR}")
+endfunction()

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base: what every other room stands on. Status and error, checked sizes, the allocator seam,
+ * arenas, strings, a string map, a checked byte reader, counter-based random numbers, crc32c,
+ * a thread pool and the log. Depends on libc and pthreads only.
+ *
+ * Promises: no function prints (but the log), none exits; every function that can fail returns
+ * bt_status and takes a caller-owned bt_error as its last argument, untouched on success.
+ */
+#ifndef BT_BASE_H
+#define BT_BASE_H
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BT_MUST_USE __attribute__((warn_unused_result))
+#define BT_PRINTF(fmt_index, first_arg) __attribute__((format(printf, fmt_index, first_arg)))
+#define BT_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* ---- status and error ------------------------------------------------------------------ */
+
+/* The process exit codes that these map to are in DESIGN.md section 5; see bt_status_exit_code. */
+typedef enum bt_status {
+    BT_OK = 0,
+    BT_E_NOMEM,       /* the allocator said no, or a plan is larger than the machine */
+    BT_E_IO,          /* a file cannot be opened or read */
+    BT_E_FORMAT,      /* a file's bytes are not what they must be */
+    BT_E_CONFIG,      /* flags, YAML, overrides: the user's words */
+    BT_E_SHAPE,       /* dims that do not fit each other */
+    BT_E_UNSUPPORTED, /* understood, and refused on purpose */
+    BT_E_RESOURCE,    /* cannot write: disk full, no permission; network */
+    BT_E_BACKEND,     /* a device or a back end failed */
+    BT_E_INTERRUPTED, /* asked to stop, and stopped in good order */
+    BT_E_INTERNAL,    /* a bug of ours */
+} bt_status;
+
+enum { BT_ERROR_MSG_MAX = 1024 };
+
+/* Caller-owned, fixed size: never allocates, so it works when memory is gone. */
+typedef struct bt_error {
+    bt_status   code;
+    const char *file; /* static storage: where in our source it was made */
+    int         line;
+    char        msg[BT_ERROR_MSG_MAX]; /* complete: who, where, expected, got */
+} bt_error;
+
+#define BT_ERROR_INIT                                                                              \
+    {                                                                                              \
+        .code = BT_OK, .file = NULL, .line = 0, .msg = { 0 }                                       \
+    }
+
+/* Fills *err (which may be NULL) and returns code. Use through BT_FAIL. */
+bt_status bt_error_make(bt_error *err, bt_status code, const char *file, int line, const char *fmt,
+                        ...) BT_PRINTF(5, 6);
+
+/* Puts "context: " before the message that is there; returns err->code. A caller adds context once.
+ */
+bt_status bt_error_prefix(bt_error *err, const char *fmt, ...) BT_PRINTF(2, 3);
+
+/* DESIGN.md section 5: 0, 2 config, 3 data, 4 resources, 5 device, 70 bug, 75 interrupted. */
+int         bt_status_exit_code(bt_status status);
+const char *bt_status_name(bt_status status);
+
+/* BT_FAIL makes an error and is the value to return. BT_TRY returns a failure up: for functions
+ * that own nothing. BT_CHECK stores it in `rc` and jumps to `done`: for functions that own
+ * something. */
+#define BT_FAIL(err, code, ...) bt_error_make((err), (code), __FILE__, __LINE__, __VA_ARGS__)
+#define BT_TRY(call)                                                                               \
+    do {                                                                                           \
+        const bt_status bt_try_status = (call);                                                    \
+        if (bt_try_status != BT_OK) {                                                              \
+            return bt_try_status;                                                                  \
+        }                                                                                          \
+    } while (0)
+#define BT_CHECK(call)                                                                             \
+    do {                                                                                           \
+        rc = (call);                                                                               \
+        if (rc != BT_OK) {                                                                         \
+            goto done;                                                                             \
+        }                                                                                          \
+    } while (0)
+
+/* For our own mistakes only: nothing that a file, a flag or the machine can cause. */
+#ifdef NDEBUG
+#define BT_ASSERT(x) ((void)sizeof(x))
+#else
+void bt_assert_failed(const char *what, const char *file, int line) __attribute__((noreturn));
+#define BT_ASSERT(x) ((x) ? (void)0 : bt_assert_failed(#x, __FILE__, __LINE__))
+#endif
+
+/* ---- checked sizes: int64_t for dims, size_t for bytes, decided here once --------------- */
+
+/* true on success; *out untouched on overflow */
+BT_MUST_USE bool bt_size_mul(size_t a, size_t b, size_t *out);
+BT_MUST_USE bool bt_size_add(size_t a, size_t b, size_t *out);
+BT_MUST_USE bool bt_i64_mul(int64_t a, int64_t b, int64_t *out); /* both must be >= 0 */
+
+/* ---- the allocator seam ------------------------------------------------------------------
+ * All heap use goes through here. Memory is 64-byte aligned. Sizes of 0 give a unique non-NULL
+ * pointer. NULL only when out of memory (or when a test asked for it). */
+
+BT_MUST_USE void *bt_alloc(size_t n_bytes);
+BT_MUST_USE void *bt_alloc_array(size_t n, size_t size);  /* n*size checked; uninitialised */
+BT_MUST_USE void *bt_calloc_array(size_t n, size_t size); /* zeroed */
+BT_MUST_USE void *bt_realloc(void *ptr, size_t old_bytes, size_t new_bytes);
+void              bt_free(void *ptr); /* accepts NULL */
+BT_MUST_USE char *bt_strdup(const char *s);
+BT_MUST_USE char *bt_strndup(const char *s, size_t n);
+
+/* Room for `need` elements in *ptr (capacity *cap elements), growing by doubling, never beyond
+ * max elements: *ptr and *cap stay valid on failure. Error: BT_E_NOMEM. */
+BT_MUST_USE bt_status bt_grow(void *ptr_to_array, size_t *cap, size_t need, size_t elem_size,
+                              size_t max, bt_error *err);
+
+/* Tests: fail the k-th allocation from now (1 = next), once or from then on; 0 = never. */
+void     bt_alloc_fail_at(uint64_t k, bool persistent);
+uint64_t bt_alloc_count(void); /* successful and failed calls so far, all threads */
+
+/* ---- arena: a stack of bytes with marks ---------------------------------------------------
+ * Allocations are 64-byte aligned and live until reset, release or deinit. The first reservation
+ * should be the planned size; more blocks are added if the plan was too small. After
+ * bt_arena_reset the blocks are merged into one, so a repeated pattern stops calling the heap. */
+
+typedef struct bt_arena_block bt_arena_block;
+typedef struct bt_arena {
+    bt_arena_block *head; /* the block being filled; older ones linked behind it */
+    size_t          used_bytes;
+    size_t          peak_bytes;
+} bt_arena;
+typedef struct bt_arena_mark {
+    bt_arena_block *block;
+    size_t          block_used;
+    size_t          used_bytes;
+} bt_arena_mark;
+
+BT_MUST_USE bt_status bt_arena_init(bt_arena *arena, size_t first_bytes, bt_error *err);
+void                  bt_arena_deinit(bt_arena *arena);
+BT_MUST_USE void     *bt_arena_alloc(bt_arena *arena, size_t n_bytes); /* NULL: out of memory */
+BT_MUST_USE void     *bt_arena_alloc_array(bt_arena *arena, size_t n, size_t size);
+BT_MUST_USE char     *bt_arena_strdup(bt_arena *arena, const char *s);
+BT_MUST_USE char     *bt_arena_strndup(bt_arena *arena, const char *s, size_t n);
+bt_arena_mark         bt_arena_get_mark(const bt_arena *arena);
+void                  bt_arena_release(bt_arena *arena, bt_arena_mark mark);
+BT_MUST_USE bt_status bt_arena_reset(bt_arena *arena, bt_error *err);
+
+/* ---- strings ------------------------------------------------------------------------------ */
+
+/* A growable byte string, always NUL-terminated once something was appended. Refuses to grow
+ * beyond max_bytes. Zero-initialise with BT_STR_INIT, free with bt_str_deinit. */
+typedef struct bt_str {
+    char  *data; /* owned; NULL while empty: use bt_str_text */
+    size_t len;
+    size_t cap;
+} bt_str;
+#define BT_STR_INIT                                                                                \
+    { .data = NULL, .len = 0, .cap = 0 }
+#define BT_STR_MAX_BYTES ((size_t)1 << 40)
+
+void                  bt_str_deinit(bt_str *s);
+void                  bt_str_clear(bt_str *s);      /* keeps the memory */
+const char           *bt_str_text(const bt_str *s); /* never NULL; borrowed until the next change */
+BT_MUST_USE bt_status bt_str_append(bt_str *s, const char *text, bt_error *err);
+BT_MUST_USE bt_status bt_str_append_n(bt_str *s, const void *bytes, size_t n, bt_error *err);
+BT_MUST_USE bt_status bt_str_append_char(bt_str *s, char c, bt_error *err);
+BT_MUST_USE bt_status bt_str_appendf(bt_str *s, bt_error *err, const char *fmt, ...)
+    BT_PRINTF(3, 4);
+char *bt_str_take(bt_str *s); /* moves the text out (NULL while empty); caller bt_free()s */
+
+bool bt_str_equal(const char *a, const char *b);        /* NULL equals NULL only */
+bool bt_str_equal_nocase(const char *a, const char *b); /* ASCII */
+bool bt_str_starts_with(const char *s, const char *prefix);
+bool bt_str_ends_with(const char *s, const char *suffix);
+
+/* The whole text must be a decimal integer / a C-locale float. false: not one, or out of range. */
+BT_MUST_USE bool bt_parse_i64(const char *text, int64_t *out);
+BT_MUST_USE bool bt_parse_f64(const char *text, double *out);
+
+/* Shortest decimal text that reads back as the same double, as Python's repr: "0.1", "1e-05",
+ * "1e+16", "5.0", "inf", "nan". Needs a buffer of BT_F64_TEXT_MAX bytes; returns it. */
+enum { BT_F64_TEXT_MAX = 32 };
+char *bt_f64_repr(double value, char buffer[BT_F64_TEXT_MAX]);
+char *bt_f32_repr(float value, char buffer[BT_F64_TEXT_MAX]); /* shortest for a float */
+
+/* ---- a map from strings to int64 (an index into the caller's own array) --------------------- */
+
+typedef struct bt_map bt_map;
+BT_MUST_USE bt_status bt_map_create(bt_map **out, size_t expected, bt_error *err);
+void                  bt_map_free(bt_map *map);
+/* Copies the key. An existing key gets the new value. */
+BT_MUST_USE bt_status bt_map_put(bt_map *map, const char *key, size_t key_len, int64_t value,
+                                 bt_error *err);
+BT_MUST_USE bool bt_map_get(const bt_map *map, const char *key, size_t key_len, int64_t *value);
+size_t           bt_map_size(const bt_map *map);
+
+/* ---- reading bytes that came from outside ---------------------------------------------------
+ * Every read checks the bytes left first. false: not enough bytes (or a varint over 10 bytes);
+ * the cursor then stays where it was. */
+
+typedef struct bt_reader {
+    const uint8_t *pos;
+    const uint8_t *end;
+} bt_reader;
+
+static inline bt_reader bt_reader_make(const void *data, size_t n) {
+    return (bt_reader){(const uint8_t *)data, (const uint8_t *)data + n};
+}
+static inline size_t bt_reader_left(const bt_reader *r) {
+    return (size_t)(r->end - r->pos);
+}
+BT_MUST_USE bool bt_read_u8(bt_reader *r, uint8_t *out);
+BT_MUST_USE bool bt_read_u32le(bt_reader *r, uint32_t *out);
+BT_MUST_USE bool bt_read_u64le(bt_reader *r, uint64_t *out);
+BT_MUST_USE bool bt_read_varint(bt_reader *r, uint64_t *out); /* protobuf / LevelDB varint64 */
+BT_MUST_USE bool bt_read_bytes(bt_reader *r, size_t n, const uint8_t **out); /* borrowed */
+void             bt_store_u32le(uint8_t *dst, uint32_t v);
+void             bt_store_u64le(uint8_t *dst, uint64_t v);
+uint32_t         bt_load_u32le(const uint8_t *src);
+uint64_t         bt_load_u64le(const uint8_t *src);
+size_t           bt_store_varint(uint8_t dst[10], uint64_t v); /* bytes written */
+
+/* ---- crc32c (Castagnoli), as TFRecord and LevelDB tables use it ----------------------------- */
+
+/* crc of the bytes so far (0 at the start) extended by data. Uses the processor's instruction. */
+uint32_t bt_crc32c(uint32_t crc, const void *data, size_t n);
+uint32_t bt_crc32c_table(uint32_t crc, const void *data, size_t n); /* the portable twin */
+uint32_t bt_crc32c_mask(uint32_t crc); /* rotr(crc,15) + 0xa282ead8: spec/data.md (e) */
+
+/* ---- counter-based random numbers -------------------------------------------------------------
+ * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11). A key names
+ * a stream; the counter names a place in it. Nothing is stored, so resume and any order of
+ * evaluation give the same numbers. */
+
+typedef struct bt_rng_key {
+    uint32_t key[2];
+    uint32_t stream[2];
+} bt_rng_key;
+
+/* What a stream is for. Values are part of the reproducibility promise: append, never renumber. */
+typedef enum bt_rng_site {
+    BT_SITE_INIT = 1,
+    BT_SITE_SHUFFLE = 2,
+    BT_SITE_EMBEDDING_DROPOUT = 3,
+    BT_SITE_ATTENTION_PROBS_DROPOUT = 4,
+    BT_SITE_ATTENTION_OUTPUT_DROPOUT = 5,
+    BT_SITE_FFN_OUTPUT_DROPOUT = 6,
+    BT_SITE_HEAD_DROPOUT = 7,
+    BT_SITE_HEAD_INPUT_DROPOUT = 8,
+    BT_SITE_FILE_SHUFFLE = 9,
+} bt_rng_site;
+
+bt_rng_key bt_rng_key_make(uint64_t seed, uint64_t step, uint32_t layer, bt_rng_site site);
+/* Four words for one counter value. */
+void   bt_rng_block(bt_rng_key key, uint64_t counter, uint32_t out[4]);
+float  bt_rng_uniform(bt_rng_key key, uint64_t index);          /* [0,1), 24 bits */
+double bt_rng_normal_truncated(bt_rng_key key, uint64_t index); /* N(0,1) re-drawn outside +-2 */
+/* A bijection of [0,n): place i of the epoch named by key -> element. n >= 1, i < n. Feistel
+ * network with cycle walking: O(1) memory, so seeking in a shuffle is instant. */
+uint64_t bt_rng_permute(bt_rng_key key, uint64_t n, uint64_t i);
+
+/* ---- threads ------------------------------------------------------------------------------------
+ * A pool runs tasks 0..n_tasks-1 of one job on n_threads threads, the caller's included; which
+ * thread runs which task is not defined, so results must not depend on it. Not reentrant: one
+ * caller at a time, no bt_pool_run from inside a task. */
+
+typedef struct bt_pool bt_pool;
+typedef void (*bt_pool_fn)(void *context, int64_t task, int32_t thread);
+
+BT_MUST_USE bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err);
+void                  bt_pool_free(bt_pool *pool);
+int32_t               bt_pool_n_threads(const bt_pool *pool); /* 1 for NULL */
+void                  bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
+                                  void *context); /* NULL pool: runs here */
+int32_t               bt_n_physical_cores(void);  /* >= 1; respects the affinity mask */
+
+/* ---- time and log
+ * --------------------------------------------------------------------------------- */
+
+double bt_time_monotonic(void); /* seconds, arbitrary origin */
+double bt_time_unix(void);      /* seconds since 1970 */
+
+typedef enum bt_log_level {
+    BT_LOG_ERROR = -2,
+    BT_LOG_WARNING = -1,
+    BT_LOG_INFO = 0,
+    BT_LOG_DEBUG = 1
+} bt_log_level;
+typedef enum bt_log_format { BT_LOG_TEXT, BT_LOG_JSON } bt_log_format;
+
+/* The one piece of global state. program is borrowed for the life of the process. */
+void bt_log_setup(const char *program, bt_log_format format, int verbosity);
+/* One line on stderr: "bt-program: text" (INFO and DEBUG), "...: warning: text", "...: error:
+ * text"; with BT_LOG_JSON one object {"time","level","message"}. */
+void bt_log(bt_log_level level, const char *fmt, ...) BT_PRINTF(2, 3);
+bool bt_log_is_on(bt_log_level level);
+/* A line that is rewritten in place: drawn only when stderr is a terminal; NULL ends it. */
+void bt_log_progress(const char *text);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The log: whole lines on stderr, written with one call each, and a progress line that is redrawn
+ * in place on a terminal. The only mutable global state of the program. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bt/base.h"
+
+enum { LINE_MAX_BYTES = 4096 };
+
+static struct {
+    pthread_mutex_t lock;
+    const char     *program;
+    bt_log_format   format;
+    int             verbosity;
+    bool            progress_drawn;
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .program = "bert-train"};
+
+double bt_time_monotonic(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double bt_time_unix(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void bt_log_setup(const char *program, bt_log_format format, int verbosity) {
+    pthread_mutex_lock(&state.lock);
+    state.program = program;
+    state.format = format;
+    state.verbosity = verbosity;
+    pthread_mutex_unlock(&state.lock);
+}
+
+bool bt_log_is_on(bt_log_level level) {
+    return (int)level <= state.verbosity;
+}
+
+static const char *level_name(bt_log_level level) {
+    switch (level) {
+    case BT_LOG_ERROR:
+        return "error";
+    case BT_LOG_WARNING:
+        return "warning";
+    case BT_LOG_INFO:
+        return "info";
+    case BT_LOG_DEBUG:
+        return "debug";
+    }
+    return "info";
+}
+
+/* JSON string escapes; cut, never overflowing, when the line is full. */
+static size_t escape_json(char *dst, size_t cap, const char *src) {
+    size_t n = 0;
+    for (; *src != '\0' && n + 8 < cap; src++) {
+        const unsigned char c = (unsigned char)*src;
+        if (c == '"' || c == '\\') {
+            dst[n++] = '\\';
+            dst[n++] = (char)c;
+        } else if (c < 0x20) {
+            n += (size_t)snprintf(dst + n, cap - n, "\\u%04x", c);
+        } else {
+            dst[n++] = (char)c;
+        }
+    }
+    dst[n] = '\0';
+    return n;
+}
+
+static void erase_progress(void) {
+    if (state.progress_drawn) {
+        (void)fputs("\r\033[K", stderr);
+        state.progress_drawn = false;
+    }
+}
+
+void bt_log(bt_log_level level, const char *fmt, ...) {
+    if (!bt_log_is_on(level)) {
+        return;
+    }
+    char    text[LINE_MAX_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    pthread_mutex_lock(&state.lock);
+    erase_progress();
+    if (state.format == BT_LOG_JSON) {
+        char escaped[LINE_MAX_BYTES + 64];
+        (void)escape_json(escaped, sizeof escaped, text);
+        (void)fprintf(
+            stderr,
+            "{\"time\": %.3f, \"level\": \"%s\", \"program\": \"%s\", \"message\": \"%s\"}\n",
+            bt_time_unix(), level_name(level), state.program, escaped);
+    } else if (level < BT_LOG_INFO) {
+        (void)fprintf(stderr, "%s: %s: %s\n", state.program, level_name(level), text);
+    } else {
+        (void)fprintf(stderr, "%s: %s\n", state.program, text);
+    }
+    pthread_mutex_unlock(&state.lock);
+}
+
+void bt_log_progress(const char *text) {
+    if (isatty(STDERR_FILENO) == 0 || state.format == BT_LOG_JSON || state.verbosity < 0) {
+        return;
+    }
+    pthread_mutex_lock(&state.lock);
+    erase_progress();
+    if (text != NULL) {
+        (void)fputs(text, stderr);
+        state.progress_drawn = true;
+    }
+    (void)fflush(stderr);
+    pthread_mutex_unlock(&state.lock);
+}

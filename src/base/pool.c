@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The thread pool. Workers sleep on a condition variable after a short spin; tasks are taken from
+ * an atomic counter. The caller works too, so a pool of one thread starts no thread at all. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bt/base.h"
+
+enum { MAX_THREADS = 1024, SPINS = 2000 };
+
+typedef struct worker {
+    bt_pool  *pool;
+    pthread_t thread;
+    int32_t   index;
+} worker;
+
+struct bt_pool {
+    int32_t             n_threads;
+    int32_t             n_started;
+    worker             *workers; /* owned; [n_threads], 0 is the caller and has no thread */
+    pthread_mutex_t     lock;
+    pthread_cond_t      wake;
+    atomic_uint         generation; /* a new job: +1 */
+    atomic_bool         quit;
+    bt_pool_fn          fn;
+    void               *context;
+    int64_t             n_tasks;
+    atomic_int_fast64_t next_task;
+    atomic_int          n_busy; /* workers still inside the job */
+};
+
+static void run_tasks(bt_pool *pool, int32_t thread) {
+    for (;;) {
+        const int64_t task = atomic_fetch_add(&pool->next_task, 1);
+        if (task >= pool->n_tasks) {
+            return;
+        }
+        pool->fn(pool->context, task, thread);
+    }
+}
+
+static void wait_for_job(bt_pool *pool, unsigned seen) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(&pool->generation) != seen) {
+            return;
+        }
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load(&pool->generation) == seen) {
+        pthread_cond_wait(&pool->wake, &pool->lock);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void *worker_main(void *arg) {
+    worker *const  self = arg;
+    bt_pool *const pool = self->pool;
+    unsigned       seen = 0;
+    for (;;) {
+        wait_for_job(pool, seen);
+        seen++;
+        if (atomic_load(&pool->quit)) {
+            return NULL;
+        }
+        run_tasks(pool, self->index);
+        atomic_fetch_sub(&pool->n_busy, 1);
+    }
+}
+
+static void start_job(bt_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->generation, 1);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err) {
+    bt_status rc = BT_OK;
+    if (n_threads < 1 || n_threads > MAX_THREADS) {
+        return BT_FAIL(err, BT_E_CONFIG, "%" PRId32 " threads: expected 1 to %d", n_threads,
+                       (int)MAX_THREADS);
+    }
+    bt_pool *pool = bt_calloc_array(1, sizeof *pool);
+    if (pool == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a thread pool");
+    }
+    pool->n_threads = n_threads;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pool->workers = bt_calloc_array((size_t)n_threads, sizeof *pool->workers);
+    if (pool->workers == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId32 " threads", n_threads);
+        goto done;
+    }
+    for (int32_t i = 1; i < n_threads; i++) {
+        pool->workers[i] = (worker){.pool = pool, .index = i};
+        const int failure =
+            pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]);
+        if (failure != 0) {
+            rc = BT_FAIL(err, BT_E_RESOURCE, "cannot start thread %" PRId32 " of %" PRId32 ": %s",
+                         i, n_threads, strerror(failure));
+            goto done;
+        }
+        pool->n_started = i;
+    }
+    *out = pool;
+    pool = NULL;
+done:
+    bt_pool_free(pool);
+    return rc;
+}
+
+void bt_pool_free(bt_pool *pool) {
+    if (pool == NULL) {
+        return;
+    }
+    atomic_store(&pool->quit, true);
+    start_job(pool);
+    for (int32_t i = 1; i <= pool->n_started; i++) {
+        pthread_join(pool->workers[i].thread, NULL);
+    }
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->lock);
+    bt_free(pool->workers);
+    bt_free(pool);
+}
+
+int32_t bt_pool_n_threads(const bt_pool *pool) {
+    return pool == NULL ? 1 : pool->n_threads;
+}
+
+void bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context) {
+    if (pool == NULL || pool->n_threads == 1 || n_tasks <= 1) {
+        for (int64_t task = 0; task < n_tasks; task++) {
+            fn(context, task, 0);
+        }
+        return;
+    }
+    pool->fn = fn;
+    pool->context = context;
+    pool->n_tasks = n_tasks;
+    atomic_store(&pool->next_task, 0);
+    atomic_store(&pool->n_busy, pool->n_threads - 1);
+    start_job(pool);
+    run_tasks(pool, 0);
+    /* The last tasks are short by design (fixed-size chunks): spin, then let others run. */
+    for (int spins = 0; atomic_load(&pool->n_busy) > 0; spins++) {
+        if (spins > SPINS) {
+            sched_yield();
+        }
+    }
+}
+
+int32_t bt_n_physical_cores(void) {
+    cpu_set_t affinity;
+    if (sched_getaffinity(0, sizeof affinity, &affinity) != 0) {
+        return 1;
+    }
+    /* A logical processor counts unless an earlier one of its core is in the mask as well. */
+    int32_t n_cores = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET((size_t)cpu, &affinity)) {
+            continue;
+        }
+        char path[128];
+        (void)snprintf(path, sizeof path,
+                       "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+        FILE *const file = fopen(path, "re");
+        int         first = cpu;
+        if (file != NULL) {
+            if (fscanf(file, "%d", &first) != 1) {
+                first = cpu;
+            }
+            (void)fclose(file);
+        }
+        if (first == cpu || !CPU_ISSET((size_t)first, &affinity)) {
+            n_cores++;
+        }
+    }
+    return n_cores > 0 ? n_cores : 1;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Growable strings, comparisons, strict number parsing and shortest number printing. */
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bt/base.h"
+
+void bt_str_deinit(bt_str *s) {
+    if (s != NULL) {
+        bt_free(s->data);
+        *s = (bt_str)BT_STR_INIT;
+    }
+}
+
+void bt_str_clear(bt_str *s) {
+    s->len = 0;
+    if (s->data != NULL) {
+        s->data[0] = '\0';
+    }
+}
+
+const char *bt_str_text(const bt_str *s) {
+    return s->data != NULL ? s->data : "";
+}
+
+bt_status bt_str_append_n(bt_str *s, const void *bytes, size_t n, bt_error *err) {
+    size_t need = 0;
+    if (!bt_size_add(s->len, n, &need) || !bt_size_add(need, 1, &need)) {
+        return BT_FAIL(err, BT_E_NOMEM, "string of %zu + %zu bytes is too long", s->len, n);
+    }
+    BT_TRY(bt_grow(&s->data, &s->cap, need, 1, BT_STR_MAX_BYTES, err));
+    if (n > 0) {
+        memcpy(s->data + s->len, bytes, n);
+    }
+    s->len += n;
+    s->data[s->len] = '\0';
+    return BT_OK;
+}
+
+bt_status bt_str_append(bt_str *s, const char *text, bt_error *err) {
+    return bt_str_append_n(s, text, strlen(text), err);
+}
+
+bt_status bt_str_append_char(bt_str *s, char c, bt_error *err) {
+    return bt_str_append_n(s, &c, 1, err);
+}
+
+bt_status bt_str_appendf(bt_str *s, bt_error *err, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    va_list again;
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (n < 0) {
+        va_end(again);
+        return BT_FAIL(err, BT_E_INTERNAL, "cannot format '%s'", fmt);
+    }
+    const bt_status rc =
+        bt_grow(&s->data, &s->cap, s->len + (size_t)n + 1, 1, BT_STR_MAX_BYTES, err);
+    if (rc == BT_OK) {
+        (void)vsnprintf(s->data + s->len, (size_t)n + 1, fmt, again);
+        s->len += (size_t)n;
+    }
+    va_end(again);
+    return rc;
+}
+
+char *bt_str_take(bt_str *s) {
+    char *const text = s->data;
+    *s = (bt_str)BT_STR_INIT;
+    return text;
+}
+
+bool bt_str_equal(const char *a, const char *b) {
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    return strcmp(a, b) == 0;
+}
+
+bool bt_str_equal_nocase(const char *a, const char *b) {
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    for (; *a != '\0' && *b != '\0'; a++, b++) {
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b)) {
+            return false;
+        }
+    }
+    return *a == *b;
+}
+
+bool bt_str_starts_with(const char *s, const char *prefix) {
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool bt_str_ends_with(const char *s, const char *suffix) {
+    const size_t n = strlen(s);
+    const size_t m = strlen(suffix);
+    return n >= m && memcmp(s + n - m, suffix, m) == 0;
+}
+
+bool bt_parse_i64(const char *text, int64_t *out) {
+    if (text[0] == '\0' || isspace((unsigned char)text[0])) {
+        return false;
+    }
+    errno = 0;
+    char           *end = NULL;
+    const long long value = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0' || end == text) {
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+bool bt_parse_f64(const char *text, double *out) {
+    if (text[0] == '\0' || isspace((unsigned char)text[0])) {
+        return false;
+    }
+    char        *end = NULL;
+    const double value = strtod(text, &end); /* the program never leaves the C locale */
+    if (*end != '\0' || end == text) {
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+static char *copy_word(char *buffer, const char *word) {
+    (void)snprintf(buffer, BT_F64_TEXT_MAX, "%s", word);
+    return buffer;
+}
+
+static bool reads_back_f64(const char *text, double value) {
+    return strtod(text, NULL) == value;
+}
+
+static bool reads_back_f32(const char *text, double value) {
+    return strtof(text, NULL) == (float)value;
+}
+
+/* Python's repr chooses the exponent form when the decimal exponent is < -4 or >= 16. */
+static char *format_repr(double value, bool (*reads_back)(const char *, double), int max_digits,
+                         char *buffer) {
+    if (isnan(value)) {
+        return copy_word(buffer, "nan");
+    }
+    if (isinf(value)) {
+        return copy_word(buffer, value > 0 ? "inf" : "-inf");
+    }
+    char scientific[BT_F64_TEXT_MAX];
+    for (int digits = 1; digits <= max_digits; digits++) {
+        (void)snprintf(scientific, sizeof scientific, "%.*e", digits - 1, value);
+        if (reads_back(scientific, value)) {
+            break;
+        }
+    }
+    const char *const e = strchr(scientific, 'e');
+    const int         exponent = (int)strtol(e + 1, NULL, 10);
+    const int         n_digits =
+        (int)(e - scientific) - (strchr(scientific, '.') != NULL) - (scientific[0] == '-');
+    if (exponent < -4 || exponent >= 16) {
+        (void)snprintf(buffer, BT_F64_TEXT_MAX, "%.*se%c%02d", (int)(e - scientific), scientific,
+                       exponent < 0 ? '-' : '+', abs(exponent));
+        return buffer;
+    }
+    const int decimals = n_digits - 1 - exponent;
+    (void)snprintf(buffer, BT_F64_TEXT_MAX, "%.*f", decimals < 1 ? 1 : decimals, value);
+    return buffer;
+}
+
+char *bt_f64_repr(double value, char buffer[BT_F64_TEXT_MAX]) {
+    return format_repr(value, reads_back_f64, 17, buffer);
+}
+
+char *bt_f32_repr(float value, char buffer[BT_F64_TEXT_MAX]) {
+    return format_repr((double)value, reads_back_f32, 9, buffer);
+}

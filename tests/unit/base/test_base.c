@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base: sizes, strings, numbers, map, reader, crc32c, Philox, permutation, pool, arena. */
+#include "test_support.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+static void sizes_are_checked(void **state) {
+    (void)state;
+    size_t  n = 7;
+    int64_t i = 7;
+    assert_false(bt_size_mul(SIZE_MAX, 2, &n));
+    assert_int_equal(n, 7);
+    assert_true(bt_size_mul(6, 7, &n));
+    assert_int_equal(n, 42);
+    assert_false(bt_size_add(SIZE_MAX, 1, &n));
+    assert_false(bt_i64_mul(INT64_MAX, 2, &i));
+    assert_false(bt_i64_mul(-1, 2, &i));
+    assert_true(bt_i64_mul(INT64_C(1) << 31, 4, &i));
+    assert_null(bt_alloc_array(SIZE_MAX / 2, 4));
+}
+
+static void errors_carry_context(void **state) {
+    (void)state;
+    bt_error err = BT_ERROR_INIT;
+    assert_int_equal(BT_FAIL(&err, BT_E_FORMAT, "record %d", 7), BT_E_FORMAT);
+    assert_int_equal(bt_error_prefix(&err, "file %s", "x"), BT_E_FORMAT);
+    assert_string_equal(err.msg, "file x: record 7");
+    assert_int_equal(BT_FAIL(NULL, BT_E_IO, "nobody listens"), BT_E_IO);
+    static const struct {
+        bt_status status;
+        int       exit_code;
+    } rows[] = {{BT_OK, 0},        {BT_E_CONFIG, 2},    {BT_E_FORMAT, 3},
+                {BT_E_IO, 3},      {BT_E_NOMEM, 4},     {BT_E_RESOURCE, 4},
+                {BT_E_BACKEND, 5}, {BT_E_INTERNAL, 70}, {BT_E_INTERRUPTED, 75}};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        assert_int_equal(bt_status_exit_code(rows[i].status), rows[i].exit_code);
+    }
+}
+
+static void allocation_can_be_made_to_fail(void **state) {
+    (void)state;
+    bt_alloc_fail_at(2, false);
+    void *const a = bt_alloc(8);
+    void *const b = bt_alloc(8);
+    void *const c = bt_alloc(8);
+    assert_non_null(a);
+    assert_null(b);
+    assert_non_null(c);
+    bt_alloc_fail_at(1, true);
+    assert_null(bt_alloc(8));
+    assert_null(bt_alloc(8));
+    bt_alloc_fail_at(0, false);
+    bt_free(a);
+    bt_free(c);
+}
+
+static void numbers_print_as_python_does(void **state) {
+    (void)state;
+    static const struct {
+        double      value;
+        const char *text;
+    } rows[] = {{0.1, "0.1"},
+                {1e-5, "1e-05"},
+                {1e-4, "0.0001"},
+                {1e16, "1e+16"},
+                {1e15, "1000000000000000.0"},
+                {3.0, "3.0"},
+                {-0.0, "-0.0"},
+                {1.0 / 3.0, "0.3333333333333333"},
+                {1.5e-7, "1.5e-07"},
+                {123456.789, "123456.789"},
+                {5e-324, "5e-324"},
+                {INFINITY, "inf"},
+                {NAN, "nan"}};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        char buffer[BT_F64_TEXT_MAX];
+        assert_string_equal(bt_f64_repr(rows[i].value, buffer), rows[i].text);
+    }
+    char buffer[BT_F64_TEXT_MAX];
+    assert_string_equal(bt_f32_repr(0.35f, buffer), "0.35");
+    assert_string_equal(bt_f32_repr(1.0992244f, buffer), "1.0992244");
+}
+
+static void numbers_parse_strictly(void **state) {
+    (void)state;
+    int64_t i = 0;
+    double  f = 0;
+    assert_true(bt_parse_i64("-12", &i));
+    assert_int_equal(i, -12);
+    assert_false(bt_parse_i64("12x", &i));
+    assert_false(bt_parse_i64("", &i));
+    assert_false(bt_parse_i64(" 1", &i));
+    assert_false(bt_parse_i64("99999999999999999999", &i));
+    assert_true(bt_parse_f64("1e-3", &f));
+    assert_true(f == 1e-3);
+    assert_false(bt_parse_f64("1e-3,", &f));
+}
+
+static void strings_grow(void **state) {
+    (void)state;
+    bt_str s = BT_STR_INIT;
+    assert_string_equal(bt_str_text(&s), "");
+    for (int i = 0; i < 100; i++) {
+        assert_ok(bt_str_appendf(&s, err, "%d,", i));
+    }
+    assert_true(bt_str_starts_with(bt_str_text(&s), "0,1,2,"));
+    assert_true(bt_str_ends_with(bt_str_text(&s), ",99,"));
+    assert_true(bt_str_equal_nocase("MNLI", "mnli"));
+    assert_false(bt_str_equal_nocase("MNLI", "mnl"));
+    bt_str_deinit(&s);
+}
+
+static void map_finds_what_was_put(void **state) {
+    (void)state;
+    bt_map *map = NULL;
+    assert_ok(bt_map_create(&map, 0, err));
+    for (int64_t i = 0; i < 5000; i++) {
+        char      key[32];
+        const int n = snprintf(key, sizeof key, "key/%" PRId64, i * 7919 % 5000);
+        assert_ok(bt_map_put(map, key, (size_t)n, i, err));
+    }
+    assert_ok(bt_map_put(map, "key/1", 5, -1, err));
+    assert_int_equal(bt_map_size(map), 5000);
+    int64_t value = 0;
+    assert_true(bt_map_get(map, "key/1", 5, &value));
+    assert_int_equal(value, -1);
+    assert_true(bt_map_get(map, "key/0", 5, &value));
+    assert_int_equal(value, 0);
+    assert_false(bt_map_get(map, "key/", 4, &value));
+    bt_map_free(map);
+}
+
+static void reader_never_passes_the_end(void **state) {
+    (void)state;
+    const uint8_t bytes[] = {0xac, 0x02, 1, 2, 3, 4, 0x80};
+    bt_reader     r = bt_reader_make(bytes, sizeof bytes);
+    uint64_t      v = 0;
+    uint32_t      w = 0;
+    assert_true(bt_read_varint(&r, &v));
+    assert_int_equal(v, 300);
+    assert_true(bt_read_u32le(&r, &w));
+    assert_int_equal(w, 0x04030201);
+    assert_false(bt_read_varint(&r, &v)); /* unfinished */
+    assert_int_equal(bt_reader_left(&r), 1);
+    assert_false(bt_read_u64le(&r, &v));
+    const uint8_t endless[11] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1};
+    r = bt_reader_make(endless, sizeof endless);
+    assert_false(bt_read_varint(&r, &v));
+    uint8_t out[10];
+    assert_int_equal(bt_store_varint(out, 300), 2);
+    assert_memory_equal(out, bytes, 2);
+}
+
+static void crc32c_is_castagnoli(void **state) {
+    (void)state;
+    /* RFC 3720 B.4 */
+    uint8_t zeros[32] = {0};
+    assert_int_equal(bt_crc32c(0, zeros, 32), 0x8a9136aa);
+    assert_int_equal(bt_crc32c(0, "123456789", 9), 0xe3069283);
+    uint8_t bytes[1031];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(i * 31 + 7);
+    }
+    for (size_t n = 0; n < 67; n++) {
+        assert_int_equal(bt_crc32c(5, bytes + n, sizeof bytes - n),
+                         bt_crc32c_table(5, bytes + n, sizeof bytes - n));
+    }
+}
+
+static void philox_matches_known_answers(void **state) {
+    (void)state;
+    /* Random123 kat_vectors: philox4x32 10 with all words ff */
+    const bt_rng_key key = {.key = {0xffffffff, 0xffffffff}, .stream = {0xffffffff, 0xffffffff}};
+    uint32_t         out[4];
+    bt_rng_block(key, UINT64_MAX, out);
+    const uint32_t want[4] = {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd};
+    assert_memory_equal(out, want, sizeof want);
+    const bt_rng_key zero = {{0, 0}, {0, 0}};
+    bt_rng_block(zero, 0, out);
+    const uint32_t want_zero[4] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+    assert_memory_equal(out, want_zero, sizeof want_zero);
+}
+
+static void random_numbers_have_their_moments(void **state) {
+    (void)state;
+    const bt_rng_key key = bt_rng_key_make(1, 2, 3, BT_SITE_INIT);
+    const int        n = 200000;
+    double           sum = 0;
+    double           sum_sq = 0;
+    double           sum_u = 0;
+    for (int i = 0; i < n; i++) {
+        const double z = bt_rng_normal_truncated(key, (uint64_t)i);
+        assert_true(fabs(z) < 2.0);
+        sum += z;
+        sum_sq += z * z;
+        sum_u += (double)bt_rng_uniform(key, (uint64_t)i);
+    }
+    assert_true(fabs(sum / n) < 0.01);
+    assert_true(fabs(sqrt(sum_sq / n) - 0.8796) < 0.01); /* std of N(0,1) cut at 2 */
+    assert_true(fabs(sum_u / n - 0.5) < 0.005);
+}
+
+static void permutation_is_a_bijection(void **state) {
+    (void)state;
+    static const uint64_t sizes[] = {1, 2, 3, 17, 64, 65, 1000, 4097};
+    static uint8_t        seen[4097];
+    for (size_t s = 0; s < BT_ARRAY_LEN(sizes); s++) {
+        memset(seen, 0, sizeof seen);
+        uint64_t n_fixed = 0;
+        for (uint64_t i = 0; i < sizes[s]; i++) {
+            const uint64_t j =
+                bt_rng_permute(bt_rng_key_make(9, s, 0, BT_SITE_SHUFFLE), sizes[s], i);
+            assert_true(j < sizes[s]);
+            assert_int_equal(seen[j], 0);
+            seen[j] = 1;
+            n_fixed += j == i;
+        }
+        assert_true(sizes[s] < 64 || n_fixed < 10);
+    }
+}
+
+typedef struct counts {
+    atomic_int visits[1000];
+} counts;
+
+static void visit(void *context, int64_t task, int32_t thread) {
+    counts *const c = context;
+    assert_true(thread >= 0 && thread < 4);
+    atomic_fetch_add(&c->visits[task], 1);
+}
+
+static void pool_runs_each_task_once(void **state) {
+    (void)state;
+    bt_pool *pool = NULL;
+    assert_ok(bt_pool_create(&pool, 4, err));
+    for (int round = 0; round < 50; round++) {
+        static counts c;
+        memset(&c, 0, sizeof c);
+        bt_pool_run(pool, 1000, visit, &c);
+        for (int i = 0; i < 1000; i++) {
+            assert_int_equal(atomic_load(&c.visits[i]), 1);
+        }
+    }
+    bt_pool_free(pool);
+    assert_fails(bt_pool_create(&pool, 0, err), BT_E_CONFIG, "0 threads");
+    assert_true(bt_n_physical_cores() >= 1);
+}
+
+static void arena_stops_calling_the_heap(void **state) {
+    (void)state;
+    bt_arena arena;
+    assert_ok(bt_arena_init(&arena, 128, err));
+    uint64_t calls = 0;
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 20; i++) {
+            void *const p = bt_arena_alloc(&arena, 100);
+            assert_non_null(p);
+            assert_int_equal((uintptr_t)p % 64, 0);
+            memset(p, i, 100);
+        }
+        const bt_arena_mark mark = bt_arena_get_mark(&arena);
+        assert_non_null(bt_arena_alloc(&arena, 10));
+        bt_arena_release(&arena, mark);
+        assert_ok(bt_arena_reset(&arena, err));
+        if (round == 1) {
+            calls = bt_alloc_count();
+        }
+    }
+    assert_int_equal(bt_alloc_count(), calls);
+    bt_arena_deinit(&arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(errors_carry_context),
+        cmocka_unit_test(allocation_can_be_made_to_fail),
+        cmocka_unit_test(numbers_print_as_python_does),
+        cmocka_unit_test(numbers_parse_strictly),
+        cmocka_unit_test(strings_grow),
+        cmocka_unit_test(map_finds_what_was_put),
+        cmocka_unit_test(reader_never_passes_the_end),
+        cmocka_unit_test(crc32c_is_castagnoli),
+        cmocka_unit_test(philox_matches_known_answers),
+        cmocka_unit_test(random_numbers_have_their_moments),
+        cmocka_unit_test(permutation_is_a_bijection),
+        cmocka_unit_test(pool_runs_each_task_once),
+        cmocka_unit_test(arena_stops_calling_the_heap),
+    };
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
