@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * data: record files -> batches of packed tokens. Sources, globs, shuffle, repeat, feature schema,
+ * packing, prefetch, resumable cursor. Semantics: spec/config.md 5.5, spec/data.md (c). The order
+ * of the data is a pure function of (seed, epoch, index), so a cursor is three numbers and seeking
+ * is instant. */
+#ifndef BT_DATA_H
+#define BT_DATA_H
+
+#include "bt/conf.h"
+#include "bt/tensor.h"
+
+typedef enum bt_label_kind {
+    BT_LABEL_NONE,
+    BT_LABEL_CLASS,
+    BT_LABEL_FLOAT,
+    BT_LABEL_TOKENS,
+    BT_LABEL_SPAN
+} bt_label_kind;
+
+/* What a record must hold; made by the task. Strings are borrowed for the life of the stream. */
+typedef struct bt_data_schema {
+    int64_t       seq_length;
+    bt_label_kind label_kind;
+    const char   *label_field; /* feature key: "label_ids" */
+    int64_t       n_classes;   /* CLASS: labels must be in [0,n); 0: not checked */
+    int64_t       vocab_size;  /* ids must be in [0,V) */
+    int64_t       type_vocab_size;
+    int64_t       max_positions;
+    bool          include_example_id;
+    bool          keep_padding; /* pack all seq_length tokens, padding under key_mask 0 */
+} bt_data_schema;
+
+/* Keys of train_data / validation_data that the stream obeys, filled by bt_data_config_read. */
+typedef struct bt_data_config {
+    const char *const *paths; /* input_path as written: commas split, globs not yet expanded */
+    size_t             n_paths;
+    int64_t            global_batch_size;
+    int64_t  shuffle_buffer_size; /* 1: file order; more: exact shuffle of the whole epoch */
+    int64_t  cycle_length;        /* 0: null */
+    int64_t  block_length;
+    int64_t  skip_bad_records;
+    int64_t  epochs; /* 0: null */
+    uint64_t seed;
+    bool     is_training; /* repeat for ever and shuffle */
+    bool     drop_remainder;
+    bool     cache;
+    bool     gzip; /* file_type: tfrecord_compressed */
+} bt_data_config;
+
+typedef struct bt_data_stream bt_data_stream;
+
+/* Position in a stream: everything that resume needs. */
+typedef struct bt_data_cursor {
+    uint64_t epoch;
+    uint64_t index;     /* rows of this epoch already delivered */
+    uint64_t n_skipped; /* damaged records so far */
+} bt_data_cursor;
+
+/* section: "task.train_data" or "task.validation_data". Strings live in conf. */
+BT_MUST_USE bt_status bt_data_config_read(const bt_conf *conf, const char *section,
+                                          uint64_t default_seed, bt_arena *arena,
+                                          bt_data_config *out, bt_error *err);
+/* Opens the files, indexes their records (offsets only; checks the framing as it goes) and checks
+ * the first record against the schema, so that a wrong seq_length is found before any work. */
+BT_MUST_USE bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schema,
+                                   bt_data_stream **out, bt_error *err);
+void                  bt_data_close(bt_data_stream *stream);
+int64_t               bt_data_n_rows(const bt_data_stream *stream); /* records in all files */
+/* *batch is borrowed until the next call; *end = true (and no batch) when a non-training stream is
+ * through. Errors name file, record number, byte, expected and got. A thread of its own reads
+ * ahead. */
+BT_MUST_USE bt_status bt_data_next_batch(bt_data_stream *stream, const bt_batch **batch, bool *end,
+                                         bt_error *err);
+/* The cursor after the last delivered batch (read-ahead not counted). */
+bt_data_cursor        bt_data_get_cursor(const bt_data_stream *stream);
+BT_MUST_USE bt_status bt_data_seek(bt_data_stream *stream, bt_data_cursor cursor, bt_error *err);
+/* Seconds that callers waited in bt_data_next_batch so far. */
+double bt_data_wait_seconds(const bt_data_stream *stream);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * exec: runs one step of a model description. The seam between the trainer and an engine is the
+ * whole step, so that an engine is free to fuse. exec/cpu/ holds the native engine. */
+#ifndef BT_EXEC_H
+#define BT_EXEC_H
+
+#include "bt/model.h"
+#include "bt/optim.h"
+#include "bt/tensor.h"
+
+typedef struct bt_exec bt_exec;
+
+typedef struct bt_exec_config {
+    int32_t     n_threads; /* 0: one a physical core */
+    const char *isa;       /* "auto", "ref", "avx2", "avx512" */
+    bool        recompute; /* not used by the CPU engine of this version: refused when true */
+    int64_t     max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
+    int64_t     max_tokens;
+} bt_exec_config;
+
+/* Seconds of one step, for the benchmark and metrics; products = inside BLAS. */
+typedef struct bt_exec_times {
+    double forward, backward, optimizer, products;
+} bt_exec_times;
+
+typedef struct bt_step_result {
+    double        loss;
+    double        grad_norm;   /* as Model Garden's clipping sees it: word rows un-aggregated */
+    int64_t       n_nonfinite; /* > 0: loss or norm is not finite; the update was NOT applied */
+    int64_t       n_tokens;
+    const float  *logits; /* borrowed until the next call; bt_model_n_logits values */
+    bt_exec_times times;
+} bt_step_result;
+
+/* The engine owns parameters, gradients and slots. model and optim are borrowed for its life. */
+BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
+                                         const bt_exec_config *config, bt_exec **out,
+                                         bt_error *err);
+void                  bt_exec_free(bt_exec *exec);
+
+/* One update: forward, backward, clip, optimizer, moving average. `step` is the number of updates
+ * made so far (the iteration t of the schedule: the rate is bt_optim_learning_rate(optim, step));
+ * seed and step name the dropout masks. dropout=false switches all dropout off (parity tests use
+ * rates of 0 instead). */
+BT_MUST_USE bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
+                                         uint64_t seed, bt_step_result *result, bt_error *err);
+/* Forward and backward only: the gradients stay readable as BT_STATE_GRADIENT (before clipping). */
+BT_MUST_USE bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step,
+                                        uint64_t seed, bt_step_result *result, bt_error *err);
+/* Forward without dropout; loss 0 when the batch has no labels. */
+BT_MUST_USE bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
+                                       bt_error *err);
+/* Tests and retrieval: the encoder alone, no dropout. layer 0..L-1: output of that layer, -1:
+ * embedding output (what layer 0 reads), for every token: [T,H]. pooled [B,H] may be NULL. */
+BT_MUST_USE bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer,
+                                     float *hidden, float *pooled, bt_error *err);
+
+/* Flat buffers of model->table.n_elements floats. BT_STATE_SLOT + i: slot i of the optimizer. */
+typedef enum bt_state {
+    BT_STATE_PARAM = 0,
+    BT_STATE_GRADIENT = 1,
+    BT_STATE_AVERAGE = 2,
+    BT_STATE_SLOT = 3
+} bt_state;
+BT_MUST_USE bt_status bt_exec_read(bt_exec *exec, int32_t state, float *flat, bt_error *err);
+BT_MUST_USE bt_status bt_exec_write(bt_exec *exec, int32_t state, const float *flat, bt_error *err);
+/* The engine's own buffer where it lives in this process's memory (CPU): no copy. Else NULL. */
+float *bt_exec_view(bt_exec *exec, int32_t state);
+/* EMA: weights <-> averages for evaluation and back, as Model Garden's a=a+b; b=a-b; a=a-b. */
+BT_MUST_USE bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err);
+
+size_t bt_exec_memory_bytes(const bt_exec *exec); /* reserved now, arenas and buffers */
+const char *
+bt_exec_describe(const bt_exec *exec); /* "cpu, 2 threads, avx512, OpenBLAS 0.3.21 ..." */
+
+#endif

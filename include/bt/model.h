@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model: encoder and head as a description: dims, parameter table, names, init rules. What it
+ * computes is in spec/numerics.md sections 1, 2 and 7; no arithmetic here. An engine (exec/) runs
+ * it. */
+#ifndef BT_MODEL_H
+#define BT_MODEL_H
+
+#include "bt/tensor.h"
+
+typedef enum bt_activation {
+    BT_ACT_GELU, /* the tanh approximation, as Model Garden's "gelu" */
+    BT_ACT_RELU,
+    BT_ACT_RELU6,
+    BT_ACT_TANH,
+    BT_ACT_SWISH,      /* simple_swish: x * sigmoid(x) */
+    BT_ACT_HARD_SWISH, /* x * relu6(x + 3) / 6 */
+    BT_ACT_MISH,
+    BT_ACT_SIGMOID,
+    BT_ACT_IDENTITY,
+} bt_activation;
+/* BT_E_UNSUPPORTED with the list of known names. */
+BT_MUST_USE bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error *err);
+
+typedef enum bt_encoder_type { BT_ENCODER_BERT, BT_ENCODER_BERT_V2 } bt_encoder_type;
+
+/* Keys of model.encoder.bert (spec/config.md appendix B, BertEncoderConfig). */
+typedef struct bt_encoder_config {
+    bt_encoder_type type;
+    int64_t         vocab_size;     /* V */
+    int64_t         hidden_size;    /* H */
+    int64_t         embedding_size; /* E; = H: no projection */
+    int64_t         num_layers;     /* L */
+    int64_t         num_attention_heads;
+    int64_t         intermediate_size;
+    int64_t         max_position_embeddings; /* P */
+    int64_t         type_vocab_size;
+    int64_t output_range; /* 0: all positions; else only that many first ones in the last layer */
+    bt_activation hidden_activation;
+    float         dropout_rate;
+    float         attention_dropout_rate; /* on probabilities AND on the attention output */
+    float         initializer_range;
+    bool          norm_first;
+} bt_encoder_config;
+
+typedef enum bt_head_kind {
+    /* tanh(x[:,0] Wp + bp), dropout, logits: sentence_prediction, use_encoder_pooler false */
+    BT_HEAD_POOLER_DENSE,
+    /* dropout(dropout(tanh(pooler))), logits: use_encoder_pooler true */
+    BT_HEAD_ENCODER_POOLER,
+    /* Dense on every token: predictions/transform/logits; squad C=2 without dropout, tagging with
+     */
+    BT_HEAD_TOKENS,
+    /* the encoder's pooled output itself (dual encoder) */
+    BT_HEAD_POOLED_OUTPUT,
+} bt_head_kind;
+
+typedef enum bt_loss_kind {
+    BT_LOSS_NONE,
+    BT_LOSS_SOFTMAX,       /* mean cross entropy over the batch */
+    BT_LOSS_MSE,           /* mean (pred - label)^2 */
+    BT_LOSS_MSE_ALL_PAIRS, /* Model Garden's defect: mean over all pairs (runtime.bug_compatible) */
+    BT_LOSS_SPAN,          /* (CE(start) + CE(end)) / 2 over a sequence's tokens */
+    BT_LOSS_TOKENS,        /* labels < 0 ignored: sum(CE)/count over the batch */
+} bt_loss_kind;
+
+typedef struct bt_head_config {
+    bt_head_kind kind;
+    bt_loss_kind loss;
+    int64_t      num_classes; /* C: columns of the logits */
+    float        dropout_rate;
+    float        initializer_range;
+} bt_head_config;
+
+/* Where each parameter is in model->table; -1 where the model has none. */
+typedef struct bt_dense_index {
+    int64_t kernel;
+    int64_t bias;
+} bt_dense_index;
+typedef struct bt_norm_index {
+    int64_t gamma;
+    int64_t beta;
+} bt_norm_index;
+typedef struct bt_layer_index {
+    bt_dense_index query, key, value, attention_output; /* [H,NH,D] x3, [NH,D,H] */
+    bt_norm_index  attention_norm;
+    bt_dense_index intermediate, output; /* [H,I], [I,H] */
+    bt_norm_index  output_norm;
+} bt_layer_index;
+
+typedef struct bt_model {
+    bt_encoder_config encoder;
+    bt_head_config    head;
+    bt_param_table    table;
+    int64_t           word_embeddings, position_embedding, type_embeddings;
+    bt_norm_index     embedding_norm;
+    bt_dense_index    embedding_projection; /* -1 unless E != H */
+    bt_layer_index   *layers;               /* owned; [L] */
+    bt_dense_index    pooler_transform;     /* the encoder's own pooler: always there */
+    bt_dense_index    head_pooler;          /* sentence_prediction/pooler_dense or -1 */
+    bt_dense_index    head_logits; /* sentence_prediction/logits or predictions/transform/logits */
+} bt_model;
+
+/* Checks the dims (positive, heads divide hidden, no overflow: BT_E_SHAPE / BT_E_CONFIG) and makes
+ * the table in Model Garden's order of variables. */
+BT_MUST_USE bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config *head,
+                                      bt_model **out, bt_error *err);
+void                  bt_model_free(bt_model *model);
+/* Fresh weights by the init rules into flat [table.n_elements]; a pure function of the seed. */
+void bt_model_init_params(const bt_model *model, uint64_t seed, float *flat);
+/* logits of a batch: C * B for sentence heads, C * T for token heads, H * B for pooled output */
+int64_t bt_model_n_logits(const bt_model *model, const bt_batch *batch);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * optim: learning-rate schedules, optimizers, clipping, moving average. Formulas: spec/numerics.md
+ * sections 3 to 6 and spec/config.md sections 5.3, 5.4. The order is pinned: clip by global norm ->
+ * weight decay -> Adam -> moving average. */
+#ifndef BT_OPTIM_H
+#define BT_OPTIM_H
+
+#include "bt/conf.h"
+#include "bt/tensor.h"
+
+typedef struct bt_optim bt_optim;
+
+enum { BT_OPTIM_MAX_SLOTS = 4 };
+
+/* What the configuration leaves open: derived steps replace nulls (DESIGN.md section 6). */
+typedef struct bt_optim_derived {
+    int64_t train_steps;  /* decay_steps: null means this */
+    int64_t warmup_steps; /* warmup_steps: null means this */
+} bt_optim_derived;
+
+/* Reads `trainer.optimizer_config` of conf and resolves for each parameter of the table whether it
+ * decays and adapts (regex search on tf_name). Borrowed: table. Errors: BT_E_CONFIG,
+ * BT_E_UNSUPPORTED. */
+BT_MUST_USE bt_status bt_optim_create(const bt_conf *conf, const bt_optim_derived *derived,
+                                      const bt_param_table *table, bt_optim **out, bt_error *err);
+void                  bt_optim_free(bt_optim *optim);
+
+/* The rate of update `step` (0 = the first), in float32 arithmetic as TensorFlow's. */
+float bt_optim_learning_rate(const bt_optim *optim, int64_t step);
+
+const char *bt_optim_name(const bt_optim *optim); /* "adamw", ... */
+int32_t     bt_optim_n_slots(const bt_optim *optim);
+const char *bt_optim_slot_name(const bt_optim *optim, int32_t slot); /* "m", "v", "momentum", ... */
+float bt_optim_slot_init(const bt_optim *optim, int32_t slot); /* 0, or adagrad's start value */
+bool  bt_optim_has_average(const bt_optim *optim);
+/* Scalars that Model Garden stores beside `iter`: names and values, e.g. beta_1, beta_2, decay. */
+int32_t     bt_optim_n_hypers(const bt_optim *optim);
+const char *bt_optim_hyper(const bt_optim *optim, int32_t i, float *value);
+
+/* One update in place. grad is clobbered. word_rows_sum_sq: sum of squares of the word embedding's
+ * gradient rows before equal ids were added together (numerics.md section 3). Returns the norm that
+ * clipping saw, through *grad_norm; when it is not finite nothing is changed and *applied is false.
+ * pool may be NULL. Bits do not depend on the number of threads. */
+typedef struct bt_optim_buffers {
+    float *param;
+    float *grad;
+    float *slots[BT_OPTIM_MAX_SLOTS];
+    float *average; /* NULL without EMA */
+} bt_optim_buffers;
+void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t step,
+                    double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tensor: dtypes, dense tensors, the parameter table that slices the four flat buffers (param,
+ * grad, and the optimizer's slots), and the batch of packed tokens. No arithmetic.
+ *
+ * Dims: B sequences of a batch, T tokens of a batch (packed), H hidden, NH heads, D = H/NH,
+ * E embedding width, I intermediate, V vocabulary, P positions, S seq_length of the records,
+ * L layers, C classes (docs/numerics.md). */
+#ifndef BT_TENSOR_H
+#define BT_TENSOR_H
+
+#include "bt/base.h"
+
+enum { BT_MAX_RANK = 4 };
+
+/* Values are TensorFlow's DataType numbers (spec/numerics.md section 9). */
+typedef enum bt_dtype {
+    BT_DTYPE_F32 = 1,
+    BT_DTYPE_F64 = 2,
+    BT_DTYPE_I32 = 3,
+    BT_DTYPE_U8 = 4,
+    BT_DTYPE_I16 = 5,
+    BT_DTYPE_I8 = 6,
+    BT_DTYPE_STRING = 7,
+    BT_DTYPE_C64 = 8,
+    BT_DTYPE_I64 = 9,
+    BT_DTYPE_BOOL = 10,
+    BT_DTYPE_BF16 = 14,
+    BT_DTYPE_U16 = 17,
+    BT_DTYPE_F16 = 19,
+    BT_DTYPE_U32 = 22,
+    BT_DTYPE_U64 = 23,
+} bt_dtype;
+
+bool        bt_dtype_is_known(int64_t number); /* one of the values above? for numbers from files */
+size_t      bt_dtype_size(bt_dtype dtype);     /* bytes of an element; 0 for strings */
+const char *bt_dtype_name(bt_dtype dtype);     /* "float32", "int64", ... as NumPy says */
+
+typedef struct bt_tensor {
+    void    *data; /* borrowed: arena, flat buffer or mapped file */
+    bt_dtype dtype;
+    int32_t  rank;             /* 0..4 */
+    int64_t  dim[BT_MAX_RANK]; /* outermost first, as TF and NumPy; dense row-major, no strides */
+    const char *name;          /* TF variable name, or NULL */
+} bt_tensor;
+
+/* Product of the dims (1 for rank 0). false: negative dim or overflow. */
+BT_MUST_USE bool bt_dims_count(const int64_t *dims, int32_t rank, int64_t *n_elements);
+/* "[2, 3]" into buffer; returns it. */
+enum { BT_DIMS_TEXT_MAX = 128 };
+char *bt_dims_text(const int64_t *dims, int32_t rank, char buffer[BT_DIMS_TEXT_MAX]);
+
+/* ---- parameters ------------------------------------------------------------------------------ */
+
+typedef enum bt_init_rule {
+    BT_INIT_ZERO,
+    BT_INIT_ONE,
+    BT_INIT_TRUNCATED_NORMAL, /* mean 0, stddev, re-drawn outside +-2 stddev (numerics.md section 1)
+                               */
+} bt_init_rule;
+
+typedef struct bt_param {
+    const char *name; /* canonical variable name (encoder type bert), no ":0"; owned by the table */
+    const char
+           *tf_name; /* what Model Garden calls it and regexes see (bert_v2 has a prefix); owned */
+    int32_t rank;
+    int64_t dim[BT_MAX_RANK]; /* TF's shape, e.g. query/kernel [H,NH,D] */
+    int64_t n_elements;
+    int64_t offset; /* first element in each flat buffer; a multiple of 16 (64 bytes) */
+    bt_init_rule init;
+    float        init_stddev;
+    bool         has_gradient; /* false: no loss reads it: no slots, no decay (numerics.md 2) */
+    bool         is_encoder;   /* must be found in init_checkpoint */
+    bool         is_word_embedding; /* its gradient enters the norm row by row (numerics.md 3) */
+} bt_param;
+
+/* The one list: shapes, init, checkpoint names, optimizer and all-reduce all walk it. */
+typedef struct bt_param_table {
+    bt_param *params; /* owned */
+    int64_t   n_params;
+    int64_t   n_elements; /* of a flat buffer, gaps included (gaps stay 0) */
+    bt_arena  names;
+} bt_param_table;
+
+BT_MUST_USE bt_status bt_param_table_init(bt_param_table *table, int64_t max_params, bt_error *err);
+void                  bt_param_table_deinit(bt_param_table *table);
+/* Appends; computes n_elements and offset; copies the names. Errors: BT_E_SHAPE (overflow). */
+BT_MUST_USE bt_status bt_param_table_add(bt_param_table *table, const bt_param *param,
+                                         int64_t *index, bt_error *err);
+/* index of a canonical name, or -1 */
+int64_t bt_param_table_find(const bt_param_table *table, const char *name);
+
+/* ---- a batch of packed tokens -------------------------------------------------------------------
+ * The concatenation of the real tokens of B sequences, in the order of the records. Token t of
+ * sequence b is at offsets[b] + t. Everything is borrowed until the next batch of its producer. */
+typedef struct bt_batch {
+    int64_t        n_seqs;     /* B */
+    int64_t        n_tokens;   /* T = offsets[n_seqs] */
+    int64_t        max_tokens; /* of the longest sequence here */
+    int64_t        seq_length; /* S of the records: B*S - T is the padding avoided */
+    const int64_t *offsets;    /* [B+1] */
+    const int32_t *ids;        /* [T] word ids, checked against the vocabulary */
+    const int32_t *types;      /* [T] segment ids, checked */
+    const int32_t *positions;  /* [T] place in the record */
+    /* [T] 1: may be attended to. NULL: every token. Only rows whose first token is masked, or a
+     * task that keeps padding (runtime.padding), make it non-NULL; a sequence of all zeros gives
+     * the uniform softmax over its tokens, as Model Garden's -1e9 does in float32. */
+    const uint8_t *key_mask;
+    const int32_t *int_labels;   /* class [B]; tagging [T]; span start and end [2,B]; or NULL */
+    const float   *float_labels; /* regression [B]; or NULL */
+    const int64_t *example_ids;  /* [B] or NULL */
+    int64_t        first_record; /* number of the first record since the start of the stream */
+} bt_batch;
+
+#endif
