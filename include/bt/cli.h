@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cli: command lines in absl's spelling (spec/config.md 1.1), declared as a table.
+ *
+ * --name=value, --name value, the same with one dash; booleans --x, --nox, --x=true|false|t|f|1|0
+ * (never "--x value"); "--" ends flags; a later occurrence replaces an earlier one, or is added for
+ * BT_FLAG_LIST; --flagfile=F (one argument a line, # and // comments, may nest) and --undefok=a,b
+ * work everywhere; no prefix abbreviations. Nothing here prints or exits. */
+#ifndef BT_CLI_H
+#define BT_CLI_H
+
+#include "bt/base.h"
+
+typedef enum bt_flag_kind {
+    BT_FLAG_STRING,
+    BT_FLAG_INT, /* int64: decimal, or 0x.. and 0o.. */
+    BT_FLAG_FLOAT,
+    BT_FLAG_BOOL,
+    BT_FLAG_ENUM, /* one of choices */
+    BT_FLAG_LIST, /* a string that may be given several times */
+} bt_flag_kind;
+
+typedef struct bt_flag_def {
+    const char        *name;
+    bt_flag_kind       kind;
+    const char        *default_text;        /* NULL: unset (a list: empty) */
+    const char        *help;                /* one line; NULL hides the flag from --help */
+    const char *const *choices;             /* BT_FLAG_ENUM: NULL-terminated */
+    const char        *alias;               /* a second name ("v" of verbosity), or NULL */
+    bool               is_required;         /* all missing ones are named in one error */
+    bool               choices_ignore_case; /* the value becomes the table's own spelling */
+} bt_flag_def;
+
+/* All borrowed for as long as the bt_flags made from it lives. */
+typedef struct bt_flag_table {
+    const char        *program;
+    const char        *summary; /* first lines of --help */
+    const bt_flag_def *defs;
+    size_t             n_defs;
+} bt_flag_table;
+
+/* What the command line asks for. Anything but BT_ASK_RUN is met as soon as it is read: what stands
+ * after it, and missing flags, do not matter then. */
+typedef enum bt_flags_ask {
+    BT_ASK_RUN,
+    BT_ASK_HELP,     /* --help, --helpshort */
+    BT_ASK_HELPFULL, /* --helpfull */
+    BT_ASK_VERSION,  /* --version */
+} bt_flags_ask;
+
+typedef struct bt_flags bt_flags;
+
+/* argv[0] is skipped. BT_E_CONFIG: unknown flag (with the nearest name), bad or missing value,
+ * missing required flags; BT_E_IO: an unreadable flagfile. */
+BT_MUST_USE bt_status bt_flags_parse(bt_flags **out, const bt_flag_table *table, int argc,
+                                     char *const *argv, bt_error *err);
+void                  bt_flags_free(bt_flags *flags);
+bt_flags_ask          bt_flags_asked(const bt_flags *flags);
+
+/* name must be in the table and of that kind (our own mistake otherwise). Text is borrowed until
+ * bt_flags_free. */
+bool        bt_flags_is_set(const bt_flags *flags, const char *name);   /* has a value */
+bool        bt_flags_is_given(const bt_flags *flags, const char *name); /* ... from the user */
+const char *bt_flags_string(const bt_flags *flags, const char *name);   /* STRING, ENUM; or NULL */
+int64_t     bt_flags_int(const bt_flags *flags, const char *name);      /* 0 when unset */
+double      bt_flags_float(const bt_flags *flags, const char *name);    /* 0 when unset */
+bool        bt_flags_bool(const bt_flags *flags, const char *name);     /* false when unset */
+size_t      bt_flags_list(const bt_flags *flags, const char *name, const char *const **values);
+
+/* Arguments that are no flags, in order (those after "--" too). */
+size_t bt_flags_args(const bt_flags *flags, const char *const **args);
+
+/* The help text: summary, then each flag with kind, default and meaning. full: hidden ones too. */
+BT_MUST_USE bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out,
+                                    bt_error *err);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * text: from bytes to WordPiece ids, exactly as Model Garden's FullTokenizer (spec/data.md (b),
+ * "Python path", Unicode 14.0). Vocabulary, basic tokenizer, WordPiece, and [CLS] a [SEP] b [SEP].
+ *
+ * Threads: a vocabulary and a tokenizer never change after they were made and may be shared; every
+ * thread needs a bt_text_scratch of its own. Results are borrowed from the scratch until its next
+ * use. */
+#ifndef BT_TEXT_H
+#define BT_TEXT_H
+
+#include "bt/base.h"
+
+/* ---- vocabulary ---------------------------------------------------------------------------- */
+
+typedef struct bt_text_vocab bt_text_vocab;
+
+/* One piece a line, id = line number from 0; every CR dropped, lines stripped of Unicode white
+ * space, the last of several equal lines gives the id. Errors: BT_E_IO missing, a folder,
+ * unreadable; BT_E_FORMAT empty, not UTF-8 (file:line), larger than BT_TEXT_VOCAB_MAX_BYTES. */
+BT_MUST_USE bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, bt_error *err);
+/* The same from bytes in memory (copied); name is used in messages only. */
+BT_MUST_USE bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
+                                          const char *name, bt_error *err);
+void                  bt_text_vocab_free(bt_text_vocab *vocab);
+#define BT_TEXT_VOCAB_MAX_BYTES ((size_t)256 << 20)
+
+int32_t bt_text_vocab_size(const bt_text_vocab *vocab); /* lines: ids are 0..size-1 */
+/* NUL-terminated, borrowed from the vocabulary; its length, if n is not NULL, in *n. id in range.
+ */
+const char      *bt_text_vocab_piece(const bt_text_vocab *vocab, int32_t id, size_t *n);
+BT_MUST_USE bool bt_text_vocab_find(const bt_text_vocab *vocab, const char *piece, size_t n,
+                                    int32_t *id);
+
+/* ---- tokenizer ----------------------------------------------------------------------------- */
+
+typedef struct bt_text_tokenizer bt_text_tokenizer;
+typedef struct bt_text_scratch   bt_text_scratch;
+
+/* The vocabulary is borrowed and must outlive the tokenizer. BT_E_FORMAT when it lacks [CLS], [SEP]
+ * or [UNK]. */
+BT_MUST_USE bt_status bt_text_tokenizer_create(bt_text_tokenizer **out, const bt_text_vocab *vocab,
+                                               bool do_lower_case, bt_error *err);
+void                  bt_text_tokenizer_free(bt_text_tokenizer *tokenizer);
+const bt_text_vocab  *bt_text_tokenizer_vocab(const bt_text_tokenizer *tokenizer);
+
+BT_MUST_USE bt_status bt_text_scratch_create(bt_text_scratch **out, bt_error *err);
+void                  bt_text_scratch_free(bt_text_scratch *scratch);
+
+/* Ids of a text given as bytes; invalid UTF-8 is dropped as bytes.decode('utf-8', 'ignore') does.
+ * Fails for want of memory only. */
+BT_MUST_USE bt_status bt_text_encode(const bt_text_tokenizer *tokenizer, bt_text_scratch *scratch,
+                                     const char *text, size_t n_bytes, const int32_t **ids,
+                                     size_t *n_ids, bt_error *err);
+/* The same for code points (which may be lone surrogates, as JSON escapes can make them). */
+BT_MUST_USE bt_status bt_text_encode_codepoints(const bt_text_tokenizer *tokenizer,
+                                                bt_text_scratch *scratch, const uint32_t *text,
+                                                size_t n, const int32_t **ids, size_t *n_ids,
+                                                bt_error *err);
+
+/* [CLS] a [SEP] or [CLS] a [SEP] b [SEP], cut by the data tool's rule: the last piece of the longer
+ * one goes first, of b when they are equal. b == NULL or without pieces: absent. */
+typedef struct bt_text_pair {
+    const int32_t *ids;      /* [n] */
+    const int32_t *segments; /* [n] 0 up to the first [SEP], 1 after it */
+    size_t         n;
+} bt_text_pair;
+/* BT_E_CONFIG: max_seq_length below 2, or below 3 with a second text. */
+BT_MUST_USE bt_status bt_text_encode_pair(const bt_text_tokenizer *tokenizer,
+                                          bt_text_scratch *scratch, const char *a, size_t a_bytes,
+                                          const char *b, size_t b_bytes, int64_t max_seq_length,
+                                          bt_text_pair *out, bt_error *err);
+
+/* ---- basic tokenizer: words before WordPiece ------------------------------------------------- */
+
+typedef struct bt_text_word {
+    const char *bytes;        /* UTF-8 (a lone surrogate as its three bytes); not NUL-terminated */
+    size_t      n_bytes;      /* >= 1 */
+    size_t      n_codepoints; /* >= 1 */
+} bt_text_word;
+
+/* BasicTokenizer(do_lower_case, split_on_punc) of the same text. */
+BT_MUST_USE bt_status bt_text_split_words(bt_text_scratch *scratch, const char *text,
+                                          size_t n_bytes, bool do_lower_case, bool split_on_punc,
+                                          const bt_text_word **words, size_t *n_words,
+                                          bt_error *err);
+BT_MUST_USE bt_status bt_text_split_words_codepoints(bt_text_scratch *scratch, const uint32_t *text,
+                                                     size_t n, bool do_lower_case,
+                                                     bool split_on_punc, const bt_text_word **words,
+                                                     size_t *n_words, bt_error *err);
+
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
+
+/* Number of leading bytes that are valid UTF-8 (== n when all are): no surrogates, no overlong
+ * forms. */
+size_t bt_text_utf8_valid_prefix(const char *text, size_t n);
+
+#endif
