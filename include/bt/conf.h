@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conf: from experiment name, YAML files and override strings to one checked tree of values.
+ *
+ * Does what Model Garden's train.py does before it trains (defaults -> files -> --tpu ->
+ * --tf_data_service -> --params_override -> restrictions) and prints the same params.yaml, byte for
+ * byte. Unlike it, every value is checked against the schema tables, and everything wrong is
+ * reported at once. Reads only the files it is told to; keeps nothing of the caller's memory.
+ */
+#ifndef BT_CONF_H
+#define BT_CONF_H
+
+#include "bt/base.h"
+
+typedef struct bt_conf bt_conf;
+
+/* ---- what was found -------------------------------------------------------------------- */
+
+typedef enum bt_conf_severity {
+    BT_CONF_ERROR,   /* the user wrote something wrong: refuse, in a dry run too */
+    BT_CONF_FINDING, /* something is still missing: a dry run reports it, a real run refuses */
+} bt_conf_severity;
+
+/* text is a complete sentence with origin, key, expected, got and the nearest valid name. */
+typedef struct bt_conf_problem {
+    bt_conf_severity severity;
+    char            *path; /* dotted key, or "" */
+    char            *text;
+} bt_conf_problem;
+
+/* Owned list of problems in the order in which they were found. */
+typedef struct bt_conf_errors {
+    bt_conf_problem *items;
+    size_t           n;
+    size_t           cap;
+    size_t           n_errors; /* of severity BT_CONF_ERROR */
+} bt_conf_errors;
+#define BT_CONF_ERRORS_INIT                                                                        \
+    { .items = NULL, .n = 0, .cap = 0, .n_errors = 0 }
+void bt_conf_errors_deinit(bt_conf_errors *errors);
+/* Appends a problem (rooms above use it for their own checks, so that all come out at once). */
+BT_MUST_USE bt_status bt_conf_errors_add(bt_conf_errors *errors, bt_conf_severity severity,
+                                         const char *path, bt_error *err, const char *fmt, ...)
+    BT_PRINTF(5, 6);
+
+/* ---- building ---------------------------------------------------------------------------- */
+
+typedef struct bt_conf_args {
+    const char        *experiment;   /* required */
+    const char *const *config_files; /* values of --config_file in order: paths or inline text */
+    size_t             n_config_files;
+    const char        *params_override; /* NULL or "" = absent */
+    const char        *tpu;             /* NULL = no --tpu: resets runtime.tpu of the files */
+    const char        *tf_data_service; /* NULL or "" = absent */
+} bt_conf_args;
+
+/* Builds and checks. On success *out is owned by the caller (bt_conf_free), and errors holds
+ * nothing new. When something is wrong with the configuration: BT_E_CONFIG, every problem in
+ * errors, *err a summary with the first one, *out untouched. BT_E_NOMEM: out of memory. */
+BT_MUST_USE bt_status bt_conf_build(const bt_conf_args *args, bt_conf **out, bt_conf_errors *errors,
+                                    bt_error *err);
+void                  bt_conf_free(bt_conf *conf); /* accepts NULL */
+
+/* Applies one more override string ("a.b=1,c.d=2"); origin (copied) says who asks, e.g.
+ * "--threads". All or nothing: on failure conf is as it was. */
+BT_MUST_USE bt_status bt_conf_set(bt_conf *conf, const char *override, const char *origin,
+                                  bt_conf_errors *errors, bt_error *err);
+
+/* ---- modes -------------------------------------------------------------------------------- */
+
+typedef enum bt_conf_mode {
+    BT_CONF_MODE_TRAIN,
+    BT_CONF_MODE_EVAL,
+    BT_CONF_MODE_TRAIN_AND_EVAL,
+    BT_CONF_MODE_CONTINUOUS_EVAL,
+    BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL,
+    BT_CONF_MODE_TRAIN_AND_VALIDATE, /* recognised; refused by the program as Model Garden does */
+    BT_CONF_MODE_TRAIN_AND_POST_EVAL,
+    BT_CONF_MODE_PREDICT,
+} bt_conf_mode;
+
+BT_MUST_USE bool bt_conf_mode_parse(const char *text, bt_conf_mode *out); /* case sensitive */
+const char      *bt_conf_mode_name(bt_conf_mode mode);
+/* "train|eval|...": for messages */
+const char *bt_conf_mode_names(void);
+bool        bt_conf_mode_trains(bt_conf_mode mode);    /* reads task.train_data */
+bool        bt_conf_mode_evaluates(bt_conf_mode mode); /* reads task.validation_data */
+
+/* Checks that depend on what will be run: the batch size and input of the sections in use,
+ * sequence length against positions, num_classes, null rates, step counts. Problems with a value
+ * that the user wrote are errors; missing ones are findings. Returns BT_OK whatever was found;
+ * only BT_E_NOMEM otherwise. */
+BT_MUST_USE bt_status bt_conf_check_for_mode(const bt_conf *conf, bt_conf_mode mode,
+                                             bt_conf_errors *errors, bt_error *err);
+
+/* ---- output -------------------------------------------------------------------------------- */
+
+/* params.yaml, byte for byte as Model Garden writes it; extension keys only where they differ from
+ * their default. Appends to *out. */
+BT_MUST_USE bt_status bt_conf_dump_yaml(const bt_conf *conf, bt_str *out, bt_error *err);
+
+/* ---- reading ---------------------------------------------------------------------------------
+ * A path is dotted: "trainer.train_steps". In a one-of section the selected branch may be named or
+ * written as '*': "task.model.encoder.*.num_layers". A branch that is not selected is not there.
+ * Strings and lists are borrowed until the conf changes or is freed. Errors: BT_E_CONFIG, with the
+ * path, the origin, expected and got. */
+
+const char *bt_conf_experiment_name(const bt_conf *conf);
+
+bool bt_conf_has(const bt_conf *conf, const char *path);     /* the key exists, maybe null */
+bool bt_conf_is_null(const bt_conf *conf, const char *path); /* absent counts as null */
+/* It has another value than the experiment's default. */
+bool bt_conf_is_changed(const bt_conf *conf, const char *path);
+
+BT_MUST_USE bt_status bt_conf_get_bool(const bt_conf *conf, const char *path, bool *out,
+                                       bt_error *err);
+/* An integral float (12.0) is an integer here. Null is an error. */
+BT_MUST_USE bt_status bt_conf_get_i64(const bt_conf *conf, const char *path, int64_t *out,
+                                      bt_error *err);
+BT_MUST_USE bt_status bt_conf_get_f64(const bt_conf *conf, const char *path, double *out,
+                                      bt_error *err);
+/* Null reads as "". */
+BT_MUST_USE bt_status bt_conf_get_str(const bt_conf *conf, const char *path, const char **out,
+                                      bt_error *err);
+
+/* Null-aware: *is_null says so, and *out is then fallback. */
+BT_MUST_USE bt_status bt_conf_get_i64_or(const bt_conf *conf, const char *path, int64_t fallback,
+                                         int64_t *out, bool *is_null, bt_error *err);
+BT_MUST_USE bt_status bt_conf_get_f64_or(const bt_conf *conf, const char *path, double fallback,
+                                         double *out, bool *is_null, bt_error *err);
+
+/* Lists: null and [] both give n = 0; see bt_conf_is_null. A single string reads as a list of one
+ * (input_path), the empty string as none. */
+typedef struct bt_conf_str_list {
+    const char *const *items;
+    size_t             n;
+} bt_conf_str_list;
+typedef struct bt_conf_i64_list {
+    const int64_t *items;
+    size_t         n;
+} bt_conf_i64_list;
+typedef struct bt_conf_f64_list {
+    const double *items;
+    size_t        n;
+} bt_conf_f64_list;
+BT_MUST_USE bt_status bt_conf_get_str_list(const bt_conf *conf, const char *path,
+                                           bt_conf_str_list *out, bt_error *err);
+BT_MUST_USE bt_status bt_conf_get_i64_list(const bt_conf *conf, const char *path,
+                                           bt_conf_i64_list *out, bt_error *err);
+BT_MUST_USE bt_status bt_conf_get_f64_list(const bt_conf *conf, const char *path,
+                                           bt_conf_f64_list *out, bt_error *err);
+/* Number of sections in a list of sections (cls_heads); read them as "path.0.key". 0 when null. */
+size_t bt_conf_n_items(const bt_conf *conf, const char *path);
+
+/* The selected branch of a one-of section, or NULL when its type is null or it is not one. */
+const char *bt_conf_type_of_oneof(const bt_conf *conf, const char *path);
+
+/* Where the value comes from: "a.yaml:12:3", "--params_override: 'a.b=1'", "--tpu", "default".
+ * Writes at most BT_CONF_ORIGIN_MAX bytes into buffer and returns it. */
+enum { BT_CONF_ORIGIN_MAX = 256 };
+const char *bt_conf_origin(const bt_conf *conf, const char *path, char buffer[BT_CONF_ORIGIN_MAX]);
+
+/* ---- binding tables: a section into a typed struct --------------------------------------------
+ */
+
+typedef enum bt_conf_field_type {
+    BT_CONF_FIELD_BOOL,     /* bool */
+    BT_CONF_FIELD_I32,      /* int32_t; out of range is an error */
+    BT_CONF_FIELD_I64,      /* int64_t */
+    BT_CONF_FIELD_F32,      /* float */
+    BT_CONF_FIELD_F64,      /* double */
+    BT_CONF_FIELD_STR,      /* const char *, never NULL */
+    BT_CONF_FIELD_OPT_I64,  /* bt_conf_opt_i64 */
+    BT_CONF_FIELD_OPT_F64,  /* bt_conf_opt_f64 */
+    BT_CONF_FIELD_OPT_BOOL, /* bt_conf_opt_bool */
+    BT_CONF_FIELD_STR_LIST, /* bt_conf_str_list */
+    BT_CONF_FIELD_I64_LIST, /* bt_conf_i64_list */
+    BT_CONF_FIELD_F64_LIST, /* bt_conf_f64_list */
+} bt_conf_field_type;
+
+typedef struct bt_conf_opt_i64 {
+    bool    is_set;
+    int64_t value;
+} bt_conf_opt_i64;
+typedef struct bt_conf_opt_f64 {
+    bool   is_set;
+    double value;
+} bt_conf_opt_f64;
+typedef struct bt_conf_opt_bool {
+    bool is_set;
+    bool value;
+} bt_conf_opt_bool;
+
+typedef struct bt_conf_field {
+    const char        *key; /* below the prefix, may be dotted */
+    bt_conf_field_type type;
+    size_t             offset; /* offsetof in dst */
+} bt_conf_field;
+
+/* Reads every field below prefix ("" = root) into dst. The first failure is returned. */
+BT_MUST_USE bt_status bt_conf_bind(const bt_conf *conf, const char *prefix,
+                                   const bt_conf_field *fields, size_t n_fields, void *dst,
+                                   bt_error *err);
+
+/* ---- listings ------------------------------------------------------------------------------- */
+
+typedef struct bt_conf_experiment {
+    const char *name;
+    const char *doc; /* one sentence */
+} bt_conf_experiment;
+size_t                    bt_conf_n_experiments(void); /* those that can be built */
+const bt_conf_experiment *bt_conf_experiment_at(size_t index);
+
+/* Every key of the experiment: path, type, default, meaning. Appends to *out. */
+BT_MUST_USE bt_status bt_conf_help(const char *experiment, bt_str *out, bt_error *err);
+
+/* The candidate nearest to word, or NULL when none is near enough to be what was meant. */
+const char *bt_conf_nearest(const char *word, const char *const *candidates, size_t n);
+
+#endif
