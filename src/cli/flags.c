@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The flag parser: one pass over the arguments (after --flagfile was expanded), each value checked
+ * against its row of the table when it is read, so a message always names the flag and its text.
+ * Unlike absl, flags after a positional argument are still flags. */
+#include <string.h>
+
+#include "flags_internal.h"
+
+typedef struct flag_value {
+    const char *text; /* NULL: unset */
+    int64_t     integer;
+    double      real;
+    bool        boolean;
+    bool        is_given;
+    text_list   list;
+} flag_value;
+
+struct bt_flags {
+    const bt_flag_table *table;
+    flag_value          *values; /* [table->n_defs] */
+    bt_arena             texts;
+    text_list            argv; /* expanded */
+    text_list            args; /* positional */
+    text_list            unknown;
+    text_list            tolerated; /* values of --undefok */
+    bt_flags_ask         ask;
+};
+
+enum { TEXT_BLOCK_BYTES = 4096, INT_TEXT_MAX = 80 };
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+/* What Python's int() takes: blanks around, a sign, 0x and 0o, single underscores between digits.
+ */
+static bool parse_int(const char *text, int64_t *out) {
+    static const char blanks[] = " \t\n\r\f\v";
+    char              digits[INT_TEXT_MAX];
+    size_t            n = 0;
+    text += strspn(text, blanks);
+    const bool is_negative = *text == '-';
+    text += *text == '-' || *text == '+' ? 1 : 0;
+    const size_t length = strcspn(text, blanks);
+    if (length == 0 || length >= sizeof digits || text[length + strspn(text + length, blanks)]) {
+        return false;
+    }
+    int64_t base = 10;
+    size_t  i = 0;
+    if (length > 2 && text[0] == '0' && strchr("xXoO", text[1]) != NULL) {
+        base = text[1] == 'x' || text[1] == 'X' ? 16 : 8;
+        i = 2;
+    }
+    for (; i < length; i++) {
+        const bool is_inner = n > 0 && i + 1 < length && text[i - 1] != '_';
+        if (text[i] == '_' && is_inner) {
+            continue;
+        }
+        digits[n++] = text[i];
+    }
+    int64_t value = 0; /* kept negative: INT64_MIN has no positive twin */
+    for (size_t k = 0; k < n; k++) {
+        const char        c = digits[k];
+        static const char all[] = "0123456789abcdef";
+        const char *const at = memchr(all, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c, (size_t)base);
+        if (at == NULL || value < (INT64_MIN + (at - all)) / base) {
+            return false;
+        }
+        value = value * base - (at - all);
+    }
+    if (!is_negative && value == INT64_MIN) {
+        return false;
+    }
+    *out = is_negative ? value : -value;
+    return n > 0;
+}
+
+static bool parse_bool(const char *text, bool *out) {
+    static const char *const yes[] = {"true", "t", "1"};
+    static const char *const no[] = {"false", "f", "0"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(yes); i++) {
+        if (bt_str_equal_nocase(text, yes[i]) || bt_str_equal_nocase(text, no[i])) {
+            *out = bt_str_equal_nocase(text, yes[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bt_status fail_choice(const bt_flag_def *def, const char *text, bt_error *err) {
+    bt_str    list = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    for (size_t i = 0; def->choices[i] != NULL; i++) {
+        BT_CHECK(bt_str_appendf(&list, err, "%s%s", i == 0 ? "" : ", ", def->choices[i]));
+    }
+    rc = BT_FAIL(err, BT_E_CONFIG, "flag --%s=%s: the value should be one of %s", def->name, text,
+                 bt_str_text(&list));
+done:
+    bt_str_deinit(&list);
+    return rc;
+}
+
+static bt_status set_choice(const bt_flag_def *def, flag_value *value, const char *text,
+                            bt_error *err) {
+    for (size_t i = 0; def->choices[i] != NULL; i++) {
+        if (bt_str_equal(def->choices[i], text) ||
+            (def->choices_ignore_case && bt_str_equal_nocase(def->choices[i], text))) {
+            value->text = def->choices[i];
+            return BT_OK;
+        }
+    }
+    return fail_choice(def, text, err);
+}
+
+/* Checks text and stores it; text must live as long as the flags. */
+static bt_status set_value(const bt_flag_def *def, flag_value *value, const char *text,
+                           bt_error *err) {
+    value->text = text;
+    switch (def->kind) {
+    case BT_FLAG_STRING:
+        break;
+    case BT_FLAG_INT:
+        if (!parse_int(text, &value->integer)) {
+            return BT_FAIL(err, BT_E_CONFIG, "flag --%s=%s: an integer is expected", def->name,
+                           text);
+        }
+        break;
+    case BT_FLAG_FLOAT:
+        if (!bt_parse_f64(text, &value->real)) {
+            return BT_FAIL(err, BT_E_CONFIG, "flag --%s=%s: a number is expected", def->name, text);
+        }
+        break;
+    case BT_FLAG_BOOL:
+        if (!parse_bool(text, &value->boolean)) {
+            return BT_FAIL(err, BT_E_CONFIG, "flag --%s=%s: true or false is expected", def->name,
+                           text);
+        }
+        break;
+    case BT_FLAG_ENUM:
+        return set_choice(def, value, text, err);
+    case BT_FLAG_LIST:
+        return text_list_add(&value->list, text, err);
+    }
+    return BT_OK;
+}
+
+/* ---- one argument ------------------------------------------------------------------------------
+ */
+
+static const bt_flag_def *find_def(const bt_flag_table *table, const char *name, size_t n) {
+    for (size_t i = 0; i < table->n_defs; i++) {
+        const bt_flag_def *const def = &table->defs[i];
+        if ((strlen(def->name) == n && memcmp(def->name, name, n) == 0) ||
+            (def->alias != NULL && strlen(def->alias) == n && memcmp(def->alias, name, n) == 0)) {
+            return def;
+        }
+    }
+    return NULL;
+}
+
+static flag_value *value_of(const bt_flags *flags, const bt_flag_def *def) {
+    return &flags->values[def - flags->table->defs];
+}
+
+static bool meets_builtin(bt_flags *flags, const char *name, size_t n) {
+    static const struct {
+        const char  *name;
+        bt_flags_ask ask;
+    } rows[] = {{"help", BT_ASK_HELP},
+                {"helpshort", BT_ASK_HELP},
+                {"helpfull", BT_ASK_HELPFULL},
+                {"version", BT_ASK_VERSION}};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        if (strlen(rows[i].name) == n && memcmp(rows[i].name, name, n) == 0) {
+            flags->ask = rows[i].ask;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The value after "=", or the next argument; NULL with an error when there is none. */
+static const char *take_value(bt_flags *flags, const char *name, size_t n, const char *equals,
+                              size_t *i, bt_error *err) {
+    if (equals != NULL) {
+        return equals + 1;
+    }
+    if (*i + 1 < flags->argv.n) {
+        return flags->argv.items[++*i];
+    }
+    (void)BT_FAIL(err, BT_E_CONFIG, "flag --%.*s needs a value: --%.*s=VALUE", (int)n, name, (int)n,
+                  name);
+    return NULL;
+}
+
+/* argv.items[*i] is the flag whose text after the dashes is given; may take the next one too. */
+static bt_status read_flag(bt_flags *flags, const char *text, size_t *i, bt_error *err) {
+    const char *const equals = strchr(text, '=');
+    const size_t      n = equals == NULL ? strlen(text) : (size_t)(equals - text);
+    if (meets_builtin(flags, text, n)) {
+        return BT_OK;
+    }
+    if (n == 7 && memcmp(text, "undefok", n) == 0) {
+        const char *const names = take_value(flags, text, n, equals, i, err);
+        return names == NULL ? BT_E_CONFIG : text_list_add(&flags->tolerated, names, err);
+    }
+    const bt_flag_def *def = find_def(flags->table, text, n);
+    const char        *value = NULL;
+    if (def == NULL && n > 2 && text[0] == 'n' && text[1] == 'o') {
+        def = find_def(flags->table, text + 2, n - 2);
+        if (def != NULL && def->kind == BT_FLAG_BOOL && equals != NULL) {
+            return BT_FAIL(err, BT_E_CONFIG, "flag --%s: --no%s takes no value", text, def->name);
+        }
+        def = def != NULL && def->kind == BT_FLAG_BOOL ? def : NULL;
+        value = "false";
+    } else if (def != NULL && def->kind == BT_FLAG_BOOL) {
+        value = equals == NULL ? "true" : equals + 1;
+    } else if (def != NULL) {
+        value = take_value(flags, text, n, equals, i, err);
+        if (value == NULL) {
+            return BT_E_CONFIG;
+        }
+    }
+    if (def == NULL) {
+        return text_list_add(&flags->unknown, text, err);
+    }
+    value_of(flags, def)->is_given = true;
+    return set_value(def, value_of(flags, def), value, err);
+}
+
+/* ---- the whole line
+ * ------------------------------------------------------------------------------
+ */
+
+static bool list_has_name(const char *names, const char *name, size_t n) {
+    while (*names != '\0') {
+        const size_t length = strcspn(names, ",");
+        if (length == n && memcmp(names, name, n) == 0) {
+            return true;
+        }
+        names += length + (names[length] == ',' ? 1 : 0);
+    }
+    return false;
+}
+
+static bool is_tolerated(const bt_flags *flags, const char *name, size_t n) {
+    for (size_t i = 0; i < flags->tolerated.n; i++) {
+        const char *const names = flags->tolerated.items[i];
+        if (list_has_name(names, name, n) ||
+            (n > 2 && memcmp(name, "no", 2) == 0 && list_has_name(names, name + 2, n - 2))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bt_status check_unknown(const bt_flags *flags, bt_error *err) {
+    for (size_t i = 0; i < flags->unknown.n; i++) {
+        const char *const name = flags->unknown.items[i];
+        const size_t      n = strcspn(name, "=");
+        if (is_tolerated(flags, name, n)) {
+            continue;
+        }
+        const char *nearest = nearest_flag(flags->table, name, n);
+        if (nearest == NULL && n > 2 && memcmp(name, "no", 2) == 0) {
+            nearest = nearest_flag(flags->table, name + 2, n - 2);
+        }
+        if (nearest == NULL) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "unknown command line flag '%.*s'; --help lists the flags",
+                           (int)(n < 200 ? n : 200), name);
+        }
+        return BT_FAIL(err, BT_E_CONFIG, "unknown command line flag '%.*s'; did you mean --%s?",
+                       (int)(n < 200 ? n : 200), name, nearest);
+    }
+    return BT_OK;
+}
+
+static bt_status check_required(const bt_flags *flags, bt_error *err) {
+    bt_str    names = BT_STR_INIT;
+    size_t    n_missing = 0;
+    bt_status rc = BT_OK;
+    for (size_t i = 0; i < flags->table->n_defs; i++) {
+        const bt_flag_def *const def = &flags->table->defs[i];
+        const flag_value *const  value = &flags->values[i];
+        if (def->is_required && value->text == NULL) {
+            BT_CHECK(bt_str_appendf(&names, err, "%s--%s", n_missing == 0 ? "" : ", ", def->name));
+            n_missing++;
+        }
+    }
+    if (n_missing > 0) {
+        rc = BT_FAIL(err, BT_E_CONFIG, "%s must be given: %s",
+                     n_missing == 1 ? "this flag" : "these flags", bt_str_text(&names));
+    }
+done:
+    bt_str_deinit(&names);
+    return rc;
+}
+
+static bt_status set_defaults(bt_flags *flags, bt_error *err) {
+    for (size_t i = 0; i < flags->table->n_defs; i++) {
+        const bt_flag_def *const def = &flags->table->defs[i];
+        if (def->default_text != NULL && def->kind != BT_FLAG_LIST) {
+            BT_TRY(set_value(def, &flags->values[i], def->default_text, err));
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status read_all(bt_flags *flags, bt_error *err) {
+    bool ended = false;
+    for (size_t i = 0; i < flags->argv.n && flags->ask == BT_ASK_RUN; i++) {
+        const char *const arg = flags->argv.items[i];
+        const char *const text = flag_text(arg);
+        if (!ended && bt_str_equal(arg, "--")) {
+            ended = true;
+        } else if (ended || text == NULL) {
+            BT_TRY(text_list_add(&flags->args, arg, err));
+        } else {
+            BT_TRY(read_flag(flags, text, &i, err));
+        }
+    }
+    if (flags->ask != BT_ASK_RUN) {
+        return BT_OK;
+    }
+    BT_TRY(check_unknown(flags, err));
+    return check_required(flags, err);
+}
+
+bt_status bt_flags_parse(bt_flags **out, const bt_flag_table *table, int argc, char *const *argv,
+                         bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_flags *flags = bt_calloc_array(1, sizeof *flags);
+    if (flags == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the command line");
+    }
+    flags->table = table;
+    flags->values = bt_calloc_array(table->n_defs, sizeof *flags->values);
+    if (flags->values == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for the command line");
+        goto done;
+    }
+    BT_CHECK(bt_arena_init(&flags->texts, TEXT_BLOCK_BYTES, err));
+    BT_CHECK(expand_flagfiles(&flags->argv, &flags->texts, argc, argv, err));
+    BT_CHECK(set_defaults(flags, err));
+    BT_CHECK(read_all(flags, err));
+    *out = flags;
+    flags = NULL;
+done:
+    bt_flags_free(flags);
+    return rc;
+}
+
+void bt_flags_free(bt_flags *flags) {
+    if (flags == NULL) {
+        return;
+    }
+    for (size_t i = 0; flags->values != NULL && i < flags->table->n_defs; i++) {
+        text_list_deinit(&flags->values[i].list);
+    }
+    bt_free(flags->values);
+    bt_arena_deinit(&flags->texts);
+    text_list_deinit(&flags->argv);
+    text_list_deinit(&flags->args);
+    text_list_deinit(&flags->unknown);
+    text_list_deinit(&flags->tolerated);
+    bt_free(flags);
+}
+
+/* ---- reading the result
+ * -------------------------------------------------------------------------- */
+
+static const flag_value *get(const bt_flags *flags, const char *name) {
+    const bt_flag_def *const def = find_def(flags->table, name, strlen(name));
+    BT_ASSERT(def != NULL);
+    return value_of(flags, def);
+}
+
+bt_flags_ask bt_flags_asked(const bt_flags *flags) {
+    return flags->ask;
+}
+
+bool bt_flags_is_set(const bt_flags *flags, const char *name) {
+    return get(flags, name)->text != NULL;
+}
+
+bool bt_flags_is_given(const bt_flags *flags, const char *name) {
+    return get(flags, name)->is_given;
+}
+
+const char *bt_flags_string(const bt_flags *flags, const char *name) {
+    return get(flags, name)->text;
+}
+
+int64_t bt_flags_int(const bt_flags *flags, const char *name) {
+    return get(flags, name)->integer;
+}
+
+double bt_flags_float(const bt_flags *flags, const char *name) {
+    return get(flags, name)->real;
+}
+
+bool bt_flags_bool(const bt_flags *flags, const char *name) {
+    return get(flags, name)->boolean;
+}
+
+size_t bt_flags_list(const bt_flags *flags, const char *name, const char *const **values) {
+    const flag_value *const value = get(flags, name);
+    *values = value->list.items;
+    return value->list.n;
+}
+
+size_t bt_flags_args(const bt_flags *flags, const char *const **args) {
+    *args = flags->args.items;
+    return flags->args.n;
+}

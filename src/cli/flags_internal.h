@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the three files of the flag parser share: a growing list of borrowed texts, the expansion of
+ * --flagfile, and the search for the nearest name. */
+#ifndef BT_CLI_FLAGS_INTERNAL_H
+#define BT_CLI_FLAGS_INTERNAL_H
+
+#include "bt/cli.h"
+
+typedef struct text_list {
+    const char **items; /* owned array of borrowed texts */
+    size_t       n;
+    size_t       cap;
+} text_list;
+
+bt_status text_list_add(text_list *list, const char *text, bt_error *err);
+void      text_list_deinit(text_list *list);
+
+/* argv[1..] with every --flagfile replaced by the lines of its file, up to "--". Lines live in
+ * arena. */
+bt_status expand_flagfiles(text_list *out, bt_arena *arena, int argc, char *const *argv,
+                           bt_error *err);
+
+/* "-name..." or "--name...": the text after the dashes; NULL when arg is no flag. */
+const char *flag_text(const char *arg);
+
+/* The table's name that is nearest to the first n bytes of name, or NULL when none is near. */
+const char *nearest_flag(const bt_flag_table *table, const char *name, size_t n);
+
+#endif
