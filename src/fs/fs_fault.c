@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The system calls that touch files, each behind a counter by which a test makes the k-th one
+ * fail. Costs two relaxed loads per call in production. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "fs_internal.h"
+
+typedef struct fault {
+    atomic_uint_fast64_t n_calls;
+    atomic_uint_fast64_t fail_at; /* call number that fails; 0 = none */
+    atomic_bool          persistent;
+} fault;
+
+static fault faults[BT_FS_N_OPS];
+
+static const int fault_errno[BT_FS_N_OPS] = {
+    [BT_FS_OP_OPEN] = EACCES, [BT_FS_OP_READ] = EIO,      [BT_FS_OP_WRITE] = ENOSPC,
+    [BT_FS_OP_FSYNC] = EIO,   [BT_FS_OP_RENAME] = EACCES,
+};
+
+void bt_fs_fail_at(bt_fs_op op, uint64_t k, bool persistent) {
+    fault *const f = &faults[op];
+    atomic_store(&f->persistent, persistent);
+    atomic_store(&f->fail_at, k == 0 ? 0 : atomic_load(&f->n_calls) + k);
+}
+
+uint64_t bt_fs_op_count(bt_fs_op op) {
+    return atomic_load(&faults[op].n_calls);
+}
+
+bool fs_must_fail(bt_fs_op op) {
+    fault *const   f = &faults[op];
+    const uint64_t call = atomic_fetch_add_explicit(&f->n_calls, 1, memory_order_relaxed) + 1;
+    const uint64_t target = atomic_load_explicit(&f->fail_at, memory_order_relaxed);
+    if (target == 0 || call < target || (call > target && !atomic_load(&f->persistent))) {
+        return false;
+    }
+    errno = fault_errno[op];
+    return true;
+}
+
+int fs_sys_open(const char *path, int flags) {
+    if (fs_must_fail(BT_FS_OP_OPEN)) {
+        return -1;
+    }
+    int fd = -1;
+    do {
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+ssize_t fs_sys_read(int fd, void *dst, size_t n) {
+    if (fs_must_fail(BT_FS_OP_READ)) {
+        return -1;
+    }
+    ssize_t got = -1;
+    do {
+        got = read(fd, dst, n);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+ssize_t fs_sys_pread(int fd, void *dst, size_t n, int64_t offset) {
+    if (fs_must_fail(BT_FS_OP_READ)) {
+        return -1;
+    }
+    ssize_t got = -1;
+    do {
+        got = pread(fd, dst, n, (off_t)offset);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+ssize_t fs_sys_write(int fd, const void *src, size_t n) {
+    if (fs_must_fail(BT_FS_OP_WRITE)) {
+        return -1;
+    }
+    ssize_t done = -1;
+    do {
+        done = write(fd, src, n);
+    } while (done < 0 && errno == EINTR);
+    return done;
+}
+
+int fs_sys_fsync(int fd) {
+    if (fs_must_fail(BT_FS_OP_FSYNC)) {
+        return -1;
+    }
+    int result = -1;
+    do {
+        result = fsync(fd);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
+int fs_sys_rename(const char *from, const char *to) {
+    if (fs_must_fail(BT_FS_OP_RENAME)) {
+        return -1;
+    }
+    return rename(from, to);
+}

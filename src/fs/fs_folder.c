@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Folders: making them, listing, globbing (both sorted bytewise, so that nothing depends on the
+ * file system's order), removing. */
+#include <dirent.h>
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs_internal.h"
+
+static const size_t names_max = (size_t)1 << 28;
+
+void bt_fs_names_deinit(bt_fs_names *names) {
+    for (size_t i = 0; i < names->n; i++) {
+        bt_free(names->items[i]);
+    }
+    bt_free(names->items);
+    *names = (bt_fs_names)BT_FS_NAMES_INIT;
+}
+
+static bt_status names_add(bt_fs_names *names, const char *name, bt_error *err) {
+    BT_TRY(
+        bt_grow(&names->items, &names->cap, names->n + 1, sizeof names->items[0], names_max, err));
+    char *const copy = bt_strdup(name);
+    if (copy == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the name %s", name);
+    }
+    names->items[names->n++] = copy;
+    return BT_OK;
+}
+
+static int compare_names(const void *a, const void *b) {
+    const char *const *left = a;
+    const char *const *right = b;
+    return strcmp(*left, *right);
+}
+
+static void names_sort(bt_fs_names *names) {
+    if (names->n > 1) {
+        qsort(names->items, names->n, sizeof names->items[0], compare_names);
+    }
+}
+
+bt_status bt_fs_list(const char *folder, bt_fs_names *out, bt_error *err) {
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    BT_TRY(bt_fs_require_folder(folder, err));
+    DIR *const dir = opendir(folder);
+    if (dir == NULL) {
+        return fs_fail_read(folder, errno, err);
+    }
+    bt_status rc = BT_OK;
+    for (;;) {
+        errno = 0;
+        const struct dirent *const entry = readdir(dir);
+        if (entry == NULL) {
+            if (errno != 0) {
+                rc = fs_fail_read(folder, errno, err);
+            }
+            break;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            BT_CHECK(names_add(&names, entry->d_name, err));
+        }
+    }
+done:
+    (void)closedir(dir);
+    if (rc != BT_OK) {
+        bt_fs_names_deinit(&names);
+        return rc;
+    }
+    names_sort(&names);
+    *out = names;
+    return BT_OK;
+}
+
+bt_status bt_fs_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    bt_status   rc = BT_OK;
+    glob_t      found = {0};
+    BT_TRY(fs_check_local(pattern, err));
+    const int result = glob(pattern, GLOB_NOSORT, NULL, &found);
+    if (result != 0 && result != GLOB_NOMATCH) {
+        rc = result == GLOB_NOSPACE
+                 ? BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot expand %s", pattern)
+                 : BT_FAIL(err, BT_E_IO, "cannot read the folders of %s", pattern);
+        goto done;
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        BT_CHECK(names_add(&names, found.gl_pathv[i], err));
+    }
+done:
+    globfree(&found);
+    if (rc != BT_OK) {
+        bt_fs_names_deinit(&names);
+        return rc;
+    }
+    names_sort(&names);
+    *out = names;
+    return BT_OK;
+}
+
+static bt_status make_one(const char *path, bt_error *err) {
+    if (mkdir(path, 0777) == 0 || errno == EEXIST) {
+        struct stat st;
+        if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+            return BT_FAIL(err, BT_E_RESOURCE,
+                           "cannot make the folder %s: a file of that name is in the way", path);
+        }
+        return BT_OK;
+    }
+    return fs_fail_write(path, "make the folder", errno, err);
+}
+
+bt_status bt_fs_make_folders(const char *path, bt_error *err) {
+    BT_TRY(fs_check_local(path, err));
+    char *const copy = bt_strdup(path);
+    if (copy == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot make the folder %s", path);
+    }
+    bt_status rc = BT_OK;
+    for (char *p = copy + 1; *p != '\0'; p++) {
+        if (*p == '/' && p[-1] != '/') {
+            *p = '\0';
+            BT_CHECK(make_one(copy, err));
+            *p = '/';
+        }
+    }
+    BT_CHECK(make_one(copy, err));
+done:
+    bt_free(copy);
+    return rc;
+}
+
+bt_status bt_fs_remove(const char *path, bt_error *err) {
+    BT_TRY(fs_check_local(path, err));
+    if (remove(path) != 0 && errno != ENOENT) {
+        return fs_fail_write(path, "remove", errno, err);
+    }
+    return BT_OK;
+}

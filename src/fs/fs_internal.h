@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the fs room share: the system calls behind the fault hooks, and messages. */
+#ifndef BT_FS_INTERNAL_H
+#define BT_FS_INTERNAL_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "bt/fs.h"
+
+enum { FS_REASON_MAX = 128 };
+
+/* As the system calls of these names, repeated after EINTR; a test can make one fail. */
+int     fs_sys_open(const char *path, int flags);
+ssize_t fs_sys_read(int fd, void *dst, size_t n);
+ssize_t fs_sys_pread(int fd, void *dst, size_t n, int64_t offset);
+ssize_t fs_sys_write(int fd, const void *src, size_t n);
+int     fs_sys_fsync(int fd);
+int     fs_sys_rename(const char *from, const char *to);
+/* true: pretend that this operation failed (errno is set). */
+bool fs_must_fail(bt_fs_op op);
+
+/* BT_E_UNSUPPORTED when path has a scheme ("gs://"), BT_E_IO when it is empty. */
+BT_MUST_USE bt_status fs_check_local(const char *path, bt_error *err);
+/* The text of an errno. */
+const char *fs_reason(int errnum, char buffer[FS_REASON_MAX]);
+/* The sentence for a path that cannot be opened or read: missing, a folder, no permission... */
+bt_status fs_fail_read(const char *path, int errnum, bt_error *err);
+bt_status fs_fail_write(const char *path, const char *what, int errnum, bt_error *err);
+/* Opens a file for reading; *n_bytes is -1 when it is not a regular file. */
+BT_MUST_USE bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *err);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Paths: what is behind one, schemes, joining and splitting, and the sentences for paths that
+ * cannot be read or written. */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs_internal.h"
+
+const char *fs_reason(int errnum, char buffer[FS_REASON_MAX]) {
+    if (strerror_r(errnum, buffer, FS_REASON_MAX) != 0) {
+        memcpy(buffer, "unknown error", sizeof "unknown error");
+    }
+    return buffer;
+}
+
+/* Length of "name" in "name://...", else 0. */
+static size_t scheme_length(const char *path) {
+    size_t n = 0;
+    while (isalnum((unsigned char)path[n]) || (n > 0 && strchr("+.-", path[n]) && path[n] != 0)) {
+        n++;
+    }
+    return n > 0 && strncmp(path + n, "://", 3) == 0 ? n : 0;
+}
+
+bt_status fs_check_local(const char *path, bt_error *err) {
+    if (path == NULL || path[0] == '\0') {
+        return BT_FAIL(err, BT_E_IO, "a file name is expected, but it is empty");
+    }
+    const size_t n = scheme_length(path);
+    if (n > 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s: paths of scheme '%.*s://' are not served by this version: copy it to a "
+                       "local folder and name that",
+                       path, (int)n, path);
+    }
+    return BT_OK;
+}
+
+bt_status fs_fail_read(const char *path, int errnum, bt_error *err) {
+    char buffer[FS_REASON_MAX];
+    if (errnum == ENOENT) {
+        return BT_FAIL(err, BT_E_IO, "%s: no such file", path);
+    }
+    if (errnum == EISDIR) {
+        return BT_FAIL(err, BT_E_IO, "%s is a folder, but a file is expected", path);
+    }
+    return BT_FAIL(err, BT_E_IO, "cannot read %s: %s", path, fs_reason(errnum, buffer));
+}
+
+bt_status fs_fail_write(const char *path, const char *what, int errnum, bt_error *err) {
+    char buffer[FS_REASON_MAX];
+    return BT_FAIL(err, BT_E_RESOURCE, "cannot %s %s: %s", what, path, fs_reason(errnum, buffer));
+}
+
+bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err) {
+    BT_TRY(fs_check_local(path, err));
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) {
+            *out = (bt_fs_info){.kind = BT_FS_MISSING};
+            return BT_OK;
+        }
+        return fs_fail_read(path, errno, err);
+    }
+    *out = (bt_fs_info){
+        .kind = S_ISDIR(st.st_mode) ? BT_FS_FOLDER : BT_FS_FILE,
+        .n_bytes = S_ISREG(st.st_mode) ? (int64_t)st.st_size : 0,
+        .modified_unix = (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec,
+    };
+    return BT_OK;
+}
+
+bool bt_fs_exists(const char *path) {
+    bt_fs_info info;
+    return bt_fs_stat(path, &info, NULL) == BT_OK && info.kind != BT_FS_MISSING;
+}
+
+bt_status bt_fs_require_file(const char *path, int64_t *n_bytes, bt_error *err) {
+    bt_fs_info info;
+    BT_TRY(bt_fs_stat(path, &info, err));
+    switch (info.kind) {
+    case BT_FS_MISSING:
+        return fs_fail_read(path, ENOENT, err);
+    case BT_FS_FOLDER:
+        return fs_fail_read(path, EISDIR, err);
+    case BT_FS_FILE:
+        break;
+    }
+    if (access(path, R_OK) != 0) {
+        return fs_fail_read(path, errno, err);
+    }
+    if (n_bytes != NULL) {
+        *n_bytes = info.n_bytes;
+    }
+    return BT_OK;
+}
+
+bt_status bt_fs_require_folder(const char *path, bt_error *err) {
+    bt_fs_info info;
+    BT_TRY(bt_fs_stat(path, &info, err));
+    switch (info.kind) {
+    case BT_FS_MISSING:
+        return BT_FAIL(err, BT_E_IO, "%s: no such folder", path);
+    case BT_FS_FILE:
+        return BT_FAIL(err, BT_E_IO, "%s is a file, but a folder is expected", path);
+    case BT_FS_FOLDER:
+        break;
+    }
+    if (access(path, R_OK | X_OK) != 0) {
+        return fs_fail_read(path, errno, err);
+    }
+    return BT_OK;
+}
+
+bt_status bt_fs_join(const char *folder, const char *name, char **out, bt_error *err) {
+    bt_str       s = BT_STR_INIT;
+    const size_t n = strlen(folder);
+    const char  *slash = n > 0 && folder[n - 1] != '/' ? "/" : "";
+    bt_status    rc = bt_str_appendf(&s, err, "%s%s%s", folder, slash, name);
+    if (rc == BT_OK) {
+        *out = bt_str_take(&s);
+        if (*out == NULL) { /* both were empty */
+            *out = bt_strdup("");
+            rc = *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+        }
+    }
+    bt_str_deinit(&s);
+    return rc;
+}
+
+bt_status bt_fs_parent(const char *path, char **out, bt_error *err) {
+    const char *const slash = strrchr(path, '/');
+    if (slash == NULL) {
+        *out = bt_strdup(".");
+    } else {
+        *out = bt_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    }
+    if (*out == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the folder of %s", path);
+    }
+    return BT_OK;
+}
+
+const char *bt_fs_basename(const char *path) {
+    const char *const slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}

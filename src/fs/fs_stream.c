@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading a file from front to back through one large buffer; the system is told, so it reads
+ * ahead. Works on pipes too. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs_internal.h"
+
+enum { STREAM_BUFFER_BYTES = 1 << 18 };
+
+struct bt_fs_stream {
+    int      fd;
+    int64_t  size;   /* -1: not a regular file */
+    int64_t  offset; /* of the next byte that the caller gets */
+    char    *path;
+    uint8_t *buffer;
+    size_t   begin; /* what is left in the buffer: [begin, end) */
+    size_t   end;
+    bt_str   line;
+};
+
+bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err) {
+    int     fd = -1;
+    int64_t size = 0;
+    BT_TRY(fs_open_read(path, &fd, &size, err));
+    bt_fs_stream *const stream = bt_calloc_array(1, sizeof *stream);
+    if (stream == NULL || (stream->path = bt_strdup(path)) == NULL ||
+        (stream->buffer = bt_alloc(STREAM_BUFFER_BYTES)) == NULL) {
+        if (stream != NULL) {
+            bt_free(stream->path);
+        }
+        bt_free(stream);
+        (void)close(fd);
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
+    }
+    stream->fd = fd;
+    stream->size = size;
+    if (size > 0) {
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only a hint */
+    }
+    *out = stream;
+    return BT_OK;
+}
+
+void bt_fs_stream_close(bt_fs_stream *stream) {
+    if (stream != NULL) {
+        (void)close(stream->fd);
+        bt_free(stream->path);
+        bt_free(stream->buffer);
+        bt_str_deinit(&stream->line);
+        bt_free(stream);
+    }
+}
+
+int64_t bt_fs_stream_offset(const bt_fs_stream *stream) {
+    return stream->offset;
+}
+
+int64_t bt_fs_stream_size(const bt_fs_stream *stream) {
+    return stream->size < 0 ? 0 : stream->size;
+}
+
+const char *bt_fs_stream_path(const bt_fs_stream *stream) {
+    return stream->path;
+}
+
+/* false through *any: the end. */
+static bt_status fill(bt_fs_stream *stream, bool *any, bt_error *err) {
+    const ssize_t n = fs_sys_read(stream->fd, stream->buffer, STREAM_BUFFER_BYTES);
+    if (n < 0) {
+        return fs_fail_read(stream->path, errno, err);
+    }
+    stream->begin = 0;
+    stream->end = (size_t)n;
+    *any = n > 0;
+    return BT_OK;
+}
+
+static size_t take(bt_fs_stream *stream, uint8_t *dst, size_t n_bytes) {
+    const size_t left = stream->end - stream->begin;
+    const size_t n = n_bytes < left ? n_bytes : left;
+    memcpy(dst, stream->buffer + stream->begin, n);
+    stream->begin += n;
+    stream->offset += (int64_t)n;
+    return n;
+}
+
+bt_status bt_fs_stream_read(bt_fs_stream *stream, void *dst, size_t n_bytes, size_t *got,
+                            bt_error *err) {
+    size_t done = take(stream, dst, n_bytes);
+    while (done < n_bytes) {
+        if (n_bytes - done >= STREAM_BUFFER_BYTES) { /* large: straight to the caller */
+            const ssize_t n = fs_sys_read(stream->fd, (uint8_t *)dst + done, STREAM_BUFFER_BYTES);
+            if (n < 0) {
+                return fs_fail_read(stream->path, errno, err);
+            }
+            if (n == 0) {
+                break;
+            }
+            done += (size_t)n;
+            stream->offset += n;
+            continue;
+        }
+        bool any = false;
+        BT_TRY(fill(stream, &any, err));
+        if (!any) {
+            break;
+        }
+        done += take(stream, (uint8_t *)dst + done, n_bytes - done);
+    }
+    *got = done;
+    return BT_OK;
+}
+
+bt_status bt_fs_stream_seek(bt_fs_stream *stream, int64_t offset, bt_error *err) {
+    const int64_t buffered = (int64_t)(stream->end - stream->begin);
+    if (offset >= stream->offset && offset - stream->offset <= buffered) {
+        stream->begin += (size_t)(offset - stream->offset);
+        stream->offset = offset;
+        return BT_OK;
+    }
+    if (offset < 0 || lseek(stream->fd, (off_t)offset, SEEK_SET) < 0) {
+        return BT_FAIL(err, BT_E_IO, "cannot move to byte %" PRId64 " of %s", offset, stream->path);
+    }
+    stream->begin = 0;
+    stream->end = 0;
+    stream->offset = offset;
+    return BT_OK;
+}
+
+bt_status bt_fs_stream_line(bt_fs_stream *stream, size_t max_bytes, const char **line,
+                            size_t *n_bytes, bool *end, bt_error *err) {
+    const int64_t start = stream->offset;
+    bt_str_clear(&stream->line);
+    for (;;) {
+        if (stream->begin == stream->end) {
+            bool any = false;
+            BT_TRY(fill(stream, &any, err));
+            if (!any) {
+                break;
+            }
+        }
+        const uint8_t *const from = stream->buffer + stream->begin;
+        const size_t         left = stream->end - stream->begin;
+        const uint8_t *const lf = memchr(from, '\n', left);
+        const size_t         n = lf != NULL ? (size_t)(lf - from) : left;
+        if (n > max_bytes - stream->line.len) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s: the line at byte %" PRId64 " has more than %zu bytes", stream->path,
+                           start, max_bytes);
+        }
+        BT_TRY(bt_str_append_n(&stream->line, from, n, err));
+        const size_t used = n + (lf != NULL ? 1 : 0);
+        stream->begin += used;
+        stream->offset += (int64_t)used;
+        if (lf != NULL) {
+            break;
+        }
+    }
+    *end = stream->offset == start;
+    *line = *end ? NULL : bt_str_text(&stream->line);
+    *n_bytes = stream->line.len;
+    return BT_OK;
+}

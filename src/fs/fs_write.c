@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writers. The replace writer never shows a half-written file: bytes go to a temporary in the same
+ * folder, which is fsynced, renamed over the target, and the folder is fsynced too, so that the
+ * file survives a power cut. A target that is not a regular file (a pipe, /dev/stdout) cannot be
+ * replaced and is written directly. */
+#define _XOPEN_SOURCE 700 /* realpath */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs_internal.h"
+
+enum { WRITE_BUFFER_BYTES = 1 << 18 };
+static const size_t write_max_bytes = (size_t)1 << 30;
+
+struct bt_fs_writer {
+    int      fd;
+    char    *path;      /* as the caller said it */
+    char    *target;    /* path with links resolved; NULL: written directly */
+    char    *temporary; /* NULL: written directly */
+    uint8_t *buffer;
+    size_t   used;
+    int64_t  offset;
+};
+
+static void writer_free(bt_fs_writer *writer) {
+    if (writer == NULL) {
+        return;
+    }
+    if (writer->fd >= 0) {
+        (void)close(writer->fd);
+    }
+    bt_free(writer->path);
+    bt_free(writer->target);
+    bt_free(writer->temporary);
+    bt_free(writer->buffer);
+    bt_free(writer);
+}
+
+static bt_status writer_create(const char *path, bt_fs_writer **out, bt_error *err) {
+    BT_TRY(fs_check_local(path, err));
+    bt_fs_writer *const writer = bt_calloc_array(1, sizeof *writer);
+    if (writer != NULL) {
+        writer->fd = -1;
+        writer->path = bt_strdup(path);
+        writer->buffer = bt_alloc(WRITE_BUFFER_BYTES);
+    }
+    if (writer == NULL || writer->path == NULL || writer->buffer == NULL) {
+        writer_free(writer);
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s for writing", path);
+    }
+    *out = writer;
+    return BT_OK;
+}
+
+/* The file that a rename must replace: links are followed, so that they stay links. */
+static bt_status resolve_target(bt_fs_writer *writer, bt_error *err) {
+    char *const resolved = realpath(writer->path, NULL); /* freed below: libc's own memory */
+    writer->target = bt_strdup(resolved != NULL ? resolved : writer->path);
+    free(resolved);
+    if (writer->target == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s for writing", writer->path);
+    }
+    return BT_OK;
+}
+
+static bt_status open_temporary(bt_fs_writer *writer, bt_error *err) {
+    static atomic_uint counter;
+    bt_str             name = BT_STR_INIT;
+    BT_TRY(resolve_target(writer, err));
+    bt_status rc = bt_str_appendf(&name, err, "%s.tmp-%ld-%u", writer->target, (long)getpid(),
+                                  atomic_fetch_add(&counter, 1U));
+    if (rc == BT_OK) {
+        writer->temporary = bt_str_take(&name);
+        writer->fd = fs_sys_open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC);
+        if (writer->fd < 0) {
+            rc = fs_fail_write(writer->path, "create", errno, err);
+        }
+    }
+    bt_str_deinit(&name);
+    return rc;
+}
+
+static bt_status open_directly(bt_fs_writer *writer, int flags, bt_error *err) {
+    writer->fd = fs_sys_open(writer->path, O_WRONLY | flags);
+    return writer->fd < 0 ? fs_fail_write(writer->path, "write", errno, err) : BT_OK;
+}
+
+bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *err) {
+    bt_fs_writer *writer = NULL;
+    bt_status     rc = BT_OK;
+    struct stat   st;
+    BT_TRY(writer_create(path, &writer, err));
+    const bool is_there = stat(path, &st) == 0;
+    if (is_there && S_ISDIR(st.st_mode)) {
+        rc = BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is a folder", path);
+    } else if (is_there && !S_ISREG(st.st_mode)) {
+        rc = open_directly(writer, 0, err);
+    } else {
+        rc = open_temporary(writer, err);
+    }
+    if (rc != BT_OK) {
+        writer_free(writer);
+        return rc;
+    }
+    *out = writer;
+    return BT_OK;
+}
+
+bt_status bt_fs_writer_append(const char *path, bt_fs_writer **out, bt_error *err) {
+    bt_fs_writer *writer = NULL;
+    BT_TRY(writer_create(path, &writer, err));
+    const bt_status rc = open_directly(writer, O_APPEND | O_CREAT, err);
+    if (rc != BT_OK) {
+        writer_free(writer);
+        return rc;
+    }
+    const off_t end = lseek(writer->fd, 0, SEEK_END);
+    writer->offset = end < 0 ? 0 : (int64_t)end; /* a pipe has no place */
+    *out = writer;
+    return BT_OK;
+}
+
+static bt_status write_out(bt_fs_writer *writer, const uint8_t *bytes, size_t n_bytes,
+                           bt_error *err) {
+    while (n_bytes > 0) {
+        const ssize_t n =
+            fs_sys_write(writer->fd, bytes, n_bytes < write_max_bytes ? n_bytes : write_max_bytes);
+        if (n < 0) {
+            return fs_fail_write(writer->path, "write", errno, err);
+        }
+        bytes += n;
+        n_bytes -= (size_t)n;
+    }
+    return BT_OK;
+}
+
+static bt_status write_buffer(bt_fs_writer *writer, bt_error *err) {
+    const size_t used = writer->used;
+    writer->used = 0; /* after a failure nothing is written twice */
+    return write_out(writer, writer->buffer, used, err);
+}
+
+bt_status bt_fs_writer_write(bt_fs_writer *writer, const void *bytes, size_t n_bytes,
+                             bt_error *err) {
+    if (n_bytes > WRITE_BUFFER_BYTES - writer->used) {
+        BT_TRY(write_buffer(writer, err));
+    }
+    if (n_bytes > WRITE_BUFFER_BYTES) {
+        BT_TRY(write_out(writer, bytes, n_bytes, err));
+    } else if (n_bytes > 0) {
+        memcpy(writer->buffer + writer->used, bytes, n_bytes);
+        writer->used += n_bytes;
+    }
+    writer->offset += (int64_t)n_bytes;
+    return BT_OK;
+}
+
+int64_t bt_fs_writer_offset(const bt_fs_writer *writer) {
+    return writer->offset;
+}
+
+const char *bt_fs_writer_path(const bt_fs_writer *writer) {
+    return writer->path;
+}
+
+/* Pipes and terminals have nothing to sync: EINVAL there is no failure. */
+static bt_status sync_fd(int fd, const char *path, bt_error *err) {
+    if (fs_sys_fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
+        return fs_fail_write(path, "write", errno, err);
+    }
+    return BT_OK;
+}
+
+bt_status bt_fs_writer_flush(bt_fs_writer *writer, bool to_disk, bt_error *err) {
+    BT_TRY(write_buffer(writer, err));
+    return to_disk ? sync_fd(writer->fd, writer->path, err) : BT_OK;
+}
+
+static bt_status sync_folder_of(const char *path, bt_error *err) {
+    char *folder = NULL;
+    BT_TRY(bt_fs_parent(path, &folder, err));
+    bt_status rc = BT_OK;
+    const int fd = fs_sys_open(folder, O_RDONLY | O_DIRECTORY);
+    if (fd < 0) {
+        /* A folder that may be written but not listed cannot be synced: the file is in place. */
+        rc = errno == EACCES ? BT_OK : fs_fail_write(folder, "sync folder", errno, err);
+    } else {
+        rc = sync_fd(fd, path, err);
+        (void)close(fd);
+    }
+    bt_free(folder);
+    return rc;
+}
+
+bt_status bt_fs_writer_commit(bt_fs_writer **writer_ptr, bt_error *err) {
+    bt_fs_writer *const writer = *writer_ptr;
+    BT_TRY(bt_fs_writer_flush(writer, writer->temporary != NULL, err));
+    if (close(writer->fd) != 0) {
+        writer->fd = -1;
+        return fs_fail_write(writer->path, "write", errno, err);
+    }
+    writer->fd = -1;
+    if (writer->temporary != NULL) {
+        if (fs_sys_rename(writer->temporary, writer->target) != 0) {
+            return fs_fail_write(writer->path, "replace", errno, err);
+        }
+        bt_free(writer->temporary); /* an abort after this point has nothing to remove */
+        writer->temporary = NULL;
+        BT_TRY(sync_folder_of(writer->target, err));
+    }
+    writer_free(writer);
+    *writer_ptr = NULL;
+    return BT_OK;
+}
+
+void bt_fs_writer_abort(bt_fs_writer *writer) {
+    if (writer == NULL) {
+        return;
+    }
+    if (writer->temporary != NULL) {
+        (void)unlink(writer->temporary);
+    } else if (writer->fd >= 0) {
+        (void)write_buffer(writer, NULL); /* an append writer keeps what it was given */
+    }
+    writer_free(writer);
+}
+
+bt_status bt_fs_replace(const char *path, const void *bytes, size_t n_bytes, bt_error *err) {
+    bt_fs_writer *writer = NULL;
+    bt_status     rc = BT_OK;
+    BT_CHECK(bt_fs_writer_create(path, &writer, err));
+    BT_CHECK(bt_fs_writer_write(writer, bytes, n_bytes, err));
+    BT_CHECK(bt_fs_writer_commit(&writer, err));
+done:
+    bt_fs_writer_abort(writer);
+    return rc;
+}
