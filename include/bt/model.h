@@ -108,6 +108,8 @@ BT_MUST_USE bt_status bt_model_create(const bt_encoder_config *encoder, const bt
 void                  bt_model_free(bt_model *model);
 /* Fresh weights by the init rules into flat [table.n_elements]; a pure function of the seed. */
 void bt_model_init_params(const bt_model *model, uint64_t seed, float *flat);
+/* The same for one parameter into its own [n_elements]: the variables that a checkpoint lacks. */
+void bt_model_init_param(const bt_model *model, uint64_t seed, int64_t index, float *out);
 /* logits of a batch: C * B for sentence heads, C * T for token heads, H * B for pooled output */
 int64_t bt_model_n_logits(const bt_model *model, const bt_batch *batch);
 

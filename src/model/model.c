@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The encoder and its head as a parameter table: names, shapes, init rules and which parameters a
+ * loss reaches. Order of the table = Model Garden's order of variables. Formulas and names:
+ * spec/numerics.md sections 1, 2 and 7. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/model.h"
+
+enum {
+    MAX_LAYERS = 10000, /* each costs 16 table rows: a bound far beyond any model */
+    PARAMS_PER_LAYER = 16,
+    PARAMS_BESIDE_LAYERS = 13,
+    NAME_MAX_BYTES = 160,
+};
+
+typedef struct builder {
+    bt_model   *model;
+    const char *tf_prefix; /* before encoder names: "bert_encoder_v2/" or "" */
+    bool        is_encoder;
+    bool        has_gradient;
+    float       stddev;
+} builder;
+
+/* ---- checks ------------------------------------------------------------------------------ */
+
+typedef struct dim_check {
+    const char *key;
+    int64_t     value;
+    int64_t     max;
+} dim_check;
+
+static bt_status check_encoder(const bt_encoder_config *e, bt_error *err) {
+    const dim_check checks[] = {
+        {"vocab_size", e->vocab_size, INT32_MAX},
+        {"hidden_size", e->hidden_size, INT32_MAX},
+        {"embedding_size", e->embedding_size, INT32_MAX},
+        {"num_layers", e->num_layers, MAX_LAYERS},
+        {"num_attention_heads", e->num_attention_heads, INT32_MAX},
+        {"intermediate_size", e->intermediate_size, INT32_MAX},
+        {"max_position_embeddings", e->max_position_embeddings, INT32_MAX},
+        {"type_vocab_size", e->type_vocab_size, INT32_MAX},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(checks); i++) {
+        if (checks[i].value < 1 || checks[i].value > checks[i].max) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "encoder %s: expected a number from 1 to %" PRId64 ", got %" PRId64,
+                           checks[i].key, checks[i].max, checks[i].value);
+        }
+    }
+    if (e->hidden_size % e->num_attention_heads != 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "encoder num_attention_heads: %" PRId64
+                       " heads do not divide hidden_size %" PRId64
+                       " (choose a number of heads that divides it)",
+                       e->num_attention_heads, e->hidden_size);
+    }
+    if (e->output_range < 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "encoder output_range: expected null or a number >= 1, got %" PRId64,
+                       e->output_range);
+    }
+    return BT_OK;
+}
+
+/* NaN fails too */
+static bt_status check_rate(const char *key, float rate, bt_error *err) {
+    if (!(rate >= 0.0F && rate < 1.0F)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: expected a number from 0 up to but not 1 (1 drops everything), got %g",
+                       key, (double)rate);
+    }
+    return BT_OK;
+}
+
+static bt_status check_model(const bt_encoder_config *e, const bt_head_config *h, bt_error *err) {
+    BT_TRY(check_encoder(e, err));
+    BT_TRY(check_rate("encoder dropout_rate", e->dropout_rate, err));
+    BT_TRY(check_rate("encoder attention_dropout_rate", e->attention_dropout_rate, err));
+    BT_TRY(check_rate("head_dropout", h->dropout_rate, err));
+    if (!(e->initializer_range >= 0.0F && h->initializer_range >= 0.0F)) {
+        return BT_FAIL(
+            err, BT_E_CONFIG, "initializer_range: expected a number >= 0, got %g",
+            (double)(e->initializer_range >= 0.0F ? h->initializer_range : e->initializer_range));
+    }
+    if (h->kind != BT_HEAD_POOLED_OUTPUT && (h->num_classes < 1 || h->num_classes > INT32_MAX)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "num_classes: expected a number >= 1 (1 = regression), got %" PRId64,
+                       h->num_classes);
+    }
+    return BT_OK;
+}
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+typedef struct shape {
+    int32_t rank;
+    int64_t dim[BT_MAX_RANK];
+} shape;
+
+static shape shape_1(int64_t a) {
+    return (shape){.rank = 1, .dim = {a}};
+}
+static shape shape_2(int64_t a, int64_t b) {
+    return (shape){.rank = 2, .dim = {a, b}};
+}
+static shape shape_3(int64_t a, int64_t b, int64_t c) {
+    return (shape){.rank = 3, .dim = {a, b, c}};
+}
+
+static bt_status add_param(const builder *b, const char *layer, const char *leaf, shape s,
+                           bt_init_rule init, int64_t *index, bt_error *err) {
+    char      name[NAME_MAX_BYTES];
+    char      tf_name[NAME_MAX_BYTES];
+    const int n = snprintf(name, sizeof name, "%s/%s", layer, leaf);
+    const int n_tf = snprintf(tf_name, sizeof tf_name, "%s%s", b->tf_prefix, name);
+    BT_ASSERT(n > 0 && n_tf > 0 && n_tf < NAME_MAX_BYTES);
+    (void)n;
+    (void)n_tf;
+    bt_param param = {
+        .name = name,
+        .tf_name = tf_name,
+        .rank = s.rank,
+        .init = init,
+        .init_stddev = init == BT_INIT_TRUNCATED_NORMAL ? b->stddev : 0.0F,
+        .has_gradient = b->has_gradient,
+        .is_encoder = b->is_encoder,
+        .is_word_embedding = strcmp(layer, "word_embeddings") == 0,
+    };
+    memcpy(param.dim, s.dim, sizeof param.dim);
+    return bt_param_table_add(&b->model->table, &param, index, err);
+}
+
+static bt_status add_table(const builder *b, const char *layer, int64_t n_rows, int64_t width,
+                           int64_t *index, bt_error *err) {
+    return add_param(b, layer, "embeddings", shape_2(n_rows, width), BT_INIT_TRUNCATED_NORMAL,
+                     index, err);
+}
+
+static bt_status add_dense(const builder *b, const char *layer, shape kernel, shape bias,
+                           bt_dense_index *index, bt_error *err) {
+    BT_TRY(add_param(b, layer, "kernel", kernel, BT_INIT_TRUNCATED_NORMAL, &index->kernel, err));
+    return add_param(b, layer, "bias", bias, BT_INIT_ZERO, &index->bias, err);
+}
+
+static bt_status add_norm(const builder *b, const char *layer, int64_t width, bt_norm_index *index,
+                          bt_error *err) {
+    BT_TRY(add_param(b, layer, "gamma", shape_1(width), BT_INIT_ONE, &index->gamma, err));
+    return add_param(b, layer, "beta", shape_1(width), BT_INIT_ZERO, &index->beta, err);
+}
+
+static bt_status add_embeddings(const builder *b, bt_error *err) {
+    bt_model *const                m = b->model;
+    const bt_encoder_config *const e = &m->encoder;
+    const int64_t                  E = e->embedding_size;
+    BT_TRY(add_table(b, "word_embeddings", e->vocab_size, E, &m->word_embeddings, err));
+    BT_TRY(add_table(b, "position_embedding", e->max_position_embeddings, E, &m->position_embedding,
+                     err));
+    BT_TRY(add_table(b, "type_embeddings", e->type_vocab_size, E, &m->type_embeddings, err));
+    BT_TRY(add_norm(b, "embeddings/layer_norm", E, &m->embedding_norm, err));
+    if (E != e->hidden_size) {
+        BT_TRY(add_dense(b, "embedding_projection", shape_2(E, e->hidden_size),
+                         shape_1(e->hidden_size), &m->embedding_projection, err));
+    }
+    return BT_OK;
+}
+
+static bt_status add_layer(const builder *b, int64_t i, bt_error *err) {
+    const bt_encoder_config *const e = &b->model->encoder;
+    bt_layer_index *const          layer = &b->model->layers[i];
+    const int64_t                  H = e->hidden_size;
+    const int64_t                  I = e->intermediate_size;
+    const int64_t                  NH = e->num_attention_heads;
+    const int64_t                  D = H / NH;
+    char                           name[NAME_MAX_BYTES];
+    const int                      n = snprintf(name, sizeof name, "transformer/layer_%" PRId64, i);
+    BT_ASSERT(n > 0);
+    char *const  leaf = name + n;
+    const size_t left = sizeof name - (size_t)n;
+
+    const struct {
+        const char     *name;
+        bt_dense_index *index;
+    } projections[] = {
+        {"query", &layer->query},
+        {"key", &layer->key},
+        {"value", &layer->value},
+    };
+    for (size_t p = 0; p < BT_ARRAY_LEN(projections); p++) {
+        (void)snprintf(leaf, left, "/self_attention/%s", projections[p].name);
+        BT_TRY(add_dense(b, name, shape_3(H, NH, D), shape_2(NH, D), projections[p].index, err));
+    }
+    (void)snprintf(leaf, left, "/self_attention/attention_output");
+    BT_TRY(add_dense(b, name, shape_3(NH, D, H), shape_1(H), &layer->attention_output, err));
+    (void)snprintf(leaf, left, "/self_attention_layer_norm");
+    BT_TRY(add_norm(b, name, H, &layer->attention_norm, err));
+    (void)snprintf(leaf, left, "/intermediate");
+    BT_TRY(add_dense(b, name, shape_2(H, I), shape_1(I), &layer->intermediate, err));
+    (void)snprintf(leaf, left, "/output");
+    BT_TRY(add_dense(b, name, shape_2(I, H), shape_1(H), &layer->output, err));
+    (void)snprintf(leaf, left, "/output_layer_norm");
+    return add_norm(b, name, H, &layer->output_norm, err);
+}
+
+/* Only these two heads read the encoder's own pooler; elsewhere it has no gradient, hence no slots,
+ * no decay and no part in the norm (numerics.md section 2). */
+static bool head_reads_pooler(bt_head_kind kind) {
+    switch (kind) {
+    case BT_HEAD_ENCODER_POOLER:
+    case BT_HEAD_POOLED_OUTPUT:
+        return true;
+    case BT_HEAD_POOLER_DENSE:
+    case BT_HEAD_TOKENS:
+        return false;
+    }
+    return false;
+}
+
+static bt_status add_encoder(builder *b, bt_error *err) {
+    const bt_encoder_config *const e = &b->model->encoder;
+    b->is_encoder = true;
+    b->has_gradient = true;
+    b->stddev = e->initializer_range;
+    b->tf_prefix = e->type == BT_ENCODER_BERT_V2 ? "bert_encoder_v2/" : "";
+    BT_TRY(add_embeddings(b, err));
+    for (int64_t i = 0; i < e->num_layers; i++) {
+        BT_TRY(add_layer(b, i, err));
+    }
+    b->has_gradient = head_reads_pooler(b->model->head.kind);
+    return add_dense(b, "pooler_transform", shape_2(e->hidden_size, e->hidden_size),
+                     shape_1(e->hidden_size), &b->model->pooler_transform, err);
+}
+
+static bt_status add_head(builder *b, bt_error *err) {
+    bt_model *const             m = b->model;
+    const bt_head_config *const h = &m->head;
+    const int64_t               H = m->encoder.hidden_size;
+    const shape                 kernel = shape_2(H, h->num_classes);
+    const shape                 bias = shape_1(h->num_classes);
+    b->is_encoder = false;
+    b->has_gradient = true;
+    b->stddev = h->initializer_range;
+    b->tf_prefix = "";
+    switch (h->kind) {
+    case BT_HEAD_POOLER_DENSE:
+        BT_TRY(add_dense(b, "sentence_prediction/pooler_dense", shape_2(H, H), shape_1(H),
+                         &m->head_pooler, err));
+        return add_dense(b, "sentence_prediction/logits", kernel, bias, &m->head_logits, err);
+    case BT_HEAD_ENCODER_POOLER:
+        return add_dense(b, "sentence_prediction/logits", kernel, bias, &m->head_logits, err);
+    case BT_HEAD_TOKENS:
+        return add_dense(b, "predictions/transform/logits", kernel, bias, &m->head_logits, err);
+    case BT_HEAD_POOLED_OUTPUT:
+        return BT_OK;
+    }
+    return BT_OK;
+}
+
+bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config *head,
+                          bt_model **out, bt_error *err) {
+    BT_TRY(check_model(encoder, head, err));
+    bt_status            rc = BT_OK;
+    bt_model            *model = bt_calloc_array(1, sizeof *model);
+    const bt_dense_index no_dense = {-1, -1};
+    if (model == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a model description");
+    }
+    model->encoder = *encoder;
+    model->head = *head;
+    model->embedding_projection = no_dense;
+    model->head_pooler = no_dense;
+    model->head_logits = no_dense;
+    builder b = {.model = model};
+    BT_CHECK(bt_param_table_init(
+        &model->table, PARAMS_BESIDE_LAYERS + PARAMS_PER_LAYER * encoder->num_layers, err));
+    model->layers = bt_calloc_array((size_t)encoder->num_layers, sizeof *model->layers);
+    if (model->layers == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " layers", encoder->num_layers);
+        goto done;
+    }
+    BT_CHECK(add_encoder(&b, err));
+    BT_CHECK(add_head(&b, err));
+    *out = model;
+    model = NULL;
+done:
+    bt_model_free(model);
+    return rc;
+}
+
+void bt_model_free(bt_model *model) {
+    if (model != NULL) {
+        bt_free(model->layers);
+        bt_param_table_deinit(&model->table);
+        bt_free(model);
+    }
+}
+
+int64_t bt_model_n_logits(const bt_model *model, const bt_batch *batch) {
+    switch (model->head.kind) {
+    case BT_HEAD_POOLER_DENSE:
+    case BT_HEAD_ENCODER_POOLER:
+        return model->head.num_classes * batch->n_seqs;
+    case BT_HEAD_TOKENS:
+        return model->head.num_classes * batch->n_tokens;
+    case BT_HEAD_POOLED_OUTPUT:
+        return model->encoder.hidden_size * batch->n_seqs;
+    }
+    return 0;
+}
