@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kern: float kernels behind one table of function pointers (portable C, AVX2, AVX-512; chosen
+ * once at start), and the BLAS adapter. Kernels are single-threaded, allocate nothing, return
+ * nothing that can fail; nn/, optim/ and exec/ split the work over threads.
+ *
+ * Promises: n = 0 is allowed everywhere; pointers need no alignment; an output may be the same
+ * array as an input of the same shape unless said otherwise (never a shifted overlap).
+ * dropout_mask, sum_sq and the whole optimizer group give the same bits under every isa; the rest
+ * agrees within rounding (docs/numerics.md). No heap, no globals, no errno. */
+#ifndef BT_KERN_H
+#define BT_KERN_H
+
+#include "bt/base.h"
+
+/* In the order of model.h's bt_activation. */
+typedef enum bt_kern_act {
+    BT_KERN_ACT_GELU, /* tanh approximation */
+    BT_KERN_ACT_RELU,
+    BT_KERN_ACT_RELU6,
+    BT_KERN_ACT_TANH,
+    BT_KERN_ACT_SWISH,
+    BT_KERN_ACT_HARD_SWISH,
+    BT_KERN_ACT_MISH,
+    BT_KERN_ACT_SIGMOID,
+    BT_KERN_ACT_IDENTITY,
+} bt_kern_act;
+enum { BT_KERN_N_ACTS = BT_KERN_ACT_IDENTITY + 1 };
+
+/* One Adam-like update of n elements, float32, in this order (spec/numerics.md sections 4, 5):
+ *   g = grad * grad_scale
+ *   adamw: param -= (decay_lr * param) * weight_decay       (skipped when weight_decay is 0)
+ *          m += (g - m) * one_minus_beta_1 ;  v += (g*g - v) * one_minus_beta_2
+ *          w = v, or v_max = max(v_max, v) when v_max is not NULL (amsgrad)
+ *          param -= (m * alpha) / (sqrt(w) + epsilon) */
+typedef struct bt_kern_adamw_args {
+    float grad_scale; /* clipping; 1 for none */
+    float decay_lr;   /* the learning rate, for the decay only */
+    float weight_decay;
+    float one_minus_beta_1;
+    float one_minus_beta_2;
+    float alpha; /* lr * sqrt(1 - beta_2^t) / (1 - beta_1^t) */
+    float epsilon;
+} bt_kern_adamw_args;
+
+/* lamb: m = beta_1*m + (1-beta_1)*g ; v = beta_2*v + (1-beta_2)*(g*g), g = grad * grad_scale
+ *       u = (m / correction_1) / (sqrt(v / correction_2) + epsilon)
+ *       u += weight_decay * param                            (skipped when weight_decay is 0)
+ * The caller then makes param -= (ratio * lr) * u with sum_sq and axpy. */
+typedef struct bt_kern_lamb_args {
+    float grad_scale;
+    float beta_1, one_minus_beta_1;
+    float beta_2, one_minus_beta_2;
+    float correction_1; /* 1 - beta_1^t */
+    float correction_2;
+    float epsilon;
+    float weight_decay;
+} bt_kern_lamb_args;
+
+typedef struct bt_kern_optim {
+    /* v_max: NULL without amsgrad. Plain Adam: weight_decay 0. */
+    void (*adamw)(float *param, float *m, float *v, float *v_max, /* [n] */
+                  const float *grad, int64_t n, const bt_kern_adamw_args *a);
+    /* u may be grad itself */
+    void (*lamb)(float *u, float *m, float *v, const float *param, const float *grad, /* [n] */
+                 int64_t n, const bt_kern_lamb_args *a);
+    /* accum = momentum * accum - lr * g ; param += nesterov ? momentum * accum - lr * g : accum
+     * accum NULL (no momentum): param -= lr * g. g = grad * grad_scale */
+    void (*sgd)(float *param, float *accum, const float *grad, /* [n] */
+                int64_t n, float lr, float momentum, bool nesterov, float grad_scale);
+    /* average -= (average - param) * one_minus_decay */
+    void (*ema)(float *average, const float *param, int64_t n, float one_minus_decay);
+} bt_kern_optim;
+
+typedef struct bt_kern {
+    const char *isa; /* "ref", "avx2", "avx512" */
+
+    /* ---- vectors of n elements ---- */
+    void (*add)(float *out, const float *a, const float *b, int64_t n);
+    void (*add3)(float *out, const float *a, const float *b, const float *c, int64_t n);
+    void (*mul)(float *out, const float *a, const float *b, int64_t n);
+    void (*scale)(float *x, float alpha, int64_t n);                /* x *= alpha */
+    void (*axpy)(float *y, const float *x, float alpha, int64_t n); /* y += alpha * x, no fma */
+    double (*sum_sq)(const float *x, int64_t n); /* in double, sixteen lanes; NaN and inf show */
+
+    /* Multipliers of inverted dropout: element i is 0 where bt_rng_uniform of word 4*first_block+i
+     * is below the rate, else scale. limit, scale: bt_kern_dropout_make. */
+    void (*dropout_mask)(float *mult, int64_t n, bt_rng_key key, uint64_t first_block,
+                         uint32_t limit, float scale);
+
+    void (*act_forward[BT_KERN_N_ACTS])(float *out, const float *in, int64_t n);
+    /* d_in = d_out * act'(in), overwritten; d_in may be d_out */
+    void (*act_backward[BT_KERN_N_ACTS])(float *d_in, const float *d_out, const float *in,
+                                         int64_t n);
+
+    /* ---- rows ---- */
+    /* out = residual + (in + bias) * mult; bias [n], mult [n] or NULL, residual [n] or NULL */
+    void (*bias_residual)(float *out, const float *in, const float *bias, const float *mult,
+                          const float *residual, int64_t n);
+    /* x[r,:] += bias */
+    void (*add_bias)(float *x, const float *bias, int64_t n_rows, int64_t n_cols);
+    /* sums[c] += sum over rows, in row order */
+    void (*column_sums)(float *sums, const float *x, int64_t n_rows, int64_t n_cols);
+
+    void (*norm_forward)(float *out, float *mean, float *rstd,                  /* [R,C] [R] [R] */
+                         const float *in, const float *gain, const float *bias, /* [R,C] [C] [C] */
+                         int64_t n_rows, int64_t n_cols, float eps);
+    /* d_in overwritten (may be d_out, not in); d_gain, d_bias accumulated */
+    void (*norm_backward)(float *d_in, float *d_gain, float *d_bias, /* [R,C] [C] [C] */
+                          const float *d_out, const float *in, const float *gain, const float *mean,
+                          const float *rstd, int64_t n_rows, int64_t n_cols);
+
+    /* p = exp(s - max) * inv_sum over one row; n >= 1 */
+    void (*softmax_forward)(float *p, float *max, float *inv_sum, const float *s, int64_t n);
+    /* the same p again from the stored max and inv_sum */
+    void (*softmax_again)(float *p, const float *s, float max, float inv_sum, int64_t n);
+    /* d_s = p * (d_p - sum(p * d_p)); d_s may be d_p */
+    void (*softmax_backward)(float *d_s, const float *d_p, const float *p, int64_t n);
+
+    /* ---- small products on one thread (attention tiles): C[M,N] = alpha * A B (+ C) ----
+     * A(i,k) is a[i * a_row + k * a_col], so A may be transposed; B [K,N], C row-major. */
+    void (*tile_product)(float *c, int64_t ld_c, const float *a, int64_t a_row, int64_t a_col,
+                         const float *b, int64_t ld_b, int64_t M, int64_t N, int64_t K, float alpha,
+                         bool accumulate);
+    void (*transpose)(float *out, int64_t ld_out, const float *in, int64_t ld_in, /* not in place */
+                      int64_t n_rows, int64_t n_cols);                            /* of in */
+
+    bt_kern_optim optim;
+} bt_kern;
+
+/* isa: "auto", "ref", "avx2", "avx512" (NULL: auto). Fills *out. BT_E_CONFIG: no such name;
+ * BT_E_BACKEND: the processor, the kernel (XGETBV) or this build lacks it. */
+BT_MUST_USE bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err);
+/* Can this machine and build run it? For tests that walk all of them. */
+bool bt_kern_has(const char *isa);
+
+/* A dropout rate in [0,1] as the integers and the factor that dropout_mask takes. rate 0: on is
+ * false and no mask is needed. */
+typedef struct bt_kern_dropout {
+    bool     on;
+    uint32_t limit; /* dropped: word <= limit */
+    float    scale; /* 1 / (1 - rate); 0 for rate 1 */
+} bt_kern_dropout;
+bt_kern_dropout bt_kern_dropout_make(float rate);
+
+/* ---- products in BLAS -------------------------------------------------------------------------
+ * One thread of the process calls BLAS at a time; BLAS's own threads are set here and nowhere else.
+ */
+
+/* Sets BLAS's thread count where the library has a call for it (OpenBLAS, MKL, BLIS). */
+void bt_kern_blas_set_threads(int32_t n_threads);
+/* "OpenBLAS 0.3.21 ... Zen MAX_THREADS=64"; "CBLAS" when the library does not say. Borrowed. */
+const char *bt_kern_blas_describe(void);
+
+/* What went through bt_kern_gemm, added up by the caller's own counter. */
+typedef struct bt_kern_gemm_stats {
+    double  seconds;
+    double  flops;
+    int64_t n_calls;
+} bt_kern_gemm_stats;
+
+typedef enum bt_kern_trans { BT_KERN_N, BT_KERN_T } bt_kern_trans;
+
+/* C[M,N] = alpha * op(A)[M,K] op(B)[K,N] + beta * C, row-major, ld = elements between rows as
+ * stored. beta 0: C is not read. stats may be NULL. */
+void bt_kern_gemm(float *c, int64_t ld_c, bt_kern_trans trans_a, const float *a, int64_t ld_a,
+                  bt_kern_trans trans_b, const float *b, int64_t ld_b, int64_t M, int64_t N,
+                  int64_t K, float alpha, float beta, bt_kern_gemm_stats *stats);
+/* The plain twin, for tests. */
+void bt_kern_gemm__ref(float *c, int64_t ld_c, bt_kern_trans trans_a, const float *a, int64_t ld_a,
+                       bt_kern_trans trans_b, const float *b, int64_t ld_b, int64_t M, int64_t N,
+                       int64_t K, float alpha, float beta);
+
+#endif
