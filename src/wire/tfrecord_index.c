@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * TFRecord files in any order: an index of where records start, and reading one of them. */
+#include <string.h>
+
+#include "tfrecord_frame.h"
+
+static bt_status index_stream(bt_fs_stream *stream, bt_tfrecord_index *index, size_t *cap,
+                              bt_error *err) {
+    const char *const path = bt_fs_stream_path(stream);
+    const int64_t     size = bt_fs_stream_size(stream);
+    int64_t           offset = 0;
+    for (;;) {
+        uint8_t  header[TFRECORD_HEADER_BYTES];
+        size_t   got = 0;
+        uint64_t length = 0;
+        BT_TRY(bt_grow(&index->offsets, cap, (size_t)index->n_records + 1, sizeof(int64_t),
+                       SIZE_MAX / 16, err));
+        index->offsets[index->n_records] = offset;
+        BT_TRY(bt_fs_stream_read(stream, header, sizeof header, &got, err));
+        if (got < sizeof header) {
+            index->n_trailing_bytes = (int64_t)got;
+            return BT_OK;
+        }
+        BT_TRY(tfrecord_check_header(header, path, index->n_records, offset,
+                                     size - offset - TFRECORD_HEADER_BYTES, &length, err));
+        offset += (int64_t)length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES;
+        BT_TRY(bt_fs_stream_seek(stream, offset, err));
+        index->n_records++;
+    }
+}
+
+bt_status bt_tfrecord_index_build(const char *path, bt_tfrecord_index *out, bt_error *err) {
+    bt_fs_stream     *stream = NULL;
+    bt_tfrecord_index index = {0};
+    size_t            cap = 0;
+    BT_TRY(bt_fs_stream_open(path, &stream, err));
+    const bt_status rc = index_stream(stream, &index, &cap, err);
+    bt_fs_stream_close(stream);
+    if (rc != BT_OK) {
+        bt_tfrecord_index_deinit(&index);
+        return rc;
+    }
+    *out = index;
+    return BT_OK;
+}
+
+void bt_tfrecord_index_deinit(bt_tfrecord_index *index) {
+    bt_free(index->offsets);
+    *index = (bt_tfrecord_index){0};
+}
+
+/* The buffer is bytes only: its length and NUL are of no use here. */
+static bt_status reserve(bt_str *buffer, size_t n_bytes, bt_error *err) {
+    return bt_grow(&buffer->data, &buffer->cap, n_bytes, 1, SIZE_MAX / 2, err);
+}
+
+bt_status bt_tfrecord_read_at(const bt_file *file, const bt_tfrecord_index *index, int64_t i,
+                              bt_str *buffer, bt_record *record, bt_error *err) {
+    BT_ASSERT(i >= 0 && i < index->n_records);
+    const char *const path = bt_fs_path(file);
+    const int64_t     offset = index->offsets[i];
+    const size_t      n_frame = (size_t)(index->offsets[i + 1] - offset);
+    uint64_t          length = 0;
+    BT_TRY(reserve(buffer, n_frame, err));
+    BT_TRY(bt_fs_read_at(file, offset, buffer->data, n_frame, err));
+    const uint8_t *const frame = (const uint8_t *)buffer->data;
+    BT_TRY(tfrecord_check_header(frame, path, i, offset, (int64_t)n_frame - TFRECORD_HEADER_BYTES,
+                                 &length, err));
+    if (length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES != n_frame) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: record %" PRId64 " at byte %" PRId64
+                       " changed its length while it was in use",
+                       path, i, offset);
+    }
+    BT_TRY(
+        tfrecord_check_data(frame + TFRECORD_HEADER_BYTES, (size_t)length, path, i, offset, err));
+    *record = (bt_record){{frame + TFRECORD_HEADER_BYTES, (size_t)length}, i, offset};
+    return BT_OK;
+}
+
+bt_status bt_tfrecord_read_offset(const bt_file *file, int64_t offset, int64_t i, bt_str *buffer,
+                                  bt_record *record, int64_t *next_offset, bt_error *err) {
+    uint8_t       header[TFRECORD_HEADER_BYTES];
+    uint64_t      length = 0;
+    const int64_t end = bt_fs_size(file);
+    BT_TRY(bt_fs_read_at(file, offset, header, sizeof header, err));
+    BT_TRY(tfrecord_check_header(header, bt_fs_path(file), i, offset,
+                                 end - offset - TFRECORD_HEADER_BYTES, &length, err));
+    int64_t           frame[2] = {offset,
+                                  offset + (int64_t)length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES};
+    bt_tfrecord_index one = {.offsets = frame, .n_records = 1};
+    BT_TRY(bt_tfrecord_read_at(file, &one, 0, buffer, record, err));
+    record->index = i;
+    if (next_offset != NULL) {
+        *next_offset = frame[1];
+    }
+    return BT_OK;
+}
