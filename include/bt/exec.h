@@ -73,5 +73,7 @@ BT_MUST_USE bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err);
 size_t bt_exec_memory_bytes(const bt_exec *exec); /* reserved now, arenas and buffers */
 const char *
 bt_exec_describe(const bt_exec *exec); /* "cpu, 2 threads, avx512, OpenBLAS 0.3.21 ..." */
+/* For --version: the BLAS, the instruction sets built in and those of this machine. Static storage. */
+const char *bt_exec_build_info(void);
 
 #endif
