@@ -67,13 +67,15 @@ BT_MUST_USE bt_status bt_exec_read(bt_exec *exec, int32_t state, float *flat, bt
 BT_MUST_USE bt_status bt_exec_write(bt_exec *exec, int32_t state, const float *flat, bt_error *err);
 /* The engine's own buffer where it lives in this process's memory (CPU): no copy. Else NULL. */
 float *bt_exec_view(bt_exec *exec, int32_t state);
-/* EMA: weights <-> averages for evaluation and back, as Model Garden's a=a+b; b=a-b; a=a-b. */
+/* EMA: weights <-> averages for evaluation, and back. Exact: two swaps change no bit (Model
+ * Garden's a=a+b; b=a-b; a=a-b leaves a rounding of 1e-7 behind). */
 BT_MUST_USE bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err);
 
 size_t bt_exec_memory_bytes(const bt_exec *exec); /* reserved now, arenas and buffers */
 const char *
 bt_exec_describe(const bt_exec *exec); /* "cpu, 2 threads, avx512, OpenBLAS 0.3.21 ..." */
-/* For --version: the BLAS, the instruction sets built in and those of this machine. Static storage. */
+/* For --version: the BLAS, the instruction sets built in and those of this machine. Static storage.
+ */
 const char *bt_exec_build_info(void);
 
 #endif
