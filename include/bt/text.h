@@ -23,7 +23,7 @@ BT_MUST_USE bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, 
 BT_MUST_USE bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
                                           const char *name, bt_error *err);
 void                  bt_text_vocab_free(bt_text_vocab *vocab);
-#define BT_TEXT_VOCAB_MAX_BYTES ((size_t)256 << 20)
+#define BT_TEXT_VOCAB_MAX_BYTES ((size_t)32 << 20)
 
 int32_t bt_text_vocab_size(const bt_text_vocab *vocab); /* lines: ids are 0..size-1 */
 /* NUL-terminated, borrowed from the vocabulary; its length, if n is not NULL, in *n. id in range.

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the text room share: the trie of all pieces, and a thread's scratch memory. */
+#ifndef BT_TEXT_INTERNAL_H
+#define BT_TEXT_INTERNAL_H
+
+#include "bt/text.h"
+
+enum {
+    TEXT_WORD_MAX_CODEPOINTS = 400, /* a longer word is [UNK]; spec/data.md (b) */
+    TEXT_PIECE_MAX_BYTES = 4 * TEXT_WORD_MAX_CODEPOINTS + 2, /* a longer piece can never match */
+};
+
+/* ---- trie: bytes -> id, as a double array -----------------------------------------------------
+ */
+
+typedef struct text_piece {
+    const char *bytes;
+    uint32_t    n_bytes;
+    int32_t     id;
+} text_piece;
+
+/* From node s, byte c leads to t = base[s] + c if check[t] == s. */
+typedef struct text_trie {
+    int32_t *base;
+    int32_t *check; /* TEXT_TRIE_FREE, or the parent */
+    int32_t *id;    /* of the piece that ends here, or -1 */
+    size_t   n;     /* 256 more than the largest base: look-ups need no bounds check */
+} text_trie;
+enum { TEXT_TRIE_ROOT = 0, TEXT_TRIE_FREE = -1 };
+
+/* pieces: sorted by bytes, all different; those longer than TEXT_PIECE_MAX_BYTES are left out. */
+bt_status text_trie_build(text_trie *trie, const text_piece *pieces, size_t n, bt_error *err);
+void      text_trie_deinit(text_trie *trie);
+
+/* -1: no such child */
+static inline int32_t text_trie_step(const text_trie *trie, int32_t node, unsigned char c) {
+    const int32_t next = trie->base[node] + c;
+    return trie->check[next] == node ? next : -1;
+}
+
+const text_trie *text_vocab_trie(const bt_text_vocab *vocab);
+
+/* ---- scratch ------------------------------------------------------------------------------------
+ */
+
+struct bt_text_scratch {
+    char         *bytes; /* of the words; reserved before a text is read, so it never moves */
+    size_t        bytes_cap;
+    size_t        n_bytes;
+    bt_text_word *words;
+    size_t        words_cap;
+    size_t        n_words;
+    size_t        word_start; /* in bytes: where the word being built begins */
+    size_t        word_codepoints;
+    uint32_t     *codepoints; /* of one word, as it stands in the text */
+    size_t        codepoints_cap;
+    size_t        n_codepoints;
+    uint32_t     *mapped; /* the same, lower-cased and decomposed */
+    size_t        mapped_cap;
+    int32_t      *ids; /* [n_ids]; after encode_pair: ids, then segments */
+    size_t        ids_cap;
+    size_t        n_ids;
+    int32_t      *segments;
+    size_t        segments_cap;
+};
+
+#endif

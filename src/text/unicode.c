@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Look-ups in the generated tables, and strict UTF-8 (Unicode 14.0, table 3-7). */
+#include "unicode.h"
+
+#include "bt/text.h"
+
+enum {
+    HANGUL_FIRST = 0xAC00,
+    HANGUL_LAST = 0xD7A3,
+    HANGUL_L = 0x1100,
+    HANGUL_V = 0x1161,
+    HANGUL_T = 0x11A7,
+    HANGUL_N_V = 21,
+    HANGUL_N_T = 28,
+    START_STRIDE = 16, /* rows of the map between two entries of text_map_start */
+};
+
+/* Unicode 14.0, section 3.12: a syllable is two or three letters by arithmetic. */
+static size_t map_hangul(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
+    const uint32_t index = c - HANGUL_FIRST;
+    const uint32_t tail = index % HANGUL_N_T;
+    out[0] = HANGUL_L + index / (HANGUL_N_V * HANGUL_N_T);
+    out[1] = HANGUL_V + index / HANGUL_N_T % HANGUL_N_V;
+    out[2] = HANGUL_T + tail;
+    return tail == 0 ? 2 : 3;
+}
+
+size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
+    if (c >= HANGUL_FIRST && c <= HANGUL_LAST) {
+        return map_hangul(c, out);
+    }
+    int32_t low = 0;
+    int32_t high = text_map_size - 1;
+    while (low < high) {
+        const int32_t middle = low + (high - low) / 2;
+        if (text_map_from[middle] < c) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    BT_ASSERT(text_map_from[low] == c);
+    size_t start = text_map_start[low / START_STRIDE];
+    for (int32_t i = low / START_STRIDE * START_STRIDE; i < low; i++) {
+        start += text_map_length[i];
+    }
+    const size_t n = text_map_length[low];
+    for (size_t i = 0; i < n; i++) {
+        out[i] = text_map_to[start + i];
+    }
+    return n;
+}
+
+unsigned text_combining_class(uint32_t c) {
+    for (int32_t i = 0; i < text_combining_size; i++) {
+        if (text_combining[i].codepoint == c) {
+            return text_combining[i].combining_class;
+        }
+    }
+    return 0;
+}
+
+bool text_is_python_space(uint32_t c) {
+    return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
+           c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool text_read_utf8(const unsigned char **at, const unsigned char *end, uint32_t *c) {
+    const unsigned char *const s = *at;
+    const unsigned             first = s[0];
+    const size_t               left = (size_t)(end - s);
+    size_t                     n = 0;
+    unsigned                   low = 0x80; /* allowed range of the second byte */
+    unsigned                   high = 0xBF;
+    if (first < 0x80) {
+        *c = first;
+        *at = s + 1;
+        return true;
+    }
+    *at = s + 1;
+    if (first >= 0xC2 && first <= 0xDF) {
+        n = 2;
+    } else if (first >= 0xE0 && first <= 0xEF) {
+        n = 3;
+        low = first == 0xE0 ? 0xA0 : low;
+        high = first == 0xED ? 0x9F : high; /* no surrogates */
+    } else if (first >= 0xF0 && first <= 0xF4) {
+        n = 4;
+        low = first == 0xF0 ? 0x90 : low;
+        high = first == 0xF4 ? 0x8F : high; /* not beyond U+10FFFF */
+    }
+    if (n == 0 || left < n || s[1] < low || s[1] > high) {
+        return false;
+    }
+    uint32_t value = first & (0x7Fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xC0) != 0x80) {
+            return false;
+        }
+        value = value << 6 | (s[i] & 0x3Fu);
+    }
+    *c = value;
+    *at = s + n;
+    return true;
+}
+
+size_t text_write_utf8(char out[4], uint32_t c) {
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    const size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--) {
+        out[i] = (char)(0x80 | (c & 0x3F));
+        c >>= 6;
+    }
+    out[0] = (char)((0xF00u >> n & 0xFFu) | c);
+    return n;
+}
+
+size_t bt_text_utf8_valid_prefix(const char *text, size_t n) {
+    const unsigned char       *at = (const unsigned char *)text;
+    const unsigned char *const begin = at;
+    const unsigned char *const end = at + n;
+    while (at < end) {
+        const unsigned char *const start = at;
+        uint32_t                   c = 0;
+        if (!text_read_utf8(&at, end, &c)) {
+            return (size_t)(start - begin);
+        }
+    }
+    return n;
+}

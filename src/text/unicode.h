@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What Python 3.11 (Unicode 14.0) says of a code point, as far as the tokenizer asks: its kind in
+ * the basic tokenizer, whether lower-casing plus canonical decomposition changes it, and what the
+ * rule for a final sigma needs. The tables come from tools/gen_unicode/gen_unicode.py. */
+#ifndef BT_TEXT_UNICODE_H
+#define BT_TEXT_UNICODE_H
+
+#include "bt/base.h"
+
+enum {
+    TEXT_MAX_CODEPOINT = 0x10FFFF,
+    TEXT_MAP_MAX = 4, /* code points that one can become */
+};
+
+/* The low three bits of a class. */
+enum text_kind {
+    TEXT_LETTER,       /* anything that is none of the others */
+    TEXT_REMOVED,      /* NUL, U+FFFD, Cc, Cf: dropped before anything else */
+    TEXT_SPACE,        /* separates words */
+    TEXT_CJK,          /* a word of its own */
+    TEXT_PUNCT,        /* a token of its own */
+    TEXT_MARK,         /* Mn with a combining class: dropped when lower-casing */
+    TEXT_MARK_STARTER, /* Mn with class 0: dropped too, but nothing is reordered across it */
+    TEXT_COMBINING,    /* has a combining class, yet stays: may have to be reordered */
+};
+enum {
+    TEXT_KIND_MASK = 7,
+    TEXT_IS_MAPPED = 8,     /* text_map changes it */
+    TEXT_IS_CASED = 16,     /* Cased and not Case_Ignorable */
+    TEXT_IS_IGNORABLE = 32, /* Case_Ignorable */
+};
+
+extern const uint8_t  text_class_index[0x1100];
+extern const char     text_class_blocks[][257];
+extern const int32_t  text_map_size;
+extern const uint32_t text_map_from[];
+extern const uint8_t  text_map_length[];
+extern const uint16_t text_map_start[];
+extern const uint32_t text_map_to[];
+
+struct text_combining {
+    uint32_t codepoint;
+    uint8_t  combining_class;
+};
+extern const int32_t               text_combining_size;
+extern const struct text_combining text_combining[];
+
+/* c <= TEXT_MAX_CODEPOINT */
+static inline unsigned text_class(uint32_t c) {
+    return (unsigned char)text_class_blocks[text_class_index[c >> 8]][c & 255] - 64u;
+}
+
+/* NFD of the lower-cased code point, of class TEXT_IS_MAPPED; returns how many. */
+size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]);
+
+/* Canonical combining class of a code point of kind TEXT_COMBINING. */
+unsigned text_combining_class(uint32_t c);
+
+/* str.isspace(): what str.strip() takes away. */
+bool text_is_python_space(uint32_t c);
+
+/* Reads one code point from *at (before end) if the bytes are valid UTF-8: true, *at moved behind
+ * it. Else false and *at is moved one byte on: doing so until a code point comes drops exactly what
+ * Python's 'ignore' handler drops, because what follows the first bad byte of a sequence cannot
+ * begin another. */
+bool text_read_utf8(const unsigned char **at, const unsigned char *end, uint32_t *c);
+
+/* UTF-8 of c (surrogates as three bytes); returns how many bytes. */
+size_t text_write_utf8(char out[4], uint32_t c);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The vocabulary file, by the rules of Model Garden's load_vocab (spec/data.md (b)): lines end at
+ * LF only, every CR is dropped, Unicode white space is stripped, the last of equal lines counts. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "text_internal.h"
+#include "unicode.h"
+
+struct bt_text_vocab {
+    char       *text;   /* all pieces, NUL-terminated, one after the other */
+    text_piece *lines;  /* [n_lines] by id */
+    text_piece *sorted; /* [n_sorted] by bytes, without repeats */
+    size_t      n_lines;
+    size_t      n_sorted;
+    text_trie   trie;
+};
+
+enum { MAX_LINES = 1 << 26 };
+
+static int compare_bytes(const text_piece *a, const char *bytes, size_t n_bytes) {
+    const size_t n = a->n_bytes < n_bytes ? a->n_bytes : n_bytes;
+    const int    order = n == 0 ? 0 : memcmp(a->bytes, bytes, n);
+    return order != 0 ? order : (a->n_bytes > n_bytes) - (a->n_bytes < n_bytes);
+}
+
+/* Equal pieces: the largest id first, so that the first of them is the one that counts. */
+static int compare_pieces(const void *a, const void *b) {
+    const text_piece *const p = a;
+    const text_piece *const q = b;
+    const int               order = compare_bytes(p, q->bytes, q->n_bytes);
+    return order != 0 ? order : (p->id < q->id) - (p->id > q->id);
+}
+
+static bt_status sort_pieces(bt_text_vocab *vocab, bt_error *err) {
+    vocab->sorted = bt_alloc_array(vocab->n_lines, sizeof *vocab->sorted);
+    if (vocab->sorted == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu pieces", vocab->n_lines);
+    }
+    memcpy(vocab->sorted, vocab->lines, vocab->n_lines * sizeof *vocab->lines);
+    qsort(vocab->sorted, vocab->n_lines, sizeof *vocab->sorted, compare_pieces);
+    size_t n = 0;
+    for (size_t i = 0; i < vocab->n_lines; i++) {
+        const text_piece piece = vocab->sorted[i];
+        if (n == 0 || compare_bytes(&vocab->sorted[n - 1], piece.bytes, piece.n_bytes) != 0) {
+            vocab->sorted[n++] = piece;
+        }
+    }
+    vocab->n_sorted = n;
+    return BT_OK;
+}
+
+/* Moves the line's text without CRs and surrounding white space to `to`; returns its length. */
+static size_t copy_line(char *to, const unsigned char *line, size_t n) {
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (line[i] != '\r') {
+            to[n_kept++] = (char)line[i];
+        }
+    }
+    const unsigned char       *at = (const unsigned char *)to;
+    const unsigned char *const end = at + n_kept;
+    const unsigned char       *first = end; /* of the text that stays */
+    const unsigned char       *last = end;
+    while (at < end) {
+        const unsigned char *const start = at;
+        uint32_t                   c = 0;
+        if (text_read_utf8(&at, end, &c) && text_is_python_space(c)) {
+            continue;
+        }
+        first = first == end ? start : first;
+        last = at;
+    }
+    const size_t n_text = (size_t)(last - first);
+    memmove(to, first, n_text);
+    return n_text;
+}
+
+static bool is_only_cr(const unsigned char *line, size_t n) {
+    size_t i = 0;
+    while (i < n && line[i] == '\r') {
+        i++;
+    }
+    return i == n;
+}
+
+static bt_status parse_lines(bt_text_vocab *vocab, const unsigned char *bytes, size_t n_bytes,
+                             const char *name, bt_error *err) {
+    const unsigned char       *at = bytes;
+    const unsigned char *const end = bytes + n_bytes;
+    size_t                     cap = 0;
+    char                      *to = vocab->text;
+    while (at < end) {
+        const unsigned char *const lf = memchr(at, '\n', (size_t)(end - at));
+        const size_t               n = (size_t)((lf == NULL ? end : lf) - at);
+        const size_t               n_valid = bt_text_utf8_valid_prefix((const char *)at, n);
+        if (n_valid != n) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s:%zu: byte %zu of the line (0x%02x) is not valid UTF-8; a vocabulary "
+                           "is UTF-8 text with one piece a line",
+                           name, vocab->n_lines + 1, n_valid + 1, at[n_valid]);
+        }
+        const size_t n_text = copy_line(to, at, n);
+        if (lf == NULL && is_only_cr(at, n)) {
+            break; /* the reader drops CRs, so for it the file ends here */
+        }
+        BT_TRY(
+            bt_grow(&vocab->lines, &cap, vocab->n_lines + 1, sizeof *vocab->lines, MAX_LINES, err));
+        vocab->lines[vocab->n_lines] =
+            (text_piece){.bytes = to, .n_bytes = (uint32_t)n_text, .id = (int32_t)vocab->n_lines};
+        vocab->n_lines++;
+        to[n_text] = '\0';
+        to += n_text + 1;
+        at = lf == NULL ? end : lf + 1;
+    }
+    if (vocab->n_lines == 0) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: the vocabulary is empty; expected one piece a line",
+                       name);
+    }
+    return BT_OK;
+}
+
+bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
+                              const char *name, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_text_vocab *vocab = NULL;
+    if (n_bytes > BT_TEXT_VOCAB_MAX_BYTES) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: %zu bytes are too many for a vocabulary (at most %zu)", name, n_bytes,
+                       BT_TEXT_VOCAB_MAX_BYTES);
+    }
+    vocab = bt_calloc_array(1, sizeof *vocab);
+    if (vocab == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", name);
+    }
+    vocab->text = bt_alloc(n_bytes + 1); /* a line's LF makes room for its NUL */
+    if (vocab->text == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %zu bytes", name, n_bytes);
+        goto done;
+    }
+    BT_CHECK(parse_lines(vocab, bytes, n_bytes, name, err));
+    BT_CHECK(sort_pieces(vocab, err));
+    BT_CHECK(text_trie_build(&vocab->trie, vocab->sorted, vocab->n_sorted, err));
+    *out = vocab;
+    vocab = NULL;
+done:
+    bt_text_vocab_free(vocab);
+    return rc;
+}
+
+static bt_status check_file(int fd, const char *path, size_t *n_bytes, bt_error *err) {
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        return BT_FAIL(err, BT_E_IO, "%s: %s", path, strerror(errno));
+    }
+    if (S_ISDIR(info.st_mode)) {
+        return BT_FAIL(err, BT_E_IO,
+                       "%s: is a folder; expected a vocabulary file (often vocab.txt inside)",
+                       path);
+    }
+    /* one byte more than a vocabulary may have: what is longer is refused by its length */
+    *n_bytes = S_ISREG(info.st_mode) && (uint64_t)info.st_size < BT_TEXT_VOCAB_MAX_BYTES
+                   ? (size_t)info.st_size + 1
+                   : BT_TEXT_VOCAB_MAX_BYTES + 1;
+    return BT_OK;
+}
+
+bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *bytes = NULL;
+    size_t    cap = 0;
+    size_t    n = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return BT_FAIL(err, BT_E_IO, "%s: cannot open the vocabulary: %s", path, strerror(errno));
+    }
+    BT_CHECK(check_file(fd, path, &cap, err));
+    bytes = bt_alloc(cap);
+    if (bytes == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %zu bytes", path, cap);
+        goto done;
+    }
+    while (n < cap) {
+        const ssize_t got = read(fd, bytes + n, cap - n);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            rc = BT_FAIL(err, BT_E_IO, "%s: cannot read the vocabulary: %s", path, strerror(errno));
+            goto done;
+        }
+        if (got == 0) {
+            break;
+        }
+        n += (size_t)got;
+    }
+    rc = bt_text_vocab_parse(out, bytes, n, path, err);
+done:
+    bt_free(bytes);
+    (void)close(fd);
+    return rc;
+}
+
+void bt_text_vocab_free(bt_text_vocab *vocab) {
+    if (vocab != NULL) {
+        text_trie_deinit(&vocab->trie);
+        bt_free(vocab->sorted);
+        bt_free(vocab->lines);
+        bt_free(vocab->text);
+        bt_free(vocab);
+    }
+}
+
+int32_t bt_text_vocab_size(const bt_text_vocab *vocab) {
+    return (int32_t)vocab->n_lines;
+}
+
+const char *bt_text_vocab_piece(const bt_text_vocab *vocab, int32_t id, size_t *n) {
+    BT_ASSERT(id >= 0 && (size_t)id < vocab->n_lines);
+    if (n != NULL) {
+        *n = vocab->lines[id].n_bytes;
+    }
+    return vocab->lines[id].bytes;
+}
+
+bool bt_text_vocab_find(const bt_text_vocab *vocab, const char *piece, size_t n, int32_t *id) {
+    size_t low = 0;
+    size_t high = vocab->n_sorted;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const int    order = compare_bytes(&vocab->sorted[middle], piece, n);
+        if (order == 0) {
+            *id = vocab->sorted[middle].id;
+            return true;
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return false;
+}
+
+const text_trie *text_vocab_trie(const bt_text_vocab *vocab) {
+    return &vocab->trie;
+}
