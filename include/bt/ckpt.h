@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ckpt: named tensors in and out. Reads TF1 name-based and TF2 object-based checkpoints (also the
+ * variables of a SavedModel) and Hugging Face safetensors; writes what Model Garden's trainer
+ * writes (spec/numerics.md sections 7 to 9). A variable is asked for by its canonical name
+ * (bt_param.name); layouts, transposes and reshapes stay inside.
+ */
+#ifndef BT_CKPT_H
+#define BT_CKPT_H
+
+#include "bt/tensor.h"
+
+typedef struct bt_ckpt bt_ckpt;
+
+typedef enum bt_ckpt_layout {
+    BT_CKPT_TF1,         /* name-based: bert/encoder/layer_0/... */
+    BT_CKPT_TF2,         /* object-based: _CHECKPOINTABLE_OBJECT_GRAPH */
+    BT_CKPT_SAFETENSORS, /* Hugging Face names */
+} bt_ckpt_layout;
+const char *bt_ckpt_layout_name(bt_ckpt_layout layout);
+
+/* path: a prefix, a folder (its `checkpoint` file says which; or one with model.safetensors), or
+ * any of the files: X.index, X.data-..., X.safetensors, checkpoint. Errors: BT_E_IO, BT_E_FORMAT.
+ */
+BT_MUST_USE bt_status bt_ckpt_open(const char *path, bt_ckpt **out, bt_error *err);
+void                  bt_ckpt_close(bt_ckpt *ckpt);      /* accepts NULL */
+const char           *bt_ckpt_path(const bt_ckpt *ckpt); /* the prefix or file that was chosen */
+bt_ckpt_layout        bt_ckpt_get_layout(const bt_ckpt *ckpt);
+
+/* ---- physical tensors, as they are in the file ----------------------------------------------- */
+
+typedef struct bt_ckpt_tensor {
+    const char    *name; /* borrowed until close */
+    bt_dtype       dtype;
+    int32_t        rank;
+    const int64_t *dim;
+    int64_t        n_elements;
+} bt_ckpt_tensor;
+size_t         bt_ckpt_n_tensors(const bt_ckpt *ckpt);
+bt_ckpt_tensor bt_ckpt_tensor_at(const bt_ckpt *ckpt, size_t i);
+int64_t        bt_ckpt_find_tensor(const bt_ckpt *ckpt, const char *name); /* index or -1 */
+/* Raw little-endian values, row-major; n_bytes must be exact. Not for strings. */
+BT_MUST_USE bt_status bt_ckpt_read_tensor(bt_ckpt *ckpt, size_t i, void *dst, size_t n_bytes,
+                                          bt_error *err);
+BT_MUST_USE bt_status bt_ckpt_verify(bt_ckpt *ckpt, bt_error *err); /* every byte that counts */
+
+/* ---- logical variables ------------------------------------------------------------------------
+ */
+
+/* Index of the physical tensor that holds the canonical variable, or its slot ("m", "v", "average",
+ * ...; NULL: the variable itself); -1: not there. */
+int64_t bt_ckpt_find_variable(const bt_ckpt *ckpt, const char *name, const char *slot);
+/* Into dst [param->n_elements] in param's shape. A shape that does not fit: BT_E_SHAPE with both.
+ */
+BT_MUST_USE bt_status bt_ckpt_read_variable(bt_ckpt *ckpt, const bt_param *param, const char *slot,
+                                            float *dst, bt_error *err);
+/* Compares shapes without reading. */
+BT_MUST_USE bt_status bt_ckpt_check_variable(bt_ckpt *ckpt, const bt_param *param, bt_error *err);
+/* The pooler of the pre-training head next_sentence, as "next_sentence/pooler_dense/kernel|bias",
+ * is found by the two functions above under these names. */
+int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt); /* transformer layers in the file; 0: no encoder */
+
+/* "global_step", "save_counter", "iterations" (the optimizer's iter). *found false: not there. */
+BT_MUST_USE bt_status bt_ckpt_read_scalar(bt_ckpt *ckpt, const char *name, int64_t *value,
+                                          bool *found, bt_error *err);
+/* Our own state (bt_ckpt_train.state), appended to *bytes. */
+BT_MUST_USE bt_status bt_ckpt_read_state(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error *err);
+
+/* ---- writing ------------------------------------------------------------------------------------
+ */
+
+enum { BT_CKPT_MAX_SLOTS = 4, BT_CKPT_MAX_HYPERS = 8 };
+
+/* What a training checkpoint holds. Flat buffers are sliced by table; everything borrowed. Slots
+ * exist for variables with has_gradient only; averages for all. */
+typedef struct bt_ckpt_train {
+    const bt_param_table *table;
+    bool                  is_bert_v2; /* object names of bert_v2 */
+    const float          *params;
+    int32_t               n_slots;
+    const char           *slot_names[BT_CKPT_MAX_SLOTS];
+    const float          *slots[BT_CKPT_MAX_SLOTS];
+    const float          *average; /* NULL without EMA */
+    int32_t               n_hypers;
+    const char           *hyper_names[BT_CKPT_MAX_HYPERS]; /* "beta_1", "beta_2", "decay" */
+    float                 hypers[BT_CKPT_MAX_HYPERS];
+    int64_t               iterations;
+    int64_t               global_step;
+    int64_t               save_counter;
+    bool                  without_optimizer; /* weights only */
+    const void           *state;             /* ours: kept under a key that TensorFlow ignores */
+    size_t                n_state_bytes;
+} bt_ckpt_train;
+
+/* PREFIX.data-00000-of-00001, then PREFIX.index, both atomically. */
+BT_MUST_USE bt_status bt_ckpt_write_train(const char *prefix, const bt_ckpt_train *train,
+                                          bt_error *err);
+
+/* A folder of checkpoints and its `checkpoint` state file (spec/config.md 6.5). Opening reads the
+ * state; a state file that names a missing checkpoint is BT_E_FORMAT. */
+typedef struct bt_ckpt_manager bt_ckpt_manager;
+BT_MUST_USE bt_status bt_ckpt_manager_open(const char *folder, int64_t max_to_keep, /* 0: all */
+                                           bt_ckpt_manager **out, bt_error *err);
+void                  bt_ckpt_manager_close(bt_ckpt_manager *manager);
+const char           *bt_ckpt_manager_latest(const bt_ckpt_manager *manager); /* prefix or NULL */
+/* Writes folder/name.*, publishes it in the state file, then removes what is too old. */
+BT_MUST_USE bt_status bt_ckpt_manager_save(bt_ckpt_manager *manager, const char *name,
+                                           const bt_ckpt_train *train, bt_error *err);
+
+/* The latest checkpoint of a folder by its state file (NULL: none). The caller bt_free()s it. A
+ * named checkpoint that is missing or cut short: BT_E_FORMAT. */
+BT_MUST_USE bt_status bt_ckpt_latest(const char *folder, char **prefix, bt_error *err);
+
+#endif
