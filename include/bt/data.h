@@ -36,43 +36,58 @@ typedef struct bt_data_config {
     const char *const *paths; /* input_path as written: commas split, globs not yet expanded */
     size_t             n_paths;
     int64_t            global_batch_size;
-    int64_t  shuffle_buffer_size; /* 1: file order; more: exact shuffle of the whole epoch */
-    int64_t  cycle_length;        /* 0: null */
-    int64_t  block_length;
-    int64_t  skip_bad_records;
-    int64_t  epochs; /* 0: null */
-    uint64_t seed;
-    bool     is_training; /* repeat for ever and shuffle */
-    bool     drop_remainder;
-    bool     cache;
-    bool     gzip; /* file_type: tfrecord_compressed */
+    int64_t     shuffle_buffer_size; /* 1: file order; more: exact shuffle of the whole epoch */
+    int64_t     cycle_length;        /* 0: null */
+    int64_t     block_length;
+    int64_t     skip_bad_records;
+    int64_t     epochs; /* 0: null */
+    uint64_t    seed;
+    bool        is_training; /* repeat for ever and shuffle */
+    bool        drop_remainder;
+    bool        cache;
+    bool        gzip;    /* file_type: tfrecord_compressed */
+    const char *section; /* "task.train_data", for messages; NULL: "the data" */
 } bt_data_config;
 
 typedef struct bt_data_stream bt_data_stream;
 
-/* Position in a stream: everything that resume needs. */
+/* Position in a stream: everything that resume needs. All zeros: the beginning. */
 typedef struct bt_data_cursor {
     uint64_t epoch;
-    uint64_t index;     /* rows of this epoch already delivered */
-    uint64_t n_skipped; /* damaged records so far */
+    uint64_t index;     /* places of this epoch's order already used, damaged records included */
+    uint64_t n_skipped; /* damaged records among them: skip_bad_records limits them per epoch, so
+                         * that a record which is damaged in every epoch counts once */
 } bt_data_cursor;
 
-/* section: "task.train_data" or "task.validation_data". Strings live in conf. */
+/* section: "task.train_data" or "task.validation_data" (borrowed). Strings live in conf and arena.
+ */
 BT_MUST_USE bt_status bt_data_config_read(const bt_conf *conf, const char *section,
                                           uint64_t default_seed, bt_arena *arena,
                                           bt_data_config *out, bt_error *err);
 /* Opens the files, indexes their records (offsets only; checks the framing as it goes) and checks
- * the first record against the schema, so that a wrong seq_length is found before any work. */
+ * the first record of each against the schema, so that a wrong seq_length is found before any
+ * work. No record at all is an error. Keeps nothing of config; schema's strings stay borrowed.
+ *
+ * Order, per epoch: training with shuffle_buffer_size > 1 is one exact shuffle of all records,
+ * named by (seed, epoch). Otherwise file order; with several files, cycle_length files are
+ * interleaved in blocks of block_length (null or 1: file after file). Training epochs follow each
+ * other without a seam: a batch may hold the end of one and the start of the next. */
 BT_MUST_USE bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schema,
                                    bt_data_stream **out, bt_error *err);
 void                  bt_data_close(bt_data_stream *stream);
 int64_t               bt_data_n_rows(const bt_data_stream *stream); /* records in all files */
-/* *batch is borrowed until the next call; *end = true (and no batch) when a non-training stream is
- * through. Errors name file, record number, byte, expected and got. A thread of its own reads
- * ahead. */
+/* *batch is borrowed until the next call of next_batch, seek or close; *end = true (and no batch)
+ * when a non-training stream is through. Errors name file, record number, byte, expected and got;
+ * they come after the batches before them, and again at every further call until a seek. A thread
+ * of its own reads ahead: it starts with the first call and changes nothing in what is delivered.
+ *
+ * A row holds the tokens whose input_mask is 1, unless the first one is masked or the schema keeps
+ * padding: then all seq_length of them, under key_mask. Labels: CLASS and FLOAT [B]; TOKENS [T],
+ * packed like the tokens; SPAN [2,B] (starts, then ends), as places among the row's kept tokens. */
 BT_MUST_USE bt_status bt_data_next_batch(bt_data_stream *stream, const bt_batch **batch, bool *end,
                                          bt_error *err);
-/* The cursor after the last delivered batch (read-ahead not counted). */
+/* The cursor after the last delivered batch (read-ahead not counted). Give it to seek on a stream
+ * of the same files, config and seed, and the same batches follow as if nothing had happened. */
 bt_data_cursor        bt_data_get_cursor(const bt_data_stream *stream);
 BT_MUST_USE bt_status bt_data_seek(bt_data_stream *stream, bt_data_cursor cursor, bt_error *err);
 /* Seconds that callers waited in bt_data_next_batch so far. */

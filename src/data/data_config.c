@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The keys of task.train_data and task.validation_data that a stream obeys (spec/config.md 5.5).
+ * Checks what can be said without looking at a file. */
+#include <string.h>
+
+#include "data_internal.h"
+
+/* Where a key of the section comes from, for messages. */
+typedef struct key_reader {
+    const bt_conf *conf;
+    const char    *section;
+    bt_error      *err;
+    char           path[256];
+} key_reader;
+
+static const char *path_of(key_reader *reader, const char *key) {
+    const size_t n_section = strlen(reader->section);
+    const size_t n_key = strlen(key);
+    BT_ASSERT(n_section + n_key + 2 <= sizeof reader->path);
+    memcpy(reader->path, reader->section, n_section);
+    reader->path[n_section] = '.';
+    memcpy(reader->path + n_section + 1, key, n_key + 1);
+    return reader->path;
+}
+
+static bt_status refuse(key_reader *reader, const char *key, bt_status status, const char *text) {
+    char              origin[BT_CONF_ORIGIN_MAX];
+    const char *const path = path_of(reader, key);
+    return BT_FAIL(reader->err, status, "%s (%s): %s", path,
+                   bt_conf_origin(reader->conf, path, origin), text);
+}
+
+static bt_status read_i64_at_least(key_reader *reader, const char *key, int64_t least,
+                                   int64_t fallback, int64_t *out) {
+    const char *const path = path_of(reader, key);
+    *out = fallback;
+    if (!bt_conf_has(reader->conf, path)) {
+        return BT_OK; /* extension keys exist in some sections only */
+    }
+    bool is_null = false;
+    BT_TRY(bt_conf_get_i64_or(reader->conf, path, fallback, out, &is_null, reader->err));
+    if (!is_null && *out < least) {
+        char origin[BT_CONF_ORIGIN_MAX];
+        return BT_FAIL(reader->err, BT_E_CONFIG,
+                       "%s (%s): expected at least %" PRId64 ", got %" PRId64, path,
+                       bt_conf_origin(reader->conf, path, origin), least, *out);
+    }
+    return BT_OK;
+}
+
+static bt_status read_bool(key_reader *reader, const char *key, bool *out) {
+    const char *const path = path_of(reader, key);
+    *out = false;
+    if (bt_conf_is_null(reader->conf, path)) {
+        return BT_OK; /* is_training: null is false, as in Model Garden */
+    }
+    return bt_conf_get_bool(reader->conf, path, out, reader->err);
+}
+
+static bt_status read_file_type(key_reader *reader, bool *gzip) {
+    const char *const path = path_of(reader, "file_type");
+    *gzip = false;
+    if (bt_conf_is_null(reader->conf, path)) {
+        return BT_OK;
+    }
+    const char *type = "";
+    BT_TRY(bt_conf_get_str(reader->conf, path, &type, reader->err));
+    if (bt_str_equal(type, "tfrecord_compressed")) {
+        *gzip = true;
+    } else if (!bt_str_equal(type, "tfrecord")) {
+        return refuse(reader, "file_type", BT_E_CONFIG,
+                      "unrecognized file_type: expected tfrecord or tfrecord_compressed");
+    }
+    return BT_OK;
+}
+
+/* "a, b ,,c" -> "a" "b" "c" */
+static bt_status split_paths(const bt_conf_str_list *list, bt_arena *arena, bt_data_config *out,
+                             bt_error *err) {
+    size_t most = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        most++;
+        for (const char *p = list->items[i]; *p != '\0'; p++) {
+            most += *p == ',' ? 1 : 0;
+        }
+    }
+    const char **const paths = bt_arena_alloc_array(arena, most, sizeof *paths);
+    size_t             n = 0;
+    bool               ok = paths != NULL;
+    for (size_t i = 0; ok && i < list->n; i++) {
+        const char *p = list->items[i];
+        while (ok && *p != '\0') {
+            p += strspn(p, ", \t\r\n");
+            size_t            length = strcspn(p, ",");
+            const char *const next = p + length;
+            while (length > 0 && strchr(" \t\r\n", p[length - 1]) != NULL) {
+                length--;
+            }
+            if (length > 0) {
+                paths[n] = bt_arena_strndup(arena, p, length);
+                ok = paths[n++] != NULL;
+            }
+            p = next;
+        }
+    }
+    if (!ok) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for input_path");
+    }
+    out->paths = paths;
+    out->n_paths = n;
+    return BT_OK;
+}
+
+static bt_status read_paths(key_reader *reader, bt_arena *arena, bt_data_config *out) {
+    const char *const tfds = path_of(reader, "tfds_name");
+    if (!bt_conf_is_null(reader->conf, tfds)) {
+        const char *name = "";
+        BT_TRY(bt_conf_get_str(reader->conf, tfds, &name, reader->err));
+        if (name[0] != '\0') {
+            return refuse(reader, "tfds_name", BT_E_UNSUPPORTED,
+                          "TensorFlow Datasets are not read here; make record files with "
+                          "create-finetuning-data and name them in input_path");
+        }
+    }
+    bt_conf_str_list list = {0};
+    BT_TRY(bt_conf_get_str_list(reader->conf, path_of(reader, "input_path"), &list, reader->err));
+    BT_TRY(split_paths(&list, arena, out, reader->err));
+    if (out->n_paths == 0) {
+        return refuse(reader, "input_path", BT_E_CONFIG,
+                      "names no file; expected record files: a path, a list, or a pattern");
+    }
+    if (out->n_paths == 1 && bt_str_equal(out->paths[0], "dummy")) {
+        return refuse(reader, "input_path", BT_E_UNSUPPORTED,
+                      "'dummy' (Model Garden's synthetic batches) trains on nothing real and is "
+                      "not offered; name record files (a file of that name: ./dummy)");
+    }
+    return BT_OK;
+}
+
+bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t default_seed,
+                              bt_arena *arena, bt_data_config *out, bt_error *err) {
+    key_reader reader = {.conf = conf, .section = section, .err = err};
+    int64_t    seed = 0;
+    bool       no_seed = true;
+    *out = (bt_data_config){.section = section};
+    BT_TRY(read_paths(&reader, arena, out));
+    BT_TRY(read_i64_at_least(&reader, "global_batch_size", 1, 0, &out->global_batch_size));
+    BT_TRY(read_bool(&reader, "is_training", &out->is_training));
+    BT_TRY(read_bool(&reader, "drop_remainder", &out->drop_remainder));
+    BT_TRY(read_bool(&reader, "cache", &out->cache));
+    BT_TRY(read_i64_at_least(&reader, "shuffle_buffer_size", 1, 1, &out->shuffle_buffer_size));
+    BT_TRY(read_i64_at_least(&reader, "cycle_length", -1, 0, &out->cycle_length));
+    BT_TRY(read_i64_at_least(&reader, "block_length", 1, 1, &out->block_length));
+    BT_TRY(read_i64_at_least(&reader, "skip_bad_records", 0, 0, &out->skip_bad_records));
+    BT_TRY(read_i64_at_least(&reader, "epochs", 1, 0, &out->epochs));
+    BT_TRY(read_file_type(&reader, &out->gzip));
+    BT_TRY(bt_conf_get_i64_or(conf, path_of(&reader, "seed"), 0, &seed, &no_seed, err));
+    out->seed = no_seed ? default_seed : (uint64_t)seed;
+    if (out->cycle_length < 0) {
+        out->cycle_length = 0; /* -1 is tf.data's AUTOTUNE */
+    }
+    if (out->global_batch_size == 0) {
+        return refuse(&reader, "global_batch_size", BT_E_CONFIG, "batch size must be at least 1");
+    }
+    return BT_OK;
+}

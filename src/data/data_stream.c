@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The stream: a thread of its own decodes batches ahead of the caller into a ring of slots. What is
+ * delivered is a function of the cursor alone; the thread only decides when. Errors cross over as
+ * values, behind the batches that came before them. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "data_internal.h"
+
+/* One slot is with the caller, so up to N_SLOTS - 1 batches are ready. */
+enum { N_SLOTS = 4 };
+
+struct bt_data_stream {
+    bt_data_config config; /* paths are not kept */
+    bt_data_schema schema;
+    data_source    source;
+    data_order     order;
+    data_decoder   decoder; /* of the thread, while it runs */
+    data_slot      slots[N_SLOTS];
+    bt_data_cursor delivered; /* after the last batch that the caller got */
+    double         wait_seconds;
+
+    bool           has_thread;
+    pthread_t      thread;
+    bt_data_cursor next; /* where the thread goes on; its own while it runs */
+    atomic_bool    stop;
+
+    /* Under lock: the hand-over. Slots head .. head+n_ready-1 are ready; head-1 is the caller's. */
+    pthread_mutex_t lock;
+    pthread_cond_t  can_fill;
+    pthread_cond_t  can_take;
+    bool            has_lock;
+    size_t          head;
+    size_t          n_ready;
+    bool            is_through; /* nothing comes after the ready ones: end or failure */
+    bt_error        failure;    /* code BT_OK: the end */
+};
+
+/* ---- the thread's side ------------------------------------------------------------------------
+ */
+
+static uint64_t n_rows(const bt_data_stream *stream) {
+    return (uint64_t)stream->source.n_records;
+}
+
+static bt_status put_record_before(const bt_data_stream *stream, int64_t record,
+                                   const bt_record *bytes, bt_error *err) {
+    const data_file *const file = bt_data_source_file(&stream->source, record);
+    return bt_error_prefix(err, "%s: record %" PRId64 " at byte %" PRId64, file->path,
+                           record - file->first, bytes->offset);
+}
+
+/* A damaged record: counts it, or fails when there were as many as allowed. */
+static bt_status skip_record(bt_data_stream *stream, bt_data_cursor *cursor, int64_t record,
+                             bt_error *damage) {
+    const uint64_t limit = (uint64_t)stream->config.skip_bad_records;
+    if (cursor->n_skipped >= limit) {
+        if (limit == 0) {
+            return damage->code;
+        }
+        return bt_error_prefix(damage,
+                               "%" PRIu64 " damaged records were skipped, as many as "
+                               "skip_bad_records allows; one more",
+                               limit);
+    }
+    cursor->n_skipped++;
+    bt_log(cursor->epoch == 0 ? BT_LOG_WARNING : BT_LOG_DEBUG,
+           "damaged record skipped (%" PRIu64 " of at most %" PRIu64 "): %s", cursor->n_skipped,
+           limit, damage->msg);
+    if (cursor->n_skipped >= n_rows(stream)) {
+        return BT_FAIL(damage, BT_E_FORMAT, "%s: all records are damaged",
+                       bt_data_source_file(&stream->source, record)->path);
+    }
+    return BT_OK;
+}
+
+/* Reads and parses; *is_damaged when the bytes themselves are wrong (err then says how). */
+static bt_status load_record(bt_data_stream *stream, int64_t record, bt_record *bytes,
+                             bool *is_damaged, bt_error *err) {
+    *is_damaged = false;
+    *bytes = (bt_record){0};
+    bt_status rc =
+        bt_data_source_read(&stream->source, record, &stream->decoder.buffer, bytes, err);
+    if (rc == BT_OK) {
+        rc = bt_data_decoder_parse(&stream->decoder, bytes->data, err);
+        if (rc != BT_OK) {
+            rc = put_record_before(stream, record, bytes, err);
+        }
+    }
+    *is_damaged = rc == BT_E_FORMAT;
+    return rc;
+}
+
+/* One row, unless it is damaged and may be skipped. Moves the cursor over it. */
+static bt_status add_row(bt_data_stream *stream, data_slot *slot, bt_data_cursor *cursor,
+                         bt_error *err) {
+    const int64_t record = bt_data_order_at(&stream->order, cursor->epoch, cursor->index);
+    bt_record     bytes;
+    bool          is_damaged = false;
+    bt_status     rc = load_record(stream, record, &bytes, &is_damaged, err);
+    if (is_damaged) {
+        rc = skip_record(stream, cursor, record, err);
+    } else if (rc == BT_OK) {
+        rc = bt_data_slot_append(slot, &stream->decoder, err);
+        if (rc != BT_OK) {
+            rc = put_record_before(stream, record, &bytes, err);
+        }
+    }
+    cursor->index++;
+    return rc;
+}
+
+/* Fills the slot from the cursor on. *end: nothing is left (and no batch). */
+static bt_status fill_slot(bt_data_stream *stream, data_slot *slot, bool *end, bt_error *err) {
+    bt_data_cursor *const cursor = &stream->next;
+    const uint64_t        n = n_rows(stream);
+    bt_data_slot_clear(slot);
+    slot->batch.first_record = (int64_t)(cursor->epoch * n + cursor->index);
+    while (slot->n_rows < stream->config.global_batch_size) {
+        if (cursor->index >= n) {
+            if (!stream->config.is_training) {
+                break;
+            }
+            *cursor = (bt_data_cursor){.epoch = cursor->epoch + 1};
+        }
+        if (atomic_load_explicit(&stream->stop, memory_order_relaxed)) {
+            return BT_OK; /* the caller is about to throw this batch away */
+        }
+        BT_TRY(add_row(stream, slot, cursor, err));
+    }
+    *end = slot->n_rows == 0 ||
+           (slot->n_rows < stream->config.global_batch_size && stream->config.drop_remainder);
+    slot->after = *cursor;
+    bt_data_slot_finish(slot, &stream->schema);
+    return BT_OK;
+}
+
+/* Waits for a free slot; NULL when it is time to stop. */
+static data_slot *wait_for_slot(bt_data_stream *stream) {
+    data_slot *slot = NULL;
+    pthread_mutex_lock(&stream->lock);
+    while (stream->n_ready == N_SLOTS - 1 && !atomic_load(&stream->stop)) {
+        pthread_cond_wait(&stream->can_fill, &stream->lock);
+    }
+    if (!atomic_load(&stream->stop)) {
+        slot = &stream->slots[(stream->head + stream->n_ready) % N_SLOTS];
+    }
+    pthread_mutex_unlock(&stream->lock);
+    return slot;
+}
+
+static void *read_ahead(void *arg) {
+    bt_data_stream *const stream = arg;
+    bool                  is_through = false;
+    while (!is_through) {
+        data_slot *const slot = wait_for_slot(stream);
+        if (slot == NULL) {
+            return NULL;
+        }
+        bt_error        err = BT_ERROR_INIT;
+        bool            end = false;
+        const bt_status rc = fill_slot(stream, slot, &end, &err);
+        is_through = rc != BT_OK || end;
+        pthread_mutex_lock(&stream->lock);
+        if (rc != BT_OK) {
+            stream->failure = err;
+        }
+        if (is_through) {
+            stream->is_through = true;
+        } else {
+            stream->n_ready++;
+        }
+        pthread_cond_signal(&stream->can_take);
+        pthread_mutex_unlock(&stream->lock);
+    }
+    return NULL;
+}
+
+static bt_status start_thread(bt_data_stream *stream, bt_error *err) {
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    /* signals belong to the thread that can act on them */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failed = pthread_create(&stream->thread, NULL, read_ahead, stream);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed != 0) {
+        return BT_FAIL(err, BT_E_RESOURCE, "cannot start the thread that reads data: %s",
+                       strerror(failed));
+    }
+    stream->has_thread = true;
+    return BT_OK;
+}
+
+static void stop_thread(bt_data_stream *stream) {
+    if (!stream->has_thread) {
+        return;
+    }
+    pthread_mutex_lock(&stream->lock);
+    atomic_store(&stream->stop, true);
+    pthread_cond_signal(&stream->can_fill);
+    pthread_mutex_unlock(&stream->lock);
+    (void)pthread_join(stream->thread, NULL);
+    stream->has_thread = false;
+}
+
+/* ---- the caller's side ------------------------------------------------------------------------
+ */
+
+bt_status bt_data_next_batch(bt_data_stream *stream, const bt_batch **batch, bool *end,
+                             bt_error *err) {
+    *batch = NULL;
+    *end = false;
+    if (!stream->has_thread && !stream->is_through) {
+        BT_TRY(start_thread(stream, err));
+    }
+    bt_status rc = BT_OK;
+    pthread_mutex_lock(&stream->lock);
+    if (stream->n_ready == 0 && !stream->is_through) {
+        const double began = bt_time_monotonic();
+        while (stream->n_ready == 0 && !stream->is_through) {
+            pthread_cond_wait(&stream->can_take, &stream->lock);
+        }
+        stream->wait_seconds += bt_time_monotonic() - began;
+    }
+    if (stream->n_ready > 0) {
+        const data_slot *const slot = &stream->slots[stream->head];
+        stream->head = (stream->head + 1) % N_SLOTS; /* frees the one that the caller had */
+        stream->n_ready--;
+        stream->delivered = slot->after;
+        *batch = &slot->batch;
+        pthread_cond_signal(&stream->can_fill);
+    } else if (stream->failure.code != BT_OK) {
+        rc = stream->failure.code;
+        if (err != NULL) {
+            *err = stream->failure;
+        }
+    } else {
+        *end = true;
+    }
+    pthread_mutex_unlock(&stream->lock);
+    return rc;
+}
+
+bt_data_cursor bt_data_get_cursor(const bt_data_stream *stream) {
+    return stream->delivered;
+}
+
+bt_status bt_data_seek(bt_data_stream *stream, bt_data_cursor cursor, bt_error *err) {
+    if (cursor.index > n_rows(stream) || cursor.n_skipped > cursor.index ||
+        (cursor.epoch > 0 && !stream->config.is_training)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "cannot continue at row %" PRIu64 " of epoch %" PRIu64
+                       ": the data now have %" PRIu64 " records%s; were they changed?",
+                       cursor.index, cursor.epoch, n_rows(stream),
+                       stream->config.is_training ? "" : " and one epoch");
+    }
+    stop_thread(stream);
+    atomic_store(&stream->stop, false);
+    stream->head = 0;
+    stream->n_ready = 0;
+    stream->is_through = false;
+    stream->failure = (bt_error)BT_ERROR_INIT;
+    stream->next = cursor;
+    stream->delivered = cursor;
+    return BT_OK;
+}
+
+int64_t bt_data_n_rows(const bt_data_stream *stream) {
+    return stream->source.n_records;
+}
+
+double bt_data_wait_seconds(const bt_data_stream *stream) {
+    return stream->wait_seconds;
+}
+
+/* ---- open and close ---------------------------------------------------------------------------
+ */
+
+static bt_status check_schema(const bt_data_config *config, const bt_data_schema *schema,
+                              bt_error *err) {
+    const char *const section = config->section;
+    if (config->global_batch_size < 1) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s.global_batch_size: expected at least 1, got %" PRId64,
+                       section, config->global_batch_size);
+    }
+    if (schema->seq_length < 1 || schema->seq_length > INT32_MAX) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s.seq_length: expected at least 1, got %" PRId64,
+                       section, schema->seq_length);
+    }
+    if (schema->max_positions > 0 && schema->seq_length > schema->max_positions) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.seq_length is %" PRId64 ", but the model has %" PRId64
+                       " positions (max_position_embeddings)",
+                       section, schema->seq_length, schema->max_positions);
+    }
+    if (schema->vocab_size < 1 || schema->vocab_size > INT32_MAX || schema->type_vocab_size < 1 ||
+        schema->type_vocab_size > INT32_MAX) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "vocab_size %" PRId64 " and type_vocab_size %" PRId64
+                       " of the model: expected 1 to 2147483647",
+                       schema->vocab_size, schema->type_vocab_size);
+    }
+    return BT_OK;
+}
+
+/* The first sound record of a file must be what the schema says. */
+static bt_status check_first_record(bt_data_stream *stream, const data_file *file, bt_error *err) {
+    data_slot *const slot = &stream->slots[0];
+    for (int64_t i = 0; i < file->index.n_records; i++) {
+        bt_record       bytes;
+        bool            is_damaged = false;
+        const bt_status rc = load_record(stream, file->first + i, &bytes, &is_damaged, err);
+        if (is_damaged && i < stream->config.skip_bad_records) {
+            continue;
+        }
+        BT_TRY(rc);
+        bt_data_slot_clear(slot);
+        if (bt_data_slot_append(slot, &stream->decoder, err) != BT_OK) {
+            return put_record_before(stream, file->first + i, &bytes, err);
+        }
+        break;
+    }
+    bt_data_slot_clear(slot);
+    return BT_OK;
+}
+
+static bt_status open_data(bt_data_stream *stream, const bt_data_config *config, bt_error *err) {
+    BT_TRY(check_schema(&stream->config, &stream->schema, err));
+    BT_TRY(bt_data_source_open(&stream->source, config, err));
+    BT_TRY(bt_data_order_init(&stream->order, &stream->source, config, err));
+    BT_TRY(bt_data_decoder_init(&stream->decoder, &stream->schema, stream->config.section, err));
+    const int64_t n = stream->source.n_records;
+    int64_t       cap_rows = config->global_batch_size;
+    if (!config->is_training && cap_rows > n) {
+        cap_rows = n;
+        if (config->drop_remainder) {
+            bt_log(BT_LOG_WARNING,
+                   "%s: %" PRId64 " records are fewer than one batch of %" PRId64
+                   " and drop_remainder is true: there is no batch at all",
+                   stream->config.section, n, config->global_batch_size);
+        }
+    }
+    for (int i = 0; i < N_SLOTS; i++) {
+        BT_TRY(bt_data_slot_init(&stream->slots[i], &stream->schema, cap_rows, err));
+    }
+    for (size_t i = 0; i < stream->source.n_files; i++) {
+        BT_TRY(check_first_record(stream, &stream->source.files[i], err));
+    }
+    return BT_OK;
+}
+
+static bool init_lock(bt_data_stream *stream) {
+    if (pthread_mutex_init(&stream->lock, NULL) != 0) {
+        return false;
+    }
+    if (pthread_cond_init(&stream->can_fill, NULL) != 0) {
+        (void)pthread_mutex_destroy(&stream->lock);
+        return false;
+    }
+    if (pthread_cond_init(&stream->can_take, NULL) != 0) {
+        (void)pthread_cond_destroy(&stream->can_fill);
+        (void)pthread_mutex_destroy(&stream->lock);
+        return false;
+    }
+    stream->has_lock = true;
+    return true;
+}
+
+bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schema,
+                       bt_data_stream **out, bt_error *err) {
+    bt_data_stream *stream = bt_calloc_array(1, sizeof *stream);
+    if (stream == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a data stream");
+    }
+    bt_status rc = BT_OK;
+    stream->config = *config;
+    stream->config.paths = NULL;
+    stream->config.n_paths = 0;
+    stream->config.section = config->section != NULL ? config->section : "the data";
+    stream->schema = *schema;
+    atomic_init(&stream->stop, false);
+    if (!init_lock(stream)) {
+        rc = BT_FAIL(err, BT_E_RESOURCE, "cannot make a lock for a data stream");
+        goto done;
+    }
+    BT_CHECK(open_data(stream, config, err));
+    *out = stream;
+    stream = NULL;
+done:
+    bt_data_close(stream);
+    return rc;
+}
+
+void bt_data_close(bt_data_stream *stream) {
+    if (stream == NULL) {
+        return;
+    }
+    stop_thread(stream);
+    for (int i = 0; i < N_SLOTS; i++) {
+        bt_data_slot_deinit(&stream->slots[i]);
+    }
+    bt_data_decoder_deinit(&stream->decoder);
+    bt_data_order_deinit(&stream->order);
+    bt_data_source_deinit(&stream->source);
+    if (stream->has_lock) {
+        (void)pthread_cond_destroy(&stream->can_take);
+        (void)pthread_cond_destroy(&stream->can_fill);
+        (void)pthread_mutex_destroy(&stream->lock);
+    }
+    bt_free(stream);
+}
