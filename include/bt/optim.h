@@ -38,15 +38,28 @@ bool  bt_optim_has_average(const bt_optim *optim);
 int32_t     bt_optim_n_hypers(const bt_optim *optim);
 const char *bt_optim_hyper(const bt_optim *optim, int32_t i, float *value);
 
+/* One of the new Keras optimizers (adam_experimental, ...): TensorFlow stores their slots under
+ * other names (optimizer/_variables/N). */
+bool bt_optim_is_experimental(const bt_optim *optim);
+/* clipvalue clips the gradient row of each token before rows of equal ids are added together, so
+ * it needs them: an engine must then fill word_rows below. False in every other configuration. */
+bool bt_optim_needs_word_rows(const bt_optim *optim);
+
 /* One update in place. grad is clobbered. word_rows_sum_sq: sum of squares of the word embedding's
- * gradient rows before equal ids were added together (numerics.md section 3). Returns the norm that
- * clipping saw, through *grad_norm; when it is not finite nothing is changed and *applied is false.
- * pool may be NULL. Bits do not depend on the number of threads. */
+ * gradient rows before equal ids were added together (numerics.md section 3). Returns the norm of
+ * the gradient before any clipping, as clipping sees it, through *grad_norm; when it is not finite
+ * nothing is changed and *applied is false. pool may be NULL. Bits do not depend on the number of
+ * threads. Calls no heap. One caller at a time: scratch belongs to optim. */
 typedef struct bt_optim_buffers {
     float *param;
     float *grad;
     float *slots[BT_OPTIM_MAX_SLOTS];
     float *average; /* NULL without EMA */
+    /* only when bt_optim_needs_word_rows: gradient of each token's word row [n_word_rows, E] and
+     * its word id; grad holds their sum as always */
+    const float   *word_rows;
+    const int32_t *word_ids;
+    int64_t        n_word_rows;
 } bt_optim_buffers;
 void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t step,
                     double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);

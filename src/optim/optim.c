@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Makes an optimizer from trainer.optimizer_config: reads and checks the options, decides for each
+ * parameter whether it decays and adapts, and cuts the parameters into the chunks of a step. */
+#include "bt/optim.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "optim_internal.h"
+
+#define OPTIMIZER_PREFIX "trainer.optimizer_config.optimizer"
+#define EMA_PREFIX "trainer.optimizer_config.ema"
+
+enum {
+    CHUNK_ELEMENTS = 32768, /* 128 KiB of each buffer: a few chunks stay within a core's cache */
+    KEY_MAX_BYTES = 160,
+    NAME_MAX_BYTES = 256,
+};
+
+/* ---- options -----------------------------------------------------------------------------------
+ */
+
+typedef struct range_check {
+    const char *key;
+    double      value;
+    double      min;
+    double      max;
+    bool        below_max; /* max itself is refused */
+} range_check;
+
+static bool has_field(const optim_rule *rule, const char *key) {
+    for (size_t i = 0; i < rule->n_fields; i++) {
+        if (strcmp(rule->fields[i].key, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bt_status check_ranges(const optim_rule *rule, const optim_options *o, bt_error *err) {
+    const range_check checks[] = {
+        {"beta_1", o->beta_1, 0.0, 1.0, true},
+        {"beta_2", o->beta_2, 0.0, 1.0, true},
+        {"epsilon", o->epsilon, 0.0, HUGE_VAL, true},
+        {"momentum", o->momentum, 0.0, 1.0, false},
+        {"rho", o->rho, 0.0, 1.0, false},
+        {"decay", o->decay, 0.0, HUGE_VAL, true},
+        {"initial_accumulator_value", o->initial_accumulator, 0.0, HUGE_VAL, true},
+        {"eeta", o->eeta, -HUGE_VAL, HUGE_VAL, true},
+        {"weight_decay_rate", o->weight_decay, -HUGE_VAL, HUGE_VAL, true},
+        {"weight_decay", o->weight_decay, -HUGE_VAL, HUGE_VAL, true},
+        {"gradient_clip_norm", o->gradient_clip_norm, -HUGE_VAL, HUGE_VAL, true},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(checks); i++) {
+        const range_check *const c = &checks[i];
+        if (!has_field(rule, c->key)) {
+            continue;
+        }
+        const bool high = c->below_max ? c->value < c->max : c->value <= c->max;
+        if (!(c->value >= c->min && high && isfinite(c->value))) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           OPTIMIZER_PREFIX ".%s.%s: expected a number from %g to %g%s, got %g",
+                           rule->type, c->key, c->min, c->max, c->below_max ? " (not itself)" : "",
+                           c->value);
+        }
+    }
+    return BT_OK;
+}
+
+/* The old optimizers clip with whatever number stands there, so that 0 stops all training; the new
+ * ones read 0 as off. */
+static bt_status check_clip(const optim_rule *rule, const char *key, bt_conf_opt_f64 *value,
+                            bt_error *err) {
+    if (!value->is_set) {
+        return BT_OK;
+    }
+    if (rule->is_experimental && value->value <= 0.0) {
+        value->is_set = false;
+        return BT_OK;
+    }
+    if (!(value->value > 0.0) || !isfinite(value->value)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       OPTIMIZER_PREFIX ".%s.%s: expected a number > 0, or null for no clipping, "
+                                        "got %g",
+                       rule->type, key, value->value);
+    }
+    return BT_OK;
+}
+
+static bt_status check_clipping(const optim_rule *rule, optim_options *o, bt_error *err) {
+    if (o->clipnorm.is_set && o->global_clipnorm.is_set) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       OPTIMIZER_PREFIX ".%s: clipnorm (%g) and global_clipnorm (%g) exclude each "
+                                        "other; set one of them to null",
+                       rule->type, o->clipnorm.value, o->global_clipnorm.value);
+    }
+    BT_TRY(check_clip(rule, "clipvalue", &o->clipvalue, err));
+    BT_TRY(check_clip(rule, "clipnorm", &o->clipnorm, err));
+    BT_TRY(check_clip(rule, "global_clipnorm", &o->global_clipnorm, err));
+    if (rule->is_experimental && (o->clipnorm.is_set || o->global_clipnorm.is_set)) {
+        o->clipvalue.is_set = false; /* the new optimizers obey one of the three, in this order */
+    }
+    return BT_OK;
+}
+
+static bt_status read_options(bt_optim *optim, const bt_conf *conf, bt_error *err) {
+    const char *const type = bt_conf_type_of_oneof(conf, OPTIMIZER_PREFIX);
+    if (type == NULL) {
+        return BT_FAIL(err, BT_E_CONFIG, OPTIMIZER_PREFIX ".type: null; choose one, e.g. adamw");
+    }
+    for (size_t i = 0; i < n_optim_rules; i++) {
+        if (strcmp(optim_rules[i].type, type) == 0) {
+            optim->rule = &optim_rules[i];
+        }
+    }
+    if (optim->rule == NULL) {
+        const char *const why = optim_refusal(type);
+        return BT_FAIL(err, BT_E_UNSUPPORTED, OPTIMIZER_PREFIX ".type: %s: %s", type,
+                       why != NULL ? why : "no optimizer of that name");
+    }
+    optim_options *const o = &optim->options;
+    BT_TRY(bt_conf_bind(conf, OPTIMIZER_PREFIX ".*", optim->rule->fields, optim->rule->n_fields, o,
+                        err));
+    BT_TRY(check_ranges(optim->rule, o, err));
+    BT_TRY(check_clipping(optim->rule, o, err));
+    if (!optim->rule->is_experimental && o->epsilon == 0.0) {
+        o->epsilon = 1e-7; /* the old Keras optimizers read 0 as "the default" */
+    }
+    return BT_OK;
+}
+
+static bt_status read_ema(bt_optim *optim, const bt_conf *conf, bt_error *err) {
+    ema_options *const ema = &optim->ema;
+    if (bt_conf_is_null(conf, EMA_PREFIX)) {
+        return BT_OK;
+    }
+    if (optim->rule->is_experimental) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       EMA_PREFIX
+                       ": a moving average cannot wrap %s (in Model Garden neither); use "
+                       "adamw, adam or sgd, or set ema to null",
+                       optim->rule->type);
+    }
+    static const char *const ignored[] = {EMA_PREFIX ".clipnorm", EMA_PREFIX ".clipvalue",
+                                          EMA_PREFIX ".global_clipnorm"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(ignored); i++) {
+        if (!bt_conf_is_null(conf, ignored[i])) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "%s: has no effect (Model Garden never reads it); clip in the section "
+                           "of the optimizer",
+                           ignored[i]);
+        }
+    }
+    BT_TRY(bt_conf_get_f64(conf, EMA_PREFIX ".average_decay", &ema->decay, err));
+    BT_TRY(bt_conf_get_i64(conf, EMA_PREFIX ".start_step", &ema->start_step, err));
+    BT_TRY(bt_conf_get_bool(conf, EMA_PREFIX ".dynamic_decay", &ema->dynamic, err));
+    if (!(ema->decay >= 0.0 && ema->decay <= 1.0)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       EMA_PREFIX ".average_decay: expected a number from 0 to 1, got %g",
+                       ema->decay);
+    }
+    ema->on = true;
+    return BT_OK;
+}
+
+/* ---- parameters ---------------------------------------------------------------------------------
+ */
+
+typedef struct pattern_set {
+    pattern_list *include_decay;
+    pattern_list *exclude_decay;
+    pattern_list *exclude_adaptation;
+} pattern_set;
+
+/* Model Garden gives LAMB's patterns the plain name, all others the name with ":0". */
+static bt_status decide_param(const bt_optim *optim, const pattern_set *set, const bt_param *param,
+                              optim_param_state *state, bt_error *err) {
+    const bool is_lamb = optim->rule->update == optim_update_lamb;
+    char       name[NAME_MAX_BYTES];
+    const int  n = snprintf(name, sizeof name, "%s%s", param->tf_name, is_lamb ? "" : ":0");
+    if (n < 0 || (size_t)n >= sizeof name) {
+        return BT_FAIL(err, BT_E_INTERNAL, "parameter name too long: %s", param->name);
+    }
+    const bool included = pattern_list_matches(set->include_decay, name);
+    state->decays = param->has_gradient && optim->options.weight_decay != 0.0 &&
+                    (included || !pattern_list_matches(set->exclude_decay, name));
+    /* an empty list of its own means the list of weight decay */
+    const pattern_list *const adaptation = pattern_list_is_empty(set->exclude_adaptation)
+                                               ? set->exclude_decay
+                                               : set->exclude_adaptation;
+    state->adapts = !pattern_list_matches(adaptation, name);
+    return BT_OK;
+}
+
+static bt_status decide_params(bt_optim *optim, bt_error *err) {
+    bt_status             rc = BT_OK;
+    pattern_set           set = {0};
+    const optim_options  *o = &optim->options;
+    const bt_param_table *table = optim->table;
+    optim->params = bt_calloc_array((size_t)table->n_params, sizeof *optim->params);
+    if (optim->params == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the optimizer");
+    }
+    BT_CHECK(pattern_list_create(OPTIMIZER_PREFIX ".include_in_weight_decay", &o->include_decay,
+                                 &set.include_decay, err));
+    BT_CHECK(pattern_list_create(OPTIMIZER_PREFIX ".exclude_from_weight_decay", &o->exclude_decay,
+                                 &set.exclude_decay, err));
+    BT_CHECK(pattern_list_create(OPTIMIZER_PREFIX ".exclude_from_layer_adaptation",
+                                 &o->exclude_adaptation, &set.exclude_adaptation, err));
+    for (int64_t i = 0; i < table->n_params; i++) {
+        BT_CHECK(decide_param(optim, &set, &table->params[i], &optim->params[i], err));
+    }
+done:
+    pattern_list_free(set.include_decay);
+    pattern_list_free(set.exclude_decay);
+    pattern_list_free(set.exclude_adaptation);
+    return rc;
+}
+
+/* Rows of the word table are never cut, because lazy updates look at whole rows. */
+static int64_t chunk_length(const bt_param *param) {
+    if (!param->is_word_embedding || param->rank != 2) {
+        return CHUNK_ELEMENTS;
+    }
+    const int64_t n_rows = CHUNK_ELEMENTS / param->dim[1];
+    return (n_rows > 0 ? n_rows : 1) * param->dim[1];
+}
+
+static bt_status cut_chunks(bt_optim *optim, bt_error *err) {
+    const bt_param_table *const table = optim->table;
+    int64_t                     n_chunks = 0;
+    for (int64_t i = 0; i < table->n_params; i++) {
+        const int64_t length = chunk_length(&table->params[i]);
+        n_chunks += table->params[i].n_elements / length + 1;
+    }
+    optim->chunks = bt_alloc_array((size_t)n_chunks, sizeof *optim->chunks);
+    optim->partials = bt_calloc_array((size_t)n_chunks, 2 * sizeof *optim->partials);
+    if (optim->chunks == NULL || optim->partials == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " chunks of parameters",
+                       n_chunks);
+    }
+    for (int64_t i = 0; i < table->n_params; i++) {
+        const bt_param *const param = &table->params[i];
+        const int64_t         length = chunk_length(param);
+        for (int64_t first = 0; first < param->n_elements; first += length) {
+            const int64_t left = param->n_elements - first;
+            optim->chunks[optim->n_chunks++] = (optim_chunk){
+                .param = i, .first = param->offset + first, .n = left < length ? left : length};
+        }
+    }
+    return BT_OK;
+}
+
+bt_status bt_optim_create(const bt_conf *conf, const bt_optim_derived *derived,
+                          const bt_param_table *table, bt_optim **out, bt_error *err) {
+    bt_status   rc = BT_OK;
+    const char *isa = NULL;
+    bt_optim   *optim = bt_calloc_array(1, sizeof *optim);
+    if (optim == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the optimizer");
+    }
+    optim->table = table;
+    BT_CHECK(read_options(optim, conf, err));
+    BT_CHECK(read_ema(optim, conf, err));
+    BT_CHECK(learning_rate_init(&optim->rate, conf, derived, err));
+    BT_CHECK(bt_conf_get_str(conf, "runtime.isa", &isa, err));
+    BT_CHECK(bt_kern_select(isa, &optim->kern, err));
+    BT_CHECK(decide_params(optim, err));
+    BT_CHECK(cut_chunks(optim, err));
+    optim->rule->describe(optim);
+    if (optim->rate.is_plain && !optim->rule->is_experimental) {
+        optim_add_hyper(optim, "learning_rate", optim->rate.options.initial);
+    }
+    *out = optim;
+    optim = NULL;
+done:
+    bt_optim_free(optim);
+    return rc;
+}
+
+void bt_optim_free(bt_optim *optim) {
+    if (optim != NULL) {
+        learning_rate_deinit(&optim->rate);
+        bt_free(optim->params);
+        bt_free(optim->chunks);
+        bt_free(optim->partials);
+        bt_free(optim);
+    }
+}
+
+/* ---- answers -----------------------------------------------------------------------------------
+ */
+
+float bt_optim_learning_rate(const bt_optim *optim, int64_t step) {
+    return learning_rate_at(&optim->rate, step);
+}
+
+const char *bt_optim_name(const bt_optim *optim) {
+    return optim->rule->type;
+}
+
+int32_t bt_optim_n_slots(const bt_optim *optim) {
+    return optim->n_slots;
+}
+
+const char *bt_optim_slot_name(const bt_optim *optim, int32_t slot) {
+    BT_ASSERT(slot >= 0 && slot < optim->n_slots);
+    return optim->slots[slot].name;
+}
+
+float bt_optim_slot_init(const bt_optim *optim, int32_t slot) {
+    BT_ASSERT(slot >= 0 && slot < optim->n_slots);
+    return optim->slots[slot].init;
+}
+
+bool bt_optim_has_average(const bt_optim *optim) {
+    return optim->ema.on;
+}
+
+int32_t bt_optim_n_hypers(const bt_optim *optim) {
+    return optim->n_hypers;
+}
+
+const char *bt_optim_hyper(const bt_optim *optim, int32_t i, float *value) {
+    BT_ASSERT(i >= 0 && i < optim->n_hypers);
+    *value = optim->hypers[i].value;
+    return optim->hypers[i].name;
+}
+
+bool bt_optim_is_experimental(const bt_optim *optim) {
+    return optim->rule->is_experimental;
+}
+
+bool bt_optim_needs_word_rows(const bt_optim *optim) {
+    return optim->options.clipvalue.is_set;
+}

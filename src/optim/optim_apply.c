@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One update: norms, clipping, the optimizer's own formula, moving average. The work is cut into
+ * chunks that never depend on the number of threads, and partial sums are added in the order of
+ * the chunks. Order of clipping: gradient_clip_norm (adamw), clipvalue, then clipnorm or
+ * global_clipnorm: spec/numerics.md section 3, spec/config.md 5.3. */
+#include <math.h>
+
+#include "optim_internal.h"
+
+typedef void (*chunk_fn)(const optim_step *step, int64_t chunk);
+
+typedef struct chunk_job {
+    const optim_step *step;
+    chunk_fn          fn;
+} chunk_job;
+
+static void run_task(void *context, int64_t task, int32_t thread) {
+    const chunk_job *const job = context;
+    (void)thread;
+    job->fn(job->step, task);
+}
+
+static void run_chunks(const optim_step *step, bt_pool *pool, chunk_fn fn) {
+    chunk_job job = {.step = step, .fn = fn};
+    bt_pool_run(pool, step->optim->n_chunks, run_task, &job);
+}
+
+static const bt_param *param_of(const bt_optim *optim, const optim_chunk *chunk) {
+    return &optim->table->params[chunk->param];
+}
+
+/* ---- norms --------------------------------------------------------------------------------------
+ */
+
+static void sum_gradient(const optim_step *step, int64_t c) {
+    const bt_optim *const    optim = step->optim;
+    const optim_chunk *const chunk = &optim->chunks[c];
+    const bt_param *const    param = param_of(optim, chunk);
+    optim->partials[c] = param->has_gradient
+                             ? optim->kern.sum_sq(step->buffers->grad + chunk->first, chunk->n)
+                             : 0.0;
+}
+
+/* Per parameter into state.sum_sq; returns the sum of all. */
+static double sum_gradients(const optim_step *step, double word_rows_sum_sq, bt_pool *pool) {
+    const bt_optim *const optim = step->optim;
+    run_chunks(step, pool, sum_gradient);
+    for (int64_t p = 0; p < optim->table->n_params; p++) {
+        optim->params[p].sum_sq = 0.0;
+    }
+    for (int64_t c = 0; c < optim->n_chunks; c++) {
+        optim->params[optim->chunks[c].param].sum_sq += optim->partials[c];
+    }
+    double total = 0.0;
+    for (int64_t p = 0; p < optim->table->n_params; p++) {
+        const bt_param *const param = &optim->table->params[p];
+        if (param->is_word_embedding && param->has_gradient) {
+            optim->params[p].sum_sq = word_rows_sum_sq;
+        }
+        total += optim->params[p].sum_sq;
+    }
+    return total;
+}
+
+/* ---- clipping -----------------------------------------------------------------------------------
+ */
+
+/* tf.clip_by_global_norm: the factor, in float32 as there. */
+static float global_scale(double norm, double clip) {
+    const float c = (float)clip;
+    return c * fminf(1.0F / (float)norm, 1.0F / c);
+}
+
+static float clamp(float x, float limit) {
+    return fminf(fmaxf(x, -limit), limit);
+}
+
+static void clip_values(const optim_step *step, int64_t c) {
+    const bt_optim *const          optim = step->optim;
+    const optim_chunk *const       chunk = &optim->chunks[c];
+    const optim_param_state *const state = &optim->params[chunk->param];
+    const bt_param *const          param = param_of(optim, chunk);
+    const float                    limit = (float)optim->options.clipvalue.value;
+    float *const                   grad = step->buffers->grad + chunk->first;
+    if (!param->has_gradient) {
+        return;
+    }
+    const bool from_rows = param->is_word_embedding && step->buffers->word_rows != NULL;
+    for (int64_t i = 0; i < chunk->n; i++) {
+        grad[i] = from_rows ? 0.0F : clamp(grad[i] * state->grad_scale, limit);
+    }
+}
+
+/* TensorFlow clips the row of each token before rows of equal ids are added together. Returns the
+ * sum of squares of the clipped rows. */
+static double clip_word_rows(const optim_step *step, const bt_param *word, float scale) {
+    const bt_optim_buffers *const b = step->buffers;
+    const float                   limit = (float)step->optim->options.clipvalue.value;
+    const int64_t                 width = word->dim[1];
+    double                        sum_sq = 0.0;
+    for (int64_t r = 0; r < b->n_word_rows; r++) {
+        const float *const row = b->word_rows + r * width;
+        float *const       grad = b->grad + word->offset + b->word_ids[r] * width;
+        for (int64_t i = 0; i < width; i++) {
+            const float g = clamp(row[i] * scale, limit);
+            grad[i] += g;
+            sum_sq += (double)g * (double)g;
+        }
+    }
+    return sum_sq;
+}
+
+/* Writes the clipped gradient back and measures it again, for the clip by norm that may follow. */
+static double apply_clipvalue(const optim_step *step, double word_rows_sum_sq, bt_pool *pool) {
+    const bt_optim *const optim = step->optim;
+    run_chunks(step, pool, clip_values);
+    for (int64_t p = 0; p < optim->table->n_params; p++) {
+        const bt_param *const param = &optim->table->params[p];
+        if (param->is_word_embedding && param->has_gradient && step->buffers->word_rows != NULL) {
+            word_rows_sum_sq = clip_word_rows(step, param, optim->params[p].grad_scale);
+        }
+        optim->params[p].grad_scale = 1.0F;
+    }
+    return sum_gradients(step, word_rows_sum_sq, pool);
+}
+
+static void scale_all(const bt_optim *optim, float scale) {
+    for (int64_t p = 0; p < optim->table->n_params; p++) {
+        optim->params[p].grad_scale *= scale;
+    }
+}
+
+static void clip_gradients(const optim_step *step, double sum_sq, double word_rows_sum_sq,
+                           bt_pool *pool) {
+    const bt_optim *const      optim = step->optim;
+    const optim_options *const o = &optim->options;
+    for (int64_t p = 0; p < optim->table->n_params; p++) {
+        optim->params[p].grad_scale = 1.0F;
+    }
+    if (o->gradient_clip_norm > 0.0) {
+        scale_all(optim, global_scale(sqrt(sum_sq), o->gradient_clip_norm));
+    }
+    if (o->clipvalue.is_set) {
+        sum_sq = apply_clipvalue(step, word_rows_sum_sq, pool);
+    }
+    if (o->global_clipnorm.is_set) {
+        /* every parameter has the same factor so far */
+        const double scale = (double)optim->params[0].grad_scale;
+        scale_all(optim, global_scale(sqrt(sum_sq) * scale, o->global_clipnorm.value));
+    }
+    if (o->clipnorm.is_set) {
+        const float clip = (float)o->clipnorm.value;
+        for (int64_t p = 0; p < optim->table->n_params; p++) {
+            optim_param_state *const state = &optim->params[p];
+            const float              norm = (float)sqrt(state->sum_sq) * state->grad_scale;
+            state->grad_scale *= clip / fmaxf(norm, clip);
+        }
+    }
+}
+
+/* ---- update -------------------------------------------------------------------------------------
+ */
+
+static optim_span make_span(const optim_step *step, const optim_chunk *chunk) {
+    const bt_optim *const optim = step->optim;
+    const bt_param *const param = param_of(optim, chunk);
+    const bool            is_lazy =
+        optim->rule->is_lazy && optim->options.momentum > 0.0 && param->is_word_embedding;
+    optim_span span = {
+        .param = step->buffers->param + chunk->first,
+        .grad = step->buffers->grad + chunk->first,
+        .n = chunk->n,
+        .row = is_lazy ? param->dim[1] : 0,
+        .state = &optim->params[chunk->param],
+    };
+    for (int32_t s = 0; s < optim->n_slots; s++) {
+        span.slots[s] = step->buffers->slots[s] + chunk->first;
+    }
+    return span;
+}
+
+static void update_chunk(const optim_step *step, int64_t c) {
+    const bt_optim *const    optim = step->optim;
+    const optim_chunk *const chunk = &optim->chunks[c];
+    if (!param_of(optim, chunk)->has_gradient) {
+        return;
+    }
+    const optim_span span = make_span(step, chunk);
+    optim->rule->update(step, &span);
+    if (optim->rule->needs_norms) {
+        optim->partials[2 * c] = optim->kern.sum_sq(span.param, span.n);
+        optim->partials[2 * c + 1] = optim->kern.sum_sq(span.grad, span.n);
+    }
+}
+
+static void finish_chunk(const optim_step *step, int64_t c) {
+    const bt_optim *const    optim = step->optim;
+    const optim_chunk *const chunk = &optim->chunks[c];
+    if (param_of(optim, chunk)->has_gradient) {
+        const optim_span span = make_span(step, chunk);
+        optim->rule->finish(step, &span);
+    }
+}
+
+/* |param| / |update|, lars times eeta; 1 where either is 0 or the patterns exclude it. */
+static void compute_ratios(const optim_step *step) {
+    const bt_optim *const optim = step->optim;
+    const bool            is_lars = optim->rule->finish == optim_finish_lars;
+    for (int64_t c = 0; c < optim->n_chunks;) {
+        const int64_t p = optim->chunks[c].param;
+        double        param_sq = 0.0;
+        double        update_sq = 0.0;
+        for (; c < optim->n_chunks && optim->chunks[c].param == p; c++) {
+            param_sq += optim->partials[2 * c];
+            update_sq += optim->partials[2 * c + 1];
+        }
+        const float param_norm = (float)sqrt(param_sq);
+        const float update_norm = (float)sqrt(update_sq);
+        float       ratio = 1.0F;
+        if (optim->params[p].adapts && param_norm > 0.0F && update_norm > 0.0F) {
+            ratio = (is_lars ? (float)optim->options.eeta * param_norm : param_norm) / update_norm;
+        }
+        optim->params[p].ratio = ratio;
+    }
+}
+
+/* ---- moving average ----------------------------------------------------------------------------
+ */
+
+/* step: the number of updates made, this one included. */
+static float one_minus_average_decay(const ema_options *ema, int64_t step) {
+    if ((float)step < (float)ema->start_step) {
+        return 1.0F;
+    }
+    if (!ema->dynamic) {
+        return (float)(1.0 - ema->decay);
+    }
+    const float since = (float)step - (float)ema->start_step;
+    return 1.0F - fminf((float)ema->decay, (1.0F + since) / (10.0F + since));
+}
+
+static void average_chunk(const optim_step *step, int64_t c) {
+    const optim_chunk *const chunk = &step->optim->chunks[c];
+    step->optim->kern.optim.ema(step->buffers->average + chunk->first,
+                                step->buffers->param + chunk->first, chunk->n,
+                                step->one_minus_average_decay);
+}
+
+/* ---- the step
+ * ------------------------------------------------------------------------------------
+ */
+
+static optim_step make_step(const bt_optim *optim, const bt_optim_buffers *buffers,
+                            int64_t n_done) {
+    const optim_options *const o = &optim->options;
+    const float                t = (float)(n_done + 1);
+    const float                beta_1 = (float)o->beta_1;
+    const float                beta_2 = (float)o->beta_2;
+    /* the old optimizers subtract in float32, the new ones in Python's double */
+    const bool is_new = optim->rule->is_experimental;
+    optim_step step = {
+        .optim = optim,
+        .buffers = buffers,
+        .lr = learning_rate_at(&optim->rate, n_done),
+        .beta_1 = beta_1,
+        .beta_2 = beta_2,
+        .one_minus_beta_1 = is_new ? (float)(1.0 - o->beta_1) : 1.0F - beta_1,
+        .one_minus_beta_2 = is_new ? (float)(1.0 - o->beta_2) : 1.0F - beta_2,
+        .correction_1 = 1.0F - powf(beta_1, t),
+        .correction_2 = 1.0F - powf(beta_2, t),
+        .epsilon = (float)o->epsilon,
+        .one_minus_average_decay = one_minus_average_decay(&optim->ema, n_done + 1),
+    };
+    if (o->decay > 0.0) {
+        step.lr /= 1.0F + (float)o->decay * (float)n_done;
+    }
+    step.alpha = step.lr * sqrtf(step.correction_2) / step.correction_1;
+    return step;
+}
+
+void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
+                    double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied) {
+    const optim_step step = make_step(optim, buffers, n_done);
+    const double     sum_sq = sum_gradients(&step, word_rows_sum_sq, pool);
+    *grad_norm = sqrt(sum_sq);
+    /* TensorFlow's norm is a float32 */
+    *applied = isfinite((float)*grad_norm);
+    if (!*applied) {
+        return;
+    }
+    clip_gradients(&step, sum_sq, word_rows_sum_sq, pool);
+    run_chunks(&step, pool, update_chunk);
+    if (optim->rule->needs_norms) {
+        compute_ratios(&step);
+        run_chunks(&step, pool, finish_chunk);
+    }
+    if (optim->ema.on) {
+        run_chunks(&step, pool, average_chunk);
+    }
+}
