@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * train: the controller. Runs a mode of train.py (spec/config.md sections 1.3 and 6) over a merged
+ * configuration: restore or initialise, train in chunks, evaluate, save, export the best, resume.
+ */
+#ifndef BT_TRAIN_H
+#define BT_TRAIN_H
+
+#include <signal.h>
+
+#include "bt/conf.h"
+#include "bt/metrics.h"
+
+typedef struct bt_train_args {
+    /* Merged and checked; borrowed. continuous_train_and_eval points task.init_checkpoint in it at
+     * each new checkpoint; the other modes leave it as it is. */
+    bt_conf     *conf;
+    bt_conf_mode mode;
+    const char  *model_dir;      /* made when missing */
+    int64_t      pretrain_steps; /* --pretrain_steps, or -1: only continuous_train_and_eval */
+    const char  *command_line;   /* for the run record, or NULL */
+    /* Becomes non-zero when the process is asked to stop: the run then saves and returns
+     * BT_E_INTERRUPTED. May be NULL. */
+    const volatile sig_atomic_t *stop_requested;
+} bt_train_args;
+
+enum { BT_TRAIN_MAX_VALUES = BT_METRIC_MAX + 8 };
+
+/* What the run ended with: the values of the last evaluation (or of the last training record when
+ * the mode does not evaluate), in Model Garden's names. */
+typedef struct bt_train_summary {
+    int64_t         step;
+    size_t          n_values;
+    bt_metric_value values[BT_TRAIN_MAX_VALUES];
+    double          seconds;
+} bt_train_summary;
+
+/* The whole run. Everything that can be refused is refused before model_dir is touched. Errors are
+ * those of the rooms below; BT_E_INTERRUPTED: stopped by request, after saving. */
+BT_MUST_USE bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary,
+                                   bt_error *err);
+
+/* --dry_run: opens the data, plans the model, derives the steps, looks for the checkpoint; trains
+ * nothing and writes nothing. Each finding is appended to errors (severity FINDING); each derived
+ * value and each thing that was found in order is logged. */
+BT_MUST_USE bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings,
+                                     bt_error *err);
+
+#endif

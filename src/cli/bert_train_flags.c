@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The flags of bert-train: those of Model Garden's train.py (spec/config.md 1.1) and our own. Flags
+ * that train.py declares and never reads are taken and do nothing here as well. */
+#include "bert_train.h"
+
+static const char *const modes[] = {"train",
+                                    "eval",
+                                    "train_and_eval",
+                                    "continuous_eval",
+                                    "continuous_train_and_eval",
+                                    "train_and_validate",
+                                    "train_and_post_eval",
+                                    "predict",
+                                    NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+
+static const bt_flag_def defs[] = {
+    {.name = "experiment",
+     .kind = BT_FLAG_STRING,
+     .help = "experiment to run, e.g. bert/sentence_prediction (--list_experiments)"},
+    {.name = "mode", .kind = BT_FLAG_ENUM, .choices = modes, .help = "what to do"},
+    {.name = "model_dir",
+     .kind = BT_FLAG_STRING,
+     .help = "folder of checkpoints, events and metrics; an unfinished run there is continued"},
+    {.name = "config_file",
+     .kind = BT_FLAG_LIST,
+     .help = "YAML file (or inline YAML) laid over the experiment's defaults; may be given several "
+             "times"},
+    {.name = "params_override",
+     .kind = BT_FLAG_STRING,
+     .help = "overrides laid over the files: a.b=1,c=[x,y] or YAML"},
+    {.name = "tpu", .kind = BT_FLAG_STRING, .help = "TPU address, written into runtime.tpu"},
+    {.name = "tf_data_service",
+     .kind = BT_FLAG_STRING,
+     .help = "address of a tf.data service (refused: data is read by bert-train itself)"},
+    {.name = "pretrain_steps",
+     .kind = BT_FLAG_INT,
+     .help = "continuous_train_and_eval: last step of the pre-training job"},
+    {.name = "gin_file",
+     .kind = BT_FLAG_LIST,
+     .help = "gin configuration (refused: bert-train has no gin)"},
+    {.name = "gin_params",
+     .kind = BT_FLAG_LIST,
+     .help = "gin bindings (refused: bert-train has no gin)"},
+    {.name = "enable_async_checkpointing",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "true",
+     .help = "taken for train.py's sake: a checkpoint is whole on disk before training goes on"},
+    {.name = "dry_run",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "false",
+     .help = "print the merged parameters as YAML, check what can be checked, train nothing"},
+    {.name = "list_experiments",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "false",
+     .help = "print the experiments and exit"},
+    {.name = "help_experiment",
+     .kind = BT_FLAG_STRING,
+     .help = "print every key of an experiment with type, default and meaning, and exit"},
+    {.name = "isa",
+     .kind = BT_FLAG_STRING,
+     .help = "auto, ref, avx2 or avx512: short for runtime.isa"},
+    {.name = "log_format",
+     .kind = BT_FLAG_ENUM,
+     .choices = log_formats,
+     .default_text = "text",
+     .help = "form of the lines on stderr"},
+    {.name = "verbosity",
+     .kind = BT_FLAG_INT,
+     .default_text = "0",
+     .alias = "v",
+     .help = "-2 errors, -1 and warnings, 0 and progress, 1 and details"},
+    /* declared by train.py or by absl, without effect there or here */
+    {.name = "tpu_platform", .kind = BT_FLAG_STRING},
+    {.name = "tfhub_handle", .kind = BT_FLAG_STRING},
+    {.name = "tflex_output_uri", .kind = BT_FLAG_STRING},
+    {.name = "logtostderr", .kind = BT_FLAG_BOOL},
+    {.name = "alsologtostderr", .kind = BT_FLAG_BOOL},
+    {.name = "showprefixforinfo", .kind = BT_FLAG_BOOL},
+    {.name = "stderrthreshold", .kind = BT_FLAG_STRING},
+    {.name = "log_dir", .kind = BT_FLAG_STRING},
+};
+
+const bt_flag_table bert_train_flags = {
+    .program = "bert-train",
+    .summary = "Fine-tunes BERT as TensorFlow Model Garden's official/nlp/train.py does.\n"
+               "  bert-train --experiment=bert/sentence_prediction --mode=train_and_eval "
+               "--model_dir=DIR \\\n"
+               "    --config_file=MODEL.yaml --config_file=TASK.yaml "
+               "--params_override=task.init_checkpoint=CKPT",
+    .defs = defs,
+    .n_defs = sizeof defs / sizeof defs[0],
+};

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bert-train: flags -> configuration -> run. stdout carries results only (merged YAML, listings,
+ * final metrics); everything else is one line each on stderr. Exit codes: DESIGN.md section 5. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bert_train.h"
+#include "bt/conf.h"
+#include "bt/exec.h"
+#include "bt/train.h"
+
+static const char *const program = "bert-train";
+
+/* Errors are shown whatever --verbosity says. */
+static int report(const bt_error *err) {
+    bt_log(BT_LOG_ERROR, "%s", err->msg);
+    if (err->code == BT_E_INTERNAL) {
+        bt_log(BT_LOG_ERROR,
+               "this is a bug of bert-train (%s:%d); please report it with the command line",
+               err->file, err->line);
+    }
+    return bt_status_exit_code(err->code);
+}
+
+/* Results that did not arrive are a failure too: `bert-train ... > full_disk`. */
+static bt_status print_text(const char *text, bt_error *err) {
+    if (fputs(text, stdout) == EOF || fflush(stdout) == EOF) {
+        return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
+    }
+    return BT_OK;
+}
+
+static bt_status print_experiments(bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    text = BT_STR_INIT;
+    for (size_t i = 0; i < bt_conf_n_experiments(); i++) {
+        const bt_conf_experiment *const e = bt_conf_experiment_at(i);
+        BT_CHECK(bt_str_appendf(&text, err, "%-32s %s\n", e->name, e->doc));
+    }
+    BT_CHECK(print_text(bt_str_text(&text), err));
+done:
+    bt_str_deinit(&text);
+    return rc;
+}
+
+static bt_status print_help_experiment(const char *experiment, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    text = BT_STR_INIT;
+    BT_CHECK(bt_conf_help(experiment, &text, err));
+    BT_CHECK(print_text(bt_str_text(&text), err));
+done:
+    bt_str_deinit(&text);
+    return rc;
+}
+
+static bt_status print_help(bool full, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    text = BT_STR_INIT;
+    BT_CHECK(bt_flags_help(&bert_train_flags, full, &text, err));
+    BT_CHECK(print_text(bt_str_text(&text), err));
+done:
+    bt_str_deinit(&text);
+    return rc;
+}
+
+static bt_status print_version(bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    text = BT_STR_INIT;
+    BT_CHECK(bt_str_appendf(&text, err, "bert-train %s\ncompiler: %s\nengine: %s\n", BT_VERSION,
+                            __VERSION__, bt_exec_build_info()));
+    BT_CHECK(print_text(bt_str_text(&text), err));
+done:
+    bt_str_deinit(&text);
+    return rc;
+}
+
+/* All missing flags in one sentence. */
+static bt_status check_required(const bt_flags *flags, bt_error *err) {
+    static const char *const required[] = {"experiment", "mode", "model_dir"};
+    const size_t n_required = bt_flags_bool(flags, "dry_run") ? 1 : BT_ARRAY_LEN(required);
+    char         missing[64] = "";
+    size_t       n = 0;
+    for (size_t i = 0; i < n_required; i++) {
+        const char *const value = bt_flags_string(flags, required[i]);
+        if (value == NULL || value[0] == '\0') {
+            n += (size_t)snprintf(missing + n, sizeof missing - n, "%s--%s", n > 0 ? ", " : "",
+                                  required[i]);
+        }
+    }
+    if (n > 0) {
+        return BT_FAIL(err, BT_E_CONFIG, "missing %s (see --help)", missing);
+    }
+    return BT_OK;
+}
+
+static bt_status check_flags(const bt_flags *flags, bt_error *err) {
+    const char *const *ignored = NULL;
+    BT_TRY(check_required(flags, err));
+    if (bt_flags_list(flags, "gin_file", &ignored) > 0 ||
+        bt_flags_list(flags, "gin_params", &ignored) > 0) {
+        return BT_FAIL(
+            err, BT_E_UNSUPPORTED,
+            "--gin_file and --gin_params: bert-train has no gin; the keys of --config_file and "
+            "--params_override cover its settings (--help_experiment=E lists them)");
+    }
+    const char *const mode = bt_flags_string(flags, "mode");
+    if (bt_str_equal(mode, "train_and_validate")) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "--mode=train_and_validate is declared by Model Garden and implemented by "
+                       "nobody, here as "
+                       "there; --mode=train_and_eval is what you want");
+    }
+    if (bt_str_equal(mode, "predict")) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "--mode=predict is not part of this version; --mode=eval computes the "
+                       "metrics of a labelled set");
+    }
+    return BT_OK;
+}
+
+/* Every problem on a line of its own; true when the run must not start. */
+static bool show_problems(const bt_conf_errors *errors, bool dry_run) {
+    for (size_t i = 0; i < errors->n; i++) {
+        const bool is_fatal = !dry_run || errors->items[i].severity == BT_CONF_ERROR;
+        bt_log(is_fatal ? BT_LOG_ERROR : BT_LOG_WARNING, "%s", errors->items[i].text);
+    }
+    return errors->n_errors > 0 || (!dry_run && errors->n > 0);
+}
+
+static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_errors *errors,
+                            bt_error *err) {
+    bt_conf_args args = {.experiment = bt_flags_string(flags, "experiment"),
+                         .params_override = bt_flags_string(flags, "params_override"),
+                         .tpu = bt_flags_string(flags, "tpu"),
+                         .tf_data_service = bt_flags_string(flags, "tf_data_service")};
+    args.n_config_files = bt_flags_list(flags, "config_file", &args.config_files);
+    BT_TRY(bt_conf_build(&args, conf, errors, err));
+    const char *const isa = bt_flags_string(flags, "isa");
+    if (isa != NULL) {
+        char override[64];
+        (void)snprintf(override, sizeof override, "runtime.isa='%s'", isa);
+        BT_TRY(bt_conf_set(*conf, override, "--isa", errors, err));
+    }
+    return BT_OK;
+}
+
+static bt_status print_summary(const bt_train_summary *summary, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    text = BT_STR_INIT;
+    BT_CHECK(bt_str_appendf(&text, err, "step %" PRId64 "\n", summary->step));
+    for (size_t i = 0; i < summary->n_values; i++) {
+        char number[BT_F64_TEXT_MAX];
+        BT_CHECK(bt_str_appendf(&text, err, "%s %s\n", summary->values[i].name,
+                                bt_f32_repr((float)summary->values[i].value, number)));
+    }
+    BT_CHECK(print_text(bt_str_text(&text), err));
+done:
+    bt_str_deinit(&text);
+    return rc;
+}
+
+static bt_status dry_run(const bt_train_args *args, bt_conf_errors *errors, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_str         yaml = BT_STR_INIT;
+    bt_conf_errors findings = BT_CONF_ERRORS_INIT;
+    BT_CHECK(bt_conf_dump_yaml(args->conf, &yaml, err));
+    BT_CHECK(print_text(bt_str_text(&yaml), err));
+    (void)show_problems(errors, true);
+    if (errors->n == 0) { /* what is missing in the configuration would only be found again */
+        BT_CHECK(bt_train_check(args, &findings, err));
+        (void)show_problems(&findings, true);
+    }
+done:
+    bt_conf_errors_deinit(&findings);
+    bt_str_deinit(&yaml);
+    return rc;
+}
+
+/* Runs the mode; errors that were shown already leave err->msg empty. */
+static bt_status run_mode(const bt_flags *flags, bt_error *err) {
+    bt_status         rc = BT_OK;
+    bt_conf          *conf = NULL;
+    bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
+    bt_train_summary  summary = {0};
+    const bool        is_dry_run = bt_flags_bool(flags, "dry_run");
+    bt_conf_mode      mode = BT_CONF_MODE_TRAIN_AND_EVAL;
+    const char *const mode_name = bt_flags_string(flags, "mode");
+    BT_CHECK(check_flags(flags, err));
+    if (mode_name != NULL && !bt_conf_mode_parse(mode_name, &mode)) {
+        rc = BT_FAIL(err, BT_E_CONFIG, "--mode=%s: expected one of %s", mode_name,
+                     bt_conf_mode_names());
+        goto done;
+    }
+    rc = build_conf(flags, &conf, &errors, err);
+    if (rc == BT_OK) {
+        BT_CHECK(bt_conf_check_for_mode(conf, mode, &errors, err));
+    }
+    if (rc != BT_OK || errors.n_errors > 0 || (errors.n > 0 && !is_dry_run)) {
+        if (errors.n > 0) {
+            (void)show_problems(&errors, is_dry_run);
+            rc = BT_E_CONFIG;
+            err->msg[0] = '\0';
+        }
+        goto done;
+    }
+    bt_train_args args = {.conf = conf,
+                          .mode = mode,
+                          .model_dir = bt_flags_string(flags, "model_dir"),
+                          .pretrain_steps = bt_flags_is_set(flags, "pretrain_steps")
+                                                ? bt_flags_int(flags, "pretrain_steps")
+                                                : -1};
+    if (is_dry_run) {
+        BT_CHECK(dry_run(&args, &errors, err));
+        goto done;
+    }
+    args.stop_requested = install_stop_signals();
+    BT_CHECK(bt_train_run(&args, &summary, err));
+    BT_CHECK(print_summary(&summary, err));
+done:
+    bt_conf_free(conf);
+    bt_conf_errors_deinit(&errors);
+    return rc;
+}
+
+static bt_status run_flags(const bt_flags *flags, bt_error *err) {
+    switch (bt_flags_asked(flags)) {
+    case BT_ASK_HELP:
+        return print_help(false, err);
+    case BT_ASK_HELPFULL:
+        return print_help(true, err);
+    case BT_ASK_VERSION:
+        return print_version(err);
+    case BT_ASK_RUN:
+        break;
+    }
+    if (bt_flags_bool(flags, "list_experiments")) {
+        return print_experiments(err);
+    }
+    if (bt_flags_string(flags, "help_experiment") != NULL) {
+        return print_help_experiment(bt_flags_string(flags, "help_experiment"), err);
+    }
+    return run_mode(flags, err);
+}
+
+int main(int argc, char **argv) {
+    bt_error  err = BT_ERROR_INIT;
+    bt_flags *flags = NULL;
+    bt_log_setup(program, BT_LOG_TEXT, 0);
+    bt_status rc = bt_flags_parse(&flags, &bert_train_flags, argc, argv, &err);
+    if (rc == BT_OK) {
+        const bool is_json = bt_str_equal(bt_flags_string(flags, "log_format"), "json");
+        bt_log_setup(program, is_json ? BT_LOG_JSON : BT_LOG_TEXT,
+                     (int)bt_flags_int(flags, "verbosity"));
+        rc = run_flags(flags, &err);
+    }
+    bt_flags_free(flags);
+    if (rc == BT_OK) {
+        return 0;
+    }
+    return err.msg[0] != '\0' ? report(&err) : bt_status_exit_code(rc);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The two modes that wait for checkpoints (spec/config.md 1.3, 1.4): continuous_eval evaluates each
+ * new latest checkpoint of model_dir; continuous_train_and_eval fine-tunes from each new checkpoint
+ * that a pre-training job writes into the folder task.init_checkpoint. */
+#include "run.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "bt/fs.h"
+#include "bt/wire.h"
+
+static const double poll_seconds = 1.0;
+static const double folder_poll_seconds = 60.0;
+enum { FOLDER_POLLS = 60 };
+
+static bool stop_asked(const bt_train_args *args) {
+    return args->stop_requested != NULL && *args->stop_requested != 0;
+}
+
+/* A signal ends the sleep early: nanosleep is not resumed. */
+static void sleep_seconds(double seconds) {
+    const struct timespec t = {.tv_sec = (time_t)seconds,
+                               .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    (void)nanosleep(&t, NULL);
+}
+
+/* Waits for a latest checkpoint of folder other than *seen (owned by the caller, NULL at first) and
+ * replaces it. *timed_out: none came within timeout (unset: for ever; 0: not waited at all). */
+static bt_status wait_for_new(const bt_train_args *args, const char *folder,
+                              bt_conf_opt_f64 timeout, char **seen, bool *timed_out,
+                              bt_error *err) {
+    const double start = bt_time_monotonic();
+    *timed_out = false;
+    for (;;) {
+        char *latest = NULL;
+        BT_TRY(snapshot_latest(folder, &latest, err));
+        if (latest != NULL && !bt_str_equal(latest, *seen)) {
+            bt_free(*seen);
+            *seen = latest;
+            return BT_OK;
+        }
+        bt_free(latest);
+        if (stop_asked(args)) {
+            return BT_FAIL(err, BT_E_INTERRUPTED,
+                           "stopped while waiting for a new checkpoint in %s, as asked", folder);
+        }
+        if (timeout.is_set && bt_time_monotonic() - start >= timeout.value) {
+            *timed_out = true;
+            return BT_OK;
+        }
+        sleep_seconds(poll_seconds);
+    }
+}
+
+bt_status run_continuous_eval(train_run *run, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *seen = NULL;
+    if (run->last_saved >= 0) { /* the one that was there at the start is evaluated as well */
+        BT_CHECK(snapshot_latest(run->args->model_dir, &seen, err));
+        BT_CHECK(evaluate(run, err));
+    }
+    for (;;) {
+        bool timed_out = false;
+        BT_CHECK(wait_for_new(run->args, run->args->model_dir, run->config.continuous_eval_timeout,
+                              &seen, &timed_out, err));
+        if (timed_out) {
+            if (run->step >= run->config.train_steps) {
+                goto done;
+            }
+            if (run->config.continuous_eval_timeout.value <= 0) {
+                sleep_seconds(poll_seconds); /* a timeout of 0 must not spin */
+            }
+            continue;
+        }
+        BT_CHECK(snapshot_restore(run, seen, false, err));
+        BT_CHECK(evaluate(run, err));
+    }
+done:
+    bt_free(seen);
+    return rc;
+}
+
+/* ---- continuous_train_and_eval
+ * ---------------------------------------------------------------------- */
+
+static bt_status wait_for_folder(const bt_train_args *args, const char *folder, bt_error *err) {
+    for (int i = 0; i < FOLDER_POLLS; i++) {
+        bt_fs_info info = {0};
+        if (folder[0] != '\0') {
+            BT_TRY(bt_fs_stat(folder, &info, err));
+        }
+        if (info.kind == BT_FS_FOLDER) {
+            return BT_OK;
+        }
+        if (folder[0] == '\0' || info.kind == BT_FS_FILE) {
+            break; /* waiting does not make a folder of it */
+        }
+        bt_log(BT_LOG_INFO, "waiting for the folder %s", folder);
+        for (double slept = 0; slept < folder_poll_seconds; slept += poll_seconds) {
+            if (stop_asked(args)) {
+                return BT_FAIL(err, BT_E_INTERRUPTED,
+                               "stopped while waiting for the folder %s, as asked", folder);
+            }
+            sleep_seconds(poll_seconds);
+        }
+    }
+    return BT_FAIL(
+        err, BT_E_CONFIG,
+        "task.init_checkpoint is '%s': --mode=continuous_train_and_eval needs a folder there, into "
+        "which the pre-training job writes its checkpoints",
+        folder);
+}
+
+static bt_status remove_checkpoints(const char *model_dir, bt_error *err) {
+    static const char *const patterns[] = {
+        "checkpoint", "ckpt-*"}; /* the state file first: it names the others */
+    bt_status   rc = BT_OK;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    char       *pattern = NULL;
+    for (size_t p = 0; p < BT_ARRAY_LEN(patterns); p++) {
+        BT_CHECK(bt_fs_join(model_dir, patterns[p], &pattern, err));
+        BT_CHECK(bt_fs_glob(pattern, &names, err));
+        for (size_t i = 0; i < names.n; i++) {
+            BT_CHECK(bt_fs_remove(names.items[i], err));
+        }
+        bt_fs_names_deinit(&names);
+        bt_free(pattern);
+        pattern = NULL;
+    }
+done:
+    bt_fs_names_deinit(&names);
+    bt_free(pattern);
+    return rc;
+}
+
+/* Every value as a string, 4 spaces: what Model Garden writes. */
+static bt_status write_metrics_json(const char *model_dir, int64_t global_step,
+                                    const bt_train_summary *summary, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    text = BT_STR_INIT;
+    bt_str    name = BT_STR_INIT;
+    char     *path = NULL;
+    BT_CHECK(bt_str_append(&text, "{", err));
+    for (size_t i = 0; i < summary->n_values; i++) {
+        char number[BT_F64_TEXT_MAX];
+        BT_CHECK(bt_str_appendf(&text, err, "%s\n    \"%s\": \"%s\"", i > 0 ? "," : "",
+                                summary->values[i].name,
+                                bt_f32_repr((float)summary->values[i].value, number)));
+    }
+    BT_CHECK(bt_str_append(&text, "\n}\n", err));
+    BT_CHECK(bt_str_appendf(&name, err, "metrics-%" PRId64 ".json", global_step));
+    BT_CHECK(bt_fs_join(model_dir, bt_str_text(&name), &path, err));
+    BT_CHECK(bt_fs_replace(path, text.data, text.len, err));
+done:
+    bt_str_deinit(&text);
+    bt_str_deinit(&name);
+    bt_free(path);
+    return rc;
+}
+
+static bt_status write_eval_events(bt_events_writer *events, const bt_train_args *args,
+                                   int64_t global_step, const bt_train_summary *summary,
+                                   bt_error *err) {
+    const char *task_name = "";
+    BT_TRY(bt_conf_get_str(args->conf, "task.name", &task_name, err));
+    if (task_name[0] == '\0') {
+        task_name = "sentence_prediction";
+    }
+    for (size_t i = 0; i < summary->n_values; i++) {
+        char tag[512];
+        (void)snprintf(tag, sizeof tag, "%s_%s/%s", bt_fs_basename(args->model_dir), task_name,
+                       summary->values[i].name);
+        BT_TRY(bt_events_scalar(events, global_step, tag, (float)summary->values[i].value, err));
+    }
+    return bt_events_flush(events, err);
+}
+
+/* Points the configuration at one checkpoint of the pre-training job. */
+static bt_status aim_at(const bt_train_args *args, const char *prefix, const char *best_subdir,
+                        int64_t global_step, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    bt_str         override = BT_STR_INIT;
+    BT_CHECK(bt_str_appendf(&override, err, "task.init_checkpoint='%s'", prefix));
+    if (best_subdir[0] != '\0') {
+        BT_CHECK(bt_str_appendf(&override, err,
+                                ",trainer.best_checkpoint_export_subdir='%s_%" PRId64 "'",
+                                best_subdir, global_step));
+    }
+    BT_CHECK(bt_conf_set(args->conf, bt_str_text(&override), "--mode=continuous_train_and_eval",
+                         &errors, err));
+done:
+    bt_conf_errors_deinit(&errors);
+    bt_str_deinit(&override);
+    return rc;
+}
+
+static bt_status train_from(const bt_train_args *args, const char *prefix, const char *best_subdir,
+                            bt_events_writer *events, int64_t *global_step,
+                            bt_train_summary *summary, bt_error *err) {
+    BT_TRY(snapshot_read_global_step(prefix, global_step, err));
+    BT_TRY(remove_checkpoints(args->model_dir, err));
+    BT_TRY(aim_at(args, prefix, best_subdir, *global_step, err));
+    bt_train_args once = *args;
+    once.mode = BT_CONF_MODE_TRAIN_AND_EVAL;
+    BT_TRY(run_once(&once, false, summary, err));
+    BT_TRY(write_metrics_json(args->model_dir, *global_step, summary, err));
+    BT_TRY(write_eval_events(events, args, *global_step, summary, err));
+    return remove_checkpoints(args->model_dir, err);
+}
+
+bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summary *summary,
+                                        bt_error *err) {
+    bt_status         rc = BT_OK;
+    char             *folder = NULL;
+    char             *best_subdir = NULL;
+    char             *events_folder = NULL;
+    char             *seen = NULL;
+    bt_events_writer *events = NULL;
+    const char       *text = NULL;
+    double            timeout = 0;
+    bool              for_ever = true;
+    BT_CHECK(bt_conf_get_str(args->conf, "task.init_checkpoint", &text, err));
+    folder = bt_strdup(text);
+    BT_CHECK(bt_conf_get_str(args->conf, "trainer.best_checkpoint_export_subdir", &text, err));
+    best_subdir = bt_strdup(text);
+    if (folder == NULL || best_subdir == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for two names");
+        goto done;
+    }
+    BT_CHECK(bt_conf_get_f64_or(args->conf, "trainer.continuous_eval_timeout", 0, &timeout,
+                                &for_ever, err));
+    BT_CHECK(wait_for_folder(args, folder, err));
+    BT_CHECK(bt_fs_make_folders(args->model_dir, err));
+    BT_CHECK(bt_fs_join(args->model_dir, "eval", &events_folder, err));
+    BT_CHECK(bt_events_create(events_folder, &events, err));
+    int64_t global_step = -1;
+    for (;;) {
+        bool timed_out = false;
+        BT_CHECK(wait_for_new(args, folder, (bt_conf_opt_f64){!for_ever, timeout}, &seen,
+                              &timed_out, err));
+        if (!timed_out) {
+            BT_CHECK(train_from(args, seen, best_subdir, events, &global_step, summary, err));
+        } else if (args->pretrain_steps < 0 || global_step >= args->pretrain_steps) {
+            break;
+        } else {
+            bt_log(BT_LOG_INFO,
+                   "the last pre-training step seen is %" PRId64 " of %" PRId64 ": waiting on",
+                   global_step, args->pretrain_steps);
+        }
+    }
+done : {
+    const bt_status closed = bt_events_close(events, rc == BT_OK ? err : NULL);
+    rc = rc == BT_OK ? closed : rc; /* the first failure is the one to tell */
+}
+    bt_free(folder);
+    bt_free(best_subdir);
+    bt_free(events_folder);
+    bt_free(seen);
+    return rc;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * train, private: the state of one run and the functions that its files share. */
+#ifndef BT_TRAIN_RUN_H
+#define BT_TRAIN_RUN_H
+
+#include "bt/data.h"
+#include "bt/exec.h"
+#include "bt/model.h"
+#include "bt/optim.h"
+#include "bt/task.h"
+#include "bt/train.h"
+
+/* trainer.* and what is derived from it; strings live in the conf. */
+typedef struct run_config {
+    int64_t         train_steps; /* total; derived from epochs when the file leaves it open */
+    bt_conf_opt_i64 train_steps_key;
+    int64_t         steps_per_loop;
+    bt_conf_opt_i64 checkpoint_interval;
+    bt_conf_opt_i64 max_to_keep;
+    bt_conf_opt_i64 validation_interval;
+    int64_t         validation_steps; /* -1: the whole set */
+    const char     *validation_summary_subdir;
+    const char     *best_subdir;
+    const char     *best_metric;
+    const char     *best_comparison;         /* "higher" or "lower" */
+    bt_conf_opt_f64 continuous_eval_timeout; /* seconds; unset: for ever */
+    double          loss_upper_bound;
+    int64_t         recovery_begin_steps;
+    int64_t         recovery_max_trials; /* < 0: no check at all */
+    const char     *init_checkpoint;
+    bool            init_cls_pooler;
+    bool            init_head;
+    int64_t         warmup_steps; /* derived when null */
+    double          warmup_fraction;
+    int32_t         threads;
+    const char     *isa;
+    bool            recompute;
+    uint64_t        seed; /* of everything: init, order, dropout */
+    bt_data_config  train_data;
+    bt_data_config  validation_data;
+} run_config;
+
+/* Sums since the last training record. Part of the checkpoint: a run stopped inside a chunk goes on
+ * with the same sums. */
+typedef struct chunk_sums {
+    int64_t start_step;
+    double  loss;
+    double  grad_norm;
+    int64_t n_steps;
+    int64_t n_examples;
+    int64_t n_tokens;
+    int64_t n_padded; /* tokens with padding: examples * seq_length */
+    double  seconds;  /* training only; not in the checkpoint's promise of equal bits */
+} chunk_sums;
+
+typedef struct run_log run_log;
+
+typedef struct train_run {
+    const bt_train_args *args;
+    const bt_conf       *conf;
+    run_config           config;
+    bt_arena             arena;
+    const bt_task       *task;
+    bt_task_plan         plan;
+    bt_model            *model;
+    bt_optim            *optim;
+    bt_exec             *exec;
+    bt_data_stream      *train_data;
+    bt_data_stream      *validation_data;
+    bt_metrics          *train_metrics;
+    bt_metrics          *validation_metrics;
+    run_log             *log;
+    int64_t              step;         /* updates made */
+    int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */
+    int64_t              last_saved;   /* step, or -1 */
+    chunk_sums           chunk;
+    int64_t              recovery_trials;
+    bool                 evaluation_due; /* stopped inside an evaluation: it is owed */
+    bool                 has_best;
+    double               best_value;
+    double               started; /* bt_time_monotonic */
+    bt_train_summary    *summary;
+} train_run;
+
+/* run_config.c: reads conf; needs no data. Then the derivation, when the number of rows is known.
+ */
+BT_MUST_USE bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *arena,
+                                      run_config *out, bt_error *err);
+BT_MUST_USE bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_rows,
+                                        bt_error *err);
+
+/* train_run.c */
+bool run_must_stop(const train_run *run);
+
+/* train_loop.c: trains until run->step == target, with records and checkpoints on the way. */
+BT_MUST_USE bt_status train_to(train_run *run, int64_t target, bt_error *err);
+/* Saves unless this very step is saved already or checkpoints are switched off. */
+BT_MUST_USE bt_status save_final(train_run *run, bt_error *err);
+
+/* evaluate.c: one evaluation, its record, and the best export. */
+BT_MUST_USE bt_status evaluate(train_run *run, bt_error *err);
+
+/* snapshot.c: the checkpoint PREFIX (model_dir/ckpt-STEP) with everything needed to continue, and
+ * back. */
+BT_MUST_USE bt_status snapshot_save(train_run *run, bt_error *err);
+BT_MUST_USE bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err);
+/* Restores the latest checkpoint of model_dir; *found false: there is none. keep_data: go on with
+ * the data where it is (recovery) instead of where it was. */
+BT_MUST_USE bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found,
+                                              bt_error *err);
+BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data,
+                                       bt_error *err);
+/* Path of the latest checkpoint of model_dir (owned by the caller), or NULL. */
+BT_MUST_USE bt_status snapshot_latest(const char *model_dir, char **prefix, bt_error *err);
+/* global_step of any checkpoint. */
+BT_MUST_USE bt_status snapshot_read_global_step(const char *prefix, int64_t *step, bt_error *err);
+
+/* init_weights.c: fresh weights, then init_checkpoint into the encoder (and head where asked). */
+BT_MUST_USE bt_status init_weights(train_run *run, bt_error *err);
+/* Opens init_checkpoint and compares shapes without reading values: for preflight and --dry_run. */
+BT_MUST_USE bt_status check_init_checkpoint(const train_run *run, bt_error *err);
+
+/* best_export.c */
+BT_MUST_USE bt_status best_load(train_run *run, bt_error *err); /* info.json of an earlier run */
+bool                  best_is_on(const train_run *run);
+/* Decides, writes info.json and the checkpoint; values are those of the evaluation. */
+BT_MUST_USE bt_status best_update(train_run *run, const bt_metric_value *values, size_t n,
+                                  bt_error *err);
+
+/* continuous.c */
+BT_MUST_USE bt_status run_continuous_eval(train_run *run, bt_error *err);
+BT_MUST_USE bt_status run_continuous_train_and_eval(const bt_train_args *args,
+                                                    bt_train_summary *summary, bt_error *err);
+/* train_run.c: one run without the continuous modes; event_files false: no TensorBoard files. */
+BT_MUST_USE bt_status run_once(const bt_train_args *args, bool event_files,
+                               bt_train_summary *summary, bt_error *err);
+
+/* run_log.c: metrics.jsonl, TensorBoard events, lines and progress on stderr. */
+BT_MUST_USE bt_status run_log_open(const char *model_dir, const char *validation_subdir,
+                                   bool event_files, run_log **out, bt_error *err);
+BT_MUST_USE bt_status run_log_close(run_log *log, bt_error *err); /* NULL is BT_OK; frees always */
+/* kind: "train", "validation", "final". extra values go to metrics.jsonl only, after the values. */
+BT_MUST_USE bt_status run_log_record(run_log *log, const char *kind, int64_t step,
+                                     const bt_metric_value *values, size_t n_values,
+                                     const bt_metric_value *extra, size_t n_extra, bt_error *err);
+void run_log_progress(const train_run *run, double loss, double learning_rate, int64_t target);
+/* name = value, appended; cut off silently never: the arrays are large enough by construction */
+void value_add(bt_metric_value *values, size_t *n, const char *name, double value);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The trainer's keys as a typed struct, and the steps that are derived from the size of the data
+ * (DESIGN.md section 6): train_steps from epochs, warmup_steps from warmup_fraction. */
+#include "run.h"
+
+#include <math.h>
+
+/* Fixed, so that the same command in two empty folders gives the same bits. */
+static const uint64_t default_seed = 20181011; /* the day BERT's paper appeared */
+
+static const bt_conf_field trainer_fields[] = {
+    {"train_steps", BT_CONF_FIELD_OPT_I64, offsetof(run_config, train_steps_key)},
+    {"steps_per_loop", BT_CONF_FIELD_I64, offsetof(run_config, steps_per_loop)},
+    {"checkpoint_interval", BT_CONF_FIELD_OPT_I64, offsetof(run_config, checkpoint_interval)},
+    {"max_to_keep", BT_CONF_FIELD_OPT_I64, offsetof(run_config, max_to_keep)},
+    {"validation_interval", BT_CONF_FIELD_OPT_I64, offsetof(run_config, validation_interval)},
+    {"validation_steps", BT_CONF_FIELD_I64, offsetof(run_config, validation_steps)},
+    {"validation_summary_subdir", BT_CONF_FIELD_STR,
+     offsetof(run_config, validation_summary_subdir)},
+    {"best_checkpoint_export_subdir", BT_CONF_FIELD_STR, offsetof(run_config, best_subdir)},
+    {"best_checkpoint_eval_metric", BT_CONF_FIELD_STR, offsetof(run_config, best_metric)},
+    {"best_checkpoint_metric_comp", BT_CONF_FIELD_STR, offsetof(run_config, best_comparison)},
+    {"continuous_eval_timeout", BT_CONF_FIELD_OPT_F64,
+     offsetof(run_config, continuous_eval_timeout)},
+    {"loss_upper_bound", BT_CONF_FIELD_F64, offsetof(run_config, loss_upper_bound)},
+    {"recovery_begin_steps", BT_CONF_FIELD_I64, offsetof(run_config, recovery_begin_steps)},
+    {"recovery_max_trials", BT_CONF_FIELD_I64, offsetof(run_config, recovery_max_trials)},
+    {"warmup_fraction", BT_CONF_FIELD_F64, offsetof(run_config, warmup_fraction)},
+};
+
+static const bt_conf_field task_fields[] = {
+    {"init_checkpoint", BT_CONF_FIELD_STR, offsetof(run_config, init_checkpoint)},
+    {"init_cls_pooler", BT_CONF_FIELD_BOOL, offsetof(run_config, init_cls_pooler)},
+    {"init_head", BT_CONF_FIELD_BOOL, offsetof(run_config, init_head)},
+};
+
+static const bt_conf_field runtime_fields[] = {
+    {"threads", BT_CONF_FIELD_I32, offsetof(run_config, threads)},
+    {"isa", BT_CONF_FIELD_STR, offsetof(run_config, isa)},
+    {"recompute", BT_CONF_FIELD_BOOL, offsetof(run_config, recompute)},
+};
+
+bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *arena, run_config *out,
+                          bt_error *err) {
+    *out = (run_config){0};
+    BT_TRY(bt_conf_bind(conf, "trainer", trainer_fields, BT_ARRAY_LEN(trainer_fields), out, err));
+    BT_TRY(bt_conf_bind(conf, "task", task_fields, BT_ARRAY_LEN(task_fields), out, err));
+    BT_TRY(bt_conf_bind(conf, "runtime", runtime_fields, BT_ARRAY_LEN(runtime_fields), out, err));
+    int64_t seed = 0;
+    bool    is_null = true;
+    BT_TRY(bt_conf_get_i64_or(conf, "task.train_data.seed", (int64_t)default_seed, &seed, &is_null,
+                              err));
+    out->seed = (uint64_t)seed;
+    if (bt_conf_mode_trains(mode)) {
+        BT_TRY(
+            bt_data_config_read(conf, "task.train_data", out->seed, arena, &out->train_data, err));
+    }
+    if (bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL) {
+        BT_TRY(bt_data_config_read(conf, "task.validation_data", out->seed, arena,
+                                   &out->validation_data, err));
+    }
+    return BT_OK;
+}
+
+/* epochs * rows / batch, rounded up so that no row of the last epoch is left out. */
+static bt_status steps_of_epochs(const bt_data_config *data, int64_t n_rows, int64_t *steps,
+                                 bt_error *err) {
+    int64_t n_examples = 0;
+    if (!bt_i64_mul(data->epochs, n_rows, &n_examples) ||
+        n_examples > INT64_MAX - data->global_batch_size) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.train_data.epochs: %" PRId64 " epochs of %" PRId64
+                       " rows are more than can be counted",
+                       data->epochs, n_rows);
+    }
+    *steps = (n_examples + data->global_batch_size - 1) / data->global_batch_size;
+    return BT_OK;
+}
+
+bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_rows,
+                            bt_error *err) {
+    const bt_data_config *const data = &config->train_data;
+    config->train_steps = config->train_steps_key.is_set ? config->train_steps_key.value : 0;
+    if (config->train_steps == 0 && data->epochs > 0) {
+        BT_TRY(steps_of_epochs(data, n_rows, &config->train_steps, err));
+        bt_log(BT_LOG_INFO,
+               "trainer.train_steps: %" PRId64 " = %" PRId64 " epochs of %" PRId64
+               " rows in batches of %" PRId64,
+               config->train_steps, data->epochs, n_rows, data->global_batch_size);
+    } else if (!config->train_steps_key.is_set) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "trainer.train_steps is null and so is task.train_data.epochs: "
+                       "set one of them");
+    }
+    const char *const warmup = bt_conf_type_of_oneof(conf, "trainer.optimizer_config.warmup");
+    if (warmup != NULL && bt_conf_is_null(conf, "trainer.optimizer_config.warmup.*.warmup_steps")) {
+        config->warmup_steps =
+            (int64_t)floor((double)config->train_steps * config->warmup_fraction);
+        bt_log(BT_LOG_INFO,
+               "warmup_steps: %" PRId64 " = trainer.warmup_fraction %g of %" PRId64 " steps",
+               config->warmup_steps, config->warmup_fraction, config->train_steps);
+    }
+    const char *const rate = bt_conf_type_of_oneof(conf, "trainer.optimizer_config.learning_rate");
+    if (rate != NULL && bt_conf_has(conf, "trainer.optimizer_config.learning_rate.*.decay_steps") &&
+        bt_conf_is_null(conf, "trainer.optimizer_config.learning_rate.*.decay_steps")) {
+        bt_log(BT_LOG_INFO, "decay_steps: %" PRId64 " = trainer.train_steps", config->train_steps);
+    }
+    return BT_OK;
+}

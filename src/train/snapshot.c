@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Checkpoints of a run: everything needed to continue bit-identically goes in (DESIGN.md decision
+ * 4): variables, slots, averages, step, and, under a key that TensorFlow ignores, our own state:
+ * data cursor, seed, the sums and metrics of an unfinished chunk. A checkpoint that Model Garden
+ * wrote has no such state: the data then starts where that many steps would have taken it. */
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/ckpt.h"
+#include "bt/fs.h"
+
+/* Version of the state's layout: u32 magic, then the fields in the order of write_state. */
+static const uint32_t state_magic = UINT32_C(0x42545331); /* "BTS1" */
+
+static bt_status put_u64(bt_str *bytes, uint64_t value, bt_error *err) {
+    uint8_t raw[8];
+    bt_store_u64le(raw, value);
+    return bt_str_append_n(bytes, raw, sizeof raw, err);
+}
+
+static bt_status put_f64(bt_str *bytes, double value, bt_error *err) {
+    uint64_t bits = 0;
+    memcpy(&bits, &value, sizeof bits);
+    return put_u64(bytes, bits, err);
+}
+
+static bool get_f64(bt_reader *bytes, double *value) {
+    uint64_t bits = 0;
+    if (!bt_read_u64le(bytes, &bits)) {
+        return false;
+    }
+    memcpy(value, &bits, sizeof bits);
+    return true;
+}
+
+static bool get_i64(bt_reader *bytes, int64_t *value) {
+    uint64_t bits = 0;
+    if (!bt_read_u64le(bytes, &bits) || bits > INT64_MAX) {
+        return false;
+    }
+    *value = (int64_t)bits;
+    return true;
+}
+
+static bt_status write_state(const train_run *run, bt_str *bytes, bt_error *err) {
+    const bt_data_cursor cursor = bt_data_get_cursor(run->train_data);
+    const chunk_sums    *c = &run->chunk;
+    uint8_t              magic[4];
+    bt_store_u32le(magic, state_magic);
+    BT_TRY(bt_str_append_n(bytes, magic, sizeof magic, err));
+    const uint64_t words[] = {run->config.seed,
+                              cursor.epoch,
+                              cursor.index,
+                              cursor.n_skipped,
+                              (uint64_t)run->evaluation_due,
+                              (uint64_t)c->start_step,
+                              (uint64_t)c->n_steps,
+                              (uint64_t)c->n_examples,
+                              (uint64_t)c->n_tokens,
+                              (uint64_t)c->n_padded};
+    for (size_t i = 0; i < BT_ARRAY_LEN(words); i++) {
+        BT_TRY(put_u64(bytes, words[i], err));
+    }
+    BT_TRY(put_f64(bytes, c->loss, err));
+    BT_TRY(put_f64(bytes, c->grad_norm, err));
+    BT_TRY(put_f64(bytes, c->seconds, err));
+    return bt_metrics_save(run->train_metrics, bytes, err);
+}
+
+/* What the state says; applied only once all of it was read. */
+typedef struct saved_state {
+    uint64_t       seed;
+    bt_data_cursor cursor;
+    uint64_t       evaluation_due;
+    chunk_sums     chunk;
+} saved_state;
+
+static bool read_state(bt_reader *bytes, saved_state *state) {
+    uint32_t magic = 0;
+    return bt_read_u32le(bytes, &magic) && magic == state_magic &&
+           bt_read_u64le(bytes, &state->seed) && bt_read_u64le(bytes, &state->cursor.epoch) &&
+           bt_read_u64le(bytes, &state->cursor.index) &&
+           bt_read_u64le(bytes, &state->cursor.n_skipped) &&
+           bt_read_u64le(bytes, &state->evaluation_due) &&
+           get_i64(bytes, &state->chunk.start_step) && get_i64(bytes, &state->chunk.n_steps) &&
+           get_i64(bytes, &state->chunk.n_examples) && get_i64(bytes, &state->chunk.n_tokens) &&
+           get_i64(bytes, &state->chunk.n_padded) && get_f64(bytes, &state->chunk.loss) &&
+           get_f64(bytes, &state->chunk.grad_norm) && get_f64(bytes, &state->chunk.seconds);
+}
+
+/* ---- saving
+ * ------------------------------------------------------------------------------------------ */
+
+/* The engine's buffers as they are, when they are in this process: no copy of the weights. */
+static void fill_view(const train_run *run, bt_ckpt_train *out) {
+    out->table = &run->model->table;
+    out->is_bert_v2 = run->plan.encoder.type == BT_ENCODER_BERT_V2;
+    out->params = bt_exec_view(run->exec, BT_STATE_PARAM);
+    out->n_slots = bt_optim_n_slots(run->optim);
+    for (int32_t i = 0; i < out->n_slots; i++) {
+        out->slot_names[i] = bt_optim_slot_name(run->optim, i);
+        out->slots[i] = bt_exec_view(run->exec, BT_STATE_SLOT + i);
+    }
+    out->average =
+        bt_optim_has_average(run->optim) ? bt_exec_view(run->exec, BT_STATE_AVERAGE) : NULL;
+    out->n_hypers = bt_optim_n_hypers(run->optim);
+    for (int32_t i = 0; i < out->n_hypers; i++) {
+        out->hyper_names[i] = bt_optim_hyper(run->optim, i, &out->hypers[i]);
+    }
+    out->iterations = run->step;
+    out->global_step = run->step;
+    out->save_counter = run->save_counter + 1;
+    /* A run that never trained (mode eval) has no slots to speak of: Model Garden's has none
+     * either. */
+    out->without_optimizer = run->train_data == NULL && run->last_saved < 0;
+}
+
+static bt_status save_into(train_run *run, const char *folder, int64_t max_to_keep,
+                           const char *name, bt_error *err) {
+    bt_status        rc = BT_OK;
+    bt_ckpt_manager *manager = NULL;
+    bt_str           state = BT_STR_INIT;
+    bt_ckpt_train    view = {0};
+    fill_view(run, &view);
+    if (run->train_data != NULL) {
+        BT_CHECK(write_state(run, &state, err));
+        view.state = state.data;
+        view.n_state_bytes = state.len;
+    }
+    BT_CHECK(bt_ckpt_manager_open(folder, max_to_keep, &manager, err));
+    BT_CHECK(bt_ckpt_manager_save(manager, name, &view, err));
+    run->save_counter++;
+    bt_log(BT_LOG_INFO, "saved checkpoint to %s/%s", folder, name);
+done:
+    bt_ckpt_manager_close(manager);
+    bt_str_deinit(&state);
+    return rc;
+}
+
+bt_status snapshot_save(train_run *run, bt_error *err) {
+    char name[32];
+    (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
+    const bt_conf_opt_i64 keep = run->config.max_to_keep;
+    BT_TRY(save_into(run, run->args->model_dir, keep.is_set ? keep.value : 0, name, err));
+    run->last_saved = run->step;
+    return BT_OK;
+}
+
+bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err) {
+    /* numbered by the count of saves, not by the step: spec/config.md 6.4 */
+    char name[40];
+    (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);
+    return save_into(run, folder, 1, name, err);
+}
+
+/* ---- restoring
+ * ---------------------------------------------------------------------------------------- */
+
+static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, int32_t state,
+                           float *flat, int64_t *n_missing, bt_error *err) {
+    const bt_param_table *const table = &run->model->table;
+    BT_TRY(bt_exec_read(run->exec, state, flat, err));
+    for (int64_t i = 0; i < table->n_params; i++) {
+        const bt_param *const param = &table->params[i];
+        if (bt_ckpt_find_variable(ckpt, param->name, slot) < 0) {
+            if (slot == NULL || param->has_gradient) {
+                (*n_missing)++;
+                bt_log(BT_LOG_DEBUG, "%s: no %s%s%s", bt_ckpt_path(ckpt), param->name,
+                       slot != NULL ? " slot " : "", slot != NULL ? slot : "");
+            }
+            continue;
+        }
+        BT_TRY(bt_ckpt_read_variable(ckpt, param, slot, flat + param->offset, err));
+    }
+    return bt_exec_write(run->exec, state, flat, err);
+}
+
+static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
+    int64_t      n_missing = 0;
+    int64_t      n_missing_slots = 0;
+    float *const flat = bt_calloc_array((size_t)run->model->table.n_elements, sizeof *flat);
+    if (flat == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory to read %s", bt_ckpt_path(ckpt));
+    }
+    bt_status rc = BT_OK;
+    BT_CHECK(read_flat(run, ckpt, NULL, BT_STATE_PARAM, flat, &n_missing, err));
+    if (n_missing > 0) {
+        rc = BT_FAIL(err, BT_E_FORMAT,
+                     "%s: %" PRId64 " of the model's %" PRId64
+                     " variables are not in it (--verbosity=1 names them): it belongs to another "
+                     "model; use another "
+                     "--model_dir, or give it as task.init_checkpoint to take its encoder only",
+                     bt_ckpt_path(ckpt), n_missing, run->model->table.n_params);
+        goto done;
+    }
+    for (int32_t i = 0; i < bt_optim_n_slots(run->optim); i++) {
+        BT_CHECK(read_flat(run, ckpt, bt_optim_slot_name(run->optim, i), BT_STATE_SLOT + i, flat,
+                           &n_missing_slots, err));
+    }
+    if (bt_optim_has_average(run->optim)) {
+        BT_CHECK(read_flat(run, ckpt, "average", BT_STATE_AVERAGE, flat, &n_missing_slots, err));
+    }
+    if (n_missing_slots > 0 && run->train_data != NULL) {
+        bt_log(BT_LOG_WARNING,
+               "%s: %" PRId64 " slots of the optimizer (%s) are not in it and start fresh",
+               bt_ckpt_path(ckpt), n_missing_slots, bt_optim_name(run->optim));
+    }
+done:
+    bt_free(flat);
+    return rc;
+}
+
+/* Where the data would stand after `step` batches: what Model Garden's checkpoints do not hold. */
+static bt_data_cursor cursor_of_step(const train_run *run) {
+    const uint64_t n_rows = (uint64_t)bt_data_n_rows(run->train_data);
+    const uint64_t n_seen =
+        (uint64_t)run->step * (uint64_t)run->config.train_data.global_batch_size;
+    return (bt_data_cursor){.epoch = n_seen / n_rows, .index = n_seen % n_rows};
+}
+
+static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt_error *err) {
+    run->chunk = (chunk_sums){.start_step = run->step};
+    bt_metrics_reset(run->train_metrics);
+    bt_status   rc = BT_OK;
+    bt_str      bytes = BT_STR_INIT;
+    bool        found = false;
+    saved_state state = {0};
+    BT_CHECK(bt_ckpt_read_state(ckpt, &bytes, &found, err));
+    if (keep_data) {
+        goto done;
+    }
+    if (!found) {
+        bt_log(BT_LOG_INFO,
+               "%s has no data position of bert-train: the data starts where %" PRId64
+               " batches end",
+               bt_ckpt_path(ckpt), run->step);
+        BT_CHECK(bt_data_seek(run->train_data, cursor_of_step(run), err));
+        goto done;
+    }
+    bt_reader reader = bt_reader_make(bytes.data, bytes.len);
+    if (!read_state(&reader, &state)) {
+        rc = BT_FAIL(
+            err, BT_E_FORMAT,
+            "%s: the state of bert-train in it (%zu bytes) is of another version or damaged",
+            bt_ckpt_path(ckpt), bytes.len);
+        goto done;
+    }
+    BT_CHECK(bt_metrics_load(run->train_metrics, &reader, err));
+    if (state.seed != run->config.seed) {
+        bt_log(BT_LOG_WARNING,
+               "%s was made with seed %" PRIu64 ", this run has %" PRIu64
+               ": order and dropout go on differently",
+               bt_ckpt_path(ckpt), state.seed, run->config.seed);
+    }
+    BT_CHECK(bt_data_seek(run->train_data, state.cursor, err));
+    run->chunk = state.chunk;
+    run->evaluation_due = state.evaluation_due != 0;
+done:
+    bt_str_deinit(&bytes);
+    return rc;
+}
+
+bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_ckpt  *ckpt = NULL;
+    bool      found = false;
+    int64_t   step = 0;
+    int64_t   save_counter = 0;
+    BT_CHECK(bt_ckpt_open(prefix, &ckpt, err));
+    BT_CHECK(restore_buffers(run, ckpt, err));
+    BT_CHECK(bt_ckpt_read_scalar(ckpt, "global_step", &step, &found, err));
+    if (!found || step < 0) {
+        rc = BT_FAIL(err, BT_E_FORMAT,
+                     "%s: no global_step in it, so it is no checkpoint of a training run", prefix);
+        goto done;
+    }
+    BT_CHECK(bt_ckpt_read_scalar(ckpt, "save_counter", &save_counter, &found, err));
+    run->step = step;
+    run->last_saved = step;
+    if (!keep_data && save_counter > run->save_counter) {
+        run->save_counter = save_counter;
+    }
+    if (run->train_data != NULL) {
+        BT_CHECK(restore_state(run, ckpt, keep_data, err));
+    }
+    bt_log(BT_LOG_INFO, "restored step %" PRId64 " from %s", step, prefix);
+done:
+    bt_ckpt_close(ckpt);
+    return rc;
+}
+
+bt_status snapshot_latest(const char *model_dir, char **prefix, bt_error *err) {
+    return bt_ckpt_latest(model_dir, prefix, err);
+}
+
+bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found, bt_error *err) {
+    char *prefix = NULL;
+    *found = false;
+    BT_TRY(snapshot_latest(run->args->model_dir, &prefix, err));
+    if (prefix == NULL) {
+        return BT_OK;
+    }
+    *found = true;
+    const bt_status rc = snapshot_restore(run, prefix, keep_data, err);
+    bt_free(prefix);
+    return rc;
+}
+
+bt_status snapshot_read_global_step(const char *prefix, int64_t *step, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_ckpt  *ckpt = NULL;
+    bool      found = false;
+    BT_CHECK(bt_ckpt_open(prefix, &ckpt, err));
+    BT_CHECK(bt_ckpt_read_scalar(ckpt, "global_step", step, &found, err));
+    if (!found) {
+        rc = BT_FAIL(
+            err, BT_E_FORMAT,
+            "%s: no global_step in it: a pre-training job must write one for its checkpoints "
+            "to be followed",
+            prefix);
+    }
+done:
+    bt_ckpt_close(ckpt);
+    return rc;
+}

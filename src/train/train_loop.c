@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Training in chunks of steps_per_loop: step, record, recovery, checkpoint
+ * (spec/config.md 5.2, 6.3). A step is a function of (parameters, batch, step number, seed),
+ * nothing else. */
+#include "run.h"
+
+#include <math.h>
+
+/* The progress line is redrawn at most this often, in seconds. */
+static const double progress_period = 0.2;
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* A number that is not finite: says where, and which rows, because the next thing that one wants
+ * to do is to look at them. */
+static bt_status fail_nonfinite(const train_run *run, const bt_batch *batch,
+                                const bt_step_result *result, bt_error *err) {
+    return BT_FAIL(
+        err, BT_E_CONFIG,
+        "step %" PRId64
+        ": loss %g, gradient norm %g: not a finite number, in the batch of training rows %" PRId64
+        " to %" PRId64 " (counted from the start of the run); the weights of the step before are "
+        "kept; try a smaller learning rate (it was %g) or look at those rows",
+        run->step, result->loss, result->grad_norm, batch->first_record,
+        batch->first_record + batch->n_seqs - 1,
+        (double)bt_optim_learning_rate(run->optim, run->step));
+}
+
+static bt_status train_step(train_run *run, double *loss, bt_error *err) {
+    const bt_batch *batch = NULL;
+    bool            end = false;
+    BT_TRY(bt_data_next_batch(run->train_data, &batch, &end, err));
+    if (end) {
+        return BT_FAIL(
+            err, BT_E_FORMAT,
+            "training data ended at step %" PRId64 " of %" PRId64
+            ": task.train_data.is_training is false, so the rows are not repeated; set it to true",
+            run->step, run->config.train_steps);
+    }
+    bt_step_result result = {0};
+    BT_TRY(bt_exec_train_step(run->exec, batch, run->step, run->config.seed, &result, err));
+    if (result.n_nonfinite > 0 && run->config.recovery_max_trials == 0) {
+        return fail_nonfinite(run, batch, &result, err);
+    }
+    BT_TRY(bt_metrics_update(run->train_metrics, result.logits, batch->int_labels,
+                             batch->float_labels, batch->n_seqs, err));
+    chunk_sums *const c = &run->chunk;
+    c->loss += result.loss;
+    c->grad_norm += result.grad_norm;
+    c->n_steps++;
+    c->n_examples += batch->n_seqs;
+    c->n_tokens += batch->n_tokens;
+    c->n_padded += batch->n_seqs * batch->seq_length;
+    run->step++;
+    *loss = result.loss;
+    return BT_OK;
+}
+
+static void reset_chunk(train_run *run) {
+    run->chunk = (chunk_sums){.start_step = run->step};
+    bt_metrics_reset(run->train_metrics);
+}
+
+static bt_status record_chunk(train_run *run, bt_error *err) {
+    const chunk_sums *const c = &run->chunk;
+    const double            n = c->n_steps > 0 ? (double)c->n_steps : 1.0;
+    const double            seconds = c->seconds > 0 ? c->seconds : 1e-9;
+    bt_metric_value         values[BT_TRAIN_MAX_VALUES];
+    bt_metric_value         extra[BT_TRAIN_MAX_VALUES];
+    size_t                  n_values = bt_metrics_compute(run->train_metrics, values);
+    size_t                  n_extra = 0;
+    value_add(values, &n_values, "training_loss", c->loss / n);
+    /* of the next update, as Model Garden logs it */
+    value_add(values, &n_values, "learning_rate",
+              (double)bt_optim_learning_rate(run->optim, run->step));
+    value_add(values, &n_values, "steps_per_second", n / seconds);
+    value_add(extra, &n_extra, "examples_per_second", (double)c->n_examples / seconds);
+    value_add(extra, &n_extra, "tokens_per_second", (double)c->n_tokens / seconds);
+    value_add(extra, &n_extra, "grad_norm", c->grad_norm / n);
+    value_add(extra, &n_extra, "padding_avoided",
+              c->n_padded > 0 ? 1.0 - (double)c->n_tokens / (double)c->n_padded : 0.0);
+    if (!bt_conf_mode_evaluates(run->args->mode)) {
+        run->summary->n_values = 0;
+        for (size_t i = 0; i < n_values; i++) {
+            value_add(run->summary->values, &run->summary->n_values, values[i].name,
+                      values[i].value);
+        }
+    }
+    return run_log_record(run->log, "train", run->step, values, n_values, extra, n_extra, err);
+}
+
+/* spec/config.md 5.2: NaN at any step, or a loss above the bound from recovery_begin_steps on, is
+ * one trial; one too many is the end, else the latest checkpoint is restored. The data goes on: the
+ * same batch would give the same loss again. */
+static bt_status check_recovery(train_run *run, double loss, bt_error *err) {
+    const run_config *const config = &run->config;
+    const bool              is_above =
+        loss > config->loss_upper_bound && run->step >= config->recovery_begin_steps;
+    if (config->recovery_max_trials < 0 || (isfinite(loss) && !is_above)) {
+        return BT_OK;
+    }
+    run->recovery_trials++;
+    if (run->recovery_trials > config->recovery_max_trials) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "step %" PRId64 ": training loss %g (trainer.loss_upper_bound is %g) for the %" PRId64
+            ". time, and trainer.recovery_max_trials is %" PRId64 ": try a smaller learning rate",
+            run->step, loss, config->loss_upper_bound, run->recovery_trials,
+            config->recovery_max_trials);
+    }
+    bool found = false;
+    BT_TRY(snapshot_restore_latest(run, true, &found, err));
+    if (!found) {
+        BT_TRY(init_weights(run, err));
+    }
+    bt_log(BT_LOG_WARNING,
+           "training loss %g: recovered the model from %s at step %" PRId64 " (trial %" PRId64
+           " of %" PRId64 ")",
+           loss, found ? "the latest checkpoint" : "its initial weights", run->step,
+           run->recovery_trials, config->recovery_max_trials);
+    return BT_OK;
+}
+
+static bool checkpoints_are_on(const train_run *run) {
+    return run->config.checkpoint_interval.is_set && run->config.checkpoint_interval.value > 0;
+}
+
+static bt_status save_if_due(train_run *run, bt_error *err) {
+    if (!checkpoints_are_on(run)) {
+        return BT_OK;
+    }
+    /* Model Garden's rule: the first chunk's end is always saved, intervals count from there. */
+    if (run->last_saved < 0 ||
+        run->step >= run->last_saved + run->config.checkpoint_interval.value) {
+        return snapshot_save(run, err);
+    }
+    return BT_OK;
+}
+
+bt_status save_final(train_run *run, bt_error *err) {
+    if (!checkpoints_are_on(run) || run->last_saved == run->step) {
+        return BT_OK;
+    }
+    return snapshot_save(run, err);
+}
+
+static bt_status stop_in_good_order(train_run *run, bt_error *err) {
+    bt_log_progress(NULL);
+    if (run->last_saved != run->step) {
+        BT_TRY(snapshot_save(run, err));
+    }
+    return BT_FAIL(err, BT_E_INTERRUPTED,
+                   "stopped at step %" PRId64 " of %" PRId64
+                   " as asked, everything saved in %s; the same command continues",
+                   run->step, run->config.train_steps, run->args->model_dir);
+}
+
+static bt_status run_chunk(train_run *run, int64_t end_step, bt_error *err) {
+    double drawn = bt_time_monotonic();
+    while (run->step < end_step) {
+        if (run_must_stop(run)) {
+            return stop_in_good_order(run, err);
+        }
+        const double start = bt_time_monotonic();
+        double       loss = 0;
+        BT_TRY(train_step(run, &loss, err));
+        const double now = bt_time_monotonic();
+        run->chunk.seconds += now - start;
+        if (now - drawn > progress_period) {
+            run_log_progress(run, loss, (double)bt_optim_learning_rate(run->optim, run->step - 1),
+                             end_step);
+            drawn = now;
+        }
+    }
+    bt_log_progress(NULL);
+    return BT_OK;
+}
+
+bt_status train_to(train_run *run, int64_t target, bt_error *err) {
+    while (run->step < target) {
+        /* A run that was stopped inside a chunk goes on to that chunk's end. */
+        const int64_t chunk_end =
+            smaller(target, run->chunk.start_step + run->config.steps_per_loop);
+        BT_TRY(run_chunk(run, chunk_end, err));
+        const double loss = run->chunk.loss / (double)run->chunk.n_steps;
+        BT_TRY(record_chunk(run, err));
+        BT_TRY(check_recovery(run, loss, err));
+        reset_chunk(run);
+        BT_TRY(save_if_due(run, err));
+    }
+    return BT_OK;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One run from configuration to last checkpoint. Everything that can be refused is refused in
+ * prepare(), which writes nothing; then the model is restored or initialised and the mode's loop
+ * runs. */
+#include "run.h"
+
+#include "bt/fs.h"
+
+bool run_must_stop(const train_run *run) {
+    return run->args->stop_requested != NULL && *run->args->stop_requested != 0;
+}
+
+static bool mode_trains(bt_conf_mode mode) {
+    return bt_conf_mode_trains(mode);
+}
+
+static bool mode_evaluates(bt_conf_mode mode) {
+    return bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL;
+}
+
+static void run_deinit(train_run *run) {
+    bt_data_close(run->train_data);
+    bt_data_close(run->validation_data);
+    bt_metrics_free(run->train_metrics);
+    bt_metrics_free(run->validation_metrics);
+    bt_exec_free(run->exec);
+    bt_optim_free(run->optim);
+    bt_model_free(run->model);
+    bt_arena_deinit(&run->arena);
+}
+
+/* The metric of the best checkpoint is known before any work: Model Garden finds out after the
+ * first evaluation that there is none of that name. */
+static bt_status check_best_metric(const train_run *run, bt_error *err) {
+    const run_config *const config = &run->config;
+    if (config->best_subdir[0] == '\0' || config->best_metric[0] == '\0' ||
+        !mode_evaluates(run->args->mode)) {
+        return BT_OK;
+    }
+    bt_str    known = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    for (size_t i = 0; i < run->plan.n_validation_metrics; i++) {
+        if (bt_str_equal(run->plan.metric_names[i], config->best_metric)) {
+            goto done;
+        }
+        BT_CHECK(bt_str_appendf(&known, err, "%s, ", run->plan.metric_names[i]));
+    }
+    if (run->task->reports_validation_loss &&
+        bt_str_equal(config->best_metric, "validation_loss")) {
+        goto done;
+    }
+    rc = BT_FAIL(err, BT_E_CONFIG,
+                 "trainer.best_checkpoint_eval_metric is '%s', but the evaluation of this task has "
+                 "only %s%s",
+                 config->best_metric, bt_str_text(&known),
+                 run->task->reports_validation_loss ? "validation_loss" : "nothing else");
+done:
+    bt_str_deinit(&known);
+    return rc;
+}
+
+static bt_status check_endless_evaluation(const train_run *run, bt_error *err) {
+    if (run->config.validation_data.is_training && run->config.validation_steps < 0) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "task.validation_data.is_training is true and trainer.validation_steps is -1: the "
+            "evaluation would never end; set task.validation_data.is_training=false");
+    }
+    return BT_OK;
+}
+
+static bt_status open_data(train_run *run, bt_error *err) {
+    const bt_conf_mode mode = run->args->mode;
+    if (mode_trains(mode)) {
+        BT_TRY(
+            bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
+        BT_TRY(bt_metrics_create(run->plan.metric_names, run->plan.n_train_metrics,
+                                 run->plan.head.num_classes, &run->train_metrics, err));
+    }
+    if (mode_evaluates(mode)) {
+        BT_TRY(check_endless_evaluation(run, err));
+        BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
+                            &run->validation_data, err));
+        BT_TRY(bt_metrics_create(run->plan.metric_names, run->plan.n_validation_metrics,
+                                 run->plan.head.num_classes, &run->validation_metrics, err));
+    }
+    return BT_OK;
+}
+
+static bt_status create_exec(train_run *run, bt_error *err) {
+    const bt_data_config *const train = &run->config.train_data;
+    const bt_data_config *const validation = &run->config.validation_data;
+    int64_t                     max_seqs = 1;
+    if (run->train_data != NULL) {
+        max_seqs = train->global_batch_size;
+    }
+    if (run->validation_data != NULL && validation->global_batch_size > max_seqs) {
+        max_seqs = validation->global_batch_size;
+    }
+    const bt_exec_config config = {.n_threads = run->config.threads,
+                                   .isa = run->config.isa,
+                                   .recompute = run->config.recompute,
+                                   .max_seqs = max_seqs,
+                                   .max_tokens = 0};
+    return bt_exec_create_cpu(run->model, run->optim, &config, &run->exec, err);
+}
+
+/* Reads, checks and opens; makes nothing on disk. */
+static bt_status prepare(train_run *run, bt_error *err) {
+    const bt_train_args *const args = run->args;
+    BT_TRY(bt_arena_init(&run->arena, 4096, err));
+    BT_TRY(bt_task_check_supported(args->conf, err));
+    BT_TRY(bt_task_find(bt_conf_experiment_name(args->conf), &run->task, err));
+    BT_TRY(run->task->plan(args->conf, &run->plan, err));
+    BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
+    BT_TRY(check_best_metric(run, err));
+    BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
+    BT_TRY(open_data(run, err));
+    const int64_t n_rows = run->train_data != NULL ? bt_data_n_rows(run->train_data) : 0;
+    if (mode_trains(args->mode) || run->config.train_steps_key.is_set) {
+        BT_TRY(run_config_derive(args->conf, &run->config, n_rows, err));
+    }
+    const bt_optim_derived derived = {.train_steps =
+                                          run->config.train_steps > 0 ? run->config.train_steps : 1,
+                                      .warmup_steps = run->config.warmup_steps};
+    return bt_optim_create(args->conf, &derived, &run->model->table, &run->optim, err);
+}
+
+static bt_status write_params_yaml(const train_run *run, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    yaml = BT_STR_INIT;
+    char     *path = NULL;
+    BT_CHECK(bt_conf_dump_yaml(run->conf, &yaml, err));
+    BT_CHECK(bt_fs_join(run->args->model_dir, "params.yaml", &path, err));
+    BT_CHECK(bt_fs_replace(path, bt_str_text(&yaml), yaml.len, err));
+done:
+    bt_str_deinit(&yaml);
+    bt_free(path);
+    return rc;
+}
+
+/* The latest checkpoint of model_dir, or fresh weights and init_checkpoint. */
+static bt_status restore_or_init(train_run *run, bt_error *err) {
+    bool found = false;
+    BT_TRY(snapshot_restore_latest(run, false, &found, err));
+    if (!found) {
+        BT_TRY(init_weights(run, err));
+        run->chunk.start_step = run->step;
+    }
+    return BT_OK;
+}
+
+/* spec/config.md 6.1 */
+static bt_status train_and_eval(train_run *run, bt_error *err) {
+    const run_config *const config = &run->config;
+    const bool              has_interval =
+        config->validation_interval.is_set && config->validation_interval.value > 0;
+    const int64_t interval =
+        has_interval ? config->validation_interval.value : config->train_steps - run->step;
+    if (run->evaluation_due) {
+        BT_TRY(evaluate(run, err));
+        run->evaluation_due = false;
+    }
+    while (run->step < config->train_steps) {
+        const int64_t left = config->train_steps - run->step;
+        BT_TRY(train_to(run, run->step + (left < interval ? left : interval), err));
+        BT_TRY(evaluate(run, err));
+    }
+    return save_final(run, err);
+}
+
+static bt_status run_mode(train_run *run, bt_error *err) {
+    switch (run->args->mode) {
+    case BT_CONF_MODE_TRAIN:
+        BT_TRY(train_to(run, run->config.train_steps, err));
+        return save_final(run, err);
+    case BT_CONF_MODE_TRAIN_AND_EVAL:
+        return train_and_eval(run, err);
+    case BT_CONF_MODE_TRAIN_AND_POST_EVAL:
+        BT_TRY(train_to(run, run->config.train_steps, err));
+        BT_TRY(save_final(run, err));
+        return evaluate(run, err);
+    case BT_CONF_MODE_EVAL:
+        return evaluate(run, err);
+    case BT_CONF_MODE_CONTINUOUS_EVAL:
+        return run_continuous_eval(run, err);
+    case BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL:
+    case BT_CONF_MODE_TRAIN_AND_VALIDATE:
+    case BT_CONF_MODE_PREDICT:
+        break;
+    }
+    return BT_FAIL(err, BT_E_UNSUPPORTED, "--mode=%s cannot be run in this version",
+                   bt_conf_mode_name(run->args->mode));
+}
+
+/* An evaluation that was stopped is owed: the run that continues makes it first. */
+static bt_status save_interrupted(train_run *run, bt_status rc, bt_error *err) {
+    if (rc == BT_E_INTERRUPTED && mode_trains(run->args->mode) && run->last_saved != run->step) {
+        bt_error problem = BT_ERROR_INIT;
+        run->evaluation_due = true;
+        const bt_status saved = snapshot_save(run, &problem);
+        if (saved != BT_OK) {
+            *err = problem;
+            return saved;
+        }
+    }
+    return rc;
+}
+
+static bt_status execute(train_run *run, bool event_files, bt_error *err) {
+    BT_TRY(create_exec(run, err));
+    bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
+    BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
+    BT_TRY(restore_or_init(run, err));
+    if (mode_trains(run->args->mode)) {
+        BT_TRY(write_params_yaml(run, err));
+    }
+    BT_TRY(best_load(run, err));
+    BT_TRY(run_log_open(run->args->model_dir, run->config.validation_summary_subdir, event_files,
+                        &run->log, err));
+    const bt_status rc = run_mode(run, err);
+    bt_log_progress(NULL);
+    return save_interrupted(run, rc, err);
+}
+
+static bt_status finish(train_run *run, bt_error *err) {
+    bt_train_summary *const summary = run->summary;
+    summary->step = run->step;
+    summary->seconds = bt_time_monotonic() - run->started;
+    bt_metric_value extra[BT_TRAIN_MAX_VALUES];
+    size_t          n_extra = 0;
+    value_add(extra, &n_extra, "seconds", summary->seconds);
+    return run_log_record(run->log, "final", run->step, summary->values, summary->n_values, extra,
+                          n_extra, err);
+}
+
+bt_status run_once(const bt_train_args *args, bool event_files, bt_train_summary *summary,
+                   bt_error *err) {
+    train_run run = {.args = args,
+                     .conf = args->conf,
+                     .last_saved = -1,
+                     .started = bt_time_monotonic(),
+                     .summary = summary};
+    *summary = (bt_train_summary){0};
+    bt_status rc = prepare(&run, err);
+    if (rc == BT_OK) {
+        rc = execute(&run, event_files, err);
+    }
+    if (rc == BT_OK) {
+        rc = finish(&run, err);
+    }
+    const bt_status closed = run_log_close(run.log, rc == BT_OK ? err : NULL);
+    run_deinit(&run);
+    return rc == BT_OK ? closed : rc;
+}
+
+bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_error *err) {
+    if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
+        return run_continuous_train_and_eval(args, summary, err);
+    }
+    return run_once(args, true, summary, err);
+}
+
+/* A finding, not a failure: the dry run goes on to the next check. */
+static bt_status add_finding(bt_conf_errors *findings, const char *path, const bt_error *found,
+                             bt_error *err) {
+    if (found->code == BT_E_NOMEM) {
+        *err = *found;
+        return found->code;
+    }
+    return bt_conf_errors_add(findings, BT_CONF_FINDING, path, err, "%s", found->msg);
+}
+
+bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt_error *err) {
+    bt_train_summary summary = {0};
+    train_run run = {.args = args, .conf = args->conf, .last_saved = -1, .summary = &summary};
+    bt_error  found = BT_ERROR_INIT;
+    bt_status rc = BT_OK;
+    if (prepare(&run, &found) != BT_OK) {
+        BT_CHECK(add_finding(findings, "", &found, err));
+    }
+    if (run.model != NULL && check_init_checkpoint(&run, &found) != BT_OK) {
+        BT_CHECK(add_finding(findings, "task.init_checkpoint", &found, err));
+    }
+    if (run.model != NULL) {
+        bt_log(BT_LOG_INFO, "model: %" PRId64 " parameters in %" PRId64 " variables",
+               run.model->table.n_elements, run.model->table.n_params);
+    }
+done:
+    run_deinit(&run);
+    return rc;
+}
