@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * AVX-512 (F, DQ, BW, VL): the primitives for kern_simd_template.h. Built with those flags for this
+ * file only; nothing here may run before bt_kern_select has looked at the processor. */
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#include "kern_internal.h"
+#include "kern_ref_decl.h"
+
+#define SIMD(name) bt_kern_##name##_f32__avx512
+enum { LANES = 16, TILE_ROWS = 8 };
+
+typedef __m512 vf;
+/* A mask; `whole` is a constant after inlining and saves the mask register. */
+typedef struct vm {
+    __mmask16 bits;
+    bool      whole;
+} vm;
+
+static inline vm v_mask(int64_t n) { /* the first n lanes, 0 <= n <= LANES */
+    return (vm){(__mmask16)((UINT32_C(1) << n) - 1), false};
+}
+static inline vm v_whole(void) {
+    return (vm){0, true};
+}
+static inline vf v_set(float x) {
+    return _mm512_set1_ps(x);
+}
+static inline vf v_load(const float *p, vm m) { /* 0 outside the mask */
+    return m.whole ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(m.bits, p);
+}
+static inline vf v_load_or(const float *p, vm m, vf other) {
+    return m.whole ? _mm512_loadu_ps(p) : _mm512_mask_loadu_ps(other, m.bits, p);
+}
+static inline void v_store(float *p, vm m, vf x) {
+    if (m.whole) {
+        _mm512_storeu_ps(p, x);
+    } else {
+        _mm512_mask_storeu_ps(p, m.bits, x);
+    }
+}
+static inline vf v_keep(vm m, vf x) {
+    return m.whole ? x : _mm512_maskz_mov_ps(m.bits, x);
+}
+static inline vf v_add(vf a, vf b) {
+    return _mm512_add_ps(a, b);
+}
+static inline vf v_sub(vf a, vf b) {
+    return _mm512_sub_ps(a, b);
+}
+static inline vf v_mul(vf a, vf b) {
+    return _mm512_mul_ps(a, b);
+}
+static inline vf v_div(vf a, vf b) {
+    return _mm512_div_ps(a, b);
+}
+static inline vf v_sqrt(vf a) {
+    return _mm512_sqrt_ps(a);
+}
+static inline vf v_fma(vf a, vf b, vf c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline vf v_fnma(vf a, vf b, vf c) { /* c - a * b */
+    return _mm512_fnmadd_ps(a, b, c);
+}
+static inline vf v_neg(vf a) {
+    return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f));
+}
+static inline vf v_max(vf a, vf b) {
+    return _mm512_max_ps(a, b);
+}
+static inline vf v_min(vf a, vf b) {
+    return _mm512_min_ps(a, b);
+}
+static inline vf v_round(vf a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline vf v_exp2_int(vf k) { /* 2^k for whole k */
+    return _mm512_scalef_ps(_mm512_set1_ps(1.0f), k);
+}
+static inline vf v_zero_where_less(vf a, vf b, vf x) { /* a < b ? 0 : x */
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ), x);
+}
+static inline vf v_where_less(vf a, vf b, vf x) { /* a < b ? x : 0 */
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
+}
+static inline float v_sum(vf a) {
+    return _mm512_reduce_add_ps(a);
+}
+static inline float v_largest(vf a) {
+    return _mm512_reduce_max_ps(a);
+}
+
+/* Sixteen double lanes as two vectors, added in the tree of the portable twin. */
+static double SIMD(sum_sq)(const float *x, int64_t n) {
+    __m512d low = _mm512_setzero_pd();
+    __m512d high = _mm512_setzero_pd();
+    for (int64_t i = 0; i < n; i += LANES) {
+        const vf      a = v_load(x + i, v_mask(n - i < LANES ? n - i : LANES));
+        const __m512d a_low = _mm512_cvtps_pd(_mm512_castps512_ps256(a));
+        const __m512d a_high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1));
+        low = _mm512_add_pd(low, _mm512_mul_pd(a_low, a_low));
+        high = _mm512_add_pd(high, _mm512_mul_pd(a_high, a_high));
+    }
+    const __m512d eight = _mm512_add_pd(low, high);
+    const __m256d four =
+        _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+static inline void mul_hi_lo(__m512i a, __m512i mul, __m512i *hi, __m512i *lo) {
+    const __m512i even = _mm512_mul_epu32(a, mul);
+    const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), mul);
+    *lo = _mm512_mask_mov_epi32(even, 0xAAAA, _mm512_slli_epi64(odd, 32));
+    *hi = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xAAAA, odd);
+}
+
+static inline __m512i word(uint32_t x) {
+    return _mm512_set1_epi32((int32_t)x);
+}
+
+/* 64 multipliers from 16 counters. The counters are dealt to the lanes so that a transpose within
+ * 128 bits leaves the words in the order of the elements. */
+static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t first_block,
+                                      uint32_t limit, float scale) {
+    const __m512i deal = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i       c0 = _mm512_add_epi32(word((uint32_t)first_block), deal);
+    __m512i       c1 = word((uint32_t)(first_block >> 32));
+    __m512i       c2 = word(key.stream[0]);
+    __m512i       c3 = word(key.stream[1]);
+    uint32_t      k0 = key.key[0];
+    uint32_t      k1 = key.key[1];
+    for (int round = 0; round < 10; round++) {
+        __m512i hi_0, lo_0, hi_1, lo_1;
+        mul_hi_lo(c0, word(UINT32_C(0xD2511F53)), &hi_0, &lo_0);
+        mul_hi_lo(c2, word(UINT32_C(0xCD9E8D57)), &hi_1, &lo_1);
+        c0 = _mm512_ternarylogic_epi32(hi_1, c1, word(k0), 0x96); /* a ^ b ^ c */
+        c2 = _mm512_ternarylogic_epi32(hi_0, c3, word(k1), 0x96);
+        c1 = lo_1;
+        c3 = lo_0;
+        k0 += UINT32_C(0x9E3779B9);
+        k1 += UINT32_C(0xBB67AE85);
+    }
+    const __m512i pair_0 = _mm512_unpacklo_epi32(c0, c1);
+    const __m512i pair_1 = _mm512_unpackhi_epi32(c0, c1);
+    const __m512i pair_2 = _mm512_unpacklo_epi32(c2, c3);
+    const __m512i pair_3 = _mm512_unpackhi_epi32(c2, c3);
+    const __m512i words[4] = {
+        _mm512_unpacklo_epi64(pair_0, pair_2), _mm512_unpackhi_epi64(pair_0, pair_2),
+        _mm512_unpacklo_epi64(pair_1, pair_3), _mm512_unpackhi_epi64(pair_1, pair_3)};
+    UNROLL for (int j = 0; j < 4; j++) {
+        const __mmask16 kept = _mm512_cmpgt_epu32_mask(words[j], word(limit));
+        _mm512_storeu_ps(mult + j * LANES, _mm512_maskz_mov_ps(kept, v_set(scale)));
+    }
+}
+
+#include "kern_simd_template.h"
+
+void bt_kern_override_avx512(bt_kern *kern) {
+    kern->isa = "avx512";
+    override_table(kern);
+}

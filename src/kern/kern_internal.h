@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Between the files of kern/: the instruction sets' entries into the table, and the unroll pragma
+ * that gcc and clang spell differently. */
+#ifndef BT_KERN_INTERNAL_H
+#define BT_KERN_INTERNAL_H
+
+#include "bt/kern.h"
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* Each puts its kernels over the ones that are there. Only call where the processor has it. */
+void bt_kern_override_avx2(bt_kern *kern);
+void bt_kern_override_avx512(bt_kern *kern);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which kernels: cpuid says what the processor has, XGETBV what the operating system saves at a
+ * context switch; both must agree before a vector kernel may run. */
+#include <math.h>
+
+#include "kern_internal.h"
+#include "kern_ref_decl.h"
+
+#if defined(__x86_64__) && defined(BT_KERN_HAVE_SIMD)
+#include <cpuid.h>
+
+enum { XCR0_AVX = 0x6, XCR0_AVX512 = 0xE6 };
+
+static const char *const lacks_because = "machine does not have it";
+
+static uint64_t read_xcr0(void) {
+    uint32_t low = 0;
+    uint32_t high = 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static void probe(bool *avx2, bool *avx512) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    *avx2 = false;
+    *avx512 = false;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0 || (c & bit_AVX) == 0) {
+        return;
+    }
+    const bool     fma = (c & bit_FMA) != 0;
+    const uint64_t saved = read_xcr0();
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) {
+        return;
+    }
+    *avx2 = fma && (b & bit_AVX2) != 0 && (saved & XCR0_AVX) == XCR0_AVX;
+    const uint32_t needed = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    *avx512 = *avx2 && (b & needed) == needed && (saved & XCR0_AVX512) == XCR0_AVX512;
+}
+#else
+static const char *const lacks_because = "program was built without vector kernels";
+
+static void probe(bool *avx2, bool *avx512) {
+    *avx2 = false;
+    *avx512 = false;
+}
+void bt_kern_override_avx2(bt_kern *kern) {
+    (void)kern;
+}
+void bt_kern_override_avx512(bt_kern *kern) {
+    (void)kern;
+}
+#endif
+
+static const bt_kern ref_table = {
+    .isa = "ref",
+    .add = bt_kern_add_f32__ref,
+    .add3 = bt_kern_add3_f32__ref,
+    .mul = bt_kern_mul_f32__ref,
+    .scale = bt_kern_scale_f32__ref,
+    .axpy = bt_kern_axpy_f32__ref,
+    .sum_sq = bt_kern_sum_sq_f32__ref,
+    .dropout_mask = bt_kern_dropout_mask_f32__ref,
+    .act_forward = {[BT_KERN_ACT_GELU] = bt_kern_gelu_f32__ref,
+                    [BT_KERN_ACT_RELU] = bt_kern_relu_f32__ref,
+                    [BT_KERN_ACT_RELU6] = bt_kern_relu6_f32__ref,
+                    [BT_KERN_ACT_TANH] = bt_kern_tanh_f32__ref,
+                    [BT_KERN_ACT_SWISH] = bt_kern_swish_f32__ref,
+                    [BT_KERN_ACT_HARD_SWISH] = bt_kern_hard_swish_f32__ref,
+                    [BT_KERN_ACT_MISH] = bt_kern_mish_f32__ref,
+                    [BT_KERN_ACT_SIGMOID] = bt_kern_sigmoid_f32__ref,
+                    [BT_KERN_ACT_IDENTITY] = bt_kern_identity_f32__ref},
+    .act_backward = {[BT_KERN_ACT_GELU] = bt_kern_gelu_backward_f32__ref,
+                     [BT_KERN_ACT_RELU] = bt_kern_relu_backward_f32__ref,
+                     [BT_KERN_ACT_RELU6] = bt_kern_relu6_backward_f32__ref,
+                     [BT_KERN_ACT_TANH] = bt_kern_tanh_backward_f32__ref,
+                     [BT_KERN_ACT_SWISH] = bt_kern_swish_backward_f32__ref,
+                     [BT_KERN_ACT_HARD_SWISH] = bt_kern_hard_swish_backward_f32__ref,
+                     [BT_KERN_ACT_MISH] = bt_kern_mish_backward_f32__ref,
+                     [BT_KERN_ACT_SIGMOID] = bt_kern_sigmoid_backward_f32__ref,
+                     [BT_KERN_ACT_IDENTITY] = bt_kern_identity_backward_f32__ref},
+    .bias_residual = bt_kern_bias_residual_f32__ref,
+    .add_bias = bt_kern_add_bias_f32__ref,
+    .column_sums = bt_kern_column_sums_f32__ref,
+    .norm_forward = bt_kern_norm_forward_f32__ref,
+    .norm_backward = bt_kern_norm_backward_f32__ref,
+    .softmax_forward = bt_kern_softmax_forward_f32__ref,
+    .softmax_again = bt_kern_softmax_again_f32__ref,
+    .softmax_backward = bt_kern_softmax_backward_f32__ref,
+    .tile_product = bt_kern_tile_product_f32__ref,
+    .transpose = bt_kern_transpose_f32__ref,
+    .optim = {.adamw = bt_kern_adamw_f32__ref,
+              .lamb = bt_kern_lamb_f32__ref,
+              .sgd = bt_kern_sgd_f32__ref,
+              .ema = bt_kern_ema_f32__ref},
+};
+
+bool bt_kern_has(const char *isa) {
+    bool avx2 = false;
+    bool avx512 = false;
+    probe(&avx2, &avx512);
+    return bt_str_equal(isa, "ref") || (avx2 && bt_str_equal(isa, "avx2")) ||
+           (avx512 && bt_str_equal(isa, "avx512"));
+}
+
+bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
+    if (isa == NULL || bt_str_equal(isa, "auto")) {
+        isa = bt_kern_has("avx512") ? "avx512" : bt_kern_has("avx2") ? "avx2" : "ref";
+    }
+    if (!bt_str_equal(isa, "ref") && !bt_str_equal(isa, "avx2") && !bt_str_equal(isa, "avx512")) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "instruction set '%s' is unknown: expected auto, ref, avx2 or avx512", isa);
+    }
+    if (!bt_kern_has(isa)) {
+        return BT_FAIL(err, BT_E_BACKEND,
+                       "instruction set '%s' was asked for, but this %s: choose auto or ref", isa,
+                       lacks_because);
+    }
+    *out = ref_table;
+    if (bt_str_equal(isa, "avx2")) {
+        bt_kern_override_avx2(out);
+    } else if (bt_str_equal(isa, "avx512")) {
+        bt_kern_override_avx512(out);
+    }
+    return BT_OK;
+}
+
+bt_kern_dropout bt_kern_dropout_make(float rate) {
+    BT_ASSERT(rate >= 0 && rate <= 1);
+    if (rate <= 0) {
+        return (bt_kern_dropout){.on = false, .limit = 0, .scale = 1};
+    }
+    /* bt_rng_uniform(key, i) < rate, said in whole words: (word >> 8) < ceil(rate * 2^24). */
+    const uint64_t dropped = (uint64_t)ceilf(rate * 0x1p24f) << 8;
+    return (bt_kern_dropout){
+        .on = true, .limit = (uint32_t)(dropped - 1), .scale = rate < 1 ? 1 / (1 - rate) : 0};
+}
