@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * nn: forward and backward pairs over packed tokens, on the threads of a pool. Formulas:
+ * spec/numerics.md sections 1 and 2.
+ *
+ * Rows are split into chunks whose size depends on the number of rows only; partial sums are added
+ * in chunk order. So outside BLAS the bits do not depend on the number of threads.
+ * Gradients of parameters accumulate (+=). Gradients of activations are overwritten unless a
+ * comment says +=: an accumulating chain would need every buffer zeroed first, one more pass over
+ * memory for each. Nothing here allocates or fails: the caller plans the scratch. */
+#ifndef BT_NN_H
+#define BT_NN_H
+
+#include "bt/kern.h"
+#include "bt/tensor.h"
+
+typedef struct bt_nn {
+    const bt_kern     *kern;
+    bt_pool           *pool;           /* NULL: this thread alone */
+    float             *partials;       /* partial sums of chunks */
+    int64_t            n_partials;     /* at least bt_nn_partials_size */
+    float             *thread_scratch; /* [n_threads][n_thread_scratch] */
+    int64_t            n_thread_scratch;
+    bt_kern_gemm_stats products; /* time and work inside BLAS, added up */
+} bt_nn;
+
+/* Floats of scratch: all threads together for rows of at most max_cols, R of them; and one thread
+ * for attention over sequences of at most max_length tokens and rows of max_cols. */
+int64_t bt_nn_partials_size(int64_t max_rows, int64_t max_cols);
+int64_t bt_nn_thread_scratch_size(int64_t max_length, int64_t head_dim, int64_t max_cols);
+
+/* One dropout place of one step. Row r of a tensor with C columns owns the random words
+ * [row * ceil(C/4) * 4, ...) of the key's stream, row = row_ids[r], or r when row_ids is NULL: a
+ * mask is named by the token it falls on, also where only some tokens are computed. */
+typedef struct bt_nn_dropout {
+    bt_rng_key      key;
+    bt_kern_dropout rate;
+    const int64_t  *row_ids;
+} bt_nn_dropout;
+
+/* ---- embedding ----------------------------------------------------------------------------------
+ */
+
+/* sum = word[id] + position[pos] + type[type]; out = dropout(layernorm(sum)) */
+void bt_nn_embedding_forward(bt_nn *nn, float *sum, float *out, float *mean, float *rstd,
+                             /* [T,E] [T,E] [T] [T] */
+                             const float *word, const float *position, const float *type,
+                             /* [V,E] [P,E] [types,E] */
+                             const float *gain, const float *bias, /* [E] [E] */
+                             const int32_t *ids, const int32_t *positions, const int32_t *types,
+                             const bt_nn_dropout *dropout, int64_t T, int64_t E, float eps);
+/* Clobbers d_out. Returns the sum of squares of the word gradient's rows, token by token. */
+double bt_nn_embedding_backward(bt_nn *nn, float *d_word, float *d_position, float *d_type,
+                                float *d_gain, float *d_bias, float *d_out, /* [T,E] */
+                                const float *sum, const float *mean, const float *rstd,
+                                const float *gain, const int32_t *ids, const int32_t *positions,
+                                const int32_t *types, const bt_nn_dropout *dropout, int64_t T,
+                                int64_t E);
+
+/* ---- dense
+ * ---------------------------------------------------------------------------------------- */
+
+/* out = in kernel (+ bias; NULL: the next function adds it in its own pass) */
+void bt_nn_dense_forward(bt_nn *nn, float *out, /* [R,N] */
+                         const float *in, const float *kernel,
+                         const float *bias, /* [R,K] [K,N] [N] */
+                         int64_t R, int64_t K, int64_t N);
+/* d_in (NULL: not wanted) is overwritten, or += with add_to_d_in; d_bias may be NULL */
+void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel,
+                          float       *d_bias, /* [R,K] [K,N] [N] */
+                          const float *d_out, const float *in, const float *kernel, int64_t R,
+                          int64_t K, int64_t N, bool add_to_d_in);
+
+/* in_out += bias; out = act(in_out) */
+void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out,
+                            const float *bias, /* [R,N] [R,N] [N] */
+                            bt_kern_act act, int64_t R, int64_t N);
+/* d_out becomes the gradient of the product below */
+void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, /* [R,N] [N] */
+                             const float *in_out, bt_kern_act act, int64_t R, int64_t N);
+
+/* ---- layernorm, residual
+ * --------------------------------------------------------------------------- */
+
+void bt_nn_norm_forward(bt_nn *nn, float *out, float *mean, float *rstd,       /* [R,H] [R] [R] */
+                        const float *in, const float *gain, const float *bias, /* [R,H] [H] [H] */
+                        int64_t R, int64_t H, float eps);
+/* d_in +=; clobbers d_out */
+void bt_nn_norm_backward(bt_nn *nn, float *d_in, float *d_gain, float *d_bias, float *d_out,
+                         const float *in, const float *gain, const float *mean, const float *rstd,
+                         int64_t R, int64_t H);
+
+/* sum holds a product and becomes residual + dropout(product + bias); out = layernorm(sum), or out
+ * is NULL and there is no norm. */
+void bt_nn_residual_norm_forward(bt_nn *nn, float *sum, float *out, float *mean, float *rstd,
+                                 /* [R,H] [R,H] [R] [R] */
+                                 const float *bias, const float *residual, const float *norm_gain,
+                                 const float         *norm_bias, /* [H] [R,H] [H] [H] */
+                                 const bt_nn_dropout *dropout, int64_t R, int64_t H, float eps);
+/* d_sum = norm backward of d_out (d_out itself without norm: mean NULL), plus d_sum_more if that is
+ * not NULL (may be d_sum); it is the residual's gradient. d_product = d_sum * mask. d_sum may be
+ * d_out; d_product not. */
+void bt_nn_residual_norm_backward(bt_nn *nn, float *d_sum, float *d_product, float *d_bias,
+                                  float *d_norm_gain, float *d_norm_bias, const float *d_out,
+                                  const float *d_sum_more, const float *sum, const float *norm_gain,
+                                  const float *mean, const float *rstd,
+                                  const bt_nn_dropout *dropout, int64_t R, int64_t H);
+
+/* out = dropout(in); its own backward. out may be in. */
+void bt_nn_dropout_apply(bt_nn *nn, float *out, const float *in, const bt_nn_dropout *dropout,
+                         int64_t R, int64_t H);
+
+/* out = act(in), elementwise; d_in = d_out * act'(in) */
+void bt_nn_act_forward(bt_nn *nn, float *out, const float *in, bt_kern_act act, int64_t n);
+void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
+                        bt_kern_act act, int64_t n);
+
+/* out[r,:] = in[row_ids[r],:]; the backward adds rows: d_in[row_ids[r],:] += d_out[r,:] (ids
+ * distinct) */
+void bt_nn_rows_gather(bt_nn *nn, float *out, const float *in, const int64_t *row_ids, int64_t R,
+                       int64_t H);
+void bt_nn_rows_scatter_add(bt_nn *nn, float *d_in, const float *d_out, const int64_t *row_ids,
+                            int64_t R, int64_t H);
+
+/* ---- attention
+ * --------------------------------------------------------------------------------------- Of
+ * sequence b: queries are the rows [q_offsets[b], q_offsets[b+1]) of q, keys and values the rows
+ * [offsets[b], offsets[b+1]) of k and v. H = NH * D; head h is the columns [h*D, (h+1)*D). */
+typedef struct bt_nn_attention {
+    const int64_t *offsets;   /* [B+1] */
+    const int64_t *q_offsets; /* [B+1]; = offsets when every token asks */
+    const uint8_t *key_mask;  /* [T] 0: gets Model Garden's -1e9; or NULL */
+    bt_nn_dropout  dropout;   /* on the probabilities; row (token, head) owns 2^20 words */
+    int64_t        B, NH, D;
+} bt_nn_attention;
+
+void bt_nn_attention_forward(bt_nn *nn, float *out, float *max, float *inv_sum,
+                             /* [R,H] [R,NH] [R,NH]: what makes the probabilities again */
+                             const float *q, const float *k, const float *v, /* [R,H] [T,H] [T,H] */
+                             const bt_nn_attention *a);
+void bt_nn_attention_backward(bt_nn *nn, float *d_q, float *d_k, float *d_v, const float *d_out,
+                              const float *q, const float *k, const float *v, const float *max,
+                              const float *inv_sum, const bt_nn_attention *a);
+
+/* ---- losses: return the loss, d_logits overwritten unless NULL
+ * ------------------------------------- */
+
+/* mean over rows of softmax cross entropy */
+double bt_nn_softmax_loss(float *d_logits, const float *logits,
+                          const int32_t *labels, /* [B,C] [B] */
+                          int64_t B, int64_t C);
+/* rows with label < 0 do not count; 0 when none counts */
+double bt_nn_token_loss(float *d_logits, const float *logits, const int32_t *labels, /* [T,C] [T] */
+                        int64_t T, int64_t C);
+/* (mean CE of starts + mean CE of ends) / 2, softmax over the tokens of a sequence */
+double bt_nn_span_loss(float *d_logits, const float *logits,
+                       const int32_t *labels, /* [T,2] [2,B] */
+                       const int64_t *offsets, int64_t B);
+/* mean (pred - label)^2 */
+double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels, int64_t B);
+/* the mean over all pairs (i,j) of (pred_i - label_j)^2: Model Garden's regression loss */
+double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, const float *labels,
+                                int64_t B);
+
+#endif

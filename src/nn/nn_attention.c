@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Attention, one (sequence, head) a task, in blocks of query rows. The probabilities are not kept:
+ * the backward makes them again from the stored maximum and sum of each row, bit for bit, which
+ * costs a fifth more arithmetic and saves NH * length floats a token. */
+#include <math.h>
+#include <string.h>
+
+#include "nn_internal.h"
+
+enum { QUERY_ROWS = 64, DROPOUT_BLOCKS_LOG2 = 18 };
+
+/* What Model Garden adds to the score of a masked key, in float32: a row with every key masked is
+ * then uniform, as float32 has steps of 64 there. */
+static const float masked_score = -1.0e9f;
+
+typedef struct attention_job {
+    bt_nn                 *nn;
+    const bt_nn_attention *a;
+    float                 *out, *max, *inv_sum;
+    const float           *q, *k, *v;
+    float                 *d_q, *d_k, *d_v;
+    const float           *d_out, *saved_max, *saved_inv_sum;
+} attention_job;
+
+/* One thread's scratch, cut up for a sequence of n keys. */
+typedef struct tiles {
+    float *k_t, *v_t;                 /* [D,n] */
+    float *mask;                      /* [n] what is added to a row of scores */
+    float *mult;                      /* [n] */
+    float *scores, *p, *p_kept, *d_p; /* [QUERY_ROWS,n] */
+} tiles;
+
+int64_t bt_nn_thread_scratch_size(int64_t max_length, int64_t head_dim, int64_t max_cols) {
+    const int64_t for_attention = max_length * (2 * head_dim + 2 + 4 * QUERY_ROWS);
+    const int64_t for_rows = 2 * max_cols;
+    /* whole cache lines, so that two threads do not share one */
+    return ((for_attention > for_rows ? for_attention : for_rows) + 15) / 16 * 16 + 16;
+}
+
+static tiles cut_tiles(float *scratch, int64_t n, int64_t D) {
+    tiles t;
+    t.scores = scratch;
+    t.p = t.scores + QUERY_ROWS * n;
+    t.p_kept = t.p + QUERY_ROWS * n;
+    t.d_p = t.p_kept + QUERY_ROWS * n;
+    t.k_t = t.d_p + QUERY_ROWS * n;
+    t.v_t = t.k_t + D * n;
+    t.mask = t.v_t + D * n;
+    t.mult = t.mask + n;
+    return t;
+}
+
+static bool fill_mask(float *mask, const uint8_t *key_mask, int64_t n) {
+    bool any = false;
+    for (int64_t s = 0; key_mask != NULL && s < n; s++) {
+        mask[s] = key_mask[s] != 0 ? 0 : masked_score;
+        any = any || key_mask[s] == 0;
+    }
+    return any;
+}
+
+/* The multipliers of query row r of head h over n keys, or NULL. */
+static const float *probability_mask(const attention_job *job, float *mult, int64_t r, int64_t h,
+                                     int64_t n) {
+    const bt_nn_dropout *const dropout = &job->a->dropout;
+    if (!dropout->rate.on) {
+        return NULL;
+    }
+    const int64_t  token = dropout->row_ids != NULL ? dropout->row_ids[r] : r;
+    const uint64_t first_block = (uint64_t)(token * job->a->NH + h) << DROPOUT_BLOCKS_LOG2;
+    job->nn->kern->dropout_mask(mult, n, dropout->key, first_block, dropout->rate.limit,
+                                dropout->rate.scale);
+    return mult;
+}
+
+static void attention_forward_task(void *context, int64_t task, int32_t thread) {
+    const attention_job *const   job = context;
+    const bt_nn_attention *const a = job->a;
+    const bt_kern *const         kern = job->nn->kern;
+    const int64_t                b = task / a->NH;
+    const int64_t                h = task % a->NH;
+    const int64_t                D = a->D;
+    const int64_t                H = a->NH * D;
+    const int64_t                first = a->offsets[b];
+    const int64_t                n = a->offsets[b + 1] - first;
+    const int64_t                q_end = a->q_offsets[b + 1];
+    const float                  scale = 1.0f / sqrtf((float)D);
+    const tiles                  t = cut_tiles(nn_thread_scratch(job->nn, thread), n, D);
+    kern->transpose(t.k_t, n, job->k + first * H + h * D, H, n, D);
+    const bool masked = fill_mask(t.mask, a->key_mask == NULL ? NULL : a->key_mask + first, n);
+    for (int64_t row_0 = a->q_offsets[b]; row_0 < q_end; row_0 += QUERY_ROWS) {
+        const int64_t n_rows = q_end - row_0 < QUERY_ROWS ? q_end - row_0 : QUERY_ROWS;
+        kern->tile_product(t.p, n, job->q + row_0 * H + h * D, H, 1, t.k_t, n, n_rows, n, D, scale,
+                           false);
+        for (int64_t i = 0; i < n_rows; i++) {
+            float *const  p = t.p + i * n;
+            const int64_t stat = (row_0 + i) * a->NH + h;
+            if (masked) {
+                kern->add(p, p, t.mask, n);
+            }
+            kern->softmax_forward(p, job->max + stat, job->inv_sum + stat, p, n);
+            const float *const mult = probability_mask(job, t.mult, row_0 + i, h, n);
+            if (mult != NULL) {
+                kern->mul(p, p, mult, n);
+            }
+        }
+        kern->tile_product(job->out + row_0 * H + h * D, H, t.p, n, 1, job->v + first * H + h * D,
+                           H, n_rows, D, n, 1, false);
+    }
+}
+
+void bt_nn_attention_forward(bt_nn *nn, float *out, float *max, float *inv_sum, const float *q,
+                             const float *k, const float *v, const bt_nn_attention *a) {
+    attention_job job = {
+        .nn = nn, .a = a, .out = out, .max = max, .inv_sum = inv_sum, .q = q, .k = k, .v = v};
+    bt_pool_run(nn->pool, a->B * a->NH, attention_forward_task, &job);
+}
+
+/* From scores and d_p (gradient after dropout) of a block to p_kept (what multiplied the values)
+ * and d_p (gradient of the scores). */
+static void probabilities_backward(const attention_job *job, const tiles *t, int64_t row_0,
+                                   int64_t n_rows, int64_t h, int64_t n, bool masked) {
+    const bt_kern *const kern = job->nn->kern;
+    for (int64_t i = 0; i < n_rows; i++) {
+        const int64_t stat = (row_0 + i) * job->a->NH + h;
+        float *const  scores = t->scores + i * n;
+        float *const  p = t->p + i * n;
+        float *const  d_p = t->d_p + i * n;
+        if (masked) {
+            kern->add(scores, scores, t->mask, n);
+        }
+        kern->softmax_again(p, scores, job->saved_max[stat], job->saved_inv_sum[stat], n);
+        const float *const mult = probability_mask(job, t->mult, row_0 + i, h, n);
+        if (mult != NULL) {
+            kern->mul(t->p_kept + i * n, p, mult, n);
+            kern->mul(d_p, d_p, mult, n);
+        }
+        kern->softmax_backward(d_p, d_p, p, n);
+    }
+}
+
+static void attention_backward_task(void *context, int64_t task, int32_t thread) {
+    const attention_job *const   job = context;
+    const bt_nn_attention *const a = job->a;
+    const bt_kern *const         kern = job->nn->kern;
+    const int64_t                b = task / a->NH;
+    const int64_t                h = task % a->NH;
+    const int64_t                D = a->D;
+    const int64_t                H = a->NH * D;
+    const int64_t                first = a->offsets[b];
+    const int64_t                n = a->offsets[b + 1] - first;
+    const int64_t                q_first = a->q_offsets[b];
+    const int64_t                q_end = a->q_offsets[b + 1];
+    const float                  scale = 1.0f / sqrtf((float)D);
+    const tiles                  t = cut_tiles(nn_thread_scratch(job->nn, thread), n, D);
+    const float *const           k = job->k + first * H + h * D;
+    const float *const           v = job->v + first * H + h * D;
+    kern->transpose(t.k_t, n, k, H, n, D);
+    kern->transpose(t.v_t, n, v, H, n, D);
+    const bool masked = fill_mask(t.mask, a->key_mask == NULL ? NULL : a->key_mask + first, n);
+    for (int64_t row_0 = q_first; row_0 < q_end; row_0 += QUERY_ROWS) {
+        const int64_t      n_rows = q_end - row_0 < QUERY_ROWS ? q_end - row_0 : QUERY_ROWS;
+        const float *const q = job->q + row_0 * H + h * D;
+        const float *const d_out = job->d_out + row_0 * H + h * D;
+        const bool         more = row_0 != q_first; /* later blocks add to d_k and d_v */
+        kern->tile_product(t.scores, n, q, H, 1, t.k_t, n, n_rows, n, D, scale, false);
+        kern->tile_product(t.d_p, n, d_out, H, 1, t.v_t, n, n_rows, n, D, 1, false);
+        probabilities_backward(job, &t, row_0, n_rows, h, n, masked);
+        const float *const p_kept = a->dropout.rate.on ? t.p_kept : t.p;
+        kern->tile_product(job->d_v + first * H + h * D, H, p_kept, 1, n, d_out, H, n, D, n_rows, 1,
+                           more);
+        kern->tile_product(job->d_q + row_0 * H + h * D, H, t.d_p, n, 1, k, H, n_rows, D, n, scale,
+                           false);
+        kern->tile_product(job->d_k + first * H + h * D, H, t.d_p, 1, n, q, H, n, D, n_rows, scale,
+                           more);
+    }
+}
+
+void bt_nn_attention_backward(bt_nn *nn, float *d_q, float *d_k, float *d_v, const float *d_out,
+                              const float *q, const float *k, const float *v, const float *max,
+                              const float *inv_sum, const bt_nn_attention *a) {
+    attention_job job = {.nn = nn,
+                         .a = a,
+                         .q = q,
+                         .k = k,
+                         .v = v,
+                         .d_q = d_q,
+                         .d_k = d_k,
+                         .d_v = d_v,
+                         .d_out = d_out,
+                         .saved_max = max,
+                         .saved_inv_sum = inv_sum};
+    bt_pool_run(nn->pool, a->B * a->NH, attention_backward_task, &job);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Between the files of nn/: the split of rows into chunks, and the masks of one row. */
+#ifndef BT_NN_INTERNAL_H
+#define BT_NN_INTERNAL_H
+
+#include "bt/nn.h"
+
+enum { NN_MIN_CHUNK_ROWS = 16, NN_MAX_CHUNKS = 128 };
+
+typedef struct nn_chunks {
+    int64_t n_rows;
+    int64_t rows_a_chunk;
+    int64_t n_chunks;
+} nn_chunks;
+
+/* A function of the number of rows only. */
+nn_chunks nn_chunks_of(int64_t n_rows);
+
+static inline int64_t nn_chunk_first(const nn_chunks *chunks, int64_t chunk) {
+    return chunk * chunks->rows_a_chunk;
+}
+static inline int64_t nn_chunk_end(const nn_chunks *chunks, int64_t chunk) {
+    const int64_t end = (chunk + 1) * chunks->rows_a_chunk;
+    return end < chunks->n_rows ? end : chunks->n_rows;
+}
+
+/* Partial sums of a chunk: [n_chunks][n_cols], zeroed by the chunk's own task. */
+float *nn_partial(const bt_nn *nn, int64_t chunk, int64_t n_cols);
+/* sums[c] += the chunks' partials [first, first + n_cols) of rows of n_partial_cols, in chunk order
+ */
+void nn_add_partials(bt_nn *nn, float *sums, int64_t n_chunks, int64_t n_partial_cols,
+                     int64_t first, int64_t n_cols);
+
+float *nn_thread_scratch(const bt_nn *nn, int32_t thread);
+
+/* The multipliers of row r into mult [n_cols]; NULL when this dropout is off. */
+const float *nn_row_mask(const bt_nn *nn, float *mult, const bt_nn_dropout *dropout, int64_t r,
+                         int64_t n_cols);
+
+#endif

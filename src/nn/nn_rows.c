@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Chunks of rows, their partial sums, the scratch of threads, and row-wise layers: bias with
+ * activation, layernorm, residual, dropout, gather. Each pass reads and writes a row once while it
+ * is in the first-level cache. */
+#include <string.h>
+
+#include "nn_internal.h"
+
+/* ---- chunks and scratch -------------------------------------------------------------------------
+ */
+
+nn_chunks nn_chunks_of(int64_t n_rows) {
+    int64_t rows = (n_rows + NN_MAX_CHUNKS - 1) / NN_MAX_CHUNKS;
+    rows = rows < NN_MIN_CHUNK_ROWS ? NN_MIN_CHUNK_ROWS : rows;
+    return (nn_chunks){
+        .n_rows = n_rows, .rows_a_chunk = rows, .n_chunks = (n_rows + rows - 1) / rows};
+}
+
+int64_t bt_nn_partials_size(int64_t max_rows, int64_t max_cols) {
+    /* residual_norm_backward keeps three rows of sums a chunk; the sums of squares one double. */
+    const nn_chunks chunks = nn_chunks_of(max_rows);
+    return (chunks.n_chunks + 1) * 3 * (max_cols + 16);
+}
+
+float *nn_partial(const bt_nn *nn, int64_t chunk, int64_t n_cols) {
+    BT_ASSERT((chunk + 1) * n_cols <= nn->n_partials);
+    return nn->partials + chunk * n_cols;
+}
+
+float *nn_thread_scratch(const bt_nn *nn, int32_t thread) {
+    return nn->thread_scratch + thread * nn->n_thread_scratch;
+}
+
+enum { PARTIAL_COLS = 256 };
+
+typedef struct partials_job {
+    bt_nn  *nn;
+    float  *sums;
+    int64_t n_chunks, n_partial_cols, first, n_cols;
+} partials_job;
+
+static void add_partials_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const partials_job *const job = context;
+    const int64_t             from = task * PARTIAL_COLS;
+    const int64_t left = job->n_cols - from < PARTIAL_COLS ? job->n_cols - from : PARTIAL_COLS;
+    for (int64_t chunk = 0; chunk < job->n_chunks; chunk++) {
+        const float *const part = nn_partial(job->nn, chunk, job->n_partial_cols);
+        job->nn->kern->add(job->sums + from, job->sums + from, part + job->first + from, left);
+    }
+}
+
+void nn_add_partials(bt_nn *nn, float *sums, int64_t n_chunks, int64_t n_partial_cols,
+                     int64_t first, int64_t n_cols) {
+    partials_job job = {nn, sums, n_chunks, n_partial_cols, first, n_cols};
+    bt_pool_run(nn->pool, (n_cols + PARTIAL_COLS - 1) / PARTIAL_COLS, add_partials_task, &job);
+}
+
+const float *nn_row_mask(const bt_nn *nn, float *mult, const bt_nn_dropout *dropout, int64_t r,
+                         int64_t n_cols) {
+    if (dropout == NULL || !dropout->rate.on) {
+        return NULL;
+    }
+    const int64_t  row = dropout->row_ids != NULL ? dropout->row_ids[r] : r;
+    const uint64_t first_block = (uint64_t)row * (uint64_t)((n_cols + 3) / 4);
+    nn->kern->dropout_mask(mult, n_cols, dropout->key, first_block, dropout->rate.limit,
+                           dropout->rate.scale);
+    return mult;
+}
+
+/* ---- bias and activation
+ * --------------------------------------------------------------------------- */
+
+typedef struct bias_act_job {
+    bt_nn       *nn;
+    nn_chunks    chunks;
+    float       *in_out;
+    float       *out;
+    const float *bias;
+    const float *in;
+    bt_kern_act  act;
+    int64_t      N;
+} bias_act_job;
+
+static void bias_act_forward_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const bias_act_job *const job = context;
+    const bt_kern *const      kern = job->nn->kern;
+    const int64_t             end = nn_chunk_end(&job->chunks, task);
+    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
+        float *const row = job->in_out + r * job->N;
+        kern->add(row, row, job->bias, job->N);
+        kern->act_forward[job->act](job->out + r * job->N, row, job->N);
+    }
+}
+
+void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out, const float *bias,
+                            bt_kern_act act, int64_t R, int64_t N) {
+    bias_act_job job = {nn, nn_chunks_of(R), in_out, out, bias, NULL, act, N};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, bias_act_forward_task, &job);
+}
+
+static void bias_act_backward_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const bias_act_job *const job = context;
+    const bt_kern *const      kern = job->nn->kern;
+    const int64_t             end = nn_chunk_end(&job->chunks, task);
+    float *const              sums = nn_partial(job->nn, task, job->N);
+    memset(sums, 0, (size_t)job->N * sizeof *sums);
+    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
+        float *const row = job->in_out + r * job->N;
+        kern->act_backward[job->act](row, row, job->in + r * job->N, job->N);
+        kern->add(sums, sums, row, job->N);
+    }
+}
+
+void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, const float *in_out,
+                             bt_kern_act act, int64_t R, int64_t N) {
+    bias_act_job job = {nn, nn_chunks_of(R), d_out, NULL, NULL, in_out, act, N};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, bias_act_backward_task, &job);
+    nn_add_partials(nn, d_bias, job.chunks.n_chunks, N, 0, N);
+}
+
+/* ---- layernorm
+ * --------------------------------------------------------------------------------------- */
+
+typedef struct norm_job {
+    bt_nn               *nn;
+    nn_chunks            chunks;
+    float               *out, *mean, *rstd; /* forward; out is d_in in the backward */
+    float               *sum;               /* product in, sum out; d_sum in the backward */
+    float               *d_product;
+    float               *d_out_work;
+    const float         *in, *bias, *residual, *gain, *norm_bias;
+    const float         *d_out, *d_sum_more, *saved_mean, *saved_rstd;
+    const bt_nn_dropout *dropout;
+    int64_t              H;
+    float                eps;
+} norm_job;
+
+static void norm_forward_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const norm_job *const job = context;
+    const int64_t         first = nn_chunk_first(&job->chunks, task);
+    const int64_t         n_rows = nn_chunk_end(&job->chunks, task) - first;
+    job->nn->kern->norm_forward(job->out + first * job->H, job->mean + first, job->rstd + first,
+                                job->in + first * job->H, job->gain, job->norm_bias, n_rows, job->H,
+                                job->eps);
+}
+
+void bt_nn_norm_forward(bt_nn *nn, float *out, float *mean, float *rstd, const float *in,
+                        const float *gain, const float *bias, int64_t R, int64_t H, float eps) {
+    norm_job job = {.nn = nn,
+                    .chunks = nn_chunks_of(R),
+                    .out = out,
+                    .mean = mean,
+                    .rstd = rstd,
+                    .in = in,
+                    .gain = gain,
+                    .norm_bias = bias,
+                    .H = H,
+                    .eps = eps};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, norm_forward_task, &job);
+}
+
+static void norm_backward_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const norm_job *const job = context;
+    const bt_kern *const  kern = job->nn->kern;
+    const int64_t         H = job->H;
+    const int64_t         first = nn_chunk_first(&job->chunks, task);
+    const int64_t         n_rows = nn_chunk_end(&job->chunks, task) - first;
+    float *const          sums = nn_partial(job->nn, task, 2 * H);
+    float *const          d_out = job->d_out_work + first * H;
+    float *const          d_in = job->out + first * H;
+    memset(sums, 0, 2 * (size_t)H * sizeof *sums);
+    kern->norm_backward(d_out, sums, sums + H, d_out, job->in + first * H, job->gain,
+                        job->saved_mean + first, job->saved_rstd + first, n_rows, H);
+    kern->add(d_in, d_in, d_out, n_rows * H);
+}
+
+void bt_nn_norm_backward(bt_nn *nn, float *d_in, float *d_gain, float *d_bias, float *d_out,
+                         const float *in, const float *gain, const float *mean, const float *rstd,
+                         int64_t R, int64_t H) {
+    norm_job job = {.nn = nn,
+                    .chunks = nn_chunks_of(R),
+                    .out = d_in,
+                    .d_out_work = d_out,
+                    .in = in,
+                    .gain = gain,
+                    .saved_mean = mean,
+                    .saved_rstd = rstd,
+                    .H = H};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, norm_backward_task, &job);
+    nn_add_partials(nn, d_gain, job.chunks.n_chunks, 2 * H, 0, H);
+    nn_add_partials(nn, d_bias, job.chunks.n_chunks, 2 * H, H, H);
+}
+
+static void residual_norm_forward_task(void *context, int64_t task, int32_t thread) {
+    const norm_job *const job = context;
+    const bt_kern *const  kern = job->nn->kern;
+    const int64_t         H = job->H;
+    const int64_t         end = nn_chunk_end(&job->chunks, task);
+    float *const          scratch = nn_thread_scratch(job->nn, thread);
+    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
+        const float *const mult = nn_row_mask(job->nn, scratch, job->dropout, r, H);
+        float *const       row = job->sum + r * H;
+        kern->bias_residual(row, row, job->bias, mult, job->residual + r * H, H);
+        if (job->out != NULL) {
+            kern->norm_forward(job->out + r * H, job->mean + r, job->rstd + r, row, job->gain,
+                               job->norm_bias, 1, H, job->eps);
+        }
+    }
+}
+
+void bt_nn_residual_norm_forward(bt_nn *nn, float *sum, float *out, float *mean, float *rstd,
+                                 const float *bias, const float *residual, const float *norm_gain,
+                                 const float *norm_bias, const bt_nn_dropout *dropout, int64_t R,
+                                 int64_t H, float eps) {
+    norm_job job = {.nn = nn,
+                    .chunks = nn_chunks_of(R),
+                    .out = out,
+                    .mean = mean,
+                    .rstd = rstd,
+                    .sum = sum,
+                    .bias = bias,
+                    .residual = residual,
+                    .gain = norm_gain,
+                    .norm_bias = norm_bias,
+                    .dropout = dropout,
+                    .H = H,
+                    .eps = eps};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, residual_norm_forward_task, &job);
+}
+
+static void residual_norm_backward_task(void *context, int64_t task, int32_t thread) {
+    const norm_job *const job = context;
+    const bt_kern *const  kern = job->nn->kern;
+    const int64_t         H = job->H;
+    const int64_t         end = nn_chunk_end(&job->chunks, task);
+    float *const          scratch = nn_thread_scratch(job->nn, thread);
+    float *const          mult_row = scratch;
+    float *const          d_row = scratch + H;
+    float *const          sums = nn_partial(job->nn, task, 3 * H);
+    memset(sums, 0, 3 * (size_t)H * sizeof *sums);
+    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
+        const float *d = job->d_out + r * H;
+        if (job->saved_mean != NULL) {
+            kern->norm_backward(d_row, sums + H, sums + 2 * H, d, job->in + r * H, job->gain,
+                                job->saved_mean + r, job->saved_rstd + r, 1, H);
+            d = d_row;
+        }
+        float *const d_sum = job->sum + r * H;
+        if (job->d_sum_more != NULL) {
+            kern->add(d_sum, d, job->d_sum_more + r * H, H);
+        } else if (d_sum != d) {
+            memcpy(d_sum, d, (size_t)H * sizeof *d);
+        }
+        const float *const mult = nn_row_mask(job->nn, mult_row, job->dropout, r, H);
+        float *const       d_product = job->d_product + r * H;
+        if (mult != NULL) {
+            kern->mul(d_product, d_sum, mult, H);
+        } else {
+            memcpy(d_product, d_sum, (size_t)H * sizeof *d_sum);
+        }
+        kern->add(sums, sums, d_product, H);
+    }
+}
+
+void bt_nn_residual_norm_backward(bt_nn *nn, float *d_sum, float *d_product, float *d_bias,
+                                  float *d_norm_gain, float *d_norm_bias, const float *d_out,
+                                  const float *d_sum_more, const float *sum, const float *norm_gain,
+                                  const float *mean, const float *rstd,
+                                  const bt_nn_dropout *dropout, int64_t R, int64_t H) {
+    norm_job job = {.nn = nn,
+                    .chunks = nn_chunks_of(R),
+                    .sum = d_sum,
+                    .d_product = d_product,
+                    .d_out = d_out,
+                    .d_sum_more = d_sum_more,
+                    .in = sum,
+                    .gain = norm_gain,
+                    .saved_mean = mean,
+                    .saved_rstd = rstd,
+                    .dropout = dropout,
+                    .H = H};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, residual_norm_backward_task, &job);
+    nn_add_partials(nn, d_bias, job.chunks.n_chunks, 3 * H, 0, H);
+    if (mean != NULL) {
+        nn_add_partials(nn, d_norm_gain, job.chunks.n_chunks, 3 * H, H, H);
+        nn_add_partials(nn, d_norm_bias, job.chunks.n_chunks, 3 * H, 2 * H, H);
+    }
+}
+
+/* ---- dropout, activation, rows
+ * ------------------------------------------------------------------------ */
+
+typedef struct rows_job {
+    bt_nn               *nn;
+    nn_chunks            chunks;
+    float               *out;
+    const float         *in;
+    const float         *saved;
+    const bt_nn_dropout *dropout;
+    const int64_t       *row_ids;
+    bt_kern_act          act;
+    int64_t              H;
+} rows_job;
+
+static void dropout_task(void *context, int64_t task, int32_t thread) {
+    const rows_job *const job = context;
+    const int64_t         H = job->H;
+    const int64_t         end = nn_chunk_end(&job->chunks, task);
+    float *const          scratch = nn_thread_scratch(job->nn, thread);
+    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
+        const float *const mult = nn_row_mask(job->nn, scratch, job->dropout, r, H);
+        job->nn->kern->mul(job->out + r * H, job->in + r * H, mult, H);
+    }
+}
+
+void bt_nn_dropout_apply(bt_nn *nn, float *out, const float *in, const bt_nn_dropout *dropout,
+                         int64_t R, int64_t H) {
+    if (dropout == NULL || !dropout->rate.on) {
+        if (out != in) {
+            memcpy(out, in, (size_t)(R * H) * sizeof *out);
+        }
+        return;
+    }
+    rows_job job = {
+        .nn = nn, .chunks = nn_chunks_of(R), .out = out, .in = in, .dropout = dropout, .H = H};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, dropout_task, &job);
+}
+
+enum { ACT_CHUNK = 4096 };
+
+static void act_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const rows_job *const job = context;
+    const int64_t         first = task * ACT_CHUNK;
+    const int64_t         left = job->H - first < ACT_CHUNK ? job->H - first : ACT_CHUNK;
+    if (job->saved == NULL) {
+        job->nn->kern->act_forward[job->act](job->out + first, job->in + first, left);
+    } else {
+        job->nn->kern->act_backward[job->act](job->out + first, job->in + first, job->saved + first,
+                                              left);
+    }
+}
+
+void bt_nn_act_forward(bt_nn *nn, float *out, const float *in, bt_kern_act act, int64_t n) {
+    rows_job job = {.nn = nn, .out = out, .in = in, .act = act, .H = n};
+    bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, act_task, &job);
+}
+
+void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
+                        bt_kern_act act, int64_t n) {
+    rows_job job = {.nn = nn, .out = d_in, .in = d_out, .saved = in, .act = act, .H = n};
+    bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, act_task, &job);
+}
+
+static void gather_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const rows_job *const job = context;
+    const int64_t         H = job->H;
+    const int64_t         end = nn_chunk_end(&job->chunks, task);
+    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
+        memcpy(job->out + r * H, job->in + job->row_ids[r] * H, (size_t)H * sizeof *job->out);
+    }
+}
+
+void bt_nn_rows_gather(bt_nn *nn, float *out, const float *in, const int64_t *row_ids, int64_t R,
+                       int64_t H) {
+    rows_job job = {
+        .nn = nn, .chunks = nn_chunks_of(R), .out = out, .in = in, .row_ids = row_ids, .H = H};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, gather_task, &job);
+}
+
+static void scatter_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const rows_job *const job = context;
+    const int64_t         H = job->H;
+    const int64_t         end = nn_chunk_end(&job->chunks, task);
+    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
+        float *const row = job->out + job->row_ids[r] * H;
+        job->nn->kern->add(row, row, job->in + r * H, H);
+    }
+}
+
+void bt_nn_rows_scatter_add(bt_nn *nn, float *d_in, const float *d_out, const int64_t *row_ids,
+                            int64_t R, int64_t H) {
+    rows_job job = {
+        .nn = nn, .chunks = nn_chunks_of(R), .out = d_in, .in = d_out, .row_ids = row_ids, .H = H};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, scatter_task, &job);
+}
