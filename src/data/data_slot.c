@@ -3,10 +3,11 @@
  * The buffers of one batch: sized once for the largest batch that the stream can make, so that no
  * batch calls the heap. Pages that no batch reaches are never touched. */
 #include <string.h>
+#include <unistd.h>
 
 #include "data_internal.h"
 
-/* Element counts of the arrays of a slot. */
+/* Element counts of the arrays of a slot. At most 17 bytes a token and 20 a row. */
 typedef struct slot_sizes {
     size_t n_rows;
     size_t n_tokens;
@@ -15,13 +16,20 @@ typedef struct slot_sizes {
     size_t n_example_ids;
 } slot_sizes;
 
+/* A plan larger than the machine is refused here: the system might promise it and kill us later. */
+static bool fits_memory(size_t bytes) {
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    const long page_bytes = sysconf(_SC_PAGESIZE);
+    return pages <= 0 || page_bytes <= 0 || bytes / (size_t)page_bytes <= (size_t)pages;
+}
+
 static bool plan_slot(const bt_data_schema *schema, int64_t cap_rows, slot_sizes *out) {
     const size_t rows = (size_t)cap_rows;
     *out = (slot_sizes){.n_rows = rows, .n_example_ids = schema->include_example_id ? rows : 0};
     size_t bytes = 0;
     /* the largest thing in bytes: what fits here fits everywhere below */
     if (!bt_size_mul(rows, (size_t)schema->seq_length, &out->n_tokens) ||
-        !bt_size_mul(out->n_tokens, 2 * sizeof(int64_t), &bytes)) {
+        !bt_size_mul(out->n_tokens, 2 * sizeof(int64_t), &bytes) || !fits_memory(bytes)) {
         return false;
     }
     switch (schema->label_kind) {

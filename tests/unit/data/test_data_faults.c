@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The k-th allocation, open or read fails, once or for good: a clean error, nothing leaked, and the
+ * batches before it are right. And closing or seeking at any moment of the read-ahead. */
+#include <stdio.h>
+#include <string.h>
+
+#include "data_fixture.h"
+
+/* Opens, reads three batches, seeks back, reads one. */
+static bt_status use_stream(const bt_data_config *config, bt_error *err) {
+    const bt_data_schema schema = fixture_schema();
+    bt_data_stream      *stream = NULL;
+    bt_status            rc = bt_data_open(config, &schema, &stream, err);
+    for (int i = 0; i < 4 && rc == BT_OK; i++) {
+        const bt_batch *batch = NULL;
+        bool            end = false;
+        rc = bt_data_next_batch(stream, &batch, &end, err);
+        if (rc == BT_OK) {
+            assert_false(end);
+            for (int64_t b = 0; b < batch->n_seqs; b++) {
+                fixture_check_row(batch, b, batch->example_ids[b]);
+            }
+        }
+        if (i == 2 && rc == BT_OK) {
+            rc = bt_data_seek(stream, (bt_data_cursor){.index = 1}, err);
+        }
+    }
+    bt_data_close(stream);
+    return rc;
+}
+
+static bt_data_config two_files(const char **paths) {
+    const char *const folder = test_temp_dir();
+    (void)fixture_file(folder, "f-1", 0, 9);
+    (void)fixture_file(folder, "f-2", 9, 5);
+    static char pattern[TEST_PATH_MAX];
+    (void)snprintf(pattern, sizeof pattern, "%.4000s/f-*", folder);
+    paths[0] = pattern;
+    bt_data_config config = fixture_config(paths, 1);
+    config.cycle_length = 2;
+    return config;
+}
+
+static void check_allocations(const bt_data_config *config, bool persistent) {
+    for (uint64_t k = 1; k < 2000; k++) {
+        bt_error err = BT_ERROR_INIT;
+        bt_alloc_fail_at(k, persistent);
+        const bt_status rc = use_stream(config, &err);
+        bt_alloc_fail_at(0, false);
+        if (rc == BT_OK) {
+            assert_true(k > 20); /* the loop did its work */
+            return;
+        }
+        if (rc != BT_E_NOMEM || err.msg[0] == '\0') {
+            fail_msg("allocation %d: %s: %s", (int)k, bt_status_name(rc), err.msg);
+        }
+    }
+    fail_msg("still failing after 2000 allocations");
+}
+
+static void test_allocations_fail(void **state) {
+    (void)state;
+    const char    *paths[1];
+    bt_data_config config = two_files(paths);
+    check_allocations(&config, false);
+    check_allocations(&config, true);
+}
+
+static void check_io(const bt_data_config *config, bt_fs_op op, bool persistent) {
+    for (uint64_t k = 1; k < 500; k++) {
+        bt_error err = BT_ERROR_INIT;
+        bt_fs_fail_at(op, k, persistent);
+        const bt_status rc = use_stream(config, &err);
+        bt_fs_fail_at(op, 0, false);
+        if (rc == BT_OK) {
+            assert_true(k > 2);
+            return;
+        }
+        if (rc != BT_E_IO || strstr(err.msg, "f-") == NULL) {
+            fail_msg("operation %d: %s: %s", (int)k, bt_status_name(rc), err.msg);
+        }
+    }
+    fail_msg("still failing after 500 operations");
+}
+
+static void test_files_fail(void **state) {
+    (void)state;
+    const char    *paths[1];
+    bt_data_config config = two_files(paths);
+    check_io(&config, BT_FS_OP_OPEN, false);
+    check_io(&config, BT_FS_OP_OPEN, true);
+    check_io(&config, BT_FS_OP_READ, false);
+    check_io(&config, BT_FS_OP_READ, true);
+}
+
+/* I/O failures are no damage: skip_bad_records does not hide them. */
+static void test_io_errors_are_not_skipped(void **state) {
+    (void)state;
+    const char    *paths[1];
+    bt_data_config config = two_files(paths);
+    config.skip_bad_records = 1000;
+    check_io(&config, BT_FS_OP_READ, false);
+}
+
+static void test_close_and_seek_at_any_moment(void **state) {
+    (void)state;
+    const char          *paths[1];
+    bt_data_config       config = two_files(paths);
+    const bt_data_schema schema = fixture_schema();
+    for (int n = 0; n < 60; n++) {
+        bt_data_stream *stream = NULL;
+        const bt_batch *batch = NULL;
+        bool            end = false;
+        assert_ok(bt_data_open(&config, &schema, &stream, err));
+        for (int i = 0; i < n % 6; i++) {
+            assert_ok(bt_data_next_batch(stream, &batch, &end, err));
+        }
+        if (n % 2 == 0) {
+            assert_ok(bt_data_seek(stream, (bt_data_cursor){.epoch = 3, .index = 13}, err));
+            if (n % 4 == 0) {
+                assert_ok(bt_data_next_batch(stream, &batch, &end, err));
+            }
+        }
+        bt_data_close(stream);
+    }
+    bt_data_close(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allocations_fail),
+        cmocka_unit_test(test_files_fail),
+        cmocka_unit_test(test_io_errors_are_not_skipped),
+        cmocka_unit_test(test_close_and_seek_at_any_moment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
