@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * TF2 object-based checkpoints: variables are found by walking the object graph, never by their
+ * keys, because the same variable has other keys in other checkpoints (spec/numerics.md section 7).
+ * Encoders of both types carry the underscore names; files that have only layer_with_weights-K are
+ * walked by order. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ckpt_internal.h"
+
+/* Node number or -1; -1 in gives -1 out, so that paths can be chained. */
+static int32_t child(const bt_ckpt *ckpt, int32_t node, const char *name) {
+    return node < 0 ? -1 : bt_graph_child_node(&ckpt->graph, node, name);
+}
+
+static int32_t numbered_child(const bt_ckpt *ckpt, int32_t node, const char *prefix,
+                              int64_t number) {
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s%" PRId64, prefix, number);
+    return child(ckpt, node, name);
+}
+
+static int64_t tensor_of_node(const bt_ckpt *ckpt, int32_t node) {
+    const char *const key = node < 0 ? NULL : bt_graph_variable_key(&ckpt->graph, node);
+    return key == NULL ? -1 : bt_ckpt_find_tensor(ckpt, key);
+}
+
+/* The variable at node, and the slots that any optimizer keeps for it. */
+static bt_status add_variable(bt_ckpt *ckpt, int32_t node, const char *canonical, bt_error *err) {
+    const int64_t tensor = tensor_of_node(ckpt, node);
+    if (tensor < 0) {
+        return BT_OK;
+    }
+    BT_TRY(ckpt_add_place(ckpt, canonical, NULL, tensor, false, err));
+    for (size_t n = 0; n < ckpt->graph.n_nodes; n++) {
+        const bt_graph_node *const owner = &ckpt->graph.nodes[n];
+        for (size_t s = 0; s < owner->n_slots; s++) {
+            const int64_t slot_tensor = tensor_of_node(ckpt, owner->slots[s].slot_node);
+            if (owner->slots[s].variable_node == node && slot_tensor >= 0) {
+                BT_TRY(ckpt_add_place(ckpt, canonical, owner->slots[s].slot_name, slot_tensor,
+                                      false, err));
+            }
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status add_pair(bt_ckpt *ckpt, int32_t node, const char *canonical, const char *first,
+                          const char *second, bt_error *err) {
+    char              name[CKPT_NAME_MAX];
+    const char *const parts[] = {first, second};
+    for (size_t i = 0; i < BT_ARRAY_LEN(parts); i++) {
+        (void)snprintf(name, sizeof name, "%s/%s", canonical, parts[i]);
+        BT_TRY(add_variable(ckpt, child(ckpt, node, parts[i]), name, err));
+    }
+    return BT_OK;
+}
+
+static bt_status add_dense(bt_ckpt *ckpt, int32_t node, const char *canonical, bt_error *err) {
+    return add_pair(ckpt, node, canonical, "kernel", "bias", err);
+}
+
+static bt_status add_norm(bt_ckpt *ckpt, int32_t node, const char *canonical, bt_error *err) {
+    return add_pair(ckpt, node, canonical, "gamma", "beta", err);
+}
+
+typedef struct part_row {
+    const char *path[2]; /* children below the layer */
+    bool        is_norm;
+    const char *canonical;
+} part_row;
+
+static const part_row layer_parts[] = {
+    {{"_attention_layer", "_query_dense"}, false, "self_attention/query"},
+    {{"_attention_layer", "_key_dense"}, false, "self_attention/key"},
+    {{"_attention_layer", "_value_dense"}, false, "self_attention/value"},
+    {{"_attention_layer", "_output_dense"}, false, "self_attention/attention_output"},
+    {{"_attention_layer_norm", NULL}, true, "self_attention_layer_norm"},
+    {{"_intermediate_dense", NULL}, false, "intermediate"},
+    {{"_output_dense", NULL}, false, "output"},
+    {{"_output_layer_norm", NULL}, true, "output_layer_norm"},
+};
+
+static bt_status add_layer(bt_ckpt *ckpt, int32_t node, int64_t number, bt_error *err) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(layer_parts); i++) {
+        const part_row *const part = &layer_parts[i];
+        int32_t               at = child(ckpt, node, part->path[0]);
+        if (part->path[1] != NULL) {
+            at = child(ckpt, at, part->path[1]);
+        }
+        char name[CKPT_NAME_MAX];
+        (void)snprintf(name, sizeof name, "transformer/layer_%" PRId64 "/%s", number,
+                       part->canonical);
+        BT_TRY(part->is_norm ? add_norm(ckpt, at, name, err) : add_dense(ckpt, at, name, err));
+    }
+    ckpt->n_layers = number + 1;
+    return BT_OK;
+}
+
+static bt_status add_embeddings(bt_ckpt *ckpt, const int32_t nodes[3], bt_error *err) {
+    static const char *const names[] = {"word_embeddings/embeddings",
+                                        "position_embedding/embeddings",
+                                        "type_embeddings/embeddings"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
+        BT_TRY(add_variable(ckpt, child(ckpt, nodes[i], "embeddings"), names[i], err));
+    }
+    return BT_OK;
+}
+
+static bt_status map_by_attributes(bt_ckpt *ckpt, int32_t encoder, bt_error *err) {
+    const int32_t tables[] = {child(ckpt, encoder, "_embedding_layer"),
+                              child(ckpt, encoder, "_position_embedding_layer"),
+                              child(ckpt, encoder, "_type_embedding_layer")};
+    BT_TRY(add_embeddings(ckpt, tables, err));
+    BT_TRY(add_norm(ckpt, child(ckpt, encoder, "_embedding_norm_layer"), "embeddings/layer_norm",
+                    err));
+    BT_TRY(add_dense(ckpt, child(ckpt, encoder, "_embedding_projection"), "embedding_projection",
+                     err));
+    BT_TRY(add_dense(ckpt, child(ckpt, encoder, "_pooler_layer"), "pooler_transform", err));
+    const int32_t layers = child(ckpt, encoder, "_transformer_layers");
+    for (int64_t i = 0;; i++) {
+        const int32_t layer = numbered_child(ckpt, layers, "", i);
+        if (layer < 0) {
+            return BT_OK;
+        }
+        BT_TRY(add_layer(ckpt, layer, i, err));
+    }
+}
+
+/* layer_with_weights-K: the three tables, the norm, perhaps the projection, the layers, the pooler.
+ */
+static bt_status map_by_order(bt_ckpt *ckpt, int32_t encoder, bt_error *err) {
+    static const char *const prefix = "layer_with_weights-";
+    const int32_t            tables[] = {numbered_child(ckpt, encoder, prefix, 0),
+                                         numbered_child(ckpt, encoder, prefix, 1),
+                                         numbered_child(ckpt, encoder, prefix, 2)};
+    BT_TRY(add_embeddings(ckpt, tables, err));
+    BT_TRY(add_norm(ckpt, numbered_child(ckpt, encoder, prefix, 3), "embeddings/layer_norm", err));
+    int64_t n_layers = 0;
+    for (int64_t k = 4;; k++) {
+        const int32_t node = numbered_child(ckpt, encoder, prefix, k);
+        if (node < 0) {
+            return BT_OK;
+        }
+        if (child(ckpt, node, "_attention_layer") >= 0) {
+            BT_TRY(add_layer(ckpt, node, n_layers, err));
+            n_layers++;
+        } else {
+            BT_TRY(add_dense(ckpt, node,
+                             n_layers == 0 ? "embedding_projection" : "pooler_transform", err));
+        }
+    }
+}
+
+/* Variables that are told by their Keras name: heads, and whole SavedModels, which have no encoder
+ * child. The V2 encoder's names have its own name in front. */
+static bt_status map_full_names(bt_ckpt *ckpt, bool heads_only, bt_error *err) {
+    static const char *const prefixes[] = {"bert_encoder_v2/", "bert_encoder/",
+                                           "bert_encoder_v2_1/"};
+    for (size_t n = 0; n < ckpt->graph.n_nodes; n++) {
+        const bt_graph_node *const node = &ckpt->graph.nodes[n];
+        for (size_t a = 0; a < node->n_attributes; a++) {
+            const char *full_name = node->attributes[a].full_name;
+            if (full_name == NULL || !bt_str_equal(node->attributes[a].name, "VARIABLE_VALUE")) {
+                continue;
+            }
+            for (size_t p = 0; p < BT_ARRAY_LEN(prefixes); p++) {
+                if (bt_str_starts_with(full_name, prefixes[p])) {
+                    full_name += strlen(prefixes[p]);
+                }
+            }
+            const bool is_head = bt_str_starts_with(full_name, "sentence_prediction/") ||
+                                 bt_str_starts_with(full_name, "predictions/transform/");
+            if (!heads_only || is_head) {
+                BT_TRY(add_variable(ckpt, (int32_t)n, full_name, err));
+            }
+        }
+    }
+    return BT_OK;
+}
+
+static void count_layers(bt_ckpt *ckpt) {
+    char name[CKPT_NAME_MAX];
+    for (int64_t i = 0;; i++) {
+        (void)snprintf(name, sizeof name,
+                       "transformer/layer_%" PRId64 "/self_attention/query/kernel", i);
+        if (ckpt_find_place(ckpt, name, NULL) == NULL) {
+            ckpt->n_layers = i;
+            return;
+        }
+    }
+}
+
+bt_status ckpt_map_graph(bt_ckpt *ckpt, bt_error *err) {
+    const int32_t encoder = child(ckpt, 0, "encoder");
+    if (encoder < 0) {
+        BT_TRY(map_full_names(ckpt, false, err));
+    } else if (child(ckpt, encoder, "_transformer_layers") >= 0) {
+        BT_TRY(map_by_attributes(ckpt, encoder, err));
+    } else {
+        BT_TRY(map_by_order(ckpt, encoder, err));
+    }
+    count_layers(ckpt);
+    BT_TRY(map_full_names(ckpt, true, err));
+    BT_TRY(add_dense(ckpt, child(ckpt, 0, "sentence_prediction.pooler_dense"),
+                     "sentence_prediction/pooler_dense", err));
+    return add_dense(ckpt, child(ckpt, 0, "next_sentence.pooler_dense"),
+                     "next_sentence/pooler_dense", err);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ckpt, private: an open checkpoint is its physical tensors and a map from canonical variable names
+ * (and slots) to them. Each layout fills the map in its own way; reading knows no layout. */
+#ifndef BT_CKPT_INTERNAL_H
+#define BT_CKPT_INTERNAL_H
+
+#include "bt/ckpt.h"
+#include "bt/wire.h"
+
+#define BT_CKPT_STATE_KEY "bert_train/state"
+
+enum { CKPT_NAME_MAX = 512 };
+
+/* Where a canonical variable lives. */
+typedef struct ckpt_place {
+    int64_t tensor;    /* index of the physical tensor */
+    bool    transpose; /* [out,in] in the file, [in,out] here */
+} ckpt_place;
+
+struct bt_ckpt {
+    bt_ckpt_layout  layout;
+    char           *path;
+    bt_bundle      *bundle; /* TF1, TF2 */
+    bt_safetensors *st;     /* safetensors */
+    bt_graph        graph;  /* TF2 */
+    bool            has_graph;
+    bt_ckpt_tensor *tensors;
+    size_t          n_tensors;
+    bt_map         *tensor_index; /* physical name -> index */
+    bt_map         *place_index;  /* canonical name, or name 0x01 slot -> index into places */
+    ckpt_place     *places;
+    size_t          n_places;
+    size_t          cap_places;
+    int64_t         n_layers;
+};
+
+/* Adds (name, slot) -> tensor; the first one of a name stays. slot NULL: the variable itself. */
+BT_MUST_USE bt_status ckpt_add_place(bt_ckpt *ckpt, const char *name, const char *slot,
+                                     int64_t tensor, bool transpose, bt_error *err);
+const ckpt_place     *ckpt_find_place(const bt_ckpt *ckpt, const char *name, const char *slot);
+
+/* ckpt_names.c: TF1 and Hugging Face names. */
+BT_MUST_USE bt_status ckpt_map_names(bt_ckpt *ckpt, bt_error *err);
+/* ckpt_graph.c: walks the object graph. */
+BT_MUST_USE bt_status ckpt_map_graph(bt_ckpt *ckpt, bt_error *err);
+
+#endif
