@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the includes of every room against the table of rooms (docs/architecture.md).
+
+A file of src/ROOM or include/bt/ROOM.h may include its own header, base, and the headers of the
+rooms that its row allows; a third-party header only where THIRD_PARTY says.
+usage: check_layers.py [ROOT] | check_layers.py --self-test
+"""
+import pathlib
+import re
+import sys
+import tempfile
+
+ALLOWED = {
+    "base": "",
+    "tensor": "", "kern": "tensor", "comm": "tensor",
+    "conf": "", "text": "", "fs": "",
+    "wire": "fs",
+    "optim": "tensor kern conf",
+    "metrics": "tensor kern conf",
+    "data": "wire fs text tensor conf",
+    "ckpt": "wire fs tensor",
+    "nn": "tensor kern",
+    "model": "tensor conf",
+    "exec": "model nn optim comm tensor kern",
+    "task": "data model metrics conf text",
+    "train": "task exec ckpt data metrics optim comm conf tensor",
+    "cli": "*",
+}
+
+# (room, header): why it may, although the table of rows does not say so.
+EXTRA = {
+    ("conf", "fs"): "reads configuration files through the one file interface",
+    ("text", "fs"): "reads vocabularies through the one file interface",
+    ("exec", "data"): "a step takes the batch that data made",
+    ("task", "tensor"): "plans name shapes",
+    ("train", "fs"): "owns the model_dir",
+    ("train", "wire"): "writes event files",
+    ("train", "model"): "hands the description from task to exec",
+}
+
+# header pattern: where it may be included. A trailing slash is a folder.
+THIRD_PARTY = [
+    (r"yaml\.h", ["src/conf/"]),
+    (r"zlib\.h", ["src/wire/", "tests/"]),
+    (r"utf8proc\.h", ["src/text/"]),
+    (r"cblas\.h|openblas_config\.h", ["src/kern/"]),
+    (r"jansson\.h", ["src/wire/", "src/ckpt/", "src/train/", "tests/", "tools/", "bench/"]),
+    (r"protobuf-c/.*", ["src/wire/"]),
+    (r"cmocka\.h", ["tests/"]),
+    (r"mpi\.h", ["src/comm/"]),
+    (r"pjrt.*\.h", ["src/exec/"]),
+    (r"curl/.*|archive.*\.h|openssl/.*", ["src/fs/"]),
+    (r"(imm|nmm|smm|emm)intrin\.h|cpuid\.h|arm_neon\.h", ["src/kern/", "src/base/"]),
+    (r"sanitizer/.*", ["src/base/", "tests/"]),
+]
+
+LIBC = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal
+stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time
+uchar wchar wctype dirent dlfcn fcntl fnmatch ftw getopt glob libgen pthread pwd regex sched spawn
+strings sysexits termios unistd sys/file sys/ioctl sys/mman sys/resource sys/stat sys/statvfs
+sys/syscall sys/time sys/types sys/uio sys/utsname sys/wait linux/limits malloc""".split())
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.MULTILINE)
+
+
+def room_of(path):
+    parts = path.split("/")
+    if parts[0] == "src" and len(parts) > 2:
+        return parts[1]
+    if path.startswith("include/bt/"):
+        return parts[2].removesuffix(".h")
+    return None  # tools, tests and bench may use every room
+
+
+def check_bt(path, room, header):
+    target = header.removeprefix("bt/").removesuffix(".h")
+    if target not in ALLOWED:
+        return f"{path}: includes {header}, which is no room"
+    if room is None or target in (room, "base"):
+        return None
+    if room not in ALLOWED:
+        return f"{path}: src/{room} is no room of the table"
+    allowed = ALLOWED[room].split()
+    if "*" in allowed or target in allowed or (room, target) in EXTRA:
+        return None
+    return f"{path}: room {room} may not include {header} (allowed: base {' '.join(allowed)})"
+
+
+def check_third_party(path, header):
+    if header.removesuffix(".h") in LIBC:
+        return None
+    for pattern, places in THIRD_PARTY:
+        if re.fullmatch(pattern, header):
+            if any(path.startswith(place) for place in places):
+                return None
+            return f"{path}: <{header}> may be included only in {', '.join(places)}"
+    return f"{path}: <{header}> is neither libc nor a known library (tests/lint/check_layers.py)"
+
+
+def check_text(path, text):
+    problems = []
+    for quote, header in INCLUDE.findall(text):
+        if header.startswith("bt/"):
+            problems.append(check_bt(path, room_of(path), header))
+        elif quote == "<":
+            problems.append(check_third_party(path, header))
+        elif ".." in header or header.startswith("src/"):
+            problems.append(f"{path}: \"{header}\" reaches into another folder")
+    return [p for p in problems if p]
+
+
+def check_tree(root):
+    problems = []
+    for top in ("src", "include", "tools", "tests", "bench"):
+        for file in sorted((root / top).rglob("*.[ch]")):
+            relative = file.relative_to(root).as_posix()
+            problems += check_text(relative, file.read_text(encoding="utf-8"))
+    return problems
+
+
+def self_test():
+    bad = {
+        "src/fs/a.c": '#include "bt/wire.h"\n',
+        "src/nn/b.c": '#include "bt/conf.h"\n',
+        "include/bt/tensor.h": '#include "bt/model.h"\n',
+        "src/optim/c.c": "#include <yaml.h>\n",
+        "src/data/d.c": "#include <boost.h>\n",
+        "src/newroom/e.c": '#include "bt/fs.h"\n',
+        "tools/f.c": '#include "../src/fs/fs_internal.h"\n',
+    }
+    good = {
+        "src/wire/a.c": '#include <zlib.h>\n#include <stdio.h>\n#include "bt/fs.h"\n',
+        "tests/b.c": '#include <cmocka.h>\n#include "bt/train.h"\n#include "local.h"\n',
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        for name, text in {**bad, **good}.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        found = check_tree(root)
+    missed = [n for n in bad if not any(p.startswith(n + ":") for p in found)]
+    wrong = [p for p in found if any(p.startswith(n + ":") for n in good)]
+    if missed or wrong or len(found) != len(bad):
+        print("self-test failed: not found:", missed, "wrongly found:", wrong, found)
+        return 1
+    print(f"self-test: {len(bad)} bad samples found, {len(good)} good ones passed")
+    return 0
+
+
+def main(argv):
+    if "--self-test" in argv:
+        return self_test()
+    root = pathlib.Path(argv[1] if len(argv) > 1 else pathlib.Path(__file__).parents[2])
+    problems = check_tree(root)
+    for problem in problems:
+        print(problem)
+    print(f"check_layers: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
