@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Counts what ctest ran, test by test inside cmocka programs too, and says why anything was skipped.
+
+usage: count_results.py JUNIT.xml... | count_results.py --self-test
+Prints a line for each skip and each failure, then "N passed, N failed, N skipped"; exit 1 when
+something failed or nothing ran at all.
+"""
+import re
+import sys
+import tempfile
+import xml.etree.ElementTree as xml
+
+RAN = re.compile(r"^\[==========\].*?(\d+) test\(s\) run\.", re.MULTILINE)
+OK = re.compile(r"\[  PASSED  \] (\d+) test\(s\)\.")
+BAD = re.compile(r"\[  FAILED  \] (\d+) test\(s\), listed below")
+REASON = re.compile(r"SKIPPED: (.*)")
+
+
+def count_case(case):
+    """(passed, failed, skipped, lines to print) of one <testcase>."""
+    name = case.get("name")
+    text = "".join(case.itertext())
+    reasons = REASON.findall(text)
+    lines = [f"SKIPPED: {name}: {reason}" for reason in reasons]
+    if case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+        if not reasons:
+            reason = case.find("skipped")
+            reason = reason.get("message") if reason is not None else case.get("status")
+            lines.append(f"SKIPPED: {name}: {reason}")
+        # a program that was not found is no skip
+        failed = "Unable to find" in text or "NOT_AVAILABLE" in " ".join(lines)
+        return (0, 1, 0, [f"FAILED: {name}: it could not be run"]) if failed else (0, 0, 1, lines)
+    ran = sum(int(n) for n in RAN.findall(text))
+    failed = sum(int(n) for n in BAD.findall(text))
+    passed = sum(int(n) for n in OK.findall(text))
+    is_red = case.get("status") == "fail" or case.find("failure") is not None
+    if ran == 0:
+        return (0, 1, 0, lines + [f"FAILED: {name}"]) if is_red else (1, 0, 0, lines)
+    if is_red and failed == 0:
+        failed = 1  # a crash, a leak, a time-out
+        passed = min(passed, ran)
+    if is_red:
+        lines.append(f"FAILED: {name}")
+    skipped = max(0, ran - passed - failed) if not is_red else len(reasons)
+    return passed, failed, skipped, lines
+
+
+def count_files(paths):
+    total = [0, 0, 0]
+    lines = []
+    for path in paths:
+        for case in xml.parse(path).getroot().iter("testcase"):
+            *counts, more = count_case(case)
+            total = [a + b for a, b in zip(total, counts)]
+            lines += more
+    return total, lines
+
+
+def self_test():
+    sample = """<testsuite>
+<testcase name="a" status="run"><system-out>[==========] Running 3 test(s).
+SKIPPED: no data
+[  SKIPPED ] x
+[==========] 3 test(s) run.
+[  PASSED  ] 2 test(s).
+[  SKIPPED ] 1 test(s), listed below:</system-out></testcase>
+<testcase name="b" status="fail"><failure/><system-out>[==========] 4 test(s) run.
+[  PASSED  ] 3 test(s).
+[  FAILED  ] 1 test(s), listed below:</system-out></testcase>
+<testcase name="c" status="fail"><failure/><system-out>Segmentation fault</system-out></testcase>
+<testcase name="d" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/><system-out>SKIPPED: why
+</system-out></testcase>
+<testcase name="e" status="run"><system-out>fine</system-out></testcase>
+<testcase name="f" status="fail"><failure/><system-out>[==========] 2 test(s) run.
+[  PASSED  ] 2 test(s).
+LeakSanitizer</system-out></testcase>
+<testcase name="g" status="notrun"><skipped message="Unable to find executable: x"/>
+<system-out>Unable to find executable: x</system-out></testcase>
+</testsuite>"""
+    with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+        file.write(sample)
+        file.flush()
+        total, lines = count_files([file.name])
+    # a: 2 passed 1 skipped; b: 3 and 1 failed; c: 1 failed; d: 1 skipped; e: 1; f: 2 and 1; g: 1
+    ok = total == [8, 4, 2] and "SKIPPED: a: no data" in lines and "FAILED: f" in lines
+    print("self-test:", "passed" if ok else f"failed: {total} {lines}")
+    return 0 if ok else 1
+
+
+def main(argv):
+    if "--self-test" in argv:
+        return self_test()
+    (passed, failed, skipped), lines = count_files(argv[1:])
+    for line in lines:
+        print(line)
+    if passed + failed == 0:
+        print("FAILED: no test ran")
+        failed = 1
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

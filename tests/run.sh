@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds and runs the whole test suite; the last line is "N passed, N failed, N skipped".
+# usage: tests/run.sh [--preset=release|dev|...] [ctest arguments, e.g. -L short]
+# Environment: BT_JOBS (parallel builds and tests; default: all processors).
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+preset=release
+if [[ "${1:-}" == --preset=* ]]; then
+    preset=${1#--preset=}
+    shift
+fi
+jobs=${BT_JOBS:-$(nproc)}
+folder=build/$preset
+fail() {
+    echo "tests/run.sh: $1" >&2
+    echo "0 passed, 1 failed, 0 skipped"
+    exit 1
+}
+
+tools/install_packages.sh test || fail "packages are missing (see above)"
+cmake --preset "$preset" || fail "cmake could not configure the preset $preset"
+cmake --build "$folder" --parallel "$jobs" -- --no-print-directory || fail "the build of $preset failed"
+
+results=$PWD/$folder/results.xml
+rm -f "$results"
+ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel "$jobs" \
+    --output-junit "$results" --test-output-size-passed 4000000 \
+    --test-output-size-failed 4000000 "$@" </dev/null
+[ -f "$results" ] || fail "ctest left no results"
+python3 tests/count_results.py "$results"

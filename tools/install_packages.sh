@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that are missing. usage: install_packages.sh build|test|all
+#   build: compiler and libraries of the programs, and what the first run needs
+#   test:  the above and what the test suite needs; all: also clang, for .ci/run
+# Asks for nothing; does nothing when everything is there. Exit 1 with one sentence when it cannot.
+set -u
+
+build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas-dev zlib1g-dev libjansson-dev
+       python3 python3-pip ca-certificates)
+test=(libcmocka-dev)
+all=(clang clang-format git)
+
+wanted=("${build[@]}")
+case "${1:-build}" in
+build) ;;
+test) wanted+=("${test[@]}") ;;
+all) wanted+=("${test[@]}" "${all[@]}") ;;
+*)
+    echo "usage: install_packages.sh build|test|all" >&2
+    exit 1
+    ;;
+esac
+
+missing=()
+if command -v dpkg-query >/dev/null; then
+    for package in "${wanted[@]}"; do
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)
+        [ "$state" = installed ] || missing+=("$package")
+    done
+fi
+if [ "${#missing[@]}" -eq 0 ]; then
+    exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "install_packages.sh: missing: ${missing[*]}; install them as root (there is no sudo here)" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "installing: ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! "${as_root[@]}" apt-get -q update >"$log" 2>&1; then
+    tail -n 3 "$log" >&2 # an old list may still do
+fi
+if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -q -y --no-install-recommends install "${missing[@]}" >"$log" 2>&1 </dev/null; then
+    tail -n 10 "$log" >&2
+    echo "install_packages.sh: apt-get could not install: ${missing[*]} (is there a network?)" >&2
+    exit 1
+fi
