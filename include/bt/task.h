@@ -36,4 +36,9 @@ typedef struct bt_task {
  * built in. */
 BT_MUST_USE bt_status bt_task_find(const char *experiment, const bt_task **out, bt_error *err);
 
+/* Refuses each key whose value would change the training and that this version does not build
+ * (BT_E_UNSUPPORTED, one sentence with key, value and what to set instead), so that nothing is
+ * silently ignored. Keys that are execution mechanics of TensorFlow only are accepted. */
+BT_MUST_USE bt_status bt_task_check_supported(const bt_conf *conf, bt_error *err);
+
 #endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sentence_prediction: classify sentences or pairs of them, or predict a score (num_classes 1).
+ * Configuration -> model description, record schema, metrics. Model Garden's defaults; its defects
+ * only under runtime.bug_compatible. spec/numerics.md sections 2 and 11, spec/config.md 5.6. */
+#include <stdio.h>
+#include <string.h>
+
+#include "task_internal.h"
+
+#define ENCODER "task.model.encoder"
+
+enum { PATH_MAX_BYTES = 128 };
+
+/* Fields of the encoder's section in the widths of the file; checked before they are narrowed. */
+typedef struct encoder_keys {
+    const char     *hidden_activation;
+    bt_conf_opt_i64 embedding_size;
+    bt_conf_opt_i64 output_range;
+} encoder_keys;
+
+static const bt_conf_field encoder_fields[] = {
+    {"vocab_size", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, vocab_size)},
+    {"hidden_size", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, hidden_size)},
+    {"num_layers", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, num_layers)},
+    {"num_attention_heads", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, num_attention_heads)},
+    {"intermediate_size", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, intermediate_size)},
+    {"max_position_embeddings", BT_CONF_FIELD_I64,
+     offsetof(bt_encoder_config, max_position_embeddings)},
+    {"type_vocab_size", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, type_vocab_size)},
+    {"dropout_rate", BT_CONF_FIELD_F32, offsetof(bt_encoder_config, dropout_rate)},
+    {"attention_dropout_rate", BT_CONF_FIELD_F32,
+     offsetof(bt_encoder_config, attention_dropout_rate)},
+    {"initializer_range", BT_CONF_FIELD_F32, offsetof(bt_encoder_config, initializer_range)},
+    {"norm_first", BT_CONF_FIELD_BOOL, offsetof(bt_encoder_config, norm_first)},
+};
+static const bt_conf_field encoder_key_fields[] = {
+    {"hidden_activation", BT_CONF_FIELD_STR, offsetof(encoder_keys, hidden_activation)},
+    {"embedding_size", BT_CONF_FIELD_OPT_I64, offsetof(encoder_keys, embedding_size)},
+    {"output_range", BT_CONF_FIELD_OPT_I64, offsetof(encoder_keys, output_range)},
+};
+
+/* ---- encoder -----------------------------------------------------------------------------------
+ */
+
+static bt_status read_encoder_type(const bt_conf *conf, bt_encoder_type *out, bt_error *err) {
+    static const struct {
+        const char     *name;
+        bt_encoder_type type;
+    } rows[] = {{"bert", BT_ENCODER_BERT}, {"bert_v2", BT_ENCODER_BERT_V2}};
+    const char *const name = bt_conf_type_of_oneof(conf, ENCODER);
+    for (size_t i = 0; name != NULL && i < BT_ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].name, name) == 0) {
+            *out = rows[i].type;
+            return BT_OK;
+        }
+    }
+    return BT_FAIL(err, BT_E_UNSUPPORTED,
+                   ENCODER ".type: '%s': this version trains the encoders bert and bert_v2",
+                   name != NULL ? name : "null");
+}
+
+static bt_status read_output_range(const bt_conf_opt_i64 *value, int64_t *out, bt_error *err) {
+    if (value->is_set && value->value < 1) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       ENCODER ".*.output_range: expected null or a number >= 1, got %" PRId64,
+                       value->value);
+    }
+    *out = value->is_set ? value->value : 0;
+    return BT_OK;
+}
+
+static bt_status read_encoder(const bt_conf *conf, bt_encoder_config *encoder, bt_error *err) {
+    encoder_keys keys = {0};
+    BT_TRY(read_encoder_type(conf, &encoder->type, err));
+    BT_TRY(bt_conf_bind(conf, ENCODER ".*", encoder_fields, BT_ARRAY_LEN(encoder_fields), encoder,
+                        err));
+    BT_TRY(bt_conf_bind(conf, ENCODER ".*", encoder_key_fields, BT_ARRAY_LEN(encoder_key_fields),
+                        &keys, err));
+    BT_TRY(bt_activation_from_name(keys.hidden_activation, &encoder->hidden_activation, err));
+    BT_TRY(read_output_range(&keys.output_range, &encoder->output_range, err));
+    encoder->embedding_size =
+        keys.embedding_size.is_set ? keys.embedding_size.value : encoder->hidden_size;
+    if (encoder->num_attention_heads < 1 ||
+        encoder->hidden_size % encoder->num_attention_heads != 0) {
+        const char *const type = bt_conf_type_of_oneof(conf, ENCODER);
+        return BT_FAIL(err, BT_E_CONFIG,
+                       ENCODER ".%s.num_attention_heads is %" PRId64
+                               ", which does not divide " ENCODER ".%s.hidden_size, %" PRId64,
+                       type, encoder->num_attention_heads, type, encoder->hidden_size);
+    }
+    return BT_OK;
+}
+
+/* ---- head ---------------------------------------------------------------------------------------
+ */
+
+static bt_loss_kind choose_loss(int64_t num_classes, bool bug_compatible) {
+    if (num_classes > 1) {
+        return BT_LOSS_SOFTMAX;
+    }
+    return bug_compatible ? BT_LOSS_MSE_ALL_PAIRS : BT_LOSS_MSE;
+}
+
+static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    bt_head_config *const head = &plan->head;
+    bool                  use_encoder_pooler = false;
+    bool                  bug_compatible = false;
+    double                dropout = 0.0;
+    BT_TRY(bt_conf_get_i64(conf, "task.model.num_classes", &head->num_classes, err));
+    if (head->num_classes < 1) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.model.num_classes: expected a number >= 1 (1 = regression), got "
+                       "%" PRId64,
+                       head->num_classes);
+    }
+    BT_TRY(bt_conf_get_bool(conf, "task.model.use_encoder_pooler", &use_encoder_pooler, err));
+    BT_TRY(bt_conf_get_bool(conf, "runtime.bug_compatible", &bug_compatible, err));
+    BT_TRY(bt_conf_get_f64(conf, "task.model.head_dropout", &dropout, err));
+    BT_TRY(bt_conf_get_bool(conf, "task.init_cls_pooler", &plan->init_cls_pooler, err));
+    BT_TRY(bt_conf_get_bool(conf, "task.init_head", &plan->init_head, err));
+    if (plan->init_cls_pooler && use_encoder_pooler) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.init_cls_pooler is true, but with task.model.use_encoder_pooler true "
+                       "the head has no pooler of its own to load; set one of them to false");
+    }
+    head->kind = use_encoder_pooler ? BT_HEAD_ENCODER_POOLER : BT_HEAD_POOLER_DENSE;
+    head->loss = choose_loss(head->num_classes, bug_compatible);
+    head->dropout_rate = (float)dropout;
+    head->initializer_range = plan->encoder.initializer_range;
+    return BT_OK;
+}
+
+/* ---- records
+ * -------------------------------------------------------------------------------------
+ */
+
+typedef struct data_keys {
+    int64_t          seq_length;
+    const char      *label_field;
+    const char      *label_type;
+    bool             include_example_id;
+    bt_conf_str_list input_path;
+} data_keys;
+
+static const bt_conf_field data_fields[] = {
+    {"seq_length", BT_CONF_FIELD_I64, offsetof(data_keys, seq_length)},
+    {"label_field", BT_CONF_FIELD_STR, offsetof(data_keys, label_field)},
+    {"label_type", BT_CONF_FIELD_STR, offsetof(data_keys, label_type)},
+    {"include_example_id", BT_CONF_FIELD_BOOL, offsetof(data_keys, include_example_id)},
+    {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, input_path)},
+};
+
+static bt_status check_section(const bt_conf *conf, const char *section, const data_keys *keys,
+                               const bt_task_plan *plan, bt_error *err) {
+    const int64_t n_positions = plan->encoder.max_position_embeddings;
+    if (keys->seq_length < 1 || keys->seq_length > n_positions) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "%s.seq_length is %" PRId64 ", but " ENCODER ".%s.max_position_embeddings is %" PRId64
+            ": the model has no positions beyond that",
+            section, keys->seq_length, bt_conf_type_of_oneof(conf, ENCODER), n_positions);
+    }
+    const bool is_regression = plan->head.num_classes == 1;
+    if (is_regression != (strcmp(keys->label_type, "float") == 0)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.label_type is '%s', but task.model.num_classes is %" PRId64
+                       ": %s needs label_type '%s'",
+                       section, keys->label_type, plan->head.num_classes,
+                       is_regression ? "regression" : "classification",
+                       is_regression ? "float" : "int");
+    }
+    return BT_OK;
+}
+
+/* Sections that name no input are not in use, and are not checked. */
+static bt_status read_schema(const bt_conf *conf, const char *section, const bt_task_plan *plan,
+                             bt_data_schema *schema, bt_error *err) {
+    data_keys   keys = {0};
+    const char *padding = NULL;
+    BT_TRY(bt_conf_bind(conf, section, data_fields, BT_ARRAY_LEN(data_fields), &keys, err));
+    BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
+    if (keys.input_path.n > 0) {
+        BT_TRY(check_section(conf, section, &keys, plan, err));
+    }
+    const bool is_regression = plan->head.num_classes == 1;
+    *schema = (bt_data_schema){
+        .seq_length = keys.seq_length,
+        .label_kind = is_regression ? BT_LABEL_FLOAT : BT_LABEL_CLASS,
+        .label_field = keys.label_field,
+        .n_classes = is_regression ? 0 : plan->head.num_classes,
+        .vocab_size = plan->encoder.vocab_size,
+        .type_vocab_size = plan->encoder.type_vocab_size,
+        .max_positions = plan->encoder.max_position_embeddings,
+        .include_example_id = keys.include_example_id,
+        /* nothing here reads a padded position, so `auto` drops them */
+        .keep_padding = strcmp(padding, "keep") == 0,
+    };
+    return BT_OK;
+}
+
+/* ---- metrics
+ * -------------------------------------------------------------------------------------
+ */
+
+typedef struct metric_type_row {
+    const char *type;   /* task.metric_type */
+    const char *metric; /* what it adds in validation; NULL: nothing */
+    int64_t     min_classes;
+    int64_t     max_classes;
+    const char *wants;
+} metric_type_row;
+
+static const metric_type_row metric_types[] = {
+    {"accuracy", NULL, 1, INT64_MAX, ""},
+    {"f1", "f1", 2, 2, "2"},
+    {"matthews_corrcoef", "matthews_corrcoef", 2, INT64_MAX, "2 or more"},
+    {"pearson_spearman_corr", "pearson_spearman_corr", 1, 1, "1 (regression)"},
+};
+
+static bt_status add_metric_type(const char *type, bt_task_plan *plan, bt_error *err) {
+    const int64_t n = plan->head.num_classes;
+    for (size_t i = 0; i < BT_ARRAY_LEN(metric_types); i++) {
+        const metric_type_row *const row = &metric_types[i];
+        if (strcmp(row->type, type) != 0) {
+            continue;
+        }
+        if (n < row->min_classes || n > row->max_classes) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "task.metric_type is '%s', but task.model.num_classes is %" PRId64
+                           ": that metric needs num_classes %s",
+                           type, n, row->wants);
+        }
+        if (row->metric != NULL) {
+            plan->metric_names[plan->n_validation_metrics++] = row->metric;
+        }
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "task.metric_type: expected accuracy, f1, matthews_corrcoef or "
+                   "pearson_spearman_corr, got '%s'",
+                   type);
+}
+
+static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    const char   *type = NULL;
+    const int64_t n_classes = plan->head.num_classes;
+    size_t        n = 0;
+    BT_TRY(bt_conf_get_str(conf, "task.metric_type", &type, err));
+    plan->metric_names[n++] = n_classes == 1 ? "mean_squared_error" : "cls_accuracy";
+    if (n_classes == 2) {
+        plan->metric_names[n++] = "auc";
+    }
+    plan->n_train_metrics = n;
+    plan->n_validation_metrics = n;
+    return add_metric_type(type, plan, err);
+}
+
+static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    *plan = (bt_task_plan){0};
+    BT_TRY(read_encoder(conf, &plan->encoder, err));
+    BT_TRY(read_head(conf, plan, err));
+    BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
+    BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
+    return plan_metrics(conf, plan, err);
+}
+
+const bt_task bt_task_sentence_prediction = {
+    .name = "sentence_prediction",
+    .plan = plan_sentence_prediction,
+    .reports_validation_loss = true,
+};
