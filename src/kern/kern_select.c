@@ -3,6 +3,7 @@
  * Which kernels: cpuid says what the processor has, XGETBV what the operating system saves at a
  * context switch; both must agree before a vector kernel may run. */
 #include <math.h>
+#include <stdio.h>
 
 #include "kern_internal.h"
 #include "kern_ref_decl.h"
@@ -12,6 +13,7 @@
 
 enum { XCR0_AVX = 0x6, XCR0_AVX512 = 0xE6 };
 
+static const char *const built_in = "ref avx2 avx512";
 static const char *const lacks_because = "machine does not have it";
 
 static uint64_t read_xcr0(void) {
@@ -38,6 +40,7 @@ static void probe(bool *avx2, bool *avx512) {
     *avx512 = *avx2 && (b & needed) == needed && (saved & XCR0_AVX512) == XCR0_AVX512;
 }
 #else
+static const char *const built_in = "ref";
 static const char *const lacks_because = "program was built without vector kernels";
 
 static void probe(bool *avx2, bool *avx512) {
@@ -123,6 +126,14 @@ bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
         bt_kern_override_avx512(out);
     }
     return BT_OK;
+}
+
+const char *bt_kern_build_info(void) {
+    static char text[256];
+    (void)snprintf(text, sizeof text, "%s; kernels built: %s; this machine runs: ref%s%s",
+                   bt_kern_blas_describe(), built_in, bt_kern_has("avx2") ? " avx2" : "",
+                   bt_kern_has("avx512") ? " avx512" : "");
+    return text;
 }
 
 bt_kern_dropout bt_kern_dropout_make(float rate) {

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The CPU engine: what it owns, and its flat buffers as the trainer reads and writes them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "exec_cpu_internal.h"
+
+enum { COPY_CHUNK = 1 << 16 };
+
+static bt_status alloc_flat(const bt_exec *exec, float start, float **out, bt_error *err) {
+    const size_t n = (size_t)exec->model->table.n_elements;
+    float *const flat = bt_calloc_array(n, sizeof *flat);
+    if (flat == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM,
+                       "out of memory: the model has %zu parameters, and each of its flat buffers "
+                       "takes %.1f MiB",
+                       n, (double)n * sizeof *flat / 0x1p20);
+    }
+    for (size_t i = 0; start != 0 && i < n; i++) { /* adagrad's accumulators do not start at 0 */
+        flat[i] = start;
+    }
+    *out = flat;
+    return BT_OK;
+}
+
+static bt_status alloc_state(bt_exec *exec, bt_error *err) {
+    BT_TRY(alloc_flat(exec, 0, &exec->param, err));
+    if (exec->optim == NULL) {
+        return BT_OK;
+    }
+    BT_TRY(alloc_flat(exec, 0, &exec->grad, err));
+    for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
+        BT_TRY(alloc_flat(exec, bt_optim_slot_init(exec->optim, i), &exec->slots[i], err));
+    }
+    if (bt_optim_has_average(exec->optim)) {
+        BT_TRY(alloc_flat(exec, 0, &exec->average, err));
+    }
+    return BT_OK;
+}
+
+static bt_status check_model(const bt_model *model, const bt_exec_config *config, bt_error *err) {
+    if (config->recompute) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "runtime.recompute is not offered by the CPU engine: set it to false");
+    }
+    if (model->head.kind == BT_HEAD_TOKENS && model->encoder.output_range > 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "encoder output_range is %" PRId64
+                       ", but this task reads every token: set it to null",
+                       model->encoder.output_range);
+    }
+    if (model->head.loss == BT_LOSS_SPAN && model->head.num_classes != 2) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "a span head needs 2 columns of logits (start, end), got %" PRId64,
+                       model->head.num_classes);
+    }
+    return BT_OK;
+}
+
+bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
+                             const bt_exec_config *config, bt_exec **out, bt_error *err) {
+    bt_status rc = BT_OK;
+    BT_TRY(check_model(model, config, err));
+    bt_exec *exec = bt_calloc_array(1, sizeof *exec);
+    if (exec == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
+    }
+    exec->model = model;
+    exec->optim = optim;
+    const int32_t n_threads = config->n_threads > 0 ? config->n_threads : bt_n_physical_cores();
+    BT_CHECK(bt_kern_select(config->isa, &exec->kern, err));
+    BT_CHECK(bt_pool_create(&exec->pool, n_threads, err));
+    bt_kern_blas_set_threads(n_threads);
+    exec->nn.kern = &exec->kern;
+    exec->nn.pool = exec->pool;
+    BT_CHECK(alloc_state(exec, err));
+    if (config->max_tokens > 0 && config->max_seqs > 0) {
+        exec->acts.max_tokens = config->max_tokens; /* the first plan makes room for this much */
+        exec->acts.max_seqs = config->max_seqs;
+    }
+    (void)snprintf(exec->description, sizeof exec->description, "cpu, %" PRId32 " thread%s, %s, %s",
+                   n_threads, n_threads == 1 ? "" : "s", exec->kern.isa, bt_kern_blas_describe());
+    *out = exec;
+    exec = NULL;
+done:
+    bt_exec_free(exec);
+    return rc;
+}
+
+void bt_exec_free(bt_exec *exec) {
+    if (exec == NULL) {
+        return;
+    }
+    exec_acts_deinit(&exec->acts);
+    bt_free(exec->nn.partials);
+    bt_free(exec->nn.thread_scratch);
+    bt_free(exec->param);
+    bt_free(exec->grad);
+    bt_free(exec->average);
+    for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
+        bt_free(exec->slots[i]);
+    }
+    bt_pool_free(exec->pool);
+    bt_free(exec);
+}
+
+/* ---- flat buffers -------------------------------------------------------------------------------
+ */
+
+float *bt_exec_view(bt_exec *exec, int32_t state) {
+    if (state == (int32_t)BT_STATE_PARAM) {
+        return exec->param;
+    }
+    if (state == (int32_t)BT_STATE_GRADIENT) {
+        return exec->grad;
+    }
+    if (state == (int32_t)BT_STATE_AVERAGE) {
+        return exec->average;
+    }
+    const int32_t slot = state - (int32_t)BT_STATE_SLOT;
+    return slot >= 0 && slot < BT_OPTIM_MAX_SLOTS ? exec->slots[slot] : NULL;
+}
+
+static bt_status find_state(bt_exec *exec, int32_t state, float **view, bt_error *err) {
+    *view = bt_exec_view(exec, state);
+    if (*view == NULL) {
+        return BT_FAIL(err, BT_E_INTERNAL, "the engine has no state number %" PRId32, state);
+    }
+    return BT_OK;
+}
+
+bt_status bt_exec_read(bt_exec *exec, int32_t state, float *flat, bt_error *err) {
+    float *view = NULL;
+    BT_TRY(find_state(exec, state, &view, err));
+    memcpy(flat, view, (size_t)exec->model->table.n_elements * sizeof *flat);
+    return BT_OK;
+}
+
+bt_status bt_exec_write(bt_exec *exec, int32_t state, const float *flat, bt_error *err) {
+    float *view = NULL;
+    BT_TRY(find_state(exec, state, &view, err));
+    memcpy(view, flat, (size_t)exec->model->table.n_elements * sizeof *flat);
+    return BT_OK;
+}
+
+/* Values, not pointers: a view that the caller holds stays what it was. */
+bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err) {
+    if (exec->average == NULL) {
+        return BT_FAIL(err, BT_E_INTERNAL, "this optimizer keeps no moving average to swap");
+    }
+    for (int64_t i = 0; i < exec->model->table.n_elements; i++) {
+        const float weight = exec->param[i];
+        exec->param[i] = exec->average[i];
+        exec->average[i] = weight;
+    }
+    return BT_OK;
+}
+
+/* ---- what it is
+ * ---------------------------------------------------------------------------------- */
+
+size_t bt_exec_memory_bytes(const bt_exec *exec) {
+    size_t n_flat = exec->param != NULL;
+    n_flat += exec->grad != NULL;
+    n_flat += exec->average != NULL;
+    for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
+        n_flat += exec->slots[i] != NULL;
+    }
+    return n_flat * (size_t)exec->model->table.n_elements * sizeof(float) + exec->acts.block_bytes +
+           exec->scratch_bytes;
+}
+
+const char *bt_exec_describe(const bt_exec *exec) {
+    return exec->description;
+}
+
+const char *bt_exec_build_info(void) {
+    return bt_kern_build_info();
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The encoder's backward pass. The running gradient lives in acts.grad_a: of a layer's output when
+ * the layer starts, of its input when it ends; grad_b, grad_c and grad_d are passed around. */
+#include <string.h>
+
+#include "exec_cpu_internal.h"
+
+static void swap(float **a, float **b) {
+    float *const t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* grad_a = gradient of the output -> grad_a = gradient of sum_1, grad_c = of the attention's output
+ * product. */
+static void ffn_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const bt_layer_index *const    p = &exec->model->layers[layer];
+    const exec_layer *const        l = &exec->acts.layers[layer];
+    exec_acts *const               acts = &exec->acts;
+    bt_nn *const                   nn = &exec->nn;
+    const int64_t                  H = e->hidden_size;
+    const int64_t                  I = e->intermediate_size;
+    const bool                     norm_first = e->norm_first;
+    const int64_t *const           row_ids = R == pass->batch->n_tokens ? NULL : acts->first_ids;
+    const uint32_t                 place = (uint32_t)layer;
+    const bt_nn_dropout            ffn_dropout =
+        exec_dropout(pass, place, BT_SITE_FFN_OUTPUT_DROPOUT, e->dropout_rate, row_ids);
+    const bt_nn_dropout attention_dropout = exec_dropout(
+        pass, place, BT_SITE_ATTENTION_OUTPUT_DROPOUT, e->attention_dropout_rate, row_ids);
+    /* norm_first: no norm here, and grad_a goes on as the residual's gradient */
+    float *const d_ffn_in = acts->grad_b;
+    bt_nn_residual_norm_backward(
+        nn, norm_first ? acts->grad_a : d_ffn_in, acts->grad_c, exec_grad(exec, p->output.bias),
+        exec_grad(exec, p->output_norm.gamma), exec_grad(exec, p->output_norm.beta), acts->grad_a,
+        NULL, l->sum_2, exec_param(exec, p->output_norm.gamma), norm_first ? NULL : l->mean_2,
+        l->rstd_2, &ffn_dropout, R, H);
+    bt_nn_dense_backward(nn, acts->grad_ffn, exec_grad(exec, p->output.kernel), NULL, acts->grad_c,
+                         l->act, exec_param(exec, p->output.kernel), R, I, H, false);
+    bt_nn_bias_act_backward(nn, acts->grad_ffn, exec_grad(exec, p->intermediate.bias), l->pre_act,
+                            exec_act(exec), R, I);
+    bt_nn_dense_backward(nn, d_ffn_in, exec_grad(exec, p->intermediate.kernel), NULL,
+                         acts->grad_ffn, l->ffn_in, exec_param(exec, p->intermediate.kernel), R, H,
+                         I, !norm_first);
+    const bt_norm_index norm = norm_first ? p->output_norm : p->attention_norm;
+    bt_nn_residual_norm_backward(nn, acts->grad_a, acts->grad_c,
+                                 exec_grad(exec, p->attention_output.bias),
+                                 exec_grad(exec, norm.gamma), exec_grad(exec, norm.beta), d_ffn_in,
+                                 norm_first ? acts->grad_a : NULL, l->sum_1,
+                                 exec_param(exec, norm.gamma), norm_first ? l->mean_2 : l->mean_1,
+                                 norm_first ? l->rstd_2 : l->rstd_1, &attention_dropout, R, H);
+}
+
+/* The products of query, key and value: into d_q_in [R,H] and d_kv_in [T,H]; the first one
+ * written to d_kv_in overwrites unless add_to_kv. */
+static void qkv_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R,
+                         float *d_q_in, bool add_to_q, float *d_kv_in, bool add_to_kv) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const exec_layer *const     l = &exec->acts.layers[layer];
+    exec_acts *const            acts = &exec->acts;
+    const int64_t               T = pass->batch->n_tokens;
+    const int64_t               H = exec->model->encoder.hidden_size;
+    bt_nn *const                nn = &exec->nn;
+    const float *const kv_in = l->normed != NULL ? l->normed : exec_layer_input(exec, layer);
+    const float *const q_in = exec_layer_query_input(exec, pass, layer).q_in;
+    bt_nn_dense_backward(nn, d_q_in, exec_grad(exec, p->query.kernel),
+                         exec_grad(exec, p->query.bias), acts->grad_q, q_in,
+                         exec_param(exec, p->query.kernel), R, H, H, add_to_q);
+    bt_nn_dense_backward(nn, d_kv_in, exec_grad(exec, p->key.kernel), exec_grad(exec, p->key.bias),
+                         acts->grad_k, kv_in, exec_param(exec, p->key.kernel), T, H, H, add_to_kv);
+    bt_nn_dense_backward(nn, d_kv_in, exec_grad(exec, p->value.kernel),
+                         exec_grad(exec, p->value.bias), acts->grad_v, kv_in,
+                         exec_param(exec, p->value.kernel), T, H, H, true);
+}
+
+/* Every token asks: grad_a is the residual's gradient [T,H] and becomes the input's. */
+static void input_backward_all(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t T) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const exec_layer *const     l = &exec->acts.layers[layer];
+    exec_acts *const            acts = &exec->acts;
+    if (l->normed == NULL) {
+        qkv_backward(exec, pass, layer, T, acts->grad_a, true, acts->grad_a, true);
+        return;
+    }
+    qkv_backward(exec, pass, layer, T, acts->grad_b, false, acts->grad_b, true);
+    bt_nn_norm_backward(&exec->nn, acts->grad_a, exec_grad(exec, p->attention_norm.gamma),
+                        exec_grad(exec, p->attention_norm.beta), acts->grad_b,
+                        exec_layer_input(exec, layer), exec_param(exec, p->attention_norm.gamma),
+                        l->mean_1, l->rstd_1, T, exec->model->encoder.hidden_size);
+}
+
+/* Only first tokens ask: grad_a [B,H] is the residual's gradient; the input's is [T,H]. */
+static void input_backward_first(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t B) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const exec_layer *const     l = &exec->acts.layers[layer];
+    exec_acts *const            acts = &exec->acts;
+    bt_nn *const                nn = &exec->nn;
+    const int64_t               T = pass->batch->n_tokens;
+    const int64_t               H = exec->model->encoder.hidden_size;
+    if (l->normed == NULL) {
+        qkv_backward(exec, pass, layer, B, acts->grad_a, true, acts->grad_d, false);
+        bt_nn_rows_scatter_add(nn, acts->grad_d, acts->grad_a, acts->first_ids, B, H);
+        swap(&acts->grad_a, &acts->grad_d);
+        return;
+    }
+    qkv_backward(exec, pass, layer, B, acts->grad_b, false, acts->grad_d, false);
+    bt_nn_rows_scatter_add(nn, acts->grad_d, acts->grad_b, acts->first_ids, B, H);
+    memset(acts->grad_c, 0, (size_t)(T * H) * sizeof *acts->grad_c);
+    bt_nn_rows_scatter_add(nn, acts->grad_c, acts->grad_a, acts->first_ids, B, H);
+    bt_nn_norm_backward(nn, acts->grad_c, exec_grad(exec, p->attention_norm.gamma),
+                        exec_grad(exec, p->attention_norm.beta), acts->grad_d,
+                        exec_layer_input(exec, layer), exec_param(exec, p->attention_norm.gamma),
+                        l->mean_1, l->rstd_1, T, H);
+    swap(&acts->grad_a, &acts->grad_c);
+}
+
+static void layer_backward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const exec_layer *const     l = &exec->acts.layers[layer];
+    exec_acts *const            acts = &exec->acts;
+    const bool                  first_only = exec_is_first_only(exec, pass, layer);
+    const int64_t               R = first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
+    const int64_t               H = exec->model->encoder.hidden_size;
+    ffn_backward(exec, pass, layer, R);
+    bt_nn_dense_backward(&exec->nn, acts->grad_b, exec_grad(exec, p->attention_output.kernel), NULL,
+                         acts->grad_c, l->context, exec_param(exec, p->attention_output.kernel), R,
+                         H, H, false);
+    const bt_nn_attention attention = exec_attention(exec, pass, layer);
+    bt_nn_attention_backward(&exec->nn, acts->grad_q, acts->grad_k, acts->grad_v, acts->grad_b,
+                             l->q, l->k, l->v, l->max, l->inv_sum, &attention);
+    if (first_only) {
+        input_backward_first(exec, pass, layer, R);
+    } else {
+        input_backward_all(exec, pass, layer, R);
+    }
+}
+
+static double embedding_backward(bt_exec *exec, const exec_pass *pass) {
+    const bt_model *const          m = exec->model;
+    const bt_encoder_config *const e = &m->encoder;
+    const bt_batch *const          batch = pass->batch;
+    exec_acts *const               acts = &exec->acts;
+    float                         *d_out = acts->grad_a;
+    if (acts->projected != NULL) {
+        d_out = acts->grad_embedding;
+        bt_nn_dense_backward(&exec->nn, d_out, exec_grad(exec, m->embedding_projection.kernel),
+                             exec_grad(exec, m->embedding_projection.bias), acts->grad_a,
+                             acts->embedding_out, exec_param(exec, m->embedding_projection.kernel),
+                             batch->n_tokens, e->embedding_size, e->hidden_size, false);
+    } else {
+        swap(&acts->grad_a, &acts->grad_embedding); /* E = H: the word rows stay there */
+        d_out = acts->grad_embedding;
+    }
+    const bt_nn_dropout dropout =
+        exec_dropout(pass, 0, BT_SITE_EMBEDDING_DROPOUT, e->dropout_rate, NULL);
+    return bt_nn_embedding_backward(
+        &exec->nn, exec_grad(exec, m->word_embeddings), exec_grad(exec, m->position_embedding),
+        exec_grad(exec, m->type_embeddings), exec_grad(exec, m->embedding_norm.gamma),
+        exec_grad(exec, m->embedding_norm.beta), d_out, acts->embedding_sum, acts->embedding_mean,
+        acts->embedding_rstd, exec_param(exec, m->embedding_norm.gamma), batch->ids,
+        batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size);
+}
+
+double exec_encoder_backward(bt_exec *exec, const exec_pass *pass) {
+    for (int64_t layer = pass->n_layers - 1; layer >= 0; layer--) {
+        layer_backward(exec, pass, layer);
+    }
+    return embedding_backward(exec, pass);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The encoder's forward pass (spec/numerics.md section 1), both orders of norm. */
+#include <string.h>
+
+#include "exec_cpu_internal.h"
+
+const float exec_norm_eps = 1e-12F;
+
+static bt_kern_act act_of(bt_activation activation) {
+    switch (activation) {
+    case BT_ACT_GELU:
+        return BT_KERN_ACT_GELU;
+    case BT_ACT_RELU:
+        return BT_KERN_ACT_RELU;
+    case BT_ACT_RELU6:
+        return BT_KERN_ACT_RELU6;
+    case BT_ACT_TANH:
+        return BT_KERN_ACT_TANH;
+    case BT_ACT_SWISH:
+        return BT_KERN_ACT_SWISH;
+    case BT_ACT_HARD_SWISH:
+        return BT_KERN_ACT_HARD_SWISH;
+    case BT_ACT_MISH:
+        return BT_KERN_ACT_MISH;
+    case BT_ACT_SIGMOID:
+        return BT_KERN_ACT_SIGMOID;
+    case BT_ACT_IDENTITY:
+        return BT_KERN_ACT_IDENTITY;
+    }
+    return BT_KERN_ACT_IDENTITY;
+}
+
+bt_kern_act exec_act(const bt_exec *exec) {
+    return act_of(exec->model->encoder.hidden_activation);
+}
+
+bool exec_reads_first_rows(const bt_model *model) {
+    switch (model->head.kind) {
+    case BT_HEAD_POOLER_DENSE:
+    case BT_HEAD_ENCODER_POOLER:
+    case BT_HEAD_POOLED_OUTPUT:
+        return true;
+    case BT_HEAD_TOKENS:
+        return false;
+    }
+    return false;
+}
+
+bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site site, float rate,
+                           const int64_t *row_ids) {
+    return (bt_nn_dropout){
+        .key = bt_rng_key_make(pass->seed, (uint64_t)pass->step, layer, site),
+        .rate = bt_kern_dropout_make(pass->dropout ? rate : 0),
+        .row_ids = row_ids,
+    };
+}
+
+bool exec_is_first_only(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    return !pass->all_rows && layer == exec->model->encoder.num_layers - 1 &&
+           exec_reads_first_rows(exec->model);
+}
+
+void exec_embedding_forward(bt_exec *exec, const exec_pass *pass) {
+    const bt_model *const          m = exec->model;
+    const bt_encoder_config *const e = &m->encoder;
+    const bt_batch *const          batch = pass->batch;
+    exec_acts *const               acts = &exec->acts;
+    const bt_nn_dropout            dropout =
+        exec_dropout(pass, 0, BT_SITE_EMBEDDING_DROPOUT, e->dropout_rate, NULL);
+    bt_nn_embedding_forward(
+        &exec->nn, acts->embedding_sum, acts->embedding_out, acts->embedding_mean,
+        acts->embedding_rstd, exec_param(exec, m->word_embeddings),
+        exec_param(exec, m->position_embedding), exec_param(exec, m->type_embeddings),
+        exec_param(exec, m->embedding_norm.gamma), exec_param(exec, m->embedding_norm.beta),
+        batch->ids, batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size,
+        exec_norm_eps);
+    if (acts->projected != NULL) {
+        bt_nn_dense_forward(&exec->nn, acts->projected, acts->embedding_out,
+                            exec_param(exec, m->embedding_projection.kernel),
+                            exec_param(exec, m->embedding_projection.bias), batch->n_tokens,
+                            e->embedding_size, e->hidden_size);
+    }
+}
+
+const float *exec_layer_input(const bt_exec *exec, int64_t layer) {
+    if (layer > 0) {
+        return exec->acts.layers[layer - 1].out;
+    }
+    return exec->acts.projected != NULL ? exec->acts.projected : exec->acts.embedding_out;
+}
+
+/* The inputs of a layer's queries and of its first residual: [R,H]. */
+exec_query_input exec_layer_query_input(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    const exec_layer *const l = &exec->acts.layers[layer];
+    const float *const      x = exec_layer_input(exec, layer);
+    if (!exec_is_first_only(exec, pass, layer)) {
+        return (exec_query_input){l->normed != NULL ? l->normed : x, x};
+    }
+    return (exec_query_input){l->q_in, l->normed != NULL ? l->residual : l->q_in};
+}
+
+bt_nn_attention exec_attention(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const bool                     first_only = exec_is_first_only(exec, pass, layer);
+    const exec_acts *const         acts = &exec->acts;
+    return (bt_nn_attention){
+        .offsets = pass->batch->offsets,
+        .q_offsets = first_only ? acts->first_offsets : pass->batch->offsets,
+        .key_mask = pass->batch->key_mask,
+        .dropout = exec_dropout(pass, (uint32_t)layer, BT_SITE_ATTENTION_PROBS_DROPOUT,
+                                e->attention_dropout_rate, first_only ? acts->first_ids : NULL),
+        .B = pass->batch->n_seqs,
+        .NH = e->num_attention_heads,
+        .D = e->hidden_size / e->num_attention_heads,
+    };
+}
+
+/* x -> context of the attention, before its output product. */
+static void attention_forward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const exec_layer *const     l = &exec->acts.layers[layer];
+    const int64_t               H = exec->model->encoder.hidden_size;
+    const int64_t               T = pass->batch->n_tokens;
+    const float *const          x = exec_layer_input(exec, layer);
+    bt_nn *const                nn = &exec->nn;
+    if (l->normed != NULL) {
+        bt_nn_norm_forward(nn, l->normed, l->mean_1, l->rstd_1, x,
+                           exec_param(exec, p->attention_norm.gamma),
+                           exec_param(exec, p->attention_norm.beta), T, H, exec_norm_eps);
+    }
+    const float *const kv_in = l->normed != NULL ? l->normed : x;
+    if (exec_is_first_only(exec, pass, layer)) {
+        bt_nn_rows_gather(nn, l->q_in, kv_in, exec->acts.first_ids, R, H);
+        if (l->normed != NULL) {
+            bt_nn_rows_gather(nn, l->residual, x, exec->acts.first_ids, R, H);
+        }
+    }
+    const float *const q_in = exec_layer_query_input(exec, pass, layer).q_in;
+    bt_nn_dense_forward(nn, l->q, q_in, exec_param(exec, p->query.kernel),
+                        exec_param(exec, p->query.bias), R, H, H);
+    bt_nn_dense_forward(nn, l->k, kv_in, exec_param(exec, p->key.kernel),
+                        exec_param(exec, p->key.bias), T, H, H);
+    bt_nn_dense_forward(nn, l->v, kv_in, exec_param(exec, p->value.kernel),
+                        exec_param(exec, p->value.bias), T, H, H);
+    const bt_nn_attention attention = exec_attention(exec, pass, layer);
+    bt_nn_attention_forward(nn, l->context, l->max, l->inv_sum, l->q, l->k, l->v, &attention);
+}
+
+void exec_layer_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const bt_layer_index *const    p = &exec->model->layers[layer];
+    const exec_layer *const        l = &exec->acts.layers[layer];
+    const bool                     first_only = exec_is_first_only(exec, pass, layer);
+    const int64_t                  R = first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
+    const int64_t                  H = e->hidden_size;
+    const int64_t                  I = e->intermediate_size;
+    const int64_t *const           row_ids = first_only ? exec->acts.first_ids : NULL;
+    const uint32_t                 place = (uint32_t)layer;
+    bt_nn *const                   nn = &exec->nn;
+    const bt_nn_dropout            attention_dropout = exec_dropout(
+                   pass, place, BT_SITE_ATTENTION_OUTPUT_DROPOUT, e->attention_dropout_rate, row_ids);
+    const bt_nn_dropout ffn_dropout =
+        exec_dropout(pass, place, BT_SITE_FFN_OUTPUT_DROPOUT, e->dropout_rate, row_ids);
+    attention_forward(exec, pass, layer, R);
+    bt_nn_dense_forward(nn, l->sum_1, l->context, exec_param(exec, p->attention_output.kernel),
+                        NULL, R, H, H);
+    /* the norm behind the first residual: the attention's, or with norm_first the output's */
+    const bt_norm_index norm = e->norm_first ? p->output_norm : p->attention_norm;
+    bt_nn_residual_norm_forward(
+        nn, l->sum_1, l->ffn_in, e->norm_first ? l->mean_2 : l->mean_1,
+        e->norm_first ? l->rstd_2 : l->rstd_1, exec_param(exec, p->attention_output.bias),
+        exec_layer_query_input(exec, pass, layer).residual, exec_param(exec, norm.gamma),
+        exec_param(exec, norm.beta), &attention_dropout, R, H, exec_norm_eps);
+    bt_nn_dense_forward(nn, l->pre_act, l->ffn_in, exec_param(exec, p->intermediate.kernel), NULL,
+                        R, H, I);
+    bt_nn_bias_act_forward(nn, l->pre_act, l->act, exec_param(exec, p->intermediate.bias),
+                           exec_act(exec), R, I);
+    bt_nn_dense_forward(nn, l->sum_2, l->act, exec_param(exec, p->output.kernel), NULL, R, I, H);
+    bt_nn_residual_norm_forward(
+        nn, l->sum_2, e->norm_first ? NULL : l->out, l->mean_2, l->rstd_2,
+        exec_param(exec, p->output.bias), e->norm_first ? l->sum_1 : l->ffn_in,
+        exec_param(exec, p->output_norm.gamma), exec_param(exec, p->output_norm.beta), &ffn_dropout,
+        R, H, exec_norm_eps);
+}
+
+const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass) {
+    const bt_batch *const batch = pass->batch;
+    exec_acts *const      acts = &exec->acts;
+    for (int64_t b = 0; b < batch->n_seqs; b++) {
+        acts->first_ids[b] = batch->offsets[b];
+        acts->first_offsets[b] = b;
+    }
+    acts->first_offsets[batch->n_seqs] = batch->n_seqs;
+    exec_embedding_forward(exec, pass);
+    for (int64_t layer = 0; layer < pass->n_layers; layer++) {
+        exec_layer_forward(exec, pass, layer);
+    }
+    return exec_layer_input(exec, pass->n_layers);
+}

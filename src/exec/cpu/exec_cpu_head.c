@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Heads and losses (spec/numerics.md section 2). A sentence head reads one row a sequence; the
+ * encoder hands it [B,H] already. */
+#include "exec_cpu_internal.h"
+
+static bt_dense_index pooler_of(const bt_model *m) {
+    return m->head.kind == BT_HEAD_POOLER_DENSE ? m->head_pooler : m->pooler_transform;
+}
+
+static bt_nn_dropout head_dropout(const bt_exec *exec, const exec_pass *pass, bt_rng_site site) {
+    return exec_dropout(pass, 0, site, exec->model->head.dropout_rate, NULL);
+}
+
+static void logits_forward(bt_exec *exec, const float *in, int64_t R) {
+    const bt_model *const m = exec->model;
+    bt_nn_dense_forward(&exec->nn, exec->acts.logits, in, exec_param(exec, m->head_logits.kernel),
+                        exec_param(exec, m->head_logits.bias), R, m->encoder.hidden_size,
+                        m->head.num_classes);
+}
+
+void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
+    const bt_model *const m = exec->model;
+    exec_acts *const      acts = &exec->acts;
+    bt_nn *const          nn = &exec->nn;
+    const int64_t         H = m->encoder.hidden_size;
+    const int64_t         B = pass->batch->n_seqs;
+    const bt_nn_dropout   dropout = head_dropout(exec, pass, BT_SITE_HEAD_DROPOUT);
+    if (m->head.kind == BT_HEAD_TOKENS) {
+        const int64_t T = pass->batch->n_tokens;
+        bt_nn_dropout_apply(nn, acts->dropped, encoded, &dropout, T, H);
+        logits_forward(exec, acts->dropped, T);
+        return;
+    }
+    const bt_dense_index pooler = pooler_of(m);
+    bt_nn_dense_forward(nn, acts->pooled_pre, encoded, exec_param(exec, pooler.kernel),
+                        exec_param(exec, pooler.bias), B, H, H);
+    if (m->head.kind == BT_HEAD_POOLED_OUTPUT) {
+        bt_nn_act_forward(nn, acts->logits, acts->pooled_pre, BT_KERN_ACT_TANH, B * H);
+        return;
+    }
+    bt_nn_act_forward(nn, acts->pooled, acts->pooled_pre, BT_KERN_ACT_TANH, B * H);
+    bt_nn_dropout_apply(nn, acts->dropped, acts->pooled, &dropout, B, H);
+    if (m->head.kind == BT_HEAD_ENCODER_POOLER) {
+        const bt_nn_dropout second = head_dropout(exec, pass, BT_SITE_HEAD_INPUT_DROPOUT);
+        bt_nn_dropout_apply(nn, acts->dropped, acts->dropped, &second, B, H);
+    }
+    logits_forward(exec, acts->dropped, B);
+}
+
+double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
+    const bt_head_config *const head = &exec->model->head;
+    const bt_batch *const       batch = pass->batch;
+    const float *const          logits = exec->acts.logits;
+    const int64_t               B = batch->n_seqs;
+    const bool                  has_ints = batch->int_labels != NULL;
+    const bool                  has_floats = batch->float_labels != NULL;
+    switch (head->loss) {
+    case BT_LOSS_NONE:
+        return 0;
+    case BT_LOSS_SOFTMAX:
+        return !has_ints
+                   ? 0
+                   : bt_nn_softmax_loss(d_logits, logits, batch->int_labels, B, head->num_classes);
+    case BT_LOSS_MSE:
+        return !has_floats ? 0 : bt_nn_mse_loss(d_logits, logits, batch->float_labels, B);
+    case BT_LOSS_MSE_ALL_PAIRS:
+        return !has_floats ? 0 : bt_nn_mse_all_pairs_loss(d_logits, logits, batch->float_labels, B);
+    case BT_LOSS_SPAN:
+        return !has_ints ? 0
+                         : bt_nn_span_loss(d_logits, logits, batch->int_labels, batch->offsets, B);
+    case BT_LOSS_TOKENS:
+        return !has_ints ? 0
+                         : bt_nn_token_loss(d_logits, logits, batch->int_labels, batch->n_tokens,
+                                            head->num_classes);
+    }
+    return 0;
+}
+
+void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
+    const bt_model *const m = exec->model;
+    exec_acts *const      acts = &exec->acts;
+    bt_nn *const          nn = &exec->nn;
+    const int64_t         H = m->encoder.hidden_size;
+    const int64_t         C = m->head.num_classes;
+    const bool            tokens = m->head.kind == BT_HEAD_TOKENS;
+    const int64_t         R = tokens ? pass->batch->n_tokens : pass->batch->n_seqs;
+    float *const          d = tokens ? acts->grad_a : acts->grad_b;
+    const bt_nn_dropout   dropout = head_dropout(exec, pass, BT_SITE_HEAD_DROPOUT);
+    bt_nn_dense_backward(nn, d, exec_grad(exec, m->head_logits.kernel),
+                         exec_grad(exec, m->head_logits.bias), acts->d_logits, acts->dropped,
+                         exec_param(exec, m->head_logits.kernel), R, H, C, false);
+    if (m->head.kind == BT_HEAD_ENCODER_POOLER) {
+        const bt_nn_dropout second = head_dropout(exec, pass, BT_SITE_HEAD_INPUT_DROPOUT);
+        bt_nn_dropout_apply(nn, d, d, &second, R, H);
+    }
+    bt_nn_dropout_apply(nn, d, d, &dropout, R, H);
+    if (tokens) {
+        return;
+    }
+    const bt_dense_index pooler = pooler_of(m);
+    bt_nn_act_backward(nn, d, d, acts->pooled_pre, BT_KERN_ACT_TANH, R * H);
+    bt_nn_dense_backward(nn, acts->grad_a, exec_grad(exec, pooler.kernel),
+                         exec_grad(exec, pooler.bias), d, encoded, exec_param(exec, pooler.kernel),
+                         R, H, H, false);
+}

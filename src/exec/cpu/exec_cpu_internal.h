@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The CPU engine's own structures: what it owns, what a step keeps of each layer for the backward,
+ * and the parts of a step.
+ *
+ * Rows: T tokens of the batch; R rows that a layer's queries have. R = T, but for the last layer of
+ * a sentence head, which is read at the first token of each sequence only (DESIGN.md decision 2).
+ */
+#ifndef BT_EXEC_CPU_INTERNAL_H
+#define BT_EXEC_CPU_INTERNAL_H
+
+#include "bt/exec.h"
+#include "bt/nn.h"
+
+enum { EXEC_DESCRIPTION_BYTES = 256 };
+
+extern const float exec_norm_eps;
+
+/* Of one layer; pointers into the step's block. norm_first: the attention norm stands before q, k,
+ * v (normed), the output norm before the feed-forward. */
+typedef struct exec_layer {
+    float *normed;          /* [T,H] only norm_first */
+    float *q_in;            /* [R,H] gathered input of the queries; unused when R = T */
+    float *residual;        /* [R,H] gathered residual; unused when R = T */
+    float *q, *k, *v;       /* [R,H] [T,H] [T,H] */
+    float *context;         /* [R,H] */
+    float *max, *inv_sum;   /* [R,NH] of the softmax rows */
+    float *sum_1;           /* [R,H] x + attention */
+    float *mean_1, *rstd_1; /* of the attention norm */
+    float *ffn_in;          /* [R,H] */
+    float *pre_act, *act;   /* [R,I] */
+    float *sum_2;           /* [R,H] feed-forward + residual; is the output when norm_first */
+    float *mean_2, *rstd_2; /* of the output norm */
+    float *out;             /* [R,H] */
+} exec_layer;
+
+typedef struct exec_acts {
+    int64_t     max_tokens, max_seqs, max_length; /* what the block has room for */
+    bool        for_training;
+    float      *block; /* owned; everything below points into it */
+    size_t      block_bytes;
+    float      *embedding_sum, *embedding_out; /* [T,E] */
+    float      *embedding_mean, *embedding_rstd;
+    float      *projected;  /* [T,H] when E != H */
+    exec_layer *layers;     /* owned; [L]; without training all share one set of buffers */
+    float      *first_rows; /* [B,H] rows read by a sentence head when R = T */
+    float      *pooled_pre, *pooled, *dropped; /* [B,H], token heads: dropped [T,H] */
+    float      *logits, *d_logits;
+    float      *grad_a, *grad_b, *grad_c, *grad_d; /* [T,H] */
+    float      *grad_q, *grad_k, *grad_v;          /* [T,H] */
+    float      *grad_ffn;                          /* [T,I] */
+    float      *grad_embedding;                    /* [T,E] */
+    int64_t    *first_ids;                         /* [B] token number of each first token */
+    int64_t    *first_offsets;                     /* [B+1] 0, 1, 2, ... */
+} exec_acts;
+
+/* What one pass over a batch is. */
+typedef struct exec_pass {
+    const bt_batch *batch;
+    int64_t         step;
+    uint64_t        seed;
+    bool            dropout;
+    bool            all_rows; /* every layer for every token, as bt_exec_encode promises */
+    int64_t         n_layers; /* how many layers to run */
+} exec_pass;
+
+struct bt_exec {
+    const bt_model *model; /* borrowed */
+    const bt_optim *optim; /* borrowed; NULL: no updates */
+    bt_kern         kern;
+    bt_pool        *pool;
+    bt_nn           nn;
+    size_t          scratch_bytes;
+    float          *param, *grad, *average; /* owned flat buffers; average NULL without EMA */
+    float          *slots[BT_OPTIM_MAX_SLOTS];
+    exec_acts       acts;
+    char            description[EXEC_DESCRIPTION_BYTES];
+};
+
+/* exec_cpu_plan.c: makes room for the batch; no heap call when there is enough. */
+BT_MUST_USE bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
+                                bool for_training, bt_error *err);
+void                  exec_acts_deinit(exec_acts *acts);
+
+/* parameter and gradient of an index of model->table */
+static inline const float *exec_param(const bt_exec *exec, int64_t index) {
+    return exec->param + exec->model->table.params[index].offset;
+}
+static inline float *exec_grad(const bt_exec *exec, int64_t index) {
+    return exec->grad + exec->model->table.params[index].offset;
+}
+
+/* exec_cpu_forward.c */
+bool exec_reads_first_rows(const bt_model *model); /* a head that reads one row a sequence? */
+bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site site, float rate,
+                           const int64_t *row_ids);
+/* Does layer l have one row a sequence in this pass? */
+bool         exec_is_first_only(const bt_exec *exec, const exec_pass *pass, int64_t layer);
+void         exec_embedding_forward(bt_exec *exec, const exec_pass *pass);
+const float *exec_layer_input(const bt_exec *exec, int64_t layer);
+bt_kern_act  exec_act(const bt_exec *exec);
+/* The inputs [R,H] of a layer's queries and of its first residual. */
+typedef struct exec_query_input {
+    const float *q_in;
+    const float *residual;
+} exec_query_input;
+exec_query_input exec_layer_query_input(const bt_exec *exec, const exec_pass *pass, int64_t layer);
+bt_nn_attention  exec_attention(const bt_exec *exec, const exec_pass *pass, int64_t layer);
+void             exec_layer_forward(bt_exec *exec, const exec_pass *pass, int64_t layer);
+/* Embedding and the pass's layers; returns the last output: [T,H], or [B,H] when first only. */
+const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass);
+
+/* exec_cpu_backward.c: from the gradient of the last output in acts.grad_a to all of the encoder's
+ * parameters; returns the word rows' sum of squares. */
+double exec_encoder_backward(bt_exec *exec, const exec_pass *pass);
+
+/* exec_cpu_head.c */
+void   exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encoded);
+double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits);
+/* Leaves the gradient of the encoder's output in acts.grad_a. */
+void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encoded);
+
+#endif

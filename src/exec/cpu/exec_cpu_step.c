@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One step: checks of the batch, forward, loss, backward, update. Checks come first: an id beyond a
+ * table would read or write outside it, and no caller may have to be trusted with that. */
+#include <math.h>
+#include <string.h>
+
+#include "exec_cpu_internal.h"
+
+/* ---- checks
+ * --------------------------------------------------------------------------------------- */
+
+static bt_status check_column(const int32_t *values, int64_t n, int64_t limit, const char *what,
+                              bt_error *err) {
+    for (int64_t t = 0; t < n; t++) {
+        if (values[t] < 0 || values[t] >= limit) {
+            return BT_FAIL(err, BT_E_SHAPE,
+                           "token %" PRId64 " of the batch: %s %" PRId32
+                           " is outside the model's table of %" PRId64,
+                           t, what, values[t], limit);
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status check_label(int64_t row, int64_t label, int64_t first, int64_t limit,
+                             const char *what, bt_error *err) {
+    if (label < first || label >= limit) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s %" PRId64 " of the batch: label %" PRId64 " is outside [%" PRId64
+                       ", %" PRId64 ")",
+                       what, row, label, first, limit);
+    }
+    return BT_OK;
+}
+
+static bt_status check_labels(const bt_model *model, const bt_batch *batch, bt_error *err) {
+    const int64_t        C = model->head.num_classes;
+    const int64_t        B = batch->n_seqs;
+    const int32_t *const labels = batch->int_labels;
+    if (labels == NULL) {
+        return BT_OK;
+    }
+    switch (model->head.loss) {
+    case BT_LOSS_SOFTMAX:
+        for (int64_t b = 0; b < B; b++) {
+            BT_TRY(check_label(b, labels[b], 0, C, "example", err));
+        }
+        return BT_OK;
+    case BT_LOSS_TOKENS:
+        for (int64_t t = 0; t < batch->n_tokens; t++) {
+            BT_TRY(check_label(t, labels[t], INT32_MIN, C, "token", err));
+        }
+        return BT_OK;
+    case BT_LOSS_SPAN:
+        for (int64_t i = 0; i < 2 * B; i++) {
+            const int64_t n = batch->offsets[i % B + 1] - batch->offsets[i % B];
+            BT_TRY(check_label(i % B, labels[i], 0, n,
+                               i < B ? "start of example" : "end of example", err));
+        }
+        return BT_OK;
+    case BT_LOSS_NONE:
+    case BT_LOSS_MSE:
+    case BT_LOSS_MSE_ALL_PAIRS:
+        return BT_OK;
+    }
+    return BT_OK;
+}
+
+static bt_status check_batch(const bt_model *model, const bt_batch *batch, int64_t *max_length,
+                             bt_error *err) {
+    const bt_encoder_config *const e = &model->encoder;
+    *max_length = 0;
+    for (int64_t b = 0; b < batch->n_seqs; b++) {
+        const int64_t n = batch->offsets[b + 1] - batch->offsets[b];
+        if (n < 1) {
+            return BT_FAIL(err, BT_E_SHAPE, "example %" PRId64 " of the batch has no token", b);
+        }
+        *max_length = n > *max_length ? n : *max_length;
+    }
+    if (batch->n_seqs < 1 || batch->offsets[0] != 0 ||
+        batch->offsets[batch->n_seqs] != batch->n_tokens) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "a batch of %" PRId64 " sequences and %" PRId64
+                       " tokens, whose offsets do not say so",
+                       batch->n_seqs, batch->n_tokens);
+    }
+    BT_TRY(check_column(batch->ids, batch->n_tokens, e->vocab_size, "word id", err));
+    BT_TRY(check_column(batch->types, batch->n_tokens, e->type_vocab_size, "type id", err));
+    BT_TRY(check_column(batch->positions, batch->n_tokens, e->max_position_embeddings, "position",
+                        err));
+    return check_labels(model, batch, err);
+}
+
+static bt_status prepare(bt_exec *exec, const bt_batch *batch, bool for_training, bt_error *err) {
+    int64_t max_length = 0;
+    BT_TRY(check_batch(exec->model, batch, &max_length, err));
+    if (batch->seq_length > max_length && batch->seq_length <= batch->n_tokens) {
+        max_length = batch->seq_length; /* room for the records' longest, so as to plan once */
+    }
+    return exec_plan(exec, batch->n_tokens, batch->n_seqs, max_length, for_training, err);
+}
+
+/* ---- parts of a step
+ * ---------------------------------------------------------------------------------- */
+
+enum { ZERO_CHUNK = 1 << 18 };
+
+static void zero_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const bt_exec *const exec = context;
+    const int64_t        first = task * ZERO_CHUNK;
+    const int64_t        left = exec->model->table.n_elements - first;
+    memset(exec->grad + first, 0,
+           (size_t)(left < ZERO_CHUNK ? left : ZERO_CHUNK) * sizeof *exec->grad);
+}
+
+static exec_pass make_pass(const bt_exec *exec, const bt_batch *batch) {
+    return (exec_pass){.batch = batch, .n_layers = exec->model->encoder.num_layers};
+}
+
+static bool has_labels(const bt_model *model, const bt_batch *batch) {
+    switch (model->head.loss) {
+    case BT_LOSS_NONE:
+        return false;
+    case BT_LOSS_SOFTMAX:
+    case BT_LOSS_SPAN:
+    case BT_LOSS_TOKENS:
+        return batch->int_labels != NULL;
+    case BT_LOSS_MSE:
+    case BT_LOSS_MSE_ALL_PAIRS:
+        return batch->float_labels != NULL;
+    }
+    return false;
+}
+
+static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                                  bt_step_result *result, double *word_rows_sum_sq, bt_error *err) {
+    if (exec->optim == NULL) {
+        return BT_FAIL(err, BT_E_INTERNAL,
+                       "this engine was made without an optimizer and cannot train");
+    }
+    if (!has_labels(exec->model, batch)) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "the batch has no labels of the kind that this loss reads");
+    }
+    BT_TRY(prepare(exec, batch, true, err));
+    exec_pass pass = make_pass(exec, batch);
+    pass.step = step;
+    pass.seed = seed;
+    pass.dropout = true;
+    *result = (bt_step_result){.n_tokens = batch->n_tokens};
+    const double       products_before = exec->nn.products.seconds;
+    const double       start = bt_time_monotonic();
+    const float *const encoded = exec_encoder_forward(exec, &pass);
+    exec_head_forward(exec, &pass, encoded);
+    result->loss = exec_loss(exec, &pass, exec->acts.d_logits);
+    result->logits = exec->acts.logits;
+    const double forward_end = bt_time_monotonic();
+    result->times.forward = forward_end - start;
+    bt_pool_run(exec->pool, (exec->model->table.n_elements + ZERO_CHUNK - 1) / ZERO_CHUNK,
+                zero_task, exec);
+    exec_head_backward(exec, &pass, encoded);
+    *word_rows_sum_sq = exec_encoder_backward(exec, &pass);
+    result->times.backward = bt_time_monotonic() - forward_end;
+    result->times.products = exec->nn.products.seconds - products_before;
+    return BT_OK;
+}
+
+bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                            bt_step_result *result, bt_error *err) {
+    double sum_sq = 0;
+    BT_TRY(forward_backward(exec, batch, step, seed, result, &sum_sq, err));
+    for (int64_t i = 0; i < exec->model->table.n_params; i++) {
+        const bt_param *const param = &exec->model->table.params[i];
+        if (param->has_gradient && !param->is_word_embedding) {
+            sum_sq += exec->kern.sum_sq(exec->grad + param->offset, param->n_elements);
+        }
+    }
+    result->grad_norm = sqrt(sum_sq);
+    result->n_nonfinite = !isfinite(result->loss) + !isfinite((float)result->grad_norm);
+    return BT_OK;
+}
+
+bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                             bt_step_result *result, bt_error *err) {
+    double word_rows_sum_sq = 0;
+    BT_TRY(forward_backward(exec, batch, step, seed, result, &word_rows_sum_sq, err));
+    if (!isfinite(result->loss)) {
+        result->grad_norm = NAN;
+        result->n_nonfinite = 1;
+        return BT_OK;
+    }
+    bt_optim_buffers buffers = {.param = exec->param, .grad = exec->grad, .average = exec->average};
+    memcpy(buffers.slots, exec->slots, sizeof buffers.slots);
+    if (bt_optim_needs_word_rows(exec->optim)) {
+        buffers.word_rows = exec->acts.grad_embedding;
+        buffers.word_ids = batch->ids;
+        buffers.n_word_rows = batch->n_tokens;
+    }
+    const double start = bt_time_monotonic();
+    bool         applied = false;
+    bt_optim_apply(exec->optim, &buffers, step, word_rows_sum_sq, exec->pool, &result->grad_norm,
+                   &applied);
+    result->times.optimizer = bt_time_monotonic() - start;
+    result->n_nonfinite = applied ? 0 : 1;
+    return BT_OK;
+}
+
+bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
+                           bt_error *err) {
+    BT_TRY(prepare(exec, batch, false, err));
+    const exec_pass pass = make_pass(exec, batch);
+    *result = (bt_step_result){.n_tokens = batch->n_tokens};
+    const double products_before = exec->nn.products.seconds;
+    const double start = bt_time_monotonic();
+    exec_head_forward(exec, &pass, exec_encoder_forward(exec, &pass));
+    result->loss = exec_loss(exec, &pass, NULL);
+    result->logits = exec->acts.logits;
+    result->n_nonfinite = !isfinite(result->loss);
+    result->times.forward = bt_time_monotonic() - start;
+    result->times.products = exec->nn.products.seconds - products_before;
+    return BT_OK;
+}
+
+bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
+                         float *pooled, bt_error *err) {
+    const bt_model *const m = exec->model;
+    const int64_t         H = m->encoder.hidden_size;
+    if (layer < -1 || layer >= m->encoder.num_layers) {
+        return BT_FAIL(err, BT_E_SHAPE, "layer %" PRId64 " of an encoder with %" PRId64 " layers",
+                       layer, m->encoder.num_layers);
+    }
+    BT_TRY(prepare(exec, batch, false, err));
+    exec_pass pass = make_pass(exec, batch);
+    pass.all_rows = true;
+    pass.n_layers = layer + 1;
+    const float *const out = exec_encoder_forward(exec, &pass);
+    if (hidden != NULL) {
+        memcpy(hidden, out, (size_t)(batch->n_tokens * H) * sizeof *hidden);
+    }
+    if (pooled == NULL) {
+        return BT_OK;
+    }
+    if (layer != m->encoder.num_layers - 1) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "the pooled output belongs to the last layer (%" PRId64
+                       "), not to layer %" PRId64,
+                       m->encoder.num_layers - 1, layer);
+    }
+    bt_nn_rows_gather(&exec->nn, exec->acts.first_rows, out, exec->acts.first_ids, batch->n_seqs,
+                      H);
+    bt_nn_dense_forward(&exec->nn, pooled, exec->acts.first_rows,
+                        exec_param(exec, m->pooler_transform.kernel),
+                        exec_param(exec, m->pooler_transform.bias), batch->n_seqs, H, H);
+    bt_nn_act_forward(&exec->nn, pooled, pooled, BT_KERN_ACT_TANH, batch->n_seqs * H);
+    return BT_OK;
+}
