@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening a tensor bundle: the index table becomes a sorted array of entries (spec/numerics.md
+ * section 9). Shapes, offsets and sizes are checked against each other here, against the data
+ * files when these are opened. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bundle_internal.h"
+#include "dtype_table.h"
+#include "proto_wire.h"
+
+static const int64_t shards_max = 1 << 16;
+
+static bt_status fail_entry(const bt_bundle *bundle, const char *name, const char *what,
+                            bt_error *err) {
+    return BT_FAIL(err, BT_E_FORMAT, "%s: the entry of tensor '%s' is damaged: %s",
+                   bundle->index_path, name, what);
+}
+
+static bt_status parse_header(bt_bundle *bundle, bt_bytes value, bt_error *err) {
+    bt_reader r = pw_open(value);
+    int64_t   n_shards = 0;
+    while (bt_reader_left(&r) > 0) {
+        pw_field field;
+        if (!pw_next(&r, &field)) {
+            return BT_FAIL(err, BT_E_FORMAT, "%s: the header is damaged", bundle->index_path);
+        }
+        if (field.number == 1) {
+            n_shards = field.value > INT32_MAX ? -1 : (int64_t)field.value;
+        }
+        if (field.number == 2 && field.value != 0) {
+            return BT_FAIL(err, BT_E_UNSUPPORTED,
+                           "%s: written on a big-endian machine, which is not read here",
+                           bundle->index_path);
+        }
+    }
+    if (n_shards < 1 || n_shards > shards_max) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: the header's number of data files is wrong",
+                       bundle->index_path);
+    }
+    bundle->n_shards = (int32_t)n_shards;
+    bundle->shards = bt_calloc_array((size_t)n_shards, sizeof bundle->shards[0]);
+    if (bundle->shards == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", bundle->prefix);
+    }
+    bundle->has_header = true;
+    return BT_OK;
+}
+
+/* TensorShapeProto {2: dim {1: size}, 3: unknown_rank} */
+static bool parse_shape(bt_bytes bytes, bt_bundle_entry *entry) {
+    bt_reader r = pw_open(bytes);
+    while (bt_reader_left(&r) > 0) {
+        pw_field field;
+        if (!pw_next(&r, &field) || field.number == 3) {
+            return false;
+        }
+        if (field.number != 2) {
+            continue;
+        }
+        if (field.type != PW_BYTES || entry->rank == BT_WIRE_MAX_RANK) {
+            return false;
+        }
+        bt_reader inner = pw_open(field.bytes);
+        int64_t   size = 0;
+        while (bt_reader_left(&inner) > 0) {
+            pw_field dim;
+            if (!pw_next(&inner, &dim)) {
+                return false;
+            }
+            if (dim.number == 1) {
+                size = (int64_t)dim.value;
+            }
+        }
+        entry->dim[entry->rank++] = size;
+    }
+    return true;
+}
+
+/* TensorSliceProto {1: extent {1: start, 2: length}} */
+static bool parse_slice(bt_bytes bytes, const bt_bundle_entry *entry, bundle_slice *slice) {
+    bt_reader r = pw_open(bytes);
+    int32_t   rank = 0;
+    *slice = (bundle_slice){0};
+    while (bt_reader_left(&r) > 0) {
+        pw_field field;
+        if (!pw_next(&r, &field)) {
+            return false;
+        }
+        if (field.number != 1) {
+            continue;
+        }
+        if (field.type != PW_BYTES || rank == entry->rank) {
+            return false;
+        }
+        bt_reader inner = pw_open(field.bytes);
+        slice->whole[rank] = true;
+        slice->length[rank] = entry->dim[rank];
+        while (bt_reader_left(&inner) > 0) {
+            pw_field part;
+            if (!pw_next(&inner, &part)) {
+                return false;
+            }
+            if (part.number == 1) {
+                slice->start[rank] = (int64_t)part.value;
+            } else if (part.number == 2) {
+                slice->whole[rank] = false;
+                slice->length[rank] = (int64_t)part.value;
+            }
+        }
+        if (slice->start[rank] < 0 || slice->length[rank] < 0 ||
+            slice->start[rank] > entry->dim[rank] ||
+            slice->length[rank] > entry->dim[rank] - slice->start[rank]) {
+            return false;
+        }
+        rank++;
+    }
+    return rank == entry->rank;
+}
+
+static bt_status parse_slices(bt_bundle *bundle, bt_bytes value, bt_bundle_entry *entry,
+                              bt_error *err) {
+    bt_reader r = pw_open(value);
+    pw_field  field;
+    entry->first_slice = bundle->n_slices;
+    while (bt_reader_left(&r) > 0 && pw_next(&r, &field)) {
+        if (field.number != 7) {
+            continue;
+        }
+        BT_TRY(bt_grow(&bundle->slices, &bundle->cap_slices, bundle->n_slices + 1,
+                       sizeof bundle->slices[0], SIZE_MAX / 1024, err));
+        if (field.type != PW_BYTES ||
+            !parse_slice(field.bytes, entry, &bundle->slices[bundle->n_slices])) {
+            return fail_entry(bundle, entry->name, "a slice is outside of the tensor", err);
+        }
+        bundle->n_slices++;
+        entry->n_slices++;
+    }
+    return BT_OK;
+}
+
+static bool parse_fields(bt_bytes value, bt_bundle_entry *entry, uint64_t *dtype) {
+    bt_reader r = pw_open(value);
+    while (bt_reader_left(&r) > 0) {
+        pw_field field;
+        if (!pw_next(&r, &field)) {
+            return false;
+        }
+        switch (field.number) {
+        case 1:
+            *dtype = field.value;
+            break;
+        case 2:
+            if (field.type != PW_BYTES || !parse_shape(field.bytes, entry)) {
+                return false;
+            }
+            break;
+        case 3:
+            entry->shard = field.value > INT32_MAX ? -1 : (int32_t)field.value;
+            break;
+        case 4:
+            entry->offset = (int64_t)field.value;
+            break;
+        case 5:
+            entry->n_bytes = (int64_t)field.value;
+            break;
+        case 6:
+            entry->crc = (uint32_t)field.value;
+            break;
+        default:
+            break;
+        }
+    }
+    return true;
+}
+
+static bt_status check_entry(const bt_bundle *bundle, const bt_bundle_entry *entry, bt_error *err) {
+    int64_t n_bytes = 0;
+    if (entry->shard < 0 || entry->shard >= bundle->n_shards || entry->offset < 0 ||
+        entry->n_bytes < 0 || entry->n_bytes > INT64_MAX - entry->offset) {
+        return fail_entry(bundle, entry->name, "its place in the data files is wrong", err);
+    }
+    const size_t size = bt_tf_dtype_size(entry->dtype);
+    if (size > 0 && entry->n_slices == 0 &&
+        (!bt_i64_mul(entry->n_elements, (int64_t)size, &n_bytes) || n_bytes != entry->n_bytes)) {
+        return fail_entry(bundle, entry->name, "its size in bytes does not fit its shape", err);
+    }
+    return BT_OK;
+}
+
+static bt_status parse_entry(bt_bundle *bundle, const char *name, bt_bytes value,
+                             bt_bundle_entry *entry, bt_error *err) {
+    uint64_t dtype = 0;
+    *entry = (bt_bundle_entry){.name = name, .n_elements = 1};
+    if (!parse_fields(value, entry, &dtype)) {
+        return fail_entry(bundle, name, "its fields or its shape", err);
+    }
+    for (int32_t i = 0; i < entry->rank; i++) {
+        if (!bt_i64_mul(entry->n_elements, entry->dim[i], &entry->n_elements)) {
+            return fail_entry(bundle, name, "its shape is negative or too large", err);
+        }
+    }
+    entry->dtype = dtype_find(dtype) != NULL ? (bt_tf_dtype)dtype : BT_TF_INVALID;
+    BT_TRY(parse_slices(bundle, value, entry, err));
+    return check_entry(bundle, entry, err);
+}
+
+static bt_status visit_part(bt_bundle *bundle, bt_bytes key, bt_bytes value, bt_error *err) {
+    BT_TRY(bt_grow(&bundle->parts, &bundle->cap_parts, bundle->n_parts + 1, sizeof bundle->parts[0],
+                   SIZE_MAX / 1024, err));
+    bundle_part *const part = &bundle->parts[bundle->n_parts];
+    const char *const  copy = bt_arena_strndup(&bundle->names, (const char *)key.data, key.n_bytes);
+    if (copy == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", bundle->prefix);
+    }
+    part->key = (bt_bytes){(const uint8_t *)copy, key.n_bytes};
+    BT_TRY(parse_entry(bundle, "(a slice)", value, &part->entry, err));
+    bundle->n_parts++;
+    return BT_OK;
+}
+
+static bt_status visit(void *context, bt_bytes key, bt_bytes value, bt_error *err) {
+    bt_bundle *const bundle = context;
+    if (!bundle->has_header) {
+        if (key.n_bytes != 0) {
+            return BT_FAIL(err, BT_E_FORMAT, "%s: no header, so not an index of a checkpoint",
+                           bundle->index_path);
+        }
+        return parse_header(bundle, value, err);
+    }
+    if (key.data[0] == 0) {
+        return visit_part(bundle, key, value, err);
+    }
+    if (memchr(key.data, 0, key.n_bytes) != NULL) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: the name of a tensor holds a NUL byte",
+                       bundle->index_path);
+    }
+    BT_TRY(bt_grow(&bundle->entries, &bundle->cap_entries, bundle->n_entries + 1,
+                   sizeof bundle->entries[0], SIZE_MAX / 1024, err));
+    const char *const name = bt_arena_strndup(&bundle->names, (const char *)key.data, key.n_bytes);
+    if (name == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", bundle->prefix);
+    }
+    BT_TRY(parse_entry(bundle, name, value, &bundle->entries[bundle->n_entries], err));
+    bundle->n_entries++;
+    return BT_OK;
+}
+
+static bt_status read_index(bt_bundle *bundle, bt_error *err) {
+    bt_fs_view view;
+    BT_TRY(bt_fs_view_open(bundle->index_path, &view, err));
+    bt_status rc = bt_sstable_read((bt_bytes){view.data, view.n_bytes}, bundle->index_path, visit,
+                                   bundle, err);
+    bt_fs_view_close(&view);
+    if (rc == BT_OK && !bundle->has_header) {
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s: no header, so not an index of a checkpoint",
+                     bundle->index_path);
+    }
+    return rc;
+}
+
+bt_status bt_bundle_open(const char *prefix, bt_bundle **out, bt_error *err) {
+    bt_str           path = BT_STR_INIT;
+    bt_status        rc = BT_OK;
+    bt_bundle *const bundle = bt_calloc_array(1, sizeof *bundle);
+    if (bundle == NULL || (bundle->prefix = bt_strdup(prefix)) == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", prefix);
+        goto done;
+    }
+    BT_CHECK(bt_str_appendf(&path, err, "%s.index", prefix));
+    bundle->index_path = bt_str_take(&path);
+    BT_CHECK(bt_arena_init(&bundle->names, 1U << 14, err));
+    BT_CHECK(read_index(bundle, err));
+    *out = bundle;
+    return BT_OK;
+done:
+    bt_str_deinit(&path);
+    bt_bundle_close(bundle);
+    return rc;
+}
+
+void bt_bundle_close(bt_bundle *bundle) {
+    if (bundle == NULL) {
+        return;
+    }
+    for (int32_t i = 0; i < bundle->n_shards && bundle->shards != NULL; i++) {
+        bt_fs_close(bundle->shards[i]);
+    }
+    bt_free(bundle->shards);
+    bt_free(bundle->entries);
+    bt_free(bundle->slices);
+    bt_free(bundle->parts);
+    bt_arena_deinit(&bundle->names);
+    bt_free(bundle->index_path);
+    bt_free(bundle->prefix);
+    bt_free(bundle);
+}
+
+const char *bt_bundle_prefix(const bt_bundle *bundle) {
+    return bundle->prefix;
+}
+
+int32_t bt_bundle_n_shards(const bt_bundle *bundle) {
+    return bundle->n_shards;
+}
+
+size_t bt_bundle_n_entries(const bt_bundle *bundle) {
+    return bundle->n_entries;
+}
+
+const bt_bundle_entry *bt_bundle_entry_at(const bt_bundle *bundle, size_t i) {
+    BT_ASSERT(i < bundle->n_entries);
+    return &bundle->entries[i];
+}
+
+static int compare_name(const void *name, const void *entry) {
+    const bt_bundle_entry *const e = entry;
+    return strcmp(name, e->name);
+}
+
+const bt_bundle_entry *bt_bundle_find(const bt_bundle *bundle, const char *name) {
+    if (bundle->n_entries == 0) {
+        return NULL;
+    }
+    return bsearch(name, bundle->entries, bundle->n_entries, sizeof bundle->entries[0],
+                   compare_name);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writing a tensor bundle of one data file. The data file is published first, the index last:
+ * while PREFIX.index is missing there is no checkpoint of that name. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bundle_internal.h"
+#include "proto_wire.h"
+
+struct bt_bundle_writer {
+    char            *prefix;
+    bt_fs_writer    *data;
+    bt_arena         names;
+    bt_bundle_entry *entries;
+    size_t           n_entries;
+    size_t           cap_entries;
+};
+
+static bt_status open_writer(bt_bundle_writer *writer, bt_error *err) {
+    char *path = NULL;
+    BT_TRY(bt_arena_init(&writer->names, 1U << 14, err));
+    BT_TRY(bundle_shard_path(writer->prefix, 0, 1, &path, err));
+    const bt_status rc = bt_fs_writer_create(path, &writer->data, err);
+    bt_free(path);
+    return rc;
+}
+
+bt_status bt_bundle_writer_create(const char *prefix, bt_bundle_writer **out, bt_error *err) {
+    bt_bundle_writer *const writer = bt_calloc_array(1, sizeof *writer);
+    if (writer == NULL || (writer->prefix = bt_strdup(prefix)) == NULL) {
+        bt_free(writer);
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot write %s", prefix);
+    }
+    const bt_status rc = open_writer(writer, err);
+    if (rc != BT_OK) {
+        bt_bundle_writer_abort(writer);
+        return rc;
+    }
+    *out = writer;
+    return BT_OK;
+}
+
+static bt_status add_entry(bt_bundle_writer *writer, const char *name, bt_tf_dtype dtype,
+                           int32_t rank, const int64_t *dim, bt_bundle_entry **out, bt_error *err) {
+    if (name[0] == '\0' || rank < 0 || rank > BT_WIRE_MAX_RANK) {
+        return BT_FAIL(err, BT_E_INTERNAL,
+                       "cannot write %s: a tensor without a name, or of rank %d", writer->prefix,
+                       rank);
+    }
+    BT_TRY(bt_grow(&writer->entries, &writer->cap_entries, writer->n_entries + 1,
+                   sizeof writer->entries[0], SIZE_MAX / 1024, err));
+    const char *const copy = bt_arena_strdup(&writer->names, name);
+    if (copy == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot write %s", writer->prefix);
+    }
+    bt_bundle_entry *const entry = &writer->entries[writer->n_entries];
+    *entry = (bt_bundle_entry){.name = copy,
+                               .dtype = dtype,
+                               .rank = rank,
+                               .n_elements = 1,
+                               .offset = bt_fs_writer_offset(writer->data)};
+    for (int32_t i = 0; i < rank; i++) {
+        entry->dim[i] = dim[i];
+        if (!bt_i64_mul(entry->n_elements, dim[i], &entry->n_elements)) {
+            return BT_FAIL(err, BT_E_SHAPE, "tensor '%s': negative or too large dims", name);
+        }
+    }
+    *out = entry;
+    return BT_OK;
+}
+
+bt_status bt_bundle_add(bt_bundle_writer *writer, const char *name, bt_tf_dtype dtype, int32_t rank,
+                        const int64_t *dim, const void *data, bt_error *err) {
+    bt_bundle_entry *entry = NULL;
+    const size_t     size = bt_tf_dtype_size(dtype);
+    if (size == 0) {
+        return BT_FAIL(err, BT_E_INTERNAL, "tensor '%s' is not of numbers", name);
+    }
+    BT_TRY(add_entry(writer, name, dtype, rank, dim, &entry, err));
+    if (!bt_i64_mul(entry->n_elements, (int64_t)size, &entry->n_bytes)) {
+        return BT_FAIL(err, BT_E_SHAPE, "tensor '%s' is too large", name);
+    }
+    const size_t n_bytes = (size_t)entry->n_bytes;
+    entry->crc = bt_crc32c_mask(bt_crc32c(0, data, n_bytes));
+    BT_TRY(bt_fs_writer_write(writer->data, data, n_bytes, err));
+    writer->n_entries++;
+    return BT_OK;
+}
+
+static bt_status put_data(bt_bundle_writer *writer, bt_bundle_entry *entry, const void *bytes,
+                          size_t n_bytes, bt_error *err) {
+    entry->n_bytes += (int64_t)n_bytes;
+    return bt_fs_writer_write(writer->data, bytes, n_bytes, err);
+}
+
+bt_status bt_bundle_add_strings(bt_bundle_writer *writer, const char *name, int32_t rank,
+                                const int64_t *dim, const bt_bytes *values, bt_error *err) {
+    bt_bundle_entry *entry = NULL;
+    uint8_t          bytes[10];
+    uint32_t         crc = 0;
+    BT_TRY(add_entry(writer, name, BT_TF_STRING, rank, dim, &entry, err));
+    for (int64_t i = 0; i < entry->n_elements; i++) {
+        const uint64_t length = values[i].n_bytes;
+        BT_TRY(put_data(writer, entry, bytes, bt_store_varint(bytes, length), err));
+        bt_store_u64le(bytes, length);
+        crc = bt_crc32c(crc, bytes, length <= UINT32_MAX ? 4 : 8);
+    }
+    bt_store_u32le(bytes, bt_crc32c_mask(crc));
+    crc = bt_crc32c(crc, bytes, 4);
+    BT_TRY(put_data(writer, entry, bytes, 4, err));
+    for (int64_t i = 0; i < entry->n_elements; i++) {
+        BT_TRY(put_data(writer, entry, values[i].data, values[i].n_bytes, err));
+        crc = bt_crc32c(crc, values[i].data, values[i].n_bytes);
+    }
+    entry->crc = bt_crc32c_mask(crc);
+    writer->n_entries++;
+    return BT_OK;
+}
+
+/* ---- the index
+ * ---------------------------------------------------------------------------------------- */
+
+static bt_status put_nonzero(bt_str *out, uint32_t field, int64_t value, bt_error *err) {
+    return value == 0 ? BT_OK : pw_put_int(out, field, (uint64_t)value, err);
+}
+
+static bt_status put_shape(bt_str *out, const bt_bundle_entry *entry, bt_error *err) {
+    bt_str    shape = BT_STR_INIT;
+    bt_str    dim = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    for (int32_t i = 0; i < entry->rank; i++) {
+        bt_str_clear(&dim);
+        BT_CHECK(put_nonzero(&dim, 1, entry->dim[i], err));
+        BT_CHECK(pw_put_bytes(&shape, 2, dim.data, dim.len, err));
+    }
+    BT_CHECK(pw_put_bytes(out, 2, shape.data, shape.len, err));
+done:
+    bt_str_deinit(&shape);
+    bt_str_deinit(&dim);
+    return rc;
+}
+
+static bt_status put_entry(bt_str *out, const bt_bundle_entry *entry, bt_error *err) {
+    bt_str_clear(out);
+    BT_TRY(put_nonzero(out, 1, (int64_t)entry->dtype, err));
+    BT_TRY(put_shape(out, entry, err));
+    BT_TRY(put_nonzero(out, 3, entry->shard, err));
+    BT_TRY(put_nonzero(out, 4, entry->offset, err));
+    BT_TRY(put_nonzero(out, 5, entry->n_bytes, err));
+    return entry->crc == 0 ? BT_OK : pw_put_fixed32(out, 6, entry->crc, err);
+}
+
+static int compare_entries(const void *a, const void *b) {
+    const bt_bundle_entry *const left = a;
+    const bt_bundle_entry *const right = b;
+    return strcmp(left->name, right->name);
+}
+
+static bt_status build_index(bt_bundle_writer *writer, bt_sstable_builder *builder, bt_error *err) {
+    static const uint8_t header[] = {0x08, 1, 0x1a, 2, 0x08, 1}; /* 1 shard, version {producer 1} */
+    bt_str               value = BT_STR_INIT;
+    bt_status            rc = BT_OK;
+    if (writer->n_entries > 1) {
+        qsort(writer->entries, writer->n_entries, sizeof writer->entries[0], compare_entries);
+    }
+    BT_CHECK(bt_sstable_add(builder, (bt_bytes){(const uint8_t *)"", 0},
+                            (bt_bytes){header, sizeof header}, err));
+    for (size_t i = 0; i < writer->n_entries; i++) {
+        const bt_bundle_entry *const entry = &writer->entries[i];
+        BT_CHECK(put_entry(&value, entry, err));
+        BT_CHECK(bt_sstable_add(builder,
+                                (bt_bytes){(const uint8_t *)entry->name, strlen(entry->name)},
+                                (bt_bytes){(const uint8_t *)value.data, value.len}, err));
+    }
+done:
+    bt_str_deinit(&value);
+    return rc;
+}
+
+/* While another failure is being reported. */
+static void remove_quietly(const char *path) {
+    if (bt_fs_remove(path, NULL) != BT_OK) {
+        bt_log(BT_LOG_WARNING, "cannot remove %s", path);
+    }
+}
+
+bt_status bt_bundle_writer_commit(bt_bundle_writer **writer_ptr, bt_error *err) {
+    bt_bundle_writer *const writer = *writer_ptr;
+    bt_sstable_builder     *builder = NULL;
+    bt_fs_writer           *index = NULL;
+    bt_str                  path = BT_STR_INIT;
+    char                   *data_path = NULL;
+    bt_bytes                table;
+    bt_status               rc = BT_OK;
+    BT_CHECK(bt_sstable_builder_create(&builder, err));
+    BT_CHECK(build_index(writer, builder, err));
+    BT_CHECK(bt_sstable_finish(builder, &table, err));
+    BT_CHECK(bt_str_appendf(&path, err, "%s.index", writer->prefix));
+    /* An index of an older checkpoint of this name must not meet the new data file. */
+    BT_CHECK(bt_fs_writer_create(path.data, &index, err));
+    BT_CHECK(bt_fs_writer_write(index, table.data, table.n_bytes, err));
+    BT_CHECK(bt_fs_writer_flush(index, true, err));
+    BT_CHECK(bt_fs_writer_flush(writer->data, true, err));
+    BT_CHECK(bt_fs_remove(path.data, err));
+    BT_CHECK(bundle_shard_path(writer->prefix, 0, 1, &data_path, err));
+    BT_CHECK(bt_fs_writer_commit(&writer->data, err));
+    rc = bt_fs_writer_commit(&index, err);
+    if (rc != BT_OK) {
+        remove_quietly(data_path); /* a data file without an index is of no use to anybody */
+        goto done;
+    }
+    bt_bundle_writer_abort(writer);
+    *writer_ptr = NULL;
+done:
+    bt_free(data_path);
+    bt_fs_writer_abort(index);
+    bt_sstable_builder_free(builder);
+    bt_str_deinit(&path);
+    return rc;
+}
+
+void bt_bundle_writer_abort(bt_bundle_writer *writer) {
+    if (writer != NULL) {
+        bt_fs_writer_abort(writer->data);
+        bt_arena_deinit(&writer->names);
+        bt_free(writer->entries);
+        bt_free(writer->prefix);
+        bt_free(writer);
+    }
+}
