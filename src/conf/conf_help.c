@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * --help_experiment: every key of an experiment with type, default and meaning, from the schema
+ * tables and the experiment's default tree. */
+#include "conf_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct helper {
+    bt_str   *out;
+    bt_error *err;
+} helper;
+
+static bt_status put_default(const helper *h, const conf_value *value) {
+    char repr[BT_F64_TEXT_MAX];
+    switch (value->kind) {
+    case K_NULL:
+        return bt_str_append(h->out, "null", h->err);
+    case K_BOOL:
+        return bt_str_append(h->out, value->u.b ? "true" : "false", h->err);
+    case K_INT:
+        return bt_str_appendf(h->out, h->err, "%" PRId64, value->u.i);
+    case K_FLOAT:
+        return bt_str_append(h->out, bt_f64_repr(value->u.f, repr), h->err);
+    case K_STR:
+    case K_BIGINT:
+    case K_ALIEN:
+        return bt_str_appendf(h->out, h->err, value->u.s.len == 0 ? "''%s" : "%s", value->u.s.text);
+    case K_LIST:
+    case K_TUPLE:
+        BT_TRY(bt_str_append_char(h->out, '[', h->err));
+        for (size_t i = 0; i < value->u.list.n; i++) {
+            BT_TRY(bt_str_append(h->out, i > 0 ? ", " : "", h->err));
+            BT_TRY(put_default(h, &value->u.list.items[i]));
+        }
+        return bt_str_append_char(h->out, ']', h->err);
+    case K_OBJECT:
+        return bt_str_append(h->out, "{...}", h->err);
+    case K_MAP:
+        break;
+    }
+    return BT_OK;
+}
+
+static bt_status put_key(const helper *h, const conf_key *key, const conf_value *value,
+                         const char *path) {
+    BT_TRY(bt_str_appendf(h->out, h->err, "%s\n    %s. ", path, key->doc));
+    const conf_rule *rule = key->rule;
+    if (rule != NULL && rule->choices != NULL) {
+        BT_TRY(bt_str_appendf(h->out, h->err, "One of %s", rule->choices));
+    } else {
+        const char *words = conf_type_words(key->type);
+        BT_TRY(bt_str_appendf(h->out, h->err, "%c%s%s%s", words[0] - 'a' + 'A', words + 1,
+                              rule == NULL ? "" : " ", rule == NULL ? "" : rule->words));
+    }
+    BT_TRY(bt_str_append(
+        h->out, (key->flags & NULLABLE) != 0 && value->kind != K_NULL ? " or null" : "", h->err));
+    BT_TRY(bt_str_append(h->out, "; default ", h->err));
+    BT_TRY(put_default(h, value));
+    return bt_str_append(
+        h->out, (key->flags & EXT) != 0 ? "; bert-train only, not in Model Garden.\n" : ".\n",
+        h->err);
+}
+
+static bt_status put_section(const helper *h, const conf_object *object, const char *path) {
+    char below[CONF_MAX_PATH];
+    for (size_t i = 0; i < object->n_slots; i++) {
+        const conf_key   *key = object->slots[i].key;
+        const conf_value *value = &object->slots[i].value;
+        (void)conf_join_path(path, key->name, strlen(key->name), below);
+        if (value->kind == K_OBJECT) {
+            BT_TRY(bt_str_appendf(h->out, h->err, "%s:\n    %s.\n", below, key->doc));
+            BT_TRY(put_section(h, value->u.object, below));
+        } else {
+            BT_TRY(put_key(h, key, value, below));
+        }
+    }
+    return BT_OK;
+}
+
+bt_status bt_conf_help(const char *experiment, bt_str *out, bt_error *err) {
+    const bt_conf_args args = {.experiment = experiment};
+    const helper       h = {.out = out, .err = err};
+    bt_conf_errors     errors = BT_CONF_ERRORS_INIT;
+    bt_conf           *conf = NULL;
+    bt_status          rc = BT_OK;
+    BT_CHECK(bt_conf_build(&args, &conf, &errors, err));
+    BT_CHECK(bt_str_appendf(out, err, "%s: %s\n\n", experiment, conf->experiment->doc));
+    BT_CHECK(put_section(&h, conf->root, ""));
+done:
+    bt_conf_free(conf);
+    bt_conf_errors_deinit(&errors);
+    return rc;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The modes, and the checks that need to know which sections a run will use or that hold several
+ * keys against each other. What the user wrote wrong is an error; what is only missing is a
+ * finding, so that a dry run of any default experiment works. */
+#include "conf_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- modes ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    bool        trains;
+    bool        evaluates;
+} modes[] = {
+    [BT_CONF_MODE_TRAIN] = {"train", true, false},
+    [BT_CONF_MODE_EVAL] = {"eval", false, true},
+    [BT_CONF_MODE_TRAIN_AND_EVAL] = {"train_and_eval", true, true},
+    [BT_CONF_MODE_CONTINUOUS_EVAL] = {"continuous_eval", false, true},
+    [BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL] = {"continuous_train_and_eval", true, true},
+    [BT_CONF_MODE_TRAIN_AND_VALIDATE] = {"train_and_validate", true, false},
+    [BT_CONF_MODE_TRAIN_AND_POST_EVAL] = {"train_and_post_eval", true, true},
+    [BT_CONF_MODE_PREDICT] = {"predict", false, true},
+};
+
+bool bt_conf_mode_parse(const char *text, bt_conf_mode *out) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(modes); i++) {
+        if (strcmp(modes[i].name, text) == 0) {
+            *out = (bt_conf_mode)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *bt_conf_mode_name(bt_conf_mode mode) {
+    return modes[mode].name;
+}
+
+const char *bt_conf_mode_names(void) {
+    return "train|eval|train_and_eval|continuous_eval|continuous_train_and_eval|train_and_validate|"
+           "train_and_post_eval|predict";
+}
+
+bool bt_conf_mode_trains(bt_conf_mode mode) {
+    return modes[mode].trains;
+}
+
+bool bt_conf_mode_evaluates(bt_conf_mode mode) {
+    return modes[mode].evaluates;
+}
+
+/* ---- reading for checks -----------------------------------------------------------------------
+ */
+
+typedef struct checker {
+    conf_merge   merge;
+    bt_conf_mode mode;
+} checker;
+
+static const conf_value *at(const checker *c, const char *path) {
+    return conf_find(c->merge.conf->root, path);
+}
+
+static bool int_at(const checker *c, const char *path, int64_t *out) {
+    const conf_value *value = at(c, path);
+    return value != NULL && value->kind != K_NULL &&
+           bt_conf_get_i64(c->merge.conf, path, out, NULL) == BT_OK;
+}
+
+static bool is_empty(const checker *c, const char *path) {
+    const conf_value *value = at(c, path);
+    return value == NULL || !conf_is_truthy(value);
+}
+
+/* The user wrote it, and not just the default again. */
+static bool is_own(const checker *c, const char *path) {
+    const conf_value *value = at(c, path);
+    return value != NULL && value->source != 0 && bt_conf_is_changed(c->merge.conf, path);
+}
+
+/* An error when one of the two keys (b may be NULL) is the user's own, else a finding. The
+ * message stands at the one that is. */
+#define REPORT(c, a, b, ...)                                                                       \
+    conf_report(&(c)->merge,                                                                       \
+                is_own((c), (a)) || ((b) != NULL && is_own((c), (b) != NULL ? (b) : (a)))          \
+                    ? BT_CONF_ERROR                                                                \
+                    : BT_CONF_FINDING,                                                             \
+                at((c), (b) != NULL && !is_own((c), (a)) ? (b) : (a)), (a), __VA_ARGS__)
+#define MISSING(c, a, ...) conf_report(&(c)->merge, BT_CONF_FINDING, at((c), (a)), (a), __VA_ARGS__)
+
+/* ---- data ---------------------------------------------------------------------------------------
+ */
+
+static const char *join(const char *section, const char *key, char out[CONF_MAX_PATH]) {
+    return conf_join_path(section, key, strlen(key), out);
+}
+
+static bt_status check_input(const checker *c, const char *section) {
+    char       input[CONF_MAX_PATH];
+    char       tfds[CONF_MAX_PATH];
+    const bool no_input = is_empty(c, join(section, "input_path", input));
+    const bool no_tfds = is_empty(c, join(section, "tfds_name", tfds));
+    if (no_input && no_tfds) {
+        return MISSING(c, input,
+                       "this is empty, and mode '%s' reads it: set it to the record files",
+                       bt_conf_mode_name(c->mode));
+    }
+    if (!no_input && !no_tfds) {
+        return REPORT(c, input, tfds, "set either this or %s, not both", tfds);
+    }
+    return BT_OK;
+}
+
+static bt_status check_text_data(const checker *c, const char *section) {
+    char fields[CONF_MAX_PATH];
+    char vocab[CONF_MAX_PATH];
+    char hub[CONF_MAX_PATH];
+    if (at(c, join(section, "text_fields", fields)) == NULL) {
+        return BT_OK; /* not raw text */
+    }
+    if (is_empty(c, fields)) {
+        BT_TRY(MISSING(c, fields, "name one or two features that hold the text"));
+    }
+    const bool no_vocab = is_empty(c, join(section, "vocab_file", vocab));
+    if (no_vocab == is_empty(c, join(section, "preprocessing_hub_module_url", hub))) {
+        return no_vocab ? MISSING(c, vocab, "name the vocabulary (or a preprocessing module)")
+                        : REPORT(c, vocab, hub, "set either this or %s, not both", hub);
+    }
+    return BT_OK;
+}
+
+static bt_status check_lengths(const checker *c, const char *section) {
+    static const char *const limits[] = {"task.model.encoder.*.max_position_embeddings",
+                                         "task.model.encoder.*.max_sequence_length"};
+    char                     path[CONF_MAX_PATH];
+    int64_t                  seq_length = 0;
+    int64_t                  limit = 0;
+    if (!int_at(c, join(section, "seq_length", path), &seq_length)) {
+        return BT_OK;
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(limits); i++) {
+        if (int_at(c, limits[i], &limit) && seq_length > limit) {
+            return REPORT(c, path, limits[i],
+                          "sequences of %" PRId64 " tokens do not fit an encoder of %" PRId64
+                          " positions (%s)",
+                          seq_length, limit, limits[i] + strlen("task.model.encoder.*."));
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status check_data(const checker *c, const char *section) {
+    char    path[CONF_MAX_PATH];
+    int64_t batch = 0;
+    if (int_at(c, join(section, "global_batch_size", path), &batch) && batch == 0) {
+        BT_TRY(REPORT(c, path, NULL, "a batch must hold at least 1 example, got 0"));
+    }
+    BT_TRY(check_input(c, section));
+    BT_TRY(check_text_data(c, section));
+    return check_lengths(c, section);
+}
+
+/* ---- model
+ * --------------------------------------------------------------------------------------- */
+
+static bt_status check_encoder(const checker *c, const char *encoder) {
+    char        heads_path[CONF_MAX_PATH];
+    char        size_path[CONF_MAX_PATH];
+    int64_t     heads = 0;
+    int64_t     size = 0;
+    const char *type = bt_conf_type_of_oneof(c->merge.conf, encoder);
+    if (at(c, encoder) == NULL) {
+        return BT_OK;
+    }
+    if (type == NULL) {
+        return MISSING(c, join(encoder, "type", heads_path), "name the type of the encoder");
+    }
+    if (strcmp(type, "any") == 0) {
+        return MISSING(c, join(encoder, "type", heads_path),
+                       "an encoder given as Python code cannot be used");
+    }
+    if (int_at(c, join(encoder, "*.num_attention_heads", heads_path), &heads) &&
+        int_at(c, join(encoder, "*.hidden_size", size_path), &size) && heads > 0 &&
+        strcmp(type, "xlnet") != 0 && size % heads != 0) {
+        return REPORT(c, heads_path, size_path,
+                      "%" PRId64 " heads do not divide the hidden size %" PRId64, heads, size);
+    }
+    return BT_OK;
+}
+
+static bt_status check_classes(const checker *c) {
+    static const char *const path = "task.model.num_classes";
+    static const char *const weights = "task.class_weights";
+    int64_t                  n = 0;
+    if (c->merge.conf->experiment->task != &conf_class_sentence_prediction) {
+        return at(c, "task.class_names") != NULL && is_empty(c, "task.class_names")
+                   ? MISSING(c, "task.class_names", "name the classes")
+                   : BT_OK;
+    }
+    if (int_at(c, path, &n) && n < 1) {
+        return REPORT(c, path, NULL,
+                      "set the number of classes (1 = regression), at least 1; got %" PRId64, n);
+    }
+    const size_t n_weights = bt_conf_n_items(c->merge.conf, weights);
+    return n_weights > 0 && (int64_t)n_weights != n
+               ? REPORT(c, weights, path, "%zu weights for %" PRId64 " classes", n_weights, n)
+               : BT_OK;
+}
+
+static bt_status check_task(const checker *c) {
+    BT_TRY(check_encoder(c, "task.model.encoder"));
+    BT_TRY(check_encoder(c, "task.model.generator_encoder"));
+    BT_TRY(check_encoder(c, "task.model.discriminator_encoder"));
+    BT_TRY(check_classes(c));
+    if (!is_empty(c, "task.init_checkpoint") && !is_empty(c, "task.hub_module_url")) {
+        return MISSING(c, "task.init_checkpoint",
+                       "set either this or task.hub_module_url, not both");
+    }
+    if (!is_empty(c, "task.validation_data.epochs")) {
+        return REPORT(c, "task.validation_data.epochs", NULL,
+                      "epochs count in task.train_data only");
+    }
+    return BT_OK;
+}
+
+/* ---- trainer
+ * -------------------------------------------------------------------------------------- */
+
+#define RATE "trainer.optimizer_config.learning_rate"
+#define OPTIMIZER "trainer.optimizer_config.optimizer"
+
+static bt_status check_intervals(const checker *c) {
+    int64_t loop = 0;
+    int64_t summary = 0;
+    if (int_at(c, "trainer.steps_per_loop", &loop) && loop > 0 &&
+        int_at(c, "trainer.summary_interval", &summary) && summary % loop != 0) {
+        return REPORT(c, "trainer.summary_interval", "trainer.steps_per_loop",
+                      "%" PRId64 " must be a multiple of trainer.steps_per_loop, which is %" PRId64,
+                      summary, loop);
+    }
+    return BT_OK;
+}
+
+/* stepwise: one value more than boundaries; step_cosine_with_offset: as many */
+static bt_status check_boundaries(const checker *c, const char *type) {
+    const size_t n_boundaries = bt_conf_n_items(c->merge.conf, RATE ".*.boundaries");
+    const size_t n_values = bt_conf_n_items(c->merge.conf, RATE ".*.values");
+    const size_t more = strcmp(type, "stepwise") == 0 ? 1 : 0;
+    if (at(c, RATE ".*.boundaries") == NULL) {
+        return BT_OK;
+    }
+    if (n_boundaries == 0 || n_values == 0) {
+        return MISSING(c, RATE ".*.values", "set the values and boundaries of a '%s' rate", type);
+    }
+    return n_values == n_boundaries + more
+               ? BT_OK
+               : REPORT(c, RATE ".*.values", RATE ".*.boundaries",
+                        "%zu values do not fit %zu boundaries: a '%s' rate wants %s", n_values,
+                        n_boundaries, type, more == 1 ? "one value more" : "as many");
+}
+
+static bt_status check_rate(const checker *c) {
+    static const char *const rates[] = {RATE ".*.initial_learning_rate", RATE ".*.decay_rate"};
+    const char              *type = bt_conf_type_of_oneof(c->merge.conf, RATE);
+    int64_t                  steps = 1;
+    if (type == NULL) {
+        return MISSING(c, RATE ".type", "name the type of the learning rate");
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(rates); i++) {
+        if (at(c, rates[i]) != NULL && at(c, rates[i])->kind == K_NULL) {
+            BT_TRY(MISSING(c, rates[i], "a '%s' rate needs this number", type));
+        }
+    }
+    if (int_at(c, RATE ".*.decay_steps", &steps) && steps == 0) {
+        BT_TRY(REPORT(c, RATE ".*.decay_steps", NULL,
+                      "a decay over 0 steps has no value; null means train_steps"));
+    }
+    return check_boundaries(c, type);
+}
+
+static bt_status check_optimizer(const checker *c) {
+    const char *type = bt_conf_type_of_oneof(c->merge.conf, OPTIMIZER);
+    if (type == NULL) {
+        return MISSING(c, OPTIMIZER ".type", "name the type of the optimizer");
+    }
+    if (strcmp(type, "slide") == 0 || strcmp(type, "adafactor") == 0) {
+        return MISSING(c, OPTIMIZER ".type",
+                       "'%s' is not in the open source of Model Garden; choose another", type);
+    }
+    if (!bt_conf_is_null(c->merge.conf, OPTIMIZER ".*.clipnorm") &&
+        !bt_conf_is_null(c->merge.conf, OPTIMIZER ".*.global_clipnorm")) {
+        return REPORT(c, OPTIMIZER ".*.clipnorm", OPTIMIZER ".*.global_clipnorm",
+                      "set either this or global_clipnorm, not both");
+    }
+    return BT_OK;
+}
+
+static bt_status check_training(const checker *c) {
+    if (bt_conf_is_null(c->merge.conf, "trainer.train_steps") &&
+        bt_conf_is_null(c->merge.conf, "task.train_data.epochs")) {
+        BT_TRY(MISSING(c, "trainer.train_steps",
+                       "set this, or task.train_data.epochs to count the steps from the data"));
+    }
+    BT_TRY(check_rate(c));
+    return check_optimizer(c);
+}
+
+static bt_status check_runtime(const checker *c) {
+    const char *strategy = "";
+    int64_t     gpus = 0;
+    if (bt_conf_get_str(c->merge.conf, "runtime.distribution_strategy", &strategy, NULL) == BT_OK &&
+        int_at(c, "runtime.num_gpus", &gpus) && gpus > 1 &&
+        (bt_str_equal_nocase(strategy, "off") || bt_str_equal_nocase(strategy, "one_device"))) {
+        return REPORT(c, "runtime.num_gpus", "runtime.distribution_strategy",
+                      "%" PRId64 " GPUs do not go with the strategy '%s'", gpus, strategy);
+    }
+    return BT_OK;
+}
+
+bt_status bt_conf_check_for_mode(const bt_conf *conf, bt_conf_mode mode, bt_conf_errors *errors,
+                                 bt_error *err) {
+    /* the checks read only; the merge context is shared with code that writes */
+    const checker c = {.merge = {.conf = (bt_conf *)(uintptr_t)conf, .errors = errors, .err = err},
+                       .mode = mode};
+    BT_TRY(check_runtime(&c));
+    BT_TRY(check_task(&c));
+    BT_TRY(check_intervals(&c));
+    if (bt_conf_mode_trains(mode)) {
+        BT_TRY(check_data(&c, "task.train_data"));
+        BT_TRY(check_training(&c));
+    }
+    if (bt_conf_mode_evaluates(mode)) {
+        BT_TRY(check_data(&c, "task.validation_data"));
+    }
+    return BT_OK;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The schema: what sections there are, which keys they hold, of which type and range, and what
+ * they mean. Everything else in this room (merging, checking, printing, help, did-you-mean) reads
+ * these tables. Adding a key is adding one row. */
+#ifndef BT_CONF_SCHEMA_H
+#define BT_CONF_SCHEMA_H
+
+#include <math.h>
+
+#include "bt/base.h"
+
+typedef enum conf_type {
+    T_BOOL,
+    T_INT,
+    T_FLOAT,
+    T_STR,
+    T_STR_LIST,
+    T_INT_LIST,
+    T_FLOAT_LIST,
+    T_PATHS,        /* a string or a list of strings */
+    T_STR_OR_FLOAT, /* loss_scale */
+    T_INT_OR_LIST,  /* pool_stride */
+    T_NULL,         /* nothing but null can be written in YAML */
+    T_SECTION,
+    T_SECTIONS, /* a list of sections */
+} conf_type;
+
+enum {
+    NULLABLE = 1, /* null is a value */
+    EXT = 2,      /* ours: printed only where it differs from its default */
+    TUPLE = 4,    /* the default is a Python tuple */
+    PAIR = 8,     /* a list of exactly two */
+    ABSENT = 16,  /* a section that is null by default */
+};
+
+/* What a value must satisfy besides its type. Either a range or a list of words. */
+typedef struct conf_rule {
+    double      lo;
+    double      hi;
+    bool        lo_open;
+    bool        hi_open;
+    bool        nocase;  /* choices in any case */
+    bool        no_zero; /* 0 is not allowed although it is in the range */
+    const char *choices; /* "a|b|c", or NULL */
+    const char *words;   /* how a message names the rule */
+} conf_rule;
+
+#define RANGE(low, high, text)                                                                     \
+    { .lo = (low), .hi = (high), .words = (text) }
+#define CHOICES(list)                                                                              \
+    { .choices = (list), .words = NULL }
+#define CHOICES_NOCASE(list)                                                                       \
+    { .choices = (list), .nocase = true }
+#define STEPS_OR_ALL                                                                               \
+    { .lo = -1, .hi = HUGE_VAL, .no_zero = true, .words = "-1 or at least 1" }
+
+extern const conf_rule conf_rule_ge0;
+extern const conf_rule conf_rule_ge1;
+extern const conf_rule conf_rule_gt0;
+extern const conf_rule conf_rule_rate;
+#define RULE_NONE NULL
+#define RULE_GE0 &conf_rule_ge0   /* at least 0 */
+#define RULE_GE1 &conf_rule_ge1   /* at least 1 */
+#define RULE_GT0 &conf_rule_gt0   /* more than 0 */
+#define RULE_RATE &conf_rule_rate /* 0 <= x < 1 */
+
+typedef struct conf_class conf_class;
+
+typedef struct conf_key {
+    const char       *name;
+    conf_type         type;
+    unsigned          flags;
+    const char       *def; /* NULL = null; lists: items separated by ", " */
+    const conf_class *sub; /* T_SECTION, T_SECTIONS */
+    const conf_rule  *rule;
+    const char       *doc; /* a few words that say what it means */
+} conf_key;
+
+#define KEY(name, type, flags, def, rule, doc)                                                     \
+    { name, type, flags, def, NULL, rule, doc }
+#define SECTION(name, cls, doc)                                                                    \
+    { name, T_SECTION, 0, NULL, cls, NULL, doc }
+#define NO_SECTION(name, cls, doc)                                                                 \
+    { name, T_SECTION, NULLABLE | ABSENT, NULL, cls, NULL, doc }
+#define SECTIONS(name, cls, doc)                                                                   \
+    { name, T_SECTIONS, 0, NULL, cls, NULL, doc }
+
+struct conf_class {
+    const char       *qualified; /* Model Garden's name: users search for it */
+    const conf_class *base;      /* keys that are not in `keys` come from here; or NULL */
+    const conf_key   *keys;      /* sorted by name */
+    size_t            n_keys;
+    bool              is_one_of; /* `type` names the branch that counts */
+};
+
+extern const conf_class conf_class_experiment;
+extern const conf_class conf_class_differential_privacy;
+extern const conf_class conf_class_trainer;
+extern const conf_class conf_class_runtime;
+extern const conf_class conf_class_empty;
+extern const conf_class conf_class_optimization;
+extern const conf_class conf_class_optimizer;
+extern const conf_class conf_class_sgd;
+extern const conf_class conf_class_sgd_experimental;
+extern const conf_class conf_class_adam;
+extern const conf_class conf_class_adam_experimental;
+extern const conf_class conf_class_adam_weight_decay;
+extern const conf_class conf_class_adam_weight_decay_experimental;
+extern const conf_class conf_class_lamb;
+extern const conf_class conf_class_rms_prop;
+extern const conf_class conf_class_lars;
+extern const conf_class conf_class_adagrad;
+extern const conf_class conf_class_slide;
+extern const conf_class conf_class_adafactor;
+extern const conf_class conf_class_adafactor_keras;
+extern const conf_class conf_class_ema;
+extern const conf_class conf_class_lr;
+extern const conf_class conf_class_constant_lr;
+extern const conf_class conf_class_stepwise_lr;
+extern const conf_class conf_class_exponential_lr;
+extern const conf_class conf_class_polynomial_lr;
+extern const conf_class conf_class_cosine_lr;
+extern const conf_class conf_class_direct_power_lr;
+extern const conf_class conf_class_power_and_linear_decay_lr;
+extern const conf_class conf_class_power_decay_with_offset_lr;
+extern const conf_class conf_class_step_cosine_lr;
+extern const conf_class conf_class_warmup;
+extern const conf_class conf_class_linear_warmup;
+extern const conf_class conf_class_polynomial_warmup;
+extern const conf_class conf_class_encoder;
+extern const conf_class conf_class_albert_encoder;
+extern const conf_class conf_class_bert_encoder;
+extern const conf_class conf_class_big_bird_encoder;
+extern const conf_class conf_class_mobile_bert_encoder;
+extern const conf_class conf_class_xl_net_encoder;
+extern const conf_class conf_class_query_bert;
+extern const conf_class conf_class_funnel_encoder;
+extern const conf_class conf_class_kernel_encoder;
+extern const conf_class conf_class_reuse_encoder;
+extern const conf_class conf_class_f_net_encoder;
+extern const conf_class conf_class_sparse_mixer_encoder;
+extern const conf_class conf_class_data;
+extern const conf_class conf_class_sentence_prediction_data;
+extern const conf_class conf_class_sentence_prediction_text_data;
+extern const conf_class conf_class_qa_data;
+extern const conf_class conf_class_tagging_data;
+extern const conf_class conf_class_pretrain_data;
+extern const conf_class conf_class_pretrain_dynamic_data;
+extern const conf_class conf_class_pretrain_text_data;
+extern const conf_class conf_class_task;
+extern const conf_class conf_class_sentence_prediction;
+extern const conf_class conf_class_sentence_model;
+extern const conf_class conf_class_question_answering;
+extern const conf_class conf_class_qa_model;
+extern const conf_class conf_class_tagging;
+extern const conf_class conf_class_tagging_model;
+extern const conf_class conf_class_masked_lm;
+extern const conf_class conf_class_pretrainer;
+extern const conf_class conf_class_electra_pretrain;
+extern const conf_class conf_class_electra_pretrainer;
+extern const conf_class conf_class_cls_head;
+
+/* One experiment that can be built. defaults is YAML, merged into the class defaults. */
+typedef struct conf_experiment_def {
+    const char       *name;
+    const char       *doc;
+    const conf_class *task;
+    const conf_class *train_data;
+    const conf_class *validation_data;
+    const char       *defaults;
+} conf_experiment_def;
+
+extern const conf_experiment_def conf_experiments[];
+extern const size_t              conf_n_experiments;
+const conf_experiment_def       *conf_experiment_find(const char *name); /* or NULL */
+/* Why a name of Model Garden's that bert-train does not train is refused; NULL: unknown name. */
+const char *conf_experiment_refusal(const char *name);
+
+/* The key of this name in cls or its bases, or NULL. */
+const conf_key *conf_class_find_key(const conf_class *cls, const char *name, size_t len);
+/* Number of keys, bases included, each name once; conf_class_list_keys writes them sorted. */
+size_t conf_class_count_keys(const conf_class *cls);
+void   conf_class_list_keys(const conf_class *cls, const conf_key **out);
+/* "an integer", "a list of strings"... as messages and help say it. */
+const char *conf_type_words(conf_type type);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Schema tables: data sections.
+ * One row a key: name, type, flags, default, range, meaning. Names and defaults are those of Model
+ * Garden 2.19.1; EXT marks keys of our own (DESIGN.md section 6). Keys stand in sorted order. */
+#include "conf_schema.h"
+
+static const conf_key data_keys[] = {
+    KEY("apply_tf_data_service_before_batching", T_BOOL, 0, "false", RULE_NONE,
+        "where tf.data service is applied; input mechanics"),
+    KEY("autotune_algorithm", T_STR, NULLABLE, NULL, RULE_NONE, "tf.data autotuning; ignored"),
+    KEY("block_length", T_INT, 0, "1", RULE_GE1,
+        "examples read from one file before the next, with several files"),
+    KEY("cache", T_BOOL, 0, "false", RULE_NONE, "keep parsed examples in memory"),
+    KEY("cycle_length", T_INT, NULLABLE, NULL, RULE_GE1,
+        "files read at the same time (null = chosen)"),
+    KEY("deterministic", T_BOOL, NULLABLE, NULL, RULE_NONE,
+        "keep the order of examples fixed (null = true)"),
+    KEY("drop_remainder", T_BOOL, 0, "true", RULE_NONE,
+        "drop the last batch when it is smaller than the others"),
+    KEY("enable_shared_tf_data_service_between_parallel_trainers", T_BOOL, 0, "false", RULE_NONE,
+        "tf.data service setting; ignored"),
+    KEY("enable_tf_data_service", T_BOOL, 0, "false", RULE_NONE,
+        "use tf.data service when an address is given"),
+    KEY("epochs", T_FLOAT, EXT | NULLABLE, NULL, RULE_GT0,
+        "with train_steps 0 or null: steps = epochs * rows / global_batch_size"),
+    KEY("global_batch_size", T_INT, 0, "0", RULE_GE0, "examples per step, over all replicas"),
+    KEY("input_path", T_PATHS, NULLABLE, "", RULE_NONE,
+        "record files: a path, a pattern with * or ?, several separated by commas, or a list"),
+    KEY("is_training", T_BOOL, NULLABLE, NULL, RULE_NONE, "shuffle and repeat, for training"),
+    KEY("prefetch_buffer_size", T_INT, NULLABLE, NULL, RULE_NONE,
+        "batches prepared ahead (null = chosen)"),
+    KEY("ram_budget", T_INT, NULLABLE, NULL, RULE_NONE, "tf.data memory limit; ignored"),
+    KEY("seed", T_INT, NULLABLE, NULL, RULE_NONE,
+        "seed of the shuffle (null = the fixed default seed)"),
+    KEY("sharding", T_BOOL, 0, "true", RULE_NONE, "split the input over several pipelines"),
+    KEY("shuffle_buffer_size", T_INT, 0, "100", RULE_GE1,
+        "examples among which the shuffle draws; 1 keeps the order"),
+    KEY("skip_bad_records", T_INT, EXT, "0", RULE_GE0, "how many damaged records may be skipped"),
+    KEY("tf_data_service_address", T_STR, NULLABLE, NULL, RULE_NONE,
+        "address of tf.data service; the flag --tf_data_service sets it"),
+    KEY("tf_data_service_job_name", T_STR, NULLABLE, NULL, RULE_NONE,
+        "name of the tf.data service job"),
+    KEY("tfds_as_supervised", T_BOOL, 0, "false", RULE_NONE, "TFDS setting: (input, label) pairs"),
+    KEY("tfds_data_dir", T_STR, NULLABLE, "", RULE_NONE, "folder of TFDS data sets"),
+    KEY("tfds_name", T_STR, NULLABLE, "", RULE_NONE,
+        "name of a TFDS data set, instead of input_path"),
+    KEY("tfds_skip_decoding_feature", T_STR, NULLABLE, "", RULE_NONE,
+        "TFDS features that stay encoded"),
+    KEY("tfds_split", T_STR, NULLABLE, "", RULE_NONE, "split of the TFDS data set"),
+    KEY("trainer_id", T_STR, NULLABLE, NULL, RULE_NONE,
+        "name of this trainer for a shared tf.data service"),
+};
+const conf_class conf_class_data = {"official.core.config_definitions.DataConfig", NULL, data_keys,
+                                    BT_ARRAY_LEN(data_keys), false};
+
+static const conf_key sentence_prediction_data_keys[] = {
+    KEY("file_type", T_STR, 0, "tfrecord",
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
+        "tfrecord or tfrecord_compressed (GZIP)"),
+    KEY("global_batch_size", T_INT, 0, "32", RULE_GE0, "examples per step, over all replicas"),
+    KEY("include_example_id", T_BOOL, 0, "false", RULE_NONE, "read example_id from the records"),
+    KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("label_field", T_STR, 0, "label_ids", RULE_NONE, "feature that holds the label"),
+    KEY("label_name", T_STR_LIST, NULLABLE | PAIR, NULL, RULE_NONE,
+        "[a, b]: also give label a the name b"),
+    KEY("label_type", T_STR, 0, "int", &(const conf_rule)CHOICES("int|float"), "int or float"),
+    KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
+};
+const conf_class conf_class_sentence_prediction_data = {
+    "official.nlp.data.sentence_prediction_dataloader.SentencePredictionDataConfig",
+    &conf_class_data, sentence_prediction_data_keys, BT_ARRAY_LEN(sentence_prediction_data_keys),
+    false};
+
+static const conf_key sentence_prediction_text_data_keys[] = {
+    KEY("file_type", T_STR, 0, "tfrecord",
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
+        "tfrecord or tfrecord_compressed (GZIP)"),
+    KEY("global_batch_size", T_INT, 0, "32", RULE_GE0, "examples per step, over all replicas"),
+    KEY("include_example_id", T_BOOL, 0, "false", RULE_NONE, "read example_id from the records"),
+    KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("label_field", T_STR, 0, "label", RULE_NONE, "feature that holds the label"),
+    KEY("label_type", T_STR, 0, "int", &(const conf_rule)CHOICES("int|float"), "int or float"),
+    KEY("lower_case", T_BOOL, 0, "true", RULE_NONE, "lower the text's case before tokenizing"),
+    KEY("preprocessing_hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+        "TF Hub module that tokenizes, instead of vocab_file"),
+    KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
+    KEY("text_fields", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
+        "features that hold the text, one or two"),
+    KEY("tokenization", T_STR, 0, "WordPiece", &(const conf_rule)CHOICES("WordPiece|SentencePiece"),
+        "WordPiece or SentencePiece"),
+    KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE, "vocabulary, one piece a line"),
+};
+const conf_class conf_class_sentence_prediction_text_data = {
+    "official.nlp.data.sentence_prediction_dataloader.SentencePredictionTextDataConfig",
+    &conf_class_data, sentence_prediction_text_data_keys,
+    BT_ARRAY_LEN(sentence_prediction_text_data_keys), false};
+
+static const conf_key qa_data_keys[] = {
+    KEY("do_lower_case", T_BOOL, 0, "true", RULE_NONE, "lower the text's case before tokenizing"),
+    KEY("doc_stride", T_INT, 0, "128", RULE_GE1,
+        "tokens between the starts of two windows of a long document"),
+    KEY("file_type", T_STR, 0, "tfrecord",
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
+        "tfrecord or tfrecord_compressed (GZIP)"),
+    KEY("global_batch_size", T_INT, 0, "48", RULE_GE0, "examples per step, over all replicas"),
+    KEY("input_preprocessed_data_path", T_STR, NULLABLE, "", RULE_NONE,
+        "folder for the converted evaluation records (empty = model_dir)"),
+    KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("query_length", T_INT, 0, "64", RULE_GE0, "longest question in tokens"),
+    KEY("seq_length", T_INT, 0, "384", RULE_GE1, "tokens per example, padding included"),
+    KEY("tokenization", T_STR, 0, "WordPiece", &(const conf_rule)CHOICES("WordPiece|SentencePiece"),
+        "WordPiece or SentencePiece"),
+    KEY("version_2_with_negative", T_BOOL, 0, "false", RULE_NONE,
+        "SQuAD 2: questions may have no answer"),
+    KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE, "vocabulary, one piece a line"),
+    KEY("xlnet_format", T_BOOL, 0, "false", RULE_NONE, "order of features as XLNet wants it"),
+};
+const conf_class conf_class_qa_data = {
+    "official.nlp.data.question_answering_dataloader.QADataConfig", &conf_class_data, qa_data_keys,
+    BT_ARRAY_LEN(qa_data_keys), false};
+
+static const conf_key tagging_data_keys[] = {
+    KEY("file_type", T_STR, 0, "tfrecord",
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
+        "tfrecord or tfrecord_compressed (GZIP)"),
+    KEY("include_sentence_id", T_BOOL, 0, "false", RULE_NONE, "read sentence_id from the records"),
+    KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
+};
+const conf_class conf_class_tagging_data = {
+    "official.nlp.data.tagging_dataloader.TaggingDataConfig", &conf_class_data, tagging_data_keys,
+    BT_ARRAY_LEN(tagging_data_keys), false};
+
+static const conf_key pretrain_data_keys[] = {
+    KEY("file_type", T_STR, 0, "tfrecord",
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
+        "tfrecord or tfrecord_compressed (GZIP)"),
+    KEY("global_batch_size", T_INT, 0, "512", RULE_GE0, "examples per step, over all replicas"),
+    KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("max_predictions_per_seq", T_INT, 0, "76", RULE_GE1, "masked words per example"),
+    KEY("seq_length", T_INT, 0, "512", RULE_GE1, "tokens per example, padding included"),
+    KEY("use_next_sentence_label", T_BOOL, 0, "true", RULE_NONE, "read next_sentence_labels"),
+    KEY("use_position_id", T_BOOL, 0, "false", RULE_NONE, "read position_ids"),
+    KEY("use_v2_feature_names", T_BOOL, 0, "false", RULE_NONE,
+        "records name features input_word_ids and input_type_ids"),
+};
+const conf_class conf_class_pretrain_data = {
+    "official.nlp.data.pretrain_dataloader.BertPretrainDataConfig", &conf_class_data,
+    pretrain_data_keys, BT_ARRAY_LEN(pretrain_data_keys), false};
+
+static const conf_key pretrain_dynamic_data_keys[] = {
+    KEY("deterministic", T_BOOL, 0, "false", RULE_NONE,
+        "keep the order of examples fixed (null = true)"),
+    KEY("enable_round_robin_tf_data_service", T_BOOL, 0, "false", RULE_NONE,
+        "tf.data service setting; ignored"),
+    KEY("global_batch_size", T_INT, 0, "512", RULE_GE0, "examples per step, over all replicas"),
+    KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("seq_bucket_lengths", T_INT_LIST, TUPLE, "128, 256, 384, 512", RULE_NONE,
+        "upper bounds of the length buckets"),
+    KEY("seq_bucket_window_scale", T_INT, 0, "8", RULE_GE1, "how many batches a bucket gathers"),
+    KEY("tf_data_service_job_name", T_STR, 0, "bert_pretrain", RULE_NONE,
+        "name of the tf.data service job"),
+    KEY("use_next_sentence_label", T_BOOL, 0, "true", RULE_NONE, "read next_sentence_labels"),
+    KEY("use_position_id", T_BOOL, 0, "false", RULE_NONE, "read position_ids"),
+    KEY("use_v2_feature_names", T_BOOL, 0, "false", RULE_NONE,
+        "records name features input_word_ids and input_type_ids"),
+};
+const conf_class conf_class_pretrain_dynamic_data = {
+    "official.nlp.data.pretrain_dynamic_dataloader.BertPretrainDataConfig", &conf_class_data,
+    pretrain_dynamic_data_keys, BT_ARRAY_LEN(pretrain_dynamic_data_keys), false};
+
+static const conf_key pretrain_text_data_keys[] = {
+    KEY("doc_batch_size", T_INT, 0, "8", RULE_GE1, "documents tokenized together"),
+    KEY("file_type", T_STR, 0, "tfrecord",
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
+        "tfrecord or tfrecord_compressed (GZIP)"),
+    KEY("global_batch_size", T_INT, 0, "512", RULE_GE0, "examples per step, over all replicas"),
+    KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("masking_rate", T_FLOAT, 0, "0.15", &(const conf_rule)RANGE(0, 1, "from 0 to 1"),
+        "share of tokens that are masked"),
+    KEY("max_predictions_per_seq", T_INT, 0, "76", RULE_GE1, "masked words per example"),
+    KEY("seq_length", T_INT, 0, "512", RULE_GE1, "tokens per example, padding included"),
+    KEY("text_field_names", T_STR_LIST, NULLABLE, "text", RULE_NONE, "features that hold the text"),
+    KEY("use_next_sentence_label", T_BOOL, 0, "true", RULE_NONE, "read next_sentence_labels"),
+    KEY("use_whole_word_masking", T_BOOL, 0, "false", RULE_NONE,
+        "mask all pieces of a word together"),
+    KEY("vocab_file_path", T_STR, NULLABLE, "", RULE_NONE, "vocabulary, one piece a line"),
+};
+const conf_class conf_class_pretrain_text_data = {
+    "official.nlp.data.pretrain_text_dataloader.BertPretrainTextDataConfig", &conf_class_data,
+    pretrain_text_data_keys, BT_ARRAY_LEN(pretrain_text_data_keys), false};

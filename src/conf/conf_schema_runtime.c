@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Schema tables: runtime and trainer: where it runs, how long, what is saved.
+ * One row a key: name, type, flags, default, range, meaning. Names and defaults are those of Model
+ * Garden 2.19.1; EXT marks keys of our own (DESIGN.md section 6). Keys stand in sorted order. */
+#include "conf_schema.h"
+
+static const conf_key experiment_keys[] = {
+    SECTION("runtime", &conf_class_runtime, "where and how the program runs"),
+    SECTION("task", &conf_class_task, "what is learned from what data"),
+    SECTION("trainer", &conf_class_trainer, "how long, at which rate, and what is saved"),
+};
+const conf_class conf_class_experiment = {"official.core.config_definitions.ExperimentConfig", NULL,
+                                          experiment_keys, BT_ARRAY_LEN(experiment_keys), false};
+
+static const conf_key differential_privacy_keys[] = {
+    KEY("clipping_norm", T_FLOAT, 0, "100000000.0", RULE_GE0,
+        "L2 norm to which gradients are clipped"),
+    KEY("noise_multiplier", T_FLOAT, 0, "0.0", RULE_GE0, "noise as a multiple of clipping_norm"),
+};
+const conf_class conf_class_differential_privacy = {
+    "official.modeling.privacy.configs.DifferentialPrivacyConfig", NULL, differential_privacy_keys,
+    BT_ARRAY_LEN(differential_privacy_keys), false};
+
+static const conf_key trainer_keys[] = {
+    KEY("allow_tpu_summary", T_BOOL, 0, "false", RULE_NONE, "write summaries from TPU"),
+    KEY("best_checkpoint_eval_metric", T_STR, NULLABLE, "", RULE_NONE,
+        "metric that decides which checkpoint is best (empty = none is exported)"),
+    KEY("best_checkpoint_export_subdir", T_STR, NULLABLE, "", RULE_NONE,
+        "folder below model_dir for the best checkpoint (empty = none)"),
+    KEY("best_checkpoint_metric_comp", T_STR, 0, "higher",
+        &(const conf_rule)CHOICES("higher|lower"), "whether a higher or a lower metric is better"),
+    KEY("checkpoint_interval", T_INT, NULLABLE, "1000", RULE_GE0,
+        "steps between checkpoints (0 or null = none)"),
+    KEY("checkpoint_retry", T_INT, EXT, "3", RULE_GE0, "how often a failed save is tried again"),
+    KEY("continuous_eval_timeout", T_INT, NULLABLE, "3600", RULE_GE0,
+        "seconds to wait for a new checkpoint (null = for ever)"),
+    KEY("early_stopping_patience", T_INT, EXT, "0", RULE_GE0,
+        "evaluations without a better best-checkpoint metric before stopping (0 = never)"),
+    KEY("eval_tf_function", T_BOOL, 0, "true", RULE_NONE, "graph mode in evaluation; no effect"),
+    KEY("eval_tf_while_loop", T_BOOL, 0, "false", RULE_NONE,
+        "evaluation loop on the device; no effect"),
+    KEY("gradient_accumulation_steps", T_INT, EXT, "1", RULE_GE1,
+        "batches summed before an update"),
+    KEY("loss_upper_bound", T_FLOAT, 0, "1000000.0", RULE_NONE,
+        "a larger training loss counts as a failed loop"),
+    KEY("max_to_keep", T_INT, NULLABLE, "5", RULE_GE1, "checkpoints kept (null = all)"),
+    SECTION("optimizer_config", &conf_class_optimization,
+            "optimizer, learning rate, warm-up and averaging"),
+    KEY("preemption_on_demand_checkpoint", T_BOOL, 0, "true", RULE_NONE,
+        "save when the machine is taken away"),
+    KEY("recovery_begin_steps", T_INT, 0, "0", RULE_NONE,
+        "step from which loss_upper_bound counts"),
+    KEY("recovery_max_trials", T_INT, 0, "0", RULE_NONE,
+        "failed loops allowed before giving up (negative = no check)"),
+    KEY("steps_per_loop", T_INT, 0, "1000", RULE_GE1, "steps between two reports"),
+    KEY("summary_interval", T_INT, 0, "1000", RULE_GE1,
+        "steps between summaries; a multiple of steps_per_loop"),
+    KEY("train_steps", T_INT, NULLABLE, "0", RULE_GE0,
+        "last step of training, counted from the beginning"),
+    KEY("train_tf_function", T_BOOL, 0, "true", RULE_NONE, "graph mode in training; no effect"),
+    KEY("train_tf_while_loop", T_BOOL, 0, "true", RULE_NONE,
+        "training loop on the device; no effect"),
+    KEY("validation_interval", T_INT, NULLABLE, "1000", RULE_GE0,
+        "steps between evaluations (0 or null = only at the end)"),
+    KEY("validation_steps", T_INT, 0, "-1", &(const conf_rule)STEPS_OR_ALL,
+        "batches per evaluation (-1 = all)"),
+    KEY("validation_summary_subdir", T_STR, 0, "validation", RULE_NONE,
+        "folder below model_dir for evaluation events"),
+    KEY("warmup_fraction", T_FLOAT, EXT, "0.1", &(const conf_rule)RANGE(0, 1, "from 0 to 1"),
+        "share of train_steps to warm up when warmup_steps is null"),
+};
+const conf_class conf_class_trainer = {"official.core.config_definitions.TrainerConfig", NULL,
+                                       trainer_keys, BT_ARRAY_LEN(trainer_keys), false};
+
+static const conf_key runtime_keys[] = {
+    KEY("all_reduce_alg", T_STR, NULLABLE, NULL, RULE_NONE,
+        "how gradients are summed over devices (null = chosen)"),
+    KEY("batchnorm_spatial_persistent", T_BOOL, 0, "false", RULE_NONE,
+        "Model Garden's cuDNN setting; ignored"),
+    KEY("bug_compatible", T_BOOL, EXT, "false", RULE_NONE,
+        "reproduce Model Garden's known defects, for parity tests"),
+    KEY("dataset_num_private_threads", T_INT, NULLABLE, NULL, RULE_NONE,
+        "threads of the input pipeline in Model Garden; ignored"),
+    KEY("default_shard_dim", T_INT, 0, "-1", RULE_NONE,
+        "dimension that model parallelism would shard; ignored"),
+    KEY("deterministic", T_BOOL, EXT, "true", RULE_NONE, "the same command gives the same bits"),
+    KEY("distribution_strategy", T_STR, 0, "mirrored",
+        &(const conf_rule)CHOICES_NOCASE(
+            "off|one_device|mirrored|multi_worker_mirrored|parameter_server|tpu"),
+        "off, one_device, mirrored, multi_worker_mirrored, parameter_server or tpu"),
+    KEY("enable_xla", T_BOOL, 0, "false", RULE_NONE, "compile with XLA when there are GPUs"),
+    KEY("gpu_thread_mode", T_STR, NULLABLE, NULL, RULE_NONE,
+        "Model Garden's GPU thread pools; ignored"),
+    KEY("isa", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|ref|avx2|avx512"),
+        "instruction set of the kernels"),
+    KEY("loss_scale", T_STR_OR_FLOAT, NULLABLE, NULL, RULE_NONE,
+        "for float16: null or dynamic, or a fixed factor"),
+    KEY("mixed_precision_dtype", T_STR, NULLABLE, NULL,
+        &(const conf_rule)CHOICES("float16|bfloat16|float32"),
+        "float16, bfloat16 or float32 (null = float32)"),
+    KEY("num_cores_per_replica", T_INT, 0, "1", RULE_NONE,
+        "cores a model replica uses on TPU; ignored"),
+    KEY("num_gpus", T_INT, 0, "0", RULE_GE0, "number of GPUs to use"),
+    KEY("num_packs", T_INT, 0, "1", RULE_NONE, "tensors per all-reduce pack; ignored"),
+    KEY("padding", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|keep|drop"),
+        "auto computes no padding wherever that leaves the result the same"),
+    KEY("per_gpu_thread_count", T_INT, 0, "0", RULE_NONE, "threads per GPU; ignored"),
+    KEY("pjrt_plugin", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "path of a PJRT plug-in that runs the steps"),
+    KEY("recompute", T_BOOL, EXT, "false", RULE_NONE, "recompute activations in the backward pass"),
+    KEY("run_eagerly", T_BOOL, 0, "false", RULE_NONE, "run op by op; ignored"),
+    KEY("task_index", T_INT, 0, "-1", RULE_NONE, "index of this worker; ignored, see TF_CONFIG"),
+    KEY("threads", T_INT, EXT, "0", RULE_GE0, "CPU threads; 0 = one a physical core"),
+    KEY("tpu", T_STR, NULLABLE, NULL, RULE_NONE,
+        "name or address of the TPU; the flag --tpu sets it, and resets it when absent"),
+    KEY("tpu_enable_xla_dynamic_padder", T_BOOL, NULLABLE, NULL, RULE_NONE,
+        "dynamic shapes on TPU"),
+    KEY("use_tpu_mp_strategy", T_BOOL, 0, "false", RULE_NONE, "model parallelism on TPU; ignored"),
+    KEY("worker_hosts", T_STR, NULLABLE, NULL, RULE_NONE,
+        "addresses of workers; ignored, see TF_CONFIG"),
+};
+const conf_class conf_class_runtime = {"official.core.config_definitions.RuntimeConfig", NULL,
+                                       runtime_keys, BT_ARRAY_LEN(runtime_keys), false};
+
+const conf_class conf_class_empty = {"official.modeling.hyperparams.base_config.Config", NULL, NULL,
+                                     0, false};

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Schema tables: tasks, models and heads.
+ * One row a key: name, type, flags, default, range, meaning. Names and defaults are those of Model
+ * Garden 2.19.1; EXT marks keys of our own (DESIGN.md section 6). Keys stand in sorted order. */
+#include "conf_schema.h"
+
+static const conf_key task_keys[] = {
+    KEY("allow_image_summary", T_BOOL, 0, "false", RULE_NONE,
+        "write image summaries; no effect on text tasks"),
+    NO_SECTION("differential_privacy_config", &conf_class_differential_privacy,
+               "clip and blur gradients for differential privacy (null = off)"),
+    KEY("init_checkpoint", T_STR, NULLABLE, "", RULE_NONE,
+        "checkpoint to start from: a prefix, a directory, or one of its files"),
+    NO_SECTION("model", &conf_class_empty, "the model: encoder and head"),
+    KEY("name", T_STR, NULLABLE, NULL, RULE_NONE, "name of this section; no effect"),
+    SECTION("train_data", &conf_class_data, "the training examples"),
+    SECTION("validation_data", &conf_class_data, "the evaluation examples"),
+};
+const conf_class conf_class_task = {"official.core.config_definitions.TaskConfig", NULL, task_keys,
+                                    BT_ARRAY_LEN(task_keys), false};
+
+static const conf_key sentence_prediction_keys[] = {
+    KEY("class_weights", T_FLOAT_LIST, EXT | NULLABLE, NULL, RULE_NONE,
+        "weight of each class in the loss (null = all 1)"),
+    KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
+    KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+        "TF Hub module to start from, instead of init_checkpoint"),
+    KEY("init_cls_pooler", T_BOOL, 0, "false", RULE_NONE,
+        "load the pooler of init_checkpoint into the classification head too"),
+    KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
+    KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE,
+        "share of the target spread over all classes"),
+    KEY("metric_type", T_STR, 0, "accuracy",
+        &(const conf_rule)CHOICES("accuracy|f1|matthews_corrcoef|pearson_spearman_corr"),
+        "metric to log besides the losses"),
+    SECTION("model", &conf_class_sentence_model, "the model: encoder and head"),
+};
+const conf_class conf_class_sentence_prediction = {
+    "official.nlp.tasks.sentence_prediction.SentencePredictionConfig", &conf_class_task,
+    sentence_prediction_keys, BT_ARRAY_LEN(sentence_prediction_keys), false};
+
+static const conf_key sentence_model_keys[] = {
+    SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
+    KEY("head_dropout", T_FLOAT, EXT, "0.1", RULE_RATE, "dropout of the classification head"),
+    KEY("num_classes", T_INT, 0, "0", RULE_GE1, "number of classes; 1 means regression"),
+    KEY("use_encoder_pooler", T_BOOL, 0, "false", RULE_NONE,
+        "classify from the encoder's own pooled output"),
+};
+const conf_class conf_class_sentence_model = {"official.nlp.tasks.sentence_prediction.ModelConfig",
+                                              NULL, sentence_model_keys,
+                                              BT_ARRAY_LEN(sentence_model_keys), false};
+
+static const conf_key question_answering_keys[] = {
+    KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
+    KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+        "TF Hub module to start from, instead of init_checkpoint"),
+    KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
+    KEY("max_answer_length", T_INT, 0, "30", RULE_GE1, "longest answer in tokens"),
+    SECTION("model", &conf_class_qa_model, "the model: encoder and head"),
+    KEY("n_best_size", T_INT, 0, "20", RULE_GE1, "candidate answers kept for each question"),
+    KEY("null_score_diff_threshold", T_FLOAT, 0, "0.0", RULE_NONE,
+        "SQuAD 2: answer \"none\" above this score difference"),
+};
+const conf_class conf_class_question_answering = {
+    "official.nlp.tasks.question_answering.QuestionAnsweringConfig", &conf_class_task,
+    question_answering_keys, BT_ARRAY_LEN(question_answering_keys), false};
+
+static const conf_key qa_model_keys[] = {
+    SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
+};
+const conf_class conf_class_qa_model = {"official.nlp.tasks.question_answering.ModelConfig", NULL,
+                                        qa_model_keys, BT_ARRAY_LEN(qa_model_keys), false};
+
+static const conf_key tagging_keys[] = {
+    KEY("class_names", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
+        "names of the tags, in the order of their ids"),
+    KEY("class_weights", T_FLOAT_LIST, EXT | NULLABLE, NULL, RULE_NONE,
+        "weight of each class in the loss (null = all 1)"),
+    KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
+    KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+        "TF Hub module to start from, instead of init_checkpoint"),
+    KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
+    KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE,
+        "share of the target spread over all classes"),
+    SECTION("model", &conf_class_tagging_model, "the model: encoder and head"),
+};
+const conf_class conf_class_tagging = {"official.nlp.tasks.tagging.TaggingConfig", &conf_class_task,
+                                       tagging_keys, BT_ARRAY_LEN(tagging_keys), false};
+
+static const conf_key tagging_model_keys[] = {
+    SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
+    KEY("head_dropout", T_FLOAT, 0, "0.1", RULE_RATE, "dropout before the head's last layer"),
+    KEY("head_initializer_range", T_FLOAT, 0, "0.02", RULE_GE0,
+        "standard deviation of the head's initial weights"),
+};
+const conf_class conf_class_tagging_model = {"official.nlp.tasks.tagging.ModelConfig", NULL,
+                                             tagging_model_keys, BT_ARRAY_LEN(tagging_model_keys),
+                                             false};
+
+static const conf_key masked_lm_keys[] = {
+    SECTION("model", &conf_class_pretrainer, "the model: encoder and head"),
+    KEY("scale_loss", T_BOOL, 0, "false", RULE_NONE,
+        "divide the loss by the number of replicas in the task"),
+};
+const conf_class conf_class_masked_lm = {"official.nlp.tasks.masked_lm.MaskedLMConfig",
+                                         &conf_class_task, masked_lm_keys,
+                                         BT_ARRAY_LEN(masked_lm_keys), false};
+
+static const conf_key pretrainer_keys[] = {
+    SECTIONS("cls_heads", &conf_class_cls_head, "classification heads, a list of sections"),
+    SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
+    KEY("mlm_activation", T_STR, 0, "gelu", RULE_NONE, "activation of the masked-word head"),
+    KEY("mlm_initializer_range", T_FLOAT, 0, "0.02", RULE_GE0,
+        "standard deviation of the masked-word head's initial weights"),
+    KEY("mlm_output_weights_use_proj", T_BOOL, 0, "false", RULE_NONE,
+        "project the output embedding (MobileBERT)"),
+};
+const conf_class conf_class_pretrainer = {"official.nlp.configs.bert.PretrainerConfig", NULL,
+                                          pretrainer_keys, BT_ARRAY_LEN(pretrainer_keys), false};
+
+static const conf_key electra_pretrain_keys[] = {
+    SECTION("model", &conf_class_electra_pretrainer, "the model: encoder and head"),
+};
+const conf_class conf_class_electra_pretrain = {
+    "official.nlp.tasks.electra_task.ElectraPretrainConfig", &conf_class_task,
+    electra_pretrain_keys, BT_ARRAY_LEN(electra_pretrain_keys), false};
+
+static const conf_key electra_pretrainer_keys[] = {
+    SECTIONS("cls_heads", &conf_class_cls_head, "classification heads, a list of sections"),
+    KEY("disallow_correct", T_BOOL, 0, "false", RULE_NONE,
+        "generator must not draw the right word"),
+    SECTION("discriminator_encoder", &conf_class_encoder, "encoder of the discriminator"),
+    KEY("discriminator_loss_weight", T_FLOAT, 0, "50.0", RULE_NONE,
+        "weight of the discriminator's loss"),
+    SECTION("generator_encoder", &conf_class_encoder, "encoder of the generator"),
+    KEY("num_classes", T_INT, 0, "2", RULE_GE1, "classes of the discriminator"),
+    KEY("num_masked_tokens", T_INT, 0, "76", RULE_GE0, "masked words per example"),
+    KEY("sequence_length", T_INT, 0, "512", RULE_GE1, "tokens per example"),
+    KEY("tie_embeddings", T_BOOL, 0, "true", RULE_NONE,
+        "generator and discriminator share embeddings"),
+};
+const conf_class conf_class_electra_pretrainer = {
+    "official.nlp.configs.electra.ElectraPretrainerConfig", NULL, electra_pretrainer_keys,
+    BT_ARRAY_LEN(electra_pretrainer_keys), false};
+
+static const conf_key cls_head_keys[] = {
+    KEY("activation", T_STR, NULLABLE, "tanh", RULE_NONE, "activation of the head's inner layer"),
+    KEY("cls_token_idx", T_INT, 0, "0", RULE_GE0, "position of the token that the head reads"),
+    KEY("dropout_rate", T_FLOAT, 0, "0.0", RULE_RATE, "dropout before the last layer"),
+    KEY("inner_dim", T_INT, 0, "0", RULE_GE0, "width of the inner layer"),
+    KEY("name", T_STR, NULLABLE, NULL, RULE_NONE, "name of the head"),
+    KEY("num_classes", T_INT, 0, "2", RULE_GE1, "number of classes"),
+};
+const conf_class conf_class_cls_head = {"official.nlp.configs.bert.ClsHeadConfig", NULL,
+                                        cls_head_keys, BT_ARRAY_LEN(cls_head_keys), false};

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every configuration case of Model Garden's: the same params.yaml byte for byte, or an error.
+ * Where bert-train refuses what Model Garden accepts, the case stands in docs/deviations.md with a
+ * reason, and this test reads that list: a case that is listed must be refused, and none else. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bt/conf.h"
+#include "test_support.h"
+
+enum { MAX_ARGS = 32, MAX_CASES = 512 };
+
+/* ---- a case's command line ---------------------------------------------------------------- */
+
+/* Splits one line as a shell does: blanks, '...', "...". In place. */
+static size_t split_line(char *line, char **words) {
+    size_t n = 0;
+    char  *out = line;
+    for (char *in = line; *in != '\0' && *in != '\n';) {
+        while (*in == ' ') {
+            in++;
+        }
+        if (*in == '\0' || *in == '\n') {
+            break;
+        }
+        assert_true(n < MAX_ARGS);
+        words[n++] = out;
+        while (*in != '\0' && *in != ' ' && *in != '\n') {
+            const char quote = *in == '\'' || *in == '"' ? *in++ : '\0';
+            while (*in != '\0' && (quote != '\0' ? *in != quote : strchr(" '\"\n", *in) == NULL)) {
+                *out++ = *in++;
+            }
+            in += quote != '\0';
+        }
+        in += *in == ' ';
+        *out++ = '\0';
+    }
+    return n;
+}
+
+typedef struct case_flags {
+    bt_conf_args args;
+    const char  *files[MAX_ARGS];
+    bool         is_bad; /* the flags themselves are wrong */
+} case_flags;
+
+static void set_flag(case_flags *flags, const char *name, const char *value) {
+    bt_conf_mode mode;
+    int64_t      number;
+    if (strcmp(name, "experiment") == 0) {
+        flags->args.experiment = value;
+    } else if (strcmp(name, "config_file") == 0) {
+        flags->files[flags->args.n_config_files++] = value;
+    } else if (strcmp(name, "params_override") == 0) {
+        flags->args.params_override = value;
+    } else if (strcmp(name, "tpu") == 0) {
+        flags->args.tpu = value;
+    } else if (strcmp(name, "tf_data_service") == 0) {
+        flags->args.tf_data_service = value;
+    } else if (strcmp(name, "mode") == 0) {
+        flags->is_bad |= !bt_conf_mode_parse(value, &mode);
+    } else if (strcmp(name, "pretrain_steps") == 0) {
+        flags->is_bad |= !bt_parse_i64(value, &number);
+    } else if (strcmp(name, "noenable_async_checkpointing") != 0) {
+        flags->is_bad = true;
+    }
+}
+
+static void parse_flags(char **words, size_t n, case_flags *flags) {
+    *flags = (case_flags){.is_bad = false};
+    flags->args.config_files = flags->files;
+    for (size_t i = 0; i < n; i++) {
+        char *name = words[i] + strspn(words[i], "-");
+        char *equals = strchr(name, '=');
+        if (equals != NULL) {
+            *equals = '\0';
+            set_flag(flags, name, equals + 1);
+        } else if (strncmp(name, "no", 2) == 0) {
+            set_flag(flags, name, "");
+        } else if (i + 1 < n) {
+            set_flag(flags, name, words[++i]);
+        } else {
+            flags->is_bad = true;
+        }
+    }
+    flags->is_bad |= flags->args.experiment == NULL;
+}
+
+/* ---- one case ------------------------------------------------------------------------------- */
+
+static bool file_exists(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+static bool is_deviation(const char *list, const char *name) {
+    char row[256];
+    (void)snprintf(row, sizeof(row), "| `%s` |", name);
+    return list != NULL && strstr(list, row) != NULL;
+}
+
+static void print_first_difference(const char *got, const char *want) {
+    size_t line = 1;
+    while (*got != '\0' && *got == *want) {
+        line += *got == '\n';
+        got++;
+        want++;
+    }
+    print_error("  line %zu: got '%.60s' want '%.60s'\n", line, got, want);
+}
+
+/* The current folder is the case's. */
+static bool run_case(const char *name, const char *deviations) {
+    char          *line = test_read_file("args", NULL);
+    char          *words[MAX_ARGS];
+    case_flags     flags;
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    bt_error       why = BT_ERROR_INIT;
+    bt_conf       *conf = NULL;
+    bt_str         yaml = BT_STR_INIT;
+    bool           ok = true;
+    parse_flags(words, split_line(line, words), &flags);
+    const bool refused = flags.is_bad || bt_conf_build(&flags.args, &conf, &errors, &why) != BT_OK;
+    const bool want_error = file_exists("expected.error");
+    const bool listed = is_deviation(deviations, name);
+    if (refused != (want_error || listed)) {
+        print_error("%s: %s, should be %s: %s\n", name, refused ? "refused" : "accepted",
+                    want_error || listed ? "refused" : "accepted", why.msg);
+        ok = false;
+    } else if (!refused) {
+        char *want = test_read_file("expected.yaml", NULL);
+        assert_ok(bt_conf_dump_yaml(conf, &yaml, err));
+        ok = strcmp(bt_str_text(&yaml), want) == 0;
+        if (!ok) {
+            print_error("%s: params.yaml differs\n", name);
+            print_first_difference(bt_str_text(&yaml), want);
+        }
+        /* what is found for a mode must not be an error either: a dry run would refuse it */
+        assert_ok(bt_conf_check_for_mode(conf, BT_CONF_MODE_TRAIN_AND_EVAL, &errors, err));
+        if (errors.n_errors != 0) {
+            print_error("%s: %s\n", name, errors.items[0].text);
+            ok = false;
+        }
+        bt_free(want);
+    } else if (!flags.is_bad && (errors.n_errors == 0 || why.code != BT_E_CONFIG)) {
+        print_error("%s: refused without a reason\n", name);
+        ok = false;
+    }
+    if (getenv("BT_TEST_SHOW_ERRORS") != NULL) {
+        for (size_t i = 0; i < errors.n; i++) {
+            print_message("%s: %s\n", name, errors.items[i].text);
+        }
+    }
+    bt_str_deinit(&yaml);
+    bt_conf_free(conf);
+    bt_conf_errors_deinit(&errors);
+    bt_free(line);
+    return ok;
+}
+
+/* ---- all cases --------------------------------------------------------------------------------
+ */
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static size_t list_folder(const char *folder, char **names) {
+    DIR   *dir = opendir(folder);
+    size_t n = 0;
+    assert_non_null(dir);
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (entry->d_name[0] != '.' && strstr(entry->d_name, ".") == NULL) {
+            assert_true(n < MAX_CASES);
+            names[n] = bt_strdup(entry->d_name);
+            assert_non_null(names[n++]);
+        }
+    }
+    (void)closedir(dir);
+    qsort(names, n, sizeof(names[0]), compare_names);
+    return n;
+}
+
+static size_t run_folder(const char *folder, size_t *n_failed) {
+    static char *names[MAX_CASES];
+    char         home[TEST_PATH_MAX];
+    char         path[TEST_PATH_MAX];
+    const char  *deviations_path = test_source_path("docs/deviations.md");
+    char        *deviations = test_read_file(deviations_path, NULL);
+    const size_t n = list_folder(folder, names);
+    assert_non_null(getcwd(home, sizeof(home)));
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        assert_int_equal(chdir(path), 0);
+        *n_failed += run_case(names[i], deviations) ? 0 : 1;
+        assert_int_equal(chdir(home), 0);
+        bt_free(names[i]);
+    }
+    bt_free(deviations);
+    return n;
+}
+
+static void test_model_garden_cases(void **state) {
+    (void)state;
+    const char *folder = test_shared_path("goldens/config/cases");
+    size_t      n_failed = 0;
+    if (folder == NULL) {
+        test_skip("the folder of Model Garden's goldens is absent");
+        return;
+    }
+    const size_t n = run_folder(folder, &n_failed);
+    print_message("%zu cases, %zu differ\n", n, n_failed);
+    assert_int_equal(n, 182);
+    assert_int_equal(n_failed, 0);
+}
+
+static void test_own_cases(void **state) {
+    (void)state;
+    size_t       n_failed = 0;
+    const size_t n = run_folder(test_source_path("tests/goldens/conf"), &n_failed);
+    print_message("%zu cases, %zu differ\n", n, n_failed);
+    assert_true(n > 0);
+    assert_int_equal(n_failed, 0);
+}
+
+/* At most 25 rows: a longer list would no longer be the same program. */
+static void test_deviations_are_few(void **state) {
+    (void)state;
+    char  *text = test_read_file(test_source_path("docs/deviations.md"), NULL);
+    size_t n = 0;
+    for (const char *at = strstr(text, "\n| `"); at != NULL; at = strstr(at + 1, "\n| `")) {
+        n += at[4] >= '0' && at[4] <= '9';
+    }
+    assert_in_range(n, 1, 25);
+    bt_free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model_garden_cases),
+        cmocka_unit_test(test_own_cases),
+        cmocka_unit_test(test_deviations_are_few),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
