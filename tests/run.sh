@@ -20,7 +20,7 @@ fail() {
 }
 
 tools/install_packages.sh test || fail "packages are missing (see above)"
-cmake --preset "$preset" || fail "cmake could not configure the preset $preset"
+cmake --preset "$preset" -DBT_BUILD_TESTS=ON || fail "cmake could not configure the preset $preset"
 cmake --build "$folder" --parallel "$jobs" -- --no-print-directory || fail "the build of $preset failed"
 
 results=$PWD/$folder/results.xml
