@@ -2,12 +2,10 @@
  *
  * The vocabulary file, by the rules of Model Garden's load_vocab (spec/data.md (b)): lines end at
  * LF only, every CR is dropped, Unicode white space is stripped, the last of equal lines counts. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "bt/fs.h"
 
 #include "text_internal.h"
 #include "unicode.h"
@@ -153,56 +151,13 @@ done:
     return rc;
 }
 
-static bt_status check_file(int fd, const char *path, size_t *n_bytes, bt_error *err) {
-    struct stat info;
-    if (fstat(fd, &info) != 0) {
-        return BT_FAIL(err, BT_E_IO, "%s: %s", path, strerror(errno));
-    }
-    if (S_ISDIR(info.st_mode)) {
-        return BT_FAIL(err, BT_E_IO,
-                       "%s: is a folder; expected a vocabulary file (often vocab.txt inside)",
-                       path);
-    }
-    /* one byte more than a vocabulary may have: what is longer is refused by its length */
-    *n_bytes = S_ISREG(info.st_mode) && (uint64_t)info.st_size < BT_TEXT_VOCAB_MAX_BYTES
-                   ? (size_t)info.st_size + 1
-                   : BT_TEXT_VOCAB_MAX_BYTES + 1;
-    return BT_OK;
-}
-
 bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, bt_error *err) {
-    bt_status rc = BT_OK;
-    char     *bytes = NULL;
-    size_t    cap = 0;
-    size_t    n = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return BT_FAIL(err, BT_E_IO, "%s: cannot open the vocabulary: %s", path, strerror(errno));
-    }
-    BT_CHECK(check_file(fd, path, &cap, err));
-    bytes = bt_alloc(cap);
-    if (bytes == NULL) {
-        rc = BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %zu bytes", path, cap);
-        goto done;
-    }
-    while (n < cap) {
-        const ssize_t got = read(fd, bytes + n, cap - n);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            rc = BT_FAIL(err, BT_E_IO, "%s: cannot read the vocabulary: %s", path, strerror(errno));
-            goto done;
-        }
-        if (got == 0) {
-            break;
-        }
-        n += (size_t)got;
-    }
-    rc = bt_text_vocab_parse(out, bytes, n, path, err);
-done:
+    char  *bytes = NULL;
+    size_t n = 0;
+    BT_TRY(bt_fs_require_file(path, NULL, err));
+    BT_TRY(bt_fs_read_all(path, BT_TEXT_VOCAB_MAX_BYTES, &bytes, &n, err));
+    const bt_status rc = bt_text_vocab_parse(out, bytes, n, path, err);
     bt_free(bytes);
-    (void)close(fd);
     return rc;
 }
 

@@ -88,8 +88,9 @@ static void test_vocab_failures(void **state) {
     static const char  bad[] = "a\n\nb\xff\n";
     bt_text_tokenizer *tokenizer = NULL;
     assert_fails(bt_text_vocab_load(&vocab, "/nonexistent/vocab.txt", err), BT_E_IO,
-                 "cannot open the vocabulary: No such file");
-    assert_fails(bt_text_vocab_load(&vocab, folder, err), BT_E_IO, "is a folder");
+                 "/nonexistent/vocab.txt: no such file");
+    assert_fails(bt_text_vocab_load(&vocab, folder, err), BT_E_IO,
+                 "is a folder, but a file is expected");
     (void)snprintf(path, sizeof path, "%s/vocab.txt", folder);
     test_write_file(path, "", 0);
     assert_fails(bt_text_vocab_load(&vocab, path, err), BT_E_FORMAT, "the vocabulary is empty");
@@ -97,7 +98,7 @@ static void test_vocab_failures(void **state) {
     assert_fails(bt_text_vocab_load(&vocab, path, err), BT_E_FORMAT,
                  "vocab.txt:3: byte 2 of the line (0xff)");
     assert_int_equal(truncate(path, (off_t)BT_TEXT_VOCAB_MAX_BYTES + 100), 0);
-    assert_fails(bt_text_vocab_load(&vocab, path, err), BT_E_FORMAT, "too many for a vocabulary");
+    assert_fails(bt_text_vocab_load(&vocab, path, err), BT_E_FORMAT, "that such a file may have");
     assert_null(vocab);
 
     static const char *const missing[][2] = {{"[UNK]\n[SEP]\n", "has no [CLS]"},
@@ -110,6 +111,9 @@ static void test_vocab_failures(void **state) {
         assert_null(tokenizer);
         bt_text_vocab_free(vocab);
     }
+    static const char nothing[1] = "";
+    assert_fails(bt_text_vocab_parse(&vocab, nothing, BT_TEXT_VOCAB_MAX_BYTES + 1, "vocab", err),
+                 BT_E_FORMAT, "too many for a vocabulary");
     bt_text_vocab_free(NULL);
     bt_text_tokenizer_free(NULL);
     bt_text_scratch_free(NULL);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bert-tokenize: a line of text in, a line of word pieces (or ids) out, as Model Garden's
+ * FullTokenizer makes them. Lines end at LF only; invalid UTF-8 is dropped. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/cli.h"
+#include "bt/text.h"
+
+static const char program[] = "bert-tokenize";
+
+static const bt_flag_def flag_defs[] = {
+    {.name = "vocab_file",
+     .kind = BT_FLAG_STRING,
+     .is_required = true,
+     .help = "Vocabulary, one word piece a line."},
+    {.name = "do_lower_case",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "true",
+     .help = "Lower-case the text and strip accents: true for an uncased vocabulary."},
+    {.name = "ids", .kind = BT_FLAG_BOOL, .default_text = "false", .help = "Print ids."},
+};
+static const bt_flag_table flag_table = {
+    .program = program,
+    .summary = "bert-tokenize: splits lines of text from standard input, or from the files named\n"
+               "after the flags, into word pieces: one line out for each line in.\n"
+               "\n"
+               "echo 'Hello world' | bert-tokenize --vocab_file=vocab.txt --ids",
+    .defs = flag_defs,
+    .n_defs = BT_ARRAY_LEN(flag_defs)};
+
+enum { READ_BYTES = 1 << 16, OUTPUT_BYTES = 1 << 16, LINE_MAX_BYTES = 1 << 30 };
+
+typedef struct tokenize_job {
+    const bt_text_vocab     *vocab;
+    const bt_text_tokenizer *tokenizer;
+    bt_text_scratch         *scratch;
+    bool                     prints_ids;
+    bt_str                   line; /* a line whose end was not read yet */
+    bt_str                   out;
+} tokenize_job;
+
+static bt_status flush_out(tokenize_job *job, bt_error *err) {
+    if (fwrite(bt_str_text(&job->out), 1, job->out.len, stdout) != job->out.len ||
+        fflush(stdout) != 0) {
+        return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output: %s", strerror(errno));
+    }
+    bt_str_clear(&job->out);
+    return BT_OK;
+}
+
+static bt_status print_line(tokenize_job *job, const char *text, size_t n, bt_error *err) {
+    const int32_t *ids = NULL;
+    size_t         n_ids = 0;
+    BT_TRY(bt_text_encode(job->tokenizer, job->scratch, text, n, &ids, &n_ids, err));
+    for (size_t i = 0; i < n_ids; i++) {
+        if (i > 0) {
+            BT_TRY(bt_str_append_char(&job->out, ' ', err));
+        }
+        if (job->prints_ids) {
+            BT_TRY(bt_str_appendf(&job->out, err, "%" PRId32, ids[i]));
+        } else {
+            size_t            n_piece = 0;
+            const char *const piece = bt_text_vocab_piece(job->vocab, ids[i], &n_piece);
+            BT_TRY(bt_str_append_n(&job->out, piece, n_piece, err));
+        }
+    }
+    BT_TRY(bt_str_append_char(&job->out, '\n', err));
+    return job->out.len >= OUTPUT_BYTES ? flush_out(job, err) : BT_OK;
+}
+
+/* All lines that end in these bytes; the rest is kept for the next ones. */
+static bt_status take_bytes(tokenize_job *job, const char *bytes, size_t n, bt_error *err) {
+    const char *const end = bytes + n;
+    while (bytes < end) {
+        const char *const lf = memchr(bytes, '\n', (size_t)(end - bytes));
+        const size_t      length = (size_t)((lf == NULL ? end : lf) - bytes);
+        if (job->line.len + length > LINE_MAX_BYTES) {
+            return BT_FAIL(err, BT_E_FORMAT, "a line has more than %d bytes", LINE_MAX_BYTES);
+        }
+        if (lf == NULL) {
+            return bt_str_append_n(&job->line, bytes, length, err);
+        }
+        if (job->line.len == 0) {
+            BT_TRY(print_line(job, bytes, length, err));
+        } else {
+            BT_TRY(bt_str_append_n(&job->line, bytes, length, err));
+            BT_TRY(print_line(job, job->line.data, job->line.len, err));
+            bt_str_clear(&job->line);
+        }
+        bytes = lf + 1;
+    }
+    return BT_OK;
+}
+
+static bt_status tokenize_stream(tokenize_job *job, FILE *in, const char *name, bt_error *err) {
+    char bytes[READ_BYTES];
+    for (;;) {
+        const size_t n = fread(bytes, 1, sizeof bytes, in);
+        if (n == 0) {
+            break;
+        }
+        BT_TRY(take_bytes(job, bytes, n, err));
+    }
+    if (ferror(in)) {
+        return BT_FAIL(err, BT_E_IO, "%s: cannot read: %s", name, strerror(errno));
+    }
+    if (job->line.len > 0) { /* a last line without LF */
+        BT_TRY(print_line(job, job->line.data, job->line.len, err));
+        bt_str_clear(&job->line);
+    }
+    return flush_out(job, err);
+}
+
+static bt_status tokenize_file(tokenize_job *job, const char *path, bt_error *err) {
+    FILE *const in = fopen(path, "rb");
+    if (in == NULL) {
+        return BT_FAIL(err, BT_E_IO, "%s: cannot open the file: %s", path, strerror(errno));
+    }
+    const bt_status rc = tokenize_stream(job, in, path, err);
+    (void)fclose(in);
+    return rc;
+}
+
+static bt_status run(const bt_flags *flags, bt_error *err) {
+    bt_status          rc = BT_OK;
+    bt_text_vocab     *vocab = NULL;
+    bt_text_tokenizer *tokenizer = NULL;
+    const char *const *files = NULL;
+    const size_t       n_files = bt_flags_args(flags, &files);
+    const char *const  path = bt_flags_string(flags, "vocab_file");
+    tokenize_job       job = {.prints_ids = bt_flags_bool(flags, "ids")};
+    BT_CHECK(bt_text_vocab_load(&vocab, path, err));
+    rc = bt_text_tokenizer_create(&tokenizer, vocab, bt_flags_bool(flags, "do_lower_case"), err);
+    if (rc != BT_OK) {
+        rc = bt_error_prefix(err, "%s", path);
+        goto done;
+    }
+    job.vocab = vocab;
+    job.tokenizer = tokenizer;
+    BT_CHECK(bt_text_scratch_create(&job.scratch, err));
+    for (size_t i = 0; i < n_files; i++) {
+        BT_CHECK(tokenize_file(&job, files[i], err));
+    }
+    if (n_files == 0) {
+        rc = tokenize_stream(&job, stdin, "standard input", err);
+    }
+done:
+    bt_str_deinit(&job.line);
+    bt_str_deinit(&job.out);
+    bt_text_scratch_free(job.scratch);
+    bt_text_tokenizer_free(tokenizer);
+    bt_text_vocab_free(vocab);
+    return rc;
+}
+
+static bt_status answer(bt_flags_ask ask, bt_error *err) {
+    bt_str    text = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    if (ask == BT_ASK_VERSION) {
+        BT_CHECK(bt_str_appendf(&text, err, "%s %s\n", program, BT_VERSION));
+    } else {
+        BT_CHECK(bt_flags_help(&flag_table, ask == BT_ASK_HELPFULL, &text, err));
+    }
+    if (fputs(bt_str_text(&text), stdout) == EOF || fflush(stdout) != 0) {
+        rc = BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
+    }
+done:
+    bt_str_deinit(&text);
+    return rc;
+}
+
+int main(int argc, char **argv) {
+    bt_error  err = BT_ERROR_INIT;
+    bt_flags *flags = NULL;
+    bt_log_setup(program, BT_LOG_TEXT, 0);
+    bt_status rc = bt_flags_parse(&flags, &flag_table, argc, argv, &err);
+    if (rc == BT_OK) {
+        const bt_flags_ask ask = bt_flags_asked(flags);
+        rc = ask == BT_ASK_RUN ? run(flags, &err) : answer(ask, &err);
+    }
+    bt_flags_free(flags);
+    if (rc != BT_OK) {
+        bt_log(BT_LOG_ERROR, "%s", err.msg);
+    }
+    return bt_status_exit_code(rc);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See output_set.h. */
+#define _XOPEN_SOURCE 700 /* realpath */
+#include "output_set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Notes which folders of path are missing, outermost first, and makes them. */
+static bt_status make_folders(output_set *set, const char *folder, bt_error *err) {
+    bt_status    rc = BT_OK;
+    const size_t n_before = set->made_folders.n;
+    char        *at = bt_strdup(folder);
+    if (at == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", folder);
+    }
+    while (!bt_fs_exists(at)) {
+        char *outer = NULL;
+        BT_CHECK(bt_fs_parent(at, &outer, err));
+        rc = bt_grow(&set->made_folders.items, &set->made_folders.cap, set->made_folders.n + 1,
+                     sizeof *set->made_folders.items, SIZE_MAX / 64, err);
+        if (rc != BT_OK) {
+            bt_free(outer);
+            goto done;
+        }
+        set->made_folders.items[set->made_folders.n++] = at;
+        at = outer;
+    }
+    /* they were met from the inside out */
+    for (size_t i = n_before, j = set->made_folders.n; i + 1 < j; i++) {
+        char *const swapped = set->made_folders.items[i];
+        set->made_folders.items[i] = set->made_folders.items[--j];
+        set->made_folders.items[j] = swapped;
+    }
+    rc = bt_fs_make_folders(folder, err);
+done:
+    bt_free(at);
+    return rc;
+}
+
+static bt_status canonical_path(const char *path, const char *folder, char **out, bt_error *err) {
+    char *const resolved = realpath(folder, NULL); /* libc's memory: freed with free() */
+    if (resolved == NULL) {
+        return BT_FAIL(err, BT_E_RESOURCE, "%s: cannot write there: %s", path, strerror(errno));
+    }
+    const bt_status rc = bt_fs_join(resolved, bt_fs_basename(path), out, err);
+    free(resolved);
+    return rc;
+}
+
+bt_status output_set_add(output_set *set, const char *path, bt_fs_writer **writer, bt_error *err) {
+    bt_status         rc = BT_OK;
+    char             *folder = NULL;
+    output_file       file = {.path = path};
+    const char *const name = bt_fs_basename(path);
+    if (set->n == OUTPUT_SET_MAX) {
+        return BT_FAIL(err, BT_E_INTERNAL, "more than %d output files", OUTPUT_SET_MAX);
+    }
+    if (*path == '\0' || *name == '\0') {
+        return BT_FAIL(err, BT_E_CONFIG, "output path '%s' names no file", path);
+    }
+    BT_CHECK(bt_fs_parent(path, &folder, err));
+    BT_CHECK(make_folders(set, folder, err));
+    BT_CHECK(canonical_path(path, folder, &file.canonical, err));
+    for (size_t i = 0; i < set->n; i++) {
+        if (bt_str_equal(set->files[i].canonical, file.canonical)) {
+            rc = BT_FAIL(err, BT_E_CONFIG,
+                         "two outputs have the same path: %s; give each a path of its own", path);
+            goto done;
+        }
+    }
+    BT_CHECK(bt_fs_writer_create(path, &file.writer, err));
+    *writer = file.writer;
+    set->files[set->n++] = file;
+    file.canonical = NULL;
+done:
+    bt_free(file.canonical);
+    bt_free(folder);
+    return rc;
+}
+
+bt_status output_set_commit(output_set *set, bt_error *err) {
+    for (size_t i = 0; i < set->n; i++) {
+        BT_TRY(bt_fs_writer_commit(&set->files[i].writer, err));
+    }
+    return BT_OK;
+}
+
+void output_set_deinit(output_set *set, bool failed) {
+    for (size_t i = 0; i < set->n; i++) {
+        output_file *const file = &set->files[i];
+        bt_error           ignored = BT_ERROR_INIT; /* the failure that led here is what counts */
+        if (file->writer != NULL) {
+            bt_fs_writer_abort(file->writer);
+        } else if (failed && bt_fs_remove(file->path, &ignored) != BT_OK) {
+            bt_log(BT_LOG_WARNING, "%s", ignored.msg);
+        }
+        bt_free(file->canonical);
+    }
+    for (size_t i = set->made_folders.n; failed && i > 0; i--) {
+        bt_error ignored = BT_ERROR_INIT;
+        if (bt_fs_remove(set->made_folders.items[i - 1], &ignored) != BT_OK) {
+            break; /* somebody else has put something there */
+        }
+    }
+    bt_fs_names_deinit(&set->made_folders);
+    *set = (output_set){0};
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tab separated files as TFDS reads the GLUE ones: strict UTF-8, universal newlines (LF, CR LF and
+ * a lone CR end a line), no quoting, no escapes, fields of at most 131,072 characters. A byte order
+ * mark at the beginning is dropped. */
+#ifndef BT_TSV_READER_H
+#define BT_TSV_READER_H
+
+#include "bt/base.h"
+
+typedef struct tsv_field {
+    const char *text; /* not NUL-terminated; borrowed until the next row is read */
+    size_t      n;
+} tsv_field;
+
+typedef struct tsv_reader tsv_reader;
+
+/* With a header the first line gives the columns' names, and blank lines are no rows. */
+bt_status tsv_open(tsv_reader **out, const char *path, bool has_header, bt_error *err);
+void      tsv_close(tsv_reader *reader); /* accepts NULL */
+
+/* Number of the last column of that name; BT_E_FORMAT names the header's columns. */
+bt_status tsv_require_column(const tsv_reader *reader, const char *name, size_t *column,
+                             bt_error *err);
+/* The same, or false. */
+bool tsv_find_column(const tsv_reader *reader, const char *name, size_t *column);
+
+/* *n_fields is 0 for a blank line of a file without header. */
+bt_status tsv_next(tsv_reader *reader, const tsv_field **fields, size_t *n_fields, bool *end,
+                   bt_error *err);
+
+const char *tsv_path(const tsv_reader *reader);
+int64_t     tsv_line(const tsv_reader *reader); /* of the row read last, from 1 */
+
+#endif
