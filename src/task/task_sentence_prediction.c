@@ -3,14 +3,11 @@
  * sentence_prediction: classify sentences or pairs of them, or predict a score (num_classes 1).
  * Configuration -> model description, record schema, metrics. Model Garden's defaults; its defects
  * only under runtime.bug_compatible. spec/numerics.md sections 2 and 11, spec/config.md 5.6. */
-#include <stdio.h>
 #include <string.h>
 
 #include "task_internal.h"
 
 #define ENCODER "task.model.encoder"
-
-enum { PATH_MAX_BYTES = 128 };
 
 /* Fields of the encoder's section in the widths of the file; checked before they are narrowed. */
 typedef struct encoder_keys {

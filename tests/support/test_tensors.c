@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See test_tensors.h. */
+#include "test_tensors.h"
+
+#include <string.h>
+
+struct test_tensors {
+    char   *bytes;
+    json_t *header;
+    size_t  data; /* offset of the first tensor */
+    char   *aligned;
+};
+
+test_tensors *test_tensors_open(const char *path) {
+    test_tensors *const t = bt_calloc_array(1, sizeof *t);
+    assert_non_null(t);
+    size_t n_bytes = 0;
+    t->bytes = test_read_file(path, &n_bytes);
+    assert_true(n_bytes > 8);
+    const uint64_t n_header = bt_load_u64le((const uint8_t *)t->bytes);
+    assert_true(n_header < n_bytes - 8);
+    t->header = json_loadb(t->bytes + 8, (size_t)n_header, 0, NULL);
+    assert_non_null(t->header);
+    /* tensors follow each other with gaps of none: copy them to where they can be read as words */
+    t->data = 8 + (size_t)n_header;
+    t->aligned = bt_alloc(n_bytes - t->data + 1);
+    assert_non_null(t->aligned);
+    memcpy(t->aligned, t->bytes + t->data, n_bytes - t->data);
+    return t;
+}
+
+void test_tensors_close(test_tensors *tensors) {
+    json_decref(tensors->header);
+    bt_free(tensors->bytes);
+    bt_free(tensors->aligned);
+    bt_free(tensors);
+}
+
+bool test_tensors_has(const test_tensors *tensors, const char *name) {
+    return json_object_get(tensors->header, name) != NULL;
+}
+
+static const void *find(const test_tensors *t, const char *name, const char *dtype, size_t size,
+                        size_t *n) {
+    const json_t *const entry = json_object_get(t->header, name);
+    if (entry == NULL) {
+        fail_msg("the golden file has no tensor %s", name);
+    }
+    assert_string_equal(json_string_value(json_object_get(entry, "dtype")), dtype);
+    const json_t *const offsets = json_object_get(entry, "data_offsets");
+    const size_t        first = (size_t)json_integer_value(json_array_get(offsets, 0));
+    const size_t        end = (size_t)json_integer_value(json_array_get(offsets, 1));
+    assert_int_equal(first % size, 0);
+    if (n != NULL) {
+        *n = (end - first) / size;
+    }
+    return t->aligned + first;
+}
+
+const float *test_tensors_f32(const test_tensors *tensors, const char *name, size_t *n) {
+    return find(tensors, name, "F32", sizeof(float), n);
+}
+
+const int32_t *test_tensors_i32(const test_tensors *tensors, const char *name, size_t *n) {
+    return find(tensors, name, "I32", sizeof(int32_t), n);
+}
+
+const int64_t *test_tensors_i64(const test_tensors *tensors, const char *name, size_t *n) {
+    return find(tensors, name, "I64", sizeof(int64_t), n);
+}
+
+json_t *test_read_json(const char *path) {
+    json_error_t  problem;
+    json_t *const root = json_load_file(path, 0, &problem);
+    if (root == NULL) {
+        fail_msg("%s:%d: %s", path, problem.line, problem.text);
+    }
+    return root;
+}
