@@ -24,12 +24,16 @@ static bt_status alloc_flat(const bt_exec *exec, float start, float **out, bt_er
     return BT_OK;
 }
 
+bt_status exec_need_gradients(bt_exec *exec, bt_error *err) {
+    return exec->grad != NULL ? BT_OK : alloc_flat(exec, 0, &exec->grad, err);
+}
+
 static bt_status alloc_state(bt_exec *exec, bt_error *err) {
     BT_TRY(alloc_flat(exec, 0, &exec->param, err));
     if (exec->optim == NULL) {
         return BT_OK;
     }
-    BT_TRY(alloc_flat(exec, 0, &exec->grad, err));
+    BT_TRY(exec_need_gradients(exec, err));
     for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
         BT_TRY(alloc_flat(exec, bt_optim_slot_init(exec->optim, i), &exec->slots[i], err));
     }

@@ -82,6 +82,9 @@ BT_MUST_USE bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs,
                                 bool for_training, bt_error *err);
 void                  exec_acts_deinit(exec_acts *acts);
 
+/* exec_cpu.c: an engine without optimizer gets its gradient buffer when it is first asked for. */
+BT_MUST_USE bt_status exec_need_gradients(bt_exec *exec, bt_error *err);
+
 /* parameter and gradient of an index of model->table */
 static inline const float *exec_param(const bt_exec *exec, int64_t index) {
     return exec->param + exec->model->table.params[index].offset;

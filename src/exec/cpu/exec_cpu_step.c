@@ -136,14 +136,11 @@ static bool has_labels(const bt_model *model, const bt_batch *batch) {
 
 static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                                   bt_step_result *result, double *word_rows_sum_sq, bt_error *err) {
-    if (exec->optim == NULL) {
-        return BT_FAIL(err, BT_E_INTERNAL,
-                       "this engine was made without an optimizer and cannot train");
-    }
     if (!has_labels(exec->model, batch)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "the batch has no labels of the kind that this loss reads");
     }
+    BT_TRY(exec_need_gradients(exec, err));
     BT_TRY(prepare(exec, batch, true, err));
     exec_pass pass = make_pass(exec, batch);
     pass.step = step;
@@ -185,6 +182,10 @@ bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, 
 bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                              bt_step_result *result, bt_error *err) {
     double word_rows_sum_sq = 0;
+    if (exec->optim == NULL) {
+        return BT_FAIL(err, BT_E_INTERNAL,
+                       "this engine was made without an optimizer and cannot train");
+    }
     BT_TRY(forward_backward(exec, batch, step, seed, result, &word_rows_sum_sq, err));
     if (!isfinite(result->loss)) {
         result->grad_norm = NAN;

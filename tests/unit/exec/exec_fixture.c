@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See exec_fixture.h. */
+#include "exec_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bt/kern.h"
+
+void fixture_pack(fixture_batch *out, const int32_t *ids, const int32_t *mask, const int32_t *types,
+                  int64_t B, int64_t S, bool drop) {
+    memset(out, 0, sizeof *out);
+    assert_true(B <= FIXTURE_MAX_SEQS && B * S <= FIXTURE_MAX_TOKENS);
+    int64_t n = 0;
+    bool    any_masked = false;
+    for (int64_t b = 0; b < B; b++) {
+        const bool    keep_all = !drop || mask[b * S] == 0;
+        const int64_t first = n;
+        for (int64_t s = 0; s < S; s++) {
+            const int64_t at = b * S + s;
+            if (!keep_all && mask[at] == 0) {
+                continue;
+            }
+            out->ids[n] = ids[at];
+            out->types[n] = types[at];
+            out->positions[n] = (int32_t)s;
+            out->key_mask[n] = mask[at] != 0;
+            out->places[n] = at;
+            any_masked = any_masked || mask[at] == 0;
+            n++;
+        }
+        out->offsets[b + 1] = n;
+        if (n - first > out->batch.max_tokens) {
+            out->batch.max_tokens = n - first;
+        }
+    }
+    out->batch.n_seqs = B;
+    out->batch.n_tokens = n;
+    out->batch.seq_length = S;
+    out->batch.offsets = out->offsets;
+    out->batch.ids = out->ids;
+    out->batch.types = out->types;
+    out->batch.positions = out->positions;
+    out->batch.key_mask = any_masked ? out->key_mask : NULL;
+}
+
+bt_encoder_config fixture_encoder(void) {
+    return (bt_encoder_config){.type = BT_ENCODER_BERT,
+                               .vocab_size = 200,
+                               .hidden_size = 32,
+                               .embedding_size = 32,
+                               .num_layers = 2,
+                               .num_attention_heads = 4,
+                               .intermediate_size = 64,
+                               .max_position_embeddings = 64,
+                               .type_vocab_size = 2,
+                               .hidden_activation = BT_ACT_GELU,
+                               .initializer_range = 0.02F};
+}
+
+static void open_optim(fixture *f, json_t *optimizer) {
+    char *const text = json_dumps(optimizer, JSON_COMPACT);
+    assert_non_null(text);
+    char yaml[4096];
+    (void)snprintf(yaml, sizeof yaml, "trainer: {optimizer_config: %s}", text);
+    free(text);
+    const char *const  files[] = {yaml};
+    const bt_conf_args args = {
+        .experiment = "bert/sentence_prediction", .config_files = files, .n_config_files = 1};
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    assert_ok(bt_conf_build(&args, &f->conf, &errors, err));
+    bt_conf_errors_deinit(&errors);
+    const bt_optim_derived derived = {.train_steps = 30, .warmup_steps = 5};
+    assert_ok(bt_optim_create(f->conf, &derived, &f->model->table, &f->optim, err));
+}
+
+void fixture_open(fixture *f, const bt_encoder_config *encoder, const bt_head_config *head,
+                  json_t *optimizer, const char *isa, int32_t n_threads) {
+    memset(f, 0, sizeof *f);
+    assert_ok(bt_model_create(encoder, head, &f->model, err));
+    if (optimizer != NULL) {
+        open_optim(f, optimizer);
+    }
+    const bt_exec_config config = {.n_threads = n_threads, .isa = isa};
+    assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
+}
+
+void fixture_close(fixture *f) {
+    bt_exec_free(f->exec);
+    bt_optim_free(f->optim);
+    bt_conf_free(f->conf);
+    bt_model_free(f->model);
+}
+
+void fixture_load(fixture *f, const test_tensors *golden, const char *prefix) {
+    float *const flat = bt_exec_view(f->exec, (int32_t)BT_STATE_PARAM);
+    assert_non_null(flat);
+    for (int64_t i = 0; i < f->model->table.n_params; i++) {
+        const bt_param *const param = &f->model->table.params[i];
+        char                  name[512];
+        (void)snprintf(name, sizeof name, "%s%s", prefix, param->tf_name);
+        if (!test_tensors_has(golden, name)) {
+            continue; /* encoder cases have no head */
+        }
+        size_t             n = 0;
+        const float *const values = test_tensors_f32(golden, name, &n);
+        assert_int_equal(n, param->n_elements);
+        memcpy(flat + param->offset, values, n * sizeof *flat);
+    }
+}
+
+const char *const *fixture_isas(void) {
+    static const char       *found[4];
+    size_t                   n = 0;
+    static const char *const names[] = {"ref", "avx2", "avx512"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
+        if (bt_kern_has(names[i])) {
+            found[n++] = names[i];
+        }
+    }
+    found[n] = NULL;
+    return found;
+}

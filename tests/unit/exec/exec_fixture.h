@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the tests of the engine share: a model and an engine from a golden case's configuration, and
+ * golden batches [B,S] packed as training packs them. */
+#ifndef BT_EXEC_FIXTURE_H
+#define BT_EXEC_FIXTURE_H
+
+#include "bt/exec.h"
+#include "test_tensors.h"
+
+enum { FIXTURE_MAX_SEQS = 16, FIXTURE_MAX_TOKENS = 1024 };
+
+typedef struct fixture_batch {
+    bt_batch batch; /* points into this struct */
+    int64_t  offsets[FIXTURE_MAX_SEQS + 1];
+    int32_t  ids[FIXTURE_MAX_TOKENS], types[FIXTURE_MAX_TOKENS], positions[FIXTURE_MAX_TOKENS];
+    uint8_t  key_mask[FIXTURE_MAX_TOKENS];
+    int32_t  int_labels[FIXTURE_MAX_TOKENS];
+    float    float_labels[FIXTURE_MAX_SEQS];
+    int64_t  places[FIXTURE_MAX_TOKENS]; /* b * S + s of each token kept */
+} fixture_batch;
+
+/* drop: leave masked tokens out, but for sequences whose first token is masked. */
+void fixture_pack(fixture_batch *out, const int32_t *ids, const int32_t *mask, const int32_t *types,
+                  int64_t B, int64_t S, bool drop);
+
+bt_encoder_config fixture_encoder(void); /* the tiny golden encoder: V200 H32 L2 N4 I64 P64 T2 */
+
+typedef struct fixture {
+    bt_model *model;
+    bt_conf  *conf;
+    bt_optim *optim;
+    bt_exec  *exec;
+} fixture;
+
+/* optimizer: the case's `optimizer` object, or NULL: no updates. */
+void fixture_open(fixture *f, const bt_encoder_config *encoder, const bt_head_config *head,
+                  json_t *optimizer, const char *isa, int32_t n_threads);
+void fixture_close(fixture *f);
+/* Every parameter of the table from tensors "prefix" + tf_name. */
+void fixture_load(fixture *f, const test_tensors *golden, const char *prefix);
+
+/* The isas of this machine, NULL-terminated. */
+const char *const *fixture_isas(void);
+
+#endif
