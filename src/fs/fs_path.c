@@ -75,7 +75,7 @@ bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err) {
 }
 
 bool bt_fs_exists(const char *path) {
-    bt_fs_info info;
+    bt_fs_info info = {0};
     return bt_fs_stat(path, &info, NULL) == BT_OK && info.kind != BT_FS_MISSING;
 }
 

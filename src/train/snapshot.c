@@ -113,9 +113,8 @@ static void fill_view(const train_run *run, bt_ckpt_train *out) {
     out->iterations = run->step;
     out->global_step = run->step;
     out->save_counter = run->save_counter + 1;
-    /* A run that never trained (mode eval) has no slots to speak of: Model Garden's has none
-     * either. */
-    out->without_optimizer = run->train_data == NULL && run->last_saved < 0;
+    /* Before the first update there is no optimizer to speak of: Model Garden makes it then. */
+    out->without_optimizer = run->step == 0;
 }
 
 static bt_status save_into(train_run *run, const char *folder, int64_t max_to_keep,
