@@ -151,7 +151,6 @@ bt_status check_init_checkpoint(const train_run *run, bt_error *err) {
     bt_ckpt  *ckpt = NULL;
     BT_CHECK(bt_ckpt_open(run->config.init_checkpoint, &ckpt, err));
     BT_CHECK(check_all(run, ckpt, err));
-    bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", bt_ckpt_path(ckpt));
 done:
     bt_ckpt_close(ckpt);
     return rc;

@@ -208,9 +208,21 @@ static bt_status save_interrupted(train_run *run, bt_status rc, bt_error *err) {
     return rc;
 }
 
+/* What the run will start from must fit before model_dir is made. */
+static bt_status check_start(const train_run *run, bt_error *err) {
+    char *latest = NULL;
+    BT_TRY(snapshot_latest(run->args->model_dir, &latest, err));
+    if (latest == NULL) {
+        return check_init_checkpoint(run, err);
+    }
+    bt_free(latest);
+    return BT_OK;
+}
+
 static bt_status execute(train_run *run, bool event_files, bt_error *err) {
     BT_TRY(create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
+    BT_TRY(check_start(run, err));
     BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
     BT_TRY(restore_or_init(run, err));
     if (mode_trains(run->args->mode)) {
@@ -282,6 +294,8 @@ bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt
     }
     if (run.model != NULL && check_init_checkpoint(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "task.init_checkpoint", &found, err));
+    } else if (run.model != NULL && run.config.init_checkpoint[0] != '\0') {
+        bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", run.config.init_checkpoint);
     }
     if (run.model != NULL) {
         bt_log(BT_LOG_INFO, "model: %" PRId64 " parameters in %" PRId64 " variables",
