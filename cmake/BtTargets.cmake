@@ -50,3 +50,18 @@ function(bt_test_properties name labels timeout)
     SKIP_RETURN_CODE 77
     ENVIRONMENT "BT_SHARED_DIR=${BT_SHARED_DIR};BT_SOURCE_DIR=${CMAKE_SOURCE_DIR};BT_BUILD_DIR=${CMAKE_BINARY_DIR}")
 endfunction()
+
+# bt_add_script_test(NAME SCRIPT.py LABELS TIMEOUT [ARGUMENTS...])
+#   A Python script (standard library only) that runs the built programs.
+find_package(Python3 COMPONENTS Interpreter)
+function(bt_add_script_test name script labels timeout)
+  if(Python3_Interpreter_FOUND)
+    add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/${script}
+      ${ARGN})
+    bt_test_properties(${name} "${labels}" "${timeout}")
+  else()
+    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -E echo "SKIPPED: there is no python3")
+    bt_test_properties(${name} "${labels}" "${timeout}")
+    set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED")
+  endif()
+endfunction()

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The trajectory of the real Model Garden, reproduced through the program itself: the golden's
+ * batches are written as TFRecords, its initial weights as the ckpt-0 of a model_dir, bert-train
+ * trains, and what it saved and logged is compared with what Model Garden had after the same
+ * updates. Tolerances: goldens/numerics/MANIFEST.md. Small goldens of the project's own
+ * (tests/goldens/e2e) keep the test alive where ../shared is absent. */
+#include "test_support.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bt/ckpt.h"
+#include "bt/task.h"
+#include "bt/wire.h"
+
+static const int64_t snapshots[] = {1, 2, 5, 20};
+
+typedef struct trajectory {
+    const char        *name;
+    const char        *folder; /* everything of this case is written here */
+    json_t            *facts;  /* the golden's .json */
+    bt_safetensors    *golden;
+    bt_conf           *conf;
+    bt_model          *model;
+    bt_task_plan       plan;
+    bt_example_builder example;
+    char               records[TEST_PATH_MAX];
+    char               config[TEST_PATH_MAX];
+    char               model_dir[TEST_PATH_MAX];
+} trajectory;
+
+static int64_t fact(const trajectory *t, const char *key) {
+    const json_t *const value = json_object_get(t->facts, key);
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+static const bt_st_entry *find(const trajectory *t, const char *format, ...) BT_PRINTF(2, 3);
+static const bt_st_entry *find(const trajectory *t, const char *format, ...) {
+    char    key[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(key, sizeof key, format, args);
+    va_end(args);
+    return bt_safetensors_find(t->golden, key);
+}
+
+/* All values of a golden tensor; bt_free it. */
+static void *read_golden(const trajectory *t, const bt_st_entry *entry) {
+    const size_t n_bytes = (size_t)entry->n_bytes;
+    void *const  values = bt_alloc(n_bytes + 1);
+    assert_non_null(values);
+    assert_ok(bt_safetensors_read(t->golden, entry, values, n_bytes, err));
+    return values;
+}
+
+/* ---- the job: records, configuration, ckpt-0 --------------------------------------------------
+ */
+
+static void add_int_row(trajectory *t, const char *key, const int32_t *values, int64_t n) {
+    assert_ok(bt_example_add_i32(&t->example, key, values, (size_t)n, err));
+}
+
+static void write_batch(trajectory *t, int64_t k, bt_tfrecord_writer *writer) {
+    const int64_t            B = fact(t, "batch");
+    const int64_t            S = fact(t, "seq");
+    const bt_st_entry *const label_entry = find(t, "batch%d/label_ids", (int)k);
+    int32_t *const           ids = read_golden(t, find(t, "batch%d/input_word_ids", (int)k));
+    int32_t *const           mask = read_golden(t, find(t, "batch%d/input_mask", (int)k));
+    int32_t *const           types = read_golden(t, find(t, "batch%d/input_type_ids", (int)k));
+    void *const              labels = read_golden(t, label_entry);
+    for (int64_t b = 0; b < B; b++) {
+        bt_bytes message = {0};
+        bt_example_builder_clear(&t->example);
+        add_int_row(t, "input_ids", ids + b * S, S);
+        add_int_row(t, "input_mask", mask + b * S, S);
+        add_int_row(t, "segment_ids", types + b * S, S);
+        if (label_entry->dtype == BT_TF_F32) {
+            assert_ok(
+                bt_example_add_f32(&t->example, "label_ids", (const float *)labels + b, 1, err));
+        } else {
+            add_int_row(t, "label_ids", (const int32_t *)labels + b, 1);
+        }
+        assert_ok(bt_example_finish(&t->example, &message, err));
+        assert_ok(bt_tfrecord_write(writer, message.data, message.n_bytes, err));
+    }
+    bt_free(ids);
+    bt_free(mask);
+    bt_free(types);
+    bt_free(labels);
+}
+
+static void write_records(trajectory *t) {
+    bt_tfrecord_writer *writer = NULL;
+    (void)snprintf(t->records, sizeof t->records, "%s/train.tf_record", t->folder);
+    assert_ok(bt_tfrecord_writer_create(t->records, BT_COMPRESSION_NONE, &writer, err));
+    for (int64_t k = 0; k < fact(t, "batches"); k++) {
+        write_batch(t, k, writer);
+    }
+    assert_ok(bt_tfrecord_writer_commit(&writer, err));
+}
+
+/* The golden's facts as a configuration. JSON is YAML. */
+static void write_config(trajectory *t) {
+    const char *const encoder_type = json_string_value(json_object_get(t->facts, "encoder_type"));
+    const bool        is_regression =
+        bt_str_equal(json_string_value(json_object_get(t->facts, "task")), "regression");
+    (void)snprintf(t->config, sizeof t->config, "%s/config.yaml", t->folder);
+    json_t *const model = json_deep_copy(json_object_get(t->facts, "options"));
+    json_object_set_new(model, "head_dropout", json_real(0.0));
+    json_object_set_new(model, "encoder",
+                        json_pack("{s:s, s:O}", "type", encoder_type, encoder_type,
+                                  json_object_get(t->facts, "encoder")));
+    json_t *const data =
+        json_pack("{s:s, s:I, s:I, s:i, s:b, s:b, s:s}", "input_path", t->records,
+                  "global_batch_size", (json_int_t)fact(t, "batch"), "seq_length",
+                  (json_int_t)fact(t, "seq"), "shuffle_buffer_size", 1, "is_training", 1,
+                  "drop_remainder", 1, "label_type", is_regression ? "float" : "int");
+    json_t *const root = json_pack(
+        "{s:{s:o, s:o}, s:{s:I, s:i, s:i, s:i, s:i, s:O}, s:{s:b, s:s}}", "task", "model", model,
+        "train_data", data, "trainer", "train_steps", (json_int_t)fact(t, "steps"),
+        "steps_per_loop", 1, "summary_interval", 1, "checkpoint_interval", 1, "max_to_keep", 100,
+        "optimizer_config", json_object_get(t->facts, "optimizer"), "runtime", "bug_compatible",
+        is_regression, "distribution_strategy", "one_device");
+    assert_non_null(root);
+    assert_int_equal(json_dump_file(root, t->config, JSON_INDENT(1)), 0);
+    json_decref(root);
+}
+
+static void build_model(trajectory *t) {
+    bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
+    const bt_task    *task = NULL;
+    const char *const files[] = {t->config};
+    bt_conf_args      args = {
+             .experiment = "bert/sentence_prediction", .config_files = files, .n_config_files = 1};
+    assert_ok(bt_conf_build(&args, &t->conf, &errors, err));
+    assert_ok(bt_task_find("bert/sentence_prediction", &task, err));
+    assert_ok(task->plan(t->conf, &t->plan, err));
+    assert_ok(bt_model_create(&t->plan.encoder, &t->plan.head, &t->model, err));
+    bt_conf_errors_deinit(&errors);
+}
+
+/* bert_v2's goldens carry the encoder's own prefix, like tf_name. */
+static const bt_st_entry *find_value(const trajectory *t, const char *what, const bt_param *param) {
+    const bt_st_entry *const by_name = find(t, "%s/%s", what, param->name);
+    return by_name != NULL ? by_name : find(t, "%s/%s", what, param->tf_name);
+}
+
+/* A model_dir in which nothing but the initial weights stands: it resumes from step 0. */
+static void write_initial_checkpoint(trajectory *t) {
+    const bt_param_table *const table = &t->model->table;
+    float *const                flat = bt_calloc_array((size_t)table->n_elements, sizeof *flat);
+    assert_non_null(flat);
+    for (int64_t i = 0; i < table->n_params; i++) {
+        const bt_param *const    param = &table->params[i];
+        const bt_st_entry *const entry = find_value(t, "w", param);
+        if (entry == NULL || entry->n_elements != param->n_elements) {
+            fail_msg("%s: the golden has no w/%s of that shape", t->name, param->name);
+            return;
+        }
+        assert_ok(bt_safetensors_read(t->golden, entry, flat + param->offset,
+                                      (size_t)entry->n_bytes, err));
+    }
+    bt_ckpt_manager    *manager = NULL;
+    const bt_ckpt_train start = {.table = table,
+                                 .is_bert_v2 = t->plan.encoder.type == BT_ENCODER_BERT_V2,
+                                 .params = flat,
+                                 .without_optimizer = true};
+    (void)snprintf(t->model_dir, sizeof t->model_dir, "%s/out", t->folder);
+    assert_ok(bt_fs_make_folders(t->model_dir, err));
+    assert_ok(bt_ckpt_manager_open(t->model_dir, 0, &manager, err));
+    assert_ok(bt_ckpt_manager_save(manager, "ckpt-0", &start, err));
+    bt_ckpt_manager_close(manager);
+    bt_free(flat);
+}
+
+static void run_program(const trajectory *t) {
+    char log_path[TEST_PATH_MAX + 16];
+    char config[TEST_PATH_MAX + 32];
+    char model_dir[TEST_PATH_MAX + 32];
+    char program[TEST_PATH_MAX];
+    (void)snprintf(log_path, sizeof log_path, "%s/stderr.txt", t->folder);
+    (void)snprintf(config, sizeof config, "--config_file=%s", t->config);
+    (void)snprintf(model_dir, sizeof model_dir, "--model_dir=%s", t->model_dir);
+    (void)snprintf(program, sizeof program, "%s", test_build_path("bert-train"));
+    char experiment[] = "--experiment=bert/sentence_prediction";
+    char mode[] = "--mode=train";
+    /* an override as well: the way in which users change a key */
+    char        override[] = "--params_override=task.train_data.cycle_length=1";
+    char *const argv[] = {program, experiment, mode, model_dir, config, override, NULL};
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const int fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        (void)dup2(fd, STDERR_FILENO);
+        (void)dup2(fd, STDOUT_FILENO);
+        (void)execv(program, argv);
+        _exit(127);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        char *const text = test_read_file(log_path, NULL);
+        print_error("%s\n", text);
+        bt_free(text);
+        fail_msg("%s: bert-train ended with status %d", t->name, status);
+    }
+}
+
+/* ---- comparing ---------------------------------------------------------------------------------
+ */
+
+/* The true gradient of these is 0: what is stored is rounding noise (MANIFEST.md). */
+static bool is_noise(const bt_param *param) {
+    return bt_str_ends_with(param->name, "self_attention/key/bias");
+}
+
+static void compare_value(trajectory *t, bt_ckpt *ckpt, int64_t step, const bt_param *param,
+                          const char *golden_slot, double abs_tol, double rel_tol,
+                          int64_t *n_compared) {
+    char what[64];
+    (void)snprintf(what, sizeof what, "step%d/%s", (int)step, golden_slot);
+    const bt_st_entry *const entry = find_value(t, what, param);
+    if (entry == NULL) {
+        return;
+    }
+    char label[512];
+    (void)snprintf(label, sizeof label, "%s: %s/%s", t->name, what, param->name);
+    float *const want = read_golden(t, entry);
+    float *const got = bt_calloc_array((size_t)param->n_elements, sizeof *got);
+    assert_non_null(got);
+    const char *const slot = bt_str_equal(golden_slot, "var") ? NULL : golden_slot;
+    assert_ok(bt_ckpt_read_variable(ckpt, param, slot, got, err));
+    test_close_f32(got, want, (size_t)param->n_elements, abs_tol, rel_tol, label);
+    (*n_compared)++;
+    bt_free(want);
+    bt_free(got);
+}
+
+static void compare_param(trajectory *t, bt_ckpt *ckpt, int64_t step, const bt_param *param,
+                          int64_t *n_compared) {
+    const bool   is_lamb = strstr(t->name, "lamb") != NULL;
+    const double noise = is_lamb ? 5e-4 : 2e-4;
+    const double var_tol = is_noise(param) ? noise : (step >= 20 ? 5e-6 : 2e-6);
+    compare_value(t, ckpt, step, param, "var", var_tol, 0, n_compared);
+    compare_value(t, ckpt, step, param, "average", is_noise(param) ? noise : 5e-6, 0, n_compared);
+    if (!is_noise(param)) {
+        compare_value(t, ckpt, step, param, "m", 1e-6, 0, n_compared);
+        compare_value(t, ckpt, step, param, "v", 1e-8, 2e-5, n_compared);
+    }
+}
+
+static void compare_snapshot(trajectory *t, int64_t step, int64_t *n_compared) {
+    if (find(t, "step%d/iterations", (int)step) == NULL) {
+        return;
+    }
+    char     prefix[TEST_PATH_MAX + 32];
+    bt_ckpt *ckpt = NULL;
+    int64_t  saved_step = 0;
+    int64_t  iterations = 0;
+    bool     found = false;
+    (void)snprintf(prefix, sizeof prefix, "%s/ckpt-%d", t->model_dir, (int)step);
+    assert_ok(bt_ckpt_open(prefix, &ckpt, err));
+    assert_ok(bt_ckpt_read_scalar(ckpt, "global_step", &saved_step, &found, err));
+    assert_true(found);
+    assert_int_equal(saved_step, step);
+    assert_ok(bt_ckpt_read_scalar(ckpt, "iterations", &iterations, &found, err));
+    assert_true(found);
+    assert_int_equal(iterations, step);
+    for (int64_t i = 0; i < t->model->table.n_params; i++) {
+        compare_param(t, ckpt, step, &t->model->table.params[i], n_compared);
+    }
+    bt_ckpt_close(ckpt);
+}
+
+static void check_near(const trajectory *t, const char *what, int64_t step, double got, double want,
+                       double abs_tol, double rel_tol) {
+    char label[256];
+    (void)snprintf(label, sizeof label, "%s: %s at step %d", t->name, what, (int)step);
+    test_close_f64(&got, &want, 1, abs_tol, rel_tol, label);
+}
+
+/* metrics.jsonl, a train record a step: losses, rates and norms of every update. */
+static void compare_log(trajectory *t) {
+    const int64_t n_steps = fact(t, "steps");
+    char          path[TEST_PATH_MAX + 32];
+    float *const  losses = read_golden(t, find(t, "losses"));
+    float *const  norms = read_golden(t, find(t, "global_norms"));
+    float *const  rates = read_golden(t, find(t, "lrs"));
+    (void)snprintf(path, sizeof path, "%s/metrics.jsonl", t->model_dir);
+    char *const text = test_read_file(path, NULL);
+    int64_t     n_seen = 0;
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        json_t *const     record = json_loads(line, 0, NULL);
+        const char *const kind = json_string_value(json_object_get(record, "kind"));
+        const int64_t     step = json_integer_value(json_object_get(record, "step"));
+        if (bt_str_equal(kind, "train")) {
+            assert_int_equal(step, n_seen + 1);
+            assert_true(step <= n_steps);
+            check_near(t, "training_loss", step,
+                       json_number_value(json_object_get(record, "training_loss")),
+                       (double)losses[step - 1], 1e-5, 1e-5);
+            check_near(t, "grad_norm", step,
+                       json_number_value(json_object_get(record, "grad_norm")),
+                       (double)norms[step - 1], 0, 5e-6);
+            if (step < n_steps) { /* the record shows the next update's rate */
+                check_near(t, "learning_rate", step,
+                           json_number_value(json_object_get(record, "learning_rate")),
+                           (double)rates[step], 0, 3e-7);
+            }
+            n_seen++;
+        }
+        json_decref(record);
+    }
+    assert_int_equal(n_seen, n_steps);
+    bt_free(text);
+    bt_free(losses);
+    bt_free(norms);
+    bt_free(rates);
+}
+
+/* stem: path of the golden without ".json" and ".safetensors" */
+static void run_trajectory(const char *name, const char *stem) {
+    trajectory t = {.name = name, .folder = test_temp_dir(), .example = BT_EXAMPLE_BUILDER_INIT};
+    char       path[TEST_PATH_MAX + 16];
+    int64_t    n_compared = 0;
+    (void)snprintf(path, sizeof path, "%s.json", stem);
+    t.facts = json_load_file(path, 0, NULL);
+    assert_non_null(t.facts);
+    (void)snprintf(path, sizeof path, "%s.safetensors", stem);
+    assert_ok(bt_safetensors_open(path, &t.golden, err));
+    write_records(&t);
+    write_config(&t);
+    build_model(&t);
+    write_initial_checkpoint(&t);
+    run_program(&t);
+    for (size_t i = 0; i < BT_ARRAY_LEN(snapshots); i++) {
+        compare_snapshot(&t, snapshots[i], &n_compared);
+    }
+    compare_log(&t);
+    print_message("%s: %d tensors compared\n", name, (int)n_compared);
+    assert_true(n_compared > t.model->table.n_params); /* slots too: nothing was left out */
+    bt_example_builder_deinit(&t.example);
+    bt_safetensors_close(t.golden);
+    bt_model_free(t.model);
+    bt_conf_free(t.conf);
+    json_decref(t.facts);
+}
+
+static void run_shared(const char *name) {
+    char relative[256];
+    (void)snprintf(relative, sizeof relative, "goldens/numerics/tasks/%s", name);
+    const char *const stem = test_shared_path(relative);
+    if (stem == NULL) {
+        test_skip("no ../shared: the goldens of Model Garden are not here");
+    }
+    run_trajectory(name, stem);
+}
+
+#define SHARED_TEST(name)                                                                          \
+    static void test_##name(void **state) {                                                        \
+        (void)state;                                                                               \
+        run_shared(#name);                                                                         \
+    }
+SHARED_TEST(sentence_prediction_3class)
+SHARED_TEST(sentence_prediction_pooler_v2)
+SHARED_TEST(sentence_prediction_norm_first)
+SHARED_TEST(sentence_prediction_factorized)
+SHARED_TEST(sentence_prediction_lamb)
+SHARED_TEST(sentence_prediction_ema)
+SHARED_TEST(sentence_prediction_uneven_h48)
+SHARED_TEST(regression)
+
+static void test_own_golden(void **state) {
+    (void)state;
+    run_trajectory("own_small", test_source_path("tests/goldens/e2e/small"));
+}
+
+static void test_own_golden_ema(void **state) {
+    (void)state;
+    run_trajectory("own_small_ema", test_source_path("tests/goldens/e2e/small_ema"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_own_golden),
+        cmocka_unit_test(test_own_golden_ema),
+        cmocka_unit_test(test_sentence_prediction_3class),
+        cmocka_unit_test(test_sentence_prediction_pooler_v2),
+        cmocka_unit_test(test_sentence_prediction_norm_first),
+        cmocka_unit_test(test_sentence_prediction_factorized),
+        cmocka_unit_test(test_sentence_prediction_lamb),
+        cmocka_unit_test(test_sentence_prediction_ema),
+        cmocka_unit_test(test_sentence_prediction_uneven_h48),
+        cmocka_unit_test(test_regression),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes tests/goldens/e2e/{small,small_ema}.{json,safetensors}: twenty updates of the real Model
+Garden on a model small enough for the repository. Names and meaning are those of
+goldens/numerics/MANIFEST.md, so that tests/e2e/test_trajectory.c reads both alike.
+
+Needs tf-models-official 2.19.1 (with tensorflow 2.19). Run from the root of the repository:
+    python tests/make_goldens/make_e2e_goldens.py
+"""
+import json
+import os
+import struct
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from official.core import base_trainer  # noqa: E402,F401  (registers what the tasks need)
+from official.modeling import optimization  # noqa: E402
+from official.nlp.configs import encoders  # noqa: E402
+from official.nlp.tasks import sentence_prediction  # noqa: E402
+
+OUT = "tests/goldens/e2e"
+BATCH, SEQ, BATCHES, STEPS, KEPT = 3, 8, 4, 20, (2, 20)
+ENCODER = dict(attention_dropout_rate=0.0, dropout_rate=0.0, hidden_activation="gelu",
+               hidden_size=8, intermediate_size=16, max_position_embeddings=8,
+               num_attention_heads=2, num_layers=2, type_vocab_size=2, vocab_size=24)
+OPTIMIZER = dict(
+    optimizer=dict(type="adamw", adamw=dict(
+        weight_decay_rate=0.01, exclude_from_weight_decay=["LayerNorm", "layer_norm", "bias"])),
+    learning_rate=dict(type="polynomial", polynomial=dict(
+        initial_learning_rate=0.001, end_learning_rate=0.0, decay_steps=30, power=1.0)),
+    warmup=dict(type="polynomial", polynomial=dict(warmup_steps=5)))
+
+
+def write_safetensors(path, tensors):
+    names = {np.dtype("float32"): "F32", np.dtype("int32"): "I32", np.dtype("int64"): "I64"}
+    header, at = {}, 0
+    for name, value in tensors.items():
+        header[name] = dict(dtype=names[value.dtype], shape=list(value.shape),
+                            data_offsets=[at, at + value.nbytes])
+        at += value.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text)
+        for value in tensors.values():
+            out.write(np.ascontiguousarray(value).tobytes())
+
+
+def make_batch(rng):
+    ids = rng.integers(5, ENCODER["vocab_size"], (BATCH, SEQ))
+    lengths = rng.integers(3, SEQ + 1, BATCH)
+    mask = (np.arange(SEQ)[None] < lengths[:, None]).astype(np.int32)
+    types = (np.arange(SEQ)[None] >= lengths[:, None] // 2) * mask
+    labels = rng.integers(0, 3, BATCH)
+    return dict(input_word_ids=ids * mask, input_mask=mask, input_type_ids=types,
+                label_ids=labels)
+
+
+def no_dropout(model):
+    """The classifier's own dropout has no key in Model Garden: switch all of them off."""
+    for layer in model._flatten_layers():
+        for name in ("rate", "_dropout_rate", "_dropout"):
+            if isinstance(getattr(layer, name, None), float):
+                setattr(layer, name, 0.0)
+
+
+def trajectory(name, seed, ema):
+    rng = np.random.default_rng(seed)
+    tf.random.set_seed(seed)
+    batches = [{k: v.astype(np.int32) for k, v in make_batch(rng).items()}
+               for _ in range(BATCHES)]
+    config = sentence_prediction.SentencePredictionConfig(
+        model=sentence_prediction.ModelConfig(num_classes=3, encoder=encoders.EncoderConfig(
+            type="bert", bert=encoders.BertEncoderConfig(**ENCODER))))
+    task = sentence_prediction.SentencePredictionTask(config)
+    model = task.build_model()
+    no_dropout(model)
+    facts = dict(OPTIMIZER, **({"ema": ema} if ema else {}))
+    optimizer = task.create_optimizer(optimization.OptimizationConfig(facts))
+    inner = optimizer._optimizer if ema else optimizer
+    rate = inner.learning_rate
+
+    def inputs(batch):
+        return {k: tf.constant(v) for k, v in batch.items()}
+
+    model({k: v for k, v in inputs(batches[0]).items() if k != "label_ids"})
+    for var in model.trainable_variables:  # nothing at 0 or 1: every value must be carried over
+        var.assign_add(tf.constant(rng.normal(0, 0.05, var.shape).astype(np.float32)))
+    again = [model({k: v for k, v in inputs(batches[0]).items() if k != "label_ids"},
+                   training=True).numpy() for _ in range(2)]
+    assert (again[0] == again[1]).all(), "dropout is still on"
+    if ema:
+        optimizer.shadow_copy(model)
+    plain = {v.name.removesuffix(":0"): v for v in model.trainable_variables}
+    out = {f"batch{i}/{k}": v for i, b in enumerate(batches) for k, v in b.items()}
+    out.update({f"w/{k}": v.numpy() for k, v in plain.items()})
+    losses, norms, rates, slots = [], [], [], set()
+    for step in range(STEPS):
+        batch = inputs(batches[step % BATCHES])
+        with tf.GradientTape() as tape:
+            logits = model({k: v for k, v in batch.items() if k != "label_ids"}, training=True)
+            loss = task.build_losses(batch, logits)
+        grads = tape.gradient(loss, model.trainable_variables)
+        losses.append(loss.numpy())
+        norms.append(tf.linalg.global_norm([g for g in grads if g is not None]).numpy())
+        rates.append(np.float32(rate(step)))
+        optimizer.apply_gradients(zip(grads, model.trainable_variables))
+        if step + 1 not in KEPT:
+            continue
+        out[f"step{step + 1}/iterations"] = np.array(step + 1, np.int64)
+        for (k, var), grad in zip(plain.items(), grads):
+            out[f"step{step + 1}/var/{k}"] = var.numpy()
+            if ema:
+                out[f"step{step + 1}/average/{k}"] = optimizer.get_slot(var, "average").numpy()
+            if grad is not None:
+                slots.add(k)
+                for slot in "mv":
+                    out[f"step{step + 1}/{slot}/{k}"] = inner.get_slot(var, slot).numpy()
+    out["losses"] = np.array(losses, np.float32)
+    out["global_norms"] = np.array(norms, np.float32)
+    out["lrs"] = np.array(rates, np.float32)
+    write_safetensors(f"{OUT}/{name}.safetensors", out)
+    with open(f"{OUT}/{name}.json", "w", encoding="utf-8") as f:
+        json.dump(dict(batch=BATCH, batches=BATCHES, seq=SEQ, steps=STEPS, seed=seed,
+                       encoder_type="bert", encoder=ENCODER, optimizer=facts,
+                       options=dict(num_classes=3), task="sentence_prediction",
+                       tensorflow=tf.__version__,
+                       no_gradient=sorted(set(plain) - slots)), f, indent=1, sort_keys=True)
+        f.write("\n")
+    print(name, "losses", losses[0], "->", losses[-1], "norm", norms[0], "rates", rates[:3])
+
+
+os.makedirs(OUT, exist_ok=True)
+trajectory("small", 3, None)
+trajectory("small_ema", 4, dict(average_decay=0.99, start_step=3))
