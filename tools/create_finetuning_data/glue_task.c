@@ -232,15 +232,21 @@ static bool has_missing_value(const glue_source *s, const tsv_field *fields, siz
 }
 
 static bt_status finish_split(const glue_source *s, bt_error *err) {
-    if (s->n_dropped > 0) {
-        bt_log(BT_LOG_WARNING,
-               "%s: %" PRId64
-               " rows with a missing value were left out, the first is line %" PRId64,
-               tsv_path(s->reader), s->n_dropped, s->first_dropped_line);
+    const char *const path = tsv_path(s->reader);
+    if (s->n_rows == 0 && s->n_dropped > 0) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: no row has all values; %" PRId64
+                       " lack one, the first at line %" PRId64,
+                       path, s->n_dropped, s->first_dropped_line);
     }
     if (s->n_rows == 0) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: the file has no rows of data%s", tsv_path(s->reader),
-                       s->n_dropped > 0 ? " without missing values" : "");
+        return BT_FAIL(err, BT_E_FORMAT, "%s: the file has no rows of data", path);
+    }
+    if (s->n_dropped > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s: rows left out because a value is missing: %" PRId64
+               ", the first at line %" PRId64,
+               path, s->n_dropped, s->first_dropped_line);
     }
     return BT_OK;
 }
