@@ -19,7 +19,7 @@ const float   *test_tensors_f32(const test_tensors *tensors, const char *name, s
 const int32_t *test_tensors_i32(const test_tensors *tensors, const char *name, size_t *n);
 const int64_t *test_tensors_i64(const test_tensors *tensors, const char *name, size_t *n);
 
-/* A whole JSON file; json_decref it. */
+/* A whole JSON file, Python's NaN read as null; json_decref it. */
 json_t *test_read_json(const char *path);
 
 #endif
