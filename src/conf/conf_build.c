@@ -66,14 +66,19 @@ done:
     return rc;
 }
 
-static bt_status merge_file(const conf_merge *merge, const char *flag, const char *path) {
+/* why_not: what kept the text from being an override; said when the file cannot be read. */
+static bt_status merge_file(const conf_merge *merge, const char *flag, const char *path,
+                            const char *why_not) {
     bt_str     text = BT_STR_INIT;
     bt_error   why = BT_ERROR_INIT;
     conf_value value;
     int32_t    source = 0;
     bt_status  rc = read_file(path, &text, &why);
     if (rc == BT_E_CONFIG) {
-        rc = report_source(merge, flag, path, why.msg);
+        char what[BT_ERROR_MSG_MAX];
+        (void)snprintf(what, sizeof(what),
+                       "this is neither name=value (%.300s) nor a file (%.300s)", why_not, why.msg);
+        rc = report_source(merge, flag, path, strchr(path, '=') != NULL ? what : why.msg);
         goto done;
     }
     if (rc != BT_OK) {
@@ -140,7 +145,7 @@ static bt_status merge_text(const conf_merge *merge, const char *flag, const cha
     } else if (value.kind == K_MAP) {
         rc = conf_merge_map(merge, merge->conf->root, &value, "");
     } else {
-        rc = merge_file(merge, flag, text);
+        rc = merge_file(merge, flag, text, csv_err.msg);
     }
 done:
     bt_str_deinit(&converted);

@@ -75,20 +75,22 @@ static bool is_empty(const checker *c, const char *path) {
     return value == NULL || !conf_is_truthy(value);
 }
 
-/* The user wrote it, and not just the default again. */
+/* The user wrote it, and not just the default again. path may be NULL. */
 static bool is_own(const checker *c, const char *path) {
-    const conf_value *value = at(c, path);
+    const conf_value *value = path == NULL ? NULL : at(c, path);
     return value != NULL && value->source != 0 && bt_conf_is_changed(c->merge.conf, path);
 }
 
-/* An error when one of the two keys (b may be NULL) is the user's own, else a finding. The
- * message stands at the one that is. */
+/* Which of two keys that do not go together a message is about: the one that the user wrote. */
+static const char *blame(const checker *c, const char *a, const char *b) {
+    return !is_own(c, a) && is_own(c, b) ? b : a;
+}
+
+/* An error when one of the two keys (b may be NULL) is the user's own, else a finding. */
 #define REPORT(c, a, b, ...)                                                                       \
     conf_report(&(c)->merge,                                                                       \
-                is_own((c), (a)) || ((b) != NULL && is_own((c), (b) != NULL ? (b) : (a)))          \
-                    ? BT_CONF_ERROR                                                                \
-                    : BT_CONF_FINDING,                                                             \
-                at((c), (b) != NULL && !is_own((c), (a)) ? (b) : (a)), (a), __VA_ARGS__)
+                is_own((c), (a)) || is_own((c), (b)) ? BT_CONF_ERROR : BT_CONF_FINDING,            \
+                at((c), blame((c), (a), (b))), blame((c), (a), (b)), __VA_ARGS__)
 #define MISSING(c, a, ...) conf_report(&(c)->merge, BT_CONF_FINDING, at((c), (a)), (a), __VA_ARGS__)
 
 /* ---- data ---------------------------------------------------------------------------------------
@@ -109,7 +111,7 @@ static bt_status check_input(const checker *c, const char *section) {
                        bt_conf_mode_name(c->mode));
     }
     if (!no_input && !no_tfds) {
-        return REPORT(c, input, tfds, "set either this or %s, not both", tfds);
+        return REPORT(c, input, tfds, "set either input_path or tfds_name, not both");
     }
     return BT_OK;
 }
@@ -127,7 +129,8 @@ static bt_status check_text_data(const checker *c, const char *section) {
     const bool no_vocab = is_empty(c, join(section, "vocab_file", vocab));
     if (no_vocab == is_empty(c, join(section, "preprocessing_hub_module_url", hub))) {
         return no_vocab ? MISSING(c, vocab, "name the vocabulary (or a preprocessing module)")
-                        : REPORT(c, vocab, hub, "set either this or %s, not both", hub);
+                        : REPORT(c, vocab, hub,
+                                 "set either vocab_file or preprocessing_hub_module_url, not both");
     }
     return BT_OK;
 }
@@ -217,7 +220,7 @@ static bt_status check_task(const checker *c) {
     BT_TRY(check_classes(c));
     if (!is_empty(c, "task.init_checkpoint") && !is_empty(c, "task.hub_module_url")) {
         return MISSING(c, "task.init_checkpoint",
-                       "set either this or task.hub_module_url, not both");
+                       "set either init_checkpoint or hub_module_url, not both");
     }
     if (!is_empty(c, "task.validation_data.epochs")) {
         return REPORT(c, "task.validation_data.epochs", NULL,
@@ -238,7 +241,8 @@ static bt_status check_intervals(const checker *c) {
     if (int_at(c, "trainer.steps_per_loop", &loop) && loop > 0 &&
         int_at(c, "trainer.summary_interval", &summary) && summary % loop != 0) {
         return REPORT(c, "trainer.summary_interval", "trainer.steps_per_loop",
-                      "%" PRId64 " must be a multiple of trainer.steps_per_loop, which is %" PRId64,
+                      "summary_interval (%" PRId64
+                      ") must be a multiple of steps_per_loop (%" PRId64 ")",
                       summary, loop);
     }
     return BT_OK;
@@ -253,12 +257,12 @@ static bt_status check_boundaries(const checker *c, const char *type) {
         return BT_OK;
     }
     if (n_boundaries == 0 || n_values == 0) {
-        return MISSING(c, RATE ".*.values", "set the values and boundaries of a '%s' rate", type);
+        return MISSING(c, RATE ".*.values", "set the values and boundaries of the '%s' rate", type);
     }
     return n_values == n_boundaries + more
                ? BT_OK
                : REPORT(c, RATE ".*.values", RATE ".*.boundaries",
-                        "%zu values do not fit %zu boundaries: a '%s' rate wants %s", n_values,
+                        "%zu values do not fit %zu boundaries: the '%s' rate wants %s", n_values,
                         n_boundaries, type, more == 1 ? "one value more" : "as many");
 }
 
@@ -271,7 +275,7 @@ static bt_status check_rate(const checker *c) {
     }
     for (size_t i = 0; i < BT_ARRAY_LEN(rates); i++) {
         if (at(c, rates[i]) != NULL && at(c, rates[i])->kind == K_NULL) {
-            BT_TRY(MISSING(c, rates[i], "a '%s' rate needs this number", type));
+            BT_TRY(MISSING(c, rates[i], "the '%s' rate needs this number", type));
         }
     }
     if (int_at(c, RATE ".*.decay_steps", &steps) && steps == 0) {
@@ -293,7 +297,7 @@ static bt_status check_optimizer(const checker *c) {
     if (!bt_conf_is_null(c->merge.conf, OPTIMIZER ".*.clipnorm") &&
         !bt_conf_is_null(c->merge.conf, OPTIMIZER ".*.global_clipnorm")) {
         return REPORT(c, OPTIMIZER ".*.clipnorm", OPTIMIZER ".*.global_clipnorm",
-                      "set either this or global_clipnorm, not both");
+                      "set either clipnorm or global_clipnorm, not both");
     }
     return BT_OK;
 }

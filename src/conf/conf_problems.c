@@ -47,15 +47,36 @@ bt_status bt_conf_errors_add(bt_conf_errors *errors, bt_conf_severity severity, 
     return add_text(errors, severity, path, text, err);
 }
 
+/* "encoder.*.num_layers" with the selected branch for the star, as the user writes it. */
+static const char *expand_branch(const bt_conf *conf, const char *path, char out[CONF_MAX_PATH]) {
+    char         above[CONF_MAX_PATH];
+    const char  *star = strstr(path, ".*.");
+    const size_t len = star == NULL ? 0 : (size_t)(star - path);
+    if (star == NULL || len >= sizeof(above)) {
+        return path;
+    }
+    memcpy(above, path, len);
+    above[len] = '\0';
+    const char *type = bt_conf_type_of_oneof(conf, above);
+    if (type == NULL) {
+        return path;
+    }
+    char branch[CONF_MAX_PATH];
+    (void)conf_join_path(above, type, strlen(type), branch);
+    return conf_join_path(branch, star + 3, strlen(star + 3), out);
+}
+
 bt_status conf_report(const conf_merge *merge, bt_conf_severity severity, const conf_value *at,
                       const char *path, const char *fmt, ...) {
     char    what[BT_ERROR_MSG_MAX];
     char    text[BT_ERROR_MSG_MAX];
     char    origin[BT_CONF_ORIGIN_MAX];
+    char    expanded[CONF_MAX_PATH];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(what, sizeof(what), fmt, args);
     va_end(args);
+    path = expand_branch(merge->conf, path, expanded);
     if (at == NULL || at->source == 0) {
         (void)snprintf(text, sizeof(text), "%.200s: %.700s", path, what);
     } else {
