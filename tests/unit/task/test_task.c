@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * task: from a configuration to the plan of a run, and one sentence for each thing that cannot be
+ * or that this version does not build. */
+#include "test_support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/task.h"
+
+/* text: YAML merged over bert/sentence_prediction. */
+static bt_conf *build(const char *text) {
+    const char *const  files[] = {text};
+    const bt_conf_args args = {
+        .experiment = "bert/sentence_prediction", .config_files = files, .n_config_files = 1};
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    bt_conf       *conf = NULL;
+    assert_ok(bt_conf_build(&args, &conf, &errors, err));
+    bt_conf_errors_deinit(&errors);
+    return conf;
+}
+
+static const bt_task *sentence_prediction(void) {
+    const bt_task *task = NULL;
+    assert_ok(bt_task_find("bert/sentence_prediction", &task, err));
+    return task;
+}
+
+static void plan_of(const char *text, bt_conf **conf, bt_task_plan *plan) {
+    *conf = build(text);
+    assert_ok(bt_task_check_supported(*conf, err));
+    assert_ok(sentence_prediction()->plan(*conf, plan, err));
+}
+
+static void defaults_are_model_gardens(void **state) {
+    (void)state;
+    bt_conf     *conf = NULL;
+    bt_task_plan plan;
+    plan_of("{task: {model: {num_classes: 3}}}", &conf, &plan);
+    assert_string_equal(sentence_prediction()->name, "sentence_prediction");
+    assert_true(sentence_prediction()->reports_validation_loss);
+    assert_int_equal(plan.encoder.type, BT_ENCODER_BERT);
+    assert_int_equal(plan.encoder.vocab_size, 30522);
+    assert_int_equal(plan.encoder.hidden_size, 768);
+    assert_int_equal(plan.encoder.embedding_size, 768);
+    assert_int_equal(plan.encoder.num_layers, 12);
+    assert_int_equal(plan.encoder.num_attention_heads, 12);
+    assert_int_equal(plan.encoder.intermediate_size, 3072);
+    assert_int_equal(plan.encoder.max_position_embeddings, 512);
+    assert_int_equal(plan.encoder.type_vocab_size, 2);
+    assert_int_equal(plan.encoder.output_range, 0);
+    assert_int_equal(plan.encoder.hidden_activation, BT_ACT_GELU);
+    assert_true(plan.encoder.dropout_rate == 0.1F);
+    assert_true(plan.encoder.attention_dropout_rate == 0.1F);
+    assert_true(plan.encoder.initializer_range == 0.02F);
+    assert_false(plan.encoder.norm_first);
+    assert_int_equal(plan.head.kind, BT_HEAD_POOLER_DENSE);
+    assert_int_equal(plan.head.loss, BT_LOSS_SOFTMAX);
+    assert_int_equal(plan.head.num_classes, 3);
+    assert_true(plan.head.dropout_rate == 0.1F);
+    assert_true(plan.head.initializer_range == 0.02F);
+    assert_int_equal(plan.train_schema.seq_length, 128);
+    assert_int_equal(plan.train_schema.label_kind, BT_LABEL_CLASS);
+    assert_string_equal(plan.train_schema.label_field, "label_ids");
+    assert_int_equal(plan.train_schema.n_classes, 3);
+    assert_int_equal(plan.train_schema.vocab_size, 30522);
+    assert_int_equal(plan.train_schema.max_positions, 512);
+    assert_int_equal(plan.validation_schema.type_vocab_size, 2);
+    assert_false(plan.train_schema.keep_padding);
+    assert_false(plan.init_cls_pooler);
+    assert_false(plan.init_head);
+    bt_conf_free(conf);
+}
+
+static void every_key_reaches_the_plan(void **state) {
+    (void)state;
+    bt_conf     *conf = NULL;
+    bt_task_plan plan;
+    plan_of("{task: {init_head: true, model: {num_classes: 2, use_encoder_pooler: true, "
+            "head_dropout: 0.3, encoder: {type: bert_v2, bert_v2: {hidden_size: 64, "
+            "num_attention_heads: 8, embedding_size: 16, output_range: 1, norm_first: true, "
+            "hidden_activation: relu, initializer_range: 0.05, vocab_size: 99, "
+            "type_vocab_size: 3, num_layers: 1, intermediate_size: 7}}}, "
+            "train_data: {seq_length: 64, label_field: y, include_example_id: true}, "
+            "validation_data: {seq_length: 32}}, runtime: {padding: keep}}",
+            &conf, &plan);
+    assert_int_equal(plan.encoder.type, BT_ENCODER_BERT_V2);
+    assert_int_equal(plan.encoder.hidden_size, 64);
+    assert_int_equal(plan.encoder.embedding_size, 16);
+    assert_int_equal(plan.encoder.output_range, 1);
+    assert_int_equal(plan.encoder.hidden_activation, BT_ACT_RELU);
+    assert_int_equal(plan.encoder.num_layers, 1);
+    assert_true(plan.encoder.norm_first);
+    assert_int_equal(plan.head.kind, BT_HEAD_ENCODER_POOLER);
+    assert_true(plan.head.dropout_rate == 0.3F);
+    assert_true(plan.head.initializer_range == 0.05F);
+    assert_true(plan.init_head);
+    assert_int_equal(plan.train_schema.seq_length, 64);
+    assert_string_equal(plan.train_schema.label_field, "y");
+    assert_true(plan.train_schema.include_example_id);
+    assert_true(plan.train_schema.keep_padding);
+    assert_int_equal(plan.train_schema.vocab_size, 99);
+    assert_int_equal(plan.validation_schema.seq_length, 32);
+    bt_model *model = NULL;
+    assert_ok(bt_model_create(&plan.encoder, &plan.head, &model, err));
+    bt_model_free(model);
+    bt_conf_free(conf);
+}
+
+static void metrics_follow_classes_and_type(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t      n_train;
+        const char *names; /* of validation */
+    } rows[] = {
+        {"{task: {model: {num_classes: 2}}}", 2, "cls_accuracy auc "},
+        {"{task: {model: {num_classes: 3}}}", 1, "cls_accuracy "},
+        {"{task: {model: {num_classes: 2}, metric_type: f1}}", 2, "cls_accuracy auc f1 "},
+        {"{task: {model: {num_classes: 2}, metric_type: matthews_corrcoef}}", 2,
+         "cls_accuracy auc matthews_corrcoef "},
+        {"{task: {model: {num_classes: 1}}}", 1, "mean_squared_error "},
+        {"{task: {model: {num_classes: 1}, metric_type: pearson_spearman_corr}}", 1,
+         "mean_squared_error pearson_spearman_corr "},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_conf     *conf = NULL;
+        bt_task_plan plan;
+        bt_str       names = BT_STR_INIT;
+        bt_metrics  *metrics = NULL;
+        plan_of(rows[i].text, &conf, &plan);
+        for (size_t k = 0; k < plan.n_validation_metrics; k++) {
+            assert_ok(bt_str_appendf(&names, err, "%s ", plan.metric_names[k]));
+        }
+        assert_string_equal(bt_str_text(&names), rows[i].names);
+        assert_int_equal(plan.n_train_metrics, rows[i].n_train);
+        assert_ok(bt_metrics_create(plan.metric_names, plan.n_validation_metrics,
+                                    plan.head.num_classes, &metrics, err));
+        bt_metrics_free(metrics);
+        bt_str_deinit(&names);
+        bt_conf_free(conf);
+    }
+}
+
+static void regression_has_the_right_loss(void **state) {
+    (void)state;
+    bt_conf     *conf = NULL;
+    bt_task_plan plan;
+    plan_of("{task: {model: {num_classes: 1}, train_data: {label_type: float, input_path: a}}}",
+            &conf, &plan);
+    assert_int_equal(plan.head.loss, BT_LOSS_MSE);
+    assert_int_equal(plan.train_schema.label_kind, BT_LABEL_FLOAT);
+    assert_int_equal(plan.train_schema.n_classes, 0);
+    bt_conf_free(conf);
+    plan_of("{task: {model: {num_classes: 1}}, runtime: {bug_compatible: true}}", &conf, &plan);
+    assert_int_equal(plan.head.loss, BT_LOSS_MSE_ALL_PAIRS);
+    bt_conf_free(conf);
+    plan_of("{task: {model: {num_classes: 2}}, runtime: {bug_compatible: true}}", &conf, &plan);
+    assert_int_equal(plan.head.loss, BT_LOSS_SOFTMAX);
+    bt_conf_free(conf);
+}
+
+static void contradictions_name_both_values(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bt_status   status;
+        const char *message;
+    } rows[] = {
+        {"{task: {model: {num_classes: 2}, train_data: {seq_length: 600, input_path: x}}}",
+         BT_E_CONFIG,
+         "task.train_data.seq_length is 600, but "
+         "task.model.encoder.bert.max_position_embeddings is 512"},
+        {"{task: {model: {num_classes: 2}, validation_data: {label_type: float, input_path: x}}}",
+         BT_E_CONFIG,
+         "task.validation_data.label_type is 'float', but task.model.num_classes is 2"},
+        {"{task: {model: {num_classes: 1}, train_data: {input_path: x}}}", BT_E_CONFIG,
+         "task.train_data.label_type is 'int', but task.model.num_classes is 1: regression needs "
+         "label_type 'float'"},
+        {"{task: {model: {num_classes: 2, encoder: {bert: {num_attention_heads: 7}}}}}",
+         BT_E_CONFIG,
+         "task.model.encoder.bert.num_attention_heads is 7, which does not divide "
+         "task.model.encoder.bert.hidden_size, 768"},
+        {"{}", BT_E_CONFIG,
+         "task.model.num_classes: expected a number >= 1 (1 = regression), got 0"},
+        {"{task: {model: {num_classes: 3}, metric_type: f1}}", BT_E_CONFIG,
+         "task.metric_type is 'f1', but task.model.num_classes is 3"},
+        {"{task: {model: {num_classes: 2}, metric_type: pearson_spearman_corr}}", BT_E_CONFIG,
+         "needs num_classes 1 (regression)"},
+        {"{task: {init_cls_pooler: true, model: {num_classes: 2, use_encoder_pooler: true}}}",
+         BT_E_CONFIG, "task.init_cls_pooler is true, but with task.model.use_encoder_pooler true"},
+        {"{task: {model: {num_classes: 2, encoder: {type: albert}}}}", BT_E_UNSUPPORTED,
+         "task.model.encoder.type: 'albert': this version trains the encoders bert and bert_v2"},
+        {"{task: {model: {num_classes: 2, encoder: {bert: {hidden_activation: elu}}}}}",
+         BT_E_UNSUPPORTED, "got 'elu'"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_conf *const conf = build(rows[i].text);
+        bt_task_plan   plan;
+        assert_fails(sentence_prediction()->plan(conf, &plan, err), rows[i].status,
+                     rows[i].message);
+        bt_conf_free(conf);
+    }
+}
+
+static void unused_sections_are_not_checked(void **state) {
+    (void)state;
+    bt_conf     *conf = NULL;
+    bt_task_plan plan;
+    plan_of("{task: {model: {num_classes: 2, encoder: {bert: {max_position_embeddings: 64}}}, "
+            "train_data: {seq_length: 64, input_path: x}}}",
+            &conf, &plan);
+    assert_int_equal(plan.validation_schema.seq_length, 128);
+    bt_conf_free(conf);
+}
+
+static void unsupported_keys_are_refused_by_name(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *message; /* NULL: accepted */
+    } rows[] = {
+        {"{task: {differential_privacy_config: {clipping_norm: 1.0}}}",
+         "task.differential_privacy_config: it is set"},
+        {"{task: {hub_module_url: 'https://x/y'}}", "task.hub_module_url: 'https://x/y'"},
+        {"{task: {hub_module_sha256: abc}}", "task.hub_module_sha256: 'abc'"},
+        {"{task: {class_weights: [1.0, 2.0]}}", "task.class_weights: it is set"},
+        {"{task: {label_smoothing: 0.1}}", "task.label_smoothing: 0.1"},
+        {"{trainer: {gradient_accumulation_steps: 4}}", "trainer.gradient_accumulation_steps: 4"},
+        {"{trainer: {early_stopping_patience: 2}}", "trainer.early_stopping_patience: 2"},
+        {"{runtime: {mixed_precision_dtype: bfloat16}}",
+         "runtime.mixed_precision_dtype: 'bfloat16'"},
+        {"{runtime: {mixed_precision_dtype: float16}}", "set it to float32 or null"},
+        {"{runtime: {mixed_precision_dtype: float32}}", NULL},
+        {"{runtime: {num_gpus: 2}}", "runtime.num_gpus: 2"},
+        {"{runtime: {pjrt_plugin: /x/libtpu.so}}", "runtime.pjrt_plugin: '/x/libtpu.so'"},
+        {"{runtime: {distribution_strategy: tpu}}", "runtime.distribution_strategy: 'tpu'"},
+        {"{runtime: {distribution_strategy: multi_worker_mirrored}}", "one process"},
+        {"{runtime: {distribution_strategy: ONE_DEVICE}}", NULL},
+        {"{runtime: {distribution_strategy: 'off'}}", NULL},
+        {"{runtime: {recompute: true}}", "runtime.recompute: true"},
+        {"{task: {train_data: {tfds_name: glue}}}", "task.train_data.tfds_name: 'glue'"},
+        {"{task: {validation_data: {enable_tf_data_service: true}}}",
+         "task.validation_data.enable_tf_data_service: true"},
+        {"{task: {train_data: {input_path: dummy}}}", "synthetic batches"},
+        {"{task: {train_data: {input_path: 'dummy,x'}}}", NULL},
+        {"{trainer: {train_tf_function: false, allow_tpu_summary: true}, runtime: {num_packs: 3}}",
+         NULL},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_conf *const conf = build(rows[i].text);
+        if (rows[i].message == NULL) {
+            assert_ok(bt_task_check_supported(conf, err));
+        } else {
+            assert_fails(bt_task_check_supported(conf, err), BT_E_UNSUPPORTED, rows[i].message);
+        }
+        bt_conf_free(conf);
+    }
+}
+
+static void other_experiments_are_refused(void **state) {
+    (void)state;
+    const bt_task *task = NULL;
+    size_t         n_trainable = 0;
+    for (size_t i = 0; i < bt_conf_n_experiments(); i++) {
+        const char *const name = bt_conf_experiment_at(i)->name;
+        if (strcmp(name, "bert/sentence_prediction") == 0) {
+            n_trainable++;
+            continue;
+        }
+        assert_fails(bt_task_find(name, &task, err), BT_E_UNSUPPORTED, "not built in this version");
+    }
+    assert_int_equal(n_trainable, 1);
+    assert_fails(bt_task_find("bert/sentence_prediction_text", &task, err), BT_E_UNSUPPORTED,
+                 "create-finetuning-data");
+    assert_fails(bt_task_find("nobody/knows", &task, err), BT_E_UNSUPPORTED, "'nobody/knows'");
+    assert_null(task);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_model_gardens),
+        cmocka_unit_test(every_key_reaches_the_plan),
+        cmocka_unit_test(metrics_follow_classes_and_type),
+        cmocka_unit_test(regression_has_the_right_loss),
+        cmocka_unit_test(contradictions_name_both_values),
+        cmocka_unit_test(unused_sections_are_not_checked),
+        cmocka_unit_test(unsupported_keys_are_refused_by_name),
+        cmocka_unit_test(other_experiments_are_refused),
+    };
+    return cmocka_run_group_tests_name("task", tests, NULL, NULL);
+}
