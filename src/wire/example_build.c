@@ -20,8 +20,11 @@ void bt_example_builder_clear(bt_example_builder *builder) {
 }
 
 static size_t varint_size(uint64_t value) {
-    uint8_t bytes[10];
-    return bt_store_varint(bytes, value);
+    size_t n = 1;
+    for (; value >= 128; value >>= 7) {
+        n++;
+    }
+    return n;
 }
 
 /* bytes of a tag below field 16, a length and that many bytes */
@@ -51,6 +54,27 @@ static size_t packed_i64_size(const int64_t *v64, const int32_t *v32, size_t n) 
     return size;
 }
 
+/* By way of a buffer: one append for many values, which is most of the cost of a record. */
+static bt_status put_packed_ints(bt_str *list, const int64_t *v64, const int32_t *v32, size_t n,
+                                 bt_error *err) {
+    enum { CHUNK_VALUES = 64, VARINT_MAX_BYTES = 10 };
+    uint8_t bytes[CHUNK_VALUES * VARINT_MAX_BYTES];
+    size_t  used = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t value = (uint64_t)(v64 != NULL ? v64[i] : (int64_t)v32[i]);
+        if (value < 128) {
+            bytes[used++] = (uint8_t)value;
+        } else {
+            used += bt_store_varint(bytes + used, value);
+        }
+        if (used > sizeof bytes - VARINT_MAX_BYTES) {
+            BT_TRY(bt_str_append_n(list, bytes, used, err));
+            used = 0;
+        }
+    }
+    return bt_str_append_n(list, bytes, used, err);
+}
+
 static bt_status add_ints(bt_example_builder *builder, const char *key, const int64_t *v64,
                           const int32_t *v32, size_t n, bt_error *err) {
     bt_str *const list = &builder->scratch;
@@ -58,9 +82,7 @@ static bt_status add_ints(bt_example_builder *builder, const char *key, const in
     if (n > 0) {
         BT_TRY(pw_put_tag(list, FIELD_LIST_VALUE, PW_BYTES, err));
         BT_TRY(pw_put_varint(list, packed_i64_size(v64, v32, n), err));
-        for (size_t i = 0; i < n; i++) {
-            BT_TRY(pw_put_varint(list, (uint64_t)(v64 != NULL ? v64[i] : (int64_t)v32[i]), err));
-        }
+        BT_TRY(put_packed_ints(list, v64, v32, n, err));
     }
     return add_entry(builder, key, BT_FEATURE_I64, list, err);
 }
