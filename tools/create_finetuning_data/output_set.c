@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Notes which folders of path are missing, outermost first, and makes them. */
 static bt_status make_folders(output_set *set, const char *folder, bt_error *err) {
@@ -88,13 +89,20 @@ bt_status output_set_commit(output_set *set, bt_error *err) {
     return BT_OK;
 }
 
+/* A device or a pipe that was named as an output was there before and stays. */
+static bool is_regular_file(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 void output_set_deinit(output_set *set, bool failed) {
     for (size_t i = 0; i < set->n; i++) {
         output_file *const file = &set->files[i];
         bt_error           ignored = BT_ERROR_INIT; /* the failure that led here is what counts */
         if (file->writer != NULL) {
             bt_fs_writer_abort(file->writer);
-        } else if (failed && bt_fs_remove(file->path, &ignored) != BT_OK) {
+        } else if (failed && is_regular_file(file->path) &&
+                   bt_fs_remove(file->path, &ignored) != BT_OK) {
             bt_log(BT_LOG_WARNING, "%s", ignored.msg);
         }
         bt_free(file->canonical);
