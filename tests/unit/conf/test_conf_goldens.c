@@ -240,11 +240,82 @@ static void test_deviations_are_few(void **state) {
     bt_free(text);
 }
 
+/* ---- configs/ ---------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *experiment;
+    const char *model;
+    const char *file;
+    const char *same_as; /* a golden case that stacks Model Garden's own files, or NULL */
+} config_rows[] = {
+    {"bert/sentence_prediction", "bert_en_uncased_base", "glue_mnli_matched",
+     "008-real-mnli-bert-base"},
+    {"bert/sentence_prediction_text", "bert_en_uncased_base", "glue_mnli_text",
+     "011-real-mnli-text"},
+    {"bert/squad", "bert_en_uncased_base", "squad_v1", "010-real-squad-v1"},
+    {"bert/squad", "bert_en_uncased_base", "squad_v1.1", "010-real-squad-v1"},
+    {"bert/sentence_prediction", "bert_en_cased_base", "glue_cola", NULL},
+    {"bert/sentence_prediction", "bert_en_uncased_large", "glue_sst2", NULL},
+    {"bert/sentence_prediction", "minilm", "glue_mrpc", NULL},
+    {"bert/sentence_prediction", "minilm", "glue_stsb", NULL},
+    {"bert/sentence_prediction", "minilm", "glue_rte", NULL},
+    {"bert/sentence_prediction", "minilm", "glue_qnli", NULL},
+    {"bert/sentence_prediction", "minilm", "glue_wnli", NULL},
+    {"bert/sentence_prediction", "minilm", "glue_qqp", NULL},
+    {"bert/sentence_prediction", "minilm", "quickstart", NULL},
+};
+
+static bt_conf *build_config(size_t row) {
+    char               model[TEST_PATH_MAX];
+    char               file[TEST_PATH_MAX];
+    const char        *files[] = {model, file};
+    const bt_conf_args args = {
+        .experiment = config_rows[row].experiment, .config_files = files, .n_config_files = 2};
+    bt_conf       *conf = NULL;
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    (void)snprintf(model, sizeof(model), "%s/%s.yaml", test_source_path("configs/models"),
+                   config_rows[row].model);
+    (void)snprintf(file, sizeof(file), "%s/%s.yaml", test_source_path("configs/experiments"),
+                   config_rows[row].file);
+    assert_ok(bt_conf_build(&args, &conf, &errors, err));
+    assert_ok(bt_conf_check_for_mode(conf, BT_CONF_MODE_TRAIN_AND_EVAL, &errors, err));
+    assert_int_equal(errors.n_errors, 0);
+    for (size_t i = 0; i < errors.n; i++) { /* nothing is missing but the paths */
+        assert_true(strstr(errors.items[i].path, "input_path") != NULL ||
+                    strstr(errors.items[i].path, "vocab_file") != NULL);
+    }
+    bt_conf_errors_deinit(&errors);
+    return conf;
+}
+
+/* Each file is good, and those that Model Garden has too give the same params.yaml. */
+static void test_config_files(void **state) {
+    (void)state;
+    const char *cases = test_shared_path("goldens/config/cases");
+    for (size_t i = 0; i < BT_ARRAY_LEN(config_rows); i++) {
+        bt_conf *conf = build_config(i);
+        bt_str   yaml = BT_STR_INIT;
+        assert_ok(bt_conf_dump_yaml(conf, &yaml, err));
+        if (cases != NULL && config_rows[i].same_as != NULL) {
+            char path[TEST_PATH_MAX];
+            (void)snprintf(path, sizeof(path), "%s/%s/expected.yaml", cases,
+                           config_rows[i].same_as);
+            char *want = test_read_file(path, NULL);
+            assert_string_equal(bt_str_text(&yaml), want);
+            bt_free(want);
+        }
+        bt_str_deinit(&yaml);
+        bt_conf_free(conf);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model_garden_cases),
         cmocka_unit_test(test_own_cases),
         cmocka_unit_test(test_deviations_are_few),
+        cmocka_unit_test(test_config_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
