@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller's semantics, run for run as Model Garden's trainer showed them
+(spec/config.md section 6, goldens/config/run): which checkpoints exist and under which names, what
+the state file, info.json, the event files and params.yaml hold, in every mode. Expectations stand
+here; where ../shared is present they are also compared with what Model Garden itself left.
+
+Differences on purpose (docs/deviations.md): no operative_config.*.gin files; metrics.jsonl beside
+the events; a missing best-checkpoint metric and train_and_validate are refused before any work."""
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+LOWER = ('trainer.best_checkpoint_eval_metric=validation_loss,'
+         'trainer.best_checkpoint_metric_comp=lower,'
+         'trainer.optimizer_config.learning_rate.polynomial.decay_steps=200,'
+         'trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.01')
+# constant weights: every evaluation ties, so that the first one stays the best
+CONSTANT = 'trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.0'
+TRAIN_TAGS = ['cls_accuracy', 'training_loss', 'learning_rate', 'steps_per_second']
+EVAL_TAGS = ['cls_accuracy', 'validation_loss', 'best_cls_accuracy']
+
+
+def golden_events(run, folder):
+    """[[(step, tag)]] of each event file of a golden run, or None without ../shared."""
+    path = e2e.shared('goldens/config/run/%s/events.txt' % run)
+    if path is None:
+        return None
+    files = []
+    with open(path, encoding='utf-8') as source:
+        for line in source:
+            if line.startswith('# '):
+                files.append((line[2:].split('/')[0], []))
+            found = re.match(r'step (\d+) tag (\S+) ', line)
+            if found:
+                files[-1][1].append((int(found.group(1)), found.group(2)))
+    return [events for where, events in files if where == folder]
+
+
+def golden_files(run):
+    """Names of the checkpoint files of a golden run, or None."""
+    path = e2e.shared('goldens/config/run/%s/listing.txt' % run)
+    if path is None:
+        return None
+    with open(path, encoding='utf-8') as source:
+        names = [line.split('\t')[0].strip() for line in source]
+    return sorted(n for n in names if 'ckpt' in n and not n.startswith('operative'))
+
+
+class Run(e2e.Case):
+    def steps_and_tags(self, folder):
+        return [[(step, tag) for step, tag, _value in events]
+                for events in e2e.read_event_folder(self.path('out', folder))]
+
+    def checkpoint_files(self):
+        found = []
+        for where, _folders, names in os.walk(self.path('out')):
+            at = os.path.relpath(where, self.path('out'))
+            found += [os.path.normpath(os.path.join(at, n)) for n in names]
+        return sorted(n for n in found if 'ckpt' in n)
+
+    def check(self, latest, steps, train, validation, best=None, golden=None):
+        """latest and steps: of ckpt-*; train, validation: [[(step, tag)]]; best: best_ckpt-N."""
+        out = self.path('out')
+        self.assertEqual(e2e.read_state_file(out),
+                         (latest, ['ckpt-%d' % s for s in steps]))
+        for step in steps:
+            values = e2e.read_bundle(self.path('out', 'ckpt-%d' % step))
+            self.assertEqual(values['global_step' + e2e.SUFFIX].integer(), step)
+            if step > 0:  # no update, no optimizer: Model Garden's ckpt-0 has none either
+                self.assertEqual(values['optimizer/iter' + e2e.SUFFIX].integer(), step)
+        if best is not None:
+            self.assertEqual(e2e.read_state_file(self.path('out/best_ckpt')), (best, [best]))
+        self.assertEqual(self.steps_and_tags('train'), train)
+        self.assertEqual(self.steps_and_tags('validation'), validation)
+        if golden is not None and golden_files(golden) is not None:
+            self.assertEqual(self.checkpoint_files(), golden_files(golden))
+            if os.path.exists(e2e.shared('goldens/config/run/%s' % golden) + '/events.txt'):
+                self.assertEqual(train, [f for f in golden_events(golden, 'train') if f])
+                self.assertEqual(validation, golden_events(golden, 'validation'))
+            self.same_keys(golden)
+
+    def same_keys(self, golden):
+        """Our newest checkpoint has the tensors and shapes that Model Garden's has."""
+        path = e2e.shared('goldens/config/run/%s/list_variables.txt' % golden)
+        latest = e2e.read_state_file(self.path('out'))[0]
+        if path is None or latest is None:
+            return
+        with open(path, encoding='utf-8') as source:
+            want = {k: [int(d) for d in re.findall(r'\d+', dims)]
+                    for k, _tab, dims in (line.partition('\t') for line in source)
+                    if k.endswith(e2e.SUFFIX)}
+        got = {k: t.shape for k, t in e2e.read_bundle(self.path('out', latest)).items()
+               if k.endswith(e2e.SUFFIX)}
+        self.assertEqual(got, want)
+
+    def info(self):
+        with open(self.path('out/best_ckpt/info.json'), encoding='utf-8') as source:
+            text = source.read()
+        self.assertTrue(text.startswith('{\n    "'))
+        self.assertTrue(text.endswith('\n}\n'))
+        return json.loads(text)
+
+    def same_params_yaml(self, golden):
+        path = e2e.shared('goldens/config/run/%s/params.yaml' % golden)
+        if path is None:
+            return
+        with open(path, 'rb') as want, open(self.path('out/params.yaml'), 'rb') as got:
+            self.assertEqual(got.read().decode(), want.read().decode())
+
+
+def train_events(*steps):
+    return [(s, t) for s in steps for t in TRAIN_TAGS]
+
+
+def eval_events(*steps, tags=None):
+    return [(s, t) for s in steps for t in (tags or EVAL_TAGS)]
+
+
+class Modes(Run):
+    def test_train_and_eval(self):  # 1
+        self.train()
+        self.same_params_yaml('1-train_and_eval')
+        shutil.rmtree(self.path('out'))
+        self.train(override=CONSTANT)
+        self.check('ckpt-20', [5, 15, 20], [train_events(5, 10, 15, 20)], [eval_events(10, 20)],
+                   best='best_ckpt-2', golden='1-train_and_eval')
+        info = self.info()
+        self.assertEqual(list(info), ['cls_accuracy', 'validation_loss', 'best_ckpt_global_step'])
+        self.assertEqual(info['best_ckpt_global_step'], 10.0)
+
+    def test_rerun_of_a_finished_run(self):  # 3
+        self.train(override=CONSTANT)
+        before = self.checkpoint_files()
+        self.train(override=CONSTANT)
+        self.assertEqual(self.checkpoint_files(), before)
+        self.check('ckpt-20', [5, 15, 20], [train_events(5, 10, 15, 20)], [eval_events(10, 20)],
+                   best='best_ckpt-2', golden='3-rerun-of-finished')
+
+    def test_eval(self):  # 4
+        self.train(override=CONSTANT)
+        os.unlink(self.path('out/params.yaml'))
+        result = self.train(mode='eval', override=CONSTANT)
+        self.assertFalse(os.path.exists(self.path('out/params.yaml')), 'eval writes no params.yaml')
+        self.check('ckpt-20', [5, 15, 20], [train_events(5, 10, 15, 20)],
+                   [eval_events(10, 20), eval_events(20)], best='best_ckpt-2', golden='4-mode-eval')
+        self.assertRegex(result.stdout, r'(?m)^step 20$')
+        self.assertRegex(result.stdout, r'(?m)^cls_accuracy 0\.\d+$')
+
+    def test_continuous_eval(self):  # 5
+        self.train(override=CONSTANT)
+        self.train(mode='continuous_eval',
+                   override=CONSTANT + ',trainer.continuous_eval_timeout=0')
+        self.check('ckpt-20', [5, 15, 20], [train_events(5, 10, 15, 20)],
+                   [eval_events(10, 20), eval_events(20)], best='best_ckpt-2',
+                   golden='5-mode-continuous_eval')
+
+    def test_train(self):  # 6
+        self.train(mode='train', override='trainer.best_checkpoint_export_subdir=null')
+        self.same_params_yaml('6-mode-train')
+        self.check('ckpt-20', [5, 15, 20], [train_events(5, 10, 15, 20)], [],
+                   golden='6-mode-train')
+        self.assertEqual(sorted(os.listdir(self.path('out'))), sorted(
+            ['checkpoint', 'metrics.jsonl', 'params.yaml', 'train'] +
+            ['ckpt-%d.%s' % (s, end) for s in (5, 15, 20)
+             for end in ('index', 'data-00000-of-00001')]))
+
+    def test_train_and_validate_is_refused(self):  # 7
+        result = self.train(expect=2, mode='train_and_validate')
+        self.assertIn('train_and_validate', self.one_error(result))
+        self.assertFalse(os.path.exists(self.path('out')))
+
+    def test_train_and_post_eval(self):  # 8
+        self.train(mode='train_and_post_eval')
+        self.same_params_yaml('8-mode-train_and_post_eval')
+        self.check('ckpt-20', [5, 15, 20], [train_events(5, 10, 15, 20)], [eval_events(20)],
+                   best='best_ckpt-4', golden='8-mode-train_and_post_eval')
+        self.assertEqual(self.info()['best_ckpt_global_step'], 20.0)
+
+    def test_eval_of_an_empty_folder(self):  # 9
+        self.train(mode='eval')
+        self.assertEqual(e2e.read_state_file(self.path('out')), (None, []))
+        self.assertEqual(e2e.read_state_file(self.path('out/best_ckpt')),
+                         ('best_ckpt-1', ['best_ckpt-1']))
+        self.assertEqual(self.steps_and_tags('train'), [])
+        self.assertEqual(self.steps_and_tags('validation'), [eval_events(0)])
+        self.assertEqual(self.info()['best_ckpt_global_step'], 0.0)
+        keys = {k for k in e2e.read_bundle(self.path('out/best_ckpt/best_ckpt-1'))}
+        self.assertFalse([k for k in keys if 'OPTIMIZER_SLOT' in k])
+        path = e2e.shared('goldens/config/run/9-mode-eval-empty-dir/list_variables-best.txt')
+        if path is not None:
+            with open(path, encoding='utf-8') as source:
+                want = {line.split()[0] for line in source if e2e.SUFFIX in line}
+            self.assertEqual({k for k in keys if k.endswith(e2e.SUFFIX)}, want)
+
+    def test_predict_is_refused(self):
+        self.one_error(self.train(expect=2, mode='predict'))
+
+
+class Rules(Run):
+    def test_best_is_lower(self):  # 10 and 11
+        tags = ['cls_accuracy', 'validation_loss', 'best_validation_loss']
+        self.train(override=LOWER)
+        first = self.info()
+        self.train(override=LOWER + ',trainer.train_steps=50')
+        self.same_params_yaml('11-best-lower-continued-to-50')
+        self.check('ckpt-50', [15, 20, 30, 40, 50],
+                   [train_events(5, 10, 15, 20), train_events(25, 30, 35, 40, 45, 50)],
+                   [eval_events(10, 20, tags=tags), eval_events(30, 40, 50, tags=tags)])
+        values = [r for r in e2e.read_jsonl(self.path('out')) if r['kind'] == 'validation']
+        losses = [r['validation_loss'] for r in values]
+        self.assertEqual(len(losses), 5)
+        self.assertAlmostEqual(self.info()['validation_loss'], min(losses), places=6)
+        self.assertLessEqual(self.info()['validation_loss'], first['validation_loss'])
+        for i, record in enumerate(values):
+            self.assertAlmostEqual(record['best_validation_loss'], min(losses[:i + 1]), places=6)
+
+    def test_resume_at_5(self):  # 2b: evaluations and checkpoints count from the restored step
+        self.train(override=CONSTANT + ',trainer.train_steps=10')
+        for name in ('ckpt-10.index', 'ckpt-10.data-00000-of-00001'):
+            os.unlink(self.path('out', name))
+        state = ('model_checkpoint_path: "ckpt-5"\nall_model_checkpoint_paths: "ckpt-5"\n'
+                 'all_model_checkpoint_timestamps: 1795408431.2990448\n'
+                 'last_preserved_timestamp: 1795408425.1160274\n')
+        self.write('out/checkpoint', state)
+        self.train(override=CONSTANT)
+        self.check('ckpt-20', [5, 15, 20], [train_events(5, 10), train_events(10, 15, 20)],
+                   [eval_events(10), eval_events(15, 20)], best='best_ckpt-2',
+                   golden='2b-resumed')
+        with open(self.path('out/checkpoint'), encoding='utf-8') as source:
+            self.assertIn('last_preserved_timestamp: 1795408425.1160274\n', source.read())
+
+    def test_no_steps(self):  # 12
+        self.train(override='trainer.train_steps=0')
+        self.same_params_yaml('12-train-steps-0')
+        self.check('ckpt-0', [0], [], [], golden='12-train-steps-0')
+
+    def test_validation_steps(self):  # 13
+        tags = ['cls_accuracy', 'validation_loss', 'steps_per_second', 'best_validation_loss']
+        result = self.train(override=LOWER + ',trainer.validation_steps=10')
+        self.same_params_yaml('13-sync-checkpointing-validation_steps-10')
+        events = self.steps_and_tags('validation')
+        self.assertEqual([sorted(events[0])], [sorted(eval_events(10, 20, tags=tags))])
+        self.assertRegex(result.stderr, r'ended after 3 of 10 batches')
+
+    def test_missing_best_metric(self):  # 14: refused at once
+        result = self.train(expect=2, override='trainer.best_checkpoint_eval_metric=nope')
+        self.assertIn("'nope'", self.one_error(result))
+
+    def test_recovery_fails(self):  # 15
+        result = self.train(expect=2, mode='train',
+                            override='trainer.loss_upper_bound=0.5,trainer.recovery_max_trials=1')
+        self.one_error(result)
+        self.assertEqual(e2e.read_state_file(self.path('out')), ('ckpt-5', ['ckpt-5']))
+        self.assertRegex(result.stderr, r'recovered the model')
+
+    def test_no_checkpoints_with_an_average(self):  # 16
+        self.train(mode='train', override='trainer.checkpoint_interval=0,'
+                                          'trainer.optimizer_config.ema.average_decay=0.9')
+        self.same_params_yaml('16-ema-checkpoint_interval-0')
+        self.check(None, [], [train_events(5, 10, 15, 20)], [],
+                   golden='16-ema-checkpoint_interval-0')
+
+    def test_max_to_keep(self):
+        self.train(mode='train', override='trainer.max_to_keep=2,trainer.checkpoint_interval=5')
+        self.check('ckpt-20', [15, 20], [train_events(5, 10, 15, 20)], [])
+        self.assertEqual(self.checkpoint_files(), sorted(
+            'ckpt-%d.%s' % (s, end) for s in (15, 20) for end in ('index', 'data-00000-of-00001')))
+
+    def test_uneven_chunks(self):
+        """An evaluation boundary shortens a chunk; chunks count from the current step."""
+        self.train(override=CONSTANT + ',trainer.steps_per_loop=4,trainer.summary_interval=4')
+        self.check('ckpt-20', [4, 14, 20], [train_events(4, 8, 10, 14, 18, 20)],
+                   [eval_events(10, 20)], best='best_ckpt-2')
+
+    def test_average_is_used_for_evaluation_and_put_back(self):
+        ema = 'trainer.optimizer_config.ema.average_decay=0.9,trainer.max_to_keep=100'
+        self.train(override=ema)
+        self.train(mode='train', model_dir='plain', override=ema)
+        self.same_values(self.path('out/ckpt-20'), self.path('plain/ckpt-20'))
+        best = e2e.read_bundle(self.path('out/best_ckpt',
+                                         e2e.read_state_file(self.path('out/best_ckpt'))[0]))
+        self.assertTrue([k for k in best if '/average/' in k or k.endswith('average')])
+
+
+class Numbers(Run):
+    def test_metrics_jsonl(self):
+        self.train(override=CONSTANT)
+        records = e2e.read_jsonl(self.path('out'))
+        self.assertEqual([(r['kind'], r['step']) for r in records],
+                         [('train', 5), ('train', 10), ('validation', 10), ('train', 15),
+                          ('train', 20), ('validation', 20), ('final', 20)])
+        for record in records:
+            if record['kind'] == 'train':
+                for name in TRAIN_TAGS + ['examples_per_second', 'tokens_per_second', 'grad_norm']:
+                    self.assertIsInstance(record[name], float, name)
+                self.assertGreater(record['grad_norm'], 0)
+            else:
+                for name in EVAL_TAGS:
+                    self.assertIsInstance(record[name], float, name)
+        events = {(s, t): v for s, t, v in e2e.read_event_folder(self.path('out/train'))[0]}
+        for record in records:
+            if record['kind'] == 'train':
+                got = events[(record['step'], 'training_loss')]
+                self.assertAlmostEqual(got, record['training_loss'], places=6)
+
+    def test_learning_rate_is_the_next_one(self):
+        self.train(mode='train')
+        rates = [r['learning_rate'] for r in e2e.read_jsonl(self.path('out'))
+                 if r['kind'] == 'train']
+        for got, want in zip(rates, [0.00075, 0.0005, 0.00025, 0.0]):
+            self.assertAlmostEqual(got, want, places=9)
+
+    def test_two_runs_give_the_same_bits(self):
+        self.train(mode='train')
+        result = self.train(mode='train', model_dir='again')
+        self.same_values(self.path('out/ckpt-20'), self.path('again/ckpt-20'))
+        self.assertRegex(result.stderr, r'seed \d+')
+
+    def test_another_seed_gives_other_bits(self):
+        self.train(mode='train')
+        self.train(mode='train', model_dir='again', override='task.train_data.seed=5')
+        a = e2e.trained_values(self.path('out/ckpt-20'))
+        b = e2e.trained_values(self.path('again/ckpt-20'))
+        self.assertNotEqual(a, b)
+
+    def test_it_learns(self):
+        rate = 'trainer.optimizer_config.learning_rate.polynomial.'
+        e2e.write_records(self.path('train.tf_record'), e2e.make_rows(1500, seed=1, vocab=14))
+        e2e.write_records(self.path('eval.tf_record'), e2e.make_rows(200, seed=2, vocab=14))
+        result = self.train(override='trainer.train_steps=400,trainer.steps_per_loop=100,'
+                                     'trainer.summary_interval=100,trainer.validation_interval=400,'
+                                     'task.train_data.global_batch_size=16,' + rate +
+                                     'initial_learning_rate=0.001,' + rate + 'decay_steps=400,'
+                                     'trainer.optimizer_config.warmup.polynomial.warmup_steps=40')
+        accuracy = float(re.search(r'(?m)^cls_accuracy (\S+)$', result.stdout).group(1))
+        self.assertGreater(accuracy, 0.9, str(result))
+
+    def test_steps_from_epochs(self):
+        result = self.train(
+            mode='train', override='trainer.train_steps=0,task.train_data.epochs=2,'
+            'trainer.optimizer_config.learning_rate.polynomial.decay_steps=null,'
+            'trainer.optimizer_config.warmup.polynomial.warmup_steps=null')
+        self.assertEqual(e2e.read_state_file(self.path('out'))[0], 'ckpt-32')  # 2 * 64 / 4
+        self.assertRegex(result.stderr, r'train_steps: 32')
+        self.assertRegex(result.stderr, r'warmup_steps: 3\b')
+        with open(self.path('out/params.yaml'), encoding='utf-8') as source:
+            text = source.read()
+        self.assertIn('warmup_steps: null', text)
+        self.assertIn('train_steps: 0', text)
+
+    def test_all_predictions_of_one_class_are_noticed(self):
+        e2e.write_records(self.path('eval.tf_record'),
+                          [dict(r, label_ids=[1]) for r in e2e.make_rows(20)])
+        e2e.write_records(self.path('train.tf_record'),
+                          [dict(r, label_ids=[1]) for r in e2e.make_rows(64)])
+        result = self.train(override='trainer.optimizer_config.learning_rate.polynomial.'
+                                     'initial_learning_rate=0.01')
+        self.assertRegex(result.stderr, r'all 20 predictions are class 1')
+
+    def test_regression(self):
+        for name, n, seed in (('train', 64, 1), ('eval', 20, 2)):
+            e2e.write_records(self.path(name + '.tf_record'),
+                              e2e.make_rows(n, seed=seed, n_classes=1))
+        self.train(override='task.model.num_classes=1,task.metric_type=pearson_spearman_corr,'
+                            'task.train_data.label_type=float,task.validation_data.label_type=float,'
+                            'trainer.best_checkpoint_eval_metric=pearson_spearman_corr')
+        tags = {t for events in self.steps_and_tags('validation') for _s, t in events}
+        self.assertIn('pearson_spearman_corr', tags)
+        self.assertIn('validation_loss', tags)
+
+    def test_json_log(self):
+        result = self.train(mode='train', more=['--log_format=json'])
+        lines = result.stderr.splitlines()
+        self.assertGreater(len(lines), 4)
+        for line in lines:
+            self.assertIsInstance(json.loads(line), dict)
+
+
+class Signals(Run):
+    def test_continuous_eval_stops_when_asked(self):
+        self.train(mode='train', override='trainer.train_steps=5')
+        result = self.train(expect=75, mode='continuous_eval',
+                            run_how={'stop_after': (2.0, signal.SIGTERM)})
+        self.one_error(result)
+
+    def test_continuous_train_and_eval(self):
+        self.train(mode='train', model_dir='pre', override='trainer.train_steps=5')
+        self.train(mode='continuous_train_and_eval',
+                   override='task.init_checkpoint=pre,trainer.continuous_eval_timeout=0')
+        with open(self.path('out/metrics-5.json'), encoding='utf-8') as source:
+            metrics = json.load(source)
+        self.assertIsInstance(metrics['cls_accuracy'], str)
+        self.assertTrue(os.path.isdir(self.path('out/best_ckpt_5')))
+        self.assertEqual(e2e.read_state_file(self.path('out')), (None, []))
+        tags = {t for events in self.steps_and_tags('eval') for _s, t in events}
+        self.assertIn('out_sentence_prediction/cls_accuracy', tags)
+
+
+if __name__ == '__main__':
+    e2e.main()
