@@ -37,9 +37,10 @@ static void sum_gradient(const optim_step *step, int64_t c) {
     const bt_optim *const    optim = step->optim;
     const optim_chunk *const chunk = &optim->chunks[c];
     const bt_param *const    param = param_of(optim, chunk);
-    optim->partials[c] = param->has_gradient
-                             ? optim->kern.sum_sq(step->buffers->grad + chunk->first, chunk->n)
-                             : 0.0;
+    /* the word table's sum is the caller's: un-aggregated rows */
+    const bool counts = param->has_gradient && !param->is_word_embedding;
+    optim->partials[c] =
+        counts ? optim->kern.sum_sq(step->buffers->grad + chunk->first, chunk->n) : 0.0;
 }
 
 /* Per parameter into state.sum_sq; returns the sum of all. */
@@ -86,9 +87,9 @@ static void clip_values(const optim_step *step, int64_t c) {
     if (!param->has_gradient) {
         return;
     }
-    const bool from_rows = param->is_word_embedding && step->buffers->word_rows != NULL;
     for (int64_t i = 0; i < chunk->n; i++) {
-        grad[i] = from_rows ? 0.0F : clamp(grad[i] * state->grad_scale, limit);
+        /* the word table's is added up again from its clipped rows */
+        grad[i] = param->is_word_embedding ? 0.0F : clamp(grad[i] * state->grad_scale, limit);
     }
 }
 
@@ -112,12 +113,13 @@ static double clip_word_rows(const optim_step *step, const bt_param *word, float
 }
 
 /* Writes the clipped gradient back and measures it again, for the clip by norm that may follow. */
-static double apply_clipvalue(const optim_step *step, double word_rows_sum_sq, bt_pool *pool) {
+static double apply_clipvalue(const optim_step *step, bt_pool *pool) {
     const bt_optim *const optim = step->optim;
+    double                word_rows_sum_sq = 0.0;
     run_chunks(step, pool, clip_values);
     for (int64_t p = 0; p < optim->table->n_params; p++) {
         const bt_param *const param = &optim->table->params[p];
-        if (param->is_word_embedding && param->has_gradient && step->buffers->word_rows != NULL) {
+        if (param->is_word_embedding && param->has_gradient) {
             word_rows_sum_sq = clip_word_rows(step, param, optim->params[p].grad_scale);
         }
         optim->params[p].grad_scale = 1.0F;
@@ -131,8 +133,7 @@ static void scale_all(const bt_optim *optim, float scale) {
     }
 }
 
-static void clip_gradients(const optim_step *step, double sum_sq, double word_rows_sum_sq,
-                           bt_pool *pool) {
+static void clip_gradients(const optim_step *step, double sum_sq, bt_pool *pool) {
     const bt_optim *const      optim = step->optim;
     const optim_options *const o = &optim->options;
     for (int64_t p = 0; p < optim->table->n_params; p++) {
@@ -142,7 +143,7 @@ static void clip_gradients(const optim_step *step, double sum_sq, double word_ro
         scale_all(optim, global_scale(sqrt(sum_sq), o->gradient_clip_norm));
     }
     if (o->clipvalue.is_set) {
-        sum_sq = apply_clipvalue(step, word_rows_sum_sq, pool);
+        sum_sq = apply_clipvalue(step, pool);
     }
     if (o->global_clipnorm.is_set) {
         /* every parameter has the same factor so far */
@@ -281,6 +282,7 @@ static optim_step make_step(const bt_optim *optim, const bt_optim_buffers *buffe
 
 void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
                     double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied) {
+    BT_ASSERT(buffers->word_rows != NULL || !bt_optim_needs_word_rows(optim));
     const optim_step step = make_step(optim, buffers, n_done);
     const double     sum_sq = sum_gradients(&step, word_rows_sum_sq, pool);
     *grad_norm = sqrt(sum_sq);
@@ -289,7 +291,7 @@ void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int6
     if (!*applied) {
         return;
     }
-    clip_gradients(&step, sum_sq, word_rows_sum_sq, pool);
+    clip_gradients(&step, sum_sq, pool);
     run_chunks(&step, pool, update_chunk);
     if (optim->rule->needs_norms) {
         compute_ratios(&step);

@@ -196,7 +196,8 @@ const char *optim_refusal(const char *type) {
     } rows[] = {
         {"slide", "Model Garden's open source has only its name, and fails when it is chosen"},
         {"adafactor", "Model Garden's open source has only its name, and fails when it is chosen"},
-        {"adafactor_keras", "its factored second moments are not built in this version"},
+        {"adafactor_keras", "its second moments are row and column means, whose shapes this "
+                            "version's checkpoints do not hold; use adamw or lamb"},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (strcmp(rows[i].type, type) == 0) {

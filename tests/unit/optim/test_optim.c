@@ -348,6 +348,26 @@ static void first_steps_of_tasks_hold(void **state) {
  * ------------------------------------------------------------------------
  */
 
+/* What an engine gives when clipvalue is set: here some rows, several of them for one id. */
+static void add_word_rows(run *r) {
+    enum { N_ROWS = 50 };
+    const int64_t    width = find_param(r, "word_embeddings/embeddings")->dim[1];
+    const bt_rng_key key = bt_rng_key_make(4, 0, 0, BT_SITE_INIT);
+    r->word_rows = bt_alloc_array((size_t)(N_ROWS * width), sizeof(float));
+    r->word_ids = bt_alloc_array(N_ROWS, sizeof(int32_t));
+    assert_non_null(r->word_rows);
+    assert_non_null(r->word_ids);
+    for (int64_t i = 0; i < N_ROWS * width; i++) {
+        r->word_rows[i] = 0.01F * (bt_rng_uniform(key, (uint64_t)i) - 0.4F);
+    }
+    for (int32_t i = 0; i < N_ROWS; i++) {
+        r->word_ids[i] = (i * i) % 7;
+    }
+    r->buffers.word_rows = r->word_rows;
+    r->buffers.word_ids = r->word_ids;
+    r->buffers.n_word_rows = N_ROWS;
+}
+
 static void open_large(run *r, const char *optimizer_config) {
     static const struct {
         const char *name;
@@ -369,6 +389,9 @@ static void open_large(run *r, const char *optimizer_config) {
     }
     r->conf = fixture_conf(base, optimizer_config);
     open_run(r);
+    if (bt_optim_needs_word_rows(r->optim)) {
+        add_word_rows(r);
+    }
     const bt_rng_key key = bt_rng_key_make(3, 0, 0, BT_SITE_INIT);
     for (int64_t p = 0; p < r->table.n_params; p++) {
         const bt_param *const param = &r->table.params[p];
@@ -385,8 +408,8 @@ static void bits_do_not_depend_on_threads(void **state) {
     (void)state;
     static const char *const configs[] = {
         "{\"optimizer\": {\"type\": \"adamw\"}, \"ema\": {\"average_decay\": 0.9}}",
-        "{\"optimizer\": {\"type\": \"lamb\", \"lamb\": {\"clipnorm\": 0.1, \"clipvalue\": "
-        "0.004}}}",
+        ("{\"optimizer\": {\"type\": \"lamb\", "
+         "\"lamb\": {\"clipnorm\": 0.1, \"clipvalue\": 0.004}}}"),
         "{\"optimizer\": {\"type\": \"sgd\", \"sgd\": {\"momentum\": 0.9}}}",
         "{\"optimizer\": {\"type\": \"lars\", \"lars\": {\"global_clipnorm\": 0.3}}}",
     };
