@@ -6,7 +6,6 @@
 #include "run.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "bt/fs.h"
 #include "bt/wire.h"
@@ -17,13 +16,6 @@ enum { FOLDER_POLLS = 60 };
 
 static bool stop_asked(const bt_train_args *args) {
     return args->stop_requested != NULL && *args->stop_requested != 0;
-}
-
-/* A signal ends the sleep early: nanosleep is not resumed. */
-static void sleep_seconds(double seconds) {
-    const struct timespec t = {.tv_sec = (time_t)seconds,
-                               .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    (void)nanosleep(&t, NULL);
 }
 
 /* Waits for a latest checkpoint of folder other than *seen (owned by the caller, NULL at first) and

@@ -26,6 +26,7 @@ typedef struct run_config {
     const char     *best_comparison;         /* "higher" or "lower" */
     bt_conf_opt_f64 continuous_eval_timeout; /* seconds; unset: for ever */
     double          loss_upper_bound;
+    int64_t         checkpoint_retry; /* more tries of a save that found no room */
     int64_t         recovery_begin_steps;
     int64_t         recovery_max_trials; /* < 0: no check at all */
     const char     *init_checkpoint;
@@ -92,6 +93,7 @@ BT_MUST_USE bt_status run_config_derive(const bt_conf *conf, run_config *config,
 
 /* train_run.c */
 bool run_must_stop(const train_run *run);
+void sleep_seconds(double seconds); /* a signal ends it early */
 
 /* train_loop.c: trains until run->step == target, with records and checkpoints on the way. */
 BT_MUST_USE bt_status train_to(train_run *run, int64_t target, bt_error *err);

@@ -24,6 +24,7 @@ static const bt_conf_field trainer_fields[] = {
     {"continuous_eval_timeout", BT_CONF_FIELD_OPT_F64,
      offsetof(run_config, continuous_eval_timeout)},
     {"loss_upper_bound", BT_CONF_FIELD_F64, offsetof(run_config, loss_upper_bound)},
+    {"checkpoint_retry", BT_CONF_FIELD_I64, offsetof(run_config, checkpoint_retry)},
     {"recovery_begin_steps", BT_CONF_FIELD_I64, offsetof(run_config, recovery_begin_steps)},
     {"recovery_max_trials", BT_CONF_FIELD_I64, offsetof(run_config, recovery_max_trials)},
     {"warmup_fraction", BT_CONF_FIELD_F64, offsetof(run_config, warmup_fraction)},

@@ -15,6 +15,8 @@
 /* Version of the state's layout: u32 magic, then the fields in the order of write_state. */
 static const uint32_t state_magic = UINT32_C(0x42545331); /* "BTS1" */
 
+static const double first_retry_seconds = 0.5;
+
 static bt_status put_u64(bt_str *bytes, uint64_t value, bt_error *err) {
     uint8_t raw[8];
     bt_store_u64le(raw, value);
@@ -117,24 +119,48 @@ static void fill_view(const train_run *run, bt_ckpt_train *out) {
     out->without_optimizer = run->step == 0;
 }
 
+static bt_status write_view(const char *folder, int64_t max_to_keep, const char *name,
+                            const bt_ckpt_train *view, bt_error *err) {
+    bt_ckpt_manager *manager = NULL;
+    BT_TRY(bt_ckpt_manager_open(folder, max_to_keep, &manager, err));
+    const bt_status rc = bt_ckpt_manager_save(manager, name, view, err);
+    bt_ckpt_manager_close(manager);
+    return rc;
+}
+
+/* A disk that is full for a moment must not end a run of hours: trainer.checkpoint_retry more
+ * tries, each after twice the wait. What was there before stays whole in any case. */
+static bt_status write_with_retries(const train_run *run, const char *folder, int64_t max_to_keep,
+                                    const char *name, const bt_ckpt_train *view, bt_error *err) {
+    double wait = first_retry_seconds;
+    for (int64_t retry = 0;; retry++) {
+        const bt_status rc = write_view(folder, max_to_keep, name, view, err);
+        if (rc != BT_E_RESOURCE || retry >= run->config.checkpoint_retry || run_must_stop(run)) {
+            return rc;
+        }
+        bt_log(BT_LOG_WARNING, "%s; trying again in %g seconds (%" PRId64 " of %" PRId64 ")",
+               err != NULL ? err->msg : "cannot save", wait, retry + 1,
+               run->config.checkpoint_retry);
+        sleep_seconds(wait);
+        wait *= 2;
+    }
+}
+
 static bt_status save_into(train_run *run, const char *folder, int64_t max_to_keep,
                            const char *name, bt_error *err) {
-    bt_status        rc = BT_OK;
-    bt_ckpt_manager *manager = NULL;
-    bt_str           state = BT_STR_INIT;
-    bt_ckpt_train    view = {0};
+    bt_status     rc = BT_OK;
+    bt_str        state = BT_STR_INIT;
+    bt_ckpt_train view = {0};
     fill_view(run, &view);
     if (run->train_data != NULL) {
         BT_CHECK(write_state(run, &state, err));
         view.state = state.data;
         view.n_state_bytes = state.len;
     }
-    BT_CHECK(bt_ckpt_manager_open(folder, max_to_keep, &manager, err));
-    BT_CHECK(bt_ckpt_manager_save(manager, name, &view, err));
+    BT_CHECK(write_with_retries(run, folder, max_to_keep, name, &view, err));
     run->save_counter++;
     bt_log(BT_LOG_INFO, "saved checkpoint to %s/%s", folder, name);
 done:
-    bt_ckpt_manager_close(manager);
     bt_str_deinit(&state);
     return rc;
 }

@@ -5,10 +5,19 @@
  * runs. */
 #include "run.h"
 
+#include <time.h>
+
 #include "bt/fs.h"
 
 bool run_must_stop(const train_run *run) {
     return run->args->stop_requested != NULL && *run->args->stop_requested != 0;
+}
+
+/* A signal ends the sleep early: nanosleep is not resumed. */
+void sleep_seconds(double seconds) {
+    const struct timespec t = {.tv_sec = (time_t)seconds,
+                               .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    (void)nanosleep(&t, NULL);
 }
 
 static bool mode_trains(bt_conf_mode mode) {
