@@ -258,6 +258,8 @@ BT_MUST_USE bt_status bt_bundle_read(bt_bundle *bundle, const bt_bundle_entry *e
 /* A string tensor: *values has n_elements items, owned by the caller as one block: bt_free it. */
 BT_MUST_USE bt_status bt_bundle_read_strings(bt_bundle *bundle, const bt_bundle_entry *entry,
                                              bt_bytes **values, bt_error *err);
+/* The data files are there and long enough; their bytes are not read. */
+BT_MUST_USE bt_status bt_bundle_check_files(bt_bundle *bundle, bt_error *err);
 /* Reads and checks every tensor; the first fault is the error. */
 BT_MUST_USE bt_status bt_bundle_verify(bt_bundle *bundle, bt_error *err);
 

@@ -312,6 +312,19 @@ static bt_status verify_entry(bt_bundle *bundle, const bt_bundle_entry *entry, u
     return BT_OK;
 }
 
+bt_status bt_bundle_check_files(bt_bundle *bundle, bt_error *err) {
+    bt_file *file = NULL;
+    for (size_t i = 0; i < bundle->n_entries; i++) {
+        if (bundle->entries[i].n_slices == 0) {
+            BT_TRY(bundle_open_shard(bundle, &bundle->entries[i], &file, err));
+        }
+    }
+    for (size_t i = 0; i < bundle->n_parts; i++) {
+        BT_TRY(bundle_open_shard(bundle, &bundle->parts[i].entry, &file, err));
+    }
+    return BT_OK;
+}
+
 bt_status bt_bundle_verify(bt_bundle *bundle, bt_error *err) {
     uint8_t *const scratch = bt_alloc(piece_bytes);
     if (scratch == NULL) {

@@ -185,35 +185,46 @@ static void remove_quietly(const char *path) {
     }
 }
 
+/* Both files are on the disk under temporary names. From the removal of an older index of this
+ * name until the new one is in place there is no checkpoint: never one with another's data. */
+static bt_status publish(bt_bundle_writer *writer, bt_fs_writer **index, const char *index_path,
+                         bt_error *err) {
+    char *data_path = NULL;
+    BT_TRY(bundle_shard_path(writer->prefix, 0, 1, &data_path, err));
+    bt_status rc = bt_fs_remove(index_path, err);
+    if (rc == BT_OK) {
+        rc = bt_fs_writer_commit(&writer->data, err);
+        if (rc == BT_OK) {
+            rc = bt_fs_writer_commit(index, err);
+        }
+        if (rc != BT_OK) { /* one without the other is of no use to anybody */
+            remove_quietly(index_path);
+            remove_quietly(data_path);
+        }
+    }
+    bt_free(data_path);
+    return rc;
+}
+
 bt_status bt_bundle_writer_commit(bt_bundle_writer **writer_ptr, bt_error *err) {
     bt_bundle_writer *const writer = *writer_ptr;
     bt_sstable_builder     *builder = NULL;
     bt_fs_writer           *index = NULL;
     bt_str                  path = BT_STR_INIT;
-    char                   *data_path = NULL;
     bt_bytes                table;
     bt_status               rc = BT_OK;
     BT_CHECK(bt_sstable_builder_create(&builder, err));
     BT_CHECK(build_index(writer, builder, err));
     BT_CHECK(bt_sstable_finish(builder, &table, err));
     BT_CHECK(bt_str_appendf(&path, err, "%s.index", writer->prefix));
-    /* An index of an older checkpoint of this name must not meet the new data file. */
     BT_CHECK(bt_fs_writer_create(path.data, &index, err));
     BT_CHECK(bt_fs_writer_write(index, table.data, table.n_bytes, err));
     BT_CHECK(bt_fs_writer_flush(index, true, err));
     BT_CHECK(bt_fs_writer_flush(writer->data, true, err));
-    BT_CHECK(bt_fs_remove(path.data, err));
-    BT_CHECK(bundle_shard_path(writer->prefix, 0, 1, &data_path, err));
-    BT_CHECK(bt_fs_writer_commit(&writer->data, err));
-    rc = bt_fs_writer_commit(&index, err);
-    if (rc != BT_OK) {
-        remove_quietly(data_path); /* a data file without an index is of no use to anybody */
-        goto done;
-    }
+    BT_CHECK(publish(writer, &index, path.data, err));
     bt_bundle_writer_abort(writer);
     *writer_ptr = NULL;
 done:
-    bt_free(data_path);
     bt_fs_writer_abort(index);
     bt_sstable_builder_free(builder);
     bt_str_deinit(&path);

@@ -161,6 +161,8 @@ bt_status bt_sstable_read(bt_bytes table, const char *name, bt_sstable_visit vis
     if (!read_handle(&r, &meta) || !read_handle(&r, &index)) {
         return BT_FAIL(err, BT_E_FORMAT, "%s: the footer is damaged", name);
     }
+    bt_reader unused; /* the metaindex says nothing, but its bytes count */
+    BT_TRY(open_block(&reader, meta, &unused, err));
     const bt_status rc = visit_all(&reader, index, err);
     bt_str_deinit(&reader.last_key);
     return rc;
