@@ -193,7 +193,8 @@ static bt_status put_escape(dumper *d, uint32_t c) {
     return BT_OK;
 }
 
-/* Runs of plain characters are held back until a space or an escape decides where they go. */
+/* Runs of plain characters are held back until a space or an escape decides where they go; a line
+ * may also end right after an escape. */
 static bt_status put_double(dumper *d, const char *text, size_t len, size_t indent) {
     size_t start = 0; /* of the run that is held back */
     BT_TRY(put(d, "\""));
@@ -210,7 +211,7 @@ static bt_status put_double(dumper *d, const char *text, size_t len, size_t inde
         }
         /* after an escape the held run counts as one character short of empty */
         const size_t reach = escaped ? d->column - 1 : d->column + (i - start);
-        if (!first && !last && (escaped || c == ' ') && reach > WIDTH) {
+        if (!first && !last && (escaped || c == ' ' || start == i) && reach > WIDTH) {
             if (!escaped) {
                 BT_TRY(put_n(d, text + start, i - start));
                 start = i;

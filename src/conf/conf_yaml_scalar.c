@@ -186,19 +186,18 @@ static bool matches_added_float(const char *text, size_t len) {
 static bool matches_broken(const char *text, size_t len) {
     cursor c = {text, text + len};
     (void)take(&c, "+-");
-    if (take(&c, DIGITS)) {
-        (void)take_some(&c, DIGITS_);
-        (void)take_sixties(&c);
-    }
+    const bool digits = take(&c, DIGITS);
+    (void)take_some(&c, digits ? DIGITS_ : "");
+    const bool base60 = digits && take_sixties(&c);
     if (!take(&c, "\\") || at_end(&c)) {
         return false;
     }
     c.at++;
-    if (is_word(c.at, (size_t)(c.end - c.at), "inf|Inf|INF")) {
-        return true;
+    if (!digits) {
+        return is_word(c.at, (size_t)(c.end - c.at), "inf|Inf|INF");
     }
     (void)take_some(&c, DIGITS_);
-    return take_exponent(&c, false) && at_end(&c);
+    return (base60 || take_exponent(&c, false)) && at_end(&c);
 }
 
 conf_scalar conf_scalar_resolve(const char *text, size_t len) {

@@ -72,6 +72,8 @@ static const struct {
     {"=", SCALAR_VALUE, "value key"},
     {"1\\.5", SCALAR_BROKEN, "the misspelt pattern"},
     {"-\\xinf", SCALAR_BROKEN, "the misspelt pattern"},
+    {"1:30\\.5", SCALAR_BROKEN, "the misspelt pattern"},
+    {"-\\5", SCALAR_STR, "no digits before the backslash"},
     {"a\\.5", SCALAR_STR, "starts with a letter"},
     {"bert", SCALAR_STR, "a word"},
 };
