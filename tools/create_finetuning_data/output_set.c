@@ -82,9 +82,24 @@ done:
     return rc;
 }
 
+/* The file's number, which a rename changes; 0: no file. */
+static ino_t file_number(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 ? info.st_ino : 0;
+}
+
 bt_status output_set_commit(output_set *set, bt_error *err) {
     for (size_t i = 0; i < set->n; i++) {
-        BT_TRY(bt_fs_writer_commit(&set->files[i].writer, err));
+        output_file *const file = &set->files[i];
+        const ino_t        before = file_number(file->path);
+        const bt_status    rc = bt_fs_writer_commit(&file->writer, err);
+        if (rc != BT_OK) {
+            /* a failure behind the rename (the folder's sync) leaves the new file in place */
+            const ino_t now = file_number(file->path);
+            file->is_in_place = now != 0 && now != before;
+            return rc;
+        }
+        file->is_in_place = true;
     }
     return BT_OK;
 }
@@ -99,10 +114,9 @@ void output_set_deinit(output_set *set, bool failed) {
     for (size_t i = 0; i < set->n; i++) {
         output_file *const file = &set->files[i];
         bt_error           ignored = BT_ERROR_INIT; /* the failure that led here is what counts */
-        if (file->writer != NULL) {
-            bt_fs_writer_abort(file->writer);
-        } else if (failed && is_regular_file(file->path) &&
-                   bt_fs_remove(file->path, &ignored) != BT_OK) {
+        bt_fs_writer_abort(file->writer);
+        if (failed && file->is_in_place && is_regular_file(file->path) &&
+            bt_fs_remove(file->path, &ignored) != BT_OK) {
             bt_log(BT_LOG_WARNING, "%s", ignored.msg);
         }
         bt_free(file->canonical);

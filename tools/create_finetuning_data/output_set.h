@@ -12,8 +12,9 @@ enum { OUTPUT_SET_MAX = 128 };
 
 typedef struct output_file {
     char         *canonical; /* folder resolved: to notice the same file under two names */
-    bt_fs_writer *writer;    /* NULL once it has its name */
+    bt_fs_writer *writer;    /* NULL once committed */
     const char   *path;      /* borrowed */
+    bool          is_in_place;
 } output_file;
 
 typedef struct output_set {
