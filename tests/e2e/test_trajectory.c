@@ -296,8 +296,9 @@ static void compare_log(trajectory *t) {
     (void)snprintf(path, sizeof path, "%s/metrics.jsonl", t->model_dir);
     char *const text = test_read_file(path, NULL);
     int64_t     n_seen = 0;
-    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        json_t *const     record = json_loads(line, 0, NULL);
+    for (const char *line = text; *line != '\0';) {
+        const size_t      n_line = strcspn(line, "\n");
+        json_t *const     record = json_loadb(line, n_line, 0, NULL);
         const char *const kind = json_string_value(json_object_get(record, "kind"));
         const int64_t     step = json_integer_value(json_object_get(record, "step"));
         if (bt_str_equal(kind, "train")) {
@@ -317,6 +318,7 @@ static void compare_log(trajectory *t) {
             n_seen++;
         }
         json_decref(record);
+        line += n_line + (line[n_line] == '\n' ? 1 : 0);
     }
     assert_int_equal(n_seen, n_steps);
     bt_free(text);

@@ -30,8 +30,8 @@ HEAP = r"malloc|calloc|realloc|free|aligned_alloc|posix_memalign|strdup|strndup"
 HEAP_EXCEPTIONS = {
     "src/base/alloc.c": "it is the allocator seam",
 }
-# a call of free() on a line with this comment, or behind one, gives back what libc allocated
-LIBC_MEMORY = re.compile(r"libc's memory|realpath|getline|getcwd")
+# free() near one of these gives back what a library allocated
+FOREIGN_MEMORY = re.compile(r"libc's memory|jansson's own memory|realpath|getline|getcwd")
 
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|not imple" r"mented)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.$}/-])/(work|root)/\w")
@@ -55,7 +55,7 @@ def check_calls(path, text):
         for match in re.finditer(rf"\b({HEAP})\s*\(", code):
             line = code.count("\n", 0, match.start()) + 1
             near = "\n".join(lines[max(0, line - 15):line])
-            if match.group(1) == "free" and LIBC_MEMORY.search(near):
+            if match.group(1) == "free" and FOREIGN_MEMORY.search(near):
                 continue
             problems.append(f"{path}:{line}: {match.group(1)}() is banned: use bt_alloc & co")
     return problems
