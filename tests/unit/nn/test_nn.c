@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Each layer's backward against finite differences of its forward (four-point stencil) with odd
+ * sizes, masks and dropout on; the losses too; and equal bits for one and three threads. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/nn.h"
+#include "test_support.h"
+
+enum { MAX_INPUTS = 8, MAX_N = 12000, MAX_SCRATCH = 400000 };
+
+/* ---- a layer under test
+ * ---------------------------------------------------------------------------- */
+
+typedef struct layer layer;
+struct layer {
+    const char *name;
+    int64_t     n_inputs;
+    int64_t     sizes[MAX_INPUTS];
+    int64_t     n_out;
+    void (*forward)(bt_nn *nn, float *out, float *const *in);
+    /* must leave (not add) each input's gradient in d_in */
+    void (*backward)(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in);
+};
+
+static float inputs[MAX_INPUTS][MAX_N], gradients[MAX_INPUTS][MAX_N];
+static float outputs[MAX_N], d_outputs[MAX_N], work[6][MAX_N];
+static float partials[MAX_SCRATCH], scratch[4 * MAX_SCRATCH];
+
+static bt_kern kern;
+
+static bt_nn make_nn(bt_pool *pool) {
+    return (bt_nn){.kern = &kern,
+                   .pool = pool,
+                   .partials = partials,
+                   .n_partials = MAX_SCRATCH,
+                   .thread_scratch = scratch,
+                   .n_thread_scratch = MAX_SCRATCH};
+}
+
+static void fill(float *x, int64_t n, uint64_t seed, double size) {
+    const bt_rng_key key = bt_rng_key_make(seed, 5, 0, BT_SITE_INIT);
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (float)(bt_rng_normal_truncated(key, (uint64_t)i) * size);
+    }
+}
+
+static void pointers(float *out[MAX_INPUTS], float rows[MAX_INPUTS][MAX_N]) {
+    for (int i = 0; i < MAX_INPUTS; i++) {
+        out[i] = rows[i];
+    }
+}
+
+static double objective(bt_nn *nn, const layer *l, float *const *in) {
+    l->forward(nn, outputs, in);
+    double sum = 0;
+    for (int64_t i = 0; i < l->n_out; i++) {
+        sum += (double)outputs[i] * (double)d_outputs[i];
+    }
+    return sum;
+}
+
+/* f'(x) from f(x +- h), f(x +- 2h) */
+static double numeric(bt_nn *nn, const layer *l, float *const *in, float *x) {
+    const float  centre = *x;
+    const float  h = 0.03125F;
+    const double at[4] = {-2, -1, 1, 2};
+    double       f[4];
+    for (int i = 0; i < 4; i++) {
+        *x = centre + (float)at[i] * h;
+        f[i] = objective(nn, l, in);
+    }
+    *x = centre;
+    return (8 * (f[2] - f[1]) - (f[3] - f[0])) / (12 * (double)h);
+}
+
+static void check_layer(const layer *l) {
+    bt_nn  nn = make_nn(NULL);
+    float *in[MAX_INPUTS];
+    float *d_in[MAX_INPUTS];
+    pointers(in, inputs);
+    pointers(d_in, gradients);
+    for (int64_t k = 0; k < l->n_inputs; k++) {
+        assert_true(l->sizes[k] <= MAX_N);
+        fill(inputs[k], l->sizes[k], (uint64_t)(k + 1), 1);
+        memset(gradients[k], 0, sizeof gradients[k]);
+    }
+    fill(d_outputs, l->n_out, 77, 1);
+    l->forward(&nn, outputs, in);
+    l->backward(&nn, d_in, d_outputs, in);
+    for (int64_t k = 0; k < l->n_inputs; k++) {
+        const int64_t stride = l->sizes[k] / 23 + 1;
+        for (int64_t i = 0; i < l->sizes[k]; i += stride) {
+            const double want = numeric(&nn, l, in, &inputs[k][i]);
+            const double got = (double)gradients[k][i];
+            if (!(fabs(got - want) <= 2e-3 + 2e-3 * fabs(want))) {
+                fail_msg("%s: gradient of input %" PRId64 " at %" PRId64
+                         ": got %.7g, differences give %.7g",
+                         l->name, k, i, got, want);
+            }
+        }
+    }
+}
+
+/* ---- the layers
+ * ------------------------------------------------------------------------------------- */
+
+enum { R = 37, H = 24, K = 13, N = 19, T = 41, E = 12, V = 11, P = 30, N_TYPES = 3 };
+
+static bt_nn_dropout dropout_at(bt_rng_site site) {
+    return (bt_nn_dropout){.key = bt_rng_key_make(9, 8, 7, site),
+                           .rate = bt_kern_dropout_make(0.3F)};
+}
+
+static int32_t ids[T], positions[T], types[T];
+
+static void fill_ids(void) {
+    for (int t = 0; t < T; t++) {
+        ids[t] = (t * 7 + t / 5) % V; /* repeated */
+        positions[t] = t % P;
+        types[t] = t % N_TYPES;
+    }
+}
+
+static void embedding_forward(bt_nn *nn, float *out, float *const *in) {
+    const bt_nn_dropout drop = dropout_at(BT_SITE_EMBEDDING_DROPOUT);
+    bt_nn_embedding_forward(nn, work[0], out, work[1], work[2], in[0], in[1], in[2], in[3], in[4],
+                            ids, positions, types, &drop, T, E, 1e-12F);
+}
+
+static void embedding_backward(bt_nn *nn, float *const *d_in, const float *d_out,
+                               float *const *in) {
+    const bt_nn_dropout drop = dropout_at(BT_SITE_EMBEDDING_DROPOUT);
+    memcpy(work[3], d_out, sizeof work[3]);
+    const double sum_sq =
+        bt_nn_embedding_backward(nn, d_in[0], d_in[1], d_in[2], d_in[3], d_in[4], work[3], work[0],
+                                 work[1], work[2], in[3], ids, positions, types, &drop, T, E);
+    double want = 0; /* the clobbered d_out holds each token's row */
+    for (int i = 0; i < T * E; i++) {
+        want += (double)work[3][i] * (double)work[3][i];
+    }
+    test_close_f64(&sum_sq, &want, 1, 0, 1e-12, "sum of squares of the word rows");
+}
+
+static void dense_forward(bt_nn *nn, float *out, float *const *in) {
+    bt_nn_dense_forward(nn, out, in[0], in[1], in[2], R, K, N);
+}
+
+static void dense_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
+    bt_nn_dense_backward(nn, d_in[0], d_in[1], d_in[2], d_out, in[0], in[1], R, K, N, false);
+}
+
+static bt_kern_act act_under_test;
+
+static void bias_act_forward(bt_nn *nn, float *out, float *const *in) {
+    memcpy(work[0], in[0], R * N * sizeof(float));
+    bt_nn_bias_act_forward(nn, work[0], out, in[1], act_under_test, R, N);
+}
+
+static void bias_act_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
+    (void)in;
+    memcpy(d_in[0], d_out, R * N * sizeof(float));
+    bt_nn_bias_act_backward(nn, d_in[0], d_in[1], work[0], act_under_test, R, N);
+}
+
+static void norm_forward(bt_nn *nn, float *out, float *const *in) {
+    bt_nn_norm_forward(nn, out, work[1], work[2], in[0], in[1], in[2], R, H, 1e-12F);
+}
+
+static void norm_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
+    memcpy(work[3], d_out, R * H * sizeof(float));
+    bt_nn_norm_backward(nn, d_in[0], d_in[1], d_in[2], work[3], in[0], in[1], work[1], work[2], R,
+                        H);
+}
+
+/* inputs: product, bias, residual, gain, norm bias */
+static void residual_norm_forward(bt_nn *nn, float *out, float *const *in) {
+    const bt_nn_dropout drop = dropout_at(BT_SITE_FFN_OUTPUT_DROPOUT);
+    memcpy(work[0], in[0], R * H * sizeof(float));
+    bt_nn_residual_norm_forward(nn, work[0], out, work[1], work[2], in[1], in[2], in[3], in[4],
+                                &drop, R, H, 1e-12F);
+}
+
+static void residual_norm_backward(bt_nn *nn, float *const *d_in, const float *d_out,
+                                   float *const *in) {
+    const bt_nn_dropout drop = dropout_at(BT_SITE_FFN_OUTPUT_DROPOUT);
+    bt_nn_residual_norm_backward(nn, d_in[2], d_in[0], d_in[1], d_in[3], d_in[4], d_out, NULL,
+                                 work[0], in[3], work[1], work[2], &drop, R, H);
+}
+
+static void residual_forward(bt_nn *nn, float *out, float *const *in) {
+    const bt_nn_dropout drop = dropout_at(BT_SITE_ATTENTION_OUTPUT_DROPOUT);
+    memcpy(out, in[0], R * H * sizeof(float));
+    bt_nn_residual_norm_forward(nn, out, NULL, NULL, NULL, in[1], in[2], NULL, NULL, &drop, R, H,
+                                1e-12F);
+}
+
+static void residual_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
+    const bt_nn_dropout drop = dropout_at(BT_SITE_ATTENTION_OUTPUT_DROPOUT);
+    (void)in;
+    bt_nn_residual_norm_backward(nn, d_in[2], d_in[0], d_in[1], NULL, NULL, d_out, NULL, NULL, NULL,
+                                 NULL, NULL, &drop, R, H);
+}
+
+/* ---- attention: a sequence longer than a block of queries, one of one token, masked keys
+ * -------------- */
+
+enum { NH = 3, D = 5, AH = NH * D, AT = 71 + 1 + 6 };
+
+static const int64_t att_offsets[4] = {0, 71, 72, 78};
+static const int64_t att_first_offsets[4] = {0, 1, 2, 3};
+static const int64_t att_first_ids[3] = {0, 71, 72};
+static uint8_t       att_mask[AT];
+static bool          att_first_only, att_masked, att_dropout;
+
+static bt_nn_attention attention(void) {
+    bt_nn_attention a = {.offsets = att_offsets,
+                         .q_offsets = att_first_only ? att_first_offsets : att_offsets,
+                         .key_mask = att_masked ? att_mask : NULL,
+                         .B = 3,
+                         .NH = NH,
+                         .D = D};
+    a.dropout = dropout_at(BT_SITE_ATTENTION_PROBS_DROPOUT);
+    a.dropout.rate.on = att_dropout;
+    a.dropout.row_ids = att_first_only ? att_first_ids : NULL;
+    return a;
+}
+
+static void attention_forward(bt_nn *nn, float *out, float *const *in) {
+    const bt_nn_attention a = attention();
+    bt_nn_attention_forward(nn, out, work[0], work[1], in[0], in[1], in[2], &a);
+}
+
+static void attention_backward(bt_nn *nn, float *const *d_in, const float *d_out,
+                               float *const *in) {
+    const bt_nn_attention a = attention();
+    bt_nn_attention_backward(nn, d_in[0], d_in[1], d_in[2], d_out, in[0], in[1], in[2], work[0],
+                             work[1], &a);
+}
+
+static const layer layers[] = {
+    {"embedding", 5, {V * E, P *E, N_TYPES *E, E, E}, T *E, embedding_forward, embedding_backward},
+    {"dense", 3, {R * K, K *N, N}, R *N, dense_forward, dense_backward},
+    {"norm", 3, {R * H, H, H}, R *H, norm_forward, norm_backward},
+    {"residual_norm",
+     5,
+     {R * H, H, R *H, H, H},
+     R *H,
+     residual_norm_forward,
+     residual_norm_backward},
+    {"residual", 3, {R * H, H, R *H}, R *H, residual_forward, residual_backward},
+};
+
+static void layers_match_differences(void **state) {
+    (void)state;
+    fill_ids();
+    for (size_t i = 0; i < BT_ARRAY_LEN(layers); i++) {
+        check_layer(&layers[i]);
+    }
+}
+
+static void activations_match_differences(void **state) {
+    (void)state;
+    const layer l = {"bias_act", 2, {R * N, N}, R * N, bias_act_forward, bias_act_backward};
+    for (int act = 0; act < (int)BT_KERN_N_ACTS; act++) {
+        act_under_test = (bt_kern_act)act;
+        if (act_under_test == BT_KERN_ACT_RELU || act_under_test == BT_KERN_ACT_RELU6 ||
+            act_under_test == BT_KERN_ACT_HARD_SWISH) {
+            continue; /* their corners spoil differences; the kernel tests and goldens cover them */
+        }
+        check_layer(&l);
+    }
+}
+
+static void attention_matches_differences(void **state) {
+    (void)state;
+    for (int t = 0; t < AT; t++) {
+        att_mask[t] = t % 4 != 1 || t == 71;
+    }
+    for (int variant = 0; variant < 8; variant++) {
+        att_first_only = (variant & 1) != 0;
+        att_masked = (variant & 2) != 0;
+        att_dropout = (variant & 4) != 0;
+        const int64_t rows = att_first_only ? 3 : AT;
+        const layer   l = {
+              "attention",       3, {rows * AH, AT * AH, AT * AH}, rows * AH, attention_forward,
+              attention_backward};
+        check_layer(&l);
+    }
+}
+
+/* A mask belongs to its token: computed for all tokens or for the first ones only, a row is the
+ * same. */
+static void masks_belong_to_tokens(void **state) {
+    (void)state;
+    bt_nn  nn = make_nn(NULL);
+    float *in[MAX_INPUTS];
+    pointers(in, inputs);
+    for (int k = 0; k < 3; k++) {
+        fill(inputs[k], AT * AH, (uint64_t)k, 1);
+    }
+    att_masked = false;
+    att_dropout = true;
+    att_first_only = false;
+    attention_forward(&nn, outputs, in);
+    for (int b = 0; b < 3; b++) {
+        memcpy(inputs[3] + b * AH, inputs[0] + att_first_ids[b] * AH, AH * sizeof(float));
+    }
+    att_first_only = true;
+    in[0] = inputs[3];
+    attention_forward(&nn, work[5], in);
+    for (int b = 0; b < 3; b++) {
+        test_close_f32(work[5] + b * AH, outputs + att_first_ids[b] * AH, AH, 1e-6, 1e-6,
+                       "row of a first token");
+    }
+}
+
+/* ---- losses
+ * -------------------------------------------------------------------------------------------- */
+
+static const int32_t class_labels[6] = {0, 2, 1, 1, 0, 2};
+static const int32_t token_labels[6] = {0, -1, 2, -1, 1, 0};
+static const int64_t span_offsets[4] = {0, 4, 5, 12};
+static const int32_t span_labels[6] = {3, 0, 2, 0, 0, 6};
+static const float   float_labels[5] = {0.5F, -1, 2, 0, 3.5F};
+
+static double loss_softmax(float *d, const float *x) {
+    return bt_nn_softmax_loss(d, x, class_labels, 6, 3);
+}
+static double loss_tokens(float *d, const float *x) {
+    return bt_nn_token_loss(d, x, token_labels, 6, 3);
+}
+static double loss_span(float *d, const float *x) {
+    return bt_nn_span_loss(d, x, span_labels, span_offsets, 3);
+}
+static double loss_mse(float *d, const float *x) {
+    return bt_nn_mse_loss(d, x, float_labels, 5);
+}
+static double loss_pairs(float *d, const float *x) {
+    return bt_nn_mse_all_pairs_loss(d, x, float_labels, 5);
+}
+
+static void losses_match_differences(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        double (*loss)(float *d, const float *x);
+        int64_t n;
+    } rows[] = {{"softmax", loss_softmax, 18},
+                {"tokens", loss_tokens, 18},
+                {"span", loss_span, 24},
+                {"mse", loss_mse, 5},
+                {"mse over all pairs", loss_pairs, 5}};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        float x[24];
+        float d[24];
+        fill(x, rows[i].n, 3, 2);
+        const double value = rows[i].loss(d, x);
+        assert_true(value == rows[i].loss(NULL, x));
+        for (int64_t k = 0; k < rows[i].n; k++) {
+            const float  centre = x[k];
+            const double h = 0.0078125;
+            x[k] = centre + (float)h;
+            const double up = rows[i].loss(NULL, x);
+            x[k] = centre - (float)h;
+            const double down = rows[i].loss(NULL, x);
+            x[k] = centre;
+            const double want = (up - down) / (2 * h);
+            const double got = (double)d[k];
+            test_close_f64(&got, &want, 1, 2e-5, 1e-4, rows[i].name);
+        }
+    }
+}
+
+static void losses_of_nothing(void **state) {
+    (void)state;
+    const int32_t none[2] = {-1, -1};
+    const float   x[6] = {1, 2, 3, 4, 5, 6};
+    float         d[6] = {1, 1, 1, 1, 1, 1};
+    const float   zero[6] = {0};
+    assert_true(bt_nn_token_loss(d, x, none, 2, 3) == 0);
+    assert_memory_equal(d, zero, sizeof d);
+    const float with_nan[3] = {1, NAN, 2};
+    assert_true(isnan(bt_nn_softmax_loss(d, with_nan, class_labels, 1, 3)));
+}
+
+/* ---- threads
+ * --------------------------------------------------------------------------------------------- */
+
+static void check_threads(const layer *l) {
+    static float first_out[MAX_N], first_gradients[MAX_INPUTS][MAX_N];
+    float       *in[MAX_INPUTS];
+    float       *d_in[MAX_INPUTS];
+    pointers(in, inputs);
+    pointers(d_in, gradients);
+    fill(d_outputs, l->n_out, 77, 1);
+    for (int32_t n_threads = 1; n_threads <= 3; n_threads += 2) {
+        bt_pool *pool = NULL;
+        assert_ok(bt_pool_create(&pool, n_threads, err));
+        bt_nn nn = make_nn(pool);
+        for (int64_t k = 0; k < l->n_inputs; k++) {
+            fill(inputs[k], l->sizes[k], (uint64_t)(k + 1), 1);
+            memset(gradients[k], 0, sizeof gradients[k]);
+        }
+        l->forward(&nn, outputs, in);
+        l->backward(&nn, d_in, d_outputs, in);
+        if (n_threads == 1) {
+            memcpy(first_out, outputs, sizeof first_out);
+            memcpy(first_gradients, gradients, sizeof first_gradients);
+        }
+        assert_memory_equal(first_out, outputs, (size_t)l->n_out * sizeof(float));
+        for (int64_t k = 0; k < l->n_inputs; k++) {
+            assert_memory_equal(first_gradients[k], gradients[k],
+                                (size_t)l->sizes[k] * sizeof(float));
+        }
+        bt_pool_free(pool);
+    }
+}
+
+static void bits_do_not_depend_on_threads(void **state) {
+    (void)state;
+    fill_ids();
+    for (size_t i = 0; i < BT_ARRAY_LEN(layers); i++) {
+        check_threads(&layers[i]);
+    }
+    att_first_only = false;
+    att_masked = true;
+    att_dropout = true;
+    const layer l = {"attention",       3, {AT * AH, AT * AH, AT * AH}, AT * AH, attention_forward,
+                     attention_backward};
+    check_threads(&l);
+}
+
+static int setup(void **state) {
+    (void)state;
+    bt_error err = BT_ERROR_INIT;
+    return bt_kern_select("auto", &kern, &err) == BT_OK ? 0 : 1;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layers_match_differences),
+        cmocka_unit_test(activations_match_differences),
+        cmocka_unit_test(attention_matches_differences),
+        cmocka_unit_test(masks_belong_to_tokens),
+        cmocka_unit_test(losses_match_differences),
+        cmocka_unit_test(losses_of_nothing),
+        cmocka_unit_test(bits_do_not_depend_on_threads),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
