@@ -8,6 +8,7 @@
 #include <string.h>
 
 typedef struct helper {
+    bt_conf  *conf; /* where sections that are null by default are made for the listing */
     bt_str   *out;
     bt_error *err;
 } helper;
@@ -43,11 +44,35 @@ static bt_status put_default(const helper *h, const conf_value *value) {
     return BT_OK;
 }
 
-static bt_status put_key(const helper *h, const conf_key *key, const conf_value *value,
-                         const char *path) {
-    BT_TRY(bt_str_appendf(h->out, h->err, "%s\n    %s. ", path, key->doc));
+/* "One of bert|bert_v2": the branches of a one-of. */
+static bt_status put_branches(const helper *h, const conf_object *object) {
+    BT_TRY(bt_str_append(h->out, "One of ", h->err));
+    bool first = true;
+    for (size_t i = 0; i < object->n_slots; i++) {
+        const char *name = object->slots[i].key->name;
+        if (strcmp(name, "type") != 0) {
+            BT_TRY(bt_str_appendf(h->out, h->err, "%s%s", first ? "" : "|", name));
+            first = false;
+        }
+    }
+    return BT_OK;
+}
+
+/* The doc of a key as a sentence. */
+static bt_status put_doc(const helper *h, const conf_key *key, const char *path, const char *mark) {
+    const char first =
+        key->doc[0] >= 'a' && key->doc[0] <= 'z' ? (char)(key->doc[0] - 'a' + 'A') : key->doc[0];
+    return bt_str_appendf(h->out, h->err, "%s%s\n    %c%s.", path, mark, first, key->doc + 1);
+}
+
+static bt_status put_key(const helper *h, const conf_object *object, const conf_key *key,
+                         const conf_value *value, const char *path) {
+    BT_TRY(put_doc(h, key, path, ""));
+    BT_TRY(bt_str_append_char(h->out, ' ', h->err));
     const conf_rule *rule = key->rule;
-    if (rule != NULL && rule->choices != NULL) {
+    if (object->cls->is_one_of && strcmp(key->name, "type") == 0) {
+        BT_TRY(put_branches(h, object));
+    } else if (rule != NULL && rule->choices != NULL) {
         BT_TRY(bt_str_appendf(h->out, h->err, "One of %s", rule->choices));
     } else {
         const char *words = conf_type_words(key->type);
@@ -63,6 +88,17 @@ static bt_status put_key(const helper *h, const conf_key *key, const conf_value 
         h->err);
 }
 
+static bt_status put_section(const helper *h, const conf_object *object, const char *path);
+
+/* The keys of a section that is null by default, or of one element of a list of sections. */
+static bt_status put_absent(const helper *h, const conf_key *key, const char *path) {
+    conf_object *object = NULL;
+    char         element[CONF_MAX_PATH];
+    BT_TRY(conf_create_object(h->conf, key->sub, &object, h->err));
+    return put_section(h, object,
+                       key->type == T_SECTIONS ? conf_join_path(path, "N", 1, element) : path);
+}
+
 static bt_status put_section(const helper *h, const conf_object *object, const char *path) {
     char below[CONF_MAX_PATH];
     for (size_t i = 0; i < object->n_slots; i++) {
@@ -70,10 +106,14 @@ static bt_status put_section(const helper *h, const conf_object *object, const c
         const conf_value *value = &object->slots[i].value;
         (void)conf_join_path(path, key->name, strlen(key->name), below);
         if (value->kind == K_OBJECT) {
-            BT_TRY(bt_str_appendf(h->out, h->err, "%s:\n    %s.\n", below, key->doc));
+            BT_TRY(put_doc(h, key, below, ":"));
+            BT_TRY(bt_str_append_char(h->out, '\n', h->err));
             BT_TRY(put_section(h, value->u.object, below));
-        } else {
-            BT_TRY(put_key(h, key, value, below));
+            continue;
+        }
+        BT_TRY(put_key(h, object, key, value, below));
+        if (key->sub != NULL) {
+            BT_TRY(put_absent(h, key, below));
         }
     }
     return BT_OK;
@@ -81,12 +121,12 @@ static bt_status put_section(const helper *h, const conf_object *object, const c
 
 bt_status bt_conf_help(const char *experiment, bt_str *out, bt_error *err) {
     const bt_conf_args args = {.experiment = experiment};
-    const helper       h = {.out = out, .err = err};
     bt_conf_errors     errors = BT_CONF_ERRORS_INIT;
     bt_conf           *conf = NULL;
     bt_status          rc = BT_OK;
     BT_CHECK(bt_conf_build(&args, &conf, &errors, err));
     BT_CHECK(bt_str_appendf(out, err, "%s: %s\n\n", experiment, conf->experiment->doc));
+    const helper h = {.conf = conf, .out = out, .err = err};
     BT_CHECK(put_section(&h, conf->root, ""));
 done:
     bt_conf_free(conf);

@@ -88,7 +88,7 @@ static const conf_key runtime_keys[] = {
     KEY("distribution_strategy", T_STR, 0, "mirrored",
         &(const conf_rule)CHOICES_NOCASE(
             "off|one_device|mirrored|multi_worker_mirrored|parameter_server|tpu"),
-        "off, one_device, mirrored, multi_worker_mirrored, parameter_server or tpu"),
+        "how the work is spread over devices"),
     KEY("enable_xla", T_BOOL, 0, "false", RULE_NONE, "compile with XLA when there are GPUs"),
     KEY("gpu_thread_mode", T_STR, NULLABLE, NULL, RULE_NONE,
         "Model Garden's GPU thread pools; ignored"),
@@ -98,7 +98,7 @@ static const conf_key runtime_keys[] = {
         "for float16: null or dynamic, or a fixed factor"),
     KEY("mixed_precision_dtype", T_STR, NULLABLE, NULL,
         &(const conf_rule)CHOICES("float16|bfloat16|float32"),
-        "float16, bfloat16 or float32 (null = float32)"),
+        "type of the products (null = float32)"),
     KEY("num_cores_per_replica", T_INT, 0, "1", RULE_NONE,
         "cores a model replica uses on TPU; ignored"),
     KEY("num_gpus", T_INT, 0, "0", RULE_GE0, "number of GPUs to use"),
