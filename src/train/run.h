@@ -146,6 +146,9 @@ BT_MUST_USE bt_status run_log_close(run_log *log, bt_error *err); /* NULL is BT_
 BT_MUST_USE bt_status run_log_record(run_log *log, const char *kind, int64_t step,
                                      const bt_metric_value *values, size_t n_values,
                                      const bt_metric_value *extra, size_t n_extra, bt_error *err);
+/* Does metrics.jsonl of model_dir hold an evaluation of that step? */
+BT_MUST_USE bt_status run_log_has_evaluation(const char *model_dir, int64_t step, bool *found,
+                                             bt_error *err);
 void run_log_progress(const train_run *run, double loss, double learning_rate, int64_t target);
 /* name = value, appended; cut off silently never: the arrays are large enough by construction */
 void value_add(bt_metric_value *values, size_t *n, const char *name, double value);

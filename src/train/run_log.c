@@ -13,6 +13,9 @@
 #include "bt/fs.h"
 #include "bt/wire.h"
 
+/* Longer lines of metrics.jsonl are not ours. */
+enum { RECORD_MAX_BYTES = 1 << 16 };
+
 struct run_log {
     char             *train_folder;
     char             *validation_folder;
@@ -148,6 +151,30 @@ bt_status run_log_record(run_log *log, const char *kind, int64_t step,
                             err));
     }
     return BT_OK;
+}
+
+bt_status run_log_has_evaluation(const char *model_dir, int64_t step, bool *found, bt_error *err) {
+    bt_status     rc = BT_OK;
+    char         *path = NULL;
+    bt_fs_stream *stream = NULL;
+    char          start[64]; /* as write_jsonl writes it */
+    *found = false;
+    (void)snprintf(start, sizeof start, "{\"kind\": \"validation\", \"step\": %" PRId64 ",", step);
+    BT_CHECK(bt_fs_join(model_dir, "metrics.jsonl", &path, err));
+    if (!bt_fs_exists(path)) {
+        goto done;
+    }
+    BT_CHECK(bt_fs_stream_open(path, &stream, err));
+    for (bool end = false; !end && !*found;) {
+        const char *line = NULL;
+        size_t      n_bytes = 0;
+        BT_CHECK(bt_fs_stream_line(stream, RECORD_MAX_BYTES, &line, &n_bytes, &end, err));
+        *found = !end && n_bytes > strlen(start) && memcmp(line, start, strlen(start)) == 0;
+    }
+done:
+    bt_fs_stream_close(stream);
+    bt_free(path);
+    return rc;
 }
 
 /* "1:02:03" or "2:03" */

@@ -189,6 +189,8 @@ bt_status train_to(train_run *run, int64_t target, bt_error *err) {
         BT_TRY(record_chunk(run, err));
         BT_TRY(check_recovery(run, loss, err));
         reset_chunk(run);
+        /* Goes into the checkpoint: a run that ends here, however it ends, still owes it. */
+        run->evaluation_due = run->args->mode == BT_CONF_MODE_TRAIN_AND_EVAL && run->step == target;
         BT_TRY(save_if_due(run, err));
     }
     return BT_OK;

@@ -149,6 +149,22 @@ done:
     return rc;
 }
 
+/* A run that was killed while it wrote leaves temporary files behind; nobody else writes here. */
+static bt_status remove_leftovers(const char *model_dir, bt_error *err) {
+    bt_status   rc = BT_OK;
+    char       *pattern = NULL;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    BT_CHECK(bt_fs_join(model_dir, "ckpt-*.tmp-*", &pattern, err));
+    BT_CHECK(bt_fs_glob(pattern, &names, err));
+    for (size_t i = 0; i < names.n; i++) {
+        BT_CHECK(bt_fs_remove(names.items[i], err));
+    }
+done:
+    bt_free(pattern);
+    bt_fs_names_deinit(&names);
+    return rc;
+}
+
 /* The latest checkpoint of model_dir, or fresh weights and init_checkpoint. */
 static bt_status restore_or_init(train_run *run, bt_error *err) {
     bool found = false;
@@ -160,6 +176,18 @@ static bt_status restore_or_init(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+/* The checkpoint was saved before the evaluation of its step. Whether that was made afterwards,
+ * metrics.jsonl knows. */
+static bt_status evaluate_if_owed(train_run *run, bt_error *err) {
+    bool is_recorded = false;
+    BT_TRY(run_log_has_evaluation(run->args->model_dir, run->step, &is_recorded, err));
+    if (!is_recorded) {
+        BT_TRY(evaluate(run, err));
+    }
+    run->evaluation_due = false;
+    return BT_OK;
+}
+
 /* spec/config.md 6.1 */
 static bt_status train_and_eval(train_run *run, bt_error *err) {
     const run_config *const config = &run->config;
@@ -168,13 +196,13 @@ static bt_status train_and_eval(train_run *run, bt_error *err) {
     const int64_t interval =
         has_interval ? config->validation_interval.value : config->train_steps - run->step;
     if (run->evaluation_due) {
-        BT_TRY(evaluate(run, err));
-        run->evaluation_due = false;
+        BT_TRY(evaluate_if_owed(run, err));
     }
     while (run->step < config->train_steps) {
         const int64_t left = config->train_steps - run->step;
         BT_TRY(train_to(run, run->step + (left < interval ? left : interval), err));
         BT_TRY(evaluate(run, err));
+        run->evaluation_due = false;
     }
     return save_final(run, err);
 }
@@ -203,11 +231,11 @@ static bt_status run_mode(train_run *run, bt_error *err) {
                    bt_conf_mode_name(run->args->mode));
 }
 
-/* An evaluation that was stopped is owed: the run that continues makes it first. */
+/* An evaluation that was stopped is owed (evaluation_due): the run that continues makes it first.
+ */
 static bt_status save_interrupted(train_run *run, bt_status rc, bt_error *err) {
     if (rc == BT_E_INTERRUPTED && mode_trains(run->args->mode) && run->last_saved != run->step) {
-        bt_error problem = BT_ERROR_INIT;
-        run->evaluation_due = true;
+        bt_error        problem = BT_ERROR_INIT;
         const bt_status saved = snapshot_save(run, &problem);
         if (saved != BT_OK) {
             *err = problem;
@@ -235,6 +263,7 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
     BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
     BT_TRY(restore_or_init(run, err));
     if (mode_trains(run->args->mode)) {
+        BT_TRY(remove_leftovers(run->args->model_dir, err));
         BT_TRY(write_params_yaml(run, err));
     }
     BT_TRY(best_load(run, err));

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 SOURCE = os.environ.get(
@@ -74,9 +75,10 @@ class Result:
 
 
 def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, stdin=None,
-        stop_after=None, user=None):
-    """Runs a program to its end. stop_after=(seconds, signal) sends that signal then. A program
-    that outlives its timeout, dies of another signal or trips a sanitizer is an AssertionError."""
+        stop_after=None, stop_when=None, user=None):
+    """Runs a program to its end. stop_after=(seconds, signal) sends that signal then;
+    stop_when=(function, signal) as soon as the function says true. A program that outlives its
+    timeout, dies of another signal or trips a sanitizer is an AssertionError."""
     command = [program(name)] + [str(a) for a in args]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, \
             tempfile.TemporaryFile() as source:
@@ -90,6 +92,12 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
                 child.wait(stop_after[0])
             except subprocess.TimeoutExpired:
                 sent = stop_after[1]
+                child.send_signal(sent)
+        if stop_when is not None:
+            while child.poll() is None and not stop_when[0]():
+                time.sleep(0.001)
+            if child.poll() is None:
+                sent = stop_when[1]
                 child.send_signal(sent)
         code, peak = wait_for(child, timeout or TIMEOUT, command)
         out.seek(0)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stop anywhere, start again, and the weights have the same bits as those of a run that was never
+stopped: by SIGTERM (exit 75, everything saved) and by kill -9 at random instants (what was saved
+last is continued). With dropout and shuffling on; with a moving average; in train_and_eval, where
+an evaluation may be what was interrupted. Also from folders that the real Model Garden wrote.
+
+BT_LONG_TESTS=1 kills many more times."""
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+STEPS = 2000 if not e2e.SANITIZED else 400
+KILLS = 40 if e2e.LONG else 5
+BASE = ('trainer.train_steps=%d,trainer.steps_per_loop=20,trainer.summary_interval=20,'
+        'trainer.checkpoint_interval=60,trainer.validation_interval=%d,trainer.max_to_keep=2,'
+        'trainer.optimizer_config.learning_rate.polynomial.decay_steps=%d'
+        % (STEPS, STEPS // 4, STEPS))
+VARIANTS = {
+    'adamw': BASE,
+    'ema': BASE + ',trainer.optimizer_config.ema.average_decay=0.99',
+    'lamb': BASE + ',trainer.optimizer_config.optimizer.type=lamb',
+}
+
+
+class Resume(e2e.Case):
+    def last_step(self, model_dir):
+        latest = e2e.read_state_file(self.path(model_dir))[0]
+        return int(latest.split('-')[1]) if latest else 0
+
+    def straight(self, override, mode='train_and_eval'):
+        """An unstopped run, to compare with."""
+        self.train(mode=mode, model_dir='straight', override=override)
+
+    def after_step(self, step, delay=0.0):
+        """A function that says whether metrics.jsonl has come to that step (then waits a bit)."""
+        path = self.path('out/metrics.jsonl')
+
+        def there():
+            try:
+                with open(path, 'rb') as source:
+                    steps = re.findall(rb'"step": (\d+)', source.read())
+            except FileNotFoundError:
+                steps = []
+            if step > 0 and not any(int(s) >= step for s in steps):
+                return False
+            time.sleep(delay)
+            return True
+        return there
+
+    def stopped(self, signal_number, at_step, override, mode='train_and_eval', delay=0.0):
+        """Runs until that signal ends it, soon after a step."""
+        result = self.train(expect=None, mode=mode, override=override, run_how={
+            'stop_when': (self.after_step(at_step, delay), signal_number)})
+        if result.code == 75:
+            self.assertIn('stopped', self.one_error(result))
+            found = re.search(r'stopped at step (\d+)', result.stderr)
+            if found:
+                self.assertEqual(self.last_step('out'), int(found.group(1)))
+        return result
+
+    def finish(self, override, mode='train_and_eval', model_dir='out'):
+        self.train(mode=mode, model_dir=model_dir, override=override)
+        name = 'ckpt-%d' % STEPS
+        self.assertEqual(e2e.read_state_file(self.path(model_dir))[0], name)
+        self.same_values(self.path('straight', name), self.path(model_dir, name))
+
+    def same_records(self):
+        """Numbers that do not depend on time. How training is cut into chunks depends on where
+        evaluations fall, and those count from the restored step: only for mode train."""
+        def values(folder):
+            records = {}
+            for record in e2e.read_jsonl(self.path(folder)):
+                kept = {k: v for k, v in record.items() if 'second' not in k}
+                records[(record['kind'], record['step'])] = kept
+            return records
+        straight = values('straight')
+        stopped = values('out')
+        self.assertEqual(sorted(stopped), sorted(straight))
+        for key, want in straight.items():
+            self.assertEqual(stopped[key], want)
+
+    def stop_and_go(self, variant, mode='train_and_eval', signal_number=signal.SIGTERM):
+        override = VARIANTS[variant]
+        self.straight(override, mode)
+        n_stopped = 0
+        for share in (0.1, 0.35, 0.6):
+            result = self.stopped(signal_number, int(STEPS * share), override, mode)
+            self.assertIn(result.code, (0, 75), str(result))
+            n_stopped += result.code == 75
+        self.assertGreater(n_stopped, 0, 'the run ended before it could be stopped')
+        self.finish(override, mode)
+        if mode == 'train':
+            self.same_records()
+
+    def test_sigterm(self):
+        self.stop_and_go('adamw')
+
+    def test_sigterm_with_an_average(self):
+        self.stop_and_go('ema')
+
+    def test_sigterm_with_lamb(self):
+        self.stop_and_go('lamb', mode='train')
+
+    def test_sigint_is_the_same(self):
+        self.stop_and_go('adamw', mode='train', signal_number=signal.SIGINT)
+
+    def kill_often(self, variant, kills=KILLS):
+        override = VARIANTS[variant]
+        self.straight(override)
+        rng = random.Random(variant)
+        n_killed = 0
+        for i in range(kills):
+            step = int(STEPS * 0.9 * i / kills)
+            result = self.stopped(signal.SIGKILL, step, override, delay=rng.random() * 0.02)
+            self.assertIn(result.code, (0, -signal.SIGKILL), str(result))
+            n_killed += result.code != 0
+            if os.path.isdir(self.path('out')):
+                self.whole()
+        self.assertGreater(n_killed, 0)
+        self.finish(override)
+
+    def whole(self):
+        """What the state files name is there, and every byte of it can be read."""
+        for folder in ('out', 'out/best_ckpt'):
+            if not os.path.isdir(self.path(folder)):
+                continue
+            latest, names = e2e.read_state_file(self.path(folder))
+            for name in ([latest] if latest else []) + names:
+                self.assertGreater(len(e2e.trained_values(self.path(folder, name))), 40)
+
+    def test_kill_9(self):
+        self.kill_often('adamw')
+
+    def test_kill_9_with_an_average(self):
+        self.kill_often('ema')
+
+    def test_no_temporary_files_stay(self):
+        """A kill inside a write may leave a temporary; the next run cleans up or ignores it, and
+        ends with the files of a straight run."""
+        self.kill_often('adamw', kills=3)
+        self.assertEqual(sorted(n for n in os.listdir(self.path('out')) if 'ckpt' in n),
+                         sorted(n for n in os.listdir(self.path('straight')) if 'ckpt' in n))
+
+    def test_stopped_inside_an_evaluation(self):
+        """Evaluations take nearly all of the time here, so that the stop hits one; it is owed, and
+        made by the run that continues: after SIGTERM, and after kill -9."""
+        n_rows = 6000 if not e2e.SANITIZED else 1500
+        e2e.write_records(self.path('eval.tf_record'), e2e.make_rows(60) * (n_rows // 60))
+        override = ('trainer.train_steps=40,trainer.steps_per_loop=10,'
+                    'trainer.validation_interval=10,trainer.summary_interval=10')
+        self.straight(override)
+        for step, number in ((10, signal.SIGTERM), (30, signal.SIGKILL)):
+            result = self.stopped(number, step, override, delay=0.01)
+            self.assertIn(result.code, (75, -signal.SIGKILL), str(result))
+        self.train(override=override)
+        self.same_values(self.path('straight/ckpt-40'), self.path('out/ckpt-40'))
+        evaluated = {r['step'] for r in e2e.read_jsonl(self.path('out'))
+                     if r['kind'] == 'validation'}
+        self.assertLessEqual({10, 20, 40}, evaluated)
+        before = e2e.read_jsonl(self.path('out'))
+        self.train(override=override)  # finished: nothing is owed any more
+        after = [r for r in e2e.read_jsonl(self.path('out'))[len(before):] if r['kind'] != 'final']
+        self.assertEqual(after, [])
+
+    def test_other_steps_per_loop_after_a_stop(self):
+        """How a run is cut into chunks changes records, never weights."""
+        self.straight(VARIANTS['adamw'], 'train')
+        self.stopped(signal.SIGTERM, STEPS // 3, VARIANTS['adamw'], 'train')
+        other = VARIANTS['adamw'].replace('steps_per_loop=20', 'steps_per_loop=7').replace(
+            'summary_interval=20', 'summary_interval=7')
+        self.finish(other, 'train')
+
+
+class FromModelGarden(e2e.Case):
+    """model_dirs that the real Model Garden wrote (goldens/numerics/checkpoints/train)."""
+
+    def resume(self, name):
+        folder = e2e.shared('goldens/numerics/checkpoints/train/%s' % name)
+        if folder is None:
+            self.skipTest('no ../shared: the checkpoints of Model Garden are not here')
+        shutil.copytree(folder, self.path('out'))
+        for where, _folders, names in os.walk(self.path('out')):
+            for file_name in names:
+                os.chmod(os.path.join(where, file_name), 0o644)
+        before = e2e.read_bundle(self.path('out/ckpt-4'))
+        words = before['encoder/layer_with_weights-0/embeddings' + e2e.SUFFIX].shape
+        positions = before['encoder/layer_with_weights-1/embeddings' + e2e.SUFFIX].shape
+        classes = before['model/layer_with_weights-1/out_proj/bias' + e2e.SUFFIX].shape
+        encoder = 'task.model.encoder.bert.'
+        override = ('%svocab_size=%d,%shidden_size=%d,%smax_position_embeddings=%d,'
+                    'task.model.num_classes=%d,%sintermediate_size=%d,%snum_attention_heads=%d,'
+                    'trainer.train_steps=8,trainer.steps_per_loop=2,trainer.checkpoint_interval=2,'
+                    'trainer.summary_interval=2,'
+                    % (encoder, words[0], encoder, words[1], encoder, positions[0], classes[0],
+                       encoder, self.intermediate(before), encoder, self.heads(before)))
+        if name == 'ema':
+            override += 'trainer.optimizer_config.ema.average_decay=0.99,'
+        rows = e2e.make_rows(24, vocab=words[0], n_classes=classes[0])
+        e2e.write_records(self.path('train.tf_record'), rows)
+        result = self.train(mode='train', override=override.rstrip(','))
+        self.assertRegex(result.stderr, r'restored step 4')
+        self.assertNotRegex(result.stderr, 'start fresh')
+        latest, names = e2e.read_state_file(self.path('out'))
+        self.assertEqual((latest, names), ('ckpt-8', ['ckpt-2', 'ckpt-4', 'ckpt-6', 'ckpt-8']))
+        after = e2e.read_bundle(self.path('out/ckpt-8'))
+        self.assertEqual({k: t.shape for k, t in after.items() if k.endswith(e2e.SUFFIX)},
+                         {k: t.shape for k, t in before.items() if k.endswith(e2e.SUFFIX)})
+        self.assertEqual(after['global_step' + e2e.SUFFIX].integer(), 8)
+        # the encoder's own pooler has no gradient: it comes through untouched, bit for bit
+        pooler = [k for k in before if k.startswith('encoder/') and 'OPTIMIZER_SLOT' not in k
+                  and before[k].raw == after[k].raw]
+        self.assertGreaterEqual(len(pooler), 2)
+        changed = [k for k in before if k.endswith(e2e.SUFFIX) and before[k].raw != after[k].raw]
+        self.assertGreater(len(changed), len(before) // 2)
+
+    def intermediate(self, tensors):
+        return max(t.shape[0] for k, t in tensors.items()
+                   if '_intermediate_dense/bias' in k and 'OPTIMIZER' not in k)
+
+    def heads(self, tensors):
+        return max(t.shape[0] for k, t in tensors.items()
+                   if '_query_dense/bias' in k and 'OPTIMIZER' not in k)
+
+    def test_adamw(self):
+        self.resume('adamw')
+
+    def test_ema(self):
+        self.resume('ema')
+
+
+if __name__ == '__main__':
+    e2e.main()
