@@ -27,7 +27,7 @@ static bt_status put_json_text(bt_str *out, const char *text, bt_error *err) {
                        "the name '%s' is not UTF-8 and cannot stand in a safetensors file", text);
     }
     const bt_status rc = bt_str_append(out, dumped, err);
-    free(dumped); /* jansson's own memory */
+    free(dumped); /* libc's memory: jansson's own */
     return rc;
 }
 

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Object graphs, state files, safetensors, event files and sorted-string tables: real files where
+ * there are goldens, round trips, and every kind of damage. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bt/wire.h"
+#include "test_support.h"
+
+#define GOLDENS "goldens/numerics/checkpoints/"
+
+/* ---- object graph
+ * -------------------------------------------------------------------------------- */
+
+static void check_graph(const char *prefix) {
+    char       path[TEST_PATH_MAX];
+    bt_bundle *bundle = NULL;
+    bt_bytes  *value = NULL;
+    bt_graph   graph;
+    bt_str     again = BT_STR_INIT;
+    (void)snprintf(path, sizeof path, GOLDENS "%s", prefix);
+    assert_ok(bt_bundle_open(test_shared_path(path), &bundle, err));
+    assert_ok(
+        bt_bundle_read_strings(bundle, bt_bundle_find(bundle, BT_BUNDLE_GRAPH_KEY), &value, err));
+    assert_ok(bt_graph_parse(value[0], &graph, err));
+    assert_ok(bt_graph_serialize(&graph, &again, err));
+    assert_int_equal(again.len, value[0].n_bytes);
+    assert_memory_equal(again.data, value[0].data, again.len);
+    const int32_t encoder = bt_graph_child_node(&graph, 0, "encoder");
+    if (encoder >= 0) {
+        const int32_t word = bt_graph_child_node(
+            &graph, bt_graph_child_node(&graph, encoder, "_embedding_layer"), "embeddings");
+        assert_non_null(bt_graph_variable_key(&graph, word));
+        assert_non_null(bt_bundle_find(bundle, bt_graph_variable_key(&graph, word)));
+    }
+    assert_int_equal(bt_graph_child_node(&graph, 0, "nobody"), -1);
+    assert_int_equal(bt_graph_child_node(&graph, -1, "encoder"), -1);
+    assert_null(bt_graph_variable_key(&graph, 0));
+    assert_null(bt_graph_variable_key(&graph, -1));
+    bt_graph_deinit(&graph);
+    for (size_t cut = 0; cut < 400 && cut < value[0].n_bytes; cut++) { /* cut, flipped: no crash */
+        bt_error fault = BT_ERROR_INIT;
+        if (bt_graph_parse((bt_bytes){value[0].data, cut}, &graph, &fault) == BT_OK) {
+            bt_graph_deinit(&graph);
+        }
+        memcpy(again.data, value[0].data, again.len);
+        again.data[cut] = (char)(again.data[cut] ^ 0x2a);
+        if (bt_graph_parse((bt_bytes){(const uint8_t *)again.data, again.len}, &graph, &fault) ==
+            BT_OK) {
+            bt_graph_deinit(&graph);
+        }
+    }
+    for (uint64_t k = 1; k < 30; k++) {
+        bt_error fault = BT_ERROR_INIT;
+        bt_alloc_fail_at(k, false);
+        const bt_status rc = bt_graph_parse(value[0], &graph, &fault);
+        bt_alloc_fail_at(0, false);
+        if (rc == BT_OK) {
+            bt_graph_deinit(&graph);
+            break;
+        }
+        assert_int_equal(rc, BT_E_NOMEM);
+    }
+    bt_free(value);
+    bt_str_deinit(&again);
+    bt_bundle_close(bundle);
+}
+
+static void test_graph_goldens(void **state) {
+    (void)state;
+    static const char *const prefixes[] = {"tf2_encoder/bert_model.ckpt-1",
+                                           "tf2_pretrainer/bert_model.ckpt-1",
+                                           "tf2_bert_v2/ckpt-1",
+                                           "train/adamw/ckpt-4",
+                                           "train/ema/ckpt-4",
+                                           "hub/bert_tiny/variables/variables"};
+    if (test_shared_path(GOLDENS) == NULL) {
+        test_skip("no goldens of Model Garden here");
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(prefixes); i++) {
+        check_graph(prefixes[i]);
+    }
+}
+
+static void test_graph_damage(void **state) {
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t      n;
+        const char *text;
+    } cases[] = {
+        {"", 0, "no nodes"},
+        {"\x0a\x05\x0a", 3, "list of nodes is cut"},
+        {"\x08\x01", 2, "list of nodes is cut"},
+        {"\x0a\x04\x0a\x02\x08\x07", 6, "a child is no node"},
+        {"\x0a\x02\x08\x07", 4, "wrong type"},
+        {"\x0a\x02\x0a\x05", 4, "a node is cut"},
+        {"\x0a\x03\x0a\x01\x0a", 5, "a message is cut"},
+        {"\x0a\x04\x1a\x02\x18\x07", 6, "a slot variable is no node"},
+        {"\x0a\x07\x0a\x05\x12\x03\x61\x00\x62", 9, "NUL"},
+    };
+    bt_graph graph;
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        assert_fails(
+            bt_graph_parse((bt_bytes){(const uint8_t *)cases[i].bytes, cases[i].n}, &graph, err),
+            BT_E_FORMAT, cases[i].text);
+    }
+}
+
+/* ---- state file
+ * ------------------------------------------------------------------------------------ */
+
+static void check_state_golden(const char *relative) {
+    size_t        n = 0;
+    char *const   text = test_read_file(test_shared_path(relative), &n);
+    bt_ckpt_state state = {0};
+    bt_str        again = BT_STR_INIT;
+    assert_ok(bt_ckpt_state_parse(text, n, "checkpoint", &state, err));
+    assert_ok(bt_ckpt_state_format(&state, &again, err));
+    assert_string_equal(bt_str_text(&again), text);
+    bt_free(text);
+    bt_str_deinit(&again);
+    bt_ckpt_state_deinit(&state);
+}
+
+static void test_state_goldens(void **state) {
+    (void)state;
+    static const char *const files[] = {GOLDENS "train/adamw/checkpoint",
+                                        GOLDENS "tf2_encoder/checkpoint",
+                                        "goldens/config/run/1-train_and_eval/checkpoint",
+                                        "goldens/config/run/2b-resumed/checkpoint"};
+    if (test_shared_path(GOLDENS) == NULL) {
+        test_skip("no goldens of Model Garden here");
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(files); i++) {
+        check_state_golden(files[i]);
+    }
+}
+
+static void test_state_text(void **state) {
+    (void)state;
+    static const char text[] =
+        "# a comment\n all_model_checkpoint_paths : 'a\\\"\\101\\n' \"b\"; "
+        "model_checkpoint_path:\"x\\\\y\\'\" something_new: 3\n"
+        "all_model_checkpoint_timestamps: 1.5e3 last_preserved_timestamp: -2";
+    bt_ckpt_state parsed = {0};
+    bt_str        again = BT_STR_INIT;
+    assert_ok(bt_ckpt_state_parse(text, sizeof text - 1, "f", &parsed, err));
+    assert_string_equal(parsed.latest, "x\\y'");
+    assert_int_equal(parsed.n_paths, 1);
+    assert_string_equal(parsed.paths[0], "a\"A\nb");
+    assert_true(parsed.times[0] == 1500.0);
+    assert_true(parsed.has_last_preserved && parsed.last_preserved == -2.0);
+    assert_ok(bt_ckpt_state_append(&parsed, "\xc3\xa9", 7.0, err));
+    assert_ok(bt_ckpt_state_format(&parsed, &again, err));
+    bt_ckpt_state second = {0};
+    assert_ok(bt_ckpt_state_parse(again.data, again.len, "f", &second, err));
+    assert_string_equal(second.paths[0], parsed.paths[0]);
+    assert_string_equal(second.paths[1], "\xc3\xa9");
+    assert_string_equal(second.latest, parsed.latest);
+    bt_ckpt_state_deinit(&parsed);
+    bt_ckpt_state_deinit(&second);
+    bt_str_deinit(&again);
+
+    static const struct {
+        const char *text;
+        const char *want;
+    } bad[] = {
+        {"model_checkpoint_path", "f:1: 'name: value'"},
+        {"\n\nmodel_checkpoint_path: \"x", "f:3: a closing quote"},
+        {"model_checkpoint_path: x", "a quoted path"},
+        {"model_checkpoint_path:", "a value"},
+        {"last_preserved_timestamp: \"5\"", "a number"},
+        {"last_preserved_timestamp: zwei", "a number"},
+        {"model_checkpoint_path: \"\\q\"", "a known escape"},
+        {"model_checkpoint_path: \"a\\000b\"", "NUL"},
+        {"{}", "'name: value'"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(bad); i++) {
+        assert_fails(bt_ckpt_state_parse(bad[i].text, strlen(bad[i].text), "f", &parsed, err),
+                     BT_E_FORMAT, bad[i].want);
+    }
+    for (uint64_t k = 1; k < 40; k++) {
+        bt_error fault = BT_ERROR_INIT;
+        bt_alloc_fail_at(k, false);
+        const bt_status rc = bt_ckpt_state_parse(text, sizeof text - 1, "f", &parsed, &fault);
+        bt_alloc_fail_at(0, false);
+        if (rc == BT_OK) {
+            bt_ckpt_state_deinit(&parsed);
+            break;
+        }
+        assert_int_equal(rc, BT_E_NOMEM);
+    }
+}
+
+/* ---- safetensors
+ * ----------------------------------------------------------------------------------- */
+
+static const char st_good[] =
+    "{\"__metadata__\":{\"k\":\"v\"},\"b\":{\"dtype\":\"F32\",\"shape\":"
+    "[2],\"data_offsets\":[4,12]},\"a\":{\"dtype\":\"U8\",\"shape\":[2,2],"
+    "\"data_offsets\":[0,4]}}";
+
+static void write_safetensors(const char *path, const char *header, size_t n_data) {
+    bt_str  s = BT_STR_INIT;
+    uint8_t prefix[8];
+    bt_store_u64le(prefix, strlen(header));
+    assert_ok(bt_str_append_n(&s, prefix, 8, err));
+    assert_ok(bt_str_append(&s, header, err));
+    for (size_t i = 0; i < n_data; i++) {
+        assert_ok(bt_str_append_char(&s, (char)i, err));
+    }
+    test_write_file(path, s.data, s.len);
+    bt_str_deinit(&s);
+}
+
+static void test_safetensors_read(void **state) {
+    (void)state;
+    char            path[TEST_PATH_MAX];
+    bt_safetensors *st = NULL;
+    uint8_t         bytes[8];
+    (void)snprintf(path, sizeof path, "%s/m.safetensors", test_temp_dir());
+    write_safetensors(path, st_good, 12);
+    assert_ok(bt_safetensors_open(path, &st, err));
+    assert_int_equal(bt_safetensors_n_entries(st), 2);
+    assert_string_equal(bt_safetensors_entry_at(st, 0)->name, "a");
+    assert_string_equal(bt_safetensors_metadata(st, "k"), "v");
+    assert_null(bt_safetensors_metadata(st, "l"));
+    assert_null(bt_safetensors_find(st, "c"));
+    const bt_st_entry *const b = bt_safetensors_find(st, "b");
+    assert_ok(bt_safetensors_read(st, b, bytes, 8, err));
+    assert_int_equal(bytes[0], 4);
+    assert_fails(bt_safetensors_read(st, b, bytes, 4, err), BT_E_SHAPE, "8 bytes");
+    bt_safetensors_close(st);
+    for (uint64_t k = 1; k < 30; k++) {
+        bt_error fault = BT_ERROR_INIT;
+        bt_alloc_fail_at(k, false);
+        const bt_status rc = bt_safetensors_open(path, &st, &fault);
+        bt_alloc_fail_at(0, false);
+        if (rc == BT_OK) {
+            bt_safetensors_close(st);
+            break;
+        }
+        assert_int_equal(rc, BT_E_NOMEM);
+    }
+}
+
+static void test_safetensors_damage(void **state) {
+    (void)state;
+#define ENTRY(dtype, shape, offsets)                                                               \
+    "{\"a\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+    static const struct {
+        const char *header;
+        size_t      n_data;
+        bt_status   status;
+        const char *text;
+    } cases[] = {
+        {"[1]", 0, BT_E_FORMAT, "no JSON object"},
+        {"{", 0, BT_E_FORMAT, "no JSON object"},
+        {"{\"a\":{},\"a\":{}}", 0, BT_E_FORMAT, "no JSON object"},
+        {"{\"a\":5}", 0, BT_E_FORMAT, "no dtype"},
+        {ENTRY("\"F4\"", "[1]", "[0,4]"), 4, BT_E_UNSUPPORTED, "type F4"},
+        {ENTRY("\"F32\"", "[-1]", "[0,4]"), 4, BT_E_FORMAT, "its shape"},
+        {ENTRY("\"F32\"", "1", "[0,4]"), 4, BT_E_FORMAT, "its shape"},
+        {ENTRY("\"F32\"", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), 4, BT_E_FORMAT, "its shape"},
+        {ENTRY("\"F32\"", "[4611686018427387904,4]", "[0,4]"), 4, BT_E_FORMAT, "its shape"},
+        {ENTRY("\"F32\"", "[1]", "[0]"), 4, BT_E_FORMAT, "data_offsets"},
+        {ENTRY("\"F32\"", "[1]", "[0,\"4\"]"), 4, BT_E_FORMAT, "data_offsets"},
+        {ENTRY("\"F32\"", "[1]", "[4,0]"), 4, BT_E_FORMAT, "should lie"},
+        {ENTRY("\"F32\"", "[1]", "[-4,0]"), 4, BT_E_FORMAT, "should lie"},
+        {ENTRY("\"F32\"", "[2]", "[0,8]"), 4, BT_E_FORMAT, "is the file cut"},
+        {ENTRY("\"F32\"", "[2]", "[0,4]"), 4, BT_E_FORMAT, "does not fit its shape"},
+        {ENTRY("\"F32\"", "[1]", "[4,8]"), 8, BT_E_FORMAT, "hole"},
+        {ENTRY("\"F32\"", "[1]", "[0,4]"), 8, BT_E_FORMAT, "the tensors end at"},
+    };
+    char            path[TEST_PATH_MAX];
+    bt_safetensors *st = NULL;
+    (void)snprintf(path, sizeof path, "%s/m.safetensors", test_temp_dir());
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        write_safetensors(path, cases[i].header, cases[i].n_data);
+        assert_fails(bt_safetensors_open(path, &st, err), cases[i].status, cases[i].text);
+    }
+    test_write_file(path, "1234567", 7);
+    assert_fails(bt_safetensors_open(path, &st, err), BT_E_FORMAT, "too few");
+    test_write_file(path, "\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10);
+    assert_fails(bt_safetensors_open(path, &st, err), BT_E_FORMAT, "its header should have");
+}
+
+static bt_status write_two(const char *path, bt_error *err) {
+    static const int64_t      dims[2] = {2, 3};
+    static const bt_st_tensor tensors[2] = {{"x/\"quoted\"", BT_TF_F32, 2, dims},
+                                            {"y", BT_TF_I64, 0, NULL}};
+    static const char *const  metadata[2] = {"format", "pt"};
+    static const float        floats[6] = {1, 2, 3, 4, 5, NAN};
+    static const int64_t      number = 42;
+    bt_safetensors_writer    *writer = NULL;
+    bt_status                 rc = BT_OK;
+    BT_CHECK(bt_safetensors_writer_create(path, tensors, 2, metadata, 1, &writer, err));
+    BT_CHECK(bt_safetensors_put(writer, floats, sizeof floats, err));
+    BT_CHECK(bt_safetensors_put(writer, &number, sizeof number, err));
+    BT_CHECK(bt_safetensors_writer_commit(&writer, err));
+done:
+    bt_safetensors_writer_abort(writer);
+    return rc;
+}
+
+static void test_safetensors_write(void **state) {
+    (void)state;
+    char            path[TEST_PATH_MAX];
+    bt_safetensors *st = NULL;
+    float           floats[6];
+    (void)snprintf(path, sizeof path, "%s/m.safetensors", test_temp_dir());
+    assert_ok(write_two(path, err));
+    assert_ok(bt_safetensors_open(path, &st, err));
+    const bt_st_entry *const x = bt_safetensors_find(st, "x/\"quoted\"");
+    assert_non_null(x);
+    assert_int_equal(x->offset % 8, 0);
+    assert_int_equal(x->dim[1], 3);
+    assert_ok(bt_safetensors_read(st, x, floats, sizeof floats, err));
+    assert_true(floats[4] == 5.0F && isnan(floats[5]));
+    assert_string_equal(bt_safetensors_metadata(st, "format"), "pt");
+    bt_safetensors_close(st);
+
+    const bt_st_tensor     text = {"t", BT_TF_STRING, 0, NULL};
+    const bt_st_tensor     binary = {"\xff", BT_TF_F32, 0, NULL};
+    const bt_st_tensor     number = {"n", BT_TF_F32, 0, NULL};
+    bt_safetensors_writer *writer = NULL;
+    assert_fails(bt_safetensors_writer_create(path, &text, 1, NULL, 0, &writer, err),
+                 BT_E_UNSUPPORTED, "type string");
+    assert_fails(bt_safetensors_writer_create(path, &binary, 1, NULL, 0, &writer, err),
+                 BT_E_UNSUPPORTED, "UTF-8");
+    assert_ok(bt_safetensors_writer_create(path, &number, 1, NULL, 0, &writer, err));
+    assert_fails(bt_safetensors_put(writer, floats, 8, err), BT_E_INTERNAL, "8 bytes");
+    assert_fails(bt_safetensors_writer_commit(&writer, err), BT_E_INTERNAL, "0 of 1");
+    bt_safetensors_writer_abort(writer);
+    for (uint64_t k = 1; k < 60; k++) {
+        bt_error fault = BT_ERROR_INIT;
+        bt_alloc_fail_at(k, false);
+        const bt_status rc = write_two(path, &fault);
+        bt_alloc_fail_at(0, false);
+        if (rc == BT_OK) {
+            break;
+        }
+        assert_int_equal(rc, BT_E_NOMEM);
+    }
+}
+
+/* ---- events
+ * ----------------------------------------------------------------------------------------- */
+
+static void test_events(void **state) {
+    (void)state;
+    char              folder[TEST_PATH_MAX];
+    char              path[TEST_PATH_MAX];
+    bt_events_writer *writer = NULL;
+    (void)snprintf(folder, sizeof folder, "%s/run/train", test_temp_dir());
+    assert_ok(bt_events_create(folder, &writer, err));
+    (void)snprintf(path, sizeof path, "%s", bt_events_path(writer));
+    assert_non_null(strstr(path, "/events.out.tfevents."));
+    assert_true(bt_str_ends_with(path, ".v2"));
+    assert_ok(bt_events_scalar(writer, 5, "cls_accuracy", 0.25F, err));
+    assert_ok(bt_events_scalar(writer, 5, "training_loss", 1.5F, err));
+    assert_ok(bt_events_flush(writer, err));
+    assert_ok(bt_events_close(writer, err));
+    assert_ok(bt_events_close(NULL, err));
+
+    bt_tfrecord_reader *reader = NULL;
+    bt_record           record;
+    bt_event            event;
+    bool                end = false;
+    assert_ok(bt_tfrecord_open(path, BT_COMPRESSION_NONE, &reader, err));
+    assert_ok(bt_tfrecord_next(reader, &record, &end, err));
+    /* Model Garden's own first record, with its source_metadata, has 62 bytes */
+    assert_int_equal(record.data.n_bytes, 62);
+    assert_ok(bt_event_parse(record.data, &event, err));
+    assert_int_equal(event.file_version.n_bytes, 13);
+    assert_memory_equal(event.file_version.data, "brain.Event:2", 13);
+    assert_ok(bt_tfrecord_next(reader, &record, &end, err));
+    /* ... and so has its record of this tag 54 (the sizes of its event files add up so) */
+    assert_int_equal(record.data.n_bytes, 54);
+    assert_ok(bt_event_parse(record.data, &event, err));
+    assert_int_equal(event.step, 5);
+    assert_true(event.value == 0.25F);
+    assert_true(event.wall_time > 1e9);
+    assert_memory_equal(event.tag.data, "cls_accuracy", 12);
+    assert_memory_equal(event.plugin.data, "scalars", 7);
+    for (size_t cut = 1; cut < record.data.n_bytes; cut++) {
+        bt_error        fault = BT_ERROR_INIT;
+        const bt_status rc = bt_event_parse((bt_bytes){record.data.data, cut}, &event, &fault);
+        assert_true(rc == BT_E_FORMAT || cut == 9 || cut == 11); /* whole fields only */
+    }
+    bt_tfrecord_close(reader);
+    static const uint8_t simple[] = {0x2a, 9, 0x0a, 7, 0x0a, 0, 0x15, 0, 0, 0, 0x40};
+    assert_ok(bt_event_parse((bt_bytes){simple, sizeof simple}, &event, err));
+    assert_true(event.value == 2.0F);
+    assert_fails(bt_events_create("/proc/none/such", &writer, err), BT_E_RESOURCE, "/proc/none");
+    for (uint64_t k = 1; k < 40; k++) {
+        bt_error fault = BT_ERROR_INIT;
+        bt_alloc_fail_at(k, false);
+        bt_status rc = bt_events_create(folder, &writer, &fault);
+        if (rc == BT_OK) {
+            rc = bt_events_scalar(writer, 1, "t", 1, &fault);
+            bt_alloc_fail_at(0, false);
+            assert_ok(bt_events_close(writer, err));
+        }
+        bt_alloc_fail_at(0, false);
+        if (rc == BT_OK) {
+            break;
+        }
+        assert_int_equal(rc, BT_E_NOMEM);
+    }
+}
+
+/* ---- sorted-string table
+ * ------------------------------------------------------------------------------ */
+
+typedef struct visited {
+    size_t n;
+    char   last[32];
+} visited;
+
+static bt_status count_entry(void *context, bt_bytes key, bt_bytes value, bt_error *err) {
+    visited *const v = context;
+    char           want[64];
+    (void)snprintf(want, sizeof want, "value of key %06zu", v->n);
+    if (key.n_bytes != 10 || memcmp(key.data, want + 9, 10) != 0) {
+        return BT_FAIL(err, BT_E_INTERNAL, "key %zu is wrong", v->n);
+    }
+    if (value.n_bytes != strlen(want) || memcmp(value.data, want, value.n_bytes) != 0) {
+        return BT_FAIL(err, BT_E_INTERNAL, "value %zu is wrong", v->n);
+    }
+    v->n++;
+    return BT_OK;
+}
+
+static void test_sstable(void **state) {
+    (void)state;
+    enum { N_KEYS = 30000 };
+    bt_sstable_builder *builder = NULL;
+    bt_bytes            table;
+    visited             v = {0};
+    assert_ok(bt_sstable_builder_create(&builder, err));
+    for (size_t i = 0; i < N_KEYS; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "value of key %06zu", i);
+        assert_ok(bt_sstable_add(builder, (bt_bytes){(const uint8_t *)text + 9, 10},
+                                 (bt_bytes){(const uint8_t *)text, strlen(text)}, err));
+    }
+    assert_fails(bt_sstable_add(builder, (bt_bytes){(const uint8_t *)"a", 1},
+                                (bt_bytes){(const uint8_t *)"", 0}, err),
+                 BT_E_INTERNAL, "key 'a' of a table");
+    assert_ok(bt_sstable_finish(builder, &table, err));
+    assert_true(table.n_bytes > 2U << 18); /* several blocks */
+    assert_ok(bt_sstable_read(table, "t", count_entry, &v, err));
+    assert_int_equal(v.n, N_KEYS);
+    assert_fails(bt_sstable_read((bt_bytes){table.data, 47}, "t", count_entry, &v, err),
+                 BT_E_FORMAT, "47 bytes are too few");
+    bt_sstable_builder_free(builder);
+
+    /* an empty one */
+    assert_ok(bt_sstable_builder_create(&builder, err));
+    assert_ok(bt_sstable_finish(builder, &table, err));
+    v.n = 0;
+    assert_ok(bt_sstable_read(table, "t", count_entry, &v, err));
+    assert_int_equal(v.n, 0);
+    bt_sstable_builder_free(builder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_graph_goldens),     cmocka_unit_test(test_graph_damage),
+        cmocka_unit_test(test_state_goldens),     cmocka_unit_test(test_state_text),
+        cmocka_unit_test(test_safetensors_read),  cmocka_unit_test(test_safetensors_damage),
+        cmocka_unit_test(test_safetensors_write), cmocka_unit_test(test_events),
+        cmocka_unit_test(test_sstable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
