@@ -179,5 +179,9 @@ bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max
     cutter hand_out = {.base = block};
     cut_all(&hand_out, exec->model, &wanted);
     *acts = wanted;
-    return plan_scratch(exec, err);
+    const bt_status rc = plan_scratch(exec, err);
+    if (rc != BT_OK) {
+        exec_acts_deinit(acts); /* no half plan: the next step starts over */
+    }
+    return rc;
 }

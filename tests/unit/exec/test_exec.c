@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine without goldens: gradients of a whole toy BERT against finite differences with dropout
+ * on, packed against padded, equal bits, no heap calls, refusals, non-finite numbers, failing
+ * allocations. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "exec_fixture.h"
+
+enum { B = 3, S = 9 };
+
+static const int32_t toy_mask[B * S] = {1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0,
+                                        0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+
+typedef struct toy {
+    fixture       f;
+    fixture_batch batch;
+} toy;
+
+static bt_encoder_config toy_encoder(void) {
+    bt_encoder_config e = fixture_encoder();
+    e.vocab_size = 23;
+    e.hidden_size = 12;
+    e.embedding_size = 12;
+    e.num_attention_heads = 3;
+    e.intermediate_size = 20;
+    e.max_position_embeddings = 11;
+    e.initializer_range = 0.4F;
+    e.dropout_rate = 0.2F;
+    e.attention_dropout_rate = 0.3F;
+    return e;
+}
+
+static bt_head_config toy_head(bt_head_kind kind, bt_loss_kind loss, int64_t C) {
+    return (bt_head_config){kind, loss, C, 0.25F, 0.5F};
+}
+
+static void toy_pack(fixture_batch *batch, const bt_head_config *head, bool drop) {
+    int32_t ids[B * S];
+    int32_t types[B * S];
+    for (int i = 0; i < B * S; i++) {
+        ids[i] = (i * 5 + 1) % 23;
+        types[i] = i % S > 3;
+    }
+    fixture_pack(batch, ids, toy_mask, types, B, S, drop);
+    for (int i = 0; i < B * S; i++) {
+        batch->int_labels[i] = i % 4 == 3 ? -1 : i % 2;
+    }
+    if (head->loss != BT_LOSS_TOKENS) {
+        batch->int_labels[3] = 1;
+    }
+    for (int b = 0; b < B; b++) {
+        batch->float_labels[b] = (float)b * 0.7F - 0.4F;
+    }
+    batch->batch.int_labels = batch->int_labels;
+    batch->batch.float_labels = batch->float_labels;
+}
+
+static json_t *adamw_config(void) {
+    json_error_t  error;
+    json_t *const config = json_loads("{\"optimizer\": {\"type\": \"adamw\", \"adamw\": "
+                                      "{\"weight_decay_rate\": 0.01}}, \"learning_rate\": "
+                                      "{\"type\": \"constant\", \"constant\": "
+                                      "{\"learning_rate\": 0.01}}}",
+                                      0, &error);
+    assert_non_null(config);
+    return config;
+}
+
+static void toy_open(toy *t, const bt_encoder_config *encoder, const bt_head_config *head,
+                     bool with_optim, int32_t n_threads) {
+    json_t *const config = with_optim ? adamw_config() : NULL;
+    fixture_open(&t->f, encoder, head, config, "auto", n_threads);
+    json_decref(config);
+    float *const flat = bt_exec_view(t->f.exec, (int32_t)BT_STATE_PARAM);
+    bt_model_init_params(t->f.model, 3, flat);
+    const bt_rng_key key = bt_rng_key_make(5, 0, 0, BT_SITE_INIT);
+    for (int64_t i = 0; i < t->f.model->table.n_params; i++) { /* biases and gains off 0 and 1 */
+        const bt_param *const p = &t->f.model->table.params[i];
+        for (int64_t k = 0; p->rank == 1 && k < p->n_elements; k++) {
+            flat[p->offset + k] +=
+                (float)(0.3 * bt_rng_normal_truncated(key, (uint64_t)(p->offset + k)));
+        }
+    }
+    toy_pack(&t->batch, head, true);
+}
+
+/* ---- finite differences
+ * ------------------------------------------------------------------------------ */
+
+static double loss_at(toy *t, float *flat, const bt_param *p, const float *direction, double h,
+                      const float *centre) {
+    for (int64_t i = 0; i < p->n_elements; i++) {
+        flat[p->offset + i] = centre[i] + (float)h * direction[i];
+    }
+    bt_step_result result;
+    assert_ok(bt_exec_gradients(t->f.exec, &t->batch.batch, 17, 4, &result, err));
+    return result.loss;
+}
+
+static void check_differences(const char *name, const bt_encoder_config *encoder,
+                              const bt_head_config *head, bool padded) {
+    static float centre[512], direction[512], gradient[1 << 14];
+    toy          t;
+    toy_open(&t, encoder, head, false, 2);
+    if (padded) {
+        toy_pack(&t.batch, head, false);
+    }
+    bt_step_result result;
+    assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 17, 4, &result, err));
+    assert_true(t.f.model->table.n_elements <= (int64_t)BT_ARRAY_LEN(gradient));
+    assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_GRADIENT, gradient, err));
+    float *const flat = bt_exec_view(t.f.exec, (int32_t)BT_STATE_PARAM);
+    for (int64_t i = 0; i < t.f.model->table.n_params; i++) {
+        const bt_param *const p = &t.f.model->table.params[i];
+        const bt_rng_key      key = bt_rng_key_make(6, (uint64_t)i, 0, BT_SITE_INIT);
+        double                got = 0;
+        assert_true(p->n_elements <= (int64_t)BT_ARRAY_LEN(centre));
+        for (int64_t k = 0; k < p->n_elements; k++) {
+            centre[k] = flat[p->offset + k];
+            direction[k] = (float)bt_rng_normal_truncated(key, (uint64_t)k);
+            got += (double)gradient[p->offset + k] * (double)direction[k];
+        }
+        const double h = 0.004;
+        const double want = (8 * (loss_at(&t, flat, p, direction, h, centre) -
+                                  loss_at(&t, flat, p, direction, -h, centre)) -
+                             loss_at(&t, flat, p, direction, 2 * h, centre) +
+                             loss_at(&t, flat, p, direction, -2 * h, centre)) /
+                            (12 * h);
+        memcpy(flat + p->offset, centre, (size_t)p->n_elements * sizeof *flat);
+        if (!(fabs(got - want) <= 5e-4 + 4e-3 * fabs(want))) {
+            fail_msg("%s: %s: the gradient along a direction is %.7g, differences give %.7g", name,
+                     p->name, got, want);
+        }
+    }
+    fixture_close(&t.f);
+}
+
+static void toy_bert_matches_differences(void **state) {
+    (void)state;
+    const bt_head_config classes = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    bt_encoder_config    e = toy_encoder();
+    check_differences("post-norm", &e, &classes, false);
+    check_differences("post-norm, padded", &e, &classes, true);
+    e.norm_first = true;
+    check_differences("norm_first", &e, &classes, false);
+    e.embedding_size = 8;
+    e.hidden_activation = BT_ACT_SWISH;
+    check_differences("norm_first, factorised, swish", &e, &classes, true);
+    e = toy_encoder();
+    e.num_layers = 1;
+    e.hidden_activation = BT_ACT_TANH;
+    const bt_head_config pooler = toy_head(BT_HEAD_ENCODER_POOLER, BT_LOSS_MSE, 1);
+    check_differences("encoder pooler, mse", &e, &pooler, false);
+    const bt_head_config pairs = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_MSE_ALL_PAIRS, 1);
+    check_differences("all pairs", &e, &pairs, false);
+    const bt_head_config span = toy_head(BT_HEAD_TOKENS, BT_LOSS_SPAN, 2);
+    e = toy_encoder();
+    check_differences("span", &e, &span, true);
+    const bt_head_config tokens = toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3);
+    e.norm_first = true;
+    check_differences("tokens, norm_first", &e, &tokens, false);
+}
+
+/* ---- the same result another way
+ * --------------------------------------------------------------------- */
+
+/* DESIGN.md decision 1: leaving padding out changes nothing but rounding. */
+static void packed_equals_padded(void **state) {
+    (void)state;
+    static float         packed[1 << 14];
+    const bt_head_config head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    bt_encoder_config    e = toy_encoder();
+    e.dropout_rate = 0;
+    e.attention_dropout_rate = 0;
+    bt_head_config no_dropout = head;
+    no_dropout.dropout_rate = 0;
+    toy t;
+    toy_open(&t, &e, &no_dropout, false, 2);
+    bt_step_result one;
+    bt_step_result two;
+    assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 0, 1, &one, err));
+    assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_GRADIENT, packed, err));
+    toy_pack(&t.batch, &head, false);
+    assert_non_null(t.batch.batch.key_mask);
+    assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 0, 1, &two, err));
+    assert_int_equal(two.n_tokens, B * S);
+    test_close_f64(&one.loss, &two.loss, 1, 1e-6, 0, "loss");
+    test_close_f64(&one.grad_norm, &two.grad_norm, 1, 0, 3e-6, "norm");
+    test_close_f32(bt_exec_view(t.f.exec, (int32_t)BT_STATE_GRADIENT), packed,
+                   (size_t)t.f.model->table.n_elements, 2e-6, 0, "gradients");
+    fixture_close(&t.f);
+}
+
+/* Decision 2: the last layer for first tokens only, against every layer for every token. */
+static void first_rows_equal_all_rows(void **state) {
+    (void)state;
+    for (int norm_first = 0; norm_first < 2; norm_first++) {
+        const bt_head_config head = toy_head(BT_HEAD_POOLED_OUTPUT, BT_LOSS_NONE, 1);
+        bt_encoder_config    e = toy_encoder();
+        e.norm_first = norm_first == 1;
+        toy t;
+        toy_open(&t, &e, &head, false, 1);
+        float          pooled[B * 12];
+        bt_step_result result;
+        assert_ok(bt_exec_encode(t.f.exec, &t.batch.batch, 1, NULL, pooled, err));
+        assert_ok(bt_exec_evaluate(t.f.exec, &t.batch.batch, &result, err));
+        assert_true(result.loss == 0);
+        test_close_f32(result.logits, pooled, B * 12, 1e-6, 1e-6, "pooled output");
+        fixture_close(&t.f);
+    }
+}
+
+static void run_steps(toy *t, int64_t n, float *param) {
+    for (int64_t step = 0; step < n; step++) {
+        bt_step_result result;
+        assert_ok(bt_exec_train_step(t->f.exec, &t->batch.batch, step, 11, &result, err));
+        assert_int_equal(result.n_nonfinite, 0);
+    }
+    memcpy(param, bt_exec_view(t->f.exec, (int32_t)BT_STATE_PARAM),
+           (size_t)t->f.model->table.n_elements * sizeof *param);
+}
+
+static void bits_repeat(void **state) {
+    (void)state;
+    static float            param[3][1 << 14];
+    const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    const bt_encoder_config e = toy_encoder();
+    for (int i = 0; i < 3; i++) { /* twice the same, then on three threads */
+        toy t;
+        memset(param[i], 0, sizeof param[i]);
+        toy_open(&t, &e, &head, true, i == 2 ? 3 : 1);
+        run_steps(&t, 4, param[i]);
+        fixture_close(&t.f);
+    }
+    assert_memory_equal(param[0], param[1], sizeof param[0]);
+    assert_memory_equal(param[0], param[2],
+                        sizeof param[0]); /* products this small: no BLAS threads */
+}
+
+/* A step is a function of parameters, batch, seed and step: an evaluation between changes nothing.
+ */
+static void steps_keep_no_state(void **state) {
+    (void)state;
+    static float            straight[1 << 14];
+    static float            mixed[1 << 14];
+    const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    const bt_encoder_config e = toy_encoder();
+    toy                     t;
+    memset(straight, 0, sizeof straight);
+    memset(mixed, 0, sizeof mixed);
+    toy_open(&t, &e, &head, true, 2);
+    run_steps(&t, 3, straight);
+    fixture_close(&t.f);
+    toy_open(&t, &e, &head, true, 2);
+    bt_step_result result;
+    for (int64_t step = 0; step < 3; step++) {
+        float pooled[B * 12];
+        assert_ok(bt_exec_evaluate(t.f.exec, &t.batch.batch, &result, err));
+        assert_ok(bt_exec_encode(t.f.exec, &t.batch.batch, 1, NULL, pooled, err));
+        assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, step, 11, &result, err));
+    }
+    assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_PARAM, mixed, err));
+    assert_memory_equal(straight, mixed, sizeof straight);
+    fixture_close(&t.f);
+}
+
+/* ---- memory
+ * ------------------------------------------------------------------------------------------- */
+
+static void no_heap_calls_after_two_steps(void **state) {
+    (void)state;
+    const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    const bt_encoder_config e = toy_encoder();
+    toy                     t;
+    bt_step_result          result;
+    toy_open(&t, &e, &head, true, 2);
+    for (int64_t step = 0; step < 2; step++) {
+        assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, step, 11, &result, err));
+    }
+    const uint64_t before = bt_alloc_count();
+    for (int64_t step = 2; step < 5; step++) {
+        assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, step, 11, &result, err));
+        assert_ok(bt_exec_evaluate(t.f.exec, &t.batch.batch, &result, err));
+    }
+    assert_true(bt_alloc_count() == before);
+    assert_true(bt_exec_memory_bytes(t.f.exec) > 0);
+    assert_true(bt_str_starts_with(bt_exec_describe(t.f.exec), "cpu, 2 threads, "));
+    toy_pack(&t.batch, &head, false); /* larger than the plan: one new plan, then none */
+    assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, 5, 11, &result, err));
+    const uint64_t grown = bt_alloc_count();
+    assert_true(grown > before);
+    assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, 6, 11, &result, err));
+    assert_true(bt_alloc_count() == grown);
+    fixture_close(&t.f);
+}
+
+/* Every allocation fails once: a clean refusal, no leak (the sanitizer looks), then it works. */
+static void failing_allocations(void **state) {
+    (void)state;
+    const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    const bt_encoder_config e = toy_encoder();
+    toy                     t;
+    toy_open(&t, &e, &head, true, 1);
+    const bt_exec_config config = {.n_threads = 2, .isa = "auto"};
+    bool                 passed = false;
+    for (uint64_t k = 1; k < 64 && !passed; k++) {
+        bt_error       err = BT_ERROR_INIT;
+        bt_exec       *exec = NULL;
+        bt_step_result result;
+        bt_alloc_fail_at(k, false);
+        bt_status rc = bt_exec_create_cpu(t.f.model, t.f.optim, &config, &exec, &err);
+        if (rc == BT_OK) {
+            bt_model_init_params(t.f.model, 3, bt_exec_view(exec, (int32_t)BT_STATE_PARAM));
+            rc = bt_exec_train_step(exec, &t.batch.batch, 0, 1, &result, &err);
+        }
+        bt_alloc_fail_at(0, false);
+        passed = rc == BT_OK;
+        assert_true(passed || rc == BT_E_NOMEM);
+        if (!passed && exec != NULL) { /* the engine is still good once memory is back */
+            assert_int_equal(bt_exec_train_step(exec, &t.batch.batch, 0, 1, &result, &err), BT_OK);
+        }
+        bt_exec_free(exec);
+    }
+    assert_true(passed);
+    fixture_close(&t.f);
+}
+
+/* ---- refusals, trouble
+ * ---------------------------------------------------------------------------------- */
+
+static void refusals(void **state) {
+    (void)state;
+    const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    const bt_encoder_config e = toy_encoder();
+    toy                     t;
+    bt_step_result          r;
+    toy_open(&t, &e, &head, true, 1);
+    bt_exec *const  x = t.f.exec;
+    bt_batch *const batch = &t.batch.batch;
+    t.batch.ids[4] = 23;
+    assert_fails(bt_exec_train_step(x, batch, 0, 1, &r, err), BT_E_SHAPE, "word id 23");
+    t.batch.ids[4] = -1;
+    assert_fails(bt_exec_evaluate(x, batch, &r, err), BT_E_SHAPE, "word id -1");
+    t.batch.ids[4] = 4;
+    t.batch.types[1] = 2;
+    assert_fails(bt_exec_evaluate(x, batch, &r, err), BT_E_SHAPE, "type id 2");
+    t.batch.types[1] = 0;
+    t.batch.positions[0] = 11;
+    assert_fails(bt_exec_evaluate(x, batch, &r, err), BT_E_SHAPE, "position 11");
+    t.batch.positions[0] = 0;
+    t.batch.int_labels[1] = 2;
+    assert_fails(bt_exec_train_step(x, batch, 0, 1, &r, err), BT_E_FORMAT, "label 2");
+    t.batch.int_labels[1] = 0;
+    batch->int_labels = NULL;
+    assert_fails(bt_exec_train_step(x, batch, 0, 1, &r, err), BT_E_FORMAT, "no labels");
+    assert_ok(bt_exec_evaluate(x, batch, &r, err));
+    assert_true(r.loss == 0);
+    t.batch.offsets[1] = 0;
+    assert_fails(bt_exec_evaluate(x, batch, &r, err), BT_E_SHAPE, "no token");
+    assert_fails(bt_exec_encode(x, batch, 2, NULL, NULL, err), BT_E_SHAPE, "layer 2");
+    assert_fails(bt_exec_swap_averages(x, err), BT_E_INTERNAL, "no moving average");
+    assert_null(bt_exec_view(x, 99));
+    bt_exec       *other = NULL;
+    bt_exec_config config = {.n_threads = 1, .isa = "mmx"};
+    assert_fails(bt_exec_create_cpu(t.f.model, NULL, &config, &other, err), BT_E_CONFIG, "mmx");
+    config.isa = NULL;
+    config.recompute = true;
+    assert_fails(bt_exec_create_cpu(t.f.model, NULL, &config, &other, err), BT_E_UNSUPPORTED,
+                 "recompute");
+    fixture_close(&t.f);
+    bt_encoder_config ranged = e;
+    ranged.output_range = 1;
+    const bt_head_config tokens = toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3);
+    bt_model            *model = NULL;
+    assert_ok(bt_model_create(&ranged, &tokens, &model, err));
+    config.recompute = false;
+    assert_fails(bt_exec_create_cpu(model, NULL, &config, &other, err), BT_E_UNSUPPORTED,
+                 "output_range");
+    bt_model_free(model);
+}
+
+/* NaN is reported, and the update is not made. */
+static void nonfinite_is_reported(void **state) {
+    (void)state;
+    static float            before[1 << 14];
+    const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    const bt_encoder_config e = toy_encoder();
+    toy                     t;
+    bt_step_result          r;
+    toy_open(&t, &e, &head, true, 2);
+    const size_t bytes = (size_t)t.f.model->table.n_elements * sizeof(float);
+    float *const flat = bt_exec_view(t.f.exec, (int32_t)BT_STATE_PARAM);
+    flat[t.f.model->table.params[t.f.model->layers[0].intermediate.kernel].offset + 3] = NAN;
+    memcpy(before, flat, bytes);
+    assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, 0, 1, &r, err));
+    assert_true(r.n_nonfinite > 0);
+    assert_memory_equal(before, flat, bytes);
+    assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 0, 1, &r, err));
+    assert_true(r.n_nonfinite > 0);
+    assert_ok(bt_exec_evaluate(t.f.exec, &t.batch.batch, &r, err));
+    assert_true(r.n_nonfinite > 0);
+    fixture_close(&t.f);
+}
+
+static void averages_swap_exactly(void **state) {
+    (void)state;
+    static float            weights[1 << 14];
+    const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    const bt_encoder_config e = toy_encoder();
+    json_t *const           config = adamw_config();
+    json_t *const           ema = json_pack("{s:f}", "average_decay", 0.9);
+    assert_int_equal(json_object_set_new(config, "ema", ema), 0);
+    toy t;
+    fixture_open(&t.f, &e, &head, config, "auto", 1);
+    json_decref(config);
+    toy_pack(&t.batch, &head, true);
+    float *const flat = bt_exec_view(t.f.exec, (int32_t)BT_STATE_PARAM);
+    bt_model_init_params(t.f.model, 3, flat);
+    bt_step_result r;
+    assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, 0, 1, &r, err));
+    const size_t bytes = (size_t)t.f.model->table.n_elements * sizeof *flat;
+    memcpy(weights, flat, bytes);
+    assert_ok(bt_exec_swap_averages(t.f.exec, err));
+    assert_memory_not_equal(weights, flat, bytes);
+    assert_ok(bt_exec_swap_averages(t.f.exec, err));
+    assert_memory_equal(weights, flat, bytes);
+    fixture_close(&t.f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(toy_bert_matches_differences),
+        cmocka_unit_test(packed_equals_padded),
+        cmocka_unit_test(first_rows_equal_all_rows),
+        cmocka_unit_test(bits_repeat),
+        cmocka_unit_test(steps_keep_no_state),
+        cmocka_unit_test(no_heap_calls_after_two_steps),
+        cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(nonfinite_is_reported),
+        cmocka_unit_test(averages_swap_exactly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
