@@ -26,7 +26,10 @@ typedef struct loader {
     anchor       *anchors;
     size_t        n_anchors;
     size_t        cap_anchors;
-    conf_value   *stack; /* children of the collections that are open */
+    const char   *cursor; /* up to here the text was looked through for tabs */
+    const char   *end;
+    size_t        cursor_index; /* the cursor in characters, as libyaml counts */
+    conf_value   *stack;        /* children of the collections that are open */
     size_t        n_stack;
     size_t        cap_stack;
     bt_error     *err;
@@ -62,6 +65,38 @@ static bt_status next_event(loader *ld) {
     }
     ld->has_event = true;
     return BT_OK;
+}
+
+/* PyYAML takes a tab only within quoted and block texts and comments; libyaml takes it as a blank.
+ * Moves the cursor to the character `index`; tabs in between are an error if `strict`. */
+static bt_status pass_over(loader *ld, size_t index, bool strict, size_t line) {
+    bool in_comment = false;
+    bool after_blank = true;
+    for (; ld->cursor < ld->end && ld->cursor_index < index; ld->cursor++) {
+        const char c = *ld->cursor;
+        ld->cursor_index += ((unsigned char)c & 0xC0U) != 0x80U;
+        in_comment = c != '\n' && (in_comment || (strict && c == '#' && after_blank));
+        after_blank = c == ' ' || c == '\n' || c == '\t';
+        if (strict && c == '\t' && !in_comment) {
+            return BT_FAIL(ld->err, BT_E_CONFIG,
+                           "line %zu: a tab stands where YAML wants blanks (before this line, "
+                           "if there is none in it)",
+                           line + 1);
+        }
+    }
+    /* the rest of a character of several bytes */
+    while (ld->cursor < ld->end && ((unsigned char)*ld->cursor & 0xC0U) == 0x80U) {
+        ld->cursor++;
+    }
+    return BT_OK;
+}
+
+/* The current event is a scalar: what stands before it, and a plain one itself, has no tabs. */
+static bt_status check_tabs(loader *ld) {
+    const yaml_event_t *event = &ld->event;
+    const bool          plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    BT_TRY(pass_over(ld, event->start_mark.index, true, event->start_mark.line));
+    return pass_over(ld, event->end_mark.index, plain, event->end_mark.line);
 }
 
 static bt_status count_nodes(loader *ld, size_t n) {
@@ -214,6 +249,7 @@ static bt_status load_scalar(loader *ld, bool is_key, conf_value *out) {
     const char  *text = (const char *)ld->event.data.scalar.value;
     const size_t len = ld->event.data.scalar.length;
     const char  *tag = (const char *)ld->event.data.scalar.tag;
+    BT_TRY(check_tabs(ld));
     if (tag != NULL && strcmp(tag, "!") != 0) {
         return set_tagged(ld, tag, text, len, out);
     }
@@ -496,7 +532,7 @@ static bt_status load_document(loader *ld, conf_value *out) {
     if (ld->event.type != YAML_STREAM_END_EVENT) {
         return fail_at(ld, ld->event.start_mark, "a second document; one is expected");
     }
-    return BT_OK;
+    return pass_over(ld, SIZE_MAX, true, ld->event.start_mark.line);
 }
 
 bt_status conf_yaml_load(bt_conf *conf, const char *text, size_t len, int32_t source,
@@ -509,6 +545,8 @@ bt_status conf_yaml_load(bt_conf *conf, const char *text, size_t len, int32_t so
     if (yaml_parser_initialize(&ld.parser) == 0) {
         return fail_nomem(&ld);
     }
+    ld.cursor = text;
+    ld.end = text + len;
     yaml_parser_set_encoding(&ld.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&ld.parser, (const unsigned char *)text, len);
     *out = (conf_value){.kind = K_NULL, .source = source, .line = 1, .column = 1};

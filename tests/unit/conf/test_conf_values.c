@@ -214,6 +214,11 @@ static const struct {
     {"a: \x01\n", "byte"},
     {"a: \xff\n", "byte"},
     {"a:\n\t- b\n", "line 2"},
+    {"a:\tb\n", "tab"},
+    {"a: \xC3\xA9 \"\t\"\tb\n", "line 1"},
+    {"a: 'x'\t# tab before a comment\n", "tab"},
+    {"a: b\tc\n", "tab"},
+    {"a: b\n\t\n", "tab"},
 };
 
 static void test_refused_yaml(void **state) {
@@ -225,6 +230,19 @@ static void test_refused_yaml(void **state) {
         assert_fails(conf_yaml_load(conf, yaml, strlen(yaml), 0, &value, err), BT_E_CONFIG,
                      refused_rows[i].want);
     }
+    bt_conf_free(conf);
+}
+
+/* Tabs inside texts and comments are nobody's business. */
+static void test_tabs(void **state) {
+    (void)state;
+    static const char yaml[] =
+        "# \xC3\xA9\tcomment\na: '\xC3\xA9\t' # \tx\nb: \"\t\"\nc: |\n  x\ty\n"
+        "d: [\"\xE4\xB8\xAD\t\", 'a\t'] #\t\n";
+    bt_conf   *conf = new_conf();
+    conf_value value;
+    assert_ok(conf_yaml_load(conf, yaml, strlen(yaml), 0, &value, err));
+    assert_int_equal(value.u.map.n, 4);
     bt_conf_free(conf);
 }
 
@@ -431,8 +449,9 @@ int run_value_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resolver),     cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_refused_yaml), cmocka_unit_test(test_deep_yaml),
-        cmocka_unit_test(test_alias_bomb),   cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_csv_depth),    cmocka_unit_test(test_dump_strings),
+        cmocka_unit_test(test_alias_bomb),   cmocka_unit_test(test_tabs),
+        cmocka_unit_test(test_csv),          cmocka_unit_test(test_csv_depth),
+        cmocka_unit_test(test_dump_strings),
     };
     return cmocka_run_group_tests_name("conf values", tests, NULL, NULL);
 }
