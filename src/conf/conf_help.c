@@ -72,12 +72,13 @@ static bt_status put_key(const helper *h, const conf_object *object, const conf_
     const conf_rule *rule = key->rule;
     if (object->cls->is_one_of && strcmp(key->name, "type") == 0) {
         BT_TRY(put_branches(h, object));
-    } else if (rule != NULL && rule->choices != NULL) {
+    } else if (rule != NULL && rule->choices != NULL && key->type == T_STR) {
         BT_TRY(bt_str_appendf(h->out, h->err, "One of %s", rule->choices));
     } else {
         const char *words = conf_type_words(key->type);
         BT_TRY(bt_str_appendf(h->out, h->err, "%c%s%s%s", words[0] - 'a' + 'A', words + 1,
-                              rule == NULL ? "" : " ", rule == NULL ? "" : rule->words));
+                              rule == NULL || rule->words == NULL ? "" : " ",
+                              rule == NULL || rule->words == NULL ? "" : rule->words));
     }
     BT_TRY(bt_str_append(
         h->out, (key->flags & NULLABLE) != 0 && value->kind != K_NULL ? " or null" : "", h->err));

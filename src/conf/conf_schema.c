@@ -7,7 +7,6 @@
 
 const conf_rule conf_rule_ge0 = {.lo = 0, .hi = HUGE_VAL, .words = "at least 0"};
 const conf_rule conf_rule_ge1 = {.lo = 1, .hi = HUGE_VAL, .words = "at least 1"};
-const conf_rule conf_rule_gt0 = {.lo = 0, .hi = HUGE_VAL, .lo_open = true, .words = "more than 0"};
 const conf_rule conf_rule_rate = {
     .lo = 0, .hi = 1, .hi_open = true, .words = "at least 0 and less than 1"};
 

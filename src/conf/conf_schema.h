@@ -57,12 +57,10 @@ typedef struct conf_rule {
 
 extern const conf_rule conf_rule_ge0;
 extern const conf_rule conf_rule_ge1;
-extern const conf_rule conf_rule_gt0;
 extern const conf_rule conf_rule_rate;
 #define RULE_NONE NULL
 #define RULE_GE0 &conf_rule_ge0   /* at least 0 */
 #define RULE_GE1 &conf_rule_ge1   /* at least 1 */
-#define RULE_GT0 &conf_rule_gt0   /* more than 0 */
 #define RULE_RATE &conf_rule_rate /* 0 <= x < 1 */
 
 typedef struct conf_class conf_class;

@@ -22,7 +22,7 @@ static const conf_key data_keys[] = {
         "tf.data service setting; ignored"),
     KEY("enable_tf_data_service", T_BOOL, 0, "false", RULE_NONE,
         "use tf.data service when an address is given"),
-    KEY("epochs", T_FLOAT, EXT | NULLABLE, NULL, RULE_GT0,
+    KEY("epochs", T_INT, EXT | NULLABLE, NULL, RULE_GE1,
         "with train_steps 0 or null: steps = epochs * rows / global_batch_size"),
     KEY("global_batch_size", T_INT, 0, "0", RULE_GE0, "examples per step, over all replicas"),
     KEY("input_path", T_PATHS, NULLABLE, "", RULE_NONE,

@@ -94,7 +94,7 @@ static const conf_key runtime_keys[] = {
         "Model Garden's GPU thread pools; ignored"),
     KEY("isa", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|ref|avx2|avx512"),
         "instruction set of the kernels"),
-    KEY("loss_scale", T_STR_OR_FLOAT, NULLABLE, NULL, RULE_NONE,
+    KEY("loss_scale", T_STR_OR_FLOAT, NULLABLE, NULL, &(const conf_rule)CHOICES("dynamic"),
         "for float16: null or dynamic, or a fixed factor"),
     KEY("mixed_precision_dtype", T_STR, NULLABLE, NULL,
         &(const conf_rule)CHOICES("float16|bfloat16|float32"),
