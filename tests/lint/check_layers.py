@@ -30,10 +30,7 @@ ALLOWED = {
 
 # (room, header): why it may, although the table of rows does not say so.
 EXTRA = {
-    ("conf", "fs"): "reads configuration files through the one file interface",
     ("text", "fs"): "reads vocabularies through the one file interface",
-    ("exec", "data"): "a step takes the batch that data made",
-    ("task", "tensor"): "plans name shapes",
     ("train", "fs"): "owns the model_dir",
     ("train", "wire"): "writes event files",
     ("train", "model"): "hands the description from task to exec",
