@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Being asked to stop: the first SIGTERM or SIGINT sets a flag that the training loop looks at
- * between steps; the second has its default effect. SIGPIPE is ignored: a reader of stdout that
- * went away is an error of a write, not the end of a run. */
+ * between steps; the second has its default effect. SIGPIPE and SIGXFSZ are ignored: a reader
+ * that went away or a limit that was reached is an error of a write, not the end of a run. */
 #include "bert_train.h"
 
 static volatile sig_atomic_t stop_requested;
@@ -21,5 +21,6 @@ const volatile sig_atomic_t *install_stop_signals(void) {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigemptyset(&ignore.sa_mask);
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL); /* a file size limit: the write says so */
     return &stop_requested;
 }
