@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes tests/goldens/engine/*.{json,safetensors}: logits, loss, every gradient and four updates of
+tiny models by Model Garden's own tasks, so that the engine's golden tests run without ../shared.
+
+Needs tf-models-official 2.19.1 (with tensorflow 2.19) and safetensors. Run from the root of the
+repository:
+    python tests/make_goldens/make_engine_steps.py
+"""
+import json
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+import tf_keras  # noqa: E402
+from official.modeling import optimization  # noqa: E402
+from official.nlp.configs import encoders  # noqa: E402
+from official.nlp.tasks import sentence_prediction, tagging  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
+
+B, S, N_BATCHES, N_STEPS, SAVED = 3, 8, 2, 4, (4,)
+ENCODER = dict(vocab_size=30, hidden_size=8, num_layers=2, num_attention_heads=2,
+               intermediate_size=12, max_position_embeddings=10, type_vocab_size=2,
+               dropout_rate=0.0, attention_dropout_rate=0.0, hidden_activation="gelu")
+OPTIMIZER = {
+    "optimizer": {"type": "adamw", "adamw": {
+        "weight_decay_rate": 0.01,
+        "exclude_from_weight_decay": ["LayerNorm", "layer_norm", "bias"]}},
+    "learning_rate": {"type": "polynomial", "polynomial": {
+        "initial_learning_rate": 0.002, "decay_steps": 10, "end_learning_rate": 0.0,
+        "power": 1.0}},
+    "warmup": {"type": "polynomial", "polynomial": {"warmup_steps": 2}},
+}
+CASES = {
+    "classes": dict(kind="sentence_prediction", encoder={}),
+    "norm_first_factorised": dict(kind="sentence_prediction",
+                                  encoder=dict(norm_first=True, embedding_size=4)),
+    "tagging": dict(kind="tagging", encoder={}),
+}
+CLASSES = ["O", "B-X", "I-X"]
+
+
+def name_of(variable):
+    return variable.name.removesuffix(":0")
+
+
+def make_task(case, encoder):
+    config = encoders.EncoderConfig({"type": "bert", "bert": encoder})
+    if case["kind"] == "tagging":
+        return tagging.TaggingTask(tagging.TaggingConfig(
+            model=tagging.ModelConfig(encoder=config, head_dropout=0.0), class_names=CLASSES))
+    return sentence_prediction.SentencePredictionTask(sentence_prediction.SentencePredictionConfig(
+        model=sentence_prediction.ModelConfig(encoder=config, num_classes=len(CLASSES))))
+
+
+def make_batch(case, rng):
+    lengths = rng.randint(2, S + 1, size=B)
+    mask = (np.arange(S)[None, :] < lengths[:, None]).astype(np.int32)
+    ids = rng.randint(1, 12, size=(B, S)).astype(np.int32) * mask  # few ids: rows repeat
+    types = (np.arange(S)[None, :] > lengths[:, None] // 2).astype(np.int32) * mask
+    x = dict(input_word_ids=ids, input_mask=mask, input_type_ids=types)
+    if case["kind"] == "tagging":
+        y = rng.randint(-1, len(CLASSES), size=(B, S)).astype(np.int32)
+        y[mask == 0] = -1
+        y[0, 0] = 1
+        return x, y
+    return x, rng.randint(0, len(CLASSES), size=B).astype(np.int32)
+
+
+def randomise(model, rng):
+    for v in model.weights:
+        size = 0.1 if "beta" in v.name or "bias" in v.name else 0.4
+        value = rng.randn(*v.shape.as_list()) * size + (1.0 if "gamma" in v.name else 0.0)
+        v.assign(value.astype(np.float32))
+
+
+def switch_dropout_off(model):
+    for layer in model._flatten_layers():
+        if isinstance(layer, tf_keras.layers.Dropout):
+            layer.rate = 0.0
+
+
+def run(name, case, seed):
+    tf_keras.backend.clear_session()
+    encoder = dict(ENCODER, **case["encoder"])
+    task = make_task(case, encoder)
+    model = task.build_model()
+    switch_dropout_off(model)
+    rng = np.random.RandomState(seed)
+    randomise(model, rng)
+    optimizer = task.create_optimizer(optimization.OptimizationConfig(OPTIMIZER), None)
+    batches = [make_batch(case, rng) for _ in range(N_BATCHES)]
+    out = {}
+    for i, (x, y) in enumerate(batches):
+        out.update({f"batch{i}/{key}": value for key, value in x.items()})
+        out[f"batch{i}/label_ids"] = y
+    out.update({f"w/{name_of(v)}": v.numpy() for v in model.weights})
+    losses, norms, rates, without = [], [], [], []
+    for step in range(N_STEPS):
+        x, y = batches[step % N_BATCHES]
+        features = dict({k: tf.constant(v) for k, v in x.items()}, label_ids=tf.constant(y))
+        labels = features if case["kind"] == "sentence_prediction" else features["label_ids"]
+        with tf.GradientTape() as tape:
+            outputs = model(features, training=True)
+            loss = task.build_losses(labels=labels, model_outputs=outputs)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        losses.append(float(loss))
+        norms.append(float(tf.linalg.global_norm(gradients)))
+        rates.append(np.float32(optimizer._decayed_lr(tf.float32)))
+        if step == 0:
+            logits = outputs["logits"] if isinstance(outputs, dict) else outputs
+            out["out/logits"] = logits.numpy()
+            for v, g in zip(model.trainable_variables, gradients):
+                if g is None:
+                    without.append(name_of(v))
+                else:
+                    out[f"grad/{name_of(v)}"] = tf.convert_to_tensor(g).numpy()
+        task.train_step(features if labels is features else (features, labels), model, optimizer)
+        if step + 1 in SAVED:
+            out[f"step{step + 1}/iterations"] = np.array([step + 1], np.int64)
+            for v in model.trainable_variables:
+                out[f"step{step + 1}/var/{name_of(v)}"] = v.numpy()
+                if name_of(v) not in without:
+                    out[f"step{step + 1}/v/{name_of(v)}"] = optimizer.get_slot(v, "v").numpy()
+    out["loss"] = np.array([losses[0]], np.float32)
+    out["global_norm"] = np.array([norms[0]], np.float32)
+    out["losses"] = np.array(losses, np.float32)
+    out["global_norms"] = np.array(norms, np.float32)
+    out["lrs"] = np.array(rates, np.float32)
+    folder = "tests/goldens/engine"
+    os.makedirs(folder, exist_ok=True)
+    save_file({k: np.ascontiguousarray(v) for k, v in out.items()}, f"{folder}/{name}.safetensors")
+    config = dict(encoder=encoder, encoder_type="bert", optimizer=OPTIMIZER, batch=B, seq=S,
+                  batches=N_BATCHES, steps=N_STEPS, no_gradient=without, seed=seed)
+    with open(f"{folder}/{name}.json", "w", encoding="utf-8") as file:
+        json.dump(config, file, indent=1, sort_keys=True)
+        file.write("\n")
+
+
+def main():
+    for seed, (name, case) in enumerate(CASES.items()):
+        run(name, case, seed + 1)
+
+
+if __name__ == "__main__":
+    main()
