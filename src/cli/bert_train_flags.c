@@ -33,7 +33,7 @@ static const bt_flag_def defs[] = {
     {.name = "tpu", .kind = BT_FLAG_STRING, .help = "TPU address, written into runtime.tpu"},
     {.name = "tf_data_service",
      .kind = BT_FLAG_STRING,
-     .help = "address of a tf.data service (refused: data is read by bert-train itself)"},
+     .help = "address of a tf.data service, written into both data sections"},
     {.name = "pretrain_steps",
      .kind = BT_FLAG_INT,
      .help = "continuous_train_and_eval: last step of the pre-training job"},

@@ -1,0 +1,2 @@
+# A bare experiment: findings on standard error, the parameters on standard output, exit 0.
+bert-train --experiment=bert/sentence_prediction --dry_run

@@ -1,0 +1,2 @@
+# A boolean's values.
+bert-train --experiment=bert/sentence_prediction --model_dir=out --config_file=model.yaml --config_file=run.yaml --mode=train --dry_run=maybe

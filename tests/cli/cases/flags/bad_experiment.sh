@@ -1,0 +1,2 @@
+# The nearest experiment is offered.
+bert-train --experiment=bert/sentence_predict --mode=train --model_dir=out

@@ -1,0 +1,2 @@
+# A flag file that is not there.
+bert-train --flagfile=nowhere.txt

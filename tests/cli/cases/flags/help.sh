@@ -1,0 +1,2 @@
+# --help goes to standard output.
+bert-train --help

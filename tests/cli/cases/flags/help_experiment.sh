@@ -1,0 +1,2 @@
+# Every key with type, default and meaning.
+bert-train --help_experiment=bert/sentence_prediction

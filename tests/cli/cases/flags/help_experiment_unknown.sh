@@ -1,0 +1,2 @@
+# The nearest name is offered.
+bert-train --help_experiment=bert/sentence_predictoin

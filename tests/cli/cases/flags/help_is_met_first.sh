@@ -1,0 +1,2 @@
+# What stands after --help, and missing flags, do not matter.
+bert-train --help --nonsense | head -n 1

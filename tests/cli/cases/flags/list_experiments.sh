@@ -1,0 +1,2 @@
+# Every experiment with a sentence.
+bert-train --list_experiments

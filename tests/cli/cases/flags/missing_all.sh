@@ -1,0 +1,2 @@
+# All missing flags in one sentence.
+bert-train

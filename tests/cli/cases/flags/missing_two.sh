@@ -1,0 +1,2 @@
+# Only the missing ones.
+bert-train --experiment=bert/sentence_prediction

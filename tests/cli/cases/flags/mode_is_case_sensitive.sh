@@ -1,0 +1,2 @@
+# As Model Garden's.
+bert-train --experiment=bert/sentence_prediction --model_dir=out --config_file=model.yaml --config_file=run.yaml --mode=Train

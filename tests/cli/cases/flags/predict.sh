@@ -1,0 +1,2 @@
+# Not in this version.
+bert-train --experiment=bert/sentence_prediction --model_dir=out --config_file=model.yaml --config_file=run.yaml --mode=predict

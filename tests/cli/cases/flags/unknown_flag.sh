@@ -1,0 +1,2 @@
+# The nearest flag is offered.
+bert-train --experimnt=bert/sentence_prediction

@@ -1,0 +1,2 @@
+# Nothing is near.
+bert-train --zzzzqqqq=1

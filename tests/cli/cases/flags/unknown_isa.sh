@@ -1,0 +1,2 @@
+# The kernels' instruction sets are named.
+bert-train --experiment=bert/sentence_prediction --model_dir=out --config_file=model.yaml --config_file=run.yaml --mode=train --isa=sse

@@ -1,0 +1,2 @@
+# A flag at the end without its value.
+bert-train --experiment

@@ -1,0 +1,2 @@
+# Version, compiler and engine.
+bert-train --version

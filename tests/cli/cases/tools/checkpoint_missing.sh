@@ -1,0 +1,2 @@
+# A checkpoint that is not there.
+bert-checkpoint list nowhere

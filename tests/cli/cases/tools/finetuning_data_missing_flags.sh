@@ -1,0 +1,2 @@
+# All that is missing, in one sentence.
+create-finetuning-data --fine_tuning_task_type=classification

@@ -1,0 +1,2 @@
+# The file must be there.
+bert-tokenize --vocab_file=nowhere.txt </dev/null

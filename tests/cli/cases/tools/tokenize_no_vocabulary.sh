@@ -1,0 +1,2 @@
+# The flag is required.
+bert-tokenize </dev/null
