@@ -77,7 +77,9 @@ struct bt_exec {
     char            description[EXEC_DESCRIPTION_BYTES];
 };
 
-/* exec_cpu_plan.c: makes room for the batch; no heap call when there is enough. */
+/* exec_cpu_plan.c: is there room for such a batch; makes room (never less than there was). */
+bool exec_has_room(const bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
+                   bool for_training);
 BT_MUST_USE bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
                                 bool for_training, bt_error *err);
 void                  exec_acts_deinit(exec_acts *acts);

@@ -145,17 +145,20 @@ static bt_status plan_scratch(bt_exec *exec, bt_error *err) {
     return BT_OK;
 }
 
+bool exec_has_room(const bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
+                   bool for_training) {
+    const exec_acts *const acts = &exec->acts;
+    return acts->block != NULL && n_tokens <= acts->max_tokens && n_seqs <= acts->max_seqs &&
+           max_length <= acts->max_length && (acts->for_training || !for_training);
+}
+
 bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
                     bool for_training, bt_error *err) {
     exec_acts *const acts = &exec->acts;
-    if (acts->block != NULL && n_tokens <= acts->max_tokens && n_seqs <= acts->max_seqs &&
-        max_length <= acts->max_length && (acts->for_training || !for_training)) {
-        return BT_OK;
-    }
-    exec_acts wanted = {.max_tokens = largest(n_tokens, acts->max_tokens),
-                        .max_seqs = largest(n_seqs, acts->max_seqs),
-                        .max_length = largest(max_length, acts->max_length),
-                        .for_training = for_training || acts->for_training};
+    exec_acts        wanted = {.max_tokens = largest(n_tokens, acts->max_tokens),
+                               .max_seqs = largest(n_seqs, acts->max_seqs),
+                               .max_length = largest(max_length, acts->max_length),
+                               .for_training = for_training || acts->for_training};
     exec_acts_deinit(acts); /* first, so that old and new are not held together */
     wanted.layers = bt_calloc_array((size_t)exec->model->encoder.num_layers, sizeof *wanted.layers);
     if (wanted.layers == NULL) {
