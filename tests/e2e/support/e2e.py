@@ -9,7 +9,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -54,8 +53,12 @@ SANITIZER_WORDS = ('AddressSanitizer', 'LeakSanitizer', 'runtime error:', 'Threa
                    'MemorySanitizer')
 
 
+def words_of(command):
+    return ' '.join(repr(w) if isinstance(w, bytes) else w for w in command)
+
+
 class Result:
-    """Exit status, output, and what the kernel counted (peak resident bytes)."""
+    """Exit status, output, and the largest resident size seen in bytes (with watch_memory)."""
 
     def __init__(self, code, stdout, stderr, peak_bytes):
         self.code = code
@@ -75,11 +78,11 @@ class Result:
 
 
 def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, stdin=None,
-        stop_after=None, stop_when=None, user=None):
+        stop_after=None, stop_when=None, user=None, watch_memory=False):
     """Runs a program to its end. stop_after=(seconds, signal) sends that signal then;
     stop_when=(function, signal) as soon as the function says true. A program that outlives its
     timeout, dies of another signal or trips a sanitizer is an AssertionError."""
-    command = [program(name)] + [str(a) for a in args]
+    command = [program(name)] + [a if isinstance(a, bytes) else str(a) for a in args]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, \
             tempfile.TemporaryFile() as source:
         source.write(stdin or b'')
@@ -99,37 +102,42 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
             if child.poll() is None:
                 sent = stop_when[1]
                 child.send_signal(sent)
-        code, peak = wait_for(child, timeout or TIMEOUT, command)
+        peak = 0
+        while watch_memory and child.poll() is None:
+            peak = max(peak, peak_of(child.pid))
+            time.sleep(0.002)
+        code = wait_for(child, timeout or TIMEOUT, command)
         out.seek(0)
         err.seek(0)
         result = Result(code, out.read().decode('utf-8', 'replace'),
                         err.read().decode('utf-8', 'replace'), peak)
     for word in SANITIZER_WORDS:
-        assert word not in result.stderr, '%s\n%s' % (' '.join(command), result)
+        assert word not in result.stderr, '%s\n%s' % (words_of(command), result)
     if result.code < 0 and sent is None:
-        raise AssertionError('%s\nkilled by signal %d\n%s' % (' '.join(command), -result.code,
+        raise AssertionError('%s\nkilled by signal %d\n%s' % (words_of(command), -result.code,
                                                             result))
     return result
 
 
+def peak_of(pid):
+    """The kernel's high-water mark. Not the one of wait4(): that counts the time before exec, when
+    the child was a copy of this interpreter."""
+    try:
+        with open('/proc/%d/status' % pid, encoding='utf-8') as source:
+            found = re.search(r'VmHWM:\s*(\d+) kB', source.read())
+    except OSError:
+        return 0
+    return int(found.group(1)) * 1024 if found else 0
+
+
 def wait_for(child, timeout, command):
-    """(exit status, peak resident bytes); kills a child that takes too long."""
-    def on_alarm(_number, _frame):
+    """Exit status; kills a child that takes too long."""
+    try:
+        return child.wait(timeout)
+    except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-        raise AssertionError('still running after %d s: %s' % (timeout, ' '.join(command)))
-
-    if child.returncode is not None:
-        return child.returncode, 0
-    old = signal.signal(signal.SIGALRM, on_alarm)
-    signal.alarm(int(timeout))
-    try:
-        _pid, status, usage = os.wait4(child.pid, 0)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, old)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    return child.returncode, usage.ru_maxrss * 1024
+        raise AssertionError('still running after %d s: %s' % (timeout, words_of(command))) from None
 
 
 # ---- TFRecord and tf.Example -------------------------------------------------------------------
