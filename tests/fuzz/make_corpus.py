@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the small corpus of the fuzz targets (tests/fuzz/corpus) with nothing but Python: inputs
+that are sound, so that the replay's changes reach deep. usage: make_corpus.py"""
+import gzip
+import pathlib
+import struct
+import zlib
+
+FOLDER = pathlib.Path(__file__).resolve().parent / "corpus"
+TABLE = []
+for byte in range(256):
+    value = byte
+    for _ in range(8):
+        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    TABLE.append(value)
+
+
+def masked_crc(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = TABLE[(crc ^ byte) & 255] ^ crc >> 8
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def varint(value):
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def field(number, value):
+    """int: varint; bytes: length-delimited; float: fixed32"""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value & (1 << 64) - 1)
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def frame(data):
+    length = struct.pack("<Q", len(data))
+    return (length + struct.pack("<I", masked_crc(length)) + data
+            + struct.pack("<I", masked_crc(data)))
+
+
+def feature(key, kind, content):
+    return field(1, field(1, key) + field(2, field(kind, content)))
+
+
+def example():
+    ints = b"".join(varint(v & (1 << 64) - 1) for v in (1, 2, -3))
+    return field(1, feature(b"a", 3, field(1, ints))
+                 + feature(b"f", 2, field(1, struct.pack("<3f", 1, 2, 3)))
+                 + feature(b"s", 1, field(1, b"text")))
+
+
+def unpacked_example():
+    return field(1, feature(b"a", 3, field(1, 7) + field(1, 8) + field(1, 9))
+                 + feature(b"f", 2, field(1, 1.0) + field(1, 2.0)))
+
+
+def event():
+    tensor = field(1, 1) + field(2, b"") + field(4, struct.pack("<f", 0.5))
+    summary = field(1, field(1, b"loss") + field(8, tensor)
+                    + field(9, field(1, field(1, b"scalars"))))
+    return b"\x09" + struct.pack("<d", 1e9) + field(2, 5) + field(5, summary)
+
+
+def block(entries):
+    out = bytearray()
+    for key, value in entries:
+        out += varint(0) + varint(len(key)) + varint(len(value)) + key + value
+    out += struct.pack("<II", 0, 1)
+    return bytes(out)
+
+
+def table(entries):
+    out = bytearray()
+    handles = []
+    for content in (block(entries), block([])):
+        handles.append(varint(len(out)) + varint(len(content)))
+        out += content + b"\0" + struct.pack("<I", masked_crc(content + b"\0"))
+    content = block([(b"z", handles[0])])
+    index = varint(len(out)) + varint(len(content))
+    out += content + b"\0" + struct.pack("<I", masked_crc(content + b"\0"))
+    return bytes(out) + (handles[1] + index).ljust(40, b"\0") + struct.pack("<Q",
+                                                                          0xDB4775248B80FB57)
+
+
+def bundle_entries():
+    dims = field(2, field(1, 2)) + field(2, field(1, 3))
+    whole = field(1, 1) + field(2, dims) + field(5, 24) + varint(6 << 3 | 5) + b"\1\2\3\4"
+    text = field(1, 7) + field(2, b"") + field(4, 3) + field(5, 9)
+    extent = field(1, field(1, 1) + field(2, 1)) + field(1, b"")
+    sliced = field(1, 1) + field(2, dims) + field(7, extent)
+    return b"".join(bytes([len(e)]) + e for e in (whole, text, sliced))
+
+
+def graph():
+    child = field(1, field(1, 1) + field(2, b"encoder"))
+    slot = field(3, field(1, 1) + field(2, b"m") + field(3, 2))
+    variable = field(2, field(1, b"VARIABLE_VALUE") + field(2, b"w") + field(3, b"encoder/w"))
+    return (field(1, child + slot) + field(1, variable + field(5, field(1, 1)))
+            + field(1, field(4, b"\x0a\x01x")))
+
+
+SAFETENSORS = (b'{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2],"data_offsets":'
+               b'[0,8]},"b":{"dtype":"I64","shape":[],"data_offsets":[8,16]}}\n' + bytes(16))
+STATE = (b'model_checkpoint_path: "ckpt-20"\nall_model_checkpoint_paths: "ckpt-15"\n'
+         b'all_model_checkpoint_paths: "ckpt-20"\nall_model_checkpoint_timestamps: 1.5e9\n'
+         b'all_model_checkpoint_timestamps: 1795408355.67\nlast_preserved_timestamp: 1.0\n')
+RECORDS = frame(b"") + frame(b"hello") + frame(bytes(range(256)))
+
+CORPUS = {
+    "example": {"packed": example(), "unpacked": unpacked_example(), "event": event()},
+    "record": {"plain": RECORDS, "gzip": gzip.compress(RECORDS, mtime=0),
+               "zlib": zlib.compress(RECORDS)},
+    "sstable": {"small": table([(b"", b"header"), (b"a/b", b"value"), (b"a/c", b"x" * 40)])},
+    "bundle": {"entries": bundle_entries()},
+    "graph": {"small": graph()},
+    "safetensors": {"two": SAFETENSORS},
+    "state": {"plain": STATE, "escapes": b"model_checkpoint_path: 'a\\\"\\101' \"b\" # c\n"},
+}
+
+
+def main():
+    for target, inputs in CORPUS.items():
+        (FOLDER / target).mkdir(parents=True, exist_ok=True)
+        for name, data in inputs.items():
+            (FOLDER / target / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
