@@ -156,6 +156,17 @@ done:
     return rc;
 }
 
+/* Drawing numbers for what the checkpoint then overwrites would take longer than reading it. */
+static void init_fresh(const train_run *run, float *flat) {
+    const bt_param_table *const table = &run->model->table;
+    for (int64_t i = 0; i < table->n_params; i++) {
+        bool required = false;
+        if (run->config.init_checkpoint[0] == '\0' || source_name(run, i, &required) == NULL) {
+            bt_model_init_param(run->model, run->config.seed, i, flat + table->params[i].offset);
+        }
+    }
+}
+
 bt_status init_weights(train_run *run, bt_error *err) {
     bt_status    rc = BT_OK;
     bt_ckpt     *ckpt = NULL;
@@ -164,7 +175,7 @@ bt_status init_weights(train_run *run, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " parameters",
                        run->model->table.n_elements);
     }
-    bt_model_init_params(run->model, run->config.seed, flat);
+    init_fresh(run, flat);
     if (run->config.init_checkpoint[0] != '\0') {
         BT_CHECK(bt_ckpt_open(run->config.init_checkpoint, &ckpt, err));
         BT_CHECK(check_all(run, ckpt, err));

@@ -80,7 +80,8 @@ typedef struct train_run {
     bool                 evaluation_due; /* stopped inside an evaluation: it is owed */
     bool                 has_best;
     double               best_value;
-    double               started; /* bt_time_monotonic */
+    double               started;  /* bt_time_monotonic */
+    bool                 is_ready; /* the first step was begun */
     bt_train_summary    *summary;
 } train_run;
 

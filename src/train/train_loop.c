@@ -158,7 +158,17 @@ static bt_status stop_in_good_order(train_run *run, bt_error *err) {
                    run->step, run->config.train_steps, run->args->model_dir);
 }
 
+/* What a user waited for: data opened, weights read, everything planned. */
+static void log_ready(train_run *run) {
+    if (!run->is_ready) {
+        run->is_ready = true;
+        bt_log(BT_LOG_INFO, "ready for the first step after %.3f s",
+               bt_time_monotonic() - run->started);
+    }
+}
+
 static bt_status run_chunk(train_run *run, int64_t end_step, bt_error *err) {
+    log_ready(run);
     double drawn = bt_time_monotonic();
     while (run->step < end_step) {
         if (run_must_stop(run)) {
