@@ -6,7 +6,8 @@
 #include "proto_wire.h"
 
 bt_reader pw_open(bt_bytes bytes) {
-    return bt_reader_make(bytes.data, bytes.n_bytes);
+    /* no bytes may have no address, and NULL + 0 is undefined in C */
+    return bytes.data != NULL ? bt_reader_make(bytes.data, bytes.n_bytes) : bt_reader_make("", 0);
 }
 
 float pw_f32(uint32_t bits) {

@@ -163,6 +163,8 @@ static void test_damage(void **state) {
             }
         }
     }
+    assert_ok(bt_example_parse(&example, (bt_bytes){NULL, 0}, err)); /* an empty record */
+    assert_int_equal(example.n, 0);
     assert_ok(bt_example_parse(&example, bytes, err));
     assert_ok(bt_example_get_i64(&example, "ints", i64, 4, err));
     assert_memory_equal(i64, ints, sizeof ints);
