@@ -22,8 +22,8 @@ typedef struct options {
 } options;
 
 /* Lengths at the deciles of the real training files, special tokens included. */
-static const int64_t mrpc_deciles[11] = {20, 35, 41, 45, 49, 53, 57, 61, 66, 72, 103};
-static const int64_t sst2_deciles[11] = {3, 4, 5, 7, 8, 10, 12, 15, 19, 26, 66};
+static const int64_t mrpc_deciles[11] = {19, 36, 41, 45, 50, 53, 57, 61, 64, 70, 103};
+static const int64_t sst2_deciles[11] = {3, 4, 6, 7, 8, 10, 13, 16, 20, 27, 66};
 
 typedef struct packed {
     bt_batch batch;
