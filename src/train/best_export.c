@@ -6,6 +6,8 @@
 #include "run.h"
 
 #include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bt/fs.h"
@@ -22,6 +24,47 @@ static bt_status info_path(const train_run *run, char **folder, char **path, bt_
     return bt_fs_join(*folder, "info.json", path, err);
 }
 
+/* Python's json, and so Model Garden, writes NaN, Infinity and -Infinity, which are no JSON:
+ * outside of strings they become strings. */
+static bt_status quote_not_finite(const char *text, size_t n_bytes, bt_str *out, bt_error *err) {
+    static const char *const words[] = {"NaN", "-Infinity", "Infinity"};
+    bool                     in_string = false;
+    for (size_t at = 0; at < n_bytes;) {
+        size_t n = 1;
+        bool   quote = false;
+        for (size_t w = 0; !in_string && !quote && w < BT_ARRAY_LEN(words); w++) {
+            const size_t n_word = strlen(words[w]);
+            if (n_bytes - at >= n_word && memcmp(text + at, words[w], n_word) == 0) {
+                n = n_word;
+                quote = true;
+            }
+        }
+        if (text[at] == '"') {
+            in_string = !in_string;
+        } else if (in_string && text[at] == '\\' && at + 1 < n_bytes) {
+            n = 2;
+        }
+        BT_TRY(bt_str_append(out, quote ? "\"" : "", err));
+        BT_TRY(bt_str_append_n(out, text + at, n, err));
+        BT_TRY(bt_str_append(out, quote ? "\"" : "", err));
+        at += n;
+    }
+    return BT_OK;
+}
+
+static bool read_number(const json_t *value, double *number) {
+    if (json_is_number(value)) {
+        *number = json_number_value(value);
+        return true;
+    }
+    char *end = NULL;
+    if (!json_is_string(value)) {
+        return false;
+    }
+    *number = strtod(json_string_value(value), &end);
+    return end != json_string_value(value) && *end == '\0' && !isfinite(*number);
+}
+
 static bt_status parse_info(train_run *run, const char *text, size_t n_bytes, const char *path,
                             bt_error *err) {
     json_error_t  problem;
@@ -32,8 +75,7 @@ static bt_status parse_info(train_run *run, const char *text, size_t n_bytes, co
             "%s:%d:%d: not JSON (%s); it holds the best metric so far: delete it to start over",
             path, problem.line, problem.column, problem.text);
     }
-    const json_t *const value = json_object_get(root, run->config.best_metric);
-    if (!json_is_number(value)) {
+    if (!read_number(json_object_get(root, run->config.best_metric), &run->best_value)) {
         json_decref(root);
         return BT_FAIL(
             err, BT_E_CONFIG,
@@ -42,7 +84,6 @@ static bt_status parse_info(train_run *run, const char *text, size_t n_bytes, co
             "another metric; name that one, or another trainer.best_checkpoint_export_subdir",
             path, run->config.best_metric);
     }
-    run->best_value = json_number_value(value);
     run->has_best = true;
     json_decref(root);
     return BT_OK;
@@ -56,17 +97,28 @@ bt_status best_load(train_run *run, bt_error *err) {
     char     *folder = NULL;
     char     *path = NULL;
     char     *text = NULL;
+    bt_str    json = BT_STR_INIT;
     size_t    n_bytes = 0;
     BT_CHECK(info_path(run, &folder, &path, err));
     if (bt_fs_exists(path)) {
         BT_CHECK(bt_fs_read_all(path, INFO_MAX_BYTES, &text, &n_bytes, err));
-        BT_CHECK(parse_info(run, text, n_bytes, path, err));
+        BT_CHECK(quote_not_finite(text, n_bytes, &json, err));
+        BT_CHECK(parse_info(run, json.len > 0 ? json.data : "", json.len, path, err));
     }
 done:
+    bt_str_deinit(&json);
     bt_free(folder);
     bt_free(path);
     bt_free(text);
     return rc;
+}
+
+/* As Python's json writes it. */
+static const char *json_number(double value, char number[BT_F64_TEXT_MAX]) {
+    if (isfinite(value)) {
+        return bt_f64_repr(value, number);
+    }
+    return isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
 }
 
 static bt_status write_info(const train_run *run, const char *path, const bt_metric_value *values,
@@ -78,7 +130,7 @@ static bt_status write_info(const train_run *run, const char *path, const bt_met
     for (size_t i = 0; i < n; i++) {
         /* Model Garden's metrics are float32: the doubles that it writes are those */
         BT_CHECK(bt_str_appendf(&text, err, "    \"%s\": %s,\n", values[i].name,
-                                bt_f64_repr((double)(float)values[i].value, number)));
+                                json_number((double)(float)values[i].value, number)));
     }
     BT_CHECK(bt_str_appendf(&text, err, "    \"best_ckpt_global_step\": %s\n}\n",
                             bt_f64_repr((double)run->step, number)));
@@ -116,7 +168,9 @@ bt_status best_update(train_run *run, const bt_metric_value *values, size_t n, b
     }
     const double value = (double)(float)found->value;
     const bool   higher = bt_str_equal(run->config.best_comparison, "higher");
-    if (run->has_best && !(higher ? value > run->best_value : value < run->best_value)) {
+    const bool   better = higher ? value > run->best_value : value < run->best_value;
+    /* any number is better than NaN, which Model Garden would keep for ever */
+    if (run->has_best && !better && !(isnan(run->best_value) && !isnan(value))) {
         return BT_OK;
     }
     run->has_best = true;

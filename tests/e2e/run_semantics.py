@@ -7,6 +7,7 @@ here; where ../shared is present they are also compared with what Model Garden i
 Differences on purpose (docs/deviations.md): no operative_config.*.gin files; metrics.jsonl beside
 the events; a missing best-checkpoint metric and train_and_validate are refused before any work."""
 import json
+import math
 import os
 import re
 import shutil
@@ -247,6 +248,28 @@ class Rules(Run):
         events = self.steps_and_tags('validation')
         self.assertEqual([sorted(events[0])], [sorted(eval_events(10, 20, tags=tags))])
         self.assertRegex(result.stderr, r'ended after 3 of 10 batches')
+
+    def test_best_is_not_a_number(self):
+        """Equal labels have no correlation: NaN, written as Python's json writes it. The first
+        number is better, also for the next run and for one that Model Garden began."""
+        override = ('task.model.num_classes=1,task.metric_type=pearson_spearman_corr,'
+                    'task.train_data.label_type=float,task.validation_data.label_type=float,'
+                    'trainer.best_checkpoint_eval_metric=pearson_spearman_corr')
+        rows = e2e.make_rows(20, n_classes=1)
+        e2e.write_records(self.path('train.tf_record'), rows)
+        e2e.write_records(self.path('eval.tf_record'), [dict(r, label_ids=[2.5]) for r in rows])
+        self.train(override=override)
+        self.assertTrue(math.isnan(self.info()['pearson_spearman_corr']))
+        self.assertEqual(self.info()['best_ckpt_global_step'], 10.0)  # the second ties
+        with open(self.path('out/best_ckpt/info.json'), encoding='utf-8') as source:
+            self.assertIn(': NaN,', source.read())
+        for record in e2e.read_jsonl(self.path('out')):
+            if record['kind'] == 'validation':
+                self.assertIsNone(record['pearson_spearman_corr'])
+        e2e.write_records(self.path('eval.tf_record'), rows)
+        self.train(override=override + ',trainer.train_steps=30')
+        self.assertTrue(math.isfinite(self.info()['pearson_spearman_corr']))
+        self.assertEqual(self.info()['best_ckpt_global_step'], 30.0)
 
     def test_missing_best_metric(self):  # 14: refused at once
         result = self.train(expect=2, override='trainer.best_checkpoint_eval_metric=nope')
