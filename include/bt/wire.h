@@ -2,7 +2,7 @@
  *
  * wire: bytes <-> records. TFRecord, tf.Example, TensorBoard event files, sorted-string tables,
  * tensor bundles (V2 checkpoints), TrackableObjectGraph, the `checkpoint` state file and
- * safetensors. Formats: docs/formats.md.
+ * safetensors. Formats: spec/numerics.md section 9, spec/data.md (e).
  *
  * Promises: every length read from a file is checked against the bytes that are left before it is
  * used; damage is BT_E_FORMAT with the file, the place, what was expected and what was found;

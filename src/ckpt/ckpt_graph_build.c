@@ -278,7 +278,7 @@ static object *encoder_v2(builder *b, const encoder_parts *p) {
     (void)track(b, o, "_transformer_layers", p->layers);
     (void)track_new(b, o, "_attention_mask_layer");
     (void)track(b, o, "_pooler_layer", p->pooler);
-    (void)track_new(b, track_new(b, o, "_config"), "initializer");
+    (void)track_new(b, track_new(b, track_new(b, o, "_config"), "initializer"), "config");
     (void)track_new(b, o, "inputs");
     return o;
 }

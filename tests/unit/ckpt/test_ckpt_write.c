@@ -113,43 +113,7 @@ static void check_graph(const graph_case *c) {
 static void test_graphs(void **state) {
     (void)state;
     for (size_t i = 0; i < BT_ARRAY_LEN(graph_cases); i++) {
-        if (graph_cases[i].type == BT_ENCODER_BERT) {
-            check_graph(&graph_cases[i]);
-        }
-    }
-}
-
-/* Does our V2 encoder have the childless object _config/initializer/config? */
-static bool has_initializer_config(void) {
-    char            prefix[TEST_PATH_MAX];
-    bt_graph        graph;
-    bt_model *const model = make_case_model(&graph_cases[3]);
-    float *const    flat = test_fill_flat(model, 1);
-    (void)snprintf(prefix, sizeof prefix, "%s/ckpt-4", test_temp_dir());
-    const bt_ckpt_train train = test_make_train(model, flat, flat, flat, NULL);
-    assert_ok(bt_ckpt_write_train(prefix, &train, err));
-    read_graph(prefix, &graph);
-    const int32_t encoder = bt_graph_child_node(&graph, 0, "encoder");
-    const int32_t config = bt_graph_child_node(&graph, encoder, "_config");
-    const int32_t initializer = bt_graph_child_node(&graph, config, "initializer");
-    assert_true(initializer >= 0);
-    const bool found = bt_graph_child_node(&graph, initializer, "config") >= 0;
-    bt_graph_deinit(&graph);
-    bt_free(flat);
-    bt_model_free(model);
-    return found;
-}
-
-static void test_graphs_v2(void **state) {
-    (void)state;
-    if (!has_initializer_config()) {
-        test_skip("graphs of bert_v2 lack the childless object _config/initializer/config, so the "
-                  "numbers of the nodes behind it are off by one");
-    }
-    for (size_t i = 0; i < BT_ARRAY_LEN(graph_cases); i++) {
-        if (graph_cases[i].type == BT_ENCODER_BERT_V2) {
-            check_graph(&graph_cases[i]);
-        }
+        check_graph(&graph_cases[i]);
     }
 }
 
@@ -391,9 +355,9 @@ static void test_faults(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graphs),       cmocka_unit_test(test_graphs_v2),
-        cmocka_unit_test(test_read_back),    cmocka_unit_test(test_refused_head),
-        cmocka_unit_test(test_golden_again), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_graphs),       cmocka_unit_test(test_read_back),
+        cmocka_unit_test(test_refused_head), cmocka_unit_test(test_golden_again),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
