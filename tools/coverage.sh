@@ -14,7 +14,7 @@ find build/coverage -name '*.gcda' -delete
 ctest --test-dir build/coverage -L short -j "$(nproc)" > build/coverage/ctest.log || tail -n 20 build/coverage/ctest.log
 failed=0
 for room in "${rooms[@]}"; do
-  percent=$(gcovr -r . --object-directory build/coverage -f "src/$room/.*" --gcov-ignore-errors=no_working_dir_found 2>/dev/null |
+  percent=$(gcovr -r . --object-directory build/coverage -f "src/$room/.*" 2>/dev/null |
             awk '$1=="TOTAL"{gsub("%","",$4); print $4}')
   printf '%-8s %3s %%\n' "$room" "${percent:-0}"
   case " conf wire text ckpt optim metrics " in

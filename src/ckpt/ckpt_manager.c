@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A folder of checkpoints and its `checkpoint` state file, as tf.train.CheckpointManager keeps them
- * (spec/config.md 6.5). The order of a save: data file, index, state file, removal of what is too
- * old; so the state file only ever names whole checkpoints, whenever the process dies. */
+ * (spec/config.md 6.5). The order of a save: data file, index, state file without what is too old,
+ * removal; so the state file only ever names whole checkpoints, whenever the process dies. */
 #include <string.h>
 
 #include "bt/fs.h"
@@ -184,14 +184,10 @@ static void drop_entry(bt_ckpt_state *state, size_t i) {
     }
 }
 
-static bt_status publish(bt_ckpt_manager *manager, const char *name, bt_error *err) {
-    bt_status            rc = BT_OK;
-    bt_ckpt_state *const state = &manager->state;
-    char                *path = NULL;
-    char                *latest = NULL;
-    bt_str               text = BT_STR_INIT;
+/* Adds name as the newest entry; the same name saved again counts once. */
+static bt_status add_entry(bt_ckpt_state *state, const char *name, bt_error *err) {
     for (size_t i = state->n_paths; i > 0; i--) {
-        if (bt_str_equal(state->paths[i - 1], name)) { /* saved again under the same name */
+        if (bt_str_equal(state->paths[i - 1], name)) {
             drop_entry(state, i - 1);
         }
     }
@@ -199,51 +195,43 @@ static bt_status publish(bt_ckpt_manager *manager, const char *name, bt_error *e
         state->last_preserved = bt_time_unix() - 1.0;
         state->has_last_preserved = true;
     }
-    BT_CHECK(bt_ckpt_state_append(state, name, bt_time_unix(), err));
-    latest = bt_strdup(name);
+    BT_TRY(bt_ckpt_state_append(state, name, bt_time_unix(), err));
+    char *const latest = bt_strdup(name);
     if (latest == NULL) {
-        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
-        goto done;
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
     }
     bt_free(state->latest);
     state->latest = latest;
-    BT_CHECK(bt_ckpt_state_format(state, &text, err));
-    BT_CHECK(bt_fs_join(manager->folder, "checkpoint", &path, err));
-    BT_CHECK(bt_fs_replace(path, bt_str_text(&text), text.len, err));
-done:
-    bt_free(path);
-    bt_str_deinit(&text);
-    return rc;
+    return BT_OK;
 }
 
-/* Entry 0 is the oldest. Those older than last_preserved are not managed and stay. */
-static bt_status remove_old(bt_ckpt_manager *manager, bt_error *err) {
+/* Takes what is too many off the list, oldest first; their files are removed later. Entries older
+ * than last_preserved are not managed and stay. */
+static bt_status drop_old(bt_ckpt_manager *manager, bt_fs_names *dropped, bt_error *err) {
     bt_ckpt_state *const state = &manager->state;
-    const size_t         keep = (size_t)manager->max_to_keep;
-    bool                 changed = false;
     size_t               first = 0;
     while (first < state->n_paths && first < state->n_times &&
            state->times[first] < state->last_preserved) {
         first++;
     }
-    while (manager->max_to_keep > 0 && state->n_paths - first > keep) {
+    while (manager->max_to_keep > 0 && state->n_paths - first > (size_t)manager->max_to_keep) {
+        BT_TRY(bt_grow(&dropped->items, &dropped->cap, dropped->n + 1, sizeof *dropped->items,
+                       SIZE_MAX / 64, err));
         char *const path = bt_strdup(state->paths[first]);
         if (path == NULL) {
             return BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
         }
+        dropped->items[dropped->n++] = path;
         drop_entry(state, first);
-        const bt_status rc = remove_checkpoint(manager->folder, path, err);
-        bt_free(path);
-        BT_TRY(rc);
-        changed = true;
     }
-    if (!changed) {
-        return BT_OK;
-    }
+    return BT_OK;
+}
+
+static bt_status write_state_file(const bt_ckpt_manager *manager, bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
     bt_str    text = BT_STR_INIT;
-    BT_CHECK(bt_ckpt_state_format(state, &text, err));
+    BT_CHECK(bt_ckpt_state_format(&manager->state, &text, err));
     BT_CHECK(bt_fs_join(manager->folder, "checkpoint", &path, err));
     BT_CHECK(bt_fs_replace(path, bt_str_text(&text), text.len, err));
 done:
@@ -252,18 +240,69 @@ done:
     return rc;
 }
 
+static bool is_listed(const bt_ckpt_state *state, const char *name) {
+    for (size_t i = 0; i < state->n_paths; i++) {
+        if (bt_str_equal(bt_fs_basename(state->paths[i]), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "ckpt-12" and "ckpt-7" are of one family. */
+static bool same_family(const char *a, const char *b) {
+    const char *const end_a = strrchr(a, '-');
+    const char *const end_b = strrchr(b, '-');
+    return end_a != NULL && end_b != NULL && end_a - a == end_b - b &&
+           strncmp(a, b, (size_t)(end_a - a)) == 0 &&
+           end_a[1 + strspn(end_a + 1, "0123456789")] == '\0';
+}
+
+/* Checkpoints of this family that were written since the first save and that the state file does
+ * not name: a kill came between the state file and their removal, or before they were published. */
+static bt_status remove_orphans(const bt_ckpt_manager *manager, const char *name, bt_error *err) {
+    bt_status   rc = BT_OK;
+    char       *pattern = NULL;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    BT_CHECK(bt_fs_join(manager->folder, "*.index", &pattern, err));
+    BT_CHECK(bt_fs_glob(pattern, &names, err));
+    for (size_t i = 0; i < names.n; i++) {
+        bt_fs_info info = {0};
+        BT_CHECK(bt_fs_stat(names.items[i], &info, err));
+        names.items[i][strlen(names.items[i]) - strlen(".index")] = '\0';
+        const char *const found = bt_fs_basename(names.items[i]);
+        if (same_family(found, name) && !is_listed(&manager->state, found) &&
+            info.modified_unix >= manager->state.last_preserved) {
+            BT_CHECK(remove_checkpoint(manager->folder, found, err));
+        }
+    }
+done:
+    bt_free(pattern);
+    bt_fs_names_deinit(&names);
+    return rc;
+}
+
 bt_status bt_ckpt_manager_save(bt_ckpt_manager *manager, const char *name,
                                const bt_ckpt_train *train, bt_error *err) {
-    bt_status rc = BT_OK;
-    char     *prefix = NULL;
+    bt_status   rc = BT_OK;
+    char       *prefix = NULL;
+    bt_fs_names dropped = BT_FS_NAMES_INIT;
     BT_CHECK(bt_fs_join(manager->folder, name, &prefix, err));
     BT_CHECK(bt_ckpt_write_train(prefix, train, err));
-    BT_CHECK(publish(manager, name, err));
+    BT_CHECK(add_entry(&manager->state, name, err));
+    BT_CHECK(drop_old(manager, &dropped, err));
+    BT_CHECK(write_state_file(manager, err));
     bt_free(manager->latest);
     manager->latest = prefix;
     prefix = NULL;
-    BT_CHECK(remove_old(manager, err));
+    for (size_t i = 0; i < dropped.n; i++) {
+        BT_CHECK(remove_checkpoint(manager->folder, dropped.items[i], err));
+    }
+    if (manager->max_to_keep > 0) {
+        BT_CHECK(remove_orphans(manager, name, err));
+    }
 done:
     bt_free(prefix);
+    bt_fs_names_deinit(&dropped);
     return rc;
 }

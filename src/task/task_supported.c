@@ -93,9 +93,10 @@ static bt_status check_text(const bt_conf *conf, const support_row *row, const c
 static bt_status check_number(const bt_conf *conf, const support_row *row, const char *path,
                               bt_error *err) {
     double number = 0.0;
-    char   value[BT_F64_TEXT_MAX];
+    char   value[VALUE_MAX_BYTES];
     BT_TRY(bt_conf_get_f64(conf, path, &number, err));
-    return number == row->number ? BT_OK : refuse(row, path, bt_f64_repr(number, value), err);
+    (void)snprintf(value, sizeof value, "%.10g", number); /* most are integers: 2, not 2.0 */
+    return number == row->number ? BT_OK : refuse(row, path, value, err);
 }
 
 static bt_status check_row(const bt_conf *conf, const support_row *row, const char *path,

@@ -79,6 +79,21 @@ static bt_status check_endless_evaluation(const train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+/* Model Garden finds no batch after the training that came before. */
+static bt_status check_one_batch(const train_run *run, bt_error *err) {
+    const bt_data_config *const config = &run->config.validation_data;
+    const int64_t               n_rows = bt_data_n_rows(run->validation_data);
+    if (config->drop_remainder && !config->is_training && n_rows < config->global_batch_size) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "task.validation_data: its %" PRId64 " records are fewer than one batch of %" PRId64
+            " and drop_remainder is true, so there is no batch at all: lower global_batch_size "
+            "or set drop_remainder to false",
+            n_rows, config->global_batch_size);
+    }
+    return BT_OK;
+}
+
 static bt_status open_data(train_run *run, bt_error *err) {
     const bt_conf_mode mode = run->args->mode;
     if (mode_trains(mode)) {
@@ -91,6 +106,7 @@ static bt_status open_data(train_run *run, bt_error *err) {
         BT_TRY(check_endless_evaluation(run, err));
         BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
                             &run->validation_data, err));
+        BT_TRY(check_one_batch(run, err));
         BT_TRY(bt_metrics_create(run->plan.metric_names, run->plan.n_validation_metrics,
                                  run->plan.head.num_classes, &run->validation_metrics, err));
     }

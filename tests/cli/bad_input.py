@@ -107,6 +107,11 @@ class Records(BadInput):
         self.write('eval.tf_record', '')
         self.untouched(DATA, r'eval\.tf_record')
 
+    def test_fewer_rows_than_a_batch_that_drops_the_remainder(self):
+        self.untouched(CONFIG, r'validation_data', r'\b20\b', r'\b100\b', 'drop_remainder',
+                       override='task.validation_data.global_batch_size=100,'
+                                'task.validation_data.drop_remainder=true')
+
     def test_not_a_record_file(self):
         self.write('train.tf_record', 'sentence\tlabel\nA fine film\t1\n' * 50)
         self.untouched(DATA, r'train\.tf_record', 'record 0')

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Files are laid over each other in order.
 printf 'trainer:\n  train_steps: 7\n  max_to_keep: 3\n' > a.yaml
 printf 'trainer:\n  train_steps: 9\n' > b.yaml

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Flags from a file, with comments; the command line goes on after it.
 cat > flags.txt <<'EOF'
 # a comment

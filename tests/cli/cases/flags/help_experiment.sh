@@ -1,2 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
 # Every key with type, default and meaning.
 bert-train --help_experiment=bert/sentence_prediction

@@ -1,2 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
 # The nearest name is offered.
 bert-train --help_experiment=bert/sentence_predictoin

@@ -1,2 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
 # All missing flags in one sentence.
 bert-train

@@ -1,2 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
 # Only the missing ones.
 bert-train --experiment=bert/sentence_prediction

@@ -1,2 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
 # The nearest flag is offered.
 bert-train --experimnt=bert/sentence_prediction

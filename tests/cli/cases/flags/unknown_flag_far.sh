@@ -1,2 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
 # Nothing is near.
 bert-train --zzzzqqqq=1

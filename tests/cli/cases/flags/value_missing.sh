@@ -1,2 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
 # A flag at the end without its value.
 bert-train --experiment

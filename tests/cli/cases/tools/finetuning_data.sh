@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # CoLA's files to records that bert-train reads; meta data beside them.
 printf "[PAD]\n[UNK]\n[CLS]\n[SEP]\nhello\nworld\n##s\n,\n!\nfine\na\nfilm\nbad\n" > vocab.txt
 mkdir CoLA

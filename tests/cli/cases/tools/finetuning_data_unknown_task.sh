@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The tasks are named.
 printf "[PAD]\n[UNK]\n[CLS]\n[SEP]\nhello\nworld\n##s\n,\n!\nfine\na\nfilm\nbad\n" > vocab.txt
 mkdir in
