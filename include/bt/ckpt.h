@@ -97,7 +97,7 @@ BT_MUST_USE bt_status bt_ckpt_write_train(const char *prefix, const bt_ckpt_trai
                                           bt_error *err);
 
 /* A folder of checkpoints and its `checkpoint` state file (spec/config.md 6.5). Opening reads the
- * state; a state file that names a missing checkpoint is BT_E_FORMAT. */
+ * state file; whether what it names is there, bt_ckpt_latest looks. */
 typedef struct bt_ckpt_manager bt_ckpt_manager;
 BT_MUST_USE bt_status bt_ckpt_manager_open(const char *folder, int64_t max_to_keep, /* 0: all */
                                            bt_ckpt_manager **out, bt_error *err);

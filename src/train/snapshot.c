@@ -174,10 +174,25 @@ bt_status snapshot_save(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+/* Is that the checkpoint which the folder's state file names now? */
+static bool is_latest(const char *folder, const char *name) {
+    char      *latest = NULL;
+    const bool is_same = snapshot_latest(folder, &latest, NULL) == BT_OK && latest != NULL &&
+                         bt_str_equal(bt_fs_basename(latest), name);
+    bt_free(latest);
+    return is_same;
+}
+
 bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err) {
     /* numbered by the count of saves, not by the step: spec/config.md 6.4 */
     char name[40];
     (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);
+    if (is_latest(folder, name)) {
+        /* After a kill the count may come to a number again: the best so far stays whole until the
+         * new one is. */
+        run->save_counter++;
+        (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);
+    }
     return save_into(run, folder, 1, name, err);
 }
 
