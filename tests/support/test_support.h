@@ -22,6 +22,12 @@ void test_close_f32(const float *got, const float *want, size_t n, double abs_to
                     const char *what);
 void test_close_f64(const double *got, const double *want, size_t n, double abs_tol, double rel_tol,
                     const char *what);
+/* Variables after LAMB updates. It divides each gradient by its own size plus 1e-6, so an element
+ * whose gradient (of the golden's first step; NULL: not there) is not 0 but lies below the
+ * tolerance of gradients, 1e-6, moves by rounding noise as other BLAS kernels sum it: it gets
+ * faint_tol. */
+void test_close_lamb(const float *got, const float *want, const float *grad, size_t n,
+                     double abs_tol, double faint_tol, const char *what);
 /* The same without failing: largest excess over the tolerance (<= 0: all close; +inf: non-finite).
  */
 double test_worst_excess_f32(const float *got, const float *want, size_t n, double abs_tol,
