@@ -162,7 +162,11 @@ static bt_status run(const options *o, bt_error *err) {
                                        .dropout_rate = 0.1F,
                                        .attention_dropout_rate = 0.1F,
                                        .initializer_range = 0.02F};
-    const bt_head_config    head = {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2, 0.1F, 0.02F};
+    const bt_head_config    head = {.kind = BT_HEAD_POOLER_DENSE,
+                                    .loss = BT_LOSS_SOFTMAX,
+                                    .num_classes = 2,
+                                    .dropout_rate = 0.1F,
+                                    .initializer_range = 0.02F};
     const bt_exec_config    config = {.n_threads = (int32_t)o->threads,
                                       .isa = o->isa,
                                       .max_seqs = o->batch,

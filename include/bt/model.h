@@ -51,7 +51,7 @@ typedef enum bt_head_kind {
     /* Dense on every token: predictions/transform/logits; squad C=2 without dropout, tagging with
      */
     BT_HEAD_TOKENS,
-    /* the encoder's pooled output itself (dual encoder) */
+    /* the encoder's pooled output itself, of unit length when head.normalize (dual encoder) */
     BT_HEAD_POOLED_OUTPUT,
 } bt_head_kind;
 
@@ -62,6 +62,9 @@ typedef enum bt_loss_kind {
     BT_LOSS_MSE_ALL_PAIRS, /* Model Garden's defect: mean over all pairs (runtime.bug_compatible) */
     BT_LOSS_SPAN,          /* (CE(start) + CE(end)) / 2 over a sequence's tokens */
     BT_LOSS_TOKENS,        /* labels < 0 ignored: sum(CE)/count over the batch */
+    /* dual encoder: sequences 2i and 2i+1 are the two sides of pair i; each left side must find its
+     * right side among those of the batch (and the other way round when head.bidirectional) */
+    BT_LOSS_RANKING,
 } bt_loss_kind;
 
 typedef struct bt_head_config {
@@ -70,6 +73,11 @@ typedef struct bt_head_config {
     int64_t      num_classes; /* C: columns of the logits */
     float        dropout_rate;
     float        initializer_range;
+    /* BT_HEAD_POOLED_OUTPUT, and the last three for BT_LOSS_RANKING only */
+    bool  normalize;
+    bool  bidirectional;
+    float logit_scale;
+    float logit_margin; /* taken off the score of the right pair */
 } bt_head_config;
 
 /* Where each parameter is in model->table; -1 where the model has none. */
@@ -110,7 +118,8 @@ void                  bt_model_free(bt_model *model);
 void bt_model_init_params(const bt_model *model, uint64_t seed, float *flat);
 /* The same for one parameter into its own [n_elements]: the variables that a checkpoint lacks. */
 void bt_model_init_param(const bt_model *model, uint64_t seed, int64_t index, float *out);
-/* logits of a batch: C * B for sentence heads, C * T for token heads, H * B for pooled output */
+/* logits of a batch: C * B for sentence heads, C * T for token heads, H * B for pooled output; for
+ * BT_LOSS_RANKING (B/2)^2, the scores of each left side (a row) with each right side */
 int64_t bt_model_n_logits(const bt_model *model, const bt_batch *batch);
 
 #endif

@@ -142,6 +142,21 @@ void bt_nn_attention_backward(bt_nn *nn, float *d_q, float *d_k, float *d_v, con
                               const float *q, const float *k, const float *v, const float *max,
                               const float *inv_sum, const bt_nn_attention *a);
 
+/* ---- pairs -------------------------------------------------------------------------------------
+ * Rows 2i and 2i+1 of vectors [2B,H] are the left and the right side of pair i. */
+
+/* out[r,:] = in[r,:] / |in[r,:]|, as tf.math.l2_normalize: x * rsqrt(max(sum x^2, 1e-12)) */
+void bt_nn_unit_rows_forward(bt_nn *nn, float *out, const float *in, int64_t R, int64_t H);
+/* d_in overwritten; may be d_out */
+void bt_nn_unit_rows_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
+                              int64_t R, int64_t H);
+/* scores[i,j] = scale * (left_i . right_j - (i == j ? margin : 0)) */
+void bt_nn_pair_scores_forward(bt_nn *nn, float *scores, const float *vectors, /* [B,B] [2B,H] */
+                               int64_t B, int64_t H, float scale, float margin);
+void bt_nn_pair_scores_backward(bt_nn *nn, float *d_vectors, /* [2B,H] [B,B] [2B,H] */
+                                const float *d_scores, const float *vectors, int64_t B, int64_t H,
+                                float scale);
+
 /* ---- losses: return the loss, d_logits overwritten unless NULL
  * ------------------------------------- */
 
@@ -161,5 +176,9 @@ double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels,
 /* the mean over all pairs (i,j) of (pred_i - label_j)^2: Model Garden's regression loss */
 double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, const float *labels,
                                 int64_t B);
+/* mean over rows of the cross entropy of the diagonal: each left side against all right sides of
+ * the batch; both_ways adds (not: averages) the same over columns */
+double bt_nn_ranking_loss(float *d_scores, const float *scores, int64_t B, /* [B,B] [B,B] */
+                          bool both_ways);
 
 #endif

@@ -92,7 +92,8 @@ int64_t bt_param_table_find(const bt_param_table *table, const char *name);
 
 /* ---- a batch of packed tokens -------------------------------------------------------------------
  * The concatenation of the real tokens of B sequences, in the order of the records. Token t of
- * sequence b is at offsets[b] + t. Everything is borrowed until the next batch of its producer. */
+ * sequence b is at offsets[b] + t. Everything is borrowed until the next batch of its producer.
+ * A dual encoder's batch of n pairs is one of 2n sequences: left and right side take turns. */
 typedef struct bt_batch {
     int64_t        n_seqs;     /* B */
     int64_t        n_tokens;   /* T = offsets[n_seqs] */

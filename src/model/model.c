@@ -3,6 +3,7 @@
  * The encoder and its head as a parameter table: names, shapes, init rules and which parameters a
  * loss reaches. Order of the table = Model Garden's order of variables. Formulas and names:
  * spec/numerics.md sections 1, 2 and 7. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,6 +84,11 @@ static bt_status check_model(const bt_encoder_config *e, const bt_head_config *h
         return BT_FAIL(
             err, BT_E_CONFIG, "initializer_range: expected a number >= 0, got %g",
             (double)(e->initializer_range >= 0.0F ? h->initializer_range : e->initializer_range));
+    }
+    if (h->loss == BT_LOSS_RANKING && !(isfinite(h->logit_scale) && isfinite(h->logit_margin))) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "logit_scale and logit_margin: expected finite numbers, got %g and %g",
+                       (double)h->logit_scale, (double)h->logit_margin);
     }
     if (h->kind != BT_HEAD_POOLED_OUTPUT && (h->num_classes < 1 || h->num_classes > INT32_MAX)) {
         return BT_FAIL(err, BT_E_CONFIG,
@@ -297,6 +303,9 @@ void bt_model_free(bt_model *model) {
 }
 
 int64_t bt_model_n_logits(const bt_model *model, const bt_batch *batch) {
+    if (model->head.loss == BT_LOSS_RANKING) {
+        return (batch->n_seqs / 2) * (batch->n_seqs / 2);
+    }
     switch (model->head.kind) {
     case BT_HEAD_POOLER_DENSE:
     case BT_HEAD_ENCODER_POOLER:

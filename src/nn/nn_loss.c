@@ -6,10 +6,10 @@
 
 #include "bt/nn.h"
 
-/* Cross entropy of n logits `stride` apart against `label`; d_logits = weight * (softmax - onehot).
- */
+/* Cross entropy of n logits `stride` apart against `label`; d_logits = weight * (softmax - onehot),
+ * or += when `add`. */
 static double cross_entropy(float *d_logits, const float *logits, int64_t n, int64_t stride,
-                            int64_t label, double weight) {
+                            int64_t label, double weight, bool add) {
     double largest = -INFINITY;
     for (int64_t c = 0; c < n; c++) {
         largest = fmax(largest, (double)logits[c * stride]);
@@ -20,7 +20,8 @@ static double cross_entropy(float *d_logits, const float *logits, int64_t n, int
     }
     for (int64_t c = 0; d_logits != NULL && c < n; c++) {
         const double p = exp((double)logits[c * stride] - largest) / sum;
-        d_logits[c * stride] = (float)(weight * (c == label ? p - 1 : p));
+        const double d = weight * (c == label ? p - 1 : p);
+        d_logits[c * stride] = (float)(add ? (double)d_logits[c * stride] + d : d);
     }
     return log(sum) + largest - (double)logits[label * stride];
 }
@@ -30,7 +31,7 @@ double bt_nn_softmax_loss(float *d_logits, const float *logits, const int32_t *l
     double total = 0;
     for (int64_t b = 0; b < B; b++) {
         total += cross_entropy(d_logits == NULL ? NULL : d_logits + b * C, logits + b * C, C, 1,
-                               labels[b], 1 / (double)B);
+                               labels[b], 1 / (double)B, false);
     }
     return B > 0 ? total / (double)B : 0;
 }
@@ -45,7 +46,8 @@ double bt_nn_token_loss(float *d_logits, const float *logits, const int32_t *lab
     for (int64_t t = 0; t < T; t++) {
         float *const d = d_logits == NULL ? NULL : d_logits + t * C;
         if (labels[t] >= 0) {
-            total += cross_entropy(d, logits + t * C, C, 1, labels[t], 1 / (double)n_labelled);
+            total +=
+                cross_entropy(d, logits + t * C, C, 1, labels[t], 1 / (double)n_labelled, false);
             continue;
         }
         for (int64_t c = 0; d != NULL && c < C; c++) {
@@ -63,7 +65,7 @@ double bt_nn_span_loss(float *d_logits, const float *logits, const int32_t *labe
             const int64_t at = offsets[b] * 2 + side;
             total += cross_entropy(d_logits == NULL ? NULL : d_logits + at, logits + at,
                                    offsets[b + 1] - offsets[b], 2, labels[side * B + b],
-                                   0.5 / (double)B);
+                                   0.5 / (double)B, false);
         }
     }
     return B > 0 ? total / (double)B / 2 : 0;
@@ -98,4 +100,17 @@ double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, const floa
         }
     }
     return B > 0 ? total / (double)B / (double)B : 0;
+}
+
+double bt_nn_ranking_loss(float *d_scores, const float *scores, int64_t B, bool both_ways) {
+    double total = 0;
+    for (int64_t side = 0; side < (both_ways ? 2 : 1); side++) {
+        const int64_t stride = side == 0 ? 1 : B; /* along a row, then down a column */
+        const int64_t next = side == 0 ? B : 1;
+        for (int64_t i = 0; i < B; i++) {
+            total += cross_entropy(d_scores == NULL ? NULL : d_scores + i * next, scores + i * next,
+                                   B, stride, i, 1 / (double)B, side > 0);
+        }
+    }
+    return B > 0 ? total / (double)B : 0;
 }

@@ -15,7 +15,7 @@ import tensorflow as tf  # noqa: E402
 import tf_keras  # noqa: E402
 from official.modeling import optimization  # noqa: E402
 from official.nlp.configs import encoders  # noqa: E402
-from official.nlp.tasks import sentence_prediction, tagging  # noqa: E402
+from official.nlp.tasks import dual_encoder, sentence_prediction, tagging  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 B, S, N_BATCHES, N_STEPS, SAVED = 3, 8, 2, 4, (4,)
@@ -36,6 +36,9 @@ CASES = {
     "norm_first_factorised": dict(kind="sentence_prediction",
                                   encoder=dict(norm_first=True, embedding_size=4)),
     "tagging": dict(kind="tagging", encoder={}),
+    "pairs": dict(kind="dual_encoder", encoder={}, model=dict(
+        normalize=True, bidirectional=True, logit_scale=3.0, logit_margin=0.2)),
+    "pairs_as_they_are": dict(kind="dual_encoder", encoder={}, model=dict(normalize=False)),
 }
 CLASSES = ["O", "B-X", "I-X"]
 
@@ -49,22 +52,36 @@ def make_task(case, encoder):
     if case["kind"] == "tagging":
         return tagging.TaggingTask(tagging.TaggingConfig(
             model=tagging.ModelConfig(encoder=config, head_dropout=0.0), class_names=CLASSES))
+    if case["kind"] == "dual_encoder":
+        return dual_encoder.DualEncoderTask(dual_encoder.DualEncoderConfig(
+            model=dual_encoder.ModelConfig(encoder=config, max_sequence_length=S,
+                                           **case["model"])))
     return sentence_prediction.SentencePredictionTask(sentence_prediction.SentencePredictionConfig(
         model=sentence_prediction.ModelConfig(encoder=config, num_classes=len(CLASSES))))
 
 
 def make_batch(case, rng):
+    if case["kind"] == "dual_encoder":
+        x = {}
+        for side in ("left", "right"):
+            for key, value in make_inputs(rng).items():
+                x[key.replace("input", side)] = value
+        return x, None
+    x = make_inputs(rng)
+    if case["kind"] == "tagging":
+        y = rng.randint(-1, len(CLASSES), size=(B, S)).astype(np.int32)
+        y[x["input_mask"] == 0] = -1
+        y[0, 0] = 1
+        return x, y
+    return x, rng.randint(0, len(CLASSES), size=B).astype(np.int32)
+
+
+def make_inputs(rng):
     lengths = rng.randint(2, S + 1, size=B)
     mask = (np.arange(S)[None, :] < lengths[:, None]).astype(np.int32)
     ids = rng.randint(1, 12, size=(B, S)).astype(np.int32) * mask  # few ids: rows repeat
     types = (np.arange(S)[None, :] > lengths[:, None] // 2).astype(np.int32) * mask
-    x = dict(input_word_ids=ids, input_mask=mask, input_type_ids=types)
-    if case["kind"] == "tagging":
-        y = rng.randint(-1, len(CLASSES), size=(B, S)).astype(np.int32)
-        y[mask == 0] = -1
-        y[0, 0] = 1
-        return x, y
-    return x, rng.randint(0, len(CLASSES), size=B).astype(np.int32)
+    return dict(input_word_ids=ids, input_mask=mask, input_type_ids=types)
 
 
 def randomise(model, rng):
@@ -93,13 +110,16 @@ def run(name, case, seed):
     out = {}
     for i, (x, y) in enumerate(batches):
         out.update({f"batch{i}/{key}": value for key, value in x.items()})
-        out[f"batch{i}/label_ids"] = y
+        if y is not None:
+            out[f"batch{i}/label_ids"] = y
     out.update({f"w/{name_of(v)}": v.numpy() for v in model.weights})
     losses, norms, rates, without = [], [], [], []
     for step in range(N_STEPS):
         x, y = batches[step % N_BATCHES]
-        features = dict({k: tf.constant(v) for k, v in x.items()}, label_ids=tf.constant(y))
-        labels = features if case["kind"] == "sentence_prediction" else features["label_ids"]
+        features = {k: tf.constant(v) for k, v in x.items()}
+        if y is not None:
+            features["label_ids"] = tf.constant(y)
+        labels = features["label_ids"] if case["kind"] == "tagging" else features
         with tf.GradientTape() as tape:
             outputs = model(features, training=True)
             loss = task.build_losses(labels=labels, model_outputs=outputs)
@@ -108,8 +128,9 @@ def run(name, case, seed):
         norms.append(float(tf.linalg.global_norm(gradients)))
         rates.append(np.float32(optimizer._decayed_lr(tf.float32)))
         if step == 0:
-            logits = outputs["logits"] if isinstance(outputs, dict) else outputs
-            out["out/logits"] = logits.numpy()
+            named = outputs if isinstance(outputs, dict) else {"logits": outputs}
+            out.update({f"out/{key}": value.numpy() for key, value in named.items()
+                        if key.endswith("logits")})
             for v, g in zip(model.trainable_variables, gradients):
                 if g is None:
                     without.append(name_of(v))

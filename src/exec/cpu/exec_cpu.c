@@ -59,6 +59,9 @@ static bt_status check_model(const bt_model *model, const bt_exec_config *config
                        "a span head needs 2 columns of logits (start, end), got %" PRId64,
                        model->head.num_classes);
     }
+    if (model->head.loss == BT_LOSS_RANKING && model->head.kind != BT_HEAD_POOLED_OUTPUT) {
+        return BT_FAIL(err, BT_E_INTERNAL, "a ranking loss needs the pooled output as its head");
+    }
     return BT_OK;
 }
 

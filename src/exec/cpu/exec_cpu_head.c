@@ -19,6 +19,25 @@ static void logits_forward(bt_exec *exec, const float *in, int64_t R) {
                         m->head.num_classes);
 }
 
+/* The pooled output, of unit length or as it is; for a ranking loss the scores of all pairs. */
+static void pooled_output_forward(bt_exec *exec, int64_t B) {
+    const bt_head_config *const head = &exec->model->head;
+    exec_acts *const            acts = &exec->acts;
+    bt_nn *const                nn = &exec->nn;
+    const int64_t               H = exec->model->encoder.hidden_size;
+    const bool                  ranks = head->loss == BT_LOSS_RANKING;
+    float *const                vectors = ranks ? acts->vectors : acts->logits;
+    float *const                pooled = head->normalize ? acts->pooled : vectors;
+    bt_nn_act_forward(nn, pooled, acts->pooled_pre, BT_KERN_ACT_TANH, B * H);
+    if (head->normalize) {
+        bt_nn_unit_rows_forward(nn, vectors, pooled, B, H);
+    }
+    if (ranks) {
+        bt_nn_pair_scores_forward(nn, acts->logits, vectors, B / 2, H, head->logit_scale,
+                                  head->logit_margin);
+    }
+}
+
 void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
     const bt_model *const m = exec->model;
     exec_acts *const      acts = &exec->acts;
@@ -36,7 +55,7 @@ void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encode
     bt_nn_dense_forward(nn, acts->pooled_pre, encoded, exec_param(exec, pooler.kernel),
                         exec_param(exec, pooler.bias), B, H, H);
     if (m->head.kind == BT_HEAD_POOLED_OUTPUT) {
-        bt_nn_act_forward(nn, acts->logits, acts->pooled_pre, BT_KERN_ACT_TANH, B * H);
+        pooled_output_forward(exec, B);
         return;
     }
     bt_nn_act_forward(nn, acts->pooled, acts->pooled_pre, BT_KERN_ACT_TANH, B * H);
@@ -73,8 +92,31 @@ double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
         return !has_ints ? 0
                          : bt_nn_token_loss(d_logits, logits, batch->int_labels, batch->n_tokens,
                                             head->num_classes);
+    case BT_LOSS_RANKING:
+        return bt_nn_ranking_loss(d_logits, logits, B / 2, head->bidirectional);
     }
     return 0;
+}
+
+/* From the gradient of the scores to that of the pooled output, d [B,H]. */
+static void ranking_backward(bt_exec *exec, float *d, int64_t B) {
+    const bt_head_config *const head = &exec->model->head;
+    const int64_t               H = exec->model->encoder.hidden_size;
+    bt_nn_pair_scores_backward(&exec->nn, d, exec->acts.d_logits, exec->acts.vectors, B / 2, H,
+                               head->logit_scale);
+    if (head->normalize) {
+        bt_nn_unit_rows_backward(&exec->nn, d, d, exec->acts.pooled, B, H);
+    }
+}
+
+/* From the gradient of the pooled rows, d [B,H], to that of the encoder's output. */
+static void pooler_backward(bt_exec *exec, float *d, const float *encoded, int64_t B) {
+    const bt_dense_index pooler = pooler_of(exec->model);
+    const int64_t        H = exec->model->encoder.hidden_size;
+    bt_nn_act_backward(&exec->nn, d, d, exec->acts.pooled_pre, BT_KERN_ACT_TANH, B * H);
+    bt_nn_dense_backward(&exec->nn, exec->acts.grad_a, exec_grad(exec, pooler.kernel),
+                         exec_grad(exec, pooler.bias), d, encoded, exec_param(exec, pooler.kernel),
+                         B, H, H, false);
 }
 
 void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
@@ -86,7 +128,12 @@ void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encod
     const bool            tokens = m->head.kind == BT_HEAD_TOKENS;
     const int64_t         R = tokens ? pass->batch->n_tokens : pass->batch->n_seqs;
     float *const          d = tokens ? acts->grad_a : acts->grad_b;
-    const bt_nn_dropout   dropout = head_dropout(exec, pass, BT_SITE_HEAD_DROPOUT);
+    if (m->head.loss == BT_LOSS_RANKING) {
+        ranking_backward(exec, d, R);
+        pooler_backward(exec, d, encoded, R);
+        return;
+    }
+    const bt_nn_dropout dropout = head_dropout(exec, pass, BT_SITE_HEAD_DROPOUT);
     bt_nn_dense_backward(nn, d, exec_grad(exec, m->head_logits.kernel),
                          exec_grad(exec, m->head_logits.bias), acts->d_logits, acts->dropped,
                          exec_param(exec, m->head_logits.kernel), R, H, C, false);
@@ -98,9 +145,5 @@ void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encod
     if (tokens) {
         return;
     }
-    const bt_dense_index pooler = pooler_of(m);
-    bt_nn_act_backward(nn, d, d, acts->pooled_pre, BT_KERN_ACT_TANH, R * H);
-    bt_nn_dense_backward(nn, acts->grad_a, exec_grad(exec, pooler.kernel),
-                         exec_grad(exec, pooler.bias), d, encoded, exec_param(exec, pooler.kernel),
-                         R, H, H, false);
+    pooler_backward(exec, d, encoded, R);
 }

@@ -45,6 +45,7 @@ typedef struct exec_acts {
     exec_layer *layers;     /* owned; [L]; without training all share one set of buffers */
     float      *first_rows; /* [B,H] rows read by a sentence head when R = T */
     float      *pooled_pre, *pooled, *dropped; /* [B,H], token heads: dropped [T,H] */
+    float      *vectors;                       /* [B,H] of a ranking loss: what it scores */
     float      *logits, *d_logits;
     float      *grad_a, *grad_b, *grad_c, *grad_d; /* [T,H] */
     float      *grad_q, *grad_k, *grad_v;          /* [T,H] */

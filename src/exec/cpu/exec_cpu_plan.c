@@ -84,26 +84,39 @@ static void cut_gradients(cutter *c, const bt_model *model, exec_acts *acts) {
     acts->grad_embedding = cut(c, T, e->embedding_size);
 }
 
+/* Logits and their gradient, with what stands right before them (spec of the shapes: bt/model.h).
+ */
+static void cut_head(cutter *c, const bt_model *model, exec_acts *acts) {
+    const bt_head_config *const head = &model->head;
+    const int64_t               H = model->encoder.hidden_size;
+    const int64_t               B = acts->max_seqs;
+    int64_t                     rows = head->kind == BT_HEAD_TOKENS ? acts->max_tokens : B;
+    int64_t                     cols = head->kind == BT_HEAD_POOLED_OUTPUT ? H : head->num_classes;
+    acts->first_rows = cut(c, B, H);
+    acts->pooled_pre = cut(c, B, H);
+    acts->pooled = cut(c, B, H);
+    acts->dropped = cut(c, rows, H);
+    if (head->loss == BT_LOSS_RANKING) {
+        acts->vectors = cut(c, B, H);
+        rows = B / 2;
+        cols = B / 2;
+    }
+    acts->logits = cut(c, rows, cols);
+    acts->d_logits = cut(c, rows, cols);
+}
+
 static void cut_all(cutter *c, const bt_model *model, exec_acts *acts) {
     const bt_encoder_config *const e = &model->encoder;
     const int64_t                  T = acts->max_tokens;
     const int64_t                  B = acts->max_seqs;
     const int64_t                  H = e->hidden_size;
-    const int64_t                  head_rows = model->head.kind == BT_HEAD_TOKENS ? T : B;
-    const int64_t                  head_cols =
-        model->head.kind == BT_HEAD_POOLED_OUTPUT ? H : model->head.num_classes;
     acts->embedding_sum = cut(c, T, e->embedding_size);
     acts->embedding_out = cut(c, T, e->embedding_size);
     acts->embedding_mean = cut(c, T, 1);
     acts->embedding_rstd = cut(c, T, 1);
     acts->projected = e->embedding_size != H ? cut(c, T, H) : NULL;
     cut_layers(c, model, acts);
-    acts->first_rows = cut(c, B, H);
-    acts->pooled_pre = cut(c, B, H);
-    acts->pooled = cut(c, B, H);
-    acts->dropped = cut(c, head_rows, H);
-    acts->logits = cut(c, head_rows, head_cols);
-    acts->d_logits = cut(c, head_rows, head_cols);
+    cut_head(c, model, acts);
     acts->first_ids = cut_i64(c, B);
     acts->first_offsets = cut_i64(c, B + 1);
     if (acts->for_training) {

@@ -62,6 +62,7 @@ static bt_status check_labels(const bt_model *model, const bt_batch *batch, bt_e
     case BT_LOSS_NONE:
     case BT_LOSS_MSE:
     case BT_LOSS_MSE_ALL_PAIRS:
+    case BT_LOSS_RANKING:
         return BT_OK;
     }
     return BT_OK;
@@ -84,6 +85,11 @@ static bt_status check_batch(const bt_model *model, const bt_batch *batch, int64
                        "a batch of %" PRId64 " sequences and %" PRId64
                        " tokens, whose offsets do not say so",
                        batch->n_seqs, batch->n_tokens);
+    }
+    if (model->head.loss == BT_LOSS_RANKING && batch->n_seqs % 2 != 0) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "a batch of %" PRId64 " sequences, but a dual encoder reads them in pairs",
+                       batch->n_seqs);
     }
     BT_TRY(check_column(batch->ids, batch->n_tokens, e->vocab_size, "word id", err));
     BT_TRY(check_column(batch->types, batch->n_tokens, e->type_vocab_size, "type id", err));
@@ -146,6 +152,8 @@ static bool has_labels(const bt_model *model, const bt_batch *batch) {
     case BT_LOSS_MSE:
     case BT_LOSS_MSE_ALL_PAIRS:
         return batch->float_labels != NULL;
+    case BT_LOSS_RANKING:
+        return true; /* the pairs are the labels */
     }
     return false;
 }

@@ -34,18 +34,26 @@ static bt_encoder_config toy_encoder(void) {
 }
 
 static bt_head_config toy_head(bt_head_kind kind, bt_loss_kind loss, int64_t C) {
-    return (bt_head_config){kind, loss, C, 0.25F, 0.5F};
+    return (bt_head_config){.kind = kind,
+                            .loss = loss,
+                            .num_classes = C,
+                            .dropout_rate = 0.25F,
+                            .initializer_range = 0.5F};
 }
 
+/* A dual encoder's three pairs are six sequences. */
 static void toy_pack(fixture_batch *batch, const bt_head_config *head, bool drop) {
-    int32_t ids[B * S];
-    int32_t types[B * S];
-    for (int i = 0; i < B * S; i++) {
+    const int n = head->loss == BT_LOSS_RANKING ? 2 * B : B;
+    int32_t   ids[2 * B * S];
+    int32_t   types[2 * B * S];
+    int32_t   mask[2 * B * S];
+    for (int i = 0; i < n * S; i++) {
         ids[i] = (i * 5 + 1) % 23;
         types[i] = i % S > 3;
+        mask[i] = toy_mask[i % (B * S)];
     }
-    fixture_pack(batch, ids, toy_mask, types, B, S, drop);
-    for (int i = 0; i < B * S; i++) {
+    fixture_pack(batch, ids, mask, types, n, S, drop);
+    for (int i = 0; i < n * S; i++) {
         batch->int_labels[i] = i % 4 == 3 ? -1 : i % 2;
     }
     if (head->loss != BT_LOSS_TOKENS) {
@@ -162,6 +170,14 @@ static void toy_bert_matches_differences(void **state) {
     const bt_head_config tokens = toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3);
     e.norm_first = true;
     check_differences("tokens, norm_first", &e, &tokens, false);
+    bt_head_config ranking = toy_head(BT_HEAD_POOLED_OUTPUT, BT_LOSS_RANKING, 0);
+    ranking.logit_scale = 2;
+    e = toy_encoder();
+    check_differences("ranking", &e, &ranking, false);
+    ranking.normalize = true;
+    ranking.bidirectional = true;
+    ranking.logit_margin = 0.25F;
+    check_differences("ranking of unit vectors, both ways", &e, &ranking, true);
 }
 
 /* ---- the same result another way
@@ -383,6 +399,31 @@ static void refusals(void **state) {
     bt_model_free(model);
 }
 
+static void pairs_are_refused_by_halves(void **state) {
+    (void)state;
+    const bt_encoder_config e = toy_encoder();
+    bt_head_config          head = toy_head(BT_HEAD_POOLED_OUTPUT, BT_LOSS_RANKING, 0);
+    const bt_exec_config    config = {.n_threads = 1};
+    bt_model               *model = NULL;
+    bt_exec                *other = NULL;
+    toy                     t;
+    bt_step_result          r;
+    toy_open(&t, &e, &head, false, 1);
+    assert_int_equal(bt_model_n_logits(t.f.model, &t.batch.batch), B * B);
+    t.batch.batch.n_seqs = 5;
+    t.batch.batch.n_tokens = t.batch.offsets[5];
+    assert_fails(bt_exec_evaluate(t.f.exec, &t.batch.batch, &r, err), BT_E_SHAPE, "in pairs");
+    fixture_close(&t.f);
+    head.kind = BT_HEAD_POOLER_DENSE;
+    head.num_classes = 2;
+    assert_ok(bt_model_create(&e, &head, &model, err));
+    assert_fails(bt_exec_create_cpu(model, NULL, &config, &other, err), BT_E_INTERNAL,
+                 "pooled output");
+    bt_model_free(model);
+    head.logit_scale = INFINITY;
+    assert_fails(bt_model_create(&e, &head, &model, err), BT_E_CONFIG, "logit_scale");
+}
+
 /* NaN is reported, and the update is not made. */
 static void nonfinite_is_reported(void **state) {
     (void)state;
@@ -441,6 +482,7 @@ int main(void) {
         cmocka_unit_test(no_heap_calls_after_two_steps),
         cmocka_unit_test(failing_allocations),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(pairs_are_refused_by_halves),
         cmocka_unit_test(nonfinite_is_reported),
         cmocka_unit_test(averages_swap_exactly),
     };

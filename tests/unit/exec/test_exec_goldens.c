@@ -120,36 +120,54 @@ typedef struct task_row {
     bool           drop; /* padding dropped; squad's and tagging's losses read padded positions */
 } task_row;
 
+/* Without dropout: its masks cannot be TensorFlow's. */
+#define HEAD(which, what, n)                                                                       \
+    { .kind = (which), .loss = (what), .num_classes = (n) }
 static const task_row task_rows[] = {
-    {"sentence_prediction_3class", {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3, 0, 0}, false, true},
-    {"sentence_prediction_ema", {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3, 0, 0}, false, true},
-    {"sentence_prediction_factorized",
-     {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3, 0, 0},
+    {"sentence_prediction_3class", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), false, true},
+    {"sentence_prediction_ema", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), false, true},
+    {"sentence_prediction_factorized", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), false, true},
+    {"sentence_prediction_lamb", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), false, true},
+    {"sentence_prediction_norm_first", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), false, true},
+    {"sentence_prediction_pooler_v2", HEAD(BT_HEAD_ENCODER_POOLER, BT_LOSS_SOFTMAX, 3), false,
+     true},
+    {"sentence_prediction_uneven_h48", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2), false, true},
+    {"regression", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_MSE_ALL_PAIRS, 1), false, true},
+    {"squad", HEAD(BT_HEAD_TOKENS, BT_LOSS_SPAN, 2), false, false},
+    {"tagging", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 5), false, false},
+    {"dual_encoder",
+     {.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_RANKING, .normalize = true, .logit_scale = 1},
      false,
      true},
-    {"sentence_prediction_lamb", {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3, 0, 0}, false, true},
-    {"sentence_prediction_norm_first",
-     {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3, 0, 0},
+    {"dual_encoder_bidirectional",
+     {.kind = BT_HEAD_POOLED_OUTPUT,
+      .loss = BT_LOSS_RANKING,
+      .normalize = true,
+      .bidirectional = true,
+      .logit_scale = 20,
+      .logit_margin = 0.3F},
      false,
      true},
-    {"sentence_prediction_pooler_v2",
-     {BT_HEAD_ENCODER_POOLER, BT_LOSS_SOFTMAX, 3, 0, 0},
-     false,
-     true},
-    {"sentence_prediction_uneven_h48",
-     {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2, 0, 0},
-     false,
-     true},
-    {"regression", {BT_HEAD_POOLER_DENSE, BT_LOSS_MSE_ALL_PAIRS, 1, 0, 0}, false, true},
-    {"squad", {BT_HEAD_TOKENS, BT_LOSS_SPAN, 2, 0, 0}, false, false},
-    {"tagging", {BT_HEAD_TOKENS, BT_LOSS_TOKENS, 5, 0, 0}, false, false},
 };
 
 /* The project's own small ones (make_goldens/make_engine_steps.py). */
 static const task_row own_rows[] = {
-    {"classes", {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3, 0, 0}, true, true},
-    {"norm_first_factorised", {BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3, 0, 0}, true, true},
-    {"tagging", {BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3, 0, 0}, true, false},
+    {"classes", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), true, true},
+    {"norm_first_factorised", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), true, true},
+    {"tagging", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), true, false},
+    {"pairs",
+     {.kind = BT_HEAD_POOLED_OUTPUT,
+      .loss = BT_LOSS_RANKING,
+      .normalize = true,
+      .bidirectional = true,
+      .logit_scale = 3,
+      .logit_margin = 0.2F},
+     true,
+     true},
+    {"pairs_as_they_are",
+     {.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_RANKING, .logit_scale = 1},
+     true,
+     true},
 };
 
 static int64_t read_int(json_t *object, const char *key, int64_t otherwise) {
@@ -185,8 +203,36 @@ static const void *batch_column(const test_tensors *golden, int64_t k, const cha
                     : (const void *)test_tensors_i32(golden, key, NULL);
 }
 
+/* Left and right side take turns: [2B,S]. */
+static void interleave(int32_t *out, const int32_t *left, const int32_t *right, int64_t B,
+                       int64_t S) {
+    const size_t n_bytes = (size_t)S * sizeof *out;
+    assert_true(2 * B * S <= FIXTURE_MAX_TOKENS);
+    for (int64_t b = 0; b < B; b++) {
+        memcpy(out + 2 * b * S, left + b * S, n_bytes);
+        memcpy(out + (2 * b + 1) * S, right + b * S, n_bytes);
+    }
+}
+
+static void pack_pairs(fixture_batch *out, const test_tensors *golden, int64_t k, int64_t B,
+                       int64_t S, bool drop) {
+    static const char *const columns[3][2] = {{"left_word_ids", "right_word_ids"},
+                                              {"left_mask", "right_mask"},
+                                              {"left_type_ids", "right_type_ids"}};
+    static int32_t           both[3][FIXTURE_MAX_TOKENS];
+    for (size_t i = 0; i < 3; i++) {
+        interleave(both[i], batch_column(golden, k, columns[i][0], false),
+                   batch_column(golden, k, columns[i][1], false), B, S);
+    }
+    fixture_pack(out, both[0], both[1], both[2], 2 * B, S, drop);
+}
+
 static void pack_task_batch(fixture_batch *out, const test_tensors *golden, const task_row *row,
                             int64_t k, int64_t B, int64_t S) {
+    if (row->head.loss == BT_LOSS_RANKING) {
+        pack_pairs(out, golden, k, B, S, row->drop);
+        return;
+    }
     fixture_pack(out, batch_column(golden, k, "input_word_ids", false),
                  batch_column(golden, k, "input_mask", false),
                  batch_column(golden, k, "input_type_ids", false), B, S, row->drop);
@@ -209,11 +255,28 @@ static void pack_task_batch(fixture_batch *out, const test_tensors *golden, cons
     out->batch.int_labels = out->int_labels;
 }
 
+static void compare_scores(const float *scores, const test_tensors *golden, int64_t n_pairs) {
+    const size_t       n = (size_t)(n_pairs * n_pairs);
+    const float *const right = test_tensors_f32(golden, "out/right_logits", NULL);
+    test_close_f32(scores, test_tensors_f32(golden, "out/left_logits", NULL), n, 1e-5, 1e-5,
+                   "left_logits");
+    for (int64_t i = 0; i < n_pairs; i++) {
+        for (int64_t j = 0; j < n_pairs; j++) {
+            test_close_f32(scores + i * n_pairs + j, right + j * n_pairs + i, 1, 1e-5, 1e-5,
+                           "right_logits");
+        }
+    }
+}
+
 static void compare_logits(const bt_step_result *result, const test_tensors *golden,
                            const task_row *row, const fixture_batch *batch) {
     const int64_t T = batch->batch.n_tokens;
     const int64_t B = batch->batch.n_seqs;
     const int64_t C = row->head.num_classes;
+    if (row->head.loss == BT_LOSS_RANKING) {
+        compare_scores(result->logits, golden, B / 2);
+        return;
+    }
     if (row->head.loss != BT_LOSS_SPAN) {
         const int64_t n = row->head.kind == BT_HEAD_TOKENS ? T * C : B * C;
         test_close_f32(result->logits, test_tensors_f32(golden, "out/logits", NULL), (size_t)n,

@@ -240,6 +240,27 @@ static void attention_backward(bt_nn *nn, float *const *d_in, const float *d_out
                              work[1], &a);
 }
 
+/* H floats a vector, PAIRS pairs of them */
+enum { PAIRS = 7 };
+
+static void unit_rows_forward(bt_nn *nn, float *out, float *const *in) {
+    bt_nn_unit_rows_forward(nn, out, in[0], R, H);
+}
+
+static void unit_rows_backward(bt_nn *nn, float *const *d_in, const float *d_out,
+                               float *const *in) {
+    bt_nn_unit_rows_backward(nn, d_in[0], d_out, in[0], R, H);
+}
+
+static void pair_scores_forward(bt_nn *nn, float *out, float *const *in) {
+    bt_nn_pair_scores_forward(nn, out, in[0], PAIRS, H, 1.5F, 0.25F);
+}
+
+static void pair_scores_backward(bt_nn *nn, float *const *d_in, const float *d_out,
+                                 float *const *in) {
+    bt_nn_pair_scores_backward(nn, d_in[0], d_out, in[0], PAIRS, H, 1.5F);
+}
+
 static const layer layers[] = {
     {"embedding", 5, {V * E, P *E, N_TYPES *E, E, E}, T *E, embedding_forward, embedding_backward},
     {"dense", 3, {R * K, K *N, N}, R *N, dense_forward, dense_backward},
@@ -251,6 +272,8 @@ static const layer layers[] = {
      residual_norm_forward,
      residual_norm_backward},
     {"residual", 3, {R * H, H, R *H}, R *H, residual_forward, residual_backward},
+    {"unit_rows", 1, {R * H}, R *H, unit_rows_forward, unit_rows_backward},
+    {"pair_scores", 1, {2 * PAIRS * H}, PAIRS *PAIRS, pair_scores_forward, pair_scores_backward},
 };
 
 static void layers_match_differences(void **state) {
@@ -317,6 +340,22 @@ static void masks_belong_to_tokens(void **state) {
     }
 }
 
+/* Below the epsilon a vector is only scaled, and so is its gradient. */
+static void tiny_rows_are_scaled(void **state) {
+    (void)state;
+    bt_nn       nn = make_nn(NULL);
+    const float in[2] = {3e-8F, -4e-8F};
+    const float want[2] = {3e-2F, -4e-2F};
+    const float d_out[2] = {2, 5};
+    const float d_want[2] = {2e6F, 5e6F};
+    float       out[2];
+    float       d_in[2];
+    bt_nn_unit_rows_forward(&nn, out, in, 1, 2);
+    test_close_f32(out, want, 2, 0, 1e-6, "a tiny vector");
+    bt_nn_unit_rows_backward(&nn, d_in, d_out, in, 1, 2);
+    test_close_f32(d_in, d_want, 2, 0, 1e-6, "its gradient");
+}
+
 /* ---- losses
  * -------------------------------------------------------------------------------------------- */
 
@@ -342,6 +381,13 @@ static double loss_pairs(float *d, const float *x) {
     return bt_nn_mse_all_pairs_loss(d, x, float_labels, 5);
 }
 
+static double loss_ranking(float *d, const float *x) {
+    return bt_nn_ranking_loss(d, x, 4, false);
+}
+static double loss_ranking_both_ways(float *d, const float *x) {
+    return bt_nn_ranking_loss(d, x, 4, true);
+}
+
 static void losses_match_differences(void **state) {
     (void)state;
     static const struct {
@@ -352,7 +398,9 @@ static void losses_match_differences(void **state) {
                 {"tokens", loss_tokens, 18},
                 {"span", loss_span, 24},
                 {"mse", loss_mse, 5},
-                {"mse over all pairs", loss_pairs, 5}};
+                {"mse over all pairs", loss_pairs, 5},
+                {"ranking", loss_ranking, 16},
+                {"ranking both ways", loss_ranking_both_ways, 16}};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         float x[24];
         float d[24];
@@ -445,6 +493,7 @@ int main(void) {
         cmocka_unit_test(activations_match_differences),
         cmocka_unit_test(attention_matches_differences),
         cmocka_unit_test(masks_belong_to_tokens),
+        cmocka_unit_test(tiny_rows_are_scaled),
         cmocka_unit_test(losses_match_differences),
         cmocka_unit_test(losses_of_nothing),
         cmocka_unit_test(bits_do_not_depend_on_threads),
