@@ -24,7 +24,8 @@ typedef struct bt_train_args {
     const volatile sig_atomic_t *stop_requested;
 } bt_train_args;
 
-enum { BT_TRAIN_MAX_VALUES = BT_METRIC_MAX + 8 };
+/* metrics, values of the task's output, and what the trainer adds */
+enum { BT_TRAIN_MAX_VALUES = 2 * BT_METRIC_MAX + 8 };
 
 /* What the run ended with: the values of the last evaluation (or of the last training record when
  * the mode does not evaluate), in Model Garden's names. */

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A set of streaming metrics over one stream of logits and labels. Memory does not grow with the
- * number of examples, but for the 8 bytes an example that rank correlation needs. */
+ * A set of streaming metrics over one stream of batches: chooses the rows, keeps the parts that
+ * they read, and saves and loads them together. */
 #include "bt/metrics.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "metrics_internal.h"
 
-static const size_t max_pairs = (size_t)1 << 40;
+static const uint64_t state_magic = UINT64_C(0x32305353544d5442); /* "BTMTSS02" */
+
+static const metric_part *const parts[N_PARTS] = {
+    [PART_CLASSES] = &metric_part_classes,
+    [PART_AUC] = &metric_part_auc,
+    [PART_MOMENTS] = &metric_part_moments,
+    [PART_PAIRS] = &metric_part_pairs,
+};
+
+static bool has_part(const bt_metrics *metrics, size_t id) {
+    return (metrics->parts & PART_BIT(id)) != 0;
+}
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -35,45 +45,43 @@ static bt_status refuse_name(const char *name, bt_error *err) {
     return BT_FAIL(err, BT_E_CONFIG, "no metric has the name '%s'; known are %s", name, known);
 }
 
-static bt_status select_rows(bt_metrics *metrics, const char *const *names, size_t n_names,
-                             bt_error *err) {
-    if (n_names > BT_METRIC_MAX) {
+static bt_status select_rows(bt_metrics *metrics, const bt_metrics_config *config, bt_error *err) {
+    if (config->n_names > BT_METRIC_MAX) {
         return BT_FAIL(err, BT_E_CONFIG, "at most %d metrics at once, got %zu", BT_METRIC_MAX,
-                       n_names);
+                       config->n_names);
     }
-    for (size_t i = 0; i < n_names; i++) {
-        const metric_row *const row = find_row(names[i]);
+    for (size_t i = 0; i < config->n_names; i++) {
+        const metric_row *const row = find_row(config->names[i]);
         if (row == NULL) {
-            return refuse_name(names[i], err);
+            return refuse_name(config->names[i], err);
         }
-        if (metrics->n_classes < row->min_classes || metrics->n_classes > row->max_classes) {
+        if (config->n_classes < row->min_classes || config->n_classes > row->max_classes) {
             return BT_FAIL(err, BT_E_CONFIG, "metric %s needs %s, but the model has %" PRId64,
-                           row->name, row->wants, metrics->n_classes);
+                           row->name, row->wants, config->n_classes);
         }
         metrics->rows[metrics->n_rows++] = row;
-        metrics->needs |= row->needs;
+        metrics->parts |= row->parts;
     }
     return BT_OK;
 }
 
-bt_status bt_metrics_create(const char *const *names, size_t n_names, int64_t n_classes,
-                            bt_metrics **out, bt_error *err) {
+bt_status bt_metrics_create(const bt_metrics_config *config, bt_metrics **out, bt_error *err) {
     bt_status   rc = BT_OK;
     bt_metrics *metrics = NULL;
-    if (n_classes < 1) {
-        return BT_FAIL(err, BT_E_CONFIG, "metrics need num_classes >= 1, got %" PRId64, n_classes);
+    if (config->n_classes < 1) {
+        return BT_FAIL(err, BT_E_CONFIG, "metrics need num_classes >= 1, got %" PRId64,
+                       config->n_classes);
     }
     metrics = bt_calloc_array(1, sizeof *metrics);
     if (metrics == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for metrics");
     }
-    metrics->n_classes = n_classes;
-    BT_CHECK(select_rows(metrics, names, n_names, err));
-    metrics->predicted = bt_calloc_array((size_t)n_classes, sizeof *metrics->predicted);
-    metrics->labelled = bt_calloc_array((size_t)n_classes, sizeof *metrics->labelled);
-    if (metrics->predicted == NULL || metrics->labelled == NULL) {
-        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for counts of %" PRId64 " classes", n_classes);
-        goto done;
+    metrics->n_classes = config->n_classes;
+    BT_CHECK(select_rows(metrics, config, err));
+    for (size_t id = 0; id < N_PARTS; id++) {
+        if (has_part(metrics, id)) {
+            BT_CHECK(parts[id]->create(config, &metrics->states[id], err));
+        }
     }
     *out = metrics;
     metrics = NULL;
@@ -84,29 +92,24 @@ done:
 
 void bt_metrics_free(bt_metrics *metrics) {
     if (metrics != NULL) {
-        bt_free(metrics->predicted);
-        bt_free(metrics->labelled);
-        bt_free(metrics->pairs);
+        for (size_t id = 0; id < N_PARTS; id++) {
+            parts[id]->destroy(metrics->states[id]);
+        }
         bt_free(metrics);
     }
 }
 
 void bt_metrics_reset(bt_metrics *metrics) {
-    const size_t n_count_bytes = (size_t)metrics->n_classes * sizeof(int64_t);
-    metrics->n_examples = 0;
-    metrics->n_correct = 0;
-    metrics->n_true_positive = 0;
-    memset(metrics->predicted, 0, n_count_bytes);
-    memset(metrics->labelled, 0, n_count_bytes);
-    memset(metrics->auc_positive, 0, sizeof metrics->auc_positive);
-    memset(metrics->auc_negative, 0, sizeof metrics->auc_negative);
-    metrics->moments = (metric_moments){0};
+    for (size_t id = 0; id < N_PARTS; id++) {
+        if (has_part(metrics, id)) {
+            parts[id]->reset(metrics->states[id]);
+        }
+    }
 }
 
 /* ---- update ---------------------------------------------------------------------------------- */
 
-/* The first of the largest, as TensorFlow's argmax. */
-static int64_t argmax(const float *x, int64_t n) {
+int64_t metric_argmax(const float *x, int64_t n) {
     int64_t best = 0;
     for (int64_t i = 1; i < n; i++) {
         if (x[i] > x[best]) {
@@ -116,96 +119,33 @@ static int64_t argmax(const float *x, int64_t n) {
     return best;
 }
 
-/* Softmax probability of the second of two logits, in float32 as TensorFlow's. */
-static float probability_of_second(const float *logits) {
-    const float largest = fmaxf(logits[0], logits[1]);
-    const float first = expf(logits[0] - largest);
-    const float second = expf(logits[1] - largest);
-    return second / (first + second);
-}
-
-/* Keras: a prediction counts as positive below its bucket; the thresholds are i/199. */
-static int auc_bucket(float probability) {
-    const float place = ceilf(probability * (float)(AUC_THRESHOLDS - 1)) - 1.0F;
-    return place > 0.0F ? (int)fminf(place, (float)(AUC_THRESHOLDS - 1)) : 0;
-}
-
-static void add_class(bt_metrics *m, const float *logits, int64_t label) {
-    const int64_t prediction = argmax(logits, m->n_classes);
-    m->predicted[prediction]++;
-    m->labelled[label]++;
-    m->n_correct += prediction == label ? 1 : 0;
-    m->n_true_positive += prediction == 1 && label == 1 ? 1 : 0;
-    if ((m->needs & NEED_AUC) != 0) {
-        const int bucket = auc_bucket(probability_of_second(logits));
-        if (label == 1) {
-            m->auc_positive[bucket]++;
-        } else {
-            m->auc_negative[bucket]++;
-        }
-    }
-}
-
-static void add_score(bt_metrics *m, double x, double y, int64_t n) {
-    metric_moments *const s = &m->moments;
-    const double          dx = x - s->mean_x;
-    const double          dy = y - s->mean_y;
-    s->mean_x += dx / (double)n;
-    s->mean_y += dy / (double)n;
-    s->sum_xx += dx * (x - s->mean_x);
-    s->sum_yy += dy * (y - s->mean_y);
-    s->sum_xy += dx * (y - s->mean_y);
-    s->sum_error_sq += (x - y) * (x - y);
-}
-
-static bt_status check_labels(const bt_metrics *m, const int32_t *labels, int64_t n,
-                              bt_error *err) {
-    for (int64_t i = 0; i < n; i++) {
-        if (labels[i] < 0 || labels[i] >= m->n_classes) {
-            return BT_FAIL(err, BT_E_FORMAT,
-                           "metrics: label %" PRId32 " of example %" PRId64
-                           " is not in [0, %" PRId64 ")",
-                           labels[i], m->n_examples + i, m->n_classes);
-        }
+bt_status metric_check_label(int32_t label, int64_t n_classes, int64_t place, bt_error *err) {
+    if (label < 0 || label >= n_classes) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "metrics: label %" PRId32 " of example %" PRId64 " is not in [0, %" PRId64
+                       ")",
+                       label, place, n_classes);
     }
     return BT_OK;
 }
 
-static bt_status add_scores(bt_metrics *m, const float *predictions, const float *labels, int64_t n,
+static bool has_labels(const metric_part *part, const bt_batch *batch) {
+    return strcmp(part->wants_labels, "float") == 0 ? batch->float_labels != NULL
+                                                    : batch->int_labels != NULL;
+}
+
+bt_status bt_metrics_update(bt_metrics *metrics, const bt_batch *batch, const float *logits,
                             bt_error *err) {
-    if ((m->needs & NEED_PAIRS) != 0) {
-        const size_t n_floats = 2 * (size_t)(m->n_examples + n);
-        BT_TRY(bt_grow(&m->pairs, &m->cap_pairs, n_floats, sizeof *m->pairs, max_pairs, err));
-    }
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t place = m->n_examples + i;
-        add_score(m, (double)predictions[i], (double)labels[i], place + 1);
-        if ((m->needs & NEED_PAIRS) != 0) {
-            m->pairs[2 * place] = predictions[i];
-            m->pairs[2 * place + 1] = labels[i];
+    for (size_t id = 0; id < N_PARTS; id++) {
+        if (!has_part(metrics, id)) {
+            continue;
         }
+        if (!has_labels(parts[id], batch)) {
+            return BT_FAIL(err, BT_E_CONFIG, "metrics: num_classes %" PRId64 " needs %s labels",
+                           metrics->n_classes, parts[id]->wants_labels);
+        }
+        BT_TRY(parts[id]->update(metrics->states[id], batch, logits, err));
     }
-    m->predicted[0] += n;
-    m->n_examples += n;
-    return BT_OK;
-}
-
-bt_status bt_metrics_update(bt_metrics *metrics, const float *logits, const int32_t *int_labels,
-                            const float *float_labels, int64_t n, bt_error *err) {
-    const bool  is_regression = metrics->n_classes == 1;
-    const void *labels = is_regression ? (const void *)float_labels : (const void *)int_labels;
-    if (labels == NULL && n > 0) {
-        return BT_FAIL(err, BT_E_CONFIG, "metrics: num_classes %" PRId64 " needs %s labels",
-                       metrics->n_classes, is_regression ? "float" : "class");
-    }
-    if (is_regression) {
-        return add_scores(metrics, logits, float_labels, n, err);
-    }
-    BT_TRY(check_labels(metrics, int_labels, n, err));
-    for (int64_t i = 0; i < n; i++) {
-        add_class(metrics, logits + i * metrics->n_classes, int_labels[i]);
-    }
-    metrics->n_examples += n;
     return BT_OK;
 }
 
@@ -221,10 +161,51 @@ size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_M
     return metrics->n_rows;
 }
 
-const int64_t *bt_metrics_prediction_counts(const bt_metrics *metrics) {
-    return metrics->predicted;
+const int64_t *bt_metrics_prediction_counts(const bt_metrics *metrics, int64_t *n) {
+    *n = 0;
+    return has_part(metrics, PART_CLASSES)
+               ? metric_classes_predicted(metrics->states[PART_CLASSES], n)
+               : NULL;
 }
 
-int64_t bt_metrics_n_examples(const bt_metrics *metrics) {
-    return metrics->n_examples;
+/* ---- state ----------------------------------------------------------------------------------- */
+
+bt_status bt_metrics_save(const bt_metrics *metrics, bt_str *bytes, bt_error *err) {
+    const uint64_t head[] = {state_magic, metrics->parts, (uint64_t)metrics->n_classes};
+    BT_TRY(metric_put_words(bytes, head, BT_ARRAY_LEN(head), err));
+    for (size_t id = 0; id < N_PARTS; id++) {
+        if (has_part(metrics, id)) {
+            BT_TRY(parts[id]->save(metrics->states[id], bytes, err));
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status load_parts(bt_metrics *metrics, bt_reader *bytes, bt_error *err) {
+    uint64_t head[3] = {0};
+    BT_TRY(metric_get_words(bytes, head, BT_ARRAY_LEN(head), err));
+    if (head[0] != state_magic) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "metrics state: these bytes are not one, or one of another version");
+    }
+    if (head[1] != metrics->parts || head[2] != (uint64_t)metrics->n_classes) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "metrics state: it is of other metrics or of %" PRIu64
+                       " classes, not %" PRId64,
+                       head[2], metrics->n_classes);
+    }
+    for (size_t id = 0; id < N_PARTS; id++) {
+        if (has_part(metrics, id)) {
+            BT_TRY(parts[id]->load(metrics->states[id], bytes, err));
+        }
+    }
+    return BT_OK;
+}
+
+bt_status bt_metrics_load(bt_metrics *metrics, bt_reader *bytes, bt_error *err) {
+    const bt_status status = load_parts(metrics, bytes, err);
+    if (status != BT_OK) {
+        bt_metrics_reset(metrics); /* never half a state */
+    }
+    return status;
 }

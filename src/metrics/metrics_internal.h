@@ -1,64 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The sums that metrics stream into. One struct for all of them: most are a few numbers, and the
- * selected metrics only decide which parts are kept. */
+ * metrics, private. A metric is a row: a name, and a function of what some parts have summed up. A
+ * part is one kind of sum over the stream (counts of classes, moments of scores ...), in a file of
+ * its own; a set keeps each part that one of its metrics reads, once. */
 #ifndef BT_METRICS_INTERNAL_H
 #define BT_METRICS_INTERNAL_H
 
 #include "bt/metrics.h"
 
-enum { AUC_THRESHOLDS = 200 };
+/* ---- parts ----------------------------------------------------------------------------------- */
 
-typedef enum metric_need {
-    NEED_CLASSES = 1 << 0, /* counts of classes */
-    NEED_AUC = 1 << 1,     /* buckets of probabilities */
-    NEED_MOMENTS = 1 << 2, /* means and co-moments of prediction and label */
-    NEED_PAIRS = 1 << 3,   /* every prediction and label: rank correlation has no streaming form */
-} metric_need;
+/* Append, never renumber: the numbers are in saved states. */
+typedef enum metric_part_id {
+    PART_CLASSES, /* labels and predictions of sentences, counted (metrics_classes.c) */
+    PART_AUC,     /* probabilities of class 1 in buckets (metrics_auc.c) */
+    PART_MOMENTS, /* means and co-moments of score and label (metrics_scores.c) */
+    PART_PAIRS,   /* every score and label: rank correlation has no streaming form
+                     (metrics_rank.c) */
+    N_PARTS
+} metric_part_id;
 
-/* Welford's running moments: no cancellation, and exactly 0 for constant values. */
-typedef struct metric_moments {
-    double mean_x, mean_y;
-    double sum_xx, sum_yy, sum_xy; /* of deviations from the means */
-    double sum_error_sq;           /* (x - y)^2 */
-} metric_moments;
+#define PART_BIT(id) (1U << (id))
 
-typedef struct metric_row metric_row;
+/* The functions of a part; state is what create made. */
+typedef struct metric_part {
+    const char *wants_labels; /* "class" or "float": what a batch without labels lacks */
+    bt_status (*create)(const bt_metrics_config *config, void **state, bt_error *err);
+    void (*destroy)(void *state); /* accepts NULL */
+    void (*reset)(void *state);
+    bt_status (*update)(void *state, const bt_batch *batch, const float *logits, bt_error *err);
+    bt_status (*save)(const void *state, bt_str *bytes, bt_error *err);
+    bt_status (*load)(void *state, bt_reader *bytes, bt_error *err);
+} metric_part;
 
-struct bt_metrics {
-    const metric_row *rows[BT_METRIC_MAX];
-    size_t            n_rows;
-    uint32_t          needs; /* of metric_need */
-    int64_t           n_classes;
-    int64_t           n_examples;
-    int64_t           n_correct;
-    int64_t           n_true_positive; /* predicted 1, label 1 */
-    int64_t          *predicted;       /* [n_classes] owned */
-    int64_t          *labelled;        /* [n_classes] owned */
-    int64_t           auc_positive[AUC_THRESHOLDS];
-    int64_t           auc_negative[AUC_THRESHOLDS];
-    metric_moments    moments;
-    float            *pairs; /* owned: prediction, label, prediction, label ... */
-    size_t            cap_pairs;
-};
+extern const metric_part metric_part_classes;
+extern const metric_part metric_part_auc;
+extern const metric_part metric_part_moments;
+extern const metric_part metric_part_pairs;
 
-struct metric_row {
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+typedef struct metric_row {
     const char *name;
-    uint32_t    needs;
-    int64_t     min_classes;
+    uint32_t    parts;       /* of PART_BIT: what it reads */
+    int64_t     min_classes; /* columns of the logits that it is for */
     int64_t     max_classes;
     const char *wants; /* the same in words, for messages */
     double (*compute)(const bt_metrics *metrics);
-};
+} metric_row;
 
 extern const metric_row metric_rows[];
 extern const size_t     n_metric_rows;
 
-/* Average rank of ties; NaN for constant values, for NaN among them, and for fewer than 2. NaN and
- * a warning when memory is gone. */
-double metric_spearman(const float *pairs, int64_t n);
-/* Keras AUC(curve="PR", summation_method="interpolation") from the buckets. */
-double metric_pr_auc(const int64_t positive[AUC_THRESHOLDS],
-                     const int64_t negative[AUC_THRESHOLDS]);
+struct bt_metrics {
+    const metric_row *rows[BT_METRIC_MAX];
+    size_t            n_rows;
+    uint32_t          parts; /* of PART_BIT */
+    int64_t           n_classes;
+    void             *states[N_PARTS]; /* owned; NULL where the part is not kept */
+};
+
+/* ---- what parts share ------------------------------------------------------------------------ */
+
+/* The first of the largest, as TensorFlow's argmax. */
+int64_t metric_argmax(const float *x, int64_t n);
+/* BT_E_FORMAT unless 0 <= label < n_classes. place: of the example, for the message. */
+BT_MUST_USE bt_status metric_check_label(int32_t label, int64_t n_classes, int64_t place,
+                                         bt_error *err);
+
+/* Little-endian words; doubles as their bits. Counts must not be negative when they are read. */
+BT_MUST_USE bt_status metric_put_words(bt_str *bytes, const uint64_t *words, size_t n,
+                                       bt_error *err);
+BT_MUST_USE bt_status metric_put_counts(bt_str *bytes, const int64_t *counts, int64_t n,
+                                        bt_error *err);
+BT_MUST_USE bt_status metric_get_words(bt_reader *bytes, uint64_t *words, size_t n, bt_error *err);
+BT_MUST_USE bt_status metric_get_counts(bt_reader *bytes, int64_t *counts, int64_t n,
+                                        bt_error *err);
+
+/* ---- values of parts, read by the rows ------------------------------------------------------- */
+
+double metric_accuracy(const bt_metrics *metrics);
+double metric_f1(const bt_metrics *metrics);
+double metric_matthews(const bt_metrics *metrics);
+double metric_auc(const bt_metrics *metrics);
+double metric_pearson(const bt_metrics *metrics);
+double metric_mean_squared_error(const bt_metrics *metrics);
+double metric_spearman(const bt_metrics *metrics);
+
+/* metrics_classes.c: the counts of predictions and their sum. */
+const int64_t *metric_classes_predicted(const void *state, int64_t *n);
 
 #endif

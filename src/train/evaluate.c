@@ -7,10 +7,30 @@
 
 #include <stdio.h>
 
-static bt_status run_batches(train_run *run, double *loss_sum, int64_t *n_batches,
-                             int64_t *n_examples, bt_error *err) {
+/* What one pass over the validation data sums up. */
+typedef struct pass_sums {
+    double  loss;
+    int64_t n_batches;
+    int64_t n_examples;
+} pass_sums;
+
+static bt_status add_batch(train_run *run, const bt_batch *batch, pass_sums *sums, bt_error *err) {
+    const bt_task_output *const output = run->task->evaluation;
+    bt_step_result              result = {0};
+    BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
+    BT_TRY(bt_metrics_update(run->validation_metrics, batch, result.logits, err));
+    if (output != NULL) {
+        BT_TRY(output->add(run->validation_output, batch, result.logits, err));
+    }
+    sums->loss += result.loss; /* a short last batch counts as a full one: numerics.md section 2 */
+    sums->n_examples += batch->n_seqs;
+    sums->n_batches += 1;
+    return BT_OK;
+}
+
+static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
     const int64_t limit = run->config.validation_steps;
-    while (limit < 0 || *n_batches < limit) {
+    while (limit < 0 || sums->n_batches < limit) {
         const bt_batch *batch = NULL;
         bool            end = false;
         if (run_must_stop(run)) {
@@ -24,30 +44,23 @@ static bt_status run_batches(train_run *run, double *loss_sum, int64_t *n_batche
             if (limit > 0) {
                 bt_log(BT_LOG_INFO,
                        "the validation data ended after %" PRId64 " of %" PRId64 " batches",
-                       *n_batches, limit);
+                       sums->n_batches, limit);
             }
             return BT_OK;
         }
-        bt_step_result result = {0};
-        BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
-        BT_TRY(bt_metrics_update(run->validation_metrics, result.logits, batch->int_labels,
-                                 batch->float_labels, batch->n_seqs, err));
-        *loss_sum +=
-            result.loss; /* a short last batch counts as a full one: numerics.md section 2 */
-        *n_examples += batch->n_seqs;
-        *n_batches += 1;
+        BT_TRY(add_batch(run, batch, sums, err));
     }
     return BT_OK;
 }
 
 /* A run that predicts one class for everything looks fine by accuracy on unbalanced data. */
 static void notice_one_class(const train_run *run) {
-    const int64_t n_classes = run->plan.head.num_classes;
-    const int64_t n = bt_metrics_n_examples(run->validation_metrics);
-    if (n_classes < 2 || n < 2) {
+    const int64_t        n_classes = run->plan.head.num_classes;
+    int64_t              n = 0;
+    const int64_t *const counts = bt_metrics_prediction_counts(run->validation_metrics, &n);
+    if (counts == NULL || n < 2) {
         return;
     }
-    const int64_t *const counts = bt_metrics_prediction_counts(run->validation_metrics);
     for (int64_t c = 0; c < n_classes; c++) {
         if (counts[c] == n) {
             bt_log(BT_LOG_WARNING,
@@ -58,17 +71,32 @@ static void notice_one_class(const train_run *run) {
     }
 }
 
-static bt_status record_evaluation(train_run *run, double loss, int64_t n_batches,
-                                   int64_t n_examples, double seconds, bt_error *err) {
+/* The metrics, what the task's output adds, and the loss, in this order. */
+static bt_status collect_values(train_run *run, const pass_sums *sums, bt_metric_value *values,
+                                size_t *n, bt_error *err) {
+    const bt_task_output *const output = run->task->evaluation;
+    *n = bt_metrics_compute(run->validation_metrics, values);
+    if (output != NULL && output->finish != NULL) {
+        BT_TRY(output->finish(run->validation_output, values, n, err));
+    }
+    if (output != NULL && output->write != NULL) {
+        BT_TRY(output->write(run->validation_output, err));
+    }
+    if (run->task->reports_validation_loss) {
+        value_add(values, n, "validation_loss", sums->loss / (double)sums->n_batches);
+    }
+    return BT_OK;
+}
+
+static bt_status record_evaluation(train_run *run, const pass_sums *sums, double seconds,
+                                   bt_error *err) {
     bt_metric_value values[BT_TRAIN_MAX_VALUES];
     bt_metric_value extra[BT_TRAIN_MAX_VALUES];
-    size_t          n_values = bt_metrics_compute(run->validation_metrics, values);
+    size_t          n_values = 0;
     size_t          n_extra = 0;
-    if (run->task->reports_validation_loss) {
-        value_add(values, &n_values, "validation_loss", loss);
-    }
+    BT_TRY(collect_values(run, sums, values, &n_values, err));
     if (run->config.validation_steps > 0) {
-        value_add(values, &n_values, "steps_per_second", (double)n_batches / seconds);
+        value_add(values, &n_values, "steps_per_second", (double)sums->n_batches / seconds);
     }
     if (best_is_on(run)) {
         BT_TRY(best_update(run, values, n_values, err));
@@ -76,8 +104,8 @@ static bt_status record_evaluation(train_run *run, double loss, int64_t n_batche
         (void)snprintf(name, sizeof name, "best_%s", run->config.best_metric);
         value_add(values, &n_values, name, run->best_value);
     }
-    value_add(extra, &n_extra, "examples", (double)n_examples);
-    value_add(extra, &n_extra, "examples_per_second", (double)n_examples / seconds);
+    value_add(extra, &n_extra, "examples", (double)sums->n_examples);
+    value_add(extra, &n_extra, "examples_per_second", (double)sums->n_examples / seconds);
     value_add(extra, &n_extra, "seconds", seconds);
     run->summary->n_values = 0;
     for (size_t i = 0; i < n_values; i++) {
@@ -88,13 +116,14 @@ static bt_status record_evaluation(train_run *run, double loss, int64_t n_batche
 
 static bt_status evaluate_weights(train_run *run, bt_error *err) {
     const double start = bt_time_monotonic();
-    double       loss_sum = 0;
-    int64_t      n_batches = 0;
-    int64_t      n_examples = 0;
+    pass_sums    sums = {0};
     bt_metrics_reset(run->validation_metrics);
+    if (run->task->evaluation != NULL) {
+        BT_TRY(run->task->evaluation->reset(run->validation_output, err));
+    }
     BT_TRY(bt_data_seek(run->validation_data, (bt_data_cursor){0}, err));
-    BT_TRY(run_batches(run, &loss_sum, &n_batches, &n_examples, err));
-    if (n_batches == 0) {
+    BT_TRY(run_batches(run, &sums, err));
+    if (sums.n_batches == 0) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "no validation batch: %" PRId64 " rows are fewer than one batch of %" PRId64
                        " and task.validation_data.drop_remainder is true",
@@ -102,8 +131,7 @@ static bt_status evaluate_weights(train_run *run, bt_error *err) {
                        run->config.validation_data.global_batch_size);
     }
     notice_one_class(run);
-    return record_evaluation(run, loss_sum / (double)n_batches, n_batches, n_examples,
-                             bt_time_monotonic() - start, err);
+    return record_evaluation(run, &sums, bt_time_monotonic() - start, err);
 }
 
 bt_status evaluate(train_run *run, bt_error *err) {

@@ -71,6 +71,7 @@ typedef struct train_run {
     bt_data_stream      *validation_data;
     bt_metrics          *train_metrics;
     bt_metrics          *validation_metrics;
+    void                *validation_output; /* of task->evaluation; NULL when that is */
     run_log             *log;
     int64_t              step;         /* updates made */
     int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */

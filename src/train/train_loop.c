@@ -45,8 +45,7 @@ static bt_status train_step(train_run *run, double *loss, bt_error *err) {
     if (result.n_nonfinite > 0 && run->config.recovery_max_trials == 0) {
         return fail_nonfinite(run, batch, &result, err);
     }
-    BT_TRY(bt_metrics_update(run->train_metrics, result.logits, batch->int_labels,
-                             batch->float_labels, batch->n_seqs, err));
+    BT_TRY(bt_metrics_update(run->train_metrics, batch, result.logits, err));
     chunk_sums *const c = &run->chunk;
     c->loss += result.loss;
     c->grad_norm += result.grad_norm;

@@ -29,6 +29,9 @@ static bool mode_evaluates(bt_conf_mode mode) {
 }
 
 static void run_deinit(train_run *run) {
+    if (run->task != NULL && run->task->evaluation != NULL) {
+        run->task->evaluation->destroy(run->validation_output);
+    }
     bt_data_close(run->train_data);
     bt_data_close(run->validation_data);
     bt_metrics_free(run->train_metrics);
@@ -37,6 +40,24 @@ static void run_deinit(train_run *run) {
     bt_optim_free(run->optim);
     bt_model_free(run->model);
     bt_arena_deinit(&run->arena);
+}
+
+/* The i-th value that an evaluation reports, or NULL after the last: metrics, values of the task's
+ * output, the loss. */
+static const char *reported_name(const train_run *run, size_t i) {
+    if (i < run->plan.n_validation_metrics) {
+        return run->plan.metric_names[i];
+    }
+    i -= run->plan.n_validation_metrics;
+    const char *const *const names = run->task->output_names;
+    size_t                   n_names = 0;
+    while (names != NULL && names[n_names] != NULL) {
+        if (n_names == i) {
+            return names[i];
+        }
+        n_names++;
+    }
+    return i == n_names && run->task->reports_validation_loss ? "validation_loss" : NULL;
 }
 
 /* The metric of the best checkpoint is known before any work: Model Garden finds out after the
@@ -49,21 +70,20 @@ static bt_status check_best_metric(const train_run *run, bt_error *err) {
     }
     bt_str    known = BT_STR_INIT;
     bt_status rc = BT_OK;
-    for (size_t i = 0; i < run->plan.n_validation_metrics; i++) {
-        if (bt_str_equal(run->plan.metric_names[i], config->best_metric)) {
+    for (size_t i = 0;; i++) {
+        const char *const name = reported_name(run, i);
+        if (name == NULL) {
+            break;
+        }
+        if (bt_str_equal(name, config->best_metric)) {
             goto done;
         }
-        BT_CHECK(bt_str_appendf(&known, err, "%s, ", run->plan.metric_names[i]));
-    }
-    if (run->task->reports_validation_loss &&
-        bt_str_equal(config->best_metric, "validation_loss")) {
-        goto done;
+        BT_CHECK(bt_str_appendf(&known, err, "%s%s", i > 0 ? ", " : "", name));
     }
     rc = BT_FAIL(err, BT_E_CONFIG,
                  "trainer.best_checkpoint_eval_metric is '%s', but the evaluation of this task has "
-                 "only %s%s",
-                 config->best_metric, bt_str_text(&known),
-                 run->task->reports_validation_loss ? "validation_loss" : "nothing else");
+                 "only %s",
+                 config->best_metric, bt_str_text(&known));
 done:
     bt_str_deinit(&known);
     return rc;
@@ -94,21 +114,37 @@ static bt_status check_one_batch(const train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+static bt_status create_metrics(const train_run *run, size_t n, bt_metrics **out, bt_error *err) {
+    const bt_metrics_config config = {
+        .names = run->plan.metric_names, .n_names = n, .n_classes = run->plan.head.num_classes};
+    return bt_metrics_create(&config, out, err);
+}
+
+static bt_status create_output(train_run *run, bt_error *err) {
+    if (run->task->evaluation == NULL) {
+        return BT_OK;
+    }
+    const bt_output_request request = {.conf = run->conf,
+                                       .plan = &run->plan,
+                                       .data = run->validation_data,
+                                       .model_dir = run->args->model_dir};
+    return run->task->evaluation->create(&request, &run->validation_output, err);
+}
+
 static bt_status open_data(train_run *run, bt_error *err) {
     const bt_conf_mode mode = run->args->mode;
     if (mode_trains(mode)) {
         BT_TRY(
             bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
-        BT_TRY(bt_metrics_create(run->plan.metric_names, run->plan.n_train_metrics,
-                                 run->plan.head.num_classes, &run->train_metrics, err));
+        BT_TRY(create_metrics(run, run->plan.n_train_metrics, &run->train_metrics, err));
     }
     if (mode_evaluates(mode)) {
         BT_TRY(check_endless_evaluation(run, err));
         BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
                             &run->validation_data, err));
         BT_TRY(check_one_batch(run, err));
-        BT_TRY(bt_metrics_create(run->plan.metric_names, run->plan.n_validation_metrics,
-                                 run->plan.head.num_classes, &run->validation_metrics, err));
+        BT_TRY(create_metrics(run, run->plan.n_validation_metrics, &run->validation_metrics, err));
+        BT_TRY(create_output(run, err));
     }
     return BT_OK;
 }

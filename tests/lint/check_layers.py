@@ -31,6 +31,7 @@ ALLOWED = {
 # (room, header): why it may, although the table of rows does not say so.
 EXTRA = {
     ("text", "fs"): "reads vocabularies through the one file interface",
+    ("task", "fs"): "outputs of a task are files: predictions, answers, vectors",
     ("train", "fs"): "owns the model_dir",
     ("train", "wire"): "writes event files",
     ("train", "model"): "hands the description from task to exec",

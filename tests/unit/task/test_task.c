@@ -135,8 +135,10 @@ static void metrics_follow_classes_and_type(void **state) {
         }
         assert_string_equal(bt_str_text(&names), rows[i].names);
         assert_int_equal(plan.n_train_metrics, rows[i].n_train);
-        assert_ok(bt_metrics_create(plan.metric_names, plan.n_validation_metrics,
-                                    plan.head.num_classes, &metrics, err));
+        const bt_metrics_config config = {.names = plan.metric_names,
+                                          .n_names = plan.n_validation_metrics,
+                                          .n_classes = plan.head.num_classes};
+        assert_ok(bt_metrics_create(&config, &metrics, err));
         bt_metrics_free(metrics);
         bt_str_deinit(&names);
         bt_conf_free(conf);
