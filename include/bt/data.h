@@ -76,6 +76,11 @@ BT_MUST_USE bt_status bt_data_open(const bt_data_config *config, const bt_data_s
                                    bt_data_stream **out, bt_error *err);
 void                  bt_data_close(bt_data_stream *stream);
 int64_t               bt_data_n_rows(const bt_data_stream *stream); /* records in all files */
+/* Counts how often each label 0 .. n_classes-1 occurs: one pass over the rows in their order, of
+ * CLASS labels or of TOKENS ones (negative ones do not count). Damaged records are left out where
+ * skip_bad_records allows any, else an error as from next_batch. Does not move the cursor. */
+BT_MUST_USE bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes,
+                                           int64_t *counts, bt_error *err);
 /* *batch is borrowed until the next call of next_batch, seek or close; *end = true (and no batch)
  * when a non-training stream is through. Errors name file, record number, byte, expected and got;
  * they come after the batches before them, and again at every further call until a seek. A thread

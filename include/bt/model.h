@@ -80,6 +80,12 @@ typedef struct bt_head_config {
     float logit_margin; /* taken off the score of the right pair */
 } bt_head_config;
 
+/* Of BT_LOSS_SOFTMAX and BT_LOSS_TOKENS: what the rows are to be, and how they weigh. */
+typedef struct bt_class_rule {
+    double  label_smoothing; /* share of the target spread over all classes; evaluation too */
+    double *weights;         /* owned; [C] of a row by its label, training only; NULL: all 1 */
+} bt_class_rule;
+
 /* Where each parameter is in model->table; -1 where the model has none. */
 typedef struct bt_dense_index {
     int64_t kernel;
@@ -99,6 +105,7 @@ typedef struct bt_layer_index {
 typedef struct bt_model {
     bt_encoder_config encoder;
     bt_head_config    head;
+    bt_class_rule     class_rule;
     bt_param_table    table;
     int64_t           word_embeddings, position_embedding, type_embeddings;
     bt_norm_index     embedding_norm;
@@ -114,6 +121,10 @@ typedef struct bt_model {
 BT_MUST_USE bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config *head,
                                       bt_model **out, bt_error *err);
 void                  bt_model_free(bt_model *model);
+/* task.label_smoothing and task.class_weights [C] (copied; NULL: all 1). BT_E_CONFIG: smoothing
+ * outside [0,1), a weight that is negative or not finite, or none above 0. */
+BT_MUST_USE bt_status bt_model_set_class_rule(bt_model *model, double label_smoothing,
+                                              const double *weights, bt_error *err);
 /* Fresh weights by the init rules into flat [table.n_elements]; a pure function of the seed. */
 void bt_model_init_params(const bt_model *model, uint64_t seed, float *flat);
 /* The same for one parameter into its own [n_elements]: the variables that a checkpoint lacks. */

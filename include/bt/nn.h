@@ -160,13 +160,17 @@ void bt_nn_pair_scores_backward(bt_nn *nn, float *d_vectors, /* [2B,H] [B,B] [2B
 /* ---- losses: return the loss, d_logits overwritten unless NULL
  * ------------------------------------- */
 
-/* mean over rows of softmax cross entropy */
-double bt_nn_softmax_loss(float *d_logits, const float *logits,
-                          const int32_t *labels, /* [B,C] [B] */
-                          int64_t B, int64_t C);
-/* rows with label < 0 do not count; 0 when none counts */
-double bt_nn_token_loss(float *d_logits, const float *logits, const int32_t *labels, /* [T,C] [T] */
-                        int64_t T, int64_t C);
+/* How the rows of a classification weigh, and what they are to be. */
+typedef struct bt_nn_class_rule {
+    /* share s of the target spread over all classes: (1 - s) onehot + s / C, as Keras does */
+    double        smoothing;
+    const double *weights; /* [C] of a row by its label, >= 0; NULL: all 1 */
+} bt_nn_class_rule;
+
+/* sum(w CE) / sum(w) over rows, softmax cross entropy; 0 when no row weighs anything. A row with a
+ * label < 0 does not count. rule NULL: neither smoothing nor weights. */
+double bt_nn_class_loss(float *d_logits, const float *logits, const int32_t *labels, /* [R,C] [R] */
+                        const bt_nn_class_rule *rule, int64_t R, int64_t C);
 /* (mean CE of starts + mean CE of ends) / 2, softmax over the tokens of a sequence */
 double bt_nn_span_loss(float *d_logits, const float *logits,
                        const int32_t *labels, /* [T,2] [2,B] */

@@ -20,6 +20,9 @@ typedef struct bt_task_plan {
     const char       *metric_names[BT_METRIC_MAX]; /* static storage; of training and validation */
     size_t            n_train_metrics;             /* the first ones are also kept in training */
     size_t            n_validation_metrics;
+    double            label_smoothing;
+    bt_conf_f64_list  class_weights;    /* n 0: all 1; borrowed from conf */
+    bool              balanced_weights; /* from the counts of the training data */
     bool init_cls_pooler; /* pooler of the checkpoint's next_sentence head -> head_pooler */
     bool init_head;
 } bt_task_plan;

@@ -60,6 +60,8 @@ static bool has_type(conf_type type, const conf_value *value) {
         return is_number(value) || is_text(value);
     case T_INT_OR_LIST:
         return is_int(value) || is_list_of(value, is_number);
+    case T_FLOATS_OR_WORD:
+        return is_text(value) || is_list_of(value, is_number);
     case T_NULL:
     case T_SECTION:
     case T_SECTIONS:
@@ -154,6 +156,10 @@ static bt_status check_rule(const conf_merge *merge, const conf_key *key, const 
     if (value->kind != K_STR || (empty && (key->flags & NULLABLE) != 0) ||
         is_choice(rule, value->u.s.text)) {
         return BT_OK;
+    }
+    if (key->type != T_STR) { /* its words say it: a number or 'dynamic' */
+        return conf_report(merge, BT_CONF_ERROR, value, path, "expected %s, got %s",
+                           conf_type_words(key->type), conf_describe(value, got));
     }
     return conf_report(merge, BT_CONF_ERROR, value, path, "expected one of %s, got %s",
                        rule->choices, conf_describe(value, got));

@@ -194,23 +194,61 @@ static bt_status check_encoder(const checker *c, const char *encoder) {
     return BT_OK;
 }
 
+#define WEIGHTS "task.class_weights"
+#define SMOOTHING "task.label_smoothing"
+
+static bt_status check_class_weights(const checker *c, const char *classes, int64_t n) {
+    const conf_value *const value = at(c, WEIGHTS);
+    bt_conf_f64_list        list = {0};
+    bool                    one_counts = false;
+    if (value == NULL || (value->kind != K_LIST && value->kind != K_TUPLE)) {
+        return BT_OK; /* null, or the word */
+    }
+    BT_TRY(bt_conf_get_f64_list(c->merge.conf, WEIGHTS, &list, c->merge.err));
+    if ((int64_t)list.n != n) {
+        return REPORT(c, WEIGHTS, classes, "%zu weights for %" PRId64 " classes", list.n, n);
+    }
+    for (size_t i = 0; i < list.n; i++) {
+        if (!(list.items[i] >= 0 && list.items[i] < HUGE_VAL)) {
+            return REPORT(c, WEIGHTS, NULL,
+                          "the weight of class %zu is %g: expected a finite number, 0 or more", i,
+                          list.items[i]);
+        }
+        one_counts = one_counts || list.items[i] > 0;
+    }
+    return one_counts ? BT_OK
+                      : REPORT(c, WEIGHTS, NULL, "all weights are 0: no example would count");
+}
+
+static bt_status check_regression(const checker *c, const char *classes) {
+    if (!is_empty(c, WEIGHTS)) {
+        BT_TRY(REPORT(c, WEIGHTS, classes,
+                      "num_classes is 1, a regression: there are no classes to weigh"));
+    }
+    return is_empty(c, SMOOTHING)
+               ? BT_OK
+               : REPORT(c, SMOOTHING, classes,
+                        "num_classes is 1, a regression: there are no classes to spread over");
+}
+
 static bt_status check_classes(const checker *c) {
     static const char *const path = "task.model.num_classes";
-    static const char *const weights = "task.class_weights";
+    static const char *const names = "task.class_names";
     int64_t                  n = 0;
-    if (c->merge.conf->experiment->task != &conf_class_sentence_prediction) {
-        return at(c, "task.class_names") != NULL && is_empty(c, "task.class_names")
-                   ? MISSING(c, "task.class_names", "name the classes")
-                   : BT_OK;
+    if (at(c, names) != NULL) {
+        return is_empty(c, names)
+                   ? MISSING(c, names, "name the classes")
+                   : check_class_weights(c, names, (int64_t)bt_conf_n_items(c->merge.conf, names));
     }
-    if (int_at(c, path, &n) && n < 1) {
+    if (c->merge.conf->experiment->task != &conf_class_sentence_prediction ||
+        !int_at(c, path, &n)) {
+        return BT_OK;
+    }
+    if (n < 1) {
         return REPORT(c, path, NULL,
                       "set the number of classes (1 = regression), at least 1; got %" PRId64, n);
     }
-    const size_t n_weights = bt_conf_n_items(c->merge.conf, weights);
-    return n_weights > 0 && (int64_t)n_weights != n
-               ? REPORT(c, weights, path, "%zu weights for %" PRId64 " classes", n_weights, n)
-               : BT_OK;
+    return n == 1 ? check_regression(c, path) : check_class_weights(c, path, n);
 }
 
 static bt_status check_task(const checker *c) {

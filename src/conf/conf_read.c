@@ -164,7 +164,8 @@ static bt_status get_list(const bt_conf *conf, const char *path, conf_type type,
     }
     const conf_type own = type_at(conf, path);
     const bool      fits = own == type || (own == T_PATHS && type == T_STR_LIST) ||
-                      (own == T_INT_OR_LIST && type == T_FLOAT_LIST);
+                      (own == T_INT_OR_LIST && type == T_FLOAT_LIST) ||
+                      (own == T_FLOATS_OR_WORD && type == T_FLOAT_LIST);
     if (!fits || (value->kind != K_LIST && value->kind != K_TUPLE)) {
         return fail_type(conf, path, value, conf_type_words(type), err);
     }

@@ -81,6 +81,8 @@ const char *conf_type_words(conf_type type) {
         return "a number or 'dynamic'";
     case T_INT_OR_LIST:
         return "an integer or a list of them";
+    case T_FLOATS_OR_WORD:
+        return "a list of numbers or 'balanced'";
     case T_NULL:
         return "null";
     case T_SECTION:

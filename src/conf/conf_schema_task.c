@@ -5,6 +5,11 @@
  * Garden 2.19.1; EXT marks keys of our own (DESIGN.md section 6). Keys stand in sorted order. */
 #include "conf_schema.h"
 
+#define CLASS_WEIGHTS_DOC                                                                          \
+    "weight of each class in the training loss, the mean being sum(w loss) / sum(w); balanced = "  \
+    "n / (n_classes * count) of the training data; null = all 1"
+#define LABEL_SMOOTHING_DOC "share of the target spread over all classes, in evaluation too"
+
 static const conf_key task_keys[] = {
     KEY("allow_image_summary", T_BOOL, 0, "false", RULE_NONE,
         "write image summaries; no effect on text tasks"),
@@ -21,16 +26,15 @@ const conf_class conf_class_task = {"official.core.config_definitions.TaskConfig
                                     BT_ARRAY_LEN(task_keys), false};
 
 static const conf_key sentence_prediction_keys[] = {
-    KEY("class_weights", T_FLOAT_LIST, EXT | NULLABLE, NULL, RULE_NONE,
-        "weight of each class in the loss (null = all 1)"),
+    KEY("class_weights", T_FLOATS_OR_WORD, EXT | NULLABLE, NULL,
+        &(const conf_rule)CHOICES("balanced"), CLASS_WEIGHTS_DOC),
     KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
     KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
         "TF Hub module to start from, instead of init_checkpoint"),
     KEY("init_cls_pooler", T_BOOL, 0, "false", RULE_NONE,
         "load the pooler of init_checkpoint into the classification head too"),
     KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
-    KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE,
-        "share of the target spread over all classes"),
+    KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE, LABEL_SMOOTHING_DOC),
     KEY("metric_type", T_STR, 0, "accuracy",
         &(const conf_rule)CHOICES("accuracy|f1|matthews_corrcoef|pearson_spearman_corr"),
         "metric to log besides the losses"),
@@ -75,14 +79,13 @@ const conf_class conf_class_qa_model = {"official.nlp.tasks.question_answering.M
 static const conf_key tagging_keys[] = {
     KEY("class_names", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
         "names of the tags, in the order of their ids"),
-    KEY("class_weights", T_FLOAT_LIST, EXT | NULLABLE, NULL, RULE_NONE,
-        "weight of each class in the loss (null = all 1)"),
+    KEY("class_weights", T_FLOATS_OR_WORD, EXT | NULLABLE, NULL,
+        &(const conf_rule)CHOICES("balanced"), CLASS_WEIGHTS_DOC),
     KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
     KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
         "TF Hub module to start from, instead of init_checkpoint"),
     KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
-    KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE,
-        "share of the target spread over all classes"),
+    KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE, LABEL_SMOOTHING_DOC),
     SECTION("model", &conf_class_tagging_model, "the model: encoder and head"),
 };
 const conf_class conf_class_tagging = {"official.nlp.tasks.tagging.TaggingConfig", &conf_class_task,

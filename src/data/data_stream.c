@@ -273,6 +273,41 @@ int64_t bt_data_n_rows(const bt_data_stream *stream) {
     return stream->source.n_records;
 }
 
+static void count_row(const bt_data_stream *stream, const data_slot *slot, int64_t n_classes,
+                      int64_t *counts) {
+    const int64_t n = stream->schema.label_kind == BT_LABEL_TOKENS ? slot->offsets[1] : 1;
+    for (int64_t i = 0; i < n; i++) {
+        if (slot->int_labels[i] >= 0 && slot->int_labels[i] < n_classes) {
+            counts[slot->int_labels[i]]++;
+        }
+    }
+}
+
+bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes, int64_t *counts,
+                               bt_error *err) {
+    data_slot *const     slot = &stream->slots[0];
+    const bt_data_cursor cursor = stream->delivered;
+    BT_ASSERT(stream->schema.label_kind == BT_LABEL_CLASS ||
+              stream->schema.label_kind == BT_LABEL_TOKENS);
+    stop_thread(stream); /* the slots are free for this */
+    memset(counts, 0, (size_t)n_classes * sizeof *counts);
+    for (int64_t record = 0; record < stream->source.n_records; record++) {
+        bt_record       bytes;
+        bool            is_damaged = false;
+        const bt_status rc = load_record(stream, record, &bytes, &is_damaged, err);
+        if (is_damaged && stream->config.skip_bad_records > 0) {
+            continue;
+        }
+        BT_TRY(rc);
+        bt_data_slot_clear(slot);
+        if (bt_data_slot_append(slot, &stream->decoder, err) != BT_OK) {
+            return put_record_before(stream, record, &bytes, err);
+        }
+        count_row(stream, slot, n_classes, counts);
+    }
+    return bt_data_seek(stream, cursor, err);
+}
+
 double bt_data_wait_seconds(const bt_data_stream *stream) {
     return stream->wait_seconds;
 }

@@ -294,8 +294,47 @@ done:
     return rc;
 }
 
+static bt_status check_class_weights(const double *weights, int64_t n, bt_error *err) {
+    double largest = 0;
+    for (int64_t c = 0; c < n; c++) {
+        if (!isfinite(weights[c]) || weights[c] < 0) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "the weight of class %" PRId64 " is %g: expected a finite number, 0 or "
+                           "more",
+                           c, weights[c]);
+        }
+        largest = fmax(largest, weights[c]);
+    }
+    return largest > 0
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG,
+                         "the weights of all %" PRId64 " classes are 0: no example would count", n);
+}
+
+bt_status bt_model_set_class_rule(bt_model *model, double label_smoothing, const double *weights,
+                                  bt_error *err) {
+    const size_t n = (size_t)model->head.num_classes;
+    double      *copy = NULL;
+    if (!(label_smoothing >= 0 && label_smoothing < 1)) {
+        return BT_FAIL(err, BT_E_CONFIG, "label smoothing %g: expected at least 0 and less than 1",
+                       label_smoothing);
+    }
+    if (weights != NULL) {
+        BT_TRY(check_class_weights(weights, model->head.num_classes, err));
+        copy = bt_alloc_array(n, sizeof *copy);
+        if (copy == NULL) {
+            return BT_FAIL(err, BT_E_NOMEM, "out of memory for the weights of %zu classes", n);
+        }
+        memcpy(copy, weights, n * sizeof *copy);
+    }
+    bt_free(model->class_rule.weights);
+    model->class_rule = (bt_class_rule){.label_smoothing = label_smoothing, .weights = copy};
+    return BT_OK;
+}
+
 void bt_model_free(bt_model *model) {
     if (model != NULL) {
+        bt_free(model->class_rule.weights);
         bt_free(model->layers);
         bt_param_table_deinit(&model->table);
         bt_free(model);

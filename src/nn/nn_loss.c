@@ -6,55 +6,60 @@
 
 #include "bt/nn.h"
 
-/* Cross entropy of n logits `stride` apart against `label`; d_logits = weight * (softmax - onehot),
- * or += when `add`. */
+/* Cross entropy of n logits `stride` apart against (1 - smoothing) at `label` and smoothing / n
+ * everywhere; d_logits = weight * (softmax - target), or += when `add`. */
 static double cross_entropy(float *d_logits, const float *logits, int64_t n, int64_t stride,
-                            int64_t label, double weight, bool add) {
+                            int64_t label, double smoothing, double weight, bool add) {
     double largest = -INFINITY;
+    double logits_sum = 0;
     for (int64_t c = 0; c < n; c++) {
         largest = fmax(largest, (double)logits[c * stride]);
+        logits_sum += (double)logits[c * stride];
     }
     double sum = 0;
     for (int64_t c = 0; c < n; c++) {
         sum += exp((double)logits[c * stride] - largest);
     }
+    const double everywhere = smoothing / (double)n;
     for (int64_t c = 0; d_logits != NULL && c < n; c++) {
         const double p = exp((double)logits[c * stride] - largest) / sum;
-        const double d = weight * (c == label ? p - 1 : p);
+        const double target = c == label ? 1 - smoothing + everywhere : everywhere;
+        const double d = weight * (p - target);
         d_logits[c * stride] = (float)(add ? (double)d_logits[c * stride] + d : d);
     }
-    return log(sum) + largest - (double)logits[label * stride];
+    return log(sum) + largest - (1 - smoothing) * (double)logits[label * stride] -
+           everywhere * logits_sum;
 }
 
-double bt_nn_softmax_loss(float *d_logits, const float *logits, const int32_t *labels, int64_t B,
-                          int64_t C) {
-    double total = 0;
-    for (int64_t b = 0; b < B; b++) {
-        total += cross_entropy(d_logits == NULL ? NULL : d_logits + b * C, logits + b * C, C, 1,
-                               labels[b], 1 / (double)B, false);
+static double row_weight(const bt_nn_class_rule *rule, int32_t label) {
+    if (label < 0) {
+        return 0;
     }
-    return B > 0 ? total / (double)B : 0;
+    return rule->weights != NULL ? rule->weights[label] : 1;
 }
 
-double bt_nn_token_loss(float *d_logits, const float *logits, const int32_t *labels, int64_t T,
-                        int64_t C) {
-    int64_t n_labelled = 0;
-    for (int64_t t = 0; t < T; t++) {
-        n_labelled += labels[t] >= 0;
+double bt_nn_class_loss(float *d_logits, const float *logits, const int32_t *labels,
+                        const bt_nn_class_rule *rule, int64_t R, int64_t C) {
+    static const bt_nn_class_rule plain = {.smoothing = 0};
+    const bt_nn_class_rule *const how = rule != NULL ? rule : &plain;
+    double                        weights_sum = 0;
+    for (int64_t r = 0; r < R; r++) {
+        weights_sum += row_weight(how, labels[r]);
     }
     double total = 0;
-    for (int64_t t = 0; t < T; t++) {
-        float *const d = d_logits == NULL ? NULL : d_logits + t * C;
-        if (labels[t] >= 0) {
-            total +=
-                cross_entropy(d, logits + t * C, C, 1, labels[t], 1 / (double)n_labelled, false);
+    for (int64_t r = 0; r < R; r++) {
+        const double weight = row_weight(how, labels[r]);
+        float *const d = d_logits == NULL ? NULL : d_logits + r * C;
+        if (weight > 0) {
+            total += weight * cross_entropy(d, logits + r * C, C, 1, labels[r], how->smoothing,
+                                            weight / weights_sum, false);
             continue;
         }
         for (int64_t c = 0; d != NULL && c < C; c++) {
             d[c] = 0;
         }
     }
-    return n_labelled > 0 ? total / (double)n_labelled : 0;
+    return weights_sum > 0 ? total / weights_sum : 0;
 }
 
 double bt_nn_span_loss(float *d_logits, const float *logits, const int32_t *labels,
@@ -64,7 +69,7 @@ double bt_nn_span_loss(float *d_logits, const float *logits, const int32_t *labe
         for (int64_t b = 0; b < B; b++) {
             const int64_t at = offsets[b] * 2 + side;
             total += cross_entropy(d_logits == NULL ? NULL : d_logits + at, logits + at,
-                                   offsets[b + 1] - offsets[b], 2, labels[side * B + b],
+                                   offsets[b + 1] - offsets[b], 2, labels[side * B + b], 0,
                                    0.5 / (double)B, false);
         }
     }
@@ -109,7 +114,7 @@ double bt_nn_ranking_loss(float *d_scores, const float *scores, int64_t B, bool 
         const int64_t next = side == 0 ? B : 1;
         for (int64_t i = 0; i < B; i++) {
             total += cross_entropy(d_scores == NULL ? NULL : d_scores + i * next, scores + i * next,
-                                   B, stride, i, 1 / (double)B, side > 0);
+                                   B, stride, i, 0, 1 / (double)B, side > 0);
         }
     }
     return B > 0 ? total / (double)B : 0;

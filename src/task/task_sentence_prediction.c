@@ -257,6 +257,7 @@ static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *pla
     *plan = (bt_task_plan){0};
     BT_TRY(read_encoder(conf, &plan->encoder, err));
     BT_TRY(read_head(conf, plan, err));
+    BT_TRY(task_read_class_rule(conf, plan, err));
     BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
     return plan_metrics(conf, plan, err);

@@ -125,6 +125,10 @@ BT_MUST_USE bt_status init_weights(train_run *run, bt_error *err);
 /* Opens init_checkpoint and compares shapes without reading values: for preflight and --dry_run. */
 BT_MUST_USE bt_status check_init_checkpoint(const train_run *run, bt_error *err);
 
+/* class_rule.c: label smoothing and class weights of the plan into the model; balanced weights are
+ * counted in the training data, which is open. */
+BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
+
 /* best_export.c */
 BT_MUST_USE bt_status best_load(train_run *run, bt_error *err); /* info.json of an earlier run */
 bool                  best_is_on(const train_run *run);

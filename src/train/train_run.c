@@ -178,6 +178,7 @@ static bt_status prepare(train_run *run, bt_error *err) {
     BT_TRY(check_best_metric(run, err));
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
     BT_TRY(open_data(run, err));
+    BT_TRY(set_class_rule(run, err));
     const int64_t n_rows = run->train_data != NULL ? bt_data_n_rows(run->train_data) : 0;
     if (mode_trains(args->mode) || run->config.train_steps_key.is_set) {
         BT_TRY(run_config_derive(args->conf, &run->config, n_rows, err));

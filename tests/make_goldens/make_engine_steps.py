@@ -39,6 +39,10 @@ CASES = {
     "pairs": dict(kind="dual_encoder", encoder={}, model=dict(
         normalize=True, bidirectional=True, logit_scale=3.0, logit_margin=0.2)),
     "pairs_as_they_are": dict(kind="dual_encoder", encoder={}, model=dict(normalize=False)),
+    "classes_weighted": dict(kind="sentence_prediction", encoder={}, weights=[0.5, 2.0, 0.0],
+                             smoothing=0.1),
+    "tagging_weighted": dict(kind="tagging", encoder={}, weights=[0.25, 1.0, 3.5],
+                             smoothing=0.2),
 }
 CLASSES = ["O", "B-X", "I-X"]
 
@@ -97,10 +101,31 @@ def switch_dropout_off(model):
             layer.rate = 0.0
 
 
+def weigh_classes(case, task):
+    """task.class_weights and task.label_smoothing, which Model Garden does not have: Keras' own
+    smoothed cross entropy of each row, times the weight of its label, over the sum of those."""
+    cross_entropy = tf_keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=case["smoothing"], reduction="none")
+
+    def build_losses(labels, model_outputs, aux_losses=None):
+        del aux_losses
+        logits = model_outputs["logits"] if isinstance(model_outputs, dict) else model_outputs
+        y = labels["label_ids"] if isinstance(labels, dict) else labels
+        logits = tf.reshape(logits, [-1, len(CLASSES)])
+        y = tf.reshape(y, [-1])
+        per_class = tf.constant(case["weights"], tf.float32)
+        weights = tf.where(y < 0, 0.0, tf.gather(per_class, tf.maximum(y, 0)))
+        losses = cross_entropy(tf.one_hot(y, len(CLASSES)), logits)
+        return tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
+    task.build_losses = build_losses
+
+
 def run(name, case, seed):
     tf_keras.backend.clear_session()
     encoder = dict(ENCODER, **case["encoder"])
     task = make_task(case, encoder)
+    if "weights" in case:
+        weigh_classes(case, task)
     model = task.build_model()
     switch_dropout_off(model)
     rng = np.random.RandomState(seed)
@@ -153,6 +178,8 @@ def run(name, case, seed):
     save_file({k: np.ascontiguousarray(v) for k, v in out.items()}, f"{folder}/{name}.safetensors")
     config = dict(encoder=encoder, encoder_type="bert", optimizer=OPTIMIZER, batch=B, seq=S,
                   batches=N_BATCHES, steps=N_STEPS, no_gradient=without, seed=seed)
+    if "weights" in case:
+        config.update(class_weights=case["weights"], label_smoothing=case["smoothing"])
     with open(f"{folder}/{name}.json", "w", encoding="utf-8") as file:
         json.dump(config, file, indent=1, sort_keys=True)
         file.write("\n")

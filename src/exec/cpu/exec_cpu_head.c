@@ -67,6 +67,15 @@ void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encode
     logits_forward(exec, acts->dropped, B);
 }
 
+/* Weights are for training only: an evaluation says how the model does on the data as they are. */
+static double class_loss(const bt_exec *exec, const exec_pass *pass, float *d_logits, int64_t R) {
+    const bt_class_rule *const given = &exec->model->class_rule;
+    const bt_nn_class_rule     rule = {.smoothing = given->label_smoothing,
+                                       .weights = d_logits != NULL ? given->weights : NULL};
+    return bt_nn_class_loss(d_logits, exec->acts.logits, pass->batch->int_labels, &rule, R,
+                            exec->model->head.num_classes);
+}
+
 double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
     const bt_head_config *const head = &exec->model->head;
     const bt_batch *const       batch = pass->batch;
@@ -78,9 +87,7 @@ double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
     case BT_LOSS_NONE:
         return 0;
     case BT_LOSS_SOFTMAX:
-        return !has_ints
-                   ? 0
-                   : bt_nn_softmax_loss(d_logits, logits, batch->int_labels, B, head->num_classes);
+        return !has_ints ? 0 : class_loss(exec, pass, d_logits, B);
     case BT_LOSS_MSE:
         return !has_floats ? 0 : bt_nn_mse_loss(d_logits, logits, batch->float_labels, B);
     case BT_LOSS_MSE_ALL_PAIRS:
@@ -89,9 +96,7 @@ double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
         return !has_ints ? 0
                          : bt_nn_span_loss(d_logits, logits, batch->int_labels, batch->offsets, B);
     case BT_LOSS_TOKENS:
-        return !has_ints ? 0
-                         : bt_nn_token_loss(d_logits, logits, batch->int_labels, batch->n_tokens,
-                                            head->num_classes);
+        return !has_ints ? 0 : class_loss(exec, pass, d_logits, batch->n_tokens);
     case BT_LOSS_RANKING:
         return bt_nn_ranking_loss(d_logits, logits, B / 2, head->bidirectional);
     }

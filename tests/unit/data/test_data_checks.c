@@ -164,6 +164,37 @@ static void test_label_kinds(void **state) {
     bt_data_close(stream);
 }
 
+/* A pass over the labels moves nothing: what would have come next comes next. */
+static void test_labels_are_counted(void **state) {
+    (void)state;
+    const char          *paths[] = {fixture_file(test_temp_dir(), "counted", 0, 11)};
+    bt_data_config       config = fixture_config(paths, 1);
+    const bt_data_schema schema = fixture_schema();
+    bt_data_stream      *stream = NULL;
+    int64_t              counts[3] = {7, 7, 7};
+    assert_ok(bt_data_open(&config, &schema, &stream, err));
+    fixture_check_row(first_batch(stream), 0, 0);
+    assert_ok(bt_data_count_labels(stream, 3, counts, err));
+    assert_true(counts[0] == 4 && counts[1] == 4 && counts[2] == 3); /* class r % 3 */
+    fixture_check_row(first_batch(stream), 0, 4);
+    bt_data_close(stream);
+
+    static const int64_t hole[FIXTURE_S] = {1, 0, 1, 1, 0, 0, 0, 0};
+    static const int64_t tags[FIXTURE_S] = {-1, 2, 1, -1, 0, 0, 0, 0};
+    fixture_row          rows[2] = {good_row(), good_row()};
+    bt_data_schema       tokens = fixture_schema();
+    tokens.label_kind = BT_LABEL_TOKENS;
+    rows[1].mask = hole; /* labels of tokens that are not kept count no more than padding's */
+    for (int i = 0; i < 2; i++) {
+        rows[i].label = tags;
+        rows[i].n_labels = FIXTURE_S;
+    }
+    assert_ok(open_rows(rows, 2, &tokens, &stream, err));
+    assert_ok(bt_data_count_labels(stream, 3, counts, err));
+    assert_true(counts[0] == 0 && counts[1] == 2 && counts[2] == 1);
+    bt_data_close(stream);
+}
+
 /* ---- wrong records ----------------------------------------------------------------------------
  */
 
@@ -389,6 +420,8 @@ static void test_damage_is_an_error(void **state) {
     }
     assert_fails(bt_data_next_batch(stream, &batch, &end, err), BT_E_FORMAT, "record 4 at byte");
     assert_fails(bt_data_next_batch(stream, &batch, &end, err), BT_E_FORMAT, "record 4 at byte");
+    int64_t counts[3];
+    assert_fails(bt_data_count_labels(stream, 3, counts, err), BT_E_FORMAT, "record 4 at byte");
     assert_ok(bt_data_seek(stream, (bt_data_cursor){0}, err)); /* and a seek starts afresh */
     assert_ok(bt_data_next_batch(stream, &batch, &end, err));
     bt_data_close(stream);
@@ -404,6 +437,9 @@ static void test_skip_bad_records(void **state) {
     config.skip_bad_records = 2;
     assert_ok(bt_data_open(&config, &schema, &stream, err));
     static const int64_t want[] = {1, 2, 4, 5};
+    int64_t              counts[3];
+    assert_ok(bt_data_count_labels(stream, 3, counts, err));
+    assert_true(counts[0] == 0 && counts[1] == 2 && counts[2] == 2);
     for (uint64_t i = 0; i < 5; i++) { /* the same two in each epoch: no more than two */
         const bt_batch *batch = NULL;
         bool            end = false;
@@ -494,17 +530,12 @@ static void test_gzip(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packing),
-        cmocka_unit_test(test_keep_padding),
-        cmocka_unit_test(test_label_kinds),
-        cmocka_unit_test(test_wrong_inputs),
-        cmocka_unit_test(test_seq_length_of_the_config),
-        cmocka_unit_test(test_wrong_labels),
-        cmocka_unit_test(test_wrong_files),
-        cmocka_unit_test(test_wrong_config),
-        cmocka_unit_test(test_damage_is_an_error),
-        cmocka_unit_test(test_skip_bad_records),
-        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_packing),          cmocka_unit_test(test_keep_padding),
+        cmocka_unit_test(test_label_kinds),      cmocka_unit_test(test_labels_are_counted),
+        cmocka_unit_test(test_wrong_inputs),     cmocka_unit_test(test_seq_length_of_the_config),
+        cmocka_unit_test(test_wrong_labels),     cmocka_unit_test(test_wrong_files),
+        cmocka_unit_test(test_wrong_config),     cmocka_unit_test(test_damage_is_an_error),
+        cmocka_unit_test(test_skip_bad_records), cmocka_unit_test(test_gzip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,6 +180,32 @@ static void toy_bert_matches_differences(void **state) {
     check_differences("ranking of unit vectors, both ways", &e, &ranking, true);
 }
 
+/* Weights belong to training; a smoothed target is the loss everywhere. With equal weights both
+ * are the plain loss again. */
+static void class_rule_in_training_and_evaluation(void **state) {
+    (void)state;
+    static const double     weights[3] = {4, 1, 0.25};
+    const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3);
+    const bt_encoder_config e = toy_encoder();
+    toy                     t;
+    toy_open(&t, &e, &head, false, 2);
+    bt_step_result plain;
+    bt_step_result result;
+    assert_ok(bt_exec_evaluate(t.f.exec, &t.batch.batch, &plain, err));
+    assert_ok(bt_model_set_class_rule(t.f.model, 0, weights, err));
+    assert_ok(bt_exec_evaluate(t.f.exec, &t.batch.batch, &result, err));
+    assert_true(result.loss == plain.loss);
+    assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 1, 1, &result, err));
+    const double weighted = result.loss;
+    assert_ok(bt_model_set_class_rule(t.f.model, 0, NULL, err));
+    assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 1, 1, &result, err));
+    assert_true(fabs(weighted - result.loss) > 1e-4);
+    assert_ok(bt_model_set_class_rule(t.f.model, 0.5, NULL, err));
+    assert_ok(bt_exec_evaluate(t.f.exec, &t.batch.batch, &result, err));
+    assert_true(fabs(plain.loss - result.loss) > 1e-4);
+    fixture_close(&t.f);
+}
+
 /* ---- the same result another way
  * --------------------------------------------------------------------- */
 
@@ -475,6 +501,7 @@ static void averages_swap_exactly(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(toy_bert_matches_differences),
+        cmocka_unit_test(class_rule_in_training_and_evaluation),
         cmocka_unit_test(packed_equals_padded),
         cmocka_unit_test(first_rows_equal_all_rows),
         cmocka_unit_test(bits_repeat),

@@ -168,6 +168,8 @@ static const task_row own_rows[] = {
      {.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_RANKING, .logit_scale = 1},
      true,
      true},
+    {"classes_weighted", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), true, true},
+    {"tagging_weighted", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), true, false},
 };
 
 static int64_t read_int(json_t *object, const char *key, int64_t otherwise) {
@@ -418,6 +420,21 @@ static void compare_trajectory(fixture *f, const test_tensors *golden, const tas
     }
 }
 
+/* task.class_weights and task.label_smoothing of the cases that have them. */
+static void set_class_rule(bt_model *model, json_t *config) {
+    json_t *const weights = json_object_get(config, "class_weights");
+    double        values[8];
+    if (weights == NULL) {
+        return;
+    }
+    assert_true(json_array_size(weights) <= BT_ARRAY_LEN(values));
+    for (size_t c = 0; c < json_array_size(weights); c++) {
+        values[c] = json_number_value(json_array_get(weights, c));
+    }
+    const double smoothing = json_number_value(json_object_get(config, "label_smoothing"));
+    assert_ok(bt_model_set_class_rule(model, smoothing, values, err));
+}
+
 /* prefix: path of the case without its ending. */
 static void run_task(const task_row *row, const char *prefix, const char *isa, bool trajectory) {
     char path[TEST_PATH_MAX + 16];
@@ -431,6 +448,7 @@ static void run_task(const task_row *row, const char *prefix, const char *isa, b
     fixture_open(&f, &encoder, &row->head, trajectory ? json_object_get(config, "optimizer") : NULL,
                  isa, 2);
     fixture_load(&f, golden, "w/");
+    set_class_rule(f.model, config);
     if (trajectory) {
         compare_trajectory(&f, golden, row, isa, config);
     } else {

@@ -252,6 +252,47 @@ static void impossible_dims_are_sentences(void **state) {
     assert_fails(bt_activation_from_name("gellu", &act, err), BT_E_UNSUPPORTED, "got 'gellu'");
 }
 
+static void class_rules_are_checked_and_copied(void **state) {
+    (void)state;
+    static const struct {
+        double      smoothing;
+        double      first; /* of the weights {first, 2, 0...} */
+        const char *message;
+    } rows[] = {
+        {1, 1, "label smoothing 1"},
+        {-0.5, 1, "label smoothing -0.5"},
+        {(double)NAN, 1, "expected at least 0 and less than 1"},
+        {0, -1, "the weight of class 0 is -1"},
+        {0, (double)INFINITY, "the weight of class 0 is inf"},
+    };
+    const bt_encoder_config e = small_encoder();
+    const bt_head_config    h = small_head();
+    bt_model               *model = NULL;
+    double                  weights[16] = {0};
+    assert_ok(bt_model_create(&e, &h, &model, err));
+    assert_true(h.num_classes <= (int64_t)BT_ARRAY_LEN(weights));
+    assert_null(model->class_rule.weights);
+    assert_fails(bt_model_set_class_rule(model, 0, weights, err), BT_E_CONFIG,
+                 "no example would count");
+    weights[1] = 2;
+    assert_ok(bt_model_set_class_rule(model, 0.25, weights, err));
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        weights[0] = rows[i].first;
+        assert_fails(bt_model_set_class_rule(model, rows[i].smoothing, weights, err), BT_E_CONFIG,
+                     rows[i].message);
+    }
+    assert_true(model->class_rule.weights[0] == 0 && model->class_rule.weights[1] == 2);
+    assert_true(model->class_rule.label_smoothing == 0.25);
+    weights[0] = 1;
+    bt_alloc_fail_at(1, true);
+    assert_fails(bt_model_set_class_rule(model, 0, weights, err), BT_E_NOMEM, "out of memory");
+    bt_alloc_fail_at(0, false);
+    assert_true(model->class_rule.weights[1] == 2);
+    assert_ok(bt_model_set_class_rule(model, 0, NULL, err));
+    assert_null(model->class_rule.weights);
+    bt_model_free(model);
+}
+
 static void running_out_of_memory_is_clean(void **state) {
     (void)state;
     const bt_encoder_config e = small_encoder();
@@ -278,6 +319,7 @@ int main(void) {
         cmocka_unit_test(logits_are_counted),
         cmocka_unit_test(weights_follow_their_rules),
         cmocka_unit_test(impossible_dims_are_sentences),
+        cmocka_unit_test(class_rules_are_checked_and_copied),
         cmocka_unit_test(running_out_of_memory_is_clean),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);

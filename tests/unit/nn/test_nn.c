@@ -365,11 +365,25 @@ static const int64_t span_offsets[4] = {0, 4, 5, 12};
 static const int32_t span_labels[6] = {3, 0, 2, 0, 0, 6};
 static const float   float_labels[5] = {0.5F, -1, 2, 0, 3.5F};
 
-static double loss_softmax(float *d, const float *x) {
-    return bt_nn_softmax_loss(d, x, class_labels, 6, 3);
+static const double class_weights[3] = {0.25, 3, 0};
+
+static double loss_classes(float *d, const float *x) {
+    return bt_nn_class_loss(d, x, class_labels, NULL, 6, 3);
 }
 static double loss_tokens(float *d, const float *x) {
-    return bt_nn_token_loss(d, x, token_labels, 6, 3);
+    return bt_nn_class_loss(d, x, token_labels, NULL, 6, 3);
+}
+static double loss_smoothed(float *d, const float *x) {
+    const bt_nn_class_rule rule = {.smoothing = 0.3};
+    return bt_nn_class_loss(d, x, class_labels, &rule, 6, 3);
+}
+static double loss_weighted(float *d, const float *x) {
+    const bt_nn_class_rule rule = {.weights = class_weights};
+    return bt_nn_class_loss(d, x, class_labels, &rule, 6, 3);
+}
+static double loss_tokens_weighted_smoothed(float *d, const float *x) {
+    const bt_nn_class_rule rule = {.smoothing = 0.1, .weights = class_weights};
+    return bt_nn_class_loss(d, x, token_labels, &rule, 6, 3);
 }
 static double loss_span(float *d, const float *x) {
     return bt_nn_span_loss(d, x, span_labels, span_offsets, 3);
@@ -394,8 +408,11 @@ static void losses_match_differences(void **state) {
         const char *name;
         double (*loss)(float *d, const float *x);
         int64_t n;
-    } rows[] = {{"softmax", loss_softmax, 18},
+    } rows[] = {{"classes", loss_classes, 18},
                 {"tokens", loss_tokens, 18},
+                {"smoothed classes", loss_smoothed, 18},
+                {"weighted classes", loss_weighted, 18},
+                {"weighted and smoothed tokens", loss_tokens_weighted_smoothed, 18},
                 {"span", loss_span, 24},
                 {"mse", loss_mse, 5},
                 {"mse over all pairs", loss_pairs, 5},
@@ -424,14 +441,48 @@ static void losses_match_differences(void **state) {
 
 static void losses_of_nothing(void **state) {
     (void)state;
-    const int32_t none[2] = {-1, -1};
-    const float   x[6] = {1, 2, 3, 4, 5, 6};
-    float         d[6] = {1, 1, 1, 1, 1, 1};
-    const float   zero[6] = {0};
-    assert_true(bt_nn_token_loss(d, x, none, 2, 3) == 0);
+    const int32_t          none[2] = {-1, -1};
+    const int32_t          weightless[2] = {2, 2};
+    const float            x[6] = {1, 2, 3, 4, 5, 6};
+    float                  d[6] = {1, 1, 1, 1, 1, 1};
+    const float            zero[6] = {0};
+    const bt_nn_class_rule rule = {.smoothing = 0.1, .weights = class_weights};
+    assert_true(bt_nn_class_loss(d, x, none, NULL, 2, 3) == 0);
+    assert_memory_equal(d, zero, sizeof d);
+    d[4] = 1;
+    assert_true(bt_nn_class_loss(d, x, weightless, &rule, 2, 3) == 0);
     assert_memory_equal(d, zero, sizeof d);
     const float with_nan[3] = {1, NAN, 2};
-    assert_true(isnan(bt_nn_softmax_loss(d, with_nan, class_labels, 1, 3)));
+    assert_true(isnan(bt_nn_class_loss(d, with_nan, class_labels, NULL, 1, 3)));
+}
+
+/* A weight of 2 is the row twice; the scale of all weights is nothing; the loss of a smoothed
+ * target is that much of the plain loss and the rest of the mean loss over all classes. */
+static void class_rules_mean_what_they_say(void **state) {
+    (void)state;
+    const int32_t          labels[3] = {0, 1, 1};
+    const int32_t          repeated[5] = {0, 1, 1, 1, 1};
+    const double           weights[2] = {1, 2};
+    const double           halves[2] = {0.5, 1};
+    const bt_nn_class_rule twice = {.weights = weights};
+    const bt_nn_class_rule same = {.weights = halves};
+    float                  x[10];
+    fill(x, 6, 11, 2);
+    memcpy(x + 6, x + 2, 4 * sizeof *x);
+    const double want = bt_nn_class_loss(NULL, x, repeated, NULL, 5, 2);
+    double       got = bt_nn_class_loss(NULL, x, labels, &twice, 3, 2);
+    test_close_f64(&got, &want, 1, 1e-15, 1e-14, "weight 2");
+    got = bt_nn_class_loss(NULL, x, labels, &same, 3, 2);
+    test_close_f64(&got, &want, 1, 1e-15, 1e-14, "weights of another scale");
+    const bt_nn_class_rule smooth = {.smoothing = 0.2};
+    double                 plain[3];
+    for (int32_t c = 0; c < 3; c++) {
+        plain[c] = bt_nn_class_loss(NULL, x, &c, NULL, 1, 3);
+    }
+    const int32_t label = 1;
+    const double  smoothed = 0.8 * plain[1] + 0.2 * (plain[0] + plain[1] + plain[2]) / 3;
+    got = bt_nn_class_loss(NULL, x, &label, &smooth, 1, 3);
+    test_close_f64(&got, &smoothed, 1, 1e-15, 1e-14, "smoothing");
 }
 
 /* ---- threads
@@ -496,6 +547,7 @@ int main(void) {
         cmocka_unit_test(tiny_rows_are_scaled),
         cmocka_unit_test(losses_match_differences),
         cmocka_unit_test(losses_of_nothing),
+        cmocka_unit_test(class_rules_mean_what_they_say),
         cmocka_unit_test(bits_do_not_depend_on_threads),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -163,6 +163,23 @@ static void regression_has_the_right_loss(void **state) {
     bt_conf_free(conf);
 }
 
+static void class_rule_reaches_the_plan(void **state) {
+    (void)state;
+    bt_conf     *conf = NULL;
+    bt_task_plan plan;
+    plan_of("{task: {model: {num_classes: 2}, class_weights: [1, 2.5], label_smoothing: 0.1}}",
+            &conf, &plan);
+    assert_true(plan.class_weights.n == 2 && plan.class_weights.items[1] == 2.5);
+    assert_true(plan.label_smoothing == 0.1 && !plan.balanced_weights);
+    bt_conf_free(conf);
+    plan_of("{task: {model: {num_classes: 2}, class_weights: balanced}}", &conf, &plan);
+    assert_true(plan.balanced_weights && plan.class_weights.n == 0 && plan.label_smoothing == 0);
+    bt_conf_free(conf);
+    plan_of("{task: {model: {num_classes: 2}, class_weights: ''}}", &conf, &plan);
+    assert_true(!plan.balanced_weights && plan.class_weights.n == 0);
+    bt_conf_free(conf);
+}
+
 static void contradictions_name_both_values(void **state) {
     (void)state;
     static const struct {
@@ -227,8 +244,7 @@ static void unsupported_keys_are_refused_by_name(void **state) {
          "task.differential_privacy_config: it is set"},
         {"{task: {hub_module_url: 'https://x/y'}}", "task.hub_module_url: 'https://x/y'"},
         {"{task: {hub_module_sha256: abc}}", "task.hub_module_sha256: 'abc'"},
-        {"{task: {class_weights: [1.0, 2.0]}}", "task.class_weights: it is set"},
-        {"{task: {label_smoothing: 0.1}}", "task.label_smoothing: 0.1"},
+        {"{task: {class_weights: [1.0, 2.0], label_smoothing: 0.1}}", NULL},
         {"{trainer: {gradient_accumulation_steps: 4}}", "trainer.gradient_accumulation_steps: 4"},
         {"{trainer: {early_stopping_patience: 2}}", "trainer.early_stopping_patience: 2"},
         {"{runtime: {mixed_precision_dtype: bfloat16}}",
@@ -286,6 +302,7 @@ int main(void) {
         cmocka_unit_test(every_key_reaches_the_plan),
         cmocka_unit_test(metrics_follow_classes_and_type),
         cmocka_unit_test(regression_has_the_right_loss),
+        cmocka_unit_test(class_rule_reaches_the_plan),
         cmocka_unit_test(contradictions_name_both_values),
         cmocka_unit_test(unused_sections_are_not_checked),
         cmocka_unit_test(unsupported_keys_are_refused_by_name),
