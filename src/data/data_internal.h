@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The parts of the data room. source: files -> numbered records. order: (epoch, place) -> record
- * number. row: one record -> one more row of a batch under construction. stream: the loop over
- * these three in a thread of its own, and the hand-over to the caller. */
+ * The parts of the data room. rows: where numbered rows come from (record files, ...), behind a
+ * small table of functions. order: (epoch, place) -> row number. slot: the batch under
+ * construction, to which a row is appended. stream: the loop over these three in a thread of its
+ * own, and the hand-over to the caller. */
 #ifndef BT_DATA_INTERNAL_H
 #define BT_DATA_INTERNAL_H
 
@@ -10,54 +11,7 @@
 #include "bt/fs.h"
 #include "bt/wire.h"
 
-/* ---- source ---------------------------------------------------------------------------------- */
-
-typedef struct data_file {
-    char             *path;     /* owned */
-    bt_file          *file;     /* open for reading, or NULL */
-    bt_tfrecord_index index;    /* of gzip: where the data of each record starts in unpacked */
-    bt_str            unpacked; /* gzip: the data of all records, one after the other */
-    int64_t           first;    /* number of its first record in the whole source */
-} data_file;
-
-/* Memory per record: 8 bytes of offset, and 4 more where files are interleaved (order). A million
- * records are 8 to 12 MB; MNLI's 392,702 are 3 MB. gzip cannot be entered in the middle, so there
- * the records themselves are kept as well. */
-typedef struct data_source {
-    data_file *files; /* owned */
-    size_t     n_files;
-    size_t     cap_files;
-    int64_t    n_records;
-    size_t     n_open;
-    size_t     next_to_close; /* clock hand over files, when more are wanted than may be open */
-    bool       gzip;
-} data_source;
-
-/* Expands globs, opens and indexes. source is zero-initialised; deinit it also after a failure. */
-bt_status bt_data_source_open(data_source *source, const bt_data_config *config, bt_error *err);
-void      bt_data_source_deinit(data_source *source);
-/* The file that holds record number `record` of the source. */
-const data_file *bt_data_source_file(const data_source *source, int64_t record);
-/* out->index is the number within its file; bytes are borrowed until buffer or source change.
- * Damage (crc) is BT_E_FORMAT. One caller at a time. */
-bt_status bt_data_source_read(data_source *source, int64_t record, bt_str *buffer, bt_record *out,
-                              bt_error *err);
-
-/* ---- order ----------------------------------------------------------------------------------- */
-
-typedef struct data_order {
-    int64_t   n_records;
-    uint64_t  seed;
-    bool      shuffle;
-    uint32_t *interleaved; /* owned; [n_records], or NULL: as the source numbers them */
-} data_order;
-
-bt_status bt_data_order_init(data_order *order, const data_source *source,
-                             const bt_data_config *config, bt_error *err);
-void      bt_data_order_deinit(data_order *order);
-int64_t   bt_data_order_at(const data_order *order, uint64_t epoch, uint64_t index);
-
-/* ---- row ------------------------------------------------------------------------------------- */
+/* ---- slot and row ---------------------------------------------------------------------------- */
 
 /* One batch and its buffers, sized once for the largest batch there can be. */
 typedef struct data_slot {
@@ -76,32 +30,114 @@ typedef struct data_slot {
     bt_data_cursor after;     /* the cursor when this batch has been delivered */
 } data_slot;
 
-/* What one record is decoded with. */
+/* One row before it is packed; what its source fills in. Borrowed for the call. */
+typedef struct data_row {
+    int64_t        n;     /* tokens: 1 to seq_length */
+    const int64_t *ids;   /* [n] */
+    const int64_t *types; /* [n] */
+    const int64_t *mask;  /* [n] 0 or 1; NULL: all 1, and padding (if kept) is added up to S */
+    int64_t        label; /* CLASS */
+    float          score; /* FLOAT */
+    const int64_t *token_labels; /* TOKENS: [n] */
+    int64_t        start;        /* SPAN: places among the n tokens, which may not be masked */
+    int64_t        end;
+    int64_t        example_id; /* include_example_id */
+} data_row;
+
+bt_status bt_data_slot_init(data_slot *slot, const bt_data_schema *schema, int64_t cap_rows,
+                            bt_error *err);
+void      bt_data_slot_deinit(data_slot *slot);
+void      bt_data_slot_clear(data_slot *slot);
+/* Checks everything that the model will index with, then packs the row behind those that are
+ * there. On failure the slot is as it was. */
+bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, const data_row *row,
+                              bt_error *err);
+/* Fills slot->batch from the rows so far. */
+void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema);
+
+/* ---- rows ------------------------------------------------------------------------------------
+ * A kind of input is a struct that begins with data_rows, and the functions of data_rows_ops. Its
+ * open function fills n_rows and parts and knows where each row stands, so that any row can be had
+ * at any time: order, cursor, reading ahead and skipping are the stream's and the same for all. */
+
+/* A file (or another part that is interleaved with others): rows first .. first + n_rows - 1. */
+typedef struct data_part {
+    char   *path; /* owned; for messages too */
+    int64_t first;
+    int64_t n_rows;
+} data_part;
+
+typedef struct data_rows data_rows;
+
+typedef struct data_rows_ops {
+    /* Appends row number `row` to the slot. On failure the slot is as it was, and the message says
+     * file, place and what is wrong. *is_damaged: the bytes themselves are wrong, so that
+     * skip_bad_records may skip the row; a sound row that says what the model cannot take never
+     * is. One caller at a time, not always of the same thread. */
+    bt_status (*append)(data_rows *rows, int64_t row, data_slot *slot, bool *is_damaged,
+                        bt_error *err);
+    /* Frees all that it owns, and rows itself (bt_data_rows_deinit does the common part). */
+    void (*close)(data_rows *rows);
+} data_rows_ops;
+
+struct data_rows {
+    const data_rows_ops *ops;
+    int64_t              n_rows;
+    data_part           *parts; /* owned; in the order of their rows */
+    size_t               n_parts;
+    size_t               cap_parts;
+};
+
+/* Picks the kind of input, opens it and learns its rows. No row at all is an error. */
+bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
+                            data_rows **out, bt_error *err);
+void      bt_data_rows_close(data_rows *rows); /* accepts NULL */
+
+/* For the kinds. One part a path of config, patterns expanded; first and n_rows are 0 yet. */
+bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err);
+void      bt_data_rows_deinit(data_rows *rows);
+/* Index of the part that holds the row. */
+size_t bt_data_rows_part_of(const data_rows *rows, int64_t row);
+
+/* The kinds: *out is created, or NULL after a failure. section and schema are borrowed for the
+ * life of the rows. */
+bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schema *schema,
+                               data_rows **out, bt_error *err);
+
+/* ---- examples --------------------------------------------------------------------------------
+ * What tf.Examples of records are decoded with. */
+
 typedef struct data_decoder {
     const bt_data_schema *schema;
     const char           *section; /* for messages */
     bt_example            example;
-    bt_str                buffer;
     int64_t              *ids; /* [S] as mask, types, labels; one allocation, owned by ids */
     int64_t              *mask;
     int64_t              *types;
     int64_t              *labels;
 } data_decoder;
 
-bt_status bt_data_slot_init(data_slot *slot, const bt_data_schema *schema, int64_t cap_rows,
-                            bt_error *err);
-void      bt_data_slot_deinit(data_slot *slot);
-void      bt_data_slot_clear(data_slot *slot);
-/* Fills slot->batch from the rows so far. */
-void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema);
-
 bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,
                                const char *section, bt_error *err);
 void      bt_data_decoder_deinit(data_decoder *decoder);
 /* Parses decoder->example from the record. BT_E_FORMAT: damage. */
 bt_status bt_data_decoder_parse(data_decoder *decoder, bt_bytes bytes, bt_error *err);
-/* Appends what was parsed as one row; on failure the slot is as it was. Any failure here is a
- * record that says something that the model cannot take: never skipped. */
-bt_status bt_data_slot_append(data_slot *slot, data_decoder *decoder, bt_error *err);
+/* The features that the schema asks for -> *row, which borrows from the decoder. Any failure here
+ * is a record that says something that the model cannot take. */
+bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err);
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+typedef struct data_order {
+    int64_t   n_rows;
+    uint64_t  seed;
+    bool      shuffle;
+    uint32_t *interleaved; /* owned; [n_rows], or NULL: as the source numbers them */
+} data_order;
+
+bt_status bt_data_order_init(data_order *order, const data_rows *rows, const bt_data_config *config,
+                             bt_error *err);
+void      bt_data_order_deinit(data_order *order);
+int64_t   bt_data_order_at(const data_order *order, uint64_t epoch, uint64_t index);
 
 #endif

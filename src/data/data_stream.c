@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The stream: a thread of its own decodes batches ahead of the caller into a ring of slots. What is
+ * The stream: a thread of its own makes batches ahead of the caller into a ring of slots. What is
  * delivered is a function of the cursor alone; the thread only decides when. Errors cross over as
  * values, behind the batches that came before them. */
 #include <pthread.h>
@@ -16,9 +16,8 @@ enum { N_SLOTS = 4 };
 struct bt_data_stream {
     bt_data_config config; /* paths are not kept */
     bt_data_schema schema;
-    data_source    source;
+    data_rows     *rows; /* owned; of the thread, while it runs */
     data_order     order;
-    data_decoder   decoder; /* of the thread, while it runs */
     data_slot      slots[N_SLOTS];
     bt_data_cursor delivered; /* after the last batch that the caller got */
     double         wait_seconds;
@@ -43,19 +42,12 @@ struct bt_data_stream {
  */
 
 static uint64_t n_rows(const bt_data_stream *stream) {
-    return (uint64_t)stream->source.n_records;
-}
-
-static bt_status put_record_before(const bt_data_stream *stream, int64_t record,
-                                   const bt_record *bytes, bt_error *err) {
-    const data_file *const file = bt_data_source_file(&stream->source, record);
-    return bt_error_prefix(err, "%s: record %" PRId64 " at byte %" PRId64, file->path,
-                           record - file->first, bytes->offset);
+    return (uint64_t)stream->rows->n_rows;
 }
 
 /* A damaged record: counts it, or fails when there were as many as allowed. */
-static bt_status skip_record(bt_data_stream *stream, bt_data_cursor *cursor, int64_t record,
-                             bt_error *damage) {
+static bt_status skip_row(bt_data_stream *stream, bt_data_cursor *cursor, int64_t row,
+                          bt_error *damage) {
     const uint64_t limit = (uint64_t)stream->config.skip_bad_records;
     if (cursor->n_skipped >= limit) {
         if (limit == 0) {
@@ -72,42 +64,19 @@ static bt_status skip_record(bt_data_stream *stream, bt_data_cursor *cursor, int
            limit, damage->msg);
     if (cursor->n_skipped >= n_rows(stream)) {
         return BT_FAIL(damage, BT_E_FORMAT, "%s: all records are damaged",
-                       bt_data_source_file(&stream->source, record)->path);
+                       stream->rows->parts[bt_data_rows_part_of(stream->rows, row)].path);
     }
     return BT_OK;
-}
-
-/* Reads and parses; *is_damaged when the bytes themselves are wrong (err then says how). */
-static bt_status load_record(bt_data_stream *stream, int64_t record, bt_record *bytes,
-                             bool *is_damaged, bt_error *err) {
-    *is_damaged = false;
-    *bytes = (bt_record){0};
-    bt_status rc =
-        bt_data_source_read(&stream->source, record, &stream->decoder.buffer, bytes, err);
-    if (rc == BT_OK) {
-        rc = bt_data_decoder_parse(&stream->decoder, bytes->data, err);
-        if (rc != BT_OK) {
-            rc = put_record_before(stream, record, bytes, err);
-        }
-    }
-    *is_damaged = rc == BT_E_FORMAT;
-    return rc;
 }
 
 /* One row, unless it is damaged and may be skipped. Moves the cursor over it. */
 static bt_status add_row(bt_data_stream *stream, data_slot *slot, bt_data_cursor *cursor,
                          bt_error *err) {
-    const int64_t record = bt_data_order_at(&stream->order, cursor->epoch, cursor->index);
-    bt_record     bytes;
+    const int64_t row = bt_data_order_at(&stream->order, cursor->epoch, cursor->index);
     bool          is_damaged = false;
-    bt_status     rc = load_record(stream, record, &bytes, &is_damaged, err);
+    bt_status     rc = stream->rows->ops->append(stream->rows, row, slot, &is_damaged, err);
     if (is_damaged) {
-        rc = skip_record(stream, cursor, record, err);
-    } else if (rc == BT_OK) {
-        rc = bt_data_slot_append(slot, &stream->decoder, err);
-        if (rc != BT_OK) {
-            rc = put_record_before(stream, record, &bytes, err);
-        }
+        rc = skip_row(stream, cursor, row, err);
     }
     cursor->index++;
     return rc;
@@ -270,7 +239,7 @@ bt_status bt_data_seek(bt_data_stream *stream, bt_data_cursor cursor, bt_error *
 }
 
 int64_t bt_data_n_rows(const bt_data_stream *stream) {
-    return stream->source.n_records;
+    return stream->rows->n_rows;
 }
 
 static void count_row(const bt_data_stream *stream, const data_slot *slot, int64_t n_classes,
@@ -291,17 +260,18 @@ bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes, int64_
               stream->schema.label_kind == BT_LABEL_TOKENS);
     stop_thread(stream); /* the slots are free for this */
     memset(counts, 0, (size_t)n_classes * sizeof *counts);
-    for (int64_t record = 0; record < stream->source.n_records; record++) {
-        bt_record       bytes;
-        bool            is_damaged = false;
-        const bt_status rc = load_record(stream, record, &bytes, &is_damaged, err);
-        if (is_damaged && stream->config.skip_bad_records > 0) {
-            continue;
-        }
-        BT_TRY(rc);
+    for (int64_t row = 0; row < stream->rows->n_rows; row++) {
+        bool     is_damaged = false;
+        bt_error failure = BT_ERROR_INIT;
         bt_data_slot_clear(slot);
-        if (bt_data_slot_append(slot, &stream->decoder, err) != BT_OK) {
-            return put_record_before(stream, record, &bytes, err);
+        if (stream->rows->ops->append(stream->rows, row, slot, &is_damaged, &failure) != BT_OK) {
+            if (is_damaged && stream->config.skip_bad_records > 0) {
+                continue;
+            }
+            if (err != NULL) {
+                *err = failure;
+            }
+            return failure.code;
         }
         count_row(stream, slot, n_classes, counts);
     }
@@ -342,33 +312,32 @@ static bt_status check_schema(const bt_data_config *config, const bt_data_schema
     return BT_OK;
 }
 
-/* The first sound record of a file must be what the schema says. */
-static bt_status check_first_record(bt_data_stream *stream, const data_file *file, bt_error *err) {
+/* The first sound row of a part must be what the schema says. */
+static bt_status check_first_row(bt_data_stream *stream, const data_part *part, bt_error *err) {
     data_slot *const slot = &stream->slots[0];
-    for (int64_t i = 0; i < file->index.n_records; i++) {
-        bt_record       bytes;
-        bool            is_damaged = false;
-        const bt_status rc = load_record(stream, file->first + i, &bytes, &is_damaged, err);
-        if (is_damaged && i < stream->config.skip_bad_records) {
-            continue;
+    bt_status        rc = BT_OK;
+    bt_data_slot_clear(slot);
+    for (int64_t i = 0; i < part->n_rows; i++) {
+        bool     is_damaged = false;
+        bt_error damage = BT_ERROR_INIT;
+        rc = stream->rows->ops->append(stream->rows, part->first + i, slot, &is_damaged, &damage);
+        if (!is_damaged || i >= stream->config.skip_bad_records) {
+            if (rc != BT_OK && err != NULL) {
+                *err = damage;
+            }
+            break;
         }
-        BT_TRY(rc);
-        bt_data_slot_clear(slot);
-        if (bt_data_slot_append(slot, &stream->decoder, err) != BT_OK) {
-            return put_record_before(stream, file->first + i, &bytes, err);
-        }
-        break;
+        rc = BT_OK;
     }
     bt_data_slot_clear(slot);
-    return BT_OK;
+    return rc;
 }
 
 static bt_status open_data(bt_data_stream *stream, const bt_data_config *config, bt_error *err) {
     BT_TRY(check_schema(&stream->config, &stream->schema, err));
-    BT_TRY(bt_data_source_open(&stream->source, config, err));
-    BT_TRY(bt_data_order_init(&stream->order, &stream->source, config, err));
-    BT_TRY(bt_data_decoder_init(&stream->decoder, &stream->schema, stream->config.section, err));
-    const int64_t n = stream->source.n_records;
+    BT_TRY(bt_data_rows_open(&stream->config, &stream->schema, &stream->rows, err));
+    BT_TRY(bt_data_order_init(&stream->order, stream->rows, config, err));
+    const int64_t n = stream->rows->n_rows;
     int64_t       cap_rows = config->global_batch_size;
     if (!config->is_training && cap_rows > n) {
         cap_rows = n;
@@ -382,8 +351,8 @@ static bt_status open_data(bt_data_stream *stream, const bt_data_config *config,
     for (int i = 0; i < N_SLOTS; i++) {
         BT_TRY(bt_data_slot_init(&stream->slots[i], &stream->schema, cap_rows, err));
     }
-    for (size_t i = 0; i < stream->source.n_files; i++) {
-        BT_TRY(check_first_record(stream, &stream->source.files[i], err));
+    for (size_t i = 0; i < stream->rows->n_parts; i++) {
+        BT_TRY(check_first_row(stream, &stream->rows->parts[i], err));
     }
     return BT_OK;
 }
@@ -413,8 +382,6 @@ bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schem
     }
     bt_status rc = BT_OK;
     stream->config = *config;
-    stream->config.paths = NULL;
-    stream->config.n_paths = 0;
     stream->config.section = config->section != NULL ? config->section : "the data";
     stream->schema = *schema;
     atomic_init(&stream->stop, false);
@@ -423,6 +390,8 @@ bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schem
         goto done;
     }
     BT_CHECK(open_data(stream, config, err));
+    stream->config.paths = NULL;
+    stream->config.n_paths = 0;
     *out = stream;
     stream = NULL;
 done:
@@ -438,9 +407,8 @@ void bt_data_close(bt_data_stream *stream) {
     for (int i = 0; i < N_SLOTS; i++) {
         bt_data_slot_deinit(&stream->slots[i]);
     }
-    bt_data_decoder_deinit(&stream->decoder);
     bt_data_order_deinit(&stream->order);
-    bt_data_source_deinit(&stream->source);
+    bt_data_rows_close(stream->rows);
     if (stream->has_lock) {
         (void)pthread_cond_destroy(&stream->can_take);
         (void)pthread_cond_destroy(&stream->can_fill);

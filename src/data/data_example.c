@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tf.Example -> one row. Model Garden's decoder asks for the same features, kinds and lengths
+ * (spec/data.md (c)); what the values may be is checked where the row is packed (data_row.c). */
+
+#include "data_internal.h"
+
+/* ---- decoder ----------------------------------------------------------------------------------
+ */
+
+bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,
+                               const char *section, bt_error *err) {
+    *decoder = (data_decoder){.schema = schema, .section = section};
+    size_t n = 0;
+    if (!bt_size_mul((size_t)schema->seq_length, 4, &n) ||
+        (decoder->ids = bt_alloc_array(n, sizeof *decoder->ids)) == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a record of seq_length %" PRId64,
+                       schema->seq_length);
+    }
+    decoder->mask = decoder->ids + schema->seq_length;
+    decoder->types = decoder->mask + schema->seq_length;
+    decoder->labels = decoder->types + schema->seq_length;
+    return BT_OK;
+}
+
+void bt_data_decoder_deinit(data_decoder *decoder) {
+    bt_free(decoder->ids);
+    bt_example_deinit(&decoder->example);
+    *decoder = (data_decoder){0};
+}
+
+bt_status bt_data_decoder_parse(data_decoder *decoder, bt_bytes bytes, bt_error *err) {
+    return bt_example_parse(&decoder->example, bytes, err);
+}
+
+/* ---- features ---------------------------------------------------------------------------------
+ */
+
+static bt_status explain_kind(const data_decoder *decoder, const char *key, bt_feature_kind want,
+                              bt_error *err) {
+    const bt_feature *const feature = bt_example_find(&decoder->example, key);
+    if (feature == NULL) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "feature %s (%s) is required but missing: were these "
+                       "records made for another task?",
+                       key, bt_feature_kind_name(want));
+    }
+    if (feature->kind != want) {
+        const bool is_label = bt_str_equal(key, decoder->schema->label_field);
+        return BT_FAIL(err, BT_E_FORMAT, "feature %s holds %s values, but %s is expected%s", key,
+                       bt_feature_kind_name(feature->kind), bt_feature_kind_name(want),
+                       is_label ? ": see label_type and num_classes of the configuration" : "");
+    }
+    return BT_OK;
+}
+
+/* n int64 values. The slow path finds the sentence that helps. */
+static bt_status read_i64(const data_decoder *decoder, const char *key, int64_t *dst, int64_t n,
+                          bt_error *err) {
+    if (bt_example_get_i64(&decoder->example, key, dst, (size_t)n, NULL) == BT_OK) {
+        return BT_OK;
+    }
+    BT_TRY(explain_kind(decoder, key, BT_FEATURE_I64, err));
+    size_t got = 0;
+    BT_TRY(bt_feature_read_i64(bt_example_find(&decoder->example, key), NULL, 0, &got, err));
+    if (got != (size_t)n && n == decoder->schema->seq_length && n > 1) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "feature %s has %zu values, but %s.seq_length is %" PRId64
+                       ": set seq_length to %zu, or make the records again with "
+                       "--max_seq_length=%" PRId64,
+                       key, got, decoder->section, n, got, n);
+    }
+    return bt_example_get_i64(&decoder->example, key, dst, (size_t)n, err);
+}
+
+static bt_status read_f32(const data_decoder *decoder, const char *key, float *dst, bt_error *err) {
+    if (bt_example_get_f32(&decoder->example, key, dst, 1, NULL) == BT_OK) {
+        return BT_OK;
+    }
+    BT_TRY(explain_kind(decoder, key, BT_FEATURE_F32, err));
+    return bt_example_get_f32(&decoder->example, key, dst, 1, err);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+static bt_status read_label(const data_decoder *decoder, data_row *row, bt_error *err) {
+    const bt_data_schema *const schema = decoder->schema;
+    switch (schema->label_kind) {
+    case BT_LABEL_NONE:
+        return BT_OK;
+    case BT_LABEL_CLASS:
+        return read_i64(decoder, schema->label_field, &row->label, 1, err);
+    case BT_LABEL_FLOAT:
+        return read_f32(decoder, schema->label_field, &row->score, err);
+    case BT_LABEL_TOKENS:
+        row->token_labels = decoder->labels;
+        return read_i64(decoder, schema->label_field, decoder->labels, schema->seq_length, err);
+    case BT_LABEL_SPAN:
+        BT_TRY(read_i64(decoder, "start_positions", &row->start, 1, err));
+        return read_i64(decoder, "end_positions", &row->end, 1, err);
+    }
+    return BT_OK;
+}
+
+bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err) {
+    const int64_t S = decoder->schema->seq_length;
+    *row = (data_row){.n = S, .ids = decoder->ids, .mask = decoder->mask, .types = decoder->types};
+    BT_TRY(read_i64(decoder, "input_ids", decoder->ids, S, err));
+    BT_TRY(read_i64(decoder, "input_mask", decoder->mask, S, err));
+    BT_TRY(read_i64(decoder, "segment_ids", decoder->types, S, err));
+    BT_TRY(read_label(decoder, row, err));
+    if (decoder->schema->include_example_id) {
+        BT_TRY(read_i64(decoder, "example_id", &row->example_id, 1, err));
+    }
+    return BT_OK;
+}

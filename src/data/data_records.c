@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Record files as rows. A plain TFRecord file is indexed by its headers (length checksums
+ * verified) and read at the place of the record, data checksum verified then; a gzip stream cannot
+ * be entered in the middle, so its records are unpacked into memory at open.
+ *
+ * Memory per record: 8 bytes of offset, and 4 more where files are interleaved (order). A million
+ * records are 8 to 12 MB; MNLI's 392,702 are 3 MB. Of gzip the records themselves are kept as
+ * well. */
+#include <string.h>
+
+#include "data_internal.h"
+
+enum { MAX_OPEN_FILES = 256 };
+
+typedef struct record_file {
+    bt_file          *file;     /* open for reading, or NULL */
+    bt_tfrecord_index index;    /* of gzip: where the data of each record starts in unpacked */
+    bt_str            unpacked; /* gzip: the data of all records, one after the other */
+} record_file;
+
+typedef struct record_rows {
+    data_rows    base;
+    record_file *files; /* owned; [base.n_parts] */
+    size_t       n_open;
+    size_t       next_to_close; /* clock hand over files, when more are wanted than may be open */
+    bool         gzip;
+    bt_str       buffer;
+    data_decoder decoder;
+} record_rows;
+
+/* ---- gzip -------------------------------------------------------------------------------------
+ */
+
+static bt_status keep_record(record_file *file, size_t *cap, const bt_record *record,
+                             bt_error *err) {
+    bt_tfrecord_index *const index = &file->index;
+    const size_t             n = (size_t)index->n_records;
+    BT_TRY(bt_grow(&index->offsets, cap, n + 2, sizeof *index->offsets, SIZE_MAX / 16, err));
+    BT_TRY(bt_str_append_n(&file->unpacked, record->data.data, record->data.n_bytes, err));
+    index->n_records++;
+    index->offsets[n + 1] = (int64_t)file->unpacked.len;
+    return BT_OK;
+}
+
+static bt_status unpack_file(record_file *file, const char *path, bt_error *err) {
+    bt_status           rc = BT_OK;
+    bt_tfrecord_reader *reader = NULL;
+    size_t              cap = 0;
+    BT_CHECK(bt_grow(&file->index.offsets, &cap, 1, sizeof *file->index.offsets, 8, err));
+    file->index.offsets[0] = 0;
+    BT_CHECK(bt_tfrecord_open(path, BT_COMPRESSION_GZIP, &reader, err));
+    for (;;) {
+        bt_record record;
+        bool      end = false;
+        BT_CHECK(bt_tfrecord_next(reader, &record, &end, err));
+        if (end) {
+            break;
+        }
+        BT_CHECK(keep_record(file, &cap, &record, err));
+    }
+    file->index.n_trailing_bytes = bt_tfrecord_trailing_bytes(reader);
+done:
+    bt_tfrecord_close(reader);
+    return rc;
+}
+
+/* ---- read -------------------------------------------------------------------------------------
+ */
+
+/* Thousands of shards must not exhaust the process's descriptors. */
+static void close_another(record_rows *rows) {
+    while (rows->n_open >= MAX_OPEN_FILES) {
+        record_file *const file = &rows->files[rows->next_to_close];
+        rows->next_to_close = (rows->next_to_close + 1) % rows->base.n_parts;
+        if (file->file != NULL) {
+            bt_fs_close(file->file);
+            file->file = NULL;
+            rows->n_open--;
+        }
+    }
+}
+
+/* out->index is the number within its file; bytes are borrowed until the next call. */
+static bt_status read_record(record_rows *rows, size_t part, int64_t i, bt_record *out,
+                             bt_error *err) {
+    record_file *const file = &rows->files[part];
+    if (rows->gzip) {
+        const int64_t begin = file->index.offsets[i];
+        const int64_t end = file->index.offsets[i + 1];
+        *out = (bt_record){
+            .data = {(const uint8_t *)bt_str_text(&file->unpacked) + begin, (size_t)(end - begin)},
+            .index = i,
+            .offset = begin + 16 * i}; /* 16 bytes of framing a record */
+        return BT_OK;
+    }
+    if (file->file == NULL) {
+        close_another(rows);
+        BT_TRY(bt_fs_open(rows->base.parts[part].path, &file->file, err));
+        rows->n_open++;
+    }
+    return bt_tfrecord_read_at(file->file, &file->index, i, &rows->buffer, out, err);
+}
+
+static bt_status append_example(record_rows *rows, const bt_record *record, data_slot *slot,
+                                bool *is_damaged, bt_error *err) {
+    data_row        row;
+    const bt_status rc = bt_data_decoder_parse(&rows->decoder, record->data, err);
+    *is_damaged = rc == BT_E_FORMAT;
+    if (rc != BT_OK) {
+        return rc;
+    }
+    BT_TRY(bt_data_decoder_read(&rows->decoder, &row, err));
+    return bt_data_slot_append(slot, rows->decoder.schema, &row, err);
+}
+
+static bt_status append_record(data_rows *base, int64_t row, data_slot *slot, bool *is_damaged,
+                               bt_error *err) {
+    record_rows *const     rows = (record_rows *)base;
+    const size_t           part = bt_data_rows_part_of(base, row);
+    const data_part *const file = &base->parts[part];
+    bt_record              record = {0};
+    bt_status              rc = read_record(rows, part, row - file->first, &record, err);
+    *is_damaged = rc == BT_E_FORMAT; /* a checksum is wrong */
+    if (rc != BT_OK) {
+        return rc;
+    }
+    rc = append_example(rows, &record, slot, is_damaged, err);
+    if (rc != BT_OK) {
+        return bt_error_prefix(err, "%s: record %" PRId64 " at byte %" PRId64, file->path,
+                               record.index, record.offset);
+    }
+    return BT_OK;
+}
+
+/* ---- open and close ---------------------------------------------------------------------------
+ */
+
+static bt_status index_file(record_rows *rows, data_part *part, record_file *file, bt_error *err) {
+    BT_TRY(bt_fs_require_file(part->path, NULL, err));
+    if (rows->gzip) {
+        BT_TRY(unpack_file(file, part->path, err));
+    } else {
+        BT_TRY(bt_tfrecord_index_build(part->path, &file->index, err));
+    }
+    if (file->index.n_trailing_bytes > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s: %" PRId64 " bytes after record %" PRId64
+               " are no record and were ignored: is the file complete?",
+               part->path, file->index.n_trailing_bytes, file->index.n_records);
+    }
+    part->first = rows->base.n_rows;
+    part->n_rows = file->index.n_records;
+    rows->base.n_rows += part->n_rows;
+    return BT_OK;
+}
+
+static bt_status index_files(record_rows *rows, bt_error *err) {
+    const size_t n = rows->base.n_parts;
+    rows->files = bt_calloc_array(n, sizeof *rows->files);
+    if (rows->files == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        BT_TRY(index_file(rows, &rows->base.parts[i], &rows->files[i], err));
+    }
+    if (rows->base.n_rows == 0) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: no records%s", rows->base.parts[0].path,
+                       n > 1 ? ", nor in the other files of input_path" : "");
+    }
+    return BT_OK;
+}
+
+static void close_records(data_rows *base) {
+    record_rows *const rows = (record_rows *)base;
+    for (size_t i = 0; rows->files != NULL && i < base->n_parts; i++) {
+        bt_fs_close(rows->files[i].file);
+        bt_tfrecord_index_deinit(&rows->files[i].index);
+        bt_str_deinit(&rows->files[i].unpacked);
+    }
+    bt_free(rows->files);
+    bt_data_decoder_deinit(&rows->decoder);
+    bt_str_deinit(&rows->buffer);
+    bt_data_rows_deinit(base);
+    bt_free(rows);
+}
+
+static const data_rows_ops record_ops = {.append = append_record, .close = close_records};
+
+bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schema *schema,
+                               data_rows **out, bt_error *err) {
+    bt_status    rc = BT_OK;
+    record_rows *rows = bt_calloc_array(1, sizeof *rows);
+    *out = NULL;
+    if (rows == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for record files");
+    }
+    rows->base.ops = &record_ops;
+    rows->gzip = config->gzip;
+    BT_CHECK(bt_data_rows_expand(&rows->base, config, err));
+    BT_CHECK(index_files(rows, err));
+    BT_CHECK(bt_data_decoder_init(&rows->decoder, schema, config->section, err));
+    *out = &rows->base;
+    rows = NULL;
+done:
+    if (rows != NULL) {
+        close_records(&rows->base);
+    }
+    return rc;
+}
