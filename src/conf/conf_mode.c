@@ -120,6 +120,12 @@ static bt_status check_text_data(const checker *c, const char *section) {
     char fields[CONF_MAX_PATH];
     char vocab[CONF_MAX_PATH];
     char hub[CONF_MAX_PATH];
+    if (at(c, join(section, "left_text_fields", fields)) != NULL) {
+        return is_empty(c, join(section, "vocab_file", vocab)) ||
+                       is_empty(c, join(section, "preprocessing_hub_module_url", hub))
+                   ? BT_OK /* without either the records hold ids */
+                   : REPORT(c, vocab, hub, "set either vocab_file or a hub module, not both");
+    }
     if (at(c, join(section, "text_fields", fields)) == NULL) {
         return BT_OK; /* not raw text */
     }
@@ -135,6 +141,9 @@ static bt_status check_text_data(const checker *c, const char *section) {
     return BT_OK;
 }
 
+/* A dual encoder's model is built for one length. */
+#define PAIR_LENGTH "task.model.max_sequence_length"
+
 static bt_status check_lengths(const checker *c, const char *section) {
     static const char *const limits[] = {"task.model.encoder.*.max_position_embeddings",
                                          "task.model.encoder.*.max_sequence_length"};
@@ -143,6 +152,12 @@ static bt_status check_lengths(const checker *c, const char *section) {
     int64_t                  limit = 0;
     if (!int_at(c, join(section, "seq_length", path), &seq_length)) {
         return BT_OK;
+    }
+    if (int_at(c, PAIR_LENGTH, &limit) && limit != seq_length) {
+        BT_TRY(REPORT(c, path, PAIR_LENGTH,
+                      "sides of %" PRId64 " tokens do not fit a model of " PAIR_LENGTH " %" PRId64
+                      ": set both to the same number",
+                      seq_length, limit));
     }
     for (size_t i = 0; i < BT_ARRAY_LEN(limits); i++) {
         if (int_at(c, limits[i], &limit) && seq_length > limit) {

@@ -134,6 +134,30 @@ const conf_class conf_class_tagging_data = {
     "official.nlp.data.tagging_dataloader.TaggingDataConfig", &conf_class_data, tagging_data_keys,
     BT_ARRAY_LEN(tagging_data_keys), false};
 
+static const conf_key dual_encoder_data_keys[] = {
+    KEY("file_type", T_STR, 0, "tfrecord",
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
+        "how record files are compressed (compressed: GZIP)"),
+    KEY("global_batch_size", T_INT, 0, "32", RULE_GE0,
+        "pairs per step, over all replicas: each side has the others as negatives"),
+    KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("left_text_fields", T_STR_LIST, TUPLE, "left_input", RULE_NONE,
+        "features or columns that hold the left text"),
+    KEY("lower_case", T_BOOL, 0, "true", RULE_NONE, "lower the text's case before tokenizing"),
+    KEY("preprocessing_hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+        "TF Hub module that tokenizes, instead of vocab_file"),
+    KEY("right_input_path", T_PATHS, EXT | NULLABLE, "", RULE_NONE,
+        "files of the right sides, row for row, when input_path holds the left sides only"),
+    KEY("right_text_fields", T_STR_LIST, TUPLE, "right_input", RULE_NONE,
+        "features or columns that hold the right text"),
+    KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per side, padding included"),
+    KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE,
+        "vocabulary, one piece a line; empty: the records hold ids, not text"),
+};
+const conf_class conf_class_dual_encoder_data = {
+    "official.nlp.data.dual_encoder_dataloader.DualEncoderDataConfig", &conf_class_data,
+    dual_encoder_data_keys, BT_ARRAY_LEN(dual_encoder_data_keys), false};
+
 static const conf_key pretrain_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),

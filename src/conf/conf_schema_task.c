@@ -101,6 +101,40 @@ const conf_class conf_class_tagging_model = {"official.nlp.tasks.tagging.ModelCo
                                              tagging_model_keys, BT_ARRAY_LEN(tagging_model_keys),
                                              false};
 
+static const conf_key dual_encoder_keys[] = {
+    KEY("gold_pairs", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "what predict is measured by: 'rows' (row i belongs to row i), or a file of lines "
+        "'left id, TAB, right id'"),
+    KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
+    KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+        "TF Hub module to start from, instead of init_checkpoint"),
+    KEY("mining_neighbours", T_INT, EXT, "4", RULE_GE1,
+        "nearest neighbours that a ratio margin is taken over"),
+    KEY("mining_score", T_STR, EXT, "ratio", &(const conf_rule)CHOICES("ratio|cosine"),
+        "how predict scores a pair: cosine over that of its neighbours, or the cosine itself"),
+    SECTION("model", &conf_class_dual_encoder_model, "the model: encoder and scores"),
+};
+const conf_class conf_class_dual_encoder = {"official.nlp.tasks.dual_encoder.DualEncoderConfig",
+                                            &conf_class_task, dual_encoder_keys,
+                                            BT_ARRAY_LEN(dual_encoder_keys), false};
+
+static const conf_key dual_encoder_model_keys[] = {
+    KEY("bidirectional", T_BOOL, 0, "false", RULE_NONE,
+        "the right side must find its left side too"),
+    SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
+    KEY("eval_top_k", T_INT_LIST, TUPLE, "1, 3, 10", RULE_GE1,
+        "recall at each of these is reported"),
+    KEY("logit_margin", T_FLOAT, 0, "0", RULE_NONE,
+        "taken off the score of the right pair, in training and evaluation"),
+    KEY("logit_scale", T_FLOAT, 0, "1", RULE_NONE, "factor of all scores"),
+    KEY("max_sequence_length", T_INT, 0, "64", RULE_GE1,
+        "tokens per side; equal to seq_length of the data"),
+    KEY("normalize", T_BOOL, 0, "true", RULE_NONE, "sentence vectors of unit length"),
+};
+const conf_class conf_class_dual_encoder_model = {"official.nlp.tasks.dual_encoder.ModelConfig",
+                                                  NULL, dual_encoder_model_keys,
+                                                  BT_ARRAY_LEN(dual_encoder_model_keys), false};
+
 static const conf_key masked_lm_keys[] = {
     SECTION("model", &conf_class_pretrainer, "the model: encoder and head"),
     KEY("scale_loss", T_BOOL, 0, "false", RULE_NONE,

@@ -11,6 +11,7 @@
 #include "conf_schema.h"
 
 #define CLASSIFY "bert/sentence_prediction"
+#define PAIRS "bert/dual_encoder"
 
 /* ---- problems ---------------------------------------------------------------------------------
  */
@@ -190,6 +191,14 @@ static const struct {
     {CLASSIFY, "task.train_data.global_batch_size=0", BT_CONF_MODE_EVAL, NULL, "global_batch_size"},
     {"bert/tagging", "", BT_CONF_MODE_TRAIN, "finding: task.train_data.global_batch_size", NULL},
     {"bert/tagging", "", BT_CONF_MODE_TRAIN, "finding: task.class_names", NULL},
+    {PAIRS, "", BT_CONF_MODE_TRAIN, "finding: task.train_data.input_path", "max_sequence_length"},
+    {PAIRS, "task.train_data.seq_length=63", BT_CONF_MODE_TRAIN,
+     "error: --params_override: 'task.train_data.seq_length=63'", NULL},
+    {PAIRS, "task.train_data.seq_length=63", BT_CONF_MODE_EVAL, NULL, "63"},
+    {PAIRS, "task.model.max_sequence_length=63", BT_CONF_MODE_EVAL,
+     "sides of 64 tokens do not fit a model of task.model.max_sequence_length 63", NULL},
+    {PAIRS, "task.train_data.vocab_file=v,task.train_data.preprocessing_hub_module_url=u",
+     BT_CONF_MODE_TRAIN, "not both", NULL},
     {CLASSIFY, "task.model.encoder.bert.num_attention_heads=7", BT_CONF_MODE_EVAL,
      "7 heads do not divide the hidden size 768", NULL},
     {CLASSIFY, "task.model.encoder.bert.hidden_size=100", BT_CONF_MODE_EVAL,
