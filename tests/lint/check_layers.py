@@ -18,6 +18,7 @@ ALLOWED = {
     "wire": "fs",
     "optim": "tensor kern conf",
     "metrics": "tensor kern conf",
+    "mine": "kern",
     "data": "wire fs text tensor conf",
     "ckpt": "wire fs tensor",
     "nn": "tensor kern",
