@@ -20,7 +20,7 @@ typedef struct bt_metrics bt_metrics;
 typedef struct bt_metrics_config {
     const char *const *names; /* rows of the table in src/metrics/metrics_rows.c */
     size_t             n_names;
-    int64_t            n_classes; /* columns of the logits */
+    int64_t            n_classes; /* columns of the logits; 0: they are the scores of pairs */
 } bt_metrics_config;
 
 /* Errors: BT_E_CONFIG for a name that is not known (with those that are) or that does not fit the
@@ -29,8 +29,8 @@ BT_MUST_USE bt_status bt_metrics_create(const bt_metrics_config *config, bt_metr
                                         bt_error *err);
 void                  bt_metrics_free(bt_metrics *metrics);
 void                  bt_metrics_reset(bt_metrics *metrics);
-/* The logits of a batch, as the task's head orders them: [B,C] of sentences, [T,C] of tokens. The
- * batch must have the labels that the metrics read. */
+/* The logits of a batch, as the task's head orders them: [B,C] of sentences, [T,C] of tokens,
+ * [B/2,B/2] of pairs. The batch must have the labels that the metrics read. */
 BT_MUST_USE bt_status bt_metrics_update(bt_metrics *metrics, const bt_batch *batch,
                                         const float *logits, bt_error *err);
 /* Values in the order of the names; returns how many. NaN where a metric has none (MCC of one class

@@ -12,10 +12,9 @@
 static const uint64_t state_magic = UINT64_C(0x32305353544d5442); /* "BTMTSS02" */
 
 static const metric_part *const parts[N_PARTS] = {
-    [PART_CLASSES] = &metric_part_classes,
-    [PART_AUC] = &metric_part_auc,
-    [PART_MOMENTS] = &metric_part_moments,
-    [PART_PAIRS] = &metric_part_pairs,
+    [PART_CLASSES] = &metric_part_classes, [PART_AUC] = &metric_part_auc,
+    [PART_MOMENTS] = &metric_part_moments, [PART_PAIRS] = &metric_part_pairs,
+    [PART_RANKS] = &metric_part_ranks,
 };
 
 static bool has_part(const bt_metrics *metrics, size_t id) {
@@ -24,10 +23,17 @@ static bool has_part(const bt_metrics *metrics, size_t id) {
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static const metric_row *find_row(const char *name) {
+/* number: of a name that ends in one. */
+static const metric_row *find_row(const char *name, int64_t *number) {
     for (size_t i = 0; i < n_metric_rows; i++) {
-        if (strcmp(metric_rows[i].name, name) == 0) {
-            return &metric_rows[i];
+        const metric_row *const row = &metric_rows[i];
+        const size_t            n = strlen(row->name);
+        const bool              is_it = row->compute_at == NULL
+                                            ? strcmp(row->name, name) == 0
+                                            : strncmp(row->name, name, n) == 0 &&
+                                     bt_parse_i64(name + n, number) && *number >= 1;
+        if (is_it) {
+            return row;
         }
     }
     return NULL;
@@ -37,8 +43,8 @@ static bt_status refuse_name(const char *name, bt_error *err) {
     char   known[BT_ERROR_MSG_MAX / 2] = "";
     size_t used = 0;
     for (size_t i = 0; i < n_metric_rows; i++) {
-        const int n = snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
-                               metric_rows[i].name);
+        const int n = snprintf(known + used, sizeof known - used, "%s%s%s", i > 0 ? ", " : "",
+                               metric_rows[i].name, metric_rows[i].compute_at != NULL ? "K" : "");
         used += n > 0 ? (size_t)n : 0;
         BT_ASSERT(used < sizeof known);
     }
@@ -51,7 +57,7 @@ static bt_status select_rows(bt_metrics *metrics, const bt_metrics_config *confi
                        config->n_names);
     }
     for (size_t i = 0; i < config->n_names; i++) {
-        const metric_row *const row = find_row(config->names[i]);
+        const metric_row *const row = find_row(config->names[i], &metrics->numbers[i]);
         if (row == NULL) {
             return refuse_name(config->names[i], err);
         }
@@ -68,10 +74,6 @@ static bt_status select_rows(bt_metrics *metrics, const bt_metrics_config *confi
 bt_status bt_metrics_create(const bt_metrics_config *config, bt_metrics **out, bt_error *err) {
     bt_status   rc = BT_OK;
     bt_metrics *metrics = NULL;
-    if (config->n_classes < 1) {
-        return BT_FAIL(err, BT_E_CONFIG, "metrics need num_classes >= 1, got %" PRId64,
-                       config->n_classes);
-    }
     metrics = bt_calloc_array(1, sizeof *metrics);
     if (metrics == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for metrics");
@@ -130,6 +132,9 @@ bt_status metric_check_label(int32_t label, int64_t n_classes, int64_t place, bt
 }
 
 static bool has_labels(const metric_part *part, const bt_batch *batch) {
+    if (part->wants_labels == NULL) {
+        return true;
+    }
     return strcmp(part->wants_labels, "float") == 0 ? batch->float_labels != NULL
                                                     : batch->int_labels != NULL;
 }
@@ -154,9 +159,15 @@ bt_status bt_metrics_update(bt_metrics *metrics, const bt_batch *batch, const fl
 size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_METRIC_MAX]) {
     for (size_t i = 0; i < metrics->n_rows; i++) {
         const metric_row *const row = metrics->rows[i];
-        BT_ASSERT(strlen(row->name) < BT_METRIC_NAME_MAX);
-        memcpy(values[i].name, row->name, strlen(row->name) + 1);
-        values[i].value = row->compute(metrics);
+        const int64_t           k = metrics->numbers[i];
+        char *const             name = values[i].name;
+        const int               n = row->compute_at == NULL
+                                        ? snprintf(name, BT_METRIC_NAME_MAX, "%s", row->name)
+                                        : snprintf(name, BT_METRIC_NAME_MAX, "%s%" PRId64, row->name, k);
+        BT_ASSERT(n > 0 && n < BT_METRIC_NAME_MAX);
+        (void)n;
+        values[i].value =
+            row->compute_at == NULL ? row->compute(metrics) : row->compute_at(metrics, k);
     }
     return metrics->n_rows;
 }

@@ -17,6 +17,7 @@ typedef enum metric_part_id {
     PART_MOMENTS, /* means and co-moments of score and label (metrics_scores.c) */
     PART_PAIRS,   /* every score and label: rank correlation has no streaming form
                      (metrics_rank.c) */
+    PART_RANKS,   /* ranks of the right pairs among the scores of a batch (metrics_retrieval.c) */
     N_PARTS
 } metric_part_id;
 
@@ -24,7 +25,8 @@ typedef enum metric_part_id {
 
 /* The functions of a part; state is what create made. */
 typedef struct metric_part {
-    const char *wants_labels; /* "class" or "float": what a batch without labels lacks */
+    /* "class" or "float": what a batch without labels lacks; NULL: needs none */
+    const char *wants_labels;
     bt_status (*create)(const bt_metrics_config *config, void **state, bt_error *err);
     void (*destroy)(void *state); /* accepts NULL */
     void (*reset)(void *state);
@@ -37,6 +39,7 @@ extern const metric_part metric_part_classes;
 extern const metric_part metric_part_auc;
 extern const metric_part metric_part_moments;
 extern const metric_part metric_part_pairs;
+extern const metric_part metric_part_ranks;
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
@@ -47,6 +50,8 @@ typedef struct metric_row {
     int64_t     max_classes;
     const char *wants; /* the same in words, for messages */
     double (*compute)(const bt_metrics *metrics);
+    /* Instead of compute: the name is followed by a number from 1, "left_recall_at_3" */
+    double (*compute_at)(const bt_metrics *metrics, int64_t k);
 } metric_row;
 
 extern const metric_row metric_rows[];
@@ -54,6 +59,7 @@ extern const size_t     n_metric_rows;
 
 struct bt_metrics {
     const metric_row *rows[BT_METRIC_MAX];
+    int64_t           numbers[BT_METRIC_MAX]; /* k of a row with compute_at */
     size_t            n_rows;
     uint32_t          parts; /* of PART_BIT */
     int64_t           n_classes;
@@ -86,6 +92,11 @@ double metric_auc(const bt_metrics *metrics);
 double metric_pearson(const bt_metrics *metrics);
 double metric_mean_squared_error(const bt_metrics *metrics);
 double metric_spearman(const bt_metrics *metrics);
+double metric_left_recall(const bt_metrics *metrics, int64_t k);
+double metric_right_recall(const bt_metrics *metrics, int64_t k);
+double metric_left_mrr(const bt_metrics *metrics);
+double metric_right_mrr(const bt_metrics *metrics);
+double metric_batch_size(const bt_metrics *metrics);
 
 /* metrics_classes.c: the counts of predictions and their sum. */
 const int64_t *metric_classes_predicted(const void *state, int64_t *n);

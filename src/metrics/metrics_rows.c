@@ -12,9 +12,12 @@ static double compute_pearson_spearman(const bt_metrics *m) {
 #define FOR_TWO .min_classes = 2, .max_classes = 2, .wants = "num_classes 2"
 #define FOR_SCORES .min_classes = 1, .max_classes = 1, .wants = "num_classes 1 (regression)"
 
+#define FOR_PAIRS .min_classes = 0, .max_classes = 0, .wants = "the scores of pairs (no classes)"
+
 #define READS_CLASSES .parts = PART_BIT(PART_CLASSES)
 #define READS_MOMENTS .parts = PART_BIT(PART_MOMENTS)
 #define READS_PAIRS .parts = PART_BIT(PART_PAIRS)
+#define READS_RANKS .parts = PART_BIT(PART_RANKS)
 
 const metric_row metric_rows[] = {
     {"cls_accuracy", READS_CLASSES, FOR_CLASSES, .compute = metric_accuracy},
@@ -26,5 +29,10 @@ const metric_row metric_rows[] = {
     {"pearson", READS_MOMENTS, FOR_SCORES, .compute = metric_pearson},
     {"spearman", READS_PAIRS, FOR_SCORES, .compute = metric_spearman},
     {"mean_squared_error", READS_MOMENTS, FOR_SCORES, .compute = metric_mean_squared_error},
+    {"batch_size_per_core", READS_RANKS, FOR_PAIRS, .compute = metric_batch_size},
+    {"left_recall_at_", READS_RANKS, FOR_PAIRS, .compute_at = metric_left_recall},
+    {"right_recall_at_", READS_RANKS, FOR_PAIRS, .compute_at = metric_right_recall},
+    {"left_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_left_mrr},
+    {"right_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_right_mrr},
 };
 const size_t n_metric_rows = BT_ARRAY_LEN(metric_rows);

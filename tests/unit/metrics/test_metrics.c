@@ -292,7 +292,7 @@ static void wrong_requests_are_sentences(void **state) {
     assert_fails(try_create(f1, 1, 3, &metrics, err), BT_E_CONFIG,
                  "metric f1 needs num_classes 2, but the model has 3");
     assert_fails(try_create(scores, 1, 2, &metrics, err), BT_E_CONFIG, "regression");
-    assert_fails(try_create(classes, 1, 0, &metrics, err), BT_E_CONFIG, "got 0");
+    assert_fails(try_create(classes, 1, 0, &metrics, err), BT_E_CONFIG, "but the model has 0");
     assert_fails(try_create(many, BT_ARRAY_LEN(many), 2, &metrics, err), BT_E_CONFIG, "at most");
     assert_null(metrics);
     metrics = create(classes, 1, 2);
