@@ -301,6 +301,30 @@ static bt_status check_intervals(const checker *c) {
     return BT_OK;
 }
 
+static bt_status check_early_stopping(const checker *c) {
+    static const char *const path = "trainer.early_stopping_patience";
+    static const char *const folder = "trainer.best_checkpoint_export_subdir";
+    static const char *const metric = "trainer.best_checkpoint_eval_metric";
+    const char *const        missing = is_empty(c, metric) ? metric : folder;
+    const bool               evaluates_between =
+        c->mode == BT_CONF_MODE_TRAIN_AND_EVAL || c->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL;
+    if (is_empty(c, path)) {
+        return BT_OK;
+    }
+    if (!evaluates_between) {
+        return REPORT(c, path, NULL,
+                      "mode '%s' makes no evaluations while it trains: set this to 0, or use "
+                      "train_and_eval",
+                      bt_conf_mode_name(c->mode));
+    }
+    return !is_empty(c, missing)
+               ? BT_OK
+               : REPORT(c, path, missing,
+                        "it counts evaluations without a better best-checkpoint metric, and %s is "
+                        "empty: set it",
+                        missing);
+}
+
 /* stepwise: one value more than boundaries; step_cosine_with_offset: as many */
 static bt_status check_boundaries(const checker *c, const char *type) {
     const size_t n_boundaries = bt_conf_n_items(c->merge.conf, RATE ".*.boundaries");
@@ -361,6 +385,7 @@ static bt_status check_training(const checker *c) {
         BT_TRY(MISSING(c, "trainer.train_steps",
                        "set this, or task.train_data.epochs to count the steps from the data"));
     }
+    BT_TRY(check_early_stopping(c));
     BT_TRY(check_rate(c));
     return check_optimizer(c);
 }

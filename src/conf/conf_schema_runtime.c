@@ -36,7 +36,8 @@ static const conf_key trainer_keys[] = {
     KEY("continuous_eval_timeout", T_INT, NULLABLE, "3600", RULE_GE0,
         "seconds to wait for a new checkpoint (null = for ever)"),
     KEY("early_stopping_patience", T_INT, EXT, "0", RULE_GE0,
-        "evaluations without a better best-checkpoint metric before stopping (0 = never)"),
+        "evaluations without a better best-checkpoint metric before stopping (0 = never); they "
+        "then fall on multiples of validation_interval"),
     KEY("eval_tf_function", T_BOOL, 0, "true", RULE_NONE, "graph mode in evaluation; no effect"),
     KEY("eval_tf_while_loop", T_BOOL, 0, "false", RULE_NONE,
         "evaluation loop on the device; no effect"),

@@ -155,22 +155,27 @@ done:
     return rc;
 }
 
-bt_status best_update(train_run *run, const bt_metric_value *values, size_t n, bt_error *err) {
-    const bt_metric_value *found = NULL;
+bool best_is_better(const train_run *run, double value, double best) {
+    const bool higher = bt_str_equal(run->config.best_comparison, "higher");
+    /* any number is better than NaN, which Model Garden would keep for ever */
+    return (higher ? value > best : value < best) || (isnan(best) && !isnan(value));
+}
+
+bt_status best_find_value(const train_run *run, const bt_metric_value *values, size_t n,
+                          double *value, bt_error *err) {
     for (size_t i = 0; i < n; i++) {
         if (bt_str_equal(values[i].name, run->config.best_metric)) {
-            found = &values[i];
+            *value = (double)(float)values[i].value;
+            return BT_OK;
         }
     }
-    if (found == NULL) {
-        return BT_FAIL(err, BT_E_INTERNAL, "the evaluation has no value '%s'",
-                       run->config.best_metric);
-    }
-    const double value = (double)(float)found->value;
-    const bool   higher = bt_str_equal(run->config.best_comparison, "higher");
-    const bool   better = higher ? value > run->best_value : value < run->best_value;
-    /* any number is better than NaN, which Model Garden would keep for ever */
-    if (run->has_best && !better && !(isnan(run->best_value) && !isnan(value))) {
+    return BT_FAIL(err, BT_E_INTERNAL, "the evaluation has no value '%s'", run->config.best_metric);
+}
+
+bt_status best_update(train_run *run, const bt_metric_value *values, size_t n, bt_error *err) {
+    double value = 0;
+    BT_TRY(best_find_value(run, values, n, &value, err));
+    if (run->has_best && !best_is_better(run, value, run->best_value)) {
         return BT_OK;
     }
     run->has_best = true;

@@ -53,22 +53,27 @@ static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
     return BT_OK;
 }
 
-/* A run that predicts one class for everything looks fine by accuracy on unbalanced data. */
-static void notice_one_class(const train_run *run) {
-    const int64_t        n_classes = run->plan.head.num_classes;
+/* How many classes were predicted at all, or 0 where nothing is classified. A run that predicts one
+ * class for everything looks fine by accuracy on unbalanced data, so that is said. */
+static int64_t count_predicted_classes(const train_run *run) {
     int64_t              n = 0;
+    int64_t              n_predicted = 0;
+    int64_t              last = 0;
     const int64_t *const counts = bt_metrics_prediction_counts(run->validation_metrics, &n);
-    if (counts == NULL || n < 2) {
-        return;
+    if (counts == NULL) {
+        return 0;
     }
-    for (int64_t c = 0; c < n_classes; c++) {
-        if (counts[c] == n) {
-            bt_log(BT_LOG_WARNING,
-                   "step %" PRId64 ": all %" PRId64 " predictions are class %" PRId64
-                   ": the model has not learned to tell the classes apart (yet)",
-                   run->step, n, c);
-        }
+    for (int64_t c = 0; c < run->plan.head.num_classes; c++) {
+        n_predicted += counts[c] > 0;
+        last = counts[c] > 0 ? c : last;
     }
+    if (n_predicted == 1 && n > 1) {
+        bt_log(BT_LOG_WARNING,
+               "step %" PRId64 ": all %" PRId64 " predictions are class %" PRId64
+               ": the model has not learned to tell the classes apart (yet)",
+               run->step, n, last);
+    }
+    return n_predicted;
 }
 
 /* The metrics, what the task's output adds, and the loss, in this order. */
@@ -107,6 +112,10 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     value_add(extra, &n_extra, "examples", (double)sums->n_examples);
     value_add(extra, &n_extra, "examples_per_second", (double)sums->n_examples / seconds);
     value_add(extra, &n_extra, "seconds", seconds);
+    const int64_t n_predicted = count_predicted_classes(run);
+    if (n_predicted > 0) {
+        value_add(extra, &n_extra, "predicted_classes", (double)n_predicted);
+    }
     run->summary->n_values = 0;
     for (size_t i = 0; i < n_values; i++) {
         value_add(run->summary->values, &run->summary->n_values, values[i].name, values[i].value);
@@ -130,7 +139,6 @@ static bt_status evaluate_weights(train_run *run, bt_error *err) {
                        bt_data_n_rows(run->validation_data),
                        run->config.validation_data.global_batch_size);
     }
-    notice_one_class(run);
     return record_evaluation(run, &sums, bt_time_monotonic() - start, err);
 }
 

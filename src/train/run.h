@@ -25,6 +25,7 @@ typedef struct run_config {
     const char     *best_metric;
     const char     *best_comparison;         /* "higher" or "lower" */
     bt_conf_opt_f64 continuous_eval_timeout; /* seconds; unset: for ever */
+    int64_t         early_stopping_patience; /* 0: never */
     double          loss_upper_bound;
     int64_t         checkpoint_retry; /* more tries of a save that found no room */
     int64_t         recovery_begin_steps;
@@ -55,6 +56,13 @@ typedef struct chunk_sums {
     double  seconds;  /* training only; not in the checkpoint's promise of equal bits */
 } chunk_sums;
 
+/* What early stopping has seen so far; part of the checkpoint. */
+typedef struct early_stop {
+    bool    has_best;
+    double  best;
+    int64_t n_worse; /* evaluations since then */
+} early_stop;
+
 typedef struct run_log run_log;
 
 typedef struct train_run {
@@ -79,6 +87,8 @@ typedef struct train_run {
     chunk_sums           chunk;
     int64_t              recovery_trials;
     bool                 evaluation_due; /* stopped inside an evaluation: it is owed */
+    early_stop           early_stop;
+    const char          *stopped; /* why training ended: "train_steps"; NULL: nothing was trained */
     bool                 has_best;
     double               best_value;
     double               started;  /* bt_time_monotonic */
@@ -101,6 +111,9 @@ void sleep_seconds(double seconds); /* a signal ends it early */
 BT_MUST_USE bt_status train_to(train_run *run, int64_t target, bt_error *err);
 /* Saves unless this very step is saved already or checkpoints are switched off. */
 BT_MUST_USE bt_status save_final(train_run *run, bt_error *err);
+
+/* train_and_eval.c: the mode of that name. */
+BT_MUST_USE bt_status train_and_eval(train_run *run, bt_error *err);
 
 /* evaluate.c: one evaluation, its record, and the best export. */
 BT_MUST_USE bt_status evaluate(train_run *run, bt_error *err);
@@ -132,6 +145,10 @@ BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
 /* best_export.c */
 BT_MUST_USE bt_status best_load(train_run *run, bt_error *err); /* info.json of an earlier run */
 bool                  best_is_on(const train_run *run);
+bool                  best_is_better(const train_run *run, double value, double best);
+/* The value that decides, as float32 like Model Garden's. */
+BT_MUST_USE bt_status best_find_value(const train_run *run, const bt_metric_value *values, size_t n,
+                                      double *value, bt_error *err);
 /* Decides, writes info.json and the checkpoint; values are those of the evaluation. */
 BT_MUST_USE bt_status best_update(train_run *run, const bt_metric_value *values, size_t n,
                                   bt_error *err);
@@ -148,15 +165,20 @@ BT_MUST_USE bt_status run_once(const bt_train_args *args, bool event_files,
 BT_MUST_USE bt_status run_log_open(const char *model_dir, const char *validation_subdir,
                                    bool event_files, run_log **out, bt_error *err);
 BT_MUST_USE bt_status run_log_close(run_log *log, bt_error *err); /* NULL is BT_OK; frees always */
-/* kind: "train", "validation", "final". extra values go to metrics.jsonl only, after the values. */
+/* kind: "train", "validation". extra values go to metrics.jsonl only, after the values. */
 BT_MUST_USE bt_status run_log_record(run_log *log, const char *kind, int64_t step,
                                      const bt_metric_value *values, size_t n_values,
                                      const bt_metric_value *extra, size_t n_extra, bt_error *err);
-/* Does metrics.jsonl of model_dir hold an evaluation of that step? */
-BT_MUST_USE bt_status run_log_has_evaluation(const char *model_dir, int64_t step, bool *found,
-                                             bt_error *err);
+/* The last record of a run; stopped: see train_run. */
+BT_MUST_USE bt_status run_log_final(run_log *log, const bt_train_summary *summary,
+                                    const char *stopped, bt_error *err);
 void run_log_progress(const train_run *run, double loss, double learning_rate, int64_t target);
 /* name = value, appended; cut off silently never: the arrays are large enough by construction */
 void value_add(bt_metric_value *values, size_t *n, const char *name, double value);
+
+/* run_recall.c: the values of the newest record of that kind and step in metrics.jsonl of model_dir
+ * into out; *found false: there is none, and out is as it was. */
+BT_MUST_USE bt_status recall_record(const char *model_dir, const char *kind, int64_t step,
+                                    bt_train_summary *out, bool *found, bt_error *err);
 
 #endif

@@ -23,6 +23,7 @@ static const bt_conf_field trainer_fields[] = {
     {"best_checkpoint_metric_comp", BT_CONF_FIELD_STR, offsetof(run_config, best_comparison)},
     {"continuous_eval_timeout", BT_CONF_FIELD_OPT_F64,
      offsetof(run_config, continuous_eval_timeout)},
+    {"early_stopping_patience", BT_CONF_FIELD_I64, offsetof(run_config, early_stopping_patience)},
     {"loss_upper_bound", BT_CONF_FIELD_F64, offsetof(run_config, loss_upper_bound)},
     {"checkpoint_retry", BT_CONF_FIELD_I64, offsetof(run_config, checkpoint_retry)},
     {"recovery_begin_steps", BT_CONF_FIELD_I64, offsetof(run_config, recovery_begin_steps)},

@@ -13,8 +13,16 @@
 #include "bt/fs.h"
 #include "bt/wire.h"
 
-/* Longer lines of metrics.jsonl are not ours. */
-enum { RECORD_MAX_BYTES = 1 << 16 };
+/* One line of metrics.jsonl. */
+typedef struct record {
+    const char            *kind;
+    int64_t                step;
+    const bt_metric_value *values;
+    size_t                 n_values;
+    const bt_metric_value *extra;
+    size_t                 n_extra;
+    const char            *stopped; /* NULL: not said */
+} record;
 
 struct run_log {
     char             *train_folder;
@@ -94,14 +102,15 @@ static bt_status append_values(bt_str *line, const bt_metric_value *values, size
     return BT_OK;
 }
 
-static bt_status write_jsonl(run_log *log, const char *kind, int64_t step,
-                             const bt_metric_value *values, size_t n_values,
-                             const bt_metric_value *extra, size_t n_extra, bt_error *err) {
+static bt_status write_jsonl(run_log *log, const record *r, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    line = BT_STR_INIT;
-    BT_CHECK(bt_str_appendf(&line, err, "{\"kind\": \"%s\", \"step\": %" PRId64, kind, step));
-    BT_CHECK(append_values(&line, values, n_values, err));
-    BT_CHECK(append_values(&line, extra, n_extra, err));
+    BT_CHECK(bt_str_appendf(&line, err, "{\"kind\": \"%s\", \"step\": %" PRId64, r->kind, r->step));
+    if (r->stopped != NULL) {
+        BT_CHECK(bt_str_appendf(&line, err, ", \"stopped\": \"%s\"", r->stopped));
+    }
+    BT_CHECK(append_values(&line, r->values, r->n_values, err));
+    BT_CHECK(append_values(&line, r->extra, r->n_extra, err));
     BT_CHECK(bt_str_append(&line, "}\n", err));
     BT_CHECK(bt_fs_writer_write(log->jsonl, line.data, line.len, err));
     BT_CHECK(bt_fs_writer_flush(log->jsonl, false, err));
@@ -142,7 +151,13 @@ bt_status run_log_record(run_log *log, const char *kind, int64_t step,
     if (is_train || is_validation) {
         log_line(is_train ? "train" : "eval", step, values, n_values, extra, n_extra);
     }
-    BT_TRY(write_jsonl(log, kind, step, values, n_values, extra, n_extra, err));
+    const record line = {.kind = kind,
+                         .step = step,
+                         .values = values,
+                         .n_values = n_values,
+                         .extra = extra,
+                         .n_extra = n_extra};
+    BT_TRY(write_jsonl(log, &line, err));
     if (log->event_files && is_train) {
         BT_TRY(write_events(&log->train_events, log->train_folder, step, values, n_values, err));
     }
@@ -153,28 +168,17 @@ bt_status run_log_record(run_log *log, const char *kind, int64_t step,
     return BT_OK;
 }
 
-bt_status run_log_has_evaluation(const char *model_dir, int64_t step, bool *found, bt_error *err) {
-    bt_status     rc = BT_OK;
-    char         *path = NULL;
-    bt_fs_stream *stream = NULL;
-    char          start[64]; /* as write_jsonl writes it */
-    *found = false;
-    (void)snprintf(start, sizeof start, "{\"kind\": \"validation\", \"step\": %" PRId64 ",", step);
-    BT_CHECK(bt_fs_join(model_dir, "metrics.jsonl", &path, err));
-    if (!bt_fs_exists(path)) {
-        goto done;
-    }
-    BT_CHECK(bt_fs_stream_open(path, &stream, err));
-    for (bool end = false; !end && !*found;) {
-        const char *line = NULL;
-        size_t      n_bytes = 0;
-        BT_CHECK(bt_fs_stream_line(stream, RECORD_MAX_BYTES, &line, &n_bytes, &end, err));
-        *found = !end && n_bytes > strlen(start) && memcmp(line, start, strlen(start)) == 0;
-    }
-done:
-    bt_fs_stream_close(stream);
-    bt_free(path);
-    return rc;
+bt_status run_log_final(run_log *log, const bt_train_summary *summary, const char *stopped,
+                        bt_error *err) {
+    const bt_metric_value seconds = {.name = "seconds", .value = summary->seconds};
+    const record          final = {.kind = "final",
+                                   .step = summary->step,
+                                   .values = summary->values,
+                                   .n_values = summary->n_values,
+                                   .extra = &seconds,
+                                   .n_extra = 1,
+                                   .stopped = stopped};
+    return write_jsonl(log, &final, err);
 }
 
 /* "1:02:03" or "2:03" */

@@ -13,7 +13,7 @@
 #include "bt/fs.h"
 
 /* Version of the state's layout: u32 magic, then the fields in the order of write_state. */
-static const uint32_t state_magic = UINT32_C(0x42545331); /* "BTS1" */
+static const uint32_t state_magic = UINT32_C(0x42545332); /* "BTS2" */
 
 static const double first_retry_seconds = 0.5;
 
@@ -62,13 +62,16 @@ static bt_status write_state(const train_run *run, bt_str *bytes, bt_error *err)
                               (uint64_t)c->n_steps,
                               (uint64_t)c->n_examples,
                               (uint64_t)c->n_tokens,
-                              (uint64_t)c->n_padded};
+                              (uint64_t)c->n_padded,
+                              (uint64_t)run->early_stop.has_best,
+                              (uint64_t)run->early_stop.n_worse};
     for (size_t i = 0; i < BT_ARRAY_LEN(words); i++) {
         BT_TRY(put_u64(bytes, words[i], err));
     }
     BT_TRY(put_f64(bytes, c->loss, err));
     BT_TRY(put_f64(bytes, c->grad_norm, err));
     BT_TRY(put_f64(bytes, c->seconds, err));
+    BT_TRY(put_f64(bytes, run->early_stop.best, err));
     return bt_metrics_save(run->train_metrics, bytes, err);
 }
 
@@ -78,19 +81,25 @@ typedef struct saved_state {
     bt_data_cursor cursor;
     uint64_t       evaluation_due;
     chunk_sums     chunk;
+    early_stop     early_stop;
 } saved_state;
 
 static bool read_state(bt_reader *bytes, saved_state *state) {
-    uint32_t magic = 0;
-    return bt_read_u32le(bytes, &magic) && magic == state_magic &&
-           bt_read_u64le(bytes, &state->seed) && bt_read_u64le(bytes, &state->cursor.epoch) &&
-           bt_read_u64le(bytes, &state->cursor.index) &&
-           bt_read_u64le(bytes, &state->cursor.n_skipped) &&
-           bt_read_u64le(bytes, &state->evaluation_due) &&
-           get_i64(bytes, &state->chunk.start_step) && get_i64(bytes, &state->chunk.n_steps) &&
-           get_i64(bytes, &state->chunk.n_examples) && get_i64(bytes, &state->chunk.n_tokens) &&
-           get_i64(bytes, &state->chunk.n_padded) && get_f64(bytes, &state->chunk.loss) &&
-           get_f64(bytes, &state->chunk.grad_norm) && get_f64(bytes, &state->chunk.seconds);
+    uint32_t   magic = 0;
+    uint64_t   has_best = 0;
+    const bool is_whole =
+        bt_read_u32le(bytes, &magic) && magic == state_magic &&
+        bt_read_u64le(bytes, &state->seed) && bt_read_u64le(bytes, &state->cursor.epoch) &&
+        bt_read_u64le(bytes, &state->cursor.index) &&
+        bt_read_u64le(bytes, &state->cursor.n_skipped) &&
+        bt_read_u64le(bytes, &state->evaluation_due) && get_i64(bytes, &state->chunk.start_step) &&
+        get_i64(bytes, &state->chunk.n_steps) && get_i64(bytes, &state->chunk.n_examples) &&
+        get_i64(bytes, &state->chunk.n_tokens) && get_i64(bytes, &state->chunk.n_padded) &&
+        bt_read_u64le(bytes, &has_best) && get_i64(bytes, &state->early_stop.n_worse) &&
+        get_f64(bytes, &state->chunk.loss) && get_f64(bytes, &state->chunk.grad_norm) &&
+        get_f64(bytes, &state->chunk.seconds) && get_f64(bytes, &state->early_stop.best);
+    state->early_stop.has_best = has_best != 0;
+    return is_whole;
 }
 
 /* ---- saving
@@ -297,6 +306,7 @@ static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt
     }
     BT_CHECK(bt_data_seek(run->train_data, state.cursor, err));
     run->chunk = state.chunk;
+    run->early_stop = state.early_stop;
     run->evaluation_due = state.evaluation_due != 0;
 done:
     bt_str_deinit(&bytes);

@@ -229,37 +229,6 @@ static bt_status restore_or_init(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
-/* The checkpoint was saved before the evaluation of its step. Whether that was made afterwards,
- * metrics.jsonl knows. */
-static bt_status evaluate_if_owed(train_run *run, bt_error *err) {
-    bool is_recorded = false;
-    BT_TRY(run_log_has_evaluation(run->args->model_dir, run->step, &is_recorded, err));
-    if (!is_recorded) {
-        BT_TRY(evaluate(run, err));
-    }
-    run->evaluation_due = false;
-    return BT_OK;
-}
-
-/* spec/config.md 6.1 */
-static bt_status train_and_eval(train_run *run, bt_error *err) {
-    const run_config *const config = &run->config;
-    const bool              has_interval =
-        config->validation_interval.is_set && config->validation_interval.value > 0;
-    const int64_t interval =
-        has_interval ? config->validation_interval.value : config->train_steps - run->step;
-    if (run->evaluation_due) {
-        BT_TRY(evaluate_if_owed(run, err));
-    }
-    while (run->step < config->train_steps) {
-        const int64_t left = config->train_steps - run->step;
-        BT_TRY(train_to(run, run->step + (left < interval ? left : interval), err));
-        BT_TRY(evaluate(run, err));
-        run->evaluation_due = false;
-    }
-    return save_final(run, err);
-}
-
 static bt_status run_mode(train_run *run, bt_error *err) {
     switch (run->args->mode) {
     case BT_CONF_MODE_TRAIN:
@@ -316,6 +285,7 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
     BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
     BT_TRY(restore_or_init(run, err));
     if (mode_trains(run->args->mode)) {
+        run->stopped = "train_steps";
         BT_TRY(remove_leftovers(run->args->model_dir, err));
         BT_TRY(write_params_yaml(run, err));
     }
@@ -328,14 +298,9 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
 }
 
 static bt_status finish(train_run *run, bt_error *err) {
-    bt_train_summary *const summary = run->summary;
-    summary->step = run->step;
-    summary->seconds = bt_time_monotonic() - run->started;
-    bt_metric_value extra[BT_TRAIN_MAX_VALUES];
-    size_t          n_extra = 0;
-    value_add(extra, &n_extra, "seconds", summary->seconds);
-    return run_log_record(run->log, "final", run->step, summary->values, summary->n_values, extra,
-                          n_extra, err);
+    run->summary->step = run->step;
+    run->summary->seconds = bt_time_monotonic() - run->started;
+    return run_log_final(run->log, run->summary, run->stopped, err);
 }
 
 bt_status run_once(const bt_train_args *args, bool event_files, bt_train_summary *summary,

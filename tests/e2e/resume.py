@@ -29,7 +29,9 @@ VARIANTS = {
 }
 
 
-class Resume(e2e.Case):
+class Stops(e2e.Case):
+    """Runs that are stopped from outside."""
+
     def last_step(self, model_dir):
         latest = e2e.read_state_file(self.path(model_dir))[0]
         return int(latest.split('-')[1]) if latest else 0
@@ -65,6 +67,8 @@ class Resume(e2e.Case):
                 self.assertEqual(self.last_step('out'), int(found.group(1)))
         return result
 
+
+class Resume(Stops):
     def finish(self, override, mode='train_and_eval', model_dir='out'):
         self.train(mode=mode, model_dir=model_dir, override=override)
         name = 'ckpt-%d' % STEPS
@@ -176,6 +180,47 @@ class Resume(e2e.Case):
         other = VARIANTS['adamw'].replace('steps_per_loop=20', 'steps_per_loop=7').replace(
             'summary_interval=20', 'summary_interval=7')
         self.finish(other, 'train')
+
+
+class EarlyStopping(Stops):
+    """What early stopping has counted survives: the stopped run ends at the step of a straight
+    one, with its bits, though checkpoints and evaluations fall on different steps."""
+    OVERRIDE = ('trainer.train_steps=2000,trainer.steps_per_loop=10,trainer.summary_interval=10,'
+                'trainer.checkpoint_interval=30,trainer.validation_interval=40,'
+                'trainer.max_to_keep=2,trainer.early_stopping_patience=10,'
+                'trainer.best_checkpoint_eval_metric=validation_loss,'
+                'trainer.best_checkpoint_metric_comp=lower,'
+                'trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.0001,'
+                'trainer.optimizer_config.learning_rate.polynomial.decay_steps=2000')
+
+    def stopped_at(self, model_dir):
+        final = [r for r in e2e.read_jsonl(self.path(model_dir)) if r['kind'] == 'final']
+        self.assertEqual(final[-1]['stopped'], 'early_stopping')
+        return final[-1]['step']
+
+    def check(self, signal_number):
+        self.straight(self.OVERRIDE)
+        end = self.stopped_at('straight')
+        self.assertTrue(500 < end < 2000, end)
+        rng = random.Random(signal_number)
+        n_stopped = 0
+        for i in range(KILLS):
+            result = self.stopped(signal_number, end * i // KILLS, self.OVERRIDE,
+                                  delay=rng.random() * 0.02)
+            self.assertIn(result.code, (0, 75, -signal_number), str(result))
+            n_stopped += result.code != 0
+        self.assertGreater(n_stopped, 0)
+        self.train(override=self.OVERRIDE)
+        self.assertEqual(self.stopped_at('out'), end)
+        name = 'ckpt-%d' % end
+        self.assertEqual(e2e.read_state_file(self.path('out'))[0], name)
+        self.same_values(self.path('straight', name), self.path('out', name))
+
+    def test_sigterm(self):
+        self.check(signal.SIGTERM)
+
+    def test_kill_9(self):
+        self.check(signal.SIGKILL)
 
 
 class FromModelGarden(e2e.Case):

@@ -384,7 +384,12 @@ class Numbers(Run):
                           [dict(r, label_ids=[1]) for r in e2e.make_rows(64)])
         result = self.train(override='trainer.optimizer_config.learning_rate.polynomial.'
                                      'initial_learning_rate=0.01')
-        self.assertRegex(result.stderr, r'all 20 predictions are class 1')
+        self.assertRegex(result.stderr, r'step 20: all 20 predictions are class 1')
+        last = [r for r in e2e.read_jsonl(self.path('out')) if r['kind'] == 'validation'][-1]
+        self.assertEqual(last['predicted_classes'], 1)
+        e2e.write_records(self.path('eval.tf_record'), e2e.make_rows(1))
+        result = self.train(mode='eval')  # of one example there is nothing to say
+        self.assertNotIn('predictions are class', result.stderr)
 
     def test_regression(self):
         for name, n, seed in (('train', 64, 1), ('eval', 20, 2)):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of a training run that Model Garden does not have, through the program: class weights and
-label smoothing."""
+"""Options of a training run that Model Garden does not have, through the program: class weights,
+label smoothing, early stopping (with kills: resume.py)."""
 import math
 import os
 import sys
@@ -92,6 +92,100 @@ class ClassRule(e2e.Case):
                 ('task.label_smoothing=1.0', 'less than 1')):
             result = self.train(expect=2, override=override)
             self.assertIn(want, result.stderr)
+            self.assertFalse(os.path.exists(self.path('out')))
+
+
+LOWER = ('trainer.best_checkpoint_eval_metric=validation_loss,'
+         'trainer.best_checkpoint_metric_comp=lower,trainer.train_steps=400,'
+         'trainer.steps_per_loop=20,trainer.summary_interval=20,trainer.checkpoint_interval=60,'
+         'trainer.validation_interval=20,'
+         'trainer.optimizer_config.learning_rate.polynomial.decay_steps=400,'
+         'trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.002')
+
+
+class EarlyStopping(e2e.Case):
+    """64 rows are soon known by heart, and validation_loss rises again."""
+
+    def records(self, model_dir, kind='validation'):
+        return [r for r in e2e.read_jsonl(self.path(model_dir)) if r['kind'] == kind]
+
+    def where_to_stop(self, records, patience):
+        """Written again from the rule: so many evaluations without a better one."""
+        best = at = None
+        for i, record in enumerate(records):
+            if best is None or record['validation_loss'] < best:
+                best, at = record['validation_loss'], i
+            elif i - at >= patience:
+                return i
+        return None
+
+    def test_it_stops(self):
+        self.train(override=LOWER, model_dir='full')
+        full = self.records('full')
+        at = self.where_to_stop(full, 3)
+        self.assertIsNotNone(at, full)
+        self.assertGreater(at, 3, 'the first evaluation is not the best one')
+        step = full[at]['step']
+        override = LOWER + ',trainer.early_stopping_patience=3'
+        result = self.train(override=override)
+        self.assertEqual([(r['step'], r['validation_loss']) for r in self.records('out')],
+                         [(r['step'], r['validation_loss']) for r in full[:at + 1]])
+        self.assertRegex(result.stderr, 'stopped early at step %d of 400: 3 evaluations without '
+                                        'a better validation_loss' % step)
+        self.assertIn('step %d\n' % step, result.stdout)
+        final = self.records('out', 'final')
+        self.assertEqual([(r['step'], r['stopped']) for r in final], [(step, 'early_stopping')])
+        self.assertEqual(self.records('full', 'final')[-1]['stopped'], 'train_steps')
+        self.assertEqual(e2e.read_state_file(self.path('out'))[0], 'ckpt-%d' % step)
+        # the same command again: nothing to do, the same answer
+        again = self.train(override=override)
+        self.assertEqual(again.stdout, result.stdout)
+        self.assertEqual(len(self.records('out')), at + 1)
+        self.assertEqual([r['stopped'] for r in self.records('out', 'final')],
+                         2 * ['early_stopping'])
+        # more patience goes on, to the bits of the full run
+        self.train(override=LOWER + ',trainer.early_stopping_patience=100')
+        self.assertEqual(self.records('out', 'final')[-1]['stopped'], 'train_steps')
+        self.same_values(self.path('full/ckpt-400'), self.path('out/ckpt-400'))
+
+    def test_a_finished_run_says_its_result_again(self):
+        first = self.train()
+        again = self.train()
+        self.assertIn('cls_accuracy', first.stdout)
+        self.assertEqual(again.stdout, first.stdout)
+
+    def test_it_counts_from_the_start(self):
+        """A restart moves Model Garden's evaluations; those that early stopping counts stay."""
+        override = LOWER + ',trainer.early_stopping_patience=50,trainer.validation_interval=30'
+        self.train(override=override + ',trainer.train_steps=50')
+        self.train(override=override)
+        steps = [r['step'] for r in self.records('out')]
+        self.assertEqual(steps, [30, 50] + list(range(60, 400, 30)) + [400])
+
+    def test_a_metric_that_is_no_number(self):
+        """NaN is never better, and any number is better than NaN."""
+        rows = e2e.make_rows(20, n_classes=1)
+        e2e.write_records(self.path('train.tf_record'), rows)
+        e2e.write_records(self.path('eval.tf_record'), [dict(r, label_ids=[2.5]) for r in rows])
+        self.train(override='task.model.num_classes=1,task.metric_type=pearson_spearman_corr,'
+                            'task.train_data.label_type=float,'
+                            'task.validation_data.label_type=float,trainer.train_steps=100,'
+                            'trainer.best_checkpoint_eval_metric=pearson_spearman_corr,'
+                            'trainer.early_stopping_patience=2')
+        self.assertEqual([r['step'] for r in self.records('out')], [10, 20, 30])
+
+    def test_refusals(self):
+        patience = 'trainer.early_stopping_patience=2'
+        for mode, override, want in (
+                ('train', patience, "mode 'train' makes no evaluations while it trains"),
+                ('train_and_post_eval', patience, "mode 'train_and_post_eval' makes no"),
+                ('train_and_eval', patience + ',trainer.best_checkpoint_eval_metric=""',
+                 'trainer.best_checkpoint_eval_metric is empty'),
+                ('train_and_eval', patience + ',trainer.best_checkpoint_export_subdir=""',
+                 'trainer.best_checkpoint_export_subdir is empty'),
+                ('train_and_eval', 'trainer.early_stopping_patience=-1', 'at least 0')):
+            result = self.train(expect=2, mode=mode, override=override)
+            self.assertIn(want, self.one_error(result))
             self.assertFalse(os.path.exists(self.path('out')))
 
 
