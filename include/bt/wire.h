@@ -383,4 +383,12 @@ BT_MUST_USE bt_status bt_safetensors_put(bt_safetensors_writer *writer, const vo
 BT_MUST_USE bt_status bt_safetensors_writer_commit(bt_safetensors_writer **writer, bt_error *err);
 void                  bt_safetensors_writer_abort(bt_safetensors_writer *writer);
 
+/* ---- NumPy -------------------------------------------------------------------------------------
+ */
+
+/* The header of a .npy file that holds a float32 matrix [n_rows,n_cols]; its little-endian rows
+ * follow. */
+enum { BT_NPY_HEADER_BYTES = 128 };
+void bt_npy_header_f32(char header[BT_NPY_HEADER_BYTES], int64_t n_rows, int64_t n_cols);
+
 #endif

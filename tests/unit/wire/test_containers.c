@@ -196,6 +196,26 @@ static void test_state_text(void **state) {
     }
 }
 
+/* ---- NumPy
+ * ---------------------------------------------------------------------------------------- */
+
+/* What numpy.save(file, numpy.zeros((3, 2), "float32")) begins with. */
+static void test_npy_header(void **state) {
+    (void)state;
+    char header[BT_NPY_HEADER_BYTES + 1] = {0};
+    char want[BT_NPY_HEADER_BYTES];
+    memset(want, ' ', sizeof want);
+    memcpy(want,
+           "\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }", 69);
+    want[sizeof want - 1] = '\n';
+    bt_npy_header_f32(header, 3, 2);
+    assert_memory_equal(header, want, sizeof want);
+    assert_int_equal(header[sizeof want], 0);
+    bt_npy_header_f32(header, INT64_MAX, INT64_MAX);
+    assert_non_null(strstr(header + 10, "(9223372036854775807, 9223372036854775807), }"));
+    assert_true(header[sizeof want - 1] == '\n');
+}
+
 /* ---- safetensors
  * ----------------------------------------------------------------------------------- */
 
@@ -471,10 +491,15 @@ static void test_sstable(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graph_goldens),     cmocka_unit_test(test_graph_damage),
-        cmocka_unit_test(test_state_goldens),     cmocka_unit_test(test_state_text),
-        cmocka_unit_test(test_safetensors_read),  cmocka_unit_test(test_safetensors_damage),
-        cmocka_unit_test(test_safetensors_write), cmocka_unit_test(test_events),
+        cmocka_unit_test(test_graph_goldens),
+        cmocka_unit_test(test_graph_damage),
+        cmocka_unit_test(test_state_goldens),
+        cmocka_unit_test(test_state_text),
+        cmocka_unit_test(test_npy_header),
+        cmocka_unit_test(test_safetensors_read),
+        cmocka_unit_test(test_safetensors_damage),
+        cmocka_unit_test(test_safetensors_write),
+        cmocka_unit_test(test_events),
         cmocka_unit_test(test_sstable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
