@@ -18,23 +18,40 @@ typedef enum bt_label_kind {
     BT_LABEL_SPAN
 } bt_label_kind;
 
+/* How rows hold the two sides of a dual encoder's pairs. With right_paths the right sides are in
+ * files of their own, one row (input_ids, ...) beside the other; without, each row has both
+ * (left_word_ids, left_mask, left_type_ids, and the same of the right). */
+typedef enum bt_pairing {
+    BT_PAIRING_NONE, /* no pairs: a row is one sequence, input_ids, input_mask, segment_ids */
+    BT_PAIRING_ROWS, /* a row is a pair: two sequences of the batch, the left one first */
+    /* For predictions: the left sides of all rows, then the right sides, each a row. The sides may
+     * differ in number. Records with input_ids and no right_paths are left sides only. */
+    BT_PAIRING_CHAIN,
+} bt_pairing;
+
+typedef enum bt_side { BT_SIDE_NONE, BT_SIDE_LEFT, BT_SIDE_RIGHT } bt_side;
+
 /* What a record must hold; made by the task. Strings are borrowed for the life of the stream. */
 typedef struct bt_data_schema {
     int64_t       seq_length;
+    bt_pairing    pairing;
+    bt_side       side; /* private: the one of a pair that is read from a row */
     bt_label_kind label_kind;
     const char   *label_field; /* feature key: "label_ids" */
     int64_t       n_classes;   /* CLASS: labels must be in [0,n); 0: not checked */
     int64_t       vocab_size;  /* ids must be in [0,V) */
     int64_t       type_vocab_size;
     int64_t       max_positions;
-    bool          include_example_id;
-    bool          keep_padding; /* pack all seq_length tokens, padding under key_mask 0 */
+    bool          include_example_id; /* of a chain: the row's number on its side without one */
+    bool          keep_padding;       /* pack all seq_length tokens, padding under key_mask 0 */
 } bt_data_schema;
 
 /* Keys of train_data / validation_data that the stream obeys, filled by bt_data_config_read. */
 typedef struct bt_data_config {
     const char *const *paths; /* input_path as written: commas split, globs not yet expanded */
     size_t             n_paths;
+    const char *const *right_paths; /* right_input_path, where the section has it */
+    size_t             n_right_paths;
     int64_t            global_batch_size;
     int64_t     shuffle_buffer_size; /* 1: file order; more: exact shuffle of the whole epoch */
     int64_t     cycle_length;        /* 0: null */
@@ -76,6 +93,8 @@ BT_MUST_USE bt_status bt_data_open(const bt_data_config *config, const bt_data_s
                                    bt_data_stream **out, bt_error *err);
 void                  bt_data_close(bt_data_stream *stream);
 int64_t               bt_data_n_rows(const bt_data_stream *stream); /* records in all files */
+/* BT_PAIRING_CHAIN: how many of the rows are left sides. Else all. */
+int64_t bt_data_n_left_rows(const bt_data_stream *stream);
 /* Counts how often each label 0 .. n_classes-1 occurs: one pass over the rows in their order, of
  * CLASS labels or of TOKENS ones (negative ones do not count). Damaged records are left out where
  * skip_bad_records allows any, else an error as from next_batch. Does not move the cursor. */

@@ -76,8 +76,8 @@ static bt_status read_file_type(key_reader *reader, bool *gzip) {
 }
 
 /* "a, b ,,c" -> "a" "b" "c" */
-static bt_status split_paths(const bt_conf_str_list *list, bt_arena *arena, bt_data_config *out,
-                             bt_error *err) {
+static bt_status split_paths(const bt_conf_str_list *list, bt_arena *arena, const char *const **out,
+                             size_t *n_out, bt_error *err) {
     size_t most = 0;
     for (size_t i = 0; i < list->n; i++) {
         most++;
@@ -107,8 +107,8 @@ static bt_status split_paths(const bt_conf_str_list *list, bt_arena *arena, bt_d
     if (!ok) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for input_path");
     }
-    out->paths = paths;
-    out->n_paths = n;
+    *out = paths;
+    *n_out = n;
     return BT_OK;
 }
 
@@ -125,7 +125,7 @@ static bt_status read_paths(key_reader *reader, bt_arena *arena, bt_data_config 
     }
     bt_conf_str_list list = {0};
     BT_TRY(bt_conf_get_str_list(reader->conf, path_of(reader, "input_path"), &list, reader->err));
-    BT_TRY(split_paths(&list, arena, out, reader->err));
+    BT_TRY(split_paths(&list, arena, &out->paths, &out->n_paths, reader->err));
     if (out->n_paths == 0) {
         return refuse(reader, "input_path", BT_E_CONFIG,
                       "names no file; expected record files: a path, a list, or a pattern");
@@ -138,6 +138,16 @@ static bt_status read_paths(key_reader *reader, bt_arena *arena, bt_data_config 
     return BT_OK;
 }
 
+static bt_status read_right_paths(key_reader *reader, bt_arena *arena, bt_data_config *out) {
+    const char *const path = path_of(reader, "right_input_path");
+    bt_conf_str_list  list = {0};
+    if (bt_conf_is_null(reader->conf, path)) {
+        return BT_OK; /* most sections have no such key */
+    }
+    BT_TRY(bt_conf_get_str_list(reader->conf, path, &list, reader->err));
+    return split_paths(&list, arena, &out->right_paths, &out->n_right_paths, reader->err);
+}
+
 bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t default_seed,
                               bt_arena *arena, bt_data_config *out, bt_error *err) {
     key_reader reader = {.conf = conf, .section = section, .err = err};
@@ -145,6 +155,7 @@ bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t
     bool       no_seed = true;
     *out = (bt_data_config){.section = section};
     BT_TRY(read_paths(&reader, arena, out));
+    BT_TRY(read_right_paths(&reader, arena, out));
     BT_TRY(read_i64_at_least(&reader, "global_batch_size", 1, 0, &out->global_batch_size));
     BT_TRY(read_bool(&reader, "is_training", &out->is_training));
     BT_TRY(read_bool(&reader, "drop_remainder", &out->drop_remainder));

@@ -40,10 +40,12 @@ static bt_status explain_kind(const data_decoder *decoder, const char *key, bt_f
                               bt_error *err) {
     const bt_feature *const feature = bt_example_find(&decoder->example, key);
     if (feature == NULL) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "feature %s (%s) is required but missing: were these "
-                       "records made for another task?",
-                       key, bt_feature_kind_name(want));
+        return BT_FAIL(err, BT_E_FORMAT, "feature %s (%s) is required but missing: %s", key,
+                       bt_feature_kind_name(want),
+                       decoder->schema->side == BT_SIDE_NONE
+                           ? "were these records made for another task?"
+                           : "for text name a vocab_file; for sides in two files name the right "
+                             "one's in right_input_path");
     }
     if (feature->kind != want) {
         const bool is_label = bt_str_equal(key, decoder->schema->label_field);
@@ -104,11 +106,17 @@ static bt_status read_label(const data_decoder *decoder, data_row *row, bt_error
 }
 
 bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err) {
-    const int64_t S = decoder->schema->seq_length;
+    static const char *const names[][3] = {
+        [BT_SIDE_NONE] = {"input_ids", "input_mask", "segment_ids"},
+        [BT_SIDE_LEFT] = {"left_word_ids", "left_mask", "left_type_ids"},
+        [BT_SIDE_RIGHT] = {"right_word_ids", "right_mask", "right_type_ids"},
+    };
+    const char *const *const keys = names[decoder->schema->side];
+    const int64_t            S = decoder->schema->seq_length;
     *row = (data_row){.n = S, .ids = decoder->ids, .mask = decoder->mask, .types = decoder->types};
-    BT_TRY(read_i64(decoder, "input_ids", decoder->ids, S, err));
-    BT_TRY(read_i64(decoder, "input_mask", decoder->mask, S, err));
-    BT_TRY(read_i64(decoder, "segment_ids", decoder->types, S, err));
+    BT_TRY(read_i64(decoder, keys[0], decoder->ids, S, err));
+    BT_TRY(read_i64(decoder, keys[1], decoder->mask, S, err));
+    BT_TRY(read_i64(decoder, keys[2], decoder->types, S, err));
     BT_TRY(read_label(decoder, row, err));
     if (decoder->schema->include_example_id) {
         BT_TRY(read_i64(decoder, "example_id", &row->example_id, 1, err));

@@ -13,7 +13,8 @@
 
 /* ---- slot and row ---------------------------------------------------------------------------- */
 
-/* One batch and its buffers, sized once for the largest batch there can be. */
+/* One batch and its buffers, sized once for the largest batch there can be. Its rows are
+ * sequences: a pair is two of them. */
 typedef struct data_slot {
     bt_batch       batch;
     int64_t       *offsets; /* [cap_rows+1] */
@@ -52,6 +53,8 @@ void      bt_data_slot_clear(data_slot *slot);
  * there. On failure the slot is as it was. */
 bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, const data_row *row,
                               bt_error *err);
+/* Takes back the last row; was_masked: slot->is_masked before it. */
+void bt_data_slot_take_back(data_slot *slot, bool was_masked);
 /* Fills slot->batch from the rows so far. */
 void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema);
 
@@ -95,6 +98,8 @@ void      bt_data_rows_close(data_rows *rows); /* accepts NULL */
 
 /* For the kinds. One part a path of config, patterns expanded; first and n_rows are 0 yet. */
 bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err);
+/* One more part. */
+bt_status bt_data_rows_add_path(data_rows *rows, const char *path, bt_error *err);
 void      bt_data_rows_deinit(data_rows *rows);
 /* Index of the part that holds the row. */
 size_t bt_data_rows_part_of(const data_rows *rows, int64_t row);
@@ -103,6 +108,16 @@ size_t bt_data_rows_part_of(const data_rows *rows, int64_t row);
  * life of the rows. */
 bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schema *schema,
                                data_rows **out, bt_error *err);
+
+/* Does the first record that config names have this feature? */
+bt_status bt_data_records_have(const bt_data_config *config, const char *key, bool *out,
+                               bt_error *err);
+/* Two of these as one: pairs of rows, or one after the other (BT_PAIRING_...). Not yet known which
+ * kind of input the sides are. */
+bt_status bt_data_pairs_open(const bt_data_config *config, const bt_data_schema *schema,
+                             data_rows **out, bt_error *err);
+/* BT_PAIRING_CHAIN: rows of the left side; else all. */
+int64_t bt_data_pairs_n_left(const data_rows *rows);
 
 /* ---- examples --------------------------------------------------------------------------------
  * What tf.Examples of records are decoded with. */

@@ -208,3 +208,42 @@ done:
     }
     return rc;
 }
+
+/* ---- what the records are ---------------------------------------------------------------------
+ */
+
+/* Looks at the first record of a file, if it has one. */
+static bt_status look_at_file(const char *path, bool gzip, const char *key, bool *is_there,
+                              bool *out, bt_error *err) {
+    bt_status           rc = BT_OK;
+    bt_tfrecord_reader *reader = NULL;
+    bt_example          example = BT_EXAMPLE_INIT;
+    bt_record           record;
+    bool                end = false;
+    BT_CHECK(bt_fs_require_file(path, NULL, err));
+    BT_CHECK(
+        bt_tfrecord_open(path, gzip ? BT_COMPRESSION_GZIP : BT_COMPRESSION_NONE, &reader, err));
+    BT_CHECK(bt_tfrecord_next(reader, &record, &end, err));
+    *is_there = !end;
+    if (!end) {
+        BT_CHECK(bt_example_parse(&example, record.data, err));
+        *out = bt_example_find(&example, key) != NULL;
+    }
+done:
+    bt_tfrecord_close(reader);
+    bt_example_deinit(&example);
+    return rc;
+}
+
+bt_status bt_data_records_have(const bt_data_config *config, const char *key, bool *out,
+                               bt_error *err) {
+    data_rows rows = {0};
+    bool      is_there = false;
+    bt_status rc = bt_data_rows_expand(&rows, config, err);
+    *out = false;
+    for (size_t i = 0; rc == BT_OK && !is_there && i < rows.n_parts; i++) {
+        rc = look_at_file(rows.parts[i].path, config->gzip, key, &is_there, out, err);
+    }
+    bt_data_rows_deinit(&rows);
+    return rc;
+}

@@ -175,3 +175,9 @@ bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, con
     slot->n_rows++;
     return BT_OK;
 }
+
+void bt_data_slot_take_back(data_slot *slot, bool was_masked) {
+    BT_ASSERT(slot->n_rows > 0);
+    slot->n_rows--;
+    slot->is_masked = was_masked;
+}

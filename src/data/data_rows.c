@@ -10,6 +10,9 @@ enum { MAX_PARTS = 1 << 20 };
 
 bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
                             data_rows **out, bt_error *err) {
+    if (schema->pairing != BT_PAIRING_NONE) {
+        return bt_data_pairs_open(config, schema, out, err);
+    }
     return bt_data_records_open(config, schema, out, err);
 }
 
@@ -27,7 +30,7 @@ void bt_data_rows_deinit(data_rows *rows) {
     *rows = (data_rows){0};
 }
 
-static bt_status add_path(data_rows *rows, const char *path, bt_error *err) {
+bt_status bt_data_rows_add_path(data_rows *rows, const char *path, bt_error *err) {
     BT_TRY(bt_grow(&rows->parts, &rows->cap_parts, rows->n_parts + 1, sizeof *rows->parts,
                    MAX_PARTS, err));
     char *const copy = bt_strdup(path);
@@ -53,7 +56,7 @@ static bt_status add_matches(data_rows *rows, const char *pattern, bt_error *err
         goto done;
     }
     for (size_t i = 0; i < names.n; i++) {
-        BT_CHECK(add_path(rows, names.items[i], err));
+        BT_CHECK(bt_data_rows_add_path(rows, names.items[i], err));
     }
 done:
     bt_fs_names_deinit(&names);
@@ -65,7 +68,7 @@ bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_
         if (is_pattern(config->paths[i])) {
             BT_TRY(add_matches(rows, config->paths[i], err));
         } else {
-            BT_TRY(add_path(rows, config->paths[i], err));
+            BT_TRY(bt_data_rows_add_path(rows, config->paths[i], err));
         }
     }
     if (rows->n_parts == 0) {

@@ -82,13 +82,19 @@ static bt_status add_row(bt_data_stream *stream, data_slot *slot, bt_data_cursor
     return rc;
 }
 
+/* Sequences of a row: a pair has two. */
+static int64_t seqs_a_row(const bt_data_schema *schema) {
+    return schema->pairing == BT_PAIRING_ROWS ? 2 : 1;
+}
+
 /* Fills the slot from the cursor on. *end: nothing is left (and no batch). */
 static bt_status fill_slot(bt_data_stream *stream, data_slot *slot, bool *end, bt_error *err) {
     bt_data_cursor *const cursor = &stream->next;
     const uint64_t        n = n_rows(stream);
+    const int64_t         n_full = stream->config.global_batch_size * seqs_a_row(&stream->schema);
     bt_data_slot_clear(slot);
     slot->batch.first_record = (int64_t)(cursor->epoch * n + cursor->index);
-    while (slot->n_rows < stream->config.global_batch_size) {
+    while (slot->n_rows < n_full) {
         if (cursor->index >= n) {
             if (!stream->config.is_training) {
                 break;
@@ -100,8 +106,7 @@ static bt_status fill_slot(bt_data_stream *stream, data_slot *slot, bool *end, b
         }
         BT_TRY(add_row(stream, slot, cursor, err));
     }
-    *end = slot->n_rows == 0 ||
-           (slot->n_rows < stream->config.global_batch_size && stream->config.drop_remainder);
+    *end = slot->n_rows == 0 || (slot->n_rows < n_full && stream->config.drop_remainder);
     slot->after = *cursor;
     bt_data_slot_finish(slot, &stream->schema);
     return BT_OK;
@@ -242,6 +247,11 @@ int64_t bt_data_n_rows(const bt_data_stream *stream) {
     return stream->rows->n_rows;
 }
 
+int64_t bt_data_n_left_rows(const bt_data_stream *stream) {
+    return stream->schema.pairing == BT_PAIRING_CHAIN ? bt_data_pairs_n_left(stream->rows)
+                                                      : stream->rows->n_rows;
+}
+
 static void count_row(const bt_data_stream *stream, const data_slot *slot, int64_t n_classes,
                       int64_t *counts) {
     const int64_t n = stream->schema.label_kind == BT_LABEL_TOKENS ? slot->offsets[1] : 1;
@@ -336,7 +346,11 @@ static bt_status check_first_row(bt_data_stream *stream, const data_part *part, 
 static bt_status open_data(bt_data_stream *stream, const bt_data_config *config, bt_error *err) {
     BT_TRY(check_schema(&stream->config, &stream->schema, err));
     BT_TRY(bt_data_rows_open(&stream->config, &stream->schema, &stream->rows, err));
-    BT_TRY(bt_data_order_init(&stream->order, stream->rows, config, err));
+    bt_data_config ordered = *config;
+    if (stream->schema.pairing == BT_PAIRING_CHAIN) {
+        ordered.cycle_length = 1; /* left rows first */
+    }
+    BT_TRY(bt_data_order_init(&stream->order, stream->rows, &ordered, err));
     const int64_t n = stream->rows->n_rows;
     int64_t       cap_rows = config->global_batch_size;
     if (!config->is_training && cap_rows > n) {
@@ -348,8 +362,13 @@ static bt_status open_data(bt_data_stream *stream, const bt_data_config *config,
                    stream->config.section, n, config->global_batch_size);
         }
     }
+    int64_t cap_seqs = 0;
+    if (!bt_i64_mul(cap_rows, seqs_a_row(&stream->schema), &cap_seqs)) {
+        return BT_FAIL(err, BT_E_NOMEM, "%s.global_batch_size: %" PRId64 " pairs fit no memory",
+                       stream->config.section, cap_rows);
+    }
     for (int i = 0; i < N_SLOTS; i++) {
-        BT_TRY(bt_data_slot_init(&stream->slots[i], &stream->schema, cap_rows, err));
+        BT_TRY(bt_data_slot_init(&stream->slots[i], &stream->schema, cap_seqs, err));
     }
     for (size_t i = 0; i < stream->rows->n_parts; i++) {
         BT_TRY(check_first_row(stream, &stream->rows->parts[i], err));
