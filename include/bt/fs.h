@@ -115,6 +115,10 @@ BT_MUST_USE bt_status bt_fs_make_folders(const char *path, bt_error *err); /* mk
 /* A file or an empty folder. Missing: BT_OK. */
 BT_MUST_USE bt_status bt_fs_remove(const char *path, bt_error *err);
 
+/* Makes path a symbolic link that says target (relative to path's folder), at once in place of a
+ * link that is there. What is no link stays, and is BT_E_RESOURCE. */
+BT_MUST_USE bt_status bt_fs_replace_link(const char *path, const char *target, bt_error *err);
+
 typedef struct bt_fs_names {
     char **items; /* owned; sorted bytewise */
     size_t n;

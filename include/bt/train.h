@@ -41,6 +41,34 @@ typedef struct bt_train_summary {
 BT_MUST_USE bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary,
                                    bt_error *err);
 
+/* ---- the same job with several seeds (--seeds) ------------------------------------------------
+ */
+
+/* One value of the summaries over all seeds. */
+typedef struct bt_train_spread {
+    char   name[BT_METRIC_NAME_MAX];
+    double mean;
+    double stddev; /* of a sample: n - 1; NaN for one seed */
+} bt_train_spread;
+
+typedef struct bt_train_seeds_summary {
+    size_t          n_values;
+    bt_train_spread values[BT_TRAIN_MAX_VALUES];
+    bool            has_best; /* trainer.best_checkpoint_* are set, and some value is a number */
+    int64_t         best_seed;
+} bt_train_seeds_summary;
+
+/* One run a seed, each as bt_train_run with task.train_data.seed set to it (in args->conf, which
+ * keeps the last one) and model_dir/seed_N; seeds[n_seeds] are distinct. A seed that is finished
+ * with the same configuration is not run again: model_dir/seeds.json knows, and holds the values of
+ * every seed, means and deviations. model_dir/best_seed becomes a link to the folder of the best.
+ * Only modes that train once: else BT_E_UNSUPPORTED. BT_E_INTERRUPTED as bt_train_run. */
+BT_MUST_USE bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds,
+                                         size_t n_seeds, bt_train_seeds_summary *summary,
+                                         bt_error *err);
+/* The mode check of bt_train_run_seeds alone. */
+BT_MUST_USE bt_status bt_train_check_seeds_mode(bt_conf_mode mode, bt_error *err);
+
 /* --dry_run: opens the data, plans the model, derives the steps, looks for the checkpoint; trains
  * nothing and writes nothing. Each finding is appended to errors (severity FINDING); each derived
  * value and each thing that was found in order is logged. */

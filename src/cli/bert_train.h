@@ -7,11 +7,24 @@
 #include <signal.h>
 
 #include "bt/cli.h"
+#include "bt/train.h"
 
 extern const bt_flag_table bert_train_flags;
 
 /* From now on SIGTERM and SIGINT set the flag that is returned; a second one ends the process at
  * once, as if nothing had been installed. */
 const volatile sig_atomic_t *install_stop_signals(void);
+
+/* Results go to stdout; that they did not arrive is a failure too. */
+BT_MUST_USE bt_status print_text(const char *text, bt_error *err);
+
+/* The seeds of --seeds: "1,2,5..8" in this order. Owned by the caller. */
+typedef struct seed_list {
+    int64_t *items;
+    size_t   n;
+} seed_list;
+BT_MUST_USE bt_status parse_seeds(const char *text, seed_list *out, bt_error *err);
+/* Runs them all and prints a line "name mean stddev" a value. */
+BT_MUST_USE bt_status run_seeds(const bt_train_args *args, const seed_list *seeds, bt_error *err);
 
 #endif

@@ -30,6 +30,10 @@ static const bt_flag_def defs[] = {
     {.name = "params_override",
      .kind = BT_FLAG_STRING,
      .help = "overrides laid over the files: a.b=1,c=[x,y] or YAML"},
+    {.name = "seeds",
+     .kind = BT_FLAG_STRING,
+     .help = "1,2,3 or 1..3: train once with each seed, in model_dir/seed_N; mean and standard "
+             "deviation of every result, best one in model_dir/best_seed"},
     {.name = "tpu", .kind = BT_FLAG_STRING, .help = "TPU address, written into runtime.tpu"},
     {.name = "tf_data_service",
      .kind = BT_FLAG_STRING,

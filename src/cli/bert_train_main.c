@@ -23,8 +23,8 @@ static int report(const bt_error *err) {
     return bt_status_exit_code(err->code);
 }
 
-/* Results that did not arrive are a failure too: `bert-train ... > full_disk`. */
-static bt_status print_text(const char *text, bt_error *err) {
+/* `bert-train ... > full_disk` */
+bt_status print_text(const char *text, bt_error *err) {
     if (fputs(text, stdout) == EOF || fflush(stdout) == EOF) {
         return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
     }
@@ -183,6 +183,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_conf          *conf = NULL;
     bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
     bt_train_summary  summary = {0};
+    seed_list         seeds = {0};
     const bool        is_dry_run = bt_flags_bool(flags, "dry_run");
     bt_conf_mode      mode = BT_CONF_MODE_TRAIN_AND_EVAL;
     const char *const mode_name = bt_flags_string(flags, "mode");
@@ -191,6 +192,10 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         rc = BT_FAIL(err, BT_E_CONFIG, "--mode=%s: expected one of %s", mode_name,
                      bt_conf_mode_names());
         goto done;
+    }
+    if (bt_flags_string(flags, "seeds") != NULL) {
+        BT_CHECK(parse_seeds(bt_flags_string(flags, "seeds"), &seeds, err));
+        BT_CHECK(bt_train_check_seeds_mode(mode, err));
     }
     rc = build_conf(flags, &conf, &errors, err);
     if (rc == BT_OK) {
@@ -215,9 +220,14 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         goto done;
     }
     args.stop_requested = install_stop_signals();
-    BT_CHECK(bt_train_run(&args, &summary, err));
-    BT_CHECK(print_summary(&summary, err));
+    if (seeds.n > 0) {
+        BT_CHECK(run_seeds(&args, &seeds, err));
+    } else {
+        BT_CHECK(bt_train_run(&args, &summary, err));
+        BT_CHECK(print_summary(&summary, err));
+    }
 done:
+    bt_free(seeds.items);
     bt_conf_free(conf);
     bt_conf_errors_deinit(&errors);
     return rc;

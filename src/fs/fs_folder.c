@@ -143,3 +143,27 @@ bt_status bt_fs_remove(const char *path, bt_error *err) {
     }
     return BT_OK;
 }
+
+bt_status bt_fs_replace_link(const char *path, const char *target, bt_error *err) {
+    struct stat st;
+    bt_status   rc = BT_OK;
+    bt_str      temporary = BT_STR_INIT;
+    BT_TRY(fs_check_local(path, err));
+    if (lstat(path, &st) == 0 && !S_ISLNK(st.st_mode)) {
+        return BT_FAIL(err, BT_E_RESOURCE,
+                       "cannot make the link %s: something of that name is in the way", path);
+    }
+    BT_CHECK(bt_str_appendf(&temporary, err, "%s.tmp-%ld", path, (long)getpid()));
+    (void)unlink(bt_str_text(&temporary)); /* of a process of that number that was killed */
+    if (symlink(target, bt_str_text(&temporary)) != 0) {
+        rc = fs_fail_write(path, "make the link", errno, err);
+        goto done;
+    }
+    if (fs_sys_rename(bt_str_text(&temporary), path) != 0) {
+        rc = fs_fail_write(path, "replace", errno, err);
+        (void)unlink(bt_str_text(&temporary));
+    }
+done:
+    bt_str_deinit(&temporary);
+    return rc;
+}

@@ -155,8 +155,8 @@ done:
     return rc;
 }
 
-bool best_is_better(const train_run *run, double value, double best) {
-    const bool higher = bt_str_equal(run->config.best_comparison, "higher");
+bool best_is_better(const char *comparison, double value, double best) {
+    const bool higher = bt_str_equal(comparison, "higher");
     /* any number is better than NaN, which Model Garden would keep for ever */
     return (higher ? value > best : value < best) || (isnan(best) && !isnan(value));
 }
@@ -175,7 +175,7 @@ bt_status best_find_value(const train_run *run, const bt_metric_value *values, s
 bt_status best_update(train_run *run, const bt_metric_value *values, size_t n, bt_error *err) {
     double value = 0;
     BT_TRY(best_find_value(run, values, n, &value, err));
-    if (run->has_best && !best_is_better(run, value, run->best_value)) {
+    if (run->has_best && !best_is_better(run->config.best_comparison, value, run->best_value)) {
         return BT_OK;
     }
     run->has_best = true;

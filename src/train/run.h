@@ -145,7 +145,8 @@ BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
 /* best_export.c */
 BT_MUST_USE bt_status best_load(train_run *run, bt_error *err); /* info.json of an earlier run */
 bool                  best_is_on(const train_run *run);
-bool                  best_is_better(const train_run *run, double value, double best);
+/* comparison: "higher" or "lower" */
+bool best_is_better(const char *comparison, double value, double best);
 /* The value that decides, as float32 like Model Garden's. */
 BT_MUST_USE bt_status best_find_value(const train_run *run, const bt_metric_value *values, size_t n,
                                       double *value, bt_error *err);
@@ -180,5 +181,7 @@ void value_add(bt_metric_value *values, size_t *n, const char *name, double valu
  * into out; *found false: there is none, and out is as it was. */
 BT_MUST_USE bt_status recall_record(const char *model_dir, const char *kind, int64_t step,
                                     bt_train_summary *out, bool *found, bt_error *err);
+/* A run that found nothing left to do: its result is that of the last record of the kind. */
+BT_MUST_USE bt_status recall_result(train_run *run, const char *kind, bt_error *err);
 
 #endif

@@ -67,3 +67,11 @@ done:
     bt_free(path);
     return rc;
 }
+
+bt_status recall_result(train_run *run, const char *kind, bt_error *err) {
+    bool found = false;
+    if (run->summary->n_values > 0) {
+        return BT_OK;
+    }
+    return recall_record(run->args->model_dir, kind, run->step, run->summary, &found, err);
+}

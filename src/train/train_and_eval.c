@@ -27,7 +27,7 @@ static bt_status early_stop_count(train_run *run, bt_error *err) {
     }
     BT_TRY(best_find_value(run, run->summary->values, run->summary->n_values, &value, err));
     value = isfinite(value) ? value : (double)NAN; /* as metrics.jsonl gives it back */
-    if (!state->has_best || best_is_better(run, value, state->best)) {
+    if (!state->has_best || best_is_better(run->config.best_comparison, value, state->best)) {
         *state = (early_stop){.has_best = true, .best = value};
     } else {
         state->n_worse++;
@@ -77,10 +77,8 @@ static bool training_is_over(const train_run *run) {
 bt_status train_and_eval(train_run *run, bt_error *err) {
     const int64_t restored_step = run->step;
     BT_TRY(evaluate_if_owed(run, err));
-    if (training_is_over(run) && run->summary->n_values == 0) {
-        bool is_recorded = false; /* nothing is left to do: what was the result? */
-        BT_TRY(recall_record(run->args->model_dir, "validation", run->step, run->summary,
-                             &is_recorded, err));
+    if (training_is_over(run)) {
+        BT_TRY(recall_result(run, "validation", err));
     }
     while (!training_is_over(run)) {
         BT_TRY(train_to(run, next_evaluation(run, restored_step), err));

@@ -233,6 +233,7 @@ static bt_status run_mode(train_run *run, bt_error *err) {
     switch (run->args->mode) {
     case BT_CONF_MODE_TRAIN:
         BT_TRY(train_to(run, run->config.train_steps, err));
+        BT_TRY(recall_result(run, "train", err));
         return save_final(run, err);
     case BT_CONF_MODE_TRAIN_AND_EVAL:
         return train_and_eval(run, err);

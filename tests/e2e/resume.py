@@ -5,6 +5,7 @@ last is continued). With dropout and shuffling on; with a moving average; in tra
 an evaluation may be what was interrupted. Also from folders that the real Model Garden wrote.
 
 BT_LONG_TESTS=1 kills many more times."""
+import json
 import os
 import random
 import re
@@ -215,6 +216,66 @@ class EarlyStopping(Stops):
         name = 'ckpt-%d' % end
         self.assertEqual(e2e.read_state_file(self.path('out'))[0], name)
         self.same_values(self.path('straight', name), self.path('out', name))
+
+    def test_sigterm(self):
+        self.check(signal.SIGTERM)
+
+    def test_kill_9(self):
+        self.check(signal.SIGKILL)
+
+
+class Seeds(Stops):
+    """--seeds: what was finished stays, what was not goes on; the end is that of a straight run."""
+    SEEDS = (3, 1, 4)
+    OVERRIDE = ('trainer.train_steps=600,trainer.steps_per_loop=20,trainer.summary_interval=20,'
+                'trainer.checkpoint_interval=60,trainer.validation_interval=200,'
+                'trainer.max_to_keep=2')
+
+    def run_seeds(self, model_dir='out', **how):
+        return self.train(model_dir=model_dir, override=self.OVERRIDE,
+                          more=['--seeds=' + ','.join(str(n) for n in self.SEEDS)], **how)
+
+    def results(self, model_dir):
+        with open(self.path(model_dir, 'seeds.json'), encoding='utf-8') as source:
+            file = json.load(source)
+        for run in file['runs']:
+            del run['seconds']
+        return file
+
+    def at_seed(self, seed, step, delay):
+        path = self.path('out/seed_%d/metrics.jsonl' % seed)
+
+        def there():
+            try:
+                with open(path, 'rb') as source:
+                    steps = [int(s) for s in re.findall(rb'"step": (\d+)', source.read())]
+            except FileNotFoundError:
+                return False
+            if not steps or steps[-1] < step:
+                return False
+            time.sleep(delay)
+            return True
+        return there
+
+    def check(self, signal_number):
+        straight = self.run_seeds('straight')
+        rng = random.Random(signal_number)
+        n_stopped = 0
+        for seed in self.SEEDS:
+            for step in (60, 400):
+                result = self.run_seeds(expect=None, run_how={
+                    'stop_when': (self.at_seed(seed, step, rng.random() * 0.05), signal_number)})
+                self.assertIn(result.code, (0, 75, -signal_number), str(result))
+                if result.code == 75:
+                    self.one_error(result)
+                n_stopped += result.code != 0
+        self.assertGreater(n_stopped, 2)
+        result = self.run_seeds()
+        self.assertEqual(result.stdout, straight.stdout)
+        self.assertEqual(self.results('out'), self.results('straight'))
+        for seed in self.SEEDS:
+            name = 'seed_%d/ckpt-600' % seed
+            self.same_values(self.path('straight', name), self.path('out', name))
 
     def test_sigterm(self):
         self.check(signal.SIGTERM)

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of a training run that Model Garden does not have, through the program: class weights,
-label smoothing, early stopping (with kills: resume.py)."""
+label smoothing, early stopping and --seeds (with kills: resume.py)."""
+import json
 import math
 import os
+import shutil
+import statistics
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -185,6 +188,137 @@ class EarlyStopping(e2e.Case):
                  'trainer.best_checkpoint_export_subdir is empty'),
                 ('train_and_eval', 'trainer.early_stopping_patience=-1', 'at least 0')):
             result = self.train(expect=2, mode=mode, override=override)
+            self.assertIn(want, self.one_error(result))
+            self.assertFalse(os.path.exists(self.path('out')))
+
+
+class Seeds(e2e.Case):
+    def seeds(self, seeds='1..3', **how):
+        result = self.train(more=['--seeds=' + seeds], **how)
+        with open(self.path('out/seeds.json'), encoding='utf-8') as source:
+            return result, json.load(source)
+
+    def evaluation(self, model_dir):
+        """The values of the last evaluation, without those that depend on time."""
+        record = [r for r in e2e.read_jsonl(self.path(model_dir)) if r['kind'] == 'validation'][-1]
+        return {k: record[k] for k in ('cls_accuracy', 'validation_loss', 'best_cls_accuracy')}
+
+    def stamps(self):
+        return {n: os.stat(self.path('out/seed_%d/metrics.jsonl' % n)).st_mtime_ns
+                for n in (1, 2, 3)}
+
+    def test_each_seed_is_a_run_of_its_own(self):
+        result, file = self.seeds()
+        values = {}
+        for seed in (1, 2, 3):
+            self.train(model_dir='plain', override='task.train_data.seed=%d' % seed)
+            self.same_values(self.path('plain/ckpt-20'), self.path('out/seed_%d/ckpt-20' % seed))
+            values[seed] = self.evaluation('out/seed_%d' % seed)
+            shutil.rmtree(self.path('plain'))
+        self.assertEqual(file['seeds'], [1, 2, 3])
+        self.assertEqual([(r['seed'], r['model_dir'], r['step']) for r in file['runs']],
+                         [(n, 'seed_%d' % n, 20) for n in (1, 2, 3)])
+        self.assertEqual([r['values'] for r in file['runs']], list(values.values()))
+        lines = dict(line.split(' ', 1) for line in result.stdout.splitlines())
+        self.assertEqual(lines.pop('seeds'), '3')
+        self.assertEqual(lines.pop('best_seed'), str(file['best_seed']))
+        self.assertEqual(sorted(lines), sorted(file['metrics']))
+        for name, spread in file['metrics'].items():
+            column = [v[name] for v in values.values()]
+            self.assertAlmostEqual(spread['mean'], statistics.mean(column), places=12)
+            self.assertAlmostEqual(spread['stddev'], statistics.stdev(column), places=12)
+            mean, stddev = lines[name].split(' ')
+            self.assertAlmostEqual(float(mean), spread['mean'], places=6)
+            self.assertAlmostEqual(float(stddev), spread['stddev'], places=6)
+        best = max(values, key=lambda n: values[n]['best_cls_accuracy'])  # the first of equals
+        self.assertEqual(file['best_seed'], best)
+        self.assertEqual(os.readlink(self.path('out/best_seed')), 'seed_%d' % best)
+        self.train(mode='eval', model_dir='out/best_seed')
+
+    def test_the_best_may_be_the_lowest(self):
+        _result, file = self.seeds(
+            override='trainer.best_checkpoint_eval_metric=validation_loss,'
+                     'trainer.best_checkpoint_metric_comp=lower')
+        losses = {r['seed']: r['values']['best_validation_loss'] for r in file['runs']}
+        self.assertEqual(file['best_seed'], min(losses, key=losses.get))
+
+    def test_what_is_finished_is_not_run_again(self):
+        first, file = self.seeds()
+        before = self.stamps()
+        again, same = self.seeds()
+        self.assertEqual((again.stdout, same), (first.stdout, file))
+        self.assertEqual(self.stamps(), before)
+        self.assertEqual(len(again.stderr.splitlines()), 3)
+        # a seed whose folder is gone, or with other parameters, is
+        shutil.rmtree(self.path('out/seed_2'))
+        again, _file = self.seeds()
+        self.assertEqual(again.stdout, first.stdout)
+        after = self.stamps()
+        self.assertEqual([after[n] == before[n] for n in (1, 2, 3)], [True, False, True])
+        more, file = self.seeds(override='trainer.train_steps=30')
+        self.assertEqual([r['step'] for r in file['runs']], [30, 30, 30])
+        self.assertRegex(more.stderr, r'restored step 20 from out/seed_1/ckpt-20')
+
+    def test_other_seeds_later(self):
+        _result, before = self.seeds('5')
+        self.assertIsNone(before['metrics']['cls_accuracy']['stddev'])
+        result, file = self.seeds('7,5')
+        self.assertEqual(file['seeds'], [7, 5])
+        self.assertEqual([r['seed'] for r in file['runs']], [5, 7])
+        self.assertEqual(file['runs'][0], before['runs'][0])
+        self.assertIn('seeds 2\n', result.stdout)
+
+    def test_a_seeds_file_that_is_no_good(self):
+        """All that it saves is time: the runs themselves know that they are finished."""
+        first, file = self.seeds('1,2', mode='train')
+        for text in ('', '{', '[]', '{"runs": [{}]}', '{"runs": [{"seed": "x"}]}'):
+            self.write('out/seeds.json', text)
+            again, same = self.seeds('1,2', mode='train')
+            self.assertIn('seeds.json: not the results of seeds', again.stderr)
+            self.assertEqual(again.stdout, first.stdout)
+            self.assertEqual([r['values'] for r in same['runs']],
+                             [r['values'] for r in file['runs']])
+        self.assertIsNone(same['best_seed'])  # nothing was evaluated
+
+    def test_a_link_that_cannot_be_made_is_no_failure(self):
+        os.makedirs(self.path('out/best_seed'))
+        result, file = self.seeds('1')
+        self.assertRegex(result.stderr, r'warning: .*best_seed: something of that name')
+        self.assertEqual(file['best_seed'], 1)
+
+    def test_a_seed_that_fails_is_named(self):
+        result = self.train(expect=2, more=['--seeds=4,5'], mode='train',
+                            override='trainer.loss_upper_bound=0.5')
+        self.assertIn('seed 4: ', self.one_error(result))
+        self.assertFalse(os.path.exists(self.path('out/seed_5')))
+
+    def test_with_early_stopping(self):
+        _result, file = self.seeds('1,2', override=LOWER + ',trainer.early_stopping_patience=3')
+        for run in file['runs']:
+            self.assertLess(run['step'], 400)
+
+    def test_a_dry_run_checks_the_flag(self):
+        plain = self.train(more=['--dry_run'])
+        self.assertEqual(self.train(more=['--dry_run', '--seeds=1,2']).stdout, plain.stdout)
+        self.train(expect=2, more=['--dry_run', '--seeds=1,1'])
+
+    def test_refusals(self):
+        for seeds, mode, want in (
+                ('', 'train', "'' is neither a number (0 or more) nor a range"),
+                ('1,,2', 'train', "'' is neither"),
+                ('1,x', 'train', "--seeds=1,x: 'x' is neither"),
+                ('-1', 'train', "'-1' is neither"),
+                ('3..1', 'train', "'3..1' is neither"),
+                ('1..2..3', 'train', "'1..2..3' is neither"),
+                ('..', 'train', "'..' is neither"),
+                ('9' * 70, 'train', 'is neither'),
+                ('1..1001', 'train', 'more than 1000 seeds'),
+                ('0..999,1000', 'train', 'more than 1000 seeds'),
+                ('1..3,2', 'train', '2 is there twice'),
+                ('1', 'eval', '--seeds trains one job with several seeds, which --mode=eval'),
+                ('1', 'continuous_eval', '--mode=continuous_eval does not'),
+                ('1', 'continuous_train_and_eval', '--mode=continuous_train_and_eval does not')):
+            result = self.train(expect=2, mode=mode, more=['--seeds=' + seeds])
             self.assertIn(want, self.one_error(result))
             self.assertFalse(os.path.exists(self.path('out')))
 

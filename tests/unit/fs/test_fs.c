@@ -325,6 +325,43 @@ static void test_folders(void **state) {
     assert_string_equal(bt_fs_basename("b"), "b");
 }
 
+static void check_link(const char *path, const char *want) {
+    char          said[64] = "";
+    const ssize_t n = readlink(path, said, sizeof said - 1);
+    assert_int_equal(n, (ssize_t)strlen(want));
+    assert_string_equal(said, want);
+}
+
+static void test_links(void **state) {
+    (void)state;
+    const char *const folder = test_temp_dir();
+    char              path[TEST_PATH_MAX];
+    char              other[TEST_PATH_MAX];
+    bt_fs_names       names = BT_FS_NAMES_INIT;
+    make_path(folder, "link", path);
+    make_path(folder, "file", other);
+    assert_ok(bt_fs_replace_link(path, "nothing_yet", err));
+    check_link(path, "nothing_yet");
+    assert_false(bt_fs_exists(path));
+    assert_ok(bt_fs_replace_link(path, "file", err));
+    test_write_file(other, "x", 1);
+    check_link(path, "file");
+    assert_true(bt_fs_exists(path));
+    bt_fs_fail_at(BT_FS_OP_RENAME, 1, false);
+    assert_fails(bt_fs_replace_link(path, "other", err), BT_E_RESOURCE, "cannot replace");
+    bt_fs_fail_at(BT_FS_OP_RENAME, 0, false);
+    check_link(path, "file");
+    bt_alloc_fail_at(1, true);
+    assert_fails(bt_fs_replace_link(path, "other", err), BT_E_NOMEM, "out of memory");
+    bt_alloc_fail_at(0, false);
+    assert_fails(bt_fs_replace_link(other, "link", err), BT_E_RESOURCE, "in the way");
+    make_path(folder, "none/link", other);
+    assert_fails(bt_fs_replace_link(other, "x", err), BT_E_RESOURCE, "cannot make the link");
+    assert_ok(bt_fs_list(folder, &names, err));
+    assert_int_equal(names.n, 2); /* nothing temporary is left */
+    bt_fs_names_deinit(&names);
+}
+
 /* A named pipe reads like a file from front to back, but not at any place. */
 static void test_special(void **state) {
     (void)state;
@@ -401,7 +438,8 @@ int main(void) {
         cmocka_unit_test(test_view),      cmocka_unit_test(test_stream),
         cmocka_unit_test(test_lines),     cmocka_unit_test(test_replace),
         cmocka_unit_test(test_append),    cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_special),   cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_links),     cmocka_unit_test(test_special),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The same job with several seeds: one run each below model_dir, then means and deviations.
+ *
+ * seeds.json is written anew after each seed, and is what the next start reads: a seed counts as
+ * finished when its entry was made by the same mode and parameters, byte for byte. Everything else
+ * (an unfinished seed, a kill in between) is the business of the run itself, which continues. */
+#include "run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/fs.h"
+#include "seeds_file.h"
+
+bt_status bt_train_check_seeds_mode(bt_conf_mode mode, bt_error *err) {
+    if (mode == BT_CONF_MODE_TRAIN || mode == BT_CONF_MODE_TRAIN_AND_EVAL ||
+        mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_UNSUPPORTED,
+                   "--seeds trains one job with several seeds, which --mode=%s does not: use "
+                   "train_and_eval, train or train_and_post_eval (the runs are in "
+                   "model_dir/seed_N, the best one in model_dir/best_seed)",
+                   bt_conf_mode_name(mode));
+}
+
+/* ---- one seed ----------------------------------------------------------------------------------
+ */
+
+static bt_status set_seed(const bt_train_args *args, int64_t seed, bt_error *err) {
+    char           override[64];
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    (void)snprintf(override, sizeof override, "task.train_data.seed=%" PRId64, seed);
+    const bt_status rc = bt_conf_set(args->conf, override, "--seeds", &errors, err);
+    bt_conf_errors_deinit(&errors);
+    return rc;
+}
+
+/* Names what is run: another mode or parameter is another run. */
+static bt_status fingerprint(const bt_train_args *args, uint32_t *out, bt_error *err) {
+    bt_status         rc = BT_OK;
+    bt_str            yaml = BT_STR_INIT;
+    const char *const mode = bt_conf_mode_name(args->mode);
+    BT_CHECK(bt_conf_dump_yaml(args->conf, &yaml, err));
+    *out = bt_crc32c(bt_crc32c(0, mode, strlen(mode)), yaml.data, yaml.len);
+done:
+    bt_str_deinit(&yaml);
+    return rc;
+}
+
+static bool is_finished(const seeds_file *file, int64_t seed, uint32_t params, const char *folder) {
+    const seed_result *const known = seeds_file_find(file, seed);
+    return known != NULL && known->params == params && bt_fs_exists(folder);
+}
+
+static bt_status run_seed(const bt_train_args *args, int64_t seed, seeds_file *file,
+                          bt_error *err) {
+    bt_status     rc = BT_OK;
+    char         *folder = NULL;
+    char          name[SEED_NAME_MAX];
+    seed_result   result = {.seed = seed};
+    bt_train_args once = *args;
+    BT_CHECK(bt_fs_join(args->model_dir, seed_name(seed, name), &folder, err));
+    BT_CHECK(set_seed(args, seed, err));
+    BT_CHECK(fingerprint(args, &result.params, err));
+    if (is_finished(file, seed, result.params, folder)) {
+        bt_log(BT_LOG_INFO, "seed %" PRId64 ": finished before, in %s", seed, folder);
+        goto done;
+    }
+    bt_log(BT_LOG_INFO, "seed %" PRId64 ": %s", seed, folder);
+    once.model_dir = folder;
+    rc = bt_train_run(&once, &result.summary, err);
+    if (rc != BT_OK) {
+        rc = bt_error_prefix(err, "seed %" PRId64, seed);
+        goto done;
+    }
+    BT_CHECK(seeds_file_put(file, &result, err));
+done:
+    bt_free(folder);
+    return rc;
+}
+
+/* ---- over all seeds ----------------------------------------------------------------------------
+ */
+
+static const bt_metric_value *find_value(const bt_train_summary *summary, const char *name) {
+    for (size_t i = 0; i < summary->n_values; i++) {
+        if (bt_str_equal(summary->values[i].name, name)) {
+            return &summary->values[i];
+        }
+    }
+    return NULL;
+}
+
+/* false: some seed has no value of that name. */
+static bool compute_spread(const seeds_file *file, const int64_t *seeds, size_t n,
+                           bt_train_spread *out) {
+    double sum = 0;
+    double sum_sq = 0;
+    for (size_t i = 0; i < n; i++) {
+        const bt_metric_value *const v =
+            find_value(&seeds_file_find(file, seeds[i])->summary, out->name);
+        if (v == NULL) {
+            return false;
+        }
+        sum += v->value;
+    }
+    out->mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        const double d =
+            find_value(&seeds_file_find(file, seeds[i])->summary, out->name)->value - out->mean;
+        sum_sq += d * d;
+    }
+    out->stddev = n > 1 ? sqrt(sum_sq / (double)(n - 1)) : (double)NAN;
+    return true;
+}
+
+/* The seed whose best checkpoint is best; the first of equals. */
+static bt_status find_best(const bt_conf *conf, const seeds_file *file, const int64_t *seeds,
+                           size_t n, bt_train_seeds_summary *out, bt_error *err) {
+    const char *metric = "";
+    const char *comparison = "";
+    char        name[BT_METRIC_NAME_MAX];
+    double      best = (double)NAN;
+    BT_TRY(bt_conf_get_str(conf, "trainer.best_checkpoint_eval_metric", &metric, err));
+    BT_TRY(bt_conf_get_str(conf, "trainer.best_checkpoint_metric_comp", &comparison, err));
+    (void)snprintf(name, sizeof name, "best_%s", metric);
+    for (size_t i = 0; i < n; i++) {
+        const bt_metric_value *const v =
+            find_value(&seeds_file_find(file, seeds[i])->summary, name);
+        if (v != NULL && best_is_better(comparison, v->value, best)) {
+            best = v->value;
+            out->has_best = true;
+            out->best_seed = seeds[i];
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status summarise(const bt_conf *conf, const seeds_file *file, const int64_t *seeds,
+                           size_t n, bt_train_seeds_summary *out, bt_error *err) {
+    const bt_train_summary *const first = &seeds_file_find(file, seeds[0])->summary;
+    *out = (bt_train_seeds_summary){0};
+    for (size_t i = 0; i < first->n_values; i++) {
+        bt_train_spread *const spread = &out->values[out->n_values];
+        (void)snprintf(spread->name, sizeof spread->name, "%s", first->values[i].name);
+        out->n_values += compute_spread(file, seeds, n, spread) ? 1 : 0;
+    }
+    return find_best(conf, file, seeds, n, out, err);
+}
+
+/* A convenience: where links cannot be made, seeds.json still says which seed is best. */
+static bt_status link_best(const bt_train_args *args, const bt_train_seeds_summary *summary,
+                           bt_error *err) {
+    bt_error problem = BT_ERROR_INIT;
+    char    *path = NULL;
+    char     name[SEED_NAME_MAX];
+    if (!summary->has_best) {
+        return BT_OK;
+    }
+    BT_TRY(bt_fs_join(args->model_dir, "best_seed", &path, err));
+    if (bt_fs_replace_link(path, seed_name(summary->best_seed, name), &problem) != BT_OK) {
+        bt_log(BT_LOG_WARNING, "%s", problem.msg);
+    }
+    bt_free(path);
+    return BT_OK;
+}
+
+bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, size_t n_seeds,
+                             bt_train_seeds_summary *summary, bt_error *err) {
+    bt_status  rc = BT_OK;
+    seeds_file file = SEEDS_FILE_INIT;
+    char      *path = NULL;
+    BT_ASSERT(n_seeds > 0);
+    BT_TRY(bt_train_check_seeds_mode(args->mode, err));
+    BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
+    BT_CHECK(seeds_file_read(&file, path, err));
+    for (size_t i = 0; i < n_seeds; i++) {
+        if (args->stop_requested != NULL && *args->stop_requested != 0) {
+            rc = BT_FAIL(err, BT_E_INTERRUPTED,
+                         "stopped before seed %" PRId64 " as asked; the same command continues",
+                         seeds[i]);
+            goto done;
+        }
+        BT_CHECK(run_seed(args, seeds[i], &file, err));
+        BT_CHECK(summarise(args->conf, &file, seeds, i + 1, summary, err));
+        BT_CHECK(seeds_file_write(&file, path, seeds, i + 1, summary, err));
+    }
+    BT_CHECK(link_best(args, summary, err));
+done:
+    seeds_file_deinit(&file);
+    bt_free(path);
+    return rc;
+}
