@@ -94,5 +94,18 @@ BT_MUST_USE bt_status bt_text_split_words_codepoints(bt_text_scratch *scratch, c
 /* Number of leading bytes that are valid UTF-8 (== n when all are): no surrogates, no overlong
  * forms. */
 size_t bt_text_utf8_valid_prefix(const char *text, size_t n);
+/* Reads the code point at *at (before end) and moves behind it. false: no valid one starts there,
+ * and *at has moved one byte on. */
+BT_MUST_USE bool bt_text_read_utf8(const char **at, const char *end, uint32_t *c);
+
+/* ---- characters and texts as Python's str sees them -------------------------------------------
+ */
+
+bool bt_text_is_space(uint32_t c); /* str.isspace() */
+bool bt_text_is_word(uint32_t c);  /* \w of re: str.isalnum() or the underscore */
+/* str.lower() of valid UTF-8 (other bytes are dropped): one for one, but U+0130, and a capital
+ * sigma by its place. Borrowed from the scratch. */
+BT_MUST_USE bt_status bt_text_lower(bt_text_scratch *scratch, const char *text, size_t n_bytes,
+                                    const char **out, size_t *n_out, bt_error *err);
 
 #endif

@@ -61,6 +61,21 @@ unsigned text_combining_class(uint32_t c) {
     return 0;
 }
 
+bool text_is_final_sigma(const uint32_t *word, size_t n, size_t i) {
+    size_t before = i;
+    while (before > 0 && (text_class(word[before - 1]) & TEXT_IS_IGNORABLE) != 0) {
+        before--;
+    }
+    if (before == 0 || (text_class(word[before - 1]) & TEXT_IS_CASED) == 0) {
+        return false;
+    }
+    size_t after = i + 1;
+    while (after < n && (text_class(word[after]) & TEXT_IS_IGNORABLE) != 0) {
+        after++;
+    }
+    return after == n || (text_class(word[after]) & TEXT_IS_CASED) == 0;
+}
+
 bool text_is_python_space(uint32_t c) {
     return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
            c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||

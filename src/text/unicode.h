@@ -11,6 +11,9 @@
 enum {
     TEXT_MAX_CODEPOINT = 0x10FFFF,
     TEXT_MAP_MAX = 4, /* code points that one can become */
+    TEXT_SIGMA = 0x3A3,
+    TEXT_SMALL_SIGMA = 0x3C3,
+    TEXT_FINAL_SIGMA = 0x3C2,
 };
 
 /* The low three bits of a class. */
@@ -46,6 +49,14 @@ struct text_combining {
 extern const int32_t               text_combining_size;
 extern const struct text_combining text_combining[];
 
+/* {first, last, step, to}: first, first + step ... last; the first becomes `to`, each other the one
+ * that lies as far from it. Sorted. */
+extern const int32_t  text_lower_size;
+extern const uint32_t text_lower_runs[][4];
+/* {first, last}, sorted */
+extern const int32_t  text_word_size;
+extern const uint32_t text_word_ranges[][2];
+
 /* c <= TEXT_MAX_CODEPOINT */
 static inline unsigned text_class(uint32_t c) {
     return (unsigned char)text_class_blocks[text_class_index[c >> 8]][c & 255] - 64u;
@@ -56,6 +67,10 @@ size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]);
 
 /* Canonical combining class of a code point of kind TEXT_COMBINING. */
 unsigned text_combining_class(uint32_t c);
+
+/* str.lower()'s rule for a capital sigma at word[i]: a cased letter before (case-ignorable ones
+ * skipped), and none after. */
+bool text_is_final_sigma(const uint32_t *word, size_t n, size_t i);
 
 /* str.isspace(): what str.strip() takes away. */
 bool text_is_python_space(uint32_t c);

@@ -144,7 +144,7 @@ const uint8_t text_class_index[4352] = {
 /* class + 64, as text; the last byte of a row is the NUL of its string */
 const char text_class_blocks[][257] = {
 "AAAAAAAAABBAABAAAAAAAAAAAAAAAAAABDDDDDDdDDDDDDdD@@@@@@@@@@dDDDDDDXXXXXXXXXXXXXXXXXXXXXXXXXXDDDd"
-"DdPPPPPPPPPPPPPPPPPPPPPPPPPPDDDDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABD@@@@@D`@PD@A@`@@@@`PDd`@PD@@"
+"DdPPPPPPPPPPPPPPPPPPPPPPPPPPDDDDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABD@@@@@D`@PD@a@`@@@@`PDd`@PD@@"
 "@DXXXXXXXXXXXXXXXXXXXXXXX@XXXXXXXPXXXXXXPXXXXXXXXXPXXXXXX@PXXXXXPX",
 "XXXXXXXXXXXXXXXXXPXXXXXXXXXXXXXXXXXXXXXPXXXXXXXXXPXPXXXXPXXXXXXXPXPXXXXXXPXPXXXXXXXPXXXXXXXXXXX"
 "XXXXXXXXPXXXXXXXXXXXXXXXXXXXXXXXPPXXPXPXXPXXXPPXXXXPXXPXXXPPPXXPXXXXPXPXXPXPPXPXXXXXXPXPXXPP@XP"
@@ -161,15 +161,15 @@ const char text_class_blocks[][257] = {
 "XPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXPXP@XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX@@`DDDDD"
 "dPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPDD@@@@@@eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 "DeDeeDeeDe@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@Dd@@@@@@@@@@@",
-"AAAAAA@@@DD@DD@@eeeeeeeeeeeDADDD@@HHHHH@@@@@@@@@@@@@@@@@@@@@@@@@`@@@@@@@@@@eeeeeeeeeeeeeeeeeeee"
+"aaaaaa@@@DD@DD@@eeeeeeeeeeeDaDDD@@HHHHH@@@@@@@@@@@@@@@@@@@@@@@@@`@@@@@@@@@@eeeeeeeeeeeeeeeeeeee"
 "e@@@@@@@@@@DDDD@@e@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
-"@@H@H@@@@@@@@@@@@@@@@HD@eeeeeeeA@eeeeee``ee@eeee@@@@@@@@@@@@@@@@@@",
-"DDDDDDDDDDDDDD@A@e@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@eeeeeeeeeeeeeeeeeeeeeeeeeee@@@@@@@@@@@@@@@@@@@@"
+"@@H@H@@@@@@@@@@@@@@@@HD@eeeeeeea@eeeeee``ee@eeee@@@@@@@@@@@@@@@@@@",
+"DDDDDDDDDDDDDD@a@e@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@eeeeeeeeeeeeeeeeeeeeeeeeeee@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@fffffffffff@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@eeeeeeeee``@DDD`@@e@@",
 "@@@@@@@@@@@@@@@@@@@@@@eeee`eeeeeeeee`eee`eeeee@@DDDDDDDDDDDDDDD@@@@@@@@@@@@@@@@@@@@@@@@@@eee@@D"
-"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@`@@@@@@@AA@@@@@@eeeeeeee@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
-"@@@@@@@@@@@`eeeeeeeeeeeeeeeeeeeeeeeeAeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@`@@@@@@@aa@@@@@@eeeeeeee@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
+"@@@@@@@@@@@`eeeeeeeeeeeeeeeeeeeeeeeeaeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
 "fff@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@H@@@@@@@H@@H@@@@@f@e@@@@ffffffff@@@@e@@@eeeefffHHHHHHH"
 "H@@ffDD@@@@@@@@@@D`@@@@@@@@@@@@@@@f@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@e@"
 "@@@ffff@@@@@@HHe@@@@@@@@@@@@@@HH@H@@ff@@@@@@@@@@@@@@@@@@@@@@@@@De@",
@@ -209,7 +209,7 @@ const char text_class_blocks[][257] = {
 "@@@@@@@@@@@@@@@@@@ffeG@@@@@@@@@@@@@@@@@@@@@@@@@@@@ffGDD@@@@@@@@@@@@@@@@@@@@@@@@@@@ff@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@ff@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@ff@fffffff"
 "@@@@@@@@f@@fffffffffefDDD`DDD@@e@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
-"DDDDDDDDDDDfffAf@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@`@@@@@@@@@@@@@@@@@@@@@@@@@@@"
+"DDDDDDDDDDDfffaf@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@`@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@ff@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@e@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@fff@@@@ff@@@@@@@@@f@@@@@@eee@@@@@@@@DD@@@@@@@@@@@@@@@@@@@@@@@@@"
@@ -233,8 +233,8 @@ const char text_class_blocks[][257] = {
 "XXXXXXXXXXXXXXXXXXXXXX@@XXXXXX@@XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX@@XXXXXX@@XXXXXXXX@X@X@X@"
 "XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX@@XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX@XXXXXXX`"
 "X``hXXX@XXXXXXXhhhXXXX@@XXXXXX@hhhXXXXXXXXXXXXXhhh@@XXX@XXXXXXXh`@",
-"BBBBBBBBBBBAAAAADDDDDDDDddDDDDDDDDDDdDDdBBAAAAABDDDDDDDDDDDDDDDDDDDD@DDDDDDDDDDDDD@DDDDDDDDDDDD"
-"BAAAAA@AAAAAAAAAA@`@@@@@@@@@@@DD`@@@@@@@@@@@@@DD@`````````````@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
+"BBBBBBBBBBBaaaaaDDDDDDDDddDDDDDDDDDDdDDdBBaaaaaBDDDDDDDDDDDDDDDDDDDD@DDDDDDDDDDDDD@DDDDDDDDDDDD"
+"Baaaaa@aaaaaaaaaa@`@@@@@@@@@@@DD`@@@@@@@@@@@@@DD@`````````````@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@eeeeeeeeeeeee````e```eeeeeeeeeeee@@@@@@@@@@@@@@@",
 "@@P@@@@P@@PPPPPPPPPP@P@@@PPPPP@@@@@@P@X@P@XXPP@PPPXPP@@@@P@@PPPP@@@@@PPPPP@@@@P@@@@@@@@@@@@@@@@"
 "@XXXXXXXXXXXXXXXXPPPPPPPPPPPPPPPP@@@XP@@@@@@@@@@@@@@@@@@@@@HH@@@@@@@@@@@@@@@@@@H@@@@@@@@@@@@@@@"
@@ -319,10 +319,10 @@ const char text_class_blocks[][257] = {
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "ffffffffffffffffDDDdDDDDDD@@@@@@eeeeeeeeeeeeeeeeDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDd@DdDDDDDDDDD"
 "DDD@D@@@@D@DD@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
-"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@A",
+"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@a",
 "@DDD@DDdDDD@DDdD@@@@@@@@@@dD@@@DDXXXXXXXXXXXXXXXXXXXXXXXXXXDDD`D`PPPPPPPPPPPPPPPPPPPPPPPPPPD@D@"
 "DDDDDDD@@@@@@@@@@`@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@``@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
-"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@`@@@@@@@@@@@@@@@@@@@@@AAA@A@@",
+"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@`@@@@@@@@@@@@@@@@@@@@@aaa@A@@",
 "DDD@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@e@@",
@@ -366,8 +366,8 @@ const char text_class_blocks[][257] = {
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@eeeeDDDD@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "@f@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@ffffffffffffffeDDDDDDD@@@@@@@@@@@@@@@@@"
-"@@@@@@@@@@@@@@@@@e@@ff@@@@@@@@@@eff@@@@@@@@@@@@@@@@@@@@@@@@H@H@@@@@@@@@@@@@@H@@@@@@@ffff@@eeDDA"
-"DDDDf@@@@@@@@@@A@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
+"@@@@@@@@@@@@@@@@@e@@ff@@@@@@@@@@eff@@@@@@@@@@@@@@@@@@@@@@@@H@H@@@@@@@@@@@@@@H@@@@@@@ffff@@eeDDa"
+"DDDDf@@@@@@@@@@a@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "eee@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@fffff@fnnfffee@@@@@@@@@@@DDDD@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@eDD@@@@@@@@@@ff@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@ffffffff"
 "f@G@@@@DDDDfeffD@f@@@@@@@@@@@D@DDD@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
@@ -416,7 +416,7 @@ const char text_class_blocks[][257] = {
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@DD@@@@@@@@@@@@@",
-"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@AAAAAAAAA@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
+"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@aaaaaaaaa@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
@@ -435,13 +435,13 @@ const char text_class_blocks[][257] = {
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@````@```````@``@",
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
-"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@feDAAAA@@@@@@@@@@@@@@@@@@@@@@@@@@"
+"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@feDaaaa@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "ffffffffffffffffffffffffffffffffffffffffffffff@@fffffffffffffffffffffff@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@H"
-"HHHHHHGGeee@@@GGGGGGAAAAAAAAeeeeeeee@@eeeeeee@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@eeee@@@@@@@@@@@@@HHH"
+"HHHHHHGGeee@@@GGGGGGaaaaaaaaeeeeeeee@@eeeeeee@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@eeee@@@@@@@@@@@@@HHH"
 "HHH@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@eee@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
@@ -494,8 +494,8 @@ const char text_class_blocks[][257] = {
 "KKKKKKKKKKKKKKKKKKKKKKKKKKKKKKCC@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
-"@A@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
+"@a@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
 "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"

@@ -15,9 +15,6 @@ enum {
      * musical note of 4 bytes 3 signs of 4. */
     GROWTH = 3,
     GROWTH_CODEPOINT = 12,
-    SIGMA = 0x3A3,
-    SMALL_SIGMA = 0x3C3,
-    FINAL_SIGMA = 0x3C2,
 };
 
 typedef struct splitter {
@@ -58,22 +55,6 @@ static bt_status emit(const splitter *split, uint32_t c, bool is_punct, bt_error
 
 /* ---- a word with other than ASCII characters
  * ------------------------------------------------------ */
-
-/* str.lower()'s rule: a cased letter before (case-ignorable ones skipped), and none after. */
-static bool is_final_sigma(const uint32_t *word, size_t n, size_t i) {
-    size_t before = i;
-    while (before > 0 && (text_class(word[before - 1]) & TEXT_IS_IGNORABLE) != 0) {
-        before--;
-    }
-    if (before == 0 || (text_class(word[before - 1]) & TEXT_IS_CASED) == 0) {
-        return false;
-    }
-    size_t after = i + 1;
-    while (after < n && (text_class(word[after]) & TEXT_IS_IGNORABLE) != 0) {
-        after++;
-    }
-    return after == n || (text_class(word[after]) & TEXT_IS_CASED) == 0;
-}
 
 /* The word after lower(), NFD and without Mn, as it is being made. */
 typedef struct mapped_word {
@@ -123,8 +104,9 @@ static bt_status map_word(bt_text_scratch *s, const uint32_t *word, size_t n, si
     mapped_word out = {.codepoints = s->mapped};
     for (size_t i = 0; i < n; i++) {
         const uint32_t c = word[i];
-        if (c == SIGMA) {
-            append_decomposed(&out, is_final_sigma(word, n, i) ? FINAL_SIGMA : SMALL_SIGMA);
+        if (c == TEXT_SIGMA) {
+            append_decomposed(&out, text_is_final_sigma(word, n, i) ? TEXT_FINAL_SIGMA
+                                                                    : TEXT_SMALL_SIGMA);
         } else if ((text_class(c) & TEXT_IS_MAPPED) == 0) {
             append_decomposed(&out, c);
         } else {

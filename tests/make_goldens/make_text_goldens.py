@@ -115,6 +115,41 @@ def random_bytes(rng):
     return out
 
 
+def crc32c(data):
+    """bt_crc32c: a checksum over every code point keeps the golden small."""
+    table = []
+    for i in range(256):
+        for _ in range(8):
+            i = i >> 1 ^ (0x82F63B78 if i & 1 else 0)
+        table.append(i)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+    return crc ^ 0xFFFFFFFF
+
+
+def write_characters(path):
+    """str.lower(), str.isspace() and \\w of all code points that UTF-8 has, as three checksums."""
+    everything = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    sums = {'lower': ''.join(ch.lower() for ch in everything).encode('utf-8'),
+            'space': bytes(ch.isspace() for ch in everything),
+            'word': bytes(ch.isalnum() or ch == '_' for ch in everything)}
+    with open(path, 'w', encoding='ascii') as f:
+        f.write(json.dumps({key: crc32c(data) for key, data in sums.items()}) + '\n')
+
+
+def write_lower(path):
+    """Whole texts: a sigma is final by its neighbours, soft hyphens and spaces between or not."""
+    sigmas = ['\u03a3', 'A\u03a3', 'A\u03a3B', 'A\u00ad\u03a3', 'A\u03a3\u00adB', 'A \u03a3', 'A\u03a3 B',
+              '\u00ad\u03a3', "A'\u03a3'", 'A\u03a3\u03a3', '1\u03a3', '\U0001d41a\u03a3',
+              'A\u200b\u03a3\ufffdB', 'A\u0345\u03a3\u0345']
+    rng = random.Random(11)
+    texts = TEXTS + sigmas + [random_bytes(rng).decode('utf-8', 'ignore') for _ in range(40)]
+    with open(path, 'w', encoding='ascii') as f:
+        for text in texts:
+            f.write(json.dumps([text, text.lower()]) + '\n')
+
+
 def main():
     if unicodedata.unidata_version != '14.0.0':
         sys.exit('needs Python 3.11 (unicodedata 14.0.0)')
@@ -130,6 +165,8 @@ def main():
     with open(os.path.join(out, 'tokens.jsonl'), 'w', encoding='ascii') as f:
         for raw in [text.encode('utf-8') for text in TEXTS] + BYTES:
             f.write(row(raw, vocab) + '\n')
+    write_characters(os.path.join(out, 'characters.json'))
+    write_lower(os.path.join(out, 'lower.jsonl'))
 
 
 if __name__ == '__main__':

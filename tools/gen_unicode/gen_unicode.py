@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes src/text/unicode_class.c and src/text/unicode_map.c from Python's own Unicode tables.
+"""Writes src/text/unicode_{class,map,lower}.c from Python's own Unicode tables.
 
 Model Garden's data tool runs on Python 3.11, whose tables are Unicode 14.0; a system library of
 another version would call other code points punctuation or marks. The tables are therefore made
@@ -120,6 +120,49 @@ def write_map(path, maps, combining):
     return len(pool)
 
 
+def lower_runs():
+    """Runs (first, last, step, lower case of the first) of characters whose lower case is one other
+    character, at the same distance; step 2: upper and lower case alternate."""
+    runs = []
+    for c in range(N):
+        text = chr(c).lower()
+        if text == chr(c) or len(text) != 1:
+            assert len(text) == 1 or c == 0x130  # the one that becomes two, by rule in unicode.c
+            continue
+        if runs:
+            first, last, step, to = runs[-1]
+            gap = c - last
+            if ord(text) - c == to - first and (gap == step or (first == last and gap == 2)):
+                runs[-1] = (first, c, gap, to)
+                continue
+        runs.append((c, c, 1, ord(text)))
+    return runs
+
+
+def word_ranges():
+    """What \\w of Python's re matches: str.isalnum() and the underscore."""
+    ranges = []
+    for c in range(N):
+        if chr(c).isalnum() or chr(c) == '_':
+            if ranges and ranges[-1][1] == c - 1:
+                ranges[-1] = (ranges[-1][0], c)
+            else:
+                ranges.append((c, c))
+    return ranges
+
+
+def write_lower(path, runs, ranges):
+    with open(path, 'w', encoding='ascii') as f:
+        f.write(HEAD % ('Lower case of single characters, and which characters make words.',
+                        unicodedata.unidata_version))
+        f.write('const int32_t text_lower_size = %d;\n' % len(runs))
+        f.write('const uint32_t text_lower_runs[][4] = {\n%s\n};\n\n' %
+                rows(runs, '{%d, %d, %d, %d}'))
+        f.write('const int32_t text_word_size = %d;\n' % len(ranges))
+        f.write('const uint32_t text_word_ranges[][2] = {\n%s\n};\n' %
+                rows(ranges, '{%d, %d}'))
+
+
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..', '..')
     if unicodedata.unidata_version != '14.0.0':
@@ -130,8 +173,8 @@ def main():
         targets = mapping(c)
         k = kind(c)
         flags = IS_CASED if is_cased(c) else IS_IGNORABLE if is_ignorable(c) else 0
-        if k in (REMOVED, SPACE):
-            flags = 0  # never inside a word
+        if k in (REMOVED, SPACE):  # never inside a word; str.lower() of a text looks across them
+            flags &= ~IS_CASED
         elif targets is not None:
             flags |= IS_MAPPED
             # split at white space once, before mapping: mapping must not make new white space
@@ -144,8 +187,10 @@ def main():
     out = os.path.join(root, 'src', 'text')
     n_blocks = write_class(os.path.join(out, 'unicode_class.c'), classes)
     n_pool = write_map(os.path.join(out, 'unicode_map.c'), maps, combining)
-    print('%d blocks, %d maps, %d targets, %d combining' %
-          (n_blocks, len(maps), n_pool, len(combining)))
+    runs, ranges = lower_runs(), word_ranges()
+    write_lower(os.path.join(out, 'unicode_lower.c'), runs, ranges)
+    print('%d blocks, %d maps, %d targets, %d combining, %d lower-case runs, %d word ranges' %
+          (n_blocks, len(maps), n_pool, len(combining), len(runs), len(ranges)))
 
 
 if __name__ == '__main__':
