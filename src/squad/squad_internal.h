@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the squad room share. */
+#ifndef BT_SQUAD_INTERNAL_H
+#define BT_SQUAD_INTERNAL_H
+
+#include "bt/squad.h"
+
+/* ---- context --------------------------------------------------------------------------------- */
+
+/* Splits paragraph->context into words at the end of set->words and counts its code points. */
+bt_status squad_split_context(bt_squad_set *set, bt_squad_paragraph *paragraph, bt_error *err);
+
+/* Where an answer stands in its paragraph, in words. *is_there false: the words there do not
+ * contain it. BT_E_FORMAT: beyond the context, or an answer without a visible character. */
+bt_status squad_find_answer(const bt_squad_set *set, const bt_squad_paragraph *paragraph,
+                            bt_squad_text text, int64_t start, bt_squad_question *question,
+                            bool *is_there, bt_error *err);
+
+/* Appends words [first, last] of a paragraph, single blanks between. */
+bt_status squad_join_words(const bt_squad_set *set, const bt_squad_paragraph *paragraph,
+                           int64_t first, int64_t last, bt_str *out, bt_error *err);
+
+/* Byte where the first occurrence of `part` begins, or -1. */
+int64_t squad_find(const char *text, size_t n_bytes, const char *part, size_t n_part);
+
+/* Puts the place of a paragraph (and, id not NULL, of a question in it) before the message. */
+bt_status squad_blame(const bt_squad_paragraph *paragraph, const char *id, bt_error *err);
+
+/* ---- windows --------------------------------------------------------------------------------- */
+
+/* Document tokens of a window's paragraph, all of them: ids [n] and, for each, its word. */
+void squad_document(const bt_squad_windows *windows, int64_t question, const int32_t **ids,
+                    const int32_t **words, int64_t *n);
+const bt_text_vocab *squad_vocab(const bt_squad_windows *windows);
+
+#endif

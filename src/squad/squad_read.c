@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SQuAD JSON -> questions. Everything that later rooms rely on is checked here, with the place in
+ * words: these files are one line long, so a line number would say nothing. Keys that nobody reads
+ * may be anything. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/fs.h"
+
+#include "squad_internal.h"
+
+enum { CAP_PARAGRAPHS, CAP_QUESTIONS, CAP_ANSWERS, CAP_WORDS };
+enum { MAX_ITEMS = 1 << 30, MAX_CONTEXT_BYTES = 1 << 30 };
+
+/* One file that is being read. */
+typedef struct squad_file {
+    bt_squad_set *set;
+    const char   *name;
+    bt_squad_use  use;
+    bool          version_2;
+    char         *text; /* decoded strings, one after the other, each with a NUL */
+    size_t        n_text;
+    size_t        cap_text;
+    bt_map       *ids; /* of the whole set; NULL in training */
+    bt_error     *err;
+} squad_file;
+
+/* ---- the set ----------------------------------------------------------------------------------
+ */
+
+void bt_squad_set_deinit(bt_squad_set *set) {
+    for (size_t i = 0; i < set->n_buffers; i++) {
+        bt_free(set->buffers[i]);
+    }
+    bt_free(set->buffers);
+    bt_free(set->paragraphs);
+    bt_free(set->questions);
+    bt_free(set->answers);
+    bt_free(set->words);
+    *set = (bt_squad_set){0};
+}
+
+/* The set owns the memory from here on, also after a failure. */
+static bt_status own_buffer(bt_squad_set *set, char *buffer, const char *name, bt_error *err) {
+    const bt_status rc = buffer == NULL
+                             ? BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for its texts", name)
+                             : bt_grow(&set->buffers, &set->cap_buffers, set->n_buffers + 1,
+                                       sizeof *set->buffers, MAX_ITEMS, err);
+    if (rc != BT_OK) {
+        bt_free(buffer);
+        return rc;
+    }
+    set->buffers[set->n_buffers++] = buffer;
+    return BT_OK;
+}
+
+bt_status squad_blame(const bt_squad_paragraph *paragraph, const char *id, bt_error *err) {
+    enum { SHOWN_TITLE = 60, SHOWN_ID = 80 };
+    char question[SHOWN_ID + 32] = "";
+    if (id != NULL) {
+        (void)snprintf(question, sizeof question, ", question '%.*s'", SHOWN_ID, id);
+    }
+    return bt_error_prefix(err, "%s: article %" PRId64 "%s%.*s%s, paragraph %" PRId64 "%s",
+                           paragraph->file, paragraph->article,
+                           paragraph->title[0] != '\0' ? " ('" : "", SHOWN_TITLE, paragraph->title,
+                           paragraph->title[0] != '\0' ? "')" : "", paragraph->number, question);
+}
+
+bt_status bt_squad_blame(const bt_squad_set *set, int64_t question, bt_error *err) {
+    const bt_squad_question *const q = &set->questions[question];
+    return squad_blame(&set->paragraphs[q->paragraph], q->id.bytes, err);
+}
+
+/* ---- values of JSON ---------------------------------------------------------------------------
+ */
+
+static const char *kind_name(const json_t *value) {
+    if (value == NULL) {
+        return "nothing (the key is missing)";
+    }
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        return "a text";
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return "a number";
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "a truth value";
+    case JSON_NULL:
+        return "null";
+    }
+    return "something else";
+}
+
+static bt_status refuse_value(const squad_file *f, const char *key, const char *want,
+                              const json_t *value) {
+    return BT_FAIL(f->err, BT_E_FORMAT, "%s: expected %s, got %s", key, want, kind_name(value));
+}
+
+static bt_status get_list(squad_file *f, const json_t *object, const char *key, json_t **out) {
+    *out = json_object_get(object, key);
+    return json_is_array(*out) ? BT_OK : refuse_value(f, key, "a list", *out);
+}
+
+/* Copies a text. The buffer has room: a string takes more bytes in the file than decoded. */
+static bt_squad_text keep_text(squad_file *f, const json_t *string) {
+    const size_t n = json_string_length(string);
+    char *const  at = f->text + f->n_text;
+    BT_ASSERT(n < f->cap_text - f->n_text);
+    memcpy(at, json_string_value(string), n);
+    at[n] = '\0';
+    f->n_text += n + 1;
+    return (bt_squad_text){at, n};
+}
+
+static bt_status get_text(squad_file *f, const json_t *object, const char *key,
+                          bt_squad_text *out) {
+    const json_t *const value = json_object_get(object, key);
+    if (!json_is_string(value)) {
+        return refuse_value(f, key, "a text", value);
+    }
+    *out = keep_text(f, value);
+    return BT_OK;
+}
+
+/* ---- answers ------------------------------------------------------------------------------------
+ */
+
+/* true and false, or 1 and 0 as some writers put it */
+static bt_status get_is_impossible(squad_file *f, const json_t *qa, bool *out) {
+    const json_t *const value = json_object_get(qa, "is_impossible");
+    const json_int_t    number = json_integer_value(value);
+    if (json_is_boolean(value) || (json_is_integer(value) && (number == 0 || number == 1))) {
+        *out = json_is_true(value) || number == 1;
+        return BT_OK;
+    }
+    return refuse_value(f, "is_impossible",
+                        "true or false (version_2_with_negative reads SQuAD 2.0)", value);
+}
+
+static bt_status add_answer(squad_file *f, const json_t *answer, bt_squad_question *question) {
+    bt_squad_set *const set = f->set;
+    bt_squad_text       text = {0};
+    if (!json_is_object(answer)) {
+        return refuse_value(f, "answers", "objects with a text", answer);
+    }
+    BT_TRY(get_text(f, answer, "text", &text));
+    BT_TRY(bt_grow(&set->answers, &set->caps[CAP_ANSWERS], (size_t)set->n_answers + 1,
+                   sizeof *set->answers, MAX_ITEMS, f->err));
+    set->answers[set->n_answers++] = text;
+    question->n_answers++;
+    return BT_OK;
+}
+
+static bt_status read_training_answer(squad_file *f, const json_t *qa,
+                                      const bt_squad_paragraph *paragraph,
+                                      bt_squad_question *question, bool *is_there) {
+    json_t *answers = NULL;
+    bool    is_impossible = false;
+    if (f->version_2) {
+        BT_TRY(get_is_impossible(f, qa, &is_impossible));
+    }
+    if (is_impossible) {
+        return BT_OK;
+    }
+    BT_TRY(get_list(f, qa, "answers", &answers));
+    if (json_array_size(answers) != 1) {
+        return BT_FAIL(f->err, BT_E_FORMAT,
+                       "answers: expected exactly 1, as training needs, got %zu%s",
+                       json_array_size(answers),
+                       json_array_size(answers) == 0 && !f->version_2
+                           ? " (is this SQuAD 2.0? then set version_2_with_negative)"
+                           : "");
+    }
+    const json_t *const answer = json_array_get(answers, 0);
+    const json_t *const start = json_object_get(answer, "answer_start");
+    BT_TRY(add_answer(f, answer, question));
+    if (!json_is_integer(start)) {
+        return refuse_value(f, "answer_start", "an integer", start);
+    }
+    return squad_find_answer(f->set, paragraph, f->set->answers[question->first_answer],
+                             json_integer_value(start), question, is_there, f->err);
+}
+
+static bt_status read_gold_answers(squad_file *f, const json_t *qa, bt_squad_question *question) {
+    json_t *answers = json_object_get(qa, "answers");
+    if (answers == NULL && f->use == BT_SQUAD_PREDICT) {
+        return BT_OK;
+    }
+    BT_TRY(get_list(f, qa, "answers", &answers));
+    for (size_t i = 0; i < json_array_size(answers); i++) {
+        BT_TRY(add_answer(f, json_array_get(answers, i), question));
+    }
+    if (question->n_answers == 0 && f->use == BT_SQUAD_EVALUATE && !f->version_2) {
+        return BT_FAIL(f->err, BT_E_FORMAT,
+                       "answers: expected at least 1, got none (is this SQuAD 2.0? then set "
+                       "version_2_with_negative)");
+    }
+    return BT_OK;
+}
+
+/* ---- questions ----------------------------------------------------------------------------------
+ */
+
+static bt_status check_id(squad_file *f, const bt_squad_question *question) {
+    int64_t before = 0;
+    if (f->ids == NULL) {
+        return BT_OK;
+    }
+    if (bt_map_get(f->ids, question->id.bytes, question->id.n_bytes, &before)) {
+        return BT_FAIL(f->err, BT_E_FORMAT,
+                       "id: question %" PRId64
+                       " has the same one; predictions are told apart by it",
+                       before + 1);
+    }
+    return bt_map_put(f->ids, question->id.bytes, question->id.n_bytes, f->set->n_questions,
+                      f->err);
+}
+
+static bt_status parse_question(squad_file *f, const json_t *qa,
+                                const bt_squad_paragraph *paragraph, bt_squad_question *question,
+                                bool *is_there) {
+    if (!json_is_object(qa)) {
+        return refuse_value(f, "qas", "objects with id, question and answers", qa);
+    }
+    BT_TRY(get_text(f, qa, "id", &question->id));
+    BT_TRY(get_text(f, qa, "question", &question->text));
+    BT_TRY(check_id(f, question));
+    return f->use == BT_SQUAD_TRAIN ? read_training_answer(f, qa, paragraph, question, is_there)
+                                    : read_gold_answers(f, qa, question);
+}
+
+/* An answer that is not where the file says: the question is left out, as Model Garden does. */
+static void skip_question(squad_file *f, const bt_squad_paragraph *paragraph,
+                          const bt_squad_question *question) {
+    enum { SHOWN = 3 };
+    bt_error told = BT_ERROR_INIT;
+    if (f->set->n_skipped++ < SHOWN) {
+        (void)bt_error_make(&told, BT_E_FORMAT, __FILE__, __LINE__,
+                            "'%.60s' does not stand at answer_start; the question is left out",
+                            f->set->answers[question->first_answer].bytes);
+        (void)squad_blame(paragraph, question->id.bytes, &told);
+        bt_log(BT_LOG_WARNING, "%s", told.msg);
+    }
+    f->set->n_answers = question->first_answer;
+}
+
+static bt_status read_question(squad_file *f, const json_t *qa,
+                               const bt_squad_paragraph *paragraph) {
+    bt_squad_set *const set = f->set;
+    bt_squad_question   question = {.paragraph = set->n_paragraphs - 1,
+                                    .first_answer = set->n_answers,
+                                    .first_word = 0,
+                                    .last_word = -1};
+    bool                is_there = true;
+    if (parse_question(f, qa, paragraph, &question, &is_there) != BT_OK) {
+        return squad_blame(paragraph, question.id.bytes, f->err);
+    }
+    if (!is_there) {
+        skip_question(f, paragraph, &question);
+        return BT_OK;
+    }
+    BT_TRY(bt_grow(&set->questions, &set->caps[CAP_QUESTIONS], (size_t)set->n_questions + 1,
+                   sizeof *set->questions, MAX_ITEMS, f->err));
+    set->questions[set->n_questions++] = question;
+    return BT_OK;
+}
+
+/* ---- paragraphs and articles --------------------------------------------------------------------
+ */
+
+static bt_status parse_paragraph(squad_file *f, const json_t *json, bt_squad_paragraph *paragraph,
+                                 json_t **qas) {
+    if (!json_is_object(json)) {
+        return refuse_value(f, "paragraphs", "objects with context and qas", json);
+    }
+    BT_TRY(get_text(f, json, "context", &paragraph->context));
+    if (paragraph->context.n_bytes > MAX_CONTEXT_BYTES) {
+        return BT_FAIL(f->err, BT_E_FORMAT, "context: %zu bytes, at most %d can be read",
+                       paragraph->context.n_bytes, MAX_CONTEXT_BYTES);
+    }
+    BT_TRY(get_list(f, json, "qas", qas));
+    return squad_split_context(f->set, paragraph, f->err);
+}
+
+static bt_status read_paragraph(squad_file *f, const json_t *json, bt_squad_paragraph paragraph) {
+    bt_squad_set *const set = f->set;
+    json_t             *qas = NULL;
+    if (parse_paragraph(f, json, &paragraph, &qas) != BT_OK) {
+        return squad_blame(&paragraph, NULL, f->err);
+    }
+    BT_TRY(bt_grow(&set->paragraphs, &set->caps[CAP_PARAGRAPHS], (size_t)set->n_paragraphs + 1,
+                   sizeof *set->paragraphs, MAX_ITEMS, f->err));
+    set->paragraphs[set->n_paragraphs++] = paragraph;
+    for (size_t i = 0; i < json_array_size(qas); i++) {
+        BT_TRY(read_question(f, json_array_get(qas, i), &paragraph));
+    }
+    return BT_OK;
+}
+
+static bt_status read_article(squad_file *f, const json_t *json, int64_t number) {
+    json_t             *paragraphs = NULL;
+    const json_t *const title = json_object_get(json, "title");
+    bt_squad_paragraph  paragraph = {.file = f->name, .title = "", .article = number};
+    if (json_is_string(title)) {
+        paragraph.title = keep_text(f, title).bytes;
+    }
+    const bt_status rc = json_is_object(json)
+                             ? get_list(f, json, "paragraphs", &paragraphs)
+                             : refuse_value(f, "data", "objects with paragraphs", json);
+    if (rc != BT_OK) {
+        return bt_error_prefix(f->err, "%s: article %" PRId64, f->name, number);
+    }
+    for (size_t i = 0; i < json_array_size(paragraphs); i++) {
+        paragraph.number = (int64_t)i + 1;
+        BT_TRY(read_paragraph(f, json_array_get(paragraphs, i), paragraph));
+    }
+    return BT_OK;
+}
+
+/* ---- files --------------------------------------------------------------------------------------
+ */
+
+static bt_status read_articles(squad_file *f, const json_t *root) {
+    json_t *data = NULL;
+    if (!json_is_object(root) || get_list(f, root, "data", &data) != BT_OK) {
+        return BT_FAIL(f->err, BT_E_FORMAT,
+                       "%s: not a SQuAD file: expected an object with a list \"data\" of articles",
+                       f->name);
+    }
+    for (size_t i = 0; i < json_array_size(data); i++) {
+        BT_TRY(read_article(f, json_array_get(data, i), (int64_t)i + 1));
+    }
+    return BT_OK;
+}
+
+/* A byte order mark is no JSON, but some editors put one there. */
+static json_t *load_json(const char *json, size_t n_bytes, const char *name, bt_error *err) {
+    static const char mark[] = "\xEF\xBB\xBF";
+    json_error_t      problem = {0};
+    if (n_bytes >= 3 && memcmp(json, mark, 3) == 0) {
+        json += 3;
+        n_bytes -= 3;
+    }
+    json_t *const root = json_loadb(json, n_bytes, JSON_ALLOW_NUL, &problem);
+    if (root == NULL && json_error_code(&problem) == json_error_out_of_memory) {
+        (void)BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %zu bytes of JSON", name, n_bytes);
+    } else if (root == NULL) {
+        (void)BT_FAIL(err, BT_E_FORMAT, "%s:%d:%d: not JSON: %s (byte %d)", name, problem.line,
+                      problem.column, problem.text, problem.position);
+    }
+    return root;
+}
+
+/* The set's ids so far, to notice one that comes again; NULL in training, where nobody asks. */
+static bt_status map_ids(squad_file *f) {
+    if (f->use == BT_SQUAD_TRAIN) {
+        return BT_OK;
+    }
+    BT_TRY(bt_map_create(&f->ids, 1024, f->err));
+    for (int64_t i = 0; i < f->set->n_questions; i++) {
+        const bt_squad_text id = f->set->questions[i].id;
+        BT_TRY(bt_map_put(f->ids, id.bytes, id.n_bytes, i, f->err));
+    }
+    return BT_OK;
+}
+
+bt_status bt_squad_parse(bt_squad_set *set, const char *json, size_t n_bytes, const char *name,
+                         bt_squad_use use, bool version_2, bt_error *err) {
+    bt_error      own = BT_ERROR_INIT; /* places are put before messages: there must be one */
+    squad_file    f = {.set = set, .use = use, .version_2 = version_2, .err = &own};
+    bt_status     rc = BT_OK;
+    json_t       *root = NULL;
+    char         *kept_name = bt_strdup(name);
+    const int64_t n_skipped = set->n_skipped;
+    f.name = kept_name;
+    BT_CHECK(own_buffer(set, kept_name, name, &own));
+    f.cap_text = n_bytes + 1;
+    f.text = bt_alloc(f.cap_text);
+    BT_CHECK(own_buffer(set, f.text, name, &own));
+    BT_CHECK(map_ids(&f));
+    root = load_json(json, n_bytes, name, &own);
+    if (root == NULL) {
+        rc = own.code;
+        goto done;
+    }
+    BT_CHECK(read_articles(&f, root));
+    if (set->n_skipped > n_skipped) {
+        bt_log(BT_LOG_WARNING, "%s: %" PRId64 " questions left out: their answers stand elsewhere",
+               name, set->n_skipped - n_skipped);
+    }
+done:
+    json_decref(root);
+    bt_map_free(f.ids);
+    if (rc != BT_OK && err != NULL) {
+        *err = own;
+    }
+    return rc;
+}
+
+bt_status bt_squad_read(bt_squad_set *set, const char *path, bt_squad_use use, bool version_2,
+                        bt_error *err) {
+    bt_fs_view view = {0};
+    BT_TRY(bt_fs_require_file(path, NULL, err));
+    BT_TRY(bt_fs_view_open(path, &view, err));
+    const bt_status rc =
+        bt_squad_parse(set, (const char *)view.data, view.n_bytes, path, use, version_2, err);
+    bt_fs_view_close(&view);
+    return rc;
+}
