@@ -121,8 +121,8 @@ static bt_status check_place(const bt_squad_paragraph *paragraph, const bt_str *
     }
     if (start < 0 || start > paragraph->n_codepoints - n_codepoints) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "answer_start: got %" PRId64 ", but an answer of %" PRId64
-                       " characters in a context of %" PRId64 " starts at 0 to %" PRId64,
+                       "answer_start: got %" PRId64 ", but an answer of length %" PRId64
+                       " in a context of length %" PRId64 " (characters) starts at 0 to %" PRId64,
                        start, n_codepoints, paragraph->n_codepoints,
                        paragraph->n_codepoints - n_codepoints);
     }

@@ -393,8 +393,8 @@ bt_status bt_squad_parse(bt_squad_set *set, const char *json, size_t n_bytes, co
     }
     BT_CHECK(read_articles(&f, root));
     if (set->n_skipped > n_skipped) {
-        bt_log(BT_LOG_WARNING, "%s: %" PRId64 " questions left out: their answers stand elsewhere",
-               name, set->n_skipped - n_skipped);
+        bt_log(BT_LOG_WARNING, "%s: questions left out for that reason: %" PRId64, name,
+               set->n_skipped - n_skipped);
     }
 done:
     json_decref(root);

@@ -116,6 +116,14 @@ STATE = (b'model_checkpoint_path: "ckpt-20"\nall_model_checkpoint_paths: "ckpt-1
          b'all_model_checkpoint_timestamps: 1795408355.67\nlast_preserved_timestamp: 1.0\n')
 RECORDS = frame(b"") + frame(b"hello") + frame(bytes(range(256)))
 
+SQUAD = (b'{"version":"2.0","data":[{"title":"T","paragraphs":[{"context":"the cat (acbc) the\\u0301 '
+         b'cat. a b","qas":[{"id":"1","question":"the?","is_impossible":false,"answers":[{"text":'
+         b'"acbc","answer_start":9}]},{"id":"2","question":"","is_impossible":true,"answers":[]}]'
+         b'}]}]}')
+SQUAD_ANSWERS = (b'\xef\xbb\xbf{"data":[{"paragraphs":[{"context":"a\\tb \xc3\x89\xe4\xb8\xad c","qas":[{"id":'
+                 b'"x","question":"b c a b","answers":[{"text":"A","answer_start":0},{"text":"The '
+                 b'\xe4\xb8\xad.","answer_start":5}]}]},{"context":"","qas":[]}]}]}')
+
 CORPUS = {
     "example": {"packed": example(), "unpacked": unpacked_example(), "event": event()},
     "record": {"plain": RECORDS, "gzip": gzip.compress(RECORDS, mtime=0),
@@ -124,6 +132,7 @@ CORPUS = {
     "bundle": {"entries": bundle_entries()},
     "graph": {"small": graph()},
     "safetensors": {"two": SAFETENSORS},
+    "squad": {"version_2": SQUAD, "answers": SQUAD_ANSWERS},
     "state": {"plain": STATE, "escapes": b"model_checkpoint_path: 'a\\\"\\101' \"b\" # c\n"},
 }
 
