@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Measures what an evaluation of SQuAD does beside the model: reading the file, cutting windows,
+ * and answers and scores from made-up logits. One thread. Prints one JSON object.
+ *
+ *     bench_squad JSON VOCAB [SEQ_LENGTH=384] [DOC_STRIDE=128] [QUERY_LENGTH=64] */
+#include <stdio.h>
+
+#include "bt/squad.h"
+
+enum { MAX_LENGTH = 4096 };
+
+typedef struct bench {
+    bt_text_vocab     *vocab;
+    bt_text_tokenizer *tokenizer;
+    bt_squad_set       set;
+    bt_squad_windows  *windows;
+    bt_squad_answers  *answers;
+    double             read_seconds;
+    double             window_seconds;
+    double             answer_seconds;
+    double             score_seconds;
+    bt_squad_scores_v1 scores;
+} bench;
+
+static int64_t argument(int argc, char **argv, int i, int64_t fallback) {
+    int64_t value = fallback;
+    return i < argc && bt_parse_i64(argv[i], &value) && value >= 0 && value <= MAX_LENGTH
+               ? value
+               : fallback;
+}
+
+static bt_status make_windows(bench *b, int argc, char **argv, bt_error *err) {
+    const bt_squad_window_options options = {argument(argc, argv, 3, 384),
+                                             argument(argc, argv, 4, 128),
+                                             argument(argc, argv, 5, 64), false};
+    BT_TRY(bt_text_vocab_load(&b->vocab, argv[2], err));
+    BT_TRY(bt_text_tokenizer_create(&b->tokenizer, b->vocab, true, err));
+    const double start = bt_time_monotonic();
+    BT_TRY(bt_squad_read(&b->set, argv[1], BT_SQUAD_EVALUATE, false, err));
+    const double read = bt_time_monotonic();
+    BT_TRY(bt_squad_windows_create(&b->windows, &b->set, b->tokenizer, &options, err));
+    b->read_seconds = read - start;
+    b->window_seconds = bt_time_monotonic() - read;
+    return BT_OK;
+}
+
+/* Logits on which twenty places stand out, as those of a model do. */
+static bt_status make_answers(bench *b, bt_error *err) {
+    const bt_squad_answer_options options = {20, 30, 0.0, false, true};
+    static float                  starts[MAX_LENGTH];
+    static float                  ends[MAX_LENGTH];
+    const double                  start = bt_time_monotonic();
+    BT_TRY(bt_squad_answers_create(&b->answers, b->windows, &options, err));
+    for (int64_t i = 0; i < bt_squad_n_windows(b->windows); i++) {
+        const int64_t    n = bt_squad_window_length(b->windows, i);
+        const bt_rng_key key = bt_rng_key_make(1, (uint64_t)i, 0, BT_SITE_SHUFFLE);
+        for (int64_t t = 0; t < n; t++) {
+            starts[t] = 10 * bt_rng_uniform(key, (uint64_t)t);
+            ends[t] = 10 * bt_rng_uniform(key, (uint64_t)(t > 3 ? t - 3 : t));
+        }
+        bt_squad_answers_add(b->answers, i, starts, ends, 1, n);
+    }
+    BT_TRY(bt_squad_answers_finish(b->answers, err));
+    b->answer_seconds = bt_time_monotonic() - start;
+    return BT_OK;
+}
+
+static bt_status score(bench *b, bt_error *err) {
+    const int64_t              n = b->set.n_questions;
+    const double               start = bt_time_monotonic();
+    bt_squad_prediction *const predictions = bt_alloc_array((size_t)n, sizeof *predictions);
+    if (predictions == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " predictions", n);
+    }
+    for (int64_t q = 0; q < n; q++) {
+        predictions[q] = bt_squad_answers_prediction(b->answers, q);
+    }
+    const bt_status rc = bt_squad_score_v1(&b->set, predictions, &b->scores, err);
+    b->score_seconds = bt_time_monotonic() - start;
+    bt_free(predictions);
+    return rc;
+}
+
+static bt_status run(bench *b, int argc, char **argv, bt_error *err) {
+    BT_TRY(make_windows(b, argc, argv, err));
+    BT_TRY(make_answers(b, err));
+    return score(b, err);
+}
+
+int main(int argc, char **argv) {
+    bench    b = {0};
+    bt_error err = BT_ERROR_INIT;
+    if (argc < 3) {
+        (void)fprintf(stderr, "usage: bench_squad JSON VOCAB [SEQ_LENGTH] [DOC_STRIDE] "
+                              "[QUERY_LENGTH]\n");
+        return 2;
+    }
+    const bt_status rc = run(&b, argc, argv, &err);
+    if (rc == BT_OK) {
+        (void)printf("{\"questions\": %" PRId64 ", \"windows\": %" PRId64
+                     ", \"read_s\": %.3f, \"windows_s\": %.3f, \"answers_s\": %.3f, "
+                     "\"scores_s\": %.3f, \"answers_mib\": %.1f}\n",
+                     b.set.n_questions, bt_squad_n_windows(b.windows), b.read_seconds,
+                     b.window_seconds, b.answer_seconds, b.score_seconds,
+                     (double)bt_squad_answers_memory_bytes(b.answers) / 0x1p20);
+    } else {
+        (void)fprintf(stderr, "bench_squad: error: %s\n", err.msg);
+    }
+    bt_squad_answers_free(b.answers);
+    bt_squad_windows_free(b.windows);
+    bt_squad_set_deinit(&b.set);
+    bt_text_tokenizer_free(b.tokenizer);
+    bt_text_vocab_free(b.vocab);
+    return bt_status_exit_code(rc);
+}
