@@ -74,8 +74,7 @@ enum { BT_CKPT_MAX_SLOTS = 4, BT_CKPT_MAX_HYPERS = 8 };
 /* What a training checkpoint holds. Flat buffers are sliced by table; everything borrowed. Slots
  * exist for variables with has_gradient only; averages for all. */
 typedef struct bt_ckpt_train {
-    const bt_param_table *table;
-    bool                  is_bert_v2; /* object names of bert_v2 */
+    const bt_param_table *table; /* its classes say which object graph is written */
     const float          *params;
     int32_t               n_slots;
     const char           *slot_names[BT_CKPT_MAX_SLOTS];

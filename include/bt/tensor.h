@@ -74,12 +74,29 @@ typedef struct bt_param {
     bool         is_word_embedding; /* its gradient enters the norm row by row (numerics.md 3) */
 } bt_param;
 
+/* Which of Model Garden's Keras objects hold the variables: a checkpoint's object graph repeats
+ * them. */
+typedef enum bt_keras_encoder { BT_KERAS_BERT, BT_KERAS_BERT_V2 } bt_keras_encoder;
+typedef enum bt_keras_model {
+    BT_KERAS_CLASSIFIER,        /* with a pooler of its own */
+    BT_KERAS_POOLED_CLASSIFIER, /* reads the encoder's pooler */
+    BT_KERAS_SPAN_LABELER,
+    BT_KERAS_TOKEN_CLASSIFIER,
+    BT_KERAS_DUAL_ENCODER,
+    BT_KERAS_RAW_DUAL_ENCODER, /* vectors are not made to have unit length */
+} bt_keras_model;
+typedef struct bt_keras_classes {
+    bt_keras_encoder encoder;
+    bt_keras_model   model;
+} bt_keras_classes;
+
 /* The one list: shapes, init, checkpoint names, optimizer and all-reduce all walk it. */
 typedef struct bt_param_table {
-    bt_param *params; /* owned */
-    int64_t   n_params;
-    int64_t   n_elements; /* of a flat buffer, gaps included (gaps stay 0) */
-    bt_arena  names;
+    bt_param        *params; /* owned */
+    int64_t          n_params;
+    int64_t          n_elements; /* of a flat buffer, gaps included (gaps stay 0) */
+    bt_keras_classes keras;
+    bt_arena         names;
 } bt_param_table;
 
 BT_MUST_USE bt_status bt_param_table_init(bt_param_table *table, int64_t max_params, bt_error *err);

@@ -263,6 +263,30 @@ static bt_status add_head(builder *b, bt_error *err) {
     return BT_OK;
 }
 
+static bt_keras_encoder keras_encoder(bt_encoder_type type) {
+    switch (type) {
+    case BT_ENCODER_BERT:
+        return BT_KERAS_BERT;
+    case BT_ENCODER_BERT_V2:
+        return BT_KERAS_BERT_V2;
+    }
+    return BT_KERAS_BERT;
+}
+
+static bt_keras_model keras_model(const bt_head_config *head) {
+    switch (head->kind) {
+    case BT_HEAD_POOLER_DENSE:
+        return BT_KERAS_CLASSIFIER;
+    case BT_HEAD_ENCODER_POOLER:
+        return BT_KERAS_POOLED_CLASSIFIER;
+    case BT_HEAD_TOKENS:
+        return head->loss == BT_LOSS_SPAN ? BT_KERAS_SPAN_LABELER : BT_KERAS_TOKEN_CLASSIFIER;
+    case BT_HEAD_POOLED_OUTPUT:
+        return head->normalize ? BT_KERAS_DUAL_ENCODER : BT_KERAS_RAW_DUAL_ENCODER;
+    }
+    return BT_KERAS_CLASSIFIER;
+}
+
 bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config *head,
                           bt_model **out, bt_error *err) {
     BT_TRY(check_model(encoder, head, err));
@@ -285,6 +309,8 @@ bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " layers", encoder->num_layers);
         goto done;
     }
+    model->table.keras =
+        (bt_keras_classes){.encoder = keras_encoder(encoder->type), .model = keras_model(head)};
     BT_CHECK(add_encoder(&b, err));
     BT_CHECK(add_head(&b, err));
     *out = model;

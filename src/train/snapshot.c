@@ -108,7 +108,6 @@ static bool read_state(bt_reader *bytes, saved_state *state) {
 /* The engine's buffers as they are, when they are in this process: no copy of the weights. */
 static void fill_view(const train_run *run, bt_ckpt_train *out) {
     out->table = &run->model->table;
-    out->is_bert_v2 = run->plan.encoder.type == BT_ENCODER_BERT_V2;
     out->params = bt_exec_view(run->exec, BT_STATE_PARAM);
     out->n_slots = bt_optim_n_slots(run->optim);
     for (int32_t i = 0; i < out->n_slots; i++) {

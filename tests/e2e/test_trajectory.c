@@ -168,10 +168,7 @@ static void write_initial_checkpoint(trajectory *t) {
                                       (size_t)entry->n_bytes, err));
     }
     bt_ckpt_manager    *manager = NULL;
-    const bt_ckpt_train start = {.table = table,
-                                 .is_bert_v2 = t->plan.encoder.type == BT_ENCODER_BERT_V2,
-                                 .params = flat,
-                                 .without_optimizer = true};
+    const bt_ckpt_train start = {.table = table, .params = flat, .without_optimizer = true};
     (void)snprintf(t->model_dir, sizeof t->model_dir, "%s/out", t->folder);
     assert_ok(bt_fs_make_folders(t->model_dir, err));
     assert_ok(bt_ckpt_manager_open(t->model_dir, 0, &manager, err));

@@ -1,36 +1,91 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Object graphs of checkpoints as the real Model Garden writes them, for tests/unit/ckpt.
+"""Checkpoints as the real Model Garden's trainer writes them, for tests/unit/ckpt.
 
-Needs tf-models-official 2.19, TensorFlow 2.19. One file a model: a line a node,
-"number child=number... : key" (key only for variables), then "slot owner variable name node".
-usage: make_ckpt_goldens.py [FOLDER]      (default: tests/goldens/ckpt beside this script)
+Needs tf-models-official 2.19, TensorFlow 2.19. Each case is a run of train_lib.run_experiment on
+dummy data, two steps. Of every case NAME.graph.txt is kept: a line a node,
+"number child=number... : key" (key only for variables), then "slot owner variable name node". Of
+those in KEPT the checkpoint itself is kept too (NAME/checkpoint, NAME/ckpt-2.*).
+usage: make_ckpt_goldens.py [FOLDER [CASE...]]      (default: tests/goldens/ckpt, all)
 """
+import logging
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
+logging.disable(logging.WARNING)
 
 import tensorflow as tf  # noqa: E402
 import tf_keras  # noqa: E402
+from official.core import config_definitions as cfg  # noqa: E402
+from official.core import train_lib  # noqa: E402
 from official.modeling import optimization  # noqa: E402
 from official.nlp.configs import encoders  # noqa: E402
-from official.nlp.modeling import models  # noqa: E402
+from official.nlp.data import dual_encoder_dataloader, question_answering_dataloader  # noqa: E402
+from official.nlp.data import sentence_prediction_dataloader, tagging_dataloader  # noqa: E402
+from official.nlp.tasks import dual_encoder, question_answering  # noqa: E402
+from official.nlp.tasks import sentence_prediction, tagging  # noqa: E402
 from tensorflow.core.protobuf import trackable_object_graph_pb2  # noqa: E402
 
-CASES = [  # name, encoder, embedding size, use_encoder_pooler, ema
-    ("bert_dense", "bert", None, False, False),
-    ("bert_dense_ema", "bert", None, False, True),
-    ("bert_e4_pooler", "bert", 4, True, False),
-    ("bert_v2_e4_dense", "bert_v2", 4, False, False),
-    ("bert_v2_pooler", "bert_v2", None, True, False),
-]
+SMALL = dict(vocab_size=20, hidden_size=8, num_layers=2, num_attention_heads=2,
+             intermediate_size=12, max_position_embeddings=16, type_vocab_size=2)
+
+CASES = {  # name: encoder, its other keys, head, averages
+    "bert_dense": ("bert", {}, "dense", False),
+    "bert_dense_ema": ("bert", {}, "dense", True),
+    "bert_e4_pooler": ("bert", {"embedding_size": 4}, "pooler", False),
+    "bert_v2_e4_dense": ("bert_v2", {"embedding_size": 4}, "dense", False),
+    "bert_v2_pooler": ("bert_v2", {}, "pooler", False),
+    "bert_span": ("bert", {}, "span", False),
+    "bert_span_ema": ("bert", {}, "span", True),
+    "bert_v2_span": ("bert_v2", {}, "span", False),
+    "bert_tagging": ("bert", {}, "tagging", False),
+    "bert_v2_tagging_ema": ("bert_v2", {}, "tagging", True),
+    "bert_dual": ("bert", {}, "dual", False),
+    "bert_dual_ema": ("bert", {}, "dual", True),
+    "bert_dual_raw": ("bert", {}, "dual_raw", False),
+}  # no dual encoder of bert_v2: Model Garden's cannot be built
+KEPT = {"bert_span", "bert_v2_tagging_ema", "bert_dual"}
 
 
-def make_optimizer(ema):
+def data(kind, **keys):
+    return kind(input_path="dummy", seq_length=8, global_batch_size=2, **keys)
+
+
+def task_config(head, encoder):
+    """The task's configuration and its class."""
+    if head in ("dense", "pooler"):
+        kind = sentence_prediction_dataloader.SentencePredictionDataConfig
+        return sentence_prediction.SentencePredictionConfig(
+            model=sentence_prediction.ModelConfig(
+                encoder=encoder, num_classes=3, use_encoder_pooler=head == "pooler"),
+            train_data=data(kind), validation_data=data(kind, is_training=False),
+        ), sentence_prediction.SentencePredictionTask
+    if head == "span":
+        kind = question_answering_dataloader.QADataConfig
+        return question_answering.QuestionAnsweringConfig(
+            model=question_answering.ModelConfig(encoder=encoder), train_data=data(kind),
+            validation_data=kind(input_path="", is_training=False),
+        ), question_answering.QuestionAnsweringTask
+    if head == "tagging":
+        kind = tagging_dataloader.TaggingDataConfig
+        return tagging.TaggingConfig(
+            model=tagging.ModelConfig(encoder=encoder), class_names=["O", "B-X", "I-X"],
+            train_data=data(kind), validation_data=data(kind, is_training=False),
+        ), tagging.TaggingTask
+    kind = dual_encoder_dataloader.DualEncoderDataConfig
+    return dual_encoder.DualEncoderConfig(
+        model=dual_encoder.ModelConfig(encoder=encoder, max_sequence_length=8,
+                                       normalize=head == "dual", eval_top_k=(1,)),
+        train_data=data(kind), validation_data=data(kind, is_training=False),
+    ), dual_encoder.DualEncoderTask
+
+
+def optimizer_config(ema):
     params = {
         "optimizer": {"type": "adamw"},
         "learning_rate": {"type": "polynomial", "polynomial": {
@@ -39,31 +94,27 @@ def make_optimizer(ema):
     }
     if ema:
         params["ema"] = {"average_decay": 0.9}
-    factory = optimization.OptimizerFactory(optimization.OptimizationConfig(params))
-    return factory.build_optimizer(factory.build_learning_rate())
+    return optimization.OptimizationConfig(params)
 
 
-def make_checkpoint(kind, embedding_size, use_encoder_pooler, ema):
-    config = encoders.EncoderConfig(type=kind)
-    config.get().override(dict(
-        vocab_size=20, hidden_size=8, num_layers=2, num_attention_heads=2, intermediate_size=12,
-        max_position_embeddings=16, type_vocab_size=2, embedding_size=embedding_size))
-    model = models.BertClassifier(
-        network=encoders.build_encoder(config), num_classes=3,
-        initializer=tf_keras.initializers.TruncatedNormal(stddev=0.02),
-        use_encoder_pooler=use_encoder_pooler)
-    optimizer = make_optimizer(ema)
-    inputs = dict(input_word_ids=tf.ones([2, 5], tf.int32), input_mask=tf.ones([2, 5], tf.int32),
-                  input_type_ids=tf.zeros([2, 5], tf.int32))
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.square(model(inputs, training=True)))
-    gradients = tape.gradient(loss, model.trainable_variables)
-    if ema:
-        optimizer.shadow_copy(model)
-    optimizer.apply_gradients(list(zip(gradients, model.trainable_variables)))
-    step = tf.Variable(0, dtype=tf.int64, name="global_step", trainable=False)
-    return tf.train.Checkpoint(global_step=step, model=model, optimizer=optimizer,
-                               **model.checkpoint_items)
+def encoder_config(kind, keys):
+    return encoders.EncoderConfig({"type": kind, kind: dict(SMALL, **keys)})
+
+
+def train(kind, keys, head, ema, model_dir, train_steps=2):
+    """Returns the checkpoint of the last step; goes on from one that is there."""
+    tf_keras.backend.clear_session()
+    config, task_class = task_config(head, encoder_config(kind, keys))
+    params = cfg.ExperimentConfig(
+        task=config,
+        trainer=cfg.TrainerConfig(
+            optimizer_config=optimizer_config(ema), train_steps=train_steps, steps_per_loop=2,
+            summary_interval=2, checkpoint_interval=2, validation_interval=-1))
+    strategy = tf.distribute.OneDeviceStrategy("cpu:0")
+    with strategy.scope():
+        task = task_class(params.task, logging_dir=model_dir)
+    train_lib.run_experiment(strategy, task, "train", params, model_dir)
+    return tf.train.latest_checkpoint(model_dir)
 
 
 def describe(prefix):
@@ -82,15 +133,26 @@ def describe(prefix):
     return "\n".join(lines) + "\n"
 
 
+def keep(prefix, folder):
+    folder.mkdir(exist_ok=True)
+    name = os.path.basename(prefix)
+    for path in pathlib.Path(prefix).parent.glob(f"{name}.*"):
+        shutil.copy(path, folder)
+    (folder / "checkpoint").write_text(
+        f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
+
+
 def main():
     default = pathlib.Path(__file__).resolve().parent.parent / "goldens" / "ckpt"
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary:
-        for name, *spec in CASES:
-            prefix = make_checkpoint(*spec).save(os.path.join(temporary, name))
+    for name in sys.argv[2:] or CASES:
+        with tempfile.TemporaryDirectory() as model_dir:
+            prefix = train(*CASES[name], model_dir)
             (folder / f"{name}.graph.txt").write_text(describe(prefix))
-            print(name)
+            if name in KEPT:
+                keep(prefix, folder / name)
+        print(name, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reads with the real TensorFlow and Model Garden what write_test_checkpoints wrote: checkpoints
-(restored into a model, every variable, slot, average and scalar compared), events, TFRecords.
+"""Reads with the real TensorFlow and Model Garden what write_test_checkpoints wrote: checkpoints of
+every head (restored into the task's model, every variable, slot, average and scalar compared; then
+trained on from), events, TFRecords.
 
 usage: read_checkpoints.py WRITER [PYTHON]     PYTHON, or $BT_TF_PYTHON: one that has tensorflow
 Exit status 77: there is no TensorFlow, and nothing was tested.
@@ -38,54 +39,28 @@ find_tensorflow()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 import tf_keras  # noqa: E402
-from official.modeling import optimization  # noqa: E402
-from official.nlp.configs import encoders  # noqa: E402
-from official.nlp.modeling import models  # noqa: E402
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "make_goldens"))
+import make_ckpt_goldens as maker  # noqa: E402
 
 
 def values(seed, number, shape):
     """test_value() of ckpt_test_support.c"""
     i = np.arange(int(np.prod(shape)), dtype=np.int64)
-    exact = ((seed * 7919 + number * 101 + i) % 65536).astype(np.float32) / np.float32(1024)
-    return (exact - np.float32(32)).reshape(shape)
+    exact = ((seed * 7919 + number * 101 + i) % 65536).astype(np.float32) / np.float32(32768)
+    return exact.reshape(shape)
 
 
-def make_model(kind, embedding_size, use_encoder_pooler):
+def make_task(kind, keys, head):
     tf_keras.backend.clear_session()  # the variables' names start afresh
-    config = encoders.EncoderConfig(type=kind)
-    config.get().override(dict(
-        vocab_size=20, hidden_size=8, num_layers=2, num_attention_heads=2, intermediate_size=12,
-        max_position_embeddings=16, type_vocab_size=2, embedding_size=embedding_size))
-    return models.BertClassifier(
-        network=encoders.build_encoder(config), num_classes=3,
-        initializer=tf_keras.initializers.TruncatedNormal(stddev=0.02),
-        use_encoder_pooler=use_encoder_pooler)
+    config, task_class = maker.task_config(head, maker.encoder_config(kind, keys))
+    return task_class(config, logging_dir=tempfile.gettempdir())
 
 
-def make_optimizer(model, ema):
-    params = {
-        "optimizer": {"type": "adamw"},
-        "learning_rate": {"type": "polynomial", "polynomial": {
-            "decay_steps": 30, "initial_learning_rate": 1e-3}},
-        "warmup": {"type": "polynomial", "polynomial": {"warmup_steps": 5}},
-    }
-    if ema:
-        params["ema"] = {"average_decay": 0.9}
-    factory = optimization.OptimizerFactory(optimization.OptimizationConfig(params))
-    optimizer = factory.build_optimizer(factory.build_learning_rate())
-    if ema:
-        optimizer.shadow_copy(model)
-    return optimizer
-
-
-def train_once(model, optimizer):
+def train_once(task, model, optimizer):
     """Makes the slots, so that there is something to restore into."""
-    inputs = dict(input_word_ids=tf.ones([2, 5], tf.int32), input_mask=tf.ones([2, 5], tf.int32),
-                  input_type_ids=tf.zeros([2, 5], tf.int32))
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.square(model(inputs, training=True)))
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply_gradients(list(zip(gradients, model.trainable_variables)))
+    batch = next(iter(task.build_inputs(task.task_config.train_data)))
+    task.train_step(batch, model, optimizer)
 
 
 def same(got, want, what):
@@ -100,7 +75,7 @@ def base_name(variable):
     return f"bert_encoder_v2/{rest}" if head.startswith("bert_encoder_v2") else name
 
 
-def check_checkpoint(folder, kind, embedding_size, use_encoder_pooler, ema):
+def check_checkpoint(folder, kind, keys, head, ema):
     prefix = tf.train.latest_checkpoint(folder)
     assert prefix == os.path.join(folder, "ckpt-4"), prefix
     reader = tf.train.load_checkpoint(prefix)
@@ -111,9 +86,12 @@ def check_checkpoint(folder, kind, embedding_size, use_encoder_pooler, ema):
     with open(os.path.join(folder, "variables.txt"), encoding="utf-8") as rows:
         table = {name: (i, gradient == "1")
                  for i, (name, gradient) in enumerate(row.split() for row in rows)}
-    model = make_model(kind, embedding_size, use_encoder_pooler)
-    optimizer = make_optimizer(model, ema)
-    train_once(model, optimizer)
+    task = make_task(kind, keys, head)
+    model = task.build_model()
+    optimizer = task.create_optimizer(maker.optimizer_config(ema))
+    if ema:
+        optimizer.shadow_copy(model)
+    train_once(task, model, optimizer)
     step = tf.Variable(0, dtype=tf.int64, name="global_step", trainable=False)
     checkpoint = tf.train.Checkpoint(global_step=step, model=model, optimizer=optimizer,
                                      **model.checkpoint_items)
@@ -137,15 +115,31 @@ def check_checkpoint(folder, kind, embedding_size, use_encoder_pooler, ema):
         if ema:
             same(optimizer.get_slot(variable, "average"), values(3, number, variable.shape),
                  variable.name + " average")
-    # as initialisation for another model: encoder only, V1 <-> V2
-    other = make_model("bert" if kind == "bert_v2" else "bert_v2", embedding_size, False)
-    encoder = other.checkpoint_items["encoder"]
-    tf.train.Checkpoint(encoder=encoder).read(prefix).expect_partial(
-    ).assert_existing_objects_matched()
+    check_initialisation(prefix, table, kind, keys)
+    check_continuation(folder, kind, keys, head, ema)
+    print(f"{os.path.basename(folder)}: {len(table)} variables, {n_slots} slots", flush=True)
+
+
+def check_initialisation(prefix, table, kind, keys):
+    """As initialisation of another task: the encoder only, V1 <-> V2."""
+    other = {"bert": "bert_v2", "bert_v2": "bert"}.get(kind, kind)
+    task = make_task(other, keys, "dense")
+    task.task_config.override(dict(init_checkpoint=prefix))
+    model = task.build_model()
+    task.initialize(model)
     number = next(i for name, (i, _) in table.items() if name.endswith("word_embeddings/embeddings"))
-    word = next(v for v in encoder.variables if "word_embeddings" in v.name)
-    same(word, values(0, number, word.shape), "word embeddings of the other encoder type")
-    print(f"{os.path.basename(folder)}: {len(table)} variables, {n_slots} slots")
+    word = next(v for v in model.variables if "word_embeddings" in v.name)
+    same(word, values(0, number, word.shape), "word embeddings of another task")
+
+
+def check_continuation(folder, kind, keys, head, ema):
+    """The trainer itself goes on from the folder."""
+    prefix = maker.train(kind, keys, head, ema, folder, train_steps=6)
+    assert os.path.basename(prefix) == "ckpt-6", prefix
+    reader = tf.train.load_checkpoint(prefix)
+    optimizer = "optimizer/ema_base_optimizer" if ema else "optimizer"
+    for key in ("global_step", f"{optimizer}/iter"):
+        assert reader.get_tensor(f"{key}/.ATTRIBUTES/VARIABLE_VALUE") == 6, key
 
 
 def check_events(folder):
@@ -182,11 +176,7 @@ def check_records(folder):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.argv[1], folder], check=True)
-        for name, *spec in (("bert_dense", "bert", None, False, False),
-                            ("bert_dense_ema", "bert", None, False, True),
-                            ("bert_e4_pooler", "bert", 4, True, False),
-                            ("bert_v2_e4_dense", "bert_v2", 4, False, False),
-                            ("bert_v2_pooler", "bert_v2", None, True, False)):
+        for name, spec in maker.CASES.items():
             check_checkpoint(os.path.join(folder, name), *spec)
         check_events(folder)
         check_records(folder)

@@ -10,28 +10,23 @@
 #include "ckpt_test_support.h"
 #include "test_support.h"
 
-static void write_checkpoint(const char *folder, const char *name, bt_encoder_type type,
-                             int64_t embedding_size, bool use_encoder_pooler, bool ema) {
-    test_model_spec  spec = test_small_spec;
+static void write_checkpoint(const char *folder, const test_graph_case *c) {
     bt_ckpt_manager *manager = NULL;
     float           *flats[4];
     char             path[TEST_PATH_MAX];
-    spec.type = type;
-    spec.embedding_size = embedding_size;
-    spec.use_encoder_pooler = use_encoder_pooler;
-    bt_model *const model = test_make_model(&spec);
+    bt_model *const  model = test_make_case_model(c);
     for (int64_t i = 0; i < 4; i++) {
         flats[i] = test_fill_flat(model, i);
     }
     const bt_ckpt_train train =
-        test_make_train(model, flats[0], flats[1], flats[2], ema ? flats[3] : NULL);
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+        test_make_train(model, flats[0], flats[1], flats[2], c->ema ? flats[3] : NULL);
+    (void)snprintf(path, sizeof path, "%s/%s", folder, c->name);
     assert_ok(bt_fs_make_folders(path, err));
     assert_ok(bt_ckpt_manager_open(path, 2, &manager, err));
     assert_ok(bt_ckpt_manager_save(manager, "ckpt-4", &train, err));
     bt_ckpt_manager_close(manager);
     /* what the values are, for the script: name, number of the parameter, gradient or not */
-    (void)snprintf(path, sizeof path, "%s/%s/variables.txt", folder, name);
+    (void)snprintf(path, sizeof path, "%s/%s/variables.txt", folder, c->name);
     bt_str text = BT_STR_INIT;
     for (int64_t p = 0; p < model->table.n_params; p++) {
         assert_ok(bt_str_appendf(&text, err, "%s %d\n", model->table.params[p].tf_name,
@@ -85,11 +80,9 @@ int main(int argc, char **argv) {
         (void)fprintf(stderr, "usage: write_test_checkpoints FOLDER\n");
         return 2;
     }
-    write_checkpoint(argv[1], "bert_dense", BT_ENCODER_BERT, 8, false, false);
-    write_checkpoint(argv[1], "bert_dense_ema", BT_ENCODER_BERT, 8, false, true);
-    write_checkpoint(argv[1], "bert_e4_pooler", BT_ENCODER_BERT, 4, true, false);
-    write_checkpoint(argv[1], "bert_v2_e4_dense", BT_ENCODER_BERT_V2, 4, false, false);
-    write_checkpoint(argv[1], "bert_v2_pooler", BT_ENCODER_BERT_V2, 8, true, false);
+    for (size_t i = 0; i < test_n_graph_cases; i++) {
+        write_checkpoint(argv[1], &test_graph_cases[i]);
+    }
     write_events(argv[1]);
     write_records(argv[1]);
     return 0;

@@ -67,35 +67,11 @@ static void check_text(const char *name, const char *got, const char *want) {
     }
 }
 
-typedef struct graph_case {
-    const char     *name;
-    bt_encoder_type type;
-    int64_t         embedding_size;
-    bool            use_encoder_pooler;
-    bool            ema;
-} graph_case;
-
-static const graph_case graph_cases[] = {
-    {"bert_dense", BT_ENCODER_BERT, 8, false, false},
-    {"bert_dense_ema", BT_ENCODER_BERT, 8, false, true},
-    {"bert_e4_pooler", BT_ENCODER_BERT, 4, true, false},
-    {"bert_v2_e4_dense", BT_ENCODER_BERT_V2, 4, false, false},
-    {"bert_v2_pooler", BT_ENCODER_BERT_V2, 8, true, false},
-};
-
-static bt_model *make_case_model(const graph_case *c) {
-    test_model_spec spec = test_small_spec;
-    spec.type = c->type;
-    spec.embedding_size = c->embedding_size;
-    spec.use_encoder_pooler = c->use_encoder_pooler;
-    return test_make_model(&spec);
-}
-
-static void check_graph(const graph_case *c) {
+static void check_graph(const test_graph_case *c) {
     char            prefix[TEST_PATH_MAX];
     char            golden[TEST_PATH_MAX];
     bt_str          text = BT_STR_INIT;
-    bt_model *const model = make_case_model(c);
+    bt_model *const model = test_make_case_model(c);
     float *const    flat = test_fill_flat(model, 1);
     (void)snprintf(prefix, sizeof prefix, "%s/ckpt-4", test_temp_dir());
     const bt_ckpt_train train = test_make_train(model, flat, flat, flat, c->ema ? flat : NULL);
@@ -112,8 +88,8 @@ static void check_graph(const graph_case *c) {
 
 static void test_graphs(void **state) {
     (void)state;
-    for (size_t i = 0; i < BT_ARRAY_LEN(graph_cases); i++) {
-        check_graph(&graph_cases[i]);
+    for (size_t i = 0; i < test_n_graph_cases; i++) {
+        check_graph(&test_graph_cases[i]);
     }
 }
 
@@ -150,14 +126,14 @@ static void check_scalar(bt_ckpt *ckpt, const char *name, int64_t want) {
 
 static void test_read_back(void **state) {
     (void)state;
-    for (size_t c = 0; c < BT_ARRAY_LEN(graph_cases); c++) {
+    for (size_t c = 0; c < test_n_graph_cases; c++) {
         char            prefix[TEST_PATH_MAX];
-        bt_model *const model = make_case_model(&graph_cases[c]);
+        bt_model *const model = test_make_case_model(&test_graph_cases[c]);
         float          *flats[4];
         bt_ckpt        *ckpt = NULL;
         bt_str          bytes = BT_STR_INIT;
         bool            found = false;
-        const bool      ema = graph_cases[c].ema;
+        const bool      ema = test_graph_cases[c].ema;
         for (int64_t i = 0; i < 4; i++) {
             flats[i] = test_fill_flat(model, i);
         }
@@ -197,29 +173,6 @@ static void test_read_back(void **state) {
         }
         bt_model_free(model);
     }
-}
-
-/* A model without a sentence_prediction head is refused, in one sentence. */
-static void test_refused_head(void **state) {
-    (void)state;
-    char                    prefix[TEST_PATH_MAX];
-    bt_model               *model = NULL;
-    const bt_encoder_config encoder = {.vocab_size = 10,
-                                       .hidden_size = 4,
-                                       .embedding_size = 4,
-                                       .num_layers = 1,
-                                       .num_attention_heads = 1,
-                                       .intermediate_size = 4,
-                                       .max_position_embeddings = 4,
-                                       .type_vocab_size = 2};
-    const bt_head_config    head = {.kind = BT_HEAD_TOKENS, .num_classes = 2};
-    assert_ok(bt_model_create(&encoder, &head, &model, err));
-    float *const        flat = test_fill_flat(model, 0);
-    const bt_ckpt_train train = test_make_train(model, flat, flat, flat, NULL);
-    (void)snprintf(prefix, sizeof prefix, "%s/ckpt-4", test_temp_dir());
-    assert_fails(bt_ckpt_write_train(prefix, &train, err), BT_E_UNSUPPORTED, "sentence_prediction");
-    bt_free(flat);
-    bt_model_free(model);
 }
 
 /* ---- Model Garden's own checkpoint, read and written again
@@ -263,45 +216,65 @@ static void check_same_tensors(const char *ours, const char *theirs) {
     bt_bundle_close(b);
 }
 
-static void test_golden_again(void **state) {
+/* The checkpoint that Model Garden left at prefix, read and written again, is the same one. */
+static void check_again(const char *from, const bt_model *model, bool ema) {
+    char     to[TEST_PATH_MAX];
+    bt_ckpt *ckpt = NULL;
+    bt_str   got = BT_STR_INIT;
+    bt_str   want = BT_STR_INIT;
+    bool     found = false;
+    (void)snprintf(to, sizeof to, "%s/%s", test_temp_dir(), bt_fs_basename(from));
+    assert_ok(bt_ckpt_open(from, &ckpt, err));
+    float *const  params = read_flat(ckpt, model, NULL);
+    float *const  m = read_flat(ckpt, model, "m");
+    float *const  v = read_flat(ckpt, model, "v");
+    float *const  average = ema ? read_flat(ckpt, model, "average") : NULL;
+    bt_ckpt_train train = test_make_train(model, params, m, v, average);
+    assert_ok(bt_ckpt_read_scalar(ckpt, "global_step", &train.global_step, &found, err));
+    assert_ok(bt_ckpt_read_scalar(ckpt, "iterations", &train.iterations, &found, err));
+    assert_ok(bt_ckpt_read_scalar(ckpt, "save_counter", &train.save_counter, &found, err));
+    bt_ckpt_close(ckpt);
+    assert_ok(bt_ckpt_write_train(to, &train, err));
+    check_same_tensors(to, from);
+    describe_graph(to, &got);
+    describe_graph(from, &want);
+    check_text(from, bt_str_text(&got), bt_str_text(&want));
+    bt_str_deinit(&got);
+    bt_str_deinit(&want);
+    bt_free(params);
+    bt_free(m);
+    bt_free(v);
+    bt_free(average);
+}
+
+static void test_shared_again(void **state) {
     (void)state;
-    static const char *const names[] = {"adamw", "ema"};
     if (test_shared_path(GOLDENS) == NULL) {
         test_skip("no goldens of Model Garden here");
     }
     bt_model *const model = test_make_model(&test_golden_spec);
-    for (size_t n = 0; n < BT_ARRAY_LEN(names); n++) {
-        char     from[TEST_PATH_MAX];
-        char     to[TEST_PATH_MAX];
-        bt_ckpt *ckpt = NULL;
-        bt_str   got = BT_STR_INIT;
-        bt_str   want = BT_STR_INIT;
-        char     relative[TEST_PATH_MAX / 2];
-        (void)snprintf(relative, sizeof relative, GOLDENS "train/%s/ckpt-4", names[n]);
-        (void)snprintf(from, sizeof from, "%s", test_shared_path(relative));
-        (void)snprintf(to, sizeof to, "%s/ckpt-4", test_temp_dir());
-        assert_ok(bt_ckpt_open(from, &ckpt, err));
-        float *const  params = read_flat(ckpt, model, NULL);
-        float *const  m = read_flat(ckpt, model, "m");
-        float *const  v = read_flat(ckpt, model, "v");
-        float *const  average = n == 1 ? read_flat(ckpt, model, "average") : NULL;
-        bt_ckpt_train train = test_make_train(model, params, m, v, average);
-        bool          found = false;
-        assert_ok(bt_ckpt_read_scalar(ckpt, "save_counter", &train.save_counter, &found, err));
-        bt_ckpt_close(ckpt);
-        assert_ok(bt_ckpt_write_train(to, &train, err));
-        check_same_tensors(to, from);
-        describe_graph(to, &got);
-        describe_graph(from, &want);
-        check_text(names[n], bt_str_text(&got), bt_str_text(&want));
-        bt_str_deinit(&got);
-        bt_str_deinit(&want);
-        bt_free(params);
-        bt_free(m);
-        bt_free(v);
-        bt_free(average);
-    }
+    check_again(test_shared_path(GOLDENS "train/adamw/ckpt-4"), model, false);
+    check_again(test_shared_path(GOLDENS "train/ema/ckpt-4"), model, true);
     bt_model_free(model);
+}
+
+/* The same with those kept here, one of each kind of head. */
+static void test_kept_again(void **state) {
+    (void)state;
+    static const char *const names[] = {"bert_span", "bert_v2_tagging_ema", "bert_dual"};
+    for (size_t n = 0; n < BT_ARRAY_LEN(names); n++) {
+        for (size_t c = 0; c < test_n_graph_cases; c++) {
+            if (bt_str_equal(test_graph_cases[c].name, names[n])) {
+                char            path[TEST_PATH_MAX / 2];
+                bt_model *const model = test_make_case_model(&test_graph_cases[c]);
+                (void)snprintf(path, sizeof path, "tests/goldens/ckpt/%s/ckpt-2", names[n]);
+                check_again(test_source_path(path), model, test_graph_cases[c].ema);
+                bt_model_free(model);
+                break;
+            }
+            assert_true(c + 1 < test_n_graph_cases);
+        }
+    }
 }
 
 /* ---- faults
@@ -312,7 +285,7 @@ static void test_faults(void **state) {
     (void)state;
     const char *const   folder = test_temp_dir();
     char                prefix[TEST_PATH_MAX];
-    bt_model *const     model = make_case_model(&graph_cases[1]);
+    bt_model *const     model = test_make_case_model(&test_graph_cases[1]);
     float *const        flat = test_fill_flat(model, 1);
     const bt_ckpt_train train = test_make_train(model, flat, flat, flat, flat);
     (void)snprintf(prefix, sizeof prefix, "%s/ckpt-4", folder);
@@ -355,8 +328,8 @@ static void test_faults(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graphs),       cmocka_unit_test(test_read_back),
-        cmocka_unit_test(test_refused_head), cmocka_unit_test(test_golden_again),
+        cmocka_unit_test(test_graphs),     cmocka_unit_test(test_read_back),
+        cmocka_unit_test(test_kept_again), cmocka_unit_test(test_shared_again),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
