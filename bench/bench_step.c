@@ -1,21 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Measures training steps of the CPU engine: the dims of all-MiniLM-L6-v2, batches whose lengths
- * are spread as MRPC's or SST-2's are at max_seq_length 128, dropout on, AdamW with clipping.
- * Prints one JSON object: medians over the measured steps.
+ * Measures training steps of the CPU engine: the dims of all-MiniLM-L6-v2 or of BERT-base, batches
+ * whose lengths are spread as MRPC's, SST-2's or CoLA's are at max_seq_length 128, dropout on,
+ * AdamW with clipping. Beside it the bare products of the same steps (same shapes, no padding, no
+ * unread rows) in BLAS: efficiency is their seconds divided by the seconds of the whole step. The
+ * two are measured in turns, --rounds of each. Prints one JSON object: medians over the measured
+ * steps.
  *
- *     bench_step [--lengths=mrpc|sst2] [--batch=32] [--steps=20] [--threads=0] [--isa=auto] */
+ *     bench_step [--model=minilm|base] [--lengths=mrpc|sst2|cola] [--batch=32] [--steps=20]
+ *                [--rounds=3] [--threads=0] [--isa=auto] [--products=auto|blas] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bt/exec.h"
+#include "bt/kern.h"
 
-enum { MAX_STEPS = 1000, WARM_UP = 3, N_BATCHES = 4 };
+enum { MAX_STEPS = 1000, MAX_ROUNDS = 9, WARM_UP = 3, N_BATCHES = 4 };
 
 typedef struct options {
+    const char *model;
     const char *lengths;
     const char *isa;
+    const char *products;
+    int64_t     rounds;
     int64_t     batch;
     int64_t     steps;
     int64_t     threads;
@@ -24,6 +33,13 @@ typedef struct options {
 /* Lengths at the deciles of the real training files, special tokens included. */
 static const int64_t mrpc_deciles[11] = {19, 36, 41, 45, 50, 53, 57, 61, 64, 70, 103};
 static const int64_t sst2_deciles[11] = {3, 4, 6, 7, 8, 10, 13, 16, 20, 27, 66};
+static const int64_t cola_deciles[11] = {4, 7, 8, 9, 10, 10, 11, 12, 14, 17, 47};
+
+static const int64_t *deciles_of(const char *lengths) {
+    return strcmp(lengths, "sst2") == 0   ? sst2_deciles
+           : strcmp(lengths, "cola") == 0 ? cola_deciles
+                                          : mrpc_deciles;
+}
 
 typedef struct packed {
     bt_batch batch;
@@ -43,7 +59,7 @@ static double median(double *values, int64_t n) {
 }
 
 static bt_status make_batch(packed *p, const options *o, bt_rng_key key, bt_error *err) {
-    const int64_t *const deciles = strcmp(o->lengths, "sst2") == 0 ? sst2_deciles : mrpc_deciles;
+    const int64_t *const deciles = deciles_of(o->lengths);
     const size_t         B = (size_t)o->batch;
     const size_t         room = B * 128;
     p->offsets = bt_calloc_array(B + 1, sizeof *p->offsets);
@@ -103,43 +119,142 @@ static bt_status make_optim(const bt_model *model, bt_conf **conf, bt_optim **op
     return bt_optim_create(*conf, &derived, &model->table, optim, err);
 }
 
-static bt_status measure(bt_exec *exec, const packed *batches, const options *o, bt_error *err) {
-    static double  seconds[MAX_STEPS], forward[MAX_STEPS], backward[MAX_STEPS];
-    static double  update[MAX_STEPS], share[MAX_STEPS], tokens_rate[MAX_STEPS];
-    bt_step_result result = {.loss = 0};
-    const uint64_t heap_before = bt_alloc_count();
-    uint64_t       heap_warm = heap_before;
-    for (int64_t i = 0; i < o->steps + WARM_UP; i++) {
-        const packed *const p = &batches[i % N_BATCHES];
-        const double        start = bt_time_monotonic();
-        BT_TRY(bt_exec_train_step(exec, &p->batch, i, 1, &result, err));
-        const double s = bt_time_monotonic() - start;
-        if (i < WARM_UP) {
-            heap_warm = bt_alloc_count();
-            continue;
-        }
-        const int64_t k = i - WARM_UP;
-        seconds[k] = s;
-        forward[k] = result.times.forward;
-        backward[k] = result.times.backward;
-        update[k] = result.times.optimizer;
-        share[k] = result.times.products / s;
-        tokens_rate[k] = (double)p->batch.n_tokens / s;
+/* ---- the bare products ------------------------------------------------------------------------
+ */
+
+typedef struct matrices {
+    float *a, *b, *c;
+} matrices;
+
+/* out = in W, and backward d_W += in' d_out, d_in = d_out W' */
+static void bare_dense(const matrices *m, int64_t rows, int64_t K, int64_t N) {
+    bt_kern_gemm(m->c, N, BT_KERN_N, m->a, K, BT_KERN_N, m->b, N, rows, N, K, 1, 0);
+    bt_kern_gemm(m->c, N, BT_KERN_T, m->a, K, BT_KERN_N, m->b, N, K, N, rows, 1, 1);
+    bt_kern_gemm(m->c, K, BT_KERN_N, m->a, N, BT_KERN_T, m->b, N, rows, K, N, 1, 0);
+}
+
+static void bare_step(const matrices *m, const bt_encoder_config *e, const bt_batch *batch) {
+    const int64_t H = e->hidden_size;
+    const int64_t I = e->intermediate_size;
+    const int64_t T = batch->n_tokens;
+    for (int64_t l = 0; l < e->num_layers; l++) {
+        /* of the last layer only the first token of a sequence is read */
+        const int64_t rows = l == e->num_layers - 1 ? batch->n_seqs : T;
+        bare_dense(m, rows, H, H);
+        bare_dense(m, T, H, H);
+        bare_dense(m, T, H, H);
+        bare_dense(m, rows, H, H);
+        bare_dense(m, rows, H, I);
+        bare_dense(m, rows, I, H);
     }
-    const double H = 384;
-    const double weights = 6 * (4 * H * H + 2 * H * 1536);
-    const double rate = median(tokens_rate, o->steps);
-    (void)printf("{\"engine\": \"%s\", \"lengths\": \"%s\", \"batch\": %" PRId64
-                 ", \"steps\": %" PRId64 ", \"seconds_per_step\": %.5f, \"forward\": %.5f, "
-                 "\"backward\": %.5f, \"optimizer\": %.5f, \"share_in_blas\": %.4f, "
-                 "\"tokens_per_second\": %.0f, \"gflops\": %.1f, \"heap_calls_after_warm_up\": "
-                 "%" PRIu64 ", \"memory_mib\": %.1f, \"loss\": %.6f}\n",
-                 bt_exec_describe(exec), o->lengths, o->batch, o->steps, median(seconds, o->steps),
-                 median(forward, o->steps), median(backward, o->steps), median(update, o->steps),
-                 median(share, o->steps), rate, rate * 6 * weights / 1e9,
-                 bt_alloc_count() - heap_warm, (double)bt_exec_memory_bytes(exec) / 0x1p20,
-                 result.loss);
+    bare_dense(m, batch->n_seqs, H, H); /* the head's pooler */
+}
+
+static bt_status make_matrices(matrices *m, const options *o, const bt_encoder_config *e,
+                               bt_error *err) {
+    const size_t rows = (size_t)o->batch * 128;
+    const size_t I = (size_t)e->intermediate_size;
+    const size_t n = (rows > I ? rows : I) * I;
+    m->a = bt_calloc_array(n, sizeof(float));
+    m->b = bt_calloc_array(n, sizeof(float));
+    m->c = bt_calloc_array(n, sizeof(float));
+    if (m->a == NULL || m->b == NULL || m->c == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the bare products");
+    }
+    for (size_t i = 0; i < n; i++) {
+        m->a[i] = 0.5F + 1e-3F * (float)(i % 97);
+        m->b[i] = 0.5F - 1e-3F * (float)(i % 89);
+    }
     return BT_OK;
+}
+
+/* ---- measuring
+ * -----------------------------------------------------------------------------------
+ */
+
+/* Of every measured step; bare of every bare one. */
+typedef struct samples {
+    int64_t n, n_bare;
+    double  seconds[MAX_STEPS * MAX_ROUNDS], forward[MAX_STEPS * MAX_ROUNDS];
+    double  backward[MAX_STEPS * MAX_ROUNDS], update[MAX_STEPS * MAX_ROUNDS];
+    double  products[MAX_STEPS * MAX_ROUNDS], rate[MAX_STEPS * MAX_ROUNDS];
+    double  bare[MAX_STEPS * MAX_ROUNDS];
+} samples;
+
+static bt_status run_steps(bt_exec *exec, const packed *batches, const options *o, samples *s,
+                           bt_error *err) {
+    bt_step_result result = {.loss = 0};
+    for (int64_t i = 0; i < o->steps + WARM_UP; i++) {
+        const bt_batch *const batch = &batches[i % N_BATCHES].batch;
+        const double          start = bt_time_monotonic();
+        BT_TRY(bt_exec_train_step(exec, batch, i, 1, &result, err));
+        const double seconds = bt_time_monotonic() - start;
+        if (i >= WARM_UP) {
+            s->seconds[s->n] = seconds;
+            s->forward[s->n] = result.times.forward;
+            s->backward[s->n] = result.times.backward;
+            s->update[s->n] = result.times.optimizer;
+            s->products[s->n] = result.times.products;
+            s->rate[s->n] = (double)batch->n_tokens / seconds;
+            s->n++;
+        }
+    }
+    return BT_OK;
+}
+
+static void run_bare(const matrices *m, const bt_encoder_config *e, const packed *batches,
+                     const options *o, samples *s) {
+    for (int64_t i = 0; i < o->steps + WARM_UP; i++) {
+        const double start = bt_time_monotonic();
+        bare_step(m, e, &batches[i % N_BATCHES].batch);
+        if (i >= WARM_UP) {
+            s->bare[s->n_bare++] = bt_time_monotonic() - start;
+        }
+    }
+    /* BLAS's threads spin on for a while: not into the next round's steps */
+    (void)nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+}
+
+static void print_samples(const options *o, const bt_exec *exec, const bt_model *model, samples *s,
+                          uint64_t heap_calls) {
+    const double seconds = median(s->seconds, s->n);
+    const double bare = median(s->bare, s->n_bare);
+    const double H = (double)model->encoder.hidden_size;
+    const double I = (double)model->encoder.intermediate_size;
+    const double weights = (double)model->encoder.num_layers * (4 * H * H + 2 * H * I);
+    const double rate = median(s->rate, s->n);
+    (void)printf("{\"engine\": \"%s\", \"model\": \"%s\", \"lengths\": \"%s\", \"batch\": "
+                 "%" PRId64 ", \"steps\": %" PRId64 ", \"seconds_per_step\": %.5f, \"forward\": "
+                 "%.5f, \"backward\": %.5f, \"optimizer\": %.5f, \"products\": %.5f, "
+                 "\"bare_products\": %.5f, \"efficiency\": %.4f, \"tokens_per_second\": %.0f, "
+                 "\"examples_per_second\": %.1f, \"gflops_all_rows\": %.1f, "
+                 "\"heap_calls_after_warm_up\": %" PRIu64 ", \"memory_mib\": %.1f}\n",
+                 bt_exec_describe(exec), o->model, o->lengths, o->batch, s->n, seconds,
+                 median(s->forward, s->n), median(s->backward, s->n), median(s->update, s->n),
+                 median(s->products, s->n), bare, bare / seconds, rate, (double)o->batch / seconds,
+                 rate * 6 * weights / 1e9, heap_calls, (double)bt_exec_memory_bytes(exec) / 0x1p20);
+}
+
+static bt_status measure(bt_exec *exec, const bt_model *model, const packed *batches,
+                         const options *o, bt_error *err) {
+    static samples s;
+    matrices       m = {NULL, NULL, NULL};
+    bt_status      rc = BT_OK;
+    uint64_t       heap_warm = 0;
+    uint64_t       heap_calls = 0;
+    BT_CHECK(make_matrices(&m, o, &model->encoder, err));
+    for (int64_t round = 0; round < o->rounds; round++) {
+        BT_CHECK(run_steps(exec, batches, o, &s, err));
+        heap_calls += round > 0 ? bt_alloc_count() - heap_warm : 0;
+        run_bare(&m, &model->encoder, batches, o, &s);
+        heap_warm = bt_alloc_count();
+    }
+    print_samples(o, exec, model, &s, heap_calls);
+done:
+    bt_free(m.a);
+    bt_free(m.b);
+    bt_free(m.c);
+    return rc;
 }
 
 static bt_status run(const options *o, bt_error *err) {
@@ -149,13 +264,14 @@ static bt_status run(const options *o, bt_error *err) {
     bt_optim               *optim = NULL;
     bt_exec                *exec = NULL;
     packed                  batches[N_BATCHES] = {0};
+    const bool              base = strcmp(o->model, "base") == 0;
     const bt_encoder_config encoder = {.type = BT_ENCODER_BERT,
                                        .vocab_size = 30522,
-                                       .hidden_size = 384,
-                                       .embedding_size = 384,
-                                       .num_layers = 6,
+                                       .hidden_size = base ? 768 : 384,
+                                       .embedding_size = base ? 768 : 384,
+                                       .num_layers = base ? 12 : 6,
                                        .num_attention_heads = 12,
-                                       .intermediate_size = 1536,
+                                       .intermediate_size = base ? 3072 : 1536,
                                        .max_position_embeddings = 512,
                                        .type_vocab_size = 2,
                                        .hidden_activation = BT_ACT_GELU,
@@ -169,6 +285,7 @@ static bt_status run(const options *o, bt_error *err) {
                                     .initializer_range = 0.02F};
     const bt_exec_config    config = {.n_threads = (int32_t)o->threads,
                                       .isa = o->isa,
+                                      .use_blas = strcmp(o->products, "blas") == 0,
                                       .max_seqs = o->batch,
                                       .max_tokens = o->batch * 64};
     BT_CHECK(bt_model_create(&encoder, &head, &model, err));
@@ -178,7 +295,7 @@ static bt_status run(const options *o, bt_error *err) {
     for (uint32_t i = 0; i < N_BATCHES; i++) {
         BT_CHECK(make_batch(&batches[i], o, bt_rng_key_make(7, i, 0, BT_SITE_SHUFFLE), err));
     }
-    BT_CHECK(measure(exec, batches, o, err));
+    BT_CHECK(measure(exec, model, batches, o, err));
 done:
     for (size_t i = 0; i < N_BATCHES; i++) {
         free_batch(&batches[i]);
@@ -197,7 +314,19 @@ static bool read_option(const char *arg, options *o) {
     }
     if (bt_str_starts_with(arg, "--lengths=")) {
         o->lengths = value + 1;
-        return strcmp(o->lengths, "mrpc") == 0 || strcmp(o->lengths, "sst2") == 0;
+        return strcmp(o->lengths, "mrpc") == 0 || strcmp(o->lengths, "sst2") == 0 ||
+               strcmp(o->lengths, "cola") == 0;
+    }
+    if (bt_str_starts_with(arg, "--model=")) {
+        o->model = value + 1;
+        return strcmp(o->model, "minilm") == 0 || strcmp(o->model, "base") == 0;
+    }
+    if (bt_str_starts_with(arg, "--products=")) {
+        o->products = value + 1;
+        return strcmp(o->products, "auto") == 0 || strcmp(o->products, "blas") == 0;
+    }
+    if (bt_str_starts_with(arg, "--rounds=")) {
+        return bt_parse_i64(value + 1, &o->rounds) && o->rounds > 0 && o->rounds <= MAX_ROUNDS;
     }
     if (bt_str_starts_with(arg, "--isa=")) {
         o->isa = value + 1;
@@ -216,12 +345,20 @@ static bool read_option(const char *arg, options *o) {
 }
 
 int main(int argc, char **argv) {
-    options o = {.lengths = "mrpc", .isa = "auto", .batch = 32, .steps = 20, .threads = 0};
+    options o = {.model = "minilm",
+                 .lengths = "mrpc",
+                 .isa = "auto",
+                 .products = "auto",
+                 .rounds = 3,
+                 .batch = 32,
+                 .steps = 20,
+                 .threads = 0};
     for (int i = 1; i < argc; i++) {
         if (!read_option(argv[i], &o)) {
             (void)fprintf(stderr,
-                          "bench_step: error: %s: expected --lengths=mrpc|sst2, --batch=N, "
-                          "--steps=N, --threads=N or --isa=NAME\n",
+                          "bench_step: error: %s: expected --model=minilm|base, "
+                          "--lengths=mrpc|sst2|cola, --batch=N, --steps=N, --rounds=N, "
+                          "--threads=N, --isa=NAME or --products=auto|blas\n",
                           argv[i]);
             return 2;
         }

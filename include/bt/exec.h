@@ -14,12 +14,13 @@ typedef struct bt_exec bt_exec;
 typedef struct bt_exec_config {
     int32_t     n_threads; /* 0: one a physical core */
     const char *isa;       /* "auto", "ref", "avx2", "avx512" */
+    bool        use_blas;  /* large products in BLAS even where the instruction set has its own */
     bool        recompute; /* not used by the CPU engine of this version: refused when true */
     int64_t     max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
     int64_t     max_tokens;
 } bt_exec_config;
 
-/* Seconds of one step, for the benchmark and metrics; products = inside BLAS. */
+/* Seconds of one step, for the benchmark and metrics; products = the large ones. */
 typedef struct bt_exec_times {
     double forward, backward, optimizer, products;
 } bt_exec_times;

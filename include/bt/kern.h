@@ -72,6 +72,22 @@ typedef struct bt_kern_optim {
     void (*ema)(float *average, const float *param, int64_t n, float one_minus_decay);
 } bt_kern_optim;
 
+/* Pieces of a large product C[M,N] = alpha * A B (+ C), in packed panels; nn/ splits the work. A
+ * panel of A holds [depth][rows], of B [depth][cols], of C's rows and columns. Which elements are
+ * summed in which order depends on `depth` only, so the bits do not depend on the split. */
+typedef struct bt_kern_product {
+    int64_t rows, cols; /* of a tile of C; 0: this instruction set leaves products to BLAS */
+    int64_t depth;      /* how much of the summed dimension a panel holds at most */
+    /* panel[d][w] = x[w * wide_step + d * deep_step], w < width; one of the steps is 1. For w >=
+     * n_wide (>= 1) the panel holds numbers that no tile stores. */
+    void (*pack)(float *panel, int64_t width, const float *x, int64_t wide_step, int64_t deep_step,
+                 int64_t n_wide, int64_t depth);
+    /* c[i,j] (+)= alpha * sum over d of a[d][i] * b[d][j], for i < n_rows, j < n_cols (values
+     * beyond a whole tile: all of it). b: readable as whole panels. */
+    void (*tile)(float *c, int64_t ld_c, const float *a_panel, const float *b_panel, int64_t n_rows,
+                 int64_t n_cols, int64_t depth, float alpha, bool accumulate);
+} bt_kern_product;
+
 typedef struct bt_kern {
     const char *isa; /* "ref", "avx2", "avx512" */
 
@@ -125,7 +141,8 @@ typedef struct bt_kern {
     void (*transpose)(float *out, int64_t ld_out, const float *in, int64_t ld_in, /* not in place */
                       int64_t n_rows, int64_t n_cols);                            /* of in */
 
-    bt_kern_optim optim;
+    bt_kern_optim   optim;
+    bt_kern_product product;
 } bt_kern;
 
 /* isa: "auto", "ref", "avx2", "avx512" (NULL: auto). Fills *out. BT_E_CONFIG: no such name;
@@ -155,20 +172,13 @@ void bt_kern_blas_set_threads(int32_t n_threads);
 /* "OpenBLAS 0.3.21 ... Zen MAX_THREADS=64"; "CBLAS" when the library does not say. Borrowed. */
 const char *bt_kern_blas_describe(void);
 
-/* What went through bt_kern_gemm, added up by the caller's own counter. */
-typedef struct bt_kern_gemm_stats {
-    double  seconds;
-    double  flops;
-    int64_t n_calls;
-} bt_kern_gemm_stats;
-
 typedef enum bt_kern_trans { BT_KERN_N, BT_KERN_T } bt_kern_trans;
 
 /* C[M,N] = alpha * op(A)[M,K] op(B)[K,N] + beta * C, row-major, ld = elements between rows as
- * stored. beta 0: C is not read. stats may be NULL. */
+ * stored. beta 0: C is not read. */
 void bt_kern_gemm(float *c, int64_t ld_c, bt_kern_trans trans_a, const float *a, int64_t ld_a,
                   bt_kern_trans trans_b, const float *b, int64_t ld_b, int64_t M, int64_t N,
-                  int64_t K, float alpha, float beta, bt_kern_gemm_stats *stats);
+                  int64_t K, float alpha, float beta);
 /* The plain twin, for tests. */
 void bt_kern_gemm__ref(float *c, int64_t ld_c, bt_kern_trans trans_a, const float *a, int64_t ld_a,
                        bt_kern_trans trans_b, const float *b, int64_t ld_b, int64_t M, int64_t N,

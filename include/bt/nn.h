@@ -14,20 +14,33 @@
 #include "bt/kern.h"
 #include "bt/tensor.h"
 
+/* The large products so far, with what was done to their results while they were in the cache. */
+typedef struct bt_nn_products {
+    double  seconds;
+    double  flops;
+    int64_t n_calls;
+} bt_nn_products;
+
 typedef struct bt_nn {
-    const bt_kern     *kern;
-    bt_pool           *pool;           /* NULL: this thread alone */
-    float             *partials;       /* partial sums of chunks */
-    int64_t            n_partials;     /* at least bt_nn_partials_size */
-    float             *thread_scratch; /* [n_threads][n_thread_scratch] */
-    int64_t            n_thread_scratch;
-    bt_kern_gemm_stats products; /* time and work inside BLAS, added up */
+    const bt_kern *kern;
+    bt_pool       *pool;           /* NULL: this thread alone */
+    float         *partials;       /* partial sums of chunks */
+    int64_t        n_partials;     /* at least bt_nn_partials_size */
+    float         *thread_scratch; /* [n_threads][n_thread_scratch] */
+    int64_t        n_thread_scratch;
+    float         *panels;   /* packed factors of a product */
+    int64_t        n_panels; /* at least bt_nn_product_scratch_size */
+    bool           use_blas; /* also where the instruction set has product kernels */
+    bt_nn_products products;
 } bt_nn;
 
 /* Floats of scratch: all threads together for rows of at most max_cols, R of them; and one thread
  * for attention over sequences of at most max_length tokens and rows of max_cols. */
 int64_t bt_nn_partials_size(int64_t max_rows, int64_t max_cols);
 int64_t bt_nn_thread_scratch_size(int64_t max_length, int64_t head_dim, int64_t max_cols);
+/* For products whose A has at most max_rows rows and whose B has max_cols columns; 0 when BLAS
+ * makes them. */
+int64_t bt_nn_product_scratch_size(const bt_kern *kern, int64_t max_rows, int64_t max_cols);
 
 /* One dropout place of one step. Row r of a tensor with C columns owns the random words
  * [row * ceil(C/4) * 4, ...) of the key's stream, row = row_ids[r], or r when row_ids is NULL: a
@@ -56,6 +69,29 @@ double bt_nn_embedding_backward(bt_nn *nn, float *d_word, float *d_position, flo
                                 const float *gain, const int32_t *ids, const int32_t *positions,
                                 const int32_t *types, const bt_nn_dropout *dropout, int64_t T,
                                 int64_t E);
+
+/* ---- product ------------------------------------------------------------------------------------
+ */
+
+/* C[M,N] = alpha * op(A)[M,K] op(B)[K,N] (+ C), row-major, ld = elements between rows as stored.
+ * K >= 1. */
+typedef struct bt_nn_product {
+    float        *c;
+    const float  *a, *b;
+    int64_t       ld_c, ld_a, ld_b;
+    bt_kern_trans trans_a, trans_b;
+    int64_t       M, N, K;
+    float         alpha;
+    bool          accumulate;
+    /* Called by the thread that computed it, once for each part of C, while that is in its cache:
+     * rows [row, row + n_rows) x columns [col, col + n_cols). NULL: nothing more to do. whole_rows:
+     * the parts have all columns. */
+    void (*epilogue)(void *context, int32_t thread, int64_t row, int64_t n_rows, int64_t col,
+                     int64_t n_cols);
+    void *context;
+    bool  whole_rows;
+} bt_nn_product;
+void bt_nn_product_run(bt_nn *nn, const bt_nn_product *product);
 
 /* ---- dense
  * ---------------------------------------------------------------------------------------- */

@@ -109,6 +109,9 @@ static const conf_key runtime_keys[] = {
     KEY("per_gpu_thread_count", T_INT, 0, "0", RULE_NONE, "threads per GPU; ignored"),
     KEY("pjrt_plugin", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "path of a PJRT plug-in that runs the steps"),
+    KEY("products", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|blas"),
+        "who multiplies large matrices: auto is our own kernels where the instruction set has "
+        "them"),
     KEY("recompute", T_BOOL, EXT, "false", RULE_NONE, "recompute activations in the backward pass"),
     KEY("run_eagerly", T_BOOL, 0, "false", RULE_NONE, "run op by op; ignored"),
     KEY("task_index", T_INT, 0, "-1", RULE_NONE, "index of this worker; ignored, see TF_CONFIG"),

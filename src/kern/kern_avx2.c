@@ -10,7 +10,7 @@
 #include "kern_ref_decl.h"
 
 #define SIMD(name) bt_kern_##name##_f32__avx2
-enum { LANES = 8, TILE_ROWS = 6 };
+enum { LANES = 8, TILE_ROWS = 6, PRODUCT_ROWS = 6, PRODUCT_DEPTH = 256 };
 
 typedef __m256 vf;
 /* A mask; `whole` is a constant after inlining, as AVX2's masked stores are slow. */
@@ -176,7 +176,10 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
 
 #include "kern_simd_template.h"
 
+#include "kern_product_template.h"
+
 void bt_kern_override_avx2(bt_kern *kern) {
     kern->isa = "avx2";
     override_table(kern);
+    override_product(kern);
 }

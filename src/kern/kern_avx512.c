@@ -10,7 +10,7 @@
 #include "kern_ref_decl.h"
 
 #define SIMD(name) bt_kern_##name##_f32__avx512
-enum { LANES = 16, TILE_ROWS = 8 };
+enum { LANES = 16, TILE_ROWS = 8, PRODUCT_ROWS = 14, PRODUCT_DEPTH = 384 };
 
 typedef __m512 vf;
 /* A mask; `whole` is a constant after inlining and saves the mask register. */
@@ -159,7 +159,10 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
 
 #include "kern_simd_template.h"
 
+#include "kern_product_template.h"
+
 void bt_kern_override_avx512(bt_kern *kern) {
     kern->isa = "avx512";
     override_table(kern);
+    override_product(kern);
 }

@@ -55,20 +55,14 @@ static int as_blas_int(int64_t n) {
 
 void bt_kern_gemm(float *c, int64_t ld_c, bt_kern_trans trans_a, const float *a, int64_t ld_a,
                   bt_kern_trans trans_b, const float *b, int64_t ld_b, int64_t M, int64_t N,
-                  int64_t K, float alpha, float beta, bt_kern_gemm_stats *stats) {
+                  int64_t K, float alpha, float beta) {
     if (M == 0 || N == 0) {
         return;
     }
-    const double start = stats != NULL ? bt_time_monotonic() : 0;
     cblas_sgemm(CblasRowMajor, trans_a == BT_KERN_T ? CblasTrans : CblasNoTrans,
                 trans_b == BT_KERN_T ? CblasTrans : CblasNoTrans, as_blas_int(M), as_blas_int(N),
                 as_blas_int(K), alpha, a, as_blas_int(ld_a), b, as_blas_int(ld_b), beta, c,
                 as_blas_int(ld_c));
-    if (stats != NULL) {
-        stats->seconds += bt_time_monotonic() - start;
-        stats->flops += 2.0 * (double)M * (double)N * (double)K;
-        stats->n_calls++;
-    }
 }
 
 void bt_kern_gemm__ref(float *c, int64_t ld_c, bt_kern_trans trans_a, const float *a, int64_t ld_a,

@@ -311,12 +311,12 @@ static void SIMD(tile_product)(float *c, int64_t ld_c, const float *a, int64_t a
     }
 }
 
-/* 8 x 8 floats: pairs, fours, halves. */
-static inline void transpose_8x8(float *out, int64_t ld_out, const float *in, int64_t ld_in) {
+/* 8 x 8 floats: pairs, fours, halves. Stored from the first row to the last. */
+static inline void transpose_8_rows(float *out, int64_t ld_out, const float *const rows[8]) {
     __m256 row[8];
     __m256 pair[8];
     UNROLL for (int i = 0; i < 8; i++) {
-        row[i] = _mm256_loadu_ps(in + i * ld_in);
+        row[i] = _mm256_loadu_ps(rows[i]);
     }
     UNROLL for (int i = 0; i < 8; i += 2) {
         pair[i] = _mm256_unpacklo_ps(row[i], row[i + 1]);
@@ -330,8 +330,18 @@ static inline void transpose_8x8(float *out, int64_t ld_out, const float *in, in
     }
     UNROLL for (int i = 0; i < 4; i++) {
         _mm256_storeu_ps(out + i * ld_out, _mm256_permute2f128_ps(row[i], row[i + 4], 0x20));
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
         _mm256_storeu_ps(out + (i + 4) * ld_out, _mm256_permute2f128_ps(row[i], row[i + 4], 0x31));
     }
+}
+
+static inline void transpose_8x8(float *out, int64_t ld_out, const float *in, int64_t ld_in) {
+    const float *rows[8];
+    UNROLL for (int i = 0; i < 8; i++) {
+        rows[i] = in + i * ld_in;
+    }
+    transpose_8_rows(out, ld_out, rows);
 }
 
 static void SIMD(transpose)(float *out, int64_t ld_out, const float *in, int64_t ld_in,

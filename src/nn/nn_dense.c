@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dense layers: products in BLAS, called by this thread alone; the bias's gradient by chunks. */
+ * Dense layers: one product forward, two backward; the bias's gradient by chunks. */
 #include <string.h>
 
 #include "nn_internal.h"
@@ -8,27 +8,42 @@
 typedef struct bias_job {
     bt_nn       *nn;
     nn_chunks    chunks;
-    float       *x;
-    const float *bias;
     const float *d_out;
     int64_t      N;
 } bias_job;
 
-static void add_bias_task(void *context, int64_t task, int32_t thread) {
+typedef struct dense_job {
+    const bt_kern *kern;
+    float         *out;
+    const float   *bias;
+    int64_t        N;
+} dense_job;
+
+static void add_bias(void *context, int32_t thread, int64_t row, int64_t n_rows, int64_t col,
+                     int64_t n_cols) {
     (void)thread;
-    const bias_job *const job = context;
-    const int64_t         first = nn_chunk_first(&job->chunks, task);
-    job->nn->kern->add_bias(job->x + first * job->N, job->bias,
-                            nn_chunk_end(&job->chunks, task) - first, job->N);
+    const dense_job *const job = context;
+    for (int64_t r = row; r < row + n_rows; r++) {
+        job->kern->add_bias(job->out + r * job->N + col, job->bias + col, 1, n_cols);
+    }
 }
 
 void bt_nn_dense_forward(bt_nn *nn, float *out, const float *in, const float *kernel,
                          const float *bias, int64_t R, int64_t K, int64_t N) {
-    bt_kern_gemm(out, N, BT_KERN_N, in, K, BT_KERN_N, kernel, N, R, N, K, 1, 0, &nn->products);
-    if (bias != NULL) {
-        bias_job job = {.nn = nn, .chunks = nn_chunks_of(R), .x = out, .bias = bias, .N = N};
-        bt_pool_run(nn->pool, job.chunks.n_chunks, add_bias_task, &job);
-    }
+    dense_job           job = {.kern = nn->kern, .out = out, .bias = bias, .N = N};
+    const bt_nn_product product = {.c = out,
+                                   .ld_c = N,
+                                   .a = in,
+                                   .ld_a = K,
+                                   .b = kernel,
+                                   .ld_b = N,
+                                   .M = R,
+                                   .N = N,
+                                   .K = K,
+                                   .alpha = 1,
+                                   .epilogue = bias != NULL ? add_bias : NULL,
+                                   .context = &job};
+    bt_nn_product_run(nn, &product);
 }
 
 static void bias_sums_task(void *context, int64_t task, int32_t thread) {
@@ -49,9 +64,32 @@ void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel, float *d_bias
         bt_pool_run(nn->pool, job.chunks.n_chunks, bias_sums_task, &job);
         nn_add_partials(nn, d_bias, job.chunks.n_chunks, N, 0, N);
     }
-    bt_kern_gemm(d_kernel, N, BT_KERN_T, in, K, BT_KERN_N, d_out, N, K, N, R, 1, 1, &nn->products);
+    const bt_nn_product to_kernel = {.c = d_kernel,
+                                     .ld_c = N,
+                                     .a = in,
+                                     .ld_a = K,
+                                     .trans_a = BT_KERN_T,
+                                     .b = d_out,
+                                     .ld_b = N,
+                                     .M = K,
+                                     .N = N,
+                                     .K = R,
+                                     .alpha = 1,
+                                     .accumulate = true};
+    bt_nn_product_run(nn, &to_kernel);
     if (d_in != NULL) {
-        bt_kern_gemm(d_in, K, BT_KERN_N, d_out, N, BT_KERN_T, kernel, N, R, K, N, 1,
-                     add_to_d_in ? 1 : 0, &nn->products);
+        const bt_nn_product to_input = {.c = d_in,
+                                        .ld_c = K,
+                                        .a = d_out,
+                                        .ld_a = N,
+                                        .b = kernel,
+                                        .ld_b = N,
+                                        .trans_b = BT_KERN_T,
+                                        .M = R,
+                                        .N = K,
+                                        .K = N,
+                                        .alpha = 1,
+                                        .accumulate = add_to_d_in};
+        bt_nn_product_run(nn, &to_input);
     }
 }

@@ -37,6 +37,7 @@ typedef struct run_config {
     double          warmup_fraction;
     int32_t         threads;
     const char     *isa;
+    const char     *products; /* "auto", "blas" */
     bool            recompute;
     uint64_t        seed; /* of everything: init, order, dropout */
     bt_data_config  train_data;

@@ -40,6 +40,7 @@ static const bt_conf_field task_fields[] = {
 static const bt_conf_field runtime_fields[] = {
     {"threads", BT_CONF_FIELD_I32, offsetof(run_config, threads)},
     {"isa", BT_CONF_FIELD_STR, offsetof(run_config, isa)},
+    {"products", BT_CONF_FIELD_STR, offsetof(run_config, products)},
     {"recompute", BT_CONF_FIELD_BOOL, offsetof(run_config, recompute)},
 };
 

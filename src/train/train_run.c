@@ -161,6 +161,7 @@ static bt_status create_exec(train_run *run, bt_error *err) {
     }
     const bt_exec_config config = {.n_threads = run->config.threads,
                                    .isa = run->config.isa,
+                                   .use_blas = bt_str_equal(run->config.products, "blas"),
                                    .recompute = run->config.recompute,
                                    .max_seqs = max_seqs,
                                    .max_tokens = 0};

@@ -81,13 +81,17 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     bt_kern_blas_set_threads(n_threads);
     exec->nn.kern = &exec->kern;
     exec->nn.pool = exec->pool;
+    exec->nn.use_blas = config->use_blas;
     BT_CHECK(alloc_state(exec, err));
     if (config->max_tokens > 0 && config->max_seqs > 0) {
         exec->acts.max_tokens = config->max_tokens; /* the first plan makes room for this much */
         exec->acts.max_seqs = config->max_seqs;
     }
-    (void)snprintf(exec->description, sizeof exec->description, "cpu, %" PRId32 " thread%s, %s, %s",
-                   n_threads, n_threads == 1 ? "" : "s", exec->kern.isa, bt_kern_blas_describe());
+    const bool own_products = exec->kern.product.rows > 0 && !config->use_blas;
+    (void)snprintf(exec->description, sizeof exec->description,
+                   "cpu, %" PRId32 " thread%s, %s, products: %s", n_threads,
+                   n_threads == 1 ? "" : "s", exec->kern.isa,
+                   own_products ? "native" : bt_kern_blas_describe());
     *out = exec;
     exec = NULL;
 done:
@@ -102,6 +106,7 @@ void bt_exec_free(bt_exec *exec) {
     exec_acts_deinit(&exec->acts);
     bt_free(exec->nn.partials);
     bt_free(exec->nn.thread_scratch);
+    bt_free(exec->nn.panels);
     bt_free(exec->param);
     bt_free(exec->grad);
     bt_free(exec->average);

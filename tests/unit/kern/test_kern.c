@@ -322,7 +322,6 @@ static void transposes_match(const bt_kern *kern) {
 
 static void gemm_matches(void **state) {
     (void)state;
-    bt_kern_gemm_stats stats = {.seconds = 0};
     for (int variant = 0; variant < 8; variant++) {
         const bt_kern_trans ta = (variant & 1) != 0 ? BT_KERN_T : BT_KERN_N;
         const bt_kern_trans tb = (variant & 2) != 0 ? BT_KERN_T : BT_KERN_N;
@@ -337,12 +336,10 @@ static void gemm_matches(void **state) {
         data_fill(&c, (size_t)(M * (N + 2)), 3, 83, 1);
         static float want[DATA_MAX];
         memcpy(want, c.f, c.n * sizeof *want);
-        bt_kern_gemm(c.f, N + 2, ta, a.f, ld_a, tb, b.f, ld_b, M, N, K, 2, beta, &stats);
+        bt_kern_gemm(c.f, N + 2, ta, a.f, ld_a, tb, b.f, ld_b, M, N, K, 2, beta);
         bt_kern_gemm__ref(want, N + 2, ta, a.f, ld_a, tb, b.f, ld_b, M, N, K, 2, beta);
         test_close_f32(c.f, want, c.n, 2e-5, 1e-6, "gemm");
     }
-    assert_int_equal(stats.n_calls, 8);
-    assert_true(stats.flops == 8 * 2.0 * 13 * 29 * 31);
     assert_non_null(strstr(bt_kern_build_info(), "ref"));
 }
 
@@ -435,16 +432,17 @@ static void selection(void **state) {
     if (!bt_kern_has("avx512")) {
         assert_fails(bt_kern_select("avx512", &kern, err), BT_E_BACKEND, "avx512");
     }
-    /* no slot may be empty under any isa: the table is pointers only, behind its name */
+    /* no slot may be empty under any isa: up to `product` the table is pointers */
     const char *const isas[] = {"ref", "avx2", "avx512"};
     for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
         if (bt_kern_has(isas[i])) {
             assert_ok(bt_kern_select(isas[i], &kern, err));
-            void *slots[sizeof kern / sizeof(void *)];
-            memcpy(slots, &kern, sizeof kern);
+            void *slots[offsetof(bt_kern, product) / sizeof(void *)];
+            memcpy(slots, &kern, sizeof slots);
             for (size_t s = 0; s < BT_ARRAY_LEN(slots); s++) {
                 assert_non_null(slots[s]);
             }
+            assert_true((kern.product.rows > 0) == (kern.product.tile != NULL));
         }
     }
 }

@@ -27,7 +27,7 @@ struct layer {
 
 static float inputs[MAX_INPUTS][MAX_N], gradients[MAX_INPUTS][MAX_N];
 static float outputs[MAX_N], d_outputs[MAX_N], work[6][MAX_N];
-static float partials[MAX_SCRATCH], scratch[4 * MAX_SCRATCH];
+static float partials[MAX_SCRATCH], scratch[4 * MAX_SCRATCH], panels[MAX_SCRATCH];
 
 static bt_kern kern;
 
@@ -37,7 +37,9 @@ static bt_nn make_nn(bt_pool *pool) {
                    .partials = partials,
                    .n_partials = MAX_SCRATCH,
                    .thread_scratch = scratch,
-                   .n_thread_scratch = MAX_SCRATCH};
+                   .n_thread_scratch = MAX_SCRATCH,
+                   .panels = panels,
+                   .n_panels = MAX_SCRATCH};
 }
 
 static void fill(float *x, int64_t n, uint64_t seed, double size) {

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Large products in packed panels, for one instruction set; included behind kern_simd_template.h by
+ * a file that defines PRODUCT_ROWS and PRODUCT_DEPTH. A tile of C, PRODUCT_ROWS x 2 vectors, stays
+ * in registers while a panel of A (broadcast) and one of B (vectors) stream past: K. Goto, R. van
+ * de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008. */
+
+enum { PRODUCT_COLS = 2 * LANES, PREFETCH_ROWS = 12 };
+
+/* Consecutive d in memory: panel[d][w] = x(w,d), in eights. Rows beyond n_wide repeat the last one:
+ * no tile stores what comes of them. Stores of eight run over into the next row of the panel, which
+ * is written later: so w descends, d ascends, and the last rows are stored one by one. */
+static void pack_across(float *panel, int64_t width, const float *x, int64_t wide_step,
+                        int64_t n_wide, int64_t depth) {
+    const int64_t last = n_wide - 1;
+    int64_t       d = 0;
+    for (; d + 8 < depth; d += 8) {
+        for (int64_t w = (width - 1) / 8 * 8; w >= 0; w -= 8) {
+            const float *rows[8];
+            UNROLL for (int64_t i = 0; i < 8; i++) {
+                rows[i] = x + (w + i < last ? w + i : last) * wide_step + d;
+            }
+            transpose_8_rows(panel + d * width + w, width, rows);
+        }
+    }
+    for (; d < depth; d++) {
+        for (int64_t w = 0; w < width; w++) {
+            panel[d * width + w] = x[(w < last ? w : last) * wide_step + d];
+        }
+    }
+}
+
+/* Consecutive w in memory: rows are copied, whole vectors as long as the next row repairs what they
+ * run over. */
+static void pack_along(float *panel, int64_t width, const float *x, int64_t deep_step,
+                       int64_t n_wide, int64_t depth) {
+    for (int64_t d = 0; d < depth; d++) {
+        for (int64_t w = 0; w < width; w += LANES) {
+            const int64_t there = n_wide - w < 0 ? 0 : n_wide - w;
+            const int64_t room = width - w;
+            const vm      from = there >= LANES ? v_whole() : v_mask(there);
+            const vm      to = room >= LANES || d + 1 < depth ? v_whole() : v_mask(room);
+            v_store(panel + d * width + w, to, v_load(x + d * deep_step + w, from));
+        }
+    }
+}
+
+static void SIMD(product_pack)(float *panel, int64_t width, const float *x, int64_t wide_step,
+                               int64_t deep_step, int64_t n_wide, int64_t depth) {
+    if (wide_step == 1) {
+        pack_along(panel, width, x, deep_step, n_wide, depth);
+    } else {
+        BT_ASSERT(deep_step == 1);
+        pack_across(panel, width, x, wide_step, n_wide, depth);
+    }
+}
+
+/* One row of the tile in registers to C. */
+static inline void store_tile_row(float *c, vf sum_0, vf sum_1, vm mask_0, vm mask_1, vf alpha,
+                                  bool accumulate) {
+    vf x_0 = v_mul(sum_0, alpha);
+    vf x_1 = v_mul(sum_1, alpha);
+    if (accumulate) {
+        x_0 = v_add(v_load(c, mask_0), x_0);
+        x_1 = v_add(v_load(c + LANES, mask_1), x_1);
+    }
+    v_store(c, mask_0, x_0);
+    v_store(c + LANES, mask_1, x_1);
+}
+
+static void SIMD(product_tile)(float *c, int64_t ld_c, const float *a, const float *b,
+                               int64_t n_rows, int64_t n_cols, int64_t depth, float alpha,
+                               bool accumulate) {
+    vf sum[PRODUCT_ROWS][2];
+    UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
+        if (i < n_rows) { /* C's rows lie pages apart: ask for them now */
+            __builtin_prefetch(c + i * ld_c, 1);
+            __builtin_prefetch(c + i * ld_c + LANES, 1);
+        }
+        sum[i][0] = v_set(0);
+        sum[i][1] = v_set(0);
+    }
+    for (int64_t d = 0; d < depth; d++) {
+        const vf b_0 = v_load(b + d * PRODUCT_COLS, v_whole());
+        const vf b_1 = v_load(b + d * PRODUCT_COLS + LANES, v_whole());
+        __builtin_prefetch(b + (d + PREFETCH_ROWS) * PRODUCT_COLS);
+        __builtin_prefetch(b + (d + PREFETCH_ROWS) * PRODUCT_COLS + LANES);
+        UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
+            const vf a_i = v_set(a[d * PRODUCT_ROWS + i]);
+            sum[i][0] = v_fma(a_i, b_0, sum[i][0]);
+            sum[i][1] = v_fma(a_i, b_1, sum[i][1]);
+        }
+    }
+    const vf alpha_v = v_set(alpha);
+    if (n_rows >= PRODUCT_ROWS && n_cols >= PRODUCT_COLS) {
+        UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
+            store_tile_row(c + i * ld_c, sum[i][0], sum[i][1], v_whole(), v_whole(), alpha_v,
+                           accumulate);
+        }
+        return;
+    }
+    const vm mask_0 = v_mask(n_cols < LANES ? n_cols : LANES);
+    const vm mask_1 = v_mask(n_cols <= LANES ? 0 : n_cols < PRODUCT_COLS ? n_cols - LANES : LANES);
+    UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
+        if (i < n_rows) {
+            store_tile_row(c + i * ld_c, sum[i][0], sum[i][1], mask_0, mask_1, alpha_v, accumulate);
+        }
+    }
+}
+
+static void override_product(bt_kern *kern) {
+    kern->product = (bt_kern_product){.rows = PRODUCT_ROWS,
+                                      .cols = PRODUCT_COLS,
+                                      .depth = PRODUCT_DEPTH,
+                                      .pack = SIMD(product_pack),
+                                      .tile = SIMD(product_tile)};
+}

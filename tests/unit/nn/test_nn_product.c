@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Large products against the plain triple loop: every instruction set and BLAS, transposes, sizes
+ * around the tiles and the blocks, gaps between rows that must stay as they are, C added to or not;
+ * the epilogue sees each element once; the bits are the same for one and three threads. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/nn.h"
+#include "test_support.h"
+
+enum { MAX_FLOATS = 1 << 20, GAP = 3, SEED_A = 1, SEED_B = 2, SEED_C = 3 };
+
+static float a[MAX_FLOATS], b[MAX_FLOATS], c[MAX_FLOATS], want[MAX_FLOATS], again[MAX_FLOATS];
+static float panels[MAX_FLOATS];
+static int   seen[MAX_FLOATS];
+
+static const char *const isas[] = {"ref", "avx2", "avx512"};
+
+typedef struct shape {
+    int64_t     M, N, K;
+    const char *why;
+} shape;
+
+static const shape shapes[] = {
+    {1, 1, 1, "one element"},
+    {14, 32, 8, "one tile of AVX-512"},
+    {6, 16, 9, "one tile of AVX2, odd depth"},
+    {13, 31, 7, "just below a tile"},
+    {15, 33, 17, "just above a tile"},
+    {29, 2, 65, "two classes"},
+    {2, 61, 255, "two rows, just below a block"},
+    {31, 47, 256, "a block of AVX2"},
+    {31, 47, 385, "just above a block of AVX-512"},
+    {97, 1031, 23, "several pieces of columns"},
+    {241, 101, 801, "several blocks and pieces"},
+};
+
+static void fill(float *x, int64_t n, uint64_t seed) {
+    const bt_rng_key key = bt_rng_key_make(seed, 0, 0, BT_SITE_INIT);
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (float)bt_rng_normal_truncated(key, (uint64_t)i);
+    }
+}
+
+static void see(void *context, int32_t thread, int64_t row, int64_t n_rows, int64_t col,
+                int64_t n_cols) {
+    (void)thread;
+    const bt_nn_product *const p = context;
+    for (int64_t i = row; i < row + n_rows; i++) {
+        for (int64_t j = col; j < col + n_cols; j++) {
+            seen[i * p->N + j]++;
+        }
+    }
+    if (p->whole_rows) {
+        assert_int_equal(col, 0);
+        assert_int_equal(n_cols, p->N);
+    }
+}
+
+static bt_nn_product make_product(const shape *s, int variant) {
+    const bool ta = (variant & 1) != 0;
+    const bool tb = (variant & 2) != 0;
+    return (bt_nn_product){.c = c,
+                           .a = a,
+                           .b = b,
+                           .ld_c = s->N + GAP,
+                           .ld_a = (ta ? s->M : s->K) + 1,
+                           .ld_b = (tb ? s->K : s->N) + 2,
+                           .trans_a = ta ? BT_KERN_T : BT_KERN_N,
+                           .trans_b = tb ? BT_KERN_T : BT_KERN_N,
+                           .M = s->M,
+                           .N = s->N,
+                           .K = s->K,
+                           .alpha = 0.5F,
+                           .accumulate = (variant & 4) != 0,
+                           .whole_rows = (variant & 8) != 0};
+}
+
+static void check_product(bt_nn *nn, const shape *s, int variant) {
+    bt_nn_product p = make_product(s, variant);
+    const int64_t n_c = s->M * p.ld_c;
+    char          what[128];
+    (void)snprintf(what, sizeof what, "%s: %s, variant %d, %s", nn->kern->isa, s->why, variant,
+                   nn->use_blas ? "BLAS" : "own");
+    p.epilogue = see;
+    p.context = &p;
+    fill(c, n_c, SEED_C);
+    memcpy(want, c, (size_t)n_c * sizeof *c);
+    memset(seen, 0, (size_t)(s->M * s->N) * sizeof *seen);
+    bt_nn_product_run(nn, &p);
+    bt_kern_gemm__ref(want, p.ld_c, p.trans_a, a, p.ld_a, p.trans_b, b, p.ld_b, p.M, p.N, p.K,
+                      p.alpha, p.accumulate ? 1 : 0);
+    test_close_f32(c, want, (size_t)n_c, 4e-6 * sqrt((double)s->K), 1e-6, what);
+    for (int64_t i = 0; i < s->M * s->N; i++) {
+        assert_int_equal(seen[i], 1);
+    }
+}
+
+static void check_shapes(bt_nn *nn) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(shapes); i++) {
+        const shape *const s = &shapes[i];
+        fill(a, (s->M + 2) * (s->K + 2), SEED_A);
+        fill(b, (s->N + 2) * (s->K + 2), SEED_B);
+        nn->n_panels = bt_nn_product_scratch_size(nn->kern, s->M, s->N);
+        assert_true(nn->n_panels <= MAX_FLOATS);
+        for (int variant = 0; variant < 16; variant++) {
+            check_product(nn, s, variant);
+        }
+    }
+}
+
+static void products_match(void **state) {
+    (void)state;
+    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
+        if (!bt_kern_has(isas[i])) {
+            continue;
+        }
+        bt_kern  kern;
+        bt_pool *pool = NULL;
+        assert_ok(bt_kern_select(isas[i], &kern, err));
+        assert_ok(bt_pool_create(&pool, 3, err));
+        bt_nn nn = {.kern = &kern, .pool = pool, .panels = panels};
+        check_shapes(&nn);
+        nn.pool = NULL;
+        check_shapes(&nn);
+        nn.use_blas = true;
+        check_shapes(&nn);
+        assert_int_equal(nn.products.n_calls, 3 * 16 * (int64_t)BT_ARRAY_LEN(shapes));
+        bt_pool_free(pool);
+    }
+}
+
+static void bits_do_not_depend_on_threads(void **state) {
+    (void)state;
+    const shape s = shapes[BT_ARRAY_LEN(shapes) - 1];
+    fill(a, (s.M + 2) * (s.K + 2), SEED_A);
+    fill(b, (s.N + 2) * (s.K + 2), SEED_B);
+    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
+        bt_kern  kern;
+        bt_pool *pool = NULL;
+        if (!bt_kern_has(isas[i])) {
+            continue;
+        }
+        assert_ok(bt_kern_select(isas[i], &kern, err));
+        assert_ok(bt_pool_create(&pool, 3, err));
+        bt_nn nn = {.kern = &kern, .panels = panels, .n_panels = MAX_FLOATS};
+        if (kern.product.rows > 0) { /* BLAS promises nothing of the kind */
+            const bt_nn_product p = make_product(&s, 0);
+            const size_t        n_bytes = (size_t)(s.M * p.ld_c) * sizeof *c;
+            fill(c, s.M * p.ld_c, SEED_C);
+            bt_nn_product_run(&nn, &p);
+            memcpy(again, c, n_bytes);
+            fill(c, s.M * p.ld_c, SEED_C);
+            nn.pool = pool;
+            bt_nn_product_run(&nn, &p);
+            assert_memory_equal(c, again, n_bytes);
+        }
+        bt_pool_free(pool);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_match),
+        cmocka_unit_test(bits_do_not_depend_on_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
