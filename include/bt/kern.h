@@ -78,10 +78,11 @@ typedef struct bt_kern_optim {
 typedef struct bt_kern_product {
     int64_t rows, cols; /* of a tile of C; 0: this instruction set leaves products to BLAS */
     int64_t depth;      /* how much of the summed dimension a panel holds at most */
-    /* panel[d][w] = x[w * wide_step + d * deep_step], w < width; one of the steps is 1. For w >=
-     * n_wide (>= 1) the panel holds numbers that no tile stores. */
-    void (*pack)(float *panel, int64_t width, const float *x, int64_t wide_step, int64_t deep_step,
-                 int64_t n_wide, int64_t depth);
+    /* n_wide columns (or rows) of x into panels: panels[p][d][w] = x[(p * width + w) * wide_step +
+     * d * deep_step]; one of the steps is 1. x goes on to n_there >= n_wide; where it ends inside a
+     * panel, the rest of that panel holds numbers that no tile stores. */
+    void (*pack)(float *panels, int64_t width, const float *x, int64_t wide_step, int64_t deep_step,
+                 int64_t n_wide, int64_t n_there, int64_t depth);
     /* c[i,j] (+)= alpha * sum over d of a[d][i] * b[d][j], for i < n_rows, j < n_cols (values
      * beyond a whole tile: all of it). b: readable as whole panels. */
     void (*tile)(float *c, int64_t ld_c, const float *a_panel, const float *b_panel, int64_t n_rows,

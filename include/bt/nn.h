@@ -28,7 +28,7 @@ typedef struct bt_nn {
     int64_t        n_partials;     /* at least bt_nn_partials_size */
     float         *thread_scratch; /* [n_threads][n_thread_scratch] */
     int64_t        n_thread_scratch;
-    float         *panels;   /* packed factors of a product */
+    float         *panels;   /* packed factors of products: [n_threads][n_panels] */
     int64_t        n_panels; /* at least bt_nn_product_scratch_size */
     bool           use_blas; /* also where the instruction set has product kernels */
     bt_nn_products products;
@@ -40,7 +40,7 @@ int64_t bt_nn_partials_size(int64_t max_rows, int64_t max_cols);
 int64_t bt_nn_thread_scratch_size(int64_t max_length, int64_t head_dim, int64_t max_cols);
 /* For products whose A has at most max_rows rows and whose B has max_cols columns; 0 when BLAS
  * makes them. */
-int64_t bt_nn_product_scratch_size(const bt_kern *kern, int64_t max_rows, int64_t max_cols);
+int64_t bt_nn_product_scratch_size(const bt_kern *kern);
 
 /* One dropout place of one step. Row r of a tensor with C columns owns the random words
  * [row * ceil(C/4) * 4, ...) of the key's stream, row = row_ids[r], or r when row_ids is NULL: a
@@ -84,12 +84,10 @@ typedef struct bt_nn_product {
     float         alpha;
     bool          accumulate;
     /* Called by the thread that computed it, once for each part of C, while that is in its cache:
-     * rows [row, row + n_rows) x columns [col, col + n_cols). NULL: nothing more to do. whole_rows:
-     * the parts have all columns. */
+     * rows [row, row + n_rows) x columns [col, col + n_cols). NULL: nothing more to do. */
     void (*epilogue)(void *context, int32_t thread, int64_t row, int64_t n_rows, int64_t col,
                      int64_t n_cols);
     void *context;
-    bool  whole_rows;
 } bt_nn_product;
 void bt_nn_product_run(bt_nn *nn, const bt_nn_product *product);
 

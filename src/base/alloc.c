@@ -2,9 +2,11 @@
  *
  * The allocator seam and the arena. Tests make the k-th allocation fail through here, and count
  * calls to prove that a warmed-up training step makes none. */
+#define _DEFAULT_SOURCE
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bt/base.h"
 
@@ -24,7 +26,7 @@
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, HUGE_PAGE = 1 << 21, HUGE_FROM = 1 << 23 };
 
 /* Test hooks; untouched (and free of cost but two relaxed loads) in production. */
 static atomic_uint_fast64_t n_calls;
@@ -76,13 +78,24 @@ static bool must_fail(void) {
     return call == target || (call > target && atomic_load(&fail_persistent));
 }
 
+/* Weights and activations are walked in strides of a row: in pages of 4 KiB half of the time goes
+ * into looking pages up. The kernel is asked, and may say no. */
+static void *alloc_huge(size_t rounded) {
+    void *const ptr = aligned_alloc(HUGE_PAGE, rounded);
+    if (ptr != NULL) {
+        (void)madvise(ptr, rounded, MADV_HUGEPAGE);
+    }
+    return ptr;
+}
+
 void *bt_alloc(size_t n_bytes) {
-    size_t rounded = 0;
-    if (must_fail() || !bt_size_add(n_bytes == 0 ? 1 : n_bytes, ALIGN - 1, &rounded)) {
+    const size_t align = n_bytes >= HUGE_FROM ? HUGE_PAGE : ALIGN;
+    size_t       rounded = 0;
+    if (must_fail() || !bt_size_add(n_bytes == 0 ? 1 : n_bytes, align - 1, &rounded)) {
         return NULL;
     }
-    rounded &= ~(size_t)(ALIGN - 1);
-    return aligned_alloc(ALIGN, rounded);
+    rounded &= ~(align - 1);
+    return align == HUGE_PAGE ? alloc_huge(rounded) : aligned_alloc(align, rounded);
 }
 
 void *bt_alloc_array(size_t n, size_t size) {

@@ -5,7 +5,7 @@
  * in registers while a panel of A (broadcast) and one of B (vectors) stream past: K. Goto, R. van
  * de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008. */
 
-enum { PRODUCT_COLS = 2 * LANES, PREFETCH_ROWS = 12 };
+enum { PRODUCT_COLS = 2 * LANES, PREFETCH_ROWS = 12, LINE_FLOATS = 16, PACK_ROWS = 32 };
 
 /* Consecutive d in memory: panel[d][w] = x(w,d), in eights. Rows beyond n_wide repeat the last one:
  * no tile stores what comes of them. Stores of eight run over into the next row of the panel, which
@@ -30,28 +30,49 @@ static void pack_across(float *panel, int64_t width, const float *x, int64_t wid
     }
 }
 
-/* Consecutive w in memory: rows are copied, whole vectors as long as the next row repairs what they
- * run over. */
+/* Consecutive w in memory: one row of the panel. */
+static inline void pack_row(float *panel, int64_t width, const float *x, int64_t n_wide,
+                            bool may_run_over) {
+    for (int64_t w = 0; w < width; w += LANES) {
+        const int64_t there = n_wide - w < 0 ? 0 : n_wide - w;
+        const int64_t room = width - w;
+        const vm      from = there >= LANES ? v_whole() : v_mask(there);
+        const vm      to = room >= LANES || may_run_over ? v_whole() : v_mask(room);
+        v_store(panel + w, to, v_load(x + w, from));
+    }
+}
+
+/* Whole vectors as long as the next row repairs what they run over. */
 static void pack_along(float *panel, int64_t width, const float *x, int64_t deep_step,
-                       int64_t n_wide, int64_t depth) {
-    for (int64_t d = 0; d < depth; d++) {
-        for (int64_t w = 0; w < width; w += LANES) {
-            const int64_t there = n_wide - w < 0 ? 0 : n_wide - w;
-            const int64_t room = width - w;
-            const vm      from = there >= LANES ? v_whole() : v_mask(there);
-            const vm      to = room >= LANES || d + 1 < depth ? v_whole() : v_mask(room);
-            v_store(panel + d * width + w, to, v_load(x + d * deep_step + w, from));
+                       int64_t n_there, int64_t first, int64_t end, int64_t depth) {
+    const bool whole = (width + LANES - 1) / LANES * LANES <= n_there;
+    for (int64_t d = first; d < end; d++) {
+        if (whole && d + 1 < depth) {
+            for (int64_t w = 0; w < width; w += LANES) {
+                v_store(panel + d * width + w, v_whole(), v_load(x + d * deep_step + w, v_whole()));
+            }
+        } else {
+            pack_row(panel + d * width, width, x + d * deep_step, n_there, d + 1 < depth);
         }
     }
 }
 
-static void SIMD(product_pack)(float *panel, int64_t width, const float *x, int64_t wide_step,
-                               int64_t deep_step, int64_t n_wide, int64_t depth) {
-    if (wide_step == 1) {
-        pack_along(panel, width, x, deep_step, n_wide, depth);
-    } else {
-        BT_ASSERT(deep_step == 1);
-        pack_across(panel, width, x, wide_step, n_wide, depth);
+/* Where rows are copied, some rows of all panels come before the next rows: memory likes a few
+ * long streams better than many short pieces. */
+static void SIMD(product_pack)(float *panels, int64_t width, const float *x, int64_t wide_step,
+                               int64_t deep_step, int64_t n_wide, int64_t n_there, int64_t depth) {
+    BT_ASSERT(wide_step == 1 || deep_step == 1);
+    const int64_t rows = wide_step == 1 ? PACK_ROWS : depth;
+    for (int64_t d = 0; d < depth; d += rows) {
+        const int64_t end = d + rows < depth ? d + rows : depth;
+        for (int64_t w = 0; w < n_wide; w += width) {
+            if (wide_step == 1) {
+                pack_along(panels + w * depth, width, x + w, deep_step, n_there - w, d, end, depth);
+            } else {
+                pack_across(panels + w * depth, width, x + w * wide_step, wide_step, n_there - w,
+                            depth);
+            }
+        }
     }
 }
 
@@ -83,8 +104,9 @@ static void SIMD(product_tile)(float *c, int64_t ld_c, const float *a, const flo
     for (int64_t d = 0; d < depth; d++) {
         const vf b_0 = v_load(b + d * PRODUCT_COLS, v_whole());
         const vf b_1 = v_load(b + d * PRODUCT_COLS + LANES, v_whole());
-        __builtin_prefetch(b + (d + PREFETCH_ROWS) * PRODUCT_COLS);
-        __builtin_prefetch(b + (d + PREFETCH_ROWS) * PRODUCT_COLS + LANES);
+        UNROLL for (int at = 0; at < PRODUCT_COLS; at += LINE_FLOATS) {
+            __builtin_prefetch(b + (d + PREFETCH_ROWS) * PRODUCT_COLS + at);
+        }
         UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
             const vf a_i = v_set(a[d * PRODUCT_ROWS + i]);
             sum[i][0] = v_fma(a_i, b_0, sum[i][0]);

@@ -75,7 +75,7 @@ bt_status bt_mine_neighbours(bt_neighbour *of_left, bt_neighbour *of_right, bt_m
         for (int64_t j = 0; j < right.n_rows; j += BLOCK) {
             const int64_t n_right = smaller(BLOCK, right.n_rows - j);
             bt_kern_gemm(scores, n_right, BT_KERN_N, left.vectors + i * H, H, BT_KERN_T,
-                         right.vectors + j * H, H, n_left, n_right, H, 1, 0, NULL);
+                         right.vectors + j * H, H, n_left, n_right, H, 1, 0);
             read_block(of_left, of_right, scores, i, n_left, j, n_right, k);
         }
     }

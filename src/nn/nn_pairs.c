@@ -44,8 +44,18 @@ void bt_nn_unit_rows_backward(bt_nn *nn, float *d_in, const float *d_out, const 
 
 void bt_nn_pair_scores_forward(bt_nn *nn, float *scores, const float *vectors, int64_t B, int64_t H,
                                float scale, float margin) {
-    bt_kern_gemm(scores, B, BT_KERN_N, vectors, 2 * H, BT_KERN_T, vectors + H, 2 * H, B, B, H, 1, 0,
-                 &nn->products);
+    const bt_nn_product product = {.c = scores,
+                                   .ld_c = B,
+                                   .a = vectors,
+                                   .ld_a = 2 * H,
+                                   .b = vectors + H,
+                                   .ld_b = 2 * H,
+                                   .trans_b = BT_KERN_T,
+                                   .M = B,
+                                   .N = B,
+                                   .K = H,
+                                   .alpha = 1};
+    bt_nn_product_run(nn, &product);
     for (int64_t i = 0; i < B; i++) {
         scores[i * B + i] -= margin;
     }
@@ -54,8 +64,19 @@ void bt_nn_pair_scores_forward(bt_nn *nn, float *scores, const float *vectors, i
 
 void bt_nn_pair_scores_backward(bt_nn *nn, float *d_vectors, const float *d_scores,
                                 const float *vectors, int64_t B, int64_t H, float scale) {
-    bt_kern_gemm(d_vectors, 2 * H, BT_KERN_N, d_scores, B, BT_KERN_N, vectors + H, 2 * H, B, H, B,
-                 scale, 0, &nn->products);
-    bt_kern_gemm(d_vectors + H, 2 * H, BT_KERN_T, d_scores, B, BT_KERN_N, vectors, 2 * H, B, H, B,
-                 scale, 0, &nn->products);
+    bt_nn_product product = {.c = d_vectors,
+                             .ld_c = 2 * H,
+                             .a = d_scores,
+                             .ld_a = B,
+                             .b = vectors + H,
+                             .ld_b = 2 * H,
+                             .M = B,
+                             .N = H,
+                             .K = B,
+                             .alpha = scale};
+    bt_nn_product_run(nn, &product);
+    product.c = d_vectors + H;
+    product.trans_a = BT_KERN_T;
+    product.b = vectors;
+    bt_nn_product_run(nn, &product);
 }

@@ -1,36 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Large products on the threads of the pool. The summed dimension is cut into blocks; of a block,
- * all threads pack the panels of A and B, then compute C in pieces of rows x columns. A piece of B
- * stays in a core's second cache while the rows of A go past it. Where the instruction set has no
+ * Large products on the threads of the pool. C is cut into pieces, one task each. A task goes
+ * through the summed dimension in blocks: it packs its columns of B, which then stay in the core's
+ * second cache, and its rows of A a few panels at a time, and lets the tiles run. Packing happens
+ * where the panels are used, so that they never leave the core. Where the instruction set has no
  * product kernels, or the engine was told so, BLAS does the whole product.
  *
- * Every element of C is summed by one thread in the order of the blocks: the bits do not depend on
- * the number of threads. */
+ * Every element of C is summed in the order of the blocks: the bits do not depend on the pieces,
+ * hence not on the number of threads. */
 #include <unistd.h>
 
 #include "nn_internal.h"
 
-enum { PANELS_A_TASK = 4, MIN_CACHE_BYTES = 1 << 18, PIECES_A_THREAD = 4, MAX_ROW_PANELS = 16 };
-
-/* One of the two factors, of this block. */
-typedef struct factor {
-    const float *x; /* element (w,d) at w * wide_step + d * deep_step */
-    int64_t      wide_step, deep_step;
-    int64_t      n_wide;
-    int64_t      width; /* of a panel */
-    int64_t      n_panels;
-    float       *panels; /* [n_panels][depth][width] */
-} factor;
+enum {
+    BLOCK_ROW_PANELS = 8, /* rows of A that are packed at a time */
+    PACK_COST = 28,       /* moving one element into a panel, in multiply-adds of a tile */
+    SMALL_CACHE_BYTES = 1 << 18,
+    LARGE_CACHE_BYTES = 1 << 21,
+};
 
 typedef struct product_job {
-    const bt_kern_product *kern;
-    const bt_nn_product   *p;
-    factor                 a, b;
-    int64_t                depth; /* of this block */
-    bool                   is_first, is_last;
-    int64_t                row_panels, col_panels; /* of a piece */
-    int64_t                n_row_pieces, n_col_pieces;
+    bt_nn               *nn;
+    const bt_nn_product *p;
+    int64_t              depth;      /* of a block of the summed dimension */
+    int64_t              rows, cols; /* of a piece */
+    int64_t              n_row_pieces, n_col_pieces;
 } product_job;
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -41,102 +35,141 @@ static int64_t min_i64(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-int64_t bt_nn_product_scratch_size(const bt_kern *kern, int64_t max_rows, int64_t max_cols) {
+/* Columns of B whose panels fill half of the second cache; what sysconf does not tell is small. */
+static int64_t max_piece_cols(const bt_kern_product *kern) {
+    const long    known = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    const int64_t cache = known < SMALL_CACHE_BYTES   ? SMALL_CACHE_BYTES
+                          : known > LARGE_CACHE_BYTES ? LARGE_CACHE_BYTES
+                                                      : known;
+    const int64_t n_panels = cache / 2 / (kern->depth * kern->cols * (int64_t)sizeof(float));
+    return (n_panels > 1 ? n_panels : 1) * kern->cols;
+}
+
+int64_t bt_nn_product_scratch_size(const bt_kern *kern) {
     const bt_kern_product *const k = &kern->product;
     if (k->rows == 0) {
         return 0;
     }
-    return (ceil_div(max_rows, k->rows) * k->rows + ceil_div(max_cols, k->cols) * k->cols) *
-           k->depth;
+    return (max_piece_cols(k) + BLOCK_ROW_PANELS * k->rows) * k->depth;
 }
 
-static void pack_task(void *context, int64_t task, int32_t thread) {
-    (void)thread;
-    const product_job *const job = context;
-    const int64_t            n = job->a.n_panels + job->b.n_panels;
-    const int64_t            end = min_i64((task + 1) * PANELS_A_TASK, n);
-    for (int64_t panel = task * PANELS_A_TASK; panel < end; panel++) {
-        const bool          is_a = panel < job->a.n_panels;
-        const factor *const f = is_a ? &job->a : &job->b;
-        const int64_t       i = is_a ? panel : panel - job->a.n_panels;
-        const int64_t       first = i * f->width;
-        job->kern->pack(f->panels + first * job->depth, f->width, f->x + first * f->wide_step,
-                        f->wide_step, f->deep_step, min_i64(f->width, f->n_wide - first),
-                        job->depth);
+/* ---- one piece --------------------------------------------------------------------------------
+ */
+
+/* Where a piece and a block of the summed dimension lie. */
+typedef struct piece {
+    int64_t row, end_row;
+    int64_t col, end_col;
+    int64_t d, depth;
+    bool    is_last; /* block */
+    int32_t thread;
+} piece;
+
+static void pack_a(const product_job *job, const piece *at, int64_t row, int64_t end, float *out) {
+    const bt_nn_product *const p = job->p;
+    const bool                 lies = p->trans_a == BT_KERN_T;
+    const int64_t              wide_step = lies ? 1 : p->ld_a;
+    const int64_t              deep_step = lies ? p->ld_a : 1;
+    job->nn->kern->product.pack(out, job->nn->kern->product.rows,
+                                p->a + row * wide_step + at->d * deep_step, wide_step, deep_step,
+                                end - row, p->M - row, at->depth);
+}
+
+static void pack_b(const product_job *job, const piece *at, float *out) {
+    const bt_nn_product *const p = job->p;
+    const bool                 lies = p->trans_b == BT_KERN_T;
+    const int64_t              wide_step = lies ? p->ld_b : 1;
+    const int64_t              deep_step = lies ? 1 : p->ld_b;
+    job->nn->kern->product.pack(out, job->nn->kern->product.cols,
+                                p->b + at->col * wide_step + at->d * deep_step, wide_step,
+                                deep_step, at->end_col - at->col, p->N - at->col, at->depth);
+}
+
+/* All tiles of a few panels of A with the piece's panels of B. */
+static void multiply(const product_job *job, const piece *at, int64_t row, int64_t end_row,
+                     const float *a_panels, const float *b_panels) {
+    const bt_nn_product *const   p = job->p;
+    const bt_kern_product *const kern = &job->nn->kern->product;
+    const bool                   accumulate = p->accumulate || at->d > 0;
+    for (int64_t i = row; i < end_row; i += kern->rows) {
+        const float *const a = a_panels + (i - row) * at->depth;
+        for (int64_t j = at->col; j < at->end_col; j += kern->cols) {
+            kern->tile(p->c + i * p->ld_c + j, p->ld_c, a, b_panels + (j - at->col) * at->depth,
+                       end_row - i, at->end_col - j, at->depth, p->alpha, accumulate);
+        }
+        if (at->is_last && p->epilogue != NULL) {
+            p->epilogue(p->context, at->thread, i, min_i64(kern->rows, end_row - i), at->col,
+                        at->end_col - at->col);
+        }
     }
 }
 
 static void piece_task(void *context, int64_t task, int32_t thread) {
-    const product_job *const     job = context;
-    const bt_nn_product *const   p = job->p;
-    const bt_kern_product *const kern = job->kern;
-    const int64_t first_row = task % job->n_row_pieces * job->row_panels * kern->rows;
-    const int64_t end_row = min_i64(first_row + job->row_panels * kern->rows, p->M);
-    const int64_t first_col = task / job->n_row_pieces * job->col_panels * kern->cols;
-    const int64_t end_col = min_i64(first_col + job->col_panels * kern->cols, p->N);
-    const bool    accumulate = p->accumulate || !job->is_first;
-    for (int64_t i = first_row; i < end_row; i += kern->rows) {
-        for (int64_t j = first_col; j < end_col; j += kern->cols) {
-            kern->tile(p->c + i * p->ld_c + j, p->ld_c, job->a.panels + i * job->depth,
-                       job->b.panels + j * job->depth, p->M - i, p->N - j, job->depth, p->alpha,
-                       accumulate);
-        }
-        if (job->is_last && p->epilogue != NULL) {
-            p->epilogue(p->context, thread, i, min_i64(kern->rows, end_row - i), first_col,
-                        end_col - first_col);
+    const product_job *const   job = context;
+    const bt_nn_product *const p = job->p;
+    const int64_t              block = BLOCK_ROW_PANELS * job->nn->kern->product.rows;
+    float *const               a_panels = job->nn->panels + thread * job->nn->n_panels;
+    float *const               b_panels = a_panels + block * job->nn->kern->product.depth;
+    piece                      at = {.row = task % job->n_row_pieces * job->rows,
+                                     .col = task / job->n_row_pieces * job->cols,
+                                     .thread = thread};
+    at.end_row = min_i64(at.row + job->rows, p->M);
+    at.end_col = min_i64(at.col + job->cols, p->N);
+    for (at.d = 0; at.d < p->K; at.d += job->depth) {
+        at.depth = min_i64(job->depth, p->K - at.d);
+        at.is_last = at.d + at.depth == p->K;
+        pack_b(job, &at, b_panels);
+        for (int64_t row = at.row; row < at.end_row; row += block) {
+            const int64_t end = min_i64(row + block, at.end_row);
+            pack_a(job, &at, row, end, a_panels);
+            multiply(job, &at, row, end, a_panels, b_panels);
         }
     }
 }
 
-/* Half of the second cache holds a piece of B. A piece has all columns where the epilogue wants
- * whole rows. */
-static void cut_pieces(product_job *job, int64_t max_depth, int32_t n_threads) {
-    const bt_kern_product *const kern = job->kern;
-    const long                   known = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    const int64_t                cache = known > MIN_CACHE_BYTES ? known : MIN_CACHE_BYTES;
-    const int64_t                panel_bytes = max_depth * kern->cols * (int64_t)sizeof(float);
-    const int64_t                fit = cache / 2 / panel_bytes > 1 ? cache / 2 / panel_bytes : 1;
-    job->col_panels = job->p->whole_rows ? job->b.n_panels : min_i64(fit, job->b.n_panels);
-    job->n_col_pieces = ceil_div(job->b.n_panels, job->col_panels);
-    const int64_t n_wanted = ceil_div(PIECES_A_THREAD * n_threads, job->n_col_pieces);
-    job->row_panels = min_i64(ceil_div(job->a.n_panels, n_wanted), MAX_ROW_PANELS);
-    job->n_row_pieces = ceil_div(job->a.n_panels, job->row_panels);
+/* ---- cutting ------------------------------------------------------------------------------------
+ */
+
+/* What the busiest thread does, in multiply-adds for each step of the summed dimension. */
+static int64_t cost_of(int64_t rows, int64_t cols, int64_t n_pieces, int32_t n_threads) {
+    return ceil_div(n_pieces, n_threads) * (rows * cols + PACK_COST * (rows + cols));
 }
 
-static void run_blocks(bt_nn *nn, const bt_nn_product *p) {
-    const bt_kern_product *const kern = &nn->kern->product;
-    const bool                   a_lies = p->trans_a == BT_KERN_T;
-    const bool                   b_lies = p->trans_b == BT_KERN_T;
-    const int64_t                n_blocks = ceil_div(p->K, kern->depth);
-    const int64_t                depth = ceil_div(p->K, n_blocks);
-    product_job                  job = {
-                         .kern = kern,
-                         .p = p,
-                         .a = {.wide_step = a_lies ? 1 : p->ld_a,
-                               .deep_step = a_lies ? p->ld_a : 1,
-                               .n_wide = p->M,
-                               .width = kern->rows,
-                               .n_panels = ceil_div(p->M, kern->rows),
-                               .panels = nn->panels},
-                         .b = {.wide_step = b_lies ? p->ld_b : 1,
-                               .deep_step = b_lies ? 1 : p->ld_b,
-                               .n_wide = p->N,
-                               .width = kern->cols,
-                               .n_panels = ceil_div(p->N, kern->cols)},
-    };
-    job.b.panels = job.a.panels + job.a.n_panels * kern->rows * depth;
-    BT_ASSERT((job.a.n_panels * kern->rows + job.b.n_panels * kern->cols) * depth <= nn->n_panels);
-    cut_pieces(&job, depth, bt_pool_n_threads(nn->pool));
-    for (int64_t first = 0; first < p->K; first += depth) {
-        job.depth = min_i64(depth, p->K - first);
-        job.is_first = first == 0;
-        job.is_last = first + job.depth == p->K;
-        job.a.x = p->a + first * job.a.deep_step;
-        job.b.x = p->b + first * job.b.deep_step;
-        bt_pool_run(nn->pool, ceil_div(job.a.n_panels + job.b.n_panels, PANELS_A_TASK), pack_task,
-                    &job);
-        bt_pool_run(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
+static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces, int64_t *best) {
+    const bt_kern_product *const kern = &job->nn->kern->product;
+    const int64_t                a_panels = ceil_div(job->p->M, kern->rows);
+    const int64_t                b_panels = ceil_div(job->p->N, kern->cols);
+    const int64_t                rows = ceil_div(a_panels, n_row_pieces) * kern->rows;
+    const int64_t                cols = ceil_div(b_panels, n_col_pieces) * kern->cols;
+    const int64_t                n_rows = ceil_div(job->p->M, rows);
+    const int64_t                n_cols = ceil_div(job->p->N, cols);
+    const int64_t cost = cost_of(rows, cols, n_rows * n_cols, bt_pool_n_threads(job->nn->pool));
+    if (cost < *best) {
+        *best = cost;
+        job->rows = rows;
+        job->cols = cols;
+        job->n_row_pieces = n_rows;
+        job->n_col_pieces = n_cols;
     }
+}
+
+static void cut_pieces(product_job *job) {
+    const int64_t n_threads = bt_pool_n_threads(job->nn->pool);
+    const int64_t min_cols = ceil_div(job->p->N, max_piece_cols(&job->nn->kern->product));
+    int64_t       best = INT64_MAX;
+    for (int64_t n_cols = min_cols; n_cols <= min_cols + 2 * n_threads; n_cols++) {
+        for (int64_t n_rows = 1; n_rows <= 2 * n_threads; n_rows++) {
+            try_cut(job, n_rows, n_cols, &best);
+        }
+    }
+}
+
+static void run_pieces(bt_nn *nn, const bt_nn_product *p) {
+    const int64_t max_depth = nn->kern->product.depth;
+    product_job   job = {.nn = nn, .p = p, .depth = ceil_div(p->K, ceil_div(p->K, max_depth))};
+    BT_ASSERT(nn->n_panels >= bt_nn_product_scratch_size(nn->kern));
+    cut_pieces(&job);
+    bt_pool_run(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
 }
 
 /* ---- BLAS ---------------------------------------------------------------------------------------
@@ -172,7 +205,7 @@ void bt_nn_product_run(bt_nn *nn, const bt_nn_product *p) {
     if (nn->use_blas || nn->kern->product.rows == 0) {
         run_blas(nn, p);
     } else {
-        run_blocks(nn, p);
+        run_pieces(nn, p);
     }
     nn->products.seconds += bt_time_monotonic() - start;
     nn->products.flops += 2.0 * (double)p->M * (double)p->N * (double)p->K;

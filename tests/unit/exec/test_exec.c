@@ -278,8 +278,7 @@ static void bits_repeat(void **state) {
         fixture_close(&t.f);
     }
     assert_memory_equal(param[0], param[1], sizeof param[0]);
-    assert_memory_equal(param[0], param[2],
-                        sizeof param[0]); /* products this small: no BLAS threads */
+    assert_memory_equal(param[0], param[2], sizeof param[0]);
 }
 
 /* A step is a function of parameters, batch, seed and step: an evaluation between changes nothing.

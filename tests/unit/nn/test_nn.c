@@ -27,7 +27,7 @@ struct layer {
 
 static float inputs[MAX_INPUTS][MAX_N], gradients[MAX_INPUTS][MAX_N];
 static float outputs[MAX_N], d_outputs[MAX_N], work[6][MAX_N];
-static float partials[MAX_SCRATCH], scratch[4 * MAX_SCRATCH], panels[MAX_SCRATCH];
+static float partials[MAX_SCRATCH], scratch[4 * MAX_SCRATCH], panels[4 * MAX_SCRATCH];
 
 static bt_kern kern;
 
