@@ -167,6 +167,8 @@ BT_MUST_USE bt_status bt_str_append_n(bt_str *s, const void *bytes, size_t n, bt
 BT_MUST_USE bt_status bt_str_append_char(bt_str *s, char c, bt_error *err);
 BT_MUST_USE bt_status bt_str_appendf(bt_str *s, bt_error *err, const char *fmt, ...)
     BT_PRINTF(3, 4);
+/* A JSON string with its quotes; text is UTF-8 and stays it. */
+BT_MUST_USE bt_status bt_str_append_json(bt_str *s, const char *text, bt_error *err);
 char *bt_str_take(bt_str *s); /* moves the text out (NULL while empty); caller bt_free()s */
 
 bool bt_str_equal(const char *a, const char *b);        /* NULL equals NULL only */

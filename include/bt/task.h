@@ -11,12 +11,43 @@
 #include "bt/metrics.h"
 #include "bt/model.h"
 
-/* Everything that a run needs to know of its task, made from the configuration. */
+/* The classes of a task: how many, and their names as far as they are known. */
+enum { BT_TASK_SOURCE_MAX = 256 };
+typedef struct bt_task_labels {
+    int64_t n;             /* classes; 0: the task has none (scores, spans, vectors) */
+    char  **names;         /* [n] owned; NULL: not known, and a class is called by its number */
+    char    processor[64]; /* of create-finetuning-data's meta data, or "" */
+    char    source[BT_TASK_SOURCE_MAX]; /* who says so, for messages: "task.class_names" */
+} bt_task_labels;
+
+/* Replaces the names: copies n of them. BT_E_CONFIG when two are equal, one is empty, or n is not
+ * labels->n. */
+BT_MUST_USE bt_status bt_task_labels_set(bt_task_labels *labels, const char *const *names, size_t n,
+                                         const char *source, bt_error *err);
+/* BT_E_CONFIG unless n names of source are as many as labels->n and, where labels has names, the
+ * same ones; the message tells the first that differs. */
+BT_MUST_USE bt_status bt_task_labels_agree(const bt_task_labels *labels, const char *const *names,
+                                           size_t n, const char *source, bt_error *err);
+void                  bt_task_labels_deinit(bt_task_labels *labels);
+/* The name of a class, or its number in buffer. */
+enum { BT_TASK_LABEL_TEXT_MAX = 24 };
+const char *bt_task_label_text(const bt_task_labels *labels, int64_t id,
+                               char buffer[BT_TASK_LABEL_TEXT_MAX]);
+
+/* A model that predicts one class for everything looks fine by accuracy on unbalanced data: says so
+ * when one of counts [n_classes], which sum up to n, is all of them. when: "step 20: " or "". */
+void bt_task_notice_one_class(const char *when, const bt_task_labels *labels, const int64_t *counts,
+                              int64_t n_classes, int64_t n);
+
+/* Everything that a run needs to know of its task, made from the configuration. Zero-initialise;
+ * deinit also after a failure. */
 typedef struct bt_task_plan {
     bt_encoder_config encoder;
     bt_head_config    head;
     bt_data_schema    train_schema;
     bt_data_schema    validation_schema;
+    bt_data_schema    prediction_schema; /* of the same section, for --mode=predict */
+    bt_task_labels    labels;
     const char       *metric_names[BT_METRIC_MAX]; /* static storage; of training and validation */
     size_t            n_train_metrics;             /* the first ones are also kept in training */
     size_t            n_validation_metrics;
@@ -27,12 +58,23 @@ typedef struct bt_task_plan {
     bool init_head;
 } bt_task_plan;
 
+void bt_task_plan_deinit(bt_task_plan *plan);
+
+/* What the command line says about predictions. */
+typedef struct bt_prediction_args {
+    const char *output_path; /* NULL: the task's own name in model_dir */
+    const char *format;      /* NULL: told by the ending of output_path */
+    const char *glue_folder; /* --glue_submission, or NULL */
+    const char *glue_task;   /* NULL: told by the meta data */
+} bt_prediction_args;
+
 /* What an output is made for; strings and pointers are borrowed for its life. */
 typedef struct bt_output_request {
-    const bt_conf        *conf;
-    const bt_task_plan   *plan;
-    const bt_data_stream *data;      /* the stream whose batches will come */
-    const char           *model_dir; /* made before the first pass */
+    const bt_conf            *conf;
+    const bt_task_plan       *plan;
+    const bt_data_stream     *data;       /* the stream whose batches will come */
+    const char               *model_dir;  /* made before the first pass */
+    const bt_prediction_args *prediction; /* NULL in an evaluation */
 } bt_output_request;
 
 /* What a task makes of the logits of one evaluation or prediction beside streaming metrics: values
@@ -66,6 +108,7 @@ typedef struct bt_task {
      * best checkpoint may be one of them. NULL: none. */
     const char *const    *output_names;
     const bt_task_output *evaluation; /* NULL: metrics are all there is */
+    const bt_task_output *prediction; /* --mode=predict; NULL: it is refused */
 } bt_task;
 
 /* The task of an experiment: BT_E_UNSUPPORTED with one sentence for those whose training is not

@@ -10,6 +10,7 @@
 
 #include "bt/conf.h"
 #include "bt/metrics.h"
+#include "bt/task.h"
 
 typedef struct bt_train_args {
     /* Merged and checked; borrowed. continuous_train_and_eval points task.init_checkpoint in it at
@@ -19,6 +20,9 @@ typedef struct bt_train_args {
     const char  *model_dir;      /* made when missing */
     int64_t      pretrain_steps; /* --pretrain_steps, or -1: only continuous_train_and_eval */
     const char  *command_line;   /* for the run record, or NULL */
+    /* eval and predict: "latest" (or NULL), "best", or the prefix of a checkpoint */
+    const char        *checkpoint;
+    bt_prediction_args prediction;
     /* Becomes non-zero when the process is asked to stop: the run then saves and returns
      * BT_E_INTERRUPTED. May be NULL. */
     const volatile sig_atomic_t *stop_requested;

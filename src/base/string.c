@@ -71,6 +71,22 @@ bt_status bt_str_appendf(bt_str *s, bt_error *err, const char *fmt, ...) {
     return rc;
 }
 
+bt_status bt_str_append_json(bt_str *s, const char *text, bt_error *err) {
+    BT_TRY(bt_str_append_char(s, '"', err));
+    for (; *text != '\0'; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (c < 0x20) {
+            BT_TRY(bt_str_appendf(s, err, "\\u%04x", c));
+            continue;
+        }
+        if (c == '"' || c == '\\') {
+            BT_TRY(bt_str_append_char(s, '\\', err));
+        }
+        BT_TRY(bt_str_append_char(s, (char)c, err));
+    }
+    return bt_str_append_char(s, '"', err);
+}
+
 char *bt_str_take(bt_str *s) {
     char *const text = s->data;
     *s = (bt_str)BT_STR_INIT;

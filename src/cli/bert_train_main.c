@@ -94,6 +94,30 @@ static bt_status check_required(const bt_flags *flags, bt_error *err) {
     return BT_OK;
 }
 
+/* Flags of one mode are not lost silently in another. */
+static bt_status check_mode_flags(const bt_flags *flags, const char *mode, bt_error *err) {
+    static const struct {
+        const char *flag;
+        bool        for_eval;
+    } rows[] = {{"checkpoint", true},
+                {"output_path", false},
+                {"output_format", false},
+                {"glue_submission", false},
+                {"glue_task", false}};
+    if (mode == NULL || bt_str_equal(mode, "predict")) {
+        return BT_OK;
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        const char *const value = bt_flags_string(flags, rows[i].flag);
+        const bool        is_used = rows[i].for_eval && bt_str_equal(mode, "eval");
+        if (value != NULL && value[0] != '\0' && !is_used) {
+            return BT_FAIL(err, BT_E_CONFIG, "--%s=%s is for --mode=%spredict, not for --mode=%s",
+                           rows[i].flag, value, rows[i].for_eval ? "eval and --mode=" : "", mode);
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status check_flags(const bt_flags *flags, bt_error *err) {
     const char *const *ignored = NULL;
     BT_TRY(check_required(flags, err));
@@ -111,12 +135,7 @@ static bt_status check_flags(const bt_flags *flags, bt_error *err) {
                        "nobody, here as "
                        "there; --mode=train_and_eval is what you want");
     }
-    if (bt_str_equal(mode, "predict")) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "--mode=predict is not part of this version; --mode=eval computes the "
-                       "metrics of a labelled set");
-    }
-    return BT_OK;
+    return check_mode_flags(flags, mode, err);
 }
 
 /* Every problem on a line of its own; true when the run must not start. */
@@ -177,6 +196,12 @@ done:
     return rc;
 }
 
+/* An empty value is none, as for every flag of paths. */
+static const char *text_or_null(const bt_flags *flags, const char *name) {
+    const char *const text = bt_flags_string(flags, name);
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
 /* Runs the mode; errors that were shown already leave err->msg empty. */
 static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_status         rc = BT_OK;
@@ -212,6 +237,11 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_train_args args = {.conf = conf,
                           .mode = mode,
                           .model_dir = bt_flags_string(flags, "model_dir"),
+                          .checkpoint = text_or_null(flags, "checkpoint"),
+                          .prediction = {.output_path = text_or_null(flags, "output_path"),
+                                         .format = text_or_null(flags, "output_format"),
+                                         .glue_folder = text_or_null(flags, "glue_submission"),
+                                         .glue_task = text_or_null(flags, "glue_task")},
                           .pretrain_steps = bt_flags_is_set(flags, "pretrain_steps")
                                                 ? bt_flags_int(flags, "pretrain_steps")
                                                 : -1};
@@ -222,8 +252,10 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     args.stop_requested = install_stop_signals();
     if (seeds.n > 0) {
         BT_CHECK(run_seeds(&args, &seeds, err));
-    } else {
-        BT_CHECK(bt_train_run(&args, &summary, err));
+        goto done;
+    }
+    BT_CHECK(bt_train_run(&args, &summary, err));
+    if (mode != BT_CONF_MODE_PREDICT) {
         BT_CHECK(print_summary(&summary, err));
     }
 done:

@@ -1,14 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The task objects of this room, one file each, listed in task_list.def. */
+ * The task objects of this room, one file each, listed in task_list.def; and what they share. */
 #ifndef BT_TASK_INTERNAL_H
 #define BT_TASK_INTERNAL_H
 
+#include "bt/fs.h"
 #include "bt/task.h"
 
 extern const bt_task bt_task_sentence_prediction;
 
+/* ---- configuration --------------------------------------------------------------------------- */
+
+/* task_encoder.c: task.model.encoder, checked. */
+BT_MUST_USE bt_status task_read_encoder(const bt_conf *conf, bt_encoder_config *encoder,
+                                        bt_error *err);
+/* BT_E_CONFIG unless sequences of a data section fit the encoder's positions. */
+BT_MUST_USE bt_status task_check_seq_length(const bt_conf *conf, const char *section,
+                                            int64_t seq_length, const bt_encoder_config *encoder,
+                                            bt_error *err);
 /* task_class_rule.c: task.class_weights and task.label_smoothing into the plan; head is done. */
 BT_MUST_USE bt_status task_read_class_rule(const bt_conf *conf, bt_task_plan *plan, bt_error *err);
+/* task_labels.c: names and meta data into labels, whose n is set (or 0: the names say how many).
+ * names_key: "task.class_names"; it need not exist. */
+BT_MUST_USE bt_status task_read_labels(const bt_conf *conf, const char *names_key,
+                                       bt_task_labels *labels, bt_error *err);
+
+/* ---- outputs --------------------------------------------------------------------------------- */
+
+extern const bt_task_output task_output_sentences; /* task_predictions.c */
+
+/* The format of a prediction file: asked for, or told by the ending of its path. BT_E_CONFIG unless
+ * it is one of formats (NULL-terminated; the first is for other endings). */
+BT_MUST_USE bt_status task_choose_format(const bt_prediction_args *args, const char *const *formats,
+                                         const char **out, bt_error *err);
+/* args->output_path, or the task's own name in model_dir. The caller bt_free()s *out. */
+BT_MUST_USE bt_status task_choose_path(const bt_output_request *request, const char *format,
+                                       char **out, bt_error *err);
+/* Softmax in double, rounded once; returns the first of the largest. */
+int64_t task_softmax(float *probabilities, const float *logits, int64_t n);
+/* BT_E_FORMAT naming the row when one of n numbers is NaN or infinite. */
+BT_MUST_USE bt_status task_check_finite(const float *logits, int64_t n, int64_t row, bt_error *err);
+/* Zero-initialise. A line is put together in `line`, then ended. */
+typedef struct task_file {
+    bt_fs_writer *writer; /* NULL between passes */
+    bt_str        line;
+} task_file;
+/* Makes the folder; what was begun before is dropped. */
+BT_MUST_USE bt_status task_file_begin(task_file *file, const char *path, bt_error *err);
+BT_MUST_USE bt_status task_file_end_line(task_file *file, bt_error *err);
+BT_MUST_USE bt_status task_file_publish(task_file *file, bt_error *err);
+void                  task_file_abort(task_file *file);
+void                  task_file_deinit(task_file *file);
+/* A field of a table: TAB, LF, CR and the backslash as \t, \n, \r, \\. */
+BT_MUST_USE bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err);
+
+/* The leaderboard's file of one GLUE task (task_glue.c). */
+typedef struct task_glue task_glue;
+BT_MUST_USE bt_status    task_glue_create(const bt_output_request *request, task_glue **out,
+                                          bt_error *err);
+void                     task_glue_free(task_glue *glue); /* accepts NULL */
+BT_MUST_USE bt_status    task_glue_begin(task_glue *glue, bt_error *err);
+/* id: the predicted class; score: the prediction of a regression */
+BT_MUST_USE bt_status task_glue_add(task_glue *glue, int64_t id, float score, bt_error *err);
+BT_MUST_USE bt_status task_glue_publish(task_glue *glue, bt_error *err);
 
 #endif

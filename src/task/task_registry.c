@@ -51,3 +51,7 @@ bt_status bt_task_find(const char *experiment, const bt_task **out, bt_error *er
                    "experiment '%s': training of it is not built in this version; %s", experiment,
                    advice);
 }
+
+void bt_task_plan_deinit(bt_task_plan *plan) {
+    bt_task_labels_deinit(&plan->labels);
+}

@@ -20,7 +20,7 @@ static bt_status add_batch(train_run *run, const bt_batch *batch, pass_sums *sum
     BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
     BT_TRY(bt_metrics_update(run->validation_metrics, batch, result.logits, err));
     if (output != NULL) {
-        BT_TRY(output->add(run->validation_output, batch, result.logits, err));
+        BT_TRY(output->add(run->output, batch, result.logits, err));
     }
     sums->loss += result.loss; /* a short last batch counts as a full one: numerics.md section 2 */
     sums->n_examples += batch->n_seqs;
@@ -56,22 +56,17 @@ static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
 /* How many classes were predicted at all, or 0 where nothing is classified. A run that predicts one
  * class for everything looks fine by accuracy on unbalanced data, so that is said. */
 static int64_t count_predicted_classes(const train_run *run) {
+    char                 when[40];
     int64_t              n = 0;
     int64_t              n_predicted = 0;
-    int64_t              last = 0;
     const int64_t *const counts = bt_metrics_prediction_counts(run->validation_metrics, &n);
     if (counts == NULL) {
         return 0;
     }
+    (void)snprintf(when, sizeof when, "step %" PRId64 ": ", run->step);
+    bt_task_notice_one_class(when, &run->plan.labels, counts, run->plan.head.num_classes, n);
     for (int64_t c = 0; c < run->plan.head.num_classes; c++) {
         n_predicted += counts[c] > 0;
-        last = counts[c] > 0 ? c : last;
-    }
-    if (n_predicted == 1 && n > 1) {
-        bt_log(BT_LOG_WARNING,
-               "step %" PRId64 ": all %" PRId64 " predictions are class %" PRId64
-               ": the model has not learned to tell the classes apart (yet)",
-               run->step, n, last);
     }
     return n_predicted;
 }
@@ -82,10 +77,10 @@ static bt_status collect_values(train_run *run, const pass_sums *sums, bt_metric
     const bt_task_output *const output = run->task->evaluation;
     *n = bt_metrics_compute(run->validation_metrics, values);
     if (output != NULL && output->finish != NULL) {
-        BT_TRY(output->finish(run->validation_output, values, n, err));
+        BT_TRY(output->finish(run->output, values, n, err));
     }
     if (output != NULL && output->write != NULL) {
-        BT_TRY(output->write(run->validation_output, err));
+        BT_TRY(output->write(run->output, err));
     }
     if (run->task->reports_validation_loss) {
         value_add(values, n, "validation_loss", sums->loss / (double)sums->n_batches);
@@ -128,7 +123,7 @@ static bt_status evaluate_weights(train_run *run, bt_error *err) {
     pass_sums    sums = {0};
     bt_metrics_reset(run->validation_metrics);
     if (run->task->evaluation != NULL) {
-        BT_TRY(run->task->evaluation->reset(run->validation_output, err));
+        BT_TRY(run->task->evaluation->reset(run->output, err));
     }
     BT_TRY(bt_data_seek(run->validation_data, (bt_data_cursor){0}, err));
     BT_TRY(run_batches(run, &sums, err));
@@ -142,13 +137,17 @@ static bt_status evaluate_weights(train_run *run, bt_error *err) {
     return record_evaluation(run, &sums, bt_time_monotonic() - start, err);
 }
 
-bt_status evaluate(train_run *run, bt_error *err) {
+bt_status with_averages(train_run *run, bt_status (*pass)(train_run *, bt_error *), bt_error *err) {
     if (!bt_optim_has_average(run->optim)) {
-        return evaluate_weights(run, err);
+        return pass(run, err);
     }
     BT_TRY(bt_exec_swap_averages(run->exec, err));
-    const bt_status rc = evaluate_weights(run, err);
+    const bt_status rc = pass(run, err);
     /* Weights come back whatever happened: a caller that saves on interruption must save them. */
     const bt_status back = bt_exec_swap_averages(run->exec, rc == BT_OK ? err : NULL);
     return rc == BT_OK ? back : rc;
+}
+
+bt_status evaluate(train_run *run, bt_error *err) {
+    return with_averages(run, evaluate_weights, err);
 }

@@ -80,7 +80,7 @@ typedef struct train_run {
     bt_data_stream      *validation_data;
     bt_metrics          *train_metrics;
     bt_metrics          *validation_metrics;
-    void                *validation_output; /* of task->evaluation; NULL when that is */
+    void                *output; /* state of output_ops(run); NULL when that is */
     run_log             *log;
     int64_t              step;         /* updates made */
     int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */
@@ -118,6 +118,22 @@ BT_MUST_USE bt_status train_and_eval(train_run *run, bt_error *err);
 
 /* evaluate.c: one evaluation, its record, and the best export. */
 BT_MUST_USE bt_status evaluate(train_run *run, bt_error *err);
+/* Runs pass with the averaged weights, when there are any, in place of the trained ones. */
+BT_MUST_USE bt_status with_averages(train_run *run, bt_status (*pass)(train_run *, bt_error *),
+                                    bt_error  *err);
+
+/* predict.c: --mode=predict */
+BT_MUST_USE bt_status predict(train_run *run, bt_error *err);
+
+/* labels.c: the names of the classes from model_dir/labels.json into the plan, or the refusal when
+ * they do not agree; and the file. */
+BT_MUST_USE bt_status labels_settle(train_run *run, bt_error *err);
+BT_MUST_USE bt_status labels_write(const train_run *run, bt_error *err);
+
+/* start.c: what a run starts from. Checks it before model_dir is made; then restores it or makes
+ * fresh weights. */
+BT_MUST_USE bt_status start_check(const train_run *run, bt_error *err);
+BT_MUST_USE bt_status start_restore(train_run *run, bt_error *err);
 
 /* snapshot.c: the checkpoint PREFIX (model_dir/ckpt-STEP) with everything needed to continue, and
  * back. */

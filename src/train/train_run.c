@@ -28,10 +28,19 @@ static bool mode_evaluates(bt_conf_mode mode) {
     return bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL;
 }
 
-static void run_deinit(train_run *run) {
-    if (run->task != NULL && run->task->evaluation != NULL) {
-        run->task->evaluation->destroy(run->validation_output);
+/* The output of the pass that the mode makes, or NULL. */
+static const bt_task_output *output_ops(const train_run *run) {
+    if (run->task == NULL) {
+        return NULL;
     }
+    return run->args->mode == BT_CONF_MODE_PREDICT ? run->task->prediction : run->task->evaluation;
+}
+
+static void run_deinit(train_run *run) {
+    if (output_ops(run) != NULL) {
+        output_ops(run)->destroy(run->output);
+    }
+    bt_task_plan_deinit(&run->plan);
     bt_data_close(run->train_data);
     bt_data_close(run->validation_data);
     bt_metrics_free(run->train_metrics);
@@ -121,32 +130,54 @@ static bt_status create_metrics(const train_run *run, size_t n, bt_metrics **out
 }
 
 static bt_status create_output(train_run *run, bt_error *err) {
-    if (run->task->evaluation == NULL) {
-        return BT_OK;
+    const bool                  predicts = run->args->mode == BT_CONF_MODE_PREDICT;
+    const bt_output_request     request = {.conf = run->conf,
+                                           .plan = &run->plan,
+                                           .data = run->validation_data,
+                                           .model_dir = run->args->model_dir,
+                                           .prediction = predicts ? &run->args->prediction : NULL};
+    const bt_task_output *const output = output_ops(run);
+    return output != NULL ? output->create(&request, &run->output, err) : BT_OK;
+}
+
+static bt_status open_train_data(train_run *run, bt_error *err) {
+    BT_TRY(bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
+    return create_metrics(run, run->plan.n_train_metrics, &run->train_metrics, err);
+}
+
+static bt_status open_validation_data(train_run *run, bt_error *err) {
+    BT_TRY(check_endless_evaluation(run, err));
+    BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
+                        &run->validation_data, err));
+    BT_TRY(check_one_batch(run, err));
+    BT_TRY(create_metrics(run, run->plan.n_validation_metrics, &run->validation_metrics, err));
+    return create_output(run, err);
+}
+
+/* Every row once, in the order of the files, whatever the section says for an evaluation. */
+static bt_status open_prediction_data(train_run *run, bt_error *err) {
+    bt_data_config *const config = &run->config.validation_data;
+    if (run->task->prediction == NULL) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED, "--mode=predict: experiment %s has no predictions",
+                       bt_conf_experiment_name(run->conf));
     }
-    const bt_output_request request = {.conf = run->conf,
-                                       .plan = &run->plan,
-                                       .data = run->validation_data,
-                                       .model_dir = run->args->model_dir};
-    return run->task->evaluation->create(&request, &run->validation_output, err);
+    config->is_training = false;
+    config->drop_remainder = false;
+    config->cycle_length = 1;
+    config->skip_bad_records = 0; /* a row that is left out would move the others */
+    BT_TRY(bt_data_open(config, &run->plan.prediction_schema, &run->validation_data, err));
+    return create_output(run, err);
 }
 
 static bt_status open_data(train_run *run, bt_error *err) {
     const bt_conf_mode mode = run->args->mode;
+    if (mode == BT_CONF_MODE_PREDICT) {
+        return open_prediction_data(run, err);
+    }
     if (mode_trains(mode)) {
-        BT_TRY(
-            bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
-        BT_TRY(create_metrics(run, run->plan.n_train_metrics, &run->train_metrics, err));
+        BT_TRY(open_train_data(run, err));
     }
-    if (mode_evaluates(mode)) {
-        BT_TRY(check_endless_evaluation(run, err));
-        BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
-                            &run->validation_data, err));
-        BT_TRY(check_one_batch(run, err));
-        BT_TRY(create_metrics(run, run->plan.n_validation_metrics, &run->validation_metrics, err));
-        BT_TRY(create_output(run, err));
-    }
-    return BT_OK;
+    return mode_evaluates(mode) ? open_validation_data(run, err) : BT_OK;
 }
 
 static bt_status create_exec(train_run *run, bt_error *err) {
@@ -175,6 +206,7 @@ static bt_status prepare(train_run *run, bt_error *err) {
     BT_TRY(bt_task_check_supported(args->conf, err));
     BT_TRY(bt_task_find(bt_conf_experiment_name(args->conf), &run->task, err));
     BT_TRY(run->task->plan(args->conf, &run->plan, err));
+    BT_TRY(labels_settle(run, err));
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
     BT_TRY(check_best_metric(run, err));
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
@@ -219,17 +251,6 @@ done:
     return rc;
 }
 
-/* The latest checkpoint of model_dir, or fresh weights and init_checkpoint. */
-static bt_status restore_or_init(train_run *run, bt_error *err) {
-    bool found = false;
-    BT_TRY(snapshot_restore_latest(run, false, &found, err));
-    if (!found) {
-        BT_TRY(init_weights(run, err));
-        run->chunk.start_step = run->step;
-    }
-    return BT_OK;
-}
-
 static bt_status run_mode(train_run *run, bt_error *err) {
     switch (run->args->mode) {
     case BT_CONF_MODE_TRAIN:
@@ -249,7 +270,7 @@ static bt_status run_mode(train_run *run, bt_error *err) {
     case BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL:
     case BT_CONF_MODE_TRAIN_AND_VALIDATE:
     case BT_CONF_MODE_PREDICT:
-        break;
+        break; /* not made by this function */
     }
     return BT_FAIL(err, BT_E_UNSUPPORTED, "--mode=%s cannot be run in this version",
                    bt_conf_mode_name(run->args->mode));
@@ -269,27 +290,20 @@ static bt_status save_interrupted(train_run *run, bt_status rc, bt_error *err) {
     return rc;
 }
 
-/* What the run will start from must fit before model_dir is made. */
-static bt_status check_start(const train_run *run, bt_error *err) {
-    char *latest = NULL;
-    BT_TRY(snapshot_latest(run->args->model_dir, &latest, err));
-    if (latest == NULL) {
-        return check_init_checkpoint(run, err);
-    }
-    bt_free(latest);
-    return BT_OK;
-}
-
 static bt_status execute(train_run *run, bool event_files, bt_error *err) {
     BT_TRY(create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
-    BT_TRY(check_start(run, err));
+    BT_TRY(start_check(run, err));
     BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
-    BT_TRY(restore_or_init(run, err));
+    BT_TRY(start_restore(run, err));
+    if (run->args->mode == BT_CONF_MODE_PREDICT) {
+        return predict(run, err);
+    }
     if (mode_trains(run->args->mode)) {
         run->stopped = "train_steps";
         BT_TRY(remove_leftovers(run->args->model_dir, err));
         BT_TRY(write_params_yaml(run, err));
+        BT_TRY(labels_write(run, err));
     }
     BT_TRY(best_load(run, err));
     BT_TRY(run_log_open(run->args->model_dir, run->config.validation_summary_subdir, event_files,
@@ -302,6 +316,9 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
 static bt_status finish(train_run *run, bt_error *err) {
     run->summary->step = run->step;
     run->summary->seconds = bt_time_monotonic() - run->started;
+    if (run->log == NULL) { /* a prediction leaves no trace but its files */
+        return BT_OK;
+    }
     return run_log_final(run->log, run->summary, run->stopped, err);
 }
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A file of predictions: lines go to a temporary file beside it until the pass is through, then it
+ * appears, whole. What a killed run left behind is removed when the next one begins. */
+#include <stdio.h>
+#include <string.h>
+
+#include "task_internal.h"
+
+/* PATH.tmp-* of runs that were killed. */
+static bt_status sweep(const char *folder, const char *path, bt_error *err) {
+    bt_status   rc = BT_OK;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    bt_str      start = BT_STR_INIT;
+    char       *leftover = NULL;
+    BT_CHECK(bt_str_appendf(&start, err, "%s.tmp-", bt_fs_basename(path)));
+    BT_CHECK(bt_fs_list(folder, &names, err));
+    for (size_t i = 0; i < names.n; i++) {
+        if (!bt_str_starts_with(names.items[i], bt_str_text(&start))) {
+            continue;
+        }
+        BT_CHECK(bt_fs_join(folder, names.items[i], &leftover, err));
+        BT_CHECK(bt_fs_remove(leftover, err));
+        bt_free(leftover);
+        leftover = NULL;
+    }
+done:
+    bt_free(leftover);
+    bt_fs_names_deinit(&names);
+    bt_str_deinit(&start);
+    return rc;
+}
+
+bt_status task_file_begin(task_file *file, const char *path, bt_error *err) {
+    char *folder = NULL;
+    task_file_abort(file);
+    BT_TRY(bt_fs_parent(path, &folder, err));
+    bt_status rc = bt_fs_make_folders(folder, err);
+    if (rc == BT_OK) {
+        rc = sweep(folder, path, err);
+    }
+    if (rc == BT_OK) {
+        rc = bt_fs_writer_create(path, &file->writer, err);
+    }
+    bt_free(folder);
+    return rc;
+}
+
+bt_status task_file_end_line(task_file *file, bt_error *err) {
+    BT_TRY(bt_str_append_char(&file->line, '\n', err));
+    BT_TRY(bt_fs_writer_write(file->writer, file->line.data, file->line.len, err));
+    bt_str_clear(&file->line);
+    return BT_OK;
+}
+
+bt_status task_file_publish(task_file *file, bt_error *err) {
+    return bt_fs_writer_commit(&file->writer, err);
+}
+
+void task_file_abort(task_file *file) {
+    bt_fs_writer_abort(file->writer);
+    file->writer = NULL;
+    bt_str_clear(&file->line);
+}
+
+void task_file_deinit(task_file *file) {
+    task_file_abort(file);
+    bt_str_deinit(&file->line);
+}
+
+bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err) {
+    for (; *text != '\0'; text++) {
+        const char *const escape = *text == '\t'   ? "\\t"
+                                   : *text == '\n' ? "\\n"
+                                   : *text == '\r' ? "\\r"
+                                   : *text == '\\' ? "\\\\"
+                                                   : NULL;
+        BT_TRY(escape != NULL ? bt_str_append(line, escape, err)
+                              : bt_str_append_char(line, *text, err));
+    }
+    return BT_OK;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model_dir/labels.json: how many classes the model was trained on, and their names as far as they
+ * are known. Written by the run that trains; a later run takes the names from it, or is refused
+ * when its own say something else. {"num_labels": 3, "label_names": ["a", "b", "c"] or null,
+ * "processor_type": "MNLI" or null} */
+#include "run.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "bt/fs.h"
+
+enum { LABELS_MAX_BYTES = 16 << 20 };
+
+static bt_status labels_path(const train_run *run, char **path, bt_error *err) {
+    return bt_fs_join(run->args->model_dir, "labels.json", path, err);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static bt_status adopt_names(bt_task_labels *labels, const json_t *names, const char *path,
+                             bt_error *err) {
+    bt_status    rc = BT_OK;
+    const size_t n = json_array_size(names);
+    const char **list = bt_calloc_array(n, sizeof *list);
+    if (list == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the names of %zu classes", n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        list[i] = json_string_value(json_array_get(names, i));
+        if (list[i] == NULL) {
+            rc = BT_FAIL(err, BT_E_FORMAT, "%s: label_names[%zu] is no string", path, i);
+            goto done;
+        }
+    }
+    BT_CHECK(labels->names != NULL ? bt_task_labels_agree(labels, list, n, path, err)
+                                   : bt_task_labels_set(labels, list, n, path, err));
+done:
+    bt_free(list);
+    return rc;
+}
+
+static bt_status adopt(bt_task_labels *labels, const json_t *root, const char *path,
+                       bt_error *err) {
+    const json_t *const number = json_object_get(root, "num_labels");
+    const json_t *const names = json_object_get(root, "label_names");
+    const char *const   processor = json_string_value(json_object_get(root, "processor_type"));
+    if (!json_is_integer(number)) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: no number num_labels in it", path);
+    }
+    if (json_integer_value(number) != labels->n) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: the model there was trained on %" PRId64
+                       " classes (0: scores), this configuration has %" PRId64
+                       ": see task.model.num_classes or task.class_names, or use another model_dir",
+                       path, (int64_t)json_integer_value(number), labels->n);
+    }
+    if (json_is_array(names)) {
+        BT_TRY(adopt_names(labels, names, path, err));
+    }
+    if (processor != NULL && labels->processor[0] == '\0') {
+        (void)snprintf(labels->processor, sizeof labels->processor, "%s", processor);
+    }
+    return BT_OK;
+}
+
+static bt_status load(const char *path, json_t **root, bt_error *err) {
+    char        *text = NULL;
+    size_t       n_bytes = 0;
+    json_error_t problem;
+    BT_TRY(bt_fs_read_all(path, LABELS_MAX_BYTES, &text, &n_bytes, err));
+    *root = json_loadb(text, n_bytes, 0, &problem);
+    bt_free(text);
+    if (*root == NULL) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s:%d:%d: not JSON (%s)", path, problem.line,
+                       problem.column, problem.text);
+    }
+    return BT_OK;
+}
+
+bt_status labels_settle(train_run *run, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *path = NULL;
+    json_t   *root = NULL;
+    if (run->args->model_dir == NULL) { /* a dry run */
+        return BT_OK;
+    }
+    BT_CHECK(labels_path(run, &path, err));
+    if (bt_fs_exists(path)) {
+        BT_CHECK(load(path, &root, err));
+        BT_CHECK(adopt(&run->plan.labels, root, path, err));
+    }
+done:
+    json_decref(root);
+    bt_free(path);
+    return rc;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static bt_status append_json(bt_str *text, const bt_task_labels *labels, bt_error *err) {
+    BT_TRY(bt_str_appendf(text, err, "{\n \"num_labels\": %" PRId64 ",\n \"label_names\": %s",
+                          labels->n, labels->names != NULL ? "[" : "null"));
+    for (int64_t i = 0; labels->names != NULL && i < labels->n; i++) {
+        BT_TRY(bt_str_append(text, i > 0 ? ", " : "", err));
+        BT_TRY(bt_str_append_json(text, labels->names[i], err));
+    }
+    BT_TRY(bt_str_append(text, labels->names != NULL ? "],\n" : ",\n", err));
+    BT_TRY(bt_str_append(text, " \"processor_type\": ", err));
+    BT_TRY(labels->processor[0] != '\0' ? bt_str_append_json(text, labels->processor, err)
+                                        : bt_str_append(text, "null", err));
+    return bt_str_append(text, "\n}\n", err);
+}
+
+bt_status labels_write(const train_run *run, bt_error *err) {
+    const bt_task_labels *const labels = &run->plan.labels;
+    if (labels->n == 0 && labels->processor[0] == '\0') {
+        return BT_OK; /* nothing to remember */
+    }
+    bt_status rc = BT_OK;
+    char     *path = NULL;
+    bt_str    text = BT_STR_INIT;
+    BT_CHECK(labels_path(run, &path, err));
+    BT_CHECK(append_json(&text, labels, err));
+    BT_CHECK(bt_fs_replace(path, bt_str_text(&text), text.len, err));
+done:
+    bt_str_deinit(&text);
+    bt_free(path);
+    return rc;
+}

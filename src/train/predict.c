@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * --mode=predict: one pass over all rows of task.validation_data in the order of the files, with
+ * the averaged weights when the optimizer keeps them; the task's output writes what it makes of the
+ * logits. A pass that was stopped leaves no file: the same command makes it again. */
+#include "run.h"
+
+static bt_status predict_rows(train_run *run, int64_t *n_rows, bt_error *err) {
+    const bt_task_output *const output = run->task->prediction;
+    for (;;) {
+        const bt_batch *batch = NULL;
+        bool            end = false;
+        bt_step_result  result = {0};
+        if (run_must_stop(run)) {
+            return BT_FAIL(err, BT_E_INTERRUPTED,
+                           "stopped after %" PRId64
+                           " predictions as asked; nothing was written, and the same command "
+                           "starts again",
+                           *n_rows);
+        }
+        BT_TRY(bt_data_next_batch(run->validation_data, &batch, &end, err));
+        if (end) {
+            return BT_OK;
+        }
+        BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
+        BT_TRY(output->add(run->output, batch, result.logits, err));
+        *n_rows += batch->n_seqs;
+    }
+}
+
+static bt_status predict_weights(train_run *run, bt_error *err) {
+    const bt_task_output *const output = run->task->prediction;
+    const double                start = bt_time_monotonic();
+    int64_t                     n_rows = 0;
+    BT_TRY(output->reset(run->output, err));
+    BT_TRY(predict_rows(run, &n_rows, err));
+    if (output->finish != NULL) {
+        BT_TRY(output->finish(run->output, run->summary->values, &run->summary->n_values, err));
+    }
+    BT_TRY(output->write(run->output, err));
+    const double seconds = bt_time_monotonic() - start;
+    bt_log(BT_LOG_INFO, "%" PRId64 " rows in %.1f s, %.0f examples/s", n_rows, seconds,
+           (double)n_rows / seconds);
+    return BT_OK;
+}
+
+bt_status predict(train_run *run, bt_error *err) {
+    return with_averages(run, predict_weights, err);
+}
