@@ -20,7 +20,8 @@ typedef struct bt_metrics bt_metrics;
 typedef struct bt_metrics_config {
     const char *const *names; /* rows of the table in src/metrics/metrics_rows.c */
     size_t             n_names;
-    int64_t            n_classes; /* columns of the logits; 0: they are the scores of pairs */
+    int64_t            n_classes;      /* columns of the logits; 0: they are the scores of pairs */
+    bool               bug_compatible; /* runtime.bug_compatible: with Model Garden's defects */
 } bt_metrics_config;
 
 /* Errors: BT_E_CONFIG for a name that is not known (with those that are) or that does not fit the

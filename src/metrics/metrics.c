@@ -79,6 +79,7 @@ bt_status bt_metrics_create(const bt_metrics_config *config, bt_metrics **out, b
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for metrics");
     }
     metrics->n_classes = config->n_classes;
+    metrics->bug_compatible = config->bug_compatible;
     BT_CHECK(select_rows(metrics, config, err));
     for (size_t id = 0; id < N_PARTS; id++) {
         if (has_part(metrics, id)) {

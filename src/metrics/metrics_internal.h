@@ -63,6 +63,7 @@ struct bt_metrics {
     size_t            n_rows;
     uint32_t          parts; /* of PART_BIT */
     int64_t           n_classes;
+    bool              bug_compatible;
     void             *states[N_PARTS]; /* owned; NULL where the part is not kept */
 };
 

@@ -97,7 +97,11 @@ double metric_pearson(const bt_metrics *metrics) {
     return fmax(-1.0, fmin(1.0, s->sum_xy / spread));
 }
 
+/* Model Garden makes the metric and never updates it. */
 double metric_mean_squared_error(const bt_metrics *metrics) {
     const score_moments *const s = metrics->states[PART_MOMENTS];
+    if (metrics->bug_compatible) {
+        return 0.0;
+    }
     return s->n > 0 ? s->sum_error_sq / (double)s->n : 0.0;
 }

@@ -39,6 +39,7 @@ typedef struct run_config {
     const char     *isa;
     const char     *products; /* "auto", "blas" */
     bool            recompute;
+    bool            bug_compatible;
     uint64_t        seed; /* of everything: init, order, dropout */
     bt_data_config  train_data;
     bt_data_config  validation_data;

@@ -42,6 +42,7 @@ static const bt_conf_field runtime_fields[] = {
     {"isa", BT_CONF_FIELD_STR, offsetof(run_config, isa)},
     {"products", BT_CONF_FIELD_STR, offsetof(run_config, products)},
     {"recompute", BT_CONF_FIELD_BOOL, offsetof(run_config, recompute)},
+    {"bug_compatible", BT_CONF_FIELD_BOOL, offsetof(run_config, bug_compatible)},
 };
 
 bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *arena, run_config *out,

@@ -122,12 +122,15 @@ static void write_config(trajectory *t) {
                   "global_batch_size", (json_int_t)fact(t, "batch"), "seq_length",
                   (json_int_t)fact(t, "seq"), "shuffle_buffer_size", 1, "is_training", 1,
                   "drop_remainder", 1, "label_type", is_regression ? "float" : "int");
-    json_t *const root = json_pack(
-        "{s:{s:o, s:o}, s:{s:I, s:i, s:i, s:i, s:i, s:O}, s:{s:b, s:s}}", "task", "model", model,
-        "train_data", data, "trainer", "train_steps", (json_int_t)fact(t, "steps"),
-        "steps_per_loop", 1, "summary_interval", 1, "checkpoint_interval", 1, "max_to_keep", 100,
-        "optimizer_config", json_object_get(t->facts, "optimizer"), "runtime", "bug_compatible",
-        is_regression, "distribution_strategy", "one_device");
+    json_t *const validation = json_deep_copy(data);
+    json_object_set_new(validation, "is_training", json_false());
+    json_t *const root =
+        json_pack("{s:{s:o, s:o, s:o}, s:{s:I, s:i, s:i, s:i, s:i, s:O}, s:{s:b, s:s}}", "task",
+                  "model", model, "train_data", data, "validation_data", validation, "trainer",
+                  "train_steps", (json_int_t)fact(t, "steps"), "steps_per_loop", 1,
+                  "summary_interval", 1, "checkpoint_interval", 1, "max_to_keep", 100,
+                  "optimizer_config", json_object_get(t->facts, "optimizer"), "runtime",
+                  "bug_compatible", is_regression, "distribution_strategy", "one_device");
     assert_non_null(root);
     assert_int_equal(json_dump_file(root, t->config, JSON_INDENT(1)), 0);
     json_decref(root);
@@ -177,7 +180,7 @@ static void write_initial_checkpoint(trajectory *t) {
     bt_free(flat);
 }
 
-static void run_program(const trajectory *t) {
+static void run_program(const trajectory *t, const char *mode_name, const char *override_text) {
     char log_path[TEST_PATH_MAX + 16];
     char config[TEST_PATH_MAX + 32];
     char model_dir[TEST_PATH_MAX + 32];
@@ -187,9 +190,10 @@ static void run_program(const trajectory *t) {
     (void)snprintf(model_dir, sizeof model_dir, "--model_dir=%s", t->model_dir);
     (void)snprintf(program, sizeof program, "%s", test_build_path("bert-train"));
     char experiment[] = "--experiment=bert/sentence_prediction";
-    char mode[] = "--mode=train";
-    /* an override as well: the way in which users change a key */
-    char        override[] = "--params_override=task.train_data.cycle_length=1";
+    char mode[64];
+    char override[256]; /* the way in which users change a key */
+    (void)snprintf(mode, sizeof mode, "--mode=%s", mode_name);
+    (void)snprintf(override, sizeof override, "--params_override=%s", override_text);
     char *const argv[] = {program, experiment, mode, model_dir, config, override, NULL};
     const pid_t child = fork();
     assert_true(child >= 0);
@@ -331,6 +335,54 @@ static void compare_log(trajectory *t) {
     bt_free(rates);
 }
 
+/* ---- evaluation
+ * -------------------------------------------------------------------------------------------- */
+
+/* The last validation record of metrics.jsonl; json_decref it. */
+static json_t *last_evaluation(const trajectory *t) {
+    char path[TEST_PATH_MAX + 32];
+    (void)snprintf(path, sizeof path, "%s/metrics.jsonl", t->model_dir);
+    char *const text = test_read_file(path, NULL);
+    json_t     *last = NULL;
+    for (const char *line = text; *line != '\0';) {
+        const size_t  n_line = strcspn(line, "\n");
+        json_t *const record = json_loadb(line, n_line, 0, NULL);
+        if (bt_str_equal(json_string_value(json_object_get(record, "kind")), "validation")) {
+            json_decref(last);
+            last = json_incref(record);
+        }
+        json_decref(record);
+        line += n_line + (line[n_line] == '\n' ? 1 : 0);
+    }
+    bt_free(text);
+    assert_non_null(last);
+    return last;
+}
+
+static void check_evaluation(const trajectory *t, const char *override, const char *loss_key,
+                             const char *metric_key) {
+    json_t *const want = json_object_get(t->facts, "validation");
+    run_program(t, "eval", override);
+    json_t *const got = last_evaluation(t);
+    check_near(t, loss_key, fact(t, "steps"),
+               json_real_value(json_object_get(got, "validation_loss")),
+               json_real_value(json_object_get(want, loss_key)), 1e-5, 1e-5);
+    check_near(t, metric_key, fact(t, "steps"),
+               json_real_value(json_object_get(got, "mean_squared_error")),
+               json_real_value(json_object_get(want, metric_key)), 1e-5, 1e-5);
+    json_decref(got);
+}
+
+/* Of the last weights over the same batches: as Model Garden reports it, and as it should be. All
+ * batches are of one size, so the mean of their losses is the mean over all rows. */
+static void compare_evaluations(const trajectory *t) {
+    if (json_object_get(t->facts, "validation") != NULL) {
+        check_evaluation(t, "runtime.bug_compatible=true", "validation_loss", "mean_squared_error");
+        check_evaluation(t, "runtime.bug_compatible=false", "true_mean_squared_error",
+                         "true_mean_squared_error");
+    }
+}
+
 /* stem: path of the golden without ".json" and ".safetensors" */
 static void run_trajectory(const char *name, const char *stem) {
     trajectory t = {.name = name, .folder = test_temp_dir(), .example = BT_EXAMPLE_BUILDER_INIT};
@@ -345,11 +397,12 @@ static void run_trajectory(const char *name, const char *stem) {
     write_config(&t);
     build_model(&t);
     write_initial_checkpoint(&t);
-    run_program(&t);
+    run_program(&t, "train", "task.train_data.cycle_length=1");
     for (size_t i = 0; i < BT_ARRAY_LEN(snapshots); i++) {
         compare_snapshot(&t, snapshots[i], &n_compared);
     }
     compare_log(&t);
+    compare_evaluations(&t);
     print_message("%s: %d tensors compared\n", name, (int)n_compared);
     assert_true(n_compared > t.model->table.n_params); /* slots too: nothing was left out */
     bt_example_builder_deinit(&t.example);
@@ -393,10 +446,16 @@ static void test_own_golden_ema(void **state) {
     run_trajectory("own_small_ema", test_source_path("tests/goldens/e2e/small_ema"));
 }
 
+static void test_own_golden_regression(void **state) {
+    (void)state;
+    run_trajectory("own_small_regression", test_source_path("tests/goldens/e2e/small_regression"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_golden),
         cmocka_unit_test(test_own_golden_ema),
+        cmocka_unit_test(test_own_golden_regression),
         cmocka_unit_test(test_sentence_prediction_3class),
         cmocka_unit_test(test_sentence_prediction_pooler_v2),
         cmocka_unit_test(test_sentence_prediction_norm_first),

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/goldens/e2e/{small,small_ema}.{json,safetensors}: twenty updates of the real Model
-Garden on a model small enough for the repository. Names and meaning are those of
-goldens/numerics/MANIFEST.md, so that tests/e2e/test_trajectory.c reads both alike.
+"""Writes tests/goldens/e2e/{small,small_ema,small_regression}.{json,safetensors}: twenty updates of
+the real Model Garden on a model small enough for the repository. Names and meaning are those of
+goldens/numerics/MANIFEST.md, so that tests/e2e/test_trajectory.c reads both alike. The regression
+also has the evaluation of its last weights over the same batches: what Model Garden's task reports
+(its loss is the mean over all pairs, and its metric never moves), and the true mean squared error.
 
 Needs tf-models-official 2.19.1 (with tensorflow 2.19). Run from the root of the repository:
-    python tests/make_goldens/make_e2e_goldens.py
+    python tests/make_goldens/make_e2e_goldens.py [NAME...]
 """
 import json
 import os
 import struct
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
@@ -46,14 +49,16 @@ def write_safetensors(path, tensors):
             out.write(np.ascontiguousarray(value).tobytes())
 
 
-def make_batch(rng):
+def make_batch(rng, num_classes):
     ids = rng.integers(5, ENCODER["vocab_size"], (BATCH, SEQ))
     lengths = rng.integers(3, SEQ + 1, BATCH)
     mask = (np.arange(SEQ)[None] < lengths[:, None]).astype(np.int32)
     types = (np.arange(SEQ)[None] >= lengths[:, None] // 2) * mask
-    labels = rng.integers(0, 3, BATCH)
-    return dict(input_word_ids=ids * mask, input_mask=mask, input_type_ids=types,
-                label_ids=labels)
+    batch = dict(input_word_ids=ids * mask, input_mask=mask, input_type_ids=types)
+    batch = {k: v.astype(np.int32) for k, v in batch.items()}
+    if num_classes == 1:
+        return dict(batch, label_ids=(rng.normal(1, 2, BATCH)).astype(np.float32))
+    return dict(batch, label_ids=rng.integers(0, num_classes, BATCH).astype(np.int32))
 
 
 def no_dropout(model):
@@ -64,13 +69,26 @@ def no_dropout(model):
                 setattr(layer, name, 0.0)
 
 
-def trajectory(name, seed, ema):
+def evaluate(task, model, batches):
+    """What Model Garden's evaluation reports, and the mean squared error as it should be."""
+    metrics = task.build_metrics(training=False)
+    losses, squares = [], []
+    for batch in batches:
+        inputs = {k: tf.constant(v) for k, v in batch.items()}
+        losses.append(float(task.validation_step(inputs, model, metrics)[task.loss]))
+        scores = model({k: v for k, v in inputs.items() if k != "label_ids"}, training=False)
+        squares.append(np.square(scores.numpy()[:, 0].astype(np.float64) - batch["label_ids"]))
+    return dict({m.name: float(m.result()) for m in metrics},
+                validation_loss=float(np.mean(losses)),
+                true_mean_squared_error=float(np.mean(squares)))
+
+
+def trajectory(name, seed, ema=None, num_classes=3):
     rng = np.random.default_rng(seed)
     tf.random.set_seed(seed)
-    batches = [{k: v.astype(np.int32) for k, v in make_batch(rng).items()}
-               for _ in range(BATCHES)]
+    batches = [make_batch(rng, num_classes) for _ in range(BATCHES)]
     config = sentence_prediction.SentencePredictionConfig(
-        model=sentence_prediction.ModelConfig(num_classes=3, encoder=encoders.EncoderConfig(
+        model=sentence_prediction.ModelConfig(num_classes=num_classes, encoder=encoders.EncoderConfig(
             type="bert", bert=encoders.BertEncoderConfig(**ENCODER))))
     task = sentence_prediction.SentencePredictionTask(config)
     model = task.build_model()
@@ -116,6 +134,7 @@ def trajectory(name, seed, ema):
                 slots.add(k)
                 for slot in "mv":
                     out[f"step{step + 1}/{slot}/{k}"] = inner.get_slot(var, slot).numpy()
+    more = dict(validation=evaluate(task, model, batches)) if num_classes == 1 else {}
     out["losses"] = np.array(losses, np.float32)
     out["global_norms"] = np.array(norms, np.float32)
     out["lrs"] = np.array(rates, np.float32)
@@ -123,13 +142,17 @@ def trajectory(name, seed, ema):
     with open(f"{OUT}/{name}.json", "w", encoding="utf-8") as f:
         json.dump(dict(batch=BATCH, batches=BATCHES, seq=SEQ, steps=STEPS, seed=seed,
                        encoder_type="bert", encoder=ENCODER, optimizer=facts,
-                       options=dict(num_classes=3), task="sentence_prediction",
+                       options=dict(num_classes=num_classes),
+                       task="regression" if num_classes == 1 else "sentence_prediction",
                        tensorflow=tf.__version__,
-                       no_gradient=sorted(set(plain) - slots)), f, indent=1, sort_keys=True)
+                       no_gradient=sorted(set(plain) - slots), **more), f, indent=1, sort_keys=True)
         f.write("\n")
     print(name, "losses", losses[0], "->", losses[-1], "norm", norms[0], "rates", rates[:3])
 
 
+CASES = dict(small=dict(seed=3), small_ema=dict(seed=4, ema=dict(average_decay=0.99, start_step=3)),
+             small_regression=dict(seed=5, num_classes=1))
+
 os.makedirs(OUT, exist_ok=True)
-trajectory("small", 3, None)
-trajectory("small_ema", 4, dict(average_decay=0.99, start_step=3))
+for case in sys.argv[1:] or CASES:
+    trajectory(case, **CASES[case])
