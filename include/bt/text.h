@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * text: from bytes to WordPiece ids, exactly as Model Garden's FullTokenizer (spec/data.md (b),
- * "Python path", Unicode 14.0). Vocabulary, basic tokenizer, WordPiece, and [CLS] a [SEP] b [SEP].
+ * text: from bytes to WordPiece ids, exactly as the two tokenizers of Model Garden (spec/data.md
+ * (b)). Vocabulary, basic tokenizer, WordPiece, and [CLS] a [SEP] b [SEP].
  *
  * Threads: a vocabulary and a tokenizer never change after they were made and may be shared; every
  * thread needs a bt_text_scratch of its own. Results are borrowed from the scratch until its next
@@ -13,6 +13,14 @@
 
 /* ---- vocabulary ---------------------------------------------------------------------------- */
 
+/* Whose rules a vocabulary and its tokenizers follow. */
+typedef enum bt_text_rules {
+    BT_TEXT_PYTHON, /* FullTokenizer (Unicode 14.0): the data tool, SQuAD */
+    /* tensorflow-text's BertTokenizer layer: the experiments that read raw text, dual encoder.
+     * NFKC case folding, other characters that split, words of more than 100 bytes are [UNK] */
+    BT_TEXT_TF,
+} bt_text_rules;
+
 typedef struct bt_text_vocab bt_text_vocab;
 
 /* One piece a line, id = line number from 0; every CR dropped, lines stripped of Unicode white
@@ -22,6 +30,12 @@ BT_MUST_USE bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, 
 /* The same from bytes in memory (copied); name is used in messages only. */
 BT_MUST_USE bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
                                           const char *name, bt_error *err);
+/* The same by the rules of tensorflow-text's lookup table: lines are not stripped (every CR is
+ * dropped); empty lines (but at the end) and equal ones are BT_E_FORMAT. */
+BT_MUST_USE bt_status bt_text_vocab_load_as(bt_text_vocab **out, const char *path,
+                                            bt_text_rules rules, bt_error *err);
+BT_MUST_USE bt_status bt_text_vocab_parse_as(bt_text_vocab **out, const void *bytes, size_t n_bytes,
+                                             const char *name, bt_text_rules rules, bt_error *err);
 void                  bt_text_vocab_free(bt_text_vocab *vocab);
 #define BT_TEXT_VOCAB_MAX_BYTES ((size_t)32 << 20)
 
@@ -37,22 +51,26 @@ BT_MUST_USE bool bt_text_vocab_find(const bt_text_vocab *vocab, const char *piec
 typedef struct bt_text_tokenizer bt_text_tokenizer;
 typedef struct bt_text_scratch   bt_text_scratch;
 
-/* The vocabulary is borrowed and must outlive the tokenizer. BT_E_FORMAT when it lacks [CLS], [SEP]
- * or [UNK]. */
+/* The vocabulary is borrowed and must outlive the tokenizer, which follows its rules. BT_E_FORMAT
+ * when it lacks [CLS], [SEP] or [UNK], or by the rules of tensorflow-text [PAD]. */
 BT_MUST_USE bt_status bt_text_tokenizer_create(bt_text_tokenizer **out, const bt_text_vocab *vocab,
                                                bool do_lower_case, bt_error *err);
 void                  bt_text_tokenizer_free(bt_text_tokenizer *tokenizer);
 const bt_text_vocab  *bt_text_tokenizer_vocab(const bt_text_tokenizer *tokenizer);
+/* The id that fills a sequence up: 0 by Python's rules, else that of [PAD]. */
+int32_t bt_text_tokenizer_pad_id(const bt_text_tokenizer *tokenizer);
 
 BT_MUST_USE bt_status bt_text_scratch_create(bt_text_scratch **out, bt_error *err);
 void                  bt_text_scratch_free(bt_text_scratch *scratch);
 
-/* Ids of a text given as bytes; invalid UTF-8 is dropped as bytes.decode('utf-8', 'ignore') does.
- * Fails for want of memory only. */
+/* Ids of a text given as bytes; invalid UTF-8 is dropped as bytes.decode('utf-8', 'ignore') does
+ * (tensorflow-text: becomes U+FFFD in lower case, stays otherwise). Fails for want of memory only.
+ */
 BT_MUST_USE bt_status bt_text_encode(const bt_text_tokenizer *tokenizer, bt_text_scratch *scratch,
                                      const char *text, size_t n_bytes, const int32_t **ids,
                                      size_t *n_ids, bt_error *err);
-/* The same for code points (which may be lone surrogates, as JSON escapes can make them). */
+/* The same for code points (which may be lone surrogates, as JSON escapes can make them), by
+ * Python's rules only. */
 BT_MUST_USE bt_status bt_text_encode_codepoints(const bt_text_tokenizer *tokenizer,
                                                 bt_text_scratch *scratch, const uint32_t *text,
                                                 size_t n, const int32_t **ids, size_t *n_ids,
@@ -71,6 +89,17 @@ BT_MUST_USE bt_status bt_text_encode_pair(const bt_text_tokenizer *tokenizer,
                                           const char *b, size_t b_bytes, int64_t max_seq_length,
                                           bt_text_pair *out, bt_error *err);
 
+/* [CLS] t1 [SEP] t2 [SEP] ..., each text by its own segment number, cut as BertPackInputs does: the
+ * texts take turns to keep one more piece until max_seq_length is full. A text without pieces
+ * keeps its [SEP]. BT_E_CONFIG: max_seq_length has no room for [CLS] and a [SEP] each. */
+typedef struct bt_text_span {
+    const char *text;
+    size_t      n_bytes;
+} bt_text_span;
+BT_MUST_USE bt_status bt_text_pack(const bt_text_tokenizer *tokenizer, bt_text_scratch *scratch,
+                                   const bt_text_span *texts, size_t n_texts,
+                                   int64_t max_seq_length, bt_text_pair *out, bt_error *err);
+
 /* ---- basic tokenizer: words before WordPiece ------------------------------------------------- */
 
 typedef struct bt_text_word {
@@ -88,6 +117,12 @@ BT_MUST_USE bt_status bt_text_split_words_codepoints(bt_text_scratch *scratch, c
                                                      size_t n, bool do_lower_case,
                                                      bool split_on_punc, const bt_text_word **words,
                                                      size_t *n_words, bt_error *err);
+
+/* The words of tensorflow-text's BasicTokenizer. In cased texts bytes that are no UTF-8 stay. */
+BT_MUST_USE bt_status bt_text_split_words_tf(bt_text_scratch *scratch, const char *text,
+                                             size_t n_bytes, bool do_lower_case,
+                                             const bt_text_word **words, size_t *n_words,
+                                             bt_error *err);
 
 /* ---- UTF-8 ----------------------------------------------------------------------------------- */
 

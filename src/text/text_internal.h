@@ -8,6 +8,7 @@
 
 enum {
     TEXT_WORD_MAX_CODEPOINTS = 400, /* a longer word is [UNK]; spec/data.md (b) */
+    TEXT_WORD_MAX_BYTES = 100,      /* the same by the rules of tensorflow-text */
     TEXT_PIECE_MAX_BYTES = 4 * TEXT_WORD_MAX_CODEPOINTS + 2, /* a longer piece can never match */
 };
 
@@ -40,6 +41,7 @@ static inline int32_t text_trie_step(const text_trie *trie, int32_t node, unsign
 }
 
 const text_trie *text_vocab_trie(const bt_text_vocab *vocab);
+bt_text_rules    text_vocab_rules(const bt_text_vocab *vocab);
 
 /* ---- scratch ------------------------------------------------------------------------------------
  */
@@ -63,6 +65,17 @@ struct bt_text_scratch {
     size_t        n_ids;
     int32_t      *segments;
     size_t        segments_cap;
+    size_t       *lengths; /* of the texts that are packed */
+    size_t        lengths_cap;
 };
+
+/* ---- words being built in scratch ---------------------------------------------------------------
+ */
+
+/* Room for a text of n characters or bytes that grow at most so many times. */
+bt_status text_begin(bt_text_scratch *s, size_t n, size_t growth, bt_error *err);
+/* Appends to the word; is_alone: as a word of its own. */
+bt_status text_put(bt_text_scratch *s, uint32_t c, bool is_alone, bt_error *err);
+bt_status text_end_word(bt_text_scratch *s, bt_error *err);
 
 #endif

@@ -17,7 +17,10 @@ enum {
 };
 
 /* Unicode 14.0, section 3.12: a syllable is two or three letters by arithmetic. */
-static size_t map_hangul(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
+size_t text_map_hangul(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
+    if (c < HANGUL_FIRST || c > HANGUL_LAST) {
+        return 0;
+    }
     const uint32_t index = c - HANGUL_FIRST;
     const uint32_t tail = index % HANGUL_N_T;
     out[0] = HANGUL_L + index / (HANGUL_N_V * HANGUL_N_T);
@@ -27,8 +30,9 @@ static size_t map_hangul(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
 }
 
 size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
-    if (c >= HANGUL_FIRST && c <= HANGUL_LAST) {
-        return map_hangul(c, out);
+    size_t n = text_map_hangul(c, out);
+    if (n > 0) {
+        return n;
     }
     int32_t low = 0;
     int32_t high = text_map_size - 1;
@@ -45,7 +49,7 @@ size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
     for (int32_t i = low / START_STRIDE * START_STRIDE; i < low; i++) {
         start += text_map_length[i];
     }
-    const size_t n = text_map_length[low];
+    n = text_map_length[low];
     for (size_t i = 0; i < n; i++) {
         out[i] = text_map_to[start + i];
     }
@@ -82,30 +86,38 @@ bool text_is_python_space(uint32_t c) {
            c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+/* Bytes of a sequence that begins so (0: none does), and the allowed range of its second byte. */
+static size_t sequence_length(unsigned first, unsigned *low, unsigned *high) {
+    *low = 0x80;
+    *high = 0xBF;
+    if (first >= 0xC2 && first <= 0xDF) {
+        return 2;
+    }
+    if (first >= 0xE0 && first <= 0xEF) {
+        *low = first == 0xE0 ? 0xA0 : *low;
+        *high = first == 0xED ? 0x9F : *high; /* no surrogates */
+        return 3;
+    }
+    if (first >= 0xF0 && first <= 0xF4) {
+        *low = first == 0xF0 ? 0x90 : *low;
+        *high = first == 0xF4 ? 0x8F : *high; /* not beyond U+10FFFF */
+        return 4;
+    }
+    return 0;
+}
+
 bool text_read_utf8(const unsigned char **at, const unsigned char *end, uint32_t *c) {
     const unsigned char *const s = *at;
     const unsigned             first = s[0];
     const size_t               left = (size_t)(end - s);
-    size_t                     n = 0;
-    unsigned                   low = 0x80; /* allowed range of the second byte */
-    unsigned                   high = 0xBF;
+    unsigned                   low = 0;
+    unsigned                   high = 0;
+    *at = s + 1;
     if (first < 0x80) {
         *c = first;
-        *at = s + 1;
         return true;
     }
-    *at = s + 1;
-    if (first >= 0xC2 && first <= 0xDF) {
-        n = 2;
-    } else if (first >= 0xE0 && first <= 0xEF) {
-        n = 3;
-        low = first == 0xE0 ? 0xA0 : low;
-        high = first == 0xED ? 0x9F : high; /* no surrogates */
-    } else if (first >= 0xF0 && first <= 0xF4) {
-        n = 4;
-        low = first == 0xF0 ? 0x90 : low;
-        high = first == 0xF4 ? 0x8F : high; /* not beyond U+10FFFF */
-    }
+    const size_t n = sequence_length(first, &low, &high);
     if (n == 0 || left < n || s[1] < low || s[1] > high) {
         return false;
     }
@@ -119,6 +131,19 @@ bool text_read_utf8(const unsigned char **at, const unsigned char *end, uint32_t
     *c = value;
     *at = s + n;
     return true;
+}
+
+void text_skip_invalid(const unsigned char **at, const unsigned char *end) {
+    unsigned             low = 0;
+    unsigned             high = 0;
+    const size_t         n = sequence_length(**at, &low, &high);
+    const unsigned char *s = *at + 1;
+    for (size_t i = 1; i < n && s < end && *s >= low && *s <= high; i++) {
+        s++;
+        low = 0x80; /* of the bytes after the second */
+        high = 0xBF;
+    }
+    *at = s;
 }
 
 size_t text_write_utf8(char out[4], uint32_t c) {

@@ -65,6 +65,9 @@ static inline unsigned text_class(uint32_t c) {
 /* NFD of the lower-cased code point, of class TEXT_IS_MAPPED; returns how many. */
 size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]);
 
+/* The two or three letters of a Hangul syllable; 0: c is none. */
+size_t text_map_hangul(uint32_t c, uint32_t out[TEXT_MAP_MAX]);
+
 /* Canonical combining class of a code point of kind TEXT_COMBINING. */
 unsigned text_combining_class(uint32_t c);
 
@@ -80,6 +83,10 @@ bool text_is_python_space(uint32_t c);
  * Python's 'ignore' handler drops, because what follows the first bad byte of a sequence cannot
  * begin another. */
 bool text_read_utf8(const unsigned char **at, const unsigned char *end, uint32_t *c);
+
+/* *at is where no valid sequence begins: moves it behind what one U+FFFD stands for, the longest
+ * beginning of a sequence or one byte (Unicode 14.0, table 3-8). */
+void text_skip_invalid(const unsigned char **at, const unsigned char *end);
 
 /* UTF-8 of c (surrogates as three bytes); returns how many bytes. */
 size_t text_write_utf8(char out[4], uint32_t c);

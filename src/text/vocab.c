@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The vocabulary file, by the rules of Model Garden's load_vocab (spec/data.md (b)): lines end at
- * LF only, every CR is dropped, Unicode white space is stripped, the last of equal lines counts. */
+ * LF only, every CR is dropped, Unicode white space is stripped, the last of equal lines counts; or
+ * by those of tensorflow-text's lookup table: lines are not stripped, empty and equal ones are
+ * refused. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +13,13 @@
 #include "unicode.h"
 
 struct bt_text_vocab {
-    char       *text;   /* all pieces, NUL-terminated, one after the other */
-    text_piece *lines;  /* [n_lines] by id */
-    text_piece *sorted; /* [n_sorted] by bytes, without repeats */
-    size_t      n_lines;
-    size_t      n_sorted;
-    text_trie   trie;
+    char         *text;   /* all pieces, NUL-terminated, one after the other */
+    text_piece   *lines;  /* [n_lines] by id */
+    text_piece   *sorted; /* [n_sorted] by bytes, without repeats */
+    size_t        n_lines;
+    size_t        n_sorted;
+    text_trie     trie;
+    bt_text_rules rules;
 };
 
 enum { MAX_LINES = 1 << 26 };
@@ -53,13 +56,32 @@ static bt_status sort_pieces(bt_text_vocab *vocab, bt_error *err) {
     return BT_OK;
 }
 
-/* Moves the line's text without CRs and surrounding white space to `to`; returns its length. */
-static size_t copy_line(char *to, const unsigned char *line, size_t n) {
+/* tensorflow-text's table refuses a key that comes twice. */
+static bt_status refuse_repeats(const bt_text_vocab *vocab, const char *name, bt_error *err) {
+    for (size_t i = 0; i < vocab->n_lines && vocab->n_sorted < vocab->n_lines; i++) {
+        const text_piece *const piece = &vocab->lines[i];
+        int32_t                 last = 0;
+        if (bt_text_vocab_find(vocab, piece->bytes, piece->n_bytes, &last) && last != piece->id) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s:%" PRId32 ": '%.100s' again (first in line %" PRId32
+                           "): a vocabulary for raw text must not repeat a line",
+                           name, last + 1, piece->bytes, piece->id + 1);
+        }
+    }
+    return BT_OK;
+}
+
+/* Moves the line's text without CRs and (Python) surrounding white space to `to`; returns its
+ * length. */
+static size_t copy_line(char *to, const unsigned char *line, size_t n, bt_text_rules rules) {
     size_t n_kept = 0;
     for (size_t i = 0; i < n; i++) {
         if (line[i] != '\r') {
             to[n_kept++] = (char)line[i];
         }
+    }
+    if (rules == BT_TEXT_TF) {
+        return n_kept;
     }
     const unsigned char       *at = (const unsigned char *)to;
     const unsigned char *const end = at + n_kept;
@@ -79,9 +101,9 @@ static size_t copy_line(char *to, const unsigned char *line, size_t n) {
     return n_text;
 }
 
-static bool is_only_cr(const unsigned char *line, size_t n) {
+static bool is_only(const char *bytes, const unsigned char *text, size_t n) {
     size_t i = 0;
-    while (i < n && line[i] == '\r') {
+    while (i < n && text[i] != '\0' && strchr(bytes, text[i]) != NULL) {
         i++;
     }
     return i == n;
@@ -103,9 +125,17 @@ static bt_status parse_lines(bt_text_vocab *vocab, const unsigned char *bytes, s
                            "is UTF-8 text with one piece a line",
                            name, vocab->n_lines + 1, n_valid + 1, at[n_valid]);
         }
-        const size_t n_text = copy_line(to, at, n);
-        if (lf == NULL && is_only_cr(at, n)) {
+        const size_t n_text = copy_line(to, at, n, vocab->rules);
+        if (lf == NULL && is_only("\r", at, n)) {
             break; /* the reader drops CRs, so for it the file ends here */
+        }
+        if (vocab->rules == BT_TEXT_TF && n_text == 0) {
+            if (is_only("\r\n", at, (size_t)(end - at))) {
+                break;
+            }
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s:%zu: an empty line; a vocabulary for raw text has a piece in each",
+                           name, vocab->n_lines + 1);
         }
         BT_TRY(
             bt_grow(&vocab->lines, &cap, vocab->n_lines + 1, sizeof *vocab->lines, MAX_LINES, err));
@@ -123,8 +153,8 @@ static bt_status parse_lines(bt_text_vocab *vocab, const unsigned char *bytes, s
     return BT_OK;
 }
 
-bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
-                              const char *name, bt_error *err) {
+bt_status bt_text_vocab_parse_as(bt_text_vocab **out, const void *bytes, size_t n_bytes,
+                                 const char *name, bt_text_rules rules, bt_error *err) {
     bt_status      rc = BT_OK;
     bt_text_vocab *vocab = NULL;
     if (n_bytes > BT_TEXT_VOCAB_MAX_BYTES) {
@@ -136,6 +166,7 @@ bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_b
     if (vocab == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", name);
     }
+    vocab->rules = rules;
     vocab->text = bt_alloc(n_bytes + 1); /* a line's LF makes room for its NUL */
     if (vocab->text == NULL) {
         rc = BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %zu bytes", name, n_bytes);
@@ -143,6 +174,9 @@ bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_b
     }
     BT_CHECK(parse_lines(vocab, bytes, n_bytes, name, err));
     BT_CHECK(sort_pieces(vocab, err));
+    if (rules == BT_TEXT_TF) {
+        BT_CHECK(refuse_repeats(vocab, name, err));
+    }
     BT_CHECK(text_trie_build(&vocab->trie, vocab->sorted, vocab->n_sorted, err));
     *out = vocab;
     vocab = NULL;
@@ -151,12 +185,22 @@ done:
     return rc;
 }
 
+bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
+                              const char *name, bt_error *err) {
+    return bt_text_vocab_parse_as(out, bytes, n_bytes, name, BT_TEXT_PYTHON, err);
+}
+
 bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, bt_error *err) {
+    return bt_text_vocab_load_as(out, path, BT_TEXT_PYTHON, err);
+}
+
+bt_status bt_text_vocab_load_as(bt_text_vocab **out, const char *path, bt_text_rules rules,
+                                bt_error *err) {
     char  *bytes = NULL;
     size_t n = 0;
     BT_TRY(bt_fs_require_file(path, NULL, err));
     BT_TRY(bt_fs_read_all(path, BT_TEXT_VOCAB_MAX_BYTES, &bytes, &n, err));
-    const bt_status rc = bt_text_vocab_parse(out, bytes, n, path, err);
+    const bt_status rc = bt_text_vocab_parse_as(out, bytes, n, path, rules, err);
     bt_free(bytes);
     return rc;
 }
@@ -200,6 +244,10 @@ bool bt_text_vocab_find(const bt_text_vocab *vocab, const char *piece, size_t n,
         }
     }
     return false;
+}
+
+bt_text_rules text_vocab_rules(const bt_text_vocab *vocab) {
+    return vocab->rules;
 }
 
 const text_trie *text_vocab_trie(const bt_text_vocab *vocab) {

@@ -26,7 +26,7 @@ typedef struct splitter {
 /* ---- emitting: append to the word, end the word -------------------------------------------------
  */
 
-static bt_status end_word(bt_text_scratch *s, bt_error *err) {
+bt_status text_end_word(bt_text_scratch *s, bt_error *err) {
     if (s->word_codepoints == 0) {
         return BT_OK;
     }
@@ -42,15 +42,17 @@ static bt_status end_word(bt_text_scratch *s, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status emit(const splitter *split, uint32_t c, bool is_punct, bt_error *err) {
-    bt_text_scratch *const s = split->scratch;
-    const bool             is_alone = is_punct && split->split_on_punc;
+bt_status text_put(bt_text_scratch *s, uint32_t c, bool is_alone, bt_error *err) {
     if (is_alone) {
-        BT_TRY(end_word(s, err));
+        BT_TRY(text_end_word(s, err));
     }
     s->n_bytes += text_write_utf8(s->bytes + s->n_bytes, c);
     s->word_codepoints++;
-    return is_alone ? end_word(s, err) : BT_OK;
+    return is_alone ? text_end_word(s, err) : BT_OK;
+}
+
+static bt_status emit(const splitter *split, uint32_t c, bool is_punct, bt_error *err) {
+    return text_put(split->scratch, c, is_punct && split->split_on_punc, err);
 }
 
 /* ---- a word with other than ASCII characters
@@ -133,7 +135,7 @@ static bt_status emit_word(const splitter *split, const uint32_t *word, size_t n
         const bool is_punct = (text_class(word[i]) & TEXT_KIND_MASK) == TEXT_PUNCT;
         BT_TRY(emit(split, word[i], is_punct, err));
     }
-    return end_word(split->scratch, err);
+    return text_end_word(split->scratch, err);
 }
 
 /* Adds c to the word that is being gathered; *ended when c ended one. */
@@ -174,7 +176,7 @@ static bt_status split_word_slowly(const splitter *split, const unsigned char **
 /* ---- whole texts
  * ------------------------------------------------------------------------------------ */
 
-static bt_status begin_text(bt_text_scratch *s, size_t n, size_t growth, bt_error *err) {
+bt_status text_begin(bt_text_scratch *s, size_t n, size_t growth, bt_error *err) {
     size_t need = 0;
     if (!bt_size_mul(n + 1, growth, &need)) {
         return BT_FAIL(err, BT_E_NOMEM, "a text of %zu characters is too long", n);
@@ -200,12 +202,12 @@ static bt_status split_ascii(const splitter *split, const unsigned char **at,
             s->word_codepoints++;
         } else if (kind == TEXT_SPACE) {
             (*at)++;
-            return end_word(s, err);
+            return text_end_word(s, err);
         } else if (kind == TEXT_PUNCT) {
             BT_TRY(emit(split, c, true, err));
         }
     }
-    return *at == end ? end_word(s, err) : BT_OK;
+    return *at == end ? text_end_word(s, err) : BT_OK;
 }
 
 bt_status bt_text_split_words(bt_text_scratch *scratch, const char *text, size_t n_bytes,
@@ -215,7 +217,7 @@ bt_status bt_text_split_words(bt_text_scratch *scratch, const char *text, size_t
     const splitter             split = {scratch, do_lower_case, split_on_punc};
     const unsigned char       *at = (const unsigned char *)text;
     const unsigned char *const end = at + n_bytes;
-    BT_TRY(begin_text(s, n_bytes, GROWTH, err));
+    BT_TRY(text_begin(s, n_bytes, GROWTH, err));
     while (at < end) {
         const unsigned char *const word = at;
         const size_t               n_words_before = s->n_words;
@@ -242,7 +244,7 @@ bt_status bt_text_split_words_codepoints(bt_text_scratch *scratch, const uint32_
     bt_text_scratch *const s = scratch;
     const splitter         split = {scratch, do_lower_case, split_on_punc};
     bool                   ended = false;
-    BT_TRY(begin_text(s, n, GROWTH_CODEPOINT, err));
+    BT_TRY(text_begin(s, n, GROWTH_CODEPOINT, err));
     BT_TRY(bt_grow(&s->codepoints, &s->codepoints_cap, n + 1, sizeof *s->codepoints, SIZE_MAX / 64,
                    err));
     s->n_codepoints = 0;
@@ -273,6 +275,7 @@ void bt_text_scratch_free(bt_text_scratch *scratch) {
         bt_free(scratch->mapped);
         bt_free(scratch->ids);
         bt_free(scratch->segments);
+        bt_free(scratch->lengths);
         bt_free(scratch);
     }
 }

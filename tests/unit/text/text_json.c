@@ -55,8 +55,12 @@ void check_ids(const int32_t *ids, size_t n, const json_t *want, const char *nam
 }
 
 bt_text_vocab *load_vocab(const char *path) {
+    return load_vocab_as(path, BT_TEXT_PYTHON);
+}
+
+bt_text_vocab *load_vocab_as(const char *path, bt_text_rules rules) {
     bt_text_vocab *vocab = NULL;
-    assert_ok(bt_text_vocab_load(&vocab, path, err));
+    assert_ok(bt_text_vocab_load_as(&vocab, path, rules, err));
     return vocab;
 }
 

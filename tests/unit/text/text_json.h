@@ -19,6 +19,7 @@ void check_words(const bt_text_word *words, size_t n, const json_t *want, const 
 void check_ids(const int32_t *ids, size_t n, const json_t *want, const char *name);
 
 bt_text_vocab     *load_vocab(const char *path);
+bt_text_vocab     *load_vocab_as(const char *path, bt_text_rules rules);
 bt_text_tokenizer *make_tokenizer(const bt_text_vocab *vocab, bool do_lower_case);
 bt_text_scratch   *make_scratch(void);
 
