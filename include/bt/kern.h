@@ -61,6 +61,11 @@ typedef struct bt_kern_optim {
     /* v_max: NULL without amsgrad. Plain Adam: weight_decay 0. */
     void (*adamw)(float *param, float *m, float *v, float *v_max, /* [n] */
                   const float *grad, int64_t n, const bt_kern_adamw_args *a);
+    /* n_steps of adamw after one another, each with its own decay_lr and alpha, for elements whose
+     * gradient is 0: the same bits as n_steps calls, in one pass over memory. a[s] differ in these
+     * two only. */
+    void (*adamw_idle)(float *param, float *m, float *v, /* [n] */
+                       int64_t n, const bt_kern_adamw_args *a, int64_t n_steps);
     /* u may be grad itself */
     void (*lamb)(float *u, float *m, float *v, const float *param, const float *grad, /* [n] */
                  int64_t n, const bt_kern_lamb_args *a);

@@ -45,12 +45,39 @@ bool bt_optim_is_experimental(const bt_optim *optim);
  * it needs them: an engine must then fill word_rows below. False in every other configuration. */
 bool bt_optim_needs_word_rows(const bt_optim *optim);
 
+/* ---- rows of the word table that wait ---------------------------------------------------------
+ * Adam moves every row of the word table at every step, but a batch gives a gradient to few of
+ * them. The others can wait and make their steps later, many at once while they are in the cache,
+ * to the same bits: their numbers depend on the schedule alone. This keeps the books. The caller
+ * brings the rows of a batch up to date before it reads them, and all rows before anybody else
+ * does. */
+typedef struct bt_optim_rows bt_optim_rows;
+
+/* *out stays NULL where the update cannot wait: no word table with gradient, another rule than
+ * Adam's (adam, adamw), amsgrad, a moving average, or clipping that needs every row. Borrowed:
+ * optim. */
+BT_MUST_USE bt_status bt_optim_rows_create(const bt_optim *optim, bt_optim_rows **out,
+                                           bt_error *err);
+void                  bt_optim_rows_free(bt_optim_rows *rows); /* accepts NULL */
+
+typedef struct bt_optim_buffers bt_optim_buffers;
+/* The next update is `step`; rows that wait for updates of another numbering make them first. */
+void bt_optim_rows_begin(bt_optim_rows *rows, const bt_optim_buffers *buffers, int64_t step,
+                         bt_pool *pool);
+/* Brings the rows of these ids up to date and remembers them as those of the batch. */
+void bt_optim_rows_read(bt_optim_rows *rows, const bt_optim_buffers *buffers, const int32_t *ids,
+                        int64_t n, bt_pool *pool);
+/* All rows. */
+void bt_optim_rows_settle(bt_optim_rows *rows, const bt_optim_buffers *buffers, bt_pool *pool);
+/* The rows of the last bt_optim_rows_read, each once: those with a gradient. Borrowed. */
+const int32_t *bt_optim_rows_batch(const bt_optim_rows *rows, int64_t *n);
+
 /* One update in place. grad is clobbered. word_rows_sum_sq: sum of squares of the word embedding's
  * gradient rows before equal ids were added together (numerics.md section 3). Returns the norm of
  * the gradient before any clipping, as clipping sees it, through *grad_norm; when it is not finite
  * nothing is changed and *applied is false. pool may be NULL. Bits do not depend on the number of
  * threads. Calls no heap. One caller at a time: scratch belongs to optim. */
-typedef struct bt_optim_buffers {
+struct bt_optim_buffers {
     float *param;
     float *grad;
     float *slots[BT_OPTIM_MAX_SLOTS];
@@ -60,7 +87,9 @@ typedef struct bt_optim_buffers {
     const float   *word_rows;
     const int32_t *word_ids;
     int64_t        n_word_rows;
-} bt_optim_buffers;
+    /* rows of the word table that are not those of the batch wait; NULL: all are updated */
+    bt_optim_rows *rows;
+};
 void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t step,
                     double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
 

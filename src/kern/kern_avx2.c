@@ -50,6 +50,10 @@ static inline void v_store(float *p, vm m, vf x) {
 static inline vf v_keep(vm m, vf x) {
     return m.whole ? x : _mm256_and_ps(_mm256_castsi256_ps(m.bits), x);
 }
+static inline bool v_is_all_zero_bits(vf a, vf b) {
+    const __m256i bits = _mm256_or_si256(_mm256_castps_si256(a), _mm256_castps_si256(b));
+    return _mm256_testz_si256(bits, bits) != 0;
+}
 static inline vf v_add(vf a, vf b) {
     return _mm256_add_ps(a, b);
 }

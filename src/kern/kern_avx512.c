@@ -44,6 +44,10 @@ static inline void v_store(float *p, vm m, vf x) {
 static inline vf v_keep(vm m, vf x) {
     return m.whole ? x : _mm512_maskz_mov_ps(m.bits, x);
 }
+static inline bool v_is_all_zero_bits(vf a, vf b) {
+    const __m512i bits = _mm512_or_si512(_mm512_castps_si512(a), _mm512_castps_si512(b));
+    return _mm512_test_epi32_mask(bits, bits) == 0;
+}
 static inline vf v_add(vf a, vf b) {
     return _mm512_add_ps(a, b);
 }

@@ -64,6 +64,8 @@ void REF(transpose)(REAL *out, int64_t ld_out, const REAL *in, int64_t ld_in, in
 
 void REF(adamw)(REAL *param, REAL *m, REAL *v, REAL *v_max, const REAL *grad, int64_t n,
                 const bt_kern_adamw_args *a);
+void REF(adamw_idle)(REAL *param, REAL *m, REAL *v, int64_t n, const bt_kern_adamw_args *a,
+                     int64_t n_steps);
 void REF(lamb)(REAL *u, REAL *m, REAL *v, const REAL *param, const REAL *grad, int64_t n,
                const bt_kern_lamb_args *a);
 void REF(sgd)(REAL *param, REAL *accum, const REAL *grad, int64_t n, REAL lr, REAL momentum,

@@ -28,6 +28,16 @@ void REF(adamw)(REAL *param, REAL *m, REAL *v, REAL *v_max, const REAL *grad, in
     }
 }
 
+void REF(adamw_idle)(REAL *param, REAL *m, REAL *v, int64_t n, const bt_kern_adamw_args *a,
+                     int64_t n_steps) {
+    const REAL no_gradient = 0;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t s = 0; s < n_steps; s++) {
+            REF(adamw)(param + i, m + i, v + i, NULL, &no_gradient, 1, &a[s]);
+        }
+    }
+}
+
 void REF(lamb)(REAL *u, REAL *m, REAL *v, const REAL *param, const REAL *grad, int64_t n,
                const bt_kern_lamb_args *a) {
     for (int64_t i = 0; i < n; i++) {

@@ -93,6 +93,7 @@ static const bt_kern ref_table = {
     .tile_product = bt_kern_tile_product_f32__ref,
     .transpose = bt_kern_transpose_f32__ref,
     .optim = {.adamw = bt_kern_adamw_f32__ref,
+              .adamw_idle = bt_kern_adamw_idle_f32__ref,
               .lamb = bt_kern_lamb_f32__ref,
               .sgd = bt_kern_sgd_f32__ref,
               .ema = bt_kern_ema_f32__ref},

@@ -386,6 +386,46 @@ static void SIMD(adamw)(float *param, float *m_state, float *v_state, float *v_m
         v_store(param + at, m, v_sub(p, step)););
 }
 
+/* Where m and v are 0, nothing but the decay is left of a step. */
+static inline vf idle_decays(vf p, const bt_kern_adamw_args *a, int64_t n_steps) {
+    const vf decay = v_set(a->weight_decay);
+    for (int64_t s = 0; a->weight_decay != 0 && s < n_steps; s++) {
+        p = v_sub(p, v_mul(v_mul(v_set(a[s].decay_lr), p), decay));
+    }
+    return p;
+}
+
+static void SIMD(adamw_idle)(float *param, float *m_state, float *v_state, int64_t n,
+                             const bt_kern_adamw_args *a, int64_t n_steps) {
+    const bool decays = a->weight_decay != 0;
+    const vf   decay = v_set(a->weight_decay);
+    const vf   b1 = v_set(a->one_minus_beta_1);
+    const vf   b2 = v_set(a->one_minus_beta_2);
+    const vf   eps = v_set(a->epsilon);
+    const vf   zero = v_set(0);
+    for (int64_t at = 0; at < n; at += LANES) {
+        const vm m = n - at >= LANES ? v_whole() : v_mask(n - at);
+        vf       p = v_load(param + at, m);
+        vf       m1 = v_load(m_state + at, m);
+        vf       v1 = v_load(v_state + at, m);
+        if (v_is_all_zero_bits(m1, v1)) {
+            v_store(param + at, m, idle_decays(p, a, n_steps));
+            continue;
+        }
+        for (int64_t s = 0; s < n_steps; s++) {
+            if (decays) {
+                p = v_sub(p, v_mul(v_mul(v_set(a[s].decay_lr), p), decay));
+            }
+            m1 = v_add(m1, v_mul(v_sub(zero, m1), b1));
+            v1 = v_add(v1, v_mul(v_sub(zero, v1), b2));
+            p = v_sub(p, v_div(v_mul(m1, v_set(a[s].alpha)), v_add(v_sqrt(v1), eps)));
+        }
+        v_store(m_state + at, m, m1);
+        v_store(v_state + at, m, v1);
+        v_store(param + at, m, p);
+    }
+}
+
 static void SIMD(lamb)(float *u, float *m_state, float *v_state, const float *param,
                        const float *grad, int64_t n, const bt_kern_lamb_args *a) {
     const bool decays = a->weight_decay != 0;
@@ -441,6 +481,7 @@ static void override_table(bt_kern *kern) {
     kern->tile_product = SIMD(tile_product);
     kern->transpose = SIMD(transpose);
     kern->optim.adamw = SIMD(adamw);
+    kern->optim.adamw_idle = SIMD(adamw_idle);
     kern->optim.lamb = SIMD(lamb);
     kern->optim.ema = SIMD(ema);
 }

@@ -4,18 +4,22 @@
  * (bt/kern.h); here is which numbers they get. spec/numerics.md sections 4 and 5. */
 #include "optim_internal.h"
 
-void optim_update_adam(const optim_step *step, const optim_span *span) {
-    const bt_optim *const    optim = step->optim;
-    const bt_kern_adamw_args args = {
-        .grad_scale = span->state->grad_scale,
+bt_kern_adamw_args optim_adam_args(const optim_step *step, const optim_param_state *state) {
+    return (bt_kern_adamw_args){
+        .grad_scale = state->grad_scale,
         .decay_lr = step->lr,
-        .weight_decay = span->state->decays ? (float)optim->options.weight_decay : 0.0F,
+        .weight_decay = state->decays ? (float)step->optim->options.weight_decay : 0.0F,
         .one_minus_beta_1 = step->one_minus_beta_1,
         .one_minus_beta_2 = step->one_minus_beta_2,
         .alpha = step->alpha,
         .epsilon = step->epsilon,
     };
-    float *const v_max = optim->options.amsgrad ? span->slots[2] : NULL;
+}
+
+void optim_update_adam(const optim_step *step, const optim_span *span) {
+    const bt_optim *const    optim = step->optim;
+    const bt_kern_adamw_args args = optim_adam_args(step, span->state);
+    float *const             v_max = optim->options.amsgrad ? span->slots[2] : NULL;
     optim->kern.optim.adamw(span->param, span->slots[0], span->slots[1], v_max, span->grad, span->n,
                             &args);
 }

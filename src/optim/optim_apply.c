@@ -184,7 +184,8 @@ static optim_span make_span(const optim_step *step, const optim_chunk *chunk) {
 static void update_chunk(const optim_step *step, int64_t c) {
     const bt_optim *const    optim = step->optim;
     const optim_chunk *const chunk = &optim->chunks[c];
-    if (!param_of(optim, chunk)->has_gradient) {
+    if (!param_of(optim, chunk)->has_gradient ||
+        optim_rows_has(step->buffers->rows, chunk->param)) {
         return;
     }
     const optim_span span = make_span(step, chunk);
@@ -293,6 +294,9 @@ void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int6
     }
     clip_gradients(&step, sum_sq, pool);
     run_chunks(&step, pool, update_chunk);
+    if (buffers->rows != NULL) {
+        optim_rows_update(buffers->rows, &step, n_done, pool);
+    }
     if (optim->rule->needs_norms) {
         compute_ratios(&step);
         run_chunks(&step, pool, finish_chunk);

@@ -202,13 +202,19 @@ void optim_add_slot(bt_optim *optim, const char *name, float init);
 void optim_add_hyper(bt_optim *optim, const char *name, double value);
 
 /* Update functions, one file a family. */
-void optim_update_adam(const optim_step *step, const optim_span *span);
-void optim_update_lamb(const optim_step *step, const optim_span *span);
-void optim_finish_lamb(const optim_step *step, const optim_span *span);
-void optim_update_sgd(const optim_step *step, const optim_span *span);
-void optim_update_rmsprop(const optim_step *step, const optim_span *span);
-void optim_update_adagrad(const optim_step *step, const optim_span *span);
-void optim_update_lars(const optim_step *step, const optim_span *span);
-void optim_finish_lars(const optim_step *step, const optim_span *span);
+void               optim_update_adam(const optim_step *step, const optim_span *span);
+bt_kern_adamw_args optim_adam_args(const optim_step *step, const optim_param_state *state);
+void               optim_update_lamb(const optim_step *step, const optim_span *span);
+void               optim_finish_lamb(const optim_step *step, const optim_span *span);
+void               optim_update_sgd(const optim_step *step, const optim_span *span);
+void               optim_update_rmsprop(const optim_step *step, const optim_span *span);
+void               optim_update_adagrad(const optim_step *step, const optim_span *span);
+void               optim_update_lars(const optim_step *step, const optim_span *span);
+void               optim_finish_lars(const optim_step *step, const optim_span *span);
+
+/* optim_rows.c: does that parameter's table have rows that wait? (rows may be NULL) */
+bool optim_rows_has(const bt_optim_rows *rows, int64_t param);
+/* Update number n_done of the rows of the batch; the others remember that it was made. */
+void optim_rows_update(bt_optim_rows *rows, const optim_step *step, int64_t n_done, bt_pool *pool);
 
 #endif

@@ -34,6 +34,7 @@ static bt_status alloc_state(bt_exec *exec, bt_error *err) {
         return BT_OK;
     }
     BT_TRY(exec_need_gradients(exec, err));
+    BT_TRY(bt_optim_rows_create(exec->optim, &exec->rows, err));
     for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
         BT_TRY(alloc_flat(exec, bt_optim_slot_init(exec->optim, i), &exec->slots[i], err));
     }
@@ -113,6 +114,7 @@ void bt_exec_free(bt_exec *exec) {
     for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
         bt_free(exec->slots[i]);
     }
+    bt_optim_rows_free(exec->rows);
     bt_pool_free(exec->pool);
     bt_free(exec);
 }
@@ -120,7 +122,18 @@ void bt_exec_free(bt_exec *exec) {
 /* ---- flat buffers -------------------------------------------------------------------------------
  */
 
+bt_optim_buffers exec_optim_buffers(bt_exec *exec) {
+    bt_optim_buffers buffers = {
+        .param = exec->param, .grad = exec->grad, .average = exec->average, .rows = exec->rows};
+    memcpy(buffers.slots, exec->slots, sizeof buffers.slots);
+    return buffers;
+}
+
 float *bt_exec_view(bt_exec *exec, int32_t state) {
+    if (exec->rows != NULL && state != (int32_t)BT_STATE_GRADIENT) {
+        const bt_optim_buffers buffers = exec_optim_buffers(exec);
+        bt_optim_rows_settle(exec->rows, &buffers, exec->pool);
+    }
     if (state == (int32_t)BT_STATE_PARAM) {
         return exec->param;
     }

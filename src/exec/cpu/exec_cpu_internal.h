@@ -74,6 +74,7 @@ struct bt_exec {
     size_t          scratch_bytes;
     float          *param, *grad, *average; /* owned flat buffers; average NULL without EMA */
     float          *slots[BT_OPTIM_MAX_SLOTS];
+    bt_optim_rows  *rows; /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
     char            description[EXEC_DESCRIPTION_BYTES];
 };
@@ -85,6 +86,8 @@ BT_MUST_USE bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs,
                                 bool for_training, bt_error *err);
 void                  exec_acts_deinit(exec_acts *acts);
 
+/* exec_cpu.c */
+bt_optim_buffers exec_optim_buffers(bt_exec *exec);
 /* exec_cpu.c: an engine without optimizer gets its gradient buffer when it is first asked for. */
 BT_MUST_USE bt_status exec_need_gradients(bt_exec *exec, bt_error *err);
 

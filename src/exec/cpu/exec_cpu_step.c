@@ -128,13 +128,52 @@ static bt_status prepare(bt_exec *exec, const bt_batch *batch, bool for_training
 
 enum { ZERO_CHUNK = 1 << 18 };
 
+typedef struct zero_job {
+    float  *first;
+    int64_t n;
+} zero_job;
+
 static void zero_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
-    const bt_exec *const exec = context;
-    const int64_t        first = task * ZERO_CHUNK;
-    const int64_t        left = exec->model->table.n_elements - first;
-    memset(exec->grad + first, 0,
-           (size_t)(left < ZERO_CHUNK ? left : ZERO_CHUNK) * sizeof *exec->grad);
+    const zero_job *const job = context;
+    const int64_t         first = task * ZERO_CHUNK;
+    const int64_t         left = job->n - first;
+    memset(job->first + first, 0,
+           (size_t)(left < ZERO_CHUNK ? left : ZERO_CHUNK) * sizeof *job->first);
+}
+
+static void zero_span(bt_exec *exec, int64_t first, int64_t end) {
+    zero_job job = {.first = exec->grad + first, .n = end - first};
+    bt_pool_run(exec->pool, (job.n + ZERO_CHUNK - 1) / ZERO_CHUNK, zero_task, &job);
+}
+
+/* The word table's gradient is 0 but for the rows of the last batch, where rows may wait. */
+static void zero_gradients(bt_exec *exec) {
+    if (exec->rows == NULL) {
+        zero_span(exec, 0, exec->model->table.n_elements);
+        return;
+    }
+    const bt_param *const word = &exec->model->table.params[exec->model->word_embeddings];
+    int64_t               n = 0;
+    const int32_t *const  ids = bt_optim_rows_batch(exec->rows, &n);
+    zero_span(exec, 0, word->offset);
+    zero_span(exec, word->offset + word->n_elements, exec->model->table.n_elements);
+    for (int64_t i = 0; i < n; i++) {
+        memset(exec->grad + word->offset + ids[i] * word->dim[1], 0,
+               (size_t)word->dim[1] * sizeof *exec->grad);
+    }
+}
+
+/* The rows of the word table that the pass reads; step < 0: no update follows. */
+static void read_words(bt_exec *exec, const bt_batch *batch, int64_t step) {
+    if (exec->rows == NULL) {
+        return;
+    }
+    const bt_optim_buffers buffers = exec_optim_buffers(exec);
+    if (step >= 0) {
+        bt_optim_rows_begin(exec->rows, &buffers, step, exec->pool);
+    }
+    bt_optim_rows_read(exec->rows, &buffers, batch->ids, batch->n_tokens, exec->pool);
 }
 
 static exec_pass make_pass(const bt_exec *exec, const bt_batch *batch) {
@@ -171,16 +210,16 @@ static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t 
     pass.seed = seed;
     pass.dropout = true;
     *result = (bt_step_result){.n_tokens = batch->n_tokens};
-    const double       products_before = exec->nn.products.seconds;
-    const double       start = bt_time_monotonic();
+    const double products_before = exec->nn.products.seconds;
+    const double start = bt_time_monotonic();
+    zero_gradients(exec);
+    read_words(exec, batch, step);
     const float *const encoded = exec_encoder_forward(exec, &pass);
     exec_head_forward(exec, &pass, encoded);
     result->loss = exec_loss(exec, &pass, exec->acts.d_logits);
     result->logits = exec->acts.logits;
     const double forward_end = bt_time_monotonic();
     result->times.forward = forward_end - start;
-    bt_pool_run(exec->pool, (exec->model->table.n_elements + ZERO_CHUNK - 1) / ZERO_CHUNK,
-                zero_task, exec);
     exec_head_backward(exec, &pass, encoded);
     *word_rows_sum_sq = exec_encoder_backward(exec, &pass);
     result->times.backward = bt_time_monotonic() - forward_end;
@@ -216,8 +255,7 @@ bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
         result->n_nonfinite = 1;
         return BT_OK;
     }
-    bt_optim_buffers buffers = {.param = exec->param, .grad = exec->grad, .average = exec->average};
-    memcpy(buffers.slots, exec->slots, sizeof buffers.slots);
+    bt_optim_buffers buffers = exec_optim_buffers(exec);
     if (bt_optim_needs_word_rows(exec->optim)) {
         buffers.word_rows = exec->acts.grad_embedding;
         buffers.word_ids = batch->ids;
@@ -235,6 +273,7 @@ bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
 bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
                            bt_error *err) {
     BT_TRY(prepare(exec, batch, false, err));
+    read_words(exec, batch, -1);
     const exec_pass pass = make_pass(exec, batch);
     *result = (bt_step_result){.n_tokens = batch->n_tokens};
     const double products_before = exec->nn.products.seconds;
@@ -257,6 +296,7 @@ bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, fl
                        layer, m->encoder.num_layers);
     }
     BT_TRY(prepare(exec, batch, false, err));
+    read_words(exec, batch, -1);
     exec_pass pass = make_pass(exec, batch);
     pass.all_rows = true;
     pass.n_layers = layer + 1;

@@ -389,6 +389,40 @@ static void check_optim(const bt_kern *kern, const bt_kern *ref, size_t n, float
     check_same_bits(w[0].f, w[1].f, n, kern->isa, "u");
 }
 
+/* Steps without gradient in one pass are the same steps one by one. */
+static void check_idle(const bt_kern *kern, size_t n, float decay, float size_of_state) {
+    enum { N_IDLE = 7 };
+    static data        p[2], m[2], v[2], g;
+    const int64_t      len = (int64_t)n;
+    bt_kern_adamw_args steps[N_IDLE];
+    data_fill(&g, n, 1, 91, 0);
+    for (size_t i = 0; i < 2; i++) {
+        data_fill(&p[i], n, 0, 92, 1);
+        data_fill(&m[i], n, 1, 93, size_of_state);
+        data_fill(&v[i], n, 2, 94, size_of_state);
+        kern->mul(v[i].f, v[i].f, v[i].f, len);
+    }
+    for (int s = 0; s < N_IDLE; s++) {
+        steps[s] = adamw_args;
+        steps[s].weight_decay = decay;
+        steps[s].decay_lr *= (float)(s + 1);
+        steps[s].alpha *= (float)(N_IDLE - s);
+        kern->optim.adamw(p[0].f, m[0].f, v[0].f, NULL, g.f, len, &steps[s]);
+    }
+    kern->optim.adamw_idle(p[1].f, m[1].f, v[1].f, len, steps, N_IDLE);
+    check_same_bits(p[1].f, p[0].f, n, kern->isa, "param of idle steps");
+    check_same_bits(m[1].f, m[0].f, n, kern->isa, "m of idle steps");
+    check_same_bits(v[1].f, v[0].f, n, kern->isa, "v of idle steps");
+}
+
+static void idle_steps_are_steps(const bt_kern *kern) {
+    for (size_t i = 0; i < data_n_sizes; i++) {
+        check_idle(kern, data_sizes[i], 0.01F, 1);
+        check_idle(kern, data_sizes[i], 0.01F, 0);
+        check_idle(kern, data_sizes[i], 0, 1);
+    }
+}
+
 static void optim_is_equal_bits(const bt_kern *kern) {
     bt_kern ref;
     assert_ok(bt_kern_select("ref", &ref, err));
@@ -463,6 +497,7 @@ ISA_TEST(masked_scores)
 ISA_TEST(tiles_match)
 ISA_TEST(transposes_match)
 ISA_TEST(optim_is_equal_bits)
+ISA_TEST(idle_steps_are_steps)
 ISA_TEST(optim_is_near_double)
 
 int main(void) {
@@ -480,6 +515,7 @@ int main(void) {
         cmocka_unit_test(test_transposes_match),
         cmocka_unit_test(gemm_matches),
         cmocka_unit_test(test_optim_is_equal_bits),
+        cmocka_unit_test(test_idle_steps_are_steps),
         cmocka_unit_test(test_optim_is_near_double),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
