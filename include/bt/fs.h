@@ -102,6 +102,9 @@ BT_MUST_USE bt_status bt_fs_writer_flush(bt_fs_writer *writer, bool to_disk, bt_
 /* Flush, fsync, rename over path, fsync the folder; then frees *writer and sets it to NULL. On
  * failure *writer stays and the caller aborts it: path is as it was. */
 BT_MUST_USE bt_status bt_fs_writer_commit(bt_fs_writer **writer, bt_error *err);
+/* The same for several files, which get their names in order once all are on the disk; the waiting
+ * is shared. Those that have their name are freed and NULL, also on failure. */
+BT_MUST_USE bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err);
 void                  bt_fs_writer_abort(bt_fs_writer *writer); /* removes the temporary; NULL ok */
 
 /* create + write + commit */
@@ -129,6 +132,8 @@ typedef struct bt_fs_names {
 void bt_fs_names_deinit(bt_fs_names *names);
 /* Names (not paths) of what is in a folder, "." and ".." left out. */
 BT_MUST_USE bt_status bt_fs_list(const char *folder, bt_fs_names *out, bt_error *err);
+/* The same in the file system's own order. */
+BT_MUST_USE bt_status bt_fs_list_unsorted(const char *folder, bt_fs_names *out, bt_error *err);
 /* Paths that match a shell pattern (* ? [..], not across '/'). No match: BT_OK and n = 0. */
 BT_MUST_USE bt_status bt_fs_glob(const char *pattern, bt_fs_names *out, bt_error *err);
 

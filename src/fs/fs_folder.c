@@ -46,7 +46,7 @@ static void names_sort(bt_fs_names *names) {
     }
 }
 
-bt_status bt_fs_list(const char *folder, bt_fs_names *out, bt_error *err) {
+bt_status bt_fs_list_unsorted(const char *folder, bt_fs_names *out, bt_error *err) {
     bt_fs_names names = BT_FS_NAMES_INIT;
     BT_TRY(bt_fs_require_folder(folder, err));
     DIR *const dir = opendir(folder);
@@ -73,8 +73,13 @@ done:
         bt_fs_names_deinit(&names);
         return rc;
     }
-    names_sort(&names);
     *out = names;
+    return BT_OK;
+}
+
+bt_status bt_fs_list(const char *folder, bt_fs_names *out, bt_error *err) {
+    BT_TRY(bt_fs_list_unsorted(folder, out, err));
+    names_sort(out);
     return BT_OK;
 }
 

@@ -199,25 +199,124 @@ static bt_status sync_folder_of(const char *path, bt_error *err) {
     return rc;
 }
 
-bt_status bt_fs_writer_commit(bt_fs_writer **writer_ptr, bt_error *err) {
-    bt_fs_writer *const writer = *writer_ptr;
-    BT_TRY(bt_fs_writer_flush(writer, writer->temporary != NULL, err));
-    if (close(writer->fd) != 0) {
-        writer->fd = -1;
+static bool is_same_folder(const char *a, const char *b) {
+    const size_t n = (size_t)(bt_fs_basename(a) - a);
+    return n == (size_t)(bt_fs_basename(b) - b) && memcmp(a, b, n) == 0;
+}
+
+/* Closes the file and gives it its name; the folder is not yet synced. */
+static bt_status put_in_place(bt_fs_writer *writer, bt_error *err) {
+    const int failure = close(writer->fd);
+    writer->fd = -1;
+    if (failure != 0) {
         return fs_fail_write(writer->path, "write", errno, err);
     }
-    writer->fd = -1;
     if (writer->temporary != NULL) {
         if (fs_sys_rename(writer->temporary, writer->target) != 0) {
             return fs_fail_write(writer->path, "replace", errno, err);
         }
         bt_free(writer->temporary); /* an abort after this point has nothing to remove */
         writer->temporary = NULL;
+    }
+    return BT_OK;
+}
+
+bt_status bt_fs_writer_commit(bt_fs_writer **writer_ptr, bt_error *err) {
+    bt_fs_writer *const writer = *writer_ptr;
+    const bool          is_replaced = writer->temporary != NULL;
+    BT_TRY(bt_fs_writer_flush(writer, is_replaced, err));
+    BT_TRY(put_in_place(writer, err));
+    if (is_replaced) {
         BT_TRY(sync_folder_of(writer->target, err));
     }
     writer_free(writer);
     *writer_ptr = NULL;
     return BT_OK;
+}
+
+/* ---- several at once
+ * ------------------------------------------------------------------------------- */
+
+typedef struct flush_job {
+    bt_fs_writer **writers;
+    bt_status     *statuses;
+    bt_error      *errors;
+} flush_job;
+
+static void flush_one(void *context, int64_t task, int32_t thread) {
+    const flush_job *const job = context;
+    bt_fs_writer *const    writer = job->writers[task];
+    (void)thread;
+    job->statuses[task] = bt_fs_writer_flush(writer, writer->temporary != NULL, &job->errors[task]);
+}
+
+/* A disk takes many files in hardly more time than one, if they are handed over together. */
+static bt_status flush_all(bt_fs_writer **writers, size_t n, bt_error *err) {
+    enum { MAX_WAITING = 16 };
+    bt_status rc = BT_OK;
+    bt_pool  *pool = NULL;
+    bt_error  ignored = BT_ERROR_INIT; /* without threads it only takes longer */
+    flush_job job = {.writers = writers,
+                     .statuses = bt_calloc_array(n, sizeof *job.statuses),
+                     .errors = bt_calloc_array(n, sizeof *job.errors)};
+    if (job.statuses == NULL || job.errors == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
+        goto done;
+    }
+    if (n > 1 &&
+        bt_pool_create(&pool, (int32_t)(n < MAX_WAITING ? n : MAX_WAITING), &ignored) != BT_OK) {
+        pool = NULL;
+    }
+    bt_pool_run(pool, (int64_t)n, flush_one, &job);
+    for (size_t i = 0; i < n && rc == BT_OK; i++) {
+        if (job.statuses[i] != BT_OK) {
+            rc = BT_FAIL(err, job.statuses[i], "%s", job.errors[i].msg);
+        }
+    }
+done:
+    bt_pool_free(pool);
+    bt_free(job.statuses);
+    bt_free(job.errors);
+    return rc;
+}
+
+/* Puts one file in place and frees its writer; *placed is its path if the folder must be synced. */
+static bt_status finish_writer(bt_fs_writer **writer, char **placed, bt_error *err) {
+    const bool is_replaced = (*writer)->temporary != NULL;
+    *placed = NULL;
+    BT_TRY(put_in_place(*writer, err));
+    if (is_replaced) {
+        *placed = (*writer)->target;
+        (*writer)->target = NULL;
+    }
+    writer_free(*writer);
+    *writer = NULL;
+    return BT_OK;
+}
+
+bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *last = NULL; /* a file in the folder that is still to be synced */
+    BT_TRY(flush_all(writers, n, err));
+    for (size_t i = 0; i < n; i++) {
+        char *placed = NULL;
+        BT_CHECK(finish_writer(&writers[i], &placed, err));
+        if (placed == NULL) {
+            continue;
+        }
+        if (last != NULL && !is_same_folder(last, placed)) {
+            rc = sync_folder_of(last, err);
+        }
+        bt_free(last);
+        last = placed;
+        BT_CHECK(rc);
+    }
+    if (last != NULL) {
+        rc = sync_folder_of(last, err);
+    }
+done:
+    bt_free(last);
+    return rc;
 }
 
 void bt_fs_writer_abort(bt_fs_writer *writer) {

@@ -44,6 +44,7 @@ static bt_status write_all(const char *folder, bool (*is_interrupted)(void), bt_
         const example_source   source = {.state = &n, .next = next_row};
         const example_settings settings = {.tokenizer = tokenizer,
                                            .max_seq_length = LENGTH,
+                                           .convert = convert_text,
                                            .what = "test",
                                            .is_interrupted = is_interrupted};
         BT_CHECK(write_examples(&settings, &source, writers[i], &n_written, err));
@@ -147,7 +148,7 @@ static void test_tsv_out_of_memory(void **state) {
         bool             end = false;
         bt_error         err = BT_ERROR_INIT;
         bt_alloc_fail_at(k, false);
-        bt_status rc = tsv_open(&reader, path, true, &err);
+        bt_status rc = tsv_open(&reader, path, TSV_HEADER, &err);
         if (rc == BT_OK) {
             rc = tsv_next(reader, &fields, &n, &end, &err);
         }

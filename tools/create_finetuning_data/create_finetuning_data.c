@@ -22,7 +22,7 @@ static const char *const task_names[] = {
     NULL};
 static const char *const mnli_types[] = {"matched", "mismatched", NULL};
 static const char *const retrieval_names[] = {"bucc", "tatoeba", NULL};
-static const char *const tagging_names[] = {"panx", "udpos", NULL};
+static const char *const tagging_names[] = {"panx", "udpos", "conll", NULL};
 static const char *const tokenizations[] = {"WordPiece", "SentencePiece", NULL};
 
 /* Flags without help are shown by --helpfull only: those of data that this version does not make,
@@ -70,6 +70,16 @@ static const bt_flag_def flag_defs[] = {
      .choices = tokenizations,
      .default_text = "WordPiece",
      .help = "Only WordPiece in this version."},
+    {.name = "languages",
+     .kind = BT_FLAG_STRING,
+     .help = "Only these languages of a task that has several, comma separated; unset: all."},
+    {.name = "tagging_labels",
+     .kind = BT_FLAG_STRING,
+     .help = "conll: its labels in the order of their ids, comma separated, or @FILE with one a "
+             "line; unset: those of the training file."},
+    {.name = "tagging_columns",
+     .kind = BT_FLAG_STRING,
+     .help = "conll: columns of word and label, e.g. 1,4; unset: the first and the last."},
     {.name = "num_threads",
      .kind = BT_FLAG_INT,
      .default_text = "0",
@@ -133,40 +143,6 @@ static void catch_signals(void) {
 /* ---- checks
  * --------------------------------------------------------------------------------------- */
 
-/* An output path; unset and empty are the same to the real tool. */
-static const char *path_flag(const bt_flags *flags, const char *name) {
-    const char *const path = bt_flags_string(flags, name);
-    return path == NULL || *path == '\0' ? NULL : path;
-}
-
-static bt_status find_task(const bt_flags *flags, const data_task **task, bt_error *err) {
-    const char *const type = bt_flags_string(flags, "fine_tuning_task_type");
-    const char *const name = bt_flags_string(flags, "classification_task_name");
-    if (path_flag(flags, "tfds_params") != NULL) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "--tfds_params: this version reads text files, not TFDS data sets; give "
-                       "--input_data_dir");
-    }
-    *task = bt_str_equal(type, "classification") ? find_data_task(type, name) : NULL;
-    if (*task != NULL) {
-        return BT_OK;
-    }
-    bt_str    known = BT_STR_INIT;
-    bt_status rc = list_data_tasks("classification", &known, err);
-    if (rc == BT_OK && bt_str_equal(type, "classification")) {
-        rc = BT_FAIL(err, BT_E_UNSUPPORTED,
-                     "--classification_task_name=%s: this version makes data for %s only", name,
-                     bt_str_text(&known));
-    } else if (rc == BT_OK) {
-        rc = BT_FAIL(err, BT_E_UNSUPPORTED,
-                     "--fine_tuning_task_type=%s: this version makes data for classification only "
-                     "(%s)",
-                     type, bt_str_text(&known));
-    }
-    bt_str_deinit(&known);
-    return rc;
-}
-
 static bt_status check_flags(const bt_flags *flags, bt_error *err) {
     const char *const *args = NULL;
     const int64_t      length = bt_flags_int(flags, "max_seq_length");
@@ -177,20 +153,15 @@ static bt_status check_flags(const bt_flags *flags, bt_error *err) {
                        "(--do_lower_case=false)",
                        args[0]);
     }
-    if (path_flag(flags, "meta_data_file_path") == NULL) {
+    if (data_path_flag(flags, "meta_data_file_path") == NULL) {
         return BT_FAIL(err, BT_E_CONFIG, "--meta_data_file_path is empty");
     }
     if (bt_str_equal(bt_flags_string(flags, "tokenization"), "SentencePiece")) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "--tokenization=SentencePiece: this version tokenises with WordPiece only");
     }
-    if (path_flag(flags, "vocab_file") == NULL) {
+    if (data_path_flag(flags, "vocab_file") == NULL) {
         return BT_FAIL(err, BT_E_CONFIG, "--vocab_file must be given");
-    }
-    if (path_flag(flags, "train_data_output_path") == NULL &&
-        path_flag(flags, "eval_data_output_path") == NULL) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "--train_data_output_path or --eval_data_output_path must be given");
     }
     if (length < 2 || length > MAX_SEQ_LENGTH_LIMIT) {
         return BT_FAIL(err, BT_E_CONFIG,
@@ -208,36 +179,34 @@ static bt_status check_flags(const bt_flags *flags, bt_error *err) {
  * ---------------------------------------------------------------------------------------- */
 
 static void report(const data_job *job, const data_task *task, double seconds) {
-    const int64_t n = job->n_rows[DATA_TRAIN] + job->n_rows[DATA_EVAL] + job->n_rows[DATA_TEST];
-    char          counts[160] = "";
-    size_t        used = 0;
+    char    counts[160] = "";
+    size_t  used = 0;
+    int64_t n = 0;
     for (int split = 0; split < DATA_N_SPLITS; split++) {
-        if (job->paths[split] != NULL && used < sizeof counts) {
+        const int64_t n_split = data_split_records(job, split);
+        if (n_split > 0 && used < sizeof counts) {
             used += (size_t)snprintf(counts + used, sizeof counts - used, "%s%s %" PRId64,
-                                     used == 0 ? "" : ", ", data_split_names[split],
-                                     job->n_rows[split]);
+                                     used == 0 ? "" : ", ", data_split_names[split], n_split);
         }
+        n += n_split;
     }
-    bt_log(BT_LOG_INFO, "%s: %s rows in %.2f s (%.0f rows/s, %d thread%s)", task->name, counts,
-           seconds, (double)n / (seconds > 1e-6 ? seconds : 1e-6), bt_pool_n_threads(job->pool),
-           bt_pool_n_threads(job->pool) == 1 ? "" : "s");
+    bt_log(BT_LOG_INFO, "%s: %s records in %.2f s (%.0f records/s, %d thread%s)", task->name,
+           counts, seconds, (double)n / (seconds > 1e-6 ? seconds : 1e-6),
+           bt_pool_n_threads(job->pool), bt_pool_n_threads(job->pool) == 1 ? "" : "s");
 }
 
 static bt_status run_job(data_job *job, const data_task *task, bt_error *err) {
-    output_set    outputs = {.made_folders = BT_FS_NAMES_INIT};
-    bt_str        meta = BT_STR_INIT;
+    meta_data     meta = META_DATA_INIT;
     bt_fs_writer *meta_writer = NULL;
     bt_status     rc = BT_OK;
-    job->outputs = &outputs;
-    job->meta = &meta;
-    BT_CHECK(task->run(job, task, err));
-    BT_CHECK(output_set_add(&outputs, bt_flags_string(job->flags, "meta_data_file_path"),
+    BT_CHECK(task->run(job, task, &meta, err));
+    BT_CHECK(output_set_add(&job->outputs, bt_flags_string(job->flags, "meta_data_file_path"),
                             &meta_writer, err));
-    BT_CHECK(bt_fs_writer_write(meta_writer, bt_str_text(&meta), meta.len, err));
-    rc = output_set_commit(&outputs, err);
+    BT_CHECK(bt_fs_writer_write(meta_writer, bt_str_text(&meta.text), meta.text.len, err));
+    rc = output_set_commit(&job->outputs, err);
 done:
-    output_set_deinit(&outputs, rc != BT_OK);
-    bt_str_deinit(&meta);
+    output_set_deinit(&job->outputs, rc != BT_OK);
+    meta_deinit(&meta);
     return rc;
 }
 
@@ -251,12 +220,13 @@ static bt_status make_data(const bt_flags *flags, bt_error *err) {
     int32_t            n_threads = (int32_t)bt_flags_int(flags, "num_threads");
     data_job           job = {.flags = flags,
                               .max_seq_length = bt_flags_int(flags, "max_seq_length"),
-                              .input_dir = path_flag(flags, "input_data_dir"),
-                              .paths = {path_flag(flags, "train_data_output_path"),
-                                        path_flag(flags, "eval_data_output_path"),
-                                        path_flag(flags, "test_data_output_path")},
+                              .input_dir = data_path_flag(flags, "input_data_dir"),
+                              .paths = {data_path_flag(flags, "train_data_output_path"),
+                                        data_path_flag(flags, "eval_data_output_path"),
+                                        data_path_flag(flags, "test_data_output_path")},
+                              .outputs = {.made_folders = BT_FS_NAMES_INIT},
                               .is_interrupted = is_interrupted};
-    BT_CHECK(find_task(flags, &task, err));
+    BT_CHECK(data_find_task(flags, &task, err));
     BT_CHECK(bt_text_vocab_load(&vocab, bt_flags_string(flags, "vocab_file"), err));
     rc = bt_text_tokenizer_create(&tokenizer, vocab, bt_flags_bool(flags, "do_lower_case"), err);
     if (rc != BT_OK) {
@@ -273,6 +243,7 @@ static bt_status make_data(const bt_flags *flags, bt_error *err) {
     BT_CHECK(run_job(&job, task, err));
     report(&job, task, bt_time_monotonic() - start);
 done:
+    data_free_parts(&job);
     bt_pool_free(pool);
     bt_text_tokenizer_free(tokenizer);
     bt_text_vocab_free(vocab);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The GLUE tasks from the plain folders that people download, with the outcome that the real tool
- * has from TFDS sets prepared of the same files (spec/data.md (a), "TFDS-based processors"): the
- * rows in file order, rows with a missing value dropped, ids as TFDS numbers the classes. Test rows
- * have label 0, but MNLI's the last one: the real tool looks up label -1 in a Python list. */
+ * The GLUE tasks. With --input_data_dir from the plain folders that people download, else, like the
+ * real tool, from sets that TFDS has prepared of the same files (spec/data.md (a), "TFDS-based
+ * processors"). Both have the same outcome: the rows in the order of the files, rows with a missing
+ * value dropped, ids as TFDS numbers the classes. Test rows have label 0, but MNLI's the last one:
+ * the real tool looks up label -1 in a Python list. */
 #include <math.h>
 #include <string.h>
 
 #include "bt/wire.h"
 
-#include "data_task.h"
+#include "tfds_task.h"
 #include "tsv_reader.h"
 
 enum { MAX_FILES = 8, MAX_CLASSES = 3, LABEL_MAX_BYTES = 64 };
@@ -26,6 +27,7 @@ struct glue_config {
     /* Where a split's file may be, relative to --input_data_dir; the first that exists counts. */
     const char *files[DATA_N_SPLITS][MAX_FILES];
     const char *mismatched_files[DATA_N_SPLITS][MAX_FILES];
+    tfds_config tfds;
 };
 
 #define TRAIN_TSV                                                                                  \
@@ -35,57 +37,78 @@ struct glue_config {
 #define TEST_TSV                                                                                   \
     { "test.tsv", "extra/test.tsv" }
 
-const glue_config glue_cola = {.text_a = "sentence",
-                               .label = "is_acceptable",
-                               .classes = {"unacceptable", "acceptable"},
-                               .n_labels = 2,
-                               .is_headerless = true,
-                               .files = {TRAIN_TSV, DEV_TSV, TEST_TSV}};
-const glue_config glue_sst2 = {.text_a = "sentence",
-                               .label = "label",
-                               .classes = {"negative", "positive"},
-                               .n_labels = 2,
-                               .files = {TRAIN_TSV, DEV_TSV, TEST_TSV}};
-const glue_config glue_mrpc = {.text_a = "#1 String",
-                               .text_b = "#2 String",
-                               .label = "Quality",
-                               .classes = {"not_equivalent", "equivalent"},
-                               .n_labels = 2,
-                               .files = {{"train.tsv", "msr_paraphrase_train.txt",
-                                          "extra/msr_paraphrase_train.txt", "extra/train.tsv"},
-                                         {"dev.tsv", "msr_paraphrase_train.txt",
-                                          "extra/msr_paraphrase_train.txt", "extra/dev.tsv"},
-                                         {"test.tsv", "msr_paraphrase_test.txt",
-                                          "extra/msr_paraphrase_test.txt", "extra/test.tsv"}}};
-const glue_config glue_qqp = {.text_a = "question1",
-                              .text_b = "question2",
-                              .label = "is_duplicate",
-                              .classes = {"not_duplicate", "duplicate"},
-                              .n_labels = 2,
-                              .files = {TRAIN_TSV, DEV_TSV, TEST_TSV}};
+#define TFDS_GLUE(name)                                                                            \
+    .datasets = {name}, .splits = {"train", "validation", "test"}, .label = "label",               \
+    .sort_key = "idx"
+
+const glue_config glue_cola = {
+    .text_a = "sentence",
+    .label = "is_acceptable",
+    .classes = {"unacceptable", "acceptable"},
+    .n_labels = 2,
+    .is_headerless = true,
+    .files = {TRAIN_TSV, DEV_TSV, TEST_TSV},
+    .tfds = {TFDS_GLUE("glue/cola"), .text_a = "sentence", .n_labels = 2}};
+const glue_config glue_sst2 = {
+    .text_a = "sentence",
+    .label = "label",
+    .classes = {"negative", "positive"},
+    .n_labels = 2,
+    .files = {TRAIN_TSV, DEV_TSV, TEST_TSV},
+    .tfds = {TFDS_GLUE("glue/sst2"), .text_a = "sentence", .n_labels = 2}};
+const glue_config glue_mrpc = {
+    .text_a = "#1 String",
+    .text_b = "#2 String",
+    .label = "Quality",
+    .classes = {"not_equivalent", "equivalent"},
+    .n_labels = 2,
+    .files = {{"train.tsv", "msr_paraphrase_train.txt", "extra/msr_paraphrase_train.txt",
+               "extra/train.tsv"},
+              {"dev.tsv", "msr_paraphrase_train.txt", "extra/msr_paraphrase_train.txt",
+               "extra/dev.tsv"},
+              {"test.tsv", "msr_paraphrase_test.txt", "extra/msr_paraphrase_test.txt",
+               "extra/test.tsv"}},
+    .tfds = {TFDS_GLUE("glue/mrpc"), .text_a = "sentence1", .text_b = "sentence2", .n_labels = 2}};
+const glue_config glue_qqp = {
+    .text_a = "question1",
+    .text_b = "question2",
+    .label = "is_duplicate",
+    .classes = {"not_duplicate", "duplicate"},
+    .n_labels = 2,
+    .files = {TRAIN_TSV, DEV_TSV, TEST_TSV},
+    .tfds = {TFDS_GLUE("glue/qqp"), .text_a = "question1", .text_b = "question2", .n_labels = 2}};
 const glue_config glue_stsb = {.text_a = "sentence1",
                                .text_b = "sentence2",
                                .label = "score",
                                .n_labels = 0,
-                               .files = {TRAIN_TSV, DEV_TSV, TEST_TSV}};
-const glue_config glue_qnli = {.text_a = "question",
-                               .text_b = "sentence",
-                               .label = "label",
-                               .classes = {"entailment", "not_entailment"},
-                               .n_labels = 2,
-                               .files = {TRAIN_TSV, DEV_TSV, TEST_TSV}};
-const glue_config glue_rte = {.text_a = "sentence1",
-                              .text_b = "sentence2",
-                              .label = "label",
-                              .classes = {"entailment", "not_entailment"},
-                              .n_labels = 2,
-                              .files = {TRAIN_TSV, DEV_TSV, TEST_TSV}};
-const glue_config glue_wnli = {.text_a = "sentence1",
-                               .text_b = "sentence2",
-                               .label = "label",
-                               .classes = {"not_entailment", "entailment"},
-                               .n_labels = 2,
-                               .files = {TRAIN_TSV, DEV_TSV, TEST_TSV}};
+                               .files = {TRAIN_TSV, DEV_TSV, TEST_TSV},
+                               .tfds = {TFDS_GLUE("glue/stsb"), .text_a = "sentence1",
+                                        .text_b = "sentence2", .is_regression = true,
+                                        .is_float = true}};
+const glue_config glue_qnli = {
+    .text_a = "question",
+    .text_b = "sentence",
+    .label = "label",
+    .classes = {"entailment", "not_entailment"},
+    .n_labels = 2,
+    .files = {TRAIN_TSV, DEV_TSV, TEST_TSV},
+    .tfds = {TFDS_GLUE("glue/qnli"), .text_a = "question", .text_b = "sentence", .n_labels = 2}};
+const glue_config glue_rte = {
+    .text_a = "sentence1",
+    .text_b = "sentence2",
+    .label = "label",
+    .classes = {"entailment", "not_entailment"},
+    .n_labels = 2,
+    .files = {TRAIN_TSV, DEV_TSV, TEST_TSV},
+    .tfds = {TFDS_GLUE("glue/rte"), .text_a = "sentence1", .text_b = "sentence2", .n_labels = 2}};
+const glue_config glue_wnli = {
+    .text_a = "sentence1",
+    .text_b = "sentence2",
+    .label = "label",
+    .classes = {"not_entailment", "entailment"},
+    .n_labels = 2,
+    .files = {TRAIN_TSV, DEV_TSV, TEST_TSV},
+    .tfds = {TFDS_GLUE("glue/wnli"), .text_a = "sentence1", .text_b = "sentence2", .n_labels = 2}};
 /* MNLI's hypothesis (sentence2) is the first text and its premise the second. */
 const glue_config glue_mnli = {
     .text_a = "sentence2",
@@ -100,7 +123,16 @@ const glue_config glue_mnli = {
               {"test_matched.tsv", "extra/test_matched.tsv"}},
     .mismatched_files = {TRAIN_TSV,
                          {"dev_mismatched.tsv", "extra/dev_mismatched.tsv"},
-                         {"test_mismatched.tsv", "extra/test_mismatched.tsv"}}};
+                         {"test_mismatched.tsv", "extra/test_mismatched.tsv"}},
+    .tfds = {.datasets = {"glue/mnli"},
+             .splits = {"train", "validation_matched", "test_matched"},
+             .mismatched_splits = {NULL, "validation_mismatched", "test_mismatched"},
+             .label = "label",
+             .sort_key = "idx",
+             .text_a = "hypothesis",
+             .text_b = "premise",
+             .n_labels = 3,
+             .reads_test_labels = true}};
 /* AX has test rows only; the real tool trains and evaluates it on MNLI. */
 const glue_config glue_ax = {
     .text_a = "sentence2",
@@ -111,7 +143,14 @@ const glue_config glue_ax = {
     .files = {{"train.tsv", "MNLI/train.tsv", "../MNLI/train.tsv"},
               {"dev_matched.tsv", "MNLI/dev_matched.tsv", "../MNLI/dev_matched.tsv"},
               {"AX.tsv", "diagnostic.tsv", "diagnostic/diagnostic.tsv", "AX/diagnostic.tsv",
-               "AX/AX.tsv", "../AX/diagnostic.tsv", "../diagnostic/diagnostic.tsv"}}};
+               "AX/AX.tsv", "../AX/diagnostic.tsv", "../diagnostic/diagnostic.tsv"}},
+    .tfds = {.datasets = {"glue/mnli", NULL, "glue/ax"},
+             .splits = {"train", "validation_matched", "test"},
+             .label = "label",
+             .sort_key = "idx",
+             .text_a = "hypothesis",
+             .text_b = "premise",
+             .n_labels = 3}};
 
 /* ---- one split's file
  * ------------------------------------------------------------------------------ */
@@ -316,17 +355,18 @@ done:
     return rc;
 }
 
-/* The first of the files that exists, as a new path. */
+/* The first of the files that exists. */
 static bt_status find_file(const char *folder, const char *const *files, const char *split,
-                           char **path, bt_error *err) {
+                           const char **name, bt_error *err) {
     for (int i = 0; i < MAX_FILES && files[i] != NULL; i++) {
         char *candidate = NULL;
         BT_TRY(bt_fs_join(folder, files[i], &candidate, err));
-        if (bt_fs_exists(candidate)) {
-            *path = candidate;
+        const bool exists = bt_fs_exists(candidate);
+        bt_free(candidate);
+        if (exists) {
+            *name = files[i];
             return BT_OK;
         }
-        bt_free(candidate);
     }
     return fail_missing(folder, files, split, err);
 }
@@ -335,7 +375,7 @@ static bt_status read_dev_ids(bt_map *ids, const char *path, bt_error *err) {
     bt_status   rc = BT_OK;
     tsv_reader *reader = NULL;
     bt_str      key = BT_STR_INIT;
-    BT_CHECK(tsv_open(&reader, path, false, err));
+    BT_CHECK(tsv_open(&reader, path, TSV_NO_HEADER, err));
     for (;;) {
         const tsv_field *fields = NULL;
         size_t           n_fields = 0;
@@ -368,8 +408,10 @@ done:
 static bt_status open_dev_ids(glue_source *s, const char *folder, bt_error *err) {
     static const char *const files[MAX_FILES] = {"mrpc_dev_ids.tsv", "dev_ids.tsv",
                                                  "extra/mrpc_dev_ids.tsv", "extra/dev_ids.tsv"};
+    const char              *name = NULL;
     char                    *path = NULL;
-    BT_TRY(find_file(folder, files, "the ids of MRPC's dev rows", &path, err));
+    BT_TRY(find_file(folder, files, "the ids of MRPC's dev rows", &name, err));
+    BT_TRY(bt_fs_join(folder, name, &path, err));
     bt_status rc = bt_map_create(&s->dev_ids, 512, err);
     if (rc == BT_OK) {
         rc = read_dev_ids(s->dev_ids, path, err);
@@ -407,25 +449,21 @@ static bt_status find_columns(glue_source *s, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status open_source(const data_job *job, const glue_config *config, int split,
+static bt_status open_source(const data_job *job, const data_part *part, const void *context,
                              example_source *out, bt_error *err) {
-    bt_status  rc = BT_OK;
-    char      *path = NULL;
-    const bool is_mismatched = config->has_mismatched &&
-                               bt_str_equal(bt_flags_string(job->flags, "mnli_type"), "mismatched");
-    glue_source *s = bt_calloc_array(1, sizeof *s);
+    bt_status                rc = BT_OK;
+    const glue_config *const config = context;
+    const char *const        path = part->inputs[0];
+    glue_source             *s = bt_calloc_array(1, sizeof *s);
     if (s == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the input");
     }
     s->config = config;
-    s->is_test = split == DATA_TEST;
-    s->wants_dev = split == DATA_EVAL;
+    s->is_test = part->split == DATA_TEST;
+    s->wants_dev = part->split == DATA_EVAL;
     s->is_headerless = config->is_headerless && !s->is_test;
     s->drops_short_rows = !s->is_headerless && config != &glue_mrpc;
-    BT_CHECK(find_file(job->input_dir,
-                       is_mismatched ? config->mismatched_files[split] : config->files[split],
-                       data_split_names[split], &path, err));
-    BT_CHECK(tsv_open(&s->reader, path, !s->is_headerless, err));
+    BT_CHECK(tsv_open(&s->reader, path, s->is_headerless ? TSV_NO_HEADER : TSV_HEADER, err));
     BT_CHECK(find_columns(s, err));
     if (!s->is_test && bt_str_starts_with(bt_fs_basename(path), "msr_")) {
         BT_CHECK(open_dev_ids(s, job->input_dir, err));
@@ -433,33 +471,40 @@ static bt_status open_source(const data_job *job, const glue_config *config, int
     *out = (example_source){.state = s, .next = next_row, .close = close_source};
     s = NULL;
 done:
-    bt_free(path);
     close_source(s);
     return rc;
 }
 
-bt_status run_glue(data_job *job, const data_task *task, bt_error *err) {
-    bt_status                rc = BT_OK;
+static bt_status add_split(data_job *job, const glue_config *config, int split, bt_error *err) {
+    data_part  *part = NULL;
+    const char *name = NULL;
+    const bool  is_mismatched = config->has_mismatched &&
+                               bt_str_equal(bt_flags_string(job->flags, "mnli_type"), "mismatched");
+    BT_TRY(find_file(job->input_dir,
+                     is_mismatched ? config->mismatched_files[split] : config->files[split],
+                     data_split_names[split], &name, err));
+    BT_TRY(data_add_part(job, split, NULL, &part, err));
+    return data_add_input(part, job->input_dir, name, NULL, err);
+}
+
+bt_status run_glue(data_job *job, const data_task *task, meta_data *meta, bt_error *err) {
     const glue_config *const config = task->config;
-    example_source           sources[DATA_N_SPLITS] = {{0}};
-    if (job->input_dir == NULL) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "--classification_task_name=%s needs --input_data_dir: the folder with the "
-                       "task's files (train.tsv, ...)",
-                       task->name);
+    const classification     form = {.n_labels = config->n_labels,
+                                     .is_regression = config->n_labels == 0,
+                                     .label = config->n_labels == 0 ? EXAMPLE_LABEL_FLOAT
+                                                                    : EXAMPLE_LABEL_INT};
+    BT_TRY(data_require_output(job, 1U << DATA_TRAIN | 1U << DATA_EVAL, err));
+    if (job->input_dir == NULL && tfds_has_folder()) {
+        return run_tfds(job, task, &config->tfds, meta, err);
     }
-    BT_TRY(bt_fs_require_folder(job->input_dir, err));
+    BT_TRY(data_require_input_dir(job, task,
+                                  "train.tsv, dev.tsv, ... of the data set, or TFDS_DATA_DIR: the "
+                                  "folder in which TFDS has prepared it",
+                                  err));
     for (int split = DATA_TRAIN; split < DATA_N_SPLITS; split++) {
         if (job->paths[split] != NULL) {
-            BT_CHECK(open_source(job, config, split, &sources[split], err));
+            BT_TRY(add_split(job, config, split, err));
         }
     }
-    rc = write_classification(job, task, sources, config->n_labels, err);
-done:
-    for (int split = 0; split < DATA_N_SPLITS; split++) {
-        if (sources[split].close != NULL) {
-            sources[split].close(sources[split].state);
-        }
-    }
-    return rc;
+    return write_classification(job, task, &form, open_source, config, meta, err);
 }

@@ -82,26 +82,17 @@ done:
     return rc;
 }
 
-/* The file's number, which a rename changes; 0: no file. */
-static ino_t file_number(const char *path) {
-    struct stat info;
-    return stat(path, &info) == 0 ? info.st_ino : 0;
-}
-
 bt_status output_set_commit(output_set *set, bt_error *err) {
+    bt_fs_writer *writers[OUTPUT_SET_MAX];
     for (size_t i = 0; i < set->n; i++) {
-        output_file *const file = &set->files[i];
-        const ino_t        before = file_number(file->path);
-        const bt_status    rc = bt_fs_writer_commit(&file->writer, err);
-        if (rc != BT_OK) {
-            /* a failure behind the rename (the folder's sync) leaves the new file in place */
-            const ino_t now = file_number(file->path);
-            file->is_in_place = now != 0 && now != before;
-            return rc;
-        }
-        file->is_in_place = true;
+        writers[i] = set->files[i].writer;
     }
-    return BT_OK;
+    const bt_status rc = bt_fs_writers_commit(writers, set->n, err);
+    for (size_t i = 0; i < set->n; i++) {
+        set->files[i].writer = writers[i];
+        set->files[i].is_in_place = writers[i] == NULL;
+    }
+    return rc;
 }
 
 /* A device or a pipe that was named as an output was there before and stays. */

@@ -15,8 +15,9 @@ struct tsv_reader {
     const char   *rest; /* of the piece between two LFs: what follows a lone CR; NULL: read on */
     size_t        n_rest;
     int64_t       line;
-    bool          has_header;
-    bt_str        header; /* a copy of its line */
+    tsv_form      form;
+    bt_str        line_text; /* a copy of a line that lost its CRs */
+    bt_str        header;    /* a copy of its line */
     tsv_field    *names;
     size_t        n_names;
     size_t        names_cap;
@@ -32,23 +33,53 @@ static size_t count_characters(const char *text, size_t n) {
     return count;
 }
 
+/* r->rest without its CRs. */
+static bt_status drop_carriage_returns(tsv_reader *r, bt_error *err) {
+    if (r->n_rest == 0 || memchr(r->rest, '\r', r->n_rest) == NULL) {
+        return BT_OK;
+    }
+    bt_str_clear(&r->line_text);
+    BT_TRY(bt_str_append_n(&r->line_text, r->rest, r->n_rest, err));
+    char  *to = r->line_text.data;
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_rest; i++) {
+        if (to[i] != '\r') {
+            to[n++] = to[i];
+        }
+    }
+    r->rest = to;
+    r->n_rest = n;
+    return BT_OK;
+}
+
+/* What lies before the next LF. */
+static bt_status read_line(tsv_reader *r, bool *end, bt_error *err) {
+    BT_TRY(bt_fs_stream_line(r->stream, LINE_MAX_BYTES, &r->rest, &r->n_rest, end, err));
+    if (*end) {
+        return BT_OK;
+    }
+    if (r->form == TSV_DROPS_CR) {
+        BT_TRY(drop_carriage_returns(r, err));
+    } else if (r->n_rest > 0 && r->rest[r->n_rest - 1] == '\r') {
+        r->n_rest--; /* of CR LF */
+    }
+    if (r->line == 0 && r->n_rest >= 3 && memcmp(r->rest, "\xEF\xBB\xBF", 3) == 0) {
+        r->rest += 3;
+        r->n_rest -= 3;
+    }
+    return BT_OK;
+}
+
 /* The next line; *end (and no line) behind the last one. */
 static bt_status next_line(tsv_reader *r, const char **line, size_t *n, bool *end, bt_error *err) {
+    *end = false;
     if (r->rest == NULL) {
-        BT_TRY(bt_fs_stream_line(r->stream, LINE_MAX_BYTES, &r->rest, &r->n_rest, end, err));
+        BT_TRY(read_line(r, end, err));
         if (*end) {
             return BT_OK;
         }
-        if (r->n_rest > 0 && r->rest[r->n_rest - 1] == '\r') {
-            r->n_rest--; /* of CR LF */
-        }
-        if (r->line == 0 && r->n_rest >= 3 && memcmp(r->rest, "\xEF\xBB\xBF", 3) == 0) {
-            r->rest += 3;
-            r->n_rest -= 3;
-        }
     }
     const char *const cr = memchr(r->rest, '\r', r->n_rest);
-    *end = false;
     *line = r->rest;
     *n = cr == NULL ? r->n_rest : (size_t)(cr - r->rest);
     r->line++;
@@ -101,7 +132,7 @@ static bt_status read_header(tsv_reader *r, bt_error *err) {
     return split_fields(r, bt_str_text(&r->header), n, &r->names, &r->names_cap, &r->n_names, err);
 }
 
-bt_status tsv_open(tsv_reader **out, const char *path, bool has_header, bt_error *err) {
+bt_status tsv_open(tsv_reader **out, const char *path, tsv_form form, bt_error *err) {
     bt_status   rc = BT_OK;
     tsv_reader *r = NULL;
     BT_TRY(bt_fs_require_file(path, NULL, err));
@@ -109,9 +140,9 @@ bt_status tsv_open(tsv_reader **out, const char *path, bool has_header, bt_error
     if (r == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", path);
     }
-    r->has_header = has_header;
+    r->form = form;
     BT_CHECK(bt_fs_stream_open(path, &r->stream, err));
-    if (has_header) {
+    if (form == TSV_HEADER) {
         BT_CHECK(read_header(r, err));
     }
     *out = r;
@@ -124,6 +155,7 @@ done:
 void tsv_close(tsv_reader *reader) {
     if (reader != NULL) {
         bt_fs_stream_close(reader->stream);
+        bt_str_deinit(&reader->line_text);
         bt_str_deinit(&reader->header);
         bt_free(reader->names);
         bt_free(reader->fields);
@@ -172,7 +204,7 @@ bt_status tsv_next(tsv_reader *reader, const tsv_field **fields, size_t *n_field
     size_t            n = 0;
     do {
         BT_TRY(next_line(r, &line, &n, end, err));
-    } while (!*end && n == 0 && r->has_header);
+    } while (!*end && n == 0 && r->form == TSV_HEADER);
     if (*end) {
         return BT_OK;
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tab separated files as TFDS reads the GLUE ones: strict UTF-8, universal newlines (LF, CR LF and
- * a lone CR end a line), no quoting, no escapes, fields of at most 131,072 characters. A byte order
- * mark at the beginning is dropped. */
+ * Tab separated files as the real tool reads them: strict UTF-8, no quoting, no escapes, fields of
+ * at most 131,072 characters. TFDS, which reads the GLUE files, ends a line at LF, CR LF and a lone
+ * CR; the tool itself ends it at LF and drops every CR. A byte order mark at the beginning is
+ * dropped. */
 #ifndef BT_TSV_READER_H
 #define BT_TSV_READER_H
 
@@ -15,8 +16,13 @@ typedef struct tsv_field {
 
 typedef struct tsv_reader tsv_reader;
 
-/* With a header the first line gives the columns' names, and blank lines are no rows. */
-bt_status tsv_open(tsv_reader **out, const char *path, bool has_header, bt_error *err);
+typedef enum tsv_form {
+    TSV_NO_HEADER,
+    TSV_HEADER,   /* the first line gives the columns' names, and blank lines are no rows */
+    TSV_DROPS_CR, /* no header, and the tool's own line ends */
+} tsv_form;
+
+bt_status tsv_open(tsv_reader **out, const char *path, tsv_form form, bt_error *err);
 void      tsv_close(tsv_reader *reader); /* accepts NULL */
 
 /* Number of the last column of that name; BT_E_FORMAT names the header's columns. */

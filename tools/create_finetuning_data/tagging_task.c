@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tagging: PAN-X and UDPOS as the real tool makes them (spec/data.md (a), "Tagging"), and any CoNLL
+ * file, whose labels are those of the training file ("O" first, then by their bytes) or given. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "data_task.h"
+#include "tagging_reader.h"
+
+enum { MAX_LABELS = 1 << 20, LABEL_SHOWN_BYTES = 64, MIN_SEQ_LENGTH = 3 };
+static const size_t label_file_max_bytes = (size_t)16 << 20;
+
+const char *const tagging_panx_languages[] = {
+    "ar", "he", "vi", "id", "jv", "ms", "tl", "eu", "ml", "ta", "te", "af", "nl", "en",
+    "de", "el", "bn", "hi", "mr", "ur", "fa", "fr", "it", "pt", "es", "bg", "ru", "ja",
+    "ka", "ko", "th", "sw", "yo", "my", "zh", "kk", "tr", "et", "fi", "hu", NULL};
+const char *const tagging_udpos_languages[] = {"af", "ar", "bg", "de", "el", "en", "es", "et", "eu",
+                                               "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja",
+                                               "kk", "ko", "mr", "nl", "pt", "ru", "ta", "te", "th",
+                                               "tl", "tr", "ur", "vi", "yo", "zh", NULL};
+static const char *const panx_labels[] = {"O",     "B-PER", "I-PER", "B-LOC",
+                                          "I-LOC", "B-ORG", "I-ORG", NULL};
+static const char *const udpos_labels[] = {"ADJ",   "ADP",   "ADV", "AUX",  "CCONJ", "DET",
+                                           "INTJ",  "NOUN",  "NUM", "PART", "PRON",  "PROPN",
+                                           "PUNCT", "SCONJ", "SYM", "VERB", "X",     NULL};
+
+struct tagging_config {
+    const char *const *labels; /* NULL: CoNLL */
+    /* More than English: whatever train-*.tsv there are, in the file system's order (as the real
+     * tool's glob gives them); else every language of the list, English first. */
+    bool lists_files;
+};
+const tagging_config tagging_conll = {0};
+const tagging_config tagging_panx = {.labels = panx_labels};
+const tagging_config tagging_udpos = {.labels = udpos_labels, .lists_files = true};
+
+static const char *const file_stems[DATA_N_SPLITS] = {"train", "dev", "test"};
+
+/* The first of these that is in --input_data_dir is a CoNLL split. */
+enum { MAX_NAMES = 9 };
+static const char *const conll_names[DATA_N_SPLITS][MAX_NAMES + 1] = {
+    {"train.tsv", "train.txt", "train.conll", "train.bio", "eng.train"},
+    {"dev.tsv", "dev.txt", "dev.conll", "dev.bio", "valid.tsv", "valid.txt", "valid.conll",
+     "valid.bio", "eng.testa"},
+    {"test.tsv", "test.txt", "test.conll", "test.bio", "eng.testb"}};
+
+typedef struct tagging_run {
+    const tagging_config *config;
+    const data_task      *task;
+    tagging_form          form;
+    bt_map               *ids;    /* label -> id */
+    char                **labels; /* [n_labels] by id; owned */
+    size_t                n_labels;
+    size_t                labels_cap;
+    const char           *labels_from; /* for messages */
+} tagging_run;
+
+/* ---- labels
+ * ---------------------------------------------------------------------------------------- */
+
+static void deinit_labels(tagging_run *run) {
+    for (size_t i = 0; i < run->n_labels; i++) {
+        bt_free(run->labels[i]);
+    }
+    bt_free(run->labels);
+    bt_map_free(run->ids);
+}
+
+/* A label that is there already stays as it is. */
+static bt_status add_label(tagging_run *run, const char *text, size_t n, bt_error *err) {
+    int64_t ignored = 0;
+    if (bt_map_get(run->ids, text, n, &ignored)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_grow(&run->labels, &run->labels_cap, run->n_labels + 1, sizeof *run->labels,
+                   MAX_LABELS, err));
+    BT_TRY(bt_map_put(run->ids, text, n, (int64_t)run->n_labels, err));
+    char *const label = bt_strndup(text, n);
+    if (label == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for labels");
+    }
+    run->labels[run->n_labels++] = label;
+    return BT_OK;
+}
+
+static int compare_labels(const void *a, const void *b) {
+    const char *const p = *(char *const *)a;
+    const char *const q = *(char *const *)b;
+    const bool        p_first = bt_str_equal(p, "O");
+    const bool        q_first = bt_str_equal(q, "O");
+    return p_first != q_first ? (p_first ? -1 : 1) : strcmp(p, q);
+}
+
+static bt_status sort_labels(tagging_run *run, bt_error *err) {
+    qsort(run->labels, run->n_labels, sizeof *run->labels, compare_labels);
+    for (size_t i = 0; i < run->n_labels; i++) {
+        BT_TRY(bt_map_put(run->ids, run->labels[i], strlen(run->labels[i]), (int64_t)i, err));
+    }
+    return BT_OK;
+}
+
+static bt_status fail_no_label(const tagging_reader *reader, bt_error *err) {
+    return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": the word has no label", tagging_path(reader),
+                   tagging_line(reader));
+}
+
+/* Those of the training file. */
+static bt_status collect_labels(tagging_run *run, const char *path, bt_error *err) {
+    tagging_reader *reader = NULL;
+    bt_status       rc = BT_OK;
+    BT_CHECK(tagging_open(&reader, path, &run->form, err));
+    for (;;) {
+        tagging_word word = {0};
+        bool         is_break = false;
+        bool         end = false;
+        BT_CHECK(tagging_next(reader, &word, &is_break, &end, err));
+        if (end) {
+            break;
+        }
+        if (!is_break && word.n_label == 0) {
+            rc = fail_no_label(reader, err);
+            goto done;
+        }
+        if (!is_break) {
+            BT_CHECK(add_label(run, word.label, word.n_label, err));
+        }
+    }
+    if (run->n_labels == 0) {
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s: there are no rows of data", path);
+        goto done;
+    }
+    rc = sort_labels(run, err);
+done:
+    tagging_close(reader);
+    return rc;
+}
+
+/* Labels between separators, blanks around them cut off, in the given order. */
+static bt_status split_labels(tagging_run *run, const char *text, const char *separators,
+                              bt_error *err) {
+    static const char blanks[] = " \t\r";
+    while (*text != '\0') {
+        const size_t n = strcspn(text, separators);
+        size_t       first = strspn(text, blanks);
+        size_t       last = n;
+        first = first < n ? first : n;
+        while (last > first && strchr(blanks, text[last - 1]) != NULL) {
+            last--;
+        }
+        if (last > first) {
+            BT_TRY(add_label(run, text + first, last - first, err));
+        }
+        text += n + (text[n] == '\0' ? 0 : 1);
+    }
+    return BT_OK;
+}
+
+/* --tagging_labels: "O,B-PER,..." or "@FILE" with one a line. */
+static bt_status read_given_labels(tagging_run *run, const char *given, bt_error *err) {
+    char  *text = NULL;
+    size_t n = 0;
+    if (*given == '@') {
+        BT_TRY(bt_fs_read_all(given + 1, label_file_max_bytes, &text, &n, err));
+    }
+    bt_status rc = split_labels(run, text == NULL ? given : text, text == NULL ? "," : "\n", err);
+    bt_free(text);
+    if (rc == BT_OK && run->n_labels == 0) {
+        rc = BT_FAIL(err, BT_E_CONFIG, "--tagging_labels=%s: there are no labels", given);
+    }
+    return rc;
+}
+
+static bt_status fail_label(const tagging_run *run, const tagging_reader *reader,
+                            const tagging_word *word, bt_error *err) {
+    bt_str    list = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    enum { SHOWN_LABELS = 20 };
+    for (size_t i = 0; i < run->n_labels && i < SHOWN_LABELS; i++) {
+        BT_CHECK(bt_str_appendf(&list, err, "%s%s", i == 0 ? "" : ", ", run->labels[i]));
+    }
+    rc = BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": unknown label '%.*s'; expected %s%s (%s)",
+                 tagging_path(reader), tagging_line(reader),
+                 (int)(word->n_label < LABEL_SHOWN_BYTES ? word->n_label : LABEL_SHOWN_BYTES),
+                 word->label, bt_str_text(&list), run->n_labels > SHOWN_LABELS ? ", ..." : "",
+                 run->labels_from);
+done:
+    bt_str_deinit(&list);
+    return rc;
+}
+
+/* ---- rows: sentences
+ * ------------------------------------------------------------------------------- */
+
+typedef struct sentence_source {
+    const tagging_run *run;
+    const data_part   *part;
+    size_t             next_input;
+    tagging_reader    *reader;
+    int64_t            sentence_id; /* in the file */
+    bt_str             words;       /* an LF behind each */
+    bt_str             labels;      /* int32_t */
+    int64_t            n_unlabelled;
+    int64_t            first_unlabelled; /* its line */
+} sentence_source;
+
+static bt_status add_word(sentence_source *s, const tagging_word *word, bt_error *err) {
+    const tagging_run *const run = s->run;
+    int64_t                  id = 0;
+    if (word->label == NULL && run->form.is_conll && s->part->split != DATA_TEST) {
+        return fail_no_label(s->reader, err);
+    }
+    if (word->label == NULL) {
+        s->first_unlabelled = s->n_unlabelled == 0 ? tagging_line(s->reader) : s->first_unlabelled;
+        s->n_unlabelled++;
+    } else if (!bt_map_get(run->ids, word->label, word->n_label, &id)) {
+        return fail_label(run, s->reader, word, err);
+    }
+    const int32_t label = (int32_t)id;
+    BT_TRY(bt_str_append_n(&s->words, word->word, word->n_word, err));
+    BT_TRY(bt_str_append_char(&s->words, '\n', err));
+    return bt_str_append_n(&s->labels, &label, sizeof label, err);
+}
+
+/* Unlabelled words in a test file are usual; elsewhere the user may not have meant them. */
+static void close_input(sentence_source *s) {
+    if (s->n_unlabelled > 0 && s->part->split != DATA_TEST) {
+        bt_log(BT_LOG_WARNING,
+               "%s: words without a label, which count as %s: %" PRId64
+               ", the first at line %" PRId64,
+               tagging_path(s->reader), s->run->labels[0], s->n_unlabelled, s->first_unlabelled);
+    }
+    tagging_close(s->reader);
+    s->reader = NULL;
+    s->n_unlabelled = 0;
+}
+
+static bt_status open_next_input(sentence_source *s, bt_error *err) {
+    s->sentence_id = 0;
+    return tagging_open(&s->reader, s->part->inputs[s->next_input++], &s->run->form, err);
+}
+
+/* Words up to the sentence's end; *end: the file's end came. */
+static bt_status read_sentence(sentence_source *s, bool *end, bt_error *err) {
+    bool is_break = false;
+    bt_str_clear(&s->words);
+    bt_str_clear(&s->labels);
+    while (!is_break || s->words.len == 0) {
+        tagging_word word = {0};
+        is_break = false;
+        BT_TRY(tagging_next(s->reader, &word, &is_break, end, err));
+        if (*end) {
+            return BT_OK;
+        }
+        if (!is_break) {
+            BT_TRY(add_word(s, &word, err));
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status next_row(void *state, example_row *row, bool *end, bt_error *err) {
+    sentence_source *const s = state;
+    *end = false;
+    for (;;) {
+        bool file_end = false;
+        if (s->reader == NULL && s->next_input == s->part->n_inputs) {
+            *end = true;
+            return BT_OK;
+        }
+        if (s->reader == NULL) {
+            BT_TRY(open_next_input(s, err));
+        }
+        BT_TRY(read_sentence(s, &file_end, err));
+        row->id = s->sentence_id++;
+        if (file_end) {
+            close_input(s);
+        }
+        if (s->words.len > 0) {
+            row->a = bt_str_text(&s->words);
+            row->n_a = s->words.len;
+            row->b = bt_str_text(&s->labels);
+            row->n_b = s->labels.len;
+            return BT_OK;
+        }
+    }
+}
+
+static void close_source(void *state) {
+    sentence_source *const s = state;
+    tagging_close(s->reader);
+    bt_str_deinit(&s->words);
+    bt_str_deinit(&s->labels);
+    bt_free(s);
+}
+
+static bt_status open_source(const data_job *job, const data_part *part, const void *context,
+                             example_source *out, bt_error *err) {
+    sentence_source *const s = bt_calloc_array(1, sizeof *s);
+    (void)job;
+    if (s == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the input");
+    }
+    s->run = context;
+    s->part = part;
+    *out = (example_source){.state = s, .next = next_row, .close = close_source};
+    return BT_OK;
+}
+
+/* ---- parts
+ * ----------------------------------------------------------------------------------------- */
+
+/* "train-de.tsv" of stem "train" -> "de", if --languages wants it. */
+static bool is_wanted_file(const data_job *job, const char *name, const char *stem) {
+    char         language[32];
+    const size_t n_stem = strlen(stem);
+    const size_t n = strlen(name);
+    if (!bt_str_starts_with(name, stem) || name[n_stem] != '-' || !bt_str_ends_with(name, ".tsv") ||
+        n < n_stem + 5 || n - n_stem - 5 >= sizeof language) {
+        return false;
+    }
+    memcpy(language, name + n_stem + 1, n - n_stem - 5);
+    language[n - n_stem - 5] = '\0';
+    return data_uses_language(job, language);
+}
+
+static bt_status add_listed_files(const data_job *job, data_part *part, const char *stem,
+                                  bt_error *err) {
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    bt_status   rc = bt_fs_list_unsorted(job->input_dir, &names, err);
+    for (size_t i = 0; rc == BT_OK && i < names.n; i++) {
+        if (is_wanted_file(job, names.items[i], stem)) {
+            rc = data_add_input(part, job->input_dir, names.items[i], NULL, err);
+        }
+    }
+    bt_fs_names_deinit(&names);
+    if (rc == BT_OK && part->n_inputs == 0) {
+        rc = BT_FAIL(err, BT_E_IO, "%s: no files %s-LANGUAGE.tsv there", job->input_dir, stem);
+    }
+    return rc;
+}
+
+static bt_status add_language_file(const data_job *job, data_part *part, int split,
+                                   const char *language, bt_error *err) {
+    bt_str    name = BT_STR_INIT;
+    bt_status rc = bt_str_appendf(&name, err, "%s-%s.tsv", file_stems[split], language);
+    if (rc == BT_OK) {
+        rc = data_add_input(part, job->input_dir, bt_str_text(&name), NULL, err);
+    }
+    bt_str_deinit(&name);
+    return rc;
+}
+
+static bt_status add_train_or_dev(data_job *job, const tagging_run *run, int split, bt_error *err) {
+    static const char *const only_english[] = {"tagging_only_use_en_train", "only_use_en_dev"};
+    const char *const *const languages = run->task->languages;
+    data_part               *part = NULL;
+    BT_TRY(data_add_part(job, split, NULL, &part, err));
+    if (bt_flags_bool(job->flags, only_english[split])) {
+        return add_language_file(job, part, split, "en", err);
+    }
+    if (run->config->lists_files) {
+        return add_listed_files(job, part, file_stems[split], err);
+    }
+    if (data_uses_language(job, "en")) {
+        BT_TRY(add_language_file(job, part, split, "en", err));
+    }
+    for (size_t i = 0; languages[i] != NULL; i++) {
+        if (!bt_str_equal(languages[i], "en") && data_uses_language(job, languages[i])) {
+            BT_TRY(add_language_file(job, part, split, languages[i], err));
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status add_tests(data_job *job, const tagging_run *run, bt_error *err) {
+    for (size_t i = 0; run->task->languages[i] != NULL; i++) {
+        const char *const language = run->task->languages[i];
+        data_part        *part = NULL;
+        if (data_uses_language(job, language)) {
+            BT_TRY(data_add_part(job, DATA_TEST, language, &part, err));
+            BT_TRY(add_language_file(job, part, DATA_TEST, language, err));
+        }
+    }
+    return BT_OK;
+}
+
+/* ---- CoNLL: its files, columns and labels
+ * --------------------------------------------------------------- */
+
+static bt_status find_conll_file(const data_job *job, int split, const char **name, bt_error *err) {
+    bt_str    list = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    for (size_t i = 0; conll_names[split][i] != NULL; i++) {
+        char *path = NULL;
+        BT_CHECK(bt_fs_join(job->input_dir, conll_names[split][i], &path, err));
+        const bool exists = bt_fs_exists(path);
+        bt_free(path);
+        if (exists) {
+            *name = conll_names[split][i];
+            goto done;
+        }
+        BT_CHECK(bt_str_appendf(&list, err, "%s%s", i == 0 ? "" : ", ", conll_names[split][i]));
+    }
+    rc = BT_FAIL(err, BT_E_IO, "%s: no %s file there; looked for %s", job->input_dir,
+                 data_split_names[split], bt_str_text(&list));
+done:
+    bt_str_deinit(&list);
+    return rc;
+}
+
+/* "WORD,LABEL", from 1. */
+static bt_status parse_columns(const char *text, tagging_form *form, bt_error *err) {
+    char              word[16] = "";
+    int64_t           columns[2] = {0, 0};
+    const char *const comma = strchr(text, ',');
+    if (comma != NULL && (size_t)(comma - text) < sizeof word) {
+        memcpy(word, text, (size_t)(comma - text));
+    }
+    if (comma == NULL || !bt_parse_i64(word, &columns[0]) ||
+        !bt_parse_i64(comma + 1, &columns[1]) || columns[0] < 1 || columns[1] < 1 ||
+        columns[0] > 64 || columns[1] > 64 || columns[0] == columns[1]) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--tagging_columns=%s: expected the numbers of two columns, of the word and "
+                       "of the label, e.g. 1,4",
+                       text);
+    }
+    form->word_column = (int)columns[0] - 1;
+    form->label_column = (int)columns[1] - 1;
+    return BT_OK;
+}
+
+static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
+    const char *const columns = data_path_flag(job->flags, "tagging_columns");
+    const char *const given = data_path_flag(job->flags, "tagging_labels");
+    run->form = (tagging_form){.is_conll = true, .label_column = TAGGING_LAST_COLUMN};
+    if (columns != NULL) {
+        BT_TRY(parse_columns(columns, &run->form, err));
+    }
+    for (int split = DATA_TRAIN; split < DATA_N_SPLITS; split++) {
+        const char *name = NULL;
+        data_part  *part = NULL;
+        if (job->paths[split] != NULL) {
+            BT_TRY(find_conll_file(job, split, &name, err));
+            BT_TRY(data_add_part(job, split, NULL, &part, err));
+            BT_TRY(data_add_input(part, job->input_dir, name, NULL, err));
+        }
+    }
+    if (given != NULL) {
+        run->labels_from = "--tagging_labels";
+        return read_given_labels(run, given, err);
+    }
+    const char *name = NULL;
+    char       *path = NULL;
+    run->labels_from = "the labels of the training file; give all with --tagging_labels";
+    BT_TRY(find_conll_file(job, DATA_TRAIN, &name, err));
+    BT_TRY(bt_fs_join(job->input_dir, name, &path, err));
+    const bt_status rc = collect_labels(run, path, err);
+    bt_free(path);
+    return rc;
+}
+
+static bt_status add_xtreme(data_job *job, tagging_run *run, bt_error *err) {
+    run->labels_from = "the task's labels";
+    for (size_t i = 0; run->config->labels[i] != NULL; i++) {
+        BT_TRY(add_label(run, run->config->labels[i], strlen(run->config->labels[i]), err));
+    }
+    for (int split = DATA_TRAIN; split <= DATA_EVAL; split++) {
+        if (job->paths[split] != NULL) {
+            BT_TRY(add_train_or_dev(job, run, split, err));
+        }
+    }
+    return job->paths[DATA_TEST] == NULL ? BT_OK : add_tests(job, run, err);
+}
+
+/* ---- the run
+ * ------------------------------------------------------------------------------------------- */
+
+static bt_status put_test_sizes(const data_job *job, meta_data *meta, bt_error *err) {
+    bool is_open = false;
+    for (size_t i = 0; i < job->n_parts; i++) {
+        const data_part *const part = &job->parts[i];
+        if (part->split == DATA_TEST && part->language == NULL) {
+            return meta_put_int(meta, "test_data_size", part->n_records, err);
+        }
+        if (part->split == DATA_TEST) {
+            if (!is_open) {
+                BT_TRY(meta_open_map(meta, "test_data_size", err));
+                is_open = true;
+            }
+            BT_TRY(meta_put_int(meta, part->language, part->n_records, err));
+        }
+    }
+    return is_open ? meta_close(meta, err) : BT_OK;
+}
+
+static bt_status put_meta(const data_job *job, const tagging_run *run, meta_data *meta,
+                          bt_error *err) {
+    const int64_t n_eval = data_split_records(job, DATA_EVAL);
+    BT_TRY(meta_open_map(meta, NULL, err));
+    BT_TRY(meta_put_int(meta, "train_data_size", data_split_records(job, DATA_TRAIN), err));
+    BT_TRY(meta_put_int(meta, "max_seq_length", job->max_seq_length, err));
+    BT_TRY(meta_put_int(meta, "num_labels", (int64_t)run->n_labels, err));
+    BT_TRY(meta_put_text(meta, "task_type", "tagging", err));
+    BT_TRY(meta_put_text(meta, "label_type", "int", err));
+    BT_TRY(meta_open_list(meta, "label_shape", err));
+    BT_TRY(meta_put_int(meta, NULL, job->max_seq_length, err));
+    BT_TRY(meta_close(meta, err));
+    if (n_eval > 0) {
+        BT_TRY(meta_put_int(meta, "eval_data_size", n_eval, err));
+    }
+    BT_TRY(put_test_sizes(job, meta, err));
+    BT_TRY(meta_open_list(meta, "label_list", err));
+    for (size_t i = 0; i < run->n_labels; i++) {
+        BT_TRY(meta_put_text(meta, NULL, run->labels[i], err));
+    }
+    BT_TRY(meta_close(meta, err));
+    BT_TRY(meta_put_text(meta, "processor_type", run->task->processor, err));
+    return meta_close(meta, err);
+}
+
+static bt_status check_flags(const data_job *job, const data_task *task, bt_error *err) {
+    static const char *const    conll_flags[] = {"tagging_labels", "tagging_columns"};
+    const tagging_config *const config = task->config;
+    BT_TRY(data_require_output(job, 1U << DATA_TRAIN | 1U << DATA_EVAL | 1U << DATA_TEST, err));
+    for (size_t i = 0; config->labels != NULL && i < BT_ARRAY_LEN(conll_flags); i++) {
+        if (data_path_flag(job->flags, conll_flags[i]) != NULL) {
+            return BT_FAIL(err, BT_E_CONFIG, "--%s is for --tagging_task_name=conll, not for %s",
+                           conll_flags[i], task->name);
+        }
+    }
+    if (job->max_seq_length < MIN_SEQ_LENGTH) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--max_seq_length=%" PRId64 " is too small: a word with [CLS] and [SEP] "
+                       "needs at least %d",
+                       job->max_seq_length, MIN_SEQ_LENGTH);
+    }
+    return data_require_input_dir(job, task,
+                                  config->labels == NULL ? "train.tsv, dev.tsv, test.tsv or .txt"
+                                                         : "train-en.tsv, dev-en.tsv, test-en.tsv",
+                                  err);
+}
+
+bt_status run_tagging(data_job *job, const data_task *task, meta_data *meta, bt_error *err) {
+    bt_status              rc = BT_OK;
+    const example_settings settings = {.convert = convert_sentence};
+    tagging_run            run = {.config = task->config, .task = task};
+    BT_CHECK(check_flags(job, task, err));
+    BT_CHECK(bt_map_create(&run.ids, 64, err));
+    BT_CHECK(run.config->labels == NULL ? add_conll(job, &run, err) : add_xtreme(job, &run, err));
+    BT_CHECK(data_write_parts(job, &settings, open_source, &run, err));
+    rc = put_meta(job, &run, meta, err);
+done:
+    deinit_labels(&run);
+    return rc;
+}
