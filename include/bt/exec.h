@@ -18,6 +18,8 @@ typedef struct bt_exec_config {
     bool        recompute; /* not used by the CPU engine of this version: refused when true */
     int64_t     max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
     int64_t     max_tokens;
+    int64_t     part_seqs; /* training works on that many sequences of a batch at a time, in less
+                            * memory and with the same result but for rounding; 0: on all */
 } bt_exec_config;
 
 /* Seconds of one step, for the benchmark and metrics; products = the large ones. */

@@ -49,6 +49,7 @@ typedef struct bt_nn_dropout {
     bt_rng_key      key;
     bt_kern_dropout rate;
     const int64_t  *row_ids;
+    int64_t         first_row; /* added: what stands before these rows in the whole batch */
 } bt_nn_dropout;
 
 /* ---- embedding ----------------------------------------------------------------------------------
@@ -192,28 +193,35 @@ void bt_nn_pair_scores_backward(bt_nn *nn, float *d_vectors, /* [2B,H] [B,B] [2B
                                 float scale);
 
 /* ---- losses: return the loss, d_logits overwritten unless NULL
- * ------------------------------------- */
+ * -------------------------------------
+ * The rows may be a part of a batch: what is called `all` is of the whole batch, and the losses and
+ * gradients of its parts add up to those of the whole. */
 
 /* How the rows of a classification weigh, and what they are to be. */
 typedef struct bt_nn_class_rule {
     /* share s of the target spread over all classes: (1 - s) onehot + s / C, as Keras does */
     double        smoothing;
     const double *weights; /* [C] of a row by its label, >= 0; NULL: all 1 */
+    double        all;     /* bt_nn_class_weight of the whole batch; 0: these rows are the whole */
 } bt_nn_class_rule;
 
-/* sum(w CE) / sum(w) over rows, softmax cross entropy; 0 when no row weighs anything. A row with a
- * label < 0 does not count. rule NULL: neither smoothing nor weights. */
+/* The sum of the rows' weights; a row with a label < 0 has none. rule NULL: all 1. */
+double bt_nn_class_weight(const int32_t *labels, const bt_nn_class_rule *rule, int64_t R);
+/* sum(w CE) / sum(w) over rows, softmax cross entropy; 0 when no row weighs anything. rule NULL:
+ * neither smoothing nor weights. */
 double bt_nn_class_loss(float *d_logits, const float *logits, const int32_t *labels, /* [R,C] [R] */
                         const bt_nn_class_rule *rule, int64_t R, int64_t C);
 /* (mean CE of starts + mean CE of ends) / 2, softmax over the tokens of a sequence */
-double bt_nn_span_loss(float *d_logits, const float *logits,
-                       const int32_t *labels, /* [T,2] [2,B] */
-                       const int64_t *offsets, int64_t B);
+double bt_nn_span_loss(float *d_logits, const float *logits,       /* [T,2] [T,2] */
+                       const int32_t *starts, const int32_t *ends, /* [B] [B] */
+                       const int64_t *offsets, int64_t B, int64_t B_all);
 /* mean (pred - label)^2 */
-double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels, int64_t B);
+double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels, int64_t B,
+                      int64_t B_all);
 /* the mean over all pairs (i,j) of (pred_i - label_j)^2: Model Garden's regression loss */
-double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, const float *labels,
-                                int64_t B);
+double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, /* [B] [B] */
+                                const float *all_labels,              /* [B_all] */
+                                int64_t B, int64_t B_all);
 /* mean over rows of the cross entropy of the diagonal: each left side against all right sides of
  * the batch; both_ways adds (not: averages) the same over columns */
 double bt_nn_ranking_loss(float *d_scores, const float *scores, int64_t B, /* [B,B] [B,B] */

@@ -42,7 +42,8 @@ static const conf_key trainer_keys[] = {
     KEY("eval_tf_while_loop", T_BOOL, 0, "false", RULE_NONE,
         "evaluation loop on the device; no effect"),
     KEY("gradient_accumulation_steps", T_INT, EXT, "1", RULE_GE1,
-        "batches summed before an update"),
+        "batches of global_batch_size that make one update, as one batch that large would but in "
+        "the memory of one; train_steps counts updates"),
     KEY("loss_upper_bound", T_FLOAT, 0, "1000000.0", RULE_NONE,
         "a larger training loss counts as a failed loop"),
     KEY("max_to_keep", T_INT, NULLABLE, "5", RULE_GE1, "checkpoints kept (null = all)"),

@@ -67,7 +67,7 @@ static const float *probability_mask(const attention_job *job, float *mult, int6
     if (!dropout->rate.on) {
         return NULL;
     }
-    const int64_t  token = dropout->row_ids != NULL ? dropout->row_ids[r] : r;
+    const int64_t token = dropout->first_row + (dropout->row_ids != NULL ? dropout->row_ids[r] : r);
     const uint64_t first_block = (uint64_t)(token * job->a->NH + h) << DROPOUT_BLOCKS_LOG2;
     job->nn->kern->dropout_mask(mult, n, dropout->key, first_block, dropout->rate.limit,
                                 dropout->rate.scale);

@@ -35,76 +35,83 @@ static double row_weight(const bt_nn_class_rule *rule, int32_t label) {
     if (label < 0) {
         return 0;
     }
-    return rule->weights != NULL ? rule->weights[label] : 1;
+    return rule != NULL && rule->weights != NULL ? rule->weights[label] : 1;
+}
+
+double bt_nn_class_weight(const int32_t *labels, const bt_nn_class_rule *rule, int64_t R) {
+    double sum = 0;
+    for (int64_t r = 0; r < R; r++) {
+        sum += row_weight(rule, labels[r]);
+    }
+    return sum;
 }
 
 double bt_nn_class_loss(float *d_logits, const float *logits, const int32_t *labels,
                         const bt_nn_class_rule *rule, int64_t R, int64_t C) {
-    static const bt_nn_class_rule plain = {.smoothing = 0};
-    const bt_nn_class_rule *const how = rule != NULL ? rule : &plain;
-    double                        weights_sum = 0;
-    for (int64_t r = 0; r < R; r++) {
-        weights_sum += row_weight(how, labels[r]);
-    }
+    const double smoothing = rule != NULL ? rule->smoothing : 0;
+    const double all =
+        rule != NULL && rule->all > 0 ? rule->all : bt_nn_class_weight(labels, rule, R);
     double total = 0;
     for (int64_t r = 0; r < R; r++) {
-        const double weight = row_weight(how, labels[r]);
+        const double weight = row_weight(rule, labels[r]);
         float *const d = d_logits == NULL ? NULL : d_logits + r * C;
         if (weight > 0) {
-            total += weight * cross_entropy(d, logits + r * C, C, 1, labels[r], how->smoothing,
-                                            weight / weights_sum, false);
+            total += weight * cross_entropy(d, logits + r * C, C, 1, labels[r], smoothing,
+                                            weight / all, false);
             continue;
         }
         for (int64_t c = 0; d != NULL && c < C; c++) {
             d[c] = 0;
         }
     }
-    return weights_sum > 0 ? total / weights_sum : 0;
+    return all > 0 ? total / all : 0;
 }
 
-double bt_nn_span_loss(float *d_logits, const float *logits, const int32_t *labels,
-                       const int64_t *offsets, int64_t B) {
+double bt_nn_span_loss(float *d_logits, const float *logits, const int32_t *starts,
+                       const int32_t *ends, const int64_t *offsets, int64_t B, int64_t B_all) {
     double total = 0;
     for (int64_t side = 0; side < 2; side++) {
+        const int32_t *const labels = side == 0 ? starts : ends;
         for (int64_t b = 0; b < B; b++) {
             const int64_t at = offsets[b] * 2 + side;
             total += cross_entropy(d_logits == NULL ? NULL : d_logits + at, logits + at,
-                                   offsets[b + 1] - offsets[b], 2, labels[side * B + b], 0,
-                                   0.5 / (double)B, false);
+                                   offsets[b + 1] - offsets[b], 2, labels[b], 0,
+                                   0.5 / (double)B_all, false);
         }
     }
-    return B > 0 ? total / (double)B / 2 : 0;
+    return B_all > 0 ? total / (double)B_all / 2 : 0;
 }
 
-double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels, int64_t B) {
+double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels, int64_t B,
+                      int64_t B_all) {
     double total = 0;
     for (int64_t b = 0; b < B; b++) {
         const double d = (double)logits[b] - (double)labels[b];
         total += d * d;
         if (d_logits != NULL) {
-            d_logits[b] = (float)(2 * d / (double)B);
+            d_logits[b] = (float)(2 * d / (double)B_all);
         }
     }
-    return B > 0 ? total / (double)B : 0;
+    return B_all > 0 ? total / (double)B_all : 0;
 }
 
-double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, const float *labels,
-                                int64_t B) {
+double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, const float *all_labels,
+                                int64_t B, int64_t B_all) {
     double mean_label = 0;
-    for (int64_t b = 0; b < B; b++) {
-        mean_label += (double)labels[b] / (double)B;
+    for (int64_t b = 0; b < B_all; b++) {
+        mean_label += (double)all_labels[b] / (double)B_all;
     }
     double total = 0;
     for (int64_t i = 0; i < B; i++) {
-        for (int64_t j = 0; j < B; j++) {
-            const double d = (double)logits[i] - (double)labels[j];
+        for (int64_t j = 0; j < B_all; j++) {
+            const double d = (double)logits[i] - (double)all_labels[j];
             total += d * d;
         }
         if (d_logits != NULL) {
-            d_logits[i] = (float)(2 * ((double)logits[i] - mean_label) / (double)B);
+            d_logits[i] = (float)(2 * ((double)logits[i] - mean_label) / (double)B_all);
         }
     }
-    return B > 0 ? total / (double)B / (double)B : 0;
+    return B_all > 0 ? total / (double)B_all / (double)B_all : 0;
 }
 
 double bt_nn_ranking_loss(float *d_scores, const float *scores, int64_t B, bool both_ways) {

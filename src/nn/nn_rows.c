@@ -62,7 +62,7 @@ const float *nn_row_mask(const bt_nn *nn, float *mult, const bt_nn_dropout *drop
     if (dropout == NULL || !dropout->rate.on) {
         return NULL;
     }
-    const int64_t  row = dropout->row_ids != NULL ? dropout->row_ids[r] : r;
+    const int64_t  row = dropout->first_row + (dropout->row_ids != NULL ? dropout->row_ids[r] : r);
     const uint64_t first_block = (uint64_t)row * (uint64_t)((n_cols + 3) / 4);
     nn->kern->dropout_mask(mult, n_cols, dropout->key, first_block, dropout->rate.limit,
                            dropout->rate.scale);

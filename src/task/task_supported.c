@@ -32,8 +32,6 @@ static const support_row support_rows[] = {
      "TF Hub modules are not read in this version; point task.init_checkpoint at a checkpoint"},
     {"task.hub_module_sha256", ACCEPTS_EMPTY, 0, NULL,
      "TF Hub modules are not read in this version; leave it empty"},
-    {"trainer.gradient_accumulation_steps", ACCEPTS_NUMBER, 1, NULL,
-     "gradient accumulation is not built in this version; set it to 1"},
     {"runtime.mixed_precision_dtype", ACCEPTS_CHOICE, 0, "float32",
      "this version trains in float32 only; set it to float32 or null"},
     {"runtime.num_gpus", ACCEPTS_NUMBER, 0, NULL, "this version runs on the CPU only; set it to 0"},

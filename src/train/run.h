@@ -26,6 +26,7 @@ typedef struct run_config {
     const char     *best_comparison;         /* "higher" or "lower" */
     bt_conf_opt_f64 continuous_eval_timeout; /* seconds; unset: for ever */
     int64_t         early_stopping_patience; /* 0: never */
+    int64_t         accumulation_steps;      /* parts of a training batch; 1: it is not cut */
     double          loss_upper_bound;
     int64_t         checkpoint_retry; /* more tries of a save that found no room */
     int64_t         recovery_begin_steps;
@@ -41,8 +42,9 @@ typedef struct run_config {
     bool            recompute;
     bool            bug_compatible;
     uint64_t        seed; /* of everything: init, order, dropout */
-    bt_data_config  train_data;
-    bt_data_config  validation_data;
+    /* its batches are those of an update: accumulation_steps times the key's global_batch_size */
+    bt_data_config train_data;
+    bt_data_config validation_data;
 } run_config;
 
 /* Sums since the last training record. Part of the checkpoint: a run stopped inside a chunk goes on

@@ -24,6 +24,7 @@ static const bt_conf_field trainer_fields[] = {
     {"continuous_eval_timeout", BT_CONF_FIELD_OPT_F64,
      offsetof(run_config, continuous_eval_timeout)},
     {"early_stopping_patience", BT_CONF_FIELD_I64, offsetof(run_config, early_stopping_patience)},
+    {"gradient_accumulation_steps", BT_CONF_FIELD_I64, offsetof(run_config, accumulation_steps)},
     {"loss_upper_bound", BT_CONF_FIELD_F64, offsetof(run_config, loss_upper_bound)},
     {"checkpoint_retry", BT_CONF_FIELD_I64, offsetof(run_config, checkpoint_retry)},
     {"recovery_begin_steps", BT_CONF_FIELD_I64, offsetof(run_config, recovery_begin_steps)},
@@ -45,6 +46,23 @@ static const bt_conf_field runtime_fields[] = {
     {"bug_compatible", BT_CONF_FIELD_BOOL, offsetof(run_config, bug_compatible)},
 };
 
+/* An update reads accumulation_steps batches as one; the engine works on one of them at a time. */
+static bt_status accumulate(run_config *config, bt_error *err) {
+    int64_t *const n = &config->train_data.global_batch_size;
+    const int64_t  part = *n;
+    if (!bt_i64_mul(part, config->accumulation_steps, n)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "trainer.gradient_accumulation_steps: %" PRId64 " batches of %" PRId64
+                       " are more than can be counted",
+                       config->accumulation_steps, part);
+    }
+    if (config->accumulation_steps > 1) {
+        bt_log(BT_LOG_INFO, "an update is %" PRId64 " examples: %" PRId64 " batches of %" PRId64,
+               *n, config->accumulation_steps, part);
+    }
+    return BT_OK;
+}
+
 bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *arena, run_config *out,
                           bt_error *err) {
     *out = (run_config){0};
@@ -59,6 +77,7 @@ bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *aren
     if (bt_conf_mode_trains(mode)) {
         BT_TRY(
             bt_data_config_read(conf, "task.train_data", out->seed, arena, &out->train_data, err));
+        BT_TRY(accumulate(out, err));
     }
     if (bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL) {
         BT_TRY(bt_data_config_read(conf, "task.validation_data", out->seed, arena,

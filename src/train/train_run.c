@@ -186,8 +186,10 @@ static bt_status create_exec(train_run *run, bt_error *err) {
     const bt_data_config *const train = &run->config.train_data;
     const bt_data_config *const validation = &run->config.validation_data;
     int64_t                     max_seqs = 1;
+    int64_t                     part_seqs = 0;
     if (run->train_data != NULL) {
-        max_seqs = train->global_batch_size;
+        max_seqs = train->global_batch_size / run->config.accumulation_steps;
+        part_seqs = run->config.accumulation_steps > 1 ? max_seqs : 0;
     }
     if (run->validation_data != NULL && validation->global_batch_size > max_seqs) {
         max_seqs = validation->global_batch_size;
@@ -197,7 +199,8 @@ static bt_status create_exec(train_run *run, bt_error *err) {
                                    .use_blas = bt_str_equal(run->config.products, "blas"),
                                    .recompute = run->config.recompute,
                                    .max_seqs = max_seqs,
-                                   .max_tokens = 0};
+                                   .max_tokens = 0,
+                                   .part_seqs = part_seqs};
     return bt_exec_create_cpu(run->model, run->optim, &config, &run->exec, err);
 }
 

@@ -27,6 +27,7 @@ VARIANTS = {
     'adamw': BASE,
     'ema': BASE + ',trainer.optimizer_config.ema.average_decay=0.99',
     'lamb': BASE + ',trainer.optimizer_config.optimizer.type=lamb',
+    'accumulated': BASE + ',trainer.gradient_accumulation_steps=3',
 }
 
 
@@ -112,6 +113,9 @@ class Resume(Stops):
 
     def test_sigterm_with_lamb(self):
         self.stop_and_go('lamb', mode='train')
+
+    def test_sigterm_with_accumulation(self):
+        self.stop_and_go('accumulated')
 
     def test_sigint_is_the_same(self):
         self.stop_and_go('adamw', mode='train', signal_number=signal.SIGINT)

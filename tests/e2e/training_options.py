@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of a training run that Model Garden does not have, through the program: class weights,
-label smoothing, early stopping and --seeds (with kills: resume.py)."""
+label smoothing, early stopping, gradient accumulation and --seeds (with kills: resume.py)."""
 import json
 import math
 import os
@@ -190,6 +190,83 @@ class EarlyStopping(e2e.Case):
             result = self.train(expect=2, mode=mode, override=override)
             self.assertIn(want, self.one_error(result))
             self.assertFalse(os.path.exists(self.path('out')))
+
+
+class Accumulation(e2e.Case):
+    """Four batches of four are one of sixteen: the same rows, dropout masks and weights; only the
+    order of sums differs."""
+    PARTS = 'task.train_data.global_batch_size=4,trainer.gradient_accumulation_steps=4'
+    WHOLE = 'task.train_data.global_batch_size=16'
+
+    def both(self, more=''):
+        self.train(model_dir='whole', override=self.WHOLE + more)
+        result = self.train(model_dir='parts', override=self.PARTS + more)
+        return result
+
+    def near(self, name, tolerance=2e-5):
+        parts, whole = (e2e.read_bundle(self.path(folder, name)) for folder in ('parts', 'whole'))
+        self.assertEqual(sorted(parts), sorted(whole))
+        n_different = 0
+        for key, tensor in whole.items():
+            if tensor.dtype != 1:
+                continue
+            worst = max((abs(a - b) for a, b in zip(parts[key].floats(), tensor.floats())),
+                        default=0)
+            self.assertLess(worst, tolerance, key)
+            n_different += worst > 0
+        self.assertGreater(n_different, 0, 'the batch was not cut at all')
+
+    def same_records(self):
+        parts, whole = (e2e.read_jsonl(self.path(folder)) for folder in ('parts', 'whole'))
+        self.assertEqual([(r['kind'], r['step']) for r in parts],
+                         [(r['kind'], r['step']) for r in whole])
+        for got, want in zip(parts, whole):
+            for name, value in want.items():
+                if isinstance(value, float) and 'second' not in name:
+                    self.assertAlmostEqual(got[name], value, delta=1e-4 + 1e-4 * abs(value))
+
+    def test_it_is_the_large_batch(self):
+        more = ',task.train_data.shuffle_buffer_size=1000'  # dropout is on as well
+        result = self.both(more)
+        self.assertIn('an update is 16 examples: 4 batches of 4', result.stderr)
+        self.near('ckpt-20')
+        self.same_records()
+
+    def test_weights_count_over_the_whole_update(self):
+        self.both(',task.class_weights=[5, 1, 0.2],task.label_smoothing=0.1')
+        self.near('ckpt-20')
+        self.same_records()
+
+    def test_regression(self):
+        for name, n, seed in (('train', 64, 1), ('eval', 20, 2)):
+            e2e.write_records(self.path(name + '.tf_record'),
+                              e2e.make_rows(n, seed=seed, n_classes=1))
+        more = (',task.model.num_classes=1,task.train_data.label_type=float,'
+                'task.validation_data.label_type=float,'
+                'trainer.best_checkpoint_eval_metric=validation_loss')
+        for bug_compatible in ('false', 'true'):
+            self.both(more + ',runtime.bug_compatible=' + bug_compatible)
+            self.near('ckpt-20', 1e-4)
+            self.same_records()
+            shutil.rmtree(self.path('parts'))
+            shutil.rmtree(self.path('whole'))
+
+    def test_steps_count_updates(self):
+        self.train(mode='train', override=self.PARTS + ',trainer.train_steps=0,'
+                                                       'task.train_data.epochs=2')
+        self.assertEqual(e2e.read_state_file(self.path('out'))[0], 'ckpt-8')  # 2 * 64 / 16
+        last = [r for r in e2e.read_jsonl(self.path('out')) if r['kind'] == 'train'][-1]
+        self.assertAlmostEqual(last['examples_per_second'] / last['steps_per_second'], 16, places=6)
+
+    def test_refusals(self):
+        result = self.train(expect=2, override=self.PARTS + ',trainer.optimizer_config.optimizer.'
+                                                            'adamw.clipvalue=1.0')
+        self.assertIn('clipvalue clips the gradient of each word', self.one_error(result))
+        self.assertFalse(os.path.exists(self.path('out')))
+        self.train(expect=2, override='trainer.gradient_accumulation_steps=0')
+        result = self.train(expect=2, override='task.train_data.global_batch_size=5000000000,'
+                                               'trainer.gradient_accumulation_steps=5000000000')
+        self.assertIn('more than can be counted', self.one_error(result))
 
 
 class Seeds(e2e.Case):

@@ -44,6 +44,26 @@ static bt_status alloc_state(bt_exec *exec, bt_error *err) {
     return BT_OK;
 }
 
+/* What needs the whole batch at once. */
+static bt_status check_parts(const bt_model *model, const bt_optim *optim,
+                             const bt_exec_config *config, bt_error *err) {
+    if (config->part_seqs <= 0) {
+        return BT_OK;
+    }
+    if (model->head.loss == BT_LOSS_RANKING) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "trainer.gradient_accumulation_steps: this loss holds each pair against "
+                       "all others of the batch, so it cannot be added up from parts: set it to 1");
+    }
+    if (optim != NULL && bt_optim_needs_word_rows(optim)) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "trainer.gradient_accumulation_steps: clipvalue clips the gradient of each "
+                       "word of the batch, which are not kept beyond a part: set it to 1, or "
+                       "clipvalue to null");
+    }
+    return BT_OK;
+}
+
 static bt_status check_model(const bt_model *model, const bt_exec_config *config, bt_error *err) {
     if (config->recompute) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -70,6 +90,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
     BT_TRY(check_model(model, config, err));
+    BT_TRY(check_parts(model, optim, config, err));
     bt_exec *exec = bt_calloc_array(1, sizeof *exec);
     if (exec == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
@@ -84,6 +105,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->nn.pool = exec->pool;
     exec->nn.use_blas = config->use_blas;
     BT_CHECK(alloc_state(exec, err));
+    exec->parts.max_seqs = config->part_seqs;
     if (config->max_tokens > 0 && config->max_seqs > 0) {
         exec->acts.max_tokens = config->max_tokens; /* the first plan makes room for this much */
         exec->acts.max_seqs = config->max_seqs;
@@ -105,6 +127,7 @@ void bt_exec_free(bt_exec *exec) {
         return;
     }
     exec_acts_deinit(&exec->acts);
+    exec_parts_deinit(&exec->parts);
     bt_free(exec->nn.partials);
     bt_free(exec->nn.thread_scratch);
     bt_free(exec->nn.panels);
@@ -193,7 +216,8 @@ size_t bt_exec_memory_bytes(const bt_exec *exec) {
         n_flat += exec->slots[i] != NULL;
     }
     return n_flat * (size_t)exec->model->table.n_elements * sizeof(float) + exec->acts.block_bytes +
-           exec->scratch_bytes;
+           exec->scratch_bytes + (size_t)exec->parts.n_logits * sizeof(float) +
+           (size_t)exec->parts.n_offsets * sizeof(int64_t);
 }
 
 const char *bt_exec_describe(const bt_exec *exec) {

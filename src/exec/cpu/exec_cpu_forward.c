@@ -53,6 +53,7 @@ bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site si
         .key = bt_rng_key_make(pass->seed, (uint64_t)pass->step, layer, site),
         .rate = bt_kern_dropout_make(pass->dropout ? rate : 0),
         .row_ids = row_ids,
+        .first_row = pass->first_token,
     };
 }
 

@@ -8,8 +8,12 @@ static bt_dense_index pooler_of(const bt_model *m) {
     return m->head.kind == BT_HEAD_POOLER_DENSE ? m->head_pooler : m->pooler_transform;
 }
 
+/* A sentence head's rows are sequences. */
 static bt_nn_dropout head_dropout(const bt_exec *exec, const exec_pass *pass, bt_rng_site site) {
-    return exec_dropout(pass, 0, site, exec->model->head.dropout_rate, NULL);
+    const bt_head_config *const head = &exec->model->head;
+    bt_nn_dropout               dropout = exec_dropout(pass, 0, site, head->dropout_rate, NULL);
+    dropout.first_row = head->kind == BT_HEAD_TOKENS ? pass->first_token : pass->first_seq;
+    return dropout;
 }
 
 static void logits_forward(bt_exec *exec, const float *in, int64_t R) {
@@ -68,35 +72,44 @@ void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encode
 }
 
 /* Weights are for training only: an evaluation says how the model does on the data as they are. */
-static double class_loss(const bt_exec *exec, const exec_pass *pass, float *d_logits, int64_t R) {
+static double class_loss(const bt_exec *exec, const exec_pass *pass, float *d_logits, int64_t first,
+                         int64_t R, int64_t R_all) {
     const bt_class_rule *const given = &exec->model->class_rule;
-    const bt_nn_class_rule     rule = {.smoothing = given->label_smoothing,
+    const int32_t *const       labels = pass->whole->int_labels;
+    bt_nn_class_rule           rule = {.smoothing = given->label_smoothing,
                                        .weights = d_logits != NULL ? given->weights : NULL};
-    return bt_nn_class_loss(d_logits, exec->acts.logits, pass->batch->int_labels, &rule, R,
+    rule.all = bt_nn_class_weight(labels, &rule, R_all);
+    return bt_nn_class_loss(d_logits, exec->acts.logits, labels + first, &rule, R,
                             exec->model->head.num_classes);
 }
 
 double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
     const bt_head_config *const head = &exec->model->head;
     const bt_batch *const       batch = pass->batch;
+    const bt_batch *const       whole = pass->whole;
+    const int32_t *const        ints = whole->int_labels;
+    const float *const          floats = whole->float_labels;
     const float *const          logits = exec->acts.logits;
     const int64_t               B = batch->n_seqs;
-    const bool                  has_ints = batch->int_labels != NULL;
-    const bool                  has_floats = batch->float_labels != NULL;
+    const int64_t               B_all = whole->n_seqs;
+    const int64_t               first = pass->first_seq;
     switch (head->loss) {
     case BT_LOSS_NONE:
         return 0;
     case BT_LOSS_SOFTMAX:
-        return !has_ints ? 0 : class_loss(exec, pass, d_logits, B);
+        return ints == NULL ? 0 : class_loss(exec, pass, d_logits, first, B, B_all);
     case BT_LOSS_MSE:
-        return !has_floats ? 0 : bt_nn_mse_loss(d_logits, logits, batch->float_labels, B);
+        return floats == NULL ? 0 : bt_nn_mse_loss(d_logits, logits, floats + first, B, B_all);
     case BT_LOSS_MSE_ALL_PAIRS:
-        return !has_floats ? 0 : bt_nn_mse_all_pairs_loss(d_logits, logits, batch->float_labels, B);
+        return floats == NULL ? 0 : bt_nn_mse_all_pairs_loss(d_logits, logits, floats, B, B_all);
     case BT_LOSS_SPAN:
-        return !has_ints ? 0
-                         : bt_nn_span_loss(d_logits, logits, batch->int_labels, batch->offsets, B);
+        return ints == NULL ? 0
+                            : bt_nn_span_loss(d_logits, logits, ints + first, ints + B_all + first,
+                                              batch->offsets, B, B_all);
     case BT_LOSS_TOKENS:
-        return !has_ints ? 0 : class_loss(exec, pass, d_logits, batch->n_tokens);
+        return ints == NULL ? 0
+                            : class_loss(exec, pass, d_logits, pass->first_token, batch->n_tokens,
+                                         whole->n_tokens);
     case BT_LOSS_RANKING:
         return bt_nn_ranking_loss(d_logits, logits, B / 2, head->bidirectional);
     }

@@ -55,15 +55,26 @@ typedef struct exec_acts {
     int64_t    *first_offsets;                     /* [B+1] 0, 1, 2, ... */
 } exec_acts;
 
-/* What one pass over a batch is. */
+/* What one pass over a batch, or over a part of one, is. */
 typedef struct exec_pass {
     const bt_batch *batch;
+    const bt_batch *whole; /* what batch is a part of, or batch itself: labels are taken from it */
+    int64_t         first_seq, first_token; /* of batch in whole */
     int64_t         step;
     uint64_t        seed;
     bool            dropout;
     bool            all_rows; /* every layer for every token, as bt_exec_encode promises */
     int64_t         n_layers; /* how many layers to run */
 } exec_pass;
+
+/* For training batches that are worked on in parts (exec_cpu_parts.c). */
+typedef struct exec_parts {
+    int64_t  max_seqs; /* of a part; 0: batches are not cut */
+    int64_t *offsets;  /* owned; [n_offsets] of the part */
+    int64_t  n_offsets;
+    float   *logits; /* owned; [n_logits] of the whole batch */
+    int64_t  n_logits;
+} exec_parts;
 
 struct bt_exec {
     const bt_model *model; /* borrowed */
@@ -76,6 +87,7 @@ struct bt_exec {
     float          *slots[BT_OPTIM_MAX_SLOTS];
     bt_optim_rows  *rows; /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
+    exec_parts      parts;
     char            description[EXEC_DESCRIPTION_BYTES];
 };
 
@@ -122,6 +134,16 @@ const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass);
 /* exec_cpu_backward.c: from the gradient of the last output in acts.grad_a to all of the encoder's
  * parameters; returns the word rows' sum of squares. */
 double exec_encoder_backward(bt_exec *exec, const exec_pass *pass);
+
+/* exec_cpu_parts.c */
+int64_t exec_part_seqs(const bt_exec *exec, const bt_batch *whole); /* of each part but the last */
+int64_t exec_part_max_tokens(const bt_exec *exec, const bt_batch *whole);
+BT_MUST_USE bt_status exec_parts_reserve(bt_exec *exec, const bt_batch *whole, bt_error *err);
+/* The part that begins there: a view, valid until the next call. */
+bt_batch exec_part(bt_exec *exec, const bt_batch *whole, int64_t first_seq);
+/* A part's logits into those of the whole batch. */
+void exec_part_keep_logits(bt_exec *exec, const exec_pass *pass);
+void exec_parts_deinit(exec_parts *parts);
 
 /* exec_cpu_head.c */
 void   exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encoded);

@@ -100,27 +100,42 @@ static bt_status check_batch(const bt_model *model, const bt_batch *batch, int64
 
 /* Batches of real text differ by some percent in tokens: a quarter more than this one has, but
  * never more than the records can hold, so that training plans once. */
-static int64_t with_headroom(const bt_batch *batch) {
-    const int64_t n = batch->n_tokens;
-    int64_t       most = 0;
-    if (!bt_i64_mul(batch->n_seqs, batch->seq_length, &most)) {
-        return n;
+static int64_t with_headroom(int64_t n_tokens, int64_t n_seqs, int64_t seq_length) {
+    int64_t most = 0;
+    if (!bt_i64_mul(n_seqs, seq_length, &most)) {
+        return n_tokens;
     }
-    const int64_t wanted = n + n / 4 < most ? n + n / 4 : most;
-    return wanted > n ? wanted : n;
+    const int64_t wanted = n_tokens + n_tokens / 4 < most ? n_tokens + n_tokens / 4 : most;
+    return wanted > n_tokens ? wanted : n_tokens;
 }
 
-static bt_status prepare(bt_exec *exec, const bt_batch *batch, bool for_training, bt_error *err) {
-    int64_t max_length = 0;
-    BT_TRY(check_batch(exec->model, batch, &max_length, err));
-    if (exec_has_room(exec, batch->n_tokens, batch->n_seqs, max_length, for_training)) {
+/* Room for n_seqs sequences of n_tokens together: of the batch, or of its largest part. */
+static bt_status make_room(bt_exec *exec, const bt_batch *batch, int64_t max_length, int64_t n_seqs,
+                           int64_t n_tokens, bool for_training, bt_error *err) {
+    if (exec_has_room(exec, n_tokens, n_seqs, max_length, for_training)) {
         return BT_OK;
     }
     const int64_t longest = exec->model->encoder.max_position_embeddings;
     if (batch->seq_length > max_length && batch->seq_length <= longest) {
         max_length = batch->seq_length;
     }
-    return exec_plan(exec, with_headroom(batch), batch->n_seqs, max_length, for_training, err);
+    return exec_plan(exec, with_headroom(n_tokens, n_seqs, batch->seq_length), n_seqs, max_length,
+                     for_training, err);
+}
+
+static bt_status prepare(bt_exec *exec, const bt_batch *batch, bt_error *err) {
+    int64_t max_length = 0;
+    BT_TRY(check_batch(exec->model, batch, &max_length, err));
+    return make_room(exec, batch, max_length, batch->n_seqs, batch->n_tokens, false, err);
+}
+
+static bt_status prepare_training(bt_exec *exec, const bt_batch *batch, bt_error *err) {
+    int64_t max_length = 0;
+    BT_TRY(exec_need_gradients(exec, err));
+    BT_TRY(check_batch(exec->model, batch, &max_length, err));
+    BT_TRY(exec_parts_reserve(exec, batch, err));
+    return make_room(exec, batch, max_length, exec_part_seqs(exec, batch),
+                     exec_part_max_tokens(exec, batch), true, err);
 }
 
 /* ---- parts of a step
@@ -177,7 +192,7 @@ static void read_words(bt_exec *exec, const bt_batch *batch, int64_t step) {
 }
 
 static exec_pass make_pass(const bt_exec *exec, const bt_batch *batch) {
-    return (exec_pass){.batch = batch, .n_layers = exec->model->encoder.num_layers};
+    return (exec_pass){.batch = batch, .whole = batch, .n_layers = exec->model->encoder.num_layers};
 }
 
 static bool has_labels(const bt_model *model, const bt_batch *batch) {
@@ -197,32 +212,48 @@ static bool has_labels(const bt_model *model, const bt_batch *batch) {
     return false;
 }
 
+/* One part, or all of it: adds to the gradients, the loss and the word rows' sum of squares. */
+static void add_part(bt_exec *exec, const exec_pass *pass, bt_step_result *result,
+                     double *word_rows_sum_sq) {
+    const double       start = bt_time_monotonic();
+    const float *const encoded = exec_encoder_forward(exec, pass);
+    exec_head_forward(exec, pass, encoded);
+    result->loss += exec_loss(exec, pass, exec->acts.d_logits);
+    exec_part_keep_logits(exec, pass);
+    const double forward_end = bt_time_monotonic();
+    exec_head_backward(exec, pass, encoded);
+    *word_rows_sum_sq += exec_encoder_backward(exec, pass);
+    result->times.forward += forward_end - start;
+    result->times.backward += bt_time_monotonic() - forward_end;
+}
+
 static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                                   bt_step_result *result, double *word_rows_sum_sq, bt_error *err) {
     if (!has_labels(exec->model, batch)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "the batch has no labels of the kind that this loss reads");
     }
-    BT_TRY(exec_need_gradients(exec, err));
-    BT_TRY(prepare(exec, batch, true, err));
-    exec_pass pass = make_pass(exec, batch);
-    pass.step = step;
-    pass.seed = seed;
-    pass.dropout = true;
+    BT_TRY(prepare_training(exec, batch, err));
     *result = (bt_step_result){.n_tokens = batch->n_tokens};
-    const double products_before = exec->nn.products.seconds;
-    const double start = bt_time_monotonic();
+    *word_rows_sum_sq = 0;
+    const double  products_before = exec->nn.products.seconds;
+    const double  start = bt_time_monotonic();
+    const int64_t n_seqs = exec_part_seqs(exec, batch);
     zero_gradients(exec);
     read_words(exec, batch, step);
-    const float *const encoded = exec_encoder_forward(exec, &pass);
-    exec_head_forward(exec, &pass, encoded);
-    result->loss = exec_loss(exec, &pass, exec->acts.d_logits);
-    result->logits = exec->acts.logits;
-    const double forward_end = bt_time_monotonic();
-    result->times.forward = forward_end - start;
-    exec_head_backward(exec, &pass, encoded);
-    *word_rows_sum_sq = exec_encoder_backward(exec, &pass);
-    result->times.backward = bt_time_monotonic() - forward_end;
+    result->times.backward = bt_time_monotonic() - start;
+    for (int64_t first = 0; first < batch->n_seqs; first += n_seqs) {
+        const bt_batch part = exec_part(exec, batch, first);
+        exec_pass      pass = make_pass(exec, &part);
+        pass.whole = batch;
+        pass.first_seq = first;
+        pass.first_token = batch->offsets[first];
+        pass.step = step;
+        pass.seed = seed;
+        pass.dropout = true;
+        add_part(exec, &pass, result, word_rows_sum_sq);
+    }
+    result->logits = n_seqs < batch->n_seqs ? exec->parts.logits : exec->acts.logits;
     result->times.products = exec->nn.products.seconds - products_before;
     return BT_OK;
 }
@@ -272,7 +303,7 @@ bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
 
 bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
                            bt_error *err) {
-    BT_TRY(prepare(exec, batch, false, err));
+    BT_TRY(prepare(exec, batch, err));
     read_words(exec, batch, -1);
     const exec_pass pass = make_pass(exec, batch);
     *result = (bt_step_result){.n_tokens = batch->n_tokens};
@@ -295,7 +326,7 @@ bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, fl
         return BT_FAIL(err, BT_E_SHAPE, "layer %" PRId64 " of an encoder with %" PRId64 " layers",
                        layer, m->encoder.num_layers);
     }
-    BT_TRY(prepare(exec, batch, false, err));
+    BT_TRY(prepare(exec, batch, err));
     read_words(exec, batch, -1);
     exec_pass pass = make_pass(exec, batch);
     pass.all_rows = true;

@@ -87,6 +87,12 @@ void fixture_open(fixture *f, const bt_encoder_config *encoder, const bt_head_co
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
 }
 
+void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t part_seqs) {
+    const bt_exec_config config = {.n_threads = n_threads, .isa = isa, .part_seqs = part_seqs};
+    bt_exec_free(f->exec);
+    assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
+}
+
 void fixture_close(fixture *f) {
     bt_exec_free(f->exec);
     bt_optim_free(f->optim);

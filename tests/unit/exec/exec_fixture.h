@@ -36,6 +36,8 @@ typedef struct fixture {
 /* optimizer: the case's `optimizer` object, or NULL: no updates. */
 void fixture_open(fixture *f, const bt_encoder_config *encoder, const bt_head_config *head,
                   json_t *optimizer, const char *isa, int32_t n_threads);
+/* The same with an engine that works on part_seqs sequences of a batch at a time. */
+void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t part_seqs);
 void fixture_close(fixture *f);
 /* Every parameter of the table from tensors "prefix" + tf_name. */
 void fixture_load(fixture *f, const test_tensors *golden, const char *prefix);

@@ -206,6 +206,87 @@ static void class_rule_in_training_and_evaluation(void **state) {
     fixture_close(&t.f);
 }
 
+/* ---- a batch in parts
+ * --------------------------------------------------------------------------------- */
+
+/* Gradients, loss, norm and logits of the whole batch, however it is cut, with dropout on. */
+static void check_parts(const char *name, const bt_head_config *head, bool weighted) {
+    static const double     weights[3] = {3, 0.5, 1};
+    static float            whole[1 << 14], parts[1 << 14], logits[B * S * 3];
+    const bt_encoder_config e = toy_encoder();
+    for (int64_t part_seqs = 1; part_seqs < B; part_seqs++) {
+        toy            t;
+        bt_step_result want;
+        bt_step_result got;
+        toy_open(&t, &e, head, false, 2);
+        if (weighted) {
+            assert_ok(bt_model_set_class_rule(t.f.model, 0.1, weights, err));
+        }
+        const size_t n = (size_t)t.f.model->table.n_elements;
+        const size_t n_logits = (size_t)bt_model_n_logits(t.f.model, &t.batch.batch);
+        assert_true(n <= BT_ARRAY_LEN(whole) && n_logits <= BT_ARRAY_LEN(logits));
+        assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 17, 4, &want, err));
+        assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_GRADIENT, whole, err));
+        memcpy(logits, want.logits, n_logits * sizeof *logits);
+        assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_PARAM, parts, err));
+        fixture_in_parts(&t.f, "auto", 2, part_seqs);
+        assert_ok(bt_exec_write(t.f.exec, (int32_t)BT_STATE_PARAM, parts, err));
+        assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 17, 4, &got, err));
+        assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_GRADIENT, parts, err));
+        test_close_f32(got.logits, logits, n_logits, 1e-6, 1e-6, name);
+        test_close_f64(&got.loss, &want.loss, 1, 1e-6, 1e-6, name);
+        test_close_f64(&got.grad_norm, &want.grad_norm, 1, 1e-6, 1e-6, name);
+        test_close_f32(parts, whole, n, 1e-6 * fmax(1, want.grad_norm), 1e-5, name);
+        assert_int_equal(got.n_tokens, want.n_tokens);
+        fixture_close(&t.f);
+    }
+}
+
+static void parts_add_up(void **state) {
+    (void)state;
+    const bt_head_config classes = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3);
+    const bt_head_config pooler = toy_head(BT_HEAD_ENCODER_POOLER, BT_LOSS_MSE, 1);
+    const bt_head_config pairs = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_MSE_ALL_PAIRS, 1);
+    const bt_head_config span = toy_head(BT_HEAD_TOKENS, BT_LOSS_SPAN, 2);
+    const bt_head_config tokens = toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3);
+    check_parts("classes", &classes, false);
+    check_parts("weighted classes", &classes, true);
+    check_parts("encoder pooler, mse", &pooler, false);
+    check_parts("all pairs", &pairs, false);
+    check_parts("span", &span, false);
+    check_parts("tokens", &tokens, false);
+    check_parts("weighted tokens", &tokens, true);
+}
+
+/* A step is a function of its batch here too, needs the memory of a part, and calls no heap. */
+static void steps_in_parts(void **state) {
+    (void)state;
+    static float            first[1 << 14], second[1 << 14];
+    const bt_head_config    head = toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3);
+    const bt_encoder_config e = toy_encoder();
+    toy                     t;
+    bt_step_result          result;
+    toy_open(&t, &e, &head, true, 2);
+    assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_PARAM, first, err));
+    assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, 0, 11, &result, err));
+    const size_t whole_bytes = bt_exec_memory_bytes(t.f.exec);
+    for (int run = 0; run < 2; run++) {
+        fixture_in_parts(&t.f, "auto", run + 1, 1);
+        assert_ok(bt_exec_write(t.f.exec, (int32_t)BT_STATE_PARAM, first, err));
+        uint64_t n_calls = 0;
+        for (int64_t step = 0; step < 5; step++) {
+            assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, step, 11, &result, err));
+            n_calls = step == 1 ? bt_alloc_count() : n_calls;
+        }
+        assert_true(bt_alloc_count() == n_calls);
+        float *const out = run == 0 ? second : first;
+        assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_PARAM, out, err));
+    }
+    assert_memory_equal(first, second, (size_t)t.f.model->table.n_elements * sizeof *first);
+    assert_true(bt_exec_memory_bytes(t.f.exec) < whole_bytes);
+    fixture_close(&t.f);
+}
+
 /* ---- the same result another way
  * --------------------------------------------------------------------- */
 
@@ -340,13 +421,12 @@ static void no_heap_calls_after_two_steps(void **state) {
 }
 
 /* Every allocation fails once: a clean refusal, no leak (the sanitizer looks), then it works. */
-static void failing_allocations(void **state) {
-    (void)state;
+static void fail_allocations(int64_t part_seqs) {
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
     const bt_encoder_config e = toy_encoder();
     toy                     t;
     toy_open(&t, &e, &head, true, 1);
-    const bt_exec_config config = {.n_threads = 2, .isa = "auto"};
+    const bt_exec_config config = {.n_threads = 2, .isa = "auto", .part_seqs = part_seqs};
     bool                 passed = false;
     for (uint64_t k = 1; k < 64 && !passed; k++) {
         bt_error       err = BT_ERROR_INIT;
@@ -370,8 +450,39 @@ static void failing_allocations(void **state) {
     fixture_close(&t.f);
 }
 
+static void failing_allocations(void **state) {
+    (void)state;
+    fail_allocations(0);
+    fail_allocations(2);
+}
+
 /* ---- refusals, trouble
  * ---------------------------------------------------------------------------------- */
+
+/* What cannot be added up from parts says so before anything is made. */
+static void refusals_of_parts(void **state) {
+    (void)state;
+    const bt_exec_config    config = {.n_threads = 1, .isa = "auto", .part_seqs = 2};
+    const bt_encoder_config e = toy_encoder();
+    const bt_head_config    ranking = toy_head(BT_HEAD_POOLED_OUTPUT, BT_LOSS_RANKING, 0);
+    const bt_head_config    classes = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
+    bt_model               *model = NULL;
+    bt_exec                *exec = NULL;
+    fixture                 f;
+    assert_ok(bt_model_create(&e, &ranking, &model, err));
+    assert_fails(bt_exec_create_cpu(model, NULL, &config, &exec, err), BT_E_UNSUPPORTED,
+                 "cannot be added up from parts");
+    bt_model_free(model);
+    json_t *const optimizer = adamw_config();
+    json_t *const adamw = json_object_get(json_object_get(optimizer, "optimizer"), "adamw");
+    assert_int_equal(json_object_set_new(adamw, "clipvalue", json_real(0.5)), 0);
+    fixture_open(&f, &e, &classes, optimizer, "auto", 1);
+    assert_fails(bt_exec_create_cpu(f.model, f.optim, &config, &exec, err), BT_E_UNSUPPORTED,
+                 "clipvalue clips the gradient of each word");
+    assert_null(exec);
+    fixture_close(&f);
+    json_decref(optimizer);
+}
 
 static void refusals(void **state) {
     (void)state;
@@ -501,12 +612,15 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(toy_bert_matches_differences),
         cmocka_unit_test(class_rule_in_training_and_evaluation),
+        cmocka_unit_test(parts_add_up),
+        cmocka_unit_test(steps_in_parts),
         cmocka_unit_test(packed_equals_padded),
         cmocka_unit_test(first_rows_equal_all_rows),
         cmocka_unit_test(bits_repeat),
         cmocka_unit_test(steps_keep_no_state),
         cmocka_unit_test(no_heap_calls_after_two_steps),
         cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(refusals_of_parts),
         cmocka_unit_test(refusals),
         cmocka_unit_test(pairs_are_refused_by_halves),
         cmocka_unit_test(nonfinite_is_reported),

@@ -388,13 +388,13 @@ static double loss_tokens_weighted_smoothed(float *d, const float *x) {
     return bt_nn_class_loss(d, x, token_labels, &rule, 6, 3);
 }
 static double loss_span(float *d, const float *x) {
-    return bt_nn_span_loss(d, x, span_labels, span_offsets, 3);
+    return bt_nn_span_loss(d, x, span_labels, span_labels + 3, span_offsets, 3, 3);
 }
 static double loss_mse(float *d, const float *x) {
-    return bt_nn_mse_loss(d, x, float_labels, 5);
+    return bt_nn_mse_loss(d, x, float_labels, 5, 5);
 }
 static double loss_pairs(float *d, const float *x) {
-    return bt_nn_mse_all_pairs_loss(d, x, float_labels, 5);
+    return bt_nn_mse_all_pairs_loss(d, x, float_labels, 5, 5);
 }
 
 static double loss_ranking(float *d, const float *x) {
