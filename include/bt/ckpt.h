@@ -58,6 +58,14 @@ BT_MUST_USE bt_status bt_ckpt_read_variable(bt_ckpt *ckpt, const bt_param *param
 BT_MUST_USE bt_status bt_ckpt_check_variable(bt_ckpt *ckpt, const bt_param *param, bt_error *err);
 /* The pooler of the pre-training head next_sentence, as "next_sentence/pooler_dense/kernel|bias",
  * is found by the two functions above under these names. */
+/* What kind of encoder the file holds. */
+typedef enum bt_ckpt_encoder {
+    BT_CKPT_NO_ENCODER,
+    BT_CKPT_BERT,   /* of either type: their variables are the same */
+    BT_CKPT_ALBERT, /* one layer, which a model repeats: the file does not say how often */
+} bt_ckpt_encoder;
+bt_ckpt_encoder bt_ckpt_get_encoder(const bt_ckpt *ckpt);
+const char     *bt_ckpt_encoder_name(bt_ckpt_encoder encoder); /* "BERT" */
 int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt); /* transformer layers in the file; 0: no encoder */
 
 /* "global_step", "save_counter", "iterations" (the optimizer's iter). *found false: not there. */

@@ -22,9 +22,13 @@ typedef enum bt_activation {
 /* BT_E_UNSUPPORTED with the list of known names. */
 BT_MUST_USE bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error *err);
 
-typedef enum bt_encoder_type { BT_ENCODER_BERT, BT_ENCODER_BERT_V2 } bt_encoder_type;
+typedef enum bt_encoder_type {
+    BT_ENCODER_BERT,
+    BT_ENCODER_BERT_V2,
+    BT_ENCODER_ALBERT, /* BERT whose layers share one set of parameters */
+} bt_encoder_type;
 
-/* Keys of model.encoder.bert (spec/config.md appendix B, BertEncoderConfig). */
+/* Keys of model.encoder.bert (spec/config.md appendix B, BertEncoderConfig) and of its kin. */
 typedef struct bt_encoder_config {
     bt_encoder_type type;
     int64_t         vocab_size;     /* V */
@@ -110,10 +114,11 @@ typedef struct bt_model {
     int64_t           word_embeddings, position_embedding, type_embeddings;
     bt_norm_index     embedding_norm;
     bt_dense_index    embedding_projection; /* -1 unless E != H */
-    bt_layer_index   *layers;               /* owned; [L] */
-    bt_dense_index    pooler_transform;     /* the encoder's own pooler: always there */
-    bt_dense_index    head_pooler;          /* sentence_prediction/pooler_dense or -1 */
-    bt_dense_index    head_logits; /* sentence_prediction/logits or predictions/transform/logits */
+    /* owned; [L]; of ALBERT all the same: gradients of the layers add up in one place */
+    bt_layer_index *layers;
+    bt_dense_index  pooler_transform; /* the encoder's own pooler: always there */
+    bt_dense_index  head_pooler;      /* sentence_prediction/pooler_dense or -1 */
+    bt_dense_index  head_logits; /* sentence_prediction/logits or predictions/transform/logits */
 } bt_model;
 
 /* Checks the dims (positive, heads divide hidden, no overflow: BT_E_SHAPE / BT_E_CONFIG) and makes

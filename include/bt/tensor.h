@@ -76,7 +76,11 @@ typedef struct bt_param {
 
 /* Which of Model Garden's Keras objects hold the variables: a checkpoint's object graph repeats
  * them. */
-typedef enum bt_keras_encoder { BT_KERAS_BERT, BT_KERAS_BERT_V2 } bt_keras_encoder;
+typedef enum bt_keras_encoder {
+    BT_KERAS_BERT,
+    BT_KERAS_BERT_V2,
+    BT_KERAS_ALBERT,
+} bt_keras_encoder;
 typedef enum bt_keras_model {
     BT_KERAS_CLASSIFIER,        /* with a pooler of its own */
     BT_KERAS_POOLED_CLASSIFIER, /* reads the encoder's pooler */

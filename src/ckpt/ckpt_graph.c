@@ -82,7 +82,8 @@ static const part_row layer_parts[] = {
     {{"_output_layer_norm", NULL}, true, "output_layer_norm"},
 };
 
-static bt_status add_layer(bt_ckpt *ckpt, int32_t node, int64_t number, bt_error *err) {
+/* base: "transformer/layer_0", or of shared layers "transformer" */
+static bt_status add_layer(bt_ckpt *ckpt, int32_t node, const char *base, bt_error *err) {
     for (size_t i = 0; i < BT_ARRAY_LEN(layer_parts); i++) {
         const part_row *const part = &layer_parts[i];
         int32_t               at = child(ckpt, node, part->path[0]);
@@ -90,12 +91,27 @@ static bt_status add_layer(bt_ckpt *ckpt, int32_t node, int64_t number, bt_error
             at = child(ckpt, at, part->path[1]);
         }
         char name[CKPT_NAME_MAX];
-        (void)snprintf(name, sizeof name, "transformer/layer_%" PRId64 "/%s", number,
-                       part->canonical);
+        (void)snprintf(name, sizeof name, "%s/%s", base, part->canonical);
         BT_TRY(part->is_norm ? add_norm(ckpt, at, name, err) : add_dense(ckpt, at, name, err));
     }
-    ckpt->n_layers = number + 1;
     return BT_OK;
+}
+
+static bt_status add_numbered_layer(bt_ckpt *ckpt, int32_t node, int64_t number, bt_error *err) {
+    char base[CKPT_NAME_MAX / 2];
+    (void)snprintf(base, sizeof base, "transformer/layer_%" PRId64, number);
+    return add_layer(ckpt, node, base, err);
+}
+
+/* Only the Keras names of its variables tell ALBERT's one layer from a BERT of one layer. */
+static bool is_shared_layer(const bt_ckpt *ckpt, int32_t node) {
+    const int32_t query = child(ckpt, child(ckpt, node, "_attention_layer"), "_query_dense");
+    const int32_t kernel = child(ckpt, query, "kernel");
+    if (kernel < 0 || ckpt->graph.nodes[kernel].n_attributes == 0) {
+        return false;
+    }
+    const char *const name = ckpt->graph.nodes[kernel].attributes[0].full_name;
+    return name != NULL && bt_str_starts_with(name, "transformer/self_attention/");
 }
 
 static bt_status add_embeddings(bt_ckpt *ckpt, const int32_t nodes[3], bt_error *err) {
@@ -124,7 +140,7 @@ static bt_status map_by_attributes(bt_ckpt *ckpt, int32_t encoder, bt_error *err
         if (layer < 0) {
             return BT_OK;
         }
-        BT_TRY(add_layer(ckpt, layer, i, err));
+        BT_TRY(add_numbered_layer(ckpt, layer, i, err));
     }
 }
 
@@ -144,7 +160,8 @@ static bt_status map_by_order(bt_ckpt *ckpt, int32_t encoder, bt_error *err) {
             return BT_OK;
         }
         if (child(ckpt, node, "_attention_layer") >= 0) {
-            BT_TRY(add_layer(ckpt, node, n_layers, err));
+            BT_TRY(is_shared_layer(ckpt, node) ? add_layer(ckpt, node, "transformer", err)
+                                               : add_numbered_layer(ckpt, node, n_layers, err));
             n_layers++;
         } else {
             BT_TRY(add_dense(ckpt, node,
@@ -180,18 +197,6 @@ static bt_status map_full_names(bt_ckpt *ckpt, bool heads_only, bt_error *err) {
     return BT_OK;
 }
 
-static void count_layers(bt_ckpt *ckpt) {
-    char name[CKPT_NAME_MAX];
-    for (int64_t i = 0;; i++) {
-        (void)snprintf(name, sizeof name,
-                       "transformer/layer_%" PRId64 "/self_attention/query/kernel", i);
-        if (ckpt_find_place(ckpt, name, NULL) == NULL) {
-            ckpt->n_layers = i;
-            return;
-        }
-    }
-}
-
 bt_status ckpt_map_graph(bt_ckpt *ckpt, bt_error *err) {
     const int32_t encoder = child(ckpt, 0, "encoder");
     if (encoder < 0) {
@@ -201,7 +206,6 @@ bt_status ckpt_map_graph(bt_ckpt *ckpt, bt_error *err) {
     } else {
         BT_TRY(map_by_order(ckpt, encoder, err));
     }
-    count_layers(ckpt);
     BT_TRY(map_full_names(ckpt, true, err));
     BT_TRY(add_dense(ckpt, child(ckpt, 0, "sentence_prediction.pooler_dense"),
                      "sentence_prediction/pooler_dense", err));

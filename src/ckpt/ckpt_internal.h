@@ -32,6 +32,7 @@ struct bt_ckpt {
     ckpt_place     *places;
     size_t          n_places;
     size_t          cap_places;
+    bt_ckpt_encoder encoder;
     int64_t         n_layers;
 };
 
@@ -40,6 +41,8 @@ BT_MUST_USE bt_status ckpt_add_place(bt_ckpt *ckpt, const char *name, const char
                                      int64_t tensor, bool transpose, bt_error *err);
 const ckpt_place     *ckpt_find_place(const bt_ckpt *ckpt, const char *name, const char *slot);
 
+/* ckpt_encoder.c: what encoder the places make up. */
+void ckpt_find_encoder(bt_ckpt *ckpt);
 /* ckpt_names.c: TF1 and Hugging Face names. */
 BT_MUST_USE bt_status ckpt_map_names(bt_ckpt *ckpt, bt_error *err);
 /* ckpt_graph.c: walks the object graph. */

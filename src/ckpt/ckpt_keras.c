@@ -150,6 +150,10 @@ static const network encoders[] = {
                                          {"_pooler_layer", PART_POOLER},
                                          {"_config", PART_ENCODER_CONFIG},
                                          {"inputs", PART_NEW}}},
+    [BT_KERAS_ALBERT] = {.layers = FUNCTIONAL_ENCODER,
+                         .attributes = {{"_config", PART_ENCODER_CONFIG},
+                                        {"_embedding_layer", PART_WORD},
+                                        {"_position_embedding_layer", PART_POSITION}}},
 };
 
 #define SHARED_INPUTS PART_INPUT_IDS, PART_INPUT_MASK, PART_INPUT_TYPES
@@ -242,8 +246,13 @@ static bool has_variable(const ckpt_objects *b, const char *name) {
     return bt_param_table_find(b->train->table, name) >= 0;
 }
 
+/* Shared layers are one object. */
 static ckpt_object *make_layers(ckpt_objects *b) {
     ckpt_object *const list = ckpt_object_new(b);
+    if (b->train->table->keras.encoder == BT_KERAS_ALBERT) {
+        (void)ckpt_track(b, list, "0", make_transformer_layer(b, "transformer"));
+        return list;
+    }
     for (int64_t i = 0;; i++) {
         char base[NAME_MAX_BYTES / 2];
         char name[NAME_MAX_BYTES];
@@ -256,9 +265,19 @@ static ckpt_object *make_layers(ckpt_objects *b) {
     }
 }
 
+/* Keras tracks what of a configuration is an object itself: ALBERT keeps its own as a tuple, whose
+ * members have a name and a number (activation: of gelu; it has no variables in any case). */
 static ckpt_object *make_encoder_config(ckpt_objects *b) {
+    const bool         is_tuple = b->train->table->keras.encoder == BT_KERAS_ALBERT;
     ckpt_object *const config = ckpt_object_new(b);
-    (void)ckpt_track_new(b, ckpt_track_new(b, config, "initializer"), "config");
+    ckpt_object *const activation =
+        is_tuple ? ckpt_track_new(b, config, "activation") : ckpt_object_new(b);
+    ckpt_object *const initializer = ckpt_track_new(b, config, "initializer");
+    (void)ckpt_track_new(b, initializer, "config");
+    if (is_tuple) {
+        (void)ckpt_track(b, config, "8", activation);
+        (void)ckpt_track(b, config, "11", initializer);
+    }
     return config;
 }
 

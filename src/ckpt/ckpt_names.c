@@ -130,7 +130,6 @@ static bt_status map_name(bt_ckpt *ckpt, int64_t tensor, const char *name, bt_er
         char canonical[CKPT_NAME_MAX];
         put_layer(rows[r].canonical, layer, canonical);
         BT_TRY(ckpt_add_place(ckpt, canonical, NULL, tensor, is_hf && rows[r].transpose, err));
-        ckpt->n_layers = layer + 1 > ckpt->n_layers ? layer + 1 : ckpt->n_layers;
     }
     return BT_OK;
 }

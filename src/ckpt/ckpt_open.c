@@ -215,6 +215,7 @@ bt_status bt_ckpt_open(const char *path, bt_ckpt **out, bt_error *err) {
     } else {
         BT_CHECK(open_bundle(ckpt, err));
     }
+    ckpt_find_encoder(ckpt);
     *out = ckpt;
     ckpt = NULL;
 done:
@@ -259,8 +260,4 @@ bt_ckpt_tensor bt_ckpt_tensor_at(const bt_ckpt *ckpt, size_t i) {
 int64_t bt_ckpt_find_tensor(const bt_ckpt *ckpt, const char *name) {
     int64_t i = -1;
     return bt_map_get(ckpt->tensor_index, name, strlen(name), &i) ? i : -1;
-}
-
-int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt) {
-    return ckpt->n_layers;
 }

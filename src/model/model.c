@@ -172,15 +172,16 @@ static bt_status add_embeddings(const builder *b, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status add_layer(const builder *b, int64_t i, bt_error *err) {
+/* base: "transformer/layer_0", or of shared layers "transformer" */
+static bt_status add_layer(const builder *b, const char *base, bt_layer_index *layer,
+                           bt_error *err) {
     const bt_encoder_config *const e = &b->model->encoder;
-    bt_layer_index *const          layer = &b->model->layers[i];
     const int64_t                  H = e->hidden_size;
     const int64_t                  I = e->intermediate_size;
     const int64_t                  NH = e->num_attention_heads;
     const int64_t                  D = H / NH;
     char                           name[NAME_MAX_BYTES];
-    const int                      n = snprintf(name, sizeof name, "transformer/layer_%" PRId64, i);
+    const int                      n = snprintf(name, sizeof name, "%s", base);
     BT_ASSERT(n > 0);
     char *const  leaf = name + n;
     const size_t left = sizeof name - (size_t)n;
@@ -223,6 +224,23 @@ static bool head_reads_pooler(bt_head_kind kind) {
     return false;
 }
 
+static bt_status add_layers(const builder *b, bt_error *err) {
+    bt_model *const m = b->model;
+    const bool      is_shared = m->encoder.type == BT_ENCODER_ALBERT;
+    for (int64_t i = 0; i < m->encoder.num_layers; i++) {
+        char base[NAME_MAX_BYTES / 2] = "transformer";
+        if (is_shared && i > 0) {
+            m->layers[i] = m->layers[0];
+            continue;
+        }
+        if (!is_shared) {
+            (void)snprintf(base, sizeof base, "transformer/layer_%" PRId64, i);
+        }
+        BT_TRY(add_layer(b, base, &m->layers[i], err));
+    }
+    return BT_OK;
+}
+
 static bt_status add_encoder(builder *b, bt_error *err) {
     const bt_encoder_config *const e = &b->model->encoder;
     b->is_encoder = true;
@@ -230,9 +248,7 @@ static bt_status add_encoder(builder *b, bt_error *err) {
     b->stddev = e->initializer_range;
     b->tf_prefix = e->type == BT_ENCODER_BERT_V2 ? "bert_encoder_v2/" : "";
     BT_TRY(add_embeddings(b, err));
-    for (int64_t i = 0; i < e->num_layers; i++) {
-        BT_TRY(add_layer(b, i, err));
-    }
+    BT_TRY(add_layers(b, err));
     b->has_gradient = head_reads_pooler(b->model->head.kind);
     return add_dense(b, "pooler_transform", shape_2(e->hidden_size, e->hidden_size),
                      shape_1(e->hidden_size), &b->model->pooler_transform, err);
@@ -269,6 +285,8 @@ static bt_keras_encoder keras_encoder(bt_encoder_type type) {
         return BT_KERAS_BERT;
     case BT_ENCODER_BERT_V2:
         return BT_KERAS_BERT_V2;
+    case BT_ENCODER_ALBERT:
+        return BT_KERAS_ALBERT;
     }
     return BT_KERAS_BERT;
 }

@@ -7,6 +7,65 @@
 
 #define ENCODER "task.model.encoder"
 
+/* ---- types -------------------------------------------------------------------------------------
+ */
+
+typedef enum encoder_keys_kind { KEYS_OF_BERT, KEYS_OF_ALBERT } encoder_keys_kind;
+
+typedef struct encoder_row {
+    const char       *name;
+    bt_encoder_type   type;
+    encoder_keys_kind keys;
+} encoder_row;
+
+static const encoder_row encoder_rows[] = {
+    {"bert", BT_ENCODER_BERT, KEYS_OF_BERT},
+    {"bert_v2", BT_ENCODER_BERT_V2, KEYS_OF_BERT},
+    {"albert", BT_ENCODER_ALBERT, KEYS_OF_ALBERT},
+};
+
+/* Types that the configuration knows and no engine computes. */
+static const struct {
+    const char *name;
+    const char *why; /* and what to write instead */
+} refused_rows[] = {
+    {"any", "it stands for an encoder that a user's Python code builds; write bert, with its keys "
+            "below task.model.encoder.bert"},
+    {"bigbird", "its block-sparse attention is not built here; write bert for texts of up to 512 "
+                "tokens"},
+    {"fnet", "its Fourier mixing is not built here; write bert"},
+    {"funnel", "its pooling of the sequence is not built here; write bert"},
+    {"kernel", "its attention by random features is not built here; write bert"},
+    {"mobilebert", "its bottleneck layers are not built here; write bert, with a small model as "
+                   "configs/models/minilm.yaml"},
+    {"query_bert", "its word embedding, projected by itself before the norm, is not built here; "
+                   "write bert_v2 (embedding_size there projects behind the norm)"},
+    {"reuse", "its reused attention scores are not built here; write bert"},
+    {"sparse_mixer", "its mixture of experts is not built here; write bert"},
+    {"xlnet", "its two-stream, relative attention is not built here; write bert"},
+};
+
+static bt_status find_type(const bt_conf *conf, const encoder_row **out, bt_error *err) {
+    const char *const name = bt_conf_type_of_oneof(conf, ENCODER);
+    const char       *why = "write bert, bert_v2 or albert";
+    for (size_t i = 0; name != NULL && i < BT_ARRAY_LEN(encoder_rows); i++) {
+        if (strcmp(encoder_rows[i].name, name) == 0) {
+            *out = &encoder_rows[i];
+            return BT_OK;
+        }
+    }
+    for (size_t i = 0; name != NULL && i < BT_ARRAY_LEN(refused_rows); i++) {
+        if (strcmp(refused_rows[i].name, name) == 0) {
+            why = refused_rows[i].why;
+        }
+    }
+    return BT_FAIL(err, BT_E_UNSUPPORTED, ENCODER ".type: '%s': %s", name != NULL ? name : "null",
+                   why);
+}
+
+/* ---- keys --------------------------------------------------------------------------------------
+ */
+
 /* Fields of the encoder's section in the widths of the file; checked before they are narrowed. */
 typedef struct encoder_keys {
     const char     *hidden_activation;
@@ -14,7 +73,7 @@ typedef struct encoder_keys {
     bt_conf_opt_i64 output_range;
 } encoder_keys;
 
-static const bt_conf_field encoder_fields[] = {
+static const bt_conf_field common_fields[] = {
     {"vocab_size", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, vocab_size)},
     {"hidden_size", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, hidden_size)},
     {"num_layers", BT_CONF_FIELD_I64, offsetof(bt_encoder_config, num_layers)},
@@ -27,29 +86,34 @@ static const bt_conf_field encoder_fields[] = {
     {"attention_dropout_rate", BT_CONF_FIELD_F32,
      offsetof(bt_encoder_config, attention_dropout_rate)},
     {"initializer_range", BT_CONF_FIELD_F32, offsetof(bt_encoder_config, initializer_range)},
+};
+static const bt_conf_field bert_fields[] = {
     {"norm_first", BT_CONF_FIELD_BOOL, offsetof(bt_encoder_config, norm_first)},
 };
-static const bt_conf_field encoder_key_fields[] = {
+static const bt_conf_field bert_key_fields[] = {
     {"hidden_activation", BT_CONF_FIELD_STR, offsetof(encoder_keys, hidden_activation)},
     {"embedding_size", BT_CONF_FIELD_OPT_I64, offsetof(encoder_keys, embedding_size)},
     {"output_range", BT_CONF_FIELD_OPT_I64, offsetof(encoder_keys, output_range)},
 };
+static const bt_conf_field albert_key_fields[] = {
+    {"hidden_activation", BT_CONF_FIELD_STR, offsetof(encoder_keys, hidden_activation)},
+    {"embedding_width", BT_CONF_FIELD_OPT_I64, offsetof(encoder_keys, embedding_size)},
+};
 
-static bt_status read_encoder_type(const bt_conf *conf, bt_encoder_type *out, bt_error *err) {
-    static const struct {
-        const char     *name;
-        bt_encoder_type type;
-    } rows[] = {{"bert", BT_ENCODER_BERT}, {"bert_v2", BT_ENCODER_BERT_V2}};
-    const char *const name = bt_conf_type_of_oneof(conf, ENCODER);
-    for (size_t i = 0; name != NULL && i < BT_ARRAY_LEN(rows); i++) {
-        if (strcmp(rows[i].name, name) == 0) {
-            *out = rows[i].type;
-            return BT_OK;
-        }
+#define BIND(fields, object)                                                                       \
+    bt_conf_bind(conf, ENCODER ".*", (fields), BT_ARRAY_LEN(fields), (object), err)
+
+static bt_status bind_keys(const bt_conf *conf, encoder_keys_kind kind, bt_encoder_config *encoder,
+                           encoder_keys *keys, bt_error *err) {
+    BT_TRY(BIND(common_fields, encoder));
+    switch (kind) {
+    case KEYS_OF_BERT:
+        BT_TRY(BIND(bert_fields, encoder));
+        return BIND(bert_key_fields, keys);
+    case KEYS_OF_ALBERT:
+        return BIND(albert_key_fields, keys);
     }
-    return BT_FAIL(err, BT_E_UNSUPPORTED,
-                   ENCODER ".type: '%s': this version trains the encoders bert and bert_v2",
-                   name != NULL ? name : "null");
+    return BT_OK;
 }
 
 static bt_status read_output_range(const bt_conf_opt_i64 *value, int64_t *out, bt_error *err) {
@@ -63,12 +127,11 @@ static bt_status read_output_range(const bt_conf_opt_i64 *value, int64_t *out, b
 }
 
 bt_status task_read_encoder(const bt_conf *conf, bt_encoder_config *encoder, bt_error *err) {
-    encoder_keys keys = {0};
-    BT_TRY(read_encoder_type(conf, &encoder->type, err));
-    BT_TRY(bt_conf_bind(conf, ENCODER ".*", encoder_fields, BT_ARRAY_LEN(encoder_fields), encoder,
-                        err));
-    BT_TRY(bt_conf_bind(conf, ENCODER ".*", encoder_key_fields, BT_ARRAY_LEN(encoder_key_fields),
-                        &keys, err));
+    encoder_keys       keys = {0};
+    const encoder_row *row = NULL;
+    BT_TRY(find_type(conf, &row, err));
+    encoder->type = row->type;
+    BT_TRY(bind_keys(conf, row->keys, encoder, &keys, err));
     BT_TRY(bt_activation_from_name(keys.hidden_activation, &encoder->hidden_activation, err));
     BT_TRY(read_output_range(&keys.output_range, &encoder->output_range, err));
     encoder->embedding_size =

@@ -36,10 +36,22 @@ static const char *source_name(const train_run *run, int64_t i, bool *required) 
     return NULL;
 }
 
-static bt_status fail_missing(const train_run *run, const bt_ckpt *ckpt, const char *first,
-                              int64_t n_missing, bt_error *err) {
-    const int64_t n_layers = bt_ckpt_n_layers(ckpt);
-    if (n_layers == 0) {
+static bt_ckpt_encoder wanted_encoder(const train_run *run) {
+    switch (run->plan.encoder.type) {
+    case BT_ENCODER_BERT:
+    case BT_ENCODER_BERT_V2:
+        return BT_CKPT_BERT;
+    case BT_ENCODER_ALBERT:
+        return BT_CKPT_ALBERT;
+    }
+    return BT_CKPT_NO_ENCODER;
+}
+
+/* Another kind of encoder would be missing every variable: say why instead. */
+static bt_status check_encoder(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
+    const bt_ckpt_encoder has = bt_ckpt_get_encoder(ckpt);
+    const bt_ckpt_encoder wants = wanted_encoder(run);
+    if (has == BT_CKPT_NO_ENCODER) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "task.init_checkpoint %s: no BERT encoder in it (%zu tensors, %s layout): "
                        "expected Google's "
@@ -47,7 +59,20 @@ static bt_status fail_missing(const train_run *run, const bt_ckpt *ckpt, const c
                        bt_ckpt_path(ckpt), bt_ckpt_n_tensors(ckpt),
                        bt_ckpt_layout_name(bt_ckpt_get_layout(ckpt)));
     }
-    if (n_layers < run->plan.encoder.num_layers) {
+    if (has != wants) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.init_checkpoint %s holds an encoder of %s, the model is %s: set "
+                       "task.model.encoder.type to %s",
+                       bt_ckpt_path(ckpt), bt_ckpt_encoder_name(has), bt_ckpt_encoder_name(wants),
+                       has == BT_CKPT_ALBERT ? "albert" : "bert");
+    }
+    return BT_OK;
+}
+
+static bt_status fail_missing(const train_run *run, const bt_ckpt *ckpt, const char *first,
+                              int64_t n_missing, bt_error *err) {
+    const int64_t n_layers = bt_ckpt_n_layers(ckpt);
+    if (bt_ckpt_get_encoder(ckpt) == BT_CKPT_BERT && n_layers < run->plan.encoder.num_layers) {
         return BT_FAIL(err, BT_E_SHAPE,
                        "task.init_checkpoint %s has %" PRId64
                        " transformer layers, the model has %" PRId64
@@ -66,6 +91,7 @@ static bt_status check_all(const train_run *run, bt_ckpt *ckpt, bt_error *err) {
     const bt_param_table *const table = &run->model->table;
     const char                 *first_missing = NULL;
     int64_t                     n_missing = 0;
+    BT_TRY(check_encoder(run, ckpt, err));
     for (int64_t i = 0; i < table->n_params; i++) {
         bool              required = false;
         const char *const name = source_name(run, i, &required);

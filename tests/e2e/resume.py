@@ -28,6 +28,11 @@ VARIANTS = {
     'ema': BASE + ',trainer.optimizer_config.ema.average_decay=0.99',
     'lamb': BASE + ',trainer.optimizer_config.optimizer.type=lamb',
     'accumulated': BASE + ',trainer.gradient_accumulation_steps=3',
+    'albert': BASE + ',' + ','.join('task.model.encoder.' + key for key in (
+        'type=albert', 'albert.vocab_size=100', 'albert.embedding_width=8',
+        'albert.hidden_size=32', 'albert.num_layers=3', 'albert.num_attention_heads=2',
+        'albert.intermediate_size=64', 'albert.max_position_embeddings=16',
+        'albert.dropout_rate=0.1', 'albert.attention_dropout_rate=0.1')),
 }
 
 
@@ -116,6 +121,9 @@ class Resume(Stops):
 
     def test_sigterm_with_accumulation(self):
         self.stop_and_go('accumulated')
+
+    def test_sigterm_with_shared_layers(self):
+        self.stop_and_go('albert', mode='train')
 
     def test_sigint_is_the_same(self):
         self.stop_and_go('adamw', mode='train', signal_number=signal.SIGINT)
@@ -289,40 +297,31 @@ class Seeds(Stops):
 
 
 class FromModelGarden(e2e.Case):
-    """model_dirs that the real Model Garden wrote (goldens/numerics/checkpoints/train)."""
+    """model_dirs that the real Model Garden wrote: goldens/numerics/checkpoints/train of ../shared,
+    and those of tests/goldens/ckpt."""
 
-    def resume(self, name):
-        folder = e2e.shared('goldens/numerics/checkpoints/train/%s' % name)
-        if folder is None:
-            self.skipTest('no ../shared: the checkpoints of Model Garden are not here')
+    def resume(self, folder, step, keys, extra=''):
+        """Four more updates."""
         shutil.copytree(folder, self.path('out'))
         for where, _folders, names in os.walk(self.path('out')):
             for file_name in names:
                 os.chmod(os.path.join(where, file_name), 0o644)
-        before = e2e.read_bundle(self.path('out/ckpt-4'))
-        words = before['encoder/layer_with_weights-0/embeddings' + e2e.SUFFIX].shape
-        positions = before['encoder/layer_with_weights-1/embeddings' + e2e.SUFFIX].shape
-        classes = before['model/layer_with_weights-1/out_proj/bias' + e2e.SUFFIX].shape
-        encoder = 'task.model.encoder.bert.'
-        override = ('%svocab_size=%d,%shidden_size=%d,%smax_position_embeddings=%d,'
-                    'task.model.num_classes=%d,%sintermediate_size=%d,%snum_attention_heads=%d,'
-                    'trainer.train_steps=8,trainer.steps_per_loop=2,trainer.checkpoint_interval=2,'
-                    'trainer.summary_interval=2,'
-                    % (encoder, words[0], encoder, words[1], encoder, positions[0], classes[0],
-                       encoder, self.intermediate(before), encoder, self.heads(before)))
-        if name == 'ema':
-            override += 'trainer.optimizer_config.ema.average_decay=0.99,'
-        rows = e2e.make_rows(24, vocab=words[0], n_classes=classes[0])
+        before = e2e.read_bundle(self.path('out/ckpt-%d' % step))
+        keys = dict(keys, **{'trainer.train_steps': step + 4, 'trainer.steps_per_loop': 2,
+                             'trainer.checkpoint_interval': 2, 'trainer.summary_interval': 2})
+        rows = e2e.make_rows(24, vocab=20, n_classes=3)
         e2e.write_records(self.path('train.tf_record'), rows)
-        result = self.train(mode='train', override=override.rstrip(','))
-        self.assertRegex(result.stderr, r'restored step 4')
+        override = ','.join('%s=%s' % item for item in keys.items()) + extra
+        result = self.train(mode='train', override=override)
+        self.assertRegex(result.stderr, r'restored step %d' % step)
         self.assertNotRegex(result.stderr, 'start fresh')
         latest, names = e2e.read_state_file(self.path('out'))
-        self.assertEqual((latest, names), ('ckpt-8', ['ckpt-2', 'ckpt-4', 'ckpt-6', 'ckpt-8']))
-        after = e2e.read_bundle(self.path('out/ckpt-8'))
+        self.assertEqual(latest, 'ckpt-%d' % (step + 4))
+        self.assertEqual(names[-3:], ['ckpt-%d' % (step + n) for n in (0, 2, 4)])
+        after = e2e.read_bundle(self.path('out', latest))
         self.assertEqual({k: t.shape for k, t in after.items() if k.endswith(e2e.SUFFIX)},
                          {k: t.shape for k, t in before.items() if k.endswith(e2e.SUFFIX)})
-        self.assertEqual(after['global_step' + e2e.SUFFIX].integer(), 8)
+        self.assertEqual(after['global_step' + e2e.SUFFIX].integer(), step + 4)
         # the encoder's own pooler has no gradient: it comes through untouched, bit for bit
         pooler = [k for k in before if k.startswith('encoder/') and 'OPTIMIZER_SLOT' not in k
                   and before[k].raw == after[k].raw]
@@ -330,19 +329,27 @@ class FromModelGarden(e2e.Case):
         changed = [k for k in before if k.endswith(e2e.SUFFIX) and before[k].raw != after[k].raw]
         self.assertGreater(len(changed), len(before) // 2)
 
-    def intermediate(self, tensors):
-        return max(t.shape[0] for k, t in tensors.items()
-                   if '_intermediate_dense/bias' in k and 'OPTIMIZER' not in k)
-
-    def heads(self, tensors):
-        return max(t.shape[0] for k, t in tensors.items()
-                   if '_query_dense/bias' in k and 'OPTIMIZER' not in k)
+    def resume_shared(self, name, extra=''):
+        folder = e2e.shared('goldens/numerics/checkpoints/train/%s' % name)
+        if folder is None:
+            self.skipTest('no ../shared: the checkpoints of Model Garden are not here')
+        sizes = dict(vocab_size=200, hidden_size=32, max_position_embeddings=64,
+                     intermediate_size=64, num_attention_heads=4)
+        keys = {'task.model.encoder.bert.' + key: value for key, value in sizes.items()}
+        self.resume(folder, 4, keys, extra)
 
     def test_adamw(self):
-        self.resume('adamw')
+        self.resume_shared('adamw')
 
     def test_ema(self):
-        self.resume('ema')
+        self.resume_shared('ema', ',trainer.optimizer_config.ema.average_decay=0.99')
+
+    def test_albert(self):
+        sizes = dict(vocab_size=20, embedding_width=4, hidden_size=8, num_layers=2,
+                     num_attention_heads=2, intermediate_size=12, max_position_embeddings=16)
+        keys = {'task.model.encoder.albert.' + key: value for key, value in sizes.items()}
+        keys['task.model.encoder.type'] = 'albert'
+        self.resume(e2e.golden('ckpt/albert_dense'), 2, keys)
 
 
 if __name__ == '__main__':

@@ -451,11 +451,17 @@ static void test_own_golden_regression(void **state) {
     run_trajectory("own_small_regression", test_source_path("tests/goldens/e2e/small_regression"));
 }
 
+static void test_own_golden_albert(void **state) {
+    (void)state;
+    run_trajectory("own_albert", test_source_path("tests/goldens/engine/albert"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_golden),
         cmocka_unit_test(test_own_golden_ema),
         cmocka_unit_test(test_own_golden_regression),
+        cmocka_unit_test(test_own_golden_albert),
         cmocka_unit_test(test_sentence_prediction_3class),
         cmocka_unit_test(test_sentence_prediction_pooler_v2),
         cmocka_unit_test(test_sentence_prediction_norm_first),

@@ -48,8 +48,13 @@ CASES = {  # name: encoder, its other keys, head, averages
     "bert_dual": ("bert", {}, "dual", False),
     "bert_dual_ema": ("bert", {}, "dual", True),
     "bert_dual_raw": ("bert", {}, "dual_raw", False),
+    "albert_dense": ("albert", {"embedding_width": 4}, "dense", False),
+    "albert_pooler_ema": ("albert", {"embedding_width": 8}, "pooler", True),
+    "albert_span": ("albert", {"embedding_width": 4}, "span", False),
+    "albert_tagging": ("albert", {"embedding_width": 4}, "tagging", False),
+    "albert_dual": ("albert", {"embedding_width": 4}, "dual", False),
 }  # no dual encoder of bert_v2: Model Garden's cannot be built
-KEPT = {"bert_span", "bert_v2_tagging_ema", "bert_dual"}
+KEPT = {"bert_span", "bert_v2_tagging_ema", "bert_dual", "albert_dense"}
 
 
 def data(kind, **keys):

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/goldens/engine/*.{json,safetensors}: logits, loss, every gradient and four updates of
-tiny models by Model Garden's own tasks, so that the engine's golden tests run without ../shared.
+tiny models by Model Garden's own tasks, so that the engine's golden tests run without ../shared. Of
+ALBERT, which that folder does not have, also what every layer gives, and twenty updates.
 
 Needs tf-models-official 2.19.1 (with tensorflow 2.19) and safetensors. Run from the root of the
 repository:
-    python tests/make_goldens/make_engine_steps.py
+    python tests/make_goldens/make_engine_steps.py [CASE...]      (default: all)
 """
 import json
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
@@ -43,6 +45,11 @@ CASES = {
                              smoothing=0.1),
     "tagging_weighted": dict(kind="tagging", encoder={}, weights=[0.25, 1.0, 3.5],
                              smoothing=0.2),
+    "albert": dict(kind="sentence_prediction", type="albert", layers=True, steps=20,
+                   saved=(1, 5, 20), decay_steps=30,
+                   encoder=dict(embedding_width=4, num_layers=3)),
+    "albert_tagging": dict(kind="tagging", type="albert", layers=True,
+                           encoder=dict(embedding_width=8, num_layers=2)),
 }
 CLASSES = ["O", "B-X", "I-X"]
 
@@ -52,7 +59,8 @@ def name_of(variable):
 
 
 def make_task(case, encoder):
-    config = encoders.EncoderConfig({"type": "bert", "bert": encoder})
+    kind = case.get("type", "bert")
+    config = encoders.EncoderConfig({"type": kind, kind: encoder})
     if case["kind"] == "tagging":
         return tagging.TaggingTask(tagging.TaggingConfig(
             model=tagging.ModelConfig(encoder=config, head_dropout=0.0), class_names=CLASSES))
@@ -101,6 +109,23 @@ def switch_dropout_off(model):
             layer.rate = 0.0
 
 
+def optimizer_of(case):
+    rate = OPTIMIZER["learning_rate"]["polynomial"]
+    rate = dict(rate, decay_steps=case.get("decay_steps", rate["decay_steps"]))
+    return dict(OPTIMIZER, learning_rate={"type": "polynomial", "polynomial": rate})
+
+
+def layer_outputs(network, x):
+    """What the encoder gives for a batch; embedding_output is what layer 0 reads."""
+    got = network(x, training=False)
+    first = next(layer for layer in network.layers if layer.name.startswith("transformer"))
+    embedding = tf_keras.Model(network.inputs, first.get_input_at(0)[0])
+    out = {f"encoder/layer_{i}": value for i, value in enumerate(got["encoder_outputs"])}
+    out["encoder/pooled_output"] = got["pooled_output"]
+    out["encoder/embedding_output"] = embedding([x[i.name] for i in network.inputs])
+    return {key: value.numpy() for key, value in out.items()}
+
+
 def weigh_classes(case, task):
     """task.class_weights and task.label_smoothing, which Model Garden does not have: Keras' own
     smoothed cross entropy of each row, times the weight of its label, over the sum of those."""
@@ -130,7 +155,7 @@ def run(name, case, seed):
     switch_dropout_off(model)
     rng = np.random.RandomState(seed)
     randomise(model, rng)
-    optimizer = task.create_optimizer(optimization.OptimizationConfig(OPTIMIZER), None)
+    optimizer = task.create_optimizer(optimization.OptimizationConfig(optimizer_of(case)), None)
     batches = [make_batch(case, rng) for _ in range(N_BATCHES)]
     out = {}
     for i, (x, y) in enumerate(batches):
@@ -138,8 +163,11 @@ def run(name, case, seed):
         if y is not None:
             out[f"batch{i}/label_ids"] = y
     out.update({f"w/{name_of(v)}": v.numpy() for v in model.weights})
+    if case.get("layers"):
+        out.update(layer_outputs(model.checkpoint_items["encoder"], batches[0][0]))
     losses, norms, rates, without = [], [], [], []
-    for step in range(N_STEPS):
+    n_steps, saved = case.get("steps", N_STEPS), case.get("saved", SAVED)
+    for step in range(n_steps):
         x, y = batches[step % N_BATCHES]
         features = {k: tf.constant(v) for k, v in x.items()}
         if y is not None:
@@ -162,12 +190,14 @@ def run(name, case, seed):
                 else:
                     out[f"grad/{name_of(v)}"] = tf.convert_to_tensor(g).numpy()
         task.train_step(features if labels is features else (features, labels), model, optimizer)
-        if step + 1 in SAVED:
+        if step + 1 in saved:
             out[f"step{step + 1}/iterations"] = np.array([step + 1], np.int64)
             for v in model.trainable_variables:
                 out[f"step{step + 1}/var/{name_of(v)}"] = v.numpy()
-                if name_of(v) not in without:
-                    out[f"step{step + 1}/v/{name_of(v)}"] = optimizer.get_slot(v, "v").numpy()
+                for slot in ("m", "v") if "saved" in case else ("v",):
+                    if name_of(v) not in without:
+                        out[f"step{step + 1}/{slot}/{name_of(v)}"] = optimizer.get_slot(
+                            v, slot).numpy()
     out["loss"] = np.array([losses[0]], np.float32)
     out["global_norm"] = np.array([norms[0]], np.float32)
     out["losses"] = np.array(losses, np.float32)
@@ -176,10 +206,12 @@ def run(name, case, seed):
     folder = "tests/goldens/engine"
     os.makedirs(folder, exist_ok=True)
     save_file({k: np.ascontiguousarray(v) for k, v in out.items()}, f"{folder}/{name}.safetensors")
-    config = dict(encoder=encoder, encoder_type="bert", optimizer=OPTIMIZER, batch=B, seq=S,
-                  batches=N_BATCHES, steps=N_STEPS, no_gradient=without, seed=seed)
+    config = dict(encoder=encoder, encoder_type=case.get("type", "bert"), optimizer=optimizer_of(case), batch=B, seq=S,
+                  batches=N_BATCHES, steps=n_steps, no_gradient=without, seed=seed)
     if "weights" in case:
         config.update(class_weights=case["weights"], label_smoothing=case["smoothing"])
+    if "saved" in case:  # tests/e2e/test_trajectory.c runs it through the program as well
+        config.update(task=case["kind"], options=dict(num_classes=len(CLASSES)))
     with open(f"{folder}/{name}.json", "w", encoding="utf-8") as file:
         json.dump(config, file, indent=1, sort_keys=True)
         file.write("\n")
@@ -187,7 +219,8 @@ def run(name, case, seed):
 
 def main():
     for seed, (name, case) in enumerate(CASES.items()):
-        run(name, case, seed + 1)
+        if name in (sys.argv[1:] or CASES):
+            run(name, case, seed + 1)
 
 
 if __name__ == "__main__":

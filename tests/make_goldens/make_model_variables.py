@@ -18,7 +18,8 @@ SMALL = dict(vocab_size=200, hidden_size=32, num_layers=2, num_attention_heads=4
 
 
 def encoder_config(kind, **more):
-    inner = encoders.BertEncoderConfig(**SMALL, **more)
+    keys = encoders.AlbertEncoderConfig if kind == "albert" else encoders.BertEncoderConfig
+    inner = keys(**SMALL, **more)
     return encoders.EncoderConfig(type=kind, **{kind: inner})
 
 
@@ -52,3 +53,5 @@ write("bert", classifier(encoder_config("bert"), False))
 write("bert_factorized", classifier(encoder_config("bert", embedding_size=16), False))
 write("bert_v2_encoder_pooler", classifier(encoder_config("bert_v2"), True))
 write("bert_tagging", tagger(encoder_config("bert")))
+write("albert", classifier(encoder_config("albert", embedding_width=16), False))
+write("albert_encoder_pooler", classifier(encoder_config("albert", embedding_width=32), True))

@@ -43,6 +43,11 @@ def shared(relative):
     return path if os.path.exists(path) else None
 
 
+def golden(relative):
+    """Path below the project's own goldens."""
+    return os.path.join(SOURCE, 'tests/goldens', relative)
+
+
 def program(name='bert-train'):
     return os.path.join(BUILD, name)
 

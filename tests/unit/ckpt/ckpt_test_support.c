@@ -47,6 +47,11 @@ const test_graph_case test_graph_cases[] = {
     {"bert_dual", BT_ENCODER_BERT, 8, DUAL, false},
     {"bert_dual_ema", BT_ENCODER_BERT, 8, DUAL, true},
     {"bert_dual_raw", BT_ENCODER_BERT, 8, DUAL_RAW, false},
+    {"albert_dense", BT_ENCODER_ALBERT, 4, SENTENCE, false},
+    {"albert_pooler_ema", BT_ENCODER_ALBERT, 8, POOLED, true},
+    {"albert_span", BT_ENCODER_ALBERT, 4, SPAN, false},
+    {"albert_tagging", BT_ENCODER_ALBERT, 4, TAGGING, false},
+    {"albert_dual", BT_ENCODER_ALBERT, 4, DUAL, false},
 };
 const size_t test_n_graph_cases = BT_ARRAY_LEN(test_graph_cases);
 

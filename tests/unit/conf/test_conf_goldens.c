@@ -257,6 +257,7 @@ static const struct {
     {"bert/squad", "bert_en_uncased_base", "squad_v1.1", "010-real-squad-v1"},
     {"bert/sentence_prediction", "bert_en_cased_base", "glue_cola", NULL},
     {"bert/sentence_prediction", "bert_en_uncased_large", "glue_sst2", NULL},
+    {"bert/sentence_prediction", "albert_base", "glue_mnli_matched", "012-real-albert-mnli"},
     {"bert/sentence_prediction", "minilm", "glue_mrpc", NULL},
     {"bert/sentence_prediction", "minilm", "glue_stsb", NULL},
     {"bert/sentence_prediction", "minilm", "glue_rte", NULL},

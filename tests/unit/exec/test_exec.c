@@ -170,6 +170,13 @@ static void toy_bert_matches_differences(void **state) {
     const bt_head_config tokens = toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3);
     e.norm_first = true;
     check_differences("tokens, norm_first", &e, &tokens, false);
+    e = toy_encoder();
+    e.type = BT_ENCODER_ALBERT;
+    e.num_layers = 3;
+    check_differences("shared layers", &e, &classes, false);
+    e.embedding_size = 8;
+    e.initializer_range = 0.2F; /* steeper ones curve too much for differences of this step */
+    check_differences("shared layers, factorised, tokens", &e, &tokens, true);
     bt_head_config ranking = toy_head(BT_HEAD_POOLED_OUTPUT, BT_LOSS_RANKING, 0);
     ranking.logit_scale = 2;
     e = toy_encoder();

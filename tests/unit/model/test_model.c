@@ -67,6 +67,8 @@ static void table_is_model_gardens(void **state) {
         {"bert_factorized", BT_ENCODER_BERT, 16, BT_HEAD_POOLER_DENSE},
         {"bert_v2_encoder_pooler", BT_ENCODER_BERT_V2, 32, BT_HEAD_ENCODER_POOLER},
         {"bert_tagging", BT_ENCODER_BERT, 32, BT_HEAD_TOKENS},
+        {"albert", BT_ENCODER_ALBERT, 16, BT_HEAD_POOLER_DENSE},
+        {"albert_encoder_pooler", BT_ENCODER_ALBERT, 32, BT_HEAD_ENCODER_POOLER},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         bt_encoder_config encoder = small_encoder();
@@ -85,6 +87,25 @@ static void table_is_model_gardens(void **state) {
         bt_free(want);
         bt_model_free(model);
     }
+}
+
+/* However many layers ALBERT has, there is one set of parameters, and each layer reads it. */
+static void shared_layers_are_one_set(void **state) {
+    (void)state;
+    bt_encoder_config encoder = small_encoder();
+    bt_head_config    head = small_head();
+    encoder.type = BT_ENCODER_ALBERT;
+    encoder.num_layers = 1;
+    bt_model *const shallow = create(&encoder, &head);
+    encoder.num_layers = 24;
+    bt_model *const deep = create(&encoder, &head);
+    assert_int_equal(deep->table.n_params, shallow->table.n_params);
+    assert_int_equal(deep->table.n_elements, shallow->table.n_elements);
+    for (int64_t i = 1; i < encoder.num_layers; i++) {
+        assert_memory_equal(&deep->layers[i], &deep->layers[0], sizeof deep->layers[0]);
+    }
+    bt_model_free(shallow);
+    bt_model_free(deep);
 }
 
 static void indices_point_at_their_names(void **state) {
@@ -315,6 +336,7 @@ static void running_out_of_memory_is_clean(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_is_model_gardens),
+        cmocka_unit_test(shared_layers_are_one_set),
         cmocka_unit_test(indices_point_at_their_names),
         cmocka_unit_test(logits_are_counted),
         cmocka_unit_test(weights_follow_their_rules),

@@ -163,6 +163,54 @@ static void regression_has_the_right_loss(void **state) {
     bt_conf_free(conf);
 }
 
+static void albert_has_keys_of_its_own(void **state) {
+    (void)state;
+    bt_conf     *conf = NULL;
+    bt_task_plan plan;
+    plan_of("{task: {model: {num_classes: 2, encoder: {type: albert}}}}", &conf, &plan);
+    assert_int_equal(plan.encoder.type, BT_ENCODER_ALBERT);
+    assert_int_equal(plan.encoder.vocab_size, 30000);
+    assert_int_equal(plan.encoder.embedding_size, 128);
+    assert_int_equal(plan.encoder.hidden_size, 768);
+    assert_int_equal(plan.encoder.num_layers, 12);
+    assert_true(plan.encoder.dropout_rate == 0 && plan.encoder.attention_dropout_rate == 0);
+    assert_false(plan.encoder.norm_first);
+    assert_int_equal(plan.encoder.output_range, 0);
+    bt_conf_free(conf);
+    plan_of("{task: {model: {num_classes: 2, encoder: {type: albert, albert: {hidden_size: 64, "
+            "num_attention_heads: 8, embedding_width: 16, hidden_activation: relu, num_layers: 3, "
+            "dropout_rate: 0.2, initializer_range: 0.05}}}}}",
+            &conf, &plan);
+    assert_int_equal(plan.encoder.embedding_size, 16);
+    assert_int_equal(plan.encoder.num_layers, 3);
+    assert_int_equal(plan.encoder.hidden_activation, BT_ACT_RELU);
+    assert_true(plan.encoder.dropout_rate == 0.2F);
+    assert_true(plan.head.initializer_range == 0.05F);
+    bt_conf_free(conf);
+}
+
+/* Each with what is missing and what to write instead. */
+static void other_encoders_are_refused_by_name(void **state) {
+    (void)state;
+    static const char *const types[] = {"any",    "bigbird", "fnet",        "funnel",
+                                        "kernel", "xlnet",   "mobilebert",  "query_bert",
+                                        "reuse",  "null",    "sparse_mixer"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(types); i++) {
+        char         text[128];
+        char         want[64];
+        bt_task_plan plan;
+        bt_error     error = BT_ERROR_INIT;
+        (void)snprintf(text, sizeof text, "{task: {model: {num_classes: 2, encoder: {type: %s}}}}",
+                       types[i]);
+        (void)snprintf(want, sizeof want, "task.model.encoder.type: '%s': ", types[i]);
+        bt_conf *const conf = build(text);
+        assert_int_equal(sentence_prediction()->plan(conf, &plan, &error), BT_E_UNSUPPORTED);
+        assert_non_null(strstr(error.msg, want));
+        assert_non_null(strstr(error.msg, "write bert"));
+        bt_conf_free(conf);
+    }
+}
+
 static void class_rule_reaches_the_plan(void **state) {
     (void)state;
     bt_conf     *conf = NULL;
@@ -209,8 +257,6 @@ static void contradictions_name_both_values(void **state) {
          "needs num_classes 1 (regression)"},
         {"{task: {init_cls_pooler: true, model: {num_classes: 2, use_encoder_pooler: true}}}",
          BT_E_CONFIG, "task.init_cls_pooler is true, but with task.model.use_encoder_pooler true"},
-        {"{task: {model: {num_classes: 2, encoder: {type: albert}}}}", BT_E_UNSUPPORTED,
-         "task.model.encoder.type: 'albert': this version trains the encoders bert and bert_v2"},
         {"{task: {model: {num_classes: 2, encoder: {bert: {hidden_activation: elu}}}}}",
          BT_E_UNSUPPORTED, "got 'elu'"},
     };
@@ -302,6 +348,8 @@ int main(void) {
         cmocka_unit_test(every_key_reaches_the_plan),
         cmocka_unit_test(metrics_follow_classes_and_type),
         cmocka_unit_test(regression_has_the_right_loss),
+        cmocka_unit_test(albert_has_keys_of_its_own),
+        cmocka_unit_test(other_encoders_are_refused_by_name),
         cmocka_unit_test(class_rule_reaches_the_plan),
         cmocka_unit_test(contradictions_name_both_values),
         cmocka_unit_test(unused_sections_are_not_checked),
