@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Large products on the threads of the pool. C is cut into pieces, one task each. A task goes
- * through the summed dimension in blocks: it packs its columns of B, which then stay in the core's
- * second cache, and its rows of A a few panels at a time, and lets the tiles run. Packing happens
- * where the panels are used, so that they never leave the core. Where the instruction set has no
+ * through the summed dimension in blocks: it packs its rows of A, then as many columns of B at a
+ * time as stay in the core's second cache while all its rows go past them. Packing happens on the
+ * core that uses the panels. Where the instruction set has no
  * product kernels, or the engine was told so, BLAS does the whole product.
  *
  * Every element of C is summed in the order of the blocks: the bits do not depend on the pieces,
@@ -13,8 +13,8 @@
 #include "nn_internal.h"
 
 enum {
-    BLOCK_ROW_PANELS = 8, /* rows of A that are packed at a time */
-    PACK_COST = 28,       /* moving one element into a panel, in multiply-adds of a tile */
+    MAX_PIECE_ROWS = 2016, /* a multiple of the tiles' rows; bounds the packed rows of A */
+    PACK_COST = 28,        /* moving one element into a panel, in multiply-adds of a tile */
     SMALL_CACHE_BYTES = 1 << 18,
     LARGE_CACHE_BYTES = 1 << 21,
 };
@@ -36,7 +36,7 @@ static int64_t min_i64(int64_t a, int64_t b) {
 }
 
 /* Columns of B whose panels fill half of the second cache; what sysconf does not tell is small. */
-static int64_t max_piece_cols(const bt_kern_product *kern) {
+static int64_t block_cols(const bt_kern_product *kern) {
     const long    known = sysconf(_SC_LEVEL2_CACHE_SIZE);
     const int64_t cache = known < SMALL_CACHE_BYTES   ? SMALL_CACHE_BYTES
                           : known > LARGE_CACHE_BYTES ? LARGE_CACHE_BYTES
@@ -50,7 +50,7 @@ int64_t bt_nn_product_scratch_size(const bt_kern *kern) {
     if (k->rows == 0) {
         return 0;
     }
-    return (max_piece_cols(k) + BLOCK_ROW_PANELS * k->rows) * k->depth;
+    return (block_cols(k) + MAX_PIECE_ROWS) * k->depth;
 }
 
 /* ---- one piece --------------------------------------------------------------------------------
@@ -65,14 +65,14 @@ typedef struct piece {
     int32_t thread;
 } piece;
 
-static void pack_a(const product_job *job, const piece *at, int64_t row, int64_t end, float *out) {
+static void pack_a(const product_job *job, const piece *at, float *out) {
     const bt_nn_product *const p = job->p;
     const bool                 lies = p->trans_a == BT_KERN_T;
     const int64_t              wide_step = lies ? 1 : p->ld_a;
     const int64_t              deep_step = lies ? p->ld_a : 1;
     job->nn->kern->product.pack(out, job->nn->kern->product.rows,
-                                p->a + row * wide_step + at->d * deep_step, wide_step, deep_step,
-                                end - row, p->M - row, at->depth);
+                                p->a + at->row * wide_step + at->d * deep_step, wide_step,
+                                deep_step, at->end_row - at->row, p->M - at->row, at->depth);
 }
 
 static void pack_b(const product_job *job, const piece *at, float *out) {
@@ -85,20 +85,20 @@ static void pack_b(const product_job *job, const piece *at, float *out) {
                                 deep_step, at->end_col - at->col, p->N - at->col, at->depth);
 }
 
-/* All tiles of a few panels of A with the piece's panels of B. */
-static void multiply(const product_job *job, const piece *at, int64_t row, int64_t end_row,
-                     const float *a_panels, const float *b_panels) {
+/* All tiles of the rows with a block of columns. */
+static void multiply(const product_job *job, const piece *at, const float *a_panels,
+                     const float *b_panels) {
     const bt_nn_product *const   p = job->p;
     const bt_kern_product *const kern = &job->nn->kern->product;
     const bool                   accumulate = p->accumulate || at->d > 0;
-    for (int64_t i = row; i < end_row; i += kern->rows) {
-        const float *const a = a_panels + (i - row) * at->depth;
+    for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
+        const float *const a = a_panels + (i - at->row) * at->depth;
         for (int64_t j = at->col; j < at->end_col; j += kern->cols) {
             kern->tile(p->c + i * p->ld_c + j, p->ld_c, a, b_panels + (j - at->col) * at->depth,
-                       end_row - i, at->end_col - j, at->depth, p->alpha, accumulate);
+                       at->end_row - i, at->end_col - j, at->depth, p->alpha, accumulate);
         }
         if (at->is_last && p->epilogue != NULL) {
-            p->epilogue(p->context, at->thread, i, min_i64(kern->rows, end_row - i), at->col,
+            p->epilogue(p->context, at->thread, i, min_i64(kern->rows, at->end_row - i), at->col,
                         at->end_col - at->col);
         }
     }
@@ -107,22 +107,21 @@ static void multiply(const product_job *job, const piece *at, int64_t row, int64
 static void piece_task(void *context, int64_t task, int32_t thread) {
     const product_job *const   job = context;
     const bt_nn_product *const p = job->p;
-    const int64_t              block = BLOCK_ROW_PANELS * job->nn->kern->product.rows;
+    const int64_t              block = block_cols(&job->nn->kern->product);
     float *const               a_panels = job->nn->panels + thread * job->nn->n_panels;
-    float *const               b_panels = a_panels + block * job->nn->kern->product.depth;
-    piece                      at = {.row = task % job->n_row_pieces * job->rows,
-                                     .col = task / job->n_row_pieces * job->cols,
-                                     .thread = thread};
+    float *const               b_panels = a_panels + MAX_PIECE_ROWS * job->nn->kern->product.depth;
+    const int64_t              first_col = task / job->n_row_pieces * job->cols;
+    const int64_t              end_col = min_i64(first_col + job->cols, p->N);
+    piece                      at = {.row = task % job->n_row_pieces * job->rows, .thread = thread};
     at.end_row = min_i64(at.row + job->rows, p->M);
-    at.end_col = min_i64(at.col + job->cols, p->N);
     for (at.d = 0; at.d < p->K; at.d += job->depth) {
         at.depth = min_i64(job->depth, p->K - at.d);
         at.is_last = at.d + at.depth == p->K;
-        pack_b(job, &at, b_panels);
-        for (int64_t row = at.row; row < at.end_row; row += block) {
-            const int64_t end = min_i64(row + block, at.end_row);
-            pack_a(job, &at, row, end, a_panels);
-            multiply(job, &at, row, end, a_panels, b_panels);
+        pack_a(job, &at, a_panels);
+        for (at.col = first_col; at.col < end_col; at.col += block) {
+            at.end_col = min_i64(at.col + block, end_col);
+            pack_b(job, &at, b_panels);
+            multiply(job, &at, a_panels, b_panels);
         }
     }
 }
@@ -155,10 +154,10 @@ static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces
 
 static void cut_pieces(product_job *job) {
     const int64_t n_threads = bt_pool_n_threads(job->nn->pool);
-    const int64_t min_cols = ceil_div(job->p->N, max_piece_cols(&job->nn->kern->product));
+    const int64_t min_rows = ceil_div(job->p->M, MAX_PIECE_ROWS);
     int64_t       best = INT64_MAX;
-    for (int64_t n_cols = min_cols; n_cols <= min_cols + 2 * n_threads; n_cols++) {
-        for (int64_t n_rows = 1; n_rows <= 2 * n_threads; n_rows++) {
+    for (int64_t n_cols = 1; n_cols <= 2 * n_threads; n_cols++) {
+        for (int64_t n_rows = min_rows; n_rows <= min_rows + 2 * n_threads; n_rows++) {
             try_cut(job, n_rows, n_cols, &best);
         }
     }

@@ -10,7 +10,7 @@
 #include "bt/nn.h"
 #include "test_support.h"
 
-enum { MAX_FLOATS = 1 << 20, GAP = 3, SEED_A = 1, SEED_B = 2, SEED_C = 3 };
+enum { MAX_FLOATS = 1 << 22, GAP = 3, SEED_A = 1, SEED_B = 2, SEED_C = 3 };
 
 static float a[MAX_FLOATS], b[MAX_FLOATS], c[MAX_FLOATS], want[MAX_FLOATS], again[MAX_FLOATS];
 static float panels[MAX_FLOATS];
@@ -34,6 +34,7 @@ static const shape shapes[] = {
     {31, 47, 256, "a block of AVX2"},
     {31, 47, 385, "just above a block of AVX-512"},
     {97, 1031, 23, "several pieces of columns"},
+    {2017, 33, 11, "one row more than a piece has"},
     {241, 101, 801, "several blocks and pieces"},
 };
 
