@@ -42,8 +42,9 @@ typedef struct bt_data_schema {
     int64_t       vocab_size;  /* ids must be in [0,V) */
     int64_t       type_vocab_size;
     int64_t       max_positions;
-    bool          include_example_id; /* of a chain: the row's number on its side without one */
-    bool          keep_padding;       /* pack all seq_length tokens, padding under key_mask 0 */
+    bool          include_sentence_id; /* read sentence_id and sub_sentence_id */
+    bool          include_example_id;  /* of a chain: the row's number on its side without one */
+    bool          keep_padding;        /* pack all seq_length tokens, padding under key_mask 0 */
 } bt_data_schema;
 
 /* Keys of train_data / validation_data that the stream obeys, filled by bt_data_config_read. */

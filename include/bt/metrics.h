@@ -16,12 +16,17 @@ typedef struct bt_metric_value {
 
 typedef struct bt_metrics bt_metrics;
 
+/* What a row of the logits is about. f1 of classes and f1 of entities are two metrics. */
+typedef enum bt_metric_unit { BT_METRIC_OF_SEQUENCES, BT_METRIC_OF_TOKENS } bt_metric_unit;
+
 /* What a set is made for; nothing of it is kept but where it says so. */
 typedef struct bt_metrics_config {
     const char *const *names; /* rows of the table in src/metrics/metrics_rows.c */
     size_t             n_names;
     int64_t            n_classes;      /* columns of the logits; 0: they are the scores of pairs */
     bool               bug_compatible; /* runtime.bug_compatible: with Model Garden's defects */
+    bt_metric_unit     unit;
+    const char *const *class_names; /* entities only: the tags, [n_classes], none empty */
 } bt_metrics_config;
 
 /* Errors: BT_E_CONFIG for a name that is not known (with those that are) or that does not fit the
@@ -37,8 +42,9 @@ BT_MUST_USE bt_status bt_metrics_update(bt_metrics *metrics, const bt_batch *bat
 /* Values in the order of the names; returns how many. NaN where a metric has none (MCC of one class
  * is 0). */
 size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_METRIC_MAX]);
-/* How many things (sentences, or tokens of a tagger) were predicted as each class: [n_classes], and
- * their sum into *n; for the "all one class" notice. NULL where no metric counts classes. */
+/* How many things (sentences, or labelled tokens of a tagger) were predicted as each class:
+ * [n_classes], and their sum into *n; for the "all one class" notice. NULL where no metric counts
+ * classes. */
 const int64_t *bt_metrics_prediction_counts(const bt_metrics *metrics, int64_t *n);
 /* Exact state for the checkpoint: bytes appended to / read from a string. A state that cannot be
  * loaded leaves the set as bt_metrics_reset does. */

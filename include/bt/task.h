@@ -51,6 +51,7 @@ typedef struct bt_task_plan {
     const char       *metric_names[BT_METRIC_MAX]; /* static storage; of training and validation */
     size_t            n_train_metrics;             /* the first ones are also kept in training */
     size_t            n_validation_metrics;
+    bt_metric_unit    metric_unit;
     double            label_smoothing;
     bt_conf_f64_list  class_weights;    /* n 0: all 1; borrowed from conf */
     bool              balanced_weights; /* from the counts of the training data */

@@ -131,7 +131,9 @@ typedef struct bt_batch {
     const int32_t *int_labels;   /* class [B]; tagging [T]; span start and end [2,B]; or NULL */
     const float   *float_labels; /* regression [B]; or NULL */
     const int64_t *example_ids;  /* [B] or NULL */
-    int64_t        first_record; /* number of the first record since the start of the stream */
+    const int64_t *sentence_ids; /* [B] or NULL: which sentence of its file a sequence belongs to */
+    const int64_t *sub_sentence_ids; /* [B] or NULL: the how-many-eth piece of that sentence */
+    int64_t        first_record;     /* number of the first record since the start of the stream */
 } bt_batch;
 
 #endif

@@ -250,10 +250,15 @@ static bt_status check_classes(const checker *c) {
     static const char *const path = "task.model.num_classes";
     static const char *const names = "task.class_names";
     int64_t                  n = 0;
+    if (at(c, names) != NULL && !is_empty(c, names)) {
+        return check_class_weights(c, names, (int64_t)bt_conf_n_items(c->merge.conf, names));
+    }
     if (at(c, names) != NULL) {
-        return is_empty(c, names)
-                   ? MISSING(c, names, "name the classes")
-                   : check_class_weights(c, names, (int64_t)bt_conf_n_items(c->merge.conf, names));
+        return is_empty(c, "task.meta_data_path")
+                   ? MISSING(c, names,
+                             "name the classes, or set task.meta_data_path to the meta data of "
+                             "create-finetuning-data")
+                   : BT_OK;
     }
     if (c->merge.conf->experiment->task != &conf_class_sentence_prediction ||
         !int_at(c, path, &n)) {

@@ -121,5 +121,9 @@ bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *e
     if (decoder->schema->include_example_id) {
         BT_TRY(read_i64(decoder, "example_id", &row->example_id, 1, err));
     }
+    if (decoder->schema->include_sentence_id) {
+        BT_TRY(read_i64(decoder, "sentence_id", &row->sentence_id, 1, err));
+        BT_TRY(read_i64(decoder, "sub_sentence_id", &row->sub_sentence_id, 1, err));
+    }
     return BT_OK;
 }

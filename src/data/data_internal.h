@@ -25,6 +25,7 @@ typedef struct data_slot {
     int32_t       *int_labels; /* CLASS [cap_rows], SPAN [2*cap_rows], TOKENS [cap_rows*S] */
     float         *float_labels;
     int64_t       *example_ids;
+    int64_t       *sentence_ids; /* [2,cap_rows]: sentences, then their pieces */
     int64_t        cap_rows;
     int64_t        n_rows;    /* under construction */
     bool           is_masked; /* some token of it may not be attended to */
@@ -42,7 +43,9 @@ typedef struct data_row {
     const int64_t *token_labels; /* TOKENS: [n] */
     int64_t        start;        /* SPAN: places among the n tokens, which may not be masked */
     int64_t        end;
-    int64_t        example_id; /* include_example_id */
+    int64_t        example_id;  /* include_example_id */
+    int64_t        sentence_id; /* include_sentence_id, as the next */
+    int64_t        sub_sentence_id;
 } data_row;
 
 bt_status bt_data_slot_init(data_slot *slot, const bt_data_schema *schema, int64_t cap_rows,

@@ -51,9 +51,23 @@ static void put_token(data_slot *slot, int64_t at, int64_t place, int64_t id, in
     slot->is_masked = slot->is_masked || !is_real;
 }
 
+/* A label on padding counts in the loss of a tagger, so that token is computed too. */
+static bool has_labelled_padding(const bt_data_schema *schema, const data_row *row) {
+    if (schema->label_kind != BT_LABEL_TOKENS || row->mask == NULL) {
+        return false;
+    }
+    for (int64_t t = 0; t < row->n; t++) {
+        if (row->mask[t] == 0 && row->token_labels[t] >= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Packs the tokens behind those that are there; returns how many. */
 static int64_t pack_tokens(data_slot *slot, const bt_data_schema *schema, const data_row *row) {
-    const bool    keep_all = schema->keep_padding || (row->mask != NULL && row->mask[0] == 0);
+    const bool keep_all = schema->keep_padding || (row->mask != NULL && row->mask[0] == 0) ||
+                          has_labelled_padding(schema, row);
     const int64_t begin = slot->offsets[slot->n_rows];
     int64_t       at = begin;
     for (int64_t t = 0; t < row->n; t++) {
@@ -170,6 +184,10 @@ bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, con
     }
     if (schema->include_example_id) {
         slot->example_ids[slot->n_rows] = row->example_id;
+    }
+    if (schema->include_sentence_id) {
+        slot->sentence_ids[slot->n_rows] = row->sentence_id;
+        slot->sentence_ids[slot->cap_rows + slot->n_rows] = row->sub_sentence_id;
     }
     slot->offsets[slot->n_rows + 1] = slot->offsets[slot->n_rows] + n;
     slot->n_rows++;

@@ -7,13 +7,14 @@
 
 #include "data_internal.h"
 
-/* Element counts of the arrays of a slot. At most 17 bytes a token and 20 a row. */
+/* Element counts of the arrays of a slot. At most 17 bytes a token and 36 a row. */
 typedef struct slot_sizes {
     size_t n_rows;
     size_t n_tokens;
     size_t n_int_labels;
     size_t n_float_labels;
     size_t n_example_ids;
+    size_t n_sentence_ids;
 } slot_sizes;
 
 /* A plan larger than the machine is refused here: the system might promise it and kill us later. */
@@ -25,7 +26,9 @@ static bool fits_memory(size_t bytes) {
 
 static bool plan_slot(const bt_data_schema *schema, int64_t cap_rows, slot_sizes *out) {
     const size_t rows = (size_t)cap_rows;
-    *out = (slot_sizes){.n_rows = rows, .n_example_ids = schema->include_example_id ? rows : 0};
+    *out = (slot_sizes){.n_rows = rows,
+                        .n_example_ids = schema->include_example_id ? rows : 0,
+                        .n_sentence_ids = schema->include_sentence_id ? 2 * rows : 0};
     size_t bytes = 0;
     /* the largest thing in bytes: what fits here fits everywhere below */
     if (!bt_size_mul(rows, (size_t)schema->seq_length, &out->n_tokens) ||
@@ -65,9 +68,10 @@ bt_status bt_data_slot_init(data_slot *slot, const bt_data_schema *schema, int64
         slot->int_labels = bt_alloc_array(sizes.n_int_labels, sizeof *slot->int_labels);
         slot->float_labels = bt_alloc_array(sizes.n_float_labels, sizeof *slot->float_labels);
         slot->example_ids = bt_alloc_array(sizes.n_example_ids, sizeof *slot->example_ids);
+        slot->sentence_ids = bt_alloc_array(sizes.n_sentence_ids, sizeof *slot->sentence_ids);
         ok = slot->offsets != NULL && slot->ids != NULL && slot->types != NULL &&
              slot->positions != NULL && slot->key_mask != NULL && slot->int_labels != NULL &&
-             slot->float_labels != NULL && slot->example_ids != NULL;
+             slot->float_labels != NULL && slot->example_ids != NULL && slot->sentence_ids != NULL;
     }
     if (!ok) {
         return BT_FAIL(err, BT_E_NOMEM,
@@ -88,6 +92,7 @@ void bt_data_slot_deinit(data_slot *slot) {
     bt_free(slot->int_labels);
     bt_free(slot->float_labels);
     bt_free(slot->example_ids);
+    bt_free(slot->sentence_ids);
     *slot = (data_slot){0};
 }
 
@@ -129,6 +134,9 @@ void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema) {
         .int_labels = has_ints ? slot->int_labels : NULL,
         .float_labels = schema->label_kind == BT_LABEL_FLOAT ? slot->float_labels : NULL,
         .example_ids = schema->include_example_id ? slot->example_ids : NULL,
+        .sentence_ids = schema->include_sentence_id ? slot->sentence_ids : NULL,
+        .sub_sentence_ids =
+            schema->include_sentence_id ? slot->sentence_ids + slot->cap_rows : NULL,
         .first_record = slot->batch.first_record,
     };
 }

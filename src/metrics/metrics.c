@@ -12,9 +12,10 @@
 static const uint64_t state_magic = UINT64_C(0x32305353544d5442); /* "BTMTSS02" */
 
 static const metric_part *const parts[N_PARTS] = {
-    [PART_CLASSES] = &metric_part_classes, [PART_AUC] = &metric_part_auc,
-    [PART_MOMENTS] = &metric_part_moments, [PART_PAIRS] = &metric_part_pairs,
-    [PART_RANKS] = &metric_part_ranks,
+    [PART_CLASSES] = &metric_part_classes,   [PART_AUC] = &metric_part_auc,
+    [PART_MOMENTS] = &metric_part_moments,   [PART_PAIRS] = &metric_part_pairs,
+    [PART_RANKS] = &metric_part_ranks,       [PART_TOKENS] = &metric_part_tokens,
+    [PART_ENTITIES] = &metric_part_entities,
 };
 
 static bool has_part(const bt_metrics *metrics, size_t id) {
@@ -24,7 +25,7 @@ static bool has_part(const bt_metrics *metrics, size_t id) {
 /* ---- life ---------------------------------------------------------------------------------- */
 
 /* number: of a name that ends in one. */
-static const metric_row *find_row(const char *name, int64_t *number) {
+static const metric_row *find_row(const char *name, bt_metric_unit unit, int64_t *number) {
     for (size_t i = 0; i < n_metric_rows; i++) {
         const metric_row *const row = &metric_rows[i];
         const size_t            n = strlen(row->name);
@@ -32,18 +33,21 @@ static const metric_row *find_row(const char *name, int64_t *number) {
                                             ? strcmp(row->name, name) == 0
                                             : strncmp(row->name, name, n) == 0 &&
                                      bt_parse_i64(name + n, number) && *number >= 1;
-        if (is_it) {
+        if (is_it && row->unit == unit) {
             return row;
         }
     }
     return NULL;
 }
 
-static bt_status refuse_name(const char *name, bt_error *err) {
+static bt_status refuse_name(const char *name, bt_metric_unit unit, bt_error *err) {
     char   known[BT_ERROR_MSG_MAX / 2] = "";
     size_t used = 0;
     for (size_t i = 0; i < n_metric_rows; i++) {
-        const int n = snprintf(known + used, sizeof known - used, "%s%s%s", i > 0 ? ", " : "",
+        if (metric_rows[i].unit != unit) {
+            continue;
+        }
+        const int n = snprintf(known + used, sizeof known - used, "%s%s%s", used > 0 ? ", " : "",
                                metric_rows[i].name, metric_rows[i].compute_at != NULL ? "K" : "");
         used += n > 0 ? (size_t)n : 0;
         BT_ASSERT(used < sizeof known);
@@ -57,9 +61,10 @@ static bt_status select_rows(bt_metrics *metrics, const bt_metrics_config *confi
                        config->n_names);
     }
     for (size_t i = 0; i < config->n_names; i++) {
-        const metric_row *const row = find_row(config->names[i], &metrics->numbers[i]);
+        const metric_row *const row =
+            find_row(config->names[i], config->unit, &metrics->numbers[i]);
         if (row == NULL) {
-            return refuse_name(config->names[i], err);
+            return refuse_name(config->names[i], config->unit, err);
         }
         if (config->n_classes < row->min_classes || config->n_classes > row->max_classes) {
             return BT_FAIL(err, BT_E_CONFIG, "metric %s needs %s, but the model has %" PRId64,
@@ -174,10 +179,10 @@ size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_M
 }
 
 const int64_t *bt_metrics_prediction_counts(const bt_metrics *metrics, int64_t *n) {
+    const void *const state = has_part(metrics, PART_TOKENS) ? metrics->states[PART_TOKENS]
+                                                             : metrics->states[PART_CLASSES];
     *n = 0;
-    return has_part(metrics, PART_CLASSES)
-               ? metric_classes_predicted(metrics->states[PART_CLASSES], n)
-               : NULL;
+    return state != NULL ? metric_classes_predicted(state, n) : NULL;
 }
 
 /* ---- state ----------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The part that counts labels and predictions of sentences: accuracy, F1 of class 1, Matthews
- * correlation. Only the margins of the confusion matrix and its diagonal are needed. */
+ * The parts that count labels and predictions, of sentences and of tokens: accuracy, F1 of class 1,
+ * Matthews correlation. Only the margins of the confusion matrix and its diagonal are needed. */
 #include <math.h>
 #include <string.h>
 
@@ -53,18 +53,34 @@ static void reset_counts(void *state) {
     memset(c->labelled, 0, n_bytes);
 }
 
-static bt_status update_counts(void *state, const bt_batch *batch, const float *logits,
-                               bt_error *err) {
+static bt_status count_one(class_counts *c, const float *logits, int32_t label, bt_error *err) {
+    BT_TRY(metric_check_label(label, c->n_classes, c->n, err));
+    const int64_t prediction = metric_argmax(logits, c->n_classes);
+    c->predicted[prediction]++;
+    c->labelled[label]++;
+    c->n_correct += prediction == label ? 1 : 0;
+    c->n_true_positive += prediction == 1 && label == 1 ? 1 : 0;
+    c->n++;
+    return BT_OK;
+}
+
+static bt_status update_sentences(void *state, const bt_batch *batch, const float *logits,
+                                  bt_error *err) {
     class_counts *const c = state;
     for (int64_t i = 0; i < batch->n_seqs; i++) {
-        const int32_t label = batch->int_labels[i];
-        BT_TRY(metric_check_label(label, c->n_classes, c->n, err));
-        const int64_t prediction = metric_argmax(logits + i * c->n_classes, c->n_classes);
-        c->predicted[prediction]++;
-        c->labelled[label]++;
-        c->n_correct += prediction == label ? 1 : 0;
-        c->n_true_positive += prediction == 1 && label == 1 ? 1 : 0;
-        c->n++;
+        BT_TRY(count_one(c, logits + i * c->n_classes, batch->int_labels[i], err));
+    }
+    return BT_OK;
+}
+
+/* A label below 0 marks padding and what is not the first piece of a word. */
+static bt_status update_tokens(void *state, const bt_batch *batch, const float *logits,
+                               bt_error *err) {
+    class_counts *const c = state;
+    for (int64_t t = 0; t < batch->n_tokens; t++) {
+        if (batch->int_labels[t] >= 0) {
+            BT_TRY(count_one(c, logits + t * c->n_classes, batch->int_labels[t], err));
+        }
     }
     return BT_OK;
 }
@@ -93,7 +109,17 @@ const metric_part metric_part_classes = {
     .create = create_counts,
     .destroy = free_counts,
     .reset = reset_counts,
-    .update = update_counts,
+    .update = update_sentences,
+    .save = save_counts,
+    .load = load_counts,
+};
+
+const metric_part metric_part_tokens = {
+    .wants_labels = "class",
+    .create = create_counts,
+    .destroy = free_counts,
+    .reset = reset_counts,
+    .update = update_tokens,
     .save = save_counts,
     .load = load_counts,
 };
@@ -112,6 +138,11 @@ static double ratio_or_zero(double a, double b) {
 
 double metric_accuracy(const bt_metrics *metrics) {
     const class_counts *const c = metrics->states[PART_CLASSES];
+    return ratio_or_zero((double)c->n_correct, (double)c->n);
+}
+
+double metric_token_accuracy(const bt_metrics *metrics) {
+    const class_counts *const c = metrics->states[PART_TOKENS];
     return ratio_or_zero((double)c->n_correct, (double)c->n);
 }
 

@@ -12,12 +12,14 @@
 
 /* Append, never renumber: the numbers are in saved states. */
 typedef enum metric_part_id {
-    PART_CLASSES, /* labels and predictions of sentences, counted (metrics_classes.c) */
-    PART_AUC,     /* probabilities of class 1 in buckets (metrics_auc.c) */
-    PART_MOMENTS, /* means and co-moments of score and label (metrics_scores.c) */
-    PART_PAIRS,   /* every score and label: rank correlation has no streaming form
-                     (metrics_rank.c) */
-    PART_RANKS,   /* ranks of the right pairs among the scores of a batch (metrics_retrieval.c) */
+    PART_CLASSES,  /* labels and predictions of sentences, counted (metrics_classes.c) */
+    PART_AUC,      /* probabilities of class 1 in buckets (metrics_auc.c) */
+    PART_MOMENTS,  /* means and co-moments of score and label (metrics_scores.c) */
+    PART_PAIRS,    /* every score and label: rank correlation has no streaming form
+                      (metrics_rank.c) */
+    PART_RANKS,    /* ranks of the right pairs among the scores of a batch (metrics_retrieval.c) */
+    PART_TOKENS,   /* as PART_CLASSES, of tokens; labels below 0 do not count (metrics_classes.c) */
+    PART_ENTITIES, /* entities among the tags of sentences (metrics_entities.c) */
     N_PARTS
 } metric_part_id;
 
@@ -40,15 +42,18 @@ extern const metric_part metric_part_auc;
 extern const metric_part metric_part_moments;
 extern const metric_part metric_part_pairs;
 extern const metric_part metric_part_ranks;
+extern const metric_part metric_part_tokens;
+extern const metric_part metric_part_entities;
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 typedef struct metric_row {
-    const char *name;
-    uint32_t    parts;       /* of PART_BIT: what it reads */
-    int64_t     min_classes; /* columns of the logits that it is for */
-    int64_t     max_classes;
-    const char *wants; /* the same in words, for messages */
+    const char    *name;        /* one row for each name and unit */
+    uint32_t       parts;       /* of PART_BIT: what it reads */
+    int64_t        min_classes; /* columns of the logits that it is for */
+    int64_t        max_classes;
+    bt_metric_unit unit;
+    const char    *wants; /* the same in words, for messages */
     double (*compute)(const bt_metrics *metrics);
     /* Instead of compute: the name is followed by a number from 1, "left_recall_at_3" */
     double (*compute_at)(const bt_metrics *metrics, int64_t k);
@@ -89,6 +94,10 @@ BT_MUST_USE bt_status metric_get_counts(bt_reader *bytes, int64_t *counts, int64
 double metric_accuracy(const bt_metrics *metrics);
 double metric_f1(const bt_metrics *metrics);
 double metric_matthews(const bt_metrics *metrics);
+double metric_token_accuracy(const bt_metrics *metrics);
+double metric_entity_f1(const bt_metrics *metrics);
+double metric_entity_precision(const bt_metrics *metrics);
+double metric_entity_recall(const bt_metrics *metrics);
 double metric_auc(const bt_metrics *metrics);
 double metric_pearson(const bt_metrics *metrics);
 double metric_mean_squared_error(const bt_metrics *metrics);
@@ -99,7 +108,7 @@ double metric_left_mrr(const bt_metrics *metrics);
 double metric_right_mrr(const bt_metrics *metrics);
 double metric_batch_size(const bt_metrics *metrics);
 
-/* metrics_classes.c: the counts of predictions and their sum. */
+/* metrics_classes.c, both of its parts: the counts of predictions and their sum. */
 const int64_t *metric_classes_predicted(const void *state, int64_t *n);
 
 #endif

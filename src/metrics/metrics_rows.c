@@ -14,6 +14,11 @@ static double compute_pearson_spearman(const bt_metrics *m) {
 
 #define FOR_PAIRS .min_classes = 0, .max_classes = 0, .wants = "the scores of pairs (no classes)"
 
+#define FOR_TAGS                                                                                   \
+    .unit = BT_METRIC_OF_TOKENS, .min_classes = 1, .max_classes = INT64_MAX, .wants = "tags"
+
+#define READS_ENTITIES .parts = PART_BIT(PART_ENTITIES)
+#define READS_TOKENS .parts = PART_BIT(PART_TOKENS)
 #define READS_CLASSES .parts = PART_BIT(PART_CLASSES)
 #define READS_MOMENTS .parts = PART_BIT(PART_MOMENTS)
 #define READS_PAIRS .parts = PART_BIT(PART_PAIRS)
@@ -30,6 +35,10 @@ const metric_row metric_rows[] = {
     {"spearman", READS_PAIRS, FOR_SCORES, .compute = metric_spearman},
     {"mean_squared_error", READS_MOMENTS, FOR_SCORES, .compute = metric_mean_squared_error},
     {"batch_size_per_core", READS_RANKS, FOR_PAIRS, .compute = metric_batch_size},
+    {"f1", READS_ENTITIES, FOR_TAGS, .compute = metric_entity_f1},
+    {"precision", READS_ENTITIES, FOR_TAGS, .compute = metric_entity_precision},
+    {"recall", READS_ENTITIES, FOR_TAGS, .compute = metric_entity_recall},
+    {"accuracy", READS_TOKENS, FOR_TAGS, .compute = metric_token_accuracy},
     {"left_recall_at_", READS_RANKS, FOR_PAIRS, .compute_at = metric_left_recall},
     {"right_recall_at_", READS_RANKS, FOR_PAIRS, .compute_at = metric_right_recall},
     {"left_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_left_mrr},

@@ -8,6 +8,7 @@
 #include "bt/task.h"
 
 extern const bt_task bt_task_sentence_prediction;
+extern const bt_task bt_task_tagging;
 
 /* ---- configuration --------------------------------------------------------------------------- */
 
@@ -20,9 +21,9 @@ BT_MUST_USE bt_status task_check_seq_length(const bt_conf *conf, const char *sec
                                             bt_error *err);
 /* task_class_rule.c: task.class_weights and task.label_smoothing into the plan; head is done. */
 BT_MUST_USE bt_status task_read_class_rule(const bt_conf *conf, bt_task_plan *plan, bt_error *err);
-/* task_labels.c: names and meta data into labels, whose n is set (or 0: the names say how many).
- * names_key: "task.class_names"; it need not exist. */
-BT_MUST_USE bt_status task_read_labels(const bt_conf *conf, const char *names_key,
+/* task_labels.c: names and meta data into labels, whose n is set, unless the names count the
+ * classes. names_key: "task.class_names"; it need not exist. */
+BT_MUST_USE bt_status task_read_labels(const bt_conf *conf, const char *names_key, bool names_count,
                                        bt_task_labels *labels, bt_error *err);
 
 /* ---- outputs --------------------------------------------------------------------------------- */

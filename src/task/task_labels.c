@@ -156,8 +156,8 @@ static bt_status load_meta(const char *path, json_t **root, bt_error *err) {
 }
 
 /* label_list of tagging: the model's names come from it where no key gives them. */
-static bt_status use_list(bt_task_labels *labels, const json_t *list, const char *source,
-                          bt_error *err) {
+static bt_status use_list(bt_task_labels *labels, bool names_count, const json_t *list,
+                          const char *source, bt_error *err) {
     bt_status    rc = BT_OK;
     const size_t n = json_array_size(list);
     const char **names = bt_calloc_array(n, sizeof *names);
@@ -171,7 +171,7 @@ static bt_status use_list(bt_task_labels *labels, const json_t *list, const char
             goto done;
         }
     }
-    labels->n = labels->n == 0 ? (int64_t)n : labels->n;
+    labels->n = names_count && labels->names == NULL ? (int64_t)n : labels->n;
     BT_CHECK(bt_task_labels_agree(labels, names, n, source, err));
     if (labels->names == NULL) {
         BT_CHECK(bt_task_labels_set(labels, names, n, source, err));
@@ -192,8 +192,8 @@ static bt_status use_processor(bt_task_labels *labels, const char *source, bt_er
     return BT_OK;
 }
 
-static bt_status use_meta(bt_task_labels *labels, const json_t *root, const char *path,
-                          bt_error *err) {
+static bt_status use_meta(bt_task_labels *labels, bool names_count, const json_t *root,
+                          const char *path, bt_error *err) {
     char source[BT_TASK_SOURCE_MAX];
     (void)snprintf(source, sizeof source, "%s", path);
     const json_t *const number = json_object_get(root, "num_labels");
@@ -202,7 +202,7 @@ static bt_status use_meta(bt_task_labels *labels, const json_t *root, const char
     (void)snprintf(labels->processor, sizeof labels->processor, "%s",
                    processor != NULL ? processor : "");
     if (json_is_array(list)) {
-        return use_list(labels, list, source, err);
+        return use_list(labels, names_count, list, source, err);
     }
     const int64_t n = json_is_integer(number) ? json_integer_value(number) : 0;
     if (n != labels->n) {
@@ -215,14 +215,15 @@ static bt_status use_meta(bt_task_labels *labels, const json_t *root, const char
     return use_processor(labels, source, err);
 }
 
-bt_status task_read_labels(const bt_conf *conf, const char *names_key, bt_task_labels *labels,
-                           bt_error *err) {
+bt_status task_read_labels(const bt_conf *conf, const char *names_key, bool names_count,
+                           bt_task_labels *labels, bt_error *err) {
     bt_conf_str_list names = {0};
     const char      *path = "";
     if (bt_conf_has(conf, names_key)) {
         BT_TRY(bt_conf_get_str_list(conf, names_key, &names, err));
     }
     if (names.n > 0) {
+        labels->n = names_count ? (int64_t)names.n : labels->n;
         BT_TRY(bt_task_labels_set(labels, names.items, names.n, names_key, err));
     }
     if (bt_conf_has(conf, META_KEY)) {
@@ -233,7 +234,7 @@ bt_status task_read_labels(const bt_conf *conf, const char *names_key, bt_task_l
     }
     json_t *root = NULL;
     BT_TRY(load_meta(path, &root, err));
-    const bt_status rc = use_meta(labels, root, path, err);
+    const bt_status rc = use_meta(labels, names_count, root, path, err);
     json_decref(root);
     return rc;
 }

@@ -179,7 +179,7 @@ static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *pla
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
     plan_prediction(plan);
     plan->labels.n = plan->head.num_classes > 1 ? plan->head.num_classes : 0;
-    BT_TRY(task_read_labels(conf, "task.label_names", &plan->labels, err));
+    BT_TRY(task_read_labels(conf, "task.label_names", false, &plan->labels, err));
     return plan_metrics(conf, plan, err);
 }
 

@@ -24,12 +24,12 @@ static const char *source_name(const train_run *run, int64_t i, bool *required) 
     if (param->is_encoder) {
         return param->name;
     }
-    if (run->config.init_cls_pooler && is_head_pooler(run, i)) {
+    if (run->plan.init_cls_pooler && is_head_pooler(run, i)) {
         *required = true;
         return i == run->model->head_pooler.kernel ? "next_sentence/pooler_dense/kernel"
                                                    : "next_sentence/pooler_dense/bias";
     }
-    if (run->config.init_head) {
+    if (run->plan.init_head) {
         *required = true;
         return param->name;
     }

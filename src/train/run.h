@@ -32,8 +32,6 @@ typedef struct run_config {
     int64_t         recovery_begin_steps;
     int64_t         recovery_max_trials; /* < 0: no check at all */
     const char     *init_checkpoint;
-    bool            init_cls_pooler;
-    bool            init_head;
     int64_t         warmup_steps; /* derived when null */
     double          warmup_fraction;
     int32_t         threads;

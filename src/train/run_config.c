@@ -34,8 +34,6 @@ static const bt_conf_field trainer_fields[] = {
 
 static const bt_conf_field task_fields[] = {
     {"init_checkpoint", BT_CONF_FIELD_STR, offsetof(run_config, init_checkpoint)},
-    {"init_cls_pooler", BT_CONF_FIELD_BOOL, offsetof(run_config, init_cls_pooler)},
-    {"init_head", BT_CONF_FIELD_BOOL, offsetof(run_config, init_head)},
 };
 
 static const bt_conf_field runtime_fields[] = {

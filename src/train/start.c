@@ -40,7 +40,7 @@ static bt_status find_checkpoint(const train_run *run, char **prefix, bt_error *
 static bt_status check_head(const train_run *run, bt_error *err) {
     const run_config *const config = &run->config;
     const bool              has_head = config->init_checkpoint[0] != '\0' &&
-                          (config->init_head || run->model->head_logits.kernel < 0);
+                          (run->plan.init_head || run->model->head_logits.kernel < 0);
     if (run->args->mode == BT_CONF_MODE_PREDICT && !has_head) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "no checkpoint in --model_dir %s: train first, or name a checkpoint that "

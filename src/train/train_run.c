@@ -124,10 +124,13 @@ static bt_status check_one_batch(const train_run *run, bt_error *err) {
 }
 
 static bt_status create_metrics(const train_run *run, size_t n, bt_metrics **out, bt_error *err) {
-    const bt_metrics_config config = {.names = run->plan.metric_names,
-                                      .n_names = n,
-                                      .n_classes = run->plan.head.num_classes,
-                                      .bug_compatible = run->config.bug_compatible};
+    const bt_task_plan *const plan = &run->plan;
+    const bt_metrics_config   config = {.names = plan->metric_names,
+                                        .n_names = n,
+                                        .n_classes = plan->head.num_classes,
+                                        .unit = plan->metric_unit,
+                                        .class_names = (const char *const *)plan->labels.names,
+                                        .bug_compatible = run->config.bug_compatible};
     return bt_metrics_create(&config, out, err);
 }
 

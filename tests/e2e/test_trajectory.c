@@ -41,6 +41,14 @@ static int64_t fact(const trajectory *t, const char *key) {
     return json_integer_value(value);
 }
 
+static bool is_task(const trajectory *t, const char *task) {
+    return bt_str_equal(json_string_value(json_object_get(t->facts, "task")), task);
+}
+
+static const char *experiment_of(const trajectory *t) {
+    return is_task(t, "tagging") ? "bert/tagging" : "bert/sentence_prediction";
+}
+
 static const bt_st_entry *find(const trajectory *t, const char *format, ...) BT_PRINTF(2, 3);
 static const bt_st_entry *find(const trajectory *t, const char *format, ...) {
     char    key[512];
@@ -75,6 +83,7 @@ static void write_batch(trajectory *t, int64_t k, bt_tfrecord_writer *writer) {
     int32_t *const           mask = read_golden(t, find(t, "batch%d/input_mask", (int)k));
     int32_t *const           types = read_golden(t, find(t, "batch%d/input_type_ids", (int)k));
     void *const              labels = read_golden(t, label_entry);
+    const int64_t            n_labels = is_task(t, "tagging") ? S : 1; /* of a row */
     for (int64_t b = 0; b < B; b++) {
         bt_bytes message = {0};
         bt_example_builder_clear(&t->example);
@@ -85,7 +94,7 @@ static void write_batch(trajectory *t, int64_t k, bt_tfrecord_writer *writer) {
             assert_ok(
                 bt_example_add_f32(&t->example, "label_ids", (const float *)labels + b, 1, err));
         } else {
-            add_int_row(t, "label_ids", (const int32_t *)labels + b, 1);
+            add_int_row(t, "label_ids", (const int32_t *)labels + b * n_labels, n_labels);
         }
         assert_ok(bt_example_finish(&t->example, &message, err));
         assert_ok(bt_tfrecord_write(writer, message.data, message.n_bytes, err));
@@ -106,31 +115,43 @@ static void write_records(trajectory *t) {
     assert_ok(bt_tfrecord_writer_commit(&writer, err));
 }
 
+static json_t *data_config(const trajectory *t, bool is_training) {
+    json_t *const data =
+        json_pack("{s:s, s:I, s:I, s:i, s:b, s:b}", "input_path", t->records, "global_batch_size",
+                  (json_int_t)fact(t, "batch"), "seq_length", (json_int_t)fact(t, "seq"),
+                  "shuffle_buffer_size", 1, "is_training", is_training, "drop_remainder", 1);
+    if (!is_task(t, "tagging")) {
+        json_object_set_new(data, "label_type",
+                            json_string(is_task(t, "regression") ? "float" : "int"));
+    }
+    return data;
+}
+
+/* Options are keys of the model, but for the tags of a tagger. */
+static json_t *task_config(const trajectory *t) {
+    const char *const encoder_type = json_string_value(json_object_get(t->facts, "encoder_type"));
+    json_t *const     options = json_object_get(t->facts, "options");
+    json_t *const     encoder = json_pack("{s:s, s:O}", "type", encoder_type, encoder_type,
+                                          json_object_get(t->facts, "encoder"));
+    json_t *const     task = is_task(t, "tagging") ? json_deep_copy(options) : json_object();
+    json_t *const     model = is_task(t, "tagging") ? json_object() : json_deep_copy(options);
+    json_object_set_new(model, "head_dropout", json_real(0.0));
+    json_object_set_new(model, "encoder", encoder);
+    json_object_set_new(task, "model", model);
+    json_object_set_new(task, "train_data", data_config(t, true));
+    json_object_set_new(task, "validation_data", data_config(t, false));
+    return task;
+}
+
 /* The golden's facts as a configuration. JSON is YAML. */
 static void write_config(trajectory *t) {
-    const char *const encoder_type = json_string_value(json_object_get(t->facts, "encoder_type"));
-    const bool        is_regression =
-        bt_str_equal(json_string_value(json_object_get(t->facts, "task")), "regression");
     (void)snprintf(t->config, sizeof t->config, "%s/config.yaml", t->folder);
-    json_t *const model = json_deep_copy(json_object_get(t->facts, "options"));
-    json_object_set_new(model, "head_dropout", json_real(0.0));
-    json_object_set_new(model, "encoder",
-                        json_pack("{s:s, s:O}", "type", encoder_type, encoder_type,
-                                  json_object_get(t->facts, "encoder")));
-    json_t *const data =
-        json_pack("{s:s, s:I, s:I, s:i, s:b, s:b, s:s}", "input_path", t->records,
-                  "global_batch_size", (json_int_t)fact(t, "batch"), "seq_length",
-                  (json_int_t)fact(t, "seq"), "shuffle_buffer_size", 1, "is_training", 1,
-                  "drop_remainder", 1, "label_type", is_regression ? "float" : "int");
-    json_t *const validation = json_deep_copy(data);
-    json_object_set_new(validation, "is_training", json_false());
-    json_t *const root =
-        json_pack("{s:{s:o, s:o, s:o}, s:{s:I, s:i, s:i, s:i, s:i, s:O}, s:{s:b, s:s}}", "task",
-                  "model", model, "train_data", data, "validation_data", validation, "trainer",
-                  "train_steps", (json_int_t)fact(t, "steps"), "steps_per_loop", 1,
-                  "summary_interval", 1, "checkpoint_interval", 1, "max_to_keep", 100,
-                  "optimizer_config", json_object_get(t->facts, "optimizer"), "runtime",
-                  "bug_compatible", is_regression, "distribution_strategy", "one_device");
+    json_t *const root = json_pack(
+        "{s:o, s:{s:I, s:i, s:i, s:i, s:i, s:O}, s:{s:b, s:s}}", "task", task_config(t), "trainer",
+        "train_steps", (json_int_t)fact(t, "steps"), "steps_per_loop", 1, "summary_interval", 1,
+        "checkpoint_interval", 1, "max_to_keep", 100, "optimizer_config",
+        json_object_get(t->facts, "optimizer"), "runtime", "bug_compatible",
+        is_task(t, "regression"), "distribution_strategy", "one_device");
     assert_non_null(root);
     assert_int_equal(json_dump_file(root, t->config, JSON_INDENT(1)), 0);
     json_decref(root);
@@ -141,9 +162,9 @@ static void build_model(trajectory *t) {
     const bt_task    *task = NULL;
     const char *const files[] = {t->config};
     bt_conf_args      args = {
-             .experiment = "bert/sentence_prediction", .config_files = files, .n_config_files = 1};
+             .experiment = experiment_of(t), .config_files = files, .n_config_files = 1};
     assert_ok(bt_conf_build(&args, &t->conf, &errors, err));
-    assert_ok(bt_task_find("bert/sentence_prediction", &task, err));
+    assert_ok(bt_task_find(experiment_of(t), &task, err));
     assert_ok(task->plan(t->conf, &t->plan, err));
     assert_ok(bt_model_create(&t->plan.encoder, &t->plan.head, &t->model, err));
     bt_conf_errors_deinit(&errors);
@@ -189,9 +210,10 @@ static void run_program(const trajectory *t, const char *mode_name, const char *
     (void)snprintf(config, sizeof config, "--config_file=%s", t->config);
     (void)snprintf(model_dir, sizeof model_dir, "--model_dir=%s", t->model_dir);
     (void)snprintf(program, sizeof program, "%s", test_build_path("bert-train"));
-    char experiment[] = "--experiment=bert/sentence_prediction";
+    char experiment[64];
     char mode[64];
     char override[256]; /* the way in which users change a key */
+    (void)snprintf(experiment, sizeof experiment, "--experiment=%s", experiment_of(t));
     (void)snprintf(mode, sizeof mode, "--mode=%s", mode_name);
     (void)snprintf(override, sizeof override, "--params_override=%s", override_text);
     char *const argv[] = {program, experiment, mode, model_dir, config, override, NULL};
@@ -359,28 +381,44 @@ static json_t *last_evaluation(const trajectory *t) {
     return last;
 }
 
-static void check_evaluation(const trajectory *t, const char *override, const char *loss_key,
-                             const char *metric_key) {
-    json_t *const want = json_object_get(t->facts, "validation");
+/* Each key of the evaluation, and where it is in the golden. */
+static void check_evaluation(const trajectory *t, const char *override,
+                             const char *const keys[][2]) {
+    const json_t *const want = json_object_get(t->facts, "validation");
     run_program(t, "eval", override);
     json_t *const got = last_evaluation(t);
-    check_near(t, loss_key, fact(t, "steps"),
-               json_real_value(json_object_get(got, "validation_loss")),
-               json_real_value(json_object_get(want, loss_key)), 1e-5, 1e-5);
-    check_near(t, metric_key, fact(t, "steps"),
-               json_real_value(json_object_get(got, "mean_squared_error")),
-               json_real_value(json_object_get(want, metric_key)), 1e-5, 1e-5);
+    for (size_t i = 0; keys[i][0] != NULL; i++) {
+        assert_true(json_is_number(json_object_get(got, keys[i][0])));
+        check_near(t, keys[i][0], fact(t, "steps"),
+                   json_number_value(json_object_get(got, keys[i][0])),
+                   json_number_value(json_object_get(want, keys[i][1])), 1e-5, 1e-5);
+    }
     json_decref(got);
 }
 
 /* Of the last weights over the same batches: as Model Garden reports it, and as it should be. All
  * batches are of one size, so the mean of their losses is the mean over all rows. */
 static void compare_evaluations(const trajectory *t) {
-    if (json_object_get(t->facts, "validation") != NULL) {
-        check_evaluation(t, "runtime.bug_compatible=true", "validation_loss", "mean_squared_error");
-        check_evaluation(t, "runtime.bug_compatible=false", "true_mean_squared_error",
-                         "true_mean_squared_error");
+    static const char *const scores[][2] = {{"validation_loss", "validation_loss"},
+                                            {"mean_squared_error", "mean_squared_error"},
+                                            {NULL, NULL}};
+    static const char *const true_scores[][2] = {{"validation_loss", "true_mean_squared_error"},
+                                                 {"mean_squared_error", "true_mean_squared_error"},
+                                                 {NULL, NULL}};
+    static const char *const tags[][2] = {{"validation_loss", "validation_loss"},
+                                          {"f1", "f1"},
+                                          {"precision", "precision"},
+                                          {"recall", "recall"},
+                                          {"accuracy", "accuracy"},
+                                          {NULL, NULL}};
+    static const char *const plain_tags[][2] = {
+        {"validation_loss", "validation_loss"}, {"accuracy", "accuracy"}, {NULL, NULL}};
+    if (json_object_get(t->facts, "validation") == NULL) {
+        return;
     }
+    const bool is_tagging = is_task(t, "tagging");
+    check_evaluation(t, "runtime.bug_compatible=true", is_tagging ? tags : scores);
+    check_evaluation(t, "runtime.bug_compatible=false", is_tagging ? plain_tags : true_scores);
 }
 
 /* stem: path of the golden without ".json" and ".safetensors" */
@@ -408,6 +446,7 @@ static void run_trajectory(const char *name, const char *stem) {
     bt_example_builder_deinit(&t.example);
     bt_safetensors_close(t.golden);
     bt_model_free(t.model);
+    bt_task_plan_deinit(&t.plan);
     bt_conf_free(t.conf);
     json_decref(t.facts);
 }
@@ -435,6 +474,7 @@ SHARED_TEST(sentence_prediction_lamb)
 SHARED_TEST(sentence_prediction_ema)
 SHARED_TEST(sentence_prediction_uneven_h48)
 SHARED_TEST(regression)
+SHARED_TEST(tagging)
 
 static void test_own_golden(void **state) {
     (void)state;
@@ -456,12 +496,18 @@ static void test_own_golden_albert(void **state) {
     run_trajectory("own_albert", test_source_path("tests/goldens/engine/albert"));
 }
 
+static void test_own_golden_tagging(void **state) {
+    (void)state;
+    run_trajectory("own_small_tagging", test_source_path("tests/goldens/e2e/small_tagging"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_golden),
         cmocka_unit_test(test_own_golden_ema),
         cmocka_unit_test(test_own_golden_regression),
         cmocka_unit_test(test_own_golden_albert),
+        cmocka_unit_test(test_own_golden_tagging),
         cmocka_unit_test(test_sentence_prediction_3class),
         cmocka_unit_test(test_sentence_prediction_pooler_v2),
         cmocka_unit_test(test_sentence_prediction_norm_first),
@@ -470,6 +516,7 @@ int main(void) {
         cmocka_unit_test(test_sentence_prediction_ema),
         cmocka_unit_test(test_sentence_prediction_uneven_h48),
         cmocka_unit_test(test_regression),
+        cmocka_unit_test(test_tagging),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

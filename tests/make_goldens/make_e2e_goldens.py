@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/goldens/e2e/{small,small_ema,small_regression}.{json,safetensors}: twenty updates of
-the real Model Garden on a model small enough for the repository. Names and meaning are those of
-goldens/numerics/MANIFEST.md, so that tests/e2e/test_trajectory.c reads both alike. The regression
-also has the evaluation of its last weights over the same batches: what Model Garden's task reports
-(its loss is the mean over all pairs, and its metric never moves), and the true mean squared error.
+"""Writes tests/goldens/e2e/{small,small_ema,small_regression,small_tagging}.{json,safetensors}:
+twenty updates of the real Model Garden on a model small enough for the repository. Names and
+meaning are those of goldens/numerics/MANIFEST.md, so that tests/e2e/test_trajectory.c reads both
+alike. The regression and the tagger also have the evaluation of their last weights over the same
+batches: what Model Garden's task reports (the regression's loss is the mean over all pairs, and its
+metric never moves; the tagger's entities run on over a whole batch), and the true mean squared error.
 
 Needs tf-models-official 2.19.1 (with tensorflow 2.19). Run from the root of the repository:
     python tests/make_goldens/make_e2e_goldens.py [NAME...]
@@ -20,6 +21,7 @@ from official.core import base_trainer  # noqa: E402,F401  (registers what the t
 from official.modeling import optimization  # noqa: E402
 from official.nlp.configs import encoders  # noqa: E402
 from official.nlp.tasks import sentence_prediction  # noqa: E402
+from official.nlp.tasks import tagging  # noqa: E402
 
 OUT = "tests/goldens/e2e"
 BATCH, SEQ, BATCHES, STEPS, KEPT = 3, 8, 4, 20, (2, 20)
@@ -49,6 +51,9 @@ def write_safetensors(path, tensors):
             out.write(np.ascontiguousarray(value).tobytes())
 
 
+TAGS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
+
+
 def make_batch(rng, num_classes):
     ids = rng.integers(5, ENCODER["vocab_size"], (BATCH, SEQ))
     lengths = rng.integers(3, SEQ + 1, BATCH)
@@ -56,6 +61,9 @@ def make_batch(rng, num_classes):
     types = (np.arange(SEQ)[None] >= lengths[:, None] // 2) * mask
     batch = dict(input_word_ids=ids * mask, input_mask=mask, input_type_ids=types)
     batch = {k: v.astype(np.int32) for k, v in batch.items()}
+    if num_classes == 0:  # a tag for most words; what is no first piece, and padding, has none
+        tags = np.where(rng.random((BATCH, SEQ)) < 0.2, -1, batch["input_word_ids"] % len(TAGS))
+        return dict(batch, label_ids=np.where(mask == 1, tags, -1).astype(np.int32))
     if num_classes == 1:
         return dict(batch, label_ids=(rng.normal(1, 2, BATCH)).astype(np.float32))
     return dict(batch, label_ids=rng.integers(0, num_classes, BATCH).astype(np.int32))
@@ -67,6 +75,19 @@ def no_dropout(model):
         for name in ("rate", "_dropout_rate", "_dropout"):
             if isinstance(getattr(layer, name, None), float):
                 setattr(layer, name, 0.0)
+
+
+def evaluate_tagger(task, model, batches):
+    """What Model Garden's evaluation reports."""
+    state, losses = None, []
+    for batch in batches:
+        inputs = {k: tf.constant(v) for k, v in batch.items()}
+        labels = inputs.pop("label_ids")
+        logs = task.validation_step((inputs, labels), model)
+        losses.append(float(logs[task.loss]))
+        # as distributed values, one replica: a tuple of one tensor
+        state = task.aggregate_logs(state, {k: (logs[k],) for k in ("predict_ids", "label_ids")})
+    return dict(task.reduce_aggregated_logs(state), validation_loss=float(np.mean(losses)))
 
 
 def evaluate(task, model, batches):
@@ -87,10 +108,14 @@ def trajectory(name, seed, ema=None, num_classes=3):
     rng = np.random.default_rng(seed)
     tf.random.set_seed(seed)
     batches = [make_batch(rng, num_classes) for _ in range(BATCHES)]
-    config = sentence_prediction.SentencePredictionConfig(
-        model=sentence_prediction.ModelConfig(num_classes=num_classes, encoder=encoders.EncoderConfig(
-            type="bert", bert=encoders.BertEncoderConfig(**ENCODER))))
-    task = sentence_prediction.SentencePredictionTask(config)
+    encoder = encoders.EncoderConfig(type="bert", bert=encoders.BertEncoderConfig(**ENCODER))
+    if num_classes == 0:
+        task = tagging.TaggingTask(tagging.TaggingConfig(
+            class_names=TAGS, model=tagging.ModelConfig(encoder=encoder, head_dropout=0.0)))
+    else:
+        task = sentence_prediction.SentencePredictionTask(
+            sentence_prediction.SentencePredictionConfig(model=sentence_prediction.ModelConfig(
+                num_classes=num_classes, encoder=encoder)))
     model = task.build_model()
     no_dropout(model)
     facts = dict(OPTIMIZER, **({"ema": ema} if ema else {}))
@@ -104,8 +129,11 @@ def trajectory(name, seed, ema=None, num_classes=3):
     model({k: v for k, v in inputs(batches[0]).items() if k != "label_ids"})
     for var in model.trainable_variables:  # nothing at 0 or 1: every value must be carried over
         var.assign_add(tf.constant(rng.normal(0, 0.05, var.shape).astype(np.float32)))
-    again = [model({k: v for k, v in inputs(batches[0]).items() if k != "label_ids"},
-                   training=True).numpy() for _ in range(2)]
+    def logits_of(batch):
+        found = model({k: v for k, v in batch.items() if k != "label_ids"}, training=True)
+        return found["logits"] if num_classes == 0 else found
+
+    again = [logits_of(inputs(batches[0])).numpy() for _ in range(2)]
     assert (again[0] == again[1]).all(), "dropout is still on"
     if ema:
         optimizer.shadow_copy(model)
@@ -116,8 +144,10 @@ def trajectory(name, seed, ema=None, num_classes=3):
     for step in range(STEPS):
         batch = inputs(batches[step % BATCHES])
         with tf.GradientTape() as tape:
-            logits = model({k: v for k, v in batch.items() if k != "label_ids"}, training=True)
-            loss = task.build_losses(batch, logits)
+            if num_classes == 0:
+                loss = task.build_losses(batch["label_ids"], dict(logits=logits_of(batch)))
+            else:
+                loss = task.build_losses(batch, logits_of(batch))
         grads = tape.gradient(loss, model.trainable_variables)
         losses.append(loss.numpy())
         norms.append(tf.linalg.global_norm([g for g in grads if g is not None]).numpy())
@@ -134,7 +164,9 @@ def trajectory(name, seed, ema=None, num_classes=3):
                 slots.add(k)
                 for slot in "mv":
                     out[f"step{step + 1}/{slot}/{k}"] = inner.get_slot(var, slot).numpy()
-    more = dict(validation=evaluate(task, model, batches)) if num_classes == 1 else {}
+    kind = {0: "tagging", 1: "regression"}.get(num_classes, "sentence_prediction")
+    judges = dict(tagging=evaluate_tagger, regression=evaluate)
+    more = dict(validation=judges[kind](task, model, batches)) if kind in judges else {}
     out["losses"] = np.array(losses, np.float32)
     out["global_norms"] = np.array(norms, np.float32)
     out["lrs"] = np.array(rates, np.float32)
@@ -142,8 +174,8 @@ def trajectory(name, seed, ema=None, num_classes=3):
     with open(f"{OUT}/{name}.json", "w", encoding="utf-8") as f:
         json.dump(dict(batch=BATCH, batches=BATCHES, seq=SEQ, steps=STEPS, seed=seed,
                        encoder_type="bert", encoder=ENCODER, optimizer=facts,
-                       options=dict(num_classes=num_classes),
-                       task="regression" if num_classes == 1 else "sentence_prediction",
+                       options=dict(class_names=TAGS) if num_classes == 0 else
+                       dict(num_classes=num_classes), task=kind,
                        tensorflow=tf.__version__,
                        no_gradient=sorted(set(plain) - slots), **more), f, indent=1, sort_keys=True)
         f.write("\n")
@@ -151,7 +183,8 @@ def trajectory(name, seed, ema=None, num_classes=3):
 
 
 CASES = dict(small=dict(seed=3), small_ema=dict(seed=4, ema=dict(average_decay=0.99, start_step=3)),
-             small_regression=dict(seed=5, num_classes=1))
+             small_regression=dict(seed=5, num_classes=1),
+             small_tagging=dict(seed=6, num_classes=0))
 
 os.makedirs(OUT, exist_ok=True)
 for case in sys.argv[1:] or CASES:

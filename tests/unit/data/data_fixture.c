@@ -31,6 +31,12 @@ void fixture_add(bt_str *frames, const fixture_row *row) {
         assert_ok(bt_example_add_i64(&builder, "start_positions", row->start, 1, err));
         assert_ok(bt_example_add_i64(&builder, "end_positions", row->end, 1, err));
     }
+    if (row->sentence != NULL) {
+        assert_ok(bt_example_add_i64(&builder, "sentence_id", row->sentence, 1, err));
+    }
+    if (row->piece != NULL) {
+        assert_ok(bt_example_add_i64(&builder, "sub_sentence_id", row->piece, 1, err));
+    }
     assert_ok(bt_example_finish(&builder, &bytes, err));
     assert_ok(bt_tfrecord_frame(frames, bytes.data, bytes.n_bytes, err));
     bt_example_builder_deinit(&builder);

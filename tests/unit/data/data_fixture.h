@@ -23,6 +23,8 @@ typedef struct fixture_row {
     const int64_t *example_id;
     const int64_t *start; /* start_positions, end_positions */
     const int64_t *end;
+    const int64_t *sentence; /* sentence_id, sub_sentence_id */
+    const int64_t *piece;
 } fixture_row;
 
 /* Appends one framed record to frames. */

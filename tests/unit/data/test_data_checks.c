@@ -114,7 +114,8 @@ static void test_keep_padding(void **state) {
 static void test_label_kinds(void **state) {
     (void)state;
     static const int64_t hole[FIXTURE_S] = {1, 0, 1, 1, 0, 0, 0, 0};
-    static const int64_t tags[FIXTURE_S] = {-1, 2, 1, -1, 0, 0, 0, 0};
+    static const int64_t tags[FIXTURE_S] = {-1, 2, 1, -1, -1, -1, -1, -1};
+    static const int64_t hole_tags[FIXTURE_S] = {-1, -1, 1, -1, -1, -1, -1, -1};
     static const int64_t three = 3;
     static const int64_t two = 2;
     bt_data_schema       schema = fixture_schema();
@@ -136,7 +137,7 @@ static void test_label_kinds(void **state) {
     fixture_row rows[2] = {good_row(), good_row()};
     rows[1].mask = hole;
     for (int i = 0; i < 2; i++) {
-        rows[i].label = tags;
+        rows[i].label = i == 0 ? tags : hole_tags;
         rows[i].n_labels = FIXTURE_S;
         rows[i].start = &two;
         rows[i].end = &three;
@@ -164,6 +165,52 @@ static void test_label_kinds(void **state) {
     bt_data_close(stream);
 }
 
+/* Model Garden's tagging loss looks at labels only: one on padding makes its token count. */
+static void test_labelled_padding_is_kept(void **state) {
+    (void)state;
+    static const int64_t tags[FIXTURE_S] = {-1, 2, 1, -1, -1, 0, -1, -1};
+    static const int32_t packed[FIXTURE_S] = {-1, 2, 1, -1, -1, 0, -1, -1};
+    static const uint8_t mask[FIXTURE_S] = {1, 1, 1, 1, 0, 0, 0, 0};
+    fixture_row          row = good_row();
+    bt_data_schema       schema = fixture_schema();
+    bt_data_stream      *stream = NULL;
+    schema.label_kind = BT_LABEL_TOKENS;
+    row.label = tags;
+    row.n_labels = FIXTURE_S;
+    assert_ok(open_rows(&row, 1, &schema, &stream, err));
+    const bt_batch *const batch = first_batch(stream);
+    assert_int_equal(batch->n_tokens, FIXTURE_S);
+    assert_memory_equal(batch->int_labels, packed, sizeof packed);
+    assert_memory_equal(batch->key_mask, mask, sizeof mask);
+    bt_data_close(stream);
+}
+
+static void test_sentence_ids(void **state) {
+    (void)state;
+    static const int64_t sentences[] = {4, 4, INT64_MAX};
+    static const int64_t pieces[] = {0, 1, 0};
+    fixture_row          rows[3] = {good_row(), good_row(), good_row()};
+    bt_data_schema       schema = fixture_schema();
+    bt_data_stream      *stream = NULL;
+    for (int i = 0; i < 3; i++) {
+        rows[i].sentence = &sentences[i];
+        rows[i].piece = &pieces[i];
+    }
+    assert_ok(open_rows(rows, 3, &schema, &stream, err));
+    assert_null(first_batch(stream)->sentence_ids); /* not asked for */
+    bt_data_close(stream);
+    schema.include_sentence_id = true;
+    assert_ok(open_rows(rows, 3, &schema, &stream, err));
+    const bt_batch *const batch = first_batch(stream);
+    assert_int_equal(batch->n_seqs, 3);
+    assert_memory_equal(batch->sentence_ids, sentences, sizeof sentences);
+    assert_memory_equal(batch->sub_sentence_ids, pieces, sizeof pieces);
+    bt_data_close(stream);
+    rows[0].piece = NULL;
+    assert_fails(open_rows(rows, 3, &schema, &stream, err), BT_E_FORMAT,
+                 "feature sub_sentence_id (int64) is required but missing");
+}
+
 /* A pass over the labels moves nothing: what would have come next comes next. */
 static void test_labels_are_counted(void **state) {
     (void)state;
@@ -180,13 +227,14 @@ static void test_labels_are_counted(void **state) {
     bt_data_close(stream);
 
     static const int64_t hole[FIXTURE_S] = {1, 0, 1, 1, 0, 0, 0, 0};
-    static const int64_t tags[FIXTURE_S] = {-1, 2, 1, -1, 0, 0, 0, 0};
+    static const int64_t tags[FIXTURE_S] = {-1, 2, 1, -1, -1, -1, -1, -1};
+    static const int64_t hole_tags[FIXTURE_S] = {-1, -1, 1, -1, -1, -1, -1, -1};
     fixture_row          rows[2] = {good_row(), good_row()};
     bt_data_schema       tokens = fixture_schema();
     tokens.label_kind = BT_LABEL_TOKENS;
-    rows[1].mask = hole; /* labels of tokens that are not kept count no more than padding's */
+    rows[1].mask = hole;
     for (int i = 0; i < 2; i++) {
-        rows[i].label = tags;
+        rows[i].label = i == 0 ? tags : hole_tags;
         rows[i].n_labels = FIXTURE_S;
     }
     assert_ok(open_rows(rows, 2, &tokens, &stream, err));
@@ -530,12 +578,20 @@ static void test_gzip(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packing),          cmocka_unit_test(test_keep_padding),
-        cmocka_unit_test(test_label_kinds),      cmocka_unit_test(test_labels_are_counted),
-        cmocka_unit_test(test_wrong_inputs),     cmocka_unit_test(test_seq_length_of_the_config),
-        cmocka_unit_test(test_wrong_labels),     cmocka_unit_test(test_wrong_files),
-        cmocka_unit_test(test_wrong_config),     cmocka_unit_test(test_damage_is_an_error),
-        cmocka_unit_test(test_skip_bad_records), cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_keep_padding),
+        cmocka_unit_test(test_label_kinds),
+        cmocka_unit_test(test_labels_are_counted),
+        cmocka_unit_test(test_labelled_padding_is_kept),
+        cmocka_unit_test(test_sentence_ids),
+        cmocka_unit_test(test_wrong_inputs),
+        cmocka_unit_test(test_seq_length_of_the_config),
+        cmocka_unit_test(test_wrong_labels),
+        cmocka_unit_test(test_wrong_files),
+        cmocka_unit_test(test_wrong_config),
+        cmocka_unit_test(test_damage_is_an_error),
+        cmocka_unit_test(test_skip_bad_records),
+        cmocka_unit_test(test_gzip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

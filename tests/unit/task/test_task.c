@@ -323,19 +323,94 @@ static void unsupported_keys_are_refused_by_name(void **state) {
     }
 }
 
+/* text: YAML merged over bert/tagging. */
+static bt_status plan_tagging(const char *text, bt_task_plan *plan, bt_error *err) {
+    const char *const  files[] = {text};
+    const bt_conf_args args = {
+        .experiment = "bert/tagging", .config_files = files, .n_config_files = 1};
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    bt_conf       *conf = NULL;
+    const bt_task *task = NULL;
+    BT_TRY(bt_conf_build(&args, &conf, &errors, err));
+    bt_conf_errors_deinit(&errors);
+    BT_TRY(bt_task_find("bert/tagging", &task, err));
+    const bt_status rc = task->plan(conf, plan, err);
+    bt_conf_free(conf);
+    return rc;
+}
+
+static void taggers_are_planned(void **state) {
+    (void)state;
+    bt_task_plan plan = {0};
+    assert_ok(plan_tagging("{task: {class_names: [O, B-X, I-X], model: {head_dropout: 0.2, "
+                           "head_initializer_range: 0.03}, validation_data: {include_sentence_id: "
+                           "true, seq_length: 64}}}",
+                           &plan, err));
+    assert_int_equal(plan.head.kind, BT_HEAD_TOKENS);
+    assert_int_equal(plan.head.loss, BT_LOSS_TOKENS);
+    assert_int_equal(plan.head.num_classes, 3);
+    assert_true(plan.head.dropout_rate == 0.2F && plan.head.initializer_range == 0.03F);
+    assert_int_equal(plan.n_train_metrics, 0);
+    assert_int_equal(plan.n_validation_metrics, 4);
+    assert_string_equal(plan.metric_names[0], "f1");
+    assert_int_equal(plan.metric_unit, BT_METRIC_OF_TOKENS);
+    assert_int_equal(plan.train_schema.label_kind, BT_LABEL_TOKENS);
+    assert_int_equal(plan.train_schema.n_classes, 3);
+    assert_false(plan.train_schema.include_sentence_id);
+    assert_true(plan.validation_schema.include_sentence_id);
+    assert_int_equal(plan.prediction_schema.seq_length, 64);
+    assert_string_equal(plan.labels.names[2], "I-X");
+    bt_task_plan_deinit(&plan);
+}
+
+static void taggers_need_names(void **state) {
+    (void)state;
+    char path[TEST_PATH_MAX + 16];
+    char text[TEST_PATH_MAX + 128];
+    (void)snprintf(path, sizeof path, "%s/meta", test_temp_dir());
+    static const char meta[] = "{\"num_labels\": 2, \"label_list\": [\"ADJ\", \"X\"], "
+                               "\"processor_type\": \"udpos\"}";
+    test_write_file(path, meta, sizeof meta - 1);
+    bt_task_plan plan = {0};
+    (void)snprintf(text, sizeof text, "{task: {meta_data_path: '%s'}}", path);
+    assert_ok(plan_tagging(text, &plan, err));
+    assert_int_equal(plan.head.num_classes, 2);
+    assert_string_equal(plan.labels.names[1], "X");
+    assert_string_equal(plan.labels.processor, "udpos");
+    bt_task_plan_deinit(&plan);
+    (void)snprintf(text, sizeof text, "{task: {meta_data_path: '%s', class_names: [ADJ, Y]}}",
+                   path);
+    assert_fails(plan_tagging(text, &plan, err), BT_E_CONFIG, "class 1 is 'X' in ");
+    bt_task_plan_deinit(&plan);
+    (void)snprintf(text, sizeof text, "{task: {meta_data_path: '%s', class_weights: [1, 2, 3]}}",
+                   path);
+    assert_fails(plan_tagging(text, &plan, err), BT_E_CONFIG,
+                 "task.class_weights: 3 weights for the 2 classes of ");
+    bt_task_plan_deinit(&plan);
+    assert_fails(plan_tagging("{}", &plan, err), BT_E_CONFIG, "task.class_names is empty");
+    assert_fails(plan_tagging("{task: {class_names: [A, B, A]}}", &plan, err), BT_E_CONFIG,
+                 "classes 0 and 2 have the same name 'A'");
+    bt_task_plan_deinit(&plan);
+}
+
 static void other_experiments_are_refused(void **state) {
     (void)state;
-    const bt_task *task = NULL;
-    size_t         n_trainable = 0;
+    static const char *const trainable[] = {"bert/sentence_prediction", "bert/tagging"};
+    const bt_task           *task = NULL;
     for (size_t i = 0; i < bt_conf_n_experiments(); i++) {
         const char *const name = bt_conf_experiment_at(i)->name;
-        if (strcmp(name, "bert/sentence_prediction") == 0) {
-            n_trainable++;
-            continue;
+        bool              is_trainable = false;
+        for (size_t k = 0; k < BT_ARRAY_LEN(trainable); k++) {
+            is_trainable = is_trainable || strcmp(name, trainable[k]) == 0;
         }
-        assert_fails(bt_task_find(name, &task, err), BT_E_UNSUPPORTED, "not built in this version");
+        if (is_trainable) {
+            assert_ok(bt_task_find(name, &task, err));
+            task = NULL;
+        } else {
+            assert_fails(bt_task_find(name, &task, err), BT_E_UNSUPPORTED,
+                         "not built in this version");
+        }
     }
-    assert_int_equal(n_trainable, 1);
     assert_fails(bt_task_find("bert/sentence_prediction_text", &task, err), BT_E_UNSUPPORTED,
                  "create-finetuning-data");
     assert_fails(bt_task_find("nobody/knows", &task, err), BT_E_UNSUPPORTED, "'nobody/knows'");
@@ -354,6 +429,8 @@ int main(void) {
         cmocka_unit_test(contradictions_name_both_values),
         cmocka_unit_test(unused_sections_are_not_checked),
         cmocka_unit_test(unsupported_keys_are_refused_by_name),
+        cmocka_unit_test(taggers_are_planned),
+        cmocka_unit_test(taggers_need_names),
         cmocka_unit_test(other_experiments_are_refused),
     };
     return cmocka_run_group_tests_name("task", tests, NULL, NULL);
