@@ -100,11 +100,12 @@ void bt_nn_dense_forward(bt_nn *nn, float *out, /* [R,N] */
                          const float *in, const float *kernel,
                          const float *bias, /* [R,K] [K,N] [N] */
                          int64_t R, int64_t K, int64_t N);
-/* d_in (NULL: not wanted) is overwritten, or += with add_to_d_in; d_bias may be NULL */
+/* d_in (NULL: not wanted) and d_kernel are overwritten, or += where the caller says so; d_bias,
+ * which may be NULL, is added to. */
 void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel,
                           float       *d_bias, /* [R,K] [K,N] [N] */
                           const float *d_out, const float *in, const float *kernel, int64_t R,
-                          int64_t K, int64_t N, bool add_to_d_in);
+                          int64_t K, int64_t N, bool add_to_d_in, bool add_to_d_kernel);
 
 /* in_out += bias; out = act(in_out) */
 void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out,

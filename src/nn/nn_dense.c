@@ -58,7 +58,7 @@ static void bias_sums_task(void *context, int64_t task, int32_t thread) {
 
 void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel, float *d_bias,
                           const float *d_out, const float *in, const float *kernel, int64_t R,
-                          int64_t K, int64_t N, bool add_to_d_in) {
+                          int64_t K, int64_t N, bool add_to_d_in, bool add_to_d_kernel) {
     if (d_bias != NULL) {
         bias_job job = {.nn = nn, .chunks = nn_chunks_of(R), .d_out = d_out, .N = N};
         bt_pool_run(nn->pool, job.chunks.n_chunks, bias_sums_task, &job);
@@ -75,7 +75,7 @@ void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel, float *d_bias
                                      .N = N,
                                      .K = R,
                                      .alpha = 1,
-                                     .accumulate = true};
+                                     .accumulate = add_to_d_kernel};
     bt_nn_product_run(nn, &to_kernel);
     if (d_in != NULL) {
         const bt_nn_product to_input = {.c = d_in,

@@ -105,6 +105,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->nn.pool = exec->pool;
     exec->nn.use_blas = config->use_blas;
     BT_CHECK(alloc_state(exec, err));
+    BT_CHECK(exec_gradients_plan(exec, err));
     exec->parts.max_seqs = config->part_seqs;
     if (config->max_tokens > 0 && config->max_seqs > 0) {
         exec->acts.max_tokens = config->max_tokens; /* the first plan makes room for this much */
@@ -133,6 +134,7 @@ void bt_exec_free(bt_exec *exec) {
     bt_free(exec->nn.panels);
     bt_free(exec->param);
     bt_free(exec->grad);
+    bt_free(exec->grad_kinds);
     bt_free(exec->average);
     for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
         bt_free(exec->slots[i]);

@@ -36,13 +36,25 @@ static void ffn_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, in
         exec_grad(exec, p->output_norm.gamma), exec_grad(exec, p->output_norm.beta), acts->grad_a,
         NULL, l->sum_2, exec_param(exec, p->output_norm.gamma), norm_first ? NULL : l->mean_2,
         l->rstd_2, &ffn_dropout, R, H);
-    bt_nn_dense_backward(nn, acts->grad_ffn, exec_grad(exec, p->output.kernel), NULL, acts->grad_c,
-                         l->act, exec_param(exec, p->output.kernel), R, I, H, false);
+    exec_dense_backward(exec, p->output,
+                        &(exec_dense){.d_in = acts->grad_ffn,
+                                      .d_out = acts->grad_c,
+                                      .in = l->act,
+                                      .R = R,
+                                      .K = I,
+                                      .N = H,
+                                      .without_bias = true});
     bt_nn_bias_act_backward(nn, acts->grad_ffn, exec_grad(exec, p->intermediate.bias), l->pre_act,
                             exec_act(exec), R, I);
-    bt_nn_dense_backward(nn, d_ffn_in, exec_grad(exec, p->intermediate.kernel), NULL,
-                         acts->grad_ffn, l->ffn_in, exec_param(exec, p->intermediate.kernel), R, H,
-                         I, !norm_first);
+    exec_dense_backward(exec, p->intermediate,
+                        &(exec_dense){.d_in = d_ffn_in,
+                                      .d_out = acts->grad_ffn,
+                                      .in = l->ffn_in,
+                                      .R = R,
+                                      .K = H,
+                                      .N = I,
+                                      .add_to_d_in = !norm_first,
+                                      .without_bias = true});
     const bt_norm_index norm = norm_first ? p->output_norm : p->attention_norm;
     bt_nn_residual_norm_backward(nn, acts->grad_a, acts->grad_c,
                                  exec_grad(exec, p->attention_output.bias),
@@ -61,17 +73,27 @@ static void qkv_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, in
     exec_acts *const            acts = &exec->acts;
     const int64_t               T = pass->batch->n_tokens;
     const int64_t               H = exec->model->encoder.hidden_size;
-    bt_nn *const                nn = &exec->nn;
     const float *const kv_in = l->normed != NULL ? l->normed : exec_layer_input(exec, layer);
     const float *const q_in = exec_layer_query_input(exec, pass, layer).q_in;
-    bt_nn_dense_backward(nn, d_q_in, exec_grad(exec, p->query.kernel),
-                         exec_grad(exec, p->query.bias), acts->grad_q, q_in,
-                         exec_param(exec, p->query.kernel), R, H, H, add_to_q);
-    bt_nn_dense_backward(nn, d_kv_in, exec_grad(exec, p->key.kernel), exec_grad(exec, p->key.bias),
-                         acts->grad_k, kv_in, exec_param(exec, p->key.kernel), T, H, H, add_to_kv);
-    bt_nn_dense_backward(nn, d_kv_in, exec_grad(exec, p->value.kernel),
-                         exec_grad(exec, p->value.bias), acts->grad_v, kv_in,
-                         exec_param(exec, p->value.kernel), T, H, H, true);
+    exec_dense         d = {.d_in = d_q_in,
+                            .d_out = acts->grad_q,
+                            .in = q_in,
+                            .R = R,
+                            .K = H,
+                            .N = H,
+                            .add_to_d_in = add_to_q};
+    exec_dense_backward(exec, p->query, &d);
+    d = (exec_dense){.d_in = d_kv_in,
+                     .d_out = acts->grad_k,
+                     .in = kv_in,
+                     .R = T,
+                     .K = H,
+                     .N = H,
+                     .add_to_d_in = add_to_kv};
+    exec_dense_backward(exec, p->key, &d);
+    d.d_out = acts->grad_v;
+    d.add_to_d_in = true;
+    exec_dense_backward(exec, p->value, &d);
 }
 
 /* Every token asks: grad_a is the residual's gradient [T,H] and becomes the input's. */
@@ -123,9 +145,14 @@ static void layer_backward(bt_exec *exec, const exec_pass *pass, int64_t layer) 
     const int64_t               R = first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
     const int64_t               H = exec->model->encoder.hidden_size;
     ffn_backward(exec, pass, layer, R);
-    bt_nn_dense_backward(&exec->nn, acts->grad_b, exec_grad(exec, p->attention_output.kernel), NULL,
-                         acts->grad_c, l->context, exec_param(exec, p->attention_output.kernel), R,
-                         H, H, false);
+    exec_dense_backward(exec, p->attention_output,
+                        &(exec_dense){.d_in = acts->grad_b,
+                                      .d_out = acts->grad_c,
+                                      .in = l->context,
+                                      .R = R,
+                                      .K = H,
+                                      .N = H,
+                                      .without_bias = true});
     const bt_nn_attention attention = exec_attention(exec, pass, layer);
     bt_nn_attention_backward(&exec->nn, acts->grad_q, acts->grad_k, acts->grad_v, acts->grad_b,
                              l->q, l->k, l->v, l->max, l->inv_sum, &attention);
@@ -144,10 +171,13 @@ static double embedding_backward(bt_exec *exec, const exec_pass *pass) {
     float                         *d_out = acts->grad_a;
     if (acts->projected != NULL) {
         d_out = acts->grad_embedding;
-        bt_nn_dense_backward(&exec->nn, d_out, exec_grad(exec, m->embedding_projection.kernel),
-                             exec_grad(exec, m->embedding_projection.bias), acts->grad_a,
-                             acts->embedding_out, exec_param(exec, m->embedding_projection.kernel),
-                             batch->n_tokens, e->embedding_size, e->hidden_size, false);
+        exec_dense_backward(exec, m->embedding_projection,
+                            &(exec_dense){.d_in = d_out,
+                                          .d_out = acts->grad_a,
+                                          .in = acts->embedding_out,
+                                          .R = batch->n_tokens,
+                                          .K = e->embedding_size,
+                                          .N = e->hidden_size});
     } else {
         swap(&acts->grad_a, &acts->grad_embedding); /* E = H: the word rows stay there */
         d_out = acts->grad_embedding;

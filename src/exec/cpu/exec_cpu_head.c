@@ -132,9 +132,10 @@ static void pooler_backward(bt_exec *exec, float *d, const float *encoded, int64
     const bt_dense_index pooler = pooler_of(exec->model);
     const int64_t        H = exec->model->encoder.hidden_size;
     bt_nn_act_backward(&exec->nn, d, d, exec->acts.pooled_pre, BT_KERN_ACT_TANH, B * H);
-    bt_nn_dense_backward(&exec->nn, exec->acts.grad_a, exec_grad(exec, pooler.kernel),
-                         exec_grad(exec, pooler.bias), d, encoded, exec_param(exec, pooler.kernel),
-                         B, H, H, false);
+    exec_dense_backward(
+        exec, pooler,
+        &(exec_dense){
+            .d_in = exec->acts.grad_a, .d_out = d, .in = encoded, .R = B, .K = H, .N = H});
 }
 
 void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
@@ -152,9 +153,10 @@ void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encod
         return;
     }
     const bt_nn_dropout dropout = head_dropout(exec, pass, BT_SITE_HEAD_DROPOUT);
-    bt_nn_dense_backward(nn, d, exec_grad(exec, m->head_logits.kernel),
-                         exec_grad(exec, m->head_logits.bias), acts->d_logits, acts->dropped,
-                         exec_param(exec, m->head_logits.kernel), R, H, C, false);
+    exec_dense_backward(
+        exec, m->head_logits,
+        &(exec_dense){
+            .d_in = d, .d_out = acts->d_logits, .in = acts->dropped, .R = R, .K = H, .N = C});
     if (m->head.kind == BT_HEAD_ENCODER_POOLER) {
         const bt_nn_dropout second = head_dropout(exec, pass, BT_SITE_HEAD_INPUT_DROPOUT);
         bt_nn_dropout_apply(nn, d, d, &second, R, H);

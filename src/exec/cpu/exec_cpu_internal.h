@@ -76,6 +76,14 @@ typedef struct exec_parts {
     int64_t  n_logits;
 } exec_parts;
 
+/* How a parameter's gradient starts in a step (exec_cpu_gradient.c). */
+typedef enum exec_grad_kind {
+    EXEC_GRAD_SUM = 0,        /* cleared, then added to */
+    EXEC_GRAD_KERNEL,         /* of a dense layer: the next product overwrites */
+    EXEC_GRAD_KERNEL_WRITTEN, /* the following ones add */
+    EXEC_GRAD_WAITING_ROWS,   /* the word table's: 0 but for the rows of the batch */
+} exec_grad_kind;
+
 struct bt_exec {
     const bt_model *model; /* borrowed */
     const bt_optim *optim; /* borrowed; NULL: no updates */
@@ -85,7 +93,8 @@ struct bt_exec {
     size_t          scratch_bytes;
     float          *param, *grad, *average; /* owned flat buffers; average NULL without EMA */
     float          *slots[BT_OPTIM_MAX_SLOTS];
-    bt_optim_rows  *rows; /* NULL: every row of the word table is updated in every step */
+    exec_grad_kind *grad_kinds; /* owned; [n_params] */
+    bt_optim_rows  *rows;       /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
     exec_parts      parts;
     char            description[EXEC_DESCRIPTION_BYTES];
@@ -150,5 +159,18 @@ void   exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *enco
 double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits);
 /* Leaves the gradient of the encoder's output in acts.grad_a. */
 void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encoded);
+
+/* exec_cpu_gradient.c: needs exec->rows. */
+BT_MUST_USE bt_status exec_gradients_plan(bt_exec *exec, bt_error *err);
+void                  exec_zero_gradients(bt_exec *exec);
+/* Backward of one dense layer [R,K] -> [R,N]. d_in NULL: not wanted. */
+typedef struct exec_dense {
+    float       *d_in;
+    const float *d_out, *in;
+    int64_t      R, K, N;
+    bool         add_to_d_in;
+    bool         without_bias; /* its gradient is made elsewhere */
+} exec_dense;
+void exec_dense_backward(bt_exec *exec, bt_dense_index dense, const exec_dense *d);
 
 #endif

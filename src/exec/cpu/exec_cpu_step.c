@@ -141,44 +141,6 @@ static bt_status prepare_training(bt_exec *exec, const bt_batch *batch, bt_error
 /* ---- parts of a step
  * ---------------------------------------------------------------------------------- */
 
-enum { ZERO_CHUNK = 1 << 18 };
-
-typedef struct zero_job {
-    float  *first;
-    int64_t n;
-} zero_job;
-
-static void zero_task(void *context, int64_t task, int32_t thread) {
-    (void)thread;
-    const zero_job *const job = context;
-    const int64_t         first = task * ZERO_CHUNK;
-    const int64_t         left = job->n - first;
-    memset(job->first + first, 0,
-           (size_t)(left < ZERO_CHUNK ? left : ZERO_CHUNK) * sizeof *job->first);
-}
-
-static void zero_span(bt_exec *exec, int64_t first, int64_t end) {
-    zero_job job = {.first = exec->grad + first, .n = end - first};
-    bt_pool_run(exec->pool, (job.n + ZERO_CHUNK - 1) / ZERO_CHUNK, zero_task, &job);
-}
-
-/* The word table's gradient is 0 but for the rows of the last batch, where rows may wait. */
-static void zero_gradients(bt_exec *exec) {
-    if (exec->rows == NULL) {
-        zero_span(exec, 0, exec->model->table.n_elements);
-        return;
-    }
-    const bt_param *const word = &exec->model->table.params[exec->model->word_embeddings];
-    int64_t               n = 0;
-    const int32_t *const  ids = bt_optim_rows_batch(exec->rows, &n);
-    zero_span(exec, 0, word->offset);
-    zero_span(exec, word->offset + word->n_elements, exec->model->table.n_elements);
-    for (int64_t i = 0; i < n; i++) {
-        memset(exec->grad + word->offset + ids[i] * word->dim[1], 0,
-               (size_t)word->dim[1] * sizeof *exec->grad);
-    }
-}
-
 /* The rows of the word table that the pass reads; step < 0: no update follows. */
 static void read_words(bt_exec *exec, const bt_batch *batch, int64_t step) {
     if (exec->rows == NULL) {
@@ -239,7 +201,7 @@ static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t 
     const double  products_before = exec->nn.products.seconds;
     const double  start = bt_time_monotonic();
     const int64_t n_seqs = exec_part_seqs(exec, batch);
-    zero_gradients(exec);
+    exec_zero_gradients(exec);
     read_words(exec, batch, step);
     result->times.backward = bt_time_monotonic() - start;
     for (int64_t first = 0; first < batch->n_seqs; first += n_seqs) {

@@ -151,7 +151,7 @@ static void dense_forward(bt_nn *nn, float *out, float *const *in) {
 }
 
 static void dense_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
-    bt_nn_dense_backward(nn, d_in[0], d_in[1], d_in[2], d_out, in[0], in[1], R, K, N, false);
+    bt_nn_dense_backward(nn, d_in[0], d_in[1], d_in[2], d_out, in[0], in[1], R, K, N, false, false);
 }
 
 static bt_kern_act act_under_test;

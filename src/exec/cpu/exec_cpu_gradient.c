@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The gradients' buffer within a step. Everything in it is added to. What is not 0 from the last
+ * step is cleared, but for two kinds that need no pass over memory: the kernel of a dense layer is
+ * overwritten by its first product, and the word table's gradient is 0 but for the rows of the last
+ * batch where the other rows wait. */
+#include <string.h>
+
+#include "exec_cpu_internal.h"
+
+enum { ZERO_CHUNK = 1 << 18 };
+
+static void mark_dense(bt_exec *exec, bt_dense_index dense) {
+    if (dense.kernel >= 0 && exec->model->table.params[dense.kernel].has_gradient) {
+        exec->grad_kinds[dense.kernel] = EXEC_GRAD_KERNEL;
+    }
+}
+
+bt_status exec_gradients_plan(bt_exec *exec, bt_error *err) {
+    const bt_model *const m = exec->model;
+    exec->grad_kinds = bt_calloc_array((size_t)m->table.n_params + 1, sizeof *exec->grad_kinds);
+    if (exec->grad_kinds == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the kinds of %" PRId64 " gradients",
+                       m->table.n_params);
+    }
+    for (int64_t l = 0; l < m->encoder.num_layers; l++) {
+        const bt_layer_index *const layer = &m->layers[l];
+        mark_dense(exec, layer->query);
+        mark_dense(exec, layer->key);
+        mark_dense(exec, layer->value);
+        mark_dense(exec, layer->attention_output);
+        mark_dense(exec, layer->intermediate);
+        mark_dense(exec, layer->output);
+    }
+    mark_dense(exec, m->embedding_projection);
+    mark_dense(exec, m->pooler_transform);
+    mark_dense(exec, m->head_pooler);
+    mark_dense(exec, m->head_logits);
+    if (exec->rows != NULL) {
+        exec->grad_kinds[m->word_embeddings] = EXEC_GRAD_WAITING_ROWS;
+    }
+    return BT_OK;
+}
+
+/* ---- clearing
+ * ------------------------------------------------------------------------------------
+ */
+
+typedef struct zero_job {
+    float  *first;
+    int64_t n;
+} zero_job;
+
+static void zero_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const zero_job *const job = context;
+    const int64_t         first = task * ZERO_CHUNK;
+    const int64_t         left = job->n - first;
+    memset(job->first + first, 0,
+           (size_t)(left < ZERO_CHUNK ? left : ZERO_CHUNK) * sizeof *job->first);
+}
+
+static void zero_batch_rows(bt_exec *exec, const bt_param *word) {
+    int64_t              n = 0;
+    const int32_t *const ids = bt_optim_rows_batch(exec->rows, &n);
+    for (int64_t i = 0; i < n; i++) {
+        memset(exec->grad + word->offset + ids[i] * word->dim[1], 0,
+               (size_t)word->dim[1] * sizeof *exec->grad);
+    }
+}
+
+void exec_zero_gradients(bt_exec *exec) {
+    for (int64_t i = 0; i < exec->model->table.n_params; i++) {
+        const bt_param *const param = &exec->model->table.params[i];
+        zero_job              job = {.first = exec->grad + param->offset, .n = param->n_elements};
+        switch (exec->grad_kinds[i]) {
+        case EXEC_GRAD_SUM:
+            if (param->has_gradient) {
+                bt_pool_run(exec->pool, (job.n + ZERO_CHUNK - 1) / ZERO_CHUNK, zero_task, &job);
+            }
+            break;
+        case EXEC_GRAD_KERNEL:
+        case EXEC_GRAD_KERNEL_WRITTEN:
+            exec->grad_kinds[i] = EXEC_GRAD_KERNEL;
+            break;
+        case EXEC_GRAD_WAITING_ROWS:
+            zero_batch_rows(exec, param);
+            break;
+        }
+    }
+}
+
+/* ---- dense layers
+ * ---------------------------------------------------------------------------------
+ */
+
+void exec_dense_backward(bt_exec *exec, bt_dense_index dense, const exec_dense *d) {
+    const bool is_written = exec->grad_kinds[dense.kernel] != EXEC_GRAD_KERNEL;
+    bt_nn_dense_backward(&exec->nn, d->d_in, exec_grad(exec, dense.kernel),
+                         d->without_bias ? NULL : exec_grad(exec, dense.bias), d->d_out, d->in,
+                         exec_param(exec, dense.kernel), d->R, d->K, d->N, d->add_to_d_in,
+                         is_written);
+    if (!is_written) {
+        exec->grad_kinds[dense.kernel] = EXEC_GRAD_KERNEL_WRITTEN;
+    }
+}
