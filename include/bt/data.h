@@ -8,6 +8,7 @@
 #define BT_DATA_H
 
 #include "bt/conf.h"
+#include "bt/squad.h"
 #include "bt/tensor.h"
 
 typedef enum bt_label_kind {
@@ -31,9 +32,22 @@ typedef enum bt_pairing {
 
 typedef enum bt_side { BT_SIDE_NONE, BT_SIDE_LEFT, BT_SIDE_RIGHT } bt_side;
 
+/* Rows are the windows of SQuAD files. A row's example_id is its window's number. */
+typedef struct bt_data_squad {
+    const char  *vocab_file; /* NULL: the rows are not these */
+    bool         do_lower_case;
+    int64_t      doc_stride;
+    int64_t      max_query_length;
+    bool         version_2;
+    bt_squad_use use;      /* not for training: the rows end, and no remainder is dropped */
+    int64_t      max_rows; /* an evaluation reads no more than these first ones; 0: all, and then
+                            * windows of like length stand together */
+} bt_data_squad;
+
 /* What a record must hold; made by the task. Strings are borrowed for the life of the stream. */
 typedef struct bt_data_schema {
     int64_t       seq_length;
+    bt_data_squad squad;
     bt_pairing    pairing;
     bt_side       side; /* private: the one of a pair that is read from a row */
     bt_label_kind label_kind;
@@ -82,6 +96,9 @@ typedef struct bt_data_cursor {
 BT_MUST_USE bt_status bt_data_config_read(const bt_conf *conf, const char *section,
                                           uint64_t default_seed, bt_arena *arena,
                                           bt_data_config *out, bt_error *err);
+/* What the kind of input decides, whatever the keys say: an evaluation of SQuAD files reads them
+ * once and to their end (Model Garden's is_training is true there, unless it is set). */
+void bt_data_config_fit(bt_data_config *config, const bt_data_schema *schema);
 /* Opens the files, indexes their records (offsets only; checks the framing as it goes) and checks
  * the first record of each against the schema, so that a wrong seq_length is found before any
  * work. No record at all is an error. Keeps nothing of config; schema's strings stay borrowed.
@@ -115,6 +132,8 @@ BT_MUST_USE bt_status bt_data_next_batch(bt_data_stream *stream, const bt_batch 
  * of the same files, config and seed, and the same batches follow as if nothing had happened. */
 bt_data_cursor        bt_data_get_cursor(const bt_data_stream *stream);
 BT_MUST_USE bt_status bt_data_seek(bt_data_stream *stream, bt_data_cursor cursor, bt_error *err);
+/* The windows that are its rows; NULL unless they are those of SQuAD files. */
+const bt_squad_windows *bt_data_squad_windows(const bt_data_stream *stream);
 /* Seconds that callers waited in bt_data_next_batch so far. */
 double bt_data_wait_seconds(const bt_data_stream *stream);
 

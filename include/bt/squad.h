@@ -139,15 +139,20 @@ bool bt_squad_window_is_max_context(const bt_squad_windows *windows, int64_t i, 
 /* ---- records: a window as the tf.Example that Model Garden writes, byte for byte ---------------
  */
 
-typedef struct bt_squad_record {
-    bt_example_builder builder;
-    int32_t           *columns; /* [4*max_seq_length]: ids, mask, segments, paragraph mask */
-} bt_squad_record;              /* private; one a thread; zero-initialised */
-void bt_squad_record_deinit(bt_squad_record *record);
-/* Appends one framed TFRecord to out. is_training: with places of the answer and is_impossible. */
-BT_MUST_USE bt_status bt_squad_record_append(bt_squad_record        *record,
-                                             const bt_squad_windows *windows, int64_t i,
-                                             bool is_training, bt_str *out, bt_error *err);
+/* Memory of the caller, [max_seq_length] each; one a thread. */
+typedef struct bt_squad_columns {
+    int32_t *ids;
+    int32_t *mask;
+    int32_t *segments;
+    int32_t *paragraph_mask;
+} bt_squad_columns;
+
+/* Appends one framed TFRecord to out. is_training: with the places of the answer and
+ * is_impossible. */
+BT_MUST_USE bt_status bt_squad_record_append(const bt_squad_windows *windows, int64_t i,
+                                             bool is_training, bt_example_builder *builder,
+                                             const bt_squad_columns *columns, bt_str *out,
+                                             bt_error *err);
 /* FOLDER/eval.tf_record as Model Garden's task writes it before an evaluation, made with the folder
  * when needed: all windows, then copies of the last one by its padding rule. */
 BT_MUST_USE bt_status bt_squad_write_eval_records(const bt_squad_windows *windows,

@@ -176,3 +176,10 @@ bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t
     }
     return BT_OK;
 }
+
+void bt_data_config_fit(bt_data_config *config, const bt_data_schema *schema) {
+    if (schema->squad.vocab_file != NULL && schema->squad.use != BT_SQUAD_TRAIN) {
+        config->is_training = false;
+        config->drop_remainder = false;
+    }
+}

@@ -112,6 +112,11 @@ size_t bt_data_rows_part_of(const data_rows *rows, int64_t row);
 bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schema *schema,
                                data_rows **out, bt_error *err);
 
+bt_status bt_data_squad_open(const bt_data_config *config, const bt_data_schema *schema,
+                             data_rows **out, bt_error *err);
+/* NULL: rows of another kind. */
+const bt_squad_windows *bt_data_squad_rows_windows(const data_rows *rows);
+
 /* Does the first record that config names have this feature? */
 bt_status bt_data_records_have(const bt_data_config *config, const char *key, bool *out,
                                bt_error *err);

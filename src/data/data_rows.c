@@ -13,7 +13,8 @@ bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *
     if (schema->pairing != BT_PAIRING_NONE) {
         return bt_data_pairs_open(config, schema, out, err);
     }
-    return bt_data_records_open(config, schema, out, err);
+    return schema->squad.vocab_file != NULL ? bt_data_squad_open(config, schema, out, err)
+                                            : bt_data_records_open(config, schema, out, err);
 }
 
 void bt_data_rows_close(data_rows *rows) {

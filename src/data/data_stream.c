@@ -288,6 +288,10 @@ bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes, int64_
     return bt_data_seek(stream, cursor, err);
 }
 
+const bt_squad_windows *bt_data_squad_windows(const bt_data_stream *stream) {
+    return bt_data_squad_rows_windows(stream->rows);
+}
+
 double bt_data_wait_seconds(const bt_data_stream *stream) {
     return stream->wait_seconds;
 }
@@ -399,8 +403,10 @@ bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schem
     if (stream == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a data stream");
     }
-    bt_status rc = BT_OK;
-    stream->config = *config;
+    bt_status      rc = BT_OK;
+    bt_data_config fitted = *config;
+    bt_data_config_fit(&fitted, schema);
+    stream->config = fitted;
     stream->config.section = config->section != NULL ? config->section : "the data";
     stream->schema = *schema;
     atomic_init(&stream->stop, false);
@@ -408,7 +414,7 @@ bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schem
         rc = BT_FAIL(err, BT_E_RESOURCE, "cannot make a lock for a data stream");
         goto done;
     }
-    BT_CHECK(open_data(stream, config, err));
+    BT_CHECK(open_data(stream, &fitted, err));
     stream->config.paths = NULL;
     stream->config.n_paths = 0;
     *out = stream;

@@ -20,6 +20,7 @@ typedef enum metric_part_id {
     PART_RANKS,    /* ranks of the right pairs among the scores of a batch (metrics_retrieval.c) */
     PART_TOKENS,   /* as PART_CLASSES, of tokens; labels below 0 do not count (metrics_classes.c) */
     PART_ENTITIES, /* entities among the tags of sentences (metrics_entities.c) */
+    PART_SPANS,    /* starts and ends of spans that were found (metrics_spans.c) */
     N_PARTS
 } metric_part_id;
 
@@ -44,6 +45,7 @@ extern const metric_part metric_part_pairs;
 extern const metric_part metric_part_ranks;
 extern const metric_part metric_part_tokens;
 extern const metric_part metric_part_entities;
+extern const metric_part metric_part_spans;
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
@@ -107,6 +109,8 @@ double metric_right_recall(const bt_metrics *metrics, int64_t k);
 double metric_left_mrr(const bt_metrics *metrics);
 double metric_right_mrr(const bt_metrics *metrics);
 double metric_batch_size(const bt_metrics *metrics);
+double metric_start_accuracy(const bt_metrics *metrics);
+double metric_end_accuracy(const bt_metrics *metrics);
 
 /* metrics_classes.c, both of its parts: the counts of predictions and their sum. */
 const int64_t *metric_classes_predicted(const void *state, int64_t *n);

@@ -17,12 +17,16 @@ static double compute_pearson_spearman(const bt_metrics *m) {
 #define FOR_TAGS                                                                                   \
     .unit = BT_METRIC_OF_TOKENS, .min_classes = 1, .max_classes = INT64_MAX, .wants = "tags"
 
+#define FOR_SPANS                                                                                  \
+    .unit = BT_METRIC_OF_TOKENS, .min_classes = 2, .max_classes = 2, .wants = "starts and ends"
+
 #define READS_ENTITIES .parts = PART_BIT(PART_ENTITIES)
 #define READS_TOKENS .parts = PART_BIT(PART_TOKENS)
 #define READS_CLASSES .parts = PART_BIT(PART_CLASSES)
 #define READS_MOMENTS .parts = PART_BIT(PART_MOMENTS)
 #define READS_PAIRS .parts = PART_BIT(PART_PAIRS)
 #define READS_RANKS .parts = PART_BIT(PART_RANKS)
+#define READS_SPANS .parts = PART_BIT(PART_SPANS)
 
 const metric_row metric_rows[] = {
     {"cls_accuracy", READS_CLASSES, FOR_CLASSES, .compute = metric_accuracy},
@@ -43,5 +47,7 @@ const metric_row metric_rows[] = {
     {"right_recall_at_", READS_RANKS, FOR_PAIRS, .compute_at = metric_right_recall},
     {"left_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_left_mrr},
     {"right_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_right_mrr},
+    {"start_position_accuracy", READS_SPANS, FOR_SPANS, .compute = metric_start_accuracy},
+    {"end_position_accuracy", READS_SPANS, FOR_SPANS, .compute = metric_end_accuracy},
 };
 const size_t n_metric_rows = BT_ARRAY_LEN(metric_rows);

@@ -8,6 +8,7 @@
 #include "bt/task.h"
 
 extern const bt_task bt_task_sentence_prediction;
+extern const bt_task bt_task_squad;
 extern const bt_task bt_task_tagging;
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -29,6 +30,11 @@ BT_MUST_USE bt_status task_read_labels(const bt_conf *conf, const char *names_ke
 /* ---- outputs --------------------------------------------------------------------------------- */
 
 extern const bt_task_output task_output_sentences; /* task_predictions.c */
+extern const bt_task_output task_output_squad;     /* task_squad_output.c */
+extern const bt_task_output task_output_squad_predictions;
+/* Values of an evaluation of squad, NULL-terminated: the first ones of version 1.1, all of 2.0. */
+extern const char *const task_squad_value_names[];
+enum { TASK_SQUAD_N_VALUES_V1 = 2 };
 
 /* The format of a prediction file: asked for, or told by the ending of its path. BT_E_CONFIG unless
  * it is one of formats (NULL-terminated; the first is for other endings). */

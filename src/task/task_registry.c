@@ -24,7 +24,6 @@ typedef struct refusal_row {
 static const refusal_row refusals[] = {
     {"bert/sentence_prediction_text",
      "make TFRecords with create-finetuning-data and use bert/sentence_prediction"},
-    {"bert/squad", "only its configuration can be merged and printed (--dry_run)"},
     {"bert/pretraining", "fine-tune a pre-trained checkpoint with bert/sentence_prediction"},
     {"bert/pretraining_dynamic",
      "fine-tune a pre-trained checkpoint with bert/sentence_prediction"},

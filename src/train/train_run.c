@@ -151,6 +151,7 @@ static bt_status open_train_data(train_run *run, bt_error *err) {
 }
 
 static bt_status open_validation_data(train_run *run, bt_error *err) {
+    bt_data_config_fit(&run->config.validation_data, &run->plan.validation_schema);
     BT_TRY(check_endless_evaluation(run, err));
     BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
                         &run->validation_data, err));

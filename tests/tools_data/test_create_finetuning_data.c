@@ -309,7 +309,7 @@ static void test_bad_flags(void **state) {
         {"--fine_tuning_task_type=ner", 2, "should be one of classification, regression"},
         {"--classification_task_name=SST2", 2, "should be one of AX, COLA"},
         {"--classification_task_name=xnli", 3, "/in/multinli/multinli.train.en.tsv: no such file"},
-        {"--fine_tuning_task_type=squad", 2, "this version does not make such data"},
+        {"--fine_tuning_task_type=squad", 2, "squad needs --squad_data_file"},
         {"--fine_tuning_task_type=regression", 2, "regression needs --tfds_params; STS-B is made"},
         {"--fine_tuning_task_type=tagging", 3, "/in/train-en.tsv: no such file"},
         {"--fine_tuning_task_type=retrieval --train_data_output_path=", 3,
@@ -449,11 +449,11 @@ static void test_help(void **state) {
     run_tool(&run, program, NULL, "--help");
     assert_int_equal(run.exit_status, 0);
     assert_non_null(strstr(run.out, "--classification_task_name  (choice, default MNLI)"));
-    assert_null(strstr(run.out, "squad_data_file"));
+    assert_null(strstr(run.out, "sp_model_file"));
     assert_string_equal(run.err, "");
     run_tool(&run, program, NULL, "--helpfull");
     assert_int_equal(run.exit_status, 0);
-    assert_non_null(strstr(run.out, "squad_data_file"));
+    assert_non_null(strstr(run.out, "sp_model_file"));
     run_tool(&run, program, NULL, "--version");
     assert_int_equal(run.exit_status, 0);
     assert_true(bt_str_starts_with(run.out, "create-finetuning-data "));

@@ -36,6 +36,7 @@ static const data_task data_tasks[] = {
     {"retrieval", "bucc", "BUCC", run_retrieval, &retrieval_bucc, retrieval_bucc_languages},
     {"retrieval", "tatoeba", "TATOEBA", run_retrieval, &retrieval_tatoeba,
      retrieval_tatoeba_languages},
+    {"squad", "squad", "squad", run_squad, NULL, NULL},
     {"tagging", "conll", "conll", run_tagging, &tagging_conll, NULL},
     {"tagging", "panx", "panx", run_tagging, &tagging_panx, tagging_panx_languages},
     {"tagging", "udpos", "udpos", run_tagging, &tagging_udpos, tagging_udpos_languages},

@@ -62,6 +62,8 @@ bt_status run_retrieval(data_job *job, const data_task *task, meta_data *meta, b
 typedef struct retrieval_config retrieval_config;
 extern const retrieval_config   retrieval_bucc, retrieval_tatoeba;
 extern const char *const retrieval_bucc_languages[], *const retrieval_tatoeba_languages[];
+/* squad_task.c: no config */
+bt_status run_squad(data_job *job, const data_task *task, meta_data *meta, bt_error *err);
 /* tagging_task.c */
 bt_status run_tagging(data_job *job, const data_task *task, meta_data *meta, bt_error *err);
 typedef struct tagging_config tagging_config;

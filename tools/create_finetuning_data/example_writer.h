@@ -61,6 +61,7 @@ struct example_settings {
     bt_pool                 *pool; /* NULL: one thread */
     int64_t                  max_seq_length;
     example_convert          convert;
+    const void              *context;    /* of convert; not every one reads it */
     example_label            label;      /* what label_ids is; convert_text only */
     bool                     has_weight; /* convert_text only */
     const char              *what;       /* "train": for the progress line */
@@ -76,6 +77,11 @@ bt_status convert_text(const example_settings *settings, example_worker *worker,
 bt_status convert_sentence(const example_settings *settings, example_worker *worker,
                            const example_row *row, bt_str *records, int64_t *n_records,
                            bt_error *err);
+
+/* squad_task.c: the record of window number row->id; context: the windows. */
+bt_status convert_window(const example_settings *settings, example_worker *worker,
+                         const example_row *row, bt_str *records, int64_t *n_records,
+                         bt_error *err);
 
 /* Reads source to its end. *n_written counts records. BT_E_INTERRUPTED when asked to stop. */
 bt_status write_examples(const example_settings *settings, const example_source *source,

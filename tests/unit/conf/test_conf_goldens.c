@@ -255,6 +255,7 @@ static const struct {
      "011-real-mnli-text"},
     {"bert/squad", "bert_en_uncased_base", "squad_v1", "010-real-squad-v1"},
     {"bert/squad", "bert_en_uncased_base", "squad_v1.1", "010-real-squad-v1"},
+    {"bert/squad", "minilm", "squad_v2.0", NULL},
     {"bert/sentence_prediction", "bert_en_cased_base", "glue_cola", NULL},
     {"bert/sentence_prediction", "bert_en_uncased_large", "glue_sst2", NULL},
     {"bert/sentence_prediction", "albert_base", "glue_mnli_matched", "012-real-albert-mnli"},
@@ -293,10 +294,10 @@ static bt_conf *build_config(size_t row) {
 /* Each file is good, and those that Model Garden has too give the same params.yaml. */
 static void test_config_files(void **state) {
     (void)state;
-    const char *cases = test_shared_path("goldens/config/cases");
     for (size_t i = 0; i < BT_ARRAY_LEN(config_rows); i++) {
-        bt_conf *conf = build_config(i);
-        bt_str   yaml = BT_STR_INIT;
+        bt_conf    *conf = build_config(i);
+        bt_str      yaml = BT_STR_INIT;
+        const char *cases = test_shared_path("goldens/config/cases"); /* static: not for long */
         assert_ok(bt_conf_dump_yaml(conf, &yaml, err));
         if (cases != NULL && config_rows[i].same_as != NULL) {
             char path[TEST_PATH_MAX];

@@ -50,17 +50,20 @@ static void test_training_records(void **state) {
     (void)state;
     static const char *const names[] = {"train", "train_v2"};
     for (size_t k = 0; k < BT_ARRAY_LEN(names); k++) {
-        char            name[64];
-        char            path[TEST_PATH_MAX];
-        squad_fixture   f;
-        bt_squad_record record = {0};
-        bt_str          got = BT_STR_INIT;
-        size_t          n_want = 0;
+        char                   name[64];
+        char                   path[TEST_PATH_MAX];
+        squad_fixture          f;
+        bt_example_builder     builder = BT_EXAMPLE_BUILDER_INIT;
+        int32_t                memory[4 * LENGTH];
+        const bt_squad_columns columns = {memory, memory + LENGTH, memory + 2 * LENGTH,
+                                          memory + 3 * LENGTH};
+        bt_str                 got = BT_STR_INIT;
+        size_t                 n_want = 0;
         (void)snprintf(name, sizeof name, "%s.json", names[k]);
         own_fixture(&f, name, BT_SQUAD_TRAIN, k == 1);
         assert_int_equal(f.set.n_skipped, k == 0 ? 3 : 1);
         for (int64_t i = 0; i < bt_squad_n_windows(f.windows); i++) {
-            assert_ok(bt_squad_record_append(&record, f.windows, i, true, &got, err));
+            assert_ok(bt_squad_record_append(f.windows, i, true, &builder, &columns, &got, err));
         }
         (void)snprintf(name, sizeof name, "expected/%s.tf_record", names[k]);
         char *const want = test_read_file(own(name, path), &n_want);
@@ -68,7 +71,7 @@ static void test_training_records(void **state) {
         assert_memory_equal(got.data, want, n_want);
         bt_free(want);
         bt_str_deinit(&got);
-        bt_squad_record_deinit(&record);
+        bt_example_builder_deinit(&builder);
         squad_fixture_deinit(&f);
     }
 }

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * squad: the answer to a question is a span of a text. Training from TFRecords of windows or from
+ * the JSON files themselves; evaluation and prediction from JSON, as Model Garden's
+ * question_answering task does them. spec/numerics.md section 2, spec/data.md (d). */
+#include <string.h>
+
+#include "task_internal.h"
+
+/* ---- data ---------------------------------------------------------------------------------------
+ */
+
+typedef struct squad_keys {
+    int64_t          seq_length;
+    bt_conf_str_list input_path;
+    const char      *vocab_file;
+    const char      *tokenization;
+    bool             do_lower_case;
+    bool             version_2;
+    bool             xlnet_format;
+    int64_t          doc_stride;
+    int64_t          query_length;
+    int64_t          batch_size;
+} squad_keys;
+
+static const bt_conf_field squad_fields[] = {
+    {"seq_length", BT_CONF_FIELD_I64, offsetof(squad_keys, seq_length)},
+    {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(squad_keys, input_path)},
+    {"vocab_file", BT_CONF_FIELD_STR, offsetof(squad_keys, vocab_file)},
+    {"tokenization", BT_CONF_FIELD_STR, offsetof(squad_keys, tokenization)},
+    {"do_lower_case", BT_CONF_FIELD_BOOL, offsetof(squad_keys, do_lower_case)},
+    {"version_2_with_negative", BT_CONF_FIELD_BOOL, offsetof(squad_keys, version_2)},
+    {"xlnet_format", BT_CONF_FIELD_BOOL, offsetof(squad_keys, xlnet_format)},
+    {"doc_stride", BT_CONF_FIELD_I64, offsetof(squad_keys, doc_stride)},
+    {"query_length", BT_CONF_FIELD_I64, offsetof(squad_keys, query_length)},
+    {"global_batch_size", BT_CONF_FIELD_I64, offsetof(squad_keys, batch_size)},
+};
+
+/* The first path of a list, whose items may hold several with commas between, ends in .json. */
+static bool names_json(const bt_conf_str_list *paths) {
+    static const char ending[] = ".json";
+    for (size_t i = 0; i < paths->n; i++) {
+        const char *at = paths->items[i];
+        at += strspn(at, ", \t\r\n");
+        size_t n = strcspn(at, ",");
+        while (n > 0 && strchr(" \t\r\n", at[n - 1]) != NULL) {
+            n--;
+        }
+        if (n > 0) {
+            return n >= sizeof ending - 1 &&
+                   memcmp(at + n - (sizeof ending - 1), ending, sizeof ending - 1) == 0;
+        }
+    }
+    return false;
+}
+
+static bt_status check_json(const char *section, const squad_keys *keys, bt_error *err) {
+    if (strcmp(keys->tokenization, "WordPiece") != 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s.tokenization: '%s': this version tokenises with WordPiece only", section,
+                       keys->tokenization);
+    }
+    if (keys->vocab_file[0] == '\0') {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.vocab_file is empty: questions are read from JSON and tokenised here; "
+                       "name the vocabulary of the model",
+                       section);
+    }
+    return BT_OK;
+}
+
+static bt_status check_section(const bt_conf *conf, const char *section, const squad_keys *keys,
+                               const bt_task_plan *plan, bt_error *err) {
+    BT_TRY(task_check_seq_length(conf, section, keys->seq_length, &plan->encoder, err));
+    if (keys->xlnet_format) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s.xlnet_format: true: XLNet is not built in this version; set it to false",
+                       section);
+    }
+    return BT_OK;
+}
+
+/* Sections that name no input are not in use, and are not checked. */
+static bt_status read_keys(const bt_conf *conf, const char *section, const bt_task_plan *plan,
+                           squad_keys *keys, bt_error *err) {
+    *keys = (squad_keys){0};
+    BT_TRY(bt_conf_bind(conf, section, squad_fields, BT_ARRAY_LEN(squad_fields), keys, err));
+    return keys->input_path.n > 0 ? check_section(conf, section, keys, plan, err) : BT_OK;
+}
+
+static bt_data_schema make_schema(const bt_task_plan *plan, const squad_keys *keys) {
+    return (bt_data_schema){.seq_length = keys->seq_length,
+                            .vocab_size = plan->encoder.vocab_size,
+                            .type_vocab_size = plan->encoder.type_vocab_size,
+                            .max_positions = plan->encoder.max_position_embeddings};
+}
+
+static bt_data_squad make_source(const squad_keys *keys, bt_squad_use use) {
+    return (bt_data_squad){.vocab_file = keys->vocab_file,
+                           .do_lower_case = keys->do_lower_case,
+                           .doc_stride = keys->doc_stride,
+                           .max_query_length = keys->query_length,
+                           .version_2 = keys->version_2,
+                           .use = use};
+}
+
+static bt_status plan_training(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    static const char section[] = "task.train_data";
+    squad_keys        keys;
+    const char       *padding = NULL;
+    BT_TRY(read_keys(conf, section, plan, &keys, err));
+    BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
+    plan->train_schema = make_schema(plan, &keys);
+    plan->train_schema.label_kind = BT_LABEL_SPAN;
+    /* the softmax of the loss runs over all seq_length places, so `auto` must keep padding */
+    plan->train_schema.keep_padding = strcmp(padding, "drop") != 0;
+    if (names_json(&keys.input_path)) {
+        BT_TRY(check_json(section, &keys, err));
+        plan->train_schema.squad = make_source(&keys, BT_SQUAD_TRAIN);
+    }
+    return BT_OK;
+}
+
+static bt_status plan_evaluation(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    static const char section[] = "task.validation_data";
+    squad_keys        keys;
+    const char       *padding = NULL;
+    int64_t           n_steps = 0;
+    BT_TRY(read_keys(conf, section, plan, &keys, err));
+    BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
+    BT_TRY(bt_conf_get_i64(conf, "trainer.validation_steps", &n_steps, err));
+    if (keys.input_path.n > 0) {
+        BT_TRY(check_json(section, &keys, err));
+    }
+    bt_data_schema schema = make_schema(plan, &keys);
+    schema.label_kind = BT_LABEL_NONE;
+    schema.include_example_id = true; /* the window */
+    schema.keep_padding = strcmp(padding, "keep") == 0;
+    schema.squad = make_source(&keys, BT_SQUAD_PREDICT);
+    plan->prediction_schema = schema;
+    schema.squad.use = BT_SQUAD_EVALUATE;
+    if (n_steps > 0 && !bt_i64_mul(n_steps, keys.batch_size, &schema.squad.max_rows)) {
+        schema.squad.max_rows = INT64_MAX;
+    }
+    plan->validation_schema = schema;
+    return BT_OK;
+}
+
+/* ---- model and metrics --------------------------------------------------------------------------
+ */
+
+static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    if (plan->encoder.output_range > 0) {
+        return BT_FAIL(
+            err, BT_E_UNSUPPORTED,
+            "task.model.encoder.*.output_range: %" PRId64
+            ": an answer may stand anywhere, so every position is needed; set it to null",
+            plan->encoder.output_range);
+    }
+    plan->head = (bt_head_config){.kind = BT_HEAD_TOKENS,
+                                  .loss = BT_LOSS_SPAN,
+                                  .num_classes = 2, /* start and end */
+                                  .dropout_rate = 0,
+                                  .initializer_range = plan->encoder.initializer_range};
+    return bt_conf_get_bool(conf, "task.init_head", &plan->init_head, err);
+}
+
+/* Values of SQuAD 2.0 only: asked for as the best checkpoint's metric of an evaluation that does
+ * not have them, they would be missed after hours. */
+static bt_status check_best_metric(const bt_conf *conf, const bt_task_plan *plan, bt_error *err) {
+    const char *folder = NULL;
+    const char *name = NULL;
+    BT_TRY(bt_conf_get_str(conf, "trainer.best_checkpoint_export_subdir", &folder, err));
+    BT_TRY(bt_conf_get_str(conf, "trainer.best_checkpoint_eval_metric", &name, err));
+    if (folder[0] == '\0' || plan->validation_schema.squad.version_2) {
+        return BT_OK;
+    }
+    for (size_t i = TASK_SQUAD_N_VALUES_V1; task_squad_value_names[i] != NULL; i++) {
+        if (strcmp(name, task_squad_value_names[i]) == 0) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "trainer.best_checkpoint_eval_metric is '%s', which an evaluation has "
+                           "only with task.validation_data.version_2_with_negative; without it "
+                           "there are exact_match and final_f1",
+                           name);
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status plan_squad(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    *plan = (bt_task_plan){0};
+    BT_TRY(task_read_encoder(conf, &plan->encoder, err));
+    BT_TRY(read_head(conf, plan, err));
+    BT_TRY(plan_training(conf, plan, err));
+    BT_TRY(plan_evaluation(conf, plan, err));
+    plan->metric_unit = BT_METRIC_OF_TOKENS;
+    plan->metric_names[plan->n_train_metrics++] = "start_position_accuracy";
+    plan->metric_names[plan->n_train_metrics++] = "end_position_accuracy";
+    plan->n_validation_metrics = 0; /* there are no places to compare with in an evaluation */
+    return check_best_metric(conf, plan, err);
+}
+
+const bt_task bt_task_squad = {
+    .name = "question_answering",
+    .plan = plan_squad,
+    .reports_validation_loss = false,
+    .output_names = task_squad_value_names,
+    .evaluation = &task_output_squad,
+    .prediction = &task_output_squad_predictions,
+};
