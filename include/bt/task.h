@@ -48,8 +48,9 @@ typedef struct bt_task_plan {
     bt_data_schema    validation_schema;
     bt_data_schema    prediction_schema; /* of the same section, for --mode=predict */
     bt_task_labels    labels;
-    const char       *metric_names[BT_METRIC_MAX]; /* static storage; of training and validation */
-    size_t            n_train_metrics;             /* the first ones are also kept in training */
+    const char       *metric_names[BT_METRIC_MAX]; /* of training and validation */
+    char             *metric_text;     /* owned: the names that are made; the others are static */
+    size_t            n_train_metrics; /* the first ones are also kept in training */
     size_t            n_validation_metrics;
     bt_metric_unit    metric_unit;
     double            label_smoothing;

@@ -117,6 +117,7 @@ int64_t bt_param_table_find(const bt_param_table *table, const char *name);
  * A dual encoder's batch of n pairs is one of 2n sequences: left and right side take turns. */
 typedef struct bt_batch {
     int64_t        n_seqs;     /* B */
+    int64_t        n_rows;     /* of the data: n_seqs, or half of them where a row is a pair */
     int64_t        n_tokens;   /* T = offsets[n_seqs] */
     int64_t        max_tokens; /* of the longest sequence here */
     int64_t        seq_length; /* S of the records: B*S - T is the padding avoided */

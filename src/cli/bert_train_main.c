@@ -255,7 +255,9 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         goto done;
     }
     BT_CHECK(bt_train_run(&args, &summary, err));
-    if (mode != BT_CONF_MODE_PREDICT) {
+    /* predictions may have values too; but what was sent to standard output stays alone there */
+    if (mode != BT_CONF_MODE_PREDICT ||
+        (summary.n_values > 0 && !bt_str_equal(args.prediction.output_path, "/dev/stdout"))) {
         BT_CHECK(print_summary(&summary, err));
     }
 done:

@@ -123,6 +123,7 @@ void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema) {
     }
     slot->batch = (bt_batch){
         .n_seqs = B,
+        .n_rows = schema->pairing == BT_PAIRING_ROWS ? B / 2 : B,
         .n_tokens = slot->offsets[B],
         .max_tokens = longest(slot),
         .seq_length = schema->seq_length,

@@ -7,6 +7,7 @@
 #include "bt/fs.h"
 #include "bt/task.h"
 
+extern const bt_task bt_task_dual_encoder;
 extern const bt_task bt_task_sentence_prediction;
 extern const bt_task bt_task_squad;
 extern const bt_task bt_task_tagging;
@@ -35,6 +36,7 @@ extern const bt_task_output task_output_squad_predictions;
 /* Values of an evaluation of squad, NULL-terminated: the first ones of version 1.1, all of 2.0. */
 extern const char *const task_squad_value_names[];
 enum { TASK_SQUAD_N_VALUES_V1 = 2 };
+extern const bt_task_output task_output_vectors; /* task_vectors.c */
 
 /* The format of a prediction file: asked for, or told by the ending of its path. BT_E_CONFIG unless
  * it is one of formats (NULL-terminated; the first is for other endings). */
@@ -60,6 +62,20 @@ void                  task_file_abort(task_file *file);
 void                  task_file_deinit(task_file *file);
 /* A field of a table: TAB, LF, CR and the backslash as \t, \n, \r, \\. */
 BT_MUST_USE bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err);
+
+/* task_gold.c: pairs of ids that are known to belong together, sorted, each once. */
+typedef struct task_gold_pair {
+    int64_t left;
+    int64_t right;
+} task_gold_pair;
+typedef struct task_gold {
+    task_gold_pair *pairs; /* owned */
+    int64_t         n;
+    size_t          cap;
+} task_gold;
+BT_MUST_USE bt_status task_gold_read(task_gold *gold, const char *path, bt_error *err);
+bool                  task_gold_has(const task_gold *gold, int64_t left, int64_t right);
+void                  task_gold_deinit(task_gold *gold);
 
 /* The leaderboard's file of one GLUE task (task_glue.c). */
 typedef struct task_glue task_glue;

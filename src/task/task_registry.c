@@ -52,4 +52,6 @@ bt_status bt_task_find(const char *experiment, const bt_task **out, bt_error *er
 
 void bt_task_plan_deinit(bt_task_plan *plan) {
     bt_task_labels_deinit(&plan->labels);
+    bt_free(plan->metric_text);
+    plan->metric_text = NULL;
 }

@@ -24,7 +24,7 @@ static bt_status predict_rows(train_run *run, int64_t *n_rows, bt_error *err) {
         }
         BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
         BT_TRY(output->add(run->output, batch, result.logits, err));
-        *n_rows += batch->n_seqs;
+        *n_rows += batch->n_rows;
     }
 }
 

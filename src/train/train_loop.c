@@ -25,7 +25,7 @@ static bt_status fail_nonfinite(const train_run *run, const bt_batch *batch,
         " to %" PRId64 " (counted from the start of the run); the weights of the step before are "
         "kept; try a smaller learning rate (it was %g) or look at those rows",
         run->step, result->loss, result->grad_norm, batch->first_record,
-        batch->first_record + batch->n_seqs - 1,
+        batch->first_record + batch->n_rows - 1,
         (double)bt_optim_learning_rate(run->optim, run->step));
 }
 
@@ -50,7 +50,7 @@ static bt_status train_step(train_run *run, double *loss, bt_error *err) {
     c->loss += result.loss;
     c->grad_norm += result.grad_norm;
     c->n_steps++;
-    c->n_examples += batch->n_seqs;
+    c->n_examples += batch->n_rows;
     c->n_tokens += batch->n_tokens;
     c->n_padded += batch->n_seqs * batch->seq_length;
     run->step++;

@@ -189,20 +189,21 @@ static bt_status open_data(train_run *run, bt_error *err) {
 static bt_status create_exec(train_run *run, bt_error *err) {
     const bt_data_config *const train = &run->config.train_data;
     const bt_data_config *const validation = &run->config.validation_data;
-    int64_t                     max_seqs = 1;
+    int64_t                     max_rows = 1;
     int64_t                     part_seqs = 0;
     if (run->train_data != NULL) {
-        max_seqs = train->global_batch_size / run->config.accumulation_steps;
-        part_seqs = run->config.accumulation_steps > 1 ? max_seqs : 0;
+        max_rows = train->global_batch_size / run->config.accumulation_steps;
+        part_seqs = run->config.accumulation_steps > 1 ? max_rows : 0;
     }
-    if (run->validation_data != NULL && validation->global_batch_size > max_seqs) {
-        max_seqs = validation->global_batch_size;
+    if (run->validation_data != NULL && validation->global_batch_size > max_rows) {
+        max_rows = validation->global_batch_size;
     }
+    const bool           has_pairs = run->plan.head.loss == BT_LOSS_RANKING;
     const bt_exec_config config = {.n_threads = run->config.threads,
                                    .isa = run->config.isa,
                                    .use_blas = bt_str_equal(run->config.products, "blas"),
                                    .recompute = run->config.recompute,
-                                   .max_seqs = max_seqs,
+                                   .max_seqs = has_pairs ? 2 * max_rows : max_rows,
                                    .max_tokens = 0,
                                    .part_seqs = part_seqs};
     return bt_exec_create_cpu(run->model, run->optim, &config, &run->exec, err);
@@ -215,6 +216,9 @@ static bt_status prepare(train_run *run, bt_error *err) {
     BT_TRY(bt_task_check_supported(args->conf, err));
     BT_TRY(bt_task_find(bt_conf_experiment_name(args->conf), &run->task, err));
     BT_TRY(run->task->plan(args->conf, &run->plan, err));
+    if (args->mode == BT_CONF_MODE_PREDICT) {
+        run->plan.head.loss = BT_LOSS_NONE; /* and a head that ranks gives its vectors */
+    }
     BT_TRY(labels_settle(run, err));
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
     BT_TRY(check_best_metric(run, err));

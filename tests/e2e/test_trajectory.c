@@ -46,7 +46,9 @@ static bool is_task(const trajectory *t, const char *task) {
 }
 
 static const char *experiment_of(const trajectory *t) {
-    return is_task(t, "tagging") ? "bert/tagging" : "bert/sentence_prediction";
+    return is_task(t, "tagging")        ? "bert/tagging"
+           : is_task(t, "dual_encoder") ? "bert/dual_encoder"
+                                        : "bert/sentence_prediction";
 }
 
 static const bt_st_entry *find(const trajectory *t, const char *format, ...) BT_PRINTF(2, 3);
@@ -105,12 +107,35 @@ static void write_batch(trajectory *t, int64_t k, bt_tfrecord_writer *writer) {
     bt_free(labels);
 }
 
+/* A dual encoder's features bear the names of the golden's tensors. */
+static void write_pairs(trajectory *t, int64_t k, bt_tfrecord_writer *writer) {
+    static const char *const keys[] = {"left_word_ids",  "left_mask",  "left_type_ids",
+                                       "right_word_ids", "right_mask", "right_type_ids"};
+    const int64_t            S = fact(t, "seq");
+    int32_t                 *columns[BT_ARRAY_LEN(keys)];
+    for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
+        columns[i] = read_golden(t, find(t, "batch%d/%s", (int)k, keys[i]));
+    }
+    for (int64_t b = 0; b < fact(t, "batch"); b++) {
+        bt_bytes message = {0};
+        bt_example_builder_clear(&t->example);
+        for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
+            add_int_row(t, keys[i], columns[i] + b * S, S);
+        }
+        assert_ok(bt_example_finish(&t->example, &message, err));
+        assert_ok(bt_tfrecord_write(writer, message.data, message.n_bytes, err));
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
+        bt_free(columns[i]);
+    }
+}
+
 static void write_records(trajectory *t) {
     bt_tfrecord_writer *writer = NULL;
     (void)snprintf(t->records, sizeof t->records, "%s/train.tf_record", t->folder);
     assert_ok(bt_tfrecord_writer_create(t->records, BT_COMPRESSION_NONE, &writer, err));
     for (int64_t k = 0; k < fact(t, "batches"); k++) {
-        write_batch(t, k, writer);
+        is_task(t, "dual_encoder") ? write_pairs(t, k, writer) : write_batch(t, k, writer);
     }
     assert_ok(bt_tfrecord_writer_commit(&writer, err));
 }
@@ -120,7 +145,7 @@ static json_t *data_config(const trajectory *t, bool is_training) {
         json_pack("{s:s, s:I, s:I, s:i, s:b, s:b}", "input_path", t->records, "global_batch_size",
                   (json_int_t)fact(t, "batch"), "seq_length", (json_int_t)fact(t, "seq"),
                   "shuffle_buffer_size", 1, "is_training", is_training, "drop_remainder", 1);
-    if (!is_task(t, "tagging")) {
+    if (!is_task(t, "tagging") && !is_task(t, "dual_encoder")) {
         json_object_set_new(data, "label_type",
                             json_string(is_task(t, "regression") ? "float" : "int"));
     }
@@ -135,7 +160,11 @@ static json_t *task_config(const trajectory *t) {
                                           json_object_get(t->facts, "encoder"));
     json_t *const     task = is_task(t, "tagging") ? json_deep_copy(options) : json_object();
     json_t *const     model = is_task(t, "tagging") ? json_object() : json_deep_copy(options);
-    json_object_set_new(model, "head_dropout", json_real(0.0));
+    if (is_task(t, "dual_encoder")) {
+        json_object_set_new(model, "max_sequence_length", json_integer(fact(t, "seq")));
+    } else {
+        json_object_set_new(model, "head_dropout", json_real(0.0));
+    }
     json_object_set_new(model, "encoder", encoder);
     json_object_set_new(task, "model", model);
     json_object_set_new(task, "train_data", data_config(t, true));
@@ -413,7 +442,18 @@ static void compare_evaluations(const trajectory *t) {
                                           {NULL, NULL}};
     static const char *const plain_tags[][2] = {
         {"validation_loss", "validation_loss"}, {"accuracy", "accuracy"}, {NULL, NULL}};
+    static const char *const pairs[][2] = {{"validation_loss", "validation_loss"},
+                                           {"batch_size_per_core", "batch_size_per_core"},
+                                           {"left_recall_at_1", "left_recall_at_1"},
+                                           {"left_recall_at_2", "left_recall_at_2"},
+                                           {"right_recall_at_1", "right_recall_at_1"},
+                                           {"right_recall_at_2", "right_recall_at_2"},
+                                           {NULL, NULL}};
     if (json_object_get(t->facts, "validation") == NULL) {
+        return;
+    }
+    if (is_task(t, "dual_encoder")) {
+        check_evaluation(t, "task.validation_data.cycle_length=1", pairs);
         return;
     }
     const bool is_tagging = is_task(t, "tagging");
@@ -475,6 +515,8 @@ SHARED_TEST(sentence_prediction_ema)
 SHARED_TEST(sentence_prediction_uneven_h48)
 SHARED_TEST(regression)
 SHARED_TEST(tagging)
+SHARED_TEST(dual_encoder)
+SHARED_TEST(dual_encoder_bidirectional)
 
 static void test_own_golden(void **state) {
     (void)state;
@@ -501,6 +543,11 @@ static void test_own_golden_tagging(void **state) {
     run_trajectory("own_small_tagging", test_source_path("tests/goldens/e2e/small_tagging"));
 }
 
+static void test_own_golden_pairs(void **state) {
+    (void)state;
+    run_trajectory("own_small_pairs", test_source_path("tests/goldens/e2e/small_pairs"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_golden),
@@ -508,6 +555,7 @@ int main(void) {
         cmocka_unit_test(test_own_golden_regression),
         cmocka_unit_test(test_own_golden_albert),
         cmocka_unit_test(test_own_golden_tagging),
+        cmocka_unit_test(test_own_golden_pairs),
         cmocka_unit_test(test_sentence_prediction_3class),
         cmocka_unit_test(test_sentence_prediction_pooler_v2),
         cmocka_unit_test(test_sentence_prediction_norm_first),
@@ -517,6 +565,8 @@ int main(void) {
         cmocka_unit_test(test_sentence_prediction_uneven_h48),
         cmocka_unit_test(test_regression),
         cmocka_unit_test(test_tagging),
+        cmocka_unit_test(test_dual_encoder),
+        cmocka_unit_test(test_dual_encoder_bidirectional),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ ALLOWED = {
     "nn": "tensor kern",
     "model": "tensor conf",
     "exec": "model nn optim comm tensor kern",
-    "task": "data model metrics conf text squad",
+    "task": "data model metrics mine conf text wire squad",
     "train": "task exec ckpt data metrics optim comm conf tensor",
     "cli": "*",
 }

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/goldens/e2e/{small,small_ema,small_regression,small_tagging}.{json,safetensors}:
+"""Writes tests/goldens/e2e/{small,small_ema,small_regression,small_tagging,small_pairs}.{json,safetensors}:
 twenty updates of the real Model Garden on a model small enough for the repository. Names and
 meaning are those of goldens/numerics/MANIFEST.md, so that tests/e2e/test_trajectory.c reads both
 alike. The regression and the tagger also have the evaluation of their last weights over the same
 batches: what Model Garden's task reports (the regression's loss is the mean over all pairs, and its
 metric never moves; the tagger's entities run on over a whole batch), and the true mean squared error.
+So do the pairs of a dual encoder, recalls included.
 
 Needs tf-models-official 2.19.1 (with tensorflow 2.19). Run from the root of the repository:
     python tests/make_goldens/make_e2e_goldens.py [NAME...]
@@ -20,6 +21,7 @@ import tensorflow as tf  # noqa: E402
 from official.core import base_trainer  # noqa: E402,F401  (registers what the tasks need)
 from official.modeling import optimization  # noqa: E402
 from official.nlp.configs import encoders  # noqa: E402
+from official.nlp.tasks import dual_encoder  # noqa: E402
 from official.nlp.tasks import sentence_prediction  # noqa: E402
 from official.nlp.tasks import tagging  # noqa: E402
 
@@ -52,6 +54,12 @@ def write_safetensors(path, tensors):
 
 
 TAGS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
+
+
+def make_pairs(rng):
+    sides = [make_batch(rng, 2) for _ in range(2)]
+    return {key.replace("input", side): value for side, batch in zip(("left", "right"), sides)
+            for key, value in batch.items() if key != "label_ids"}
 
 
 def make_batch(rng, num_classes):
@@ -90,6 +98,15 @@ def evaluate_tagger(task, model, batches):
     return dict(task.reduce_aggregated_logs(state), validation_loss=float(np.mean(losses)))
 
 
+def evaluate_pairs(task, model, batches):
+    """What Model Garden's evaluation reports."""
+    metrics = task.build_metrics(training=False)
+    losses = [float(task.validation_step({k: tf.constant(v) for k, v in batch.items()}, model,
+                                         metrics)[task.loss]) for batch in batches]
+    return dict({m.name: float(m.result()) for m in metrics},
+                validation_loss=float(np.mean(losses)))
+
+
 def evaluate(task, model, batches):
     """What Model Garden's evaluation reports, and the mean squared error as it should be."""
     metrics = task.build_metrics(training=False)
@@ -104,18 +121,23 @@ def evaluate(task, model, batches):
                 true_mean_squared_error=float(np.mean(squares)))
 
 
-def trajectory(name, seed, ema=None, num_classes=3):
+def make_task(num_classes, pairs):
+    encoder = encoders.EncoderConfig(type="bert", bert=encoders.BertEncoderConfig(**ENCODER))
+    if pairs:
+        return dual_encoder.DualEncoderTask(dual_encoder.DualEncoderConfig(
+            model=dual_encoder.ModelConfig(encoder=encoder, max_sequence_length=SEQ, **pairs)))
+    if num_classes == 0:
+        return tagging.TaggingTask(tagging.TaggingConfig(
+            class_names=TAGS, model=tagging.ModelConfig(encoder=encoder, head_dropout=0.0)))
+    return sentence_prediction.SentencePredictionTask(sentence_prediction.SentencePredictionConfig(
+        model=sentence_prediction.ModelConfig(num_classes=num_classes, encoder=encoder)))
+
+
+def trajectory(name, seed, ema=None, num_classes=3, pairs=None):
     rng = np.random.default_rng(seed)
     tf.random.set_seed(seed)
-    batches = [make_batch(rng, num_classes) for _ in range(BATCHES)]
-    encoder = encoders.EncoderConfig(type="bert", bert=encoders.BertEncoderConfig(**ENCODER))
-    if num_classes == 0:
-        task = tagging.TaggingTask(tagging.TaggingConfig(
-            class_names=TAGS, model=tagging.ModelConfig(encoder=encoder, head_dropout=0.0)))
-    else:
-        task = sentence_prediction.SentencePredictionTask(
-            sentence_prediction.SentencePredictionConfig(model=sentence_prediction.ModelConfig(
-                num_classes=num_classes, encoder=encoder)))
+    batches = [make_pairs(rng) if pairs else make_batch(rng, num_classes) for _ in range(BATCHES)]
+    task = make_task(num_classes, pairs)
     model = task.build_model()
     no_dropout(model)
     facts = dict(OPTIMIZER, **({"ema": ema} if ema else {}))
@@ -133,7 +155,8 @@ def trajectory(name, seed, ema=None, num_classes=3):
         found = model({k: v for k, v in batch.items() if k != "label_ids"}, training=True)
         return found["logits"] if num_classes == 0 else found
 
-    again = [logits_of(inputs(batches[0])).numpy() for _ in range(2)]
+    again = [logits_of(inputs(batches[0])) for _ in range(2)]
+    again = [(x["left_logits"] if pairs else x).numpy() for x in again]
     assert (again[0] == again[1]).all(), "dropout is still on"
     if ema:
         optimizer.shadow_copy(model)
@@ -165,7 +188,8 @@ def trajectory(name, seed, ema=None, num_classes=3):
                 for slot in "mv":
                     out[f"step{step + 1}/{slot}/{k}"] = inner.get_slot(var, slot).numpy()
     kind = {0: "tagging", 1: "regression"}.get(num_classes, "sentence_prediction")
-    judges = dict(tagging=evaluate_tagger, regression=evaluate)
+    kind = "dual_encoder" if pairs else kind
+    judges = dict(tagging=evaluate_tagger, regression=evaluate, dual_encoder=evaluate_pairs)
     more = dict(validation=judges[kind](task, model, batches)) if kind in judges else {}
     out["losses"] = np.array(losses, np.float32)
     out["global_norms"] = np.array(norms, np.float32)
@@ -174,8 +198,8 @@ def trajectory(name, seed, ema=None, num_classes=3):
     with open(f"{OUT}/{name}.json", "w", encoding="utf-8") as f:
         json.dump(dict(batch=BATCH, batches=BATCHES, seq=SEQ, steps=STEPS, seed=seed,
                        encoder_type="bert", encoder=ENCODER, optimizer=facts,
-                       options=dict(class_names=TAGS) if num_classes == 0 else
-                       dict(num_classes=num_classes), task=kind,
+                       options=pairs or (dict(class_names=TAGS) if num_classes == 0 else
+                                         dict(num_classes=num_classes)), task=kind,
                        tensorflow=tf.__version__,
                        no_gradient=sorted(set(plain) - slots), **more), f, indent=1, sort_keys=True)
         f.write("\n")
@@ -184,7 +208,9 @@ def trajectory(name, seed, ema=None, num_classes=3):
 
 CASES = dict(small=dict(seed=3), small_ema=dict(seed=4, ema=dict(average_decay=0.99, start_step=3)),
              small_regression=dict(seed=5, num_classes=1),
-             small_tagging=dict(seed=6, num_classes=0))
+             small_tagging=dict(seed=6, num_classes=0),
+             small_pairs=dict(seed=6, pairs=dict(bidirectional=True, logit_scale=5.0,
+                                                 logit_margin=0.1, eval_top_k=[1, 2])))
 
 os.makedirs(OUT, exist_ok=True)
 for case in sys.argv[1:] or CASES:

@@ -395,8 +395,8 @@ static void taggers_need_names(void **state) {
 
 static void other_experiments_are_refused(void **state) {
     (void)state;
-    static const char *const trainable[] = {"bert/sentence_prediction", "bert/squad",
-                                            "bert/tagging"};
+    static const char *const trainable[] = {"bert/dual_encoder", "bert/sentence_prediction",
+                                            "bert/squad", "bert/tagging"};
     const bt_task           *task = NULL;
     for (size_t i = 0; i < bt_conf_n_experiments(); i++) {
         const char *const name = bt_conf_experiment_at(i)->name;

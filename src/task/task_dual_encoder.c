@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dual_encoder: sentence vectors, trained on pairs so that each left side finds its right side
+ * among those of its batch (retrieval). Configuration -> model description, record schema, metrics.
+ * spec/numerics.md sections 2 and 11. Margin and scale count in evaluation too, as in Model Garden.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "task_internal.h"
+
+#define MODEL "task.model"
+
+/* ---- head ---------------------------------------------------------------------------------------
+ */
+
+static const bt_conf_field head_fields[] = {
+    {"normalize", BT_CONF_FIELD_BOOL, offsetof(bt_head_config, normalize)},
+    {"bidirectional", BT_CONF_FIELD_BOOL, offsetof(bt_head_config, bidirectional)},
+    {"logit_scale", BT_CONF_FIELD_F32, offsetof(bt_head_config, logit_scale)},
+    {"logit_margin", BT_CONF_FIELD_F32, offsetof(bt_head_config, logit_margin)},
+};
+
+static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    plan->head = (bt_head_config){.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_RANKING};
+    return bt_conf_bind(conf, MODEL, head_fields, BT_ARRAY_LEN(head_fields), &plan->head, err);
+}
+
+/* ---- records ------------------------------------------------------------------------------------
+ */
+
+typedef struct data_keys {
+    int64_t          seq_length;
+    bt_conf_str_list input_path;
+    const char      *vocab_file;
+} data_keys;
+
+static const bt_conf_field data_fields[] = {
+    {"seq_length", BT_CONF_FIELD_I64, offsetof(data_keys, seq_length)},
+    {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, input_path)},
+    {"vocab_file", BT_CONF_FIELD_STR, offsetof(data_keys, vocab_file)},
+};
+
+static bt_status check_section(const bt_conf *conf, const char *section, const data_keys *keys,
+                               const bt_task_plan *plan, bt_error *err) {
+    int64_t built_for = 0;
+    BT_TRY(task_check_seq_length(conf, section, keys->seq_length, &plan->encoder, err));
+    BT_TRY(bt_conf_get_i64(conf, MODEL ".max_sequence_length", &built_for, err));
+    if (keys->seq_length != built_for) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.seq_length is %" PRId64 ", but " MODEL ".max_sequence_length is %" PRId64
+                       ": set both to the same number",
+                       section, keys->seq_length, built_for);
+    }
+    if (keys->vocab_file[0] != '\0') {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s.vocab_file: '%s': pairs are read from records of ids in this version; "
+                       "leave it empty",
+                       section, keys->vocab_file);
+    }
+    return BT_OK;
+}
+
+/* Sections that name no input are not in use, and are not checked. */
+static bt_status read_schema(const bt_conf *conf, const char *section, const bt_task_plan *plan,
+                             bt_data_schema *schema, bt_error *err) {
+    data_keys   keys = {0};
+    const char *padding = NULL;
+    BT_TRY(bt_conf_bind(conf, section, data_fields, BT_ARRAY_LEN(data_fields), &keys, err));
+    BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
+    if (keys.input_path.n > 0) {
+        BT_TRY(check_section(conf, section, &keys, plan, err));
+    }
+    *schema = (bt_data_schema){
+        .seq_length = keys.seq_length,
+        .pairing = BT_PAIRING_ROWS,
+        .label_kind = BT_LABEL_NONE,
+        .vocab_size = plan->encoder.vocab_size,
+        .type_vocab_size = plan->encoder.type_vocab_size,
+        .max_positions = plan->encoder.max_position_embeddings,
+        /* nothing here reads a padded position, so `auto` drops them */
+        .keep_padding = strcmp(padding, "keep") == 0,
+    };
+    return BT_OK;
+}
+
+/* ---- metrics ------------------------------------------------------------------------------------
+ */
+
+static bt_status check_top_k(const bt_conf_i64_list *top_k, size_t most, bt_error *err) {
+    if (top_k->n > most) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       MODEL ".eval_top_k: at most %zu values are reported, got %zu", most,
+                       top_k->n);
+    }
+    for (size_t i = 0; i < top_k->n; i++) {
+        if (top_k->items[i] < 1) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           MODEL ".eval_top_k: expected numbers of at least 1, got %" PRId64,
+                           top_k->items[i]);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (top_k->items[j] == top_k->items[i]) {
+                return BT_FAIL(err, BT_E_CONFIG, MODEL ".eval_top_k: %" PRId64 " is there twice",
+                               top_k->items[i]);
+            }
+        }
+    }
+    return BT_OK;
+}
+
+static void add_name(bt_task_plan *plan, const char *name) {
+    plan->metric_names[plan->n_validation_metrics++] = name;
+}
+
+/* Into the next place of plan->metric_text. */
+static void add_numbered(bt_task_plan *plan, const char *stem, int64_t k) {
+    char *const text = plan->metric_text + plan->n_validation_metrics * BT_METRIC_NAME_MAX;
+    (void)snprintf(text, BT_METRIC_NAME_MAX, "%s%" PRId64, stem, k);
+    add_name(plan, text);
+}
+
+/* Model Garden's, in its order, in training too; and in validation mean reciprocal ranks. */
+static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    const size_t     sides = plan->head.bidirectional ? 2 : 1;
+    bt_conf_i64_list top_k = {0};
+    BT_TRY(bt_conf_get_i64_list(conf, MODEL ".eval_top_k", &top_k, err));
+    BT_TRY(check_top_k(&top_k, (BT_METRIC_MAX - 1 - sides) / sides, err));
+    plan->metric_text = bt_calloc_array(BT_METRIC_MAX, BT_METRIC_NAME_MAX);
+    if (plan->metric_text == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the names of metrics");
+    }
+    add_name(plan, "batch_size_per_core");
+    for (size_t i = 0; i < top_k.n; i++) {
+        add_numbered(plan, "left_recall_at_", top_k.items[i]);
+        if (sides == 2) {
+            add_numbered(plan, "right_recall_at_", top_k.items[i]);
+        }
+    }
+    plan->n_train_metrics = plan->n_validation_metrics;
+    add_name(plan, "left_mrr");
+    if (sides == 2) {
+        add_name(plan, "right_mrr");
+    }
+    return BT_OK;
+}
+
+/* ---- the task -----------------------------------------------------------------------------------
+ */
+
+static void plan_prediction(bt_task_plan *plan) {
+    plan->prediction_schema = plan->validation_schema;
+    plan->prediction_schema.pairing = BT_PAIRING_CHAIN;
+    plan->prediction_schema.include_example_id = true;
+}
+
+static bt_status plan_dual_encoder(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    *plan = (bt_task_plan){0};
+    BT_TRY(task_read_encoder(conf, &plan->encoder, err));
+    BT_TRY(read_head(conf, plan, err));
+    BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
+    BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
+    plan_prediction(plan);
+    return plan_metrics(conf, plan, err);
+}
+
+const bt_task bt_task_dual_encoder = {
+    .name = "dual_encoder",
+    .plan = plan_dual_encoder,
+    .reports_validation_loss = true,
+    .prediction = &task_output_vectors,
+};
