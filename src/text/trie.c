@@ -7,7 +7,7 @@
 
 #include "text_internal.h"
 
-enum { FIRST_CAPACITY = 1 << 12, MAX_FILL_PERCENT = 90 };
+enum { FIRST_CAPACITY = 1 << 12, MAX_TRIES = 8 };
 
 /* Pieces lo..hi-1 share their first `depth` bytes and belong below node. */
 typedef struct range {
@@ -22,10 +22,26 @@ typedef struct builder {
     range     *queue;
     size_t     queue_cap;
     size_t     n_queued;
-    size_t     search_from; /* places below are as good as full */
+    size_t     search_one;  /* places below are taken: for nodes with one child, which fill holes */
+    size_t     search_many; /* places below hardly ever fit: for nodes with several */
+    size_t    *next_free; /* [trie->n + 1] a free place itself; a taken one: some place behind it */
 } builder;
 
-static bt_status reserve(text_trie *trie, size_t need, bt_error *err) {
+static bt_status grow_next_free(builder *b, size_t n, bt_error *err) {
+    const size_t  old = b->next_free == NULL ? 0 : b->trie->n + 1;
+    size_t *const grown = bt_realloc(b->next_free, old * sizeof *grown, (n + 1) * sizeof *grown);
+    if (grown == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a trie of %zu nodes", n);
+    }
+    for (size_t i = old; i <= n; i++) {
+        grown[i] = i;
+    }
+    b->next_free = grown;
+    return BT_OK;
+}
+
+static bt_status reserve(builder *b, size_t need, bt_error *err) {
+    text_trie *const trie = b->trie;
     if (need <= trie->n) {
         return BT_OK;
     }
@@ -36,6 +52,7 @@ static bt_status reserve(text_trie *trie, size_t need, bt_error *err) {
     if (n > INT32_MAX / 2) {
         return BT_FAIL(err, BT_E_NOMEM, "the vocabulary's trie grows beyond %zu nodes", trie->n);
     }
+    BT_TRY(grow_next_free(b, n, err));
     int32_t **const arrays[] = {&trie->base, &trie->check, &trie->id};
     for (size_t i = 0; i < BT_ARRAY_LEN(arrays); i++) {
         int32_t *const grown =
@@ -54,19 +71,32 @@ static bt_status reserve(text_trie *trie, size_t need, bt_error *err) {
     return BT_OK;
 }
 
-/* The smallest base (from search_from on) at which all labels fall on free places. */
+/* The first free place at or behind `at`; the paths that lead there get shorter on the way. */
+static size_t find_free(builder *b, size_t at) {
+    size_t *const next = b->next_free;
+    while (next[at] != at) {
+        next[at] = next[next[at]];
+        at = next[at];
+    }
+    return at;
+}
+
+static void take_place(builder *b, size_t at, int32_t parent) {
+    b->trie->check[at] = parent;
+    b->next_free[at] = at + 1;
+}
+
+/* A base, from where a search has a point, at which all labels fall on free places. */
 static bt_status find_base(builder *b, const unsigned char *labels, size_t n_labels, int32_t *base,
                            bt_error *err) {
     text_trie *const trie = b->trie;
-    size_t           n_full = 0;
-    size_t           at = b->search_from > labels[0] ? b->search_from : (size_t)labels[0] + 1;
-    const size_t     begin = at;
+    size_t *const    from = n_labels == 1 ? &b->search_one : &b->search_many;
+    size_t           at = *from > labels[0] ? *from : (size_t)labels[0] + 1;
+    size_t           n_tried = 0;
     for (;; at++) {
-        BT_TRY(reserve(trie, at + 512, err));
-        if (trie->check[at] != TEXT_TRIE_FREE) {
-            n_full++;
-            continue;
-        }
+        at = find_free(b, at);
+        BT_TRY(reserve(b, at + 512, err));
+        n_tried++;
         const size_t candidate = at - labels[0];
         size_t       k = 1;
         while (k < n_labels && trie->check[candidate + labels[k]] == TEXT_TRIE_FREE) {
@@ -76,8 +106,8 @@ static bt_status find_base(builder *b, const unsigned char *labels, size_t n_lab
             break;
         }
     }
-    if (n_full * 100 >= (at - begin + 1) * MAX_FILL_PERCENT) {
-        b->search_from = at;
+    if (n_labels == 1 || n_tried > MAX_TRIES) {
+        *from = at;
     }
     *base = (int32_t)(at - labels[0]);
     return BT_OK;
@@ -111,7 +141,7 @@ static bt_status add_children(builder *b, const text_piece *pieces, range r, bt_
                    SIZE_MAX / 64, err));
     for (size_t k = 0; k < n_labels; k++) {
         const int32_t child = base + labels[k];
-        trie->check[child] = r.node;
+        take_place(b, (size_t)child, r.node);
         b->queue[b->n_queued++] =
             (range){.node = child, .depth = r.depth + 1, .lo = starts[k], .hi = starts[k + 1]};
     }
@@ -120,9 +150,9 @@ static bt_status add_children(builder *b, const text_piece *pieces, range r, bt_
 
 bt_status text_trie_build(text_trie *trie, const text_piece *pieces, size_t n, bt_error *err) {
     bt_status rc = BT_OK;
-    builder   b = {.trie = trie, .search_from = 1};
-    BT_CHECK(reserve(trie, FIRST_CAPACITY, err));
-    trie->check[TEXT_TRIE_ROOT] = TEXT_TRIE_FREE - 1; /* taken, and nobody's child */
+    builder   b = {.trie = trie, .search_one = 1, .search_many = 1};
+    BT_CHECK(reserve(&b, FIRST_CAPACITY, err));
+    take_place(&b, TEXT_TRIE_ROOT, TEXT_TRIE_FREE - 1); /* nobody's child */
     BT_CHECK(bt_grow(&b.queue, &b.queue_cap, 1, sizeof *b.queue, SIZE_MAX / 64, err));
     b.queue[b.n_queued++] = (range){.node = TEXT_TRIE_ROOT, .depth = 0, .lo = 0, .hi = n};
     for (size_t i = 0; i < b.n_queued; i++) {
@@ -134,6 +164,7 @@ bt_status text_trie_build(text_trie *trie, const text_piece *pieces, size_t n, b
     }
 done:
     bt_free(b.queue);
+    bt_free(b.next_free);
     return rc;
 }
 
