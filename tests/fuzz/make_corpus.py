@@ -124,6 +124,10 @@ SQUAD_ANSWERS = (b'\xef\xbb\xbf{"data":[{"paragraphs":[{"context":"a\\tb \xc3\x8
                  b'"x","question":"b c a b","answers":[{"text":"A","answer_start":0},{"text":"The '
                  b'\xe4\xb8\xad.","answer_start":5}]}]},{"context":"","qas":[]}]}]}')
 
+SET_INFO = (b'{"name":"t","fileFormat":"tfrecord","splits":[{"filepathTemplate":"s{NUM_SHARDS}","name":'
+            b'"train","shardLengths":["1",2]}],"version":"1.0.0"}')
+SET_ROW = field(1, feature(b"s", 1, field(1, b"text")) + feature(b"i", 3, field(1, varint(7))))
+
 CORPUS = {
     "example": {"packed": example(), "unpacked": unpacked_example(), "event": event()},
     "record": {"plain": RECORDS, "gzip": gzip.compress(RECORDS, mtime=0),
@@ -133,6 +137,13 @@ CORPUS = {
     "graph": {"small": graph()},
     "safetensors": {"two": SAFETENSORS},
     "squad": {"version_2": SQUAD, "answers": SQUAD_ANSWERS},
+    "finetuning": {
+        "tsv_header": b"ha\tb\tc\r\n1\t2\t3\r4\t\xc3\xa9\n\n5",
+        "tsv_lines": b"t\xef\xbb\xbfa\tb\n\nc\rd\te\n", "tsv_cr": b"ra\rb\tc\r\n\td\t\n",
+        "words": b"pthe\tO\n \xc2\xa0\tB-X\r\n\ncat\n", "conll": b"c-DOCSTART- O\n\nthe DT  O\ncat\tNN\tB-X\n \n",
+        "jsonl": b'j{"a": "x\\u00e9", "b": [1, {}]}\n\n{"a": 1}\n', "info": b"i" + SET_INFO,
+        "features": b'f{"featuresDict":{"features":{"label":{"classLabel":{"numClasses":"3"}}}}}',
+        "shard": b"s" + frame(SET_ROW) * 2},
     "state": {"plain": STATE, "escapes": b"model_checkpoint_path: 'a\\\"\\101' \"b\" # c\n"},
 }
 

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The flags of create-finetuning-data: those of Model Garden's script of that name (spec/data.md
+ * (a), "Flags") and a few of our own. */
+#include "data_flags.h"
+
+static const char *const task_types[] = {"classification", "regression", "squad",
+                                         "retrieval",      "tagging",    NULL};
+static const char *const task_names[] = {
+    "AX",     "COLA",          "IMDB", "MNLI",        "MRPC",
+    "PAWS-X", "QNLI",          "QQP",  "RTE",         "SST-2",
+    "STS-B",  "WNLI",          "XNLI", "XTREME-XNLI", "XTREME-PAWS-X",
+    "AX-g",   "SUPERGLUE-RTE", "CB",   "BoolQ",       "WIC",
+    NULL};
+static const char *const mnli_types[] = {"matched", "mismatched", NULL};
+static const char *const retrieval_names[] = {"bucc", "tatoeba", NULL};
+static const char *const tagging_names[] = {"panx", "udpos", "conll", NULL};
+static const char *const tokenizations[] = {"WordPiece", "SentencePiece", NULL};
+
+/* Flags without help are shown by --helpfull only: what is refused, and what every absl program
+ * takes. */
+static const bt_flag_def flag_defs[] = {
+    /* the task */
+    {.name = "fine_tuning_task_type",
+     .kind = BT_FLAG_ENUM,
+     .choices = task_types,
+     .default_text = "classification",
+     .help = "Kind of data to make."},
+    {.name = "classification_task_name",
+     .kind = BT_FLAG_ENUM,
+     .choices = task_names,
+     .choices_ignore_case = true,
+     .default_text = "MNLI",
+     .help = "Task of a classification, in upper or lower case."},
+    {.name = "tagging_task_name",
+     .kind = BT_FLAG_ENUM,
+     .choices = tagging_names,
+     .default_text = "panx",
+     .help = "Task of tagging; conll: any files of words and labels."},
+    {.name = "retrieval_task_name",
+     .kind = BT_FLAG_ENUM,
+     .choices = retrieval_names,
+     .default_text = "bucc",
+     .help = "Task of retrieval."},
+    /* input */
+    {.name = "input_data_dir",
+     .kind = BT_FLAG_STRING,
+     .help = "Folder with the task's files; unset: a set that TFDS prepared, in $TFDS_DATA_DIR."},
+    {.name = "tfds_params",
+     .kind = BT_FLAG_STRING,
+     .default_text = "",
+     .help = "Any set that TFDS prepared, e.g. dataset=glue/cola,text_key=sentence."},
+    {.name = "mnli_type",
+     .kind = BT_FLAG_ENUM,
+     .choices = mnli_types,
+     .default_text = "matched",
+     .help = "Which of MNLI's dev and test files."},
+    {.name = "xnli_language",
+     .kind = BT_FLAG_STRING,
+     .default_text = "en",
+     .help = "Language of XNLI's training data, or all."},
+    {.name = "pawsx_language",
+     .kind = BT_FLAG_STRING,
+     .default_text = "en",
+     .help = "Language of PAWS-X's training data, or all."},
+    {.name = "translated_input_data_dir",
+     .kind = BT_FLAG_STRING,
+     .help = "XTREME tasks: folder with translate-train and translate-test, used as well."},
+    {.name = "only_use_en_dev",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "true",
+     .help = "XTREME tasks and tagging: evaluation data in English only."},
+    {.name = "tagging_only_use_en_train",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "true",
+     .help = "Tagging: training data in English only."},
+    {.name = "languages",
+     .kind = BT_FLAG_STRING,
+     .help = "Only these languages of a task that has several, e.g. en,de; unset: all."},
+    {.name = "tagging_labels",
+     .kind = BT_FLAG_STRING,
+     .help = "conll: labels by id, e.g. O,B-PER,I-PER, or @FILE; unset: the training file's."},
+    {.name = "tagging_columns",
+     .kind = BT_FLAG_STRING,
+     .help = "conll: columns of word and label, e.g. 1,4; unset: the first and the last."},
+    {.name = "squad_data_file", .kind = BT_FLAG_STRING, .help = "squad: the JSON file."},
+    {.name = "translated_squad_data_folder",
+     .kind = BT_FLAG_STRING,
+     .help = "squad: folder whose .json files are read as well."},
+    {.name = "version_2_with_negative",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "false",
+     .help = "squad: SQuAD 2.0, whose questions may have no answer."},
+    {.name = "doc_stride",
+     .kind = BT_FLAG_INT,
+     .default_text = "128",
+     .help = "squad: tokens between the starts of two windows over a long document."},
+    {.name = "max_query_length",
+     .kind = BT_FLAG_INT,
+     .default_text = "64",
+     .help = "squad: longest question in tokens; longer ones are cut."},
+    {.name = "xlnet_format",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "false",
+     .help = "squad: document, question, [CLS], in this order."},
+    /* text */
+    {.name = "vocab_file",
+     .kind = BT_FLAG_STRING,
+     .help = "Vocabulary, one word piece a line. Required."},
+    {.name = "do_lower_case",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "true",
+     .help = "Lower-case the text and strip accents: true for an uncased vocabulary."},
+    {.name = "max_seq_length",
+     .kind = BT_FLAG_INT,
+     .default_text = "128",
+     .help = "Pieces in an example; longer texts are cut, shorter ones padded."},
+    {.name = "tokenization",
+     .kind = BT_FLAG_ENUM,
+     .choices = tokenizations,
+     .default_text = "WordPiece",
+     .help = "Only WordPiece in this version."},
+    /* output */
+    {.name = "train_data_output_path", .kind = BT_FLAG_STRING, .help = "Training records."},
+    {.name = "eval_data_output_path",
+     .kind = BT_FLAG_STRING,
+     .help = "Evaluation records; of retrieval a folder."},
+    {.name = "test_data_output_path",
+     .kind = BT_FLAG_STRING,
+     .help = "Test records; {} is the language where there are several; of retrieval a folder."},
+    {.name = "meta_data_file_path",
+     .kind = BT_FLAG_STRING,
+     .is_required = true,
+     .help = "Sizes and labels, as JSON."},
+    {.name = "num_threads",
+     .kind = BT_FLAG_INT,
+     .default_text = "0",
+     .help = "Threads; 0: one a core. The output does not depend on it."},
+    {.name = "verbosity", .alias = "v", .kind = BT_FLAG_INT, .default_text = "0"},
+    {.name = "sp_model_file", .kind = BT_FLAG_STRING, .default_text = ""},
+    /* absl's */
+    {.name = "logtostderr", .kind = BT_FLAG_BOOL},
+    {.name = "alsologtostderr", .kind = BT_FLAG_BOOL},
+    {.name = "stderrthreshold", .kind = BT_FLAG_STRING},
+    {.name = "showprefixforinfo", .kind = BT_FLAG_BOOL},
+    {.name = "log_dir", .kind = BT_FLAG_STRING},
+};
+
+const bt_flag_table data_flag_table = {
+    .program = DATA_PROGRAM,
+    .summary = "create-finetuning-data: makes TFRecords of tokenised examples from text files.\n"
+               "\n"
+               "create-finetuning-data --input_data_dir=glue/MRPC --classification_task_name=MRPC\n"
+               "    --vocab_file=vocab.txt --train_data_output_path=out/train.tf_record\n"
+               "    --eval_data_output_path=out/eval.tf_record --meta_data_file_path=out/meta_data",
+    .defs = flag_defs,
+    .n_defs = BT_ARRAY_LEN(flag_defs)};

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See data_run.h. */
+#include "data_run.h"
+
+#include <stdio.h>
+
+#include "data_task.h"
+
+enum { MAX_SEQ_LENGTH_LIMIT = 1 << 20, MAX_THREADS = 1024 };
+
+static bt_status check_flags(const bt_flags *flags, bt_error *err) {
+    const char *const *args = NULL;
+    const int64_t      length = bt_flags_int(flags, "max_seq_length");
+    const int64_t      n_threads = bt_flags_int(flags, "num_threads");
+    if (bt_flags_args(flags, &args) > 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "unexpected argument '%s'; flags are --name=value, also for booleans "
+                       "(--do_lower_case=false)",
+                       args[0]);
+    }
+    if (data_path_flag(flags, "meta_data_file_path") == NULL) {
+        return BT_FAIL(err, BT_E_CONFIG, "--meta_data_file_path is empty");
+    }
+    if (bt_str_equal(bt_flags_string(flags, "tokenization"), "SentencePiece")) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "--tokenization=SentencePiece: this version tokenises with WordPiece only");
+    }
+    if (data_path_flag(flags, "vocab_file") == NULL) {
+        return BT_FAIL(err, BT_E_CONFIG, "--vocab_file must be given");
+    }
+    if (length < 2 || length > MAX_SEQ_LENGTH_LIMIT) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "flag --max_seq_length=%" PRId64 ": must be 2 ([CLS], [SEP]) to %d", length,
+                       MAX_SEQ_LENGTH_LIMIT);
+    }
+    if (n_threads < 0 || n_threads > MAX_THREADS) {
+        return BT_FAIL(err, BT_E_CONFIG, "flag --num_threads=%" PRId64 ": must be 0 to %d",
+                       n_threads, MAX_THREADS);
+    }
+    return BT_OK;
+}
+
+/* ---- the run
+ * ---------------------------------------------------------------------------------------- */
+
+static void report(const data_job *job, const data_task *task, double seconds) {
+    char    counts[160] = "";
+    size_t  used = 0;
+    int64_t n = 0;
+    for (int split = 0; split < DATA_N_SPLITS; split++) {
+        const int64_t n_split = data_split_records(job, split);
+        if (n_split > 0 && used < sizeof counts) {
+            used += (size_t)snprintf(counts + used, sizeof counts - used, "%s%s %" PRId64,
+                                     used == 0 ? "" : ", ", data_split_names[split], n_split);
+        }
+        n += n_split;
+    }
+    bt_log(BT_LOG_INFO, "%s: %s records in %.2f s (%.0f records/s, %d thread%s)", task->name,
+           counts, seconds, (double)n / (seconds > 1e-6 ? seconds : 1e-6),
+           bt_pool_n_threads(job->pool), bt_pool_n_threads(job->pool) == 1 ? "" : "s");
+}
+
+static bt_status run_job(data_job *job, const data_task *task, bt_error *err) {
+    meta_data     meta = META_DATA_INIT;
+    bt_fs_writer *meta_writer = NULL;
+    bt_status     rc = BT_OK;
+    BT_CHECK(task->run(job, task, &meta, err));
+    BT_CHECK(output_set_add(&job->outputs, bt_flags_string(job->flags, "meta_data_file_path"),
+                            &meta_writer, err));
+    BT_CHECK(bt_fs_writer_write(meta_writer, bt_str_text(&meta.text), meta.text.len, err));
+    rc = output_set_commit(&job->outputs, err);
+done:
+    output_set_deinit(&job->outputs, rc != BT_OK);
+    meta_deinit(&meta);
+    return rc;
+}
+
+bt_status data_run(const bt_flags *flags, bool (*is_interrupted)(void), bt_error *err) {
+    bt_status          rc = BT_OK;
+    const data_task   *task = NULL;
+    bt_text_vocab     *vocab = NULL;
+    bt_text_tokenizer *tokenizer = NULL;
+    bt_pool           *pool = NULL;
+    const double       start = bt_time_monotonic();
+    int32_t            n_threads = (int32_t)bt_flags_int(flags, "num_threads");
+    data_job           job = {.flags = flags,
+                              .max_seq_length = bt_flags_int(flags, "max_seq_length"),
+                              .input_dir = data_path_flag(flags, "input_data_dir"),
+                              .paths = {data_path_flag(flags, "train_data_output_path"),
+                                        data_path_flag(flags, "eval_data_output_path"),
+                                        data_path_flag(flags, "test_data_output_path")},
+                              .outputs = {.made_folders = BT_FS_NAMES_INIT},
+                              .is_interrupted = is_interrupted};
+    BT_TRY(check_flags(flags, err));
+    BT_CHECK(data_find_task(flags, &task, err));
+    BT_CHECK(bt_text_vocab_load(&vocab, bt_flags_string(flags, "vocab_file"), err));
+    rc = bt_text_tokenizer_create(&tokenizer, vocab, bt_flags_bool(flags, "do_lower_case"), err);
+    if (rc != BT_OK) {
+        rc = bt_error_prefix(err, "%s", bt_flags_string(flags, "vocab_file"));
+        goto done;
+    }
+    n_threads = n_threads == 0 ? bt_n_physical_cores() : n_threads;
+    if (n_threads > 1) {
+        BT_CHECK(bt_pool_create(&pool, n_threads, err));
+    }
+    job.tokenizer = tokenizer;
+    job.pool = pool;
+    BT_CHECK(run_job(&job, task, err));
+    report(&job, task, bt_time_monotonic() - start);
+done:
+    data_free_parts(&job);
+    bt_pool_free(pool);
+    bt_text_tokenizer_free(tokenizer);
+    bt_text_vocab_free(vocab);
+    return rc;
+}
