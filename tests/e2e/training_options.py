@@ -98,6 +98,82 @@ class ClassRule(e2e.Case):
             self.assertFalse(os.path.exists(self.path('out')))
 
 
+class Tagging(e2e.Case):
+    """The same keys where every word has a class: a label below 0 counts nowhere."""
+
+    def setUp(self):
+        super().setUp()
+        self.write('model.yaml', e2e.TINY_MODEL.replace('    num_classes: 3\n', '').replace(
+            'task:\n', 'task:\n  class_names: [O, B-X, I-X]\n'))
+        self.write('run.yaml', e2e.TINY_RUN.replace('  metric_type: accuracy\n', '').replace(
+            'cls_accuracy', 'accuracy'))
+        self.write_rows('train', e2e.make_rows(64, seed=7))
+        self.write_rows('eval', e2e.make_rows(20, seed=8))
+
+    def write_rows(self, name, rows, label_of=lambda word: word % 3):
+        """The class of a word is in its id; the second word of each row has none."""
+        self.counts = [0, 0, 0]
+        for row in rows:
+            words = [i for i, n in enumerate(row['input_ids']) if n > 3]
+            labels = [-1] * len(row['input_ids'])
+            for i in words[:1] + words[2:]:
+                labels[i] = label_of(row['input_ids'][i])
+                self.counts[labels[i]] += 1
+            row['label_ids'] = labels
+        e2e.write_records(self.path(name + '.tf_record'), rows)
+
+    def tag(self, model_dir, override, **how):
+        result = self.train(model_dir=model_dir, override=override,
+                            more=['--experiment=bert/tagging'], **how)
+        records = e2e.read_jsonl(self.path(model_dir))
+        return result, tuple(next(r[name] for r in records if name in r)
+                             for name in ('training_loss', 'validation_loss'))
+
+    def test_class_rule(self):
+        _result, plain = self.tag('plain', STILL)
+        _result, weighted = self.tag('weighted', STILL + ',task.class_weights=[5, 1, 0]')
+        self.assertNotAlmostEqual(weighted[0], plain[0], places=5)
+        self.assertEqual(weighted[1], plain[1])
+        _result, smoothed = self.tag('smoothed', STILL + ',task.label_smoothing=0.3')
+        for got, want in zip(smoothed, plain):
+            self.assertNotAlmostEqual(got, want, places=5)
+
+    def test_balanced_counts_words(self):
+        rows = e2e.make_rows(64, seed=7)
+        self.write_rows('train', rows, label_of=lambda word: 0 if word < 60 else 1 + word % 2)
+        weights = [sum(self.counts) / (3 * n) for n in self.counts]
+        result, balanced = self.tag('balanced', STILL + ',task.class_weights=balanced')
+        self.assertIn('balanced = [%s] over %d labels' % (
+            ', '.join('%.6g' % w for w in weights), sum(self.counts)), result.stderr)
+        _result, given = self.tag('given', STILL + ',task.class_weights=[%s]'
+                                  % ', '.join(repr(w) for w in weights))
+        self.assertEqual(balanced, given)
+
+    def test_accumulation_counts_words(self):
+        """Parts have different numbers of labelled words, and weights: the whole decides."""
+        both = {'whole': 'task.train_data.global_batch_size=16',
+                'parts': 'task.train_data.global_batch_size=4,'
+                         'trainer.gradient_accumulation_steps=4'}
+        losses = [self.tag(name, override + ',task.class_weights=[5, 1, 0.2]')[1]
+                  for name, override in both.items()]
+        self.assertAlmostEqual(losses[0][0], losses[1][0], places=5)
+        self.assertAlmostEqual(losses[0][1], losses[1][1], places=5)
+
+    def test_one_tag_for_everything_is_noticed(self):
+        self.write_rows('train', e2e.make_rows(64, seed=7), label_of=lambda word: 0)
+        rate = 'trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.01'
+        result, _losses = self.tag('out', rate)
+        n_words = sum(sum(1 for n in row['input_ids'] if n > 3) - 1
+                      for row in e2e.make_rows(20, seed=8))
+        self.assertIn('step 20: all %d predictions are class O' % n_words, result.stderr)
+        last = [r for r in e2e.read_jsonl(self.path('out')) if r['kind'] == 'validation'][-1]
+        self.assertEqual(last['predicted_classes'], 1)
+
+    def test_seeds(self):
+        result = self.train(more=['--experiment=bert/tagging', '--seeds=1,2'])
+        self.assertRegex(result.stdout, r'seeds 2\nf1 \S+ \S+\n')
+
+
 LOWER = ('trainer.best_checkpoint_eval_metric=validation_loss,'
          'trainer.best_checkpoint_metric_comp=lower,trainer.train_steps=400,'
          'trainer.steps_per_loop=20,trainer.summary_interval=20,trainer.checkpoint_interval=60,'
