@@ -124,6 +124,42 @@ BT_MUST_USE bt_status bt_text_split_words_tf(bt_text_scratch *scratch, const cha
                                              const bt_text_word **words, size_t *n_words,
                                              bt_error *err);
 
+/* ---- files of words with labels
+ * ----------------------------------------------------------------- */
+
+/* One word a line with its label, sentences apart by empty lines. Two forms: PAN-X's and UDPOS's,
+ * exactly as Model Garden's data tool reads them (one or two columns, tab between; a line of blanks
+ * is a word), and what CoNLL files look like in the wild (columns apart by tabs or blanks, lines of
+ * blanks between sentences, -DOCSTART- lines left out). Strict UTF-8; every CR is dropped. */
+enum { BT_TEXT_LAST_COLUMN = -1 };
+typedef struct bt_text_word_form {
+    bool        is_conll;
+    int         word_column;    /* CoNLL: from 0 */
+    int         label_column;   /* CoNLL: from 0, or BT_TEXT_LAST_COLUMN */
+    const char *conll_advice;   /* what a user sets to read CoNLL's form, for messages */
+    const char *columns_advice; /* ... and its columns */
+} bt_text_word_form;
+
+/* Both texts without surrounding white space; not NUL-terminated. */
+typedef struct bt_text_word_line {
+    const char *word;
+    size_t      n_word;
+    const char *label; /* NULL: the line has none */
+    size_t      n_label;
+} bt_text_word_line;
+
+typedef struct bt_text_word_file bt_text_word_file;
+
+/* form is borrowed until the file is closed. */
+BT_MUST_USE bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
+                                             const bt_text_word_form *form, bt_error *err);
+void                  bt_text_word_file_close(bt_text_word_file *file); /* accepts NULL */
+/* The next line: a word (borrowed until the next call), *is_break between sentences, or *end. */
+BT_MUST_USE bt_status bt_text_word_file_next(bt_text_word_file *file, bt_text_word_line *word,
+                                             bool *is_break, bool *end, bt_error *err);
+const char           *bt_text_word_file_path(const bt_text_word_file *file);
+int64_t bt_text_word_file_line(const bt_text_word_file *file); /* of the last line, from 1 */
+
 /* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 /* Number of leading bytes that are valid UTF-8 (== n when all are): no surrogates, no overlong

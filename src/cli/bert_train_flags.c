@@ -46,7 +46,8 @@ static const bt_flag_def defs[] = {
      .help = "predict: the file to write (default: predictions.tsv in model_dir)"},
     {.name = "output_format",
      .kind = BT_FLAG_STRING,
-     .help = "predict: tsv or jsonl (default: as the ending of output_path says, else tsv)"},
+     .help = "predict: tsv, jsonl or, of tags, conll (default: as the ending of output_path says, "
+             "else tsv)"},
     {.name = "glue_submission",
      .kind = BT_FLAG_STRING,
      .help = "predict: folder for the file that the GLUE leaderboard wants of this task"},

@@ -133,6 +133,12 @@ static const conf_key tagging_data_keys[] = {
     KEY("include_sentence_id", T_BOOL, 0, "false", RULE_NONE, "read sentence_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
+    KEY("words_column", T_INT, EXT, "1", RULE_GE1, "of words_path: which column holds the word"),
+    KEY("words_format", T_STR, EXT | NULLABLE, "", &(const conf_rule)CHOICES("|plain|conll"),
+        "of words_path: plain (word TAB tag) or conll (empty = as the meta data say, else plain)"),
+    KEY("words_path", T_PATHS, EXT | NULLABLE, "", RULE_NONE,
+        "predict: the text that the records were made of, a word a line; then words are written "
+        "with their tags"),
 };
 const conf_class conf_class_tagging_data = {
     "official.nlp.data.tagging_dataloader.TaggingDataConfig", &conf_class_data, tagging_data_keys,

@@ -37,6 +37,7 @@ extern const bt_task_output task_output_squad_predictions;
 extern const char *const task_squad_value_names[];
 enum { TASK_SQUAD_N_VALUES_V1 = 2 };
 extern const bt_task_output task_output_vectors; /* task_vectors.c */
+extern const bt_task_output task_output_tags;    /* task_tag_predictions.c */
 
 /* The format of a prediction file: asked for, or told by the ending of its path. BT_E_CONFIG unless
  * it is one of formats (NULL-terminated; the first is for other endings). */
@@ -62,6 +63,22 @@ void                  task_file_abort(task_file *file);
 void                  task_file_deinit(task_file *file);
 /* A field of a table: TAB, LF, CR and the backslash as \t, \n, \r, \\. */
 BT_MUST_USE bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err);
+
+/* The words that tagged records were made of, one for each word that has a prediction
+ * (task_words.c). */
+typedef struct task_words task_words;
+/* task.validation_data.words_path and its form; *out stays NULL where it is empty. */
+BT_MUST_USE bt_status task_words_create(const bt_conf *conf, const bt_task_labels *labels,
+                                        task_words **out, bt_error *err);
+void                  task_words_free(task_words *words); /* accepts NULL */
+BT_MUST_USE bt_status task_words_rewind(task_words *words, bt_error *err);
+/* The next word, NUL-terminated, borrowed until the next call; *starts: a sentence begins with it.
+ * *word NULL: there is none. */
+BT_MUST_USE bt_status task_words_next(task_words *words, const char **word, bool *starts,
+                                      bt_error *err);
+/* "FILE:LINE" of the word read last into buffer, for messages; returns it. */
+enum { TASK_WORDS_PLACE_MAX = 512 };
+const char *task_words_place(const task_words *words, char buffer[TASK_WORDS_PLACE_MAX]);
 
 /* task_gold.c: pairs of ids that are known to belong together, sorted, each once. */
 typedef struct task_gold_pair {

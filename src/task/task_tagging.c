@@ -109,4 +109,5 @@ const bt_task bt_task_tagging = {
     .name = "tagging",
     .plan = plan_tagging,
     .reports_validation_loss = true,
+    .prediction = &task_output_tags,
 };

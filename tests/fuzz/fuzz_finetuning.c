@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "bt/fs.h"
+#include "bt/text.h"
 
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
 #include "jsonl_reader.h"
-#include "tagging_reader.h"
 #include "tfds_set.h"
 #include "tsv_reader.h"
 
@@ -42,21 +42,24 @@ static void read_tsv(const char *path, tsv_form form) {
 }
 
 static void read_words(const char *path, bool is_conll) {
-    const tagging_form form = {
-        .is_conll = is_conll, .word_column = 0, .label_column = TAGGING_LAST_COLUMN};
-    tagging_reader *reader = NULL;
-    bool            end = tagging_open(&reader, path, &form, NULL) != BT_OK;
+    const bt_text_word_form form = {.is_conll = is_conll,
+                                    .word_column = 0,
+                                    .label_column = BT_TEXT_LAST_COLUMN,
+                                    .conll_advice = "",
+                                    .columns_advice = ""};
+    bt_text_word_file      *reader = NULL;
+    bool                    end = bt_text_word_file_open(&reader, path, &form, NULL) != BT_OK;
     while (!end) {
-        tagging_word word = {0};
-        bool         is_break = false;
-        if (tagging_next(reader, &word, &is_break, &end, NULL) != BT_OK) {
+        bt_text_word_line word = {0};
+        bool              is_break = false;
+        if (bt_text_word_file_next(reader, &word, &is_break, &end, NULL) != BT_OK) {
             break;
         }
         if (!end && !is_break && word.label != NULL && memchr(word.label, '\n', word.n_label)) {
             abort(); /* a line is one line */
         }
     }
-    tagging_close(reader);
+    bt_text_word_file_close(reader);
 }
 
 static void read_jsonl(const char *path) {

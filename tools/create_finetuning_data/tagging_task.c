@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/text.h"
 #include "data_task.h"
-#include "tagging_reader.h"
 
 enum { MAX_LABELS = 1 << 20, LABEL_SHOWN_BYTES = 64, MIN_SEQ_LENGTH = 3 };
 static const size_t label_file_max_bytes = (size_t)16 << 20;
@@ -48,7 +48,7 @@ static const char *const conll_names[DATA_N_SPLITS][MAX_NAMES + 1] = {
 typedef struct tagging_run {
     const tagging_config *config;
     const data_task      *task;
-    tagging_form          form;
+    bt_text_word_form     form;
     bt_map               *ids;    /* label -> id */
     char                **labels; /* [n_labels] by id; owned */
     size_t                n_labels;
@@ -100,21 +100,21 @@ static bt_status sort_labels(tagging_run *run, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status fail_no_label(const tagging_reader *reader, bt_error *err) {
-    return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": the word has no label", tagging_path(reader),
-                   tagging_line(reader));
+static bt_status fail_no_label(const bt_text_word_file *reader, bt_error *err) {
+    return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": the word has no label",
+                   bt_text_word_file_path(reader), bt_text_word_file_line(reader));
 }
 
 /* Those of the training file. */
 static bt_status collect_labels(tagging_run *run, const char *path, bt_error *err) {
-    tagging_reader *reader = NULL;
-    bt_status       rc = BT_OK;
-    BT_CHECK(tagging_open(&reader, path, &run->form, err));
+    bt_text_word_file *reader = NULL;
+    bt_status          rc = BT_OK;
+    BT_CHECK(bt_text_word_file_open(&reader, path, &run->form, err));
     for (;;) {
-        tagging_word word = {0};
-        bool         is_break = false;
-        bool         end = false;
-        BT_CHECK(tagging_next(reader, &word, &is_break, &end, err));
+        bt_text_word_line word = {0};
+        bool              is_break = false;
+        bool              end = false;
+        BT_CHECK(bt_text_word_file_next(reader, &word, &is_break, &end, err));
         if (end) {
             break;
         }
@@ -132,7 +132,7 @@ static bt_status collect_labels(tagging_run *run, const char *path, bt_error *er
     }
     rc = sort_labels(run, err);
 done:
-    tagging_close(reader);
+    bt_text_word_file_close(reader);
     return rc;
 }
 
@@ -171,8 +171,8 @@ static bt_status read_given_labels(tagging_run *run, const char *given, bt_error
     return rc;
 }
 
-static bt_status fail_label(const tagging_run *run, const tagging_reader *reader,
-                            const tagging_word *word, bt_error *err) {
+static bt_status fail_label(const tagging_run *run, const bt_text_word_file *reader,
+                            const bt_text_word_line *word, bt_error *err) {
     bt_str    list = BT_STR_INIT;
     bt_status rc = BT_OK;
     enum { SHOWN_LABELS = 20 };
@@ -180,7 +180,7 @@ static bt_status fail_label(const tagging_run *run, const tagging_reader *reader
         BT_CHECK(bt_str_appendf(&list, err, "%s%s", i == 0 ? "" : ", ", run->labels[i]));
     }
     rc = BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": unknown label '%.*s'; expected %s%s (%s)",
-                 tagging_path(reader), tagging_line(reader),
+                 bt_text_word_file_path(reader), bt_text_word_file_line(reader),
                  (int)(word->n_label < LABEL_SHOWN_BYTES ? word->n_label : LABEL_SHOWN_BYTES),
                  word->label, bt_str_text(&list), run->n_labels > SHOWN_LABELS ? ", ..." : "",
                  run->labels_from);
@@ -196,7 +196,7 @@ typedef struct sentence_source {
     const tagging_run *run;
     const data_part   *part;
     size_t             next_input;
-    tagging_reader    *reader;
+    bt_text_word_file *reader;
     int64_t            sentence_id; /* in the file */
     bt_str             words;       /* an LF behind each */
     bt_str             labels;      /* int32_t */
@@ -204,14 +204,15 @@ typedef struct sentence_source {
     int64_t            first_unlabelled; /* its line */
 } sentence_source;
 
-static bt_status add_word(sentence_source *s, const tagging_word *word, bt_error *err) {
+static bt_status add_word(sentence_source *s, const bt_text_word_line *word, bt_error *err) {
     const tagging_run *const run = s->run;
     int64_t                  id = 0;
     if (word->label == NULL && run->form.is_conll && s->part->split != DATA_TEST) {
         return fail_no_label(s->reader, err);
     }
     if (word->label == NULL) {
-        s->first_unlabelled = s->n_unlabelled == 0 ? tagging_line(s->reader) : s->first_unlabelled;
+        s->first_unlabelled =
+            s->n_unlabelled == 0 ? bt_text_word_file_line(s->reader) : s->first_unlabelled;
         s->n_unlabelled++;
     } else if (!bt_map_get(run->ids, word->label, word->n_label, &id)) {
         return fail_label(run, s->reader, word, err);
@@ -228,16 +229,17 @@ static void close_input(sentence_source *s) {
         bt_log(BT_LOG_WARNING,
                "%s: words without a label, which count as %s: %" PRId64
                ", the first at line %" PRId64,
-               tagging_path(s->reader), s->run->labels[0], s->n_unlabelled, s->first_unlabelled);
+               bt_text_word_file_path(s->reader), s->run->labels[0], s->n_unlabelled,
+               s->first_unlabelled);
     }
-    tagging_close(s->reader);
+    bt_text_word_file_close(s->reader);
     s->reader = NULL;
     s->n_unlabelled = 0;
 }
 
 static bt_status open_next_input(sentence_source *s, bt_error *err) {
     s->sentence_id = 0;
-    return tagging_open(&s->reader, s->part->inputs[s->next_input++], &s->run->form, err);
+    return bt_text_word_file_open(&s->reader, s->part->inputs[s->next_input++], &s->run->form, err);
 }
 
 /* Words up to the sentence's end; *end: the file's end came. */
@@ -246,9 +248,9 @@ static bt_status read_sentence(sentence_source *s, bool *end, bt_error *err) {
     bt_str_clear(&s->words);
     bt_str_clear(&s->labels);
     while (!is_break || s->words.len == 0) {
-        tagging_word word = {0};
+        bt_text_word_line word = {0};
         is_break = false;
-        BT_TRY(tagging_next(s->reader, &word, &is_break, end, err));
+        BT_TRY(bt_text_word_file_next(s->reader, &word, &is_break, end, err));
         if (*end) {
             return BT_OK;
         }
@@ -288,7 +290,7 @@ static bt_status next_row(void *state, example_row *row, bool *end, bt_error *er
 
 static void close_source(void *state) {
     sentence_source *const s = state;
-    tagging_close(s->reader);
+    bt_text_word_file_close(s->reader);
     bt_str_deinit(&s->words);
     bt_str_deinit(&s->labels);
     bt_free(s);
@@ -410,7 +412,7 @@ done:
 }
 
 /* "WORD,LABEL", from 1. */
-static bt_status parse_columns(const char *text, tagging_form *form, bt_error *err) {
+static bt_status parse_columns(const char *text, bt_text_word_form *form, bt_error *err) {
     char              word[16] = "";
     int64_t           columns[2] = {0, 0};
     const char *const comma = strchr(text, ',');
@@ -433,7 +435,8 @@ static bt_status parse_columns(const char *text, tagging_form *form, bt_error *e
 static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
     const char *const columns = data_path_flag(job->flags, "tagging_columns");
     const char *const given = data_path_flag(job->flags, "tagging_labels");
-    run->form = (tagging_form){.is_conll = true, .label_column = TAGGING_LAST_COLUMN};
+    run->form.is_conll = true;
+    run->form.label_column = BT_TEXT_LAST_COLUMN;
     if (columns != NULL) {
         BT_TRY(parse_columns(columns, &run->form, err));
     }
@@ -544,7 +547,10 @@ static bt_status check_flags(const data_job *job, const data_task *task, bt_erro
 bt_status run_tagging(data_job *job, const data_task *task, meta_data *meta, bt_error *err) {
     bt_status              rc = BT_OK;
     const example_settings settings = {.convert = convert_sentence};
-    tagging_run            run = {.config = task->config, .task = task};
+    tagging_run            run = {.config = task->config,
+                                  .task = task,
+                                  .form = {.conll_advice = "--tagging_task_name=conll",
+                                           .columns_advice = "--tagging_columns"}};
     BT_CHECK(check_flags(job, task, err));
     BT_CHECK(bt_map_create(&run.ids, 64, err));
     BT_CHECK(run.config->labels == NULL ? add_conll(job, &run, err) : add_xtreme(job, &run, err));

@@ -266,6 +266,8 @@ static const struct {
     {"bert/sentence_prediction", "minilm", "glue_wnli", NULL},
     {"bert/sentence_prediction", "minilm", "glue_qqp", NULL},
     {"bert/sentence_prediction", "minilm", "quickstart", NULL},
+    {"bert/tagging", "minilm", "tagging_udpos", NULL},
+    {"bert/tagging", "bert_en_cased_base", "tagging_panx", NULL},
 };
 
 static bt_conf *build_config(size_t row) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See tagging_reader.h. */
-#include "tagging_reader.h"
-
+ * Files of one word a line with its label, sentences apart by empty lines. Two forms: PAN-X's and
+ * UDPOS's, exactly as Model Garden's data tool reads them (one or two columns, tab between; a line
+ * of blanks is a word), and what CoNLL files look like in the wild (columns apart by tabs or
+ * blanks, lines of blanks between sentences, -DOCSTART- lines left out). Strict UTF-8; every CR is
+ * dropped.
+ */
 #include <string.h>
 
 #include "bt/fs.h"
@@ -10,11 +13,11 @@
 
 enum { LINE_MAX_BYTES = 1 << 28, MAX_COLUMNS = 64 };
 
-struct tagging_reader {
-    bt_fs_stream       *stream;
-    const tagging_form *form;
-    int64_t             line;
-    bt_str              text; /* of a line that lost its CRs */
+struct bt_text_word_file {
+    bt_fs_stream            *stream;
+    const bt_text_word_form *form;
+    int64_t                  line;
+    bt_str                   text; /* of a line that lost its CRs */
 };
 
 typedef struct column {
@@ -22,23 +25,23 @@ typedef struct column {
     size_t      n;
 } column;
 
-bt_status tagging_open(tagging_reader **out, const char *path, const tagging_form *form,
-                       bt_error *err) {
-    tagging_reader *const r = bt_calloc_array(1, sizeof *r);
+bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
+                                 const bt_text_word_form *form, bt_error *err) {
+    bt_text_word_file *const r = bt_calloc_array(1, sizeof *r);
     if (r == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", path);
     }
     r->form = form;
     const bt_status rc = bt_fs_stream_open(path, &r->stream, err);
     if (rc != BT_OK) {
-        tagging_close(r);
+        bt_text_word_file_close(r);
         return rc;
     }
     *out = r;
     return BT_OK;
 }
 
-void tagging_close(tagging_reader *reader) {
+void bt_text_word_file_close(bt_text_word_file *reader) {
     if (reader != NULL) {
         bt_fs_stream_close(reader->stream);
         bt_str_deinit(&reader->text);
@@ -46,11 +49,11 @@ void tagging_close(tagging_reader *reader) {
     }
 }
 
-const char *tagging_path(const tagging_reader *reader) {
+const char *bt_text_word_file_path(const bt_text_word_file *reader) {
     return bt_fs_stream_path(reader->stream);
 }
 
-int64_t tagging_line(const tagging_reader *reader) {
+int64_t bt_text_word_file_line(const bt_text_word_file *reader) {
     return reader->line;
 }
 
@@ -75,7 +78,7 @@ static column strip(const char *text, size_t n) {
     return (column){first, (size_t)(last - first)};
 }
 
-static bt_status drop_carriage_returns(tagging_reader *r, const char **text, size_t *n,
+static bt_status drop_carriage_returns(bt_text_word_file *r, const char **text, size_t *n,
                                        bt_error *err) {
     if (*n == 0 || memchr(*text, '\r', *n) == NULL) {
         return BT_OK;
@@ -91,7 +94,7 @@ static bt_status drop_carriage_returns(tagging_reader *r, const char **text, siz
     return BT_OK;
 }
 
-static bt_status read_line(tagging_reader *r, const char **text, size_t *n, bool *end,
+static bt_status read_line(bt_text_word_file *r, const char **text, size_t *n, bool *end,
                            bt_error *err) {
     BT_TRY(bt_fs_stream_line(r->stream, LINE_MAX_BYTES, text, n, end, err));
     if (*end) {
@@ -101,9 +104,10 @@ static bt_status read_line(tagging_reader *r, const char **text, size_t *n, bool
     BT_TRY(drop_carriage_returns(r, text, n, err));
     const size_t n_valid = bt_text_utf8_valid_prefix(*text, *n);
     if (n_valid < *n) {
-        return BT_FAIL(
-            err, BT_E_FORMAT, "%s:%" PRId64 ": byte %zu of the line (0x%02x) is not valid UTF-8",
-            tagging_path(r), r->line, n_valid + 1, (unsigned)(unsigned char)(*text)[n_valid]);
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s:%" PRId64 ": byte %zu of the line (0x%02x) is not valid UTF-8",
+                       bt_text_word_file_path(r), r->line, n_valid + 1,
+                       (unsigned)(unsigned char)(*text)[n_valid]);
     }
     return BT_OK;
 }
@@ -111,12 +115,12 @@ static bt_status read_line(tagging_reader *r, const char **text, size_t *n, bool
 /* ---- the real tool's form
  * ------------------------------------------------------------------------------ */
 
-static bt_status parse_plain(const tagging_reader *r, const char *text, size_t n,
-                             tagging_word *word, bt_error *err) {
+static bt_status parse_plain(const bt_text_word_file *r, const char *text, size_t n,
+                             bt_text_word_line *word, bt_error *err) {
     const char *const end = text + n;
     const char *const tab = memchr(text, '\t', n);
     const column      token = strip(text, (size_t)((tab == NULL ? end : tab) - text));
-    *word = (tagging_word){.word = token.text, .n_word = token.n};
+    *word = (bt_text_word_line){.word = token.text, .n_word = token.n};
     if (tab == NULL) {
         return BT_OK;
     }
@@ -124,8 +128,8 @@ static bt_status parse_plain(const tagging_reader *r, const char *text, size_t n
     if (memchr(tab + 1, '\t', n_label) != NULL) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s:%" PRId64 ": more than two columns; expected 'word TAB label'; files of "
-                       "more columns are read with --tagging_task_name=conll",
-                       tagging_path(r), r->line);
+                       "more columns are read with %s",
+                       bt_text_word_file_path(r), r->line, r->form->conll_advice);
     }
     const column label = strip(tab + 1, n_label);
     word->label = label.text;
@@ -152,29 +156,29 @@ static size_t split_columns(const char *text, size_t n, column columns[MAX_COLUM
     return n_columns;
 }
 
-static bt_status parse_conll(const tagging_reader *r, const char *text, size_t n,
-                             tagging_word *word, bt_error *err) {
-    const tagging_form *const form = r->form;
-    column                    columns[MAX_COLUMNS];
-    const size_t              n_columns = split_columns(text, n, columns);
-    const size_t              word_column = (size_t)form->word_column;
-    const size_t              label_column =
-        form->label_column == TAGGING_LAST_COLUMN ? n_columns - 1 : (size_t)form->label_column;
+static bt_status parse_conll(const bt_text_word_file *r, const char *text, size_t n,
+                             bt_text_word_line *word, bt_error *err) {
+    const bt_text_word_form *const form = r->form;
+    column                         columns[MAX_COLUMNS];
+    const size_t                   n_columns = split_columns(text, n, columns);
+    const size_t                   word_column = (size_t)form->word_column;
+    const size_t                   label_column =
+        form->label_column == BT_TEXT_LAST_COLUMN ? n_columns - 1 : (size_t)form->label_column;
     if (n_columns == 1 && word_column == 0) {
-        *word = (tagging_word){.word = columns[0].text, .n_word = columns[0].n};
+        *word = (bt_text_word_line){.word = columns[0].text, .n_word = columns[0].n};
         return BT_OK;
     }
     if (word_column >= n_columns || label_column >= n_columns || word_column == label_column) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s:%" PRId64 ": %zu column%s, but the word is in column %zu and the label "
-                       "in column %zu (--tagging_columns)",
-                       tagging_path(r), r->line, n_columns, n_columns == 1 ? "" : "s",
-                       word_column + 1, label_column + 1);
+                       "in column %zu (%s)",
+                       bt_text_word_file_path(r), r->line, n_columns, n_columns == 1 ? "" : "s",
+                       word_column + 1, label_column + 1, form->columns_advice);
     }
-    *word = (tagging_word){.word = columns[word_column].text,
-                           .n_word = columns[word_column].n,
-                           .label = columns[label_column].text,
-                           .n_label = columns[label_column].n};
+    *word = (bt_text_word_line){.word = columns[word_column].text,
+                                .n_word = columns[word_column].n,
+                                .label = columns[label_column].text,
+                                .n_label = columns[label_column].n};
     return BT_OK;
 }
 
@@ -183,8 +187,8 @@ static bool is_document_start(const char *text, size_t n) {
     return n >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0;
 }
 
-bt_status tagging_next(tagging_reader *reader, tagging_word *word, bool *is_break, bool *end,
-                       bt_error *err) {
+bt_status bt_text_word_file_next(bt_text_word_file *reader, bt_text_word_line *word, bool *is_break,
+                                 bool *end, bt_error *err) {
     const char *text = NULL;
     size_t      n = 0;
     BT_TRY(read_line(reader, &text, &n, end, err));

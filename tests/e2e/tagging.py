@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bert/tagging from words to scores: create-finetuning-data makes the records, bert-train trains,
+evaluates and predicts; what it predicted is scored here once more, by rules written from the
+description of CoNLL's evaluation, and must give what the evaluation said."""
+
+import json
+import os
+import random
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+PIECES = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'a', 'b', 'c', 'd', 'e', 'p', 'q', 'r', 'x', 'y',
+          '##a', '##b', '##c', '##p', '##q', '##x', '.', ',']
+
+MODEL = """\
+task:
+  model:
+    encoder:
+      type: bert
+      bert:
+        hidden_size: 32
+        intermediate_size: 64
+        max_position_embeddings: 16
+        num_attention_heads: 2
+        num_layers: 2
+        type_vocab_size: 2
+        vocab_size: %d
+""" % len(PIECES)
+
+RUN = """\
+runtime:
+  distribution_strategy: one_device
+task:
+  meta_data_path: meta
+  train_data: {input_path: train.rec, global_batch_size: 8, seq_length: 10}
+  validation_data:
+    {input_path: dev.rec, global_batch_size: 8, seq_length: 10, include_sentence_id: true}
+trainer:
+  train_steps: 120
+  steps_per_loop: 20
+  summary_interval: 20
+  checkpoint_interval: 20
+  validation_interval: 120
+  max_to_keep: 10
+  optimizer_config:
+    learning_rate: {type: polynomial, polynomial: {initial_learning_rate: 0.004, decay_steps: 120}}
+    warmup: {type: polynomial, polynomial: {warmup_steps: 10}}
+"""
+
+
+def make_sentences(n, seed):
+    """Words and tags: what begins with p is a person, with q goes on with it, x is a place; now and
+    then another tag, so that nothing can be learned by heart."""
+    rng = random.Random(seed)
+    sentences = []
+    for _ in range(n):
+        words, tags = [], []
+        for _ in range(rng.randint(1, 12)):
+            word = rng.choice('abcpppqqqxy.,') + ''.join(rng.choice(['', 'a', 'b', 'c'])
+                                                        for _ in range(rng.randint(0, 3)))
+            word = word[0] if word[0] in '.,' else word
+            tag = {'p': 'B-PER', 'x': 'B-LOC'}.get(word[0], 'O')
+            if word[0] == 'q':
+                # also at the start: what stands before it in another sentence is none of its own
+                tag = 'I-PER' if not tags else 'O' if tags[-1] == 'O' else 'I-' + tags[-1][2:]
+            if rng.random() < 0.1:
+                tag = rng.choice(['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC'])
+            words.append(word)
+            tags.append(tag)
+        sentences.append((words, tags))
+    return sentences
+
+
+def text_of(sentences):
+    return ''.join(''.join('%s NN %s\n' % pair for pair in zip(words, tags)) + '\n'
+                   for words, tags in sentences)
+
+
+def entities(tags):
+    """(type, first, last) of each: B or a type that is new begins one, O ends it."""
+    found, start = [], None
+    for i, tag in enumerate(tags + ['O']):
+        goes_on = start is not None and tag == 'I-' + tags[start][2:]
+        if start is not None and not goes_on:
+            found.append((tags[start][2:], start, i - 1))
+            start = None
+        if tag != 'O' and start is None:
+            start = i
+    return set(found)
+
+
+def score(sentences):
+    """sentences: [(true tags, predicted tags)]"""
+    n_true = n_found = n_both = n_right = n = 0
+    for true, found in sentences:
+        a, b = entities(true), entities(found)
+        n_true, n_found, n_both = n_true + len(a), n_found + len(b), n_both + len(a & b)
+        n_right += sum(x == y for x, y in zip(true, found))
+        n += len(true)
+    precision = n_both / n_found if n_found else 0.0
+    recall = n_both / n_true if n_true else 0.0
+    both = precision + recall
+    return {'precision': precision, 'recall': recall, 'accuracy': n_right / n,
+            'f1': 2 * precision * recall / both if both else 0.0}
+
+
+class Tagging(e2e.Case):
+    def setUp(self):
+        super().setUp()
+        self.write('vocab.txt', '\n'.join(PIECES) + '\n')
+        self.write('model.yaml', MODEL)
+        self.write('run.yaml', RUN)
+        os.mkdir(self.path('in'))
+        self.dev = make_sentences(90, seed=2)
+        self.write('in/train.txt', text_of(make_sentences(300, seed=1)))
+        self.write('in/dev.txt', text_of(self.dev))
+        done = e2e.run(['--fine_tuning_task_type=tagging', '--tagging_task_name=conll',
+                        '--input_data_dir=in', '--vocab_file=vocab.txt', '--max_seq_length=10',
+                        '--train_data_output_path=train.rec', '--eval_data_output_path=dev.rec',
+                        '--meta_data_file_path=meta', '--tagging_labels=O,B-PER,I-PER,B-LOC,I-LOC'],
+                       name='create-finetuning-data', cwd=self.folder)
+        self.assertEqual(done.code, 0, str(done))
+        with open(self.path('meta'), encoding='utf-8') as source:
+            self.meta = json.load(source)
+        self.assertGreater(self.meta['eval_data_size'], len(self.dev), 'some need two records')
+
+    def args(self, **how):
+        args = super().args(**how)
+        return ['--experiment=bert/tagging' if a.startswith('--experiment=') else a for a in args]
+
+    def values(self):
+        return [r for r in e2e.read_jsonl(self.path('out')) if r['kind'] == 'validation'][-1]
+
+    def predict(self, more, override='', expect=0):
+        words = 'task.validation_data.words_path=in/dev.txt'
+        return self.train(mode='predict', more=more, expect=expect,
+                          override=words + (',' + override if override else ''))
+
+    def read_conll(self, name):
+        with open(self.path(name), encoding='utf-8') as source:
+            blocks = source.read().split('\n\n')
+        self.assertEqual(blocks[-1], '')
+        return [list(zip(*(line.split(' ') for line in b.split('\n')))) for b in blocks[:-1]]
+
+    def check_score(self, values, score_of):
+        for name, value in score_of.items():
+            self.assertAlmostEqual(values[name], value, delta=1e-12, msg=name)
+
+    def test_words_come_back_with_tags_that_score_the_same(self):
+        self.train()
+        self.predict(['--output_path=p.conll'])
+        found = self.read_conll('p.conll')
+        self.assertEqual([list(s[0]) for s in found], [words for words, _tags in self.dev])
+        self.assertEqual([list(s[1]) for s in found], [tags for _words, tags in self.dev])
+        scores = score([(list(s[1]), list(s[2])) for s in found])
+        self.check_score(self.values(), scores)
+        self.assertGreater(scores['f1'], 0.5, 'nothing was learned: the test says little')
+        self.assertLess(scores['f1'], 0.98, 'nothing is wrong: the test says little')
+        self.predict(['--output_path=p.jsonl'])
+        with open(self.path('p.jsonl'), encoding='utf-8') as source:
+            objects = [json.loads(line) for line in source]
+        self.assertEqual([(o['words'], o['labels']) for o in objects],
+                         [(list(s[0]), list(s[2])) for s in found])
+        self.assertEqual([o['sentence'] for o in objects], list(range(len(objects))))
+        self.predict([])
+        with open(self.path('out/predictions.tsv'), encoding='utf-8') as source:
+            rows = [line.rstrip('\n').split('\t') for line in source][1:]
+        flat = [(str(i), str(k), w, t) for i, s in enumerate(found)
+                for k, (w, t) in enumerate(zip(s[0], s[2]))]
+        self.assertEqual([tuple(row[:4]) for row in rows], flat)
+
+    def test_whole_batches_as_model_garden(self):
+        """With bug_compatible the tags of a batch are one sentence."""
+        self.train()
+        self.predict(['--output_path=p.jsonl', '--output_format=conll'])
+        found = self.read_conll('p.jsonl')
+        plain = self.values()
+        self.train(mode='eval', override='runtime.bug_compatible=true')
+        values = self.values()
+        # records of 8 a batch; their words are those of the sentences, in pieces
+        n_words = [sum(1 for label in row['label_ids'] if label >= 0)
+                   for row in self.read_rows('dev.rec')]
+        true = [t for s in found for t in s[1]]
+        tags = [t for s in found for t in s[2]]
+        batches, at = [], 0
+        for first in range(0, len(n_words), 8):
+            n = sum(n_words[first:first + 8])
+            batches.append((true[at:at + n], tags[at:at + n]))
+            at += n
+        self.assertEqual(at, len(true))
+        self.check_score(values, score(batches))
+        self.assertNotEqual(values['f1'], plain['f1'])
+        self.train(mode='eval', override='task.validation_data.global_batch_size=5')
+        for name in ('f1', 'precision', 'recall', 'accuracy'):
+            self.assertEqual(self.values()[name], plain[name], 'does not depend on the batch size')
+
+    def read_rows(self, name):
+        rows = []
+        for record in e2e.read_records(self.path(name)):
+            row = {}
+            for _number, entry in e2e.fields(dict(e2e.fields(record))[1]):
+                parts = dict(e2e.fields(entry))
+                packed = dict(e2e.fields(dict(e2e.fields(parts[2]))[3]))[1]
+                values, at = [], 0
+                while at < len(packed):
+                    value, at = e2e.read_varint(packed, at)
+                    values.append(value - (1 << 64) if value >= 1 << 63 else value)
+                row[parts[1].decode()] = values
+            rows.append(row)
+        return rows
+
+    def test_names_are_kept_and_checked(self):
+        self.train(override='trainer.train_steps=20')
+        with open(self.path('out/labels.json'), encoding='utf-8') as source:
+            self.assertEqual(json.load(source), {
+                'num_labels': 5, 'label_names': ['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC'],
+                'processor_type': 'conll'})
+        result = self.train(mode='eval', expect=2,
+                            override='task.class_names=[O,B-PER,I-PER,B-LOC,I-ORG],'
+                            'task.meta_data_path=""')
+        self.assertIn("class 4 is 'I-LOC' in out/labels.json, but 'I-ORG' in task.class_names",
+                      self.one_error(result))
+        result = self.train(mode='eval', expect=2,
+                            override='task.class_names=[O,B-PER],task.meta_data_path=""')
+        self.assertIn('out/labels.json: the model there was trained on 5 classes',
+                      self.one_error(result))
+        result = self.train(mode='train', expect=2, override='task.class_names=[O,B-PER]')
+        self.assertIn('meta has 5 classes, but the model has 2', self.one_error(result))
+        result = self.train(mode='train', expect=2, override='task.meta_data_path=""')
+        self.assertIn('task.class_names', self.one_error(result))
+
+    def test_other_text_is_refused(self):
+        self.train(override='trainer.train_steps=20')
+        self.write('in/dev.txt', text_of(self.dev[:-1]))
+        result = self.predict([], expect=3)
+        self.assertRegex(self.one_error(result), r'in/dev.txt:\d+: the words end there, but record')
+        self.assertFalse(os.path.exists(self.path('out/predictions.tsv')))
+        os.remove(self.path('in/dev.txt'))
+        result = self.predict([], expect=3, override='trainer.train_steps=20')
+        self.assertIn('in/dev.txt', self.one_error(result))
+
+    def test_one_tag_for_everything_is_noticed(self):
+        self.train(override='trainer.train_steps=1')
+        rows = [dict(row, label_ids=[0 if label >= 0 else -1 for label in row['label_ids']])
+                for row in self.read_rows('train.rec')]
+        e2e.write_records(self.path('train.rec'), rows)
+        e2e.write_records(self.path('dev.rec'), rows[:30])
+        result = self.train(model_dir='one')
+        self.assertRegex(result.stderr, r'warning: step 120: all \d+ predictions are class O: ')
+        self.assertEqual([r for r in e2e.read_jsonl(self.path('one'))
+                          if r['kind'] == 'validation'][-1]['accuracy'], 1.0)
+        result = self.train(model_dir='one', mode='predict')
+        self.assertRegex(result.stderr, r'warning: all \d+ predictions are class O: ')
+
+    def test_a_stopped_run_continues_to_the_same_bits(self):
+        self.train()
+        self.train(model_dir='stopped', expect=75, run_how={
+            'stop_when': (lambda: os.path.exists(self.path('stopped/ckpt-40.index')),
+                          signal.SIGTERM)})
+        self.train(model_dir='stopped')
+        self.same_values(self.path('out/ckpt-120'), self.path('stopped/ckpt-120'))
+
+    def test_wrong_records(self):
+        rows = self.read_rows('dev.rec')
+        for change, words in (
+                (lambda r: r.update(label_ids=[9] * 10), 'label_ids[0] is 9, but there are 5'),
+                (lambda r: r.update(label_ids=[0] * 9), 'feature label_ids has 9 values'),
+                (lambda r: r.pop('label_ids'), 'feature label_ids (int64) is required but missing'),
+                (lambda r: r.pop('sentence_id'), 'feature sentence_id (int64) is required')):
+            bad = dict(rows[0])
+            change(bad)
+            e2e.write_records(self.path('dev.rec'), [bad])
+            result = self.train(expect=3)
+            self.assertIn('dev.rec', self.one_error(result))
+            self.assertIn(words, self.one_error(result))
+
+
+if __name__ == '__main__':
+    e2e.main()
