@@ -15,6 +15,7 @@ typedef struct bt_exec_config {
     int32_t     n_threads; /* 0: one a physical core */
     const char *isa;       /* "auto", "ref", "avx2", "avx512" */
     bool        use_blas;  /* large products in BLAS even where the instruction set has its own */
+    bool        bf16;      /* round the factors of large products to bfloat16; not with use_blas */
     bool        recompute; /* not used by the CPU engine of this version: refused when true */
     int64_t     max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
     int64_t     max_tokens;

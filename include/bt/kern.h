@@ -78,21 +78,35 @@ typedef struct bt_kern_optim {
 } bt_kern_optim;
 
 /* Pieces of a large product C[M,N] = alpha * A B (+ C), in packed panels; nn/ splits the work. A
- * panel of A holds [depth][rows], of B [depth][cols], of C's rows and columns. Which elements are
- * summed in which order depends on `depth` only, so the bits do not depend on the split. */
+ * panel of A holds `rows` rows of it, one of B `cols` columns, both `depth` deep at most; how they
+ * lie inside is the kernel's own affair. Which elements are summed in which order depends on
+ * `depth` only, so the bits do not depend on the split. */
 typedef struct bt_kern_product {
-    int64_t rows, cols; /* of a tile of C; 0: this instruction set leaves products to BLAS */
-    int64_t depth;      /* how much of the summed dimension a panel holds at most */
-    /* n_wide columns (or rows) of x into panels: panels[p][d][w] = x[(p * width + w) * wide_step +
-     * d * deep_step]; one of the steps is 1. x goes on to n_there >= n_wide; where it ends inside a
-     * panel, the rest of that panel holds numbers that no tile stores. */
-    void (*pack)(float *panels, int64_t width, const float *x, int64_t wide_step, int64_t deep_step,
-                 int64_t n_wide, int64_t n_there, int64_t depth);
-    /* c[i,j] (+)= alpha * sum over d of a[d][i] * b[d][j], for i < n_rows, j < n_cols (values
-     * beyond a whole tile: all of it). b: readable as whole panels. */
-    void (*tile)(float *c, int64_t ld_c, const float *a_panel, const float *b_panel, int64_t n_rows,
+    const char *name;       /* "float32", "bfloat16 (AMX)", "bfloat16 by rounding", ... */
+    int64_t     rows, cols; /* of a tile of C; 0: this instruction set leaves products to BLAS */
+    int64_t     depth;      /* how much of the summed dimension a panel holds at most */
+    int64_t     depth_step; /* panels are as deep as a multiple of this, filled up with 0 */
+    size_t      element_bytes;
+    /* n_wide rows of A (columns of B) into panels, one after another. Element (w,d) is
+     * x[w * wide_step + d * deep_step]; one of the steps is 1. x goes on to n_there >= n_wide;
+     * where it ends inside a panel, the rest of that panel holds numbers that no tile stores. */
+    void (*pack_a)(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                   int64_t n_wide, int64_t n_there, int64_t depth);
+    void (*pack_b)(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                   int64_t n_wide, int64_t n_there, int64_t depth);
+    /* Called by a thread before its first tile and after its last one; or NULL. */
+    void (*start)(void);
+    void (*stop)(void);
+    /* c[i,j] (+)= alpha * sum over d of A(i,d) * B(d,j), for i < n_rows, j < n_cols (values beyond
+     * a whole tile: all of it). */
+    void (*tile)(float *c, int64_t ld_c, const void *a_panel, const void *b_panel, int64_t n_rows,
                  int64_t n_cols, int64_t depth, float alpha, bool accumulate);
 } bt_kern_product;
+
+/* What the factors of a large product are rounded to before they are multiplied; sums are float32.
+ */
+typedef enum bt_kern_precision { BT_KERN_F32, BT_KERN_BF16 } bt_kern_precision;
+enum { BT_KERN_N_PRECISIONS = BT_KERN_BF16 + 1 };
 
 typedef struct bt_kern {
     const char *isa; /* "ref", "avx2", "avx512" */
@@ -148,12 +162,15 @@ typedef struct bt_kern {
                       int64_t n_rows, int64_t n_cols);                            /* of in */
 
     bt_kern_optim   optim;
-    bt_kern_product product;
+    bt_kern_product products[BT_KERN_N_PRECISIONS];
 } bt_kern;
 
 /* isa: "auto", "ref", "avx2", "avx512" (NULL: auto). Fills *out. BT_E_CONFIG: no such name;
  * BT_E_BACKEND: the processor, the kernel (XGETBV) or this build lacks it. */
 BT_MUST_USE bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err);
+/* The i-th way (0, 1, ...) in which this machine can make products of bfloat16 factors under kern's
+ * isa, the last one being what bt_kern_select chose; false: there is no such i. For tests. */
+bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out);
 /* Can this machine and build run it? For tests that walk all of them. */
 bool bt_kern_has(const char *isa);
 /* "OpenBLAS 0.3.21 ...; kernels built: ref avx2 avx512; this machine runs: ref avx2". Static

@@ -22,25 +22,24 @@ typedef struct bt_nn_products {
 } bt_nn_products;
 
 typedef struct bt_nn {
-    const bt_kern *kern;
-    bt_pool       *pool;           /* NULL: this thread alone */
-    float         *partials;       /* partial sums of chunks */
-    int64_t        n_partials;     /* at least bt_nn_partials_size */
-    float         *thread_scratch; /* [n_threads][n_thread_scratch] */
-    int64_t        n_thread_scratch;
-    float         *panels;   /* packed factors of products: [n_threads][n_panels] */
-    int64_t        n_panels; /* at least bt_nn_product_scratch_size */
-    bool           use_blas; /* also where the instruction set has product kernels */
-    bt_nn_products products;
+    const bt_kern         *kern;
+    bt_pool               *pool;           /* NULL: this thread alone */
+    float                 *partials;       /* partial sums of chunks */
+    int64_t                n_partials;     /* at least bt_nn_partials_size */
+    float                 *thread_scratch; /* [n_threads][n_thread_scratch] */
+    int64_t                n_thread_scratch;
+    const bt_kern_product *product;     /* of the large products; NULL: BLAS makes them */
+    unsigned char         *panels;      /* packed factors of products: [n_threads][panel_bytes] */
+    size_t                 panel_bytes; /* at least bt_nn_product_scratch_bytes */
+    bt_nn_products         products;
 } bt_nn;
 
 /* Floats of scratch: all threads together for rows of at most max_cols, R of them; and one thread
  * for attention over sequences of at most max_length tokens and rows of max_cols. */
 int64_t bt_nn_partials_size(int64_t max_rows, int64_t max_cols);
 int64_t bt_nn_thread_scratch_size(int64_t max_length, int64_t head_dim, int64_t max_cols);
-/* For products whose A has at most max_rows rows and whose B has max_cols columns; 0 when BLAS
- * makes them. */
-int64_t bt_nn_product_scratch_size(const bt_kern *kern);
+/* Bytes for the large products, a thread; 0 for NULL. */
+size_t bt_nn_product_scratch_bytes(const bt_kern_product *kern);
 
 /* One dropout place of one step. Row r of a tensor with C columns owns the random words
  * [row * ceil(C/4) * 4, ...) of the key's stream, row = row_ids[r], or r when row_ids is NULL: a

@@ -168,5 +168,5 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
 void bt_kern_override_avx512(bt_kern *kern) {
     kern->isa = "avx512";
     override_table(kern);
-    override_product(kern);
+    override_products(kern);
 }

@@ -59,8 +59,8 @@ static void pack_along(float *panel, int64_t width, const float *x, int64_t deep
 
 /* Where rows are copied, some rows of all panels come before the next rows: memory likes a few
  * long streams better than many short pieces. */
-static void SIMD(product_pack)(float *panels, int64_t width, const float *x, int64_t wide_step,
-                               int64_t deep_step, int64_t n_wide, int64_t n_there, int64_t depth) {
+static void pack_panels(float *panels, int64_t width, const float *x, int64_t wide_step,
+                        int64_t deep_step, int64_t n_wide, int64_t n_there, int64_t depth) {
     BT_ASSERT(wide_step == 1 || deep_step == 1);
     const int64_t rows = wide_step == 1 ? PACK_ROWS : depth;
     for (int64_t d = 0; d < depth; d += rows) {
@@ -76,6 +76,33 @@ static void SIMD(product_pack)(float *panels, int64_t width, const float *x, int
     }
 }
 
+static void SIMD(product_pack_a)(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                                 int64_t n_wide, int64_t n_there, int64_t depth) {
+    pack_panels(panels, PRODUCT_ROWS, x, wide_step, deep_step, n_wide, n_there, depth);
+}
+
+static void SIMD(product_pack_b)(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                                 int64_t n_wide, int64_t n_there, int64_t depth) {
+    pack_panels(panels, PRODUCT_COLS, x, wide_step, deep_step, n_wide, n_there, depth);
+}
+
+/* bfloat16 where the processor has no such products: the same numbers in float32. */
+static void SIMD(product_pack_a_bf16)(void *panels, const float *x, int64_t wide_step,
+                                      int64_t deep_step, int64_t n_wide, int64_t n_there,
+                                      int64_t depth) {
+    SIMD(product_pack_a)(panels, x, wide_step, deep_step, n_wide, n_there, depth);
+    bt_kern_round_to_bf16(panels,
+                          (n_wide + PRODUCT_ROWS - 1) / PRODUCT_ROWS * PRODUCT_ROWS * depth);
+}
+
+static void SIMD(product_pack_b_bf16)(void *panels, const float *x, int64_t wide_step,
+                                      int64_t deep_step, int64_t n_wide, int64_t n_there,
+                                      int64_t depth) {
+    SIMD(product_pack_b)(panels, x, wide_step, deep_step, n_wide, n_there, depth);
+    bt_kern_round_to_bf16(panels,
+                          (n_wide + PRODUCT_COLS - 1) / PRODUCT_COLS * PRODUCT_COLS * depth);
+}
+
 /* One row of the tile in registers to C. */
 static inline void store_tile_row(float *c, vf sum_0, vf sum_1, vm mask_0, vm mask_1, vf alpha,
                                   bool accumulate) {
@@ -89,10 +116,12 @@ static inline void store_tile_row(float *c, vf sum_0, vf sum_1, vm mask_0, vm ma
     v_store(c + LANES, mask_1, x_1);
 }
 
-static void SIMD(product_tile)(float *c, int64_t ld_c, const float *a, const float *b,
+static void SIMD(product_tile)(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
                                int64_t n_rows, int64_t n_cols, int64_t depth, float alpha,
                                bool accumulate) {
-    vf sum[PRODUCT_ROWS][2];
+    const float *const a = a_panel;
+    const float *const b = b_panel;
+    vf                 sum[PRODUCT_ROWS][2];
     UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
         if (i < n_rows) { /* C's rows lie pages apart: ask for them now */
             __builtin_prefetch(c + i * ld_c, 1);
@@ -130,10 +159,19 @@ static void SIMD(product_tile)(float *c, int64_t ld_c, const float *a, const flo
     }
 }
 
-static void override_product(bt_kern *kern) {
-    kern->product = (bt_kern_product){.rows = PRODUCT_ROWS,
-                                      .cols = PRODUCT_COLS,
-                                      .depth = PRODUCT_DEPTH,
-                                      .pack = SIMD(product_pack),
-                                      .tile = SIMD(product_tile)};
+static void override_products(bt_kern *kern) {
+    const bt_kern_product f32 = {.name = "float32",
+                                 .rows = PRODUCT_ROWS,
+                                 .cols = PRODUCT_COLS,
+                                 .depth = PRODUCT_DEPTH,
+                                 .depth_step = 1,
+                                 .element_bytes = sizeof(float),
+                                 .pack_a = SIMD(product_pack_a),
+                                 .pack_b = SIMD(product_pack_b),
+                                 .tile = SIMD(product_tile)};
+    kern->products[BT_KERN_F32] = f32;
+    kern->products[BT_KERN_BF16] = f32;
+    kern->products[BT_KERN_BF16].name = "bfloat16 by rounding";
+    kern->products[BT_KERN_BF16].pack_a = SIMD(product_pack_a_bf16);
+    kern->products[BT_KERN_BF16].pack_b = SIMD(product_pack_b_bf16);
 }

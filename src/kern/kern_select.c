@@ -11,7 +11,13 @@
 #if defined(__x86_64__) && defined(BT_KERN_HAVE_SIMD)
 #include <cpuid.h>
 
-enum { XCR0_AVX = 0x6, XCR0_AVX512 = 0xE6 };
+enum {
+    XCR0_AVX = 0x6,
+    XCR0_AVX512 = 0xE6,
+    XCR0_TILES = 0x60000,
+    AVX512_BF16_BIT = 1 << 5,     /* cpuid 7, 1: eax */
+    AMX_BITS = 1 << 22 | 1 << 24, /* cpuid 7, 0: edx: BF16, TILE */
+};
 
 static const char *const built_in = "ref avx2 avx512";
 static const char *const lacks_because = "machine does not have it";
@@ -39,7 +45,30 @@ static void probe(bool *avx2, bool *avx512) {
     const uint32_t needed = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
     *avx512 = *avx2 && (b & needed) == needed && (saved & XCR0_AVX512) == XCR0_AVX512;
 }
+/* bfloat16: AVX512_BF16, and AMX where the operating system gives the tiles. */
+static bool has_bf16(void) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & AVX512_BF16_BIT) != 0;
+}
+
+static bool has_amx(void) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & AMX_BITS) == AMX_BITS &&
+           (read_xcr0() & XCR0_TILES) == XCR0_TILES && bt_kern_request_amx();
+}
 #else
+static bool has_bf16(void) {
+    return false;
+}
+static bool has_amx(void) {
+    return false;
+}
+void bt_kern_override_bf16(bt_kern *kern) {
+    (void)kern;
+}
+void bt_kern_override_amx(bt_kern *kern) {
+    (void)kern;
+}
 static const char *const built_in = "ref";
 static const char *const lacks_because = "program was built without vector kernels";
 
@@ -92,6 +121,7 @@ static const bt_kern ref_table = {
     .softmax_backward = bt_kern_softmax_backward_f32__ref,
     .tile_product = bt_kern_tile_product_f32__ref,
     .transpose = bt_kern_transpose_f32__ref,
+    .products = {[BT_KERN_F32] = {.name = "BLAS"}},
     .optim = {.adamw = bt_kern_adamw_f32__ref,
               .adamw_idle = bt_kern_adamw_idle_f32__ref,
               .lamb = bt_kern_lamb_f32__ref,
@@ -108,6 +138,7 @@ bool bt_kern_has(const char *isa) {
 }
 
 bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
+    int n_bf16_variants = 0;
     if (isa == NULL || bt_str_equal(isa, "auto")) {
         isa = bt_kern_has("avx512") ? "avx512" : bt_kern_has("avx2") ? "avx2" : "ref";
     }
@@ -121,12 +152,39 @@ bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
                        lacks_because);
     }
     *out = ref_table;
+    out->products[BT_KERN_BF16] = bt_kern_product_bf16__ref;
     if (bt_str_equal(isa, "avx2")) {
         bt_kern_override_avx2(out);
     } else if (bt_str_equal(isa, "avx512")) {
         bt_kern_override_avx512(out);
     }
+    while (bt_kern_bf16_variant(out, n_bf16_variants, &out->products[BT_KERN_BF16])) {
+        n_bf16_variants++;
+    }
     return BT_OK;
+}
+
+bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
+    bt_kern other = *kern;
+    if (i == 0) { /* by rounding, as every isa can */
+        other = ref_table;
+        other.products[BT_KERN_BF16] = bt_kern_product_bf16__ref;
+        if (bt_str_equal(kern->isa, "avx2")) {
+            bt_kern_override_avx2(&other);
+        } else if (bt_str_equal(kern->isa, "avx512")) {
+            bt_kern_override_avx512(&other);
+        }
+    } else if (!bt_str_equal(kern->isa, "avx512") || !has_bf16()) {
+        return false;
+    } else if (i == 1) {
+        bt_kern_override_bf16(&other);
+    } else if (i == 2 && has_amx()) {
+        bt_kern_override_amx(&other);
+    } else {
+        return false;
+    }
+    *out = other.products[BT_KERN_BF16];
+    return true;
 }
 
 const char *bt_kern_build_info(void) {

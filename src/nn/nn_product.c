@@ -20,11 +20,12 @@ enum {
 };
 
 typedef struct product_job {
-    bt_nn               *nn;
-    const bt_nn_product *p;
-    int64_t              depth;      /* of a block of the summed dimension */
-    int64_t              rows, cols; /* of a piece */
-    int64_t              n_row_pieces, n_col_pieces;
+    bt_nn                 *nn;
+    const bt_kern_product *kern;
+    const bt_nn_product   *p;
+    int64_t                depth;      /* of a block of the summed dimension */
+    int64_t                rows, cols; /* of a piece */
+    int64_t                n_row_pieces, n_col_pieces;
 } product_job;
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -41,16 +42,17 @@ static int64_t block_cols(const bt_kern_product *kern) {
     const int64_t cache = known < SMALL_CACHE_BYTES   ? SMALL_CACHE_BYTES
                           : known > LARGE_CACHE_BYTES ? LARGE_CACHE_BYTES
                                                       : known;
-    const int64_t n_panels = cache / 2 / (kern->depth * kern->cols * (int64_t)sizeof(float));
+    const int64_t n_panels = cache / 2 / (kern->depth * kern->cols * (int64_t)kern->element_bytes);
     return (n_panels > 1 ? n_panels : 1) * kern->cols;
 }
 
-int64_t bt_nn_product_scratch_size(const bt_kern *kern) {
-    const bt_kern_product *const k = &kern->product;
-    if (k->rows == 0) {
-        return 0;
-    }
-    return (block_cols(k) + MAX_PIECE_ROWS) * k->depth;
+/* Of n rows or columns, depth deep. */
+static size_t panels_bytes(const bt_kern_product *kern, int64_t n, int64_t depth) {
+    return (size_t)(n * ceil_div(depth, kern->depth_step) * kern->depth_step) * kern->element_bytes;
+}
+
+size_t bt_nn_product_scratch_bytes(const bt_kern_product *kern) {
+    return kern == NULL ? 0 : panels_bytes(kern, block_cols(kern) + MAX_PIECE_ROWS, kern->depth);
 }
 
 /* ---- one piece --------------------------------------------------------------------------------
@@ -65,37 +67,36 @@ typedef struct piece {
     int32_t thread;
 } piece;
 
-static void pack_a(const product_job *job, const piece *at, float *out) {
+static void pack_a(const product_job *job, const piece *at, void *out) {
     const bt_nn_product *const p = job->p;
     const bool                 lies = p->trans_a == BT_KERN_T;
     const int64_t              wide_step = lies ? 1 : p->ld_a;
     const int64_t              deep_step = lies ? p->ld_a : 1;
-    job->nn->kern->product.pack(out, job->nn->kern->product.rows,
-                                p->a + at->row * wide_step + at->d * deep_step, wide_step,
-                                deep_step, at->end_row - at->row, p->M - at->row, at->depth);
+    job->kern->pack_a(out, p->a + at->row * wide_step + at->d * deep_step, wide_step, deep_step,
+                      at->end_row - at->row, p->M - at->row, at->depth);
 }
 
-static void pack_b(const product_job *job, const piece *at, float *out) {
+static void pack_b(const product_job *job, const piece *at, void *out) {
     const bt_nn_product *const p = job->p;
     const bool                 lies = p->trans_b == BT_KERN_T;
     const int64_t              wide_step = lies ? p->ld_b : 1;
     const int64_t              deep_step = lies ? 1 : p->ld_b;
-    job->nn->kern->product.pack(out, job->nn->kern->product.cols,
-                                p->b + at->col * wide_step + at->d * deep_step, wide_step,
-                                deep_step, at->end_col - at->col, p->N - at->col, at->depth);
+    job->kern->pack_b(out, p->b + at->col * wide_step + at->d * deep_step, wide_step, deep_step,
+                      at->end_col - at->col, p->N - at->col, at->depth);
 }
 
 /* All tiles of the rows with a block of columns. */
-static void multiply(const product_job *job, const piece *at, const float *a_panels,
-                     const float *b_panels) {
+static void multiply(const product_job *job, const piece *at, const unsigned char *a_panels,
+                     const unsigned char *b_panels) {
     const bt_nn_product *const   p = job->p;
-    const bt_kern_product *const kern = &job->nn->kern->product;
+    const bt_kern_product *const kern = job->kern;
     const bool                   accumulate = p->accumulate || at->d > 0;
     for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
-        const float *const a = a_panels + (i - at->row) * at->depth;
+        const void *const a = a_panels + panels_bytes(kern, i - at->row, at->depth);
         for (int64_t j = at->col; j < at->end_col; j += kern->cols) {
-            kern->tile(p->c + i * p->ld_c + j, p->ld_c, a, b_panels + (j - at->col) * at->depth,
-                       at->end_row - i, at->end_col - j, at->depth, p->alpha, accumulate);
+            kern->tile(p->c + i * p->ld_c + j, p->ld_c, a,
+                       b_panels + panels_bytes(kern, j - at->col, at->depth), at->end_row - i,
+                       at->end_col - j, at->depth, p->alpha, accumulate);
         }
         if (at->is_last && p->epilogue != NULL) {
             p->epilogue(p->context, at->thread, i, min_i64(kern->rows, at->end_row - i), at->col,
@@ -107,13 +108,17 @@ static void multiply(const product_job *job, const piece *at, const float *a_pan
 static void piece_task(void *context, int64_t task, int32_t thread) {
     const product_job *const   job = context;
     const bt_nn_product *const p = job->p;
-    const int64_t              block = block_cols(&job->nn->kern->product);
-    float *const               a_panels = job->nn->panels + thread * job->nn->n_panels;
-    float *const               b_panels = a_panels + MAX_PIECE_ROWS * job->nn->kern->product.depth;
-    const int64_t              first_col = task / job->n_row_pieces * job->cols;
-    const int64_t              end_col = min_i64(first_col + job->cols, p->N);
-    piece                      at = {.row = task % job->n_row_pieces * job->rows, .thread = thread};
+    const int64_t              block = block_cols(job->kern);
+    unsigned char *const       a_panels = job->nn->panels + (size_t)thread * job->nn->panel_bytes;
+    unsigned char *const       b_panels =
+        a_panels + panels_bytes(job->kern, MAX_PIECE_ROWS, job->kern->depth);
+    const int64_t first_col = task / job->n_row_pieces * job->cols;
+    const int64_t end_col = min_i64(first_col + job->cols, p->N);
+    piece         at = {.row = task % job->n_row_pieces * job->rows, .thread = thread};
     at.end_row = min_i64(at.row + job->rows, p->M);
+    if (job->kern->start != NULL) {
+        job->kern->start();
+    }
     for (at.d = 0; at.d < p->K; at.d += job->depth) {
         at.depth = min_i64(job->depth, p->K - at.d);
         at.is_last = at.d + at.depth == p->K;
@@ -123,6 +128,9 @@ static void piece_task(void *context, int64_t task, int32_t thread) {
             pack_b(job, &at, b_panels);
             multiply(job, &at, a_panels, b_panels);
         }
+    }
+    if (job->kern->stop != NULL) {
+        job->kern->stop();
     }
 }
 
@@ -135,7 +143,7 @@ static int64_t cost_of(int64_t rows, int64_t cols, int64_t n_pieces, int32_t n_t
 }
 
 static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces, int64_t *best) {
-    const bt_kern_product *const kern = &job->nn->kern->product;
+    const bt_kern_product *const kern = job->kern;
     const int64_t                a_panels = ceil_div(job->p->M, kern->rows);
     const int64_t                b_panels = ceil_div(job->p->N, kern->cols);
     const int64_t                rows = ceil_div(a_panels, n_row_pieces) * kern->rows;
@@ -164,9 +172,10 @@ static void cut_pieces(product_job *job) {
 }
 
 static void run_pieces(bt_nn *nn, const bt_nn_product *p) {
-    const int64_t max_depth = nn->kern->product.depth;
-    product_job   job = {.nn = nn, .p = p, .depth = ceil_div(p->K, ceil_div(p->K, max_depth))};
-    BT_ASSERT(nn->n_panels >= bt_nn_product_scratch_size(nn->kern));
+    const int64_t max_depth = nn->product->depth;
+    product_job   job = {
+          .nn = nn, .kern = nn->product, .p = p, .depth = ceil_div(p->K, ceil_div(p->K, max_depth))};
+    BT_ASSERT(nn->panel_bytes >= bt_nn_product_scratch_bytes(nn->product));
     cut_pieces(&job);
     bt_pool_run(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
 }
@@ -201,7 +210,7 @@ void bt_nn_product_run(bt_nn *nn, const bt_nn_product *p) {
     }
     BT_ASSERT(p->K > 0);
     const double start = bt_time_monotonic();
-    if (nn->use_blas || nn->kern->product.rows == 0) {
+    if (nn->product == NULL) {
         run_blas(nn, p);
     } else {
         run_pieces(nn, p);

@@ -103,7 +103,9 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     bt_kern_blas_set_threads(n_threads);
     exec->nn.kern = &exec->kern;
     exec->nn.pool = exec->pool;
-    exec->nn.use_blas = config->use_blas;
+    const bt_kern_product *const product =
+        &exec->kern.products[config->bf16 ? BT_KERN_BF16 : BT_KERN_F32];
+    exec->nn.product = config->use_blas || product->rows == 0 ? NULL : product;
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
     exec->parts.max_seqs = config->part_seqs;
@@ -111,11 +113,10 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
         exec->acts.max_tokens = config->max_tokens; /* the first plan makes room for this much */
         exec->acts.max_seqs = config->max_seqs;
     }
-    const bool own_products = exec->kern.product.rows > 0 && !config->use_blas;
     (void)snprintf(exec->description, sizeof exec->description,
                    "cpu, %" PRId32 " thread%s, %s, products: %s", n_threads,
                    n_threads == 1 ? "" : "s", exec->kern.isa,
-                   own_products ? "native" : bt_kern_blas_describe());
+                   exec->nn.product != NULL ? exec->nn.product->name : bt_kern_blas_describe());
     *out = exec;
     exec = NULL;
 done:

@@ -143,19 +143,19 @@ static bt_status plan_scratch(bt_exec *exec, bt_error *err) {
     const int64_t n_partials = bt_nn_partials_size(largest(acts->max_tokens, acts->max_seqs), cols);
     const int64_t n_thread =
         bt_nn_thread_scratch_size(acts->max_length, e->hidden_size / e->num_attention_heads, cols);
-    const size_t  n_threads = (size_t)bt_pool_n_threads(exec->pool);
-    const int64_t n_panels = bt_nn_product_scratch_size(nn->kern);
+    const size_t n_threads = (size_t)bt_pool_n_threads(exec->pool);
+    const size_t panel_bytes = bt_nn_product_scratch_bytes(nn->product);
     bt_free(nn->partials);
     bt_free(nn->thread_scratch);
     bt_free(nn->panels);
-    nn->n_panels = n_panels;
-    nn->panels = bt_alloc_array((size_t)n_panels * n_threads, sizeof(float));
+    nn->panel_bytes = panel_bytes;
+    nn->panels = bt_alloc_array(n_threads, panel_bytes);
     nn->n_partials = n_partials;
     nn->n_thread_scratch = n_thread;
     nn->partials = bt_alloc_array((size_t)n_partials, sizeof(float));
     nn->thread_scratch = bt_alloc_array((size_t)n_thread * n_threads, sizeof(float));
-    exec->scratch_bytes =
-        ((size_t)n_partials + (size_t)(n_thread + n_panels) * n_threads) * sizeof(float);
+    exec->scratch_bytes = ((size_t)n_partials + (size_t)n_thread * n_threads) * sizeof(float) +
+                          panel_bytes * n_threads;
     if (nn->partials == NULL || nn->thread_scratch == NULL || nn->panels == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu bytes of scratch",
                        exec->scratch_bytes);

@@ -466,17 +466,20 @@ static void selection(void **state) {
     if (!bt_kern_has("avx512")) {
         assert_fails(bt_kern_select("avx512", &kern, err), BT_E_BACKEND, "avx512");
     }
-    /* no slot may be empty under any isa: up to `product` the table is pointers */
+    /* no slot may be empty under any isa: up to `products` the table is pointers */
     const char *const isas[] = {"ref", "avx2", "avx512"};
     for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
         if (bt_kern_has(isas[i])) {
             assert_ok(bt_kern_select(isas[i], &kern, err));
-            void *slots[offsetof(bt_kern, product) / sizeof(void *)];
+            void *slots[offsetof(bt_kern, products) / sizeof(void *)];
             memcpy(slots, &kern, sizeof slots);
             for (size_t s = 0; s < BT_ARRAY_LEN(slots); s++) {
                 assert_non_null(slots[s]);
             }
-            assert_true((kern.product.rows > 0) == (kern.product.tile != NULL));
+            for (int p = 0; p < (int)BT_KERN_N_PRECISIONS; p++) {
+                assert_non_null(kern.products[p].name);
+                assert_true((kern.products[p].rows > 0) == (kern.products[p].tile != NULL));
+            }
         }
     }
 }

@@ -25,9 +25,10 @@ struct layer {
     void (*backward)(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in);
 };
 
-static float inputs[MAX_INPUTS][MAX_N], gradients[MAX_INPUTS][MAX_N];
-static float outputs[MAX_N], d_outputs[MAX_N], work[6][MAX_N];
-static float partials[MAX_SCRATCH], scratch[4 * MAX_SCRATCH], panels[4 * MAX_SCRATCH];
+static float         inputs[MAX_INPUTS][MAX_N], gradients[MAX_INPUTS][MAX_N];
+static float         outputs[MAX_N], d_outputs[MAX_N], work[6][MAX_N];
+static float         partials[MAX_SCRATCH], scratch[4 * MAX_SCRATCH];
+static unsigned char panels[4][1 << 23];
 
 static bt_kern kern;
 
@@ -38,8 +39,10 @@ static bt_nn make_nn(bt_pool *pool) {
                    .n_partials = MAX_SCRATCH,
                    .thread_scratch = scratch,
                    .n_thread_scratch = MAX_SCRATCH,
-                   .panels = panels,
-                   .n_panels = MAX_SCRATCH};
+                   .product =
+                       kern.products[BT_KERN_F32].rows > 0 ? &kern.products[BT_KERN_F32] : NULL,
+                   .panels = panels[0],
+                   .panel_bytes = sizeof panels[0]};
 }
 
 static void fill(float *x, int64_t n, uint64_t seed, double size) {

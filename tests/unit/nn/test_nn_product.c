@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Large products against the plain triple loop: every instruction set and BLAS, transposes, sizes
- * around the tiles and the blocks, gaps between rows that must stay as they are, C added to or not;
- * the epilogue sees each element once; the bits are the same for one and three threads. */
+ * Large products against the plain triple loop: every instruction set, precision and BLAS,
+ * transposes, sizes around the tiles and the blocks, gaps between rows that must stay as they are,
+ * C added to or not; the epilogue sees each element once; the bits are the same for one and three
+ * threads. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,9 +13,10 @@
 
 enum { MAX_FLOATS = 1 << 22, GAP = 3, SEED_A = 1, SEED_B = 2, SEED_C = 3 };
 
-static float a[MAX_FLOATS], b[MAX_FLOATS], c[MAX_FLOATS], want[MAX_FLOATS], again[MAX_FLOATS];
-static float panels[MAX_FLOATS];
-static int   seen[MAX_FLOATS];
+static float         a[MAX_FLOATS], b[MAX_FLOATS], factor_a[MAX_FLOATS], factor_b[MAX_FLOATS];
+static float         c[MAX_FLOATS], want[MAX_FLOATS], again[MAX_FLOATS];
+static unsigned char panels[3][1 << 23];
+static int           seen[MAX_FLOATS];
 
 static const char *const isas[] = {"ref", "avx2", "avx512"};
 
@@ -34,8 +36,8 @@ static const shape shapes[] = {
     {31, 47, 256, "a block of AVX2"},
     {31, 47, 385, "just above a block of AVX-512"},
     {97, 1031, 23, "several pieces of columns"},
-    {2017, 33, 11, "one row more than a piece has"},
-    {241, 101, 801, "several blocks and pieces"},
+    {2017, 33, 3, "one row more than a piece has"},
+    {121, 101, 801, "several blocks and pieces"},
 };
 
 static void fill(float *x, int64_t n, uint64_t seed) {
@@ -74,35 +76,53 @@ static bt_nn_product make_product(const shape *s, int variant) {
                            .accumulate = (variant & 4) != 0};
 }
 
+/* To the nearest bfloat16, ties to even: by the definition, in double. */
+static float rounded_to_bf16(float x) {
+    int          exponent = 0;
+    const double fraction = frexp((double)x, &exponent); /* 0.5 <= |fraction| < 1 */
+    return (float)ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
+}
+
 static void check_product(bt_nn *nn, const shape *s, int variant) {
     bt_nn_product p = make_product(s, variant);
     const int64_t n_c = s->M * p.ld_c;
     char          what[128];
     (void)snprintf(what, sizeof what, "%s: %s, variant %d, %s", nn->kern->isa, s->why, variant,
-                   nn->use_blas ? "BLAS" : "own");
+                   nn->product == NULL ? "BLAS" : nn->product->name);
     p.epilogue = see;
     p.context = &p;
     fill(c, n_c, SEED_C);
     memcpy(want, c, (size_t)n_c * sizeof *c);
     memset(seen, 0, (size_t)(s->M * s->N) * sizeof *seen);
     bt_nn_product_run(nn, &p);
-    bt_kern_gemm__ref(want, p.ld_c, p.trans_a, a, p.ld_a, p.trans_b, b, p.ld_b, p.M, p.N, p.K,
-                      p.alpha, p.accumulate ? 1 : 0);
+    bt_kern_gemm__ref(want, p.ld_c, p.trans_a, factor_a, p.ld_a, p.trans_b, factor_b, p.ld_b, p.M,
+                      p.N, p.K, p.alpha, p.accumulate ? 1 : 0);
     test_close_f32(c, want, (size_t)n_c, 4e-6 * sqrt((double)s->K), 1e-6, what);
     for (int64_t i = 0; i < s->M * s->N; i++) {
         assert_int_equal(seen[i], 1);
     }
 }
 
-static void check_shapes(bt_nn *nn) {
+static void fill_factors(const shape *s, bool bf16) {
+    const int64_t n_a = (s->M + 2) * (s->K + 2);
+    const int64_t n_b = (s->N + 2) * (s->K + 2);
+    fill(a, n_a, SEED_A);
+    fill(b, n_b, SEED_B);
+    for (int64_t i = 0; i < n_a; i++) {
+        factor_a[i] = bf16 ? rounded_to_bf16(a[i]) : a[i];
+    }
+    for (int64_t i = 0; i < n_b; i++) {
+        factor_b[i] = bf16 ? rounded_to_bf16(b[i]) : b[i];
+    }
+}
+
+static void check_shapes(bt_nn *nn, bool bf16) {
     for (size_t i = 0; i < BT_ARRAY_LEN(shapes); i++) {
-        const shape *const s = &shapes[i];
-        fill(a, (s->M + 2) * (s->K + 2), SEED_A);
-        fill(b, (s->N + 2) * (s->K + 2), SEED_B);
-        nn->n_panels = bt_nn_product_scratch_size(nn->kern);
-        assert_true(3 * nn->n_panels <= MAX_FLOATS);
+        fill_factors(&shapes[i], bf16);
+        nn->panel_bytes = bt_nn_product_scratch_bytes(nn->product);
+        assert_true(nn->panel_bytes <= sizeof panels[0]);
         for (int variant = 0; variant < 8; variant++) {
-            check_product(nn, s, variant);
+            check_product(nn, &shapes[i], variant);
         }
     }
 }
@@ -117,22 +137,42 @@ static void products_match(void **state) {
         bt_pool *pool = NULL;
         assert_ok(bt_kern_select(isas[i], &kern, err));
         assert_ok(bt_pool_create(&pool, 3, err));
-        bt_nn nn = {.kern = &kern, .pool = pool, .panels = panels};
-        check_shapes(&nn);
-        nn.pool = NULL;
-        check_shapes(&nn);
-        nn.use_blas = true;
-        check_shapes(&nn);
-        assert_int_equal(nn.products.n_calls, 3 * 8 * (int64_t)BT_ARRAY_LEN(shapes));
+        bt_nn nn = {.kern = &kern, .pool = pool, .panels = panels[0]};
+        check_shapes(&nn, false);
+        if (kern.products[BT_KERN_F32].rows > 0) {
+            nn.product = &kern.products[BT_KERN_F32];
+            check_shapes(&nn, false);
+        }
+        bt_kern_product bf16;
+        for (int v = 0; bt_kern_bf16_variant(&kern, v, &bf16); v++) {
+            nn.product = &bf16;
+            check_shapes(&nn, true);
+            assert_true(v > 0 || strstr(bf16.name, "rounding") != NULL);
+        }
+        assert_string_equal(bf16.name, kern.products[BT_KERN_BF16].name);
+        assert_true(nn.products.n_calls >= 2 * 8 * (int64_t)BT_ARRAY_LEN(shapes));
         bt_pool_free(pool);
     }
 }
 
+static void check_bits(bt_nn *nn, bt_pool *pool, const shape *s) {
+    const bt_nn_product p = make_product(s, 0);
+    const size_t        n_bytes = (size_t)(s->M * p.ld_c) * sizeof *c;
+    fill(c, s->M * p.ld_c, SEED_C);
+    nn->pool = NULL;
+    bt_nn_product_run(nn, &p);
+    memcpy(again, c, n_bytes);
+    fill(c, s->M * p.ld_c, SEED_C);
+    nn->pool = pool;
+    bt_nn_product_run(nn, &p);
+    assert_memory_equal(c, again, n_bytes);
+}
+
+/* BLAS promises nothing of the kind. */
 static void bits_do_not_depend_on_threads(void **state) {
     (void)state;
     const shape s = shapes[BT_ARRAY_LEN(shapes) - 1];
-    fill(a, (s.M + 2) * (s.K + 2), SEED_A);
-    fill(b, (s.N + 2) * (s.K + 2), SEED_B);
+    fill_factors(&s, false);
     for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
         bt_kern  kern;
         bt_pool *pool = NULL;
@@ -141,17 +181,14 @@ static void bits_do_not_depend_on_threads(void **state) {
         }
         assert_ok(bt_kern_select(isas[i], &kern, err));
         assert_ok(bt_pool_create(&pool, 3, err));
-        bt_nn nn = {.kern = &kern, .panels = panels, .n_panels = MAX_FLOATS / 3};
-        if (kern.product.rows > 0) { /* BLAS promises nothing of the kind */
-            const bt_nn_product p = make_product(&s, 0);
-            const size_t        n_bytes = (size_t)(s.M * p.ld_c) * sizeof *c;
-            fill(c, s.M * p.ld_c, SEED_C);
-            bt_nn_product_run(&nn, &p);
-            memcpy(again, c, n_bytes);
-            fill(c, s.M * p.ld_c, SEED_C);
-            nn.pool = pool;
-            bt_nn_product_run(&nn, &p);
-            assert_memory_equal(c, again, n_bytes);
+        for (int p = 0; p < (int)BT_KERN_N_PRECISIONS; p++) {
+            bt_nn nn = {.kern = &kern,
+                        .product = &kern.products[p],
+                        .panels = panels[0],
+                        .panel_bytes = sizeof panels[0]};
+            if (nn.product->rows > 0) {
+                check_bits(&nn, pool, &s);
+            }
         }
         bt_pool_free(pool);
     }

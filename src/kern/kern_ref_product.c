@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The portable product kernel for factors rounded to bfloat16, and the rounding itself. In float32
+ * the portable kernels leave large products to BLAS. */
+#include <string.h>
+
+#include "kern_internal.h"
+
+enum { ROWS = 4, COLS = 8, DEPTH = 256 };
+
+/* To the nearest, ties to even; NaN stays NaN, subnormal numbers stay what they are. */
+static inline uint32_t round_bits(uint32_t bits) {
+    const bool     is_nan = (bits & UINT32_C(0x7FFFFFFF)) > UINT32_C(0x7F800000);
+    const uint32_t rounded = bits + UINT32_C(0x7FFF) + ((bits >> 16) & 1);
+    return (is_nan ? bits | UINT32_C(0x00400000) : rounded) & UINT32_C(0xFFFF0000);
+}
+
+void bt_kern_round_to_bf16(float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits = round_bits(bits);
+        memcpy(x + i, &bits, sizeof bits);
+    }
+}
+
+static void pack(float *panels, int64_t width, const float *x, int64_t wide_step, int64_t deep_step,
+                 int64_t n_wide, int64_t n_there, int64_t depth) {
+    for (int64_t first = 0; first < n_wide; first += width) {
+        float *const panel = panels + first * depth;
+        for (int64_t d = 0; d < depth; d++) {
+            for (int64_t w = 0; w < width; w++) {
+                panel[d * width + w] =
+                    first + w < n_there ? x[(first + w) * wide_step + d * deep_step] : 0;
+            }
+        }
+        bt_kern_round_to_bf16(panel, width * depth);
+    }
+}
+
+static void pack_a(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                   int64_t n_wide, int64_t n_there, int64_t depth) {
+    pack(panels, ROWS, x, wide_step, deep_step, n_wide, n_there, depth);
+}
+
+static void pack_b(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                   int64_t n_wide, int64_t n_there, int64_t depth) {
+    pack(panels, COLS, x, wide_step, deep_step, n_wide, n_there, depth);
+}
+
+static void tile(float *c, int64_t ld_c, const void *a_panel, const void *b_panel, int64_t n_rows,
+                 int64_t n_cols, int64_t depth, float alpha, bool accumulate) {
+    const float *const a = a_panel;
+    const float *const b = b_panel;
+    float              sum[ROWS][COLS] = {{0}};
+    for (int64_t d = 0; d < depth; d++) {
+        for (int i = 0; i < ROWS; i++) {
+            for (int j = 0; j < COLS; j++) {
+                sum[i][j] += a[d * ROWS + i] * b[d * COLS + j];
+            }
+        }
+    }
+    for (int i = 0; i < ROWS && i < n_rows; i++) {
+        for (int j = 0; j < COLS && j < n_cols; j++) {
+            float *const c_ij = c + i * ld_c + j;
+            *c_ij = alpha * sum[i][j] + (accumulate ? *c_ij : 0);
+        }
+    }
+}
+
+const bt_kern_product bt_kern_product_bf16__ref = {.name = "bfloat16 by rounding",
+                                                   .rows = ROWS,
+                                                   .cols = COLS,
+                                                   .depth = DEPTH,
+                                                   .depth_step = 1,
+                                                   .element_bytes = sizeof(float),
+                                                   .pack_a = pack_a,
+                                                   .pack_b = pack_b,
+                                                   .tile = tile};
