@@ -8,7 +8,7 @@
  * steps.
  *
  *     bench_step [--model=minilm|base] [--lengths=mrpc|sst2|cola] [--batch=32] [--steps=20]
- *                [--rounds=3] [--threads=0] [--isa=auto] [--products=auto|blas] */
+ *                [--rounds=3] [--threads=0] [--isa=auto] [--products=auto|blas|bf16] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,6 +286,7 @@ static bt_status run(const options *o, bt_error *err) {
     const bt_exec_config    config = {.n_threads = (int32_t)o->threads,
                                       .isa = o->isa,
                                       .use_blas = strcmp(o->products, "blas") == 0,
+                                      .bf16 = strcmp(o->products, "bf16") == 0,
                                       .max_seqs = o->batch,
                                       .max_tokens = o->batch * 64};
     BT_CHECK(bt_model_create(&encoder, &head, &model, err));
@@ -323,7 +324,8 @@ static bool read_option(const char *arg, options *o) {
     }
     if (bt_str_starts_with(arg, "--products=")) {
         o->products = value + 1;
-        return strcmp(o->products, "auto") == 0 || strcmp(o->products, "blas") == 0;
+        return strcmp(o->products, "auto") == 0 || strcmp(o->products, "blas") == 0 ||
+               strcmp(o->products, "bf16") == 0;
     }
     if (bt_str_starts_with(arg, "--rounds=")) {
         return bt_parse_i64(value + 1, &o->rounds) && o->rounds > 0 && o->rounds <= MAX_ROUNDS;
@@ -358,7 +360,7 @@ int main(int argc, char **argv) {
             (void)fprintf(stderr,
                           "bench_step: error: %s: expected --model=minilm|base, "
                           "--lengths=mrpc|sst2|cola, --batch=N, --steps=N, --rounds=N, "
-                          "--threads=N, --isa=NAME or --products=auto|blas\n",
+                          "--threads=N, --isa=NAME or --products=auto|blas|bf16\n",
                           argv[i]);
             return 2;
         }
