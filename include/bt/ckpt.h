@@ -61,12 +61,37 @@ BT_MUST_USE bt_status bt_ckpt_check_variable(bt_ckpt *ckpt, const bt_param *para
 /* What kind of encoder the file holds. */
 typedef enum bt_ckpt_encoder {
     BT_CKPT_NO_ENCODER,
-    BT_CKPT_BERT,   /* of either type: their variables are the same */
-    BT_CKPT_ALBERT, /* one layer, which a model repeats: the file does not say how often */
+    BT_CKPT_BERT,       /* of either type: their variables are the same */
+    BT_CKPT_ALBERT,     /* one layer, which a model repeats: the file does not say how often */
+    BT_CKPT_DISTILBERT, /* a BERT without token types and pooler */
 } bt_ckpt_encoder;
 bt_ckpt_encoder bt_ckpt_get_encoder(const bt_ckpt *ckpt);
 const char     *bt_ckpt_encoder_name(bt_ckpt_encoder encoder); /* "BERT" */
 int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt); /* transformer layers in the file; 0: no encoder */
+
+/* What an encoder variable starts as that a file of this kind need not hold. */
+typedef enum bt_ckpt_absence {
+    BT_CKPT_NEEDED, /* it must be there */
+    BT_CKPT_ZERO,   /* zeros compute what the file's model computes without it */
+    BT_CKPT_FRESH,  /* only a head reads it */
+} bt_ckpt_absence;
+bt_ckpt_absence bt_ckpt_why_absent(const bt_ckpt *ckpt, const char *name);
+
+/* What the JSON configuration beside the file says (config.json, bert_config.json,
+ * albert_config.json); 0 and "" where it says nothing, or where there is none. */
+enum { BT_CKPT_WORD_MAX = 32, BT_CKPT_PATH_MAX = 512 };
+typedef struct bt_ckpt_facts {
+    char    path[BT_CKPT_PATH_MAX];       /* of the configuration; cut when it is longer */
+    char    model_type[BT_CKPT_WORD_MAX]; /* Hugging Face's */
+    char    activation[BT_CKPT_WORD_MAX];
+    int64_t n_layers, n_heads;
+    double  norm_eps;
+} bt_ckpt_facts;
+/* BT_E_FORMAT when there is one that is no JSON. */
+BT_MUST_USE bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *err);
+/* BT_E_UNSUPPORTED, by name, when the file holds an encoder that nothing here computes. */
+BT_MUST_USE bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
+                                         bt_error *err);
 
 /* "global_step", "save_counter", "iterations" (the optimizer's iter). *found false: not there. */
 BT_MUST_USE bt_status bt_ckpt_read_scalar(bt_ckpt *ckpt, const char *name, int64_t *value,

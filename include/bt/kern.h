@@ -16,6 +16,7 @@
 /* In the order of model.h's bt_activation. */
 typedef enum bt_kern_act {
     BT_KERN_ACT_GELU, /* tanh approximation */
+    BT_KERN_ACT_GELU_ERF,
     BT_KERN_ACT_RELU,
     BT_KERN_ACT_RELU6,
     BT_KERN_ACT_TANH,

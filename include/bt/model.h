@@ -9,7 +9,8 @@
 #include "bt/tensor.h"
 
 typedef enum bt_activation {
-    BT_ACT_GELU, /* the tanh approximation, as Model Garden's "gelu" */
+    BT_ACT_GELU,     /* the tanh approximation, as Model Garden's "gelu" */
+    BT_ACT_GELU_ERF, /* the exact one, as Hugging Face's "gelu"; a word of our own */
     BT_ACT_RELU,
     BT_ACT_RELU6,
     BT_ACT_TANH,

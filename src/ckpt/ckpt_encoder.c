@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What kind of encoder a file holds, told by the canonical names that its layout was mapped to. */
+ * What kind of encoder a file holds, told by the canonical names that its layout was mapped to;
+ * what that kind lacks; and which kinds nothing here computes. */
+#include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ckpt_internal.h"
 
@@ -13,6 +16,8 @@ const char *bt_ckpt_encoder_name(bt_ckpt_encoder encoder) {
         return "BERT";
     case BT_CKPT_ALBERT:
         return "ALBERT";
+    case BT_CKPT_DISTILBERT:
+        return "DistilBERT";
     }
     return "unknown";
 }
@@ -32,7 +37,7 @@ void ckpt_find_encoder(bt_ckpt *ckpt) {
         if (ckpt_find_place(ckpt, name, NULL) == NULL) {
             return;
         }
-        ckpt->encoder = BT_CKPT_BERT;
+        ckpt->encoder = ckpt->is_distilbert ? BT_CKPT_DISTILBERT : BT_CKPT_BERT;
     }
 }
 
@@ -42,4 +47,132 @@ bt_ckpt_encoder bt_ckpt_get_encoder(const bt_ckpt *ckpt) {
 
 int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt) {
     return ckpt->n_layers;
+}
+
+/* ---- what a kind lacks -------------------------------------------------------------------------
+ */
+
+bt_ckpt_absence bt_ckpt_why_absent(const bt_ckpt *ckpt, const char *name) {
+    /* Model Garden and Google always write the pooler; Hugging Face leaves it out where the head
+     * does not read it */
+    if (ckpt->layout != BT_CKPT_SAFETENSORS || ckpt->encoder == BT_CKPT_NO_ENCODER) {
+        return BT_CKPT_NEEDED;
+    }
+    if (bt_str_starts_with(name, "pooler_transform/")) {
+        return BT_CKPT_FRESH;
+    }
+    return ckpt->encoder == BT_CKPT_DISTILBERT && bt_str_starts_with(name, "type_embeddings/")
+               ? BT_CKPT_ZERO
+               : BT_CKPT_NEEDED;
+}
+
+/* ---- what nothing here computes ----------------------------------------------------------------
+ */
+
+typedef struct refusal_row {
+    const char *model_type; /* in config.json */
+    const char *prefix;     /* of the tensors' names; NULL: they do not tell */
+    const char *name;
+    const char *why;
+} refusal_row;
+
+#define BPE "its vocabulary is byte-level BPE, which is not read here, and its positions start at 2"
+#define POSITIONS "its relative positions are not built here"
+static const refusal_row refusals[] = {
+    {"roberta", "roberta.", "RoBERTa", BPE},
+    {"xlm-roberta", NULL, "XLM-RoBERTa",
+     "its vocabulary is a SentencePiece model, which is not read here, and its positions start at "
+     "2"},
+    {"camembert", NULL, "CamemBERT",
+     "its vocabulary is a SentencePiece model, which is not read here, and its positions start at "
+     "2"},
+    {"big_bird", NULL, "BigBird", "its block-sparse attention is not built here"},
+    {"convbert", "convbert.", "ConvBERT", "its convolutions are not built here"},
+    {"deberta", "deberta.", "DeBERTa", POSITIONS},
+    {"deberta-v2", NULL, "DeBERTa", POSITIONS},
+    {"electra", "electra.", "ELECTRA", "its names are not mapped here"},
+    {"fnet", "fnet.", "FNet", "its Fourier mixing is not built here"},
+    {"funnel", "funnel.", "Funnel transformer", "its pooling of the sequence is not built here"},
+    {"longformer", "longformer.", "Longformer", "its sliding attention is not built here"},
+    {"mobilebert", "mobilebert.", "MobileBERT", "its bottleneck layers are not built here"},
+    {"mpnet", "mpnet.", "MPNet", POSITIONS},
+    {"xlnet", "transformer.layer.0.rel_attn.", "XLNet", POSITIONS},
+};
+
+static const refusal_row *refusal_of_type(const char *model_type) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(refusals); i++) {
+        if (strcmp(refusals[i].model_type, model_type) == 0) {
+            return &refusals[i];
+        }
+    }
+    return NULL;
+}
+
+static const refusal_row *refusal_of_names(const bt_ckpt *ckpt, bool has_model_type) {
+    for (size_t t = 0; t < ckpt->n_tensors; t++) {
+        for (size_t i = 0; i < BT_ARRAY_LEN(refusals); i++) {
+            if (refusals[i].prefix != NULL &&
+                bt_str_starts_with(ckpt->tensors[t].name, refusals[i].prefix)) {
+                return &refusals[i];
+            }
+        }
+    }
+    /* RoBERTa's own file names its tensors as BERT's does, but has one segment type */
+    const ckpt_place *const types = ckpt_find_place(ckpt, "type_embeddings/embeddings", NULL);
+    const bool              is_roberta = !has_model_type && types != NULL &&
+                            ckpt->tensors[types->tensor].rank == 2 &&
+                            ckpt->tensors[types->tensor].dim[0] == 1;
+    return is_roberta ? refusal_of_type("roberta") : NULL;
+}
+
+/* 1 + the largest number that stands behind mark in any name. */
+static int64_t count_numbered(const bt_ckpt *ckpt, const char *mark) {
+    int64_t n = 0;
+    for (size_t t = 0; t < ckpt->n_tensors; t++) {
+        const char *const at = strstr(ckpt->tensors[t].name, mark);
+        const char *const digit = at == NULL ? NULL : at + strlen(mark);
+        if (digit != NULL && isdigit((unsigned char)*digit)) {
+            const int64_t here = 1 + (*digit - '0'); /* beyond 9 it is too many in any case */
+            n = here > n ? here : n;
+        }
+    }
+    return n;
+}
+
+static bt_status check_groups(const bt_ckpt *ckpt, bt_error *err) {
+    const bool    is_tf1 = ckpt->layout == BT_CKPT_TF1;
+    const int64_t n_groups = count_numbered(ckpt, is_tf1 ? "/group_" : "albert_layer_groups.");
+    const int64_t n_inner = count_numbered(ckpt, is_tf1 ? "/inner_group_" : "albert_layers.");
+    if (n_groups <= 1 && n_inner <= 1) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_UNSUPPORTED,
+                   "%s holds an ALBERT with %" PRId64 " groups of %" PRId64
+                   " layers; an encoder here shares 1 layer (1 group of 1)",
+                   ckpt->path, n_groups, n_inner);
+}
+
+bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
+    static const char *const known[] = {"bert", "albert", "distilbert"};
+    if (ckpt->layout != BT_CKPT_SAFETENSORS) {
+        return check_groups(ckpt, err);
+    }
+    bool is_known = facts->model_type[0] == '\0';
+    for (size_t i = 0; i < BT_ARRAY_LEN(known); i++) {
+        is_known = is_known || strcmp(facts->model_type, known[i]) == 0;
+    }
+    const refusal_row *const row = is_known ? refusal_of_names(ckpt, facts->model_type[0] != '\0')
+                                            : refusal_of_type(facts->model_type);
+    if (row != NULL) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s holds %s: %s; start from weights of BERT, ALBERT or DistilBERT",
+                       ckpt->path, row->name, row->why);
+    }
+    if (!is_known) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s holds a model of type '%s' (%s), which is not built here; start from "
+                       "weights of BERT, ALBERT or DistilBERT",
+                       ckpt->path, facts->model_type, facts->path);
+    }
+    return check_groups(ckpt, err);
 }

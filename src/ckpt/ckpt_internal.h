@@ -32,6 +32,7 @@ struct bt_ckpt {
     ckpt_place     *places;
     size_t          n_places;
     size_t          cap_places;
+    bool            is_distilbert; /* by its names */
     bt_ckpt_encoder encoder;
     int64_t         n_layers;
 };

@@ -1,148 +1,262 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Layouts that are known by their names: Google's TF1 bert_model.ckpt and Hugging Face's BERT
- * (spec/numerics.md section 7). One table; # stands for the number of a layer. */
+ * Layouts that are known by their names: Google's TF1 checkpoints of BERT and ALBERT, and Hugging
+ * Face's of BERT, ALBERT and DistilBERT (spec/numerics.md section 7). A name is that of a layer and
+ * a leaf; # stands for the number of a layer. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ckpt_internal.h"
 
-typedef struct name_row {
-    const char *tf1; /* NULL: that layout has none */
-    const char *hf;
-    bool        transpose; /* in Hugging Face's layout: Linear keeps [out,in] */
-    const char *canonical;
-} name_row;
+/* ---- tables ------------------------------------------------------------------------------------
+ */
 
-#define TF1_LAYER "bert/encoder/layer_#/"
-#define HF_LAYER "encoder.layer.#."
-#define LAYER "transformer/layer_#/"
+typedef enum naming_id {
+    TF1_BERT,
+    TF1_ALBERT,
+    HF_BERT,
+    HF_ALBERT,
+    HF_DISTILBERT,
+    N_NAMINGS,
+} naming_id;
 
-static const name_row rows[] = {
-    {"bert/embeddings/word_embeddings", "embeddings.word_embeddings.weight", false,
-     "word_embeddings/embeddings"},
-    {"bert/embeddings/position_embeddings", "embeddings.position_embeddings.weight", false,
-     "position_embedding/embeddings"},
-    {"bert/embeddings/token_type_embeddings", "embeddings.token_type_embeddings.weight", false,
-     "type_embeddings/embeddings"},
-    {"bert/embeddings/LayerNorm/gamma", "embeddings.LayerNorm.weight", false,
-     "embeddings/layer_norm/gamma"},
-    {"bert/embeddings/LayerNorm/beta", "embeddings.LayerNorm.bias", false,
-     "embeddings/layer_norm/beta"},
-    {TF1_LAYER "attention/self/query/kernel", HF_LAYER "attention.self.query.weight", true,
-     LAYER "self_attention/query/kernel"},
-    {TF1_LAYER "attention/self/query/bias", HF_LAYER "attention.self.query.bias", false,
-     LAYER "self_attention/query/bias"},
-    {TF1_LAYER "attention/self/key/kernel", HF_LAYER "attention.self.key.weight", true,
-     LAYER "self_attention/key/kernel"},
-    {TF1_LAYER "attention/self/key/bias", HF_LAYER "attention.self.key.bias", false,
-     LAYER "self_attention/key/bias"},
-    {TF1_LAYER "attention/self/value/kernel", HF_LAYER "attention.self.value.weight", true,
-     LAYER "self_attention/value/kernel"},
-    {TF1_LAYER "attention/self/value/bias", HF_LAYER "attention.self.value.bias", false,
-     LAYER "self_attention/value/bias"},
-    {TF1_LAYER "attention/output/dense/kernel", HF_LAYER "attention.output.dense.weight", true,
-     LAYER "self_attention/attention_output/kernel"},
-    {TF1_LAYER "attention/output/dense/bias", HF_LAYER "attention.output.dense.bias", false,
-     LAYER "self_attention/attention_output/bias"},
-    {TF1_LAYER "attention/output/LayerNorm/gamma", HF_LAYER "attention.output.LayerNorm.weight",
-     false, LAYER "self_attention_layer_norm/gamma"},
-    {TF1_LAYER "attention/output/LayerNorm/beta", HF_LAYER "attention.output.LayerNorm.bias", false,
-     LAYER "self_attention_layer_norm/beta"},
-    {TF1_LAYER "intermediate/dense/kernel", HF_LAYER "intermediate.dense.weight", true,
-     LAYER "intermediate/kernel"},
-    {TF1_LAYER "intermediate/dense/bias", HF_LAYER "intermediate.dense.bias", false,
-     LAYER "intermediate/bias"},
-    {TF1_LAYER "output/dense/kernel", HF_LAYER "output.dense.weight", true, LAYER "output/kernel"},
-    {TF1_LAYER "output/dense/bias", HF_LAYER "output.dense.bias", false, LAYER "output/bias"},
-    {TF1_LAYER "output/LayerNorm/gamma", HF_LAYER "output.LayerNorm.weight", false,
-     LAYER "output_layer_norm/gamma"},
-    {TF1_LAYER "output/LayerNorm/beta", HF_LAYER "output.LayerNorm.bias", false,
-     LAYER "output_layer_norm/beta"},
-    {"bert/pooler/dense/kernel", "pooler.dense.weight", true, "pooler_transform/kernel"},
-    {"bert/pooler/dense/bias", "pooler.dense.bias", false, "pooler_transform/bias"},
-    /* the same pooler is the one that the next-sentence head was trained with */
-    {"bert/pooler/dense/kernel", "pooler.dense.weight", true, "next_sentence/pooler_dense/kernel"},
-    {"bert/pooler/dense/bias", "pooler.dense.bias", false, "next_sentence/pooler_dense/bias"},
-    /* a classifier of Hugging Face reads the encoder's pooler, ours may have one of its own */
-    {NULL, "pooler.dense.weight", true, "sentence_prediction/pooler_dense/kernel"},
-    {NULL, "pooler.dense.bias", false, "sentence_prediction/pooler_dense/bias"},
-    {NULL, "classifier.weight", true, "sentence_prediction/logits/kernel"},
-    {NULL, "classifier.bias", false, "sentence_prediction/logits/bias"},
+typedef struct naming {
+    bt_ckpt_layout layout;
+    const char    *prefix;    /* may stand before every name, or not */
+    const char    *layer;     /* before the names of a transformer layer */
+    const char    *canonical; /* the same here */
+} naming;
+
+static const naming namings[N_NAMINGS] = {
+    [TF1_BERT] = {BT_CKPT_TF1, "bert/", "encoder/layer_#/", "transformer/layer_#"},
+    [TF1_ALBERT] = {BT_CKPT_TF1, "bert/", "encoder/transformer/group_0/inner_group_0/",
+                    "transformer"},
+    [HF_BERT] = {BT_CKPT_SAFETENSORS, "bert.", "encoder.layer.#.", "transformer/layer_#"},
+    [HF_ALBERT] = {BT_CKPT_SAFETENSORS, "albert.", "encoder.albert_layer_groups.0.albert_layers.0.",
+                   "transformer"},
+    [HF_DISTILBERT] = {BT_CKPT_SAFETENSORS, "distilbert.", "transformer.layer.#.",
+                       "transformer/layer_#"},
 };
 
-/* Does name match pattern, and which layer is #? (-1: the pattern has none) */
-static bool match_pattern(const char *name, const char *pattern, int64_t *layer) {
-    *layer = -1;
-    const char *const mark = strchr(pattern, '#');
-    if (mark == NULL) {
-        return strcmp(name, pattern) == 0;
-    }
-    const size_t n_before = (size_t)(mark - pattern);
-    if (strncmp(name, pattern, n_before) != 0 || !isdigit((unsigned char)name[n_before])) {
-        return false;
-    }
-    int64_t     number = 0;
-    const char *at = name + n_before;
-    for (; isdigit((unsigned char)*at); at++) {
-        if (number > 100000) {
-            return false; /* no network has that many layers: not one of ours */
-        }
-        number = number * 10 + (*at - '0');
-    }
-    *layer = number;
-    return strcmp(at, mark + 1) == 0;
+typedef enum layer_kind { KIND_TABLE, KIND_DENSE, KIND_NORM, KIND_LOGITS } layer_kind;
+
+/* Inside a transformer layer. */
+static const struct {
+    layer_kind  kind;
+    const char *canonical;
+    const char *names[N_NAMINGS];
+} layer_rows[] = {
+    {KIND_DENSE,
+     "self_attention/query",
+     {"attention/self/query", "attention_1/self/query", "attention.self.query", "attention.query",
+      "attention.q_lin"}},
+    {KIND_DENSE,
+     "self_attention/key",
+     {"attention/self/key", "attention_1/self/key", "attention.self.key", "attention.key",
+      "attention.k_lin"}},
+    {KIND_DENSE,
+     "self_attention/value",
+     {"attention/self/value", "attention_1/self/value", "attention.self.value", "attention.value",
+      "attention.v_lin"}},
+    {KIND_DENSE,
+     "self_attention/attention_output",
+     {"attention/output/dense", "attention_1/output/dense", "attention.output.dense",
+      "attention.dense", "attention.out_lin"}},
+    {KIND_NORM,
+     "self_attention_layer_norm",
+     {"attention/output/LayerNorm", "LayerNorm", "attention.output.LayerNorm",
+      "attention.LayerNorm", "sa_layer_norm"}},
+    {KIND_DENSE,
+     "intermediate",
+     {"intermediate/dense", "ffn_1/intermediate/dense", "intermediate.dense", "ffn", "ffn.lin1"}},
+    {KIND_DENSE,
+     "output",
+     {"output/dense", "ffn_1/intermediate/output/dense", "output.dense", "ffn_output", "ffn.lin2"}},
+    {KIND_NORM,
+     "output_layer_norm",
+     {"output/LayerNorm", "LayerNorm_1", "output.LayerNorm", "full_layer_layer_norm",
+      "output_layer_norm"}},
+};
+
+#define IN(naming) (1u << (naming))
+#define IN_TF1 (IN(TF1_BERT) | IN(TF1_ALBERT))
+#define IN_HF (IN(HF_BERT) | IN(HF_ALBERT) | IN(HF_DISTILBERT))
+
+/* Outside the layers. */
+static const struct {
+    unsigned    namings;
+    layer_kind  kind;
+    const char *name;
+    const char *canonical;
+} other_rows[] = {
+    {IN_TF1, KIND_TABLE, "embeddings/word_embeddings", "word_embeddings"},
+    {IN_TF1, KIND_TABLE, "embeddings/position_embeddings", "position_embedding"},
+    {IN_TF1, KIND_TABLE, "embeddings/token_type_embeddings", "type_embeddings"},
+    {IN_TF1, KIND_NORM, "embeddings/LayerNorm", "embeddings/layer_norm"},
+    {IN_TF1, KIND_DENSE, "encoder/embedding_hidden_mapping_in", "embedding_projection"},
+    {IN_HF, KIND_TABLE, "embeddings.word_embeddings", "word_embeddings"},
+    {IN_HF, KIND_TABLE, "embeddings.position_embeddings", "position_embedding"},
+    {IN_HF, KIND_TABLE, "embeddings.token_type_embeddings", "type_embeddings"},
+    {IN_HF, KIND_NORM, "embeddings.LayerNorm", "embeddings/layer_norm"},
+    {IN_HF, KIND_DENSE, "encoder.embedding_hidden_mapping_in", "embedding_projection"},
+    /* the one pooler is also what the next-sentence head was trained with, and what a fine-tuned
+     * classifier reads; ours may have one of its own */
+    {IN_TF1, KIND_DENSE, "pooler/dense", "pooler_transform"},
+    {IN_TF1, KIND_DENSE, "pooler/dense", "next_sentence/pooler_dense"},
+    {IN_TF1, KIND_DENSE, "pooler/dense", "sentence_prediction/pooler_dense"},
+    {IN(HF_BERT), KIND_DENSE, "pooler.dense", "pooler_transform"},
+    {IN(HF_BERT), KIND_DENSE, "pooler.dense", "next_sentence/pooler_dense"},
+    {IN(HF_BERT), KIND_DENSE, "pooler.dense", "sentence_prediction/pooler_dense"},
+    {IN(HF_ALBERT), KIND_DENSE, "pooler", "pooler_transform"},
+    {IN(HF_ALBERT), KIND_DENSE, "pooler", "next_sentence/pooler_dense"},
+    {IN(HF_ALBERT), KIND_DENSE, "pooler", "sentence_prediction/pooler_dense"},
+    /* not DistilBERT's: another activation stands before its sentence classifier */
+    {IN(HF_BERT) | IN(HF_ALBERT), KIND_LOGITS, "classifier", "sentence_prediction/logits"},
+    {IN_TF1, KIND_LOGITS, "output", "sentence_prediction/logits"},
+    {IN_TF1, KIND_LOGITS, "cls/squad/output", "predictions/transform/logits"},
+    {IN_HF, KIND_LOGITS, "classifier", "predictions/transform/logits"},
+    {IN_HF, KIND_LOGITS, "qa_outputs", "predictions/transform/logits"},
+};
+
+/* What stands behind a layer's name. */
+static const struct {
+    bt_ckpt_layout layout;
+    layer_kind     kind;
+    const char    *name;
+    const char    *canonical;
+    bool           transpose; /* the file keeps [out,in] */
+} leaf_rows[] = {
+    {BT_CKPT_TF1, KIND_TABLE, "", "embeddings", false},
+    {BT_CKPT_TF1, KIND_DENSE, "/kernel", "kernel", false},
+    {BT_CKPT_TF1, KIND_DENSE, "/bias", "bias", false},
+    {BT_CKPT_TF1, KIND_NORM, "/gamma", "gamma", false},
+    {BT_CKPT_TF1, KIND_NORM, "/beta", "beta", false},
+    {BT_CKPT_TF1, KIND_LOGITS, "_weights", "kernel", true},
+    {BT_CKPT_TF1, KIND_LOGITS, "_bias", "bias", false},
+    {BT_CKPT_SAFETENSORS, KIND_TABLE, ".weight", "embeddings", false},
+    {BT_CKPT_SAFETENSORS, KIND_DENSE, ".weight", "kernel", true},
+    {BT_CKPT_SAFETENSORS, KIND_DENSE, ".bias", "bias", false},
+    {BT_CKPT_SAFETENSORS, KIND_NORM, ".weight", "gamma", false},
+    {BT_CKPT_SAFETENSORS, KIND_NORM, ".bias", "beta", false},
+    {BT_CKPT_SAFETENSORS, KIND_NORM, ".gamma", "gamma", false}, /* of old files */
+    {BT_CKPT_SAFETENSORS, KIND_NORM, ".beta", "beta", false},
+    {BT_CKPT_SAFETENSORS, KIND_LOGITS, ".weight", "kernel", true},
+    {BT_CKPT_SAFETENSORS, KIND_LOGITS, ".bias", "bias", false},
+};
+
+/* ---- matching ----------------------------------------------------------------------------------
+ */
+
+static const char *skip_text(const char *at, const char *text) {
+    const size_t n = strlen(text);
+    return strncmp(at, text, n) == 0 ? at + n : NULL;
 }
 
-static void put_layer(const char *pattern, int64_t layer, char out[CKPT_NAME_MAX]) {
-    const char *const mark = strchr(pattern, '#');
-    if (mark == NULL) {
-        (void)snprintf(out, CKPT_NAME_MAX, "%s", pattern);
-    } else {
-        (void)snprintf(out, CKPT_NAME_MAX, "%.*s%" PRId64 "%s", (int)(mark - pattern), pattern,
-                       layer, mark + 1);
-    }
-}
-
-/* Without "bert." in front, and with weight and bias for the gamma and beta of old files. */
-static void normalize_hf(const char *name, char out[CKPT_NAME_MAX]) {
-    const char *const bare = bt_str_starts_with(name, "bert.") ? name + strlen("bert.") : name;
-    (void)snprintf(out, CKPT_NAME_MAX, "%s", bare);
-    static const char *const old[][2] = {{".LayerNorm.gamma", "weight"},
-                                         {".LayerNorm.beta", "bias"}};
-    for (size_t i = 0; i < BT_ARRAY_LEN(old); i++) {
-        if (bt_str_ends_with(out, old[i][0])) {
-            char *const last = strrchr(out, '.') + 1;
-            (void)snprintf(last, CKPT_NAME_MAX - (size_t)(last - out), "%s", old[i][1]);
-        }
-    }
-}
-
-static bt_status map_name(bt_ckpt *ckpt, int64_t tensor, const char *name, bt_error *err) {
-    const bool is_hf = ckpt->layout == BT_CKPT_SAFETENSORS;
-    for (size_t r = 0; r < BT_ARRAY_LEN(rows); r++) {
-        const char *const pattern = is_hf ? rows[r].hf : rows[r].tf1;
-        int64_t           layer = -1;
-        if (pattern == NULL || !match_pattern(name, pattern, &layer)) {
+/* Behind pattern, or NULL; # in it is the number of a layer. */
+static const char *skip_pattern(const char *at, const char *pattern, int64_t *layer) {
+    enum { MOST_LAYERS = 100000 }; /* no network has that many: not one of ours */
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern != '#') {
+            if (*at++ != *pattern) {
+                return NULL;
+            }
             continue;
         }
-        char canonical[CKPT_NAME_MAX];
-        put_layer(rows[r].canonical, layer, canonical);
-        BT_TRY(ckpt_add_place(ckpt, canonical, NULL, tensor, is_hf && rows[r].transpose, err));
+        if (!isdigit((unsigned char)*at)) {
+            return NULL;
+        }
+        for (*layer = 0; isdigit((unsigned char)*at); at++) {
+            *layer = *layer * 10 + (*at - '0');
+            if (*layer > MOST_LAYERS) {
+                return NULL;
+            }
+        }
+    }
+    return at;
+}
+
+static const char *skip_prefix(const char *name, const naming *n) {
+    const char *const bare = skip_text(name, n->prefix);
+    return bare != NULL ? bare : name;
+}
+
+/* rest: what stands behind the layer's name. */
+static bt_status add_leaf(bt_ckpt *ckpt, const naming *n, int64_t tensor, layer_kind kind,
+                          const char *canonical, const char *rest, bt_error *err) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(leaf_rows); i++) {
+        if (leaf_rows[i].layout == n->layout && leaf_rows[i].kind == kind &&
+            strcmp(leaf_rows[i].name, rest) == 0) {
+            char name[CKPT_NAME_MAX];
+            (void)snprintf(name, sizeof name, "%s/%s", canonical, leaf_rows[i].canonical);
+            return ckpt_add_place(ckpt, name, NULL, tensor, leaf_rows[i].transpose, err);
+        }
     }
     return BT_OK;
 }
 
-bt_status ckpt_map_names(bt_ckpt *ckpt, bt_error *err) {
-    for (size_t i = 0; i < ckpt->n_tensors; i++) {
-        char name[CKPT_NAME_MAX];
-        if (ckpt->layout == BT_CKPT_SAFETENSORS) {
-            normalize_hf(ckpt->tensors[i].name, name);
-        } else {
-            (void)snprintf(name, sizeof name, "%s", ckpt->tensors[i].name);
-        }
-        BT_TRY(map_name(ckpt, (int64_t)i, name, err));
+/* "transformer/layer_#" of layer 3 -> "transformer/layer_3/..." */
+static void put_layer(const naming *n, int64_t layer, const char *canonical,
+                      char out[CKPT_NAME_MAX]) {
+    const char *const mark = strchr(n->canonical, '#');
+    if (mark == NULL) {
+        (void)snprintf(out, CKPT_NAME_MAX, "%s/%s", n->canonical, canonical);
+    } else {
+        (void)snprintf(out, CKPT_NAME_MAX, "%.*s%" PRId64 "/%s", (int)(mark - n->canonical),
+                       n->canonical, layer, canonical);
     }
+}
+
+static bt_status map_in_layer(bt_ckpt *ckpt, naming_id id, int64_t tensor, int64_t layer,
+                              const char *name, bt_error *err) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(layer_rows); i++) {
+        const char *const rest = skip_text(name, layer_rows[i].names[id]);
+        if (rest != NULL) {
+            char canonical[CKPT_NAME_MAX];
+            put_layer(&namings[id], layer, layer_rows[i].canonical, canonical);
+            BT_TRY(add_leaf(ckpt, &namings[id], tensor, layer_rows[i].kind, canonical, rest, err));
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status map_name(bt_ckpt *ckpt, naming_id id, int64_t tensor, bt_error *err) {
+    int64_t           layer = -1;
+    const char *const name = skip_prefix(ckpt->tensors[tensor].name, &namings[id]);
+    const char *const in_layer = skip_pattern(name, namings[id].layer, &layer);
+    if (in_layer != NULL) {
+        return map_in_layer(ckpt, id, tensor, layer, in_layer, err);
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(other_rows); i++) {
+        const char *const rest = skip_text(name, other_rows[i].name);
+        if (rest != NULL && (other_rows[i].namings & IN(id)) != 0) {
+            BT_TRY(add_leaf(ckpt, &namings[id], tensor, other_rows[i].kind, other_rows[i].canonical,
+                            rest, err));
+        }
+    }
+    return BT_OK;
+}
+
+/* The naming in which some tensor is a layer's query; BERT's where there is no layer. */
+static naming_id find_naming(const bt_ckpt *ckpt) {
+    for (size_t id = 0; id < N_NAMINGS; id++) {
+        for (size_t t = 0; t < ckpt->n_tensors && namings[id].layout == ckpt->layout; t++) {
+            int64_t           layer = -1;
+            const char *const name = skip_prefix(ckpt->tensors[t].name, &namings[id]);
+            const char *const in_layer = skip_pattern(name, namings[id].layer, &layer);
+            if (in_layer != NULL && skip_text(in_layer, layer_rows[0].names[id]) != NULL) {
+                return (naming_id)id;
+            }
+        }
+    }
+    return ckpt->layout == BT_CKPT_TF1 ? TF1_BERT : HF_BERT;
+}
+
+bt_status ckpt_map_names(bt_ckpt *ckpt, bt_error *err) {
+    const naming_id id = find_naming(ckpt);
+    for (size_t t = 0; t < ckpt->n_tensors; t++) {
+        BT_TRY(map_name(ckpt, id, (int64_t)t, err));
+    }
+    ckpt->is_distilbert = id == HF_DISTILBERT;
     return BT_OK;
 }

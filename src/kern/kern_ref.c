@@ -107,6 +107,27 @@ void REF(gelu_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n
     }
 }
 
+/* x Phi(x), the distribution function of the normal distribution by its complement: no cancelling
+ * in the left tail. */
+static const double sqrt_half = 0.70710678118654752;
+static const double inv_sqrt_2pi = 0.39894228040143268;
+
+void REF(gelu_erf)(REAL *out, const REAL *in, int64_t n) {
+    const REAL c = (REAL)sqrt_half;
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = in[i] * (erfc(-in[i] * c) / 2);
+    }
+}
+
+void REF(gelu_erf_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n) {
+    const REAL c = (REAL)sqrt_half;
+    for (int64_t i = 0; i < n; i++) {
+        const REAL x = in[i];
+        const REAL density = (REAL)inv_sqrt_2pi * exp(-x * x / 2);
+        d_in[i] = d_out[i] * (erfc(-x * c) / 2 + x * density);
+    }
+}
+
 void REF(relu)(REAL *out, const REAL *in, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         out[i] = in[i] < 0 ? 0 : in[i]; /* NaN stays NaN */

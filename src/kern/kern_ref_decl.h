@@ -26,6 +26,7 @@ void REF(dropout_mask)(REAL *mult, int64_t n, bt_rng_key key, uint64_t first_blo
                        REAL scale);
 
 void REF(gelu)(REAL *out, const REAL *in, int64_t n);
+void REF(gelu_erf)(REAL *out, const REAL *in, int64_t n);
 void REF(relu)(REAL *out, const REAL *in, int64_t n);
 void REF(relu6)(REAL *out, const REAL *in, int64_t n);
 void REF(tanh)(REAL *out, const REAL *in, int64_t n);
@@ -35,6 +36,7 @@ void REF(mish)(REAL *out, const REAL *in, int64_t n);
 void REF(sigmoid)(REAL *out, const REAL *in, int64_t n);
 void REF(identity)(REAL *out, const REAL *in, int64_t n);
 void REF(gelu_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);
+void REF(gelu_erf_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);
 void REF(relu_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);
 void REF(relu6_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);
 void REF(tanh_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);

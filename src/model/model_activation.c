@@ -9,16 +9,11 @@ typedef struct activation_row {
 } activation_row;
 
 static const activation_row activation_rows[] = {
-    {"gelu", BT_ACT_GELU},
-    {"relu", BT_ACT_RELU},
-    {"relu6", BT_ACT_RELU6},
-    {"tanh", BT_ACT_TANH},
-    {"simple_swish", BT_ACT_SWISH},
-    {"swish", BT_ACT_SWISH},
-    {"hard_swish", BT_ACT_HARD_SWISH},
-    {"mish", BT_ACT_MISH},
-    {"sigmoid", BT_ACT_SIGMOID},
-    {"identity", BT_ACT_IDENTITY},
+    {"gelu", BT_ACT_GELU},         /* what Model Garden means by it */
+    {"gelu_erf", BT_ACT_GELU_ERF}, /* ours: what Hugging Face means by gelu */
+    {"relu", BT_ACT_RELU},          {"relu6", BT_ACT_RELU6},     {"tanh", BT_ACT_TANH},
+    {"simple_swish", BT_ACT_SWISH}, {"swish", BT_ACT_SWISH},     {"hard_swish", BT_ACT_HARD_SWISH},
+    {"mish", BT_ACT_MISH},          {"sigmoid", BT_ACT_SIGMOID}, {"identity", BT_ACT_IDENTITY},
     {"linear", BT_ACT_IDENTITY},
 };
 
@@ -29,8 +24,9 @@ bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error
             return BT_OK;
         }
     }
-    return BT_FAIL(err, BT_E_UNSUPPORTED,
-                   "hidden_activation: expected one of gelu, relu, relu6, tanh, simple_swish, "
-                   "swish, hard_swish, mish, sigmoid, identity, linear; got '%s'",
-                   name);
+    return BT_FAIL(
+        err, BT_E_UNSUPPORTED,
+        "hidden_activation: expected one of gelu, gelu_erf, relu, relu6, tanh, simple_swish, "
+        "swish, hard_swish, mish, sigmoid, identity, linear; got '%s'",
+        name);
 }

@@ -11,6 +11,8 @@ static bt_kern_act act_of(bt_activation activation) {
     switch (activation) {
     case BT_ACT_GELU:
         return BT_KERN_ACT_GELU;
+    case BT_ACT_GELU_ERF:
+        return BT_KERN_ACT_GELU_ERF;
     case BT_ACT_RELU:
         return BT_KERN_ACT_RELU;
     case BT_ACT_RELU6:

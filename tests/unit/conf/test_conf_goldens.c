@@ -259,6 +259,7 @@ static const struct {
     {"bert/sentence_prediction", "bert_en_cased_base", "glue_cola", NULL},
     {"bert/sentence_prediction", "bert_en_uncased_large", "glue_sst2", NULL},
     {"bert/sentence_prediction", "albert_base", "glue_mnli_matched", "012-real-albert-mnli"},
+    {"bert/sentence_prediction", "distilbert_base_uncased", "glue_sst2", NULL},
     {"bert/sentence_prediction", "minilm", "glue_mrpc", NULL},
     {"bert/sentence_prediction", "minilm", "glue_stsb", NULL},
     {"bert/sentence_prediction", "minilm", "glue_rte", NULL},

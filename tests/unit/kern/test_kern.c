@@ -92,15 +92,16 @@ typedef void (*act_f64)(double *out, const double *in, int64_t n);
 typedef void (*act_back_f64)(double *d_in, const double *d_out, const double *in, int64_t n);
 
 static const act_f64 forwards[BT_KERN_N_ACTS] = {
-    bt_kern_gelu_f64__ref, bt_kern_relu_f64__ref,    bt_kern_relu6_f64__ref,
-    bt_kern_tanh_f64__ref, bt_kern_swish_f64__ref,   bt_kern_hard_swish_f64__ref,
-    bt_kern_mish_f64__ref, bt_kern_sigmoid_f64__ref, bt_kern_identity_f64__ref};
+    bt_kern_gelu_f64__ref,       bt_kern_gelu_erf_f64__ref, bt_kern_relu_f64__ref,
+    bt_kern_relu6_f64__ref,      bt_kern_tanh_f64__ref,     bt_kern_swish_f64__ref,
+    bt_kern_hard_swish_f64__ref, bt_kern_mish_f64__ref,     bt_kern_sigmoid_f64__ref,
+    bt_kern_identity_f64__ref};
 static const act_back_f64 backwards[BT_KERN_N_ACTS] = {
-    bt_kern_gelu_backward_f64__ref,    bt_kern_relu_backward_f64__ref,
-    bt_kern_relu6_backward_f64__ref,   bt_kern_tanh_backward_f64__ref,
-    bt_kern_swish_backward_f64__ref,   bt_kern_hard_swish_backward_f64__ref,
-    bt_kern_mish_backward_f64__ref,    bt_kern_sigmoid_backward_f64__ref,
-    bt_kern_identity_backward_f64__ref};
+    bt_kern_gelu_backward_f64__ref,       bt_kern_gelu_erf_backward_f64__ref,
+    bt_kern_relu_backward_f64__ref,       bt_kern_relu6_backward_f64__ref,
+    bt_kern_tanh_backward_f64__ref,       bt_kern_swish_backward_f64__ref,
+    bt_kern_hard_swish_backward_f64__ref, bt_kern_mish_backward_f64__ref,
+    bt_kern_sigmoid_backward_f64__ref,    bt_kern_identity_backward_f64__ref};
 
 static void check_act(const bt_kern *kern, size_t act, size_t n, double size) {
     const int64_t len = (int64_t)n;
@@ -147,6 +148,24 @@ static void gelu_is_the_tanh_formula(const bt_kern *kern) {
     float nan_in = NAN;
     float got = 0;
     kern->act_forward[BT_KERN_ACT_GELU](&got, &nan_in, 1);
+    assert_true(isnan(got));
+}
+
+/* In the left tail too, where 1 + erf(x) would cancel; NaN stays NaN. */
+static void gelu_erf_is_the_normal_distribution(const bt_kern *kern) {
+    for (double x = -9; x < 9; x += 0.0271) {
+        const float  in = (float)x;
+        float        got = 0;
+        const double v = (double)in;
+        const double want = v * erfc(-v * 0.70710678118654752) / 2;
+        kern->act_forward[BT_KERN_ACT_GELU_ERF](&got, &in, 1);
+        /* rounding of z^2 in the exponent is a relative error of that size in the result */
+        const double rel = 6e-7 + 3e-7 * v * v / 2;
+        assert_true(fabs((double)got - want) <= rel * fabs(want) + 1e-37);
+    }
+    float nan_in = NAN;
+    float got = 0;
+    kern->act_forward[BT_KERN_ACT_GELU_ERF](&got, &nan_in, 1);
     assert_true(isnan(got));
 }
 
@@ -494,6 +513,7 @@ ISA_TEST(sum_sq_shows_nonfinite)
 ISA_TEST(masks_are_equal_bits)
 ISA_TEST(activations_match)
 ISA_TEST(gelu_is_the_tanh_formula)
+ISA_TEST(gelu_erf_is_the_normal_distribution)
 ISA_TEST(rows_match)
 ISA_TEST(column_sums_match)
 ISA_TEST(masked_scores)
@@ -511,6 +531,7 @@ int main(void) {
         cmocka_unit_test(test_masks_are_equal_bits),
         cmocka_unit_test(test_activations_match),
         cmocka_unit_test(test_gelu_is_the_tanh_formula),
+        cmocka_unit_test(test_gelu_erf_is_the_normal_distribution),
         cmocka_unit_test(test_rows_match),
         cmocka_unit_test(test_column_sums_match),
         cmocka_unit_test(test_masked_scores),

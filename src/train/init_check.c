@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Does task.init_checkpoint fit the model? Every encoder variable must be in it, with its shape; so
+ * must what shapes do not show, where a configuration beside it tells: heads and layers. Both
+ * numbers are always said. */
+#include "init_weights.h"
+
+#include <math.h>
+#include <string.h>
+
+#define ENCODER_KEYS "task.model.encoder.*."
+
+static bt_ckpt_encoder wanted_encoder(const train_run *run) {
+    switch (run->plan.encoder.type) {
+    case BT_ENCODER_BERT:
+    case BT_ENCODER_BERT_V2:
+        return BT_CKPT_BERT;
+    case BT_ENCODER_ALBERT:
+        return BT_CKPT_ALBERT;
+    }
+    return BT_CKPT_NO_ENCODER;
+}
+
+/* DistilBERT's layers are BERT's. */
+static bt_ckpt_encoder wanted_by(bt_ckpt_encoder file) {
+    return file == BT_CKPT_DISTILBERT ? BT_CKPT_BERT : file;
+}
+
+/* Another kind of encoder would be missing every variable: say why instead. */
+static bt_status check_encoder(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
+    const bt_ckpt_encoder has = bt_ckpt_get_encoder(ckpt);
+    const bt_ckpt_encoder wants = wanted_encoder(run);
+    if (has == BT_CKPT_NO_ENCODER) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "task.init_checkpoint %s: no BERT encoder in it (%zu tensors, %s layout): "
+                       "expected the names of Google's or Hugging Face's BERT or ALBERT, of "
+                       "DistilBERT, or of Model Garden's encoder",
+                       bt_ckpt_path(ckpt), bt_ckpt_n_tensors(ckpt),
+                       bt_ckpt_layout_name(bt_ckpt_get_layout(ckpt)));
+    }
+    if (wanted_by(has) != wants) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.init_checkpoint %s holds %s, the model is %s: set "
+                       "task.model.encoder.type to %s",
+                       bt_ckpt_path(ckpt), bt_ckpt_encoder_name(has), bt_ckpt_encoder_name(wants),
+                       has == BT_CKPT_ALBERT ? "albert" : "bert");
+    }
+    return BT_OK;
+}
+
+/* Shapes do not show how a layer's columns are cut into heads. */
+static bt_status check_heads(const train_run *run, const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
+                             bt_error *err) {
+    const int64_t n = run->plan.encoder.num_attention_heads;
+    if (facts->n_heads == 0 || facts->n_heads == n) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_SHAPE,
+                   "task.init_checkpoint %s has %" PRId64
+                   " attention heads (%s), the model has %" PRId64 " (" ENCODER_KEYS
+                   "num_attention_heads)",
+                   bt_ckpt_path(ckpt), facts->n_heads, facts->path, n);
+}
+
+/* Its place in the file's arithmetic would be left out. */
+static bt_status check_projection(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
+    const bt_encoder_config *const e = &run->plan.encoder;
+    if (e->embedding_size != e->hidden_size ||
+        bt_ckpt_find_variable(ckpt, "embedding_projection/kernel", NULL) < 0) {
+        return BT_OK;
+    }
+    return BT_FAIL(
+        err, BT_E_SHAPE,
+        "task.init_checkpoint %s has an embedding_projection, the model has none, as its "
+        "embedding is as wide as its layers (%" PRId64 ", %s)",
+        bt_ckpt_path(ckpt), e->hidden_size,
+        e->type == BT_ENCODER_ALBERT ? ENCODER_KEYS "embedding_width"
+                                     : ENCODER_KEYS "embedding_size");
+}
+
+static bt_status fail_missing(const train_run *run, const bt_ckpt *ckpt, const char *first,
+                              int64_t n_missing, bt_error *err) {
+    const int64_t n_layers = bt_ckpt_n_layers(ckpt);
+    if (bt_ckpt_get_encoder(ckpt) != BT_CKPT_ALBERT && n_layers < run->plan.encoder.num_layers) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "task.init_checkpoint %s has %" PRId64
+                       " transformer layers, the model has %" PRId64 " (" ENCODER_KEYS
+                       "num_layers)",
+                       bt_ckpt_path(ckpt), n_layers, run->plan.encoder.num_layers);
+    }
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "task.init_checkpoint %s: %" PRId64
+                   " variables that must come from it are missing, the first is %s "
+                   "(bert-checkpoint list shows what it holds)",
+                   bt_ckpt_path(ckpt), n_missing, first);
+}
+
+static bt_status check_names(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
+    const char *first_missing = NULL;
+    int64_t     n_missing = 0;
+    for (int64_t i = 0; i < run->model->table.n_params; i++) {
+        const init_source source = init_source_of(run, ckpt, i);
+        if (source.kind == INIT_FILE && bt_ckpt_find_variable(ckpt, source.name, NULL) < 0) {
+            first_missing = first_missing == NULL ? source.name : first_missing;
+            n_missing++;
+        }
+    }
+    return n_missing == 0 ? BT_OK : fail_missing(run, ckpt, first_missing, n_missing, err);
+}
+
+static bt_status check_shapes(const train_run *run, bt_ckpt *ckpt, bt_error *err) {
+    for (int64_t i = 0; i < run->model->table.n_params; i++) {
+        const init_source source = init_source_of(run, ckpt, i);
+        bt_param          wanted = run->model->table.params[i];
+        wanted.name = source.name;
+        if (source.kind == INIT_FILE && bt_ckpt_check_variable(ckpt, &wanted, err) != BT_OK) {
+            return bt_error_prefix(err,
+                                   "task.init_checkpoint %s does not fit the model (task.model)",
+                                   bt_ckpt_path(ckpt));
+        }
+    }
+    return BT_OK;
+}
+
+bt_status init_check(const train_run *run, bt_ckpt *ckpt, bt_error *err) {
+    bt_ckpt_facts facts;
+    BT_TRY(bt_ckpt_read_facts(ckpt, &facts, err));
+    BT_TRY(bt_ckpt_check_kind(ckpt, &facts, err));
+    BT_TRY(check_encoder(run, ckpt, err));
+    BT_TRY(check_names(run, ckpt, err));
+    BT_TRY(check_shapes(run, ckpt, err));
+    BT_TRY(check_projection(run, ckpt, err));
+    return check_heads(run, ckpt, &facts, err);
+}
+
+/* ---- remarks -----------------------------------------------------------------------------------
+ */
+
+static void remark_layers(const train_run *run, const bt_ckpt *ckpt, const bt_ckpt_facts *facts) {
+    const bool    is_albert = bt_ckpt_get_encoder(ckpt) == BT_CKPT_ALBERT;
+    const int64_t n_file = is_albert ? facts->n_layers : bt_ckpt_n_layers(ckpt);
+    const int64_t n = run->plan.encoder.num_layers;
+    if (n_file == 0 || n_file == n) {
+        return;
+    }
+    bt_log(BT_LOG_WARNING,
+           "task.init_checkpoint %s has %" PRId64 " transformer layers, the model has %" PRId64
+           " (" ENCODER_KEYS "num_layers): %s",
+           bt_ckpt_path(ckpt), n_file, n,
+           is_albert ? "the shared one is repeated that often" : "the first ones are used");
+}
+
+/* The word here for what the file's activation computes; NULL: not known. */
+static const char *word_here(const bt_ckpt *ckpt, const char *activation) {
+    static const struct {
+        const char *theirs;
+        const char *ours;
+    } rows[] = {{"gelu", "gelu_erf"},          {"gelu_python", "gelu_erf"}, {"gelu_new", "gelu"},
+                {"gelu_pytorch_tanh", "gelu"}, {"silu", "swish"},           {"relu", "relu"}};
+    if (bt_ckpt_get_layout(ckpt) != BT_CKPT_SAFETENSORS) {
+        return activation; /* Google's and Model Garden's words are the same */
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].theirs, activation) == 0) {
+            return rows[i].ours;
+        }
+    }
+    return NULL;
+}
+
+static void remark_activation(const train_run *run, const bt_ckpt *ckpt,
+                              const bt_ckpt_facts *facts) {
+    const char *const word = word_here(ckpt, facts->activation);
+    bt_activation     wants = run->plan.encoder.hidden_activation;
+    if (word == NULL || bt_activation_from_name(word, &wants, NULL) != BT_OK ||
+        wants == run->plan.encoder.hidden_activation) {
+        return;
+    }
+    /* the two forms of gelu differ by less than 0.0005: nothing that fine-tuning would notice */
+    const bool is_near = (wants == BT_ACT_GELU || wants == BT_ACT_GELU_ERF) &&
+                         (run->plan.encoder.hidden_activation == BT_ACT_GELU ||
+                          run->plan.encoder.hidden_activation == BT_ACT_GELU_ERF);
+    bt_log(is_near ? BT_LOG_INFO : BT_LOG_WARNING,
+           "task.init_checkpoint %s was trained with the activation '%s'; " ENCODER_KEYS
+           "hidden_activation=%s computes %s",
+           bt_ckpt_path(ckpt), facts->activation, word,
+           is_near ? "the same, where the model's differs in the fourth digit"
+                   : "the same, the model's does not");
+}
+
+bt_status init_remark(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
+    const double  eps = 1e-12;
+    bt_ckpt_facts facts;
+    BT_TRY(bt_ckpt_read_facts(ckpt, &facts, err));
+    remark_layers(run, ckpt, &facts);
+    if (facts.activation[0] != '\0') {
+        remark_activation(run, ckpt, &facts);
+    }
+    if (facts.norm_eps != 0 && fabs(facts.norm_eps - eps) > eps / 10) {
+        bt_log(BT_LOG_WARNING,
+               "task.init_checkpoint %s was trained with layer_norm_eps %g, the model computes "
+               "with %g",
+               bt_ckpt_path(ckpt), facts.norm_eps, eps);
+    }
+    return BT_OK;
+}

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""task.init_checkpoint: weights of Hugging Face, of google-research's ALBERT and of another task,
+through the program; what is said of them, and what is refused with both numbers."""
+
+import json
+import math
+import os
+import shutil
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+SIZES = dict(vocab_size=20, hidden_size=8, num_layers=2, num_attention_heads=2,
+             intermediate_size=12, max_position_embeddings=10)
+SHORT = ('trainer.train_steps=2,trainer.steps_per_loop=1,trainer.summary_interval=1,'
+         'trainer.checkpoint_interval=2,trainer.validation_interval=2,'
+         'task.train_data.seq_length=7,task.validation_data.seq_length=7')
+
+
+def read_safetensors(path):
+    """name -> (shape, flat list of numbers)"""
+    with open(path, 'rb') as source:
+        data = source.read()
+    n_header, = struct.unpack_from('<Q', data)
+    out = {}
+    for name, entry in json.loads(data[8:8 + n_header]).items():
+        if name != '__metadata__':
+            begin, end = entry['data_offsets']
+            kind = {'F32': 'f', 'I32': 'i'}[entry['dtype']]
+            values = struct.unpack('<%d%s' % ((end - begin) // 4, kind),
+                                   data[8 + n_header + begin:8 + n_header + end])
+            out[name] = (entry['shape'], list(values))
+    return out
+
+
+def softmax(logits):
+    exps = [math.exp(x - max(logits)) for x in logits]
+    return [e / sum(exps) for e in exps]
+
+
+class Init(e2e.Case):
+    def setUp(self):
+        super().setUp()
+        for name, n in (('train', 12), ('eval', 4)):
+            rows = e2e.make_rows(n, vocab=20, seq_length=7)
+            e2e.write_records(self.path(name + '.tf_record'), rows)
+
+    def start(self, init, encoder='bert', expect=0, mode='train', model_dir='out', more='', **sizes):
+        keys = dict(SIZES, **sizes)
+        words = ['task.init_checkpoint=' + init, 'task.model.encoder.type=' + encoder, SHORT]
+        words += ['task.model.encoder.%s.%s=%s' % (encoder, k, v) for k, v in keys.items()]
+        return self.train(mode=mode, expect=expect, model_dir=model_dir,
+                          override=','.join(words) + more)
+
+    def refused(self, expect, text, *args, **how):
+        result = self.start(*args, expect=expect, **how)
+        self.assertIn(text, self.one_error(result))
+        self.assertFalse(os.path.exists(self.path('out')))
+
+
+class HuggingFace(Init):
+    def predict_from(self, name, encoder, **keys):
+        """A classifier that was fine-tuned there, used here without training."""
+        folder = e2e.golden('hf/' + name)
+        golden = read_safetensors(os.path.join(folder, 'expected.safetensors'))
+        columns = {}
+        for ours, theirs in (('input_ids', 'input_word_ids'), ('input_mask', 'input_mask'),
+                             ('segment_ids', 'input_type_ids')):
+            shape, values = golden[theirs]
+            columns[ours] = [values[i * shape[1]:(i + 1) * shape[1]] for i in range(shape[0])]
+        rows = [{key: column[i] for key, column in columns.items()} for i in range(shape[0])]
+        e2e.write_records(self.path('eval.tf_record'), [dict(r, label_ids=[0]) for r in rows])
+        result = self.start(folder, encoder, mode='predict', **keys,
+                            more=',task.init_head=true,task.model.use_encoder_pooler=true')
+        with open(self.path('out', 'predictions.tsv'), encoding='utf-8') as source:
+            lines = source.read().splitlines()[1:]
+        shape, logits = golden['logits']
+        for i, line in enumerate(lines):
+            want = softmax(logits[i * shape[1]:(i + 1) * shape[1]])
+            for got, value in zip(line.split('\t')[2:], want):
+                self.assertAlmostEqual(float(got), value, delta=2e-6)
+        self.assertEqual(len(lines), shape[0])
+        return result
+
+    def test_bert(self):
+        result = self.predict_from('bert_classifier', 'bert', hidden_activation='gelu_erf')
+        self.assertRegex(result.stderr, r': loaded 41, missing 0, left over 0\n')
+        self.assertNotIn('hidden_activation', result.stderr)
+
+    def test_albert(self):
+        result = self.predict_from('albert_classifier', 'albert', embedding_width=4)
+        self.assertRegex(result.stderr, r': loaded 27, missing 0, left over 0\n')
+
+    def test_the_form_of_gelu_is_said(self):
+        result = self.start(e2e.golden('hf/bert_classifier'))
+        self.assertIn("was trained with the activation 'gelu'; "
+                      'task.model.encoder.*.hidden_activation=gelu_erf computes the same',
+                      result.stderr)
+        result = self.start(e2e.golden('hf/bert_classifier'), model_dir='relu',
+                            hidden_activation='relu')
+        self.assertRegex(result.stderr, r"warning: .*activation 'gelu'")
+
+    def test_distilbert(self):
+        result = self.start(e2e.golden('hf/distilbert_tagger'))
+        self.assertRegex(
+            result.stderr,
+            r'distilbert_tagger/model.safetensors: loaded 36, missing 7, left over 2; '
+            r'type_embeddings/embeddings starts at 0, pooler_transform/kernel starts fresh, '
+            r'pooler_transform/bias starts fresh: DistilBERT has none\n')
+        types = e2e.read_bundle(self.path('out/ckpt-2'))[
+            'encoder/layer_with_weights-2/embeddings' + e2e.SUFFIX]
+        largest = max(abs(v) for v in struct.unpack('<16f', types.raw))
+        self.assertTrue(0 < largest < 1e-3, 'two updates away from 0: %g' % largest)
+        self.start(e2e.golden('hf/distilbert_tagger'), 'bert_v2', model_dir='v2')
+
+    def test_a_file_without_pooler(self):
+        result = self.start(e2e.golden('hf/bert_span'))
+        self.assertIn('pooler_transform/bias starts fresh: the file has none\n', result.stderr)
+
+    def test_both_numbers_are_said(self):
+        bert = e2e.golden('hf/bert_classifier')
+        albert = e2e.golden('hf/albert_classifier')
+        self.refused(2, 'has 2 attention heads', bert, num_attention_heads=4)
+        self.refused(2, 'has 2 transformer layers, the model has 3', bert, num_layers=3)
+        self.refused(2, 'the file has [20, 8], the model wants [21, 8]', bert, vocab_size=21)
+        self.refused(2, 'holds ALBERT, the model is BERT: set task.model.encoder.type to albert',
+                     albert)
+        self.refused(2, 'holds BERT, the model is ALBERT: set task.model.encoder.type to bert',
+                     bert, 'albert')
+        self.refused(2, 'holds DistilBERT, the model is ALBERT', e2e.golden('hf/distilbert_tagger'),
+                     'albert')
+        self.refused(2, 'has 2 attention heads', albert, 'albert', embedding_width=4,
+                     num_attention_heads=1)
+
+    def test_other_layers_are_remarked(self):
+        result = self.start(e2e.golden('hf/bert_classifier'), num_layers=1)
+        self.assertRegex(result.stderr, r'warning: .* has 2 transformer layers, the model has 1 '
+                         r'.*: the first ones are used')
+        result = self.start(e2e.golden('hf/albert_classifier'), 'albert', embedding_width=4,
+                            num_layers=5, model_dir='deep')
+        self.assertRegex(result.stderr, r'warning: .* has 2 transformer layers, the model has 5 '
+                         r'.*: the shared one is repeated that often')
+
+    def test_other_models_are_refused_by_name(self):
+        shutil.copytree(e2e.golden('hf/bert_classifier'), self.path('weights'))
+        config = self.path('weights/config.json')
+        for model_type, text in (('roberta', 'holds RoBERTa: '), ('electra', 'holds ELECTRA: '),
+                                 ('gpt2', "holds a model of type 'gpt2' ")):
+            with open(config, 'w', encoding='utf-8') as out:
+                json.dump({'model_type': model_type}, out)
+            self.refused(2, text, 'weights')
+        with open(config, 'w', encoding='utf-8') as out:
+            json.dump({'model_type': 'bert', 'layer_norm_eps': 1e-5}, out)
+        self.assertRegex(self.start('weights').stderr, r'layer_norm_eps 1e-05, the model .* 1e-12')
+
+
+class Albert(Init):
+    KEYS = dict(encoder='albert', embedding_width=4, max_position_embeddings=16)
+
+    def test_google_and_model_garden(self):
+        """One set of weights in two layouts trains to the same bits."""
+        for name, left_over in (('albert_tf1', 3), ('albert_converted', 2)):
+            result = self.start(e2e.golden('ckpt/' + name), model_dir=name, **self.KEYS)
+            self.assertRegex(result.stderr,
+                             r': loaded 25, missing 4, left over %d\n' % left_over)
+        self.same_values(self.path('albert_tf1/ckpt-2'), self.path('albert_converted/ckpt-2'))
+
+    def test_a_projection_is_not_dropped(self):
+        """It would fit where the embedding is as wide as the layers."""
+        shutil.copytree(e2e.golden('hf/albert_classifier'), self.path('weights'))
+        path = self.path('weights/model.safetensors')
+        widen(path)
+        self.refused(2, 'has an embedding_projection, the model has none', 'weights', 'albert',
+                     embedding_width=8)
+
+
+def widen(path):
+    """Makes an embedding of 4 columns one of 8, by repeating values."""
+    tensors = read_safetensors(path)
+    for name, (shape, values) in tensors.items():
+        if shape[-1] == 4:
+            shape[-1] = 8
+            values += values
+    header, data = {}, b''
+    for name, (shape, values) in tensors.items():
+        raw = struct.pack('<%df' % len(values), *values)
+        header[name] = dict(dtype='F32', shape=shape,
+                            data_offsets=[len(data), len(data) + len(raw)])
+        data += raw
+    text = json.dumps(header).encode()
+    with open(path, 'wb') as out:
+        out.write(struct.pack('<Q', len(text)) + text + data)
+
+
+class OtherTasks(Init):
+    def test_the_encoder_of_any_task(self):
+        """Model Garden's checkpoints of other heads give their encoder, and nothing else."""
+        for name, type_name in (('bert_span', 'bert'), ('bert_v2_tagging_ema', 'bert_v2'),
+                                ('bert_dual', 'bert')):
+            for encoder in ('bert', 'bert_v2'):
+                result = self.start(e2e.golden('ckpt/' + name), encoder,
+                                    model_dir=name + encoder, max_position_embeddings=16)
+                self.assertRegex(result.stderr, r': loaded 39, missing 4, left over \d+\n')
+
+    def test_a_head_of_another_kind_is_missing(self):
+        self.refused(3, '4 variables that must come from it are missing, the first is '
+                     'sentence_prediction/pooler_dense/kernel', e2e.golden('ckpt/bert_span'),
+                     max_position_embeddings=16, more=',task.init_head=true')
+
+
+if __name__ == '__main__':
+    e2e.main()
