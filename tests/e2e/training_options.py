@@ -241,6 +241,17 @@ class EarlyStopping(e2e.Case):
         steps = [r['step'] for r in self.records('out')]
         self.assertEqual(steps, [30, 50] + list(range(60, 400, 30)) + [400])
 
+    def test_in_continuous_train_and_eval(self):
+        """Each checkpoint of the pre-training job starts a run, and a count, of its own."""
+        self.train(mode='train', model_dir='pre', override='trainer.train_steps=5')
+        self.train(mode='continuous_train_and_eval', override=LOWER + (
+            ',trainer.early_stopping_patience=3,task.init_checkpoint=pre,'
+            'trainer.continuous_eval_timeout=0'))
+        final = self.records('out', 'final')
+        self.assertEqual([r['stopped'] for r in final], ['early_stopping'])
+        at = self.where_to_stop(self.records('out'), 3)
+        self.assertEqual(final[0]['step'], self.records('out')[at]['step'])
+
     def test_a_metric_that_is_no_number(self):
         """NaN is never better, and any number is better than NaN."""
         rows = e2e.make_rows(20, n_classes=1)
