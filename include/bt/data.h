@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * data: record files -> batches of packed tokens. Sources, globs, shuffle, repeat, feature schema,
- * packing, prefetch, resumable cursor. Semantics: spec/config.md 5.5, spec/data.md (c). The order
- * of the data is a pure function of (seed, epoch, index), so a cursor is three numbers and seeking
- * is instant. */
+ * data: files -> batches of packed tokens: records of tokens, records of raw text, tables of raw
+ * text. Sources, globs, shuffle, repeat, feature schema, packing, prefetch, resumable cursor.
+ * Semantics: spec/config.md 5.5, spec/data.md (c). The order of the data is a pure function of
+ * (seed, epoch, index), so a cursor is three numbers and seeking is instant. */
 #ifndef BT_DATA_H
 #define BT_DATA_H
 
 #include "bt/conf.h"
 #include "bt/squad.h"
 #include "bt/tensor.h"
+#include "bt/text.h"
 
 typedef enum bt_label_kind {
     BT_LABEL_NONE,
@@ -44,6 +45,21 @@ typedef struct bt_data_squad {
                             * windows of like length stand together */
 } bt_data_squad;
 
+/* How the texts of a row become its tokens, where rows are raw text. */
+enum { BT_DATA_MAX_TEXTS = 16 };
+typedef struct bt_data_text {
+    /* Where the texts of a row are, in their order. Records: string features. Tables: names of
+     * columns (keys of JSON objects), or their numbers from 1; when all are numbers (the label's
+     * too), the table has no row of names. */
+    const char *const *fields;
+    size_t             n_fields; /* at most BT_DATA_MAX_TEXTS; 0: rows are tokens already */
+    const char        *vocab_file;
+    bool               lower_case;
+    /* BT_TEXT_PYTHON: the tokens that create-finetuning-data makes, of one or two texts.
+     * BT_TEXT_TF: those of the experiments that read raw text, of any number of texts. */
+    bt_text_rules rules;
+} bt_data_text;
+
 /* What a record must hold; made by the task. Strings are borrowed for the life of the stream. */
 typedef struct bt_data_schema {
     int64_t       seq_length;
@@ -59,7 +75,22 @@ typedef struct bt_data_schema {
     bool          include_sentence_id; /* read sentence_id and sub_sentence_id */
     bool          include_example_id;  /* of a chain: the row's number on its side without one */
     bool          keep_padding;        /* pack all seq_length tokens, padding under key_mask 0 */
+    bt_data_text  text;
+    /* CLASS labels of tables, in the order of their ids; NULL: not known. Then numbers are ids, and
+     * where learns_labels is true, other labels are sorted and numbered: see
+     * bt_data_label_names. */
+    const char *const *label_names;
+    size_t             n_label_names;
+    bool               learns_labels; /* the rows train a model */
 } bt_data_schema;
+
+/* How a table is written. Rows are numbered through all files; a file may be gzip'd (.gz). */
+typedef enum bt_data_table {
+    BT_TABLE_NONE,  /* records */
+    BT_TABLE_TSV,   /* as GLUE: tabs between fields, no quoting */
+    BT_TABLE_CSV,   /* RFC 4180: commas, quotes doubled within quotes, fields of several lines */
+    BT_TABLE_JSONL, /* one JSON object a line */
+} bt_data_table;
 
 /* Keys of train_data / validation_data that the stream obeys, filled by bt_data_config_read. */
 typedef struct bt_data_config {
@@ -68,17 +99,18 @@ typedef struct bt_data_config {
     const char *const *right_paths; /* right_input_path, where the section has it */
     size_t             n_right_paths;
     int64_t            global_batch_size;
-    int64_t     shuffle_buffer_size; /* 1: file order; more: exact shuffle of the whole epoch */
-    int64_t     cycle_length;        /* 0: null */
-    int64_t     block_length;
-    int64_t     skip_bad_records;
-    int64_t     epochs; /* 0: null */
-    uint64_t    seed;
-    bool        is_training; /* repeat for ever and shuffle */
-    bool        drop_remainder;
-    bool        cache;
-    bool        gzip;    /* file_type: tfrecord_compressed */
-    const char *section; /* "task.train_data", for messages; NULL: "the data" */
+    int64_t       shuffle_buffer_size; /* 1: file order; more: exact shuffle of the whole epoch */
+    int64_t       cycle_length;        /* 0: null */
+    int64_t       block_length;
+    int64_t       skip_bad_records;
+    int64_t       epochs; /* 0: null */
+    uint64_t      seed;
+    bool          is_training; /* repeat for ever and shuffle */
+    bool          drop_remainder;
+    bool          cache;
+    bool          gzip;    /* file_type: tfrecord_compressed */
+    bt_data_table table;   /* file_type: tsv, csv, jsonl; NONE: by the ending of each path */
+    const char   *section; /* "task.train_data", for messages; NULL: "the data" */
 } bt_data_config;
 
 typedef struct bt_data_stream bt_data_stream;
@@ -101,7 +133,8 @@ BT_MUST_USE bt_status bt_data_config_read(const bt_conf *conf, const char *secti
 void bt_data_config_fit(bt_data_config *config, const bt_data_schema *schema);
 /* Opens the files, indexes their records (offsets only; checks the framing as it goes) and checks
  * the first record of each against the schema, so that a wrong seq_length is found before any
- * work. No record at all is an error. Keeps nothing of config; schema's strings stay borrowed.
+ * work. Tables are read through once: every row is taken apart, and every label is known, before
+ * training. No record at all is an error. Keeps nothing of config; schema's strings stay borrowed.
  *
  * Order, per epoch: training with shuffle_buffer_size > 1 is one exact shuffle of all records,
  * named by (seed, epoch). Otherwise file order; with several files, cycle_length files are
@@ -113,6 +146,9 @@ void                  bt_data_close(bt_data_stream *stream);
 int64_t               bt_data_n_rows(const bt_data_stream *stream); /* records in all files */
 /* BT_PAIRING_CHAIN: how many of the rows are left sides. Else all. */
 int64_t bt_data_n_left_rows(const bt_data_stream *stream);
+/* The names of the classes in the order of their ids, where the labels of a table are names: those
+ * of the schema, or what was learned. *n = 0: labels are numbers. Borrowed until close. */
+const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n);
 /* Counts how often each label 0 .. n_classes-1 occurs: one pass over the rows in their order, of
  * CLASS labels or of TOKENS ones (negative ones do not count). Damaged records are left out where
  * skip_bad_records allows any, else an error as from next_batch. Does not move the cursor. */

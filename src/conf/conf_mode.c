@@ -129,10 +129,17 @@ static bt_status check_text_data(const checker *c, const char *section) {
     if (at(c, join(section, "text_fields", fields)) == NULL) {
         return BT_OK; /* not raw text */
     }
+    const bool no_vocab = is_empty(c, join(section, "vocab_file", vocab));
+    if (at(c, join(section, "preprocessing_hub_module_url", hub)) == NULL) {
+        return no_vocab && !is_empty(c, fields)
+                   ? REPORT(c, fields, vocab,
+                            "raw text needs %s too, the vocabulary that the model was trained with",
+                            vocab)
+                   : BT_OK; /* text or records: the files say */
+    }
     if (is_empty(c, fields)) {
         BT_TRY(MISSING(c, fields, "name one or two features that hold the text"));
     }
-    const bool no_vocab = is_empty(c, join(section, "vocab_file", vocab));
     if (no_vocab == is_empty(c, join(section, "preprocessing_hub_module_url", hub))) {
         return no_vocab ? MISSING(c, vocab, "name the vocabulary (or a preprocessing module)")
                         : REPORT(c, vocab, hub,

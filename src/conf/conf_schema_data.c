@@ -56,17 +56,27 @@ const conf_class conf_class_data = {"official.core.config_definitions.DataConfig
 
 static const conf_key sentence_prediction_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
-        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
-        "how record files are compressed (compressed: GZIP)"),
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl"),
+        "records (compressed: GZIP), or tables of text; files called .tsv, .csv, .jsonl (or that "
+        "and "
+        ".gz) are tables whatever stands here"),
     KEY("global_batch_size", T_INT, 0, "32", RULE_GE0, "examples per step, over all replicas"),
     KEY("include_example_id", T_BOOL, 0, "false", RULE_NONE, "read example_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
-    KEY("label_field", T_STR, 0, "label_ids", RULE_NONE, "feature that holds the label"),
+    KEY("label_field", T_STR, 0, "label_ids", RULE_NONE,
+        "feature that holds the label; with text_fields the default is label"),
     KEY("label_name", T_STR_LIST, NULLABLE | PAIR, NULL, RULE_NONE,
         "[a, b]: also give label a the name b"),
     KEY("label_type", T_STR, 0, "int", &(const conf_rule)CHOICES("int|float"),
         "type of the label feature"),
+    KEY("lower_case", T_BOOL, EXT, "true", RULE_NONE,
+        "with text_fields: lower the text's case before tokenizing"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
+    KEY("text_fields", T_STR_LIST, EXT | NULLABLE, NULL, RULE_NONE,
+        "raw text: columns or features that hold it, one or two, by name or (columns) by number "
+        "from 1; tokenized as create-finetuning-data does"),
+    KEY("vocab_file", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "with text_fields: vocabulary, one piece a line"),
 };
 const conf_class conf_class_sentence_prediction_data = {
     "official.nlp.data.sentence_prediction_dataloader.SentencePredictionDataConfig",
@@ -75,12 +85,14 @@ const conf_class conf_class_sentence_prediction_data = {
 
 static const conf_key sentence_prediction_text_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
-        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
-        "how record files are compressed (compressed: GZIP)"),
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl"),
+        "records (compressed: GZIP), or tables of text; files called .tsv, .csv, .jsonl (or that "
+        "and "
+        ".gz) are tables whatever stands here"),
     KEY("global_batch_size", T_INT, 0, "32", RULE_GE0, "examples per step, over all replicas"),
     KEY("include_example_id", T_BOOL, 0, "false", RULE_NONE, "read example_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
-    KEY("label_field", T_STR, 0, "label", RULE_NONE, "feature that holds the label"),
+    KEY("label_field", T_STR, 0, "label", RULE_NONE, "feature or column that holds the label"),
     KEY("label_type", T_STR, 0, "int", &(const conf_rule)CHOICES("int|float"),
         "type of the label feature"),
     KEY("lower_case", T_BOOL, 0, "true", RULE_NONE, "lower the text's case before tokenizing"),
@@ -88,7 +100,7 @@ static const conf_key sentence_prediction_text_data_keys[] = {
         "TF Hub module that tokenizes, instead of vocab_file"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
     KEY("text_fields", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
-        "features that hold the text, one or two"),
+        "features or columns that hold the text, by name; columns also by number from 1"),
     KEY("tokenization", T_STR, 0, "WordPiece", &(const conf_rule)CHOICES("WordPiece|SentencePiece"),
         "WordPiece or SentencePiece"),
     KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE, "vocabulary, one piece a line"),

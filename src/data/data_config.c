@@ -58,21 +58,32 @@ static bt_status read_bool(key_reader *reader, const char *key, bool *out) {
     return bt_conf_get_bool(reader->conf, path, out, reader->err);
 }
 
-static bt_status read_file_type(key_reader *reader, bool *gzip) {
+static bt_status read_file_type(key_reader *reader, bt_data_config *out) {
+    static const struct {
+        const char   *type;
+        bool          gzip;
+        bt_data_table table;
+    } rows[] = {
+        {"tfrecord", false, BT_TABLE_NONE}, {"tfrecord_compressed", true, BT_TABLE_NONE},
+        {"tsv", false, BT_TABLE_TSV},       {"csv", false, BT_TABLE_CSV},
+        {"jsonl", false, BT_TABLE_JSONL},
+    };
     const char *const path = path_of(reader, "file_type");
-    *gzip = false;
+    const char       *type = "";
     if (bt_conf_is_null(reader->conf, path)) {
         return BT_OK;
     }
-    const char *type = "";
     BT_TRY(bt_conf_get_str(reader->conf, path, &type, reader->err));
-    if (bt_str_equal(type, "tfrecord_compressed")) {
-        *gzip = true;
-    } else if (!bt_str_equal(type, "tfrecord")) {
-        return refuse(reader, "file_type", BT_E_CONFIG,
-                      "unrecognized file_type: expected tfrecord or tfrecord_compressed");
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        if (bt_str_equal(type, rows[i].type)) {
+            out->gzip = rows[i].gzip;
+            out->table = rows[i].table;
+            return BT_OK;
+        }
     }
-    return BT_OK;
+    return refuse(reader, "file_type", BT_E_CONFIG,
+                  "unrecognized file_type: expected tfrecord, tfrecord_compressed, tsv, csv or "
+                  "jsonl");
 }
 
 /* "a, b ,,c" -> "a" "b" "c" */
@@ -165,7 +176,7 @@ bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t
     BT_TRY(read_i64_at_least(&reader, "block_length", 1, 1, &out->block_length));
     BT_TRY(read_i64_at_least(&reader, "skip_bad_records", 0, 0, &out->skip_bad_records));
     BT_TRY(read_i64_at_least(&reader, "epochs", 1, 0, &out->epochs));
-    BT_TRY(read_file_type(&reader, &out->gzip));
+    BT_TRY(read_file_type(&reader, out));
     BT_TRY(bt_conf_get_i64_or(conf, path_of(&reader, "seed"), 0, &seed, &no_seed, err));
     out->seed = no_seed ? default_seed : (uint64_t)seed;
     if (out->cycle_length < 0) {

@@ -20,11 +20,14 @@ bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *sche
     decoder->mask = decoder->ids + schema->seq_length;
     decoder->types = decoder->mask + schema->seq_length;
     decoder->labels = decoder->types + schema->seq_length;
-    return BT_OK;
+    return schema->text.n_fields == 0
+               ? BT_OK
+               : bt_data_encoder_init(&decoder->encoder, schema, section, err);
 }
 
 void bt_data_decoder_deinit(data_decoder *decoder) {
     bt_free(decoder->ids);
+    bt_data_encoder_deinit(&decoder->encoder);
     bt_example_deinit(&decoder->example);
     *decoder = (data_decoder){0};
 }
@@ -105,7 +108,27 @@ static bt_status read_label(const data_decoder *decoder, data_row *row, bt_error
     return BT_OK;
 }
 
-bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err) {
+static bt_status read_text(const data_decoder *decoder, const char *key, bt_text_span *out,
+                           bt_error *err) {
+    bt_bytes bytes = {0};
+    if (bt_example_get_bytes(&decoder->example, key, &bytes, 1, NULL) != BT_OK) {
+        BT_TRY(explain_kind(decoder, key, BT_FEATURE_BYTES, err));
+        BT_TRY(bt_example_get_bytes(&decoder->example, key, &bytes, 1, err));
+    }
+    *out = (bt_text_span){(const char *)bytes.data, bytes.n_bytes};
+    return BT_OK;
+}
+
+static bt_status read_texts(data_decoder *decoder, data_row *row, bt_error *err) {
+    const bt_data_text *const text = &decoder->schema->text;
+    bt_text_span              spans[BT_DATA_MAX_TEXTS];
+    for (size_t i = 0; i < text->n_fields; i++) {
+        BT_TRY(read_text(decoder, text->fields[i], &spans[i], err));
+    }
+    return bt_data_encode(&decoder->encoder, spans, row, err);
+}
+
+static bt_status read_tokens(data_decoder *decoder, data_row *row, bt_error *err) {
     static const char *const names[][3] = {
         [BT_SIDE_NONE] = {"input_ids", "input_mask", "segment_ids"},
         [BT_SIDE_LEFT] = {"left_word_ids", "left_mask", "left_type_ids"},
@@ -113,10 +136,22 @@ bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *e
     };
     const char *const *const keys = names[decoder->schema->side];
     const int64_t            S = decoder->schema->seq_length;
-    *row = (data_row){.n = S, .ids = decoder->ids, .mask = decoder->mask, .types = decoder->types};
+    row->n = S;
+    row->ids = decoder->ids;
+    row->mask = decoder->mask;
+    row->types = decoder->types;
     BT_TRY(read_i64(decoder, keys[0], decoder->ids, S, err));
     BT_TRY(read_i64(decoder, keys[1], decoder->mask, S, err));
-    BT_TRY(read_i64(decoder, keys[2], decoder->types, S, err));
+    return read_i64(decoder, keys[2], decoder->types, S, err);
+}
+
+bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err) {
+    *row = (data_row){0};
+    if (decoder->schema->text.n_fields > 0) {
+        BT_TRY(read_texts(decoder, row, err));
+    } else {
+        BT_TRY(read_tokens(decoder, row, err));
+    }
     BT_TRY(read_label(decoder, row, err));
     if (decoder->schema->include_example_id) {
         BT_TRY(read_i64(decoder, "example_id", &row->example_id, 1, err));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The parts of the data room. rows: where numbered rows come from (record files, ...), behind a
- * small table of functions. order: (epoch, place) -> row number. slot: the batch under
- * construction, to which a row is appended. stream: the loop over these three in a thread of its
- * own, and the hand-over to the caller. */
+ * The parts of the data room. rows: where numbered rows come from (record files, tables of text,
+ * ...), behind a small table of functions. encoder: raw text -> tokens. order: (epoch, place) ->
+ * row number. slot: the batch under construction, to which a row is appended. stream: the loop over
+ * these three in a thread of its own, and the hand-over to the caller. */
 #ifndef BT_DATA_INTERNAL_H
 #define BT_DATA_INTERNAL_H
 
@@ -34,12 +34,13 @@ typedef struct data_slot {
 
 /* One row before it is packed; what its source fills in. Borrowed for the call. */
 typedef struct data_row {
-    int64_t        n;     /* tokens: 1 to seq_length */
-    const int64_t *ids;   /* [n] */
-    const int64_t *types; /* [n] */
-    const int64_t *mask;  /* [n] 0 or 1; NULL: all 1, and padding (if kept) is added up to S */
-    int64_t        label; /* CLASS */
-    float          score; /* FLOAT */
+    int64_t        n;      /* tokens: 1 to seq_length */
+    const int64_t *ids;    /* [n] */
+    const int64_t *types;  /* [n] */
+    const int64_t *mask;   /* [n] 0 or 1; NULL: all 1, and padding (if kept) is added up to S */
+    int64_t        pad_id; /* of that padding */
+    int64_t        label;  /* CLASS */
+    float          score;  /* FLOAT */
     const int64_t *token_labels; /* TOKENS: [n] */
     int64_t        start;        /* SPAN: places among the n tokens, which may not be masked */
     int64_t        end;
@@ -92,6 +93,8 @@ struct data_rows {
     data_part           *parts; /* owned; in the order of their rows */
     size_t               n_parts;
     size_t               cap_parts;
+    const char *const   *label_names; /* the kind's own; NULL: labels are numbers */
+    size_t               n_label_names;
 };
 
 /* Picks the kind of input, opens it and learns its rows. No row at all is an error. */
@@ -107,6 +110,20 @@ void      bt_data_rows_deinit(data_rows *rows);
 /* Index of the part that holds the row. */
 size_t bt_data_rows_part_of(const data_rows *rows, int64_t row);
 
+/* The files of the parts, opened when they are needed; thousands of shards must not exhaust the
+ * process's descriptors. */
+typedef struct data_open_files {
+    bt_file **files; /* owned; [n], NULL: not open */
+    size_t    n;
+    size_t    n_open;
+    size_t    next_to_close; /* clock hand, when more are wanted than may be open */
+} data_open_files;
+bt_status bt_data_open_files_init(data_open_files *open, size_t n, bt_error *err);
+void      bt_data_open_files_deinit(data_open_files *open);
+/* *file is borrowed until the next call. */
+bt_status bt_data_open_files_get(data_open_files *open, const data_rows *rows, size_t part,
+                                 bt_file **file, bt_error *err);
+
 /* The kinds: *out is created, or NULL after a failure. section and schema are borrowed for the
  * life of the rows. */
 bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schema *schema,
@@ -116,6 +133,8 @@ bt_status bt_data_squad_open(const bt_data_config *config, const bt_data_schema 
                              data_rows **out, bt_error *err);
 /* NULL: rows of another kind. */
 const bt_squad_windows *bt_data_squad_rows_windows(const data_rows *rows);
+bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema *schema,
+                             bt_data_table table, data_rows **out, bt_error *err);
 
 /* Does the first record that config names have this feature? */
 bt_status bt_data_records_have(const bt_data_config *config, const char *key, bool *out,
@@ -127,6 +146,45 @@ bt_status bt_data_pairs_open(const bt_data_config *config, const bt_data_schema 
 /* BT_PAIRING_CHAIN: rows of the left side; else all. */
 int64_t bt_data_pairs_n_left(const data_rows *rows);
 
+/* ---- raw text -------------------------------------------------------------------------------- */
+
+typedef struct data_encoder {
+    const bt_data_schema *schema;
+    bt_text_vocab        *vocab;
+    bt_text_tokenizer    *tokenizer;
+    bt_text_scratch      *scratch;
+    int64_t              *ids; /* [S] as types; one allocation, owned by ids */
+    int64_t              *types;
+} data_encoder;
+
+/* Zero-initialise; deinit also after a failure. Reads schema->text.vocab_file and checks it against
+ * the model. */
+bt_status bt_data_encoder_init(data_encoder *encoder, const bt_data_schema *schema,
+                               const char *section, bt_error *err);
+void      bt_data_encoder_deinit(data_encoder *encoder);
+/* The texts of one row [schema->text.n_fields] -> ids and types of *row, which borrows them. */
+bt_status bt_data_encode(data_encoder *encoder, const bt_text_span *texts, data_row *row,
+                         bt_error *err);
+
+/* Labels of tables: text -> class. First every label is shown to learn, then settle, then find. */
+typedef struct data_labels {
+    const bt_data_schema *schema;
+    bt_map               *ids;   /* name -> place in names */
+    char                **names; /* owned; in the order of their classes once settled */
+    size_t                n_names;
+    size_t                cap_names;
+    bool                  is_given;   /* names come from the schema */
+    bool                  is_by_name; /* labels are names, not class numbers */
+    bool                  is_decided; /* is_by_name is final */
+} data_labels;
+
+bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err);
+void      bt_data_labels_deinit(data_labels *labels);
+bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, bt_error *err);
+bt_status bt_data_labels_settle(data_labels *labels, const char *section, bt_error *err);
+bt_status bt_data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
+                              bt_error *err);
+
 /* ---- examples --------------------------------------------------------------------------------
  * What tf.Examples of records are decoded with. */
 
@@ -134,7 +192,8 @@ typedef struct data_decoder {
     const bt_data_schema *schema;
     const char           *section; /* for messages */
     bt_example            example;
-    int64_t              *ids; /* [S] as mask, types, labels; one allocation, owned by ids */
+    data_encoder          encoder; /* of raw text */
+    int64_t              *ids;     /* [S] as mask, types, labels; one allocation, owned by ids */
     int64_t              *mask;
     int64_t              *types;
     int64_t              *labels;

@@ -11,22 +11,19 @@
 
 #include "data_internal.h"
 
-enum { MAX_OPEN_FILES = 256 };
-
 typedef struct record_file {
-    bt_file          *file;     /* open for reading, or NULL */
     bt_tfrecord_index index;    /* of gzip: where the data of each record starts in unpacked */
     bt_str            unpacked; /* gzip: the data of all records, one after the other */
 } record_file;
 
 typedef struct record_rows {
-    data_rows    base;
-    record_file *files; /* owned; [base.n_parts] */
-    size_t       n_open;
-    size_t       next_to_close; /* clock hand over files, when more are wanted than may be open */
-    bool         gzip;
-    bt_str       buffer;
-    data_decoder decoder;
+    data_rows       base;
+    record_file    *files; /* owned; [base.n_parts] */
+    data_open_files open;
+    bool            gzip;
+    const char     *section; /* borrowed */
+    bt_str          buffer;
+    data_decoder    decoder;
 } record_rows;
 
 /* ---- gzip -------------------------------------------------------------------------------------
@@ -68,19 +65,6 @@ done:
 /* ---- read -------------------------------------------------------------------------------------
  */
 
-/* Thousands of shards must not exhaust the process's descriptors. */
-static void close_another(record_rows *rows) {
-    while (rows->n_open >= MAX_OPEN_FILES) {
-        record_file *const file = &rows->files[rows->next_to_close];
-        rows->next_to_close = (rows->next_to_close + 1) % rows->base.n_parts;
-        if (file->file != NULL) {
-            bt_fs_close(file->file);
-            file->file = NULL;
-            rows->n_open--;
-        }
-    }
-}
-
 /* out->index is the number within its file; bytes are borrowed until the next call. */
 static bt_status read_record(record_rows *rows, size_t part, int64_t i, bt_record *out,
                              bt_error *err) {
@@ -94,12 +78,9 @@ static bt_status read_record(record_rows *rows, size_t part, int64_t i, bt_recor
             .offset = begin + 16 * i}; /* 16 bytes of framing a record */
         return BT_OK;
     }
-    if (file->file == NULL) {
-        close_another(rows);
-        BT_TRY(bt_fs_open(rows->base.parts[part].path, &file->file, err));
-        rows->n_open++;
-    }
-    return bt_tfrecord_read_at(file->file, &file->index, i, &rows->buffer, out, err);
+    bt_file *bytes = NULL;
+    BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &bytes, err));
+    return bt_tfrecord_read_at(bytes, &file->index, i, &rows->buffer, out, err);
 }
 
 static bt_status append_example(record_rows *rows, const bt_record *record, data_slot *slot,
@@ -136,12 +117,60 @@ static bt_status append_record(data_rows *base, int64_t row, data_slot *slot, bo
 /* ---- open and close ---------------------------------------------------------------------------
  */
 
+/* Do the first bytes look like text? Those of records do not: lengths have many NULs. */
+static bool is_text(const char *path) {
+    bt_file *file = NULL;
+    char     bytes[256];
+    size_t   got = 0;
+    if (bt_fs_open(path, &file, NULL) != BT_OK) {
+        return false;
+    }
+    const bt_status rc = bt_fs_read_upto(file, 0, bytes, sizeof bytes, &got, NULL);
+    bt_fs_close(file);
+    for (size_t i = 0; i < got; i++) {
+        const unsigned char c = (unsigned char)bytes[i];
+        if (c == 0x7f || (c < ' ' && c != '\t' && c != '\n' && c != '\r')) {
+            return false;
+        }
+    }
+    return rc == BT_OK && got > 0;
+}
+
+/* A file that is none of the kind that it was taken for: says what it is and what to set. */
+static bt_status explain_format(const record_rows *rows, const char *path, bt_error *problem) {
+    const char *const section = rows->section;
+    const bool        is_gzip = bt_gzip_is_magic(path);
+    if (is_gzip && !rows->gzip) {
+        return BT_FAIL(problem, BT_E_FORMAT,
+                       "%s is compressed with gzip: set %s.file_type=tfrecord_compressed", path,
+                       section);
+    }
+    if (is_text(path)) {
+        return BT_FAIL(problem, BT_E_FORMAT,
+                       "%s is text, no record file: call it .tsv, .csv or .jsonl, or say so in "
+                       "%s.file_type",
+                       path, section);
+    }
+    if (!is_gzip && rows->gzip) {
+        return BT_FAIL(problem, BT_E_FORMAT,
+                       "%s is not compressed with gzip: set %s.file_type=tfrecord", path, section);
+    }
+    return problem->code;
+}
+
 static bt_status index_file(record_rows *rows, data_part *part, record_file *file, bt_error *err) {
+    bt_error problem = BT_ERROR_INIT;
     BT_TRY(bt_fs_require_file(part->path, NULL, err));
-    if (rows->gzip) {
-        BT_TRY(unpack_file(file, part->path, err));
-    } else {
-        BT_TRY(bt_tfrecord_index_build(part->path, &file->index, err));
+    bt_status rc = rows->gzip ? unpack_file(file, part->path, &problem)
+                              : bt_tfrecord_index_build(part->path, &file->index, &problem);
+    if (rc == BT_E_FORMAT) {
+        rc = explain_format(rows, part->path, &problem);
+    }
+    if (rc != BT_OK) {
+        if (err != NULL) {
+            *err = problem;
+        }
+        return rc;
     }
     if (file->index.n_trailing_bytes > 0) {
         bt_log(BT_LOG_WARNING,
@@ -161,6 +190,7 @@ static bt_status index_files(record_rows *rows, bt_error *err) {
     if (rows->files == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
     }
+    BT_TRY(bt_data_open_files_init(&rows->open, n, err));
     for (size_t i = 0; i < n; i++) {
         BT_TRY(index_file(rows, &rows->base.parts[i], &rows->files[i], err));
     }
@@ -174,11 +204,11 @@ static bt_status index_files(record_rows *rows, bt_error *err) {
 static void close_records(data_rows *base) {
     record_rows *const rows = (record_rows *)base;
     for (size_t i = 0; rows->files != NULL && i < base->n_parts; i++) {
-        bt_fs_close(rows->files[i].file);
         bt_tfrecord_index_deinit(&rows->files[i].index);
         bt_str_deinit(&rows->files[i].unpacked);
     }
     bt_free(rows->files);
+    bt_data_open_files_deinit(&rows->open);
     bt_data_decoder_deinit(&rows->decoder);
     bt_str_deinit(&rows->buffer);
     bt_data_rows_deinit(base);
@@ -197,6 +227,7 @@ bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schem
     }
     rows->base.ops = &record_ops;
     rows->gzip = config->gzip;
+    rows->section = config->section;
     BT_CHECK(bt_data_rows_expand(&rows->base, config, err));
     BT_CHECK(index_files(rows, err));
     BT_CHECK(bt_data_decoder_init(&rows->decoder, schema, config->section, err));

@@ -77,7 +77,7 @@ static int64_t pack_tokens(data_slot *slot, const bt_data_schema *schema, const 
         }
     }
     for (int64_t t = row->n; schema->keep_padding && t < schema->seq_length; t++) {
-        put_token(slot, at++, t, 0, 0, false);
+        put_token(slot, at++, t, row->pad_id, 0, false);
     }
     return at - begin;
 }

@@ -6,16 +6,77 @@
 
 #include "data_internal.h"
 
-enum { MAX_PARTS = 1 << 20 };
+enum { MAX_PARTS = 1 << 20, MAX_OPEN_FILES = 256 };
+
+/* ---- the kind ---------------------------------------------------------------------------------
+ */
+
+static bool ends_with_nocase(const char *text, size_t n, const char *suffix) {
+    const size_t n_suffix = strlen(suffix);
+    for (size_t i = 0; i < n_suffix && n >= n_suffix; i++) {
+        const char c = text[n - n_suffix + i];
+        if ((c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != suffix[i]) {
+            return false;
+        }
+    }
+    return n >= n_suffix;
+}
+
+static bt_data_table table_by_name(const char *path) {
+    static const struct {
+        const char   *ending;
+        bt_data_table table;
+    } rows[] = {{".tsv", BT_TABLE_TSV}, {".csv", BT_TABLE_CSV}, {".jsonl", BT_TABLE_JSONL}};
+    size_t n = strlen(path);
+    n -= ends_with_nocase(path, n, ".gz") ? strlen(".gz") : 0;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        if (ends_with_nocase(path, n, rows[i].ending)) {
+            return rows[i].table;
+        }
+    }
+    return BT_TABLE_NONE;
+}
+
+/* All files must be of one kind: a stream has one order, one schema, one meaning of a row. */
+static bt_status choose_table(const bt_data_config *config, bt_data_table *out, bt_error *err) {
+    data_rows rows = {0};
+    bt_status rc = BT_OK;
+    *out = config->table;
+    if (config->table != BT_TABLE_NONE || config->gzip) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_data_rows_expand(&rows, config, err));
+    *out = table_by_name(rows.parts[0].path);
+    for (size_t i = 1; i < rows.n_parts; i++) {
+        if (table_by_name(rows.parts[i].path) != *out) {
+            rc = BT_FAIL(err, BT_E_CONFIG,
+                         "%s and %s are files of different kinds (by their endings): one input is "
+                         "all .tsv, .csv, .jsonl or records; %s.file_type says what they are",
+                         rows.parts[0].path, rows.parts[i].path, config->section);
+            goto done;
+        }
+    }
+done:
+    bt_data_rows_deinit(&rows);
+    return rc;
+}
 
 bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
                             data_rows **out, bt_error *err) {
+    bt_data_table table = BT_TABLE_NONE;
     if (schema->pairing != BT_PAIRING_NONE) {
         return bt_data_pairs_open(config, schema, out, err);
     }
-    return schema->squad.vocab_file != NULL ? bt_data_squad_open(config, schema, out, err)
-                                            : bt_data_records_open(config, schema, out, err);
+    if (schema->squad.vocab_file != NULL) {
+        return bt_data_squad_open(config, schema, out, err);
+    }
+    BT_TRY(choose_table(config, &table, err));
+    return table == BT_TABLE_NONE ? bt_data_records_open(config, schema, out, err)
+                                  : bt_data_table_open(config, schema, table, out, err);
 }
+
+/* ---- parts ------------------------------------------------------------------------------------
+ */
 
 void bt_data_rows_close(data_rows *rows) {
     if (rows != NULL) {
@@ -90,4 +151,43 @@ size_t bt_data_rows_part_of(const data_rows *rows, int64_t row) {
         }
     }
     return low;
+}
+
+/* ---- open files -------------------------------------------------------------------------------
+ */
+
+bt_status bt_data_open_files_init(data_open_files *open, size_t n, bt_error *err) {
+    *open = (data_open_files){.files = bt_calloc_array(n, sizeof *open->files), .n = n};
+    return open->files != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
+}
+
+void bt_data_open_files_deinit(data_open_files *open) {
+    for (size_t i = 0; open->files != NULL && i < open->n; i++) {
+        bt_fs_close(open->files[i]);
+    }
+    bt_free(open->files);
+    *open = (data_open_files){0};
+}
+
+static void close_another(data_open_files *open) {
+    while (open->n_open >= MAX_OPEN_FILES) {
+        bt_file **const file = &open->files[open->next_to_close];
+        open->next_to_close = (open->next_to_close + 1) % open->n;
+        if (*file != NULL) {
+            bt_fs_close(*file);
+            *file = NULL;
+            open->n_open--;
+        }
+    }
+}
+
+bt_status bt_data_open_files_get(data_open_files *open, const data_rows *rows, size_t part,
+                                 bt_file **file, bt_error *err) {
+    if (open->files[part] == NULL) {
+        close_another(open);
+        BT_TRY(bt_fs_open(rows->parts[part].path, &open->files[part], err));
+        open->n_open++;
+    }
+    *file = open->files[part];
+    return BT_OK;
 }

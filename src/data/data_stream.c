@@ -252,6 +252,11 @@ int64_t bt_data_n_left_rows(const bt_data_stream *stream) {
                                                       : stream->rows->n_rows;
 }
 
+const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n) {
+    *n = stream->rows->n_label_names;
+    return stream->rows->label_names;
+}
+
 static void count_row(const bt_data_stream *stream, const data_slot *slot, int64_t n_classes,
                       int64_t *counts) {
     const int64_t n = stream->schema.label_kind == BT_LABEL_TOKENS ? slot->offsets[1] : 1;

@@ -22,8 +22,6 @@ typedef struct refusal_row {
 } refusal_row;
 
 static const refusal_row refusals[] = {
-    {"bert/sentence_prediction_text",
-     "make TFRecords with create-finetuning-data and use bert/sentence_prediction"},
     {"bert/pretraining", "fine-tune a pre-trained checkpoint with bert/sentence_prediction"},
     {"bert/pretraining_dynamic",
      "fine-tune a pre-trained checkpoint with bert/sentence_prediction"},

@@ -3,6 +3,7 @@
  * sentence_prediction: classify sentences or pairs of them, or predict a score (num_classes 1).
  * Configuration -> model description, record schema, metrics. Model Garden's defaults; its defects
  * only under runtime.bug_compatible. spec/numerics.md sections 2 and 11, spec/config.md 5.6. */
+#include <stdio.h>
 #include <string.h>
 
 #include "task_internal.h"
@@ -56,6 +57,9 @@ typedef struct data_keys {
     const char      *label_type;
     bool             include_example_id;
     bt_conf_str_list input_path;
+    bt_conf_str_list text_fields;
+    const char      *vocab_file;
+    bool             lower_case;
 } data_keys;
 
 static const bt_conf_field data_fields[] = {
@@ -64,11 +68,26 @@ static const bt_conf_field data_fields[] = {
     {"label_type", BT_CONF_FIELD_STR, offsetof(data_keys, label_type)},
     {"include_example_id", BT_CONF_FIELD_BOOL, offsetof(data_keys, include_example_id)},
     {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, input_path)},
+    {"text_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, text_fields)},
+    {"vocab_file", BT_CONF_FIELD_STR, offsetof(data_keys, vocab_file)},
+    {"lower_case", BT_CONF_FIELD_BOOL, offsetof(data_keys, lower_case)},
 };
+
+/* The experiment that reads raw text in Model Garden too, with tensorflow-text's tokenizer. */
+static bool is_text_experiment(const bt_conf *conf, const char *section) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s.preprocessing_hub_module_url", section);
+    return bt_conf_has(conf, path);
+}
 
 static bt_status check_section(const bt_conf *conf, const char *section, const data_keys *keys,
                                const bt_task_plan *plan, bt_error *err) {
     BT_TRY(task_check_seq_length(conf, section, keys->seq_length, &plan->encoder, err));
+    if (is_text_experiment(conf, section) && keys->text_fields.n == 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.text_fields is empty: name the features or columns that hold the text",
+                       section);
+    }
     const bool is_regression = plan->head.num_classes == 1;
     if (is_regression != (strcmp(keys->label_type, "float") == 0)) {
         return BT_FAIL(err, BT_E_CONFIG,
@@ -79,6 +98,13 @@ static bt_status check_section(const bt_conf *conf, const char *section, const d
                        is_regression ? "float" : "int");
     }
     return BT_OK;
+}
+
+/* With raw text the label's default name is that of Model Garden's text data. */
+static const char *label_field(const bt_conf *conf, const char *section, const data_keys *keys) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s.label_field", section);
+    return keys->text_fields.n > 0 && !bt_conf_is_changed(conf, path) ? "label" : keys->label_field;
 }
 
 /* Sections that name no input are not in use, and are not checked. */
@@ -95,7 +121,7 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     *schema = (bt_data_schema){
         .seq_length = keys.seq_length,
         .label_kind = is_regression ? BT_LABEL_FLOAT : BT_LABEL_CLASS,
-        .label_field = keys.label_field,
+        .label_field = label_field(conf, section, &keys),
         .n_classes = is_regression ? 0 : plan->head.num_classes,
         .vocab_size = plan->encoder.vocab_size,
         .type_vocab_size = plan->encoder.type_vocab_size,
@@ -103,7 +129,30 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
         .include_example_id = keys.include_example_id,
         /* nothing here reads a padded position, so `auto` drops them */
         .keep_padding = strcmp(padding, "keep") == 0,
+        .text = {.fields = keys.text_fields.items,
+                 .n_fields = keys.text_fields.n,
+                 .vocab_file = keys.vocab_file,
+                 .lower_case = keys.lower_case,
+                 .rules = is_text_experiment(conf, section) ? BT_TEXT_TF : BT_TEXT_PYTHON},
     };
+    return BT_OK;
+}
+
+/* A model is evaluated on the tokens that it was trained on. */
+static bt_status check_sections_agree(const bt_conf *conf, const bt_task_plan *plan,
+                                      bt_error *err) {
+    const bt_data_text *const train = &plan->train_schema.text;
+    const bt_data_text *const validation = &plan->validation_schema.text;
+    const bool                both = train->n_fields > 0 && validation->n_fields > 0 &&
+                      !bt_conf_is_null(conf, "task.train_data.input_path") &&
+                      !bt_conf_is_null(conf, "task.validation_data.input_path");
+    if (both && train->lower_case != validation->lower_case) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.train_data.lower_case is %s, task.validation_data.lower_case is %s: "
+                       "the model would be evaluated on other tokens than it was trained on",
+                       train->lower_case ? "true" : "false",
+                       validation->lower_case ? "true" : "false");
+    }
     return BT_OK;
 }
 
@@ -177,6 +226,8 @@ static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *pla
     BT_TRY(task_read_class_rule(conf, plan, err));
     BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
+    BT_TRY(check_sections_agree(conf, plan, err));
+    plan->train_schema.learns_labels = true;
     plan_prediction(plan);
     plan->labels.n = plan->head.num_classes > 1 ? plan->head.num_classes : 0;
     BT_TRY(task_read_labels(conf, "task.label_names", false, &plan->labels, err));

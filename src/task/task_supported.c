@@ -50,6 +50,10 @@ static const support_row data_rows[] = {
      "input_path"},
     {"enable_tf_data_service", ACCEPTS_FALSE, 0, NULL,
      "tf.data service is not built in this version; set it to false"},
+    {"tokenization", ACCEPTS_CHOICE, 0, "WordPiece",
+     "SentencePiece is not built in this version; set it to WordPiece"},
+    {"preprocessing_hub_module_url", ACCEPTS_EMPTY, 0, NULL,
+     "TF Hub modules are not read in this version; name the vocabulary in vocab_file"},
 };
 
 static bool is_choice(const char *choices, const char *word) {

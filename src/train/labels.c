@@ -90,11 +90,29 @@ bt_status labels_settle(train_run *run, bt_error *err) {
     if (bt_fs_exists(path)) {
         BT_CHECK(load(path, &root, err));
         BT_CHECK(adopt(&run->plan.labels, root, path, err));
+        /* a model that knows its classes by number must not learn names from other data now */
+        run->plan.train_schema.learns_labels = false;
     }
 done:
     json_decref(root);
     bt_free(path);
     return rc;
+}
+
+/* ---- names of tables ------------------------------------------------------------------------- */
+
+void labels_give(const train_run *run, bt_data_schema *schema) {
+    const bt_task_labels *const labels = &run->plan.labels;
+    schema->label_names = (const char *const *)labels->names;
+    schema->n_label_names = labels->names != NULL ? (size_t)labels->n : 0;
+}
+
+bt_status labels_learn(train_run *run, bt_error *err) {
+    size_t                   n = 0;
+    const char *const *const names = bt_data_label_names(run->train_data, &n);
+    return n == 0 || run->plan.labels.names != NULL
+               ? BT_OK
+               : bt_task_labels_set(&run->plan.labels, names, n, "task.train_data", err);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

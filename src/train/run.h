@@ -54,8 +54,9 @@ typedef struct chunk_sums {
     int64_t n_steps;
     int64_t n_examples;
     int64_t n_tokens;
-    int64_t n_padded; /* tokens with padding: examples * seq_length */
-    double  seconds;  /* training only; not in the checkpoint's promise of equal bits */
+    int64_t n_padded;   /* tokens with padding: examples * seq_length */
+    double  seconds;    /* training only; not in the checkpoint's promise of equal bits */
+    double  input_wait; /* seconds of them that went by waiting for a batch; likewise */
 } chunk_sums;
 
 /* What early stopping has seen so far; part of the checkpoint. */
@@ -129,6 +130,10 @@ BT_MUST_USE bt_status predict(train_run *run, bt_error *err);
 /* labels.c: the names of the classes from model_dir/labels.json into the plan, or the refusal when
  * they do not agree; and the file. */
 BT_MUST_USE bt_status labels_settle(train_run *run, bt_error *err);
+/* To a data section that is about to be opened: tables may call classes by these names. */
+void labels_give(const train_run *run, bt_data_schema *schema);
+/* From the training data, which are open: what a table called its classes, when nobody said so. */
+BT_MUST_USE bt_status labels_learn(train_run *run, bt_error *err);
 BT_MUST_USE bt_status labels_write(const train_run *run, bt_error *err);
 
 /* start.c: what a run starts from. Checks it before model_dir is made; then restores it or makes

@@ -32,7 +32,9 @@ static bt_status fail_nonfinite(const train_run *run, const bt_batch *batch,
 static bt_status train_step(train_run *run, double *loss, bt_error *err) {
     const bt_batch *batch = NULL;
     bool            end = false;
+    const double    waited = bt_data_wait_seconds(run->train_data);
     BT_TRY(bt_data_next_batch(run->train_data, &batch, &end, err));
+    run->chunk.input_wait += bt_data_wait_seconds(run->train_data) - waited;
     if (end) {
         return BT_FAIL(
             err, BT_E_FORMAT,
@@ -79,6 +81,7 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
     value_add(extra, &n_extra, "examples_per_second", (double)c->n_examples / seconds);
     value_add(extra, &n_extra, "tokens_per_second", (double)c->n_tokens / seconds);
     value_add(extra, &n_extra, "grad_norm", c->grad_norm / n);
+    value_add(extra, &n_extra, "input_wait", c->input_wait / seconds);
     value_add(extra, &n_extra, "padding_avoided",
               c->n_padded > 0 ? 1.0 - (double)c->n_tokens / (double)c->n_padded : 0.0);
     if (!bt_conf_mode_evaluates(run->args->mode)) {

@@ -146,13 +146,16 @@ static bt_status create_output(train_run *run, bt_error *err) {
 }
 
 static bt_status open_train_data(train_run *run, bt_error *err) {
+    labels_give(run, &run->plan.train_schema);
     BT_TRY(bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
+    BT_TRY(labels_learn(run, err));
     return create_metrics(run, run->plan.n_train_metrics, &run->train_metrics, err);
 }
 
 static bt_status open_validation_data(train_run *run, bt_error *err) {
     bt_data_config_fit(&run->config.validation_data, &run->plan.validation_schema);
     BT_TRY(check_endless_evaluation(run, err));
+    labels_give(run, &run->plan.validation_schema);
     BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
                         &run->validation_data, err));
     BT_TRY(check_one_batch(run, err));

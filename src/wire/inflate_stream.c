@@ -17,7 +17,8 @@ struct inflate_stream {
     z_stream       z;
     uint8_t       *in;
     uint8_t       *out;
-    size_t         begin; /* inflated bytes not yet taken: [begin, end) of out */
+    bool           is_inside; /* a member was begun and has not ended */
+    size_t         begin;     /* inflated bytes not yet taken: [begin, end) of out */
     size_t         end;
 };
 
@@ -77,6 +78,10 @@ void inflate_stream_close(inflate_stream *stream) {
     }
 }
 
+bool inflate_stream_is_cut(const inflate_stream *stream) {
+    return stream->is_inside;
+}
+
 const char *inflate_stream_path(const inflate_stream *stream) {
     return bt_fs_stream_path(stream->file);
 }
@@ -105,11 +110,13 @@ static bt_status inflate_some(inflate_stream *stream, bool *ended, bt_error *err
     }
     z->next_out = stream->out;
     z->avail_out = INFLATE_BUFFER_BYTES;
+    stream->is_inside = true;
     const int result = inflate(z, Z_SYNC_FLUSH);
     stream->begin = 0;
     stream->end = INFLATE_BUFFER_BYTES - z->avail_out;
     if (result == Z_STREAM_END) {
         /* what follows is another member */
+        stream->is_inside = false;
         return inflateReset(z) == Z_OK ? BT_OK
                                        : BT_FAIL(err, BT_E_INTERNAL, "zlib cannot be reset");
     }

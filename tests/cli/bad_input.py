@@ -114,7 +114,7 @@ class Records(BadInput):
 
     def test_not_a_record_file(self):
         self.write('train.tf_record', 'sentence\tlabel\nA fine film\t1\n' * 50)
-        self.untouched(DATA, r'train\.tf_record', 'record 0')
+        self.untouched(DATA, r'train\.tf_record is text, no record file', r'\.tsv')
 
     def test_damaged_length(self):
         def change(data):

@@ -128,6 +128,17 @@ SET_INFO = (b'{"name":"t","fileFormat":"tfrecord","splits":[{"filepathTemplate":
             b'"train","shardLengths":["1",2]}],"version":"1.0.0"}')
 SET_ROW = field(1, feature(b"s", 1, field(1, b"text")) + feature(b"i", 3, field(1, varint(7))))
 
+# the first byte says how the rest is read (fuzz_table.c)
+TABLES = {
+    "tsv_names": b"\x84a\tb\tlabel\r\nb a\ta,\t0\r\n\r\n\xc3\x89\t\"a\"\t1",
+    "tsv_numbers": b"\x00a\tno\tb\nb\tyes\ta\n",
+    "csv_names": b'\x04a,b,label\r\n"a, ""b""\r\nc",a,1\r\n,"",0\r\n',
+    "csv_numbers": b'\x11"a",1.5,b\n"b\n\n",-2e3,\n',
+    "csv_ids": b'\x4ca,example_id,label\na,7,x\n"b"b,1,y\nb,-1,y\n',
+    "jsonl": b'\x05{"a": "\\u00e9 \\ud83d\\ude00", "b": "x", "label": 0}\n{"label": "1", "a": ""}\n',
+    "jsonl_numbers": b'\x12{"1": "a", "2": 0.5, "3": null}\n\n{"1": "b", "2": -1}\n',
+}
+
 CORPUS = {
     "example": {"packed": example(), "unpacked": unpacked_example(), "event": event()},
     "record": {"plain": RECORDS, "gzip": gzip.compress(RECORDS, mtime=0),
@@ -144,6 +155,7 @@ CORPUS = {
         "jsonl": b'j{"a": "x\\u00e9", "b": [1, {}]}\n\n{"a": 1}\n', "info": b"i" + SET_INFO,
         "features": b'f{"featuresDict":{"features":{"label":{"classLabel":{"numClasses":"3"}}}}}',
         "shard": b"s" + frame(SET_ROW) * 2},
+    "table": TABLES,
     "state": {"plain": STATE, "escapes": b"model_checkpoint_path: 'a\\\"\\101' \"b\" # c\n"},
 }
 

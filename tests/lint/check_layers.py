@@ -44,7 +44,7 @@ THIRD_PARTY = [
     (r"zlib\.h", ["src/wire/", "tests/"]),
     (r"utf8proc\.h", ["src/text/"]),
     (r"cblas\.h|openblas_config\.h", ["src/kern/"]),
-    (r"jansson\.h", ["src/wire/", "src/squad/", "src/ckpt/", "src/task/", "src/train/", "tests/",
+    (r"jansson\.h", ["src/wire/", "src/data/", "src/squad/", "src/ckpt/", "src/task/", "src/train/", "tests/",
                      "tools/", "bench/"]),
     (r"protobuf-c/.*", ["src/wire/"]),
     (r"cmocka\.h", ["tests/"]),

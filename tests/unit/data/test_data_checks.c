@@ -400,9 +400,11 @@ static void test_wrong_files(void **state) {
     bt_str empty = BT_STR_INIT;
     check_open(fixture_write(folder, "empty", &empty), BT_E_FORMAT, "empty: no records");
     static const char text[] = "sentence\tlabel\nthis is not a record file at all\t1\n";
-    (void)snprintf(path, sizeof path, "%.4000s/train.tsv", folder);
+    (void)snprintf(path, sizeof path, "%.4000s/train.txt", folder);
     test_write_file(path, text, sizeof text - 1);
-    check_open(path, BT_E_FORMAT, "train.tsv");
+    check_open(path, BT_E_FORMAT,
+               "train.txt is text, no record file: call it .tsv, .csv or .jsonl, or say so in "
+               "task.train_data.file_type");
 }
 
 static void test_wrong_config(void **state) {
@@ -551,7 +553,14 @@ static void test_gzip(void **state) {
     bt_data_config       config = fixture_config(paths, 1);
     const bt_data_schema schema = fixture_schema();
     bt_data_stream      *stream = NULL;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_FORMAT,
+                 "packed.gz is compressed with gzip: set "
+                 "task.train_data.file_type=tfrecord_compressed");
     config.gzip = true;
+    config.paths = &plain;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_FORMAT,
+                 "plain is not compressed with gzip: set task.train_data.file_type=tfrecord");
+    config.paths = paths;
     config.shuffle_buffer_size = 100;
     config.global_batch_size = 30;
     assert_ok(bt_data_open(&config, &schema, &stream, err));

@@ -9,7 +9,7 @@
 #include "data_fixture.h"
 #include "sha256.h"
 
-enum { MAX_FILES = 4 };
+enum { MAX_FILES = 4, MAX_TEXTS = 4 };
 
 typedef struct parity_case {
     const char   *name;
@@ -26,7 +26,8 @@ typedef struct parity_case {
     /* TensorFlow took a pattern's files in the order of the folder, test.tf_record first; ours are
      * sorted: the golden's first batch starts at this row of ours, and sizes are of the whole. */
     int64_t     first_row;
-    const char *error; /* part of our message, where the loader fails */
+    const char *texts[MAX_TEXTS]; /* raw text: the string features */
+    const char *error;            /* part of our message, where the loader fails */
 } parity_case;
 
 #define COLA "finetuning/out/cola/train.tf_record"
@@ -35,6 +36,7 @@ typedef struct parity_case {
 #define WNLI_EVAL "finetuning/out/wnli/eval.tf_record"
 #define PANX_EVAL "finetuning/out/tagging_panx/eval.tf_record"
 #define SQUAD "finetuning/out/squad_v1/train.tf_record"
+#define TEXT "loaders/text_pairs.tf_record"
 
 static const parity_case cases[] = {
     {"sp_eval_keep_remainder", {COLA}, .kind = BT_LABEL_CLASS},
@@ -110,6 +112,35 @@ static const parity_case cases[] = {
      .seq_length = 384,
      .drop_remainder = true},
     {"tagging", {PANX_EVAL}, .kind = BT_LABEL_TOKENS, .batch = 32},
+    {"sptext_pair",
+     {TEXT},
+     .kind = BT_LABEL_CLASS,
+     .label_field = "label",
+     .batch = 16,
+     .seq_length = 64,
+     .texts = {"sentence1", "sentence2"}},
+    {"sptext_pair_seq16",
+     {TEXT},
+     .kind = BT_LABEL_CLASS,
+     .label_field = "label",
+     .batch = 16,
+     .seq_length = 16,
+     .texts = {"sentence1", "sentence2"}},
+    {"sptext_single",
+     {TEXT},
+     .kind = BT_LABEL_CLASS,
+     .label_field = "label",
+     .batch = 16,
+     .seq_length = 24,
+     .has_example_id = true,
+     .texts = {"sentence1"}},
+    {"sptext_three_fields",
+     {TEXT},
+     .kind = BT_LABEL_CLASS,
+     .label_field = "label",
+     .batch = 16,
+     .seq_length = 64,
+     .texts = {"sentence1", "sentence2", "sentence1"}},
 };
 
 static json_t *goldens;
@@ -225,12 +256,22 @@ static bt_status open_case(const parity_case *c, bt_data_stream **out, bt_error 
     config.gzip = c->gzip;
     config.cycle_length = c->cycle_length;
     config.block_length = c->block_length > 0 ? c->block_length : 1;
+    size_t n_texts = 0;
+    while (n_texts < MAX_TEXTS && c->texts[n_texts] != NULL) {
+        n_texts++;
+    }
     const bt_data_schema schema = {
+        .text = {.fields = c->texts,
+                 .n_fields = n_texts,
+                 .vocab_file =
+                     n_texts > 0 ? test_shared_path("goldens/data/vocab/uncased.txt") : "",
+                 .lower_case = true,
+                 .rules = BT_TEXT_TF},
         .seq_length = c->seq_length > 0 ? c->seq_length : 128,
         .label_kind = c->kind,
         .label_field = c->label_field != NULL ? c->label_field : "label_ids",
         .vocab_size = 119547, /* of the multilingual vocabulary */
-        .type_vocab_size = 2,
+        .type_vocab_size = n_texts > 2 ? (int64_t)n_texts : 2,
         .include_example_id = c->has_example_id,
     };
     return bt_data_open(&config, &schema, out, err);
@@ -294,6 +335,111 @@ static void test_loader_goldens(void **state) {
     json_decref(goldens);
 }
 
+/* ---- tables against the records that the real data tool made of them
+ * -----------------------------
+ */
+
+typedef struct table_case {
+    const char *table; /* below goldens/data/finetuning/raw */
+    const char *set;   /* out/SET/FILE.tf_record */
+    const char *file;
+    const char *label_field;
+    const char *texts[2];
+    const char *names[3]; /* of the classes, where they are not sorted */
+    bool        is_float;
+    int64_t     n_short; /* rows that lack columns: the tool drops them */
+} table_case;
+
+static const table_case table_cases[] = {
+    {"CoLA/train.tsv", "cola", "train", "2", .texts = {"4"}},
+    {"CoLA/dev.tsv", "cola", "eval", "2", .texts = {"4"}},
+    {"SST-2/train.tsv", "sst-2", "train", "label", .texts = {"sentence"}},
+    {"RTE/train.tsv", "rte", "train", "label", .texts = {"sentence1", "sentence2"}},
+    {"WNLI/dev.tsv", "wnli", "eval", "label", .texts = {"sentence1", "sentence2"}},
+    {"QNLI/dev.tsv", "qnli", "eval", "label", .texts = {"question", "sentence"}},
+    {"QQP/train.tsv", "qqp", "train", "is_duplicate", .texts = {"question1", "question2"},
+     .n_short = 1},
+    {"QQP/dev.tsv", "qqp", "eval", "is_duplicate", .texts = {"question1", "question2"},
+     .n_short = 1},
+    {"STS-B/train.tsv", "sts-b", "train", "score", .texts = {"sentence1", "sentence2"},
+     .is_float = true},
+    {"MNLI/dev_matched.tsv", "mnli_matched", "eval", "gold_label",
+     .texts = {"sentence2", "sentence1"}, .names = {"entailment", "neutral", "contradiction"}},
+};
+
+static bt_data_stream *open_table_case(const table_case *c, const char *path, bool is_table) {
+    bt_data_stream      *stream = NULL;
+    bt_data_config       config = fixture_config(&path, 1);
+    const bt_data_schema schema = {
+        .seq_length = 128,
+        .label_kind = c->is_float ? BT_LABEL_FLOAT : BT_LABEL_CLASS,
+        .label_field = is_table ? c->label_field : "label_ids",
+        .n_classes = c->names[0] != NULL ? 3 : 2,
+        .vocab_size = 30522,
+        .type_vocab_size = 2,
+        .learns_labels = true,
+        .label_names = c->names[0] != NULL ? c->names : NULL,
+        .n_label_names = c->names[0] != NULL ? 3 : 0,
+        .text = {.fields = c->texts,
+                 .n_fields = !is_table             ? 0
+                             : c->texts[1] != NULL ? 2
+                                                   : 1,
+                 .vocab_file = test_shared_path("goldens/data/vocab/uncased.txt"),
+                 .lower_case = true},
+    };
+    config.is_training = false;
+    config.global_batch_size = 1000;
+    config.skip_bad_records = c->n_short;
+    assert_ok(bt_data_open(&config, &schema, &stream, err));
+    return stream;
+}
+
+static void check_table(const table_case *c) {
+    char            paths[2][256];
+    bt_data_stream *streams[2];
+    const bt_batch *batches[2];
+    (void)snprintf(paths[0], sizeof paths[0], "goldens/data/finetuning/raw/%s", c->table);
+    (void)snprintf(paths[1], sizeof paths[1], "goldens/data/finetuning/out/%s/%s.tf_record", c->set,
+                   c->file);
+    for (int i = 0; i < 2; i++) {
+        bool end = false;
+        streams[i] = open_table_case(c, test_shared_path(paths[i]), i == 0);
+        assert_ok(bt_data_next_batch(streams[i], &batches[i], &end, err));
+        assert_false(end);
+    }
+    const bt_batch *const table = batches[0];
+    const bt_batch *const records = batches[1];
+    const size_t          B = (size_t)records->n_seqs;
+    const size_t          T = (size_t)records->n_tokens;
+    assert_true(B > 50);
+    if (table->n_seqs != records->n_seqs || table->n_tokens != records->n_tokens) {
+        fail_msg("%s: %d rows of %d tokens, expected %d of %d", c->table, (int)table->n_seqs,
+                 (int)table->n_tokens, (int)B, (int)T);
+    }
+    assert_memory_equal(table->offsets, records->offsets, (B + 1) * sizeof *records->offsets);
+    assert_memory_equal(table->ids, records->ids, T * sizeof *records->ids);
+    assert_memory_equal(table->types, records->types, T * sizeof *records->types);
+    assert_memory_equal(table->positions, records->positions, T * sizeof *records->positions);
+    if (c->is_float) {
+        assert_memory_equal(table->float_labels, records->float_labels, B * sizeof(float));
+    } else {
+        assert_memory_equal(table->int_labels, records->int_labels, B * sizeof(int32_t));
+    }
+    bt_data_close(streams[0]);
+    bt_data_close(streams[1]);
+}
+
+static void test_tables_are_like_records(void **state) {
+    (void)state;
+    if (test_shared_path("goldens/data/finetuning/raw/CoLA/train.tsv") == NULL) {
+        test_skip("the goldens of Model Garden's data tool are not here (BT_SHARED_DIR)");
+    }
+    bt_log_setup("test", BT_LOG_TEXT, BT_LOG_ERROR);
+    for (size_t i = 0; i < BT_ARRAY_LEN(table_cases); i++) {
+        check_table(&table_cases[i]);
+    }
+}
+
 static void test_sha256(void **state) {
     (void)state;
     char text[17];
@@ -307,6 +453,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_loader_goldens),
+        cmocka_unit_test(test_tables_are_like_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,16 +9,20 @@
 
 #include "bt/task.h"
 
-/* text: YAML merged over bert/sentence_prediction. */
-static bt_conf *build(const char *text) {
+/* text: YAML merged over an experiment. */
+static bt_conf *build_of(const char *experiment, const char *text) {
     const char *const  files[] = {text};
     const bt_conf_args args = {
-        .experiment = "bert/sentence_prediction", .config_files = files, .n_config_files = 1};
+        .experiment = experiment, .config_files = files, .n_config_files = 1};
     bt_conf_errors errors = BT_CONF_ERRORS_INIT;
     bt_conf       *conf = NULL;
     assert_ok(bt_conf_build(&args, &conf, &errors, err));
     bt_conf_errors_deinit(&errors);
     return conf;
+}
+
+static bt_conf *build(const char *text) {
+    return build_of("bert/sentence_prediction", text);
 }
 
 static const bt_task *sentence_prediction(void) {
@@ -393,10 +397,67 @@ static void taggers_need_names(void **state) {
     bt_task_plan_deinit(&plan);
 }
 
+#define BOTH(keys)                                                                                 \
+    "train_data: {input_path: a, " keys "}, validation_data: {input_path: b, " keys "}"
+
+static void raw_text_reaches_the_plan(void **state) {
+    (void)state;
+    static const struct {
+        const char   *experiment;
+        const char   *text;
+        size_t        n_fields; /* of both sections, or */
+        const char   *label_field;
+        bt_text_rules rules;
+        bool          lower_case;
+        const char   *error; /* why not */
+    } rows[] = {
+        {"bert/sentence_prediction", "{task: {model: {num_classes: 2}}}", 0, "label_ids",
+         BT_TEXT_PYTHON, true, NULL},
+        {"bert/sentence_prediction",
+         "{task: {model: {num_classes: 2}, " BOTH("text_fields: [x, y], vocab_file: v") "}}", 2,
+         "label", BT_TEXT_PYTHON, true, NULL},
+        {"bert/sentence_prediction",
+         "{task: {model: {num_classes: 2}, " BOTH(
+             "text_fields: [x], vocab_file: v, label_field: z, lower_case: false") "}}",
+         1, "z", BT_TEXT_PYTHON, false, NULL},
+        {"bert/sentence_prediction_text",
+         "{task: {model: {num_classes: 2}, " BOTH("text_fields: [x, y, z], vocab_file: v") "}}", 3,
+         "label", BT_TEXT_TF, true, NULL},
+        {"bert/sentence_prediction_text", "{task: {model: {num_classes: 2}, " BOTH("") "}}", 0, "",
+         BT_TEXT_TF, true, "task.train_data.text_fields is empty"},
+        {"bert/sentence_prediction_text",
+         "{task: {model: {num_classes: 2}, train_data: {input_path: a, text_fields: [x], "
+         "lower_case: false}, validation_data: {input_path: b, text_fields: [x]}}}",
+         0, "", BT_TEXT_TF, true,
+         "task.train_data.lower_case is false, task.validation_data.lower_case is true"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_conf *const conf = build_of(rows[i].experiment, rows[i].text);
+        bt_task_plan   plan = {0};
+        if (rows[i].error != NULL) {
+            assert_fails(sentence_prediction()->plan(conf, &plan, err), BT_E_CONFIG, rows[i].error);
+        } else {
+            assert_ok(sentence_prediction()->plan(conf, &plan, err));
+            const bt_data_schema *const schemas[] = {&plan.train_schema, &plan.validation_schema,
+                                                     &plan.prediction_schema};
+            for (size_t k = 0; k < BT_ARRAY_LEN(schemas); k++) {
+                assert_int_equal(schemas[k]->text.n_fields, rows[i].n_fields);
+                assert_int_equal(schemas[k]->text.rules, rows[i].rules);
+                assert_true(schemas[k]->text.lower_case == rows[i].lower_case);
+                assert_string_equal(schemas[k]->label_field, rows[i].label_field);
+                assert_true(schemas[k]->learns_labels == (k == 0));
+            }
+        }
+        bt_task_plan_deinit(&plan);
+        bt_conf_free(conf);
+    }
+}
+
 static void other_experiments_are_refused(void **state) {
     (void)state;
     static const char *const trainable[] = {"bert/dual_encoder", "bert/sentence_prediction",
-                                            "bert/squad", "bert/tagging"};
+                                            "bert/sentence_prediction_text", "bert/squad",
+                                            "bert/tagging"};
     const bt_task           *task = NULL;
     for (size_t i = 0; i < bt_conf_n_experiments(); i++) {
         const char *const name = bt_conf_experiment_at(i)->name;
@@ -412,8 +473,6 @@ static void other_experiments_are_refused(void **state) {
                          "not built in this version");
         }
     }
-    assert_fails(bt_task_find("bert/sentence_prediction_text", &task, err), BT_E_UNSUPPORTED,
-                 "create-finetuning-data");
     assert_fails(bt_task_find("nobody/knows", &task, err), BT_E_UNSUPPORTED, "'nobody/knows'");
     assert_null(task);
 }
@@ -427,6 +486,7 @@ int main(void) {
         cmocka_unit_test(albert_has_keys_of_its_own),
         cmocka_unit_test(other_encoders_are_refused_by_name),
         cmocka_unit_test(class_rule_reaches_the_plan),
+        cmocka_unit_test(raw_text_reaches_the_plan),
         cmocka_unit_test(contradictions_name_both_values),
         cmocka_unit_test(unused_sections_are_not_checked),
         cmocka_unit_test(unsupported_keys_are_refused_by_name),

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tables of text (TSV, CSV, JSON lines) as rows. At open every file is read through once: where
+ * each row begins, whether it can be taken apart, what its label is. Then a row is read at its
+ * place and tokenized, in the thread that reads ahead; nothing of the text is kept.
+ *
+ * Memory per row: 8 bytes. A gzip stream cannot be entered in the middle, so of those files the
+ * unpacked text is kept as well. */
+#include <string.h>
+
+#include "data_table.h"
+
+enum { MAX_KEYS = BT_DATA_MAX_TEXTS + 2, NO_KEY = MAX_KEYS, LIST_MAX_BYTES = 256 };
+
+typedef struct table_file {
+    int64_t *begins; /* owned; [n_rows] */
+    size_t   cap_begins;
+    int64_t  n_bytes;
+    bt_str   unpacked; /* of gzip */
+    bool     is_gzip;
+    size_t   n_columns;         /* that every row has; not of JSON */
+    int32_t  columns[MAX_KEYS]; /* of the wanted fields; -1: there is none */
+} table_file;
+
+typedef struct table_rows {
+    data_rows             base;
+    const bt_data_schema *schema;  /* borrowed */
+    const char           *section; /* borrowed */
+    bt_data_table         table;
+    table_file           *files; /* owned; [base.n_parts] */
+    data_open_files       open;
+    data_encoder          encoder;
+    data_labels           labels;
+    table_fields          fields;
+    table_scan            scan;           /* of the row that is appended */
+    bt_str                buffer;         /* its bytes */
+    const char           *keys[MAX_KEYS]; /* the texts, then label and example_id where wanted */
+    bool                  may_be_number[MAX_KEYS];
+    size_t                n_keys;
+    size_t                label_key; /* or NO_KEY */
+    size_t                id_key;
+    bool                  has_header;
+    int64_t               max_damaged; /* skip_bad_records */
+    int64_t               n_damaged;
+} table_rows;
+
+/* ---- messages ---------------------------------------------------------------------------------
+ */
+
+/* file:line:column of the place in a row that begins in that line. */
+static bt_status put_place(const char *path, int64_t line, const char *row, size_t at,
+                           bt_error *err) {
+    size_t column = 1;
+    for (size_t i = 0; i < at; i++) {
+        column = row[i] == '\n' ? 1 : column + 1;
+        line += row[i] == '\n' ? 1 : 0;
+    }
+    return bt_error_prefix(err, "%s:%" PRId64 ":%zu", path, line, column);
+}
+
+/* The line of a byte, counted only when something is wrong there. */
+static int64_t line_of(const table_rows *rows, size_t part, int64_t offset) {
+    const table_file *const file = &rows->files[part];
+    bt_fs_stream           *stream = NULL;
+    char                    block[4096];
+    int64_t                 line = 1;
+    if (file->is_gzip) {
+        for (int64_t i = 0; i < offset; i++) {
+            line += bt_str_text(&file->unpacked)[i] == '\n' ? 1 : 0;
+        }
+        return line;
+    }
+    if (bt_fs_stream_open(rows->base.parts[part].path, &stream, NULL) != BT_OK) {
+        return 0;
+    }
+    for (int64_t at = 0; at < offset;) {
+        const int64_t left = offset - at;
+        const size_t  n = left < (int64_t)sizeof block ? (size_t)left : sizeof block;
+        size_t        got = 0;
+        if (bt_fs_stream_read(stream, block, n, &got, NULL) != BT_OK || got == 0) {
+            break;
+        }
+        for (size_t i = 0; i < got; i++) {
+            line += block[i] == '\n' ? 1 : 0;
+        }
+        at += (int64_t)got;
+    }
+    bt_fs_stream_close(stream);
+    return line;
+}
+
+/* ---- taking a row apart ------------------------------------------------------------------------
+ */
+
+static bt_status check_bytes(const char *row, size_t n, size_t *at, bt_error *err) {
+    const char *const nul = memchr(row, '\0', n);
+    *at = bt_text_utf8_valid_prefix(row, n);
+    if (nul != NULL && (size_t)(nul - row) < *at) {
+        *at = (size_t)(nul - row);
+        return BT_FAIL(err, BT_E_FORMAT, "a NUL byte: is this a text file?");
+    }
+    if (*at < n) {
+        return BT_FAIL(err, BT_E_FORMAT, "byte 0x%02x is not valid UTF-8",
+                       (unsigned)(unsigned char)row[*at]);
+    }
+    return BT_OK;
+}
+
+static bt_status split_columns(table_rows *rows, const char *row, size_t n, size_t *at,
+                               bt_error *err) {
+    *at = 0;
+    return rows->table == BT_TABLE_TSV ? table_split_tsv(&rows->fields, row, n, err)
+                                       : table_split_csv(&rows->fields, row, n, at, err);
+}
+
+static bt_status pick_columns(table_rows *rows, const table_file *file, const char *row, size_t n,
+                              bt_text_span *values, size_t *at, bt_error *err) {
+    BT_TRY(split_columns(rows, row, n, at, err));
+    if (rows->fields.n != file->n_columns) {
+        return BT_FAIL(err, BT_E_FORMAT, "the row has %zu columns, the %s has %zu%s",
+                       rows->fields.n, rows->has_header ? "header" : "first row", file->n_columns,
+                       rows->table == BT_TABLE_TSV && rows->fields.n == 1 ? " (separated by tabs)"
+                                                                          : "");
+    }
+    for (size_t k = 0; k < rows->n_keys; k++) {
+        const int32_t column = file->columns[k];
+        values[k] = column >= 0 ? rows->fields.spans[column] : (bt_text_span){0};
+    }
+    return BT_OK;
+}
+
+static bt_status pick_members(table_rows *rows, const char *row, size_t n, bt_text_span *values,
+                              size_t *at, bt_error *err) {
+    BT_TRY(table_pick_json(&rows->fields, row, n, rows->keys, rows->may_be_number, rows->n_keys, at,
+                           err));
+    for (size_t k = 0; k < rows->n_keys; k++) {
+        values[k] = rows->fields.spans[k];
+        if (values[k].text == NULL && k != rows->id_key) {
+            return BT_FAIL(err, BT_E_FORMAT, "\"%s\" is missing or null", rows->keys[k]);
+        }
+    }
+    return BT_OK;
+}
+
+/* values [n_keys], borrowed from the row and from rows->fields. */
+static bt_status take_apart(table_rows *rows, const table_file *file, const char *row, size_t n,
+                            bt_text_span *values, size_t *at, bt_error *err) {
+    BT_TRY(check_bytes(row, n, at, err));
+    return rows->table == BT_TABLE_JSONL ? pick_members(rows, row, n, values, at, err)
+                                         : pick_columns(rows, file, row, n, values, at, err);
+}
+
+/* ---- values -----------------------------------------------------------------------------------
+ */
+
+static bt_status read_number(bt_text_span text, bool is_integer, int64_t *integer, double *number,
+                             bt_error *err) {
+    char copy[64] = "";
+    while (text.n_bytes > 0 && strchr(" \t", text.text[0]) != NULL) {
+        text.text++;
+        text.n_bytes--;
+    }
+    while (text.n_bytes > 0 && strchr(" \t", text.text[text.n_bytes - 1]) != NULL) {
+        text.n_bytes--;
+    }
+    if (text.n_bytes > 0 && text.n_bytes < sizeof copy) {
+        memcpy(copy, text.text, text.n_bytes);
+        if (is_integer ? bt_parse_i64(copy, integer) : bt_parse_f64(copy, number)) {
+            return BT_OK;
+        }
+    }
+    return BT_FAIL(err, BT_E_FORMAT, "'%.*s' is no %s", text.n_bytes < 40 ? (int)text.n_bytes : 40,
+                   text.text, is_integer ? "integer" : "number");
+}
+
+static bt_status read_score(const table_rows *rows, bt_text_span text, float *score,
+                            bt_error *err) {
+    double number = 0;
+    if (read_number(text, false, NULL, &number, err) != BT_OK) {
+        return bt_error_prefix(err, "field %s", rows->keys[rows->label_key]);
+    }
+    *score = (float)number;
+    return BT_OK;
+}
+
+static bt_status read_values(table_rows *rows, const bt_text_span *values, int64_t number,
+                             data_row *row, bt_error *err) {
+    *row = (data_row){.example_id = number};
+    if (rows->id_key != NO_KEY && values[rows->id_key].text != NULL) {
+        if (read_number(values[rows->id_key], true, &row->example_id, NULL, err) != BT_OK) {
+            return bt_error_prefix(err, "field %s", rows->keys[rows->id_key]);
+        }
+    }
+    if (rows->label_key == NO_KEY) {
+        return BT_OK;
+    }
+    return rows->schema->label_kind == BT_LABEL_FLOAT
+               ? read_score(rows, values[rows->label_key], &row->score, err)
+               : bt_data_labels_find(&rows->labels, values[rows->label_key], &row->label, err);
+}
+
+/* ---- append -----------------------------------------------------------------------------------
+ */
+
+/* The bytes from the row's first on, at least as many as it has. */
+static bt_status read_bytes(table_rows *rows, size_t part, int64_t i, const char **bytes, size_t *n,
+                            bt_error *err) {
+    const table_file *const file = &rows->files[part];
+    const int64_t           begin = file->begins[i];
+    const int64_t end = i + 1 < rows->base.parts[part].n_rows ? file->begins[i + 1] : file->n_bytes;
+    bt_file      *source = NULL;
+    *n = (size_t)(end - begin);
+    if (file->is_gzip) {
+        *bytes = bt_str_text(&file->unpacked) + begin;
+        return BT_OK;
+    }
+    /* the rest can only be empty lines */
+    *n = *n > TABLE_ROW_MAX_BYTES + 2 ? TABLE_ROW_MAX_BYTES + 2 : *n;
+    BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &source, err));
+    BT_TRY(bt_grow(&rows->buffer.data, &rows->buffer.cap, *n, 1, TABLE_ROW_MAX_BYTES * 2, err));
+    *bytes = rows->buffer.data;
+    return bt_fs_read_at(source, begin, rows->buffer.data, *n, err);
+}
+
+static bt_status append_bytes(table_rows *rows, size_t part, int64_t number, data_slot *slot,
+                              bool *is_damaged, bt_error *err) {
+    bt_text_span values[MAX_KEYS];
+    data_row     row;
+    const char  *bytes = NULL;
+    size_t       n = 0;
+    size_t       at = 0;
+    bool         end = false;
+    BT_TRY(table_scan_next(&rows->scan, &bytes, &n, &end, err));
+    if (end) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s changed while it was in use",
+                       rows->base.parts[part].path);
+    }
+    bt_status rc = take_apart(rows, &rows->files[part], bytes, n, values, &at, err);
+    *is_damaged = rc == BT_E_FORMAT;
+    if (rc == BT_OK) {
+        rc = read_values(rows, values, number, &row, err);
+    }
+    if (rc == BT_OK) {
+        rc = bt_data_encode(&rows->encoder, values, &row, err);
+    }
+    if (rc == BT_OK) {
+        rc = bt_data_slot_append(slot, rows->schema, &row, err);
+    }
+    if (rc != BT_OK) {
+        const int64_t i = number - rows->base.parts[part].first;
+        const int64_t line = line_of(rows, part, rows->files[part].begins[i]);
+        return put_place(rows->base.parts[part].path, line, bytes, at, err);
+    }
+    return BT_OK;
+}
+
+static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bool *is_damaged,
+                            bt_error *err) {
+    table_rows *const rows = (table_rows *)base;
+    const size_t      part = bt_data_rows_part_of(base, number);
+    const char       *bytes = NULL;
+    size_t            n = 0;
+    *is_damaged = false;
+    BT_TRY(read_bytes(rows, part, number - base->parts[part].first, &bytes, &n, err));
+    table_scan_memory(&rows->scan, rows->table, base->parts[part].path, bytes, n, false);
+    return append_bytes(rows, part, number, slot, is_damaged, err);
+}
+
+/* ---- columns ----------------------------------------------------------------------------------
+ */
+
+/* "3" -> 2; -1: no number of a column */
+static int32_t column_number(const char *key, size_t n_columns) {
+    int64_t number = 0;
+    return bt_parse_i64(key, &number) && number >= 1 && number <= (int64_t)n_columns
+               ? (int32_t)(number - 1)
+               : -1;
+}
+
+static bt_status refuse_column(const table_rows *rows, const char *key, bt_error *err) {
+    char   known[LIST_MAX_BYTES] = "";
+    size_t at = 0;
+    if (!rows->has_header) {
+        return BT_FAIL(err, BT_E_FORMAT, "there is no column %s: the first row has %zu columns",
+                       key, rows->fields.n);
+    }
+    for (size_t i = 0; i < rows->fields.n; i++) {
+        const bt_text_span name = rows->fields.spans[i];
+        if (at + name.n_bytes + 10 > sizeof known) {
+            memcpy(known + at, ", ...", 6);
+            break;
+        }
+        memcpy(known + at, ", ", 2);
+        memcpy(known + at + (i > 0 ? 2 : 0), name.text, name.n_bytes);
+        at += name.n_bytes + (i > 0 ? 2 : 0);
+        known[at] = '\0';
+    }
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "no column is called '%s'; the columns are: %s (when text_fields and "
+                   "label_field are all numbers, the first row is no header)",
+                   key, known);
+}
+
+static bt_status find_column(const table_rows *rows, size_t k, int32_t *column, bt_error *err) {
+    const char *const key = rows->keys[k];
+    *column = -1;
+    for (size_t i = 0; rows->has_header && i < rows->fields.n; i++) {
+        const bt_text_span name = rows->fields.spans[i];
+        if (name.n_bytes != strlen(key) || memcmp(name.text, key, name.n_bytes) != 0) {
+            continue;
+        }
+        if (*column >= 0) {
+            return BT_FAIL(err, BT_E_FORMAT, "two columns are called '%s'; use their numbers", key);
+        }
+        *column = (int32_t)i;
+    }
+    if (*column < 0) {
+        *column = column_number(key, rows->fields.n);
+    }
+    return *column >= 0 || k == rows->id_key ? BT_OK : refuse_column(rows, key, err);
+}
+
+/* Learns the columns from the first row of a file; *is_row: it is a row like the others. */
+static bt_status read_header(table_rows *rows, table_file *file, const char *row, size_t n,
+                             bool *is_row, size_t *at, bt_error *err) {
+    *is_row = !rows->has_header;
+    BT_TRY(check_bytes(row, n, at, err));
+    BT_TRY(split_columns(rows, row, n, at, err));
+    file->n_columns = rows->fields.n;
+    for (size_t k = 0; k < rows->n_keys; k++) {
+        BT_TRY(find_column(rows, k, &file->columns[k], err));
+    }
+    return BT_OK;
+}
+
+/* ---- open -------------------------------------------------------------------------------------
+ */
+
+static bt_status learn_label(table_rows *rows, const bt_text_span *values, bt_error *err) {
+    float score = 0;
+    if (rows->label_key == NO_KEY) {
+        return BT_OK;
+    }
+    return rows->schema->label_kind == BT_LABEL_FLOAT
+               ? read_score(rows, values[rows->label_key], &score, err)
+               : bt_data_labels_learn(&rows->labels, values[rows->label_key], err);
+}
+
+/* A row that is damaged, yet may be skipped, keeps its number. */
+static bt_status check_row(table_rows *rows, const table_file *file, const char *row, size_t n,
+                           size_t *at, bt_error *err) {
+    bt_text_span values[MAX_KEYS];
+    bt_error     damage = BT_ERROR_INIT;
+    if (take_apart(rows, file, row, n, values, at, &damage) == BT_OK) {
+        return learn_label(rows, values, err);
+    }
+    if (damage.code == BT_E_FORMAT && rows->n_damaged < rows->max_damaged) {
+        rows->n_damaged++;
+        return BT_OK;
+    }
+    if (err != NULL) {
+        *err = damage;
+    }
+    return damage.code;
+}
+
+static bt_status add_row(table_rows *rows, table_file *file, data_part *part, int64_t begin,
+                         bt_error *err) {
+    BT_TRY(bt_grow(&file->begins, &file->cap_begins, (size_t)part->n_rows + 1, sizeof *file->begins,
+                   SIZE_MAX / 16, err));
+    file->begins[part->n_rows++] = begin;
+    rows->base.n_rows++;
+    return BT_OK;
+}
+
+static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, table_scan *scan,
+                           bt_error *err) {
+    bool is_first = rows->table != BT_TABLE_JSONL;
+    for (;;) {
+        const char *row = NULL;
+        size_t      n = 0;
+        size_t      at = 0;
+        bool        end = false;
+        bool        is_row = true;
+        BT_TRY(table_scan_next(scan, &row, &n, &end, err));
+        if (end) {
+            return BT_OK;
+        }
+        bt_status rc = is_first ? read_header(rows, file, row, n, &is_row, &at, err) : BT_OK;
+        if (rc == BT_OK && is_row) {
+            rc = check_row(rows, file, row, n, &at, err);
+        }
+        if (rc != BT_OK) {
+            return put_place(part->path, scan->row_line, row, at, err);
+        }
+        if (is_row) {
+            BT_TRY(add_row(rows, file, part, scan->begin, err));
+        }
+        is_first = false;
+    }
+}
+
+static bt_status open_scan(const table_rows *rows, const data_part *part, table_file *file,
+                           table_scan *scan, bt_error *err) {
+    BT_TRY(bt_fs_require_file(part->path, NULL, err));
+    file->is_gzip = bt_str_ends_with(part->path, ".gz") || bt_str_ends_with(part->path, ".GZ");
+    if (!file->is_gzip) {
+        return table_scan_open(scan, rows->table, part->path, err);
+    }
+    BT_TRY(bt_gzip_read_all(part->path, &file->unpacked, err));
+    table_scan_memory(scan, rows->table, part->path, bt_str_text(&file->unpacked),
+                      file->unpacked.len, true);
+    return BT_OK;
+}
+
+static bt_status index_file(table_rows *rows, data_part *part, table_file *file, bt_error *err) {
+    bt_status  rc = BT_OK;
+    table_scan scan = {0};
+    part->first = rows->base.n_rows;
+    BT_CHECK(open_scan(rows, part, file, &scan, err));
+    BT_CHECK(scan_file(rows, part, file, &scan, err));
+    file->n_bytes = file->is_gzip ? (int64_t)file->unpacked.len : bt_fs_stream_offset(scan.file);
+done:
+    table_scan_close(&scan);
+    return rc;
+}
+
+static bt_status index_files(table_rows *rows, bt_error *err) {
+    const size_t n = rows->base.n_parts;
+    rows->files = bt_calloc_array(n, sizeof *rows->files);
+    if (rows->files == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
+    }
+    BT_TRY(bt_data_open_files_init(&rows->open, n, err));
+    for (size_t i = 0; i < n; i++) {
+        BT_TRY(index_file(rows, &rows->base.parts[i], &rows->files[i], err));
+    }
+    if (rows->base.n_rows == 0) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: no rows%s", rows->base.parts[0].path,
+                       n > 1 ? ", nor in the other files of input_path" : "");
+    }
+    return BT_OK;
+}
+
+static void want(table_rows *rows, const char *key, bool may_be_number) {
+    int64_t number = 0;
+    rows->may_be_number[rows->n_keys] = may_be_number;
+    rows->keys[rows->n_keys++] = key;
+    rows->has_header = rows->has_header || !bt_parse_i64(key, &number);
+}
+
+static bt_status choose_keys(table_rows *rows, bt_error *err) {
+    const bt_data_schema *const schema = rows->schema;
+    const bt_data_text *const   text = &schema->text;
+    if (text->n_fields == 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.text_fields is empty: a table of text needs it, the names (or numbers "
+                       "from 1) of the columns that hold the texts",
+                       rows->section);
+    }
+    if (schema->label_kind == BT_LABEL_TOKENS || schema->label_kind == BT_LABEL_SPAN) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s: tables hold sentences with one label each; records are made with "
+                       "create-finetuning-data",
+                       rows->section);
+    }
+    for (size_t i = 0; i < text->n_fields; i++) {
+        want(rows, text->fields[i], false);
+    }
+    rows->label_key = NO_KEY;
+    rows->id_key = NO_KEY;
+    if (schema->label_kind != BT_LABEL_NONE) {
+        rows->label_key = rows->n_keys;
+        want(rows, schema->label_field, true);
+    }
+    if (schema->include_example_id && (rows->has_header || rows->table == BT_TABLE_JSONL)) {
+        rows->id_key = rows->n_keys;
+        want(rows, "example_id", true);
+    }
+    return BT_OK;
+}
+
+static bt_status settle_labels(table_rows *rows, bt_error *err) {
+    BT_TRY(bt_data_labels_settle(&rows->labels, rows->section, err));
+    if (rows->labels.is_by_name) {
+        const data_labels *const labels = &rows->labels;
+        rows->base.label_names =
+            labels->is_given ? labels->schema->label_names : (const char *const *)labels->names;
+        rows->base.n_label_names =
+            labels->is_given ? labels->schema->n_label_names : labels->n_names;
+    }
+    return BT_OK;
+}
+
+static void close_table(data_rows *base) {
+    table_rows *const rows = (table_rows *)base;
+    for (size_t i = 0; rows->files != NULL && i < base->n_parts; i++) {
+        bt_free(rows->files[i].begins);
+        bt_str_deinit(&rows->files[i].unpacked);
+    }
+    bt_free(rows->files);
+    bt_data_open_files_deinit(&rows->open);
+    bt_data_encoder_deinit(&rows->encoder);
+    bt_data_labels_deinit(&rows->labels);
+    table_fields_deinit(&rows->fields);
+    table_scan_close(&rows->scan);
+    bt_str_deinit(&rows->buffer);
+    bt_data_rows_deinit(base);
+    bt_free(rows);
+}
+
+static const data_rows_ops table_ops = {.append = append_row, .close = close_table};
+
+bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema *schema,
+                             bt_data_table table, data_rows **out, bt_error *err) {
+    bt_status   rc = BT_OK;
+    table_rows *rows = bt_calloc_array(1, sizeof *rows);
+    *out = NULL;
+    if (rows == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a table");
+    }
+    rows->base.ops = &table_ops;
+    rows->schema = schema;
+    rows->section = config->section;
+    rows->table = table;
+    rows->max_damaged = config->skip_bad_records;
+    BT_CHECK(choose_keys(rows, err));
+    BT_CHECK(bt_data_labels_init(&rows->labels, schema, err));
+    BT_CHECK(bt_data_encoder_init(&rows->encoder, schema, config->section, err));
+    BT_CHECK(bt_data_rows_expand(&rows->base, config, err));
+    BT_CHECK(index_files(rows, err));
+    BT_CHECK(settle_labels(rows, err));
+    *out = &rows->base;
+    rows = NULL;
+done:
+    if (rows != NULL) {
+        close_table(&rows->base);
+    }
+    return rc;
+}

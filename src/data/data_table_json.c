@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A line of JSON -> the values of the wanted keys. The one file of the room that knows jansson. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "data_table.h"
+
+void table_free_json(table_fields *fields) {
+    json_decref(fields->json);
+    fields->json = NULL;
+}
+
+static const char *kind_of(const json_t *value) {
+    static const char *const names[] = {
+        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",  [JSON_STRING] = "a text",
+        [JSON_INTEGER] = "a number", [JSON_REAL] = "a number", [JSON_TRUE] = "true",
+        [JSON_FALSE] = "false",      [JSON_NULL] = "null",
+    };
+    return names[json_typeof(value)];
+}
+
+/* Numbers and booleans as a table would write them. false: neither. */
+static bool number_text(const json_t *value, char out[TABLE_NUMBER_MAX_BYTES]) {
+    if (json_is_integer(value)) {
+        (void)snprintf(out, TABLE_NUMBER_MAX_BYTES, "%" PRId64, (int64_t)json_integer_value(value));
+        return true;
+    }
+    if (json_is_real(value)) {
+        (void)bt_f64_repr(json_real_value(value), out);
+        return true;
+    }
+    (void)snprintf(out, TABLE_NUMBER_MAX_BYTES, "%s", json_is_true(value) ? "true" : "false");
+    return json_is_boolean(value);
+}
+
+static bt_status pick(table_fields *fields, size_t k, const char *key, bool may_be_number,
+                      bt_error *err) {
+    const json_t *const value = json_object_get(fields->json, key);
+    fields->spans[k] = (bt_text_span){0};
+    if (value == NULL || json_is_null(value)) {
+        return BT_OK;
+    }
+    if (json_is_string(value)) {
+        fields->spans[k] = (bt_text_span){json_string_value(value), json_string_length(value)};
+        return BT_OK;
+    }
+    if (may_be_number && number_text(value, fields->numbers[k])) {
+        fields->spans[k] = (bt_text_span){fields->numbers[k], strlen(fields->numbers[k])};
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_FORMAT, "\"%s\" is %s, expected a text%s", key, kind_of(value),
+                   may_be_number ? " or a number" : "");
+}
+
+bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const char *const *keys,
+                          const bool *may_be_number, size_t n_keys, size_t *at, bt_error *err) {
+    json_error_t problem;
+    table_free_json(fields);
+    BT_TRY(
+        bt_grow(&fields->spans, &fields->cap, n_keys, sizeof *fields->spans, SIZE_MAX / 64, err));
+    BT_TRY(bt_grow(&fields->numbers, &fields->cap_numbers, n_keys, sizeof *fields->numbers,
+                   SIZE_MAX / 64, err));
+    fields->n = n_keys;
+    *at = 0;
+    json_t *const root = json_loadb(row, n, JSON_REJECT_DUPLICATES, &problem);
+    fields->json = root;
+    if (root == NULL) {
+        if (json_error_code(&problem) == json_error_out_of_memory) {
+            return BT_FAIL(err, BT_E_NOMEM, "out of memory for a row of %zu bytes", n);
+        }
+        *at = problem.position > 0 ? (size_t)problem.position - 1 : 0;
+        return BT_FAIL(err, BT_E_FORMAT, "not JSON: %s", problem.text);
+    }
+    if (!json_is_object(root)) {
+        return BT_FAIL(err, BT_E_FORMAT, "the line is %s, expected an object {\"field\": ...}",
+                       kind_of(root));
+    }
+    for (size_t k = 0; k < n_keys; k++) {
+        BT_TRY(pick(fields, k, keys[k], may_be_number[k], err));
+    }
+    return BT_OK;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where the rows of a table begin. A row is a line; of CSV it goes on while a quoted field is open.
+ * What is inside a row is checked where it is taken apart (data_table_fields.c). */
+#include <string.h>
+
+#include "data_table.h"
+
+bt_status table_scan_open(table_scan *scan, bt_data_table table, const char *path, bt_error *err) {
+    *scan = (table_scan){.table = table, .path = path, .is_whole = true};
+    return bt_fs_stream_open(path, &scan->file, err);
+}
+
+void table_scan_memory(table_scan *scan, bt_data_table table, const char *path, const char *bytes,
+                       size_t n_bytes, bool is_whole) {
+    *scan = (table_scan){
+        .table = table, .path = path, .is_whole = is_whole, .memory = bytes, .n_memory = n_bytes};
+}
+
+void table_scan_close(table_scan *scan) {
+    bt_fs_stream_close(scan->file);
+    bt_str_deinit(&scan->joined);
+    *scan = (table_scan){0};
+}
+
+static bt_status refuse_long(const table_scan *scan, int64_t line, bt_error *err) {
+    return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": the row has more than %d bytes%s", scan->path,
+                   line, TABLE_ROW_MAX_BYTES,
+                   scan->table == BT_TABLE_CSV ? "; is a quote not closed?" : "");
+}
+
+static bt_status next_memory_line(table_scan *scan, const char **line, size_t *n, bool *end,
+                                  bt_error *err) {
+    const char *const from = scan->memory + scan->at;
+    const size_t      left = scan->n_memory - scan->at;
+    *end = left == 0;
+    if (*end) {
+        return BT_OK;
+    }
+    const char *const lf = memchr(from, '\n', left);
+    *line = from;
+    *n = lf != NULL ? (size_t)(lf - from) : left;
+    scan->at += *n + (lf != NULL ? 1 : 0);
+    return *n <= TABLE_ROW_MAX_BYTES ? BT_OK : refuse_long(scan, scan->line + 1, err);
+}
+
+static int64_t offset_of_next(const table_scan *scan) {
+    return scan->file != NULL ? bt_fs_stream_offset(scan->file) : (int64_t)scan->at;
+}
+
+static bt_status next_line(table_scan *scan, const char **line, size_t *n, bool *end,
+                           bt_error *err) {
+    if (scan->file == NULL) {
+        BT_TRY(next_memory_line(scan, line, n, end, err));
+    } else {
+        bt_error problem = BT_ERROR_INIT;
+        if (bt_fs_stream_line(scan->file, TABLE_ROW_MAX_BYTES, line, n, end, &problem) != BT_OK) {
+            if (problem.code == BT_E_FORMAT) {
+                return refuse_long(scan, scan->line + 1, err);
+            }
+            if (err != NULL) {
+                *err = problem;
+            }
+            return problem.code;
+        }
+    }
+    scan->line += *end ? 0 : 1;
+    return BT_OK;
+}
+
+/* ---- CSV --------------------------------------------------------------------------------------
+ */
+
+static csv_state csv_walk(csv_state state, const char *bytes, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        state = csv_next(state, bytes[i]);
+    }
+    return state;
+}
+
+/* Gathers lines in scan->joined until no quote is open. */
+static bt_status join_lines(table_scan *scan, const char **row, size_t *n, csv_state state,
+                            bt_error *err) {
+    bt_str_clear(&scan->joined);
+    BT_TRY(bt_str_append_n(&scan->joined, *row, *n, err));
+    while (state == CSV_QUOTED) {
+        const char *line = NULL;
+        size_t      n_line = 0;
+        bool        end = false;
+        BT_TRY(next_line(scan, &line, &n_line, &end, err));
+        if (end) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s:%" PRId64
+                           ": a quote that is opened in this row is never closed; a quote inside a "
+                           "quoted field is written twice",
+                           scan->path, scan->row_line);
+        }
+        if (scan->joined.len + n_line >= TABLE_ROW_MAX_BYTES) {
+            return refuse_long(scan, scan->row_line, err);
+        }
+        BT_TRY(bt_str_append_char(&scan->joined, '\n', err));
+        BT_TRY(bt_str_append_n(&scan->joined, line, n_line, err));
+        state = csv_walk(csv_next(state, '\n'), line, n_line);
+    }
+    *row = bt_str_text(&scan->joined);
+    *n = scan->joined.len;
+    return BT_OK;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+static bool is_empty_line(const char *line, size_t n) {
+    return n == 0 || (n == 1 && line[0] == '\r');
+}
+
+bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *end, bt_error *err) {
+    static const char mark[] = "\xef\xbb\xbf"; /* byte order */
+    do {
+        scan->begin = offset_of_next(scan);
+        BT_TRY(next_line(scan, row, n, end, err));
+        if (*end) {
+            return BT_OK;
+        }
+        if (scan->is_whole && scan->begin == 0 && *n >= 3 && memcmp(*row, mark, 3) == 0) {
+            *row += 3;
+            *n -= 3;
+            scan->begin = 3;
+        }
+    } while (is_empty_line(*row, *n));
+    scan->row_line = scan->line;
+    if (scan->table == BT_TABLE_CSV) {
+        const csv_state state = csv_walk(CSV_FIELD_START, *row, *n);
+        if (state == CSV_QUOTED) {
+            BT_TRY(join_lines(scan, row, n, state, err));
+        }
+    }
+    *n -= (*row)[*n - 1] == '\r' ? 1 : 0;
+    return BT_OK;
+}

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training straight from tables of text: the same bits as from records that create-finetuning-data
+made of them, whatever the table's form; resume; names of classes; bad tables; flat memory."""
+import csv
+import gzip
+import json
+import os
+import random
+import signal
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+CONFIG, DATA = 2, 3
+VOCAB = os.path.join(e2e.SOURCE, 'tests/goldens/text/vocab_tf.txt')
+WORDS = 'the cat dog run jump over lazy un new york a b c d e 1 2'.split()
+TEXT = '''\
+task:
+  model:
+    num_classes: 2
+  train_data:
+    text_fields: [sentence]
+    vocab_file: %s
+  validation_data:
+    text_fields: [sentence]
+    vocab_file: %s
+''' % (VOCAB, VOCAB)
+
+
+def make_rows(n, seed):
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(n):
+        words = [rng.choice(WORDS) for _ in range(rng.randint(1, 12))]
+        text = ' '.join(words) + rng.choice(['', '.', ' "x"', ', \u00e9!'])
+        rows.append((text, len(words[0]) % 2))
+    return rows
+
+
+class Text(e2e.Case):
+    def setUp(self):
+        super().setUp()
+        self.write('text.yaml', TEXT)
+        self.rows = {'train': make_rows(64, 3), 'dev': make_rows(20, 4)}
+        for name, rows in self.rows.items():
+            self.write_tsv(name + '.tsv', rows)
+
+    def write_tsv(self, name, rows):
+        lines = ['sentence\tlabel'] + ['%s\t%s' % row for row in rows]
+        return self.write(name, '\n'.join(lines) + '\n')
+
+    def tables(self, train='train.tsv', validation='dev.tsv', more=''):
+        """Overrides that name the inputs."""
+        text = 'task.train_data.input_path="%s",task.validation_data.input_path="%s"'
+        return text % (train, validation) + (',' + more if more else '')
+
+    def text(self, override='', experiment='bert/sentence_prediction', **how):
+        files = how.pop('files', ('model.yaml', 'run.yaml', 'text.yaml'))
+        args = self.args(override=override, files=files, **{
+            key: how.pop(key) for key in list(how) if key in ('mode', 'model_dir', 'more')})
+        args[0] = '--experiment=' + experiment
+        expect = how.pop('expect', 0)
+        result = e2e.run(args, cwd=self.folder, **how)
+        self.assertEqual(result.code, expect, str(result))
+        return result
+
+    def same_run(self, a, b):
+        self.same_values(self.path(a, 'ckpt-20'), self.path(b, 'ckpt-20'))
+
+        def values(folder):
+            skip = ('per_second', 'seconds', 'input_wait')
+            return [{k: v for k, v in record.items() if not k.endswith(skip)}
+                    for record in e2e.read_jsonl(self.path(folder))]
+        self.assertEqual(values(a), values(b))
+
+
+class Forms(Text):
+    def test_the_same_bits_as_from_records(self):
+        made = e2e.run(['--fine_tuning_task_type=classification', '--classification_task_name=SST-2',
+                        '--input_data_dir=.', '--vocab_file=' + VOCAB, '--max_seq_length=16',
+                        '--train_data_output_path=made.tf_record',
+                        '--eval_data_output_path=made_eval.tf_record',
+                        '--meta_data_file_path=meta'], name='create-finetuning-data',
+                       cwd=self.folder)
+        self.assertEqual(made.code, 0, str(made))
+        self.text(override=self.tables('made.tf_record', 'made_eval.tf_record'),
+                  files=('model.yaml', 'run.yaml', 'text.yaml', self.write('plain.yaml', '''\
+task: {train_data: {text_fields: null}, validation_data: {text_fields: null}}
+''')), model_dir='records')
+        self.text(override=self.tables(), model_dir='table')
+        self.same_run('records', 'table')
+
+    def test_every_form_gives_the_same_bits(self):
+        self.text(override=self.tables(), model_dir='tsv')
+        with open(self.path('train.csv'), 'w', encoding='utf-8', newline='') as out:
+            writer = csv.writer(out)
+            writer.writerow(['label', 'sentence'])
+            writer.writerows((label, text) for text, label in self.rows['train'])
+        with open(self.path('train.jsonl'), 'w', encoding='utf-8') as out:
+            for text, label in self.rows['train']:
+                out.write(json.dumps({'sentence': text, 'label': label}) + '\n')
+        with open(self.path('train.tsv'), 'rb') as source:
+            plain = source.read()
+        self.write('train.tsv.gz', gzip.compress(plain))
+        self.write('table', plain)
+        self.write_tsv('part-1.tsv', self.rows['train'][:30])
+        self.write_tsv('part-2.tsv', self.rows['train'][30:])
+        forms = {'csv': 'train.csv', 'jsonl': 'train.jsonl', 'gz': 'train.tsv.gz',
+                 'parts': 'part-*.tsv', 'list': 'part-1.tsv, part-2.tsv', 'named': 'table'}
+        for name, path in forms.items():
+            more = 'task.train_data.file_type=tsv' if name == 'named' else ''
+            self.text(override=self.tables(path, more=more), model_dir=name)
+            self.same_run('tsv', name)
+
+    def test_without_a_header(self):
+        self.text(override=self.tables(), model_dir='names')
+        for name, rows in self.rows.items():
+            self.write(name + '.tsv', ''.join('x\t%d\t*\t%s\n' % (label, text)
+                                              for text, label in rows))
+        keys = 'task.%s.text_fields=["4"],task.%s.label_field="2"'
+        more = ','.join(keys % (s, s) for s in ('train_data', 'validation_data'))
+        self.text(override=self.tables(more=more), model_dir='numbers')
+        self.same_run('names', 'numbers')
+
+    def test_the_experiment_of_model_garden(self):
+        """Its tokenizer is another one: the words with an accent differ, so the bits do."""
+        self.text(override=self.tables(), model_dir='python')
+        result = self.text(override=self.tables(), model_dir='tf',
+                           experiment='bert/sentence_prediction_text')
+        self.assertRegex(result.stdout, 'cls_accuracy')
+        features = [{'sentence': [text.encode()], 'label': [label]}
+                    for text, label in self.rows['train']]
+        e2e.write_records(self.path('text.tf_record'), features)
+        self.text(override=self.tables('text.tf_record'), model_dir='records',
+                  experiment='bert/sentence_prediction_text')
+        self.same_run('tf', 'records')
+
+    def test_the_wait_is_recorded(self):
+        result = self.text(override=self.tables())
+        records = [r for r in e2e.read_jsonl(self.path('out')) if r['kind'] == 'train']
+        self.assertEqual(len(records), 4)
+        for record in records:
+            self.assertGreaterEqual(record['input_wait'], 0)
+            self.assertLessEqual(record['input_wait'], 1)
+        self.assertRegex(result.stderr, r'\| input_wait [0-9]')
+
+
+class Resume(Text):
+    def check(self, train, override='', sent=signal.SIGTERM, expect=75):
+        """Stopped at the first checkpoint, then continued: the same bits as the straight run."""
+        override = self.tables(train, more='trainer.train_steps=200,trainer.checkpoint_interval=5,'
+                                           'trainer.validation_interval=200' + override)
+        self.text(override=override, model_dir='straight')
+
+        def saved():
+            return os.path.exists(self.path('out', 'ckpt-5.index'))
+        self.text(override=override, expect=expect, stop_when=(saved, sent))
+        self.text(override=override)
+        self.same_values(self.path('straight', 'ckpt-200'), self.path('out', 'ckpt-200'))
+
+    def split(self, is_gzip):
+        for i in range(3):
+            name = 'part-%d.tsv' % i
+            self.write_tsv(name, self.rows['train'][i * 20:i * 20 + 20 + i])
+            if is_gzip:
+                with open(self.path(name), 'rb') as source:
+                    self.write(name + '.gz', gzip.compress(source.read()))
+        return 'part-*.tsv.gz' if is_gzip else 'part-*.tsv'
+
+    def test_shuffled_files(self):
+        self.check(self.split(False))
+
+    def test_interleaved_files_in_order(self):
+        self.check(self.split(False), ',task.train_data.shuffle_buffer_size=1,'
+                                      'task.train_data.cycle_length=2')
+
+    def test_gzip_and_kill_9(self):
+        self.check(self.split(True), sent=signal.SIGKILL, expect=-signal.SIGKILL)
+
+
+class Names(Text):
+    def setUp(self):
+        super().setUp()
+        for name, rows in self.rows.items():
+            self.write_tsv(name + '.tsv', [(text, ('bad', 'good')[label]) for text, label in rows])
+
+    def test_names_are_learned_and_kept(self):
+        result = self.text(override=self.tables())
+        self.assertRegex(result.stderr,
+                         "task.train_data: 2 classes by name, numbered from 0: 'bad', 'good'")
+        with open(self.path('out', 'labels.json'), encoding='utf-8') as source:
+            self.assertEqual(json.load(source)['label_names'], ['bad', 'good'])
+        self.text(override=self.tables(), mode='eval')
+        self.write('dev.tsv', 'sentence\nthe cat\nun a\n')
+        self.text(override=self.tables(), mode='predict')
+        with open(self.path('out', 'predictions.tsv'), encoding='utf-8') as source:
+            lines = source.read().splitlines()
+        self.assertEqual(lines[0].split('\t'), ['id', 'label', 'probability_bad',
+                                                'probability_good'])
+        self.assertEqual(len(lines), 3)
+        self.assertIn(lines[1].split('\t')[1], ('bad', 'good'))
+
+    def test_names_by_number_are_the_same_model(self):
+        self.text(override=self.tables(), model_dir='names')
+        for name, rows in self.rows.items():
+            self.write_tsv(name + '.tsv', rows)
+        self.text(override=self.tables(), model_dir='numbers')
+        self.same_run('names', 'numbers')
+
+    def test_given_names_keep_their_order(self):
+        override = self.tables(more='task.label_names=[good,bad]')
+        result = self.text(override=override)
+        self.assertNotIn('by name', result.stderr)
+        with open(self.path('out', 'labels.json'), encoding='utf-8') as source:
+            self.assertEqual(json.load(source)['label_names'], ['good', 'bad'])
+
+    def test_unknown_name_in_the_evaluation(self):
+        self.write_tsv('dev.tsv', [('a', 'good'), ('b', 'fair')])
+        result = self.text(override=self.tables(), expect=DATA)
+        self.assertRegex(self.one_error(result),
+                         r"dev\.tsv:3:1: label 'fair' is none of the classes 'bad', 'good'")
+        self.assertFalse(os.path.exists(self.path('out')))
+
+    def test_a_model_that_knows_numbers_only(self):
+        override = self.tables('numbers.tsv')
+        self.write_tsv('numbers.tsv', self.rows['train'])
+        result = self.text(override=override, mode='train')
+        result = self.text(override=override, mode='eval', expect=DATA)
+        self.assertRegex(self.one_error(result), r"dev\.tsv:2:1: label '(bad|good)' is no class "
+                                                 'number.*task.label_names')
+        result = self.text(override=self.tables(), mode='train', expect=DATA)
+        self.assertRegex(self.one_error(result), r'train\.tsv:2:1: label .*task.label_names')
+        self.text(override=override + ',task.label_names=[bad,good]', mode='eval')
+
+
+class Refusals(Text):
+    def refused(self, code, *words, override=''):
+        result = self.text(override=self.tables(more=override), expect=code)
+        error = self.one_error(result)
+        for word in words:
+            self.assertRegex(error, word)
+        self.assertFalse(os.path.exists(self.path('out')), 'model_dir was made before the refusal')
+
+    def test_bad_utf8(self):
+        with open(self.path('train.tsv'), 'ab') as out:
+            out.write(b'ab\xe9c\t1\n')
+        self.refused(DATA, r'train\.tsv:66:3: byte 0xe9 is not valid UTF-8')
+
+    def test_short_row(self):
+        with open(self.path('dev.tsv'), 'ab') as out:
+            out.write(b'no label\n')
+        self.refused(DATA, r'dev\.tsv:22:1: the row has 1 columns, the header has 2')
+
+    def test_open_quote(self):
+        self.write('train.csv', 'sentence,label\na,0\n"b,1\nc,0\n')
+        self.refused(DATA, r'train\.csv:3: a quote that is opened in this row is never closed',
+                     override='task.train_data.input_path=train.csv')
+
+    def test_broken_json(self):
+        self.write('train.jsonl', '{"sentence": "a", "label": 0}\n{"sentence": "a" "label": 0}\n')
+        self.refused(DATA, r'train\.jsonl:2:\d+: not JSON: ',
+                     override='task.train_data.input_path=train.jsonl')
+
+    def test_cut_gzip(self):
+        with open(self.path('train.tsv'), 'rb') as source:
+            packed = gzip.compress(source.read())
+        self.write('train.tsv.gz', packed[:-20])
+        self.refused(DATA, r'train\.tsv\.gz ends within its gzip stream',
+                     override='task.train_data.input_path=train.tsv.gz')
+
+    def test_no_gzip(self):
+        self.write('train.tsv.gz', 'sentence\tlabel\na\t0\n')
+        self.refused(DATA, r'train\.tsv\.gz: cannot decompress as GZIP',
+                     override='task.train_data.input_path=train.tsv.gz')
+
+    def test_empty(self):
+        self.write('train.tsv', '')
+        self.refused(DATA, r'train\.tsv: no rows')
+
+    def test_no_such_column(self):
+        self.refused(DATA, r"train\.tsv:1:1: no column is called 'text'; the columns are: "
+                           'sentence, label', override='task.train_data.text_fields=[text]')
+
+    def test_no_text_fields(self):
+        self.refused(CONFIG, r'task\.train_data\.text_fields is empty',
+                     override='task.train_data.text_fields=null')
+
+    def test_no_vocabulary(self):
+        self.refused(CONFIG, r'task\.train_data\.vocab_file', 'vocabulary',
+                     override='task.train_data.vocab_file=""')
+
+    def test_other_vocabulary(self):
+        self.write('big.txt', ''.join('%d\n' % i for i in range(200)))
+        self.refused(CONFIG, r'big\.txt has 200 pieces, but the model\'s vocab_size is 100',
+                     override='task.train_data.vocab_file=big.txt')
+
+    def test_lower_case_in_one_section(self):
+        self.refused(CONFIG, 'lower_case is false.*lower_case is true',
+                     override='task.train_data.lower_case=false')
+
+    def test_sentencepiece(self):
+        result = self.text(override=self.tables(more='task.train_data.tokenization=SentencePiece'),
+                           expect=CONFIG, experiment='bert/sentence_prediction_text')
+        self.assertRegex(self.one_error(result), 'SentencePiece is not built in this version')
+
+
+@unittest.skipIf(e2e.SANITIZED, 'a sanitizer keeps freed memory: nothing could be learned here')
+class Memory(Text):
+    def test_text_is_not_kept(self):
+        def peak(n):
+            self.write_tsv('many.tsv', make_rows(500, 5) * (n // 500))
+            return min(self.text(override=self.tables('many.tsv'), mode='train',
+                                 model_dir='out-%d-%d' % (n, i), watch_memory=True).peak_bytes
+                       for i in range(2))
+        few, many = peak(500), peak(50000)
+        size = os.path.getsize(self.path('many.tsv'))
+        print('peak %.1f MiB with 500 rows, %.1f with 50,000 (%.1f MB of text)' %
+              (few / 2**20, many / 2**20, size / 1e6))
+        self.assertGreater(size, 1 << 20)
+        self.assertLess(many - few, 50000 * 8 + 2**18)
+
+
+if __name__ == '__main__':
+    unittest.main()

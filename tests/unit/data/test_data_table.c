@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tables: what they may look like, what labels mean, and everything that can be wrong with them:
+ * one sentence that names file, line and column. */
+#include <stdio.h>
+#include <string.h>
+
+#include "data_fixture.h"
+
+static const char *folder;
+
+typedef struct table_case {
+    const char *why;
+    const char *file; /* its ending says the format */
+    const char *text; /* NUL-terminated, unless n_bytes */
+    size_t      n_bytes;
+    const char *fields[3];   /* NULL: "a" */
+    const char *label_field; /* NULL: "label" */
+    int64_t     n_classes;   /* 0: 2 */
+    const char *given[4];    /* label_names; then nothing is learned */
+    bool        is_float;
+    bool        is_evaluation; /* nothing is learned */
+    bool        no_label;
+    int64_t     skip;
+    const char *error;  /* NULL: it must open, and give */
+    const char *labels; /* these labels, "0 1 0", */
+    const char *tokens; /* these numbers of tokens, and */
+    const char *known;  /* these names */
+} table_case;
+
+static bt_status open_case(const table_case *c, bt_data_stream **out, bt_error *problem) {
+    static const char *fields[3];
+    static const char *given[4];
+    size_t             n_fields = 0;
+    size_t             n_given = 0;
+    bt_str             bytes = BT_STR_INIT;
+    assert_ok(bt_str_append_n(&bytes, c->text, c->n_bytes > 0 ? c->n_bytes : strlen(c->text), err));
+    const char *const path = fixture_write(folder, c->file, &bytes);
+    bt_data_config    config = fixture_config(&path, 1);
+    while (n_fields < 3 && c->fields[n_fields] != NULL) {
+        fields[n_fields] = c->fields[n_fields];
+        n_fields++;
+    }
+    fields[0] = n_fields == 0 ? "a" : fields[0];
+    while (n_given < 4 && c->given[n_given] != NULL) {
+        given[n_given] = c->given[n_given];
+        n_given++;
+    }
+    const bt_data_schema schema = {
+        .seq_length = 16,
+        .label_kind = c->no_label   ? BT_LABEL_NONE
+                      : c->is_float ? BT_LABEL_FLOAT
+                                    : BT_LABEL_CLASS,
+        .label_field = c->label_field != NULL ? c->label_field : "label",
+        .n_classes = c->n_classes > 0 ? c->n_classes : 2,
+        .vocab_size = 100,
+        .type_vocab_size = 2,
+        .learns_labels = !c->is_evaluation,
+        .label_names = n_given > 0 ? given : NULL,
+        .n_label_names = n_given,
+        .text = {.fields = fields,
+                 .n_fields = n_fields > 0 ? n_fields : 1,
+                 .vocab_file = test_source_path("tests/goldens/text/vocab_tf.txt"),
+                 .lower_case = true}};
+    config.is_training = false;
+    config.global_batch_size = 100;
+    config.skip_bad_records = c->skip;
+    return bt_data_open(&config, &schema, out, problem);
+}
+
+static void append_number(char *text, size_t n, double value) {
+    const size_t at = strlen(text);
+    (void)snprintf(text + at, n - at, at > 0 ? " %g" : "%g", value);
+}
+
+static void check_opened(const table_case *c, bt_data_stream *stream) {
+    char                     labels[256] = "";
+    char                     tokens[256] = "";
+    char                     known[256] = "";
+    const bt_batch          *batch = NULL;
+    bool                     end = false;
+    size_t                   n = 0;
+    const char *const *const label_names = bt_data_label_names(stream, &n);
+    assert_ok(bt_data_next_batch(stream, &batch, &end, err));
+    assert_false(end);
+    for (int64_t b = 0; b < batch->n_seqs; b++) {
+        if (!c->no_label) {
+            append_number(labels, sizeof labels,
+                          c->is_float ? (double)batch->float_labels[b] : batch->int_labels[b]);
+        }
+        append_number(tokens, sizeof tokens, (double)(batch->offsets[b + 1] - batch->offsets[b]));
+    }
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
+                       i > 0 ? "," : "", label_names[i]);
+    }
+    if (strcmp(labels, c->labels != NULL ? c->labels : "0 1") != 0 ||
+        (c->tokens != NULL && strcmp(tokens, c->tokens) != 0) ||
+        strcmp(known, c->known != NULL ? c->known : "") != 0) {
+        fail_msg("%s: labels %s, tokens %s, names '%s'", c->why, labels, tokens, known);
+    }
+}
+
+static void check_case(const table_case *c) {
+    bt_data_stream *stream = NULL;
+    bt_error        problem = BT_ERROR_INIT;
+    const bt_status rc = open_case(c, &stream, &problem);
+    if (c->error == NULL) {
+        if (rc != BT_OK) {
+            fail_msg("%s: %s", c->why, problem.msg);
+        }
+        check_opened(c, stream);
+    } else if (rc != BT_E_FORMAT || strstr(problem.msg, c->error) == NULL) {
+        fail_msg("%s: status %d, '%s', expected '%s'", c->why, (int)rc, problem.msg, c->error);
+    }
+    bt_data_close(stream);
+}
+
+/* ---- what is fine -----------------------------------------------------------------------------
+ */
+
+static void test_forms(void **state) {
+    (void)state;
+    static const table_case cases[] = {
+        {"names", "t.tsv", "x\ta\tlabel\n?\ta b\t0\n?\ta\t1\n", .tokens = "4 3"},
+        {"columns in another order", "t.tsv", "label\ta\n0\ta b\n1\ta\n", .tokens = "4 3"},
+        {"no line end at the end", "t.tsv", "a\tlabel\na b\t0\na\t1", .tokens = "4 3"},
+        {"CR LF, empty lines", "t.tsv", "\r\na\tlabel\r\n\r\na b\t0\r\na\t1\r\n\n\r\n",
+         .tokens = "4 3"},
+        {"a byte order mark", "t.tsv",
+         "\xef\xbb\xbf"
+         "a\tlabel\na b\t0\na\t1\n",
+         .tokens = "4 3"},
+        {"quotes are text in TSV", "t.tsv", "a\tlabel\n\"a\t0\n\"\"\"\t1\n", .tokens = "4 5"},
+        {"an empty text", "t.tsv", "a\tlabel\n\t0\na\t1\n", .tokens = "2 3"},
+        {"numbers of columns: no header", "t.tsv", "?\t0\t*\ta b\n?\t1\t*\ta\n", .fields = {"4"},
+         .label_field = "2", .tokens = "4 3"},
+        {"a number beside a name", "t.tsv", "z\tlabel\na b\t0\na\t1\n", .fields = {"1"},
+         .tokens = "4 3"},
+        {"a column that is called by a number", "t.tsv", "2\t1\tlabel\na b\tx\t0\na\tx\t1\n",
+         .fields = {"2"}, .tokens = "4 3"},
+        {"two texts", "t.tsv", "a\tb\tlabel\na b\ta\t0\na\t\t1\n", .fields = {"a", "b"},
+         .tokens = "6 3"},
+        {"no label wanted", "t.tsv", "a\na b\na\n", .no_label = true, .labels = "",
+         .tokens = "4 3"},
+        {"blanks around a label", "t.tsv", "a\tlabel\na\t 0\na\t1 \n", .labels = "0 1"},
+        {"CSV", "t.csv", "a,label\na b,0\na,1\n", .tokens = "4 3"},
+        {"CSV in capitals", "T.CSV", "a,label\na b,0\na,1\n", .tokens = "4 3"},
+        {"commas, quotes and line ends in quotes", "t.csv",
+         "\"a\",\"label\"\r\n\"a,b\",\"0\"\r\n\"a \"\"b\"\"\n\r\nc\",1\r\n", .tokens = "5 7"},
+        {"an empty quoted field", "t.csv", "a,label\n\"\",0\n\"\"\"\",1", .tokens = "2 3"},
+        {"JSON lines", "t.jsonl",
+         "{\"a\": \"a b\", \"label\": 0}\n\n{\"label\": \"1\", \"a\": \"a\"}", .tokens = "4 3"},
+        {"JSON escapes", "t.jsonl",
+         "{\"a\": \"a\\tb\\n\\u0063\\ud83d\\ude00\", \"label\": 0}\n{\"label\": 1, \"a\": "
+         "\"\"}\r\n",
+         .tokens = "5 2"},
+        {"floats", "t.tsv", "a\tlabel\na\t1.5\na\t-2e1\n", .is_float = true, .labels = "1.5 -20"},
+        {"floats of JSON", "t.jsonl", "{\"a\":\"\",\"label\":0.25}\n{\"a\":\"\",\"label\":3}\n",
+         .is_float = true, .labels = "0.25 3"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        check_case(&cases[i]);
+    }
+}
+
+static void test_label_names(void **state) {
+    (void)state;
+    static const table_case cases[] = {
+        {"names are sorted", "t.tsv", "a\tlabel\na\tno\na\tyes\na\tmaybe\n", .n_classes = 3,
+         .labels = "1 2 0", .known = "maybe,no,yes"},
+        {"numbers that are no classes are sorted by value", "t.tsv",
+         "a\tlabel\na\t10\na\t9\na\t-1\n", .n_classes = 3, .labels = "2 1 0", .known = "-1,9,10"},
+        {"from 1", "t.tsv", "a\tlabel\na\t2\na\t1\n", .labels = "1 0", .known = "1,2"},
+        {"0 and 1 are classes", "t.tsv", "a\tlabel\na\t1\na\t1\n", .labels = "1 1"},
+        {"01 is a name", "t.tsv", "a\tlabel\na\t01\na\t00\n", .labels = "1 0", .known = "00,01"},
+        {"truths", "t.jsonl", "{\"a\":\"\",\"label\":true}\n{\"a\":\"\",\"label\":false}\n",
+         .labels = "1 0", .known = "false,true"},
+        {"names that are given keep their order", "t.tsv", "a\tlabel\na\tno\na\tyes\n",
+         .given = {"yes", "no"}, .is_evaluation = true, .labels = "1 0", .known = "yes,no"},
+        {"numbers in spite of names", "t.tsv", "a\tlabel\na\t1\na\t0\n", .given = {"yes", "no"},
+         .labels = "1 0"},
+        {"names that are numbers", "t.tsv", "a\tlabel\na\t1\na\t0\n", .given = {"1", "0"},
+         .labels = "0 1", .known = "1,0"},
+        {"an evaluation by number", "t.tsv", "a\tlabel\na\t1\na\t0\n", .is_evaluation = true,
+         .labels = "1 0"},
+        {"a name that does not occur", "t.tsv", "a\tlabel\na\tc\n", .n_classes = 3,
+         .given = {"c", "b", "a"}, .labels = "0", .known = "c,b,a"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        check_case(&cases[i]);
+    }
+}
+
+/* ---- what is not ------------------------------------------------------------------------------
+ */
+
+static void test_wrong_labels(void **state) {
+    (void)state;
+    static const table_case cases[] = {
+        {"no class", "t.tsv", "a\tlabel\na\t0\na\t1\na\t2\n",
+         .error = "t.tsv:4:1: label 2, but there are 2 classes (task.model.num_classes): expected "
+                  "0 to 1"},
+        {"one name too many", "t.tsv", "a\tlabel\na\tx\na\ty\na\tz\n",
+         .error = "t.tsv:4:1: label 'z' is one more than task.model.num_classes, 2: before it came "
+                  "'x', 'y'"},
+        {"too few names", "t.tsv", "a\tlabel\na\tx\na\tx\n",
+         .error =
+             "task.train_data: only 1 different labels occur ('x'), but task.model.num_classes "
+             "is 2: name all classes in task.label_names"},
+        {"an unknown name", "t.tsv", "a\tlabel\na\tyes\na\tmaybe\n", .given = {"yes", "no"},
+         .error = "t.tsv:3:1: label 'maybe' is none of the classes 'yes', 'no'"},
+        {"the first is unknown", "t.tsv", "a\tlabel\na\t2\n", .given = {"yes", "no"},
+         .error = "t.tsv:2:1: label '2' is none of the classes 'yes', 'no'"},
+        {"a name among numbers", "t.tsv", "a\tlabel\na\t1\na\tyes\n", .given = {"yes", "no"},
+         .error = "t.tsv:3:1: label 'yes' is no class number"},
+        {"a number among names", "t.tsv", "a\tlabel\na\tyes\na\t1\n", .given = {"yes", "no"},
+         .error = "t.tsv:3:1: label '1' is none of the classes"},
+        {"an evaluation learns no names", "t.tsv", "a\tlabel\na\tyes\n", .is_evaluation = true,
+         .error = "t.tsv:2:1: label 'yes' is no class number, and the names of the classes are not "
+                  "known: list them in the order of their numbers in task.label_names"},
+        {"an empty label", "t.tsv", "a\tlabel\na\t0\na\t \n",
+         .error = "t.tsv:3:1: the label is empty"},
+        {"a text as score", "t.tsv", "a\tlabel\na\tgood\n", .is_float = true,
+         .error = "t.tsv:2:1: field label: 'good' is no number"},
+        {"a label that JSON cannot mean", "t.jsonl", "{\"a\":\"\",\"label\":[1]}",
+         .error = "t.jsonl:1:1: \"label\" is a list, expected a text or a number"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        check_case(&cases[i]);
+    }
+}
+
+#define BYTES(text) text, sizeof(text) - 1
+
+static void test_bad_tables(void **state) {
+    (void)state;
+    static const table_case cases[] = {
+        {"empty file", "t.tsv", BYTES("\n"), .error = "t.tsv: no rows"},
+        {"only a header", "t.csv", BYTES("a,label\r\n"), .error = "t.csv: no rows"},
+        {"bad UTF-8", "t.tsv", BYTES("a\tlabel\nab\xff\t0\n"),
+         .error = "t.tsv:2:3: byte 0xff is not valid UTF-8"},
+        {"bad UTF-8 in the header", "t.tsv", BYTES("\xc3(\tlabel\na\t0\n"),
+         .error = "t.tsv:1:1: byte 0xc3 is not valid UTF-8"},
+        {"UTF-16", "t.tsv",
+         BYTES("\xff\xfe"
+               "a\0\n\0"),
+         .error = "t.tsv:1:1: byte 0xff"},
+        {"NUL", "t.csv", BYTES("a,label\na\0b,0\n"),
+         .error = "t.csv:2:2: a NUL byte: is this a text file?"},
+        {"a short row", "t.tsv", BYTES("a\tb\tlabel\na\tb\t0\na b\t1\n"),
+         .error = "t.tsv:3:1: the row has 2 columns, the header has 3"},
+        {"blanks for tabs", "t.tsv", BYTES("a\tlabel\na 0\n"),
+         .error = "t.tsv:2:1: the row has 1 columns, the header has 2 (separated by tabs)"},
+        {"a long row", "t.csv", BYTES("a,label\nhello, world,0\n"),
+         .error = "t.csv:2:1: the row has 3 columns, the header has 2"},
+        {"a short row without header", "t.tsv", BYTES("a\t0\nb\n"), .fields = {"1"},
+         .label_field = "2", .error = "t.tsv:2:1: the row has 1 columns, the first row has 2"},
+        {"no such column", "t.tsv", BYTES("text\tlabel\na\t0\n"),
+         .error = "t.tsv:1:1: no column is called 'a'; the columns are: text, label (when "
+                  "text_fields and label_field are all numbers, the first row is no header)"},
+        {"no such number", "t.tsv", BYTES("a\t0\n"), .fields = {"3"}, .label_field = "2",
+         .error = "t.tsv:1:1: there is no column 3: the first row has 2 columns"},
+        {"column 0", "t.tsv", BYTES("a\t0\n"), .fields = {"0"}, .label_field = "2",
+         .error = "t.tsv:1:1: there is no column 0"},
+        {"a name twice", "t.tsv", BYTES("a\ta\tlabel\na\tb\t0\n"),
+         .error = "t.tsv:1:1: two columns are called 'a'; use their numbers"},
+        {"an open quote", "t.csv", BYTES("a,label\nx,0\n\"a,1\nb,0\n"),
+         .error = "t.csv:3: a quote that is opened in this row is never closed"},
+        {"a quote inside a field", "t.csv", BYTES("a,label\n5\" pipe,0\n"),
+         .error = "t.csv:2:2: a quote inside a field that is not quoted"},
+        {"text behind a quote", "t.csv", BYTES("a,label\n\"a\nb\"c,0\n"),
+         .error = "t.csv:3:3: text behind a closing quote"},
+        {"broken JSON", "t.jsonl",
+         BYTES("{\"a\": \"x\", \"label\": 0}\n{\"a\": \"x\", label: 0}\n"),
+         .error = "t.jsonl:2:16: not JSON: "},
+        {"half a line of JSON", "t.jsonl", BYTES("{\"a\": \"x\","), .error = "t.jsonl:1:"},
+        {"a list", "t.jsonl", BYTES("[\"x\", 0]\n"),
+         .error = "t.jsonl:1:1: the line is a list, expected an object"},
+        {"a key twice", "t.jsonl", BYTES("{\"a\": \"x\", \"a\": \"y\", \"label\": 0}\n"),
+         .error = "t.jsonl:1:14: not JSON: duplicate object key"},
+        {"no key", "t.jsonl", BYTES("{\"text\": \"x\", \"label\": 0}\n"),
+         .error = "t.jsonl:1:1: \"a\" is missing or null"},
+        {"null", "t.jsonl", BYTES("{\"a\": null, \"label\": 0}\n"),
+         .error = "t.jsonl:1:1: \"a\" is missing or null"},
+        {"a number as text", "t.jsonl", BYTES("{\"a\": 5, \"label\": 0}\n"),
+         .error = "t.jsonl:1:1: \"a\" is a number, expected a text"},
+        {"an escaped NUL", "t.jsonl", BYTES("{\"a\": \"\\u0000\", \"label\": 0}\n"),
+         .error = "t.jsonl:1:"},
+        {"half a pair", "t.jsonl", BYTES("{\"a\": \"\\ud83d\", \"label\": 0}\n"),
+         .error = "t.jsonl:1:"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        check_case(&cases[i]);
+    }
+}
+
+static void test_long_rows(void **state) {
+    (void)state;
+    const size_t     n = (size_t)17 << 20;
+    char *const      text = bt_alloc(n);
+    const table_case plain = {.why = "a long row",
+                              .file = "t.tsv",
+                              .text = text,
+                              .n_bytes = n,
+                              .error = "t.tsv:2: the row has more than 16777216 bytes"};
+    const table_case quoted = {.why = "a quote that swallows the file",
+                               .file = "t.csv",
+                               .text = text,
+                               .n_bytes = n,
+                               .error = "t.csv:2: the row has more than 16777216 bytes; is a quote "
+                                        "not closed?"};
+    memset(text, 'x', n);
+    memcpy(text, "a\tlabel\n", 8);
+    check_case(&plain);
+    for (size_t i = 8; i < n; i++) {
+        text[i] = i % 80 == 0 ? '\n' : 'x';
+    }
+    memcpy(text, "a,label\n\"", 9);
+    check_case(&quoted);
+    memset(text, '\t', n);
+    text[n / 2] = '\n';
+    const table_case columns = {.why = "too many columns",
+                                .file = "t.tsv",
+                                .text = text,
+                                .n_bytes = n,
+                                .error = "t.tsv:1:1: the row has more than 65536 columns"};
+    check_case(&columns);
+    bt_free(text);
+}
+
+static void test_skipping(void **state) {
+    (void)state;
+    static const char       text[] = "a\tlabel\na\t0\nbad\na b\t1\n\xff\t1\na\t1\n";
+    static const table_case cases[] = {
+        {"two of two", "t.tsv", text, .skip = 2, .labels = "0 1 1", .tokens = "3 4 3"},
+        {"two of one", "t.tsv", text, .skip = 1, .error = "t.tsv:5:1: byte 0xff"},
+        {"a label is never skipped", "t.tsv", "a\tlabel\na\t0\na\t7\n", .skip = 5,
+         .error = "task.train_data: the labels are numbers, '0', '7', but there are 2 classes"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        check_case(&cases[i]);
+    }
+}
+
+/* Damage that comes later is told with its line too, counted from the beginning of the file. */
+static void test_file_that_changes(void **state) {
+    (void)state;
+    static const table_case c = {"t", "t.tsv", "a\tlabel\n\na\t0\n\n\na\t1\n", .skip = 0};
+    char                    path[TEST_PATH_MAX];
+    bt_data_stream         *stream = NULL;
+    const bt_batch         *batch = NULL;
+    bool                    end = false;
+    assert_ok(open_case(&c, &stream, err));
+    (void)snprintf(path, sizeof path, "%s/t.tsv", folder);
+    test_write_file(path, "a\tlabel\n\na\t0\n\n\n\xff\t1\n", strlen(c.text));
+    assert_fails(bt_data_next_batch(stream, &batch, &end, err), BT_E_FORMAT,
+                 "t.tsv:6:1: byte 0xff is not valid UTF-8");
+    bt_data_close(stream);
+}
+
+static void test_kinds_do_not_mix(void **state) {
+    (void)state;
+    const char *paths[2];
+    bt_str      a = BT_STR_INIT;
+    bt_str      b = BT_STR_INIT;
+    assert_ok(bt_str_append(&a, "a\tlabel\na\t0\n", err));
+    assert_ok(bt_str_append(&b, "a,label\na,0\n", err));
+    paths[0] = fixture_write(folder, "mixed.tsv", &a);
+    paths[1] = fixture_write(folder, "mixed.csv", &b);
+    static const char *const fields[] = {"a"};
+    bt_data_stream          *stream = NULL;
+    bt_data_config           config = fixture_config(paths, 2);
+    bt_data_schema           schema = fixture_schema();
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
+                 "mixed.csv are files of different kinds");
+    config.n_paths = 1;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
+                 "task.train_data.text_fields is empty: a table of text needs it");
+    schema.text = (bt_data_text){.fields = fields, .n_fields = 1};
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
+                 "task.train_data.vocab_file is empty");
+    schema.text.vocab_file = "/nonexistent";
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_IO,
+                 "task.train_data.vocab_file: /nonexistent: no such file");
+    schema.text.vocab_file = test_source_path("tests/goldens/text/vocab_tf.txt");
+    schema.vocab_size = 10;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
+                 "but the model's vocab_size is 10");
+    schema.vocab_size = 100;
+    schema.text.n_fields = 3;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
+                 "text_fields: expected at most 2 fields, got 3");
+    schema.text.rules = BT_TEXT_TF;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
+                 "has 3 fields, but the model's type_vocab_size is 2");
+    schema.text.n_fields = 1;
+    schema.seq_length = 1;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
+                 "[CLS] and a [SEP] for each text need 2");
+    schema.seq_length = 8;
+    schema.label_kind = BT_LABEL_TOKENS;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_UNSUPPORTED,
+                 "tables hold sentences with one label each");
+    /* file_type wins over the ending; a record file is no table */
+    schema.label_kind = BT_LABEL_CLASS;
+    schema.label_field = "label";
+    config.table = BT_TABLE_CSV;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_FORMAT,
+                 "no column is called 'a'; the columns are: a\tlabel");
+}
+
+static int make_folder(void **state) {
+    (void)state;
+    folder = test_temp_dir();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_label_names),
+        cmocka_unit_test(test_wrong_labels),
+        cmocka_unit_test(test_bad_tables),
+        cmocka_unit_test(test_long_rows),
+        cmocka_unit_test(test_skipping),
+        cmocka_unit_test(test_file_that_changes),
+        cmocka_unit_test(test_kinds_do_not_mix),
+    };
+    bt_log_setup("test", BT_LOG_TEXT, BT_LOG_ERROR);
+    return cmocka_run_group_tests(tests, make_folder, NULL);
+}
