@@ -9,7 +9,7 @@
 PYTHON has tf-models-official and tensorflow-datasets. DATA_DIR holds glue/SST-2, tagging/udpos and
 retrieval/tatoeba, VOCAB_DIR uncased.txt and multi_cased.txt. "seconds" are whole processes; the rates
 leave out what each tool takes for a job of one row, so that theirs is not charged for importing
-TensorFlow. Needs only Python's standard library.
+TensorFlow; both from the fastest round. Needs only Python's standard library.
 """
 import argparse
 import filecmp
@@ -127,8 +127,9 @@ def make_udpos(args, folder):
     for kind in ("all", "one"):
         os.makedirs(f"{folder}/{kind}")
         for split in ("train", "dev"):
-            text = "\n".join(read_lines(f"{args.data}/tagging/udpos/{split}-en.tsv")) if kind == "all" \
-                else "The\tDET\n"
+            text = "The\tDET\n"
+            if kind == "all":  # four times: 12,544 sentences are few beside the start
+                text = "\n".join(read_lines(f"{args.data}/tagging/udpos/{split}-en.tsv")) * 4
             with open(f"{folder}/{kind}/{split}-en.tsv", "w", encoding="utf-8") as f:
                 f.write(text)
         for language in UDPOS:
@@ -186,24 +187,24 @@ def measure(args, name):
     flags = JOBS[name](args, os.path.join(folder, "in"))
     tools = {"theirs": [args.python, "-c", REAL],
              "ours": [os.path.join(args.build, "create-finetuning-data"), f"--num_threads={args.threads}"]}
-    seconds = {tool: [] for tool in tools}
-    start = {}
-    for tool, command in tools.items():
-        start[tool] = run(command, flags, f"{folder}/in/one", f"{folder}/out/{tool}")
+    seconds = {kind: {tool: [] for tool in tools} for kind in ("one", "all")}
     for _ in range(args.rounds):
-        for tool, command in tools.items():
-            seconds[tool].append(run(command, flags, f"{folder}/in/all", f"{folder}/out/{tool}"))
+        for kind in seconds:
+            for tool, command in tools.items():
+                seconds[kind][tool].append(
+                    run(command, flags, f"{folder}/in/{kind}", f"{folder}/out/{tool}"))
+    best = {kind: {tool: min(s) for tool, s in of.items()} for kind, of in seconds.items()}
     names = sorted(os.listdir(f"{folder}/out/theirs"))
     same = filecmp.cmpfiles(f"{folder}/out/theirs", f"{folder}/out/ours", names, shallow=False)[0]
     n = count_records(f"{folder}/out/ours")
-    rates = {tool: n / max(1e-3, min(seconds[tool]) - start[tool]) for tool in tools}
+    rates = {tool: n / max(1e-3, best["all"][tool] - best["one"][tool]) for tool in tools}
     print(json.dumps({
         "job": name, "records": n, "same_bytes": len(same) == len(names),
-        "seconds": {t: [round(s, 3) for s in seconds[t]] for t in tools},
-        "one_row_seconds": {t: round(s, 3) for t, s in start.items()},
+        "seconds": {t: [round(s, 3) for s in seconds["all"][t]] for t in tools},
+        "one_row_seconds": {t: [round(s, 3) for s in seconds["one"][t]] for t in tools},
         "records_per_second": {t: round(r) for t, r in rates.items()},
         "times_as_fast": round(rates["ours"] / rates["theirs"], 1),
-        "whole_process_times_as_fast": round(min(seconds["theirs"]) / min(seconds["ours"]), 1)}),
+        "whole_process_times_as_fast": round(best["all"]["theirs"] / best["all"]["ours"], 1)}),
         flush=True)
 
 

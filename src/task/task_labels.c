@@ -41,12 +41,14 @@ static const processor_row processors[] = {
     {"QNLI", TWO_WORDS},
     {"RTE", TWO_WORDS},
     {"RTESuperGLUE", TWO_WORDS},
+    {"AXg", TWO_WORDS},
     {"MNLI", 3, {"entailment", "neutral", "contradiction"}},
     {"AX", 3, {"entailment", "neutral", "contradiction"}},
     {"XNLI", 3, {"contradiction", "entailment", "neutral"}},
     {"XTREME-XNLI", 3, {"contradiction", "entailment", "neutral"}},
     {"CB", 3, {"entailment", "contradiction", "neutral"}},
     {"BoolQ", 2, {"False", "True", NULL}},
+    {"WiC", 2, {"False", "True", NULL}},
     {"IMDB", 2, {"neg", "pos", NULL}},
 };
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Bad input of every format that create-finetuning-data reads, and bad flags of every task: one
-sentence with the place, the right exit status, nothing left behind. usage: finetuning_bad_input.py"""
+sentence with the place, the right exit status, nothing left behind; and what is only warned of.
+
+usage: finetuning_bad_input.py"""
 import json
 import os
 import subprocess
@@ -69,7 +71,26 @@ def line(row, **changes):
     return json.dumps(row) + "\n"
 
 
+CASED = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n" + "".join(f"Piece{i}\n" for i in range(1000))
+TSV = {"train.tsv": "sentence\tlabel\nthe cat\t1\n"}
+
+# flags, files, exit status, piece of the error; of the warning with status 0 (None: there is none)
 CASES = [
+    # ---- only warned of
+    (classification("SST-2", "--vocab_file={in}/v"), dict(TSV, v=CASED), 0,
+     "v: 1000 of 1004 pieces have upper-case letters, but the text is lower-cased: is --do_lower_case=f"),
+    (classification("SST-2", "--vocab_file={in}/v", "--nodo_lower_case"), dict(TSV, v=CASED), 0, None),
+    (classification("SST-2", "--vocab_file={in}/v", "--nodo_lower_case"), dict(TSV, v=CASED.lower()
+                    .replace("[unk]", "[UNK]").replace("[cls]", "[CLS]").replace("[sep]", "[SEP]")), 0,
+     "v: 0 of 1004 pieces have upper-case letters, but the text is not lower-cased"),
+    (classification("SST-2", "--vocab_file={in}/v"), dict(TSV, v="[UNK]\n[CLS]\n[SEP]\nA\n"), 0, None),
+    (tagging("panx"), {"train-en.tsv": "a\tB-PER\nb\nc\n"}, 0,
+     "train-en.tsv: words without a label, which count as O: 2, the first at line 2"),
+    (tagging("panx", TESTS, "--languages=de,en"), {"train-en.tsv": "a\tO\n", "test-de.tsv": "a\n",
+                                                   "test-en.tsv": ""}, 0, "test en: no rows in "),
+    (retrieval("tatoeba", TRAIN, TEST, "--languages=de"), {"de-en.de": "a\n", "de-en.en": "b\n"}, 0,
+     "tatoeba has no training data: nothing is written to "),
+    (tfds("dataset=t", INPUT), text_set([ROW]), 0, "--input_data_dir is not read: --tfds_params names"),
     # ---- TFDS
     (tfds("dataset=t"), text_set([ROW], [ROW]), 0, None),
     (tfds("dataset=u"), text_set([ROW]), DATA, "TFDS has not prepared 'u' there (looked for "),
@@ -250,7 +271,9 @@ def check(args, files, want_status, text):
         if done.returncode != want_status or done.stdout:
             return f"exit {done.returncode}, expected {want_status}: {done.stderr}"
         if want_status == 0:
-            return None if os.path.exists(os.path.join(out, "meta")) else "no meta data"
+            warnings = [w for w in lines if ": warning: " in w]
+            ok = len(warnings) == 1 and text in warnings[0] if text else not warnings
+            return None if ok and os.path.exists(os.path.join(out, "meta")) else f"got: {done.stderr}"
         if len(lines) != 1 or not lines[0].startswith("create-finetuning-data: error: "):
             return f"not one error line: {done.stderr}"
         if text not in lines[0]:

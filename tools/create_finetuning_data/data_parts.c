@@ -166,6 +166,12 @@ bt_status data_add_input(data_part *part, const char *folder, const char *name,
     bool      ignored = false;
     BT_CHECK(expand(name, language == NULL ? "" : language, &relative, &ignored, err));
     BT_CHECK(bt_fs_join(folder, bt_str_text(&relative), &path, err));
+    if (part->language != NULL && !bt_fs_exists(path)) {
+        rc = BT_FAIL(err, BT_E_IO,
+                     "%s: no such file; --languages names the languages whose files are there",
+                     path);
+        goto done;
+    }
     BT_CHECK(bt_fs_require_file(path, NULL, err));
     rc = keep_input(part, path, err);
     path = NULL;

@@ -41,6 +41,35 @@ static bt_status check_flags(const bt_flags *flags, bt_error *err) {
     return BT_OK;
 }
 
+/* A piece that lower-cased text can never match. */
+static bool has_upper_case(const char *piece) {
+    for (; *piece != '\0' && *piece != '['; piece++) {
+        if (*piece >= 'A' && *piece <= 'Z') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A cased vocabulary with lower-cased text, or the other way round, makes words [UNK] silently. */
+static void warn_of_case(const bt_flags *flags, const bt_text_vocab *vocab) {
+    enum { MIN_PIECES = 1000, CASED_PERCENT = 10 };
+    const int64_t n_pieces = bt_text_vocab_size(vocab);
+    const bool    lowers = bt_flags_bool(flags, "do_lower_case");
+    int64_t       n_upper = 0;
+    for (int32_t id = 0; id < n_pieces; id++) {
+        n_upper += has_upper_case(bt_text_vocab_piece(vocab, id, NULL)) ? 1 : 0;
+    }
+    const bool is_cased = n_upper * 100 > n_pieces * CASED_PERCENT;
+    if (n_pieces >= MIN_PIECES && (lowers ? is_cased : n_upper == 0)) {
+        bt_log(BT_LOG_WARNING,
+               "%s: %" PRId64 " of %" PRId64 " pieces have upper-case letters, but the text is %s: "
+               "is --do_lower_case=%s meant?",
+               bt_flags_string(flags, "vocab_file"), n_upper, n_pieces,
+               lowers ? "lower-cased" : "not lower-cased", lowers ? "false" : "true");
+    }
+}
+
 /* ---- the run
  * ---------------------------------------------------------------------------------------- */
 
@@ -100,6 +129,7 @@ bt_status data_run(const bt_flags *flags, bool (*is_interrupted)(void), bt_error
         rc = bt_error_prefix(err, "%s", bt_flags_string(flags, "vocab_file"));
         goto done;
     }
+    warn_of_case(flags, vocab);
     n_threads = n_threads == 0 ? bt_n_physical_cores() : n_threads;
     if (n_threads > 1) {
         BT_CHECK(bt_pool_create(&pool, n_threads, err));

@@ -143,11 +143,7 @@ bt_status data_find_task(const bt_flags *flags, const data_task **task, bt_error
     }
     *task = find_row(type, name_flag == NULL ? type : bt_flags_string(flags, name_flag));
     if (*task == NULL) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "--fine_tuning_task_type=%s%s%s%s%s: this version does not make such data",
-                       type, name_flag == NULL ? "" : " --", name_flag == NULL ? "" : name_flag,
-                       name_flag == NULL ? "" : "=",
-                       name_flag == NULL ? "" : bt_flags_string(flags, name_flag));
+        return BT_FAIL(err, BT_E_INTERNAL, "--fine_tuning_task_type=%s: no row of that name", type);
     }
     return check_languages(flags, *task, err);
 }

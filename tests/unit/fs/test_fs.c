@@ -362,6 +362,70 @@ static void test_links(void **state) {
     bt_fs_names_deinit(&names);
 }
 
+enum { N_TOGETHER = 20 };
+
+/* Writes N_TOGETHER files in two folders and commits them at once; *n_named have their name then.
+ */
+static bt_status commit_together(const char *folder, size_t *n_named, bt_error *err) {
+    bt_status     rc = BT_OK;
+    bt_fs_writer *writers[N_TOGETHER] = {NULL};
+    *n_named = 0;
+    for (size_t i = 0; i < N_TOGETHER; i++) {
+        char path[TEST_PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/%s/%zu", folder, i < N_TOGETHER / 2 ? "a" : "b", i);
+        BT_CHECK(bt_fs_writer_create(path, &writers[i], err));
+        BT_CHECK(bt_fs_writer_write(writers[i], path, strlen(path), err));
+    }
+    rc = bt_fs_writers_commit(writers, N_TOGETHER, err);
+    for (size_t i = 0; i < N_TOGETHER; i++) {
+        *n_named += writers[i] == NULL ? 1 : 0;
+    }
+done:
+    for (size_t i = 0; i < N_TOGETHER; i++) {
+        bt_fs_writer_abort(writers[i]);
+    }
+    return rc;
+}
+
+static size_t count_files(const char *folder, const char *name) {
+    char        path[TEST_PATH_MAX];
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    make_path(folder, name, path);
+    assert_ok(bt_fs_list_unsorted(path, &names, err));
+    const size_t n = names.n;
+    bt_fs_names_deinit(&names);
+    return n;
+}
+
+/* Files that get their names together: all, or those that the failure came behind; no temporaries.
+ */
+static void test_together(void **state) {
+    (void)state;
+    static const bt_fs_op ops[] = {BT_FS_OP_FSYNC, BT_FS_OP_RENAME, BT_FS_OP_OPEN};
+    const char *const     root = test_temp_dir();
+    for (size_t i = 0; i < BT_ARRAY_LEN(ops); i++) {
+        bt_status rc = BT_E_RESOURCE;
+        for (uint64_t k = 1; rc != BT_OK && k < 100; k++) {
+            char     folder[TEST_PATH_MAX];
+            char     path[TEST_PATH_MAX];
+            bt_error fault = BT_ERROR_INIT;
+            size_t   n_named = 0;
+            (void)snprintf(folder, sizeof folder, "%s/%zu-%d", root, i, (int)k);
+            make_path(folder, "a", path);
+            assert_ok(bt_fs_make_folders(path, err));
+            make_path(folder, "b", path);
+            assert_ok(bt_fs_make_folders(path, err));
+            bt_fs_fail_at(ops[i], k, false);
+            rc = commit_together(folder, &n_named, &fault);
+            bt_fs_fail_at(ops[i], 0, false);
+            assert_true(rc == BT_OK || rc == BT_E_RESOURCE);
+            assert_int_equal(count_files(folder, "a") + count_files(folder, "b"), n_named);
+            assert_true(rc != BT_OK || n_named == N_TOGETHER);
+        }
+        assert_int_equal(rc, BT_OK);
+    }
+}
+
 /* A named pipe reads like a file from front to back, but not at any place. */
 static void test_special(void **state) {
     (void)state;
@@ -439,7 +503,7 @@ int main(void) {
         cmocka_unit_test(test_lines),     cmocka_unit_test(test_replace),
         cmocka_unit_test(test_append),    cmocka_unit_test(test_folders),
         cmocka_unit_test(test_links),     cmocka_unit_test(test_special),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_faults),    cmocka_unit_test(test_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
