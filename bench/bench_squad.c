@@ -21,6 +21,7 @@ typedef struct bench {
     double             answer_seconds;
     double             score_seconds;
     bt_squad_scores_v1 scores;
+    double             tokens_per_window;
 } bench;
 
 static int64_t argument(int argc, char **argv, int i, int64_t fallback) {
@@ -53,7 +54,8 @@ static bt_status make_answers(bench *b, bt_error *err) {
     const double                  start = bt_time_monotonic();
     BT_TRY(bt_squad_answers_create(&b->answers, b->windows, &options, err));
     for (int64_t i = 0; i < bt_squad_n_windows(b->windows); i++) {
-        const int64_t    n = bt_squad_window_length(b->windows, i);
+        const int64_t n = bt_squad_window_length(b->windows, i);
+        b->tokens_per_window += (double)n / (double)bt_squad_n_windows(b->windows);
         const bt_rng_key key = bt_rng_key_make(1, (uint64_t)i, 0, BT_SITE_SHUFFLE);
         for (int64_t t = 0; t < n; t++) {
             starts[t] = 10 * bt_rng_uniform(key, (uint64_t)t);
@@ -99,10 +101,11 @@ int main(int argc, char **argv) {
     const bt_status rc = run(&b, argc, argv, &err);
     if (rc == BT_OK) {
         (void)printf("{\"questions\": %" PRId64 ", \"windows\": %" PRId64
-                     ", \"read_s\": %.3f, \"windows_s\": %.3f, \"answers_s\": %.3f, "
+                     ", \"tokens_per_window\": %.1f, \"read_s\": %.3f, \"windows_s\": %.3f, "
+                     "\"answers_s\": %.3f, "
                      "\"scores_s\": %.3f, \"answers_mib\": %.1f}\n",
-                     b.set.n_questions, bt_squad_n_windows(b.windows), b.read_seconds,
-                     b.window_seconds, b.answer_seconds, b.score_seconds,
+                     b.set.n_questions, bt_squad_n_windows(b.windows), b.tokens_per_window,
+                     b.read_seconds, b.window_seconds, b.answer_seconds, b.score_seconds,
                      (double)bt_squad_answers_memory_bytes(b.answers) / 0x1p20);
     } else {
         (void)fprintf(stderr, "bench_squad: error: %s\n", err.msg);
