@@ -205,7 +205,9 @@ static bt_status gather_pairs(bt_squad_answers *a, int64_t question, null_answer
                                       .end_logit = null->end_logit},
                         err));
     }
-    qsort(a->pairs, a->n_pairs, sizeof *a->pairs, compare_pairs);
+    if (a->n_pairs > 1) {
+        qsort(a->pairs, a->n_pairs, sizeof *a->pairs, compare_pairs);
+    }
     return BT_OK;
 }
 
