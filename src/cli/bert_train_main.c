@@ -104,6 +104,13 @@ static bt_status check_mode_flags(const bt_flags *flags, const char *mode, bt_er
                 {"output_format", false},
                 {"glue_submission", false},
                 {"glue_task", false}};
+    const char *const glue_task = bt_flags_string(flags, "glue_task");
+    if (glue_task != NULL && glue_task[0] != '\0' &&
+        bt_flags_string(flags, "glue_submission") == NULL) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--glue_task=%s: name the folder of the submission in --glue_submission",
+                       glue_task);
+    }
     if (mode == NULL || bt_str_equal(mode, "predict")) {
         return BT_OK;
     }

@@ -5,8 +5,27 @@
  * logits. A pass that was stopped leaves no file: the same command makes it again. */
 #include "run.h"
 
+#include <stdio.h>
+
+/* The progress line is redrawn at most this often, in seconds. */
+static const double progress_period = 0.2;
+
+static void show_progress(const train_run *run, int64_t n_rows, double start, double *shown) {
+    const double now = bt_time_monotonic();
+    char         line[128];
+    if (now - *shown < progress_period) {
+        return;
+    }
+    *shown = now;
+    (void)snprintf(line, sizeof line, "predict %" PRId64 "/%" PRId64 " rows | %.0f examples/s",
+                   n_rows, bt_data_n_rows(run->validation_data), (double)n_rows / (now - start));
+    bt_log_progress(line);
+}
+
 static bt_status predict_rows(train_run *run, int64_t *n_rows, bt_error *err) {
     const bt_task_output *const output = run->task->prediction;
+    const double                start = bt_time_monotonic();
+    double                      shown = start;
     for (;;) {
         const bt_batch *batch = NULL;
         bool            end = false;
@@ -25,6 +44,7 @@ static bt_status predict_rows(train_run *run, int64_t *n_rows, bt_error *err) {
         BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
         BT_TRY(output->add(run->output, batch, result.logits, err));
         *n_rows += batch->n_rows;
+        show_progress(run, *n_rows, start, &shown);
     }
 }
 
@@ -33,7 +53,9 @@ static bt_status predict_weights(train_run *run, bt_error *err) {
     const double                start = bt_time_monotonic();
     int64_t                     n_rows = 0;
     BT_TRY(output->reset(run->output, err));
-    BT_TRY(predict_rows(run, &n_rows, err));
+    const bt_status rc = predict_rows(run, &n_rows, err);
+    bt_log_progress(NULL);
+    BT_TRY(rc);
     if (output->finish != NULL) {
         BT_TRY(output->finish(run->output, run->summary->values, &run->summary->n_values, err));
     }

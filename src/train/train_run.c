@@ -383,7 +383,11 @@ bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt
     if (prepare(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "", &found, err));
     }
-    if (run.model != NULL && check_init_checkpoint(&run, &found) != BT_OK) {
+    if (run.model != NULL && args->mode == BT_CONF_MODE_PREDICT && args->model_dir != NULL) {
+        if (start_check(&run, &found) != BT_OK) {
+            BT_CHECK(add_finding(findings, "", &found, err));
+        }
+    } else if (run.model != NULL && check_init_checkpoint(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "task.init_checkpoint", &found, err));
     } else if (run.model != NULL && run.config.init_checkpoint[0] != '\0') {
         bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", run.config.init_checkpoint);

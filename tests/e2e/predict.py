@@ -416,13 +416,14 @@ class Glue(Predict):
 
 class Flags(Predict):
     def test_flags_of_predict_are_not_lost_elsewhere(self):
-        for flag in ('output_path', 'output_format', 'glue_submission', 'glue_task',
-                     'checkpoint'):
+        for flag in ('output_path', 'output_format', 'glue_submission', 'checkpoint'):
             result = self.train(more=['--%s=x' % flag], expect=2)
             self.assertRegex(self.one_error(result), r'--%s=x is for .*--mode=predict, '
                              'not for --mode=train_and_eval' % re.escape(flag)
                              if flag == 'checkpoint' else
                              r'--%s=x is for --mode=predict, not for' % re.escape(flag))
+        result = self.predict(more=['--glue_task=RTE'], expect=2)
+        self.assertIn('--glue_task=RTE: name the folder', self.one_error(result))
         result = self.predict(more=['--output_format=xml'], expect=2)
         self.assertIn('--output_format=xml: predictions of this task are written as tsv, jsonl',
                       self.one_error(result))
@@ -434,6 +435,10 @@ class Flags(Predict):
         self.assertIn('set --glue_task to one of', result.stderr)
         self.assertEqual(sorted(os.listdir(self.path('out'))), before)
         self.assertFalse(os.path.exists(self.path('sub')))
+        result = self.train(mode='predict', model_dir='nowhere', more=['--dry_run'])
+        self.assertIn('no checkpoint in --model_dir nowhere', result.stderr)
+        result = self.train(mode='predict', more=['--dry_run', '--checkpoint=out/ckpt-20'])
+        self.assertNotIn('checkpoint', result.stderr)
 
 
 if __name__ == '__main__':
