@@ -88,7 +88,8 @@ class Resume(Stops):
         def values(folder):
             records = {}
             for record in e2e.read_jsonl(self.path(folder)):
-                kept = {k: v for k, v in record.items() if 'second' not in k}
+                kept = {k: v for k, v in record.items()
+                        if 'second' not in k and k != 'input_wait'}
                 records[(record['kind'], record['step'])] = kept
             return records
         straight = values('straight')
