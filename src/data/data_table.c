@@ -449,10 +449,9 @@ static void want(table_rows *rows, const char *key, bool may_be_number) {
     rows->has_header = rows->has_header || !bt_parse_i64(key, &number);
 }
 
-static bt_status choose_keys(table_rows *rows, bt_error *err) {
+static bt_status check_kind(const table_rows *rows, bt_error *err) {
     const bt_data_schema *const schema = rows->schema;
-    const bt_data_text *const   text = &schema->text;
-    if (text->n_fields == 0) {
+    if (schema->text.n_fields == 0) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.text_fields is empty: a table of text needs it, the names (or numbers "
                        "from 1) of the columns that hold the texts",
@@ -464,8 +463,13 @@ static bt_status choose_keys(table_rows *rows, bt_error *err) {
                        "create-finetuning-data",
                        rows->section);
     }
-    for (size_t i = 0; i < text->n_fields; i++) {
-        want(rows, text->fields[i], false);
+    return BT_OK;
+}
+
+static void choose_keys(table_rows *rows) {
+    const bt_data_schema *const schema = rows->schema;
+    for (size_t i = 0; i < schema->text.n_fields; i++) {
+        want(rows, schema->text.fields[i], false);
     }
     rows->label_key = NO_KEY;
     rows->id_key = NO_KEY;
@@ -477,7 +481,6 @@ static bt_status choose_keys(table_rows *rows, bt_error *err) {
         rows->id_key = rows->n_keys;
         want(rows, "example_id", true);
     }
-    return BT_OK;
 }
 
 static bt_status settle_labels(table_rows *rows, bt_error *err) {
@@ -524,9 +527,10 @@ bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema 
     rows->section = config->section;
     rows->table = table;
     rows->max_damaged = config->skip_bad_records;
-    BT_CHECK(choose_keys(rows, err));
-    BT_CHECK(bt_data_labels_init(&rows->labels, schema, err));
+    BT_CHECK(check_kind(rows, err));
     BT_CHECK(bt_data_encoder_init(&rows->encoder, schema, config->section, err));
+    choose_keys(rows); /* no more than the encoder takes */
+    BT_CHECK(bt_data_labels_init(&rows->labels, schema, err));
     BT_CHECK(bt_data_rows_expand(&rows->base, config, err));
     BT_CHECK(index_files(rows, err));
     BT_CHECK(settle_labels(rows, err));

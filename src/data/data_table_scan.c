@@ -13,8 +13,12 @@ bt_status table_scan_open(table_scan *scan, bt_data_table table, const char *pat
 
 void table_scan_memory(table_scan *scan, bt_data_table table, const char *path, const char *bytes,
                        size_t n_bytes, bool is_whole) {
-    *scan = (table_scan){
-        .table = table, .path = path, .is_whole = is_whole, .memory = bytes, .n_memory = n_bytes};
+    *scan = (table_scan){.table = table,
+                         .path = path,
+                         .is_whole = is_whole,
+                         .memory = bytes,
+                         .n_memory = n_bytes,
+                         .joined = scan->joined};
 }
 
 void table_scan_close(table_scan *scan) {

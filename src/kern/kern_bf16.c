@@ -26,7 +26,7 @@ enum {
  */
 
 static inline __mmask16 first_lanes(int64_t n) {
-    return n >= WORDS ? 0xFFFF : n <= 0 ? 0 : (__mmask16)((UINT32_C(1) << n) - 1);
+    return (__mmask16)(n >= WORDS ? 0xFFFF : n <= 0 ? 0 : (UINT32_C(1) << n) - 1);
 }
 
 /* Words (row[2p], row[2p+1]) of one row, p < 16, from n floats. */

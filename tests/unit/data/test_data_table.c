@@ -368,7 +368,7 @@ static void test_kinds_do_not_mix(void **state) {
     assert_ok(bt_str_append(&b, "a,label\na,0\n", err));
     paths[0] = fixture_write(folder, "mixed.tsv", &a);
     paths[1] = fixture_write(folder, "mixed.csv", &b);
-    static const char *const fields[] = {"a"};
+    static const char *const fields[BT_DATA_MAX_TEXTS + 4] = {"a", "b", "c"};
     bt_data_stream          *stream = NULL;
     bt_data_config           config = fixture_config(paths, 2);
     bt_data_schema           schema = fixture_schema();
@@ -394,6 +394,10 @@ static void test_kinds_do_not_mix(void **state) {
     schema.text.rules = BT_TEXT_TF;
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
                  "has 3 fields, but the model's type_vocab_size is 2");
+    schema.type_vocab_size = 100;
+    schema.text.n_fields = BT_DATA_MAX_TEXTS + 4;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
+                 "text_fields: expected at most 16 fields, got 20");
     schema.text.n_fields = 1;
     schema.seq_length = 1;
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,

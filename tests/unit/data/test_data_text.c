@@ -277,9 +277,13 @@ static void test_row_numbers_stand_in_for_ids(void **state) {
 
 static void test_no_heap_once_warm(void **state) {
     (void)state;
-    static const char *const files[] = {"rows.tfrecord", "rows.tsv", "rows.csv"};
-    for (size_t k = 0; k < BT_ARRAY_LEN(files); k++) {
-        const char *const    path = golden(files[k]);
+    bt_str several = BT_STR_INIT; /* rows of several lines */
+    assert_ok(bt_str_append(&several,
+                            "text_a,text_b,label\n\"a\nb\",c,0\n\"c\n\n\",\"\n\",1\n,,2\n", err));
+    const char *const paths[] = {golden("rows.tfrecord"), golden("rows.tsv"), golden("rows.csv"),
+                                 fixture_write(test_temp_dir(), "several.csv", &several)};
+    for (size_t k = 0; k < BT_ARRAY_LEN(paths); k++) {
+        const char *const    path = paths[k];
         const bt_data_config config = fixture_config(&path, 1);
         const bt_data_schema schema = text_schema();
         bt_data_stream      *stream = NULL;
