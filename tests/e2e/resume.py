@@ -301,8 +301,8 @@ class FromModelGarden(e2e.Case):
     """model_dirs that the real Model Garden wrote: goldens/numerics/checkpoints/train of ../shared,
     and those of tests/goldens/ckpt."""
 
-    def resume(self, folder, step, keys, extra=''):
-        """Four more updates."""
+    def resume(self, folder, step, keys, extra='', rows=None, more=(), n_untouched=2):
+        """Four more updates; the file must hold what it held before, moved on."""
         shutil.copytree(folder, self.path('out'))
         for where, _folders, names in os.walk(self.path('out')):
             for file_name in names:
@@ -310,10 +310,10 @@ class FromModelGarden(e2e.Case):
         before = e2e.read_bundle(self.path('out/ckpt-%d' % step))
         keys = dict(keys, **{'trainer.train_steps': step + 4, 'trainer.steps_per_loop': 2,
                              'trainer.checkpoint_interval': 2, 'trainer.summary_interval': 2})
-        rows = e2e.make_rows(24, vocab=20, n_classes=3)
+        rows = rows or e2e.make_rows(24, vocab=20, n_classes=3)
         e2e.write_records(self.path('train.tf_record'), rows)
         override = ','.join('%s=%s' % item for item in keys.items()) + extra
-        result = self.train(mode='train', override=override)
+        result = self.train(mode='train', override=override, more=more, files=['run.yaml'])
         self.assertRegex(result.stderr, r'restored step %d' % step)
         self.assertNotRegex(result.stderr, 'start fresh')
         latest, names = e2e.read_state_file(self.path('out'))
@@ -323,10 +323,10 @@ class FromModelGarden(e2e.Case):
         self.assertEqual({k: t.shape for k, t in after.items() if k.endswith(e2e.SUFFIX)},
                          {k: t.shape for k, t in before.items() if k.endswith(e2e.SUFFIX)})
         self.assertEqual(after['global_step' + e2e.SUFFIX].integer(), step + 4)
-        # the encoder's own pooler has no gradient: it comes through untouched, bit for bit
-        pooler = [k for k in before if k.startswith('encoder/') and 'OPTIMIZER_SLOT' not in k
-                  and before[k].raw == after[k].raw]
-        self.assertGreaterEqual(len(pooler), 2)
+        # an encoder's own pooler that no head reads comes through untouched, bit for bit
+        untouched = [k for k in before if k.startswith('encoder/') and 'OPTIMIZER_SLOT' not in k
+                     and before[k].raw == after[k].raw]
+        self.assertGreaterEqual(len(untouched), n_untouched)
         changed = [k for k in before if k.endswith(e2e.SUFFIX) and before[k].raw != after[k].raw]
         self.assertGreater(len(changed), len(before) // 2)
 
@@ -337,6 +337,7 @@ class FromModelGarden(e2e.Case):
         sizes = dict(vocab_size=200, hidden_size=32, max_position_embeddings=64,
                      intermediate_size=64, num_attention_heads=4)
         keys = {'task.model.encoder.bert.' + key: value for key, value in sizes.items()}
+        keys.update({'task.model.encoder.bert.num_layers': 2, 'task.model.num_classes': 3})
         self.resume(folder, 4, keys, extra)
 
     def test_adamw(self):
@@ -345,12 +346,54 @@ class FromModelGarden(e2e.Case):
     def test_ema(self):
         self.resume_shared('ema', ',trainer.optimizer_config.ema.average_decay=0.99')
 
+    def resume_own(self, name, encoder, more_keys, **how):
+        sizes = dict(vocab_size=20, hidden_size=8, num_layers=2, num_attention_heads=2,
+                     intermediate_size=12, max_position_embeddings=16)
+        keys = {'task.model.encoder.%s.%s' % (encoder, key): value for key, value in sizes.items()}
+        keys.update({'task.model.encoder.type': encoder}, **more_keys)
+        self.resume(e2e.golden('ckpt/' + name), 2, keys, **how)
+
+    def run_file(self, lines):
+        """A run's file for an experiment whose sections have other keys than a classifier's."""
+        self.write('run.yaml', 'runtime: {distribution_strategy: one_device}\n'
+                   'trainer: {max_to_keep: 10, optimizer_config: {learning_rate: {polynomial: '
+                   '{decay_steps: 20}}, warmup: {polynomial: {warmup_steps: 2}}}}\n' + lines)
+
     def test_albert(self):
-        sizes = dict(vocab_size=20, embedding_width=4, hidden_size=8, num_layers=2,
-                     num_attention_heads=2, intermediate_size=12, max_position_embeddings=16)
-        keys = {'task.model.encoder.albert.' + key: value for key, value in sizes.items()}
-        keys['task.model.encoder.type'] = 'albert'
-        self.resume(e2e.golden('ckpt/albert_dense'), 2, keys)
+        self.resume_own('albert_dense', 'albert', {
+            'task.model.encoder.albert.embedding_width': 4, 'task.model.num_classes': 3})
+
+    def test_span(self):
+        self.run_file('task: {train_data: {input_path: train.tf_record, seq_length: 16, '
+                      'global_batch_size: 4}}\n')
+        rows = []
+        for row in e2e.make_rows(24, vocab=20):
+            rows.append({k: v for k, v in row.items() if k != 'label_ids'})
+            rows[-1].update(start_positions=[1], end_positions=[row['label_ids'][0] + 2])
+        self.resume_own('bert_span', 'bert', {}, rows=rows, more=['--experiment=bert/squad'])
+
+    def test_tagging_with_an_average(self):
+        self.run_file('task: {class_names: [O, B-X, I-X], train_data: {input_path: '
+                      'train.tf_record, seq_length: 16, global_batch_size: 4}}\n')
+        rows = [dict(row, label_ids=[i % 3 if used else -1 for i, used in
+                                     enumerate(row['input_mask'])])
+                for row in e2e.make_rows(24, vocab=20)]
+        self.resume_own('bert_v2_tagging_ema', 'bert_v2', {
+            'trainer.optimizer_config.ema.average_decay': 0.9,
+        }, rows=rows, more=['--experiment=bert/tagging'])
+
+    def test_pairs(self):
+        self.run_file('task: {model: {max_sequence_length: 16}, train_data: {input_path: '
+                      'train.tf_record, seq_length: 16, global_batch_size: 4}}\n')
+        rows = []
+        for left, right in zip(e2e.make_rows(24, vocab=20), e2e.make_rows(24, 9, vocab=20)):
+            rows.append({})
+            for side, row in (('left', left), ('right', right)):
+                rows[-1].update({side + '_word_ids': row['input_ids'],
+                                 side + '_mask': row['input_mask'],
+                                 side + '_type_ids': row['segment_ids']})
+        self.resume_own('bert_dual', 'bert', {}, rows=rows, n_untouched=0,
+                        more=['--experiment=bert/dual_encoder'])
 
 
 if __name__ == '__main__':

@@ -128,6 +128,15 @@ SET_INFO = (b'{"name":"t","fileFormat":"tfrecord","splits":[{"filepathTemplate":
             b'"train","shardLengths":["1",2]}],"version":"1.0.0"}')
 SET_ROW = field(1, feature(b"s", 1, field(1, b"text")) + feature(b"i", 3, field(1, varint(7))))
 
+WEIGHTS = {
+    "bert": b'{"model_type": "bert", "num_attention_heads": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12}\n'
+            b"bert.encoder.layer.0.attention.self.query.weight\nbert.pooler.dense.weight\n"
+            b"bert.encoder.layer.12.output.LayerNorm.gamma\nclassifier.weight",
+    "albert": b'{"num_hidden_layers": 12, "activation": 1}\n'
+              b"encoder.albert_layer_groups.0.albert_layers.0.attention.query.weight\npooler.weight",
+    "distilbert": b"[]\ndistilbert.transformer.layer.0.attention.q_lin.weight\nqa_outputs.bias\n",
+}
+
 # the first byte says how the rest is read (fuzz_table.c)
 TABLES = {
     "tsv_names": b"\x84a\tb\tlabel\r\nb a\ta,\t0\r\n\r\n\xc3\x89\t\"a\"\t1",
@@ -156,6 +165,7 @@ CORPUS = {
         "features": b'f{"featuresDict":{"features":{"label":{"classLabel":{"numClasses":"3"}}}}}',
         "shard": b"s" + frame(SET_ROW) * 2},
     "table": TABLES,
+    "weights": WEIGHTS,
     "state": {"plain": STATE, "escapes": b"model_checkpoint_path: 'a\\\"\\101' \"b\" # c\n"},
 }
 

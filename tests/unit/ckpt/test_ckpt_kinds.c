@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which encoder and which heads a file holds by its names; models that are refused; what the
+ * configuration beside a file says. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/wire.h"
+#include "ckpt_test_support.h"
+#include "test_support.h"
+
+/* google-research's ALBERT and what Model Garden's converter makes of it: the same bits. */
+static void test_albert_weights(void **state) {
+    (void)state;
+    test_model_spec spec = test_small_spec;
+    spec.type = BT_ENCODER_ALBERT;
+    spec.embedding_size = 4;
+    bt_model *const model = test_make_model(&spec);
+    bt_ckpt        *files[2] = {NULL, NULL};
+    bt_ckpt_facts   facts;
+    float           values[2][512];
+    assert_ok(bt_ckpt_open(test_source_path("tests/goldens/ckpt/albert_tf1"), &files[0], err));
+    assert_ok(
+        bt_ckpt_open(test_source_path("tests/goldens/ckpt/albert_converted"), &files[1], err));
+    assert_int_equal(bt_ckpt_get_layout(files[0]), BT_CKPT_TF1);
+    assert_int_equal(bt_ckpt_get_layout(files[1]), BT_CKPT_TF2);
+    for (size_t f = 0; f < 2; f++) {
+        assert_int_equal(bt_ckpt_get_encoder(files[f]), BT_CKPT_ALBERT);
+        assert_int_equal(bt_ckpt_n_layers(files[f]), 1);
+        assert_ok(bt_ckpt_read_facts(files[f], &facts, err));
+        assert_ok(bt_ckpt_check_kind(files[f], &facts, err));
+        assert_int_equal(facts.n_layers, f == 0 ? 2 : 0);
+        assert_int_equal(facts.n_heads, f == 0 ? 2 : 0);
+    }
+    int64_t n_different = 0;
+    for (int64_t i = 0; i < model->table.n_params; i++) {
+        const bt_param *const param = &model->table.params[i];
+        if (!param->is_encoder) {
+            continue;
+        }
+        for (size_t f = 0; f < 2; f++) {
+            assert_ok(bt_ckpt_read_variable(files[f], param, NULL, values[f], err));
+        }
+        assert_memory_equal(values[0], values[1], (size_t)param->n_elements * sizeof(float));
+        n_different += values[0][0] != 0;
+    }
+    assert_int_equal(n_different, 25); /* none was left at 0 */
+    bt_ckpt_close(files[0]);
+    bt_ckpt_close(files[1]);
+    bt_model_free(model);
+}
+
+/* The heads of run_classifier.py and run_squad.py, which keep [C,H]. */
+static void test_tf1_heads(void **state) {
+    (void)state;
+    static const float       values[6] = {0, 1, 2, 3, 4, 5}; /* [2,3] */
+    static const int64_t     dims[2] = {2, 3};
+    static const char *const names[] = {"bert/encoder/layer_0/attention/self/query/kernel",
+                                        "cls/squad/output_weights", "output_weights"};
+    char                     prefix[TEST_PATH_MAX];
+    bt_bundle_writer        *writer = NULL;
+    bt_ckpt                 *ckpt = NULL;
+    (void)snprintf(prefix, sizeof prefix, "%s/model.ckpt", test_temp_dir());
+    assert_ok(bt_bundle_writer_create(prefix, &writer, err));
+    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
+        assert_ok(bt_bundle_add(writer, names[i], BT_TF_F32, 2, dims, values, err));
+    }
+    assert_ok(bt_bundle_writer_commit(&writer, err));
+    assert_ok(bt_ckpt_open(prefix, &ckpt, err));
+    static const char *const heads[] = {"sentence_prediction/logits/kernel",
+                                        "predictions/transform/logits/kernel"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(heads); i++) {
+        const bt_param param = {.name = heads[i], .rank = 2, .dim = {3, 2}, .n_elements = 6};
+        float          got[6];
+        assert_ok(bt_ckpt_read_variable(ckpt, &param, NULL, got, err));
+        assert_true(got[0] == 0 && got[1] == 3 && got[2] == 1 && got[5] == 5);
+    }
+    bt_ckpt_close(ckpt);
+}
+
+/* ---- kinds and configurations ------------------------------------------------------------------
+ */
+
+/* A safetensors file of those names, each a [2,2] of zeros, and beside it a config.json or none. */
+static void write_kind(const char *folder, const char *const *names, size_t n, const char *json) {
+    static const float     zeros[4] = {0};
+    static const int64_t   dims[2] = {2, 2};
+    bt_st_tensor           tensors[4];
+    bt_safetensors_writer *writer = NULL;
+    char                   path[TEST_PATH_MAX];
+    for (size_t i = 0; i < n; i++) {
+        tensors[i] = (bt_st_tensor){names[i], BT_TF_F32, 2, dims};
+    }
+    (void)snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    assert_ok(bt_safetensors_writer_create(path, tensors, n, NULL, 0, &writer, err));
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(bt_safetensors_put(writer, zeros, sizeof zeros, err));
+    }
+    assert_ok(bt_safetensors_writer_commit(&writer, err));
+    (void)snprintf(path, sizeof path, "%s/config.json", folder);
+    if (json != NULL) {
+        test_write_file(path, json, strlen(json));
+    } else {
+        (void)remove(path);
+    }
+}
+
+static void test_kinds(void **state) {
+    (void)state;
+    static const struct {
+        const char *names[2];
+        const char *json;
+        bt_status   status;
+        const char *message; /* or NULL: it is good */
+    } rows[] = {
+        {{"bert.encoder.layer.0.attention.self.query.weight"}, NULL, BT_OK, NULL},
+        {{"encoder.layer.0.attention.self.query.weight"},
+         "{\"model_type\": \"bert\"}",
+         BT_OK,
+         NULL},
+        {{"encoder.layer.0.attention.self.query.weight"}, "[1]", BT_OK, NULL},
+        {{"roberta.encoder.layer.0.attention.self.query.weight"},
+         NULL,
+         BT_E_UNSUPPORTED,
+         "holds RoBERTa: its vocabulary is byte-level BPE"},
+        {{"encoder.layer.0.attention.self.query.weight"},
+         "{\"model_type\": \"roberta\"}",
+         BT_E_UNSUPPORTED,
+         "holds RoBERTa: "},
+        {{"encoder.layer.0.attention.self.query.weight"},
+         "{\"model_type\": \"big_bird\"}",
+         BT_E_UNSUPPORTED,
+         "holds BigBird: "},
+        {{"x"},
+         "{\"model_type\": \"nomic_bert\"}",
+         BT_E_UNSUPPORTED,
+         "holds a model of type 'nomic_bert'"},
+        {{"electra.embeddings.LayerNorm.bias"}, NULL, BT_E_UNSUPPORTED, "holds ELECTRA: "},
+        {{"mobilebert.x"}, NULL, BT_E_UNSUPPORTED, "holds MobileBERT: "},
+        {{"transformer.layer.0.rel_attn.q"}, NULL, BT_E_UNSUPPORTED, "holds XLNet: "},
+        {{"albert.encoder.albert_layer_groups.0.albert_layers.1.ffn.weight",
+          "albert.encoder.albert_layer_groups.2.albert_layers.0.ffn.weight"},
+         NULL,
+         BT_E_UNSUPPORTED,
+         "holds an ALBERT with 3 groups of 2 layers; an encoder here shares 1"},
+    };
+    const char *const folder = test_temp_dir();
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_ckpt      *ckpt = NULL;
+        bt_ckpt_facts facts;
+        write_kind(folder, rows[i].names, rows[i].names[1] == NULL ? 1 : 2, rows[i].json);
+        assert_ok(bt_ckpt_open(folder, &ckpt, err));
+        assert_ok(bt_ckpt_read_facts(ckpt, &facts, err));
+        if (rows[i].message == NULL) {
+            assert_ok(bt_ckpt_check_kind(ckpt, &facts, err));
+        } else {
+            assert_fails(bt_ckpt_check_kind(ckpt, &facts, err), rows[i].status, rows[i].message);
+        }
+        bt_ckpt_close(ckpt);
+    }
+}
+
+static void test_facts(void **state) {
+    (void)state;
+    static const char *const names[] = {"x"};
+    static const struct {
+        const char *json;
+        int64_t     n_layers, n_heads;
+        double      norm_eps;
+        const char *activation;
+    } rows[] = {
+        {"{\"num_hidden_layers\": 6, \"num_attention_heads\": 12, \"layer_norm_eps\": 1e-5,"
+         "\"hidden_act\": \"gelu\"}",
+         6, 12, 1e-5, "gelu"},
+        {"{\"n_layers\": 3, \"n_heads\": 4, \"activation\": \"relu\"}", 3, 4, 0, "relu"},
+        {"{\"num_hidden_layers\": \"6\", \"n_layers\": -1, \"n_heads\": 2.5, \"hidden_act\": 7}", 0,
+         0, 0, ""},
+        {"{}", 0, 0, 0, ""},
+    };
+    const char *const folder = test_temp_dir();
+    bt_ckpt          *ckpt = NULL;
+    bt_ckpt_facts     facts;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        write_kind(folder, names, 1, rows[i].json);
+        assert_ok(bt_ckpt_open(folder, &ckpt, err));
+        assert_ok(bt_ckpt_read_facts(ckpt, &facts, err));
+        assert_int_equal(facts.n_layers, rows[i].n_layers);
+        assert_int_equal(facts.n_heads, rows[i].n_heads);
+        assert_true(facts.norm_eps == rows[i].norm_eps);
+        assert_string_equal(facts.activation, rows[i].activation);
+        assert_true(bt_str_ends_with(facts.path, "/config.json"));
+        bt_ckpt_close(ckpt);
+    }
+    write_kind(folder, names, 1, "{\"n_heads\": 2,\n oops}");
+    assert_ok(bt_ckpt_open(folder, &ckpt, err)); /* which the tools go on to read */
+    assert_fails(bt_ckpt_read_facts(ckpt, &facts, err), BT_E_FORMAT, "config.json:2:");
+    for (uint64_t k = 1; k < 20; k++) {
+        write_kind(folder, names, 1, rows[0].json);
+        bt_error fault = BT_ERROR_INIT;
+        bt_alloc_fail_at(k, false);
+        const bt_status rc = bt_ckpt_read_facts(ckpt, &facts, &fault);
+        bt_alloc_fail_at(0, false);
+        assert_true(rc == BT_OK || rc == BT_E_NOMEM);
+    }
+    bt_ckpt_close(ckpt);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_albert_weights),
+        cmocka_unit_test(test_tf1_heads),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_facts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
