@@ -13,28 +13,10 @@ import subprocess
 import sys
 import tempfile
 
-SKIP = 77
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from find_tensorflow import find_tensorflow  # noqa: E402
 
-
-def find_tensorflow():
-    try:
-        import tensorflow  # noqa: F401
-        import official.nlp.modeling.models  # noqa: F401
-        return
-    except ImportError as why:
-        reason = why
-    python = os.environ.get("BT_TF_PYTHON") or (sys.argv[2] if len(sys.argv) > 2 else "")
-    if python and not os.environ.get("BT_TF_TRIED"):
-        os.environ["BT_TF_TRIED"] = "1"
-        os.execv(python, [python, "-B", *sys.argv])
-    print(f"SKIPPED: no TensorFlow and Model Garden here ({reason}); name a python that has them "
-          "in BT_TF_PYTHON")
-    sys.exit(SKIP)
-
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
-find_tensorflow()
+find_tensorflow(sys.argv[2] if len(sys.argv) > 2 else "")
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
