@@ -26,6 +26,7 @@ BLANKS = ' \t\r\n\u202f'
 LONG = ('The cat jumped over the lazy dog. A dog runs over cats in New\u00a0York; '
         '(un\u00c9t\u00e9 1200-21) the\u202fCAT\tand\n\u4e2d\u56fd \u039f\u0394\u039f\u03a3!')
 SHORT = ' the cat  runs. '
+HARD_ID = 'q5 "\\\n\r\t\f\b\u0001\u007f\u00e9\u4e2d\U0001f600'
 
 
 def question(number, text, context, *answers, **more):
@@ -63,7 +64,7 @@ def dev_file(version_2):
     qas = [question(0, 'a cat jumped?', LONG, 'cat', 'The cat', 'cat jumped'),
            question(1, 'who runs', LONG, 'A dog', 'dog'), question(2, 'numbers', LONG, '1200-21'),
            question(3, 'where', LONG, 'New\u00a0York', 'York'), question(4, 'b', LONG, '\u4e2d\u56fd'),
-           question(5, 'c', LONG, 'the', 'un\u00c9t\u00e9')]
+           dict(question(5, 'c', LONG, 'the', 'un\u00c9t\u00e9'), id=HARD_ID)]
     if version_2:
         qas += [dict(question(6, 'nothing', LONG), is_impossible=True),
                 dict(question(7, 'no one', LONG), is_impossible=True), question(8, 'd', LONG, '!')]
