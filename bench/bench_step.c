@@ -286,7 +286,8 @@ static bt_status run(const options *o, bt_error *err) {
     const bt_exec_config    config = {.n_threads = (int32_t)o->threads,
                                       .isa = o->isa,
                                       .use_blas = strcmp(o->products, "blas") == 0,
-                                      .bf16 = strcmp(o->products, "bf16") == 0,
+                                      .precision = strcmp(o->products, "bf16") == 0 ? BT_PRECISION_BF16
+                                                                                    : BT_PRECISION_F32,
                                       .max_seqs = o->batch,
                                       .max_tokens = o->batch * 64};
     BT_CHECK(bt_model_create(&encoder, &head, &model, err));

@@ -11,16 +11,20 @@
 
 typedef struct bt_exec bt_exec;
 
+/* What the factors of the large products are rounded to; everything else is float32, sums too. In
+ * the order of kern.h's bt_kern_precision. */
+typedef enum bt_precision { BT_PRECISION_F32, BT_PRECISION_BF16 } bt_precision;
+
 typedef struct bt_exec_config {
-    int32_t     n_threads; /* 0: one a physical core */
-    const char *isa;       /* "auto", "ref", "avx2", "avx512" */
-    bool        use_blas;  /* large products in BLAS even where the instruction set has its own */
-    bool        bf16;      /* round the factors of large products to bfloat16; not with use_blas */
-    bool        recompute; /* not used by the CPU engine of this version: refused when true */
-    int64_t     max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
-    int64_t     max_tokens;
-    int64_t     part_seqs; /* training works on that many sequences of a batch at a time, in less
-                            * memory and with the same result but for rounding; 0: on all */
+    int32_t      n_threads; /* 0: one a physical core */
+    const char  *isa;       /* "auto", "ref", "avx2", "avx512" */
+    bool         use_blas;  /* large products in BLAS even where the instruction set has its own */
+    bt_precision precision; /* of the factors of large products; not with use_blas but in float32 */
+    bool         recompute; /* not used by the CPU engine of this version: refused when true */
+    int64_t      max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
+    int64_t      max_tokens;
+    int64_t      part_seqs; /* training works on that many sequences of a batch at a time, in less
+                             * memory and with the same result but for rounding; 0: on all */
 } bt_exec_config;
 
 /* Seconds of one step, for the benchmark and metrics; products = the large ones. */

@@ -174,8 +174,9 @@ BT_MUST_USE bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *er
 bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out);
 /* Can this machine and build run it? For tests that walk all of them. */
 bool bt_kern_has(const char *isa);
-/* "OpenBLAS 0.3.21 ...; kernels built: ref avx2 avx512; this machine runs: ref avx2". Static
- * storage, filled by the first call (the same text every time). */
+/* "OpenBLAS 0.3.21 ...; kernels built: ref avx2 avx512; this machine runs: ref avx2; mixed
+ * precision: bfloat16 by rounding". Static storage, filled by the first call (the same text every
+ * time). */
 const char *bt_kern_build_info(void);
 
 /* A dropout rate in [0,1] as the integers and the factor that dropout_mask takes. rate 0: on is

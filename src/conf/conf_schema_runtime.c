@@ -100,7 +100,8 @@ static const conf_key runtime_keys[] = {
         "for float16: null or dynamic, or a fixed factor"),
     KEY("mixed_precision_dtype", T_STR, NULLABLE, NULL,
         &(const conf_rule)CHOICES("float16|bfloat16|float32"),
-        "type of the products (null = float32)"),
+        "what the factors of the large products are rounded to (null = float32); weights and all "
+        "else stay float32"),
     KEY("num_cores_per_replica", T_INT, 0, "1", RULE_NONE,
         "cores a model replica uses on TPU; ignored"),
     KEY("num_gpus", T_INT, 0, "0", RULE_GE0, "number of GPUs to use"),

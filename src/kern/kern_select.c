@@ -190,10 +190,13 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
 }
 
 const char *bt_kern_build_info(void) {
-    static char text[256];
-    (void)snprintf(text, sizeof text, "%s; kernels built: %s; this machine runs: ref%s%s",
-                   bt_kern_blas_describe(), built_in, bt_kern_has("avx2") ? " avx2" : "",
-                   bt_kern_has("avx512") ? " avx512" : "");
+    static char text[320];
+    bt_kern     kern;
+    (void)snprintf(
+        text, sizeof text, "%s; kernels built: %s; this machine runs: ref%s%s; mixed precision: %s",
+        bt_kern_blas_describe(), built_in, bt_kern_has("avx2") ? " avx2" : "",
+        bt_kern_has("avx512") ? " avx512" : "",
+        bt_kern_select("auto", &kern, NULL) == BT_OK ? kern.products[BT_KERN_BF16].name : "none");
     return text;
 }
 

@@ -36,7 +36,8 @@ typedef struct run_config {
     double          warmup_fraction;
     int32_t         threads;
     const char     *isa;
-    const char     *products; /* "auto", "blas" */
+    const char     *products;        /* "auto", "blas" */
+    const char     *mixed_precision; /* "", "float32", "bfloat16" */
     bool            recompute;
     bool            bug_compatible;
     uint64_t        seed; /* of everything: init, order, dropout */
@@ -105,6 +106,9 @@ BT_MUST_USE bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt
                                       run_config *out, bt_error *err);
 BT_MUST_USE bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_rows,
                                         bt_error *err);
+
+/* run_config.c: of runtime.mixed_precision_dtype */
+bt_precision run_config_precision(const run_config *config);
 
 /* train_run.c */
 bool run_must_stop(const train_run *run);

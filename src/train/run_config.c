@@ -40,6 +40,7 @@ static const bt_conf_field runtime_fields[] = {
     {"threads", BT_CONF_FIELD_I32, offsetof(run_config, threads)},
     {"isa", BT_CONF_FIELD_STR, offsetof(run_config, isa)},
     {"products", BT_CONF_FIELD_STR, offsetof(run_config, products)},
+    {"mixed_precision_dtype", BT_CONF_FIELD_STR, offsetof(run_config, mixed_precision)},
     {"recompute", BT_CONF_FIELD_BOOL, offsetof(run_config, recompute)},
     {"bug_compatible", BT_CONF_FIELD_BOOL, offsetof(run_config, bug_compatible)},
 };
@@ -82,6 +83,10 @@ bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *aren
                                    &out->validation_data, err));
     }
     return BT_OK;
+}
+
+bt_precision run_config_precision(const run_config *config) {
+    return bt_str_equal(config->mixed_precision, "bfloat16") ? BT_PRECISION_BF16 : BT_PRECISION_F32;
 }
 
 /* epochs * rows / batch, rounded up so that no row of the last epoch is left out. */

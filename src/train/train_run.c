@@ -205,6 +205,7 @@ static bt_status create_exec(train_run *run, bt_error *err) {
     const bt_exec_config config = {.n_threads = run->config.threads,
                                    .isa = run->config.isa,
                                    .use_blas = bt_str_equal(run->config.products, "blas"),
+                                   .precision = run_config_precision(&run->config),
                                    .recompute = run->config.recompute,
                                    .max_seqs = has_pairs ? 2 * max_rows : max_rows,
                                    .max_tokens = 0,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/goldens/engine/*.{json,safetensors}: logits, loss, every gradient and four updates of
 tiny models by Model Garden's own tasks, so that the engine's golden tests run without ../shared. Of
-ALBERT, which that folder does not have, also what every layer gives, and twenty updates.
+ALBERT, which that folder does not have, also what every layer gives, and twenty updates. In mixed
+precision also the loss scale after each update.
 
 Needs tf-models-official 2.19.1 (with tensorflow 2.19) and safetensors. Run from the root of the
 repository:
@@ -15,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 import tf_keras  # noqa: E402
+from official.core import config_definitions  # noqa: E402
 from official.modeling import optimization  # noqa: E402
 from official.nlp.configs import encoders  # noqa: E402
 from official.nlp.tasks import dual_encoder, sentence_prediction, tagging  # noqa: E402
@@ -50,6 +52,13 @@ CASES = {
                    encoder=dict(embedding_width=4, num_layers=3)),
     "albert_tagging": dict(kind="tagging", type="albert", layers=True,
                            encoder=dict(embedding_width=8, num_layers=2)),
+    "classes_bfloat16": dict(kind="sentence_prediction", encoder={}, dtype="bfloat16"),
+    "classes_float16": dict(kind="sentence_prediction", encoder={}, dtype="float16"),
+    # a head whose gradient overflows until the scale is small enough: skipped updates
+    "classes_float16_overflow": dict(kind="sentence_prediction", encoder={}, dtype="float16",
+                                     head_factor=40.0, steps=8, saved=(8,)),
+    "classes_float16_fixed": dict(kind="sentence_prediction", encoder={}, dtype="float16",
+                                  loss_scale=1000.0),
 }
 CLASSES = ["O", "B-X", "I-X"]
 
@@ -103,6 +112,26 @@ def randomise(model, rng):
         v.assign(value.astype(np.float32))
 
 
+def steepen_head(model, factor):
+    head = next(v for v in model.weights if "logits/kernel" in v.name)
+    head.assign(head * factor)
+
+
+def create_optimizer(case, task):
+    runtime = config_definitions.RuntimeConfig(mixed_precision_dtype=case.get("dtype"),
+                                               loss_scale=case.get("loss_scale"))
+    return task.create_optimizer(optimization.OptimizationConfig(optimizer_of(case)), runtime)
+
+
+def gradients_of(tape, loss, model, optimizer):
+    """As Model Garden's train_step: of the scaled loss, and unscaled."""
+    if not hasattr(optimizer, "get_scaled_loss"):
+        return tape.gradient(loss, model.trainable_variables)
+    with tape:
+        loss = optimizer.get_scaled_loss(loss)
+    return optimizer.get_unscaled_gradients(tape.gradient(loss, model.trainable_variables))
+
+
 def switch_dropout_off(model):
     for layer in model._flatten_layers():
         if isinstance(layer, tf_keras.layers.Dropout):
@@ -147,6 +176,8 @@ def weigh_classes(case, task):
 
 def run(name, case, seed):
     tf_keras.backend.clear_session()
+    tf_keras.mixed_precision.set_global_policy(
+        f"mixed_{case['dtype']}" if "dtype" in case else "float32")
     encoder = dict(ENCODER, **case["encoder"])
     task = make_task(case, encoder)
     if "weights" in case:
@@ -155,7 +186,10 @@ def run(name, case, seed):
     switch_dropout_off(model)
     rng = np.random.RandomState(seed)
     randomise(model, rng)
-    optimizer = task.create_optimizer(optimization.OptimizationConfig(optimizer_of(case)), None)
+    if "head_factor" in case:
+        steepen_head(model, case["head_factor"])
+    optimizer = create_optimizer(case, task)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
     batches = [make_batch(case, rng) for _ in range(N_BATCHES)]
     out = {}
     for i, (x, y) in enumerate(batches):
@@ -165,7 +199,7 @@ def run(name, case, seed):
     out.update({f"w/{name_of(v)}": v.numpy() for v in model.weights})
     if case.get("layers"):
         out.update(layer_outputs(model.checkpoint_items["encoder"], batches[0][0]))
-    losses, norms, rates, without = [], [], [], []
+    losses, norms, rates, scales, without = [], [], [], [], []
     n_steps, saved = case.get("steps", N_STEPS), case.get("saved", SAVED)
     for step in range(n_steps):
         x, y = batches[step % N_BATCHES]
@@ -173,16 +207,16 @@ def run(name, case, seed):
         if y is not None:
             features["label_ids"] = tf.constant(y)
         labels = features["label_ids"] if case["kind"] == "tagging" else features
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=True) as tape:
             outputs = model(features, training=True)
             loss = task.build_losses(labels=labels, model_outputs=outputs)
-        gradients = tape.gradient(loss, model.trainable_variables)
+        gradients = gradients_of(tape, loss, model, optimizer)
         losses.append(float(loss))
         norms.append(float(tf.linalg.global_norm(gradients)))
-        rates.append(np.float32(optimizer._decayed_lr(tf.float32)))
+        rates.append(np.float32(inner._decayed_lr(tf.float32)))
         if step == 0:
             named = outputs if isinstance(outputs, dict) else {"logits": outputs}
-            out.update({f"out/{key}": value.numpy() for key, value in named.items()
+            out.update({f"out/{key}": value.numpy().astype(np.float32) for key, value in named.items()
                         if key.endswith("logits")})
             for v, g in zip(model.trainable_variables, gradients):
                 if g is None:
@@ -190,18 +224,21 @@ def run(name, case, seed):
                 else:
                     out[f"grad/{name_of(v)}"] = tf.convert_to_tensor(g).numpy()
         task.train_step(features if labels is features else (features, labels), model, optimizer)
+        scales.append(float(getattr(optimizer, "loss_scale", 1.0)))
         if step + 1 in saved:
             out[f"step{step + 1}/iterations"] = np.array([step + 1], np.int64)
             for v in model.trainable_variables:
                 out[f"step{step + 1}/var/{name_of(v)}"] = v.numpy()
-                for slot in ("m", "v") if "saved" in case else ("v",):
+                for slot in ("m", "v") if "saved" in case or "dtype" in case else ("v",):
                     if name_of(v) not in without:
-                        out[f"step{step + 1}/{slot}/{name_of(v)}"] = optimizer.get_slot(
+                        out[f"step{step + 1}/{slot}/{name_of(v)}"] = inner.get_slot(
                             v, slot).numpy()
     out["loss"] = np.array([losses[0]], np.float32)
     out["global_norm"] = np.array([norms[0]], np.float32)
     out["losses"] = np.array(losses, np.float32)
     out["global_norms"] = np.array(norms, np.float32)
+    if "dtype" in case:
+        out["loss_scales"] = np.array(scales, np.float32)
     out["lrs"] = np.array(rates, np.float32)
     folder = "tests/goldens/engine"
     os.makedirs(folder, exist_ok=True)
@@ -210,7 +247,9 @@ def run(name, case, seed):
                   batches=N_BATCHES, steps=n_steps, no_gradient=without, seed=seed)
     if "weights" in case:
         config.update(class_weights=case["weights"], label_smoothing=case["smoothing"])
-    if "saved" in case:  # tests/e2e/test_trajectory.c runs it through the program as well
+    if "dtype" in case:
+        config.update(dtype=case["dtype"], loss_scale=case.get("loss_scale"))
+    elif "saved" in case:  # tests/e2e/test_trajectory.c runs it through the program as well
         config.update(task=case["kind"], options=dict(num_classes=len(CLASSES)))
     with open(f"{folder}/{name}.json", "w", encoding="utf-8") as file:
         json.dump(config, file, indent=1, sort_keys=True)

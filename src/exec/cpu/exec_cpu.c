@@ -64,10 +64,25 @@ static bt_status check_parts(const bt_model *model, const bt_optim *optim,
     return BT_OK;
 }
 
+static bt_kern_precision kern_precision(bt_precision precision) {
+    switch (precision) {
+    case BT_PRECISION_F32:
+        return BT_KERN_F32;
+    case BT_PRECISION_BF16:
+        return BT_KERN_BF16;
+    }
+    return BT_KERN_F32;
+}
+
 static bt_status check_model(const bt_model *model, const bt_exec_config *config, bt_error *err) {
     if (config->recompute) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "runtime.recompute is not offered by the CPU engine: set it to false");
+    }
+    if (config->use_blas && config->precision != BT_PRECISION_F32) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "runtime.products: BLAS multiplies in float32 only: set it to auto, or "
+                       "runtime.mixed_precision_dtype to float32");
     }
     if (model->head.kind == BT_HEAD_TOKENS && model->encoder.output_range > 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -103,8 +118,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     bt_kern_blas_set_threads(n_threads);
     exec->nn.kern = &exec->kern;
     exec->nn.pool = exec->pool;
-    const bt_kern_product *const product =
-        &exec->kern.products[config->bf16 ? BT_KERN_BF16 : BT_KERN_F32];
+    const bt_kern_product *const product = &exec->kern.products[kern_precision(config->precision)];
     exec->nn.product = config->use_blas || product->rows == 0 ? NULL : product;
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));

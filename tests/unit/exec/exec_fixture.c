@@ -93,6 +93,12 @@ void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t pa
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
 }
 
+void fixture_in_precision(fixture *f, const char *isa, int32_t n_threads, bt_precision precision) {
+    const bt_exec_config config = {.n_threads = n_threads, .isa = isa, .precision = precision};
+    bt_exec_free(f->exec);
+    assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
+}
+
 void fixture_close(fixture *f) {
     bt_exec_free(f->exec);
     bt_optim_free(f->optim);
