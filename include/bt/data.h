@@ -21,13 +21,15 @@ typedef enum bt_label_kind {
 } bt_label_kind;
 
 /* How rows hold the two sides of a dual encoder's pairs. With right_paths the right sides are in
- * files of their own, one row (input_ids, ...) beside the other; without, each row has both
- * (left_word_ids, left_mask, left_type_ids, and the same of the right). */
+ * files of their own, one row beside the other; without, each row has both. Raw text has its fields
+ * (bt_data_text); tokens are input_ids, input_mask, segment_ids in files of one side, and else
+ * left_word_ids, left_mask, left_type_ids, and the same of the right. */
 typedef enum bt_pairing {
     BT_PAIRING_NONE, /* no pairs: a row is one sequence, input_ids, input_mask, segment_ids */
     BT_PAIRING_ROWS, /* a row is a pair: two sequences of the batch, the left one first */
     /* For predictions: the left sides of all rows, then the right sides, each a row. The sides may
-     * differ in number. Records with input_ids and no right_paths are left sides only. */
+     * differ in number. Without right_paths there are left sides only where a row has no more: in
+     * lines, in records without the right side's features, and where right_fields are none. */
     BT_PAIRING_CHAIN,
 } bt_pairing;
 
@@ -53,6 +55,11 @@ typedef struct bt_data_text {
      * too), the table has no row of names. */
     const char *const *fields;
     size_t             n_fields; /* at most BT_DATA_MAX_TEXTS; 0: rows are tokens already */
+    const char        *key;      /* that names them, for messages; NULL: text_fields */
+    /* Pairs: fields are of the left side, these of the right. */
+    const char *const *right_fields;
+    size_t             n_right_fields;
+    const char        *right_key;
     const char        *vocab_file;
     bool               lower_case;
     /* BT_TEXT_PYTHON: the tokens that create-finetuning-data makes, of one or two texts.
@@ -90,6 +97,7 @@ typedef enum bt_data_table {
     BT_TABLE_TSV,   /* as GLUE: tabs between fields, no quoting */
     BT_TABLE_CSV,   /* RFC 4180: commas, quotes doubled within quotes, fields of several lines */
     BT_TABLE_JSONL, /* one JSON object a line */
+    BT_TABLE_LINES, /* a line is a text of one side of pairs, empty ones too */
 } bt_data_table;
 
 /* Keys of train_data / validation_data that the stream obeys, filled by bt_data_config_read. */
@@ -146,6 +154,10 @@ void                  bt_data_close(bt_data_stream *stream);
 int64_t               bt_data_n_rows(const bt_data_stream *stream); /* records in all files */
 /* BT_PAIRING_CHAIN: how many of the rows are left sides. Else all. */
 int64_t bt_data_n_left_rows(const bt_data_stream *stream);
+/* The texts of a row of one sequence, borrowed until the next call; *n is 0 where rows are not read
+ * from tables of text. Ends the reading ahead: seek before the next batch. */
+BT_MUST_USE bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row,
+                                        const bt_text_span **texts, size_t *n, bt_error *err);
 /* The names of the classes in the order of their ids, where the labels of a table are names: those
  * of the schema, or what was learned. *n = 0: labels are numbers. Borrowed until close. */
 const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n);

@@ -74,7 +74,7 @@ typedef struct bt_prediction_args {
 typedef struct bt_output_request {
     const bt_conf            *conf;
     const bt_task_plan       *plan;
-    const bt_data_stream     *data;       /* the stream whose batches will come */
+    bt_data_stream           *data;       /* the stream whose batches will come */
     const char               *model_dir;  /* made before the first pass */
     const bt_prediction_args *prediction; /* NULL in an evaluation */
 } bt_output_request;

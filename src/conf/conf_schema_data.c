@@ -158,23 +158,26 @@ const conf_class conf_class_tagging_data = {
 
 static const conf_key dual_encoder_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
-        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
-        "how record files are compressed (compressed: GZIP)"),
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl|lines"),
+        "records (compressed: GZIP), tables of text, or texts of one side, a line each; files "
+        "called "
+        ".tsv, .csv, .jsonl (or that and .gz) are tables whatever stands here"),
     KEY("global_batch_size", T_INT, 0, "32", RULE_GE0,
         "pairs per step, over all replicas: each side has the others as negatives"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
     KEY("left_text_fields", T_STR_LIST, TUPLE, "left_input", RULE_NONE,
-        "features or columns that hold the left text"),
+        "raw text: features or columns that hold the left text, by name; columns also by number "
+        "from 1"),
     KEY("lower_case", T_BOOL, 0, "true", RULE_NONE, "lower the text's case before tokenizing"),
     KEY("preprocessing_hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
         "TF Hub module that tokenizes, instead of vocab_file"),
     KEY("right_input_path", T_PATHS, EXT | NULLABLE, "", RULE_NONE,
         "files of the right sides, row for row, when input_path holds the left sides only"),
     KEY("right_text_fields", T_STR_LIST, TUPLE, "right_input", RULE_NONE,
-        "features or columns that hold the right text"),
+        "the same of the right text; none: predictions of the left side only"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per side, padding included"),
     KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE,
-        "vocabulary, one piece a line; empty: the records hold ids, not text"),
+        "raw text: vocabulary, one piece a line; empty: the records hold ids"),
 };
 const conf_class conf_class_dual_encoder_data = {
     "official.nlp.data.dual_encoder_dataloader.DualEncoderDataConfig", &conf_class_data,

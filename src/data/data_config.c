@@ -66,7 +66,7 @@ static bt_status read_file_type(key_reader *reader, bt_data_config *out) {
     } rows[] = {
         {"tfrecord", false, BT_TABLE_NONE}, {"tfrecord_compressed", true, BT_TABLE_NONE},
         {"tsv", false, BT_TABLE_TSV},       {"csv", false, BT_TABLE_CSV},
-        {"jsonl", false, BT_TABLE_JSONL},
+        {"jsonl", false, BT_TABLE_JSONL},   {"lines", false, BT_TABLE_LINES},
     };
     const char *const path = path_of(reader, "file_type");
     const char       *type = "";
@@ -82,8 +82,8 @@ static bt_status read_file_type(key_reader *reader, bt_data_config *out) {
         }
     }
     return refuse(reader, "file_type", BT_E_CONFIG,
-                  "unrecognized file_type: expected tfrecord, tfrecord_compressed, tsv, csv or "
-                  "jsonl");
+                  "unrecognized file_type: expected tfrecord, tfrecord_compressed, tsv, csv, "
+                  "jsonl or (pairs) lines");
 }
 
 /* "a, b ,,c" -> "a" "b" "c" */

@@ -45,7 +45,7 @@ static bt_status explain_kind(const data_decoder *decoder, const char *key, bt_f
     if (feature == NULL) {
         return BT_FAIL(err, BT_E_FORMAT, "feature %s (%s) is required but missing: %s", key,
                        bt_feature_kind_name(want),
-                       decoder->schema->side == BT_SIDE_NONE
+                       decoder->schema->side == BT_SIDE_NONE || decoder->schema->text.n_fields > 0
                            ? "were these records made for another task?"
                            : "for text name a vocab_file; for sides in two files name the right "
                              "one's in right_input_path");

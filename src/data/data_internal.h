@@ -83,6 +83,9 @@ typedef struct data_rows_ops {
      * is. One caller at a time, not always of the same thread. */
     bt_status (*append)(data_rows *rows, int64_t row, data_slot *slot, bool *is_damaged,
                         bt_error *err);
+    /* The texts of row number `row`, borrowed until the next call. NULL: it has none. */
+    bt_status (*texts)(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
+                       bt_error *err);
     /* Frees all that it owns, and rows itself (bt_data_rows_deinit does the common part). */
     void (*close)(data_rows *rows);
 } data_rows_ops;
@@ -101,6 +104,12 @@ struct data_rows {
 bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
                             data_rows **out, bt_error *err);
 void      bt_data_rows_close(data_rows *rows); /* accepts NULL */
+/* The kind of table that config names, or BT_TABLE_NONE: by file_type, else by endings. */
+bt_status bt_data_rows_choose_table(const bt_data_config *config, bt_data_table *out,
+                                    bt_error *err);
+/* *n = 0: rows of this kind have no texts. */
+bt_status bt_data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
+                             bt_error *err);
 
 /* For the kinds. One part a path of config, patterns expanded; first and n_rows are 0 yet. */
 bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err);

@@ -47,6 +47,14 @@ static bt_status append_link(data_rows *base, int64_t row, data_slot *slot, bool
     return BT_OK;
 }
 
+static bt_status texts_of_link(data_rows *base, int64_t row, const bt_text_span **texts, size_t *n,
+                               bt_error *err) {
+    const pair_rows *const rows = (const pair_rows *)base;
+    const int64_t          n_left = rows->left->n_rows;
+    return row < n_left ? bt_data_rows_texts(rows->left, row, texts, n, err)
+                        : bt_data_rows_texts(rows->right, row - n_left, texts, n, err);
+}
+
 static void close_pairs(data_rows *base) {
     pair_rows *const rows = (pair_rows *)base;
     bt_data_rows_close(rows->left);
@@ -56,7 +64,8 @@ static void close_pairs(data_rows *base) {
 }
 
 static const data_rows_ops pair_ops = {.append = append_pair, .close = close_pairs};
-static const data_rows_ops chain_ops = {.append = append_link, .close = close_pairs};
+static const data_rows_ops chain_ops = {
+    .append = append_link, .texts = texts_of_link, .close = close_pairs};
 
 int64_t bt_data_pairs_n_left(const data_rows *rows) {
     return ((const pair_rows *)rows)->left->n_rows;
@@ -89,36 +98,98 @@ static bt_status check_counts(const pair_rows *rows, bt_error *err) {
     return BT_OK;
 }
 
+/* The texts of one side; of lines the whole line, whatever the fields are called. */
+static void choose_texts(bt_data_text *text, bt_side side, bt_data_table table) {
+    static const char *const whole_line[] = {"1"};
+    if (side == BT_SIDE_RIGHT) {
+        text->fields = text->right_fields;
+        text->n_fields = text->n_right_fields;
+        text->key = text->right_key;
+    }
+    if (table == BT_TABLE_LINES) {
+        text->fields = whole_line;
+        text->n_fields = 1;
+    }
+}
+
+/* Text that was taken for records is the usual reason why they cannot be read. */
+static bt_status explain(bt_status rc, const bt_data_config *config, const bt_data_schema *schema,
+                         bt_data_table table, bt_error *err) {
+    if (rc == BT_E_FORMAT && table == BT_TABLE_NONE && schema->text.n_fields > 0) {
+        return bt_error_prefix(err, "%s.file_type is that of records (lines of text: lines)",
+                               config->section);
+    }
+    return rc;
+}
+
 /* schema: a copy of the whole's, which becomes the side's. */
 static bt_status open_side(const bt_data_config *config, bt_data_schema *schema, bt_side side,
-                           data_rows **out, bt_error *err) {
+                           bt_data_table table, data_rows **out, bt_error *err) {
     const bool     is_chain = schema->pairing == BT_PAIRING_CHAIN;
     bt_data_config of_side = *config;
     const bool     is_separate = config->n_right_paths > 0;
     schema->pairing = BT_PAIRING_NONE;
     schema->side = is_separate ? BT_SIDE_NONE : side;
+    choose_texts(&schema->text, side, table);
     if (is_separate && side == BT_SIDE_RIGHT) {
         of_side.paths = config->right_paths;
         of_side.n_paths = config->n_right_paths;
     }
     of_side.right_paths = NULL;
     of_side.n_right_paths = 0;
-    if (is_chain && schema->include_example_id) {
-        BT_TRY(bt_data_records_have(&of_side, "example_id", &schema->include_example_id, err));
+    bt_status rc = BT_OK;
+    if (is_chain && schema->include_example_id && table == BT_TABLE_NONE) {
+        rc = bt_data_records_have(&of_side, "example_id", &schema->include_example_id, err);
     }
-    return bt_data_rows_open(&of_side, schema, out, err);
+    if (rc == BT_OK) {
+        rc = bt_data_rows_open(&of_side, schema, out, err);
+    }
+    return explain(rc, config, schema, table, err);
+}
+
+/* Do rows that have no files of right sides beside them hold both sides? */
+static bt_status have_both(const pair_rows *rows, const bt_data_config *config, bt_data_table table,
+                           bool *out, bt_error *err) {
+    const bt_data_text *const text = &rows->left_schema.text;
+    *out = table == BT_TABLE_NONE || (table != BT_TABLE_LINES && text->n_right_fields > 0);
+    if (!rows->is_chain) {
+        return *out ? BT_OK
+                    : BT_FAIL(err, BT_E_CONFIG,
+                              "%s: its rows have a left side only: name the files of the right "
+                              "sides in right_input_path%s",
+                              config->section, table == BT_TABLE_LINES ? "" : ", or their columns");
+    }
+    if (table != BT_TABLE_NONE) {
+        return BT_OK;
+    }
+    if (text->n_fields > 0 && text->n_right_fields == 0) {
+        *out = false;
+        return BT_OK;
+    }
+    const char *const key = text->n_fields > 0 ? text->right_fields[0] : "left_word_ids";
+    return explain(bt_data_records_have(config, key, out, err), config, &rows->left_schema, table,
+                   err);
 }
 
 static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_error *err) {
-    bool has_right = true;
-    if (rows->is_chain && config->n_right_paths == 0) {
-        BT_TRY(bt_data_records_have(config, "left_word_ids", &has_right, err));
+    const bool    has_text = rows->left_schema.text.n_fields > 0;
+    bt_data_table table = BT_TABLE_NONE;
+    bool          has_right = true;
+    BT_TRY(bt_data_rows_choose_table(config, &table, err));
+    if (table != BT_TABLE_NONE && !has_text) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.vocab_file is empty, and raw text needs the vocabulary that the model "
+                       "was trained with",
+                       config->section);
     }
-    BT_TRY(open_side(config, &rows->left_schema, has_right ? BT_SIDE_LEFT : BT_SIDE_NONE,
+    if (config->n_right_paths == 0) {
+        BT_TRY(have_both(rows, config, table, &has_right, err));
+    }
+    BT_TRY(open_side(config, &rows->left_schema, has_right ? BT_SIDE_LEFT : BT_SIDE_NONE, table,
                      &rows->left, err));
     BT_TRY(add_parts(&rows->base, rows->left, err));
     if (has_right) {
-        BT_TRY(open_side(config, &rows->right_schema, BT_SIDE_RIGHT, &rows->right, err));
+        BT_TRY(open_side(config, &rows->right_schema, BT_SIDE_RIGHT, table, &rows->right, err));
     }
     if (has_right && rows->is_chain) {
         return add_parts(&rows->base, rows->right, err);

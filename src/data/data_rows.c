@@ -38,7 +38,8 @@ static bt_data_table table_by_name(const char *path) {
 }
 
 /* All files must be of one kind: a stream has one order, one schema, one meaning of a row. */
-static bt_status choose_table(const bt_data_config *config, bt_data_table *out, bt_error *err) {
+bt_status bt_data_rows_choose_table(const bt_data_config *config, bt_data_table *out,
+                                    bt_error *err) {
     data_rows rows = {0};
     bt_status rc = BT_OK;
     *out = config->table;
@@ -70,7 +71,7 @@ bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *
     if (schema->squad.vocab_file != NULL) {
         return bt_data_squad_open(config, schema, out, err);
     }
-    BT_TRY(choose_table(config, &table, err));
+    BT_TRY(bt_data_rows_choose_table(config, &table, err));
     return table == BT_TABLE_NONE ? bt_data_records_open(config, schema, out, err)
                                   : bt_data_table_open(config, schema, table, out, err);
 }
@@ -82,6 +83,12 @@ void bt_data_rows_close(data_rows *rows) {
     if (rows != NULL) {
         rows->ops->close(rows);
     }
+}
+
+bt_status bt_data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
+                             bt_error *err) {
+    *n = 0;
+    return rows->ops->texts != NULL ? rows->ops->texts(rows, row, texts, n, err) : BT_OK;
 }
 
 void bt_data_rows_deinit(data_rows *rows) {

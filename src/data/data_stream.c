@@ -247,6 +247,13 @@ int64_t bt_data_n_rows(const bt_data_stream *stream) {
     return stream->rows->n_rows;
 }
 
+bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row, const bt_text_span **texts,
+                            size_t *n, bt_error *err) {
+    BT_ASSERT(row >= 0 && row < stream->rows->n_rows);
+    stop_thread(stream); /* the rows are its own while it runs */
+    return bt_data_rows_texts(stream->rows, row, texts, n, err);
+}
+
 int64_t bt_data_n_left_rows(const bt_data_stream *stream) {
     return stream->schema.pairing == BT_PAIRING_CHAIN ? bt_data_pairs_n_left(stream->rows)
                                                       : stream->rows->n_rows;

@@ -40,7 +40,8 @@ typedef struct table_rows {
     size_t                label_key; /* or NO_KEY */
     size_t                id_key;
     bool                  has_header;
-    int64_t               max_damaged; /* skip_bad_records */
+    bt_text_span          values[MAX_KEYS]; /* of the row whose texts were asked for */
+    int64_t               max_damaged;      /* skip_bad_records */
     int64_t               n_damaged;
 } table_rows;
 
@@ -109,6 +110,9 @@ static bt_status check_bytes(const char *row, size_t n, size_t *at, bt_error *er
 static bt_status split_columns(table_rows *rows, const char *row, size_t n, size_t *at,
                                bt_error *err) {
     *at = 0;
+    if (rows->table == BT_TABLE_LINES) {
+        return table_split_line(&rows->fields, row, n, err);
+    }
     return rows->table == BT_TABLE_TSV ? table_split_tsv(&rows->fields, row, n, err)
                                        : table_split_csv(&rows->fields, row, n, at, err);
 }
@@ -222,19 +226,30 @@ static bt_status read_bytes(table_rows *rows, size_t part, int64_t i, const char
     return bt_fs_read_at(source, begin, rows->buffer.data, *n, err);
 }
 
-static bt_status append_bytes(table_rows *rows, size_t part, int64_t number, data_slot *slot,
-                              bool *is_damaged, bt_error *err) {
-    bt_text_span values[MAX_KEYS];
-    data_row     row;
-    const char  *bytes = NULL;
-    size_t       n = 0;
-    size_t       at = 0;
-    bool         end = false;
-    BT_TRY(table_scan_next(&rows->scan, &bytes, &n, &end, err));
-    if (end) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s changed while it was in use",
-                       rows->base.parts[part].path);
-    }
+/* The bytes of one row, without its line end; borrowed until the next call. */
+static bt_status find_row(table_rows *rows, size_t part, int64_t number, const char **row,
+                          size_t *n, bt_error *err) {
+    const data_part *const file = &rows->base.parts[part];
+    const char            *bytes = NULL;
+    size_t                 n_bytes = 0;
+    bool                   end = false;
+    BT_TRY(read_bytes(rows, part, number - file->first, &bytes, &n_bytes, err));
+    table_scan_memory(&rows->scan, rows->table, file->path, bytes, n_bytes, false);
+    BT_TRY(table_scan_next(&rows->scan, row, n, &end, err));
+    return end ? BT_FAIL(err, BT_E_FORMAT, "%s changed while it was in use", file->path) : BT_OK;
+}
+
+static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bool *is_damaged,
+                            bt_error *err) {
+    table_rows *const rows = (table_rows *)base;
+    const size_t      part = bt_data_rows_part_of(base, number);
+    bt_text_span      values[MAX_KEYS];
+    data_row          row;
+    const char       *bytes = NULL;
+    size_t            n = 0;
+    size_t            at = 0;
+    *is_damaged = false;
+    BT_TRY(find_row(rows, part, number, &bytes, &n, err));
     bt_status rc = take_apart(rows, &rows->files[part], bytes, n, values, &at, err);
     *is_damaged = rc == BT_E_FORMAT;
     if (rc == BT_OK) {
@@ -247,23 +262,25 @@ static bt_status append_bytes(table_rows *rows, size_t part, int64_t number, dat
         rc = bt_data_slot_append(slot, rows->schema, &row, err);
     }
     if (rc != BT_OK) {
-        const int64_t i = number - rows->base.parts[part].first;
+        const int64_t i = number - base->parts[part].first;
         const int64_t line = line_of(rows, part, rows->files[part].begins[i]);
-        return put_place(rows->base.parts[part].path, line, bytes, at, err);
+        return put_place(base->parts[part].path, line, bytes, at, err);
     }
     return BT_OK;
 }
 
-static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bool *is_damaged,
-                            bt_error *err) {
+static bt_status texts_of_row(data_rows *base, int64_t number, const bt_text_span **texts,
+                              size_t *n_texts, bt_error *err) {
     table_rows *const rows = (table_rows *)base;
     const size_t      part = bt_data_rows_part_of(base, number);
     const char       *bytes = NULL;
     size_t            n = 0;
-    *is_damaged = false;
-    BT_TRY(read_bytes(rows, part, number - base->parts[part].first, &bytes, &n, err));
-    table_scan_memory(&rows->scan, rows->table, base->parts[part].path, bytes, n, false);
-    return append_bytes(rows, part, number, slot, is_damaged, err);
+    size_t            at = 0;
+    BT_TRY(find_row(rows, part, number, &bytes, &n, err));
+    BT_TRY(take_apart(rows, &rows->files[part], bytes, n, rows->values, &at, err));
+    *texts = rows->values;
+    *n_texts = rows->schema->text.n_fields;
+    return BT_OK;
 }
 
 /* ---- columns ----------------------------------------------------------------------------------
@@ -451,11 +468,12 @@ static void want(table_rows *rows, const char *key, bool may_be_number) {
 
 static bt_status check_kind(const table_rows *rows, bt_error *err) {
     const bt_data_schema *const schema = rows->schema;
+    const char *const           key = schema->text.key;
     if (schema->text.n_fields == 0) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.text_fields is empty: a table of text needs it, the names (or numbers "
-                       "from 1) of the columns that hold the texts",
-                       rows->section);
+                       "%s.%s is empty: a table of text needs it, the names (or numbers from 1) of "
+                       "the columns that hold the texts",
+                       rows->section, key != NULL ? key : "text_fields");
     }
     if (schema->label_kind == BT_LABEL_TOKENS || schema->label_kind == BT_LABEL_SPAN) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -512,7 +530,8 @@ static void close_table(data_rows *base) {
     bt_free(rows);
 }
 
-static const data_rows_ops table_ops = {.append = append_row, .close = close_table};
+static const data_rows_ops table_ops = {
+    .append = append_row, .texts = texts_of_row, .close = close_table};
 
 bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema *schema,
                              bt_data_table table, data_rows **out, bt_error *err) {

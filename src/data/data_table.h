@@ -32,6 +32,7 @@ void table_fields_deinit(table_fields *fields);
 /* One row without its line end -> fields, borrowed from the row and from fields until the next
  * call. BT_E_FORMAT: *at is the place in the row that the message is about. */
 bt_status table_split_tsv(table_fields *fields, const char *row, size_t n, bt_error *err);
+bt_status table_split_line(table_fields *fields, const char *row, size_t n, bt_error *err);
 bt_status table_split_csv(table_fields *fields, const char *row, size_t n, size_t *at,
                           bt_error *err);
 /* keys [n_keys]; the span of a key that is missing or null is NULL. String values, or where
@@ -51,8 +52,8 @@ typedef enum csv_state {
 csv_state csv_next(csv_state state, char c);
 
 /* ---- scan -------------------------------------------------------------------------------------
- * Rows of a file (or of bytes in memory), one after the other. Empty lines are skipped, a byte
- * order mark at the beginning too; a line may end with CR LF. */
+ * Rows of a file (or of bytes in memory), one after the other. Empty lines are skipped (but of
+ * BT_TABLE_LINES), a byte order mark at the beginning too; a line may end with CR LF. */
 
 typedef struct table_scan {
     bt_data_table table;

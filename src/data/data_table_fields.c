@@ -40,6 +40,12 @@ bt_status table_split_tsv(table_fields *fields, const char *row, size_t n, bt_er
     }
 }
 
+/* The whole line is one field. */
+bt_status table_split_line(table_fields *fields, const char *row, size_t n, bt_error *err) {
+    fields->n = 0;
+    return add_field(fields, row, n, err);
+}
+
 csv_state csv_next(csv_state state, char c) {
     switch (state) {
     case CSV_FIELD_START:

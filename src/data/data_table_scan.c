@@ -131,7 +131,7 @@ bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *e
             *n -= 3;
             scan->begin = 3;
         }
-    } while (is_empty_line(*row, *n));
+    } while (scan->table != BT_TABLE_LINES && is_empty_line(*row, *n));
     scan->row_line = scan->line;
     if (scan->table == BT_TABLE_CSV) {
         const csv_state state = csv_walk(CSV_FIELD_START, *row, *n);
@@ -139,6 +139,6 @@ bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *e
             BT_TRY(join_lines(scan, row, n, state, err));
         }
     }
-    *n -= (*row)[*n - 1] == '\r' ? 1 : 0;
+    *n -= *n > 0 && (*row)[*n - 1] == '\r' ? 1 : 0;
     return BT_OK;
 }

@@ -6,17 +6,17 @@
 
 static bt_status check_text(const bt_data_schema *schema, const char *section, bt_error *err) {
     const bt_data_text *const text = &schema->text;
+    const char *const         key = text->key != NULL ? text->key : "text_fields";
     if (text->n_fields > BT_DATA_MAX_TEXTS ||
         (text->rules == BT_TEXT_PYTHON && text->n_fields > 2)) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s.text_fields: expected at most %d fields, got %zu",
-                       section, text->rules == BT_TEXT_PYTHON ? 2 : BT_DATA_MAX_TEXTS,
-                       text->n_fields);
+        return BT_FAIL(err, BT_E_CONFIG, "%s.%s: expected at most %d fields, got %zu", section, key,
+                       text->rules == BT_TEXT_PYTHON ? 2 : BT_DATA_MAX_TEXTS, text->n_fields);
     }
     if ((int64_t)text->n_fields > schema->type_vocab_size) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.text_fields has %zu fields, but the model's type_vocab_size is %" PRId64
+                       "%s.%s has %zu fields, but the model's type_vocab_size is %" PRId64
                        ": each text needs a segment type of its own",
-                       section, text->n_fields, schema->type_vocab_size);
+                       section, key, text->n_fields, schema->type_vocab_size);
     }
     if (schema->seq_length < (int64_t)text->n_fields + 1) {
         return BT_FAIL(err, BT_E_CONFIG,

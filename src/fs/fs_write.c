@@ -2,8 +2,9 @@
  *
  * Writers. The replace writer never shows a half-written file: bytes go to a temporary in the same
  * folder, which is fsynced, renamed over the target, and the folder is fsynced too, so that the
- * file survives a power cut. A target that is not a regular file (a pipe, /dev/stdout) cannot be
- * replaced and is written directly. */
+ * file survives a power cut. A target that is not a regular file (a pipe), or that is a descriptor
+ * of this process (/dev/stdout, whatever it leads to), cannot be replaced and is written directly.
+ */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include <errno.h>
 #include <fcntl.h>
@@ -92,6 +93,12 @@ static bt_status open_directly(bt_fs_writer *writer, int flags, bt_error *err) {
     return writer->fd < 0 ? fs_fail_write(writer->path, "write", errno, err) : BT_OK;
 }
 
+/* A name of an open file: a rename would put a new file in the place of the name. */
+static bool is_descriptor(const char *path) {
+    return strcmp(path, "/dev/stdout") == 0 || strcmp(path, "/dev/stderr") == 0 ||
+           bt_str_starts_with(path, "/dev/fd/") || bt_str_starts_with(path, "/proc/");
+}
+
 bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *err) {
     bt_fs_writer *writer = NULL;
     bt_status     rc = BT_OK;
@@ -100,8 +107,8 @@ bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *er
     const bool is_there = stat(path, &st) == 0;
     if (is_there && S_ISDIR(st.st_mode)) {
         rc = BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is a folder", path);
-    } else if (is_there && !S_ISREG(st.st_mode)) {
-        rc = open_directly(writer, 0, err);
+    } else if (is_there && (!S_ISREG(st.st_mode) || is_descriptor(path))) {
+        rc = open_directly(writer, S_ISREG(st.st_mode) ? O_APPEND : 0, err);
     } else {
         rc = open_temporary(writer, err);
     }

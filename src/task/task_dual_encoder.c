@@ -32,13 +32,19 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
 typedef struct data_keys {
     int64_t          seq_length;
     bt_conf_str_list input_path;
+    bt_conf_str_list left_text_fields;
+    bt_conf_str_list right_text_fields;
     const char      *vocab_file;
+    bool             lower_case;
 } data_keys;
 
 static const bt_conf_field data_fields[] = {
     {"seq_length", BT_CONF_FIELD_I64, offsetof(data_keys, seq_length)},
     {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, input_path)},
+    {"left_text_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, left_text_fields)},
+    {"right_text_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, right_text_fields)},
     {"vocab_file", BT_CONF_FIELD_STR, offsetof(data_keys, vocab_file)},
+    {"lower_case", BT_CONF_FIELD_BOOL, offsetof(data_keys, lower_case)},
 };
 
 static bt_status check_section(const bt_conf *conf, const char *section, const data_keys *keys,
@@ -52,13 +58,29 @@ static bt_status check_section(const bt_conf *conf, const char *section, const d
                        ": set both to the same number",
                        section, keys->seq_length, built_for);
     }
-    if (keys->vocab_file[0] != '\0') {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s.vocab_file: '%s': pairs are read from records of ids in this version; "
-                       "leave it empty",
-                       section, keys->vocab_file);
+    if (keys->vocab_file[0] != '\0' && keys->left_text_fields.n == 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.left_text_fields is empty: name the features or columns that hold the "
+                       "left text",
+                       section);
     }
     return BT_OK;
+}
+
+/* Raw text by the rules of Model Garden's loader, where a vocabulary is named; else n_fields 0. */
+static bt_data_text read_text(const data_keys *keys) {
+    if (keys->vocab_file[0] == '\0') {
+        return (bt_data_text){0};
+    }
+    return (bt_data_text){.fields = keys->left_text_fields.items,
+                          .n_fields = keys->left_text_fields.n,
+                          .key = "left_text_fields",
+                          .right_fields = keys->right_text_fields.items,
+                          .n_right_fields = keys->right_text_fields.n,
+                          .right_key = "right_text_fields",
+                          .vocab_file = keys->vocab_file,
+                          .lower_case = keys->lower_case,
+                          .rules = BT_TEXT_TF};
 }
 
 /* Sections that name no input are not in use, and are not checked. */
@@ -80,6 +102,7 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
         .max_positions = plan->encoder.max_position_embeddings,
         /* nothing here reads a padded position, so `auto` drops them */
         .keep_padding = strcmp(padding, "keep") == 0,
+        .text = read_text(&keys),
     };
     return BT_OK;
 }
@@ -160,6 +183,7 @@ static bt_status plan_dual_encoder(const bt_conf *conf, bt_task_plan *plan, bt_e
     BT_TRY(read_head(conf, plan, err));
     BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
+    BT_TRY(task_check_same_case(conf, plan, err));
     plan_prediction(plan);
     return plan_metrics(conf, plan, err);
 }

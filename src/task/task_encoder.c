@@ -159,3 +159,19 @@ bt_status task_check_seq_length(const bt_conf *conf, const char *section, int64_
     }
     return BT_OK;
 }
+
+bt_status task_check_same_case(const bt_conf *conf, const bt_task_plan *plan, bt_error *err) {
+    const bt_data_text *const train = &plan->train_schema.text;
+    const bt_data_text *const validation = &plan->validation_schema.text;
+    const bool                both = train->n_fields > 0 && validation->n_fields > 0 &&
+                      !bt_conf_is_null(conf, "task.train_data.input_path") &&
+                      !bt_conf_is_null(conf, "task.validation_data.input_path");
+    if (both && train->lower_case != validation->lower_case) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.train_data.lower_case is %s, task.validation_data.lower_case is %s: "
+                       "the model would be evaluated on other tokens than it was trained on",
+                       train->lower_case ? "true" : "false",
+                       validation->lower_case ? "true" : "false");
+    }
+    return BT_OK;
+}

@@ -68,15 +68,20 @@ void task_file_deinit(task_file *file) {
     bt_str_deinit(&file->line);
 }
 
-bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err) {
-    for (; *text != '\0'; text++) {
-        const char *const escape = *text == '\t'   ? "\\t"
-                                   : *text == '\n' ? "\\n"
-                                   : *text == '\r' ? "\\r"
-                                   : *text == '\\' ? "\\\\"
-                                                   : NULL;
+bt_status task_append_tsv_n(bt_str *line, const char *text, size_t n, bt_error *err) {
+    for (size_t i = 0; i < n; i++) {
+        const char        c = text[i];
+        const char *const escape = c == '\t'   ? "\\t"
+                                   : c == '\n' ? "\\n"
+                                   : c == '\r' ? "\\r"
+                                   : c == '\\' ? "\\\\"
+                                               : NULL;
         BT_TRY(escape != NULL ? bt_str_append(line, escape, err)
-                              : bt_str_append_char(line, *text, err));
+                              : bt_str_append_char(line, c, err));
     }
     return BT_OK;
+}
+
+bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err) {
+    return task_append_tsv_n(line, text, strlen(text), err);
 }

@@ -138,24 +138,6 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     return BT_OK;
 }
 
-/* A model is evaluated on the tokens that it was trained on. */
-static bt_status check_sections_agree(const bt_conf *conf, const bt_task_plan *plan,
-                                      bt_error *err) {
-    const bt_data_text *const train = &plan->train_schema.text;
-    const bt_data_text *const validation = &plan->validation_schema.text;
-    const bool                both = train->n_fields > 0 && validation->n_fields > 0 &&
-                      !bt_conf_is_null(conf, "task.train_data.input_path") &&
-                      !bt_conf_is_null(conf, "task.validation_data.input_path");
-    if (both && train->lower_case != validation->lower_case) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "task.train_data.lower_case is %s, task.validation_data.lower_case is %s: "
-                       "the model would be evaluated on other tokens than it was trained on",
-                       train->lower_case ? "true" : "false",
-                       validation->lower_case ? "true" : "false");
-    }
-    return BT_OK;
-}
-
 /* ---- metrics
  * -------------------------------------------------------------------------------------
  */
@@ -226,7 +208,7 @@ static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *pla
     BT_TRY(task_read_class_rule(conf, plan, err));
     BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
-    BT_TRY(check_sections_agree(conf, plan, err));
+    BT_TRY(task_check_same_case(conf, plan, err));
     plan->train_schema.learns_labels = true;
     plan_prediction(plan);
     plan->labels.n = plan->head.num_classes > 1 ? plan->head.num_classes : 0;

@@ -30,6 +30,8 @@ typedef struct vectors {
     bool          same_row; /* gold_pairs: rows */
     task_gold     gold;
     bt_mined      mined; /* of the last pass */
+
+    bt_data_stream *data; /* borrowed: the texts of the pairs, if it has them */
 } vectors;
 
 static bool has_pairs(const vectors *v) {
@@ -140,6 +142,7 @@ static bt_status keep_side(side *s, int64_t H, bt_error *err) {
 
 static bt_status set_up(vectors *v, const bt_output_request *request, bt_error *err) {
     v->H = request->plan->encoder.hidden_size;
+    v->data = request->data;
     v->normalize = request->plan->head.normalize;
     v->sides[0].n_rows = bt_data_n_left_rows(request->data);
     v->sides[1].n_rows = bt_data_n_rows(request->data) - v->sides[0].n_rows;
@@ -265,18 +268,39 @@ static bt_status finish_vectors(void *state, bt_metric_value *values, size_t *n,
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
+/* A column of the texts of a row of the stream, separated by blanks; nothing where it has none. */
+static bt_status append_texts(vectors *v, int64_t row, bt_error *err) {
+    bt_str *const       line = &v->file.line;
+    const bt_text_span *texts = NULL;
+    size_t              n = 0;
+    BT_TRY(bt_data_row_texts(v->data, row, &texts, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        BT_TRY(bt_str_append_char(line, i == 0 ? '\t' : ' ', err));
+        BT_TRY(task_append_tsv_n(line, texts[i].text, texts[i].n_bytes, err));
+    }
+    return BT_OK;
+}
+
+static bt_status write_pair(vectors *v, const bt_mined_pair *pair, bt_error *err) {
+    char score[BT_F64_TEXT_MAX];
+    BT_TRY(bt_str_appendf(&v->file.line, err, "%s\t%" PRId64 "\t%" PRId64,
+                          bt_f32_repr(pair->score, score), v->sides[0].ids[pair->left],
+                          v->sides[1].ids[pair->right]));
+    BT_TRY(append_texts(v, pair->left, err));
+    BT_TRY(append_texts(v, v->sides[0].n_rows + pair->right, err));
+    return task_file_end_line(&v->file, err);
+}
+
 static bt_status write_pairs(vectors *v, bt_error *err) {
-    bt_str *const line = &v->file.line;
+    const bt_text_span *texts = NULL;
+    size_t              n_texts = 0;
     BT_TRY(task_file_begin(&v->file, v->path, err));
-    BT_TRY(bt_str_append(line, "score\tleft_id\tright_id", err));
+    BT_TRY(bt_data_row_texts(v->data, 0, &texts, &n_texts, err));
+    BT_TRY(bt_str_append(&v->file.line, "score\tleft_id\tright_id", err));
+    BT_TRY(bt_str_append(&v->file.line, n_texts > 0 ? "\tleft_text\tright_text" : "", err));
     BT_TRY(task_file_end_line(&v->file, err));
     for (int64_t i = 0; i < v->mined.n_pairs; i++) {
-        const bt_mined_pair *const pair = &v->mined.pairs[i];
-        char                       score[BT_F64_TEXT_MAX];
-        BT_TRY(bt_str_appendf(line, err, "%s\t%" PRId64 "\t%" PRId64,
-                              bt_f32_repr(pair->score, score), v->sides[0].ids[pair->left],
-                              v->sides[1].ids[pair->right]));
-        BT_TRY(task_file_end_line(&v->file, err));
+        BT_TRY(write_pair(v, &v->mined.pairs[i], err));
     }
     return task_file_publish(&v->file, err);
 }

@@ -267,6 +267,7 @@ static const struct {
     {"bert/sentence_prediction", "minilm", "glue_wnli", NULL},
     {"bert/sentence_prediction", "minilm", "glue_qqp", NULL},
     {"bert/sentence_prediction", "minilm", "quickstart", NULL},
+    {"bert/dual_encoder", "minilm", "pairs", NULL},
     {"bert/tagging", "minilm", "tagging_udpos", NULL},
     {"bert/tagging", "bert_en_cased_base", "tagging_panx", NULL},
 };

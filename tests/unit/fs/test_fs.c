@@ -3,6 +3,7 @@
  * Files: reading at any place, whole, as a stream and by lines; atomic replacement; folders; bad
  * names; failing disks and heaps. */
 #define _XOPEN_SOURCE 700 /* symlink, mkfifo */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -200,6 +201,23 @@ static void check_content(const char *path, const char *want) {
     bt_free(text);
 }
 
+/* Of an open file that has lost its name, as a standard output may be: behind what is there. */
+static void check_descriptor(const char *folder) {
+    char path[TEST_PATH_MAX];
+    char name[64];
+    char got[16] = "";
+    make_path(folder, "unnamed", path);
+    const int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(write(fd, "one ", 4), 4);
+    (void)snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    assert_ok(bt_fs_replace(name, "two", 3, err));
+    assert_int_equal(pread(fd, got, sizeof got, 0), 7);
+    assert_string_equal(got, "one two");
+    assert_int_equal(close(fd), 0);
+}
+
 static void test_replace(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
@@ -227,6 +245,7 @@ static void test_replace(void **state) {
     assert_true(S_ISLNK(st.st_mode));
     /* what cannot be replaced is written directly */
     assert_ok(bt_fs_replace("/dev/null", "gone", 4, err));
+    check_descriptor(folder);
     /* larger than the buffer, in one piece and in many */
     enum { N = 700000 };
     static char bytes[N];

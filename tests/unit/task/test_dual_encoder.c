@@ -87,6 +87,27 @@ static void every_key_reaches_the_plan(void **state) {
     bt_conf_free(conf);
 }
 
+/* A vocabulary makes text of the rows. */
+static void texts_reach_the_plan(void **state) {
+    (void)state;
+    bt_conf *const conf = build("{task: {validation_data: {input_path: a, vocab_file: v, "
+                                "left_text_fields: [de, more], right_text_fields: ['2'], "
+                                "lower_case: false}}}");
+    bt_task_plan   plan = {0};
+    assert_ok(dual_encoder()->plan(conf, &plan, err));
+    const bt_data_text *const text = &plan.prediction_schema.text;
+    assert_int_equal(plan.train_schema.text.n_fields, 0);
+    assert_int_equal(text->n_fields, 2);
+    assert_string_equal(text->fields[1], "more");
+    assert_int_equal(text->n_right_fields, 1);
+    assert_string_equal(text->right_fields[0], "2");
+    assert_string_equal(text->vocab_file, "v");
+    assert_false(text->lower_case);
+    assert_int_equal(text->rules, BT_TEXT_TF);
+    bt_task_plan_deinit(&plan);
+    bt_conf_free(conf);
+}
+
 static void what_cannot_be_is_a_sentence(void **state) {
     (void)state;
     static const struct {
@@ -98,6 +119,11 @@ static void what_cannot_be_is_a_sentence(void **state) {
         {"{task: {model: {eval_top_k: [3, 1, 3]}}}", BT_E_CONFIG, "3 is there twice"},
         {"{task: {model: {bidirectional: true, eval_top_k: [1, 2, 3, 4, 5, 6, 7]}}}",
          BT_E_UNSUPPORTED, "at most 6 values are reported, got 7"},
+        {"{task: {train_data: {input_path: a, vocab_file: v, left_text_fields: []}}}", BT_E_CONFIG,
+         "task.train_data.left_text_fields is empty"},
+        {"{task: {train_data: {input_path: a, vocab_file: v}, validation_data: {input_path: a, "
+         "vocab_file: v, lower_case: false}}}",
+         BT_E_CONFIG, "other tokens than it was trained on"},
         {"{task: {train_data: {input_path: a, seq_length: 63}}}", BT_E_CONFIG,
          "task.train_data.seq_length is 63, but task.model.max_sequence_length is 64"},
         {"{task: {validation_data: {input_path: a, seq_length: 600}}}", BT_E_CONFIG,
@@ -126,6 +152,7 @@ typedef struct fixture {
     const char        *folder;
     char               left[TEST_PATH_MAX], right[TEST_PATH_MAX];
     bool               has_right;
+    bt_data_table      table;
     bt_prediction_args args;
     bt_metric_value    values[BT_METRIC_MAX]; /* of the last pass */
     size_t             n_values;
@@ -190,6 +217,7 @@ static bt_status open_stream(const fixture *f, bt_data_stream **out, bt_error *e
                                    .n_right_paths = f->has_right ? 1 : 0,
                                    .global_batch_size = 2,
                                    .shuffle_buffer_size = 1,
+                                   .table = f->table,
                                    .block_length = 1,
                                    .section = "task.validation_data"};
     return bt_data_open(&config, &f->plan.prediction_schema, out, err);
@@ -301,6 +329,31 @@ static void one_side_is_vectors_only(void **state) {
     assert_false(bt_fs_exists(path_in(&f, "pairs.tsv")));
     f.args.format = "tsv";
     assert_fails(predict(&f, err), BT_E_CONFIG, "are written as npy");
+    close_fixture(&f);
+}
+
+/* Of raw text the texts stand beside the ids; a tab in one does not break the table. */
+static void texts_stand_beside_their_pairs(void **state) {
+    (void)state;
+    static const char *const field[] = {"x"};
+    static const char        left[] = "a cat\nthe\tdog\nun\n";
+    static const char        right[] = "dog\n\nthe end\na \\ b\n";
+    fixture                  f;
+    open_fixture(&f, true, "mining_score: cosine,");
+    test_write_file(f.left, left, sizeof left - 1);
+    test_write_file(f.right, right, sizeof right - 1);
+    f.table = BT_TABLE_LINES;
+    f.plan.prediction_schema.vocab_size = 200;
+    f.plan.prediction_schema.text =
+        (bt_data_text){.fields = field,
+                       .n_fields = 1,
+                       .vocab_file = test_source_path("tests/goldens/text/vocab_tf.txt"),
+                       .rules = BT_TEXT_TF};
+    assert_ok(predict(&f, err));
+    check_text(path_in(&f, "pairs.tsv"), "score\tleft_id\tright_id\tleft_text\tright_text\n"
+                                         "1.0\t1\t3\tthe\\tdog\ta \\\\ b\n"
+                                         "1.0\t2\t2\tun\tthe end\n"
+                                         "0.8\t0\t0\ta cat\tdog\n");
     close_fixture(&f);
 }
 
@@ -453,9 +506,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_model_gardens),
         cmocka_unit_test(every_key_reaches_the_plan),
+        cmocka_unit_test(texts_reach_the_plan),
         cmocka_unit_test(what_cannot_be_is_a_sentence),
         cmocka_unit_test(vectors_and_pairs),
         cmocka_unit_test(one_side_is_vectors_only),
+        cmocka_unit_test(texts_stand_beside_their_pairs),
         cmocka_unit_test(raw_vectors_pair_by_direction),
         cmocka_unit_test(gold_pairs_give_f1),
         cmocka_unit_test(same_rows_give_accuracy),
