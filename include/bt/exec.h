@@ -20,7 +20,7 @@ typedef struct bt_exec_config {
     const char  *isa;       /* "auto", "ref", "avx2", "avx512" */
     bool         use_blas;  /* large products in BLAS even where the instruction set has its own */
     bt_precision precision; /* of the factors of large products; not with use_blas but in float32 */
-    bool         recompute; /* not used by the CPU engine of this version: refused when true */
+    bool         recompute; /* keep of each layer its output only: less memory, a third more work */
     int64_t      max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
     int64_t      max_tokens;
     int64_t      part_seqs; /* training works on that many sequences of a batch at a time, in less

@@ -39,8 +39,6 @@ static const support_row support_rows[] = {
      "PJRT devices are not built in this version; leave it empty to run on the CPU"},
     {"runtime.distribution_strategy", ACCEPTS_CHOICE, 0, "off|one_device|mirrored",
      "this version runs in one process on the CPU; set it to mirrored, one_device or 'off'"},
-    {"runtime.recompute", ACCEPTS_FALSE, 0, NULL,
-     "recomputing activations is not built in this version; set it to false"},
 };
 
 /* The same keys in both data sections. */

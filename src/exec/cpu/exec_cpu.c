@@ -75,10 +75,6 @@ static bt_kern_precision kern_precision(bt_precision precision) {
 }
 
 static bt_status check_model(const bt_model *model, const bt_exec_config *config, bt_error *err) {
-    if (config->recompute) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "runtime.recompute is not offered by the CPU engine: set it to false");
-    }
     if (config->use_blas && config->precision != BT_PRECISION_F32) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "runtime.products: BLAS multiplies in float32 only: set it to auto, or "
@@ -118,6 +114,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     bt_kern_blas_set_threads(n_threads);
     exec->nn.kern = &exec->kern;
     exec->nn.pool = exec->pool;
+    exec->recompute = config->recompute;
     const bt_kern_product *const product = &exec->kern.products[kern_precision(config->precision)];
     exec->nn.product = config->use_blas || product->rows == 0 ? NULL : product;
     BT_CHECK(alloc_state(exec, err));

@@ -36,6 +36,9 @@ static void ffn_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, in
         exec_grad(exec, p->output_norm.gamma), exec_grad(exec, p->output_norm.beta), acts->grad_a,
         NULL, l->sum_2, exec_param(exec, p->output_norm.gamma), norm_first ? NULL : l->mean_2,
         l->rstd_2, &ffn_dropout, R, H);
+    if (layer != pass->n_layers - 1 && !exec->recompute) { /* all layers share that buffer */
+        bt_nn_act_forward(nn, l->act, l->pre_act, exec_act(exec), R * I);
+    }
     exec_dense_backward(exec, p->output,
                         &(exec_dense){.d_in = acts->grad_ffn,
                                       .d_out = acts->grad_c,
@@ -144,6 +147,9 @@ static void layer_backward(bt_exec *exec, const exec_pass *pass, int64_t layer) 
     const bool                  first_only = exec_is_first_only(exec, pass, layer);
     const int64_t               R = first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
     const int64_t               H = exec->model->encoder.hidden_size;
+    if (exec->recompute && layer != pass->n_layers - 1) { /* the last one's are still there */
+        exec_layer_forward(exec, pass, layer);
+    }
     ffn_backward(exec, pass, layer, R);
     exec_dense_backward(exec, p->attention_output,
                         &(exec_dense){.d_in = acts->grad_b,

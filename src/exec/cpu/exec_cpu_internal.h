@@ -37,7 +37,8 @@ typedef struct exec_layer {
 typedef struct exec_acts {
     int64_t     max_tokens, max_seqs, max_length; /* what the block has room for */
     bool        for_training;
-    float      *block; /* owned; everything below points into it */
+    bool        recompute; /* the layers share all buffers but their outputs */
+    float      *block;     /* owned; everything below points into it */
     size_t      block_bytes;
     float      *embedding_sum, *embedding_out; /* [T,E] */
     float      *embedding_mean, *embedding_rstd;
@@ -93,6 +94,7 @@ struct bt_exec {
     size_t          scratch_bytes;
     float          *param, *grad, *average; /* owned flat buffers; average NULL without EMA */
     float          *slots[BT_OPTIM_MAX_SLOTS];
+    bool            recompute;
     exec_grad_kind *grad_kinds; /* owned; [n_params] */
     bt_optim_rows  *rows;       /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;

@@ -29,7 +29,8 @@ static int64_t *cut_i64(cutter *c, int64_t n) {
     return (int64_t *)(void *)cut(c, 2, n);
 }
 
-static void cut_layer(cutter *c, const bt_model *model, const exec_acts *acts, exec_layer *l) {
+static void cut_layer(cutter *c, const bt_model *model, const exec_acts *acts, float *act,
+                      exec_layer *l) {
     const bt_encoder_config *const e = &model->encoder;
     const int64_t                  T = acts->max_tokens;
     const int64_t                  B = acts->max_seqs;
@@ -51,18 +52,31 @@ static void cut_layer(cutter *c, const bt_model *model, const exec_acts *acts, e
     l->rstd_1 = cut(c, T, 1);
     l->ffn_in = cut(c, T, H);
     l->pre_act = cut(c, T, e->intermediate_size);
-    l->act = cut(c, T, e->intermediate_size);
+    l->act = act;
     l->sum_2 = cut(c, T, H);
     l->mean_2 = cut(c, T, 1);
     l->rstd_2 = cut(c, T, 1);
     l->out = e->norm_first ? l->sum_2 : cut(c, T, H);
 }
 
-/* Without training a layer reads its predecessor's output only: two sets of buffers take turns. */
+/* Recomputation keeps the outputs alone; the rest of a layer is made again before its backward. */
+static void cut_output(cutter *c, const bt_model *model, const exec_acts *acts, exec_layer *l) {
+    *l = acts->layers[0];
+    l->out = cut(c, acts->max_tokens, model->encoder.hidden_size);
+    if (model->encoder.norm_first) {
+        l->sum_2 = l->out;
+    }
+}
+
+/* Without training a layer reads its predecessor's output only: two sets of buffers take turns.
+ * The feed-forward's activation, the largest of all, is made again from what it was made of. */
 static void cut_layers(cutter *c, const bt_model *model, exec_acts *acts) {
+    float *const act = cut(c, acts->max_tokens, model->encoder.intermediate_size);
     for (int64_t l = 0; l < model->encoder.num_layers; l++) {
-        if (acts->for_training || l < 2) {
-            cut_layer(c, model, acts, &acts->layers[l]);
+        if (l > 0 && acts->for_training && acts->recompute) {
+            cut_output(c, model, acts, &acts->layers[l]);
+        } else if (acts->for_training || l < 2) {
+            cut_layer(c, model, acts, act, &acts->layers[l]);
         } else {
             acts->layers[l] = acts->layers[l % 2];
         }
@@ -176,7 +190,8 @@ bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max
     exec_acts        wanted = {.max_tokens = largest(n_tokens, acts->max_tokens),
                                .max_seqs = largest(n_seqs, acts->max_seqs),
                                .max_length = largest(max_length, acts->max_length),
-                               .for_training = for_training || acts->for_training};
+                               .for_training = for_training || acts->for_training,
+                               .recompute = exec->recompute};
     exec_acts_deinit(acts); /* first, so that old and new are not held together */
     wanted.layers = bt_calloc_array((size_t)exec->model->encoder.num_layers, sizeof *wanted.layers);
     if (wanted.layers == NULL) {

@@ -77,11 +77,7 @@ static json_t *adamw_config(void) {
     return config;
 }
 
-static void toy_open(toy *t, const bt_encoder_config *encoder, const bt_head_config *head,
-                     bool with_optim, int32_t n_threads) {
-    json_t *const config = with_optim ? adamw_config() : NULL;
-    fixture_open(&t->f, encoder, head, config, "auto", n_threads);
-    json_decref(config);
+static void toy_fill(toy *t) {
     float *const flat = bt_exec_view(t->f.exec, (int32_t)BT_STATE_PARAM);
     bt_model_init_params(t->f.model, 3, flat);
     const bt_rng_key key = bt_rng_key_make(5, 0, 0, BT_SITE_INIT);
@@ -92,6 +88,14 @@ static void toy_open(toy *t, const bt_encoder_config *encoder, const bt_head_con
                 (float)(0.3 * bt_rng_normal_truncated(key, (uint64_t)(p->offset + k)));
         }
     }
+}
+
+static void toy_open(toy *t, const bt_encoder_config *encoder, const bt_head_config *head,
+                     bool with_optim, int32_t n_threads) {
+    json_t *const config = with_optim ? adamw_config() : NULL;
+    fixture_open(&t->f, encoder, head, config, "auto", n_threads);
+    json_decref(config);
+    toy_fill(t);
     toy_pack(&t->batch, head, true);
 }
 
@@ -369,6 +373,35 @@ static void bits_repeat(void **state) {
     assert_memory_equal(param[0], param[2], sizeof param[0]);
 }
 
+/* Activations that are made again are the same: equal bits, in less memory. */
+static void recomputation_changes_no_bit(void **state) {
+    (void)state;
+    static float         kept[1 << 14], again[1 << 14];
+    const bt_head_config heads[] = {toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2),
+                                    toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3)};
+    for (int i = 0; i < 4; i++) {
+        bt_encoder_config e = toy_encoder();
+        toy               t;
+        e.num_layers = 3;
+        e.norm_first = i >= 2;
+        memset(kept, 0, sizeof kept);
+        memset(again, 0, sizeof again);
+        toy_open(&t, &e, &heads[i % 2], true, 2);
+        run_steps(&t, 3, kept);
+        const size_t n_bytes = bt_exec_memory_bytes(t.f.exec);
+        fixture_close(&t.f);
+        toy_open(&t, &e, &heads[i % 2], true, 2);
+        const bt_exec_config config = {.n_threads = 2, .recompute = true};
+        bt_exec_free(t.f.exec);
+        assert_ok(bt_exec_create_cpu(t.f.model, t.f.optim, &config, &t.f.exec, err));
+        toy_fill(&t);
+        run_steps(&t, 3, again);
+        assert_memory_equal(kept, again, sizeof kept);
+        assert_true(bt_exec_memory_bytes(t.f.exec) < n_bytes);
+        fixture_close(&t.f);
+    }
+}
+
 /* A step is a function of parameters, batch, seed and step: an evaluation between changes nothing.
  */
 static void steps_keep_no_state(void **state) {
@@ -527,16 +560,12 @@ static void refusals(void **state) {
     bt_exec_config config = {.n_threads = 1, .isa = "mmx"};
     assert_fails(bt_exec_create_cpu(t.f.model, NULL, &config, &other, err), BT_E_CONFIG, "mmx");
     config.isa = NULL;
-    config.recompute = true;
-    assert_fails(bt_exec_create_cpu(t.f.model, NULL, &config, &other, err), BT_E_UNSUPPORTED,
-                 "recompute");
     fixture_close(&t.f);
     bt_encoder_config ranged = e;
     ranged.output_range = 1;
     const bt_head_config tokens = toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3);
     bt_model            *model = NULL;
     assert_ok(bt_model_create(&ranged, &tokens, &model, err));
-    config.recompute = false;
     assert_fails(bt_exec_create_cpu(model, NULL, &config, &other, err), BT_E_UNSUPPORTED,
                  "output_range");
     bt_model_free(model);
@@ -624,6 +653,7 @@ int main(void) {
         cmocka_unit_test(packed_equals_padded),
         cmocka_unit_test(first_rows_equal_all_rows),
         cmocka_unit_test(bits_repeat),
+        cmocka_unit_test(recomputation_changes_no_bit),
         cmocka_unit_test(steps_keep_no_state),
         cmocka_unit_test(no_heap_calls_after_two_steps),
         cmocka_unit_test(failing_allocations),
