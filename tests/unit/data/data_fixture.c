@@ -83,6 +83,29 @@ const char *fixture_file(const char *folder, const char *name, int64_t first, in
     return fixture_write(folder, name, &frames);
 }
 
+const char *fixture_gzip(const char *plain) {
+    static char         paths[8][TEST_PATH_MAX];
+    static int          next = 0;
+    char *const         path = paths[next++ % 8];
+    bt_tfrecord_reader *reader = NULL;
+    bt_tfrecord_writer *writer = NULL;
+    (void)snprintf(path, TEST_PATH_MAX, "%.4000s.gz", plain);
+    assert_ok(bt_tfrecord_open(plain, BT_COMPRESSION_NONE, &reader, err));
+    assert_ok(bt_tfrecord_writer_create(path, BT_COMPRESSION_GZIP, &writer, err));
+    for (;;) {
+        bt_record record;
+        bool      end = false;
+        assert_ok(bt_tfrecord_next(reader, &record, &end, err));
+        if (end) {
+            break;
+        }
+        assert_ok(bt_tfrecord_write(writer, record.data.data, record.data.n_bytes, err));
+    }
+    assert_ok(bt_tfrecord_writer_commit(&writer, err));
+    bt_tfrecord_close(reader);
+    return path;
+}
+
 bt_data_config fixture_config(const char *const *paths, size_t n_paths) {
     return (bt_data_config){.paths = paths,
                             .n_paths = n_paths,

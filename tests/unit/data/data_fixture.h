@@ -34,6 +34,8 @@ void fixture_add(bt_str *frames, const fixture_row *row);
 void fixture_add_numbered(bt_str *frames, int64_t r);
 /* A file of the numbered rows first .. first+n-1. Static storage as test_temp_dir. */
 const char *fixture_file(const char *folder, const char *name, int64_t first, int64_t n);
+/* The records of a file once more, gzip'd, beside it. */
+const char *fixture_gzip(const char *plain);
 /* Writes the frames and clears them. */
 const char *fixture_write(const char *folder, const char *name, bt_str *frames);
 

@@ -253,6 +253,23 @@ static void test_seek_continues_exactly(void **state) {
     check_seek_everywhere(&config, 40);
 }
 
+static void test_seek_in_gzip(void **state) {
+    (void)state;
+    const char *const folder = test_temp_dir();
+    const char *const paths[] = {fixture_gzip(fixture_file(folder, "a", 0, 23)),
+                                 fixture_gzip(fixture_file(folder, "b", 23, 14))};
+    bt_data_config    config = fixture_config(paths, 2);
+    config.global_batch_size = 5;
+    config.gzip = true;
+    for (int64_t cycle = 1; cycle < 3; cycle++) {
+        config.cycle_length = cycle;
+        config.shuffle_buffer_size = 1;
+        check_seek_everywhere(&config, 40);
+        config.shuffle_buffer_size = 100;
+        check_seek_everywhere(&config, 40);
+    }
+}
+
 static void test_seek_beyond_the_data(void **state) {
     (void)state;
     const char *const    path = fixture_file(test_temp_dir(), "a.tfrecord", 0, 10);
@@ -342,6 +359,7 @@ int main(void) {
         cmocka_unit_test(test_interleave),
         cmocka_unit_test(test_globs_and_lists),
         cmocka_unit_test(test_seek_continues_exactly),
+        cmocka_unit_test(test_seek_in_gzip),
         cmocka_unit_test(test_seek_beyond_the_data),
         cmocka_unit_test(test_timing_changes_nothing),
         cmocka_unit_test(test_no_heap_once_warm),
