@@ -76,6 +76,16 @@ static size_t escape_json(char *dst, size_t cap, const char *src) {
     return n;
 }
 
+/* A message is one line, whatever control characters the data that it quotes brought in. */
+static void make_printable(char *text) {
+    for (; *text != '\0'; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c == 0x7F) {
+            *text = '?';
+        }
+    }
+}
+
 static void erase_progress(void) {
     if (state.progress_drawn) {
         (void)fputs("\r\033[K", stderr);
@@ -92,6 +102,9 @@ void bt_log(bt_log_level level, const char *fmt, ...) {
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    if (state.format == BT_LOG_TEXT) {
+        make_printable(text);
+    }
     pthread_mutex_lock(&state.lock);
     erase_progress();
     if (state.format == BT_LOG_JSON) {

@@ -99,12 +99,18 @@ def check_refused():
         ([f"--squad_data_file={VOCAB}"], 3, "vocab.txt:1:4: not JSON"),
         ([f"--squad_data_file={GOLDENS}"], 3, "is a folder"),
     ]
+    hard = {"id": "q\n\x1b[31m", "question": "a", "answers": []}
     problems = []
-    for flags, want, text in cases:
-        with tempfile.TemporaryDirectory(prefix="bt_squad_") as out:
+    for flags, want, text in cases + [(["--squad_data_file={out}/hard.json"], 3, "'q??[31m': answers")]:
+        with tempfile.TemporaryDirectory(prefix="bt_squad_") as out, \
+                tempfile.TemporaryDirectory(prefix="bt_squad_") as inputs:
+            with open(f"{inputs}/hard.json", "w", encoding="utf-8") as f:
+                json.dump({"data": [{"paragraphs": [{"context": "x", "qas": [hard]}]}]}, f)
+            flags = [flag.replace("{out}", inputs) for flag in flags]
             status, stderr = run(out, *flags)
             errors = [l for l in stderr.splitlines() if ": error: " in l]
-            if status != want or len(errors) != 1 or text not in errors[0] or os.listdir(out):
+            others = [l for l in stderr.splitlines() if not l.startswith("create-finetuning-data: ")]
+            if status != want or len(errors) != 1 or others or text not in errors[0] or os.listdir(out):
                 problems.append(f"{flags}: exit {status}, left {os.listdir(out)}: {stderr}")
     return problems
 
