@@ -91,6 +91,11 @@ CASES = [
     (retrieval("tatoeba", TRAIN, TEST, "--languages=de"), {"de-en.de": "a\n", "de-en.en": "b\n"}, 0,
      "tatoeba has no training data: nothing is written to "),
     (tfds("dataset=t", INPUT), text_set([ROW]), 0, "--input_data_dir is not read: --tfds_params names"),
+    # ---- outputs that would replace inputs
+    (classification("SST-2")[:2] + ["--train_data_output_path={in}/../in/train.tsv"], TSV, CONFIG,
+     "/in/../in/train.tsv is an input, too ("),
+    (classification("SST-2", "--meta_data_file_path={in}/train.tsv"), TSV, CONFIG, "is an input, too"),
+    (classification("SST-2")[:2] + ["--train_data_output_path=/dev/null"], TSV, 0, None),
     # ---- TFDS
     (tfds("dataset=t"), text_set([ROW], [ROW]), 0, None),
     (tfds("dataset=u"), text_set([ROW]), DATA, "TFDS has not prepared 'u' there (looked for "),

@@ -4,6 +4,7 @@
 #include "data_parts.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 const char *const        data_split_names[DATA_N_SPLITS] = {"train", "eval", "test"};
 static const char *const path_flag_names[DATA_N_SPLITS] = {
@@ -197,6 +198,29 @@ done:
 /* ---- writing
  * ------------------------------------------------------------------------------------------- */
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat of_a;
+    struct stat of_b;
+    return stat(a, &of_a) == 0 && S_ISREG(of_a.st_mode) && stat(b, &of_b) == 0 &&
+           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+/* An output that is an input would be gone when the run is done. */
+static bt_status check_output(const data_job *job, const char *path, bt_error *err) {
+    if (!bt_fs_exists(path)) {
+        return BT_OK;
+    }
+    for (size_t i = 0; i < job->n_parts; i++) {
+        for (size_t k = 0; k < job->parts[i].n_inputs; k++) {
+            if (is_same_file(path, job->parts[i].inputs[k])) {
+                return BT_FAIL(err, BT_E_CONFIG, "output %s is an input, too (%s)", path,
+                               job->parts[i].inputs[k]);
+            }
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status write_part(const data_job *job, data_part *part, const example_settings *common,
                             bt_error *err) {
     example_settings settings = *common;
@@ -230,6 +254,10 @@ static bt_status check_sizes(const data_job *job, bt_error *err) {
 bt_status data_write_parts(data_job *job, const example_settings *settings, data_part_open open,
                            const void *context, bt_error *err) {
     bt_status rc = BT_OK;
+    BT_CHECK(check_output(job, bt_flags_string(job->flags, "meta_data_file_path"), err));
+    for (size_t i = 0; i < job->n_parts; i++) {
+        BT_CHECK(check_output(job, job->parts[i].path, err));
+    }
     for (size_t i = 0; i < job->n_parts; i++) {
         data_part *const part = &job->parts[i];
         BT_CHECK(open(job, part, context, &part->source, err));

@@ -2,14 +2,13 @@
  *
  * Tagging: PAN-X and UDPOS as the real tool makes them (spec/data.md (a), "Tagging"), and any CoNLL
  * file, whose labels are those of the training file ("O" first, then by their bytes) or given. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "bt/text.h"
 #include "data_task.h"
+#include "tagging_labels.h"
 
-enum { MAX_LABELS = 1 << 20, LABEL_SHOWN_BYTES = 64, MIN_SEQ_LENGTH = 3 };
-static const size_t label_file_max_bytes = (size_t)16 << 20;
+enum { MIN_SEQ_LENGTH = 3 };
 
 const char *const tagging_panx_languages[] = {
     "ar", "he", "vi", "id", "jv", "ms", "tl", "eu", "ml", "ta", "te", "af", "nl", "en",
@@ -49,145 +48,8 @@ typedef struct tagging_run {
     const tagging_config *config;
     const data_task      *task;
     bt_text_word_form     form;
-    bt_map               *ids;    /* label -> id */
-    char                **labels; /* [n_labels] by id; owned */
-    size_t                n_labels;
-    size_t                labels_cap;
-    const char           *labels_from; /* for messages */
+    tagging_labels        labels;
 } tagging_run;
-
-/* ---- labels
- * ---------------------------------------------------------------------------------------- */
-
-static void deinit_labels(tagging_run *run) {
-    for (size_t i = 0; i < run->n_labels; i++) {
-        bt_free(run->labels[i]);
-    }
-    bt_free(run->labels);
-    bt_map_free(run->ids);
-}
-
-/* A label that is there already stays as it is. */
-static bt_status add_label(tagging_run *run, const char *text, size_t n, bt_error *err) {
-    int64_t ignored = 0;
-    if (bt_map_get(run->ids, text, n, &ignored)) {
-        return BT_OK;
-    }
-    BT_TRY(bt_grow(&run->labels, &run->labels_cap, run->n_labels + 1, sizeof *run->labels,
-                   MAX_LABELS, err));
-    BT_TRY(bt_map_put(run->ids, text, n, (int64_t)run->n_labels, err));
-    char *const label = bt_strndup(text, n);
-    if (label == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for labels");
-    }
-    run->labels[run->n_labels++] = label;
-    return BT_OK;
-}
-
-static int compare_labels(const void *a, const void *b) {
-    const char *const p = *(char *const *)a;
-    const char *const q = *(char *const *)b;
-    const bool        p_first = bt_str_equal(p, "O");
-    const bool        q_first = bt_str_equal(q, "O");
-    return p_first != q_first ? (p_first ? -1 : 1) : strcmp(p, q);
-}
-
-static bt_status sort_labels(tagging_run *run, bt_error *err) {
-    qsort(run->labels, run->n_labels, sizeof *run->labels, compare_labels);
-    for (size_t i = 0; i < run->n_labels; i++) {
-        BT_TRY(bt_map_put(run->ids, run->labels[i], strlen(run->labels[i]), (int64_t)i, err));
-    }
-    return BT_OK;
-}
-
-static bt_status fail_no_label(const bt_text_word_file *reader, bt_error *err) {
-    return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": the word has no label",
-                   bt_text_word_file_path(reader), bt_text_word_file_line(reader));
-}
-
-/* Those of the training file. */
-static bt_status collect_labels(tagging_run *run, const char *path, bt_error *err) {
-    bt_text_word_file *reader = NULL;
-    bt_status          rc = BT_OK;
-    BT_CHECK(bt_text_word_file_open(&reader, path, &run->form, err));
-    for (;;) {
-        bt_text_word_line word = {0};
-        bool              is_break = false;
-        bool              end = false;
-        BT_CHECK(bt_text_word_file_next(reader, &word, &is_break, &end, err));
-        if (end) {
-            break;
-        }
-        if (!is_break && word.n_label == 0) {
-            rc = fail_no_label(reader, err);
-            goto done;
-        }
-        if (!is_break) {
-            BT_CHECK(add_label(run, word.label, word.n_label, err));
-        }
-    }
-    if (run->n_labels == 0) {
-        rc = BT_FAIL(err, BT_E_FORMAT, "%s: there are no rows of data", path);
-        goto done;
-    }
-    rc = sort_labels(run, err);
-done:
-    bt_text_word_file_close(reader);
-    return rc;
-}
-
-/* Labels between separators, blanks around them cut off, in the given order. */
-static bt_status split_labels(tagging_run *run, const char *text, const char *separators,
-                              bt_error *err) {
-    static const char blanks[] = " \t\r";
-    while (*text != '\0') {
-        const size_t n = strcspn(text, separators);
-        size_t       first = strspn(text, blanks);
-        size_t       last = n;
-        first = first < n ? first : n;
-        while (last > first && strchr(blanks, text[last - 1]) != NULL) {
-            last--;
-        }
-        if (last > first) {
-            BT_TRY(add_label(run, text + first, last - first, err));
-        }
-        text += n + (text[n] == '\0' ? 0 : 1);
-    }
-    return BT_OK;
-}
-
-/* --tagging_labels: "O,B-PER,..." or "@FILE" with one a line. */
-static bt_status read_given_labels(tagging_run *run, const char *given, bt_error *err) {
-    char  *text = NULL;
-    size_t n = 0;
-    if (*given == '@') {
-        BT_TRY(bt_fs_read_all(given + 1, label_file_max_bytes, &text, &n, err));
-    }
-    bt_status rc = split_labels(run, text == NULL ? given : text, text == NULL ? "," : "\n", err);
-    bt_free(text);
-    if (rc == BT_OK && run->n_labels == 0) {
-        rc = BT_FAIL(err, BT_E_CONFIG, "--tagging_labels=%s: there are no labels", given);
-    }
-    return rc;
-}
-
-static bt_status fail_label(const tagging_run *run, const bt_text_word_file *reader,
-                            const bt_text_word_line *word, bt_error *err) {
-    bt_str    list = BT_STR_INIT;
-    bt_status rc = BT_OK;
-    enum { SHOWN_LABELS = 20 };
-    for (size_t i = 0; i < run->n_labels && i < SHOWN_LABELS; i++) {
-        BT_CHECK(bt_str_appendf(&list, err, "%s%s", i == 0 ? "" : ", ", run->labels[i]));
-    }
-    rc = BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": unknown label '%.*s'; expected %s%s (%s)",
-                 bt_text_word_file_path(reader), bt_text_word_file_line(reader),
-                 (int)(word->n_label < LABEL_SHOWN_BYTES ? word->n_label : LABEL_SHOWN_BYTES),
-                 word->label, bt_str_text(&list), run->n_labels > SHOWN_LABELS ? ", ..." : "",
-                 run->labels_from);
-done:
-    bt_str_deinit(&list);
-    return rc;
-}
 
 /* ---- rows: sentences
  * ------------------------------------------------------------------------------- */
@@ -207,15 +69,13 @@ typedef struct sentence_source {
 static bt_status add_word(sentence_source *s, const bt_text_word_line *word, bt_error *err) {
     const tagging_run *const run = s->run;
     int64_t                  id = 0;
-    if (word->label == NULL && run->form.is_conll && s->part->split != DATA_TEST) {
-        return fail_no_label(s->reader, err);
-    }
-    if (word->label == NULL) {
+    const bool               needs_label = run->form.is_conll && s->part->split != DATA_TEST;
+    if (word->label != NULL || needs_label) {
+        BT_TRY(tagging_labels_find(&run->labels, s->reader, word, &id, err));
+    } else {
         s->first_unlabelled =
             s->n_unlabelled == 0 ? bt_text_word_file_line(s->reader) : s->first_unlabelled;
         s->n_unlabelled++;
-    } else if (!bt_map_get(run->ids, word->label, word->n_label, &id)) {
-        return fail_label(run, s->reader, word, err);
     }
     const int32_t label = (int32_t)id;
     BT_TRY(bt_str_append_n(&s->words, word->word, word->n_word, err));
@@ -229,7 +89,7 @@ static void close_input(sentence_source *s) {
         bt_log(BT_LOG_WARNING,
                "%s: words without a label, which count as %s: %" PRId64
                ", the first at line %" PRId64,
-               bt_text_word_file_path(s->reader), s->run->labels[0], s->n_unlabelled,
+               bt_text_word_file_path(s->reader), s->run->labels.names[0], s->n_unlabelled,
                s->first_unlabelled);
     }
     bt_text_word_file_close(s->reader);
@@ -450,24 +310,19 @@ static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
         }
     }
     if (given != NULL) {
-        run->labels_from = "--tagging_labels";
-        return read_given_labels(run, given, err);
+        return tagging_labels_parse(&run->labels, given, err);
     }
     const char *name = NULL;
     char       *path = NULL;
-    run->labels_from = "the labels of the training file; give all with --tagging_labels";
     BT_TRY(find_conll_file(job, DATA_TRAIN, &name, err));
     BT_TRY(bt_fs_join(job->input_dir, name, &path, err));
-    const bt_status rc = collect_labels(run, path, err);
+    const bt_status rc = tagging_labels_collect(&run->labels, path, &run->form, err);
     bt_free(path);
     return rc;
 }
 
 static bt_status add_xtreme(data_job *job, tagging_run *run, bt_error *err) {
-    run->labels_from = "the task's labels";
-    for (size_t i = 0; run->config->labels[i] != NULL; i++) {
-        BT_TRY(add_label(run, run->config->labels[i], strlen(run->config->labels[i]), err));
-    }
+    BT_TRY(tagging_labels_add(&run->labels, run->config->labels, err));
     for (int split = DATA_TRAIN; split <= DATA_EVAL; split++) {
         if (job->paths[split] != NULL) {
             BT_TRY(add_train_or_dev(job, run, split, err));
@@ -503,7 +358,7 @@ static bt_status put_meta(const data_job *job, const tagging_run *run, meta_data
     BT_TRY(meta_open_map(meta, NULL, err));
     BT_TRY(meta_put_int(meta, "train_data_size", data_split_records(job, DATA_TRAIN), err));
     BT_TRY(meta_put_int(meta, "max_seq_length", job->max_seq_length, err));
-    BT_TRY(meta_put_int(meta, "num_labels", (int64_t)run->n_labels, err));
+    BT_TRY(meta_put_int(meta, "num_labels", (int64_t)run->labels.n, err));
     BT_TRY(meta_put_text(meta, "task_type", "tagging", err));
     BT_TRY(meta_put_text(meta, "label_type", "int", err));
     BT_TRY(meta_open_list(meta, "label_shape", err));
@@ -514,8 +369,8 @@ static bt_status put_meta(const data_job *job, const tagging_run *run, meta_data
     }
     BT_TRY(put_test_sizes(job, meta, err));
     BT_TRY(meta_open_list(meta, "label_list", err));
-    for (size_t i = 0; i < run->n_labels; i++) {
-        BT_TRY(meta_put_text(meta, NULL, run->labels[i], err));
+    for (size_t i = 0; i < run->labels.n; i++) {
+        BT_TRY(meta_put_text(meta, NULL, run->labels.names[i], err));
     }
     BT_TRY(meta_close(meta, err));
     BT_TRY(meta_put_text(meta, "processor_type", run->task->processor, err));
@@ -552,11 +407,11 @@ bt_status run_tagging(data_job *job, const data_task *task, meta_data *meta, bt_
                                   .form = {.conll_advice = "--tagging_task_name=conll",
                                            .columns_advice = "--tagging_columns"}};
     BT_CHECK(check_flags(job, task, err));
-    BT_CHECK(bt_map_create(&run.ids, 64, err));
+    BT_CHECK(tagging_labels_init(&run.labels, err));
     BT_CHECK(run.config->labels == NULL ? add_conll(job, &run, err) : add_xtreme(job, &run, err));
     BT_CHECK(data_write_parts(job, &settings, open_source, &run, err));
     rc = put_meta(job, &run, meta, err);
 done:
-    deinit_labels(&run);
+    tagging_labels_deinit(&run.labels);
     return rc;
 }

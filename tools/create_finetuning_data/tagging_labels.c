@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See tagging_labels.h. */
+#include "tagging_labels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bt/fs.h"
+
+enum { MAX_LABELS = 10000, SHOWN_LABELS = 20, SHOWN_BYTES = 64 };
+static const size_t label_file_max_bytes = (size_t)16 << 20;
+
+bt_status tagging_labels_init(tagging_labels *labels, bt_error *err) {
+    *labels = (tagging_labels){0};
+    return bt_map_create(&labels->ids, 64, err);
+}
+
+void tagging_labels_deinit(tagging_labels *labels) {
+    for (size_t i = 0; i < labels->n; i++) {
+        bt_free(labels->names[i]);
+    }
+    bt_free(labels->names);
+    bt_map_free(labels->ids);
+    *labels = (tagging_labels){0};
+}
+
+/* A label that is there already stays as it is. */
+static bt_status add_label(tagging_labels *labels, const char *text, size_t n, bt_error *err) {
+    int64_t ignored = 0;
+    if (bt_map_get(labels->ids, text, n, &ignored)) {
+        return BT_OK;
+    }
+    if (labels->n == MAX_LABELS) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "more than %d different labels (%s): is the label in another column "
+                       "(--tagging_columns)?",
+                       MAX_LABELS, labels->from);
+    }
+    BT_TRY(bt_grow(&labels->names, &labels->cap, labels->n + 1, sizeof *labels->names,
+                   MAX_LABELS * 2, err));
+    BT_TRY(bt_map_put(labels->ids, text, n, (int64_t)labels->n, err));
+    char *const name = bt_strndup(text, n);
+    if (name == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for labels");
+    }
+    labels->names[labels->n++] = name;
+    return BT_OK;
+}
+
+bt_status tagging_labels_add(tagging_labels *labels, const char *const *names, bt_error *err) {
+    labels->from = "the task's labels";
+    for (size_t i = 0; names[i] != NULL; i++) {
+        BT_TRY(add_label(labels, names[i], strlen(names[i]), err));
+    }
+    return BT_OK;
+}
+
+/* ---- of a training file
+ * ------------------------------------------------------------------------------ */
+
+static int compare_labels(const void *a, const void *b) {
+    const char *const p = *(char *const *)a;
+    const char *const q = *(char *const *)b;
+    const bool        p_first = bt_str_equal(p, "O");
+    const bool        q_first = bt_str_equal(q, "O");
+    return p_first != q_first ? (p_first ? -1 : 1) : strcmp(p, q);
+}
+
+static bt_status sort_labels(tagging_labels *labels, bt_error *err) {
+    qsort(labels->names, labels->n, sizeof *labels->names, compare_labels);
+    for (size_t i = 0; i < labels->n; i++) {
+        BT_TRY(
+            bt_map_put(labels->ids, labels->names[i], strlen(labels->names[i]), (int64_t)i, err));
+    }
+    return BT_OK;
+}
+
+static bt_status fail_no_label(const bt_text_word_file *reader, bt_error *err) {
+    return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": the word has no label",
+                   bt_text_word_file_path(reader), bt_text_word_file_line(reader));
+}
+
+bt_status tagging_labels_collect(tagging_labels *labels, const char *path,
+                                 const bt_text_word_form *form, bt_error *err) {
+    bt_text_word_file *reader = NULL;
+    bt_status          rc = BT_OK;
+    labels->from = "the labels of the training file; give all with --tagging_labels";
+    BT_CHECK(bt_text_word_file_open(&reader, path, form, err));
+    for (;;) {
+        bt_text_word_line word = {0};
+        bool              is_break = false;
+        bool              end = false;
+        BT_CHECK(bt_text_word_file_next(reader, &word, &is_break, &end, err));
+        if (end) {
+            break;
+        }
+        if (!is_break && word.n_label == 0) {
+            rc = fail_no_label(reader, err);
+            goto done;
+        }
+        if (!is_break) {
+            BT_CHECK(add_label(labels, word.label, word.n_label, err));
+        }
+    }
+    if (labels->n == 0) {
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s: there are no rows of data", path);
+        goto done;
+    }
+    rc = sort_labels(labels, err);
+done:
+    bt_text_word_file_close(reader);
+    return rc;
+}
+
+/* ---- given
+ * ------------------------------------------------------------------------------ */
+
+/* Labels between separators, blanks around them cut off, in the given order. */
+static bt_status split_labels(tagging_labels *labels, const char *text, const char *separators,
+                              bt_error *err) {
+    static const char blanks[] = " \t\r";
+    while (*text != '\0') {
+        const size_t n = strcspn(text, separators);
+        size_t       first = strspn(text, blanks);
+        size_t       last = n;
+        first = first < n ? first : n;
+        while (last > first && strchr(blanks, text[last - 1]) != NULL) {
+            last--;
+        }
+        if (last > first) {
+            BT_TRY(add_label(labels, text + first, last - first, err));
+        }
+        text += n + (text[n] == '\0' ? 0 : 1);
+    }
+    return BT_OK;
+}
+
+bt_status tagging_labels_parse(tagging_labels *labels, const char *text, bt_error *err) {
+    char      *lines = NULL;
+    size_t     n = 0;
+    const bool is_file = *text == '@';
+    labels->from = "--tagging_labels";
+    if (is_file) {
+        BT_TRY(bt_fs_read_all(text + 1, label_file_max_bytes, &lines, &n, err));
+    }
+    bt_status rc = split_labels(labels, is_file ? lines : text, is_file ? "\n" : ",", err);
+    bt_free(lines);
+    if (rc == BT_OK && labels->n == 0) {
+        rc = BT_FAIL(err, BT_E_CONFIG, "--tagging_labels=%s: there are no labels", text);
+    }
+    return rc;
+}
+
+/* ---- asked for
+ * ------------------------------------------------------------------------------ */
+
+static bt_status fail_label(const tagging_labels *labels, const bt_text_word_file *file,
+                            const bt_text_word_line *word, bt_error *err) {
+    bt_str    list = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    for (size_t i = 0; i < labels->n && i < SHOWN_LABELS; i++) {
+        BT_CHECK(bt_str_appendf(&list, err, "%s%s", i == 0 ? "" : ", ", labels->names[i]));
+    }
+    rc = BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": unknown label '%.*s'; expected %s%s (%s)",
+                 bt_text_word_file_path(file), bt_text_word_file_line(file),
+                 (int)(word->n_label < SHOWN_BYTES ? word->n_label : SHOWN_BYTES), word->label,
+                 bt_str_text(&list), labels->n > SHOWN_LABELS ? ", ..." : "", labels->from);
+done:
+    bt_str_deinit(&list);
+    return rc;
+}
+
+bt_status tagging_labels_find(const tagging_labels *labels, const bt_text_word_file *file,
+                              const bt_text_word_line *word, int64_t *id, bt_error *err) {
+    if (word->label == NULL) {
+        return fail_no_label(file, err);
+    }
+    return bt_map_get(labels->ids, word->label, word->n_label, id)
+               ? BT_OK
+               : fail_label(labels, file, word, err);
+}
