@@ -187,6 +187,9 @@ typedef struct data_labels {
     bool                  is_decided; /* is_by_name is final */
 } data_labels;
 
+/* Without the blanks and tabs around it. */
+bt_text_span bt_data_trim(bt_text_span text);
+
 bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err);
 void      bt_data_labels_deinit(data_labels *labels);
 bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, bt_error *err);

@@ -44,7 +44,7 @@ void bt_data_labels_deinit(data_labels *labels) {
 /* ---- what a label says ------------------------------------------------------------------------
  */
 
-static bt_text_span trim(bt_text_span text) {
+bt_text_span bt_data_trim(bt_text_span text) {
     while (text.n_bytes > 0 && strchr(" \t", text.text[0]) != NULL) {
         text.text++;
         text.n_bytes--;
@@ -124,7 +124,7 @@ static bt_status find(const data_labels *labels, bt_text_span text, int64_t *lab
 bt_status bt_data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
                               bt_error *err) {
     BT_ASSERT(labels->is_decided);
-    return find(labels, trim(text), label, err);
+    return find(labels, bt_data_trim(text), label, err);
 }
 
 /* ---- learning ---------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ static bt_status learn_name(data_labels *labels, bt_text_span text, bt_error *er
 
 bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, bt_error *err) {
     int64_t label = 0;
-    text = trim(text);
+    text = bt_data_trim(text);
     if (text.n_bytes == 0 || text.n_bytes > LABEL_MAX_BYTES) {
         return BT_FAIL(err, BT_E_FORMAT,
                        text.n_bytes == 0 ? "the label is empty"

@@ -160,13 +160,7 @@ static bt_status take_apart(table_rows *rows, const table_file *file, const char
 static bt_status read_number(bt_text_span text, bool is_integer, int64_t *integer, double *number,
                              bt_error *err) {
     char copy[64] = "";
-    while (text.n_bytes > 0 && strchr(" \t", text.text[0]) != NULL) {
-        text.text++;
-        text.n_bytes--;
-    }
-    while (text.n_bytes > 0 && strchr(" \t", text.text[text.n_bytes - 1]) != NULL) {
-        text.n_bytes--;
-    }
+    text = bt_data_trim(text);
     if (text.n_bytes > 0 && text.n_bytes < sizeof copy) {
         memcpy(copy, text.text, text.n_bytes);
         if (is_integer ? bt_parse_i64(copy, integer) : bt_parse_f64(copy, number)) {
