@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bt/cli.h"
+#include "bt/fs.h"
 #include "bt/text.h"
 
 static const char program[] = "bert-tokenize";
@@ -114,7 +115,28 @@ static bt_status tokenize_stream(tokenize_job *job, FILE *in, const char *name, 
     return flush_out(job, err);
 }
 
+static bt_status tokenize_remote(tokenize_job *job, const char *path, bt_error *err) {
+    bt_fs_stream *stream = NULL;
+    bt_status     rc = BT_OK;
+    BT_TRY(bt_fs_stream_open(path, &stream, err));
+    for (bool end = false; !end;) {
+        const char *line = NULL;
+        size_t      n = 0;
+        BT_CHECK(bt_fs_stream_line(stream, SIZE_MAX / 4, &line, &n, &end, err));
+        if (!end) {
+            BT_CHECK(print_line(job, line, n, err));
+        }
+    }
+    rc = flush_out(job, err);
+done:
+    bt_fs_stream_close(stream);
+    return rc;
+}
+
 static bt_status tokenize_file(tokenize_job *job, const char *path, bt_error *err) {
+    if (bt_fs_is_remote(path)) {
+        return tokenize_remote(job, path, err);
+    }
     FILE *const in = fopen(path, "rb");
     if (in == NULL) {
         return BT_FAIL(err, BT_E_IO, "%s: cannot open the file: %s", path, strerror(errno));

@@ -19,8 +19,9 @@ typedef enum bt_ckpt_layout {
 } bt_ckpt_layout;
 const char *bt_ckpt_layout_name(bt_ckpt_layout layout);
 
-/* path: a prefix, a folder (its `checkpoint` file says which; or one with model.safetensors), or
- * any of the files: X.index, X.data-..., X.safetensors, checkpoint. Errors: BT_E_IO, BT_E_FORMAT.
+/* path: a prefix, a folder (its `checkpoint` file says which; or one with model.safetensors, with
+ * the index of several such files, or with a SavedModel), or any of the files: X.index, X.data-...,
+ * X.safetensors, X.safetensors.index.json, checkpoint. Errors: BT_E_IO, BT_E_FORMAT.
  */
 BT_MUST_USE bt_status bt_ckpt_open(const char *path, bt_ckpt **out, bt_error *err);
 void                  bt_ckpt_close(bt_ckpt *ckpt);      /* accepts NULL */
@@ -98,6 +99,34 @@ BT_MUST_USE bt_status bt_ckpt_read_scalar(bt_ckpt *ckpt, const char *name, int64
                                           bool *found, bt_error *err);
 /* Our own state (bt_ckpt_train.state), appended to *bytes. */
 BT_MUST_USE bt_status bt_ckpt_read_state(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error *err);
+
+/* ---- SavedModels ------------------------------------------------------------------------------
+ */
+
+/* What a module says of its encoder: sizes from the shapes of its variables (0: no such variable),
+ * the rest from Keras's saved configuration where there is one. */
+typedef struct bt_ckpt_module {
+    int64_t vocab_size;
+    int64_t embedding_size;
+    int64_t hidden_size;
+    int64_t num_layers;
+    int64_t num_attention_heads;
+    int64_t intermediate_size;
+    int64_t max_position_embeddings;
+    int64_t type_vocab_size;
+    bool    has_config;
+    char    activation[32]; /* "" : unknown */
+    double  dropout_rate;   /* NaN: unknown */
+    double  attention_dropout_rate;
+    int32_t norm_first;    /* -1: unknown */
+    int32_t do_lower_case; /* -1: unknown */
+    char   *vocab_file;    /* owned; NULL: none */
+} bt_ckpt_module;
+
+/* ckpt: bt_ckpt_open of the SavedModel's folder. */
+BT_MUST_USE bt_status bt_ckpt_module_read(const char *folder, bt_ckpt *ckpt, bt_ckpt_module *module,
+                                          bt_error *err);
+void                  bt_ckpt_module_deinit(bt_ckpt_module *module);
 
 /* ---- writing ------------------------------------------------------------------------------------
  */

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fs: one interface for files. Today every path is local; a path with a scheme ("gs://...",
- * "https://...") is refused in one sentence that names the scheme. Sizes and offsets are 64-bit.
+ * fs: one interface for files, local ones and those of stores: "gs://bucket/name" (Google Cloud
+ * Storage) and "s3://bucket/name" are read and written, "https://..." and
+ * "hf://owner/repository/..." (Hugging Face) are read. Sizes and offsets are 64-bit. Where a store
+ * needs a library that is not built in, or a path has another scheme, one sentence says so
+ * (BT_E_UNSUPPORTED).
+ *
+ * A store has no folders: one is there when some name begins with it, and needs not be made. Remote
+ * files are read in blocks, several at a time and ahead of the reader; blocks are kept in a
+ * nameless file in TMPDIR, so that reading again or in any order costs one transfer. Requests are
+ * repeated on faults that pass, within BERT_TRAIN_RETRY_SECONDS (300).
  *
  * Promises: read failures are BT_E_IO, write failures BT_E_RESOURCE, and the message names the
  * path; what the replace writer publishes is either the old file or the whole new one, also after
@@ -25,7 +33,13 @@ typedef struct bt_fs_info {
     bt_fs_kind kind;
     int64_t    n_bytes;       /* of a regular file, else 0 */
     double     modified_unix; /* seconds since 1970 */
+    int64_t    version;       /* which state of the file: for bt_fs_replace_if */
 } bt_fs_info;
+
+/* The version of what has none: a local file, a store without conditions. */
+enum { BT_FS_ANY_VERSION = -1 };
+
+bool bt_fs_is_remote(const char *path); /* by its scheme */
 
 /* Missing is not an error here; no permission to look is BT_E_IO. */
 BT_MUST_USE bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err);
@@ -91,7 +105,9 @@ typedef struct bt_fs_writer bt_fs_writer;
 /* Atomic replace: bytes go to a temporary file in path's own folder (which must exist) until
  * bt_fs_writer_commit. path must not be a folder. */
 BT_MUST_USE bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *err);
-/* Appends to path, which is created when it is missing; commit and abort both only close it. */
+/* Appends to path, which is created when it is missing; commit and abort both only close it. In a
+ * store, which cannot append, the whole file is uploaded anew: by a flush when the last upload was
+ * more than BERT_TRAIN_UPLOAD_SECONDS (30) ago, by a flush to_disk, and by commit and abort. */
 BT_MUST_USE bt_status bt_fs_writer_append(const char *path, bt_fs_writer **out, bt_error *err);
 BT_MUST_USE bt_status bt_fs_writer_write(bt_fs_writer *writer, const void *bytes, size_t n_bytes,
                                          bt_error *err);
@@ -107,6 +123,11 @@ BT_MUST_USE bt_status bt_fs_writer_commit(bt_fs_writer **writer, bt_error *err);
 BT_MUST_USE bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err);
 void                  bt_fs_writer_abort(bt_fs_writer *writer); /* removes the temporary; NULL ok */
 
+/* As bt_fs_replace, but only when the file is still in the state that if_version (of bt_fs_info;
+ * BT_FS_ANY_VERSION: whatever it is) says; otherwise BT_E_RESOURCE: another process wrote it.
+ * *version: of what was written. */
+BT_MUST_USE bt_status bt_fs_replace_if(const char *path, const void *bytes, size_t n_bytes,
+                                       int64_t if_version, int64_t *version, bt_error *err);
 /* create + write + commit */
 BT_MUST_USE bt_status bt_fs_replace(const char *path, const void *bytes, size_t n_bytes,
                                     bt_error *err);
@@ -142,6 +163,47 @@ BT_MUST_USE bt_status bt_fs_join(const char *folder, const char *name, char **ou
 /* "a/b" of "a/b/c", "." of "c", "/" of "/c". The caller bt_free()s it. */
 BT_MUST_USE bt_status bt_fs_parent(const char *path, char **out, bt_error *err);
 const char           *bt_fs_basename(const char *path); /* borrowed part of path */
+
+/* ---- digests ----------------------------------------------------------------------------------
+ */
+
+typedef enum bt_fs_hash { BT_FS_SHA1, BT_FS_SHA256, BT_FS_MD5 } bt_fs_hash;
+enum { BT_FS_HEX_MAX = 65 };
+
+typedef struct bt_fs_hasher bt_fs_hasher;
+/* BT_E_UNSUPPORTED when built without OpenSSL. */
+BT_MUST_USE bt_status bt_fs_hasher_create(bt_fs_hash kind, bt_fs_hasher **out, bt_error *err);
+BT_MUST_USE bt_status bt_fs_hasher_add(bt_fs_hasher *hasher, const void *bytes, size_t n,
+                                       bt_error *err);
+BT_MUST_USE bt_status bt_fs_hasher_finish(bt_fs_hasher *hasher, char hex[BT_FS_HEX_MAX],
+                                          bt_error *err);
+void                  bt_fs_hasher_free(bt_fs_hasher *hasher); /* accepts NULL */
+
+/* ---- whole files and archives from elsewhere --------------------------------------------------
+ */
+
+typedef struct bt_fs_download_limits {
+    size_t max_bytes;
+    double limit_seconds; /* for faults that pass; 0: the usual */
+} bt_fs_download_limits;
+
+/* A remote file to a local one (which is replaced), with its SHA-256 in sha256. An https:// server
+ * is asked once, without ranges: for files that are made on demand. */
+BT_MUST_USE bt_status bt_fs_download(const char *path, const char *local,
+                                     const bt_fs_download_limits *limits,
+                                     char sha256[BT_FS_HEX_MAX], bt_error *err);
+
+/* Unpacks a local archive (tar, compressed or not) into the folder, which must be there and empty.
+ * Refuses (BT_E_FORMAT) what has no place in one: absolute paths, "..", links, devices, names
+ * twice, more than max_entries or max_bytes. What was unpacked before stays for the caller to
+ * remove. */
+BT_MUST_USE bt_status bt_fs_unpack(const char *archive, const char *folder, int64_t max_entries,
+                                   int64_t max_bytes, bt_error *err);
+/* A local folder and all in it; links are removed, not followed. Missing: BT_OK. */
+BT_MUST_USE bt_status bt_fs_remove_tree(const char *folder, bt_error *err);
+
+/* "libcurl/7.88.1 ..., libarchive 3.6.2": what is built in, for --version. */
+BT_MUST_USE bt_status bt_fs_append_build_info(bt_str *out, bt_error *err);
 
 /* ---- tests: make the k-th operation from now fail (1 = next), once or from then on; 0 = never -
  */

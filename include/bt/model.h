@@ -21,6 +21,7 @@ typedef enum bt_activation {
     BT_ACT_IDENTITY,
 } bt_activation;
 /* BT_E_UNSUPPORTED with the list of known names. */
+const char           *bt_activation_name(bt_activation activation); /* its first name */
 BT_MUST_USE bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error *err);
 
 typedef enum bt_encoder_type {

@@ -23,6 +23,7 @@ typedef struct bt_train_args {
     /* eval and predict: "latest" (or NULL), "best", or the prefix of a checkpoint */
     const char        *checkpoint;
     bt_prediction_args prediction;
+    bool               offline; /* --offline: modules come from the cache only */
     /* Becomes non-zero when the process is asked to stop: the run then saves and returns
      * BT_E_INTERRUPTED. May be NULL. */
     const volatile sig_atomic_t *stop_requested;

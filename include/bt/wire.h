@@ -173,6 +173,8 @@ BT_MUST_USE bt_status bt_events_create(const char *folder, bt_events_writer **ou
 BT_MUST_USE bt_status bt_events_scalar(bt_events_writer *writer, int64_t step, const char *tag,
                                        float value, bt_error *err);
 BT_MUST_USE bt_status bt_events_flush(bt_events_writer *writer, bt_error *err);
+/* The same, and waits until the disk or the store has it. */
+BT_MUST_USE bt_status bt_events_sync(bt_events_writer *writer, bt_error *err);
 /* Flushes and frees, also on failure; NULL is BT_OK. */
 BT_MUST_USE bt_status bt_events_close(bt_events_writer *writer, bt_error *err);
 const char           *bt_events_path(const bt_events_writer *writer);
@@ -398,5 +400,16 @@ void                  bt_safetensors_writer_abort(bt_safetensors_writer *writer)
  * follow. */
 enum { BT_NPY_HEADER_BYTES = 128 };
 void bt_npy_header_f32(char header[BT_NPY_HEADER_BYTES], int64_t n_rows, int64_t n_cols);
+
+/* ---- SavedModel -------------------------------------------------------------------------------
+ */
+
+typedef bt_status (*bt_saved_model_text_fn)(void *context, bt_bytes json, bt_error *err);
+/* Calls visit with each JSON text that Keras left about an object, in the bytes of
+ * keras_metadata.pb or of saved_model.pb (older exports). BT_E_FORMAT when they are no such
+ * messages. */
+BT_MUST_USE bt_status bt_saved_model_texts(bt_bytes bytes, bool is_keras_metadata,
+                                           bt_saved_model_text_fn visit, void *context,
+                                           bt_error *err);
 
 #endif

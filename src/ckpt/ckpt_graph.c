@@ -170,6 +170,34 @@ static bt_status map_by_order(bt_ckpt *ckpt, int32_t encoder, bt_error *err) {
     }
 }
 
+/* Names of Model Garden's first Keras BERT (2019), and what they are called since (the BERT and the
+ * BERT_V2 replacements of its checkpoint converter). A start, or a part behind the layer. */
+static const struct {
+    const char *old;
+    const char *now;
+} old_names[] = {
+    {"bert_model/embedding_postprocessor/type_embeddings", "type_embeddings/embeddings"},
+    {"bert_model/embedding_postprocessor/position_embeddings", "position_embedding/embeddings"},
+    {"bert_model/embedding_postprocessor/layer_norm", "embeddings/layer_norm"},
+    {"bert_model/encoder/", "transformer/"},
+    {"bert_model/", ""},
+    {"self_attention_output/", "self_attention/attention_output/"},
+};
+
+/* The name as it is today, in place. */
+static void modernise(char name[CKPT_NAME_MAX]) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(old_names); i++) {
+        const size_t n_old = strlen(old_names[i].old);
+        const size_t n_now = strlen(old_names[i].now);
+        char *const  at = strstr(name, old_names[i].old);
+        if (at == NULL || strlen(name) - n_old + n_now >= CKPT_NAME_MAX) {
+            continue;
+        }
+        memmove(at + n_now, at + n_old, strlen(at + n_old) + 1);
+        memcpy(at, old_names[i].now, n_now);
+    }
+}
+
 /* Variables that are told by their Keras name: heads, and whole SavedModels, which have no encoder
  * child. The V2 encoder's names have its own name in front. */
 static bt_status map_full_names(bt_ckpt *ckpt, bool heads_only, bt_error *err) {
@@ -187,6 +215,12 @@ static bt_status map_full_names(bt_ckpt *ckpt, bool heads_only, bt_error *err) {
                     full_name += strlen(prefixes[p]);
                 }
             }
+            char name[CKPT_NAME_MAX];
+            (void)snprintf(name, sizeof name, "%s", full_name);
+            if (bt_str_starts_with(name, "bert_model/")) {
+                modernise(name);
+            }
+            full_name = name;
             const bool is_head = bt_str_starts_with(full_name, "sentence_prediction/") ||
                                  bt_str_starts_with(full_name, "predictions/transform/");
             if (!heads_only || is_head) {

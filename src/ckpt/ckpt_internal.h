@@ -18,23 +18,31 @@ typedef struct ckpt_place {
     bool    transpose; /* [out,in] in the file, [in,out] here */
 } ckpt_place;
 
+/* Where a tensor of safetensors files is. */
+typedef struct ckpt_st_place {
+    bt_safetensors    *file;
+    const bt_st_entry *entry;
+} ckpt_st_place;
+
 struct bt_ckpt {
-    bt_ckpt_layout  layout;
-    char           *path;
-    bt_bundle      *bundle; /* TF1, TF2 */
-    bt_safetensors *st;     /* safetensors */
-    bt_graph        graph;  /* TF2 */
-    bool            has_graph;
-    bt_ckpt_tensor *tensors;
-    size_t          n_tensors;
-    bt_map         *tensor_index; /* physical name -> index */
-    bt_map         *place_index;  /* canonical name, or name 0x01 slot -> index into places */
-    ckpt_place     *places;
-    size_t          n_places;
-    size_t          cap_places;
-    bool            is_distilbert; /* by its names */
-    bt_ckpt_encoder encoder;
-    int64_t         n_layers;
+    bt_ckpt_layout   layout;
+    char            *path;
+    bt_bundle       *bundle;   /* TF1, TF2 */
+    bt_safetensors **st_files; /* safetensors: one, or those of an index */
+    size_t           n_st_files;
+    ckpt_st_place   *st_places; /* of tensors */
+    bt_graph         graph;     /* TF2 */
+    bool             has_graph;
+    bt_ckpt_tensor  *tensors;
+    size_t           n_tensors;
+    bt_map          *tensor_index; /* physical name -> index */
+    bt_map          *place_index;  /* canonical name, or name 0x01 slot -> index into places */
+    ckpt_place      *places;
+    size_t           n_places;
+    size_t           cap_places;
+    bool             is_distilbert; /* by its names */
+    bt_ckpt_encoder  encoder;
+    int64_t          n_layers;
 };
 
 /* Adds (name, slot) -> tensor; the first one of a name stays. slot NULL: the variable itself. */
@@ -44,6 +52,11 @@ const ckpt_place     *ckpt_find_place(const bt_ckpt *ckpt, const char *name, con
 
 /* ckpt_encoder.c: what encoder the places make up. */
 void ckpt_find_encoder(bt_ckpt *ckpt);
+/* ckpt_safetensors.c: "X.safetensors" or "X.safetensors.index.json". */
+bool                  ckpt_is_safetensors(const char *path);
+BT_MUST_USE bt_status ckpt_open_st_files(bt_ckpt *ckpt, bt_error *err);
+void                  ckpt_close_st_files(bt_ckpt *ckpt);
+
 /* ckpt_names.c: TF1 and Hugging Face names. */
 BT_MUST_USE bt_status ckpt_map_names(bt_ckpt *ckpt, bt_error *err);
 /* ckpt_graph.c: walks the object graph. */

@@ -12,13 +12,14 @@ enum { STATE_MAX_BYTES = 1 << 24 };
 
 struct bt_ckpt_manager {
     char         *folder;
-    char         *latest; /* prefix, or NULL */
+    int64_t       version; /* of the state file that we read or wrote: nobody else may change it */
+    char         *latest;  /* prefix, or NULL */
     int64_t       max_to_keep;
     bt_ckpt_state state;
 };
 
 static bt_status read_state_file(const char *folder, bt_ckpt_state *state, bool *found,
-                                 bt_error *err) {
+                                 int64_t *version, bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
     char     *text = NULL;
@@ -27,6 +28,7 @@ static bt_status read_state_file(const char *folder, bt_ckpt_state *state, bool 
     BT_CHECK(bt_fs_join(folder, "checkpoint", &path, err));
     bt_fs_info info = {0};
     BT_CHECK(bt_fs_stat(path, &info, err));
+    *version = info.version;
     if (info.kind != BT_FS_FILE) {
         goto done;
     }
@@ -39,9 +41,9 @@ done:
     return rc;
 }
 
-/* Paths in the state file are relative to its folder unless they begin with a slash. */
+/* Paths in the state file are relative to its folder unless they begin with a slash or a scheme. */
 static bt_status absolute(const char *folder, const char *path, char **out, bt_error *err) {
-    if (path[0] != '/') {
+    if (path[0] != '/' && !bt_fs_is_remote(path)) {
         return bt_fs_join(folder, path, out, err);
     }
     *out = bt_strdup(path);
@@ -96,8 +98,9 @@ bt_status bt_ckpt_latest(const char *folder, char **prefix, bt_error *err) {
     bt_ckpt_state state = {0};
     bool          found = false;
     char         *path = NULL;
+    int64_t       version = 0;
     *prefix = NULL;
-    BT_CHECK(read_state_file(folder, &state, &found, err));
+    BT_CHECK(read_state_file(folder, &state, &found, &version, err));
     if (!found) {
         goto done;
     }
@@ -125,7 +128,7 @@ bt_status bt_ckpt_manager_open(const char *folder, int64_t max_to_keep, bt_ckpt_
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
         goto done;
     }
-    BT_CHECK(read_state_file(folder, &manager->state, &found, err));
+    BT_CHECK(read_state_file(folder, &manager->state, &found, &manager->version, err));
     if (found) {
         BT_CHECK(absolute(folder, manager->state.latest, &manager->latest, err));
     }
@@ -227,13 +230,14 @@ static bt_status drop_old(bt_ckpt_manager *manager, bt_fs_names *dropped, bt_err
     return BT_OK;
 }
 
-static bt_status write_state_file(const bt_ckpt_manager *manager, bt_error *err) {
+static bt_status write_state_file(bt_ckpt_manager *manager, bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
     bt_str    text = BT_STR_INIT;
     BT_CHECK(bt_ckpt_state_format(&manager->state, &text, err));
     BT_CHECK(bt_fs_join(manager->folder, "checkpoint", &path, err));
-    BT_CHECK(bt_fs_replace(path, bt_str_text(&text), text.len, err));
+    BT_CHECK(bt_fs_replace_if(path, bt_str_text(&text), text.len, manager->version,
+                              &manager->version, err));
 done:
     bt_free(path);
     bt_str_deinit(&text);

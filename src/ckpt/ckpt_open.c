@@ -45,32 +45,50 @@ static bool has_index(const char *prefix) {
     return n > 0 && (size_t)n < sizeof path && bt_fs_exists(path);
 }
 
-/* A folder: its `checkpoint` file says which; else the one model.safetensors, or the one *.index.
- */
+/* What a folder may hold, and what is then opened in it. */
+static const struct {
+    const char *holds;
+    const char *opens;
+} folder_rows[] = {
+    {"model.safetensors", "model.safetensors"},
+    {"model.safetensors.index.json", "model.safetensors.index.json"},
+    {"saved_model.pb", "variables/variables"},
+};
+
+/* *out stays NULL when none of the rows is there. */
+static bt_status look_for_rows(const char *folder, char **out, bt_error *err) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(folder_rows) && *out == NULL; i++) {
+        char *path = NULL;
+        BT_TRY(bt_fs_join(folder, folder_rows[i].holds, &path, err));
+        const bool there = bt_fs_exists(path);
+        bt_free(path);
+        if (there) {
+            return bt_fs_join(folder, folder_rows[i].opens, out, err);
+        }
+    }
+    return BT_OK;
+}
+
+/* A folder: its `checkpoint` file says which; else one of the rows; else the one *.index. */
 static bt_status resolve_folder(const char *folder, char **out, bt_error *err) {
     bt_status   rc = BT_OK;
     char       *path = NULL;
     bt_fs_names names = BT_FS_NAMES_INIT;
     BT_CHECK(bt_ckpt_latest(folder, out, err));
+    if (*out == NULL) {
+        BT_CHECK(look_for_rows(folder, out, err));
+    }
     if (*out != NULL) {
         goto done;
     }
-    BT_CHECK(bt_fs_join(folder, "model.safetensors", &path, err));
-    if (bt_fs_exists(path)) {
-        *out = path;
-        path = NULL;
-        goto done;
-    }
-    bt_free(path);
-    path = NULL;
     BT_CHECK(bt_fs_join(folder, "*.index", &path, err));
     BT_CHECK(bt_fs_glob(path, &names, err));
     if (names.n != 1) {
-        rc = BT_FAIL(err, BT_E_IO,
-                     "%s: a folder with no `checkpoint` file, no model.safetensors and %zu *.index "
-                     "files: name "
-                     "the checkpoint itself (its prefix)",
-                     folder, names.n);
+        rc =
+            BT_FAIL(err, BT_E_IO,
+                    "%s: a folder with no `checkpoint` file, no model.safetensors, no "
+                    "saved_model.pb and %zu *.index files: name the checkpoint itself (its prefix)",
+                    folder, names.n);
         goto done;
     }
     *out = bt_strndup(names.items[0], strlen(names.items[0]) - strlen(".index"));
@@ -109,7 +127,7 @@ static bt_status resolve(const char *path, char **out, bt_error *err) {
     if (*out == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
     }
-    if (info.kind == BT_FS_MISSING && !has_index(*out) && !bt_str_ends_with(path, ".safetensors")) {
+    if (info.kind == BT_FS_MISSING && !has_index(*out) && !ckpt_is_safetensors(path)) {
         const bt_status rc = BT_FAIL(
             err, BT_E_IO,
             "%s: no such checkpoint: there is neither a file or folder of that name nor %s.index",
@@ -158,14 +176,26 @@ static bt_status list_bundle(bt_ckpt *ckpt, bt_error *err) {
 }
 
 static bt_status list_safetensors(bt_ckpt *ckpt, bt_error *err) {
-    BT_TRY(allocate_tensors(ckpt, bt_safetensors_n_entries(ckpt->st), err));
-    for (size_t i = 0; i < ckpt->n_tensors; i++) {
-        const bt_st_entry *const e = bt_safetensors_entry_at(ckpt->st, i);
-        ckpt->tensors[i] = (bt_ckpt_tensor){.name = e->name,
-                                            .dtype = (bt_dtype)e->dtype,
-                                            .rank = e->rank,
-                                            .dim = e->dim,
-                                            .n_elements = e->n_elements};
+    size_t n = 0;
+    for (size_t f = 0; f < ckpt->n_st_files; f++) {
+        n += bt_safetensors_n_entries(ckpt->st_files[f]);
+    }
+    BT_TRY(allocate_tensors(ckpt, n, err));
+    ckpt->st_places = bt_calloc_array(n + 1, sizeof *ckpt->st_places);
+    if (ckpt->st_places == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for a list of tensors", ckpt->path);
+    }
+    size_t at = 0;
+    for (size_t f = 0; f < ckpt->n_st_files; f++) {
+        for (size_t i = 0; i < bt_safetensors_n_entries(ckpt->st_files[f]); i++) {
+            const bt_st_entry *const e = bt_safetensors_entry_at(ckpt->st_files[f], i);
+            ckpt->st_places[at] = (ckpt_st_place){ckpt->st_files[f], e};
+            ckpt->tensors[at++] = (bt_ckpt_tensor){.name = e->name,
+                                                   .dtype = (bt_dtype)e->dtype,
+                                                   .rank = e->rank,
+                                                   .dim = e->dim,
+                                                   .n_elements = e->n_elements};
+        }
     }
     return index_tensors(ckpt, err);
 }
@@ -198,7 +228,7 @@ static bt_status open_bundle(bt_ckpt *ckpt, bt_error *err) {
 
 static bt_status open_safetensors(bt_ckpt *ckpt, bt_error *err) {
     ckpt->layout = BT_CKPT_SAFETENSORS;
-    BT_TRY(bt_safetensors_open(ckpt->path, &ckpt->st, err));
+    BT_TRY(ckpt_open_st_files(ckpt, err));
     BT_TRY(list_safetensors(ckpt, err));
     return ckpt_map_names(ckpt, err);
 }
@@ -210,7 +240,7 @@ bt_status bt_ckpt_open(const char *path, bt_ckpt **out, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory to open %s", path);
     }
     BT_CHECK(resolve(path, &ckpt->path, err));
-    if (bt_str_ends_with(ckpt->path, ".safetensors")) {
+    if (ckpt_is_safetensors(ckpt->path)) {
         BT_CHECK(open_safetensors(ckpt, err));
     } else {
         BT_CHECK(open_bundle(ckpt, err));
@@ -231,7 +261,7 @@ void bt_ckpt_close(bt_ckpt *ckpt) {
         bt_graph_deinit(&ckpt->graph);
     }
     bt_bundle_close(ckpt->bundle);
-    bt_safetensors_close(ckpt->st);
+    ckpt_close_st_files(ckpt);
     bt_map_free(ckpt->tensor_index);
     bt_map_free(ckpt->place_index);
     bt_free(ckpt->tensors);

@@ -49,8 +49,8 @@ int64_t bt_ckpt_find_variable(const bt_ckpt *ckpt, const char *name, const char 
 
 bt_status bt_ckpt_read_tensor(bt_ckpt *ckpt, size_t i, void *dst, size_t n_bytes, bt_error *err) {
     BT_ASSERT(i < ckpt->n_tensors);
-    if (ckpt->st != NULL) {
-        return bt_safetensors_read(ckpt->st, bt_safetensors_entry_at(ckpt->st, i), dst, n_bytes,
+    if (ckpt->st_places != NULL) {
+        return bt_safetensors_read(ckpt->st_places[i].file, ckpt->st_places[i].entry, dst, n_bytes,
                                    err);
     }
     return bt_bundle_read(ckpt->bundle, bt_bundle_entry_at(ckpt->bundle, i), dst, n_bytes, err);
@@ -61,12 +61,13 @@ bt_status bt_ckpt_verify(bt_ckpt *ckpt, bt_error *err) {
         return bt_bundle_verify(ckpt->bundle, err);
     }
     for (size_t i = 0; i < ckpt->n_tensors; i++) {
-        const bt_st_entry *const e = bt_safetensors_entry_at(ckpt->st, i);
+        const bt_st_entry *const e = ckpt->st_places[i].entry;
         void *const              bytes = bt_alloc((size_t)e->n_bytes);
         if (bytes == NULL) {
             return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %s", ckpt->path, e->name);
         }
-        const bt_status rc = bt_safetensors_read(ckpt->st, e, bytes, (size_t)e->n_bytes, err);
+        const bt_status rc =
+            bt_safetensors_read(ckpt->st_places[i].file, e, bytes, (size_t)e->n_bytes, err);
         bt_free(bytes);
         BT_TRY(rc);
     }

@@ -8,6 +8,7 @@
 #include "bert_train.h"
 #include "bt/conf.h"
 #include "bt/exec.h"
+#include "bt/fs.h"
 #include "bt/train.h"
 
 static const char *const program = "bert-train";
@@ -69,6 +70,7 @@ static bt_status print_version(bt_error *err) {
     bt_str    text = BT_STR_INIT;
     BT_CHECK(bt_str_appendf(&text, err, "bert-train %s\ncompiler: %s\nengine: %s\n", BT_VERSION,
                             __VERSION__, bt_exec_build_info()));
+    BT_CHECK(bt_fs_append_build_info(&text, err));
     BT_CHECK(print_text(bt_str_text(&text), err));
 done:
     bt_str_deinit(&text);
@@ -244,6 +246,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_train_args args = {.conf = conf,
                           .mode = mode,
                           .model_dir = bt_flags_string(flags, "model_dir"),
+                          .offline = bt_flags_bool(flags, "offline"),
                           .checkpoint = text_or_null(flags, "checkpoint"),
                           .prediction = {.output_path = text_or_null(flags, "output_path"),
                                          .format = text_or_null(flags, "output_format"),

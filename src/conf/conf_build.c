@@ -2,6 +2,7 @@
  *
  * From arguments to a checked conf: spec/config.md sections 1.2 (steps 3 and 4) and 4.1. Each
  * source is merged even when an earlier one had problems, so that all of them come out at once. */
+#include "bt/fs.h"
 #include "conf_internal.h"
 
 #include <errno.h>
@@ -36,8 +37,20 @@ static bt_status report_source(const conf_merge *merge, const char *flag, const 
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
+static bt_status read_remote_file(const char *path, bt_str *out, bt_error *err) {
+    char  *text = NULL;
+    size_t n = 0;
+    BT_TRY(bt_fs_read_all(path, CONF_MAX_FILE_BYTES, &text, &n, err));
+    const bt_status rc = bt_str_append_n(out, text, n, err);
+    bt_free(text);
+    return rc;
+}
+
 /* BT_E_CONFIG with the reason when it cannot be read. */
 static bt_status read_file(const char *path, bt_str *out, bt_error *err) {
+    if (bt_fs_is_remote(path)) {
+        return read_remote_file(path, out, err);
+    }
     FILE       *file = fopen(path, "rb");
     struct stat st;
     bt_status   rc = BT_OK;

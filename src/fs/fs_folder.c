@@ -2,8 +2,10 @@
  *
  * Folders: making them, listing, globbing (both sorted bytewise, so that nothing depends on the
  * file system's order), removing. */
+#define _XOPEN_SOURCE 700 /* nftw */
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include "fs_internal.h"
+#include "remote.h"
 
 static const size_t names_max = (size_t)1 << 28;
 
@@ -23,7 +26,7 @@ void bt_fs_names_deinit(bt_fs_names *names) {
     *names = (bt_fs_names)BT_FS_NAMES_INIT;
 }
 
-static bt_status names_add(bt_fs_names *names, const char *name, bt_error *err) {
+bt_status fs_names_add(bt_fs_names *names, const char *name, bt_error *err) {
     BT_TRY(
         bt_grow(&names->items, &names->cap, names->n + 1, sizeof names->items[0], names_max, err));
     char *const copy = bt_strdup(name);
@@ -40,7 +43,7 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*left, *right);
 }
 
-static void names_sort(bt_fs_names *names) {
+void fs_names_sort(bt_fs_names *names) {
     if (names->n > 1) {
         qsort(names->items, names->n, sizeof names->items[0], compare_names);
     }
@@ -48,6 +51,9 @@ static void names_sort(bt_fs_names *names) {
 
 bt_status bt_fs_list_unsorted(const char *folder, bt_fs_names *out, bt_error *err) {
     bt_fs_names names = BT_FS_NAMES_INIT;
+    if (fs_is_served(folder)) {
+        return remote_list(folder, out, err);
+    }
     BT_TRY(bt_fs_require_folder(folder, err));
     DIR *const dir = opendir(folder);
     if (dir == NULL) {
@@ -64,7 +70,7 @@ bt_status bt_fs_list_unsorted(const char *folder, bt_fs_names *out, bt_error *er
             break;
         }
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            BT_CHECK(names_add(&names, entry->d_name, err));
+            BT_CHECK(fs_names_add(&names, entry->d_name, err));
         }
     }
 done:
@@ -79,7 +85,7 @@ done:
 
 bt_status bt_fs_list(const char *folder, bt_fs_names *out, bt_error *err) {
     BT_TRY(bt_fs_list_unsorted(folder, out, err));
-    names_sort(out);
+    fs_names_sort(out);
     return BT_OK;
 }
 
@@ -87,6 +93,9 @@ bt_status bt_fs_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
     bt_fs_names names = BT_FS_NAMES_INIT;
     bt_status   rc = BT_OK;
     glob_t      found = {0};
+    if (fs_is_served(pattern)) {
+        return remote_glob(pattern, out, err);
+    }
     BT_TRY(fs_check_local(pattern, err));
     const int result = glob(pattern, GLOB_NOSORT, NULL, &found);
     if (result != 0 && result != GLOB_NOMATCH) {
@@ -96,7 +105,7 @@ bt_status bt_fs_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
         goto done;
     }
     for (size_t i = 0; i < found.gl_pathc; i++) {
-        BT_CHECK(names_add(&names, found.gl_pathv[i], err));
+        BT_CHECK(fs_names_add(&names, found.gl_pathv[i], err));
     }
 done:
     globfree(&found);
@@ -104,7 +113,7 @@ done:
         bt_fs_names_deinit(&names);
         return rc;
     }
-    names_sort(&names);
+    fs_names_sort(&names);
     *out = names;
     return BT_OK;
 }
@@ -122,6 +131,9 @@ static bt_status make_one(const char *path, bt_error *err) {
 }
 
 bt_status bt_fs_make_folders(const char *path, bt_error *err) {
+    if (fs_is_served(path)) {
+        return remote_check_writable(path, err); /* a store has none to make */
+    }
     BT_TRY(fs_check_local(path, err));
     char *const copy = bt_strdup(path);
     if (copy == NULL) {
@@ -142,6 +154,9 @@ done:
 }
 
 bt_status bt_fs_remove(const char *path, bt_error *err) {
+    if (fs_is_served(path)) {
+        return remote_remove(path, err);
+    }
     BT_TRY(fs_check_local(path, err));
     if (remove(path) != 0 && errno != ENOENT) {
         return fs_fail_write(path, "remove", errno, err);
@@ -171,4 +186,21 @@ bt_status bt_fs_replace_link(const char *path, const char *target, bt_error *err
 done:
     bt_str_deinit(&temporary);
     return rc;
+}
+
+/* ---- a whole tree -----------------------------------------------------------------------------
+ */
+
+static int remove_visited(const char *path, const struct stat *st, int type, struct FTW *place) {
+    (void)st, (void)type, (void)place;
+    return remove(path);
+}
+
+bt_status bt_fs_remove_tree(const char *folder, bt_error *err) {
+    enum { OPEN_FOLDERS = 16 };
+    BT_TRY(fs_check_local(folder, err));
+    if (nftw(folder, remove_visited, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) {
+        return fs_fail_write(folder, "remove", errno, err);
+    }
+    return BT_OK;
 }

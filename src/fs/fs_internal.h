@@ -23,6 +23,12 @@ bool fs_must_fail(bt_fs_op op);
 
 /* BT_E_UNSUPPORTED when path has a scheme ("gs://"), BT_E_IO when it is empty. */
 BT_MUST_USE bt_status fs_check_local(const char *path, bt_error *err);
+/* A path of a store that is built in; all others go the local way, which refuses what is not local.
+ */
+bool fs_is_served(const char *path);
+/* Adds a copy; sorts bytewise. */
+BT_MUST_USE bt_status fs_names_add(bt_fs_names *names, const char *name, bt_error *err);
+void                  fs_names_sort(bt_fs_names *names);
 /* The text of an errno. */
 const char *fs_reason(int errnum, char buffer[FS_REASON_MAX]);
 /* The sentence for a path that cannot be opened or read: missing, a folder, no permission... */

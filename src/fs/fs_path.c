@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fs_internal.h"
+#include "remote.h"
 
 const char *fs_reason(int errnum, char buffer[FS_REASON_MAX]) {
     if (strerror_r(errnum, buffer, FS_REASON_MAX) != 0) {
@@ -30,14 +31,19 @@ bt_status fs_check_local(const char *path, bt_error *err) {
     if (path == NULL || path[0] == '\0') {
         return BT_FAIL(err, BT_E_IO, "a file name is expected, but it is empty");
     }
+    BT_TRY(remote_check(path, err));
     const size_t n = scheme_length(path);
     if (n > 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s: paths of scheme '%.*s://' are not served by this version: copy it to a "
-                       "local folder and name that",
+                       "%s: paths of scheme '%.*s://' are not served here: copy it to a local "
+                       "folder and name that",
                        path, (int)n, path);
     }
     return BT_OK;
+}
+
+bool fs_is_served(const char *path) {
+    return path != NULL && remote_store_of(path) != NULL;
 }
 
 bt_status fs_fail_read(const char *path, int errnum, bt_error *err) {
@@ -57,11 +63,14 @@ bt_status fs_fail_write(const char *path, const char *what, int errnum, bt_error
 }
 
 bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err) {
+    if (fs_is_served(path)) {
+        return remote_stat(path, out, err);
+    }
     BT_TRY(fs_check_local(path, err));
     struct stat st;
     if (stat(path, &st) != 0) {
         if (errno == ENOENT || errno == ENOTDIR) {
-            *out = (bt_fs_info){.kind = BT_FS_MISSING};
+            *out = (bt_fs_info){.kind = BT_FS_MISSING, .version = BT_FS_ANY_VERSION};
             return BT_OK;
         }
         return fs_fail_read(path, errno, err);
@@ -69,6 +78,7 @@ bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err) {
     *out = (bt_fs_info){
         .kind = S_ISDIR(st.st_mode) ? BT_FS_FOLDER : BT_FS_FILE,
         .n_bytes = S_ISREG(st.st_mode) ? (int64_t)st.st_size : 0,
+        .version = BT_FS_ANY_VERSION,
         .modified_unix = (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec,
     };
     return BT_OK;
@@ -90,7 +100,7 @@ bt_status bt_fs_require_file(const char *path, int64_t *n_bytes, bt_error *err) 
     case BT_FS_FILE:
         break;
     }
-    if (access(path, R_OK) != 0) {
+    if (!fs_is_served(path) && access(path, R_OK) != 0) {
         return fs_fail_read(path, errno, err);
     }
     if (n_bytes != NULL) {
@@ -110,7 +120,7 @@ bt_status bt_fs_require_folder(const char *path, bt_error *err) {
     case BT_FS_FOLDER:
         break;
     }
-    if (access(path, R_OK | X_OK) != 0) {
+    if (!fs_is_served(path) && access(path, R_OK | X_OK) != 0) {
         return fs_fail_read(path, errno, err);
     }
     return BT_OK;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs_internal.h"
+#include "remote.h"
 
 enum { READ_ALL_FIRST = 1 << 16 };
 /* Below this size a copy costs less than the page faults of a mapping. */
@@ -18,9 +19,10 @@ static const int64_t map_min_bytes = 1 << 18;
 static const size_t read_max_bytes = (size_t)1 << 30;
 
 struct bt_file {
-    int     fd;
-    int64_t n_bytes;
-    char   *path;
+    int         fd;
+    int64_t     n_bytes;
+    char       *path;
+    block_file *remote; /* or NULL: fd */
 };
 
 bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *err) {
@@ -41,11 +43,17 @@ bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *er
 }
 
 bt_status bt_fs_open(const char *path, bt_file **out, bt_error *err) {
-    int       fd = -1;
-    int64_t   n_bytes = 0;
-    bt_status rc = BT_OK;
-    bt_file  *file = NULL;
-    BT_CHECK(fs_open_read(path, &fd, &n_bytes, err));
+    int         fd = -1;
+    int64_t     n_bytes = 0;
+    bt_status   rc = BT_OK;
+    bt_file    *file = NULL;
+    block_file *remote = NULL;
+    if (fs_is_served(path)) {
+        BT_CHECK(block_file_open(path, &remote, err));
+        n_bytes = block_file_size(remote);
+    } else {
+        BT_CHECK(fs_open_read(path, &fd, &n_bytes, err));
+    }
     if (n_bytes < 0) {
         rc = BT_FAIL(err, BT_E_IO, "%s is not a regular file, but must be read at any place", path);
         goto done;
@@ -56,6 +64,7 @@ bt_status bt_fs_open(const char *path, bt_file **out, bt_error *err) {
         goto done;
     }
     file->fd = fd;
+    file->remote = remote;
     file->n_bytes = n_bytes;
     *out = file;
     return BT_OK;
@@ -63,13 +72,20 @@ done:
     if (fd >= 0) {
         (void)close(fd);
     }
+    if (remote != NULL) {
+        block_file_close(remote);
+    }
     bt_free(file);
     return rc;
 }
 
 void bt_fs_close(bt_file *file) {
     if (file != NULL) {
-        (void)close(file->fd);
+        if (file->remote != NULL) {
+            block_file_close(file->remote);
+        } else {
+            (void)close(file->fd);
+        }
         bt_free(file->path);
         bt_free(file);
     }
@@ -86,6 +102,9 @@ const char *bt_fs_path(const bt_file *file) {
 bt_status bt_fs_read_upto(const bt_file *file, int64_t offset, void *dst, size_t n_bytes,
                           size_t *got, bt_error *err) {
     size_t done = 0;
+    if (file->remote != NULL) {
+        return block_file_read(file->remote, offset, dst, n_bytes, got, err);
+    }
     while (done < n_bytes) {
         const size_t  want = n_bytes - done < read_max_bytes ? n_bytes - done : read_max_bytes;
         const ssize_t n =
@@ -156,6 +175,9 @@ bt_status bt_fs_read_all(const char *path, size_t max_bytes, char **out, size_t 
     int64_t   size = 0;
     bt_str    s = BT_STR_INIT;
     bt_status rc = BT_OK;
+    if (fs_is_served(path)) {
+        return remote_read_all(path, max_bytes, out, n_bytes, err);
+    }
     BT_CHECK(fs_open_read(path, &fd, &size, err));
     if (size > 0 && (uint64_t)size > max_bytes) {
         rc = fail_too_large(path, max_bytes, err);
@@ -184,7 +206,9 @@ done:
 bt_status bt_fs_view_open(const char *path, bt_fs_view *out, bt_error *err) {
     int     fd = -1;
     int64_t size = 0;
-    BT_TRY(fs_open_read(path, &fd, &size, err));
+    if (!fs_is_served(path)) {
+        BT_TRY(fs_open_read(path, &fd, &size, err));
+    }
     if (size >= map_min_bytes && !fs_must_fail(BT_FS_OP_READ)) {
         void *const bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (bytes != MAP_FAILED) {
@@ -193,7 +217,9 @@ bt_status bt_fs_view_open(const char *path, bt_fs_view *out, bt_error *err) {
             return BT_OK;
         }
     }
-    (void)close(fd);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
     char  *bytes = NULL;
     size_t n_bytes = 0;
     BT_TRY(bt_fs_read_all(path, SIZE_MAX / 4, &bytes, &n_bytes, err));

@@ -8,24 +8,41 @@
 #include <unistd.h>
 
 #include "fs_internal.h"
+#include "remote.h"
 
 enum { STREAM_BUFFER_BYTES = 1 << 18 };
 
 struct bt_fs_stream {
-    int      fd;
-    int64_t  size;   /* -1: not a regular file */
-    int64_t  offset; /* of the next byte that the caller gets */
-    char    *path;
-    uint8_t *buffer;
-    size_t   begin; /* what is left in the buffer: [begin, end) */
-    size_t   end;
-    bt_str   line;
+    int         fd;
+    block_file *remote; /* or NULL: fd */
+    int64_t     at;     /* remote: of the next byte that is not in the buffer */
+    int64_t     size;   /* -1: not a regular file */
+    int64_t     offset; /* of the next byte that the caller gets */
+    char       *path;
+    uint8_t    *buffer;
+    size_t      begin; /* what is left in the buffer: [begin, end) */
+    size_t      end;
+    bt_str      line;
 };
 
+static void close_source(int fd, block_file *remote) {
+    if (remote != NULL) {
+        block_file_close(remote);
+    } else {
+        (void)close(fd);
+    }
+}
+
 bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err) {
-    int     fd = -1;
-    int64_t size = 0;
-    BT_TRY(fs_open_read(path, &fd, &size, err));
+    int         fd = -1;
+    int64_t     size = 0;
+    block_file *remote = NULL;
+    if (fs_is_served(path)) {
+        BT_TRY(block_file_open(path, &remote, err));
+        size = block_file_size(remote);
+    } else {
+        BT_TRY(fs_open_read(path, &fd, &size, err));
+    }
     bt_fs_stream *const stream = bt_calloc_array(1, sizeof *stream);
     if (stream == NULL || (stream->path = bt_strdup(path)) == NULL ||
         (stream->buffer = bt_alloc(STREAM_BUFFER_BYTES)) == NULL) {
@@ -33,12 +50,13 @@ bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err)
             bt_free(stream->path);
         }
         bt_free(stream);
-        (void)close(fd);
+        close_source(fd, remote);
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
     }
     stream->fd = fd;
+    stream->remote = remote;
     stream->size = size;
-    if (size > 0) {
+    if (size > 0 && remote == NULL) {
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only a hint */
     }
     *out = stream;
@@ -47,7 +65,7 @@ bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err)
 
 void bt_fs_stream_close(bt_fs_stream *stream) {
     if (stream != NULL) {
-        (void)close(stream->fd);
+        close_source(stream->fd, stream->remote);
         bt_free(stream->path);
         bt_free(stream->buffer);
         bt_str_deinit(&stream->line);
@@ -67,14 +85,27 @@ const char *bt_fs_stream_path(const bt_fs_stream *stream) {
     return stream->path;
 }
 
-/* false through *any: the end. */
-static bt_status fill(bt_fs_stream *stream, bool *any, bt_error *err) {
-    const ssize_t n = fs_sys_read(stream->fd, stream->buffer, STREAM_BUFFER_BYTES);
-    if (n < 0) {
+/* What comes next, at most a buffer full. */
+static bt_status read_next(bt_fs_stream *stream, uint8_t *dst, size_t *n, bt_error *err) {
+    if (stream->remote != NULL) {
+        BT_TRY(block_file_read(stream->remote, stream->at, dst, STREAM_BUFFER_BYTES, n, err));
+        stream->at += (int64_t)*n;
+        return BT_OK;
+    }
+    const ssize_t got = fs_sys_read(stream->fd, dst, STREAM_BUFFER_BYTES);
+    if (got < 0) {
         return fs_fail_read(stream->path, errno, err);
     }
+    *n = (size_t)got;
+    return BT_OK;
+}
+
+/* false through *any: the end. */
+static bt_status fill(bt_fs_stream *stream, bool *any, bt_error *err) {
+    size_t n = 0;
+    BT_TRY(read_next(stream, stream->buffer, &n, err));
     stream->begin = 0;
-    stream->end = (size_t)n;
+    stream->end = n;
     *any = n > 0;
     return BT_OK;
 }
@@ -93,15 +124,13 @@ bt_status bt_fs_stream_read(bt_fs_stream *stream, void *dst, size_t n_bytes, siz
     size_t done = take(stream, dst, n_bytes);
     while (done < n_bytes) {
         if (n_bytes - done >= STREAM_BUFFER_BYTES) { /* large: straight to the caller */
-            const ssize_t n = fs_sys_read(stream->fd, (uint8_t *)dst + done, STREAM_BUFFER_BYTES);
-            if (n < 0) {
-                return fs_fail_read(stream->path, errno, err);
-            }
+            size_t n = 0;
+            BT_TRY(read_next(stream, (uint8_t *)dst + done, &n, err));
             if (n == 0) {
                 break;
             }
-            done += (size_t)n;
-            stream->offset += n;
+            done += n;
+            stream->offset += (int64_t)n;
             continue;
         }
         bool any = false;
@@ -122,12 +151,15 @@ bt_status bt_fs_stream_seek(bt_fs_stream *stream, int64_t offset, bt_error *err)
         stream->offset = offset;
         return BT_OK;
     }
-    if (offset < 0 || lseek(stream->fd, (off_t)offset, SEEK_SET) < 0) {
+    const bool moved =
+        offset >= 0 && (stream->remote != NULL || lseek(stream->fd, (off_t)offset, SEEK_SET) >= 0);
+    if (!moved) {
         return BT_FAIL(err, BT_E_IO, "cannot move to byte %" PRId64 " of %s", offset, stream->path);
     }
     stream->begin = 0;
     stream->end = 0;
     stream->offset = offset;
+    stream->at = offset;
     return BT_OK;
 }
 

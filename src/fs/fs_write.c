@@ -16,18 +16,20 @@
 #include <unistd.h>
 
 #include "fs_internal.h"
+#include "remote.h"
 
 enum { WRITE_BUFFER_BYTES = 1 << 18 };
 static const size_t write_max_bytes = (size_t)1 << 30;
 
 struct bt_fs_writer {
-    int      fd;
-    char    *path;      /* as the caller said it */
-    char    *target;    /* path with links resolved; NULL: written directly */
-    char    *temporary; /* NULL: written directly */
-    uint8_t *buffer;
-    size_t   used;
-    int64_t  offset;
+    remote_writer *remote; /* or NULL; then nothing else but path is used */
+    int            fd;
+    char          *path;      /* as the caller said it */
+    char          *target;    /* path with links resolved; NULL: written directly */
+    char          *temporary; /* NULL: written directly */
+    uint8_t       *buffer;
+    size_t         used;
+    int64_t        offset;
 };
 
 static void writer_free(bt_fs_writer *writer) {
@@ -37,6 +39,7 @@ static void writer_free(bt_fs_writer *writer) {
     if (writer->fd >= 0) {
         (void)close(writer->fd);
     }
+    remote_writer_free(writer->remote);
     bt_free(writer->path);
     bt_free(writer->target);
     bt_free(writer->temporary);
@@ -45,7 +48,9 @@ static void writer_free(bt_fs_writer *writer) {
 }
 
 static bt_status writer_create(const char *path, bt_fs_writer **out, bt_error *err) {
-    BT_TRY(fs_check_local(path, err));
+    if (!fs_is_served(path)) {
+        BT_TRY(fs_check_local(path, err));
+    }
     bt_fs_writer *const writer = bt_calloc_array(1, sizeof *writer);
     if (writer != NULL) {
         writer->fd = -1;
@@ -104,8 +109,10 @@ bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *er
     bt_status     rc = BT_OK;
     struct stat   st;
     BT_TRY(writer_create(path, &writer, err));
-    const bool is_there = stat(path, &st) == 0;
-    if (is_there && S_ISDIR(st.st_mode)) {
+    const bool is_there = !fs_is_served(path) && stat(path, &st) == 0;
+    if (fs_is_served(path)) {
+        rc = remote_writer_create(path, false, &writer->remote, err);
+    } else if (is_there && S_ISDIR(st.st_mode)) {
         rc = BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is a folder", path);
     } else if (is_there && (!S_ISREG(st.st_mode) || is_descriptor(path))) {
         rc = open_directly(writer, S_ISREG(st.st_mode) ? O_APPEND : 0, err);
@@ -123,10 +130,15 @@ bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *er
 bt_status bt_fs_writer_append(const char *path, bt_fs_writer **out, bt_error *err) {
     bt_fs_writer *writer = NULL;
     BT_TRY(writer_create(path, &writer, err));
-    const bt_status rc = open_directly(writer, O_APPEND | O_CREAT, err);
+    const bt_status rc = fs_is_served(path) ? remote_writer_create(path, true, &writer->remote, err)
+                                            : open_directly(writer, O_APPEND | O_CREAT, err);
     if (rc != BT_OK) {
         writer_free(writer);
         return rc;
+    }
+    if (writer->remote != NULL) {
+        *out = writer;
+        return BT_OK;
     }
     const off_t end = lseek(writer->fd, 0, SEEK_END);
     writer->offset = end < 0 ? 0 : (int64_t)end; /* a pipe has no place */
@@ -156,6 +168,9 @@ static bt_status write_buffer(bt_fs_writer *writer, bt_error *err) {
 
 bt_status bt_fs_writer_write(bt_fs_writer *writer, const void *bytes, size_t n_bytes,
                              bt_error *err) {
+    if (writer->remote != NULL) {
+        return remote_writer_write(writer->remote, bytes, n_bytes, err);
+    }
     if (n_bytes > WRITE_BUFFER_BYTES - writer->used) {
         BT_TRY(write_buffer(writer, err));
     }
@@ -170,7 +185,7 @@ bt_status bt_fs_writer_write(bt_fs_writer *writer, const void *bytes, size_t n_b
 }
 
 int64_t bt_fs_writer_offset(const bt_fs_writer *writer) {
-    return writer->offset;
+    return writer->remote != NULL ? remote_writer_offset(writer->remote) : writer->offset;
 }
 
 const char *bt_fs_writer_path(const bt_fs_writer *writer) {
@@ -186,6 +201,9 @@ static bt_status sync_fd(int fd, const char *path, bt_error *err) {
 }
 
 bt_status bt_fs_writer_flush(bt_fs_writer *writer, bool to_disk, bt_error *err) {
+    if (writer->remote != NULL) {
+        return remote_writer_flush(writer->remote, to_disk, err);
+    }
     BT_TRY(write_buffer(writer, err));
     return to_disk ? sync_fd(writer->fd, writer->path, err) : BT_OK;
 }
@@ -231,6 +249,12 @@ static bt_status put_in_place(bt_fs_writer *writer, bt_error *err) {
 bt_status bt_fs_writer_commit(bt_fs_writer **writer_ptr, bt_error *err) {
     bt_fs_writer *const writer = *writer_ptr;
     const bool          is_replaced = writer->temporary != NULL;
+    if (writer->remote != NULL) {
+        BT_TRY(remote_writer_commit(writer->remote, err));
+        writer_free(writer);
+        *writer_ptr = NULL;
+        return BT_OK;
+    }
     BT_TRY(bt_fs_writer_flush(writer, is_replaced, err));
     BT_TRY(put_in_place(writer, err));
     if (is_replaced) {
@@ -291,6 +315,9 @@ done:
 static bt_status finish_writer(bt_fs_writer **writer, char **placed, bt_error *err) {
     const bool is_replaced = (*writer)->temporary != NULL;
     *placed = NULL;
+    if ((*writer)->remote != NULL) {
+        return bt_fs_writer_commit(writer, err);
+    }
     BT_TRY(put_in_place(*writer, err));
     if (is_replaced) {
         *placed = (*writer)->target;
@@ -330,12 +357,23 @@ void bt_fs_writer_abort(bt_fs_writer *writer) {
     if (writer == NULL) {
         return;
     }
-    if (writer->temporary != NULL) {
+    if (writer->remote != NULL) {
+        remote_writer_close_append(writer->remote);
+    } else if (writer->temporary != NULL) {
         (void)unlink(writer->temporary);
     } else if (writer->fd >= 0) {
         (void)write_buffer(writer, NULL); /* an append writer keeps what it was given */
     }
     writer_free(writer);
+}
+
+bt_status bt_fs_replace_if(const char *path, const void *bytes, size_t n_bytes, int64_t if_version,
+                           int64_t *version, bt_error *err) {
+    if (fs_is_served(path)) {
+        return remote_replace_if(path, bytes, n_bytes, if_version, version, err);
+    }
+    *version = BT_FS_ANY_VERSION;
+    return bt_fs_replace(path, bytes, n_bytes, err);
 }
 
 bt_status bt_fs_replace(const char *path, const void *bytes, size_t n_bytes, bt_error *err) {

@@ -30,3 +30,12 @@ bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error
         "swish, hard_swish, mish, sigmoid, identity, linear; got '%s'",
         name);
 }
+
+const char *bt_activation_name(bt_activation activation) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(activation_rows); i++) {
+        if (activation_rows[i].value == activation) {
+            return activation_rows[i].name;
+        }
+    }
+    return "unknown";
+}

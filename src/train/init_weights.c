@@ -159,6 +159,7 @@ bt_status init_weights(train_run *run, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " parameters",
                        run->model->table.n_elements);
     }
+    BT_CHECK(module_prepare(run, false, err)); /* a recovery may come here first */
     if (has_checkpoint(run)) {
         BT_CHECK(bt_ckpt_open(run->config.init_checkpoint, &ckpt, err));
         BT_CHECK(init_check(run, ckpt, err));

@@ -31,7 +31,9 @@ typedef struct run_config {
     int64_t         checkpoint_retry; /* more tries of a save that found no room */
     int64_t         recovery_begin_steps;
     int64_t         recovery_max_trials; /* < 0: no check at all */
-    const char     *init_checkpoint;
+    const char     *init_checkpoint;     /* or the folder of the module, once it is there */
+    const char     *hub_module_url;
+    const char     *hub_module_sha256;
     int64_t         warmup_steps; /* derived when null */
     double          warmup_fraction;
     int32_t         threads;
@@ -142,7 +144,7 @@ BT_MUST_USE bt_status labels_write(const train_run *run, bt_error *err);
 
 /* start.c: what a run starts from. Checks it before model_dir is made; then restores it or makes
  * fresh weights. */
-BT_MUST_USE bt_status start_check(const train_run *run, bt_error *err);
+BT_MUST_USE bt_status start_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status start_restore(train_run *run, bt_error *err);
 
 /* snapshot.c: the checkpoint PREFIX (model_dir/ckpt-STEP) with everything needed to continue, and
@@ -164,6 +166,10 @@ BT_MUST_USE bt_status snapshot_read_global_step(const char *prefix, int64_t *ste
 BT_MUST_USE bt_status init_weights(train_run *run, bt_error *err);
 /* Opens init_checkpoint and compares shapes without reading values: for preflight and --dry_run. */
 BT_MUST_USE bt_status check_init_checkpoint(const train_run *run, bt_error *err);
+
+/* module.c: task.hub_module_url, when there is one, to the folder in config.init_checkpoint.
+ * only_cached: nothing is fetched. */
+BT_MUST_USE bt_status module_prepare(train_run *run, bool only_cached, bt_error *err);
 
 /* class_rule.c: label smoothing and class weights of the plan into the model; balanced weights are
  * counted in the training data, which is open. */
@@ -200,6 +206,9 @@ BT_MUST_USE bt_status run_log_record(run_log *log, const char *kind, int64_t ste
 /* The last record of a run; stopped: see train_run. */
 BT_MUST_USE bt_status run_log_final(run_log *log, const bt_train_summary *summary,
                                     const char *stopped, bt_error *err);
+/* A store gets what was said so far before it gets a checkpoint: a run that goes on from it then
+ * misses no line. Locally every line is in its file already. */
+BT_MUST_USE bt_status run_log_sync(run_log *log, const char *model_dir, bt_error *err);
 void run_log_progress(const train_run *run, double loss, double learning_rate, int64_t target);
 /* name = value, appended; cut off silently never: the arrays are large enough by construction */
 void value_add(bt_metric_value *values, size_t *n, const char *name, double value);

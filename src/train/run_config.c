@@ -34,6 +34,8 @@ static const bt_conf_field trainer_fields[] = {
 
 static const bt_conf_field task_fields[] = {
     {"init_checkpoint", BT_CONF_FIELD_STR, offsetof(run_config, init_checkpoint)},
+    {"hub_module_url", BT_CONF_FIELD_STR, offsetof(run_config, hub_module_url)},
+    {"hub_module_sha256", BT_CONF_FIELD_STR, offsetof(run_config, hub_module_sha256)},
 };
 
 static const bt_conf_field runtime_fields[] = {

@@ -64,6 +64,19 @@ done:
     return rc;
 }
 
+bt_status run_log_sync(run_log *log, const char *model_dir, bt_error *err) {
+    if (log == NULL || !bt_fs_is_remote(model_dir)) {
+        return BT_OK;
+    }
+    bt_events_writer *const events[] = {log->train_events, log->validation_events};
+    for (size_t i = 0; i < BT_ARRAY_LEN(events); i++) {
+        if (events[i] != NULL) {
+            BT_TRY(bt_events_sync(events[i], err));
+        }
+    }
+    return bt_fs_writer_flush(log->jsonl, true, err);
+}
+
 bt_status run_log_close(run_log *log, bt_error *err) {
     if (log == NULL) {
         return BT_OK;

@@ -174,6 +174,7 @@ done:
 }
 
 bt_status snapshot_save(train_run *run, bt_error *err) {
+    BT_TRY(run_log_sync(run->log, run->args->model_dir, err));
     char name[32];
     (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
     const bt_conf_opt_i64 keep = run->config.max_to_keep;

@@ -388,6 +388,8 @@ bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt
         if (start_check(&run, &found) != BT_OK) {
             BT_CHECK(add_finding(findings, "", &found, err));
         }
+    } else if (run.model != NULL && module_prepare(&run, true, &found) != BT_OK) {
+        BT_CHECK(add_finding(findings, "task.hub_module_url", &found, err));
     } else if (run.model != NULL && check_init_checkpoint(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "task.init_checkpoint", &found, err));
     } else if (run.model != NULL && run.config.init_checkpoint[0] != '\0') {

@@ -126,6 +126,10 @@ bt_status bt_events_flush(bt_events_writer *writer, bt_error *err) {
     return bt_fs_writer_flush(writer->file, false, err);
 }
 
+bt_status bt_events_sync(bt_events_writer *writer, bt_error *err) {
+    return bt_fs_writer_flush(writer->file, true, err);
+}
+
 bt_status bt_events_close(bt_events_writer *writer, bt_error *err) {
     if (writer == NULL) {
         return BT_OK;

@@ -3,8 +3,10 @@
 """Makes the small corpus of the fuzz targets (tests/fuzz/corpus) with nothing but Python: inputs
 that are sound, so that the replay's changes reach deep. usage: make_corpus.py"""
 import gzip
+import io
 import pathlib
 import struct
+import tarfile
 import zlib
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "corpus"
@@ -127,6 +129,33 @@ SQUAD_ANSWERS = (b'\xef\xbb\xbf{"data":[{"paragraphs":[{"context":"a\\tb \xc3\x8
 SET_INFO = (b'{"name":"t","fileFormat":"tfrecord","splits":[{"filepathTemplate":"s{NUM_SHARDS}","name":'
             b'"train","shardLengths":["1",2]}],"version":"1.0.0"}')
 SET_ROW = field(1, feature(b"s", 1, field(1, b"text")) + feature(b"i", 3, field(1, varint(7))))
+HTTP = (b'HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/20\r\n'
+        b'x-goog-hash: crc32c=4waSgw==, md5=rL0Y20zC+Fzt72VPzMSk2A==\r\n'
+        b'Location: ../b?c=1#d\r\nETag: "x"\r\nRetry-After: 1\r\n\r\n')
+GCS_OBJECT = (b'{"kind":"storage#object","name":"a/b","generation":"17","size":"5","crc32c":"4waSgw==",'
+              b'"updated":"2026-01-02T03:04:05.678Z"}')
+GCS_LIST = (b'{"items":[{"name":"a/b"},{"name":"a/c/"},{"name":"a\\nb"}],"prefixes":["a/d/"],'
+            b'"nextPageToken":"t"}')
+S3_LIST = (b'<?xml version="1.0"?><ListBucketResult xmlns="x"><Contents><Key>a &amp; b&#x41;</Key>'
+           b'</Contents><CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes><IsTruncated>true'
+           b'</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>')
+
+
+def tar(*entries):
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as out:
+        for name, kind, data in entries:
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, len(data)
+            info.linkname = "../x" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            out.addfile(info, io.BytesIO(data))
+    return raw.getvalue()
+
+
+MODULE = tar(("a/", tarfile.DIRTYPE, b""), ("a/b", tarfile.REGTYPE, b"content"),
+             ("saved_model.pb", tarfile.REGTYPE, b"x" * 600))
+HOSTILE = tar(("ok", tarfile.REGTYPE, b"1"), ("../out", tarfile.REGTYPE, b"2"),
+              ("link", tarfile.SYMTYPE, b""))
 
 WEIGHTS = {
     "bert": b'{"model_type": "bert", "num_attention_heads": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12}\n'
@@ -149,6 +178,11 @@ TABLES = {
 }
 
 CORPUS = {
+    "http": {"answer": HTTP},
+    "store": {"object": GCS_OBJECT, "list": GCS_LIST, "s3": S3_LIST},
+    "tar": {"module": MODULE, "hostile": HOSTILE, "gzip": gzip.compress(MODULE, mtime=0)},
+    "saved_model": {"keras": field(1, field(1, 3) + field(5, b'{"a": 1}')),
+                    "old": field(2, field(7, field(1, field(4, field(3, b'{"b": 2}')))))},
     "example": {"packed": example(), "unpacked": unpacked_example(), "event": event()},
     "record": {"plain": RECORDS, "gzip": gzip.compress(RECORDS, mtime=0),
                "zlib": zlib.compress(RECORDS)},

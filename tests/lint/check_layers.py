@@ -21,11 +21,12 @@ ALLOWED = {
     "mine": "kern",
     "data": "wire fs text squad tensor conf",
     "ckpt": "wire fs tensor",
+    "hub": "fs",
     "nn": "tensor kern",
     "model": "tensor conf",
     "exec": "model nn optim comm tensor kern",
     "task": "data model metrics mine conf text wire squad",
-    "train": "task exec ckpt data metrics optim comm conf tensor",
+    "train": "task exec ckpt hub data metrics optim comm conf tensor",
     "cli": "*",
 }
 
@@ -33,6 +34,7 @@ ALLOWED = {
 EXTRA = {
     ("text", "fs"): "reads vocabularies through the one file interface",
     ("task", "fs"): "outputs of a task are files: predictions, answers, vectors",
+    ("conf", "fs"): "reads --config_file through the one file interface",
     ("train", "fs"): "owns the model_dir",
     ("train", "wire"): "writes event files",
     ("train", "model"): "hands the description from task to exec",
@@ -44,13 +46,13 @@ THIRD_PARTY = [
     (r"zlib\.h", ["src/wire/", "tests/"]),
     (r"utf8proc\.h", ["src/text/"]),
     (r"cblas\.h|openblas_config\.h", ["src/kern/"]),
-    (r"jansson\.h", ["src/wire/", "src/data/", "src/squad/", "src/ckpt/", "src/task/", "src/train/", "tests/",
-                     "tools/", "bench/"]),
+    (r"jansson\.h", ["src/wire/", "src/fs/remote/", "src/data/", "src/squad/", "src/ckpt/", "src/task/",
+                     "src/train/", "tests/", "tools/", "bench/"]),
     (r"protobuf-c/.*", ["src/wire/"]),
     (r"cmocka\.h", ["tests/"]),
     (r"mpi\.h", ["src/comm/"]),
     (r"pjrt.*\.h", ["src/exec/"]),
-    (r"curl/.*|archive.*\.h|openssl/.*", ["src/fs/"]),
+    (r"curl/.*|archive.*\.h|openssl/.*", ["src/fs/remote/"]),
     (r"(imm|nmm|smm|emm)intrin\.h|cpuid\.h|arm_neon\.h", ["src/kern/", "src/base/"]),
     (r"sanitizer/.*", ["src/base/", "tests/"]),
 ]

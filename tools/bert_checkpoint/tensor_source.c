@@ -9,7 +9,12 @@
 bt_status source_open(tensor_source *source, const char *path, bt_error *err) {
     *source = (tensor_source){0};
     bt_status rc = bt_ckpt_open(path, &source->ckpt, err);
-    if (rc == BT_OK) {
+    if (rc == BT_OK && bt_str_ends_with(bt_ckpt_path(source->ckpt), ".index.json")) {
+        rc = BT_FAIL(err, BT_E_UNSUPPORTED,
+                     "%s: an index of several files: bert-checkpoint takes one at a time, name one "
+                     "of the files",
+                     bt_ckpt_path(source->ckpt));
+    } else if (rc == BT_OK) {
         const char *const file = bt_ckpt_path(source->ckpt);
         rc = bt_ckpt_get_layout(source->ckpt) == BT_CKPT_SAFETENSORS
                  ? bt_safetensors_open(file, &source->st, err)

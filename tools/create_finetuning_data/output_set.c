@@ -13,7 +13,10 @@
 static bt_status make_folders(output_set *set, const char *folder, bt_error *err) {
     bt_status    rc = BT_OK;
     const size_t n_before = set->made_folders.n;
-    char        *at = bt_strdup(folder);
+    if (bt_fs_is_remote(folder)) {
+        return bt_fs_make_folders(folder, err); /* a store has none that could stay behind */
+    }
+    char *at = bt_strdup(folder);
     if (at == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", folder);
     }
@@ -42,6 +45,10 @@ done:
 }
 
 static bt_status canonical_path(const char *path, const char *folder, char **out, bt_error *err) {
+    if (bt_fs_is_remote(path)) {
+        *out = bt_strdup(path);
+        return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", path);
+    }
     char *const resolved = realpath(folder, NULL); /* libc's memory: freed with free() */
     if (resolved == NULL) {
         return BT_FAIL(err, BT_E_RESOURCE, "%s: cannot write there: %s", path, strerror(errno));
@@ -98,7 +105,7 @@ bt_status output_set_commit(output_set *set, bt_error *err) {
 /* A device or a pipe that was named as an output was there before and stays. */
 static bool is_regular_file(const char *path) {
     struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+    return bt_fs_is_remote(path) || (stat(path, &info) == 0 && S_ISREG(info.st_mode));
 }
 
 void output_set_deinit(output_set *set, bool failed) {

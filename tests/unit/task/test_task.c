@@ -292,8 +292,6 @@ static void unsupported_keys_are_refused_by_name(void **state) {
     } rows[] = {
         {"{task: {differential_privacy_config: {clipping_norm: 1.0}}}",
          "task.differential_privacy_config: it is set"},
-        {"{task: {hub_module_url: 'https://x/y'}}", "task.hub_module_url: 'https://x/y'"},
-        {"{task: {hub_module_sha256: abc}}", "task.hub_module_sha256: 'abc'"},
         {"{task: {class_weights: [1.0, 2.0], label_smoothing: 0.1}}", NULL},
         {"{trainer: {gradient_accumulation_steps: 4}}", NULL},
         {"{trainer: {early_stopping_patience: 2}}", NULL},

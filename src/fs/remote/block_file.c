@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A remote file as blocks. Blocks that were fetched are kept in a nameless local file, so that
+ * reading in any order, and reading again, costs one transfer of each; threads fetch the blocks
+ * behind the place that was read last, several at a time, so that a round trip's latency is paid
+ * once and not once a block. All that have the same version of a file open share it, and it is kept
+ * after the last one closed it, for whoever opens it next (an index pass, then the rows).
+ *
+ * When all blocks are there their crc32c is held against what the store says the file's is. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "remote.h"
+
+enum { N_FETCHERS = 6, AHEAD_BLOCKS = 12, MAX_KEPT = 64, MAX_DAMAGED = 3 };
+static const int64_t  block_bytes = (int64_t)1 << 21;
+static const int64_t  max_kept_bytes = (int64_t)1 << 36; /* of files that nobody has open */
+static const uint64_t download_max_bytes = (uint64_t)1 << 40;
+
+typedef enum block_state { BLOCK_MISSING, BLOCK_BUSY, BLOCK_READY } block_state;
+
+typedef struct block {
+    uint8_t  state; /* block_state */
+    uint32_t crc;
+} block;
+
+struct block_file {
+    char               *path;
+    const remote_store *store;
+    remote_info         info;
+    int                 fd;
+    int64_t             n_blocks;
+    block              *blocks;
+    int64_t             n_ready;
+    int64_t             cursor; /* the block that was read last */
+    int32_t             n_threads;
+    atomic_int          cancel;
+    pthread_mutex_t     lock;
+    pthread_cond_t      changed;
+    bool                is_checked; /* its crc32c is that of the store */
+    int32_t             n_damaged;  /* times that it was not */
+    bt_error            failure;    /* of a fetcher; the next reader gets it */
+    int32_t             n_users;    /* under registry_lock */
+    uint64_t            last_use;
+};
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static block_file     *registry[MAX_KEPT + 1024];
+static size_t          n_registry;
+static uint64_t        n_uses;
+
+/* ---- making and keeping -----------------------------------------------------------------------
+ */
+
+bt_status remote_scratch_open(int *fd, bt_error *err) {
+    const char *const folder = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
+    bt_str            name = BT_STR_INIT;
+    BT_TRY(bt_str_appendf(&name, err, "%s/bert-train-XXXXXX", folder));
+    *fd = mkstemp(name.data);
+    bt_status rc = BT_OK;
+    if (*fd < 0) {
+        rc = BT_FAIL(err, BT_E_RESOURCE,
+                     "cannot make a temporary file in %s (%s): set TMPDIR to a folder with room",
+                     folder, strerror(errno));
+    } else {
+        (void)unlink(name.data);
+        (void)fcntl(*fd, F_SETFD, FD_CLOEXEC);
+    }
+    bt_str_deinit(&name);
+    return rc;
+}
+
+static void file_free(block_file *file) {
+    if (file == NULL) {
+        return;
+    }
+    if (file->fd >= 0) {
+        (void)close(file->fd);
+    }
+    (void)pthread_mutex_destroy(&file->lock);
+    (void)pthread_cond_destroy(&file->changed);
+    bt_free(file->blocks);
+    bt_free(file->path);
+    bt_free(file);
+}
+
+static bt_status file_create(const char *path, const remote_store *store, const remote_info *info,
+                             block_file **out, bt_error *err) {
+    bt_status   rc = BT_OK;
+    block_file *file = bt_calloc_array(1, sizeof *file);
+    if (file == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
+    }
+    file->fd = -1;
+    if (pthread_mutex_init(&file->lock, NULL) != 0 ||
+        pthread_cond_init(&file->changed, NULL) != 0) {
+        bt_free(file);
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
+    }
+    file->store = store;
+    file->info = *info;
+    file->cursor = -1;
+    file->path = bt_strdup(path);
+    file->n_blocks = (info->n_bytes + block_bytes - 1) / block_bytes;
+    file->blocks = bt_calloc_array((size_t)file->n_blocks + 1, sizeof *file->blocks);
+    if (file->path == NULL || file->blocks == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
+        goto done;
+    }
+    BT_CHECK(remote_scratch_open(&file->fd, err));
+    *out = file;
+    file = NULL;
+done:
+    file_free(file);
+    return rc;
+}
+
+static bool is_same(const block_file *file, const char *path, const remote_info *info) {
+    return strcmp(file->path, path) == 0 && file->info.n_bytes == info->n_bytes &&
+           file->info.version == info->version && strcmp(file->info.etag, info->etag) == 0 &&
+           (info->version != BT_FS_ANY_VERSION || info->etag[0] != '\0');
+}
+
+/* The files that nobody has open and that were not used for the longest time make room. */
+static void drop_unused(void) {
+    for (;;) {
+        size_t  oldest = n_registry;
+        size_t  n_unused = 0;
+        int64_t n_bytes = 0;
+        for (size_t i = 0; i < n_registry; i++) {
+            if (registry[i]->n_users == 0) {
+                n_unused++;
+                n_bytes += registry[i]->info.n_bytes;
+                oldest = oldest == n_registry || registry[i]->last_use < registry[oldest]->last_use
+                             ? i
+                             : oldest;
+            }
+        }
+        if (oldest == n_registry || (n_unused <= MAX_KEPT && n_bytes <= max_kept_bytes)) {
+            return;
+        }
+        file_free(registry[oldest]);
+        registry[oldest] = registry[--n_registry];
+    }
+}
+
+static block_file *find_kept(const char *path, const remote_info *info) {
+    for (size_t i = 0; i < n_registry; i++) {
+        if (is_same(registry[i], path, info) && registry[i]->failure.code == BT_OK) {
+            return registry[i];
+        }
+    }
+    return NULL;
+}
+
+bt_status block_file_open(const char *path, block_file **out, bt_error *err) {
+    const remote_store *const store = remote_store_of(path);
+    remote_info               info = {0};
+    bt_status                 rc = BT_OK;
+    BT_TRY(remote_check(path, err));
+    BT_TRY(store->stat(path, &info, err));
+    if (info.kind != BT_FS_FILE) {
+        return BT_FAIL(err, BT_E_IO,
+                       info.kind == BT_FS_FOLDER ? "%s is a folder, but a file is expected"
+                                                 : "%s: no such file",
+                       path);
+    }
+    pthread_mutex_lock(&registry_lock);
+    block_file *file = find_kept(path, &info);
+    if (file == NULL && n_registry == BT_ARRAY_LEN(registry)) {
+        rc = BT_FAIL(err, BT_E_RESOURCE, "%s: too many remote files are open", path);
+    } else if (file == NULL) {
+        rc = file_create(path, store, &info, &file, err);
+        if (rc == BT_OK) {
+            registry[n_registry++] = file;
+        }
+    }
+    if (rc == BT_OK) {
+        file->n_users++;
+        file->last_use = ++n_uses;
+        *out = file;
+    }
+    pthread_mutex_unlock(&registry_lock);
+    return rc;
+}
+
+void block_file_close(block_file *file) {
+    pthread_mutex_lock(&registry_lock);
+    const bool is_last = --file->n_users == 0;
+    if (is_last) { /* no thread outlives the last user: the process may be about to end */
+        pthread_mutex_lock(&file->lock);
+        file->cancel = 1;
+        while (file->n_threads > 0) {
+            pthread_cond_wait(&file->changed, &file->lock);
+        }
+        file->cancel = 0;
+        file->failure = (bt_error)BT_ERROR_INIT; /* read-ahead that nobody waited for */
+        pthread_mutex_unlock(&file->lock);
+        drop_unused();
+    }
+    pthread_mutex_unlock(&registry_lock);
+}
+
+int64_t block_file_size(const block_file *file) {
+    return file->info.n_bytes;
+}
+
+/* ---- fetching ---------------------------------------------------------------------------------
+ */
+
+static size_t size_of_block(const block_file *file, int64_t b) {
+    const int64_t begin = b * block_bytes;
+    const int64_t left = file->info.n_bytes - begin;
+    return (size_t)(left < block_bytes ? left : block_bytes);
+}
+
+static bt_status store_bytes(const block_file *file, const uint8_t *bytes, size_t n, int64_t at,
+                             bt_error *err) {
+    while (n > 0) {
+        const ssize_t wrote = pwrite(file->fd, bytes, n, (off_t)at);
+        if (wrote < 0 && errno == EINTR) {
+            continue;
+        }
+        if (wrote < 0) {
+            return BT_FAIL(err, BT_E_RESOURCE,
+                           "cannot keep blocks of %s in a temporary file: %s (set TMPDIR to a "
+                           "folder with room for it)",
+                           file->path, strerror(errno));
+        }
+        bytes += wrote;
+        at += wrote;
+        n -= (size_t)wrote;
+    }
+    return BT_OK;
+}
+
+/* All of it is here: is it what the store says? If not, all blocks are missing again. */
+static bt_status check_whole(block_file *file, bt_error *err) {
+    uint32_t crc = 0;
+    for (int64_t b = 0; b < file->n_blocks; b++) {
+        crc = remote_crc32c_combine(crc, file->blocks[b].crc, size_of_block(file, b));
+    }
+    if (file->info.has_crc32c && crc != file->info.crc32c) {
+        for (int64_t b = 0; b < file->n_blocks; b++) {
+            file->blocks[b].state = BLOCK_MISSING;
+        }
+        file->n_ready = 0;
+        if (++file->n_damaged < MAX_DAMAGED) {
+            bt_log(BT_LOG_WARNING, "%s: the bytes that came have a wrong crc32c, asked for again",
+                   file->path);
+            return BT_OK;
+        }
+        return BT_FAIL(err, BT_E_IO,
+                       "%s: the bytes that came have the crc32c 0x%08" PRIx32
+                       ", the store says 0x%08" PRIx32 ": damaged on the way",
+                       file->path, crc, file->info.crc32c);
+    }
+    file->is_checked = true;
+    return BT_OK;
+}
+
+/* Block b, which is BUSY by us, without the lock. */
+static bt_status fetch_block(block_file *file, int64_t b, uint8_t *buffer, uint32_t *crc,
+                             bt_error *err) {
+    enum { TRIES_OF_ONE_BLOCK_FILE = 3 };
+    const size_t n = size_of_block(file, b);
+    for (int i = 1;; i++) {
+        BT_TRY(file->store->read(file->path, &file->info, b * block_bytes, buffer, n, &file->cancel,
+                                 err));
+        *crc = bt_crc32c(0, buffer, n);
+        /* a file of one block can be judged, and asked for again, at once */
+        if (file->n_blocks > 1 || !file->info.has_crc32c || *crc == file->info.crc32c ||
+            i == TRIES_OF_ONE_BLOCK_FILE) {
+            break;
+        }
+        bt_log(BT_LOG_DEBUG, "%s: wrong crc32c, asked for again", file->path);
+    }
+    return store_bytes(file, buffer, n, b * block_bytes, err);
+}
+
+/* Called and returns with the lock held. */
+static bt_status fetch_locked(block_file *file, int64_t b, uint8_t *buffer, bt_error *err) {
+    uint32_t crc = 0;
+    file->blocks[b].state = BLOCK_BUSY;
+    pthread_mutex_unlock(&file->lock);
+    bt_status rc = fetch_block(file, b, buffer, &crc, err);
+    pthread_mutex_lock(&file->lock);
+    file->blocks[b].state = rc == BT_OK ? BLOCK_READY : BLOCK_MISSING;
+    if (rc == BT_OK) {
+        file->blocks[b].crc = crc;
+        file->n_ready++;
+        if (file->n_ready == file->n_blocks && !file->is_checked) {
+            rc = check_whole(file, err);
+        }
+    }
+    pthread_cond_broadcast(&file->changed);
+    return rc;
+}
+
+static int64_t next_ahead(const block_file *file) {
+    const int64_t end = file->cursor + 1 + AHEAD_BLOCKS;
+    for (int64_t b = file->cursor < 0 ? 0 : file->cursor; b < end && b < file->n_blocks; b++) {
+        if (file->blocks[b].state == BLOCK_MISSING) {
+            return b;
+        }
+    }
+    return -1;
+}
+
+static void *fetch_ahead(void *context) {
+    block_file *const file = context;
+    uint8_t *const    buffer = bt_alloc((size_t)block_bytes);
+    pthread_mutex_lock(&file->lock);
+    while (buffer != NULL && file->cancel == 0 && file->failure.code == BT_OK) {
+        const int64_t b = next_ahead(file);
+        bt_error      err = BT_ERROR_INIT;
+        if (b < 0) {
+            break;
+        }
+        if (fetch_locked(file, b, buffer, &err) != BT_OK && file->cancel == 0) {
+            file->failure = err;
+        }
+    }
+    file->n_threads--;
+    pthread_cond_broadcast(&file->changed);
+    pthread_mutex_unlock(&file->lock);
+    bt_free(buffer);
+    return NULL;
+}
+
+/* With the lock held: as many fetchers as there is work for. Read-ahead is a help only: where no
+ * thread can be had, the reader fetches alone. */
+static void start_fetchers(block_file *file) {
+    const int64_t first = next_ahead(file);
+    sigset_t      all;
+    sigset_t      before;
+    if (first < 0 || file->n_threads >= N_FETCHERS) {
+        return;
+    }
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
+    for (int64_t wanted = file->n_blocks - first; wanted > 0 && file->n_threads < N_FETCHERS;
+         wanted--) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, fetch_ahead, file) != 0) {
+            break;
+        }
+        (void)pthread_detach(thread);
+        file->n_threads++;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+/* With the lock held, until block b is there. */
+static bt_status need_block(block_file *file, int64_t b, bt_error *err) {
+    file->cursor = b;
+    while (file->blocks[b].state != BLOCK_READY) {
+        if (file->failure.code != BT_OK) {
+            const bt_status code = file->failure.code;
+            if (err != NULL) {
+                *err = file->failure;
+            }
+            file->failure = (bt_error)BT_ERROR_INIT;
+            return code;
+        }
+        if (file->blocks[b].state == BLOCK_MISSING) {
+            uint8_t *const buffer = bt_alloc((size_t)block_bytes);
+            if (buffer == NULL) {
+                return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot read %s", file->path);
+            }
+            file->blocks[b].state = BLOCK_BUSY; /* ours before the fetchers look */
+            start_fetchers(file);
+            const bt_status rc = fetch_locked(file, b, buffer, err);
+            bt_free(buffer);
+            BT_TRY(rc);
+            continue;
+        }
+        pthread_cond_wait(&file->changed, &file->lock);
+    }
+    start_fetchers(file);
+    return BT_OK;
+}
+
+/* The last block may show that all of them are damaged: then from the start. */
+static bt_status need_blocks(block_file *file, int64_t first, int64_t last, bt_error *err) {
+    for (int64_t b = first; b <= last;) {
+        const int32_t n_damaged = file->n_damaged;
+        BT_TRY(need_block(file, b, err));
+        b = file->n_damaged == n_damaged ? b + 1 : first;
+    }
+    return BT_OK;
+}
+
+/* A server that gives whole files only: all of it, front to back. */
+typedef struct whole_sink {
+    block_file *file;
+    int64_t     at;
+} whole_sink;
+
+static bt_status whole_restart(void *context, bt_error *err) {
+    whole_sink *const sink = context;
+    (void)err;
+    sink->at = 0;
+    return BT_OK;
+}
+
+static bt_status whole_write(void *context, const void *bytes, size_t n, bt_error *err) {
+    whole_sink *const sink = context;
+    BT_TRY(store_bytes(sink->file, bytes, n, sink->at, err));
+    sink->at += (int64_t)n;
+    return BT_OK;
+}
+
+static bt_status fetch_whole(block_file *file, bt_error *err) {
+    whole_sink      context = {.file = file};
+    const http_sink sink = {whole_restart, whole_write, &context};
+    if (file->n_ready == file->n_blocks) {
+        return BT_OK;
+    }
+    BT_TRY(file->store->download(file->path, &sink, (size_t)download_max_bytes, 0, err));
+    if (context.at != file->info.n_bytes) {
+        return BT_FAIL(err, BT_E_IO, "%s: %" PRId64 " bytes came, %" PRId64 " were announced",
+                       file->path, context.at, file->info.n_bytes);
+    }
+    for (int64_t b = 0; b < file->n_blocks; b++) {
+        file->blocks[b].state = BLOCK_READY;
+    }
+    file->n_ready = file->n_blocks;
+    return BT_OK;
+}
+
+static bt_status read_kept(const block_file *file, int64_t offset, uint8_t *dst, size_t n,
+                           bt_error *err) {
+    while (n > 0) {
+        const ssize_t got = pread(file->fd, dst, n, (off_t)offset);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return BT_FAIL(err, BT_E_IO, "cannot read back the kept blocks of %s: %s", file->path,
+                           got < 0 ? strerror(errno) : "they are gone");
+        }
+        dst += got;
+        offset += got;
+        n -= (size_t)got;
+    }
+    return BT_OK;
+}
+
+bt_status block_file_read(block_file *file, int64_t offset, void *dst, size_t n, size_t *got,
+                          bt_error *err) {
+    const int64_t size = file->info.n_bytes;
+    bt_status     rc = BT_OK;
+    if (offset >= size) {
+        *got = 0;
+        return BT_OK;
+    }
+    const size_t n_real = (uint64_t)n < (uint64_t)(size - offset) ? n : (size_t)(size - offset);
+    pthread_mutex_lock(&file->lock);
+    if (file->info.no_ranges) {
+        rc = fetch_whole(file, err);
+    }
+    if (n_real > 0) {
+        rc = need_blocks(file, offset / block_bytes, (offset + (int64_t)n_real - 1) / block_bytes,
+                         err);
+    }
+    pthread_mutex_unlock(&file->lock);
+    BT_TRY(rc);
+    BT_TRY(read_kept(file, offset, dst, n_real, err));
+    *got = n_real;
+    return BT_OK;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writing to Google Cloud Storage. Every upload names the generation that it replaces (0: none), so
+ * a request that is sent twice, or arrives late, changes nothing twice. An object appears whole or
+ * not at all; the store checks the crc32c of small ones before they appear, that of large ones is
+ * held against ours afterwards. */
+#include "gcs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_RACES = 3, MAX_CHUNK_TRIES = 1000 };
+
+/* ---- what both kinds share --------------------------------------------------------------------
+ */
+
+/* The generation that is there now; 0: none. */
+static bt_status current_version(const char *path, int64_t *version, bt_error *err) {
+    remote_info info = {0};
+    bool        found = false;
+    BT_TRY(gcs_get_resource(path, &info, &found, err));
+    *version = found ? info.version : 0;
+    return BT_OK;
+}
+
+static bt_status append_crc(bt_str *out, uint32_t crc, bt_error *err) {
+    const uint8_t digest[4] = {(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
+                               (uint8_t)crc};
+    return http_append_base64(out, digest, sizeof digest, false, err);
+}
+
+static bool is_ours(const remote_info *info, size_t n, uint32_t crc) {
+    return info->n_bytes == (int64_t)n && (!info->has_crc32c || info->crc32c == crc);
+}
+
+/* ---- one request: small objects ---------------------------------------------------------------
+ */
+
+static bt_status append_multipart(bt_str *body, const char *boundary, const void *bytes, size_t n,
+                                  uint32_t crc, bt_error *err) {
+    BT_TRY(bt_str_appendf(body, err,
+                          "--%s\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
+                          "{\"crc32c\": \"",
+                          boundary));
+    BT_TRY(append_crc(body, crc, err));
+    BT_TRY(bt_str_appendf(
+        body, err, "\"}\r\n--%s\r\nContent-Type: application/octet-stream\r\n\r\n", boundary));
+    BT_TRY(bt_str_append_n(body, bytes, n, err));
+    return bt_str_appendf(body, err, "\r\n--%s--\r\n", boundary);
+}
+
+static bool contains(const void *bytes, size_t n, const char *text) {
+    const size_t      n_text = strlen(text);
+    const char *const p = bytes;
+    for (size_t i = 0; i + n_text <= n; i++) {
+        const char *const at = memchr(p + i, text[0], n - n_text - i + 1);
+        if (at == NULL) {
+            return false;
+        }
+        i = (size_t)(at - p);
+        if (memcmp(at, text, n_text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A line that the content does not have. */
+static void choose_boundary(const void *bytes, size_t n, uint32_t crc, char boundary[64]) {
+    for (uint32_t i = 0;; i++) {
+        (void)snprintf(boundary, 64, "bert-train-part-%08" PRIx32 "-%" PRIu32, crc, i);
+        if (!contains(bytes, n, boundary)) {
+            return;
+        }
+    }
+}
+
+/* One upload under a condition. *lost: somebody else changed the object since. */
+static bt_status put_once(const char *path, const void *bytes, size_t n, int64_t if_version,
+                          int64_t *version, bool *lost, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_str         url = BT_STR_INIT;
+    bt_str         body = BT_STR_INIT;
+    http_response  response = {0};
+    remote_name    name;
+    remote_info    info = {0};
+    bool           found = false;
+    char           boundary[64];
+    char           type[128];
+    const uint32_t crc = bt_crc32c(0, bytes, n);
+    *lost = false;
+    choose_boundary(bytes, n, crc, boundary);
+    (void)snprintf(type, sizeof type, "Content-Type: multipart/related; boundary=%s", boundary);
+    const char *const headers[] = {type, NULL};
+    BT_CHECK(remote_name_parse(path, &name, err));
+    BT_CHECK(gcs_append_bucket(&url, "/upload/storage/v1", &name, err));
+    BT_CHECK(bt_str_appendf(
+        &url, err, "?uploadType=multipart&ifGenerationMatch=%" PRId64 "&name=", if_version));
+    BT_CHECK(http_append_encoded(&url, name.name, "", err));
+    BT_CHECK(append_multipart(&body, boundary, bytes, n, crc, err));
+    const http_request request = {.what = path,
+                                  .method = "POST",
+                                  .url = url.data,
+                                  .headers = headers,
+                                  .body = body.data,
+                                  .n_body = body.len,
+                                  HTTP_RANGE_NONE,
+                                  .max_body = GCS_MAX_JSON,
+                                  .auth = gcs_auth()};
+    BT_CHECK(http_run(&request, &response, err));
+    if (response.status == 412 || response.status == 409) {
+        /* perhaps an earlier try arrived, ours or one that libcurl made by itself on a connection
+         * that had died, and only its answer was lost */
+        BT_CHECK(gcs_get_resource(path, &info, &found, err));
+        *lost = !found || !is_ours(&info, n, crc);
+        *version = info.version;
+        goto done;
+    }
+    if (response.status < 200 || response.status >= 300) {
+        rc = http_fail(&request, &response, "write", BT_E_RESOURCE, err);
+        goto done;
+    }
+    BT_CHECK(gcs_parse_resource(path, bt_str_text(&response.body), response.body.len, &info, err));
+    *version = info.version;
+    if (!is_ours(&info, n, crc)) {
+        rc = BT_FAIL(err, BT_E_RESOURCE, "%s: the store kept other bytes than were sent", path);
+    }
+done:
+    bt_str_deinit(&url);
+    bt_str_deinit(&body);
+    http_response_deinit(&response);
+    return rc;
+}
+
+bt_status gcs_put(const char *path, const void *bytes, size_t n, int64_t if_version,
+                  int64_t *version, bt_error *err) {
+    for (int race = 0;; race++) {
+        bool    lost = false;
+        int64_t before = if_version;
+        if (if_version == BT_FS_ANY_VERSION) {
+            BT_TRY(current_version(path, &before, err));
+        }
+        BT_TRY(put_once(path, bytes, n, before, version, &lost, err));
+        if (!lost) {
+            return BT_OK;
+        }
+        if (if_version != BT_FS_ANY_VERSION || race == MAX_RACES) {
+            return BT_FAIL(err, BT_E_RESOURCE,
+                           "%s was changed by another process since this one read or wrote it: do "
+                           "two jobs write to the same folder?",
+                           path);
+        }
+    }
+}
+
+/* ---- chunks: large objects --------------------------------------------------------------------
+ */
+
+typedef struct gcs_upload {
+    char    *path;
+    char    *session; /* the URL that the store gave: it is a credential, never shown */
+    int64_t  offset;  /* bytes that the store has */
+    uint32_t crc;
+    bool     is_done;
+} gcs_upload;
+
+static bt_status begin_session(gcs_upload *upload, bt_error *err) {
+    bt_status                rc = BT_OK;
+    bt_str                   url = BT_STR_INIT;
+    http_response            response = {0};
+    remote_name              name;
+    int64_t                  version = 0;
+    static const char *const headers[] = {"Content-Type: application/json; charset=UTF-8",
+                                          "X-Upload-Content-Type: application/octet-stream", NULL};
+    BT_CHECK(remote_name_parse(upload->path, &name, err));
+    BT_CHECK(current_version(upload->path, &version, err));
+    BT_CHECK(gcs_append_bucket(&url, "/upload/storage/v1", &name, err));
+    BT_CHECK(bt_str_appendf(&url, err,
+                            "?uploadType=resumable&ifGenerationMatch=%" PRId64 "&name=", version));
+    BT_CHECK(http_append_encoded(&url, name.name, "", err));
+    const http_request request = {.what = upload->path,
+                                  .method = "POST",
+                                  .url = url.data,
+                                  .headers = headers,
+                                  .body = "{}",
+                                  .n_body = 2,
+                                  HTTP_RANGE_NONE,
+                                  .max_body = GCS_MAX_JSON,
+                                  .auth = gcs_auth()};
+    BT_CHECK(http_run(&request, &response, err));
+    const char *const location = http_header(&response.headers, "location");
+    http_url          here;
+    http_url          there;
+    if (response.status < 200 || response.status >= 300 || location == NULL) {
+        rc = http_fail(&request, &response, "begin to write", BT_E_RESOURCE, err);
+        goto done;
+    }
+    BT_CHECK(http_resolve(url.data, location, &upload->session, err));
+    if (!http_parse_url(url.data, &here) || !http_parse_url(upload->session, &there) ||
+        !http_same_origin(&here, &there)) {
+        rc = BT_FAIL(err, BT_E_RESOURCE, "%s: the store sends the upload to another host: refused",
+                     upload->path);
+    }
+done:
+    bt_str_deinit(&url);
+    http_response_deinit(&response);
+    return rc;
+}
+
+bt_status gcs_upload_begin(const char *path, void **out, bt_error *err) {
+    gcs_upload *const upload = bt_calloc_array(1, sizeof *upload);
+    if (upload == NULL || (upload->path = bt_strdup(path)) == NULL) {
+        bt_free(upload);
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot write %s", path);
+    }
+    const bt_status rc = begin_session(upload, err);
+    if (rc != BT_OK) {
+        gcs_upload_end(upload);
+        return rc;
+    }
+    *out = upload;
+    return BT_OK;
+}
+
+/* 308 with "Range: bytes=0-LAST": how much the store has; no Range: nothing. */
+static bool parse_persisted(const http_response *response, int64_t *n) {
+    const char *const range = http_header(&response->headers, "range");
+    int64_t           last = 0;
+    if (range == NULL) {
+        *n = 0;
+        return true;
+    }
+    if (strncmp(range, "bytes=0-", 8) != 0 || !bt_parse_i64(range + 8, &last) || last < 0 ||
+        last == INT64_MAX) {
+        return false;
+    }
+    *n = last + 1;
+    return true;
+}
+
+/* The object is there: are its bytes ours? If not it must not stay. */
+static bt_status finish(gcs_upload *upload, const http_response *response, int64_t total,
+                        bt_error *err) {
+    remote_info info = {0};
+    BT_TRY(gcs_parse_resource(upload->path, bt_str_text(&response->body), response->body.len, &info,
+                              err));
+    if (!is_ours(&info, (size_t)total, upload->crc)) {
+        const bool removed = gcs_remove_version(upload->path, info.version, NULL) == BT_OK;
+        return BT_FAIL(err, BT_E_RESOURCE,
+                       "%s: the store kept other bytes than were sent (crc32c 0x%08" PRIx32
+                       ", sent 0x%08" PRIx32 "): %s",
+                       upload->path, info.crc32c, upload->crc,
+                       removed ? "removed again" : "remove it");
+    }
+    upload->is_done = true;
+    return BT_OK;
+}
+
+/* One PUT to the session. n 0: only asks how much is there. */
+static bt_status send_part(const gcs_upload *upload, const uint8_t *bytes, size_t n, int64_t total,
+                           http_response *response, http_request *request, bt_error *err) {
+    char range[96];
+    char whole[24] = "*";
+    if (total >= 0) {
+        (void)snprintf(whole, sizeof whole, "%" PRId64, total);
+    }
+    if (n > 0) {
+        (void)snprintf(range, sizeof range, "Content-Range: bytes %" PRId64 "-%" PRId64 "/%s",
+                       upload->offset, upload->offset + (int64_t)n - 1, whole);
+    } else {
+        (void)snprintf(range, sizeof range, "Content-Range: bytes */%s", whole);
+    }
+    const char *const headers[] = {range, "Content-Type: application/octet-stream", NULL};
+    *request = (http_request){.what = upload->path,
+                              .method = "PUT",
+                              .url = upload->session,
+                              .headers = headers,
+                              .body = n > 0 ? (const void *)bytes : "",
+                              .n_body = n,
+                              HTTP_RANGE_NONE,
+                              .max_body = GCS_MAX_JSON,
+                              .auth = gcs_auth(),
+                              .once = true};
+    const bt_status rc = http_run(request, response, err);
+    request->headers = NULL; /* of this frame */
+    return rc;
+}
+
+/* Sends what the store does not have yet of [offset at entry, + n), asking where it stands when a
+ * connection broke. */
+static bt_status send_until_there(gcs_upload *upload, const uint8_t *bytes, size_t n, int64_t total,
+                                  bt_error *err) {
+    const int64_t start = upload->offset;
+    const int64_t end = start + (int64_t)n;
+    const double  limit = http_env_seconds("BERT_TRAIN_RETRY_SECONDS", 300.0);
+    const double  began = bt_time_monotonic();
+    bool          must_ask = false;
+    for (int32_t n_failed = 0; n_failed < MAX_CHUNK_TRIES && !upload->is_done;) {
+        http_response response = {0};
+        http_request  request;
+        const size_t  done = (size_t)(upload->offset - start);
+        const size_t  left = must_ask ? 0 : n - done;
+        bt_status     rc = send_part(upload, bytes + done, left, total, &response, &request, err);
+        int64_t       persisted = 0;
+        const long    status = response.status;
+        const bool    broken = rc == BT_OK && (status == 0 || http_is_retryable(status));
+        if (rc == BT_OK && status == 308 && parse_persisted(&response, &persisted)) {
+            must_ask = false;
+            n_failed += persisted <= upload->offset;
+            if (persisted < start || persisted > end) {
+                rc = BT_FAIL(err, BT_E_RESOURCE,
+                             "%s: the store has %" PRId64 " bytes, but %" PRId64 " were sent",
+                             upload->path, persisted, end);
+            }
+            upload->offset = persisted;
+        } else if (rc == BT_OK && (status == 200 || status == 201) && total >= 0) {
+            rc = finish(upload, &response, total, err);
+        } else if (broken && bt_time_monotonic() - began < limit) {
+            n_failed++;
+            must_ask = true;
+            http_backoff(n_failed, limit - (bt_time_monotonic() - began), NULL);
+        } else if (rc == BT_OK) {
+            rc = status != 0 ? http_fail(&request, &response, "write", BT_E_RESOURCE, err)
+                             : BT_FAIL(err, BT_E_RESOURCE,
+                                       "%s: the connection to the store broke, for %.0f s on end",
+                                       upload->path, limit);
+        }
+        http_response_deinit(&response);
+        BT_TRY(rc);
+        if (upload->offset == end && total < 0) {
+            return BT_OK;
+        }
+    }
+    return upload->is_done
+               ? BT_OK
+               : BT_FAIL(err, BT_E_RESOURCE, "%s: the upload does not move on", upload->path);
+}
+
+bt_status gcs_upload_chunk(void *context, const void *bytes, size_t n, bool last, bt_error *err) {
+    gcs_upload *const upload = context;
+    upload->crc = bt_crc32c(upload->crc, bytes, n);
+    return send_until_there(upload, bytes, n, last ? upload->offset + (int64_t)n : -1, err);
+}
+
+/* A session that was begun and not finished: the store forgets it by itself after a week; telling
+ * it is a courtesy that must not take time. */
+void gcs_upload_end(void *context) {
+    gcs_upload *const upload = context;
+    if (upload == NULL) {
+        return;
+    }
+    if (upload->session != NULL && !upload->is_done) {
+        http_response      response = {0};
+        const http_request request = {.what = upload->path,
+                                      .method = "DELETE",
+                                      .url = upload->session,
+                                      HTTP_RANGE_NONE,
+                                      .max_body = GCS_MAX_JSON,
+                                      .auth = gcs_auth(),
+                                      .limit_seconds = 1.0,
+                                      .connect_seconds = 1.0};
+        if (http_run(&request, &response, NULL) == BT_OK) {
+            http_response_deinit(&response);
+        }
+    }
+    bt_free(upload->session);
+    bt_free(upload->path);
+    bt_free(upload);
+}

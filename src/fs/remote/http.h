@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http, private to the fs room: one request at a time over libcurl, and around it what every store
+ * needs: retries with backoff and jitter within a time limit, renewal of a token that was refused,
+ * size limits, redirects that take no credential to another host. Stores say what to ask; how often
+ * and through which connection is decided here. Safe to call from several threads. */
+#ifndef BT_FS_HTTP_H
+#define BT_FS_HTTP_H
+
+#include <stdatomic.h>
+
+#include "bt/base.h"
+
+/* ---- header fields ----------------------------------------------------------------------------
+ */
+
+enum { HTTP_MAX_FIELDS = 128, HTTP_MAX_FIELD_BYTES = 16384, HTTP_MAX_HEADER_BYTES = 65536 };
+
+typedef struct http_field {
+    char *name; /* lower case; owned */
+    char *value;
+} http_field;
+
+typedef struct http_headers {
+    http_field *fields;
+    size_t      n;
+    size_t      cap;
+    size_t      n_bytes;
+} http_headers;
+
+void http_headers_deinit(http_headers *headers);
+/* One line as it came, CRLF included. A status line ("HTTP/1.1 ...") empties the list: what was
+ * before belonged to another answer. Too many or too long: BT_E_FORMAT. */
+BT_MUST_USE bt_status http_headers_add(http_headers *headers, const char *line, size_t n,
+                                       bt_error *err);
+/* The first field of that (lower-case) name; NULL: none. Borrowed. */
+const char *http_header(const http_headers *headers, const char *name);
+/* "bytes 5-9/20" -> 5, 9, 20 (-1 for "*"). */
+bool http_parse_content_range(const char *text, int64_t *begin, int64_t *last, int64_t *total);
+/* "crc32c=...,md5=..." (x-goog-hash, also spread over several fields): the value of one. false: not
+ * there, or no base64 of n_bytes. */
+bool http_parse_goog_hash(const http_headers *headers, const char *which, uint8_t *digest,
+                          size_t n_bytes);
+
+/* ---- URLs -------------------------------------------------------------------------------------
+ */
+
+typedef struct http_url {
+    char    scheme[8]; /* lower case */
+    char    host[256]; /* lower case */
+    int32_t port;      /* the scheme's own when none is said */
+    size_t  path_at;   /* where "/..." (or the end) begins in the text */
+} http_url;
+
+/* http and https only; no user name, no control characters. */
+bool http_parse_url(const char *text, http_url *out);
+bool http_same_origin(const http_url *a, const http_url *b);
+bool http_is_loopback(const http_url *url);
+/* Where "location", found in the answer for base, leads. */
+BT_MUST_USE bt_status http_resolve(const char *base, const char *location, char **out,
+                                   bt_error *err);
+/* Appends text percent-encoded (RFC 3986 unreserved characters and those of keep stay). */
+BT_MUST_USE bt_status http_append_encoded(bt_str *out, const char *text, const char *keep,
+                                          bt_error *err);
+/* A URL without what its query may keep secret, for messages. */
+BT_MUST_USE bt_status http_append_shown(bt_str *out, const char *url, bt_error *err);
+
+BT_MUST_USE bt_status http_append_base64(bt_str *out, const void *bytes, size_t n, bool url_safe,
+                                         bt_error *err);
+/* true: exactly n bytes. */
+bool http_decode_base64(const char *text, size_t n_text, uint8_t *bytes, size_t n);
+
+/* ---- requests ---------------------------------------------------------------------------------
+ */
+
+/* Adds "Authorization: Bearer ..." to a request. renew: the last token was refused. Appends nothing
+ * where there is no credential (a public bucket). */
+typedef struct http_auth {
+    bt_status (*append_token)(void *context, bool renew, bt_str *out, bt_error *err);
+    void *context;
+} http_auth;
+
+/* SigV4, done by libcurl. */
+typedef struct http_sign {
+    const char *provider; /* "aws:amz:us-east-1:s3" */
+    const char *key;      /* "ID:SECRET" */
+} http_sign;
+
+/* Receives the body of a good answer, in order; called from the start again after a retry. */
+typedef struct http_sink {
+    bt_status (*restart)(void *context, bt_error *err);
+    bt_status (*write)(void *context, const void *bytes, size_t n, bt_error *err);
+    void *context;
+} http_sink;
+
+typedef struct http_request {
+    const char        *what;    /* for messages: the path that the user wrote */
+    const char        *method;  /* "GET", "PUT", ... */
+    const char        *url;     /* encoded */
+    const char *const *headers; /* "Name: value", NULL at the end; or NULL */
+    const void        *body;
+    size_t             n_body;
+    int64_t            range_begin; /* with range_last >= range_begin: a Range field */
+    int64_t            range_last;
+    size_t             max_body; /* of the answer; more is BT_E_FORMAT */
+    const http_auth   *auth;     /* or NULL */
+    const http_sign   *sign;     /* or NULL */
+    const http_sink   *sink;     /* or NULL: the body goes to http_response.body */
+    uint8_t           *buffer;   /* or NULL: a good body goes there, n_body_got says how much */
+    size_t             n_buffer;
+    bool               follow;   /* redirects, to https (or as safe as the first) only */
+    bool               once;     /* not idempotent: broken connections are the caller's to repair */
+    bool               no_proxy; /* a host of this machine's own network */
+    double             limit_seconds;   /* 0: the usual one */
+    double             connect_seconds; /* 0: the usual one */
+    const atomic_int  *cancel;          /* or NULL: stop soon when it becomes non-zero */
+} http_request;
+
+typedef struct http_response {
+    long         status; /* 200, 404, ...; 0: no answer came (only with once) */
+    http_headers headers;
+    bt_str       body;       /* also of an error */
+    size_t       n_body_got; /* with buffer or sink */
+    int32_t      n_tries;
+    char        *final_url; /* after redirects */
+} http_response;
+
+#define HTTP_RANGE_NONE .range_begin = 0, .range_last = -1
+
+void http_response_deinit(http_response *response);
+/* BT_OK: an answer that is not worth a retry came, whatever its status. Otherwise BT_E_RESOURCE
+ * (network, time limit), BT_E_FORMAT (too large, not HTTP) or BT_E_INTERRUPTED (cancel). */
+BT_MUST_USE bt_status http_run(const http_request *request, http_response *response, bt_error *err);
+/* A sentence for an answer that the caller cannot use: status, and the server's own words. */
+bt_status http_fail(const http_request *request, const http_response *response, const char *verb,
+                    bt_status code, bt_error *err);
+/* Seconds from an environment variable, else fallback. */
+double http_env_seconds(const char *name, double fallback);
+/* Sleeps before try number n (1 = the first retry): exponential, with jitter, at most left. */
+void http_backoff(int32_t n, double left, const atomic_int *cancel);
+bool http_is_retryable(long status);
+
+/* ---- the transport (http_curl.c) --------------------------------------------------------------
+ */
+
+typedef enum http_outcome {
+    HTTP_ANSWERED,
+    HTTP_BROKEN,  /* no or half an answer: worth a retry */
+    HTTP_NO_HOST, /* the name of the host is not known */
+    HTTP_REFUSED, /* wrong certificate, not allowed, too large, sink failed: no retry helps */
+} http_outcome;
+
+/* One try, no retries, no redirects. *problem is filled unless HTTP_ANSWERED. */
+http_outcome http_try(const http_request *request, const char *url, const char *token,
+                      http_response *response, bt_error *problem);
+const char  *http_library(void); /* for --version */
+
+#endif

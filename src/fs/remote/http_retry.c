@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is around a try: retries on 408, 429, 5xx and broken connections with exponential backoff
+ * and full jitter, within a time limit; a token that was refused is renewed once; redirects are
+ * followed only where they are as safe as the first URL, and take no credential to another host. */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "http.h"
+
+enum { MAX_REDIRECTS = 10, MAX_TRIES_NO_HOST = 3 };
+static const double first_wait_seconds = 0.25;
+static const double longest_wait_seconds = 30.0;
+static const double usual_limit_seconds = 300.0;
+
+void http_response_deinit(http_response *response) {
+    http_headers_deinit(&response->headers);
+    bt_str_deinit(&response->body);
+    bt_free(response->final_url);
+    *response = (http_response){0};
+}
+
+bool http_is_retryable(long status) {
+    return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505);
+}
+
+static void sleep_for(double seconds, const atomic_int *cancel) {
+    for (double left = seconds; left > 0 && (cancel == NULL || *cancel == 0); left -= 0.1) {
+        const double          part = left < 0.1 ? left : 0.1;
+        const struct timespec t = {.tv_nsec = (long)(part * 1e9)};
+        (void)nanosleep(&t, NULL);
+    }
+}
+
+/* Jitter only spreads clients over time: nothing that is computed depends on it. */
+static double jitter(int32_t n) {
+    const double     now = bt_time_monotonic();
+    const bt_rng_key key = bt_rng_key_make((uint64_t)(now * 1e9), (uint64_t)n, 0, BT_SITE_SHUFFLE);
+    return (double)bt_rng_uniform(key, 0);
+}
+
+void http_backoff(int32_t n, double left, const atomic_int *cancel) {
+    const double scale = ldexp(first_wait_seconds, n < 10 ? n - 1 : 9);
+    const double most = scale < longest_wait_seconds ? scale : longest_wait_seconds;
+    const double wait = most * (0.5 + 0.5 * jitter(n));
+    sleep_for(wait < left ? wait : left, cancel);
+}
+
+/* The server may say how long to wait. */
+static double retry_after(const http_response *response) {
+    const char *const text = http_header(&response->headers, "retry-after");
+    double            seconds = 0;
+    return text != NULL && bt_parse_f64(text, &seconds) && seconds > 0 && seconds < 3600 ? seconds
+                                                                                         : 0;
+}
+
+/* ---- messages ---------------------------------------------------------------------------------
+ */
+
+/* {"error": {"message": "..."}}, or the start of a text that is no markup. */
+static void server_words(const http_response *response, char *words, size_t cap) {
+    json_t *const     root = json_loadb(bt_str_text(&response->body), response->body.len, 0, NULL);
+    json_t *const     error = json_object_get(root, "error");
+    const char       *text = json_string_value(json_object_get(error, "message"));
+    const char *const other = json_string_value(json_object_get(root, "error_description"));
+    text = text != NULL ? text : other != NULL ? other : json_string_value(error);
+    if (text == NULL && root == NULL && bt_str_text(&response->body)[0] != '<') {
+        text = bt_str_text(&response->body);
+    }
+    const int n = snprintf(words, cap, "%s", text != NULL ? text : "");
+    for (char *p = words; *p != '\0'; p++) {
+        *p = (unsigned char)*p < ' ' ? ' ' : *p;
+    }
+    if (n < 0 || words[strspn(words, " ")] == '\0') {
+        words[0] = '\0';
+    }
+    json_decref(root);
+}
+
+bt_status http_fail(const http_request *request, const http_response *response, const char *verb,
+                    bt_status code, bt_error *err) {
+    char        words[256];
+    const char *hint = "";
+    server_words(response, words, sizeof words);
+    if (response->status == 401 || response->status == 403) {
+        hint = " (is the account that the credentials are of allowed to do that?)";
+    }
+    char tries[32] = "";
+    if (response->n_tries > 1) {
+        (void)snprintf(tries, sizeof tries, ", after %d tries", response->n_tries);
+    }
+    return BT_FAIL(err, code, "cannot %s %s: the server answers %ld%s%s%s%s", verb, request->what,
+                   response->status, words[0] != '\0' ? ": " : "", words, tries, hint);
+}
+
+static bt_status fail_broken(const http_request *request, const char *url, int32_t n_tries,
+                             double seconds, const bt_error *problem, bt_error *err) {
+    http_url          at;
+    const bool        parsed = http_parse_url(url, &at);
+    const char *const reason = problem->msg;
+    if (problem->code == BT_E_INTERRUPTED) {
+        return BT_FAIL(err, BT_E_INTERRUPTED, "%s: stopped, as asked", request->what);
+    }
+    return BT_FAIL(err, problem->code, "%s: %s (host %s, %d tries in %.0f s)", request->what,
+                   reason, parsed ? at.host : "?", n_tries, seconds);
+}
+
+/* ---- redirects --------------------------------------------------------------------------------
+ */
+
+static bool is_redirect(long status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* A redirect must not lead to a place that is less safe than the first one. */
+static bool may_go(const http_url *from, const http_url *to) {
+    return strcmp(to->scheme, "https") == 0 ||
+           (strcmp(from->scheme, "http") == 0 && http_same_origin(from, to));
+}
+
+typedef struct attempt {
+    const http_request *request;
+    http_response      *response;
+    char               *url; /* owned; changes with redirects */
+    int                 n_redirects;
+    bool                is_home; /* still the first host: credentials may go there */
+    bool                has_renewed;
+    bt_str              token;
+    double              began;
+    double              limit;
+} attempt;
+
+static bt_status go_where_told(attempt *a, bt_error *err) {
+    const char *const location = http_header(&a->response->headers, "location");
+    http_url          from;
+    http_url          to;
+    char             *next = NULL;
+    if (location == NULL || a->n_redirects++ >= MAX_REDIRECTS) {
+        return BT_FAIL(err, BT_E_RESOURCE, "%s: the server redirects %s", a->request->what,
+                       location == NULL ? "to nowhere" : "in a circle");
+    }
+    BT_TRY(http_resolve(a->url, location, &next, err));
+    const bool ok = http_parse_url(a->url, &from) && http_parse_url(next, &to);
+    if (!ok || !may_go(&from, &to)) {
+        const bt_status rc =
+            BT_FAIL(err, BT_E_RESOURCE,
+                    "%s: the server redirects to %.200s, which is no https:// URL: not followed",
+                    a->request->what, next);
+        bt_free(next);
+        return rc;
+    }
+    a->is_home = a->is_home && http_same_origin(&from, &to);
+    bt_free(a->url);
+    a->url = next;
+    return BT_OK;
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------
+ */
+
+static void forget_answer(http_response *response) {
+    http_headers_deinit(&response->headers);
+    bt_str_clear(&response->body);
+    response->n_body_got = 0;
+}
+
+static bt_status make_try(attempt *a, http_outcome *outcome, bt_error *problem, bt_error *err) {
+    const http_request *const request = a->request;
+    http_request              away = *request;
+    if (request->auth != NULL && a->is_home && a->token.len == 0) {
+        BT_TRY(request->auth->append_token(request->auth->context, false, &a->token, err));
+    }
+    if (request->sink != NULL) {
+        BT_TRY(request->sink->restart(request->sink->context, err));
+    }
+    if (!a->is_home) {
+        away.sign = NULL;
+    }
+    forget_answer(a->response);
+    a->response->n_tries++;
+    *outcome =
+        http_try(&away, a->url, a->is_home ? bt_str_text(&a->token) : "", a->response, problem);
+    return BT_OK;
+}
+
+/* 401: the token may have run out on its way. */
+static bt_status renew_token(attempt *a, bool *renewed, bt_error *err) {
+    const http_auth *const auth = a->request->auth;
+    *renewed = false;
+    if (auth == NULL || !a->is_home || a->has_renewed || a->token.len == 0) {
+        return BT_OK;
+    }
+    a->has_renewed = true;
+    bt_str_clear(&a->token);
+    BT_TRY(auth->append_token(auth->context, true, &a->token, err));
+    *renewed = true;
+    return BT_OK;
+}
+
+/* *again: another try must be made at once or later; else the answer (or failure) stands. */
+static bt_status judge(attempt *a, http_outcome outcome, const bt_error *problem, bool *again,
+                       bt_error *err) {
+    http_response *const response = a->response;
+    const double         spent = bt_time_monotonic() - a->began;
+    *again = false;
+    if (outcome == HTTP_ANSWERED && is_redirect(response->status) && a->request->follow) {
+        *again = true;
+        return go_where_told(a, err);
+    }
+    if (outcome == HTTP_ANSWERED && response->status == 401) {
+        return renew_token(a, again, err);
+    }
+    const bool retryable =
+        outcome == HTTP_ANSWERED ? http_is_retryable(response->status) : outcome != HTTP_REFUSED;
+    const bool no_host = outcome == HTTP_NO_HOST && response->n_tries >= MAX_TRIES_NO_HOST;
+    if (retryable && !no_host && spent < a->limit &&
+        !(a->request->once && a->request->n_body > 0)) {
+        const double wish = retry_after(response);
+        const double left = a->limit - spent;
+        sleep_for(wish < left ? wish : left, a->request->cancel);
+        http_backoff(response->n_tries, left, a->request->cancel);
+        *again = true;
+        return BT_OK;
+    }
+    if (outcome == HTTP_ANSWERED || (a->request->once && outcome == HTTP_BROKEN)) {
+        return BT_OK;
+    }
+    return fail_broken(a->request, a->url, response->n_tries, spent, problem, err);
+}
+
+bt_status http_run(const http_request *request, http_response *response, bt_error *err) {
+    bt_status rc = BT_OK;
+    attempt   a = {.request = request,
+                   .response = response,
+                   .url = bt_strdup(request->url),
+                   .is_home = true,
+                   .token = BT_STR_INIT,
+                   .began = bt_time_monotonic(),
+                   .limit = http_env_seconds("BERT_TRAIN_RETRY_SECONDS", usual_limit_seconds)};
+    if (request->limit_seconds > 0 && request->limit_seconds < a.limit) {
+        a.limit = request->limit_seconds;
+    }
+    *response = (http_response){0};
+    if (a.url == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a URL");
+    }
+    for (bool again = true; again;) {
+        http_outcome outcome = HTTP_REFUSED;
+        bt_error     problem = BT_ERROR_INIT;
+        BT_CHECK(make_try(&a, &outcome, &problem, err));
+        BT_CHECK(judge(&a, outcome, &problem, &again, err));
+    }
+    response->final_url = a.url;
+    a.url = NULL;
+done:
+    bt_free(a.url);
+    bt_str_deinit(&a.token);
+    if (rc != BT_OK) {
+        http_response_deinit(response);
+    }
+    return rc;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of stores, and what the public interface asks of remote paths beside reading and
+ * writing: looking, listing, patterns, removing. */
+#define _XOPEN_SOURCE 700
+#include <ctype.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs_internal.h"
+#include "remote.h"
+
+typedef struct scheme_row {
+    const char         *start;
+    const remote_store *store; /* NULL: not built in, see needs */
+} scheme_row;
+
+#ifdef BT_HAVE_CURL
+#define BT_STORE(store) (&(store))
+#else
+#define BT_STORE(store) NULL
+#endif
+
+static const scheme_row schemes[] = {
+    {"gs://", BT_STORE(remote_gcs)},
+    {"s3://", BT_STORE(remote_s3)},
+    {"https://", BT_STORE(remote_web)},
+    {"hf://", BT_STORE(remote_hf)},
+};
+
+static const scheme_row *find_scheme(const char *path) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(schemes); i++) {
+        if (bt_str_starts_with(path, schemes[i].start)) {
+            return &schemes[i];
+        }
+    }
+    return NULL;
+}
+
+const remote_store *remote_store_of(const char *path) {
+    const scheme_row *const row = find_scheme(path);
+    return row != NULL ? row->store : NULL;
+}
+
+bool bt_fs_is_remote(const char *path) {
+    return find_scheme(path) != NULL;
+}
+
+bt_status remote_check(const char *path, bt_error *err) {
+    const scheme_row *const row = find_scheme(path);
+    if (row != NULL && row->store == NULL) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s: this build has no libcurl and reads local files only (--version says "
+                       "what is built in): copy it to a local folder and name that",
+                       path);
+    }
+    if (bt_str_starts_with(path, "http://")) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s: http:// is neither private nor safe from change on its way: use "
+                       "https://",
+                       path);
+    }
+    return BT_OK;
+}
+
+bt_status remote_check_writable(const char *path, bt_error *err) {
+    BT_TRY(remote_check(path, err));
+    if (remote_store_of(path)->put == NULL) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: can be read only, not written", path);
+    }
+    remote_name name;
+    return remote_name_parse(path, &name, err);
+}
+
+bt_status remote_name_parse(const char *path, remote_name *out, bt_error *err) {
+    const char *const start = strstr(path, "://") + 3;
+    const size_t      n = strcspn(start, "/");
+    bool              ok = n >= 3 && n < sizeof out->bucket;
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = isalnum((unsigned char)start[i]) || strchr("-_.", start[i]) != NULL;
+    }
+    if (!ok) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: expected the name of a bucket behind ://, of letters, digits, '-', '_' "
+                       "and '.'",
+                       path);
+    }
+    memcpy(out->bucket, start, n);
+    out->bucket[n] = '\0';
+    out->name = start[n] == '/' ? start + n + 1 : start + n;
+    return BT_OK;
+}
+
+double remote_parse_time(const char *text) {
+    static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S", "%a, %d %b %Y %H:%M:%S"};
+    for (size_t i = 0; text != NULL && i < BT_ARRAY_LEN(formats); i++) {
+        struct tm         t = {0};
+        const char *const rest = strptime(text, formats[i], &t);
+        if (rest != NULL) {
+            /* days since 1970 by the civil calendar: mktime would ask for the time zone */
+            const int64_t y = t.tm_year + 1900 - (t.tm_mon < 2);
+            const int64_t era = y / 400;
+            const int64_t month = (t.tm_mon + 10) % 12;
+            const int64_t day = (y - era * 400) * 365 + (y - era * 400) / 4 -
+                                (y - era * 400) / 100 + (153 * month + 2) / 5 + t.tm_mday - 1;
+            double fraction = 0;
+            if (rest[0] == '.') {
+                fraction = strtod(rest, NULL);
+            }
+            return (double)((era * 146097 + day - 719468) * 86400 + t.tm_hour * 3600 +
+                            t.tm_min * 60 + t.tm_sec) +
+                   fraction;
+        }
+    }
+    return 0;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------
+ */
+
+bt_status remote_stat(const char *path, bt_fs_info *out, bt_error *err) {
+    remote_info info = {0};
+    BT_TRY(remote_check(path, err));
+    BT_TRY(remote_store_of(path)->stat(path, &info, err));
+    *out = (bt_fs_info){.kind = info.kind,
+                        .n_bytes = info.kind == BT_FS_FILE ? info.n_bytes : 0,
+                        .modified_unix = info.modified_unix,
+                        .version = info.kind == BT_FS_MISSING && info.version != BT_FS_ANY_VERSION
+                                       ? 0
+                                       : info.version};
+    return BT_OK;
+}
+
+bt_status remote_read_all(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
+                          bt_error *err) {
+    block_file *file = NULL;
+    bt_status   rc = BT_OK;
+    char       *bytes = NULL;
+    BT_TRY(block_file_open(path, &file, err));
+    const int64_t size = block_file_size(file);
+    if ((uint64_t)size > max_bytes) {
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s: larger than the %zu bytes that such a file may have",
+                     path, max_bytes);
+        goto done;
+    }
+    bytes = bt_alloc((size_t)size + 1);
+    if (bytes == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot hold %s (%" PRId64 " bytes)", path,
+                     size);
+        goto done;
+    }
+    BT_CHECK(block_file_read(file, 0, bytes, (size_t)size, n_bytes, err));
+    bytes[*n_bytes] = '\0';
+    *out = bytes;
+    bytes = NULL;
+done:
+    bt_free(bytes);
+    block_file_close(file);
+    return rc;
+}
+
+/* ---- listing ----------------------------------------------------------------------------------
+ */
+
+static bt_status fail_no_list(const char *path, bt_error *err) {
+    return BT_FAIL(err, BT_E_UNSUPPORTED,
+                   "%s: a web server has no list of its files: name the file itself", path);
+}
+
+bt_status remote_list(const char *folder, bt_fs_names *out, bt_error *err) {
+    bt_status   rc = BT_OK;
+    char       *prefix = NULL;
+    bt_fs_names paths = BT_FS_NAMES_INIT;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    BT_TRY(remote_check(folder, err));
+    if (remote_store_of(folder)->list == NULL) {
+        return fail_no_list(folder, err);
+    }
+    BT_CHECK(bt_fs_require_folder(folder, err));
+    BT_CHECK(bt_fs_join(folder, "", &prefix, err));
+    BT_CHECK(remote_store_of(folder)->list(prefix, true, &paths, err));
+    for (size_t i = 0; i < paths.n; i++) {
+        const char *const name = paths.items[i] + strlen(prefix);
+        if (name[0] != '\0') { /* an object that stands for the folder itself */
+            BT_CHECK(fs_names_add(&names, name, err));
+        }
+    }
+    fs_names_sort(&names);
+    *out = names;
+    names = (bt_fs_names)BT_FS_NAMES_INIT;
+done:
+    bt_free(prefix);
+    bt_fs_names_deinit(&paths);
+    bt_fs_names_deinit(&names);
+    return rc;
+}
+
+static bt_status glob_literally(const char *path, bt_fs_names *out, bt_error *err) {
+    bt_fs_info  info = {0};
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    BT_TRY(remote_stat(path, &info, err));
+    if (info.kind != BT_FS_MISSING) {
+        BT_TRY(fs_names_add(&names, path, err));
+    }
+    *out = names;
+    return BT_OK;
+}
+
+bt_status remote_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
+    bt_status    rc = BT_OK;
+    bt_fs_names  paths = BT_FS_NAMES_INIT;
+    bt_fs_names  names = BT_FS_NAMES_INIT;
+    const size_t n_literal = strcspn(pattern, "*?[");
+    BT_TRY(remote_check(pattern, err));
+    if (pattern[n_literal] == '\0') {
+        return glob_literally(pattern, out, err);
+    }
+    if (remote_store_of(pattern)->list == NULL) {
+        return fail_no_list(pattern, err);
+    }
+    char *const prefix = bt_strndup(pattern, n_literal);
+    if (prefix == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot expand %s", pattern);
+    }
+    const bool one_level = strchr(pattern + n_literal, '/') == NULL;
+    BT_CHECK(remote_store_of(pattern)->list(prefix, one_level, &paths, err));
+    for (size_t i = 0; i < paths.n; i++) {
+        if (fnmatch(pattern, paths.items[i], FNM_PATHNAME | FNM_PERIOD) == 0) {
+            BT_CHECK(fs_names_add(&names, paths.items[i], err));
+        }
+    }
+    fs_names_sort(&names);
+    *out = names;
+    names = (bt_fs_names)BT_FS_NAMES_INIT;
+done:
+    bt_free(prefix);
+    bt_fs_names_deinit(&paths);
+    bt_fs_names_deinit(&names);
+    return rc;
+}
+
+/* ---- changing ---------------------------------------------------------------------------------
+ */
+
+bt_status remote_remove(const char *path, bt_error *err) {
+    BT_TRY(remote_check_writable(path, err));
+    return remote_store_of(path)->remove(path, err);
+}
+
+bt_status remote_replace_if(const char *path, const void *bytes, size_t n, int64_t if_version,
+                            int64_t *version, bt_error *err) {
+    BT_TRY(remote_check_writable(path, err));
+    return remote_store_of(path)->put(path, bytes, n, if_version, version, err);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Signing and digests over OpenSSL's EVP interface. */
+#include "secrets.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "http.h"
+
+void secrets_wipe(void *bytes, size_t n) {
+    volatile char *const p = bytes;
+    for (size_t i = 0; i < n; i++) {
+        p[i] = 0;
+    }
+}
+
+#ifdef BT_HAVE_OPENSSL
+
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+const char *secrets_library(void) {
+    return OpenSSL_version(OPENSSL_VERSION);
+}
+
+struct bt_fs_hasher {
+    EVP_MD_CTX *context;
+};
+
+bt_status bt_fs_hasher_create(bt_fs_hash kind, bt_fs_hasher **out, bt_error *err) {
+    const EVP_MD *type = NULL;
+    switch (kind) {
+    case BT_FS_SHA1:
+        type = EVP_sha1();
+        break;
+    case BT_FS_SHA256:
+        type = EVP_sha256();
+        break;
+    case BT_FS_MD5:
+        type = EVP_md5();
+        break;
+    }
+    bt_fs_hasher *const hasher = bt_calloc_array(1, sizeof *hasher);
+    if (hasher != NULL) {
+        hasher->context = EVP_MD_CTX_new();
+    }
+    if (hasher == NULL || hasher->context == NULL ||
+        EVP_DigestInit_ex(hasher->context, type, NULL) != 1) {
+        bt_fs_hasher_free(hasher);
+        return BT_FAIL(err, BT_E_NOMEM, "cannot begin a digest");
+    }
+    *out = hasher;
+    return BT_OK;
+}
+
+bt_status bt_fs_hasher_add(bt_fs_hasher *hasher, const void *bytes, size_t n, bt_error *err) {
+    return EVP_DigestUpdate(hasher->context, bytes, n) == 1
+               ? BT_OK
+               : BT_FAIL(err, BT_E_NOMEM, "cannot go on with a digest");
+}
+
+bt_status bt_fs_hasher_finish(bt_fs_hasher *hasher, char hex[BT_FS_HEX_MAX], bt_error *err) {
+    uint8_t      digest[EVP_MAX_MD_SIZE];
+    unsigned int n = 0;
+    if (EVP_DigestFinal_ex(hasher->context, digest, &n) != 1 || 2 * n >= BT_FS_HEX_MAX) {
+        return BT_FAIL(err, BT_E_NOMEM, "cannot finish a digest");
+    }
+    for (unsigned int i = 0; i < n; i++) {
+        (void)snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+    }
+    return BT_OK;
+}
+
+void bt_fs_hasher_free(bt_fs_hasher *hasher) {
+    if (hasher != NULL) {
+        EVP_MD_CTX_free(hasher->context);
+        bt_free(hasher);
+    }
+}
+
+/* ---- JWT --------------------------------------------------------------------------------------
+ */
+
+static int no_password(char *buffer, int size, int writing, void *context) {
+    (void)buffer, (void)size, (void)writing, (void)context;
+    return -1; /* never ask on the terminal */
+}
+
+static bt_status append_signature(bt_str *out, const void *text, size_t n, const char *key_pem,
+                                  bt_error *err) {
+    uint8_t         signature[1024];
+    size_t          n_signature = sizeof signature;
+    BIO *const      bio = BIO_new_mem_buf(key_pem, -1);
+    EVP_PKEY *const key =
+        bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
+    EVP_MD_CTX *const context = EVP_MD_CTX_new();
+    const bool        ok = key != NULL && context != NULL && EVP_PKEY_is_a(key, "RSA") == 1 &&
+                    EVP_PKEY_get_size(key) <= (int)sizeof signature &&
+                    EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
+                    EVP_DigestSign(context, signature, &n_signature, text, n) == 1;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    (void)BIO_free(bio);
+    return ok ? http_append_base64(out, signature, n_signature, true, err)
+              : BT_FAIL(err, BT_E_CONFIG, "private_key is no RSA key that can sign");
+}
+
+bt_status secrets_append_jwt(bt_str *out, const char *key_id, const char *claims, const char *key,
+                             bt_error *err) {
+    bt_status  rc = BT_OK;
+    bt_str     header = BT_STR_INIT;
+    bt_str     token = BT_STR_INIT;
+    const bool plain = strspn(key_id, "0123456789abcdefABCDEF") == strlen(key_id);
+    BT_CHECK(bt_str_appendf(&header, err, "{\"alg\":\"RS256\",\"typ\":\"JWT\"%s%s%s}",
+                            key_id[0] != '\0' && plain ? ",\"kid\":\"" : "", plain ? key_id : "",
+                            key_id[0] != '\0' && plain ? "\"" : ""));
+    BT_CHECK(http_append_base64(&token, header.data, header.len, true, err));
+    BT_CHECK(bt_str_append_char(&token, '.', err));
+    BT_CHECK(http_append_base64(&token, claims, strlen(claims), true, err));
+    BT_CHECK(bt_str_append_n(out, token.data, token.len, err));
+    BT_CHECK(bt_str_append_char(out, '.', err));
+    BT_CHECK(append_signature(out, token.data, token.len, key, err));
+done:
+    bt_str_deinit(&header);
+    bt_str_deinit(&token);
+    return rc;
+}
+
+#else
+
+static bt_status fail_not_built(const char *what, bt_error *err) {
+    return BT_FAIL(err, BT_E_UNSUPPORTED,
+                   "this build has no OpenSSL, which %s (--version says what is built in)", what);
+}
+
+const char *secrets_library(void) {
+    return NULL;
+}
+
+bt_status bt_fs_hasher_create(bt_fs_hash kind, bt_fs_hasher **out, bt_error *err) {
+    (void)kind, (void)out;
+    return fail_not_built("makes the SHA digests of modules and their names", err);
+}
+
+bt_status bt_fs_hasher_add(bt_fs_hasher *hasher, const void *bytes, size_t n, bt_error *err) {
+    (void)hasher, (void)bytes, (void)n;
+    return fail_not_built("makes digests", err);
+}
+
+bt_status bt_fs_hasher_finish(bt_fs_hasher *hasher, char hex[BT_FS_HEX_MAX], bt_error *err) {
+    (void)hasher, (void)hex;
+    return fail_not_built("makes digests", err);
+}
+
+void bt_fs_hasher_free(bt_fs_hasher *hasher) {
+    (void)hasher;
+}
+
+bt_status secrets_append_jwt(bt_str *out, const char *key_id, const char *claims, const char *key,
+                             bt_error *err) {
+    (void)out, (void)key_id, (void)claims, (void)key;
+    return fail_not_built("signs for a service account", err);
+}
+
+#endif

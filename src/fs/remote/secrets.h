@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * secrets, private: what needs OpenSSL. Signing, and digests that others ask for (crc32c is our
+ * own). Built without OpenSSL each refuses in one sentence. */
+#ifndef BT_FS_SECRETS_H
+#define BT_FS_SECRETS_H
+
+#include "bt/fs.h"
+
+/* header.claims.signature with RS256; key: PEM. */
+BT_MUST_USE bt_status secrets_append_jwt(bt_str *out, const char *key_id, const char *claims,
+                                         const char *key, bt_error *err);
+/* Overwrites, whatever the optimizer thinks of it. */
+void        secrets_wipe(void *bytes, size_t n);
+const char *secrets_library(void); /* for --version; NULL: not built in */
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Unpacking an archive that may want to do harm. libarchive reads it; where each entry goes is
+ * decided here, component by component, below the folder's own descriptor. */
+#include "bt/fs.h"
+
+#ifdef BT_HAVE_ARCHIVE
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "remote.h"
+
+enum { READ_BYTES = 1 << 18, MAX_DEPTH = 32, MAX_NAME = 1024 };
+
+typedef struct unpacking {
+    const char     *path; /* of the archive, for messages */
+    struct archive *archive;
+    int             root;
+    int64_t         max_entries;
+    int64_t         max_bytes;
+    int64_t         n_entries;
+    int64_t         n_bytes;
+} unpacking;
+
+static bt_status fail_entry(const unpacking *u, const char *name, const char *why, bt_error *err) {
+    char shown[200];
+    (void)snprintf(shown, sizeof shown, "%s", name);
+    for (char *p = shown; *p != '\0'; p++) {
+        *p = (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p;
+    }
+    return BT_FAIL(err, BT_E_FORMAT, "%s: refused to unpack '%s': %s", u->path, shown, why);
+}
+
+/* Relative, no "..", no empty or strange parts; "." parts are skipped by the caller. */
+static const char *what_is_wrong_with(const char *name) {
+    if (name[0] == '\0' || strlen(name) >= MAX_NAME) {
+        return "its name is empty or too long";
+    }
+    if (name[0] == '/') {
+        return "its path is absolute";
+    }
+    for (const char *p = name; *p != '\0';) {
+        const size_t n = strcspn(p, "/");
+        if (n == 2 && p[0] == '.' && p[1] == '.') {
+            return "its path leaves the folder (..)";
+        }
+        p += n + (p[n] == '/' ? 1 : 0);
+    }
+    for (const char *p = name; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ' || *p == '\\' || *p == 0x7f) {
+            return "its name has characters that none needs";
+        }
+    }
+    return NULL;
+}
+
+/* Goes down one part, making the folder; *at is replaced. A link is never followed. */
+static bt_status enter(const unpacking *u, int *at, const char *part, const char *name,
+                       bt_error *err) {
+    if (mkdirat(*at, part, 0777) != 0 && errno != EEXIST) {
+        return BT_FAIL(err, BT_E_RESOURCE, "%s: cannot make the folder of %s: %s", u->path, name,
+                       strerror(errno));
+    }
+    const int next = openat(*at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*at != u->root) {
+        (void)close(*at);
+    }
+    *at = next;
+    return next >= 0 ? BT_OK : fail_entry(u, name, "a file is where a folder must be", err);
+}
+
+/* The folder that name is in (owned unless it is the root) and its last part. */
+static bt_status walk(const unpacking *u, const char *name, bool is_folder, int *folder,
+                      char last[MAX_NAME], bt_error *err) {
+    int at = u->root;
+    int depth = 0;
+    last[0] = '\0';
+    for (const char *p = name; *p != '\0';) {
+        const size_t n = strcspn(p, "/");
+        if (n > 0 && !(n == 1 && p[0] == '.')) {
+            if (last[0] != '\0') {
+                BT_TRY(enter(u, &at, last, name, err));
+            }
+            memcpy(last, p, n);
+            last[n] = '\0';
+            if (++depth > MAX_DEPTH) {
+                if (at != u->root) {
+                    (void)close(at);
+                }
+                return fail_entry(u, name, "folders in folders, too deep", err);
+            }
+        }
+        p += n + (p[n] == '/' ? 1 : 0);
+    }
+    if (is_folder && last[0] != '\0') {
+        BT_TRY(enter(u, &at, last, name, err));
+    }
+    *folder = at;
+    return BT_OK;
+}
+
+static bt_status write_all(const unpacking *u, int fd, const uint8_t *bytes, size_t n,
+                           const char *name, bt_error *err) {
+    while (n > 0) {
+        const ssize_t wrote = write(fd, bytes, n);
+        if (wrote < 0 && errno != EINTR) {
+            return BT_FAIL(err, BT_E_RESOURCE, "%s: cannot write %s: %s", u->path, name,
+                           strerror(errno));
+        }
+        bytes += wrote > 0 ? wrote : 0;
+        n -= wrote > 0 ? (size_t)wrote : 0;
+    }
+    return BT_OK;
+}
+
+static bt_status copy_content(unpacking *u, int fd, const char *name, bt_error *err) {
+    bt_status      rc = BT_OK;
+    uint8_t *const buffer = bt_alloc(READ_BYTES);
+    if (buffer == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot unpack %s", u->path);
+    }
+    for (;;) {
+        const la_ssize_t n = archive_read_data(u->archive, buffer, READ_BYTES);
+        if (n < 0) {
+            rc = BT_FAIL(err, BT_E_FORMAT, "%s: %s is damaged: %s", u->path, name,
+                         archive_error_string(u->archive));
+            break;
+        }
+        if (n == 0) {
+            break;
+        }
+        u->n_bytes += n;
+        if (u->n_bytes > u->max_bytes) {
+            rc = BT_FAIL(err, BT_E_FORMAT,
+                         "%s: unpacks to more than %" PRId64 " bytes: refused to go on", u->path,
+                         u->max_bytes);
+            break;
+        }
+        BT_CHECK(write_all(u, fd, buffer, (size_t)n, name, err));
+    }
+done:
+    bt_free(buffer);
+    return rc;
+}
+
+static bt_status unpack_file(unpacking *u, const char *name, bt_error *err) {
+    int  folder = -1;
+    char last[MAX_NAME];
+    BT_TRY(walk(u, name, false, &folder, last, err));
+    bt_status rc = BT_OK;
+    const int fd =
+        last[0] == '\0'
+            ? -1
+            : openat(folder, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        rc = errno == EEXIST || last[0] == '\0'
+                 ? fail_entry(u, name, "the name is there twice", err)
+                 : BT_FAIL(err, BT_E_RESOURCE, "%s: cannot create %s: %s", u->path, name,
+                           strerror(errno));
+    } else {
+        rc = copy_content(u, fd, name, err);
+        (void)close(fd);
+    }
+    if (folder != u->root) {
+        (void)close(folder);
+    }
+    return rc;
+}
+
+static bt_status unpack_folder(const unpacking *u, const char *name, bt_error *err) {
+    int  folder = -1;
+    char last[MAX_NAME];
+    BT_TRY(walk(u, name, true, &folder, last, err));
+    if (folder != u->root) {
+        (void)close(folder);
+    }
+    return BT_OK;
+}
+
+static bt_status unpack_entry(unpacking *u, struct archive_entry *entry, bt_error *err) {
+    const char *const name = archive_entry_pathname(entry);
+    if (name == NULL) {
+        return fail_entry(u, "?", "its name is no text", err);
+    }
+    const char *const wrong = what_is_wrong_with(name);
+    if (wrong != NULL) {
+        return fail_entry(u, name, wrong, err);
+    }
+    if (archive_entry_hardlink(entry) != NULL || archive_entry_symlink(entry) != NULL) {
+        return fail_entry(u, name, "it is a link", err);
+    }
+    switch (archive_entry_filetype(entry)) {
+    case AE_IFREG:
+        return unpack_file(u, name, err);
+    case AE_IFDIR:
+        return unpack_folder(u, name, err);
+    default:
+        return fail_entry(u, name, "it is neither a file nor a folder", err);
+    }
+}
+
+static bt_status unpack_all(unpacking *u, bt_error *err) {
+    for (;;) {
+        struct archive_entry *entry = NULL;
+        const int             result = archive_read_next_header(u->archive, &entry);
+        if (result == ARCHIVE_EOF) {
+            break;
+        }
+        if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
+            return BT_FAIL(err, BT_E_FORMAT, "%s: no archive, or a damaged one: %s", u->path,
+                           archive_error_string(u->archive));
+        }
+        if (++u->n_entries > u->max_entries) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s: has more than %" PRId64 " entries: refused to go on", u->path,
+                           u->max_entries);
+        }
+        BT_TRY(unpack_entry(u, entry, err));
+    }
+    return u->n_entries > 0
+               ? BT_OK
+               : BT_FAIL(err, BT_E_FORMAT, "%s: an archive with nothing in it", u->path);
+}
+
+bt_status bt_fs_unpack(const char *path, const char *folder, int64_t max_entries, int64_t max_bytes,
+                       bt_error *err) {
+    bt_status rc = BT_OK;
+    unpacking u = {.path = path, .root = -1, .max_entries = max_entries, .max_bytes = max_bytes};
+    u.archive = archive_read_new();
+    u.root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (u.archive == NULL || u.root < 0) {
+        rc = BT_FAIL(err, u.archive == NULL ? BT_E_NOMEM : BT_E_RESOURCE,
+                     "%s: cannot unpack into %s: %s", path, folder, strerror(errno));
+        goto done;
+    }
+    (void)archive_read_support_format_tar(u.archive);
+    (void)archive_read_support_filter_gzip(u.archive);
+    (void)archive_read_support_filter_bzip2(u.archive);
+    (void)archive_read_support_filter_xz(u.archive);
+    if (archive_read_open_filename(u.archive, path, READ_BYTES) != ARCHIVE_OK) {
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s: no archive: %s", path, archive_error_string(u.archive));
+        goto done;
+    }
+    BT_CHECK(unpack_all(&u, err));
+done:
+    (void)archive_read_free(u.archive);
+    if (u.root >= 0) {
+        (void)close(u.root);
+    }
+    return rc;
+}
+
+static const char *archive_library(void) {
+    return archive_version_string();
+}
+
+#else
+
+bt_status bt_fs_unpack(const char *path, const char *folder, int64_t max_entries, int64_t max_bytes,
+                       bt_error *err) {
+    (void)folder, (void)max_entries, (void)max_bytes;
+    return BT_FAIL(err, BT_E_UNSUPPORTED,
+                   "%s: this build has no libarchive and cannot unpack it (--version says what is "
+                   "built in): unpack it yourself and name the folder",
+                   path);
+}
+
+static const char *archive_library(void) {
+    return NULL;
+}
+
+#endif
+
+#include "http.h"
+#include "secrets.h"
+
+bt_status bt_fs_append_build_info(bt_str *out, bt_error *err) {
+#ifdef BT_HAVE_CURL
+    const char *const curl = http_library();
+#else
+    const char *const curl = NULL;
+#endif
+    const char *const ssl = secrets_library();
+    const char *const archive = archive_library();
+    return bt_str_appendf(out, err, "remote files: %s\nmodules: %s; %s\n",
+                          curl != NULL ? curl : "not built in (no libcurl)",
+                          ssl != NULL ? ssl : "no OpenSSL",
+                          archive != NULL ? archive : "no libarchive");
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * https:// and hf://, which are read only. An hf:// path is a file of a repository of the Hugging
+ * Face hub, and no more than another way to write its URL; a token (HF_TOKEN) goes to the hub's own
+ * host only, although the hub redirects to others. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "remote.h"
+
+/* ---- from path to URL -------------------------------------------------------------------------
+ */
+
+static const char *hf_endpoint(void) {
+    const char *const endpoint = getenv("HF_ENDPOINT");
+    return endpoint != NULL && endpoint[0] != '\0' ? endpoint : "https://huggingface.co";
+}
+
+typedef struct hf_name {
+    const char *repository; /* "owner/name" */
+    size_t      n_repository;
+    const char *revision; /* "main" */
+    size_t      n_revision;
+    const char *file; /* "" for the repository itself */
+} hf_name;
+
+/* hf://owner/name[@revision][/file] */
+static bt_status hf_parse(const char *path, hf_name *out, bt_error *err) {
+    const char *const start = path + strlen("hf://");
+    const size_t      n_owner = strcspn(start, "/");
+    const char *const name = start[n_owner] == '/' ? start + n_owner + 1 : "";
+    const size_t      n_name = strcspn(name, "/@");
+    const char       *rest = name + n_name;
+    *out = (hf_name){.repository = start,
+                     .n_repository = n_owner + 1 + n_name,
+                     .revision = "main",
+                     .n_revision = 4};
+    if (n_owner == 0 || n_name == 0) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s: expected hf://OWNER/REPOSITORY[@REVISION][/FILE]",
+                       path);
+    }
+    if (*rest == '@') {
+        out->revision = rest + 1;
+        out->n_revision = strcspn(rest + 1, "/");
+        rest += 1 + out->n_revision;
+    }
+    out->file = *rest == '/' ? rest + 1 : rest;
+    return BT_OK;
+}
+
+static bt_status append_n_encoded(bt_str *url, const char *text, size_t n, const char *keep,
+                                  bt_error *err) {
+    char *const copy = bt_strndup(text, n);
+    if (copy == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a URL");
+    }
+    const bt_status rc = http_append_encoded(url, copy, keep, err);
+    bt_free(copy);
+    return rc;
+}
+
+/* What a user writes is sent as it is written, but for what no URL may hold. */
+static bt_status append_url(bt_str *url, const char *path, bt_error *err) {
+    hf_name  name;
+    http_url parsed;
+    if (bt_str_starts_with(path, "hf://")) {
+        BT_TRY(hf_parse(path, &name, err));
+        BT_TRY(bt_str_appendf(url, err, "%s/", hf_endpoint()));
+        BT_TRY(append_n_encoded(url, name.repository, name.n_repository, "/", err));
+        BT_TRY(bt_str_append(url, "/resolve/", err));
+        BT_TRY(append_n_encoded(url, name.revision, name.n_revision, "", err));
+        BT_TRY(bt_str_append_char(url, '/', err));
+        BT_TRY(http_append_encoded(url, name.file, "/", err));
+    } else {
+        BT_TRY(http_append_encoded(url, path, ":/?#[]@!$&'()*+,;=%", err));
+    }
+    if (!http_parse_url(url->data, &parsed) ||
+        (strcmp(parsed.scheme, "https") != 0 && !http_is_loopback(&parsed))) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s: is no URL that can be asked for", path);
+    }
+    return BT_OK;
+}
+
+static bt_status append_hf_token(void *context, bool renew, bt_str *out, bt_error *err) {
+    const char *const token = getenv("HF_TOKEN");
+    (void)context, (void)renew;
+    return bt_str_append(out, token != NULL ? token : "", err);
+}
+
+static const http_auth hf_auth = {append_hf_token, NULL};
+
+static const http_auth *auth_of(const char *path) {
+    return bt_str_starts_with(path, "hf://") ? &hf_auth : NULL;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------
+ */
+
+static bt_status fill_info(const char *path, const http_response *response, int64_t n_bytes,
+                           remote_info *out, bt_error *err) {
+    uint8_t           digest[4];
+    const char       *etag = http_header(&response->headers, "etag");
+    const char *const linked = http_header(&response->headers, "x-linked-etag");
+    const char *const ranges = http_header(&response->headers, "accept-ranges");
+    if (n_bytes < 0) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: the server does not say how long it is", path);
+    }
+    etag = linked != NULL ? linked : etag;
+    *out = (remote_info){.kind = BT_FS_FILE,
+                         .n_bytes = n_bytes,
+                         .version = BT_FS_ANY_VERSION,
+                         .modified_unix =
+                             remote_parse_time(http_header(&response->headers, "last-modified")),
+                         .no_ranges = ranges == NULL || strcmp(ranges, "bytes") != 0};
+    if (etag != NULL && strlen(etag) < sizeof out->etag) {
+        memcpy(out->etag, etag, strlen(etag) + 1);
+    }
+    if (http_parse_goog_hash(&response->headers, "crc32c", digest, sizeof digest)) {
+        out->has_crc32c = true;
+        out->crc32c = remote_crc32c_of_digest(digest);
+    }
+    return BT_OK;
+}
+
+static int64_t content_length(const http_response *response) {
+    const char *const text = http_header(&response->headers, "content-length");
+    int64_t           n = -1;
+    return text != NULL && bt_parse_i64(text, &n) && n >= 0 ? n : -1;
+}
+
+static bool is_missing(long status) {
+    return status == 404 || status == 410;
+}
+
+static bt_status web_stat(const char *path, remote_info *out, bt_error *err) {
+    bt_status     rc = BT_OK;
+    bt_str        url = BT_STR_INIT;
+    http_response response = {0};
+    BT_CHECK(append_url(&url, path, err));
+    const http_request request = {.what = path,
+                                  .method = "HEAD",
+                                  .url = url.data,
+                                  HTTP_RANGE_NONE,
+                                  .max_body = 1 << 16,
+                                  .auth = auth_of(path),
+                                  .follow = true};
+    BT_CHECK(http_run(&request, &response, err));
+    if (is_missing(response.status)) {
+        *out = (remote_info){.kind = BT_FS_MISSING, .version = BT_FS_ANY_VERSION};
+    } else if (response.status != 200) {
+        rc = http_fail(&request, &response, "look at", BT_E_IO, err);
+    } else {
+        rc = fill_info(path, &response, content_length(&response), out, err);
+    }
+done:
+    bt_str_deinit(&url);
+    http_response_deinit(&response);
+    return rc;
+}
+
+/* A repository is a folder; whether it is there shows when a file of it is asked for. */
+static bt_status hf_stat(const char *path, remote_info *out, bt_error *err) {
+    hf_name name;
+    BT_TRY(hf_parse(path, &name, err));
+    if (name.file[0] == '\0') {
+        *out = (remote_info){.kind = BT_FS_FOLDER, .version = BT_FS_ANY_VERSION};
+        return BT_OK;
+    }
+    return web_stat(path, out, err);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+static bt_status check_range(const char *path, const remote_info *info,
+                             const http_response *response, int64_t offset, size_t n,
+                             bt_error *err) {
+    const char *const range = http_header(&response->headers, "content-range");
+    int64_t           begin = 0;
+    int64_t           last = 0;
+    int64_t           total = -1;
+    const bool        whole = offset == 0 && (int64_t)n == info->n_bytes;
+    if (response->status == 200 && whole && response->n_body_got == n) {
+        return BT_OK;
+    }
+    if (response->status != 206 || range == NULL ||
+        !http_parse_content_range(range, &begin, &last, &total) || begin != offset ||
+        last - begin + 1 != (int64_t)n || (total >= 0 && total != info->n_bytes) ||
+        response->n_body_got != n) {
+        return BT_FAIL(err, BT_E_IO,
+                       "%s: bytes %" PRId64 " to %" PRId64 " were asked for, others came (was it "
+                       "replaced meanwhile?)",
+                       path, offset, offset + (int64_t)n);
+    }
+    return BT_OK;
+}
+
+static bt_status web_read(const char *path, const remote_info *info, int64_t offset, void *dst,
+                          size_t n, const atomic_int *cancel, bt_error *err) {
+    bt_status     rc = BT_OK;
+    bt_str        url = BT_STR_INIT;
+    bt_str        if_match = BT_STR_INIT;
+    http_response response = {0};
+    BT_CHECK(append_url(&url, path, err));
+    BT_CHECK(bt_str_appendf(&if_match, err, "If-Match: %s", info->etag));
+    /* a weak tag, or the tag of what a redirect leads to, is no condition */
+    const bool         strong = info->etag[0] == '"' && bt_str_starts_with(path, "https://");
+    const char *const  headers[] = {strong ? if_match.data : NULL, NULL};
+    const http_request request = {.what = path,
+                                  .method = "GET",
+                                  .url = url.data,
+                                  .headers = headers,
+                                  .range_begin = offset,
+                                  .range_last = offset + (int64_t)n - 1,
+                                  .auth = auth_of(path),
+                                  .buffer = dst,
+                                  .n_buffer = n,
+                                  .follow = true,
+                                  .cancel = cancel};
+    BT_CHECK(http_run(&request, &response, err));
+    if (is_missing(response.status) || response.status == 412) {
+        rc = BT_FAIL(err, BT_E_IO, "%s: it was replaced or removed while it was read", path);
+    } else if (response.status != 200 && response.status != 206) {
+        rc = http_fail(&request, &response, "read", BT_E_IO, err);
+    } else {
+        rc = check_range(path, info, &response, offset, n, err);
+    }
+done:
+    bt_str_deinit(&url);
+    bt_str_deinit(&if_match);
+    http_response_deinit(&response);
+    return rc;
+}
+
+static bt_status web_download(const char *path, const http_sink *sink, size_t max_bytes,
+                              double limit_seconds, bt_error *err) {
+    bt_status     rc = BT_OK;
+    bt_str        url = BT_STR_INIT;
+    http_response response = {0};
+    BT_CHECK(append_url(&url, path, err));
+    const http_request request = {.what = path,
+                                  .method = "GET",
+                                  .url = url.data,
+                                  HTTP_RANGE_NONE,
+                                  .max_body = max_bytes,
+                                  .auth = auth_of(path),
+                                  .sink = sink,
+                                  .limit_seconds = limit_seconds,
+                                  .follow = true};
+    BT_CHECK(http_run(&request, &response, err));
+    if (response.status != 200) {
+        rc = http_fail(&request, &response, "read",
+                       is_missing(response.status) ? BT_E_IO : BT_E_RESOURCE, err);
+    }
+done:
+    bt_str_deinit(&url);
+    http_response_deinit(&response);
+    return rc;
+}
+
+const remote_store remote_web = {
+    .scheme = "https://", .stat = web_stat, .read = web_read, .download = web_download};
+const remote_store remote_hf = {
+    .scheme = "hf://", .stat = hf_stat, .read = web_read, .download = web_download};

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a handle to a folder: what kind of place it names, whether the cache has it, and where to
+ * fetch it from otherwise. */
+#include <string.h>
+
+#include "hub_internal.h"
+
+enum { COPY_BYTES = 1 << 20 };
+static const int64_t max_entries = 10000;
+static const int64_t max_unpacked_bytes = (int64_t)1 << 34;
+static const size_t  max_archive_bytes = (size_t)1 << 33;
+static const double  give_up_seconds = 30.0;
+static const char    archive_name[] = ".bert-train-archive";
+
+static bool is_archive(const char *handle) {
+    static const char *const tails[] = {".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(tails); i++) {
+        if (bt_str_ends_with(handle, tails[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_pinned(const bt_hub_request *request) {
+    return request->sha256 != NULL && request->sha256[0] != '\0';
+}
+
+static bt_status check_pin(const bt_hub_request *request, const char *sha256, bt_error *err) {
+    if (!is_pinned(request) || bt_str_equal_nocase(request->sha256, sha256)) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "%s: its archive has the SHA-256 %s, task.hub_module_sha256 says %s: it is not "
+                   "the module that was pinned",
+                   request->handle, sha256, request->sha256);
+}
+
+static bt_status check_module(const char *folder, const char *handle, bt_error *err) {
+    char *path = NULL;
+    BT_TRY(bt_fs_join(folder, "saved_model.pb", &path, err));
+    const bool there = bt_fs_exists(path);
+    bt_free(path);
+    return there ? BT_OK
+                 : BT_FAIL(err, BT_E_FORMAT, "%s: no SavedModel: there is no saved_model.pb in it",
+                           handle);
+}
+
+/* ---- fetching ---------------------------------------------------------------------------------
+ */
+
+/* "tf-hub-format=compressed" asks for the archive where a page would be shown. */
+static bt_status first_place(const char *handle, char **url, bt_error *err) {
+    bt_str     s = BT_STR_INIT;
+    const bool asks = bt_str_starts_with(handle, "https://") && !is_archive(handle);
+    bt_status  rc = bt_str_append(&s, handle, err);
+    if (rc == BT_OK && asks && strstr(handle, "tf-hub-format=") == NULL) {
+        rc = bt_str_appendf(&s, err, "%stf-hub-format=compressed",
+                            strchr(handle, '?') == NULL ? "?" : "&");
+    }
+    *url = rc == BT_OK ? bt_str_take(&s) : NULL;
+    bt_str_deinit(&s);
+    return rc;
+}
+
+static bt_status fail_nowhere(const char *handle, const bt_error *first, bt_error *err) {
+    return BT_FAIL(err, first->code == BT_E_UNSUPPORTED ? BT_E_UNSUPPORTED : BT_E_IO,
+                   "module %.300s could not be fetched: %.400s. Bring its archive or its unpacked "
+                   "folder to this machine and set task.hub_module_url to that path, or add a "
+                   "place to configs/hub_handles.txt (BERT_TRAIN_HUB_HANDLES)",
+                   handle, first->msg);
+}
+
+/* The handle itself, then the places that the table knows. The first failure is the one to tell. */
+static bt_status download(const char *handle, const char *local, char sha256[BT_FS_HEX_MAX],
+                          bt_error *err) {
+    const bt_fs_download_limits limits = {max_archive_bytes, give_up_seconds};
+    bt_status                   rc = BT_OK;
+    bt_error                    first = BT_ERROR_INIT;
+    char                       *table = NULL;
+    char                       *url = NULL;
+    BT_CHECK(hub_load_table(&table, err));
+    BT_CHECK(first_place(handle, &url, err));
+    for (size_t i = 0; url != NULL; i++) {
+        bt_error problem = BT_ERROR_INIT;
+        bt_log(BT_LOG_INFO, "module %s: fetching it%s%s", handle, i > 0 ? " from " : "",
+               i > 0 ? url : "");
+        rc = bt_fs_download(url, local, &limits, sha256, &problem);
+        if (rc == BT_OK) {
+            goto done;
+        }
+        first = i == 0 ? problem : first;
+        bt_free(url);
+        url = NULL;
+        BT_CHECK(bt_hub_other_place(table, handle, i, &url, err));
+    }
+    rc = fail_nowhere(handle, &first, err);
+done:
+    bt_free(table);
+    bt_free(url);
+    return rc;
+}
+
+/* Unpacks the archive into the slot's temporary folder and makes that the module. */
+static bt_status fill(const hub_slot *slot, const bt_hub_request *request, const char *archive,
+                      const char *sha256, bt_error *err) {
+    BT_TRY(check_pin(request, sha256, err));
+    const bt_status rc =
+        bt_fs_unpack(archive, slot->temporary, max_entries, max_unpacked_bytes, err);
+    if (rc != BT_OK) {
+        return bt_error_prefix(err, "module %.300s", request->handle);
+    }
+    return check_module(slot->temporary, request->handle, err);
+}
+
+static bt_status fetch_and_fill(const hub_slot *slot, const bt_hub_request *request,
+                                bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *archive = NULL;
+    char      sha256[BT_FS_HEX_MAX];
+    BT_CHECK(bt_fs_join(slot->temporary, archive_name, &archive, err));
+    BT_CHECK(download(request->handle, archive, sha256, err));
+    BT_CHECK(fill(slot, request, archive, sha256, err));
+    BT_CHECK(bt_fs_remove(archive, err));
+    BT_CHECK(hub_slot_publish(slot, sha256, err));
+done:
+    bt_free(archive);
+    return rc;
+}
+
+/* ---- the kinds of handles ---------------------------------------------------------------------
+ */
+
+static bt_status check_cached_pin(const hub_slot *slot, const bt_hub_request *request,
+                                  bt_error *err) {
+    char sha256[BT_FS_HEX_MAX];
+    if (!is_pinned(request)) {
+        return BT_OK;
+    }
+    BT_TRY(hub_slot_read_digest(slot, sha256, err));
+    if (sha256[0] == '\0') {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: another program put it into the cache (%s), so its archive cannot be "
+                       "held against task.hub_module_sha256: remove that folder to fetch it again",
+                       request->handle, slot->module);
+    }
+    return check_pin(request, sha256, err);
+}
+
+static bt_status resolve_remote(const bt_hub_request *request, char **folder, bt_error *err) {
+    hub_slot  slot;
+    bt_status rc = BT_OK;
+    bool      filled = false;
+    BT_CHECK(hub_slot_init(&slot, request->handle, err));
+    filled = hub_slot_is_filled(&slot);
+    if (!filled && request->offline) {
+        rc = BT_FAIL(err, BT_E_IO,
+                     "%s: not in the cache of modules %s, and --offline forbids to fetch it",
+                     request->handle, slot.cache);
+        goto done;
+    }
+    if (!filled) {
+        BT_CHECK(hub_slot_lock(&slot, &filled, err));
+    }
+    if (filled) {
+        BT_CHECK(check_cached_pin(&slot, request, err));
+    } else {
+        rc = fetch_and_fill(&slot, request, err);
+        hub_slot_unlock(&slot);
+        BT_CHECK(rc);
+    }
+    BT_CHECK(check_module(slot.module, request->handle, err));
+    *folder = slot.module;
+    slot.module = NULL;
+done:
+    hub_slot_deinit(&slot);
+    return rc;
+}
+
+static bt_status hash_file(const char *path, char sha256[BT_FS_HEX_MAX], bt_error *err) {
+    bt_status     rc = BT_OK;
+    bt_fs_stream *stream = NULL;
+    bt_fs_hasher *hasher = NULL;
+    uint8_t      *buffer = NULL;
+    size_t        n = 0;
+    BT_CHECK(bt_fs_hasher_create(BT_FS_SHA256, &hasher, err));
+    BT_CHECK(bt_fs_stream_open(path, &stream, err));
+    buffer = bt_alloc(COPY_BYTES);
+    if (buffer == NULL) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot read %s", path);
+        goto done;
+    }
+    do {
+        BT_CHECK(bt_fs_stream_read(stream, buffer, COPY_BYTES, &n, err));
+        BT_CHECK(bt_fs_hasher_add(hasher, buffer, n, err));
+    } while (n > 0);
+    BT_CHECK(bt_fs_hasher_finish(hasher, sha256, err));
+done:
+    bt_free(buffer);
+    bt_fs_stream_close(stream);
+    bt_fs_hasher_free(hasher);
+    return rc;
+}
+
+/* A local archive is cached by what is in it. */
+static bt_status resolve_local_archive(const bt_hub_request *request, char **folder,
+                                       bt_error *err) {
+    hub_slot  slot = {0};
+    bt_str    key = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    bool      filled = false;
+    char      sha256[BT_FS_HEX_MAX];
+    BT_CHECK(hash_file(request->handle, sha256, err));
+    BT_CHECK(check_pin(request, sha256, err));
+    BT_CHECK(bt_str_appendf(&key, err, "sha256:%s", sha256));
+    BT_CHECK(hub_slot_init(&slot, key.data, err));
+    BT_CHECK(hub_slot_lock(&slot, &filled, err));
+    if (!filled) {
+        rc = fill(&slot, request, request->handle, sha256, err);
+        if (rc == BT_OK) {
+            rc = hub_slot_publish(&slot, sha256, err);
+        }
+        hub_slot_unlock(&slot);
+        BT_CHECK(rc);
+    }
+    BT_CHECK(check_module(slot.module, request->handle, err));
+    *folder = slot.module;
+    slot.module = NULL;
+done:
+    hub_slot_deinit(&slot);
+    bt_str_deinit(&key);
+    return rc;
+}
+
+static bt_status resolve_folder(const bt_hub_request *request, char **folder, bt_error *err) {
+    if (is_pinned(request)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.hub_module_sha256 is the digest of an archive, but %s is a folder",
+                       request->handle);
+    }
+    BT_TRY(bt_fs_require_folder(request->handle, err));
+    BT_TRY(check_module(request->handle, request->handle, err));
+    *folder = bt_strdup(request->handle);
+    return *folder != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+}
+
+bt_status bt_hub_resolve(const bt_hub_request *request, char **folder, bt_error *err) {
+    const char *const handle = request->handle;
+    if (bt_str_starts_with(handle, "https://") || (bt_fs_is_remote(handle) && is_archive(handle))) {
+        return resolve_remote(request, folder, err);
+    }
+    if (bt_fs_is_remote(handle) && request->offline) {
+        return BT_FAIL(err, BT_E_IO, "%s: --offline forbids to read it", handle);
+    }
+    if (!bt_fs_is_remote(handle) && is_archive(handle)) {
+        BT_TRY(bt_fs_require_file(handle, NULL, err));
+        return resolve_local_archive(request, folder, err);
+    }
+    return resolve_folder(request, folder, err);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * task.hub_module_url: the module is fetched (or found in the cache), held against the model, and
+ * then is what an init_checkpoint is: the encoder's variables. Model Garden ignores the encoder of
+ * the configuration; here the two must agree, because the numbers would be those of the module
+ * while params.yaml says another model. */
+#include "run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/ckpt.h"
+#include "bt/fs.h"
+#include "bt/hub.h"
+
+/* What differs, as two lists: "hidden_size 32, num_layers 2" of the module and of the model. */
+typedef struct difference {
+    bt_str module;
+    bt_str model;
+} difference;
+
+static bt_status add_difference(difference *d, const char *name, const char *module,
+                                const char *model, bt_error *err) {
+    const char *const comma = d->module.len > 0 ? ", " : "";
+    BT_TRY(bt_str_appendf(&d->module, err, "%s%s %s", comma, name, module));
+    return bt_str_appendf(&d->model, err, "%s%s %s", comma, name, model);
+}
+
+static bt_status compare_sizes(difference *d, const bt_ckpt_module *module,
+                               const bt_encoder_config *encoder, bt_error *err) {
+    const struct {
+        const char *name;
+        int64_t     module;
+        int64_t     model;
+    } rows[] = {
+        {"vocab_size", module->vocab_size, encoder->vocab_size},
+        {"hidden_size", module->hidden_size, encoder->hidden_size},
+        {"num_layers", module->num_layers, encoder->num_layers},
+        {"num_attention_heads", module->num_attention_heads, encoder->num_attention_heads},
+        {"intermediate_size", module->intermediate_size, encoder->intermediate_size},
+        {"max_position_embeddings", module->max_position_embeddings,
+         encoder->max_position_embeddings},
+        {"type_vocab_size", module->type_vocab_size, encoder->type_vocab_size},
+        {"embedding_size", module->embedding_size, encoder->embedding_size},
+        {"norm_first", module->norm_first, module->norm_first < 0 ? -1 : encoder->norm_first},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        char theirs[32];
+        char ours[32];
+        (void)snprintf(theirs, sizeof theirs, "%" PRId64, rows[i].module);
+        (void)snprintf(ours, sizeof ours, "%" PRId64, rows[i].model);
+        if (rows[i].module != rows[i].model) {
+            BT_TRY(add_difference(d, rows[i].name, theirs, ours, err));
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status compare_activation(difference *d, const bt_ckpt_module *module,
+                                    const bt_encoder_config *encoder, bt_error *err) {
+    bt_activation theirs = encoder->hidden_activation;
+    bt_error      unknown = BT_ERROR_INIT; /* a name of nobody's ("<lambda>") tells nothing */
+    if (module->activation[0] == '\0' ||
+        bt_activation_from_name(module->activation, &theirs, &unknown) != BT_OK ||
+        theirs == encoder->hidden_activation) {
+        return BT_OK;
+    }
+    return add_difference(d, "hidden_activation", module->activation,
+                          bt_activation_name(encoder->hidden_activation), err);
+}
+
+/* Rates only matter in training, and the user may want others than the exporter had. */
+static void note_rates(const char *url, const bt_ckpt_module *module,
+                       const bt_encoder_config *encoder) {
+    const bool differ =
+        (!isnan(module->dropout_rate) && (float)module->dropout_rate != encoder->dropout_rate) ||
+        (!isnan(module->attention_dropout_rate) &&
+         (float)module->attention_dropout_rate != encoder->attention_dropout_rate);
+    if (differ) {
+        bt_log(BT_LOG_WARNING,
+               "module %s was exported with dropout_rate %g and attention_dropout_rate %g, which "
+               "Model Garden would use; the configuration's %g and %g are used",
+               url, module->dropout_rate, module->attention_dropout_rate,
+               (double)encoder->dropout_rate, (double)encoder->attention_dropout_rate);
+    }
+}
+
+static bt_status compare(const char *url, const bt_ckpt_module *module,
+                         const bt_encoder_config *encoder, bt_error *err) {
+    difference d = {BT_STR_INIT, BT_STR_INIT};
+    bt_status  rc = BT_OK;
+    BT_CHECK(compare_sizes(&d, module, encoder, err));
+    BT_CHECK(compare_activation(&d, module, encoder, err));
+    if (d.module.len > 0) {
+        rc = BT_FAIL(err, BT_E_SHAPE,
+                     "task.hub_module_url %.200s and task.model differ: the module has %s; "
+                     "task.model.encoder has %s: make the configuration say what the module is",
+                     url, d.module.data, d.model.data);
+    } else {
+        note_rates(url, module, encoder);
+    }
+done:
+    bt_str_deinit(&d.module);
+    bt_str_deinit(&d.model);
+    return rc;
+}
+
+static bt_status check_module(const train_run *run, const char *folder, bt_error *err) {
+    const char *const url = run->config.hub_module_url;
+    bt_status         rc = BT_OK;
+    bt_ckpt          *ckpt = NULL;
+    bt_ckpt_module    module = {0};
+    BT_CHECK(bt_ckpt_open(folder, &ckpt, err));
+    BT_CHECK(bt_ckpt_module_read(folder, ckpt, &module, err));
+    if (module.num_layers == 0 || module.hidden_size == 0) {
+        rc =
+            BT_FAIL(err, BT_E_FORMAT,
+                    "task.hub_module_url %.300s: no BERT encoder in it: its variables have none of "
+                    "the names that Model Garden's encoders have (bert-checkpoint list shows them)",
+                    url);
+        goto done;
+    }
+    BT_CHECK(compare(url, &module, &run->plan.encoder, err));
+    bt_log(BT_LOG_INFO,
+           "module %s: %" PRId64 " layers of %" PRId64 ", vocabulary %s, do_lower_case %s", url,
+           module.num_layers, module.hidden_size,
+           module.vocab_file != NULL ? module.vocab_file : "none",
+           module.do_lower_case < 0   ? "unknown"
+           : module.do_lower_case > 0 ? "true"
+                                      : "false");
+done:
+    bt_ckpt_module_deinit(&module);
+    bt_ckpt_close(ckpt);
+    return rc;
+}
+
+bt_status module_prepare(train_run *run, bool only_cached, bt_error *err) {
+    run_config *const config = &run->config;
+    if (config->hub_module_url == NULL || config->hub_module_url[0] == '\0' ||
+        config->init_checkpoint[0] != '\0') {
+        return BT_OK; /* none, or prepared already */
+    }
+    char                *folder = NULL;
+    const bt_hub_request request = {.handle = config->hub_module_url,
+                                    .sha256 = config->hub_module_sha256,
+                                    .offline = run->args->offline || only_cached};
+    BT_TRY(bt_hub_resolve(&request, &folder, err));
+    bt_status rc = check_module(run, folder, err);
+    if (rc == BT_OK) {
+        config->init_checkpoint = bt_arena_strdup(&run->arena, folder);
+        if (config->init_checkpoint == NULL) {
+            config->init_checkpoint = "";
+            rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+        }
+    }
+    bt_free(folder);
+    return rc;
+}
