@@ -13,13 +13,20 @@ typedef struct bt_exec bt_exec;
 
 /* What the factors of the large products are rounded to; everything else is float32, sums too. In
  * the order of kern.h's bt_kern_precision. */
-typedef enum bt_precision { BT_PRECISION_F32, BT_PRECISION_BF16 } bt_precision;
+typedef enum bt_precision { BT_PRECISION_F32, BT_PRECISION_BF16, BT_PRECISION_F16 } bt_precision;
+
+/* What float16 multiplies the gradient of the loss by; 1 in the other precisions. */
+typedef struct bt_loss_scale {
+    double  factor;
+    int64_t n_good; /* updates in a row since it changed; 0 where it is fixed */
+} bt_loss_scale;
 
 typedef struct bt_exec_config {
     int32_t      n_threads; /* 0: one a physical core */
     const char  *isa;       /* "auto", "ref", "avx2", "avx512" */
     bool         use_blas;  /* large products in BLAS even where the instruction set has its own */
     bt_precision precision; /* of the factors of large products; not with use_blas but in float32 */
+    double       loss_scale; /* float16: a fixed one; 0: dynamic */
     bool         recompute; /* keep of each layer its output only: less memory, a third more work */
     int64_t      max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
     int64_t      max_tokens;
@@ -33,9 +40,11 @@ typedef struct bt_exec_times {
 } bt_exec_times;
 
 typedef struct bt_step_result {
-    double        loss;
-    double        grad_norm;   /* as Model Garden's clipping sees it: word rows un-aggregated */
-    int64_t       n_nonfinite; /* > 0: loss or norm is not finite; the update was NOT applied */
+    double  loss;
+    double  grad_norm;   /* as Model Garden's clipping sees it: word rows un-aggregated */
+    int64_t n_nonfinite; /* > 0: loss or norm is not finite; the update was NOT applied */
+    bool    is_skipped;  /* that was float16's overflow: the loss scale was lowered for the
+                          * next step */
     int64_t       n_tokens;
     const float  *logits; /* borrowed until the next call; bt_model_n_logits values */
     bt_exec_times times;
@@ -78,6 +87,10 @@ float *bt_exec_view(bt_exec *exec, int32_t state);
 /* EMA: weights <-> averages for evaluation, and back. Exact: two swaps change no bit (Model
  * Garden's a=a+b; b=a-b; a=a-b leaves a rounding of 1e-7 behind). */
 BT_MUST_USE bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err);
+
+/* Part of the state of a float16 run. Setting it has no effect where it is fixed. */
+bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec);
+void          bt_exec_set_loss_scale(bt_exec *exec, bt_loss_scale scale);
 
 size_t bt_exec_memory_bytes(const bt_exec *exec); /* reserved now, arenas and buffers */
 const char *

@@ -106,8 +106,8 @@ typedef struct bt_kern_product {
 
 /* What the factors of a large product are rounded to before they are multiplied; sums are float32.
  */
-typedef enum bt_kern_precision { BT_KERN_F32, BT_KERN_BF16 } bt_kern_precision;
-enum { BT_KERN_N_PRECISIONS = BT_KERN_BF16 + 1 };
+typedef enum bt_kern_precision { BT_KERN_F32, BT_KERN_BF16, BT_KERN_F16 } bt_kern_precision;
+enum { BT_KERN_N_PRECISIONS = BT_KERN_F16 + 1 };
 
 typedef struct bt_kern {
     const char *isa; /* "ref", "avx2", "avx512" */
@@ -175,8 +175,8 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out);
 /* Can this machine and build run it? For tests that walk all of them. */
 bool bt_kern_has(const char *isa);
 /* "OpenBLAS 0.3.21 ...; kernels built: ref avx2 avx512; this machine runs: ref avx2; mixed
- * precision: bfloat16 by rounding". Static storage, filled by the first call (the same text every
- * time). */
+ * precision: bfloat16 by rounding, float16 by rounding". Static storage, filled by the first call
+ * (the same text every time). */
 const char *bt_kern_build_info(void);
 
 /* A dropout rate in [0,1] as the integers and the factor that dropout_mask takes. rate 0: on is

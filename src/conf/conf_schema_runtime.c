@@ -97,11 +97,11 @@ static const conf_key runtime_keys[] = {
     KEY("isa", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|ref|avx2|avx512"),
         "instruction set of the kernels"),
     KEY("loss_scale", T_STR_OR_FLOAT, NULLABLE, NULL, &(const conf_rule)CHOICES("dynamic"),
-        "for float16: null or dynamic, or a fixed factor"),
+        "what float16 multiplies the loss by: null or dynamic, or a fixed factor"),
     KEY("mixed_precision_dtype", T_STR, NULLABLE, NULL,
         &(const conf_rule)CHOICES("float16|bfloat16|float32"),
         "what the factors of the large products are rounded to (null = float32); weights and all "
-        "else stay float32"),
+        "else stay float32; bfloat16 is fast where the processor has it"),
     KEY("num_cores_per_replica", T_INT, 0, "1", RULE_NONE,
         "cores a model replica uses on TPU; ignored"),
     KEY("num_gpus", T_INT, 0, "0", RULE_GE0, "number of GPUs to use"),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * AVX2 + FMA: the primitives for kern_simd_template.h. Built with -mavx2 -mfma for this file only;
- * nothing here may run before bt_kern_select has looked at the processor. */
+ * AVX2, FMA, F16C: the primitives for kern_simd_template.h. Built with their flags for this file
+ * only; nothing here may run before bt_kern_select has looked at the processor. */
 #include <immintrin.h>
 #include <math.h>
 #include <string.h>
@@ -53,6 +53,9 @@ static inline vf v_keep(vm m, vf x) {
 static inline bool v_is_all_zero_bits(vf a, vf b) {
     const __m256i bits = _mm256_or_si256(_mm256_castps_si256(a), _mm256_castps_si256(b));
     return _mm256_testz_si256(bits, bits) != 0;
+}
+static inline vf v_round_to_f16(vf x) {
+    return _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 static inline vf v_add(vf a, vf b) {
     return _mm256_add_ps(a, b);

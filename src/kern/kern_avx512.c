@@ -48,6 +48,9 @@ static inline bool v_is_all_zero_bits(vf a, vf b) {
     const __m512i bits = _mm512_or_si512(_mm512_castps_si512(a), _mm512_castps_si512(b));
     return _mm512_test_epi32_mask(bits, bits) == 0;
 }
+static inline vf v_round_to_f16(vf x) {
+    return _mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
 static inline vf v_add(vf a, vf b) {
     return _mm512_add_ps(a, b);
 }

@@ -24,6 +24,7 @@ bool bt_kern_request_amx(void);
 
 /* kern_ref_product.c */
 extern const bt_kern_product bt_kern_product_bf16__ref;
+extern const bt_kern_product bt_kern_product_f16__ref;
 void                         bt_kern_round_to_bf16(float *x, int64_t n);
 
 #endif

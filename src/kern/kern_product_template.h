@@ -103,6 +103,28 @@ static void SIMD(product_pack_b_bf16)(void *panels, const float *x, int64_t wide
                           (n_wide + PRODUCT_COLS - 1) / PRODUCT_COLS * PRODUCT_COLS * depth);
 }
 
+/* float16: the processor rounds, and multiplies in float32. */
+static void SIMD(round_to_f16)(float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        const vm there = n - i >= LANES ? v_whole() : v_mask(n - i);
+        v_store(x + i, there, v_round_to_f16(v_load(x + i, there)));
+    }
+}
+
+static void SIMD(product_pack_a_f16)(void *panels, const float *x, int64_t wide_step,
+                                     int64_t deep_step, int64_t n_wide, int64_t n_there,
+                                     int64_t depth) {
+    SIMD(product_pack_a)(panels, x, wide_step, deep_step, n_wide, n_there, depth);
+    SIMD(round_to_f16)(panels, (n_wide + PRODUCT_ROWS - 1) / PRODUCT_ROWS * PRODUCT_ROWS * depth);
+}
+
+static void SIMD(product_pack_b_f16)(void *panels, const float *x, int64_t wide_step,
+                                     int64_t deep_step, int64_t n_wide, int64_t n_there,
+                                     int64_t depth) {
+    SIMD(product_pack_b)(panels, x, wide_step, deep_step, n_wide, n_there, depth);
+    SIMD(round_to_f16)(panels, (n_wide + PRODUCT_COLS - 1) / PRODUCT_COLS * PRODUCT_COLS * depth);
+}
+
 /* One row of the tile in registers to C. */
 static inline void store_tile_row(float *c, vf sum_0, vf sum_1, vm mask_0, vm mask_1, vf alpha,
                                   bool accumulate) {
@@ -174,4 +196,8 @@ static void override_products(bt_kern *kern) {
     kern->products[BT_KERN_BF16].name = "bfloat16 by rounding";
     kern->products[BT_KERN_BF16].pack_a = SIMD(product_pack_a_bf16);
     kern->products[BT_KERN_BF16].pack_b = SIMD(product_pack_b_bf16);
+    kern->products[BT_KERN_F16] = f32;
+    kern->products[BT_KERN_F16].name = "float16 by rounding";
+    kern->products[BT_KERN_F16].pack_a = SIMD(product_pack_a_f16);
+    kern->products[BT_KERN_F16].pack_b = SIMD(product_pack_b_f16);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The portable product kernel for factors rounded to bfloat16, and the rounding itself. In float32
- * the portable kernels leave large products to BLAS. */
+ * The portable product kernel for factors rounded to bfloat16 or float16, and the rounding itself.
+ * In float32 the portable kernels leave large products to BLAS. */
+#include <math.h>
 #include <string.h>
 
 #include "kern_internal.h"
@@ -24,8 +25,40 @@ void bt_kern_round_to_bf16(float *x, int64_t n) {
     }
 }
 
+/* To the nearest, ties to even. A float16 has 11 digits, the last of them worth 2^-24 at least;
+ * from 65520 on it is infinite. */
+static float round_to_f16(float x) {
+    static const float first_infinite = 65520.0F;
+    static const float smallest_normal = 0x1p-14F;
+    const float        size = fabsf(x);
+    if (size >= first_infinite || isnan(x)) {
+        return x * INFINITY;
+    }
+    if (size < smallest_normal) { /* in [0.5,1) a float's last digit is worth 2^-24 */
+        return copysignf((size + 0.5F) - 0.5F, x);
+    }
+    uint32_t bits;
+    memcpy(&bits, &size, sizeof bits);
+    bits = (bits + UINT32_C(0xFFF) + ((bits >> 13) & 1)) & UINT32_C(0xFFFFE000);
+    float rounded;
+    memcpy(&rounded, &bits, sizeof rounded);
+    return copysignf(rounded, x);
+}
+
+static void round_all_to_f16(float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = round_to_f16(x[i]);
+    }
+}
+
+/* ---- packing
+ * -------------------------------------------------------------------------------------
+ */
+
+typedef void (*round_fn)(float *x, int64_t n);
+
 static void pack(float *panels, int64_t width, const float *x, int64_t wide_step, int64_t deep_step,
-                 int64_t n_wide, int64_t n_there, int64_t depth) {
+                 int64_t n_wide, int64_t n_there, int64_t depth, round_fn round) {
     for (int64_t first = 0; first < n_wide; first += width) {
         float *const panel = panels + first * depth;
         for (int64_t d = 0; d < depth; d++) {
@@ -34,18 +67,28 @@ static void pack(float *panels, int64_t width, const float *x, int64_t wide_step
                     first + w < n_there ? x[(first + w) * wide_step + d * deep_step] : 0;
             }
         }
-        bt_kern_round_to_bf16(panel, width * depth);
+        round(panel, width * depth);
     }
 }
 
-static void pack_a(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
-                   int64_t n_wide, int64_t n_there, int64_t depth) {
-    pack(panels, ROWS, x, wide_step, deep_step, n_wide, n_there, depth);
+static void pack_a_bf16(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                        int64_t n_wide, int64_t n_there, int64_t depth) {
+    pack(panels, ROWS, x, wide_step, deep_step, n_wide, n_there, depth, bt_kern_round_to_bf16);
 }
 
-static void pack_b(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
-                   int64_t n_wide, int64_t n_there, int64_t depth) {
-    pack(panels, COLS, x, wide_step, deep_step, n_wide, n_there, depth);
+static void pack_b_bf16(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                        int64_t n_wide, int64_t n_there, int64_t depth) {
+    pack(panels, COLS, x, wide_step, deep_step, n_wide, n_there, depth, bt_kern_round_to_bf16);
+}
+
+static void pack_a_f16(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                       int64_t n_wide, int64_t n_there, int64_t depth) {
+    pack(panels, ROWS, x, wide_step, deep_step, n_wide, n_there, depth, round_all_to_f16);
+}
+
+static void pack_b_f16(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                       int64_t n_wide, int64_t n_there, int64_t depth) {
+    pack(panels, COLS, x, wide_step, deep_step, n_wide, n_there, depth, round_all_to_f16);
 }
 
 static void tile(float *c, int64_t ld_c, const void *a_panel, const void *b_panel, int64_t n_rows,
@@ -74,6 +117,16 @@ const bt_kern_product bt_kern_product_bf16__ref = {.name = "bfloat16 by rounding
                                                    .depth = DEPTH,
                                                    .depth_step = 1,
                                                    .element_bytes = sizeof(float),
-                                                   .pack_a = pack_a,
-                                                   .pack_b = pack_b,
+                                                   .pack_a = pack_a_bf16,
+                                                   .pack_b = pack_b_bf16,
                                                    .tile = tile};
+
+const bt_kern_product bt_kern_product_f16__ref = {.name = "float16 by rounding",
+                                                  .rows = ROWS,
+                                                  .cols = COLS,
+                                                  .depth = DEPTH,
+                                                  .depth_step = 1,
+                                                  .element_bytes = sizeof(float),
+                                                  .pack_a = pack_a_f16,
+                                                  .pack_b = pack_b_f16,
+                                                  .tile = tile};

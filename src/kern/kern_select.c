@@ -36,7 +36,8 @@ static void probe(bool *avx2, bool *avx512) {
     if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0 || (c & bit_AVX) == 0) {
         return;
     }
-    const bool     fma = (c & bit_FMA) != 0;
+    /* no processor with AVX2 that lacks these two is known; one that did would get ref */
+    const bool     fma = (c & bit_FMA) != 0 && (c & bit_F16C) != 0;
     const uint64_t saved = read_xcr0();
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) {
         return;
@@ -155,6 +156,7 @@ bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
     }
     *out = ref_table;
     out->products[BT_KERN_BF16] = bt_kern_product_bf16__ref;
+    out->products[BT_KERN_F16] = bt_kern_product_f16__ref;
     if (bt_str_equal(isa, "avx2")) {
         bt_kern_override_avx2(out);
     } else if (bt_str_equal(isa, "avx512")) {
@@ -190,13 +192,16 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
 }
 
 const char *bt_kern_build_info(void) {
-    static char text[320];
-    bt_kern     kern;
-    (void)snprintf(
-        text, sizeof text, "%s; kernels built: %s; this machine runs: ref%s%s; mixed precision: %s",
-        bt_kern_blas_describe(), built_in, bt_kern_has("avx2") ? " avx2" : "",
-        bt_kern_has("avx512") ? " avx512" : "",
-        bt_kern_select("auto", &kern, NULL) == BT_OK ? kern.products[BT_KERN_BF16].name : "none");
+    static char     text[320];
+    bt_kern         kern = ref_table;
+    const bt_status selected = bt_kern_select("auto", &kern, NULL);
+    BT_ASSERT(selected == BT_OK); /* every machine has one */
+    (void)selected;
+    (void)snprintf(text, sizeof text,
+                   "%s; kernels built: %s; this machine runs: ref%s%s; mixed precision: %s, %s",
+                   bt_kern_blas_describe(), built_in, bt_kern_has("avx2") ? " avx2" : "",
+                   bt_kern_has("avx512") ? " avx512" : "", kern.products[BT_KERN_BF16].name,
+                   kern.products[BT_KERN_F16].name);
     return text;
 }
 

@@ -131,6 +131,24 @@ static bt_status read_options(bt_optim *optim, const bt_conf *conf, bt_error *er
     return BT_OK;
 }
 
+/* Model Garden's loss scaling applies gradients by a way on which adamw does not clip. */
+static bt_status read_precision(bt_optim *optim, const bt_conf *conf, bt_error *err) {
+    static const char *const path = "runtime.mixed_precision_dtype";
+    const char              *precision = NULL;
+    if (bt_conf_is_null(conf, path)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_get_str(conf, path, &precision, err));
+    if (strcmp(precision, "float16") == 0 && optim->options.gradient_clip_norm > 0.0) {
+        bt_log(BT_LOG_WARNING,
+               "float16 switches gradient_clip_norm (%g) off, as in Model Garden: set "
+               "global_clipnorm to clip",
+               optim->options.gradient_clip_norm);
+        optim->options.gradient_clip_norm = 0.0;
+    }
+    return BT_OK;
+}
+
 static bt_status read_ema(bt_optim *optim, const bt_conf *conf, bt_error *err) {
     ema_options *const ema = &optim->ema;
     if (bt_conf_is_null(conf, EMA_PREFIX)) {
@@ -263,6 +281,7 @@ bt_status bt_optim_create(const bt_conf *conf, const bt_optim_derived *derived,
     }
     optim->table = table;
     BT_CHECK(read_options(optim, conf, err));
+    BT_CHECK(read_precision(optim, conf, err));
     BT_CHECK(read_ema(optim, conf, err));
     BT_CHECK(learning_rate_init(&optim->rate, conf, derived, err));
     BT_CHECK(bt_conf_get_str(conf, "runtime.isa", &isa, err));

@@ -28,8 +28,6 @@ typedef struct support_row {
 static const support_row support_rows[] = {
     {"task.differential_privacy_config", ACCEPTS_NULL, 0, NULL,
      "differential privacy is not built in this version; set it to null"},
-    {"runtime.mixed_precision_dtype", ACCEPTS_CHOICE, 0, "float32|bfloat16",
-     "this version multiplies in float32 and bfloat16 only; set it to one of these, or to null"},
     {"runtime.num_gpus", ACCEPTS_NUMBER, 0, NULL, "this version runs on the CPU only; set it to 0"},
     {"runtime.pjrt_plugin", ACCEPTS_EMPTY, 0, NULL,
      "PJRT devices are not built in this version; leave it empty to run on the CPU"},

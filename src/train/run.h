@@ -39,7 +39,8 @@ typedef struct run_config {
     int32_t         threads;
     const char     *isa;
     const char     *products;        /* "auto", "blas" */
-    const char     *mixed_precision; /* "", "float32", "bfloat16" */
+    const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */
+    double          loss_scale;      /* of float16; 0: dynamic */
     bool            recompute;
     bool            bug_compatible;
     uint64_t        seed; /* of everything: init, order, dropout */
@@ -59,6 +60,7 @@ typedef struct chunk_sums {
     int64_t n_tokens;
     int64_t n_padded;   /* tokens with padding: examples * seq_length */
     double  seconds;    /* training only; not in the checkpoint's promise of equal bits */
+    int64_t n_skipped;  /* steps whose update float16's overflow prevented */
     double  input_wait; /* seconds of them that went by waiting for a batch; likewise */
 } chunk_sums;
 

@@ -64,12 +64,30 @@ static bt_status accumulate(run_config *config, bt_error *err) {
     return BT_OK;
 }
 
+/* null, '' or 'dynamic': 0. */
+static bt_status read_loss_scale(const bt_conf *conf, double *out, bt_error *err) {
+    static const char *const path = "runtime.loss_scale";
+    const char              *word = NULL;
+    *out = 0;
+    if (bt_conf_is_null(conf, path) || bt_conf_get_str(conf, path, &word, NULL) == BT_OK) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_get_f64(conf, path, out, err));
+    if (!(*out > 0) || !isfinite((float)*out)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: expected null, 'dynamic' or a number above 0 that is a float32, got %g",
+                       path, *out);
+    }
+    return BT_OK;
+}
+
 bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *arena, run_config *out,
                           bt_error *err) {
     *out = (run_config){0};
     BT_TRY(bt_conf_bind(conf, "trainer", trainer_fields, BT_ARRAY_LEN(trainer_fields), out, err));
     BT_TRY(bt_conf_bind(conf, "task", task_fields, BT_ARRAY_LEN(task_fields), out, err));
     BT_TRY(bt_conf_bind(conf, "runtime", runtime_fields, BT_ARRAY_LEN(runtime_fields), out, err));
+    BT_TRY(read_loss_scale(conf, &out->loss_scale, err));
     int64_t seed = 0;
     bool    is_null = true;
     BT_TRY(bt_conf_get_i64_or(conf, "task.train_data.seed", (int64_t)default_seed, &seed, &is_null,
@@ -88,7 +106,9 @@ bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *aren
 }
 
 bt_precision run_config_precision(const run_config *config) {
-    return bt_str_equal(config->mixed_precision, "bfloat16") ? BT_PRECISION_BF16 : BT_PRECISION_F32;
+    return bt_str_equal(config->mixed_precision, "bfloat16")  ? BT_PRECISION_BF16
+           : bt_str_equal(config->mixed_precision, "float16") ? BT_PRECISION_F16
+                                                              : BT_PRECISION_F32;
 }
 
 /* epochs * rows / batch, rounded up so that no row of the last epoch is left out. */

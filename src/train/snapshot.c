@@ -6,6 +6,7 @@
  * wrote has no such state: the data then starts where that many steps would have taken it. */
 #include "run.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 #include "bt/fs.h"
 
 /* Version of the state's layout: u32 magic, then the fields in the order of write_state. */
-static const uint32_t state_magic = UINT32_C(0x42545332); /* "BTS2" */
+static const uint32_t state_magic = UINT32_C(0x42545333); /* "BTS3" */
 
 static const double first_retry_seconds = 0.5;
 
@@ -50,6 +51,7 @@ static bool get_i64(bt_reader *bytes, int64_t *value) {
 static bt_status write_state(const train_run *run, bt_str *bytes, bt_error *err) {
     const bt_data_cursor cursor = bt_data_get_cursor(run->train_data);
     const chunk_sums    *c = &run->chunk;
+    const bt_loss_scale  scale = bt_exec_get_loss_scale(run->exec);
     uint8_t              magic[4];
     bt_store_u32le(magic, state_magic);
     BT_TRY(bt_str_append_n(bytes, magic, sizeof magic, err));
@@ -63,11 +65,15 @@ static bt_status write_state(const train_run *run, bt_str *bytes, bt_error *err)
                               (uint64_t)c->n_examples,
                               (uint64_t)c->n_tokens,
                               (uint64_t)c->n_padded,
+                              (uint64_t)c->n_skipped,
+                              (uint64_t)run_config_precision(&run->config),
+                              (uint64_t)scale.n_good,
                               (uint64_t)run->early_stop.has_best,
                               (uint64_t)run->early_stop.n_worse};
     for (size_t i = 0; i < BT_ARRAY_LEN(words); i++) {
         BT_TRY(put_u64(bytes, words[i], err));
     }
+    BT_TRY(put_f64(bytes, scale.factor, err));
     BT_TRY(put_f64(bytes, c->loss, err));
     BT_TRY(put_f64(bytes, c->grad_norm, err));
     BT_TRY(put_f64(bytes, c->seconds, err));
@@ -81,6 +87,8 @@ typedef struct saved_state {
     bt_data_cursor cursor;
     uint64_t       evaluation_due;
     chunk_sums     chunk;
+    uint64_t       precision; /* a bt_precision */
+    bt_loss_scale  scale;
     early_stop     early_stop;
 } saved_state;
 
@@ -95,11 +103,14 @@ static bool read_state(bt_reader *bytes, saved_state *state) {
         bt_read_u64le(bytes, &state->evaluation_due) && get_i64(bytes, &state->chunk.start_step) &&
         get_i64(bytes, &state->chunk.n_steps) && get_i64(bytes, &state->chunk.n_examples) &&
         get_i64(bytes, &state->chunk.n_tokens) && get_i64(bytes, &state->chunk.n_padded) &&
-        bt_read_u64le(bytes, &has_best) && get_i64(bytes, &state->early_stop.n_worse) &&
+        get_i64(bytes, &state->chunk.n_skipped) && bt_read_u64le(bytes, &state->precision) &&
+        get_i64(bytes, &state->scale.n_good) && bt_read_u64le(bytes, &has_best) &&
+        get_i64(bytes, &state->early_stop.n_worse) && get_f64(bytes, &state->scale.factor) &&
         get_f64(bytes, &state->chunk.loss) && get_f64(bytes, &state->chunk.grad_norm) &&
         get_f64(bytes, &state->chunk.seconds) && get_f64(bytes, &state->early_stop.best);
     state->early_stop.has_best = has_best != 0;
-    return is_whole;
+    return is_whole && state->precision <= BT_PRECISION_F16 && state->scale.factor > 0 &&
+           isfinite(state->scale.factor);
 }
 
 /* ---- saving
@@ -270,6 +281,18 @@ static bt_data_cursor cursor_of_step(const train_run *run) {
     return (bt_data_cursor){.epoch = n_seen / n_rows, .index = n_seen % n_rows};
 }
 
+/* Another precision may well be meant: it is told, and float16 begins with a fresh scale. */
+static void restore_precision(train_run *run, const bt_ckpt *ckpt, const saved_state *state) {
+    static const char *const names[] = {"float32", "bfloat16", "float16"};
+    const bt_precision       precision = run_config_precision(&run->config);
+    if (state->precision == (uint64_t)precision) {
+        bt_exec_set_loss_scale(run->exec, state->scale);
+        return;
+    }
+    bt_log(BT_LOG_WARNING, "%s was made with products in %s, this run multiplies in %s",
+           bt_ckpt_path(ckpt), names[state->precision], names[precision]);
+}
+
 static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt_error *err) {
     run->chunk = (chunk_sums){.start_step = run->step};
     bt_metrics_reset(run->train_metrics);
@@ -304,6 +327,7 @@ static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt
                ": order and dropout go on differently",
                bt_ckpt_path(ckpt), state.seed, run->config.seed);
     }
+    restore_precision(run, ckpt, &state);
     BT_CHECK(bt_data_seek(run->train_data, state.cursor, err));
     run->chunk = state.chunk;
     run->early_stop = state.early_stop;

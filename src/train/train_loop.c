@@ -14,6 +14,13 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* A fixed loss scale that is too large looks the same. */
+static const char *nonfinite_hint(const run_config *config) {
+    const bool is_scaled = run_config_precision(config) == BT_PRECISION_F16;
+    return is_scaled && config->loss_scale > 0 ? "a smaller runtime.loss_scale or learning rate"
+                                               : "a smaller learning rate";
+}
+
 /* A number that is not finite: says where, and which rows, because the next thing that one wants
  * to do is to look at them. */
 static bt_status fail_nonfinite(const train_run *run, const bt_batch *batch,
@@ -23,9 +30,9 @@ static bt_status fail_nonfinite(const train_run *run, const bt_batch *batch,
         "step %" PRId64
         ": loss %g, gradient norm %g: not a finite number, in the batch of training rows %" PRId64
         " to %" PRId64 " (counted from the start of the run); the weights of the step before are "
-        "kept; try a smaller learning rate (it was %g) or look at those rows",
+        "kept; try %s (it was %g) or look at those rows",
         run->step, result->loss, result->grad_norm, batch->first_record,
-        batch->first_record + batch->n_rows - 1,
+        batch->first_record + batch->n_rows - 1, nonfinite_hint(&run->config),
         (double)bt_optim_learning_rate(run->optim, run->step));
 }
 
@@ -44,13 +51,14 @@ static bt_status train_step(train_run *run, double *loss, bt_error *err) {
     }
     bt_step_result result = {0};
     BT_TRY(bt_exec_train_step(run->exec, batch, run->step, run->config.seed, &result, err));
-    if (result.n_nonfinite > 0 && run->config.recovery_max_trials == 0) {
+    if (result.n_nonfinite > 0 && !result.is_skipped && run->config.recovery_max_trials == 0) {
         return fail_nonfinite(run, batch, &result, err);
     }
     BT_TRY(bt_metrics_update(run->train_metrics, batch, result.logits, err));
     chunk_sums *const c = &run->chunk;
     c->loss += result.loss;
-    c->grad_norm += result.grad_norm;
+    c->grad_norm += result.is_skipped ? 0 : result.grad_norm;
+    c->n_skipped += result.is_skipped;
     c->n_steps++;
     c->n_examples += batch->n_rows;
     c->n_tokens += batch->n_tokens;
@@ -80,7 +88,12 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
     value_add(values, &n_values, "steps_per_second", n / seconds);
     value_add(extra, &n_extra, "examples_per_second", (double)c->n_examples / seconds);
     value_add(extra, &n_extra, "tokens_per_second", (double)c->n_tokens / seconds);
-    value_add(extra, &n_extra, "grad_norm", c->grad_norm / n);
+    value_add(extra, &n_extra, "grad_norm",
+              c->grad_norm / (double)(c->n_steps > c->n_skipped ? c->n_steps - c->n_skipped : 1));
+    if (run_config_precision(&run->config) == BT_PRECISION_F16) {
+        value_add(extra, &n_extra, "loss_scale", bt_exec_get_loss_scale(run->exec).factor);
+        value_add(extra, &n_extra, "skipped_updates", (double)c->n_skipped);
+    }
     value_add(extra, &n_extra, "input_wait", c->input_wait / seconds);
     value_add(extra, &n_extra, "padding_avoided",
               c->n_padded > 0 ? 1.0 - (double)c->n_tokens / (double)c->n_padded : 0.0);

@@ -206,6 +206,7 @@ static bt_status create_exec(train_run *run, bt_error *err) {
                                    .isa = run->config.isa,
                                    .use_blas = bt_str_equal(run->config.products, "blas"),
                                    .precision = run_config_precision(&run->config),
+                                   .loss_scale = run->config.loss_scale,
                                    .recompute = run->config.recompute,
                                    .max_seqs = has_pairs ? 2 * max_rows : max_rows,
                                    .max_tokens = 0,

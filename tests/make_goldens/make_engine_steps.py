@@ -54,9 +54,10 @@ CASES = {
                            encoder=dict(embedding_width=8, num_layers=2)),
     "classes_bfloat16": dict(kind="sentence_prediction", encoder={}, dtype="bfloat16"),
     "classes_float16": dict(kind="sentence_prediction", encoder={}, dtype="float16"),
-    # a head whose gradient overflows until the scale is small enough: skipped updates
+    # A head whose gradient overflows until the scale is small enough: skipped updates. The pooled
+    # output is small, so that tanh hands on what overflows.
     "classes_float16_overflow": dict(kind="sentence_prediction", encoder={}, dtype="float16",
-                                     head_factor=40.0, steps=8, saved=(8,)),
+                                     head_factor=40.0, pooler_factor=0.02, steps=8, saved=(8,)),
     "classes_float16_fixed": dict(kind="sentence_prediction", encoder={}, dtype="float16",
                                   loss_scale=1000.0),
 }
@@ -112,9 +113,11 @@ def randomise(model, rng):
         v.assign(value.astype(np.float32))
 
 
-def steepen_head(model, factor):
-    head = next(v for v in model.weights if "logits/kernel" in v.name)
-    head.assign(head * factor)
+def steepen_head(model, head_factor, pooler_factor):
+    for key, factor in (("logits/kernel", head_factor), ("pooler_dense/", pooler_factor)):
+        for v in model.weights:
+            if key in v.name:
+                v.assign(v * factor)
 
 
 def create_optimizer(case, task):
@@ -187,7 +190,7 @@ def run(name, case, seed):
     rng = np.random.RandomState(seed)
     randomise(model, rng)
     if "head_factor" in case:
-        steepen_head(model, case["head_factor"])
+        steepen_head(model, case["head_factor"], case["pooler_factor"])
     optimizer = create_optimizer(case, task)
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     batches = [make_batch(case, rng) for _ in range(N_BATCHES)]

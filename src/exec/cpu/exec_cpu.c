@@ -70,6 +70,8 @@ static bt_kern_precision kern_precision(bt_precision precision) {
         return BT_KERN_F32;
     case BT_PRECISION_BF16:
         return BT_KERN_BF16;
+    case BT_PRECISION_F16:
+        return BT_KERN_F16;
     }
     return BT_KERN_F32;
 }
@@ -120,6 +122,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
     exec->parts.max_seqs = config->part_seqs;
+    exec_scale_init(&exec->scale, config->precision, config->loss_scale);
     if (config->max_tokens > 0 && config->max_seqs > 0) {
         exec->acts.max_tokens = config->max_tokens; /* the first plan makes room for this much */
         exec->acts.max_seqs = config->max_seqs;

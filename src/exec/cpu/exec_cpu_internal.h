@@ -85,6 +85,12 @@ typedef enum exec_grad_kind {
     EXEC_GRAD_WAITING_ROWS,   /* the word table's: 0 but for the rows of the batch */
 } exec_grad_kind;
 
+/* exec_cpu_scale.c */
+typedef struct exec_scale {
+    bool          is_on, is_dynamic;
+    bt_loss_scale now;
+} exec_scale;
+
 struct bt_exec {
     const bt_model *model; /* borrowed */
     const bt_optim *optim; /* borrowed; NULL: no updates */
@@ -99,6 +105,7 @@ struct bt_exec {
     bt_optim_rows  *rows;       /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
     exec_parts      parts;
+    exec_scale      scale;
     char            description[EXEC_DESCRIPTION_BYTES];
 };
 
@@ -155,6 +162,13 @@ bt_batch exec_part(bt_exec *exec, const bt_batch *whole, int64_t first_seq);
 /* A part's logits into those of the whole batch. */
 void exec_part_keep_logits(bt_exec *exec, const exec_pass *pass);
 void exec_parts_deinit(exec_parts *parts);
+
+/* exec_cpu_scale.c: into the gradient of the logits; out of all gradients and of the word rows' sum
+ * of squares; the scale of the next step, and whether it is lower because this one overflowed. */
+void exec_scale_init(exec_scale *scale, bt_precision precision, double fixed);
+void exec_scale_logits(bt_exec *exec, const exec_pass *pass);
+void exec_unscale_gradients(bt_exec *exec, int64_t n_tokens, double *word_rows_sum_sq);
+bool exec_scale_update(exec_scale *scale, bool is_finite);
 
 /* exec_cpu_head.c */
 void   exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encoded);

@@ -182,6 +182,7 @@ static void add_part(bt_exec *exec, const exec_pass *pass, bt_step_result *resul
     exec_head_forward(exec, pass, encoded);
     result->loss += exec_loss(exec, pass, exec->acts.d_logits);
     exec_part_keep_logits(exec, pass);
+    exec_scale_logits(exec, pass);
     const double forward_end = bt_time_monotonic();
     exec_head_backward(exec, pass, encoded);
     *word_rows_sum_sq += exec_encoder_backward(exec, pass);
@@ -215,6 +216,7 @@ static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t 
         pass.dropout = true;
         add_part(exec, &pass, result, word_rows_sum_sq);
     }
+    exec_unscale_gradients(exec, batch->n_tokens, word_rows_sum_sq);
     result->logits = n_seqs < batch->n_seqs ? exec->parts.logits : exec->acts.logits;
     result->times.products = exec->nn.products.seconds - products_before;
     return BT_OK;
@@ -243,7 +245,8 @@ bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
                        "this engine was made without an optimizer and cannot train");
     }
     BT_TRY(forward_backward(exec, batch, step, seed, result, &word_rows_sum_sq, err));
-    if (!isfinite(result->loss)) {
+    if (!isfinite(result->loss)) { /* no scale helps a forward pass */
+        (void)exec_scale_update(&exec->scale, false);
         result->grad_norm = NAN;
         result->n_nonfinite = 1;
         return BT_OK;
@@ -260,6 +263,7 @@ bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
                    &applied);
     result->times.optimizer = bt_time_monotonic() - start;
     result->n_nonfinite = applied ? 0 : 1;
+    result->is_skipped = exec_scale_update(&exec->scale, applied);
     return BT_OK;
 }
 

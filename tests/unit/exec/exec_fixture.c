@@ -60,11 +60,14 @@ bt_encoder_config fixture_encoder(void) {
                                .initializer_range = 0.02F};
 }
 
-static void open_optim(fixture *f, json_t *optimizer) {
+/* dtype: of the products */
+static void open_optim(fixture *f, json_t *optimizer, const char *dtype) {
     char *const text = json_dumps(optimizer, JSON_COMPACT);
     assert_non_null(text);
     char yaml[4096];
-    (void)snprintf(yaml, sizeof yaml, "trainer: {optimizer_config: %s}", text);
+    (void)snprintf(yaml, sizeof yaml,
+                   "runtime: {mixed_precision_dtype: %s}\ntrainer: {optimizer_config: %s}", dtype,
+                   text);
     free(text);
     const char *const  files[] = {yaml};
     const bt_conf_args args = {
@@ -81,7 +84,7 @@ void fixture_open(fixture *f, const bt_encoder_config *encoder, const bt_head_co
     memset(f, 0, sizeof *f);
     assert_ok(bt_model_create(encoder, head, &f->model, err));
     if (optimizer != NULL) {
-        open_optim(f, optimizer);
+        open_optim(f, optimizer, "float32");
     }
     const bt_exec_config config = {.n_threads = n_threads, .isa = isa};
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
@@ -93,9 +96,17 @@ void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t pa
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
 }
 
-void fixture_in_precision(fixture *f, const char *isa, int32_t n_threads, bt_precision precision) {
-    const bt_exec_config config = {.n_threads = n_threads, .isa = isa, .precision = precision};
+void fixture_in_precision(fixture *f, json_t *optimizer, const char *isa, bt_precision precision,
+                          double loss_scale) {
+    static const char *const names[] = {"float32", "bfloat16", "float16"};
+    const bt_exec_config     config = {
+            .n_threads = 2, .isa = isa, .precision = precision, .loss_scale = loss_scale};
     bt_exec_free(f->exec);
+    if (optimizer != NULL) {
+        bt_optim_free(f->optim);
+        bt_conf_free(f->conf);
+        open_optim(f, optimizer, names[precision]);
+    }
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
 }
 

@@ -38,8 +38,10 @@ void fixture_open(fixture *f, const bt_encoder_config *encoder, const bt_head_co
                   json_t *optimizer, const char *isa, int32_t n_threads);
 /* The same with an engine that works on part_seqs sequences of a batch at a time. */
 void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t part_seqs);
-/* The same with an engine that rounds the factors of its products. */
-void fixture_in_precision(fixture *f, const char *isa, int32_t n_threads, bt_precision precision);
+/* The same with an engine on two threads that rounds the factors of its products, and with the
+ * optimizer as such a run has it. loss_scale 0: dynamic. */
+void fixture_in_precision(fixture *f, json_t *optimizer, const char *isa, bt_precision precision,
+                          double loss_scale);
 void fixture_close(fixture *f);
 /* Every parameter of the table from tensors "prefix" + tf_name. */
 void fixture_load(fixture *f, const test_tensors *golden, const char *prefix);

@@ -76,11 +76,20 @@ static bt_nn_product make_product(const shape *s, int variant) {
                            .accumulate = (variant & 4) != 0};
 }
 
-/* To the nearest bfloat16, ties to even: by the definition, in double. */
-static float rounded_to_bf16(float x) {
+/* To the nearest number of the precision, ties to even: by the definition, in double. */
+static float rounded(float x, bt_kern_precision precision) {
     int          exponent = 0;
     const double fraction = frexp((double)x, &exponent); /* 0.5 <= |fraction| < 1 */
-    return (float)ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
+    int          digits = precision == BT_KERN_BF16 ? 8 : 11;
+    if (precision == BT_KERN_F32 || !isfinite(x)) {
+        return x;
+    }
+    if (precision == BT_KERN_F16 && exponent < -13) { /* the last one is worth 2^-24 at least */
+        digits = 24 + exponent;
+    }
+    const double near = ldexp(nearbyint(ldexp(fraction, digits)), exponent - digits);
+    const bool   is_infinite = precision == BT_KERN_F16 && fabs(near) > 65504;
+    return is_infinite ? copysignf(INFINITY, x) : (float)near;
 }
 
 static void check_product(bt_nn *nn, const shape *s, int variant) {
@@ -103,22 +112,22 @@ static void check_product(bt_nn *nn, const shape *s, int variant) {
     }
 }
 
-static void fill_factors(const shape *s, bool bf16) {
+static void fill_factors(const shape *s, bt_kern_precision precision) {
     const int64_t n_a = (s->M + 2) * (s->K + 2);
     const int64_t n_b = (s->N + 2) * (s->K + 2);
     fill(a, n_a, SEED_A);
     fill(b, n_b, SEED_B);
     for (int64_t i = 0; i < n_a; i++) {
-        factor_a[i] = bf16 ? rounded_to_bf16(a[i]) : a[i];
+        factor_a[i] = rounded(a[i], precision);
     }
     for (int64_t i = 0; i < n_b; i++) {
-        factor_b[i] = bf16 ? rounded_to_bf16(b[i]) : b[i];
+        factor_b[i] = rounded(b[i], precision);
     }
 }
 
-static void check_shapes(bt_nn *nn, bool bf16) {
+static void check_shapes(bt_nn *nn, bt_kern_precision precision) {
     for (size_t i = 0; i < BT_ARRAY_LEN(shapes); i++) {
-        fill_factors(&shapes[i], bf16);
+        fill_factors(&shapes[i], precision);
         nn->panel_bytes = bt_nn_product_scratch_bytes(nn->product);
         assert_true(nn->panel_bytes <= sizeof panels[0]);
         for (int variant = 0; variant < 8; variant++) {
@@ -138,20 +147,62 @@ static void products_match(void **state) {
         assert_ok(bt_kern_select(isas[i], &kern, err));
         assert_ok(bt_pool_create(&pool, 3, err));
         bt_nn nn = {.kern = &kern, .pool = pool, .panels = panels[0]};
-        check_shapes(&nn, false);
+        check_shapes(&nn, BT_KERN_F32);
         if (kern.products[BT_KERN_F32].rows > 0) {
             nn.product = &kern.products[BT_KERN_F32];
-            check_shapes(&nn, false);
+            check_shapes(&nn, BT_KERN_F32);
         }
         bt_kern_product bf16;
         for (int v = 0; bt_kern_bf16_variant(&kern, v, &bf16); v++) {
             nn.product = &bf16;
-            check_shapes(&nn, true);
+            check_shapes(&nn, BT_KERN_BF16);
             assert_true(v > 0 || strstr(bf16.name, "rounding") != NULL);
         }
         assert_string_equal(bf16.name, kern.products[BT_KERN_BF16].name);
+        nn.product = &kern.products[BT_KERN_F16];
+        check_shapes(&nn, BT_KERN_F16);
         assert_true(nn.products.n_calls >= 2 * 8 * (int64_t)BT_ARRAY_LEN(shapes));
         bt_pool_free(pool);
+    }
+}
+
+/* x times 1: the product is the rounded x. */
+static float times_one(bt_nn *nn, float x) {
+    const bt_nn_product p = {.c = c,
+                             .a = a,
+                             .b = b,
+                             .ld_c = 1,
+                             .ld_a = 1,
+                             .ld_b = 1,
+                             .M = 1,
+                             .N = 1,
+                             .K = 1,
+                             .alpha = 1};
+    a[0] = x;
+    b[0] = 1;
+    bt_nn_product_run(nn, &p);
+    return c[0];
+}
+
+static void float16_at_its_edges(void **state) {
+    (void)state;
+    static const float values[] = {
+        0,          0x1p-24F,     0x1p-25F,     0x1.8p-25F,   -0x1.8p-24F,
+        0x1p-14F,   0x1.ffcp-15F, 0x1.ffep-15F, 0x1.fffp-15F, 0x1.002p0F,
+        0x1.006p0F, 65504,        65519,        65520,        -1e6F,
+        INFINITY,   1e-38F,       0x1p-149F};
+    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
+        bt_kern kern;
+        if (!bt_kern_has(isas[i])) {
+            continue;
+        }
+        assert_ok(bt_kern_select(isas[i], &kern, err));
+        bt_nn nn = {.kern = &kern, .panels = panels[0], .product = &kern.products[BT_KERN_F16]};
+        nn.panel_bytes = bt_nn_product_scratch_bytes(nn.product);
+        for (size_t v = 0; v < BT_ARRAY_LEN(values); v++) {
+            assert_true(times_one(&nn, values[v]) == rounded(values[v], BT_KERN_F16));
+        }
+        assert_true(isnan(times_one(&nn, NAN)));
     }
 }
 
@@ -172,7 +223,7 @@ static void check_bits(bt_nn *nn, bt_pool *pool, const shape *s) {
 static void bits_do_not_depend_on_threads(void **state) {
     (void)state;
     const shape s = shapes[BT_ARRAY_LEN(shapes) - 1];
-    fill_factors(&s, false);
+    fill_factors(&s, BT_KERN_F32);
     for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
         bt_kern  kern;
         bt_pool *pool = NULL;
@@ -197,6 +248,7 @@ static void bits_do_not_depend_on_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_match),
+        cmocka_unit_test(float16_at_its_edges),
         cmocka_unit_test(bits_do_not_depend_on_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -296,7 +296,7 @@ static void unsupported_keys_are_refused_by_name(void **state) {
         {"{trainer: {gradient_accumulation_steps: 4}}", NULL},
         {"{trainer: {early_stopping_patience: 2}}", NULL},
         {"{runtime: {mixed_precision_dtype: bfloat16}}", NULL},
-        {"{runtime: {mixed_precision_dtype: float16}}", "multiplies in float32 and bfloat16 only"},
+        {"{runtime: {mixed_precision_dtype: float16}}", NULL},
         {"{runtime: {mixed_precision_dtype: float32}}", NULL},
         {"{runtime: {num_gpus: 2}}", "runtime.num_gpus: 2"},
         {"{runtime: {pjrt_plugin: /x/libtpu.so}}", "runtime.pjrt_plugin: '/x/libtpu.so'"},

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The loss scale of float16 (spec/numerics.md section 10): the gradient of the loss is multiplied
+ * so that what comes of it on its way back is large enough for float16, and divided out of the
+ * gradients at the end. A dynamic scale doubles after 2000 good updates in a row; where something
+ * overflowed, it is halved and there is no update. In the other precisions the scale is 1 and
+ * nothing here does anything. */
+#include <math.h>
+
+#include "exec_cpu_internal.h"
+
+enum { GROWTH_STEPS = 2000, UNSCALE_CHUNK = 1 << 18 };
+
+static const double first_scale = 0x1p15;
+static const float  first_infinite = 65520; /* rounds up to beyond float16's range */
+
+void exec_scale_init(exec_scale *scale, bt_precision precision, double fixed) {
+    const bool is_on = precision == BT_PRECISION_F16;
+    *scale = (exec_scale){.is_on = is_on,
+                          .is_dynamic = is_on && fixed <= 0,
+                          .now = {.factor = !is_on      ? 1
+                                            : fixed > 0 ? fixed
+                                                        : first_scale}};
+}
+
+void exec_scale_logits(bt_exec *exec, const exec_pass *pass) {
+    if (exec->scale.is_on) {
+        exec->kern.scale(exec->acts.d_logits, (float)exec->scale.now.factor,
+                         bt_model_n_logits(exec->model, pass->batch));
+    }
+}
+
+/* ---- out of the gradients
+ * -------------------------------------------------------------------------
+ */
+
+typedef struct unscale_job {
+    const bt_exec *exec;
+    float         *first;
+    int64_t        n;
+    float          factor;
+    bool           is_f16;
+} unscale_job;
+
+static void unscale_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const unscale_job *const job = context;
+    const int64_t            left = job->n - task * UNSCALE_CHUNK;
+    const int64_t            n = left < UNSCALE_CHUNK ? left : UNSCALE_CHUNK;
+    float *const             x = job->first + task * UNSCALE_CHUNK;
+    for (int64_t i = 0; job->is_f16 && i < n; i++) {
+        x[i] = fabsf(x[i]) < first_infinite ? x[i] : x[i] * INFINITY;
+    }
+    job->exec->kern.scale(x, job->factor, n);
+}
+
+static void unscale(bt_exec *exec, float *first, int64_t n, bool is_f16) {
+    unscale_job job = {.exec = exec, .first = first, .n = n, .is_f16 = is_f16};
+    job.factor = (float)(1 / exec->scale.now.factor);
+    bt_pool_run(exec->pool, (n + UNSCALE_CHUNK - 1) / UNSCALE_CHUNK, unscale_task, &job);
+}
+
+/* Model Garden's gradients of these are float16, and infinite beyond its range: so they are here,
+ * which makes the same updates overflow. */
+static bool is_f16_there(const char *name) {
+    return bt_str_ends_with(name, "/kernel") || bt_str_ends_with(name, "/bias");
+}
+
+/* Where rows of the word table wait, all but those of the batch are 0. */
+static void unscale_batch_rows(bt_exec *exec, const bt_param *word) {
+    int64_t              n = 0;
+    const int32_t *const ids = bt_optim_rows_batch(exec->rows, &n);
+    for (int64_t i = 0; i < n; i++) {
+        unscale(exec, exec->grad + word->offset + ids[i] * word->dim[1], word->dim[1], false);
+    }
+}
+
+void exec_unscale_gradients(bt_exec *exec, int64_t n_tokens, double *word_rows_sum_sq) {
+    const bt_param_table *const table = &exec->model->table;
+    if (!exec->scale.is_on) {
+        return;
+    }
+    for (int64_t i = 0; i < table->n_params; i++) {
+        const bt_param *const param = &table->params[i];
+        if (exec->grad_kinds[i] == EXEC_GRAD_WAITING_ROWS) {
+            unscale_batch_rows(exec, param);
+        } else if (param->has_gradient) {
+            unscale(exec, exec->grad + param->offset, param->n_elements, is_f16_there(param->name));
+        }
+    }
+    if (exec->optim != NULL && bt_optim_needs_word_rows(exec->optim)) {
+        unscale(exec, exec->acts.grad_embedding, n_tokens * exec->model->encoder.embedding_size,
+                false);
+    }
+    *word_rows_sum_sq /= exec->scale.now.factor * exec->scale.now.factor;
+}
+
+/* ---- after an update ----------------------------------------------------------------------------
+ */
+
+/* Not below 1, not beyond float32. */
+bool exec_scale_update(exec_scale *scale, bool is_finite) {
+    bt_loss_scale *const now = &scale->now;
+    if (!scale->is_dynamic) {
+        return false;
+    }
+    if (!is_finite) {
+        const bool can_shrink = now->factor > 1;
+        now->factor = fmax(now->factor / 2, 1);
+        now->n_good = 0;
+        return can_shrink;
+    }
+    now->n_good++;
+    if (now->n_good >= GROWTH_STEPS) {
+        now->n_good = 0;
+        if (isfinite((float)(now->factor * 2))) {
+            now->factor *= 2;
+        }
+    }
+    return false;
+}
+
+bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec) {
+    return exec->scale.now;
+}
+
+void bt_exec_set_loss_scale(bt_exec *exec, bt_loss_scale scale) {
+    if (exec->scale.is_dynamic) {
+        exec->scale.now = scale;
+    }
+}
