@@ -146,10 +146,14 @@ BT_MUST_USE bt_status bt_feature_read_bytes(const bt_feature *feature, bt_bytes 
 typedef struct bt_example_builder {
     bt_str features; /* private */
     bt_str scratch;  /* private */
+    bt_str packed;   /* private */
     bt_str message;  /* private */
 } bt_example_builder;
 #define BT_EXAMPLE_BUILDER_INIT                                                                    \
-    { .features = BT_STR_INIT, .scratch = BT_STR_INIT, .message = BT_STR_INIT }
+    {                                                                                              \
+        .features = BT_STR_INIT, .scratch = BT_STR_INIT, .packed = BT_STR_INIT,                    \
+        .message = BT_STR_INIT                                                                     \
+    }
 void                  bt_example_builder_deinit(bt_example_builder *builder);
 void                  bt_example_builder_clear(bt_example_builder *builder);
 BT_MUST_USE bt_status bt_example_add_i64(bt_example_builder *builder, const char *key,

@@ -28,17 +28,25 @@ const char *bt_str_text(const bt_str *s) {
     return s->data != NULL ? s->data : "";
 }
 
-bt_status bt_str_append_n(bt_str *s, const void *bytes, size_t n, bt_error *err) {
-    size_t need = 0;
-    if (!bt_size_add(s->len, n, &need) || !bt_size_add(need, 1, &need)) {
-        return BT_FAIL(err, BT_E_NOMEM, "string of %zu + %zu bytes is too long", s->len, n);
-    }
-    BT_TRY(bt_grow(&s->data, &s->cap, need, 1, BT_STR_MAX_BYTES, err));
+static void copy_behind(bt_str *s, const void *bytes, size_t n) {
     if (n > 0) {
         memcpy(s->data + s->len, bytes, n);
     }
     s->len += n;
     s->data[s->len] = '\0';
+}
+
+bt_status bt_str_append_n(bt_str *s, const void *bytes, size_t n, bt_error *err) {
+    size_t need = 0;
+    if (s->cap > s->len && n < s->cap - s->len) { /* the usual case: there is room */
+        copy_behind(s, bytes, n);
+        return BT_OK;
+    }
+    if (!bt_size_add(s->len, n, &need) || !bt_size_add(need, 1, &need)) {
+        return BT_FAIL(err, BT_E_NOMEM, "string of %zu + %zu bytes is too long", s->len, n);
+    }
+    BT_TRY(bt_grow(&s->data, &s->cap, need, 1, BT_STR_MAX_BYTES, err));
+    copy_behind(s, bytes, n);
     return BT_OK;
 }
 

@@ -12,6 +12,7 @@ enum { FIELD_FEATURES = 1, FIELD_ENTRY = 1, FIELD_KEY = 1, FIELD_VALUE = 2, FIEL
 void bt_example_builder_deinit(bt_example_builder *builder) {
     bt_str_deinit(&builder->features);
     bt_str_deinit(&builder->scratch);
+    bt_str_deinit(&builder->packed);
     bt_str_deinit(&builder->message);
 }
 
@@ -46,33 +47,72 @@ static bt_status add_entry(bt_example_builder *builder, const char *key, bt_feat
     return pw_put_bytes(out, (uint32_t)kind, list->data, list->len, err);
 }
 
-static size_t packed_i64_size(const int64_t *v64, const int32_t *v32, size_t n) {
-    size_t size = 0;
-    for (size_t i = 0; i < n; i++) {
-        size += varint_size((uint64_t)(v64 != NULL ? v64[i] : (int64_t)v32[i]));
+/* ---- packed integers: most of a record
+ * -------------------------------------------------------------- */
+
+enum { VARINT_MAX_BYTES = 10 };
+
+/* One value that does not fit in a byte. */
+static uint8_t *put_large(uint8_t *to, uint64_t value) {
+    static const uint8_t minus_one[VARINT_MAX_BYTES] = {255, 255, 255, 255, 255,
+                                                        255, 255, 255, 255, 1};
+    if (value < 1U << 14) {
+        to[0] = (uint8_t)(value | 128);
+        to[1] = (uint8_t)(value >> 7);
+        return to + 2;
     }
-    return size;
+    if (value == UINT64_MAX) { /* padding of labels */
+        memcpy(to, minus_one, sizeof minus_one);
+        return to + sizeof minus_one;
+    }
+    return to + bt_store_varint(to, value);
 }
 
-/* By way of a buffer: one append for many values, which is most of the cost of a record. */
-static bt_status put_packed_ints(bt_str *list, const int64_t *v64, const int32_t *v32, size_t n,
-                                 bt_error *err) {
-    enum { CHUNK_VALUES = 64, VARINT_MAX_BYTES = 10 };
-    uint8_t bytes[CHUNK_VALUES * VARINT_MAX_BYTES];
-    size_t  used = 0;
+static uint8_t *pack_i64(uint8_t *to, const int64_t *values, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        const uint64_t value = (uint64_t)(v64 != NULL ? v64[i] : (int64_t)v32[i]);
+        const uint64_t value = (uint64_t)values[i];
         if (value < 128) {
-            bytes[used++] = (uint8_t)value;
+            *to++ = (uint8_t)value;
         } else {
-            used += bt_store_varint(bytes + used, value);
-        }
-        if (used > sizeof bytes - VARINT_MAX_BYTES) {
-            BT_TRY(bt_str_append_n(list, bytes, used, err));
-            used = 0;
+            to = put_large(to, value);
         }
     }
-    return bt_str_append_n(list, bytes, used, err);
+    return to;
+}
+
+static uint8_t *pack_i32(uint8_t *to, const int32_t *values, size_t n) {
+    uint32_t all = 0;
+    for (size_t i = 0; i < n; i++) {
+        all |= (uint32_t)values[i];
+    }
+    if (all < 128) { /* masks and segments */
+        for (size_t i = 0; i < n; i++) {
+            to[i] = (uint8_t)values[i];
+        }
+        return to + n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t value = (uint64_t)(int64_t)values[i];
+        if (value < 128) {
+            *to++ = (uint8_t)value;
+        } else {
+            to = put_large(to, value);
+        }
+    }
+    return to;
+}
+
+/* Room for n values of any size in the builder's buffer. */
+static bt_status reserve_packed(bt_example_builder *builder, size_t n, uint8_t **out,
+                                bt_error *err) {
+    bt_str *const packed = &builder->packed;
+    size_t        n_bytes = 0;
+    if (!bt_size_mul(n, VARINT_MAX_BYTES, &n_bytes)) {
+        return BT_FAIL(err, BT_E_NOMEM, "a feature of %zu integers is too long", n);
+    }
+    BT_TRY(bt_grow(&packed->data, &packed->cap, n_bytes, 1, BT_STR_MAX_BYTES, err));
+    *out = (uint8_t *)packed->data;
+    return BT_OK;
 }
 
 static bt_status add_ints(bt_example_builder *builder, const char *key, const int64_t *v64,
@@ -80,9 +120,11 @@ static bt_status add_ints(bt_example_builder *builder, const char *key, const in
     bt_str *const list = &builder->scratch;
     bt_str_clear(list);
     if (n > 0) {
-        BT_TRY(pw_put_tag(list, FIELD_LIST_VALUE, PW_BYTES, err));
-        BT_TRY(pw_put_varint(list, packed_i64_size(v64, v32, n), err));
-        BT_TRY(put_packed_ints(list, v64, v32, n, err));
+        uint8_t *packed = NULL;
+        BT_TRY(reserve_packed(builder, n, &packed, err));
+        const uint8_t *const end =
+            v64 != NULL ? pack_i64(packed, v64, n) : pack_i32(packed, v32, n);
+        BT_TRY(pw_put_bytes(list, FIELD_LIST_VALUE, packed, (size_t)(end - packed), err));
     }
     return add_entry(builder, key, BT_FEATURE_I64, list, err);
 }

@@ -16,14 +16,21 @@ typedef struct sentence_part {
     int64_t                 sub_sentence_id;
     size_t                  n;
     size_t                  limit; /* of n */
-    int32_t                 cls;
-    int32_t                 sep;
-    int32_t                 unk;
+    const sentence_pieces  *special;
 } sentence_part;
+
+bt_status find_sentence_pieces(const bt_text_vocab *vocab, sentence_pieces *out, bt_error *err) {
+    if (!bt_text_vocab_find(vocab, "[CLS]", 5, &out->cls) ||
+        !bt_text_vocab_find(vocab, "[SEP]", 5, &out->sep) ||
+        !bt_text_vocab_find(vocab, "[UNK]", 5, &out->unk)) {
+        return BT_FAIL(err, BT_E_INTERNAL, "a tokenizer without [CLS], [SEP] or [UNK]");
+    }
+    return BT_OK;
+}
 
 static void begin_part(sentence_part *p) {
     p->n = 0;
-    p->worker->ids[0] = p->cls;
+    p->worker->ids[0] = p->special->cls;
     p->worker->labels[0] = PADDING_LABEL;
 }
 
@@ -45,7 +52,7 @@ static bt_status end_part(sentence_part *p, bt_str *records, int64_t *n_records,
     example_worker *const w = p->worker;
     const size_t          length = (size_t)p->settings->max_seq_length;
     bt_bytes              message = {0};
-    w->ids[p->n + 1] = p->sep;
+    w->ids[p->n + 1] = p->special->sep;
     w->labels[p->n + 1] = PADDING_LABEL;
     for (size_t i = 0; i < length; i++) {
         const bool is_real = i < p->n + 2;
@@ -68,7 +75,7 @@ static bt_status add_word(sentence_part *p, const char *text, size_t n_text, int
     BT_TRY(bt_text_encode(p->settings->tokenizer, p->worker->scratch, text, n_text, &ids, &n_ids,
                           err));
     if (n_text > 0 && (n_ids == 0 || n_ids > p->limit)) {
-        ids = &p->unk;
+        ids = &p->special->unk;
         n_ids = 1;
     }
     if (p->n + n_ids > p->limit) {
@@ -87,18 +94,13 @@ static bt_status add_word(sentence_part *p, const char *text, size_t n_text, int
 bt_status convert_sentence(const example_settings *settings, example_worker *worker,
                            const example_row *row, bt_str *records, int64_t *n_records,
                            bt_error *err) {
-    const bt_text_vocab *const vocab = bt_text_tokenizer_vocab(settings->tokenizer);
-    const char                *at = row->a;
-    const char *const          end = row->a + row->n_a;
-    sentence_part              part = {.settings = settings,
-                                       .worker = worker,
-                                       .sentence_id = row->id,
-                                       .limit = (size_t)settings->max_seq_length - 2};
-    if (!bt_text_vocab_find(vocab, "[CLS]", 5, &part.cls) ||
-        !bt_text_vocab_find(vocab, "[SEP]", 5, &part.sep) ||
-        !bt_text_vocab_find(vocab, "[UNK]", 5, &part.unk)) {
-        return BT_FAIL(err, BT_E_INTERNAL, "a tokenizer without [CLS], [SEP] or [UNK]");
-    }
+    const char       *at = row->a;
+    const char *const end = row->a + row->n_a;
+    sentence_part     part = {.settings = settings,
+                              .worker = worker,
+                              .sentence_id = row->id,
+                              .limit = (size_t)settings->max_seq_length - 2,
+                              .special = settings->context};
     begin_part(&part);
     for (size_t i = 0; at < end; i++) {
         const char *const lf = memchr(at, '\n', (size_t)(end - at));

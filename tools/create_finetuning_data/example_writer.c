@@ -9,7 +9,7 @@
 
 enum {
     BLOCK_GROUPS = 64,
-    BLOCK_MAX_ROWS = 8192,
+    BLOCK_MAX_ROWS = 4096,
     BLOCK_MAX_TEXT_BYTES = 16 << 20, /* rows are added until there is more */
     BLOCK_TARGET_VALUES = 8 << 20,   /* integers in the records of a block */
 };

@@ -401,12 +401,14 @@ static bt_status check_flags(const data_job *job, const data_task *task, bt_erro
 
 bt_status run_tagging(data_job *job, const data_task *task, meta_data *meta, bt_error *err) {
     bt_status              rc = BT_OK;
-    const example_settings settings = {.convert = convert_sentence};
+    sentence_pieces        special = {0};
+    const example_settings settings = {.convert = convert_sentence, .context = &special};
     tagging_run            run = {.config = task->config,
                                   .task = task,
                                   .form = {.conll_advice = "--tagging_task_name=conll",
                                            .columns_advice = "--tagging_columns"}};
     BT_CHECK(check_flags(job, task, err));
+    BT_CHECK(find_sentence_pieces(bt_text_tokenizer_vocab(job->tokenizer), &special, err));
     BT_CHECK(tagging_labels_init(&run.labels, err));
     BT_CHECK(run.config->labels == NULL ? add_conll(job, &run, err) : add_xtreme(job, &run, err));
     BT_CHECK(data_write_parts(job, &settings, open_source, &run, err));
