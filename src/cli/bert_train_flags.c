@@ -43,7 +43,8 @@ static const bt_flag_def defs[] = {
      .help = "eval and predict: latest (default) or best of model_dir, or the prefix of any"},
     {.name = "output_path",
      .kind = BT_FLAG_STRING,
-     .help = "predict: the file to write (default: predictions.tsv in model_dir)"},
+     .help = "predict: the file to write (default: predictions.tsv in model_dir; of pairs "
+             "pairs.tsv); of bert/squad the folder (default: model_dir)"},
     {.name = "output_format",
      .kind = BT_FLAG_STRING,
      .help = "predict: tsv, jsonl or, of tags, conll (default: as the ending of output_path says, "

@@ -45,7 +45,7 @@ static const support_row data_rows[] = {
     {"tokenization", ACCEPTS_CHOICE, 0, "WordPiece",
      "SentencePiece is not built in this version; set it to WordPiece"},
     {"preprocessing_hub_module_url", ACCEPTS_EMPTY, 0, NULL,
-     "TF Hub modules are not read in this version; name the vocabulary in vocab_file"},
+     "preprocessing modules are not read; name the vocabulary in vocab_file"},
 };
 
 static bool is_choice(const char *choices, const char *word) {

@@ -77,7 +77,9 @@ static bt_status sort_labels(tagging_labels *labels, bt_error *err) {
 }
 
 static bt_status fail_no_label(const bt_text_word_file *reader, bt_error *err) {
-    return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": the word has no label",
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "%s:%" PRId64 ": the word has no label; expected one "
+                   "in the label's column (--tagging_columns=WORD,LABEL says which that is)",
                    bt_text_word_file_path(reader), bt_text_word_file_line(reader));
 }
 
