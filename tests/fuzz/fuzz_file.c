@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, MAX_FILES = 4 };
+enum { PATH_BYTES = 4096, MAX_FILES = 8 };
 static char folder[PATH_BYTES / 2];
 static char paths[MAX_FILES][PATH_BYTES];
 static int  n_paths;

@@ -177,6 +177,18 @@ TABLES = {
     "jsonl_numbers": b'\x12{"1": "a", "2": 0.5, "3": null}\n\n{"1": "b", "2": -1}\n',
 }
 
+# the same (fuzz_pairs.c): the byte modulo 3 is lines, TSV or JSON lines, 4 a file a side, 8 a chain
+PAIRS = {
+    "lines": b"\x06a b\n\nb\r\n\x01b\n,\nab\n", "lines_chain": b"\x0ca\n\xc3\xa9\n\x01b\n\nab",
+    "lines_left": b"\x09a\ta\n\nb\n", "tsv": b"\x01x\ta\tb\n1\ta b\tb\n2\t\tab\n",
+    "tsv_chain": b"\x0ab\ta\nb\ta\n", "tsv_sides": b"\x04a\na b\n\x01b\nb\n",
+    "jsonl_chain": b'\x0b{"a": "a", "b": "\\u00e9"}\n{"b": "", "a": "b"}\n',
+    "jsonl_left": b'\x1a{"a": "a b"}\n',
+}
+GOLD = {
+    "ids": b"de-000000011\ten-3\n\n10\t0\r\n10\t0\n9\t9223372036854775807", "bad": b"1\t2\n3 4\n",
+}
+
 CORPUS = {
     "http": {"answer": HTTP},
     "store": {"object": GCS_OBJECT, "list": GCS_LIST, "s3": S3_LIST},
@@ -199,6 +211,8 @@ CORPUS = {
         "features": b'f{"featuresDict":{"features":{"label":{"classLabel":{"numClasses":"3"}}}}}',
         "shard": b"s" + frame(SET_ROW) * 2},
     "table": TABLES,
+    "pairs": PAIRS,
+    "gold": GOLD,
     "weights": WEIGHTS,
     "state": {"plain": STATE, "escapes": b"model_checkpoint_path: 'a\\\"\\101' \"b\" # c\n"},
 }
