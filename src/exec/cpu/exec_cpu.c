@@ -123,10 +123,6 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     BT_CHECK(exec_gradients_plan(exec, err));
     exec->parts.max_seqs = config->part_seqs;
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);
-    if (config->max_tokens > 0 && config->max_seqs > 0) {
-        exec->acts.max_tokens = config->max_tokens; /* the first plan makes room for this much */
-        exec->acts.max_seqs = config->max_seqs;
-    }
     (void)snprintf(exec->description, sizeof exec->description,
                    "cpu, %" PRId32 " thread%s, %s, products: %s", n_threads,
                    n_threads == 1 ? "" : "s", exec->kern.isa,
@@ -232,8 +228,9 @@ size_t bt_exec_memory_bytes(const bt_exec *exec) {
     for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
         n_flat += exec->slots[i] != NULL;
     }
-    return n_flat * (size_t)exec->model->table.n_elements * sizeof(float) + exec->acts.block_bytes +
-           exec->scratch_bytes + (size_t)exec->parts.n_logits * sizeof(float) +
+    return n_flat * (size_t)exec->model->table.n_elements * sizeof(float) +
+           (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes +
+           (size_t)exec->parts.n_logits * sizeof(float) +
            (size_t)exec->parts.n_offsets * sizeof(int64_t);
 }
 

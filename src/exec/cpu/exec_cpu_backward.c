@@ -12,6 +12,21 @@ static void swap(float **a, float **b) {
     *b = t;
 }
 
+/* What the feed-forward's backward reads, as it was: its input in acts.hidden, its activation. */
+static void ffn_again(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+    const bool is_last = layer == pass->n_layers - 1; /* nothing went over its activation yet */
+    if (exec->recompute && !is_last) {
+        exec_layer_keys_input_again(exec, pass, layer);
+        exec_layer_begin(exec, pass, layer);
+        return;
+    }
+    exec_ffn_input_again(exec, pass, layer);
+    if (!is_last) {
+        bt_nn_act_forward(&exec->nn, exec->acts.ffn, exec->acts.layers[layer].pre_act,
+                          exec_act(exec), R * exec->model->encoder.intermediate_size);
+    }
+}
+
 /* grad_a = gradient of the output -> grad_a = gradient of sum_1, grad_c = of the attention's output
  * product. */
 static void ffn_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R) {
@@ -36,23 +51,20 @@ static void ffn_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, in
         exec_grad(exec, p->output_norm.gamma), exec_grad(exec, p->output_norm.beta), acts->grad_a,
         NULL, l->sum_2, exec_param(exec, p->output_norm.gamma), norm_first ? NULL : l->mean_2,
         l->rstd_2, &ffn_dropout, R, H);
-    if (layer != pass->n_layers - 1 && !exec->recompute) { /* all layers share that buffer */
-        bt_nn_act_forward(nn, l->act, l->pre_act, exec_act(exec), R * I);
-    }
     exec_dense_backward(exec, p->output,
-                        &(exec_dense){.d_in = acts->grad_ffn,
+                        &(exec_dense){.d_in = acts->ffn, /* over what it is the gradient of */
                                       .d_out = acts->grad_c,
-                                      .in = l->act,
+                                      .in = acts->ffn,
                                       .R = R,
                                       .K = I,
                                       .N = H,
                                       .without_bias = true});
-    bt_nn_bias_act_backward(nn, acts->grad_ffn, exec_grad(exec, p->intermediate.bias), l->pre_act,
+    bt_nn_bias_act_backward(nn, acts->ffn, exec_grad(exec, p->intermediate.bias), l->pre_act,
                             exec_act(exec), R, I);
     exec_dense_backward(exec, p->intermediate,
                         &(exec_dense){.d_in = d_ffn_in,
-                                      .d_out = acts->grad_ffn,
-                                      .in = l->ffn_in,
+                                      .d_out = acts->ffn,
+                                      .in = acts->hidden,
                                       .R = R,
                                       .K = H,
                                       .N = I,
@@ -72,11 +84,11 @@ static void ffn_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, in
 static void qkv_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R,
                          float *d_q_in, bool add_to_q, float *d_kv_in, bool add_to_kv) {
     const bt_layer_index *const p = &exec->model->layers[layer];
-    const exec_layer *const     l = &exec->acts.layers[layer];
     exec_acts *const            acts = &exec->acts;
     const int64_t               T = pass->batch->n_tokens;
     const int64_t               H = exec->model->encoder.hidden_size;
-    const float *const kv_in = l->normed != NULL ? l->normed : exec_layer_input(exec, layer);
+    exec_layer_keys_input_again(exec, pass, layer);
+    const float *const kv_in = exec_layer_keys_input(exec, layer);
     const float *const q_in = exec_layer_query_input(exec, pass, layer).q_in;
     exec_dense         d = {.d_in = d_q_in,
                             .d_out = acts->grad_q,
@@ -104,7 +116,7 @@ static void input_backward_all(bt_exec *exec, const exec_pass *pass, int64_t lay
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
     exec_acts *const            acts = &exec->acts;
-    if (l->normed == NULL) {
+    if (!exec->model->encoder.norm_first) {
         qkv_backward(exec, pass, layer, T, acts->grad_a, true, acts->grad_a, true);
         return;
     }
@@ -123,7 +135,7 @@ static void input_backward_first(bt_exec *exec, const exec_pass *pass, int64_t l
     bt_nn *const                nn = &exec->nn;
     const int64_t               T = pass->batch->n_tokens;
     const int64_t               H = exec->model->encoder.hidden_size;
-    if (l->normed == NULL) {
+    if (!exec->model->encoder.norm_first) {
         qkv_backward(exec, pass, layer, B, acts->grad_a, true, acts->grad_d, false);
         bt_nn_rows_scatter_add(nn, acts->grad_d, acts->grad_a, acts->first_ids, B, H);
         swap(&acts->grad_a, &acts->grad_d);
@@ -147,9 +159,7 @@ static void layer_backward(bt_exec *exec, const exec_pass *pass, int64_t layer) 
     const bool                  first_only = exec_is_first_only(exec, pass, layer);
     const int64_t               R = first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
     const int64_t               H = exec->model->encoder.hidden_size;
-    if (exec->recompute && layer != pass->n_layers - 1) { /* the last one's are still there */
-        exec_layer_forward(exec, pass, layer);
-    }
+    ffn_again(exec, pass, layer, R);
     ffn_backward(exec, pass, layer, R);
     exec_dense_backward(exec, p->attention_output,
                         &(exec_dense){.d_in = acts->grad_b,
@@ -174,28 +184,25 @@ static double embedding_backward(bt_exec *exec, const exec_pass *pass) {
     const bt_encoder_config *const e = &m->encoder;
     const bt_batch *const          batch = pass->batch;
     exec_acts *const               acts = &exec->acts;
-    float                         *d_out = acts->grad_a;
-    if (acts->projected != NULL) {
-        d_out = acts->grad_embedding;
+    if (e->embedding_size != e->hidden_size) {
         exec_dense_backward(exec, m->embedding_projection,
-                            &(exec_dense){.d_in = d_out,
+                            &(exec_dense){.d_in = acts->grad_embedding,
                                           .d_out = acts->grad_a,
                                           .in = acts->embedding_out,
                                           .R = batch->n_tokens,
                                           .K = e->embedding_size,
                                           .N = e->hidden_size});
     } else {
-        swap(&acts->grad_a, &acts->grad_embedding); /* E = H: the word rows stay there */
-        d_out = acts->grad_embedding;
+        acts->grad_embedding = acts->grad_a;
     }
     const bt_nn_dropout dropout =
         exec_dropout(pass, 0, BT_SITE_EMBEDDING_DROPOUT, e->dropout_rate, NULL);
     return bt_nn_embedding_backward(
         &exec->nn, exec_grad(exec, m->word_embeddings), exec_grad(exec, m->position_embedding),
         exec_grad(exec, m->type_embeddings), exec_grad(exec, m->embedding_norm.gamma),
-        exec_grad(exec, m->embedding_norm.beta), d_out, acts->embedding_sum, acts->embedding_mean,
-        acts->embedding_rstd, exec_param(exec, m->embedding_norm.gamma), batch->ids,
-        batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size);
+        exec_grad(exec, m->embedding_norm.beta), acts->grad_embedding, acts->embedding_sum,
+        acts->embedding_mean, acts->embedding_rstd, exec_param(exec, m->embedding_norm.gamma),
+        batch->ids, batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size);
 }
 
 double exec_encoder_backward(bt_exec *exec, const exec_pass *pass) {

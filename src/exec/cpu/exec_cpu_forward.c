@@ -64,7 +64,7 @@ bool exec_is_first_only(const bt_exec *exec, const exec_pass *pass, int64_t laye
            exec_reads_first_rows(exec->model);
 }
 
-void exec_embedding_forward(bt_exec *exec, const exec_pass *pass) {
+static void embedding_forward(bt_exec *exec, const exec_pass *pass) {
     const bt_model *const          m = exec->model;
     const bt_encoder_config *const e = &m->encoder;
     const bt_batch *const          batch = pass->batch;
@@ -78,29 +78,45 @@ void exec_embedding_forward(bt_exec *exec, const exec_pass *pass) {
         exec_param(exec, m->embedding_norm.gamma), exec_param(exec, m->embedding_norm.beta),
         batch->ids, batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size,
         exec_norm_eps);
-    if (acts->projected != NULL) {
-        bt_nn_dense_forward(&exec->nn, acts->projected, acts->embedding_out,
+    if (acts->embedded != acts->embedding_out) {
+        bt_nn_dense_forward(&exec->nn, acts->embedded, acts->embedding_out,
                             exec_param(exec, m->embedding_projection.kernel),
                             exec_param(exec, m->embedding_projection.bias), batch->n_tokens,
                             e->embedding_size, e->hidden_size);
     }
 }
 
-const float *exec_layer_input(const bt_exec *exec, int64_t layer) {
-    if (layer > 0) {
-        return exec->acts.layers[layer - 1].out;
-    }
-    return exec->acts.projected != NULL ? exec->acts.projected : exec->acts.embedding_out;
+/* Into acts.hidden, from the sum that was kept. */
+static void embedding_out_again(bt_exec *exec, const exec_pass *pass) {
+    const bt_model *const m = exec->model;
+    exec_acts *const      acts = &exec->acts;
+    const int64_t         T = pass->batch->n_tokens;
+    const int64_t         H = m->encoder.hidden_size;
+    const bt_nn_dropout   dropout =
+        exec_dropout(pass, 0, BT_SITE_EMBEDDING_DROPOUT, m->encoder.dropout_rate, NULL);
+    bt_nn_norm_forward(&exec->nn, acts->hidden, acts->embedding_mean, acts->embedding_rstd,
+                       acts->embedding_sum, exec_param(exec, m->embedding_norm.gamma),
+                       exec_param(exec, m->embedding_norm.beta), T, H, exec_norm_eps);
+    bt_nn_dropout_apply(&exec->nn, acts->hidden, acts->hidden, &dropout, T, H);
 }
 
-/* The inputs of a layer's queries and of its first residual: [R,H]. */
-exec_query_input exec_layer_query_input(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
-    const exec_layer *const l = &exec->acts.layers[layer];
-    const float *const      x = exec_layer_input(exec, layer);
-    if (!exec_is_first_only(exec, pass, layer)) {
-        return (exec_query_input){l->normed != NULL ? l->normed : x, x};
+const float *exec_layer_input(const bt_exec *exec, int64_t layer) {
+    const exec_acts *const acts = &exec->acts;
+    if (layer == 0) {
+        return acts->embedded;
     }
-    return (exec_query_input){l->q_in, l->normed != NULL ? l->residual : l->q_in};
+    return exec->model->encoder.norm_first ? acts->layers[layer - 1].sum_2 : acts->hidden;
+}
+
+const float *exec_layer_keys_input(const bt_exec *exec, int64_t layer) {
+    return exec->model->encoder.norm_first ? exec->acts.hidden : exec_layer_input(exec, layer);
+}
+
+exec_query_input exec_layer_query_input(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    if (exec_is_first_only(exec, pass, layer)) {
+        return (exec_query_input){exec->acts.q_in, exec->acts.residual};
+    }
+    return (exec_query_input){exec_layer_keys_input(exec, layer), exec_layer_input(exec, layer)};
 }
 
 bt_nn_attention exec_attention(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
@@ -119,24 +135,68 @@ bt_nn_attention exec_attention(const bt_exec *exec, const exec_pass *pass, int64
     };
 }
 
-/* x -> context of the attention, before its output product. */
+/* One of the layer's norms, from what was added up to what the next product reads. */
+static void norm_forward(bt_exec *exec, bt_norm_index norm, float *mean, float *rstd,
+                         const float *sum, int64_t R) {
+    bt_nn_norm_forward(&exec->nn, exec->acts.hidden, mean, rstd, sum, exec_param(exec, norm.gamma),
+                       exec_param(exec, norm.beta), R, exec->model->encoder.hidden_size,
+                       exec_norm_eps);
+}
+
+static void attention_norm_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    const exec_layer *const l = &exec->acts.layers[layer];
+    norm_forward(exec, exec->model->layers[layer].attention_norm, l->mean_1, l->rstd_1,
+                 exec_layer_input(exec, layer), pass->batch->n_tokens);
+}
+
+void exec_layer_keys_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    if (exec->model->encoder.norm_first) {
+        attention_norm_forward(exec, pass, layer);
+    } else if (layer > 0) {
+        const exec_layer *const before = &exec->acts.layers[layer - 1];
+        norm_forward(exec, exec->model->layers[layer - 1].output_norm, before->mean_2,
+                     before->rstd_2, before->sum_2, pass->batch->n_tokens);
+    } else if (exec->acts.embedded == exec->acts.hidden) {
+        embedding_out_again(exec, pass);
+    }
+}
+
+/* The norm behind the first residual: the attention's, or with norm_first the output's. */
+static bt_norm_index ffn_norm(const bt_exec *exec, int64_t layer, float **mean, float **rstd) {
+    const bool              norm_first = exec->model->encoder.norm_first;
+    const exec_layer *const l = &exec->acts.layers[layer];
+    *mean = norm_first ? l->mean_2 : l->mean_1;
+    *rstd = norm_first ? l->rstd_2 : l->rstd_1;
+    return norm_first ? exec->model->layers[layer].output_norm
+                      : exec->model->layers[layer].attention_norm;
+}
+
+void exec_ffn_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    const bool          first_only = exec_is_first_only(exec, pass, layer);
+    float              *mean = NULL;
+    float              *rstd = NULL;
+    const bt_norm_index norm = ffn_norm(exec, layer, &mean, &rstd);
+    norm_forward(exec, norm, mean, rstd, exec->acts.layers[layer].sum_1,
+                 first_only ? pass->batch->n_seqs : pass->batch->n_tokens);
+}
+
+/* acts.hidden (norm_first: the layer's input) -> context of the attention. */
 static void attention_forward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
+    const exec_acts *const      acts = &exec->acts;
     const int64_t               H = exec->model->encoder.hidden_size;
     const int64_t               T = pass->batch->n_tokens;
-    const float *const          x = exec_layer_input(exec, layer);
     bt_nn *const                nn = &exec->nn;
-    if (l->normed != NULL) {
-        bt_nn_norm_forward(nn, l->normed, l->mean_1, l->rstd_1, x,
-                           exec_param(exec, p->attention_norm.gamma),
-                           exec_param(exec, p->attention_norm.beta), T, H, exec_norm_eps);
+    if (exec->model->encoder.norm_first) {
+        attention_norm_forward(exec, pass, layer);
     }
-    const float *const kv_in = l->normed != NULL ? l->normed : x;
+    const float *const kv_in = exec_layer_keys_input(exec, layer);
     if (exec_is_first_only(exec, pass, layer)) {
-        bt_nn_rows_gather(nn, l->q_in, kv_in, exec->acts.first_ids, R, H);
-        if (l->normed != NULL) {
-            bt_nn_rows_gather(nn, l->residual, x, exec->acts.first_ids, R, H);
+        bt_nn_rows_gather(nn, acts->q_in, kv_in, acts->first_ids, R, H);
+        if (acts->residual != acts->q_in) {
+            bt_nn_rows_gather(nn, acts->residual, exec_layer_input(exec, layer), acts->first_ids, R,
+                              H);
         }
     }
     const float *const q_in = exec_layer_query_input(exec, pass, layer).q_in;
@@ -150,41 +210,60 @@ static void attention_forward(bt_exec *exec, const exec_pass *pass, int64_t laye
     bt_nn_attention_forward(nn, l->context, l->max, l->inv_sum, l->q, l->k, l->v, &attention);
 }
 
-void exec_layer_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+/* Rows of a layer's queries, and which tokens they are; NULL: all. */
+static int64_t query_rows(const bt_exec *exec, const exec_pass *pass, int64_t layer,
+                          const int64_t **row_ids) {
+    const bool first_only = exec_is_first_only(exec, pass, layer);
+    *row_ids = first_only ? exec->acts.first_ids : NULL;
+    return first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
+}
+
+void exec_layer_begin(bt_exec *exec, const exec_pass *pass, int64_t layer) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const bt_layer_index *const    p = &exec->model->layers[layer];
     const exec_layer *const        l = &exec->acts.layers[layer];
-    const bool                     first_only = exec_is_first_only(exec, pass, layer);
-    const int64_t                  R = first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
+    const exec_acts *const         acts = &exec->acts;
     const int64_t                  H = e->hidden_size;
     const int64_t                  I = e->intermediate_size;
-    const int64_t *const           row_ids = first_only ? exec->acts.first_ids : NULL;
-    const uint32_t                 place = (uint32_t)layer;
     bt_nn *const                   nn = &exec->nn;
-    const bt_nn_dropout            attention_dropout = exec_dropout(
-                   pass, place, BT_SITE_ATTENTION_OUTPUT_DROPOUT, e->attention_dropout_rate, row_ids);
-    const bt_nn_dropout ffn_dropout =
-        exec_dropout(pass, place, BT_SITE_FFN_OUTPUT_DROPOUT, e->dropout_rate, row_ids);
+    const int64_t                 *row_ids = NULL;
+    const int64_t                  R = query_rows(exec, pass, layer, &row_ids);
+    const bt_nn_dropout            dropout =
+        exec_dropout(pass, (uint32_t)layer, BT_SITE_ATTENTION_OUTPUT_DROPOUT,
+                     e->attention_dropout_rate, row_ids);
+    float              *mean = NULL;
+    float              *rstd = NULL;
+    const bt_norm_index norm = ffn_norm(exec, layer, &mean, &rstd);
     attention_forward(exec, pass, layer, R);
     bt_nn_dense_forward(nn, l->sum_1, l->context, exec_param(exec, p->attention_output.kernel),
                         NULL, R, H, H);
-    /* the norm behind the first residual: the attention's, or with norm_first the output's */
-    const bt_norm_index norm = e->norm_first ? p->output_norm : p->attention_norm;
     bt_nn_residual_norm_forward(
-        nn, l->sum_1, l->ffn_in, e->norm_first ? l->mean_2 : l->mean_1,
-        e->norm_first ? l->rstd_2 : l->rstd_1, exec_param(exec, p->attention_output.bias),
+        nn, l->sum_1, acts->hidden, mean, rstd, exec_param(exec, p->attention_output.bias),
         exec_layer_query_input(exec, pass, layer).residual, exec_param(exec, norm.gamma),
-        exec_param(exec, norm.beta), &attention_dropout, R, H, exec_norm_eps);
-    bt_nn_dense_forward(nn, l->pre_act, l->ffn_in, exec_param(exec, p->intermediate.kernel), NULL,
-                        R, H, I);
-    bt_nn_bias_act_forward(nn, l->pre_act, l->act, exec_param(exec, p->intermediate.bias),
+        exec_param(exec, norm.beta), &dropout, R, H, exec_norm_eps);
+    bt_nn_dense_forward(nn, l->pre_act, acts->hidden, exec_param(exec, p->intermediate.kernel),
+                        NULL, R, H, I);
+    bt_nn_bias_act_forward(nn, l->pre_act, acts->ffn, exec_param(exec, p->intermediate.bias),
                            exec_act(exec), R, I);
-    bt_nn_dense_forward(nn, l->sum_2, l->act, exec_param(exec, p->output.kernel), NULL, R, I, H);
+}
+
+static void layer_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const bt_layer_index *const    p = &exec->model->layers[layer];
+    const exec_layer *const        l = &exec->acts.layers[layer];
+    const exec_acts *const         acts = &exec->acts;
+    const int64_t                 *row_ids = NULL;
+    const int64_t                  R = query_rows(exec, pass, layer, &row_ids);
+    const bt_nn_dropout            dropout =
+        exec_dropout(pass, (uint32_t)layer, BT_SITE_FFN_OUTPUT_DROPOUT, e->dropout_rate, row_ids);
+    exec_layer_begin(exec, pass, layer);
+    bt_nn_dense_forward(&exec->nn, l->sum_2, acts->ffn, exec_param(exec, p->output.kernel), NULL, R,
+                        e->intermediate_size, e->hidden_size);
     bt_nn_residual_norm_forward(
-        nn, l->sum_2, e->norm_first ? NULL : l->out, l->mean_2, l->rstd_2,
-        exec_param(exec, p->output.bias), e->norm_first ? l->sum_1 : l->ffn_in,
-        exec_param(exec, p->output_norm.gamma), exec_param(exec, p->output_norm.beta), &ffn_dropout,
-        R, H, exec_norm_eps);
+        &exec->nn, l->sum_2, e->norm_first ? NULL : acts->hidden, l->mean_2, l->rstd_2,
+        exec_param(exec, p->output.bias), e->norm_first ? l->sum_1 : acts->hidden,
+        exec_param(exec, p->output_norm.gamma), exec_param(exec, p->output_norm.beta), &dropout, R,
+        e->hidden_size, exec_norm_eps);
 }
 
 const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass) {
@@ -195,9 +274,9 @@ const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass) {
         acts->first_offsets[b] = b;
     }
     acts->first_offsets[batch->n_seqs] = batch->n_seqs;
-    exec_embedding_forward(exec, pass);
+    embedding_forward(exec, pass);
     for (int64_t layer = 0; layer < pass->n_layers; layer++) {
-        exec_layer_forward(exec, pass, layer);
+        layer_forward(exec, pass, layer);
     }
     return exec_layer_input(exec, pass->n_layers);
 }

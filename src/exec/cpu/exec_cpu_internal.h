@@ -16,44 +16,51 @@ enum { EXEC_DESCRIPTION_BYTES = 256 };
 
 extern const float exec_norm_eps;
 
-/* Of one layer; pointers into the step's block. norm_first: the attention norm stands before q, k,
- * v (normed), the output norm before the feed-forward. */
+/* What the backward needs of one layer; pointers into the step's block. Whatever a pass over memory
+ * makes again from these, is made again: norms' outputs and the feed-forward's activation. */
 typedef struct exec_layer {
-    float *normed;          /* [T,H] only norm_first */
-    float *q_in;            /* [R,H] gathered input of the queries; unused when R = T */
-    float *residual;        /* [R,H] gathered residual; unused when R = T */
     float *q, *k, *v;       /* [R,H] [T,H] [T,H] */
     float *context;         /* [R,H] */
     float *max, *inv_sum;   /* [R,NH] of the softmax rows */
     float *sum_1;           /* [R,H] x + attention */
-    float *mean_1, *rstd_1; /* of the attention norm */
-    float *ffn_in;          /* [R,H] */
-    float *pre_act, *act;   /* [R,I] */
-    float *sum_2;           /* [R,H] feed-forward + residual; is the output when norm_first */
-    float *mean_2, *rstd_2; /* of the output norm */
-    float *out;             /* [R,H] */
+    float *mean_1, *rstd_1; /* of the attention norm: [R], [T] when norm_first */
+    float *pre_act;         /* [R,I] */
+    float *sum_2;           /* [R,H] feed-forward + residual; the layer's output when norm_first */
+    float *mean_2, *rstd_2; /* [R] of the output norm */
 } exec_layer;
 
+/* What a pass needs room for. */
+typedef struct exec_shape {
+    int64_t n_tokens, n_seqs, max_length;
+    bool    for_training;
+    bool    all_rows; /* no layer is cut down to first tokens */
+} exec_shape;
+
+/* The buffers of a pass, laid out for its shape in one block: what a smaller batch does not need is
+ * never touched. */
 typedef struct exec_acts {
-    int64_t     max_tokens, max_seqs, max_length; /* what the block has room for */
-    bool        for_training;
-    bool        recompute; /* the layers share all buffers but their outputs */
-    float      *block;     /* owned; everything below points into it */
-    size_t      block_bytes;
-    float      *embedding_sum, *embedding_out; /* [T,E] */
+    float      *block; /* owned; everything below points into it, but for layers */
+    int64_t     n_floats;
+    exec_layer *layers;        /* owned; [L]; without training all share one set of buffers */
+    float      *embedding_sum; /* [T,E] */
     float      *embedding_mean, *embedding_rstd;
-    float      *projected;  /* [T,H] when E != H */
-    exec_layer *layers;     /* owned; [L]; without training all share one set of buffers */
-    float      *first_rows; /* [B,H] rows read by a sentence head when R = T */
-    float      *pooled_pre, *pooled, *dropped; /* [B,H], token heads: dropped [T,H] */
-    float      *vectors;                       /* [B,H] of a ranking loss: what it scores */
-    float      *logits, *d_logits;
-    float      *grad_a, *grad_b, *grad_c, *grad_d; /* [T,H] */
-    float      *grad_q, *grad_k, *grad_v;          /* [T,H] */
-    float      *grad_ffn;                          /* [T,I] */
-    float      *grad_embedding;                    /* [T,E] */
-    int64_t    *first_ids;                         /* [B] token number of each first token */
-    int64_t    *first_offsets;                     /* [B+1] 0, 1, 2, ... */
+    float      *embedding_out; /* [T,E]; hidden where nothing stands between it and layer 0 */
+    float      *embedded;      /* [T,H] the input of layer 0 */
+    float      *hidden;        /* [T,H] in turn: the layer's input, the feed-forward's, the output;
+                                * norm_first: what a norm put out */
+    float   *q_in;             /* [B,H] gathered input of the queries, where not all rows ask */
+    float   *residual;         /* [B,H] the same of the first residual; q_in unless norm_first */
+    float   *ffn;              /* [T,I] activation, then the gradient of the one before it */
+    float   *first_rows;       /* [B,H] rows read by a sentence head when R = T */
+    float   *pooled_pre, *pooled, *dropped; /* [B,H], token heads: dropped [T,H] */
+    float   *vectors;                       /* [B,H] of a ranking loss: what it scores */
+    float   *logits, *d_logits;
+    float   *grad_a, *grad_b, *grad_c, *grad_d; /* [T,H] */
+    float   *grad_q, *grad_k, *grad_v;          /* [T,H] */
+    float   *grad_embedding;                    /* [T,E]; where E = H it ends in grad_a's place */
+    int64_t *first_ids;                         /* [B] token number of each first token */
+    int64_t *first_offsets;                     /* [B+1] 0, 1, 2, ... */
+    int64_t  scratch_rows, scratch_length;      /* what the threads' scratch has room for */
 } exec_acts;
 
 /* What one pass over a batch, or over a part of one, is. */
@@ -109,12 +116,14 @@ struct bt_exec {
     char            description[EXEC_DESCRIPTION_BYTES];
 };
 
-/* exec_cpu_plan.c: is there room for such a batch; makes room (never less than there was). */
-bool exec_has_room(const bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
-                   bool for_training);
-BT_MUST_USE bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
-                                bool for_training, bt_error *err);
-void                  exec_acts_deinit(exec_acts *acts);
+/* exec_cpu_plan.c: lays the buffers out for a pass of that shape. Where the block is too small, a
+ * new one takes its place that has room for `reserve`, too, and never for less than there was. */
+BT_MUST_USE bt_status exec_plan(bt_exec *exec, const exec_shape *shape, const exec_shape *reserve,
+                                bt_error *err);
+/* Bytes of the buffers of such a pass, and of the threads' scratch; SIZE_MAX: beyond counting. */
+size_t exec_acts_bytes(const bt_exec *exec, const exec_shape *shape);
+size_t exec_scratch_bytes(const bt_exec *exec, const exec_shape *shape);
+void   exec_acts_deinit(exec_acts *acts);
 
 /* exec_cpu.c */
 bt_optim_buffers exec_optim_buffers(bt_exec *exec);
@@ -134,9 +143,11 @@ bool exec_reads_first_rows(const bt_model *model); /* a head that reads one row 
 bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site site, float rate,
                            const int64_t *row_ids);
 /* Does layer l have one row a sequence in this pass? */
-bool         exec_is_first_only(const bt_exec *exec, const exec_pass *pass, int64_t layer);
-void         exec_embedding_forward(bt_exec *exec, const exec_pass *pass);
+bool exec_is_first_only(const bt_exec *exec, const exec_pass *pass, int64_t layer);
+/* The input [T,H] of a layer, which is the output of the one before; and what its keys and values
+ * are made of. Both may be acts.hidden, and hold until that is written again. */
 const float *exec_layer_input(const bt_exec *exec, int64_t layer);
+const float *exec_layer_keys_input(const bt_exec *exec, int64_t layer);
 bt_kern_act  exec_act(const bt_exec *exec);
 /* The inputs [R,H] of a layer's queries and of its first residual. */
 typedef struct exec_query_input {
@@ -145,7 +156,12 @@ typedef struct exec_query_input {
 } exec_query_input;
 exec_query_input exec_layer_query_input(const bt_exec *exec, const exec_pass *pass, int64_t layer);
 bt_nn_attention  exec_attention(const bt_exec *exec, const exec_pass *pass, int64_t layer);
-void             exec_layer_forward(bt_exec *exec, const exec_pass *pass, int64_t layer);
+/* A layer up to its feed-forward's activation, from acts.hidden on: what recomputation repeats. */
+void exec_layer_begin(bt_exec *exec, const exec_pass *pass, int64_t layer);
+/* For the backward: into acts.hidden what keys and values were made of; the feed-forward's input.
+ */
+void exec_layer_keys_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer);
+void exec_ffn_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer);
 /* Embedding and the pass's layers; returns the last output: [T,H], or [B,H] when first only. */
 const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass);
 

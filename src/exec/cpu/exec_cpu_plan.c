@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The plan of a step: every activation and gradient buffer, cut from one block whose size is
- * computed first. A batch that fits runs without touching the heap; a larger one gets one new
- * block. */
+ * The plan of a pass: every activation and gradient buffer, cut from one block. The block is made
+ * for the largest pass so far, with some room; the buffers are laid out anew for each pass, close
+ * together, so that only the largest pass that really came decides how much memory is touched. A
+ * pass that fits runs without touching the heap. */
 #include <string.h>
 
 #include "exec_cpu_internal.h"
@@ -29,82 +30,71 @@ static int64_t *cut_i64(cutter *c, int64_t n) {
     return (int64_t *)(void *)cut(c, 2, n);
 }
 
-static void cut_layer(cutter *c, const bt_model *model, const exec_acts *acts, float *act,
-                      exec_layer *l) {
+/* What a layer with R rows of queries leaves behind as its output. */
+static void cut_output(cutter *c, const bt_model *model, int64_t R, exec_layer *l) {
+    l->sum_2 = cut(c, R, model->encoder.hidden_size);
+    l->mean_2 = cut(c, R, 1);
+    l->rstd_2 = cut(c, R, 1);
+}
+
+static void cut_layer(cutter *c, const bt_model *model, int64_t T, int64_t R, exec_layer *l) {
     const bt_encoder_config *const e = &model->encoder;
-    const int64_t                  T = acts->max_tokens;
-    const int64_t                  B = acts->max_seqs;
     const int64_t                  H = e->hidden_size;
-    memset(l, 0, sizeof *l);
-    if (e->norm_first) {
-        l->normed = cut(c, T, H);
-    }
-    l->q_in = cut(c, B, H);
-    l->residual = cut(c, B, H);
-    l->q = cut(c, T, H);
+    const int64_t                  normed_rows = e->norm_first ? T : R;
+    l->q = cut(c, R, H);
     l->k = cut(c, T, H);
     l->v = cut(c, T, H);
-    l->context = cut(c, T, H);
-    l->max = cut(c, T, e->num_attention_heads);
-    l->inv_sum = cut(c, T, e->num_attention_heads);
-    l->sum_1 = cut(c, T, H);
-    l->mean_1 = cut(c, T, 1);
-    l->rstd_1 = cut(c, T, 1);
-    l->ffn_in = cut(c, T, H);
-    l->pre_act = cut(c, T, e->intermediate_size);
-    l->act = act;
-    l->sum_2 = cut(c, T, H);
-    l->mean_2 = cut(c, T, 1);
-    l->rstd_2 = cut(c, T, 1);
-    l->out = e->norm_first ? l->sum_2 : cut(c, T, H);
+    l->context = cut(c, R, H);
+    l->max = cut(c, R, e->num_attention_heads);
+    l->inv_sum = cut(c, R, e->num_attention_heads);
+    l->sum_1 = cut(c, R, H);
+    l->mean_1 = cut(c, normed_rows, 1);
+    l->rstd_1 = cut(c, normed_rows, 1);
+    l->pre_act = cut(c, R, e->intermediate_size);
+    cut_output(c, model, R, l);
 }
 
-/* Recomputation keeps the outputs alone; the rest of a layer is made again before its backward. */
-static void cut_output(cutter *c, const bt_model *model, const exec_acts *acts, exec_layer *l) {
-    *l = acts->layers[0];
-    l->out = cut(c, acts->max_tokens, model->encoder.hidden_size);
-    if (model->encoder.norm_first) {
-        l->sum_2 = l->out;
-    }
-}
-
-/* Without training a layer reads its predecessor's output only: two sets of buffers take turns.
- * The feed-forward's activation, the largest of all, is made again from what it was made of. */
-static void cut_layers(cutter *c, const bt_model *model, exec_acts *acts) {
-    float *const act = cut(c, acts->max_tokens, model->encoder.intermediate_size);
+/* Without training a layer's output is all that the next one needs, and it takes it from
+ * acts.hidden (norm_first: from sum_2, before it writes its own there): one set of buffers serves
+ * all. Recomputation keeps each layer's output beside. */
+static void cut_layers(cutter *c, const bt_model *model, const exec_shape *shape, bool recompute,
+                       exec_layer *layers) {
+    const int64_t T = shape->n_tokens;
     for (int64_t l = 0; l < model->encoder.num_layers; l++) {
-        if (l > 0 && acts->for_training && acts->recompute) {
-            cut_output(c, model, acts, &acts->layers[l]);
-        } else if (acts->for_training || l < 2) {
-            cut_layer(c, model, acts, act, &acts->layers[l]);
-        } else {
-            acts->layers[l] = acts->layers[l % 2];
+        const bool    is_last = l == model->encoder.num_layers - 1;
+        const bool    first_only = is_last && !shape->all_rows && exec_reads_first_rows(model);
+        const int64_t R = first_only ? shape->n_seqs : T;
+        if (l == 0 || (shape->for_training && !recompute)) {
+            cut_layer(c, model, T, R, &layers[l]);
+            continue;
+        }
+        layers[l] = layers[0];
+        if (shape->for_training) {
+            cut_output(c, model, R, &layers[l]);
         }
     }
 }
 
-static void cut_gradients(cutter *c, const bt_model *model, exec_acts *acts) {
+static void cut_gradients(cutter *c, const bt_model *model, int64_t T, exec_acts *acts) {
     const bt_encoder_config *const e = &model->encoder;
-    const int64_t                  T = acts->max_tokens;
     const int64_t                  H = e->hidden_size;
     acts->grad_a = cut(c, T, H);
     acts->grad_b = cut(c, T, H);
     acts->grad_c = cut(c, T, H);
-    acts->grad_d = cut(c, T, H);
+    acts->grad_d = exec_reads_first_rows(model) ? cut(c, T, H) : NULL;
     acts->grad_q = cut(c, T, H);
     acts->grad_k = cut(c, T, H);
     acts->grad_v = cut(c, T, H);
-    acts->grad_ffn = cut(c, T, e->intermediate_size);
-    acts->grad_embedding = cut(c, T, e->embedding_size);
+    acts->grad_embedding = e->embedding_size != H ? cut(c, T, e->embedding_size) : NULL;
 }
 
 /* Logits and their gradient, with what stands right before them (spec of the shapes: bt/model.h).
  */
-static void cut_head(cutter *c, const bt_model *model, exec_acts *acts) {
+static void cut_head(cutter *c, const bt_model *model, const exec_shape *shape, exec_acts *acts) {
     const bt_head_config *const head = &model->head;
     const int64_t               H = model->encoder.hidden_size;
-    const int64_t               B = acts->max_seqs;
-    int64_t                     rows = head->kind == BT_HEAD_TOKENS ? acts->max_tokens : B;
+    const int64_t               B = shape->n_seqs;
+    int64_t                     rows = head->kind == BT_HEAD_TOKENS ? shape->n_tokens : B;
     int64_t                     cols = head->kind == BT_HEAD_POOLED_OUTPUT ? H : head->num_classes;
     acts->first_rows = cut(c, B, H);
     acts->pooled_pre = cut(c, B, H);
@@ -119,23 +109,47 @@ static void cut_head(cutter *c, const bt_model *model, exec_acts *acts) {
     acts->d_logits = cut(c, rows, cols);
 }
 
-static void cut_all(cutter *c, const bt_model *model, exec_acts *acts) {
+static void cut_embedding(cutter *c, const bt_model *model, const exec_shape *shape,
+                          exec_acts *acts) {
     const bt_encoder_config *const e = &model->encoder;
-    const int64_t                  T = acts->max_tokens;
-    const int64_t                  B = acts->max_seqs;
-    const int64_t                  H = e->hidden_size;
+    const int64_t                  T = shape->n_tokens;
+    const bool                     is_projected = e->embedding_size != e->hidden_size;
     acts->embedding_sum = cut(c, T, e->embedding_size);
-    acts->embedding_out = cut(c, T, e->embedding_size);
     acts->embedding_mean = cut(c, T, 1);
     acts->embedding_rstd = cut(c, T, 1);
-    acts->projected = e->embedding_size != H ? cut(c, T, H) : NULL;
-    cut_layers(c, model, acts);
-    cut_head(c, model, acts);
+    acts->hidden = cut(c, T, e->hidden_size);
+    acts->embedded = is_projected || e->norm_first ? cut(c, T, e->hidden_size) : acts->hidden;
+    acts->embedding_out = is_projected ? cut(c, T, e->embedding_size) : acts->embedded;
+}
+
+static void cut_all(cutter *c, const bt_exec *exec, const exec_shape *shape, exec_acts *acts) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const int64_t                  T = shape->n_tokens;
+    const int64_t                  B = shape->n_seqs;
+    cut_embedding(c, exec->model, shape, acts);
+    cut_layers(c, exec->model, shape, exec->recompute, acts->layers);
+    acts->ffn = cut(c, T, e->intermediate_size);
+    acts->q_in = cut(c, B, e->hidden_size);
+    acts->residual = e->norm_first ? cut(c, B, e->hidden_size) : acts->q_in;
+    cut_head(c, exec->model, shape, acts);
     acts->first_ids = cut_i64(c, B);
     acts->first_offsets = cut_i64(c, B + 1);
-    if (acts->for_training) {
-        cut_gradients(c, model, acts);
+    if (shape->for_training) {
+        cut_gradients(c, exec->model, T, acts);
     }
+}
+
+/* Floats of such a pass; -1: beyond counting. Afterwards the layers must be laid out again. */
+static int64_t count_floats(const bt_exec *exec, const exec_shape *shape) {
+    exec_acts acts = exec->acts;
+    cutter    count = {.base = NULL};
+    cut_all(&count, exec, shape, &acts);
+    return count.overflow ? -1 : count.used;
+}
+
+size_t exec_acts_bytes(const bt_exec *exec, const exec_shape *shape) {
+    const int64_t n = count_floats(exec, shape);
+    return n < 0 ? SIZE_MAX : (size_t)n * sizeof(float);
 }
 
 void exec_acts_deinit(exec_acts *acts) {
@@ -148,76 +162,101 @@ static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-static bt_status plan_scratch(bt_exec *exec, bt_error *err) {
+/* Floats of scratch for a pass. */
+typedef struct scratch_size {
+    int64_t n_partials, n_thread;
+    size_t  panel_bytes, all_bytes;
+} scratch_size;
+
+static scratch_size scratch_for(const bt_exec *exec, int64_t rows, int64_t length) {
     const bt_encoder_config *const e = &exec->model->encoder;
-    const exec_acts *const         acts = &exec->acts;
-    bt_nn *const                   nn = &exec->nn;
+    const size_t                   n_threads = (size_t)bt_pool_n_threads(exec->pool);
     int64_t cols = largest(e->hidden_size, largest(e->embedding_size, e->intermediate_size));
     cols = largest(cols, exec->model->head.num_classes);
-    const int64_t n_partials = bt_nn_partials_size(largest(acts->max_tokens, acts->max_seqs), cols);
-    const int64_t n_thread =
-        bt_nn_thread_scratch_size(acts->max_length, e->hidden_size / e->num_attention_heads, cols);
-    const size_t n_threads = (size_t)bt_pool_n_threads(exec->pool);
-    const size_t panel_bytes = bt_nn_product_scratch_bytes(nn->product);
+    scratch_size s = {.n_partials = bt_nn_partials_size(rows, cols),
+                      .n_thread = bt_nn_thread_scratch_size(
+                          length, e->hidden_size / e->num_attention_heads, cols),
+                      .panel_bytes = bt_nn_product_scratch_bytes(exec->nn.product)};
+    s.all_bytes = ((size_t)s.n_partials + (size_t)s.n_thread * n_threads) * sizeof(float) +
+                  s.panel_bytes * n_threads;
+    return s;
+}
+
+size_t exec_scratch_bytes(const bt_exec *exec, const exec_shape *shape) {
+    return scratch_for(exec, largest(shape->n_tokens, shape->n_seqs), shape->max_length).all_bytes;
+}
+
+static bt_status plan_scratch(bt_exec *exec, int64_t rows, int64_t length, bt_error *err) {
+    bt_nn *const       nn = &exec->nn;
+    exec_acts *const   acts = &exec->acts;
+    const size_t       n_threads = (size_t)bt_pool_n_threads(exec->pool);
+    const scratch_size size = scratch_for(exec, rows, length);
     bt_free(nn->partials);
     bt_free(nn->thread_scratch);
     bt_free(nn->panels);
-    nn->panel_bytes = panel_bytes;
-    nn->panels = bt_alloc_array(n_threads, panel_bytes);
-    nn->n_partials = n_partials;
-    nn->n_thread_scratch = n_thread;
-    nn->partials = bt_alloc_array((size_t)n_partials, sizeof(float));
-    nn->thread_scratch = bt_alloc_array((size_t)n_thread * n_threads, sizeof(float));
-    exec->scratch_bytes = ((size_t)n_partials + (size_t)n_thread * n_threads) * sizeof(float) +
-                          panel_bytes * n_threads;
+    acts->scratch_rows = 0; /* no half plan: after a failure the next pass starts over */
+    acts->scratch_length = 0;
+    nn->panel_bytes = size.panel_bytes;
+    nn->n_partials = size.n_partials;
+    nn->n_thread_scratch = size.n_thread;
+    nn->panels = bt_alloc_array(n_threads, size.panel_bytes);
+    nn->partials = bt_alloc_array((size_t)size.n_partials, sizeof(float));
+    nn->thread_scratch = bt_alloc_array((size_t)size.n_thread * n_threads, sizeof(float));
+    exec->scratch_bytes = size.all_bytes;
     if (nn->partials == NULL || nn->thread_scratch == NULL || nn->panels == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu bytes of scratch",
-                       exec->scratch_bytes);
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu bytes of scratch", size.all_bytes);
     }
+    acts->scratch_rows = rows;
+    acts->scratch_length = length;
     return BT_OK;
 }
 
-bool exec_has_room(const bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
-                   bool for_training) {
-    const exec_acts *const acts = &exec->acts;
-    return acts->block != NULL && n_tokens <= acts->max_tokens && n_seqs <= acts->max_seqs &&
-           max_length <= acts->max_length && (acts->for_training || !for_training);
-}
-
-bt_status exec_plan(bt_exec *exec, int64_t n_tokens, int64_t n_seqs, int64_t max_length,
-                    bool for_training, bt_error *err) {
+/* A new block takes the old one's place; first the old one goes, so that they are not held
+ * together. */
+static bt_status grow_block(bt_exec *exec, const exec_shape *shape, int64_t n_floats,
+                            bt_error *err) {
     exec_acts *const acts = &exec->acts;
-    exec_acts        wanted = {.max_tokens = largest(n_tokens, acts->max_tokens),
-                               .max_seqs = largest(n_seqs, acts->max_seqs),
-                               .max_length = largest(max_length, acts->max_length),
-                               .for_training = for_training || acts->for_training,
-                               .recompute = exec->recompute};
-    exec_acts_deinit(acts); /* first, so that old and new are not held together */
-    wanted.layers = bt_calloc_array((size_t)exec->model->encoder.num_layers, sizeof *wanted.layers);
-    if (wanted.layers == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the plan of a step");
-    }
-    cutter count = {.base = NULL};
-    cut_all(&count, exec->model, &wanted);
-    float *const block =
-        count.overflow ? NULL : bt_alloc_array((size_t)count.used, sizeof *wanted.block);
-    if (block == NULL) {
-        bt_free(wanted.layers);
+    bt_free(acts->block);
+    acts->n_floats = 0;
+    acts->block = n_floats < 0 ? NULL : bt_alloc_array((size_t)n_floats, sizeof *acts->block);
+    if (acts->block == NULL) {
         return BT_FAIL(err, BT_E_NOMEM,
                        "a step with %" PRId64 " sequences of %" PRId64
                        " tokens together needs %.1f GiB of memory, which this machine does not "
                        "give: choose a smaller batch or seq_length",
-                       wanted.max_seqs, wanted.max_tokens,
-                       (double)count.used * sizeof(float) / 0x1p30);
+                       shape->n_seqs, shape->n_tokens,
+                       (double)n_floats * sizeof *acts->block / 0x1p30);
     }
-    wanted.block = block;
-    wanted.block_bytes = (size_t)count.used * sizeof *block;
-    cutter hand_out = {.base = block};
-    cut_all(&hand_out, exec->model, &wanted);
-    *acts = wanted;
-    const bt_status rc = plan_scratch(exec, err);
-    if (rc != BT_OK) {
-        exec_acts_deinit(acts); /* no half plan: the next step starts over */
+    acts->n_floats = n_floats;
+    return BT_OK;
+}
+
+static bt_status need_layers(bt_exec *exec, bt_error *err) {
+    exec_acts *const acts = &exec->acts;
+    if (acts->layers == NULL) {
+        const size_t L = (size_t)exec->model->encoder.num_layers;
+        acts->layers = bt_calloc_array(L, sizeof *acts->layers);
     }
-    return rc;
+    return acts->layers != NULL ? BT_OK
+                                : BT_FAIL(err, BT_E_NOMEM, "out of memory for the plan of a step");
+}
+
+bt_status exec_plan(bt_exec *exec, const exec_shape *shape, const exec_shape *reserve,
+                    bt_error *err) {
+    exec_acts *const acts = &exec->acts;
+    BT_TRY(need_layers(exec, err));
+    const int64_t n_floats = count_floats(exec, shape);
+    if (n_floats < 0 || n_floats > acts->n_floats) {
+        BT_TRY(grow_block(exec, shape, largest(n_floats, count_floats(exec, reserve)), err));
+    }
+    const int64_t rows = largest(shape->n_tokens, shape->n_seqs);
+    if (rows > acts->scratch_rows || shape->max_length > acts->scratch_length) {
+        const int64_t most_rows = largest(reserve->n_tokens, reserve->n_seqs);
+        BT_TRY(plan_scratch(
+            exec, largest(acts->scratch_rows, largest(rows, most_rows)),
+            largest(acts->scratch_length, largest(shape->max_length, reserve->max_length)), err));
+    }
+    cutter hand_out = {.base = acts->block};
+    cut_all(&hand_out, exec, shape, acts);
+    return BT_OK;
 }

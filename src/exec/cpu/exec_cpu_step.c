@@ -109,33 +109,32 @@ static int64_t with_headroom(int64_t n_tokens, int64_t n_seqs, int64_t seq_lengt
     return wanted > n_tokens ? wanted : n_tokens;
 }
 
-/* Room for n_seqs sequences of n_tokens together: of the batch, or of its largest part. */
-static bt_status make_room(bt_exec *exec, const bt_batch *batch, int64_t max_length, int64_t n_seqs,
-                           int64_t n_tokens, bool for_training, bt_error *err) {
-    if (exec_has_room(exec, n_tokens, n_seqs, max_length, for_training)) {
-        return BT_OK;
-    }
+/* Lays the buffers out for such a pass, or part of a step. */
+static bt_status make_room(bt_exec *exec, const bt_batch *batch, const exec_shape *shape,
+                           bt_error *err) {
     const int64_t longest = exec->model->encoder.max_position_embeddings;
-    if (batch->seq_length > max_length && batch->seq_length <= longest) {
-        max_length = batch->seq_length;
+    exec_shape    reserve = *shape;
+    if (batch->seq_length > shape->max_length && batch->seq_length <= longest) {
+        reserve.max_length = batch->seq_length;
     }
-    return exec_plan(exec, with_headroom(n_tokens, n_seqs, batch->seq_length), n_seqs, max_length,
-                     for_training, err);
+    reserve.n_tokens = with_headroom(shape->n_tokens, shape->n_seqs, batch->seq_length);
+    return exec_plan(exec, shape, &reserve, err);
 }
 
-static bt_status prepare(bt_exec *exec, const bt_batch *batch, bt_error *err) {
-    int64_t max_length = 0;
-    BT_TRY(check_batch(exec->model, batch, &max_length, err));
-    return make_room(exec, batch, max_length, batch->n_seqs, batch->n_tokens, false, err);
+static bt_status prepare(bt_exec *exec, const bt_batch *batch, bool all_rows, bt_error *err) {
+    exec_shape shape = {.n_seqs = batch->n_seqs, .n_tokens = batch->n_tokens, .all_rows = all_rows};
+    BT_TRY(check_batch(exec->model, batch, &shape.max_length, err));
+    return make_room(exec, batch, &shape, err);
 }
 
 static bt_status prepare_training(bt_exec *exec, const bt_batch *batch, bt_error *err) {
-    int64_t max_length = 0;
+    exec_shape shape = {.for_training = true};
     BT_TRY(exec_need_gradients(exec, err));
-    BT_TRY(check_batch(exec->model, batch, &max_length, err));
+    BT_TRY(check_batch(exec->model, batch, &shape.max_length, err));
     BT_TRY(exec_parts_reserve(exec, batch, err));
-    return make_room(exec, batch, max_length, exec_part_seqs(exec, batch),
-                     exec_part_max_tokens(exec, batch), true, err);
+    shape.n_seqs = exec_part_seqs(exec, batch);
+    shape.n_tokens = exec_part_max_tokens(exec, batch);
+    return make_room(exec, batch, &shape, err);
 }
 
 /* ---- parts of a step
@@ -269,7 +268,7 @@ bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
 
 bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
                            bt_error *err) {
-    BT_TRY(prepare(exec, batch, err));
+    BT_TRY(prepare(exec, batch, false, err));
     read_words(exec, batch, -1);
     const exec_pass pass = make_pass(exec, batch);
     *result = (bt_step_result){.n_tokens = batch->n_tokens};
@@ -292,7 +291,7 @@ bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, fl
         return BT_FAIL(err, BT_E_SHAPE, "layer %" PRId64 " of an encoder with %" PRId64 " layers",
                        layer, m->encoder.num_layers);
     }
-    BT_TRY(prepare(exec, batch, err));
+    BT_TRY(prepare(exec, batch, true, err));
     read_words(exec, batch, -1);
     exec_pass pass = make_pass(exec, batch);
     pass.all_rows = true;
