@@ -124,12 +124,20 @@ done:
     return rc;
 }
 
-/* Drawing numbers for what the checkpoint then overwrites would take longer than reading it. */
-static void init_fresh(const train_run *run, const bt_ckpt *ckpt, float *flat) {
+/* Drawing numbers for what the checkpoint overwrites would take longer than reading it. */
+static void init_others(const train_run *run, const bt_ckpt *ckpt, float *flat) {
     const bt_param_table *const table = &run->model->table;
     for (int64_t i = 0; i < table->n_params; i++) {
-        if (init_source_of(run, ckpt, i).kind == INIT_FRESH) {
-            bt_model_init_param(run->model, run->config.seed, i, flat + table->params[i].offset);
+        const bt_param *const param = &table->params[i];
+        switch (init_source_of(run, ckpt, i).kind) {
+        case INIT_FRESH:
+            bt_model_init_param(run->model, run->config.seed, i, flat + param->offset);
+            break;
+        case INIT_ZERO:
+            memset(flat + param->offset, 0, (size_t)param->n_elements * sizeof *flat);
+            break;
+        case INIT_FILE:
+            break;
         }
     }
 }
@@ -154,12 +162,9 @@ done:
 bt_status init_weights(train_run *run, bt_error *err) {
     bt_status    rc = BT_OK;
     bt_ckpt     *ckpt = NULL;
-    float *const flat = bt_calloc_array((size_t)run->model->table.n_elements, sizeof *flat);
-    if (flat == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " parameters",
-                       run->model->table.n_elements);
-    }
-    BT_CHECK(module_prepare(run, false, err)); /* a recovery may come here first */
+    float *const flat =
+        bt_exec_view(run->exec, BT_STATE_PARAM); /* a copy would be a fifth buffer */
+    BT_CHECK(module_prepare(run, false, err));   /* a recovery may come here first */
     if (has_checkpoint(run)) {
         BT_CHECK(bt_ckpt_open(run->config.init_checkpoint, &ckpt, err));
         BT_CHECK(init_check(run, ckpt, err));
@@ -168,10 +173,8 @@ bt_status init_weights(train_run *run, bt_error *err) {
     } else {
         bt_log(BT_LOG_WARNING, "no task.init_checkpoint: training starts from random weights");
     }
-    init_fresh(run, ckpt, flat);
-    BT_CHECK(bt_exec_write(run->exec, BT_STATE_PARAM, flat, err));
+    init_others(run, ckpt, flat);
 done:
     bt_ckpt_close(ckpt);
-    bt_free(flat);
     return rc;
 }

@@ -219,10 +219,11 @@ bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err) 
 /* ---- restoring
  * ---------------------------------------------------------------------------------------- */
 
+/* Right into the engine's buffer, where what the file does not hold stays. */
 static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, int32_t state,
-                           float *flat, int64_t *n_missing, bt_error *err) {
+                           int64_t *n_missing, bt_error *err) {
     const bt_param_table *const table = &run->model->table;
-    BT_TRY(bt_exec_read(run->exec, state, flat, err));
+    float *const                flat = bt_exec_view(run->exec, state);
     for (int64_t i = 0; i < table->n_params; i++) {
         const bt_param *const param = &table->params[i];
         if (bt_ckpt_find_variable(ckpt, param->name, slot) < 0) {
@@ -235,42 +236,34 @@ static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, int3
         }
         BT_TRY(bt_ckpt_read_variable(ckpt, param, slot, flat + param->offset, err));
     }
-    return bt_exec_write(run->exec, state, flat, err);
+    return BT_OK;
 }
 
 static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
-    int64_t      n_missing = 0;
-    int64_t      n_missing_slots = 0;
-    float *const flat = bt_calloc_array((size_t)run->model->table.n_elements, sizeof *flat);
-    if (flat == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory to read %s", bt_ckpt_path(ckpt));
-    }
-    bt_status rc = BT_OK;
-    BT_CHECK(read_flat(run, ckpt, NULL, BT_STATE_PARAM, flat, &n_missing, err));
+    int64_t n_missing = 0;
+    int64_t n_missing_slots = 0;
+    BT_TRY(read_flat(run, ckpt, NULL, BT_STATE_PARAM, &n_missing, err));
     if (n_missing > 0) {
-        rc = BT_FAIL(err, BT_E_FORMAT,
-                     "%s: %" PRId64 " of the model's %" PRId64
-                     " variables are not in it (--verbosity=1 names them): it belongs to another "
-                     "model; use another "
-                     "--model_dir, or give it as task.init_checkpoint to take its encoder only",
-                     bt_ckpt_path(ckpt), n_missing, run->model->table.n_params);
-        goto done;
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: %" PRId64 " of the model's %" PRId64
+                       " variables are not in it (--verbosity=1 names them): it belongs to another "
+                       "model; use another "
+                       "--model_dir, or give it as task.init_checkpoint to take its encoder only",
+                       bt_ckpt_path(ckpt), n_missing, run->model->table.n_params);
     }
     for (int32_t i = 0; i < bt_optim_n_slots(run->optim); i++) {
-        BT_CHECK(read_flat(run, ckpt, bt_optim_slot_name(run->optim, i), BT_STATE_SLOT + i, flat,
-                           &n_missing_slots, err));
+        BT_TRY(read_flat(run, ckpt, bt_optim_slot_name(run->optim, i), BT_STATE_SLOT + i,
+                         &n_missing_slots, err));
     }
     if (bt_optim_has_average(run->optim)) {
-        BT_CHECK(read_flat(run, ckpt, "average", BT_STATE_AVERAGE, flat, &n_missing_slots, err));
+        BT_TRY(read_flat(run, ckpt, "average", BT_STATE_AVERAGE, &n_missing_slots, err));
     }
     if (n_missing_slots > 0 && run->train_data != NULL) {
         bt_log(BT_LOG_WARNING,
                "%s: %" PRId64 " slots of the optimizer (%s) are not in it and start fresh",
                bt_ckpt_path(ckpt), n_missing_slots, bt_optim_name(run->optim));
     }
-done:
-    bt_free(flat);
-    return rc;
+    return BT_OK;
 }
 
 /* Where the data would stand after `step` batches: what Model Garden's checkpoints do not hold. */
