@@ -277,8 +277,11 @@ void                  bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
                                   void *context); /* NULL pool: runs here */
 int32_t               bt_n_physical_cores(void);  /* >= 1; respects the affinity mask */
 
-/* ---- time and log
+/* ---- process, time and log
  * --------------------------------------------------------------------------------- */
+
+/* The largest resident size of this process so far; 0: the system does not say. */
+int64_t bt_peak_resident_bytes(void);
 
 double bt_time_monotonic(void); /* seconds, arbitrary origin */
 double bt_time_unix(void);      /* seconds since 1970 */

@@ -182,7 +182,9 @@ bt_data_cursor        bt_data_get_cursor(const bt_data_stream *stream);
 BT_MUST_USE bt_status bt_data_seek(bt_data_stream *stream, bt_data_cursor cursor, bt_error *err);
 /* The windows that are its rows; NULL unless they are those of SQuAD files. */
 const bt_squad_windows *bt_data_squad_windows(const bt_data_stream *stream);
-/* Seconds that callers waited in bt_data_next_batch so far. */
+/* Seconds that callers waited in bt_data_next_batch so far; and that the reading thread spent on
+ * making the batches that were delivered so far. */
 double bt_data_wait_seconds(const bt_data_stream *stream);
+double bt_data_make_seconds(const bt_data_stream *stream);
 
 #endif

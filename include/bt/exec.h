@@ -34,9 +34,11 @@ typedef struct bt_exec_config {
                              * memory and with the same result but for rounding; 0: on all */
 } bt_exec_config;
 
-/* Seconds of one step, for the benchmark and metrics; products = the large ones. */
+/* Seconds of one step, for the benchmark and metrics. forward + backward + optimizer is all of it;
+ * products (the large ones) and attention are shares of forward + backward. */
 typedef struct bt_exec_times {
-    double forward, backward, optimizer, products;
+    double forward, backward, optimizer, products, attention;
+    double product_flops; /* a multiplication and an addition are two */
 } bt_exec_times;
 
 typedef struct bt_step_result {
@@ -93,6 +95,19 @@ bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec);
 void          bt_exec_set_loss_scale(bt_exec *exec, bt_loss_scale scale);
 
 size_t bt_exec_memory_bytes(const bt_exec *exec); /* reserved now, arenas and buffers */
+/* The yardstick of a step: how fast this machine makes a large product, [M,768] x [768,3072] with M
+ * up to 4096, on the engine's threads; the best of a few. */
+typedef struct bt_exec_peak {
+    char         kernels[128]; /* which made it: "avx512, bfloat16 (AMX)", "OpenBLAS 0.3.21 ..." */
+    bt_precision precision;
+    double       flops_per_second;
+} bt_exec_peak;
+enum { BT_EXEC_MAX_PEAKS = 3 };
+/* Of the ways there are: float32 with kernels of our own (where the instruction set has them),
+ * float32 in BLAS, and the engine's own precision when that is another. n of them; takes seconds
+ * and, for that time, some 70 MB. */
+BT_MUST_USE bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS],
+                                            size_t *n, bt_error *err);
 const char *
 bt_exec_describe(const bt_exec *exec); /* "cpu, 2 threads, avx512, OpenBLAS 0.3.21 ..." */
 /* For --version: the BLAS, the instruction sets built in and those of this machine. Static storage.

@@ -32,6 +32,7 @@ typedef struct bt_nn {
     unsigned char         *panels;      /* packed factors of products: [n_threads][panel_bytes] */
     size_t                 panel_bytes; /* at least bt_nn_product_scratch_bytes */
     bt_nn_products         products;
+    double                 attention_seconds; /* so far, forward and backward */
 } bt_nn;
 
 /* Floats of scratch: all threads together for rows of at most max_cols, R of them; and one thread

@@ -74,6 +74,55 @@ BT_MUST_USE bt_status bt_train_run_seeds(const bt_train_args *args, const int64_
 /* The mode check of bt_train_run_seeds alone. */
 BT_MUST_USE bt_status bt_train_check_seeds_mode(bt_conf_mode mode, bt_error *err);
 
+/* ---- what a step costs (--benchmark) ------------------------------------------------------------
+ */
+
+/* Where the seconds of a training step go. The phases are all of it. */
+typedef enum bt_train_phase {
+    BT_PHASE_INPUT, /* waiting for a batch */
+    BT_PHASE_PRODUCTS,
+    BT_PHASE_ATTENTION,
+    BT_PHASE_OTHER_KERNELS, /* what is left of forward and backward */
+    BT_PHASE_OPTIMIZER,
+    BT_PHASE_REST, /* metrics of the batch, bookkeeping */
+} bt_train_phase;
+enum { BT_TRAIN_N_PHASES = BT_PHASE_REST + 1 };
+const char *bt_train_phase_name(bt_train_phase phase); /* "other kernels" */
+
+/* How fast this machine makes one large product (bt/exec.h), in one way. */
+typedef struct bt_train_peak {
+    char        kernels[128];
+    const char *precision; /* "float32", "bfloat16", "float16"; static */
+    double      gflops;    /* 10^9 a second */
+} bt_train_peak;
+
+/* Means over the measured steps. */
+typedef struct bt_train_benchmark {
+    char    engine[256]; /* bt_exec_describe */
+    int64_t n_steps;
+    int64_t n_warm_up;
+    int64_t n_skipped;                /* not among them: float16 overflowed, nothing was updated */
+    double  phase[BT_TRAIN_N_PHASES]; /* seconds a step */
+    double  step;                     /* their sum: seconds of a step */
+    double  fastest_step;
+    double  make_batch; /* seconds in which the reading thread makes a batch, beside the steps */
+    double  examples_per_second;
+    double  tokens_per_second;
+    double  products_gflop; /* of a step's products, 10^9 */
+    size_t  n_peaks;        /* >= 1 */
+    bt_train_peak peaks[4];
+    size_t        yardstick;     /* which of peaks: the fastest one of the run's precision */
+    int64_t peak_resident_bytes; /* of the process until the last step; 0: the system does not say
+                                  */
+    int64_t engine_bytes;
+} bt_train_benchmark;
+
+/* Builds what mode train builds of args (args->mode must be it) and trains n_steps (0: as many as
+ * fit into ten seconds, at most 20) after some to warm up, on the rows that the training would
+ * read. args->model_dir is neither read nor written. BT_E_INTERRUPTED: asked to stop. */
+BT_MUST_USE bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
+                                             bt_train_benchmark *out, bt_error *err);
+
 /* --dry_run: opens the data, plans the model, derives the steps, looks for the checkpoint; trains
  * nothing and writes nothing. Each finding is appended to errors (severity FINDING); each derived
  * value and each thing that was found in order is logged. */

@@ -27,4 +27,10 @@ BT_MUST_USE bt_status parse_seeds(const char *text, seed_list *out, bt_error *er
 /* Runs them all and prints a line "name mean stddev" a value. */
 BT_MUST_USE bt_status run_seeds(const bt_train_args *args, const seed_list *seeds, bt_error *err);
 
+/* What --benchmark and --benchmark_steps do not go together with; mode NULL: none was given. */
+BT_MUST_USE bt_status check_benchmark_flags(const bt_flags *flags, const char *mode, bt_error *err);
+/* Measures steps of args' training as the flags ask, and prints a table or a JSON object. */
+BT_MUST_USE bt_status run_benchmark(const bt_train_args *args, const bt_flags *flags,
+                                    bt_error *err);
+
 #endif

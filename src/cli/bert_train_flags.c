@@ -73,6 +73,15 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_BOOL,
      .default_text = "false",
      .help = "print the merged parameters as YAML, check what can be checked, train nothing"},
+    {.name = "benchmark",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "false",
+     .help = "train some steps and print what they cost, phase by phase, beside the machine's peak "
+             "(with --log_format=json as one JSON object); writes nothing, needs no --mode and no "
+             "--model_dir"},
+    {.name = "benchmark_steps",
+     .kind = BT_FLAG_INT,
+     .help = "--benchmark: how many steps to measure (default: those of ten seconds, at most 20)"},
     {.name = "offline",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",

@@ -80,7 +80,9 @@ done:
 /* All missing flags in one sentence. */
 static bt_status check_required(const bt_flags *flags, bt_error *err) {
     static const char *const required[] = {"experiment", "mode", "model_dir"};
-    const size_t n_required = bt_flags_bool(flags, "dry_run") ? 1 : BT_ARRAY_LEN(required);
+    const bool               trains_nothing =
+        bt_flags_bool(flags, "dry_run") || bt_flags_bool(flags, "benchmark");
+    const size_t n_required = trains_nothing ? 1 : BT_ARRAY_LEN(required);
     char         missing[64] = "";
     size_t       n = 0;
     for (size_t i = 0; i < n_required; i++) {
@@ -144,7 +146,8 @@ static bt_status check_flags(const bt_flags *flags, bt_error *err) {
                        "nobody, here as "
                        "there; --mode=train_and_eval is what you want");
     }
-    return check_mode_flags(flags, mode, err);
+    BT_TRY(check_benchmark_flags(flags, mode, err));
+    return check_mode_flags(flags, bt_flags_bool(flags, "benchmark") ? "train" : mode, err);
 }
 
 /* Every problem on a line of its own; true when the run must not start. */
@@ -211,6 +214,21 @@ static const char *text_or_null(const bt_flags *flags, const char *name) {
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mode mode) {
+    const bool has_pretrain_steps = bt_flags_is_set(flags, "pretrain_steps");
+    return (bt_train_args){.conf = conf,
+                           .mode = mode,
+                           .model_dir = bt_flags_string(flags, "model_dir"),
+                           .offline = bt_flags_bool(flags, "offline"),
+                           .checkpoint = text_or_null(flags, "checkpoint"),
+                           .prediction = {.output_path = text_or_null(flags, "output_path"),
+                                          .format = text_or_null(flags, "output_format"),
+                                          .glue_folder = text_or_null(flags, "glue_submission"),
+                                          .glue_task = text_or_null(flags, "glue_task")},
+                           .pretrain_steps =
+                               has_pretrain_steps ? bt_flags_int(flags, "pretrain_steps") : -1};
+}
+
 /* Runs the mode; errors that were shown already leave err->msg empty. */
 static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_status         rc = BT_OK;
@@ -219,7 +237,8 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_train_summary  summary = {0};
     seed_list         seeds = {0};
     const bool        is_dry_run = bt_flags_bool(flags, "dry_run");
-    bt_conf_mode      mode = BT_CONF_MODE_TRAIN_AND_EVAL;
+    const bool        is_benchmark = bt_flags_bool(flags, "benchmark");
+    bt_conf_mode      mode = is_benchmark ? BT_CONF_MODE_TRAIN : BT_CONF_MODE_TRAIN_AND_EVAL;
     const char *const mode_name = bt_flags_string(flags, "mode");
     BT_CHECK(check_flags(flags, err));
     if (mode_name != NULL && !bt_conf_mode_parse(mode_name, &mode)) {
@@ -243,23 +262,16 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         }
         goto done;
     }
-    bt_train_args args = {.conf = conf,
-                          .mode = mode,
-                          .model_dir = bt_flags_string(flags, "model_dir"),
-                          .offline = bt_flags_bool(flags, "offline"),
-                          .checkpoint = text_or_null(flags, "checkpoint"),
-                          .prediction = {.output_path = text_or_null(flags, "output_path"),
-                                         .format = text_or_null(flags, "output_format"),
-                                         .glue_folder = text_or_null(flags, "glue_submission"),
-                                         .glue_task = text_or_null(flags, "glue_task")},
-                          .pretrain_steps = bt_flags_is_set(flags, "pretrain_steps")
-                                                ? bt_flags_int(flags, "pretrain_steps")
-                                                : -1};
+    bt_train_args args = make_args(flags, conf, mode);
     if (is_dry_run) {
         BT_CHECK(dry_run(&args, &errors, err));
         goto done;
     }
     args.stop_requested = install_stop_signals();
+    if (is_benchmark) {
+        BT_CHECK(run_benchmark(&args, flags, err));
+        goto done;
+    }
     if (seeds.n > 0) {
         BT_CHECK(run_seeds(&args, &seeds, err));
         goto done;

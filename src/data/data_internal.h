@@ -30,6 +30,7 @@ typedef struct data_slot {
     int64_t        n_rows;    /* under construction */
     bool           is_masked; /* some token of it may not be attended to */
     bt_data_cursor after;     /* the cursor when this batch has been delivered */
+    double         make_seconds;
 } data_slot;
 
 /* One row before it is packed; what its source fills in. Borrowed for the call. */

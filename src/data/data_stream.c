@@ -21,6 +21,7 @@ struct bt_data_stream {
     data_slot      slots[N_SLOTS];
     bt_data_cursor delivered; /* after the last batch that the caller got */
     double         wait_seconds;
+    double         make_seconds; /* of the delivered batches */
 
     bool           has_thread;
     pthread_t      thread;
@@ -136,7 +137,9 @@ static void *read_ahead(void *arg) {
         }
         bt_error        err = BT_ERROR_INIT;
         bool            end = false;
+        const double    began = bt_time_monotonic();
         const bt_status rc = fill_slot(stream, slot, &end, &err);
+        slot->make_seconds = bt_time_monotonic() - began;
         is_through = rc != BT_OK || end;
         pthread_mutex_lock(&stream->lock);
         if (rc != BT_OK) {
@@ -205,6 +208,7 @@ bt_status bt_data_next_batch(bt_data_stream *stream, const bt_batch **batch, boo
         stream->head = (stream->head + 1) % N_SLOTS; /* frees the one that the caller had */
         stream->n_ready--;
         stream->delivered = slot->after;
+        stream->make_seconds += slot->make_seconds;
         *batch = &slot->batch;
         pthread_cond_signal(&stream->can_fill);
     } else if (stream->failure.code != BT_OK) {
@@ -306,6 +310,10 @@ const bt_squad_windows *bt_data_squad_windows(const bt_data_stream *stream) {
 
 double bt_data_wait_seconds(const bt_data_stream *stream) {
     return stream->wait_seconds;
+}
+
+double bt_data_make_seconds(const bt_data_stream *stream) {
+    return stream->make_seconds;
 }
 
 /* ---- open and close ---------------------------------------------------------------------------

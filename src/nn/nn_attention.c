@@ -74,6 +74,12 @@ static const float *probability_mask(const attention_job *job, float *mult, int6
     return mult;
 }
 
+static void run_tasks(attention_job *job, bt_pool_fn task) {
+    const double start = bt_time_monotonic();
+    bt_pool_run(job->nn->pool, job->a->B * job->a->NH, task, job);
+    job->nn->attention_seconds += bt_time_monotonic() - start;
+}
+
 static void attention_forward_task(void *context, int64_t task, int32_t thread) {
     const attention_job *const   job = context;
     const bt_nn_attention *const a = job->a;
@@ -114,7 +120,7 @@ void bt_nn_attention_forward(bt_nn *nn, float *out, float *max, float *inv_sum, 
                              const float *k, const float *v, const bt_nn_attention *a) {
     attention_job job = {
         .nn = nn, .a = a, .out = out, .max = max, .inv_sum = inv_sum, .q = q, .k = k, .v = v};
-    bt_pool_run(nn->pool, a->B * a->NH, attention_forward_task, &job);
+    run_tasks(&job, attention_forward_task);
 }
 
 /* From scores and d_p (gradient after dropout) of a block to p_kept (what multiplied the values)
@@ -191,5 +197,5 @@ void bt_nn_attention_backward(bt_nn *nn, float *d_q, float *d_k, float *d_v, con
                          .d_out = d_out,
                          .saved_max = max,
                          .saved_inv_sum = inv_sum};
-    bt_pool_run(nn->pool, a->B * a->NH, attention_backward_task, &job);
+    run_tasks(&job, attention_backward_task);
 }

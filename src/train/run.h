@@ -116,7 +116,12 @@ bt_precision run_config_precision(const run_config *config);
 
 /* train_run.c */
 bool run_must_stop(const train_run *run);
-void sleep_seconds(double seconds); /* a signal ends it early */
+/* Of a run whose args, conf, summary and last_saved are set: reads, checks and opens, makes nothing
+ * on disk. Then the engine. run_deinit frees whatever is there, also after a failure. */
+BT_MUST_USE bt_status run_prepare(train_run *run, bt_error *err);
+BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
+void                  run_deinit(train_run *run);
+void                  sleep_seconds(double seconds); /* a signal ends it early */
 
 /* train_loop.c: trains until run->step == target, with records and checkpoints on the way. */
 BT_MUST_USE bt_status train_to(train_run *run, int64_t target, bt_error *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One run from configuration to last checkpoint. Everything that can be refused is refused in
- * prepare(), which writes nothing; then the model is restored or initialised and the mode's loop
- * runs. */
+ * run_prepare(), which writes nothing; then the model is restored or initialised and the mode's
+ * loop runs. */
 #include "run.h"
 
 #include <time.h>
@@ -36,7 +36,7 @@ static const bt_task_output *output_ops(const train_run *run) {
     return run->args->mode == BT_CONF_MODE_PREDICT ? run->task->prediction : run->task->evaluation;
 }
 
-static void run_deinit(train_run *run) {
+void run_deinit(train_run *run) {
     if (output_ops(run) != NULL) {
         output_ops(run)->destroy(run->output);
     }
@@ -189,7 +189,7 @@ static bt_status open_data(train_run *run, bt_error *err) {
     return mode_evaluates(mode) ? open_validation_data(run, err) : BT_OK;
 }
 
-static bt_status create_exec(train_run *run, bt_error *err) {
+bt_status run_create_exec(train_run *run, bt_error *err) {
     const bt_data_config *const train = &run->config.train_data;
     const bt_data_config *const validation = &run->config.validation_data;
     int64_t                     max_rows = 1;
@@ -214,8 +214,7 @@ static bt_status create_exec(train_run *run, bt_error *err) {
     return bt_exec_create_cpu(run->model, run->optim, &config, &run->exec, err);
 }
 
-/* Reads, checks and opens; makes nothing on disk. */
-static bt_status prepare(train_run *run, bt_error *err) {
+bt_status run_prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
     BT_TRY(bt_task_check_supported(args->conf, err));
@@ -309,7 +308,7 @@ static bt_status save_interrupted(train_run *run, bt_status rc, bt_error *err) {
 }
 
 static bt_status execute(train_run *run, bool event_files, bt_error *err) {
-    BT_TRY(create_exec(run, err));
+    BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     BT_TRY(start_check(run, err));
     BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
@@ -348,7 +347,7 @@ bt_status run_once(const bt_train_args *args, bool event_files, bt_train_summary
                      .started = bt_time_monotonic(),
                      .summary = summary};
     *summary = (bt_train_summary){0};
-    bt_status rc = prepare(&run, err);
+    bt_status rc = run_prepare(&run, err);
     if (rc == BT_OK) {
         rc = execute(&run, event_files, err);
     }
@@ -382,7 +381,7 @@ bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt
     train_run run = {.args = args, .conf = args->conf, .last_saved = -1, .summary = &summary};
     bt_error  found = BT_ERROR_INIT;
     bt_status rc = BT_OK;
-    if (prepare(&run, &found) != BT_OK) {
+    if (run_prepare(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "", &found, err));
     }
     if (run.model != NULL && args->mode == BT_CONF_MODE_PREDICT && args->model_dir != NULL) {

@@ -116,6 +116,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     bt_kern_blas_set_threads(n_threads);
     exec->nn.kern = &exec->kern;
     exec->nn.pool = exec->pool;
+    exec->precision = config->precision;
     exec->recompute = config->recompute;
     const bt_kern_product *const product = &exec->kern.products[kern_precision(config->precision)];
     exec->nn.product = config->use_blas || product->rows == 0 ? NULL : product;

@@ -107,6 +107,7 @@ struct bt_exec {
     size_t          scratch_bytes;
     float          *param, *grad, *average; /* owned flat buffers; average NULL without EMA */
     float          *slots[BT_OPTIM_MAX_SLOTS];
+    bt_precision    precision;
     bool            recompute;
     exec_grad_kind *grad_kinds; /* owned; [n_params] */
     bt_optim_rows  *rows;       /* NULL: every row of the word table is updated in every step */

@@ -173,6 +173,20 @@ static bool has_labels(const bt_model *model, const bt_batch *batch) {
     return false;
 }
 
+/* From here on the clocks of nn run for one step: keep what they showed, then take the difference.
+ */
+static bt_exec_times start_times(const bt_exec *exec) {
+    return (bt_exec_times){.products = -exec->nn.products.seconds,
+                           .product_flops = -exec->nn.products.flops,
+                           .attention = -exec->nn.attention_seconds};
+}
+
+static void stop_times(const bt_exec *exec, bt_exec_times *times) {
+    times->products += exec->nn.products.seconds;
+    times->product_flops += exec->nn.products.flops;
+    times->attention += exec->nn.attention_seconds;
+}
+
 /* One part, or all of it: adds to the gradients, the loss and the word rows' sum of squares. */
 static void add_part(bt_exec *exec, const exec_pass *pass, bt_step_result *result,
                      double *word_rows_sum_sq) {
@@ -196,14 +210,15 @@ static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t 
                        "the batch has no labels of the kind that this loss reads");
     }
     BT_TRY(prepare_training(exec, batch, err));
-    *result = (bt_step_result){.n_tokens = batch->n_tokens};
+    *result = (bt_step_result){.n_tokens = batch->n_tokens, .times = start_times(exec)};
     *word_rows_sum_sq = 0;
-    const double  products_before = exec->nn.products.seconds;
     const double  start = bt_time_monotonic();
     const int64_t n_seqs = exec_part_seqs(exec, batch);
     exec_zero_gradients(exec);
-    read_words(exec, batch, step);
-    result->times.backward = bt_time_monotonic() - start;
+    const double zeroed = bt_time_monotonic();
+    read_words(exec, batch, step); /* what the optimizer left for later */
+    result->times.backward = zeroed - start;
+    result->times.optimizer = bt_time_monotonic() - zeroed;
     for (int64_t first = 0; first < batch->n_seqs; first += n_seqs) {
         const bt_batch part = exec_part(exec, batch, first);
         exec_pass      pass = make_pass(exec, &part);
@@ -217,7 +232,7 @@ static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t 
     }
     exec_unscale_gradients(exec, batch->n_tokens, word_rows_sum_sq);
     result->logits = n_seqs < batch->n_seqs ? exec->parts.logits : exec->acts.logits;
-    result->times.products = exec->nn.products.seconds - products_before;
+    stop_times(exec, &result->times);
     return BT_OK;
 }
 
@@ -260,7 +275,7 @@ bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
     bool         applied = false;
     bt_optim_apply(exec->optim, &buffers, step, word_rows_sum_sq, exec->pool, &result->grad_norm,
                    &applied);
-    result->times.optimizer = bt_time_monotonic() - start;
+    result->times.optimizer += bt_time_monotonic() - start;
     result->n_nonfinite = applied ? 0 : 1;
     result->is_skipped = exec_scale_update(&exec->scale, applied);
     return BT_OK;
@@ -271,15 +286,14 @@ bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result 
     BT_TRY(prepare(exec, batch, false, err));
     read_words(exec, batch, -1);
     const exec_pass pass = make_pass(exec, batch);
-    *result = (bt_step_result){.n_tokens = batch->n_tokens};
-    const double products_before = exec->nn.products.seconds;
+    *result = (bt_step_result){.n_tokens = batch->n_tokens, .times = start_times(exec)};
     const double start = bt_time_monotonic();
     exec_head_forward(exec, &pass, exec_encoder_forward(exec, &pass));
     result->loss = exec_loss(exec, &pass, NULL);
     result->logits = exec->acts.logits;
     result->n_nonfinite = !isfinite(result->loss);
     result->times.forward = bt_time_monotonic() - start;
-    result->times.products = exec->nn.products.seconds - products_before;
+    stop_times(exec, &result->times);
     return BT_OK;
 }
 
