@@ -61,6 +61,7 @@ typedef struct bt_data_text {
     size_t             n_right_fields;
     const char        *right_key;
     const char        *vocab_file;
+    bool               tables_only; /* rows of records are tokens all the same (pairs) */
     bool               lower_case;
     /* BT_TEXT_PYTHON: the tokens that create-finetuning-data makes, of one or two texts.
      * BT_TEXT_TF: those of the experiments that read raw text, of any number of texts. */
@@ -120,6 +121,10 @@ typedef struct bt_data_config {
     bt_data_table table;   /* file_type: tsv, csv, jsonl; NONE: by the ending of each path */
     const char   *section; /* "task.train_data", for messages; NULL: "the data" */
 } bt_data_config;
+
+/* What the files are: file_type, else their endings, which must agree. Patterns are looked up. */
+BT_MUST_USE bt_status bt_data_find_table(const bt_data_config *config, bt_data_table *out,
+                                         bt_error *err);
 
 typedef struct bt_data_stream bt_data_stream;
 

@@ -117,6 +117,12 @@ typedef struct bt_task {
  * built in. */
 BT_MUST_USE bt_status bt_task_find(const char *experiment, const bt_task **out, bt_error *err);
 
+/* A model is evaluated on the tokens that it was trained on: BT_E_CONFIG where both sections of the
+ * plan read raw text and only one lowers its case. For who changes the plan: plan() checks it too.
+ */
+BT_MUST_USE bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task_plan *plan,
+                                              bt_error *err);
+
 /* Refuses each key whose value would change the training and that this version does not build
  * (BT_E_UNSUPPORTED, one sentence with key, value and what to set instead), so that nothing is
  * silently ignored. Keys that are execution mechanics of TensorFlow only are accepted. */

@@ -165,19 +165,30 @@ static bt_status read_do_lower_case(bt_ckpt *ckpt, bt_ckpt_module *module, bt_er
     return BT_OK;
 }
 
+/* Exporters keep the name that the file had: vocab.txt, or the only text file there is. */
 static bt_status find_vocab(const char *folder, bt_ckpt_module *module, bt_error *err) {
-    char *assets = NULL;
-    char *path = NULL;
-    BT_TRY(bt_fs_join(folder, "assets", &assets, err));
-    const bt_status rc = bt_fs_join(assets, "vocab.txt", &path, err);
-    bt_free(assets);
-    BT_TRY(rc);
-    if (bt_fs_exists(path)) {
-        module->vocab_file = path;
-    } else {
+    char       *path = NULL;
+    char       *pattern = NULL;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    bt_status   rc = BT_OK;
+    BT_CHECK(bt_fs_join(folder, "assets/vocab.txt", &path, err));
+    if (!bt_fs_exists(path)) {
         bt_free(path);
+        path = NULL;
+        BT_CHECK(bt_fs_join(folder, "assets/*.txt", &pattern, err));
+        BT_CHECK(bt_fs_glob(pattern, &names, err));
+        if (names.n == 1) {
+            path = names.items[0];
+            names.items[0] = NULL;
+        }
     }
-    return BT_OK;
+    module->vocab_file = path;
+    path = NULL;
+done:
+    bt_free(path);
+    bt_free(pattern);
+    bt_fs_names_deinit(&names);
+    return rc;
 }
 
 bt_status bt_ckpt_module_read(const char *folder, bt_ckpt *ckpt, bt_ckpt_module *module,

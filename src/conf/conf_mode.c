@@ -130,8 +130,9 @@ static bt_status check_text_data(const checker *c, const char *section) {
         return BT_OK; /* not raw text */
     }
     const bool no_vocab = is_empty(c, join(section, "vocab_file", vocab));
+    const bool has_module = !is_empty(c, "task.hub_module_url"); /* whose vocabulary may do */
     if (at(c, join(section, "preprocessing_hub_module_url", hub)) == NULL) {
-        return no_vocab && !is_empty(c, fields)
+        return no_vocab && !has_module && !is_empty(c, fields)
                    ? REPORT(c, fields, vocab,
                             "raw text needs %s too, the vocabulary that the model was trained with",
                             vocab)
@@ -140,12 +141,16 @@ static bt_status check_text_data(const checker *c, const char *section) {
     if (is_empty(c, fields)) {
         BT_TRY(MISSING(c, fields, "name one or two features that hold the text"));
     }
-    if (no_vocab == is_empty(c, join(section, "preprocessing_hub_module_url", hub))) {
-        return no_vocab ? MISSING(c, vocab, "name the vocabulary (or a preprocessing module)")
-                        : REPORT(c, vocab, hub,
-                                 "set either vocab_file or preprocessing_hub_module_url, not both");
+    if (no_vocab != is_empty(c, join(section, "preprocessing_hub_module_url", hub))) {
+        return BT_OK;
     }
-    return BT_OK;
+    if (!no_vocab) {
+        return REPORT(c, vocab, hub,
+                      "set either vocab_file or preprocessing_hub_module_url, not both");
+    }
+    return has_module
+               ? BT_OK
+               : MISSING(c, vocab, "name the vocabulary (task.hub_module_url brings one with it)");
 }
 
 /* A dual encoder's model is built for one length. */

@@ -76,7 +76,7 @@ static const conf_key sentence_prediction_data_keys[] = {
         "raw text: columns or features that hold it, one or two, by name or (columns) by number "
         "from 1; tokenized as create-finetuning-data does"),
     KEY("vocab_file", T_STR, EXT | NULLABLE, "", RULE_NONE,
-        "with text_fields: vocabulary, one piece a line"),
+        "with text_fields: vocabulary, one piece a line (empty: that of task.hub_module_url)"),
 };
 const conf_class conf_class_sentence_prediction_data = {
     "official.nlp.data.sentence_prediction_dataloader.SentencePredictionDataConfig",
@@ -103,7 +103,8 @@ static const conf_key sentence_prediction_text_data_keys[] = {
         "features or columns that hold the text, by name; columns also by number from 1"),
     KEY("tokenization", T_STR, 0, "WordPiece", &(const conf_rule)CHOICES("WordPiece|SentencePiece"),
         "WordPiece or SentencePiece"),
-    KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE, "vocabulary, one piece a line"),
+    KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE,
+        "vocabulary, one piece a line (empty: that of task.hub_module_url)"),
 };
 const conf_class conf_class_sentence_prediction_text_data = {
     "official.nlp.data.sentence_prediction_dataloader.SentencePredictionTextDataConfig",
@@ -131,7 +132,8 @@ static const conf_key qa_data_keys[] = {
     KEY("version_2_with_negative", T_BOOL, 0, "false", RULE_NONE,
         "SQuAD 2: questions may have no answer"),
     KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE,
-        "vocabulary, one piece a line; SQuAD files are tokenised with it"),
+        "vocabulary, one piece a line; SQuAD files are tokenised with it (empty: with that of "
+        "task.hub_module_url)"),
     KEY("xlnet_format", T_BOOL, 0, "false", RULE_NONE, "order of features as XLNet wants it"),
 };
 const conf_class conf_class_qa_data = {
@@ -177,7 +179,8 @@ static const conf_key dual_encoder_data_keys[] = {
         "the same of the right text; none: predictions of the left side only"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per side, padding included"),
     KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE,
-        "raw text: vocabulary, one piece a line; empty: the records hold ids"),
+        "raw text: vocabulary, one piece a line; empty: records hold ids, and tables have that of "
+        "task.hub_module_url"),
 };
 const conf_class conf_class_dual_encoder_data = {
     "official.nlp.data.dual_encoder_dataloader.DualEncoderDataConfig", &conf_class_data,

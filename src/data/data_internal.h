@@ -105,9 +105,6 @@ struct data_rows {
 bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
                             data_rows **out, bt_error *err);
 void      bt_data_rows_close(data_rows *rows); /* accepts NULL */
-/* The kind of table that config names, or BT_TABLE_NONE: by file_type, else by endings. */
-bt_status bt_data_rows_choose_table(const bt_data_config *config, bt_data_table *out,
-                                    bt_error *err);
 /* *n = 0: rows of this kind have no texts. */
 bt_status bt_data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
                              bt_error *err);

@@ -172,10 +172,13 @@ static bt_status have_both(const pair_rows *rows, const bt_data_config *config, 
 }
 
 static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_error *err) {
-    const bool    has_text = rows->left_schema.text.n_fields > 0;
     bt_data_table table = BT_TABLE_NONE;
     bool          has_right = true;
-    BT_TRY(bt_data_rows_choose_table(config, &table, err));
+    BT_TRY(bt_data_find_table(config, &table, err));
+    if (table == BT_TABLE_NONE && rows->left_schema.text.tables_only) {
+        rows->left_schema.text = rows->right_schema.text = (bt_data_text){0};
+    }
+    const bool has_text = rows->left_schema.text.n_fields > 0;
     if (table != BT_TABLE_NONE && !has_text) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.vocab_file is empty, and raw text needs the vocabulary that the model "

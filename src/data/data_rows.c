@@ -38,8 +38,7 @@ static bt_data_table table_by_name(const char *path) {
 }
 
 /* All files must be of one kind: a stream has one order, one schema, one meaning of a row. */
-bt_status bt_data_rows_choose_table(const bt_data_config *config, bt_data_table *out,
-                                    bt_error *err) {
+bt_status bt_data_find_table(const bt_data_config *config, bt_data_table *out, bt_error *err) {
     data_rows rows = {0};
     bt_status rc = BT_OK;
     *out = config->table;
@@ -71,7 +70,7 @@ bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *
     if (schema->squad.vocab_file != NULL) {
         return bt_data_squad_open(config, schema, out, err);
     }
-    BT_TRY(bt_data_rows_choose_table(config, &table, err));
+    BT_TRY(bt_data_find_table(config, &table, err));
     return table == BT_TABLE_NONE ? bt_data_records_open(config, schema, out, err)
                                   : bt_data_table_open(config, schema, table, out, err);
 }

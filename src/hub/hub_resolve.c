@@ -155,9 +155,11 @@ static bt_status resolve_remote(const bt_hub_request *request, char **folder, bt
     BT_CHECK(hub_slot_init(&slot, request->handle, err));
     filled = hub_slot_is_filled(&slot);
     if (!filled && request->offline) {
-        rc = BT_FAIL(err, BT_E_IO,
-                     "%s: not in the cache of modules %s, and --offline forbids to fetch it",
-                     request->handle, slot.cache);
+        rc = BT_FAIL(
+            err, BT_E_IO,
+            "%s: not in the cache of modules %s, and a run with --offline or --dry_run fetches "
+            "nothing",
+            request->handle, slot.cache);
         goto done;
     }
     if (!filled) {
@@ -251,7 +253,8 @@ bt_status bt_hub_resolve(const bt_hub_request *request, char **folder, bt_error 
         return resolve_remote(request, folder, err);
     }
     if (bt_fs_is_remote(handle) && request->offline) {
-        return BT_FAIL(err, BT_E_IO, "%s: --offline forbids to read it", handle);
+        return BT_FAIL(err, BT_E_IO, "%s: a run with --offline or --dry_run reads no remote module",
+                       handle);
     }
     if (!bt_fs_is_remote(handle) && is_archive(handle)) {
         BT_TRY(bt_fs_require_file(handle, NULL, err));

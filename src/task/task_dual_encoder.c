@@ -67,9 +67,11 @@ static bt_status check_section(const bt_conf *conf, const char *section, const d
     return BT_OK;
 }
 
-/* Raw text by the rules of Model Garden's loader, where a vocabulary is named; else n_fields 0. */
-static bt_data_text read_text(const data_keys *keys) {
-    if (keys->vocab_file[0] == '\0') {
+/* Raw text by the rules of Model Garden's loader, where a vocabulary is named; tables also with
+ * that of a module. Else n_fields 0. */
+static bt_data_text read_text(const bt_conf *conf, const data_keys *keys) {
+    const bool has_vocab = keys->vocab_file[0] != '\0';
+    if (!has_vocab && !task_has_module(conf)) {
         return (bt_data_text){0};
     }
     return (bt_data_text){.fields = keys->left_text_fields.items,
@@ -79,6 +81,7 @@ static bt_data_text read_text(const data_keys *keys) {
                           .n_right_fields = keys->right_text_fields.n,
                           .right_key = "right_text_fields",
                           .vocab_file = keys->vocab_file,
+                          .tables_only = !has_vocab,
                           .lower_case = keys->lower_case,
                           .rules = BT_TEXT_TF};
 }
@@ -102,7 +105,7 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
         .max_positions = plan->encoder.max_position_embeddings,
         /* nothing here reads a padded position, so `auto` drops them */
         .keep_padding = strcmp(padding, "keep") == 0,
-        .text = read_text(&keys),
+        .text = read_text(conf, &keys),
     };
     return BT_OK;
 }
@@ -183,7 +186,7 @@ static bt_status plan_dual_encoder(const bt_conf *conf, bt_task_plan *plan, bt_e
     BT_TRY(read_head(conf, plan, err));
     BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
-    BT_TRY(task_check_same_case(conf, plan, err));
+    BT_TRY(bt_task_check_same_case(conf, plan, err));
     plan_prediction(plan);
     return plan_metrics(conf, plan, err);
 }

@@ -21,10 +21,8 @@ BT_MUST_USE bt_status task_read_encoder(const bt_conf *conf, bt_encoder_config *
 BT_MUST_USE bt_status task_check_seq_length(const bt_conf *conf, const char *section,
                                             int64_t seq_length, const bt_encoder_config *encoder,
                                             bt_error *err);
-/* A model is evaluated on the tokens that it was trained on: BT_E_CONFIG where both sections of the
- * plan read raw text and only one lowers its case. */
-BT_MUST_USE bt_status task_check_same_case(const bt_conf *conf, const bt_task_plan *plan,
-                                           bt_error *err);
+/* task.hub_module_url is set: a vocab_file that is empty may be the module's. */
+bool task_has_module(const bt_conf *conf);
 /* task_class_rule.c: task.class_weights and task.label_smoothing into the plan; head is done. */
 BT_MUST_USE bt_status task_read_class_rule(const bt_conf *conf, bt_task_plan *plan, bt_error *err);
 /* task_labels.c: names and meta data into labels, whose n is set, unless the names count the

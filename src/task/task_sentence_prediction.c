@@ -208,7 +208,7 @@ static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *pla
     BT_TRY(task_read_class_rule(conf, plan, err));
     BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
-    BT_TRY(task_check_same_case(conf, plan, err));
+    BT_TRY(bt_task_check_same_case(conf, plan, err));
     plan->train_schema.learns_labels = true;
     plan_prediction(plan);
     plan->labels.n = plan->head.num_classes > 1 ? plan->head.num_classes : 0;

@@ -54,13 +54,14 @@ static bool names_json(const bt_conf_str_list *paths) {
     return false;
 }
 
-static bt_status check_json(const char *section, const squad_keys *keys, bt_error *err) {
+static bt_status check_json(const bt_conf *conf, const char *section, const squad_keys *keys,
+                            bt_error *err) {
     if (strcmp(keys->tokenization, "WordPiece") != 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "%s.tokenization: '%s': this version tokenises with WordPiece only", section,
                        keys->tokenization);
     }
-    if (keys->vocab_file[0] == '\0') {
+    if (keys->vocab_file[0] == '\0' && !task_has_module(conf)) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.vocab_file is empty: questions are read from JSON and tokenised here; "
                        "name the vocabulary of the model",
@@ -115,7 +116,7 @@ static bt_status plan_training(const bt_conf *conf, bt_task_plan *plan, bt_error
     /* the softmax of the loss runs over all seq_length places, so `auto` must keep padding */
     plan->train_schema.keep_padding = strcmp(padding, "drop") != 0;
     if (names_json(&keys.input_path)) {
-        BT_TRY(check_json(section, &keys, err));
+        BT_TRY(check_json(conf, section, &keys, err));
         plan->train_schema.squad = make_source(&keys, BT_SQUAD_TRAIN);
     }
     return BT_OK;
@@ -130,7 +131,7 @@ static bt_status plan_evaluation(const bt_conf *conf, bt_task_plan *plan, bt_err
     BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
     BT_TRY(bt_conf_get_i64(conf, "trainer.validation_steps", &n_steps, err));
     if (keys.input_path.n > 0) {
-        BT_TRY(check_json(section, &keys, err));
+        BT_TRY(check_json(conf, section, &keys, err));
     }
     bt_data_schema schema = make_schema(plan, &keys);
     schema.label_kind = BT_LABEL_NONE;

@@ -164,7 +164,7 @@ bt_status init_weights(train_run *run, bt_error *err) {
     bt_ckpt     *ckpt = NULL;
     float *const flat =
         bt_exec_view(run->exec, BT_STATE_PARAM); /* a copy would be a fifth buffer */
-    BT_CHECK(module_prepare(run, false, err));   /* a recovery may come here first */
+    BT_CHECK(module_prepare(run, err));          /* a recovery may come here first */
     if (has_checkpoint(run)) {
         BT_CHECK(bt_ckpt_open(run->config.init_checkpoint, &ckpt, err));
         BT_CHECK(init_check(run, ckpt, err));

@@ -97,8 +97,6 @@ static bt_status compare(const char *url, const bt_ckpt_module *module,
                      "task.hub_module_url %.200s and task.model differ: the module has %s; "
                      "task.model.encoder has %s: make the configuration say what the module is",
                      url, d.module.data, d.model.data);
-    } else {
-        note_rates(url, module, encoder);
     }
 done:
     bt_str_deinit(&d.module);
@@ -106,14 +104,15 @@ done:
     return rc;
 }
 
-static bt_status check_module(const train_run *run, const char *folder, bt_error *err) {
-    const char *const url = run->config.hub_module_url;
-    bt_status         rc = BT_OK;
-    bt_ckpt          *ckpt = NULL;
-    bt_ckpt_module    module = {0};
+static bt_status read_module(train_run *run, const char *folder, bt_error *err) {
+    const char *const     url = run->config.hub_module_url;
+    bt_ckpt_module *const module = &run->module;
+    bt_status             rc = BT_OK;
+    bt_ckpt              *ckpt = NULL;
+    bt_ckpt_module_deinit(module);
     BT_CHECK(bt_ckpt_open(folder, &ckpt, err));
-    BT_CHECK(bt_ckpt_module_read(folder, ckpt, &module, err));
-    if (module.num_layers == 0 || module.hidden_size == 0) {
+    BT_CHECK(bt_ckpt_module_read(folder, ckpt, module, err));
+    if (module->num_layers == 0 || module->hidden_size == 0) {
         rc =
             BT_FAIL(err, BT_E_FORMAT,
                     "task.hub_module_url %.300s: no BERT encoder in it: its variables have none of "
@@ -121,39 +120,47 @@ static bt_status check_module(const train_run *run, const char *folder, bt_error
                     url);
         goto done;
     }
-    BT_CHECK(compare(url, &module, &run->plan.encoder, err));
+    BT_CHECK(compare(url, module, &run->plan.encoder, err));
     bt_log(BT_LOG_INFO,
            "module %s: %" PRId64 " layers of %" PRId64 ", vocabulary %s, do_lower_case %s", url,
-           module.num_layers, module.hidden_size,
-           module.vocab_file != NULL ? module.vocab_file : "none",
-           module.do_lower_case < 0   ? "unknown"
-           : module.do_lower_case > 0 ? "true"
-                                      : "false");
+           module->num_layers, module->hidden_size,
+           module->vocab_file != NULL ? module->vocab_file : "none",
+           module->do_lower_case < 0   ? "unknown"
+           : module->do_lower_case > 0 ? "true"
+                                       : "false");
 done:
-    bt_ckpt_module_deinit(&module);
     bt_ckpt_close(ckpt);
     return rc;
 }
 
-bt_status module_prepare(train_run *run, bool only_cached, bt_error *err) {
+bt_status module_find(train_run *run, bt_error *err) {
+    char                *folder = NULL;
+    const bt_hub_request request = {.handle = run->config.hub_module_url,
+                                    .sha256 = run->config.hub_module_sha256,
+                                    .offline = run->args->offline || run->is_dry};
+    if (run->module_folder != NULL) {
+        return BT_OK;
+    }
+    BT_TRY(bt_hub_resolve(&request, &folder, err));
+    bt_status rc = read_module(run, folder, err);
+    if (rc == BT_OK) {
+        run->module_folder = bt_arena_strdup(&run->arena, folder);
+        rc = run->module_folder != NULL ? BT_OK
+                                        : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+    }
+    bt_free(folder);
+    return rc;
+}
+
+bt_status module_prepare(train_run *run, bt_error *err) {
     run_config *const config = &run->config;
     if (config->hub_module_url == NULL || config->hub_module_url[0] == '\0' ||
         config->init_checkpoint[0] != '\0') {
         return BT_OK; /* none, or prepared already */
     }
-    char                *folder = NULL;
-    const bt_hub_request request = {.handle = config->hub_module_url,
-                                    .sha256 = config->hub_module_sha256,
-                                    .offline = run->args->offline || only_cached};
-    BT_TRY(bt_hub_resolve(&request, &folder, err));
-    bt_status rc = check_module(run, folder, err);
-    if (rc == BT_OK) {
-        config->init_checkpoint = bt_arena_strdup(&run->arena, folder);
-        if (config->init_checkpoint == NULL) {
-            config->init_checkpoint = "";
-            rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
-        }
-    }
-    bt_free(folder);
-    return rc;
+    BT_TRY(module_find(run, err));
+    note_rates(config->hub_module_url, &run->module, &run->plan.encoder);
+    BT_TRY(module_compare_assets(run, err));
+    config->init_checkpoint = run->module_folder;
+    return BT_OK;
 }

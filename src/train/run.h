@@ -4,6 +4,7 @@
 #ifndef BT_TRAIN_RUN_H
 #define BT_TRAIN_RUN_H
 
+#include "bt/ckpt.h"
 #include "bt/data.h"
 #include "bt/exec.h"
 #include "bt/model.h"
@@ -78,6 +79,9 @@ typedef struct train_run {
     const bt_conf       *conf;
     run_config           config;
     bt_arena             arena;
+    bool                 is_dry;        /* a check only: fetches nothing */
+    const char          *module_folder; /* of task.hub_module_url; NULL: not looked for yet */
+    bt_ckpt_module       module;        /* what it says */
     const bt_task       *task;
     bt_task_plan         plan;
     bt_model            *model;
@@ -174,9 +178,17 @@ BT_MUST_USE bt_status init_weights(train_run *run, bt_error *err);
 /* Opens init_checkpoint and compares shapes without reading values: for preflight and --dry_run. */
 BT_MUST_USE bt_status check_init_checkpoint(const train_run *run, bt_error *err);
 
-/* module.c: task.hub_module_url, when there is one, to the folder in config.init_checkpoint.
- * only_cached: nothing is fetched. */
-BT_MUST_USE bt_status module_prepare(train_run *run, bool only_cached, bt_error *err);
+/* module.c: task.hub_module_url, which is set, to run->module_folder and run->module, whose encoder
+ * is the model's. Once a run. */
+BT_MUST_USE bt_status module_find(train_run *run, bt_error *err);
+/* The module, when there is one, to the folder in config.init_checkpoint. */
+BT_MUST_USE bt_status module_prepare(train_run *run, bt_error *err);
+
+/* module_assets.c: the module's vocabulary and do_lower_case into the schemas of data sections that
+ * read text and name no vocabulary. Looks for the module only where there is such a section. */
+BT_MUST_USE bt_status module_give_assets(train_run *run, bt_error *err);
+/* Says where a section's own vocabulary or case differ from those of the module, which is found. */
+BT_MUST_USE bt_status module_compare_assets(train_run *run, bt_error *err);
 
 /* class_rule.c: label smoothing and class weights of the plan into the model; balanced weights are
  * counted in the training data, which is open. */

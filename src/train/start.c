@@ -54,7 +54,7 @@ bt_status start_check(train_run *run, bt_error *err) {
     char *prefix = NULL;
     BT_TRY(find_checkpoint(run, &prefix, err));
     if (prefix == NULL) {
-        BT_TRY(module_prepare(run, false, err));
+        BT_TRY(module_prepare(run, err));
         BT_TRY(check_head(run, err));
         return check_init_checkpoint(run, err);
     }

@@ -48,6 +48,7 @@ void run_deinit(train_run *run) {
     bt_exec_free(run->exec);
     bt_optim_free(run->optim);
     bt_model_free(run->model);
+    bt_ckpt_module_deinit(&run->module);
     bt_arena_deinit(&run->arena);
 }
 
@@ -227,6 +228,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
     BT_TRY(check_best_metric(run, err));
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
+    BT_TRY(module_give_assets(run, err));
     BT_TRY(open_data(run, err));
     BT_TRY(set_class_rule(run, err));
     const int64_t n_rows = run->train_data != NULL ? bt_data_n_rows(run->train_data) : 0;
@@ -366,19 +368,26 @@ bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_
     return run_once(args, true, summary, err);
 }
 
-/* A finding, not a failure: the dry run goes on to the next check. */
+/* A finding, not a failure: the dry run goes on to the next check, which may stumble over the same.
+ */
 static bt_status add_finding(bt_conf_errors *findings, const char *path, const bt_error *found,
                              bt_error *err) {
     if (found->code == BT_E_NOMEM) {
         *err = *found;
         return found->code;
     }
+    for (size_t i = 0; i < findings->n; i++) {
+        if (bt_str_equal(findings->items[i].text, found->msg)) {
+            return BT_OK;
+        }
+    }
     return bt_conf_errors_add(findings, BT_CONF_FINDING, path, err, "%s", found->msg);
 }
 
 bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt_error *err) {
     bt_train_summary summary = {0};
-    train_run run = {.args = args, .conf = args->conf, .last_saved = -1, .summary = &summary};
+    train_run        run = {
+               .args = args, .conf = args->conf, .is_dry = true, .last_saved = -1, .summary = &summary};
     bt_error  found = BT_ERROR_INIT;
     bt_status rc = BT_OK;
     if (run_prepare(&run, &found) != BT_OK) {
@@ -388,7 +397,7 @@ bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt
         if (start_check(&run, &found) != BT_OK) {
             BT_CHECK(add_finding(findings, "", &found, err));
         }
-    } else if (run.model != NULL && module_prepare(&run, true, &found) != BT_OK) {
+    } else if (run.model != NULL && module_prepare(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "task.hub_module_url", &found, err));
     } else if (run.model != NULL && check_init_checkpoint(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "task.init_checkpoint", &found, err));

@@ -219,7 +219,7 @@ class Modules(HttpsCase):
         result = self.hub(self.server.url + '/gone', expect=3)
         self.assertIn('404', self.one_error(result))
         result = self.hub(self.server.url + '/gone', expect=3, more=['--offline'])
-        self.assertIn('--offline forbids', self.one_error(result))
+        self.assertIn('a run with --offline or --dry_run fetches nothing', self.one_error(result))
         self.assertFalse(os.path.isdir(self.path('out')))
 
     def test_an_authority_that_is_not_known(self):
