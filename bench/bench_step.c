@@ -8,7 +8,9 @@
  * steps.
  *
  *     bench_step [--model=minilm|base] [--lengths=mrpc|sst2|cola] [--batch=32] [--steps=20]
- *                [--rounds=3] [--threads=0] [--isa=auto] [--products=auto|blas|bf16] */
+ *                [--rounds=3] [--threads=0] [--isa=auto] [--products=auto|blas|bf16]
+ *                [--weights=normal|denormal|nan] */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,7 @@ typedef struct options {
     const char *lengths;
     const char *isa;
     const char *products;
+    const char *weights;
     int64_t     rounds;
     int64_t     batch;
     int64_t     steps;
@@ -257,6 +260,16 @@ done:
     return rc;
 }
 
+/* What a processor may find hard: nothing but numbers below the normal ones, or none at all.
+ * Without a finite loss there is no update. */
+static void spoil_weights(const options *o, const bt_model *model, float *flat) {
+    for (int64_t i = 0; i < model->table.n_elements; i++) {
+        flat[i] = strcmp(o->weights, "nan") == 0        ? NAN
+                  : strcmp(o->weights, "denormal") == 0 ? flat[i] * 0x1p-127F
+                                                        : flat[i];
+    }
+}
+
 static bt_status run(const options *o, bt_error *err) {
     bt_status               rc = BT_OK;
     bt_model               *model = NULL;
@@ -294,6 +307,7 @@ static bt_status run(const options *o, bt_error *err) {
     BT_CHECK(make_optim(model, &conf, &optim, err));
     BT_CHECK(bt_exec_create_cpu(model, optim, &config, &exec, err));
     bt_model_init_params(model, 1, bt_exec_view(exec, (int32_t)BT_STATE_PARAM));
+    spoil_weights(o, model, bt_exec_view(exec, (int32_t)BT_STATE_PARAM));
     for (uint32_t i = 0; i < N_BATCHES; i++) {
         BT_CHECK(make_batch(&batches[i], o, bt_rng_key_make(7, i, 0, BT_SITE_SHUFFLE), err));
     }
@@ -328,6 +342,11 @@ static bool read_option(const char *arg, options *o) {
         return strcmp(o->products, "auto") == 0 || strcmp(o->products, "blas") == 0 ||
                strcmp(o->products, "bf16") == 0;
     }
+    if (bt_str_starts_with(arg, "--weights=")) {
+        o->weights = value + 1;
+        return strcmp(o->weights, "normal") == 0 || strcmp(o->weights, "denormal") == 0 ||
+               strcmp(o->weights, "nan") == 0;
+    }
     if (bt_str_starts_with(arg, "--rounds=")) {
         return bt_parse_i64(value + 1, &o->rounds) && o->rounds > 0 && o->rounds <= MAX_ROUNDS;
     }
@@ -352,6 +371,7 @@ int main(int argc, char **argv) {
                  .lengths = "mrpc",
                  .isa = "auto",
                  .products = "auto",
+                 .weights = "normal",
                  .rounds = 3,
                  .batch = 32,
                  .steps = 20,
@@ -361,7 +381,8 @@ int main(int argc, char **argv) {
             (void)fprintf(stderr,
                           "bench_step: error: %s: expected --model=minilm|base, "
                           "--lengths=mrpc|sst2|cola, --batch=N, --steps=N, --rounds=N, "
-                          "--threads=N, --isa=NAME or --products=auto|blas|bf16\n",
+                          "--threads=N, --isa=NAME, --products=auto|blas|bf16 or "
+                          "--weights=normal|denormal|nan\n",
                           argv[i]);
             return 2;
         }

@@ -262,10 +262,28 @@ double bt_rng_normal_truncated(bt_rng_key key, uint64_t index); /* N(0,1) re-dra
  * network with cycle walking: O(1) memory, so seeking in a shuffle is instant. */
 uint64_t bt_rng_permute(bt_rng_key key, uint64_t n, uint64_t i);
 
+/* ---- floating-point control --------------------------------------------------------------------
+ * A number nearer to 0 than 2^-126 (a float) costs a processor some hundred cycles an operation.
+ * While a thread flushes, such numbers count as 0 where they are read and become 0 where they
+ * are made. Who sets it puts back what was there: it belongs to the caller's arithmetic too. */
+
+typedef struct bt_fp_state {
+    uint64_t word; /* the processor's own: rounding, exceptions, flushing */
+} bt_fp_state;
+
+bt_fp_state
+     bt_fp_flush(void); /* this thread flushes from now on; returns what was, for bt_fp_set */
+void bt_fp_set(bt_fp_state state);
+bt_fp_state bt_fp_get(void);
+bt_fp_state bt_fp_flushing(bt_fp_state state); /* the same, but flushing */
+/* Of a processor whose word is not known: true for every state. */
+bool bt_fp_is_flushing(bt_fp_state state);
+
 /* ---- threads ------------------------------------------------------------------------------------
  * A pool runs tasks 0..n_tasks-1 of one job on n_threads threads, the caller's included; which
- * thread runs which task is not defined, so results must not depend on it. Not reentrant: one
- * caller at a time, no bt_pool_run from inside a task. */
+ * thread runs which task is not defined, so results must not depend on it. All of them run under
+ * the caller's floating-point control. Not reentrant: one caller at a time, no bt_pool_run from
+ * inside a task. */
 
 typedef struct bt_pool bt_pool;
 typedef void (*bt_pool_fn)(void *context, int64_t task, int32_t thread);

@@ -58,7 +58,10 @@ BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *
                                          bt_error *err);
 void                  bt_exec_free(bt_exec *exec);
 
-/* One update: forward, backward, clip, optimizer, moving average. `step` is the number of updates
+/* These flush denormal numbers (bt/base.h) while they run, as TensorFlow's threads do, and leave
+ * the calling thread's floating-point control as it was.
+ *
+ * One update: forward, backward, clip, optimizer, moving average. `step` is the number of updates
  * made so far (the iteration t of the schedule: the rate is bt_optim_learning_rate(optim, step));
  * seed and step name the dropout masks. dropout=false switches all dropout off (parity tests use
  * rates of 0 instead). */

@@ -30,6 +30,7 @@ struct bt_pool {
     atomic_bool         quit;
     bt_pool_fn          fn;
     void               *context;
+    bt_fp_state         fp; /* the caller's */
     int64_t             n_tasks;
     atomic_int_fast64_t next_task;
     atomic_int          n_busy; /* workers still inside the job */
@@ -71,6 +72,7 @@ static void *worker_main(void *arg) {
         if (atomic_load(&pool->quit)) {
             return NULL;
         }
+        bt_fp_set(pool->fp);
         run_tasks(pool, self->index);
         atomic_fetch_sub(&pool->n_busy, 1);
     }
@@ -147,6 +149,7 @@ void bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context) {
     }
     pool->fn = fn;
     pool->context = context;
+    pool->fp = bt_fp_get();
     pool->n_tasks = n_tasks;
     atomic_store(&pool->next_task, 0);
     atomic_store(&pool->n_busy, pool->n_threads - 1);

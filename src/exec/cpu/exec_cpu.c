@@ -169,7 +169,9 @@ bt_optim_buffers exec_optim_buffers(bt_exec *exec) {
 float *bt_exec_view(bt_exec *exec, int32_t state) {
     if (exec->rows != NULL && state != (int32_t)BT_STATE_GRADIENT) {
         const bt_optim_buffers buffers = exec_optim_buffers(exec);
+        const bt_fp_state      before = bt_fp_flush(); /* these are steps, made late */
         bt_optim_rows_settle(exec->rows, &buffers, exec->pool);
+        bt_fp_set(before);
     }
     if (state == (int32_t)BT_STATE_PARAM) {
         return exec->param;

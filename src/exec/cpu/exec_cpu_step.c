@@ -236,8 +236,8 @@ static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t 
     return BT_OK;
 }
 
-bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
-                            bt_step_result *result, bt_error *err) {
+static bt_status gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                           bt_step_result *result, bt_error *err) {
     double sum_sq = 0;
     BT_TRY(forward_backward(exec, batch, step, seed, result, &sum_sq, err));
     for (int64_t i = 0; i < exec->model->table.n_params; i++) {
@@ -251,8 +251,8 @@ bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, 
     return BT_OK;
 }
 
-bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
-                             bt_step_result *result, bt_error *err) {
+static bt_status train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                            bt_step_result *result, bt_error *err) {
     double word_rows_sum_sq = 0;
     if (exec->optim == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL,
@@ -281,8 +281,8 @@ bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
     return BT_OK;
 }
 
-bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
-                           bt_error *err) {
+static bt_status evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
+                          bt_error *err) {
     BT_TRY(prepare(exec, batch, false, err));
     read_words(exec, batch, -1);
     const exec_pass pass = make_pass(exec, batch);
@@ -297,8 +297,8 @@ bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result 
     return BT_OK;
 }
 
-bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
-                         float *pooled, bt_error *err) {
+static bt_status encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
+                        float *pooled, bt_error *err) {
     const bt_model *const m = exec->model;
     const int64_t         H = m->encoder.hidden_size;
     if (layer < -1 || layer >= m->encoder.num_layers) {
@@ -330,4 +330,40 @@ bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, fl
                         exec_param(exec, m->pooler_transform.bias), batch->n_seqs, H, H);
     bt_nn_act_forward(&exec->nn, pooled, pooled, BT_KERN_ACT_TANH, batch->n_seqs * H);
     return BT_OK;
+}
+
+/* ---- the engine's face --------------------------------------------------------------------------
+ * A pass flushes denormal numbers, on all threads of the pool: gradients of words that do not
+ * matter, and the slots of rows that are not met, are full of them in time. */
+
+bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                            bt_step_result *result, bt_error *err) {
+    const bt_fp_state before = bt_fp_flush();
+    const bt_status   rc = gradients(exec, batch, step, seed, result, err);
+    bt_fp_set(before);
+    return rc;
+}
+
+bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                             bt_step_result *result, bt_error *err) {
+    const bt_fp_state before = bt_fp_flush();
+    const bt_status   rc = train_step(exec, batch, step, seed, result, err);
+    bt_fp_set(before);
+    return rc;
+}
+
+bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
+                           bt_error *err) {
+    const bt_fp_state before = bt_fp_flush();
+    const bt_status   rc = evaluate(exec, batch, result, err);
+    bt_fp_set(before);
+    return rc;
+}
+
+bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
+                         float *pooled, bt_error *err) {
+    const bt_fp_state before = bt_fp_flush();
+    const bt_status   rc = encode(exec, batch, layer, hidden, pooled, err);
+    bt_fp_set(before);
+    return rc;
 }

@@ -3,7 +3,9 @@
  * base: sizes, strings, numbers, map, reader, crc32c, Philox, permutation, pool, arena. */
 #include "test_support.h"
 
+#include <float.h>
 #include <math.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -250,6 +252,69 @@ static void pool_runs_each_task_once(void **state) {
     assert_true(bt_n_physical_cores() >= 1);
 }
 
+enum { FP_THREADS = 4 };
+
+/* Each thread of the pool takes one task, because no task ends before all have begun. */
+typedef struct fp_look {
+    atomic_int  n_begun;
+    bt_fp_state seen[FP_THREADS];
+    float       made[FP_THREADS], read[FP_THREADS];
+} fp_look;
+
+static void look_at_fp(void *context, int64_t task, int32_t thread) {
+    fp_look *const look = context;
+    (void)task;
+    atomic_fetch_add(&look->n_begun, 1);
+    while (atomic_load(&look->n_begun) < FP_THREADS) {
+        sched_yield();
+    }
+    volatile float smallest = FLT_MIN;
+    volatile float denormal = FLT_TRUE_MIN;
+    look->seen[thread] = bt_fp_get();
+    look->made[thread] = smallest * 0.5F;
+    look->read[thread] = denormal * 0x1p100F;
+}
+
+/* Not by ==, which would flush as well. */
+static bool has_bits(float value) {
+    uint32_t bits = 0;
+    memcpy(&bits, &value, sizeof bits);
+    return bits != 0;
+}
+
+static void expect_fp(bt_pool *pool, bool is_flushing) {
+    fp_look look = {.n_begun = 0};
+    bt_pool_run(pool, FP_THREADS, look_at_fp, &look);
+    for (int i = 0; i < FP_THREADS; i++) {
+        assert_true(bt_fp_is_flushing(look.seen[i]) == is_flushing);
+        assert_true(has_bits(look.made[i]) != is_flushing);
+        assert_true(has_bits(look.read[i]) != is_flushing);
+    }
+}
+
+static void pool_flushes_denormals_with_its_caller(void **state) {
+    (void)state;
+    const bt_fp_state plain = bt_fp_get();
+    bt_pool          *pool = NULL;
+    if (bt_fp_is_flushing(plain)) {
+        print_message("SKIPPED: this processor's control word is not known\n");
+        skip();
+    }
+    assert_ok(bt_pool_create(&pool, FP_THREADS, err));
+    for (int round = 0; round < 3; round++) {
+        expect_fp(pool, false);
+        const bt_fp_state before = bt_fp_flush();
+        assert_false(bt_fp_is_flushing(before));
+        assert_true(bt_fp_is_flushing(bt_fp_get()));
+        expect_fp(pool, true);
+        const bt_fp_state again = bt_fp_flush();
+        assert_true(bt_fp_is_flushing(again));
+        bt_fp_set(before);
+        assert_false(bt_fp_is_flushing(bt_fp_get()));
+    }
+    bt_pool_free(pool);
+}
+
 static void arena_stops_calling_the_heap(void **state) {
     (void)state;
     bt_arena arena;
@@ -289,6 +354,7 @@ int main(void) {
         cmocka_unit_test(random_numbers_have_their_moments),
         cmocka_unit_test(permutation_is_a_bijection),
         cmocka_unit_test(pool_runs_each_task_once),
+        cmocka_unit_test(pool_flushes_denormals_with_its_caller),
         cmocka_unit_test(arena_stops_calling_the_heap),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
