@@ -167,7 +167,13 @@ BT_MUST_USE bt_status bt_str_append_n(bt_str *s, const void *bytes, size_t n, bt
 BT_MUST_USE bt_status bt_str_append_char(bt_str *s, char c, bt_error *err);
 BT_MUST_USE bt_status bt_str_appendf(bt_str *s, bt_error *err, const char *fmt, ...)
     BT_PRINTF(3, 4);
-/* A JSON string with its quotes; text is UTF-8 and stays it. */
+/* One character of a JSON string, escaped where it must be; returns how many bytes (no NUL). The
+ * one place that escapes. BT_JSON_UTF8: c is a byte of UTF-8, which stays it; control characters
+ * are \u00XX. BT_JSON_ASCII: c is a code point; what Python's json.dumps writes. */
+enum { BT_JSON_CHAR_MAX = 16 };
+typedef enum bt_json_form { BT_JSON_UTF8, BT_JSON_ASCII } bt_json_form;
+size_t bt_json_char(char out[BT_JSON_CHAR_MAX], uint32_t c, bt_json_form form);
+/* A JSON string with its quotes; text is UTF-8 and stays it. (ASCII: bt_text_append_json_ascii.) */
 BT_MUST_USE bt_status bt_str_append_json(bt_str *s, const char *text, bt_error *err);
 char *bt_str_take(bt_str *s); /* moves the text out (NULL while empty); caller bt_free()s */
 

@@ -68,6 +68,11 @@ BT_MUST_USE bt_status bt_fs_read_upto(const bt_file *file, int64_t offset, void 
  * (BT_E_FORMAT). The caller bt_free()s *out. */
 BT_MUST_USE bt_status bt_fs_read_all(const char *path, size_t max_bytes, char **out,
                                      size_t *n_bytes, bt_error *err);
+/* A whole file of JSON; flags: jansson's (0, JSON_ALLOW_NUL...). BT_E_FORMAT with line and column
+ * where it is none. The caller json_decref()s *root. */
+struct json_t;
+BT_MUST_USE bt_status bt_fs_read_json(const char *path, size_t max_bytes, size_t flags,
+                                      struct json_t **root, bt_error *err);
 
 /* A whole file as bytes that need not be copied: mapped where that is possible, else read. */
 typedef struct bt_fs_view {

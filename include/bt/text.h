@@ -168,6 +168,10 @@ size_t bt_text_utf8_valid_prefix(const char *text, size_t n);
 /* Reads the code point at *at (before end) and moves behind it. false: no valid one starts there,
  * and *at has moved one byte on. */
 BT_MUST_USE bool bt_text_read_utf8(const char **at, const char *end, uint32_t *c);
+/* UTF-8 as a JSON string with its quotes, as Python's json.dumps writes it: all ASCII. Bytes that
+ * are no UTF-8 become U+FFFD. */
+BT_MUST_USE bt_status bt_text_append_json_ascii(bt_str *out, const char *text, size_t n,
+                                                bt_error *err);
 
 /* ---- characters and texts as Python's str sees them -------------------------------------------
  */

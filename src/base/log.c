@@ -58,22 +58,13 @@ static const char *level_name(bt_log_level level) {
     return "info";
 }
 
-/* JSON string escapes; cut, never overflowing, when the line is full. */
-static size_t escape_json(char *dst, size_t cap, const char *src) {
+/* Cut, never overflowing, when the line is full; allocates nothing. */
+static void escape_json(char *dst, size_t cap, const char *src) {
     size_t n = 0;
-    for (; *src != '\0' && n + 8 < cap; src++) {
-        const unsigned char c = (unsigned char)*src;
-        if (c == '"' || c == '\\') {
-            dst[n++] = '\\';
-            dst[n++] = (char)c;
-        } else if (c < 0x20) {
-            n += (size_t)snprintf(dst + n, cap - n, "\\u%04x", c);
-        } else {
-            dst[n++] = (char)c;
-        }
+    for (; *src != '\0' && n + BT_JSON_CHAR_MAX < cap; src++) {
+        n += bt_json_char(dst + n, (unsigned char)*src, BT_JSON_UTF8);
     }
     dst[n] = '\0';
-    return n;
 }
 
 /* A message is one line, whatever control characters the data that it quotes brought in. */
@@ -109,7 +100,7 @@ void bt_log(bt_log_level level, const char *fmt, ...) {
     erase_progress();
     if (state.format == BT_LOG_JSON) {
         char escaped[LINE_MAX_BYTES + 64];
-        (void)escape_json(escaped, sizeof escaped, text);
+        escape_json(escaped, sizeof escaped, text);
         (void)fprintf(
             stderr,
             "{\"time\": %.3f, \"level\": \"%s\", \"program\": \"%s\", \"message\": \"%s\"}\n",

@@ -31,13 +31,11 @@ static void copy_word(char out[BT_CKPT_WORD_MAX], const json_t *value) {
     (void)snprintf(out, BT_CKPT_WORD_MAX, "%s", text != NULL ? text : "");
 }
 
-static bt_status parse(const char *text, size_t n_bytes, bt_ckpt_facts *out, bt_error *err) {
-    json_error_t  where;
-    json_t *const root = json_loadb(text, n_bytes, 0, &where);
-    if (root == NULL) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "%s:%d:%d: the configuration beside the checkpoint is no JSON: %s",
-                       out->path, where.line, where.column, where.text);
+static bt_status read_file(const char *path, bt_ckpt_facts *out, bt_error *err) {
+    json_t *root = NULL;
+    (void)snprintf(out->path, sizeof out->path, "%s", path);
+    if (bt_fs_read_json(path, FACTS_MAX_BYTES, 0, &root, err) != BT_OK) {
+        return bt_error_prefix(err, "the configuration beside the checkpoint");
     }
     const json_t *const act = json_object_get(root, "hidden_act");
     const json_t *const eps = json_object_get(root, "layer_norm_eps");
@@ -48,16 +46,6 @@ static bt_status parse(const char *text, size_t n_bytes, bt_ckpt_facts *out, bt_
     out->norm_eps = json_is_number(eps) ? json_number_value(eps) : 0;
     json_decref(root);
     return BT_OK;
-}
-
-static bt_status read_file(const char *path, bt_ckpt_facts *out, bt_error *err) {
-    char  *text = NULL;
-    size_t n_bytes = 0;
-    (void)snprintf(out->path, sizeof out->path, "%s", path);
-    BT_TRY(bt_fs_read_all(path, FACTS_MAX_BYTES, &text, &n_bytes, err));
-    const bt_status rc = parse(text, n_bytes, out, err);
-    bt_free(text);
-    return rc;
 }
 
 bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *err) {

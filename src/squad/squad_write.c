@@ -13,37 +13,8 @@ enum { FLUSH_BYTES = 1 << 16 };
 /* ---- JSON -------------------------------------------------------------------------------------
  */
 
-static bt_status put_codepoint(bt_str *out, uint32_t c, bt_error *err) {
-    static const char escaped[] = "\"\\\n\r\t\f\b";
-    static const char letters[] = "\"\\nrtfb";
-    for (size_t i = 0; i < sizeof letters - 1; i++) {
-        if (c == (uint32_t)(unsigned char)escaped[i]) {
-            BT_TRY(bt_str_append_char(out, '\\', err));
-            return bt_str_append_char(out, letters[i], err);
-        }
-    }
-    if (c >= ' ' && c <= '~') {
-        return bt_str_append_char(out, (char)c, err);
-    }
-    if (c < 0x10000) {
-        return bt_str_appendf(out, err, "\\u%04" PRIx32, c);
-    }
-    c -= 0x10000;
-    return bt_str_appendf(out, err, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xD800 + (c >> 10),
-                          0xDC00 + (c & 0x3FF));
-}
-
 static bt_status put_string(bt_str *out, bt_squad_text text, bt_error *err) {
-    const char       *at = text.bytes;
-    const char *const end = at + text.n_bytes;
-    BT_TRY(bt_str_append_char(out, '"', err));
-    while (at < end) {
-        uint32_t c = 0;
-        if (bt_text_read_utf8(&at, end, &c)) {
-            BT_TRY(put_codepoint(out, c, err));
-        }
-    }
-    return bt_str_append_char(out, '"', err);
+    return bt_text_append_json_ascii(out, text.bytes, text.n_bytes, err);
 }
 
 static bt_status put_number(bt_str *out, double value, bt_error *err) {

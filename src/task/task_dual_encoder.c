@@ -30,35 +30,50 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
  */
 
 typedef struct data_keys {
-    int64_t          seq_length;
-    bt_conf_str_list input_path;
     bt_conf_str_list left_text_fields;
     bt_conf_str_list right_text_fields;
-    const char      *vocab_file;
-    bool             lower_case;
 } data_keys;
 
 static const bt_conf_field data_fields[] = {
-    {"seq_length", BT_CONF_FIELD_I64, offsetof(data_keys, seq_length)},
-    {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, input_path)},
     {"left_text_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, left_text_fields)},
     {"right_text_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, right_text_fields)},
-    {"vocab_file", BT_CONF_FIELD_STR, offsetof(data_keys, vocab_file)},
-    {"lower_case", BT_CONF_FIELD_BOOL, offsetof(data_keys, lower_case)},
 };
 
-static bt_status check_section(const bt_conf *conf, const char *section, const data_keys *keys,
-                               const bt_task_plan *plan, bt_error *err) {
-    int64_t built_for = 0;
-    BT_TRY(task_check_seq_length(conf, section, keys->seq_length, &plan->encoder, err));
+/* Raw text by the rules of Model Garden's loader, where a vocabulary is named; tables also with
+ * that of a module. Else n_fields 0. */
+static bt_status read_text(const bt_conf *conf, const char *section, bt_data_text *text,
+                           bt_error *err) {
+    data_keys keys = {0};
+    BT_TRY(task_read_vocab_keys(conf, section, text, err));
+    BT_TRY(bt_conf_bind(conf, section, data_fields, BT_ARRAY_LEN(data_fields), &keys, err));
+    const bool has_vocab = text->vocab_file[0] != '\0';
+    if (!has_vocab && !task_has_module(conf)) {
+        *text = (bt_data_text){0};
+        return BT_OK;
+    }
+    text->tables_only = !has_vocab;
+    text->rules = BT_TEXT_TF;
+    text->fields = keys.left_text_fields.items;
+    text->n_fields = keys.left_text_fields.n;
+    text->key = "left_text_fields";
+    text->right_fields = keys.right_text_fields.items;
+    text->n_right_fields = keys.right_text_fields.n;
+    text->right_key = "right_text_fields";
+    return BT_OK;
+}
+
+static bt_status check_section(const bt_conf *conf, const char *section,
+                               const bt_data_schema *schema, bt_error *err) {
+    const bt_data_text *const text = &schema->text;
+    int64_t                   built_for = 0;
     BT_TRY(bt_conf_get_i64(conf, MODEL ".max_sequence_length", &built_for, err));
-    if (keys->seq_length != built_for) {
+    if (schema->seq_length != built_for) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.seq_length is %" PRId64 ", but " MODEL ".max_sequence_length is %" PRId64
                        ": set both to the same number",
-                       section, keys->seq_length, built_for);
+                       section, schema->seq_length, built_for);
     }
-    if (keys->vocab_file[0] != '\0' && keys->left_text_fields.n == 0) {
+    if (text->vocab_file != NULL && !text->tables_only && text->n_fields == 0) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.left_text_fields is empty: name the features or columns that hold the "
                        "left text",
@@ -67,47 +82,14 @@ static bt_status check_section(const bt_conf *conf, const char *section, const d
     return BT_OK;
 }
 
-/* Raw text by the rules of Model Garden's loader, where a vocabulary is named; tables also with
- * that of a module. Else n_fields 0. */
-static bt_data_text read_text(const bt_conf *conf, const data_keys *keys) {
-    const bool has_vocab = keys->vocab_file[0] != '\0';
-    if (!has_vocab && !task_has_module(conf)) {
-        return (bt_data_text){0};
-    }
-    return (bt_data_text){.fields = keys->left_text_fields.items,
-                          .n_fields = keys->left_text_fields.n,
-                          .key = "left_text_fields",
-                          .right_fields = keys->right_text_fields.items,
-                          .n_right_fields = keys->right_text_fields.n,
-                          .right_key = "right_text_fields",
-                          .vocab_file = keys->vocab_file,
-                          .tables_only = !has_vocab,
-                          .lower_case = keys->lower_case,
-                          .rules = BT_TEXT_TF};
-}
-
-/* Sections that name no input are not in use, and are not checked. */
 static bt_status read_schema(const bt_conf *conf, const char *section, const bt_task_plan *plan,
                              bt_data_schema *schema, bt_error *err) {
-    data_keys   keys = {0};
-    const char *padding = NULL;
-    BT_TRY(bt_conf_bind(conf, section, data_fields, BT_ARRAY_LEN(data_fields), &keys, err));
-    BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
-    if (keys.input_path.n > 0) {
-        BT_TRY(check_section(conf, section, &keys, plan, err));
-    }
-    *schema = (bt_data_schema){
-        .seq_length = keys.seq_length,
-        .pairing = BT_PAIRING_ROWS,
-        .label_kind = BT_LABEL_NONE,
-        .vocab_size = plan->encoder.vocab_size,
-        .type_vocab_size = plan->encoder.type_vocab_size,
-        .max_positions = plan->encoder.max_position_embeddings,
-        /* nothing here reads a padded position, so `auto` drops them */
-        .keep_padding = strcmp(padding, "keep") == 0,
-        .text = read_text(conf, &keys),
-    };
-    return BT_OK;
+    bool is_used = false;
+    BT_TRY(task_begin_schema(conf, section, plan, schema, &is_used, err));
+    schema->pairing = BT_PAIRING_ROWS;
+    schema->label_kind = BT_LABEL_NONE;
+    BT_TRY(read_text(conf, section, &schema->text, err));
+    return is_used ? check_section(conf, section, schema, err) : BT_OK;
 }
 
 /* ---- metrics ------------------------------------------------------------------------------------

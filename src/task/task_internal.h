@@ -21,6 +21,16 @@ BT_MUST_USE bt_status task_read_encoder(const bt_conf *conf, bt_encoder_config *
 BT_MUST_USE bt_status task_check_seq_length(const bt_conf *conf, const char *section,
                                             int64_t seq_length, const bt_encoder_config *encoder,
                                             bt_error *err);
+/* task_data.c: what the data sections of all tasks say: length, sizes of the encoder, and padding,
+ * which is kept only when asked for. *is_used: it names an input; else it is not in use, and not
+ * checked.
+ */
+BT_MUST_USE bt_status task_begin_schema(const bt_conf *conf, const char *section,
+                                        const bt_task_plan *plan, bt_data_schema *schema,
+                                        bool *is_used, bt_error *err);
+/* vocab_file and lower_case of a section that may be raw text. */
+BT_MUST_USE bt_status task_read_vocab_keys(const bt_conf *conf, const char *section,
+                                           bt_data_text *text, bt_error *err);
 /* task.hub_module_url is set: a vocab_file that is empty may be the module's. */
 bool task_has_module(const bt_conf *conf);
 /* task_class_rule.c: task.class_weights and task.label_smoothing into the plan; head is done. */

@@ -143,20 +143,6 @@ void bt_task_notice_one_class(const char *when, const bt_task_labels *labels, co
 
 /* ---- meta data ------------------------------------------------------------------------------- */
 
-static bt_status load_meta(const char *path, json_t **root, bt_error *err) {
-    char        *text = NULL;
-    size_t       n_bytes = 0;
-    json_error_t problem;
-    BT_TRY(bt_fs_read_all(path, META_MAX_BYTES, &text, &n_bytes, err));
-    *root = json_loadb(text, n_bytes, 0, &problem);
-    bt_free(text);
-    if (*root == NULL) {
-        return BT_FAIL(err, BT_E_FORMAT, META_KEY ": %s:%d:%d: not JSON (%s)", path, problem.line,
-                       problem.column, problem.text);
-    }
-    return BT_OK;
-}
-
 /* label_list of tagging: the model's names come from it where no key gives them. */
 static bt_status use_list(bt_task_labels *labels, bool names_count, const json_t *list,
                           const char *source, bt_error *err) {
@@ -235,7 +221,9 @@ bt_status task_read_labels(const bt_conf *conf, const char *names_key, bool name
         return BT_OK;
     }
     json_t *root = NULL;
-    BT_TRY(load_meta(path, &root, err));
+    if (bt_fs_read_json(path, META_MAX_BYTES, 0, &root, err) != BT_OK) {
+        return bt_error_prefix(err, META_KEY);
+    }
     const bt_status rc = use_meta(labels, names_count, root, path, err);
     json_decref(root);
     return rc;

@@ -52,25 +52,17 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
  */
 
 typedef struct data_keys {
-    int64_t          seq_length;
     const char      *label_field;
     const char      *label_type;
     bool             include_example_id;
-    bt_conf_str_list input_path;
     bt_conf_str_list text_fields;
-    const char      *vocab_file;
-    bool             lower_case;
 } data_keys;
 
 static const bt_conf_field data_fields[] = {
-    {"seq_length", BT_CONF_FIELD_I64, offsetof(data_keys, seq_length)},
     {"label_field", BT_CONF_FIELD_STR, offsetof(data_keys, label_field)},
     {"label_type", BT_CONF_FIELD_STR, offsetof(data_keys, label_type)},
     {"include_example_id", BT_CONF_FIELD_BOOL, offsetof(data_keys, include_example_id)},
-    {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, input_path)},
     {"text_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, text_fields)},
-    {"vocab_file", BT_CONF_FIELD_STR, offsetof(data_keys, vocab_file)},
-    {"lower_case", BT_CONF_FIELD_BOOL, offsetof(data_keys, lower_case)},
 };
 
 /* The experiment that reads raw text in Model Garden too, with tensorflow-text's tokenizer. */
@@ -82,7 +74,6 @@ static bool is_text_experiment(const bt_conf *conf, const char *section) {
 
 static bt_status check_section(const bt_conf *conf, const char *section, const data_keys *keys,
                                const bt_task_plan *plan, bt_error *err) {
-    BT_TRY(task_check_seq_length(conf, section, keys->seq_length, &plan->encoder, err));
     if (is_text_experiment(conf, section) && keys->text_fields.n == 0) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.text_fields is empty: name the features or columns that hold the text",
@@ -107,34 +98,25 @@ static const char *label_field(const bt_conf *conf, const char *section, const d
     return keys->text_fields.n > 0 && !bt_conf_is_changed(conf, path) ? "label" : keys->label_field;
 }
 
-/* Sections that name no input are not in use, and are not checked. */
 static bt_status read_schema(const bt_conf *conf, const char *section, const bt_task_plan *plan,
                              bt_data_schema *schema, bt_error *err) {
-    data_keys   keys = {0};
-    const char *padding = NULL;
+    data_keys           keys = {0};
+    bt_data_text *const text = &schema->text;
+    bool                is_used = false;
+    BT_TRY(task_begin_schema(conf, section, plan, schema, &is_used, err));
+    BT_TRY(task_read_vocab_keys(conf, section, text, err));
     BT_TRY(bt_conf_bind(conf, section, data_fields, BT_ARRAY_LEN(data_fields), &keys, err));
-    BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
-    if (keys.input_path.n > 0) {
+    if (is_used) {
         BT_TRY(check_section(conf, section, &keys, plan, err));
     }
     const bool is_regression = plan->head.num_classes == 1;
-    *schema = (bt_data_schema){
-        .seq_length = keys.seq_length,
-        .label_kind = is_regression ? BT_LABEL_FLOAT : BT_LABEL_CLASS,
-        .label_field = label_field(conf, section, &keys),
-        .n_classes = is_regression ? 0 : plan->head.num_classes,
-        .vocab_size = plan->encoder.vocab_size,
-        .type_vocab_size = plan->encoder.type_vocab_size,
-        .max_positions = plan->encoder.max_position_embeddings,
-        .include_example_id = keys.include_example_id,
-        /* nothing here reads a padded position, so `auto` drops them */
-        .keep_padding = strcmp(padding, "keep") == 0,
-        .text = {.fields = keys.text_fields.items,
-                 .n_fields = keys.text_fields.n,
-                 .vocab_file = keys.vocab_file,
-                 .lower_case = keys.lower_case,
-                 .rules = is_text_experiment(conf, section) ? BT_TEXT_TF : BT_TEXT_PYTHON},
-    };
+    schema->label_kind = is_regression ? BT_LABEL_FLOAT : BT_LABEL_CLASS;
+    schema->label_field = label_field(conf, section, &keys);
+    schema->n_classes = is_regression ? 0 : plan->head.num_classes;
+    schema->include_example_id = keys.include_example_id;
+    text->fields = keys.text_fields.items;
+    text->n_fields = keys.text_fields.n;
+    text->rules = is_text_experiment(conf, section) ? BT_TEXT_TF : BT_TEXT_PYTHON;
     return BT_OK;
 }
 

@@ -11,7 +11,6 @@
  */
 
 typedef struct squad_keys {
-    int64_t          seq_length;
     bt_conf_str_list input_path;
     const char      *vocab_file;
     const char      *tokenization;
@@ -24,7 +23,6 @@ typedef struct squad_keys {
 } squad_keys;
 
 static const bt_conf_field squad_fields[] = {
-    {"seq_length", BT_CONF_FIELD_I64, offsetof(squad_keys, seq_length)},
     {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(squad_keys, input_path)},
     {"vocab_file", BT_CONF_FIELD_STR, offsetof(squad_keys, vocab_file)},
     {"tokenization", BT_CONF_FIELD_STR, offsetof(squad_keys, tokenization)},
@@ -70,30 +68,19 @@ static bt_status check_json(const bt_conf *conf, const char *section, const squa
     return BT_OK;
 }
 
-static bt_status check_section(const bt_conf *conf, const char *section, const squad_keys *keys,
-                               const bt_task_plan *plan, bt_error *err) {
-    BT_TRY(task_check_seq_length(conf, section, keys->seq_length, &plan->encoder, err));
-    if (keys->xlnet_format) {
+/* The keys, and the schema as far as training and evaluation have it alike. */
+static bt_status read_keys(const bt_conf *conf, const char *section, const bt_task_plan *plan,
+                           squad_keys *keys, bt_data_schema *schema, bt_error *err) {
+    bool is_used = false;
+    *keys = (squad_keys){0};
+    BT_TRY(bt_conf_bind(conf, section, squad_fields, BT_ARRAY_LEN(squad_fields), keys, err));
+    BT_TRY(task_begin_schema(conf, section, plan, schema, &is_used, err));
+    if (is_used && keys->xlnet_format) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "%s.xlnet_format: true: XLNet is not built in this version; set it to false",
                        section);
     }
     return BT_OK;
-}
-
-/* Sections that name no input are not in use, and are not checked. */
-static bt_status read_keys(const bt_conf *conf, const char *section, const bt_task_plan *plan,
-                           squad_keys *keys, bt_error *err) {
-    *keys = (squad_keys){0};
-    BT_TRY(bt_conf_bind(conf, section, squad_fields, BT_ARRAY_LEN(squad_fields), keys, err));
-    return keys->input_path.n > 0 ? check_section(conf, section, keys, plan, err) : BT_OK;
-}
-
-static bt_data_schema make_schema(const bt_task_plan *plan, const squad_keys *keys) {
-    return (bt_data_schema){.seq_length = keys->seq_length,
-                            .vocab_size = plan->encoder.vocab_size,
-                            .type_vocab_size = plan->encoder.type_vocab_size,
-                            .max_positions = plan->encoder.max_position_embeddings};
 }
 
 static bt_data_squad make_source(const squad_keys *keys, bt_squad_use use) {
@@ -109,9 +96,8 @@ static bt_status plan_training(const bt_conf *conf, bt_task_plan *plan, bt_error
     static const char section[] = "task.train_data";
     squad_keys        keys;
     const char       *padding = NULL;
-    BT_TRY(read_keys(conf, section, plan, &keys, err));
+    BT_TRY(read_keys(conf, section, plan, &keys, &plan->train_schema, err));
     BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
-    plan->train_schema = make_schema(plan, &keys);
     plan->train_schema.label_kind = BT_LABEL_SPAN;
     /* the softmax of the loss runs over all seq_length places, so `auto` must keep padding */
     plan->train_schema.keep_padding = strcmp(padding, "drop") != 0;
@@ -125,18 +111,15 @@ static bt_status plan_training(const bt_conf *conf, bt_task_plan *plan, bt_error
 static bt_status plan_evaluation(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     static const char section[] = "task.validation_data";
     squad_keys        keys;
-    const char       *padding = NULL;
+    bt_data_schema    schema = {0};
     int64_t           n_steps = 0;
-    BT_TRY(read_keys(conf, section, plan, &keys, err));
-    BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
+    BT_TRY(read_keys(conf, section, plan, &keys, &schema, err));
     BT_TRY(bt_conf_get_i64(conf, "trainer.validation_steps", &n_steps, err));
     if (keys.input_path.n > 0) {
         BT_TRY(check_json(conf, section, &keys, err));
     }
-    bt_data_schema schema = make_schema(plan, &keys);
     schema.label_kind = BT_LABEL_NONE;
     schema.include_example_id = true; /* the window */
-    schema.keep_padding = strcmp(padding, "keep") == 0;
     schema.squad = make_source(&keys, BT_SQUAD_PREDICT);
     plan->prediction_schema = schema;
     schema.squad.use = BT_SQUAD_EVALUATE;

@@ -4,7 +4,7 @@
  * piece: the other pieces and padding have labels below 0, which neither loss nor metrics see.
  * Precision, recall and F1 are those of entities over sentences; Model Garden takes a whole batch
  * as one sentence, which runtime.bug_compatible reproduces. spec/numerics.md sections 2 and 11. */
-#include <string.h>
+#include <stdio.h>
 
 #include "task_internal.h"
 
@@ -40,39 +40,16 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-typedef struct data_keys {
-    int64_t          seq_length;
-    bool             include_sentence_id;
-    bt_conf_str_list input_path;
-} data_keys;
-
-static const bt_conf_field data_fields[] = {
-    {"seq_length", BT_CONF_FIELD_I64, offsetof(data_keys, seq_length)},
-    {"include_sentence_id", BT_CONF_FIELD_BOOL, offsetof(data_keys, include_sentence_id)},
-    {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, input_path)},
-};
-
-/* Sections that name no input are not in use, and are not checked. */
 static bt_status read_schema(const bt_conf *conf, const char *section, const bt_task_plan *plan,
                              bt_data_schema *schema, bt_error *err) {
-    data_keys   keys = {0};
-    const char *padding = NULL;
-    BT_TRY(bt_conf_bind(conf, section, data_fields, BT_ARRAY_LEN(data_fields), &keys, err));
-    BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
-    if (keys.input_path.n > 0) {
-        BT_TRY(task_check_seq_length(conf, section, keys.seq_length, &plan->encoder, err));
-    }
-    *schema = (bt_data_schema){
-        .seq_length = keys.seq_length,
-        .label_kind = BT_LABEL_TOKENS,
-        .label_field = "label_ids",
-        .n_classes = plan->labels.n,
-        .vocab_size = plan->encoder.vocab_size,
-        .type_vocab_size = plan->encoder.type_vocab_size,
-        .max_positions = plan->encoder.max_position_embeddings,
-        .include_sentence_id = keys.include_sentence_id,
-        .keep_padding = strcmp(padding, "keep") == 0,
-    };
+    char path[128];
+    bool is_used = false;
+    BT_TRY(task_begin_schema(conf, section, plan, schema, &is_used, err));
+    (void)snprintf(path, sizeof path, "%s.include_sentence_id", section);
+    BT_TRY(bt_conf_get_bool(conf, path, &schema->include_sentence_id, err));
+    schema->label_kind = BT_LABEL_TOKENS;
+    schema->label_field = "label_ids";
+    schema->n_classes = plan->labels.n;
     return BT_OK;
 }
 

@@ -9,6 +9,7 @@
 enum {
     CAPITAL_I_DOT = 0x130, /* the only one that becomes two: i and U+0307 */
     DOT_ABOVE = 0x307,
+    REPLACEMENT_CHARACTER = 0xFFFD,
     GROWTH = 2, /* U+0130: 2 bytes become 3; U+023A: 2 become 3 */
 };
 
@@ -55,6 +56,20 @@ bool bt_text_read_utf8(const char **at, const char *end, uint32_t *c) {
     const bool           ok = text_read_utf8(&byte, (const unsigned char *)end, c);
     *at = (const char *)byte;
     return ok;
+}
+
+bt_status bt_text_append_json_ascii(bt_str *out, const char *text, size_t n, bt_error *err) {
+    const char *const end = text + n;
+    BT_TRY(bt_str_append_char(out, '"', err));
+    while (text < end) {
+        char     piece[BT_JSON_CHAR_MAX];
+        uint32_t c = 0;
+        if (!bt_text_read_utf8(&text, end, &c)) {
+            c = REPLACEMENT_CHARACTER;
+        }
+        BT_TRY(bt_str_append_n(out, piece, bt_json_char(piece, c, BT_JSON_ASCII), err));
+    }
+    return bt_str_append_char(out, '"', err);
 }
 
 /* Returns how many bytes were ASCII and are done. */

@@ -65,20 +65,6 @@ static bt_status adopt(bt_task_labels *labels, const json_t *root, const char *p
     return BT_OK;
 }
 
-static bt_status load(const char *path, json_t **root, bt_error *err) {
-    char        *text = NULL;
-    size_t       n_bytes = 0;
-    json_error_t problem;
-    BT_TRY(bt_fs_read_all(path, LABELS_MAX_BYTES, &text, &n_bytes, err));
-    *root = json_loadb(text, n_bytes, 0, &problem);
-    bt_free(text);
-    if (*root == NULL) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s:%d:%d: not JSON (%s)", path, problem.line,
-                       problem.column, problem.text);
-    }
-    return BT_OK;
-}
-
 bt_status labels_settle(train_run *run, bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
@@ -88,7 +74,7 @@ bt_status labels_settle(train_run *run, bt_error *err) {
     }
     BT_CHECK(labels_path(run, &path, err));
     if (bt_fs_exists(path)) {
-        BT_CHECK(load(path, &root, err));
+        BT_CHECK(bt_fs_read_json(path, LABELS_MAX_BYTES, 0, &root, err));
         BT_CHECK(adopt(&run->plan.labels, root, path, err));
         /* a model that knows its classes by number must not learn names from other data now */
         run->plan.train_schema.learns_labels = false;

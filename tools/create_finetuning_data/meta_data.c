@@ -7,7 +7,7 @@
 
 #include "bt/text.h"
 
-enum { INDENT = 4, REPLACEMENT_CHARACTER = 0xFFFD };
+enum { INDENT = 4 };
 
 void meta_deinit(meta_data *meta) {
     bt_str_deinit(&meta->text);
@@ -18,39 +18,8 @@ static bt_status put_line_end(meta_data *meta, bt_error *err) {
     return bt_str_appendf(&meta->text, err, "\n%*s", (int)(INDENT * meta->depth), "");
 }
 
-/* \uXXXX, above 16 bits as two surrogates. */
-static bt_status put_escape(bt_str *out, uint32_t c, bt_error *err) {
-    if (c < 0x10000) {
-        return bt_str_appendf(out, err, "\\u%04" PRIx32, c);
-    }
-    c -= 0x10000;
-    return bt_str_appendf(out, err, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xD800 + (c >> 10),
-                          0xDC00 + (c & 0x3FF));
-}
-
-static bt_status put_ascii(bt_str *out, char c, bt_error *err) {
-    static const char special[] = "\"\\\n\r\t\b\f";
-    static const char letters[] = "\"\\nrtbf";
-    const char *const found = strchr(special, c);
-    if (found != NULL && c != '\0') {
-        return bt_str_appendf(out, err, "\\%c", letters[found - special]);
-    }
-    return c < 0x20 || c == 0x7F ? put_escape(out, (uint32_t)c, err)
-                                 : bt_str_append_char(out, c, err);
-}
-
-/* value is UTF-8; what is not becomes U+FFFD. */
 static bt_status put_string(bt_str *out, const char *value, bt_error *err) {
-    const char *const end = value + strlen(value);
-    BT_TRY(bt_str_append_char(out, '"', err));
-    for (const char *at = value; at < end;) {
-        uint32_t c = 0;
-        if (!bt_text_read_utf8(&at, end, &c)) {
-            c = REPLACEMENT_CHARACTER;
-        }
-        BT_TRY(c < 0x80 ? put_ascii(out, (char)c, err) : put_escape(out, c, err));
-    }
-    return bt_str_append_char(out, '"', err);
+    return bt_text_append_json_ascii(out, value, strlen(value), err);
 }
 
 /* The comma, the new line and the key. */

@@ -192,24 +192,15 @@ done:
  * -------------------------------------------------------------------------------- */
 
 static bt_status load_json(const char *folder, const char *name, json_t **root, bt_error *err) {
-    bt_status    rc = BT_OK;
-    char        *path = NULL;
-    char        *text = NULL;
-    size_t       n = 0;
-    json_error_t problem;
-    BT_CHECK(bt_fs_join(folder, name, &path, err));
-    BT_CHECK(bt_fs_read_all(path, json_max_bytes, &text, &n, err));
-    *root = json_loadb(text, n, 0, &problem);
-    if (!json_is_object(*root)) {
-        rc = BT_FAIL(err, BT_E_FORMAT, "%s:%d:%d: not a JSON object: %s", path,
-                     *root == NULL ? problem.line : 1, *root == NULL ? problem.column : 1,
-                     *root == NULL ? problem.text : "another value");
+    char *path = NULL;
+    BT_TRY(bt_fs_join(folder, name, &path, err));
+    bt_status rc = bt_fs_read_json(path, json_max_bytes, 0, root, err);
+    if (rc == BT_OK && !json_is_object(*root)) {
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s: not a JSON object", path);
         json_decref(*root);
         *root = NULL;
     }
-done:
     bt_free(path);
-    bt_free(text);
     return rc;
 }
 

@@ -339,6 +339,51 @@ static void arena_stops_calling_the_heap(void **state) {
     bt_arena_deinit(&arena);
 }
 
+static void json_escapes(void **state) {
+    static const struct {
+        uint32_t    c;
+        const char *utf8; /* NULL: no byte */
+        const char *ascii;
+    } rows[] = {
+        {0, "\\u0000", "\\u0000"},
+        {'\n', "\\u000a", "\\n"},
+        {'\r', "\\u000d", "\\r"},
+        {'\t', "\\u0009", "\\t"},
+        {'\b', "\\u0008", "\\b"},
+        {'\f', "\\u000c", "\\f"},
+        {0x1f, "\\u001f", "\\u001f"},
+        {' ', " ", " "},
+        {'"', "\\\"", "\\\""},
+        {'\\', "\\\\", "\\\\"},
+        {'/', "/", "/"},
+        {'~', "~", "~"},
+        {0x7f, "\x7f", "\\u007f"},
+        {0x80, "\x80", "\\u0080"},
+        {0xff, "\xff", "\\u00ff"},
+        {0xfffd, NULL, "\\ufffd"},
+        {0xffff, NULL, "\\uffff"},
+        {0x10000, NULL, "\\ud800\\udc00"},
+        {0x1f600, NULL, "\\ud83d\\ude00"},
+        {0x10ffff, NULL, "\\udbff\\udfff"},
+    };
+    bt_str s = BT_STR_INIT;
+    (void)state;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        char   out[BT_JSON_CHAR_MAX];
+        size_t n = bt_json_char(out, rows[i].c, BT_JSON_ASCII);
+        assert_int_equal(n, strlen(rows[i].ascii));
+        assert_memory_equal(out, rows[i].ascii, n);
+        if (rows[i].utf8 != NULL) {
+            n = bt_json_char(out, rows[i].c, BT_JSON_UTF8);
+            assert_int_equal(n, strlen(rows[i].utf8));
+            assert_memory_equal(out, rows[i].utf8, n);
+        }
+    }
+    assert_ok(bt_str_append_json(&s, "a\"\n\xc3\xa9", err));
+    assert_string_equal(bt_str_text(&s), "\"a\\\"\\u000a\xc3\xa9\"");
+    bt_str_deinit(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_checked),
@@ -347,6 +392,7 @@ int main(void) {
         cmocka_unit_test(numbers_print_as_python_does),
         cmocka_unit_test(numbers_parse_strictly),
         cmocka_unit_test(strings_grow),
+        cmocka_unit_test(json_escapes),
         cmocka_unit_test(map_finds_what_was_put),
         cmocka_unit_test(reader_never_passes_the_end),
         cmocka_unit_test(crc32c_is_castagnoli),
