@@ -86,13 +86,15 @@ def example(row):
                              for k, v in row.items()))
 
 
-def write_tfds(folder, rows):
+def write_tfds(folder, rows, config="sst2", texts=("sentence",), labels=("negative", "positive")):
+    """glue/CONFIG, split train: rows are {idx, label, a text for each of texts}."""
     name = "tensorflow_datasets.core.features."
     features = {"idx": {"pythonClassName": name + "tensor_feature.Tensor",
                         "tensor": {"dtype": "int32", "encoding": "none", "shape": {}}},
                 "label": {"pythonClassName": name + "class_label_feature.ClassLabel",
-                          "classLabel": {"numClasses": "2"}},
-                "sentence": {"pythonClassName": name + "text_feature.Text", "text": {}}}
+                          "classLabel": {"numClasses": str(len(labels))}}}
+    for text in texts:
+        features[text] = {"pythonClassName": name + "text_feature.Text", "text": {}}
     records = [frame(example(row)) for row in rows]
     split = {"filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}", "name": "train",
              "numBytes": str(sum(map(len, records))), "shardLengths": [str(len(rows))]}
@@ -100,13 +102,13 @@ def write_tfds(folder, rows):
     with open(os.path.join(folder, "glue-train.tfrecord-00000-of-00001"), "wb") as f:
         f.write(b"".join(records))
     with open(os.path.join(folder, "dataset_info.json"), "w", encoding="utf-8") as f:
-        json.dump({"name": "glue", "configName": "sst2", "fileFormat": "tfrecord", "version": "2.0.0",
+        json.dump({"name": "glue", "configName": config, "fileFormat": "tfrecord", "version": "2.0.0",
                    "splits": [split]}, f)
     with open(os.path.join(folder, "features.json"), "w", encoding="utf-8") as f:
         json.dump({"pythonClassName": name + "features_dict.FeaturesDict",
                    "featuresDict": {"features": features}}, f)
     with open(os.path.join(folder, "label.labels.txt"), "w", encoding="utf-8") as f:
-        f.write("negative\npositive\n")
+        f.write("".join(label + "\n" for label in labels))
 
 
 # ---- jobs: name -> flags on all rows, and on one

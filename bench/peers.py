@@ -1,26 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures training steps beside Hugging Face Transformers, in turns (A B A B), and prints one JSON object.
+"""Measures training steps beside Hugging Face Transformers and Model Garden's trainer, in turns (A B C A B C), and prints one JSON object.
 
-  bench/peers.py --build build/release --python PYTHON --glue GLUE_DIR --vocab vocab.txt
-                 [--task SST-2|MRPC|CoLA] [--model minilm|base] [--rounds 3] [--steps 40] [--peer_steps 8] [--threads 2] [--precision float32|bfloat16]
+  bench/peers.py --build build/release --glue GLUE_DIR --vocab vocab.txt [--peer hf,mg] [--python PYTHON] [--tf_python PYTHON]
+                 [--task SST-2|MRPC|CoLA] [--model minilm|base] [--rounds 3] [--steps 40] [--peer_steps 8] [--mg_steps 6]
+                 [--threads 2] [--precision float32|bfloat16]
 
-Both train a classifier with fresh weights and AdamW on the rows of the task's train.tsv, batch 32, at most 128 tokens, float32; the peer pads each batch to its
-longest row. Rates are optimizer steps only (data is ready before the clock starts). PYTHON has torch and transformers; the tools of the build need nothing.
+All train a classifier with fresh weights and AdamW on the rows of the task's train.tsv, batch 32, at most 128 tokens. hf: torch and transformers in --python; each
+batch is padded to its longest row. mg: tf-models-official's official/nlp/train.py in --tf_python, on the records of create-finetuning-data, padded to 128.
+Rates are training steps only: the first steps, starts, and (but for Model Garden, whose loop feeds itself) input are outside the clock.
 """
 import argparse
 import json
 import os
+import re
 import statistics
-import subprocess
-import sys
 import tempfile
+
+import bench_common as bench
 
 BATCH = 32
 COLUMNS = {"SST-2": ((0,), 1, True), "MRPC": ((3, 4), 0, True), "CoLA": ((3,), 1, False)}
-SIZES = {"minilm": (6, 384, 1536, "minilm.yaml"), "base": (12, 768, 3072, "bert_en_uncased_base.yaml")}
 
-PEER = r'''
+HF = r'''
 import json, random, sys, time
 a = json.loads(sys.argv[1])
 import torch
@@ -34,9 +36,9 @@ tokenizer.enable_truncation(128)
 lines = open(a["tsv"], encoding="utf-8").read().rstrip("\n").split("\n")[1 if a["header"] else 0:]
 rows = [line.split("\t") for line in lines]
 random.shuffle(rows)
-L, H, I = a["size"]
+L, H, I, heads = a["size"]
 model = BertForSequenceClassification(BertConfig(vocab_size=30522, num_hidden_layers=L, hidden_size=H, intermediate_size=I,
-                                                 num_attention_heads=12, num_labels=2))
+                                                 num_attention_heads=heads, num_labels=2))
 model.train()
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-5, weight_decay=0.01)
 names = sorted({row[a["label"]] for row in rows})
@@ -57,61 +59,82 @@ for step in range(a["steps"] + 2):
         times.append(time.perf_counter() - start)
 print(json.dumps(32 / (sum(times) / len(times))))
 '''
+# the real trainer; on the CPU whatever else the machine has
+MG = r'''
+import os, runpy, sys
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+sys.argv[0] = "train.py"
+runpy.run_module("official.nlp.train", run_name="__main__", alter_sys=False)
+'''
 
 
-def peer(args, tsv):
+def hugging_face(args, records, folder):
     columns, label, header = COLUMNS[args.task]
-    settings = {"threads": args.threads, "vocab": args.vocab, "tsv": tsv, "header": header, "label": label, "columns": columns,
-                "size": SIZES[args.model][:3], "steps": args.peer_steps}
-    done = subprocess.run([args.python, "-c", PEER, json.dumps(settings)], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"the peer failed:\n{done.stderr[-2000:]}")
-    return float(done.stdout.strip().split("\n")[-1])
+    settings = {"threads": args.threads, "vocab": args.vocab, "tsv": os.path.join(args.glue, args.task, "train.tsv"), "header": header,
+                "label": label, "columns": columns, "size": bench.SIZES[args.model][:4], "steps": args.peer_steps}
+    return bench.python_peer(args.python, HF, settings, env={"TOKENIZERS_PARALLELISM": "false"})
+
+
+def model_garden(args, records, folder):
+    """Steps of a loop of one; the first two build graphs and warm up."""
+    values = {**bench.training_overrides(records, args.model, args.mg_steps + 2), "task.train_data.is_training": "true",
+              "runtime.distribution_strategy": "one_device"}
+    del values["runtime.threads"]  # Model Garden takes them from TensorFlow's variables
+    values["trainer.checkpoint_interval"] = 1000
+    threads = str(args.threads)
+    done = bench.Run([args.tf_python, "-c", MG, "--experiment=bert/sentence_prediction", "--mode=train", f"--model_dir={folder}",
+                      "--config_file=" + os.path.join(bench.CONFIGS, bench.SIZES[args.model][4]),
+                      "--params_override=" + ",".join(f"{k}={v}" for k, v in values.items())],
+                     env={"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads})
+    rates = {int(step): float(rate) for step, rate in re.findall(r"train \| step:\s+(\d+) \| steps/sec:\s+([0-9.]+)", done.stdout + done.stderr)}
+    steady = [1 / rate for step, rate in rates.items() if step > 2]
+    return BATCH / statistics.mean(steady)
 
 
 def own(args, records, folder):
-    values = {"task.model.num_classes": 2, "task.train_data.input_path": f"'{records}'", "task.train_data.global_batch_size": BATCH,
-              "task.train_data.seq_length": 128, "trainer.train_steps": args.steps + 4, "trainer.steps_per_loop": 4, "trainer.summary_interval": 4,
-              "trainer.checkpoint_interval": 0, "trainer.optimizer_config.learning_rate.polynomial.decay_steps": 1000,
-              "trainer.optimizer_config.warmup.polynomial.warmup_steps": 10, "runtime.threads": args.threads,
-              "runtime.mixed_precision_dtype": args.precision}
-    words = [os.path.join(args.build, "bert-train"), "--experiment=bert/sentence_prediction", "--mode=train", f"--model_dir={folder}",
-             "--config_file=" + os.path.join(os.path.dirname(__file__), "..", "configs", "models", SIZES[args.model][3]),
-             "--params_override=" + ",".join(f"{k}={v}" for k, v in values.items())]
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"bert-train failed:\n{done.stderr[-2000:]}")
-    with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
-        rates = [r["examples_per_second"] for r in map(json.loads, file) if r["kind"] == "train"][1:]
+    values = {**bench.training_overrides(records, args.model, args.steps + 4, threads=args.threads), "trainer.steps_per_loop": 4,
+              "trainer.summary_interval": 4, "runtime.mixed_precision_dtype": args.precision}
+    bench.bert_train(args.build, folder, values, args.model)
+    rates = [r["examples_per_second"] for r in bench.metrics(folder, "train")][1:]
     return len(rates) / sum(1 / rate for rate in rates)
+
+
+PEERS = {"hf": hugging_face, "mg": model_garden}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("build", "python", "glue", "vocab"):
+    parser.add_argument("--build", default="build/release")
+    for name in ("glue", "vocab"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--peer", default="hf")
+    parser.add_argument("--python")
+    parser.add_argument("--tf_python")
     parser.add_argument("--task", default="SST-2", choices=sorted(COLUMNS))
-    parser.add_argument("--model", default="minilm", choices=sorted(SIZES))
+    parser.add_argument("--model", default="minilm", choices=sorted(bench.SIZES))
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--peer_steps", type=int, default=8)
+    parser.add_argument("--mg_steps", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    tsv = os.path.join(args.glue, args.task, "train.tsv")
-    ours, theirs = [], []
+    peers = args.peer.split(",")
+    for name, python in (("hf", args.python), ("mg", args.tf_python)):
+        if name in peers and not python:
+            parser.error(f"--peer={name} needs {'--python' if name == 'hf' else '--tf_python'}")
+    rates = {name: [] for name in ["own", *peers]}
     with tempfile.TemporaryDirectory() as scratch:
-        records = os.path.join(scratch, "train.tf_record")
-        subprocess.run([os.path.join(args.build, "create-finetuning-data"), f"--input_data_dir={args.glue}/{args.task}",
-                        f"--classification_task_name={args.task}", f"--vocab_file={args.vocab}", f"--train_data_output_path={records}",
-                        f"--meta_data_file_path={scratch}/meta", "--max_seq_length=128"], check=True, capture_output=True)
+        records = bench.make_records(args.build, f"{args.glue}/{args.task}", args.task, args.vocab, scratch)
         for i in range(args.rounds):
-            ours.append(own(args, records, os.path.join(scratch, f"run{i}")))
-            theirs.append(peer(args, tsv))
-    a, b = statistics.median(ours), statistics.median(theirs)
-    print(json.dumps({"task": args.task, "model": args.model, "precision": args.precision, "threads": args.threads,
-                      "examples_per_second": round(a, 1), "peer_examples_per_second": round(b, 1), "ratio": round(a / b, 2),
-                      "all": [round(x, 1) for x in ours], "peer_all": [round(x, 1) for x in theirs]}))
+            for name, some in rates.items():
+                some.append({"own": own, **PEERS}[name](args, records, os.path.join(scratch, f"{name}{i}")))
+    result = {"task": args.task, "model": args.model, "precision": args.precision, "threads": args.threads,
+              "examples_per_second": bench.median(rates["own"], 1), "all": bench.rounded(rates["own"], 1)}
+    for name in peers:
+        result[name] = {"examples_per_second": bench.median(rates[name], 1),
+                        "ratio": round(statistics.median(rates["own"]) / statistics.median(rates[name]), 2), "all": bench.rounded(rates[name], 1)}
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bench/run_all.py measures, skips and fails row by row, and keeps what it found; its figures are not looked at."""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+DRIVER = os.path.join(e2e.SOURCE, 'bench', 'run_all.py')
+
+
+class Driver(e2e.Case):
+    def drive(self, *words, expect=0):
+        env = {k: v for k, v in os.environ.items() if not k.startswith('BT_BENCH_')}
+        done = subprocess.run([sys.executable, '-B', DRIVER, '--build', e2e.BUILD, *words], capture_output=True, text=True, env=env, timeout=10 * e2e.TIMEOUT)
+        self.assertEqual(done.returncode, expect, done.stderr + done.stdout)
+        return done
+
+    def measure(self, rows, *words, expect=0):
+        done = self.drive('--quick', '--rows=' + rows, '--out=' + self.path('out.json'), *words, expect=expect)
+        with open(self.path('out.json'), encoding='utf-8') as file:
+            return json.load(file), done
+
+    def make_glue(self):
+        os.makedirs(self.path('glue', 'MRPC'))
+        rows = ['Quality\t#1 ID\t#2 ID\t#1 String\t#2 String']
+        rows += ['%d\t1\t2\tThe house number %d is red .\tA red house has the number %d .' % (i % 2, i, i) for i in range(200)]
+        self.write('glue/MRPC/train.tsv', '\n'.join(rows) + '\n')
+        return ['--glue=' + self.path('glue'), '--vocab=' + e2e.golden('text/vocab.txt')]
+
+    def test_measures_and_skips(self):
+        found, done = self.measure('efficiency-minilm-sst2,bits,memory,recompute-cost,squad', *self.make_glue(), '--squad=' + self.path('nowhere.json'))
+        self.assertEqual([r['row'] for r in found['rows']], ['efficiency-minilm-sst2', 'memory', 'recompute-cost', 'bits'])
+        self.assertEqual([r['row'] for r in found['skipped']], ['squad'])
+        self.assertEqual(found['failed'], [])
+        self.assertIn('SKIPPED squad: squad is not set or not there', done.stderr)
+        for key in ('date', 'commit', 'machine', 'threads', 'took_seconds', 'load_after'):
+            self.assertIn(key, found)
+        for key in ('cpu', 'flags', 'cores', 'engine', 'compiler'):
+            self.assertIn(key, found['machine'])
+        for row in found['rows']:
+            self.assertIn('| %s | %s | %s | %s' % (row['row'], row['what'], row['asked'], row['measured']), done.stdout)
+            self.assertNotIn(self.path(''), row['command'])
+        bits = found['rows'][-1]
+        self.assertEqual((bits['value'], bits['ok'], bits['measured']), (True, True, 'the same after 1 steps'))
+        self.assertGreater(found['rows'][1]['value'], 0)
+
+    def test_a_row_that_fails_stops_no_other(self):
+        found, done = self.measure('rows-hf,bits', *self.make_glue(), '--hf_python=/bin/false', expect=1)
+        self.assertEqual([r['row'] for r in found['rows']], ['bits'])
+        self.assertEqual([r['row'] for r in found['failed']], ['rows-hf'])
+        self.assertIn('FAILED rows-hf: ', done.stderr)
+
+    def test_wrong_words(self):
+        self.assertIn("unknown-row: expected names among", self.drive('--rows=unknown-row', expect=2).stderr)
+        self.assertIn('figures of --quick are not to be kept', self.drive('--quick', '--record', expect=2).stderr)
+
+
+if __name__ == '__main__':
+    e2e.main()
