@@ -296,13 +296,11 @@ static bt_status run(const options *o, bt_error *err) {
                                     .num_classes = 2,
                                     .dropout_rate = 0.1F,
                                     .initializer_range = 0.02F};
-    const bt_exec_config    config = {.n_threads = (int32_t)o->threads,
-                                      .isa = o->isa,
-                                      .use_blas = strcmp(o->products, "blas") == 0,
-                                      .precision = strcmp(o->products, "bf16") == 0 ? BT_PRECISION_BF16
-                                                                                    : BT_PRECISION_F32,
-                                      .max_seqs = o->batch,
-                                      .max_tokens = o->batch * 64};
+    const bt_exec_config    config = {
+           .n_threads = (int32_t)o->threads,
+           .isa = o->isa,
+           .use_blas = strcmp(o->products, "blas") == 0,
+           .precision = strcmp(o->products, "bf16") == 0 ? BT_PRECISION_BF16 : BT_PRECISION_F32};
     BT_CHECK(bt_model_create(&encoder, &head, &model, err));
     BT_CHECK(make_optim(model, &conf, &optim, err));
     BT_CHECK(bt_exec_create_cpu(model, optim, &config, &exec, err));

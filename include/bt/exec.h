@@ -28,8 +28,7 @@ typedef struct bt_exec_config {
     bt_precision precision; /* of the factors of large products; not with use_blas but in float32 */
     double       loss_scale; /* float16: a fixed one; 0: dynamic */
     bool         recompute; /* keep of each layer its output only: less memory, a third more work */
-    int64_t      max_seqs;  /* planned worst batch; larger ones still run, with one new plan */
-    int64_t      max_tokens;
+    uint64_t     memory_limit; /* bytes that the engine may take in all; 0: what the machine has */
     int64_t      part_seqs; /* training works on that many sequences of a batch at a time, in less
                              * memory and with the same result but for rounding; 0: on all */
 } bt_exec_config;
@@ -98,6 +97,7 @@ bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec);
 void          bt_exec_set_loss_scale(bt_exec *exec, bt_loss_scale scale);
 
 size_t bt_exec_memory_bytes(const bt_exec *exec); /* reserved now, arenas and buffers */
+
 /* The yardstick of a step: how fast this machine makes a large product, [M,768] x [768,3072] with M
  * up to 4096, on the engine's threads; the best of a few. */
 typedef struct bt_exec_peak {
@@ -111,6 +111,22 @@ enum { BT_EXEC_MAX_PEAKS = 3 };
  * and, for that time, some 70 MB. */
 BT_MUST_USE bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS],
                                             size_t *n, bt_error *err);
+
+/* What training takes, in bytes. A step whose memory is not there is refused (BT_E_NOMEM) before it
+ * takes any: what Linux promises and does not have, it takes back by killing. */
+typedef struct bt_exec_memory {
+    uint64_t variables, gradients, slots; /* flat buffers; moving averages count as slots */
+    uint64_t activations, scratch; /* of a step with n_seqs sequences of length tokens each; less
+                                    * where sequences are shorter */
+    uint64_t available;            /* for all of them together: held now, and what is left */
+    int64_t  n_seqs, length;
+    int64_t  largest_seqs;  /* the most sequences of that length that a step, or a part of one, has
+                             * room for */
+    int64_t largest_tokens; /* the same in tokens, n_seqs sequences of any lengths */
+} bt_exec_memory;
+/* n_seqs: of a batch; where the engine works on parts of it, a part's take its place. */
+bt_exec_memory bt_exec_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length);
+
 const char *
 bt_exec_describe(const bt_exec *exec); /* "cpu, 2 threads, avx512, OpenBLAS 0.3.21 ..." */
 /* For --version: the BLAS, the instruction sets built in and those of this machine. Static storage.

@@ -215,6 +215,7 @@ static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     (void)snprintf(out->engine, sizeof out->engine, "%s", bt_exec_describe(run->exec));
+    BT_TRY(memory_plan(run, err));
     BT_TRY(init_weights(run, err));
     BT_TRY(measure_steps(run, n_steps, out, &sums, err));
     set_means(out, &sums);

@@ -127,6 +127,9 @@ BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
 void                  run_deinit(train_run *run);
 void                  sleep_seconds(double seconds); /* a signal ends it early */
 
+/* memory_plan.c: what training will take, told and checked before the first step. */
+BT_MUST_USE bt_status memory_plan(const train_run *run, bt_error *err);
+
 /* train_loop.c: trains until run->step == target, with records and checkpoints on the way. */
 BT_MUST_USE bt_status train_to(train_run *run, int64_t target, bt_error *err);
 /* Saves unless this very step is saved already or checkpoints are switched off. */

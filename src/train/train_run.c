@@ -191,27 +191,15 @@ static bt_status open_data(train_run *run, bt_error *err) {
 }
 
 bt_status run_create_exec(train_run *run, bt_error *err) {
-    const bt_data_config *const train = &run->config.train_data;
-    const bt_data_config *const validation = &run->config.validation_data;
-    int64_t                     max_rows = 1;
-    int64_t                     part_seqs = 0;
-    if (run->train_data != NULL) {
-        max_rows = train->global_batch_size / run->config.accumulation_steps;
-        part_seqs = run->config.accumulation_steps > 1 ? max_rows : 0;
-    }
-    if (run->validation_data != NULL && validation->global_batch_size > max_rows) {
-        max_rows = validation->global_batch_size;
-    }
-    const bool           has_pairs = run->plan.head.loss == BT_LOSS_RANKING;
-    const bt_exec_config config = {.n_threads = run->config.threads,
-                                   .isa = run->config.isa,
-                                   .use_blas = bt_str_equal(run->config.products, "blas"),
-                                   .precision = run_config_precision(&run->config),
-                                   .loss_scale = run->config.loss_scale,
-                                   .recompute = run->config.recompute,
-                                   .max_seqs = has_pairs ? 2 * max_rows : max_rows,
-                                   .max_tokens = 0,
-                                   .part_seqs = part_seqs};
+    const int64_t        n_parts = run->train_data != NULL ? run->config.accumulation_steps : 1;
+    const bt_exec_config config = {
+        .n_threads = run->config.threads,
+        .isa = run->config.isa,
+        .use_blas = bt_str_equal(run->config.products, "blas"),
+        .precision = run_config_precision(&run->config),
+        .loss_scale = run->config.loss_scale,
+        .recompute = run->config.recompute,
+        .part_seqs = n_parts > 1 ? run->config.train_data.global_batch_size / n_parts : 0};
     return bt_exec_create_cpu(run->model, run->optim, &config, &run->exec, err);
 }
 
@@ -313,6 +301,9 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     BT_TRY(start_check(run, err));
+    if (mode_trains(run->args->mode)) {
+        BT_TRY(memory_plan(run, err));
+    }
     BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
     BT_TRY(start_restore(run, err));
     if (run->args->mode == BT_CONF_MODE_PREDICT) {

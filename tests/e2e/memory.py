@@ -2,6 +2,7 @@
 """Memory of an evaluation does not grow with the number of examples (beyond what metrics need), nor
 does that of training; and the time from start to the first step is recorded (bench/ measures it)."""
 import os
+import resource
 import sys
 import time
 import unittest
@@ -50,6 +51,44 @@ class Memory(e2e.Case):
 
     def test_training(self):
         self.assertLess(self.grows('train', 'trainer.train_steps=200'), ROOM)
+
+
+@unittest.skipIf(e2e.SANITIZED, 'a sanitizer takes more address space than any limit leaves')
+class Limit(e2e.Case):
+    """A machine with little memory: ulimit -v. MODEL has 19 million parameters, with gradients and
+    slots 280 MiB; a batch of 2,000 rows takes more than 900 MiB beside them."""
+    MODEL = ('task.model.encoder.bert.vocab_size=%d,task.model.encoder.bert.hidden_size=256,'
+             'task.model.encoder.bert.num_attention_heads=4,'
+             'task.model.encoder.bert.intermediate_size=1024,'
+             'task.model.encoder.bert.num_layers=4,trainer.train_steps=1,runtime.threads=1,'
+             'task.train_data.global_batch_size=%d%s')
+
+    def limited(self, expect, n_words=60000, batch=8, more=''):
+        size = 1200 * MIB
+        return self.train(
+            mode='train', override=self.MODEL % (n_words, batch, more), expect=expect,
+            run_how={'before': lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))})
+
+    def test_plan(self):
+        result = self.limited(0)
+        self.assertRegex(result.stderr,
+                         r'memory: variables 7\d\.\d MiB, gradients 7\d\.\d MiB, slots 14\d\.\d MiB, '
+                         r'activations up to \d+\.\d MiB \(8 sequences of 16 tokens\), scratch .*: '
+                         r'up to \d+\.\d MiB of [\d.]+ [MG]iB; as many as \d+ would fit')
+        self.assertNotIn('refused', result.stderr)
+
+    def test_variables(self):
+        self.assertRegex(self.one_error(self.limited(4, n_words=400000)),
+                         r'out of memory: the model has \d+ parameters, which take 1\.\d+ GiB with '
+                         r'their gradients')
+
+    def test_batch(self):
+        result = self.limited(4, batch=2000)
+        self.assertRegex(self.one_error(result),
+                         r'out of memory: a step with 2000 sequences of \d+ tokens together needs')
+        self.assertRegex(result.stderr, r'warning: 2000 sequences with more than \d+ tokens')
+        self.assertFalse(os.path.exists(self.path('out', 'checkpoint')))
+        self.limited(0, batch=20, more=',trainer.gradient_accumulation_steps=100')
 
 
 class Start(e2e.Case):

@@ -28,7 +28,31 @@ bt_status exec_need_gradients(bt_exec *exec, bt_error *err) {
     return exec->grad != NULL ? BT_OK : alloc_flat(exec, 0, &exec->grad, err);
 }
 
+/* Of the flat buffers together, before one of them is touched. */
+static bt_status check_room(const bt_exec *exec, bt_error *err) {
+    const bt_optim *const optim = exec->optim;
+    const uint64_t        n_flat =
+        optim == NULL ? 1 : 2 + (uint64_t)bt_optim_n_slots(optim) + bt_optim_has_average(optim);
+    const uint64_t n_bytes = n_flat * (uint64_t)exec->model->table.n_elements * sizeof(float);
+    const uint64_t left = exec_memory_left(exec);
+    if (n_bytes <= left) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_NOMEM,
+                   "out of memory: the model has %" PRId64 " parameters, which take %.2f GiB with "
+                   "%s, and %.2f GiB are left",
+                   exec->model->table.n_elements, (double)n_bytes / 0x1p30,
+                   optim == NULL ? "nothing else" : "their gradients and the optimizer's slots",
+                   (double)left / 0x1p30);
+}
+
 static bt_status alloc_state(bt_exec *exec, bt_error *err) {
+    const size_t L = (size_t)exec->model->encoder.num_layers;
+    exec->acts.layers = bt_calloc_array(L, sizeof *exec->acts.layers);
+    if (exec->acts.layers == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the plan of a step");
+    }
+    BT_TRY(check_room(exec, err));
     BT_TRY(alloc_flat(exec, 0, &exec->param, err));
     if (exec->optim == NULL) {
         return BT_OK;
@@ -118,6 +142,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->nn.pool = exec->pool;
     exec->precision = config->precision;
     exec->recompute = config->recompute;
+    exec->memory_limit = config->memory_limit;
     const bt_kern_product *const product = &exec->kern.products[kern_precision(config->precision)];
     exec->nn.product = config->use_blas || product->rows == 0 ? NULL : product;
     BT_CHECK(alloc_state(exec, err));

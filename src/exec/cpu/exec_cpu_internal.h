@@ -109,8 +109,9 @@ struct bt_exec {
     float          *slots[BT_OPTIM_MAX_SLOTS];
     bt_precision    precision;
     bool            recompute;
-    exec_grad_kind *grad_kinds; /* owned; [n_params] */
-    bt_optim_rows  *rows;       /* NULL: every row of the word table is updated in every step */
+    uint64_t        memory_limit; /* 0: none but the machine's */
+    exec_grad_kind *grad_kinds;   /* owned; [n_params] */
+    bt_optim_rows  *rows;         /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
     exec_parts      parts;
     exec_scale      scale;
@@ -125,6 +126,9 @@ BT_MUST_USE bt_status exec_plan(bt_exec *exec, const exec_shape *shape, const ex
 size_t exec_acts_bytes(const bt_exec *exec, const exec_shape *shape);
 size_t exec_scratch_bytes(const bt_exec *exec, const exec_shape *shape);
 void   exec_acts_deinit(exec_acts *acts);
+
+/* exec_cpu_memory.c: bytes that the engine can still take. */
+uint64_t exec_memory_left(const bt_exec *exec);
 
 /* exec_cpu.c */
 bt_optim_buffers exec_optim_buffers(bt_exec *exec);

@@ -211,43 +211,50 @@ static bt_status plan_scratch(bt_exec *exec, int64_t rows, int64_t length, bt_er
     return BT_OK;
 }
 
+static bt_status refuse(const bt_exec *exec, const exec_shape *shape, int64_t n_floats,
+                        uint64_t left, bt_error *err) {
+    return BT_FAIL(err, BT_E_NOMEM,
+                   "out of memory: a step with %" PRId64 " sequences of %" PRId64
+                   " tokens together needs %.2f GiB for what it keeps of them, and %.2f GiB are "
+                   "left: choose a smaller global_batch_size%s or seq_length%s",
+                   shape->n_seqs, shape->n_tokens, (double)n_floats * sizeof(float) / 0x1p30,
+                   (double)left / 0x1p30,
+                   shape->for_training ? " (trainer.gradient_accumulation_steps makes one update "
+                                         "of several batches)"
+                                       : "",
+                   shape->for_training && !exec->recompute ? ", or set runtime.recompute: true"
+                                                           : "");
+}
+
 /* A new block takes the old one's place; first the old one goes, so that they are not held
- * together. */
+ * together. Beyond what the pass needs it has room for `reserve`, if there is any. */
 static bt_status grow_block(bt_exec *exec, const exec_shape *shape, int64_t n_floats,
-                            bt_error *err) {
+                            int64_t reserve, bt_error *err) {
     exec_acts *const acts = &exec->acts;
     bt_free(acts->block);
+    acts->block = NULL;
     acts->n_floats = 0;
-    acts->block = n_floats < 0 ? NULL : bt_alloc_array((size_t)n_floats, sizeof *acts->block);
+    const uint64_t left = exec_memory_left(exec);
+    if (n_floats < 0 || (uint64_t)n_floats > left / sizeof *acts->block) {
+        return refuse(exec, shape, n_floats < 0 ? INT64_MAX : n_floats, left, err);
+    }
+    if (reserve > n_floats && (uint64_t)reserve <= left / sizeof *acts->block) {
+        n_floats = reserve;
+    }
+    acts->block = bt_alloc_array((size_t)n_floats, sizeof *acts->block);
     if (acts->block == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM,
-                       "a step with %" PRId64 " sequences of %" PRId64
-                       " tokens together needs %.1f GiB of memory, which this machine does not "
-                       "give: choose a smaller batch or seq_length",
-                       shape->n_seqs, shape->n_tokens,
-                       (double)n_floats * sizeof *acts->block / 0x1p30);
+        return refuse(exec, shape, n_floats, left, err);
     }
     acts->n_floats = n_floats;
     return BT_OK;
 }
 
-static bt_status need_layers(bt_exec *exec, bt_error *err) {
-    exec_acts *const acts = &exec->acts;
-    if (acts->layers == NULL) {
-        const size_t L = (size_t)exec->model->encoder.num_layers;
-        acts->layers = bt_calloc_array(L, sizeof *acts->layers);
-    }
-    return acts->layers != NULL ? BT_OK
-                                : BT_FAIL(err, BT_E_NOMEM, "out of memory for the plan of a step");
-}
-
 bt_status exec_plan(bt_exec *exec, const exec_shape *shape, const exec_shape *reserve,
                     bt_error *err) {
     exec_acts *const acts = &exec->acts;
-    BT_TRY(need_layers(exec, err));
-    const int64_t n_floats = count_floats(exec, shape);
+    const int64_t    n_floats = count_floats(exec, shape);
     if (n_floats < 0 || n_floats > acts->n_floats) {
-        BT_TRY(grow_block(exec, shape, largest(n_floats, count_floats(exec, reserve)), err));
+        BT_TRY(grow_block(exec, shape, n_floats, count_floats(exec, reserve), err));
     }
     const int64_t rows = largest(shape->n_tokens, shape->n_seqs);
     if (rows > acts->scratch_rows || shape->max_length > acts->scratch_length) {

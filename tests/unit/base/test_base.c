@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void sizes_are_checked(void **state) {
     (void)state;
@@ -384,8 +385,45 @@ static void json_escapes(void **state) {
     bt_str_deinit(&s);
 }
 
+static void write_below(const char *root, const char *path, const char *text) {
+    char all[512];
+    (void)snprintf(all, sizeof all, "%s/%s", root, path);
+    for (char *slash = strchr(all + strlen(root) + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(all, 0700);
+        *slash = '/';
+    }
+    test_write_file(all, text, strlen(text));
+}
+
+/* The least of the machine and of the control groups, of both versions, that the process is in. */
+static void memory_that_is_left_is_found(void **state) {
+    (void)state;
+    const char *const root = test_temp_dir();
+    assert_true(bt_memory_available("") > 1 << 20);
+    assert_true(bt_memory_available(root) == UINT64_MAX);
+    write_below(root, "proc/meminfo", "MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    800 kB\n");
+    assert_int_equal(bt_memory_available(root), 800 * 1024);
+    write_below(root, "proc/self/cgroup", "0::/a/b\n");
+    assert_int_equal(bt_memory_available(root), 800 * 1024);
+    write_below(root, "sys/fs/cgroup/a/b/memory.max", "max\n");
+    write_below(root, "sys/fs/cgroup/a/b/memory.current", "5000\n");
+    assert_int_equal(bt_memory_available(root), 800 * 1024);
+    write_below(root, "sys/fs/cgroup/a/memory.max", "700000\n");
+    write_below(root, "sys/fs/cgroup/a/memory.current", "300000\n");
+    assert_int_equal(bt_memory_available(root), 400000);
+    write_below(root, "sys/fs/cgroup/a/memory.stat", "anon 100000\nfile 200000\n");
+    assert_int_equal(bt_memory_available(root), 600000);
+    write_below(root, "proc/self/cgroup", "4:cpu,cpuacct:/x\n3:memory:/not/there\n");
+    write_below(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "90000\n");
+    write_below(root, "sys/fs/cgroup/memory/memory.usage_in_bytes", "91000\n");
+    assert_int_equal(bt_memory_available(root), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_that_is_left_is_found),
         cmocka_unit_test(sizes_are_checked),
         cmocka_unit_test(errors_carry_context),
         cmocka_unit_test(allocation_can_be_made_to_fail),

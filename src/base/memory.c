@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How much memory is left, and how much was taken: Linux promises more than there is and kills who
+ * takes it, so whoever wants much asks here first. */
+#define _DEFAULT_SOURCE
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "bt/base.h"
+
+enum { PATH_BYTES = 512, LINE_BYTES = 512 };
+
+static FILE *open_below(const char *root, const char *folder, const char *name) {
+    char      path[PATH_BYTES];
+    const int n = snprintf(path, sizeof path, "%s%s/%s", root, folder, name);
+    return n > 0 && (size_t)n < sizeof path ? fopen(path, "re") : NULL;
+}
+
+/* The number behind `key` at the start of a line; with key "", at the start of the file. */
+static bool read_number(const char *root, const char *folder, const char *name, const char *key,
+                        uint64_t *out) {
+    FILE *const file = open_below(root, folder, name);
+    char        line[LINE_BYTES];
+    bool        found = false;
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, key, strlen(key)) == 0) {
+            const char *const text = line + strlen(key);
+            char             *end = NULL;
+            const uint64_t    value = strtoull(text, &end, 10);
+            found = end != text; /* "max" is no number: no limit */
+            *out = found ? value : *out;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return found;
+}
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static uint64_t minus(uint64_t a, uint64_t b) {
+    return a > b ? a - b : 0;
+}
+
+/* Names of what a control group of each version says. */
+typedef struct group_kind {
+    const char *mount, *limit, *used, *cached;
+} group_kind;
+
+static const group_kind version_1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                                     "memory.usage_in_bytes", "total_cache "};
+static const group_kind version_2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "file "};
+
+/* Of a group and of all that it lies in. Pages of files are counted as used, and are given up when
+ * something else needs them. In a container the path may be the host's: what is not there says
+ * nothing, and the walk ends at the mount, which is there. */
+static uint64_t left_of_group(const char *root, const group_kind *kind, char *path) {
+    uint64_t left = UINT64_MAX;
+    for (;;) {
+        char folder[PATH_BYTES];
+        (void)snprintf(folder, sizeof folder, "%s%s", kind->mount, path);
+        uint64_t limit = 0;
+        uint64_t used = 0;
+        uint64_t cached = 0;
+        if (read_number(root, folder, kind->limit, "", &limit) &&
+            read_number(root, folder, kind->used, "", &used)) {
+            (void)read_number(root, folder, "memory.stat", kind->cached, &cached);
+            left = least(left, minus(limit, minus(used, cached)));
+        }
+        char *const slash = strrchr(path, '/');
+        if (slash == NULL) {
+            return left;
+        }
+        *slash = '\0';
+    }
+}
+
+/* Lines "hierarchy:controllers:path"; hierarchy 0 is version 2's. */
+static uint64_t left_of_groups(const char *root) {
+    FILE *const file = open_below(root, "/proc/self", "cgroup");
+    char        line[LINE_BYTES];
+    uint64_t    left = UINT64_MAX;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        char *const controllers = strchr(line, ':');
+        char *const path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
+        if (path == NULL) {
+            continue;
+        }
+        *path = '\0';
+        if (strcmp(line, "0:") == 0) {
+            left = least(left, left_of_group(root, &version_2, path + 1));
+        } else if (strstr(controllers, ":memory") != NULL) {
+            left = least(left, left_of_group(root, &version_1, path + 1));
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return left;
+}
+
+/* Of the limits that a shell sets with ulimit -v and -d. */
+static uint64_t left_of_limits(const char *root) {
+    FILE *const file = open_below(root, "/proc/self", "statm");
+    uint64_t    pages[6] = {0}; /* size, resident, shared, text, 0, data */
+    bool        is_read = file != NULL;
+    for (size_t i = 0; is_read && i < BT_ARRAY_LEN(pages); i++) {
+        is_read = fscanf(file, "%" SCNu64, &pages[i]) == 1;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    struct rlimit  space = {0};
+    struct rlimit  data = {0};
+    uint64_t       left = UINT64_MAX;
+    if (is_read && getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) {
+        left = least(left, minus(space.rlim_cur, pages[0] * page));
+    }
+    if (is_read && getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY) {
+        left = least(left, minus(data.rlim_cur, pages[5] * page));
+    }
+    return left;
+}
+
+uint64_t bt_memory_available(const char *root) {
+    uint64_t left = UINT64_MAX;
+    if (read_number(root, "/proc", "meminfo", "MemAvailable:", &left)) {
+        left *= 1024;
+    }
+    return least(least(left, left_of_groups(root)), left_of_limits(root));
+}
+
+/* Not getrusage: its number is never below that of the program that started this one. */
+int64_t bt_peak_resident_bytes(void) {
+    uint64_t kib = 0;
+    (void)read_number("", "/proc/self", "status", "VmHWM:", &kib);
+    return (int64_t)kib * 1024;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What training takes of the machine's memory, known before it is taken. */
+#include "exec_cpu_internal.h"
+
+enum { MOST_SEQS_LOG2 = 40 };
+
+uint64_t exec_memory_left(const bt_exec *exec) {
+    if (exec->memory_limit == 0) {
+        return bt_memory_available("");
+    }
+    const uint64_t held = bt_exec_memory_bytes(exec);
+    return exec->memory_limit > held ? exec->memory_limit - held : 0;
+}
+
+static uint64_t saturated_sum(uint64_t a, uint64_t b) {
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* Bytes of buffers and scratch; UINT64_MAX: beyond counting. */
+static uint64_t step_bytes(const bt_exec *exec, const exec_shape *shape) {
+    const size_t acts = exec_acts_bytes(exec, shape);
+    return acts == SIZE_MAX ? UINT64_MAX : saturated_sum(acts, exec_scratch_bytes(exec, shape));
+}
+
+/* Whether a step fits into the room, with n sequences or tokens in place of the shape's. */
+typedef bool (*fits_fn)(const bt_exec *exec, int64_t n, exec_shape shape, uint64_t room);
+
+/* The largest n that does; 0: none. */
+static int64_t search(const bt_exec *exec, fits_fn fits, exec_shape shape, uint64_t room) {
+    int64_t n = 0;
+    for (int64_t bit = INT64_C(1) << MOST_SEQS_LOG2; bit > 0; bit /= 2) {
+        n += fits(exec, n + bit, shape, room) ? bit : 0;
+    }
+    return n;
+}
+
+/* n sequences, each as long as the longest. */
+static bool seqs_fit(const bt_exec *exec, int64_t n, exec_shape shape, uint64_t room) {
+    shape.n_seqs = n;
+    return bt_i64_mul(n, shape.max_length, &shape.n_tokens) && step_bytes(exec, &shape) <= room;
+}
+
+static bool tokens_fit(const bt_exec *exec, int64_t n, exec_shape shape, uint64_t room) {
+    shape.n_tokens = n;
+    return step_bytes(exec, &shape) <= room;
+}
+
+bt_exec_memory bt_exec_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length) {
+    const int64_t  part = exec->parts.max_seqs;
+    const uint64_t flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->param;
+    bt_exec_memory m = {.variables = flat,
+                        .n_seqs = part > 0 && part < n_seqs ? part : n_seqs,
+                        .length = length,
+                        .available =
+                            saturated_sum(bt_exec_memory_bytes(exec), exec_memory_left(exec))};
+    if (exec->optim != NULL) {
+        m.gradients = flat;
+        m.slots = flat * (uint64_t)(bt_optim_n_slots(exec->optim) +
+                                    (bt_optim_has_average(exec->optim) ? 1 : 0));
+    }
+    exec_shape shape = {.for_training = true, .n_seqs = m.n_seqs, .max_length = length};
+    if (!bt_i64_mul(m.n_seqs, length, &shape.n_tokens)) {
+        shape.n_tokens = INT64_MAX; /* more than can be counted */
+    }
+    m.activations = exec_acts_bytes(exec, &shape);
+    m.scratch = m.activations == SIZE_MAX ? 0 : exec_scratch_bytes(exec, &shape);
+    const uint64_t fixed = m.variables + m.gradients + m.slots;
+    const uint64_t room = m.available > fixed ? m.available - fixed : 0;
+    m.largest_seqs = search(exec, seqs_fit, shape, room);
+    m.largest_tokens = search(exec, tokens_fit, shape, room);
+    if (exec->model->head.loss == BT_LOSS_RANKING) {
+        m.largest_seqs = m.largest_seqs / 2 * 2;
+    }
+    return m;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine's memory: what it plans is what it takes, what does not fit is refused before it is
+ * taken, and a refusal leaves the engine as it was. */
+#include <string.h>
+
+#include "exec_fixture.h"
+
+enum { N_SEQS = 4, LENGTH = 10, N_WORDS = 50 };
+
+typedef struct job {
+    bt_model *model;
+    bt_conf  *conf;
+    bt_optim *optim;
+    bt_exec  *exec;
+    int64_t   offsets[N_SEQS + 1];
+    int32_t   ids[N_SEQS * LENGTH], types[N_SEQS * LENGTH], positions[N_SEQS * LENGTH];
+    int32_t   labels[N_SEQS];
+    bt_batch  batch;
+} job;
+
+static void open_optim(job *j) {
+    const bt_conf_args     args = {.experiment = "bert/sentence_prediction"};
+    const bt_optim_derived derived = {.train_steps = 10, .warmup_steps = 1};
+    bt_conf_errors         errors = BT_CONF_ERRORS_INIT;
+    assert_ok(bt_conf_build(&args, &j->conf, &errors, err));
+    bt_conf_errors_deinit(&errors);
+    assert_ok(bt_optim_create(j->conf, &derived, &j->model->table, &j->optim, err));
+}
+
+static void open_job(job *j, bool norm_first, bt_head_kind kind) {
+    bt_encoder_config    e = fixture_encoder();
+    const bt_head_config head = {.kind = kind,
+                                 .loss = BT_LOSS_SOFTMAX,
+                                 .num_classes = 2,
+                                 .dropout_rate = 0.1F,
+                                 .initializer_range = 0.02F};
+    memset(j, 0, sizeof *j);
+    e.vocab_size = N_WORDS;
+    e.norm_first = norm_first;
+    e.max_position_embeddings = LENGTH;
+    assert_ok(bt_model_create(&e, &head, &j->model, err));
+    open_optim(j);
+    for (int i = 0; i < N_SEQS * LENGTH; i++) {
+        j->ids[i] = i % N_WORDS;
+        j->positions[i] = i % LENGTH;
+    }
+    for (int b = 0; b <= N_SEQS; b++) {
+        j->offsets[b] = (int64_t)b * LENGTH;
+    }
+    j->batch = (bt_batch){.n_seqs = N_SEQS,
+                          .n_tokens = N_SEQS * LENGTH,
+                          .max_tokens = LENGTH,
+                          .seq_length = LENGTH,
+                          .offsets = j->offsets,
+                          .ids = j->ids,
+                          .types = j->types,
+                          .positions = j->positions,
+                          .int_labels = j->labels};
+}
+
+static void open_exec(job *j, const bt_exec_config *config) {
+    bt_exec_free(j->exec);
+    j->exec = NULL;
+    assert_ok(bt_exec_create_cpu(j->model, j->optim, config, &j->exec, err));
+    bt_model_init_params(j->model, 1, bt_exec_view(j->exec, (int32_t)BT_STATE_PARAM));
+}
+
+static void close_job(job *j) {
+    bt_exec_free(j->exec);
+    bt_optim_free(j->optim);
+    bt_conf_free(j->conf);
+    bt_model_free(j->model);
+}
+
+static uint64_t sum_of(const bt_exec_memory *m) {
+    return m->variables + m->gradients + m->slots + m->activations + m->scratch;
+}
+
+static void plan_is_what_is_taken(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        job            j;
+        bt_step_result r;
+        open_job(&j, i >= 2, i % 2 == 0 ? BT_HEAD_POOLER_DENSE : BT_HEAD_ENCODER_POOLER);
+        open_exec(&j, &(bt_exec_config){.n_threads = 2, .memory_limit = 1 << 28});
+        const bt_exec_memory plan = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+        assert_int_equal(plan.variables, (uint64_t)j.model->table.n_elements * sizeof(float));
+        assert_int_equal(plan.gradients, plan.variables);
+        assert_int_equal(plan.slots, 2 * plan.variables);
+        assert_int_equal(plan.available, 1 << 28);
+        assert_ok(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, err));
+        assert_int_equal(bt_exec_memory_bytes(j.exec), sum_of(&plan));
+        const bt_exec_memory again = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+        assert_int_equal(again.largest_seqs, plan.largest_seqs);
+        close_job(&j);
+    }
+}
+
+/* The largest that fits does, and one more does not. */
+static void largest_is_the_largest(void **state) {
+    (void)state;
+    job            j;
+    bt_step_result r;
+    open_job(&j, false, BT_HEAD_POOLER_DENSE);
+    open_exec(&j, &(bt_exec_config){.n_threads = 1, .memory_limit = 1 << 28});
+    bt_exec_memory  plan = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+    const uint64_t  just = sum_of(&plan);
+    const bt_status expected[] = {BT_OK, BT_E_NOMEM};
+    for (int i = 0; i < 2; i++) {
+        open_exec(&j, &(bt_exec_config){.n_threads = 1, .memory_limit = just - (uint64_t)i});
+        plan = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+        assert_int_equal(plan.largest_seqs, N_SEQS - i);
+        assert_int_equal(plan.largest_tokens < N_SEQS * LENGTH, i == 1);
+        /* scratch comes after the block: what is short of it by one byte is not refused */
+        open_exec(&j, &(bt_exec_config){.n_threads = 1,
+                                        .memory_limit = just - plan.scratch - (uint64_t)i});
+        bt_error unused = BT_ERROR_INIT;
+        assert_int_equal(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, &unused), expected[i]);
+    }
+    close_job(&j);
+}
+
+static void too_large_is_refused(void **state) {
+    (void)state;
+    job            j;
+    bt_step_result r;
+    bt_exec       *none = NULL;
+    open_job(&j, false, BT_HEAD_POOLER_DENSE);
+    open_exec(&j, &(bt_exec_config){.n_threads = 1, .memory_limit = 1 << 28});
+    const bt_exec_memory plan = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+    bt_exec_config       config = {.n_threads = 1, .memory_limit = 4 * plan.variables - 1};
+    assert_fails(bt_exec_create_cpu(j.model, j.optim, &config, &none, err), BT_E_NOMEM,
+                 "their gradients and the optimizer's slots");
+    config.memory_limit = plan.variables - 1;
+    assert_fails(bt_exec_create_cpu(j.model, NULL, &config, &none, err), BT_E_NOMEM, "parameters");
+    config.memory_limit = 4 * plan.variables + plan.activations / 2;
+    open_exec(&j, &config);
+    assert_fails(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, err), BT_E_NOMEM,
+                 "4 sequences of 40 tokens together");
+    j.batch.n_seqs = 1; /* what fits, still does */
+    j.batch.n_tokens = LENGTH;
+    assert_ok(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, err));
+    assert_int_equal(bt_exec_plan_memory(j.exec, INT64_MAX / 2, LENGTH).activations, SIZE_MAX);
+    close_job(&j);
+}
+
+/* Recomputation and parts take less. */
+static void what_saves_memory_does(void **state) {
+    (void)state;
+    job j;
+    open_job(&j, false, BT_HEAD_POOLER_DENSE);
+    open_exec(&j, &(bt_exec_config){.n_threads = 1});
+    const bt_exec_memory plan = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+    open_exec(&j, &(bt_exec_config){.n_threads = 1, .recompute = true});
+    assert_true(bt_exec_plan_memory(j.exec, N_SEQS, LENGTH).activations < plan.activations);
+    open_exec(&j, &(bt_exec_config){.n_threads = 1, .part_seqs = 2});
+    const bt_exec_memory parts = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+    assert_int_equal(parts.n_seqs, 2);
+    assert_true(parts.activations < plan.activations * 6 / 10);
+    close_job(&j);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plan_is_what_is_taken),
+        cmocka_unit_test(largest_is_the_largest),
+        cmocka_unit_test(too_large_is_refused),
+        cmocka_unit_test(what_saves_memory_does),
+    };
+    return cmocka_run_group_tests_name("exec_memory", tests, NULL, NULL);
+}
