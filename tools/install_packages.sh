@@ -9,7 +9,7 @@ set -u
 build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas-dev zlib1g-dev libjansson-dev
        libcurl4-openssl-dev libssl-dev libarchive-dev
        python3 python3-pip ca-certificates)
-test=(libcmocka-dev)
+test=(libcmocka-dev valgrind)
 all=(clang clang-format git)
 
 wanted=("${build[@]}")
