@@ -106,6 +106,7 @@ typedef struct bt_train_benchmark {
     double  step;                     /* their sum: seconds of a step */
     double  fastest_step;
     double  make_batch; /* seconds in which the reading thread makes a batch, beside the steps */
+    int64_t heap_calls; /* of the process in all the measured steps together */
     double  examples_per_second;
     double  tokens_per_second;
     double  products_gflop; /* of a step's products, 10^9 */

@@ -89,11 +89,12 @@ static bt_status append_table(const bt_train_benchmark *r, bt_str *out, bt_error
     }
     BT_TRY(bt_str_appendf(out, err,
                           "making a batch   %.6f s, on a thread of its own\n"
+                          "heap calls       %" PRId64 " in all measured steps\n"
                           "examples/s       %.1f\n"
                           "tokens/s         %.1f\n"
                           "products         %.1f GFLOP/s, %.3f GFLOP a step\n",
-                          r->make_batch, r->examples_per_second, r->tokens_per_second,
-                          products_rate(r), r->products_gflop));
+                          r->make_batch, r->heap_calls, r->examples_per_second,
+                          r->tokens_per_second, products_rate(r), r->products_gflop));
     for (size_t i = 0; i < r->n_peaks; i++) {
         BT_TRY(bt_str_appendf(out, err, "peak%-12s %.1f GFLOP/s, %s: %s\n",
                               i == r->yardstick ? ", yardstick" : "", r->peaks[i].gflops,
@@ -139,15 +140,16 @@ static bt_status append_json(const bt_train_benchmark *r, bt_str *out, bt_error 
     return bt_str_appendf(out, err,
                           "\"seconds_per_step\": %.9f, \"fastest_step\": %.9f, \"steps\": %" PRId64
                           ", \"warm_up_steps\": %" PRId64 ", \"skipped_steps\": %" PRId64
-                          ", \"seconds_to_make_a_batch\": %.9f, \"examples_per_second\": %.3f, "
+                          ", \"seconds_to_make_a_batch\": %.9f, \"heap_calls\": %" PRId64
+                          ", \"examples_per_second\": %.3f, "
                           "\"tokens_per_second\": %.3f, \"products_gflops\": %.3f, "
                           "\"products_gflop_per_step\": %.6f, "
                           "\"step_share_of_peak\": %.6f, \"products_share_of_peak\": %.6f, "
                           "\"peak_resident_bytes\": %" PRId64 ", \"engine_bytes\": %" PRId64 "}\n",
                           r->step, r->fastest_step, r->n_steps, r->n_warm_up, r->n_skipped,
-                          r->make_batch, r->examples_per_second, r->tokens_per_second,
-                          products_rate(r), r->products_gflop, step_share(r), products_share(r),
-                          r->peak_resident_bytes, r->engine_bytes);
+                          r->make_batch, r->heap_calls, r->examples_per_second,
+                          r->tokens_per_second, products_rate(r), r->products_gflop, step_share(r),
+                          products_share(r), r->peak_resident_bytes, r->engine_bytes);
 }
 
 bt_status run_benchmark(const bt_train_args *args, const bt_flags *flags, bt_error *err) {

@@ -137,6 +137,7 @@ static bt_status measure_steps(train_run *run, int64_t n_steps, bt_train_benchma
     const double  limit = n_steps > 0 ? (double)INFINITY : default_seconds;
     out->n_warm_up = WARM_UP;
     out->fastest_step = (double)INFINITY;
+    uint64_t heap_calls = bt_alloc_count();
     while (out->n_steps < wanted && sums->seconds < limit) {
         sample s;
         bool   is_skipped = false;
@@ -151,10 +152,13 @@ static bt_status measure_steps(train_run *run, int64_t n_steps, bt_train_benchma
         if (is_skipped) { /* it has no optimizer */
             out->n_skipped++;
             BT_TRY(check_skipped(out->n_skipped, err));
-        } else if (run->step - out->n_skipped > WARM_UP) {
+        } else if (run->step - out->n_skipped <= WARM_UP) {
+            heap_calls = bt_alloc_count();
+        } else {
             out->n_steps++;
             out->fastest_step = fmin(out->fastest_step, s.seconds);
             add_sample(sums, &s);
+            out->heap_calls = (int64_t)(bt_alloc_count() - heap_calls);
         }
     }
     return BT_OK;

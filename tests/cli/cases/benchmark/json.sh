@@ -13,6 +13,7 @@ assert abs(sum(seconds) - r['seconds_per_step']) < 1e-6, r
 assert abs(sum(phase['share'] for phase in phases.values()) - 1) < 1e-4, r
 assert 0 < r['fastest_step'] <= r['seconds_per_step'] < 10, r
 assert 0 < r['seconds_to_make_a_batch'] < 10, r
+assert r['heap_calls'] == 0, r  # steps, metrics and the thread that reads
 assert abs(r['examples_per_second'] * r['seconds_per_step'] / 4 - 1) < 1e-3, r
 
 B, H, I, C = 4, 32, 64, 3
