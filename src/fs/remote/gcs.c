@@ -11,8 +11,6 @@
 
 #include "fs_internal.h"
 
-enum { LIST_MAX_PAGES = 100000 };
-
 /* ---- URLs -------------------------------------------------------------------------------------
  */
 
@@ -206,21 +204,22 @@ done:
     return rc;
 }
 
-/* One page of the names that begin with prefix. */
-static bt_status list_page(const char *path, const remote_name *name, bool one_level,
-                           int64_t max_results, bt_fs_names *out, bt_str *token, bt_error *err) {
+static bt_status gcs_list_page(const char *prefix, bool one_level, int max_names, bt_fs_names *out,
+                               bt_str *token, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        url = BT_STR_INIT;
     http_response response = {0};
-    BT_CHECK(gcs_append_bucket(&url, "/storage/v1", name, err));
-    BT_CHECK(bt_str_appendf(&url, err, "?maxResults=%" PRId64 "&prefix=", max_results));
-    BT_CHECK(http_append_encoded(&url, name->name, "", err));
+    remote_name   name;
+    BT_CHECK(remote_name_parse(prefix, &name, err));
+    BT_CHECK(gcs_append_bucket(&url, "/storage/v1", &name, err));
+    BT_CHECK(bt_str_appendf(&url, err, "?maxResults=%d&prefix=", max_names));
+    BT_CHECK(http_append_encoded(&url, name.name, "", err));
     BT_CHECK(bt_str_append(&url, one_level ? "&delimiter=%2F" : "", err));
     if (token->len > 0) {
         BT_CHECK(bt_str_append(&url, "&pageToken=", err));
         BT_CHECK(http_append_encoded(&url, token->data, "", err));
     }
-    const http_request request = {.what = path,
+    const http_request request = {.what = prefix,
                                   .method = "GET",
                                   .url = url.data,
                                   HTTP_RANGE_NONE,
@@ -228,63 +227,18 @@ static bt_status list_page(const char *path, const remote_name *name, bool one_l
                                   .auth = gcs_auth()};
     BT_CHECK(http_run(&request, &response, err));
     if (response.status == 404) {
-        rc = BT_FAIL(err, BT_E_IO, "%s: there is no bucket %s", path, name->bucket);
+        rc = BT_FAIL(err, BT_E_IO, "%s: there is no bucket %s", prefix, name.bucket);
         goto done;
     }
     if (response.status != 200) {
         rc = http_fail(&request, &response, "list", BT_E_IO, err);
         goto done;
     }
-    BT_CHECK(gcs_parse_list(name->bucket, bt_str_text(&response.body), response.body.len, out,
-                            token, err));
+    BT_CHECK(gcs_parse_list(name.bucket, bt_str_text(&response.body), response.body.len, out, token,
+                            err));
 done:
     bt_str_deinit(&url);
     http_response_deinit(&response);
-    return rc;
-}
-
-static bt_status gcs_list(const char *prefix, bool one_level, bt_fs_names *out, bt_error *err) {
-    bt_status   rc = BT_OK;
-    bt_str      token = BT_STR_INIT;
-    bt_fs_names names = BT_FS_NAMES_INIT;
-    remote_name name;
-    BT_TRY(remote_name_parse(prefix, &name, err));
-    for (int page = 0;; page++) {
-        BT_CHECK(list_page(prefix, &name, one_level, 1000, &names, &token, err));
-        if (token.len == 0) {
-            break;
-        }
-        if (page == LIST_MAX_PAGES) {
-            rc = BT_FAIL(err, BT_E_FORMAT, "%s: the list of objects does not end", prefix);
-            goto done;
-        }
-    }
-    *out = names;
-    names = (bt_fs_names)BT_FS_NAMES_INIT;
-done:
-    bt_str_deinit(&token);
-    bt_fs_names_deinit(&names);
-    return rc;
-}
-
-/* Is there any name that begins with "path/"? */
-static bt_status has_below(const char *path, const remote_name *name, bool *any, bt_error *err) {
-    bt_status   rc = BT_OK;
-    bt_str      folder = BT_STR_INIT;
-    bt_str      token = BT_STR_INIT;
-    bt_fs_names names = BT_FS_NAMES_INIT;
-    remote_name below = *name;
-    BT_CHECK(bt_str_append(&folder, name->name, err));
-    if (folder.len > 0 && folder.data[folder.len - 1] != '/') {
-        BT_CHECK(bt_str_append_char(&folder, '/', err));
-    }
-    below.name = bt_str_text(&folder);
-    BT_CHECK(list_page(path, &below, false, 1, &names, &token, err));
-    *any = names.n > 0 || token.len > 0;
-done:
-    bt_str_deinit(&folder);
-    bt_str_deinit(&token);
-    bt_fs_names_deinit(&names);
     return rc;
 }
 
@@ -301,7 +255,7 @@ static bt_status gcs_stat(const char *path, remote_info *out, bt_error *err) {
     }
     if (!found) {
         bool any = false;
-        BT_TRY(has_below(path, &name, &any, err));
+        BT_TRY(remote_has_below(&remote_gcs, path, &any, err));
         *out = (remote_info){.kind = any ? BT_FS_FOLDER : BT_FS_MISSING};
     }
     return BT_OK;
@@ -387,7 +341,7 @@ bt_status gcs_remove_version(const char *path, int64_t version, bt_error *err) {
 const remote_store remote_gcs = {.scheme = "gs://",
                                  .stat = gcs_stat,
                                  .read = gcs_read,
-                                 .list = gcs_list,
+                                 .list_page = gcs_list_page,
                                  .put = gcs_put,
                                  .upload_begin = gcs_upload_begin,
                                  .upload_chunk = gcs_upload_chunk,

@@ -31,9 +31,11 @@ typedef struct remote_store {
                       size_t n, const atomic_int *cancel, bt_error *err);
     bt_status (*download)(const char *path, const http_sink *sink, size_t max_bytes,
                           double limit_seconds, bt_error *err);
-    /* Paths below "scheme://bucket/prefix" (a path, not a folder); one_level: up to the next slash,
-     * folders without it. Unsorted, each once. */
-    bt_status (*list)(const char *prefix, bool one_level, bt_fs_names *out, bt_error *err);
+    /* Appends at most max_names of the paths below "scheme://bucket/prefix" (a path, not a folder);
+     * one_level: up to the next slash, folders without it. Unsorted, each once. token: of the page,
+     * "" for the first; becomes that of the next one, "" at the end. */
+    bt_status (*list_page)(const char *prefix, bool one_level, int max_names, bt_fs_names *out,
+                           bt_str *token, bt_error *err);
     /* The whole object at once; if_version as bt_fs_replace_if. *version: of the new one. */
     bt_status (*put)(const char *path, const void *bytes, size_t n, int64_t if_version,
                      int64_t *version, bt_error *err);
@@ -100,6 +102,9 @@ void remote_writer_free(remote_writer *writer); /* what is not committed is not 
 BT_MUST_USE bt_status remote_stat(const char *path, bt_fs_info *out, bt_error *err);
 BT_MUST_USE bt_status remote_read_all(const char *path, size_t max_bytes, char **out,
                                       size_t *n_bytes, bt_error *err);
+/* For stat of a store: is there any name that begins with "path/"? */
+BT_MUST_USE bt_status remote_has_below(const remote_store *store, const char *path, bool *any,
+                                       bt_error *err);
 BT_MUST_USE bt_status remote_list(const char *folder, bt_fs_names *out, bt_error *err);
 BT_MUST_USE bt_status remote_glob(const char *pattern, bt_fs_names *out, bt_error *err);
 BT_MUST_USE bt_status remote_remove(const char *path, bt_error *err);

@@ -13,6 +13,8 @@
 #include "fs_internal.h"
 #include "remote.h"
 
+enum { LIST_MAX_PAGES = 100000, LIST_PAGE_NAMES = 1000 };
+
 typedef struct scheme_row {
     const char         *start;
     const remote_store *store; /* NULL: not built in, see needs */
@@ -170,18 +172,50 @@ static bt_status fail_no_list(const char *path, bt_error *err) {
                    "%s: a web server has no list of its files: name the file itself", path);
 }
 
+/* Page after page into *out. */
+static bt_status list_pages(const remote_store *store, const char *prefix, bool one_level,
+                            bt_fs_names *out, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    token = BT_STR_INIT;
+    for (int page = 0; page == 0 || token.len > 0; page++) {
+        if (page == LIST_MAX_PAGES) {
+            rc = BT_FAIL(err, BT_E_FORMAT, "%s: the list of objects does not end", prefix);
+            goto done;
+        }
+        BT_CHECK(store->list_page(prefix, one_level, LIST_PAGE_NAMES, out, &token, err));
+    }
+done:
+    bt_str_deinit(&token);
+    return rc;
+}
+
+bt_status remote_has_below(const remote_store *store, const char *path, bool *any, bt_error *err) {
+    bt_status   rc = BT_OK;
+    char       *folder = NULL;
+    bt_str      token = BT_STR_INIT;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    BT_CHECK(bt_fs_join(path, "", &folder, err));
+    BT_CHECK(store->list_page(folder, false, 1, &names, &token, err));
+    *any = names.n > 0 || token.len > 0;
+done:
+    bt_free(folder);
+    bt_str_deinit(&token);
+    bt_fs_names_deinit(&names);
+    return rc;
+}
+
 bt_status remote_list(const char *folder, bt_fs_names *out, bt_error *err) {
     bt_status   rc = BT_OK;
     char       *prefix = NULL;
     bt_fs_names paths = BT_FS_NAMES_INIT;
     bt_fs_names names = BT_FS_NAMES_INIT;
     BT_TRY(remote_check(folder, err));
-    if (remote_store_of(folder)->list == NULL) {
+    if (remote_store_of(folder)->list_page == NULL) {
         return fail_no_list(folder, err);
     }
     BT_CHECK(bt_fs_require_folder(folder, err));
     BT_CHECK(bt_fs_join(folder, "", &prefix, err));
-    BT_CHECK(remote_store_of(folder)->list(prefix, true, &paths, err));
+    BT_CHECK(list_pages(remote_store_of(folder), prefix, true, &paths, err));
     for (size_t i = 0; i < paths.n; i++) {
         const char *const name = paths.items[i] + strlen(prefix);
         if (name[0] != '\0') { /* an object that stands for the folder itself */
@@ -218,7 +252,7 @@ bt_status remote_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
     if (pattern[n_literal] == '\0') {
         return glob_literally(pattern, out, err);
     }
-    if (remote_store_of(pattern)->list == NULL) {
+    if (remote_store_of(pattern)->list_page == NULL) {
         return fail_no_list(pattern, err);
     }
     char *const prefix = bt_strndup(pattern, n_literal);
@@ -226,7 +260,7 @@ bt_status remote_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot expand %s", pattern);
     }
     const bool one_level = strchr(pattern + n_literal, '/') == NULL;
-    BT_CHECK(remote_store_of(pattern)->list(prefix, one_level, &paths, err));
+    BT_CHECK(list_pages(remote_store_of(pattern), prefix, one_level, &paths, err));
     for (size_t i = 0; i < paths.n; i++) {
         if (fnmatch(pattern, paths.items[i], FNM_PATHNAME | FNM_PERIOD) == 0) {
             BT_CHECK(fs_names_add(&names, paths.items[i], err));

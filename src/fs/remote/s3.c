@@ -11,7 +11,7 @@
 #include "remote.h"
 #include "s3_xml.h"
 
-enum { MAX_XML = 16 << 20, MAX_PARTS = 10000, LIST_MAX_PAGES = 100000, MAX_INI = 1 << 20 };
+enum { MAX_XML = 16 << 20, MAX_PARTS = 10000, MAX_INI = 1 << 20 };
 
 /* ---- credentials and URLs ---------------------------------------------------------------------
  */
@@ -212,22 +212,22 @@ done:
 /* ---- looking ----------------------------------------------------------------------------------
  */
 
-static bt_status list_page(const char *path, bool one_level, int max_keys, bt_fs_names *out,
-                           bt_str *token, bt_error *err) {
+static bt_status s3_list_page(const char *prefix, bool one_level, int max_names, bt_fs_names *out,
+                              bt_str *token, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        query = BT_STR_INIT;
     http_response response = {0};
     remote_name   name;
-    BT_CHECK(remote_name_parse(path, &name, err));
+    BT_CHECK(remote_name_parse(prefix, &name, err));
     if (token->len > 0) { /* in the order that the signature wants */
         BT_CHECK(bt_str_append(&query, "continuation-token=", err));
         BT_CHECK(http_append_encoded(&query, token->data, "", err));
         BT_CHECK(bt_str_append_char(&query, '&', err));
     }
     BT_CHECK(bt_str_append(&query, one_level ? "delimiter=%2F&" : "", err));
-    BT_CHECK(bt_str_appendf(&query, err, "list-type=2&max-keys=%d&prefix=", max_keys));
+    BT_CHECK(bt_str_appendf(&query, err, "list-type=2&max-keys=%d&prefix=", max_names));
     BT_CHECK(http_append_encoded(&query, name.name, "", err));
-    const s3_call call = {.path = path,
+    const s3_call call = {.path = prefix,
                           .method = "GET",
                           .object = "",
                           .query = query.data,
@@ -239,40 +239,6 @@ static bt_status list_page(const char *path, bool one_level, int max_keys, bt_fs
 done:
     bt_str_deinit(&query);
     http_response_deinit(&response);
-    return rc;
-}
-
-static bt_status s3_list(const char *prefix, bool one_level, bt_fs_names *out, bt_error *err) {
-    bt_status   rc = BT_OK;
-    bt_str      token = BT_STR_INIT;
-    bt_fs_names names = BT_FS_NAMES_INIT;
-    for (int page = 0; page == 0 || token.len > 0; page++) {
-        BT_CHECK(list_page(prefix, one_level, 1000, &names, &token, err));
-        if (page == LIST_MAX_PAGES) {
-            rc = BT_FAIL(err, BT_E_FORMAT, "%s: the list of objects does not end", prefix);
-            goto done;
-        }
-    }
-    *out = names;
-    names = (bt_fs_names)BT_FS_NAMES_INIT;
-done:
-    bt_str_deinit(&token);
-    bt_fs_names_deinit(&names);
-    return rc;
-}
-
-static bt_status has_below(const char *path, bool *any, bt_error *err) {
-    bt_status   rc = BT_OK;
-    char       *folder = NULL;
-    bt_str      token = BT_STR_INIT;
-    bt_fs_names names = BT_FS_NAMES_INIT;
-    BT_CHECK(bt_fs_join(path, "", &folder, err));
-    BT_CHECK(list_page(folder, false, 1, &names, &token, err));
-    *any = names.n > 0;
-done:
-    bt_free(folder);
-    bt_str_deinit(&token);
-    bt_fs_names_deinit(&names);
     return rc;
 }
 
@@ -316,7 +282,7 @@ static bt_status s3_stat(const char *path, remote_info *out, bt_error *err) {
         BT_CHECK(fill_info(path, &response, out, err));
     } else {
         bool any = false;
-        BT_CHECK(has_below(path, &any, err));
+        BT_CHECK(remote_has_below(&remote_s3, path, &any, err));
         out->kind = any ? BT_FS_FOLDER : BT_FS_MISSING;
     }
 done:
@@ -520,7 +486,7 @@ static bt_status s3_remove(const char *path, bt_error *err) {
 const remote_store remote_s3 = {.scheme = "s3://",
                                 .stat = s3_stat,
                                 .read = s3_read,
-                                .list = s3_list,
+                                .list_page = s3_list_page,
                                 .put = s3_put,
                                 .upload_begin = s3_upload_begin,
                                 .upload_chunk = s3_upload_chunk,
