@@ -116,7 +116,6 @@ typedef struct bt_data_config {
     uint64_t      seed;
     bool          is_training; /* repeat for ever and shuffle */
     bool          drop_remainder;
-    bool          cache;
     bool          gzip;    /* file_type: tfrecord_compressed */
     bt_data_table table;   /* file_type: tsv, csv, jsonl; NONE: by the ending of each path */
     const char   *section; /* "task.train_data", for messages; NULL: "the data" */

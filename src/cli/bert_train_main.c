@@ -9,6 +9,7 @@
 #include "bt/conf.h"
 #include "bt/exec.h"
 #include "bt/fs.h"
+#include "bt/task.h"
 #include "bt/train.h"
 
 static const char *const program = "bert-train";
@@ -176,6 +177,18 @@ static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_error
     return BT_OK;
 }
 
+/* What can be said without looking at a file. Experiments whose training is not built can be merged
+ * and printed all the same; the run refuses them. */
+static bt_status check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_errors *errors,
+                            bt_error *err) {
+    const bt_task *task = NULL;
+    bt_error       not_built = BT_ERROR_INIT;
+    BT_TRY(bt_conf_check_for_mode(conf, mode, errors, err));
+    return bt_task_find(bt_conf_experiment_name(conf), &task, &not_built) == BT_OK
+               ? bt_task_check_supported(conf, errors, err)
+               : BT_OK;
+}
+
 static bt_status print_summary(const bt_train_summary *summary, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
@@ -252,7 +265,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     }
     rc = build_conf(flags, &conf, &errors, err);
     if (rc == BT_OK) {
-        BT_CHECK(bt_conf_check_for_mode(conf, mode, &errors, err));
+        BT_CHECK(check_conf(conf, mode, &errors, err));
     }
     if (rc != BT_OK || errors.n_errors > 0 || (errors.n > 0 && !is_dry_run)) {
         if (errors.n > 0) {

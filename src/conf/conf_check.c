@@ -192,6 +192,29 @@ static bt_status check_leaf(const conf_merge *merge, const conf_slot *slot, cons
  * -------------------------------------------------------------------------------------
  */
 
+/* Encoders of other programs: the nearest name here would be another model. */
+static const char *foreign_encoder(const char *path, const char *word) {
+    static const struct {
+        const char *word;
+        const char *why;
+    } rows[] = {
+        {"roberta", "RoBERTa's vocabulary, byte-level BPE, is not read here"},
+        {"xlm_roberta", "XLM-RoBERTa's vocabulary, a SentencePiece model, is not read here"},
+        {"xlm-roberta", "XLM-RoBERTa's vocabulary, a SentencePiece model, is not read here"},
+        {"camembert", "CamemBERT's vocabulary, a SentencePiece model, is not read here"},
+        {"deberta", "DeBERTa's relative positions are not built here"},
+        {"electra", "ELECTRA is not built here"},
+        {"distilbert", "DistilBERT's layers are those of bert "
+                       "(configs/models/distilbert_base_uncased.yaml): write bert"},
+    };
+    for (size_t i = 0; bt_str_ends_with(path, "encoder") && i < BT_ARRAY_LEN(rows); i++) {
+        if (bt_str_equal_nocase(rows[i].word, word)) {
+            return rows[i].why;
+        }
+    }
+    return NULL;
+}
+
 static bt_status check_one_of(const conf_merge *merge, const conf_object *object,
                               const char *path) {
     const conf_slot  *type = conf_find_slot(object, "type", 4);
@@ -212,13 +235,19 @@ static bt_status check_one_of(const conf_merge *merge, const conf_object *object
         }
         names[n++] = name;
     }
+    (void)conf_join_path(path, "type", 4, below);
+    const char *const foreign = foreign_encoder(path, value->u.s.text);
+    if (foreign != NULL) {
+        return conf_report(merge, BT_CONF_ERROR, value, below,
+                           "'%s': %s; the encoders that train are bert, bert_v2 and albert",
+                           value->u.s.text, foreign);
+    }
     const char *near = bt_conf_nearest(value->u.s.text, names, n);
     bt_str      all = BT_STR_INIT;
     bt_status   rc = BT_OK;
     for (size_t i = 0; i < n; i++) {
         BT_CHECK(bt_str_appendf(&all, merge->err, "%s%s", i > 0 ? "|" : "", names[i]));
     }
-    (void)conf_join_path(path, "type", 4, below);
     rc = conf_report(merge, BT_CONF_ERROR, value, below, "'%.60s' is none of %s%s%s%s",
                      value->u.s.text, bt_str_text(&all), near == NULL ? "" : "; did you mean '",
                      near == NULL ? "" : near, near == NULL ? "" : "'?");

@@ -170,7 +170,6 @@ bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t
     BT_TRY(read_i64_at_least(&reader, "global_batch_size", 1, 0, &out->global_batch_size));
     BT_TRY(read_bool(&reader, "is_training", &out->is_training));
     BT_TRY(read_bool(&reader, "drop_remainder", &out->drop_remainder));
-    BT_TRY(read_bool(&reader, "cache", &out->cache));
     BT_TRY(read_i64_at_least(&reader, "shuffle_buffer_size", 1, 1, &out->shuffle_buffer_size));
     BT_TRY(read_i64_at_least(&reader, "cycle_length", -1, 0, &out->cycle_length));
     BT_TRY(read_i64_at_least(&reader, "block_length", 1, 1, &out->block_length));

@@ -115,12 +115,14 @@ static bool is_pattern(const char *path) {
     return strpbrk(path, "*?") != NULL;
 }
 
-static bt_status add_matches(data_rows *rows, const char *pattern, bt_error *err) {
+static bt_status add_matches(data_rows *rows, const char *section, const char *pattern,
+                             bt_error *err) {
     bt_status   rc = BT_OK;
     bt_fs_names names = BT_FS_NAMES_INIT;
     BT_CHECK(bt_fs_glob(pattern, &names, err));
     if (names.n == 0) {
-        rc = BT_FAIL(err, BT_E_IO, "input_path '%s' does not match any files", pattern);
+        rc = BT_FAIL(err, BT_E_IO, "%s: the pattern '%s' does not match any files", section,
+                     pattern);
         goto done;
     }
     for (size_t i = 0; i < names.n; i++) {
@@ -132,15 +134,17 @@ done:
 }
 
 bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err) {
+    const char *const section = config->section != NULL ? config->section : "the data";
     for (size_t i = 0; i < config->n_paths; i++) {
         if (is_pattern(config->paths[i])) {
-            BT_TRY(add_matches(rows, config->paths[i], err));
+            BT_TRY(add_matches(rows, section, config->paths[i], err));
         } else {
             BT_TRY(bt_data_rows_add_path(rows, config->paths[i], err));
         }
     }
     if (rows->n_parts == 0) {
-        return BT_FAIL(err, BT_E_CONFIG, "input_path is empty: no file to read records from");
+        return BT_FAIL(err, BT_E_CONFIG, "%s: input_path is empty: no file to read records from",
+                       section);
     }
     return BT_OK;
 }

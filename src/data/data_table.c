@@ -121,8 +121,9 @@ static bt_status pick_columns(table_rows *rows, const table_file *file, const ch
                               bt_text_span *values, size_t *at, bt_error *err) {
     BT_TRY(split_columns(rows, row, n, at, err));
     if (rows->fields.n != file->n_columns) {
-        return BT_FAIL(err, BT_E_FORMAT, "the row has %zu columns, the %s has %zu%s",
-                       rows->fields.n, rows->has_header ? "header" : "first row", file->n_columns,
+        return BT_FAIL(err, BT_E_FORMAT, "the row has %zu column%s, the %s has %zu%s",
+                       rows->fields.n, rows->fields.n == 1 ? "" : "s",
+                       rows->has_header ? "header" : "first row", file->n_columns,
                        rows->table == BT_TABLE_TSV && rows->fields.n == 1 ? " (separated by tabs)"
                                                                           : "");
     }
@@ -292,8 +293,8 @@ static bt_status refuse_column(const table_rows *rows, const char *key, bt_error
     char   known[LIST_MAX_BYTES] = "";
     size_t at = 0;
     if (!rows->has_header) {
-        return BT_FAIL(err, BT_E_FORMAT, "there is no column %s: the first row has %zu columns",
-                       key, rows->fields.n);
+        return BT_FAIL(err, BT_E_FORMAT, "there is no column %s: the first row has %zu column%s",
+                       key, rows->fields.n, rows->fields.n == 1 ? "" : "s");
     }
     for (size_t i = 0; i < rows->fields.n; i++) {
         const bt_text_span name = rows->fields.spans[i];

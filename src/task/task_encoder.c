@@ -5,7 +5,7 @@
 
 #include "task_internal.h"
 
-#define ENCODER "task.model.encoder"
+#define ENCODER TASK_ENCODER
 
 /* ---- types -------------------------------------------------------------------------------------
  */
@@ -45,22 +45,34 @@ static const struct {
     {"xlnet", "its two-stream, relative attention is not built here; write bert"},
 };
 
+static const encoder_row *find_row(const char *type) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(encoder_rows); i++) {
+        if (strcmp(encoder_rows[i].name, type) == 0) {
+            return &encoder_rows[i];
+        }
+    }
+    return NULL;
+}
+
+const char *task_encoder_refusal(const char *type) {
+    if (find_row(type) != NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(refused_rows); i++) {
+        if (strcmp(refused_rows[i].name, type) == 0) {
+            return refused_rows[i].why;
+        }
+    }
+    return "write bert, bert_v2 or albert";
+}
+
 static bt_status find_type(const bt_conf *conf, const encoder_row **out, bt_error *err) {
-    const char *const name = bt_conf_type_of_oneof(conf, ENCODER);
-    const char       *why = "write bert, bert_v2 or albert";
-    for (size_t i = 0; name != NULL && i < BT_ARRAY_LEN(encoder_rows); i++) {
-        if (strcmp(encoder_rows[i].name, name) == 0) {
-            *out = &encoder_rows[i];
-            return BT_OK;
-        }
-    }
-    for (size_t i = 0; name != NULL && i < BT_ARRAY_LEN(refused_rows); i++) {
-        if (strcmp(refused_rows[i].name, name) == 0) {
-            why = refused_rows[i].why;
-        }
-    }
-    return BT_FAIL(err, BT_E_UNSUPPORTED, ENCODER ".type: '%s': %s", name != NULL ? name : "null",
-                   why);
+    const char *const set = bt_conf_type_of_oneof(conf, ENCODER);
+    const char *const name = set != NULL ? set : "null";
+    *out = find_row(name);
+    return *out != NULL ? BT_OK
+                        : BT_FAIL(err, BT_E_UNSUPPORTED, ENCODER ".type: '%s': %s", name,
+                                  task_encoder_refusal(name));
 }
 
 /* ---- keys --------------------------------------------------------------------------------------

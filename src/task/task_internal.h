@@ -14,7 +14,10 @@ extern const bt_task bt_task_tagging;
 
 /* ---- configuration --------------------------------------------------------------------------- */
 
-/* task_encoder.c: task.model.encoder, checked. */
+#define TASK_ENCODER "task.model.encoder"
+/* task_encoder.c: why encoders of a type are not computed, and what to write; NULL: they are. */
+const char *task_encoder_refusal(const char *type);
+/* task.model.encoder, checked. */
 BT_MUST_USE bt_status task_read_encoder(const bt_conf *conf, bt_encoder_config *encoder,
                                         bt_error *err);
 /* BT_E_CONFIG unless sequences of a data section fit the encoder's positions. */

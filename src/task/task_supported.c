@@ -61,81 +61,106 @@ static bool is_choice(const char *choices, const char *word) {
     return false;
 }
 
-static bt_status refuse(const support_row *row, const char *path, const char *value,
-                        bt_error *err) {
-    return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: %s: %s", path, value, row->why);
+typedef struct support_check {
+    const bt_conf  *conf;
+    bt_conf_errors *errors; /* NULL: the first one is the failure */
+    bt_error       *err;
+} support_check;
+
+/* What the user wrote is wrong; what an experiment begins with is only missing something else. */
+static bt_status refuse(const support_check *c, const char *path, const char *value,
+                        const char *why) {
+    char origin[BT_CONF_ORIGIN_MAX];
+    if (c->errors == NULL) {
+        return BT_FAIL(c->err, BT_E_UNSUPPORTED, "%s: %s: %s", path, value, why);
+    }
+    if (!bt_conf_is_changed(c->conf, path)) {
+        return bt_conf_errors_add(c->errors, BT_CONF_FINDING, path, c->err, "%s: %s: %s", path,
+                                  value, why);
+    }
+    return bt_conf_errors_add(c->errors, BT_CONF_ERROR, path, c->err, "%s: %s: %s: %s",
+                              bt_conf_origin(c->conf, path, origin), path, value, why);
 }
 
-static bt_status check_text(const bt_conf *conf, const support_row *row, const char *path,
-                            bt_error *err) {
+static bt_status check_text(const support_check *c, const support_row *row, const char *path) {
     const char *text = NULL;
-    BT_TRY(bt_conf_get_str(conf, path, &text, err));
+    BT_TRY(bt_conf_get_str(c->conf, path, &text, c->err));
     if (text[0] == '\0' || (row->kind == ACCEPTS_CHOICE && is_choice(row->choices, text))) {
         return BT_OK;
     }
     char value[VALUE_MAX_BYTES];
     (void)snprintf(value, sizeof value, "'%.100s'", text);
-    return refuse(row, path, value, err);
+    return refuse(c, path, value, row->why);
 }
 
-static bt_status check_number(const bt_conf *conf, const support_row *row, const char *path,
-                              bt_error *err) {
+static bt_status check_number(const support_check *c, const support_row *row, const char *path) {
     double number = 0.0;
     char   value[VALUE_MAX_BYTES];
-    BT_TRY(bt_conf_get_f64(conf, path, &number, err));
+    BT_TRY(bt_conf_get_f64(c->conf, path, &number, c->err));
     (void)snprintf(value, sizeof value, "%.10g", number); /* most are integers: 2, not 2.0 */
-    return number == row->number ? BT_OK : refuse(row, path, value, err);
+    return number == row->number ? BT_OK : refuse(c, path, value, row->why);
 }
 
-static bt_status check_row(const bt_conf *conf, const support_row *row, const char *path,
-                           bt_error *err) {
+static bt_status check_row(const support_check *c, const support_row *row, const char *path) {
     bool is_on = false;
-    if (bt_conf_is_null(conf, path)) { /* absent in this experiment counts as null */
+    if (bt_conf_is_null(c->conf, path)) { /* absent in this experiment counts as null */
         return BT_OK;
     }
     switch (row->kind) {
     case ACCEPTS_NULL:
-        return refuse(row, path, "it is set", err);
+        return refuse(c, path, "it is set", row->why);
     case ACCEPTS_EMPTY:
     case ACCEPTS_CHOICE:
-        return check_text(conf, row, path, err);
+        return check_text(c, row, path);
     case ACCEPTS_NUMBER:
-        return check_number(conf, row, path, err);
+        return check_number(c, row, path);
     case ACCEPTS_FALSE:
-        BT_TRY(bt_conf_get_bool(conf, path, &is_on, err));
-        return is_on ? refuse(row, path, "true", err) : BT_OK;
+        BT_TRY(bt_conf_get_bool(c->conf, path, &is_on, c->err));
+        return is_on ? refuse(c, path, "true", row->why) : BT_OK;
     }
     return BT_OK;
 }
 
-static bt_status check_dummy_input(const bt_conf *conf, const char *path, bt_error *err) {
+static bt_status check_dummy_input(const support_check *c, const char *path) {
     bt_conf_str_list paths = {0};
-    if (bt_conf_is_null(conf, path)) {
+    if (bt_conf_is_null(c->conf, path)) {
         return BT_OK;
     }
-    BT_TRY(bt_conf_get_str_list(conf, path, &paths, err));
-    if (paths.n == 1 && strcmp(paths.items[0], "dummy") == 0) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s: 'dummy': synthetic batches are not built in this version; name a "
-                       "TFRecord file (./dummy if that is one)",
-                       path);
-    }
-    return BT_OK;
+    BT_TRY(bt_conf_get_str_list(c->conf, path, &paths, c->err));
+    return paths.n != 1 || strcmp(paths.items[0], "dummy") != 0
+               ? BT_OK
+               : refuse(c, path, "'dummy'",
+                        "synthetic batches are not built in this version; name a TFRecord file "
+                        "(./dummy if that is one)");
 }
 
-bt_status bt_task_check_supported(const bt_conf *conf, bt_error *err) {
+/* null and any are what conf finds wrong with a mode. */
+static bt_status check_encoder_type(const support_check *c) {
+    const char *const type = bt_conf_type_of_oneof(c->conf, TASK_ENCODER);
+    const char *const why = type != NULL ? task_encoder_refusal(type) : NULL;
+    char              value[VALUE_MAX_BYTES];
+    if (why == NULL || strcmp(type, "any") == 0) {
+        return BT_OK;
+    }
+    (void)snprintf(value, sizeof value, "'%.100s'", type);
+    return refuse(c, TASK_ENCODER ".type", value, why);
+}
+
+bt_status bt_task_check_supported(const bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
     static const char *const sections[] = {"task.train_data", "task.validation_data"};
+    const support_check      check = {.conf = conf, .errors = errors, .err = err};
     char                     path[PATH_MAX_BYTES];
+    BT_TRY(check_encoder_type(&check));
     for (size_t i = 0; i < BT_ARRAY_LEN(support_rows); i++) {
-        BT_TRY(check_row(conf, &support_rows[i], support_rows[i].path, err));
+        BT_TRY(check_row(&check, &support_rows[i], support_rows[i].path));
     }
     for (size_t s = 0; s < BT_ARRAY_LEN(sections); s++) {
         for (size_t i = 0; i < BT_ARRAY_LEN(data_rows); i++) {
             (void)snprintf(path, sizeof path, "%s.%s", sections[s], data_rows[i].path);
-            BT_TRY(check_row(conf, &data_rows[i], path, err));
+            BT_TRY(check_row(&check, &data_rows[i], path));
         }
         (void)snprintf(path, sizeof path, "%s.input_path", sections[s]);
-        BT_TRY(check_dummy_input(conf, path, err));
+        BT_TRY(check_dummy_input(&check, path));
     }
     return BT_OK;
 }

@@ -206,7 +206,7 @@ bt_status run_create_exec(train_run *run, bt_error *err) {
 bt_status run_prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
-    BT_TRY(bt_task_check_supported(args->conf, err));
+    BT_TRY(bt_task_check_supported(args->conf, NULL, err));
     BT_TRY(bt_task_find(bt_conf_experiment_name(args->conf), &run->task, err));
     BT_TRY(run->task->plan(args->conf, &run->plan, err));
     if (args->mode == BT_CONF_MODE_PREDICT) {

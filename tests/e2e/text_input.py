@@ -251,7 +251,7 @@ class Refusals(Text):
     def test_short_row(self):
         with open(self.path('dev.tsv'), 'ab') as out:
             out.write(b'no label\n')
-        self.refused(DATA, r'dev\.tsv:22:1: the row has 1 columns, the header has 2')
+        self.refused(DATA, r'dev\.tsv:22:1: the row has 1 column, the header has 2')
 
     def test_open_quote(self):
         self.write('train.csv', 'sentence,label\na,0\n"b,1\nc,0\n')

@@ -39,6 +39,10 @@ static const struct {
     {"task.model.encoder.bert.dropout_rate=1.0", "less than 1, got 1.0"},
     {"task.model.encoder.bert.dropout_rate=nope", "a number, got the text 'nope'"},
     {"task.model.encoder.type=brt", "did you mean 'bert'?"},
+    {"task.model.encoder.type=roberta",
+     "'roberta': RoBERTa's vocabulary, byte-level BPE, is not read "
+     "here; the encoders that train are bert, bert_v2 and albert"},
+    {"task.model.encoder.type=DistilBERT", "DistilBERT's layers are those of bert"},
     {"task.model.encoder=5", "a section (a mapping), got 5"},
     {"task.model.encoder=null", "cannot be null"},
     {"task.modle.num_classes=3", "task.modle: unknown key; official.nlp.tasks.sentence_prediction."

@@ -396,6 +396,7 @@ static void test_wrong_files(void **state) {
     check_open(path, BT_E_IO, "missing.tfrecord");
     check_open(folder, BT_E_IO, folder);
     (void)snprintf(path, sizeof path, "%.4000s/no*match", folder);
+    check_open(path, BT_E_IO, "task.train_data: the pattern '");
     check_open(path, BT_E_IO, "no*match' does not match any files");
     bt_str empty = BT_STR_INIT;
     check_open(fixture_write(folder, "empty", &empty), BT_E_FORMAT, "empty: no records");

@@ -51,7 +51,6 @@ static void test_defaults(void **state) {
     assert_int_equal(config.seed, 99);
     assert_true(config.is_training);
     assert_true(config.drop_remainder);
-    assert_false(config.cache);
     assert_false(config.gzip);
     assert_string_equal(config.section, "task.train_data");
     done_with(&fixture);
@@ -81,7 +80,6 @@ static void test_values(void **state) {
     assert_int_equal(config.block_length, 2);
     assert_int_equal(config.epochs, 4);
     assert_int_equal(config.skip_bad_records, 9);
-    assert_true(config.cache);
     assert_true(config.gzip);
     done_with(&fixture);
 }

@@ -251,11 +251,11 @@ static void test_bad_tables(void **state) {
         {"a short row", "t.tsv", BYTES("a\tb\tlabel\na\tb\t0\na b\t1\n"),
          .error = "t.tsv:3:1: the row has 2 columns, the header has 3"},
         {"blanks for tabs", "t.tsv", BYTES("a\tlabel\na 0\n"),
-         .error = "t.tsv:2:1: the row has 1 columns, the header has 2 (separated by tabs)"},
+         .error = "t.tsv:2:1: the row has 1 column, the header has 2 (separated by tabs)"},
         {"a long row", "t.csv", BYTES("a,label\nhello, world,0\n"),
          .error = "t.csv:2:1: the row has 3 columns, the header has 2"},
         {"a short row without header", "t.tsv", BYTES("a\t0\nb\n"), .fields = {"1"},
-         .label_field = "2", .error = "t.tsv:2:1: the row has 1 columns, the first row has 2"},
+         .label_field = "2", .error = "t.tsv:2:1: the row has 1 column, the first row has 2"},
         {"no such column", "t.tsv", BYTES("text\tlabel\na\t0\n"),
          .error = "t.tsv:1:1: no column is called 'a'; the columns are: text, label (when "
                   "text_fields and label_field are all numbers, the first row is no header)"},

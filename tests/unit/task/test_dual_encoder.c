@@ -50,7 +50,7 @@ static void defaults_are_model_gardens(void **state) {
     (void)state;
     bt_conf *const conf = build("{}");
     bt_task_plan   plan = {0};
-    assert_ok(bt_task_check_supported(conf, err));
+    assert_ok(bt_task_check_supported(conf, NULL, err));
     assert_ok(dual_encoder()->plan(conf, &plan, err));
     assert_true(dual_encoder()->reports_validation_loss);
     assert_int_equal(plan.head.kind, BT_HEAD_POOLED_OUTPUT);

@@ -33,7 +33,7 @@ static const bt_task *sentence_prediction(void) {
 
 static void plan_of(const char *text, bt_conf **conf, bt_task_plan *plan) {
     *conf = build(text);
-    assert_ok(bt_task_check_supported(*conf, err));
+    assert_ok(bt_task_check_supported(*conf, NULL, err));
     assert_ok(sentence_prediction()->plan(*conf, plan, err));
 }
 
@@ -316,9 +316,10 @@ static void unsupported_keys_are_refused_by_name(void **state) {
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         bt_conf *const conf = build(rows[i].text);
         if (rows[i].message == NULL) {
-            assert_ok(bt_task_check_supported(conf, err));
+            assert_ok(bt_task_check_supported(conf, NULL, err));
         } else {
-            assert_fails(bt_task_check_supported(conf, err), BT_E_UNSUPPORTED, rows[i].message);
+            assert_fails(bt_task_check_supported(conf, NULL, err), BT_E_UNSUPPORTED,
+                         rows[i].message);
         }
         bt_conf_free(conf);
     }
