@@ -10,7 +10,7 @@
 #include "kern_ref_decl.h"
 
 #define SIMD(name) bt_kern_##name##_f32__avx2
-enum { LANES = 8, TILE_ROWS = 6, PRODUCT_ROWS = 6, PRODUCT_DEPTH = 256 };
+enum { LANES = 8, TILE_ROWS = 6, PRODUCT_ROWS = 6, PRODUCT_DEPTH = 384 };
 
 typedef __m256 vf;
 /* A mask; `whole` is a constant after inlining, as AVX2's masked stores are slow. */
