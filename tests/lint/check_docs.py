@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the pages point at is there: relative links (and the headings that they name), and files of the
+repository that stand in backticks (`src/wire/npy.c`, `src/wire/bundle_*.c`, `bt/base.h`, `npy.c`). And
+what code and scripts say of pages: docs/testing.md.
+
+usage: check_docs.py [ROOT] | check_docs.py --self-test
+"""
+import fnmatch
+import os
+import pathlib
+import re
+import sys
+import tempfile
+import urllib.parse
+
+SKIP_FOLDERS = {".git", "build", "runs", "__pycache__"}
+FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+TICKS = re.compile(r"`([^`\n]+)`")
+HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
+# the first word in backticks, when it begins as a path of ours does
+OURS = re.compile(r"(?:\./)?((?:src|include|tests|bench|tools|configs|docs|cmake|\.ci)/[\w./*{},-]*)")
+# names of files are unique in the tree (check_style.py), so a name alone says which
+NAME = re.compile(r"[\w*]+\.(?:c|h|def|py|sh)")
+ELSEWHERE = {"train.py"}  # Model Garden's
+MADE = {"docs/bench/"}  # by the target bench-record, when somebody records
+PAGE = re.compile(r"(?<![\w/.-])docs/[\w/]+\.md")
+CODE = (".c", ".h", ".def", ".py", ".sh", ".txt", ".cmake", ".yaml")
+HEADER = re.compile(r"bt/\w+\.h")
+
+
+def blank(match):
+    return re.sub(r"[^\n]", " ", match.group(0))
+
+
+def slug(heading):
+    """The anchor that GitHub makes of a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+def anchors(text):
+    return {slug(heading) for heading in HEADING.findall(FENCE.sub(blank, text))}
+
+
+def check_link(root, file, target):
+    if re.match(r"[a-z][a-z0-9+.-]*:", target):
+        return None
+    path, _, anchor = target.partition("#")
+    there = file.parent / urllib.parse.unquote(path) if path else file
+    if not there.exists():
+        return f"the link {target} leads nowhere"
+    if root.resolve() not in (there.resolve(), *there.resolve().parents):
+        return f"the link {target} leads out of the repository"
+    if anchor and there.suffix == ".md" and anchor not in anchors(there.read_text(encoding="utf-8")):
+        return f"the link {target}: no heading of that name"
+    return None
+
+
+def alternatives(path):
+    """a/{b,c}.d -> a/b.d, a/c.d"""
+    found = re.search(r"\{([^{}]*)\}", path)
+    if not found:
+        return [path]
+    return [whole for part in found.group(1).split(",")
+            for whole in alternatives(path[:found.start()] + part + path[found.end():])]
+
+
+def check_ticks(root, names, words):
+    first = words.split()[0] if words.split() else ""
+    if HEADER.fullmatch(first):
+        first = "include/" + first
+    if NAME.fullmatch(first) and first not in ELSEWHERE and not fnmatch.filter(names, first):
+        return f"`{words}`: there is no file of that name"
+    match = OURS.fullmatch(first)
+    if not match or first in MADE:
+        return None
+    for path in alternatives(match.group(1).rstrip(".,")):
+        found = any(root.glob(path)) if "*" in path else (root / path).exists()
+        if not found:
+            return f"`{words}`: there is no {path}"
+    return None
+
+
+def check_page(root, names, file, text):
+    problems = []
+    for pattern, check in ((LINK, lambda hit: check_link(root, file, hit)),
+                           (TICKS, lambda hit: check_ticks(root, names, hit))):
+        clean = FENCE.sub(blank, text)
+        if pattern is LINK:
+            clean = TICKS.sub(blank, clean)  # `[x](y)` is an example
+            clean = re.sub(r"\[( +)\]\(", lambda m: "[" + "x" * len(m.group(1)) + "](", clean)
+        for match in pattern.finditer(clean):
+            problem = check(match.group(1))
+            if problem:
+                line = clean.count("\n", 0, match.start()) + 1
+                problems.append(f"{file.relative_to(root).as_posix()}:{line}: {problem}")
+    return problems
+
+
+def check_code(root, file, text):
+    """Pages that a comment or a message names."""
+    name = file.relative_to(root).as_posix()
+    return [f"{name}:{text.count(chr(10), 0, match.start()) + 1}: there is no {match.group(0)}"
+            for match in PAGE.finditer(text) if not (root / match.group(0)).exists()]
+
+
+def check_tree(root):
+    files = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if f not in SKIP_FOLDERS)
+        files += [pathlib.Path(folder) / name for name in sorted(names)]
+    names = {file.name for file in files}
+    problems = []
+    for file in files:
+        if file.suffix == ".md":
+            problems += check_page(root, names, file, file.read_text(encoding="utf-8"))
+        elif file.suffix in CODE and file.parent.name not in ("lint", "bench"):
+            problems += check_code(root, file, file.read_text(encoding="utf-8", errors="replace"))
+    return problems
+
+
+def self_test():
+    files = {
+        "src/fs/a_one.c": "", "include/bt/fs.h": "", "docs/there.md": "# Some `code`, and more\n",
+        "docs/good.md": "[a](there.md) [b](../src/fs) [c](there.md#some-code-and-more) [`d`](#up)\n"
+                        "[e](https://host/x) `src/fs/a_*.c` `src/fs/{a_one}.c` `bt/fs.h` `src/fs/`\n`a_*.c` `train.py`\n"
+                        "# Up\n`src/fs/a_one.c --flag` `[x](nowhere)` `other/b.c`\n"
+                        "```\n`src/none.c` [x](nowhere)\n```\n",
+        "bad1.md": "[a](docs/nowhere.md)", "bad2.md": "[a](docs/there.md#nothing)",
+        "bad3.md": "`src/fs/b.c`", "bad4.md": "`src/fs/b_*.c --x`", "bad5.md": "`bt/none.h`",
+        "bad6.md": "[a](../out)", "bad7.md": "`src/fs/{a_one,b}.c`", "bad8.md": "[`x`](nowhere.c)",
+        "bad9.md": "`b_two.c`", "src/fs/a_bad.c": "/* docs/nine.md */\n",
+        "src/fs/a_good.c": "/* docs/there.md, and ../shared/docs/x.md */\n",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder) / "tree"
+        for name, text in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        (pathlib.Path(folder) / "out").write_text("", encoding="utf-8")
+        found = check_tree(root)
+    bad = sorted(name for name in files if "bad" in name)
+    if sorted(p.split(":")[0] for p in found) != bad:
+        print("self-test failed:", found)
+        return 1
+    print(f"self-test: {len(bad)} bad pages found, a good one passed")
+    return 0
+
+
+def main(argv):
+    if "--self-test" in argv:
+        return self_test()
+    root = pathlib.Path(argv[1] if len(argv) > 1 else pathlib.Path(__file__).parents[2])
+    problems = check_tree(root)
+    for problem in problems:
+        print(problem)
+    print(f"check_docs: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
