@@ -124,6 +124,11 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
     return result
 
 
+def instruction_sets():
+    """Those of this machine, "ref" among them."""
+    return run(['--version']).stdout.split('this machine runs: ')[1].split(';')[0].split()
+
+
 def peak_of(pid):
     """The kernel's high-water mark. Not the one of wait4(): that counts the time before exec, when
     the child was a copy of this interpreter."""
