@@ -304,9 +304,10 @@ int32_t               bt_n_physical_cores(void);  /* >= 1; respects the affinity
 /* ---- memory of the machine
  * ------------------------------------------------------------------------- */
 
-/* Bytes of memory that this process can still take without being killed for it: the least of what
- * the system, its control groups and its limits (ulimit -v, -d) leave. UINT64_MAX: nothing is
- * known. root: "" but in tests, the folder that /proc and /sys are read below. */
+/* Bytes of memory that this process can still take without being killed for it, or waiting for
+ * swap, which is not counted: the least of what the system, its control groups and its limits
+ * (ulimit -v, -d) leave. UINT64_MAX: nothing is known. root: "" but in tests, the folder that /proc
+ * and /sys are read below. */
 uint64_t bt_memory_available(const char *root);
 /* The largest resident size of this process so far; 0: the system does not say. */
 int64_t bt_peak_resident_bytes(void);

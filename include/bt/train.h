@@ -87,7 +87,7 @@ typedef enum bt_train_phase {
     BT_PHASE_REST, /* metrics of the batch, bookkeeping */
 } bt_train_phase;
 enum { BT_TRAIN_N_PHASES = BT_PHASE_REST + 1 };
-const char *bt_train_phase_name(bt_train_phase phase); /* "other kernels" */
+const char *bt_train_phase_name(bt_train_phase phase); /* "other_kernels" */
 
 /* How fast this machine makes one large product (bt/exec.h), in one way. */
 typedef struct bt_train_peak {

@@ -51,16 +51,33 @@ static uint64_t minus(uint64_t a, uint64_t b) {
 
 /* Names of what a control group of each version says. */
 typedef struct group_kind {
-    const char *mount, *limit, *used, *cached;
+    const char *mount, *limit, *used;
+    const char *cached[3];
 } group_kind;
 
-static const group_kind version_1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
-                                     "memory.usage_in_bytes", "total_cache "};
-static const group_kind version_2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "file "};
+static const group_kind version_1 = {"/sys/fs/cgroup/memory",
+                                     "memory.limit_in_bytes",
+                                     "memory.usage_in_bytes",
+                                     {"total_active_file ", "total_inactive_file "}};
+static const group_kind version_2 = {"/sys/fs/cgroup",
+                                     "memory.max",
+                                     "memory.current",
+                                     {"active_file ", "inactive_file ", "slab_reclaimable "}};
 
-/* Of a group and of all that it lies in. Pages of files are counted as used, and are given up when
- * something else needs them. In a container the path may be the host's: what is not there says
- * nothing, and the walk ends at the mount, which is there. */
+/* Counted as used, and given up when something else needs it: pages of files and what the kernel
+ * knows of them. Not tmpfs and shared memory, which "file" and "cache" count, too. */
+static uint64_t cached_by_group(const char *root, const char *folder, const group_kind *kind) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < BT_ARRAY_LEN(kind->cached) && kind->cached[i] != NULL; i++) {
+        uint64_t n_bytes = 0;
+        (void)read_number(root, folder, "memory.stat", kind->cached[i], &n_bytes);
+        sum += n_bytes;
+    }
+    return sum;
+}
+
+/* Of a group and of all that it lies in. In a container the path may be the host's: what is not
+ * there says nothing, and the walk ends at the mount, which is there. */
 static uint64_t left_of_group(const char *root, const group_kind *kind, char *path) {
     uint64_t left = UINT64_MAX;
     for (;;) {
@@ -68,11 +85,9 @@ static uint64_t left_of_group(const char *root, const group_kind *kind, char *pa
         (void)snprintf(folder, sizeof folder, "%s%s", kind->mount, path);
         uint64_t limit = 0;
         uint64_t used = 0;
-        uint64_t cached = 0;
         if (read_number(root, folder, kind->limit, "", &limit) &&
             read_number(root, folder, kind->used, "", &used)) {
-            (void)read_number(root, folder, "memory.stat", kind->cached, &cached);
-            left = least(left, minus(limit, minus(used, cached)));
+            left = least(left, minus(limit, minus(used, cached_by_group(root, folder, kind))));
         }
         char *const slash = strrchr(path, '/');
         if (slash == NULL) {
@@ -80,6 +95,18 @@ static uint64_t left_of_group(const char *root, const group_kind *kind, char *pa
         }
         *slash = '\0';
     }
+}
+
+/* A word of a list with commas? */
+static bool has_word(const char *list, const char *word) {
+    const size_t n = strlen(word);
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, word, n) == 0 && (at[n] == ',' || at[n] == '\0')) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Lines "hierarchy:controllers:path"; hierarchy 0 is version 2's. */
@@ -97,7 +124,7 @@ static uint64_t left_of_groups(const char *root) {
         *path = '\0';
         if (strcmp(line, "0:") == 0) {
             left = least(left, left_of_group(root, &version_2, path + 1));
-        } else if (strstr(controllers, ":memory") != NULL) {
+        } else if (has_word(controllers + 1, "memory")) {
             left = least(left, left_of_group(root, &version_1, path + 1));
         }
     }

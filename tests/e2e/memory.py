@@ -65,9 +65,11 @@ class Limit(e2e.Case):
 
     def limited(self, expect, n_words=60000, batch=8, more=''):
         size = 1200 * MIB
+        # OpenBLAS starts a thread a core when it is loaded, each with its share of the addresses
         return self.train(
             mode='train', override=self.MODEL % (n_words, batch, more), expect=expect,
-            run_how={'before': lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))})
+            run_how={'before': lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+                     'env': {'OPENBLAS_NUM_THREADS': '1'}})
 
     def test_plan(self):
         result = self.limited(0)

@@ -4,6 +4,7 @@
  * for the largest pass so far, with some room; the buffers are laid out anew for each pass, close
  * together, so that only the largest pass that really came decides how much memory is touched. A
  * pass that fits runs without touching the heap. */
+#include <stdio.h>
 #include <string.h>
 
 #include "exec_cpu_internal.h"
@@ -213,12 +214,16 @@ static bt_status plan_scratch(bt_exec *exec, int64_t rows, int64_t length, bt_er
 
 static bt_status refuse(const bt_exec *exec, const exec_shape *shape, int64_t n_floats,
                         uint64_t left, bt_error *err) {
+    const double needed = (double)n_floats * sizeof(float);
+    char         why[64] = "the system does not give them (vm.overcommit_memory?)";
+    if (needed > (double)left) {
+        (void)snprintf(why, sizeof why, "%.2f GiB are left", (double)left / 0x1p30);
+    }
     return BT_FAIL(err, BT_E_NOMEM,
                    "out of memory: a step with %" PRId64 " sequences of %" PRId64
-                   " tokens together needs %.2f GiB for what it keeps of them, and %.2f GiB are "
-                   "left: choose a smaller global_batch_size%s or seq_length%s",
-                   shape->n_seqs, shape->n_tokens, (double)n_floats * sizeof(float) / 0x1p30,
-                   (double)left / 0x1p30,
+                   " tokens together needs %.2f GiB for what it keeps of them, and %s: choose a "
+                   "smaller global_batch_size%s or seq_length%s",
+                   shape->n_seqs, shape->n_tokens, needed / 0x1p30, why,
                    shape->for_training ? " (trainer.gradient_accumulation_steps makes one update "
                                          "of several batches)"
                                        : "",

@@ -413,12 +413,21 @@ static void memory_that_is_left_is_found(void **state) {
     write_below(root, "sys/fs/cgroup/a/memory.max", "700000\n");
     write_below(root, "sys/fs/cgroup/a/memory.current", "300000\n");
     assert_int_equal(bt_memory_available(root), 400000);
-    write_below(root, "sys/fs/cgroup/a/memory.stat", "anon 100000\nfile 200000\n");
-    assert_int_equal(bt_memory_available(root), 600000);
+    write_below(root, "sys/fs/cgroup/a/memory.stat",
+                "anon 100000\nfile 200000\nshmem 50000\ninactive_file 90000\nactive_file 40000\n"
+                "slab_reclaimable 20000\n");
+    assert_int_equal(bt_memory_available(root), 550000); /* shared memory stays */
     write_below(root, "proc/self/cgroup", "4:cpu,cpuacct:/x\n3:memory:/not/there\n");
     write_below(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "90000\n");
     write_below(root, "sys/fs/cgroup/memory/memory.usage_in_bytes", "91000\n");
     assert_int_equal(bt_memory_available(root), 0);
+    write_below(root, "sys/fs/cgroup/memory/memory.stat",
+                "cache 9\ninactive_file 9\ntotal_inactive_file 2000\ntotal_active_file 3000\n");
+    assert_int_equal(bt_memory_available(root), 4000);
+    write_below(root, "proc/self/cgroup", "4:notmemory,memory_too:/x\n");
+    assert_int_equal(bt_memory_available(root), 800 * 1024);
+    write_below(root, "proc/self/cgroup", "4:cpu,memory,cpuacct:/x\n");
+    assert_int_equal(bt_memory_available(root), 4000);
 }
 
 int main(void) {

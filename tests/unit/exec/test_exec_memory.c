@@ -142,6 +142,11 @@ static void too_large_is_refused(void **state) {
     j.batch.n_tokens = LENGTH;
     assert_ok(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, err));
     assert_int_equal(bt_exec_plan_memory(j.exec, INT64_MAX / 2, LENGTH).activations, SIZE_MAX);
+    open_exec(&j, &(bt_exec_config){.n_threads = 1, .memory_limit = 1 << 28});
+    bt_alloc_fail_at(1, false); /* there is room, and the system gives none all the same */
+    assert_fails(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, err), BT_E_NOMEM,
+                 "the system does not give them");
+    bt_alloc_fail_at(0, false);
     close_job(&j);
 }
 
