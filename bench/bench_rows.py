@@ -73,7 +73,7 @@ def threads_program():
         return f"{one / result['seconds_per_step']:.2f} ({one:.3f} against {result['seconds_per_step']:.3f} s)"
     row = Row("threads", "two threads against one, MiniLM, MRPC lengths", ">= 1.8 times", lambda r: r["also"]["seconds_per_step"] / r["seconds_per_step"], shown,
               (AT_LEAST, 1.8))
-    words = ["{build}/bench_step", "--lengths=mrpc", "--steps=8", "--rounds=3"]
+    words = ["{build}/bench_step", "--lengths=mrpc", "--steps=8", "--rounds=2"]
     return Program([*words, "--threads=2"], [row], ("two_cores",), QUICK_STEP, also=[*words, "--threads=1"])
 
 
@@ -82,7 +82,7 @@ def bf16_program():
         plain = result["also"]["seconds_per_step"]
         return f"{plain / result['seconds_per_step']:.2f} times ({result['seconds_per_step']:.3f} against {plain:.3f} s)"
     row = Row("bfloat16", "bfloat16 products against float32, MiniLM, MRPC lengths", "", lambda r: r["also"]["seconds_per_step"] / r["seconds_per_step"], shown)
-    words = [*STEP, "--lengths=mrpc", "--steps=8", "--rounds=3"]
+    words = [*STEP, "--lengths=mrpc", "--steps=8", "--rounds=2"]
     return Program([*words, "--products=bf16"], [row], ("bfloat16",), QUICK_STEP, also=words)
 
 
@@ -135,10 +135,10 @@ def programs():
     all_programs = []
     for task, peer, python, other, bound, words in (
             ("SST-2", "hf", "hf_python", hf, 4.5, ("--rounds", "5", "--steps", "40", "--peer_steps", "10")), ("SST-2", "mg", "tf_python", mg, 13, ("--rounds", "2", "--mg_steps", "6")),
-            ("MRPC", "hf", "hf_python", hf, 2.5, ("--rounds", "5", "--steps", "16", "--peer_steps", "8")), ("MRPC", "mg", "tf_python", mg, 4.5, ("--rounds", "2", "--steps", "16", "--mg_steps", "6"))):
+            ("MRPC", "hf", "hf_python", hf, 2.5, ("--rounds", "5", "--steps", "12", "--peer_steps", "6")), ("MRPC", "mg", "tf_python", mg, 4.5, ("--rounds", "2", "--steps", "12", "--mg_steps", "6"))):
         name = f"steps-{task.lower().replace('-', '')}-{peer}"
         all_programs.append(steps_beside(task, "minilm", peer, python, [peer_row(name, what.format("MiniLM", task, other), bound, peer)], *words))
-    for task, bound, words in (("CoLA", 3, ("--rounds", "3", "--steps", "8", "--peer_steps", "4")), ("MRPC", 2, ("--rounds", "2", "--steps", "4", "--peer_steps", "3"))):
+    for task, bound, words in (("CoLA", 3, ("--rounds", "2", "--steps", "8", "--peer_steps", "4")), ("MRPC", 2, ("--rounds", "2", "--steps", "4", "--peer_steps", "3"))):
         row = peer_row(f"base-{task.lower()}-hf", what.format("BERT-base", task, hf), bound, "hf")
         all_programs.append(steps_beside(task, "base", "hf", "hf_python", [row], *words))
     return all_programs + [

@@ -122,14 +122,15 @@ def measure(program, settings, quick):
         bench.make_records(settings["build"], os.path.join(settings["glue"], "MRPC"), "MRPC", settings["vocab"], os.path.dirname(settings["records"]))
     start, load = time.monotonic(), os.getloadavg()[0]
     result = run_program(words, settings)
-    if program.also is not None:
-        result["also"] = run_program(program.also + (list(program.quick) if quick else []), settings)
+    also = program.also and program.also + (list(program.quick) if quick else [])
+    if also:
+        result["also"] = run_program(also, settings)
     records = []
     for row in program.rows:
         value = row.value(result)
         ok = None if row.limit is None else bool(row.limit[0](value, row.limit[1]))
         records.append({"row": row.name, "what": row.what, "asked": row.asked, "value": value, "measured": row.shown(result), "ok": ok,
-                        "command": shown_command(words, settings), "took_seconds": round(time.monotonic() - start, 1), "load_before": round(load, 2), "result": result})
+                        "command": "; ".join(shown_command(w, settings) for w in (words, also) if w), "took_seconds": round(time.monotonic() - start, 1), "load_before": round(load, 2), "result": result})
     return records
 
 

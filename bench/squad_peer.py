@@ -26,16 +26,15 @@ from transformers import BertConfig, BertForQuestionAnswering
 torch.set_num_threads(a["threads"])
 torch.manual_seed(0)
 S = a["seq_length"]
-plain = BertWordPieceTokenizer(a["vocab"], lowercase=True)
+plain, tokenizer = (BertWordPieceTokenizer(a["vocab"], lowercase=True) for _ in range(2))
+tokenizer.enable_padding(length=S)
 windows = []
 for article in json.load(open(a["squad"], encoding="utf-8"))["data"]:
     for paragraph in article["paragraphs"]:
         for qa in paragraph["qas"]:
             # as Model Garden cuts: questions of at most 64 pieces, windows start 128 pieces apart
             n_question = min(64, len(plain.encode(qa["question"], add_special_tokens=False).ids))
-            tokenizer = BertWordPieceTokenizer(a["vocab"], lowercase=True)
             tokenizer.enable_truncation(S, stride=max(0, S - n_question - 3 - 128), strategy="only_second")
-            tokenizer.enable_padding(length=S)
             first = tokenizer.encode(qa["question"], paragraph["context"])
             windows += [first] + list(first.overflowing)
 L, H, I, heads = a["size"]
