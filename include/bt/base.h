@@ -67,7 +67,12 @@ const char *bt_status_name(bt_status status);
 /* BT_FAIL makes an error and is the value to return. BT_TRY returns a failure up: for functions
  * that own nothing. BT_CHECK stores it in `rc` and jumps to `done`: for functions that own
  * something. */
+#ifdef __clang_analyzer__ /* it sees one file: that the value is the code must stand here */
+#define BT_FAIL(err, code, ...)                                                                    \
+    ((void)bt_error_make((err), (code), __FILE__, __LINE__, __VA_ARGS__), (code))
+#else
 #define BT_FAIL(err, code, ...) bt_error_make((err), (code), __FILE__, __LINE__, __VA_ARGS__)
+#endif
 #define BT_TRY(call)                                                                               \
     do {                                                                                           \
         const bt_status bt_try_status = (call);                                                    \

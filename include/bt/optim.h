@@ -90,7 +90,7 @@ struct bt_optim_buffers {
     /* rows of the word table that are not those of the batch wait; NULL: all are updated */
     bt_optim_rows *rows;
 };
-void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t step,
+void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
                     double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
 
 #endif

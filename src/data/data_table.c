@@ -216,7 +216,8 @@ static bt_status read_bytes(table_rows *rows, size_t part, int64_t i, const char
     /* the rest can only be empty lines */
     *n = *n > TABLE_ROW_MAX_BYTES + 2 ? TABLE_ROW_MAX_BYTES + 2 : *n;
     BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &source, err));
-    BT_TRY(bt_grow(&rows->buffer.data, &rows->buffer.cap, *n, 1, TABLE_ROW_MAX_BYTES * 2, err));
+    BT_TRY(bt_grow(&rows->buffer.data, &rows->buffer.cap, *n, 1, 2 * (size_t)TABLE_ROW_MAX_BYTES,
+                   err));
     *bytes = rows->buffer.data;
     return bt_fs_read_at(source, begin, rows->buffer.data, *n, err);
 }

@@ -67,10 +67,11 @@ bt_status bt_squad_final_text(bt_text_scratch *scratch, bt_squad_text predicted,
     if (predicted.n_bytes > 0 && predicted.bytes[0] != ' ' &&
         predicted.bytes[predicted.n_bytes - 1] != ' ') { /* at a blank no character stands */
         BT_CHECK(join_tokens(scratch, original, do_lower_case, &tokens, err));
-        const int64_t at = squad_find(tokens.data, tokens.len, predicted.bytes, predicted.n_bytes);
-        if (at >= 0 && count_visible(tokens.data, tokens.len) ==
-                           count_visible(original.bytes, original.n_bytes)) {
-            answer = project(original, tokens.data, (size_t)at, predicted.n_bytes);
+        const char *const joined = bt_str_text(&tokens);
+        const int64_t     at = squad_find(joined, tokens.len, predicted.bytes, predicted.n_bytes);
+        if (at >= 0 &&
+            count_visible(joined, tokens.len) == count_visible(original.bytes, original.n_bytes)) {
+            answer = project(original, joined, (size_t)at, predicted.n_bytes);
         }
     }
     rc = bt_str_append_n(out, answer.bytes, answer.n_bytes, err);

@@ -12,7 +12,7 @@ typedef struct registry_row {
 } registry_row;
 
 static const registry_row registry[] = {
-#define TASK(experiment, object) {experiment, &object},
+#define TASK(experiment, object) {experiment, &(object)},
 #include "task_list.def"
 };
 

@@ -20,7 +20,7 @@ static int32_t last_not_beyond(const uint32_t *table, int32_t n_rows, int32_t n_
     int32_t high = n_rows;
     while (high - low > 1) {
         const int32_t middle = low + (high - low) / 2;
-        if (table[middle * n_columns] <= c) {
+        if (table[(size_t)middle * (size_t)n_columns] <= c) {
             low = middle;
         } else {
             high = middle;

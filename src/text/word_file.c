@@ -41,20 +41,20 @@ bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
     return BT_OK;
 }
 
-void bt_text_word_file_close(bt_text_word_file *reader) {
-    if (reader != NULL) {
-        bt_fs_stream_close(reader->stream);
-        bt_str_deinit(&reader->text);
-        bt_free(reader);
+void bt_text_word_file_close(bt_text_word_file *file) {
+    if (file != NULL) {
+        bt_fs_stream_close(file->stream);
+        bt_str_deinit(&file->text);
+        bt_free(file);
     }
 }
 
-const char *bt_text_word_file_path(const bt_text_word_file *reader) {
-    return bt_fs_stream_path(reader->stream);
+const char *bt_text_word_file_path(const bt_text_word_file *file) {
+    return bt_fs_stream_path(file->stream);
 }
 
-int64_t bt_text_word_file_line(const bt_text_word_file *reader) {
-    return reader->line;
+int64_t bt_text_word_file_line(const bt_text_word_file *file) {
+    return file->line;
 }
 
 /* ---- lines
@@ -187,19 +187,19 @@ static bool is_document_start(const char *text, size_t n) {
     return n >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0;
 }
 
-bt_status bt_text_word_file_next(bt_text_word_file *reader, bt_text_word_line *word, bool *is_break,
+bt_status bt_text_word_file_next(bt_text_word_file *file, bt_text_word_line *word, bool *is_break,
                                  bool *end, bt_error *err) {
     const char *text = NULL;
     size_t      n = 0;
-    BT_TRY(read_line(reader, &text, &n, end, err));
+    BT_TRY(read_line(file, &text, &n, end, err));
     if (*end) {
         return BT_OK;
     }
-    if (!reader->form->is_conll) {
+    if (!file->form->is_conll) {
         *is_break = n == 0;
-        return n == 0 ? BT_OK : parse_plain(reader, text, n, word, err);
+        return n == 0 ? BT_OK : parse_plain(file, text, n, word, err);
     }
     const column line = strip(text, n);
     *is_break = line.n == 0 || is_document_start(line.text, line.n);
-    return *is_break ? BT_OK : parse_conll(reader, text, n, word, err);
+    return *is_break ? BT_OK : parse_conll(file, text, n, word, err);
 }

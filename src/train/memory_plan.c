@@ -26,8 +26,14 @@ static const char *size_text(char out[SIZE_TEXT], uint64_t n_bytes) {
 }
 
 static void say(const bt_exec_memory *m, uint64_t all) {
-    char variables[SIZE_TEXT], gradients[SIZE_TEXT], slots[SIZE_TEXT], activations[SIZE_TEXT];
-    char scratch[SIZE_TEXT], sum[SIZE_TEXT], available[SIZE_TEXT], largest[64] = "";
+    char variables[SIZE_TEXT];
+    char gradients[SIZE_TEXT];
+    char slots[SIZE_TEXT];
+    char activations[SIZE_TEXT];
+    char scratch[SIZE_TEXT];
+    char sum[SIZE_TEXT];
+    char available[SIZE_TEXT];
+    char largest[64] = "";
     if (m->available != UINT64_MAX) {
         (void)snprintf(largest, sizeof largest, " of %s; as many as %" PRId64 " would fit",
                        size_text(available, m->available), m->largest_seqs);

@@ -173,7 +173,7 @@ static bool parse_metadata(bt_bytes bytes, bt_event *out) {
         }
         if (field.number == 1 && field.type == PW_BYTES) {
             bt_reader inner = pw_open(field.bytes);
-            pw_field  name;
+            pw_field  name = {0};
             if (bt_reader_left(&inner) > 0 && !pw_next(&inner, &name)) {
                 return false;
             }

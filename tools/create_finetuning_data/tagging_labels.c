@@ -38,7 +38,7 @@ static bt_status add_label(tagging_labels *labels, const char *text, size_t n, b
                        MAX_LABELS, labels->from);
     }
     BT_TRY(bt_grow(&labels->names, &labels->cap, labels->n + 1, sizeof *labels->names,
-                   MAX_LABELS * 2, err));
+                   2 * (size_t)MAX_LABELS, err));
     BT_TRY(bt_map_put(labels->ids, text, n, (int64_t)labels->n, err));
     char *const name = bt_strndup(text, n);
     if (name == NULL) {

@@ -151,9 +151,7 @@ static bt_status next_interleaved(tfds_reader *r, bool *end, bt_error *err) {
             *end = true;
             return BT_OK;
         }
-        if (got && ++r->n_in_block == BLOCK_LENGTH) {
-            advance_slot(r);
-        } else if (!got) {
+        if (!got || ++r->n_in_block == BLOCK_LENGTH) {
             advance_slot(r);
         }
         if (got) {

@@ -36,8 +36,8 @@ BT_MUST_USE bt_status gcs_remove_version(const char *path, int64_t version, bt_e
 /* gcs_upload.c */
 bt_status gcs_put(const char *path, const void *bytes, size_t n, int64_t if_version,
                   int64_t *version, bt_error *err);
-bt_status gcs_upload_begin(const char *path, void **upload, bt_error *err);
-bt_status gcs_upload_chunk(void *upload, const void *bytes, size_t n, bool last, bt_error *err);
-void      gcs_upload_end(void *upload);
+bt_status gcs_upload_begin(const char *path, void **out, bt_error *err);
+bt_status gcs_upload_chunk(void *context, const void *bytes, size_t n, bool last, bt_error *err);
+void      gcs_upload_end(void *context);
 
 #endif

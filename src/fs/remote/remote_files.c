@@ -112,8 +112,8 @@ double remote_parse_time(const char *text) {
             if (rest[0] == '.') {
                 fraction = strtod(rest, NULL);
             }
-            return (double)((era * 146097 + day - 719468) * 86400 + t.tm_hour * 3600 +
-                            t.tm_min * 60 + t.tm_sec) +
+            return (double)((era * 146097 + day - 719468) * 86400 + (int64_t)t.tm_hour * 3600 +
+                            (int64_t)t.tm_min * 60 + t.tm_sec) +
                    fraction;
         }
     }
