@@ -219,11 +219,15 @@ bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err) 
 /* ---- restoring
  * ---------------------------------------------------------------------------------------- */
 
-/* Right into the engine's buffer, where what the file does not hold stays. */
+/* Right into the engine's buffer, where what the file does not hold stays. Slots that the engine
+ * does not keep are not read. */
 static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, int32_t state,
                            int64_t *n_missing, bt_error *err) {
     const bt_param_table *const table = &run->model->table;
     float *const                flat = bt_exec_view(run->exec, state);
+    if (flat == NULL) {
+        return BT_OK;
+    }
     for (int64_t i = 0; i < table->n_params; i++) {
         const bt_param *const param = &table->params[i];
         if (bt_ckpt_find_variable(ckpt, param->name, slot) < 0) {

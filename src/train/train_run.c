@@ -190,6 +190,12 @@ static bt_status open_data(train_run *run, bt_error *err) {
     return mode_evaluates(mode) ? open_validation_data(run, err) : BT_OK;
 }
 
+/* Who neither trains nor saves has the weights alone in memory: a quarter of it. */
+static bool needs_optimizer(const train_run *run) {
+    const bool saves = best_is_on(run) && run->args->mode != BT_CONF_MODE_PREDICT;
+    return mode_trains(run->args->mode) || saves || bt_optim_has_average(run->optim);
+}
+
 bt_status run_create_exec(train_run *run, bt_error *err) {
     const int64_t        n_parts = run->train_data != NULL ? run->config.accumulation_steps : 1;
     const bt_exec_config config = {
@@ -200,7 +206,8 @@ bt_status run_create_exec(train_run *run, bt_error *err) {
         .loss_scale = run->config.loss_scale,
         .recompute = run->config.recompute,
         .part_seqs = n_parts > 1 ? run->config.train_data.global_batch_size / n_parts : 0};
-    return bt_exec_create_cpu(run->model, run->optim, &config, &run->exec, err);
+    return bt_exec_create_cpu(run->model, needs_optimizer(run) ? run->optim : NULL, &config,
+                              &run->exec, err);
 }
 
 bt_status run_prepare(train_run *run, bt_error *err) {

@@ -15,6 +15,12 @@ MIB = 1 << 20
 # 8,000 rows are 2 MB of records; what may grow is their index (8 bytes each) and, for a
 # correlation, the predictions (a few bytes each)
 ROOM = MIB
+# 19 million parameters with 60,000 words
+MODEL = ('task.model.encoder.bert.vocab_size=%d,task.model.encoder.bert.hidden_size=256,'
+         'task.model.encoder.bert.num_attention_heads=4,'
+         'task.model.encoder.bert.intermediate_size=1024,'
+         'task.model.encoder.bert.num_layers=4,trainer.train_steps=1,runtime.threads=1,'
+         'task.train_data.global_batch_size=%d%s')
 
 
 @unittest.skipIf(e2e.SANITIZED, 'a sanitizer keeps freed memory: nothing could be learned here')
@@ -52,22 +58,28 @@ class Memory(e2e.Case):
     def test_training(self):
         self.assertLess(self.grows('train', 'trainer.train_steps=200'), ROOM)
 
+    def test_evaluation_and_prediction_have_no_optimizer(self):
+        """The model has 19 million parameters, 73 MiB; gradients and slots would be 220 more."""
+        model = MODEL % (60000, 8, '')
+        best = ',trainer.best_checkpoint_export_subdir='  # else an evaluation may save
+        train = self.train(mode='train', override=model, run_how={'watch_memory': True})
+        evaluation = self.train(mode='eval', override=model + best, run_how={'watch_memory': True})
+        predict = self.train(mode='predict', override=model, run_how={'watch_memory': True})
+        peaks = [run.peak_bytes / MIB for run in (train, evaluation, predict)]
+        print('train, evaluation, prediction: peaks of %.1f, %.1f, %.1f MiB' % tuple(peaks))
+        self.assertGreater(peaks[0], 4 * 73)
+        self.assertLess(max(peaks[1:]), peaks[0] - 2.5 * 73)
+
 
 @unittest.skipIf(e2e.SANITIZED, 'a sanitizer takes more address space than any limit leaves')
 class Limit(e2e.Case):
     """A machine with little memory: ulimit -v. MODEL has 19 million parameters, with gradients and
     slots 280 MiB; a batch of 2,000 rows takes more than 900 MiB beside them."""
-    MODEL = ('task.model.encoder.bert.vocab_size=%d,task.model.encoder.bert.hidden_size=256,'
-             'task.model.encoder.bert.num_attention_heads=4,'
-             'task.model.encoder.bert.intermediate_size=1024,'
-             'task.model.encoder.bert.num_layers=4,trainer.train_steps=1,runtime.threads=1,'
-             'task.train_data.global_batch_size=%d%s')
-
     def limited(self, expect, n_words=60000, batch=8, more=''):
         size = 1200 * MIB
         # OpenBLAS starts a thread a core when it is loaded, each with its share of the addresses
         return self.train(
-            mode='train', override=self.MODEL % (n_words, batch, more), expect=expect,
+            mode='train', override=MODEL % (n_words, batch, more), expect=expect,
             run_how={'before': lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
                      'env': {'OPENBLAS_NUM_THREADS': '1'}})
 
