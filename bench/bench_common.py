@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the measuring scripts share: running a program to its end with its time and peak memory, the words of a
-bert-train command, and what its metrics.jsonl says. Needs only Python's standard library."""
+bert-train command, what its metrics.jsonl says, and the ids in records. Needs only Python's standard library."""
 import json
 import os
 import re
 import statistics
+import struct
 import subprocess
 import sys
 import threading
@@ -82,6 +83,63 @@ def make_records(build, data, task, vocab, folder, **how):
          f"--train_data_output_path={path}", f"--meta_data_file_path={path}.meta", "--max_seq_length=128"], **how)
     return path
 
+
+# ---- records: the int64 lists of a tf.Example
+
+def raw_records(path):
+    """Each record as it stands in the file: length and checksum (12 bytes), the example, its checksum (4 bytes)."""
+    with open(path, "rb") as file:
+        while len(head := file.read(12)) == 12:
+            yield head + file.read(struct.unpack("<Q", head[:8])[0] + 4)
+
+
+def read_varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 128:
+            return value, at
+
+
+def fields(data):
+    """Number and bytes of each field, or the number that an unpacked list has."""
+    at = 0
+    while at < len(data):
+        tag, at = read_varint(data, at)
+        length, at = read_varint(data, at)
+        if tag & 7 == 2:
+            yield tag >> 3, data[at:at + length]
+            at += length
+        else:
+            yield tag >> 3, length
+
+
+def int_list(feature):
+    values = []
+    for _, int64_list in fields(feature):
+        for _, content in fields(int64_list):
+            if isinstance(content, int):
+                values.append(content)
+            else:
+                at = 0
+                while at < len(content):
+                    value, at = read_varint(content, at)
+                    values.append(value)
+    return values
+
+
+def ids_of(record):
+    """The ids of the tokens of a raw record, without padding."""
+    features = {}
+    for _, feature_map in fields(record[12:-4]):
+        for _, entry in fields(feature_map):
+            parts = dict(fields(entry))
+            features[parts[1].decode()] = parts[2]
+    return int_list(features["input_ids"])[:sum(int_list(features["input_mask"]))]
+
+
+# ---- peers and numbers
 
 def python_peer(python, program, settings, env=None, one_core=False):
     """What the Python program says in its last line; it gets the settings as JSON."""

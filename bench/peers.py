@@ -59,10 +59,17 @@ for step in range(a["steps"] + 2):
         times.append(time.perf_counter() - start)
 print(json.dumps(32 / (sum(times) / len(times))))
 '''
-# the real trainer; on the CPU whatever else the machine has
+# the real trainer; on the CPU whatever else the machine has. It logs steps/sec with one digit only: print what it measured in full
 MG = r'''
 import os, runpy, sys
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+from orbit import controller
+measured = controller.StepTimer.steps_per_second
+def steps_per_second(self, *words, **more):
+    rate = measured(self, *words, **more)
+    print("measured steps per second:", repr(float(rate)))
+    return rate
+controller.StepTimer.steps_per_second = steps_per_second
 sys.argv[0] = "train.py"
 runpy.run_module("official.nlp.train", run_name="__main__", alter_sys=False)
 '''
@@ -86,9 +93,8 @@ def model_garden(args, records, folder):
                       "--config_file=" + os.path.join(bench.CONFIGS, bench.SIZES[args.model][4]),
                       "--params_override=" + ",".join(f"{k}={v}" for k, v in values.items())],
                      env={"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads})
-    rates = {int(step): float(rate) for step, rate in re.findall(r"train \| step:\s+(\d+) \| steps/sec:\s+([0-9.]+)", done.stdout + done.stderr)}
-    steady = [1 / rate for step, rate in rates.items() if step > 2]
-    return BATCH / statistics.mean(steady)
+    rates = [float(rate) for rate in re.findall(r"measured steps per second: (\S+)", done.stdout)]
+    return BATCH / statistics.mean(1 / rate for rate in rates[2:])
 
 
 def own(args, records, folder):

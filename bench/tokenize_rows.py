@@ -13,11 +13,11 @@ on the first --mg_rows rows, the faster of --mg_rounds; what it takes for a job 
 """
 import argparse
 import filecmp
+import itertools
 import json
 import os
 import random
 import statistics
-import struct
 import tempfile
 
 import bench_common as bench
@@ -97,63 +97,6 @@ def model_garden(args, folder, out):
                      env={"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1", "TFDS_DATA_DIR": folder}).seconds
 
 
-# ---- ids of a record: the int64 lists named input_ids and input_mask of a tf.Example
-
-def read_varint(data, at):
-    value = shift = 0
-    while True:
-        value |= (data[at] & 127) << shift
-        at, shift = at + 1, shift + 7
-        if data[at - 1] < 128:
-            return value, at
-
-
-def fields(data):
-    at = 0
-    while at < len(data):
-        tag, at = read_varint(data, at)
-        length, at = read_varint(data, at)  # all of these messages hold only fields with a length, but for unpacked numbers
-        if tag & 7 == 2:
-            yield tag >> 3, data[at:at + length]
-            at += length
-        else:
-            yield tag >> 3, length
-
-
-def int_list(feature):
-    values = []
-    for _, int64_list in fields(feature):
-        for _, content in fields(int64_list):
-            if isinstance(content, int):
-                values.append(content)
-            else:
-                at = 0
-                while at < len(content):
-                    value, at = read_varint(content, at)
-                    values.append(value)
-    return values
-
-
-def ids_of(record):
-    features = {}
-    for _, feature_map in fields(record):
-        for _, entry in fields(feature_map):
-            parts = dict(fields(entry))
-            features[bytes(parts[1]).decode()] = parts[2]
-    n = sum(int_list(features["input_mask"]))
-    return int_list(features["input_ids"])[:n]
-
-
-def first_ids(path, count):
-    with open(path, "rb") as file:
-        for _ in range(count):
-            head = file.read(12)
-            if len(head) < 12:
-                return
-            yield ids_of(file.read(struct.unpack("<Q", head[:8])[0]))
-            file.read(4)
-
-
 # ---- measuring
 
 def measure_mg(args, scratch, pairs, own_rate):
@@ -208,7 +151,7 @@ def main():
         rate = statistics.median(ours)
         result = {"rows": args.rows, "different_rows": len(pairs), "threads": args.threads, "rows_per_second": round(rate), "all": bench.rounded(ours, 0)}
         if "hf" in peers:
-            some = list(first_ids(out, COMPARED))
+            some = [bench.ids_of(record) for record in itertools.islice(bench.raw_records(out), COMPARED)]
             result["hf"] = {"rows_per_second": bench.median(theirs, 0), "ratio": round(rate / statistics.median(theirs), 2), "all": bench.rounded(theirs, 0),
                             "rows_compared": len(some), "rows_with_other_ids": sum(a != b for a, b in zip(some, peer["first"]))}
         if "mg" in peers:
