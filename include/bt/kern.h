@@ -102,6 +102,10 @@ typedef struct bt_kern_product {
      * a whole tile: all of it). */
     void (*tile)(float *c, int64_t ld_c, const void *a_panel, const void *b_panel, int64_t n_rows,
                  int64_t n_cols, int64_t depth, float alpha, bool accumulate);
+    /* The same bits for a whole tile of rows, with A(i,d) read where it lies, at a[i * ld_a + d];
+     * or NULL: factors must be packed. */
+    void (*tile_in_place)(float *c, int64_t ld_c, const float *a, int64_t ld_a, const void *b_panel,
+                          int64_t n_cols, int64_t depth, float alpha, bool accumulate);
 } bt_kern_product;
 
 /* What the factors of a large product are rounded to before they are multiplied; sums are float32.

@@ -138,32 +138,14 @@ static inline void store_tile_row(float *c, vf sum_0, vf sum_1, vm mask_0, vm ma
     v_store(c + LANES, mask_1, x_1);
 }
 
-static void SIMD(product_tile)(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
-                               int64_t n_rows, int64_t n_cols, int64_t depth, float alpha,
-                               bool accumulate) {
-    const float *const a = a_panel;
-    const float *const b = b_panel;
-    vf                 sum[PRODUCT_ROWS][2];
-    UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
-        if (i < n_rows) { /* C's rows lie pages apart: ask for them now */
-            __builtin_prefetch(c + i * ld_c, 1);
-            __builtin_prefetch(c + i * ld_c + LANES, 1);
-        }
-        sum[i][0] = v_set(0);
-        sum[i][1] = v_set(0);
-    }
-    for (int64_t d = 0; d < depth; d++) {
-        const vf b_0 = v_load(b + d * PRODUCT_COLS, v_whole());
-        const vf b_1 = v_load(b + d * PRODUCT_COLS + LANES, v_whole());
-        UNROLL for (int at = 0; at < PRODUCT_COLS; at += LINE_FLOATS) {
-            __builtin_prefetch(b + (d + PREFETCH_ROWS) * PRODUCT_COLS + at);
-        }
-        UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
-            const vf a_i = v_set(a[d * PRODUCT_ROWS + i]);
-            sum[i][0] = v_fma(a_i, b_0, sum[i][0]);
-            sum[i][1] = v_fma(a_i, b_1, sum[i][1]);
-        }
-    }
+/* A tile of A as it is read: element (i,d) at rows[i / 3][(i % 3) * row_step + d * deep_step]. From
+ * a panel row_step is 1; in place deep_step is. Three rows an address leave registers for the rest.
+ */
+enum { ADDRESS_ROWS = 3, N_ADDRESSES = (PRODUCT_ROWS + ADDRESS_ROWS - 1) / ADDRESS_ROWS };
+
+/* The sums of a tile to C, at most n_rows x n_cols of them. */
+static inline void store_tile(float *c, int64_t ld_c, vf sum[PRODUCT_ROWS][2], int64_t n_rows,
+                              int64_t n_cols, float alpha, bool accumulate) {
     const vf alpha_v = v_set(alpha);
     if (n_rows >= PRODUCT_ROWS && n_cols >= PRODUCT_COLS) {
         UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
@@ -181,6 +163,59 @@ static void SIMD(product_tile)(float *c, int64_t ld_c, const void *a_panel, cons
     }
 }
 
+/* in_place is a constant after inlining. */
+static inline __attribute__((always_inline)) void
+multiply_tile(const bool in_place, float *c, int64_t ld_c, const float *a, int64_t ld_a,
+              const float *b, int64_t n_rows, int64_t n_cols, int64_t depth, float alpha,
+              bool accumulate) {
+    const int64_t  row_step = in_place ? ld_a : 1;
+    const int64_t  deep_step = in_place ? 1 : PRODUCT_ROWS;
+    const float   *rows[N_ADDRESSES];
+    vf             sum[PRODUCT_ROWS][2];
+    volatile float later = alpha; /* in memory: every register is needed until then */
+    UNROLL for (int i = 0; i < N_ADDRESSES; i++) {
+        rows[i] = a + i * ADDRESS_ROWS * row_step;
+    }
+    UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
+        if (i < n_rows) { /* C's rows lie pages apart: ask for them now */
+            __builtin_prefetch(c + i * ld_c, 1);
+            __builtin_prefetch(c + i * ld_c + LANES, 1);
+        }
+        sum[i][0] = v_set(0);
+        sum[i][1] = v_set(0);
+    }
+    for (int64_t d = 0; d < depth; d++) {
+        const vf b_0 = v_load(b + d * PRODUCT_COLS, v_whole());
+        const vf b_1 = v_load(b + d * PRODUCT_COLS + LANES, v_whole());
+        UNROLL for (int at = 0; at < PRODUCT_COLS; at += LINE_FLOATS) {
+            __builtin_prefetch(b + (d + PREFETCH_ROWS) * PRODUCT_COLS + at);
+        }
+        if (in_place) { /* the next tile's rows, a line of each in turn */
+            __builtin_prefetch(
+                a + (PRODUCT_ROWS + d % LINE_FLOATS) * ld_a + d / LINE_FLOATS * LINE_FLOATS, 0, 2);
+        }
+        UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
+            const vf a_i =
+                v_set(rows[i / ADDRESS_ROWS][i % ADDRESS_ROWS * row_step + d * deep_step]);
+            sum[i][0] = v_fma(a_i, b_0, sum[i][0]);
+            sum[i][1] = v_fma(a_i, b_1, sum[i][1]);
+        }
+    }
+    store_tile(c, ld_c, sum, n_rows, n_cols, later, accumulate);
+}
+
+static void SIMD(product_tile)(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
+                               int64_t n_rows, int64_t n_cols, int64_t depth, float alpha,
+                               bool accumulate) {
+    multiply_tile(false, c, ld_c, a_panel, 0, b_panel, n_rows, n_cols, depth, alpha, accumulate);
+}
+
+static void SIMD(product_tile_in_place)(float *c, int64_t ld_c, const float *a, int64_t ld_a,
+                                        const void *b_panel, int64_t n_cols, int64_t depth,
+                                        float alpha, bool accumulate) {
+    multiply_tile(true, c, ld_c, a, ld_a, b_panel, PRODUCT_ROWS, n_cols, depth, alpha, accumulate);
+}
+
 static void override_products(bt_kern *kern) {
     const bt_kern_product f32 = {.name = "float32",
                                  .rows = PRODUCT_ROWS,
@@ -192,6 +227,7 @@ static void override_products(bt_kern *kern) {
                                  .pack_b = SIMD(product_pack_b),
                                  .tile = SIMD(product_tile)};
     kern->products[BT_KERN_F32] = f32;
+    kern->products[BT_KERN_F32].tile_in_place = SIMD(product_tile_in_place);
     kern->products[BT_KERN_BF16] = f32;
     kern->products[BT_KERN_BF16].name = "bfloat16 by rounding";
     kern->products[BT_KERN_BF16].pack_a = SIMD(product_pack_a_bf16);

@@ -17,6 +17,7 @@ enum {
     PACK_COST = 28,        /* moving one element into a panel, in multiply-adds of a tile */
     SMALL_CACHE_BYTES = 1 << 18,
     LARGE_CACHE_BYTES = 1 << 21,
+    CACHE_WAY_BYTES = 1 << 12, /* of the first cache */
 };
 
 typedef struct product_job {
@@ -26,6 +27,7 @@ typedef struct product_job {
     int64_t                depth;      /* of a block of the summed dimension */
     int64_t                rows, cols; /* of a piece */
     int64_t                n_row_pieces, n_col_pieces;
+    bool                   in_place; /* A is read where it lies, but for the last rows */
 } product_job;
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -67,13 +69,25 @@ typedef struct piece {
     int32_t thread;
 } piece;
 
-static void pack_a(const product_job *job, const piece *at, void *out) {
+/* Are the rows of A that tile i needs read where they lie? The last ones may be too few for a tile.
+ */
+static bool is_in_place(const product_job *job, const piece *at, int64_t i) {
+    return job->in_place && i + job->kern->rows <= at->end_row;
+}
+
+static void pack_a(const product_job *job, const piece *at, unsigned char *out) {
     const bt_nn_product *const p = job->p;
     const bool                 lies = p->trans_a == BT_KERN_T;
     const int64_t              wide_step = lies ? 1 : p->ld_a;
     const int64_t              deep_step = lies ? p->ld_a : 1;
-    job->kern->pack_a(out, p->a + at->row * wide_step + at->d * deep_step, wide_step, deep_step,
-                      at->end_row - at->row, p->M - at->row, at->depth);
+    const int64_t              n_rows = at->end_row - at->row;
+    const int64_t first = job->in_place ? n_rows / job->kern->rows * job->kern->rows : 0;
+    if (first == n_rows) {
+        return;
+    }
+    job->kern->pack_a(out + panels_bytes(job->kern, first, at->depth),
+                      p->a + (at->row + first) * wide_step + at->d * deep_step, wide_step,
+                      deep_step, n_rows - first, p->M - at->row - first, at->depth);
 }
 
 static void pack_b(const product_job *job, const piece *at, void *out) {
@@ -85,19 +99,32 @@ static void pack_b(const product_job *job, const piece *at, void *out) {
                       at->end_col - at->col, p->N - at->col, at->depth);
 }
 
+/* A tile of rows with a block of columns. */
+static void multiply_row(const product_job *job, const piece *at, int64_t i, const void *a_panel,
+                         const unsigned char *b_panels) {
+    const bt_nn_product *const   p = job->p;
+    const bt_kern_product *const kern = job->kern;
+    const bool                   accumulate = p->accumulate || at->d > 0;
+    for (int64_t j = at->col; j < at->end_col; j += kern->cols) {
+        float *const               c = p->c + i * p->ld_c + j;
+        const unsigned char *const b = b_panels + panels_bytes(kern, j - at->col, at->depth);
+        if (is_in_place(job, at, i)) {
+            kern->tile_in_place(c, p->ld_c, p->a + i * p->ld_a + at->d, p->ld_a, b, at->end_col - j,
+                                at->depth, p->alpha, accumulate);
+        } else {
+            kern->tile(c, p->ld_c, a_panel, b, at->end_row - i, at->end_col - j, at->depth,
+                       p->alpha, accumulate);
+        }
+    }
+}
+
 /* All tiles of the rows with a block of columns. */
 static void multiply(const product_job *job, const piece *at, const unsigned char *a_panels,
                      const unsigned char *b_panels) {
     const bt_nn_product *const   p = job->p;
     const bt_kern_product *const kern = job->kern;
-    const bool                   accumulate = p->accumulate || at->d > 0;
     for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
-        const void *const a = a_panels + panels_bytes(kern, i - at->row, at->depth);
-        for (int64_t j = at->col; j < at->end_col; j += kern->cols) {
-            kern->tile(p->c + i * p->ld_c + j, p->ld_c, a,
-                       b_panels + panels_bytes(kern, j - at->col, at->depth), at->end_row - i,
-                       at->end_col - j, at->depth, p->alpha, accumulate);
-        }
+        multiply_row(job, at, i, a_panels + panels_bytes(kern, i - at->row, at->depth), b_panels);
         if (at->is_last && p->epilogue != NULL) {
             p->epilogue(p->context, at->thread, i, min_i64(kern->rows, at->end_row - i), at->col,
                         at->end_col - at->col);
@@ -171,11 +198,19 @@ static void cut_pieces(product_job *job) {
     }
 }
 
+/* Rows that lie whole pages apart all fall into the same few lines of the first cache, where they
+ * drive each other out before a line is used up: those are packed. */
+static bool can_stay_in_place(const bt_nn_product *p, const bt_kern_product *kern) {
+    return kern->tile_in_place != NULL && p->trans_a != BT_KERN_T &&
+           p->ld_a * (int64_t)sizeof *p->a % CACHE_WAY_BYTES != 0;
+}
+
 static void run_pieces(bt_nn *nn, const bt_nn_product *p) {
     const int64_t max_depth = nn->product->depth;
     product_job   job = {
           .nn = nn, .kern = nn->product, .p = p, .depth = ceil_div(p->K, ceil_div(p->K, max_depth))};
     BT_ASSERT(nn->panel_bytes >= bt_nn_product_scratch_bytes(nn->product));
+    job.in_place = can_stay_in_place(p, nn->product);
     cut_pieces(&job);
     bt_pool_run(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
 }

@@ -38,6 +38,7 @@ static const shape shapes[] = {
     {97, 1031, 23, "several pieces of columns"},
     {2017, 33, 3, "one row more than a piece has"},
     {121, 101, 801, "several blocks and pieces"},
+    {31, 47, 1024 - GAP, "rows a page apart, which are packed"},
 };
 
 static void fill(float *x, int64_t n, uint64_t seed) {
