@@ -17,10 +17,12 @@ nn_chunks nn_chunks_of(int64_t n_rows) {
         .n_rows = n_rows, .rows_a_chunk = rows, .n_chunks = (n_rows + rows - 1) / rows};
 }
 
+/* Fewer rows may have more chunks: 2049 rows have 121, 2048 have 128. */
 int64_t bt_nn_partials_size(int64_t max_rows, int64_t max_cols) {
+    const int64_t small = (max_rows + NN_MIN_CHUNK_ROWS - 1) / NN_MIN_CHUNK_ROWS;
+    const int64_t most_chunks = small < NN_MAX_CHUNKS ? small : NN_MAX_CHUNKS;
     /* residual_norm_backward keeps three rows of sums a chunk; the sums of squares one double. */
-    const nn_chunks chunks = nn_chunks_of(max_rows);
-    return (chunks.n_chunks + 1) * 3 * (max_cols + 16);
+    return (most_chunks + 1) * 3 * (max_cols + 16);
 }
 
 float *nn_partial(const bt_nn *nn, int64_t chunk, int64_t n_cols) {

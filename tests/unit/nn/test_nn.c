@@ -444,6 +444,38 @@ static void losses_match_differences(void **state) {
     }
 }
 
+/* Partial sums planned for a batch hold those of a smaller one, which may have more chunks. */
+static void fewer_rows_fit(void **state) {
+    (void)state;
+    enum { PLANNED = 2049, ROWS = 2048, COLS = 400, GUARD = 1 << 14 };
+    const int64_t n = bt_nn_partials_size(PLANNED, COLS);
+    float *const  planned = bt_calloc_array((size_t)n + GUARD, sizeof *planned);
+    float *const  rows = bt_calloc_array((size_t)4 * ROWS * COLS, sizeof *rows);
+    float *const  columns = bt_calloc_array((size_t)5 * COLS, sizeof *columns);
+    assert_true(planned != NULL && rows != NULL && columns != NULL);
+    bt_nn nn = make_nn(NULL);
+    nn.partials = planned;
+    nn.n_partials = n + GUARD;
+    for (int64_t i = 0; i < GUARD; i++) {
+        planned[n + i] = 7;
+    }
+    float *const d_out = rows + (int64_t)2 * ROWS * COLS;
+    fill(d_out, (int64_t)ROWS * COLS, 1, 1);
+    bt_nn_residual_norm_backward(&nn, rows, rows + (int64_t)ROWS * COLS, columns, columns + COLS,
+                                 columns + (ptrdiff_t)2 * COLS, d_out, NULL,
+                                 rows + (int64_t)3 * ROWS * COLS, columns + (ptrdiff_t)3 * COLS,
+                                 d_out, d_out, NULL, ROWS, COLS);
+    for (int64_t i = 0; i < GUARD; i++) {
+        assert_true(planned[n + i] == 7);
+    }
+    for (int64_t max_rows = 1; max_rows < 5000; max_rows++) {
+        assert_true(bt_nn_partials_size(max_rows, COLS) <= bt_nn_partials_size(max_rows + 1, COLS));
+    }
+    bt_free(planned);
+    bt_free(rows);
+    bt_free(columns);
+}
+
 static void losses_of_nothing(void **state) {
     (void)state;
     const int32_t          none[2] = {-1, -1};
@@ -551,6 +583,7 @@ int main(void) {
         cmocka_unit_test(masks_belong_to_tokens),
         cmocka_unit_test(tiny_rows_are_scaled),
         cmocka_unit_test(losses_match_differences),
+        cmocka_unit_test(fewer_rows_fit),
         cmocka_unit_test(losses_of_nothing),
         cmocka_unit_test(class_rules_mean_what_they_say),
         cmocka_unit_test(bits_do_not_depend_on_threads),
