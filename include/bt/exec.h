@@ -51,7 +51,9 @@ typedef struct bt_step_result {
     bt_exec_times times;
 } bt_step_result;
 
-/* The engine owns parameters, gradients and slots. model and optim are borrowed for its life. */
+/* The engine owns parameters, gradients and slots. model and optim are borrowed for its life. optim
+ * NULL: for evaluation; there are no slots (bt_exec_view is NULL), and gradients only when
+ * bt_exec_gradients asks for them. */
 BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                                          const bt_exec_config *config, bt_exec **out,
                                          bt_error *err);
