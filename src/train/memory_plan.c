@@ -33,9 +33,9 @@ static void say(const bt_exec_memory *m, uint64_t all) {
     char scratch[SIZE_TEXT];
     char sum[SIZE_TEXT];
     char available[SIZE_TEXT];
-    char largest[64] = "";
+    char largest[96] = "";
     if (m->available != UINT64_MAX) {
-        (void)snprintf(largest, sizeof largest, " of %s; as many as %" PRId64 " would fit",
+        (void)snprintf(largest, sizeof largest, " of %s; %" PRId64 " such sequences would fit",
                        size_text(available, m->available), m->largest_seqs);
     }
     bt_log(BT_LOG_INFO,

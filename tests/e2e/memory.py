@@ -88,7 +88,7 @@ class Limit(e2e.Case):
         self.assertRegex(result.stderr,
                          r'memory: variables 7\d\.\d MiB, gradients 7\d\.\d MiB, slots 14\d\.\d MiB, '
                          r'activations up to \d+\.\d MiB \(8 sequences of 16 tokens\), scratch .*: '
-                         r'up to \d+\.\d MiB of [\d.]+ [MG]iB; as many as \d+ would fit')
+                         r'up to \d+\.\d MiB of [\d.]+ [MG]iB; \d+ such sequences would fit')
         self.assertNotIn('refused', result.stderr)
 
     def test_variables(self):

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the pages point at is there: relative links (and the headings that they name), and files of the
 repository that stand in backticks (`src/wire/npy.c`, `src/wire/bundle_*.c`, `bt/base.h`, `npy.c`). And
-what code and scripts say of pages: docs/testing.md.
+what code and scripts say of pages: docs/testing.md. A page calls the scripts of bench/ and tools/ by their
+names, so those that begin with #! may be executed.
 
 usage: check_docs.py [ROOT] | check_docs.py --self-test
 """
@@ -10,6 +11,7 @@ import fnmatch
 import os
 import pathlib
 import re
+import stat
 import sys
 import tempfile
 import urllib.parse
@@ -28,6 +30,7 @@ MADE = {"docs/bench/"}  # by the target bench-record, when somebody records
 PAGE = re.compile(r"(?<![\w/.-])docs/[\w/]+\.md")
 CODE = (".c", ".h", ".def", ".py", ".sh", ".txt", ".cmake", ".yaml")
 HEADER = re.compile(r"bt/\w+\.h")
+CALLED = {"bench", "tools"}
 
 
 def blank(match):
@@ -102,8 +105,12 @@ def check_page(root, names, file, text):
 def check_code(root, file, text):
     """Pages that a comment or a message names."""
     name = file.relative_to(root).as_posix()
-    return [f"{name}:{text.count(chr(10), 0, match.start()) + 1}: there is no {match.group(0)}"
-            for match in PAGE.finditer(text) if not (root / match.group(0)).exists()]
+    problems = [f"{name}:{text.count(chr(10), 0, match.start()) + 1}: there is no {match.group(0)}"
+                for match in PAGE.finditer(text) if not (root / match.group(0)).exists()]
+    called = file.relative_to(root).parts[0] in CALLED and text.startswith("#!")
+    if called and not file.stat().st_mode & stat.S_IXUSR:
+        problems.append(f"{name}:1: it begins with #! but may not be executed: chmod +x")
+    return problems
 
 
 def check_tree(root):
@@ -133,6 +140,7 @@ def self_test():
         "bad6.md": "[a](../out)", "bad7.md": "`src/fs/{a_one,b}.c`", "bad8.md": "[`x`](nowhere.c)",
         "bad9.md": "`b_two.c`", "src/fs/a_bad.c": "/* docs/nine.md */\n",
         "src/fs/a_good.c": "/* docs/there.md, and ../shared/docs/x.md */\n",
+        "bench/bad.py": "#!/usr/bin/env python3\n", "bench/part.py": "import sys\n",
     }
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder) / "tree"
