@@ -66,11 +66,17 @@ done:
     return rc;
 }
 
+#ifdef __clang__
+static const char compiler[] = __VERSION__; /* begins with its name */
+#else
+static const char compiler[] = "gcc " __VERSION__;
+#endif
+
 static bt_status print_version(bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
     BT_CHECK(bt_str_appendf(&text, err, "bert-train %s\ncompiler: %s\nengine: %s\n", BT_VERSION,
-                            __VERSION__, bt_exec_build_info()));
+                            compiler, bt_exec_build_info()));
     BT_CHECK(bt_fs_append_build_info(&text, err));
     BT_CHECK(print_text(bt_str_text(&text), err));
 done:
@@ -302,6 +308,18 @@ done:
     return rc;
 }
 
+/* Ignored as train.py does, but not in silence: mostly they are the end of a list with blanks. */
+static void warn_of_arguments(const bt_flags *flags) {
+    const char *const *args = NULL;
+    const size_t       n = bt_flags_args(flags, &args);
+    for (size_t i = 0; i < n; i++) {
+        bt_log(BT_LOG_WARNING,
+               "argument '%s' is ignored: it is no flag (--name=value); a list of overrides must "
+               "not have blanks outside quotes",
+               args[i]);
+    }
+}
+
 static bt_status run_flags(const bt_flags *flags, bt_error *err) {
     switch (bt_flags_asked(flags)) {
     case BT_ASK_HELP:
@@ -319,6 +337,7 @@ static bt_status run_flags(const bt_flags *flags, bt_error *err) {
     if (bt_flags_string(flags, "help_experiment") != NULL) {
         return print_help_experiment(bt_flags_string(flags, "help_experiment"), err);
     }
+    warn_of_arguments(flags);
     return run_mode(flags, err);
 }
 

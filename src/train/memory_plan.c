@@ -69,8 +69,9 @@ bt_status memory_plan(const train_run *run, bt_error *err) {
                "%" PRId64 " sequences with more than %" PRId64
                " tokens together will be refused for want of memory; %" PRId64 " of %" PRId64
                " tokens would always fit (task.train_data.global_batch_size, with "
-               "trainer.gradient_accumulation_steps for the same update; runtime.recompute)",
-               m.n_seqs, m.largest_tokens, m.largest_seqs, m.length);
+               "trainer.gradient_accumulation_steps for the same update%s)",
+               m.n_seqs, m.largest_tokens, m.largest_seqs, m.length,
+               run->config.recompute ? "" : "; runtime.recompute");
     }
     return BT_OK;
 }

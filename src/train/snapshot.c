@@ -243,9 +243,25 @@ static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, int3
     return BT_OK;
 }
 
+/* Missing layers are missing variables; layers too many would go unnoticed, and give other numbers.
+ * Shared layers are one set, whose number no checkpoint holds. */
+static bt_status check_layers(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
+    const int64_t n = run->plan.encoder.num_layers;
+    const int64_t n_file = bt_ckpt_n_layers(ckpt);
+    if (bt_ckpt_get_encoder(ckpt) == BT_CKPT_ALBERT || n_file <= n) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "%s: it holds %" PRId64 " transformer layers, the configuration says %" PRId64
+                   " (num_layers of the encoder): it belongs to another model; give the run its "
+                   "own params.yaml as --config_file, or use another --model_dir",
+                   bt_ckpt_path(ckpt), n_file, n);
+}
+
 static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
     int64_t n_missing = 0;
     int64_t n_missing_slots = 0;
+    BT_TRY(check_layers(run, ckpt, err));
     BT_TRY(read_flat(run, ckpt, NULL, BT_STATE_PARAM, &n_missing, err));
     if (n_missing > 0) {
         return BT_FAIL(err, BT_E_FORMAT,

@@ -67,6 +67,13 @@ bt_status start_restore(train_run *run, bt_error *err) {
     BT_TRY(find_checkpoint(run, &prefix, err));
     if (prefix == NULL) {
         BT_TRY(init_weights(run, err));
+        if (!bt_conf_mode_trains(run->args->mode) && run->model->head_logits.kernel >= 0 &&
+            !run->plan.init_head) {
+            bt_log(BT_LOG_WARNING,
+                   "no checkpoint in --model_dir %s: what is evaluated is a head that was never "
+                   "trained",
+                   run->args->model_dir);
+        }
         run->chunk.start_step = run->step;
         return BT_OK;
     }

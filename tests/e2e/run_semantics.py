@@ -184,7 +184,8 @@ class Modes(Run):
         self.assertEqual(self.info()['best_ckpt_global_step'], 20.0)
 
     def test_eval_of_an_empty_folder(self):  # 9
-        self.train(mode='eval')
+        result = self.train(mode='eval')
+        self.assertRegex(result.stderr, 'warning: no checkpoint in --model_dir out: .* never trained')
         self.assertEqual(e2e.read_state_file(self.path('out')), (None, []))
         self.assertEqual(e2e.read_state_file(self.path('out/best_ckpt')),
                          ('best_ckpt-1', ['best_ckpt-1']))
@@ -198,6 +199,13 @@ class Modes(Run):
             with open(path, encoding='utf-8') as source:
                 want = {line.split()[0] for line in source if e2e.SUFFIX in line}
             self.assertEqual({k for k in keys if k.endswith(e2e.SUFFIX)}, want)
+
+    def test_more_layers_than_the_model_has(self):
+        self.train(mode='train')
+        for mode in ('eval', 'train', 'predict'):
+            line = self.one_error(self.train(
+                mode=mode, override='task.model.encoder.bert.num_layers=1', expect=3))
+            self.assertRegex(line, 'ckpt-20: it holds 2 transformer layers, the configuration says 1')
 
     def test_predict_is_refused(self):
         self.one_error(self.train(expect=2, mode='predict'))
