@@ -138,7 +138,7 @@ def programs():
             ("MRPC", "hf", "hf_python", hf, 2.5, ("--rounds", "5", "--steps", "12", "--peer_steps", "6")), ("MRPC", "mg", "tf_python", mg, 4.5, ("--rounds", "2", "--steps", "12", "--mg_steps", "6"))):
         name = f"steps-{task.lower().replace('-', '')}-{peer}"
         all_programs.append(steps_beside(task, "minilm", peer, python, [peer_row(name, what.format("MiniLM", task, other), bound, peer)], *words))
-    for task, bound, words in (("CoLA", 3, ("--rounds", "2", "--steps", "8", "--peer_steps", "4")), ("MRPC", 2, ("--rounds", "2", "--steps", "4", "--peer_steps", "3"))):
+    for task, bound, words in (("CoLA", 3, ("--rounds", "2", "--steps", "8", "--peer_steps", "4")), ("MRPC", 2, ("--rounds", "3", "--steps", "8", "--peer_steps", "6"))):
         row = peer_row(f"base-{task.lower()}-hf", what.format("BERT-base", task, hf), bound, "hf")
         all_programs.append(steps_beside(task, "base", "hf", "hf_python", [row], *words))
     return all_programs + [
