@@ -16,6 +16,8 @@ import sys
 import tempfile
 import urllib.parse
 
+import lint_main
+
 SKIP_FOLDERS = {".git", "build", "runs", "__pycache__"}
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -157,16 +159,5 @@ def self_test():
     return 0
 
 
-def main(argv):
-    if "--self-test" in argv:
-        return self_test()
-    root = pathlib.Path(argv[1] if len(argv) > 1 else pathlib.Path(__file__).parents[2])
-    problems = check_tree(root)
-    for problem in problems:
-        print(problem)
-    print(f"check_docs: {len(problems)} problems")
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(lint_main.run("check_docs", sys.argv, check_tree, self_test))

@@ -11,6 +11,8 @@ import re
 import sys
 import tempfile
 
+import lint_main
+
 ALLOWED = {
     "base": "",
     "tensor": "", "kern": "tensor", "comm": "tensor",
@@ -150,16 +152,5 @@ def self_test():
     return 0
 
 
-def main(argv):
-    if "--self-test" in argv:
-        return self_test()
-    root = pathlib.Path(argv[1] if len(argv) > 1 else pathlib.Path(__file__).parents[2])
-    problems = check_tree(root)
-    for problem in problems:
-        print(problem)
-    print(f"check_layers: {len(problems)} problems")
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(lint_main.run("check_layers", sys.argv, check_tree, self_test))

@@ -12,6 +12,8 @@ import re
 import sys
 import tempfile
 
+import lint_main
+
 MAX_LINES = 700
 SKIP_FOLDERS = {".git", "build", "runs", "__pycache__"}
 CODE = {".c", ".h", ".def"}
@@ -160,16 +162,5 @@ def self_test():
     return 0
 
 
-def main(argv):
-    if "--self-test" in argv:
-        return self_test()
-    root = pathlib.Path(argv[1] if len(argv) > 1 else pathlib.Path(__file__).parents[2])
-    problems = check_tree(root)
-    for problem in problems:
-        print(problem)
-    print(f"check_style: {len(problems)} problems")
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(lint_main.run("check_style", sys.argv, check_tree, self_test))

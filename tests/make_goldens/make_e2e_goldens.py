@@ -12,7 +12,6 @@ Needs tf-models-official 2.19.1 (with tensorflow 2.19). Run from the root of the
 """
 import json
 import os
-import struct
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,35 +23,10 @@ from official.nlp.configs import encoders  # noqa: E402
 from official.nlp.tasks import dual_encoder  # noqa: E402
 from official.nlp.tasks import sentence_prediction  # noqa: E402
 from official.nlp.tasks import tagging  # noqa: E402
+from tiny_job import ENCODER, OPTIMIZER, write_safetensors  # noqa: E402
 
 OUT = "tests/goldens/e2e"
 BATCH, SEQ, BATCHES, STEPS, KEPT = 3, 8, 4, 20, (2, 20)
-ENCODER = dict(attention_dropout_rate=0.0, dropout_rate=0.0, hidden_activation="gelu",
-               hidden_size=8, intermediate_size=16, max_position_embeddings=8,
-               num_attention_heads=2, num_layers=2, type_vocab_size=2, vocab_size=24)
-OPTIMIZER = dict(
-    optimizer=dict(type="adamw", adamw=dict(
-        weight_decay_rate=0.01, exclude_from_weight_decay=["LayerNorm", "layer_norm", "bias"])),
-    learning_rate=dict(type="polynomial", polynomial=dict(
-        initial_learning_rate=0.001, end_learning_rate=0.0, decay_steps=30, power=1.0)),
-    warmup=dict(type="polynomial", polynomial=dict(warmup_steps=5)))
-
-
-def write_safetensors(path, tensors):
-    names = {np.dtype("float32"): "F32", np.dtype("int32"): "I32", np.dtype("int64"): "I64"}
-    header, at = {}, 0
-    for name, value in tensors.items():
-        header[name] = dict(dtype=names[value.dtype], shape=list(value.shape),
-                            data_offsets=[at, at + value.nbytes])
-        at += value.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as out:
-        out.write(struct.pack("<Q", len(text)) + text)
-        for value in tensors.values():
-            out.write(np.ascontiguousarray(value).tobytes())
-
-
 TAGS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 
 

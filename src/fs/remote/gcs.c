@@ -174,6 +174,15 @@ done:
 /* ---- looking ----------------------------------------------------------------------------------
  */
 
+static http_request get_json(const char *what, const bt_str *url) {
+    return (http_request){.what = what,
+                          .method = "GET",
+                          .url = url->data,
+                          HTTP_RANGE_NONE,
+                          .max_body = GCS_MAX_JSON,
+                          .auth = gcs_auth()};
+}
+
 bt_status gcs_get_resource(const char *path, remote_info *info, bool *found, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        url = BT_STR_INIT;
@@ -182,12 +191,7 @@ bt_status gcs_get_resource(const char *path, remote_info *info, bool *found, bt_
     *found = false;
     BT_CHECK(remote_name_parse(path, &name, err));
     BT_CHECK(object_url(&url, "/storage/v1", &name, "", err));
-    const http_request request = {.what = path,
-                                  .method = "GET",
-                                  .url = url.data,
-                                  HTTP_RANGE_NONE,
-                                  .max_body = GCS_MAX_JSON,
-                                  .auth = gcs_auth()};
+    const http_request request = get_json(path, &url);
     BT_CHECK(http_run(&request, &response, err));
     if (response.status == 404) {
         goto done;
@@ -219,12 +223,7 @@ static bt_status gcs_list_page(const char *prefix, bool one_level, int max_names
         BT_CHECK(bt_str_append(&url, "&pageToken=", err));
         BT_CHECK(http_append_encoded(&url, token->data, "", err));
     }
-    const http_request request = {.what = prefix,
-                                  .method = "GET",
-                                  .url = url.data,
-                                  HTTP_RANGE_NONE,
-                                  .max_body = GCS_MAX_JSON,
-                                  .auth = gcs_auth()};
+    const http_request request = get_json(prefix, &url);
     BT_CHECK(http_run(&request, &response, err));
     if (response.status == 404) {
         rc = BT_FAIL(err, BT_E_IO, "%s: there is no bucket %s", prefix, name.bucket);
