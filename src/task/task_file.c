@@ -7,12 +7,16 @@
 
 #include "task_internal.h"
 
-/* PATH.tmp-* of runs that were killed. */
+/* PATH.tmp-* of runs that were killed. A store keeps none: what is not whole is not there, nor are
+ * folders. */
 static bt_status sweep(const char *folder, const char *path, bt_error *err) {
     bt_status   rc = BT_OK;
     bt_fs_names names = BT_FS_NAMES_INIT;
     bt_str      start = BT_STR_INIT;
     char       *leftover = NULL;
+    if (bt_fs_is_remote(folder)) {
+        return BT_OK;
+    }
     BT_CHECK(bt_str_appendf(&start, err, "%s.tmp-", bt_fs_basename(path)));
     BT_CHECK(bt_fs_list(folder, &names, err));
     for (size_t i = 0; i < names.n; i++) {
