@@ -15,7 +15,7 @@ import compare  # noqa: E402
 import faults  # noqa: E402
 from jobs import e2e  # noqa: E402
 
-N_SAMPLE = 3
+N_SAMPLE = int(os.environ.get('BT_SAMPLE', '3'))
 # name: (action, errno, from then on, reads too)
 FAULTS = {
     'no space': ('errno', errno.ENOSPC, 1, 0),

@@ -13,7 +13,7 @@ import compare  # noqa: E402
 import faults  # noqa: E402
 from jobs import e2e  # noqa: E402
 
-N_SAMPLE = 2
+N_SAMPLE = int(os.environ.get('BT_SAMPLE', '2'))
 ACTIONS = ('kill', 'kill_after', 'tear')
 UNALIGNED = ('trainer.steps_per_loop=4,trainer.summary_interval=4,trainer.checkpoint_interval=9,'
              'trainer.validation_interval=14')

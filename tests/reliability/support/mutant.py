@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program with one mistake in it: a source file is changed in a copy, compiled as the build
+compiles it, and linked in place of its twin. A loop that stays green with the mistake is no test."""
+import glob
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from jobs import e2e  # noqa: E402
+
+
+def run_words(words, folder):
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, '%s\n%s' % (' '.join(words), done.stderr)
+
+
+def compile_words(source, changed, made):
+    """The build's own command for that source, from another file to another place."""
+    with open(os.path.join(e2e.BUILD, 'compile_commands.json'), encoding='utf-8') as commands:
+        entry = next(c for c in json.load(commands)
+                     if c['file'] == source and '/src/' in c.get('output', c['command']))
+    words = shlex.split(entry['command'])
+    words[words.index('-o') + 1] = made
+    words[words.index('-c') + 1] = changed
+    return words + ['-Wno-error', '-w'], entry['directory']
+
+
+def build(folder, relative, changes, program='bert-train'):
+    """Puts the program into the folder, made with changes ((old text, new text), each found exactly
+    once) in the source file `relative`. Returns its path."""
+    source = os.path.join(e2e.SOURCE, relative)
+    with open(source, encoding='utf-8') as text_of:
+        text = text_of.read()
+    for old, new in changes:
+        assert text.count(old) == 1, '%s: this is there %d times, the mutation wants it once: %s' % (
+            relative, text.count(old), old)
+        text = text.replace(old, new)
+    changed = os.path.join(folder, os.path.basename(relative))
+    with open(changed, 'w', encoding='utf-8') as out:
+        out.write(text)
+    words, where = compile_words(source, changed, changed + '.o')
+    run_words(words + ['-I' + os.path.dirname(source)], where)
+    return link(folder, relative.split('/')[1], changed + '.o', program)
+
+
+def link(folder, room, made, program):
+    library = 'libbt_%s.a' % room
+    (links,) = glob.glob(os.path.join(e2e.BUILD, '**/%s.dir/link.txt' % program), recursive=True)
+    where = os.path.dirname(os.path.dirname(os.path.dirname(links)))
+    with open(links, encoding='utf-8') as text_of:
+        words = shlex.split(text_of.read())
+    own = os.path.join(folder, library)
+    place = next(i for i, w in enumerate(words) if os.path.basename(w) == library)
+    shutil.copy(os.path.join(where, words[place]), own)
+    run_words(['ar', 'r', own, made], folder)
+    out = os.path.join(folder, program)
+    words = [own if os.path.basename(w) == library else w for w in words]
+    words[words.index('-o') + 1] = out
+    run_words(words, where)
+    return out
