@@ -141,6 +141,12 @@ BT_MUST_USE bt_status bt_fs_replace(const char *path, const void *bytes, size_t 
  */
 
 BT_MUST_USE bt_status bt_fs_make_folders(const char *path, bt_error *err); /* mkdir -p */
+/* A folder for what is used without being looked at again: a cache. Made with mode 0700 where it is
+ * missing. BT_E_RESOURCE, with what to do, where one is there that belongs to somebody else (or to
+ * a link of somebody else) or that others may write to, unless BERT_TRAIN_SHARED_CACHE=1. */
+BT_MUST_USE bt_status bt_fs_make_private_folder(const char *path, bt_error *err);
+/* The same check without making it; missing: BT_OK. */
+BT_MUST_USE bt_status bt_fs_check_private_folder(const char *path, bt_error *err);
 /* A file or an empty folder. Missing: BT_OK. */
 BT_MUST_USE bt_status bt_fs_remove(const char *path, bt_error *err);
 
@@ -183,6 +189,22 @@ BT_MUST_USE bt_status bt_fs_hasher_add(bt_fs_hasher *hasher, const void *bytes, 
 BT_MUST_USE bt_status bt_fs_hasher_finish(bt_fs_hasher *hasher, char hex[BT_FS_HEX_MAX],
                                           bt_error *err);
 void                  bt_fs_hasher_free(bt_fs_hasher *hasher); /* accepts NULL */
+/* SHA-256 of a whole file. */
+BT_MUST_USE bt_status bt_fs_hash_file(const char *path, char sha256[BT_FS_HEX_MAX], bt_error *err);
+
+/* The content of a folder (also in a store): for each file in it and below "NAME\nSHA256", NAME
+ * relative ("variables/variables.index"), sorted. BT_E_FORMAT: more than max_files, folders in
+ * folders too deep, or names with control characters or a backslash. */
+BT_MUST_USE bt_status bt_fs_folder_content(const char *folder, int64_t max_files, bt_fs_names *out,
+                                           bt_error *err);
+/* The content of a local archive, as bt_fs_unpack would unpack (or refuse) it. */
+BT_MUST_USE bt_status bt_fs_archive_content(const char *archive, int64_t max_entries,
+                                            int64_t max_bytes, bt_fs_names *out, bt_error *err);
+/* One digest of a content, that of its lines "SHA256  NAME": what
+ *     find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum
+ * prints in the folder. */
+BT_MUST_USE bt_status bt_fs_content_digest(const bt_fs_names *content, char sha256[BT_FS_HEX_MAX],
+                                           bt_error *err);
 
 /* ---- whole files and archives from elsewhere --------------------------------------------------
  */

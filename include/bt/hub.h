@@ -11,8 +11,9 @@
 
 typedef struct bt_hub_request {
     const char *handle;
-    const char *sha256;  /* of the archive, in hex; NULL or "": not pinned */
-    bool        offline; /* use what is there, ask nobody */
+    const char *sha256; /* of the archive, in hex, or "content:" and bt_fs_content_digest of the
+                         * folder; NULL or "": not pinned */
+    bool offline;       /* use what is there, ask nobody */
 } bt_hub_request;
 
 /* *folder holds saved_model.pb (local, or gs:// when the handle is such a folder); the caller

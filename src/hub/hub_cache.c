@@ -83,10 +83,12 @@ bt_status hub_slot_init(hub_slot *slot, const char *handle, bt_error *err) {
     host_name(host);
     (void)snprintf(tail, sizeof tail, ".%s.tmp", uid);
     BT_TRY(cache_folder(&slot->cache, err));
+    BT_TRY(bt_fs_check_private_folder(slot->cache, err));
     BT_TRY(sha1_of(handle, hex, err));
     BT_TRY(bt_fs_join(slot->cache, hex, &slot->module, err));
     BT_TRY(with_tail(slot->module, tail, &slot->temporary, err));
     BT_TRY(with_tail(slot->module, ".lock", &slot->lock, err));
+    BT_TRY(with_tail(slot->module, ".archive", &slot->archive, err));
     return bt_str_appendf(&slot->lock_text, err, "%s.%ld.%s", host, (long)getpid(), uid);
 }
 
@@ -95,6 +97,7 @@ void hub_slot_deinit(hub_slot *slot) {
     bt_free(slot->module);
     bt_free(slot->temporary);
     bt_free(slot->lock);
+    bt_free(slot->archive);
     bt_str_deinit(&slot->lock_text);
     *slot = (hub_slot){0};
 }
@@ -187,25 +190,36 @@ static void wait_for_others(const hub_slot *slot) {
     }
 }
 
-bt_status hub_slot_lock(hub_slot *slot, bool *filled, bt_error *err) {
-    BT_TRY(bt_fs_make_folders(slot->cache, err));
+/* With stop_when_filled: until it is filled, or the lock is ours. */
+static bt_status lock_slot(hub_slot *slot, bool stop_when_filled, bool *filled, bt_error *err) {
+    BT_TRY(bt_fs_make_private_folder(slot->cache, err));
     for (;;) {
         bool taken = false;
-        *filled = hub_slot_is_filled(slot);
+        *filled = stop_when_filled && hub_slot_is_filled(slot);
         if (*filled) {
             return BT_OK;
         }
         BT_TRY(try_lock(slot, &taken, err));
         if (taken) {
-            *filled = hub_slot_is_filled(slot); /* by one who just gave the lock back */
+            *filled = stop_when_filled && hub_slot_is_filled(slot); /* by one who just gave the
+                                                                     * lock back */
             if (*filled) {
                 hub_slot_unlock(slot);
                 return BT_OK;
             }
-            return bt_fs_make_folders(slot->temporary, err);
+            return bt_fs_make_private_folder(slot->temporary, err);
         }
         wait_for_others(slot);
     }
+}
+
+bt_status hub_slot_lock(hub_slot *slot, bool *filled, bt_error *err) {
+    return lock_slot(slot, true, filled, err);
+}
+
+bt_status hub_slot_lock_always(hub_slot *slot, bt_error *err) {
+    bool filled = false;
+    return lock_slot(slot, false, &filled, err);
 }
 
 void hub_slot_unlock(const hub_slot *slot) {
@@ -251,40 +265,30 @@ static bt_status write_descriptor(const hub_slot *slot, bt_error *err) {
     return rc;
 }
 
-bt_status hub_slot_publish(const hub_slot *slot, const char *sha256, bt_error *err) {
-    bt_str    text = BT_STR_INIT;
-    bt_status rc = BT_OK;
-    BT_CHECK(write_descriptor(slot, err));
-    BT_CHECK(bt_str_appendf(&text, err, "%s\n", sha256));
-    BT_CHECK(write_beside(slot, ".sha256.txt", &text, err));
-    (void)rmdir(slot->module); /* an empty one that somebody left */
-    if (rename(slot->temporary, slot->module) != 0 && !hub_slot_is_filled(slot)) {
-        rc = BT_FAIL(err, BT_E_RESOURCE, "cannot put the module in place at %s: %s", slot->module,
-                     strerror(errno));
+/* Nothing that is used is believed from here (hub_pin.c): it says what could be pinned. */
+static bt_status write_digests(const hub_slot *slot, const char *sha256, bt_error *err) {
+    bt_str text = BT_STR_INIT;
+    char   content[BT_FS_HEX_MAX];
+    BT_TRY(hub_content_digest(slot->temporary, content, err));
+    bt_status rc = bt_str_appendf(&text, err, "%s\ncontent:%s\n", sha256, content);
+    if (rc == BT_OK) {
+        rc = write_beside(slot, ".sha256.txt", &text, err);
     }
-done:
+    if (rc == BT_OK) {
+        bt_log(BT_LOG_INFO, "module %s: its archive has the SHA-256 %s, its files content:%s",
+               slot->handle, sha256, content);
+    }
     bt_str_deinit(&text);
     return rc;
 }
 
-bt_status hub_slot_read_digest(const hub_slot *slot, char sha256[BT_FS_HEX_MAX], bt_error *err) {
-    char  *path = NULL;
-    char  *text = NULL;
-    size_t n = 0;
-    sha256[0] = '\0';
-    BT_TRY(with_tail(slot->module, ".sha256.txt", &path, err));
-    bt_status rc = BT_OK;
-    if (bt_fs_exists(path)) {
-        rc = bt_fs_read_all(path, LOCK_MAX_BYTES, &text, &n, err);
+bt_status hub_slot_publish(const hub_slot *slot, const char *sha256, bt_error *err) {
+    BT_TRY(write_descriptor(slot, err));
+    BT_TRY(write_digests(slot, sha256, err));
+    (void)rmdir(slot->module); /* an empty one that somebody left */
+    if (rename(slot->temporary, slot->module) != 0 && !hub_slot_is_filled(slot)) {
+        return BT_FAIL(err, BT_E_RESOURCE, "cannot put the module in place at %s: %s", slot->module,
+                       strerror(errno));
     }
-    if (rc == BT_OK && text != NULL) {
-        const size_t n_hex = strspn(text, "0123456789abcdef");
-        if (n_hex < BT_FS_HEX_MAX) {
-            memcpy(sha256, text, n_hex);
-            sha256[n_hex] = '\0';
-        }
-    }
-    bt_free(path);
-    bt_free(text);
-    return rc;
+    return BT_OK;
 }

@@ -2,16 +2,15 @@
  *
  * From a handle to a folder: what kind of place it names, whether the cache has it, and where to
  * fetch it from otherwise. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "hub_internal.h"
 
-enum { COPY_BYTES = 1 << 20 };
-static const int64_t max_entries = 10000;
-static const int64_t max_unpacked_bytes = (int64_t)1 << 34;
-static const size_t  max_archive_bytes = (size_t)1 << 33;
-static const double  give_up_seconds = 30.0;
-static const char    archive_name[] = ".bert-train-archive";
+static const size_t max_archive_bytes = (size_t)1 << 33;
+static const double give_up_seconds = 30.0;
+static const char   archive_name[] = ".bert-train-archive";
 
 static bool is_archive(const char *handle) {
     static const char *const tails[] = {".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz"};
@@ -21,20 +20,6 @@ static bool is_archive(const char *handle) {
         }
     }
     return false;
-}
-
-static bool is_pinned(const bt_hub_request *request) {
-    return request->sha256 != NULL && request->sha256[0] != '\0';
-}
-
-static bt_status check_pin(const bt_hub_request *request, const char *sha256, bt_error *err) {
-    if (!is_pinned(request) || bt_str_equal_nocase(request->sha256, sha256)) {
-        return BT_OK;
-    }
-    return BT_FAIL(err, BT_E_FORMAT,
-                   "%s: its archive has the SHA-256 %s, task.hub_module_sha256 says %s: it is not "
-                   "the module that was pinned",
-                   request->handle, sha256, request->sha256);
 }
 
 static bt_status check_module(const char *folder, const char *handle, bt_error *err) {
@@ -102,53 +87,90 @@ done:
     return rc;
 }
 
-/* Unpacks the archive into the slot's temporary folder and makes that the module. */
-static bt_status fill(const hub_slot *slot, const bt_hub_request *request, const char *archive,
-                      const char *sha256, bt_error *err) {
-    BT_TRY(check_pin(request, sha256, err));
+/* Unpacks the archive into the slot's temporary folder. */
+static bt_status fill(const hub_slot *slot, const hub_pin *pin, const char *handle,
+                      const char *archive, const char *sha256, bt_error *err) {
+    BT_TRY(hub_pin_check_archive(pin, handle, sha256, err));
     const bt_status rc =
-        bt_fs_unpack(archive, slot->temporary, max_entries, max_unpacked_bytes, err);
+        bt_fs_unpack(archive, slot->temporary, HUB_MAX_ENTRIES, HUB_MAX_UNPACKED_BYTES, err);
     if (rc != BT_OK) {
-        return bt_error_prefix(err, "module %.300s", request->handle);
+        return bt_error_prefix(err, "module %.300s", handle);
     }
-    return check_module(slot->temporary, request->handle, err);
+    return check_module(slot->temporary, handle, err);
 }
 
-static bt_status fetch_and_fill(const hub_slot *slot, const bt_hub_request *request,
-                                bt_error *err) {
+/* A pinned archive stays beside the module, to hold its files against whenever it is used. */
+static bt_status keep_archive(const hub_slot *slot, const hub_pin *pin, const char *archive,
+                              bt_error *err) {
+    if (pin->kind != HUB_PIN_ARCHIVE) {
+        return bt_fs_remove(archive, err);
+    }
+    return rename(archive, slot->archive) == 0
+               ? BT_OK
+               : BT_FAIL(err, BT_E_RESOURCE, "cannot keep the archive %s: %s", slot->archive,
+                         strerror(errno));
+}
+
+static bt_status fetch_and_fill(const hub_slot *slot, const hub_pin *pin, bt_error *err) {
     bt_status rc = BT_OK;
     char     *archive = NULL;
     char      sha256[BT_FS_HEX_MAX];
     BT_CHECK(bt_fs_join(slot->temporary, archive_name, &archive, err));
-    BT_CHECK(download(request->handle, archive, sha256, err));
-    BT_CHECK(fill(slot, request, archive, sha256, err));
-    BT_CHECK(bt_fs_remove(archive, err));
+    BT_CHECK(download(slot->handle, archive, sha256, err));
+    BT_CHECK(fill(slot, pin, slot->handle, archive, sha256, err));
+    BT_CHECK(keep_archive(slot, pin, archive, err));
+    BT_CHECK(hub_pin_check_content(pin, slot->handle, slot->temporary, err));
     BT_CHECK(hub_slot_publish(slot, sha256, err));
 done:
     bt_free(archive);
     return rc;
 }
 
+/* The archive of a module that was cached without it (not pinned then, or by another program). */
+static bt_status fetch_archive(hub_slot *slot, const hub_pin *pin, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *archive = NULL;
+    char      sha256[BT_FS_HEX_MAX];
+    BT_TRY(hub_slot_lock_always(slot, err));
+    BT_CHECK(bt_fs_join(slot->temporary, archive_name, &archive, err));
+    BT_CHECK(download(slot->handle, archive, sha256, err));
+    BT_CHECK(hub_pin_check_archive(pin, slot->handle, sha256, err));
+    BT_CHECK(keep_archive(slot, pin, archive, err));
+done:
+    hub_slot_unlock(slot);
+    bt_free(archive);
+    return rc;
+}
+
+/* What is in the cache was perhaps put there, or changed, by somebody else. */
+static bt_status check_cached(hub_slot *slot, const hub_pin *pin, bool offline, bt_error *err) {
+    char sha256[BT_FS_HEX_MAX];
+    BT_TRY(bt_fs_check_private_folder(slot->module, err));
+    BT_TRY(hub_pin_check_content(pin, slot->handle, slot->module, err));
+    if (pin->kind != HUB_PIN_ARCHIVE) {
+        return BT_OK;
+    }
+    if (!bt_fs_exists(slot->archive)) {
+        if (offline) {
+            BT_TRY(hub_content_digest(slot->module, sha256, err));
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s: it is in the cache (%s), but not its archive, which "
+                           "task.hub_module_sha256 pins: run once without --offline, which fetches "
+                           "it, or, if these files are to be trusted, pin them: content:%s",
+                           slot->handle, slot->module, sha256);
+        }
+        BT_TRY(fetch_archive(slot, pin, err));
+    }
+    BT_TRY(bt_fs_hash_file(slot->archive, sha256, err));
+    BT_TRY(hub_pin_check_archive(pin, slot->handle, sha256, err));
+    return hub_check_unpacked(slot->handle, slot->archive, slot->module, err);
+}
+
 /* ---- the kinds of handles ---------------------------------------------------------------------
  */
 
-static bt_status check_cached_pin(const hub_slot *slot, const bt_hub_request *request,
-                                  bt_error *err) {
-    char sha256[BT_FS_HEX_MAX];
-    if (!is_pinned(request)) {
-        return BT_OK;
-    }
-    BT_TRY(hub_slot_read_digest(slot, sha256, err));
-    if (sha256[0] == '\0') {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "%s: another program put it into the cache (%s), so its archive cannot be "
-                       "held against task.hub_module_sha256: remove that folder to fetch it again",
-                       request->handle, slot->module);
-    }
-    return check_pin(request, sha256, err);
-}
-
-static bt_status resolve_remote(const bt_hub_request *request, char **folder, bt_error *err) {
+static bt_status resolve_remote(const bt_hub_request *request, const hub_pin *pin, char **folder,
+                                bt_error *err) {
     hub_slot  slot;
     bt_status rc = BT_OK;
     bool      filled = false;
@@ -166,9 +188,9 @@ static bt_status resolve_remote(const bt_hub_request *request, char **folder, bt
         BT_CHECK(hub_slot_lock(&slot, &filled, err));
     }
     if (filled) {
-        BT_CHECK(check_cached_pin(&slot, request, err));
+        BT_CHECK(check_cached(&slot, pin, request->offline, err));
     } else {
-        rc = fetch_and_fill(&slot, request, err);
+        rc = fetch_and_fill(&slot, pin, err);
         hub_slot_unlock(&slot);
         BT_CHECK(rc);
     }
@@ -180,51 +202,35 @@ done:
     return rc;
 }
 
-static bt_status hash_file(const char *path, char sha256[BT_FS_HEX_MAX], bt_error *err) {
-    bt_status     rc = BT_OK;
-    bt_fs_stream *stream = NULL;
-    bt_fs_hasher *hasher = NULL;
-    uint8_t      *buffer = NULL;
-    size_t        n = 0;
-    BT_CHECK(bt_fs_hasher_create(BT_FS_SHA256, &hasher, err));
-    BT_CHECK(bt_fs_stream_open(path, &stream, err));
-    buffer = bt_alloc(COPY_BYTES);
-    if (buffer == NULL) {
-        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot read %s", path);
-        goto done;
-    }
-    do {
-        BT_CHECK(bt_fs_stream_read(stream, buffer, COPY_BYTES, &n, err));
-        BT_CHECK(bt_fs_hasher_add(hasher, buffer, n, err));
-    } while (n > 0);
-    BT_CHECK(bt_fs_hasher_finish(hasher, sha256, err));
-done:
-    bt_free(buffer);
-    bt_fs_stream_close(stream);
-    bt_fs_hasher_free(hasher);
-    return rc;
-}
-
 /* A local archive is cached by what is in it. */
-static bt_status resolve_local_archive(const bt_hub_request *request, char **folder,
-                                       bt_error *err) {
+static bt_status resolve_local_archive(const bt_hub_request *request, const hub_pin *pin,
+                                       char **folder, bt_error *err) {
     hub_slot  slot = {0};
     bt_str    key = BT_STR_INIT;
     bt_status rc = BT_OK;
     bool      filled = false;
     char      sha256[BT_FS_HEX_MAX];
-    BT_CHECK(hash_file(request->handle, sha256, err));
-    BT_CHECK(check_pin(request, sha256, err));
+    BT_CHECK(bt_fs_hash_file(request->handle, sha256, err));
+    BT_CHECK(hub_pin_check_archive(pin, request->handle, sha256, err));
     BT_CHECK(bt_str_appendf(&key, err, "sha256:%s", sha256));
     BT_CHECK(hub_slot_init(&slot, key.data, err));
     BT_CHECK(hub_slot_lock(&slot, &filled, err));
     if (!filled) {
-        rc = fill(&slot, request, request->handle, sha256, err);
+        rc = fill(&slot, pin, request->handle, request->handle, sha256, err);
+        if (rc == BT_OK) {
+            rc = hub_pin_check_content(pin, request->handle, slot.temporary, err);
+        }
         if (rc == BT_OK) {
             rc = hub_slot_publish(&slot, sha256, err);
         }
         hub_slot_unlock(&slot);
         BT_CHECK(rc);
+    } else {
+        BT_CHECK(bt_fs_check_private_folder(slot.module, err));
+        BT_CHECK(hub_pin_check_content(pin, request->handle, slot.module, err));
+        if (pin->kind == HUB_PIN_ARCHIVE) {
+            BT_CHECK(hub_check_unpacked(request->handle, request->handle, slot.module, err));
+        }
     }
     BT_CHECK(check_module(slot.module, request->handle, err));
     *folder = slot.module;
@@ -235,22 +241,27 @@ done:
     return rc;
 }
 
-static bt_status resolve_folder(const bt_hub_request *request, char **folder, bt_error *err) {
-    if (is_pinned(request)) {
+static bt_status resolve_folder(const bt_hub_request *request, const hub_pin *pin, char **folder,
+                                bt_error *err) {
+    if (pin->kind == HUB_PIN_ARCHIVE) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "task.hub_module_sha256 is the digest of an archive, but %s is a folder",
+                       "task.hub_module_sha256 is the digest of an archive, but %s is a folder: "
+                       "content: and the digest of its files pins one",
                        request->handle);
     }
     BT_TRY(bt_fs_require_folder(request->handle, err));
     BT_TRY(check_module(request->handle, request->handle, err));
+    BT_TRY(hub_pin_check_content(pin, request->handle, request->handle, err));
     *folder = bt_strdup(request->handle);
     return *folder != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
 }
 
 bt_status bt_hub_resolve(const bt_hub_request *request, char **folder, bt_error *err) {
     const char *const handle = request->handle;
+    hub_pin           pin;
+    BT_TRY(hub_pin_parse(request->sha256, &pin, err));
     if (bt_str_starts_with(handle, "https://") || (bt_fs_is_remote(handle) && is_archive(handle))) {
-        return resolve_remote(request, folder, err);
+        return resolve_remote(request, &pin, folder, err);
     }
     if (bt_fs_is_remote(handle) && request->offline) {
         return BT_FAIL(err, BT_E_IO, "%s: a run with --offline or --dry_run reads no remote module",
@@ -258,7 +269,7 @@ bt_status bt_hub_resolve(const bt_hub_request *request, char **folder, bt_error 
     }
     if (!bt_fs_is_remote(handle) && is_archive(handle)) {
         BT_TRY(bt_fs_require_file(handle, NULL, err));
-        return resolve_local_archive(request, folder, err);
+        return resolve_local_archive(request, &pin, folder, err);
     }
-    return resolve_folder(request, folder, err);
+    return resolve_folder(request, &pin, folder, err);
 }

@@ -42,6 +42,14 @@ def make_tar(entries, compress=True):
     return gzip.compress(raw.getvalue(), 9) if compress else raw.getvalue()
 
 
+def content_of(folder):
+    """What docs/files.md says the digest of a module's files is, by the commands that it names."""
+    command = ("find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum"
+               ' | sha256sum')
+    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, check=True)
+    return done.stdout.decode().split()[0]
+
+
 def special(name, kind, target=''):
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, target
@@ -181,22 +189,138 @@ class Modules(HttpsCase):
         with tarfile.open(MODULE) as archive:
             archive.extractall(self.slot(handle))
         self.hub(handle, more=['--offline'])
-        result = self.hub(handle, override=',task.hub_module_sha256="00"', expect=3, model_dir='o2')
-        self.assertIn('another program put it into the cache', self.one_error(result))
+        result = self.hub(handle, override=self.pin('0' * 64), expect=3, model_dir='o2',
+                          more=['--offline'])
+        self.assertIn('but not its archive', self.one_error(result))
+        self.assertIn('content:' + content_of(self.slot(handle)), self.one_error(result))
+        self.hub(handle, override=self.pin('content:' + content_of(self.slot(handle))),
+                 more=['--offline'], model_dir='o3')
+
+    def pin(self, text):
+        return ",task.hub_module_sha256='%s'" % text
 
     def test_pins(self):
         self.server.pages['/m.tar.gz'] = self.module
         handle = self.server.url + '/m.tar.gz'
         digest = hashlib.sha256(self.module).hexdigest()
         wrong = '0' * 64
-        result = self.hub(handle, override=",task.hub_module_sha256='%s'" % wrong, expect=3)
+        result = self.hub(handle, override=self.pin(wrong), expect=3)
         self.assertIn('it is not the module that was pinned', self.one_error(result))
         self.assertIn(digest, self.one_error(result))
         self.assertFalse(os.path.exists(self.slot(handle)))
-        self.hub(handle, override=",task.hub_module_sha256='%s'" % digest)
-        result = self.hub(handle, override=",task.hub_module_sha256='%s'" % wrong, expect=3,
-                          model_dir='o2')
+        result = self.hub(handle, override=self.pin(digest.upper()))
+        self.assertIn('its archive has the SHA-256 ' + digest, result.stderr)
+        result = self.hub(handle, override=self.pin(wrong), expect=3, model_dir='o2')
         self.assertIn('pinned', self.one_error(result))
+        for text in (digest[:-1], digest + '0', 'content:' + digest[1:], digest[:-1] + 'g', 'x'):
+            result = self.hub(handle, override=self.pin(text), expect=2, model_dir='o2')
+            self.assertIn('64 digits', self.one_error(result))
+
+    def test_a_pin_of_the_content(self):
+        self.server.pages['/m.tar.gz'] = self.module
+        handle = self.server.url + '/m.tar.gz'
+        with tarfile.open(MODULE) as archive:
+            archive.extractall(self.path('folder'))
+        right, wrong = 'content:' + content_of(self.path('folder')), 'content:' + '0' * 64
+        for where in (handle, MODULE, self.path('folder')):
+            result = self.hub(where, override=self.pin(wrong), expect=3, model_dir='o2')
+            self.assertIn(right, self.one_error(result))
+            self.assertEqual(os.path.exists(self.slot(handle)), where != handle)
+            self.hub(where, override=self.pin(right), model_dir='o%d' % len(where))
+            self.hub(where, override=self.pin(right), more=['--offline'], model_dir='o2')
+            shutil.rmtree(self.path('o2'))
+        result = self.hub(self.path('folder'), override=self.pin('0' * 64), expect=2)
+        self.assertIn('is a folder', self.one_error(result))
+
+    def test_a_cache_that_was_forged(self):
+        """What is written beside the module proves nothing."""
+        self.server.pages['/m.tar.gz'] = self.module
+        handle = self.server.url + '/m.tar.gz'
+        digest = hashlib.sha256(self.module).hexdigest()
+        evil = self.path('evil')
+        with tarfile.open(MODULE) as archive:
+            archive.extractall(evil)
+        self.write('evil/assets/vocab.txt', '\n'.join('e%d' % i for i in range(24)))
+        for offline in ([], ['--offline']):
+            for n, forge in enumerate(('note', 'archive', 'both')):
+                shutil.rmtree(self.cache, ignore_errors=True)
+                os.makedirs(self.cache)
+                shutil.copytree(evil, self.slot(handle))
+                with open(self.slot(handle) + '.sha256.txt', 'w', encoding='utf-8') as out:
+                    out.write('%s\ncontent:%s\n' % (digest, content_of(evil)))
+                if forge != 'note':
+                    data = self.module if forge == 'both' else b'another archive'
+                    with open(self.slot(handle) + '.archive', 'wb') as out:
+                        out.write(data)
+                result = self.hub(handle, override=self.pin(digest), expect=3, more=offline,
+                                  model_dir='f%d' % n)
+                words = {'note': 'but not its archive', 'archive': 'that was pinned',
+                         'both': 'vocab.txt is not as it is in the archive'}[forge]
+                if forge == 'note' and not offline:
+                    words = 'vocab.txt is not as it is in the archive'
+                self.assertIn(words, self.one_error(result))
+        # a file more, a file less, another name
+        shutil.rmtree(self.cache)
+        self.hub(handle, override=self.pin(digest), model_dir='g')
+        for change in ('more', 'less', 'name'):
+            shutil.copytree(self.slot(handle), self.path('kept'))
+            if change == 'more':
+                self.write(os.path.join(self.slot(handle), 'assets/zzz'), b'')
+            else:
+                vocab = os.path.join(self.slot(handle), 'assets/vocab.txt')
+                os.rename(vocab, self.path('gone') if change == 'less' else vocab + 'x')
+            result = self.hub(handle, override=self.pin(digest), expect=3, more=['--offline'],
+                              model_dir='g2')
+            self.assertIn('is not as it is in the archive', self.one_error(result))
+            shutil.rmtree(self.slot(handle))
+            os.rename(self.path('kept'), self.slot(handle))
+        self.hub(handle, override=self.pin(digest), more=['--offline'], model_dir='g3')
+
+    def test_a_pin_that_comes_later(self):
+        self.server.pages['/m.tar.gz'] = self.module
+        handle = self.server.url + '/m.tar.gz'
+        digest = hashlib.sha256(self.module).hexdigest()
+        self.hub(handle)
+        self.hub(handle, override=self.pin(digest), model_dir='o2')
+        n_asked = len(self.server.log)
+        self.hub(handle, override=self.pin(digest), model_dir='o3')
+        self.assertEqual(len(self.server.log), n_asked)
+        self.assertEqual([n for n in os.listdir(self.cache) if 'tmp' in n or 'lock' in n], [])
+
+    def test_a_cache_of_others(self):
+        self.server.pages['/m.tar.gz'] = self.module
+        handle = self.server.url + '/m.tar.gz'
+        old = os.umask(0)
+        try:
+            self.hub(handle)
+        finally:
+            os.umask(old)
+        self.assertEqual(os.stat(self.cache).st_mode & 0o777, 0o700)
+        self.assertEqual(os.stat(self.slot(handle)).st_mode & 0o777, 0o700)
+        for path in (self.cache, self.slot(handle)):
+            for mode in (0o777, 0o1777, 0o770, 0o702):
+                os.chmod(path, mode)
+                result = self.hub(handle, expect=4, model_dir='o2')
+                self.assertIn('others may write to this cache', self.one_error(result))
+                self.assertIn(path + ':', self.one_error(result))
+            os.chmod(path, 0o755)
+            if os.geteuid() == 0:
+                os.chown(path, 12345, 12345)
+                result = self.hub(handle, expect=4, model_dir='o2')
+                self.assertIn('belongs to user 12345', self.one_error(result))
+                os.chown(path, 0, 0)
+        os.chmod(self.cache, 0o777)
+        self.env['BERT_TRAIN_SHARED_CACHE'] = '1'
+        self.hub(handle, model_dir='o4')
+        self.env['BERT_TRAIN_SHARED_CACHE'] = ''
+        os.chmod(self.cache, 0o700)
+        os.rename(self.cache, self.path('real'))
+        os.symlink(self.path('real'), self.cache)
+        self.hub(handle, model_dir='o3')
+        if os.geteuid() == 0:
+            os.lchown(self.cache, 12345, 12345)
+            result = self.hub(handle, expect=4, model_dir='o2')
+            self.assertIn('is a link that belongs to user 12345', self.one_error(result))
 
     def test_a_model_that_differs(self):
         result = self.hub(MODULE, expect=None, override=(

@@ -7,6 +7,7 @@
  * after the last one closed it, for whoever opens it next (an index pass, then the rows).
  *
  * When all blocks are there their crc32c is held against what the store says the file's is. */
+#define _GNU_SOURCE /* O_TMPFILE, mkostemp */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -59,10 +60,16 @@ static uint64_t        n_uses;
  */
 
 bt_status remote_scratch_open(int *fd, bt_error *err) {
-    const char *const folder = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
+    const char *const set = getenv("TMPDIR");
+    const char *const folder = set != NULL && set[0] != '\0' ? set : "/tmp";
     bt_str            name = BT_STR_INIT;
+    *fd = open(folder, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (*fd >= 0) {
+        return BT_OK;
+    }
+    /* a file system that has no nameless files: one whose name goes at once */
     BT_TRY(bt_str_appendf(&name, err, "%s/bert-train-XXXXXX", folder));
-    *fd = mkstemp(name.data);
+    *fd = mkostemp(name.data, O_CLOEXEC);
     bt_status rc = BT_OK;
     if (*fd < 0) {
         rc = BT_FAIL(err, BT_E_RESOURCE,
@@ -70,7 +77,6 @@ bt_status remote_scratch_open(int *fd, bt_error *err) {
                      folder, strerror(errno));
     } else {
         (void)unlink(name.data);
-        (void)fcntl(*fd, F_SETFD, FD_CLOEXEC);
     }
     bt_str_deinit(&name);
     return rc;

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs_internal.h"
 #include "remote.h"
 
 enum { READ_BYTES = 1 << 18, MAX_DEPTH = 32, MAX_NAME = 1024 };
@@ -27,6 +28,7 @@ typedef struct unpacking {
     int64_t         max_bytes;
     int64_t         n_entries;
     int64_t         n_bytes;
+    bt_fs_names    *content; /* not NULL: nothing is unpacked, each file's digest goes there */
 } unpacking;
 
 static bt_status fail_entry(const unpacking *u, const char *name, const char *why, bt_error *err) {
@@ -120,7 +122,9 @@ static bt_status write_all(const unpacking *u, int fd, const uint8_t *bytes, siz
     return BT_OK;
 }
 
-static bt_status copy_content(unpacking *u, int fd, const char *name, bt_error *err) {
+/* The content of the current entry to the file, or into the digest. */
+static bt_status copy_content(unpacking *u, int fd, bt_fs_hasher *hasher, const char *name,
+                              bt_error *err) {
     bt_status      rc = BT_OK;
     uint8_t *const buffer = bt_alloc(READ_BYTES);
     if (buffer == NULL) {
@@ -143,7 +147,11 @@ static bt_status copy_content(unpacking *u, int fd, const char *name, bt_error *
                          u->max_bytes);
             break;
         }
-        BT_CHECK(write_all(u, fd, buffer, (size_t)n, name, err));
+        if (hasher != NULL) {
+            BT_CHECK(bt_fs_hasher_add(hasher, buffer, (size_t)n, err));
+        } else {
+            BT_CHECK(write_all(u, fd, buffer, (size_t)n, name, err));
+        }
     }
 done:
     bt_free(buffer);
@@ -165,12 +173,42 @@ static bt_status unpack_file(unpacking *u, const char *name, bt_error *err) {
                  : BT_FAIL(err, BT_E_RESOURCE, "%s: cannot create %s: %s", u->path, name,
                            strerror(errno));
     } else {
-        rc = copy_content(u, fd, name, err);
+        rc = copy_content(u, fd, NULL, name, err);
         (void)close(fd);
     }
     if (folder != u->root) {
         (void)close(folder);
     }
+    return rc;
+}
+
+/* "./a//b" -> "a/b": as it will be called below the folder. */
+static bt_status append_plain_name(bt_str *out, const char *name, bt_error *err) {
+    for (const char *p = name; *p != '\0';) {
+        const size_t n = strcspn(p, "/");
+        if (n > 0 && !(n == 1 && p[0] == '.')) {
+            BT_TRY(bt_str_append(out, out->len > 0 ? "/" : "", err));
+            BT_TRY(bt_str_append_n(out, p, n, err));
+        }
+        p += n + (p[n] == '/' ? 1 : 0);
+    }
+    return BT_OK;
+}
+
+static bt_status note_file(unpacking *u, const char *name, bt_error *err) {
+    bt_status     rc = BT_OK;
+    bt_fs_hasher *hasher = NULL;
+    bt_str        line = BT_STR_INIT;
+    char          hex[BT_FS_HEX_MAX];
+    BT_CHECK(bt_fs_hasher_create(BT_FS_SHA256, &hasher, err));
+    BT_CHECK(append_plain_name(&line, name, err));
+    BT_CHECK(copy_content(u, -1, hasher, name, err));
+    BT_CHECK(bt_fs_hasher_finish(hasher, hex, err));
+    BT_CHECK(bt_str_appendf(&line, err, "\n%s", hex));
+    BT_CHECK(fs_names_add(u->content, bt_str_text(&line), err));
+done:
+    bt_fs_hasher_free(hasher);
+    bt_str_deinit(&line);
     return rc;
 }
 
@@ -198,9 +236,9 @@ static bt_status unpack_entry(unpacking *u, struct archive_entry *entry, bt_erro
     }
     switch (archive_entry_filetype(entry)) {
     case AE_IFREG:
-        return unpack_file(u, name, err);
+        return u->content != NULL ? note_file(u, name, err) : unpack_file(u, name, err);
     case AE_IFDIR:
-        return unpack_folder(u, name, err);
+        return u->content != NULL ? BT_OK : unpack_folder(u, name, err);
     default:
         return fail_entry(u, name, "it is neither a file nor a folder", err);
     }
@@ -229,32 +267,52 @@ static bt_status unpack_all(unpacking *u, bt_error *err) {
                : BT_FAIL(err, BT_E_FORMAT, "%s: an archive with nothing in it", u->path);
 }
 
+static bt_status read_archive(unpacking *u, bt_error *err) {
+    u->archive = archive_read_new();
+    if (u->archive == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot unpack %s", u->path);
+    }
+    (void)archive_read_support_format_tar(u->archive);
+    (void)archive_read_support_filter_gzip(u->archive);
+    (void)archive_read_support_filter_bzip2(u->archive);
+    (void)archive_read_support_filter_xz(u->archive);
+    const bt_status rc = archive_read_open_filename(u->archive, u->path, READ_BYTES) == ARCHIVE_OK
+                             ? unpack_all(u, err)
+                             : BT_FAIL(err, BT_E_FORMAT, "%s: no archive: %s", u->path,
+                                       archive_error_string(u->archive));
+    (void)archive_read_free(u->archive);
+    return rc;
+}
+
 bt_status bt_fs_unpack(const char *path, const char *folder, int64_t max_entries, int64_t max_bytes,
                        bt_error *err) {
-    bt_status rc = BT_OK;
-    unpacking u = {.path = path, .root = -1, .max_entries = max_entries, .max_bytes = max_bytes};
-    u.archive = archive_read_new();
+    unpacking u = {.path = path, .max_entries = max_entries, .max_bytes = max_bytes};
     u.root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (u.archive == NULL || u.root < 0) {
-        rc = BT_FAIL(err, u.archive == NULL ? BT_E_NOMEM : BT_E_RESOURCE,
-                     "%s: cannot unpack into %s: %s", path, folder, strerror(errno));
-        goto done;
+    if (u.root < 0) {
+        return BT_FAIL(err, BT_E_RESOURCE, "%s: cannot unpack into %s: %s", path, folder,
+                       strerror(errno));
     }
-    (void)archive_read_support_format_tar(u.archive);
-    (void)archive_read_support_filter_gzip(u.archive);
-    (void)archive_read_support_filter_bzip2(u.archive);
-    (void)archive_read_support_filter_xz(u.archive);
-    if (archive_read_open_filename(u.archive, path, READ_BYTES) != ARCHIVE_OK) {
-        rc = BT_FAIL(err, BT_E_FORMAT, "%s: no archive: %s", path, archive_error_string(u.archive));
-        goto done;
-    }
-    BT_CHECK(unpack_all(&u, err));
-done:
-    (void)archive_read_free(u.archive);
-    if (u.root >= 0) {
-        (void)close(u.root);
-    }
+    const bt_status rc = read_archive(&u, err);
+    (void)close(u.root);
     return rc;
+}
+
+bt_status bt_fs_archive_content(const char *path, int64_t max_entries, int64_t max_bytes,
+                                bt_fs_names *out, bt_error *err) {
+    bt_fs_names     names = BT_FS_NAMES_INIT;
+    unpacking       u = {.path = path,
+                         .root = -1,
+                         .max_entries = max_entries,
+                         .max_bytes = max_bytes,
+                         .content = &names};
+    const bt_status rc = read_archive(&u, err);
+    if (rc != BT_OK) {
+        bt_fs_names_deinit(&names);
+        return rc;
+    }
+    fs_names_sort(&names);
+    *out = names;
+    return BT_OK;
 }
 
 static const char *archive_library(void) {
@@ -270,6 +328,12 @@ bt_status bt_fs_unpack(const char *path, const char *folder, int64_t max_entries
                    "%s: this build has no libarchive and cannot unpack it (--version says what is "
                    "built in): unpack it yourself and name the folder",
                    path);
+}
+
+bt_status bt_fs_archive_content(const char *path, int64_t max_entries, int64_t max_bytes,
+                                bt_fs_names *out, bt_error *err) {
+    (void)out;
+    return bt_fs_unpack(path, "", max_entries, max_bytes, err);
 }
 
 static const char *archive_library(void) {
