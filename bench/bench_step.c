@@ -155,6 +155,7 @@ static void bare_step(const matrices *m, const bt_encoder_config *e, const bt_ba
 
 static bt_status make_matrices(matrices *m, const options *o, const bt_encoder_config *e,
                                bt_error *err) {
+    BT_TRY(bt_kern_blas_load(err));
     const size_t rows = (size_t)o->batch * 128;
     const size_t I = (size_t)e->intermediate_size;
     const size_t n = (rows > I ? rows : I) * I;

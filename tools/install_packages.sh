@@ -6,7 +6,7 @@
 # Asks for nothing; does nothing when everything is there. Exit 1 with one sentence when it cannot.
 set -u
 
-build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas-dev zlib1g-dev libjansson-dev
+build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas0 zlib1g-dev libjansson-dev
        libcurl4-openssl-dev libssl-dev libarchive-dev
        python3 python3-pip ca-certificates)
 test=(libcmocka-dev valgrind)

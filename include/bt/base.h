@@ -314,6 +314,9 @@ int32_t               bt_n_physical_cores(void);  /* >= 1; respects the affinity
  * (ulimit -v, -d) leave. UINT64_MAX: nothing is known. root: "" but in tests, the folder that /proc
  * and /sys are read below. */
 uint64_t bt_memory_available(const char *root);
+/* Only what the limits leave that a shell sets with ulimit -v and -d, in bytes of address space;
+ * UINT64_MAX: there are none. */
+uint64_t bt_memory_within_limits(const char *root);
 /* The largest resident size of this process so far; 0: the system does not say. */
 int64_t bt_peak_resident_bytes(void);
 

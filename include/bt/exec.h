@@ -51,6 +51,15 @@ typedef struct bt_step_result {
     bt_exec_times times;
 } bt_step_result;
 
+/* Which BLAS is loaded when something in this process multiplies with one (runtime.blas_library;
+ * "": a usual one) and on how many threads it works (0: one a physical core). Loads nothing. */
+void bt_exec_choose_blas(const char *library, int32_t n_threads);
+/* Is there anything in this process that made it be loaded? */
+bool bt_exec_has_blas(void);
+/* What bt_exec_create_cpu refuses for the model's, the machine's or the BLAS's sake. */
+BT_MUST_USE bt_status bt_exec_check_cpu(const bt_model *model, const bt_exec_config *config,
+                                        bt_error *err);
+
 /* The engine owns parameters, gradients and slots. model and optim are borrowed for its life. optim
  * NULL: for evaluation; there are no slots (bt_exec_view is NULL), and gradients only when
  * bt_exec_gradients asks for them. */
@@ -110,9 +119,10 @@ typedef struct bt_exec_peak {
 enum { BT_EXEC_MAX_PEAKS = 3 };
 /* Of the ways there are: float32 with kernels of our own (where the instruction set has them),
  * float32 in BLAS, and the engine's own precision when that is another. n of them; takes seconds
- * and, for that time, some 70 MB. */
+ * and, for that time, some 70 MB. Loads a BLAS for it; where there is none, or no room for one,
+ * that peak is left out and *no_blas says why (BT_OK: it is there). */
 BT_MUST_USE bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS],
-                                            size_t *n, bt_error *err);
+                                            size_t *n, bt_error *no_blas, bt_error *err);
 
 /* What training takes, in bytes. A step whose memory is not there is refused (BT_E_NOMEM) before it
  * takes any: what Linux promises and does not have, it takes back by killing. */

@@ -179,8 +179,9 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out);
 /* Can this machine and build run it? For tests that walk all of them. */
 bool bt_kern_has(const char *isa);
 /* "OpenBLAS 0.3.21 ...; kernels built: ref avx2 avx512; this machine runs: ref avx2; mixed
- * precision: bfloat16 by rounding, float16 by rounding". Static storage, filled by the first call
- * (the same text every time). */
+ * precision: bfloat16 by rounding, float16 by rounding". Loads the BLAS, on one thread, to ask its
+ * version; "no BLAS" where there is none. Static storage, filled by the first call (the same text
+ * every time). */
 const char *bt_kern_build_info(void);
 
 /* A dropout rate in [0,1] as the integers and the factor that dropout_mask takes. rate 0: on is
@@ -193,18 +194,27 @@ typedef struct bt_kern_dropout {
 bt_kern_dropout bt_kern_dropout_make(float rate);
 
 /* ---- products in BLAS -------------------------------------------------------------------------
- * One thread of the process calls BLAS at a time; BLAS's own threads are set here and nowhere else.
- */
+ * A BLAS is loaded when something is about to multiply with it, never before; its state is the
+ * process's. One thread of the process calls these functions and BLAS at a time; BLAS's own threads
+ * are set here and nowhere else. */
 
-/* Sets BLAS's thread count where the library has a call for it (OpenBLAS, MKL, BLIS). */
-void bt_kern_blas_set_threads(int32_t n_threads);
-/* "OpenBLAS 0.3.21 ... Zen MAX_THREADS=64"; "CBLAS" when the library does not say. Borrowed. */
+/* Which library bt_kern_blas_load loads (a path or a name for dlopen; "", as at start: one that is
+ * preloaded, then the first there is of a list; NULL: as chosen before), and on how many threads it
+ * works (0: one a physical core). Loads nothing. */
+void bt_kern_blas_choose(const char *library, int32_t n_threads);
+/* Loads it, unless that was done, and sets its threads where it has a call for that (OpenBLAS, MKL,
+ * BLIS). BT_E_BACKEND: there is none, it has no cblas_sgemm, or multiplies wrongly; BT_E_NOMEM: the
+ * limits of the shell leave no room for its threads, which would then hang. */
+BT_MUST_USE bt_status bt_kern_blas_load(bt_error *err);
+bool                  bt_kern_blas_is_loaded(void);
+/* "OpenBLAS 0.3.21 ... Zen MAX_THREADS=64 (libopenblas.so.0)"; "CBLAS (FILE)" when the library does
+ * not say. Borrowed. */
 const char *bt_kern_blas_describe(void);
 
 typedef enum bt_kern_trans { BT_KERN_N, BT_KERN_T } bt_kern_trans;
 
 /* C[M,N] = alpha * op(A)[M,K] op(B)[K,N] + beta * C, row-major, ld = elements between rows as
- * stored. beta 0: C is not read. */
+ * stored. beta 0: C is not read. A BLAS must be loaded. */
 void bt_kern_gemm(float *c, int64_t ld_c, bt_kern_trans trans_a, const float *a, int64_t ld_a,
                   bt_kern_trans trans_b, const float *b, int64_t ld_b, int64_t M, int64_t N,
                   int64_t K, float alpha, float beta);

@@ -27,6 +27,10 @@ typedef struct bt_neighbour {
     int64_t row;
 } bt_neighbour;
 
+/* Loads the BLAS that neighbours are found with (bt_kern_blas_choose). BT_E_BACKEND, BT_E_NOMEM: it
+ * cannot be. bt_mine_neighbours does the same; this says it before the work. */
+BT_MUST_USE bt_status bt_mine_prepare(bt_error *err);
+
 /* Makes each row's length 1; rows of zeros stay. */
 void bt_mine_unit_rows(float *vectors, int64_t n_rows, int64_t H);
 

@@ -134,8 +134,7 @@ static uint64_t left_of_groups(const char *root) {
     return left;
 }
 
-/* Of the limits that a shell sets with ulimit -v and -d. */
-static uint64_t left_of_limits(const char *root) {
+uint64_t bt_memory_within_limits(const char *root) {
     FILE *const file = open_below(root, "/proc/self", "statm");
     uint64_t    pages[6] = {0}; /* size, resident, shared, text, 0, data */
     bool        is_read = file != NULL;
@@ -163,7 +162,7 @@ uint64_t bt_memory_available(const char *root) {
     if (read_number(root, "/proc", "meminfo", "MemAvailable:", &left)) {
         left *= 1024;
     }
-    return least(least(left, left_of_groups(root)), left_of_limits(root));
+    return least(least(left, left_of_groups(root)), bt_memory_within_limits(root));
 }
 
 /* Not getrusage: its number is never below that of the program that started this one. */

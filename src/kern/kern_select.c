@@ -192,16 +192,18 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
 }
 
 const char *bt_kern_build_info(void) {
-    static char     text[320];
+    static char     text[512];
     bt_kern         kern = ref_table;
     const bt_status selected = bt_kern_select("auto", &kern, NULL);
     BT_ASSERT(selected == BT_OK); /* every machine has one */
     (void)selected;
+    bt_kern_blas_choose("", 1);
+    const bool has_blas = bt_kern_blas_load(NULL) == BT_OK;
     (void)snprintf(text, sizeof text,
                    "%s; kernels built: %s; this machine runs: ref%s%s; mixed precision: %s, %s",
-                   bt_kern_blas_describe(), built_in, bt_kern_has("avx2") ? " avx2" : "",
-                   bt_kern_has("avx512") ? " avx512" : "", kern.products[BT_KERN_BF16].name,
-                   kern.products[BT_KERN_F16].name);
+                   has_blas ? bt_kern_blas_describe() : "no BLAS", built_in,
+                   bt_kern_has("avx2") ? " avx2" : "", bt_kern_has("avx512") ? " avx512" : "",
+                   kern.products[BT_KERN_BF16].name, kern.products[BT_KERN_F16].name);
     return text;
 }
 

@@ -62,8 +62,13 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+bt_status bt_mine_prepare(bt_error *err) {
+    return bt_kern_blas_load(err);
+}
+
 bt_status bt_mine_neighbours(bt_neighbour *of_left, bt_neighbour *of_right, bt_mine_side left,
                              bt_mine_side right, int64_t H, int64_t k, bt_error *err) {
+    BT_TRY(bt_mine_prepare(err));
     float *const scores = bt_alloc_array((size_t)BLOCK * BLOCK, sizeof *scores);
     if (scores == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a block of scores");

@@ -152,6 +152,9 @@ static bt_status set_up(vectors *v, const bt_output_request *request, bt_error *
     }
     BT_TRY(read_options(v, request->conf, err));
     BT_TRY(choose_paths(v, request, err));
+    if (has_pairs(v)) {
+        BT_TRY(bt_mine_prepare(err)); /* not after all the sentences */
+    }
     for (int s = 0; has_pairs(v) && s < 2; s++) {
         BT_TRY(keep_side(&v->sides[s], v->H, err));
     }

@@ -40,6 +40,7 @@ typedef struct run_config {
     int32_t         threads;
     const char     *isa;
     const char     *products;        /* "auto", "blas" */
+    const char     *blas_library;    /* "": one of the usual ones */
     const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */
     double          loss_scale;      /* of float16; 0: dynamic */
     bool            recompute;

@@ -42,6 +42,7 @@ static const bt_conf_field runtime_fields[] = {
     {"threads", BT_CONF_FIELD_I32, offsetof(run_config, threads)},
     {"isa", BT_CONF_FIELD_STR, offsetof(run_config, isa)},
     {"products", BT_CONF_FIELD_STR, offsetof(run_config, products)},
+    {"blas_library", BT_CONF_FIELD_STR, offsetof(run_config, blas_library)},
     {"mixed_precision_dtype", BT_CONF_FIELD_STR, offsetof(run_config, mixed_precision)},
     {"recompute", BT_CONF_FIELD_BOOL, offsetof(run_config, recompute)},
     {"bug_compatible", BT_CONF_FIELD_BOOL, offsetof(run_config, bug_compatible)},

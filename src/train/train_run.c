@@ -196,9 +196,9 @@ static bool needs_optimizer(const train_run *run) {
     return mode_trains(run->args->mode) || saves || bt_optim_has_average(run->optim);
 }
 
-bt_status run_create_exec(train_run *run, bt_error *err) {
-    const int64_t        n_parts = run->train_data != NULL ? run->config.accumulation_steps : 1;
-    const bt_exec_config config = {
+static bt_exec_config exec_config(const train_run *run) {
+    const int64_t n_parts = run->train_data != NULL ? run->config.accumulation_steps : 1;
+    return (bt_exec_config){
         .n_threads = run->config.threads,
         .isa = run->config.isa,
         .use_blas = bt_str_equal(run->config.products, "blas"),
@@ -206,8 +206,23 @@ bt_status run_create_exec(train_run *run, bt_error *err) {
         .loss_scale = run->config.loss_scale,
         .recompute = run->config.recompute,
         .part_seqs = n_parts > 1 ? run->config.train_data.global_batch_size / n_parts : 0};
-    return bt_exec_create_cpu(run->model, needs_optimizer(run) ? run->optim : NULL, &config,
-                              &run->exec, err);
+}
+
+static void say_unused_blas(const train_run *run) {
+    if (run->config.blas_library[0] != '\0' && !bt_exec_has_blas()) {
+        bt_log(BT_LOG_WARNING,
+               "runtime.blas_library is %s, and nothing in this run multiplies with a BLAS: it is "
+               "not loaded (runtime.products=blas asks for it)",
+               run->config.blas_library);
+    }
+}
+
+bt_status run_create_exec(train_run *run, bt_error *err) {
+    const bt_exec_config config = exec_config(run);
+    BT_TRY(bt_exec_create_cpu(run->model, needs_optimizer(run) ? run->optim : NULL, &config,
+                              &run->exec, err));
+    say_unused_blas(run);
+    return BT_OK;
 }
 
 bt_status run_prepare(train_run *run, bt_error *err) {
@@ -221,6 +236,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     }
     BT_TRY(labels_settle(run, err));
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
+    bt_exec_choose_blas(run->config.blas_library, run->config.threads);
     BT_TRY(check_best_metric(run, err));
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
     BT_TRY(module_give_assets(run, err));
@@ -403,6 +419,10 @@ bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt
         bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", run.config.init_checkpoint);
     }
     if (run.model != NULL) {
+        const bt_exec_config config = exec_config(&run);
+        if (bt_exec_check_cpu(run.model, &config, &found) != BT_OK) {
+            BT_CHECK(add_finding(findings, "runtime", &found, err));
+        }
         bt_log(BT_LOG_INFO, "model: %" PRId64 " parameters in %" PRId64 " variables",
                run.model->table.n_elements, run.model->table.n_params);
     }

@@ -77,11 +77,9 @@ class Limit(e2e.Case):
     slots 280 MiB; a batch of 2,000 rows takes more than 900 MiB beside them."""
     def limited(self, expect, n_words=60000, batch=8, more=''):
         size = 1200 * MIB
-        # OpenBLAS starts a thread a core when it is loaded, each with its share of the addresses
         return self.train(
             mode='train', override=MODEL % (n_words, batch, more), expect=expect,
-            run_how={'before': lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
-                     'env': {'OPENBLAS_NUM_THREADS': '1'}})
+            run_how={'before': lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))})
 
     def test_plan(self):
         result = self.limited(0)

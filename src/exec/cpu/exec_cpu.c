@@ -123,6 +123,30 @@ static bt_status check_model(const bt_model *model, const bt_exec_config *config
     return BT_OK;
 }
 
+/* *out NULL: BLAS, which is then loaded. */
+static bt_status choose_products(const bt_exec_config *config, const bt_kern *kern,
+                                 const bt_kern_product **out, bt_error *err) {
+    const bt_kern_product *const own = &kern->products[kern_precision(config->precision)];
+    *out = config->use_blas || own->rows == 0 ? NULL : own;
+    return *out == NULL ? bt_kern_blas_load(err) : BT_OK;
+}
+
+void bt_exec_choose_blas(const char *library, int32_t n_threads) {
+    bt_kern_blas_choose(library, n_threads);
+}
+
+bool bt_exec_has_blas(void) {
+    return bt_kern_blas_is_loaded();
+}
+
+bt_status bt_exec_check_cpu(const bt_model *model, const bt_exec_config *config, bt_error *err) {
+    bt_kern                kern;
+    const bt_kern_product *product = NULL;
+    BT_TRY(check_model(model, config, err));
+    BT_TRY(bt_kern_select(config->isa, &kern, err));
+    return choose_products(config, &kern, &product, err);
+}
+
 bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
@@ -137,14 +161,13 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     const int32_t n_threads = config->n_threads > 0 ? config->n_threads : bt_n_physical_cores();
     BT_CHECK(bt_kern_select(config->isa, &exec->kern, err));
     BT_CHECK(bt_pool_create(&exec->pool, n_threads, err));
-    bt_kern_blas_set_threads(n_threads);
     exec->nn.kern = &exec->kern;
     exec->nn.pool = exec->pool;
     exec->precision = config->precision;
     exec->recompute = config->recompute;
     exec->memory_limit = config->memory_limit;
-    const bt_kern_product *const product = &exec->kern.products[kern_precision(config->precision)];
-    exec->nn.product = config->use_blas || product->rows == 0 ? NULL : product;
+    bt_kern_blas_choose(NULL, n_threads);
+    BT_CHECK(choose_products(config, &exec->kern, &exec->nn.product, err));
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
     exec->parts.max_seqs = config->part_seqs;

@@ -93,7 +93,7 @@ static bt_status measure_peak(const bt_exec *exec, const bt_kern_product *produc
 }
 
 bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS], size_t *n,
-                                bt_error *err) {
+                                bt_error *no_blas, bt_error *err) {
     bt_status                    rc = BT_OK;
     peak_matrices                m = {NULL, NULL, NULL};
     const bt_kern_product *const own = &exec->kern.products[BT_KERN_F32];
@@ -108,6 +108,9 @@ bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PE
         BT_CHECK(measure_peak(exec, exec->nn.product, &m, &peaks[(*n)++], err));
     }
     /* last: its threads spin on for a while */
+    if (bt_kern_blas_load(no_blas) != BT_OK) {
+        goto done;
+    }
     peaks[*n] = (bt_exec_peak){.precision = BT_PRECISION_F32};
     BT_CHECK(measure_peak(exec, NULL, &m, &peaks[(*n)++], err));
 done:

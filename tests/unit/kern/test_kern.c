@@ -341,6 +341,10 @@ static void transposes_match(const bt_kern *kern) {
 
 static void gemm_matches(void **state) {
     (void)state;
+    bt_kern_blas_choose(NULL, 2);
+    assert_ok(bt_kern_blas_load(err));
+    assert_true(bt_kern_blas_is_loaded());
+    assert_non_null(strstr(bt_kern_blas_describe(), "("));
     for (int variant = 0; variant < 8; variant++) {
         const bt_kern_trans ta = (variant & 1) != 0 ? BT_KERN_T : BT_KERN_N;
         const bt_kern_trans tb = (variant & 2) != 0 ? BT_KERN_T : BT_KERN_N;

@@ -572,7 +572,7 @@ static void bits_do_not_depend_on_threads(void **state) {
 static int setup(void **state) {
     (void)state;
     bt_error err = BT_ERROR_INIT;
-    return bt_kern_select("auto", &kern, &err) == BT_OK ? 0 : 1;
+    return bt_kern_select("auto", &kern, &err) == BT_OK && bt_kern_blas_load(&err) == BT_OK ? 0 : 1;
 }
 
 int main(void) {

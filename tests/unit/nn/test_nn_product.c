@@ -139,6 +139,7 @@ static void check_shapes(bt_nn *nn, bt_kern_precision precision) {
 
 static void products_match(void **state) {
     (void)state;
+    assert_ok(bt_kern_blas_load(err));
     for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
         if (!bt_kern_has(isas[i])) {
             continue;
