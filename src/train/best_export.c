@@ -104,6 +104,9 @@ bt_status best_load(train_run *run, bt_error *err) {
         BT_CHECK(bt_fs_read_all(path, INFO_MAX_BYTES, &text, &n_bytes, err));
         BT_CHECK(quote_not_finite(text, n_bytes, &json, err));
         BT_CHECK(parse_info(run, json.len > 0 ? json.data : "", json.len, path, err));
+        if (!run->knows_best) {
+            run->early_stop = (early_stop){.has_best = true, .best = run->best_value};
+        }
     }
 done:
     bt_str_deinit(&json);
@@ -159,6 +162,15 @@ bool best_is_better(const char *comparison, double value, double best) {
     const bool higher = bt_str_equal(comparison, "higher");
     /* any number is better than NaN, which Model Garden would keep for ever */
     return (higher ? value > best : value < best) || (isnan(best) && !isnan(value));
+}
+
+/* info.json may hold a value of an evaluation later than the checkpoint that the run goes on from:
+ * its records must not know of that one yet. */
+double best_so_far(const train_run *run, double value) {
+    const early_stop *const seen = &run->early_stop;
+    const bool              is_best =
+        !seen->has_best || best_is_better(run->config.best_comparison, value, seen->best);
+    return is_best ? value : seen->best;
 }
 
 bt_status best_find_value(const train_run *run, const bt_metric_value *values, size_t n,

@@ -100,9 +100,11 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     }
     if (best_is_on(run)) {
         BT_TRY(best_update(run, values, n_values, err));
-        char name[BT_METRIC_NAME_MAX];
+        char   name[BT_METRIC_NAME_MAX];
+        double value = 0;
+        BT_TRY(best_find_value(run, values, n_values, &value, err));
         (void)snprintf(name, sizeof name, "best_%s", run->config.best_metric);
-        value_add(values, &n_values, name, run->best_value);
+        value_add(values, &n_values, name, best_so_far(run, value));
     }
     value_add(extra, &n_extra, "examples", (double)sums->n_examples);
     value_add(extra, &n_extra, "examples_per_second", (double)sums->n_examples / seconds);

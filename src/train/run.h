@@ -66,12 +66,28 @@ typedef struct chunk_sums {
     double  input_wait; /* seconds of them that went by waiting for a batch; likewise */
 } chunk_sums;
 
-/* What early stopping has seen so far; part of the checkpoint. */
+/* The evaluations of this run so far, seen by the metric of the best checkpoint; part of the
+ * checkpoint. info.json may know of later ones than a run that was killed goes on from. */
 typedef struct early_stop {
     bool    has_best;
     double  best;
     int64_t n_worse; /* evaluations since then */
 } early_stop;
+
+/* What run_state_read() gives: applied by whoever restores. */
+typedef struct run_state {
+    uint64_t       seed;
+    bt_data_cursor cursor;
+    bool           evaluation_due;
+    chunk_sums     chunk;
+    uint64_t       precision; /* a bt_precision */
+    bt_loss_scale  scale;
+    early_stop     early_stop;
+    int64_t        save_base;  /* -1: not said */
+    uint64_t       best_rule;  /* run_best_rule() of then; 0: not said */
+    uint64_t       vocabulary; /* train_run.vocabulary of then; 0: none, or not said */
+    int64_t        n_rows;     /* of the training data; 0: not said */
+} run_state;
 
 typedef struct run_log run_log;
 
@@ -97,10 +113,13 @@ typedef struct train_run {
     int64_t              step;         /* updates made */
     int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */
     int64_t              last_saved;   /* step, or -1 */
+    int64_t              save_base;    /* step that checkpoint_interval counts from, or -1 */
+    uint64_t             vocabulary; /* names the bytes of the training rows' vocabulary; 0: none */
     chunk_sums           chunk;
     int64_t              recovery_trials;
     bool                 evaluation_due; /* stopped inside an evaluation: it is owed */
     early_stop           early_stop;
+    bool                 knows_best; /* early_stop holds all evaluations before run->step */
     const char          *stopped; /* why training ended: "train_steps"; NULL: nothing was trained */
     bool                 has_best;
     double               best_value;
@@ -131,13 +150,17 @@ void                  sleep_seconds(double seconds); /* a signal ends it early *
 /* memory_plan.c: what training will take, told and checked before the first step. */
 BT_MUST_USE bt_status memory_plan(const train_run *run, bt_error *err);
 
-/* train_loop.c: trains until run->step == target, with records and checkpoints on the way. */
-BT_MUST_USE bt_status train_to(train_run *run, int64_t target, bt_error *err);
+/* train_loop.c: trains until an evaluation is due or train_steps are made, with records and
+ * checkpoints on the way. *is_restored: a recovery went back to a checkpoint last, so that what is
+ * due may have been made before. */
+BT_MUST_USE bt_status train_on(train_run *run, bool *is_restored, bt_error *err);
 /* Saves unless this very step is saved already or checkpoints are switched off. */
 BT_MUST_USE bt_status save_final(train_run *run, bt_error *err);
 
 /* train_and_eval.c: the mode of that name. */
 BT_MUST_USE bt_status train_and_eval(train_run *run, bt_error *err);
+/* The step of the next evaluation of train_and_eval; of other modes the last step. */
+int64_t next_evaluation(const train_run *run);
 
 /* evaluate.c: one evaluation, its record, and the best export. */
 BT_MUST_USE bt_status evaluate(train_run *run, bt_error *err);
@@ -161,6 +184,13 @@ BT_MUST_USE bt_status labels_write(const train_run *run, bt_error *err);
  * fresh weights. */
 BT_MUST_USE bt_status start_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status start_restore(train_run *run, bt_error *err);
+
+/* run_state.c: our own state in a checkpoint. run_state_read is false where it is damaged or of
+ * another version; the training metrics are what is left in bytes. */
+BT_MUST_USE bt_status run_state_write(const train_run *run, bt_str *bytes, bt_error *err);
+BT_MUST_USE bool      run_state_read(bt_reader *bytes, run_state *state);
+/* Names the metric of the best checkpoint and its direction. Never 0. */
+uint64_t run_best_rule(const train_run *run);
 
 /* snapshot.c: the checkpoint PREFIX (model_dir/ckpt-STEP) with everything needed to continue, and
  * back. */
@@ -198,14 +228,20 @@ BT_MUST_USE bt_status module_compare_assets(train_run *run, bt_error *err);
  * counted in the training data, which is open. */
 BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
 
-/* best_export.c */
-BT_MUST_USE bt_status best_load(train_run *run, bt_error *err); /* info.json of an earlier run */
+/* vocabulary.c: run->vocabulary, when the training rows are text. */
+BT_MUST_USE bt_status vocabulary_fingerprint(train_run *run, bt_error *err);
+
+/* best_export.c: info.json of an earlier run; of a run that does not know its evaluations so far
+ * that is what is known of them. */
+BT_MUST_USE bt_status best_load(train_run *run, bt_error *err);
 bool                  best_is_on(const train_run *run);
 /* comparison: "higher" or "lower" */
 bool best_is_better(const char *comparison, double value, double best);
 /* The value that decides, as float32 like Model Garden's. */
 BT_MUST_USE bt_status best_find_value(const train_run *run, const bt_metric_value *values, size_t n,
                                       double *value, bt_error *err);
+/* The best value of this run with an evaluation of that value. */
+double best_so_far(const train_run *run, double value);
 /* Decides, writes info.json and the checkpoint; values are those of the evaluation. */
 BT_MUST_USE bt_status best_update(train_run *run, const bt_metric_value *values, size_t n,
                                   bt_error *err);

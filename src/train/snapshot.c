@@ -13,105 +13,7 @@
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 
-/* Version of the state's layout: u32 magic, then the fields in the order of write_state. */
-static const uint32_t state_magic = UINT32_C(0x42545333); /* "BTS3" */
-
 static const double first_retry_seconds = 0.5;
-
-static bt_status put_u64(bt_str *bytes, uint64_t value, bt_error *err) {
-    uint8_t raw[8];
-    bt_store_u64le(raw, value);
-    return bt_str_append_n(bytes, raw, sizeof raw, err);
-}
-
-static bt_status put_f64(bt_str *bytes, double value, bt_error *err) {
-    uint64_t bits = 0;
-    memcpy(&bits, &value, sizeof bits);
-    return put_u64(bytes, bits, err);
-}
-
-static bool get_f64(bt_reader *bytes, double *value) {
-    uint64_t bits = 0;
-    if (!bt_read_u64le(bytes, &bits)) {
-        return false;
-    }
-    memcpy(value, &bits, sizeof bits);
-    return true;
-}
-
-static bool get_i64(bt_reader *bytes, int64_t *value) {
-    uint64_t bits = 0;
-    if (!bt_read_u64le(bytes, &bits) || bits > INT64_MAX) {
-        return false;
-    }
-    *value = (int64_t)bits;
-    return true;
-}
-
-static bt_status write_state(const train_run *run, bt_str *bytes, bt_error *err) {
-    const bt_data_cursor cursor = bt_data_get_cursor(run->train_data);
-    const chunk_sums    *c = &run->chunk;
-    const bt_loss_scale  scale = bt_exec_get_loss_scale(run->exec);
-    uint8_t              magic[4];
-    bt_store_u32le(magic, state_magic);
-    BT_TRY(bt_str_append_n(bytes, magic, sizeof magic, err));
-    const uint64_t words[] = {run->config.seed,
-                              cursor.epoch,
-                              cursor.index,
-                              cursor.n_skipped,
-                              (uint64_t)run->evaluation_due,
-                              (uint64_t)c->start_step,
-                              (uint64_t)c->n_steps,
-                              (uint64_t)c->n_examples,
-                              (uint64_t)c->n_tokens,
-                              (uint64_t)c->n_padded,
-                              (uint64_t)c->n_skipped,
-                              (uint64_t)run_config_precision(&run->config),
-                              (uint64_t)scale.n_good,
-                              (uint64_t)run->early_stop.has_best,
-                              (uint64_t)run->early_stop.n_worse};
-    for (size_t i = 0; i < BT_ARRAY_LEN(words); i++) {
-        BT_TRY(put_u64(bytes, words[i], err));
-    }
-    BT_TRY(put_f64(bytes, scale.factor, err));
-    BT_TRY(put_f64(bytes, c->loss, err));
-    BT_TRY(put_f64(bytes, c->grad_norm, err));
-    BT_TRY(put_f64(bytes, c->seconds, err));
-    BT_TRY(put_f64(bytes, run->early_stop.best, err));
-    return bt_metrics_save(run->train_metrics, bytes, err);
-}
-
-/* What the state says; applied only once all of it was read. */
-typedef struct saved_state {
-    uint64_t       seed;
-    bt_data_cursor cursor;
-    uint64_t       evaluation_due;
-    chunk_sums     chunk;
-    uint64_t       precision; /* a bt_precision */
-    bt_loss_scale  scale;
-    early_stop     early_stop;
-} saved_state;
-
-static bool read_state(bt_reader *bytes, saved_state *state) {
-    uint32_t   magic = 0;
-    uint64_t   has_best = 0;
-    const bool is_whole =
-        bt_read_u32le(bytes, &magic) && magic == state_magic &&
-        bt_read_u64le(bytes, &state->seed) && bt_read_u64le(bytes, &state->cursor.epoch) &&
-        bt_read_u64le(bytes, &state->cursor.index) &&
-        bt_read_u64le(bytes, &state->cursor.n_skipped) &&
-        bt_read_u64le(bytes, &state->evaluation_due) && get_i64(bytes, &state->chunk.start_step) &&
-        get_i64(bytes, &state->chunk.n_steps) && get_i64(bytes, &state->chunk.n_examples) &&
-        get_i64(bytes, &state->chunk.n_tokens) && get_i64(bytes, &state->chunk.n_padded) &&
-        get_i64(bytes, &state->chunk.n_skipped) && bt_read_u64le(bytes, &state->precision) &&
-        get_i64(bytes, &state->scale.n_good) && bt_read_u64le(bytes, &has_best) &&
-        get_i64(bytes, &state->early_stop.n_worse) && get_f64(bytes, &state->scale.factor) &&
-        get_f64(bytes, &state->chunk.loss) && get_f64(bytes, &state->chunk.grad_norm) &&
-        get_f64(bytes, &state->chunk.seconds) && get_f64(bytes, &state->early_stop.best);
-    state->early_stop.has_best = has_best != 0;
-    return is_whole && state->precision <= BT_PRECISION_F16 && state->scale.factor > 0 &&
-           isfinite(state->scale.factor);
-}
 
 /* ---- saving
  * ------------------------------------------------------------------------------------------ */
@@ -172,7 +74,7 @@ static bt_status save_into(train_run *run, const char *folder, int64_t max_to_ke
     bt_ckpt_train view = {0};
     fill_view(run, &view);
     if (run->train_data != NULL) {
-        BT_CHECK(write_state(run, &state, err));
+        BT_CHECK(run_state_write(run, &state, err));
         view.state = state.data;
         view.n_state_bytes = state.len;
     }
@@ -295,7 +197,7 @@ static bt_data_cursor cursor_of_step(const train_run *run) {
 }
 
 /* Another precision may well be meant: it is told, and float16 begins with a fresh scale. */
-static void restore_precision(train_run *run, const bt_ckpt *ckpt, const saved_state *state) {
+static void restore_precision(train_run *run, const bt_ckpt *ckpt, const run_state *state) {
     static const char *const names[] = {"float32", "bfloat16", "float16"};
     const bt_precision       precision = run_config_precision(&run->config);
     if (state->precision == (uint64_t)precision) {
@@ -306,45 +208,68 @@ static void restore_precision(train_run *run, const bt_ckpt *ckpt, const saved_s
            bt_ckpt_path(ckpt), names[state->precision], names[precision]);
 }
 
+/* Of another seed or another number of rows it is told: how the run goes on. */
+static void tell_other_data(const train_run *run, const bt_ckpt *ckpt, const run_state *state) {
+    const int64_t n_rows = bt_data_n_rows(run->train_data);
+    if (state->seed != run->config.seed) {
+        bt_log(BT_LOG_WARNING,
+               "%s was made with seed %" PRIu64 ", this run has %" PRIu64
+               ": order and dropout go on differently",
+               bt_ckpt_path(ckpt), state->seed, run->config.seed);
+    }
+    if (state->n_rows > 0 && state->n_rows != n_rows) {
+        bt_log(BT_LOG_WARNING,
+               "%s was made with %" PRId64 " rows of training data, this run has %" PRId64
+               ": the order of the rows goes on differently",
+               bt_ckpt_path(ckpt), state->n_rows, n_rows);
+    }
+}
+
+/* What belongs to the course of the run, whatever becomes of its data. */
+static void restore_course(train_run *run, const run_state *state) {
+    const bool same_metric = state->best_rule == 0 || state->best_rule == run_best_rule(run);
+    run->early_stop = same_metric ? state->early_stop : (early_stop){0};
+    run->knows_best = same_metric && (state->best_rule != 0 || state->early_stop.has_best);
+    run->evaluation_due = state->evaluation_due;
+    run->save_base = state->save_base >= 0 ? state->save_base : run->step;
+}
+
 static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt_error *err) {
     run->chunk = (chunk_sums){.start_step = run->step};
+    run->save_base = run->step;
     bt_metrics_reset(run->train_metrics);
-    bt_status   rc = BT_OK;
-    bt_str      bytes = BT_STR_INIT;
-    bool        found = false;
-    saved_state state = {0};
+    bt_status rc = BT_OK;
+    bt_str    bytes = BT_STR_INIT;
+    bool      found = false;
+    run_state state = {0};
     BT_CHECK(bt_ckpt_read_state(ckpt, &bytes, &found, err));
-    if (keep_data) {
-        goto done;
-    }
     if (!found) {
-        bt_log(BT_LOG_INFO,
-               "%s has no data position of bert-train: the data starts where %" PRId64
-               " batches end",
-               bt_ckpt_path(ckpt), run->step);
-        BT_CHECK(bt_data_seek(run->train_data, cursor_of_step(run), err));
+        if (!keep_data) {
+            bt_log(BT_LOG_INFO,
+                   "%s has no data position of bert-train: the data starts where %" PRId64
+                   " batches end",
+                   bt_ckpt_path(ckpt), run->step);
+            BT_CHECK(bt_data_seek(run->train_data, cursor_of_step(run), err));
+        }
         goto done;
     }
     bt_reader reader = bt_reader_make(bytes.data, bytes.len);
-    if (!read_state(&reader, &state)) {
+    if (!run_state_read(&reader, &state)) {
         rc = BT_FAIL(
             err, BT_E_FORMAT,
             "%s: the state of bert-train in it (%zu bytes) is of another version or damaged",
             bt_ckpt_path(ckpt), bytes.len);
         goto done;
     }
-    BT_CHECK(bt_metrics_load(run->train_metrics, &reader, err));
-    if (state.seed != run->config.seed) {
-        bt_log(BT_LOG_WARNING,
-               "%s was made with seed %" PRIu64 ", this run has %" PRIu64
-               ": order and dropout go on differently",
-               bt_ckpt_path(ckpt), state.seed, run->config.seed);
+    restore_course(run, &state);
+    if (keep_data) {
+        goto done;
     }
+    BT_CHECK(bt_metrics_load(run->train_metrics, &reader, err));
+    tell_other_data(run, ckpt, &state);
     restore_precision(run, ckpt, &state);
     BT_CHECK(bt_data_seek(run->train_data, state.cursor, err));
     run->chunk = state.chunk;
-    run->early_stop = state.early_stop;
-    run->evaluation_due = state.evaluation_due != 0;
 done:
     bt_str_deinit(&bytes);
     return rc;

@@ -75,6 +75,7 @@ bt_status start_restore(train_run *run, bt_error *err) {
                    run->args->model_dir);
         }
         run->chunk.start_step = run->step;
+        run->knows_best = bt_conf_mode_trains(run->args->mode);
         return BT_OK;
     }
     const bt_status rc = snapshot_restore(run, prefix, false, err);

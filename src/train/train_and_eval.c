@@ -3,9 +3,11 @@
  * Training with evaluations in between (spec/config.md 6.1), and early stopping on the metric of
  * the best checkpoint.
  *
- * A checkpoint is saved before the evaluation of its step, so a run that ends in between owes that
- * evaluation; metrics.jsonl knows whether it was made. What early stopping has counted is in the
- * checkpoint, not in info.json: that file may know of evaluations later than the checkpoint. */
+ * Evaluations stand at multiples of validation_interval and at the end, wherever the run was
+ * stopped and continued. A checkpoint is saved before the evaluation of its step, so a run that
+ * ends in between owes that evaluation; metrics.jsonl knows whether it was made. What the
+ * evaluations were is in the checkpoint, not in info.json: that file may know of evaluations later
+ * than the checkpoint. */
 #include "run.h"
 
 #include <math.h>
@@ -19,10 +21,11 @@ static bool early_stop_is_due(const train_run *run) {
 }
 
 /* One evaluation more, whose values are in the summary: just made, or recorded before a restart. */
-static bt_status early_stop_count(train_run *run, bt_error *err) {
+static bt_status count_evaluation(train_run *run, bt_error *err) {
     early_stop *const state = &run->early_stop;
     double            value = 0;
-    if (!early_stop_is_on(run)) {
+    run->evaluation_due = false;
+    if (!best_is_on(run)) {
         return BT_OK;
     }
     BT_TRY(best_find_value(run, run->summary->values, run->summary->n_values, &value, err));
@@ -35,39 +38,30 @@ static bt_status early_stop_count(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status evaluate_and_count(train_run *run, bt_error *err) {
-    BT_TRY(evaluate(run, err));
-    BT_TRY(early_stop_count(run, err));
-    run->evaluation_due = false;
-    return BT_OK;
-}
-
-static bt_status evaluate_if_owed(train_run *run, bt_error *err) {
+/* is_restored: the evaluation may have been made before. */
+static bt_status evaluate_if_owed(train_run *run, bool is_restored, bt_error *err) {
     bool is_recorded = false;
     if (!run->evaluation_due) {
         return BT_OK;
     }
-    BT_TRY(recall_record(run->args->model_dir, "validation", run->step, run->summary, &is_recorded,
-                         err));
-    if (!is_recorded) {
-        return evaluate_and_count(run, err);
+    if (is_restored) {
+        BT_TRY(recall_record(run->args->model_dir, "validation", run->step, run->summary,
+                             &is_recorded, err));
     }
-    run->evaluation_due = false;
-    return early_stop_count(run, err);
+    if (!is_recorded) {
+        BT_TRY(evaluate(run, err));
+    }
+    return count_evaluation(run, err);
 }
 
-/* The step of the next evaluation. Model Garden counts from where the run was restored. Early
- * stopping counts evaluations, which must be the same ones whether a run was stopped or not: its
- * steps are multiples of the interval. */
-static int64_t next_evaluation(const train_run *run, int64_t restored_step) {
+int64_t next_evaluation(const train_run *run) {
     const bt_conf_opt_i64 interval = run->config.validation_interval;
     const int64_t         end = run->config.train_steps;
-    if (!interval.is_set || interval.value <= 0) {
+    if (run->args->mode != BT_CONF_MODE_TRAIN_AND_EVAL || !interval.is_set || interval.value <= 0) {
         return end;
     }
-    const int64_t start = early_stop_is_on(run) ? 0 : restored_step;
-    const int64_t n_done = (run->step - start) / interval.value;
-    return n_done >= (end - start) / interval.value ? end : start + (n_done + 1) * interval.value;
+    const int64_t n_done = run->step / interval.value;
+    return n_done >= end / interval.value ? end : (n_done + 1) * interval.value;
 }
 
 static bool training_is_over(const train_run *run) {
@@ -75,14 +69,14 @@ static bool training_is_over(const train_run *run) {
 }
 
 bt_status train_and_eval(train_run *run, bt_error *err) {
-    const int64_t restored_step = run->step;
-    BT_TRY(evaluate_if_owed(run, err));
+    bool is_restored = run->step > 0;
+    BT_TRY(evaluate_if_owed(run, is_restored, err));
     if (training_is_over(run)) {
         BT_TRY(recall_result(run, "validation", err));
     }
     while (!training_is_over(run)) {
-        BT_TRY(train_to(run, next_evaluation(run, restored_step), err));
-        BT_TRY(evaluate_and_count(run, err));
+        BT_TRY(train_on(run, &is_restored, err));
+        BT_TRY(evaluate_if_owed(run, is_restored, err));
     }
     if (run->step < run->config.train_steps) {
         run->stopped = "early_stopping";

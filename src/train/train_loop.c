@@ -110,9 +110,10 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
 /* spec/config.md 5.2: NaN at any step, or a loss above the bound from recovery_begin_steps on, is
  * one trial; one too many is the end, else the latest checkpoint is restored. The data goes on: the
  * same batch would give the same loss again. */
-static bt_status check_recovery(train_run *run, double loss, bt_error *err) {
+static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt_error *err) {
     const run_config *const config = &run->config;
-    const bool              is_above =
+    *went_back = false;
+    const bool is_above =
         loss > config->loss_upper_bound && run->step >= config->recovery_begin_steps;
     if (config->recovery_max_trials < 0 || (isfinite(loss) && !is_above)) {
         return BT_OK;
@@ -128,6 +129,7 @@ static bt_status check_recovery(train_run *run, double loss, bt_error *err) {
     }
     bool found = false;
     BT_TRY(snapshot_restore_latest(run, true, &found, err));
+    *went_back = found;
     if (!found) {
         BT_TRY(init_weights(run, err));
     }
@@ -147,9 +149,10 @@ static bt_status save_if_due(train_run *run, bt_error *err) {
     if (!checkpoints_are_on(run)) {
         return BT_OK;
     }
-    /* Model Garden's rule: the first chunk's end is always saved, intervals count from there. */
-    if (run->last_saved < 0 ||
-        run->step >= run->last_saved + run->config.checkpoint_interval.value) {
+    /* Model Garden's rule: the first chunk's end is always saved, intervals count from there; what
+     * a stop saved in between does not count. */
+    if (run->save_base < 0 || run->step >= run->save_base + run->config.checkpoint_interval.value) {
+        run->save_base = run->step;
         return snapshot_save(run, err);
     }
     return BT_OK;
@@ -159,6 +162,7 @@ bt_status save_final(train_run *run, bt_error *err) {
     if (!checkpoints_are_on(run) || run->last_saved == run->step) {
         return BT_OK;
     }
+    run->save_base = run->step;
     return snapshot_save(run, err);
 }
 
@@ -204,19 +208,29 @@ static bt_status run_chunk(train_run *run, int64_t end_step, bt_error *err) {
     return BT_OK;
 }
 
-bt_status train_to(train_run *run, int64_t target, bt_error *err) {
-    while (run->step < target) {
-        /* A run that was stopped inside a chunk goes on to that chunk's end. */
-        const int64_t chunk_end =
-            smaller(target, run->chunk.start_step + run->config.steps_per_loop);
-        BT_TRY(run_chunk(run, chunk_end, err));
-        const double loss = run->chunk.loss / (double)run->chunk.n_steps;
-        BT_TRY(record_chunk(run, err));
-        BT_TRY(check_recovery(run, loss, err));
-        reset_chunk(run);
-        /* Goes into the checkpoint: a run that ends here, however it ends, still owes it. */
-        run->evaluation_due = run->args->mode == BT_CONF_MODE_TRAIN_AND_EVAL && run->step == target;
-        BT_TRY(save_if_due(run, err));
+/* One chunk; *went_back: a recovery took the run back to a checkpoint after it. */
+static bt_status train_chunk(train_run *run, int64_t target, bool *went_back, bt_error *err) {
+    /* A run that was stopped inside a chunk goes on to that chunk's end. */
+    const int64_t chunk_end = smaller(target, run->chunk.start_step + run->config.steps_per_loop);
+    BT_TRY(run_chunk(run, chunk_end, err));
+    const double loss = run->chunk.loss / (double)run->chunk.n_steps;
+    BT_TRY(record_chunk(run, err));
+    BT_TRY(check_recovery(run, loss, went_back, err));
+    reset_chunk(run);
+    if (*went_back) {
+        return BT_OK; /* what the checkpoint says of evaluations and saves is true again */
+    }
+    /* Goes into the checkpoint: a run that ends here, however it ends, still owes it. */
+    run->evaluation_due = run->args->mode == BT_CONF_MODE_TRAIN_AND_EVAL && run->step == target;
+    return save_if_due(run, err);
+}
+
+bt_status train_on(train_run *run, bool *is_restored, bt_error *err) {
+    *is_restored = false;
+    while (run->step < run->config.train_steps && !run->evaluation_due) {
+        bool went_back = false;
+        BT_TRY(train_chunk(run, next_evaluation(run), &went_back, err));
+        *is_restored = went_back;
     }
     return BT_OK;
 }

@@ -242,6 +242,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     BT_TRY(module_give_assets(run, err));
     BT_TRY(open_data(run, err));
     BT_TRY(set_class_rule(run, err));
+    BT_TRY(vocabulary_fingerprint(run, err));
     const int64_t n_rows = run->train_data != NULL ? bt_data_n_rows(run->train_data) : 0;
     if (mode_trains(args->mode) || run->config.train_steps_key.is_set) {
         BT_TRY(run_config_derive(args->conf, &run->config, n_rows, err));
@@ -282,15 +283,16 @@ done:
 }
 
 static bt_status run_mode(train_run *run, bt_error *err) {
+    bool is_restored = false;
     switch (run->args->mode) {
     case BT_CONF_MODE_TRAIN:
-        BT_TRY(train_to(run, run->config.train_steps, err));
+        BT_TRY(train_on(run, &is_restored, err));
         BT_TRY(recall_result(run, "train", err));
         return save_final(run, err);
     case BT_CONF_MODE_TRAIN_AND_EVAL:
         return train_and_eval(run, err);
     case BT_CONF_MODE_TRAIN_AND_POST_EVAL:
-        BT_TRY(train_to(run, run->config.train_steps, err));
+        BT_TRY(train_on(run, &is_restored, err));
         BT_TRY(save_final(run, err));
         return evaluate(run, err);
     case BT_CONF_MODE_EVAL:
@@ -360,6 +362,7 @@ bt_status run_once(const bt_train_args *args, bool event_files, bt_train_summary
     train_run run = {.args = args,
                      .conf = args->conf,
                      .last_saved = -1,
+                     .save_base = -1,
                      .started = bt_time_monotonic(),
                      .summary = summary};
     *summary = (bt_train_summary){0};

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which vocabulary the weights were trained with: the file may have another name later, or other
+ * words under the same name. */
+#include "run.h"
+
+#include "bt/fs.h"
+
+enum { VOCABULARY_MAX_BYTES = 1 << 28 };
+
+static const char *vocabulary_file(const train_run *run) {
+    const bt_data_schema *const schema = &run->plan.train_schema;
+    const char *const           path =
+        schema->squad.vocab_file != NULL ? schema->squad.vocab_file : schema->text.vocab_file;
+    return path != NULL && path[0] != '\0' ? path : NULL;
+}
+
+/* Of the lines: how they end says nothing. */
+static uint64_t fingerprint(const char *text, size_t n_bytes) {
+    uint32_t crc = 0;
+    uint64_t n = 0;
+    while (n_bytes > 0 && (text[n_bytes - 1] == '\n' || text[n_bytes - 1] == '\r')) {
+        n_bytes--;
+    }
+    for (size_t i = 0; i < n_bytes; i++) {
+        if (text[i] != '\r') {
+            crc = bt_crc32c(crc, text + i, 1);
+            n++;
+        }
+    }
+    return (n << 32) | crc;
+}
+
+bt_status vocabulary_fingerprint(train_run *run, bt_error *err) {
+    const char *const path = vocabulary_file(run);
+    char             *text = NULL;
+    size_t            n_bytes = 0;
+    run->vocabulary = 0;
+    if (run->train_data == NULL || path == NULL || !bt_fs_exists(path)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_fs_read_all(path, VOCABULARY_MAX_BYTES, &text, &n_bytes, err));
+    run->vocabulary = fingerprint(text, n_bytes);
+    bt_free(text);
+    return BT_OK;
+}

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that was stopped and continued, wherever that was, is the run that nothing disturbed:
+evaluations at the same steps, best checkpoint, `best_*`, early stopping, last values. Intervals
+that do not divide each other, so that a run goes on from steps where nothing else happens."""
+import os
+import random
+import re
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import compare  # noqa: E402
+import jobs  # noqa: E402
+from jobs import e2e  # noqa: E402
+
+STEPS = 300
+STOPS = 30 if e2e.LONG else 4
+LOWER = (',trainer.best_checkpoint_eval_metric=validation_loss,'
+         'trainer.best_checkpoint_metric_comp=lower')
+UNALIGNED = ('trainer.train_steps=%d,trainer.steps_per_loop=7,trainer.summary_interval=7,'
+             'trainer.checkpoint_interval=30,trainer.validation_interval=20,trainer.max_to_keep=2,'
+             'trainer.optimizer_config.learning_rate.polynomial.decay_steps=300' % STEPS)
+
+
+class SameRun(e2e.Case):
+    def setUp(self):
+        super().setUp()
+        jobs.make(self.folder)
+
+    def run_job(self, task, model_dir, override, mode='train_and_eval', **how):
+        return e2e.run(jobs.args(task, model_dir, override, mode), cwd=self.folder, **how)
+
+    def at_step(self, step, delay):
+        """A function: has metrics.jsonl come to that step? Then it waits a bit."""
+        def there():
+            text = compare.read_text(self.path('out/metrics.jsonl')) or ''
+            if not any(int(s) >= step for s in re.findall(r'"step": (\d+)', text)):
+                return False
+            time.sleep(delay)
+            return True
+        return there
+
+    def interrupt(self, task, override, mode, numbers):
+        """Stops, by turns with each of the signals, further and further on. How many there were."""
+        rng = random.Random('%s %s' % (task, override))
+        n_stopped = 0
+        for i in range(STOPS):
+            number = numbers[i % len(numbers)]
+            result = self.run_job(task, 'out', override, mode, stop_when=(
+                self.at_step(STEPS * i // (STOPS + 1), rng.random() * 0.02), number))
+            self.assertIn(result.code, (0, 75, -number), str(result))
+            n_stopped += result.code != 0
+        return n_stopped
+
+    def check(self, task, override, mode='train_and_eval',
+              numbers=(signal.SIGKILL, signal.SIGTERM)):
+        straight = self.run_job(task, 'straight', override, mode)
+        self.assertEqual(straight.code, 0, str(straight))
+        self.assertGreater(self.interrupt(task, override, mode, numbers), 0)
+        result = self.run_job(task, 'out', override, mode)
+        self.assertEqual(result.code, 0, str(result))
+        self.same(result, straight)
+
+    def same(self, result, straight):
+        def timeless(text):
+            return [line for line in text.splitlines() if 'second' not in line]
+        self.assertEqual(timeless(result.stdout), timeless(straight.stdout))
+        a, b = self.path('straight'), self.path('out')
+        self.assertEqual(compare.checkpoint_differences(a, b, 'latest'), [])
+        self.assertEqual(compare.best_differences(a + '/best_ckpt', b + '/best_ckpt'), [])
+        self.assertEqual(dict(compare.records(b)), dict(compare.records(a)))
+
+    def test_sentences(self):
+        self.check('sentence', UNALIGNED + LOWER +
+                   ',trainer.optimizer_config.ema.average_decay=0.95')
+
+    def test_early_stopping(self):
+        self.check('sentence', UNALIGNED + LOWER + ',trainer.early_stopping_patience=4,'
+                   'trainer.gradient_accumulation_steps=2')
+
+    def test_questions(self):
+        self.check('squad', UNALIGNED)
+
+    def test_tags_with_accumulation(self):
+        self.check('tagging', UNALIGNED + ',trainer.gradient_accumulation_steps=4')
+
+    def test_pairs(self):
+        self.check('pairs', UNALIGNED)
+
+    def test_killed_only(self):
+        """The same checkpoints are kept as well."""
+        self.check('sentence', UNALIGNED + LOWER, numbers=(signal.SIGKILL,))
+        self.assertEqual(e2e.read_state_file(self.path('out')),
+                         e2e.read_state_file(self.path('straight')))
+
+    def test_training_alone(self):
+        self.check('tagging', UNALIGNED, mode='train')
+
+    def test_evaluation_at_the_end(self):
+        self.check('sentence', UNALIGNED, mode='train_and_post_eval')
+
+
+if __name__ == '__main__':
+    e2e.main()
