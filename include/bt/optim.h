@@ -93,4 +93,7 @@ struct bt_optim_buffers {
 void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
                     double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
 
+/* For --version: the line "patterns: PCRE2 ...". */
+BT_MUST_USE bt_status bt_optim_append_build_info(bt_str *text, bt_error *err);
+
 #endif

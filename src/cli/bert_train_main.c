@@ -9,6 +9,7 @@
 #include "bt/conf.h"
 #include "bt/exec.h"
 #include "bt/fs.h"
+#include "bt/optim.h"
 #include "bt/task.h"
 #include "bt/train.h"
 
@@ -77,6 +78,7 @@ static bt_status print_version(bt_error *err) {
     bt_str    text = BT_STR_INIT;
     BT_CHECK(bt_str_appendf(&text, err, "bert-train %s\ncompiler: %s\nengine: %s\n", BT_VERSION,
                             compiler, bt_exec_build_info()));
+    BT_CHECK(bt_optim_append_build_info(&text, err));
     BT_CHECK(bt_fs_append_build_info(&text, err));
     BT_CHECK(print_text(bt_str_text(&text), err));
 done:

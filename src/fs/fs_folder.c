@@ -89,6 +89,13 @@ bt_status bt_fs_list(const char *folder, bt_fs_names *out, bt_error *err) {
     return BT_OK;
 }
 
+/* glob() passes over a folder that it cannot open. That is right for one that may not be read, and
+ * wrong when there is no memory or descriptor for it: the files in it would count as absent. */
+static int glob_must_stop(const char *folder, int code) {
+    (void)folder;
+    return code == ENOMEM || code == EMFILE || code == ENFILE || code == EIO ? 1 : 0;
+}
+
 bt_status bt_fs_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
     bt_fs_names names = BT_FS_NAMES_INIT;
     bt_status   rc = BT_OK;
@@ -97,11 +104,14 @@ bt_status bt_fs_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
         return remote_glob(pattern, out, err);
     }
     BT_TRY(fs_check_local(pattern, err));
-    const int result = glob(pattern, GLOB_NOSORT, NULL, &found);
+    errno = 0;
+    const int result = glob(pattern, GLOB_NOSORT, glob_must_stop, &found);
     if (result != 0 && result != GLOB_NOMATCH) {
-        rc = result == GLOB_NOSPACE
+        rc = result == GLOB_NOSPACE || errno == ENOMEM
                  ? BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot expand %s", pattern)
-                 : BT_FAIL(err, BT_E_IO, "cannot read the folders of %s", pattern);
+                 : BT_FAIL(err, errno == EIO ? BT_E_IO : BT_E_RESOURCE,
+                           "cannot read the folders of %s: %s", pattern,
+                           errno != 0 ? strerror(errno) : "unknown reason");
         goto done;
     }
     for (size_t i = 0; i < found.gl_pathc; i++) {

@@ -201,14 +201,19 @@ static bt_status decide_param(const bt_optim *optim, const pattern_set *set, con
     if (n < 0 || (size_t)n >= sizeof name) {
         return BT_FAIL(err, BT_E_INTERNAL, "parameter name too long: %s", param->name);
     }
-    const bool included = pattern_list_matches(set->include_decay, name);
-    state->decays = param->has_gradient && optim->options.weight_decay != 0.0 &&
-                    (included || !pattern_list_matches(set->exclude_decay, name));
+    bool included = false;
+    bool excluded = false;
+    bool unadapted = false;
+    BT_TRY(pattern_list_search(set->include_decay, name, &included, err));
+    BT_TRY(pattern_list_search(set->exclude_decay, name, &excluded, err));
+    state->decays =
+        param->has_gradient && optim->options.weight_decay != 0.0 && (included || !excluded);
     /* an empty list of its own means the list of weight decay */
     const pattern_list *const adaptation = pattern_list_is_empty(set->exclude_adaptation)
                                                ? set->exclude_decay
                                                : set->exclude_adaptation;
-    state->adapts = !pattern_list_matches(adaptation, name);
+    BT_TRY(pattern_list_search(adaptation, name, &unadapted, err));
+    state->adapts = !unadapted;
     return BT_OK;
 }
 
@@ -354,4 +359,10 @@ bool bt_optim_is_experimental(const bt_optim *optim) {
 
 bool bt_optim_needs_word_rows(const bt_optim *optim) {
     return optim->options.clipvalue.is_set;
+}
+
+bt_status bt_optim_append_build_info(bt_str *text, bt_error *err) {
+    char version[80];
+    pattern_library_version(version, sizeof version);
+    return bt_str_appendf(text, err, "patterns: %s\n", version);
 }

@@ -60,14 +60,18 @@ float                 learning_rate_at(const learning_rate *rate, int64_t step);
 /* ---- patterns ----------------------------------------------------------------------------------
  */
 
-/* Compiled Python regular expressions, searched unanchored (pattern.c says which syntax). */
+/* Compiled regular expressions of Python's module re (pattern_syntax.c says which syntax). */
 typedef struct pattern_list pattern_list;
 /* key: for messages. items may be 0: *out is then an empty list. */
 BT_MUST_USE bt_status pattern_list_create(const char *key, const bt_conf_str_list *texts,
                                           pattern_list **out, bt_error *err);
 void                  pattern_list_free(pattern_list *list);
-bool                  pattern_list_matches(const pattern_list *list, const char *text);
-bool                  pattern_list_is_empty(const pattern_list *list);
+/* *found: one of them is somewhere in text. Errors: no memory; a pattern that takes too long. */
+BT_MUST_USE bt_status pattern_list_search(const pattern_list *list, const char *text, bool *found,
+                                          bt_error *err);
+/* Name and version of the library that searches. */
+void pattern_library_version(char *text, size_t size);
+bool pattern_list_is_empty(const pattern_list *list);
 
 /* ---- optimizers --------------------------------------------------------------------------------
  */

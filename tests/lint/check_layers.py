@@ -51,6 +51,7 @@ THIRD_PARTY = [
     (r"jansson\.h", ["src/wire/", "src/fs/fs_json.c", "src/fs/remote/", "src/data/", "src/squad/", "src/ckpt/",
                      "src/task/", "src/train/", "tests/", "tools/", "bench/"]),
     (r"protobuf-c/.*", ["src/wire/"]),
+    (r"pcre2\.h", ["src/optim/"]),
     (r"cmocka\.h", ["tests/"]),
     (r"mpi\.h", ["src/comm/"]),
     (r"pjrt.*\.h", ["src/exec/"]),
@@ -61,7 +62,7 @@ THIRD_PARTY = [
 
 LIBC = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal
 stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time
-uchar wchar wctype dirent dlfcn fcntl fnmatch ftw getopt glob libgen pthread pwd regex sched spawn
+uchar wchar wctype dirent dlfcn fcntl fnmatch ftw getopt glob libgen pthread pwd sched spawn
 strings sysexits termios unistd sys/file sys/ioctl sys/mman sys/resource sys/stat sys/statvfs
 sys/syscall sys/time sys/types sys/uio sys/utsname sys/wait linux/limits malloc""".split())
 

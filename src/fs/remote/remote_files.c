@@ -262,8 +262,13 @@ bt_status remote_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
     const bool one_level = strchr(pattern + n_literal, '/') == NULL;
     BT_CHECK(list_pages(remote_store_of(pattern), prefix, one_level, &paths, err));
     for (size_t i = 0; i < paths.n; i++) {
-        if (fnmatch(pattern, paths.items[i], FNM_PATHNAME | FNM_PERIOD) == 0) {
+        const int result = fnmatch(pattern, paths.items[i], FNM_PATHNAME | FNM_PERIOD);
+        if (result == 0) {
             BT_CHECK(fs_names_add(&names, paths.items[i], err));
+        } else if (result != FNM_NOMATCH) { /* glibc: out of memory */
+            rc = BT_FAIL(err, BT_E_NOMEM, "cannot compare %s with the pattern %s", paths.items[i],
+                         pattern);
+            goto done;
         }
     }
     fs_names_sort(&names);

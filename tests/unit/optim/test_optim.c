@@ -535,26 +535,14 @@ static void impossible_optimizers_are_sentences(void **state) {
         {"{\"ema\": {}, \"optimizer\": {\"type\": \"adam_experimental\"}}", BT_E_UNSUPPORTED,
          "cannot wrap adam_experimental"},
         {"{\"ema\": {\"clipnorm\": 1.0}}", BT_E_CONFIG, "ema.clipnorm: has no effect"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"(?=bias)\"]}}}",
-         BT_E_UNSUPPORTED, "'(?=bias)': (? (look-around"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"a\\\\b\"]}}}",
-         BT_E_UNSUPPORTED, "a backslash before a letter"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"a\\\\\"]}}}",
-         BT_E_UNSUPPORTED, "a backslash at the end"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"[\\\\]]\"]}}}",
-         BT_E_UNSUPPORTED, "an escaped character"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"[a\"]}}}",
-         BT_E_UNSUPPORTED, "a [ without its ]"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"[[:alpha:]]\"]}}}",
-         BT_E_UNSUPPORTED, "a [ inside [ ]"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"*a\"]}}}",
-         BT_E_UNSUPPORTED, "nothing to repeat"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"a*+\"]}}}",
-         BT_E_UNSUPPORTED, "nothing to repeat"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"a{x}\"]}}}",
-         BT_E_UNSUPPORTED, "{m,n}"},
+        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"a\\\\m\"]}}}", BT_E_CONFIG,
+         "pattern 'a\\m': bad escape \\m at position 1"},
+        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"*a\"]}}}", BT_E_CONFIG,
+         "nothing to repeat at position 0"},
         {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"(a\"]}}}", BT_E_CONFIG,
-         "no regular expression"},
+         "missing ), unterminated subpattern at position 0"},
+        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"(?<=a*)b\"]}}}",
+         BT_E_CONFIG, "look-behind requires fixed-width pattern"},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         fixture_refuses(rows[i].config, rows[i].status, rows[i].text);
@@ -604,6 +592,11 @@ static void patterns_search_as_python_does(void **state) {
         {"layer_0\\\\.", false},
         {"lay(x|)er", true},
         {"", true},
+        {"(?i)BIAS", true},
+        {"(?<=output/)bias", true},
+        {"(?<!output/)bias", false},
+        {"(?P<a>t)pu(?P=a)/bias:0\\\\Z", true},
+        {"(?x) bias : 0 # the end", true},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (pattern_excludes_bias(rows[i].pattern) != rows[i].matches) {
@@ -616,11 +609,13 @@ static void patterns_search_as_python_does(void **state) {
 static void running_out_of_memory_is_clean(void **state) {
     (void)state;
     run r = {0};
+    /* the pattern needs more than PCRE2's stack: a search asks for memory, too */
     open_large(&r, "{\"learning_rate\": {\"type\": \"stepwise\", \"stepwise\": {\"boundaries\": "
-                   "[1], \"values\": [0.1, 0.2]}}}");
+                   "[1], \"values\": [0.1, 0.2]}}, \"optimizer\": {\"adamw\": "
+                   "{\"exclude_from_weight_decay\": [\"(?i)((([a-z]|_|/)*?)*?)*?bias:1\"]}}}");
     bool done = false;
     for (uint64_t k = 1; !done; k++) {
-        assert_true(k < 200);
+        assert_true(k < 400);
         bt_optim *optim = NULL;
         bt_error  error = BT_ERROR_INIT;
         bt_alloc_fail_at(k, true);
