@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 #ifdef BT_HAVE_CURL
     parse_json((const char *)data, size);
 #endif
-    (void)(s3_parse_list("bucket", text, &names, &token, NULL) == BT_OK);
+    (void)(s3_parse_list("bucket", text, size, &names, &token, NULL) == BT_OK);
     check_names(&names, "s3://bucket/");
     (void)remote_parse_time(text);
     bt_str_deinit(&token);

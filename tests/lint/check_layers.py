@@ -55,7 +55,7 @@ THIRD_PARTY = [
     (r"cmocka\.h", ["tests/"]),
     (r"mpi\.h", ["src/comm/"]),
     (r"pjrt.*\.h", ["src/exec/"]),
-    (r"curl/.*|archive.*\.h|openssl/.*", ["src/fs/remote/"]),
+    (r"curl/.*|expat\.h|archive.*\.h|openssl/.*", ["src/fs/remote/"]),
     (r"(imm|nmm|smm|emm)intrin\.h|cpuid\.h|arm_neon\.h", ["src/kern/", "src/base/"]),
     (r"sanitizer/.*", ["src/base/", "tests/"]),
 ]

@@ -181,9 +181,8 @@ class Chunks(remote_case.RemoteCase):
                       'trainer.checkpoint_interval=10')
         self.train(model_dir='local', mode='train', override=self.model)
 
-    def same(self, scheme='gs'):
-        result = self.remote_train(mode='train', override=self.model, scheme=scheme,
-                                   model_dir=scheme + '://bucket/out')
+    def same(self):
+        result = self.remote_train(mode='train', override=self.model)
         self.same_values(self.path('local', 'ckpt-10'),
                          os.path.join(self.fetch('out', 'fetched'), 'ckpt-10'))
         return result
@@ -218,13 +217,6 @@ class Chunks(remote_case.RemoteCase):
                                    expect=4)
         self.assertIn('removed again', self.one_error(result))
         self.assertEqual(self.store.names('out/ckpt'), [])
-
-    def test_s3(self):
-        self.env.update(AWS_ENDPOINT_URL=self.server.url, AWS_ACCESS_KEY_ID='AKID',
-                        AWS_SECRET_ACCESS_KEY='S3CRET')
-        self.store.s3_key = ('AKID', 'S3CRET')
-        self.store.faults = [Fault(what, when='PUT .*partNumber') for what in ('503', 'reset')]
-        self.same('s3')
 
 
 class Tokens(remote_case.RemoteCase):
@@ -348,50 +340,6 @@ class Tokens(remote_case.RemoteCase):
         self.env.update(CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE='http://example.com')
         result = self.remote_train(expect=2)
         self.assertIn('https://', self.one_error(result))
-
-
-class S3(remote_case.RemoteCase):
-    def setUp(self):
-        super().setUp()
-        self.env.update(AWS_ENDPOINT_URL=self.server.url, AWS_ACCESS_KEY_ID='AKID',
-                        AWS_SECRET_ACCESS_KEY='S3CRET', AWS_REGION='eu-central-1')
-        self.store.s3_key = ('AKID', 'S3CRET')
-
-    def test_a_job(self):
-        self.store.page = 2
-        self.train(model_dir='local')
-        self.remote_train(model_dir='s3://bucket/out', scheme='s3')
-        self.same_values(self.path('local', 'ckpt-20'),
-                         os.path.join(self.fetch('out', 'fetched'), 'ckpt-20'))
-
-    def test_names_that_need_encoding(self):
-        data = self.store.get('data/train.tf_record')
-        for name in ('a b', 'ü', 'x+y', 'a&b=c'):
-            self.store.put('bucket', 'odd/%s.tf_record' % name, data)
-        self.remote_train(scheme='s3', mode='train', model_dir='out',
-                          override='task.train_data.input_path=s3://bucket/odd/*.tf_record')
-
-    def test_a_wrong_key(self):
-        self.env['AWS_SECRET_ACCESS_KEY'] = 'other'
-        result = self.remote_train(scheme='s3', model_dir='out', expect=3)
-        self.assertIn('403', self.one_error(result))
-        self.assertNotIn('other', result.stderr)
-
-    def test_the_credentials_file(self):
-        self.env.update(AWS_ACCESS_KEY_ID='', AWS_PROFILE='mine')
-        os.makedirs(self.path('.aws'))
-        self.write('.aws/credentials', '[default]\naws_access_key_id = no\n'
-                   '[mine]\naws_access_key_id = AKID\naws_secret_access_key=S3CRET\n')
-        self.remote_train(scheme='s3', model_dir='out', mode='train')
-
-    def test_faults(self):
-        self.train(model_dir='local', mode='train')
-        self.store.faults = [Fault('503', when='PUT .*index'), Fault('reset', when='PUT .*data-0'),
-                             Fault('truncate', when='GET .*train'), Fault('lose', when='PUT .*/check')]
-        self.remote_train(model_dir='s3://bucket/out', scheme='s3', mode='train')
-        self.assertTrue(all(f.times == 0 for f in self.store.faults))
-        self.same_values(self.path('local', 'ckpt-20'),
-                         os.path.join(self.fetch('out', 'fetched'), 'ckpt-20'))
 
 
 if __name__ == '__main__':

@@ -80,10 +80,14 @@ typedef struct http_auth {
     void *context;
 } http_auth;
 
-/* SigV4, done by libcurl. */
+/* Makes the fields of a request anew before each try, for signatures that hold the time. *headers:
+ * all that are sent in place of the request's own, NULL behind the last; borrowed until the next
+ * call. Not asked once a redirect led to another host. */
+struct http_request;
 typedef struct http_sign {
-    const char *provider; /* "aws:amz:us-east-1:s3" */
-    const char *key;      /* "ID:SECRET" */
+    bt_status (*make_headers)(void *context, const struct http_request *request,
+                              const char *const **headers, bt_error *err);
+    void *context;
 } http_sign;
 
 /* Receives the body of a good answer, in order; called from the start again after a retry. */
@@ -111,6 +115,7 @@ typedef struct http_request {
     bool               follow;   /* redirects, to https (or as safe as the first) only */
     bool               once;     /* not idempotent: broken connections are the caller's to repair */
     bool               no_proxy; /* a host of this machine's own network */
+    bool               as_is;    /* the URL's path is sent as it stands, ".." and all */
     double             limit_seconds;   /* 0: the usual one */
     double             connect_seconds; /* 0: the usual one */
     const atomic_int  *cancel;          /* or NULL: stop soon when it becomes non-zero */

@@ -258,10 +258,7 @@ http_outcome http_try(const http_request *request, const char *url, const char *
     set_method(handle, request);
     (void)curl_easy_setopt(handle, CURLOPT_URL, url);
     (void)curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason);
-    if (request->sign != NULL) {
-        (void)curl_easy_setopt(handle, CURLOPT_AWS_SIGV4, request->sign->provider);
-        (void)curl_easy_setopt(handle, CURLOPT_USERPWD, request->sign->key);
-    }
+    (void)curl_easy_setopt(handle, CURLOPT_PATH_AS_IS, request->as_is ? 1L : 0L);
     CURLcode code = CURLE_OUT_OF_MEMORY;
     if (set_headers(handle, request, token, &headers)) {
         code = curl_easy_perform(handle);

@@ -176,8 +176,8 @@ static bt_status make_try(attempt *a, http_outcome *outcome, bt_error *problem, 
     if (request->sink != NULL) {
         BT_TRY(request->sink->restart(request->sink->context, err));
     }
-    if (!a->is_home) {
-        away.sign = NULL;
+    if (a->is_home && request->sign != NULL) {
+        BT_TRY(request->sign->make_headers(request->sign->context, request, &away.headers, err));
     }
     forget_answer(a->response);
     a->response->n_tries++;

@@ -25,10 +25,15 @@ typedef struct scheme_row {
 #else
 #define BT_STORE(store) NULL
 #endif
+#if defined(BT_HAVE_CURL) && defined(BT_HAVE_EXPAT)
+#define BT_STORE_S3 (&remote_s3)
+#else
+#define BT_STORE_S3 NULL
+#endif
 
 static const scheme_row schemes[] = {
     {"gs://", BT_STORE(remote_gcs)},
-    {"s3://", BT_STORE(remote_s3)},
+    {"s3://", BT_STORE_S3},
     {"https://", BT_STORE(remote_web)},
     {"hf://", BT_STORE(remote_hf)},
 };
@@ -55,9 +60,9 @@ bt_status remote_check(const char *path, bt_error *err) {
     const scheme_row *const row = find_scheme(path);
     if (row != NULL && row->store == NULL) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s: this build has no libcurl and reads local files only (--version says "
-                       "what is built in): copy it to a local folder and name that",
-                       path);
+                       "%s: this build has no %s and does not read such paths (--version says what "
+                       "is built in): copy it to a local folder and name that",
+                       path, find_scheme("https://")->store == NULL ? "libcurl" : "expat");
     }
     if (bt_str_starts_with(path, "http://")) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,

@@ -1,147 +1,354 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The answers of S3 taken apart. Names are only ever sent back to the store. */
+ * XML by expat, bounded. Elements are told by their whole path, so that a "Message" somewhere else
+ * is not taken for the one that is meant. Names are only ever sent back to the store. */
 #include "s3_xml.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs_internal.h"
 
-/* From "<element>" on; *end at "</element>". NULL: there is none. */
-static const char *find_element(const char *xml, const char *element, const char **end) {
-    const size_t n = strlen(element);
-    for (const char *at = strchr(xml, '<'); at != NULL; at = strchr(at + 1, '<')) {
-        if (strncmp(at + 1, element, n) != 0 || (at[1 + n] != '>' && at[1 + n] != ' ')) {
-            continue;
-        }
-        const char *const open = strchr(at, '>');
-        if (open == NULL || open[-1] == '/') {
-            return NULL;
-        }
-        for (const char *close = strstr(open, "</"); close != NULL;
-             close = strstr(close + 2, "</")) {
-            if (strncmp(close + 2, element, n) == 0 && close[2 + n] == '>') {
-                *end = close;
-                return open + 1;
-            }
-        }
+#ifdef BT_HAVE_EXPAT
+
+#include <expat.h>
+
+enum { MAX_DEPTH = 16, MAX_PATH = 1024, MAX_TEXT = 1 << 16 };
+
+const char *s3_xml_library(void) {
+    return XML_ExpatVersion();
+}
+
+/* ---- memory: expat's realloc does not say how much there was, ours wants to know ---------------
+ */
+
+enum { SIZE_BYTES = 64 }; /* keeps what follows aligned */
+
+static void *xml_realloc(void *bytes, size_t n) {
+    uint8_t *const old = bytes != NULL ? (uint8_t *)bytes - SIZE_BYTES : NULL;
+    size_t         n_old = 0;
+    if (n > SIZE_MAX - SIZE_BYTES) {
         return NULL;
     }
-    return NULL;
+    if (old != NULL) {
+        memcpy(&n_old, old, sizeof n_old);
+    }
+    uint8_t *const made = bt_realloc(old, n_old, n + SIZE_BYTES);
+    if (made == NULL) {
+        return NULL;
+    }
+    const size_t n_made = n + SIZE_BYTES;
+    memcpy(made, &n_made, sizeof n_made);
+    return made + SIZE_BYTES;
 }
 
-static bool append_code_point(bt_str *out, unsigned long c) {
-    char   bytes[4];
-    size_t n = 0;
-    if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
-        return false;
-    }
-    if (c < 0x80) {
-        bytes[n++] = (char)c;
-    } else if (c < 0x800) {
-        bytes[n++] = (char)(0xc0 | c >> 6);
-        bytes[n++] = (char)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        bytes[n++] = (char)(0xe0 | c >> 12);
-        bytes[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-        bytes[n++] = (char)(0x80 | (c & 0x3f));
-    } else {
-        bytes[n++] = (char)(0xf0 | c >> 18);
-        bytes[n++] = (char)(0x80 | (c >> 12 & 0x3f));
-        bytes[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-        bytes[n++] = (char)(0x80 | (c & 0x3f));
-    }
-    return bt_str_append_n(out, bytes, n, NULL) == BT_OK;
+static void *xml_alloc(size_t n) {
+    return xml_realloc(NULL, n);
 }
 
-/* One entity at text ("&amp;"); *n its length. */
-static bool append_entity(bt_str *out, const char *text, const char *end, size_t *n) {
-    static const struct {
-        const char *name;
-        char        value;
-    } entities[] = {
-        {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
-    for (size_t i = 0; i < BT_ARRAY_LEN(entities); i++) {
-        *n = strlen(entities[i].name);
-        if ((size_t)(end - text) >= *n && memcmp(text, entities[i].name, *n) == 0) {
-            return bt_str_append_char(out, entities[i].value, NULL) == BT_OK;
+static void xml_free(void *bytes) {
+    if (bytes != NULL) {
+        bt_free((uint8_t *)bytes - SIZE_BYTES);
+    }
+}
+
+/* ---- one pass ---------------------------------------------------------------------------------
+ */
+
+typedef struct walk {
+    /* An element without elements ended: its path and text. */
+    bt_status (*leaf)(void *context, const char *path, const bt_str *text, bt_error *err);
+    void      *context;
+    XML_Parser parser;
+    bt_str     path; /* "a/b" */
+    bt_str     text; /* of the innermost element that has begun last */
+    int        depth;
+    bool       is_leaf;
+    bt_status  rc;
+    bt_error  *err;
+} walk;
+
+static void stop(walk *w, bt_status rc) {
+    w->rc = rc;
+    (void)XML_StopParser(w->parser, XML_FALSE);
+}
+
+static void XMLCALL on_begin(void *context, const XML_Char *name, const XML_Char **attributes) {
+    walk *const w = context;
+    (void)attributes;
+    if (w->rc != BT_OK) {
+        return; /* expat may call once more after it was stopped */
+    }
+    bt_str_clear(&w->text);
+    w->is_leaf = true;
+    if (++w->depth > MAX_DEPTH || w->path.len + strlen(name) > MAX_PATH) {
+        stop(w, BT_FAIL(w->err, BT_E_FORMAT, "more than %d elements in one another", MAX_DEPTH));
+        return;
+    }
+    const bt_status rc = bt_str_appendf(&w->path, w->err, "%s%s", w->path.len > 0 ? "/" : "", name);
+    if (rc != BT_OK) {
+        stop(w, rc);
+    }
+}
+
+static void XMLCALL on_end(void *context, const XML_Char *name) {
+    walk *const  w = context;
+    const size_t n = strlen(name);
+    if (w->rc != BT_OK) {
+        return;
+    }
+    if (w->is_leaf) {
+        const bt_status rc = w->leaf(w->context, bt_str_text(&w->path), &w->text, w->err);
+        if (rc != BT_OK) {
+            stop(w, rc);
+            return;
         }
     }
-    if (end - text < 4 || text[1] != '#') {
-        return false;
-    }
-    const bool          is_hex = text[2] == 'x';
-    char               *stop = NULL;
-    const unsigned long c = strtoul(text + (is_hex ? 3 : 2), &stop, is_hex ? 16 : 10);
-    *n = (size_t)(stop - text) + 1;
-    return stop < end && *stop == ';' && append_code_point(out, c);
+    w->is_leaf = false;
+    w->depth--;
+    w->path.len -= n < w->path.len ? n + 1 : n;
+    w->path.data[w->path.len] = '\0';
 }
 
-static bool append_text(bt_str *out, const char *text, const char *end) {
-    while (text < end) {
-        size_t n = 1;
-        if (*text == '&') {
-            if (!append_entity(out, text, end, &n)) {
+static void XMLCALL on_text(void *context, const XML_Char *text, int n) {
+    walk *const w = context;
+    if (w->rc != BT_OK || !w->is_leaf || n <= 0) {
+        return;
+    }
+    if ((size_t)n > MAX_TEXT - w->text.len) {
+        stop(w, BT_FAIL(w->err, BT_E_FORMAT, "a text of more than %d bytes", MAX_TEXT));
+        return;
+    }
+    const bt_status rc = bt_str_append_n(&w->text, text, (size_t)n, w->err);
+    if (rc != BT_OK) {
+        stop(w, rc);
+    }
+}
+
+static void XMLCALL on_doctype(void *context, const XML_Char *name, const XML_Char *system,
+                               const XML_Char *public, int has_internal) {
+    walk *const w = context;
+    (void)name, (void)system, (void)public, (void)has_internal;
+    if (w->rc == BT_OK) {
+        stop(w, BT_FAIL(w->err, BT_E_FORMAT, "a DTD, which no answer of a store has"));
+    }
+}
+
+/* Why expat stopped. */
+static bt_status result_of(walk *w, enum XML_Status status, bt_error *err) {
+    if (w->rc != BT_OK) {
+        return w->rc; /* one of ours: it is told */
+    }
+    if (status == XML_STATUS_OK) {
+        return BT_OK;
+    }
+    const enum XML_Error code = XML_GetErrorCode(w->parser);
+    if (code == XML_ERROR_NO_MEMORY) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a store's answer");
+    }
+    return BT_FAIL(err, BT_E_FORMAT, "no XML: %s in line %lu", XML_ErrorString(code),
+                   (unsigned long)XML_GetCurrentLineNumber(w->parser));
+}
+
+static bt_status walk_xml(const char *xml, size_t n_bytes, walk *w, bt_error *err) {
+    static const XML_Memory_Handling_Suite memory = {xml_alloc, xml_realloc, xml_free};
+    if (n_bytes > INT_MAX) {
+        return BT_FAIL(err, BT_E_FORMAT, "an answer of %zu bytes", n_bytes);
+    }
+    w->parser = XML_ParserCreate_MM(NULL, &memory, NULL);
+    if (w->parser == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a store's answer");
+    }
+    w->err = err;
+    XML_SetUserData(w->parser, w);
+    XML_SetElementHandler(w->parser, on_begin, on_end);
+    XML_SetCharacterDataHandler(w->parser, on_text);
+    XML_SetStartDoctypeDeclHandler(w->parser, on_doctype);
+    const bt_status rc = result_of(w, XML_Parse(w->parser, xml, (int)n_bytes, XML_TRUE), err);
+    XML_ParserFree(w->parser);
+    bt_str_deinit(&w->path);
+    bt_str_deinit(&w->text);
+    return rc;
+}
+
+/* ---- single texts -----------------------------------------------------------------------------
+ */
+
+typedef struct field_list {
+    s3_xml_field *fields;
+    size_t        n;
+} field_list;
+
+static bt_status keep_field(void *context, const char *path, const bt_str *text, bt_error *err) {
+    const field_list *const list = context;
+    for (size_t i = 0; i < list->n; i++) {
+        s3_xml_field *const field = &list->fields[i];
+        if (!field->found && strcmp(field->path, path) == 0) {
+            field->found = true;
+            BT_TRY(bt_str_append_n(field->text, bt_str_text(text), text->len, err));
+        }
+    }
+    return BT_OK;
+}
+
+bt_status s3_xml_read(const char *xml, size_t n_bytes, s3_xml_field *fields, size_t n_fields,
+                      bt_error *err) {
+    field_list list = {fields, n_fields};
+    walk       w = {.leaf = keep_field, .context = &list, .path = BT_STR_INIT, .text = BT_STR_INIT};
+    for (size_t i = 0; i < n_fields; i++) {
+        fields[i].found = false;
+    }
+    return walk_xml(xml, n_bytes, &w, err);
+}
+
+/* ---- lists ------------------------------------------------------------------------------------
+ */
+
+typedef struct list_answer {
+    bt_fs_names entries; /* as they came; a '/' in front: a folder */
+    bt_str      token;
+    bool        is_list;
+    bool        is_truncated;
+    bool        is_encoded;
+} list_answer;
+
+static bt_status add_entry(list_answer *a, char kind, const bt_str *text, bt_error *err) {
+    bt_str    entry = BT_STR_INIT;
+    bt_status rc = bt_str_appendf(&entry, err, "%c%s", kind, bt_str_text(text));
+    if (rc == BT_OK) {
+        rc = fs_names_add(&a->entries, entry.data, err);
+    }
+    bt_str_deinit(&entry);
+    return rc;
+}
+
+static bt_status keep_entry(void *context, const char *path, const bt_str *text, bt_error *err) {
+    list_answer *const a = context;
+    static const char  root[] = "ListBucketResult";
+    const size_t       n_root = sizeof root - 1;
+    if (strncmp(path, root, n_root) != 0 || (path[n_root] != '/' && path[n_root] != '\0')) {
+        return BT_OK;
+    }
+    a->is_list = true;
+    path += n_root + (path[n_root] == '/' ? 1 : 0);
+    if (strcmp(path, "Contents/Key") == 0) {
+        return add_entry(a, '.', text, err);
+    }
+    if (strcmp(path, "CommonPrefixes/Prefix") == 0) {
+        return add_entry(a, '/', text, err);
+    }
+    if (strcmp(path, "NextContinuationToken") == 0) {
+        bt_str_clear(&a->token);
+        return bt_str_append(&a->token, bt_str_text(text), err);
+    }
+    a->is_truncated =
+        a->is_truncated || (strcmp(path, "IsTruncated") == 0 && bt_str_equal(text->data, "true"));
+    a->is_encoded =
+        a->is_encoded || (strcmp(path, "EncodingType") == 0 && bt_str_equal(text->data, "url"));
+    return BT_OK;
+}
+
+static int hex_value(char c) {
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    const char *const at = c != '\0' ? strchr(digits, c) : NULL;
+    return at == NULL ? -1 : (int)(at - digits) % 16;
+}
+
+/* In place, as encoding-type=url has it ('+' is a blank). false: it holds a zero byte. */
+static bool decode_name(char *text) {
+    char *out = text;
+    for (const char *p = text; *p != '\0'; p++) {
+        char c = *p == '+' ? ' ' : *p;
+        if (*p == '%' && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0) {
+            c = (char)(hex_value(p[1]) * 16 + hex_value(p[2]));
+            p += 2;
+            if (c == '\0') {
                 return false;
             }
-        } else if (bt_str_append_n(out, text, 1, NULL) != BT_OK) {
-            return false;
         }
-        text += n;
+        *out++ = c;
     }
+    *out = '\0';
     return true;
 }
 
-bool s3_xml_text(const char *xml, const char *element, bt_str *out) {
-    const char       *end = NULL;
-    const char *const text = find_element(xml, element, &end);
-    return text != NULL && append_text(out, text, end);
-}
-
-/* Every <inner> in an <outer>, as a path. */
-static bt_status add_all(const char *bucket, const char *xml, const char *outer, const char *inner,
-                         bt_fs_names *out, bt_error *err) {
-    bt_status   rc = BT_OK;
+static bt_status add_path(const char *bucket, char *entry, bool is_encoded, bt_fs_names *out,
+                          bt_error *err) {
     bt_str      path = BT_STR_INIT;
-    const char *end = NULL;
-    for (const char *at = find_element(xml, outer, &end); at != NULL;
-         at = find_element(end, outer, &end)) {
-        const char       *stop = NULL;
-        const char *const name = find_element(at, inner, &stop);
-        bt_str_clear(&path);
-        BT_CHECK(bt_str_appendf(&path, err, "s3://%s/", bucket));
-        const size_t n_start = path.len;
-        if (name == NULL || stop > end || !append_text(&path, name, stop)) {
-            rc = BT_FAIL(err, BT_E_FORMAT, "s3://%s: the store's list cannot be read", bucket);
-            goto done;
-        }
-        const bool is_folder = path.data[path.len - 1] == '/';
-        if (is_folder && path.len > n_start && outer[0] == 'C' && outer[2] == 'm') {
-            path.data[path.len - 1] = '\0'; /* CommonPrefixes */
-        } else if (is_folder) {
-            continue; /* a mark for an empty folder */
-        }
-        BT_CHECK(fs_names_add(out, path.data, err));
+    bt_status   rc = BT_OK;
+    const bool  is_folder = entry[0] == '/';
+    char *const name = entry + 1;
+    if (is_encoded && !decode_name(name)) {
+        return BT_OK;
     }
-done:
+    const size_t n = strlen(name);
+    if (n == 0 || (!is_folder && name[n - 1] == '/')) {
+        return BT_OK; /* a mark for an empty folder */
+    }
+    if (is_folder && name[n - 1] == '/') {
+        name[n - 1] = '\0';
+    }
+    rc = bt_str_appendf(&path, err, "s3://%s/%s", bucket, name);
+    if (rc == BT_OK) {
+        rc = fs_names_add(out, path.data, err);
+    }
     bt_str_deinit(&path);
     return rc;
 }
 
-bt_status s3_parse_list(const char *bucket, const char *xml, bt_fs_names *out, bt_str *token,
-                        bt_error *err) {
-    const char *end = NULL;
-    if (find_element(xml, "ListBucketResult", &end) == NULL) {
-        return BT_FAIL(err, BT_E_FORMAT, "s3://%s: the store's list cannot be read", bucket);
+static bt_status take_list(const char *bucket, const list_answer *a, bt_fs_names *out,
+                           bt_str *token, bt_error *err) {
+    if (!a->is_list) {
+        return BT_FAIL(err, BT_E_FORMAT, "no ListBucketResult");
     }
-    BT_TRY(add_all(bucket, xml, "Contents", "Key", out, err));
-    BT_TRY(add_all(bucket, xml, "CommonPrefixes", "Prefix", out, err));
+    if (a->is_truncated && a->token.len == 0) {
+        return BT_FAIL(err, BT_E_FORMAT, "it says that more follows, but not how to ask for it");
+    }
+    for (size_t i = 0; i < a->entries.n; i++) {
+        BT_TRY(add_path(bucket, a->entries.items[i], a->is_encoded, out, err));
+    }
     bt_str_clear(token);
-    bt_str truncated = BT_STR_INIT;
-    if (s3_xml_text(xml, "IsTruncated", &truncated) && bt_str_equal(truncated.data, "true")) {
-        (void)s3_xml_text(xml, "NextContinuationToken", token);
-    }
-    bt_str_deinit(&truncated);
-    return BT_OK;
+    return a->is_truncated ? bt_str_append(token, bt_str_text(&a->token), err) : BT_OK;
 }
+
+bt_status s3_parse_list(const char *bucket, const char *xml, size_t n_bytes, bt_fs_names *out,
+                        bt_str *token, bt_error *err) {
+    list_answer a = {.entries = BT_FS_NAMES_INIT, .token = BT_STR_INIT};
+    walk        w = {.leaf = keep_entry, .context = &a, .path = BT_STR_INIT, .text = BT_STR_INIT};
+    bt_status   rc = walk_xml(xml, n_bytes, &w, err);
+    if (rc == BT_OK) {
+        rc = take_list(bucket, &a, out, token, err);
+    }
+    bt_fs_names_deinit(&a.entries);
+    bt_str_deinit(&a.token);
+    return rc == BT_OK || rc == BT_E_NOMEM
+               ? rc
+               : bt_error_prefix(err, "s3://%s: the store's list cannot be read", bucket);
+}
+
+#else
+
+static bt_status fail_not_built(bt_error *err) {
+    return BT_FAIL(err, BT_E_UNSUPPORTED,
+                   "this build has no expat, which reads the answers of s3:// (--version says what "
+                   "is built in)");
+}
+
+const char *s3_xml_library(void) {
+    return NULL;
+}
+
+bt_status s3_xml_read(const char *xml, size_t n_bytes, s3_xml_field *fields, size_t n_fields,
+                      bt_error *err) {
+    (void)xml, (void)n_bytes, (void)fields, (void)n_fields;
+    return fail_not_built(err);
+}
+
+bt_status s3_parse_list(const char *bucket, const char *xml, size_t n_bytes, bt_fs_names *out,
+                        bt_str *token, bt_error *err) {
+    (void)bucket, (void)xml, (void)n_bytes, (void)out, (void)token;
+    return fail_not_built(err);
+}
+
+#endif

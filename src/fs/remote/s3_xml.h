@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * s3_xml, private: as much XML as the answers of S3 need: elements without attributes that matter,
- * text with the five entities and character numbers. */
+ * s3_xml, private: the answers of S3 (and of STS) taken apart by expat. What no answer of theirs
+ * has is refused: a DTD (and with it entities of its own), depth, long texts. "Not well-formed"
+ * (BT_E_FORMAT) is told from "out of memory" (BT_E_NOMEM). */
 #ifndef BT_FS_S3_XML_H
 #define BT_FS_S3_XML_H
 
 #include "bt/fs.h"
 
-/* The text of the first element of that name, appended. false: there is none, or no memory. */
-bool s3_xml_text(const char *xml, const char *element, bt_str *out);
-/* ListBucketResult: full paths into *out; *token: what continues the list, "" at its end. */
-BT_MUST_USE bt_status s3_parse_list(const char *bucket, const char *xml, bt_fs_names *out,
-                                    bt_str *token, bt_error *err);
+/* An element that is looked for, by its path from the root: "Error/Code". */
+typedef struct s3_xml_field {
+    const char *path;
+    bt_str     *text; /* of the first one is appended */
+    bool        found;
+} s3_xml_field;
+
+BT_MUST_USE bt_status s3_xml_read(const char *xml, size_t n_bytes, s3_xml_field *fields,
+                                  size_t n_fields, bt_error *err);
+/* ListBucketResult: full paths into *out; *token: what continues the list, "" at its end. Names
+ * that no path can have (a zero byte, or none) are left out. */
+BT_MUST_USE bt_status s3_parse_list(const char *bucket, const char *xml, size_t n_bytes,
+                                    bt_fs_names *out, bt_str *token, bt_error *err);
+const char           *s3_xml_library(void); /* for --version; NULL: not built in */
 
 #endif

@@ -3,6 +3,7 @@
  * Signing and digests over OpenSSL's EVP interface. */
 #include "secrets.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ void secrets_wipe(void *bytes, size_t n) {
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 
 const char *secrets_library(void) {
@@ -30,25 +32,43 @@ struct bt_fs_hasher {
     EVP_MD_CTX *context;
 };
 
-bt_status bt_fs_hasher_create(bt_fs_hash kind, bt_fs_hasher **out, bt_error *err) {
-    const EVP_MD *type = NULL;
+static const EVP_MD *digest_type(bt_fs_hash kind) {
     switch (kind) {
     case BT_FS_SHA1:
-        type = EVP_sha1();
-        break;
+        return EVP_sha1();
     case BT_FS_SHA256:
-        type = EVP_sha256();
-        break;
+        return EVP_sha256();
     case BT_FS_MD5:
-        type = EVP_md5();
-        break;
+        return EVP_md5();
     }
+    return NULL;
+}
+
+bt_status secrets_digest(bt_fs_hash kind, const void *bytes, size_t n, uint8_t *out,
+                         bt_error *err) {
+    return EVP_Digest(bytes, n, out, NULL, digest_type(kind), NULL) == 1
+               ? BT_OK
+               : BT_FAIL(err, BT_E_NOMEM, "cannot make a digest");
+}
+
+bt_status secrets_hmac_sha256(const void *key, size_t n_key, const void *bytes, size_t n,
+                              uint8_t out[32], bt_error *err) {
+    uint8_t digest[32];
+    if (n_key > INT_MAX || HMAC(EVP_sha256(), key, (int)n_key, bytes, n, digest, NULL) == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "cannot sign a request");
+    }
+    memcpy(out, digest, sizeof digest);
+    secrets_wipe(digest, sizeof digest);
+    return BT_OK;
+}
+
+bt_status bt_fs_hasher_create(bt_fs_hash kind, bt_fs_hasher **out, bt_error *err) {
     bt_fs_hasher *const hasher = bt_calloc_array(1, sizeof *hasher);
     if (hasher != NULL) {
         hasher->context = EVP_MD_CTX_new();
     }
     if (hasher == NULL || hasher->context == NULL ||
-        EVP_DigestInit_ex(hasher->context, type, NULL) != 1) {
+        EVP_DigestInit_ex(hasher->context, digest_type(kind), NULL) != 1) {
         bt_fs_hasher_free(hasher);
         return BT_FAIL(err, BT_E_NOMEM, "cannot begin a digest");
     }
@@ -157,6 +177,18 @@ bt_status bt_fs_hasher_finish(bt_fs_hasher *hasher, char hex[BT_FS_HEX_MAX], bt_
 
 void bt_fs_hasher_free(bt_fs_hasher *hasher) {
     (void)hasher;
+}
+
+bt_status secrets_digest(bt_fs_hash kind, const void *bytes, size_t n, uint8_t *out,
+                         bt_error *err) {
+    (void)kind, (void)bytes, (void)n, (void)out;
+    return fail_not_built("makes the digests that stores ask for", err);
+}
+
+bt_status secrets_hmac_sha256(const void *key, size_t n_key, const void *bytes, size_t n,
+                              uint8_t out[32], bt_error *err) {
+    (void)key, (void)n_key, (void)bytes, (void)n, (void)out;
+    return fail_not_built("signs the requests of s3:// with credentials", err);
 }
 
 bt_status secrets_append_jwt(bt_str *out, const char *key_id, const char *claims, const char *key,

@@ -343,6 +343,7 @@ static const char *archive_library(void) {
 #endif
 
 #include "http.h"
+#include "s3_xml.h"
 #include "secrets.h"
 
 bt_status bt_fs_append_build_info(bt_str *out, bt_error *err) {
@@ -353,8 +354,10 @@ bt_status bt_fs_append_build_info(bt_str *out, bt_error *err) {
 #endif
     const char *const ssl = secrets_library();
     const char *const archive = archive_library();
-    return bt_str_appendf(out, err, "remote files: %s\nmodules: %s; %s\n",
+    const char *const xml = s3_xml_library();
+    return bt_str_appendf(out, err, "remote files: %s\ns3: %s\nmodules: %s; %s\n",
                           curl != NULL ? curl : "not built in (no libcurl)",
+                          xml != NULL ? xml : "not built in (no expat)",
                           ssl != NULL ? ssl : "no OpenSSL",
                           archive != NULL ? archive : "no libarchive");
 }

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store over loopback that can misbehave: the JSON interface of Google Cloud Storage and the REST
-interface of S3, written from their descriptions, with generations and their preconditions, resumable
-uploads, hashes, pages, tokens and SigV4 signatures that are checked.
+"""A store over loopback that can misbehave: the JSON interface of Google Cloud Storage, written from its
+description, with generations and their preconditions, resumable uploads, hashes, pages and tokens; and
+the REST interface of S3 (s3_part.py).
 
 Faults are a list of Fault: each says which requests it is for, what to do with them, and how often.
 Standard library only; listens on 127.0.0.1 and nowhere else."""
 
 import base64
 import hashlib
-import hmac
 import http.server
 import json
 import re
@@ -17,6 +16,8 @@ import struct
 import threading
 import time
 import urllib.parse
+
+import s3_part
 
 CRC_TABLE = []
 for _n in range(256):
@@ -47,7 +48,7 @@ crc32c.known = {}
 class Fault:
     """what: a status ('503'), 'reset' (close at once), 'stall', 'truncate' (half of the body),
     'damage' (another bit), 'lose' (do it, then close without an answer), 'hash' (a wrong x-goog-hash
-    and crc32c). when: a regular expression over 'METHOD /path?query'. times: how many requests."""
+    and crc32c); more for uploads to S3: s3_part.py. when: a regular expression over 'METHOD /path?query'. times: how many requests."""
 
     def __init__(self, what, when='.', times=1, skip=0):
         self.what, self.when, self.times, self.skip = what, re.compile(when), times, skip
@@ -67,12 +68,14 @@ class Object:
         self.data, self.generation = bytes(data), generation
         self.updated = time.time()
         self.etag = '"%s"' % hashlib.md5(self.data).hexdigest()
+        self.checksum = None
 
 
-class Store:
+class Store(s3_part.S3State):
     """The state behind the server; tests look into it."""
 
     def __init__(self):
+        super().__init__()
         self.lock = threading.RLock()
         self.buckets = {'bucket': {}}
         self.uploads = {}
@@ -83,7 +86,6 @@ class Store:
         self.token = None  # the only bearer token that is taken; None: none is needed
         self.tokens_given = 0
         self.token_seconds = 3600
-        self.s3_key = None  # (id, secret): signatures are checked
         self.page = 1000
         self.bytes_sent = 0
         self.on_request = None
@@ -114,13 +116,15 @@ class Abort(Exception):
     """The connection ends here."""
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(s3_part.S3Part, http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     disable_nagle_algorithm = True
     timeout = 60
 
     def log_message(self, *args):
         pass
+
+    crc32c = staticmethod(crc32c)
 
     @property
     def store(self):
@@ -390,103 +394,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.json(upload[4])
         headers = [('Range', 'bytes=0-%d' % (len(data) - 1))] if data else []
         return self.answer(308, b'', headers)
-
-    # ---- S3 ------------------------------------------------------------------------------------
-
-    def s3_signature_is_right(self):
-        """SigV4, from its description."""
-        key_id, secret = self.store.s3_key
-        header = self.headers.get('Authorization') or ''
-        found = re.fullmatch(r'AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, '
-                             r'SignedHeaders=([^,]+), Signature=([0-9a-f]{64})', header)
-        if found is None or found.group(1) != key_id:
-            return False
-        _, day, region, signed, signature = found.groups()
-        url = urllib.parse.urlsplit(self.path)
-        pairs = sorted(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
-        query = '&'.join('%s=%s' % tuple(urllib.parse.quote(p, safe='-_.~') for p in pair)
-                         for pair in pairs)
-        fields = ''.join('%s:%s\n' % (n, ' '.join((self.headers.get(n) or '').split()))
-                         for n in signed.split(';'))
-        payload = hashlib.sha256(self.body).hexdigest()
-        told = self.headers.get('x-amz-content-sha256')
-        if told not in (None, payload):
-            return False
-        request = '\n'.join([self.command, url.path, query, fields, signed, payload])
-        scope = '%s/%s/s3/aws4_request' % (day, region)
-        text = '\n'.join(['AWS4-HMAC-SHA256', self.headers.get('x-amz-date') or '', scope,
-                          hashlib.sha256(request.encode()).hexdigest()])
-        key = ('AWS4' + secret).encode()
-        for part in (day, region, 's3', 'aws4_request'):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        return hmac.compare_digest(hmac.new(key, text.encode(), hashlib.sha256).hexdigest(),
-                                   signature)
-
-    def xml(self, text, status=200, headers=()):
-        self.answer(status, text.encode(), headers, 'application/xml')
-
-    def s3_fail(self, status, message):
-        self.xml('<Error><Code>X</Code><Message>%s</Message></Error>' % message, status)
-
-    def s3(self, path):
-        store = self.store
-        _, bucket, name = (path.split('/', 2) + [''])[:3]
-        name = urllib.parse.unquote(name)
-        if bucket not in store.buckets:
-            return self.s3_fail(404, 'The specified bucket does not exist')
-        if store.s3_key is not None and not self.s3_signature_is_right():
-            return self.s3_fail(403, 'The request signature does not match')
-        if not name:
-            return self.s3_list(bucket)
-        if self.command in ('GET', 'HEAD'):
-            found = store.buckets[bucket].get(name)
-            if found is None:
-                return self.s3_fail(404, 'The specified key does not exist')
-            headers = [('ETag', found.etag), ('Accept-Ranges', 'bytes')]
-            if self.headers.get('If-Match') not in (None, found.etag):
-                return self.s3_fail(412, 'precondition')
-            return self.content(found.data, headers)
-        if self.command == 'DELETE':
-            if 'uploadId' in self.query:
-                store.uploads.pop(self.query['uploadId'], None)
-            else:
-                store.buckets[bucket].pop(name, None)
-            return self.answer(204)
-        return self.s3_write(bucket, name)
-
-    def s3_write(self, bucket, name):
-        store = self.store
-        if 'uploads' in self.query:
-            store.counter += 1
-            store.uploads['s%d' % store.counter] = {}
-            return self.xml('<R><UploadId>s%d</UploadId></R>' % store.counter)
-        if 'partNumber' in self.query:
-            store.uploads[self.query['uploadId']][int(self.query['partNumber'])] = self.body
-            return self.answer(200, b'', [('ETag', '"%s"' % hashlib.md5(self.body).hexdigest())])
-        if 'uploadId' in self.query:
-            parts = store.uploads.pop(self.query['uploadId'])
-            told = re.findall(rb'<PartNumber>(\d+)</PartNumber><ETag>([^<]+)</ETag>', self.body)
-            data = b''.join(parts[int(n)] for n, _ in told)
-            made = store.put(bucket, name, data)
-            return self.xml('<R><ETag>%s</ETag></R>' % made.etag)
-        made = store.put(bucket, name, self.body)
-        return self.answer(200, b'', [('ETag', made.etag)])
-
-    def s3_list(self, bucket):
-        entries, more = self.matching(bucket, self.query.get('continuation-token', ''))
-        items = ''.join('<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>' % escape(n)
-                        if is_prefix else '<Contents><Key>%s</Key></Contents>' % escape(n)
-                        for n, is_prefix in entries)
-        tail = '<IsTruncated>false</IsTruncated>'
-        if more:
-            tail = ('<IsTruncated>true</IsTruncated><NextContinuationToken>%s'
-                    '</NextContinuationToken>' % escape(more))
-        self.xml('<?xml version="1.0"?><ListBucketResult xmlns="x">%s%s</ListBucketResult>'
-                 % (items, tail))
-
-
-def escape(text):
-    return text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
 
 
 Store.on_token = None

@@ -7,7 +7,6 @@
 #include "bt/fs.h"
 #include "bt/hub.h"
 #include "remote.h"
-#include "s3_xml.h"
 #include "test_support.h"
 
 static void urls(void **state) {
@@ -173,32 +172,6 @@ static void bucket_names(void **state) {
     }
 }
 
-static void lists_of_s3(void **state) {
-    static const char xml[] =
-        "<ListBucketResult xmlns=\"x\"><Contents><Key>a &amp; b&#65;&#x4e2d;</Key></Contents>"
-        "<Contents><Key>mark/</Key></Contents><CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes>"
-        "<IsTruncated>true</IsTruncated><NextContinuationToken>t&lt;</NextContinuationToken>"
-        "</ListBucketResult>";
-    bt_fs_names names = BT_FS_NAMES_INIT;
-    bt_str      token = BT_STR_INIT;
-    (void)state;
-    assert_ok(s3_parse_list("bucket", xml, &names, &token, err));
-    assert_int_equal(names.n, 2);
-    assert_string_equal(names.items[0], "s3://bucket/a & bA\xe4\xb8\xad");
-    assert_string_equal(names.items[1], "s3://bucket/d");
-    assert_string_equal(token.data, "t<");
-    bt_fs_names_deinit(&names);
-    assert_fails(s3_parse_list("bucket", "<html></html>", &names, &token, err), BT_E_FORMAT,
-                 "cannot be read");
-    assert_fails(s3_parse_list("bucket",
-                               "<ListBucketResult><Contents><Key>&bad;</Key></Contents>"
-                               "</ListBucketResult>",
-                               &names, &token, err),
-                 BT_E_FORMAT, "cannot be read");
-    bt_fs_names_deinit(&names);
-    bt_str_deinit(&token);
-}
-
 static void paths_that_are_refused(void **state) {
     bt_fs_info info;
     bt_str     text = BT_STR_INIT;
@@ -255,7 +228,6 @@ int main(void) {
         cmocka_unit_test(checksums_of_parts),
         cmocka_unit_test(times),
         cmocka_unit_test(bucket_names),
-        cmocka_unit_test(lists_of_s3),
         cmocka_unit_test(paths_that_are_refused),
         cmocka_unit_test(places_of_handles),
         cmocka_unit_test(digests),

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What of s3:// stands on no connection: signatures, held against the examples that Amazon's manual
+ * publishes, and the XML of answers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "aws.h"
+#include "s3_xml.h"
+#include "secrets.h"
+#include "test_support.h"
+
+/* ---- signatures -------------------------------------------------------------------------------
+ */
+
+#if defined(BT_HAVE_CURL) && defined(BT_HAVE_EXPAT)
+
+static const char id[] = "AKIAIOSFODNN7EXAMPLE";
+static const char secret[] = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+enum { MAY_24_2013 = 1369353600 };
+
+/* "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk",
+ * its four examples. */
+static void examples_of_the_manual(void **state) {
+    static const struct {
+        const char *method;
+        const char *url;
+        const char *fields[3];
+        const char *body;
+        const char *names;
+        const char *signature;
+    } rows[] = {
+        {"GET",
+         "https://examplebucket.s3.amazonaws.com/test.txt",
+         {"Range: bytes=0-9", NULL},
+         "",
+         "host;range;x-amz-content-sha256;x-amz-date",
+         "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"},
+        {"PUT",
+         "https://examplebucket.s3.amazonaws.com/test%24file.text",
+         {"Date: Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class: REDUCED_REDUNDANCY", NULL},
+         "Welcome to Amazon S3.",
+         "date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class",
+         "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"},
+        {"GET",
+         "https://examplebucket.s3.amazonaws.com/?lifecycle",
+         {NULL},
+         "",
+         "host;x-amz-content-sha256;x-amz-date",
+         "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"},
+        {"GET",
+         "https://examplebucket.s3.amazonaws.com/?prefix=J&max-keys=2",
+         {NULL},
+         "",
+         "host;x-amz-content-sha256;x-amz-date",
+         "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"},
+    };
+    aws_credentials who = {0};
+    (void)state;
+    if (secrets_library() == NULL) {
+        test_skip("built without OpenSSL");
+    }
+    assert_ok(aws_credentials_set(&who, id, secret, NULL, "test", err));
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        aws_fields  fields = {0};
+        aws_request request = {.method = rows[i].method,
+                               .url = rows[i].url,
+                               .region = "us-east-1",
+                               .service = "s3",
+                               .now = MAY_24_2013};
+        char        want[512];
+        for (size_t k = 0; rows[i].fields[k] != NULL; k++) {
+            assert_ok(aws_fields_add(&fields, err, "%s", rows[i].fields[k]));
+        }
+        assert_ok(aws_hash_body(rows[i].body, strlen(rows[i].body), request.hash, err));
+        assert_ok(aws_sign(&request, &who, &fields, err));
+        (void)snprintf(want, sizeof want,
+                       "Authorization: AWS4-HMAC-SHA256 Credential=%s/20130524/us-east-1/s3/"
+                       "aws4_request, SignedHeaders=%s, Signature=%s",
+                       id, rows[i].names, rows[i].signature);
+        assert_string_equal(fields.lines[fields.n - 1], want);
+        aws_fields_clear(&fields);
+    }
+    aws_credentials_deinit(&who);
+}
+
+/* What is signed is what is sent: the token and the hash are among the fields. */
+static void what_is_sent(void **state) {
+    aws_credentials who = {0};
+    aws_fields      fields = {0};
+    aws_request     request = {.method = "GET",
+                               .url = "http://127.0.0.1:9000/b/a%20b",
+                               .region = "eu-west-1",
+                               .service = "s3",
+                               .now = MAY_24_2013};
+    (void)state;
+    if (secrets_library() == NULL) {
+        test_skip("built without OpenSSL");
+    }
+    assert_ok(aws_credentials_set(&who, id, secret, "TOKEN==", "test", err));
+    assert_ok(aws_hash_body(NULL, 0, request.hash, err));
+    assert_ok(aws_sign(&request, &who, &fields, err));
+    assert_int_equal(fields.n, 5);
+    assert_string_equal(fields.lines[0], "Host: 127.0.0.1:9000");
+    assert_string_equal(fields.lines[1], "X-Amz-Date: 20130524T000000Z");
+    assert_string_equal(fields.lines[2],
+                        "X-Amz-Content-Sha256: "
+                        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_string_equal(fields.lines[3], "X-Amz-Security-Token: TOKEN==");
+    assert_non_null(strstr(fields.lines[4], "host;x-amz-content-sha256;x-amz-date;"
+                                            "x-amz-security-token"));
+    assert_null(fields.lines[5]);
+    aws_fields_clear(&fields);
+    aws_credentials_deinit(&who);
+}
+
+/* They go into header fields; and none is ever shown. */
+static void odd_credentials(void **state) {
+    static const char *const rows[][3] = {
+        {"", "secret", NULL},    {"id", "", NULL},          {"id", "sec\nret", NULL},
+        {"i d", "secret", NULL}, {"id", "sec ret", NULL},   {"id", "secret", "t\r\nX: y"},
+        {"i/d", "secret", NULL}, {"id", "s\xc3\xa9", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        aws_credentials who = {0};
+        bt_error        problem = BT_ERROR_INIT;
+        assert_int_equal(
+            aws_credentials_set(&who, rows[i][0], rows[i][1], rows[i][2], "FILE", &problem),
+            BT_E_CONFIG);
+        assert_non_null(strstr(problem.msg, "FILE: "));
+        assert_true(rows[i][1][0] == '\0' || strcmp(rows[i][1], "secret") == 0 ||
+                    strstr(problem.msg, rows[i][1]) == NULL);
+        assert_null(who.id);
+    }
+}
+
+#endif
+
+/* ---- XML --------------------------------------------------------------------------------------
+ */
+
+static const char list[] =
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+    "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bucket</Name>"
+    "<Prefix>x</Prefix>"
+    "<Contents><Key>a &amp; b&#65;&#x4e2d;</Key><Owner><ID>1</ID></Owner></Contents>"
+    "<Contents><Key>mark/</Key></Contents><Contents><Key/></Contents>"
+    "<Contents><Key><![CDATA[c<d]]></Key></Contents>"
+    "<CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes>"
+    "<IsTruncated>true</IsTruncated><NextContinuationToken>t&lt;</NextContinuationToken>"
+    "</ListBucketResult>";
+
+static bt_status parse(const char *xml, bt_fs_names *names, bt_str *token, bt_error *err) {
+    return s3_parse_list("bucket", xml, strlen(xml), names, token, err);
+}
+
+static void lists(void **state) {
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    bt_str      token = BT_STR_INIT;
+    (void)state;
+    if (s3_xml_library() == NULL) {
+        test_skip("built without expat");
+    }
+    assert_ok(parse(list, &names, &token, err));
+    assert_int_equal(names.n, 3);
+    assert_string_equal(names.items[0], "s3://bucket/a & bA\xe4\xb8\xad");
+    assert_string_equal(names.items[1], "s3://bucket/c<d");
+    assert_string_equal(names.items[2], "s3://bucket/d");
+    assert_string_equal(token.data, "t<");
+    bt_fs_names_deinit(&names);
+    /* names that XML cannot hold come encoded, wherever the answer says so */
+    assert_ok(parse("<ListBucketResult><Contents><Key>a%01+b%2B%25</Key></Contents><Contents><Key>"
+                    "z%00</Key></Contents><EncodingType>url</EncodingType></ListBucketResult>",
+                    &names, &token, err));
+    assert_int_equal(names.n, 1);
+    assert_string_equal(names.items[0], "s3://bucket/a\x01 b+%");
+    assert_int_equal(token.len, 0);
+    bt_fs_names_deinit(&names);
+    assert_ok(parse("<ListBucketResult><Contents><Key>a%01+b</Key></Contents></ListBucketResult>",
+                    &names, &token, err));
+    assert_string_equal(names.items[0], "s3://bucket/a%01+b");
+    bt_fs_names_deinit(&names);
+    bt_str_deinit(&token);
+}
+
+static void what_is_no_list(void **state) {
+    static const struct {
+        const char *xml;
+        const char *why;
+    } rows[] = {
+        {"<html></html>", "no ListBucketResult"},
+        {"", "no XML"},
+        {"<ListBucketResult>", "no XML"},
+        {"<ListBucketResult><Contents><Key>&bad;</Key></Contents></ListBucketResult>", "no XML"},
+        {"<!DOCTYPE a [<!ENTITY x \"y\">]><ListBucketResult>&x;</ListBucketResult>", "a DTD"},
+        {"<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><ListBucketResult></ListBucketResult>",
+         "a DTD"},
+        {"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "more follows"},
+        {"<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a>", "elements in one another"},
+        {"<Other><ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult></Other>",
+         "no ListBucketResult"},
+    };
+    (void)state;
+    if (s3_xml_library() == NULL) {
+        test_skip("built without expat");
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_fs_names names = BT_FS_NAMES_INIT;
+        bt_str      token = BT_STR_INIT;
+        assert_fails(parse(rows[i].xml, &names, &token, err), BT_E_FORMAT, rows[i].why);
+        assert_int_equal(names.n, 0);
+        bt_str_deinit(&token);
+    }
+}
+
+static void long_texts(void **state) {
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    bt_str      token = BT_STR_INIT;
+    bt_str      xml = BT_STR_INIT;
+    (void)state;
+    if (s3_xml_library() == NULL) {
+        test_skip("built without expat");
+    }
+    assert_ok(bt_str_append(&xml, "<ListBucketResult><Contents><Key>", err));
+    for (int i = 0; i < 70000; i++) {
+        assert_ok(bt_str_append_char(&xml, 'a', err));
+    }
+    assert_ok(bt_str_append(&xml, "</Key></Contents></ListBucketResult>", err));
+    assert_fails(parse(xml.data, &names, &token, err), BT_E_FORMAT, "a text of more than");
+    bt_str_deinit(&xml);
+}
+
+/* "Out of memory" is never taken for "not well-formed", and nothing is lost in silence. */
+static void memory_ends(void **state) {
+    bool ended = false;
+    (void)state;
+    if (s3_xml_library() == NULL) {
+        test_skip("built without expat");
+    }
+    for (uint64_t k = 1; !ended; k++) {
+        bt_fs_names names = BT_FS_NAMES_INIT;
+        bt_str      token = BT_STR_INIT;
+        bt_error    problem = BT_ERROR_INIT;
+        bt_alloc_fail_at(k, false);
+        const bt_status rc = parse(list, &names, &token, &problem);
+        ended = rc == BT_OK;
+        bt_alloc_fail_at(0, false);
+        if (ended) {
+            assert_int_equal(names.n, 3);
+            assert_true(k > 8);
+        } else {
+            assert_int_equal(rc, BT_E_NOMEM);
+        }
+        bt_fs_names_deinit(&names);
+        bt_str_deinit(&token);
+    }
+}
+
+static void single_texts(void **state) {
+    bt_str       code = BT_STR_INIT;
+    bt_str       message = BT_STR_INIT;
+    s3_xml_field fields[] = {{"Error/Code", &code, false}, {"Error/Message", &message, false}};
+    const char   xml[] = "<Error><Resource><Code>no</Code></Resource><Code>Yes</Code><Code>Later"
+                         "</Code></Error>";
+    (void)state;
+    if (s3_xml_library() == NULL) {
+        test_skip("built without expat");
+    }
+    assert_ok(s3_xml_read(xml, strlen(xml), fields, 2, err));
+    assert_string_equal(bt_str_text(&code), "Yes");
+    assert_true(fields[0].found);
+    assert_false(fields[1].found);
+    bt_str_deinit(&code);
+    bt_str_deinit(&message);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#if defined(BT_HAVE_CURL) && defined(BT_HAVE_EXPAT)
+        cmocka_unit_test(examples_of_the_manual),
+        cmocka_unit_test(what_is_sent),
+        cmocka_unit_test(odd_credentials),
+#endif
+        cmocka_unit_test(lists),
+        cmocka_unit_test(what_is_no_list),
+        cmocka_unit_test(long_texts),
+        cmocka_unit_test(memory_ends),
+        cmocka_unit_test(single_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
