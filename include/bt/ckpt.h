@@ -99,6 +99,8 @@ BT_MUST_USE bt_status bt_ckpt_read_scalar(bt_ckpt *ckpt, const char *name, int64
                                           bool *found, bt_error *err);
 /* Our own state (bt_ckpt_train.state), appended to *bytes. */
 BT_MUST_USE bt_status bt_ckpt_read_state(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error *err);
+/* bt_ckpt_train.info, likewise. */
+BT_MUST_USE bt_status bt_ckpt_read_info(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error *err);
 
 /* ---- SavedModels ------------------------------------------------------------------------------
  */
@@ -151,22 +153,67 @@ typedef struct bt_ckpt_train {
     bool                  without_optimizer; /* weights only */
     const void           *state;             /* ours: kept under a key that TensorFlow ignores */
     size_t                n_state_bytes;
+    const void *info; /* ours too: what info.json says of it (a best checkpoint), or NULL */
+    size_t      n_info_bytes;
 } bt_ckpt_train;
 
 /* PREFIX.data-00000-of-00001, then PREFIX.index, both atomically. */
 BT_MUST_USE bt_status bt_ckpt_write_train(const char *prefix, const bt_ckpt_train *train,
                                           bt_error *err);
 
-/* A folder of checkpoints and its `checkpoint` state file (spec/config.md 6.5). Opening reads the
- * state file; whether what it names is there, bt_ckpt_latest looks. */
+/* ---- a folder of checkpoints --------------------------------------------------------------------
+ *
+ * The order of a save: a journal that says what is about to happen, the data, the index, the state
+ * file `checkpoint` without what is too old, the removal of that, the end of the journal. So the
+ * state file only ever names whole checkpoints, whenever the process dies, and the next one knows
+ * what was left half done.
+ *
+ * What may be removed: checkpoints that the state file listed under a plain name of the saved one's
+ * family ("ckpt-12"), and what the journal of a killed save names. Nothing else: no path that leads
+ * elsewhere, no file that somebody put there. What stands in the way of a name that is to be
+ * written, or is newer than what a run went back to, gets another name: "ckpt-30.index.kept-1" and
+ * so its data, which nobody takes for a checkpoint; without the ending it is one again. Which are
+ * kept and which go depends on the order of the list alone, never on a clock. */
 typedef struct bt_ckpt_manager bt_ckpt_manager;
+/* Reads the state file; one that is missing or damaged is as one that names nothing. The object
+ * stays for the run: when the state file is lost meanwhile it is written again from memory. */
 BT_MUST_USE bt_status bt_ckpt_manager_open(const char *folder, int64_t max_to_keep, /* 0: all */
                                            bt_ckpt_manager **out, bt_error *err);
 void                  bt_ckpt_manager_close(bt_ckpt_manager *manager);
 const char           *bt_ckpt_manager_latest(const bt_ckpt_manager *manager); /* prefix or NULL */
-/* Writes folder/name.*, publishes it in the state file, then removes what is too old. */
+/* Once after open, before the first save: what a killed save left is ended or undone. Then the
+ * state file is made to say what was restored (NULL: nothing), and checkpoints of its family with a
+ * number above newest (its step; INT64_MAX: none are) are kept aside, and that is said. A save that
+ * was not settled before settles the journal alone. */
+BT_MUST_USE bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const char *restored,
+                                             int64_t newest, bt_error *err);
+/* Writes folder/name.*, publishes it in the state file, then removes what is too old. Reads train
+ * and the folder only, so it may run on any thread, one save of a manager at a time. After a
+ * failure the folder's state file is as it was, and the same save can be tried again. */
 BT_MUST_USE bt_status bt_ckpt_manager_save(bt_ckpt_manager *manager, const char *name,
                                            const bt_ckpt_train *train, bt_error *err);
+
+/* Is the checkpoint whole? BT_E_FORMAT and BT_E_IO mean no; other errors end the search. *step: its
+ * global_step, or -1. */
+typedef bt_status (*bt_ckpt_check_fn)(void *context, const char *prefix, int64_t *step,
+                                      bt_error *err);
+bt_status bt_ckpt_check_files(void *context, const char *prefix, int64_t *step, bt_error *err);
+bt_status bt_ckpt_check_values(void *context, const char *prefix, int64_t *step, bt_error *err);
+
+/* What to go on from. */
+typedef struct bt_ckpt_choice {
+    char   *prefix; /* owned; NULL: there is no checkpoint */
+    int64_t step;
+    bool    is_fallback; /* not what the state file names */
+    bt_str  why;         /* a sentence where there is something to say */
+} bt_ckpt_choice;
+/* The checkpoint that the state file names, or where that is not whole, or the state file names
+ * none, the newest whole one of the family before it ("ckpt-12"; numbers_are_steps: one whose
+ * number is not its step is a copy, and the last choice). None whole among some: BT_E_FORMAT. */
+BT_MUST_USE bt_status bt_ckpt_choose(const char *folder, const char *family, bool numbers_are_steps,
+                                     bt_ckpt_check_fn check, void *context, bt_ckpt_choice *out,
+                                     bt_error *err);
+void                  bt_ckpt_choice_deinit(bt_ckpt_choice *choice);
 
 /* The latest checkpoint of a folder by its state file (NULL: none). The caller bt_free()s it. A
  * named checkpoint that is missing or cut short: BT_E_FORMAT. */

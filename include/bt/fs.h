@@ -150,6 +150,10 @@ BT_MUST_USE bt_status bt_fs_check_private_folder(const char *path, bt_error *err
 /* A file or an empty folder. Missing: BT_OK. */
 BT_MUST_USE bt_status bt_fs_remove(const char *path, bt_error *err);
 
+/* Gives a file another name, in the same folder or bucket; never over something that is there
+ * (BT_E_RESOURCE). In a store: a copy, then the old name is removed. */
+BT_MUST_USE bt_status bt_fs_move(const char *from, const char *to, bt_error *err);
+
 /* Makes path a symbolic link that says target (relative to path's folder), at once in place of a
  * link that is there. What is no link stays, and is BT_E_RESOURCE. */
 BT_MUST_USE bt_status bt_fs_replace_link(const char *path, const char *target, bt_error *err);

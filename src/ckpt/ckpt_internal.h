@@ -9,6 +9,7 @@
 #include "bt/wire.h"
 
 #define BT_CKPT_STATE_KEY "bert_train/state"
+#define BT_CKPT_INFO_KEY "bert_train/info"
 
 enum { CKPT_NAME_MAX = 512 };
 

@@ -257,16 +257,16 @@ bt_status bt_ckpt_read_scalar(bt_ckpt *ckpt, const char *name, int64_t *value, b
     return BT_OK;
 }
 
-bt_status bt_ckpt_read_state(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error *err) {
+static bt_status read_own(bt_ckpt *ckpt, const char *key, bt_str *bytes, bool *found,
+                          bt_error *err) {
     *found = false;
     const bt_bundle_entry *const entry =
-        ckpt->bundle == NULL ? NULL : bt_bundle_find(ckpt->bundle, BT_CKPT_STATE_KEY);
+        ckpt->bundle == NULL ? NULL : bt_bundle_find(ckpt->bundle, key);
     if (entry == NULL) {
         return BT_OK;
     }
     if (entry->dtype != BT_TF_STRING || entry->n_elements != 1) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: %s is no scalar string", ckpt->path,
-                       BT_CKPT_STATE_KEY);
+        return BT_FAIL(err, BT_E_FORMAT, "%s: %s is no scalar string", ckpt->path, key);
     }
     bt_bytes *values = NULL;
     BT_TRY(bt_bundle_read_strings(ckpt->bundle, entry, &values, err));
@@ -274,4 +274,12 @@ bt_status bt_ckpt_read_state(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error
     bt_free(values);
     *found = rc == BT_OK;
     return rc;
+}
+
+bt_status bt_ckpt_read_state(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error *err) {
+    return read_own(ckpt, BT_CKPT_STATE_KEY, bytes, found, err);
+}
+
+bt_status bt_ckpt_read_info(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error *err) {
+    return read_own(ckpt, BT_CKPT_INFO_KEY, bytes, found, err);
 }

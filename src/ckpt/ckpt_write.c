@@ -32,6 +32,9 @@ static bt_status write_plan(bt_bundle_writer *writer, ckpt_plan *plan, const bt_
     }
     BT_CHECK(bt_graph_serialize(&plan->graph, &graph, err));
     BT_CHECK(add_string(writer, BT_BUNDLE_GRAPH_KEY, graph.data, graph.len, err));
+    if (train->n_info_bytes > 0) {
+        BT_CHECK(add_string(writer, BT_CKPT_INFO_KEY, train->info, train->n_info_bytes, err));
+    }
     if (train->n_state_bytes > 0) {
         BT_CHECK(add_string(writer, BT_CKPT_STATE_KEY, train->state, train->n_state_bytes, err));
     }

@@ -110,6 +110,9 @@ typedef struct train_run {
     bt_metrics          *validation_metrics;
     void                *output; /* state of output_ops(run); NULL when that is */
     run_log             *log;
+    bt_ckpt_choice       start;        /* the checkpoint that the run went on from */
+    bt_ckpt_manager     *saves;        /* of model_dir; opened when first needed */
+    bt_ckpt_manager     *best_saves;   /* of the best checkpoint's folder, likewise */
     int64_t              step;         /* updates made */
     int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */
     int64_t              last_saved;   /* step, or -1 */
@@ -181,9 +184,11 @@ BT_MUST_USE bt_status labels_learn(train_run *run, bt_error *err);
 BT_MUST_USE bt_status labels_write(const train_run *run, bt_error *err);
 
 /* start.c: what a run starts from. Checks it before model_dir is made; then restores it or makes
- * fresh weights. */
+ * fresh weights. Values are verified before anything of the run changes. */
 BT_MUST_USE bt_status start_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status start_restore(train_run *run, bt_error *err);
+/* Of a dry run: looks for the checkpoint as start_restore does, and says what it would restore. */
+BT_MUST_USE bt_status start_tell(train_run *run, bt_error *err);
 
 /* run_state.c: our own state in a checkpoint. run_state_read is false where it is damaged or of
  * another version; the training metrics are what is left in bytes. */
@@ -196,13 +201,20 @@ uint64_t run_best_rule(const train_run *run);
  * back. */
 BT_MUST_USE bt_status snapshot_save(train_run *run, bt_error *err);
 BT_MUST_USE bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err);
-/* Restores the latest checkpoint of model_dir; *found false: there is none. keep_data: go on with
- * the data where it is (recovery) instead of where it was. */
+/* A bt_ckpt_check_fn whose context is the train_run: every byte of it can be read and is right, our
+ * own state too. */
+BT_MUST_USE bt_status snapshot_check(void *context, const char *prefix, int64_t *step,
+                                     bt_error *err);
+/* Before a run that trains saves for the first time: model_dir is made to agree with what it went
+ * on from (bt_ckpt_manager_settle). */
+BT_MUST_USE bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *err);
+/* Restores the latest whole checkpoint of model_dir; *found false: there is none. keep_data: go on
+ * with the data where it is (recovery) instead of where it was. */
 BT_MUST_USE bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found,
                                               bt_error *err);
 BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data,
                                        bt_error *err);
-/* Path of the latest checkpoint of model_dir (owned by the caller), or NULL. */
+/* Path of the checkpoint that the state file of a folder names (owned by the caller), or NULL. */
 BT_MUST_USE bt_status snapshot_latest(const char *model_dir, char **prefix, bt_error *err);
 /* global_step of any checkpoint. */
 BT_MUST_USE bt_status snapshot_read_global_step(const char *prefix, int64_t *step, bt_error *err);

@@ -40,22 +40,13 @@ static void fill_view(const train_run *run, bt_ckpt_train *out) {
     out->without_optimizer = run->step == 0;
 }
 
-static bt_status write_view(const char *folder, int64_t max_to_keep, const char *name,
-                            const bt_ckpt_train *view, bt_error *err) {
-    bt_ckpt_manager *manager = NULL;
-    BT_TRY(bt_ckpt_manager_open(folder, max_to_keep, &manager, err));
-    const bt_status rc = bt_ckpt_manager_save(manager, name, view, err);
-    bt_ckpt_manager_close(manager);
-    return rc;
-}
-
 /* A disk that is full for a moment must not end a run of hours: trainer.checkpoint_retry more
  * tries, each after twice the wait. What was there before stays whole in any case. */
-static bt_status write_with_retries(const train_run *run, const char *folder, int64_t max_to_keep,
+static bt_status write_with_retries(const train_run *run, bt_ckpt_manager *manager,
                                     const char *name, const bt_ckpt_train *view, bt_error *err) {
     double wait = first_retry_seconds;
     for (int64_t retry = 0;; retry++) {
-        const bt_status rc = write_view(folder, max_to_keep, name, view, err);
+        const bt_status rc = bt_ckpt_manager_save(manager, name, view, err);
         if (rc != BT_E_RESOURCE || retry >= run->config.checkpoint_retry || run_must_stop(run)) {
             return rc;
         }
@@ -67,7 +58,7 @@ static bt_status write_with_retries(const train_run *run, const char *folder, in
     }
 }
 
-static bt_status save_into(train_run *run, const char *folder, int64_t max_to_keep,
+static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char *folder,
                            const char *name, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        state = BT_STR_INIT;
@@ -78,7 +69,7 @@ static bt_status save_into(train_run *run, const char *folder, int64_t max_to_ke
         view.state = state.data;
         view.n_state_bytes = state.len;
     }
-    BT_CHECK(write_with_retries(run, folder, max_to_keep, name, &view, err));
+    BT_CHECK(write_with_retries(run, manager, name, &view, err));
     run->save_counter++;
     bt_log(BT_LOG_INFO, "saved checkpoint to %s/%s", folder, name);
 done:
@@ -86,36 +77,44 @@ done:
     return rc;
 }
 
+static bt_status open_saves(train_run *run, bt_error *err) {
+    const bt_conf_opt_i64 keep = run->config.max_to_keep;
+    return run->saves != NULL
+               ? BT_OK
+               : bt_ckpt_manager_open(run->args->model_dir, keep.is_set ? keep.value : 0,
+                                      &run->saves, err);
+}
+
+bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *err) {
+    BT_TRY(open_saves(run, err));
+    return bt_ckpt_manager_settle(run->saves, from->prefix, from->step, err);
+}
+
 bt_status snapshot_save(train_run *run, bt_error *err) {
     BT_TRY(run_log_sync(run->log, run->args->model_dir, err));
     char name[32];
     (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
-    const bt_conf_opt_i64 keep = run->config.max_to_keep;
-    BT_TRY(save_into(run, run->args->model_dir, keep.is_set ? keep.value : 0, name, err));
+    BT_TRY(open_saves(run, err));
+    BT_TRY(save_into(run, run->saves, run->args->model_dir, name, err));
     run->last_saved = run->step;
     return BT_OK;
 }
 
-/* Is that the checkpoint which the folder's state file names now? */
-static bool is_latest(const char *folder, const char *name) {
-    char      *latest = NULL;
-    const bool is_same = snapshot_latest(folder, &latest, NULL) == BT_OK && latest != NULL &&
-                         bt_str_equal(bt_fs_basename(latest), name);
-    bt_free(latest);
-    return is_same;
-}
-
 bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err) {
+    if (run->best_saves == NULL) {
+        BT_TRY(bt_ckpt_manager_open(folder, 1, &run->best_saves, err));
+    }
     /* numbered by the count of saves, not by the step: spec/config.md 6.4 */
-    char name[40];
+    char              name[40];
+    const char *const latest = bt_ckpt_manager_latest(run->best_saves);
     (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);
-    if (is_latest(folder, name)) {
+    if (latest != NULL && bt_str_equal(bt_fs_basename(latest), name)) {
         /* After a kill the count may come to a number again: the best so far stays whole until the
          * new one is. */
         run->save_counter++;
         (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);
     }
-    return save_into(run, folder, 1, name, err);
+    return save_into(run, run->best_saves, folder, name, err);
 }
 
 /* ---- restoring
@@ -234,6 +233,19 @@ static void restore_course(train_run *run, const run_state *state) {
     run->save_base = state->save_base >= 0 ? state->save_base : run->step;
 }
 
+/* The state and, into the run's, the training metrics. */
+static bt_status parse_state(train_run *run, const char *prefix, const bt_str *bytes,
+                             run_state *state, bt_error *err) {
+    bt_reader reader = bt_reader_make(bytes->data, bytes->len);
+    if (!run_state_read(&reader, state)) {
+        return BT_FAIL(
+            err, BT_E_FORMAT,
+            "%s: the state of bert-train in it (%zu bytes) is of another version or damaged",
+            prefix, bytes->len);
+    }
+    return bt_metrics_load(run->train_metrics, &reader, err);
+}
+
 static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt_error *err) {
     run->chunk = (chunk_sums){.start_step = run->step};
     run->save_base = run->step;
@@ -253,19 +265,12 @@ static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt
         }
         goto done;
     }
-    bt_reader reader = bt_reader_make(bytes.data, bytes.len);
-    if (!run_state_read(&reader, &state)) {
-        rc = BT_FAIL(
-            err, BT_E_FORMAT,
-            "%s: the state of bert-train in it (%zu bytes) is of another version or damaged",
-            bt_ckpt_path(ckpt), bytes.len);
-        goto done;
-    }
+    BT_CHECK(parse_state(run, bt_ckpt_path(ckpt), &bytes, &state, err));
     restore_course(run, &state);
     if (keep_data) {
+        bt_metrics_reset(run->train_metrics);
         goto done;
     }
-    BT_CHECK(bt_metrics_load(run->train_metrics, &reader, err));
     tell_other_data(run, ckpt, &state);
     restore_precision(run, ckpt, &state);
     BT_CHECK(bt_data_seek(run->train_data, state.cursor, err));
@@ -273,6 +278,11 @@ static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt
 done:
     bt_str_deinit(&bytes);
     return rc;
+}
+
+static bt_status fail_no_step(const char *prefix, bt_error *err) {
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "%s: no global_step in it, so it is no checkpoint of a training run", prefix);
 }
 
 bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, bt_error *err) {
@@ -285,8 +295,7 @@ bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, b
     BT_CHECK(restore_buffers(run, ckpt, err));
     BT_CHECK(bt_ckpt_read_scalar(ckpt, "global_step", &step, &found, err));
     if (!found || step < 0) {
-        rc = BT_FAIL(err, BT_E_FORMAT,
-                     "%s: no global_step in it, so it is no checkpoint of a training run", prefix);
+        rc = fail_no_step(prefix, err);
         goto done;
     }
     BT_CHECK(bt_ckpt_read_scalar(ckpt, "save_counter", &save_counter, &found, err));
@@ -308,16 +317,47 @@ bt_status snapshot_latest(const char *model_dir, char **prefix, bt_error *err) {
     return bt_ckpt_latest(model_dir, prefix, err);
 }
 
-bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found, bt_error *err) {
-    char *prefix = NULL;
-    *found = false;
-    BT_TRY(snapshot_latest(run->args->model_dir, &prefix, err));
-    if (prefix == NULL) {
-        return BT_OK;
+bt_status snapshot_check(void *context, const char *prefix, int64_t *step, bt_error *err) {
+    train_run *const run = context;
+    bt_status        rc = BT_OK;
+    bt_ckpt         *ckpt = NULL;
+    bt_str           bytes = BT_STR_INIT;
+    bool             found = false;
+    run_state        state = {0};
+    BT_CHECK(bt_ckpt_check_values(NULL, prefix, step, err));
+    if (*step < 0) {
+        rc = fail_no_step(prefix, err);
+        goto done;
     }
-    *found = true;
-    const bt_status rc = snapshot_restore(run, prefix, keep_data, err);
-    bt_free(prefix);
+    if (run->train_data == NULL) {
+        goto done;
+    }
+    BT_CHECK(bt_ckpt_open(prefix, &ckpt, err));
+    BT_CHECK(bt_ckpt_read_state(ckpt, &bytes, &found, err));
+    if (found) {
+        BT_CHECK(parse_state(run, prefix, &bytes, &state, err));
+    }
+done:
+    bt_ckpt_close(ckpt);
+    bt_str_deinit(&bytes);
+    return rc;
+}
+
+bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_ckpt_choice from = {0};
+    BT_CHECK(bt_ckpt_choose(run->args->model_dir, "ckpt", true, snapshot_check, run, &from, err));
+    *found = from.prefix != NULL;
+    if (from.prefix == NULL) {
+        goto done;
+    }
+    if (from.is_fallback) {
+        bt_log(BT_LOG_WARNING, "%s", bt_str_text(&from.why));
+    }
+    BT_CHECK(snapshot_restore(run, from.prefix, keep_data, err));
+    BT_CHECK(snapshot_settle(run, &from, err));
+done:
+    bt_ckpt_choice_deinit(&from);
     return rc;
 }
 

@@ -11,22 +11,24 @@ static bool is_latest(const char *checkpoint) {
     return checkpoint == NULL || checkpoint[0] == '\0' || bt_str_equal(checkpoint, "latest");
 }
 
-/* The prefix that --checkpoint names (owned by the caller), or NULL for the latest of model_dir
- * when there is none. */
-static bt_status find_checkpoint(const train_run *run, char **prefix, bt_error *err) {
+/* The checkpoint that --checkpoint names, or the latest whole one of model_dir when there is any.
+ */
+static bt_status find_checkpoint(train_run *run, bt_ckpt_check_fn check, bt_ckpt_choice *out,
+                                 bt_error *err) {
     const char *const checkpoint = run->args->checkpoint;
     char             *folder = NULL;
+    *out = (bt_ckpt_choice){.step = -1};
     if (is_latest(checkpoint)) {
-        return snapshot_latest(run->args->model_dir, prefix, err);
+        return bt_ckpt_choose(run->args->model_dir, "ckpt", true, check, run, out, err);
     }
     if (!bt_str_equal(checkpoint, "best")) {
-        *prefix = bt_strdup(checkpoint);
-        return *prefix != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+        out->prefix = bt_strdup(checkpoint);
+        return out->prefix != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
     }
     const char *const name = run->config.best_subdir;
     BT_TRY(bt_fs_join(run->args->model_dir, name[0] != '\0' ? name : "best_ckpt", &folder, err));
-    bt_status rc = snapshot_latest(folder, prefix, err);
-    if (rc == BT_OK && *prefix == NULL) {
+    bt_status rc = bt_ckpt_choose(folder, "best_ckpt", false, check, run, out, err);
+    if (rc == BT_OK && out->prefix == NULL) {
         rc = BT_FAIL(err, BT_E_CONFIG,
                      "--checkpoint=best: no checkpoint in %s (trainer.best_checkpoint_export_subdir"
                      ")",
@@ -51,34 +53,57 @@ static bt_status check_head(const train_run *run, bt_error *err) {
 }
 
 bt_status start_check(train_run *run, bt_error *err) {
-    char *prefix = NULL;
-    BT_TRY(find_checkpoint(run, &prefix, err));
-    if (prefix == NULL) {
+    bt_ckpt_choice from = {0};
+    BT_TRY(find_checkpoint(run, bt_ckpt_check_files, &from, err));
+    if (from.prefix == NULL) {
+        bt_ckpt_choice_deinit(&from);
         BT_TRY(module_prepare(run, err));
         BT_TRY(check_head(run, err));
         return check_init_checkpoint(run, err);
     }
-    bt_free(prefix);
+    bt_ckpt_choice_deinit(&from);
     return BT_OK;
 }
 
-bt_status start_restore(train_run *run, bt_error *err) {
-    char *prefix = NULL;
-    BT_TRY(find_checkpoint(run, &prefix, err));
-    if (prefix == NULL) {
-        BT_TRY(init_weights(run, err));
-        if (!bt_conf_mode_trains(run->args->mode) && run->model->head_logits.kernel >= 0 &&
-            !run->plan.init_head) {
-            bt_log(BT_LOG_WARNING,
-                   "no checkpoint in --model_dir %s: what is evaluated is a head that was never "
-                   "trained",
-                   run->args->model_dir);
-        }
-        run->chunk.start_step = run->step;
-        run->knows_best = bt_conf_mode_trains(run->args->mode);
-        return BT_OK;
+bt_status start_tell(train_run *run, bt_error *err) {
+    bt_ckpt_choice         from = {0};
+    bt_status              rc = BT_OK;
+    const bt_ckpt_check_fn check = run->train_data == NULL ? bt_ckpt_check_values : snapshot_check;
+    BT_CHECK(find_checkpoint(run, check, &from, err));
+    if (from.prefix != NULL && from.step < 0) { /* named on the command line */
+        BT_CHECK(check(run, from.prefix, &from.step, err));
     }
-    const bt_status rc = snapshot_restore(run, prefix, false, err);
-    bt_free(prefix);
+    if (from.why.len > 0) {
+        bt_log(BT_LOG_WARNING, "%s", bt_str_text(&from.why));
+    }
+    if (from.prefix != NULL) {
+        bt_log(BT_LOG_INFO, "the run would %s step %" PRId64 ": %s",
+               bt_conf_mode_trains(run->args->mode) ? "go on from" : "take", from.step,
+               from.prefix);
+    }
+done:
+    bt_ckpt_choice_deinit(&from);
     return rc;
+}
+
+bt_status start_restore(train_run *run, bt_error *err) {
+    bt_ckpt_choice *const from = &run->start;
+    BT_TRY(find_checkpoint(run, snapshot_check, from, err));
+    if (from->why.len > 0) {
+        bt_log(BT_LOG_WARNING, "%s", bt_str_text(&from->why));
+    }
+    if (from->prefix != NULL) {
+        return snapshot_restore(run, from->prefix, false, err);
+    }
+    BT_TRY(init_weights(run, err));
+    if (!bt_conf_mode_trains(run->args->mode) && run->model->head_logits.kernel >= 0 &&
+        !run->plan.init_head) {
+        bt_log(BT_LOG_WARNING,
+               "no checkpoint in --model_dir %s: what is evaluated is a head that was never "
+               "trained",
+               run->args->model_dir);
+    }
+    run->chunk.start_step = run->step;
+    run->knows_best = bt_conf_mode_trains(run->args->mode);
+    return BT_OK;
 }

@@ -130,6 +130,12 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
     bool found = false;
     BT_TRY(snapshot_restore_latest(run, true, &found, err));
     *went_back = found;
+    if (!found && run->last_saved >= 0) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "training loss %g, and %s has no checkpoint any more to go back to: bring "
+                       "its files back and start again",
+                       loss, run->args->model_dir);
+    }
     if (!found) {
         BT_TRY(init_weights(run, err));
     }

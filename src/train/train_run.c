@@ -49,6 +49,9 @@ void run_deinit(train_run *run) {
     bt_optim_free(run->optim);
     bt_model_free(run->model);
     bt_ckpt_module_deinit(&run->module);
+    bt_ckpt_choice_deinit(&run->start);
+    bt_ckpt_manager_close(run->saves);
+    bt_ckpt_manager_close(run->best_saves);
     bt_arena_deinit(&run->arena);
 }
 
@@ -336,6 +339,7 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
     }
     if (mode_trains(run->args->mode)) {
         run->stopped = "train_steps";
+        BT_TRY(snapshot_settle(run, &run->start, err));
         BT_TRY(remove_leftovers(run->args->model_dir, err));
         BT_TRY(write_params_yaml(run, err));
         BT_TRY(labels_write(run, err));
@@ -408,6 +412,9 @@ bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt
     bt_error  found = BT_ERROR_INIT;
     bt_status rc = BT_OK;
     if (run_prepare(&run, &found) != BT_OK) {
+        BT_CHECK(add_finding(findings, "", &found, err));
+    }
+    if (run.model != NULL && args->model_dir != NULL && start_tell(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "", &found, err));
     }
     if (run.model != NULL && args->mode == BT_CONF_MODE_PREDICT && args->model_dir != NULL) {

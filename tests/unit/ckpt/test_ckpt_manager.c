@@ -104,7 +104,7 @@ static void test_keeps_the_last(void **state) {
     free_fixture(&f);
 }
 
-/* After a restart the same rules go on; what is older than last_preserved_timestamp stays. */
+/* After a restart the same rules go on, whatever the times say: a clock may run backwards. */
 static void test_restart(void **state) {
     (void)state;
     manager_fixture  f = make_fixture();
@@ -132,7 +132,7 @@ static void test_restart(void **state) {
     test_write_file(path, text, strlen(text));
     assert_ok(bt_ckpt_manager_open(f.folder, 1, &manager, err));
     assert_ok(save(&f, manager, 4, err));
-    assert_true(is_there(&f, "ckpt-2.index")); /* older than last_preserved */
+    assert_false(is_there(&f, "ckpt-2.index")); /* older than last_preserved: no matter */
     assert_false(is_there(&f, "ckpt-3.index"));
     assert_true(is_there(&f, "ckpt-4.index"));
     bt_ckpt_state s = read_state(&f);
@@ -230,12 +230,306 @@ static void test_faults(void **state) {
     free_fixture(&f);
 }
 
+/* ---- only what a run wrote and recorded -------------------------------------------------------
+ */
+
+static void put_text(const manager_fixture *f, const char *name, const char *text) {
+    char path[TEST_PATH_MAX];
+    make_path(f, name, path);
+    test_write_file(path, text, strlen(text));
+}
+
+static void copy_checkpoint(const manager_fixture *f, const char *from, const char *to) {
+    static const char *const endings[] = {"index", "data-00000-of-00001"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
+        char   name[128];
+        char   path[TEST_PATH_MAX];
+        size_t n = 0;
+        (void)snprintf(name, sizeof name, "%s.%s", from, endings[i]);
+        make_path(f, name, path);
+        char *const bytes = test_read_file(path, &n);
+        (void)snprintf(name, sizeof name, "%s.%s", to, endings[i]);
+        make_path(f, name, path);
+        test_write_file(path, bytes, n);
+        bt_free(bytes);
+    }
+}
+
+static void save_steps(const manager_fixture *f, int64_t max_to_keep, int64_t first, int64_t last) {
+    bt_ckpt_manager *manager = NULL;
+    assert_ok(bt_ckpt_manager_open(f->folder, max_to_keep, &manager, err));
+    for (int64_t step = first; step <= last; step++) {
+        assert_ok(save(f, manager, step, err));
+    }
+    bt_ckpt_manager_close(manager);
+}
+
+/* Copies that a user put there, names of the same form or not, stay; as does what paths in the
+ * state file lead to elsewhere. */
+static void test_only_its_own(void **state) {
+    (void)state;
+    manager_fixture f = make_fixture();
+    manager_fixture other = f;
+    char            text[2048];
+    other.folder = test_temp_dir();
+    save_steps(&other, 0, 1, 3);
+    save_steps(&f, 2, 1, 2);
+    copy_checkpoint(&f, "ckpt-2", "ckpt-150000");
+    copy_checkpoint(&f, "ckpt-2", "ckpt-1.keep");
+    copy_checkpoint(&f, "ckpt-2", "mine-7");
+    save_steps(&f, 1, 3, 6);
+    static const char *const kept[] = {"ckpt-150000.index", "ckpt-1.keep.index", "mine-7.index"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(kept); i++) {
+        assert_true(is_there(&f, kept[i]));
+    }
+    const char *const slash = strrchr(other.folder, '/');
+    (void)snprintf(text, sizeof text,
+                   "model_checkpoint_path: \"ckpt-6\"\n"
+                   "all_model_checkpoint_paths: \"%s/ckpt-1\"\n"
+                   "all_model_checkpoint_paths: \"../%s/ckpt-2\"\n"
+                   "all_model_checkpoint_paths: \"mine-7\"\n"
+                   "all_model_checkpoint_paths: \"./ckpt-150000\"\n"
+                   "all_model_checkpoint_paths: \"*\"\n"
+                   "all_model_checkpoint_paths: \"ckpt-*\"\n"
+                   "all_model_checkpoint_paths: \"ckpt-6\"\n",
+                   other.folder, slash + 1);
+    put_text(&f, "checkpoint", text);
+    save_steps(&f, 1, 7, 9);
+    for (size_t i = 0; i < BT_ARRAY_LEN(kept); i++) {
+        assert_true(is_there(&f, kept[i]));
+    }
+    assert_true(is_there(&other, "ckpt-1.index") && is_there(&other, "ckpt-2.index"));
+    assert_true(is_there(&other, "ckpt-2.data-00000-of-00001"));
+    assert_false(is_there(&f, "ckpt-6.index"));
+    assert_true(is_there(&f, "ckpt-9.index"));
+    bt_ckpt_state s = read_state(&f);
+    assert_int_equal(s.n_paths, 1);
+    bt_ckpt_state_deinit(&s);
+    free_fixture(&f);
+}
+
+/* A name that is to be written and is there already, written by nobody: kept under another one. */
+static void test_makes_room(void **state) {
+    (void)state;
+    manager_fixture f = make_fixture();
+    save_steps(&f, 2, 1, 1);
+    copy_checkpoint(&f, "ckpt-1", "ckpt-2");
+    put_text(&f, "ckpt-3.data-00000-of-00001", "mine");
+    put_text(&f, "ckpt-3.index.kept-1", "mine");
+    save_steps(&f, 2, 2, 3);
+    assert_true(is_there(&f, "ckpt-2.index") && is_there(&f, "ckpt-2.index.kept-1"));
+    assert_true(is_there(&f, "ckpt-2.data-00000-of-00001.kept-1"));
+    assert_true(is_there(&f, "ckpt-3.index") && is_there(&f, "ckpt-3.index.kept-1"));
+    assert_true(is_there(&f, "ckpt-3.data-00000-of-00001.kept-2")); /* 1 was taken */
+    free_fixture(&f);
+}
+
+/* What a killed save left: its journal says what was its own. */
+static void test_ends_a_killed_save(void **state) {
+    (void)state;
+    manager_fixture  f = make_fixture();
+    bt_ckpt_manager *manager = NULL;
+    char             path[TEST_PATH_MAX];
+    char             journal[256];
+    size_t           n = 0;
+    save_steps(&f, 3, 1, 3);
+    make_path(&f, "checkpoint", path);
+    char *const text = test_read_file(path, &n);
+    (void)snprintf(journal, sizeof journal,
+                   "bert-train checkpoint journal 1\nstate %u\nwrites ckpt-4\nremoves ckpt-1\n",
+                   (unsigned)bt_crc32c(1, text, n));
+    bt_free(text);
+    copy_checkpoint(&f, "ckpt-3", "ckpt-4");
+    copy_checkpoint(&f, "ckpt-3", "ckpt-5");
+    put_text(&f, "checkpoint.journal", journal);
+    assert_ok(bt_ckpt_manager_open(f.folder, 3, &manager, err));
+    assert_ok(bt_ckpt_manager_settle(manager, bt_ckpt_manager_latest(manager), 7, err));
+    bt_ckpt_manager_close(manager);
+    assert_false(is_there(&f, "ckpt-4.index") || is_there(&f, "checkpoint.journal"));
+    assert_true(is_there(&f, "ckpt-1.index")); /* still listed, so not gone */
+    assert_true(is_there(&f, "ckpt-5.index")); /* nobody said that it wrote that */
+    /* published, and then killed before the removal */
+    put_text(&f, "checkpoint",
+             "model_checkpoint_path: \"ckpt-3\"\n"
+             "all_model_checkpoint_paths: \"ckpt-2\"\n"
+             "all_model_checkpoint_paths: \"ckpt-3\"\n");
+    put_text(&f, "checkpoint.journal",
+             "bert-train checkpoint journal 1\nstate 7\nwrites ckpt-3\nremoves ckpt-1\n");
+    save_steps(&f, 3, 6, 6);
+    assert_false(is_there(&f, "ckpt-1.index"));
+    assert_true(is_there(&f, "ckpt-2.index") && is_there(&f, "ckpt-3.index"));
+    /* what is no journal of ours removes nothing */
+    static const char *const texts[] = {
+        "",
+        "x",
+        "bert-train checkpoint journal 1\nstate 7\nwrites ckpt-9\nremoves ckpt-",
+        "bert-train checkpoint journal 1\nstate 7\nwrites ../ckpt-2\n",
+        "bert-train checkpoint journal 1\nstate 7\nwrites ckpt-2/x\n",
+        "bert-train checkpoint journal 2\nstate 7\nwrites ckpt-9\nremoves ckpt-5\n"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(texts); i++) {
+        put_text(&f, "checkpoint.journal", texts[i]);
+        save_steps(&f, 3, 6, 6);
+        assert_false(is_there(&f, "checkpoint.journal"));
+        assert_true(is_there(&f, "ckpt-5.index") && is_there(&f, "ckpt-2.index"));
+    }
+    free_fixture(&f);
+}
+
+/* Going back to step 2: what is newer gets other names, whether the list names it or not. */
+static void test_goes_back(void **state) {
+    (void)state;
+    for (int is_listed = 0; is_listed < 2; is_listed++) {
+        manager_fixture  f = make_fixture();
+        bt_ckpt_manager *manager = NULL;
+        save_steps(&f, 5, 1, 4);
+        copy_checkpoint(&f, "ckpt-4", "ckpt-77");
+        put_text(&f, "checkpoint",
+                 is_listed ? "model_checkpoint_path: \"ckpt-2\"\n"
+                             "all_model_checkpoint_paths: \"ckpt-1\"\n"
+                             "all_model_checkpoint_paths: \"ckpt-2\"\n"
+                             "all_model_checkpoint_paths: \"ckpt-3\"\n"
+                             "all_model_checkpoint_paths: \"ckpt-4\"\n"
+                           : "model_checkpoint_path: \"ckpt-2\"\n");
+        assert_ok(bt_ckpt_manager_open(f.folder, 5, &manager, err));
+        assert_ok(bt_ckpt_manager_settle(manager, bt_ckpt_manager_latest(manager), 2, err));
+        assert_true(is_there(&f, "ckpt-3.index.kept-1") && is_there(&f, "ckpt-4.index.kept-1"));
+        assert_true(is_there(&f, "ckpt-4.data-00000-of-00001.kept-1"));
+        assert_false(is_there(&f, "ckpt-3.index") || is_there(&f, "ckpt-4.index"));
+        assert_true(is_there(&f, "ckpt-2.index") && is_there(&f, "ckpt-1.index"));
+        assert_true(is_there(&f, "ckpt-77.index")); /* a copy: its name is not its step */
+        bt_ckpt_state s = read_state(&f);
+        assert_string_equal(s.latest, "ckpt-2");
+        assert_string_equal(s.paths[s.n_paths - 1], "ckpt-2");
+        assert_int_equal(s.n_paths, is_listed ? 2 : 1);
+        bt_ckpt_state_deinit(&s);
+        assert_ok(save(&f, manager, 3, err));
+        assert_true(is_there(&f, "ckpt-3.index") && is_there(&f, "ckpt-3.index.kept-1"));
+        bt_ckpt_manager_close(manager);
+        free_fixture(&f);
+    }
+}
+
+/* The state file goes while the run goes on: it is written again from what the run knows. */
+static void test_lost_state(void **state) {
+    (void)state;
+    manager_fixture  f = make_fixture();
+    bt_ckpt_manager *manager = NULL;
+    char             path[TEST_PATH_MAX];
+    make_path(&f, "checkpoint", path);
+    assert_ok(bt_ckpt_manager_open(f.folder, 2, &manager, err));
+    assert_ok(save(&f, manager, 1, err));
+    assert_ok(save(&f, manager, 2, err));
+    assert_ok(bt_fs_remove(path, err));
+    assert_ok(save(&f, manager, 3, err));
+    put_text(&f, "checkpoint", "zzz");
+    assert_ok(save(&f, manager, 4, err));
+    bt_ckpt_state s = read_state(&f);
+    assert_int_equal(s.n_paths, 2);
+    bt_ckpt_state_deinit(&s);
+    assert_false(is_there(&f, "ckpt-1.index") || is_there(&f, "ckpt-2.index"));
+    assert_true(is_there(&f, "ckpt-3.index"));
+    bt_ckpt_manager_close(manager);
+    free_fixture(&f);
+}
+
+/* ---- which one is taken -----------------------------------------------------------------------
+ */
+
+typedef struct choice_row {
+    const char *what;   /* of ckpt-1, ckpt-2, ckpt-3 and a copy ckpt-9 of ckpt-2 */
+    const char *state;  /* the state file; NULL: none */
+    const char *damage; /* files that are cut to nothing, by spaces */
+    int64_t     step;   /* -1: refused */
+    bool        is_fallback;
+} choice_row;
+
+#define NAMES_3 "model_checkpoint_path: \"ckpt-3\"\n"
+static const choice_row choice_rows[] = {
+    {"as it should be", NAMES_3, "", 3, false},
+    {"no state file", NULL, "", 3, true},
+    {"an empty one", "", "", 3, true},
+    {"one that names nothing", "last_preserved_timestamp: 5\n", "", 3, true},
+    {"one that is garbage", "hello\n", "", 3, true},
+    {"one that is cut", "model_checkpoint_path: \"ckpt-", "", 3, true},
+    {"the newest has no index", NAMES_3, "ckpt-3.index", 2, true},
+    {"the newest has no data", NAMES_3, "ckpt-3.data-00000-of-00001", 2, true},
+    {"no state, and that", NULL, "ckpt-3.data-00000-of-00001", 2, true},
+    {"two are damaged", NAMES_3, "ckpt-3.index ckpt-2.data-00000-of-00001", 1, true},
+    {"a name that is nowhere", "model_checkpoint_path: \"ckpt-8\"\n", "", 3, true},
+    {"a place that is nowhere", "model_checkpoint_path: \"/no/such/ckpt-8\"\n", "", 3, true},
+    {"went back, and that is damaged", "model_checkpoint_path: \"ckpt-2\"\n", "ckpt-2.index", 1,
+     true},
+    {"only the copy is whole", NULL, "ckpt-1.index ckpt-2.index ckpt-3.index", 2, true},
+    {"none before it", "model_checkpoint_path: \"ckpt-1\"\n", "ckpt-1.index", -1, false},
+    {"none is whole", NULL, "ckpt-1.index ckpt-2.index ckpt-3.index ckpt-9.index", -1, false},
+};
+
+static void test_choice(void **state) {
+    (void)state;
+    for (size_t i = 0; i < BT_ARRAY_LEN(choice_rows); i++) {
+        const choice_row *const row = &choice_rows[i];
+        manager_fixture         f = make_fixture();
+        bt_ckpt_choice          choice = {0};
+        bt_error                fault = BT_ERROR_INIT;
+        char                    path[TEST_PATH_MAX];
+        char                    damage[256];
+        save_steps(&f, 5, 1, 3);
+        copy_checkpoint(&f, "ckpt-2", "ckpt-9");
+        make_path(&f, "checkpoint", path);
+        assert_ok(bt_fs_remove(path, err));
+        if (row->state != NULL) {
+            put_text(&f, "checkpoint", row->state);
+        }
+        for (const char *at = row->damage; *at != '\0'; at += strspn(at, " ")) {
+            const size_t n = strcspn(at, " ");
+            (void)snprintf(damage, sizeof damage, "%.*s", (int)n, at);
+            put_text(&f, damage, "");
+            at += n;
+        }
+        const bt_status rc =
+            bt_ckpt_choose(f.folder, "ckpt", true, bt_ckpt_check_values, NULL, &choice, &fault);
+        if ((rc == BT_OK ? choice.step : -1) != row->step ||
+            choice.is_fallback != row->is_fallback) {
+            fail_msg("%s: %s, step %lld: %s", row->what, bt_status_name(rc), (long long)choice.step,
+                     rc == BT_OK ? bt_str_text(&choice.why) : fault.msg);
+        }
+        assert_true(row->is_fallback == (choice.why.len > 0));
+        assert_true(rc == BT_OK || bt_status_exit_code(rc) == 3);
+        bt_ckpt_choice_deinit(&choice);
+        free_fixture(&f);
+    }
+}
+
+/* Nothing there is no error; shards of one checkpoint are a first save that was killed, of several
+ * a loss. */
+static void test_choice_of_nothing(void **state) {
+    (void)state;
+    manager_fixture f = make_fixture();
+    bt_ckpt_choice  choice = {0};
+    bt_error        fault = BT_ERROR_INIT;
+    assert_ok(bt_ckpt_choose(f.folder, "ckpt", true, bt_ckpt_check_values, NULL, &choice, err));
+    assert_null(choice.prefix);
+    assert_int_equal(choice.why.len, 0);
+    put_text(&f, "ckpt-5.data-00000-of-00001", "x");
+    assert_ok(bt_ckpt_choose(f.folder, "ckpt", true, bt_ckpt_check_values, NULL, &choice, err));
+    assert_null(choice.prefix);
+    assert_non_null(strstr(bt_str_text(&choice.why), "ckpt-5"));
+    bt_ckpt_choice_deinit(&choice);
+    put_text(&f, "ckpt-6.data-00000-of-00001", "x");
+    assert_int_equal(bt_status_exit_code(bt_ckpt_choose(
+                         f.folder, "ckpt", true, bt_ckpt_check_values, NULL, &choice, &fault)),
+                     3);
+    free_fixture(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keeps_the_last),
-        cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_broken_state),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_keeps_the_last),     cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_broken_state),       cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_only_its_own),       cmocka_unit_test(test_makes_room),
+        cmocka_unit_test(test_ends_a_killed_save), cmocka_unit_test(test_goes_back),
+        cmocka_unit_test(test_lost_state),         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_choice_of_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
