@@ -26,6 +26,20 @@ target_compile_options(bt_flags INTERFACE
 if(BT_WERROR)
   target_compile_options(bt_flags INTERFACE -Werror)
 endif()
+
+# What makes a bug in reading hostile files hard to use (tests/reliability/hardening.py looks at the
+# binaries). Sanitizers have their own checks at the same places, and collide with FORTIFY.
+option(BT_HARDEN "position-independent, full RELRO, stack protector, FORTIFY 3" ON)
+if(BT_HARDEN)
+  target_compile_options(bt_flags INTERFACE -fPIE)
+  target_link_options(bt_flags INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
+  if(NOT BT_SANITIZE AND NOT BT_COVERAGE)
+    target_compile_options(bt_flags INTERFACE -fstack-protector-strong -fstack-clash-protection
+      # FORTIFY works on optimised code only, and warns elsewhere
+      $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-U_FORTIFY_SOURCE>
+      $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-D_FORTIFY_SOURCE=3>)
+  endif()
+endif()
 if(BT_SANITIZE)
   target_compile_options(bt_flags INTERFACE -fsanitize=${BT_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
