@@ -200,12 +200,10 @@ int main(int argc, char **argv) {
     bt_log_setup(program, BT_LOG_TEXT, 0);
     bt_status rc = bt_flags_parse(&flags, &flag_table, argc, argv, &err);
     if (rc == BT_OK) {
+        bt_stop_install();
         const bt_flags_ask ask = bt_flags_asked(flags);
         rc = ask == BT_ASK_RUN ? run(flags, &err) : answer(ask, &err);
     }
     bt_flags_free(flags);
-    if (rc != BT_OK) {
-        bt_log(BT_LOG_ERROR, "%s", err.msg);
-    }
-    return bt_status_exit_code(rc);
+    return bt_cli_end(rc, &err);
 }

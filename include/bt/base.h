@@ -320,6 +320,49 @@ uint64_t bt_memory_within_limits(const char *root);
 /* The largest resident size of this process so far; 0: the system does not say. */
 int64_t bt_peak_resident_bytes(void);
 
+/* ---- being asked to stop ----------------------------------------------------------------------
+ * SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU ask the process to stop in good order: the
+ * handler writes one line at once and sets a flag; what waits or loops over input asks for it. Any
+ * second signal has its default effect. Process-wide, as signals are; safe from every thread. */
+
+/* Called once, by main, after bt_log_setup. What was ignored at the start (nohup, a job in the
+ * background) stays ignored. SIGPIPE is ignored, and a write beyond a file size limit (SIGXFSZ) is
+ * an error of that write: both must not end a run that can still save. */
+void bt_stop_install(void);
+bool bt_stop_requested(void); /* since the first signal: true */
+int  bt_stop_signal(void);    /* which one; 0: none */
+/* "SIGTERM", or "a request" for one without a name here. */
+const char *bt_stop_signal_name(void);
+/* For the line of the handler: "stopping WORDS; again to stop now". Static storage; NULL: just
+ * "stopping". Returns what was there. */
+const char *bt_stop_say(const char *words);
+
+/* BT_E_INTERRUPTED "stopped by SIGTERM" once the process was asked. For loops over input and over
+ * results, once a record or a line: it costs a load. Never in what saving needs. */
+BT_MUST_USE bt_status bt_stop_check(bt_error *err);
+/* Of this thread: what waits below it (for a server, for a lock) goes on although the process was
+ * asked to stop, because the thread is saving. Nests; each true needs its false. A thread that
+ * writes for another one shields itself. */
+void bt_stop_shield(bool on);
+/* Should a wait end now: was the process asked to stop, and is this thread not shielded? */
+bool bt_stop_now(void);
+/* As bt_stop_check, but only when bt_stop_now: for what saving may need as well. */
+BT_MUST_USE bt_status bt_stop_check_now(bt_error *err);
+/* Sleeps, in slices; false: cut short because bt_stop_now. A shielded thread is woken by the
+ * request, too, and then sleeps as long as it likes. */
+bool bt_stop_sleep(double seconds);
+/* Readable once the process was asked to stop, for poll(2) and its kin; -1 before
+ * bt_stop_install. Never read from it. */
+int bt_stop_fd(void);
+
+/* The state of the work is on disk: exit status 75 from now on, else 128 + signal. */
+void bt_stop_mark_saved(void);
+/* Of a run that ended with BT_E_INTERRUPTED. */
+int bt_stop_exit_code(void);
+
+/* As if the signal had come; 0 forgets everything. For tests. */
+void bt_stop_set(int signal_number);
+
 /* ---- time and log
  * --------------------------------------------------------------------------------- */
 
@@ -342,5 +385,8 @@ void bt_log(bt_log_level level, const char *fmt, ...) BT_PRINTF(2, 3);
 bool bt_log_is_on(bt_log_level level);
 /* A line that is rewritten in place: drawn only when stderr is a terminal; NULL ends it. */
 void bt_log_progress(const char *text);
+/* One line of the parts, one after another, with nothing but write(2): for signal handlers. Shown
+ * where warnings are, as information: it is asked for. */
+void bt_log_from_handler(const char *const *parts, size_t n_parts);
 
 #endif

@@ -74,4 +74,8 @@ size_t bt_flags_args(const bt_flags *flags, const char *const **args);
 BT_MUST_USE bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out,
                                     bt_error *err);
 
+/* The end of a program: says what went wrong, unless err->msg is empty (said already), or, which is
+ * no error, that it was stopped as asked; returns the exit code. */
+int bt_cli_end(bt_status rc, const bt_error *err);
+
 #endif

@@ -6,8 +6,6 @@
 #ifndef BT_TRAIN_H
 #define BT_TRAIN_H
 
-#include <signal.h>
-
 #include "bt/conf.h"
 #include "bt/metrics.h"
 #include "bt/task.h"
@@ -24,9 +22,6 @@ typedef struct bt_train_args {
     const char        *checkpoint;
     bt_prediction_args prediction;
     bool               offline; /* --offline: modules come from the cache only */
-    /* Becomes non-zero when the process is asked to stop: the run then saves and returns
-     * BT_E_INTERRUPTED. May be NULL. */
-    const volatile sig_atomic_t *stop_requested;
 } bt_train_args;
 
 /* metrics, values of the task's output, and what the trainer adds */
@@ -42,7 +37,8 @@ typedef struct bt_train_summary {
 } bt_train_summary;
 
 /* The whole run. Everything that can be refused is refused before model_dir is touched. Errors are
- * those of the rooms below; BT_E_INTERRUPTED: stopped by request, after saving. */
+ * those of the rooms below; BT_E_INTERRUPTED: stopped by request (bt_stop_requested), after saving
+ * what a run of that mode saves (then bt_stop_mark_saved was called). */
 BT_MUST_USE bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary,
                                    bt_error *err);
 

@@ -113,6 +113,61 @@ void bt_log(bt_log_level level, const char *fmt, ...) {
     pthread_mutex_unlock(&state.lock);
 }
 
+/* ---- from a signal handler ----------------------------------------------------------------------
+ * Only what POSIX allows there: write(2) and clock_gettime(2). The lock is not taken (its owner may
+ * be the interrupted thread); program, format and verbosity are set before any handler is. */
+
+static size_t put_text(char *line, size_t n, size_t cap, const char *text) {
+    for (; text != NULL && *text != '\0' && n + 1 < cap; text++) {
+        line[n++] = *text;
+    }
+    return n;
+}
+
+/* Seconds with three decimals. */
+static size_t put_time(char *line, size_t n, size_t cap) {
+    struct timespec t;
+    char            digits[24];
+    size_t          i = sizeof digits;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    uint64_t milli = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    digits[--i] = '\0';
+    for (int place = 0; milli > 0 || place < 5; place++) {
+        if (place == 3) {
+            digits[--i] = '.';
+            continue;
+        }
+        digits[--i] = (char)('0' + milli % 10);
+        milli /= 10;
+    }
+    return put_text(line, n, cap, digits + i);
+}
+
+void bt_log_from_handler(const char *const *parts, size_t n_parts) {
+    char       line[512];
+    size_t     n = 0;
+    const bool is_json = state.format == BT_LOG_JSON;
+    if (!bt_log_is_on(BT_LOG_WARNING)) {
+        return;
+    }
+    if (is_json) {
+        n = put_text(line, n, sizeof line, "{\"time\": ");
+        n = put_time(line, n, sizeof line);
+        n = put_text(line, n, sizeof line, ", \"level\": \"info\", \"program\": \"");
+        n = put_text(line, n, sizeof line, state.program);
+        n = put_text(line, n, sizeof line, "\", \"message\": \"");
+    } else {
+        n = put_text(line, n, sizeof line, state.progress_drawn ? "\r\033[K" : "");
+        n = put_text(line, n, sizeof line, state.program);
+        n = put_text(line, n, sizeof line, ": ");
+    }
+    for (size_t i = 0; i < n_parts; i++) {
+        n = put_text(line, n, sizeof line, parts[i]);
+    }
+    n = put_text(line, n, sizeof line, is_json ? "\"}\n" : "\n");
+    (void)!write(STDERR_FILENO, line, n); /* nobody to tell when it fails */
+}
+
 void bt_log_progress(const char *text) {
     if (isatty(STDERR_FILENO) == 0 || state.format == BT_LOG_JSON || state.verbosity < 0) {
         return;

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bert-train's own parts of the command line: its flag table and its signals. */
+ * bert-train's own parts of the command line: its flag table, what it prints. */
 #ifndef BT_CLI_BERT_TRAIN_H
 #define BT_CLI_BERT_TRAIN_H
-
-#include <signal.h>
 
 #include "bt/cli.h"
 #include "bt/train.h"
 
 extern const bt_flag_table bert_train_flags;
-
-/* From now on SIGTERM and SIGINT set the flag that is returned; a second one ends the process at
- * once, as if nothing had been installed. */
-const volatile sig_atomic_t *install_stop_signals(void);
 
 /* Results go to stdout; that they did not arrive is a failure too. */
 BT_MUST_USE bt_status print_text(const char *text, bt_error *err);

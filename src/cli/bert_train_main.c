@@ -15,17 +15,6 @@
 
 static const char *const program = "bert-train";
 
-/* Errors are shown whatever --verbosity says. */
-static int report(const bt_error *err) {
-    bt_log(BT_LOG_ERROR, "%s", err->msg);
-    if (err->code == BT_E_INTERNAL) {
-        bt_log(BT_LOG_ERROR,
-               "this is a bug of bert-train (%s:%d); please report it with the command line",
-               err->file, err->line);
-    }
-    return bt_status_exit_code(err->code);
-}
-
 /* `bert-train ... > full_disk` */
 bt_status print_text(const char *text, bt_error *err) {
     if (fputs(text, stdout) == EOF || fflush(stdout) == EOF) {
@@ -288,7 +277,6 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         BT_CHECK(dry_run(&args, &errors, err));
         goto done;
     }
-    args.stop_requested = install_stop_signals();
     if (is_benchmark) {
         BT_CHECK(run_benchmark(&args, flags, err));
         goto done;
@@ -352,11 +340,9 @@ int main(int argc, char **argv) {
         const bool is_json = bt_str_equal(bt_flags_string(flags, "log_format"), "json");
         bt_log_setup(program, is_json ? BT_LOG_JSON : BT_LOG_TEXT,
                      (int)bt_flags_int(flags, "verbosity"));
+        bt_stop_install();
         rc = run_flags(flags, &err);
     }
     bt_flags_free(flags);
-    if (rc == BT_OK) {
-        return 0;
-    }
-    return err.msg[0] != '\0' ? report(&err) : bt_status_exit_code(rc);
+    return bt_cli_end(rc, &err);
 }

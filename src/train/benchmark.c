@@ -111,9 +111,9 @@ static bt_status check_skipped(int64_t n_skipped, bt_error *err) {
 }
 
 static bt_status fail_stopped(int64_t n_steps, bt_error *err) {
-    return BT_FAIL(
-        err, BT_E_INTERRUPTED,
-        "--benchmark: stopped as asked after %" PRId64 " measured steps; nothing is kept", n_steps);
+    return BT_FAIL(err, BT_E_INTERRUPTED,
+                   "--benchmark: stopped by %s after %" PRId64 " measured steps",
+                   bt_stop_signal_name(), n_steps);
 }
 
 /* Too few rows for all the steps: what there was counts, if there was any. */
@@ -138,11 +138,12 @@ static bt_status measure_steps(train_run *run, int64_t n_steps, bt_train_benchma
     out->n_warm_up = WARM_UP;
     out->fastest_step = (double)INFINITY;
     uint64_t heap_calls = bt_alloc_count();
+    (void)bt_stop_say("after this step");
     while (out->n_steps < wanted && sums->seconds < limit) {
         sample s;
         bool   is_skipped = false;
         bool   end = false;
-        if (run_must_stop(run)) {
+        if (bt_stop_requested()) {
             return fail_stopped(out->n_steps, err);
         }
         BT_TRY(one_step(run, &s, &is_skipped, &end, err));

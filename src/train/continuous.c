@@ -14,15 +14,10 @@ static const double poll_seconds = 1.0;
 static const double folder_poll_seconds = 60.0;
 enum { FOLDER_POLLS = 60 };
 
-static bool stop_asked(const bt_train_args *args) {
-    return args->stop_requested != NULL && *args->stop_requested != 0;
-}
-
 /* Waits for a latest checkpoint of folder other than *seen (owned by the caller, NULL at first) and
  * replaces it. *timed_out: none came within timeout (unset: for ever; 0: not waited at all). */
-static bt_status wait_for_new(const bt_train_args *args, const char *folder,
-                              bt_conf_opt_f64 timeout, char **seen, bool *timed_out,
-                              bt_error *err) {
+static bt_status wait_for_new(const char *folder, bt_conf_opt_f64 timeout, char **seen,
+                              bool *timed_out, bt_error *err) {
     const double start = bt_time_monotonic();
     *timed_out = false;
     for (;;) {
@@ -34,15 +29,16 @@ static bt_status wait_for_new(const bt_train_args *args, const char *folder,
             return BT_OK;
         }
         bt_free(latest);
-        if (stop_asked(args)) {
+        if (bt_stop_requested()) {
             return BT_FAIL(err, BT_E_INTERRUPTED,
-                           "stopped while waiting for a new checkpoint in %s, as asked", folder);
+                           "stopped by %s while waiting for a new checkpoint in %s",
+                           bt_stop_signal_name(), folder);
         }
         if (timeout.is_set && bt_time_monotonic() - start >= timeout.value) {
             *timed_out = true;
             return BT_OK;
         }
-        sleep_seconds(poll_seconds);
+        (void)bt_stop_sleep(poll_seconds);
     }
 }
 
@@ -55,14 +51,14 @@ bt_status run_continuous_eval(train_run *run, bt_error *err) {
     }
     for (;;) {
         bool timed_out = false;
-        BT_CHECK(wait_for_new(run->args, run->args->model_dir, run->config.continuous_eval_timeout,
-                              &seen, &timed_out, err));
+        BT_CHECK(wait_for_new(run->args->model_dir, run->config.continuous_eval_timeout, &seen,
+                              &timed_out, err));
         if (timed_out) {
             if (run->step >= run->config.train_steps) {
                 goto done;
             }
             if (run->config.continuous_eval_timeout.value <= 0) {
-                sleep_seconds(poll_seconds); /* a timeout of 0 must not spin */
+                (void)bt_stop_sleep(poll_seconds); /* a timeout of 0 must not spin */
             }
             continue;
         }
@@ -77,7 +73,7 @@ done:
 /* ---- continuous_train_and_eval
  * ---------------------------------------------------------------------- */
 
-static bt_status wait_for_folder(const bt_train_args *args, const char *folder, bt_error *err) {
+static bt_status wait_for_folder(const char *folder, bt_error *err) {
     for (int i = 0; i < FOLDER_POLLS; i++) {
         bt_fs_info info = {0};
         if (folder[0] != '\0') {
@@ -91,11 +87,12 @@ static bt_status wait_for_folder(const bt_train_args *args, const char *folder, 
         }
         bt_log(BT_LOG_INFO, "waiting for the folder %s", folder);
         for (double slept = 0; slept < folder_poll_seconds; slept += poll_seconds) {
-            if (stop_asked(args)) {
+            if (bt_stop_requested()) {
                 return BT_FAIL(err, BT_E_INTERRUPTED,
-                               "stopped while waiting for the folder %s, as asked", folder);
+                               "stopped by %s while waiting for the folder %s",
+                               bt_stop_signal_name(), folder);
             }
-            sleep_seconds(poll_seconds);
+            (void)bt_stop_sleep(poll_seconds);
         }
     }
     return BT_FAIL(
@@ -224,15 +221,15 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
     }
     BT_CHECK(bt_conf_get_f64_or(args->conf, "trainer.continuous_eval_timeout", 0, &timeout,
                                 &for_ever, err));
-    BT_CHECK(wait_for_folder(args, folder, err));
+    BT_CHECK(wait_for_folder(folder, err));
     BT_CHECK(bt_fs_make_folders(args->model_dir, err));
     BT_CHECK(bt_fs_join(args->model_dir, "eval", &events_folder, err));
     BT_CHECK(bt_events_create(events_folder, &events, err));
     int64_t global_step = -1;
     for (;;) {
         bool timed_out = false;
-        BT_CHECK(wait_for_new(args, folder, (bt_conf_opt_f64){!for_ever, timeout}, &seen,
-                              &timed_out, err));
+        BT_CHECK(
+            wait_for_new(folder, (bt_conf_opt_f64){!for_ever, timeout}, &seen, &timed_out, err));
         if (!timed_out) {
             BT_CHECK(train_from(args, seen, best_subdir, events, &global_step, summary, err));
         } else if (args->pretrain_steps < 0 || global_step >= args->pretrain_steps) {

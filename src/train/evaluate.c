@@ -33,12 +33,7 @@ static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
     while (limit < 0 || sums->n_batches < limit) {
         const bt_batch *batch = NULL;
         bool            end = false;
-        if (run_must_stop(run)) {
-            return BT_FAIL(err, BT_E_INTERRUPTED,
-                           "stopped in the evaluation of step %" PRId64
-                           " as asked; the same command continues",
-                           run->step);
-        }
+        BT_TRY(bt_stop_check(err));
         BT_TRY(bt_data_next_batch(run->validation_data, &batch, &end, err));
         if (end) {
             if (limit > 0) {
@@ -123,6 +118,7 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
 static bt_status evaluate_weights(train_run *run, bt_error *err) {
     const double start = bt_time_monotonic();
     pass_sums    sums = {0};
+    (void)bt_stop_say("after this batch of the evaluation");
     bt_metrics_reset(run->validation_metrics);
     if (run->task->evaluation != NULL) {
         BT_TRY(run->task->evaluation->reset(run->output, err));

@@ -30,12 +30,11 @@ static bt_status predict_rows(train_run *run, int64_t *n_rows, bt_error *err) {
         const bt_batch *batch = NULL;
         bool            end = false;
         bt_step_result  result = {0};
-        if (run_must_stop(run)) {
+        if (bt_stop_requested()) {
             return BT_FAIL(err, BT_E_INTERRUPTED,
-                           "stopped after %" PRId64
-                           " predictions as asked; nothing was written, and the same command "
-                           "starts again",
-                           *n_rows);
+                           "stopped by %s after %" PRId64
+                           " predictions; the same command starts again",
+                           bt_stop_signal_name(), *n_rows);
         }
         BT_TRY(bt_data_next_batch(run->validation_data, &batch, &end, err));
         if (end) {

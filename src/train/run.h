@@ -142,13 +142,11 @@ BT_MUST_USE bt_status run_config_derive(const bt_conf *conf, run_config *config,
 bt_precision run_config_precision(const run_config *config);
 
 /* train_run.c */
-bool run_must_stop(const train_run *run);
 /* Of a run whose args, conf, summary and last_saved are set: reads, checks and opens, makes nothing
  * on disk. Then the engine. run_deinit frees whatever is there, also after a failure. */
 BT_MUST_USE bt_status run_prepare(train_run *run, bt_error *err);
 BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
 void                  run_deinit(train_run *run);
-void                  sleep_seconds(double seconds); /* a signal ends it early */
 
 /* memory_plan.c: what training will take, told and checked before the first step. */
 BT_MUST_USE bt_status memory_plan(const train_run *run, bt_error *err);

@@ -72,6 +72,7 @@ static bt_status run_seed(const bt_train_args *args, int64_t seed, seeds_file *f
     bt_log(BT_LOG_INFO, "seed %" PRId64 ": %s", seed, folder);
     once.model_dir = folder;
     rc = bt_train_run(&once, &result.summary, err);
+    (void)bt_stop_say("before the next seed");
     if (rc != BT_OK) {
         rc = bt_error_prefix(err, "seed %" PRId64, seed);
         goto done;
@@ -178,15 +179,16 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
     BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
     BT_CHECK(seeds_file_read(&file, path, err));
     for (size_t i = 0; i < n_seeds; i++) {
-        if (args->stop_requested != NULL && *args->stop_requested != 0) {
+        if (bt_stop_requested()) {
             rc = BT_FAIL(err, BT_E_INTERRUPTED,
-                         "stopped before seed %" PRId64 " as asked; the same command continues",
-                         seeds[i]);
+                         "stopped by %s before seed %" PRId64 "; the same command continues",
+                         bt_stop_signal_name(), seeds[i]);
             goto done;
         }
         BT_CHECK(run_seed(args, seeds[i], &file, err));
         BT_CHECK(summarise(args->conf, &file, seeds, i + 1, summary, err));
         BT_CHECK(seeds_file_write(&file, path, seeds, i + 1, summary, err));
+        bt_stop_mark_saved();
     }
     BT_CHECK(link_best(args, summary, err));
 done:

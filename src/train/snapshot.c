@@ -47,13 +47,13 @@ static bt_status write_with_retries(const train_run *run, bt_ckpt_manager *manag
     double wait = first_retry_seconds;
     for (int64_t retry = 0;; retry++) {
         const bt_status rc = bt_ckpt_manager_save(manager, name, view, err);
-        if (rc != BT_E_RESOURCE || retry >= run->config.checkpoint_retry || run_must_stop(run)) {
+        if (rc != BT_E_RESOURCE || retry >= run->config.checkpoint_retry || bt_stop_requested()) {
             return rc;
         }
         bt_log(BT_LOG_WARNING, "%s; trying again in %g seconds (%" PRId64 " of %" PRId64 ")",
                err != NULL ? err->msg : "cannot save", wait, retry + 1,
                run->config.checkpoint_retry);
-        sleep_seconds(wait);
+        (void)bt_stop_sleep(wait);
         wait *= 2;
     }
 }
@@ -90,7 +90,7 @@ bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *
     return bt_ckpt_manager_settle(run->saves, from->prefix, from->step, err);
 }
 
-bt_status snapshot_save(train_run *run, bt_error *err) {
+static bt_status save(train_run *run, bt_error *err) {
     BT_TRY(run_log_sync(run->log, run->args->model_dir, err));
     char name[32];
     (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
@@ -98,6 +98,15 @@ bt_status snapshot_save(train_run *run, bt_error *err) {
     BT_TRY(save_into(run, run->saves, run->args->model_dir, name, err));
     run->last_saved = run->step;
     return BT_OK;
+}
+
+bt_status snapshot_save(train_run *run, bt_error *err) {
+    const char *const before = bt_stop_say("after this save");
+    bt_stop_shield(true);
+    const bt_status rc = save(run, err);
+    bt_stop_shield(false);
+    (void)bt_stop_say(before);
+    return rc;
 }
 
 bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err) {

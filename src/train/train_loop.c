@@ -172,17 +172,6 @@ bt_status save_final(train_run *run, bt_error *err) {
     return snapshot_save(run, err);
 }
 
-static bt_status stop_in_good_order(train_run *run, bt_error *err) {
-    bt_log_progress(NULL);
-    if (run->last_saved != run->step) {
-        BT_TRY(snapshot_save(run, err));
-    }
-    return BT_FAIL(err, BT_E_INTERRUPTED,
-                   "stopped at step %" PRId64 " of %" PRId64
-                   " as asked, everything saved in %s; the same command continues",
-                   run->step, run->config.train_steps, run->args->model_dir);
-}
-
 /* What a user waited for: data opened, weights read, everything planned. */
 static void log_ready(train_run *run) {
     if (!run->is_ready) {
@@ -194,11 +183,10 @@ static void log_ready(train_run *run) {
 
 static bt_status run_chunk(train_run *run, int64_t end_step, bt_error *err) {
     log_ready(run);
+    (void)bt_stop_say("after this step");
     double drawn = bt_time_monotonic();
     while (run->step < end_step) {
-        if (run_must_stop(run)) {
-            return stop_in_good_order(run, err);
-        }
+        BT_TRY(bt_stop_check(err));
         const double start = bt_time_monotonic();
         double       loss = 0;
         BT_TRY(train_step(run, &loss, err));

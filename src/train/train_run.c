@@ -5,20 +5,7 @@
  * loop runs. */
 #include "run.h"
 
-#include <time.h>
-
 #include "bt/fs.h"
-
-bool run_must_stop(const train_run *run) {
-    return run->args->stop_requested != NULL && *run->args->stop_requested != 0;
-}
-
-/* A signal ends the sleep early: nanosleep is not resumed. */
-void sleep_seconds(double seconds) {
-    const struct timespec t = {.tv_sec = (time_t)seconds,
-                               .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    (void)nanosleep(&t, NULL);
-}
 
 static bool mode_trains(bt_conf_mode mode) {
     return bt_conf_mode_trains(mode);
@@ -313,16 +300,31 @@ static bt_status run_mode(train_run *run, bt_error *err) {
 
 /* An evaluation that was stopped is owed (evaluation_due): the run that continues makes it first.
  */
-static bt_status save_interrupted(train_run *run, bt_status rc, bt_error *err) {
-    if (rc == BT_E_INTERRUPTED && mode_trains(run->args->mode) && run->last_saved != run->step) {
-        bt_error        problem = BT_ERROR_INIT;
-        const bt_status saved = snapshot_save(run, &problem);
-        if (saved != BT_OK) {
-            *err = problem;
-            return saved;
-        }
+static bt_status save_interrupted(train_run *run, bt_error *err) {
+    if (run->last_saved != run->step) {
+        BT_TRY(snapshot_save(run, err));
     }
-    return rc;
+    bt_stop_mark_saved();
+    return BT_FAIL(err, BT_E_INTERRUPTED,
+                   "stopped by %s at step %" PRId64 " of %" PRId64
+                   ", everything saved in %s; the same command continues",
+                   bt_stop_signal_name(), run->step, run->config.train_steps, run->args->model_dir);
+}
+
+/* From here on there is something to save: waits for a store are not cut short any more, the loops
+ * end at the next step or batch. */
+static bt_status train_and_save(train_run *run, bool event_files, bt_error *err) {
+    run->stopped = "train_steps";
+    BT_TRY(snapshot_settle(run, &run->start, err));
+    BT_TRY(remove_leftovers(run->args->model_dir, err));
+    BT_TRY(write_params_yaml(run, err));
+    BT_TRY(labels_write(run, err));
+    BT_TRY(best_load(run, err));
+    BT_TRY(run_log_open(run->args->model_dir, run->config.validation_summary_subdir, event_files,
+                        &run->log, err));
+    const bt_status rc = run_mode(run, err);
+    bt_log_progress(NULL);
+    return rc == BT_E_INTERRUPTED ? save_interrupted(run, err) : rc;
 }
 
 static bt_status execute(train_run *run, bool event_files, bt_error *err) {
@@ -334,22 +336,22 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
     }
     BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
     BT_TRY(start_restore(run, err));
+    BT_TRY(bt_stop_check(err));
     if (run->args->mode == BT_CONF_MODE_PREDICT) {
         return predict(run, err);
     }
     if (mode_trains(run->args->mode)) {
-        run->stopped = "train_steps";
-        BT_TRY(snapshot_settle(run, &run->start, err));
-        BT_TRY(remove_leftovers(run->args->model_dir, err));
-        BT_TRY(write_params_yaml(run, err));
-        BT_TRY(labels_write(run, err));
+        bt_stop_shield(true);
+        const bt_status rc = train_and_save(run, event_files, err);
+        bt_stop_shield(false);
+        return rc;
     }
     BT_TRY(best_load(run, err));
     BT_TRY(run_log_open(run->args->model_dir, run->config.validation_summary_subdir, event_files,
                         &run->log, err));
     const bt_status rc = run_mode(run, err);
     bt_log_progress(NULL);
-    return save_interrupted(run, rc, err);
+    return rc;
 }
 
 static bt_status finish(train_run *run, bt_error *err) {
@@ -374,10 +376,12 @@ bt_status run_once(const bt_train_args *args, bool event_files, bt_train_summary
     if (rc == BT_OK) {
         rc = execute(&run, event_files, err);
     }
+    bt_stop_shield(true); /* the last lines of the log are kept, too */
     if (rc == BT_OK) {
         rc = finish(&run, err);
     }
     const bt_status closed = run_log_close(run.log, rc == BT_OK ? err : NULL);
+    bt_stop_shield(false);
     run_deinit(&run);
     return rc == BT_OK ? closed : rc;
 }

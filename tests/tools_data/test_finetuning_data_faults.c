@@ -2,6 +2,7 @@
  *
  * The data tool's parts when memory, disk or a rename fails, at every place in turn: a clean error,
  * no leak, and either all outputs or none. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ static bt_status next_row(void *state, example_row *row, bool *end, bt_error *er
 }
 
 /* Two record files in a folder that has to be made. */
-static bt_status write_all(const char *folder, bool (*is_interrupted)(void), bt_error *err) {
+static bt_status write_all(const char *folder, bt_error *err) {
     bt_status          rc = BT_OK;
     char               paths[2][TEST_PATH_MAX];
     output_set         outputs = {.made_folders = BT_FS_NAMES_INIT};
@@ -45,8 +46,7 @@ static bt_status write_all(const char *folder, bool (*is_interrupted)(void), bt_
         const example_settings settings = {.tokenizer = tokenizer,
                                            .max_seq_length = LENGTH,
                                            .convert = convert_text,
-                                           .what = "test",
-                                           .is_interrupted = is_interrupted};
+                                           .what = "test"};
         BT_CHECK(write_examples(&settings, &source, writers[i], &n_written, err));
         assert_int_equal(n_written, N_ROWS);
     }
@@ -78,7 +78,7 @@ static void test_io_faults(void **state) {
             const char *const folder = test_temp_dir();
             bt_error          err = BT_ERROR_INIT;
             bt_fs_fail_at(ops[i], k, false);
-            rc = write_all(folder, NULL, &err);
+            rc = write_all(folder, &err);
             bt_fs_fail_at(ops[i], 0, false);
             assert_true(rc == BT_OK || rc == BT_E_RESOURCE);
             check_folder(folder, rc);
@@ -93,7 +93,7 @@ static void test_out_of_memory(void **state) {
     for (uint64_t k = 1; k < 400; k++) {
         bt_error err = BT_ERROR_INIT;
         bt_alloc_fail_at(k, false);
-        const bt_status rc = write_all(folder, NULL, &err);
+        const bt_status rc = write_all(folder, &err);
         bt_alloc_fail_at(0, false);
         if (rc == BT_OK) {
             check_folder(folder, rc);
@@ -105,14 +105,12 @@ static void test_out_of_memory(void **state) {
     fail_msg("%s", "still failing after 400 allocations");
 }
 
-static bool always(void) {
-    return true;
-}
-
 static void test_interrupted(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
-    assert_fails(write_all(folder, always, err), BT_E_INTERRUPTED, "nothing was written");
+    bt_stop_set(SIGTERM);
+    assert_fails(write_all(folder, err), BT_E_INTERRUPTED, "stopped by SIGTERM after");
+    bt_stop_set(0);
     check_folder(folder, BT_E_INTERRUPTED);
 }
 

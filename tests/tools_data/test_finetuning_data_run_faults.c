@@ -66,10 +66,6 @@ static void begin_case(run_case *c, const json_t *description, const char *root)
     }
 }
 
-static bool never(void) {
-    return false;
-}
-
 static bt_status run_once(run_case *c, bt_error *err) {
     char     *argv[MAX_ARGS];
     bt_flags *flags = NULL;
@@ -78,7 +74,7 @@ static bt_status run_once(run_case *c, bt_error *err) {
     }
     bt_status rc = bt_flags_parse(&flags, &data_flag_table, c->n_args, argv, err);
     if (rc == BT_OK) {
-        rc = data_run(flags, never, err);
+        rc = data_run(flags, err);
     }
     bt_flags_free(flags);
     return rc;

@@ -177,12 +177,9 @@ int main(int argc, char **argv) {
     if (rc == BT_OK) {
         const bt_flags_ask ask = bt_flags_asked(flags);
         bt_log_setup(program, BT_LOG_TEXT, (int)bt_flags_int(flags, "verbosity"));
+        bt_stop_install();
         rc = ask == BT_ASK_RUN ? run(flags, &status, &err) : answer(ask, &err);
     }
     bt_flags_free(flags);
-    if (rc != BT_OK) {
-        bt_log(BT_LOG_ERROR, "%s", err.msg);
-        return bt_status_exit_code(rc);
-    }
-    return status;
+    return rc == BT_OK ? status : bt_cli_end(rc, &err);
 }

@@ -228,7 +228,6 @@ static bt_status write_part(const data_job *job, data_part *part, const example_
     settings.pool = job->pool;
     settings.max_seq_length = job->max_seq_length;
     settings.what = part->name;
-    settings.is_interrupted = job->is_interrupted;
     const bt_status rc =
         write_examples(&settings, &part->source, part->writer, &part->n_records, err);
     close_source(part);

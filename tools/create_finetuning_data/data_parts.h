@@ -35,11 +35,10 @@ typedef struct data_job {
     int64_t                  max_seq_length;
     const char              *input_dir;            /* NULL: not given */
     const char              *paths[DATA_N_SPLITS]; /* NULL: not wanted */
-    bool (*is_interrupted)(void);
-    output_set outputs;
-    data_part *parts;
-    size_t     n_parts;
-    size_t     parts_cap;
+    output_set               outputs;
+    data_part               *parts;
+    size_t                   n_parts;
+    size_t                   parts_cap;
 } data_job;
 
 /* The value of a path flag; unset and empty are the same (as to the real tool): NULL. */

@@ -105,7 +105,7 @@ done:
     return rc;
 }
 
-bt_status data_run(const bt_flags *flags, bool (*is_interrupted)(void), bt_error *err) {
+bt_status data_run(const bt_flags *flags, bt_error *err) {
     bt_status          rc = BT_OK;
     const data_task   *task = NULL;
     bt_text_vocab     *vocab = NULL;
@@ -119,8 +119,7 @@ bt_status data_run(const bt_flags *flags, bool (*is_interrupted)(void), bt_error
                               .paths = {data_path_flag(flags, "train_data_output_path"),
                                         data_path_flag(flags, "eval_data_output_path"),
                                         data_path_flag(flags, "test_data_output_path")},
-                              .outputs = {.made_folders = BT_FS_NAMES_INIT},
-                              .is_interrupted = is_interrupted};
+                              .outputs = {.made_folders = BT_FS_NAMES_INIT}};
     BT_TRY(check_flags(flags, err));
     BT_CHECK(data_find_task(flags, &task, err));
     BT_CHECK(bt_text_vocab_load(&vocab, bt_flags_string(flags, "vocab_file"), err));

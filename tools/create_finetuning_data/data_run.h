@@ -6,7 +6,7 @@
 
 #include "bt/cli.h"
 
-/* flags: of data_flag_table. is_interrupted is asked now and then. */
-bt_status data_run(const bt_flags *flags, bool (*is_interrupted)(void), bt_error *err);
+/* flags: of data_flag_table. */
+bt_status data_run(const bt_flags *flags, bt_error *err);
 
 #endif

@@ -280,10 +280,9 @@ bt_status write_examples(const example_settings *settings, const example_source 
         BT_CHECK(check_turn(p, err));
         rotate(p);
         show_progress(p, start, &last_shown);
-        if (settings->is_interrupted != NULL && settings->is_interrupted()) {
-            rc = BT_FAIL(err, BT_E_INTERRUPTED,
-                         "stopped by a signal after %" PRId64 " rows of %s; nothing was written",
-                         p->n_rows_read, settings->what);
+        if (bt_stop_requested()) {
+            rc = BT_FAIL(err, BT_E_INTERRUPTED, "stopped by %s after %" PRId64 " rows of %s",
+                         bt_stop_signal_name(), p->n_rows_read, settings->what);
             goto done;
         }
     }

@@ -65,7 +65,6 @@ struct example_settings {
     example_label            label;      /* what label_ids is; convert_text only */
     bool                     has_weight; /* convert_text only */
     const char              *what;       /* "train": for the progress line */
-    bool (*is_interrupted)(void);        /* or NULL */
 };
 
 /* example_text.c: one record of [CLS] a [SEP], of [CLS] a [SEP] b [SEP], or with a word behind. */
