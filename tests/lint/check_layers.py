@@ -64,7 +64,7 @@ LIBC = set("""assert complex ctype errno fenv float inttypes iso646 limits local
 stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time
 uchar wchar wctype dirent dlfcn fcntl fnmatch ftw getopt glob libgen poll pthread pwd sched spawn
 strings sysexits termios unistd sys/file sys/ioctl sys/mman sys/resource sys/stat sys/statvfs
-sys/syscall sys/time sys/types sys/uio sys/utsname sys/wait linux/limits malloc""".split())
+sys/syscall sys/time sys/types sys/uio sys/utsname sys/wait linux/limits malloc arpa/inet""".split())
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.MULTILINE)
 

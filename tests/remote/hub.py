@@ -508,6 +508,42 @@ class Files(HttpsCase):
         self.assertGreater(len(other.log), 0)
         self.assertEqual([a for _, _, a in other.log if a], [], 'a token went to another host')
 
+    def test_strange_redirects(self):
+        """The host that a token is for and the one that is connected to are told by one parser."""
+        other = HttpsServer((self.path('server.pem'), self.path('server.key')))
+        self.addCleanup(other.server_close)
+        self.addCleanup(other.shutdown)
+        self.env.update(HF_ENDPOINT=self.server.url, HF_TOKEN='hf-s3cret')
+        here, there = (s.url[len('https://'):] for s in (self.server, other))
+        port = here.split(':')[1]
+        vocab = b'[PAD]\n[UNK]\n[CLS]\n[SEP]\nhello\n'
+        self.server.pages['/f'] = other.pages['/f'] = vocab
+        rows = [('//%s/f' % there, 'there'), ('https:/%s/f' % there, 'there'),
+                ('https://%s/f#@%s/f' % (there, here), 'there'),
+                ('https://%s/f?@%s/f' % (there, here), 'there'),
+                ('https://%s/f' % here.upper(), 'here'), ('/f', 'here'), ('/../../x/../f', 'here'),
+                ('https://127.0.0.1:%s/f' % port, 'no token'),
+                ('https://%s@%s/f' % (here, there), 'no'),
+                ('https://%s\\@%s/f' % (here, there), 'no'), ('https://%s%%40%s/f' % (here, there), 'no'),
+                ('https://%s%%00.%s/f' % (here, there), 'no'), ('https:///%s/f' % there, 'there'),
+                ('\\\\%s\\f' % there, 'no'), ('/\\%s/f' % there, 'no'),
+                ('http://%s/f' % there, 'no'), ('https://%s\t/f' % there, 'no'),
+                ('https://m\u00fcnchen.example/f', 'no'), ('javascript:alert(1)', 'no'),
+                ('https://[fe80::1%25lo]/f', 'no')]
+        for where, what in rows:
+            self.server.pages['/owner/name/resolve/main/vocab.txt'] = ('redirect', where)
+            self.server.log, other.log = [], []
+            result = e2e.run(['--vocab_file=hf://owner/name/vocab.txt'], name='bert-tokenize',
+                             env=self.env, stdin=b'hello\n')
+            self.assertEqual(result.code == 0, what != 'no', (where, str(result)))
+            self.assertEqual(len(other.log) > 0, what == 'there', where)
+            self.assertEqual([a for _, _, a in other.log if a], [], where)
+            tokens = [a for _, p, a in self.server.log if p.startswith('/f')]
+            self.assertEqual(all(tokens), what != 'no token', where)
+            self.assertNotIn('s3cret', result.stderr)
+            if what == 'no':
+                self.assertRegex(result.stderr, 'error: .*(redirects to|no such file)', where)
+
     def test_an_index_that_reaches_out(self):
         os.makedirs(self.path('repo'))
         for name in ('../one.safetensors', '/etc/passwd', 'x.bin', '.x.safetensors', 5):

@@ -38,14 +38,7 @@ bt_status gcs_append_endpoint(bt_str *url, bt_error *err) {
     if (other == NULL || other[0] == '\0') {
         return bt_str_append(url, "https://storage.googleapis.com", err);
     }
-    http_url parsed;
-    if (!http_parse_url(other, &parsed) ||
-        (strcmp(parsed.scheme, "https") != 0 && !http_is_loopback(&parsed))) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE=%s: expected an https:// URL: "
-                       "tokens are sent there",
-                       other);
-    }
+    BT_TRY(http_check_private("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", other, err));
     return append_trimmed(url, other, err);
 }
 

@@ -52,19 +52,12 @@ static bt_status copy_field(const json_t *root, const char *key, const char *fal
     return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for credentials");
 }
 
-static bt_status check_token_url(const char *path, const char *url, bt_error *err) {
-    http_url parsed;
-    if (!http_parse_url(url, &parsed) ||
-        (strcmp(parsed.scheme, "https") != 0 && !http_is_loopback(&parsed))) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s: token_uri is no https:// URL", path);
-    }
-    return BT_OK;
-}
-
 static bt_status read_account(const json_t *root, const char *path, bt_error *err) {
     const char *const type = json_string_value(json_object_get(root, "type"));
     BT_TRY(copy_field(root, "token_uri", google_token_url, path, &the.token_url, err));
-    BT_TRY(check_token_url(path, the.token_url, err));
+    if (http_check_private("token_uri", the.token_url, err) != BT_OK) {
+        return bt_error_prefix(err, "%s", path);
+    }
     if (bt_str_equal(type, "service_account")) {
         BT_TRY(copy_field(root, "client_email", NULL, path, &the.identity, err));
         BT_TRY(copy_field(root, "private_key", NULL, path, &the.secret, err));

@@ -29,9 +29,8 @@ typedef struct http_headers {
 } http_headers;
 
 void http_headers_deinit(http_headers *headers);
-/* One line as it came, CRLF included. A status line ("HTTP/1.1 ...") empties the list: what was
- * before belonged to another answer. Too many or too long: BT_E_FORMAT. */
-BT_MUST_USE bt_status http_headers_add(http_headers *headers, const char *line, size_t n,
+/* Too many or too long: BT_E_FORMAT. */
+BT_MUST_USE bt_status http_headers_add(http_headers *headers, const char *name, const char *value,
                                        bt_error *err);
 /* The first field of that (lower-case) name; NULL: none. Borrowed. */
 const char *http_header(const http_headers *headers, const char *name);
@@ -47,22 +46,31 @@ bool http_parse_goog_hash(const http_headers *headers, const char *which, uint8_
 
 typedef struct http_url {
     char    scheme[8]; /* lower case */
-    char    host[256]; /* lower case */
+    char    host[256]; /* lower case, as it is connected to */
     int32_t port;      /* the scheme's own when none is said */
-    size_t  path_at;   /* where "/..." (or the end) begins in the text */
+    size_t  path_at;   /* where "/...", "?..." or the end begins in the text */
+    bool    no_memory; /* why it could not be parsed */
 } http_url;
 
-/* http and https only; no user name, no control characters. */
+/* http and https only; no user name, no zone, no control characters, no names that are not ASCII.
+ */
 bool http_parse_url(const char *text, http_url *out);
-bool http_same_origin(const http_url *a, const http_url *b);
-bool http_is_loopback(const http_url *url);
+/* The same, and what libcurl made of it, for curl_url_cleanup; NULL: refused. */
+struct Curl_URL;
+struct Curl_URL *http_open_url(const char *text, http_url *out);
+bool             http_same_origin(const http_url *a, const http_url *b);
+bool             http_is_loopback(const http_url *url);
+/* BT_E_CONFIG ("WHAT: ...") unless a secret may be sent there: https, or this machine itself. */
+BT_MUST_USE bt_status http_check_private(const char *what, const char *url, bt_error *err);
 /* Where "location", found in the answer for base, leads. */
 BT_MUST_USE bt_status http_resolve(const char *base, const char *location, char **out,
                                    bt_error *err);
 /* Appends text percent-encoded (RFC 3986 unreserved characters and those of keep stay). */
 BT_MUST_USE bt_status http_append_encoded(bt_str *out, const char *text, const char *keep,
                                           bt_error *err);
-/* A URL without what its query may keep secret, for messages. */
+/* Does something stand before the host, "user:password@"? For refusals and messages. */
+bool http_has_user(const char *url);
+/* A URL without what its query, or what is before its host, may keep secret; for messages. */
 BT_MUST_USE bt_status http_append_shown(bt_str *out, const char *url, bt_error *err);
 
 BT_MUST_USE bt_status http_append_base64(bt_str *out, const void *bytes, size_t n, bool url_safe,
@@ -100,7 +108,7 @@ typedef struct http_sink {
 typedef struct http_request {
     const char        *what;    /* for messages: the path that the user wrote */
     const char        *method;  /* "GET", "PUT", ... */
-    const char        *url;     /* encoded */
+    const char        *url;     /* encoded; sent as it stands, ".." and all */
     const char *const *headers; /* "Name: value", NULL at the end; or NULL */
     const void        *body;
     size_t             n_body;
@@ -115,7 +123,6 @@ typedef struct http_request {
     bool               follow;   /* redirects, to https (or as safe as the first) only */
     bool               once;     /* not idempotent: broken connections are the caller's to repair */
     bool               no_proxy; /* a host of this machine's own network */
-    bool               as_is;    /* the URL's path is sent as it stands, ".." and all */
     double             limit_seconds;   /* 0: the usual one */
     double             connect_seconds; /* 0: the usual one */
     const atomic_int  *cancel;          /* or NULL: stop soon when it becomes non-zero */
@@ -127,7 +134,9 @@ typedef struct http_response {
     bt_str       body;       /* also of an error */
     size_t       n_body_got; /* with buffer or sink */
     int32_t      n_tries;
-    char        *final_url; /* after redirects */
+    char        *final_url;   /* after redirects */
+    int64_t      n_announced; /* Content-Length; -1: none */
+    double       retry_after; /* Retry-After, in seconds; 0: none */
 } http_response;
 
 #define HTTP_RANGE_NONE .range_begin = 0, .range_last = -1

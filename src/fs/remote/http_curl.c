@@ -15,7 +15,7 @@
 
 #include "http.h"
 
-enum { POOL_SIZE = 16, MAX_RETRY_AFTER_BODY = 1 << 20 };
+enum { POOL_SIZE = 16, MAX_RETRY_AFTER_BODY = 1 << 20, MAX_HEADERS_OF_ALL_ANSWERS = 1 << 18 };
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static CURL           *pool[POOL_SIZE]; /* idle handles, each with its open connections */
@@ -66,14 +66,38 @@ typedef struct transfer {
     http_response      *response;
     CURL               *handle;
     bt_error           *problem;
-    bt_status           failed; /* what a callback found wrong */
-    bool                is_good;
+    bt_status           failed;   /* what a callback found wrong */
+    size_t              n_header; /* bytes of header fields so far */
 } transfer;
 
+/* libcurl keeps and parses the fields (take_headers); here they are only kept from being endless.
+ */
 static size_t on_header(char *line, size_t size, size_t n, void *context) {
     transfer *const t = context;
-    t->failed = http_headers_add(&t->response->headers, line, size * n, t->problem);
-    return t->failed == BT_OK ? size * n : 0;
+    (void)line;
+    t->n_header += size * n;
+    if (t->n_header > (size_t)MAX_HEADERS_OF_ALL_ANSWERS) {
+        t->failed = BT_FAIL(t->problem, BT_E_FORMAT,
+                            "the server's answer has more or longer header fields than any honest "
+                            "one");
+        return 0;
+    }
+    return size * n;
+}
+
+/* Of the last answer (one of 100 Continue, or of a proxy, is none). */
+static bt_status take_headers(transfer *t) {
+    struct curl_header *field = NULL;
+    curl_off_t          length = -1;
+    curl_off_t          wait = 0;
+    while ((field = curl_easy_nextheader(t->handle, CURLH_HEADER, -1, field)) != NULL) {
+        BT_TRY(http_headers_add(&t->response->headers, field->name, field->value, t->problem));
+    }
+    (void)curl_easy_getinfo(t->handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    (void)curl_easy_getinfo(t->handle, CURLINFO_RETRY_AFTER, &wait);
+    t->response->n_announced = (int64_t)length;
+    t->response->retry_after = (double)wait;
+    return BT_OK;
 }
 
 static bt_status take_body(transfer *t, const void *bytes, size_t n) {
@@ -251,24 +275,35 @@ http_outcome http_try(const http_request *request, const char *url, const char *
         (void)BT_FAIL(problem, BT_E_NOMEM, "out of memory for a connection");
         return HTTP_REFUSED;
     }
-    transfer t = {request, response, handle, problem, BT_OK, false};
+    http_url     parsed;
+    CURLU *const parts = http_open_url(url, &parsed);
+    if (parts == NULL) {
+        handle_give(handle);
+        (void)BT_FAIL(problem, parsed.no_memory ? BT_E_NOMEM : BT_E_CONFIG,
+                      parsed.no_memory ? "out of memory for a URL"
+                                       : "this is no URL that can be asked for");
+        return HTTP_REFUSED;
+    }
+    transfer t = {request, response, handle, problem, BT_OK, 0};
     set_limits(handle, request);
     set_authorities(handle);
     set_callbacks(handle, &t);
     set_method(handle, request);
-    (void)curl_easy_setopt(handle, CURLOPT_URL, url);
+    (void)curl_easy_setopt(handle, CURLOPT_CURLU, parts);
     (void)curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason);
-    (void)curl_easy_setopt(handle, CURLOPT_PATH_AS_IS, request->as_is ? 1L : 0L);
     CURLcode code = CURLE_OUT_OF_MEMORY;
     if (set_headers(handle, request, token, &headers)) {
         code = curl_easy_perform(handle);
     }
     response->status = 0;
+    response->retry_after = 0;
     if (code == CURLE_OK) {
         (void)curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &response->status);
+        t.failed = take_headers(&t);
     }
     curl_slist_free_all(headers);
     handle_give(handle);
+    curl_url_cleanup(parts);
     if (t.failed != BT_OK) {
         return HTTP_REFUSED; /* problem is filled */
     }

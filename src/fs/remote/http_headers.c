@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Header fields as they come from a server that may say anything: bounded in number and size, names
- * in lower case, values trimmed. */
+ * Header fields of a server that may say anything, as libcurl parsed them: bounded in number and
+ * size, names in lower case. And the values that it has no words for. */
 #include <ctype.h>
 #include <string.h>
 
@@ -26,34 +26,19 @@ static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-bt_status http_headers_add(http_headers *headers, const char *line, size_t n, bt_error *err) {
-    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        clear_fields(headers);
-        return BT_OK;
-    }
-    while (n > 0 && is_space(line[n - 1])) {
-        n--;
-    }
-    const char *const colon = n > 0 ? memchr(line, ':', n) : NULL;
-    if (colon == NULL || colon == line || is_space(line[0])) {
-        return BT_OK; /* the empty line, or none of ours */
-    }
+bt_status http_headers_add(http_headers *headers, const char *name, const char *value,
+                           bt_error *err) {
+    const size_t n = strlen(name) + strlen(value);
     headers->n_bytes += n;
     if (headers->n >= HTTP_MAX_FIELDS || n > HTTP_MAX_FIELD_BYTES ||
-        headers->n_bytes > HTTP_MAX_HEADER_BYTES || memchr(line, '\0', n) != NULL) {
+        headers->n_bytes > HTTP_MAX_HEADER_BYTES) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "the server's answer has more or longer header fields "
                        "than any honest one");
     }
     BT_TRY(bt_grow(&headers->fields, &headers->cap, headers->n + 1, sizeof *headers->fields,
                    HTTP_MAX_FIELDS, err));
-    const char       *value = colon + 1;
-    const char *const end = line + n;
-    while (value < end && is_space(*value)) {
-        value++;
-    }
-    http_field field = {.name = bt_strndup(line, (size_t)(colon - line)),
-                        .value = bt_strndup(value, (size_t)(end - value))};
+    http_field field = {.name = bt_strdup(name), .value = bt_strdup(value)};
     if (field.name == NULL || field.value == NULL) {
         bt_free(field.name);
         bt_free(field.value);

@@ -51,10 +51,8 @@ void http_backoff(int32_t n, double left, const atomic_int *cancel) {
 
 /* The server may say how long to wait. */
 static double retry_after(const http_response *response) {
-    const char *const text = http_header(&response->headers, "retry-after");
-    double            seconds = 0;
-    return text != NULL && bt_parse_f64(text, &seconds) && seconds > 0 && seconds < 3600 ? seconds
-                                                                                         : 0;
+    const double seconds = response->retry_after;
+    return seconds > 0 && seconds < 3600 ? seconds : 0;
 }
 
 /* ---- messages ---------------------------------------------------------------------------------
@@ -133,6 +131,18 @@ typedef struct attempt {
     double              limit;
 } attempt;
 
+static bt_status fail_unsafe(const http_request *request, const char *url, bt_error *err) {
+    bt_str    shown = BT_STR_INIT;
+    bt_status rc = http_append_shown(&shown, url, err);
+    if (rc == BT_OK) {
+        rc = BT_FAIL(err, BT_E_RESOURCE,
+                     "%s: the server redirects to %.200s, which is no https:// URL: not followed",
+                     request->what, bt_str_text(&shown));
+    }
+    bt_str_deinit(&shown);
+    return rc;
+}
+
 static bt_status go_where_told(attempt *a, bt_error *err) {
     const char *const location = http_header(&a->response->headers, "location");
     http_url          from;
@@ -142,13 +152,12 @@ static bt_status go_where_told(attempt *a, bt_error *err) {
         return BT_FAIL(err, BT_E_RESOURCE, "%s: the server redirects %s", a->request->what,
                        location == NULL ? "to nowhere" : "in a circle");
     }
-    BT_TRY(http_resolve(a->url, location, &next, err));
+    if (http_resolve(a->url, location, &next, err) != BT_OK) {
+        return bt_error_prefix(err, "%s: not followed", a->request->what);
+    }
     const bool ok = http_parse_url(a->url, &from) && http_parse_url(next, &to);
     if (!ok || !may_go(&from, &to)) {
-        const bt_status rc =
-            BT_FAIL(err, BT_E_RESOURCE,
-                    "%s: the server redirects to %.200s, which is no https:// URL: not followed",
-                    a->request->what, next);
+        const bt_status rc = fail_unsafe(a->request, next, err);
         bt_free(next);
         return rc;
     }

@@ -56,6 +56,20 @@ bool bt_fs_is_remote(const char *path) {
     return find_scheme(path) != NULL;
 }
 
+/* It would stand in params.yaml and in every message about the path. */
+static bt_status fail_user(const char *path, bt_error *err) {
+    bt_str    shown = BT_STR_INIT;
+    bt_status rc = http_append_shown(&shown, path, err);
+    if (rc == BT_OK) {
+        rc = BT_FAIL(err, BT_E_CONFIG,
+                     "%s: a user name or password in a URL is not served: it would be written into "
+                     "logs and params.yaml",
+                     bt_str_text(&shown));
+    }
+    bt_str_deinit(&shown);
+    return rc;
+}
+
 bt_status remote_check(const char *path, bt_error *err) {
     const scheme_row *const row = find_scheme(path);
     if (row != NULL && row->store == NULL) {
@@ -70,7 +84,9 @@ bt_status remote_check(const char *path, bt_error *err) {
                        "https://",
                        path);
     }
-    return BT_OK;
+    return row != NULL && http_has_user(path) && bt_str_starts_with(path, "https://")
+               ? fail_user(path, err)
+               : BT_OK;
 }
 
 bt_status remote_check_writable(const char *path, bt_error *err) {
@@ -98,6 +114,10 @@ bt_status remote_name_parse(const char *path, remote_name *out, bt_error *err) {
     memcpy(out->bucket, start, n);
     out->bucket[n] = '\0';
     out->name = start[n] == '/' ? start + n + 1 : start + n;
+    if (strcmp(out->name, ".") == 0 || strcmp(out->name, "..") == 0) {
+        /* a URL that ends so would be one of the bucket, or of all of them */
+        return BT_FAIL(err, BT_E_CONFIG, "%s: no object can have the name '%s'", path, out->name);
+    }
     return BT_OK;
 }
 

@@ -95,18 +95,13 @@ static bt_status append_url(bt_str *url, const remote_name *name, const char *re
     const char *const endpoint = own_endpoint();
     const char *const domain =
         bt_str_starts_with(region, "cn-") ? "amazonaws.com.cn" : "amazonaws.com";
-    http_url parsed;
     if (endpoint == NULL && strchr(name->bucket, '.') == NULL) {
         BT_TRY(bt_str_appendf(url, err, "https://%s.s3.%s.%s/", name->bucket, region, domain));
     } else if (endpoint == NULL) { /* a dot in the name has no certificate */
         BT_TRY(bt_str_appendf(url, err, "https://s3.%s.%s/%s/", region, domain, name->bucket));
     } else {
         const size_t n = strlen(endpoint);
-        if (!http_parse_url(endpoint, &parsed) ||
-            (strcmp(parsed.scheme, "https") != 0 && !http_is_loopback(&parsed))) {
-            return BT_FAIL(err, BT_E_CONFIG, "AWS_ENDPOINT_URL=%s: expected an https:// URL",
-                           endpoint);
-        }
+        BT_TRY(http_check_private("AWS_ENDPOINT_URL", endpoint, err));
         BT_TRY(bt_str_append_n(url, endpoint, n - (endpoint[n - 1] == '/' ? 1 : 0), err));
         BT_TRY(bt_str_appendf(url, err, "/%s/", name->bucket));
     }
@@ -202,7 +197,6 @@ static bt_status run_once(s3_signer *s, s3_answer *answer, bt_error *err) {
                                   .sign = &sign,
                                   .buffer = call->buffer,
                                   .n_buffer = call->n_buffer,
-                                  .as_is = true,
                                   .limit_seconds = call->limit_seconds,
                                   .cancel = call->cancel};
     BT_CHECK(http_run(&request, &answer->http, err));

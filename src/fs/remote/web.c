@@ -62,9 +62,9 @@ static bt_status append_n_encoded(bt_str *url, const char *text, size_t n, const
 
 /* What a user writes is sent as it is written, but for what no URL may hold. */
 static bt_status append_url(bt_str *url, const char *path, bt_error *err) {
-    hf_name  name;
-    http_url parsed;
-    if (bt_str_starts_with(path, "hf://")) {
+    hf_name    name;
+    const bool is_hf = bt_str_starts_with(path, "hf://");
+    if (is_hf) {
         BT_TRY(hf_parse(path, &name, err));
         BT_TRY(bt_str_appendf(url, err, "%s/", hf_endpoint()));
         BT_TRY(append_n_encoded(url, name.repository, name.n_repository, "/", err));
@@ -75,11 +75,7 @@ static bt_status append_url(bt_str *url, const char *path, bt_error *err) {
     } else {
         BT_TRY(http_append_encoded(url, path, ":/?#[]@!$&'()*+,;=%", err));
     }
-    if (!http_parse_url(url->data, &parsed) ||
-        (strcmp(parsed.scheme, "https") != 0 && !http_is_loopback(&parsed))) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s: is no URL that can be asked for", path);
-    }
-    return BT_OK;
+    return http_check_private(is_hf ? path : "https://", url->data, err);
 }
 
 static bt_status append_hf_token(void *context, bool renew, bt_str *out, bt_error *err) {
@@ -123,12 +119,6 @@ static bt_status fill_info(const char *path, const http_response *response, int6
     return BT_OK;
 }
 
-static int64_t content_length(const http_response *response) {
-    const char *const text = http_header(&response->headers, "content-length");
-    int64_t           n = -1;
-    return text != NULL && bt_parse_i64(text, &n) && n >= 0 ? n : -1;
-}
-
 static bool is_missing(long status) {
     return status == 404 || status == 410;
 }
@@ -151,7 +141,7 @@ static bt_status web_stat(const char *path, remote_info *out, bt_error *err) {
     } else if (response.status != 200) {
         rc = http_fail(&request, &response, "look at", BT_E_IO, err);
     } else {
-        rc = fill_info(path, &response, content_length(&response), out, err);
+        rc = fill_info(path, &response, response.n_announced, out, err);
     }
 done:
     bt_str_deinit(&url);
