@@ -128,8 +128,13 @@ done:
     return BT_OK;
 }
 
+/* A new one is kept only once the folder that it is in was synced: without it a checkpoint in it is
+ * lost with it in a power cut. */
 static bt_status make_one(const char *path, bt_error *err) {
-    if (mkdir(path, 0777) == 0 || errno == EEXIST) {
+    if (mkdir(path, 0777) == 0) {
+        return fs_sync_folder_of(path, err);
+    }
+    if (errno == EEXIST) {
         struct stat st;
         if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
             return BT_FAIL(err, BT_E_RESOURCE,

@@ -34,6 +34,8 @@ const char *fs_reason(int errnum, char buffer[FS_REASON_MAX]);
 /* The sentence for a path that cannot be opened or read: missing, a folder, no permission... */
 bt_status fs_fail_read(const char *path, int errnum, bt_error *err);
 bt_status fs_fail_write(const char *path, const char *what, int errnum, bt_error *err);
+/* The folder that path is in, to the disk: what stands in it by name then survives a power cut. */
+BT_MUST_USE bt_status fs_sync_folder_of(const char *path, bt_error *err);
 /* Opens a file for reading; *n_bytes is -1 when it is not a regular file. */
 BT_MUST_USE bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *err);
 

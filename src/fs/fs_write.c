@@ -208,7 +208,7 @@ bt_status bt_fs_writer_flush(bt_fs_writer *writer, bool to_disk, bt_error *err) 
     return to_disk ? sync_fd(writer->fd, writer->path, err) : BT_OK;
 }
 
-static bt_status sync_folder_of(const char *path, bt_error *err) {
+bt_status fs_sync_folder_of(const char *path, bt_error *err) {
     char *folder = NULL;
     BT_TRY(bt_fs_parent(path, &folder, err));
     bt_status rc = BT_OK;
@@ -258,7 +258,7 @@ bt_status bt_fs_writer_commit(bt_fs_writer **writer_ptr, bt_error *err) {
     BT_TRY(bt_fs_writer_flush(writer, is_replaced, err));
     BT_TRY(put_in_place(writer, err));
     if (is_replaced) {
-        BT_TRY(sync_folder_of(writer->target, err));
+        BT_TRY(fs_sync_folder_of(writer->target, err));
     }
     writer_free(writer);
     *writer_ptr = NULL;
@@ -339,14 +339,14 @@ bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err) 
             continue;
         }
         if (last != NULL && !is_same_folder(last, placed)) {
-            rc = sync_folder_of(last, err);
+            rc = fs_sync_folder_of(last, err);
         }
         bt_free(last);
         last = placed;
         BT_CHECK(rc);
     }
     if (last != NULL) {
-        rc = sync_folder_of(last, err);
+        rc = fs_sync_folder_of(last, err);
     }
 done:
     bt_free(last);

@@ -73,8 +73,9 @@ static void test_io_faults(void **state) {
     static const bt_fs_op ops[] = {BT_FS_OP_OPEN, BT_FS_OP_WRITE, BT_FS_OP_FSYNC, BT_FS_OP_RENAME};
     for (size_t i = 0; i < BT_ARRAY_LEN(ops); i++) {
         bt_status rc = BT_E_RESOURCE;
-        uint64_t  k = 1;
-        for (; rc != BT_OK && k < 20; k++) {
+        int       n_failed = 0;
+        /* a folder that cannot be opened to be synced is no failure, so k = 1 may pass */
+        for (uint64_t k = 1; k < 12; k++) {
             const char *const folder = test_temp_dir();
             bt_error          err = BT_ERROR_INIT;
             bt_fs_fail_at(ops[i], k, false);
@@ -82,8 +83,9 @@ static void test_io_faults(void **state) {
             bt_fs_fail_at(ops[i], 0, false);
             assert_true(rc == BT_OK || rc == BT_E_RESOURCE);
             check_folder(folder, rc);
+            n_failed += rc != BT_OK;
         }
-        assert_true(k > 2 && k < 20);
+        assert_true(n_failed >= 2 && rc == BT_OK);
     }
 }
 

@@ -299,8 +299,18 @@ static void test_folders(void **state) {
     bt_fs_names       names = BT_FS_NAMES_INIT;
     char             *text = NULL;
     make_path(folder, "a//b/c", path);
+    /* each new one is in a folder that was synced */
+    const uint64_t n_syncs = bt_fs_op_count(BT_FS_OP_FSYNC);
     assert_ok(bt_fs_make_folders(path, err));
+    assert_int_equal(bt_fs_op_count(BT_FS_OP_FSYNC) - n_syncs, 3);
     assert_ok(bt_fs_make_folders(path, err));
+    assert_int_equal(bt_fs_op_count(BT_FS_OP_FSYNC) - n_syncs, 3);
+    make_path(folder, "d", path);
+    bt_fs_fail_at(BT_FS_OP_FSYNC, 1, false);
+    assert_fails(bt_fs_make_folders(path, err), BT_E_RESOURCE, "/d");
+    bt_fs_fail_at(BT_FS_OP_FSYNC, 0, false);
+    assert_ok(bt_fs_remove(path, err));
+    make_path(folder, "a//b/c", path);
     assert_ok(bt_fs_require_folder(path, err));
     static const char *const files[] = {"z", "B", "a1", "a0"};
     for (size_t i = 0; i < BT_ARRAY_LEN(files); i++) {
