@@ -179,6 +179,30 @@ BT_MUST_USE bt_status bt_fs_join(const char *folder, const char *name, char **ou
 BT_MUST_USE bt_status bt_fs_parent(const char *path, char **out, bt_error *err);
 const char           *bt_fs_basename(const char *path); /* borrowed part of path */
 
+/* ---- one writer of a folder -------------------------------------------------------------------
+ * A file of that name in the folder says who has it: host, process, start, what is done. A second
+ * one is refused at once (BT_E_RESOURCE) in a sentence with these facts, in every process and on
+ * every host; one whose owner is gone is taken over, and a line says so. On a local file system the
+ * kernel knows whether the owner is gone, however it ended. On a file server and in a store the
+ * owner says every half a minute that it lives, and is gone when nothing was heard of it for
+ * BERT_TRAIN_LOCK_SECONDS (180) of its own, unless it was a process of this host that can be looked
+ * at. BERT_TRAIN_LOCK_SHARED=1 makes every folder one that other hosts may reach. */
+
+typedef struct bt_fs_lock bt_fs_lock;
+
+/* The names of the locks of a model_dir: of who trains, and of who evaluates. */
+#define BT_FS_LOCK_NAME ".bert-train.lock"
+#define BT_FS_LOCK_EVAL_NAME ".bert-train-eval.lock"
+
+/* folder must be there (or remote). what: the work, in words. Not from a thread that others wait
+ * for: some seconds may pass. */
+BT_MUST_USE bt_status bt_fs_lock_take(const char *folder, const char *name, const char *what,
+                                      bt_fs_lock **out, bt_error *err);
+/* Is it still ours? To be asked before what must not be written by two: BT_E_RESOURCE where it was
+ * taken over, after this process slept too long. NULL is BT_OK. */
+BT_MUST_USE bt_status bt_fs_lock_check(bt_fs_lock *lock, bt_error *err);
+void                  bt_fs_lock_release(bt_fs_lock *lock); /* accepts NULL */
+
 /* ---- digests ----------------------------------------------------------------------------------
  */
 

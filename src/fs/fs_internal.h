@@ -21,6 +21,13 @@ int     fs_sys_rename(const char *from, const char *to);
 /* true: pretend that this operation failed (errno is set). */
 bool fs_must_fail(bt_fs_op op);
 
+/* n hexadecimal digits (at most 64) that nobody can know before, and a NUL. */
+BT_MUST_USE bt_status fs_random_hex(char *hex, size_t n, bt_error *err);
+/* fs_temp.c: a name beside path that nothing has; and a new, empty file of such a name (owned by
+ * the caller), open for reading and writing. */
+BT_MUST_USE bt_status fs_temporary_name(const char *path, bt_str *out, bt_error *err);
+BT_MUST_USE bt_status fs_temporary_open(const char *path, char **temporary, int *fd, bt_error *err);
+
 /* BT_E_UNSUPPORTED when path has a scheme ("gs://"), BT_E_IO when it is empty. */
 BT_MUST_USE bt_status fs_check_local(const char *path, bt_error *err);
 /* A path of a store that is built in; all others go the local way, which refuses what is not local.

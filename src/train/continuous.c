@@ -186,15 +186,15 @@ done:
     return rc;
 }
 
-static bt_status train_from(const bt_train_args *args, const char *prefix, const char *best_subdir,
-                            bt_events_writer *events, int64_t *global_step,
+static bt_status train_from(const bt_train_args *args, run_locks *locks, const char *prefix,
+                            const char *best_subdir, bt_events_writer *events, int64_t *global_step,
                             bt_train_summary *summary, bt_error *err) {
     BT_TRY(snapshot_read_global_step(prefix, global_step, err));
     BT_TRY(remove_checkpoints(args->model_dir, err));
     BT_TRY(aim_at(args, prefix, best_subdir, *global_step, err));
     bt_train_args once = *args;
     once.mode = BT_CONF_MODE_TRAIN_AND_EVAL;
-    BT_TRY(run_once(&once, false, summary, err));
+    BT_TRY(run_once(&once, false, locks, summary, err));
     BT_TRY(write_metrics_json(args->model_dir, *global_step, summary, err));
     BT_TRY(write_eval_events(events, args, *global_step, summary, err));
     return remove_checkpoints(args->model_dir, err);
@@ -208,6 +208,7 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
     char             *events_folder = NULL;
     char             *seen = NULL;
     bt_events_writer *events = NULL;
+    run_locks         locks = {0};
     const char       *text = NULL;
     double            timeout = 0;
     bool              for_ever = true;
@@ -223,6 +224,7 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
                                 &for_ever, err));
     BT_CHECK(wait_for_folder(folder, err));
     BT_CHECK(bt_fs_make_folders(args->model_dir, err));
+    BT_CHECK(run_lock_take(args, &locks, err));
     BT_CHECK(bt_fs_join(args->model_dir, "eval", &events_folder, err));
     BT_CHECK(bt_events_create(events_folder, &events, err));
     int64_t global_step = -1;
@@ -231,7 +233,8 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
         BT_CHECK(
             wait_for_new(folder, (bt_conf_opt_f64){!for_ever, timeout}, &seen, &timed_out, err));
         if (!timed_out) {
-            BT_CHECK(train_from(args, seen, best_subdir, events, &global_step, summary, err));
+            BT_CHECK(
+                train_from(args, &locks, seen, best_subdir, events, &global_step, summary, err));
         } else if (args->pretrain_steps < 0 || global_step >= args->pretrain_steps) {
             break;
         } else {
@@ -244,6 +247,7 @@ done : {
     const bt_status closed = bt_events_close(events, rc == BT_OK ? err : NULL);
     rc = rc == BT_OK ? closed : rc; /* the first failure is the one to tell */
 }
+    run_lock_release(&locks);
     bt_free(folder);
     bt_free(best_subdir);
     bt_free(events_folder);

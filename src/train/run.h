@@ -91,9 +91,16 @@ typedef struct run_state {
 
 typedef struct run_log run_log;
 
+/* model_dir is written by one process; NULL: not needed by the mode, or not yet taken. */
+typedef struct run_locks {
+    struct bt_fs_lock *train;
+    struct bt_fs_lock *eval;
+} run_locks;
+
 typedef struct train_run {
     const bt_train_args *args;
     const bt_conf       *conf;
+    run_locks           *locks; /* borrowed */
     run_config           config;
     bt_arena             arena;
     bool                 is_dry;        /* a check only: fetches nothing */
@@ -147,6 +154,14 @@ bt_precision run_config_precision(const run_config *config);
 BT_MUST_USE bt_status run_prepare(train_run *run, bt_error *err);
 BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
 void                  run_deinit(train_run *run);
+
+/* run_lock.c: the locks of model_dir that the mode needs, where the folder is there (early) or must
+ * be; a second process is BT_E_RESOURCE. Whoever saves asks before whether they are still held. */
+BT_MUST_USE bt_status run_lock_take_early(const bt_train_args *args, run_locks *locks,
+                                          bt_error *err);
+BT_MUST_USE bt_status run_lock_take(const bt_train_args *args, run_locks *locks, bt_error *err);
+BT_MUST_USE bt_status run_lock_check(const train_run *run, bt_error *err);
+void                  run_lock_release(run_locks *locks);
 
 /* memory_plan.c: what training will take, told and checked before the first step. */
 BT_MUST_USE bt_status memory_plan(const train_run *run, bt_error *err);
@@ -261,7 +276,8 @@ BT_MUST_USE bt_status run_continuous_eval(train_run *run, bt_error *err);
 BT_MUST_USE bt_status run_continuous_train_and_eval(const bt_train_args *args,
                                                     bt_train_summary *summary, bt_error *err);
 /* train_run.c: one run without the continuous modes; event_files false: no TensorBoard files. */
-BT_MUST_USE bt_status run_once(const bt_train_args *args, bool event_files,
+/* held: locks that the caller has already, or NULL. */
+BT_MUST_USE bt_status run_once(const bt_train_args *args, bool event_files, run_locks *held,
                                bt_train_summary *summary, bt_error *err);
 
 /* run_log.c: metrics.jsonl, TensorBoard events, lines and progress on stderr. */

@@ -169,13 +169,25 @@ static bt_status link_best(const bt_train_args *args, const bt_train_seeds_summa
     return BT_OK;
 }
 
+/* What was refused leaves no folder behind. */
+static void remove_if_empty(const char *folder) {
+    bt_error problem = BT_ERROR_INIT;
+    if (bt_fs_remove(folder, &problem) != BT_OK) {
+        bt_log(BT_LOG_DEBUG, "%s", problem.msg); /* there is something in it */
+    }
+}
+
 bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, size_t n_seeds,
                              bt_train_seeds_summary *summary, bt_error *err) {
-    bt_status  rc = BT_OK;
-    seeds_file file = SEEDS_FILE_INIT;
-    char      *path = NULL;
+    bt_status   rc = BT_OK;
+    seeds_file  file = SEEDS_FILE_INIT;
+    char       *path = NULL;
+    bt_fs_lock *lock = NULL;
     BT_ASSERT(n_seeds > 0);
     BT_TRY(bt_train_check_seeds_mode(args->mode, err));
+    const bool is_new = !bt_fs_is_remote(args->model_dir) && !bt_fs_exists(args->model_dir);
+    BT_CHECK(bt_fs_make_folders(args->model_dir, err));
+    BT_CHECK(bt_fs_lock_take(args->model_dir, BT_FS_LOCK_NAME, "bert-train --seeds", &lock, err));
     BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
     BT_CHECK(seeds_file_read(&file, path, err));
     for (size_t i = 0; i < n_seeds; i++) {
@@ -192,6 +204,10 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
     }
     BT_CHECK(link_best(args, summary, err));
 done:
+    bt_fs_lock_release(lock);
+    if (rc != BT_OK && is_new) {
+        remove_if_empty(args->model_dir);
+    }
     seeds_file_deinit(&file);
     bt_free(path);
     return rc;

@@ -63,6 +63,7 @@ static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char 
     bt_status     rc = BT_OK;
     bt_str        state = BT_STR_INIT;
     bt_ckpt_train view = {0};
+    BT_CHECK(run_lock_check(run, err));
     fill_view(run, &view);
     if (run->train_data != NULL) {
         BT_CHECK(run_state_write(run, &state, err));

@@ -335,6 +335,7 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
         BT_TRY(memory_plan(run, err));
     }
     BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
+    BT_TRY(run_lock_take(run->args, run->locks, err));
     BT_TRY(start_restore(run, err));
     BT_TRY(bt_stop_check(err));
     if (run->args->mode == BT_CONF_MODE_PREDICT) {
@@ -363,16 +364,21 @@ static bt_status finish(train_run *run, bt_error *err) {
     return run_log_final(run->log, run->summary, run->stopped, err);
 }
 
-bt_status run_once(const bt_train_args *args, bool event_files, bt_train_summary *summary,
-                   bt_error *err) {
+bt_status run_once(const bt_train_args *args, bool event_files, run_locks *held,
+                   bt_train_summary *summary, bt_error *err) {
+    run_locks own = {0};
     train_run run = {.args = args,
                      .conf = args->conf,
+                     .locks = held != NULL ? held : &own,
                      .last_saved = -1,
                      .save_base = -1,
                      .started = bt_time_monotonic(),
                      .summary = summary};
     *summary = (bt_train_summary){0};
-    bt_status rc = run_prepare(&run, err);
+    bt_status rc = run_lock_take_early(args, run.locks, err);
+    if (rc == BT_OK) {
+        rc = run_prepare(&run, err);
+    }
     if (rc == BT_OK) {
         rc = execute(&run, event_files, err);
     }
@@ -383,6 +389,7 @@ bt_status run_once(const bt_train_args *args, bool event_files, bt_train_summary
     const bt_status closed = run_log_close(run.log, rc == BT_OK ? err : NULL);
     bt_stop_shield(false);
     run_deinit(&run);
+    run_lock_release(&own);
     return rc == BT_OK ? closed : rc;
 }
 
@@ -390,7 +397,7 @@ bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_
     if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
         return run_continuous_train_and_eval(args, summary, err);
     }
-    return run_once(args, true, summary, err);
+    return run_once(args, true, NULL, summary, err);
 }
 
 /* A finding, not a failure: the dry run goes on to the next check, which may stumble over the same.

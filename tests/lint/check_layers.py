@@ -48,7 +48,7 @@ THIRD_PARTY = [
     (r"zlib\.h", ["src/wire/", "tests/"]),
     (r"utf8proc\.h", ["src/text/"]),
     (r"cblas\.h|openblas_config\.h", ["src/kern/"]),
-    (r"jansson\.h", ["src/wire/", "src/fs/fs_json.c", "src/fs/remote/", "src/data/", "src/squad/", "src/ckpt/",
+    (r"jansson\.h", ["src/wire/", "src/fs/fs_json.c", "src/fs/lock_entry.c", "src/fs/remote/", "src/data/", "src/squad/", "src/ckpt/",
                      "src/task/", "src/train/", "tests/", "tools/", "bench/"]),
     (r"protobuf-c/.*", ["src/wire/"]),
     (r"pcre2\.h", ["src/optim/"]),
@@ -60,11 +60,12 @@ THIRD_PARTY = [
     (r"sanitizer/.*", ["src/base/", "tests/"]),
 ]
 
-LIBC = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal
-stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time
-uchar wchar wctype dirent dlfcn fcntl fnmatch ftw getopt glob libgen poll pthread pwd sched spawn
-strings sysexits termios unistd sys/file sys/ioctl sys/mman sys/resource sys/stat sys/statvfs
-sys/syscall sys/time sys/types sys/uio sys/utsname sys/wait linux/limits malloc arpa/inet""".split())
+LIBC = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp
+signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath
+threads time uchar wchar wctype dirent dlfcn fcntl fnmatch ftw getopt glob libgen poll pthread
+pwd sched spawn strings sysexits termios unistd sys/file sys/ioctl sys/mman sys/resource
+sys/random sys/statfs sys/stat sys/statvfs sys/syscall sys/time sys/types sys/uio sys/utsname
+sys/wait linux/limits malloc arpa/inet""".split())
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.MULTILINE)
 

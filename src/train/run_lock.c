@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One writer of model_dir: who trains has its lock, who evaluates has another (best_ckpt/ and the
+ * validation events), and who does both has both. So an evaluation runs beside a training that does
+ * not evaluate, and two of a kind do not run. A prediction needs none: it only reads. */
+#include <stdio.h>
+
+#include "run.h"
+
+#include "bt/fs.h"
+
+bt_status run_lock_take(const bt_train_args *args, run_locks *locks, bt_error *err) {
+    const bt_conf_mode mode = args->mode;
+    char               what[128];
+    bt_status          rc = BT_OK;
+    (void)snprintf(what, sizeof what, "bert-train --mode=%s", bt_conf_mode_name(mode));
+    if (bt_conf_mode_trains(mode) && locks->train == NULL) {
+        BT_CHECK(bt_fs_lock_take(args->model_dir, BT_FS_LOCK_NAME, what, &locks->train, err));
+    }
+    if ((bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL) &&
+        mode != BT_CONF_MODE_PREDICT && locks->eval == NULL) {
+        BT_CHECK(bt_fs_lock_take(args->model_dir, BT_FS_LOCK_EVAL_NAME, what, &locks->eval, err));
+    }
+done:
+    if (rc != BT_OK) {
+        run_lock_release(locks);
+    }
+    return rc;
+}
+
+bt_status run_lock_take_early(const bt_train_args *args, run_locks *locks, bt_error *err) {
+    bt_fs_info info = {0};
+    BT_TRY(bt_fs_stat(args->model_dir, &info, err));
+    return info.kind == BT_FS_FOLDER ? run_lock_take(args, locks, err) : BT_OK;
+}
+
+bt_status run_lock_check(const train_run *run, bt_error *err) {
+    BT_TRY(bt_fs_lock_check(run->locks->train, err));
+    return bt_fs_lock_check(run->locks->eval, err);
+}
+
+void run_lock_release(run_locks *locks) {
+    bt_fs_lock_release(locks->eval);
+    bt_fs_lock_release(locks->train);
+    *locks = (run_locks){0};
+}
