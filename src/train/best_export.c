@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The best checkpoint (spec/config.md 6.4): after an evaluation that is strictly better than every
- * one before, also those of earlier runs, info.json and then best_ckpt-N are written; one is kept.
- */
+ * one before, also those of earlier runs, best_ckpt-N and then info.json are written; one is kept.
+ *
+ * The checkpoint comes first and holds the text of its info.json: whatever a kill or a full disk
+ * leaves, the checkpoint is the truth, and the next start makes info.json say the same. Versions
+ * that wrote info.json first may have left one that is newer than the checkpoint, or has none. */
 #include "run.h"
 
-#include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bt/fs.h"
@@ -24,137 +26,181 @@ static bt_status info_path(const train_run *run, char **folder, char **path, bt_
     return bt_fs_join(*folder, "info.json", path, err);
 }
 
-/* Python's json, and so Model Garden, writes NaN, Infinity and -Infinity, which are no JSON:
- * outside of strings they become strings. */
-static bt_status quote_not_finite(const char *text, size_t n_bytes, bt_str *out, bt_error *err) {
-    static const char *const words[] = {"NaN", "-Infinity", "Infinity"};
-    bool                     in_string = false;
-    for (size_t at = 0; at < n_bytes;) {
-        size_t n = 1;
-        bool   quote = false;
-        for (size_t w = 0; !in_string && !quote && w < BT_ARRAY_LEN(words); w++) {
-            const size_t n_word = strlen(words[w]);
-            if (n_bytes - at >= n_word && memcmp(text + at, words[w], n_word) == 0) {
-                n = n_word;
-                quote = true;
-            }
-        }
-        if (text[at] == '"') {
-            in_string = !in_string;
-        } else if (in_string && text[at] == '\\' && at + 1 < n_bytes) {
-            n = 2;
-        }
-        BT_TRY(bt_str_append(out, quote ? "\"" : "", err));
-        BT_TRY(bt_str_append_n(out, text + at, n, err));
-        BT_TRY(bt_str_append(out, quote ? "\"" : "", err));
-        at += n;
-    }
-    return BT_OK;
+/* ---- at the start ------------------------------------------------------------------------------
+ */
+
+/* What is in the folder of the best checkpoint. */
+typedef struct best_files {
+    char          *folder;
+    char          *path; /* of info.json */
+    bt_str         text; /* of info.json; empty: there is none */
+    bt_str         told; /* what the checkpoint says of itself; empty: it does not */
+    bt_ckpt_choice ckpt;
+} best_files;
+
+static void best_files_deinit(best_files *files) {
+    bt_free(files->folder);
+    bt_free(files->path);
+    bt_str_deinit(&files->text);
+    bt_str_deinit(&files->told);
+    bt_ckpt_choice_deinit(&files->ckpt);
 }
 
-static bool read_number(const json_t *value, double *number) {
-    if (json_is_number(value)) {
-        *number = json_number_value(value);
-        return true;
-    }
-    char *end = NULL;
-    if (!json_is_string(value)) {
-        return false;
-    }
-    *number = strtod(json_string_value(value), &end);
-    return end != json_string_value(value) && *end == '\0' && !isfinite(*number);
-}
-
-static bt_status parse_info(train_run *run, const char *text, size_t n_bytes, const char *path,
-                            bt_error *err) {
-    json_error_t  problem;
-    json_t *const root = json_loadb(text, n_bytes, JSON_ALLOW_NUL, &problem);
-    if (root == NULL) {
-        return BT_FAIL(
-            err, BT_E_FORMAT,
-            "%s:%d:%d: not JSON (%s); it holds the best metric so far: delete it to start over",
-            path, problem.line, problem.column, problem.text);
-    }
-    if (!read_number(json_object_get(root, run->config.best_metric), &run->best_value)) {
-        json_decref(root);
-        return BT_FAIL(
-            err, BT_E_CONFIG,
-            "%s: holds no number '%s' (trainer.best_checkpoint_eval_metric): an earlier run "
-            "compared "
-            "another metric; name that one, or another trainer.best_checkpoint_export_subdir",
-            path, run->config.best_metric);
-    }
-    run->has_best = true;
-    json_decref(root);
-    return BT_OK;
-}
-
-bt_status best_load(train_run *run, bt_error *err) {
-    if (!best_is_on(run)) {
+static bt_status read_text(best_files *files, bt_error *err) {
+    char  *text = NULL;
+    size_t n_bytes = 0;
+    if (!bt_fs_exists(files->path)) {
         return BT_OK;
     }
-    bt_status rc = BT_OK;
-    char     *folder = NULL;
-    char     *path = NULL;
-    char     *text = NULL;
-    bt_str    json = BT_STR_INIT;
-    size_t    n_bytes = 0;
-    BT_CHECK(info_path(run, &folder, &path, err));
-    if (bt_fs_exists(path)) {
-        BT_CHECK(bt_fs_read_all(path, INFO_MAX_BYTES, &text, &n_bytes, err));
-        BT_CHECK(quote_not_finite(text, n_bytes, &json, err));
-        BT_CHECK(parse_info(run, json.len > 0 ? json.data : "", json.len, path, err));
-        if (!run->knows_best) {
-            run->early_stop = (early_stop){.has_best = true, .best = run->best_value};
-        }
-    }
-done:
-    bt_str_deinit(&json);
-    bt_free(folder);
-    bt_free(path);
+    BT_TRY(bt_fs_read_all(files->path, INFO_MAX_BYTES, &text, &n_bytes, err));
+    const bt_status rc = bt_str_append_n(&files->text, text, n_bytes, err);
     bt_free(text);
     return rc;
 }
 
-/* As Python's json writes it. */
-static const char *json_number(double value, char number[BT_F64_TEXT_MAX]) {
-    if (isfinite(value)) {
-        return bt_f64_repr(value, number);
-    }
-    return isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
-}
-
-static bt_status write_info(const train_run *run, const char *path, const bt_metric_value *values,
-                            size_t n, bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    text = BT_STR_INIT;
-    char      number[BT_F64_TEXT_MAX];
-    BT_CHECK(bt_str_append(&text, "{\n", err));
-    for (size_t i = 0; i < n; i++) {
-        /* Model Garden's metrics are float32: the doubles that it writes are those */
-        BT_CHECK(bt_str_appendf(&text, err, "    \"%s\": %s,\n", values[i].name,
-                                json_number((double)(float)values[i].value, number)));
-    }
-    BT_CHECK(bt_str_appendf(&text, err, "    \"best_ckpt_global_step\": %s\n}\n",
-                            bt_f64_repr((double)run->step, number)));
-    BT_CHECK(bt_fs_replace(path, text.data, text.len, err));
-done:
-    bt_str_deinit(&text);
+static bt_status read_told(best_files *files, bt_error *err) {
+    bt_ckpt *ckpt = NULL;
+    bool     found = false;
+    BT_TRY(bt_ckpt_open(files->ckpt.prefix, &ckpt, err));
+    const bt_status rc = bt_ckpt_read_info(ckpt, &files->told, &found, err);
+    bt_ckpt_close(ckpt);
     return rc;
 }
+
+/* A damaged checkpoint is as none: the next evaluation makes another. */
+static bt_status find_files(const train_run *run, best_files *files, bt_error *err) {
+    bt_error problem = BT_ERROR_INIT;
+    BT_TRY(info_path(run, &files->folder, &files->path, err));
+    BT_TRY(read_text(files, err));
+    bt_status rc = bt_ckpt_choose(files->folder, "best_ckpt", false, bt_ckpt_check_files, NULL,
+                                  &files->ckpt, &problem);
+    if (rc == BT_OK && files->ckpt.prefix != NULL) {
+        rc = read_told(files, &problem);
+    }
+    if (rc == BT_E_FORMAT || rc == BT_E_IO) {
+        bt_log(BT_LOG_WARNING, "%s", problem.msg);
+        bt_ckpt_choice_deinit(&files->ckpt);
+        return BT_OK;
+    }
+    if (rc != BT_OK && err != NULL) {
+        *err = problem;
+    }
+    if (rc == BT_OK && files->ckpt.why.len > 0) {
+        bt_log(BT_LOG_WARNING, "%s", bt_str_text(&files->ckpt.why));
+    }
+    return rc;
+}
+
+/* info.json of the step of the checkpoint from the record of that evaluation, if there is one. */
+static bt_status recall_info(const train_run *run, best_files *files, bt_error *err) {
+    bt_train_summary seen = {0};
+    char             best[BT_METRIC_NAME_MAX];
+    bool             found = false;
+    bt_metric_value  values[BT_TRAIN_MAX_VALUES];
+    size_t           n = 0;
+    BT_TRY(recall_record(run->args->model_dir, "validation", files->ckpt.step, &seen, &found, err));
+    (void)snprintf(best, sizeof best, "best_%s", run->config.best_metric);
+    for (size_t i = 0; found && i < seen.n_values; i++) {
+        if (!bt_str_equal(seen.values[i].name, best) &&
+            !bt_str_equal(seen.values[i].name, "time")) {
+            value_add(values, &n, seen.values[i].name, seen.values[i].value);
+        }
+    }
+    return found ? best_info_format(values, n, files->ckpt.step, &files->told, err) : BT_OK;
+}
+
+static bool is_same_text(const bt_str *a, const bt_str *b) {
+    return a->len == b->len && memcmp(bt_str_text(a), bt_str_text(b), a->len) == 0;
+}
+
+/* The two are made to agree; *usable false: nothing is known of a best one. */
+static bt_status mend(train_run *run, best_files *files, bool *usable, bt_error *err) {
+    best_info   said = {.step = -1};
+    const char *name = files->ckpt.prefix != NULL ? bt_fs_basename(files->ckpt.prefix) : "";
+    *usable = false;
+    if (files->ckpt.prefix == NULL) {
+        if (files->text.len > 0) {
+            bt_log(BT_LOG_WARNING,
+                   "%s: there is no whole best checkpoint beside it: the next evaluation's is kept",
+                   files->path);
+        }
+        return BT_OK;
+    }
+    if (files->told.len == 0) { /* of another version, or of Model Garden */
+        const bool is_json =
+            files->text.len > 0 &&
+            best_info_parse(bt_str_text(&files->text), files->text.len, run->config.best_metric,
+                            files->path, &said, NULL) != BT_E_FORMAT;
+        if (is_json && (said.step < 0 || said.step == files->ckpt.step)) {
+            *usable = true;
+            return BT_OK;
+        }
+        BT_TRY(recall_info(run, files, err));
+    }
+    if (files->told.len == 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s does not belong to %s beside it (step %" PRId64
+               "), whose evaluation is not recorded: the next evaluation's checkpoint is kept",
+               files->path, name, files->ckpt.step);
+        return BT_OK;
+    }
+    *usable = true;
+    if (is_same_text(&files->told, &files->text)) {
+        return BT_OK;
+    }
+    bt_log(BT_LOG_WARNING, "%s did not belong to %s (step %" PRId64 "): written anew", files->path,
+           name, files->ckpt.step);
+    bt_str_clear(&files->text);
+    BT_TRY(bt_str_append_n(&files->text, files->told.data, files->told.len, err));
+    return bt_fs_replace(files->path, files->told.data, files->told.len, err);
+}
+
+bt_status best_load(train_run *run, bt_error *err) {
+    bt_status  rc = BT_OK;
+    best_files files = {0};
+    best_info  info = {0};
+    bool       usable = false;
+    if (!best_is_on(run)) {
+        return BT_OK;
+    }
+    BT_CHECK(find_files(run, &files, err));
+    if (files.ckpt.prefix != NULL) {
+        BT_CHECK(snapshot_settle_best(run, files.folder, files.ckpt.prefix, err));
+    }
+    BT_CHECK(mend(run, &files, &usable, err));
+    if (!usable) {
+        goto done;
+    }
+    BT_CHECK(best_info_parse(bt_str_text(&files.text), files.text.len, run->config.best_metric,
+                             files.path, &info, err));
+    run->has_best = true;
+    run->best_value = info.value;
+    if (!run->knows_best) {
+        run->early_stop = (early_stop){.has_best = true, .best = run->best_value};
+    }
+done:
+    best_files_deinit(&files);
+    return rc;
+}
+
+/* ---- after an evaluation -----------------------------------------------------------------------
+ */
 
 static bt_status export_best(train_run *run, const bt_metric_value *values, size_t n,
                              bt_error *err) {
     bt_status rc = BT_OK;
     char     *folder = NULL;
     char     *path = NULL;
+    bt_str    info = BT_STR_INIT;
     BT_CHECK(info_path(run, &folder, &path, err));
     BT_CHECK(bt_fs_make_folders(folder, err));
-    BT_CHECK(write_info(run, path, values, n, err));
-    BT_CHECK(snapshot_save_best(run, folder, err));
+    BT_CHECK(best_info_format(values, n, run->step, &info, err));
+    BT_CHECK(snapshot_save_best(run, folder, &info, err));
+    BT_CHECK(bt_fs_replace(path, info.data, info.len, err));
 done:
     bt_free(folder);
     bt_free(path);
+    bt_str_deinit(&info);
     return rc;
 }
 
@@ -190,9 +236,9 @@ bt_status best_update(train_run *run, const bt_metric_value *values, size_t n, b
     if (run->has_best && !best_is_better(run->config.best_comparison, value, run->best_value)) {
         return BT_OK;
     }
+    BT_TRY(export_best(run, values, n, err));
     run->has_best = true;
     run->best_value = value;
-    BT_TRY(export_best(run, values, n, err));
     bt_log(BT_LOG_INFO, "step %" PRId64 ": best %s so far: %.6g", run->step,
            run->config.best_metric, value);
     return BT_OK;

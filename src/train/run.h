@@ -213,7 +213,12 @@ uint64_t run_best_rule(const train_run *run);
 /* snapshot.c: the checkpoint PREFIX (model_dir/ckpt-STEP) with everything needed to continue, and
  * back. */
 BT_MUST_USE bt_status snapshot_save(train_run *run, bt_error *err);
-BT_MUST_USE bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err);
+/* info: the text of its info.json, which it holds too. */
+BT_MUST_USE bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *info,
+                                         bt_error *err);
+/* Before the first of them: what a killed save left in the folder is ended. */
+BT_MUST_USE bt_status snapshot_settle_best(train_run *run, const char *folder, const char *prefix,
+                                           bt_error *err);
 /* A bt_ckpt_check_fn whose context is the train_run: every byte of it can be read and is right, our
  * own state too. */
 BT_MUST_USE bt_status snapshot_check(void *context, const char *prefix, int64_t *step,
@@ -256,8 +261,19 @@ BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
 /* vocabulary.c: run->vocabulary, when the training rows are text. */
 BT_MUST_USE bt_status vocabulary_fingerprint(train_run *run, bt_error *err);
 
-/* best_export.c: info.json of an earlier run; of a run that does not know its evaluations so far
- * that is what is known of them. */
+/* best_info.c: info.json as text. */
+typedef struct best_info {
+    double  value; /* of the metric that decides */
+    int64_t step;  /* -1: not said */
+} best_info;
+BT_MUST_USE bt_status best_info_format(const bt_metric_value *values, size_t n, int64_t step,
+                                       bt_str *out, bt_error *err);
+/* BT_E_FORMAT: it is no JSON; BT_E_CONFIG: it has no such metric. path is for messages. */
+BT_MUST_USE bt_status best_info_parse(const char *text, size_t n_bytes, const char *metric,
+                                      const char *path, best_info *out, bt_error *err);
+
+/* best_export.c: the best checkpoint and info.json of an earlier run, made to agree; of a run that
+ * does not know its evaluations so far that is what is known of them. */
 BT_MUST_USE bt_status best_load(train_run *run, bt_error *err);
 bool                  best_is_on(const train_run *run);
 /* comparison: "higher" or "lower" */
@@ -267,7 +283,7 @@ BT_MUST_USE bt_status best_find_value(const train_run *run, const bt_metric_valu
                                       double *value, bt_error *err);
 /* The best value of this run with an evaluation of that value. */
 double best_so_far(const train_run *run, double value);
-/* Decides, writes info.json and the checkpoint; values are those of the evaluation. */
+/* Decides, writes the checkpoint and info.json; values are those of the evaluation. */
 BT_MUST_USE bt_status best_update(train_run *run, const bt_metric_value *values, size_t n,
                                   bt_error *err);
 

@@ -58,8 +58,9 @@ static bt_status write_with_retries(const train_run *run, bt_ckpt_manager *manag
     }
 }
 
+/* info: NULL, or what a best checkpoint says of itself. */
 static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char *folder,
-                           const char *name, bt_error *err) {
+                           const char *name, const bt_str *info, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        state = BT_STR_INIT;
     bt_ckpt_train view = {0};
@@ -69,6 +70,10 @@ static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char 
         BT_CHECK(run_state_write(run, &state, err));
         view.state = state.data;
         view.n_state_bytes = state.len;
+    }
+    if (info != NULL) {
+        view.info = info->data;
+        view.n_info_bytes = info->len;
     }
     BT_CHECK(write_with_retries(run, manager, name, &view, err));
     run->save_counter++;
@@ -96,7 +101,7 @@ static bt_status save(train_run *run, bt_error *err) {
     char name[32];
     (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
     BT_TRY(open_saves(run, err));
-    BT_TRY(save_into(run, run->saves, run->args->model_dir, name, err));
+    BT_TRY(save_into(run, run->saves, run->args->model_dir, name, NULL, err));
     run->last_saved = run->step;
     return BT_OK;
 }
@@ -110,21 +115,29 @@ bt_status snapshot_save(train_run *run, bt_error *err) {
     return rc;
 }
 
-bt_status snapshot_save_best(train_run *run, const char *folder, bt_error *err) {
-    if (run->best_saves == NULL) {
-        BT_TRY(bt_ckpt_manager_open(folder, 1, &run->best_saves, err));
-    }
+static bt_status open_best_saves(train_run *run, const char *folder, bt_error *err) {
+    return run->best_saves != NULL ? BT_OK : bt_ckpt_manager_open(folder, 1, &run->best_saves, err);
+}
+
+bt_status snapshot_settle_best(train_run *run, const char *folder, const char *prefix,
+                               bt_error *err) {
+    BT_TRY(open_best_saves(run, folder, err));
+    return bt_ckpt_manager_settle(run->best_saves, prefix, INT64_MAX, err);
+}
+
+bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *info,
+                             bt_error *err) {
+    BT_TRY(open_best_saves(run, folder, err));
     /* numbered by the count of saves, not by the step: spec/config.md 6.4 */
     char              name[40];
     const char *const latest = bt_ckpt_manager_latest(run->best_saves);
     (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);
     if (latest != NULL && bt_str_equal(bt_fs_basename(latest), name)) {
         /* After a kill the count may come to a number again: the best so far stays whole until the
-         * new one is. */
-        run->save_counter++;
-        (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);
+         * new one is. The count itself is that of a run that was not killed. */
+        (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 2);
     }
-    return save_into(run, run->best_saves, folder, name, err);
+    return save_into(run, run->best_saves, folder, name, info, err);
 }
 
 /* ---- restoring

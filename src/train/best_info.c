@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * info.json (spec/config.md 6.4): the values of the best evaluation and its step, as Python's json
+ * writes them with an indent of four. */
+#include "run.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Python's json, and so Model Garden, writes NaN, Infinity and -Infinity, which are no JSON:
+ * outside of strings they become strings. */
+static bt_status quote_not_finite(const char *text, size_t n_bytes, bt_str *out, bt_error *err) {
+    static const char *const words[] = {"NaN", "-Infinity", "Infinity"};
+    bool                     in_string = false;
+    for (size_t at = 0; at < n_bytes;) {
+        size_t n = 1;
+        bool   quote = false;
+        for (size_t w = 0; !in_string && !quote && w < BT_ARRAY_LEN(words); w++) {
+            const size_t n_word = strlen(words[w]);
+            if (n_bytes - at >= n_word && memcmp(text + at, words[w], n_word) == 0) {
+                n = n_word;
+                quote = true;
+            }
+        }
+        if (text[at] == '"') {
+            in_string = !in_string;
+        } else if (in_string && text[at] == '\\' && at + 1 < n_bytes) {
+            n = 2;
+        }
+        BT_TRY(bt_str_append(out, quote ? "\"" : "", err));
+        BT_TRY(bt_str_append_n(out, text + at, n, err));
+        BT_TRY(bt_str_append(out, quote ? "\"" : "", err));
+        at += n;
+    }
+    return BT_OK;
+}
+
+static bool read_number(const json_t *value, double *number) {
+    if (json_is_number(value)) {
+        *number = json_number_value(value);
+        return true;
+    }
+    char *end = NULL;
+    if (!json_is_string(value)) {
+        return false;
+    }
+    *number = strtod(json_string_value(value), &end);
+    return end != json_string_value(value) && *end == '\0' && !isfinite(*number);
+}
+
+static bt_status parse_root(const json_t *root, const char *metric, const char *path,
+                            best_info *out, bt_error *err) {
+    double step = -1;
+    if (!read_number(json_object_get(root, metric), &out->value)) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "%s: holds no number '%s' (trainer.best_checkpoint_eval_metric): an earlier run "
+            "compared another metric; name that one, or another "
+            "trainer.best_checkpoint_export_subdir",
+            path, metric);
+    }
+    (void)read_number(json_object_get(root, "best_ckpt_global_step"), &step);
+    out->step = step >= 0 && step < 9e15 ? (int64_t)step : -1;
+    return BT_OK;
+}
+
+bt_status best_info_parse(const char *text, size_t n_bytes, const char *metric, const char *path,
+                          best_info *out, bt_error *err) {
+    bt_status    rc = BT_OK;
+    bt_str       json = BT_STR_INIT;
+    json_t      *root = NULL;
+    json_error_t problem;
+    BT_CHECK(quote_not_finite(text, n_bytes, &json, err));
+    root = json_loadb(bt_str_text(&json), json.len, JSON_ALLOW_NUL, &problem);
+    if (root == NULL) {
+        rc = BT_FAIL(
+            err, BT_E_FORMAT,
+            "%s:%d:%d: not JSON (%s); it holds the best metric so far: delete it to start over",
+            path, problem.line, problem.column, problem.text);
+        goto done;
+    }
+    BT_CHECK(parse_root(root, metric, path, out, err));
+done:
+    json_decref(root);
+    bt_str_deinit(&json);
+    return rc;
+}
+
+/* As Python's json writes it. */
+static const char *json_number(double value, char number[BT_F64_TEXT_MAX]) {
+    if (isfinite(value)) {
+        return bt_f64_repr(value, number);
+    }
+    return isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+}
+
+bt_status best_info_format(const bt_metric_value *values, size_t n, int64_t step, bt_str *out,
+                           bt_error *err) {
+    char number[BT_F64_TEXT_MAX];
+    BT_TRY(bt_str_append(out, "{\n", err));
+    for (size_t i = 0; i < n; i++) {
+        /* Model Garden's metrics are float32: the doubles that it writes are those */
+        BT_TRY(bt_str_appendf(out, err, "    \"%s\": %s,\n", values[i].name,
+                              json_number((double)(float)values[i].value, number)));
+    }
+    return bt_str_appendf(out, err, "    \"best_ckpt_global_step\": %s\n}\n",
+                          bt_f64_repr((double)step, number));
+}
