@@ -34,7 +34,6 @@ static struct {
     char region[MAX_REGION];
 } learned[MAX_LEARNED]; /* under lock */
 static size_t n_learned;
-static double clock_offset; /* the store's time - ours */
 
 static void region_of(const char *bucket, char region[MAX_REGION]) {
     (void)snprintf(region, MAX_REGION, "%s", aws_region());
@@ -45,12 +44,6 @@ static void region_of(const char *bucket, char region[MAX_REGION]) {
         }
     }
     pthread_mutex_unlock(&lock);
-}
-
-/* It becomes a part of a host's name: only what can be one. */
-static bool is_region(const char *text) {
-    const size_t n = strlen(text);
-    return n > 0 && n < MAX_REGION && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
 static void learn_region(const char *bucket, const char *region) {
@@ -68,43 +61,31 @@ static void learn_region(const char *bucket, const char *region) {
     pthread_mutex_unlock(&lock);
 }
 
-static double store_time(void) {
-    pthread_mutex_lock(&lock);
-    const double now = bt_time_unix() + clock_offset;
-    pthread_mutex_unlock(&lock);
-    return now;
-}
-
-static void learn_time(double now) {
-    pthread_mutex_lock(&lock);
-    clock_offset = now - bt_time_unix();
-    pthread_mutex_unlock(&lock);
-}
-
 /* ---- where it goes ----------------------------------------------------------------------------
  */
 
-static const char *own_endpoint(void) {
-    const char *const own = aws_env("AWS_ENDPOINT_URL_S3");
-    return own != NULL ? own : aws_env("AWS_ENDPOINT_URL");
-}
-
-/* https://BUCKET.s3.REGION.amazonaws.com/NAME, or ENDPOINT/BUCKET/NAME. */
+/* https://BUCKET.HOST/NAME, or with the bucket in the path, where it cannot be a part of a host's
+ * name: a dot has no certificate; an endpoint of one's own may be an address. */
 static bt_status append_url(bt_str *url, const remote_name *name, const char *region,
                             const char *object, bt_error *err) {
-    const char *const endpoint = own_endpoint();
+    const char *const endpoint = aws_endpoint("s3");
     const char *const domain =
         bt_str_starts_with(region, "cn-") ? "amazonaws.com.cn" : "amazonaws.com";
-    if (endpoint == NULL && strchr(name->bucket, '.') == NULL) {
-        BT_TRY(bt_str_appendf(url, err, "https://%s.s3.%s.%s/", name->bucket, region, domain));
-    } else if (endpoint == NULL) { /* a dot in the name has no certificate */
-        BT_TRY(bt_str_appendf(url, err, "https://s3.%s.%s/%s/", region, domain, name->bucket));
+    const bool in_host = strchr(name->bucket, '.') == NULL && strchr(name->bucket, '_') == NULL &&
+                         (endpoint == NULL ? !bt_str_equal(aws_addressing(), "path")
+                                           : bt_str_equal(aws_addressing(), "virtual"));
+    if (endpoint == NULL) {
+        BT_TRY(bt_str_appendf(url, err, "https://%s%ss3.%s.%s", in_host ? name->bucket : "",
+                              in_host ? "." : "", region, domain));
     } else {
-        const size_t n = strlen(endpoint);
-        BT_TRY(http_check_private("AWS_ENDPOINT_URL", endpoint, err));
-        BT_TRY(bt_str_append_n(url, endpoint, n - (endpoint[n - 1] == '/' ? 1 : 0), err));
-        BT_TRY(bt_str_appendf(url, err, "/%s/", name->bucket));
+        BT_TRY(aws_check_endpoint(endpoint, err));
+        const size_t n = strlen(endpoint) - (bt_str_ends_with(endpoint, "/") ? 1 : 0);
+        const size_t n_scheme = (size_t)(strstr(endpoint, "://") - endpoint) + 3;
+        BT_TRY(bt_str_append_n(url, endpoint, n_scheme, err));
+        BT_TRY(bt_str_appendf(url, err, "%s%s%.*s", in_host ? name->bucket : "", in_host ? "." : "",
+                              (int)(n - n_scheme), endpoint + n_scheme));
     }
+    BT_TRY(bt_str_appendf(url, err, "/%s%s", in_host ? "" : name->bucket, in_host ? "" : "/"));
     return http_append_encoded(url, object, "/", err);
 }
 
@@ -136,7 +117,7 @@ static bt_status make_headers(void *context, const http_request *request,
                                .url = request->url,
                                .region = s->region,
                                .service = "s3",
-                               .now = store_time()};
+                               .now = aws_time()};
         memcpy(to_sign.hash, s->hash, sizeof to_sign.hash);
         BT_TRY(aws_sign(&to_sign, &s->credentials, &s->fields, err));
     }
@@ -160,7 +141,7 @@ static bt_status keep_message(const s3_signer *s, s3_answer *answer, char region
     if (rc == BT_OK && body->len > 0) {
         bt_str_clear(body);
         (void)snprintf(answer->code, sizeof answer->code, "%s", bt_str_text(&code));
-        if (is_region(bt_str_text(&own))) {
+        if (aws_is_region(bt_str_text(&own))) {
             (void)snprintf(region, MAX_REGION, "%s", own.data);
         }
         rc = bt_str_appendf(body, err, "%s%s%s", bt_str_text(&code), code.len > 0 ? ": " : "",
@@ -228,7 +209,7 @@ static bool other_region(const s3_signer *s, const s3_answer *answer, const char
     const char *const header = http_header(&answer->http.headers, "x-amz-bucket-region");
     const char *const region = header != NULL ? header : told;
     const long        status = answer->http.status;
-    if (done->region || !is_region(region) || strcmp(region, s->region) == 0 ||
+    if (done->region || !aws_is_region(region) || strcmp(region, s->region) == 0 ||
         (status != 301 && status != 307 && status != 400 && status != 403)) {
         return false;
     }
@@ -242,12 +223,12 @@ static bool other_region(const s3_signer *s, const s3_answer *answer, const char
 static bool other_time(const s3_answer *answer, s3_repairs *done) {
     const double now = remote_parse_time(http_header(&answer->http.headers, "date"));
     if (done->time || answer->http.status != 403 || now <= 0 ||
-        fabs(now - store_time()) < far_seconds ||
+        fabs(now - aws_time()) < far_seconds ||
         (answer->code[0] != '\0' && strcmp(answer->code, "RequestTimeTooSkewed") != 0)) {
         return false;
     }
     done->time = true;
-    learn_time(now);
+    aws_set_time(now);
     bt_log(BT_LOG_WARNING,
            "s3://: this machine's clock differs from the store's by %.0f seconds; the store's is "
            "used",
@@ -296,24 +277,31 @@ static bool is_allowed(const s3_call *call, const s3_answer *answer) {
     return s3_answer_is_good(answer);
 }
 
+static bt_status renew(s3_signer *s, bt_error *err) {
+    aws_credentials fresh = {0};
+    BT_TRY(aws_credentials_get(&s->credentials, &fresh, err));
+    aws_credentials_deinit(&s->credentials);
+    s->credentials = fresh;
+    return BT_OK;
+}
+
 static bt_status run_repaired(s3_signer *s, s3_answer *answer, bt_error *err) {
     s3_repairs done = {0};
-    for (bool refused = false;;) {
+    BT_TRY(aws_credentials_get(NULL, &s->credentials, err));
+    for (;;) {
         char region[MAX_REGION] = "";
-        aws_credentials_deinit(&s->credentials);
-        BT_TRY(aws_credentials_get(refused, &s->credentials, err));
         if (s->credentials.id != NULL && s->hash[0] == '\0') {
             BT_TRY(aws_hash_body(s->call->body, s->call->n_body, s->hash, err));
         }
-        refused = false;
         BT_TRY(run_once(s, answer, err));
         if (s3_answer_is_good(answer)) {
             return BT_OK;
         }
         BT_TRY(keep_message(s, answer, region, err));
         if (!other_region(s, answer, region, &done) && !other_time(answer, &done)) {
-            refused = other_credentials(s, answer, &done);
-            if (!refused && !must_wait(s->call, answer, &done)) {
+            if (other_credentials(s, answer, &done)) {
+                BT_TRY(renew(s, err));
+            } else if (!must_wait(s->call, answer, &done)) {
                 return BT_OK;
             }
         }

@@ -21,11 +21,13 @@ class S3State:
     def __init__(self):
         self.s3_keys = {}  # id: (secret, session token or None); empty: nothing is checked
         self.s3_expired = set()  # ids that have run out
+        self.s3_until = {}  # id: when it runs out
         self.s3_region = None  # the only one that is right
         self.s3_clock = 0.0  # the store's time - this machine's
         self.s3_conditions = 'kept'  # 'ignored', 'unknown' (501)
         self.s3_etags = 'md5'  # 'opaque', 'kms' (with the header that says so), 'random' (looks like an MD5)
         self.s3_checksums = True  # are checksums kept and told?
+        self.s3_hosts = None  # buckets are also named in the host: "bucket.localhost"
         self.s3_seen = []  # (id, method, path) of each request that was let in
 
     @property
@@ -58,7 +60,14 @@ class S3Part:
 
     # ---- signatures ----------------------------------------------------------------------------
 
-    def s3_let_in(self):
+    def signature_refused(self, service):
+        try:
+            self.s3_let_in(service)
+        except Refused as refused:
+            return refused
+        return None
+
+    def s3_let_in(self, wanted='s3'):
         store = self.store
         header = self.headers.get('Authorization') or ''
         found = re.fullmatch(r'AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, '
@@ -71,20 +80,21 @@ class S3Part:
         secret, token = store.s3_keys[key_id]
         stamp = self.headers.get('x-amz-date') or ''
         self.s3_check_time(stamp, day)
-        if service != 's3' or (store.s3_region not in (None, region)):
+        if service != wanted or (store.s3_region not in (None, region)):
             raise Refused(400, 'AuthorizationHeaderMalformed', 'wrong region',
                           '<Region>%s</Region>' % store.s3_region,
                           [('x-amz-bucket-region', store.s3_region)] if store.s3_region else [])
-        payload = self.s3_check_payload()
+        payload = self.s3_check_payload(wanted)
         self.s3_check_signed(signed.split(';'))
-        want = self.s3_signature(secret, day, region, stamp, signed, payload)
+        want = self.s3_signature(secret, '%s/%s/%s' % (day, region, service), stamp, signed, payload)
         if not hmac.compare_digest(want, signature):
             raise Refused(403, 'SignatureDoesNotMatch', 'The request signature we calculated differs')
         if self.headers.get('x-amz-security-token') != token:
             raise Refused(400, 'InvalidToken')
-        if key_id in store.s3_expired:
+        if key_id in store.s3_expired or time.time() > store.s3_until.get(key_id, 1e12):
             raise Refused(400, 'ExpiredToken', 'The provided token has expired.')
-        store.s3_seen.append((key_id, self.command, self.path))
+        if wanted == 's3':
+            store.s3_seen.append((key_id, self.command, self.path))
 
     def s3_check_time(self, stamp, day):
         try:
@@ -94,8 +104,10 @@ class S3Part:
         if abs(seconds - time.time() - self.store.s3_clock) > MAX_SKEW or not stamp.startswith(day):
             raise Refused(403, 'RequestTimeTooSkewed')
 
-    def s3_check_payload(self):
+    def s3_check_payload(self, service):
         told = self.headers.get('x-amz-content-sha256')
+        if told is None and service != 's3':
+            return hashlib.sha256(self.body).hexdigest()
         if told is None:
             raise Refused(400, 'InvalidRequest', 'Missing required header: x-amz-content-sha256')
         if told != hashlib.sha256(self.body).hexdigest():
@@ -112,7 +124,7 @@ class S3Part:
         if missing or signed != sorted(signed):
             raise Refused(403, 'AccessDenied', 'headers not signed, or not sent: %s' % missing)
 
-    def s3_signature(self, secret, day, region, stamp, signed, payload):
+    def s3_signature(self, secret, place, stamp, signed, payload):
         path, _, query = self.path.partition('?')
         pairs = sorted((quote(n), quote(v))
                        for n, v in urllib.parse.parse_qsl(query, keep_blank_values=True))
@@ -122,11 +134,11 @@ class S3Part:
         path = urllib.parse.quote(urllib.parse.unquote_to_bytes(path), safe='/-_.~')
         request = '\n'.join([self.command, path, '&'.join('%s=%s' % p for p in pairs), fields, signed,
                              payload])
-        scope = '%s/%s/s3/aws4_request' % (day, region)
+        scope = place + '/aws4_request'
         text = '\n'.join(['AWS4-HMAC-SHA256', stamp, scope,
                           hashlib.sha256(request.encode()).hexdigest()])
         key = ('AWS4' + secret).encode()
-        for part in (day, region, 's3', 'aws4_request'):
+        for part in scope.split('/'):
             key = hmac.new(key, part.encode(), hashlib.sha256).digest()
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
@@ -144,6 +156,9 @@ class S3Part:
         try:
             if store.s3_keys:
                 self.s3_let_in()
+            host = self.headers.get('Host', '').split(':')[0]
+            if store.s3_hosts and host.endswith('.' + store.s3_hosts):
+                path = '/' + host[:-len(store.s3_hosts) - 1] + path
             bucket, _, name = path[1:].partition('/')
             name = urllib.parse.unquote(name)
             if bucket not in store.buckets:

@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.parse
 
+import aws_part
 import s3_part
 
 CRC_TABLE = []
@@ -71,11 +72,12 @@ class Object:
         self.checksum = None
 
 
-class Store(s3_part.S3State):
+class Store(s3_part.S3State, aws_part.AwsState):
     """The state behind the server; tests look into it."""
 
     def __init__(self):
-        super().__init__()
+        s3_part.S3State.__init__(self)
+        aws_part.AwsState.__init__(self)
         self.lock = threading.RLock()
         self.buckets = {'bucket': {}}
         self.uploads = {}
@@ -116,7 +118,7 @@ class Abort(Exception):
     """The connection ends here."""
 
 
-class Handler(s3_part.S3Part, http.server.BaseHTTPRequestHandler):
+class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     disable_nagle_algorithm = True
     timeout = 60
@@ -221,7 +223,7 @@ class Handler(s3_part.S3Part, http.server.BaseHTTPRequestHandler):
             return self.give_token()
         gcs = re.fullmatch(r'(/upload|/download)?/storage/v1/b/([^/]+)/o(?:/(.+))?', path)
         if gcs is None:
-            return self.s3(path)
+            return self.aws(path) or self.s3(path)
         if store.token is not None and self.headers.get('Authorization') != 'Bearer ' + store.token:
             return self.fail(401, 'Invalid Credentials')
         service, bucket, name = gcs.groups()

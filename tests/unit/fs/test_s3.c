@@ -3,6 +3,7 @@
  * What of s3:// stands on no connection: signatures, held against the examples that Amazon's manual
  * publishes, and the XML of answers. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "aws.h"
@@ -133,6 +134,86 @@ static void odd_credentials(void **state) {
                     strstr(problem.msg, rows[i][1]) == NULL);
         assert_null(who.id);
     }
+}
+
+static void expirations(void **state) {
+    static const struct {
+        const char *text;
+        double      want;
+    } rows[] = {
+        {"2013-05-24T00:00:00Z", MAY_24_2013},
+        {"2013-05-24T02:00:00+02:00", MAY_24_2013},
+        {"2013-05-23T18:30:00-05:30", MAY_24_2013},
+        {"2013-05-24T00:00:00.500Z", MAY_24_2013 + 0.5},
+        {"tomorrow", 0},
+        {"", 0},
+        {NULL, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        assert_true(aws_parse_expiration(rows[i].text) == rows[i].want);
+    }
+}
+
+static void words_of_commands(void **state) {
+    static const struct {
+        const char *text;
+        const char *words[5];
+    } rows[] = {
+        {"/bin/a b  c ", {"/bin/a", "b", "c", NULL}},
+        {"a 'b  \\c' \"d \\\" e\" f\\ g", {"a", "b  \\c", "d \" e", "f g", NULL}},
+        {"a \"\" $X `y`", {"a", "", "$X", "`y`", NULL}},
+        {" ", {NULL}},
+    };
+    char **words = NULL;
+    (void)state;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        assert_ok(aws_split_words(rows[i].text, &words, err));
+        size_t n = 0;
+        for (; rows[i].words[n] != NULL; n++) {
+            assert_string_equal(words[n], rows[i].words[n]);
+        }
+        assert_null(words[n]);
+        aws_free_words(words);
+    }
+    assert_fails(aws_split_words("a \"b", &words, err), BT_E_CONFIG, "open quote");
+}
+
+/* Where a container's credentials may come from, as SDKs have it. */
+static void container_urls(void **state) {
+    static const struct {
+        const char *relative;
+        const char *full;
+        const char *want; /* NULL: refused */
+    } rows[] = {
+        {"/v2/credentials/x", NULL, "http://169.254.170.2/v2/credentials/x"},
+        {"/v2/credentials/x", "https://else/", "http://169.254.170.2/v2/credentials/x"},
+        {"@evil/x", NULL, "http://169.254.170.2/@evil/x"},
+        {NULL, "http://169.254.170.23/v1/credentials", "http://169.254.170.23/v1/credentials"},
+        {NULL, "http://[fd00:ec2::23]/v1", "http://[fd00:ec2::23]/v1"},
+        {NULL, "http://localhost:8080/x", "http://localhost:8080/x"},
+        {NULL, "https://any.host/x", "https://any.host/x"},
+        {NULL, "http://169.254.169.254/x", NULL},
+        {NULL, "http://any.host/x", NULL},
+        {NULL, "http://127.0.0.1.evil.host/x", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_str   url = BT_STR_INIT;
+        bt_error problem = BT_ERROR_INIT;
+        (void)setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                     rows[i].relative != NULL ? rows[i].relative : "", 1);
+        (void)setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", rows[i].full != NULL ? rows[i].full : "",
+                     1);
+        const bt_status rc = aws_container_url(&url, &problem);
+        assert_int_equal(rc, rows[i].want != NULL ? BT_OK : BT_E_CONFIG);
+        if (rc == BT_OK) {
+            assert_string_equal(url.data, rows[i].want);
+        }
+        bt_str_deinit(&url);
+    }
+    (void)unsetenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    (void)unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 }
 
 #endif
@@ -281,6 +362,9 @@ int main(void) {
         cmocka_unit_test(examples_of_the_manual),
         cmocka_unit_test(what_is_sent),
         cmocka_unit_test(odd_credentials),
+        cmocka_unit_test(expirations),
+        cmocka_unit_test(words_of_commands),
+        cmocka_unit_test(container_urls),
 #endif
         cmocka_unit_test(lists),
         cmocka_unit_test(what_is_no_list),
