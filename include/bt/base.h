@@ -320,6 +320,13 @@ uint64_t bt_memory_within_limits(const char *root);
 /* The largest resident size of this process so far; 0: the system does not say. */
 int64_t bt_peak_resident_bytes(void);
 
+/* ---- the descriptors 0 to 2 -------------------------------------------------------------------
+ */
+
+/* Those that were closed when the program started are opened on /dev/null, so that no file gets
+ * their numbers. First in main; false: that cannot be done. */
+bool bt_hold_standard_files(void);
+
 /* ---- being asked to stop ----------------------------------------------------------------------
  * SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU ask the process to stop in good order: the
  * handler writes one line at once and sets a flag; what waits or loops over input asks for it. Any

@@ -334,6 +334,9 @@ static bt_status run_flags(const bt_flags *flags, bt_error *err) {
 int main(int argc, char **argv) {
     bt_error  err = BT_ERROR_INIT;
     bt_flags *flags = NULL;
+    if (!bt_hold_standard_files()) {
+        return bt_status_exit_code(BT_E_RESOURCE); /* there is nowhere to say it */
+    }
     bt_log_setup(program, BT_LOG_TEXT, 0);
     bt_status rc = bt_flags_parse(&flags, &bert_train_flags, argc, argv, &err);
     if (rc == BT_OK) {

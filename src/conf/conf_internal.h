@@ -199,6 +199,8 @@ BT_MUST_USE bt_status conf_merge_map(const conf_merge *merge, conf_object *objec
 /* Types, ranges and one-ofs of the whole tree. Fails only on BT_E_NOMEM. */
 BT_MUST_USE bt_status conf_check_tree(const conf_merge *merge);
 /* "origin: path: " and the text. */
+/* conf_folders.c: keys that name a folder in model_dir. */
+BT_MUST_USE bt_status conf_check_folders(const conf_merge *merge);
 BT_MUST_USE bt_status conf_report(const conf_merge *merge, bt_conf_severity severity,
                                   const conf_value *at, const char *path, const char *fmt, ...)
     BT_PRINTF(5, 6);

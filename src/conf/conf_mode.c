@@ -427,6 +427,7 @@ bt_status bt_conf_check_for_mode(const bt_conf *conf, bt_conf_mode mode, bt_conf
     BT_TRY(check_runtime(&c));
     BT_TRY(check_task(&c));
     BT_TRY(check_intervals(&c));
+    BT_TRY(conf_check_folders(&c.merge));
     if (bt_conf_mode_trains(mode)) {
         BT_TRY(check_data(&c, "task.train_data"));
         BT_TRY(check_training(&c));

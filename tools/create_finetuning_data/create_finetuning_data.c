@@ -26,6 +26,9 @@ done:
 int main(int argc, char **argv) {
     bt_error  err = BT_ERROR_INIT;
     bt_flags *flags = NULL;
+    if (!bt_hold_standard_files()) {
+        return bt_status_exit_code(BT_E_RESOURCE); /* there is nowhere to say it */
+    }
     bt_log_setup(DATA_PROGRAM, BT_LOG_TEXT, 0);
     bt_status rc = bt_flags_parse(&flags, &data_flag_table, argc, argv, &err);
     if (rc == BT_OK && bt_flags_asked(flags) != BT_ASK_RUN) {
