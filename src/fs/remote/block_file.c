@@ -96,19 +96,20 @@ static void file_free(block_file *file) {
     bt_free(file);
 }
 
+/* fd: all of the file, when the store keeps it here; else -1. Ours now, also on failure. */
 static bt_status file_create(const char *path, const remote_store *store, const remote_info *info,
-                             block_file **out, bt_error *err) {
+                             int fd, block_file **out, bt_error *err) {
     bt_status   rc = BT_OK;
     block_file *file = bt_calloc_array(1, sizeof *file);
-    if (file == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
-    }
-    file->fd = -1;
-    if (pthread_mutex_init(&file->lock, NULL) != 0 ||
+    if (file == NULL || pthread_mutex_init(&file->lock, NULL) != 0 ||
         pthread_cond_init(&file->changed, NULL) != 0) {
         bt_free(file);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
     }
+    file->fd = fd;
     file->store = store;
     file->info = *info;
     file->cursor = -1;
@@ -119,7 +120,14 @@ static bt_status file_create(const char *path, const remote_store *store, const 
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
         goto done;
     }
-    BT_CHECK(remote_scratch_open(&file->fd, err));
+    if (fd < 0) {
+        BT_CHECK(remote_scratch_open(&file->fd, err));
+    }
+    for (int64_t b = 0; fd >= 0 && b < file->n_blocks; b++) {
+        file->blocks[b].state = BLOCK_READY;
+        file->n_ready++;
+    }
+    file->is_checked = fd >= 0;
     *out = file;
     file = NULL;
 done:
@@ -177,12 +185,22 @@ bt_status block_file_open(const char *path, block_file **out, bt_error *err) {
                                                  : "%s: no such file",
                        path);
     }
+    int fd = -1;
+    if (store->open_whole != NULL) {
+        BT_TRY(store->open_whole(path, &fd, err));
+    }
     pthread_mutex_lock(&registry_lock);
     block_file *file = find_kept(path, &info);
+    if (file != NULL && fd >= 0) {
+        (void)close(fd);
+    }
     if (file == NULL && n_registry == BT_ARRAY_LEN(registry)) {
         rc = BT_FAIL(err, BT_E_RESOURCE, "%s: too many remote files are open", path);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
     } else if (file == NULL) {
-        rc = file_create(path, store, &info, &file, err);
+        rc = file_create(path, store, &info, fd, &file, err);
         if (rc == BT_OK) {
             registry[n_registry++] = file;
         }

@@ -116,7 +116,8 @@ static bool is_redirect(long status) {
 /* A redirect must not lead to a place that is less safe than the first one. */
 static bool may_go(const http_url *from, const http_url *to) {
     return strcmp(to->scheme, "https") == 0 ||
-           (strcmp(from->scheme, "http") == 0 && http_same_origin(from, to));
+           (strcmp(from->scheme, "http") == 0 &&
+            (http_same_origin(from, to) || (http_is_loopback(from) && http_is_loopback(to))));
 }
 
 typedef struct attempt {

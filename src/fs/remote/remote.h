@@ -31,6 +31,8 @@ typedef struct remote_store {
                       size_t n, const atomic_int *cancel, bt_error *err);
     bt_status (*download)(const char *path, const http_sink *sink, size_t max_bytes,
                           double limit_seconds, bt_error *err);
+    /* A store that keeps whole files here: *fd is the file, open for reading; -1: not this one. */
+    bt_status (*open_whole)(const char *path, int *fd, bt_error *err);
     /* Appends at most max_names of the paths below "scheme://bucket/prefix" (a path, not a folder);
      * one_level: up to the next slash, folders without it. Unsorted, each once. token: of the page,
      * "" for the first; becomes that of the next one, "" at the end. */

@@ -1,90 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * https:// and hf://, which are read only. An hf:// path is a file of a repository of the Hugging
- * Face hub, and no more than another way to write its URL; a token (HF_TOKEN) goes to the hub's own
- * host only, although the hub redirects to others. */
-#include <pthread.h>
+ * https://, which is read only, and how what comes from the Hugging Face hub is transferred. */
+#include "web.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "remote.h"
+#include "hf.h"
 
 /* ---- from path to URL -------------------------------------------------------------------------
  */
 
-static const char *hf_endpoint(void) {
-    const char *const endpoint = getenv("HF_ENDPOINT");
-    return endpoint != NULL && endpoint[0] != '\0' ? endpoint : "https://huggingface.co";
-}
-
-typedef struct hf_name {
-    const char *repository; /* "owner/name" */
-    size_t      n_repository;
-    const char *revision; /* "main" */
-    size_t      n_revision;
-    const char *file; /* "" for the repository itself */
-} hf_name;
-
-/* hf://owner/name[@revision][/file] */
-static bt_status hf_parse(const char *path, hf_name *out, bt_error *err) {
-    const char *const start = path + strlen("hf://");
-    const size_t      n_owner = strcspn(start, "/");
-    const char *const name = start[n_owner] == '/' ? start + n_owner + 1 : "";
-    const size_t      n_name = strcspn(name, "/@");
-    const char       *rest = name + n_name;
-    *out = (hf_name){.repository = start,
-                     .n_repository = n_owner + 1 + n_name,
-                     .revision = "main",
-                     .n_revision = 4};
-    if (n_owner == 0 || n_name == 0) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s: expected hf://OWNER/REPOSITORY[@REVISION][/FILE]",
-                       path);
-    }
-    if (*rest == '@') {
-        out->revision = rest + 1;
-        out->n_revision = strcspn(rest + 1, "/");
-        rest += 1 + out->n_revision;
-    }
-    out->file = *rest == '/' ? rest + 1 : rest;
-    return BT_OK;
-}
-
-static bt_status append_n_encoded(bt_str *url, const char *text, size_t n, const char *keep,
-                                  bt_error *err) {
-    char *const copy = bt_strndup(text, n);
-    if (copy == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a URL");
-    }
-    const bt_status rc = http_append_encoded(url, copy, keep, err);
-    bt_free(copy);
-    return rc;
-}
-
 /* What a user writes is sent as it is written, but for what no URL may hold. */
-static bt_status append_url(bt_str *url, const char *path, bt_error *err) {
-    hf_name    name;
-    const bool is_hf = bt_str_starts_with(path, "hf://");
-    if (is_hf) {
-        BT_TRY(hf_parse(path, &name, err));
-        BT_TRY(bt_str_appendf(url, err, "%s/", hf_endpoint()));
-        BT_TRY(append_n_encoded(url, name.repository, name.n_repository, "/", err));
-        BT_TRY(bt_str_append(url, "/resolve/", err));
-        BT_TRY(append_n_encoded(url, name.revision, name.n_revision, "", err));
-        BT_TRY(bt_str_append_char(url, '/', err));
-        BT_TRY(http_append_encoded(url, name.file, "/", err));
-    } else {
-        BT_TRY(http_append_encoded(url, path, ":/?#[]@!$&'()*+,;=%", err));
+bt_status web_append_url(bt_str *url, const char *path, bt_error *err) {
+    if (bt_str_starts_with(path, "hf://")) {
+        return hf_append_url(url, path, err);
     }
-    return http_check_private(is_hf ? path : "https://", url->data, err);
+    BT_TRY(http_append_encoded(url, path, ":/?#[]@!$&'()*+,;=%", err));
+    return http_check_private("https://", url->data, err);
 }
-
-static bt_status append_hf_token(void *context, bool renew, bt_str *out, bt_error *err) {
-    const char *const token = getenv("HF_TOKEN");
-    (void)context, (void)renew;
-    return bt_str_append(out, token != NULL ? token : "", err);
-}
-
-static const http_auth hf_auth = {append_hf_token, NULL};
 
 static const http_auth *auth_of(const char *path) {
     return bt_str_starts_with(path, "hf://") ? &hf_auth : NULL;
@@ -123,11 +57,11 @@ static bool is_missing(long status) {
     return status == 404 || status == 410;
 }
 
-static bt_status web_stat(const char *path, remote_info *out, bt_error *err) {
+bt_status web_stat(const char *path, remote_info *out, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        url = BT_STR_INIT;
     http_response response = {0};
-    BT_CHECK(append_url(&url, path, err));
+    BT_CHECK(web_append_url(&url, path, err));
     const http_request request = {.what = path,
                                   .method = "HEAD",
                                   .url = url.data,
@@ -147,17 +81,6 @@ done:
     bt_str_deinit(&url);
     http_response_deinit(&response);
     return rc;
-}
-
-/* A repository is a folder; whether it is there shows when a file of it is asked for. */
-static bt_status hf_stat(const char *path, remote_info *out, bt_error *err) {
-    hf_name name;
-    BT_TRY(hf_parse(path, &name, err));
-    if (name.file[0] == '\0') {
-        *out = (remote_info){.kind = BT_FS_FOLDER, .version = BT_FS_ANY_VERSION};
-        return BT_OK;
-    }
-    return web_stat(path, out, err);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -186,13 +109,13 @@ static bt_status check_range(const char *path, const remote_info *info,
     return BT_OK;
 }
 
-static bt_status web_read(const char *path, const remote_info *info, int64_t offset, void *dst,
-                          size_t n, const atomic_int *cancel, bt_error *err) {
+bt_status web_read(const char *path, const remote_info *info, int64_t offset, void *dst, size_t n,
+                   const atomic_int *cancel, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        url = BT_STR_INIT;
     bt_str        if_match = BT_STR_INIT;
     http_response response = {0};
-    BT_CHECK(append_url(&url, path, err));
+    BT_CHECK(web_append_url(&url, path, err));
     BT_CHECK(bt_str_appendf(&if_match, err, "If-Match: %s", info->etag));
     /* a weak tag, or the tag of what a redirect leads to, is no condition */
     const bool         strong = info->etag[0] == '"' && bt_str_starts_with(path, "https://");
@@ -223,12 +146,12 @@ done:
     return rc;
 }
 
-static bt_status web_download(const char *path, const http_sink *sink, size_t max_bytes,
-                              double limit_seconds, bt_error *err) {
+bt_status web_download(const char *path, const http_sink *sink, size_t max_bytes,
+                       double limit_seconds, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        url = BT_STR_INIT;
     http_response response = {0};
-    BT_CHECK(append_url(&url, path, err));
+    BT_CHECK(web_append_url(&url, path, err));
     const http_request request = {.what = path,
                                   .method = "GET",
                                   .url = url.data,
@@ -251,5 +174,3 @@ done:
 
 const remote_store remote_web = {
     .scheme = "https://", .stat = web_stat, .read = web_read, .download = web_download};
-const remote_store remote_hf = {
-    .scheme = "hf://", .stat = hf_stat, .read = web_read, .download = web_download};
