@@ -107,6 +107,9 @@ BT_MUST_USE bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err);
 bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec);
 void          bt_exec_set_loss_scale(bt_exec *exec, bt_loss_scale scale);
 
+/* Bytes that somebody else is going to take of what is left: no step is given them. */
+void bt_exec_reserve_memory(bt_exec *exec, uint64_t n_bytes);
+
 size_t bt_exec_memory_bytes(const bt_exec *exec); /* reserved now, arenas and buffers */
 
 /* The yardstick of a step: how fast this machine makes a large product, [M,768] x [768,3072] with M

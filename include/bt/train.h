@@ -22,6 +22,9 @@ typedef struct bt_train_args {
     const char        *checkpoint;
     bt_prediction_args prediction;
     bool               offline; /* --offline: modules come from the cache only */
+    /* Checkpoints are written on a thread of their own while the steps go on, where the memory for
+     * a copy of the state is there; false: between the steps. */
+    bool saves_beside;
 } bt_train_args;
 
 /* metrics, values of the task's output, and what the trainer adds */

@@ -68,7 +68,8 @@ static const bt_flag_def defs[] = {
     {.name = "enable_async_checkpointing",
      .kind = BT_FLAG_BOOL,
      .default_text = "true",
-     .help = "taken for train.py's sake: a checkpoint is whole on disk before training goes on"},
+     .help = "write checkpoints while the steps go on, where a copy of the state fits into memory; "
+             "false: a checkpoint is whole on disk before training goes on"},
     {.name = "dry_run",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",

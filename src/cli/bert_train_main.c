@@ -230,6 +230,7 @@ static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mod
                            .mode = mode,
                            .model_dir = bt_flags_string(flags, "model_dir"),
                            .offline = bt_flags_bool(flags, "offline"),
+                           .saves_beside = bt_flags_bool(flags, "enable_async_checkpointing"),
                            .checkpoint = text_or_null(flags, "checkpoint"),
                            .prediction = {.output_path = text_or_null(flags, "output_path"),
                                           .format = text_or_null(flags, "output_format"),

@@ -247,6 +247,7 @@ bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
     }
     *out = (bt_train_benchmark){.n_steps = 0};
     here.model_dir = NULL; /* nothing there can be read or written by mistake */
+    here.saves_beside = false;
     run.started = bt_time_monotonic();
     const bt_status rc = benchmark(&run, n_steps, out, err);
     run_deinit(&run);

@@ -89,6 +89,9 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     bt_metric_value extra[BT_TRAIN_MAX_VALUES];
     size_t          n_values = 0;
     size_t          n_extra = 0;
+    /* the record of an evaluation, and the best checkpoint, come behind the step's own checkpoint
+     */
+    BT_TRY(saver_join(run, err));
     BT_TRY(collect_values(run, sums, values, &n_values, err));
     if (run->config.validation_steps > 0) {
         value_add(values, &n_values, "steps_per_second", (double)sums->n_batches / seconds);

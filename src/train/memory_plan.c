@@ -25,36 +25,76 @@ static const char *size_text(char out[SIZE_TEXT], uint64_t n_bytes) {
     return out;
 }
 
-static void say(const bt_exec_memory *m, uint64_t all) {
+/* copy: what saving takes beside; 0: nothing. */
+static void say(const bt_exec_memory *m, uint64_t all, uint64_t copy) {
     char variables[SIZE_TEXT];
     char gradients[SIZE_TEXT];
     char slots[SIZE_TEXT];
     char activations[SIZE_TEXT];
     char scratch[SIZE_TEXT];
     char sum[SIZE_TEXT];
-    char available[SIZE_TEXT];
+    char size[SIZE_TEXT];
+    char saving[64] = "";
     char largest[96] = "";
     if (m->available != UINT64_MAX) {
         (void)snprintf(largest, sizeof largest, " of %s; %" PRId64 " such sequences would fit",
-                       size_text(available, m->available), m->largest_seqs);
+                       size_text(size, m->available + copy), m->largest_seqs);
+    }
+    if (copy > 0) {
+        (void)snprintf(saving, sizeof saving, ", the copy that is saved %s", size_text(size, copy));
     }
     bt_log(BT_LOG_INFO,
            "memory: variables %s, gradients %s, slots %s, activations up to %s (%" PRId64
-           " sequences of %" PRId64 " tokens), scratch %s: up to %s%s",
+           " sequences of %" PRId64 " tokens), scratch %s%s: up to %s%s",
            size_text(variables, m->variables), size_text(gradients, m->gradients),
            size_text(slots, m->slots), size_text(activations, m->activations), m->n_seqs, m->length,
-           size_text(scratch, m->scratch), size_text(sum, all), largest);
+           size_text(scratch, m->scratch), saving, size_text(sum, all + copy), largest);
+}
+
+/* Is there going to be a save that is not the run's last act? */
+static bool saves_before_the_end(const train_run *run) {
+    const int64_t end = run->config.train_steps;
+    return checkpoints_are_on(run) &&
+           (run->config.steps_per_loop < end || next_evaluation(run) < end);
+}
+
+/* Room for the copy beside the longest step, or saves between the steps. */
+static bt_status plan_saving(train_run *run, const bt_exec_memory *m, uint64_t all, uint64_t *copy,
+                             bt_error *err) {
+    const uint64_t wanted = saves_before_the_end(run) ? saver_wanted_bytes(run) : 0;
+    const uint64_t left = m->available > all ? m->available - all : 0;
+    *copy = 0;
+    if (wanted == 0) {
+        return BT_OK;
+    }
+    if (wanted > left) {
+        char size[SIZE_TEXT];
+        char there[SIZE_TEXT];
+        bt_log(BT_LOG_INFO,
+               "checkpoints are written between the steps, not beside them: the copy of the state "
+               "that this takes is %s, and %s are left",
+               size_text(size, wanted), size_text(there, left));
+        return BT_OK;
+    }
+    bt_exec_reserve_memory(run->exec, wanted);
+    *copy = wanted;
+    return saver_create(run, err);
 }
 
 /* Rows are mostly shorter than seq_length, so what does not fit at the worst may never come. */
-bt_status memory_plan(const train_run *run, bt_error *err) {
+bt_status memory_plan(train_run *run, bt_error *err) {
     const bt_data_config *const data = &run->config.train_data;
     const bool                  pairs = run->plan.head.loss == BT_LOSS_RANKING;
     const int64_t               n_seqs = data->global_batch_size * (pairs ? 2 : 1);
-    const bt_exec_memory        m =
-        bt_exec_plan_memory(run->exec, n_seqs, run->plan.train_schema.seq_length);
+    const int64_t               length = run->plan.train_schema.seq_length;
+    bt_exec_memory              m = bt_exec_plan_memory(run->exec, n_seqs, length);
     const uint64_t all = m.variables + m.gradients + m.slots + m.activations + m.scratch;
-    say(&m, all);
+    uint64_t       copy = 0;
+    BT_TRY(plan_saving(run, &m, all, &copy, err));
+    if (copy > 0) {
+        m = bt_exec_plan_memory(run->exec, n_seqs, length); /* of what is left then */
+    }
+    say(&m, all, copy);
     if (m.largest_tokens < m.n_seqs) {
         char available[SIZE_TEXT];
         return BT_FAIL(err, BT_E_NOMEM,

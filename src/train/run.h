@@ -90,6 +90,16 @@ typedef struct run_state {
 } run_state;
 
 typedef struct run_log run_log;
+typedef struct saver   saver;
+
+/* A checkpoint to be written. */
+typedef struct save_order {
+    bt_ckpt_manager *manager; /* nobody else's until the save is over */
+    const char      *folder;  /* for messages; lives as long as the run */
+    char             name[48];
+    bt_ckpt_train    view;  /* of the engine's buffers, and of state */
+    bt_str           state; /* owned */
+} save_order;
 
 /* model_dir is written by one process; NULL: not needed by the mode, or not yet taken. */
 typedef struct run_locks {
@@ -120,6 +130,7 @@ typedef struct train_run {
     bt_ckpt_choice       start;        /* the checkpoint that the run went on from */
     bt_ckpt_manager     *saves;        /* of model_dir; opened when first needed */
     bt_ckpt_manager     *best_saves;   /* of the best checkpoint's folder, likewise */
+    saver               *saver;        /* NULL: saves are written between the steps */
     int64_t              step;         /* updates made */
     int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */
     int64_t              last_saved;   /* step, or -1 */
@@ -163,14 +174,32 @@ BT_MUST_USE bt_status run_lock_take(const bt_train_args *args, run_locks *locks,
 BT_MUST_USE bt_status run_lock_check(const train_run *run, bt_error *err);
 void                  run_lock_release(run_locks *locks);
 
-/* memory_plan.c: what training will take, told and checked before the first step. */
-BT_MUST_USE bt_status memory_plan(const train_run *run, bt_error *err);
+/* memory_plan.c: what training will take, told and checked before the first step; and whether there
+ * is room to save beside it. */
+BT_MUST_USE bt_status memory_plan(train_run *run, bt_error *err);
+
+/* saver.c: saves, one at a time, on a thread of their own where run->saver is there. wanted_bytes:
+ * of the copy of the state that this takes; 0: it is not asked for. */
+uint64_t              saver_wanted_bytes(const train_run *run);
+BT_MUST_USE bt_status saver_create(train_run *run, bt_error *err);
+/* Waits for the save before, then writes this one: whole on the disk on return, unless goes_on (the
+ * run has something to do meanwhile): then only its state is copied on return. The order is moved
+ * or freed in any case. */
+BT_MUST_USE bt_status saver_save(train_run *run, save_order *order, bool goes_on, bt_error *err);
+/* Waits for the save that is under way and gives its error (run->last_saved is then what it was
+ * before it); BT_OK when there is none. One that found no room while the process was asked to stop
+ * is BT_E_INTERRUPTED: what is saved then is another try. */
+BT_MUST_USE bt_status saver_join(train_run *run, bt_error *err);
+/* Is saver_join going to give an error at once? */
+bool saver_has_failed(const train_run *run);
+void saver_free(train_run *run); /* waits */
 
 /* train_loop.c: trains until an evaluation is due or train_steps are made, with records and
  * checkpoints on the way. *is_restored: a recovery went back to a checkpoint last, so that what is
  * due may have been made before. */
 BT_MUST_USE bt_status train_on(train_run *run, bool *is_restored, bt_error *err);
 /* Saves unless this very step is saved already or checkpoints are switched off. */
+bool                  checkpoints_are_on(const train_run *run);
 BT_MUST_USE bt_status save_final(train_run *run, bt_error *err);
 
 /* train_and_eval.c: the mode of that name. */

@@ -13,8 +13,6 @@
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 
-static const double first_retry_seconds = 0.5;
-
 /* ---- saving
  * ------------------------------------------------------------------------------------------ */
 
@@ -40,47 +38,30 @@ static void fill_view(const train_run *run, bt_ckpt_train *out) {
     out->without_optimizer = run->step == 0;
 }
 
-/* A disk that is full for a moment must not end a run of hours: trainer.checkpoint_retry more
- * tries, each after twice the wait. What was there before stays whole in any case. */
-static bt_status write_with_retries(const train_run *run, bt_ckpt_manager *manager,
-                                    const char *name, const bt_ckpt_train *view, bt_error *err) {
-    double wait = first_retry_seconds;
-    for (int64_t retry = 0;; retry++) {
-        const bt_status rc = bt_ckpt_manager_save(manager, name, view, err);
-        if (rc != BT_E_RESOURCE || retry >= run->config.checkpoint_retry || bt_stop_requested()) {
-            return rc;
-        }
-        bt_log(BT_LOG_WARNING, "%s; trying again in %g seconds (%" PRId64 " of %" PRId64 ")",
-               err != NULL ? err->msg : "cannot save", wait, retry + 1,
-               run->config.checkpoint_retry);
-        (void)bt_stop_sleep(wait);
-        wait *= 2;
-    }
-}
-
-/* info: NULL, or what a best checkpoint says of itself. */
+/* info: NULL, or what a best checkpoint says of itself. goes_on: see saver_save. */
 static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char *folder,
-                           const char *name, const bt_str *info, bt_error *err) {
-    bt_status     rc = BT_OK;
-    bt_str        state = BT_STR_INIT;
-    bt_ckpt_train view = {0};
-    BT_CHECK(run_lock_check(run, err));
-    fill_view(run, &view);
+                           const char *name, const bt_str *info, bool goes_on, bt_error *err) {
+    save_order order = {.manager = manager, .folder = folder, .state = BT_STR_INIT};
+    bt_status  rc = BT_OK;
+    BT_TRY(run_lock_check(run, err));
+    (void)snprintf(order.name, sizeof order.name, "%s", name);
+    fill_view(run, &order.view);
     if (run->train_data != NULL) {
-        BT_CHECK(run_state_write(run, &state, err));
-        view.state = state.data;
-        view.n_state_bytes = state.len;
+        rc = run_state_write(run, &order.state, err);
+        order.view.state = order.state.data;
+        order.view.n_state_bytes = order.state.len;
+    }
+    if (rc != BT_OK) {
+        bt_str_deinit(&order.state);
+        return rc;
     }
     if (info != NULL) {
-        view.info = info->data;
-        view.n_info_bytes = info->len;
+        order.view.info = info->data;
+        order.view.n_info_bytes = info->len;
     }
-    BT_CHECK(write_with_retries(run, manager, name, &view, err));
+    BT_TRY(saver_save(run, &order, goes_on, err));
     run->save_counter++;
-    bt_log(BT_LOG_INFO, "saved checkpoint to %s/%s", folder, name);
-done:
-    bt_str_deinit(&state);
-    return rc;
+    return BT_OK;
 }
 
 static bt_status open_saves(train_run *run, bt_error *err) {
@@ -96,12 +77,16 @@ bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *
     return bt_ckpt_manager_settle(run->saves, from->prefix, from->step, err);
 }
 
+/* The log's lines are on the disk before the checkpoint that follows them, and no save is under way
+ * that needs the manager. Who stops, or is at the last step, has nothing to do meanwhile. */
 static bt_status save(train_run *run, bt_error *err) {
+    const bool goes_on = run->step < run->config.train_steps && !bt_stop_requested();
+    BT_TRY(saver_join(run, err));
     BT_TRY(run_log_sync(run->log, run->args->model_dir, err));
     char name[32];
     (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
     BT_TRY(open_saves(run, err));
-    BT_TRY(save_into(run, run->saves, run->args->model_dir, name, NULL, err));
+    BT_TRY(save_into(run, run->saves, run->args->model_dir, name, NULL, goes_on, err));
     run->last_saved = run->step;
     return BT_OK;
 }
@@ -137,7 +122,7 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
          * new one is. The count itself is that of a run that was not killed. */
         (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 2);
     }
-    return save_into(run, run->best_saves, folder, name, info, err);
+    return save_into(run, run->best_saves, folder, name, info, false, err);
 }
 
 /* ---- restoring
@@ -369,6 +354,7 @@ done:
 bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found, bt_error *err) {
     bt_status      rc = BT_OK;
     bt_ckpt_choice from = {0};
+    BT_CHECK(saver_join(run, err));
     BT_CHECK(bt_ckpt_choose(run->args->model_dir, "ckpt", true, snapshot_check, run, &from, err));
     *found = from.prefix != NULL;
     if (from.prefix == NULL) {

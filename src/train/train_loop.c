@@ -147,7 +147,7 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
     return BT_OK;
 }
 
-static bool checkpoints_are_on(const train_run *run) {
+bool checkpoints_are_on(const train_run *run) {
     return run->config.checkpoint_interval.is_set && run->config.checkpoint_interval.value > 0;
 }
 
@@ -187,6 +187,9 @@ static bt_status run_chunk(train_run *run, int64_t end_step, bt_error *err) {
     double drawn = bt_time_monotonic();
     while (run->step < end_step) {
         BT_TRY(bt_stop_check(err));
+        if (saver_has_failed(run)) {
+            return saver_join(run, err);
+        }
         const double start = bt_time_monotonic();
         double       loss = 0;
         BT_TRY(train_step(run, &loss, err));

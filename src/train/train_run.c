@@ -24,6 +24,7 @@ static const bt_task_output *output_ops(const train_run *run) {
 }
 
 void run_deinit(train_run *run) {
+    saver_free(run); /* it may still read what is freed below */
     if (output_ops(run) != NULL) {
         output_ops(run)->destroy(run->output);
     }
@@ -301,6 +302,10 @@ static bt_status run_mode(train_run *run, bt_error *err) {
 /* An evaluation that was stopped is owed (evaluation_due): the run that continues makes it first.
  */
 static bt_status save_interrupted(train_run *run, bt_error *err) {
+    const bt_status joined = saver_join(run, err);
+    if (joined != BT_OK && joined != BT_E_INTERRUPTED) {
+        return joined;
+    }
     if (run->last_saved != run->step) {
         BT_TRY(snapshot_save(run, err));
     }
@@ -322,8 +327,11 @@ static bt_status train_and_save(train_run *run, bool event_files, bt_error *err)
     BT_TRY(best_load(run, err));
     BT_TRY(run_log_open(run->args->model_dir, run->config.validation_summary_subdir, event_files,
                         &run->log, err));
-    const bt_status rc = run_mode(run, err);
+    bt_status rc = run_mode(run, err);
     bt_log_progress(NULL);
+    if (rc == BT_OK) {
+        rc = saver_join(run, err);
+    }
     return rc == BT_E_INTERRUPTED ? save_interrupted(run, err) : rc;
 }
 

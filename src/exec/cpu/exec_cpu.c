@@ -6,7 +6,7 @@
 
 #include "exec_cpu_internal.h"
 
-enum { COPY_CHUNK = 1 << 16 };
+enum { COPY_CHUNK = 1 << 20 };
 
 static bt_status alloc_flat(const bt_exec *exec, float start, float **out, bt_error *err) {
     const size_t n = (size_t)exec->model->table.n_elements;
@@ -242,10 +242,25 @@ static bt_status find_state(bt_exec *exec, int32_t state, float **view, bt_error
     return BT_OK;
 }
 
+typedef struct copy_job {
+    float       *to;
+    const float *from;
+    int64_t      n;
+} copy_job;
+
+static void copy_task(void *context, int64_t task, int32_t thread) {
+    const copy_job *const job = context;
+    const int64_t         first = task * COPY_CHUNK;
+    const int64_t         n = job->n - first < COPY_CHUNK ? job->n - first : COPY_CHUNK;
+    (void)thread;
+    memcpy(job->to + first, job->from + first, (size_t)n * sizeof *job->to);
+}
+
 bt_status bt_exec_read(bt_exec *exec, int32_t state, float *flat, bt_error *err) {
     float *view = NULL;
     BT_TRY(find_state(exec, state, &view, err));
-    memcpy(flat, view, (size_t)exec->model->table.n_elements * sizeof *flat);
+    copy_job job = {.to = flat, .from = view, .n = exec->model->table.n_elements};
+    bt_pool_run(exec->pool, (job.n + COPY_CHUNK - 1) / COPY_CHUNK, copy_task, &job);
     return BT_OK;
 }
 

@@ -109,9 +109,10 @@ struct bt_exec {
     float          *slots[BT_OPTIM_MAX_SLOTS];
     bt_precision    precision;
     bool            recompute;
-    uint64_t        memory_limit; /* 0: none but the machine's */
-    exec_grad_kind *grad_kinds;   /* owned; [n_params] */
-    bt_optim_rows  *rows;         /* NULL: every row of the word table is updated in every step */
+    uint64_t        memory_limit;   /* 0: none but the machine's */
+    uint64_t        reserved_bytes; /* of what is left, for somebody else */
+    exec_grad_kind *grad_kinds;     /* owned; [n_params] */
+    bt_optim_rows  *rows;           /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
     exec_parts      parts;
     exec_scale      scale;

@@ -5,16 +5,19 @@
 
 enum { MOST_SEQS_LOG2 = 40 };
 
-uint64_t exec_memory_left(const bt_exec *exec) {
-    if (exec->memory_limit == 0) {
-        return bt_memory_available("");
-    }
-    const uint64_t held = bt_exec_memory_bytes(exec);
-    return exec->memory_limit > held ? exec->memory_limit - held : 0;
-}
-
 static uint64_t saturated_sum(uint64_t a, uint64_t b) {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+uint64_t exec_memory_left(const bt_exec *exec) {
+    const uint64_t limit = exec->memory_limit != 0 ? exec->memory_limit : bt_memory_available("");
+    const uint64_t held = exec->memory_limit != 0 ? bt_exec_memory_bytes(exec) : 0;
+    const uint64_t taken = saturated_sum(held, exec->reserved_bytes);
+    return limit == UINT64_MAX ? limit : limit > taken ? limit - taken : 0;
+}
+
+void bt_exec_reserve_memory(bt_exec *exec, uint64_t n_bytes) {
+    exec->reserved_bytes = n_bytes;
 }
 
 /* Bytes of buffers and scratch; UINT64_MAX: beyond counting. */

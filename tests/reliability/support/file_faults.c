@@ -11,6 +11,7 @@
  * the number that errno gets; BT_FAULT_ONWARD=1: so do all later ones BT_FAULT_READS  =1: reading
  * counts as well (open to read, read, pread) BT_FAULT_RECORD a file that gets every change in full,
  * for power_loss.py BT_FAULT_NOSYNC =1: fsync does nothing (a kill loses nothing that was written)
+ *   BT_FAULT_DELAY  milliseconds that each fsync takes longer: a slow disk
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -28,6 +29,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* glibc's checked twins, which no header of its declares for others */
@@ -44,6 +46,7 @@ static const char     *what = "";
 static long            at;
 static bool            onward, reads, no_sync;
 static int             error_number;
+static long            delay_ms;
 static int             log_fd = -1;
 static int             record_fd = -1;
 static long            n_operations;
@@ -72,6 +75,7 @@ __attribute__((constructor)) static void begin(void) {
     reads = number("BT_FAULT_READS") != 0;
     no_sync = number("BT_FAULT_NOSYNC") != 0;
     error_number = (int)number("BT_FAULT_ERRNO");
+    delay_ms = number("BT_FAULT_DELAY");
     log_fd = open_append(setting("BT_FAULT_LOG"));
     record_fd = open_append(setting("BT_FAULT_RECORD"));
 }
@@ -362,9 +366,19 @@ ssize_t __pread64_chk(int fd, void *bytes, size_t n, off64_t offset, size_t n_ro
     return pread64(fd, bytes, n, offset);
 }
 
+static void delay(int fd) {
+    char path[PATH_MAX + 1];
+    if (delay_ms > 0 && fd_path(fd, path) && path_counts(path)) {
+        const struct timespec time = {.tv_sec = delay_ms / 1000,
+                                      .tv_nsec = delay_ms % 1000 * 1000000};
+        (void)nanosleep(&time, NULL);
+    }
+}
+
 /* fsync and its kin. A sync that fails has put nothing on the disk. */
 static int sync_counted(int (*real)(int), int fd) {
     const action found = count_fd("sync", fd);
+    delay(fd);
     if (found == FAIL) {
         return -1;
     }

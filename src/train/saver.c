@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Saving beside training: the state is copied, and a thread of its own writes the copy while the
+ * steps go on. One save at a time: the next one, and whatever must come behind a save (reading it
+ * back, the record of an evaluation, the end of the run), waits for the one before. Where there is
+ * no room for the copy, or nothing would go on meanwhile, a save is written at once from the
+ * engine's own buffers; the bytes are the same. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "run.h"
+
+static const double first_retry_seconds = 0.5;
+
+/* The training threads come first: what the writer takes of a core, all of them wait for. */
+enum { WRITER_NICE = 5 };
+
+struct saver {
+    size_t     n_bytes; /* of the copy */
+    float     *copy;    /* NULL: not taken yet */
+    bool       is_off;  /* there was no room after all */
+    bool       is_running;
+    bool       has_waited; /* and that was said */
+    pthread_t  thread;
+    atomic_int status;     /* bt_status of the job that runs, once it is over */
+    int64_t    last_saved; /* run->last_saved before it */
+    save_order order;
+    int64_t    n_retries;
+    bt_error   problem;
+};
+
+/* ---- one save ---------------------------------------------------------------------------------
+ */
+
+/* A disk that is full for a moment must not end a run of hours: trainer.checkpoint_retry more
+ * tries, each after twice the wait. What was there before stays whole in any case. */
+static bt_status write_with_retries(const save_order *order, int64_t n_retries, bt_error *err) {
+    double wait = first_retry_seconds;
+    for (int64_t retry = 0;; retry++) {
+        const bt_status rc = bt_ckpt_manager_save(order->manager, order->name, &order->view, err);
+        if (rc == BT_OK) {
+            bt_log(BT_LOG_INFO, "saved checkpoint to %s/%s", order->folder, order->name);
+        }
+        if (rc != BT_E_RESOURCE || retry >= n_retries || bt_stop_requested()) {
+            return rc;
+        }
+        bt_log(BT_LOG_WARNING, "%s; trying again in %g seconds (%" PRId64 " of %" PRId64 ")",
+               err != NULL ? err->msg : "cannot save", wait, retry + 1, n_retries);
+        (void)bt_stop_sleep(wait);
+        wait *= 2;
+    }
+}
+
+static void free_order(save_order *order) {
+    bt_str_deinit(&order->state);
+    *order = (save_order){.state = BT_STR_INIT};
+}
+
+static void *write_beside(void *arg) {
+    saver *const s = arg;
+    bt_stop_shield(true); /* as the thread that trains */
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WRITER_NICE);
+    const bt_status rc = write_with_retries(&s->order, s->n_retries, &s->problem);
+    bt_stop_shield(false);
+    atomic_store(&s->status, (int)rc);
+    return NULL;
+}
+
+/* ---- beside -----------------------------------------------------------------------------------
+ */
+
+static size_t copy_bytes(const train_run *run) {
+    const size_t n_flat =
+        1 + (size_t)bt_optim_n_slots(run->optim) + (bt_optim_has_average(run->optim) ? 1 : 0);
+    return n_flat * (size_t)run->model->table.n_elements * sizeof(float);
+}
+
+uint64_t saver_wanted_bytes(const train_run *run) {
+    return run->args->saves_beside ? copy_bytes(run) : 0;
+}
+
+bt_status saver_create(train_run *run, bt_error *err) {
+    run->saver = bt_calloc_array(1, sizeof *run->saver);
+    if (run->saver == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory to save");
+    }
+    run->saver->n_bytes = copy_bytes(run);
+    return BT_OK;
+}
+
+/* Not worth ending a run: it saves between the steps then. */
+static bool has_copy(train_run *run) {
+    saver *const s = run->saver;
+    if (s->copy == NULL && !s->is_off) {
+        bt_exec_reserve_memory(run->exec, 0); /* it is taken now */
+        s->copy = bt_memory_available("") >= s->n_bytes ? bt_alloc(s->n_bytes) : NULL;
+        s->is_off = s->copy == NULL;
+    }
+    if (s->copy == NULL) {
+        bt_log(BT_LOG_INFO,
+               "checkpoints are written between the steps from now on: the %.1f MiB for a copy of "
+               "the state are not there any more",
+               (double)s->n_bytes / 0x1p20);
+    }
+    return s->copy != NULL;
+}
+
+static bt_status copy_state(train_run *run, int32_t state, float **at, const float **view,
+                            bt_error *err) {
+    BT_TRY(bt_exec_read(run->exec, state, *at, err));
+    *view = *at;
+    *at += run->model->table.n_elements;
+    return BT_OK;
+}
+
+static bt_status copy_all(train_run *run, bt_ckpt_train *view, bt_error *err) {
+    float *at = run->saver->copy;
+    BT_TRY(copy_state(run, BT_STATE_PARAM, &at, &view->params, err));
+    for (int32_t i = 0; i < view->n_slots; i++) {
+        BT_TRY(copy_state(run, BT_STATE_SLOT + i, &at, &view->slots[i], err));
+    }
+    return view->average != NULL ? copy_state(run, BT_STATE_AVERAGE, &at, &view->average, err)
+                                 : BT_OK;
+}
+
+/* The thread takes no signals: they are for the one that trains. false: there is no thread. */
+static bool start_thread(saver *s) {
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failed = pthread_create(&s->thread, NULL, write_beside, s);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed == 0;
+}
+
+/* Moves the order. *started false: nothing was done. */
+static bt_status save_beside(train_run *run, save_order *order, bool *started, bt_error *err) {
+    saver *const s = run->saver;
+    *started = false;
+    if (s->is_off || !has_copy(run)) {
+        return BT_OK;
+    }
+    BT_TRY(copy_all(run, &order->view, err));
+    s->order = *order;
+    s->n_retries = run->config.checkpoint_retry;
+    s->last_saved = run->last_saved;
+    s->problem = (bt_error)BT_ERROR_INIT;
+    atomic_store(&s->status, (int)BT_OK);
+    *order = (save_order){.state = BT_STR_INIT};
+    s->is_running = start_thread(s);
+    if (!s->is_running) { /* the copy is as good */
+        *order = s->order;
+        s->order = (save_order){.state = BT_STR_INIT};
+    }
+    *started = s->is_running;
+    return BT_OK;
+}
+
+bt_status saver_save(train_run *run, save_order *order, bool goes_on, bt_error *err) {
+    bool      started = false;
+    bt_status rc = saver_join(run, err);
+    if (rc == BT_OK && goes_on && run->saver != NULL) {
+        rc = save_beside(run, order, &started, err);
+    }
+    if (rc == BT_OK && !started) {
+        rc = write_with_retries(order, run->config.checkpoint_retry, err);
+    }
+    free_order(order);
+    return rc;
+}
+
+bool saver_has_failed(const train_run *run) {
+    return run->saver != NULL && run->saver->is_running &&
+           atomic_load(&run->saver->status) != (int)BT_OK;
+}
+
+bt_status saver_join(train_run *run, bt_error *err) {
+    saver *const s = run->saver;
+    if (s == NULL || !s->is_running) {
+        return BT_OK;
+    }
+    (void)pthread_join(s->thread, NULL);
+    s->is_running = false;
+    free_order(&s->order);
+    const bt_status rc = (bt_status)atomic_load(&s->status);
+    if (rc == BT_OK) {
+        return BT_OK;
+    }
+    run->last_saved = s->last_saved;
+    if (rc == BT_E_RESOURCE && bt_stop_requested()) { /* the stop saves, too: another try */
+        bt_log(BT_LOG_WARNING, "%s", s->problem.msg);
+        return bt_stop_check(err);
+    }
+    if (err != NULL) {
+        *err = s->problem;
+    }
+    return rc;
+}
+
+void saver_free(train_run *run) {
+    bt_error        problem = BT_ERROR_INIT;
+    const bt_status rc = saver_join(run, &problem);
+    if (rc != BT_OK && rc != BT_E_INTERRUPTED) {
+        bt_log(BT_LOG_WARNING, "%s", problem.msg); /* of a run that ends with another error */
+    }
+    if (run->saver != NULL) {
+        bt_free(run->saver->copy);
+        bt_free(run->saver);
+        run->saver = NULL;
+    }
+}
