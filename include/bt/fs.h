@@ -137,6 +137,10 @@ BT_MUST_USE bt_status bt_fs_replace_if(const char *path, const void *bytes, size
 BT_MUST_USE bt_status bt_fs_replace(const char *path, const void *bytes, size_t n_bytes,
                                     bt_error *err);
 
+/* Cuts a file off behind its first n_bytes, in place, and waits until the disk has it. In a store
+ * the first n_bytes are uploaded anew. */
+BT_MUST_USE bt_status bt_fs_cut(const char *path, int64_t n_bytes, bt_error *err);
+
 /* ---- folders, names ---------------------------------------------------------------------------
  */
 
@@ -147,6 +151,8 @@ BT_MUST_USE bt_status bt_fs_make_folders(const char *path, bt_error *err); /* mk
 BT_MUST_USE bt_status bt_fs_make_private_folder(const char *path, bt_error *err);
 /* The same check without making it; missing: BT_OK. */
 BT_MUST_USE bt_status bt_fs_check_private_folder(const char *path, bt_error *err);
+/* Waits until the disk has the names in a folder. In a store, and where there is none, nothing. */
+BT_MUST_USE bt_status bt_fs_sync_folder(const char *folder, bt_error *err);
 /* A file or an empty folder. Missing: BT_OK. */
 BT_MUST_USE bt_status bt_fs_remove(const char *path, bt_error *err);
 

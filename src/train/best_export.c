@@ -98,11 +98,10 @@ static bt_status recall_info(const train_run *run, best_files *files, bt_error *
     bool             found = false;
     bt_metric_value  values[BT_TRAIN_MAX_VALUES];
     size_t           n = 0;
-    BT_TRY(recall_record(run->args->model_dir, "validation", files->ckpt.step, &seen, &found, err));
+    BT_TRY(recall_record(run, "validation", files->ckpt.step, &seen, &found, err));
     (void)snprintf(best, sizeof best, "best_%s", run->config.best_metric);
     for (size_t i = 0; found && i < seen.n_values; i++) {
-        if (!bt_str_equal(seen.values[i].name, best) &&
-            !bt_str_equal(seen.values[i].name, "time")) {
+        if (!bt_str_equal(seen.values[i].name, best)) {
             value_add(values, &n, seen.values[i].name, seen.values[i].value);
         }
     }

@@ -149,6 +149,26 @@ done:
     return rc;
 }
 
+/* The first round of a process may be one that an earlier process was stopped in. */
+static bt_status open_eval_events(const bt_train_args *args, int64_t global_step,
+                                  bt_events_writer **events, bt_error *err) {
+    bt_status       rc = BT_OK;
+    char           *folder = NULL;
+    bt_events_found found = {0};
+    if (*events != NULL) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_fs_join(args->model_dir, "eval", &folder, err));
+    BT_CHECK(bt_events_cut(folder, global_step - 1, &found, err));
+    BT_CHECK(bt_events_create(folder, events, err));
+    if (found.n_files > 0) {
+        BT_CHECK(bt_events_restart(*events, global_step, err));
+    }
+done:
+    bt_free(folder);
+    return rc;
+}
+
 static bt_status write_eval_events(bt_events_writer *events, const bt_train_args *args,
                                    int64_t global_step, const bt_train_summary *summary,
                                    bt_error *err) {
@@ -187,16 +207,17 @@ done:
 }
 
 static bt_status train_from(const bt_train_args *args, run_locks *locks, const char *prefix,
-                            const char *best_subdir, bt_events_writer *events, int64_t *global_step,
-                            bt_train_summary *summary, bt_error *err) {
+                            const char *best_subdir, bt_events_writer **events,
+                            int64_t *global_step, bt_train_summary *summary, bt_error *err) {
     BT_TRY(snapshot_read_global_step(prefix, global_step, err));
     BT_TRY(remove_checkpoints(args->model_dir, err));
     BT_TRY(aim_at(args, prefix, best_subdir, *global_step, err));
     bt_train_args once = *args;
     once.mode = BT_CONF_MODE_TRAIN_AND_EVAL;
-    BT_TRY(run_once(&once, false, locks, summary, err));
+    BT_TRY(run_once(&once, *global_step, locks, summary, err));
     BT_TRY(write_metrics_json(args->model_dir, *global_step, summary, err));
-    BT_TRY(write_eval_events(events, args, *global_step, summary, err));
+    BT_TRY(open_eval_events(args, *global_step, events, err));
+    BT_TRY(write_eval_events(*events, args, *global_step, summary, err));
     return remove_checkpoints(args->model_dir, err);
 }
 
@@ -205,7 +226,6 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
     bt_status         rc = BT_OK;
     char             *folder = NULL;
     char             *best_subdir = NULL;
-    char             *events_folder = NULL;
     char             *seen = NULL;
     bt_events_writer *events = NULL;
     run_locks         locks = {0};
@@ -225,8 +245,6 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
     BT_CHECK(wait_for_folder(folder, err));
     BT_CHECK(bt_fs_make_folders(args->model_dir, err));
     BT_CHECK(run_lock_take(args, &locks, err));
-    BT_CHECK(bt_fs_join(args->model_dir, "eval", &events_folder, err));
-    BT_CHECK(bt_events_create(events_folder, &events, err));
     int64_t global_step = -1;
     for (;;) {
         bool timed_out = false;
@@ -234,7 +252,7 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
             wait_for_new(folder, (bt_conf_opt_f64){!for_ever, timeout}, &seen, &timed_out, err));
         if (!timed_out) {
             BT_CHECK(
-                train_from(args, &locks, seen, best_subdir, events, &global_step, summary, err));
+                train_from(args, &locks, seen, best_subdir, &events, &global_step, summary, err));
         } else if (args->pretrain_steps < 0 || global_step >= args->pretrain_steps) {
             break;
         } else {
@@ -250,7 +268,6 @@ done : {
     run_lock_release(&locks);
     bt_free(folder);
     bt_free(best_subdir);
-    bt_free(events_folder);
     bt_free(seen);
     return rc;
 }

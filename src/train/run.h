@@ -131,6 +131,7 @@ typedef struct train_run {
     bt_ckpt_manager     *saves;        /* of model_dir; opened when first needed */
     bt_ckpt_manager     *best_saves;   /* of the best checkpoint's folder, likewise */
     saver               *saver;        /* NULL: saves are written between the steps */
+    int64_t              round;        /* see run_log_config */
     int64_t              step;         /* updates made */
     int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */
     int64_t              last_saved;   /* step, or -1 */
@@ -204,6 +205,12 @@ BT_MUST_USE bt_status save_final(train_run *run, bt_error *err);
 
 /* train_and_eval.c: the mode of that name. */
 BT_MUST_USE bt_status train_and_eval(train_run *run, bt_error *err);
+/* All steps are made, or early stopping is due. */
+bool training_is_over(const train_run *run);
+/* Says so of a run that was restored, and why nothing is trained. */
+void tell_finished(const train_run *run);
+/* The evaluation of this step; is_restored: unless it was made before the run was restored. */
+BT_MUST_USE bt_status evaluate_once(train_run *run, bool is_restored, bt_error *err);
 /* The step of the next evaluation of train_and_eval; of other modes the last step. */
 int64_t next_evaluation(const train_run *run);
 
@@ -320,32 +327,48 @@ BT_MUST_USE bt_status best_update(train_run *run, const bt_metric_value *values,
 BT_MUST_USE bt_status run_continuous_eval(train_run *run, bt_error *err);
 BT_MUST_USE bt_status run_continuous_train_and_eval(const bt_train_args *args,
                                                     bt_train_summary *summary, bt_error *err);
-/* train_run.c: one run without the continuous modes; event_files false: no TensorBoard files. */
-/* held: locks that the caller has already, or NULL. */
-BT_MUST_USE bt_status run_once(const bt_train_args *args, bool event_files, run_locks *held,
+/* train_run.c: one run without the continuous modes; round: see run_log_config. held: locks that
+ * the caller has already, or NULL. */
+BT_MUST_USE bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
                                bt_train_summary *summary, bt_error *err);
 
 /* run_log.c: metrics.jsonl, TensorBoard events, lines and progress on stderr. */
-BT_MUST_USE bt_status run_log_open(const char *model_dir, const char *validation_subdir,
-                                   bool event_files, run_log **out, bt_error *err);
+typedef struct run_log_config {
+    const char *model_dir;
+    const char *validation_subdir;
+    const char *mode;      /* of a run that does not train; NULL: it trains, and nobody else */
+    int64_t     last_step; /* of one that trains: what lies behind is taken out */
+    int64_t     round;     /* of continuous_train_and_eval: step of the checkpoint that it starts
+                              from, and there are no event files; else -1 */
+} run_log_config;
+/* The strings of config are kept, not copied, where they are no paths. */
+BT_MUST_USE bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *err);
 BT_MUST_USE bt_status run_log_close(run_log *log, bt_error *err); /* NULL is BT_OK; frees always */
-/* kind: "train", "validation". extra values go to metrics.jsonl only, after the values. */
+/* The run goes on from an earlier step: what was said of later ones is taken out. */
+BT_MUST_USE bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err);
+/* kind: "train", "validation". extra values go to metrics.jsonl only, after the values. An
+ * evaluation by a run that does not train is left out where the same one is there. */
 BT_MUST_USE bt_status run_log_record(run_log *log, const char *kind, int64_t step,
                                      const bt_metric_value *values, size_t n_values,
                                      const bt_metric_value *extra, size_t n_extra, bt_error *err);
-/* The last record of a run; stopped: see train_run. */
+/* The evaluation of the restored step will be made again: its events go. */
+BT_MUST_USE bt_status run_log_void_evaluation(run_log *log, int64_t step, bt_error *err);
+/* It is in metrics.jsonl: it is in the events too, or put there. */
+BT_MUST_USE bt_status run_log_mend_evaluation(run_log *log, int64_t step,
+                                              const bt_train_summary *recorded, bt_error *err);
+/* The last record of a run, unless it is there and nothing was added; stopped: see train_run. */
 BT_MUST_USE bt_status run_log_final(run_log *log, const bt_train_summary *summary,
                                     const char *stopped, bt_error *err);
-/* A store gets what was said so far before it gets a checkpoint: a run that goes on from it then
- * misses no line. Locally every line is in its file already. */
-BT_MUST_USE bt_status run_log_sync(run_log *log, const char *model_dir, bt_error *err);
+/* Waits until disk or store have what was said so far: before a checkpoint, so that a run that goes
+ * on from it misses no record. */
+BT_MUST_USE bt_status run_log_sync(run_log *log, bt_error *err);
 void run_log_progress(const train_run *run, double loss, double learning_rate, int64_t target);
 /* name = value, appended; cut off silently never: the arrays are large enough by construction */
 void value_add(bt_metric_value *values, size_t *n, const char *name, double value);
 
-/* run_recall.c: the values of the newest record of that kind and step in metrics.jsonl of model_dir
- * into out; *found false: there is none, and out is as it was. */
-BT_MUST_USE bt_status recall_record(const char *model_dir, const char *kind, int64_t step,
+/* run_history.c: the values of the newest record of that kind and step that training made (of this
+ * round) into out; *found false: there is none, and out is as it was. */
+BT_MUST_USE bt_status recall_record(const train_run *run, const char *kind, int64_t step,
                                     bt_train_summary *out, bool *found, bt_error *err);
 /* A run that found nothing left to do: its result is that of the last record of the kind. */
 BT_MUST_USE bt_status recall_result(train_run *run, const char *kind, bt_error *err);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a run says: metrics.jsonl (one JSON object a line, flushed at once), TensorBoard events in
- * train/ and the validation folder with Model Garden's tags (spec/config.md 6.6), one line on
- * stderr a record, and a progress line on a terminal. Event files appear with their first record.
- */
+ * What a run says: metrics.jsonl (run_record.h; a line a record, handed over at once), TensorBoard
+ * events in train/ and the validation folder with Model Garden's tags (spec/config.md 6.6), one
+ * line on stderr a record, and a progress line on a terminal. Event files appear with their first
+ * record; an evaluation's events are written before its line, which says that it was made.
+ *
+ * A run that trains first takes out what lies behind the step that it goes on from. Others add
+ * only: a training may run beside them, and cut the file below them. */
 #include "run.h"
 
 #include <math.h>
@@ -12,25 +15,29 @@
 
 #include "bt/fs.h"
 #include "bt/wire.h"
+#include "run_record.h"
 
-/* One line of metrics.jsonl. */
-typedef struct record {
-    const char            *kind;
-    int64_t                step;
-    const bt_metric_value *values;
-    size_t                 n_values;
-    const bt_metric_value *extra;
-    size_t                 n_extra;
-    const char            *stopped; /* NULL: not said */
-} record;
+/* One of the two folders of events. */
+typedef struct event_folder {
+    char             *path;
+    bt_events_writer *writer; /* NULL: nothing was written yet */
+    bool              has_files;
+    int64_t           n_last;  /* scalars of the last step that stayed */
+    int64_t           restart; /* first step that is void; -1: none is */
+} event_folder;
 
 struct run_log {
-    char             *train_folder;
-    char             *validation_folder;
-    bool              event_files;
-    bt_fs_writer     *jsonl;
-    bt_events_writer *train_events;
-    bt_events_writer *validation_events;
+    char         *model_dir;
+    char         *jsonl_path;
+    event_folder  train;
+    event_folder  validation;
+    bool          event_files;
+    bool          trains;
+    const char   *mode;  /* of a run that does not train; else NULL */
+    int64_t       round; /* see run_log_config */
+    bt_fs_writer *jsonl;
+    bool          is_dirty; /* something may not be on the disk */
+    int64_t       n_records;
 };
 
 void value_add(bt_metric_value *values, size_t *n, const char *name, double value) {
@@ -39,24 +46,100 @@ void value_add(bt_metric_value *values, size_t *n, const char *name, double valu
     slot->value = value;
 }
 
-bt_status run_log_open(const char *model_dir, const char *validation_subdir, bool event_files,
-                       run_log **out, bt_error *err) {
-    bt_status rc = BT_OK;
-    char     *jsonl_path = NULL;
-    run_log  *log = bt_calloc_array(1, sizeof *log);
+/* ---- opening, going back, closing --------------------------------------------------------------
+ */
+
+/* Events behind last_step go. */
+static bt_status rewind_events(run_log *log, event_folder *folder, int64_t last_step,
+                               int64_t *n_cut, bt_error *err) {
+    bt_events_found   found = {0};
+    bt_events_writer *writer = folder->writer;
+    folder->writer = NULL;
+    BT_TRY(bt_events_close(writer, err));
+    if (!log->event_files) {
+        return BT_OK;
+    }
+    BT_TRY(bt_events_cut(folder->path, last_step, &found, err));
+    folder->has_files = found.n_files > 0;
+    folder->n_last = found.n_last;
+    folder->restart = folder->has_files ? last_step + 1 : -1;
+    *n_cut += found.n_cut;
+    if (found.n_damaged_bytes > 0) {
+        bt_log(BT_LOG_WARNING, "%s: %" PRId64 " torn or damaged bytes of event files taken out",
+               folder->path, found.n_damaged_bytes);
+    }
+    return BT_OK;
+}
+
+/* What was written goes to the file, which may then be replaced. */
+static bt_status close_jsonl(run_log *log, bt_error *err) {
+    bt_fs_writer *const jsonl = log->jsonl;
+    log->jsonl = NULL;
+    if (jsonl == NULL) {
+        return BT_OK;
+    }
+    const bt_status rc = bt_fs_writer_flush(jsonl, true, err);
+    bt_fs_writer_abort(jsonl); /* append: only closes */
+    return rc;
+}
+
+static bt_status take_out(run_log *log, int64_t last_step, bt_error *err) {
+    const record_cut cut = {.last_step = last_step, .round = log->round};
+    int64_t          n_records = 0;
+    int64_t          n_events = 0;
+    BT_TRY(history_cut(log->jsonl_path, &cut, &n_records, err));
+    BT_TRY(rewind_events(log, &log->train, last_step, &n_events, err));
+    BT_TRY(rewind_events(log, &log->validation, last_step, &n_events, err));
+    if (n_records > 0 || n_events > 0) {
+        bt_log(BT_LOG_INFO,
+               "%" PRId64 " records and %" PRId64 " events behind step %" PRId64
+               " taken out: this run makes those steps anew",
+               n_records, n_events, last_step);
+    }
+    return BT_OK;
+}
+
+static bt_status open_jsonl(run_log *log, bt_error *err) {
+    bool torn = false;
+    if (!log->trains) { /* perhaps a line that is just being written: it is given a moment */
+        BT_TRY(history_is_torn(log->jsonl_path, &torn, err));
+        if (torn) {
+            (void)bt_stop_sleep(0.1);
+            BT_TRY(history_is_torn(log->jsonl_path, &torn, err));
+        }
+    }
+    BT_TRY(bt_fs_writer_append(log->jsonl_path, &log->jsonl, err));
+    return torn ? bt_fs_writer_write(log->jsonl, "\n", 1, err) : BT_OK;
+}
+
+bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err) {
+    BT_TRY(close_jsonl(log, err));
+    BT_TRY(take_out(log, last_step, err));
+    return open_jsonl(log, err);
+}
+
+bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *err) {
+    bt_status         rc = BT_OK;
+    const char *const subdir = config->validation_subdir;
+    run_log          *log = bt_calloc_array(1, sizeof *log);
     if (log == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the run log");
     }
-    log->event_files = event_files;
-    BT_CHECK(bt_fs_join(model_dir, "train", &log->train_folder, err));
-    BT_CHECK(bt_fs_join(model_dir, validation_subdir[0] != '\0' ? validation_subdir : "validation",
-                        &log->validation_folder, err));
-    BT_CHECK(bt_fs_join(model_dir, "metrics.jsonl", &jsonl_path, err));
-    BT_CHECK(bt_fs_writer_append(jsonl_path, &log->jsonl, err));
+    log->event_files = config->round < 0;
+    log->trains = config->mode == NULL;
+    log->mode = config->mode;
+    log->round = config->round;
+    log->train.restart = log->validation.restart = -1;
+    log->is_dirty = true;
+    BT_CHECK(bt_fs_join(config->model_dir, "", &log->model_dir, err));
+    BT_CHECK(bt_fs_join(config->model_dir, "train", &log->train.path, err));
+    BT_CHECK(bt_fs_join(config->model_dir, subdir[0] != '\0' ? subdir : "validation",
+                        &log->validation.path, err));
+    BT_CHECK(bt_fs_join(config->model_dir, "metrics.jsonl", &log->jsonl_path, err));
+    BT_CHECK(log->trains ? run_log_rewind(log, config->last_step, err) : open_jsonl(log, err));
     *out = log;
     log = NULL;
 done:
-    bt_free(jsonl_path);
     if (log != NULL) {
         const bt_status closed = run_log_close(log, NULL);
         rc = rc == BT_OK ? closed : rc; /* the first failure is the one to tell */
@@ -64,67 +147,53 @@ done:
     return rc;
 }
 
-bt_status run_log_sync(run_log *log, const char *model_dir, bt_error *err) {
-    if (log == NULL || !bt_fs_is_remote(model_dir)) {
+bt_status run_log_sync(run_log *log, bt_error *err) {
+    if (log == NULL || !log->is_dirty) {
         return BT_OK;
     }
-    bt_events_writer *const events[] = {log->train_events, log->validation_events};
-    for (size_t i = 0; i < BT_ARRAY_LEN(events); i++) {
-        if (events[i] != NULL) {
-            BT_TRY(bt_events_sync(events[i], err));
+    event_folder *const folders[] = {&log->train, &log->validation};
+    for (size_t i = 0; i < BT_ARRAY_LEN(folders); i++) {
+        if (folders[i]->writer != NULL) {
+            BT_TRY(bt_events_sync(folders[i]->writer, err));
+            BT_TRY(bt_fs_sync_folder(folders[i]->path, err));
         }
     }
-    return bt_fs_writer_flush(log->jsonl, true, err);
+    BT_TRY(bt_fs_writer_flush(log->jsonl, true, err));
+    BT_TRY(bt_fs_sync_folder(log->model_dir, err));
+    log->is_dirty = false;
+    return BT_OK;
 }
 
 bt_status run_log_close(run_log *log, bt_error *err) {
     if (log == NULL) {
         return BT_OK;
     }
-    bt_status rc = bt_events_close(log->train_events, err);
+    bt_status rc = bt_events_close(log->train.writer, err);
     {
-        const bt_status closed = bt_events_close(log->validation_events, rc == BT_OK ? err : NULL);
+        const bt_status closed = bt_events_close(log->validation.writer, rc == BT_OK ? err : NULL);
         rc = rc == BT_OK ? closed : rc;
     }
-    if (log->jsonl != NULL) {
-        const bt_status flushed = bt_fs_writer_flush(log->jsonl, true, rc == BT_OK ? err : NULL);
+    {
+        const bt_status flushed = close_jsonl(log, rc == BT_OK ? err : NULL);
         rc = rc == BT_OK ? flushed : rc;
-        bt_fs_writer_abort(log->jsonl); /* append: only closes */
     }
-    bt_free(log->train_folder);
-    bt_free(log->validation_folder);
+    bt_free(log->model_dir);
+    bt_free(log->jsonl_path);
+    bt_free(log->train.path);
+    bt_free(log->validation.path);
     bt_free(log);
     return rc;
 }
 
-/* JSON knows no NaN and no infinity: null says that there is no number. */
-static bt_status append_number(bt_str *line, double value, bt_error *err) {
-    char text[BT_F64_TEXT_MAX];
-    if (!isfinite(value)) {
-        return bt_str_append(line, "null", err);
-    }
-    return bt_str_append(line, bt_f64_repr(value, text), err);
-}
+/* ---- records -----------------------------------------------------------------------------------
+ */
 
-static bt_status append_values(bt_str *line, const bt_metric_value *values, size_t n,
-                               bt_error *err) {
-    for (size_t i = 0; i < n; i++) {
-        BT_TRY(bt_str_appendf(line, err, ", \"%s\": ", values[i].name));
-        BT_TRY(append_number(line, values[i].value, err));
-    }
-    return BT_OK;
-}
-
-static bt_status write_jsonl(run_log *log, const record *r, bt_error *err) {
+static bt_status write_jsonl(run_log *log, const run_record *r, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    line = BT_STR_INIT;
-    BT_CHECK(bt_str_appendf(&line, err, "{\"kind\": \"%s\", \"step\": %" PRId64, r->kind, r->step));
-    if (r->stopped != NULL) {
-        BT_CHECK(bt_str_appendf(&line, err, ", \"stopped\": \"%s\"", r->stopped));
-    }
-    BT_CHECK(append_values(&line, r->values, r->n_values, err));
-    BT_CHECK(append_values(&line, r->extra, r->n_extra, err));
-    BT_CHECK(bt_str_append(&line, "}\n", err));
+    log->is_dirty = true;
+    log->n_records++;
+    BT_CHECK(record_format(r, &line, err));
     BT_CHECK(bt_fs_writer_write(log->jsonl, line.data, line.len, err));
     BT_CHECK(bt_fs_writer_flush(log->jsonl, false, err));
 done:
@@ -132,15 +201,22 @@ done:
     return rc;
 }
 
-static bt_status write_events(bt_events_writer **events, const char *folder, int64_t step,
+static bt_status write_events(run_log *log, event_folder *folder, int64_t step,
                               const bt_metric_value *values, size_t n_values, bt_error *err) {
-    if (*events == NULL) {
-        BT_TRY(bt_events_create(folder, events, err));
+    if (!log->event_files) {
+        return BT_OK;
+    }
+    log->is_dirty = true;
+    if (folder->writer == NULL) {
+        BT_TRY(bt_events_create(folder->path, &folder->writer, err));
+        if (folder->restart >= 0) {
+            BT_TRY(bt_events_restart(folder->writer, folder->restart, err));
+        }
     }
     for (size_t i = 0; i < n_values; i++) {
-        BT_TRY(bt_events_scalar(*events, step, values[i].name, (float)values[i].value, err));
+        BT_TRY(bt_events_scalar(folder->writer, step, values[i].name, (float)values[i].value, err));
     }
-    return bt_events_flush(*events, err);
+    return bt_events_flush(folder->writer, err);
 }
 
 static void log_line(const char *kind, int64_t step, const bt_metric_value *values, size_t n_values,
@@ -156,42 +232,108 @@ static void log_line(const char *kind, int64_t step, const bt_metric_value *valu
     bt_log(BT_LOG_INFO, "%s", line);
 }
 
+/* An evaluation that no training made: is it in the file already? */
+typedef struct repetition {
+    const run_record *record;
+    bool              found;
+} repetition;
+
+static bool find_repetition(void *context, const record_line *line) {
+    repetition *const r = context;
+    r->found = record_is_repeated(line, r->record);
+    return r->found;
+}
+
+static bt_status is_repeated(const run_log *log, const run_record *r, bool *found, bt_error *err) {
+    repetition search = {.record = r};
+    *found = false;
+    if (!log->trains) {
+        BT_TRY(history_visit(log->jsonl_path, find_repetition, &search, err));
+        *found = search.found;
+    }
+    return BT_OK;
+}
+
 bt_status run_log_record(run_log *log, const char *kind, int64_t step,
                          const bt_metric_value *values, size_t n_values,
                          const bt_metric_value *extra, size_t n_extra, bt_error *err) {
-    const bool is_train = bt_str_equal(kind, "train");
-    const bool is_validation = bt_str_equal(kind, "validation");
-    if (is_train || is_validation) {
-        log_line(is_train ? "train" : "eval", step, values, n_values, extra, n_extra);
+    const bool       is_train = bt_str_equal(kind, "train");
+    bool             found = false;
+    const run_record line = {.kind = kind,
+                             .step = step,
+                             .round = log->round,
+                             .mode = log->mode,
+                             .values = values,
+                             .n_values = n_values,
+                             .extra = extra,
+                             .n_extra = n_extra};
+    log_line(is_train ? "train" : "eval", step, values, n_values, extra, n_extra);
+    BT_TRY(is_repeated(log, &line, &found, err));
+    if (found) {
+        return BT_OK;
     }
-    const record line = {.kind = kind,
-                         .step = step,
-                         .values = values,
-                         .n_values = n_values,
-                         .extra = extra,
-                         .n_extra = n_extra};
-    BT_TRY(write_jsonl(log, &line, err));
-    if (log->event_files && is_train) {
-        BT_TRY(write_events(&log->train_events, log->train_folder, step, values, n_values, err));
+    BT_TRY(
+        write_events(log, is_train ? &log->train : &log->validation, step, values, n_values, err));
+    return write_jsonl(log, &line, err);
+}
+
+bt_status run_log_void_evaluation(run_log *log, int64_t step, bt_error *err) {
+    int64_t n_cut = 0;
+    return rewind_events(log, &log->validation, step - 1, &n_cut, err);
+}
+
+bt_status run_log_mend_evaluation(run_log *log, int64_t step, const bt_train_summary *recorded,
+                                  bt_error *err) {
+    if (!log->event_files || log->validation.n_last >= (int64_t)recorded->n_values) {
+        return BT_OK;
     }
-    if (log->event_files && is_validation) {
-        BT_TRY(write_events(&log->validation_events, log->validation_folder, step, values, n_values,
-                            err));
+    BT_TRY(run_log_void_evaluation(log, step, err));
+    return write_events(log, &log->validation, step, recorded->values, recorded->n_values, err);
+}
+
+/* ---- the end -----------------------------------------------------------------------------------
+ */
+
+static bool find_final(void *context, const record_line *line) {
+    repetition *const r = context;
+    r->found = bt_str_equal(line->kind, "final") && line->step == r->record->step &&
+               line->round == r->record->round;
+    return r->found;
+}
+
+/* A run that added nothing has said its end already, unless it was killed before. */
+static bt_status make_way(run_log *log, const run_record *final, bool *is_said, bt_error *err) {
+    repetition search = {.record = final};
+    BT_TRY(history_visit(log->jsonl_path, find_final, &search, err));
+    *is_said = search.found && log->n_records == 0;
+    if (!search.found || *is_said || !log->trains) {
+        return BT_OK;
     }
-    return BT_OK;
+    const record_cut cut = {.last_step = final->step, .round = log->round, .without_final = true};
+    int64_t          n_cut = 0;
+    BT_TRY(close_jsonl(log, err));
+    BT_TRY(history_cut(log->jsonl_path, &cut, &n_cut, err));
+    return open_jsonl(log, err);
 }
 
 bt_status run_log_final(run_log *log, const bt_train_summary *summary, const char *stopped,
                         bt_error *err) {
     const bt_metric_value seconds = {.name = "seconds", .value = summary->seconds};
-    const record          final = {.kind = "final",
+    const run_record      final = {.kind = "final",
                                    .step = summary->step,
+                                   .round = log->round,
+                                   .mode = log->mode,
                                    .values = summary->values,
                                    .n_values = summary->n_values,
                                    .extra = &seconds,
                                    .n_extra = 1,
                                    .stopped = stopped};
-    return write_jsonl(log, &final, err);
+    bool                  is_said = false;
+    if (!log->trains && log->n_records == 0) {
+        return BT_OK;
+    }
+    BT_TRY(make_way(log, &final, &is_said, err));
+    return is_said ? BT_OK : write_jsonl(log, &final, err);
 }
 
 /* "1:02:03" or "2:03" */

@@ -82,7 +82,7 @@ bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *
 static bt_status save(train_run *run, bt_error *err) {
     const bool goes_on = run->step < run->config.train_steps && !bt_stop_requested();
     BT_TRY(saver_join(run, err));
-    BT_TRY(run_log_sync(run->log, run->args->model_dir, err));
+    BT_TRY(run_log_sync(run->log, err));
     char name[32];
     (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
     BT_TRY(open_saves(run, err));

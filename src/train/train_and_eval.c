@@ -13,7 +13,8 @@
 #include <math.h>
 
 static bool early_stop_is_on(const train_run *run) {
-    return run->config.early_stopping_patience > 0 && best_is_on(run);
+    return run->args->mode == BT_CONF_MODE_TRAIN_AND_EVAL &&
+           run->config.early_stopping_patience > 0 && best_is_on(run);
 }
 
 static bool early_stop_is_due(const train_run *run) {
@@ -38,19 +39,21 @@ static bt_status count_evaluation(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
-/* is_restored: the evaluation may have been made before. */
-static bt_status evaluate_if_owed(train_run *run, bool is_restored, bt_error *err) {
+bt_status evaluate_once(train_run *run, bool is_restored, bt_error *err) {
     bool is_recorded = false;
+    if (is_restored) {
+        BT_TRY(recall_record(run, "validation", run->step, run->summary, &is_recorded, err));
+        BT_TRY(is_recorded ? run_log_mend_evaluation(run->log, run->step, run->summary, err)
+                           : run_log_void_evaluation(run->log, run->step, err));
+    }
+    return is_recorded ? BT_OK : evaluate(run, err);
+}
+
+static bt_status evaluate_if_owed(train_run *run, bool is_restored, bt_error *err) {
     if (!run->evaluation_due) {
         return BT_OK;
     }
-    if (is_restored) {
-        BT_TRY(recall_record(run->args->model_dir, "validation", run->step, run->summary,
-                             &is_recorded, err));
-    }
-    if (!is_recorded) {
-        BT_TRY(evaluate(run, err));
-    }
+    BT_TRY(evaluate_once(run, is_restored, err));
     return count_evaluation(run, err);
 }
 
@@ -64,14 +67,45 @@ int64_t next_evaluation(const train_run *run) {
     return n_done >= end / interval.value ? end : (n_done + 1) * interval.value;
 }
 
-static bool training_is_over(const train_run *run) {
+bool training_is_over(const train_run *run) {
     return run->step >= run->config.train_steps || early_stop_is_due(run);
+}
+
+void tell_finished(const train_run *run) {
+    const run_config *const config = &run->config;
+    if (run->last_saved < 0 || !training_is_over(run)) {
+        return;
+    }
+    if (run->step >= config->train_steps) {
+        bt_log(BT_LOG_INFO,
+               "already finished at step %" PRId64 ": trainer.train_steps is %" PRId64
+               ", so nothing is trained",
+               run->step, config->train_steps);
+        return;
+    }
+    bt_log(BT_LOG_INFO,
+           "already finished at step %" PRId64 " of %" PRId64 ": %" PRId64
+           " evaluations without a better %s than %.6g (trainer.early_stopping_patience is %" PRId64
+           "), so nothing is trained",
+           run->step, config->train_steps, run->early_stop.n_worse, config->best_metric,
+           run->early_stop.best, config->early_stopping_patience);
+}
+
+static void tell_stopped_early(const train_run *run) {
+    bt_log(BT_LOG_INFO,
+           "stopped early at step %" PRId64 " of %" PRId64 ": %" PRId64
+           " evaluations without a better %s than %.6g (trainer.early_stopping_patience is %" PRId64
+           ")",
+           run->step, run->config.train_steps, run->early_stop.n_worse, run->config.best_metric,
+           run->early_stop.best, run->config.early_stopping_patience);
 }
 
 bt_status train_and_eval(train_run *run, bt_error *err) {
     bool is_restored = run->step > 0;
     BT_TRY(evaluate_if_owed(run, is_restored, err));
-    if (training_is_over(run)) {
+    const bool was_over = training_is_over(run);
+    if (was_over) {
+        tell_finished(run);
         BT_TRY(recall_result(run, "validation", err));
     }
     while (!training_is_over(run)) {
@@ -80,12 +114,9 @@ bt_status train_and_eval(train_run *run, bt_error *err) {
     }
     if (run->step < run->config.train_steps) {
         run->stopped = "early_stopping";
-        bt_log(BT_LOG_INFO,
-               "stopped early at step %" PRId64 " of %" PRId64 ": %" PRId64
-               " evaluations without a better %s than %.6g "
-               "(trainer.early_stopping_patience is %" PRId64 ")",
-               run->step, run->config.train_steps, run->early_stop.n_worse, run->config.best_metric,
-               run->early_stop.best, run->config.early_stopping_patience);
+        if (!was_over) {
+            tell_stopped_early(run);
+        }
     }
     return save_final(run, err);
 }

@@ -136,6 +136,9 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
                        "its files back and start again",
                        loss, run->args->model_dir);
     }
+    if (found) {
+        BT_TRY(run_log_rewind(run->log, run->step, err));
+    }
     if (!found) {
         BT_TRY(init_weights(run, err));
     }

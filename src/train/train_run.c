@@ -273,19 +273,25 @@ done:
     return rc;
 }
 
+static bt_status train_to_end(train_run *run, bt_error *err) {
+    bool is_restored = false;
+    tell_finished(run);
+    BT_TRY(train_on(run, &is_restored, err));
+    return save_final(run, err);
+}
+
 static bt_status run_mode(train_run *run, bt_error *err) {
     bool is_restored = false;
     switch (run->args->mode) {
     case BT_CONF_MODE_TRAIN:
-        BT_TRY(train_on(run, &is_restored, err));
-        BT_TRY(recall_result(run, "train", err));
-        return save_final(run, err);
+        BT_TRY(train_to_end(run, err));
+        return recall_result(run, "train", err);
     case BT_CONF_MODE_TRAIN_AND_EVAL:
         return train_and_eval(run, err);
     case BT_CONF_MODE_TRAIN_AND_POST_EVAL:
-        BT_TRY(train_on(run, &is_restored, err));
-        BT_TRY(save_final(run, err));
-        return evaluate(run, err);
+        is_restored = run->step >= run->config.train_steps;
+        BT_TRY(train_to_end(run, err));
+        return evaluate_once(run, is_restored, err);
     case BT_CONF_MODE_EVAL:
         return evaluate(run, err);
     case BT_CONF_MODE_CONTINUOUS_EVAL:
@@ -297,6 +303,16 @@ static bt_status run_mode(train_run *run, bt_error *err) {
     }
     return BT_FAIL(err, BT_E_UNSUPPORTED, "--mode=%s cannot be run in this version",
                    bt_conf_mode_name(run->args->mode));
+}
+
+static bt_status open_log(train_run *run, bt_error *err) {
+    const bt_conf_mode   mode = run->args->mode;
+    const run_log_config config = {.model_dir = run->args->model_dir,
+                                   .validation_subdir = run->config.validation_summary_subdir,
+                                   .mode = mode_trains(mode) ? NULL : bt_conf_mode_name(mode),
+                                   .last_step = run->step,
+                                   .round = run->round};
+    return run_log_open(&config, &run->log, err);
 }
 
 /* An evaluation that was stopped is owed (evaluation_due): the run that continues makes it first.
@@ -318,15 +334,14 @@ static bt_status save_interrupted(train_run *run, bt_error *err) {
 
 /* From here on there is something to save: waits for a store are not cut short any more, the loops
  * end at the next step or batch. */
-static bt_status train_and_save(train_run *run, bool event_files, bt_error *err) {
+static bt_status train_and_save(train_run *run, bt_error *err) {
     run->stopped = "train_steps";
     BT_TRY(snapshot_settle(run, &run->start, err));
     BT_TRY(remove_leftovers(run->args->model_dir, err));
     BT_TRY(write_params_yaml(run, err));
     BT_TRY(labels_write(run, err));
     BT_TRY(best_load(run, err));
-    BT_TRY(run_log_open(run->args->model_dir, run->config.validation_summary_subdir, event_files,
-                        &run->log, err));
+    BT_TRY(open_log(run, err));
     bt_status rc = run_mode(run, err);
     bt_log_progress(NULL);
     if (rc == BT_OK) {
@@ -335,7 +350,7 @@ static bt_status train_and_save(train_run *run, bool event_files, bt_error *err)
     return rc == BT_E_INTERRUPTED ? save_interrupted(run, err) : rc;
 }
 
-static bt_status execute(train_run *run, bool event_files, bt_error *err) {
+static bt_status execute(train_run *run, bt_error *err) {
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     BT_TRY(start_check(run, err));
@@ -351,13 +366,12 @@ static bt_status execute(train_run *run, bool event_files, bt_error *err) {
     }
     if (mode_trains(run->args->mode)) {
         bt_stop_shield(true);
-        const bt_status rc = train_and_save(run, event_files, err);
+        const bt_status rc = train_and_save(run, err);
         bt_stop_shield(false);
         return rc;
     }
     BT_TRY(best_load(run, err));
-    BT_TRY(run_log_open(run->args->model_dir, run->config.validation_summary_subdir, event_files,
-                        &run->log, err));
+    BT_TRY(open_log(run, err));
     const bt_status rc = run_mode(run, err);
     bt_log_progress(NULL);
     return rc;
@@ -372,7 +386,7 @@ static bt_status finish(train_run *run, bt_error *err) {
     return run_log_final(run->log, run->summary, run->stopped, err);
 }
 
-bt_status run_once(const bt_train_args *args, bool event_files, run_locks *held,
+bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
                    bt_train_summary *summary, bt_error *err) {
     run_locks own = {0};
     train_run run = {.args = args,
@@ -380,6 +394,7 @@ bt_status run_once(const bt_train_args *args, bool event_files, run_locks *held,
                      .locks = held != NULL ? held : &own,
                      .last_saved = -1,
                      .save_base = -1,
+                     .round = round,
                      .started = bt_time_monotonic(),
                      .summary = summary};
     *summary = (bt_train_summary){0};
@@ -388,7 +403,7 @@ bt_status run_once(const bt_train_args *args, bool event_files, run_locks *held,
         rc = run_prepare(&run, err);
     }
     if (rc == BT_OK) {
-        rc = execute(&run, event_files, err);
+        rc = execute(&run, err);
     }
     bt_stop_shield(true); /* the last lines of the log are kept, too */
     if (rc == BT_OK) {
@@ -405,7 +420,7 @@ bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_
     if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
         return run_continuous_train_and_eval(args, summary, err);
     }
-    return run_once(args, true, NULL, summary, err);
+    return run_once(args, -1, NULL, summary, err);
 }
 
 /* A finding, not a failure: the dry run goes on to the next check, which may stumble over the same.
@@ -426,10 +441,14 @@ static bt_status add_finding(bt_conf_errors *findings, const char *path, const b
 
 bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt_error *err) {
     bt_train_summary summary = {0};
-    train_run        run = {
-               .args = args, .conf = args->conf, .is_dry = true, .last_saved = -1, .summary = &summary};
-    bt_error  found = BT_ERROR_INIT;
-    bt_status rc = BT_OK;
+    train_run        run = {.args = args,
+                            .conf = args->conf,
+                            .is_dry = true,
+                            .last_saved = -1,
+                            .round = -1,
+                            .summary = &summary};
+    bt_error         found = BT_ERROR_INIT;
+    bt_status        rc = BT_OK;
     if (run_prepare(&run, &found) != BT_OK) {
         BT_CHECK(add_finding(findings, "", &found, err));
     }

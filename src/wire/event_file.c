@@ -6,9 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event_mark.h"
 #include "proto_wire.h"
 
-enum { HOST_NAME_MAX_BYTES = 256 };
+enum { HOST_NAME_MAX_BYTES = 256, SESSION_START = 1 };
 
 struct bt_events_writer {
     bt_fs_writer *file;
@@ -48,9 +49,20 @@ static bt_status write_version(bt_events_writer *writer, bt_error *err) {
     return end_event(writer, err);
 }
 
+/* Readers take the files of a folder in the order of their names: a new one is the last, whatever
+ * the clock says. */
+static bt_status file_time(const char *folder, int64_t *time, bt_error *err) {
+    int64_t last = 0;
+    BT_TRY(bt_events_last_time(folder, &last, err));
+    *time = (int64_t)bt_time_unix();
+    *time = *time > last ? *time : last + 1;
+    return BT_OK;
+}
+
 static bt_status open_file(bt_events_writer *writer, const char *folder, bt_error *err) {
     static atomic_int counter;
     char              host[HOST_NAME_MAX_BYTES];
+    int64_t           time = 0;
     bt_str            name = BT_STR_INIT;
     char             *path = NULL;
     bt_status         rc = BT_OK;
@@ -59,9 +71,9 @@ static bt_status open_file(bt_events_writer *writer, const char *folder, bt_erro
     }
     host[sizeof host - 1] = '\0';
     BT_CHECK(bt_fs_make_folders(folder, err));
-    BT_CHECK(bt_str_appendf(&name, err, "events.out.tfevents.%010" PRId64 ".%s.%ld.%d.v2",
-                            (int64_t)bt_time_unix(), host, (long)getpid(),
-                            atomic_fetch_add(&counter, 1)));
+    BT_CHECK(file_time(folder, &time, err));
+    BT_CHECK(bt_str_appendf(&name, err, "events.out.%s%010" PRId64 ".%s.%ld.%d%s", event_word, time,
+                            host, (long)getpid(), atomic_fetch_add(&counter, 1), event_mark));
     BT_CHECK(bt_fs_join(folder, name.data, &path, err));
     BT_CHECK(bt_fs_writer_append(path, &writer->file, err));
 done:
@@ -94,6 +106,18 @@ bt_status bt_events_create(const char *folder, bt_events_writer **out, bt_error 
 done:
     events_free(writer);
     return rc;
+}
+
+/* Event 7: SessionLog {1: status}. The first START that TensorBoard sees in a folder says nothing
+ * to it, each further one that events from this step on are void. */
+bt_status bt_events_restart(bt_events_writer *writer, int64_t step, bt_error *err) {
+    for (int i = 0; i < 2; i++) {
+        BT_TRY(begin_event(writer, step, err));
+        BT_TRY(pw_put_int(&writer->part[0], 1, SESSION_START, err));
+        BT_TRY(put_str(&writer->event, 7, &writer->part[0], err));
+        BT_TRY(end_event(writer, err));
+    }
+    return BT_OK;
 }
 
 /* Value {1: tag, 8: tensor {1: dtype, 2: shape, 4: content}, 9: metadata {1: plugin {1: name}}} */

@@ -220,8 +220,9 @@ class EarlyStopping(e2e.Case):
         again = self.train(override=override)
         self.assertEqual(again.stdout, result.stdout)
         self.assertEqual(len(self.records('out')), at + 1)
-        self.assertEqual([r['stopped'] for r in self.records('out', 'final')],
-                         2 * ['early_stopping'])
+        self.assertEqual([r['stopped'] for r in self.records('out', 'final')], ['early_stopping'])
+        self.assertRegex(again.stderr, r'already finished at step %d of 400: 3 evaluations without a '
+                         r'better .*early_stopping_patience is 3\), so nothing is trained' % step)
         # more patience goes on, to the bits of the full run
         self.train(override=LOWER + ',trainer.early_stopping_patience=100')
         self.assertEqual(self.records('out', 'final')[-1]['stopped'], 'train_steps')

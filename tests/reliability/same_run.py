@@ -66,10 +66,8 @@ class SameRun(e2e.Case):
         def timeless(text):
             return [line for line in text.splitlines() if 'second' not in line]
         self.assertEqual(timeless(result.stdout), timeless(straight.stdout))
-        a, b = self.path('straight'), self.path('out')
-        self.assertEqual(compare.checkpoint_differences(a, b, 'latest'), [])
-        self.assertEqual(compare.best_differences(a + '/best_ckpt', b + '/best_ckpt'), [])
-        self.assertEqual(dict(compare.records(b)), dict(compare.records(a)))
+        found = compare.differences(self.path('straight'), self.path('out'))
+        self.assertEqual([d for d in found if not d.startswith('left over')], [])
 
     def test_sentences(self):
         self.check('sentence', UNALIGNED + LOWER +

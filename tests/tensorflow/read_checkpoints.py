@@ -125,7 +125,7 @@ def check_continuation(folder, kind, keys, head, ema):
 
 
 def check_events(folder):
-    path, = glob.glob(os.path.join(folder, "events", "events.out.tfevents.*.v2"))
+    path, = glob.glob(os.path.join(folder, "events", "events.out.tfevents.*.bert-train.v2"))
     events = list(tf.compat.v1.train.summary_iterator(path))
     assert events[0].file_version == "brain.Event:2"
     got = [(e.step, v.tag, float(tf.make_ndarray(v.tensor)), v.metadata.plugin_data.plugin_name)

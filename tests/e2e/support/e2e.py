@@ -288,6 +288,9 @@ def read_events(path):
         if i == 0:
             assert event.get(3) == b'brain.Event:2', '%s: no file version' % path
             continue
+        if 7 in event:  # SessionLog {status: START}: what was said of this step and later is void
+            assert event[7] == b'\x08\x01', '%s: another session log' % path
+            continue
         for number, value in fields(event[5]):
             assert number == 1
             events.append((event.get(2, 0),) + read_scalar(dict(fields(value))))

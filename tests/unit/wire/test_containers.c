@@ -380,7 +380,7 @@ static void test_events(void **state) {
     assert_ok(bt_events_create(folder, &writer, err));
     (void)snprintf(path, sizeof path, "%s", bt_events_path(writer));
     assert_non_null(strstr(path, "/events.out.tfevents."));
-    assert_true(bt_str_ends_with(path, ".v2"));
+    assert_true(bt_str_ends_with(path, ".bert-train.v2"));
     assert_ok(bt_events_scalar(writer, 5, "cls_accuracy", 0.25F, err));
     assert_ok(bt_events_scalar(writer, 5, "training_loss", 1.5F, err));
     assert_ok(bt_events_flush(writer, err));
@@ -432,6 +432,123 @@ static void test_events(void **state) {
         }
         assert_int_equal(rc, BT_E_NOMEM);
     }
+}
+
+/* Steps as a writer that went back would leave them; the path of the file. */
+static void write_steps(const char *folder, const int64_t *steps, size_t n,
+                        char path[TEST_PATH_MAX]) {
+    bt_events_writer *writer = NULL;
+    assert_ok(bt_events_create(folder, &writer, err));
+    (void)snprintf(path, TEST_PATH_MAX, "%s", bt_events_path(writer));
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(bt_events_scalar(writer, steps[i], "loss", (float)steps[i], err));
+    }
+    assert_ok(bt_events_close(writer, err));
+}
+
+/* The steps of a file whose every record is whole, as digits. */
+static void read_steps(const char *path, char steps[32]) {
+    bt_tfrecord_reader *reader = NULL;
+    bt_record           record;
+    bool                end = false;
+    size_t              n = 0;
+    assert_ok(bt_tfrecord_open(path, BT_COMPRESSION_NONE, &reader, err));
+    for (;;) {
+        bt_event event;
+        assert_ok(bt_tfrecord_next(reader, &record, &end, err));
+        if (end) {
+            break;
+        }
+        assert_ok(bt_event_parse(record.data, &event, err));
+        if (event.tag.n_bytes > 0) {
+            steps[n++] = (char)('0' + event.step);
+        }
+    }
+    assert_int_equal(bt_tfrecord_trailing_bytes(reader), 0);
+    bt_tfrecord_close(reader);
+    steps[n] = '\0';
+}
+
+/* 1 2 3 5 4 cut behind step 3 with the k-th call failing: until it passes, all that stays is there
+ * at any moment. */
+static void cut_with_faults(const char *folder, const int64_t *steps, const char *want) {
+    for (uint64_t k = 1;; k++) {
+        bt_events_found found;
+        bt_error        fault = BT_ERROR_INIT;
+        char            left[32];
+        char            again[TEST_PATH_MAX];
+        (void)snprintf(again, sizeof again, "%s/%" PRIu64, folder, k);
+        char file[TEST_PATH_MAX];
+        write_steps(again, steps, 5, file);
+        bt_alloc_fail_at(k % 2 == 0 ? k / 2 : 0, false);
+        bt_fs_fail_at(k % 6 < 3 ? BT_FS_OP_OPEN : BT_FS_OP_FSYNC, k % 2 == 1 ? (k + 1) / 2 : 0,
+                      false);
+        const bt_status rc = bt_events_cut(again, 3, &found, &fault);
+        bt_alloc_fail_at(0, false);
+        bt_fs_fail_at(BT_FS_OP_OPEN, 0, false);
+        bt_fs_fail_at(BT_FS_OP_FSYNC, 0, false);
+        read_steps(file, left);
+        for (const char *s = want; *s != '\0'; s++) {
+            assert_non_null(strchr(left, *s));
+        }
+        if (k > 60) {
+            assert_int_equal(rc, BT_OK);
+            return;
+        }
+        assert_true(rc != BT_OK || strcmp(left, want) == 0);
+    }
+}
+
+static void test_events_cut(void **state) {
+    (void)state;
+    static const int64_t up[] = {1, 2, 3, 4, 5};
+    static const int64_t back[] = {1, 2, 5, 3, 4};
+    char                 folder[TEST_PATH_MAX];
+    char                 path[TEST_PATH_MAX];
+    char                 steps[32];
+    bt_events_found      found = {0};
+    (void)snprintf(folder, sizeof folder, "%s/cut", test_temp_dir());
+    assert_ok(bt_events_cut(folder, 3, &found, err)); /* no such folder */
+    assert_int_equal(found.n_files, 0);
+    write_steps(folder, up, 5, path);
+    assert_ok(bt_events_cut(folder, 3, &found, err));
+    assert_true(found.n_files == 1 && found.n_cut == 2 && found.n_last == 1);
+    read_steps(path, steps);
+    assert_string_equal(steps, "123");
+    (void)snprintf(folder, sizeof folder, "%s/cut_back", test_temp_dir());
+    write_steps(folder, back, 5, path);
+    assert_ok(bt_events_cut(folder, 3, &found, err));
+    read_steps(path, steps);
+    assert_string_equal(steps, "123");
+    (void)snprintf(folder, sizeof folder, "%s/cut_faults", test_temp_dir());
+    cut_with_faults(folder, up, "123");
+    (void)snprintf(folder, sizeof folder, "%s/cut_back_faults", test_temp_dir());
+    cut_with_faults(folder, back, "123");
+}
+
+/* Torn at every byte: what is whole stays. */
+static void test_events_torn(void **state) {
+    (void)state;
+    static const int64_t up[] = {1, 2, 3, 4, 5};
+    char                 folder[TEST_PATH_MAX];
+    char                 path[TEST_PATH_MAX];
+    char                 steps[32];
+    char                *bytes = NULL;
+    size_t               n_bytes = 0;
+    size_t               n_steps = 0;
+    (void)snprintf(folder, sizeof folder, "%s/torn", test_temp_dir());
+    write_steps(folder, up, 5, path);
+    assert_ok(bt_fs_read_all(path, 1 << 20, &bytes, &n_bytes, err));
+    for (size_t n = 0; n <= n_bytes; n++) {
+        bt_events_found found = {0};
+        assert_ok(bt_fs_replace(path, bytes, n, err));
+        assert_ok(bt_events_cut(folder, 9, &found, err));
+        read_steps(path, steps);
+        assert_true(strlen(steps) >= n_steps && strncmp(steps, "12345", strlen(steps)) == 0);
+        n_steps = strlen(steps);
+    }
+    assert_int_equal(n_steps, 5);
+    bt_free(bytes);
 }
 
 /* ---- sorted-string table
@@ -500,6 +617,8 @@ int main(void) {
         cmocka_unit_test(test_safetensors_damage),
         cmocka_unit_test(test_safetensors_write),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_events_cut),
+        cmocka_unit_test(test_events_torn),
         cmocka_unit_test(test_sstable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A record is one line of JSON: kind, step, time, then (where they are meant) pretrain_step, mode
+ * and stopped, then the values in Model Garden's names, then ours. JSON knows no NaN and no
+ * infinity: null says that there is no number. */
+#include "run_record.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* "second" is in the names of all values that differ from run to run. */
+static const char time_key[] = "wall_time_seconds";
+static const char round_key[] = "pretrain_step";
+static const char time_word[] = "second";
+static const char best_start[] = "best_";
+
+/* Extra values begin with the first whose name starts so. */
+static const char extra_start[] = "examples";
+
+static const char line_start[] = "{\"kind\": \"";
+
+static bt_status append_number(bt_str *line, double value, bt_error *err) {
+    char text[BT_F64_TEXT_MAX];
+    if (!isfinite(value)) {
+        return bt_str_append(line, "null", err);
+    }
+    return bt_str_append(line, bt_f64_repr(value, text), err);
+}
+
+static bt_status append_values(bt_str *line, const bt_metric_value *values, size_t n,
+                               bt_error *err) {
+    for (size_t i = 0; i < n; i++) {
+        BT_TRY(bt_str_appendf(line, err, ", \"%s\": ", values[i].name));
+        BT_TRY(append_number(line, values[i].value, err));
+    }
+    return BT_OK;
+}
+
+bt_status record_format(const run_record *r, bt_str *line, bt_error *err) {
+    BT_TRY(bt_str_appendf(line, err, "%s%s\", \"step\": %" PRId64 ", \"%s\": %.3f", line_start,
+                          r->kind, r->step, time_key, bt_time_unix()));
+    if (r->round >= 0) {
+        BT_TRY(bt_str_appendf(line, err, ", \"%s\": %" PRId64, round_key, r->round));
+    }
+    if (r->mode != NULL) {
+        BT_TRY(bt_str_appendf(line, err, ", \"mode\": \"%s\"", r->mode));
+    }
+    if (r->stopped != NULL) {
+        BT_TRY(bt_str_appendf(line, err, ", \"stopped\": \"%s\"", r->stopped));
+    }
+    BT_TRY(append_values(line, r->values, r->n_values, err));
+    BT_TRY(append_values(line, r->extra, r->n_extra, err));
+    return bt_str_append(line, "}\n", err);
+}
+
+static bool is_head(const char *name) {
+    return bt_str_equal(name, "step") || bt_str_equal(name, time_key) ||
+           bt_str_equal(name, round_key);
+}
+
+static void read_values(json_t *root, record_line *out) {
+    const char *name = NULL;
+    json_t     *value = NULL;
+    out->n_values = 0;
+    json_object_foreach(root, name, value) {
+        if (bt_str_starts_with(name, extra_start)) {
+            break;
+        }
+        if ((json_is_number(value) || json_is_null(value)) && !is_head(name) &&
+            out->n_values < BT_TRAIN_MAX_VALUES && strlen(name) < BT_METRIC_NAME_MAX) {
+            value_add(out->values, &out->n_values, name,
+                      json_is_null(value) ? (double)NAN : json_number_value(value));
+        }
+    }
+}
+
+bool record_parse(const char *line, size_t n_bytes, record_line *out) {
+    json_t *const       root = json_loadb(line, n_bytes, 0, NULL);
+    const char *const   kind = json_string_value(json_object_get(root, "kind"));
+    const json_t *const step = json_object_get(root, "step");
+    const json_t *const round = json_object_get(root, round_key);
+    const bool is_record = kind != NULL && strlen(kind) < RECORD_KIND_MAX && json_is_integer(step);
+    if (is_record) {
+        (void)snprintf(out->kind, sizeof out->kind, "%s", kind);
+        out->step = json_integer_value(step);
+        out->round = json_is_integer(round) ? json_integer_value(round) : -1;
+        out->from_training = json_object_get(root, "mode") == NULL;
+        read_values(root, out);
+    }
+    json_decref(root);
+    return is_record;
+}
+
+bool record_is_torn(const char *line, size_t n_bytes) {
+    const size_t n_start = sizeof line_start - 1;
+    const size_t n = n_bytes < n_start ? n_bytes : n_start;
+    return memchr(line, '\0', n_bytes) != NULL || (n > 0 && memcmp(line, line_start, n) == 0);
+}
+
+static bool is_compared(const char *name) {
+    return strstr(name, time_word) == NULL && !bt_str_starts_with(name, best_start);
+}
+
+static bool is_same_number(double a, double b) {
+    return a == b || (!isfinite(a) && !isfinite(b)); /* both null */
+}
+
+bool record_is_repeated(const record_line *line, const run_record *r) {
+    if (!bt_str_equal(line->kind, r->kind) || line->step != r->step || line->round != r->round ||
+        line->n_values != r->n_values) {
+        return false;
+    }
+    for (size_t i = 0; i < r->n_values; i++) {
+        const bt_metric_value *const old = &line->values[i];
+        if (!bt_str_equal(old->name, r->values[i].name) ||
+            (is_compared(old->name) && !is_same_number(old->value, r->values[i].value))) {
+            return false;
+        }
+    }
+    return true;
+}

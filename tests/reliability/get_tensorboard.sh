@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs TensorBoard (from PyPI) into a virtual environment in BUILD/tensorboard and prints its
+# Python. Does nothing when it is there. usage: get_tensorboard.sh BUILD
+# Exit 4: no network, or no venv.
+set -euo pipefail
+folder=${1:?usage: get_tensorboard.sh BUILD}/tensorboard
+if [ ! -x "$folder/done/bin/python" ]; then
+    rm -rf "$folder"
+    { python3 -m venv "$folder/done.new" >&2 &&
+        "$folder/done.new/bin/python" -m pip install --quiet --no-input \
+            --disable-pip-version-check 'tensorboard>=2.15' 'setuptools<81' >&2; } || {
+        rm -rf "$folder"
+        echo "get_tensorboard: error: tensorboard could not be installed (no network?)" >&2
+        exit 4
+    }
+    mv "$folder/done.new" "$folder/done"
+fi
+echo "$folder/done/bin/python"

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real TensorBoard reads the events of a run that was killed and continued as those of a run
+that nothing disturbed, each step once: its two accumulators, and the server with the fast and with
+the slow loader, also one that was following the folder while the run was killed. A run that Model
+Garden began goes on in files of its own; what it began with stays as it is."""
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import compare  # noqa: E402
+import jobs  # noqa: E402
+from jobs import e2e  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OVERRIDE = ('trainer.train_steps=300,trainer.steps_per_loop=5,trainer.summary_interval=5,'
+            'trainer.checkpoint_interval=50,trainer.validation_interval=30,trainer.max_to_keep=2,'
+            'trainer.optimizer_config.learning_rate.polynomial.decay_steps=300')
+PATIENCE = 60 if not e2e.SANITIZED else 120
+
+
+def get_python():
+    """TensorBoard's Python, which a script installs into the build folder; or why not."""
+    done = subprocess.run([os.path.join(HERE, 'get_tensorboard.sh'), e2e.BUILD],
+                          capture_output=True, text=True, timeout=600)
+    return (done.stdout.strip(), '') if done.returncode == 0 else (None, done.stderr.strip())
+
+
+PYTHON, WHY_NOT = get_python()
+
+
+def read_bytes(path):
+    with open(path, 'rb') as source:
+        return source.read()
+
+
+class Server:
+    """tensorboard --logdir, asked over HTTP."""
+
+    def __init__(self, folder, fast):
+        self.log = open(os.path.join(folder, '..', 'tensorboard-%s.log' % fast), 'w+b')
+        self.process = subprocess.Popen(
+            [PYTHON, '-m', 'tensorboard.main', '--logdir', folder, '--port', '0', '--bind_all',
+             '--load_fast', 'true' if fast else 'false', '--reload_interval', '1'],
+            stdout=self.log, stderr=self.log)
+        self.port = self.wait_for(self.find_port)
+
+    def find_port(self):
+        with open(self.log.name, 'rb') as source:
+            text = source.read().decode('utf-8', 'replace')
+        assert self.process.poll() is None, text
+        found = re.search(r'http://\S*?:(\d+)/', text)
+        return found and int(found.group(1))
+
+    @staticmethod
+    def wait_for(ask):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            got = ask()
+            if got:
+                return got
+            time.sleep(0.2)
+        return ask()
+
+    def get(self, run, tag):
+        """[[step, value]], or []"""
+        where = 'http://127.0.0.1:%d/data/plugin/scalars/scalars?' % self.port
+        try:
+            with urllib.request.urlopen(where + urllib.parse.urlencode(
+                    {'run': run, 'tag': tag}), timeout=10) as reply:
+                return [[step, value] for _time, step, value in json.load(reply)]
+        except OSError:
+            return []
+
+    def until(self, run, tag, want):
+        """What it says in the end, given time to come to what is wanted."""
+        self.wait_for(lambda: self.get(run, tag) == want)
+        return self.get(run, tag)
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        self.log.close()
+
+
+class TensorBoard(e2e.Case):
+    def setUp(self):
+        if PYTHON is None:
+            self.skipTest(WHY_NOT)
+        super().setUp()
+        jobs.make(self.folder)
+
+    def run_job(self, model_dir, override=OVERRIDE, **how):
+        return e2e.run(jobs.args('sentence', model_dir, override), cwd=self.folder, **how)
+
+    def serve(self, fast, name='out'):
+        os.makedirs(self.path(name), exist_ok=True)
+        server = Server(self.path(name), fast)
+        self.addCleanup(server.close)
+        return server
+
+    def events(self, model_dir, folder):
+        """{tag: [[step, value]]} without TensorBoard, of a run that nothing disturbed."""
+        out = {}
+        for (step, tag), values in sorted(compare.events(self.path(model_dir), folder).items()):
+            self.assertEqual(len(values), 1)
+            out.setdefault(tag, []).append([step, values[0]])
+        return out
+
+    def accumulated(self, folder, which):
+        done = subprocess.run([PYTHON, os.path.join(HERE, 'support/read_tensorboard.py'),
+                               self.path('out', folder), which],
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn('rror', done.stderr)
+        return json.loads(done.stdout)
+
+    def kill_at(self, step, watch=None):
+        """kill -9 soon after a step behind a checkpoint; what watch() says comes first."""
+        def there():
+            text = compare.read_text(self.path('out/metrics.jsonl')) or ''
+            return any(int(s) >= step for s in re.findall(r'"train", "step": (\d+)', text))
+
+        def is_time():
+            if not there():
+                return False
+            os.kill(self.child, signal.SIGSTOP)
+            if watch is not None:
+                watch()
+            return True
+        with open(self.path('log'), 'wb') as log:
+            process = subprocess.Popen([e2e.program()] + jobs.args('sentence', 'out', OVERRIDE),
+                                       cwd=self.folder, stdout=log, stderr=log)
+        self.child = process.pid
+        while process.poll() is None and not is_time():
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        self.assertEqual(process.returncode, -signal.SIGKILL)
+
+    def tear(self):
+        """The last event of the newest file as a full disk leaves it."""
+        newest = max(glob.glob(self.path('out/train/*tfevents*')))
+        os.truncate(newest, os.path.getsize(newest) - 7)
+
+    def test_killed_and_continued(self):
+        self.assertEqual(self.run_job('straight').code, 0)
+        following = {fast: self.serve(fast) for fast in (True, False)}
+        want = {folder: self.events('straight', folder) for folder in ('train', 'validation')}
+
+        def seen(server):
+            steps = [step for step, _ in server.wait_for(
+                lambda: server.get('train', 'training_loss'))]
+            self.assertGreater(max(steps), 100)
+        for i, step in enumerate((130, 230)):
+            self.kill_at(step, watch=(lambda: [seen(s) for s in following.values()])
+                         if i == 0 else None)
+            self.tear()
+        result = self.run_job('out')
+        self.assertEqual(result.code, 0, str(result))
+        self.assertEqual(compare.event_differences(self.path('straight'), self.path('out')), [])
+        for folder in want:
+            for which in ('plugin', 'old'):
+                got = self.accumulated(folder, which)
+                self.assertEqual(sorted(got), sorted(want[folder]))
+                for tag in got:
+                    if not compare.is_time(tag):
+                        self.assertEqual(got[tag], want[folder][tag], (which, tag))
+        late = {fast: self.serve(fast) for fast in (True, False)}
+        for name, servers in (('late', late), ('following', following)):
+            for fast, server in servers.items():
+                for folder, tag in (('train', 'training_loss'), ('validation', 'cls_accuracy')):
+                    self.assertEqual(server.until(folder, tag, want[folder][tag]),
+                                     want[folder][tag], (name, fast, tag))
+
+    def test_model_garden_began_it(self):
+        """Its event files have another ending, and none of its bytes change; TensorBoard is told
+        that what they say of the steps made again is void."""
+        self.assertEqual(self.run_job('out').code, 0)
+        for path in glob.glob(self.path('out/*/*tfevents*')):
+            os.rename(path, path.replace('.bert-train.v2', '.v2'))
+        theirs = {path: read_bytes(path) for path in glob.glob(self.path('out/*/*.v2'))}
+        name = e2e.read_state_file(self.path('out'))[1][0]
+        self.write('out/checkpoint', 'model_checkpoint_path: "%s"\n'
+                   'all_model_checkpoint_paths: "%s"\n' % (name, name))
+        want = self.events('out', 'train')['training_loss']
+        self.assertEqual(self.run_job('out').code, 0)
+        for path, content in theirs.items():
+            self.assertEqual(read_bytes(path), content)
+        # the older accumulator, which the server does not use, voids no tensors
+        self.assertEqual(self.accumulated('train', 'plugin')['training_loss'], want)
+        for fast in (True, False):
+            server = self.serve(fast)
+            self.assertEqual(server.until('train', 'training_loss', want), want, fast)
+
+    def test_a_clock_that_runs_backwards(self):
+        """The file of the run that goes on is the last one all the same."""
+        self.kill_at(130)
+        for path in glob.glob(self.path('out/*/*tfevents*')):
+            os.rename(path, re.sub(r'tfevents\.\d+', 'tfevents.4000000000', path))
+        self.assertEqual(self.run_job('out').code, 0)
+        self.assertEqual(self.run_job('straight').code, 0)
+        want = self.events('straight', 'train')['training_loss']
+        self.assertEqual(self.accumulated('train', 'plugin')['training_loss'], want)
+        server = self.serve(True)
+        self.assertEqual(server.until('train', 'training_loss', want), want)
+
+
+if __name__ == '__main__':
+    e2e.main()
