@@ -71,13 +71,18 @@ class Best(faults.FaultCase):
         return out, result
 
     def exports(self):
-        """The numbers, from 1, of the changes that a run makes below best_ckpt."""
+        """The numbers, from 1, of the changes that a run makes below best_ckpt; and of those with
+        which an export begins: its journal."""
         self.assertEqual(self.suffer('pairs', JOB).code, 0)
-        return [i + 1 for i, (_what, path) in enumerate(self.operations()) if '/best_ckpt' in path]
+        paths = [''] + [path for _what, path in self.operations()]
+        begins = [i for i in range(1, len(paths)) if 'best_ckpt/checkpoint.journal.tmp' in paths[i]
+                  and 'checkpoint.journal' not in paths[i - 1]]
+        self.assertEqual(len(begins), 3, paths)
+        return [i for i in range(1, len(paths)) if '/best_ckpt' in paths[i]], begins
 
     def kill_all(self, actions, stride):
         """(kills, what is different after them)"""
-        changes = self.exports()
+        changes, _begins = self.exports()
         self.assertGreater(len(changes), 20)
         n_kills = 0
         bad = []
@@ -111,9 +116,8 @@ class Best(faults.FaultCase):
     def before_export(self, step):
         """The victim is a run that was killed before the export of that step began; returns the
         folder of one that ended right after it."""
-        changes = self.exports()
-        starts = [k for k in changes if k - 1 not in changes]
-        self.assertEqual(self.suffer('pairs', JOB, starts[step // 10 - 1], 'kill').code,
+        _changes, begins = self.exports()
+        self.assertEqual(self.suffer('pairs', JOB, begins[step // 10 - 1], 'kill').code,
                          -signal.SIGKILL)
         self.straight(JOB + ',trainer.train_steps=%d' % step, 'later')
         return self.path('later')
@@ -194,9 +198,8 @@ class Best(faults.FaultCase):
 
     def test_it_can_be_taken_after_a_kill(self):
         """--checkpoint=best finds a whole one wherever the export was cut off."""
-        changes = self.exports()
-        second = [k for k in changes if k - 1 not in changes][1]
-        for k in [k for k in changes if k >= second][::1 if e2e.LONG else 5]:
+        changes, begins = self.exports()
+        for k in [k for k in changes if k >= begins[1]][::1 if e2e.LONG else 5]:
             self.assertEqual(self.suffer('pairs', JOB, k, 'kill').code, -signal.SIGKILL)
             result = self.run_job('pairs', VICTIM, JOB, mode='eval', more=['--checkpoint=best'])
             self.assertEqual(result.code, 0, str(result))
