@@ -193,6 +193,10 @@ BT_MUST_USE bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const cha
 BT_MUST_USE bt_status bt_ckpt_manager_save(bt_ckpt_manager *manager, const char *name,
                                            const bt_ckpt_train *train, bt_error *err);
 
+/* Removes the family's checkpoints that the state file lists, and the state file; others of the
+ * family are kept aside: a run that starts in the folder begins anew. */
+BT_MUST_USE bt_status bt_ckpt_clear(const char *folder, const char *family, bt_error *err);
+
 /* Is the checkpoint whole? BT_E_FORMAT and BT_E_IO mean no; other errors end the search. *step: its
  * global_step, or -1. */
 typedef bt_status (*bt_ckpt_check_fn)(void *context, const char *prefix, int64_t *step,

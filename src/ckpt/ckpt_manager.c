@@ -432,6 +432,58 @@ done:
     return rc;
 }
 
+/* ---- beginning anew ----------------------------------------------------------------------------
+ */
+
+/* Of the family's checkpoints on the disk those that the list names go; others are kept aside. */
+static bt_status clear_numbers(const bt_ckpt_manager *manager, const bt_fs_names *listing,
+                               const char *family, bool with_index, bt_error *err) {
+    bt_status rc = BT_OK;
+    int64_t  *numbers = NULL;
+    size_t    n = 0;
+    bt_map   *listed = NULL;
+    bt_str    name = BT_STR_INIT;
+    BT_CHECK(map_names(&manager->file.state, &listed, err));
+    BT_CHECK(ckpt_list_numbers(listing, family, with_index, &numbers, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        bt_str_clear(&name);
+        BT_CHECK(bt_str_appendf(&name, err, "%s-%" PRId64, family, numbers[i]));
+        if (is_in(listed, bt_str_text(&name))) {
+            BT_CHECK(ckpt_remove_files(manager->folder, listing, bt_str_text(&name), err));
+            continue;
+        }
+        bt_log(BT_LOG_WARNING,
+               "%s/%s is no checkpoint that a run recorded: its files are kept under other names, "
+               "*.kept-1 and so on",
+               manager->folder, bt_str_text(&name));
+        BT_CHECK(ckpt_keep_aside(manager->folder, listing, bt_str_text(&name), err));
+    }
+done:
+    bt_free(numbers);
+    bt_map_free(listed);
+    bt_str_deinit(&name);
+    return rc;
+}
+
+bt_status bt_ckpt_clear(const char *folder, const char *family, bt_error *err) {
+    bt_status        rc = BT_OK;
+    bt_ckpt_manager *manager = NULL;
+    bt_fs_names      listing = BT_FS_NAMES_INIT;
+    char            *path = NULL;
+    BT_CHECK(bt_ckpt_manager_open(folder, 0, &manager, err));
+    BT_CHECK(settle_journal(manager, NULL, err));
+    BT_CHECK(ckpt_list(folder, &listing, err));
+    BT_CHECK(clear_numbers(manager, &listing, family, true, err));
+    BT_CHECK(clear_numbers(manager, &listing, family, false, err));
+    BT_CHECK(bt_fs_join(folder, "checkpoint", &path, err));
+    BT_CHECK(bt_fs_remove(path, err));
+done:
+    bt_free(path);
+    bt_fs_names_deinit(&listing);
+    bt_ckpt_manager_close(manager);
+    return rc;
+}
+
 /* ---- saving ------------------------------------------------------------------------------------
  */
 

@@ -102,28 +102,6 @@ static bt_status wait_for_folder(const char *folder, bt_error *err) {
         folder);
 }
 
-static bt_status remove_checkpoints(const char *model_dir, bt_error *err) {
-    static const char *const patterns[] = {
-        "checkpoint", "ckpt-*"}; /* the state file first: it names the others */
-    bt_status   rc = BT_OK;
-    bt_fs_names names = BT_FS_NAMES_INIT;
-    char       *pattern = NULL;
-    for (size_t p = 0; p < BT_ARRAY_LEN(patterns); p++) {
-        BT_CHECK(bt_fs_join(model_dir, patterns[p], &pattern, err));
-        BT_CHECK(bt_fs_glob(pattern, &names, err));
-        for (size_t i = 0; i < names.n; i++) {
-            BT_CHECK(bt_fs_remove(names.items[i], err));
-        }
-        bt_fs_names_deinit(&names);
-        bt_free(pattern);
-        pattern = NULL;
-    }
-done:
-    bt_fs_names_deinit(&names);
-    bt_free(pattern);
-    return rc;
-}
-
 /* Every value as a string, 4 spaces: what Model Garden writes. */
 static bt_status write_metrics_json(const char *model_dir, int64_t global_step,
                                     const bt_train_summary *summary, bt_error *err) {
@@ -210,7 +188,7 @@ static bt_status train_from(const bt_train_args *args, run_locks *locks, const c
                             const char *best_subdir, bt_events_writer **events,
                             int64_t *global_step, bt_train_summary *summary, bt_error *err) {
     BT_TRY(snapshot_read_global_step(prefix, global_step, err));
-    BT_TRY(remove_checkpoints(args->model_dir, err));
+    BT_TRY(bt_ckpt_clear(args->model_dir, "ckpt", err));
     BT_TRY(aim_at(args, prefix, best_subdir, *global_step, err));
     bt_train_args once = *args;
     once.mode = BT_CONF_MODE_TRAIN_AND_EVAL;
@@ -218,7 +196,7 @@ static bt_status train_from(const bt_train_args *args, run_locks *locks, const c
     BT_TRY(write_metrics_json(args->model_dir, *global_step, summary, err));
     BT_TRY(open_eval_events(args, *global_step, events, err));
     BT_TRY(write_eval_events(*events, args, *global_step, summary, err));
-    return remove_checkpoints(args->model_dir, err);
+    return bt_ckpt_clear(args->model_dir, "ckpt", err);
 }
 
 bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summary *summary,

@@ -432,6 +432,29 @@ static void test_lost_state(void **state) {
     free_fixture(&f);
 }
 
+/* To begin anew removes what the list names, and keeps the rest. */
+static void test_clear(void **state) {
+    (void)state;
+    manager_fixture f = make_fixture();
+    save_steps(&f, 5, 1, 3);
+    copy_checkpoint(&f, "ckpt-2", "ckpt-9");
+    copy_checkpoint(&f, "ckpt-2", "mine-9");
+    put_text(&f, "ckpt-8.data-00000-of-00001", "x");
+    assert_ok(bt_ckpt_clear(f.folder, "ckpt", err));
+    static const char *const gone[] = {"checkpoint",   "ckpt-1.index",
+                                       "ckpt-3.index", "ckpt-3.data-00000-of-00001",
+                                       "ckpt-9.index", "ckpt-8.data-00000-of-00001"};
+    static const char *const kept[] = {"ckpt-9.index.kept-1", "mine-9.index",
+                                       "ckpt-8.data-00000-of-00001.kept-1"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(gone); i++) {
+        assert_false(is_there(&f, gone[i]));
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(kept); i++) {
+        assert_true(is_there(&f, kept[i]));
+    }
+    free_fixture(&f);
+}
+
 /* ---- which one is taken -----------------------------------------------------------------------
  */
 
@@ -524,11 +547,17 @@ static void test_choice_of_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keeps_the_last),     cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_broken_state),       cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_only_its_own),       cmocka_unit_test(test_makes_room),
-        cmocka_unit_test(test_ends_a_killed_save), cmocka_unit_test(test_goes_back),
-        cmocka_unit_test(test_lost_state),         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_keeps_the_last),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_broken_state),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_only_its_own),
+        cmocka_unit_test(test_makes_room),
+        cmocka_unit_test(test_ends_a_killed_save),
+        cmocka_unit_test(test_goes_back),
+        cmocka_unit_test(test_lost_state),
+        cmocka_unit_test(test_clear),
+        cmocka_unit_test(test_choice),
         cmocka_unit_test(test_choice_of_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
