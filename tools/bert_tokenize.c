@@ -3,8 +3,12 @@
  * bert-tokenize: a line of text in, a line of word pieces (or ids) out, as Model Garden's
  * FullTokenizer makes them. Lines end at LF only; invalid UTF-8 is dropped. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bt/cli.h"
 #include "bt/fs.h"
@@ -43,10 +47,32 @@ typedef struct tokenize_job {
     bt_str                   out;
 } tokenize_job;
 
+/* Until fd is ready; BT_E_INTERRUPTED: asked to stop meanwhile. */
+static bt_status wait_for(int fd, short events, bt_error *err) {
+    struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = bt_stop_fd(), .events = POLLIN}};
+    for (;;) {
+        BT_TRY(bt_stop_check(err));
+        if (poll(fds, BT_ARRAY_LEN(fds), -1) > 0 && fds[0].revents != 0) {
+            return BT_OK;
+        }
+    }
+}
+
 static bt_status flush_out(tokenize_job *job, bt_error *err) {
-    if (fwrite(bt_str_text(&job->out), 1, job->out.len, stdout) != job->out.len ||
-        fflush(stdout) != 0) {
-        return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output: %s", strerror(errno));
+    const char *at = bt_str_text(&job->out);
+    for (size_t left = job->out.len; left > 0;) {
+        BT_TRY(wait_for(STDOUT_FILENO, POLLOUT, err));
+        /* a pipe that is ready takes so much without waiting */
+        const ssize_t n = write(STDOUT_FILENO, at, left < PIPE_BUF ? left : PIPE_BUF);
+        if (n < 0 && errno == EPIPE) {
+            bt_stop_broken_pipe();
+        }
+        if (n < 0 && errno != EINTR && errno != EAGAIN) {
+            return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output: %s",
+                           strerror(errno));
+        }
+        at += n > 0 ? n : 0;
+        left -= n > 0 ? (size_t)n : 0;
     }
     bt_str_clear(&job->out);
     return BT_OK;
@@ -96,17 +122,18 @@ static bt_status take_bytes(tokenize_job *job, const char *bytes, size_t n, bt_e
     return BT_OK;
 }
 
-static bt_status tokenize_stream(tokenize_job *job, FILE *in, const char *name, bt_error *err) {
+static bt_status tokenize_stream(tokenize_job *job, int fd, const char *name, bt_error *err) {
     char bytes[READ_BYTES];
     for (;;) {
-        const size_t n = fread(bytes, 1, sizeof bytes, in);
+        BT_TRY(wait_for(fd, POLLIN, err));
+        const ssize_t n = read(fd, bytes, sizeof bytes);
         if (n == 0) {
             break;
         }
-        BT_TRY(take_bytes(job, bytes, n, err));
-    }
-    if (ferror(in)) {
-        return BT_FAIL(err, BT_E_IO, "%s: cannot read: %s", name, strerror(errno));
+        if (n < 0 && errno != EINTR && errno != EAGAIN) {
+            return BT_FAIL(err, BT_E_IO, "%s: cannot read: %s", name, strerror(errno));
+        }
+        BT_TRY(take_bytes(job, bytes, n > 0 ? (size_t)n : 0, err));
     }
     if (job->line.len > 0) { /* a last line without LF */
         BT_TRY(print_line(job, job->line.data, job->line.len, err));
@@ -137,12 +164,12 @@ static bt_status tokenize_file(tokenize_job *job, const char *path, bt_error *er
     if (bt_fs_is_remote(path)) {
         return tokenize_remote(job, path, err);
     }
-    FILE *const in = fopen(path, "rb");
-    if (in == NULL) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe: waits when it reads */
+    if (fd < 0) {
         return BT_FAIL(err, BT_E_IO, "%s: cannot open the file: %s", path, strerror(errno));
     }
-    const bt_status rc = tokenize_stream(job, in, path, err);
-    (void)fclose(in);
+    const bt_status rc = tokenize_stream(job, fd, path, err);
+    (void)close(fd);
     return rc;
 }
 
@@ -167,7 +194,7 @@ static bt_status run(const bt_flags *flags, bt_error *err) {
         BT_CHECK(tokenize_file(&job, files[i], err));
     }
     if (n_files == 0) {
-        rc = tokenize_stream(&job, stdin, "standard input", err);
+        rc = tokenize_stream(&job, STDIN_FILENO, "standard input", err);
     }
 done:
     bt_str_deinit(&job.line);

@@ -336,6 +336,9 @@ bool bt_hold_standard_files(void);
  * background) stays ignored. SIGPIPE is ignored, and a write beyond a file size limit (SIGXFSZ) is
  * an error of that write: both must not end a run that can still save. */
 void bt_stop_install(void);
+/* For a filter whose reader went away: ends as it would have without bt_stop_install, in silence.
+ * Returns where SIGPIPE was ignored at the start. */
+void bt_stop_broken_pipe(void);
 bool bt_stop_requested(void); /* since the first signal: true */
 int  bt_stop_signal(void);    /* which one; 0: none */
 /* "SIGTERM", or "a request" for one without a name here. */

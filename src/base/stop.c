@@ -20,6 +20,7 @@ static const double  sleep_slice = 0.05;
 static atomic_int            asked; /* the first signal's number */
 static atomic_int_least64_t  asked_at;
 static atomic_int            is_saved;
+static atomic_int            pipe_kills; /* SIGPIPE had its default effect at the start */
 static _Atomic(const char *) words;
 static atomic_int            pipe_read = -1;
 static atomic_int            pipe_write = -1;
@@ -117,7 +118,7 @@ static void make_pipe(void) {
 }
 
 void bt_stop_install(void) {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigemptyset(&action.sa_mask);
     (void)sigemptyset(&ignore.sa_mask);
@@ -128,7 +129,17 @@ void bt_stop_install(void) {
             (void)sigaction(signals[i].number, &action, NULL);
         }
     }
-    (void)sigaction(SIGPIPE, &ignore, NULL);
+    struct sigaction before;
+    if (sigaction(SIGPIPE, &ignore, &before) == 0) {
+        atomic_store(&pipe_kills, before.sa_handler == SIG_DFL);
+    }
+}
+
+void bt_stop_broken_pipe(void) {
+    if (atomic_load(&pipe_kills) != 0) {
+        (void)signal(SIGPIPE, SIG_DFL);
+        (void)raise(SIGPIPE);
+    }
 }
 
 bool bt_stop_requested(void) {

@@ -11,7 +11,7 @@ int bt_cli_end(bt_status rc, const bt_error *err) {
         const int code = bt_stop_exit_code();
         if (err->msg[0] != '\0') {
             bt_log(BT_LOG_INFO, "%s%s", err->msg,
-                   code == bt_status_exit_code(rc) ? "" : "; nothing was left behind");
+                   code == bt_status_exit_code(rc) ? "" : "; there was nothing to save");
         }
         return code;
     }

@@ -105,6 +105,7 @@ static bt_status fill_slot(bt_data_stream *stream, data_slot *slot, bool *end, b
         if (atomic_load_explicit(&stream->stop, memory_order_relaxed)) {
             return BT_OK; /* the caller is about to throw this batch away */
         }
+        BT_TRY(bt_stop_check(err));
         BT_TRY(add_row(stream, slot, cursor, err));
     }
     *end = slot->n_rows == 0 || (slot->n_rows < n_full && stream->config.drop_remainder);
@@ -289,6 +290,7 @@ bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes, int64_
     for (int64_t row = 0; row < stream->rows->n_rows; row++) {
         bool     is_damaged = false;
         bt_error failure = BT_ERROR_INIT;
+        BT_TRY(bt_stop_check(err));
         bt_data_slot_clear(slot);
         if (stream->rows->ops->append(stream->rows, row, slot, &is_damaged, &failure) != BT_OK) {
             if (is_damaged && stream->config.skip_bad_records > 0) {

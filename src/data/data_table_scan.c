@@ -121,6 +121,7 @@ static bool is_empty_line(const char *line, size_t n) {
 bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *end, bt_error *err) {
     static const char mark[] = "\xef\xbb\xbf"; /* byte order */
     do {
+        BT_TRY(bt_stop_check(err));
         scan->begin = offset_of_next(scan);
         BT_TRY(next_line(scan, row, n, end, err));
         if (*end) {

@@ -15,8 +15,8 @@
 enum { READ_ALL_FIRST = 1 << 16 };
 /* Below this size a copy costs less than the page faults of a mapping. */
 static const int64_t map_min_bytes = 1 << 18;
-/* The system reads at most 2 GiB in one call. */
-static const size_t read_max_bytes = (size_t)1 << 30;
+/* In one call: the system reads at most 2 GiB, and between two calls a stop is noticed. */
+static const size_t read_max_bytes = (size_t)1 << 26;
 
 struct bt_file {
     int         fd;
@@ -106,6 +106,7 @@ bt_status bt_fs_read_upto(const bt_file *file, int64_t offset, void *dst, size_t
         return block_file_read(file->remote, offset, dst, n_bytes, got, err);
     }
     while (done < n_bytes) {
+        BT_TRY(bt_stop_check_now(err));
         const size_t  want = n_bytes - done < read_max_bytes ? n_bytes - done : read_max_bytes;
         const ssize_t n =
             fs_sys_pread(file->fd, (uint8_t *)dst + done, want, offset + (int64_t)done);
@@ -156,6 +157,7 @@ static bt_status read_to_end(int fd, const char *path, size_t max_bytes, bt_str 
             BT_TRY(bt_grow(&s->data, &s->cap, s->cap * 2, 1, SIZE_MAX / 2, err));
             continue;
         }
+        BT_TRY(bt_stop_check_now(err));
         const ssize_t n =
             fs_sys_read(fd, s->data + s->len, room < read_max_bytes ? room : read_max_bytes);
         if (n < 0) {

@@ -87,6 +87,7 @@ const char *bt_fs_stream_path(const bt_fs_stream *stream) {
 
 /* What comes next, at most a buffer full. */
 static bt_status read_next(bt_fs_stream *stream, uint8_t *dst, size_t *n, bt_error *err) {
+    BT_TRY(bt_stop_check_now(err));
     if (stream->remote != NULL) {
         BT_TRY(block_file_read(stream->remote, stream->at, dst, STREAM_BUFFER_BYTES, n, err));
         stream->at += (int64_t)*n;

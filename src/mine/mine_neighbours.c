@@ -69,6 +69,7 @@ bt_status bt_mine_prepare(bt_error *err) {
 bt_status bt_mine_neighbours(bt_neighbour *of_left, bt_neighbour *of_right, bt_mine_side left,
                              bt_mine_side right, int64_t H, int64_t k, bt_error *err) {
     BT_TRY(bt_mine_prepare(err));
+    bt_status    rc = BT_OK;
     float *const scores = bt_alloc_array((size_t)BLOCK * BLOCK, sizeof *scores);
     if (scores == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a block of scores");
@@ -79,11 +80,13 @@ bt_status bt_mine_neighbours(bt_neighbour *of_left, bt_neighbour *of_right, bt_m
         const int64_t n_left = smaller(BLOCK, left.n_rows - i);
         for (int64_t j = 0; j < right.n_rows; j += BLOCK) {
             const int64_t n_right = smaller(BLOCK, right.n_rows - j);
+            BT_CHECK(bt_stop_check(err));
             bt_kern_gemm(scores, n_right, BT_KERN_N, left.vectors + i * H, H, BT_KERN_T,
                          right.vectors + j * H, H, n_left, n_right, H, 1, 0);
             read_block(of_left, of_right, scores, i, n_left, j, n_right, k);
         }
     }
+done:
     bt_free(scores);
-    return BT_OK;
+    return rc;
 }

@@ -391,6 +391,7 @@ bt_status bt_squad_answers_finish(bt_squad_answers *answers, bt_error *err) {
     for (int64_t q = 0; q < n; q++) {
         const size_t first = a->n_nbest;
         null_answer  null = {0};
+        BT_TRY(bt_stop_check(err));
         BT_TRY(gather_pairs(a, q, &null, err));
         BT_TRY(fill_nbest(a, first, &null, err));
         squad_softmax(a->nbest + first, a->n_nbest - first);

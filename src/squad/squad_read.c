@@ -319,6 +319,7 @@ static bt_status read_article(squad_file *f, const json_t *json, int64_t number)
         return bt_error_prefix(f->err, "%s: article %" PRId64, f->name, number);
     }
     for (size_t i = 0; i < json_array_size(paragraphs); i++) {
+        BT_TRY(bt_stop_check(f->err));
         paragraph.number = (int64_t)i + 1;
         BT_TRY(read_paragraph(f, json_array_get(paragraphs, i), paragraph));
     }

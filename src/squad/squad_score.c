@@ -209,6 +209,7 @@ bt_status bt_squad_score_v1(const bt_squad_set *set, const bt_squad_prediction *
         const bt_squad_question *const question = &set->questions[q];
         bool                           exact = false;
         double                         f1 = 0;
+        BT_CHECK(bt_stop_check(err));
         if (predictions[q].is_missing) {
             out->n_missing++;
             continue;

@@ -58,6 +58,7 @@ static bt_status score_all(const bt_squad_set *set, const bt_squad_prediction *p
     BT_CHECK(squad_scorer_init(&s, err));
     for (int64_t q = 0; q < set->n_questions; q++) {
         const bt_squad_prediction *const prediction = &predictions[q];
+        BT_CHECK(bt_stop_check(err));
         if (prediction->is_missing) {
             continue;
         }

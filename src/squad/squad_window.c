@@ -201,6 +201,7 @@ static bt_status tokenize_contexts(bt_squad_windows *w, bt_text_scratch *scratch
     }
     for (int64_t i = 0; i < n; i++) {
         w->doc_first[i] = (int64_t)w->n_doc;
+        BT_TRY(bt_stop_check(err));
         BT_TRY(tokenize_context(w, &w->set->paragraphs[i], scratch, err));
     }
     w->doc_first[n] = (int64_t)w->n_doc;
@@ -220,6 +221,7 @@ static bt_status tokenize_questions(bt_squad_windows *w, bt_text_scratch *scratc
         const int32_t      *ids = NULL;
         size_t              n_ids = 0;
         w->query_first[i] = (int64_t)w->n_query;
+        BT_TRY(bt_stop_check(err));
         BT_TRY(bt_text_encode(w->tokenizer, scratch, text.bytes, text.n_bytes, &ids, &n_ids, err));
         BT_TRY(add_ids(&w->query_ids, &w->n_query, &w->cap_query_ids, ids,
                        n_ids < most ? n_ids : most, err));
@@ -351,6 +353,7 @@ static bt_status make_windows(bt_squad_windows *w, bt_error *err) {
     BT_CHECK(tokenize_contexts(w, scratch, err));
     BT_CHECK(tokenize_questions(w, scratch, err));
     for (int64_t i = 0; i < n; i++) {
+        BT_CHECK(bt_stop_check(err));
         w->window_first[i] = (int64_t)w->n_windows;
         rc = add_windows(w, i, scratch, err);
         if (rc != BT_OK) {

@@ -303,6 +303,7 @@ static bt_status write_pairs(vectors *v, bt_error *err) {
     BT_TRY(bt_str_append(&v->file.line, n_texts > 0 ? "\tleft_text\tright_text" : "", err));
     BT_TRY(task_file_end_line(&v->file, err));
     for (int64_t i = 0; i < v->mined.n_pairs; i++) {
+        BT_TRY(bt_stop_check(err));
         BT_TRY(write_pair(v, &v->mined.pairs[i], err));
     }
     return task_file_publish(&v->file, err);

@@ -118,7 +118,8 @@ static bt_status parse_lines(bt_text_vocab *vocab, const unsigned char *bytes, s
     while (at < end) {
         const unsigned char *const lf = memchr(at, '\n', (size_t)(end - at));
         const size_t               n = (size_t)((lf == NULL ? end : lf) - at);
-        const size_t               n_valid = bt_text_utf8_valid_prefix((const char *)at, n);
+        BT_TRY(bt_stop_check(err));
+        const size_t n_valid = bt_text_utf8_valid_prefix((const char *)at, n);
         if (n_valid != n) {
             return BT_FAIL(err, BT_E_FORMAT,
                            "%s:%zu: byte %zu of the line (0x%02x) is not valid UTF-8; a vocabulary "

@@ -14,14 +14,36 @@ static const double poll_seconds = 1.0;
 static const double folder_poll_seconds = 60.0;
 enum { FOLDER_POLLS = 60 };
 
+/* Once a wait: what for, and how long. */
+static void say_waiting(const char *folder, bt_conf_opt_f64 timeout) {
+    if (timeout.is_set) {
+        bt_log(BT_LOG_INFO,
+               "waiting for a new checkpoint in %s, at most %g s (trainer.continuous_eval_timeout)",
+               folder, timeout.value);
+    } else {
+        bt_log(
+            BT_LOG_INFO,
+            "waiting for a new checkpoint in %s (trainer.continuous_eval_timeout is not set: for "
+            "ever)",
+            folder);
+    }
+    (void)bt_stop_say(NULL);
+}
+
 /* Waits for a latest checkpoint of folder other than *seen (owned by the caller, NULL at first) and
  * replaces it. *timed_out: none came within timeout (unset: for ever; 0: not waited at all). */
 static bt_status wait_for_new(const char *folder, bt_conf_opt_f64 timeout, char **seen,
                               bool *timed_out, bt_error *err) {
     const double start = bt_time_monotonic();
+    bool         is_told = false;
     *timed_out = false;
     for (;;) {
         char *latest = NULL;
+        if (bt_stop_requested()) {
+            return BT_FAIL(err, BT_E_INTERRUPTED,
+                           "stopped by %s while waiting for a new checkpoint in %s",
+                           bt_stop_signal_name(), folder);
+        }
         BT_TRY(snapshot_latest(folder, &latest, err));
         if (latest != NULL && !bt_str_equal(latest, *seen)) {
             bt_free(*seen);
@@ -29,14 +51,13 @@ static bt_status wait_for_new(const char *folder, bt_conf_opt_f64 timeout, char 
             return BT_OK;
         }
         bt_free(latest);
-        if (bt_stop_requested()) {
-            return BT_FAIL(err, BT_E_INTERRUPTED,
-                           "stopped by %s while waiting for a new checkpoint in %s",
-                           bt_stop_signal_name(), folder);
-        }
         if (timeout.is_set && bt_time_monotonic() - start >= timeout.value) {
             *timed_out = true;
             return BT_OK;
+        }
+        if (!is_told) {
+            say_waiting(folder, timeout);
+            is_told = true;
         }
         (void)bt_stop_sleep(poll_seconds);
     }

@@ -7,6 +7,7 @@
 #include "bt/ckpt.h"
 #include "bt/data.h"
 #include "bt/exec.h"
+#include "bt/fs.h"
 #include "bt/model.h"
 #include "bt/optim.h"
 #include "bt/task.h"
@@ -111,6 +112,7 @@ typedef struct train_run {
     const bt_train_args *args;
     const bt_conf       *conf;
     run_locks           *locks; /* borrowed */
+    bt_fs_names          made;  /* folders that this run made, from the inside out */
     run_config           config;
     bt_arena             arena;
     bool                 is_dry;        /* a check only: fetches nothing */
@@ -194,6 +196,11 @@ BT_MUST_USE bt_status saver_join(train_run *run, bt_error *err);
 /* Is saver_join going to give an error at once? */
 bool saver_has_failed(const train_run *run);
 void saver_free(train_run *run); /* waits */
+
+/* made_folders.c: makes path and the folders above it, and appends those that were missing to made;
+ * undo removes them again, as far as they are empty. */
+BT_MUST_USE bt_status made_folders_make(const char *path, bt_fs_names *made, bt_error *err);
+void                  made_folders_undo(const bt_fs_names *made);
 
 /* train_loop.c: trains until an evaluation is due or train_steps are made, with records and
  * checkpoints on the way. *is_restored: a recovery went back to a checkpoint last, so that what is

@@ -357,7 +357,7 @@ static bt_status execute(train_run *run, bt_error *err) {
     if (mode_trains(run->args->mode)) {
         BT_TRY(memory_plan(run, err));
     }
-    BT_TRY(bt_fs_make_folders(run->args->model_dir, err));
+    BT_TRY(made_folders_make(run->args->model_dir, &run->made, err));
     BT_TRY(run_lock_take(run->args, run->locks, err));
     BT_TRY(start_restore(run, err));
     BT_TRY(bt_stop_check(err));
@@ -391,6 +391,7 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
     run_locks own = {0};
     train_run run = {.args = args,
                      .conf = args->conf,
+                     .made = BT_FS_NAMES_INIT,
                      .locks = held != NULL ? held : &own,
                      .last_saved = -1,
                      .save_base = -1,
@@ -411,8 +412,12 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
     }
     const bt_status closed = run_log_close(run.log, rc == BT_OK ? err : NULL);
     bt_stop_shield(false);
-    run_deinit(&run);
+    run_deinit(&run); /* waits for a save beside, which needs the lock */
     run_lock_release(&own);
+    if (rc != BT_OK) {
+        made_folders_undo(&run.made);
+    }
+    bt_fs_names_deinit(&run.made);
     return rc == BT_OK ? closed : rc;
 }
 
@@ -427,7 +432,7 @@ bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_
  */
 static bt_status add_finding(bt_conf_errors *findings, const char *path, const bt_error *found,
                              bt_error *err) {
-    if (found->code == BT_E_NOMEM) {
+    if (found->code == BT_E_NOMEM || found->code == BT_E_INTERRUPTED) {
         *err = *found;
         return found->code;
     }

@@ -217,7 +217,7 @@ class Whole(Predict):
         result = self.predict(override=long, expect=128 + signal.SIGTERM,
                               run_how={'stop_when': (begun, signal.SIGTERM)})
         self.assertRegex(result.stderr, r'bert-train: stopped by SIGTERM after \d+ predictions; .*'
-                         'nothing was left behind')
+                         'there was nothing to save')
         self.assertFalse([n for n in os.listdir(self.path('out')) if n.startswith('predictions')])
         result = self.predict(override=long, expect=None,
                               run_how={'stop_when': (begun, signal.SIGKILL)})

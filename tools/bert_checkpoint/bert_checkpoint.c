@@ -37,6 +37,9 @@ static const bt_flag_table flag_table = {
 
 static bt_status print_text(const bt_str *text, bt_error *err) {
     if (fwrite(bt_str_text(text), 1, text->len, stdout) != text->len || fflush(stdout) != 0) {
+        if (errno == EPIPE) {
+            bt_stop_broken_pipe();
+        }
         return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output: %s", strerror(errno));
     }
     return BT_OK;
