@@ -220,7 +220,7 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
         if path.startswith('/computeMetadata/'):
             if self.headers.get('Metadata-Flavor') != 'Google':
                 return self.fail(403, 'no flavor')
-            return self.give_token()
+            return self.give_token([('Metadata-Flavor', 'Google')])
         gcs = re.fullmatch(r'(/upload|/download)?/storage/v1/b/([^/]+)/o(?:/(.+))?', path)
         if gcs is None:
             return self.aws(path) or self.s3(path)
@@ -241,7 +241,7 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
 
     # ---- tokens --------------------------------------------------------------------------------
 
-    def give_token(self):
+    def give_token(self, headers=()):
         store = self.store
         with store.lock:
             store.tokens_given += 1
@@ -249,7 +249,7 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
                 return self.json({'error': 'invalid_grant', 'error_description': 'bad grant'}, 400)
             store.token = 'token-%d' % store.tokens_given
             self.json({'access_token': store.token, 'expires_in': store.token_seconds,
-                       'token_type': 'Bearer'})
+                       'token_type': 'Bearer'}, headers=headers)
 
     # ---- Google Cloud Storage ------------------------------------------------------------------
 
