@@ -2,7 +2,8 @@
  *
  * The lock of a folder in a store: an object that is made only where none is (a condition of the
  * store), and written again all the time. Whose last word is older than its lease is gone. Where a
- * store has no conditions, what was written is read again after a pause. */
+ * store has no conditions, or may ignore them (not all that speak S3 know If-None-Match), what was
+ * written is read again after a pause. */
 #include <string.h>
 #include <time.h>
 
@@ -71,7 +72,9 @@ bt_status lock_store_take(bt_fs_lock *lock, bt_error *err) {
         const bt_status rc = bt_fs_replace_if(lock->path, lock->text.data, lock->text.len, before,
                                               &lock->version, &problem);
         if (rc == BT_OK) {
-            return lock->version == BT_FS_ANY_VERSION ? settle(lock, err) : BT_OK;
+            return lock->version == BT_FS_ANY_VERSION || bt_str_starts_with(lock->path, "s3://")
+                       ? settle(lock, err)
+                       : BT_OK;
         }
         if (rc != BT_E_RESOURCE) {
             break;

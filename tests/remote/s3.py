@@ -2,6 +2,8 @@
 """s3:// paths against a store over loopback that is as strict as Amazon's (support/s3_part.py): what is
 signed and sent, what the store kept, parts, conditions, clocks and regions."""
 import os
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -251,6 +253,81 @@ class Parts(S3Case):
         self.assertIn('503', self.one_error(result))
         self.assertEqual(self.store.uploads, {})
         self.assertTrue([line for line in self.store.log if line.startswith('DELETE')])
+
+
+class Runs(S3Case):
+    """Two at once, asked to stop, killed."""
+
+    def start(self, model_dir='s3://bucket/out', override=''):
+        command = [e2e.program()] + self.args(mode='train', model_dir=model_dir, override=(
+            'task.train_data.input_path=s3://bucket/data/train.tf_record' +
+            (',' + override if override else '')))
+        return subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, text=True, env=dict(os.environ, **self.env))
+
+    def test_two_at_once(self):
+        """One goes on, the other is told by whom the folder is used; also where conditions are
+        ignored or unknown."""
+        self.store.latency = 0.03
+        for self.store.s3_conditions in ('kept', 'ignored', 'unknown'):
+            both = [self.start() for _ in range(2)]
+            said = [child.communicate(timeout=e2e.TIMEOUT)[1] for child in both]
+            codes = [child.returncode for child in both]
+            self.assertEqual(sorted(codes), [0, 4], said)
+            self.assertIn('.bert-train.lock', said[codes.index(4)])
+            self.assertEqual([n for n in self.store.names('out/') if 'lock' in n], [])
+            for name in self.store.names('out/'):
+                del self.store.buckets['bucket'][name]
+
+    def test_asked_to_stop_while_parts_go_up(self):
+        """It is saved, whole, and no upload is left."""
+        self.env['BERT_TRAIN_CHUNK_BYTES'] = str(1 << 18)
+        override = ('task.model.encoder.bert.vocab_size=2000,trainer.train_steps=100000,'
+                    'trainer.checkpoint_interval=20')
+
+        def ask(line):
+            if 'partNumber=2' in line and self.child.poll() is None:
+                self.child.send_signal(signal.SIGTERM)
+                self.store.on_request = None
+        self.store.on_request = ask
+        self.child = self.start(override=override)
+        said = self.child.communicate(timeout=e2e.TIMEOUT)[1]
+        self.assertEqual(self.child.returncode, 75, said)
+        self.assertEqual(self.store.uploads, {})
+        out = self.fetch('out', 'fetched')
+        latest, _ = e2e.read_state_file(out)
+        self.assertGreater(len(e2e.trained_values(os.path.join(out, latest))), 40)
+
+    def test_killed_at_requests(self):
+        """What `checkpoint` names is whole, whenever; and the job goes on to the same bits."""
+        self.train(model_dir='local', mode='train')
+        self.env.update(BERT_TRAIN_LOCK_SECONDS='1')
+        n_killed = 0
+        for at in range(1, 1000, 1 if e2e.LONG else 29):
+            self.left = at
+
+            def stop(line):
+                if '/out/' in line or 'prefix=out' in line:
+                    self.left -= 1
+                    if self.left == 0:
+                        self.child.kill()
+            self.store.on_request = stop
+            self.child = self.start(override='trainer.checkpoint_interval=5')
+            self.child.communicate(timeout=e2e.TIMEOUT)
+            self.store.on_request = None
+            if self.child.returncode == 0:
+                break
+            n_killed += 1
+            out = self.fetch('out', 'fetched%d' % at)
+            latest, _ = e2e.read_state_file(out)
+            if latest:
+                self.assertGreater(len(e2e.trained_values(os.path.join(out, latest))), 40)
+            self.s3_train(mode='train', override='trainer.checkpoint_interval=5')
+            out = self.fetch('out', 'gone on%d' % at)
+            self.same_values(self.path('local', 'ckpt-20'), os.path.join(out, 'ckpt-20'))
+            for name in self.store.names('out/'):
+                del self.store.buckets['bucket'][name]
+        self.assertGreater(n_killed, 2)
 
 
 if __name__ == '__main__':
