@@ -114,6 +114,9 @@ BT_MUST_USE bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, 
  * store, which cannot append, the whole file is uploaded anew: by a flush when the last upload was
  * more than BERT_TRAIN_UPLOAD_SECONDS (30) ago, by a flush to_disk, and by commit and abort. */
 BT_MUST_USE bt_status bt_fs_writer_append(const char *path, bt_fs_writer **out, bt_error *err);
+/* For a long local file that nobody reads soon: it goes to the disk while it is written, and what
+ * is there leaves the page cache. Before the first write; without effect where there is no disk. */
+void                  bt_fs_writer_pace(bt_fs_writer *writer);
 BT_MUST_USE bt_status bt_fs_writer_write(bt_fs_writer *writer, const void *bytes, size_t n_bytes,
                                          bt_error *err);
 int64_t     bt_fs_writer_offset(const bt_fs_writer *writer); /* bytes in the file so far */

@@ -43,6 +43,14 @@ bt_status fs_fail_read(const char *path, int errnum, bt_error *err);
 bt_status fs_fail_write(const char *path, const char *what, int errnum, bt_error *err);
 /* The folder that path is in, to the disk: what stands in it by name then survives a power cut. */
 BT_MUST_USE bt_status fs_sync_folder_of(const char *path, bt_error *err);
+/* How far a file that is written from its begin on has come: begun and ended to go to the disk. */
+typedef struct fs_pacer {
+    int64_t written, started, ended;
+} fs_pacer;
+enum { FS_PACE_BYTES = 8 << 20 };
+/* After n_written bytes more: keeps at most two windows of FS_PACE_BYTES on their way to the disk,
+ * and what is there out of the cache. -1: the disk refused them (errno). */
+int fs_pace(int fd, fs_pacer *pacer, size_t n_written);
 /* Opens a file for reading; *n_bytes is -1 when it is not a regular file. */
 BT_MUST_USE bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *err);
 

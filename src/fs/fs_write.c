@@ -19,7 +19,6 @@
 #include "remote.h"
 
 enum { WRITE_BUFFER_BYTES = 1 << 18 };
-static const size_t write_max_bytes = (size_t)1 << 30;
 
 struct bt_fs_writer {
     remote_writer *remote; /* or NULL; then nothing else but path is used */
@@ -30,6 +29,8 @@ struct bt_fs_writer {
     uint8_t       *buffer;
     size_t         used;
     int64_t        offset;
+    bool           is_paced;
+    fs_pacer       pacer;
 };
 
 static void writer_free(bt_fs_writer *writer) {
@@ -146,12 +147,16 @@ bt_status bt_fs_writer_append(const char *path, bt_fs_writer **out, bt_error *er
     return BT_OK;
 }
 
+void bt_fs_writer_pace(bt_fs_writer *writer) {
+    writer->is_paced = writer->temporary != NULL;
+}
+
 static bt_status write_out(bt_fs_writer *writer, const uint8_t *bytes, size_t n_bytes,
                            bt_error *err) {
     while (n_bytes > 0) {
         const ssize_t n =
-            fs_sys_write(writer->fd, bytes, n_bytes < write_max_bytes ? n_bytes : write_max_bytes);
-        if (n < 0) {
+            fs_sys_write(writer->fd, bytes, n_bytes < FS_PACE_BYTES ? n_bytes : FS_PACE_BYTES);
+        if (n < 0 || (writer->is_paced && fs_pace(writer->fd, &writer->pacer, (size_t)n) != 0)) {
             return fs_fail_write(writer->path, "write", errno, err);
         }
         bytes += n;

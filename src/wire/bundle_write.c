@@ -22,6 +22,9 @@ static bt_status open_writer(bt_bundle_writer *writer, bt_error *err) {
     BT_TRY(bt_arena_init(&writer->names, 1U << 14, err));
     BT_TRY(bundle_shard_path(writer->prefix, 0, 1, &path, err));
     const bt_status rc = bt_fs_writer_create(path, &writer->data, err);
+    if (rc == BT_OK) {
+        bt_fs_writer_pace(writer->data);
+    }
     bt_free(path);
     return rc;
 }
