@@ -335,6 +335,7 @@ typedef struct bt_graph_node {
     size_t              n_slots;
     bt_bytes            registered_saver; /* the raw message; n_bytes 0: none */
     int32_t             has_values;       /* has_checkpoint_values: -1 absent, 0, 1 */
+    const uint32_t     *by_name;          /* private: of many children, in the order of names */
 } bt_graph_node;
 typedef struct bt_graph {
     bt_graph_node *nodes; /* node 0 is the root; everything lives in the arena */

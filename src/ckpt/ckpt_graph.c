@@ -21,26 +21,72 @@ static int32_t numbered_child(const bt_ckpt *ckpt, int32_t node, const char *pre
     return child(ckpt, node, name);
 }
 
-static int64_t tensor_of_node(const bt_ckpt *ckpt, int32_t node) {
-    const char *const key = node < 0 ? NULL : bt_graph_variable_key(&ckpt->graph, node);
-    return key == NULL ? -1 : bt_ckpt_find_tensor(ckpt, key);
+/* ---- what belongs to each node, found once -----------------------------------------------------
+ */
+
+static void free_slots(ckpt_slots *slots) {
+    bt_free(slots->first);
+    bt_free(slots->items);
+    bt_free(slots->tensor);
+    *slots = (ckpt_slots){0};
+}
+
+/* Counts into first[node + 1], then sums, then fills: first[n] ends as the start of node n. */
+static void fill_slots(const bt_graph *graph, ckpt_slots *slots) {
+    for (size_t n = 0; n < graph->n_nodes; n++) {
+        for (size_t s = 0; s < graph->nodes[n].n_slots; s++) {
+            slots->first[graph->nodes[n].slots[s].variable_node + 1]++;
+        }
+    }
+    for (size_t n = 0; n < graph->n_nodes; n++) {
+        slots->first[n + 1] += slots->first[n];
+    }
+    for (size_t n = graph->n_nodes; n > 0; n--) { /* from behind, so that the order stays */
+        const bt_graph_node *const owner = &graph->nodes[n - 1];
+        for (size_t s = owner->n_slots; s > 0; s--) {
+            const bt_graph_slot *const slot = &owner->slots[s - 1];
+            slots->items[--slots->first[slot->variable_node + 1]] = slot;
+        }
+    }
+    /* first[n + 1] is the start of node n now */
+    memmove(slots->first, slots->first + 1, graph->n_nodes * sizeof *slots->first);
+}
+
+static bt_status make_slots(bt_ckpt *ckpt, bt_error *err) {
+    const bt_graph *const graph = &ckpt->graph;
+    ckpt_slots *const     slots = &ckpt->slots;
+    size_t                n_slots = 0;
+    for (size_t n = 0; n < graph->n_nodes; n++) {
+        n_slots += graph->nodes[n].n_slots;
+    }
+    slots->first = bt_calloc_array(graph->n_nodes + 1, sizeof *slots->first);
+    slots->items = bt_alloc_array(n_slots + 1, sizeof *slots->items);
+    slots->tensor = bt_alloc_array(graph->n_nodes + 1, sizeof *slots->tensor);
+    if (slots->first == NULL || slots->items == NULL || slots->tensor == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for the slots of %zu nodes", ckpt->path,
+                       graph->n_nodes);
+    }
+    fill_slots(graph, slots);
+    slots->first[graph->n_nodes] = n_slots;
+    for (size_t n = 0; n < graph->n_nodes; n++) {
+        const char *const key = bt_graph_variable_key(graph, (int32_t)n);
+        slots->tensor[n] = key == NULL ? -1 : bt_ckpt_find_tensor(ckpt, key);
+    }
+    return BT_OK;
 }
 
 /* The variable at node, and the slots that any optimizer keeps for it. */
 static bt_status add_variable(bt_ckpt *ckpt, int32_t node, const char *canonical, bt_error *err) {
-    const int64_t tensor = tensor_of_node(ckpt, node);
-    if (tensor < 0) {
+    const ckpt_slots *const slots = &ckpt->slots;
+    if (node < 0 || slots->tensor[node] < 0) {
         return BT_OK;
     }
-    BT_TRY(ckpt_add_place(ckpt, canonical, NULL, tensor, false, err));
-    for (size_t n = 0; n < ckpt->graph.n_nodes; n++) {
-        const bt_graph_node *const owner = &ckpt->graph.nodes[n];
-        for (size_t s = 0; s < owner->n_slots; s++) {
-            const int64_t slot_tensor = tensor_of_node(ckpt, owner->slots[s].slot_node);
-            if (owner->slots[s].variable_node == node && slot_tensor >= 0) {
-                BT_TRY(ckpt_add_place(ckpt, canonical, owner->slots[s].slot_name, slot_tensor,
-                                      false, err));
-            }
+    BT_TRY(ckpt_add_place(ckpt, canonical, NULL, slots->tensor[node], false, err));
+    for (size_t i = slots->first[node]; i < slots->first[node + 1]; i++) {
+        const bt_graph_slot *const slot = slots->items[i];
+        if (slots->tensor[slot->slot_node] >= 0) {
+            BT_TRY(ckpt_add_place(ckpt, canonical, slot->slot_name, slots->tensor[slot->slot_node],
+                                  false, err));
         }
     }
     return BT_OK;
@@ -198,40 +244,47 @@ static void modernise(char name[CKPT_NAME_MAX]) {
     }
 }
 
-/* Variables that are told by their Keras name: heads, and whole SavedModels, which have no encoder
- * child. The V2 encoder's names have its own name in front. */
-static bt_status map_full_names(bt_ckpt *ckpt, bool heads_only, bt_error *err) {
+/* The Keras name of the node's variable, without the V2 encoder's own name in front. */
+static const char *keras_name(const bt_graph_node *node) {
     static const char *const prefixes[] = {"bert_encoder_v2/", "bert_encoder/",
                                            "bert_encoder_v2_1/"};
+    const char              *full_name = NULL;
+    for (size_t a = 0; a < node->n_attributes && full_name == NULL; a++) {
+        if (bt_str_equal(node->attributes[a].name, "VARIABLE_VALUE")) {
+            full_name = node->attributes[a].full_name;
+        }
+    }
+    for (size_t p = 0; full_name != NULL && p < BT_ARRAY_LEN(prefixes); p++) {
+        if (bt_str_starts_with(full_name, prefixes[p])) {
+            full_name += strlen(prefixes[p]);
+        }
+    }
+    return full_name;
+}
+
+/* Variables that are told by their Keras name: heads, and whole SavedModels, which have no encoder
+ * child. */
+static bt_status map_full_names(bt_ckpt *ckpt, bool heads_only, bt_error *err) {
     for (size_t n = 0; n < ckpt->graph.n_nodes; n++) {
-        const bt_graph_node *const node = &ckpt->graph.nodes[n];
-        for (size_t a = 0; a < node->n_attributes; a++) {
-            const char *full_name = node->attributes[a].full_name;
-            if (full_name == NULL || !bt_str_equal(node->attributes[a].name, "VARIABLE_VALUE")) {
-                continue;
-            }
-            for (size_t p = 0; p < BT_ARRAY_LEN(prefixes); p++) {
-                if (bt_str_starts_with(full_name, prefixes[p])) {
-                    full_name += strlen(prefixes[p]);
-                }
-            }
-            char name[CKPT_NAME_MAX];
-            (void)snprintf(name, sizeof name, "%s", full_name);
-            if (bt_str_starts_with(name, "bert_model/")) {
-                modernise(name);
-            }
-            full_name = name;
-            const bool is_head = bt_str_starts_with(full_name, "sentence_prediction/") ||
-                                 bt_str_starts_with(full_name, "predictions/transform/");
-            if (!heads_only || is_head) {
-                BT_TRY(add_variable(ckpt, (int32_t)n, full_name, err));
-            }
+        const char *const full_name = keras_name(&ckpt->graph.nodes[n]);
+        char              name[CKPT_NAME_MAX];
+        if (full_name == NULL) {
+            continue;
+        }
+        (void)snprintf(name, sizeof name, "%s", full_name);
+        if (bt_str_starts_with(name, "bert_model/")) {
+            modernise(name);
+        }
+        const bool is_head = bt_str_starts_with(name, "sentence_prediction/") ||
+                             bt_str_starts_with(name, "predictions/transform/");
+        if (!heads_only || is_head) {
+            BT_TRY(add_variable(ckpt, (int32_t)n, name, err));
         }
     }
     return BT_OK;
 }
 
-bt_status ckpt_map_graph(bt_ckpt *ckpt, bt_error *err) {
+static bt_status map_graph(bt_ckpt *ckpt, bt_error *err) {
     const int32_t encoder = child(ckpt, 0, "encoder");
     if (encoder < 0) {
         BT_TRY(map_full_names(ckpt, false, err));
@@ -245,4 +298,13 @@ bt_status ckpt_map_graph(bt_ckpt *ckpt, bt_error *err) {
                      "sentence_prediction/pooler_dense", err));
     return add_dense(ckpt, child(ckpt, 0, "next_sentence.pooler_dense"),
                      "next_sentence/pooler_dense", err);
+}
+
+bt_status ckpt_map_graph(bt_ckpt *ckpt, bt_error *err) {
+    bt_status rc = make_slots(ckpt, err);
+    if (rc == BT_OK) {
+        rc = map_graph(ckpt, err);
+    }
+    free_slots(&ckpt->slots);
+    return rc;
 }

@@ -25,6 +25,15 @@ typedef struct ckpt_st_place {
     const bt_st_entry *entry;
 } ckpt_st_place;
 
+/* Every slot of every optimizer by the variable that it belongs to: those of node n are
+ * items[first[n]
+ * .. first[n + 1]). And the tensor of each node. */
+typedef struct ckpt_slots {
+    size_t               *first; /* [n_nodes + 1] */
+    const bt_graph_slot **items;
+    int64_t              *tensor; /* [n_nodes]; -1: no variable */
+} ckpt_slots;
+
 struct bt_ckpt {
     bt_ckpt_layout   layout;
     char            *path;
@@ -34,6 +43,7 @@ struct bt_ckpt {
     ckpt_st_place   *st_places; /* of tensors */
     bt_graph         graph;     /* TF2 */
     bool             has_graph;
+    ckpt_slots       slots; /* of the graph's variables; while it is mapped */
     bt_ckpt_tensor  *tensors;
     size_t           n_tensors;
     bt_map          *tensor_index; /* physical name -> index */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * TrackableObjectGraph (spec/numerics.md section 7): parsed into an arena, and serialized. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto_wire.h"
 
 static const size_t nodes_max = (size_t)1 << 24;
+
+enum { MANY_CHILDREN = 32 };
 
 typedef enum graph_field {
     NODE = 1,
@@ -169,6 +172,43 @@ static bt_status parse_node(bt_graph *graph, bt_graph_node *node, bt_bytes bytes
     return BT_OK;
 }
 
+/* Sorted by name, then by place: of children of one name the first counts. */
+typedef struct named_child {
+    const char *name;
+    uint32_t    place;
+} named_child;
+
+static int compare_named(const void *a, const void *b) {
+    const named_child *const x = a;
+    const named_child *const y = b;
+    const int                order = strcmp(x->name, y->name);
+    return order != 0 ? order : x->place < y->place ? -1 : x->place > y->place;
+}
+
+/* A file may hold a node of very many children, each of which is looked up. */
+static bt_status sort_children(bt_graph *graph, bt_graph_node *node, bt_error *err) {
+    const size_t n = node->n_children;
+    if (n < MANY_CHILDREN || n > UINT32_MAX) {
+        return BT_OK;
+    }
+    named_child *const sorted = bt_alloc_array(n, sizeof *sorted);
+    uint32_t *const    by_name = bt_arena_alloc_array(&graph->arena, n, sizeof *by_name);
+    if (sorted == NULL || by_name == NULL) {
+        bt_free(sorted);
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the object graph");
+    }
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = (named_child){node->children[i].name, (uint32_t)i};
+    }
+    qsort(sorted, n, sizeof *sorted, compare_named);
+    for (size_t i = 0; i < n; i++) {
+        by_name[i] = sorted[i].place;
+    }
+    bt_free(sorted);
+    node->by_name = by_name;
+    return BT_OK;
+}
+
 static bt_status parse_nodes(bt_bytes bytes, bt_graph *graph, bt_error *err) {
     bt_reader r = pw_open(bytes);
     pw_field  field;
@@ -191,7 +231,9 @@ static bt_status parse_nodes(bt_bytes bytes, bt_graph *graph, bt_error *err) {
     r = pw_open(bytes);
     for (size_t i = 0; bt_reader_left(&r) > 0 && pw_next(&r, &field);) {
         if (field.number == NODE) {
-            BT_TRY(parse_node(graph, &graph->nodes[i++], field.bytes, err));
+            BT_TRY(parse_node(graph, &graph->nodes[i], field.bytes, err));
+            BT_TRY(sort_children(graph, &graph->nodes[i], err));
+            i++;
         }
     }
     return BT_OK;
@@ -280,11 +322,30 @@ done:
 /* ---- looking things up
  * ---------------------------------------------------------------------------- */
 
+static int32_t find_sorted(const bt_graph_node *node, const char *name) {
+    size_t low = 0;
+    size_t high = node->n_children;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (strcmp(node->children[node->by_name[middle]].name, name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    const bool is_there =
+        low < node->n_children && strcmp(node->children[node->by_name[low]].name, name) == 0;
+    return is_there ? node->children[node->by_name[low]].node : -1;
+}
+
 int32_t bt_graph_child_node(const bt_graph *graph, int32_t node, const char *name) {
     if (node < 0 || (size_t)node >= graph->n_nodes) {
         return -1;
     }
     const bt_graph_node *const n = &graph->nodes[node];
+    if (n->by_name != NULL) {
+        return find_sorted(n, name);
+    }
     for (size_t i = 0; i < n->n_children; i++) {
         if (strcmp(n->children[i].name, name) == 0) {
             return n->children[i].node;
