@@ -131,7 +131,8 @@ static bt_status tokenize_stream(tokenize_job *job, int fd, const char *name, bt
             break;
         }
         if (n < 0 && errno != EINTR && errno != EAGAIN) {
-            return BT_FAIL(err, BT_E_IO, "%s: cannot read: %s", name, strerror(errno));
+            return BT_FAIL(err, bt_status_of_errno(errno, BT_E_IO), "%s: cannot read: %s", name,
+                           strerror(errno));
         }
         BT_TRY(take_bytes(job, bytes, n > 0 ? (size_t)n : 0, err));
     }
@@ -166,7 +167,8 @@ static bt_status tokenize_file(tokenize_job *job, const char *path, bt_error *er
     }
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe: waits when it reads */
     if (fd < 0) {
-        return BT_FAIL(err, BT_E_IO, "%s: cannot open the file: %s", path, strerror(errno));
+        return BT_FAIL(err, bt_status_of_errno(errno, BT_E_IO), "%s: cannot open the file: %s",
+                       path, strerror(errno));
     }
     const bt_status rc = tokenize_stream(job, fd, path, err);
     (void)close(fd);

@@ -63,6 +63,9 @@ bt_status bt_error_prefix(bt_error *err, const char *fmt, ...) BT_PRINTF(2, 3);
 /* DESIGN.md section 5: 0, 2 config, 3 data, 4 resources, 5 device, 70 bug, 75 interrupted. */
 int         bt_status_exit_code(bt_status status);
 const char *bt_status_name(bt_status status);
+/* The status of a call of libc that failed with errnum: BT_E_NOMEM where memory was missing,
+ * BT_E_RESOURCE where descriptors were, else `otherwise`. */
+bt_status bt_status_of_errno(int errnum, bt_status otherwise);
 
 /* BT_FAIL makes an error and is the value to return. BT_TRY returns a failure up: for functions
  * that own nothing. BT_CHECK stores it in `rc` and jumps to `done`: for functions that own
@@ -110,6 +113,8 @@ BT_MUST_USE bool bt_i64_mul(int64_t a, int64_t b, int64_t *out); /* both must be
 BT_MUST_USE void *bt_alloc(size_t n_bytes);
 BT_MUST_USE void *bt_alloc_array(size_t n, size_t size);  /* n*size checked; uninitialised */
 BT_MUST_USE void *bt_calloc_array(size_t n, size_t size); /* zeroed */
+/* For libraries that make many small pieces: as malloc aligns. bt_free gives it back. */
+BT_MUST_USE void *bt_alloc_small(size_t n_bytes);
 BT_MUST_USE void *bt_realloc(void *ptr, size_t old_bytes, size_t new_bytes);
 void              bt_free(void *ptr); /* accepts NULL */
 BT_MUST_USE char *bt_strdup(const char *s);

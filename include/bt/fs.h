@@ -68,9 +68,24 @@ BT_MUST_USE bt_status bt_fs_read_upto(const bt_file *file, int64_t offset, void 
  * (BT_E_FORMAT). The caller bt_free()s *out. */
 BT_MUST_USE bt_status bt_fs_read_all(const char *path, size_t max_bytes, char **out,
                                      size_t *n_bytes, bt_error *err);
+struct json_t;
+struct json_error_t;
+/* json_loadb, the one way to read JSON. BT_OK with *root NULL: not JSON, *problem (may be NULL)
+ * says why and where. BT_E_NOMEM: memory was refused, so nothing is known. The caller
+ * json_decref()s. */
+BT_MUST_USE bt_status bt_json_load(const char *text, size_t n_bytes, size_t flags,
+                                   struct json_t **root, struct json_error_t *problem,
+                                   bt_error *err);
+/* json_dumps; a value of NULL (a json_pack that failed) is out of memory as well. */
+BT_MUST_USE bt_status bt_json_append(bt_str *out, const struct json_t *value, size_t flags,
+                                     bt_error *err);
+/* Before other calls of jansson that make something: was memory refused since then, on this thread?
+ */
+void bt_json_watch(void);
+bool bt_json_was_refused(void);
+
 /* A whole file of JSON; flags: jansson's (0, JSON_ALLOW_NUL...). BT_E_FORMAT with line and column
  * where it is none. The caller json_decref()s *root. */
-struct json_t;
 BT_MUST_USE bt_status bt_fs_read_json(const char *path, size_t max_bytes, size_t flags,
                                       struct json_t **root, bt_error *err);
 

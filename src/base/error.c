@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Status codes and the fixed-size error record. Works without memory: nothing here allocates. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,12 @@ bt_status bt_error_make(bt_error *err, bt_status code, const char *file, int lin
         err->msg[0] = '\0';
     }
     return code;
+}
+
+bt_status bt_status_of_errno(int errnum, bt_status otherwise) {
+    return errnum == ENOMEM                       ? BT_E_NOMEM
+           : errnum == EMFILE || errnum == ENFILE ? BT_E_RESOURCE
+                                                  : otherwise;
 }
 
 bt_status bt_error_prefix(bt_error *err, const char *fmt, ...) {

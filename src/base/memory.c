@@ -3,6 +3,7 @@
  * How much memory is left, and how much was taken: Linux promises more than there is and kills who
  * takes it, so whoever wants much asks here first. */
 #define _DEFAULT_SOURCE
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,19 +15,56 @@
 
 enum { PATH_BYTES = 512, LINE_BYTES = 512 };
 
-static FILE *open_below(const char *root, const char *folder, const char *name) {
+/* A stream of its own would ask for memory, and without memory the answer would be another one. */
+typedef struct small_file {
+    int    fd;
+    char   block[LINE_BYTES];
+    size_t n, at;
+} small_file;
+
+static bool open_below(const char *root, const char *folder, const char *name, small_file *out) {
     char      path[PATH_BYTES];
     const int n = snprintf(path, sizeof path, "%s%s/%s", root, folder, name);
-    return n > 0 && (size_t)n < sizeof path ? fopen(path, "re") : NULL;
+    *out = (small_file){.fd = -1};
+    if (n > 0 && (size_t)n < sizeof path) {
+        out->fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    return out->fd >= 0;
+}
+
+static int next_byte(small_file *file) {
+    if (file->at == file->n) {
+        const ssize_t n = read(file->fd, file->block, sizeof file->block);
+        file->n = n > 0 ? (size_t)n : 0;
+        file->at = 0;
+    }
+    return file->at < file->n ? (unsigned char)file->block[file->at++] : EOF;
+}
+
+/* The next line without its end, cut where it is too long; false at the end of the file. */
+static bool next_line(small_file *file, char line[LINE_BYTES]) {
+    size_t n = 0;
+    int    c = next_byte(file);
+    if (c == EOF) {
+        return false;
+    }
+    for (; c != EOF && c != '\n'; c = next_byte(file)) {
+        if (n + 1 < LINE_BYTES) {
+            line[n++] = (char)c;
+        }
+    }
+    line[n] = '\0';
+    return true;
 }
 
 /* The number behind `key` at the start of a line; with key "", at the start of the file. */
 static bool read_number(const char *root, const char *folder, const char *name, const char *key,
                         uint64_t *out) {
-    FILE *const file = open_below(root, folder, name);
-    char        line[LINE_BYTES];
-    bool        found = false;
-    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+    small_file file;
+    char       line[LINE_BYTES];
+    bool       found = false;
+    const bool is_open = open_below(root, folder, name, &file);
+    while (is_open && !found && next_line(&file, line)) {
         if (strncmp(line, key, strlen(key)) == 0) {
             const char *const text = line + strlen(key);
             char             *end = NULL;
@@ -35,8 +73,8 @@ static bool read_number(const char *root, const char *folder, const char *name, 
             *out = found ? value : *out;
         }
     }
-    if (file != NULL) {
-        (void)fclose(file);
+    if (is_open) {
+        (void)close(file.fd);
     }
     return found;
 }
@@ -111,11 +149,11 @@ static bool has_word(const char *list, const char *word) {
 
 /* Lines "hierarchy:controllers:path"; hierarchy 0 is version 2's. */
 static uint64_t left_of_groups(const char *root) {
-    FILE *const file = open_below(root, "/proc/self", "cgroup");
-    char        line[LINE_BYTES];
-    uint64_t    left = UINT64_MAX;
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
+    small_file file;
+    char       line[LINE_BYTES];
+    uint64_t   left = UINT64_MAX;
+    const bool is_open = open_below(root, "/proc/self", "cgroup", &file);
+    while (is_open && next_line(&file, line)) {
         char *const controllers = strchr(line, ':');
         char *const path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
         if (path == NULL) {
@@ -128,21 +166,27 @@ static uint64_t left_of_groups(const char *root) {
             left = least(left, left_of_group(root, &version_1, path + 1));
         }
     }
-    if (file != NULL) {
-        (void)fclose(file);
+    if (is_open) {
+        (void)close(file.fd);
     }
     return left;
 }
 
 uint64_t bt_memory_within_limits(const char *root) {
-    FILE *const file = open_below(root, "/proc/self", "statm");
+    small_file  file;
+    char        line[LINE_BYTES] = "";
     uint64_t    pages[6] = {0}; /* size, resident, shared, text, 0, data */
-    bool        is_read = file != NULL;
-    for (size_t i = 0; is_read && i < BT_ARRAY_LEN(pages); i++) {
-        is_read = fscanf(file, "%" SCNu64, &pages[i]) == 1;
+    const char *at = line;
+    bool        is_read = open_below(root, "/proc/self", "statm", &file);
+    if (is_read) {
+        is_read = next_line(&file, line);
+        (void)close(file.fd);
     }
-    if (file != NULL) {
-        (void)fclose(file);
+    for (size_t i = 0; is_read && i < BT_ARRAY_LEN(pages); i++) {
+        char *end = NULL;
+        pages[i] = strtoull(at, &end, 10);
+        is_read = end != at;
+        at = end;
     }
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     struct rlimit  space = {0};

@@ -3,10 +3,12 @@
  * The thread pool. Workers sleep on a condition variable after a short spin; tasks are taken from
  * an atomic counter. The caller works too, so a pool of one thread starts no thread at all. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -163,6 +165,20 @@ void bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context) {
     }
 }
 
+/* The number that the file begins with, or cpu. No stream: that would ask for memory. */
+static int first_sibling(const char *path, int cpu) {
+    char      text[32] = "";
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        const ssize_t n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = '\0';
+        (void)close(fd);
+    }
+    char      *end = NULL;
+    const long first = strtol(text, &end, 10);
+    return end != text ? (int)first : cpu;
+}
+
 int32_t bt_n_physical_cores(void) {
     cpu_set_t affinity;
     if (sched_getaffinity(0, sizeof affinity, &affinity) != 0) {
@@ -177,14 +193,7 @@ int32_t bt_n_physical_cores(void) {
         char path[128];
         (void)snprintf(path, sizeof path,
                        "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-        FILE *const file = fopen(path, "re");
-        int         first = cpu;
-        if (file != NULL) {
-            if (fscanf(file, "%d", &first) != 1) {
-                first = cpu;
-            }
-            (void)fclose(file);
-        }
+        const int first = first_sibling(path, cpu);
         if (first == cpu || !CPU_ISSET((size_t)first, &affinity)) {
             n_cores++;
         }

@@ -94,9 +94,9 @@ static bool find_encoder(const json_t *value, int depth, bt_ckpt_module *module)
 
 static bt_status visit_text(void *context, bt_bytes text, bt_error *err) {
     bt_ckpt_module *const module = context;
-    (void)err;
     if (!module->has_config && text.n_bytes > 0 && text.data[0] == '{') {
-        json_t *const root = json_loadb((const char *)text.data, text.n_bytes, 0, NULL);
+        json_t *root = NULL;
+        BT_TRY(bt_json_load((const char *)text.data, text.n_bytes, 0, &root, NULL, err));
         (void)find_encoder(root, 0, module); /* what is no JSON tells nothing */
         json_decref(root);
     }

@@ -83,10 +83,12 @@ bt_status ckpt_open_st_files(bt_ckpt *ckpt, bt_error *err) {
     size_t       n = 0;
     json_error_t problem;
     BT_TRY(bt_fs_read_all(ckpt->path, INDEX_MAX_BYTES, &text, &n, err));
-    json_t *const root = json_loadb(text, n, 0, &problem);
+    json_t       *root = NULL;
+    bt_status     rc = bt_json_load(text, n, 0, &root, &problem, err);
     json_t *const map = json_object_get(root, "weight_map");
-    bt_status     rc = BT_OK;
-    if (root == NULL || json_object_size(map) == 0) {
+    if (rc != BT_OK) {
+        rc = bt_error_prefix(err, "%s", ckpt->path);
+    } else if (root == NULL || json_object_size(map) == 0) {
         rc = BT_FAIL(err, BT_E_FORMAT, "%s: no index of safetensors files: %s", ckpt->path,
                      root == NULL ? problem.text : "it has no weight_map");
     } else {

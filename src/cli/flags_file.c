@@ -42,8 +42,8 @@ static bt_status read_file(const char *path, bt_arena *arena, char **text, bt_er
     struct stat info;
     FILE       *file = fopen(path, "rb");
     if (file == NULL) {
-        return BT_FAIL(err, BT_E_IO, "--flagfile=%s: cannot open the file: %s", path,
-                       strerror(errno));
+        return BT_FAIL(err, bt_status_of_errno(errno, BT_E_IO),
+                       "--flagfile=%s: cannot open the file: %s", path, strerror(errno));
     }
     if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode)) {
         rc = BT_FAIL(err, BT_E_IO, "--flagfile=%s: is not a regular file", path);

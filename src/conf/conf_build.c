@@ -56,7 +56,7 @@ static bt_status read_file(const char *path, bt_str *out, bt_error *err) {
     bt_status   rc = BT_OK;
     char        block[4096];
     if (file == NULL) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s", strerror(errno));
+        return BT_FAIL(err, bt_status_of_errno(errno, BT_E_CONFIG), "%s", strerror(errno));
     }
     if (fstat(fileno(file), &st) != 0 || S_ISDIR(st.st_mode)) {
         rc = BT_FAIL(err, BT_E_CONFIG, "this is a folder; a YAML file is expected");

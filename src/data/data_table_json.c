@@ -64,12 +64,10 @@ bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const
                    SIZE_MAX / 64, err));
     fields->n = n_keys;
     *at = 0;
-    json_t *const root = json_loadb(row, n, JSON_REJECT_DUPLICATES, &problem);
+    json_t *root = NULL;
+    BT_TRY(bt_json_load(row, n, JSON_REJECT_DUPLICATES, &root, &problem, err));
     fields->json = root;
     if (root == NULL) {
-        if (json_error_code(&problem) == json_error_out_of_memory) {
-            return BT_FAIL(err, BT_E_NOMEM, "out of memory for a row of %zu bytes", n);
-        }
         *at = problem.position > 0 ? (size_t)problem.position - 1 : 0;
         return BT_FAIL(err, BT_E_FORMAT, "not JSON: %s", problem.text);
     }

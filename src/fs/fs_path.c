@@ -54,12 +54,14 @@ bt_status fs_fail_read(const char *path, int errnum, bt_error *err) {
     if (errnum == EISDIR) {
         return BT_FAIL(err, BT_E_IO, "%s is a folder, but a file is expected", path);
     }
-    return BT_FAIL(err, BT_E_IO, "cannot read %s: %s", path, fs_reason(errnum, buffer));
+    return BT_FAIL(err, bt_status_of_errno(errnum, BT_E_IO), "cannot read %s: %s", path,
+                   fs_reason(errnum, buffer));
 }
 
 bt_status fs_fail_write(const char *path, const char *what, int errnum, bt_error *err) {
     char buffer[FS_REASON_MAX];
-    return BT_FAIL(err, BT_E_RESOURCE, "cannot %s %s: %s", what, path, fs_reason(errnum, buffer));
+    return BT_FAIL(err, bt_status_of_errno(errnum, BT_E_RESOURCE), "cannot %s %s: %s", what, path,
+                   fs_reason(errnum, buffer));
 }
 
 bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err) {

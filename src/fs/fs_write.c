@@ -68,7 +68,11 @@ static bt_status writer_create(const char *path, bt_fs_writer **out, bt_error *e
 
 /* The file that a rename must replace: links are followed, so that they stay links. */
 static bt_status resolve_target(bt_fs_writer *writer, bt_error *err) {
+    errno = 0;
     char *const resolved = realpath(writer->path, NULL); /* freed below: libc's own memory */
+    if (resolved == NULL && errno == ENOMEM) {           /* not "nothing is there" */
+        return fs_fail_write(writer->path, "create", ENOMEM, err);
+    }
     writer->target = bt_strdup(resolved != NULL ? resolved : writer->path);
     free(resolved);
     if (writer->target == NULL) {

@@ -168,10 +168,9 @@ static bool get_number(const json_t *root, const char *key, double max, double *
 }
 
 bool lock_entry_parse(const char *text, size_t n, lock_entry *out, bool *out_of_memory) {
-    json_error_t  problem;
-    json_t *const root = json_loadb(text, n, 0, &problem);
-    lock_entry    e = {0};
-    *out_of_memory = root == NULL && json_error_code(&problem) == json_error_out_of_memory;
+    json_t    *root = NULL;
+    lock_entry e = {0};
+    *out_of_memory = bt_json_load(text, n, 0, &root, NULL, NULL) != BT_OK;
     const bool ok = get_text(root, "host", e.host, sizeof e.host) &&
                     get_text(root, "boot", e.boot, sizeof e.boot) &&
                     get_text(root, "what", e.what, sizeof e.what) &&

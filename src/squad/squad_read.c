@@ -350,9 +350,9 @@ static json_t *load_json(const char *json, size_t n_bytes, const char *name, bt_
         json += 3;
         n_bytes -= 3;
     }
-    json_t *const root = json_loadb(json, n_bytes, JSON_ALLOW_NUL, &problem);
-    if (root == NULL && json_error_code(&problem) == json_error_out_of_memory) {
-        (void)BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %zu bytes of JSON", name, n_bytes);
+    json_t *root = NULL;
+    if (bt_json_load(json, n_bytes, JSON_ALLOW_NUL, &root, &problem, err) != BT_OK) {
+        (void)bt_error_prefix(err, "%s", name);
     } else if (root == NULL) {
         (void)BT_FAIL(err, BT_E_FORMAT, "%s:%d:%d: not JSON: %s (byte %d)", name, problem.line,
                       problem.column, problem.text, problem.position);

@@ -73,7 +73,7 @@ bt_status best_info_parse(const char *text, size_t n_bytes, const char *metric, 
     json_t      *root = NULL;
     json_error_t problem;
     BT_CHECK(quote_not_finite(text, n_bytes, &json, err));
-    root = json_loadb(bt_str_text(&json), json.len, JSON_ALLOW_NUL, &problem);
+    BT_CHECK(bt_json_load(bt_str_text(&json), json.len, JSON_ALLOW_NUL, &root, &problem, err));
     if (root == NULL) {
         rc = BT_FAIL(
             err, BT_E_FORMAT,

@@ -24,19 +24,21 @@ static line_span next_line(const bt_fs_view *file, size_t at) {
     return (line_span){text, n, end != NULL ? n + 1 : n};
 }
 
-static bool goes(const record_cut *cut, const line_span *line, int64_t *n_cut) {
+static bt_status goes(const record_cut *cut, const line_span *line, int64_t *n_cut, bool *does,
+                      bt_error *err) {
     record_line r;
-    if (!record_parse(line->text, line->n_bytes, &r)) {
-        return record_is_torn(line->text, line->n_bytes);
+    bool        is_record = false;
+    BT_TRY(record_parse(line->text, line->n_bytes, &r, &is_record, err));
+    if (!is_record) {
+        *does = record_is_torn(line->text, line->n_bytes);
+        return BT_OK;
     }
     const bool is_behind =
         r.step > cut->last_step ||
         (cut->without_final && r.step == cut->last_step && bt_str_equal(r.kind, "final"));
-    if (!is_behind || (cut->round >= 0 && r.round != cut->round)) {
-        return false;
-    }
-    ++*n_cut;
-    return true;
+    *does = is_behind && (cut->round < 0 || r.round == cut->round);
+    *n_cut += *does ? 1 : 0;
+    return BT_OK;
 }
 
 /* What stays of a file: its first n_first bytes, when there is no more of it; else all of kept. */
@@ -66,7 +68,9 @@ static bt_status find_remains(const bt_fs_view *file, const record_cut *cut, rem
                               int64_t *n_cut, bt_error *err) {
     for (size_t at = 0; at < file->n_bytes;) {
         const line_span line = next_line(file, at);
-        if (goes(cut, &line, n_cut)) {
+        bool            does = false;
+        BT_TRY(goes(cut, &line, n_cut, &does, err));
+        if (does) {
             out->has_gap = true;
         } else {
             BT_TRY(keep_line(out, file, at, &line, err));
@@ -114,14 +118,18 @@ bt_status history_visit(const char *path, bool (*visit)(void *context, const rec
     bool        is_there = false;
     record_line found;
     BT_TRY(open_history(path, &file, &is_there, err));
-    bool done = !is_there;
-    for (size_t at = 0; !done && at < file.n_bytes;) {
+    bt_status rc = BT_OK;
+    bool      is_done = !is_there;
+    for (size_t at = 0; !is_done && at < file.n_bytes;) {
         const line_span line = next_line(&file, at);
-        done = record_parse(line.text, line.n_bytes, &found) && visit(context, &found);
+        bool            is_record = false;
+        BT_CHECK(record_parse(line.text, line.n_bytes, &found, &is_record, err));
+        is_done = is_record && visit(context, &found);
         at += line.n_all;
     }
+done:
     bt_fs_view_close(&file);
-    return BT_OK;
+    return rc;
 }
 
 bt_status history_is_torn(const char *path, bool *torn, bt_error *err) {

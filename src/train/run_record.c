@@ -4,6 +4,7 @@
  * and stopped, then the values in Model Garden's names, then ours. JSON knows no NaN and no
  * infinity: null says that there is no number. */
 #include "run_record.h"
+#include "bt/fs.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -76,13 +77,15 @@ static void read_values(json_t *root, record_line *out) {
     }
 }
 
-bool record_parse(const char *line, size_t n_bytes, record_line *out) {
-    json_t *const       root = json_loadb(line, n_bytes, 0, NULL);
+bt_status record_parse(const char *line, size_t n_bytes, record_line *out, bool *is_record,
+                       bt_error *err) {
+    json_t *root = NULL;
+    BT_TRY(bt_json_load(line, n_bytes, 0, &root, NULL, err));
     const char *const   kind = json_string_value(json_object_get(root, "kind"));
     const json_t *const step = json_object_get(root, "step");
     const json_t *const round = json_object_get(root, round_key);
-    const bool is_record = kind != NULL && strlen(kind) < RECORD_KIND_MAX && json_is_integer(step);
-    if (is_record) {
+    *is_record = kind != NULL && strlen(kind) < RECORD_KIND_MAX && json_is_integer(step);
+    if (*is_record) {
         (void)snprintf(out->kind, sizeof out->kind, "%s", kind);
         out->step = json_integer_value(step);
         out->round = json_is_integer(round) ? json_integer_value(round) : -1;
@@ -90,7 +93,7 @@ bool record_parse(const char *line, size_t n_bytes, record_line *out) {
         read_values(root, out);
     }
     json_decref(root);
-    return is_record;
+    return BT_OK;
 }
 
 bool record_is_torn(const char *line, size_t n_bytes) {

@@ -33,8 +33,9 @@ typedef struct record_line {
 
 /* Appends the line with its end. */
 BT_MUST_USE bt_status record_format(const run_record *r, bt_str *line, bt_error *err);
-/* Without its end. false: no record (another text, a torn line). */
-BT_MUST_USE bool record_parse(const char *line, size_t n_bytes, record_line *out);
+/* Without its end. *is_record false: another text, a torn line. The one error: no memory. */
+BT_MUST_USE bt_status record_parse(const char *line, size_t n_bytes, record_line *out,
+                                   bool *is_record, bt_error *err);
 /* A line that is no record, but looks like the remains of one. */
 bool record_is_torn(const char *line, size_t n_bytes);
 /* The same numbers, but for times and best_*: the same evaluation, made again. */

@@ -82,8 +82,9 @@ static bool read_run(json_t *run, seed_result *out) {
 
 static bt_status parse(seeds_file *file, const char *text, size_t n_bytes, bool *is_ours,
                        bt_error *err) {
-    bt_status     rc = BT_OK;
-    json_t *const root = json_loadb(text, n_bytes, 0, NULL);
+    bt_status rc = BT_OK;
+    json_t   *root = NULL;
+    BT_TRY(bt_json_load(text, n_bytes, 0, &root, NULL, err));
     json_t *const runs = json_object_get(root, "runs");
     *is_ours = json_is_array(runs);
     for (size_t i = 0; i < json_array_size(runs); i++) {

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "bt/fs.h"
 #include "dtype_table.h"
 
 static const uint64_t header_max_bytes = 100000000; /* as the format's own reader */
@@ -167,7 +168,7 @@ static bt_status read_header(bt_safetensors *st, bt_error *err) {
     json_error_t json_error;
     bt_status    rc = BT_OK;
     BT_CHECK(bt_fs_read_at(st->file, 8, text, (size_t)n_header, err));
-    root = json_loadb(text, (size_t)n_header, JSON_REJECT_DUPLICATES, &json_error);
+    BT_CHECK(bt_json_load(text, (size_t)n_header, JSON_REJECT_DUPLICATES, &root, &json_error, err));
     if (!json_is_object(root)) {
         rc = BT_FAIL(err, BT_E_FORMAT, "%s: the header is no JSON object: %s", path,
                      root == NULL ? json_error.text : "another value");

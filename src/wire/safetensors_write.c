@@ -2,11 +2,11 @@
  *
  * Writing safetensors: the header first, then the tensors as they come, in the declared order;
  * the file appears whole at commit. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "bt/fs.h"
 #include "dtype_table.h"
 
 enum { DATA_ALIGN = 8 };
@@ -19,15 +19,14 @@ struct bt_safetensors_writer {
 };
 
 static bt_status put_json_text(bt_str *out, const char *text, bt_error *err) {
+    bt_json_watch();
     json_t *const value = json_string(text);
-    char *const   dumped = value != NULL ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
-    json_decref(value);
-    if (dumped == NULL) {
+    if (value == NULL && !bt_json_was_refused()) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "the name '%s' is not UTF-8 and cannot stand in a safetensors file", text);
     }
-    const bt_status rc = bt_str_append(out, dumped, err);
-    free(dumped); /* libc's memory: jansson's own */
+    const bt_status rc = bt_json_append(out, value, JSON_ENCODE_ANY, err);
+    json_decref(value);
     return rc;
 }
 

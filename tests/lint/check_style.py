@@ -26,7 +26,9 @@ BANNED = {
     r"strtok|strtok_r": "use strcspn",
     r"atoi|atol|atoll|atof": "use bt_parse_i64 or bt_parse_f64",
     r"alloca": "use the heap or an arena",
+    r"regcomp|regexec": "glibc's regexec says 'no match' when it has no memory",
 }
+JANSSON = r"json_load[a-z]*|json_dump[a-z]*"  # tells no memory from bad syntax in places only
 HEAP = r"malloc|calloc|realloc|free|aligned_alloc|posix_memalign|strdup|strndup"
 # file: why it may use the heap of libc
 HEAP_EXCEPTIONS = {
@@ -53,6 +55,10 @@ def check_calls(path, text):
         for match in re.finditer(rf"\b({pattern})\s*\(", code):
             line = code.count("\n", 0, match.start()) + 1
             problems.append(f"{path}:{line}: {match.group(1)}() is banned: {advice}")
+    if path.startswith(("src/", "tools/")) and path != "src/fs/fs_json.c":
+        for match in re.finditer(rf"\b({JANSSON})\s*\(", code):
+            line = code.count("\n", 0, match.start()) + 1
+            problems.append(f"{path}:{line}: {match.group(1)}() is banned: use bt_json_load or bt_json_append")
     if path.startswith(("src/", "tools/", "bench/")) and path not in HEAP_EXCEPTIONS:
         for match in re.finditer(rf"\b({HEAP})\s*\(", code):
             line = code.count("\n", 0, match.start()) + 1
@@ -140,6 +146,7 @@ def self_test():
         "tools/eight.py": "print('no licence')\n",
         "docs/nine.md": "see /wo" + "rk/main/x\n",
         "src/a/ten.c": head + "void h(char *s) { free(s); }\n",
+        "src/a/eleven.c": head + "void *i(void) { return json_loads(\"1\", 0, 0); }\n",
     }
     good = {
         "src/a/good.c": head + "/* strcpy( and malloc( in words */\nconst char *s = \"atoi(\";\n",

@@ -22,7 +22,7 @@ from jobs import e2e  # noqa: E402
 
 LIBRARY = os.path.join(e2e.BUILD, 'tests/reliability/libheap_faults.so')
 VICTIM = faults.VICTIM
-N_SAMPLE = int(os.environ.get('BT_SAMPLE', '12'))
+N_SAMPLE = int(os.environ.get('BT_SAMPLE', '6'))
 EVERY_PLACE = os.environ.get('BT_HEAP_PLACES', '') not in ('', '0')
 SHORT = ('trainer.train_steps=6,trainer.steps_per_loop=2,trainer.summary_interval=2,'
          'trainer.checkpoint_interval=3,trainer.validation_interval=3,trainer.max_to_keep=1,'

@@ -68,7 +68,7 @@ bt_status jsonl_next(jsonl_reader *reader, const json_t **row, bool *end, bt_err
         }
         r->line++;
     } while (is_blank(text, n));
-    r->row = json_loadb(text, n, JSON_ALLOW_NUL, &problem);
+    BT_TRY(bt_json_load(text, n, JSON_ALLOW_NUL, &r->row, &problem, err));
     if (r->row == NULL) {
         return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ":%d: not JSON: %s", jsonl_path(r), r->line,
                        problem.column, problem.text);

@@ -51,7 +51,8 @@ static bt_status canonical_path(const char *path, const char *folder, char **out
     }
     char *const resolved = realpath(folder, NULL); /* libc's memory: freed with free() */
     if (resolved == NULL) {
-        return BT_FAIL(err, BT_E_RESOURCE, "%s: cannot write there: %s", path, strerror(errno));
+        return BT_FAIL(err, bt_status_of_errno(errno, BT_E_RESOURCE), "%s: cannot write there: %s",
+                       path, strerror(errno));
     }
     const bt_status rc = bt_fs_join(resolved, bt_fs_basename(path), out, err);
     free(resolved);

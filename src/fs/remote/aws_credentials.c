@@ -87,16 +87,13 @@ double aws_parse_expiration(const char *text) {
 
 bt_status aws_credentials_from_json(aws_credentials *out, const char *text, size_t n,
                                     const char *key_of_token, const char *from, bt_error *err) {
-    json_error_t      problem;
-    json_t *const     root = json_loadb(text, n, 0, &problem);
+    json_t *root = NULL;
+    BT_TRY(bt_json_load(text, n, 0, &root, NULL, err));
     const char *const id = json_string_value(json_object_get(root, "AccessKeyId"));
     const char *const secret = json_string_value(json_object_get(root, "SecretAccessKey"));
     const char *const token = json_string_value(json_object_get(root, key_of_token));
     const char *const expires = json_string_value(json_object_get(root, "Expiration"));
     bt_status         rc = BT_OK;
-    if (root == NULL && json_error_code(&problem) == json_error_out_of_memory) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for credentials");
-    }
     if (id == NULL || secret == NULL) {
         rc = BT_FAIL(err, BT_E_CONFIG, "%s: no JSON with AccessKeyId and SecretAccessKey", from);
     } else {

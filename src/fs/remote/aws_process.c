@@ -169,8 +169,9 @@ static bt_status run(char **words, bt_str *out, bt_error *err) {
 }
 
 static bt_status check_version(const bt_str *text, bt_error *err) {
-    json_t *const root = json_loadb(bt_str_text(text), text->len, 0, NULL);
-    const bool    ok = json_integer_value(json_object_get(root, "Version")) == 1;
+    json_t *root = NULL;
+    BT_TRY(bt_json_load(bt_str_text(text), text->len, 0, &root, NULL, err));
+    const bool ok = json_integer_value(json_object_get(root, "Version")) == 1;
     json_decref(root);
     return ok ? BT_OK : BT_FAIL(err, BT_E_CONFIG, "it prints no JSON with \"Version\": 1");
 }

@@ -61,8 +61,11 @@ static bt_status object_url(bt_str *url, const char *service, const remote_name 
  */
 
 static json_t *load_json(const char *path, const char *text, size_t n, bt_error *err) {
-    json_error_t  problem;
-    json_t *const root = json_loadb(text, n, 0, &problem);
+    json_error_t problem;
+    json_t      *root = NULL;
+    if (bt_json_load(text, n, 0, &root, &problem, err) != BT_OK) {
+        return NULL;
+    }
     if (!json_is_object(root)) {
         json_decref(root);
         (void)BT_FAIL(err, BT_E_FORMAT, "%s: the store's answer is no JSON object (%s)", path,

@@ -166,12 +166,9 @@ bt_status gcs_account_load(const char *path, gcs_account **out, bt_error *err) {
     json_error_t problem;
     json_t      *root = NULL;
     BT_CHECK(bt_fs_read_all(path, MAX_CREDENTIALS_BYTES, &text, &n, err));
-    root = json_loadb(text, n, 0, &problem);
+    BT_CHECK(bt_json_load(text, n, 0, &root, &problem, err));
     if (root == NULL) {
-        rc = json_error_code(&problem) == json_error_out_of_memory
-                 ? BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for credentials", path)
-                 : BT_FAIL(err, BT_E_CONFIG, "%s:%d: credentials that are no JSON", path,
-                           problem.line);
+        rc = BT_FAIL(err, BT_E_CONFIG, "%s:%d: credentials that are no JSON", path, problem.line);
         goto done;
     }
     BT_CHECK(read_account(root, path, false, out, err));
@@ -197,9 +194,10 @@ static double seconds_left(const json_t *root) {
 
 static bt_status take_token(const char *text, size_t n, const char *from, gcs_token *out,
                             bt_error *err) {
-    bt_status     rc = BT_OK;
-    json_t *const root = json_loadb(text, n, 0, NULL);
-    const char   *token = json_string_value(json_object_get(root, "access_token"));
+    bt_status rc = BT_OK;
+    json_t   *root = NULL;
+    BT_TRY(bt_json_load(text, n, 0, &root, NULL, err));
+    const char *token = json_string_value(json_object_get(root, "access_token"));
     token = token != NULL ? token : json_string_value(json_object_get(root, "accessToken"));
     bool ok = token != NULL && token[0] != '\0' && strlen(token) < 16384;
     for (const char *p = token; ok && *p != '\0'; p++) {
@@ -323,10 +321,7 @@ static bt_status append_claims(bt_str *out, const gcs_account *account, const ch
     json_t *const claims =
         json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", account->identity, "scope", scope, "aud",
                   account->token_url, "iat", (json_int_t)now, "exp", (json_int_t)now + 3600);
-    char *const     text = claims != NULL ? json_dumps(claims, JSON_COMPACT) : NULL;
-    const bt_status rc = text != NULL ? bt_str_append(out, text, err)
-                                      : BT_FAIL(err, BT_E_NOMEM, "out of memory for a token");
-    free(text); /* jansson's own memory */
+    const bt_status rc = bt_json_append(out, claims, JSON_COMPACT, err);
     json_decref(claims);
     return rc;
 }

@@ -162,7 +162,7 @@ static bt_status take_subject(const gcs_account *account, const char *text, size
     json_t     *root = NULL;
     const char *token = text;
     if (account->subject_key != NULL) {
-        root = json_loadb(text, n, 0, NULL);
+        BT_TRY(bt_json_load(text, n, 0, &root, NULL, err));
         token = json_string_value(json_object_get(root, account->subject_key));
     }
     size_t n_token = token != NULL ? strlen(token) : 0;
@@ -282,29 +282,31 @@ static json_t *impersonation_body(const gcs_account *account, const char *scope)
 
 bt_status gcs_impersonate(const gcs_account *account, const bt_str *token, const char *scope,
                           gcs_token *out, bt_error *err) {
-    bt_status     rc = BT_OK;
-    bt_str        bearer = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    bt_str    bearer = BT_STR_INIT;
+    bt_str    text = BT_STR_INIT;
+    bt_json_watch();
     json_t *const body = impersonation_body(account, scope);
-    char *const   text = body != NULL ? json_dumps(body, 0) : NULL;
-    if (text == NULL) {
+    if (bt_json_was_refused()) { /* a delegate may be missing from it */
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a token");
         goto done;
     }
+    BT_CHECK(bt_json_append(&text, body, 0, err));
     BT_CHECK(bt_str_appendf(&bearer, err, "Authorization: Bearer %s", bt_str_text(token)));
     const char *const  headers[] = {bearer.data, "Content-Type: application/json", NULL};
     const http_request request = {.what = account->acts_as,
                                   .method = "POST",
                                   .url = account->acts_as,
                                   .headers = headers,
-                                  .body = text,
-                                  .n_body = strlen(text),
+                                  .body = bt_str_text(&text),
+                                  .n_body = text.len,
                                   HTTP_RANGE_NONE,
                                   .max_body = GCS_MAX_TOKEN_ANSWER};
     BT_CHECK(gcs_ask_token(&request, out, err));
 done:
     gcs_wipe(&bearer);
     bt_str_deinit(&bearer);
-    free(text); /* jansson's own memory */
+    bt_str_deinit(&text);
     json_decref(body);
     return rc;
 }

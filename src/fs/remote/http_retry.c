@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bt/fs.h"
 #include "http.h"
 
 enum { MAX_REDIRECTS = 10, MAX_TRIES_NO_HOST = 3 };
@@ -60,7 +61,8 @@ static double retry_after(const http_response *response) {
 
 /* {"error": {"message": "..."}}, or the start of a text that is no markup. */
 static void server_words(const http_response *response, char *words, size_t cap) {
-    json_t *const     root = json_loadb(bt_str_text(&response->body), response->body.len, 0, NULL);
+    json_t *root = NULL; /* without memory the message lacks the server's words, no more */
+    (void)!bt_json_load(bt_str_text(&response->body), response->body.len, 0, &root, NULL, NULL);
     json_t *const     error = json_object_get(root, "error");
     const char       *text = json_string_value(json_object_get(error, "message"));
     const char *const other = json_string_value(json_object_get(root, "error_description"));
