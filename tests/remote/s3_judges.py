@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""s3:// against others: moto (PyPI), an Amazon of its own that checks signatures and the rights of users
-and roles; and boto3 (PyPI), which reads back every byte and says which credentials it would take in the
-same environments. Skipped, with a reason, where they cannot be installed."""
+"""s3:// against others, all from PyPI: moto, an Amazon of its own that checks signatures and the rights
+of users and roles; OpenStack Swift, a store that speaks S3 and checks the payload's hash too; and boto3,
+which reads back every byte and says which credentials it would take in the same environments. Skipped,
+with a reason, where they cannot be installed."""
 import concurrent.futures
 import hashlib
 import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest.mock
+import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -29,54 +33,45 @@ ANYBODY = json.dumps({'Version': '2012-10-17', 'Statement': [
     {'Effect': 'Allow', 'Action': 'sts:AssumeRole', 'Principal': {'AWS': '*'}}]})
 
 
-def get_moto():
-    """The folder of moto and boto3, which can then be imported; or why not."""
-    got = subprocess.run([os.path.join(HERE, 'get_moto.sh'), e2e.BUILD], capture_output=True,
+def get_judge(name):
+    """The folder of moto and boto3, or of Swift; or why not. boto3 can then be imported."""
+    got = subprocess.run([os.path.join(HERE, 'get_judge.sh'), e2e.BUILD, name], capture_output=True,
                          text=True, check=False)
     if got.returncode != 0:
         return None, (got.stderr.strip().splitlines() or ['no pip'])[-1]
-    if got.stdout.strip() not in sys.path:
+    if name == 'moto' and got.stdout.strip() not in sys.path:
         sys.path.append(got.stdout.strip())
     return got.stdout.strip(), ''
 
 
-class MotoCase(e2e.Case):
+class JudgedCase(e2e.Case):
+    """A bucket in somebody else's store, and boto3 to look into it."""
     bucket = 'my-bucket'
 
     @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        folder, why = get_moto()
-        if folder is None:
-            raise unittest.SkipTest(why)
+    def start(cls, name, command, **env):
+        """A server on cls.url, until the class is done."""
+        folder, why = get_judge(name)
+        if folder is None or get_judge('moto')[0] is None:
+            raise unittest.SkipTest(why or 'no boto3')
         cls.url = 'http://127.0.0.1:%d' % emulator.free_port()
-        # the first requests make the user; from then on every signature and right is checked
-        cls.moto = subprocess.Popen(
-            [sys.executable, '-c', 'from moto.server import main; main()', '-H', '127.0.0.1', '-p',
-             cls.url.rsplit(':', 1)[1]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=dict(os.environ, PYTHONPATH=folder, INITIAL_NO_AUTH_ACTION_COUNT='6'))
-        cls.addClassCleanup(cls.moto.wait)
-        cls.addClassCleanup(cls.moto.kill)
-        cls.wait_for_moto()
-        iam = cls.client('iam', 'a', 'b')
-        iam.create_user(UserName='u')
-        iam.put_user_policy(UserName='u', PolicyName='p', PolicyDocument=POLICY)
-        iam.create_role(RoleName='r', AssumeRolePolicyDocument=ANYBODY)
-        iam.put_role_policy(RoleName='r', PolicyName='p', PolicyDocument=POLICY)
-        key = iam.create_access_key(UserName='u')['AccessKey']
-        cls.key = key['AccessKeyId'], key['SecretAccessKey']
-        cls.client('s3', 'a', 'b').create_bucket(Bucket=cls.bucket)
-        cls.s3 = cls.client('s3', *cls.key)
-
-    @classmethod
-    def wait_for_moto(cls):
-        for _ in range(600):
+        cls.server = subprocess.Popen(
+            [sys.executable, '-B', '-W', 'ignore'] + command + [cls.url.rsplit(':', 1)[1]],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=dict(os.environ, PYTHONPATH=folder, **env))
+        cls.addClassCleanup(cls.server.wait)
+        cls.addClassCleanup(cls.server.kill)
+        for _ in range(1200):
+            if cls.server.poll() == 4:
+                raise unittest.SkipTest('no extended attributes in ' + tempfile.gettempdir())
             try:
                 urllib.request.urlopen(cls.url + '/moto-api/', timeout=1).close()
                 return
+            except urllib.error.HTTPError:
+                return
             except OSError:
                 time.sleep(0.05)
-        raise AssertionError('moto does not answer')
+        raise AssertionError(name + ' does not answer')
 
     @classmethod
     def client(cls, service, key, secret):
@@ -125,7 +120,10 @@ class MotoCase(e2e.Case):
         return result
 
 
-class Moto(MotoCase):
+class Jobs:
+    """What each of them must take."""
+    n_names = 1100
+
     def test_right_and_wrong_keys(self):
         self.put('vocab.txt', VOCAB)
         self.assertEqual(self.tokenize().stdout, 'hello ##s\n')
@@ -187,7 +185,7 @@ class Moto(MotoCase):
                 self.assertEqual(self.get('made/deep/' + name), file.read())
 
     def test_parts(self):
-        """moto wants parts of 5 MiB, and checks their tags."""
+        """They want parts of 5 MiB, and check their tags."""
         self.env['BERT_TRAIN_CHUNK_BYTES'] = str(5 << 20)
         override = 'task.model.encoder.bert.vocab_size=60000,trainer.train_steps=2'
         self.train(mode='train', model_dir='local', override=override)
@@ -206,7 +204,7 @@ class Moto(MotoCase):
             data = source.read()
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda i: self.put('many/%04d.%s' % (i, 'hit' if i % 500 == 7 else 'x'),
-                                             data if i % 500 == 7 else b''), range(1100)))
+                                             data if i % 500 == 7 else b''), range(self.n_names)))
         result = self.train(mode='train', model_dir='out', run_how={'env': self.env}, override=(
             'trainer.train_steps=2,task.train_data.input_path=' + self.at('many/*.hit')))
         self.assertEqual(result.errors(), [])
@@ -234,6 +232,24 @@ class Moto(MotoCase):
         self.assertEqual(self.names('few/ckpt-'), ['few/ckpt-20.data-00000-of-00001',
                                                    'few/ckpt-20.index'])
 
+
+class Moto(Jobs, JudgedCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # the first requests make the user; from then on every signature and right is checked
+        cls.start('moto', ['-c', 'from moto.server import main; main()', '-H', '127.0.0.1', '-p'],
+                  INITIAL_NO_AUTH_ACTION_COUNT='6')
+        iam = cls.client('iam', 'a', 'b')
+        iam.create_user(UserName='u')
+        iam.put_user_policy(UserName='u', PolicyName='p', PolicyDocument=POLICY)
+        iam.create_role(RoleName='r', AssumeRolePolicyDocument=ANYBODY)
+        iam.put_role_policy(RoleName='r', PolicyName='p', PolicyDocument=POLICY)
+        key = iam.create_access_key(UserName='u')['AccessKey']
+        cls.key = key['AccessKeyId'], key['SecretAccessKey']
+        cls.client('s3', 'a', 'b').create_bucket(Bucket=cls.bucket)
+        cls.s3 = cls.client('s3', *cls.key)
+
     def test_roles(self):
         """moto checks that what it gave is what signs. (It answers 500 to what is not signed, and so to
         a web identity: there boto3 judges, below.)"""
@@ -247,6 +263,35 @@ class Moto(MotoCase):
         self.tokenize()
 
 
+class Swift(Jobs, JudgedCase):
+    n_names = 1100 if e2e.LONG else 20  # it waits for the disk with each
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = tempfile.mkdtemp(prefix='bt-swift-')
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        cls.start('swift', [os.path.join(HERE, 'support/swift_server.py'), folder])
+        cls.key = 'test:tester', 'testing'
+        cls.s3 = cls.client('s3', *cls.key)
+        cls.s3.create_bucket(Bucket=cls.bucket)
+
+    def test_it_checks_the_payload(self):
+        """Else it would be no judge of that."""
+        import botocore.awsrequest
+        import botocore.auth
+        import botocore.credentials
+        request = botocore.awsrequest.AWSRequest('PUT', '%s/%s/x' % (self.url, self.bucket), data=b'a')
+        botocore.auth.S3SigV4Auth(botocore.credentials.Credentials(*self.key), 's3',
+                                  'us-east-1').add_auth(request)
+        sent = urllib.request.Request(request.url, data=b'b', method='PUT',
+                                      headers=dict(request.headers))
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(sent, timeout=20)
+        self.assertIn(caught.exception.code, (400, 403))
+        caught.exception.close()
+
+
 class Judge(aws.AwsCase):
     """boto3's chain and ours, in the same environments and before the same stand-ins."""
 
@@ -254,7 +299,7 @@ class Judge(aws.AwsCase):
 
     def setUp(self):
         super().setUp()
-        folder, why = get_moto()
+        folder, why = get_judge('moto')
         if folder is None:
             self.skipTest(why)
 
