@@ -166,14 +166,18 @@ static int64_t work_done(const hub_slot *slot, const char *lock_text) {
 }
 
 /* Until the lock is gone, or void and removed. */
-static void wait_for_others(const hub_slot *slot) {
-    char                  before[LOCK_MAX_BYTES] = "";
-    char                  text[LOCK_MAX_BYTES];
-    int64_t               done_before = -1;
-    double                changed = bt_time_monotonic();
-    const struct timespec poll = {.tv_nsec = (long)(poll_seconds * 1e9)};
-    bt_log(BT_LOG_INFO, "module %s: another process is fetching it (%s): waiting", slot->handle,
-           slot->lock);
+static bt_status wait_for_others(const hub_slot *slot, bt_error *err) {
+    char    before[LOCK_MAX_BYTES] = "";
+    char    text[LOCK_MAX_BYTES];
+    int64_t done_before = -1;
+    double  changed = bt_time_monotonic();
+    if (!read_lock(slot, text)) {
+        return BT_OK;
+    }
+    bt_log(BT_LOG_INFO,
+           "module %s: another process is fetching it (%s, held by %.200s: host, process): waiting "
+           "until it is done or has done nothing for %.0f s",
+           slot->handle, slot->lock, text, void_after_seconds);
     while (read_lock(slot, text)) {
         const int64_t done = work_done(slot, text);
         if (done != done_before || strcmp(text, before) != 0) {
@@ -184,10 +188,12 @@ static void wait_for_others(const hub_slot *slot) {
             bt_log(BT_LOG_WARNING, "%s: its owner did nothing for %.0f s: removed", slot->lock,
                    void_after_seconds);
             (void)unlink(slot->lock);
-            return;
+            return BT_OK;
         }
-        (void)nanosleep(&poll, NULL);
+        (void)bt_stop_sleep(poll_seconds);
+        BT_TRY(bt_stop_check(err));
     }
+    return BT_OK;
 }
 
 /* With stop_when_filled: until it is filled, or the lock is ours. */
@@ -195,6 +201,7 @@ static bt_status lock_slot(hub_slot *slot, bool stop_when_filled, bool *filled, 
     BT_TRY(bt_fs_make_private_folder(slot->cache, err));
     for (;;) {
         bool taken = false;
+        BT_TRY(bt_stop_check(err));
         *filled = stop_when_filled && hub_slot_is_filled(slot);
         if (*filled) {
             return BT_OK;
@@ -209,7 +216,7 @@ static bt_status lock_slot(hub_slot *slot, bool stop_when_filled, bool *filled, 
             }
             return bt_fs_make_private_folder(slot->temporary, err);
         }
-        wait_for_others(slot);
+        BT_TRY(wait_for_others(slot, err));
     }
 }
 
@@ -225,12 +232,14 @@ bt_status hub_slot_lock_always(hub_slot *slot, bt_error *err) {
 void hub_slot_unlock(const hub_slot *slot) {
     char     text[LOCK_MAX_BYTES];
     bt_error ignored = BT_ERROR_INIT;
+    bt_stop_shield(true); /* also when asked to stop, the lock is given back */
     if (bt_fs_remove_tree(slot->temporary, &ignored) != BT_OK) {
         bt_log(BT_LOG_WARNING, "%s", ignored.msg);
     }
     if (read_lock(slot, text) && strcmp(text, slot->lock_text.data) == 0) {
         (void)unlink(slot->lock);
     }
+    bt_stop_shield(false);
 }
 
 /* ---- what is beside a module ------------------------------------------------------------------

@@ -411,9 +411,9 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
         rc = finish(&run, err);
     }
     const bt_status closed = run_log_close(run.log, rc == BT_OK ? err : NULL);
-    bt_stop_shield(false);
     run_deinit(&run); /* waits for a save beside, which needs the lock */
     run_lock_release(&own);
+    bt_stop_shield(false);
     if (rc != BT_OK) {
         made_folders_undo(&run.made);
     }

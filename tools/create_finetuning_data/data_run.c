@@ -100,7 +100,9 @@ static bt_status run_job(data_job *job, const data_task *task, bt_error *err) {
     BT_CHECK(bt_fs_writer_write(meta_writer, bt_str_text(&meta.text), meta.text.len, err));
     rc = output_set_commit(&job->outputs, err);
 done:
+    bt_stop_shield(true); /* what was begun is taken back although the process was asked to stop */
     output_set_deinit(&job->outputs, rc != BT_OK);
+    bt_stop_shield(false);
     meta_deinit(&meta);
     return rc;
 }

@@ -15,14 +15,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "remote.h"
 
 enum { N_FETCHERS = 6, AHEAD_BLOCKS = 12, MAX_KEPT = 64, MAX_DAMAGED = 3 };
-static const int64_t  block_bytes = (int64_t)1 << 21;
-static const int64_t  max_kept_bytes = (int64_t)1 << 36; /* of files that nobody has open */
-static const uint64_t download_max_bytes = (uint64_t)1 << 40;
+static const int64_t block_bytes = (int64_t)1 << 21;
+static const int64_t max_kept_bytes = (int64_t)1 << 36; /* of files that nobody has open */
 
 typedef enum block_state { BLOCK_MISSING, BLOCK_BUSY, BLOCK_READY } block_state;
 
@@ -340,6 +340,7 @@ static int64_t next_ahead(const block_file *file) {
 static void *fetch_ahead(void *context) {
     block_file *const file = context;
     uint8_t *const    buffer = bt_alloc((size_t)block_bytes);
+    bt_stop_shield(true); /* its readers decide, who may be saving: file->cancel */
     pthread_mutex_lock(&file->lock);
     while (buffer != NULL && file->cancel == 0 && file->failure.code == BT_OK) {
         const int64_t b = next_ahead(file);
@@ -354,6 +355,7 @@ static void *fetch_ahead(void *context) {
     file->n_threads--;
     pthread_cond_broadcast(&file->changed);
     pthread_mutex_unlock(&file->lock);
+    bt_stop_shield(false);
     bt_free(buffer);
     return NULL;
 }
@@ -384,6 +386,16 @@ static void start_fetchers(block_file *file) {
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
+/* With the lock held; a moment at most, so that a stop is noticed. */
+static void wait_for_change(block_file *file) {
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 100000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    (void)pthread_cond_timedwait(&file->changed, &file->lock, &until);
+}
+
 /* With the lock held, until block b is there. */
 static bt_status need_block(block_file *file, int64_t b, bt_error *err) {
     file->cursor = b;
@@ -408,7 +420,8 @@ static bt_status need_block(block_file *file, int64_t b, bt_error *err) {
             BT_TRY(rc);
             continue;
         }
-        pthread_cond_wait(&file->changed, &file->lock);
+        BT_TRY(bt_stop_check_now(err));
+        wait_for_change(file);
     }
     start_fetchers(file);
     return BT_OK;
@@ -450,7 +463,7 @@ static bt_status fetch_whole(block_file *file, bt_error *err) {
     if (file->n_ready == file->n_blocks) {
         return BT_OK;
     }
-    BT_TRY(file->store->download(file->path, &sink, (size_t)download_max_bytes, 0, err));
+    BT_TRY(file->store->download(file->path, &sink, (size_t)file->info.n_bytes, 0, err));
     if (context.at != file->info.n_bytes) {
         return BT_FAIL(err, BT_E_IO, "%s: %" PRId64 " bytes came, %" PRId64 " were announced",
                        file->path, context.at, file->info.n_bytes);

@@ -323,8 +323,6 @@ static bt_status send_until_there(gcs_upload *upload, const uint8_t *bytes, size
                                   bt_error *err) {
     const int64_t start = upload->offset;
     const int64_t end = start + (int64_t)n;
-    const double  limit = http_env_seconds("BERT_TRAIN_RETRY_SECONDS", 300.0);
-    const double  began = bt_time_monotonic();
     bool          must_ask = false;
     for (int32_t n_failed = 0; n_failed < MAX_CHUNK_TRIES && !upload->is_done;) {
         http_response response = {0};
@@ -346,15 +344,17 @@ static bt_status send_until_there(gcs_upload *upload, const uint8_t *bytes, size
             upload->offset = persisted;
         } else if (rc == BT_OK && (status == 200 || status == 201) && total >= 0) {
             rc = finish(upload, &response, total, err);
-        } else if (broken && bt_time_monotonic() - began < limit) {
+        } else if (broken && http_window_left(upload->session) > 0) {
             n_failed++;
             must_ask = true;
-            http_backoff(n_failed, limit - (bt_time_monotonic() - began), NULL);
+            http_window_tell(upload->session, upload->path, "the connection broke", 0);
+            http_backoff(n_failed, http_window_left(upload->session), NULL);
         } else if (rc == BT_OK) {
             rc = status != 0 ? http_fail(&request, &response, "write", BT_E_RESOURCE, err)
                              : BT_FAIL(err, BT_E_RESOURCE,
-                                       "%s: the connection to the store broke, for %.0f s on end",
-                                       upload->path, limit);
+                                       "%s: the connection to the store broke, for %.0f s on end "
+                                       "(BERT_TRAIN_RETRY_SECONDS)",
+                                       upload->path, http_retry_seconds());
         }
         http_response_deinit(&response);
         BT_TRY(rc);

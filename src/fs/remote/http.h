@@ -150,9 +150,26 @@ bt_status http_fail(const http_request *request, const http_response *response, 
                     bt_status code, bt_error *err);
 /* Seconds from an environment variable, else fallback. */
 double http_env_seconds(const char *name, double fallback);
-/* Sleeps before try number n (1 = the first retry): exponential, with jitter, at most left. */
+/* Sleeps before try number n (1 = the first retry): exponential, with jitter, at most left; ends
+ * early with cancel and bt_stop_now. */
 void http_backoff(int32_t n, double left, const atomic_int *cancel);
 bool http_is_retryable(long status);
+/* Should the request end now: its cancel, or bt_stop_now. */
+bool http_must_stop(const http_request *request);
+
+/* ---- how long a server is asked again (http_window.c) ------------------------------------------
+ */
+
+double http_retry_seconds(void); /* BERT_TRAIN_RETRY_SECONDS */
+/* A try of a request to the URL's origin failed: seconds that are left to ask it again, over all
+ * requests since its last answer. 0: not any more. */
+double http_window_fail(const char *url);
+double http_window_left(const char *url); /* the same without a failure */
+void   http_window_answered(const char *url);
+bool   http_has_answered(const char *url); /* ever */
+/* Says, once a window and each minute of it, what is waited for. wait: seconds until the next try;
+ * a first failure that costs less than a second is not told. */
+void http_window_tell(const char *url, const char *what, const char *reason, double wait);
 
 /* ---- the transport (http_curl.c) --------------------------------------------------------------
  */

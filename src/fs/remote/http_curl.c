@@ -5,7 +5,9 @@
  * TLS is always verified; proxies come from the usual variables (libcurl reads them itself), the
  * certificate authorities from CURL_CA_BUNDLE, SSL_CERT_FILE and SSL_CERT_DIR. */
 #include <curl/curl.h>
+#include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +19,22 @@
 
 enum { POOL_SIZE = 16, MAX_RETRY_AFTER_BODY = 1 << 20, MAX_HEADERS_OF_ALL_ANSWERS = 1 << 18 };
 
+/* How long nothing may move before it is told, and how much must move on a connection that lives.
+ */
+static const double quiet_seconds = 5.0;
+static const double usual_stall_seconds = 30.0;
+static const double usual_connect_seconds = 20.0;
+static const double usual_min_bytes = 1000.0; /* a second */
+enum { POLL_MS = 200 };
+
+/* Connections belong to the multi handle; one transfer at a time. */
+typedef struct link {
+    CURL  *easy;
+    CURLM *multi;
+} link;
+
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
-static CURL           *pool[POOL_SIZE]; /* idle handles, each with its open connections */
+static link            pool[POOL_SIZE]; /* idle, each with its open connections */
 static size_t          n_pool;
 static pthread_once_t  once = PTHREAD_ONCE_INIT;
 
@@ -30,27 +46,44 @@ static void init_libraries(void) {
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static CURL *handle_take(void) {
-    CURL *handle = NULL;
+static void link_close(link l) {
+    if (l.easy != NULL) {
+        curl_easy_cleanup(l.easy);
+    }
+    if (l.multi != NULL) {
+        (void)curl_multi_cleanup(l.multi);
+    }
+}
+
+/* false: out of memory. */
+static bool link_take(link *out) {
+    *out = (link){0};
     (void)pthread_once(&once, init_libraries);
     pthread_mutex_lock(&pool_lock);
     if (n_pool > 0) {
-        handle = pool[--n_pool];
+        *out = pool[--n_pool];
     }
     pthread_mutex_unlock(&pool_lock);
-    return handle != NULL ? handle : curl_easy_init();
+    if (out->easy == NULL) {
+        *out = (link){curl_easy_init(), curl_multi_init()};
+    }
+    if (out->easy == NULL || out->multi == NULL) {
+        link_close(*out);
+        return false;
+    }
+    return true;
 }
 
-static void handle_give(CURL *handle) {
-    curl_easy_reset(handle); /* keeps the connections */
+static void link_give(link l) {
+    curl_easy_reset(l.easy);
     pthread_mutex_lock(&pool_lock);
-    if (n_pool < POOL_SIZE) {
-        pool[n_pool++] = handle;
-        handle = NULL;
+    const bool is_kept = n_pool < POOL_SIZE;
+    if (is_kept) {
+        pool[n_pool++] = l;
     }
     pthread_mutex_unlock(&pool_lock);
-    if (handle != NULL) {
-        curl_easy_cleanup(handle);
+    if (!is_kept) {
+        link_close(l);
     }
 }
 
@@ -61,6 +94,18 @@ const char *http_library(void) {
 /* ---- callbacks --------------------------------------------------------------------------------
  */
 
+typedef struct watch {
+    double  stall;
+    double  min_bytes; /* a second, over span seconds */
+    double  span;
+    int64_t moved;
+    double  moved_at;
+    int64_t mark; /* moved, when the span began */
+    double  mark_at;
+    bool    is_told;
+    char    why[128];
+} watch;
+
 typedef struct transfer {
     const http_request *request;
     http_response      *response;
@@ -68,6 +113,8 @@ typedef struct transfer {
     bt_error           *problem;
     bt_status           failed;   /* what a callback found wrong */
     size_t              n_header; /* bytes of header fields so far */
+    watch               watch;
+    const char         *broken; /* why it was given up as no connection any more; or NULL */
 } transfer;
 
 /* libcurl keeps and parses the fields (take_headers); here they are only kept from being endless.
@@ -138,10 +185,61 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context) {
     return t->failed == BT_OK ? size * n : 0;
 }
 
-static int on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
-    const transfer *const t = context;
-    (void)a, (void)b, (void)c, (void)d;
-    return t->request->cancel != NULL && *t->request->cancel != 0;
+/* Bytes that moved, and when. */
+static void watch_begin(watch *w, const http_request *request) {
+    const double stall = http_env_seconds("BERT_TRAIN_STALL_SECONDS", usual_stall_seconds);
+    const double now = bt_time_monotonic();
+    *w = (watch){.stall = stall, .moved_at = now, .mark_at = now};
+    w->min_bytes = http_env_seconds("BERT_TRAIN_MIN_BYTES_PER_SECOND", usual_min_bytes);
+    /* an answer to POST may be made while blanks keep the connection alive */
+    w->span =
+        strcmp(request->method, "POST") == 0 ? fmax(2 * stall, http_retry_seconds()) : 2 * stall;
+}
+
+/* Why the transfer must end; NULL: it lives. */
+static const char *watch_look(watch *w, int64_t moved, double now) {
+    if (moved != w->moved) {
+        w->moved = moved;
+        w->moved_at = now;
+    }
+    if (now - w->moved_at > w->stall) {
+        (void)snprintf(w->why, sizeof w->why,
+                       "nothing came or went for %.0f s (BERT_TRAIN_STALL_SECONDS)", w->stall);
+        return w->why;
+    }
+    if (now - w->mark_at > w->span) {
+        const double moved_in_span = (double)(moved - w->mark);
+        if (moved_in_span < w->min_bytes * w->span) {
+            (void)snprintf(w->why, sizeof w->why,
+                           "only %.0f bytes in %.0f s, less than %.0f a second "
+                           "(BERT_TRAIN_MIN_BYTES_PER_SECOND)",
+                           moved_in_span, w->span, w->min_bytes);
+            return w->why;
+        }
+        w->mark = moved;
+        w->mark_at = now;
+    }
+    return NULL;
+}
+
+static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up) {
+    transfer *const t = context;
+    watch *const    w = &t->watch;
+    const double    now = bt_time_monotonic();
+    (void)down_total, (void)up_total;
+    if (http_must_stop(t->request)) {
+        return 1;
+    }
+    t->broken = watch_look(w, down + up, now);
+    if (t->broken == NULL && !w->is_told && now - w->moved_at > quiet_seconds) {
+        w->is_told = true;
+        bt_log(BT_LOG_INFO,
+               "%.200s: nothing came for %.0f s: waited for, %.0f s at most "
+               "(BERT_TRAIN_STALL_SECONDS)",
+               t->request->what, now - w->moved_at, w->stall);
+    }
+    return t->broken != NULL;
 }
 
 /* ---- options ----------------------------------------------------------------------------------
@@ -210,7 +308,9 @@ static void set_method(CURL *handle, const http_request *request) {
 }
 
 static void set_limits(CURL *handle, const http_request *request) {
-    const double connect = request->connect_seconds > 0 ? request->connect_seconds : 20.0;
+    const double stall = http_env_seconds("BERT_TRAIN_STALL_SECONDS", usual_stall_seconds);
+    const double connect = request->connect_seconds > 0 ? request->connect_seconds
+                                                        : fmin(usual_connect_seconds, stall);
     (void)curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
     (void)curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -218,10 +318,6 @@ static void set_limits(CURL *handle, const http_request *request) {
     (void)curl_easy_setopt(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     (void)curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * connect));
-    (void)curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT,
-                           1L); /* a stall is a broken connection */
-    (void)curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME,
-                           (long)http_env_seconds("BERT_TRAIN_STALL_SECONDS", 30.0));
     (void)curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(handle, CURLOPT_USERAGENT, "bert-train");
     if (request->no_proxy) {
@@ -266,25 +362,72 @@ static http_outcome outcome_of(CURLcode code) {
     }
 }
 
+/* As curl_easy_perform, but it ends within POLL_MS when the request must stop. */
+static CURLcode perform(link l, const http_request *request) {
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    if (curl_multi_add_handle(l.multi, l.easy) != CURLM_OK) {
+        return code;
+    }
+    for (int running = 1;;) {
+        int n_left = 0;
+        if (curl_multi_perform(l.multi, &running) != CURLM_OK) {
+            break;
+        }
+        const CURLMsg *const message = curl_multi_info_read(l.multi, &n_left);
+        if (message != NULL && message->msg == CURLMSG_DONE) {
+            code = message->data.result;
+            break;
+        }
+        if (http_must_stop(request)) {
+#if LIBCURL_VERSION_NUM >= 0x075700
+            /* a thread that asks for a name is not waited for */
+            (void)curl_easy_setopt(l.easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+            code = CURLE_ABORTED_BY_CALLBACK;
+            break;
+        }
+        struct curl_waitfd stop = {.fd = bt_stop_fd(), .events = CURL_WAIT_POLLIN};
+        const bool         listens = stop.fd >= 0 && !bt_stop_requested();
+        (void)curl_multi_poll(l.multi, &stop, listens ? 1 : 0, POLL_MS, NULL);
+    }
+    (void)curl_multi_remove_handle(l.multi, l.easy);
+    return code;
+}
+
+static http_outcome tell_failure(const transfer *t, CURLcode code, const char *reason,
+                                 bt_error *problem) {
+    if (t->broken != NULL) {
+        (void)BT_FAIL(problem, BT_E_RESOURCE, "%s", t->broken);
+        return HTTP_BROKEN;
+    }
+    (void)BT_FAIL(problem,
+                  code == CURLE_OUT_OF_MEMORY         ? BT_E_NOMEM
+                  : code == CURLE_ABORTED_BY_CALLBACK ? BT_E_INTERRUPTED
+                                                      : BT_E_RESOURCE,
+                  "%s", reason[0] != '\0' ? reason : curl_easy_strerror(code));
+    return outcome_of(code);
+}
+
 http_outcome http_try(const http_request *request, const char *url, const char *token,
                       http_response *response, bt_error *problem) {
     char               reason[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = NULL;
-    CURL *const        handle = handle_take();
-    if (handle == NULL) {
+    link               l;
+    if (!link_take(&l)) {
         (void)BT_FAIL(problem, BT_E_NOMEM, "out of memory for a connection");
         return HTTP_REFUSED;
     }
+    CURL *const  handle = l.easy;
     http_url     parsed;
     CURLU *const parts = http_open_url(url, &parsed);
     if (parts == NULL) {
-        handle_give(handle);
+        link_give(l);
         (void)BT_FAIL(problem, parsed.no_memory ? BT_E_NOMEM : BT_E_CONFIG,
                       parsed.no_memory ? "out of memory for a URL"
                                        : "this is no URL that can be asked for");
         return HTTP_REFUSED;
     }
-    transfer t = {request, response, handle, problem, BT_OK, 0};
+    transfer t = {.request = request, .response = response, .handle = handle, .problem = problem};
     set_limits(handle, request);
     set_authorities(handle);
     set_callbacks(handle, &t);
@@ -293,7 +436,8 @@ http_outcome http_try(const http_request *request, const char *url, const char *
     (void)curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason);
     CURLcode code = CURLE_OUT_OF_MEMORY;
     if (set_headers(handle, request, token, &headers)) {
-        code = curl_easy_perform(handle);
+        watch_begin(&t.watch, request);
+        code = perform(l, request);
     }
     response->status = 0;
     response->retry_after = 0;
@@ -302,17 +446,10 @@ http_outcome http_try(const http_request *request, const char *url, const char *
         t.failed = take_headers(&t);
     }
     curl_slist_free_all(headers);
-    handle_give(handle);
+    link_give(l);
     curl_url_cleanup(parts);
     if (t.failed != BT_OK) {
         return HTTP_REFUSED; /* problem is filled */
     }
-    if (code != CURLE_OK) {
-        (void)BT_FAIL(problem,
-                      code == CURLE_OUT_OF_MEMORY         ? BT_E_NOMEM
-                      : code == CURLE_ABORTED_BY_CALLBACK ? BT_E_INTERRUPTED
-                                                          : BT_E_RESOURCE,
-                      "%s", reason[0] != '\0' ? reason : curl_easy_strerror(code));
-    }
-    return outcome_of(code);
+    return code == CURLE_OK ? HTTP_ANSWERED : tell_failure(&t, code, reason, problem);
 }

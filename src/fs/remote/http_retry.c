@@ -15,7 +15,6 @@
 enum { MAX_REDIRECTS = 10, MAX_TRIES_NO_HOST = 3 };
 static const double first_wait_seconds = 0.25;
 static const double longest_wait_seconds = 30.0;
-static const double usual_limit_seconds = 300.0;
 
 void http_response_deinit(http_response *response) {
     http_headers_deinit(&response->headers);
@@ -28,11 +27,18 @@ bool http_is_retryable(long status) {
     return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505);
 }
 
+bool http_must_stop(const http_request *request) {
+    return (request->cancel != NULL && *request->cancel != 0) || bt_stop_now();
+}
+
 static void sleep_for(double seconds, const atomic_int *cancel) {
-    for (double left = seconds; left > 0 && (cancel == NULL || *cancel == 0); left -= 0.1) {
-        const double          part = left < 0.1 ? left : 0.1;
-        const struct timespec t = {.tv_nsec = (long)(part * 1e9)};
-        (void)nanosleep(&t, NULL);
+    const double end = bt_time_monotonic() + seconds;
+    for (;;) {
+        const double left = end - bt_time_monotonic();
+        if (left <= 0 || (cancel != NULL && *cancel != 0) ||
+            !bt_stop_sleep(left < 0.1 ? left : 0.1)) {
+            return;
+        }
     }
 }
 
@@ -43,11 +49,14 @@ static double jitter(int32_t n) {
     return (double)bt_rng_uniform(key, 0);
 }
 
-void http_backoff(int32_t n, double left, const atomic_int *cancel) {
+static double backoff_seconds(int32_t n, double left) {
     const double scale = ldexp(first_wait_seconds, n < 10 ? n - 1 : 9);
     const double most = scale < longest_wait_seconds ? scale : longest_wait_seconds;
-    const double wait = most * (0.5 + 0.5 * jitter(n));
-    sleep_for(wait < left ? wait : left, cancel);
+    return fmin(most * (0.5 + 0.5 * jitter(n)), left);
+}
+
+void http_backoff(int32_t n, double left, const atomic_int *cancel) {
+    sleep_for(backoff_seconds(n, left), cancel);
 }
 
 /* The server may say how long to wait. */
@@ -88,24 +97,35 @@ bt_status http_fail(const http_request *request, const http_response *response, 
     if (response->status == 401 || response->status == 403) {
         hint = " (is the account that the credentials are of allowed to do that?)";
     }
-    char tries[32] = "";
+    char tries[96] = "";
     if (response->n_tries > 1) {
-        (void)snprintf(tries, sizeof tries, ", after %d tries", response->n_tries);
+        (void)snprintf(tries, sizeof tries, ", after %d tries%s", response->n_tries,
+                       http_is_retryable(response->status)
+                           ? " (BERT_TRAIN_RETRY_SECONDS says for how long)"
+                           : "");
     }
     return BT_FAIL(err, code, "cannot %s %s: the server answers %ld%s%s%s%s", verb, request->what,
                    response->status, words[0] != '\0' ? ": " : "", words, tries, hint);
 }
 
+static bt_status fail_stopped(const http_request *request, bt_error *err) {
+    return BT_FAIL(err, BT_E_INTERRUPTED, "%s: stopped by %s", request->what,
+                   bt_stop_requested() ? bt_stop_signal_name() : "its reader");
+}
+
 static bt_status fail_broken(const http_request *request, const char *url, int32_t n_tries,
                              double seconds, const bt_error *problem, bt_error *err) {
-    http_url          at;
-    const bool        parsed = http_parse_url(url, &at);
-    const char *const reason = problem->msg;
+    http_url   at;
+    const bool parsed = http_parse_url(url, &at);
+    const bool has_waited = n_tries > 1 && problem->code == BT_E_RESOURCE;
     if (problem->code == BT_E_INTERRUPTED) {
-        return BT_FAIL(err, BT_E_INTERRUPTED, "%s: stopped, as asked", request->what);
+        return fail_stopped(request, err);
     }
-    return BT_FAIL(err, problem->code, "%s: %s (host %s, %d tries in %.0f s)", request->what,
-                   reason, parsed ? at.host : "?", n_tries, seconds);
+    return BT_FAIL(err, problem->code, "%s: %s (host %s, %d tries in %.0f s%s)", request->what,
+                   problem->msg, parsed ? at.host : "?", n_tries, seconds,
+                   has_waited ? "; BERT_TRAIN_RETRY_SECONDS says for how long; the same command "
+                                "goes on once it answers"
+                              : "");
 }
 
 /* ---- redirects --------------------------------------------------------------------------------
@@ -212,6 +232,29 @@ static bt_status renew_token(attempt *a, bool *renewed, bt_error *err) {
     return BT_OK;
 }
 
+/* A failure that may pass: waits, unless the window is over. */
+static bt_status repeat(attempt *a, http_outcome outcome, const bt_error *problem, bool *again,
+                        bt_error *err) {
+    const http_request *const request = a->request;
+    http_response *const      response = a->response;
+    const double              own_left = a->limit - (bt_time_monotonic() - a->began);
+    const double              left = fmin(own_left, http_window_fail(a->url));
+    char                      answer[48];
+    /* a name that was known before may well be known again */
+    const bool no_host = outcome == HTTP_NO_HOST && response->n_tries >= MAX_TRIES_NO_HOST &&
+                         !http_has_answered(a->url);
+    if (left <= 0 || no_host || (request->once && request->n_body > 0)) {
+        return BT_OK;
+    }
+    (void)snprintf(answer, sizeof answer, "the server answers %ld", response->status);
+    const double wait =
+        fmin(left, retry_after(response) + backoff_seconds(response->n_tries, left));
+    http_window_tell(a->url, request->what, outcome == HTTP_ANSWERED ? answer : problem->msg, wait);
+    sleep_for(wait, request->cancel);
+    *again = true;
+    return http_must_stop(request) ? fail_stopped(request, err) : BT_OK;
+}
+
 /* *again: another try must be made at once or later; else the answer (or failure) stands. */
 static bt_status judge(attempt *a, http_outcome outcome, const bt_error *problem, bool *again,
                        bt_error *err) {
@@ -227,15 +270,14 @@ static bt_status judge(attempt *a, http_outcome outcome, const bt_error *problem
     }
     const bool retryable =
         outcome == HTTP_ANSWERED ? http_is_retryable(response->status) : outcome != HTTP_REFUSED;
-    const bool no_host = outcome == HTTP_NO_HOST && response->n_tries >= MAX_TRIES_NO_HOST;
-    if (retryable && !no_host && spent < a->limit &&
-        !(a->request->once && a->request->n_body > 0)) {
-        const double wish = retry_after(response);
-        const double left = a->limit - spent;
-        sleep_for(wish < left ? wish : left, a->request->cancel);
-        http_backoff(response->n_tries, left, a->request->cancel);
-        *again = true;
-        return BT_OK;
+    if (outcome == HTTP_ANSWERED && !retryable) {
+        http_window_answered(a->url);
+    }
+    if (retryable) {
+        BT_TRY(repeat(a, outcome, problem, again, err));
+        if (*again) {
+            return BT_OK;
+        }
     }
     if (outcome == HTTP_ANSWERED || (a->request->once && outcome == HTTP_BROKEN)) {
         return BT_OK;
@@ -251,7 +293,7 @@ bt_status http_run(const http_request *request, http_response *response, bt_erro
                    .is_home = true,
                    .token = BT_STR_INIT,
                    .began = bt_time_monotonic(),
-                   .limit = http_env_seconds("BERT_TRAIN_RETRY_SECONDS", usual_limit_seconds)};
+                   .limit = http_retry_seconds()};
     if (request->limit_seconds > 0 && request->limit_seconds < a.limit) {
         a.limit = request->limit_seconds;
     }
@@ -262,6 +304,10 @@ bt_status http_run(const http_request *request, http_response *response, bt_erro
     for (bool again = true; again;) {
         http_outcome outcome = HTTP_REFUSED;
         bt_error     problem = BT_ERROR_INIT;
+        if (http_must_stop(request)) {
+            rc = fail_stopped(request, err);
+            goto done;
+        }
         BT_CHECK(make_try(&a, &outcome, &problem, err));
         BT_CHECK(judge(&a, outcome, &problem, &again, err));
     }

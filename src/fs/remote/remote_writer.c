@@ -86,7 +86,9 @@ done:
 void remote_writer_free(remote_writer *writer) {
     if (writer != NULL) {
         if (writer->upload != NULL) {
+            bt_stop_shield(true); /* giving up is what remains to be done */
             writer->store->upload_end(writer->upload);
+            bt_stop_shield(false);
         }
         bt_str_deinit(&writer->bytes);
         bt_free(writer->path);
