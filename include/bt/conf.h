@@ -160,6 +160,29 @@ const char *bt_conf_type_of_oneof(const bt_conf *conf, const char *path);
 enum { BT_CONF_ORIGIN_MAX = 256 };
 const char *bt_conf_origin(const bt_conf *conf, const char *path, char buffer[BT_CONF_ORIGIN_MAX]);
 
+/* ---- what changed ------------------------------------------------------------------------------
+ */
+
+/* A key whose value differs; of a one-of section whose type differs only the type. The values are
+ * for people: "0.001", "'adamw'", "[0, 1]", "null", "a section", long ones cut. All owned. */
+typedef struct bt_conf_change {
+    char *path;
+    char *then;
+    char *now;
+} bt_conf_change;
+typedef struct bt_conf_changes {
+    bt_conf_change *items;
+    size_t          n;
+    size_t          cap;
+} bt_conf_changes;
+#define BT_CONF_CHANGES_INIT                                                                       \
+    { .items = NULL, .n = 0, .cap = 0 }
+void bt_conf_changes_deinit(bt_conf_changes *changes);
+/* Both of one experiment. By value, not by text: 1 is 1.0, null is '' and [], a is [a]. Sorted as
+ * in params.yaml. */
+BT_MUST_USE bt_status bt_conf_diff(const bt_conf *then, const bt_conf *now, bt_conf_changes *out,
+                                   bt_error *err);
+
 /* ---- binding tables: a section into a typed struct --------------------------------------------
  */
 

@@ -21,7 +21,10 @@ typedef struct bt_train_args {
     /* eval and predict: "latest" (or NULL), "best", or the prefix of a checkpoint */
     const char        *checkpoint;
     bt_prediction_args prediction;
-    bool               offline; /* --offline: modules come from the cache only */
+    /* Keys or sections, separated by commas, that a run which goes on may have changed although
+     * that is refused otherwise; NULL: none. */
+    const char *allow_changed;
+    bool        offline; /* --offline: modules come from the cache only */
     /* Checkpoints are written on a thread of their own while the steps go on, where the memory for
      * a copy of the state is there; false: between the steps. */
     bool saves_beside;

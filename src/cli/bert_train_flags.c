@@ -30,6 +30,10 @@ static const bt_flag_def defs[] = {
     {.name = "params_override",
      .kind = BT_FLAG_STRING,
      .help = "overrides laid over the files: a.b=1,c=[x,y] or YAML"},
+    {.name = "allow_changed",
+     .kind = BT_FLAG_STRING,
+     .help = "KEY,...: a run that is continued may have these keys (or sections) changed, although "
+             "that is refused otherwise: another optimizer, model, vocabulary"},
     {.name = "seeds",
      .kind = BT_FLAG_STRING,
      .help = "1,2,3 or 1..3: train once with each seed, in model_dir/seed_N; mean and standard "

@@ -301,7 +301,14 @@ BT_MUST_USE bt_status module_compare_assets(train_run *run, bt_error *err);
  * counted in the training data, which is open. */
 BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
 
-/* vocabulary.c: run->vocabulary, when the training rows are text. */
+/* run_changes.c: what differs from params.yaml and the words of the checkpoint prefix is told, and
+ * refused where it cannot be meant. prefix NULL: there is none; --allow_changed alone is checked.
+ */
+BT_MUST_USE bt_status changes_check(train_run *run, const char *prefix, bt_error *err);
+
+/* vocabulary.c: names the lines of a vocabulary; 0: there is no such file. */
+BT_MUST_USE bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err);
+/* run->vocabulary, when the training rows are text. */
 BT_MUST_USE bt_status vocabulary_fingerprint(train_run *run, bt_error *err);
 
 /* best_info.c: info.json as text. */

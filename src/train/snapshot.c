@@ -167,6 +167,14 @@ static bt_status check_layers(const train_run *run, const bt_ckpt *ckpt, bt_erro
                    bt_ckpt_path(ckpt), n_file, n);
 }
 
+static void start_averages(train_run *run) {
+    float *const average = bt_exec_view(run->exec, BT_STATE_AVERAGE);
+    if (average != NULL) {
+        memcpy(average, bt_exec_view(run->exec, BT_STATE_PARAM),
+               (size_t)run->model->table.n_elements * sizeof *average);
+    }
+}
+
 static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
     int64_t n_missing = 0;
     int64_t n_missing_slots = 0;
@@ -185,6 +193,7 @@ static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
                          &n_missing_slots, err));
     }
     if (bt_optim_has_average(run->optim)) {
+        start_averages(run); /* of what the file does not hold: averages begin now */
         BT_TRY(read_flat(run, ckpt, "average", BT_STATE_AVERAGE, &n_missing_slots, err));
     }
     if (n_missing_slots > 0 && run->train_data != NULL) {

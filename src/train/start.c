@@ -55,20 +55,26 @@ static bt_status check_head(const train_run *run, bt_error *err) {
 bt_status start_check(train_run *run, bt_error *err) {
     bt_ckpt_choice from = {0};
     BT_TRY(find_checkpoint(run, bt_ckpt_check_files, &from, err));
-    if (from.prefix == NULL) {
-        bt_ckpt_choice_deinit(&from);
-        BT_TRY(module_prepare(run, err));
-        BT_TRY(check_head(run, err));
-        return check_init_checkpoint(run, err);
-    }
+    const bool      is_fresh = from.prefix == NULL;
+    const bt_status rc = changes_check(run, from.prefix, err);
     bt_ckpt_choice_deinit(&from);
-    return BT_OK;
+    if (rc != BT_OK || !is_fresh) {
+        return rc;
+    }
+    BT_TRY(module_prepare(run, err));
+    BT_TRY(check_head(run, err));
+    return check_init_checkpoint(run, err);
 }
 
 bt_status start_tell(train_run *run, bt_error *err) {
     bt_ckpt_choice         from = {0};
     bt_status              rc = BT_OK;
     const bt_ckpt_check_fn check = run->train_data == NULL ? bt_ckpt_check_values : snapshot_check;
+    if (bt_conf_mode_trains(run->args->mode)) { /* first: it says why the others fail, if they do */
+        BT_CHECK(find_checkpoint(run, bt_ckpt_check_files, &from, err));
+        BT_CHECK(changes_check(run, from.prefix, err));
+        bt_ckpt_choice_deinit(&from);
+    }
     BT_CHECK(find_checkpoint(run, check, &from, err));
     if (from.prefix != NULL && from.step < 0) { /* named on the command line */
         BT_CHECK(check(run, from.prefix, &from.step, err));

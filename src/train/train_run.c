@@ -338,8 +338,10 @@ static bt_status train_and_save(train_run *run, bt_error *err) {
     run->stopped = "train_steps";
     BT_TRY(snapshot_settle(run, &run->start, err));
     BT_TRY(remove_leftovers(run->args->model_dir, err));
-    BT_TRY(write_params_yaml(run, err));
-    BT_TRY(labels_write(run, err));
+    if (run->last_saved < 0 || !training_is_over(run)) { /* else they are those of what was done */
+        BT_TRY(write_params_yaml(run, err));
+        BT_TRY(labels_write(run, err));
+    }
     BT_TRY(best_load(run, err));
     BT_TRY(open_log(run, err));
     bt_status rc = run_mode(run, err);

@@ -31,16 +31,22 @@ static uint64_t fingerprint(const char *text, size_t n_bytes) {
     return (n << 32) | crc;
 }
 
-bt_status vocabulary_fingerprint(train_run *run, bt_error *err) {
-    const char *const path = vocabulary_file(run);
-    char             *text = NULL;
-    size_t            n_bytes = 0;
-    run->vocabulary = 0;
-    if (run->train_data == NULL || path == NULL || !bt_fs_exists(path)) {
+bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err) {
+    char  *text = NULL;
+    size_t n_bytes = 0;
+    *out = 0;
+    if (path[0] == '\0' || !bt_fs_exists(path)) {
         return BT_OK;
     }
     BT_TRY(bt_fs_read_all(path, VOCABULARY_MAX_BYTES, &text, &n_bytes, err));
-    run->vocabulary = fingerprint(text, n_bytes);
+    *out = fingerprint(text, n_bytes);
     bt_free(text);
     return BT_OK;
+}
+
+bt_status vocabulary_fingerprint(train_run *run, bt_error *err) {
+    const char *const path = vocabulary_file(run);
+    run->vocabulary = 0;
+    return run->train_data == NULL || path == NULL ? BT_OK
+                                                   : vocabulary_read(path, &run->vocabulary, err);
 }

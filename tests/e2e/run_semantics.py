@@ -205,9 +205,13 @@ class Modes(Run):
 
     def test_more_layers_than_the_model_has(self):
         self.train(mode='train')
+        layers = 'task.model.encoder.bert.num_layers'
+        self.assertIn(layers + ': 2 -> 1', self.one_error(self.train(
+            mode='train', override=layers + '=1', expect=2)))
         for mode in ('eval', 'train', 'predict'):
             line = self.one_error(self.train(
-                mode=mode, override='task.model.encoder.bert.num_layers=1', expect=3))
+                mode=mode, override=layers + '=1', expect=3,
+                more=['--allow_changed=' + layers] if mode == 'train' else []))
             self.assertRegex(line, 'ckpt-20: it holds 2 transformer layers, the configuration says 1')
 
     def test_predict_is_refused(self):

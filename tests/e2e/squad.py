@@ -111,7 +111,7 @@ class Train(Squad):
         last = self.last()
         self.assertGreater(last['final_f1'], 0.8)
         self.assertGreater(self.last('train')['start_position_accuracy'], 0.9)
-        self.assertEqual(set(last) - {'kind', 'step', 'examples', 'examples_per_second', 'seconds'},
+        self.assertEqual({k for k in last if 'second' not in k} - {'kind', 'step', 'examples'},
                          {'exact_match', 'final_f1', 'best_final_f1'})
         self.assertIn('final_f1', result.stdout)
         predictions = self.read_json('out', 'predictions.json')
@@ -156,7 +156,7 @@ class Train(Squad):
         self.assertEqual(keep, self.read_json('keep', 'predictions.json'))
         values = [(r['exact_match'], r['final_f1']) for r in e2e.read_jsonl(self.path('keep'))
                   if r['kind'] == 'validation']
-        self.assertEqual(values[-1], values[-2])
+        self.assertEqual(len(values), 1)  # an evaluation that gives the same adds no record
 
     def test_its_own_checkpoint_with_the_head(self):
         self.train(mode='train', override='trainer.train_steps=20')

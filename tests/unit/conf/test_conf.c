@@ -621,6 +621,6 @@ int main(void) {
         cmocka_unit_test(test_nearest),        cmocka_unit_test(test_schema),
         cmocka_unit_test(test_out_of_memory),
     };
-    const int failed = run_value_tests() + run_read_tests();
+    const int failed = run_value_tests() + run_read_tests() + run_diff_tests();
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL) + failed;
 }

@@ -9,6 +9,7 @@
 
 int run_value_tests(void); /* scalars, CSV, dumping, bombs */
 int run_read_tests(void);
+int run_diff_tests(void);
 
 /* Must succeed without problems; free with bt_conf_free. */
 bt_conf *build_conf(const char *experiment, const char *override);

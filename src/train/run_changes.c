@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A run that goes on says what differs from how it began: params.yaml of model_dir against the
+ * configuration of now, key by key, and the words of the vocabulary against those that the
+ * checkpoint knows. What cannot be meant is refused, unless --allow_changed names it. The table of
+ * what that is stands in docs/reliability.md as well. */
+#include "run.h"
+
+#include <string.h>
+
+#include "bt/fs.h"
+
+enum { MAX_TOLD = 20, KEY_MAX = 256 };
+
+static const char vocabulary_key[] = "task.train_data.vocab_file";
+static const char optimizer_key[] = "trainer.optimizer_config.optimizer.";
+
+/* When a change of a key that fits is refused. */
+typedef enum change_when {
+    ALWAYS,
+    OF_SLOTS,      /* the optimizer keeps other slots */
+    OF_MODEL,      /* more than dropout, initial values or the scale of a loss */
+    OF_TEXT,       /* the rows are text */
+    OF_WINDOWS,    /* the rows are windows over documents */
+    OF_VOCABULARY, /* the words are others, whatever the file is called */
+} change_when;
+
+typedef struct change_rule {
+    const char *key; /* "a.b", or "a.b." for all below it */
+    change_when when;
+    const char *why;
+} change_rule;
+
+static const change_rule rules[] = {
+    {"trainer.optimizer_config.optimizer.type", ALWAYS, "the checkpoint's slots are of the other"},
+    {optimizer_key, OF_SLOTS, "it keeps other slots than the checkpoint holds"},
+    {"trainer.optimizer_config.ema", ALWAYS, "averages would begin or end in the middle of a run"},
+    {"task.model.", OF_MODEL, "the checkpoint's weights are of the other model"},
+    {"task.model", ALWAYS, "the checkpoint's weights are of the other model"},
+    {"task.class_names", ALWAYS, "the head was trained for the other classes"},
+    {vocabulary_key, OF_VOCABULARY, "the weights were trained for other words"},
+    {"task.train_data.lower_case", OF_TEXT, "the same text would have other words"},
+    {"task.train_data.do_lower_case", OF_TEXT, "the same text would have other words"},
+    {"task.train_data.tokenization", OF_TEXT, "the same text would have other words"},
+    {"task.train_data.seq_length", OF_WINDOWS, "the windows are the rows: there would be others"},
+    {"task.train_data.doc_stride", OF_WINDOWS, "the windows are the rows: there would be others"},
+    {"task.train_data.query_length", OF_WINDOWS, "the windows are the rows: there would be others"},
+};
+
+/* Keys of the model that a run may well change on its way. */
+static const char *const model_words[] = {"dropout", "initializer", "stddev", "logit_scale",
+                                          "logit_margin"};
+
+typedef struct changes {
+    train_run      *run;
+    const char     *prefix; /* the checkpoint */
+    bt_conf        *then;   /* NULL: params.yaml is missing or cannot be compared */
+    bt_conf_changes list;
+    bool            slots_differ;
+    bool            words_differ;
+} changes;
+
+/* ---- --allow_changed ---------------------------------------------------------------------------
+ */
+
+/* The i-th key of the flag's value, or false after the last. */
+static bool nth_key(const char *text, size_t index, char key[KEY_MAX]) {
+    for (size_t i = 0; text != NULL && *text != '\0'; i++) {
+        const size_t n = strcspn(text, ",");
+        if (i == index) {
+            const size_t fits = n < KEY_MAX - 1 ? n : KEY_MAX - 1;
+            memcpy(key, text, fits);
+            key[fits] = '\0';
+            return true;
+        }
+        text += text[n] == ',' ? n + 1 : n;
+    }
+    return false;
+}
+
+/* key is path, or a section above it. */
+static bool is_above(const char *key, const char *path) {
+    const size_t n = strlen(key);
+    return n > 0 && strncmp(key, path, n) == 0 && (path[n] == '\0' || path[n] == '.');
+}
+
+static bool is_allowed(const changes *c, const char *path) {
+    char key[KEY_MAX];
+    for (size_t i = 0; nth_key(c->run->args->allow_changed, i, key); i++) {
+        if (is_above(key, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A key that is nowhere would allow nothing, in silence. */
+static bt_status check_allowed(const changes *c, bt_error *err) {
+    char key[KEY_MAX];
+    for (size_t i = 0; nth_key(c->run->args->allow_changed, i, key); i++) {
+        if (key[0] != '\0' &&
+            (bt_conf_has(c->run->conf, key) || (c->then != NULL && bt_conf_has(c->then, key)))) {
+            continue;
+        }
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--allow_changed: '%s' is no key of %s (a key as in params.yaml, e.g. "
+                       "trainer.optimizer_config.optimizer.type, or a section)",
+                       key, bt_conf_experiment_name(c->run->conf));
+    }
+    return BT_OK;
+}
+
+/* ---- then and now ------------------------------------------------------------------------------
+ */
+
+/* What cannot be read cannot be compared; that is said, and no reason to stop. */
+static bt_status load_then(changes *c, bt_error *err) {
+    bt_status      rc = BT_OK;
+    char          *path = NULL;
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    bt_error       problem = BT_ERROR_INIT;
+    bt_fs_info     info = {0};
+    BT_CHECK(bt_fs_join(c->run->args->model_dir, "params.yaml", &path, err));
+    BT_CHECK(bt_fs_stat(path, &info, err));
+    if (info.kind == BT_FS_MISSING) {
+        bt_log(BT_LOG_WARNING, "%s is missing: what has changed since the run began is not known",
+               path);
+        goto done;
+    }
+    const char *const  files[] = {path};
+    const bt_conf_args args = {.experiment = bt_conf_experiment_name(c->run->conf),
+                               .config_files = files,
+                               .n_config_files = 1};
+    rc = bt_conf_build(&args, &c->then, &errors, &problem);
+    if (rc == BT_E_NOMEM) {
+        *err = problem;
+        goto done;
+    }
+    if (rc != BT_OK) {
+        bt_log(BT_LOG_WARNING, "what has changed since the run began cannot be told: %s",
+               errors.n > 0 ? errors.items[0].text : problem.msg);
+        rc = BT_OK;
+    }
+done:
+    bt_conf_errors_deinit(&errors);
+    bt_free(path);
+    return rc;
+}
+
+/* The slots of the optimizer of then: another list of names is another optimizer. */
+static bool other_slots(const changes *c) {
+    bt_optim              *then = NULL;
+    bt_error               ignored = BT_ERROR_INIT;
+    const bt_optim *const  now = c->run->optim;
+    const bt_optim_derived derived = {.train_steps = 1};
+    if (now == NULL ||
+        bt_optim_create(c->then, &derived, &c->run->model->table, &then, &ignored) != BT_OK) {
+        return false; /* it cannot be built any more: its type says so */
+    }
+    bool differ = bt_optim_n_slots(then) != bt_optim_n_slots(now);
+    for (int32_t i = 0; !differ && i < bt_optim_n_slots(now); i++) {
+        differ = !bt_str_equal(bt_optim_slot_name(then, i), bt_optim_slot_name(now, i));
+    }
+    bt_optim_free(then);
+    return differ;
+}
+
+/* The vocabulary that the checkpoint says it was trained with; 0: it does not say. */
+static uint64_t vocabulary_of(const char *prefix) {
+    bt_ckpt  *ckpt = NULL;
+    bt_str    bytes = BT_STR_INIT;
+    bool      found = false;
+    bt_error  ignored = BT_ERROR_INIT; /* whoever restores it tells */
+    run_state state = {0};
+    if (bt_ckpt_open(prefix, &ckpt, &ignored) == BT_OK &&
+        bt_ckpt_read_state(ckpt, &bytes, &found, &ignored) == BT_OK && found) {
+        bt_reader reader = bt_reader_make(bytes.data, bytes.len);
+        if (!run_state_read(&reader, &state)) {
+            state.vocabulary = 0;
+        }
+    }
+    bt_str_deinit(&bytes);
+    bt_ckpt_close(ckpt);
+    return state.vocabulary;
+}
+
+/* Where the checkpoint does not say, the file of then may still be there. */
+static bool other_words(const changes *c) {
+    uint64_t    then = vocabulary_of(c->prefix);
+    const char *path = "";
+    bt_error    ignored = BT_ERROR_INIT;
+    if (then == 0 && c->then != NULL && bt_conf_has(c->then, vocabulary_key) &&
+        bt_conf_get_str(c->then, vocabulary_key, &path, &ignored) == BT_OK &&
+        vocabulary_read(path, &then, &ignored) != BT_OK) {
+        then = 0;
+    }
+    return then != 0 && c->run->vocabulary != 0 && then != c->run->vocabulary;
+}
+
+static const bt_conf_change *find_change(const changes *c, const char *path) {
+    for (size_t i = 0; i < c->list.n; i++) {
+        if (bt_str_equal(c->list.items[i].path, path)) {
+            return &c->list.items[i];
+        }
+    }
+    return NULL;
+}
+
+static bt_status compare(changes *c, bt_error *err) {
+    if (c->then != NULL) {
+        BT_TRY(bt_conf_diff(c->then, c->run->conf, &c->list, err));
+        c->slots_differ = other_slots(c);
+    }
+    c->words_differ = other_words(c);
+    return BT_OK;
+}
+
+/* ---- what is refused ---------------------------------------------------------------------------
+ */
+
+static bool is_about_model(const char *path) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(model_words); i++) {
+        if (strstr(path, model_words[i]) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool applies(const changes *c, const change_rule *rule, const char *path) {
+    const size_t n = strlen(rule->key);
+    const bool   fits =
+        rule->key[n - 1] == '.' ? strncmp(rule->key, path, n) == 0 : bt_str_equal(rule->key, path);
+    if (!fits) {
+        return false;
+    }
+    switch (rule->when) {
+    case ALWAYS:
+        return true;
+    case OF_SLOTS:
+        return c->slots_differ;
+    case OF_MODEL:
+        return is_about_model(path);
+    case OF_TEXT:
+        return c->run->vocabulary != 0;
+    case OF_WINDOWS:
+        return c->run->vocabulary != 0 && c->run->plan.train_schema.squad.vocab_file != NULL;
+    case OF_VOCABULARY:
+        return c->words_differ;
+    }
+    return false;
+}
+
+/* Why a change of the key is refused; NULL: it is not. */
+static const char *find_objection(const changes *c, const char *path) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(rules); i++) {
+        if (applies(c, &rules[i], path)) {
+            return is_allowed(c, path) ? NULL : rules[i].why;
+        }
+    }
+    return NULL;
+}
+
+/* "key: then -> now (why); ..." of all that is refused, and the keys for the flag. */
+typedef struct objections {
+    size_t n;
+    bt_str what;
+    bt_str keys;
+} objections;
+
+static bt_status object(objections *all, const char *path, const char *then, const char *now,
+                        const char *why, bt_error *err) {
+    enum { MAX_SAID = 3 };
+    const char *const comma = all->n > 0 ? "," : "";
+    if (++all->n <= MAX_SAID) {
+        BT_TRY(bt_str_appendf(&all->what, err, "%s%s: %.60s -> %.60s (%s)", all->n > 1 ? "; " : "",
+                              path, then, now, why));
+    }
+    return bt_str_appendf(&all->keys, err, "%s%s", comma, path);
+}
+
+static bt_status collect(const changes *c, objections *all, bt_error *err) {
+    for (size_t i = 0; i < c->list.n; i++) {
+        const bt_conf_change *const change = &c->list.items[i];
+        const char *const           why = find_objection(c, change->path);
+        if (why != NULL) {
+            BT_TRY(object(all, change->path, change->then, change->now, why, err));
+        }
+    }
+    if (c->words_differ && find_change(c, vocabulary_key) == NULL) {
+        const char *const why = find_objection(c, vocabulary_key);
+        if (why != NULL) {
+            BT_TRY(object(all, vocabulary_key, "the words of then", "the words of now", why, err));
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status refuse(const changes *c, bt_error *err) {
+    bt_status  rc = BT_OK;
+    objections all = {.what = BT_STR_INIT, .keys = BT_STR_INIT};
+    BT_CHECK(collect(c, &all, err));
+    if (all.n > 0) {
+        rc = BT_FAIL(err, BT_E_CONFIG,
+                     "%s was trained with other parameters, which cannot be changed on the way: "
+                     "%s%s; take the old values (params.yaml beside it) or another --model_dir, or "
+                     "say --allow_changed=%.300s",
+                     c->prefix, bt_str_text(&all.what), all.n > 3 ? "; and more" : "",
+                     bt_str_text(&all.keys));
+    }
+done:
+    bt_str_deinit(&all.what);
+    bt_str_deinit(&all.keys);
+    return rc;
+}
+
+static void tell(const changes *c) {
+    size_t n_more = 0;
+    for (size_t i = 0; i < c->list.n; i++) {
+        const bt_conf_change *const change = &c->list.items[i];
+        if (i < MAX_TOLD) {
+            bt_log(BT_LOG_INFO, "changed since the run began: %s: %s -> %s", change->path,
+                   change->then, change->now);
+        } else {
+            n_more++;
+        }
+    }
+    if (n_more > 0) {
+        bt_log(BT_LOG_INFO, "changed since the run began: %zu keys more", n_more);
+    }
+    if (c->words_differ) {
+        bt_log(BT_LOG_WARNING, "changed since the run began: the words of the vocabulary");
+    }
+}
+
+bt_status changes_check(train_run *run, const char *prefix, bt_error *err) {
+    bt_status rc = BT_OK;
+    changes   c = {.run = run, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
+    if (!bt_conf_mode_trains(run->args->mode)) {
+        return BT_OK;
+    }
+    if (prefix == NULL) {
+        return check_allowed(&c, err);
+    }
+    BT_CHECK(load_then(&c, err));
+    BT_CHECK(check_allowed(&c, err));
+    BT_CHECK(compare(&c, err));
+    tell(&c);
+    BT_CHECK(refuse(&c, err));
+done:
+    bt_conf_changes_deinit(&c.list);
+    bt_conf_free(c.then);
+    return rc;
+}
