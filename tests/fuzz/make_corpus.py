@@ -136,6 +136,12 @@ GCS_OBJECT = (b'{"kind":"storage#object","name":"a/b","generation":"17","size":"
               b'"updated":"2026-01-02T03:04:05.678Z"}')
 GCS_LIST = (b'{"items":[{"name":"a/b"},{"name":"a/c/"},{"name":"a\\nb"}],"prefixes":["a/d/"],'
             b'"nextPageToken":"t"}')
+AWS_FILE = (b'[default]\nregion = eu-west-1\ns3 =\n  addressing_style = path\n[profile "a b"]\n'
+            b'role_arn = r\nsource_profile=default\ncredential_process = "/bin/x y" \'z\' \\w\n')
+AWS_JSON = (b'{"Version": 1, "Code": "Success", "AccessKeyId": "ASIA", "SecretAccessKey": "s/+", '
+            b'"Token": "t==", "Expiration": "2026-01-02T03:04:05+02:00"}')
+AWS_STS = (b'<AssumeRoleResponse xmlns="x"><AssumeRoleResult><Credentials><AccessKeyId>ASIA</AccessKeyId>'
+           b'</Credentials></AssumeRoleResult></AssumeRoleResponse>')
 S3_LIST = (b'<?xml version="1.0"?><ListBucketResult xmlns="x"><Contents><Key>a &amp; b&#x41;</Key>'
            b'</Contents><CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes><IsTruncated>true'
            b'</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>')
@@ -191,6 +197,7 @@ GOLD = {
 
 CORPUS = {
     "http": {"answer": HTTP},
+    "aws": {"file": AWS_FILE, "json": AWS_JSON, "sts": AWS_STS},
     "store": {"object": GCS_OBJECT, "list": GCS_LIST, "s3": S3_LIST},
     "tar": {"module": MODULE, "hostile": HOSTILE, "gzip": gzip.compress(MODULE, mtime=0)},
     "saved_model": {"keras": field(1, field(1, 3) + field(5, b'{"a": 1}')),
