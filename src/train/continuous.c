@@ -6,6 +6,7 @@
 #include "run.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "bt/fs.h"
 #include "bt/wire.h"
@@ -30,12 +31,31 @@ static void say_waiting(const char *folder, bt_conf_opt_f64 timeout) {
     (void)bt_stop_say(NULL);
 }
 
+/* Whoever writes there may remove a checkpoint between the two looks at it, and writes the next one
+ * in any case: what cannot be used is told once, and is the *problem while nothing better comes. */
+static bt_status find_latest(const char *folder, char **latest, bt_error *problem, bt_error *err) {
+    bt_error        found = BT_ERROR_INIT;
+    const bt_status rc = snapshot_latest(folder, latest, &found);
+    if (rc != BT_OK && rc != BT_E_FORMAT && rc != BT_E_IO) {
+        if (err != NULL) {
+            *err = found;
+        }
+        return rc;
+    }
+    if (rc != BT_OK && !bt_str_equal(problem->msg, found.msg)) {
+        bt_log(BT_LOG_WARNING, "%s; waiting for the next one", found.msg);
+    }
+    *problem = found;
+    return BT_OK;
+}
+
 /* Waits for a latest checkpoint of folder other than *seen (owned by the caller, NULL at first) and
  * replaces it. *timed_out: none came within timeout (unset: for ever; 0: not waited at all). */
 static bt_status wait_for_new(const char *folder, bt_conf_opt_f64 timeout, char **seen,
                               bool *timed_out, bt_error *err) {
     const double start = bt_time_monotonic();
     bool         is_told = false;
+    bt_error     problem = BT_ERROR_INIT;
     *timed_out = false;
     for (;;) {
         char *latest = NULL;
@@ -44,7 +64,7 @@ static bt_status wait_for_new(const char *folder, bt_conf_opt_f64 timeout, char 
                            "stopped by %s while waiting for a new checkpoint in %s",
                            bt_stop_signal_name(), folder);
         }
-        BT_TRY(snapshot_latest(folder, &latest, err));
+        BT_TRY(find_latest(folder, &latest, &problem, err));
         if (latest != NULL && !bt_str_equal(latest, *seen)) {
             bt_free(*seen);
             *seen = latest;
@@ -53,7 +73,7 @@ static bt_status wait_for_new(const char *folder, bt_conf_opt_f64 timeout, char 
         bt_free(latest);
         if (timeout.is_set && bt_time_monotonic() - start >= timeout.value) {
             *timed_out = true;
-            return BT_OK;
+            return problem.code == BT_OK ? BT_OK : BT_FAIL(err, problem.code, "%s", problem.msg);
         }
         if (!is_told) {
             say_waiting(folder, timeout);
@@ -63,15 +83,36 @@ static bt_status wait_for_new(const char *folder, bt_conf_opt_f64 timeout, char 
     }
 }
 
+/* Nothing of the run changes for one that is damaged, or is being removed. */
+static bt_status restore_whole(train_run *run, const char *prefix, bool *is_whole, bt_error *err) {
+    bt_error        problem = BT_ERROR_INIT;
+    int64_t         step = -1;
+    const bt_status rc = snapshot_check(run, prefix, &step, &problem);
+    *is_whole = rc == BT_OK;
+    if (rc == BT_OK) {
+        return snapshot_restore(run, prefix, false, err);
+    }
+    if (rc == BT_E_FORMAT || rc == BT_E_IO) {
+        bt_log(BT_LOG_WARNING, "%s; waiting for the next one", problem.msg);
+        return BT_OK;
+    }
+    if (err != NULL) {
+        *err = problem;
+    }
+    return rc;
+}
+
 bt_status run_continuous_eval(train_run *run, bt_error *err) {
     bt_status rc = BT_OK;
     char     *seen = NULL;
     if (run->last_saved >= 0) { /* the one that was there at the start is evaluated as well */
-        BT_CHECK(snapshot_latest(run->args->model_dir, &seen, err));
+        seen = bt_strdup(run->start.prefix);
+        BT_CHECK(seen != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path"));
         BT_CHECK(evaluate(run, err));
     }
     for (;;) {
         bool timed_out = false;
+        bool is_whole = false;
         BT_CHECK(wait_for_new(run->args->model_dir, run->config.continuous_eval_timeout, &seen,
                               &timed_out, err));
         if (timed_out) {
@@ -83,8 +124,10 @@ bt_status run_continuous_eval(train_run *run, bt_error *err) {
             }
             continue;
         }
-        BT_CHECK(snapshot_restore(run, seen, false, err));
-        BT_CHECK(evaluate(run, err));
+        BT_CHECK(restore_whole(run, seen, &is_whole, err));
+        if (is_whole) {
+            BT_CHECK(evaluate(run, err));
+        }
     }
 done:
     bt_free(seen);

@@ -225,6 +225,17 @@ class Damaged(Case):
         self.assertEqual([n for n in before if 'ckpt-' in n and after.get(n) != before[n] and
                           'best' not in n], [])
 
+    def test_an_evaluation_that_follows(self):
+        """--mode=continuous_eval takes the one before, waits for the next, and does not end well
+        while the newest cannot be used."""
+        self.copy()
+        write(self.newest(DATA), b'')
+        result = self.run_job('out', TO_30 + ',trainer.continuous_eval_timeout=1', expect=3,
+                              mode='continuous_eval')
+        self.assertIn('restored step 25 from out/ckpt-25', result.stderr)
+        self.assertRegex(result.stderr, 'names ckpt-30, .*; waiting for the next one')
+        self.assertIn('ckpt-30', self.one_error(result))
+
     def test_seeds(self):
         more = ['--seeds=1,2']
         self.run_job('seeds', TO_30, more=more)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints in stores whose `checkpoint` is lost or whose newest one is damaged: the same rules as
+in a folder (tests/reliability/checkpoints.py), from listings; going back keeps what is newer."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import remote_case  # noqa: E402
+from remote_case import e2e  # noqa: E402
+
+FIVE = 'trainer.checkpoint_interval=5,trainer.max_to_keep=5'
+DATA = 'data-00000-of-00001'
+
+
+class Checkpoints(remote_case.RemoteCase):
+    scheme = 'gs'
+
+    def go(self, steps, expect=0, **how):
+        return self.remote_train(model_dir=self.scheme + '://bucket/out', scheme=self.scheme,
+                                 mode='train', expect=expect,
+                                 override='trainer.train_steps=%d,%s' % (steps, FIVE), **how)
+
+    def ends_well(self, says, result):
+        self.assertRegex(result.stderr, says)
+        self.train(mode='train', model_dir='local', override='trainer.train_steps=20,' + FIVE)
+        self.same_values(self.path('local', 'ckpt-20'),
+                         os.path.join(self.fetch('out', 'fetched'), 'ckpt-20'))
+
+    def names(self):
+        return [n[len('out/'):] for n in self.store.names('out/ckpt-')]
+
+    def test_state_lost(self):
+        self.go(15)
+        with self.store.lock:
+            del self.store.buckets['bucket']['out/checkpoint']
+        self.ends_well('has no file `checkpoint`: ckpt-15, the newest whole checkpoint', self.go(20))
+
+    def test_newest_damaged(self):
+        self.go(15)
+        cut = self.store.get('out/ckpt-15.' + DATA)[:1000]
+        self.store.put('bucket', 'out/ckpt-15.' + DATA, cut)
+        self.ends_well(r'names ckpt-15, which cannot be used \(.*ckpt-10, the newest whole one',
+                       self.go(20))
+        self.assertEqual(self.store.get('out/ckpt-15.%s.kept-1' % DATA), cut)
+        self.assertIn('ckpt-15.index', self.names())
+
+    def test_none_is_whole(self):
+        self.go(10)
+        for name in self.names():
+            if name.endswith('.index'):
+                self.store.put('bucket', 'out/' + name, b'')
+        before = self.names()
+        line = self.one_error(self.go(20, expect=3))
+        self.assertIn('2 checkpoints there, and none can be used', line)
+        self.assertEqual(self.names(), before)
+
+    def test_going_back_and_copies(self):
+        self.go(15)
+        for ending in ('index', DATA):
+            self.store.put('bucket', 'out/ckpt-150000.' + ending,
+                           self.store.get('out/ckpt-10.' + ending))
+        newest = self.store.get('out/ckpt-15.' + DATA)
+        self.store.put('bucket', 'out/checkpoint', b'model_checkpoint_path: "ckpt-10"\n'
+                                                   b'all_model_checkpoint_paths: "ckpt-10"\n')
+        self.ends_well(r'going on from ckpt-10; what is newer \(ckpt-15\)', self.go(20))
+        self.assertEqual(self.store.get('out/ckpt-15.%s.kept-1' % DATA), newest)
+        self.assertIn('ckpt-150000.index', self.names())
+        self.assertIn('ckpt-150000.' + DATA, self.names())
+
+
+class InS3(Checkpoints):
+    scheme = 's3'
+
+    def setUp(self):
+        super().setUp()
+        self.env.update(AWS_ENDPOINT_URL=self.server.url, AWS_ACCESS_KEY_ID='AKID',
+                        AWS_SECRET_ACCESS_KEY='S3CRET', AWS_REGION='eu-central-1')
+        self.store.s3_keys = {'AKID': ('S3CRET', None)}
+
+
+if __name__ == '__main__':
+    remote_case.main()
