@@ -351,6 +351,7 @@ static void *renew_thread(void *context) {
     bt_fs_lock *const lock = context;
     struct timespec   until;
     const double      wait = lock->mine.lease / RENEWALS_PER_LEASE;
+    bt_stop_shield(true); /* who was asked to stop still saves, and needs the lock for that */
     (void)pthread_mutex_lock(&lock->mutex);
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     while (!lock->must_end && !lock->is_lost) {
@@ -378,6 +379,7 @@ static void *renew_thread(void *context) {
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
     }
     (void)pthread_mutex_unlock(&lock->mutex);
+    bt_stop_shield(false);
     return NULL;
 }
 

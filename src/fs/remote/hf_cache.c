@@ -24,6 +24,7 @@
 
 enum { MAX_REF_BYTES = 4096, SHA256_DIGITS = 64, SHA1_DIGITS = 40, MAX_DAMAGED = 3 };
 static const double   poll_seconds = 0.1;
+static const double   longest_lock_seconds = 600.0;
 static const uint64_t max_file_bytes = (uint64_t)1 << 40;
 
 /* ---- where ------------------------------------------------------------------------------------
@@ -256,14 +257,22 @@ static bt_status lock_blob(const hf_name *name, const hf_file *file, int *fd, bt
         rc = fs_fail_write(path.data, "create", errno, err);
         goto done;
     }
+    const double began = bt_time_monotonic();
     for (bool told = false; flock(*fd, LOCK_EX | LOCK_NB) != 0;) {
         if (errno != EWOULDBLOCK && errno != EINTR) {
             bt_log(BT_LOG_DEBUG, "%s: no lock (%s): fetched without", path.data, strerror(errno));
             break; /* a file system without locks: the rename at the end is atomic all the same */
         }
+        if (bt_time_monotonic() - began > longest_lock_seconds) {
+            bt_log(BT_LOG_WARNING, "%s: another process holds %s for %.0f s: fetched beside it",
+                   file->path, path.data, longest_lock_seconds);
+            break;
+        }
         if (!told) {
-            bt_log(BT_LOG_INFO, "%s: another process is fetching it (%s): waiting", file->path,
-                   path.data);
+            bt_log(BT_LOG_INFO,
+                   "%s: another process is fetching it (lslocks says which holds %s): waiting, for "
+                   "%.0f s at most",
+                   file->path, path.data, longest_lock_seconds);
             told = true;
         }
         BT_CHECK(bt_stop_check_now(err));

@@ -6,6 +6,7 @@
 #include "test_tensors.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -256,6 +257,18 @@ static void failing_allocations(void **state) {
     bt_mined_deinit(&mined);
 }
 
+/* Hours of products among millions of sentences must not outlast a signal. */
+static void stops_when_asked(void **state) {
+    (void)state;
+    const float        vectors[2] = {1, 0};
+    const bt_mine_side side = {.vectors = vectors, .n_rows = 1};
+    bt_mined           mined = {0};
+    bt_stop_set(SIGTERM);
+    assert_fails(bt_mine_pairs(&mined, side, side, 2, BT_MINE_COSINE, 1, err), BT_E_INTERRUPTED,
+                 "stopped by SIGTERM");
+    bt_stop_set(0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_match_numpy),
@@ -264,6 +277,7 @@ int main(void) {
         cmocka_unit_test(odd_vectors_pair_with_nothing),
         cmocka_unit_test(equal_scores_are_kept_together),
         cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(stops_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

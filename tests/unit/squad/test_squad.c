@@ -3,6 +3,7 @@
  * The squad room against the project's own goldens: windows as records, answers, files of
  * predictions byte for byte, scores and functions; memory of the gathered scores; failing
  * allocations and files. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -227,6 +228,9 @@ static void test_scores_that_are_no_numbers(void **state) {
         }
         bt_squad_answers_add(answers, i, logits, logits, 1, bt_squad_window_length(f.windows, i));
     }
+    bt_stop_set(SIGINT);
+    assert_fails(bt_squad_answers_finish(answers, err), BT_E_INTERRUPTED, "stopped by SIGINT");
+    bt_stop_set(0);
     assert_ok(bt_squad_answers_finish(answers, err));
     for (int64_t q = 0; q < f.set.n_questions; q++) {
         assert_true(bt_squad_answers_n_candidates(answers, q) >= 1);
