@@ -5,7 +5,7 @@
 #define _XOPEN_SOURCE 700
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,7 +119,7 @@ bool hub_slot_is_filled(const hub_slot *slot) {
 
 /* *taken false: another has it. */
 static bt_status try_lock(const hub_slot *slot, bool *taken, bt_error *err) {
-    const int fd = open(slot->lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int fd = open(slot->lock, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     *taken = fd >= 0;
     if (fd < 0) {
         return errno == EEXIST
@@ -165,21 +165,60 @@ static int64_t work_done(const hub_slot *slot, const char *lock_text) {
     return sum;
 }
 
+/* HOST.PID.UID of a process of this machine that is no more. */
+static bool is_of_the_dead(const char *lock_text) {
+    char              host[HOST_MAX];
+    char              pid[24];
+    const char *const uid = strrchr(lock_text, '.');
+    int64_t           number = 0;
+    host_name(host);
+    const size_t n_host = strlen(host);
+    if (uid == NULL || strncmp(lock_text, host, n_host) != 0 || lock_text[n_host] != '.' ||
+        uid <= lock_text + n_host || (size_t)(uid - lock_text) - n_host - 1 >= sizeof pid) {
+        return false;
+    }
+    const size_t n = (size_t)(uid - lock_text) - n_host - 1;
+    memcpy(pid, lock_text + n_host + 1, n);
+    pid[n] = '\0';
+    return bt_parse_i64(pid, &number) && number > 0 && number <= INT32_MAX &&
+           kill((pid_t)number, 0) != 0 && errno == ESRCH;
+}
+
+/* The lock and the folder that its owner was filling. */
+static void remove_void(const hub_slot *slot, const char *lock_text) {
+    const char *const uid = strrchr(lock_text, '.');
+    bt_str            folder = BT_STR_INIT;
+    bt_error          problem = BT_ERROR_INIT;
+    if (uid != NULL && strchr(uid, '/') == NULL && uid[1] != '\0' &&
+        bt_str_appendf(&folder, NULL, "%s%s.tmp", slot->module, uid) == BT_OK &&
+        bt_fs_remove_tree(folder.data, &problem) != BT_OK) {
+        bt_log(BT_LOG_WARNING, "%s", problem.msg);
+    }
+    (void)unlink(slot->lock);
+    bt_str_deinit(&folder);
+}
+
 /* Until the lock is gone, or void and removed. */
 static bt_status wait_for_others(const hub_slot *slot, bt_error *err) {
     char    before[LOCK_MAX_BYTES] = "";
     char    text[LOCK_MAX_BYTES];
     int64_t done_before = -1;
+    bool    told = false;
     double  changed = bt_time_monotonic();
-    if (!read_lock(slot, text)) {
-        return BT_OK;
-    }
-    bt_log(BT_LOG_INFO,
-           "module %s: another process is fetching it (%s, held by %.200s: host, process): waiting "
-           "until it is done or has done nothing for %.0f s",
-           slot->handle, slot->lock, text, void_after_seconds);
     while (read_lock(slot, text)) {
         const int64_t done = work_done(slot, text);
+        if (is_of_the_dead(text)) {
+            bt_log(BT_LOG_WARNING, "%s: its owner (%s) is gone: removed", slot->lock, text);
+            remove_void(slot, text);
+            return BT_OK;
+        }
+        if (!told) {
+            bt_log(BT_LOG_INFO,
+                   "module %s: another process is fetching it (%s, held by %.200s: host, process): "
+                   "waiting until it is done or has done nothing for %.0f s",
+                   slot->handle, slot->lock, text, void_after_seconds);
+            told = true;
+        }
         if (done != done_before || strcmp(text, before) != 0) {
             changed = bt_time_monotonic();
             done_before = done;
@@ -187,13 +226,13 @@ static bt_status wait_for_others(const hub_slot *slot, bt_error *err) {
         } else if (bt_time_monotonic() - changed > void_after_seconds) {
             bt_log(BT_LOG_WARNING, "%s: its owner did nothing for %.0f s: removed", slot->lock,
                    void_after_seconds);
-            (void)unlink(slot->lock);
+            remove_void(slot, text);
             return BT_OK;
         }
+        BT_TRY(bt_stop_check_now(err));
         (void)bt_stop_sleep(poll_seconds);
-        BT_TRY(bt_stop_check(err));
     }
-    return BT_OK;
+    return bt_stop_check_now(err); /* then the lock was not read, too */
 }
 
 /* With stop_when_filled: until it is filled, or the lock is ours. */
@@ -232,7 +271,7 @@ bt_status hub_slot_lock_always(hub_slot *slot, bt_error *err) {
 void hub_slot_unlock(const hub_slot *slot) {
     char     text[LOCK_MAX_BYTES];
     bt_error ignored = BT_ERROR_INIT;
-    bt_stop_shield(true); /* also when asked to stop, the lock is given back */
+    bt_stop_shield(true); /* who is asked to stop leaves no lock */
     if (bt_fs_remove_tree(slot->temporary, &ignored) != BT_OK) {
         bt_log(BT_LOG_WARNING, "%s", ignored.msg);
     }

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -196,6 +197,18 @@ class Cache(HfCase):
             thread.join()
         self.assertEqual(len(self.hub.asked('GET', 'cdn')), 1, self.hub.log)
         self.assertEqual(len(os.listdir(self.repo('blobs'))), 2)
+
+    def test_one_that_is_killed(self):
+        """What it left goes when the next one fetches."""
+        self.hub.slow = 30.0
+        result = e2e.run(['--vocab_file=hf://owner/name/large.txt'], name='bert-tokenize',
+                         env=self.env, stop_when=(lambda: self.hub.asked('GET', 'cdn'),
+                                                  signal.SIGKILL))
+        self.assertEqual(result.code, -9, str(result))
+        self.assertEqual(len(os.listdir(self.repo('blobs'))), 1)
+        self.hub.slow = 0.0
+        self.read('large.txt')
+        self.assertEqual(os.listdir(self.repo('blobs')), [hashlib.sha256(LARGE).hexdigest()])
 
     def test_where_it_is(self):
         for env, where in (({'HF_HUB_CACHE': 'a'}, 'a'), ({'HUGGINGFACE_HUB_CACHE': 'b'}, 'b'),

@@ -9,11 +9,14 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import ssl
 import subprocess
 import sys
 import tarfile
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import remote_case  # noqa: E402
@@ -371,6 +374,31 @@ class Modules(HttpsCase):
     def test_http_is_refused(self):
         result = self.hub('http://localhost/m.tar.gz', expect=None)
         self.assertIn('use https://', self.one_error(result))
+
+    def test_the_lock_of_one_that_was_killed(self):
+        handle = self.server.url + '/m.tar.gz'
+        self.server.pages['/m.tar.gz'] = self.module
+        gone = subprocess.Popen(['true'])
+        gone.wait()
+        os.makedirs(self.slot(handle) + '.abc.tmp/variables')
+        with open(self.slot(handle) + '.lock', 'w', encoding='utf-8') as out:
+            out.write('%s.%d.abc' % (socket.gethostname(), gone.pid))
+        result = self.hub(handle)
+        self.assertIn('is gone: removed', result.stderr)
+        self.assertEqual([n for n in os.listdir(self.cache) if 'tmp' in n or 'lock' in n], [])
+
+    def test_a_stop_while_waiting(self):
+        handle = self.server.url + '/m.tar.gz'
+        os.makedirs(self.cache)
+        with open(self.slot(handle) + '.lock', 'w', encoding='utf-8') as out:
+            out.write('host.1.abc')
+        override = '%s,task.hub_module_url=%s' % (MODEL, handle)
+        began = time.monotonic()
+        result = e2e.run(self.args(mode='train', override=override), cwd=self.folder, env=self.env,
+                         stop_after=(2, signal.SIGTERM))
+        self.assertEqual(result.code, 143, str(result))
+        self.assertLess(time.monotonic() - began, 6)
+        self.assertIn('has done nothing for 600 s', result.stderr)
 
     def test_a_lock_is_waited_for(self):
         handle = self.server.url + '/m.tar.gz'

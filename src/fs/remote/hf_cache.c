@@ -241,12 +241,14 @@ done:
 /* ---- the lock ---------------------------------------------------------------------------------
  */
 
-/* *fd: holds the lock until it is closed. */
-static bt_status lock_blob(const hf_name *name, const hf_file *file, int *fd, bt_error *err) {
+/* *fd: holds the lock until it is closed. *held false: this file system has none. */
+static bt_status lock_blob(const hf_name *name, const hf_file *file, int *fd, bool *held,
+                           bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    path = BT_STR_INIT;
     char     *cache = NULL;
     *fd = -1;
+    *held = true;
     BT_CHECK(hf_cache_folder(&cache, err));
     BT_CHECK(bt_str_appendf(&path, err, "%s/.locks/", cache));
     BT_CHECK(append_repository(&path, name, err));
@@ -261,6 +263,7 @@ static bt_status lock_blob(const hf_name *name, const hf_file *file, int *fd, bt
     for (bool told = false; flock(*fd, LOCK_EX | LOCK_NB) != 0;) {
         if (errno != EWOULDBLOCK && errno != EINTR) {
             bt_log(BT_LOG_DEBUG, "%s: no lock (%s): fetched without", path.data, strerror(errno));
+            *held = false;
             break; /* a file system without locks: the rename at the end is atomic all the same */
         }
         if (bt_time_monotonic() - began > longest_lock_seconds) {
@@ -348,6 +351,32 @@ static bt_status check_blob(incoming *in, bool *whole, bt_error *err) {
     return BT_OK;
 }
 
+/* ETAG.tmp-* of processes that were killed: the lock is ours, so nobody else is at work on it. */
+static bt_status sweep(const char *blob, bt_error *err) {
+    bt_status   rc = BT_OK;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    bt_str      start = BT_STR_INIT;
+    char       *folder = NULL;
+    char       *path = NULL;
+    BT_CHECK(bt_fs_parent(blob, &folder, err));
+    BT_CHECK(bt_str_appendf(&start, err, "%s.tmp-", bt_fs_basename(blob)));
+    BT_CHECK(bt_fs_list_unsorted(folder, &names, err));
+    for (size_t i = 0; i < names.n; i++) {
+        if (bt_str_starts_with(names.items[i], start.data)) {
+            bt_free(path);
+            path = NULL;
+            BT_CHECK(bt_fs_join(folder, names.items[i], &path, err));
+            BT_CHECK(bt_fs_remove(path, err));
+        }
+    }
+done:
+    bt_free(folder);
+    bt_free(path);
+    bt_str_deinit(&start);
+    bt_fs_names_deinit(&names);
+    return rc;
+}
+
 static bt_status fetch_blob(const hf_file *file, const char *blob, hf_fetch fetch, bt_error *err) {
     bt_status       rc = BT_OK;
     incoming        in = {.file = file, .blob = blob};
@@ -414,11 +443,13 @@ bt_status hf_cache_add(const hf_name *name, const hf_file *file, hf_fetch fetch,
     char     *path = NULL;
     hf_found  found = {0};
     int       lock = -1;
+    bool      held = false;
     BT_TRY(check_cache(true, err));
     BT_CHECK(place(name, "blobs", file->etag, NULL, &blob, err));
     BT_CHECK(make_parent(blob, err));
-    BT_CHECK(lock_blob(name, file, &lock, err));
+    BT_CHECK(lock_blob(name, file, &lock, &held, err));
     if (!is_whole(blob, file)) {
+        BT_CHECK(held ? sweep(blob, err) : BT_OK);
         BT_CHECK(fetch_blob(file, blob, fetch, err));
     }
     BT_CHECK(hf_cache_find(name, file->commit, &found, err));
