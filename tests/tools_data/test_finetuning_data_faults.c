@@ -111,7 +111,7 @@ static void test_interrupted(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     bt_stop_set(SIGTERM);
-    assert_fails(write_all(folder, err), BT_E_INTERRUPTED, "stopped by SIGTERM after");
+    assert_fails(write_all(folder, err), BT_E_INTERRUPTED, "stopped by SIGTERM");
     bt_stop_set(0);
     check_folder(folder, BT_E_INTERRUPTED);
 }
