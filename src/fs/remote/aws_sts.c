@@ -23,6 +23,7 @@ typedef struct sts_call {
     const char            *what; /* for messages */
     const bt_str          *form;
     const aws_credentials *source; /* NULL: not signed */
+    const char            *secret; /* what a server may not be quoted with */
     char                   hash[AWS_SHA256_HEX];
     aws_fields             fields;
 } sts_call;
@@ -76,6 +77,9 @@ static bt_status fail(const sts_call *call, const http_response *response, bt_er
                                 {"ErrorResponse/Error/Message", &message, false}};
     const bt_status rc = s3_xml_read(bt_str_text(&response->body), response->body.len, fields,
                                      BT_ARRAY_LEN(fields), NULL);
+    if (call->secret[0] != '\0' && strstr(bt_str_text(&message), call->secret) != NULL) {
+        bt_str_clear(&message); /* a server that shows what was sent to it */
+    }
     (void)BT_FAIL(err, BT_E_CONFIG, "%s: the token service answers %ld%s%s%s%.300s", call->what,
                   response->status, rc == BT_OK && code.len > 0 ? ": " : "", bt_str_text(&code),
                   message.len > 0 ? ": " : "", bt_str_text(&message));
@@ -186,7 +190,7 @@ bt_status aws_assume_role(const aws_role *role, const aws_credentials *source, a
     bt_status rc = BT_OK;
     BT_CHECK(bt_str_appendf(&what, err, "credentials of the role %.200s", role->arn));
     BT_CHECK(append_role(&form, "AssumeRole", role, err));
-    sts_call call = {.what = what.data, .form = &form, .source = source};
+    sts_call call = {.what = what.data, .form = &form, .source = source, .secret = source->token};
     BT_CHECK(run(&call, "AssumeRole", out, err));
 done:
     bt_str_deinit(&form);
@@ -213,7 +217,7 @@ bt_status aws_assume_web_role(const aws_role *role, const char *token_file, aws_
     }
     BT_CHECK(append_role(&form, "AssumeRoleWithWebIdentity", role, err));
     BT_CHECK(append_parameter(&form, "WebIdentityToken", token, err));
-    sts_call call = {.what = what.data, .form = &form};
+    sts_call call = {.what = what.data, .form = &form, .secret = token};
     BT_CHECK(run(&call, "AssumeRoleWithWebIdentity", out, err));
 done:
     if (token != NULL) {

@@ -55,7 +55,8 @@ class AwsPart:
             return self.sts_error(store.aws_fail, 'InternalFailure', 'away')
         if action == 'AssumeRoleWithWebIdentity':
             if form.get('WebIdentityToken') != store.aws_web_token:
-                return self.sts_error(400, 'InvalidIdentityToken', 'not this one')
+                return self.sts_error(400, 'InvalidIdentityToken',
+                                      'not this one: ' + str(form.get('WebIdentityToken')))
             assert self.headers.get('Authorization') is None
         elif action == 'AssumeRole':
             refused = self.signature_refused('sts')
