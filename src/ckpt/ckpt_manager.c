@@ -396,19 +396,24 @@ done:
     return rc;
 }
 
-/* The plain name of a checkpoint of this very folder, or NULL. */
-static bt_status own_name(const bt_ckpt_manager *manager, const char *prefix, const char **name,
+/* The plain name of a checkpoint of this very folder, or NULL; the caller frees it: prefix may be
+ * the manager's own, which changes. */
+static bt_status own_name(const bt_ckpt_manager *manager, const char *prefix, char **name,
                           bt_error *err) {
-    char *path = NULL;
+    char     *path = NULL;
+    bt_status rc = BT_OK;
     *name = NULL;
     if (prefix == NULL) {
         return BT_OK;
     }
     const char *const base = bt_fs_basename(prefix);
     BT_TRY(bt_fs_join(manager->folder, base, &path, err));
-    *name = bt_str_equal(path, prefix) && ckpt_parse_name(base, NULL, NULL) ? base : NULL;
+    if (bt_str_equal(path, prefix) && ckpt_parse_name(base, NULL, NULL)) {
+        *name = bt_strdup(base);
+        rc = *name != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
+    }
     bt_free(path);
-    return BT_OK;
+    return rc;
 }
 
 bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const char *restored, int64_t newest,
@@ -416,7 +421,7 @@ bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const char *restored,
     bt_status   rc = BT_OK;
     bt_fs_names listing = BT_FS_NAMES_INIT;
     bt_fs_names newer = BT_FS_NAMES_INIT;
-    const char *name = NULL;
+    char       *name = NULL;
     BT_CHECK(own_name(manager, restored, &name, err));
     BT_CHECK(settle_journal(manager, name, err));
     if (name == NULL) {
@@ -427,6 +432,7 @@ bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const char *restored,
     BT_CHECK(settle_state(manager, &listing, name, newest, err));
     BT_CHECK(keep_newer(manager, &listing, &newer, name, err));
 done:
+    bt_free(name);
     bt_fs_names_deinit(&listing);
     bt_fs_names_deinit(&newer);
     return rc;
