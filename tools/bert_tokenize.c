@@ -165,6 +165,7 @@ static bt_status tokenize_file(tokenize_job *job, const char *path, bt_error *er
     if (bt_fs_is_remote(path)) {
         return tokenize_remote(job, path, err);
     }
+    BT_TRY(bt_fs_refuse_special(path, err));
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe: waits when it reads */
     if (fd < 0) {
         return BT_FAIL(err, bt_status_of_errno(errno, BT_E_IO), "%s: cannot open the file: %s",

@@ -25,7 +25,7 @@
 
 typedef enum bt_fs_kind {
     BT_FS_MISSING, /* nothing there */
-    BT_FS_FILE,    /* a regular file, or something that reads like one (a pipe, a device) */
+    BT_FS_FILE,    /* a regular file, or what is no folder: see bt_fs_refuse_special */
     BT_FS_FOLDER
 } bt_fs_kind;
 
@@ -45,6 +45,10 @@ bool bt_fs_is_remote(const char *path); /* by its scheme */
 BT_MUST_USE bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err);
 /* BT_E_IO with a full sentence unless path is a readable file. n_bytes may be NULL. */
 BT_MUST_USE bt_status bt_fs_require_file(const char *path, int64_t *n_bytes, bt_error *err);
+/* BT_E_IO when path is there and is a pipe, a socket or a device: whoever opens it may wait for
+ * ever. Not /dev/null, and not the descriptors of this process (/dev/stdin, /dev/fd/N), which are
+ * read as they are. All functions here that read refuse the same. */
+BT_MUST_USE bt_status bt_fs_refuse_special(const char *path, bt_error *err);
 BT_MUST_USE bt_status bt_fs_require_folder(const char *path, bt_error *err);
 bool                  bt_fs_exists(const char *path); /* false also when it cannot be looked at */
 
@@ -123,11 +127,14 @@ BT_MUST_USE bt_status bt_fs_stream_line(bt_fs_stream *stream, size_t max_bytes, 
 typedef struct bt_fs_writer bt_fs_writer;
 
 /* Atomic replace: bytes go to a temporary file in path's own folder (which must exist) until
- * bt_fs_writer_commit. path must not be a folder. */
+ * bt_fs_writer_commit: a new one, of a name that nobody can know before (NAME.tmp- and 16
+ * hexadecimal digits). A file that is replaced hands on its permissions. path must not be a folder.
+ * What is there and is no regular file (a pipe, /dev/stdout) is written as it is. */
 BT_MUST_USE bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *err);
-/* Appends to path, which is created when it is missing; commit and abort both only close it. In a
- * store, which cannot append, the whole file is uploaded anew: by a flush when the last upload was
- * more than BERT_TRAIN_UPLOAD_SECONDS (30) ago, by a flush to_disk, and by commit and abort. */
+/* Appends to path, a regular file, which is created when it is missing; commit and abort both only
+ * close it. In a store, which cannot append, the whole file is uploaded anew: by a flush when the
+ * last upload was more than BERT_TRAIN_UPLOAD_SECONDS (30) ago, by a flush to_disk, and by commit
+ * and abort. */
 BT_MUST_USE bt_status bt_fs_writer_append(const char *path, bt_fs_writer **out, bt_error *err);
 /* For a long local file that nobody reads soon: it goes to the disk while it is written, and what
  * is there leaves the page cache. Before the first write; without effect where there is no disk. */
@@ -151,7 +158,7 @@ void                  bt_fs_writer_abort(bt_fs_writer *writer); /* removes the t
  * *version: of what was written. */
 BT_MUST_USE bt_status bt_fs_replace_if(const char *path, const void *bytes, size_t n_bytes,
                                        int64_t if_version, int64_t *version, bt_error *err);
-/* create + write + commit */
+/* create + write + commit; not of a pipe, which would be waited for */
 BT_MUST_USE bt_status bt_fs_replace(const char *path, const void *bytes, size_t n_bytes,
                                     bt_error *err);
 
@@ -173,6 +180,10 @@ BT_MUST_USE bt_status bt_fs_check_private_folder(const char *path, bt_error *err
 BT_MUST_USE bt_status bt_fs_sync_folder(const char *folder, bt_error *err);
 /* A file or an empty folder. Missing: BT_OK. */
 BT_MUST_USE bt_status bt_fs_remove(const char *path, bt_error *err);
+/* Removes the temporary files of writers that were killed: of all files in the folder, or (start)
+ * of the file of that name. What another process is writing at this moment stays, and so does
+ * whatever is not named as ours are. A folder that is missing, or in a store, has none. */
+BT_MUST_USE bt_status bt_fs_sweep(const char *folder, const char *start, bt_error *err);
 
 /* Gives a file another name, in the same folder or bucket; never over something that is there
  * (BT_E_RESOURCE). In a store: a copy, then the old name is removed. */

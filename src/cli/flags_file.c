@@ -40,7 +40,10 @@ const char *flag_text(const char *arg) {
 static bt_status read_file(const char *path, bt_arena *arena, char **text, bt_error *err) {
     bt_status   rc = BT_OK;
     struct stat info;
-    FILE       *file = fopen(path, "rb");
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) { /* a pipe: opening it would wait */
+        return BT_FAIL(err, BT_E_IO, "--flagfile=%s: is not a regular file", path);
+    }
+    FILE *file = fopen(path, "rb");
     if (file == NULL) {
         return BT_FAIL(err, bt_status_of_errno(errno, BT_E_IO),
                        "--flagfile=%s: cannot open the file: %s", path, strerror(errno));

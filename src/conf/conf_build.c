@@ -51,6 +51,9 @@ static bt_status read_file(const char *path, bt_str *out, bt_error *err) {
     if (bt_fs_is_remote(path)) {
         return read_remote_file(path, out, err);
     }
+    if (bt_fs_refuse_special(path, err) != BT_OK) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s", "this is no file, but a pipe, a socket or a device");
+    }
     FILE       *file = fopen(path, "rb");
     struct stat st;
     bt_status   rc = BT_OK;

@@ -45,12 +45,16 @@ bool fs_must_fail(bt_fs_op op) {
 }
 
 int fs_sys_open(const char *path, int flags) {
+    return fs_sys_create(path, flags, 0666);
+}
+
+int fs_sys_create(const char *path, int flags, mode_t mode) {
     if (fs_must_fail(BT_FS_OP_OPEN)) {
         return -1;
     }
     int fd = -1;
     do {
-        fd = open(path, flags | O_CLOEXEC, 0666);
+        fd = open(path, flags | O_CLOEXEC, mode);
     } while (fd < 0 && errno == EINTR);
     return fd;
 }

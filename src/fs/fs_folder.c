@@ -188,8 +188,7 @@ bt_status bt_fs_replace_link(const char *path, const char *target, bt_error *err
         return BT_FAIL(err, BT_E_RESOURCE,
                        "cannot make the link %s: something of that name is in the way", path);
     }
-    BT_CHECK(bt_str_appendf(&temporary, err, "%s.tmp-%ld", path, (long)getpid()));
-    (void)unlink(bt_str_text(&temporary)); /* of a process of that number that was killed */
+    BT_CHECK(fs_temporary_name(path, &temporary, err));
     if (symlink(target, bt_str_text(&temporary)) != 0) {
         rc = fs_fail_write(path, "make the link", errno, err);
         goto done;
@@ -197,7 +196,9 @@ bt_status bt_fs_replace_link(const char *path, const char *target, bt_error *err
     if (fs_sys_rename(bt_str_text(&temporary), path) != 0) {
         rc = fs_fail_write(path, "replace", errno, err);
         (void)unlink(bt_str_text(&temporary));
+        goto done;
     }
+    rc = fs_sync_folder_of(path, err);
 done:
     bt_str_deinit(&temporary);
     return rc;

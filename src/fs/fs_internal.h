@@ -13,6 +13,7 @@ enum { FS_REASON_MAX = 128 };
 
 /* As the system calls of these names, repeated after EINTR; a test can make one fail. */
 int     fs_sys_open(const char *path, int flags);
+int     fs_sys_create(const char *path, int flags, mode_t mode);
 ssize_t fs_sys_read(int fd, void *dst, size_t n);
 ssize_t fs_sys_pread(int fd, void *dst, size_t n, int64_t offset);
 ssize_t fs_sys_write(int fd, const void *src, size_t n);
@@ -26,7 +27,13 @@ BT_MUST_USE bt_status fs_random_hex(char *hex, size_t n, bt_error *err);
 /* fs_temp.c: a name beside path that nothing has; and a new, empty file of such a name (owned by
  * the caller), open for reading and writing. */
 BT_MUST_USE bt_status fs_temporary_name(const char *path, bt_str *out, bt_error *err);
-BT_MUST_USE bt_status fs_temporary_open(const char *path, char **temporary, int *fd, bt_error *err);
+BT_MUST_USE bt_status fs_temporary_open(const char *path, mode_t mode, char **temporary, int *fd,
+                                        bt_error *err);
+/* Does the name end as those do? */
+enum { FS_TEMPORARY_TAIL = 21 };
+bool fs_is_temporary_name(const char *name);
+/* May other kernels than this one have the folder mounted? True where that is not known. */
+bool fs_is_shared_folder(const char *folder);
 
 /* BT_E_UNSUPPORTED when path has a scheme ("gs://"), BT_E_IO when it is empty. */
 BT_MUST_USE bt_status fs_check_local(const char *path, bt_error *err);
@@ -51,7 +58,15 @@ enum { FS_PACE_BYTES = 8 << 20 };
 /* After n_written bytes more: keeps at most two windows of FS_PACE_BYTES on their way to the disk,
  * and what is there out of the cache. -1: the disk refused them (errno). */
 int fs_pace(int fd, fs_pacer *pacer, size_t n_written);
-/* Opens a file for reading; *n_bytes is -1 when it is not a regular file. */
+/* A name of an open file of this process, whatever it leads to. */
+bool fs_is_descriptor(const char *path);
+/* fs_special.c: until there is something to read, or the end: a line after five seconds, and
+ * BT_E_INTERRUPTED when the process is asked to stop. */
+BT_MUST_USE bt_status fs_await_bytes(int fd, const char *path, bt_error *err);
+/* Opens what is no regular file for writing; a pipe waits a minute for its reader, and says so. */
+BT_MUST_USE bt_status fs_open_special(const char *path, int flags, int *fd, bt_error *err);
+/* Opens a file for reading; *n_bytes is -1 when it is not a regular file, but a descriptor of this
+ * process or /dev/null. */
 BT_MUST_USE bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *err);
 
 #endif

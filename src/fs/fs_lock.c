@@ -42,7 +42,7 @@ static kernel_lock lock_kernel(int fd) {
 }
 
 /* File systems that only one kernel at a time can have mounted: its word on locks is the last. */
-static bool is_shared_folder(const char *folder) {
+bool fs_is_shared_folder(const char *folder) {
     /* ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, overlay, F2FS, ZFS, FAT: of <linux/magic.h> */
     static const long alone[] = {0xef53,     0x58465342, 0x9123683e, 0x01021994, 0x858458f6,
                                  0x794c7630, 0xf2f52010, 0x2fc12fc1, 0x4d44};
@@ -116,7 +116,7 @@ static bt_status make_lock(bt_fs_lock *lock, bt_error *err) {
     char       *temporary = NULL;
     int         fd = -1;
     struct stat st = {0};
-    BT_CHECK(fs_temporary_open(lock->path, &temporary, &fd, err));
+    BT_CHECK(fs_temporary_open(lock->path, 0666, &temporary, &fd, err));
     BT_CHECK(write_entry(lock, fd, err));
     lock->is_shared = lock_kernel(fd) == KERNEL_LOCK_NONE || lock->is_shared;
     if (lock->is_shared) {
@@ -304,7 +304,7 @@ done:
 
 static bt_status take_local(bt_fs_lock *lock, bt_error *err) {
     const struct timespec pause = {.tv_nsec = round_nanoseconds};
-    lock->is_shared = is_shared_folder(lock->folder);
+    lock->is_shared = fs_is_shared_folder(lock->folder);
     for (int round = 0; round < MAX_ROUNDS; round++) {
         BT_TRY(make_lock(lock, err));
         if (lock->fd >= 0) {

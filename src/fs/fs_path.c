@@ -100,6 +100,7 @@ bt_status bt_fs_require_file(const char *path, int64_t *n_bytes, bt_error *err) 
     case BT_FS_FOLDER:
         return fs_fail_read(path, EISDIR, err);
     case BT_FS_FILE:
+        BT_TRY(bt_fs_refuse_special(path, err));
         break;
     }
     if (!fs_is_served(path) && access(path, R_OK) != 0) {

@@ -25,23 +25,6 @@ struct bt_file {
     block_file *remote; /* or NULL: fd */
 };
 
-bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *err) {
-    BT_TRY(fs_check_local(path, err));
-    const int opened = fs_sys_open(path, O_RDONLY);
-    if (opened < 0) {
-        return fs_fail_read(path, errno, err);
-    }
-    struct stat st;
-    if (fstat(opened, &st) != 0 || S_ISDIR(st.st_mode)) {
-        const int why = S_ISDIR(st.st_mode) ? EISDIR : errno;
-        (void)close(opened);
-        return fs_fail_read(path, why, err);
-    }
-    *fd = opened;
-    *n_bytes = S_ISREG(st.st_mode) ? (int64_t)st.st_size : -1;
-    return BT_OK;
-}
-
 bt_status bt_fs_open(const char *path, bt_file **out, bt_error *err) {
     int         fd = -1;
     int64_t     n_bytes = 0;
@@ -147,7 +130,8 @@ static bt_status fail_too_large(const char *path, size_t max_bytes, bt_error *er
 }
 
 /* Reads until the end: also pipes, and files of /proc, whose size says 0. */
-static bt_status read_to_end(int fd, const char *path, size_t max_bytes, bt_str *s, bt_error *err) {
+static bt_status read_to_end(int fd, const char *path, bool is_regular, size_t max_bytes, bt_str *s,
+                             bt_error *err) {
     for (;;) {
         const size_t room = s->cap - s->len - 1;
         if (room == 0) {
@@ -158,6 +142,9 @@ static bt_status read_to_end(int fd, const char *path, size_t max_bytes, bt_str 
             continue;
         }
         BT_TRY(bt_stop_check_now(err));
+        if (!is_regular) {
+            BT_TRY(fs_await_bytes(fd, path, err));
+        }
         const ssize_t n =
             fs_sys_read(fd, s->data + s->len, room < read_max_bytes ? room : read_max_bytes);
         if (n < 0) {
@@ -192,7 +179,7 @@ bt_status bt_fs_read_all(const char *path, size_t max_bytes, char **out, size_t 
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot hold %s (%zu bytes)", path, s.cap);
         goto done;
     }
-    BT_CHECK(read_to_end(fd, path, max_bytes, &s, err));
+    BT_CHECK(read_to_end(fd, path, size >= 0, max_bytes, &s, err));
     s.data[s.len] = '\0';
     *out = s.data;
     *n_bytes = s.len;

@@ -93,6 +93,9 @@ static bt_status read_next(bt_fs_stream *stream, uint8_t *dst, size_t *n, bt_err
         stream->at += (int64_t)*n;
         return BT_OK;
     }
+    if (stream->size < 0) {
+        BT_TRY(fs_await_bytes(stream->fd, stream->path, err));
+    }
     const ssize_t got = fs_sys_read(stream->fd, dst, STREAM_BUFFER_BYTES);
     if (got < 0) {
         return fs_fail_read(stream->path, errno, err);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -37,16 +38,21 @@ bt_status fs_temporary_name(const char *path, bt_str *out, bt_error *err) {
     char hex[RANDOM_HEX + 1];
     bt_str_clear(out);
     BT_TRY(fs_random_hex(hex, RANDOM_HEX, err));
-    return bt_str_appendf(out, err, "%s.tmp-%s", path, hex);
+    /* a name may have 255 bytes */
+    const size_t n_name = strlen(bt_fs_basename(path));
+    const size_t n_cut = n_name > 255 - FS_TEMPORARY_TAIL ? n_name - (255 - FS_TEMPORARY_TAIL) : 0;
+    BT_TRY(bt_str_append_n(out, path, strlen(path) - n_cut, err));
+    return bt_str_appendf(out, err, ".tmp-%s", hex);
 }
 
-bt_status fs_temporary_open(const char *path, char **temporary, int *fd, bt_error *err) {
+bt_status fs_temporary_open(const char *path, mode_t mode, char **temporary, int *fd,
+                            bt_error *err) {
     bt_str    name = BT_STR_INIT;
     bt_status rc = BT_OK;
     *fd = -1;
     for (int i = 0; i < MAX_TRIES && *fd < 0; i++) {
         BT_CHECK(fs_temporary_name(path, &name, err));
-        *fd = fs_sys_open(bt_str_text(&name), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW);
+        *fd = fs_sys_create(bt_str_text(&name), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
         if (*fd < 0 && errno != EEXIST) {
             break;
         }
@@ -55,6 +61,7 @@ bt_status fs_temporary_open(const char *path, char **temporary, int *fd, bt_erro
         rc = fs_fail_write(path, "create", errno, err);
         goto done;
     }
+    (void)flock(*fd, LOCK_EX | LOCK_NB); /* so that a sweep sees that it is being written */
     *temporary = bt_str_take(&name);
 done:
     bt_str_deinit(&name);

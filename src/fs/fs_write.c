@@ -23,9 +23,11 @@ enum { WRITE_BUFFER_BYTES = 1 << 18 };
 struct bt_fs_writer {
     remote_writer *remote; /* or NULL; then nothing else but path is used */
     int            fd;
-    char          *path;      /* as the caller said it */
-    char          *target;    /* path with links resolved; NULL: written directly */
-    char          *temporary; /* NULL: written directly */
+    char          *path;       /* as the caller said it */
+    char          *target;     /* path with links resolved; NULL: written directly */
+    char          *temporary;  /* NULL: written directly */
+    bool           keeps_mode; /* of the file that it replaces */
+    mode_t         mode;
     uint8_t       *buffer;
     size_t         used;
     int64_t        offset;
@@ -81,32 +83,58 @@ static bt_status resolve_target(bt_fs_writer *writer, bt_error *err) {
     return BT_OK;
 }
 
+/* A file that is there keeps its permissions: until then nobody else reads the new one. */
 static bt_status open_temporary(bt_fs_writer *writer, bt_error *err) {
-    static atomic_uint counter;
-    bt_str             name = BT_STR_INIT;
+    struct stat st;
     BT_TRY(resolve_target(writer, err));
-    bt_status rc = bt_str_appendf(&name, err, "%s.tmp-%ld-%u", writer->target, (long)getpid(),
-                                  atomic_fetch_add(&counter, 1U));
-    if (rc == BT_OK) {
-        writer->temporary = bt_str_take(&name);
-        writer->fd = fs_sys_open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC);
-        if (writer->fd < 0) {
-            rc = fs_fail_write(writer->path, "create", errno, err);
-        }
+    writer->keeps_mode = stat(writer->target, &st) == 0 && S_ISREG(st.st_mode);
+    writer->mode = writer->keeps_mode ? st.st_mode & 0777 : 0;
+    return fs_temporary_open(writer->target, writer->keeps_mode ? 0600 : 0666, &writer->temporary,
+                             &writer->fd, err);
+}
+
+/* Pipes and terminals have nothing to sync: EINVAL there is no failure. */
+static bt_status sync_fd(int fd, const char *path, bt_error *err) {
+    if (fs_sys_fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
+        return fs_fail_write(path, "write", errno, err);
     }
-    bt_str_deinit(&name);
+    return BT_OK;
+}
+
+bt_status fs_sync_folder_of(const char *path, bt_error *err) {
+    char *folder = NULL;
+    BT_TRY(bt_fs_parent(path, &folder, err));
+    bt_status rc = BT_OK;
+    const int fd = fs_sys_open(folder, O_RDONLY | O_DIRECTORY);
+    if (fd < 0) {
+        const int why = errno;
+        if (why == EACCES) { /* it may be written but not listed: then all is synced */
+            sync();
+        } else {
+            rc = fs_fail_write(folder, "sync folder", why, err);
+        }
+    } else {
+        rc = sync_fd(fd, path, err);
+        (void)close(fd);
+    }
+    bt_free(folder);
     return rc;
 }
 
-static bt_status open_directly(bt_fs_writer *writer, int flags, bt_error *err) {
-    writer->fd = fs_sys_open(writer->path, O_WRONLY | flags);
-    return writer->fd < 0 ? fs_fail_write(writer->path, "write", errno, err) : BT_OK;
-}
-
-/* A name of an open file: a rename would put a new file in the place of the name. */
-static bool is_descriptor(const char *path) {
-    return strcmp(path, "/dev/stdout") == 0 || strcmp(path, "/dev/stderr") == 0 ||
-           bt_str_starts_with(path, "/dev/fd/") || bt_str_starts_with(path, "/proc/");
+/* To append to a file; a pipe or a device in its place would be waited for. */
+static bt_status open_append(bt_fs_writer *writer, bt_error *err) {
+    struct stat st;
+    const bool  is_new = stat(writer->path, &st) != 0;
+    writer->fd = fs_sys_open(writer->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY);
+    if (writer->fd < 0 && errno != ENXIO) {
+        return fs_fail_write(writer->path, "write", errno, err);
+    }
+    if (writer->fd < 0 || fstat(writer->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is no regular file", writer->path);
+    }
+    const off_t end = lseek(writer->fd, 0, SEEK_END);
+    writer->offset = end < 0 ? 0 : (int64_t)end;
+    return is_new ? fs_sync_folder_of(writer->path, err) : BT_OK;
 }
 
 bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *err) {
@@ -119,8 +147,8 @@ bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *er
         rc = remote_writer_create(path, false, &writer->remote, err);
     } else if (is_there && S_ISDIR(st.st_mode)) {
         rc = BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is a folder", path);
-    } else if (is_there && (!S_ISREG(st.st_mode) || is_descriptor(path))) {
-        rc = open_directly(writer, S_ISREG(st.st_mode) ? O_APPEND : 0, err);
+    } else if (is_there && (!S_ISREG(st.st_mode) || fs_is_descriptor(path))) {
+        rc = fs_open_special(path, S_ISREG(st.st_mode) ? O_APPEND : 0, &writer->fd, err);
     } else {
         rc = open_temporary(writer, err);
     }
@@ -136,17 +164,11 @@ bt_status bt_fs_writer_append(const char *path, bt_fs_writer **out, bt_error *er
     bt_fs_writer *writer = NULL;
     BT_TRY(writer_create(path, &writer, err));
     const bt_status rc = fs_is_served(path) ? remote_writer_create(path, true, &writer->remote, err)
-                                            : open_directly(writer, O_APPEND | O_CREAT, err);
+                                            : open_append(writer, err);
     if (rc != BT_OK) {
         writer_free(writer);
         return rc;
     }
-    if (writer->remote != NULL) {
-        *out = writer;
-        return BT_OK;
-    }
-    const off_t end = lseek(writer->fd, 0, SEEK_END);
-    writer->offset = end < 0 ? 0 : (int64_t)end; /* a pipe has no place */
     *out = writer;
     return BT_OK;
 }
@@ -160,6 +182,9 @@ static bt_status write_out(bt_fs_writer *writer, const uint8_t *bytes, size_t n_
     while (n_bytes > 0) {
         const ssize_t n =
             fs_sys_write(writer->fd, bytes, n_bytes < FS_PACE_BYTES ? n_bytes : FS_PACE_BYTES);
+        if (n == 0) { /* it would be tried for ever */
+            return fs_fail_write(writer->path, "write", EIO, err);
+        }
         if (n < 0 || (writer->is_paced && fs_pace(writer->fd, &writer->pacer, (size_t)n) != 0)) {
             return fs_fail_write(writer->path, "write", errno, err);
         }
@@ -201,36 +226,12 @@ const char *bt_fs_writer_path(const bt_fs_writer *writer) {
     return writer->path;
 }
 
-/* Pipes and terminals have nothing to sync: EINVAL there is no failure. */
-static bt_status sync_fd(int fd, const char *path, bt_error *err) {
-    if (fs_sys_fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
-        return fs_fail_write(path, "write", errno, err);
-    }
-    return BT_OK;
-}
-
 bt_status bt_fs_writer_flush(bt_fs_writer *writer, bool to_disk, bt_error *err) {
     if (writer->remote != NULL) {
         return remote_writer_flush(writer->remote, to_disk, err);
     }
     BT_TRY(write_buffer(writer, err));
     return to_disk ? sync_fd(writer->fd, writer->path, err) : BT_OK;
-}
-
-bt_status fs_sync_folder_of(const char *path, bt_error *err) {
-    char *folder = NULL;
-    BT_TRY(bt_fs_parent(path, &folder, err));
-    bt_status rc = BT_OK;
-    const int fd = fs_sys_open(folder, O_RDONLY | O_DIRECTORY);
-    if (fd < 0) {
-        /* A folder that may be written but not listed cannot be synced: the file is in place. */
-        rc = errno == EACCES ? BT_OK : fs_fail_write(folder, "sync folder", errno, err);
-    } else {
-        rc = sync_fd(fd, path, err);
-        (void)close(fd);
-    }
-    bt_free(folder);
-    return rc;
 }
 
 static bool is_same_folder(const char *a, const char *b) {
@@ -240,6 +241,9 @@ static bool is_same_folder(const char *a, const char *b) {
 
 /* Closes the file and gives it its name; the folder is not yet synced. */
 static bt_status put_in_place(bt_fs_writer *writer, bt_error *err) {
+    if (writer->temporary != NULL && writer->keeps_mode) {
+        (void)fchmod(writer->fd, writer->mode); /* some file systems have no modes */
+    }
     const int failure = close(writer->fd);
     writer->fd = -1;
     if (failure != 0) {
@@ -388,6 +392,11 @@ bt_status bt_fs_replace_if(const char *path, const void *bytes, size_t n_bytes, 
 bt_status bt_fs_replace(const char *path, const void *bytes, size_t n_bytes, bt_error *err) {
     bt_fs_writer *writer = NULL;
     bt_status     rc = BT_OK;
+    struct stat   st;
+    if (!fs_is_served(path) && stat(path, &st) == 0 &&
+        (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
+        return BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is no regular file", path);
+    }
     BT_CHECK(bt_fs_writer_create(path, &writer, err));
     BT_CHECK(bt_fs_writer_write(writer, bytes, n_bytes, err));
     BT_CHECK(bt_fs_writer_commit(&writer, err));

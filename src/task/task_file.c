@@ -7,41 +7,13 @@
 
 #include "task_internal.h"
 
-/* PATH.tmp-* of runs that were killed. A store keeps none: what is not whole is not there, nor are
- * folders. */
-static bt_status sweep(const char *folder, const char *path, bt_error *err) {
-    bt_status   rc = BT_OK;
-    bt_fs_names names = BT_FS_NAMES_INIT;
-    bt_str      start = BT_STR_INIT;
-    char       *leftover = NULL;
-    if (bt_fs_is_remote(folder)) {
-        return BT_OK;
-    }
-    BT_CHECK(bt_str_appendf(&start, err, "%s.tmp-", bt_fs_basename(path)));
-    BT_CHECK(bt_fs_list(folder, &names, err));
-    for (size_t i = 0; i < names.n; i++) {
-        if (!bt_str_starts_with(names.items[i], bt_str_text(&start))) {
-            continue;
-        }
-        BT_CHECK(bt_fs_join(folder, names.items[i], &leftover, err));
-        BT_CHECK(bt_fs_remove(leftover, err));
-        bt_free(leftover);
-        leftover = NULL;
-    }
-done:
-    bt_free(leftover);
-    bt_fs_names_deinit(&names);
-    bt_str_deinit(&start);
-    return rc;
-}
-
 bt_status task_file_begin(task_file *file, const char *path, bt_error *err) {
     char *folder = NULL;
     task_file_abort(file);
     BT_TRY(bt_fs_parent(path, &folder, err));
     bt_status rc = bt_fs_make_folders(folder, err);
     if (rc == BT_OK) {
-        rc = sweep(folder, path, err);
+        rc = bt_fs_sweep(folder, bt_fs_basename(path), err);
     }
     if (rc == BT_OK) {
         rc = bt_fs_writer_create(path, &file->writer, err);

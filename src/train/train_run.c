@@ -257,19 +257,16 @@ done:
     return rc;
 }
 
-/* A run that was killed while it wrote leaves temporary files behind; nobody else writes here. */
-static bt_status remove_leftovers(const char *model_dir, bt_error *err) {
-    bt_status   rc = BT_OK;
-    char       *pattern = NULL;
-    bt_fs_names names = BT_FS_NAMES_INIT;
-    BT_CHECK(bt_fs_join(model_dir, "ckpt-*.tmp-*", &pattern, err));
-    BT_CHECK(bt_fs_glob(pattern, &names, err));
-    for (size_t i = 0; i < names.n; i++) {
-        BT_CHECK(bt_fs_remove(names.items[i], err));
+/* A run that was killed while it wrote leaves temporary files behind. */
+static bt_status remove_leftovers(const train_run *run, bt_error *err) {
+    char *folder = NULL;
+    BT_TRY(bt_fs_sweep(run->args->model_dir, NULL, err));
+    if (run->config.best_subdir[0] == '\0') {
+        return BT_OK;
     }
-done:
-    bt_free(pattern);
-    bt_fs_names_deinit(&names);
+    BT_TRY(bt_fs_join(run->args->model_dir, run->config.best_subdir, &folder, err));
+    const bt_status rc = bt_fs_sweep(folder, NULL, err);
+    bt_free(folder);
     return rc;
 }
 
@@ -337,7 +334,6 @@ static bt_status save_interrupted(train_run *run, bt_error *err) {
 static bt_status train_and_save(train_run *run, bt_error *err) {
     run->stopped = "train_steps";
     BT_TRY(snapshot_settle(run, &run->start, err));
-    BT_TRY(remove_leftovers(run->args->model_dir, err));
     if (run->last_saved < 0 || !training_is_over(run)) { /* else they are those of what was done */
         BT_TRY(write_params_yaml(run, err));
         BT_TRY(labels_write(run, err));
@@ -361,6 +357,9 @@ static bt_status execute(train_run *run, bt_error *err) {
     }
     BT_TRY(made_folders_make(run->args->model_dir, &run->made, err));
     BT_TRY(run_lock_take(run->args, run->locks, err));
+    if (run->args->mode != BT_CONF_MODE_PREDICT) {
+        BT_TRY(remove_leftovers(run, err));
+    }
     BT_TRY(start_restore(run, err));
     BT_TRY(bt_stop_check(err));
     if (run->args->mode == BT_CONF_MODE_PREDICT) {

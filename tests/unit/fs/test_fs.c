@@ -286,7 +286,8 @@ static void test_append(void **state) {
         }
     }
     check_content(path, "ababab");
-    assert_ok(bt_fs_writer_append("/dev/full", &writer, err));
+    assert_fails(bt_fs_writer_append("/dev/full", &writer, err), BT_E_RESOURCE, "no regular file");
+    assert_ok(bt_fs_writer_create("/dev/full", &writer, err));
     assert_ok(bt_fs_writer_write(writer, "ab", 2, err));
     assert_fails(bt_fs_writer_flush(writer, false, err), BT_E_RESOURCE, "No space left");
     bt_fs_writer_abort(writer);
@@ -455,21 +456,6 @@ static void test_together(void **state) {
     }
 }
 
-/* A named pipe reads like a file from front to back, but not at any place. */
-static void test_special(void **state) {
-    (void)state;
-    bt_file      *file = NULL;
-    bt_fs_stream *stream = NULL;
-    char          bytes[16];
-    size_t        n = 0;
-    assert_fails(bt_fs_open("/dev/zero", &file, err), BT_E_IO, "not a regular file");
-    assert_ok(bt_fs_stream_open("/dev/zero", &stream, err));
-    assert_ok(bt_fs_stream_read(stream, bytes, sizeof bytes, &n, err));
-    assert_int_equal(n, sizeof bytes);
-    assert_int_equal(bt_fs_stream_size(stream), 0);
-    bt_fs_stream_close(stream);
-}
-
 static bt_status work(const char *path, bt_error *err) {
     bt_file      *file = NULL;
     bt_fs_stream *stream = NULL;
@@ -531,8 +517,8 @@ int main(void) {
         cmocka_unit_test(test_view),      cmocka_unit_test(test_stream),
         cmocka_unit_test(test_lines),     cmocka_unit_test(test_replace),
         cmocka_unit_test(test_append),    cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_links),     cmocka_unit_test(test_special),
-        cmocka_unit_test(test_faults),    cmocka_unit_test(test_together),
+        cmocka_unit_test(test_links),     cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -91,6 +92,7 @@ static void leave_stale(const char *folder) {
     assert_int_equal(pipe(ready), 0);
     const pid_t child = fork();
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* when an assertion fails here */
         bt_fs_lock *lock = NULL;
         bt_error    err = BT_ERROR_INIT;
         const char  ok = bt_fs_lock_take(folder, NAME, "a child", &lock, &err) == BT_OK ? '1' : '0';
@@ -289,6 +291,7 @@ static void race(const char *folder, int number, int go, int result, int end, bo
     bt_fs_lock *lock = NULL;
     bt_error    err = BT_ERROR_INIT;
     char        byte = 0;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)snprintf(boot, sizeof boot, "host %d", number);
     lock_test_world.boot = own_host ? boot : NULL;
     (void)!read(go, &byte, 1); /* the end of the pipe: all are there */
