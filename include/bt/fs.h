@@ -149,9 +149,16 @@ BT_MUST_USE bt_status bt_fs_writer_flush(bt_fs_writer *writer, bool to_disk, bt_
  * failure *writer stays and the caller aborts it: path is as it was. */
 BT_MUST_USE bt_status bt_fs_writer_commit(bt_fs_writer **writer, bt_error *err);
 /* The same for several files, which get their names in order once all are on the disk; the waiting
- * is shared. Those that have their name are freed and NULL, also on failure. */
+ * is shared. All or none, as far as POSIX has it: a failure puts back what was there, and a kill
+ * leaves a journal in the last one's folder, from which bt_fs_finish_commits gives the rest their
+ * names. (In a store each object appears by itself.) On success all writers are freed and NULL; on
+ * failure the caller aborts them. */
 BT_MUST_USE bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err);
 void                  bt_fs_writer_abort(bt_fs_writer *writer); /* removes the temporary; NULL ok */
+
+/* Finishes what a killed process had begun in the folder: to be called before several files are
+ * written there again. A folder that is missing or remote, or may not be written, is none. */
+BT_MUST_USE bt_status bt_fs_finish_commits(const char *folder, bt_error *err);
 
 /* As bt_fs_replace, but only when the file is still in the state that if_version (of bt_fs_info;
  * BT_FS_ANY_VERSION: whatever it is) says; otherwise BT_E_RESOURCE: another process wrote it.

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs_commit.h"
 #include "fs_internal.h"
 #include "remote.h"
 
@@ -239,16 +240,18 @@ static bool is_same_folder(const char *a, const char *b) {
     return n == (size_t)(bt_fs_basename(b) - b) && memcmp(a, b, n) == 0;
 }
 
-/* Closes the file and gives it its name; the folder is not yet synced. */
-static bt_status put_in_place(bt_fs_writer *writer, bt_error *err) {
+static bt_status close_file(bt_fs_writer *writer, bt_error *err) {
     if (writer->temporary != NULL && writer->keeps_mode) {
         (void)fchmod(writer->fd, writer->mode); /* some file systems have no modes */
     }
     const int failure = close(writer->fd);
     writer->fd = -1;
-    if (failure != 0) {
-        return fs_fail_write(writer->path, "write", errno, err);
-    }
+    return failure != 0 ? fs_fail_write(writer->path, "write", errno, err) : BT_OK;
+}
+
+/* Closes the file and gives it its name; the folder is not yet synced. */
+static bt_status put_in_place(bt_fs_writer *writer, bt_error *err) {
+    BT_TRY(close_file(writer, err));
     if (writer->temporary != NULL) {
         if (fs_sys_rename(writer->temporary, writer->target) != 0) {
             return fs_fail_write(writer->path, "replace", errno, err);
@@ -324,45 +327,96 @@ done:
     return rc;
 }
 
-/* Puts one file in place and frees its writer; *placed is its path if the folder must be synced. */
-static bt_status finish_writer(bt_fs_writer **writer, char **placed, bt_error *err) {
-    const bool is_replaced = (*writer)->temporary != NULL;
-    *placed = NULL;
-    if ((*writer)->remote != NULL) {
-        return bt_fs_writer_commit(writer, err);
+typedef struct together {
+    bt_fs_writer **writers;
+    size_t         n;
+    fs_placing    *files; /* those that get their name by a rename, in order */
+    size_t         n_files;
+    fs_journal     journal;
+} together;
+
+static bt_status together_begin(together *t, bt_error *err) {
+    t->journal.fd = -1;
+    t->files = bt_calloc_array(t->n, sizeof *t->files);
+    if (t->files == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", t->n);
     }
-    BT_TRY(put_in_place(*writer, err));
-    if (is_replaced) {
-        *placed = (*writer)->target;
-        (*writer)->target = NULL;
+    for (size_t i = 0; i < t->n; i++) {
+        const bt_fs_writer *const writer = t->writers[i];
+        if (writer->temporary == NULL) {
+            continue;
+        }
+        fs_placing *const file = &t->files[t->n_files++];
+        file->temporary = bt_strdup(writer->temporary);
+        file->final = bt_strdup(writer->target);
+        if (file->temporary == NULL || file->final == NULL) {
+            return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", t->n);
+        }
     }
-    writer_free(*writer);
-    *writer = NULL;
+    return t->n_files > 1 ? fs_journal_begin(&t->journal, t->files, t->n_files, err) : BT_OK;
+}
+
+static bt_status together_place(together *t, bt_error *err) {
+    size_t f = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        bt_fs_writer *const writer = t->writers[i];
+        if (writer->remote != NULL) {
+            BT_TRY(remote_writer_commit(writer->remote, err));
+            continue;
+        }
+        BT_TRY(close_file(writer, err));
+        if (writer->temporary != NULL) {
+            BT_TRY(fs_place(&t->files[f++], err));
+        }
+    }
+    for (f = 0; f < t->n_files; f++) {
+        if (f + 1 == t->n_files || !is_same_folder(t->files[f].final, t->files[f + 1].final)) {
+            BT_TRY(fs_sync_folder_of(t->files[f].final, err));
+        }
+    }
     return BT_OK;
 }
 
-bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err) {
-    bt_status rc = BT_OK;
-    char     *last = NULL; /* a file in the folder that is still to be synced */
-    BT_TRY(flush_all(writers, n, err));
-    for (size_t i = 0; i < n; i++) {
-        char *placed = NULL;
-        BT_CHECK(finish_writer(&writers[i], &placed, err));
-        if (placed == NULL) {
-            continue;
-        }
-        if (last != NULL && !is_same_folder(last, placed)) {
-            rc = fs_sync_folder_of(last, err);
-        }
-        bt_free(last);
-        last = placed;
-        BT_CHECK(rc);
+/* What is there was put back, or the journal stays and with it the temporary files. */
+static bt_status together_fail(together *t, bt_status rc, bt_error *err) {
+    if (fs_put_all_back(t->files, t->n_files)) {
+        fs_journal_end(&t->journal, true);
+        return rc;
     }
-    if (last != NULL) {
-        rc = fs_sync_folder_of(last, err);
+    const bool stays = t->journal.path != NULL;
+    fs_journal_end(&t->journal, false);
+    for (size_t i = 0; stays && i < t->n; i++) {
+        bt_free(t->writers[i]->temporary);
+        t->writers[i]->temporary = NULL;
+    }
+    return bt_error_prefix(err, "%s",
+                           stays ? "only some of the files have their names, and the next run that "
+                                   "writes there will give the others theirs"
+                                 : "what was there could not be put back");
+}
+
+bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err) {
+    together  t = {.writers = writers, .n = n};
+    bt_status rc = BT_OK;
+    BT_TRY(flush_all(writers, n, err));
+    BT_CHECK(together_begin(&t, err));
+    rc = together_place(&t, err);
+    if (rc != BT_OK) {
+        rc = together_fail(&t, rc, err);
+        goto done;
+    }
+    fs_journal_end(&t.journal, true);
+    for (size_t i = 0; i < n; i++) {
+        bt_free(writers[i]->temporary);
+        writers[i]->temporary = NULL;
+        writer_free(writers[i]);
+        writers[i] = NULL;
     }
 done:
-    bt_free(last);
+    for (size_t i = 0; i < t.n_files; i++) {
+        fs_placing_deinit(&t.files[i]);
+    }
+    bt_free(t.files);
     return rc;
 }
 

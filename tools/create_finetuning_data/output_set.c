@@ -80,6 +80,7 @@ bt_status output_set_add(output_set *set, const char *path, bt_fs_writer **write
             goto done;
         }
     }
+    BT_CHECK(bt_fs_finish_commits(folder, err)); /* before a sweep: they name temporary files */
     BT_CHECK(bt_fs_sweep(folder, name, err));
     BT_CHECK(bt_fs_writer_create(path, &file.writer, err));
     *writer = file.writer;
