@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import compare  # noqa: E402
 import jobs  # noqa: E402
+import mutant  # noqa: E402
 from jobs import e2e  # noqa: E402
 
 STEPS = 300
@@ -27,9 +28,11 @@ class SameRun(e2e.Case):
     def setUp(self):
         super().setUp()
         jobs.make(self.folder)
+        self.name = 'bert-train'
 
     def run_job(self, task, model_dir, override, mode='train_and_eval', **how):
-        return e2e.run(jobs.args(task, model_dir, override, mode), cwd=self.folder, **how)
+        return e2e.run(jobs.args(task, model_dir, override, mode), name=self.name,
+                       cwd=self.folder, **how)
 
     def at_step(self, step, delay):
         """A function: has metrics.jsonl come to that step? Then it waits a bit."""
@@ -97,6 +100,27 @@ class SameRun(e2e.Case):
 
     def test_evaluation_at_the_end(self):
         self.check('sentence', UNALIGNED, mode='train_and_post_eval')
+
+    def goes_red(self, *mutation):
+        self.name = mutant.build(self.folder, *mutation)
+        with self.assertRaises(AssertionError) as red:
+            self.check('sentence', UNALIGNED + LOWER)
+        return str(red.exception)
+
+    def test_the_loop_can_fail(self):
+        """With evaluations that count from where the run was restored, and with records of steps
+        that are made again left in the file, as it was."""
+        self.assertIn('validation', self.goes_red('src/train/train_and_eval.c', [
+            ('const int64_t n_done = run->step / interval.value;',
+             'static int64_t base = -1; base = base < 0 ? run->step : base;'
+             'const int64_t n_done = (run->step - base) / interval.value;'),
+            ('n_done >= end / interval.value ? end : (n_done + 1) * interval.value;',
+             'n_done >= (end - base) / interval.value ? end : base + (n_done + 1) * '
+             'interval.value;')]))
+        for name in ('straight', 'out'):
+            os.rename(self.path(name), self.path('first-' + name))
+        self.assertIn('twice', self.goes_red('src/train/run_log.c', [
+            ('BT_TRY(history_cut(log->jsonl_path, &cut, &n_records, err));', '')]))
 
 
 if __name__ == '__main__':

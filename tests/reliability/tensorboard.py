@@ -18,6 +18,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import compare  # noqa: E402
 import jobs  # noqa: E402
+import mutant  # noqa: E402
 from jobs import e2e  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -97,9 +98,11 @@ class TensorBoard(e2e.Case):
             self.skipTest(WHY_NOT)
         super().setUp()
         jobs.make(self.folder)
+        self.name = 'bert-train'
 
     def run_job(self, model_dir, override=OVERRIDE, **how):
-        return e2e.run(jobs.args('sentence', model_dir, override), cwd=self.folder, **how)
+        return e2e.run(jobs.args('sentence', model_dir, override), name=self.name,
+                       cwd=self.folder, **how)
 
     def serve(self, fast, name='out'):
         os.makedirs(self.path(name), exist_ok=True)
@@ -137,7 +140,7 @@ class TensorBoard(e2e.Case):
                 watch()
             return True
         with open(self.path('log'), 'wb') as log:
-            process = subprocess.Popen([e2e.program()] + jobs.args('sentence', 'out', OVERRIDE),
+            process = subprocess.Popen([e2e.program(self.name)] + jobs.args('sentence', 'out', OVERRIDE),
                                        cwd=self.folder, stdout=log, stderr=log)
         self.child = process.pid
         while process.poll() is None and not is_time():
@@ -180,6 +183,20 @@ class TensorBoard(e2e.Case):
                 for folder, tag in (('train', 'training_loss'), ('validation', 'cls_accuracy')):
                     self.assertEqual(server.until(folder, tag, want[folder][tag]),
                                      want[folder][tag], (name, fast, tag))
+
+    def test_it_can_fail(self):
+        """A follower that is not told what is void shows it twice."""
+        self.name = mutant.build(self.folder, 'src/train/run_log.c', [
+            ('if (folder->restart >= 0) {', 'if (false) {')])
+        self.run_job('straight')
+        want = self.events('straight', 'train')['training_loss']
+        server = self.serve(False)
+        self.kill_at(130, watch=lambda: server.wait_for(
+            lambda: any(step > 100 for step, _ in server.get('train', 'training_loss'))))
+        self.run_job('out')
+        server.wait_for(lambda: any(step == 300 for step, _ in server.get('train',
+                                                                          'training_loss')))
+        self.assertNotEqual(server.get('train', 'training_loss'), want)
 
     def test_model_garden_began_it(self):
         """Its event files have another ending, and none of its bytes change; TensorBoard is told
