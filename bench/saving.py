@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What saving costs a training: BERT-base (fresh weights, AdamW, made-up rows of one length) with a checkpoint every so many
-steps, against the same without any, in turns (A B A B). Measured is the time from the end of the first interval to that of the
-last one, so each run holds as many whole saves as intervals; starts, first steps and the last save do not count. The loss is the
-ratio of the medians; beside it, from the runs that save alone, the steps during which a save was under way against the others.
+steps, against the same without any, in turns (A B A B). Measured is the time from the second save to the one after the last interval, so
+each run holds as many whole saves as intervals; starts, first steps, the first save (which takes the memory) and the last one do not
+count. The loss is the
+ratio of the medians; beside it the same of the processor time, which other programs disturb less, and, from the runs that save
+alone, the steps during which a save was under way against the others.
 
     bench/saving.py --every 20 --intervals 2 --rounds 3
     bench/saving.py --between          the same with --enable_async_checkpointing=false
@@ -43,22 +45,28 @@ def overrides(o, folder, every, steps):
     return values
 
 
+def processor_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run(o, folder, every, steps):
-    """[(seconds, step)] of the ends of steps, [(seconds, step)] of saves said to be over."""
+    """{step: (seconds, processor's seconds) at its end}, {step: seconds when its save was said to be over}."""
     model_dir = tempfile.mkdtemp(dir=o.folder)
     words = [os.path.join(o.build, "bert-train"), "--experiment=bert/sentence_prediction", "--mode=train", f"--model_dir={model_dir}",
              "--config_file=" + os.path.join(bench.CONFIGS, bench.SIZES[o.size][4]), f"--enable_async_checkpointing={str(not o.between).lower()}",
              "--params_override=" + ",".join(f"{k}={v}" for k, v in overrides(o, folder, every, steps).items())]
     child = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    ends, saves, lines = [], [], []
+    ends, saves, lines = {}, {}, []
     for line in child.stderr:
         now = time.monotonic()
         lines.append(line)
         step, saved = re.search(r"train \| step +(\d+)", line), re.search(r"saved checkpoint to .*-(\d+)$", line)
         if step:
-            ends.append((now, int(step[1])))
+            ends[int(step[1])] = (now, processor_seconds(child.pid))
         if saved:
-            saves.append((now, int(saved[1])))
+            saves[int(saved[1])] = now
     if child.wait() != 0:
         sys.exit("".join(lines[-20:]))
     subprocess.run(["rm", "-rf", model_dir], check=True)
@@ -68,13 +76,12 @@ def run(o, folder, every, steps):
 def cost_within(ends, saves, first, last, every):
     """Seconds that an interval's steps took beyond as many steps without a save; seconds of a save. A save of step S, which is
     over at time T, touches the steps from S on until T."""
-    over = dict((step, at) for at, step in saves)
-    at = dict((step, now) for now, step in ends)
+    at = {step: now for step, (now, _) in ends.items()}
     touched, free = [], []
     for step in range(first + 1, last + 1):
         start = 1 + (step - 2) // every * every  # the save before it: of steps 1, 1 + every, ...
-        (touched if at[step - 1] < over.get(start, 0) else free).append(at[step] - at[step - 1])
-    seconds = [over[s] - at[s] for s in over if first <= s < last]
+        (touched if at[step - 1] < saves.get(start, 0) else free).append(at[step] - at[step - 1])
+    seconds = [saves[s] - at[s] for s in saves if first <= s < last]
     usual = statistics.median(free) if free else float("nan")
     n = (last - first) / every
     return (sum(touched) - len(touched) * usual) / n, statistics.median(seconds), usual
@@ -93,20 +100,23 @@ def main():
     p.add_argument("--between", action="store_true", help="save between the steps")
     p.add_argument("--folder", default=".", help="where the checkpoints go: a folder on the disk that is meant")
     o = p.parse_args()
-    first, last = 1, 1 + o.every * o.intervals  # the first checkpoint is that of step 1
+    first = 1 + o.every  # the first checkpoint is that of step 1
+    last = first + o.every * o.intervals
     with tempfile.TemporaryDirectory() as folder:
         make_table(folder, 512, o.length)
-        times, costs, writes, steps = {0: [], o.every: []}, [], [], []
+        times, cpu, costs, writes, steps = {0: [], o.every: []}, {0: [], o.every: []}, [], [], []
         for _ in range(o.rounds):
             for every in (0, o.every):
-                ends, saves = run(o, folder, every, last + 2)
-                at = dict((step, now) for now, step in ends)
-                times[every].append(at[last] - at[first])
+                ends, saves = run(o, folder, every, last + 1)
+                times[every].append(ends[last][0] - ends[first][0])
+                cpu[every].append(ends[last][1] - ends[first][1])
                 if every:
                     cost, write, usual = cost_within(ends, saves, first, last, every)
                     costs.append(cost), writes.append(write), steps.append(usual)
     without, with_saves = statistics.median(times[0]), statistics.median(times[o.every])
     print(json.dumps({"seconds_without": times[0], "seconds_with": times[o.every], "loss": with_saves / without - 1,
+                      "processor_seconds_without": cpu[0], "processor_seconds_with": cpu[o.every],
+                      "loss_of_processor_time": statistics.median(cpu[o.every]) / statistics.median(cpu[0]) - 1,
                       "seconds_of_a_step": statistics.median(steps), "seconds_of_a_save": statistics.median(writes),
                       "loss_within_runs": statistics.median(costs) / (o.every * statistics.median(steps)),
                       "every": o.every, "batch": o.batch, "length": o.length, "beside": not o.between}))

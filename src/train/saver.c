@@ -65,7 +65,8 @@ static void free_order(save_order *order) {
 static void *write_beside(void *arg) {
     saver *const s = arg;
     bt_stop_shield(true); /* as the thread that trains */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WRITER_NICE);
+    const id_t self = (id_t)syscall(SYS_gettid);
+    (void)setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + WRITER_NICE);
     const bt_status rc = write_with_retries(&s->order, s->n_retries, &s->problem);
     bt_stop_shield(false);
     atomic_store(&s->status, (int)rc);

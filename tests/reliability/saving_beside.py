@@ -37,10 +37,9 @@ class Beside(faults.FaultCase):
         """The victim given again comes to the same end as the straight run."""
         result = self.run_job('sentence', VICTIM)
         self.assertEqual(result.code, 0, str(result))
-        a, b = self.path('straight'), self.path(VICTIM)
-        self.assertEqual(compare.checkpoint_differences(a, b, 'latest'), [])
-        self.assertEqual(compare.best_differences(a + '/best_ckpt', b + '/best_ckpt'), [])
-        self.assertEqual(dict(compare.records(b)), dict(compare.records(a)))
+        found = compare.differences(self.path('straight'), self.path(VICTIM))
+        # what a killed run left under temporary names is not what this is about
+        self.assertEqual([d for d in found if '.tmp-' not in d], [])
 
     def last_step(self):
         return max([step for (_, step), _ in compare.records(self.path(VICTIM))] or [0])
