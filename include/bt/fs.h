@@ -105,11 +105,24 @@ void                  bt_fs_view_close(bt_fs_view *view);
 
 /* Front to back through a large buffer, with a hint to the system to read ahead. */
 typedef struct bt_fs_stream bt_fs_stream;
-BT_MUST_USE bt_status       bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err);
-void                        bt_fs_stream_close(bt_fs_stream *stream);
-int64_t                     bt_fs_stream_offset(const bt_fs_stream *stream); /* of the next byte */
-int64_t     bt_fs_stream_size(const bt_fs_stream *stream); /* of the file when opened */
-const char *bt_fs_stream_path(const bt_fs_stream *stream);
+/* A file without a name in TMPDIR (else /tmp), which goes with the process: what is unpacked and
+ * too large for memory. what: of which file, for messages. Written from front to back; flushed
+ * once, and read afterwards. BT_E_RESOURCE: no room there. */
+typedef struct bt_fs_scratch bt_fs_scratch;
+BT_MUST_USE bt_status bt_fs_scratch_create(const char *what, bt_fs_scratch **out, bt_error *err);
+void                  bt_fs_scratch_close(bt_fs_scratch *scratch); /* accepts NULL */
+int64_t               bt_fs_scratch_size(const bt_fs_scratch *scratch);
+BT_MUST_USE bt_status bt_fs_scratch_append(bt_fs_scratch *scratch, const void *bytes,
+                                           size_t n_bytes, bt_error *err);
+BT_MUST_USE bt_status bt_fs_scratch_flush(bt_fs_scratch *scratch, bt_error *err);
+BT_MUST_USE bt_status bt_fs_scratch_read(const bt_fs_scratch *scratch, int64_t offset, void *dst,
+                                         size_t n_bytes, bt_error *err);
+
+BT_MUST_USE bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err);
+void                  bt_fs_stream_close(bt_fs_stream *stream);
+int64_t               bt_fs_stream_offset(const bt_fs_stream *stream); /* of the next byte */
+int64_t               bt_fs_stream_size(const bt_fs_stream *stream);   /* of the file when opened */
+const char           *bt_fs_stream_path(const bt_fs_stream *stream);
 /* *got < n_bytes only at the end of the file. */
 BT_MUST_USE bt_status bt_fs_stream_read(bt_fs_stream *stream, void *dst, size_t n_bytes,
                                         size_t *got, bt_error *err);

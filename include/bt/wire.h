@@ -86,8 +86,9 @@ BT_MUST_USE bt_status bt_tfrecord_frame(bt_str *out, const void *data, size_t n_
 /* ---- gzip files --------------------------------------------------------------------------------
  */
 
-/* Appends all that a gzip file holds to out. BT_E_FORMAT: damaged, or it ends within the stream. */
-BT_MUST_USE bt_status bt_gzip_read_all(const char *path, bt_str *out, bt_error *err);
+/* Appends all that a gzip file holds to out, and flushes it. BT_E_FORMAT: damaged, or it ends
+ * within the stream. */
+BT_MUST_USE bt_status bt_gzip_unpack(const char *path, bt_fs_scratch *out, bt_error *err);
 /* Does the file begin as gzip files do? false also when it cannot be read. */
 bool bt_gzip_is_magic(const char *path);
 

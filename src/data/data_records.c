@@ -2,18 +2,17 @@
  *
  * Record files as rows. A plain TFRecord file is indexed by its headers (length checksums
  * verified) and read at the place of the record, data checksum verified then; a gzip stream cannot
- * be entered in the middle, so its records are unpacked into memory at open.
+ * be entered in the middle, so its records are unpacked at open.
  *
  * Memory per record: 8 bytes of offset, and 4 more where files are interleaved (order). A million
- * records are 8 to 12 MB; MNLI's 392,702 are 3 MB. Of gzip the records themselves are kept as
- * well. */
+ * records are 8 to 12 MB; MNLI's 392,702 are 3 MB. Of gzip the records themselves lie
+ * in a file without a name in TMPDIR. */
 #include <string.h>
 
 #include "data_internal.h"
 
 typedef struct record_file {
-    bt_tfrecord_index index;    /* of gzip: where the data of each record starts in unpacked */
-    bt_str            unpacked; /* gzip: the data of all records, one after the other */
+    bt_tfrecord_index index; /* of gzip: where the data of each record starts in unpacked */
 } record_file;
 
 typedef struct record_rows {
@@ -21,7 +20,8 @@ typedef struct record_rows {
     record_file    *files; /* owned; [base.n_parts] */
     data_open_files open;
     bool            gzip;
-    const char     *section; /* borrowed */
+    bt_fs_scratch  *unpacked; /* gzip: the data of all records, one after the other */
+    const char     *section;  /* borrowed */
     bt_str          buffer;
     data_decoder    decoder;
 } record_rows;
@@ -29,23 +29,27 @@ typedef struct record_rows {
 /* ---- gzip -------------------------------------------------------------------------------------
  */
 
-static bt_status keep_record(record_file *file, size_t *cap, const bt_record *record,
-                             bt_error *err) {
+static bt_status keep_record(bt_fs_scratch *unpacked, record_file *file, size_t *cap,
+                             const bt_record *record, bt_error *err) {
     bt_tfrecord_index *const index = &file->index;
     const size_t             n = (size_t)index->n_records;
     BT_TRY(bt_grow(&index->offsets, cap, n + 2, sizeof *index->offsets, SIZE_MAX / 16, err));
-    BT_TRY(bt_str_append_n(&file->unpacked, record->data.data, record->data.n_bytes, err));
+    BT_TRY(bt_fs_scratch_append(unpacked, record->data.data, record->data.n_bytes, err));
     index->n_records++;
-    index->offsets[n + 1] = (int64_t)file->unpacked.len;
+    index->offsets[n + 1] = bt_fs_scratch_size(unpacked);
     return BT_OK;
 }
 
-static bt_status unpack_file(record_file *file, const char *path, bt_error *err) {
+static bt_status unpack_file(record_rows *rows, record_file *file, const char *path,
+                             bt_error *err) {
     bt_status           rc = BT_OK;
     bt_tfrecord_reader *reader = NULL;
     size_t              cap = 0;
     BT_CHECK(bt_grow(&file->index.offsets, &cap, 1, sizeof *file->index.offsets, 8, err));
-    file->index.offsets[0] = 0;
+    if (rows->unpacked == NULL) {
+        BT_CHECK(bt_fs_scratch_create(path, &rows->unpacked, err));
+    }
+    file->index.offsets[0] = bt_fs_scratch_size(rows->unpacked);
     BT_CHECK(bt_tfrecord_open(path, BT_COMPRESSION_GZIP, &reader, err));
     for (;;) {
         bt_record record;
@@ -54,9 +58,10 @@ static bt_status unpack_file(record_file *file, const char *path, bt_error *err)
         if (end) {
             break;
         }
-        BT_CHECK(keep_record(file, &cap, &record, err));
+        BT_CHECK(keep_record(rows->unpacked, file, &cap, &record, err));
     }
     file->index.n_trailing_bytes = bt_tfrecord_trailing_bytes(reader);
+    BT_CHECK(bt_fs_scratch_flush(rows->unpacked, err));
 done:
     bt_tfrecord_close(reader);
     return rc;
@@ -72,11 +77,13 @@ static bt_status read_record(record_rows *rows, size_t part, int64_t i, bt_recor
     if (rows->gzip) {
         const int64_t begin = file->index.offsets[i];
         const int64_t end = file->index.offsets[i + 1];
-        *out = (bt_record){
-            .data = {(const uint8_t *)bt_str_text(&file->unpacked) + begin, (size_t)(end - begin)},
-            .index = i,
-            .offset = begin + 16 * i}; /* 16 bytes of framing a record */
-        return BT_OK;
+        const size_t  n = (size_t)(end - begin);
+        BT_TRY(bt_grow(&rows->buffer.data, &rows->buffer.cap, n + 1, 1, BT_STR_MAX_BYTES, err));
+        *out = (bt_record){.data = {(const uint8_t *)rows->buffer.data, n},
+                           .index = i,
+                           /* 16 bytes of framing a record */
+                           .offset = begin - file->index.offsets[0] + 16 * i};
+        return bt_fs_scratch_read(rows->unpacked, begin, rows->buffer.data, n, err);
     }
     bt_file *bytes = NULL;
     BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &bytes, err));
@@ -161,7 +168,7 @@ static bt_status explain_format(const record_rows *rows, const char *path, bt_er
 static bt_status index_file(record_rows *rows, data_part *part, record_file *file, bt_error *err) {
     bt_error problem = BT_ERROR_INIT;
     BT_TRY(bt_fs_require_file(part->path, NULL, err));
-    bt_status rc = rows->gzip ? unpack_file(file, part->path, &problem)
+    bt_status rc = rows->gzip ? unpack_file(rows, file, part->path, &problem)
                               : bt_tfrecord_index_build(part->path, &file->index, &problem);
     if (rc == BT_E_FORMAT) {
         rc = explain_format(rows, part->path, &problem);
@@ -205,8 +212,8 @@ static void close_records(data_rows *base) {
     record_rows *const rows = (record_rows *)base;
     for (size_t i = 0; rows->files != NULL && i < base->n_parts; i++) {
         bt_tfrecord_index_deinit(&rows->files[i].index);
-        bt_str_deinit(&rows->files[i].unpacked);
     }
+    bt_fs_scratch_close(rows->unpacked);
     bt_free(rows->files);
     bt_data_open_files_deinit(&rows->open);
     bt_data_decoder_deinit(&rows->decoder);

@@ -4,8 +4,8 @@
  * each row begins, whether it can be taken apart, what its label is. Then a row is read at its
  * place and tokenized, in the thread that reads ahead; nothing of the text is kept.
  *
- * Memory per row: 8 bytes. A gzip stream cannot be entered in the middle, so of those files the
- * unpacked text is kept as well. */
+ * Memory per row: 8 bytes. A gzip stream cannot be entered in the middle, so those files are
+ * unpacked into one file without a name in TMPDIR. */
 #include <string.h>
 
 #include "data_table.h"
@@ -16,7 +16,7 @@ typedef struct table_file {
     int64_t *begins; /* owned; [n_rows] */
     size_t   cap_begins;
     int64_t  n_bytes;
-    bt_str   unpacked; /* of gzip */
+    int64_t  unpacked_at; /* of gzip: where it begins in what was unpacked */
     bool     is_gzip;
     size_t   n_columns;         /* that every row has; not of JSON */
     int32_t  columns[MAX_KEYS]; /* of the wanted fields; -1: there is none */
@@ -27,7 +27,8 @@ typedef struct table_rows {
     const bt_data_schema *schema;  /* borrowed */
     const char           *section; /* borrowed */
     bt_data_table         table;
-    table_file           *files; /* owned; [base.n_parts] */
+    table_file           *files;    /* owned; [base.n_parts] */
+    bt_fs_scratch        *unpacked; /* the texts of all gzip files; NULL: there is none */
     data_open_files       open;
     data_encoder          encoder;
     data_labels           labels;
@@ -59,6 +60,23 @@ static bt_status put_place(const char *path, int64_t line, const char *row, size
     return bt_error_prefix(err, "%s:%" PRId64 ":%zu", path, line, column);
 }
 
+static int64_t line_in_unpacked(const bt_fs_scratch *unpacked, int64_t begin, int64_t offset) {
+    char    block[4096];
+    int64_t line = 1;
+    for (int64_t at = 0; at < offset;) {
+        const int64_t left = offset - at;
+        const size_t  n = left < (int64_t)sizeof block ? (size_t)left : sizeof block;
+        if (bt_fs_scratch_read(unpacked, begin + at, block, n, NULL) != BT_OK) {
+            return 0;
+        }
+        for (size_t i = 0; i < n; i++) {
+            line += block[i] == '\n' ? 1 : 0;
+        }
+        at += (int64_t)n;
+    }
+    return line;
+}
+
 /* The line of a byte, counted only when something is wrong there. */
 static int64_t line_of(const table_rows *rows, size_t part, int64_t offset) {
     const table_file *const file = &rows->files[part];
@@ -66,10 +84,7 @@ static int64_t line_of(const table_rows *rows, size_t part, int64_t offset) {
     char                    block[4096];
     int64_t                 line = 1;
     if (file->is_gzip) {
-        for (int64_t i = 0; i < offset; i++) {
-            line += bt_str_text(&file->unpacked)[i] == '\n' ? 1 : 0;
-        }
-        return line;
+        return line_in_unpacked(rows->unpacked, file->unpacked_at, offset);
     }
     if (bt_fs_stream_open(rows->base.parts[part].path, &stream, NULL) != BT_OK) {
         return 0;
@@ -209,17 +224,17 @@ static bt_status read_bytes(table_rows *rows, size_t part, int64_t i, const char
     const int64_t end = i + 1 < rows->base.parts[part].n_rows ? file->begins[i + 1] : file->n_bytes;
     bt_file      *source = NULL;
     *n = (size_t)(end - begin);
-    if (file->is_gzip) {
-        *bytes = bt_str_text(&file->unpacked) + begin;
-        return BT_OK;
-    }
     /* the rest can only be empty lines */
     *n = *n > TABLE_ROW_MAX_BYTES + 2 ? TABLE_ROW_MAX_BYTES + 2 : *n;
-    BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &source, err));
+    if (!file->is_gzip) {
+        BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &source, err));
+    }
     BT_TRY(bt_grow(&rows->buffer.data, &rows->buffer.cap, *n, 1, 2 * (size_t)TABLE_ROW_MAX_BYTES,
                    err));
     *bytes = rows->buffer.data;
-    return bt_fs_read_at(source, begin, rows->buffer.data, *n, err);
+    return file->is_gzip ? bt_fs_scratch_read(rows->unpacked, file->unpacked_at + begin,
+                                              rows->buffer.data, *n, err)
+                         : bt_fs_read_at(source, begin, rows->buffer.data, *n, err);
 }
 
 /* The bytes of one row, without its line end; borrowed until the next call. */
@@ -413,16 +428,20 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
     }
 }
 
-static bt_status open_scan(const table_rows *rows, const data_part *part, table_file *file,
+static bt_status open_scan(table_rows *rows, const data_part *part, table_file *file,
                            table_scan *scan, bt_error *err) {
     BT_TRY(bt_fs_require_file(part->path, NULL, err));
     file->is_gzip = bt_str_ends_with(part->path, ".gz") || bt_str_ends_with(part->path, ".GZ");
     if (!file->is_gzip) {
         return table_scan_open(scan, rows->table, part->path, err);
     }
-    BT_TRY(bt_gzip_read_all(part->path, &file->unpacked, err));
-    table_scan_memory(scan, rows->table, part->path, bt_str_text(&file->unpacked),
-                      file->unpacked.len, true);
+    if (rows->unpacked == NULL) {
+        BT_TRY(bt_fs_scratch_create(part->path, &rows->unpacked, err));
+    }
+    file->unpacked_at = bt_fs_scratch_size(rows->unpacked);
+    BT_TRY(bt_gzip_unpack(part->path, rows->unpacked, err));
+    table_scan_unpacked(scan, rows->table, part->path, rows->unpacked, file->unpacked_at,
+                        bt_fs_scratch_size(rows->unpacked));
     return BT_OK;
 }
 
@@ -432,7 +451,8 @@ static bt_status index_file(table_rows *rows, data_part *part, table_file *file,
     part->first = rows->base.n_rows;
     BT_CHECK(open_scan(rows, part, file, &scan, err));
     BT_CHECK(scan_file(rows, part, file, &scan, err));
-    file->n_bytes = file->is_gzip ? (int64_t)file->unpacked.len : bt_fs_stream_offset(scan.file);
+    file->n_bytes = file->is_gzip ? bt_fs_scratch_size(rows->unpacked) - file->unpacked_at
+                                  : bt_fs_stream_offset(scan.file);
 done:
     table_scan_close(&scan);
     return rc;
@@ -513,8 +533,8 @@ static void close_table(data_rows *base) {
     table_rows *const rows = (table_rows *)base;
     for (size_t i = 0; rows->files != NULL && i < base->n_parts; i++) {
         bt_free(rows->files[i].begins);
-        bt_str_deinit(&rows->files[i].unpacked);
     }
+    bt_fs_scratch_close(rows->unpacked);
     bt_free(rows->files);
     bt_data_open_files_deinit(&rows->open);
     bt_data_encoder_deinit(&rows->encoder);

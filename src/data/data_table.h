@@ -56,22 +56,29 @@ csv_state csv_next(csv_state state, char c);
  * BT_TABLE_LINES), a byte order mark at the beginning too; a line may end with CR LF. */
 
 typedef struct table_scan {
-    bt_data_table table;
-    const char   *path;     /* borrowed, for messages */
-    bt_fs_stream *file;     /* owned; NULL: memory */
-    bool          is_whole; /* begins at the beginning of a file: a mark may stand there */
-    const char   *memory;
-    size_t        n_memory;
-    size_t        at;     /* in memory */
-    bt_str        joined; /* a CSV row of several lines */
-    int64_t       line;   /* number of the last line that was read, from 1 */
-    int64_t       begin;  /* of the row that was given last: byte, and line */
-    int64_t       row_line;
+    bt_data_table        table;
+    const char          *path;                       /* borrowed, for messages */
+    bt_fs_stream        *file;                       /* owned; NULL: memory or unpacked */
+    const bt_fs_scratch *unpacked;                   /* borrowed; memory is a window onto it */
+    int64_t              window_begin, unpacked_end; /* in unpacked */
+    int64_t              first;                      /* where the table begins in it */
+    bt_str               window;
+    bool                 is_whole; /* begins at the beginning of a file: a mark may stand there */
+    const char          *memory;
+    size_t               n_memory;
+    size_t               at;     /* in memory */
+    bt_str               joined; /* a CSV row of several lines */
+    int64_t              line;   /* number of the last line that was read, from 1 */
+    int64_t              begin;  /* of the row that was given last: byte, and line */
+    int64_t              row_line;
 } table_scan;
 
 bt_status table_scan_open(table_scan *scan, bt_data_table table, const char *path, bt_error *err);
 void table_scan_memory(table_scan *scan, bt_data_table table, const char *path, const char *bytes,
                        size_t n_bytes, bool is_whole);
+/* The bytes [begin, end) of what was unpacked; scan->begin counts from 0. */
+void table_scan_unpacked(table_scan *scan, bt_data_table table, const char *path,
+                         const bt_fs_scratch *unpacked, int64_t begin, int64_t end);
 void table_scan_close(table_scan *scan);
 /* *row without its line end, borrowed until the next call. *end: there is none. Errors name file
  * and line. */

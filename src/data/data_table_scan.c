@@ -6,6 +6,8 @@
 
 #include "data_table.h"
 
+enum { WINDOW_BYTES = 1 << 18 };
+
 bt_status table_scan_open(table_scan *scan, bt_data_table table, const char *path, bt_error *err) {
     *scan = (table_scan){.table = table, .path = path, .is_whole = true};
     return bt_fs_stream_open(path, &scan->file, err);
@@ -21,8 +23,20 @@ void table_scan_memory(table_scan *scan, bt_data_table table, const char *path, 
                          .joined = scan->joined};
 }
 
+void table_scan_unpacked(table_scan *scan, bt_data_table table, const char *path,
+                         const bt_fs_scratch *unpacked, int64_t begin, int64_t end) {
+    *scan = (table_scan){.table = table,
+                         .path = path,
+                         .is_whole = true,
+                         .unpacked = unpacked,
+                         .window_begin = begin,
+                         .first = begin,
+                         .unpacked_end = end};
+}
+
 void table_scan_close(table_scan *scan) {
     bt_fs_stream_close(scan->file);
+    bt_str_deinit(&scan->window);
     bt_str_deinit(&scan->joined);
     *scan = (table_scan){0};
 }
@@ -33,14 +47,51 @@ static bt_status refuse_long(const table_scan *scan, int64_t line, bt_error *err
                    scan->table == BT_TABLE_CSV ? "; is a quote not closed?" : "");
 }
 
+/* More of what was unpacked behind what is left of the window. *any: there was more. */
+static bt_status widen_window(table_scan *scan, bool *any, bt_error *err) {
+    bt_str *const window = &scan->window;
+    const int64_t from = scan->window_begin + (int64_t)window->len;
+    const int64_t left = scan->unpacked_end - from;
+    const size_t  n = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+    *any = n > 0;
+    if (scan->at > 0) {
+        window->len -= scan->at;
+        memmove(window->data, window->data + scan->at, window->len);
+        scan->window_begin += (int64_t)scan->at;
+        scan->at = 0;
+    }
+    if (*any) {
+        BT_TRY(bt_grow(&window->data, &window->cap, window->len + n, 1,
+                       2 * (size_t)TABLE_ROW_MAX_BYTES + 2 * WINDOW_BYTES, err));
+        BT_TRY(bt_fs_scratch_read(scan->unpacked, from, window->data + window->len, n, err));
+        window->len += n;
+    }
+    scan->memory = window->data;
+    scan->n_memory = window->len;
+    return BT_OK;
+}
+
+/* A whole line is in the window, or the rest of the table, or more than a row may have. */
+static bt_status prepare_window(table_scan *scan, bt_error *err) {
+    bool any = scan->unpacked != NULL;
+    while (any && scan->n_memory - scan->at <= TABLE_ROW_MAX_BYTES &&
+           (scan->n_memory == scan->at ||
+            memchr(scan->memory + scan->at, '\n', scan->n_memory - scan->at) == NULL)) {
+        BT_TRY(widen_window(scan, &any, err));
+    }
+    return BT_OK;
+}
+
 static bt_status next_memory_line(table_scan *scan, const char **line, size_t *n, bool *end,
                                   bt_error *err) {
-    const char *const from = scan->memory + scan->at;
-    const size_t      left = scan->n_memory - scan->at;
-    *end = left == 0;
-    if (*end) {
+    BT_TRY(prepare_window(scan, err));
+    if (scan->n_memory == scan->at) {
+        *end = true;
         return BT_OK;
     }
+    const char *const from = scan->memory + scan->at;
+    const size_t      left = scan->n_memory - scan->at;
+    *end = false;
     const char *const lf = memchr(from, '\n', left);
     *line = from;
     *n = lf != NULL ? (size_t)(lf - from) : left;
@@ -49,7 +100,8 @@ static bt_status next_memory_line(table_scan *scan, const char **line, size_t *n
 }
 
 static int64_t offset_of_next(const table_scan *scan) {
-    return scan->file != NULL ? bt_fs_stream_offset(scan->file) : (int64_t)scan->at;
+    return scan->file != NULL ? bt_fs_stream_offset(scan->file)
+                              : scan->window_begin - scan->first + (int64_t)scan->at;
 }
 
 static bt_status next_line(table_scan *scan, const char **line, size_t *n, bool *end,

@@ -6,20 +6,21 @@
 
 enum { BLOCK_BYTES = 1 << 16 };
 
-static bt_status read_blocks(inflate_stream *stream, char *block, bt_str *out, bt_error *err) {
+static bt_status read_blocks(inflate_stream *stream, char *block, bt_fs_scratch *out,
+                             bt_error *err) {
     size_t got = BLOCK_BYTES;
     while (got == BLOCK_BYTES) {
         BT_TRY(inflate_stream_read(stream, block, BLOCK_BYTES, &got, err));
-        BT_TRY(bt_str_append_n(out, block, got, err));
+        BT_TRY(bt_fs_scratch_append(out, block, got, err));
     }
     if (inflate_stream_is_cut(stream)) {
         return BT_FAIL(err, BT_E_FORMAT, "%s ends within its gzip stream: was it copied whole?",
                        inflate_stream_path(stream));
     }
-    return BT_OK;
+    return bt_fs_scratch_flush(out, err);
 }
 
-bt_status bt_gzip_read_all(const char *path, bt_str *out, bt_error *err) {
+bt_status bt_gzip_unpack(const char *path, bt_fs_scratch *out, bt_error *err) {
     bt_status       rc = BT_OK;
     inflate_stream *stream = NULL;
     char           *block = NULL;
