@@ -79,8 +79,8 @@ static bool can_be_plain(const char *text, size_t len, bool in_flow) {
         return false;
     }
     const conf_scalar what = conf_scalar_resolve(text, len);
-    if (what != SCALAR_STR && what != SCALAR_ADDED_FLOAT && what != SCALAR_BROKEN) {
-        return false; /* the dumper knows nothing of the forms that Model Garden adds */
+    if (what != SCALAR_STR) {
+        return false;
     }
     if (!has_plain_start(text, len, in_flow) || text[len - 1] == ':') {
         return false;

@@ -54,7 +54,7 @@ CASES = {
                             "  init_checkpoint: '" + LONG + ": it''s " + LONG + "'\n"
                             "  train_data:\n    input_path: ['a, b', 'c: d', '" + LONG + "', \"\\u00e9 " + LONG + "\"]\n"
                             "    label_field: |-\n      one\n\n      two\n"
-                            "  validation_data:\n    label_field: '?x'\n    tfds_name: '- '\n    tfds_split: '1e3'\n"}},
+                            "  validation_data:\n    label_field: '?x'\n    tfds_name: '- '\n    tfds_split: '1e'\n"}},
     "numbers": override(CLS, RATE + "type=stepwise," + RATE + "stepwise.boundaries[1]=20," + RATE
                         + "stepwise.boundaries[0]=1_0," + RATE + "stepwise.values=[1e-3, .5, 1.0e+20]"),
     "one-ofs": override(CLS, "task.model.encoder.type=fnet,trainer.optimizer_config.optimizer.type="

@@ -389,7 +389,7 @@ static const struct {
 } dump_rows[] = {
     {"plain", "plain"},
     {"", "''"},
-    {"1e3", "1e3"},
+    {"1e3", "'1e3'"}, /* Model Garden writes it plain and reads a number */
     {"123", "'123'"},
     {"null", "'null'"},
     {"=", "'='"},
