@@ -195,6 +195,20 @@ GOLD = {
     "ids": b"de-000000011\ten-3\n\n10\t0\r\n10\t0\n9\t9223372036854775807", "bad": b"1\t2\n3 4\n",
 }
 
+YAML = {
+    "file": b"\x04task: {name: '1e3', init_checkpoint: \"a\\u00e9\\nb\"}\ntrainer:\n  train_steps: 1_0\n",
+    "anchors": b"\x06task:\n  train_data: &t {seq_length: 9, seed: 07}\n  validation_data:\n    <<: [*t]\n"
+               b"    input_path: [a, 'b: c', =, \"yes\"]\n    label_field: |-\n      one\n\n      two\n",
+    "override": b"\x00task.model.num_classes=3,trainer.train_steps=5,task.train_data.input_path='a,b'",
+    "arrays": b"\x03trainer.optimizer_config.learning_rate.type=stepwise,"
+              b"trainer.optimizer_config.learning_rate.stepwise.boundaries[0]=10",
+    "flow": b"\x01{task: {name: \"x\\ty\", train_data: {seq_length: 0x10}}}"}
+HISTORY = {
+    "record": b"\x00{\"kind\": \"train\", \"step\": 5, \"loss\": 0.5, \"lr\": null, \"examples\": 3}",
+    "info": b"\x01{\n    \"f1\": NaN,\n    \"best_ckpt_global_step\": 6.0\n}\n",
+    "seeds": b"\x02{\"runs\": [{\"seed\": 1, \"params\": 7, \"step\": 2, \"seconds\": 0.1, "
+             b"\"values\": {\"f1\": 0.5}}]}\n"}
+VOCAB = b"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n##a\n##b\nthe\ncat\n##s\n'\n,\n\xe4\xb8\xad\n"
 CORPUS = {
     "http": {"answer": HTTP},
     "aws": {"file": AWS_FILE, "json": AWS_JSON, "sts": AWS_STS},
@@ -221,6 +235,10 @@ CORPUS = {
     "pairs": PAIRS,
     "gold": GOLD,
     "weights": WEIGHTS,
+    "yaml": YAML,
+    "history": HISTORY,
+    "tokenizer": {"python": b"\x02" + VOCAB + b"\0The cat's \xc3\xa9a ab abb, \xe4\xb8\xad \xff\"",
+                  "tensorflow": b"\x03" + VOCAB + b"\0[CLS] Ab a\xcc\x81b\tb"},
     "state": {"plain": STATE, "escapes": b"model_checkpoint_path: 'a\\\"\\101' \"b\" # c\n"},
 }
 
