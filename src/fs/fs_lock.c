@@ -305,6 +305,7 @@ done:
 static bt_status take_local(bt_fs_lock *lock, bt_error *err) {
     const struct timespec pause = {.tv_nsec = round_nanoseconds};
     lock->is_shared = fs_is_shared_folder(lock->folder);
+    BT_TRY(bt_fs_sweep(lock->folder, bt_fs_basename(lock->path), err)); /* of killed takers */
     for (int round = 0; round < MAX_ROUNDS; round++) {
         BT_TRY(make_lock(lock, err));
         if (lock->fd >= 0) {

@@ -59,6 +59,32 @@ static bt_status canonical_path(const char *path, const char *folder, char **out
     return rc;
 }
 
+/* A device or a pipe that was named as an output was there before and stays. */
+static bool is_regular_file(const char *path) {
+    struct stat info;
+    return bt_fs_is_remote(path) || (stat(path, &info) == 0 && S_ISREG(info.st_mode));
+}
+
+/* One run a file: the lock stands beside it while the run lasts. In a store each upload has a
+ * condition instead. */
+static bt_status take_lock(output_file *file, const char *folder, bt_error *err) {
+    enum { NAME_BYTES = 240 };
+    bt_str      name = BT_STR_INIT;
+    struct stat info;
+    const bool  is_special = stat(file->path, &info) == 0 && !S_ISREG(info.st_mode);
+    if (bt_fs_is_remote(file->path) || is_special ||
+        strlen(bt_fs_basename(file->path)) > NAME_BYTES) {
+        return BT_OK;
+    }
+    bt_status rc = bt_str_appendf(&name, err, ".%s.lock", bt_fs_basename(file->path));
+    if (rc == BT_OK) {
+        rc =
+            bt_fs_lock_take(folder, bt_str_text(&name), "create-finetuning-data", &file->lock, err);
+    }
+    bt_str_deinit(&name);
+    return rc;
+}
+
 bt_status output_set_add(output_set *set, const char *path, bt_fs_writer **writer, bt_error *err) {
     bt_status         rc = BT_OK;
     char             *folder = NULL;
@@ -83,10 +109,12 @@ bt_status output_set_add(output_set *set, const char *path, bt_fs_writer **write
     BT_CHECK(bt_fs_finish_commits(folder, err)); /* before a sweep: they name temporary files */
     BT_CHECK(bt_fs_sweep(folder, name, err));
     BT_CHECK(bt_fs_writer_create(path, &file.writer, err));
+    BT_CHECK(take_lock(&file, folder, err));
     *writer = file.writer;
     set->files[set->n++] = file;
-    file.canonical = NULL;
+    file = (output_file){0};
 done:
+    bt_fs_writer_abort(file.writer);
     bt_free(file.canonical);
     bt_free(folder);
     return rc;
@@ -105,12 +133,6 @@ bt_status output_set_commit(output_set *set, bt_error *err) {
     return rc;
 }
 
-/* A device or a pipe that was named as an output was there before and stays. */
-static bool is_regular_file(const char *path) {
-    struct stat info;
-    return bt_fs_is_remote(path) || (stat(path, &info) == 0 && S_ISREG(info.st_mode));
-}
-
 void output_set_deinit(output_set *set, bool failed) {
     for (size_t i = 0; i < set->n; i++) {
         output_file *const file = &set->files[i];
@@ -120,6 +142,7 @@ void output_set_deinit(output_set *set, bool failed) {
             bt_fs_remove(file->path, &ignored) != BT_OK) {
             bt_log(BT_LOG_WARNING, "%s", ignored.msg);
         }
+        bt_fs_lock_release(file->lock);
         bt_free(file->canonical);
     }
     for (size_t i = set->made_folders.n; failed && i > 0; i--) {

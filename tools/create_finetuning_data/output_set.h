@@ -14,6 +14,7 @@ typedef struct output_file {
     char         *canonical; /* folder resolved: to notice the same file under two names */
     bt_fs_writer *writer;    /* NULL once committed */
     const char   *path;      /* borrowed */
+    bt_fs_lock   *lock;      /* of a local file: no other run writes it meanwhile; else NULL */
     bool          is_in_place;
 } output_file;
 
@@ -24,7 +25,7 @@ typedef struct output_set {
 } output_set;
 
 /* Opens path for writing; *writer is borrowed. path must outlive the set. BT_E_CONFIG when the set
- * has that file already. */
+ * has that file already, BT_E_RESOURCE when another run writes it. */
 bt_status output_set_add(output_set *set, const char *path, bt_fs_writer **writer, bt_error *err);
 /* Gives all files their names. */
 bt_status output_set_commit(output_set *set, bt_error *err);
