@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every program is asked to stop in every phase: a line at once, then saved and exit 75, or 128 + N
 where nothing was to be saved and nothing is left behind; a second signal ends it at once. Phases are
-made long by a preloaded slow disk (slow_files.c), by many rows, by a store that stalls."""
+made long by a preloaded slow disk (slow_files.c) and by many rows. Servers that stall are in
+tests/remote/waits.py."""
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -14,12 +14,8 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, 'support'))
-sys.path.insert(0, os.path.join(HERE, '../remote/support'))
 import jobs  # noqa: E402
 import e2e  # noqa: E402
-import remote_case  # noqa: E402
-import store_server  # noqa: E402
-from store_server import Fault  # noqa: E402
 
 SLOW_LIBRARY = os.path.join(e2e.BUILD, 'tests/reliability/libslow_files.so')
 # Times are bounds of a quiet machine; BT_TEST_SLOW stretches them.
@@ -103,6 +99,8 @@ class Case(unittest.TestCase):
         env = {'LD_PRELOAD': SLOW_LIBRARY, 'BT_SLOW_PATH': path, 'BT_SLOW_MS': str(ms),
                'BT_SLOW_SKIP': str(skip), 'BT_SLOW_MARK': self.path('mark'),
                'TMPDIR': self.folder}
+        if e2e.SANITIZED:  # the preloaded library comes before the sanitizer's
+            env['ASAN_OPTIONS'] = os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'
         return dict(env, BT_SLOW_OP=op) if op else env
 
     def marked(self):
