@@ -16,7 +16,7 @@ import faults  # noqa: E402
 import jobs  # noqa: E402
 from jobs import e2e  # noqa: E402
 
-N_CUTS = 12
+N_CUTS = int(os.environ.get('BT_SAMPLE', '12'))
 N_RANDOM = 6 if e2e.LONG else 1
 EMA = ('trainer.optimizer_config.ema.average_decay=0.9,trainer.gradient_accumulation_steps=2,'
        'trainer.checkpoint_interval=15,trainer.validation_interval=25')

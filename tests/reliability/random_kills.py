@@ -128,7 +128,7 @@ class RandomKills(faults.FaultCase):
             codes = (first.returncode, second.returncode)
             if codes == (0, 4):
                 n_refused += 1
-                self.assertIn('pid %d' % first.pid, said[1])
+                self.assertIn('process %d on' % first.pid, said[1])
                 self.same_run(self.path('straight'), self.path(faults.VICTIM), said[1])
             else:
                 self.assertEqual(codes, (4, 0), said)
