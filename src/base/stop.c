@@ -62,10 +62,12 @@ static void wake(void) {
 /* true: it was the first one. */
 static bool ask(int number) {
     int none = 0;
+    if (atomic_load(&asked) == 0) { /* before the flag: another thread's handler looks at both */
+        atomic_store(&asked_at, now_ns());
+    }
     if (!atomic_compare_exchange_strong(&asked, &none, number)) {
         return false;
     }
-    atomic_store(&asked_at, now_ns());
     wake();
     return true;
 }

@@ -26,8 +26,23 @@ bool fs_is_temporary_name(const char *name) {
            strspn(tail + 5, "0123456789abcdef") == n - 5 - (size_t)(tail - name);
 }
 
-/* Is it certain that nobody writes the file? */
-static bool is_left(const char *path, bool is_shared) {
+/* Removes the file where it is certain that nobody writes it: still under its lock, so that who
+ * made it in this very moment and locks it then sees that it is gone. */
+static bool remove_left_file(const char *path, bool is_shared, double age) {
+    const int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    const bool is_free = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    const bool has_no_locks = !is_free && errno != EWOULDBLOCK;
+    const bool is_left =
+        is_shared || has_no_locks ? age > old_seconds && (is_free || has_no_locks) : is_free;
+    const bool is_removed = is_left && unlink(path) == 0;
+    (void)close(fd);
+    return is_removed;
+}
+
+static bool remove_left(const char *path, bool is_shared) {
     struct stat  st;
     const double now = bt_time_unix();
     if (lstat(path, &st) != 0) {
@@ -35,19 +50,9 @@ static bool is_left(const char *path, bool is_shared) {
     }
     const double age = now - (double)st.st_mtim.tv_sec;
     if (S_ISLNK(st.st_mode)) {
-        return age > (is_shared ? old_seconds : old_link_seconds);
+        return age > (is_shared ? old_seconds : old_link_seconds) && unlink(path) == 0;
     }
-    if (!S_ISREG(st.st_mode)) {
-        return false;
-    }
-    const int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    const bool is_free = flock(fd, LOCK_EX | LOCK_NB) == 0;
-    const bool has_no_locks = !is_free && errno != EWOULDBLOCK;
-    (void)close(fd);
-    return is_shared || has_no_locks ? age > old_seconds && (is_free || has_no_locks) : is_free;
+    return S_ISREG(st.st_mode) && remove_left_file(path, is_shared, age);
 }
 
 bt_status bt_fs_sweep(const char *folder, const char *start, bt_error *err) {
@@ -72,7 +77,7 @@ bt_status bt_fs_sweep(const char *folder, const char *start, bt_error *err) {
             continue;
         }
         BT_CHECK(bt_fs_join(folder, name, &path, err));
-        if (is_left(path, is_shared) && unlink(path) == 0) {
+        if (remove_left(path, is_shared)) {
             bt_log(BT_LOG_DEBUG, "%s: left from a run that was killed, removed", path);
         }
         bt_free(path);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs_internal.h"
@@ -45,6 +46,16 @@ bt_status fs_temporary_name(const char *path, bt_str *out, bt_error *err) {
     return bt_str_appendf(out, err, ".tmp-%s", hex);
 }
 
+/* Locked, so that a sweep sees that it is being written. false: a sweep came between the open and
+ * the lock, and has removed it or is about to. */
+static bool keep_from_sweeps(int fd) {
+    struct stat st;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        return false;
+    }
+    return fstat(fd, &st) != 0 || st.st_nlink > 0;
+}
+
 bt_status fs_temporary_open(const char *path, mode_t mode, char **temporary, int *fd,
                             bt_error *err) {
     bt_str    name = BT_STR_INIT;
@@ -56,12 +67,16 @@ bt_status fs_temporary_open(const char *path, mode_t mode, char **temporary, int
         if (*fd < 0 && errno != EEXIST) {
             break;
         }
+        if (*fd >= 0 && !keep_from_sweeps(*fd)) {
+            (void)close(*fd);
+            *fd = -1;
+            errno = EEXIST;
+        }
     }
     if (*fd < 0) {
         rc = fs_fail_write(path, "create", errno, err);
         goto done;
     }
-    (void)flock(*fd, LOCK_EX | LOCK_NB); /* so that a sweep sees that it is being written */
     *temporary = bt_str_take(&name);
 done:
     bt_str_deinit(&name);

@@ -24,6 +24,7 @@ enum { WRITE_BUFFER_BYTES = 1 << 18 };
 struct bt_fs_writer {
     remote_writer *remote; /* or NULL; then nothing else but path is used */
     int            fd;
+    int            held_fd;    /* keeps the lock of a temporary file that was closed; or -1 */
     char          *path;       /* as the caller said it */
     char          *target;     /* path with links resolved; NULL: written directly */
     char          *temporary;  /* NULL: written directly */
@@ -43,6 +44,9 @@ static void writer_free(bt_fs_writer *writer) {
     if (writer->fd >= 0) {
         (void)close(writer->fd);
     }
+    if (writer->held_fd >= 0) {
+        (void)close(writer->held_fd);
+    }
     remote_writer_free(writer->remote);
     bt_free(writer->path);
     bt_free(writer->target);
@@ -58,6 +62,7 @@ static bt_status writer_create(const char *path, bt_fs_writer **out, bt_error *e
     bt_fs_writer *const writer = bt_calloc_array(1, sizeof *writer);
     if (writer != NULL) {
         writer->fd = -1;
+        writer->held_fd = -1;
         writer->path = bt_strdup(path);
         writer->buffer = bt_alloc(WRITE_BUFFER_BYTES);
     }
@@ -240,7 +245,11 @@ static bool is_same_folder(const char *a, const char *b) {
     return n == (size_t)(bt_fs_basename(b) - b) && memcmp(a, b, n) == 0;
 }
 
+/* Until it has its name a temporary file stays locked against sweeps, closed or not. */
 static bt_status close_file(bt_fs_writer *writer, bt_error *err) {
+    if (writer->temporary != NULL) {
+        writer->held_fd = fcntl(writer->fd, F_DUPFD_CLOEXEC, 3);
+    }
     if (writer->temporary != NULL && writer->keeps_mode) {
         (void)fchmod(writer->fd, writer->mode); /* some file systems have no modes */
     }

@@ -195,6 +195,7 @@ bt_status saver_join(train_run *run, bt_error *err) {
         return BT_OK;
     }
     run->last_saved = s->last_saved;
+    run->save_counter--;                              /* it was counted when it began */
     if (rc == BT_E_RESOURCE && bt_stop_requested()) { /* the stop saves, too: another try */
         bt_log(BT_LOG_WARNING, "%s", s->problem.msg);
         return bt_stop_check(err);

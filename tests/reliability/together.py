@@ -91,6 +91,39 @@ class Together(faults.FaultCase):
     def test_kill_first(self):
         self.check('kill', True)
 
+    def test_several_folders(self):
+        """The journal stands in the last output's folder and names a temporary file in the others: the
+        next run, of which nothing comes, gives it its name before it sweeps."""
+        outputs = ('a/t.rec', 'b/d.rec', 'c/m')
+        paths = [self.path(faults.VICTIM, name) for name in outputs]
+
+        def read():
+            out = []
+            for path in paths:
+                with open(path, 'rb') as source:
+                    out.append(hashlib.sha256(source.read()).hexdigest())
+            return out
+        self.wipe()
+        self.assertEqual(self.tool('new', outputs).code, 0)
+        new = read()
+        self.wipe()
+        self.assertEqual(self.tool('old', outputs).code, 0)
+        old = read()
+        self.assertEqual(self.tool('new', outputs, env=self.environment()).code, 0)
+        renames = [i for i, (name, _) in enumerate(self.operations(), 1) if name == 'rename']
+        n_mixed = 0
+        for at in renames:
+            self.wipe()
+            self.assertEqual(self.tool('old', outputs).code, 0)
+            self.tool('new', outputs, env=self.environment(at, 'kill'), may_die=True)
+            n_mixed += read() not in (old, new)
+            self.tool('nowhere', outputs)
+            self.assertIn(read(), (old, new), at)
+            os.makedirs(self.path('empty'), exist_ok=True)
+            self.assertNotEqual(self.tool('empty', outputs).code, 0)
+            self.assertIn(read(), (old, new), at)
+        self.assertGreater(n_mixed, 0)
+
     def test_second_run(self):
         """While one writes a file another one does not, and is told who does."""
         self.start(True)

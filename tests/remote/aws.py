@@ -4,6 +4,8 @@
 and shown nowhere."""
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -277,6 +279,24 @@ class Profiles(AwsCase):
                                ('sh -c "kill -9 $$"', 'credential_process'), ('"', 'open quote')):
             self.write('.aws/config', '[default]\ncredential_process = %s\n' % command)
             self.refused(words)
+
+    def test_a_process_that_does_not_end(self):
+        """It has closed its output: its end is waited for no longer than its output, and not deaf."""
+        self.write('.aws/config', '[default]\ncredential_process = sh -c "echo $$ > \'%s\'; '
+                   'exec sleep 100 >&-"\n' % self.path('pid'))
+        child = subprocess.Popen([e2e.program('bert-tokenize'), '--vocab_file=s3://bucket/vocab.txt'],
+                                 env=dict(os.environ, **self.env), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (child.kill(), child.wait()))
+        while child.poll() is None and not (os.path.exists(self.path('pid')) and
+                                            os.path.getsize(self.path('pid'))):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGTERM)
+        _, said = child.communicate(timeout=30)
+        self.assertEqual(child.returncode, 128 + signal.SIGTERM, said)
+        with open(self.path('pid'), encoding='utf-8') as source:
+            self.assertRaises(ProcessLookupError, os.kill, int(source.read()), 0)
 
 
 class Renewal(AwsCase):

@@ -90,10 +90,29 @@ static void report(const data_job *job, const data_task *task, double seconds) {
            bt_pool_n_threads(job->pool), bt_pool_n_threads(job->pool) == 1 ? "" : "s");
 }
 
+/* First in all folders of the outputs: the journal of a run that was killed stands in one of them
+ * and names temporary files in the others, which would be swept there as left over. */
+static bt_status finish_earlier(const data_job *job, bt_error *err) {
+    const char *const paths[] = {job->paths[0], job->paths[1], job->paths[2],
+                                 bt_flags_string(job->flags, "meta_data_file_path")};
+    for (size_t i = 0; i < BT_ARRAY_LEN(paths); i++) {
+        char *folder = NULL;
+        if (paths[i] == NULL || paths[i][0] == '\0') {
+            continue;
+        }
+        BT_TRY(bt_fs_parent(paths[i], &folder, err));
+        const bt_status rc = bt_fs_finish_commits(folder, err);
+        bt_free(folder);
+        BT_TRY(rc);
+    }
+    return BT_OK;
+}
+
 static bt_status run_job(data_job *job, const data_task *task, bt_error *err) {
     meta_data     meta = META_DATA_INIT;
     bt_fs_writer *meta_writer = NULL;
     bt_status     rc = BT_OK;
+    BT_CHECK(finish_earlier(job, err));
     BT_CHECK(task->run(job, task, &meta, err));
     BT_CHECK(output_set_add(&job->outputs, bt_flags_string(job->flags, "meta_data_file_path"),
                             &meta_writer, err));

@@ -109,16 +109,18 @@ static bt_status start(char **words, int output, pid_t *pid, bt_error *err) {
                                   fs_reason(failure, reason));
 }
 
-static bt_status read_output(int fd, bt_str *out, bt_error *err) {
-    const double  began = bt_time_monotonic();
+static bt_status check_time(double began, bt_error *err) {
+    if (bt_time_monotonic() - began > limit_seconds) {
+        return BT_FAIL(err, BT_E_RESOURCE, "it does not end within %.0f seconds", limit_seconds);
+    }
+    return bt_stop_check_now(err);
+}
+
+static bt_status read_output(int fd, double began, bt_str *out, bt_error *err) {
     char          buffer[4096];
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
     for (;;) {
-        if (bt_time_monotonic() - began > limit_seconds) {
-            return BT_FAIL(err, BT_E_RESOURCE, "it does not end within %.0f seconds",
-                           limit_seconds);
-        }
-        BT_TRY(bt_stop_check_now(err));
+        BT_TRY(check_time(began, err));
         if (poll(&waiting, 1, 100) <= 0) {
             continue;
         }
@@ -140,10 +142,26 @@ static bt_status read_output(int fd, bt_str *out, bt_error *err) {
     }
 }
 
+/* A program may close its output and go on: its end has the same limit. */
+static bt_status await_end(pid_t pid, double began, int *status, bt_error *err) {
+    for (;;) {
+        const pid_t ended = waitpid(pid, status, WNOHANG);
+        if (ended == pid) {
+            return BT_OK;
+        }
+        if (ended < 0 && errno != EINTR) {
+            return BT_FAIL(err, BT_E_RESOURCE, "its end cannot be waited for");
+        }
+        BT_TRY(check_time(began, err));
+        (void)poll(NULL, 0, 5);
+    }
+}
+
 static bt_status run(char **words, bt_str *out, bt_error *err) {
-    int   ends[2];
-    pid_t pid = 0;
-    int   status = 0;
+    const double began = bt_time_monotonic();
+    int          ends[2];
+    pid_t        pid = 0;
+    int          status = 0;
     if (pipe(ends) != 0) {
         return BT_FAIL(err, BT_E_RESOURCE, "cannot make a pipe");
     }
@@ -152,11 +170,14 @@ static bt_status run(char **words, bt_str *out, bt_error *err) {
     bt_status rc = start(words, ends[1], &pid, err);
     (void)close(ends[1]);
     if (rc == BT_OK) {
-        rc = read_output(ends[0], out, err);
+        rc = read_output(ends[0], began, out, err);
+        if (rc == BT_OK) {
+            rc = await_end(pid, began, &status, err);
+        }
         if (rc != BT_OK) {
             (void)kill(pid, SIGKILL);
-        }
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+            while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+            }
         }
         if (rc == BT_OK && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
             rc = BT_FAIL(err, BT_E_CONFIG, "it ends with %s %d (run it by hand to see why)",

@@ -241,7 +241,8 @@ done:
 /* ---- the lock ---------------------------------------------------------------------------------
  */
 
-/* *fd: holds the lock until it is closed. *held false: this file system has none. */
+/* *fd: holds the lock until it is closed. *held false: this file system has none,
+ * or another process kept it for too long. */
 static bt_status lock_blob(const hf_name *name, const hf_file *file, int *fd, bool *held,
                            bt_error *err) {
     bt_status rc = BT_OK;
@@ -269,6 +270,7 @@ static bt_status lock_blob(const hf_name *name, const hf_file *file, int *fd, bo
         if (bt_time_monotonic() - began > longest_lock_seconds) {
             bt_log(BT_LOG_WARNING, "%s: another process holds %s for %.0f s: fetched beside it",
                    file->path, path.data, longest_lock_seconds);
+            *held = false; /* what that process writes is not swept */
             break;
         }
         if (!told) {

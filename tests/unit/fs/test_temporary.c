@@ -181,6 +181,24 @@ static void test_sweep(void **state) {
     assert_ok(bt_fs_sweep("gs://bucket/none", NULL, err));
 }
 
+/* A sweep that comes between the end of the writing and the name finds it locked still. */
+static void test_sweep_before_the_name(void **state) {
+    (void)state;
+    const char *const folder = test_temp_dir();
+    char              a[TEST_PATH_MAX];
+    bt_fs_writer     *writer = NULL;
+    make_path(folder, "a", a);
+    assert_ok(bt_fs_writer_create(a, &writer, err));
+    assert_ok(bt_fs_writer_write(writer, "x", 1, err));
+    bt_fs_fail_at(BT_FS_OP_RENAME, 1, false);
+    assert_fails(bt_fs_writer_commit(&writer, err), BT_E_RESOURCE, "a");
+    bt_fs_fail_at(BT_FS_OP_RENAME, 0, false);
+    assert_ok(bt_fs_sweep(folder, NULL, err));
+    assert_int_equal(count(folder), 1);
+    bt_fs_writer_abort(writer);
+    assert_int_equal(count(folder), 0);
+}
+
 static void assert_refused(const char *path, const char *kind) {
     bt_file      *file = NULL;
     bt_fs_stream *stream = NULL;
@@ -277,9 +295,10 @@ static void test_pipe_as_output(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),       cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_sweep),       cmocka_unit_test(test_special),
-        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_pipe_as_output),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_sweep),          cmocka_unit_test(test_sweep_before_the_name),
+        cmocka_unit_test(test_special),        cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_pipe_as_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
