@@ -163,7 +163,7 @@ BT_MUST_USE bt_status bt_fs_writer_flush(bt_fs_writer *writer, bool to_disk, bt_
 BT_MUST_USE bt_status bt_fs_writer_commit(bt_fs_writer **writer, bt_error *err);
 /* The same for several files, which get their names in order once all are on the disk; the waiting
  * is shared. All or none, as far as POSIX has it: a failure puts back what was there, and a kill
- * leaves a journal in the last one's folder, from which bt_fs_finish_commits gives the rest their
+ * leaves a journal in each of their folders, from which bt_fs_finish_commits gives the rest their
  * names. (In a store each object appears by itself.) On success all writers are freed and NULL; on
  * failure the caller aborts them. */
 BT_MUST_USE bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err);
@@ -172,6 +172,10 @@ void                  bt_fs_writer_abort(bt_fs_writer *writer); /* removes the t
 /* Finishes what a killed process had begun in the folder: to be called before several files are
  * written there again. A folder that is missing or remote, or may not be written, is none. */
 BT_MUST_USE bt_status bt_fs_finish_commits(const char *folder, bt_error *err);
+/* The same before files of the folder are read: BT_E_RESOURCE where some are of one run and some of
+ * another and it cannot be finished, because the folder may not be written or a file is of another
+ * user; a process at work is waited for, some seconds. */
+BT_MUST_USE bt_status bt_fs_settle_commits(const char *folder, bt_error *err);
 
 /* As bt_fs_replace, but only when the file is still in the state that if_version (of bt_fs_info;
  * BT_FS_ANY_VERSION: whatever it is) says; otherwise BT_E_RESOURCE: another process wrote it.

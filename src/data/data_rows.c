@@ -115,6 +115,30 @@ static bool is_pattern(const char *path) {
     return strpbrk(path, "*?") != NULL;
 }
 
+/* What create-finetuning-data was killed in is finished, or the data are refused: never some files
+ * of one run and some of another. */
+static bt_status settle_folders(const char *path, bt_error *err) {
+    bt_status   rc = BT_OK;
+    bt_fs_names folders = BT_FS_NAMES_INIT;
+    char       *folder = NULL;
+    if (bt_fs_is_remote(path)) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_fs_parent(path, &folder, err));
+    if (!is_pattern(folder)) {
+        BT_CHECK(bt_fs_settle_commits(folder, err));
+        goto done;
+    }
+    BT_CHECK(bt_fs_glob(folder, &folders, err));
+    for (size_t i = 0; i < folders.n; i++) {
+        BT_CHECK(bt_fs_settle_commits(folders.items[i], err));
+    }
+done:
+    bt_fs_names_deinit(&folders);
+    bt_free(folder);
+    return rc;
+}
+
 static bt_status add_matches(data_rows *rows, const char *section, const char *pattern,
                              bt_error *err) {
     bt_status   rc = BT_OK;
@@ -136,6 +160,7 @@ done:
 bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err) {
     const char *const section = config->section != NULL ? config->section : "the data";
     for (size_t i = 0; i < config->n_paths; i++) {
+        BT_TRY(settle_folders(config->paths[i], err));
         if (is_pattern(config->paths[i])) {
             BT_TRY(add_matches(rows, section, config->paths[i], err));
         } else {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Several files that appear together. When all are whole on the disk under temporary names, a
- * journal says which name each gets; then they get them. A failure puts back what was there; after
- * a kill the journal stands, and whoever next writes there gives the rest their names. So there is
- * all of the old or, once the journal stands, all of the new. */
+ * journal in each of their folders says which name each gets; then they get them. A failure puts
+ * back what was there; after a kill the journal stands, and whoever next writes there gives the
+ * rest their names. So there is all of the old or, once the journal stands, all of the new. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +46,8 @@ static bt_status put_path(bt_str *text, const char *path, bt_error *err) {
     return rc == BT_OK ? put(text, path, err) : rc;
 }
 
-bt_status fs_journal_begin(fs_journal *journal, const fs_placing *files, size_t n, bt_error *err) {
+bt_status fs_journal_begin(fs_journal *journal, const char *beside, const fs_placing *files,
+                           size_t n, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
     bt_str    name = BT_STR_INIT;
@@ -55,7 +56,7 @@ bt_status fs_journal_begin(fs_journal *journal, const fs_placing *files, size_t 
     char      hex[RANDOM_HEX + 1];
     *journal = (fs_journal){.fd = -1};
     BT_CHECK(fs_random_hex(hex, RANDOM_HEX, err));
-    BT_CHECK(bt_fs_parent(files[n - 1].final, &folder, err));
+    BT_CHECK(bt_fs_parent(beside, &folder, err));
     BT_CHECK(bt_str_appendf(&name, err, "%s/%s%s", folder, journal_start, hex));
     BT_CHECK(put(&text, magic, err));
     for (size_t i = 0; i < n; i++) {
@@ -67,13 +68,13 @@ bt_status fs_journal_begin(fs_journal *journal, const fs_placing *files, size_t 
     for (size_t done = 0; done < text.len;) {
         const ssize_t wrote = fs_sys_write(journal->fd, text.data + done, text.len - done);
         if (wrote <= 0) {
-            rc = fs_fail_write(files[n - 1].final, "write", wrote < 0 ? errno : EIO, err);
+            rc = fs_fail_write(beside, "write", wrote < 0 ? errno : EIO, err);
             goto done;
         }
         done += (size_t)wrote;
     }
     if (fs_sys_fsync(journal->fd) != 0 || fs_sys_rename(temporary, bt_str_text(&name)) != 0) {
-        rc = fs_fail_write(files[n - 1].final, "write", errno, err);
+        rc = fs_fail_write(beside, "write", errno, err);
         goto done;
     }
     bt_free(temporary);
@@ -249,10 +250,12 @@ static bt_status finish_one(const char *path, bt_error *err) {
         rc = fs_fail_write(path, "remove", errno, err);
         goto done;
     }
-    bt_log(BT_LOG_INFO,
-           "%s: a run was killed while its files got their names: the other %" PRId64
-           " have theirs now",
-           path, n_placed);
+    if (n_placed > 0) {
+        bt_log(BT_LOG_INFO,
+               "%s: a run was killed while its files got their names: the other %" PRId64
+               " have theirs now",
+               path, n_placed);
+    }
 done:
     (void)close(fd);
     bt_free(text);
@@ -288,5 +291,103 @@ bt_status bt_fs_finish_commits(const char *folder, bt_error *err) {
 done:
     bt_free(path);
     bt_fs_names_deinit(&names);
+    return rc;
+}
+
+/* ---- before files are read ---------------------------------------------------------------------
+ */
+
+/* In a folder where everybody writes, as /tmp, a journal of somebody else binds nobody. */
+static bool is_of_others(const char *folder, const struct stat *st) {
+    struct stat place;
+    return st->st_uid != geteuid() && stat(folder, &place) == 0 && (place.st_mode & S_ISVTX) != 0;
+}
+
+/* Does a file of the journal still wait for its name? Where it cannot be read: perhaps. */
+static bt_status is_pending(const char *folder, const char *path, bool *pending, bt_error *err) {
+    char       *text = NULL;
+    size_t      n = 0;
+    struct stat st;
+    *pending = false;
+    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || is_of_others(folder, &st)) {
+        return BT_OK; /* perhaps it has just gone */
+    }
+    if (access(path, R_OK) != 0) {
+        *pending = errno != ENOENT;
+        return BT_OK;
+    }
+    BT_TRY(bt_fs_read_all(path, MAX_JOURNAL_BYTES, &text, &n, err));
+    if (is_whole(text, n)) {
+        const char       *at = text;
+        const char *const end = text + n;
+        (void)next_word(&at, end);
+        for (const char *word = next_word(&at, end); !bt_str_equal(word, at_end);
+             word = next_word(&at, end)) {
+            *pending = *pending || lstat(word, &st) == 0;
+            (void)next_word(&at, end);
+        }
+    }
+    bt_free(text);
+    return BT_OK;
+}
+
+/* The first journal of the folder that is pending, or NULL. The caller bt_free()s it. */
+static bt_status find_pending(const char *folder, char **out, bt_error *err) {
+    bt_status   rc = BT_OK;
+    bt_fs_names names = BT_FS_NAMES_INIT;
+    *out = NULL;
+    BT_CHECK(bt_fs_list_unsorted(folder, &names, err));
+    for (size_t i = 0; i < names.n && *out == NULL; i++) {
+        char *path = NULL;
+        bool  pending = false;
+        if (!bt_str_starts_with(names.items[i], journal_start) ||
+            strlen(names.items[i]) != strlen(journal_start) + RANDOM_HEX) {
+            continue;
+        }
+        BT_CHECK(bt_fs_join(folder, names.items[i], &path, err));
+        rc = is_pending(folder, path, &pending, err);
+        if (rc == BT_OK && pending) {
+            *out = path;
+        } else {
+            bt_free(path);
+        }
+        BT_CHECK(rc);
+    }
+done:
+    bt_fs_names_deinit(&names);
+    return rc;
+}
+
+bt_status bt_fs_settle_commits(const char *folder, bt_error *err) {
+    enum { MAX_WAITS = 50 };
+    bt_fs_info info = {0};
+    char      *path = NULL;
+    if (fs_is_served(folder)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_fs_stat(folder, &info, err));
+    if (info.kind != BT_FS_FOLDER || access(folder, R_OK | X_OK) != 0) {
+        return BT_OK;
+    }
+    for (int i = 0;; i++) {
+        BT_TRY(bt_fs_finish_commits(folder, err));
+        BT_TRY(find_pending(folder, &path, err));
+        if (path == NULL) {
+            return BT_OK;
+        }
+        if (i == MAX_WAITS) {
+            break;
+        }
+        bt_free(path);
+        (void)bt_stop_sleep(0.1);
+        BT_TRY(bt_stop_check(err));
+    }
+    const bt_status rc =
+        BT_FAIL(err, BT_E_RESOURCE,
+                "%s: some files that were written together have their names here, others not yet, "
+                "and this user may not give them theirs: let its owner run create-finetuning-data "
+                "there again; or remove it, if the files are known to belong together",
+                path);
+    bt_free(path);
     return rc;
 }

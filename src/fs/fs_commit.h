@@ -19,9 +19,9 @@ typedef struct fs_journal {
     char *path;
 } fs_journal;
 
-/* n >= 1 files, all on the disk. After success the journal stands. */
-BT_MUST_USE bt_status fs_journal_begin(fs_journal *journal, const fs_placing *files, size_t n,
-                                       bt_error *err);
+/* n >= 1 files, all on the disk. After success the journal stands, beside the file `beside`. */
+BT_MUST_USE bt_status fs_journal_begin(fs_journal *journal, const char *beside,
+                                       const fs_placing *files, size_t n, bt_error *err);
 /* is_done: nothing is left to do, and it goes. */
 void                  fs_journal_end(fs_journal *journal, bool is_done);
 BT_MUST_USE bt_status fs_place(fs_placing *file, bt_error *err);

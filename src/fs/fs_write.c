@@ -341,11 +341,47 @@ typedef struct together {
     size_t         n;
     fs_placing    *files; /* those that get their name by a rename, in order */
     size_t         n_files;
-    fs_journal     journal;
+    fs_journal    *journals; /* one in each folder */
+    size_t         n_journals;
 } together;
 
+static void together_end_journals(together *t, bool is_done) {
+    for (size_t i = 0; i < t->n_journals; i++) {
+        fs_journal_end(&t->journals[i], is_done);
+    }
+    t->n_journals = 0;
+}
+
+/* Whoever reads or writes in any of the folders knows what is to be done. */
+static bt_status together_begin_journals(together *t, bt_error *err) {
+    if (t->n_files < 2) {
+        return BT_OK;
+    }
+    t->journals = bt_calloc_array(t->n_files, sizeof *t->journals);
+    if (t->journals == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", t->n_files);
+    }
+    for (size_t i = t->n_files; i > 0; i--) {
+        const char *const path = t->files[i - 1].final;
+        bool              has_one = false;
+        for (size_t k = i; k < t->n_files && !has_one; k++) {
+            has_one = is_same_folder(path, t->files[k].final);
+        }
+        if (has_one) {
+            continue;
+        }
+        const bt_status rc =
+            fs_journal_begin(&t->journals[t->n_journals], path, t->files, t->n_files, err);
+        if (rc != BT_OK) {
+            together_end_journals(t, true);
+            return rc;
+        }
+        t->n_journals++;
+    }
+    return BT_OK;
+}
+
 static bt_status together_begin(together *t, bt_error *err) {
-    t->journal.fd = -1;
     t->files = bt_calloc_array(t->n, sizeof *t->files);
     if (t->files == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", t->n);
@@ -362,7 +398,7 @@ static bt_status together_begin(together *t, bt_error *err) {
             return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", t->n);
         }
     }
-    return t->n_files > 1 ? fs_journal_begin(&t->journal, t->files, t->n_files, err) : BT_OK;
+    return together_begin_journals(t, err);
 }
 
 static bt_status together_place(together *t, bt_error *err) {
@@ -389,11 +425,11 @@ static bt_status together_place(together *t, bt_error *err) {
 /* What is there was put back, or the journal stays and with it the temporary files. */
 static bt_status together_fail(together *t, bt_status rc, bt_error *err) {
     if (fs_put_all_back(t->files, t->n_files)) {
-        fs_journal_end(&t->journal, true);
+        together_end_journals(t, true);
         return rc;
     }
-    const bool stays = t->journal.path != NULL;
-    fs_journal_end(&t->journal, false);
+    const bool stays = t->n_journals > 0;
+    together_end_journals(t, false);
     for (size_t i = 0; stays && i < t->n; i++) {
         bt_free(t->writers[i]->temporary);
         t->writers[i]->temporary = NULL;
@@ -414,7 +450,7 @@ bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err) 
         rc = together_fail(&t, rc, err);
         goto done;
     }
-    fs_journal_end(&t.journal, true);
+    together_end_journals(&t, true);
     for (size_t i = 0; i < n; i++) {
         bt_free(writers[i]->temporary);
         writers[i]->temporary = NULL;
@@ -426,6 +462,7 @@ done:
         fs_placing_deinit(&t.files[i]);
     }
     bt_free(t.files);
+    bt_free(t.journals);
     return rc;
 }
 

@@ -87,18 +87,17 @@ static bt_status put_questions(const bt_squad_answers *answers, const bt_squad_s
     return bt_fs_writer_write(writer, text->data, text->len, err);
 }
 
-static bt_status write_file(const bt_squad_answers *answers, const bt_squad_set *set,
-                            const char *folder, const char *name, put_value put, bt_error *err) {
-    bt_status     rc = BT_OK;
-    char         *path = NULL;
-    bt_fs_writer *writer = NULL;
-    bt_str        text = BT_STR_INIT;
+static bt_status write_file(const bt_squad_answers *answers, const char *folder, const char *name,
+                            put_value put, bt_fs_writer **writer, bt_error *err) {
+    const bt_squad_set *const set = bt_squad_windows_set(answers->windows);
+    bt_status                 rc = BT_OK;
+    char                     *path = NULL;
+    bt_str                    text = BT_STR_INIT;
     BT_CHECK(bt_fs_join(folder, name, &path, err));
-    BT_CHECK(bt_fs_writer_create(path, &writer, err));
-    BT_CHECK(put_questions(answers, set, put, writer, &text, err));
-    BT_CHECK(bt_fs_writer_commit(&writer, err));
+    BT_CHECK(bt_fs_sweep(folder, name, err));
+    BT_CHECK(bt_fs_writer_create(path, writer, err));
+    BT_CHECK(put_questions(answers, set, put, *writer, &text, err));
 done:
-    bt_fs_writer_abort(writer);
     bt_str_deinit(&text);
     bt_free(path);
     return rc;
@@ -106,11 +105,23 @@ done:
 
 bt_status bt_squad_answers_write(const bt_squad_answers *answers, const char *folder,
                                  bt_error *err) {
-    const bt_squad_set *const set = bt_squad_windows_set(answers->windows);
-    BT_TRY(write_file(answers, set, folder, "predictions.json", put_prediction, err));
-    BT_TRY(write_file(answers, set, folder, "nbest_predictions.json", put_nbest, err));
-    if (!answers->options.version_2) {
-        return BT_OK;
+    static const struct {
+        const char *name;
+        put_value   put;
+    } files[] = {{"predictions.json", put_prediction},
+                 {"nbest_predictions.json", put_nbest},
+                 {"null_odds.json", put_null_odds}}; /* the last only of version 2 */
+    bt_fs_writer *writers[BT_ARRAY_LEN(files)] = {NULL};
+    const size_t  n = BT_ARRAY_LEN(files) - (answers->options.version_2 ? 0 : 1);
+    bt_status     rc = BT_OK;
+    BT_CHECK(bt_fs_finish_commits(folder, err)); /* before a sweep: it names temporary files */
+    for (size_t i = 0; i < n; i++) {
+        BT_CHECK(write_file(answers, folder, files[i].name, files[i].put, &writers[i], err));
     }
-    return write_file(answers, set, folder, "null_odds.json", put_null_odds, err);
+    BT_CHECK(bt_fs_writers_commit(writers, n, err));
+done:
+    for (size_t i = 0; i < n; i++) {
+        bt_fs_writer_abort(writers[i]);
+    }
+    return rc;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A file of predictions: lines go to a temporary file beside it until the pass is through, then it
- * appears, whole. What a killed run left behind is removed when the next one begins. */
+ * appears, whole; several of one pass together. What a killed run left behind is finished or
+ * removed when the next one begins. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,9 @@ bt_status task_file_begin(task_file *file, const char *path, bt_error *err) {
     task_file_abort(file);
     BT_TRY(bt_fs_parent(path, &folder, err));
     bt_status rc = bt_fs_make_folders(folder, err);
+    if (rc == BT_OK) {
+        rc = bt_fs_finish_commits(folder, err); /* before a sweep: it names temporary files */
+    }
     if (rc == BT_OK) {
         rc = bt_fs_sweep(folder, bt_fs_basename(path), err);
     }
@@ -31,6 +35,19 @@ bt_status task_file_end_line(task_file *file, bt_error *err) {
 
 bt_status task_file_publish(task_file *file, bt_error *err) {
     return bt_fs_writer_commit(&file->writer, err);
+}
+
+bt_status task_files_publish(task_file *const *files, size_t n, bt_error *err) {
+    bt_fs_writer *writers[TASK_FILES_MAX];
+    BT_ASSERT(n <= TASK_FILES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        writers[i] = files[i]->writer;
+    }
+    const bt_status rc = bt_fs_writers_commit(writers, n, err);
+    for (size_t i = 0; i < n; i++) {
+        files[i]->writer = writers[i];
+    }
+    return rc;
 }
 
 void task_file_abort(task_file *file) {

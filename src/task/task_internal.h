@@ -70,10 +70,14 @@ typedef struct task_file {
     bt_fs_writer *writer; /* NULL between passes */
     bt_str        line;
 } task_file;
-/* Makes the folder; what was begun before is dropped. */
+/* Makes the folder; what was begun before is dropped. Of files that are published together the
+ * last one is begun first: what a killed pass left undone is noted beside that one. */
 BT_MUST_USE bt_status task_file_begin(task_file *file, const char *path, bt_error *err);
 BT_MUST_USE bt_status task_file_end_line(task_file *file, bt_error *err);
 BT_MUST_USE bt_status task_file_publish(task_file *file, bt_error *err);
+/* All or none. */
+enum { TASK_FILES_MAX = 3 };
+BT_MUST_USE bt_status task_files_publish(task_file *const *files, size_t n, bt_error *err);
 void                  task_file_abort(task_file *file);
 void                  task_file_deinit(task_file *file);
 /* A field of a table: TAB, LF, CR and the backslash as \t, \n, \r, \\. */
@@ -118,6 +122,8 @@ void                     task_glue_free(task_glue *glue); /* accepts NULL */
 BT_MUST_USE bt_status    task_glue_begin(task_glue *glue, bt_error *err);
 /* id: the predicted class; score: the prediction of a regression */
 BT_MUST_USE bt_status task_glue_add(task_glue *glue, int64_t id, float score, bt_error *err);
-BT_MUST_USE bt_status task_glue_publish(task_glue *glue, bt_error *err);
+/* To be published with the predictions themselves; what is to be said of it, after that. */
+task_file *task_glue_file(task_glue *glue);
+void       task_glue_tell(const task_glue *glue);
 
 #endif

@@ -203,6 +203,15 @@ static bt_status use_meta(bt_task_labels *labels, bool names_count, const json_t
     return use_processor(labels, source, err);
 }
 
+/* Never meta data of one run of create-finetuning-data beside records of another. */
+static bt_status settle_folder_of(const char *path, bt_error *err) {
+    char *folder = NULL;
+    BT_TRY(bt_fs_parent(path, &folder, err));
+    const bt_status rc = bt_fs_settle_commits(folder, err);
+    bt_free(folder);
+    return rc;
+}
+
 bt_status task_read_labels(const bt_conf *conf, const char *names_key, bool names_count,
                            bt_task_labels *labels, bt_error *err) {
     bt_conf_str_list names = {0};
@@ -220,6 +229,7 @@ bt_status task_read_labels(const bt_conf *conf, const char *names_key, bool name
     if (path[0] == '\0') {
         return BT_OK;
     }
+    BT_TRY(settle_folder_of(path, err));
     json_t *root = NULL;
     if (bt_fs_read_json(path, META_MAX_BYTES, 0, &root, err) != BT_OK) {
         return bt_error_prefix(err, META_KEY);

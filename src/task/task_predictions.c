@@ -232,9 +232,14 @@ static bt_status add_predictions(void *state, const bt_batch *batch, const float
 static bt_status write_predictions(void *state, bt_error *err) {
     predictions *const p = state;
     bt_task_notice_one_class("", &p->plan->labels, p->counts, p->plan->labels.n, p->n);
-    BT_TRY(task_file_publish(&p->file, err));
+    task_file *const files[] = {p->glue != NULL ? task_glue_file(p->glue) : NULL, &p->file};
+    const size_t     first = p->glue != NULL ? 0 : 1;
+    BT_TRY(task_files_publish(files + first, BT_ARRAY_LEN(files) - first, err));
     bt_log(BT_LOG_INFO, "wrote %" PRId64 " predictions to %s", p->n, p->path);
-    return p->glue != NULL ? task_glue_publish(p->glue, err) : BT_OK;
+    if (p->glue != NULL) {
+        task_glue_tell(p->glue);
+    }
+    return BT_OK;
 }
 
 const bt_task_output task_output_sentences = {

@@ -189,6 +189,9 @@ static bt_status reset_vectors(void *state, bt_error *err) {
     vectors *const v = state;
     bt_mined_deinit(&v->mined);
     task_file_abort(&v->file);
+    if (has_pairs(v)) { /* the table comes first, as it is published last */
+        BT_TRY(task_file_begin(&v->file, v->path, err));
+    }
     BT_TRY(begin_side(&v->sides[0], v->H, err));
     return has_pairs(v) ? begin_side(&v->sides[1], v->H, err) : BT_OK;
 }
@@ -297,7 +300,6 @@ static bt_status write_pair(vectors *v, const bt_mined_pair *pair, bt_error *err
 static bt_status write_pairs(vectors *v, bt_error *err) {
     const bt_text_span *texts = NULL;
     size_t              n_texts = 0;
-    BT_TRY(task_file_begin(&v->file, v->path, err));
     BT_TRY(bt_data_row_texts(v->data, 0, &texts, &n_texts, err));
     BT_TRY(bt_str_append(&v->file.line, "score\tleft_id\tright_id", err));
     BT_TRY(bt_str_append(&v->file.line, n_texts > 0 ? "\tleft_text\tright_text" : "", err));
@@ -306,21 +308,23 @@ static bt_status write_pairs(vectors *v, bt_error *err) {
         BT_TRY(bt_stop_check(err));
         BT_TRY(write_pair(v, &v->mined.pairs[i], err));
     }
-    return task_file_publish(&v->file, err);
+    return BT_OK;
 }
 
 static bt_status write_vectors(void *state, bt_error *err) {
-    vectors *const v = state;
+    vectors *const   v = state;
+    task_file *const files[] = {&v->sides[0].file, &v->sides[1].file, &v->file};
+    if (has_pairs(v)) {
+        BT_TRY(write_pairs(v, err));
+    }
+    BT_TRY(task_files_publish(files, has_pairs(v) ? BT_ARRAY_LEN(files) : 1, err));
     for (int s = 0; s < (has_pairs(v) ? 2 : 1); s++) {
-        BT_TRY(task_file_publish(&v->sides[s].file, err));
         bt_log(BT_LOG_INFO, "wrote %" PRId64 " vectors of %" PRId64 " numbers to %s", v->sides[s].n,
                v->H, v->sides[s].path);
     }
-    if (!has_pairs(v)) {
-        return BT_OK;
+    if (has_pairs(v)) {
+        bt_log(BT_LOG_INFO, "wrote %" PRId64 " pairs to %s", v->mined.n_pairs, v->path);
     }
-    BT_TRY(write_pairs(v, err));
-    bt_log(BT_LOG_INFO, "wrote %" PRId64 " pairs to %s", v->mined.n_pairs, v->path);
     return BT_OK;
 }
 

@@ -188,6 +188,7 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
     const bool is_new = !bt_fs_is_remote(args->model_dir) && !bt_fs_exists(args->model_dir);
     BT_CHECK(bt_fs_make_folders(args->model_dir, err));
     BT_CHECK(bt_fs_lock_take(args->model_dir, BT_FS_LOCK_NAME, "bert-train --seeds", &lock, err));
+    BT_CHECK(bt_fs_finish_commits(args->model_dir, err));
     BT_CHECK(bt_fs_sweep(args->model_dir, NULL, err));
     BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
     BT_CHECK(seeds_file_read(&file, path, err));

@@ -260,6 +260,7 @@ done:
 /* A run that was killed while it wrote leaves temporary files behind. */
 static bt_status remove_leftovers(const train_run *run, bt_error *err) {
     char *folder = NULL;
+    BT_TRY(bt_fs_finish_commits(run->args->model_dir, err)); /* their files are temporary ones */
     BT_TRY(bt_fs_sweep(run->args->model_dir, NULL, err));
     if (run->config.best_subdir[0] == '\0') {
         return BT_OK;

@@ -106,8 +106,7 @@ bt_status output_set_add(output_set *set, const char *path, bt_fs_writer **write
             goto done;
         }
     }
-    BT_CHECK(bt_fs_finish_commits(folder, err)); /* before a sweep: they name temporary files */
-    BT_CHECK(bt_fs_sweep(folder, name, err));
+    BT_CHECK(bt_fs_finish_commits(folder, err));
     BT_CHECK(bt_fs_writer_create(path, &file.writer, err));
     BT_CHECK(take_lock(&file, folder, err));
     *writer = file.writer;
@@ -120,8 +119,22 @@ done:
     return rc;
 }
 
+/* Only when what killed runs had begun is finished in the folders of all outputs: a journal in one
+ * of them may name temporary files in the others. Those of this run are in use, and stay. */
+static bt_status sweep(const output_set *set, bt_error *err) {
+    for (size_t i = 0; i < set->n; i++) {
+        char *folder = NULL;
+        BT_TRY(bt_fs_parent(set->files[i].path, &folder, err));
+        const bt_status rc = bt_fs_sweep(folder, bt_fs_basename(set->files[i].path), err);
+        bt_free(folder);
+        BT_TRY(rc);
+    }
+    return BT_OK;
+}
+
 bt_status output_set_commit(output_set *set, bt_error *err) {
     bt_fs_writer *writers[OUTPUT_SET_MAX];
+    BT_TRY(sweep(set, err));
     for (size_t i = 0; i < set->n; i++) {
         writers[i] = set->files[i].writer;
     }
