@@ -31,11 +31,30 @@ static bt_status read_entry(const bt_fs_lock *lock, lock_entry *entry, bool *is_
                      : BT_OK;
 }
 
+/* What time it is by the store's clock, which says when a lock was renewed: that of an object which
+ * was just written. A clock of this host that goes wrong must not make void what is in use. */
+static double store_now(const bt_fs_lock *lock) {
+    double     now = bt_time_unix();
+    bt_error   ignored = BT_ERROR_INIT; /* a store that refuses it will refuse the lock as well */
+    bt_str     path = BT_STR_INIT;
+    bt_fs_info info = {0};
+    if (bt_str_appendf(&path, NULL, "%s.now-%s", lock->path, lock->mine.token) == BT_OK &&
+        bt_fs_replace(path.data, "\n", 1, &ignored) == BT_OK) {
+        if (bt_fs_stat(path.data, &info, &ignored) == BT_OK && info.modified_unix > 0) {
+            now = info.modified_unix;
+        }
+        if (bt_fs_remove(path.data, &ignored) != BT_OK) {
+            bt_log(BT_LOG_WARNING, "%s", ignored.msg);
+        }
+    }
+    bt_str_deinit(&path);
+    return now;
+}
+
 /* BT_OK: it may be taken over. */
 static bt_status judge(bt_fs_lock *lock, const bt_fs_info *info, bt_error *err) {
-    lock_entry   entry = {0};
-    bool         is_entry = false;
-    const double age = bt_time_unix() - info->modified_unix;
+    lock_entry entry = {0};
+    bool       is_entry = false;
     BT_TRY(read_entry(lock, &entry, &is_entry, err));
     const lock_owner owner = is_entry ? lock_entry_owner(&entry) : LOCK_OWNER_UNKNOWN;
     if (owner == LOCK_OWNER_LIVES) {
@@ -44,6 +63,7 @@ static bt_status judge(bt_fs_lock *lock, const bt_fs_info *info, bt_error *err) 
     if (owner == LOCK_OWNER_GONE) {
         return lock_note_taken(lock, &entry, "its process has ended", err);
     }
+    const double age = store_now(lock) - info->modified_unix;
     BT_TRY(lock_judge_lease(lock, is_entry ? &entry : NULL, age, err));
     return lock_note_taken(lock, is_entry ? &entry : NULL, "nothing was heard of it for too long",
                            err);

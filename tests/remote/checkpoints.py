@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints in stores whose `checkpoint` is lost or whose newest one is damaged: the same rules as
 in a folder (tests/reliability/checkpoints.py), from listings; going back keeps what is newer."""
+import json
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import remote_case  # noqa: E402
+import store_server  # noqa: E402
 from remote_case import e2e  # noqa: E402
 
 FIVE = 'trainer.checkpoint_interval=5,trainer.max_to_keep=5'
@@ -34,6 +36,21 @@ class Checkpoints(remote_case.RemoteCase):
         with self.store.lock:
             del self.store.buckets['bucket']['out/checkpoint']
         self.ends_well('has no file `checkpoint`: ckpt-15, the newest whole checkpoint', self.go(20))
+
+    def test_lock_of_another_host(self):
+        """It is void by the store's clock: this host's may be wrong."""
+        entry = json.dumps({'lock': 'bert-train', 'what': 'bert-train --mode=train', 'host': 'far', 'pid': 7,
+                            'since_unix': 1, 'process_started': 1, 'boot': 'other', 'pid_namespace': 1,
+                            'lease_seconds': 180, 'token': 'ab' * 16}).encode()
+        store_server.CLOCK_BEHIND = 1000
+        self.addCleanup(setattr, store_server, 'CLOCK_BEHIND', 0)
+        lock = self.store.put('bucket', 'out/.bert-train.lock', entry)
+        lock.updated -= 10
+        self.assertRegex(self.one_error(self.go(5, expect=4)),
+                         r'process 7 on host far.*heard of 1\d s ago')
+        lock.updated -= 200
+        self.assertRegex(self.go(5).stderr, 'was left from .*process 7 on host far.*it is taken over')
+        self.assertEqual([n for n in self.store.names('out/') if 'lock' in n], [])
 
     def test_newest_damaged(self):
         self.go(15)
