@@ -171,6 +171,9 @@ void                  run_deinit(train_run *run);
 
 /* run_lock.c: the locks of model_dir that the mode needs, where the folder is there (early) or must
  * be; a second process is BT_E_RESOURCE. Whoever saves asks before whether they are still held. */
+/* What an evaluation says that holds the lock of who trains while it adds a record: a training
+ * waits for it. */
+#define RUN_LOCK_RECORD "bert-train, adding a record of an evaluation"
 BT_MUST_USE bt_status run_lock_take_early(const bt_train_args *args, run_locks *locks,
                                           bt_error *err);
 BT_MUST_USE bt_status run_lock_take(const bt_train_args *args, run_locks *locks, bt_error *err);

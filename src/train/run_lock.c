@@ -4,10 +4,30 @@
  * validation events), and who does both has both. So an evaluation runs beside a training that does
  * not evaluate, and two of a kind do not run. A prediction needs none: it only reads. */
 #include <stdio.h>
+#include <string.h>
 
 #include "run.h"
 
 #include "bt/fs.h"
+
+/* An evaluation has this lock while it adds a record to metrics.jsonl: that is not refused but
+ * waited for. */
+static bt_status take_train_lock(const char *folder, const char *what, bt_fs_lock **out,
+                                 bt_error *err) {
+    enum { MAX_WAITS = 300 };
+    for (int i = 0;; i++) {
+        bt_error        busy = BT_ERROR_INIT;
+        const bt_status rc = bt_fs_lock_take(folder, BT_FS_LOCK_NAME, what, out, &busy);
+        if (rc == BT_OK) {
+            return BT_OK;
+        }
+        if (rc != BT_E_RESOURCE || strstr(busy.msg, RUN_LOCK_RECORD) == NULL || i == MAX_WAITS) {
+            return BT_FAIL(err, rc, "%s", busy.msg);
+        }
+        (void)bt_stop_sleep(0.1);
+        BT_TRY(bt_stop_check(err));
+    }
+}
 
 bt_status run_lock_take(const bt_train_args *args, run_locks *locks, bt_error *err) {
     const bt_conf_mode mode = args->mode;
@@ -15,7 +35,7 @@ bt_status run_lock_take(const bt_train_args *args, run_locks *locks, bt_error *e
     bt_status          rc = BT_OK;
     (void)snprintf(what, sizeof what, "bert-train --mode=%s", bt_conf_mode_name(mode));
     if (bt_conf_mode_trains(mode) && locks->train == NULL) {
-        BT_CHECK(bt_fs_lock_take(args->model_dir, BT_FS_LOCK_NAME, what, &locks->train, err));
+        BT_CHECK(take_train_lock(args->model_dir, what, &locks->train, err));
     }
     if ((bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL) &&
         mode != BT_CONF_MODE_PREDICT && locks->eval == NULL) {

@@ -5,8 +5,10 @@
  * line on stderr a record, and a progress line on a terminal. Event files appear with their first
  * record; an evaluation's events are written before its line, which says that it was made.
  *
- * A run that trains first takes out what lies behind the step that it goes on from. Others add
- * only: a training may run beside them, and cut the file below them. */
+ * A run that trains first takes out what lies behind the step that it goes on from. Others open
+ * metrics.jsonl for each record, and hold the lock of who trains for that moment; while a training
+ * has it they write to metrics-eval.jsonl. So a line is neither cut nor torn by another process,
+ * and a store never sees two that write one object. */
 #include "run.h"
 
 #include <math.h>
@@ -29,6 +31,8 @@ typedef struct event_folder {
 struct run_log {
     char         *model_dir;
     char         *jsonl_path;
+    char         *beside_path; /* metrics-eval.jsonl */
+    bool          is_beside;   /* it was said that a training is at work */
     event_folder  train;
     event_folder  validation;
     bool          event_files;
@@ -99,23 +103,19 @@ static bt_status take_out(run_log *log, int64_t last_step, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status open_jsonl(run_log *log, bt_error *err) {
+static bt_status open_jsonl(run_log *log, const char *path, bt_error *err) {
     bool torn = false;
-    if (!log->trains) { /* perhaps a line that is just being written: it is given a moment */
-        BT_TRY(history_is_torn(log->jsonl_path, &torn, err));
-        if (torn) {
-            (void)bt_stop_sleep(0.1);
-            BT_TRY(history_is_torn(log->jsonl_path, &torn, err));
-        }
+    if (!log->trains) {
+        BT_TRY(history_is_torn(path, &torn, err));
     }
-    BT_TRY(bt_fs_writer_append(log->jsonl_path, &log->jsonl, err));
+    BT_TRY(bt_fs_writer_append(path, &log->jsonl, err));
     return torn ? bt_fs_writer_write(log->jsonl, "\n", 1, err) : BT_OK;
 }
 
 bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err) {
     BT_TRY(close_jsonl(log, err));
     BT_TRY(take_out(log, last_step, err));
-    return open_jsonl(log, err);
+    return open_jsonl(log, log->jsonl_path, err);
 }
 
 bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *err) {
@@ -136,7 +136,8 @@ bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *er
     BT_CHECK(bt_fs_join(config->model_dir, subdir[0] != '\0' ? subdir : "validation",
                         &log->validation.path, err));
     BT_CHECK(bt_fs_join(config->model_dir, "metrics.jsonl", &log->jsonl_path, err));
-    BT_CHECK(log->trains ? run_log_rewind(log, config->last_step, err) : open_jsonl(log, err));
+    BT_CHECK(bt_fs_join(config->model_dir, "metrics-eval.jsonl", &log->beside_path, err));
+    BT_CHECK(log->trains ? run_log_rewind(log, config->last_step, err) : BT_OK);
     *out = log;
     log = NULL;
 done:
@@ -158,7 +159,9 @@ bt_status run_log_sync(run_log *log, bt_error *err) {
             BT_TRY(bt_fs_sync_folder(folders[i]->path, err));
         }
     }
-    BT_TRY(bt_fs_writer_flush(log->jsonl, true, err));
+    if (log->jsonl != NULL) {
+        BT_TRY(bt_fs_writer_flush(log->jsonl, true, err));
+    }
     BT_TRY(bt_fs_sync_folder(log->model_dir, err));
     log->is_dirty = false;
     return BT_OK;
@@ -179,6 +182,7 @@ bt_status run_log_close(run_log *log, bt_error *err) {
     }
     bt_free(log->model_dir);
     bt_free(log->jsonl_path);
+    bt_free(log->beside_path);
     bt_free(log->train.path);
     bt_free(log->validation.path);
     bt_free(log);
@@ -188,14 +192,41 @@ bt_status run_log_close(run_log *log, bt_error *err) {
 /* ---- records -----------------------------------------------------------------------------------
  */
 
+static bt_status append_line(run_log *log, const bt_str *line, bt_error *err) {
+    BT_TRY(bt_fs_writer_write(log->jsonl, line->data, line->len, err));
+    return bt_fs_writer_flush(log->jsonl, false, err);
+}
+
+/* An evaluation that no training makes. */
+static bt_status append_beside(run_log *log, const bt_str *line, bt_error *err) {
+    bt_fs_lock *lock = NULL;
+    bt_error    busy = BT_ERROR_INIT;
+    bt_status rc = bt_fs_lock_take(log->model_dir, BT_FS_LOCK_NAME, RUN_LOCK_RECORD, &lock, &busy);
+    if (rc != BT_OK && rc != BT_E_RESOURCE) {
+        return BT_FAIL(err, rc, "%s", busy.msg);
+    }
+    if (lock == NULL && !log->is_beside) {
+        log->is_beside = true;
+        bt_log(BT_LOG_INFO, "%s: metrics.jsonl is that of another process: records go to %s",
+               busy.msg, log->beside_path);
+    }
+    rc = open_jsonl(log, lock != NULL ? log->jsonl_path : log->beside_path, err);
+    if (rc == BT_OK) {
+        rc = append_line(log, line, err);
+        const bt_status closed = close_jsonl(log, rc == BT_OK ? err : NULL);
+        rc = rc == BT_OK ? closed : rc;
+    }
+    bt_fs_lock_release(lock);
+    return rc;
+}
+
 static bt_status write_jsonl(run_log *log, const run_record *r, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    line = BT_STR_INIT;
     log->is_dirty = true;
     log->n_records++;
     BT_CHECK(record_format(r, &line, err));
-    BT_CHECK(bt_fs_writer_write(log->jsonl, line.data, line.len, err));
-    BT_CHECK(bt_fs_writer_flush(log->jsonl, false, err));
+    BT_CHECK(log->trains ? append_line(log, &line, err) : append_beside(log, &line, err));
 done:
     bt_str_deinit(&line);
     return rc;
@@ -249,6 +280,9 @@ static bt_status is_repeated(const run_log *log, const run_record *r, bool *foun
     *found = false;
     if (!log->trains) {
         BT_TRY(history_visit(log->jsonl_path, find_repetition, &search, err));
+        if (!search.found) {
+            BT_TRY(history_visit(log->beside_path, find_repetition, &search, err));
+        }
         *found = search.found;
     }
     return BT_OK;
@@ -313,7 +347,7 @@ static bt_status make_way(run_log *log, const run_record *final, bool *is_said, 
     int64_t          n_cut = 0;
     BT_TRY(close_jsonl(log, err));
     BT_TRY(history_cut(log->jsonl_path, &cut, &n_cut, err));
-    return open_jsonl(log, err);
+    return open_jsonl(log, log->jsonl_path, err);
 }
 
 bt_status run_log_final(run_log *log, const bt_train_summary *summary, const char *stopped,

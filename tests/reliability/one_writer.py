@@ -180,6 +180,52 @@ class OneWriter(e2e.Case):
         beside.communicate(timeout=e2e.TIMEOUT)
         self.assertEqual([n for n in os.listdir(self.path('out')) if 'lock' in n], [])
 
+    def lines(self, name):
+        path = self.path('out', name)
+        if not os.path.exists(path):
+            return []
+        with open(path, encoding='utf-8') as source:
+            text = source.read()
+        self.assertTrue(text == '' or text.endswith('\n'), name)
+        return [json.loads(line) for line in text.splitlines()]
+
+    def test_records_beside_training(self):
+        """While a training has metrics.jsonl an evaluation writes metrics-eval.jsonl, else that one."""
+        child, _entry = self.started(mode='train', override=ENDLESS)
+        self.await_file('out', 'checkpoint', child=child)
+        result = self.train(mode='eval')
+        self.assertIn('records go to out/metrics-eval.jsonl', result.stderr)
+        beside = self.lines('metrics-eval.jsonl')
+        self.assertEqual([r['kind'] for r in beside], ['validation', 'final'])
+        self.end(child, signal.SIGTERM, 75)
+        self.assertFalse([r for r in self.lines('metrics.jsonl') if 'mode' in r])
+        for _ in range(2):
+            self.train(mode='eval')
+        added = [r for r in self.lines('metrics.jsonl') if 'mode' in r]
+        self.assertEqual([(r['kind'], r['mode']) for r in added],
+                         [('validation', 'eval'), ('final', 'eval')])
+        self.assertEqual(self.lines('metrics-eval.jsonl'), beside)
+
+    def test_records_of_killed_trainings(self):
+        """A training that is killed and given again, five times, beside an evaluation that goes on."""
+        child, _entry = self.started(mode='train', override=ENDLESS)
+        self.await_file('out', 'checkpoint', child=child)
+        beside, _entry = self.started(mode='continuous_eval', override=ENDLESS, lock=EVAL_LOCK)
+        for i in range(5):
+            time.sleep(0.4)
+            self.assertIsNone(child.poll())
+            self.end(child, signal.SIGKILL, -signal.SIGKILL)
+            time.sleep(0.3 if i % 2 else 0.0)
+            child = self.start(mode='train', override=ENDLESS)
+        time.sleep(0.5)
+        self.end(child, signal.SIGTERM, 75)
+        beside.send_signal(signal.SIGTERM)
+        beside.communicate(timeout=e2e.TIMEOUT)
+        records = self.lines('metrics.jsonl') + self.lines('metrics-eval.jsonl')
+        keys = [(r['kind'], r['step'], r.get('mode')) for r in records]
+        self.assertEqual(len(keys), len(set(keys)))
+        self.assertTrue(any(k[2] for k in keys))
+
     def test_another_host(self):
         """BERT_TRAIN_LOCK_SHARED=1: as on a file server. An entry of another host is not proven dead."""
         child, entry = self.started(override=ENDLESS)

@@ -207,6 +207,19 @@ class Input(Case):
         program.stop('SIGUSR1', None)
         self.nothing_left(before)
 
+    def test_evaluation_of_a_new_model_dir(self):
+        """Weights from elsewhere: before the first record nothing is there."""
+        self.finished(mode='train', override='trainer.train_steps=5')
+        os.rename(self.path('made'), self.path('pre'))
+        big = self.repeat('dev.tsv', 5000, 1)
+        before = self.names()
+        program = self.train(mode='eval', override='task.init_checkpoint=pre/out/ckpt-5,'
+                             'task.init_head=true,task.validation_data.input_path=' + big)
+        program.until(lambda: os.path.exists(self.path('made/out/.bert-train-eval.lock')))
+        time.sleep(0.3)
+        program.stop('SIGTERM', None)
+        self.nothing_left(before)
+
     def test_continuous_evaluation_waits(self):
         self.finished(mode='train', override='trainer.train_steps=5')
         program = self.train(mode='continuous_eval')

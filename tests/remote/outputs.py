@@ -5,7 +5,10 @@ import json
 import os
 import random
 import re
+import signal
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import remote_case  # noqa: E402
@@ -108,6 +111,36 @@ class Gcs(OutputCase):
         text = json.loads(self.store.get('new/seeds/seeds.json'))
         want = json.loads(self.read('seeds', 'seeds.json'))
         self.assertEqual(sorted(text), sorted(want))
+
+    def test_an_evaluation_beside_a_training(self):
+        """Two processes and one model_dir: neither ends the other, and no record is lost."""
+        override = 'trainer.train_steps=1000000,trainer.steps_per_loop=10,trainer.checkpoint_interval=500'
+        training = subprocess.Popen(
+            [e2e.program()] + self.args(mode='train', model_dir=self.at('both'), override=override),
+            cwd=self.folder, stderr=subprocess.PIPE, text=True,
+            env=dict(os.environ, BERT_TRAIN_UPLOAD_SECONDS='0.01', **self.env))
+        self.addCleanup(training.communicate)
+        self.addCleanup(training.kill)
+        end = time.monotonic() + e2e.TIMEOUT
+        while not self.store.get('new/both/checkpoint') and time.monotonic() < end:
+            self.assertIsNone(training.poll())
+            time.sleep(0.05)
+        how = {'mode': 'eval', 'model_dir': self.at('both'), 'run_how': {'env': self.env}}
+        self.train(**how)
+        beside = self.store.get('new/both/metrics-eval.jsonl')
+        self.assertEqual([json.loads(line)['kind'] for line in beside.splitlines()],
+                         ['validation', 'final'])
+        time.sleep(0.5)
+        training.send_signal(signal.SIGTERM)
+        said = training.communicate(timeout=e2e.TIMEOUT)[1]
+        self.assertEqual(training.returncode, 75, said)
+        own = self.store.get('new/both/metrics.jsonl')
+        self.assertNotIn(b'"mode"', own)
+        self.train(**how)
+        both = self.store.get('new/both/metrics.jsonl')
+        self.assertTrue(both.startswith(own))
+        self.assertEqual(both.count(b'"mode": "eval"'), 2)
+        self.assertEqual(self.store.get('new/both/metrics-eval.jsonl'), beside)
 
     def test_a_bucket_that_is_not_there(self):
         self.train(mode='train')
