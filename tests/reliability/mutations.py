@@ -14,7 +14,7 @@ from jobs import e2e  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# name: (source, changes, loop, test, environment)
+# name: (source, changes, loop, test, environment[, program])
 MUTATIONS = {
     'a folder is not synced after a rename': (
         'src/fs/fs_write.c',
@@ -45,16 +45,17 @@ MUTATIONS = {
     'no memory for JSON means that it is none': (
         'src/fs/fs_json.c', [('return refused ? BT_FAIL(err, BT_E_NOMEM',
                               'return false ? BT_FAIL(err, BT_E_NOMEM')],
-        'heap_requests.py', '-k test_squad_data', {'BT_HEAP_PLACES': '1'}),
+        'heap_requests.py', '-k test_squad_data', {'BT_HEAP_PLACES': '1'},
+        'create-finetuning-data'),
 }
 
 
 class Mutations(e2e.Case):
     def check(self, name):
-        source, changes, loop, test, more = MUTATIONS[name]
+        source, changes, loop, test, more, *program = MUTATIONS[name]
         folder = self.path(re.sub(r'\W', '_', name))
         os.makedirs(folder)
-        mutant.build(folder, source, changes)
+        mutant.build(folder, source, changes, *program)
         done = subprocess.run([sys.executable, '-B', os.path.join(HERE, loop)] + test.split(),
                               env=dict(os.environ, BT_MUTANTS=folder, BT_LONG_TESTS='0', **more),
                               capture_output=True, text=True, timeout=600, check=False)
