@@ -84,7 +84,7 @@ typedef struct run_state {
     uint64_t       precision; /* a bt_precision */
     bt_loss_scale  scale;
     early_stop     early_stop;
-    int64_t        save_base;  /* -1: not said */
+    int64_t        save_base;  /* -1: none was due yet, or not said */
     uint64_t       best_rule;  /* run_best_rule() of then; 0: not said */
     uint64_t       vocabulary; /* train_run.vocabulary of then; 0: none, or not said */
     int64_t        n_rows;     /* of the training data; 0: not said */

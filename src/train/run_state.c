@@ -95,9 +95,19 @@ bt_status run_state_write(const train_run *run, bt_str *bytes, bt_error *err) {
     return bt_metrics_save(run->train_metrics, bytes, err);
 }
 
+/* -1 until the first save that is due: a stop may come before it. */
+static bool get_save_base(bt_reader *bytes, int64_t *value) {
+    uint64_t bits = 0;
+    if (!bt_read_u64le(bytes, &bits) || (bits > INT64_MAX && bits != UINT64_MAX)) {
+        return false;
+    }
+    *value = bits == UINT64_MAX ? -1 : (int64_t)bits;
+    return true;
+}
+
 /* The words that the older form lacks. */
 static bool read_new_words(bt_reader *bytes, run_state *state) {
-    return get_i64(bytes, &state->save_base) && bt_read_u64le(bytes, &state->best_rule) &&
+    return get_save_base(bytes, &state->save_base) && bt_read_u64le(bytes, &state->best_rule) &&
            bt_read_u64le(bytes, &state->vocabulary) && get_i64(bytes, &state->n_rows);
 }
 

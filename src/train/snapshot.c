@@ -247,7 +247,9 @@ static void restore_course(train_run *run, const run_state *state) {
     run->early_stop = same_metric ? state->early_stop : (early_stop){0};
     run->knows_best = same_metric && (state->best_rule != 0 || state->early_stop.has_best);
     run->evaluation_due = state->evaluation_due;
-    run->save_base = state->save_base >= 0 ? state->save_base : run->step;
+    /* the older form, which has no rule either, does not say; -1 of this one: no save was due yet
+     */
+    run->save_base = state->best_rule != 0 ? state->save_base : run->step;
 }
 
 /* The state and, into the run's, the training metrics. */

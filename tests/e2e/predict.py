@@ -216,7 +216,7 @@ class Whole(Predict):
             return any('.tmp-' in name for name in os.listdir(self.path('out')))
         result = self.predict(override=long, expect=128 + signal.SIGTERM,
                               run_how={'stop_when': (begun, signal.SIGTERM)})
-        self.assertRegex(result.stderr, r'bert-train: stopped by SIGTERM after \d+ predictions; .*'
+        self.assertRegex(result.stderr, r'bert-train: stopped by SIGTERM( after \d+ predictions)?; .*'
                          'there was nothing to save')
         self.assertFalse([n for n in os.listdir(self.path('out')) if n.startswith('predictions')])
         result = self.predict(override=long, expect=None,

@@ -113,6 +113,23 @@ class RandomKills(faults.FaultCase):
         codes = self.check(job, max(2, N_KILLS // 9), random.Random(3), self.same_seeds)
         print('%d stops of three seeds' % len(codes))
 
+    def test_stopped_before_the_first_save_is_due(self):
+        """What a stop saves inside the first chunk is taken by the next start."""
+        never = ('trainer.train_steps=1000000,trainer.steps_per_loop=1000000,'
+                 'trainer.summary_interval=1000000,trainer.checkpoint_interval=1000000,'
+                 'trainer.validation_interval=1000000')
+        for start in range(3):
+            child = self.start('sentence', never, ())
+            said = b''
+            while b'ready for the first step' not in said and child.poll() is None:
+                said += child.stderr.readline()
+            time.sleep(0.3)
+            child.send_signal(signal.SIGTERM)
+            said += child.communicate(timeout=e2e.TIMEOUT)[1]
+            self.assertEqual(child.returncode, 75, said.decode())
+            if start > 0:
+                self.assertIn(b'restored step ', said)
+
     def test_two_processes(self):
         """The second one is refused at once and changes nothing, whichever it is."""
         task, override = VARIANTS[0]
