@@ -33,7 +33,8 @@ static const bt_flag_def defs[] = {
     {.name = "allow_changed",
      .kind = BT_FLAG_STRING,
      .help = "KEY,...: a run that is continued may have these keys (or sections) changed, although "
-             "that is refused otherwise: another optimizer, model, vocabulary"},
+             "that is refused otherwise: another optimizer, model, vocabulary; an evaluation or "
+             "prediction: task.validation_data.vocab_file"},
     {.name = "seeds",
      .kind = BT_FLAG_STRING,
      .help = "1,2,3 or 1..3: train once with each seed, in model_dir/seed_N; mean and standard "

@@ -113,14 +113,6 @@ static bt_status check_mode_flags(const bt_flags *flags, const char *mode, bt_er
                        "--glue_task=%s: name the folder of the submission in --glue_submission",
                        glue_task);
     }
-    const char *const allowed = bt_flags_string(flags, "allow_changed");
-    bt_conf_mode      parsed = BT_CONF_MODE_PREDICT;
-    if (allowed != NULL && allowed[0] != '\0' && mode != NULL &&
-        bt_conf_mode_parse(mode, &parsed) && !bt_conf_mode_trains(parsed)) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "--allow_changed=%s is for modes that train, not for --mode=%s", allowed,
-                       mode);
-    }
     if (mode == NULL || bt_str_equal(mode, "predict")) {
         return BT_OK;
     }

@@ -90,6 +90,7 @@ static bt_status restore_whole(train_run *run, const char *prefix, bool *is_whol
     const bt_status rc = snapshot_check(run, prefix, &step, &problem);
     *is_whole = rc == BT_OK;
     if (rc == BT_OK) {
+        BT_TRY(changes_check(run, prefix, err));
         return snapshot_restore(run, prefix, false, err);
     }
     if (rc == BT_E_FORMAT || rc == BT_E_IO) {

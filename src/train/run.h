@@ -309,7 +309,9 @@ BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
  */
 BT_MUST_USE bt_status changes_check(train_run *run, const char *prefix, bt_error *err);
 
-/* vocabulary.c: names the lines of a vocabulary; 0: there is no such file. */
+/* vocabulary.c: of rows that are text; NULL: they are none. */
+const char *vocabulary_file(const bt_data_schema *schema);
+/* Names the lines of a vocabulary: n_bytes << 32 | their crc32c; 0: there is no such file. */
 BT_MUST_USE bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err);
 /* run->vocabulary, when the training rows are text. */
 BT_MUST_USE bt_status vocabulary_fingerprint(train_run *run, bt_error *err);

@@ -13,6 +13,7 @@
 enum { MAX_TOLD = 20, KEY_MAX = 256 };
 
 static const char vocabulary_key[] = "task.train_data.vocab_file";
+static const char evaluated_key[] = "task.validation_data.vocab_file";
 static const char optimizer_key[] = "trainer.optimizer_config.optimizer.";
 
 /* When a change of a key that fits is refused. */
@@ -333,11 +334,67 @@ static void tell(const changes *c) {
     }
 }
 
+/* ---- evaluations and predictions ---------------------------------------------------------------
+ */
+
+/* Nothing but other words is refused there, so nothing else can be allowed. */
+static bt_status check_allowed_words(const changes *c, bt_error *err) {
+    char key[KEY_MAX];
+    for (size_t i = 0; nth_key(c->run->args->allow_changed, i, key); i++) {
+        if (!is_above(key, evaluated_key)) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "--allow_changed: '%s': with --mode=%s only %s can be allowed", key,
+                           bt_conf_mode_name(c->run->args->mode), evaluated_key);
+        }
+    }
+    return BT_OK;
+}
+
+/* Text cut into other words than those that the weights know gives numbers that mean nothing. */
+static bt_status check_words(changes *c, bt_error *err) {
+    const char *const path = vocabulary_file(&c->run->plan.validation_schema);
+    const char       *then_path = "";
+    uint64_t          now = 0;
+    BT_TRY(check_allowed_words(c, err));
+    if (c->prefix == NULL || path == NULL) {
+        return BT_OK;
+    }
+    const uint64_t then = vocabulary_of(c->prefix);
+    if (then != 0) {
+        BT_TRY(vocabulary_read(path, &now, err));
+    }
+    if (then == 0 || now == 0 || then == now) {
+        return BT_OK;
+    }
+    if (is_allowed(c, evaluated_key)) {
+        bt_log(BT_LOG_WARNING, "%s was trained with other words than %s has", c->prefix, path);
+        return BT_OK;
+    }
+    BT_TRY(load_then(c, err));
+    if (c->then != NULL && bt_conf_has(c->then, vocabulary_key)) {
+        BT_TRY(bt_conf_get_str(c->then, vocabulary_key, &then_path, err));
+    }
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "%s was trained with another vocabulary (%s%s%" PRIu64
+                   " bytes, crc32c %08x) than %s %s (%" PRIu64
+                   " bytes, crc32c %08x): the same text would be other words; name that of then, "
+                   "or say --allow_changed=%s",
+                   c->prefix, then_path, then_path[0] != '\0' ? ": " : "", then >> 32,
+                   (unsigned)then, evaluated_key, path, now >> 32, (unsigned)now, evaluated_key);
+}
+
+static bt_status check_evaluation(train_run *run, const char *prefix, bt_error *err) {
+    changes         c = {.run = run, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
+    const bt_status rc = check_words(&c, err);
+    bt_conf_free(c.then);
+    return rc;
+}
+
 bt_status changes_check(train_run *run, const char *prefix, bt_error *err) {
     bt_status rc = BT_OK;
     changes   c = {.run = run, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
     if (!bt_conf_mode_trains(run->args->mode)) {
-        return BT_OK;
+        return check_evaluation(run, prefix, err);
     }
     if (prefix == NULL) {
         return check_allowed(&c, err);

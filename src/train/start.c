@@ -70,11 +70,10 @@ bt_status start_tell(train_run *run, bt_error *err) {
     bt_ckpt_choice         from = {0};
     bt_status              rc = BT_OK;
     const bt_ckpt_check_fn check = run->train_data == NULL ? bt_ckpt_check_values : snapshot_check;
-    if (bt_conf_mode_trains(run->args->mode)) { /* first: it says why the others fail, if they do */
-        BT_CHECK(find_checkpoint(run, bt_ckpt_check_files, &from, err));
-        BT_CHECK(changes_check(run, from.prefix, err));
-        bt_ckpt_choice_deinit(&from);
-    }
+    /* first: it says why the others fail, if they do */
+    BT_CHECK(find_checkpoint(run, bt_ckpt_check_files, &from, err));
+    BT_CHECK(changes_check(run, from.prefix, err));
+    bt_ckpt_choice_deinit(&from);
     BT_CHECK(find_checkpoint(run, check, &from, err));
     if (from.prefix != NULL && from.step < 0) { /* named on the command line */
         BT_CHECK(check(run, from.prefix, &from.step, err));

@@ -8,9 +8,8 @@
 
 enum { VOCABULARY_MAX_BYTES = 1 << 28 };
 
-static const char *vocabulary_file(const train_run *run) {
-    const bt_data_schema *const schema = &run->plan.train_schema;
-    const char *const           path =
+const char *vocabulary_file(const bt_data_schema *schema) {
+    const char *const path =
         schema->squad.vocab_file != NULL ? schema->squad.vocab_file : schema->text.vocab_file;
     return path != NULL && path[0] != '\0' ? path : NULL;
 }
@@ -45,7 +44,7 @@ bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err) {
 }
 
 bt_status vocabulary_fingerprint(train_run *run, bt_error *err) {
-    const char *const path = vocabulary_file(run);
+    const char *const path = vocabulary_file(&run->plan.train_schema);
     run->vocabulary = 0;
     return run->train_data == NULL || path == NULL ? BT_OK
                                                    : vocabulary_read(path, &run->vocabulary, err);

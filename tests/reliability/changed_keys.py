@@ -4,6 +4,7 @@ be meant is refused with exit code 2, unless --allow_changed names it. By value:
 Model Garden, or of an older version, says the same in other words."""
 import os
 import re
+import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -189,6 +190,33 @@ class Changed(e2e.Case):
         other = lines[:10] + [lines[11], lines[10]] + lines[12:]
         self.write('vocab.txt', '\n'.join(other))
         self.refused('', ['task.train_data.vocab_file'])
+
+    def test_other_words_of_an_evaluation(self):
+        """Text cut into other words than the weights know: refused by eval and predict, too."""
+        for task in ('sentence', 'squad'):
+            with self.subTest(task):
+                if os.path.isdir(self.path('out')):
+                    shutil.rmtree(self.path('out'))
+                self.run_job(task=task, mode='train_and_eval')
+                with open(self.path('vocab.txt'), encoding='utf-8') as source:
+                    lines = source.read().split('\n')
+                self.write('same.txt', '\r\n'.join(lines))
+                self.write('other.txt', '\n'.join(lines[:10] + [lines[11], lines[10]] + lines[12:]))
+                self.run_job('task.validation_data.vocab_file=other.txt', task=task,
+                             mode='continuous_eval', expect=2)
+                for mode in ('eval', 'predict'):
+                    self.run_job('task.validation_data.vocab_file=same.txt', task=task, mode=mode)
+                    for more in ([], ['--checkpoint=best']):
+                        error = self.one_error(self.run_job(
+                            'task.validation_data.vocab_file=other.txt', task=task, mode=mode,
+                            expect=2, more=more))
+                        self.assertRegex(error, r'ckpt-\d+ was trained with another vocabulary '
+                                         r'\(vocab.txt: \d+ bytes, crc32c \w+\) than '
+                                         r'task.validation_data.vocab_file other.txt \(')
+                    said = re.search(r'--allow_changed=(\S+)', error).group(1)
+                    result = self.run_job('task.validation_data.vocab_file=other.txt', task=task,
+                                          mode=mode, more=['--allow_changed=' + said])
+                    self.assertIn('was trained with other words than other.txt has', result.stderr)
 
     def test_other_case(self):
         self.run_job()
