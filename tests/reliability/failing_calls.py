@@ -117,10 +117,12 @@ class DataTool(faults.FaultCase):
                 k, action, ERRNO=number, ONWARD=onward, READS=reads))
             where = '%s at %d: %s' % (name, k, result)
             self.assertIn(result.code, CODES, where)
-            if result.code == 0:
-                self.assertEqual(self.contents(faults.VICTIM), self.contents('straight'), where)
-                continue
-            self.assertEqual(len(result.errors('create-finetuning-data')), 1, where)
+            if result.code == 0:  # where nothing can be removed any more a temporary may stay
+                made = self.contents(faults.VICTIM)
+                self.assertEqual({n: b for n, b in made.items() if '.tmp-' not in n},
+                                 self.contents('straight'), where)
+            else:
+                self.assertEqual(len(result.errors('create-finetuning-data')), 1, where)
             self.assertEqual(self.tool(faults.VICTIM).code, 0, where)
             self.assertEqual(self.contents(faults.VICTIM), self.contents('straight'), where)
 
