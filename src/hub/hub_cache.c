@@ -235,6 +235,39 @@ static bt_status wait_for_others(const hub_slot *slot, bt_error *err) {
     return bt_stop_check_now(err); /* then the lock was not read, too */
 }
 
+/* What killed processes left of this module: whoever works on it has the lock, which is ours. */
+static bt_status sweep(const hub_slot *slot, bt_error *err) {
+    static const char *const files[] = {".descriptor.txt", ".sha256.txt"};
+    static const char        hex[] = "0123456789abcdef";
+    bt_status                rc = BT_OK;
+    bt_fs_names              names = BT_FS_NAMES_INIT;
+    char                    *path = NULL;
+    const char *const        module = bt_fs_basename(slot->module);
+    const size_t             n = strlen(module);
+    for (size_t i = 0; i < BT_ARRAY_LEN(files); i++) {
+        BT_CHECK(with_tail(module, files[i], &path, err));
+        BT_CHECK(bt_fs_sweep(slot->cache, path, err));
+        bt_free(path);
+        path = NULL;
+    }
+    BT_CHECK(bt_fs_list(slot->cache, &names, err));
+    for (size_t i = 0; i < names.n; i++) {
+        const char *const name = names.items[i]; /* MODULE.UID.tmp */
+        if (strncmp(name, module, n) != 0 || name[n] != '.' || strspn(name + n + 1, hex) != 32 ||
+            !bt_str_equal(name + n + 33, ".tmp")) {
+            continue;
+        }
+        BT_CHECK(bt_fs_join(slot->cache, name, &path, err));
+        BT_CHECK(bt_fs_remove_tree(path, err));
+        bt_free(path);
+        path = NULL;
+    }
+done:
+    bt_free(path);
+    bt_fs_names_deinit(&names);
+    return rc;
+}
+
 /* With stop_when_filled: until it is filled, or the lock is ours. */
 static bt_status lock_slot(hub_slot *slot, bool stop_when_filled, bool *filled, bt_error *err) {
     BT_TRY(bt_fs_make_private_folder(slot->cache, err));
@@ -253,7 +286,14 @@ static bt_status lock_slot(hub_slot *slot, bool stop_when_filled, bool *filled, 
                 hub_slot_unlock(slot);
                 return BT_OK;
             }
-            return bt_fs_make_private_folder(slot->temporary, err);
+            bt_status rc = sweep(slot, err);
+            if (rc == BT_OK) {
+                rc = bt_fs_make_private_folder(slot->temporary, err);
+            }
+            if (rc != BT_OK) {
+                hub_slot_unlock(slot);
+            }
+            return rc;
         }
         BT_TRY(wait_for_others(slot, err));
     }

@@ -387,6 +387,25 @@ class Modules(HttpsCase):
         self.assertIn('is gone: removed', result.stderr)
         self.assertEqual([n for n in os.listdir(self.cache) if 'tmp' in n or 'lock' in n], [])
 
+    def test_what_killed_ones_left(self):
+        """Folders and files under temporary names of this module go; what is named otherwise stays."""
+        handle = self.server.url + '/m.tar.gz'
+        self.server.pages['/m.tar.gz'] = self.module
+        slot = self.slot(handle)
+        os.makedirs(self.cache, mode=0o700, exist_ok=True)
+        uid = '0123456789abcdef' * 2
+        os.makedirs('%s.%s.tmp/deep' % (slot, uid))
+        left = ['%s%s.tmp-0123456789abcdef' % (slot, tail)
+                for tail in ('.descriptor.txt', '.sha256.txt')]
+        mine = ['%s.mine.tmp' % slot, '%s/%s.%s.tmp' % (self.cache, 'f' * 40, uid),
+                '%s.descriptor.txt.tmp-mine' % slot]
+        for path in left + mine + ['%s.%s.tmp/deep/part' % (slot, uid)]:
+            with open(path, 'w', encoding='utf-8') as out:
+                out.write('torn')
+        self.hub(handle)
+        self.assertEqual(sorted(n for n in os.listdir(self.cache) if 'tmp' in n),
+                         sorted(os.path.basename(path) for path in mine))
+
     def test_a_stop_while_waiting(self):
         handle = self.server.url + '/m.tar.gz'
         os.makedirs(self.cache)
