@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'sup
 import remote_case  # noqa: E402
 import store_server  # noqa: E402
 from remote_case import e2e  # noqa: E402
+from store_server import Fault  # noqa: E402
 
 FIVE = 'trainer.checkpoint_interval=5,trainer.max_to_keep=5'
 DATA = 'data-00000-of-00001'
@@ -60,6 +61,20 @@ class Checkpoints(remote_case.RemoteCase):
                        self.go(20))
         self.assertEqual(self.store.get('out/ckpt-15.%s.kept-1' % DATA), cut)
         self.assertIn('ckpt-15.index', self.names())
+
+    def test_newest_cannot_be_reached(self):
+        """A store that has a bad time damages nothing: no going back to an older one."""
+        self.go(15)
+        before = self.names()
+        self.env['BERT_TRAIN_RETRY_SECONDS'] = '1'
+        for status in ('500', '503', '429'):
+            with self.subTest(status):
+                self.store.faults = [Fault(status, when='ckpt-15.' + DATA, times=1 << 30)]
+                line = self.one_error(self.go(20, expect=4))
+                self.assertRegex(line, 'ckpt-15.* the server answers ' + status)
+                self.assertEqual(self.names(), before)
+        self.store.faults = []
+        self.ends_well('restored step 15', self.go(20))
 
     def test_none_is_whole(self):
         self.go(10)

@@ -147,7 +147,7 @@ class Faults(remote_case.RemoteCase):
     def test_a_store_that_is_away(self):
         self.env['BERT_TRAIN_RETRY_SECONDS'] = '1'
         self.store.faults = [Fault('503', times=10000)]
-        result = self.remote_train(expect=3)
+        result = self.remote_train(expect=4)
         self.assertIn('503', self.one_error(result))
         self.assertRegex(self.one_error(result), r'after \d+ tries')
 

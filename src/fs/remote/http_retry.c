@@ -94,6 +94,9 @@ bt_status http_fail(const http_request *request, const http_response *response, 
     char        words[256];
     const char *hint = "";
     server_words(response, words, sizeof words);
+    if (http_is_retryable(response->status)) {
+        code = BT_E_RESOURCE; /* the server has a bad time; that says nothing about the file */
+    }
     if (response->status == 401 || response->status == 403) {
         hint = " (is the account that the credentials are of allowed to do that?)";
     }
