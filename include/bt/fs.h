@@ -158,6 +158,9 @@ int64_t     bt_fs_writer_offset(const bt_fs_writer *writer); /* bytes in the fil
 const char *bt_fs_writer_path(const bt_fs_writer *writer);   /* the final path */
 /* Hands what is buffered to the system; to_disk: also waits until the disk has it. */
 BT_MUST_USE bt_status bt_fs_writer_flush(bt_fs_writer *writer, bool to_disk, bt_error *err);
+/* The file has lost its name since it was opened: what is written goes nowhere. Local files only.
+ */
+bool bt_fs_writer_is_orphan(const bt_fs_writer *writer);
 /* Flush, fsync, rename over path, fsync the folder; then frees *writer and sets it to NULL. On
  * failure *writer stays and the caller aborts it: path is as it was. */
 BT_MUST_USE bt_status bt_fs_writer_commit(bt_fs_writer **writer, bt_error *err);

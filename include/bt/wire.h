@@ -187,6 +187,7 @@ BT_MUST_USE bt_status bt_events_sync(bt_events_writer *writer, bt_error *err);
 /* Flushes and frees, also on failure; NULL is BT_OK. */
 BT_MUST_USE bt_status bt_events_close(bt_events_writer *writer, bt_error *err);
 const char           *bt_events_path(const bt_events_writer *writer);
+bool bt_events_is_orphan(const bt_events_writer *writer); /* see bt_fs_writer_is_orphan */
 
 typedef struct bt_events_found {
     size_t  n_files; /* event files in the folder, whoever wrote them */

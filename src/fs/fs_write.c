@@ -179,6 +179,12 @@ bt_status bt_fs_writer_append(const char *path, bt_fs_writer **out, bt_error *er
     return BT_OK;
 }
 
+bool bt_fs_writer_is_orphan(const bt_fs_writer *writer) {
+    struct stat st;
+    return writer->remote == NULL && writer->fd >= 0 && fstat(writer->fd, &st) == 0 &&
+           st.st_nlink == 0;
+}
+
 void bt_fs_writer_pace(bt_fs_writer *writer) {
     writer->is_paced = writer->temporary != NULL;
 }

@@ -53,6 +53,14 @@ bt_status lock_note_taken(bt_fs_lock *lock, const lock_entry *entry, const char 
 }
 
 bt_status lock_fail_lost(const bt_fs_lock *lock, bt_error *err) {
+    bt_fs_info info;
+    bt_error   ignored = BT_ERROR_INIT;
+    if (bt_fs_stat(lock->folder, &info, &ignored) == BT_OK && info.kind == BT_FS_MISSING) {
+        return BT_FAIL(err, BT_E_RESOURCE,
+                       "%s was removed or renamed while this process was at work: nothing more is "
+                       "written there",
+                       lock->folder);
+    }
     return BT_FAIL(err, BT_E_RESOURCE,
                    "%s: another process has taken the lock %s of this one, which was not heard of "
                    "for too long or whose lock was removed: nothing more is written there",

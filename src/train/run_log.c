@@ -220,11 +220,52 @@ static bt_status append_beside(run_log *log, const bt_str *line, bt_error *err) 
     return rc;
 }
 
+/* Somebody removed what was being written. Never a folder in place of a model_dir that is gone. */
+static bt_status tell_removed(const run_log *log, const char *path, int64_t step, bt_error *err) {
+    if (!bt_fs_exists(log->model_dir)) {
+        return BT_FAIL(err, BT_E_RESOURCE,
+                       "%s was removed while the run went on, and %s with it: nothing more is "
+                       "written there; the same command starts anew",
+                       log->model_dir, bt_fs_basename(path));
+    }
+    bt_log(BT_LOG_WARNING,
+           "%s was removed while the run went on: what it held is lost; it begins anew with step "
+           "%" PRId64,
+           path, step);
+    return BT_OK;
+}
+
+static bt_status replace_orphaned_jsonl(run_log *log, int64_t step, bt_error *err) {
+    if (log->jsonl != NULL && !bt_fs_writer_is_orphan(log->jsonl)) {
+        return BT_OK;
+    }
+    if (log->jsonl != NULL) {
+        BT_TRY(tell_removed(log, log->jsonl_path, step, err));
+    }
+    BT_TRY(close_jsonl(log, err));
+    return open_jsonl(log, log->jsonl_path, err);
+}
+
+/* The next record makes a new file. */
+static bt_status drop_orphaned_events(const run_log *log, event_folder *folder, int64_t step,
+                                      bt_error *err) {
+    bt_events_writer *const writer = folder->writer;
+    if (writer == NULL || !bt_events_is_orphan(writer)) {
+        return BT_OK;
+    }
+    BT_TRY(tell_removed(log, bt_events_path(writer), step, err));
+    folder->writer = NULL;
+    return bt_events_close(writer, err);
+}
+
 static bt_status write_jsonl(run_log *log, const run_record *r, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    line = BT_STR_INIT;
     log->is_dirty = true;
     log->n_records++;
+    if (log->trains) {
+        BT_CHECK(replace_orphaned_jsonl(log, r->step, err));
+    }
     BT_CHECK(record_format(r, &line, err));
     BT_CHECK(log->trains ? append_line(log, &line, err) : append_beside(log, &line, err));
 done:
@@ -238,6 +279,7 @@ static bt_status write_events(run_log *log, event_folder *folder, int64_t step,
         return BT_OK;
     }
     log->is_dirty = true;
+    BT_TRY(drop_orphaned_events(log, folder, step, err));
     if (folder->writer == NULL) {
         BT_TRY(bt_events_create(folder->path, &folder->writer, err));
         if (folder->restart >= 0) {

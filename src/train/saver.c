@@ -38,6 +38,12 @@ struct saver {
 /* ---- one save ---------------------------------------------------------------------------------
  */
 
+static bool is_gone(const char *folder) {
+    bt_fs_info info;
+    return !bt_fs_is_remote(folder) && bt_fs_stat(folder, &info, NULL) == BT_OK &&
+           info.kind == BT_FS_MISSING;
+}
+
 /* A disk that is full for a moment must not end a run of hours: trainer.checkpoint_retry more
  * tries, each after twice the wait. What was there before stays whole in any case. */
 static bt_status write_with_retries(const save_order *order, int64_t n_retries, bt_error *err) {
@@ -46,6 +52,12 @@ static bt_status write_with_retries(const save_order *order, int64_t n_retries, 
         const bt_status rc = bt_ckpt_manager_save(order->manager, order->name, &order->view, err);
         if (rc == BT_OK) {
             bt_log(BT_LOG_INFO, "saved checkpoint to %s/%s", order->folder, order->name);
+        }
+        if (rc == BT_E_RESOURCE && is_gone(order->folder)) {
+            return BT_FAIL(err, rc,
+                           "%s was removed or renamed while the run went on: %s is not saved, and "
+                           "nothing more is written there",
+                           order->folder, order->name);
         }
         if (rc != BT_E_RESOURCE || retry >= n_retries || bt_stop_requested()) {
             return rc;

@@ -167,6 +167,10 @@ const char *bt_events_path(const bt_events_writer *writer) {
     return bt_fs_writer_path(writer->file);
 }
 
+bool bt_events_is_orphan(const bt_events_writer *writer) {
+    return bt_fs_writer_is_orphan(writer->file);
+}
+
 /* ---- reading
  * --------------------------------------------------------------------------------------- */
 

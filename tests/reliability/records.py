@@ -222,6 +222,46 @@ class Again(Records):
         self.assertNotIn('{"kind": "tra\n', self.text())
 
 
+class Removed(Records):
+    """Somebody removes what the run writes: never in silence into a file that has no name."""
+
+    def removed(self, remove, is_there_again):
+        state = dict(removed=False)
+
+        def done():
+            if not state['removed'] and '"step": 20,' in (self.text() or ''):
+                remove()
+                state['removed'] = True
+            return state['removed'] and is_there_again()
+
+        return self.run_job(override='trainer.train_steps=10000000,trainer.validation_interval=20000',
+                            stop_when=(done, signal.SIGTERM), expect=None)
+
+    def test_metrics_jsonl(self):
+        path = self.path('out/metrics.jsonl')
+        result = self.removed(lambda: os.unlink(path), lambda: os.path.exists(path))
+        self.assertEqual(result.code, 75, str(result))
+        self.assertEqual(result.stderr.count('metrics.jsonl was removed while the run went on'), 1)
+        self.assertGreater(len(e2e.read_jsonl(self.path('out'))), 0)
+
+    def test_event_files(self):
+        pattern = self.path('out/train/*tfevents*')
+        result = self.removed(lambda: [os.unlink(p) for p in glob.glob(pattern)],
+                              lambda: glob.glob(pattern))
+        self.assertEqual(result.code, 75, str(result))
+        self.assertEqual(result.stderr.count('was removed while the run went on'), 1, str(result))
+        self.assertGreater(len(e2e.read_event_folder(self.path('out/train'))), 0)
+
+    def test_model_dir(self):
+        """Renamed, so that no moment is between its files."""
+        os.makedirs(self.path('away'))
+        result = self.removed(lambda: os.rename(self.path('out'), self.path('away/out')),
+                              lambda: False)
+        self.assertEqual(result.code, 4, str(result))
+        self.assertRegex(result.errors()[0], 'out was removed or renamed while')
+        self.assertFalse(os.path.exists(self.path('out')))
+
+
 class Modes(Records):
     def test_seeds(self):
         more = ['--seeds=1,2']
