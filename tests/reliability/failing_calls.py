@@ -27,6 +27,7 @@ FAULTS = {
     'nothing once': ('zero', 0, 0, 1),
 }
 CODES = (0, 3, 4)
+LOCK_STAYS = "left over: ['.bert-train.lock']"
 QUICK = 'trainer.checkpoint_retry=0'
 
 
@@ -50,8 +51,10 @@ class FailingCalls(faults.FaultCase):
                 if again.code != 0:
                     bad.append('%s: afterwards %s' % (where, again))
                     continue
-            bad += ['%s (exit %d %s): %s' % (where, result.code, result.errors(), d) for d in
-                    compare.differences(self.path('straight'), self.path(faults.VICTIM))]
+            found = compare.differences(self.path('straight'), self.path(faults.VICTIM))
+            if onward and result.code == 0 and found == [LOCK_STAYS]:
+                found = []  # nothing could be removed any more; the next start takes it over
+            bad += ['%s (exit %d %s): %s' % (where, result.code, result.errors(), d) for d in found]
             self.n_faults += 1
         return bad
 
