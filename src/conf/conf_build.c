@@ -27,10 +27,38 @@ bt_status conf_add_source(bt_conf *conf, conf_source_kind kind, const char *labe
 }
 
 /* A problem of a whole source: "--config_file=a.yaml: ...". */
+/* The end of what could be a secret in a URL: values do not hold these unquoted. */
+static size_t secret_length(const char *text) {
+    return strcspn(text, ", \t\r\n'\"");
+}
+
+/* A text of the command line as it may be shown, cut to its first bytes: what stands before '@' in
+ * a URL, and behind '?', may be a password or a signature. */
+static void show_source(char *shown, size_t n_room, const char *text) {
+    static const size_t max_shown = 100;
+    size_t              n = 0;
+    const char         *at = text;
+    while (*at != '\0' && n < max_shown && n + 8 < n_room) {
+        const bool   is_url = bt_str_starts_with(at, "://");
+        const size_t n_host = is_url ? strcspn(at + 3, "/?, \t\r\n'\"") : 0;
+        const char  *sign = is_url ? memchr(at + 3, '@', n_host) : NULL;
+        if (sign != NULL) {
+            n += (size_t)snprintf(shown + n, n_room - n, "://...");
+            at = sign;
+        } else if (*at == '?') {
+            n += (size_t)snprintf(shown + n, n_room - n, "?...");
+            at += secret_length(at);
+        } else {
+            shown[n++] = *at++;
+        }
+    }
+    (void)snprintf(shown + n, n_room - n, "%s", *at != '\0' ? "..." : "");
+}
+
 static bt_status report_source(const conf_merge *merge, const char *flag, const char *text,
                                const char *what) {
     char shown[128];
-    (void)snprintf(shown, sizeof(shown), "%.100s%s", text, strlen(text) > 100 ? "..." : "");
+    show_source(shown, sizeof shown, text);
     return bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err, "%s='%s': %s", flag,
                               shown, what);
 }

@@ -37,6 +37,14 @@ class BadInput(e2e.Case):
         return result
 
 
+class Secrets(BadInput):
+    def test_an_override_that_cannot_be_read(self):
+        for override in ('task.train_data.input_path=https://me:PASSWORD@h/x?sig=SIGNED',
+                         'a=gs://b/c?key=SIGNED,task.x=[', 'a=https://PASSWORD@h/,b=['):
+            result = self.untouched(CONFIG, '--params_override=', override=override)
+            self.assertNotRegex(result.stderr, 'PASSWORD|SIGNED')
+
+
 class Files(BadInput):
     def test_missing_training_file(self):
         self.untouched(DATA, r'nowhere\.tf_record', 'no such file',
