@@ -257,6 +257,8 @@ static void residual_norm_backward_task(void *context, int64_t task, int32_t thr
         if (job->d_sum_more != NULL) {
             kern->add(d_sum, d, job->d_sum_more + r * H, H);
         } else if (d_sum != d) {
+            /* d_row is in memory of the plan:
+             * NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
             memcpy(d_sum, d, (size_t)H * sizeof *d);
         }
         const float *const mult = nn_row_mask(job->nn, mult_row, job->dropout, r, H);

@@ -122,7 +122,7 @@ bt_status pattern_read_capture(pattern_reader *r, const char *start, const char 
 /* Behind (?P */
 static bt_status read_named(pattern_reader *r, const char *start, pattern_width *width,
                             bt_error *err) {
-    const char *name = NULL;
+    const char *name = "";
     size_t      n_name = 0;
     if (*r->at == '<') {
         r->at++;
@@ -164,7 +164,7 @@ static bt_status read_assertion(pattern_reader *r, const char *start, const char
 }
 
 static bt_status read_condition_group(pattern_reader *r, int *group, bt_error *err) {
-    const char *name = NULL;
+    const char *name = "";
     size_t      n_name = 0;
     BT_TRY(read_until(r, ')', "group name", &name, &n_name, err));
     if (!pattern_is_digit(name[0])) {

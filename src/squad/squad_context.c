@@ -74,6 +74,9 @@ int64_t squad_find(const char *text, size_t n_bytes, const char *part, size_t n_
     if (n_part == 0) {
         return 0;
     }
+    if (n_bytes == 0) { /* then text may be NULL */
+        return -1;
+    }
     for (size_t at = 0; at + n_part <= n_bytes; at++) {
         const char *const first = memchr(text + at, part[0], n_bytes - n_part - at + 1);
         if (first == NULL) {

@@ -115,15 +115,15 @@ static bt_status reserve_packed(bt_example_builder *builder, size_t n, uint8_t *
     return BT_OK;
 }
 
-static bt_status add_ints(bt_example_builder *builder, const char *key, const int64_t *v64,
-                          const int32_t *v32, size_t n, bt_error *err) {
+static bt_status add_ints(bt_example_builder *builder, const char *key, const void *values,
+                          bool is_wide, size_t n, bt_error *err) {
     bt_str *const list = &builder->scratch;
     bt_str_clear(list);
     if (n > 0) {
         uint8_t *packed = NULL;
         BT_TRY(reserve_packed(builder, n, &packed, err));
         const uint8_t *const end =
-            v64 != NULL ? pack_i64(packed, v64, n) : pack_i32(packed, v32, n);
+            is_wide ? pack_i64(packed, values, n) : pack_i32(packed, values, n);
         BT_TRY(pw_put_bytes(list, FIELD_LIST_VALUE, packed, (size_t)(end - packed), err));
     }
     return add_entry(builder, key, BT_FEATURE_I64, list, err);
@@ -131,12 +131,12 @@ static bt_status add_ints(bt_example_builder *builder, const char *key, const in
 
 bt_status bt_example_add_i64(bt_example_builder *builder, const char *key, const int64_t *values,
                              size_t n, bt_error *err) {
-    return add_ints(builder, key, values, NULL, n, err);
+    return add_ints(builder, key, values, true, n, err);
 }
 
 bt_status bt_example_add_i32(bt_example_builder *builder, const char *key, const int32_t *values,
                              size_t n, bt_error *err) {
-    return add_ints(builder, key, NULL, values, n, err);
+    return add_ints(builder, key, values, false, n, err);
 }
 
 bt_status bt_example_add_f32(bt_example_builder *builder, const char *key, const float *values,

@@ -282,7 +282,7 @@ static bt_status assume(finder *f, const char *profile, aws_credentials *out, bt
     }
     if (named != NULL) {
         BT_CHECK(named_source(profile, named, &own, err));
-    } else if (strcmp(source, profile) != 0) {
+    } else if (source != NULL && strcmp(source, profile) != 0) { /* check_source saw one of them */
         f->visited[f->n_visited++] = profile;
         BT_CHECK(find_of_profile(f, source, false, &own, err));
     } else if (has_keys(f, profile)) { /* itself: its own keys */

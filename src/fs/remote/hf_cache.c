@@ -71,8 +71,9 @@ bt_status hf_cache_folder(char **out, bt_error *err) {
     static const char *const names[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"};
     bt_str                   path = BT_STR_INIT;
     for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
-        if (value_of(names[i]) != NULL) {
-            const bt_status rc = append_expanded(&path, value_of(names[i]), err);
+        const char *const value = value_of(names[i]);
+        if (value != NULL) {
+            const bt_status rc = append_expanded(&path, value, err);
             *out = rc == BT_OK ? bt_str_take(&path) : NULL;
             bt_str_deinit(&path);
             return rc;

@@ -73,10 +73,11 @@ static bt_status fail_user(const char *path, bt_error *err) {
 bt_status remote_check(const char *path, bt_error *err) {
     const scheme_row *const row = find_scheme(path);
     if (row != NULL && row->store == NULL) {
+        const scheme_row *const web = find_scheme("https://");
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "%s: this build has no %s and does not read such paths (--version says what "
                        "is built in): copy it to a local folder and name that",
-                       path, find_scheme("https://")->store == NULL ? "libcurl" : "expat");
+                       path, web == NULL || web->store == NULL ? "libcurl" : "expat");
     }
     if (bt_str_starts_with(path, "http://")) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,

@@ -58,7 +58,7 @@ static bool is_etag_of(const char *etag, const s3_sent *sent) {
 }
 
 static bool looks_like_md5(const char *etag) {
-    char plain[REMOTE_ETAG_MAX];
+    char plain[REMOTE_ETAG_MAX] = "";
     plain_etag(etag, plain);
     const size_t n = strspn(plain, "0123456789abcdef");
     return n == 2 * (size_t)MD5_BYTES && (plain[n] == '\0' || plain[n] == '-');
