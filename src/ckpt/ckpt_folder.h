@@ -67,4 +67,7 @@ BT_MUST_USE bt_status ckpt_journal_write(const char *folder, const ckpt_journal 
 BT_MUST_USE bt_status ckpt_journal_read(const char *folder, ckpt_journal *journal, bt_error *err);
 BT_MUST_USE bt_status ckpt_journal_remove(const char *folder, bt_error *err);
 
+/* A copy of the name at the end of the list. */
+BT_MUST_USE bt_status ckpt_add_name(bt_fs_names *names, const char *name, bt_error *err);
+
 #endif

@@ -45,7 +45,7 @@ done:
     return rc;
 }
 
-static bt_status add_name(bt_fs_names *names, const char *name, bt_error *err) {
+bt_status ckpt_add_name(bt_fs_names *names, const char *name, bt_error *err) {
     BT_TRY(bt_grow(&names->items, &names->cap, names->n + 1, sizeof *names->items, SIZE_MAX / 64,
                    err));
     names->items[names->n] = bt_strdup(name);
@@ -74,7 +74,7 @@ static bt_status parse_line(const char *line, ckpt_journal *journal, bool *good,
         return journal->writes != NULL ? BT_OK
                                        : BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
     } else if (removes != NULL) {
-        return add_name(&journal->removes, removes, err);
+        return ckpt_add_name(&journal->removes, removes, err);
     } else {
         *good = false;
     }

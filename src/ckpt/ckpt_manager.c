@@ -62,17 +62,6 @@ const char *bt_ckpt_manager_latest(const bt_ckpt_manager *manager) {
 /* ---- the list ----------------------------------------------------------------------------------
  */
 
-static bt_status add_name(bt_fs_names *names, const char *name, bt_error *err) {
-    BT_TRY(bt_grow(&names->items, &names->cap, names->n + 1, sizeof *names->items, SIZE_MAX / 64,
-                   err));
-    names->items[names->n] = bt_strdup(name);
-    if (names->items[names->n] == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
-    }
-    names->n++;
-    return BT_OK;
-}
-
 static bool is_listed(const bt_ckpt_state *state, const char *name) {
     for (size_t i = 0; i < state->n_paths; i++) {
         if (bt_str_equal(state->paths[i], name)) {
@@ -162,7 +151,7 @@ static bt_status plan_state(const bt_ckpt_manager *manager, const char *name, bt
         }
         if (n_drop > 0) {
             n_drop--;
-            BT_CHECK(add_name(dropped, old->paths[i], err));
+            BT_CHECK(ckpt_add_name(dropped, old->paths[i], err));
         } else {
             BT_CHECK(copy_entry(old, i, next, err));
         }
@@ -320,7 +309,7 @@ static bt_status find_newer(const bt_ckpt_manager *manager, const bt_fs_names *l
         const char *const text = bt_str_text(&name);
         if (!bt_str_equal(text, restored) &&
             (is_in(listed, text) || is_real(manager->folder, text, numbers[i - 1]))) {
-            BT_CHECK(add_name(newer, text, err));
+            BT_CHECK(ckpt_add_name(newer, text, err));
         }
     }
 done:
@@ -523,7 +512,7 @@ static bt_status begin_journal(bt_ckpt_manager *manager, const bt_fs_names *list
     for (size_t i = 0; i < dropped->n; i++) {
         if (ckpt_parse_name(dropped->items[i], family, NULL) &&
             ckpt_has_files(listing, dropped->items[i])) {
-            BT_CHECK(add_name(&journal.removes, dropped->items[i], err));
+            BT_CHECK(ckpt_add_name(&journal.removes, dropped->items[i], err));
         }
     }
     BT_CHECK(ckpt_journal_write(manager->folder, &journal, err));
