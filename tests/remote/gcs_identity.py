@@ -145,6 +145,7 @@ class Identities(IdentityCase):
             n[0] += 1
             if n[0] % 20 == 0:
                 self.write('subject', 'SUBJ3CT-%d' % n[0])
+                time.sleep(0.7)  # a fast machine's job must outlive several tokens, too
         self.store.on_request = renew
         result = self.remote_train(more=['--verbosity=1'])
         self.safe(result)
