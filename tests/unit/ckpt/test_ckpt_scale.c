@@ -2,8 +2,10 @@
  *
  * Work grows as the input does: four times as many names, tensors, nodes, children, slots take
  * about four times the processor time, on whatever machine. Work in the square of the input takes
- * sixteen times as much, and at these sizes more than anything else that is done. */
+ * sixteen times as much, and at these sizes more than anything else that is done. BT_LONG_TESTS=1:
+ * 125,000 and 500,000 of each. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,7 +14,7 @@
 #include "ckpt_test_support.h"
 #include "test_support.h"
 
-enum { SMALL = 10000, TIMES = 4, TRIES = 3 };
+enum { SMALL = 10000, LONG_SMALL = 125000, TIMES = 4, TRIES = 3 };
 static const double most = 8; /* between TIMES and its square */
 
 static double cpu_seconds(void) {
@@ -193,15 +195,17 @@ static double fastest(const scale *s, const scale_row *row, size_t n) {
 
 static void test_growth(void **state) {
     (void)state;
-    scale s = {.model = test_make_model(&test_small_spec), .folder = test_temp_dir()};
+    const char *const asked = getenv("BT_LONG_TESTS");
+    const size_t      n = asked != NULL && strcmp(asked, "1") == 0 ? LONG_SMALL : SMALL;
+    scale             s = {.model = test_make_model(&test_small_spec), .folder = test_temp_dir()};
     s.flat = test_fill_flat(s.model, 1);
     s.train = test_make_train(s.model, s.flat, s.flat, s.flat, NULL);
     for (size_t i = 0; i < BT_ARRAY_LEN(scale_rows); i++) {
         const scale_row *const row = &scale_rows[i];
-        const double           small = fastest(&s, row, SMALL);
-        const double           large = fastest(&s, row, TIMES * SMALL);
-        print_message("%s: %.1f ms for %d, %.1f ms for %d\n", row->what, small * 1e3, SMALL,
-                      large * 1e3, TIMES * SMALL);
+        const double           small = fastest(&s, row, n);
+        const double           large = fastest(&s, row, TIMES * n);
+        print_message("%s: %.1f ms for %zu, %.1f ms for %zu\n", row->what, small * 1e3, n,
+                      large * 1e3, TIMES * n);
         if (large > most * small) {
             fail_msg("%s: %d times as many take %.1f times the time", row->what, TIMES,
                      large / small);
