@@ -39,12 +39,7 @@ def write(path, content):
 
 def digests(folder):
     """{relative path: SHA-256 of the bytes}"""
-    out = {}
-    for where, _folders, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(where, name)
-            out[os.path.relpath(path, folder)] = hashlib.sha256(read(path)).hexdigest()
-    return out
+    return {n: hashlib.sha256(b).hexdigest() for n, b in e2e.read_tree(folder).items()}
 
 
 class Case(e2e.Case):

@@ -18,27 +18,17 @@ def close(which):
     return before
 
 
-def files_of(folder):
-    """{name: bytes} of what does not tell the time."""
-    out = {}
-    for where, _folders, names in os.walk(folder):
-        for name in names:
-            with open(os.path.join(where, name), 'rb') as source:
-                out[os.path.relpath(os.path.join(where, name), folder)] = source.read()
-    return out
-
-
 class ClosedFiles(e2e.Case):
     def each(self, args, name, out):
         """Runs the program with none closed, then with each set of them; the files must be equal."""
         result = e2e.run(args, name=name, cwd=self.folder)
         self.assertEqual(result.code, 0, str(result))
-        want = files_of(self.path(out))
+        want = e2e.read_tree(self.path(out))
         for which in (1, 2, 4, 6, 7):
             shutil.rmtree(self.path(out))
             result = e2e.run(args, name=name, cwd=self.folder, before=close(which))
             self.assertEqual(result.code, 0, '%d: %s' % (which, result))
-            yield want, files_of(self.path(out)), which
+            yield want, e2e.read_tree(self.path(out)), which
 
     def test_train(self):
         jobs.make(self.folder)

@@ -36,7 +36,7 @@ def sample(n, seed):
     return range(1 + seed * stride // len(FAULTS), n + 1, stride)
 
 
-class FailingCalls(faults.FaultCase):
+class FailingCalls(faults.EachTask, faults.FaultCase):
     def train_with(self, name, seed, task):
         action, number, onward, reads = FAULTS[name]
         self.assertEqual(self.suffer(task, QUICK, READS=reads).code, 0)
@@ -66,18 +66,6 @@ class FailingCalls(faults.FaultCase):
             bad += self.train_with(name, seed, task)
         print('%s: %d faults' % (task, self.n_faults))
         self.assertEqual(bad, [])
-
-    def test_sentence(self):
-        self.check('sentence')
-
-    def test_squad(self):
-        self.check('squad')
-
-    def test_tagging(self):
-        self.check('tagging')
-
-    def test_pairs(self):
-        self.check('pairs')
 
 
 class DataTool(faults.FaultCase):

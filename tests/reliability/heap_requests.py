@@ -67,6 +67,7 @@ SCENARIOS = {
     'diff': ('bert-checkpoint', ['diff', 'trained', 'trained']),
 }
 
+
 def lay_out(folder):
     """All inputs, and a run that was trained."""
     jobs.make(folder)
@@ -87,15 +88,6 @@ def lay_out(folder):
                     for _ in range(rng.randint(2, 6))) + '\n' for _ in range(n)))
     jobs.write(folder, 'words.txt', ''.join('Ban d\u00e9n %d kirs\n' % i for i in range(20)))
     e2e.run(jobs.args('sentence', 'trained', SHORT, 'train'), cwd=folder)
-
-
-def read_tree(folder):
-    out = {}
-    for where, _, names in os.walk(folder):
-        for name in names:
-            with open(os.path.join(where, name), 'rb') as source:
-                out[os.path.relpath(os.path.join(where, name), folder)] = source.read()
-    return out
 
 
 class HeapCase(unittest.TestCase):
@@ -152,7 +144,7 @@ class HeapCase(unittest.TestCase):
                 if os.path.isdir(self.path('straight', seed)):
                     out += compare.differences(self.path('straight', seed), self.path(VICTIM, seed))
         else:
-            want, got = read_tree(self.path('straight')), read_tree(self.path(VICTIM))
+            want, got = e2e.read_tree(self.path('straight')), e2e.read_tree(self.path(VICTIM))
             out += ['%s differs' % n for n in sorted(set(want) | set(got))
                     if want.get(n) != got.get(n)]
             if result is not None and self.program != 'bert-train' and \
@@ -164,7 +156,7 @@ class HeapCase(unittest.TestCase):
         return any(a.startswith('--seeds') for a in self.args)
 
     def litter(self):
-        return [n for n in read_tree(self.path(VICTIM)) if '.tmp' in n or 'partial' in n] \
+        return [n for n in e2e.read_tree(self.path(VICTIM)) if '.tmp' in n or 'partial' in n] \
             if os.path.isdir(self.path(VICTIM)) else []
 
     def judge(self, result):

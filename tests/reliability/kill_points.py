@@ -26,7 +26,7 @@ VARIANTS = {
 }
 
 
-class KillPoints(faults.FaultCase):
+class KillPoints(faults.EachTask, faults.FaultCase):
     def check(self, task, override=''):
         self.assertEqual(self.run_job(task, 'straight', override).code, 0)
         self.assertEqual(self.suffer(task, override).code, 0)
@@ -54,18 +54,6 @@ class KillPoints(faults.FaultCase):
         if result.code != 0:
             return ['exit %d: %s' % (result.code, result.errors())]
         return compare.differences(self.path('straight'), self.path(faults.VICTIM))
-
-    def test_sentence(self):
-        self.check('sentence')
-
-    def test_squad(self):
-        self.check('squad')
-
-    def test_tagging(self):
-        self.check('tagging')
-
-    def test_pairs(self):
-        self.check('pairs')
 
     def test_variants(self):
         for name, (task, override) in VARIANTS.items():

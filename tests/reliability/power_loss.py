@@ -32,7 +32,7 @@ def restored_step(result):
     return int(found.group(1)) if found else 0
 
 
-class PowerLoss(faults.FaultCase):
+class PowerLoss(faults.EachTask, faults.FaultCase):
     def record(self, task, override=''):
         self.assertEqual(self.run_job(task, 'straight', override).code, 0)
         result = self.suffer(task, override, sync=True, RECORD=self.path('record'))
@@ -66,20 +66,8 @@ class PowerLoss(faults.FaultCase):
         print('%s: %d operations, %d states' % (task, len(operations), n_states))
         self.assertGreater(n_states, 3)
 
-    def test_sentence(self):
-        self.check('sentence')
-
     def test_sentence_with_average_and_accumulation(self):
         self.check('sentence', EMA)
-
-    def test_squad(self):
-        self.check('squad')
-
-    def test_tagging(self):
-        self.check('tagging')
-
-    def test_pairs(self):
-        self.check('pairs')
 
 
 if __name__ == '__main__':

@@ -127,6 +127,17 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
     return result
 
 
+def read_tree(folder):
+    """{relative path: bytes} of all files below it."""
+    out = {}
+    for where, _folders, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(where, name)
+            with open(path, 'rb') as source:
+                out[os.path.relpath(path, folder)] = source.read()
+    return out
+
+
 def instruction_sets():
     """Those of this machine, "ref" among them."""
     return run(['--version']).stdout.split('this machine runs: ')[1].split(';')[0].split()

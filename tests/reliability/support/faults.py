@@ -55,6 +55,22 @@ class FaultCase(e2e.Case):
                             more=more_args, timeout=timeout, may_die=True)
 
 
+class EachTask:
+    """check(task), once for each task: a test of its own, so that each has its line."""
+
+    def test_sentence(self):
+        self.check('sentence')
+
+    def test_squad(self):
+        self.check('squad')
+
+    def test_tagging(self):
+        self.check('tagging')
+
+    def test_pairs(self):
+        self.check('pairs')
+
+
 def require():
     """Where the library cannot be preloaded there is no test: says why and ends with 77."""
     if not os.path.exists(LIBRARY):

@@ -63,6 +63,13 @@ static void assert_takes(const char *folder) {
     assert_only_in(folder, 0);
 }
 
+/* The folder is in use; the message holds the words. */
+static void assert_refused(const char *folder, const char *words) {
+    bt_fs_lock *lock = NULL;
+    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, words);
+    assert_null(lock);
+}
+
 static void test_second_is_refused(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
@@ -72,8 +79,8 @@ static void test_second_is_refused(void **state) {
     assert_ok(bt_fs_lock_take(folder, NAME, "bert-train --mode=train", &lock, err));
     (void)snprintf(facts, sizeof facts, "is in use: bert-train --mode=train, process %ld on host ",
                    (long)getpid());
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &other, err), BT_E_RESOURCE, facts);
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &other, err), BT_E_RESOURCE, ", since 2");
+    assert_refused(folder, facts);
+    assert_refused(folder, ", since 2");
     assert_null(other);
     assert_ok(bt_fs_lock_take(folder, BT_FS_LOCK_EVAL_NAME, "b", &other, err));
     bt_fs_lock_release(other);
@@ -103,10 +110,9 @@ static void leave_stale(const char *folder) {
     char ok = '?';
     assert_int_equal(read(ready[0], &ok, 1), 1);
     assert_int_equal(ok, '1');
-    bt_fs_lock *lock = NULL;
-    char        facts[64];
+    char facts[64];
     (void)snprintf(facts, sizeof facts, "a child, process %ld on", (long)child);
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, facts);
+    assert_refused(folder, facts);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     (void)close(ready[0]);
@@ -137,7 +143,6 @@ static void test_torn_entries(void **state) {
         "{\"lock\": \"bert-train\"}",
         "{\"host\": 3, \"boot\": \"\", \"what\": \"\", \"token\": \"\", \"pid\": -1}"};
     const char *const folder = test_temp_dir();
-    bt_fs_lock       *lock = NULL;
     char              path[TEST_PATH_MAX];
     lock_path(folder, path);
     for (size_t i = 0; i < BT_ARRAY_LEN(texts); i++) {
@@ -148,8 +153,7 @@ static void test_torn_entries(void **state) {
     lock_test_world.is_shared = true;
     for (size_t i = 0; i < BT_ARRAY_LEN(texts); i++) {
         test_write_file(path, texts[i], strlen(texts[i]));
-        assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE,
-                     "a process whose entry cannot be read");
+        assert_refused(folder, "a process whose entry cannot be read");
         make_old(path, 181);
         assert_takes(folder);
     }
@@ -158,7 +162,6 @@ static void test_torn_entries(void **state) {
 static void test_processes(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
-    bt_fs_lock       *lock = NULL;
     char              path[TEST_PATH_MAX];
     lock_entry        entry;
     lock_path(folder, path);
@@ -170,9 +173,9 @@ static void test_processes(void **state) {
     assert_takes(folder);
     lock_test_world.no_kernel_locks = true;
     write_entry(path, &entry);
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, "is in use");
+    assert_refused(folder, "is in use");
     make_old(path, 1e6); /* the owner is seen to live: its age is nothing */
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, "is in use");
+    assert_refused(folder, "is in use");
     entry.process_started--; /* the number came again */
     assert_int_equal(lock_entry_owner(&entry), LOCK_OWNER_GONE);
     write_entry(path, &entry);
@@ -181,13 +184,12 @@ static void test_processes(void **state) {
     entry.pid_space++; /* another container: not to be looked at */
     assert_int_equal(lock_entry_owner(&entry), LOCK_OWNER_UNKNOWN);
     write_entry(path, &entry);
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, "heard of 0 s ago");
+    assert_refused(folder, "heard of 0 s ago");
 }
 
 static void test_other_hosts(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
-    bt_fs_lock       *lock = NULL;
     char              path[TEST_PATH_MAX];
     lock_entry        entry;
     lock_path(folder, path);
@@ -201,11 +203,10 @@ static void test_other_hosts(void **state) {
     for (int kernel = 0; kernel < 2; kernel++) {
         lock_test_world.no_kernel_locks = kernel == 1;
         write_entry(path, &entry);
-        assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE,
-                     "on host far, since ");
+        assert_refused(folder, "on host far, since ");
         make_old(path, 100);
-        assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE,
-                     " s (its lock is void 180 s after its last word), or at once after removing ");
+        assert_refused(
+            folder, " s (its lock is void 180 s after its last word), or at once after removing ");
         make_old(path, 181);
         assert_takes(folder);
     }
@@ -214,7 +215,6 @@ static void test_other_hosts(void **state) {
 static void test_what_is_no_lock(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
-    bt_fs_lock       *lock = NULL;
     char              path[TEST_PATH_MAX];
     char              victim[TEST_PATH_MAX];
     char             *text = NULL;
@@ -223,16 +223,16 @@ static void test_what_is_no_lock(void **state) {
     (void)snprintf(victim, sizeof victim, "%s/victim", folder);
     test_write_file(victim, "precious", 8);
     assert_int_equal(symlink(victim, path), 0);
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, "no regular file");
+    assert_refused(folder, "no regular file");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink("nowhere", path), 0);
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, "no regular file");
+    assert_refused(folder, "no regular file");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, "no regular file");
+    assert_refused(folder, "no regular file");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, "no regular file");
+    assert_refused(folder, "no regular file");
     assert_int_equal(rmdir(path), 0);
     assert_ok(bt_fs_read_all(victim, 100, &text, &n, err));
     assert_string_equal(text, "precious");
@@ -250,7 +250,7 @@ static void test_removed_or_replaced(void **state) {
     assert_ok(bt_fs_lock_take(folder, NAME, "a", &lock, err));
     assert_int_equal(unlink(path), 0); /* by a user who was in a hurry */
     assert_ok(bt_fs_lock_check(lock, err));
-    assert_fails(bt_fs_lock_take(folder, NAME, "b", &other, err), BT_E_RESOURCE, "is in use");
+    assert_refused(folder, "is in use");
     assert_int_equal(unlink(path), 0);
     assert_ok(bt_fs_lock_take(folder, NAME, "b", &other, err));
     assert_fails(bt_fs_lock_check(lock, err), BT_E_RESOURCE, "another process has taken the lock");
@@ -266,7 +266,6 @@ static void test_renewal(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     bt_fs_lock       *lock = NULL;
-    bt_fs_lock       *other = NULL;
     assert_int_equal(setenv("BERT_TRAIN_LOCK_SECONDS", "1", 1), 0);
     lock_test_world = (lock_world){.is_shared = true, .no_kernel_locks = true};
     assert_ok(bt_fs_lock_take(folder, NAME, "a", &lock, err));
@@ -274,7 +273,7 @@ static void test_renewal(void **state) {
     for (int i = 0; i < 6; i++) {
         const struct timespec pause = {.tv_nsec = 400 * 1000 * 1000};
         (void)nanosleep(&pause, NULL);
-        assert_fails(bt_fs_lock_take(folder, NAME, "b", &other, err), BT_E_RESOURCE, "heard of");
+        assert_refused(folder, "heard of");
     }
     assert_ok(bt_fs_lock_check(lock, err));
     bt_fs_lock_release(lock);
