@@ -89,6 +89,8 @@ typedef struct bt_data_schema {
      * bt_data_label_names. */
     const char *const *label_names;
     size_t             n_label_names;
+    const char        *label_source;  /* who says so, for messages, or NULL */
+    bool               only_by_name;  /* numbers are never ids: rows trained the model by name */
     bool               learns_labels; /* the rows train a model */
 } bt_data_schema;
 

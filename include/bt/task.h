@@ -18,6 +18,7 @@ typedef struct bt_task_labels {
     char  **names;         /* [n] owned; NULL: not known, and a class is called by its number */
     char    processor[64]; /* of create-finetuning-data's meta data, or "" */
     char    source[BT_TASK_SOURCE_MAX]; /* who says so, for messages: "task.class_names" */
+    bool    only_by_name; /* the training rows call the classes so: numbers are no labels */
 } bt_task_labels;
 
 /* Replaces the names: copies n of them. BT_E_CONFIG when two are equal, one is empty, or n is not

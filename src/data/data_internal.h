@@ -173,28 +173,6 @@ void      bt_data_encoder_deinit(data_encoder *encoder);
 bt_status bt_data_encode(data_encoder *encoder, const bt_text_span *texts, data_row *row,
                          bt_error *err);
 
-/* Labels of tables: text -> class. First every label is shown to learn, then settle, then find. */
-typedef struct data_labels {
-    const bt_data_schema *schema;
-    bt_map               *ids;   /* name -> place in names */
-    char                **names; /* owned; in the order of their classes once settled */
-    size_t                n_names;
-    size_t                cap_names;
-    bool                  is_given;   /* names come from the schema */
-    bool                  is_by_name; /* labels are names, not class numbers */
-    bool                  is_decided; /* is_by_name is final */
-} data_labels;
-
-/* Without the blanks and tabs around it. */
-bt_text_span bt_data_trim(bt_text_span text);
-
-bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err);
-void      bt_data_labels_deinit(data_labels *labels);
-bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, bt_error *err);
-bt_status bt_data_labels_settle(data_labels *labels, const char *section, bt_error *err);
-bt_status bt_data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
-                              bt_error *err);
-
 /* ---- examples --------------------------------------------------------------------------------
  * What tf.Examples of records are decoded with. */
 

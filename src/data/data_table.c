@@ -6,6 +6,8 @@
  *
  * Memory per row: 8 bytes. A gzip stream cannot be entered in the middle, so those files are
  * unpacked into one file without a name in TMPDIR. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "data_table.h"
@@ -193,6 +195,11 @@ static bt_status read_score(const table_rows *rows, bt_text_span text, float *sc
     if (read_number(text, false, NULL, &number, err) != BT_OK) {
         return bt_error_prefix(err, "field %s", rows->keys[rows->label_key]);
     }
+    if (!isfinite(number) || fabs(number) > (double)FLT_MAX) {
+        return BT_FAIL(err, BT_E_FORMAT, "field %s: '%.*s' is no score: is the label missing?",
+                       rows->keys[rows->label_key], text.n_bytes < 40 ? (int)text.n_bytes : 40,
+                       text.text);
+    }
     *score = (float)number;
     return BT_OK;
 }
@@ -364,23 +371,25 @@ static bt_status read_header(table_rows *rows, table_file *file, const char *row
 /* ---- open -------------------------------------------------------------------------------------
  */
 
-static bt_status learn_label(table_rows *rows, const bt_text_span *values, bt_error *err) {
+static bt_status learn_label(table_rows *rows, const bt_text_span *values, data_label_place place,
+                             bt_error *err) {
     float score = 0;
     if (rows->label_key == NO_KEY) {
         return BT_OK;
     }
     return rows->schema->label_kind == BT_LABEL_FLOAT
                ? read_score(rows, values[rows->label_key], &score, err)
-               : bt_data_labels_learn(&rows->labels, values[rows->label_key], err);
+               : bt_data_labels_learn(&rows->labels, values[rows->label_key], place, err);
 }
 
 /* A row that is damaged, yet may be skipped, keeps its number. */
 static bt_status check_row(table_rows *rows, const table_file *file, const char *row, size_t n,
-                           size_t *at, bt_error *err) {
+                           int64_t line, size_t *at, bt_error *err) {
     bt_text_span values[MAX_KEYS];
     bt_error     damage = BT_ERROR_INIT;
     if (take_apart(rows, file, row, n, values, at, &damage) == BT_OK) {
-        return learn_label(rows, values, err);
+        const data_label_place place = {(size_t)(file - rows->files), line};
+        return learn_label(rows, values, place, err);
     }
     if (damage.code == BT_E_FORMAT && rows->n_damaged < rows->max_damaged) {
         rows->n_damaged++;
@@ -416,7 +425,7 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
         }
         bt_status rc = is_first ? read_header(rows, file, row, n, &is_row, &at, err) : BT_OK;
         if (rc == BT_OK && is_row) {
-            rc = check_row(rows, file, row, n, &at, err);
+            rc = check_row(rows, file, row, n, scan->row_line, &at, err);
         }
         if (rc != BT_OK) {
             return put_place(part->path, scan->row_line, row, at, err);
@@ -518,15 +527,19 @@ static void choose_keys(table_rows *rows) {
 }
 
 static bt_status settle_labels(table_rows *rows, bt_error *err) {
-    BT_TRY(bt_data_labels_settle(&rows->labels, rows->section, err));
-    if (rows->labels.is_by_name) {
-        const data_labels *const labels = &rows->labels;
-        rows->base.label_names =
-            labels->is_given ? labels->schema->label_names : (const char *const *)labels->names;
-        rows->base.n_label_names =
-            labels->is_given ? labels->schema->n_label_names : labels->n_names;
+    const data_labels *const    labels = &rows->labels;
+    const bt_data_schema *const schema = rows->schema;
+    data_label_place            place = {0};
+    const bt_status rc = bt_data_labels_settle(&rows->labels, rows->section, &place, err);
+    if (rc != BT_OK && place.line > 0) {
+        return put_place(rows->base.parts[place.part].path, place.line, NULL, 0, err);
     }
-    return BT_OK;
+    if (labels->is_by_name) {
+        const bool learned = labels->names != NULL;
+        rows->base.label_names = learned ? (const char *const *)labels->names : schema->label_names;
+        rows->base.n_label_names = learned ? labels->n_names : schema->n_label_names;
+    }
+    return rc;
 }
 
 static void close_table(data_rows *base) {

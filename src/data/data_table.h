@@ -6,6 +6,7 @@
 #define BT_DATA_TABLE_H
 
 #include "data_internal.h"
+#include "data_labels.h"
 
 /* A longer row is refused: a quote that is never closed would swallow the file. */
 enum { TABLE_ROW_MAX_BYTES = 16 << 20 };

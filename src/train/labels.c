@@ -3,11 +3,13 @@
  * model_dir/labels.json: how many classes the model was trained on, and their names as far as they
  * are known. Written by the run that trains; a later run takes the names from it, or is refused
  * when its own say something else. {"num_labels": 3, "label_names": ["a", "b", "c"] or null,
- * "processor_type": "MNLI" or null} */
+ * "labels_are": "names" or "numbers" (how the training rows called the classes; files of earlier
+ * versions do not say), "processor_type": "MNLI" or null} */
 #include "run.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bt/fs.h"
 
@@ -45,6 +47,7 @@ static bt_status adopt(bt_task_labels *labels, const json_t *root, const char *p
                        bt_error *err) {
     const json_t *const number = json_object_get(root, "num_labels");
     const json_t *const names = json_object_get(root, "label_names");
+    const char *const   are = json_string_value(json_object_get(root, "labels_are"));
     const char *const   processor = json_string_value(json_object_get(root, "processor_type"));
     if (!json_is_integer(number)) {
         return BT_FAIL(err, BT_E_FORMAT, "%s: no number num_labels in it", path);
@@ -58,6 +61,7 @@ static bt_status adopt(bt_task_labels *labels, const json_t *root, const char *p
     }
     if (json_is_array(names)) {
         BT_TRY(adopt_names(labels, names, path, err));
+        labels->only_by_name = are != NULL && strcmp(are, "names") == 0;
     }
     if (processor != NULL && labels->processor[0] == '\0') {
         (void)snprintf(labels->processor, sizeof labels->processor, "%s", processor);
@@ -91,11 +95,14 @@ void labels_give(const train_run *run, bt_data_schema *schema) {
     const bt_task_labels *const labels = &run->plan.labels;
     schema->label_names = (const char *const *)labels->names;
     schema->n_label_names = labels->names != NULL ? (size_t)labels->n : 0;
+    schema->label_source = labels->names != NULL ? labels->source : NULL;
+    schema->only_by_name = labels->only_by_name;
 }
 
 bt_status labels_learn(train_run *run, bt_error *err) {
     size_t                   n = 0;
     const char *const *const names = bt_data_label_names(run->train_data, &n);
+    run->plan.labels.only_by_name = n > 0;
     return n == 0 || run->plan.labels.names != NULL
                ? BT_OK
                : bt_task_labels_set(&run->plan.labels, names, n, "task.train_data", err);
@@ -111,6 +118,10 @@ static bt_status append_json(bt_str *text, const bt_task_labels *labels, bt_erro
         BT_TRY(bt_str_append_json(text, labels->names[i], err));
     }
     BT_TRY(bt_str_append(text, labels->names != NULL ? "],\n" : ",\n", err));
+    if (labels->n > 0) {
+        BT_TRY(bt_str_appendf(text, err, " \"labels_are\": \"%s\",\n",
+                              labels->only_by_name ? "names" : "numbers"));
+    }
     BT_TRY(bt_str_append(text, " \"processor_type\": ", err));
     BT_TRY(labels->processor[0] != '\0' ? bt_str_append_json(text, labels->processor, err)
                                         : bt_str_append(text, "null", err));

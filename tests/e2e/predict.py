@@ -275,7 +275,7 @@ class Labels(Predict):
     def test_names_are_kept_by_training(self):
         self.train(override='task.label_names=[rot,grün,"a\\tb"]')
         self.assertEqual(self.labels(), {'num_labels': 3, 'label_names': ['rot', 'grün', 'a\tb'],
-                                         'processor_type': None})
+                                         'labels_are': 'numbers', 'processor_type': None})
         self.predict()
         header, rows = read_tsv(self.path('out', 'predictions.tsv'))
         self.assertEqual(header[2:], ['probability_rot', 'probability_grün',
@@ -299,7 +299,7 @@ class Labels(Predict):
         self.train(override='task.meta_data_path=meta')
         self.assertEqual(self.labels(), {
             'num_labels': 3, 'label_names': ['entailment', 'neutral', 'contradiction'],
-            'processor_type': 'MNLI'})
+            'labels_are': 'numbers', 'processor_type': 'MNLI'})
         self.write('meta', json.dumps(dict(meta, num_labels=2)))
         result = self.predict(override='task.meta_data_path=meta', expect=2)
         self.assertIn('task.meta_data_path meta: the data have 2 classes',

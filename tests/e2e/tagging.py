@@ -217,7 +217,7 @@ class Tagging(e2e.Case):
         with open(self.path('out/labels.json'), encoding='utf-8') as source:
             self.assertEqual(json.load(source), {
                 'num_labels': 5, 'label_names': ['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC'],
-                'processor_type': 'conll'})
+                'labels_are': 'numbers', 'processor_type': 'conll'})
         result = self.train(mode='eval', expect=2,
                             override='task.class_names=[O,B-PER,I-PER,B-LOC,I-ORG],'
                             'task.meta_data_path=""')

@@ -223,6 +223,33 @@ class Names(Text):
                          r"dev\.tsv:3:1: label 'fair' is none of the classes 'bad', 'good'")
         self.assertFalse(os.path.exists(self.path('out')))
 
+    def test_what_was_learned_by_name_is_never_a_number(self):
+        """Case facts/01: one file counts from 1, the other from 0."""
+        for name, rows in self.rows.items():
+            self.write_tsv(name + '.tsv', [(text, label + 1) for text, label in rows])
+        zeros = [('the cat', 1), ('un a', 0)]
+        for rows in (zeros, zeros[::-1]):
+            self.write_tsv('zeros.tsv', rows)
+            result = self.text(override=self.tables(validation='zeros.tsv'), expect=DATA)
+            self.assertRegex(self.one_error(result), r"zeros\.tsv:[23]:1: label '0' is none of the "
+                                                     "classes '1', '2' of task.train_data")
+            self.assertFalse(os.path.exists(self.path('out')))
+        self.text(override=self.tables())
+        with open(self.path('out', 'labels.json'), encoding='utf-8') as source:
+            self.assertEqual(json.load(source), {'num_labels': 2, 'label_names': ['1', '2'],
+                                                 'labels_are': 'names', 'processor_type': None})
+        self.write_tsv('zeros.tsv', [('the cat', 0)])
+        result = self.text(override=self.tables(validation='zeros.tsv'), mode='eval', expect=DATA)
+        self.assertRegex(self.one_error(result), r"zeros\.tsv:2:1: label '0' is none of the "
+                                                 "classes '1', '2' of out/labels.json")
+        self.write_tsv('floats.tsv', [('the cat', '2.0'), ('un a', '1.0')])
+        self.text(override=self.tables(validation='floats.tsv'), mode='eval')
+        self.write_tsv('words.tsv', [('the cat', 'bad'), ('un a', 'good')])
+        self.text(override=self.tables('words.tsv', 'words.tsv'), mode='train', model_dir='words')
+        result = self.text(override=self.tables(validation='zeros.tsv'), mode='eval',
+                           model_dir='words', expect=DATA)
+        self.assertRegex(self.one_error(result), "label '0' is none of the classes 'bad', 'good'")
+
     def test_a_model_that_knows_numbers_only(self):
         override = self.tables('numbers.tsv')
         self.write_tsv('numbers.tsv', self.rows['train'])

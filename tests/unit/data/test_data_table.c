@@ -164,28 +164,14 @@ static void test_forms(void **state) {
     }
 }
 
+/* What labels mean: test_data_labels.c. */
 static void test_label_names(void **state) {
     (void)state;
     static const table_case cases[] = {
-        {"names are sorted", "t.tsv", "a\tlabel\na\tno\na\tyes\na\tmaybe\n", .n_classes = 3,
-         .labels = "1 2 0", .known = "maybe,no,yes"},
-        {"numbers that are no classes are sorted by value", "t.tsv",
-         "a\tlabel\na\t10\na\t9\na\t-1\n", .n_classes = 3, .labels = "2 1 0", .known = "-1,9,10"},
-        {"from 1", "t.tsv", "a\tlabel\na\t2\na\t1\n", .labels = "1 0", .known = "1,2"},
-        {"0 and 1 are classes", "t.tsv", "a\tlabel\na\t1\na\t1\n", .labels = "1 1"},
-        {"01 is a name", "t.tsv", "a\tlabel\na\t01\na\t00\n", .labels = "1 0", .known = "00,01"},
         {"truths", "t.jsonl", "{\"a\":\"\",\"label\":true}\n{\"a\":\"\",\"label\":false}\n",
          .labels = "1 0", .known = "false,true"},
-        {"names that are given keep their order", "t.tsv", "a\tlabel\na\tno\na\tyes\n",
-         .given = {"yes", "no"}, .is_evaluation = true, .labels = "1 0", .known = "yes,no"},
-        {"numbers in spite of names", "t.tsv", "a\tlabel\na\t1\na\t0\n", .given = {"yes", "no"},
+        {"floats", "t.jsonl", "{\"a\":\"\",\"label\":1.0}\n{\"a\":\"\",\"label\":0}\n",
          .labels = "1 0"},
-        {"names that are numbers", "t.tsv", "a\tlabel\na\t1\na\t0\n", .given = {"1", "0"},
-         .labels = "0 1", .known = "1,0"},
-        {"an evaluation by number", "t.tsv", "a\tlabel\na\t1\na\t0\n", .is_evaluation = true,
-         .labels = "1 0"},
-        {"a name that does not occur", "t.tsv", "a\tlabel\na\tc\n", .n_classes = 3,
-         .given = {"c", "b", "a"}, .labels = "0", .known = "c,b,a"},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
         check_case(&cases[i]);
@@ -198,31 +184,14 @@ static void test_label_names(void **state) {
 static void test_wrong_labels(void **state) {
     (void)state;
     static const table_case cases[] = {
-        {"no class", "t.tsv", "a\tlabel\na\t0\na\t1\na\t2\n",
-         .error = "t.tsv:4:1: label 2, but there are 2 classes (task.model.num_classes): expected "
-                  "0 to 1"},
-        {"one name too many", "t.tsv", "a\tlabel\na\tx\na\ty\na\tz\n",
-         .error = "t.tsv:4:1: label 'z' is one more than task.model.num_classes, 2: before it came "
-                  "'x', 'y'"},
-        {"too few names", "t.tsv", "a\tlabel\na\tx\na\tx\n",
-         .error =
-             "task.train_data: only 1 different labels occur ('x'), but task.model.num_classes "
-             "is 2: name all classes in task.label_names"},
-        {"an unknown name", "t.tsv", "a\tlabel\na\tyes\na\tmaybe\n", .given = {"yes", "no"},
-         .error = "t.tsv:3:1: label 'maybe' is none of the classes 'yes', 'no'"},
-        {"the first is unknown", "t.tsv", "a\tlabel\na\t2\n", .given = {"yes", "no"},
-         .error = "t.tsv:2:1: label '2' is none of the classes 'yes', 'no'"},
-        {"a name among numbers", "t.tsv", "a\tlabel\na\t1\na\tyes\n", .given = {"yes", "no"},
-         .error = "t.tsv:3:1: label 'yes' is no class number"},
-        {"a number among names", "t.tsv", "a\tlabel\na\tyes\na\t1\n", .given = {"yes", "no"},
-         .error = "t.tsv:3:1: label '1' is none of the classes"},
-        {"an evaluation learns no names", "t.tsv", "a\tlabel\na\tyes\n", .is_evaluation = true,
-         .error = "t.tsv:2:1: label 'yes' is no class number, and the names of the classes are not "
-                  "known: list them in the order of their numbers in task.label_names"},
         {"an empty label", "t.tsv", "a\tlabel\na\t0\na\t \n",
          .error = "t.tsv:3:1: the label is empty"},
         {"a text as score", "t.tsv", "a\tlabel\na\tgood\n", .is_float = true,
          .error = "t.tsv:2:1: field label: 'good' is no number"},
+        {"a missing score", "t.tsv", "a\tlabel\na\t1\na\tnan\n", .is_float = true,
+         .error = "t.tsv:3:1: field label: 'nan' is no score: is the label missing?"},
+        {"a score beyond float32", "t.tsv", "a\tlabel\na\t1e39\n", .is_float = true,
+         .error = "t.tsv:2:1: field label: '1e39' is no score"},
         {"a label that JSON cannot mean", "t.jsonl", "{\"a\":\"\",\"label\":[1]}",
          .error = "t.jsonl:1:1: \"label\" is a list, expected a text or a number"},
     };

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * data, private: the labels of tables, text -> class. First every label is shown to learn, then
+ * settle says what they mean, then find. */
+#ifndef BT_DATA_LABELS_H
+#define BT_DATA_LABELS_H
+
+#include "data_internal.h"
+
+enum {
+    DATA_LABELS_MAX = 1 << 20,
+    DATA_LABELS_MORE = 1000, /* so many more than classes are counted, for the message */
+};
+
+/* Where a label stands; line 0: nowhere that could be told. */
+typedef struct data_label_place {
+    size_t  part;
+    int64_t line;
+} data_label_place;
+
+typedef struct data_label {
+    char            *text;  /* owned */
+    data_label_place place; /* the first */
+    int64_t          count;
+    int64_t          id; /* the class, once settled */
+} data_label;
+
+typedef struct data_labels {
+    const bt_data_schema *schema;
+    bt_map               *places; /* text -> place in seen */
+    data_label           *seen;   /* owned; in the order in which they came */
+    size_t                n_seen;
+    size_t                cap_seen;
+    char                **names; /* owned; what was learned, in the order of the classes */
+    size_t                n_names;
+    bool                  is_by_name; /* labels are names, not class numbers */
+} data_labels;
+
+/* Without the blanks and tabs around it. */
+bt_text_span bt_data_trim(bt_text_span text);
+/* A decimal number; and one without a fraction, whose integer part has no leading zero. */
+bool data_label_number(const char *text, double *value);
+bool data_label_integer(const char *text, int64_t *value);
+
+bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err);
+void      bt_data_labels_deinit(data_labels *labels);
+bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
+                               bt_error *err);
+/* On failure *place is where the label stands that the message speaks of. */
+bt_status bt_data_labels_settle(data_labels *labels, const char *section, data_label_place *place,
+                                bt_error *err);
+bt_status bt_data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
+                              bt_error *err);
+
+#endif
