@@ -73,17 +73,15 @@ static bool is_allowed(const http_url *url) {
 bt_status aws_container_url(bt_str *out, bt_error *err) {
     const char *const relative = aws_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     const char *const full = aws_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-    http_url          url = {0};
+    http_url          url;
+    bool              is_url = false;
     if (relative != NULL) {
         BT_TRY(bt_str_appendf(out, err, "http://169.254.170.2%s%s", relative[0] == '/' ? "" : "/",
                               relative));
     } else {
         BT_TRY(bt_str_append(out, full, err));
     }
-    const bool is_url = http_parse_url(out->data, &url);
-    if (url.no_memory) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a URL");
-    }
+    BT_TRY(http_read_url(out->data, &is_url, &url, err));
     if (!is_url || !is_allowed(&url)) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "AWS_CONTAINER_CREDENTIALS_%s: expected an https:// URL, or one of this "
@@ -159,7 +157,9 @@ static bt_status append_metadata(bt_str *url, const char *path, bt_error *err) {
                               : is_v6       ? "http://[fd00:ec2::254]"
                                             : "http://169.254.169.254";
     http_url          parsed;
-    if (!http_parse_url(start, &parsed)) {
+    bool              is_url = false;
+    BT_TRY(http_read_url(start, &is_url, &parsed, err));
+    if (!is_url) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "AWS_EC2_METADATA_SERVICE_ENDPOINT=%s: expected an http:// URL", start);
     }

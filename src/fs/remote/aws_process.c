@@ -64,7 +64,8 @@ bt_status aws_split_words(const char *text, char ***out, bt_error *err) {
     }
     for (text += strspn(text, " \t\r\n"); *text != '\0'; text += strspn(text, " \t\r\n")) {
         bt_str_clear(&word);
-        if (n == MAX_WORDS || !take_word(&text, &word, err, &rc)) {
+        const bool is_closed = take_word(&text, &word, err, &rc);
+        if (rc == BT_OK && (n == MAX_WORDS || !is_closed)) {
             rc = BT_FAIL(err, BT_E_CONFIG, "a command with an open quote, or of more than %d words",
                          MAX_WORDS);
         }
@@ -92,21 +93,29 @@ static bt_status start(char **words, int output, pid_t *pid, bt_error *err) {
     sigset_t                   signals;
     char                       reason[FS_REASON_MAX];
     (void)sigemptyset(&signals);
-    (void)posix_spawn_file_actions_init(&files);
-    (void)posix_spawnattr_init(&attributes);
-    (void)posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    (void)posix_spawn_file_actions_adddup2(&files, output, 1);
-    (void)posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+    int failure = posix_spawn_file_actions_init(&files);
+    (void)posix_spawnattr_init(&attributes); /* these two ask for no memory */
+    /* one that is lost would let the program print the key where everybody sees it */
+    if (failure == 0) {
+        failure = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    }
+    if (failure == 0) {
+        failure = posix_spawn_file_actions_adddup2(&files, output, 1);
+    }
+    if (failure == 0) {
+        failure = posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+    }
     (void)posix_spawnattr_setsigmask(&attributes, &signals);
     (void)sigfillset(&signals);
     (void)posix_spawnattr_setsigdefault(&attributes, &signals);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    const int failure = posix_spawnp(pid, words[0], &files, &attributes, words, environ);
+    failure =
+        failure != 0 ? failure : posix_spawnp(pid, words[0], &files, &attributes, words, environ);
     (void)posix_spawn_file_actions_destroy(&files);
     (void)posix_spawnattr_destroy(&attributes);
     return failure == 0 ? BT_OK
-                        : BT_FAIL(err, BT_E_CONFIG, "cannot run %s: %s", words[0],
-                                  fs_reason(failure, reason));
+                        : BT_FAIL(err, bt_status_of_errno(failure, BT_E_CONFIG),
+                                  "cannot run %s: %s", words[0], fs_reason(failure, reason));
 }
 
 static bt_status check_time(double began, bt_error *err) {

@@ -254,12 +254,13 @@ bt_status aws_sign(const aws_request *request, const aws_credentials *credential
     bt_str       names = BT_STR_INIT;
     char         stamp[20] = "";
     struct tm    t;
-    http_url     url = {0};
+    http_url     url;
+    bool         is_url = false;
     const time_t seconds = (time_t)request->now;
-    if (!http_parse_url(request->url, &url) || gmtime_r(&seconds, &t) == NULL ||
+    BT_TRY(http_read_url(request->url, &is_url, &url, err));
+    if (!is_url || gmtime_r(&seconds, &t) == NULL ||
         strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &t) != 16) {
-        return url.no_memory ? BT_FAIL(err, BT_E_NOMEM, "out of memory for a URL")
-                             : BT_FAIL(err, BT_E_INTERNAL, "a request that cannot be signed");
+        return BT_FAIL(err, BT_E_INTERNAL, "a request that cannot be signed");
     }
     BT_CHECK(add_fields(request, credentials, &url, stamp, fields, err));
     BT_CHECK(append_request(&text, &names, request, &url, fields, err));

@@ -17,8 +17,9 @@ enum { MAX_SUBJECT_BYTES = 1 << 20, MAX_FIELDS = 32, MAX_DELEGATES = 32 };
 
 /* Where a URL gives a token to this machine: also on its own link (metadata servers are there). */
 static bt_status check_subject_url(const char *path, const char *url, bt_error *err) {
-    http_url   parsed;
-    const bool ok = http_parse_url(url, &parsed);
+    http_url parsed;
+    bool     ok = false;
+    BT_TRY(http_read_url(url, &ok, &parsed, err));
     if (ok && strcmp(parsed.scheme, "http") == 0 && strncmp(parsed.host, "169.254.", 8) == 0 &&
         strspn(parsed.host, "0123456789.") == strlen(parsed.host)) {
         return BT_OK;
@@ -197,8 +198,9 @@ static bt_status subject_of_url(const gcs_account *account, bt_str *out, bt_erro
     http_response response = {0};
     bt_str        shown = BT_STR_INIT;
     http_url      parsed;
-    const bool    plain =
-        http_parse_url(account->subject_url, &parsed) && strcmp(parsed.scheme, "http") == 0;
+    bool          is_url = false;
+    BT_TRY(http_read_url(account->subject_url, &is_url, &parsed, err));
+    const bool plain = is_url && strcmp(parsed.scheme, "http") == 0; /* never through a proxy */
     BT_CHECK(http_append_shown(&shown, account->subject_url, err));
     const http_request request = {.what = bt_str_text(&shown),
                                   .method = "GET",

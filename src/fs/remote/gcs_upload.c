@@ -222,13 +222,14 @@ static bt_status begin_session(gcs_upload *upload, bt_error *err) {
     const char *const location = http_header(&response.headers, "location");
     http_url          here;
     http_url          there;
+    bool              are_urls = false;
     if (response.status < 200 || response.status >= 300 || location == NULL) {
         rc = http_fail(&request, &response, "begin to write", BT_E_RESOURCE, err);
         goto done;
     }
     BT_CHECK(http_resolve(url.data, location, &upload->session, err));
-    if (!http_parse_url(url.data, &here) || !http_parse_url(upload->session, &there) ||
-        !http_same_origin(&here, &there)) {
+    BT_CHECK(http_read_urls(url.data, upload->session, &are_urls, &here, &there, err));
+    if (!are_urls || !http_same_origin(&here, &there)) {
         rc = BT_FAIL(err, BT_E_RESOURCE, "%s: the store sends the upload to another host: refused",
                      upload->path);
     }

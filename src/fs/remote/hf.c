@@ -267,17 +267,18 @@ static bt_status next_hop(const char *url, const http_response *response, char *
     const char *const location = http_header(&response->headers, "location");
     http_url          from;
     http_url          to;
+    bool              are_urls = false;
     *next = NULL;
     if (response->status < 300 || response->status >= 400 || location == NULL) {
         return BT_OK;
     }
     BT_TRY(http_resolve(url, location, next, err));
-    if (!http_parse_url(url, &from) || !http_parse_url(*next, &to) ||
-        !http_same_origin(&from, &to)) {
+    const bt_status rc = http_read_urls(url, *next, &are_urls, &from, &to, err);
+    if (rc != BT_OK || !are_urls || !http_same_origin(&from, &to)) {
         bt_free(*next);
         *next = NULL;
     }
-    return BT_OK;
+    return rc;
 }
 
 static bt_status judge(const http_request *request, const http_response *response, answer *out,

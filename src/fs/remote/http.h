@@ -55,6 +55,11 @@ typedef struct http_url {
 /* http and https only; no user name, no zone, no control characters, no names that are not ASCII.
  */
 bool http_parse_url(const char *text, http_url *out);
+/* The same for whoever decides by it: BT_E_NOMEM where nobody can say what it is. */
+BT_MUST_USE bt_status http_read_url(const char *text, bool *is_url, http_url *out, bt_error *err);
+/* Of two: base, and where it leads; *are_urls: both. */
+BT_MUST_USE bt_status http_read_urls(const char *base, const char *next, bool *are_urls,
+                                     http_url *from, http_url *to, bt_error *err);
 /* The same, and what libcurl made of it, for curl_url_cleanup; NULL: refused. */
 struct Curl_URL;
 struct Curl_URL *http_open_url(const char *text, http_url *out);

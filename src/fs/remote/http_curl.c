@@ -5,6 +5,7 @@
  * TLS is always verified; proxies come from the usual variables (libcurl reads them itself), the
  * certificate authorities from CURL_CA_BUNDLE, SSL_CERT_FILE and SSL_CERT_DIR. */
 #include <curl/curl.h>
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -245,19 +246,27 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down, cu
 /* ---- options ----------------------------------------------------------------------------------
  */
 
-static void set_authorities(CURL *handle) {
+/* libcurl copies texts and lists: an option that it had no memory for is not set, and the request
+ * would be another one (a GET for a DELETE, another certificate authority). */
+static void keep(bool *has_memory, CURLcode code) {
+    *has_memory = *has_memory && code != CURLE_OUT_OF_MEMORY;
+}
+
+static bool set_authorities(CURL *handle) {
+    bool                     ok = true;
     static const char *const files[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"};
     for (size_t i = 0; i < BT_ARRAY_LEN(files); i++) {
         const char *const path = getenv(files[i]);
         if (path != NULL && path[0] != '\0') {
-            (void)curl_easy_setopt(handle, CURLOPT_CAINFO, path);
+            keep(&ok, curl_easy_setopt(handle, CURLOPT_CAINFO, path));
             break;
         }
     }
     const char *const folder = getenv("SSL_CERT_DIR");
     if (folder != NULL && folder[0] != '\0') {
-        (void)curl_easy_setopt(handle, CURLOPT_CAPATH, folder);
+        keep(&ok, curl_easy_setopt(handle, CURLOPT_CAPATH, folder));
     }
+    return ok;
 }
 
 /* A list that grew, or NULL and *ok false; then the old list is freed. */
@@ -293,38 +302,43 @@ static bool set_headers(CURL *handle, const http_request *request, const char *t
     return ok;
 }
 
-static void set_method(CURL *handle, const http_request *request) {
+static bool set_method(CURL *handle, const http_request *request) {
+    bool ok = true;
     if (strcmp(request->method, "HEAD") == 0) {
-        (void)curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
+        keep(&ok, curl_easy_setopt(handle, CURLOPT_NOBODY, 1L));
     } else if (request->body != NULL || strcmp(request->method, "POST") == 0 ||
                strcmp(request->method, "PUT") == 0) {
-        (void)curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->n_body);
-        (void)curl_easy_setopt(handle, CURLOPT_POSTFIELDS,
-                               request->body != NULL ? request->body : "");
-        (void)curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request->method);
+        keep(&ok,
+             curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->n_body));
+        keep(&ok, curl_easy_setopt(handle, CURLOPT_POSTFIELDS,
+                                   request->body != NULL ? request->body : ""));
+        keep(&ok, curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request->method));
     } else if (strcmp(request->method, "GET") != 0) {
-        (void)curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request->method);
+        keep(&ok, curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request->method));
     }
+    return ok;
 }
 
-static void set_limits(CURL *handle, const http_request *request) {
+static bool set_limits(CURL *handle, const http_request *request) {
+    bool         ok = true;
     const double stall = http_env_seconds("BERT_TRAIN_STALL_SECONDS", usual_stall_seconds);
     const double connect = request->connect_seconds > 0 ? request->connect_seconds
                                                         : fmin(usual_connect_seconds, stall);
-    (void)curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 1L);
-    (void)curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 2L);
-    (void)curl_easy_setopt(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    (void)curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * connect));
-    (void)curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L);
-    (void)curl_easy_setopt(handle, CURLOPT_USERAGENT, "bert-train");
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https"));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 1L));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 2L));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, (long)(1000 * connect)));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_USERAGENT, "bert-train"));
     if (request->no_proxy) {
-        (void)curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
+        keep(&ok, curl_easy_setopt(handle, CURLOPT_NOPROXY, "*"));
     }
-    (void)curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 262144L);
-    (void)curl_easy_setopt(handle, CURLOPT_UPLOAD_BUFFERSIZE, 1048576L);
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 262144L));
+    keep(&ok, curl_easy_setopt(handle, CURLOPT_UPLOAD_BUFFERSIZE, 1048576L));
+    return ok;
 }
 
 static void set_callbacks(CURL *handle, transfer *t) {
@@ -354,7 +368,6 @@ static http_outcome outcome_of(CURLcode code) {
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
-    case CURLE_OUT_OF_MEMORY:
     case CURLE_ABORTED_BY_CALLBACK:
         return HTTP_REFUSED;
     default:
@@ -362,20 +375,25 @@ static http_outcome outcome_of(CURLcode code) {
     }
 }
 
-/* As curl_easy_perform, but it ends within POLL_MS when the request must stop. */
+/* As curl_easy_perform, but it ends within POLL_MS when the request must stop. libcurl calls some
+ * missing memory by other names ("No URL set"): errno, which nothing sets that went well, knows. */
 static CURLcode perform(link l, const http_request *request) {
     CURLcode code = CURLE_OUT_OF_MEMORY;
+    bool     lacked_memory = false;
     if (curl_multi_add_handle(l.multi, l.easy) != CURLM_OK) {
         return code;
     }
     for (int running = 1;;) {
         int n_left = 0;
+        errno = 0;
         if (curl_multi_perform(l.multi, &running) != CURLM_OK) {
             break;
         }
+        lacked_memory = lacked_memory || errno == ENOMEM;
         const CURLMsg *const message = curl_multi_info_read(l.multi, &n_left);
         if (message != NULL && message->msg == CURLMSG_DONE) {
             code = message->data.result;
+            code = code != CURLE_OK && lacked_memory ? CURLE_OUT_OF_MEMORY : code;
             break;
         }
         if (http_must_stop(request)) {
@@ -400,10 +418,11 @@ static http_outcome tell_failure(const transfer *t, CURLcode code, const char *r
         (void)BT_FAIL(problem, BT_E_RESOURCE, "%s", t->broken);
         return HTTP_BROKEN;
     }
-    (void)BT_FAIL(problem,
-                  code == CURLE_OUT_OF_MEMORY         ? BT_E_NOMEM
-                  : code == CURLE_ABORTED_BY_CALLBACK ? BT_E_INTERRUPTED
-                                                      : BT_E_RESOURCE,
+    if (code == CURLE_OUT_OF_MEMORY) {
+        (void)BT_FAIL(problem, BT_E_NOMEM, "out of memory for a request");
+        return HTTP_REFUSED;
+    }
+    (void)BT_FAIL(problem, code == CURLE_ABORTED_BY_CALLBACK ? BT_E_INTERRUPTED : BT_E_RESOURCE,
                   "%s", reason[0] != '\0' ? reason : curl_easy_strerror(code));
     return outcome_of(code);
 }
@@ -427,15 +446,14 @@ http_outcome http_try(const http_request *request, const char *url, const char *
                                        : "this is no URL that can be asked for");
         return HTTP_REFUSED;
     }
-    transfer t = {.request = request, .response = response, .handle = handle, .problem = problem};
-    set_limits(handle, request);
-    set_authorities(handle);
+    transfer   t = {.request = request, .response = response, .handle = handle, .problem = problem};
+    const bool is_set =
+        set_limits(handle, request) && set_authorities(handle) && set_method(handle, request);
     set_callbacks(handle, &t);
-    set_method(handle, request);
     (void)curl_easy_setopt(handle, CURLOPT_CURLU, parts);
     (void)curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason);
     CURLcode code = CURLE_OUT_OF_MEMORY;
-    if (set_headers(handle, request, token, &headers)) {
+    if (is_set && set_headers(handle, request, token, &headers)) {
         watch_begin(&t.watch, request);
         code = perform(l, request);
     }

@@ -173,6 +173,7 @@ static bt_status go_where_told(attempt *a, bt_error *err) {
     const char *const location = http_header(&a->response->headers, "location");
     http_url          from;
     http_url          to;
+    bool              are_urls = false;
     char             *next = NULL;
     if (location == NULL || a->n_redirects++ >= MAX_REDIRECTS) {
         return BT_FAIL(err, BT_E_RESOURCE, "%s: the server redirects %s", a->request->what,
@@ -181,9 +182,11 @@ static bt_status go_where_told(attempt *a, bt_error *err) {
     if (http_resolve(a->url, location, &next, err) != BT_OK) {
         return bt_error_prefix(err, "%s: not followed", a->request->what);
     }
-    const bool ok = http_parse_url(a->url, &from) && http_parse_url(next, &to);
-    if (!ok || !may_go(&from, &to)) {
-        const bt_status rc = fail_unsafe(a->request, next, err);
+    bt_status rc = http_read_urls(a->url, next, &are_urls, &from, &to, err);
+    if (rc == BT_OK && (!are_urls || !may_go(&from, &to))) {
+        rc = fail_unsafe(a->request, next, err);
+    }
+    if (rc != BT_OK) {
         bt_free(next);
         return rc;
     }

@@ -20,6 +20,20 @@ bool http_is_loopback(const http_url *url) {
            (strncmp(url->host, "127.", 4) == 0 && inet_pton(AF_INET, url->host, &address) == 1);
 }
 
+bt_status http_read_url(const char *text, bool *is_url, http_url *out, bt_error *err) {
+    *is_url = http_parse_url(text, out);
+    return out->no_memory ? BT_FAIL(err, BT_E_NOMEM, "out of memory for a URL") : BT_OK;
+}
+
+bt_status http_read_urls(const char *base, const char *next, bool *are_urls, http_url *from,
+                         http_url *to, bt_error *err) {
+    bool is_next = false;
+    BT_TRY(http_read_url(base, are_urls, from, err));
+    BT_TRY(http_read_url(next, &is_next, to, err));
+    *are_urls = *are_urls && is_next;
+    return BT_OK;
+}
+
 #ifdef BT_HAVE_CURL
 
 #include <curl/curl.h>
@@ -55,12 +69,13 @@ static bool copy_part(CURLU *parts, CURLUPart which, unsigned int flags, char *o
     return ok;
 }
 
-static bool has_zone(CURLU *parts) {
-    char *zone = NULL;
-    (void)curl_url_get(parts, CURLUPART_ZONEID, &zone, 0);
-    const bool there = zone != NULL;
+/* true also where nobody can say: without memory. */
+static bool may_have_zone(CURLU *parts, bool *no_memory) {
+    char           *zone = NULL;
+    const CURLUcode code = curl_url_get(parts, CURLUPART_ZONEID, &zone, 0);
+    *no_memory = *no_memory || code == CURLUE_OUT_OF_MEMORY;
     curl_free(zone);
-    return there;
+    return code == CURLUE_OK || code == CURLUE_OUT_OF_MEMORY;
 }
 
 static bool take_apart(CURLU *parts, http_url *out) {
@@ -75,7 +90,8 @@ static bool take_apart(CURLU *parts, http_url *out) {
     if (strcmp(out->scheme, "https") != 0 && strcmp(out->scheme, "http") != 0) {
         return false;
     }
-    if (!bt_parse_i64(port, &number) || number < 1 || number > 65535 || has_zone(parts)) {
+    if (!bt_parse_i64(port, &number) || number < 1 || number > 65535 ||
+        may_have_zone(parts, no_memory)) {
         return false;
     }
     out->port = (int32_t)number;
@@ -106,12 +122,10 @@ bool http_parse_url(const char *text, http_url *out) {
 }
 
 bt_status http_check_private(const char *what, const char *url, bt_error *err) {
-    http_url   parsed;
-    bt_str     shown = BT_STR_INIT;
-    const bool ok = http_parse_url(url, &parsed);
-    if (parsed.no_memory) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a URL");
-    }
+    http_url parsed;
+    bt_str   shown = BT_STR_INIT;
+    bool     ok = false;
+    BT_TRY(http_read_url(url, &ok, &parsed, err));
     if (ok && (strcmp(parsed.scheme, "https") == 0 || http_is_loopback(&parsed))) {
         return BT_OK;
     }

@@ -3,6 +3,7 @@
  * Signing and digests over OpenSSL's EVP interface. */
 #include "secrets.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,12 +21,37 @@ void secrets_wipe(void *bytes, size_t n) {
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 
 const char *secrets_library(void) {
     return OpenSSL_version(OPENSSL_VERSION);
+}
+
+/* Before calls of which one may fail: OpenSSL says "0" of everything, and what it was stands in its
+ * list of errors; where there was no memory even for that, errno knows. */
+static void begin_calls(void) {
+    ERR_clear_error();
+    errno = 0;
+}
+
+static bool lacked_memory(void) {
+    bool lacked = errno == ENOMEM;
+    for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
+        lacked = lacked || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    }
+    return lacked;
+}
+
+static bt_status fail_call(const char *what, bt_error *err) {
+    const char *const reason = ERR_reason_error_string(ERR_peek_last_error());
+    return lacked_memory() ? BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot %s", what)
+                           : BT_FAIL(err, BT_E_UNSUPPORTED,
+                                     "OpenSSL cannot %s: %s (perhaps its configuration "
+                                     "forbids it)",
+                                     what, reason != NULL ? reason : "it says no reason");
 }
 
 struct bt_fs_hasher {
@@ -46,16 +72,18 @@ static const EVP_MD *digest_type(bt_fs_hash kind) {
 
 bt_status secrets_digest(bt_fs_hash kind, const void *bytes, size_t n, uint8_t *out,
                          bt_error *err) {
+    begin_calls();
     return EVP_Digest(bytes, n, out, NULL, digest_type(kind), NULL) == 1
                ? BT_OK
-               : BT_FAIL(err, BT_E_NOMEM, "cannot make a digest");
+               : fail_call("make a digest", err);
 }
 
 bt_status secrets_hmac_sha256(const void *key, size_t n_key, const void *bytes, size_t n,
                               uint8_t out[32], bt_error *err) {
     uint8_t digest[32];
+    begin_calls();
     if (n_key > INT_MAX || HMAC(EVP_sha256(), key, (int)n_key, bytes, n, digest, NULL) == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "cannot sign a request");
+        return fail_call("sign a request", err);
     }
     memcpy(out, digest, sizeof digest);
     secrets_wipe(digest, sizeof digest);
@@ -64,29 +92,33 @@ bt_status secrets_hmac_sha256(const void *key, size_t n_key, const void *bytes, 
 
 bt_status bt_fs_hasher_create(bt_fs_hash kind, bt_fs_hasher **out, bt_error *err) {
     bt_fs_hasher *const hasher = bt_calloc_array(1, sizeof *hasher);
-    if (hasher != NULL) {
-        hasher->context = EVP_MD_CTX_new();
+    if (hasher == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot begin a digest");
     }
-    if (hasher == NULL || hasher->context == NULL ||
+    begin_calls();
+    hasher->context = EVP_MD_CTX_new();
+    if (hasher->context == NULL ||
         EVP_DigestInit_ex(hasher->context, digest_type(kind), NULL) != 1) {
+        const bt_status rc = fail_call("begin a digest", err);
         bt_fs_hasher_free(hasher);
-        return BT_FAIL(err, BT_E_NOMEM, "cannot begin a digest");
+        return rc;
     }
     *out = hasher;
     return BT_OK;
 }
 
 bt_status bt_fs_hasher_add(bt_fs_hasher *hasher, const void *bytes, size_t n, bt_error *err) {
-    return EVP_DigestUpdate(hasher->context, bytes, n) == 1
-               ? BT_OK
-               : BT_FAIL(err, BT_E_NOMEM, "cannot go on with a digest");
+    begin_calls();
+    return EVP_DigestUpdate(hasher->context, bytes, n) == 1 ? BT_OK
+                                                            : fail_call("go on with a digest", err);
 }
 
 bt_status bt_fs_hasher_finish(bt_fs_hasher *hasher, char hex[BT_FS_HEX_MAX], bt_error *err) {
     uint8_t      digest[EVP_MAX_MD_SIZE];
     unsigned int n = 0;
+    begin_calls();
     if (EVP_DigestFinal_ex(hasher->context, digest, &n) != 1 || 2 * n >= BT_FS_HEX_MAX) {
-        return BT_FAIL(err, BT_E_NOMEM, "cannot finish a digest");
+        return fail_call("finish a digest", err);
     }
     for (unsigned int i = 0; i < n; i++) {
         (void)snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
@@ -111,8 +143,9 @@ static int no_password(char *buffer, int size, int writing, void *context) {
 
 static bt_status append_signature(bt_str *out, const void *text, size_t n, const char *key_pem,
                                   bt_error *err) {
-    uint8_t         signature[1024];
-    size_t          n_signature = sizeof signature;
+    uint8_t signature[1024];
+    size_t  n_signature = sizeof signature;
+    begin_calls();
     BIO *const      bio = BIO_new_mem_buf(key_pem, -1);
     EVP_PKEY *const key =
         bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
@@ -121,11 +154,13 @@ static bt_status append_signature(bt_str *out, const void *text, size_t n, const
                     EVP_PKEY_get_size(key) <= (int)sizeof signature &&
                     EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
                     EVP_DigestSign(context, signature, &n_signature, text, n) == 1;
+    const bool is_memory = !ok && lacked_memory();
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(key);
     (void)BIO_free(bio);
-    return ok ? http_append_base64(out, signature, n_signature, true, err)
-              : BT_FAIL(err, BT_E_CONFIG, "private_key is no RSA key that can sign");
+    return ok          ? http_append_base64(out, signature, n_signature, true, err)
+           : is_memory ? BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot sign with private_key")
+                       : BT_FAIL(err, BT_E_CONFIG, "private_key is no RSA key that can sign");
 }
 
 bt_status secrets_append_jwt(bt_str *out, const char *key_id, const char *claims, const char *key,

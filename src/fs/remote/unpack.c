@@ -10,7 +10,9 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +20,7 @@
 #include "fs_internal.h"
 #include "remote.h"
 
-enum { READ_BYTES = 1 << 18, MAX_DEPTH = 32, MAX_NAME = 1024 };
+enum { READ_BYTES = 1 << 18, MAX_DEPTH = 32, MAX_NAME = 1024, OPENING_BYTES = 1 << 18 };
 
 typedef struct unpacking {
     const char     *path; /* of the archive, for messages */
@@ -122,6 +124,50 @@ static bt_status write_all(const unpacking *u, int fd, const uint8_t *bytes, siz
     return BT_OK;
 }
 
+/* ---- libarchive without memory ----------------------------------------------------------------
+ *
+ * It tells of memory that is missing in three ways: by ENOMEM; by "damaged", where zlib, bzip2 or
+ * lzma asked for it, and then only errno knows; and, while it puts a name together, by exit(1). */
+
+static _Thread_local bool is_inside;
+static pthread_once_t     once = PTHREAD_ONCE_INIT;
+
+/* At exit(), on the thread that calls it. */
+static void end_inside(void) {
+    static const char line[] = "error: out of memory: cannot unpack an archive\n";
+    if (is_inside) {
+        (void)!write(STDERR_FILENO, line, sizeof line - 1);
+        _exit(bt_status_exit_code(BT_E_NOMEM));
+    }
+}
+
+static void register_end(void) {
+    (void)atexit(end_inside);
+}
+
+static void enter_library(void) {
+    is_inside = true;
+    errno = 0;
+}
+
+static void leave_library(void) {
+    is_inside = false;
+}
+
+static bt_status fail_memory(const unpacking *u, bt_error *err) {
+    return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot unpack %s", u->path);
+}
+
+/* After a call between enter_library() and leave_library() that failed. */
+static bt_status fail_reading(const unpacking *u, const char *name, const char *what,
+                              bt_error *err) {
+    const bool        is_memory = errno == ENOMEM || archive_errno(u->archive) == ENOMEM;
+    const char *const why = archive_error_string(u->archive);
+    return is_memory ? fail_memory(u, err)
+                     : BT_FAIL(err, BT_E_FORMAT, "%s: %s%s%s: %s", u->path, name,
+                               name[0] != '\0' ? " " : "", what, why != NULL ? why : "no reason");
+}
+
 /* The content of the current entry to the file, or into the digest. */
 static bt_status copy_content(unpacking *u, int fd, bt_fs_hasher *hasher, const char *name,
                               bt_error *err) {
@@ -131,10 +177,11 @@ static bt_status copy_content(unpacking *u, int fd, bt_fs_hasher *hasher, const 
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot unpack %s", u->path);
     }
     for (;;) {
+        enter_library();
         const la_ssize_t n = archive_read_data(u->archive, buffer, READ_BYTES);
+        leave_library();
         if (n < 0) {
-            rc = BT_FAIL(err, BT_E_FORMAT, "%s: %s is damaged: %s", u->path, name,
-                         archive_error_string(u->archive));
+            rc = fail_reading(u, name, "is damaged", err);
             break;
         }
         if (n == 0) {
@@ -223,7 +270,14 @@ static bt_status unpack_folder(const unpacking *u, const char *name, bt_error *e
 }
 
 static bt_status unpack_entry(unpacking *u, struct archive_entry *entry, bt_error *err) {
+    enter_library();
     const char *const name = archive_entry_pathname(entry);
+    const char *const hard = archive_entry_hardlink(entry);
+    const char *const soft = archive_entry_symlink(entry);
+    leave_library();
+    if (errno == ENOMEM) {
+        return fail_memory(u, err);
+    }
     if (name == NULL) {
         return fail_entry(u, "?", "its name is no text", err);
     }
@@ -231,7 +285,7 @@ static bt_status unpack_entry(unpacking *u, struct archive_entry *entry, bt_erro
     if (wrong != NULL) {
         return fail_entry(u, name, wrong, err);
     }
-    if (archive_entry_hardlink(entry) != NULL || archive_entry_symlink(entry) != NULL) {
+    if (hard != NULL || soft != NULL) {
         return fail_entry(u, name, "it is a link", err);
     }
     switch (archive_entry_filetype(entry)) {
@@ -247,13 +301,17 @@ static bt_status unpack_entry(unpacking *u, struct archive_entry *entry, bt_erro
 static bt_status unpack_all(unpacking *u, bt_error *err) {
     for (;;) {
         struct archive_entry *entry = NULL;
-        const int             result = archive_read_next_header(u->archive, &entry);
+        enter_library();
+        const int result = archive_read_next_header(u->archive, &entry);
+        leave_library();
+        if (errno == ENOMEM) { /* also where it went on without: a name may be lost */
+            return fail_memory(u, err);
+        }
         if (result == ARCHIVE_EOF) {
             break;
         }
         if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
-            return BT_FAIL(err, BT_E_FORMAT, "%s: no archive, or a damaged one: %s", u->path,
-                           archive_error_string(u->archive));
+            return fail_reading(u, "", "no archive, or a damaged one", err);
         }
         if (++u->n_entries > u->max_entries) {
             return BT_FAIL(err, BT_E_FORMAT,
@@ -268,18 +326,31 @@ static bt_status unpack_all(unpacking *u, bt_error *err) {
 }
 
 static bt_status read_archive(unpacking *u, bt_error *err) {
-    u->archive = archive_read_new();
-    if (u->archive == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot unpack %s", u->path);
+    static int (*const parts[])(struct archive *) = {
+        archive_read_support_format_tar, archive_read_support_filter_gzip,
+        archive_read_support_filter_bzip2, archive_read_support_filter_xz};
+    (void)pthread_once(&once, register_end);
+    /* its filter for xz crashes where it has no memory to begin: what it needs then is free then */
+    uint8_t *const reserve = bt_alloc(OPENING_BYTES);
+    enter_library();
+    u->archive = reserve != NULL ? archive_read_new() : NULL;
+    if (u->archive == NULL || errno == ENOMEM) { /* it may lack its entry, and crash later */
+        leave_library();
+        bt_free(reserve);
+        (void)archive_read_free(u->archive);
+        return fail_memory(u, err);
     }
-    (void)archive_read_support_format_tar(u->archive);
-    (void)archive_read_support_filter_gzip(u->archive);
-    (void)archive_read_support_filter_bzip2(u->archive);
-    (void)archive_read_support_filter_xz(u->archive);
-    const bt_status rc = archive_read_open_filename(u->archive, u->path, READ_BYTES) == ARCHIVE_OK
-                             ? unpack_all(u, err)
-                             : BT_FAIL(err, BT_E_FORMAT, "%s: no archive: %s", u->path,
-                                       archive_error_string(u->archive));
+    bool is_ready = true;
+    for (size_t i = 0; i < BT_ARRAY_LEN(parts); i++) {
+        is_ready = parts[i](u->archive) != ARCHIVE_FATAL && is_ready;
+    }
+    bt_free(reserve);
+    const bool is_open =
+        is_ready && archive_read_open_filename(u->archive, u->path, READ_BYTES) == ARCHIVE_OK;
+    leave_library();
+    const bt_status rc = is_open    ? unpack_all(u, err)
+                         : is_ready ? fail_reading(u, "", "no archive", err)
+                                    : fail_memory(u, err);
     (void)archive_read_free(u->archive);
     return rc;
 }
