@@ -209,10 +209,12 @@ static bt_status save_entities(const void *state, bt_str *bytes, bt_error *err) 
     return metric_put_words(bytes, words, N_WORDS, err);
 }
 
-static walk walk_of(const uint64_t words[4]) {
-    return (walk){.previous = {(char)(unsigned char)words[0], (int32_t)words[1]},
+static bt_status read_walk(const uint64_t words[4], walk *out, bt_error *err) {
+    *out = (walk){.previous = {(char)(unsigned char)words[0], (int32_t)words[1]},
                   .begin = (int64_t)words[2],
                   .n_found = (int64_t)words[3]};
+    BT_TRY(metric_check_count(out->begin, err));
+    return metric_check_count(out->n_found, err);
 }
 
 static bt_status load_entities(void *state, bt_reader *bytes, bt_error *err) {
@@ -223,9 +225,10 @@ static bt_status load_entities(void *state, bt_reader *bytes, bt_error *err) {
     e->is_begun = words[1] != 0;
     e->sentence = (int64_t)words[2];
     e->n_right = (int64_t)words[3];
-    e->labels = walk_of(words + 4);
-    e->predictions = walk_of(words + 8);
-    return BT_OK;
+    BT_TRY(metric_check_count(e->place, err));
+    BT_TRY(metric_check_count(e->n_right, err));
+    BT_TRY(read_walk(words + 4, &e->labels, err));
+    return read_walk(words + 8, &e->predictions, err);
 }
 
 const metric_part metric_part_entities = {

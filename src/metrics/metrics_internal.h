@@ -82,7 +82,12 @@ int64_t metric_argmax(const float *x, int64_t n);
 BT_MUST_USE bt_status metric_check_label(int32_t label, int64_t n_classes, int64_t place,
                                          bt_error *err);
 
-/* Little-endian words; doubles as their bits. Counts must not be negative when they are read. */
+/* More than any run counts; what is added to counts of a state that was read cannot overflow. */
+#define METRIC_MAX_COUNT (INT64_C(1) << 53)
+/* BT_E_FORMAT unless 0 <= count <= METRIC_MAX_COUNT. */
+BT_MUST_USE bt_status metric_check_count(int64_t count, bt_error *err);
+
+/* Little-endian words; doubles as their bits. Counts are checked when they are read. */
 BT_MUST_USE bt_status metric_put_words(bt_str *bytes, const uint64_t *words, size_t n,
                                        bt_error *err);
 BT_MUST_USE bt_status metric_put_counts(bt_str *bytes, const int64_t *counts, int64_t n,

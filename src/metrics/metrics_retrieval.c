@@ -87,6 +87,22 @@ static bt_status save_ranks(const void *state, bt_str *bytes, bt_error *err) {
     return metric_put_counts(bytes, r->counts, 2 * r->n_ranks, err);
 }
 
+/* Each pair is counted once a side. */
+static bt_status check_ranks(const rank_counts *r, bt_error *err) {
+    for (int side = 0; side < 2; side++) {
+        int64_t n = 0; /* at most n_pairs and one count: no overflow */
+        for (int64_t rank = 0; rank < r->n_ranks && n <= r->n_pairs; rank++) {
+            n += r->counts[2 * rank + side];
+        }
+        if (n != r->n_pairs) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "metrics state: ranks of %" PRId64 " pairs are not those of %" PRId64, n,
+                           r->n_pairs);
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status load_ranks(void *state, bt_reader *bytes, bt_error *err) {
     rank_counts *const r = state;
     int64_t            head[3] = {0};
@@ -101,7 +117,8 @@ static bt_status load_ranks(void *state, bt_reader *bytes, bt_error *err) {
     r->n_batches = head[0];
     r->n_pairs = head[1];
     r->n_ranks = head[2];
-    return metric_get_counts(bytes, r->counts, 2 * r->n_ranks, err);
+    BT_TRY(metric_get_counts(bytes, r->counts, 2 * r->n_ranks, err));
+    return check_ranks(r, err);
 }
 
 const metric_part metric_part_ranks = {

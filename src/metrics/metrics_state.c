@@ -35,10 +35,18 @@ bt_status metric_get_counts(bt_reader *bytes, int64_t *counts, int64_t n, bt_err
     for (int64_t i = 0; i < n; i++) {
         uint64_t word = 0;
         BT_TRY(metric_get_words(bytes, &word, 1, err));
-        if (word > (uint64_t)INT64_MAX) {
-            return BT_FAIL(err, BT_E_FORMAT, "metrics state: a count is negative");
-        }
+        BT_TRY(metric_check_count((int64_t)word, err));
         counts[i] = (int64_t)word;
+    }
+    return BT_OK;
+}
+
+bt_status metric_check_count(int64_t count, bt_error *err) {
+    if (count < 0 || count > METRIC_MAX_COUNT) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "metrics state: %" PRId64 " stands where a count from 0 to %" PRId64
+                       " is expected",
+                       count, METRIC_MAX_COUNT);
     }
     return BT_OK;
 }

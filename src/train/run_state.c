@@ -31,9 +31,12 @@ static bool get_f64(bt_reader *bytes, double *value) {
     return true;
 }
 
-static bool get_i64(bt_reader *bytes, int64_t *value) {
+/* More than any run counts or makes steps: what is added to it later cannot overflow. */
+static const uint64_t max_count = UINT64_C(1) << 53;
+
+static bool get_count(bt_reader *bytes, int64_t *value) {
     uint64_t bits = 0;
-    if (!bt_read_u64le(bytes, &bits) || bits > INT64_MAX) {
+    if (!bt_read_u64le(bytes, &bits) || bits > max_count) {
         return false;
     }
     *value = (int64_t)bits;
@@ -98,7 +101,7 @@ bt_status run_state_write(const train_run *run, bt_str *bytes, bt_error *err) {
 /* -1 until the first save that is due: a stop may come before it. */
 static bool get_save_base(bt_reader *bytes, int64_t *value) {
     uint64_t bits = 0;
-    if (!bt_read_u64le(bytes, &bits) || (bits > INT64_MAX && bits != UINT64_MAX)) {
+    if (!bt_read_u64le(bytes, &bits) || (bits > max_count && bits != UINT64_MAX)) {
         return false;
     }
     *value = bits == UINT64_MAX ? -1 : (int64_t)bits;
@@ -108,7 +111,7 @@ static bool get_save_base(bt_reader *bytes, int64_t *value) {
 /* The words that the older form lacks. */
 static bool read_new_words(bt_reader *bytes, run_state *state) {
     return get_save_base(bytes, &state->save_base) && bt_read_u64le(bytes, &state->best_rule) &&
-           bt_read_u64le(bytes, &state->vocabulary) && get_i64(bytes, &state->n_rows);
+           bt_read_u64le(bytes, &state->vocabulary) && get_count(bytes, &state->n_rows);
 }
 
 bool run_state_read(bt_reader *bytes, run_state *state) {
@@ -120,11 +123,12 @@ bool run_state_read(bt_reader *bytes, run_state *state) {
         bt_read_u64le(bytes, &state->seed) && bt_read_u64le(bytes, &state->cursor.epoch) &&
         bt_read_u64le(bytes, &state->cursor.index) &&
         bt_read_u64le(bytes, &state->cursor.n_skipped) && get_bool(bytes, &state->evaluation_due) &&
-        get_i64(bytes, &c->start_step) && get_i64(bytes, &c->n_steps) &&
-        get_i64(bytes, &c->n_examples) && get_i64(bytes, &c->n_tokens) &&
-        get_i64(bytes, &c->n_padded) && get_i64(bytes, &c->n_skipped) &&
-        bt_read_u64le(bytes, &state->precision) && get_i64(bytes, &state->scale.n_good) &&
-        get_bool(bytes, &state->early_stop.has_best) && get_i64(bytes, &state->early_stop.n_worse);
+        get_count(bytes, &c->start_step) && get_count(bytes, &c->n_steps) &&
+        get_count(bytes, &c->n_examples) && get_count(bytes, &c->n_tokens) &&
+        get_count(bytes, &c->n_padded) && get_count(bytes, &c->n_skipped) &&
+        bt_read_u64le(bytes, &state->precision) && get_count(bytes, &state->scale.n_good) &&
+        get_bool(bytes, &state->early_stop.has_best) &&
+        get_count(bytes, &state->early_stop.n_worse);
     return has_words && (magic == old_state_magic || read_new_words(bytes, state)) &&
            get_f64(bytes, &state->scale.factor) && get_f64(bytes, &c->loss) &&
            get_f64(bytes, &c->grad_norm) && get_f64(bytes, &c->seconds) &&

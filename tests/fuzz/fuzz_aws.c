@@ -54,8 +54,13 @@ static void parse_xml(const char *text, size_t n) {
 static void parse_files(const uint8_t *data, size_t size) {
     static const char *const keys[] = {"region", "aws_access_key_id", "s3.addressing_style", NULL};
     aws_profiles             profiles = {0};
-    (void)setenv("AWS_CONFIG_FILE", fuzz_file("config", data, size), 1);
-    (void)setenv("AWS_SHARED_CREDENTIALS_FILE", getenv("AWS_CONFIG_FILE"), 1);
+    static bool              is_set;
+    const char *const        path = fuzz_file("config", data, size); /* the same each time */
+    if (!is_set) { /* once: setenv keeps what it ever got */
+        (void)setenv("AWS_CONFIG_FILE", path, 1);
+        (void)setenv("AWS_SHARED_CREDENTIALS_FILE", path, 1);
+        is_set = true;
+    }
     if (aws_profiles_load(&profiles, NULL) == BT_OK) {
         for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
             const char *const value = aws_profile_get(&profiles, "default", keys[i]);

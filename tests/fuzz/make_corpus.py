@@ -94,13 +94,54 @@ def table(entries):
                                                                           0xDB4775248B80FB57)
 
 
+def sized(data):
+    return bytes([len(data)]) + data
+
+
+def shape(*dims):
+    return field(2, b"".join(field(2, field(1, d)) for d in dims))
+
+
+def fixed32(number, value):
+    return varint(number << 3 | 5) + struct.pack("<I", value)
+
+
 def bundle_entries():
-    dims = field(2, field(1, 2)) + field(2, field(1, 3))
-    whole = field(1, 1) + field(2, dims) + field(5, 24) + varint(6 << 3 | 5) + b"\1\2\3\4"
-    text = field(1, 7) + field(2, b"") + field(4, 3) + field(5, 9)
+    dims = shape(2, 3)
+    whole = field(1, 1) + dims + field(5, 24) + fixed32(6, 0)
+    strings = b"\2\3" + bytes(4) + b"abcde"  # in a field that says nothing, behind the first 24 bytes
+    text = field(1, 7) + shape(2) + field(5, len(strings)) + fixed32(6, 0) + field(15, strings)
+    text += field(4, len(sized(whole)) + len(sized(text)) - len(strings))
     extent = field(1, field(1, 1) + field(2, 1)) + field(1, b"")
-    sliced = field(1, 1) + field(2, dims) + field(7, extent)
-    return b"".join(bytes([len(e)]) + e for e in (whole, text, sliced))
+    sliced = field(1, 1) + dims + field(7, extent)
+    return b"".join(sized(e) for e in (whole, text, sliced))
+
+
+def slice_key(name, *places):
+    """OrderedCode of a part of a partitioned variable: numbers below 64 in absolute value."""
+    signed = b"".join(bytes([0x80 ^ v & 0xFF]) for place in places for v in place)
+    return b"\0" + name + b"\0\1" + b"\1" + bytes([len(places)]) + signed
+
+
+def bundle_parts():
+    """A variable [2,2] in two parts, with the keys of its entries."""
+    def extent(start):
+        return field(7, field(1, (field(1, start) if start else b"") + field(2, 1)) + field(1, b""))
+    parts = [field(1, 1) + shape(1, 2) + field(4, at) + field(5, 8) + fixed32(6, 0) for at in (0, 8)]
+    entries = [(slice_key(b"v", (start, 1), (0, -1)), part) for start, part in enumerate(parts)]
+    entries.append((b"v", field(1, 1) + shape(2, 2) + extent(0) + extent(1)))
+    return b"".join(sized(key) + sized(value) for key, value in entries)
+
+
+def words(*values):
+    return b"".join(struct.pack("<Q", v & (1 << 64) - 1) for v in values)
+
+
+def run_state(version, metrics, *values, n_steps=2):
+    """version 3 lacks what the newer form marks (src/train/run_state.c)."""
+    new = words(-1, 1 << 32 | 7, 0, 5) if version == 4 else b""
+    return (struct.pack("<I", 0x42545330 + version) + words(1, 2, 3, 0, 0, 4, n_steps, 8, 30, 40, 0, 0, 0, 1, 1) + new
+            + struct.pack("<5d", 1, 0.5, 0.25, 0.1, 0.9) + b"BTMTSS02" + words(*metrics, *values))
 
 
 def graph():
@@ -117,6 +158,9 @@ STATE = (b'model_checkpoint_path: "ckpt-20"\nall_model_checkpoint_paths: "ckpt-1
          b'all_model_checkpoint_paths: "ckpt-20"\nall_model_checkpoint_timestamps: 1.5e9\n'
          b'all_model_checkpoint_timestamps: 1795408355.67\nlast_preserved_timestamp: 1.0\n')
 RECORDS = frame(b"") + frame(b"hello") + frame(bytes(range(256)))
+
+TABLE_OF_THREE = table([(b"", b"header"), (b"a/b", b"value"), (b"a/c", b"x" * 40)])
+EVENTS = frame(b"\x09" + struct.pack("<d", 1e9) + field(3, b"brain.Event:2")) + frame(event()) * 2
 
 SQUAD = (b'{"version":"2.0","data":[{"title":"T","paragraphs":[{"context":"the cat (acbc) the\\u0301 '
          b'cat. a b","qas":[{"id":"1","question":"the?","is_impossible":false,"answers":[{"text":'
@@ -203,7 +247,34 @@ YAML = {
     "arrays": b"\x03trainer.optimizer_config.learning_rate.type=stepwise,"
               b"trainer.optimizer_config.learning_rate.stepwise.boundaries[0]=10",
     "flow": b"\x01{task: {name: \"x\\ty\", train_data: {seq_length: 0x10}}}"}
+HUGE = (1 << 63) - 1
+METRICS = {  # the parts that a set of metrics keeps, and its classes; then what they have summed up
+    "two": b"\0" + run_state(4, (3, 2), 3, 2, 1, 2, 1, 1, 2, 3, *[0] * 200, 1, 2, *[0] * 198),
+    "three": b"\1" + run_state(3, (1, 3), 4, 2, 1, 2, 1, 1, 1, 3, 0),
+    "scores": b"\2" + run_state(4, (12, 1), 2, *[0x3FF0000000000000] * 6, 2, 0x3F8000003F000000, 0),
+    "pairs": b"\3" + run_state(4, (16, 0), 1, 2, 3, 1, 2, 1, 0, 0, 0),
+    "tags": b"\4" + run_state(4, (96, 3), 3, 2, 1, 1, 1, 1, 1, 2, 0, 7, 1, 0, 1, 79, 1, 2, 1, 66, 2, 6, 1),
+    "spans": b"\5" + run_state(4, (128, 2), 3, 2, 1),
+    # found: what is counted on from there overflowed
+    "huge_steps": b"\1" + run_state(3, (1, 3), *[0] * 9, n_steps=HUGE),
+    "huge_two": b"\0" + run_state(4, (3, 2), *[HUGE] * 408), "huge_three": b"\1" + run_state(3, (1, 3), *[HUGE] * 9),
+    "huge_scores": b"\2" + run_state(4, (12, 1), HUGE, *[0] * 7), "huge_spans": b"\5" + run_state(4, (128, 2), *[HUGE] * 3),
+    "huge_pairs": b"\3" + run_state(4, (16, 0), HUGE, HUGE, 3, *[HUGE] * 6),
+    "huge_tags": b"\4" + run_state(4, (96, 3), *[0] * 9, HUGE, 1, 0, HUGE, 79, 1, HUGE, HUGE, 66, 2, HUGE, HUGE),
+}
+FLAGS = {
+    "job": b"--experiment=bert/squad\n--mode=train\n--config_file=a.yaml\n--config_file\nb.yaml\n-v=1\n--nodry_run",
+    "odd": b"--verbosity=-0x1_f\n--undefok=x,y\n--nox\n--pretrain_steps= 1_0 \n--log_format=json\n--\n--free",
+    "file": b"--mode=eval\narg\0# comment\n--model_dir=x\n//\n --dry_run=t \n--flagfile\nnone",
+}
+LABELS = {
+    "names": b'\x03{"num_labels": 3, "label_names": ["a", "b", "\xc3\xa9"], "processor_type": "MNLI"}',
+    "known": b'\x0a{"num_labels": 2, "label_names": ["a", "b"], "processor_type": null}\n',
+    "scores": b'\0{\n "num_labels": 0,\n "label_names": null,\n "processor_type": "STS-B"\n}\n',
+}
 HISTORY = {
+    "file": b"\x03{\"kind\": \"train\", \"step\": 5, \"loss\": 1}\n{\"kind\": \"train\", \"step\": 6}\nx\n"
+            b"{\"kind\": \"final\", \"step\": 5}\n{\"kind\": \"tra",
     "record": b"\x00{\"kind\": \"train\", \"step\": 5, \"loss\": 0.5, \"lr\": null, \"examples\": 3}",
     "info": b"\x01{\n    \"f1\": NaN,\n    \"best_ckpt_global_step\": 6.0\n}\n",
     "seeds": b"\x02{\"runs\": [{\"seed\": 1, \"params\": 7, \"step\": 2, \"seconds\": 0.1, "
@@ -213,14 +284,23 @@ CORPUS = {
     "http": {"answer": HTTP},
     "aws": {"file": AWS_FILE, "json": AWS_JSON, "sts": AWS_STS},
     "store": {"object": GCS_OBJECT, "list": GCS_LIST, "s3": S3_LIST},
-    "tar": {"module": MODULE, "hostile": HOSTILE, "gzip": gzip.compress(MODULE, mtime=0)},
+    # the first byte: 1 checksums are mended, 2 it is packed (fuzz_tar.c)
+    "tar": {"module": b"\1" + MODULE, "hostile": b"\0" + HOSTILE, "packed": b"\3" + MODULE,
+            "gzip": b"\0" + gzip.compress(MODULE, mtime=0)},
     "saved_model": {"keras": field(1, field(1, 3) + field(5, b'{"a": 1}')),
                     "old": field(2, field(7, field(1, field(4, field(3, b'{"b": 2}')))))},
     "example": {"packed": example(), "unpacked": unpacked_example(), "event": event()},
-    "record": {"plain": RECORDS, "gzip": gzip.compress(RECORDS, mtime=0),
-               "zlib": zlib.compress(RECORDS)},
-    "sstable": {"small": table([(b"", b"header"), (b"a/b", b"value"), (b"a/c", b"x" * 40)])},
-    "bundle": {"entries": bundle_entries()},
+    # the first byte: 1 checksums are mended, 2 packed with gzip, 4 with zlib (fuzz_record.c)
+    "record": {"plain": b"\0" + RECORDS, "mended": b"\1" + RECORDS, "packed_gzip": b"\3" + RECORDS,
+               "packed_zlib": b"\5" + RECORDS, "gzip": b"\0" + gzip.compress(RECORDS, mtime=0),
+               "zlib": b"\0" + zlib.compress(RECORDS)},
+    "sstable": {"small": b"\0" + TABLE_OF_THREE, "mended": b"\1" + TABLE_OF_THREE},
+    # 1 checksums are mended, 2 entries have keys (fuzz_bundle.c)
+    "bundle": {"entries": b"\1" + bundle_entries(), "plain": b"\0" + bundle_entries(),
+               "parts": b"\3" + bundle_parts()},
+    # 1 checksums are mended, 2 times the last step (fuzz_events.c)
+    "events": {"kept": b"\x0b" + EVENTS, "cut": b"\x09" + EVENTS, "torn": b"\x0a" + EVENTS[:-9]},
+    "run_state": METRICS, "flags": FLAGS, "labels": LABELS,
     "graph": {"small": graph()},
     "safetensors": {"two": SAFETENSORS},
     "squad": {"version_2": SQUAD, "answers": SQUAD_ANSWERS},

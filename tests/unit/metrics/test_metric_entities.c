@@ -239,11 +239,38 @@ static void memory_may_run_out(void **state) {
     }
 }
 
+/* The walks are gone on with: places and numbers of more than can be counted would overflow. */
+static void impossible_places_are_refused(void **state) {
+    (void)state;
+    static const char *const tags[] = {"O", "B"};
+    static const size_t      counted[] = {0, 3, 6, 7, 10, 11}; /* of the words of entities */
+    enum { N_BEFORE = 10 };                                    /* head, and counts of tokens */
+    const bt_metrics_config config = {.names = names,
+                                      .n_names = BT_ARRAY_LEN(names),
+                                      .n_classes = 2,
+                                      .unit = BT_METRIC_OF_TOKENS,
+                                      .class_names = tags};
+    bt_metrics             *metrics = NULL;
+    bt_str                  bytes = BT_STR_INIT;
+    assert_ok(bt_metrics_create(&config, &metrics, err));
+    assert_ok(bt_metrics_save(metrics, &bytes, err));
+    for (size_t i = 0; i < BT_ARRAY_LEN(counted); i++) {
+        uint8_t *const word = (uint8_t *)bytes.data + 8 * (N_BEFORE + counted[i]);
+        bt_store_u64le(word, INT64_MAX);
+        bt_reader reader = bt_reader_make(bytes.data, bytes.len);
+        assert_fails(bt_metrics_load(metrics, &reader, err), BT_E_FORMAT, "count from 0");
+        bt_store_u64le(word, 0);
+    }
+    bt_str_deinit(&bytes);
+    bt_metrics_free(metrics);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shared_goldens_hold),
         cmocka_unit_test(own_goldens_hold),
         cmocka_unit_test(names_of_other_units_are_unknown),
+        cmocka_unit_test(impossible_places_are_refused),
         cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests_name("metrics of tags", tests, NULL, NULL);

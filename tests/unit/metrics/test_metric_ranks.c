@@ -187,6 +187,10 @@ static void trouble_is_reported(void **state) {
     }
     assert_int_equal(bt_metrics_compute(metrics, values), 1);
     assert_true(values[0].value == 0); /* as after a reset */
+    bytes.data[8 * 4] = 3;             /* pairs: one more than there are ranks */
+    bt_reader reader = bt_reader_make(bytes.data, bytes.len);
+    assert_fails(bt_metrics_load(metrics, &reader, err), BT_E_FORMAT,
+                 "ranks of 2 pairs are not those of 3");
     bt_str_deinit(&bytes);
     bt_metrics_free(metrics);
 }

@@ -327,14 +327,40 @@ static void damaged_states_are_refused(void **state) {
     bytes.data[0] ^= 1;
     bytes.data[4 * 8 - 1] |= (char)0x80; /* sign of the first count */
     reader = bt_reader_make(bytes.data, bytes.len);
-    assert_fails(bt_metrics_load(metrics, &reader, err), BT_E_FORMAT, "negative");
+    assert_fails(bt_metrics_load(metrics, &reader, err), BT_E_FORMAT, "count from 0");
     bytes.data[4 * 8 - 1] = 0;
-    bytes.data[11 * 8 - 1] = 0x7f; /* more pairs than the address space */
+    bytes.data[11 * 8 - 2] = 0x10; /* 2^52 pairs */
     reader = bt_reader_make(bytes.data, bytes.len);
     assert_fails(bt_metrics_load(metrics, &reader, err), BT_E_FORMAT, "announced");
     bt_str_deinit(&bytes);
     bt_metrics_free(metrics);
     bt_metrics_free(other);
+}
+
+/* What was loaded is added to: a state of more than can be counted would overflow then. */
+static void impossible_counts_are_refused(void **state) {
+    (void)state;
+    static const char *const names[] = {"cls_accuracy", "auc"};
+    static const int32_t     labels[] = {0, 1};
+    static const float       logits[] = {1, 0, 0, 1};
+    enum { N_HEAD = 3 };
+    bt_metrics *const metrics = create(names, 2, 2);
+    bt_str            bytes = BT_STR_INIT;
+    assert_ok(add(metrics, logits, labels, NULL, 2, err));
+    assert_ok(bt_metrics_save(metrics, &bytes, err));
+    for (size_t at = (size_t)8 * N_HEAD; at < bytes.len; at += 8) {
+        static const uint64_t counts[] = {INT64_MAX, UINT64_MAX, (UINT64_C(1) << 53) + 1};
+        uint8_t *const        word = (uint8_t *)bytes.data + at;
+        const uint64_t        good = bt_load_u64le(word);
+        for (size_t i = 0; i < BT_ARRAY_LEN(counts); i++) {
+            bt_store_u64le(word, counts[i]);
+            bt_reader reader = bt_reader_make(bytes.data, bytes.len);
+            assert_fails(bt_metrics_load(metrics, &reader, err), BT_E_FORMAT, "count from 0");
+        }
+        bt_store_u64le(word, good);
+    }
+    bt_str_deinit(&bytes);
+    bt_metrics_free(metrics);
 }
 
 static void running_out_of_memory_is_clean(void **state) {
@@ -372,6 +398,7 @@ int main(void) {
         cmocka_unit_test(extreme_logits_find_a_bucket),
         cmocka_unit_test(wrong_requests_are_sentences),
         cmocka_unit_test(damaged_states_are_refused),
+        cmocka_unit_test(impossible_counts_are_refused),
         cmocka_unit_test(running_out_of_memory_is_clean),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
