@@ -94,14 +94,21 @@ typedef struct bt_data_schema {
     bool               learns_labels; /* the rows train a model */
 } bt_data_schema;
 
-/* How a table is written. Rows are numbered through all files; a file may be gzip'd (.gz). */
+/* How a table is written. Rows are numbered through all files; a file may be gzip'd (.gz). Another
+ * character than tab or comma separates the columns where config.delimiter says so, where the first
+ * line is "sep=;", or where only with it (comma, semicolon, tab) the first row has the columns that
+ * are wanted. UTF-8; what a byte order mark or config.encoding says is converted. Line ends: LF, CR
+ * LF, or CR alone in the whole file. */
 typedef enum bt_data_table {
     BT_TABLE_NONE,  /* records */
     BT_TABLE_TSV,   /* as GLUE: tabs between fields, no quoting */
-    BT_TABLE_CSV,   /* RFC 4180: commas, quotes doubled within quotes, fields of several lines */
+    BT_TABLE_CSV,   /* RFC 4180: commas, quotes doubled within quotes, fields of several lines; a
+                     * quote inside a field that does not begin with one is text */
     BT_TABLE_JSONL, /* one JSON object a line */
     BT_TABLE_LINES, /* a line is a text of one side of pairs, empty ones too */
 } bt_data_table;
+
+enum { BT_DATA_NO_QUOTE = '\n' }; /* bt_data_config.quote: nothing is quoted */
 
 /* Keys of train_data / validation_data that the stream obeys, filled by bt_data_config_read. */
 typedef struct bt_data_config {
@@ -118,9 +125,12 @@ typedef struct bt_data_config {
     uint64_t      seed;
     bool          is_training; /* repeat for ever and shuffle */
     bool          drop_remainder;
-    bool          gzip;    /* file_type: tfrecord_compressed */
-    bt_data_table table;   /* file_type: tsv, csv, jsonl; NONE: by the ending of each path */
-    const char   *section; /* "task.train_data", for messages; NULL: "the data" */
+    bool          gzip;      /* file_type: tfrecord_compressed */
+    bt_data_table table;     /* file_type: tsv, csv, jsonl; NONE: by the ending of each path */
+    char          delimiter; /* of TSV and CSV; 0: as above */
+    char          quote;     /* of TSV and CSV; 0: a double quote in CSV, none in TSV */
+    const char   *encoding;  /* of tables; NULL: UTF-8, or what a byte order mark says */
+    const char   *section;   /* "task.train_data", for messages; NULL: "the data" */
 } bt_data_config;
 
 /* What the files are: file_type, else their endings, which must agree. Patterns are looked up. */

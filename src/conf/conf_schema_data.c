@@ -55,6 +55,24 @@ static const conf_key data_keys[] = {
 const conf_class conf_class_data = {"official.core.config_definitions.DataConfig", NULL, data_keys,
                                     BT_ARRAY_LEN(data_keys), false};
 
+/* Keys of ours of all sections that tables can stand in. */
+static const conf_key table_data_keys[] = {
+    KEY("delimiter", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "tsv, csv: what separates the columns, one character or tab (empty: tab or comma, or what "
+        "a "
+        "line sep=; or the row of names shows)"),
+    KEY("encoding", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "tables: how text is encoded, a name as iconv knows it: windows-1252, utf-16le, ... "
+        "(empty: "
+        "UTF-8, or what a byte order mark says)"),
+    KEY("quote", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "tsv, csv: the character around fields that hold others, or none (empty: a double quote in "
+        "csv, none in tsv)"),
+};
+static const conf_class conf_class_table_data = {"official.core.config_definitions.DataConfig",
+                                                 &conf_class_data, table_data_keys,
+                                                 BT_ARRAY_LEN(table_data_keys), false};
+
 static const conf_key sentence_prediction_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl"),
@@ -81,8 +99,8 @@ static const conf_key sentence_prediction_data_keys[] = {
 };
 const conf_class conf_class_sentence_prediction_data = {
     "official.nlp.data.sentence_prediction_dataloader.SentencePredictionDataConfig",
-    &conf_class_data, sentence_prediction_data_keys, BT_ARRAY_LEN(sentence_prediction_data_keys),
-    false};
+    &conf_class_table_data, sentence_prediction_data_keys,
+    BT_ARRAY_LEN(sentence_prediction_data_keys), false};
 
 static const conf_key sentence_prediction_text_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
@@ -109,7 +127,7 @@ static const conf_key sentence_prediction_text_data_keys[] = {
 };
 const conf_class conf_class_sentence_prediction_text_data = {
     "official.nlp.data.sentence_prediction_dataloader.SentencePredictionTextDataConfig",
-    &conf_class_data, sentence_prediction_text_data_keys,
+    &conf_class_table_data, sentence_prediction_text_data_keys,
     BT_ARRAY_LEN(sentence_prediction_text_data_keys), false};
 
 static const conf_key qa_data_keys[] = {
@@ -184,7 +202,7 @@ static const conf_key dual_encoder_data_keys[] = {
         "task.hub_module_url"),
 };
 const conf_class conf_class_dual_encoder_data = {
-    "official.nlp.data.dual_encoder_dataloader.DualEncoderDataConfig", &conf_class_data,
+    "official.nlp.data.dual_encoder_dataloader.DualEncoderDataConfig", &conf_class_table_data,
     dual_encoder_data_keys, BT_ARRAY_LEN(dual_encoder_data_keys), false};
 
 static const conf_key pretrain_data_keys[] = {

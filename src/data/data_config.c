@@ -86,6 +86,47 @@ static bt_status read_file_type(key_reader *reader, bt_data_config *out) {
                   "jsonl or (pairs) lines");
 }
 
+/* A key that only sections of tables have. *out: NULL where it is empty. */
+static bt_status read_table_key(key_reader *reader, const char *key, const char **out) {
+    const char *const path = path_of(reader, key);
+    *out = NULL;
+    if (!bt_conf_has(reader->conf, path) || bt_conf_is_null(reader->conf, path)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_get_str(reader->conf, path, out, reader->err));
+    *out = (*out)[0] != '\0' ? *out : NULL;
+    return BT_OK;
+}
+
+/* "tab" and \t as people write it; else the one character that it is. false: neither. */
+static bool read_character(const char *text, char *out) {
+    const bool is_tab = bt_str_equal_nocase(text, "tab") || bt_str_equal(text, "\\t");
+    *out = is_tab ? '\t' : text[0];
+    return is_tab ||
+           (text[1] == '\0' && (text[0] & 0x80) == 0 && text[0] != '\r' && text[0] != '\n');
+}
+
+static bt_status read_table_keys(key_reader *reader, bt_data_config *out) {
+    const char *delimiter = NULL;
+    const char *quote = NULL;
+    BT_TRY(read_table_key(reader, "encoding", &out->encoding));
+    BT_TRY(read_table_key(reader, "delimiter", &delimiter));
+    BT_TRY(read_table_key(reader, "quote", &quote));
+    if (delimiter != NULL && !read_character(delimiter, &out->delimiter)) {
+        return refuse(reader, "delimiter", BT_E_CONFIG,
+                      "expected one ASCII character (',', ';', '|', ...) or tab");
+    }
+    if (bt_str_equal(quote, "none")) {
+        out->quote = BT_DATA_NO_QUOTE;
+    } else if (quote != NULL && !read_character(quote, &out->quote)) {
+        return refuse(reader, "quote", BT_E_CONFIG, "expected one ASCII character or none");
+    }
+    if (out->quote != 0 && out->quote == out->delimiter) {
+        return refuse(reader, "quote", BT_E_CONFIG, "the same character as delimiter");
+    }
+    return BT_OK;
+}
+
 /* "a, b ,,c" -> "a" "b" "c" */
 static bt_status split_paths(const bt_conf_str_list *list, bt_arena *arena, const char *const **out,
                              size_t *n_out, bt_error *err) {
@@ -176,6 +217,7 @@ bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t
     BT_TRY(read_i64_at_least(&reader, "skip_bad_records", 0, 0, &out->skip_bad_records));
     BT_TRY(read_i64_at_least(&reader, "epochs", 1, 0, &out->epochs));
     BT_TRY(read_file_type(&reader, out));
+    BT_TRY(read_table_keys(&reader, out));
     BT_TRY(bt_conf_get_i64_or(conf, path_of(&reader, "seed"), 0, &seed, &no_seed, err));
     out->seed = no_seed ? default_seed : (uint64_t)seed;
     if (out->cycle_length < 0) {

@@ -109,6 +109,10 @@ void      bt_data_rows_close(data_rows *rows); /* accepts NULL */
 bt_status bt_data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
                              bt_error *err);
 
+/* delimiter, quote and encoding where they say nothing: BT_E_CONFIG. */
+bt_status bt_data_check_table_keys(const bt_data_config *config, bt_data_table table,
+                                   bt_error *err);
+
 /* For the kinds. One part a path of config, patterns expanded; first and n_rows are 0 yet. */
 bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err);
 /* One more part. */

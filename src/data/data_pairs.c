@@ -175,6 +175,7 @@ static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_er
     bt_data_table table = BT_TABLE_NONE;
     bool          has_right = true;
     BT_TRY(bt_data_find_table(config, &table, err));
+    BT_TRY(bt_data_check_table_keys(config, table, err));
     if (table == BT_TABLE_NONE && rows->left_schema.text.tables_only) {
         rows->left_schema.text = rows->right_schema.text = (bt_data_text){0};
     }

@@ -61,6 +61,22 @@ done:
     return rc;
 }
 
+/* Keys that would say nothing. */
+bt_status bt_data_check_table_keys(const bt_data_config *config, bt_data_table table,
+                                   bt_error *err) {
+    const bool        has_columns = table == BT_TABLE_TSV || table == BT_TABLE_CSV;
+    const char *const section = config->section != NULL ? config->section : "the data";
+    if (!has_columns && (config->delimiter != 0 || config->quote != 0)) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s.%s is for .tsv and .csv, which this input is not",
+                       section, config->delimiter != 0 ? "delimiter" : "quote");
+    }
+    if (table == BT_TABLE_NONE && config->encoding != NULL) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.encoding is for tables of text, but this input is records", section);
+    }
+    return BT_OK;
+}
+
 bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
                             data_rows **out, bt_error *err) {
     bt_data_table table = BT_TABLE_NONE;
@@ -71,6 +87,7 @@ bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *
         return bt_data_squad_open(config, schema, out, err);
     }
     BT_TRY(bt_data_find_table(config, &table, err));
+    BT_TRY(bt_data_check_table_keys(config, table, err));
     return table == BT_TABLE_NONE ? bt_data_records_open(config, schema, out, err)
                                   : bt_data_table_open(config, schema, table, out, err);
 }

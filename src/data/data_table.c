@@ -12,39 +12,29 @@
 
 #include "data_table.h"
 
-enum { MAX_KEYS = BT_DATA_MAX_TEXTS + 2, NO_KEY = MAX_KEYS, LIST_MAX_BYTES = 256 };
-
 typedef struct table_file {
-    int64_t *begins; /* owned; [n_rows] */
-    size_t   cap_begins;
-    int64_t  n_bytes;
-    int64_t  unpacked_at; /* of gzip: where it begins in what was unpacked */
-    bool     is_gzip;
-    size_t   n_columns;         /* that every row has; not of JSON */
-    int32_t  columns[MAX_KEYS]; /* of the wanted fields; -1: there is none */
+    int64_t     *begins; /* owned; [n_rows] */
+    size_t       cap_begins;
+    int64_t      n_bytes;
+    table_source source;
+    size_t       n_columns;               /* that every row has; not of JSON */
+    int32_t      columns[TABLE_MAX_KEYS]; /* of the wanted fields; -1: there is none */
 } table_file;
 
 typedef struct table_rows {
     data_rows             base;
-    const bt_data_schema *schema;  /* borrowed */
-    const char           *section; /* borrowed */
-    bt_data_table         table;
+    const bt_data_schema *schema; /* borrowed */
+    table_wish            wish;
     table_file           *files;    /* owned; [base.n_parts] */
-    bt_fs_scratch        *unpacked; /* the texts of all gzip files; NULL: there is none */
+    bt_fs_scratch        *unpacked; /* all files that are not read where they are; NULL: none */
     data_open_files       open;
     data_encoder          encoder;
     data_labels           labels;
     table_fields          fields;
-    table_scan            scan;           /* of the row that is appended */
-    bt_str                buffer;         /* its bytes */
-    const char           *keys[MAX_KEYS]; /* the texts, then label and example_id where wanted */
-    bool                  may_be_number[MAX_KEYS];
-    size_t                n_keys;
-    size_t                label_key; /* or NO_KEY */
-    size_t                id_key;
-    bool                  has_header;
-    bt_text_span          values[MAX_KEYS]; /* of the row whose texts were asked for */
-    int64_t               max_damaged;      /* skip_bad_records */
+    table_scan            scan;                   /* of the row that is appended */
+    bt_str                buffer;                 /* its bytes */
+    bt_text_span          values[TABLE_MAX_KEYS]; /* of the row whose texts were asked for */
+    int64_t               max_damaged;            /* skip_bad_records */
     int64_t               n_damaged;
 } table_rows;
 
@@ -85,8 +75,8 @@ static int64_t line_of(const table_rows *rows, size_t part, int64_t offset) {
     bt_fs_stream           *stream = NULL;
     char                    block[4096];
     int64_t                 line = 1;
-    if (file->is_gzip) {
-        return line_in_unpacked(rows->unpacked, file->unpacked_at, offset);
+    if (file->source.is_unpacked) {
+        return line_in_unpacked(rows->unpacked, file->source.begin, offset);
     }
     if (bt_fs_stream_open(rows->base.parts[part].path, &stream, NULL) != BT_OK) {
         return 0;
@@ -110,7 +100,8 @@ static int64_t line_of(const table_rows *rows, size_t part, int64_t offset) {
 /* ---- taking a row apart ------------------------------------------------------------------------
  */
 
-static bt_status check_bytes(const char *row, size_t n, size_t *at, bt_error *err) {
+static bt_status check_bytes(const table_rows *rows, const char *row, size_t n, size_t *at,
+                             bt_error *err) {
     const char *const nul = memchr(row, '\0', n);
     *at = bt_text_utf8_valid_prefix(row, n);
     if (nul != NULL && (size_t)(nul - row) < *at) {
@@ -118,33 +109,26 @@ static bt_status check_bytes(const char *row, size_t n, size_t *at, bt_error *er
         return BT_FAIL(err, BT_E_FORMAT, "a NUL byte: is this a text file?");
     }
     if (*at < n) {
-        return BT_FAIL(err, BT_E_FORMAT, "byte 0x%02x is not valid UTF-8",
-                       (unsigned)(unsigned char)row[*at]);
+        char advice[TABLE_ADVICE_MAX];
+        return BT_FAIL(err, BT_E_FORMAT, "byte 0x%02x is not valid UTF-8%s",
+                       (unsigned)(unsigned char)row[*at],
+                       table_encoding_advice(rows->wish.section, row, n, *at, advice));
     }
     return BT_OK;
 }
 
-static bt_status split_columns(table_rows *rows, const char *row, size_t n, size_t *at,
-                               bt_error *err) {
-    *at = 0;
-    if (rows->table == BT_TABLE_LINES) {
-        return table_split_line(&rows->fields, row, n, err);
-    }
-    return rows->table == BT_TABLE_TSV ? table_split_tsv(&rows->fields, row, n, err)
-                                       : table_split_csv(&rows->fields, row, n, at, err);
-}
-
 static bt_status pick_columns(table_rows *rows, const table_file *file, const char *row, size_t n,
                               bt_text_span *values, size_t *at, bt_error *err) {
-    BT_TRY(split_columns(rows, row, n, at, err));
+    BT_TRY(table_split(&rows->fields, &file->source.form, row, n, at, err));
     if (rows->fields.n != file->n_columns) {
         return BT_FAIL(err, BT_E_FORMAT, "the row has %zu column%s, the %s has %zu%s",
                        rows->fields.n, rows->fields.n == 1 ? "" : "s",
-                       rows->has_header ? "header" : "first row", file->n_columns,
-                       rows->table == BT_TABLE_TSV && rows->fields.n == 1 ? " (separated by tabs)"
-                                                                          : "");
+                       rows->wish.has_header ? "header" : "first row", file->n_columns,
+                       file->source.form.delimiter == '\t' && rows->fields.n == 1
+                           ? " (separated by tabs)"
+                           : "");
     }
-    for (size_t k = 0; k < rows->n_keys; k++) {
+    for (size_t k = 0; k < rows->wish.n_keys; k++) {
         const int32_t column = file->columns[k];
         values[k] = column >= 0 ? rows->fields.spans[column] : (bt_text_span){0};
     }
@@ -153,12 +137,12 @@ static bt_status pick_columns(table_rows *rows, const table_file *file, const ch
 
 static bt_status pick_members(table_rows *rows, const char *row, size_t n, bt_text_span *values,
                               size_t *at, bt_error *err) {
-    BT_TRY(table_pick_json(&rows->fields, row, n, rows->keys, rows->may_be_number, rows->n_keys, at,
-                           err));
-    for (size_t k = 0; k < rows->n_keys; k++) {
+    BT_TRY(table_pick_json(&rows->fields, row, n, rows->wish.keys, rows->wish.may_be_number,
+                           rows->wish.n_keys, at, err));
+    for (size_t k = 0; k < rows->wish.n_keys; k++) {
         values[k] = rows->fields.spans[k];
-        if (values[k].text == NULL && k != rows->id_key) {
-            return BT_FAIL(err, BT_E_FORMAT, "\"%s\" is missing or null", rows->keys[k]);
+        if (values[k].text == NULL && k != rows->wish.id_key) {
+            return BT_FAIL(err, BT_E_FORMAT, "\"%s\" is missing or null", rows->wish.keys[k]);
         }
     }
     return BT_OK;
@@ -167,9 +151,9 @@ static bt_status pick_members(table_rows *rows, const char *row, size_t n, bt_te
 /* values [n_keys], borrowed from the row and from rows->fields. */
 static bt_status take_apart(table_rows *rows, const table_file *file, const char *row, size_t n,
                             bt_text_span *values, size_t *at, bt_error *err) {
-    BT_TRY(check_bytes(row, n, at, err));
-    return rows->table == BT_TABLE_JSONL ? pick_members(rows, row, n, values, at, err)
-                                         : pick_columns(rows, file, row, n, values, at, err);
+    BT_TRY(check_bytes(rows, row, n, at, err));
+    return rows->wish.table == BT_TABLE_JSONL ? pick_members(rows, row, n, values, at, err)
+                                              : pick_columns(rows, file, row, n, values, at, err);
 }
 
 /* ---- values -----------------------------------------------------------------------------------
@@ -193,12 +177,12 @@ static bt_status read_score(const table_rows *rows, bt_text_span text, float *sc
                             bt_error *err) {
     double number = 0;
     if (read_number(text, false, NULL, &number, err) != BT_OK) {
-        return bt_error_prefix(err, "field %s", rows->keys[rows->label_key]);
+        return bt_error_prefix(err, "field %s", rows->wish.keys[rows->wish.label_key]);
     }
     if (!isfinite(number) || fabs(number) > (double)FLT_MAX) {
         return BT_FAIL(err, BT_E_FORMAT, "field %s: '%.*s' is no score: is the label missing?",
-                       rows->keys[rows->label_key], text.n_bytes < 40 ? (int)text.n_bytes : 40,
-                       text.text);
+                       rows->wish.keys[rows->wish.label_key],
+                       text.n_bytes < 40 ? (int)text.n_bytes : 40, text.text);
     }
     *score = (float)number;
     return BT_OK;
@@ -207,17 +191,17 @@ static bt_status read_score(const table_rows *rows, bt_text_span text, float *sc
 static bt_status read_values(table_rows *rows, const bt_text_span *values, int64_t number,
                              data_row *row, bt_error *err) {
     *row = (data_row){.example_id = number};
-    if (rows->id_key != NO_KEY && values[rows->id_key].text != NULL) {
-        if (read_number(values[rows->id_key], true, &row->example_id, NULL, err) != BT_OK) {
-            return bt_error_prefix(err, "field %s", rows->keys[rows->id_key]);
+    if (rows->wish.id_key != TABLE_NO_KEY && values[rows->wish.id_key].text != NULL) {
+        if (read_number(values[rows->wish.id_key], true, &row->example_id, NULL, err) != BT_OK) {
+            return bt_error_prefix(err, "field %s", rows->wish.keys[rows->wish.id_key]);
         }
     }
-    if (rows->label_key == NO_KEY) {
+    if (rows->wish.label_key == TABLE_NO_KEY) {
         return BT_OK;
     }
     return rows->schema->label_kind == BT_LABEL_FLOAT
-               ? read_score(rows, values[rows->label_key], &row->score, err)
-               : bt_data_labels_find(&rows->labels, values[rows->label_key], &row->label, err);
+               ? read_score(rows, values[rows->wish.label_key], &row->score, err)
+               : bt_data_labels_find(&rows->labels, values[rows->wish.label_key], &row->label, err);
 }
 
 /* ---- append -----------------------------------------------------------------------------------
@@ -233,15 +217,15 @@ static bt_status read_bytes(table_rows *rows, size_t part, int64_t i, const char
     *n = (size_t)(end - begin);
     /* the rest can only be empty lines */
     *n = *n > TABLE_ROW_MAX_BYTES + 2 ? TABLE_ROW_MAX_BYTES + 2 : *n;
-    if (!file->is_gzip) {
+    if (!file->source.is_unpacked) {
         BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &source, err));
     }
     BT_TRY(bt_grow(&rows->buffer.data, &rows->buffer.cap, *n, 1, 2 * (size_t)TABLE_ROW_MAX_BYTES,
                    err));
     *bytes = rows->buffer.data;
-    return file->is_gzip ? bt_fs_scratch_read(rows->unpacked, file->unpacked_at + begin,
-                                              rows->buffer.data, *n, err)
-                         : bt_fs_read_at(source, begin, rows->buffer.data, *n, err);
+    return file->source.is_unpacked ? bt_fs_scratch_read(rows->unpacked, file->source.begin + begin,
+                                                         rows->buffer.data, *n, err)
+                                    : bt_fs_read_at(source, begin, rows->buffer.data, *n, err);
 }
 
 /* The bytes of one row, without its line end; borrowed until the next call. */
@@ -252,7 +236,8 @@ static bt_status find_row(table_rows *rows, size_t part, int64_t number, const c
     size_t                 n_bytes = 0;
     bool                   end = false;
     BT_TRY(read_bytes(rows, part, number - file->first, &bytes, &n_bytes, err));
-    table_scan_memory(&rows->scan, rows->table, file->path, bytes, n_bytes, false);
+    table_scan_memory(&rows->scan, &rows->files[part].source.form, file->path, bytes, n_bytes,
+                      false);
     BT_TRY(table_scan_next(&rows->scan, row, n, &end, err));
     return end ? BT_FAIL(err, BT_E_FORMAT, "%s changed while it was in use", file->path) : BT_OK;
 }
@@ -261,7 +246,7 @@ static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bo
                             bt_error *err) {
     table_rows *const rows = (table_rows *)base;
     const size_t      part = bt_data_rows_part_of(base, number);
-    bt_text_span      values[MAX_KEYS];
+    bt_text_span      values[TABLE_MAX_KEYS];
     data_row          row;
     const char       *bytes = NULL;
     size_t            n = 0;
@@ -301,91 +286,37 @@ static bt_status texts_of_row(data_rows *base, int64_t number, const bt_text_spa
     return BT_OK;
 }
 
-/* ---- columns ----------------------------------------------------------------------------------
+/* ---- open -------------------------------------------------------------------------------------
  */
-
-/* "3" -> 2; -1: no number of a column */
-static int32_t column_number(const char *key, size_t n_columns) {
-    int64_t number = 0;
-    return bt_parse_i64(key, &number) && number >= 1 && number <= (int64_t)n_columns
-               ? (int32_t)(number - 1)
-               : -1;
-}
-
-static bt_status refuse_column(const table_rows *rows, const char *key, bt_error *err) {
-    char   known[LIST_MAX_BYTES] = "";
-    size_t at = 0;
-    if (!rows->has_header) {
-        return BT_FAIL(err, BT_E_FORMAT, "there is no column %s: the first row has %zu column%s",
-                       key, rows->fields.n, rows->fields.n == 1 ? "" : "s");
-    }
-    for (size_t i = 0; i < rows->fields.n; i++) {
-        const bt_text_span name = rows->fields.spans[i];
-        if (at + name.n_bytes + 10 > sizeof known) {
-            memcpy(known + at, ", ...", 6);
-            break;
-        }
-        memcpy(known + at, ", ", 2);
-        memcpy(known + at + (i > 0 ? 2 : 0), name.text, name.n_bytes);
-        at += name.n_bytes + (i > 0 ? 2 : 0);
-        known[at] = '\0';
-    }
-    return BT_FAIL(err, BT_E_FORMAT,
-                   "no column is called '%s'; the columns are: %s (when text_fields and "
-                   "label_field are all numbers, the first row is no header)",
-                   key, known);
-}
-
-static bt_status find_column(const table_rows *rows, size_t k, int32_t *column, bt_error *err) {
-    const char *const key = rows->keys[k];
-    *column = -1;
-    for (size_t i = 0; rows->has_header && i < rows->fields.n; i++) {
-        const bt_text_span name = rows->fields.spans[i];
-        if (name.n_bytes != strlen(key) || memcmp(name.text, key, name.n_bytes) != 0) {
-            continue;
-        }
-        if (*column >= 0) {
-            return BT_FAIL(err, BT_E_FORMAT, "two columns are called '%s'; use their numbers", key);
-        }
-        *column = (int32_t)i;
-    }
-    if (*column < 0) {
-        *column = column_number(key, rows->fields.n);
-    }
-    return *column >= 0 || k == rows->id_key ? BT_OK : refuse_column(rows, key, err);
-}
 
 /* Learns the columns from the first row of a file; *is_row: it is a row like the others. */
 static bt_status read_header(table_rows *rows, table_file *file, const char *row, size_t n,
                              bool *is_row, size_t *at, bt_error *err) {
-    *is_row = !rows->has_header;
-    BT_TRY(check_bytes(row, n, at, err));
-    BT_TRY(split_columns(rows, row, n, at, err));
+    *is_row = !rows->wish.has_header;
+    BT_TRY(check_bytes(rows, row, n, at, err));
+    BT_TRY(table_split(&rows->fields, &file->source.form, row, n, at, err));
     file->n_columns = rows->fields.n;
-    for (size_t k = 0; k < rows->n_keys; k++) {
-        BT_TRY(find_column(rows, k, &file->columns[k], err));
+    for (size_t k = 0; k < rows->wish.n_keys; k++) {
+        BT_TRY(table_find_column(&rows->wish, &rows->fields, k, &file->columns[k], err));
     }
     return BT_OK;
 }
 
-/* ---- open -------------------------------------------------------------------------------------
- */
-
 static bt_status learn_label(table_rows *rows, const bt_text_span *values, data_label_place place,
                              bt_error *err) {
     float score = 0;
-    if (rows->label_key == NO_KEY) {
+    if (rows->wish.label_key == TABLE_NO_KEY) {
         return BT_OK;
     }
     return rows->schema->label_kind == BT_LABEL_FLOAT
-               ? read_score(rows, values[rows->label_key], &score, err)
-               : bt_data_labels_learn(&rows->labels, values[rows->label_key], place, err);
+               ? read_score(rows, values[rows->wish.label_key], &score, err)
+               : bt_data_labels_learn(&rows->labels, values[rows->wish.label_key], place, err);
 }
 
 /* A row that is damaged, yet may be skipped, keeps its number. */
 static bt_status check_row(table_rows *rows, const table_file *file, const char *row, size_t n,
                            int64_t line, size_t *at, bt_error *err) {
-    bt_text_span values[MAX_KEYS];
+    bt_text_span values[TABLE_MAX_KEYS];
     bt_error     damage = BT_ERROR_INIT;
     if (take_apart(rows, file, row, n, values, at, &damage) == BT_OK) {
         const data_label_place place = {(size_t)(file - rows->files), line};
@@ -412,7 +343,7 @@ static bt_status add_row(table_rows *rows, table_file *file, data_part *part, in
 
 static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, table_scan *scan,
                            bt_error *err) {
-    bool is_first = rows->table != BT_TABLE_JSONL;
+    bool is_first = rows->wish.table != BT_TABLE_JSONL;
     for (;;) {
         const char *row = NULL;
         size_t      n = 0;
@@ -439,18 +370,14 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
 
 static bt_status open_scan(table_rows *rows, const data_part *part, table_file *file,
                            table_scan *scan, bt_error *err) {
+    const table_source *const source = &file->source;
     BT_TRY(bt_fs_require_file(part->path, NULL, err));
-    file->is_gzip = bt_str_ends_with(part->path, ".gz") || bt_str_ends_with(part->path, ".GZ");
-    if (!file->is_gzip) {
-        return table_scan_open(scan, rows->table, part->path, err);
+    BT_TRY(table_source_open(&rows->wish, part->path, &rows->unpacked, &file->source, err));
+    if (!source->is_unpacked) {
+        return table_scan_open(scan, &source->form, part->path, err);
     }
-    if (rows->unpacked == NULL) {
-        BT_TRY(bt_fs_scratch_create(part->path, &rows->unpacked, err));
-    }
-    file->unpacked_at = bt_fs_scratch_size(rows->unpacked);
-    BT_TRY(bt_gzip_unpack(part->path, rows->unpacked, err));
-    table_scan_unpacked(scan, rows->table, part->path, rows->unpacked, file->unpacked_at,
-                        bt_fs_scratch_size(rows->unpacked));
+    table_scan_unpacked(scan, &source->form, part->path, rows->unpacked, source->begin,
+                        source->end);
     return BT_OK;
 }
 
@@ -460,8 +387,8 @@ static bt_status index_file(table_rows *rows, data_part *part, table_file *file,
     part->first = rows->base.n_rows;
     BT_CHECK(open_scan(rows, part, file, &scan, err));
     BT_CHECK(scan_file(rows, part, file, &scan, err));
-    file->n_bytes = file->is_gzip ? bt_fs_scratch_size(rows->unpacked) - file->unpacked_at
-                                  : bt_fs_stream_offset(scan.file);
+    file->n_bytes = file->source.is_unpacked ? file->source.end - file->source.begin
+                                             : bt_fs_stream_offset(scan.file);
 done:
     table_scan_close(&scan);
     return rc;
@@ -486,9 +413,9 @@ static bt_status index_files(table_rows *rows, bt_error *err) {
 
 static void want(table_rows *rows, const char *key, bool may_be_number) {
     int64_t number = 0;
-    rows->may_be_number[rows->n_keys] = may_be_number;
-    rows->keys[rows->n_keys++] = key;
-    rows->has_header = rows->has_header || !bt_parse_i64(key, &number);
+    rows->wish.may_be_number[rows->wish.n_keys] = may_be_number;
+    rows->wish.keys[rows->wish.n_keys++] = key;
+    rows->wish.has_header = rows->wish.has_header || !bt_parse_i64(key, &number);
 }
 
 static bt_status check_kind(const table_rows *rows, bt_error *err) {
@@ -498,13 +425,13 @@ static bt_status check_kind(const table_rows *rows, bt_error *err) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.%s is empty: a table of text needs it, the names (or numbers from 1) of "
                        "the columns that hold the texts",
-                       rows->section, key != NULL ? key : "text_fields");
+                       rows->wish.section, key != NULL ? key : "text_fields");
     }
     if (schema->label_kind == BT_LABEL_TOKENS || schema->label_kind == BT_LABEL_SPAN) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "%s: tables hold sentences with one label each; records are made with "
                        "create-finetuning-data",
-                       rows->section);
+                       rows->wish.section);
     }
     return BT_OK;
 }
@@ -514,14 +441,15 @@ static void choose_keys(table_rows *rows) {
     for (size_t i = 0; i < schema->text.n_fields; i++) {
         want(rows, schema->text.fields[i], false);
     }
-    rows->label_key = NO_KEY;
-    rows->id_key = NO_KEY;
+    rows->wish.label_key = TABLE_NO_KEY;
+    rows->wish.id_key = TABLE_NO_KEY;
     if (schema->label_kind != BT_LABEL_NONE) {
-        rows->label_key = rows->n_keys;
+        rows->wish.label_key = rows->wish.n_keys;
         want(rows, schema->label_field, true);
     }
-    if (schema->include_example_id && (rows->has_header || rows->table == BT_TABLE_JSONL)) {
-        rows->id_key = rows->n_keys;
+    if (schema->include_example_id &&
+        (rows->wish.has_header || rows->wish.table == BT_TABLE_JSONL)) {
+        rows->wish.id_key = rows->wish.n_keys;
         want(rows, "example_id", true);
     }
 }
@@ -530,7 +458,7 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     const data_labels *const    labels = &rows->labels;
     const bt_data_schema *const schema = rows->schema;
     data_label_place            place = {0};
-    const bt_status rc = bt_data_labels_settle(&rows->labels, rows->section, &place, err);
+    const bt_status rc = bt_data_labels_settle(&rows->labels, rows->wish.section, &place, err);
     if (rc != BT_OK && place.line > 0) {
         return put_place(rows->base.parts[place.part].path, place.line, NULL, 0, err);
     }
@@ -572,8 +500,11 @@ bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema 
     }
     rows->base.ops = &table_ops;
     rows->schema = schema;
-    rows->section = config->section;
-    rows->table = table;
+    rows->wish = (table_wish){.table = table,
+                              .delimiter = config->delimiter,
+                              .quote = config->quote,
+                              .encoding = config->encoding,
+                              .section = config->section != NULL ? config->section : "the data"};
     rows->max_damaged = config->skip_bad_records;
     BT_CHECK(check_kind(rows, err));
     BT_CHECK(bt_data_encoder_init(&rows->encoder, schema, config->section, err));

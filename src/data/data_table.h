@@ -8,6 +8,31 @@
 #include "data_internal.h"
 #include "data_labels.h"
 
+/* How a file is written. */
+typedef struct table_form {
+    bt_data_table table;
+    char          delimiter;    /* TSV, CSV */
+    char          quote;        /* the same; BT_DATA_NO_QUOTE */
+    bool          has_sep_line; /* its first line says the delimiter and is no row */
+} table_form;
+
+enum { TABLE_MAX_KEYS = BT_DATA_MAX_TEXTS + 2, TABLE_NO_KEY = TABLE_MAX_KEYS };
+
+/* What is wanted of all files of an input. */
+typedef struct table_wish {
+    bt_data_table table;
+    char          delimiter; /* as in bt_data_config, the next two as well */
+    char          quote;
+    const char   *encoding;
+    const char   *section;
+    const char   *keys[TABLE_MAX_KEYS]; /* the texts, then label and example_id where wanted */
+    bool          may_be_number[TABLE_MAX_KEYS];
+    size_t        n_keys;
+    size_t        label_key; /* or TABLE_NO_KEY */
+    size_t        id_key;    /* the same; need not be there */
+    bool          has_header;
+} table_wish;
+
 /* A longer row is refused: a quote that is never closed would swallow the file. */
 enum { TABLE_ROW_MAX_BYTES = 16 << 20 };
 
@@ -32,10 +57,8 @@ void table_fields_deinit(table_fields *fields);
 
 /* One row without its line end -> fields, borrowed from the row and from fields until the next
  * call. BT_E_FORMAT: *at is the place in the row that the message is about. */
-bt_status table_split_tsv(table_fields *fields, const char *row, size_t n, bt_error *err);
-bt_status table_split_line(table_fields *fields, const char *row, size_t n, bt_error *err);
-bt_status table_split_csv(table_fields *fields, const char *row, size_t n, size_t *at,
-                          bt_error *err);
+bt_status table_split(table_fields *fields, const table_form *form, const char *row, size_t n,
+                      size_t *at, bt_error *err);
 /* keys [n_keys]; the span of a key that is missing or null is NULL. String values, or where
  * may_be_number[k] numbers and booleans too, as text. */
 bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const char *const *keys,
@@ -50,14 +73,51 @@ typedef enum csv_state {
     CSV_QUOTE, /* behind a quote inside quotes: the end of the field, or half of a doubled one */
     CSV_WRONG,
 } csv_state;
-csv_state csv_next(csv_state state, char c);
+csv_state csv_next(const table_form *form, csv_state state, char c);
+
+/* ---- form -------------------------------------------------------------------------------------
+ */
+
+/* head: the beginning of the file, UTF-8. */
+bt_status table_form_find(const table_wish *wish, const char *path, bt_text_span head,
+                          table_form *form, bt_error *err);
+/* Which of the first row's fields key k is; -1: it is not there, and need not be. */
+bt_status table_find_column(const table_wish *wish, const table_fields *fields, size_t k,
+                            int32_t *column, bt_error *err);
+
+/* ---- source -----------------------------------------------------------------------------------
+ * The bytes of a file as the scan wants them: unpacked, UTF-8, lines that end with LF. Where the
+ * file itself is that, it is read where it is. */
+
+typedef struct table_source {
+    table_form form;
+    bool       is_unpacked; /* into *scratch: the bytes [begin, end) of it */
+    int64_t    begin;
+    int64_t    end;
+} table_source;
+
+/* *scratch is created when it is needed; the caller owns it. */
+bt_status table_source_open(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
+                            table_source *out, bt_error *err);
+/* Appends bytes of another encoding in UTF-8: one piece after the other, the rest of a character
+ * waits for the next. */
+typedef struct table_decoder table_decoder;
+bt_status table_decoder_create(const char *encoding, const char *path, const char *section,
+                               table_decoder **out, bt_error *err);
+void      table_decoder_free(table_decoder *decoder);
+bt_status table_decode(table_decoder *decoder, const char *bytes, size_t n, bool is_last,
+                       bt_fs_scratch *out, bt_error *err);
+/* What to do about a byte that is no UTF-8; "" or a text. */
+enum { TABLE_ADVICE_MAX = 160 };
+const char *table_encoding_advice(const char *section, const char *row, size_t n, size_t at,
+                                  char advice[TABLE_ADVICE_MAX]);
 
 /* ---- scan -------------------------------------------------------------------------------------
  * Rows of a file (or of bytes in memory), one after the other. Empty lines are skipped (but of
  * BT_TABLE_LINES), a byte order mark at the beginning too; a line may end with CR LF. */
 
 typedef struct table_scan {
-    bt_data_table        table;
+    table_form           form;
     const char          *path;                       /* borrowed, for messages */
     bt_fs_stream        *file;                       /* owned; NULL: memory or unpacked */
     const bt_fs_scratch *unpacked;                   /* borrowed; memory is a window onto it */
@@ -74,11 +134,12 @@ typedef struct table_scan {
     int64_t              row_line;
 } table_scan;
 
-bt_status table_scan_open(table_scan *scan, bt_data_table table, const char *path, bt_error *err);
-void table_scan_memory(table_scan *scan, bt_data_table table, const char *path, const char *bytes,
-                       size_t n_bytes, bool is_whole);
+bt_status table_scan_open(table_scan *scan, const table_form *form, const char *path,
+                          bt_error *err);
+void      table_scan_memory(table_scan *scan, const table_form *form, const char *path,
+                            const char *bytes, size_t n_bytes, bool is_whole);
 /* The bytes [begin, end) of what was unpacked; scan->begin counts from 0. */
-void table_scan_unpacked(table_scan *scan, bt_data_table table, const char *path,
+void table_scan_unpacked(table_scan *scan, const table_form *form, const char *path,
                          const bt_fs_scratch *unpacked, int64_t begin, int64_t end);
 void table_scan_close(table_scan *scan);
 /* *row without its line end, borrowed until the next call. *end: there is none. Errors name file

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A row of TSV or CSV -> its fields. TSV as GLUE has it: tabs, nothing is quoted. CSV as RFC 4180:
- * a field in quotes may hold commas, line ends and doubled quotes; a quote anywhere else is an
+ * a field in quotes may hold commas, line ends and doubled quotes. In a field that does not begin
+ * with one a quote is text (5" pipe), as Python's csv has it; text behind a closing quote is an
  * error, because what was meant cannot be known. */
 #include <string.h>
 
@@ -27,63 +28,53 @@ static bt_status add_field(table_fields *fields, const char *text, size_t n, bt_
     return BT_OK;
 }
 
-bt_status table_split_tsv(table_fields *fields, const char *row, size_t n, bt_error *err) {
+static bt_status split_plain(table_fields *fields, char delimiter, const char *row, size_t n,
+                             bt_error *err) {
     const char *const end = row + n;
-    fields->n = 0;
     for (;;) {
-        const char *const tab = memchr(row, '\t', (size_t)(end - row));
-        BT_TRY(add_field(fields, row, (size_t)((tab != NULL ? tab : end) - row), err));
-        if (tab == NULL) {
+        const char *const next = memchr(row, delimiter, (size_t)(end - row));
+        BT_TRY(add_field(fields, row, (size_t)((next != NULL ? next : end) - row), err));
+        if (next == NULL) {
             return BT_OK;
         }
-        row = tab + 1;
+        row = next + 1;
     }
 }
 
-/* The whole line is one field. */
-bt_status table_split_line(table_fields *fields, const char *row, size_t n, bt_error *err) {
-    fields->n = 0;
-    return add_field(fields, row, n, err);
-}
-
-csv_state csv_next(csv_state state, char c) {
+csv_state csv_next(const table_form *form, csv_state state, char c) {
     switch (state) {
     case CSV_FIELD_START:
-        return c == '"' ? CSV_QUOTED : c == ',' ? CSV_FIELD_START : CSV_PLAIN;
+        return c == form->quote ? CSV_QUOTED : c == form->delimiter ? CSV_FIELD_START : CSV_PLAIN;
     case CSV_PLAIN:
-        return c == '"' ? CSV_WRONG : c == ',' ? CSV_FIELD_START : CSV_PLAIN;
+        return c == form->delimiter ? CSV_FIELD_START : CSV_PLAIN;
     case CSV_QUOTED:
-        return c == '"' ? CSV_QUOTE : CSV_QUOTED;
+        return c == form->quote ? CSV_QUOTE : CSV_QUOTED;
     case CSV_QUOTE:
-        return c == '"' ? CSV_QUOTED : c == ',' ? CSV_FIELD_START : CSV_WRONG;
+        return c == form->quote ? CSV_QUOTED : c == form->delimiter ? CSV_FIELD_START : CSV_WRONG;
     case CSV_WRONG:
         break;
     }
     return CSV_WRONG;
 }
 
-bt_status table_split_csv(table_fields *fields, const char *row, size_t n, size_t *at,
-                          bt_error *err) {
+static bt_status split_quoted(table_fields *fields, const table_form *form, const char *row,
+                              size_t n, size_t *at, bt_error *err) {
     bt_str *const text = &fields->unquoted;
     csv_state     state = CSV_FIELD_START;
     size_t        begin = 0; /* of the field in row (plain), or in text (quoted) */
     bool          is_quoted = false;
-    fields->n = 0;
     bt_str_clear(text);
     /* the text of all quoted fields fits the row: spans into it stay where they are */
     BT_TRY(bt_grow(&text->data, &text->cap, n + 1, 1, TABLE_ROW_MAX_BYTES + 2, err));
     for (size_t i = 0; i <= n; i++) {
         const csv_state before = state;
-        const char      c = i < n ? row[i] : ',';
-        state = csv_next(state, c);
+        const char      c = i < n ? row[i] : form->delimiter;
+        state = csv_next(form, state, c);
         if (state == CSV_WRONG) {
             *at = i;
             return BT_FAIL(err, BT_E_FORMAT,
-                           before == CSV_PLAIN
-                               ? "a quote inside a field that is not quoted; CSV quotes the whole "
-                                 "field and writes a quote inside it twice"
-                               : "text behind a closing quote; CSV writes a quote inside a quoted "
-                                 "field twice");
+                           "text behind a closing quote; CSV writes a quote inside a quoted "
+                           "field twice (the key quote=none: quotes are text)");
         }
         if (before == CSV_FIELD_START && state == CSV_QUOTED) {
             is_quoted = true;
@@ -102,4 +93,16 @@ bt_status table_split_csv(table_fields *fields, const char *row, size_t n, size_
         return BT_FAIL(err, BT_E_FORMAT, "a quote is opened and never closed");
     }
     return BT_OK;
+}
+
+bt_status table_split(table_fields *fields, const table_form *form, const char *row, size_t n,
+                      size_t *at, bt_error *err) {
+    fields->n = 0;
+    *at = 0;
+    if (form->table == BT_TABLE_LINES) {
+        return add_field(fields, row, n, err); /* the whole line */
+    }
+    return form->quote == BT_DATA_NO_QUOTE || memchr(row, form->quote, n) == NULL
+               ? split_plain(fields, form->delimiter, row, n, err)
+               : split_quoted(fields, form, row, n, at, err);
 }

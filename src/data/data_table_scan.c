@@ -8,14 +8,15 @@
 
 enum { WINDOW_BYTES = 1 << 18 };
 
-bt_status table_scan_open(table_scan *scan, bt_data_table table, const char *path, bt_error *err) {
-    *scan = (table_scan){.table = table, .path = path, .is_whole = true};
+bt_status table_scan_open(table_scan *scan, const table_form *form, const char *path,
+                          bt_error *err) {
+    *scan = (table_scan){.form = *form, .path = path, .is_whole = true};
     return bt_fs_stream_open(path, &scan->file, err);
 }
 
-void table_scan_memory(table_scan *scan, bt_data_table table, const char *path, const char *bytes,
-                       size_t n_bytes, bool is_whole) {
-    *scan = (table_scan){.table = table,
+void table_scan_memory(table_scan *scan, const table_form *form, const char *path,
+                       const char *bytes, size_t n_bytes, bool is_whole) {
+    *scan = (table_scan){.form = *form,
                          .path = path,
                          .is_whole = is_whole,
                          .memory = bytes,
@@ -23,9 +24,9 @@ void table_scan_memory(table_scan *scan, bt_data_table table, const char *path, 
                          .joined = scan->joined};
 }
 
-void table_scan_unpacked(table_scan *scan, bt_data_table table, const char *path,
+void table_scan_unpacked(table_scan *scan, const table_form *form, const char *path,
                          const bt_fs_scratch *unpacked, int64_t begin, int64_t end) {
-    *scan = (table_scan){.table = table,
+    *scan = (table_scan){.form = *form,
                          .path = path,
                          .is_whole = true,
                          .unpacked = unpacked,
@@ -41,10 +42,15 @@ void table_scan_close(table_scan *scan) {
     *scan = (table_scan){0};
 }
 
+static bool is_quoted(const table_form *form) {
+    return (form->table == BT_TABLE_CSV || form->table == BT_TABLE_TSV) &&
+           form->quote != BT_DATA_NO_QUOTE;
+}
+
 static bt_status refuse_long(const table_scan *scan, int64_t line, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": the row has more than %d bytes%s", scan->path,
                    line, TABLE_ROW_MAX_BYTES,
-                   scan->table == BT_TABLE_CSV ? "; is a quote not closed?" : "");
+                   is_quoted(&scan->form) ? "; is a quote not closed?" : "");
 }
 
 /* More of what was unpacked behind what is left of the window. *any: there was more. */
@@ -127,9 +133,20 @@ static bt_status next_line(table_scan *scan, const char **line, size_t *n, bool 
 /* ---- CSV --------------------------------------------------------------------------------------
  */
 
-static csv_state csv_walk(csv_state state, const char *bytes, size_t n) {
+/* CSV_QUOTED: a quote is open behind these bytes; else any of the others. */
+static csv_state csv_walk(const table_form *form, csv_state state, const char *bytes, size_t n) {
+    if (state != CSV_QUOTED && memchr(bytes, form->quote, n) == NULL) {
+        return state; /* most lines, and whatever is not quoted */
+    }
     for (size_t i = 0; i < n; i++) {
-        state = csv_next(state, bytes[i]);
+        if (state == CSV_QUOTED) {
+            const char *const quote = memchr(bytes + i, form->quote, n - i);
+            if (quote == NULL) {
+                return CSV_QUOTED;
+            }
+            i = (size_t)(quote - bytes);
+        }
+        state = csv_next(form, state, bytes[i]);
     }
     return state;
 }
@@ -156,7 +173,7 @@ static bt_status join_lines(table_scan *scan, const char **row, size_t *n, csv_s
         }
         BT_TRY(bt_str_append_char(&scan->joined, '\n', err));
         BT_TRY(bt_str_append_n(&scan->joined, line, n_line, err));
-        state = csv_walk(csv_next(state, '\n'), line, n_line);
+        state = csv_walk(&scan->form, state, line, n_line);
     }
     *row = bt_str_text(&scan->joined);
     *n = scan->joined.len;
@@ -172,6 +189,8 @@ static bool is_empty_line(const char *line, size_t n) {
 
 bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *end, bt_error *err) {
     static const char mark[] = "\xef\xbb\xbf"; /* byte order */
+    bool has_sep_line = scan->is_whole && scan->form.has_sep_line && scan->row_line == 0;
+    bool skip = false;
     do {
         BT_TRY(bt_stop_check(err));
         scan->begin = offset_of_next(scan);
@@ -184,10 +203,15 @@ bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *e
             *n -= 3;
             scan->begin = 3;
         }
-    } while (scan->table != BT_TABLE_LINES && is_empty_line(*row, *n));
+        skip = scan->form.table != BT_TABLE_LINES && is_empty_line(*row, *n);
+        if (has_sep_line && !skip) {
+            has_sep_line = false;
+            skip = true;
+        }
+    } while (skip);
     scan->row_line = scan->line;
-    if (scan->table == BT_TABLE_CSV) {
-        const csv_state state = csv_walk(CSV_FIELD_START, *row, *n);
+    if (is_quoted(&scan->form)) {
+        const csv_state state = csv_walk(&scan->form, CSV_FIELD_START, *row, *n);
         if (state == CSV_QUOTED) {
             BT_TRY(join_lines(scan, row, n, state, err));
         }

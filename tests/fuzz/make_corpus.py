@@ -224,6 +224,10 @@ TABLES = {
     "csv_numbers": b'\x11"a",1.5,b\n"b\n\n",-2e3,\n',
     "csv_ids": b'\x4ca,example_id,label\na,7,x\n"b"b,1,y\nb,-1,y\n',
     "jsonl": b'\x05{"a": "\\u00e9 \\ud83d\\ude00", "b": "x", "label": 0}\n{"label": "1", "a": ""}\n',
+    "csv_utf16": b"\x04" + "\ufeffa;label\r\n\"\u00e9;b\";1\r\na \"b\";0".encode("utf-16-le"),
+    "csv_utf32_cr": b"\x04" + "\ufeffa,label\r\U0001f600,1\rb,0\r".encode("utf-32-be"),
+    "csv_sep": b"\x04\xef\xbb\xbfsep=|\r\na | label\r\n5\" b|1\r\na|0\r\n",
+    "csv_tabs": b"\x04a\tlabel\n\"a\tb\"\t1\nb\t0\n",
     "jsonl_numbers": b'\x12{"1": "a", "2": 0.5, "3": null}\n\n{"1": "b", "2": -1}\n',
 }
 

@@ -60,7 +60,7 @@ THIRD_PARTY = [
     (r"sanitizer/.*", ["src/base/", "tests/"]),
 ]
 
-LIBC = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp
+LIBC = set("""assert complex ctype errno fenv float inttypes iconv iso646 limits locale math setjmp
 signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath
 threads time uchar wchar wctype dirent dlfcn execinfo fcntl fnmatch ftw getopt glob libgen poll
 pthread pwd sched spawn strings sysexits termios unistd sys/file sys/ioctl sys/mman sys/resource
