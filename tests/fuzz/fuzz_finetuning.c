@@ -2,7 +2,8 @@
  *
  * The readers of create-finetuning-data. The first byte says which: a tab separated file ('h' with
  * header, 't' without, 'r' that drops CRs), tagged words ('p' plain, 'c' CoNLL), 'j' JSON lines,
- * 'i' dataset_info.json and 'f' features.json of a TFDS set, 's' a shard of one. */
+ * 'i' dataset_info.json and 'f' features.json of a TFDS set, 's' a shard of one, 'm' a shard whose
+ * checksums are mended. */
 #define _XOPEN_SOURCE 700
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "bt/text.h"
 
 #include "fuzz_file.h"
+#include "fuzz_mend.h"
 #include "fuzz_targets.h"
 #include "jsonl_reader.h"
 #include "tfds_set.h"
@@ -142,6 +144,16 @@ static void read_set(char kind, const uint8_t *data, size_t size) {
     bt_free(root);
 }
 
+static void read_mended(const uint8_t *data, size_t size) {
+    uint8_t *const copy = bt_alloc(size + 1);
+    if (copy != NULL) {
+        memcpy(copy, data, size);
+        fuzz_mend_records(copy, size);
+        read_set('s', copy, size);
+    }
+    bt_free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) {
         return 0;
@@ -151,6 +163,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size--;
     if (strchr("ifs", kind) != NULL && kind != '\0') {
         read_set(kind, data, size);
+        return 0;
+    }
+    if (kind == 'm') {
+        read_mended(data, size);
         return 0;
     }
     const char *const path = fuzz_file("input", data, size);

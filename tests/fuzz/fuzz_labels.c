@@ -29,11 +29,11 @@ static void check_again(train_run *run, bt_error *err) {
         (void)fprintf(stderr, "%s\n", err->msg);
         abort();
     }
-    if ((labels->names != NULL) != (read->names != NULL) ||
+    if ((labels->n > 0 && (labels->names != NULL) != (read->names != NULL)) ||
         !bt_str_equal(labels->processor, read->processor)) {
         abort();
     }
-    for (int64_t i = 0; labels->names != NULL && i < labels->n; i++) {
+    for (int64_t i = 0; labels->names != NULL && i < labels->n; i++) { /* of scores: none */
         if (strcmp(labels->names[i], read->names[i]) != 0) {
             abort();
         }

@@ -314,7 +314,7 @@ CORPUS = {
         "words": b"pthe\tO\n \xc2\xa0\tB-X\r\n\ncat\n", "conll": b"c-DOCSTART- O\n\nthe DT  O\ncat\tNN\tB-X\n \n",
         "jsonl": b'j{"a": "x\\u00e9", "b": [1, {}]}\n\n{"a": 1}\n', "info": b"i" + SET_INFO,
         "features": b'f{"featuresDict":{"features":{"label":{"classLabel":{"numClasses":"3"}}}}}',
-        "shard": b"s" + frame(SET_ROW) * 2},
+        "shard": b"s" + frame(SET_ROW) * 2, "mended": b"m" + frame(SET_ROW) * 3},
     "table": TABLES,
     "pairs": PAIRS,
     "gold": GOLD,
