@@ -187,6 +187,14 @@ const char           *bt_ckpt_manager_latest(const bt_ckpt_manager *manager); /*
  * was not settled before settles the journal alone. */
 BT_MUST_USE bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const char *restored,
                                              int64_t newest, bt_error *err);
+/* The same in the middle of a run that goes back to one of its checkpoints: those above newest that
+ * the state file lists are removed, as a save removes what is too old. */
+BT_MUST_USE bt_status bt_ckpt_manager_go_back(bt_ckpt_manager *manager, const char *restored,
+                                              int64_t newest, bt_error *err);
+/* Saved by a stop, between those that were due: where there are too many it is the first to go, so
+ * that stops take none of the others' places. NULL: there is none. */
+BT_MUST_USE bt_status bt_ckpt_manager_mark_passing(bt_ckpt_manager *manager, const char *prefix,
+                                                   bt_error *err);
 /* Writes folder/name.*, publishes it in the state file, then removes what is too old. Reads train
  * and the folder only, so it may run on any thread, one save of a manager at a time. After a
  * failure the folder's state file is as it was, and the same save can be tried again. */

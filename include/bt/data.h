@@ -168,6 +168,9 @@ BT_MUST_USE bt_status bt_data_open(const bt_data_config *config, const bt_data_s
                                    bt_data_stream **out, bt_error *err);
 void                  bt_data_close(bt_data_stream *stream);
 int64_t               bt_data_n_rows(const bt_data_stream *stream); /* records in all files */
+/* Names what the rows say, wherever their files lie: 1 << 32 | a crc32c of them in their order; 0:
+ * not known. Taken while the files are read at open, which costs nothing more. */
+uint64_t bt_data_content(const bt_data_stream *stream);
 /* BT_PAIRING_CHAIN: how many of the rows are left sides. Else all. */
 int64_t bt_data_n_left_rows(const bt_data_stream *stream);
 /* The texts of a row of one sequence, borrowed until the next call; *n is 0 where rows are not read

@@ -10,7 +10,8 @@
 
 struct bt_ckpt_manager {
     char           *folder;
-    char           *latest; /* prefix, or NULL */
+    char           *latest;  /* prefix, or NULL */
+    char           *passing; /* a name that goes before older ones; or NULL */
     int64_t         max_to_keep;
     bool            is_settled;
     bool            is_stale; /* a store's state file was changed by another process */
@@ -51,6 +52,7 @@ void bt_ckpt_manager_close(bt_ckpt_manager *manager) {
         ckpt_journal_deinit(&manager->journal);
         bt_free(manager->folder);
         bt_free(manager->latest);
+        bt_free(manager->passing);
         bt_free(manager);
     }
 }
@@ -130,12 +132,28 @@ static bt_status begin_state(const bt_ckpt_state *old, const char *name, bt_ckpt
     return next->latest != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
 }
 
+/* How many entries are too many; first goes the one that is passing. */
+static size_t drop_passing(const bt_ckpt_manager *manager, bool *keep, size_t n_kept) {
+    const bt_ckpt_state *const state = &manager->file.state;
+    const size_t               max = (size_t)manager->max_to_keep;
+    if (max == 0 || n_kept < max) {
+        return 0;
+    }
+    const size_t n_drop = n_kept - max + 1;
+    for (size_t i = 0; i < state->n_paths; i++) {
+        if (keep[i] && bt_str_equal(state->paths[i], manager->passing)) {
+            keep[i] = false;
+            return n_drop - 1;
+        }
+    }
+    return n_drop;
+}
+
 /* The state after a save of name: the newest max_to_keep entries; dropped: the names of the others.
  */
 static bt_status plan_state(const bt_ckpt_manager *manager, const char *name, bt_ckpt_state *next,
                             bt_fs_names *dropped, bt_error *err) {
     const bt_ckpt_state *const old = &manager->file.state;
-    const int64_t              max = manager->max_to_keep;
     bt_status                  rc = BT_OK;
     size_t                     n_kept = 0;
     bool *const                keep = bt_calloc_array(old->n_paths + 1, sizeof *keep);
@@ -144,8 +162,12 @@ static bt_status plan_state(const bt_ckpt_manager *manager, const char *name, bt
     }
     BT_CHECK(mark_different(old, name, keep, &n_kept, err));
     BT_CHECK(begin_state(old, name, next, err));
-    size_t n_drop = max > 0 && n_kept >= (size_t)max ? n_kept - (size_t)max + 1 : 0;
+    const size_t n_before = n_kept;
+    size_t       n_drop = drop_passing(manager, keep, n_before);
     for (size_t i = 0; i < old->n_paths; i++) {
+        if (!keep[i] && bt_str_equal(old->paths[i], manager->passing)) {
+            BT_CHECK(ckpt_add_name(dropped, old->paths[i], err));
+        }
         if (!keep[i]) {
             continue;
         }
@@ -405,11 +427,32 @@ static bt_status own_name(const bt_ckpt_manager *manager, const char *prefix, ch
     return rc;
 }
 
-bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const char *restored, int64_t newest,
-                                 bt_error *err) {
+/* Takes those out of newer that the list names, and removes their files. */
+static bt_status remove_listed(const bt_ckpt_manager *manager, const bt_fs_names *listing,
+                               const bt_map *listed, bt_fs_names *newer, bt_error *err) {
+    size_t n = 0;
+    for (size_t i = 0; i < newer->n; i++) {
+        char *const name = newer->items[i];
+        if (!is_in(listed, name)) {
+            newer->items[n++] = name;
+            continue;
+        }
+        newer->items[i] = NULL;
+        const bt_status rc = ckpt_remove_files(manager->folder, listing, name, err);
+        bt_free(name);
+        BT_TRY(rc);
+    }
+    newer->n = n;
+    return BT_OK;
+}
+
+/* removes: what is newer is a run's own, and it goes on from before it by itself. */
+static bt_status settle_to(bt_ckpt_manager *manager, const char *restored, int64_t newest,
+                           bool removes, bt_error *err) {
     bt_status   rc = BT_OK;
     bt_fs_names listing = BT_FS_NAMES_INIT;
     bt_fs_names newer = BT_FS_NAMES_INIT;
+    bt_map     *listed = NULL;
     char       *name = NULL;
     BT_CHECK(own_name(manager, restored, &name, err));
     BT_CHECK(settle_journal(manager, name, err));
@@ -418,13 +461,35 @@ bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const char *restored,
     }
     BT_CHECK(ckpt_list(manager->folder, &listing, err));
     BT_CHECK(find_newer(manager, &listing, name, newest, &newer, err));
+    BT_CHECK(map_names(&manager->file.state, &listed, err));
     BT_CHECK(settle_state(manager, &listing, name, newest, err));
+    if (removes) {
+        BT_CHECK(remove_listed(manager, &listing, listed, &newer, err));
+    }
     BT_CHECK(keep_newer(manager, &listing, &newer, name, err));
 done:
     bt_free(name);
+    bt_map_free(listed);
     bt_fs_names_deinit(&listing);
     bt_fs_names_deinit(&newer);
     return rc;
+}
+
+bt_status bt_ckpt_manager_settle(bt_ckpt_manager *manager, const char *restored, int64_t newest,
+                                 bt_error *err) {
+    return settle_to(manager, restored, newest, false, err);
+}
+
+bt_status bt_ckpt_manager_go_back(bt_ckpt_manager *manager, const char *restored, int64_t newest,
+                                  bt_error *err) {
+    return settle_to(manager, restored, newest, true, err);
+}
+
+bt_status bt_ckpt_manager_mark_passing(bt_ckpt_manager *manager, const char *prefix,
+                                       bt_error *err) {
+    bt_free(manager->passing);
+    manager->passing = NULL;
+    return own_name(manager, prefix, &manager->passing, err);
 }
 
 /* ---- beginning anew ----------------------------------------------------------------------------

@@ -99,6 +99,8 @@ struct data_rows {
     size_t               cap_parts;
     const char *const   *label_names; /* the kind's own; NULL: labels are numbers */
     size_t               n_label_names;
+    bool                 has_content; /* content is known */
+    uint32_t             content;     /* crc32c that names what the files say; the kind's own */
 };
 
 /* Picks the kind of input, opens it and learns its rows. No row at all is an error. */
@@ -118,6 +120,8 @@ bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_
 /* One more part. */
 bt_status bt_data_rows_add_path(data_rows *rows, const char *path, bt_error *err);
 void      bt_data_rows_deinit(data_rows *rows);
+/* While they are read for the first time anyway: a row, or what names many. */
+void bt_data_rows_add_content(data_rows *rows, const void *bytes, size_t n);
 /* Index of the part that holds the row. */
 size_t bt_data_rows_part_of(const data_rows *rows, int64_t row);
 

@@ -171,6 +171,15 @@ static bt_status have_both(const pair_rows *rows, const bt_data_config *config, 
                    err);
 }
 
+static void name_content(pair_rows *rows) {
+    const data_rows *const sides[] = {rows->left, rows->right};
+    for (size_t i = 0; i < BT_ARRAY_LEN(sides); i++) {
+        if (sides[i] != NULL && sides[i]->has_content) {
+            bt_data_rows_add_content(&rows->base, &sides[i]->content, sizeof sides[i]->content);
+        }
+    }
+}
+
 static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_error *err) {
     bt_data_table table = BT_TABLE_NONE;
     bool          has_right = true;
@@ -195,6 +204,7 @@ static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_er
     if (has_right) {
         BT_TRY(open_side(config, &rows->right_schema, BT_SIDE_RIGHT, table, &rows->right, err));
     }
+    name_content(rows);
     if (has_right && rows->is_chain) {
         return add_parts(&rows->base, rows->right, err);
     }

@@ -35,6 +35,7 @@ static bt_status keep_record(bt_fs_scratch *unpacked, record_file *file, size_t 
     const size_t             n = (size_t)index->n_records;
     BT_TRY(bt_grow(&index->offsets, cap, n + 2, sizeof *index->offsets, SIZE_MAX / 16, err));
     BT_TRY(bt_fs_scratch_append(unpacked, record->data.data, record->data.n_bytes, err));
+    index->content = bt_crc32c(index->content, record->data.data, record->data.n_bytes);
     index->n_records++;
     index->offsets[n + 1] = bt_fs_scratch_size(unpacked);
     return BT_OK;
@@ -188,6 +189,7 @@ static bt_status index_file(record_rows *rows, data_part *part, record_file *fil
     part->first = rows->base.n_rows;
     part->n_rows = file->index.n_records;
     rows->base.n_rows += part->n_rows;
+    bt_data_rows_add_content(&rows->base, &file->index.content, sizeof file->index.content);
     return BT_OK;
 }
 

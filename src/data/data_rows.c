@@ -191,6 +191,11 @@ bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_
     return BT_OK;
 }
 
+void bt_data_rows_add_content(data_rows *rows, const void *bytes, size_t n) {
+    rows->has_content = true;
+    rows->content = bt_crc32c(bt_crc32c(rows->content, &n, sizeof n), bytes, n);
+}
+
 size_t bt_data_rows_part_of(const data_rows *rows, int64_t row) {
     size_t low = 0; /* the last part whose first row is not beyond; empty parts come before it */
     size_t high = rows->n_parts;

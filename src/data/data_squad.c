@@ -165,6 +165,7 @@ static bt_status make_windows(squad_rows *rows, const bt_data_squad *squad, bt_e
                        rows->base.parts[0].path);
     }
     rows->base.n_rows = n;
+    bt_data_rows_add_content(&rows->base, &rows->set.content, sizeof rows->set.content);
     rows->base.parts[0].n_rows = n;
     const bool is_whole = squad->max_rows == 0 || squad->max_rows >= n;
     return squad->use != BT_SQUAD_TRAIN && is_whole ? sort_by_length(rows, err) : BT_OK;

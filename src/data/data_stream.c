@@ -252,6 +252,10 @@ int64_t bt_data_n_rows(const bt_data_stream *stream) {
     return stream->rows->n_rows;
 }
 
+uint64_t bt_data_content(const bt_data_stream *stream) {
+    return stream->rows->has_content ? UINT64_C(1) << 32 | stream->rows->content : 0;
+}
+
 bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row, const bt_text_span **texts,
                             size_t *n, bt_error *err) {
     BT_ASSERT(row >= 0 && row < stream->rows->n_rows);

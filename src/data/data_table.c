@@ -361,6 +361,7 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
         if (rc != BT_OK) {
             return put_place(part->path, scan->row_line, row, at, err);
         }
+        bt_data_rows_add_content(&rows->base, row, n);
         if (is_row) {
             BT_TRY(add_row(rows, file, part, scan->begin, err));
         }

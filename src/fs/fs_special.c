@@ -81,6 +81,40 @@ bt_status bt_fs_refuse_special(const char *path, bt_error *err) {
                : BT_OK;
 }
 
+/* There is something that path leads to. */
+static bt_status check_kind(const char *path, const struct stat *st, bt_fs_kind wanted,
+                            bt_error *err) {
+    const bool wants_folder = wanted == BT_FS_FOLDER;
+    if (wants_folder ? S_ISDIR(st->st_mode) : S_ISREG(st->st_mode)) {
+        return BT_OK;
+    }
+    const char *const what = S_ISREG(st->st_mode)   ? "a file"
+                             : S_ISDIR(st->st_mode) ? "a folder"
+                                                    : kind_name(st->st_mode);
+    return BT_FAIL(err, BT_E_IO,
+                   "%s is %s, but a %s of that name is kept there: move it away, or use another "
+                   "folder",
+                   path, what, wants_folder ? "folder" : "file");
+}
+
+bt_status bt_fs_check_place(const char *path, bt_fs_kind wanted, bt_error *err) {
+    struct stat st;
+    char        reason[FS_REASON_MAX];
+    if (fs_is_served(path)) {
+        return BT_OK;
+    }
+    if (stat(path, &st) == 0) {
+        return check_kind(path, &st, wanted, err);
+    }
+    const int why = errno;
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
+        return BT_FAIL(err, BT_E_IO,
+                       "%s is a link that leads nowhere (%s): remove it, or make what it names",
+                       path, fs_reason(why, reason));
+    }
+    return why == ENOENT || why == ENOTDIR ? BT_OK : fs_fail_read(path, why, err);
+}
+
 bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *err) {
     struct stat st;
     BT_TRY(fs_check_local(path, err));

@@ -411,6 +411,7 @@ bt_status bt_squad_read(bt_squad_set *set, const char *path, bt_squad_use use, b
     bt_fs_view view = {0};
     BT_TRY(bt_fs_require_file(path, NULL, err));
     BT_TRY(bt_fs_view_open(path, &view, err));
+    set->content = bt_crc32c(set->content, view.data, view.n_bytes);
     const bt_status rc =
         bt_squad_parse(set, (const char *)view.data, view.n_bytes, path, use, version_2, err);
     bt_fs_view_close(&view);

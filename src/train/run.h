@@ -88,6 +88,8 @@ typedef struct run_state {
     uint64_t       best_rule;  /* run_best_rule() of then; 0: not said */
     uint64_t       vocabulary; /* train_run.vocabulary of then; 0: none, or not said */
     int64_t        n_rows;     /* of the training data; 0: not said */
+    int64_t        recovery_trials;
+    uint64_t       content; /* bt_data_content() of the training data; 0: not said */
 } run_state;
 
 typedef struct run_log run_log;
@@ -138,6 +140,7 @@ typedef struct train_run {
     int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */
     int64_t              last_saved;   /* step, or -1 */
     int64_t              save_base;    /* step that checkpoint_interval counts from, or -1 */
+    bool                 was_stopped;  /* what was restored is no save that was due */
     uint64_t             vocabulary; /* names the bytes of the training rows' vocabulary; 0: none */
     chunk_sums           chunk;
     int64_t              recovery_trials;
@@ -199,6 +202,10 @@ BT_MUST_USE bt_status saver_join(train_run *run, bt_error *err);
 /* Is saver_join going to give an error at once? */
 bool saver_has_failed(const train_run *run);
 void saver_free(train_run *run); /* waits */
+
+/* own_files.c: what stands in model_dir under the names that the run uses there is what it keeps
+ * under them, or BT_E_IO. */
+BT_MUST_USE bt_status own_files_check(const train_run *run, bt_error *err);
 
 /* made_folders.c: makes path and the folders above it, and appends those that were missing to made;
  * undo removes them again, as far as they are empty. */
@@ -272,10 +279,10 @@ BT_MUST_USE bt_status snapshot_check(void *context, const char *prefix, int64_t 
 /* Before a run that trains saves for the first time: model_dir is made to agree with what it went
  * on from (bt_ckpt_manager_settle). */
 BT_MUST_USE bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *err);
-/* Restores the latest whole checkpoint of model_dir; *found false: there is none. keep_data: go on
- * with the data where it is (recovery) instead of where it was. */
-BT_MUST_USE bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found,
-                                              bt_error *err);
+/* Of a recovery: restores the newest whole checkpoint of model_dir that was due, or any; *found
+ * false: there is none. The data go on where they are. */
+BT_MUST_USE bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err);
+/* keep_data: go on with the data where it is instead of where it was. */
 BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data,
                                        bt_error *err);
 /* Path of the checkpoint that the state file of a folder names (owned by the caller), or NULL. */

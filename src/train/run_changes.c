@@ -6,6 +6,7 @@
  * what that is stands in docs/reliability.md as well. */
 #include "run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bt/fs.h"
@@ -14,6 +15,7 @@ enum { MAX_TOLD = 20, KEY_MAX = 256 };
 
 static const char vocabulary_key[] = "task.train_data.vocab_file";
 static const char evaluated_key[] = "task.validation_data.vocab_file";
+static const char data_key[] = "task.train_data.input_path";
 static const char optimizer_key[] = "trainer.optimizer_config.optimizer.";
 
 /* When a change of a key that fits is refused. */
@@ -24,6 +26,7 @@ typedef enum change_when {
     OF_TEXT,       /* the rows are text */
     OF_WINDOWS,    /* the rows are windows over documents */
     OF_VOCABULARY, /* the words are others, whatever the file is called */
+    OF_PLACE,      /* what the files say is other, and the checkpoint's place is none in them */
 } change_when;
 
 typedef struct change_rule {
@@ -40,6 +43,7 @@ static const change_rule rules[] = {
     {"task.model", ALWAYS, "the checkpoint's weights are of the other model"},
     {"task.class_names", ALWAYS, "the head was trained for the other classes"},
     {vocabulary_key, OF_VOCABULARY, "the weights were trained for other words"},
+    {data_key, OF_PLACE, "the place in the data that the checkpoint knows is lost"},
     {"task.train_data.lower_case", OF_TEXT, "the same text would have other words"},
     {"task.train_data.do_lower_case", OF_TEXT, "the same text would have other words"},
     {"task.train_data.tokenization", OF_TEXT, "the same text would have other words"},
@@ -56,9 +60,11 @@ typedef struct changes {
     train_run      *run;
     const char     *prefix; /* the checkpoint */
     bt_conf        *then;   /* NULL: params.yaml is missing or cannot be compared */
+    run_state       state;  /* of the checkpoint; zeros: it has none */
     bt_conf_changes list;
     bool            slots_differ;
     bool            words_differ;
+    bool            rows_differ; /* what the training files say, whatever they are called */
 } changes;
 
 /* ---- --allow_changed ---------------------------------------------------------------------------
@@ -166,8 +172,8 @@ static bool other_slots(const changes *c) {
     return differ;
 }
 
-/* The vocabulary that the checkpoint says it was trained with; 0: it does not say. */
-static uint64_t vocabulary_of(const char *prefix) {
+/* What the checkpoint says of the run then; zeros: nothing. */
+static run_state state_of(const char *prefix) {
     bt_ckpt  *ckpt = NULL;
     bt_str    bytes = BT_STR_INIT;
     bool      found = false;
@@ -177,17 +183,17 @@ static uint64_t vocabulary_of(const char *prefix) {
         bt_ckpt_read_state(ckpt, &bytes, &found, &ignored) == BT_OK && found) {
         bt_reader reader = bt_reader_make(bytes.data, bytes.len);
         if (!run_state_read(&reader, &state)) {
-            state.vocabulary = 0;
+            state = (run_state){0};
         }
     }
     bt_str_deinit(&bytes);
     bt_ckpt_close(ckpt);
-    return state.vocabulary;
+    return state;
 }
 
 /* Where the checkpoint does not say, the file of then may still be there. */
 static bool other_words(const changes *c) {
-    uint64_t    then = vocabulary_of(c->prefix);
+    uint64_t    then = c->state.vocabulary;
     const char *path = "";
     bt_error    ignored = BT_ERROR_INIT;
     if (then == 0 && c->then != NULL && bt_conf_has(c->then, vocabulary_key) &&
@@ -196,6 +202,14 @@ static bool other_words(const changes *c) {
         then = 0;
     }
     return then != 0 && c->run->vocabulary != 0 && then != c->run->vocabulary;
+}
+
+/* A checkpoint of an earlier version does not say; a number of rows alone says little. */
+static bool other_rows(const changes *c) {
+    const bt_data_stream *const data = c->run->train_data;
+    const uint64_t              now = bt_data_content(data);
+    return (c->state.content != 0 && now != 0 && c->state.content != now) ||
+           (c->state.n_rows > 0 && c->state.n_rows != bt_data_n_rows(data));
 }
 
 static const bt_conf_change *find_change(const changes *c, const char *path) {
@@ -212,8 +226,17 @@ static bt_status compare(changes *c, bt_error *err) {
         BT_TRY(bt_conf_diff(c->then, c->run->conf, &c->list, err));
         c->slots_differ = other_slots(c);
     }
+    c->state = state_of(c->prefix);
     c->words_differ = other_words(c);
+    c->rows_differ = other_rows(c);
     return BT_OK;
+}
+
+/* "203 rows (crc32c 1a2b3c4d)" */
+static const char *describe_rows(int64_t n_rows, uint64_t content, char text[64]) {
+    (void)snprintf(text, 64, content != 0 ? "%" PRId64 " rows (crc32c %08x)" : "%" PRId64 " rows",
+                   n_rows, (unsigned)content);
+    return text;
 }
 
 /* ---- what is refused ---------------------------------------------------------------------------
@@ -226,6 +249,13 @@ static bool is_about_model(const char *path) {
         }
     }
     return true;
+}
+
+/* Windows over other documents are other rows; a table that has lost rows may end before the place.
+ */
+static bool is_place_lost(const changes *c) {
+    return c->rows_differ && (c->run->plan.train_schema.squad.vocab_file != NULL ||
+                              c->state.cursor.index > (uint64_t)bt_data_n_rows(c->run->train_data));
 }
 
 static bool applies(const changes *c, const change_rule *rule, const char *path) {
@@ -248,6 +278,8 @@ static bool applies(const changes *c, const change_rule *rule, const char *path)
         return c->run->vocabulary != 0 && c->run->plan.train_schema.squad.vocab_file != NULL;
     case OF_VOCABULARY:
         return c->words_differ;
+    case OF_PLACE:
+        return is_place_lost(c);
     }
     return false;
 }
@@ -280,6 +312,17 @@ static bt_status object(objections *all, const char *path, const char *then, con
     return bt_str_appendf(&all->keys, err, "%s%s", comma, path);
 }
 
+static bt_status object_to_rows(const changes *c, objections *all, bt_error *err) {
+    const bt_data_stream *const data = c->run->train_data;
+    const char *const           why = find_objection(c, data_key);
+    char                        then[64];
+    char                        now[64];
+    return why == NULL
+               ? BT_OK
+               : object(all, data_key, describe_rows(c->state.n_rows, c->state.content, then),
+                        describe_rows(bt_data_n_rows(data), bt_data_content(data), now), why, err);
+}
+
 static bt_status collect(const changes *c, objections *all, bt_error *err) {
     for (size_t i = 0; i < c->list.n; i++) {
         const bt_conf_change *const change = &c->list.items[i];
@@ -294,7 +337,7 @@ static bt_status collect(const changes *c, objections *all, bt_error *err) {
             BT_TRY(object(all, vocabulary_key, "the words of then", "the words of now", why, err));
         }
     }
-    return BT_OK;
+    return c->rows_differ && find_change(c, data_key) == NULL ? object_to_rows(c, all, err) : BT_OK;
 }
 
 static bt_status refuse(const changes *c, bt_error *err) {
@@ -332,6 +375,17 @@ static void tell(const changes *c) {
     if (c->words_differ) {
         bt_log(BT_LOG_WARNING, "changed since the run began: the words of the vocabulary");
     }
+    if (c->rows_differ) {
+        const bt_data_stream *const data = c->run->train_data;
+        char                        then[64];
+        char                        now[64];
+        bt_log(BT_LOG_WARNING, "changed since the run began: the training data: %s -> %s%s",
+               describe_rows(c->state.n_rows, c->state.content, then),
+               describe_rows(bt_data_n_rows(data), bt_data_content(data), now),
+               c->state.n_rows != bt_data_n_rows(data)
+                   ? "; the order of the rows goes on differently"
+                   : "");
+    }
 }
 
 /* ---- evaluations and predictions ---------------------------------------------------------------
@@ -359,7 +413,7 @@ static bt_status check_words(changes *c, bt_error *err) {
     if (c->prefix == NULL || path == NULL) {
         return BT_OK;
     }
-    const uint64_t then = vocabulary_of(c->prefix);
+    const uint64_t then = state_of(c->prefix).vocabulary;
     if (then != 0) {
         BT_TRY(vocabulary_read(path, &now, err));
     }

@@ -7,8 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-static const uint32_t state_magic = UINT32_C(0x42545334);     /* "BTS4" */
-static const uint32_t old_state_magic = UINT32_C(0x42545333); /* "BTS3": without what is marked */
+/* "BTS5"; BTS4 lacks the newest words, BTS3 those before them as well */
+static const uint32_t state_magic = UINT32_C(0x42545335);
+static const uint32_t bts4_magic = UINT32_C(0x42545334);
+static const uint32_t bts3_magic = UINT32_C(0x42545333);
 
 static bt_status put_u64(bt_str *bytes, uint64_t value, bt_error *err) {
     uint8_t raw[8];
@@ -78,7 +80,9 @@ static bt_status write_words(const train_run *run, bt_str *bytes, bt_error *err)
                                     (uint64_t)run->save_base,
                                     run_best_rule(run),
                                     run->vocabulary,
-                                    (uint64_t)bt_data_n_rows(run->train_data)};
+                                    (uint64_t)bt_data_n_rows(run->train_data),
+                                    (uint64_t)run->recovery_trials,
+                                    bt_data_content(run->train_data)};
     for (size_t i = 0; i < BT_ARRAY_LEN(words); i++) {
         BT_TRY(put_u64(bytes, words[i], err));
     }
@@ -108,10 +112,15 @@ static bool get_save_base(bt_reader *bytes, int64_t *value) {
     return true;
 }
 
-/* The words that the older form lacks. */
-static bool read_new_words(bt_reader *bytes, run_state *state) {
+/* The words that older forms lack. */
+static bool read_new_words(bt_reader *bytes, uint32_t magic, run_state *state) {
+    if (magic == bts3_magic) {
+        return true;
+    }
     return get_save_base(bytes, &state->save_base) && bt_read_u64le(bytes, &state->best_rule) &&
-           bt_read_u64le(bytes, &state->vocabulary) && get_count(bytes, &state->n_rows);
+           bt_read_u64le(bytes, &state->vocabulary) && get_count(bytes, &state->n_rows) &&
+           (magic == bts4_magic ||
+            (get_count(bytes, &state->recovery_trials) && bt_read_u64le(bytes, &state->content)));
 }
 
 bool run_state_read(bt_reader *bytes, run_state *state) {
@@ -119,7 +128,8 @@ bool run_state_read(bt_reader *bytes, run_state *state) {
     *state = (run_state){.save_base = -1};
     chunk_sums *const c = &state->chunk;
     const bool        has_words =
-        bt_read_u32le(bytes, &magic) && (magic == state_magic || magic == old_state_magic) &&
+        bt_read_u32le(bytes, &magic) &&
+        (magic == state_magic || magic == bts4_magic || magic == bts3_magic) &&
         bt_read_u64le(bytes, &state->seed) && bt_read_u64le(bytes, &state->cursor.epoch) &&
         bt_read_u64le(bytes, &state->cursor.index) &&
         bt_read_u64le(bytes, &state->cursor.n_skipped) && get_bool(bytes, &state->evaluation_due) &&
@@ -129,7 +139,7 @@ bool run_state_read(bt_reader *bytes, run_state *state) {
         bt_read_u64le(bytes, &state->precision) && get_count(bytes, &state->scale.n_good) &&
         get_bool(bytes, &state->early_stop.has_best) &&
         get_count(bytes, &state->early_stop.n_worse);
-    return has_words && (magic == old_state_magic || read_new_words(bytes, state)) &&
+    return has_words && read_new_words(bytes, magic, state) &&
            get_f64(bytes, &state->scale.factor) && get_f64(bytes, &c->loss) &&
            get_f64(bytes, &c->grad_norm) && get_f64(bytes, &c->seconds) &&
            get_f64(bytes, &state->early_stop.best) && state->precision <= BT_PRECISION_F16 &&

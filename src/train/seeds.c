@@ -191,6 +191,7 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
     BT_CHECK(bt_fs_finish_commits(args->model_dir, err));
     BT_CHECK(bt_fs_sweep(args->model_dir, NULL, err));
     BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
+    BT_CHECK(bt_fs_check_place(path, BT_FS_FILE, err));
     BT_CHECK(seeds_file_read(&file, path, err));
     for (size_t i = 0; i < n_seeds; i++) {
         if (bt_stop_requested()) {

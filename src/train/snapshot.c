@@ -74,7 +74,8 @@ static bt_status open_saves(train_run *run, bt_error *err) {
 
 bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *err) {
     BT_TRY(open_saves(run, err));
-    return bt_ckpt_manager_settle(run->saves, from->prefix, from->step, err);
+    BT_TRY(bt_ckpt_manager_settle(run->saves, from->prefix, from->step, err));
+    return bt_ckpt_manager_mark_passing(run->saves, run->was_stopped ? from->prefix : NULL, err);
 }
 
 /* The log's lines are on the disk before the checkpoint that follows them, and no save is under way
@@ -224,21 +225,20 @@ static void restore_precision(train_run *run, const bt_ckpt *ckpt, const run_sta
            bt_ckpt_path(ckpt), names[state->precision], names[precision]);
 }
 
-/* Of another seed or another number of rows it is told: how the run goes on. */
-static void tell_other_data(const train_run *run, const bt_ckpt *ckpt, const run_state *state) {
-    const int64_t n_rows = bt_data_n_rows(run->train_data);
+/* Of another seed it is told how the run goes on; of other rows before (run_changes.c). */
+static void tell_other_seed(const train_run *run, const bt_ckpt *ckpt, const run_state *state) {
     if (state->seed != run->config.seed) {
         bt_log(BT_LOG_WARNING,
                "%s was made with seed %" PRIu64 ", this run has %" PRIu64
                ": order and dropout go on differently",
                bt_ckpt_path(ckpt), state->seed, run->config.seed);
     }
-    if (state->n_rows > 0 && state->n_rows != n_rows) {
-        bt_log(BT_LOG_WARNING,
-               "%s was made with %" PRId64 " rows of training data, this run has %" PRId64
-               ": the order of the rows goes on differently",
-               bt_ckpt_path(ckpt), state->n_rows, n_rows);
-    }
+}
+
+/* Of fewer rows than then, where --allow_changed took them: the next epoch begins. */
+static bt_data_cursor place_in_data(const train_run *run, bt_data_cursor then) {
+    const bt_data_cursor next_epoch = {.epoch = then.epoch + 1};
+    return then.index > (uint64_t)bt_data_n_rows(run->train_data) ? next_epoch : then;
 }
 
 /* What belongs to the course of the run, whatever becomes of its data. */
@@ -250,6 +250,7 @@ static void restore_course(train_run *run, const run_state *state) {
     /* the older form, which has no rule either, does not say; -1 of this one: no save was due yet
      */
     run->save_base = state->best_rule != 0 ? state->save_base : run->step;
+    run->was_stopped = run->save_base != run->step;
 }
 
 /* The state and, into the run's, the training metrics. */
@@ -290,10 +291,11 @@ static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt
         bt_metrics_reset(run->train_metrics);
         goto done;
     }
-    tell_other_data(run, ckpt, &state);
+    tell_other_seed(run, ckpt, &state);
     restore_precision(run, ckpt, &state);
-    BT_CHECK(bt_data_seek(run->train_data, state.cursor, err));
+    BT_CHECK(bt_data_seek(run->train_data, place_in_data(run, state.cursor), err));
     run->chunk = state.chunk;
+    run->recovery_trials = state.recovery_trials;
 done:
     bt_str_deinit(&bytes);
     return rc;
@@ -362,11 +364,39 @@ done:
     return rc;
 }
 
-bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found, bt_error *err) {
+/* The last save that was due, where a stop saved a later step: a run that was not stopped would go
+ * back to it. prefix stays NULL where it is not there any more, or damaged. */
+static bt_status choose_due(train_run *run, bt_ckpt_choice *out, bt_error *err) {
+    char      name[32];
+    char     *prefix = NULL;
+    bt_error  problem = BT_ERROR_INIT;
+    bt_status rc = BT_OK;
+    (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->save_base);
+    BT_TRY(bt_fs_join(run->args->model_dir, name, &prefix, err));
+    rc = snapshot_check(run, prefix, &out->step, &problem);
+    if (rc == BT_OK && out->step == run->save_base) {
+        out->prefix = prefix;
+        return BT_OK;
+    }
+    bt_free(prefix);
+    return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", problem.msg) : BT_OK;
+}
+
+bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err) {
     bt_status      rc = BT_OK;
-    bt_ckpt_choice from = {0};
+    bt_ckpt_choice from = {.step = -1};
+    *found = false;
     BT_CHECK(saver_join(run, err));
-    BT_CHECK(bt_ckpt_choose(run->args->model_dir, "ckpt", true, snapshot_check, run, &from, err));
+    if (run->save_base < 0) {
+        goto done; /* but for what a stop saved there is none yet */
+    }
+    if (run->last_saved != run->save_base) {
+        BT_CHECK(choose_due(run, &from, err));
+    }
+    if (from.prefix == NULL) {
+        BT_CHECK(
+            bt_ckpt_choose(run->args->model_dir, "ckpt", true, snapshot_check, run, &from, err));
+    }
     *found = from.prefix != NULL;
     if (from.prefix == NULL) {
         goto done;
@@ -374,8 +404,11 @@ bt_status snapshot_restore_latest(train_run *run, bool keep_data, bool *found, b
     if (from.is_fallback) {
         bt_log(BT_LOG_WARNING, "%s", bt_str_text(&from.why));
     }
-    BT_CHECK(snapshot_restore(run, from.prefix, keep_data, err));
-    BT_CHECK(snapshot_settle(run, &from, err));
+    BT_CHECK(snapshot_restore(run, from.prefix, true, err));
+    BT_CHECK(open_saves(run, err));
+    BT_CHECK(from.is_fallback ? bt_ckpt_manager_settle(run->saves, from.prefix, from.step, err)
+                              : bt_ckpt_manager_go_back(run->saves, from.prefix, from.step, err));
+    BT_CHECK(bt_ckpt_manager_mark_passing(run->saves, NULL, err));
 done:
     bt_ckpt_choice_deinit(&from);
     return rc;

@@ -128,9 +128,9 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
             config->recovery_max_trials);
     }
     bool found = false;
-    BT_TRY(snapshot_restore_latest(run, true, &found, err));
+    BT_TRY(snapshot_go_back(run, &found, err));
     *went_back = found;
-    if (!found && run->last_saved >= 0) {
+    if (!found && run->save_base >= 0) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "training loss %g, and %s has no checkpoint any more to go back to: bring "
                        "its files back and start again",

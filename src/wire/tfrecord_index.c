@@ -10,22 +10,26 @@ static bt_status index_stream(bt_fs_stream *stream, bt_tfrecord_index *index, si
     const char *const path = bt_fs_stream_path(stream);
     const int64_t     size = bt_fs_stream_size(stream);
     int64_t           offset = 0;
+    size_t            n_before = 0; /* of the checksum at the end of the record before */
     for (;;) {
-        uint8_t  header[TFRECORD_HEADER_BYTES];
-        size_t   got = 0;
-        uint64_t length = 0;
+        uint8_t        bytes[TFRECORD_FOOTER_BYTES + TFRECORD_HEADER_BYTES];
+        uint8_t *const header = bytes + n_before;
+        size_t         got = 0;
+        uint64_t       length = 0;
         BT_TRY(bt_grow(&index->offsets, cap, (size_t)index->n_records + 1, sizeof(int64_t),
                        SIZE_MAX / 16, err));
         index->offsets[index->n_records] = offset;
-        BT_TRY(bt_fs_stream_read(stream, header, sizeof header, &got, err));
-        if (got < sizeof header) {
-            index->n_trailing_bytes = (int64_t)got;
+        BT_TRY(bt_fs_stream_read(stream, bytes, n_before + TFRECORD_HEADER_BYTES, &got, err));
+        index->content = bt_crc32c(index->content, bytes, got);
+        if (got < n_before + TFRECORD_HEADER_BYTES) {
+            index->n_trailing_bytes = (int64_t)(got > n_before ? got - n_before : 0);
             return BT_OK;
         }
         BT_TRY(tfrecord_check_header(header, path, index->n_records, offset,
                                      size - offset - TFRECORD_HEADER_BYTES, &length, err));
         offset += (int64_t)length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES;
-        BT_TRY(bt_fs_stream_seek(stream, offset, err));
+        n_before = TFRECORD_FOOTER_BYTES;
+        BT_TRY(bt_fs_stream_seek(stream, offset - TFRECORD_FOOTER_BYTES, err));
         index->n_records++;
     }
 }

@@ -2,6 +2,7 @@
 """A run that is continued says what differs from how it began, key by key, then and now; what cannot
 be meant is refused with exit code 2, unless --allow_changed names it. By value: a params.yaml of
 Model Garden, or of an older version, says the same in other words."""
+import gzip
 import os
 import re
 import shutil
@@ -227,6 +228,75 @@ class Changed(e2e.Case):
         self.run_job(task='squad')
         self.refused('task.train_data.seq_length=30', ['task.train_data.seq_length: 32 -> 30'],
                      task='squad')
+
+    def rows(self, change):
+        """Changes the lines of train.tsv."""
+        with open(self.path('train.tsv'), encoding='utf-8') as source:
+            lines = source.read().splitlines()
+        self.write('train.tsv', '\n'.join(change(lines)) + '\n')
+
+    def test_other_rows(self):
+        """Under the same name, as many, of the same size: the label of one row is another. And fewer,
+        more, in another order; the same rows in two files or in gzip are the same."""
+        def flip(lines):
+            return lines[:100] + [lines[100][:-1] + '10'[int(lines[100][-1])]] + lines[101:]
+        told = r'changed since the run began: the training data: 203 rows \(crc32c (\w+)\) -> ' \
+               r'%d rows \(crc32c (\w+)\)'
+        with open(self.path('train.tsv'), 'rb') as source:
+            original = source.read()
+        for change, n in ((flip, 203), (lambda x: x[:1] + x[2:3] + x[1:2] + x[3:], 203),
+                          (lambda x: x[:-1], 202), (lambda x: x + x[-1:], 204)):
+            self.write('train.tsv', original)
+            self.run_job()
+            self.rows(change)
+            for more in (['--dry_run'], []):
+                result = self.run_job(steps=25, more=more)
+                found = re.search(told % n, result.stderr)
+                self.assertTrue(found, str(result))
+                self.assertNotEqual(found.group(1), found.group(2))
+            self.assertNotIn('the training data', self.run_job(steps=30).stderr)
+            shutil.rmtree(self.path('out'))
+        self.write('train.tsv', original)
+        self.run_job()
+        self.write('again.tsv.gz', gzip.compress(original))
+        self.assertNotIn('the training data', self.run_job(
+            'task.train_data.input_path=again.tsv.gz', steps=25).stderr)
+
+    def test_rows_that_end_before_the_place(self):
+        """Refused; allowed, the next epoch begins."""
+        self.run_job()
+        self.rows(lambda lines: lines[:30])
+        self.refused('', ['task.train_data.input_path: 203 rows (', ' -> 29 rows (',
+                          'the place in the data'])
+
+    def test_other_records(self):
+        """By their checksums, which are read with their lengths."""
+        self.run_job(task='tagging')
+        with open(self.path('train.tf_record'), 'rb') as source:
+            data = bytearray(source.read())
+        records = e2e.read_records(self.path('train.tf_record'))
+        self.write('train.tf_record', b''.join(e2e.frame(r) for r in records))
+        self.assertNotIn('the training data', self.run_job(task='tagging', steps=21).stderr)
+        swapped = records[:50] + [records[51], records[50]] + records[52:]
+        self.write('train.tf_record', b''.join(e2e.frame(r) for r in swapped))
+        self.assertEqual(len(b''.join(e2e.frame(r) for r in swapped)), len(data))
+        self.assertIn('changed since the run began: the training data: 150 rows (crc32c ',
+                      self.run_job(task='tagging', steps=22).stderr)
+
+    def test_other_documents(self):
+        """Windows over other documents are other rows."""
+        self.run_job(task='squad')
+        with open(self.path('train.json'), encoding='utf-8') as source:
+            text = source.read()
+        self.write('train.json', text.replace('"q3_0"', '"q3-0"'))
+        self.refused('', ['task.train_data.input_path: '], task='squad')
+
+    def test_other_pairs(self):
+        self.run_job(task='pairs')
+        with open(self.path('right.txt'), encoding='utf-8') as source:
+            lines = source.read().splitlines()
+        self.write('right.txt', '\n'.join(reversed(lines)) + '\n')
+        self.assertIn('the training data: 160 rows (crc32c ', self.run_job(task='pairs', steps=21).stderr)
 
     def test_the_flag(self):
         self.run_job()

@@ -410,6 +410,55 @@ static void test_goes_back(void **state) {
 }
 
 /* The state file goes while the run goes on: it is written again from what the run knows. */
+/* What a stop saved goes before older ones; with room for all it stays. */
+static void test_passing(void **state) {
+    (void)state;
+    for (int64_t max_to_keep = 2; max_to_keep <= 4; max_to_keep += 2) {
+        manager_fixture  f = make_fixture();
+        bt_ckpt_manager *manager = NULL;
+        char             prefix[TEST_PATH_MAX];
+        assert_ok(bt_ckpt_manager_open(f.folder, max_to_keep, &manager, err));
+        assert_ok(save(&f, manager, 20, err));
+        assert_ok(save(&f, manager, 33, err)); /* the stop's */
+        make_path(&f, "ckpt-33", prefix);
+        assert_ok(bt_ckpt_manager_mark_passing(manager, prefix, err));
+        assert_ok(save(&f, manager, 40, err));
+        assert_true(is_there(&f, "ckpt-20.index"));
+        assert_int_equal(is_there(&f, "ckpt-33.index"), max_to_keep == 4);
+        assert_ok(save(&f, manager, 60, err));
+        assert_int_equal(is_there(&f, "ckpt-20.index"), max_to_keep == 4);
+        assert_false(is_there(&f, "ckpt-33.index") && max_to_keep == 2);
+        bt_ckpt_manager_close(manager);
+        free_fixture(&f);
+    }
+}
+
+/* A run that goes back by itself removes what it saved since; a copy that somebody put there is
+ * kept aside as ever. */
+static void test_goes_back_by_itself(void **state) {
+    (void)state;
+    manager_fixture  f = make_fixture();
+    bt_ckpt_manager *manager = NULL;
+    char             prefix[TEST_PATH_MAX];
+    save_steps(&f, 5, 1, 4);
+    save_steps(&f, 5, 7, 7);
+    put_text(&f, "checkpoint",
+             "model_checkpoint_path: \"ckpt-4\"\nall_model_checkpoint_paths: \"ckpt-1\"\n"
+             "all_model_checkpoint_paths: \"ckpt-2\"\nall_model_checkpoint_paths: \"ckpt-4\"\n");
+    make_path(&f, "ckpt-2", prefix);
+    assert_ok(bt_ckpt_manager_open(f.folder, 5, &manager, err));
+    assert_ok(bt_ckpt_manager_go_back(manager, prefix, 2, err));
+    assert_true(is_there(&f, "ckpt-1.index") && is_there(&f, "ckpt-2.index"));
+    assert_false(is_there(&f, "ckpt-4.index") || is_there(&f, "ckpt-4.index.kept-1"));
+    assert_true(is_there(&f, "ckpt-7.index.kept-1") && is_there(&f, "ckpt-3.index.kept-1"));
+    bt_ckpt_manager_close(manager);
+    bt_ckpt_state s = read_state(&f);
+    assert_string_equal(s.latest, "ckpt-2");
+    assert_int_equal(s.n_paths, 2);
+    bt_ckpt_state_deinit(&s);
+    free_fixture(&f);
+}
+
 static void test_lost_state(void **state) {
     (void)state;
     manager_fixture  f = make_fixture();
@@ -555,6 +604,8 @@ int main(void) {
         cmocka_unit_test(test_makes_room),
         cmocka_unit_test(test_ends_a_killed_save),
         cmocka_unit_test(test_goes_back),
+        cmocka_unit_test(test_passing),
+        cmocka_unit_test(test_goes_back_by_itself),
         cmocka_unit_test(test_lost_state),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_choice),
