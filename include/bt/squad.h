@@ -33,7 +33,7 @@ typedef struct bt_squad_paragraph {
     const char   *file;
     const char   *title;   /* of the article; NUL-terminated, "" where it has none */
     int64_t       article; /* in the file, from 1 */
-    int64_t       number;  /* in the article, from 1 */
+    int64_t       number;  /* in the article, from 1; 0: of the flat form, where an item is all */
     bt_squad_text context;
     int64_t       n_codepoints;
     int64_t       first_word; /* in the set's words */
@@ -74,9 +74,12 @@ typedef enum bt_squad_use {
     BT_SQUAD_PREDICT   /* answers need not be there; ids must differ */
 } bt_squad_use;
 
-/* Adds the questions of a file. set is zero-initialised before the first; bt_squad_set_deinit also
- * after a failure. version_2: training reads is_impossible, and evaluation takes questions without
- * answers. Errors name file, article, paragraph and question: BT_E_IO, BT_E_FORMAT. */
+/* Adds the questions of a file: SQuAD's articles and paragraphs, or flat as Hugging Face's datasets
+ * have it, a list (alone, or "data" of an object) or lines of objects with id, context, question
+ * and answers, where no answers are is_impossible. An id may be a number. set is zero-initialised
+ * before the first; bt_squad_set_deinit also after a failure. version_2: training reads
+ * is_impossible, and evaluation takes questions without answers. Errors name file, article,
+ * paragraph and question: BT_E_IO, BT_E_FORMAT. */
 BT_MUST_USE bt_status bt_squad_read(bt_squad_set *set, const char *path, bt_squad_use use,
                                     bool version_2, bt_error *err);
 /* The same from memory; name is for messages. */

@@ -76,9 +76,8 @@ static const conf_class conf_class_table_data = {"official.core.config_definitio
 static const conf_key sentence_prediction_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl"),
-        "records (compressed: GZIP), or tables of text; files called .tsv, .csv, .jsonl (or that "
-        "and "
-        ".gz) are tables whatever stands here"),
+        "records (compressed: GZIP), or tables of text; files called .tsv, .csv, .jsonl, .json (or "
+        "that and .gz) are tables whatever stands here"),
     KEY("global_batch_size", T_INT, 0, "32", RULE_GE0, "examples per step, over all replicas"),
     KEY("include_example_id", T_BOOL, 0, "false", RULE_NONE, "read example_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
@@ -105,9 +104,8 @@ const conf_class conf_class_sentence_prediction_data = {
 static const conf_key sentence_prediction_text_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl"),
-        "records (compressed: GZIP), or tables of text; files called .tsv, .csv, .jsonl (or that "
-        "and "
-        ".gz) are tables whatever stands here"),
+        "records (compressed: GZIP), or tables of text; files called .tsv, .csv, .jsonl, .json (or "
+        "that and .gz) are tables whatever stands here"),
     KEY("global_batch_size", T_INT, 0, "32", RULE_GE0, "examples per step, over all replicas"),
     KEY("include_example_id", T_BOOL, 0, "false", RULE_NONE, "read example_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
@@ -139,7 +137,8 @@ static const conf_key qa_data_keys[] = {
         "how record files are compressed (compressed: GZIP)"),
     KEY("global_batch_size", T_INT, 0, "48", RULE_GE0, "examples per step, over all replicas"),
     KEY("input_path", T_PATHS, NULLABLE, "", RULE_NONE,
-        "training: record files, or SQuAD files that end in .json; evaluation: SQuAD files"),
+        "training: record files, or SQuAD files that end in .json or .jsonl; evaluation: SQuAD "
+        "files"),
     KEY("input_preprocessed_data_path", T_STR, NULLABLE, "", RULE_NONE,
         "folder for the evaluation's windows as records (empty = they are not written)"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE,

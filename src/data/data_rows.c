@@ -26,7 +26,11 @@ static bt_data_table table_by_name(const char *path) {
     static const struct {
         const char   *ending;
         bt_data_table table;
-    } rows[] = {{".tsv", BT_TABLE_TSV}, {".csv", BT_TABLE_CSV}, {".jsonl", BT_TABLE_JSONL}};
+    } rows[] = {{".tsv", BT_TABLE_TSV},
+                {".csv", BT_TABLE_CSV},
+                {".jsonl", BT_TABLE_JSONL},
+                {".json", BT_TABLE_JSONL},
+                {".ndjson", BT_TABLE_JSONL}};
     size_t n = strlen(path);
     n -= ends_with_nocase(path, n, ".gz") ? strlen(".gz") : 0;
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {

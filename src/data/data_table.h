@@ -14,6 +14,7 @@ typedef struct table_form {
     char          delimiter;    /* TSV, CSV */
     char          quote;        /* the same; BT_DATA_NO_QUOTE */
     bool          has_sep_line; /* its first line says the delimiter and is no row */
+    bool          is_values;    /* JSON: objects of a list, or over several lines */
 } table_form;
 
 enum { TABLE_MAX_KEYS = BT_DATA_MAX_TEXTS + 2, TABLE_NO_KEY = TABLE_MAX_KEYS };
@@ -64,6 +65,10 @@ bt_status table_split(table_fields *fields, const table_form *form, const char *
 bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const char *const *keys,
                           const bool *may_be_number, size_t n_keys, size_t *at, bt_error *err);
 void      table_free_json(table_fields *fields);
+/* A copy of the row without the values of other keys: null stands for them. *ok is false where the
+ * row is no JSON even in Python's eyes. */
+bt_status table_blank_others(const char *row, size_t n, const char *const *keys, size_t n_keys,
+                             bt_str *out, bool *ok, bt_error *err);
 
 /* Where a CSV text stands after some bytes. */
 typedef enum csv_state {
@@ -116,6 +121,9 @@ const char *table_encoding_advice(const char *section, const char *row, size_t n
  * Rows of a file (or of bytes in memory), one after the other. Empty lines are skipped (but of
  * BT_TABLE_LINES), a byte order mark at the beginning too; a line may end with CR LF. */
 
+/* JSON that is no line a row: where the scan is. */
+typedef enum scan_list { LIST_UNKNOWN, LIST_NONE, LIST_OPEN, LIST_ITEM, LIST_OVER } scan_list;
+
 typedef struct table_scan {
     table_form           form;
     const char          *path;                       /* borrowed, for messages */
@@ -132,7 +140,19 @@ typedef struct table_scan {
     int64_t              line;   /* number of the last line that was read, from 1 */
     int64_t              begin;  /* of the row that was given last: byte, and line */
     int64_t              row_line;
+    scan_list            list;
 } table_scan;
+
+/* Where JSON stands after some characters of it. */
+typedef struct json_walk {
+    int64_t depth;
+    bool    is_text;
+    bool    is_escape;
+} json_walk;
+/* true: the outermost object or list ends with this character. */
+bool json_walk_on(json_walk *walk, char c);
+/* Is the JSON that begins so anything else than an object a line? */
+bool table_is_values(bt_text_span head);
 
 bt_status table_scan_open(table_scan *scan, const table_form *form, const char *path,
                           bt_error *err);
@@ -145,5 +165,10 @@ void table_scan_close(table_scan *scan);
 /* *row without its line end, borrowed until the next call. *end: there is none. Errors name file
  * and line. */
 bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *end, bt_error *err);
+/* The same of form.is_values. */
+bt_status table_scan_next_value(table_scan *scan, const char **row, size_t *n, bool *end,
+                                bt_error *err);
+/* More bytes behind what is left of the window, which moves. *any: there were more. */
+bt_status table_scan_widen(table_scan *scan, bool *any, bt_error *err);
 
 #endif

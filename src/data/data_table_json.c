@@ -54,6 +54,21 @@ static bt_status pick(table_fields *fields, size_t k, const char *key, bool may_
                    may_be_number ? " or a number" : "");
 }
 
+/* *root NULL: no JSON, and *problem says why. */
+static bt_status load(table_fields *fields, const char *row, size_t n, const char *const *keys,
+                      size_t n_keys, json_t **root, json_error_t *problem, bt_error *err) {
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+    bool         ok = false;
+    BT_TRY(bt_json_load(row, n, flags, root, problem, err));
+    if (*root != NULL) {
+        return BT_OK;
+    }
+    BT_TRY(table_blank_others(row, n, keys, n_keys, &fields->unquoted, &ok, err));
+    return ok ? bt_json_load(bt_str_text(&fields->unquoted), fields->unquoted.len, flags, root,
+                             NULL, err)
+              : BT_OK;
+}
+
 bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const char *const *keys,
                           const bool *may_be_number, size_t n_keys, size_t *at, bt_error *err) {
     json_error_t problem;
@@ -65,7 +80,7 @@ bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const
     fields->n = n_keys;
     *at = 0;
     json_t *root = NULL;
-    BT_TRY(bt_json_load(row, n, JSON_REJECT_DUPLICATES, &root, &problem, err));
+    BT_TRY(load(fields, row, n, keys, n_keys, &root, &problem, err));
     fields->json = root;
     if (root == NULL) {
         *at = problem.position > 0 ? (size_t)problem.position - 1 : 0;

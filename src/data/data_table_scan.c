@@ -53,25 +53,35 @@ static bt_status refuse_long(const table_scan *scan, int64_t line, bt_error *err
                    is_quoted(&scan->form) ? "; is a quote not closed?" : "");
 }
 
-/* More of what was unpacked behind what is left of the window. *any: there was more. */
-static bt_status widen_window(table_scan *scan, bool *any, bt_error *err) {
-    bt_str *const window = &scan->window;
-    const int64_t from = scan->window_begin + (int64_t)window->len;
+/* Of the file, or of what was unpacked. */
+static bt_status read_more(table_scan *scan, char *dst, int64_t from, size_t *n, bt_error *err) {
+    if (scan->file != NULL) {
+        return bt_fs_stream_read(scan->file, dst, WINDOW_BYTES, n, err);
+    }
     const int64_t left = scan->unpacked_end - from;
-    const size_t  n = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
-    *any = n > 0;
+    *n = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+    return bt_fs_scratch_read(scan->unpacked, from, dst, *n, err);
+}
+
+bt_status table_scan_widen(table_scan *scan, bool *any, bt_error *err) {
+    bt_str *const window = &scan->window;
+    size_t        n = 0;
+    *any = false;
+    if (scan->file == NULL && scan->unpacked == NULL) {
+        return BT_OK; /* memory has no more */
+    }
     if (scan->at > 0) {
         window->len -= scan->at;
         memmove(window->data, window->data + scan->at, window->len);
         scan->window_begin += (int64_t)scan->at;
         scan->at = 0;
     }
-    if (*any) {
-        BT_TRY(bt_grow(&window->data, &window->cap, window->len + n, 1,
-                       2 * (size_t)TABLE_ROW_MAX_BYTES + 2 * WINDOW_BYTES, err));
-        BT_TRY(bt_fs_scratch_read(scan->unpacked, from, window->data + window->len, n, err));
-        window->len += n;
-    }
+    BT_TRY(bt_grow(&window->data, &window->cap, window->len + WINDOW_BYTES, 1,
+                   2 * (size_t)TABLE_ROW_MAX_BYTES + 2 * WINDOW_BYTES, err));
+    BT_TRY(read_more(scan, window->data + window->len, scan->window_begin + (int64_t)window->len,
+                     &n, err));
+    window->len += n;
+    *any = n > 0;
     scan->memory = window->data;
     scan->n_memory = window->len;
     return BT_OK;
@@ -83,7 +93,7 @@ static bt_status prepare_window(table_scan *scan, bt_error *err) {
     while (any && scan->n_memory - scan->at <= TABLE_ROW_MAX_BYTES &&
            (scan->n_memory == scan->at ||
             memchr(scan->memory + scan->at, '\n', scan->n_memory - scan->at) == NULL)) {
-        BT_TRY(widen_window(scan, &any, err));
+        BT_TRY(table_scan_widen(scan, &any, err));
     }
     return BT_OK;
 }
@@ -183,12 +193,22 @@ static bt_status join_lines(table_scan *scan, const char **row, size_t *n, csv_s
 /* ---- rows -------------------------------------------------------------------------------------
  */
 
-static bool is_empty_line(const char *line, size_t n) {
+/* Of JSON a line of blanks, too: elsewhere they are a field. */
+static bool is_empty_line(const table_form *form, const char *line, size_t n) {
+    if (form->table == BT_TABLE_JSONL) {
+        while (n > 0 && (*line == ' ' || *line == '\t')) {
+            line++;
+            n--;
+        }
+    }
     return n == 0 || (n == 1 && line[0] == '\r');
 }
 
 bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *end, bt_error *err) {
     static const char mark[] = "\xef\xbb\xbf"; /* byte order */
+    if (scan->form.is_values) {
+        return table_scan_next_value(scan, row, n, end, err);
+    }
     bool has_sep_line = scan->is_whole && scan->form.has_sep_line && scan->row_line == 0;
     bool skip = false;
     do {
@@ -203,7 +223,7 @@ bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *e
             *n -= 3;
             scan->begin = 3;
         }
-        skip = scan->form.table != BT_TABLE_LINES && is_empty_line(*row, *n);
+        skip = scan->form.table != BT_TABLE_LINES && is_empty_line(&scan->form, *row, *n);
         if (has_sep_line && !skip) {
             has_sep_line = false;
             skip = true;

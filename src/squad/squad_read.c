@@ -20,7 +20,11 @@ typedef struct squad_file {
     const char   *name;
     bt_squad_use  use;
     bool          version_2;
-    char         *text; /* decoded strings, one after the other, each with a NUL */
+    bool          is_flat;      /* an object is a question with its text (Hugging Face) */
+    int64_t       n_unanswered; /* questions without an answer, and of how many */
+    int64_t       n_read;
+    bt_error      first_unanswered; /* training, not version 2 */
+    char         *text;             /* decoded strings, one after the other, each with a NUL */
     size_t        n_text;
     size_t        cap_text;
     bt_map       *ids; /* of the whole set; NULL in training */
@@ -61,6 +65,10 @@ bt_status squad_blame(const bt_squad_paragraph *paragraph, const char *id, bt_er
     char question[SHOWN_ID + 32] = "";
     if (id != NULL) {
         (void)snprintf(question, sizeof question, ", question '%.*s'", SHOWN_ID, id);
+    }
+    if (paragraph->number == 0) {
+        return bt_error_prefix(err, "%s: item %" PRId64 "%s", paragraph->file, paragraph->article,
+                               question);
     }
     return bt_error_prefix(err, "%s: article %" PRId64 "%s%.*s%s, paragraph %" PRId64 "%s",
                            paragraph->file, paragraph->article,
@@ -130,13 +138,60 @@ static bt_status get_text(squad_file *f, const json_t *object, const char *key,
     return BT_OK;
 }
 
+/* Annotation tools write numbers: read as the text that the key of an answer's file would be. */
+static bt_status get_id(squad_file *f, const json_t *qa, bt_squad_text *out) {
+    const json_t *const value = json_object_get(qa, "id");
+    if (!json_is_integer(value)) {
+        return get_text(f, qa, "id", out);
+    }
+    /* the number takes as many bytes in the file, and one of those behind it is for the NUL */
+    char *const at = f->text + f->n_text;
+    const int   n =
+        snprintf(at, f->cap_text - f->n_text, "%" PRId64, (int64_t)json_integer_value(value));
+    BT_ASSERT(n > 0 && (size_t)n < f->cap_text - f->n_text);
+    f->n_text += (size_t)n + 1;
+    *out = (bt_squad_text){at, (size_t)n};
+    return BT_OK;
+}
+
 /* ---- answers ------------------------------------------------------------------------------------
  */
 
-/* true and false, or 1 and 0 as some writers put it */
-static bt_status get_is_impossible(squad_file *f, const json_t *qa, bool *out) {
+/* The answers as a list of objects, whose reference is the caller's. Hugging Face's form is an
+ * object of two lists, {"text": [...], "answer_start": [...]}. */
+static bt_status get_answers(squad_file *f, const json_t *qa, json_t **out) {
+    json_t *const value = json_object_get(qa, "answers");
+    json_t *const texts = json_object_get(value, "text");
+    json_t *const starts = json_object_get(value, "answer_start");
+    if (!json_is_array(texts)) {
+        *out = json_incref(value);
+        return json_is_array(value) ? BT_OK : refuse_value(f, "answers", "a list", value);
+    }
+    const size_t n = json_array_size(texts);
+    if (starts != NULL && json_array_size(starts) != n) {
+        return BT_FAIL(f->err, BT_E_FORMAT, "answers: %zu in text, %zu in answer_start", n,
+                       json_array_size(starts));
+    }
+    *out = json_array();
+    for (size_t i = 0; *out != NULL && i < n; i++) {
+        json_t *const answer = json_pack("{s:O, s:O*}", "text", json_array_get(texts, i),
+                                         "answer_start", json_array_get(starts, i));
+        if (json_array_append_new(*out, answer) != 0) {
+            json_decref(*out);
+            *out = NULL;
+        }
+    }
+    return *out != NULL ? BT_OK : BT_FAIL(f->err, BT_E_NOMEM, "out of memory for its answers");
+}
+
+/* true and false, or 1 and 0 as some writers put it; the flat form has no such key */
+static bt_status get_is_impossible(squad_file *f, const json_t *qa, size_t n_answers, bool *out) {
     const json_t *const value = json_object_get(qa, "is_impossible");
-    const json_int_t    number = json_integer_value(value);
+    if (f->is_flat && value == NULL) {
+        *out = n_answers == 0;
+        return BT_OK;
+    }
+    const json_int_t number = json_integer_value(value);
     if (json_is_boolean(value) || (json_is_integer(value) && (number == 0 || number == 1))) {
         *out = json_is_true(value) || number == 1;
         return BT_OK;
@@ -159,25 +214,27 @@ static bt_status add_answer(squad_file *f, const json_t *answer, bt_squad_questi
     return BT_OK;
 }
 
-static bt_status read_training_answer(squad_file *f, const json_t *qa,
-                                      const bt_squad_paragraph *paragraph,
-                                      bt_squad_question *question, bool *is_there) {
-    json_t *answers = NULL;
-    bool    is_impossible = false;
-    if (f->version_2) {
-        BT_TRY(get_is_impossible(f, qa, &is_impossible));
+/* Counted, and refused with their number when the file is through. */
+static bt_status note_unanswered(squad_file *f, const bt_squad_paragraph *paragraph,
+                                 const bt_squad_question *question) {
+    if (f->n_unanswered++ == 0) {
+        (void)BT_FAIL(&f->first_unanswered, BT_E_FORMAT,
+                      "answers: expected exactly 1, as training needs, got 0");
+        (void)squad_blame(paragraph, question->id.bytes, &f->first_unanswered);
     }
-    if (is_impossible) {
-        return BT_OK;
+    return BT_OK;
+}
+
+static bt_status read_training_answers(squad_file *f, const json_t *answers,
+                                       const bt_squad_paragraph *paragraph,
+                                       bt_squad_question *question, bool *is_there) {
+    const size_t n = json_array_size(answers);
+    if (n == 0 && !f->version_2) {
+        return note_unanswered(f, paragraph, question);
     }
-    BT_TRY(get_list(f, qa, "answers", &answers));
-    if (json_array_size(answers) != 1) {
+    if (n != 1) {
         return BT_FAIL(f->err, BT_E_FORMAT,
-                       "answers: expected exactly 1, as training needs, got %zu%s",
-                       json_array_size(answers),
-                       json_array_size(answers) == 0 && !f->version_2
-                           ? " (is this SQuAD 2.0? then set version_2_with_negative)"
-                           : "");
+                       "answers: expected exactly 1, as training needs, got %zu", n);
     }
     const json_t *const answer = json_array_get(answers, 0);
     const json_t *const start = json_object_get(answer, "answer_start");
@@ -189,21 +246,49 @@ static bt_status read_training_answer(squad_file *f, const json_t *qa,
                              json_integer_value(start), question, is_there, f->err);
 }
 
+static bt_status read_training_answer(squad_file *f, const json_t *qa,
+                                      const bt_squad_paragraph *paragraph,
+                                      bt_squad_question *question, bool *is_there) {
+    json_t   *answers = NULL;
+    bool      is_impossible = false;
+    bt_status rc = BT_OK;
+    if (f->version_2 && !f->is_flat) { /* what an impossible one has for answers is not read */
+        BT_TRY(get_is_impossible(f, qa, 0, &is_impossible));
+    }
+    if (!is_impossible) {
+        BT_CHECK(get_answers(f, qa, &answers));
+    }
+    if (f->version_2 && f->is_flat) {
+        BT_CHECK(get_is_impossible(f, qa, json_array_size(answers), &is_impossible));
+    }
+    if (is_impossible) {
+        f->n_unanswered++;
+    } else {
+        rc = read_training_answers(f, answers, paragraph, question, is_there);
+    }
+done:
+    json_decref(answers);
+    return rc;
+}
+
 static bt_status read_gold_answers(squad_file *f, const json_t *qa, bt_squad_question *question) {
-    json_t *answers = json_object_get(qa, "answers");
-    if (answers == NULL && f->use == BT_SQUAD_PREDICT) {
+    json_t   *answers = NULL;
+    bt_status rc = BT_OK;
+    if (json_object_get(qa, "answers") == NULL && f->use == BT_SQUAD_PREDICT) {
         return BT_OK;
     }
-    BT_TRY(get_list(f, qa, "answers", &answers));
+    BT_CHECK(get_answers(f, qa, &answers));
     for (size_t i = 0; i < json_array_size(answers); i++) {
-        BT_TRY(add_answer(f, json_array_get(answers, i), question));
+        BT_CHECK(add_answer(f, json_array_get(answers, i), question));
     }
     if (question->n_answers == 0 && f->use == BT_SQUAD_EVALUATE && !f->version_2) {
-        return BT_FAIL(f->err, BT_E_FORMAT,
-                       "answers: expected at least 1, got none (is this SQuAD 2.0? then set "
-                       "version_2_with_negative)");
+        rc = BT_FAIL(f->err, BT_E_FORMAT,
+                     "answers: expected at least 1, got none (is this SQuAD 2.0? then set "
+                     "version_2_with_negative)");
     }
-    return BT_OK;
+done:
+    json_decref(answers);
+    return rc;
 }
 
 /* ---- questions ----------------------------------------------------------------------------------
@@ -230,7 +315,8 @@ static bt_status parse_question(squad_file *f, const json_t *qa,
     if (!json_is_object(qa)) {
         return refuse_value(f, "qas", "objects with id, question and answers", qa);
     }
-    BT_TRY(get_text(f, qa, "id", &question->id));
+    f->n_read++;
+    BT_TRY(get_id(f, qa, &question->id));
     BT_TRY(get_text(f, qa, "question", &question->text));
     BT_TRY(check_id(f, question));
     return f->use == BT_SQUAD_TRAIN ? read_training_answer(f, qa, paragraph, question, is_there)
@@ -276,18 +362,22 @@ static bt_status read_question(squad_file *f, const json_t *qa,
 /* ---- paragraphs and articles --------------------------------------------------------------------
  */
 
-static bt_status parse_paragraph(squad_file *f, const json_t *json, bt_squad_paragraph *paragraph,
-                                 json_t **qas) {
-    if (!json_is_object(json)) {
-        return refuse_value(f, "paragraphs", "objects with context and qas", json);
-    }
+static bt_status take_context(squad_file *f, const json_t *json, bt_squad_paragraph *paragraph) {
     BT_TRY(get_text(f, json, "context", &paragraph->context));
     if (paragraph->context.n_bytes > MAX_CONTEXT_BYTES) {
         return BT_FAIL(f->err, BT_E_FORMAT, "context: %zu bytes, at most %d can be read",
                        paragraph->context.n_bytes, MAX_CONTEXT_BYTES);
     }
-    BT_TRY(get_list(f, json, "qas", qas));
     return squad_split_context(f->set, paragraph, f->err);
+}
+
+static bt_status parse_paragraph(squad_file *f, const json_t *json, bt_squad_paragraph *paragraph,
+                                 json_t **qas) {
+    if (!json_is_object(json)) {
+        return refuse_value(f, "paragraphs", "objects with context and qas", json);
+    }
+    BT_TRY(take_context(f, json, paragraph));
+    return get_list(f, json, "qas", qas);
 }
 
 static bt_status read_paragraph(squad_file *f, const json_t *json, bt_squad_paragraph paragraph) {
@@ -326,20 +416,114 @@ static bt_status read_article(squad_file *f, const json_t *json, int64_t number)
     return BT_OK;
 }
 
+/* ---- the flat form ------------------------------------------------------------------------------
+ * An object is a question with the text that it asks of, as datasets has it: id, context, question,
+ * answers. */
+
+/* Questions of one text usually follow each other: it is kept once. */
+static bt_status keep_context(squad_file *f, const json_t *item, bt_squad_paragraph *paragraph) {
+    bt_squad_set *const set = f->set;
+    const json_t *const context = json_object_get(item, "context");
+    if (set->n_paragraphs > 0) {
+        const bt_squad_paragraph *const last = &set->paragraphs[set->n_paragraphs - 1];
+        if (last->file == f->name && json_string_length(context) == last->context.n_bytes &&
+            json_is_string(context) &&
+            memcmp(json_string_value(context), last->context.bytes, last->context.n_bytes) == 0) {
+            const int64_t number = paragraph->article;
+            *paragraph = *last;
+            paragraph->article = number;
+            return BT_OK;
+        }
+    }
+    BT_TRY(take_context(f, item, paragraph));
+    BT_TRY(bt_grow(&set->paragraphs, &set->caps[CAP_PARAGRAPHS], (size_t)set->n_paragraphs + 1,
+                   sizeof *set->paragraphs, MAX_ITEMS, f->err));
+    set->paragraphs[set->n_paragraphs++] = *paragraph;
+    return BT_OK;
+}
+
+static bt_status read_item(squad_file *f, const json_t *item, int64_t number) {
+    bt_squad_paragraph paragraph = {.file = f->name, .title = "", .article = number};
+    const bt_status    rc = json_is_object(item)
+                                ? keep_context(f, item, &paragraph)
+                                : refuse_value(f, "data", "objects with context and question", item);
+    return rc == BT_OK ? read_question(f, item, &paragraph) : squad_blame(&paragraph, NULL, f->err);
+}
+
+static bool is_flat(const json_t *items) {
+    const json_t *const first = json_array_get(items, 0);
+    return json_is_string(json_object_get(first, "context")) &&
+           json_object_get(first, "paragraphs") == NULL;
+}
+
 /* ---- files --------------------------------------------------------------------------------------
  */
 
-static bt_status read_articles(squad_file *f, const json_t *root) {
-    json_t *data = NULL;
-    if (!json_is_object(root) || get_list(f, root, "data", &data) != BT_OK) {
+static bt_status read_articles(squad_file *f, json_t *root) {
+    json_t *const data = json_is_array(root) ? root : json_object_get(root, "data");
+    if (!json_is_array(data) || (data == root && !is_flat(data))) {
         return BT_FAIL(f->err, BT_E_FORMAT,
-                       "%s: not a SQuAD file: expected an object with a list \"data\" of articles",
+                       "%s: not a SQuAD file: expected an object with a list \"data\" of articles, "
+                       "or a list (or lines) of objects with id, context, question and answers",
                        f->name);
     }
+    f->is_flat = is_flat(data);
     for (size_t i = 0; i < json_array_size(data); i++) {
-        BT_TRY(read_article(f, json_array_get(data, i), (int64_t)i + 1));
+        BT_TRY(bt_stop_check(f->err));
+        BT_TRY(f->is_flat ? read_item(f, json_array_get(data, i), (int64_t)i + 1)
+                          : read_article(f, json_array_get(data, i), (int64_t)i + 1));
     }
     return BT_OK;
+}
+
+static bool is_blank(const char *line, size_t n) {
+    while (n > 0 && (*line == ' ' || *line == '\t' || *line == '\r')) {
+        line++;
+        n--;
+    }
+    return n == 0;
+}
+
+/* One more item of the list; false: the line is none. */
+static bt_status load_line(json_t *list, const char *line, size_t n, json_error_t *problem,
+                           bool *ok, bt_error *err) {
+    json_t *item = NULL;
+    BT_TRY(bt_json_load(line, n, JSON_ALLOW_NUL, &item, problem, err));
+    *ok = json_is_object(item);
+    if (!*ok) {
+        json_decref(item);
+        return BT_OK;
+    }
+    return json_array_append_new(list, item) == 0
+               ? BT_OK
+               : BT_FAIL(err, BT_E_NOMEM, "out of memory for its questions");
+}
+
+/* An object a line -> a list of them. *list NULL: it is not that; *problem is changed only where
+ * the first line is one and another is not. */
+static bt_status load_lines(const char *json, size_t n_bytes, json_t **list, json_error_t *problem,
+                            bt_error *err) {
+    bt_status         rc = BT_OK;
+    json_t           *items = json_array();
+    const char *const end = json + n_bytes;
+    bool              ok = items != NULL;
+    rc = ok ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for its questions");
+    for (int line = 1; ok && rc == BT_OK && json < end; line++) {
+        const char *const lf = memchr(json, '\n', (size_t)(end - json));
+        const size_t      n = (size_t)((lf != NULL ? lf : end) - json);
+        json_error_t      own = {0};
+        rc = is_blank(json, n) ? BT_OK : load_line(items, json, n, &own, &ok, err);
+        if (!ok && json_array_size(items) > 0) {
+            *problem = own;
+            problem->line = line;
+        }
+        json += n + (lf != NULL ? 1 : 0);
+    }
+    *list = ok && rc == BT_OK && json_array_size(items) > 0 ? items : NULL;
+    if (*list == NULL) {
+        json_decref(items);
+    }
+    return rc;
 }
 
 /* A byte order mark is no JSON, but some editors put one there. */
@@ -350,14 +534,35 @@ static json_t *load_json(const char *json, size_t n_bytes, const char *name, bt_
         json += 3;
         n_bytes -= 3;
     }
-    json_t *root = NULL;
-    if (bt_json_load(json, n_bytes, JSON_ALLOW_NUL, &root, &problem, err) != BT_OK) {
+    json_t   *root = NULL;
+    bt_status rc = bt_json_load(json, n_bytes, JSON_ALLOW_NUL, &root, &problem, err);
+    if (rc == BT_OK && root == NULL) {
+        rc = load_lines(json, n_bytes, &root, &problem, err);
+    }
+    if (rc != BT_OK) {
         (void)bt_error_prefix(err, "%s", name);
     } else if (root == NULL) {
         (void)BT_FAIL(err, BT_E_FORMAT, "%s:%d:%d: not JSON: %s (byte %d)", name, problem.line,
                       problem.column, problem.text, problem.position);
     }
     return root;
+}
+
+/* Training data whose questions have no answer are told in numbers, or refused with them. */
+static bt_status tell_unanswered(squad_file *f) {
+    if (f->n_unanswered > 0 && !f->version_2) {
+        return BT_FAIL(
+            f->err, BT_E_FORMAT,
+            "%.250s: %" PRId64 " of its %" PRId64
+            " questions are so: set version_2_with_negative where they are meant to have "
+            "none (SQuAD 2.0), or take them out",
+            f->first_unanswered.msg, f->n_unanswered, f->n_read);
+    }
+    if (f->n_unanswered > 0) {
+        bt_log(BT_LOG_INFO, "%s: %" PRId64 " of its %" PRId64 " questions have no answer", f->name,
+               f->n_unanswered, f->n_read);
+    }
+    return BT_OK;
 }
 
 /* The set's ids so far, to notice one that comes again; NULL in training, where nobody asks. */
@@ -393,6 +598,7 @@ bt_status bt_squad_parse(bt_squad_set *set, const char *json, size_t n_bytes, co
         goto done;
     }
     BT_CHECK(read_articles(&f, root));
+    BT_CHECK(tell_unanswered(&f));
     if (set->n_skipped > n_skipped) {
         bt_log(BT_LOG_WARNING, "%s: questions left out for that reason: %" PRId64, name,
                set->n_skipped - n_skipped);

@@ -34,9 +34,14 @@ static const bt_conf_field squad_fields[] = {
     {"global_batch_size", BT_CONF_FIELD_I64, offsetof(squad_keys, batch_size)},
 };
 
-/* The first path of a list, whose items may hold several with commas between, ends in .json. */
+static bool ends_with(const char *text, size_t n, const char *ending) {
+    const size_t n_ending = strlen(ending);
+    return n >= n_ending && memcmp(text + n - n_ending, ending, n_ending) == 0;
+}
+
+/* The first path of a list, whose items may hold several with commas between, ends in .json or
+ * .jsonl. */
 static bool names_json(const bt_conf_str_list *paths) {
-    static const char ending[] = ".json";
     for (size_t i = 0; i < paths->n; i++) {
         const char *at = paths->items[i];
         at += strspn(at, ", \t\r\n");
@@ -45,8 +50,7 @@ static bool names_json(const bt_conf_str_list *paths) {
             n--;
         }
         if (n > 0) {
-            return n >= sizeof ending - 1 &&
-                   memcmp(at + n - (sizeof ending - 1), ending, sizeof ending - 1) == 0;
+            return ends_with(at, n, ".json") || ends_with(at, n, ".jsonl");
         }
     }
     return false;

@@ -228,6 +228,8 @@ TABLES = {
     "csv_utf32_cr": b"\x04" + "\ufeffa,label\r\U0001f600,1\rb,0\r".encode("utf-32-be"),
     "csv_sep": b"\x04\xef\xbb\xbfsep=|\r\na | label\r\n5\" b|1\r\na|0\r\n",
     "csv_tabs": b"\x04a\tlabel\n\"a\tb\"\t1\nb\t0\n",
+    "json_list": b'\x05 [{"a": "b]", "label": 1, "x": NaN},\n{"label": 0, "a": "\\u0000b"}\n]\n',
+    "json_pretty": b'\x05{\n "a": "b {",\n "x": [1234567890123456789012345, "\\ud83d"],\n "label": 1\n}\n{"a": "",\n"label": 0}',
     "jsonl_numbers": b'\x12{"1": "a", "2": 0.5, "3": null}\n\n{"1": "b", "2": -1}\n',
 }
 
@@ -307,7 +309,10 @@ CORPUS = {
     "run_state": METRICS, "flags": FLAGS, "labels": LABELS,
     "graph": {"small": graph()},
     "safetensors": {"two": SAFETENSORS},
-    "squad": {"version_2": SQUAD, "answers": SQUAD_ANSWERS},
+    "squad": {"version_2": SQUAD, "answers": SQUAD_ANSWERS,
+              "flat": b'[{"id": 7, "context": "a b", "question": "q", "answers": {"text": ["b"], "answer_start": [2]}}]',
+              "flat_lines": b'{"id": 7, "context": "a b", "question": "q", "answers": {"text": [], "answer_start": []}}\n'
+                            b'{"id": "8", "context": "a b", "question": "b", "answers": [{"text": "a", "answer_start": 0}]}\n'},
     "finetuning": {
         "tsv_header": b"ha\tb\tc\r\n1\t2\t3\r4\t\xc3\xa9\n\n5",
         "tsv_lines": b"t\xef\xbb\xbfa\tb\n\nc\rd\te\n", "tsv_cr": b"ra\rb\tc\r\n\td\t\n",

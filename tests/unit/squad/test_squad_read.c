@@ -28,6 +28,12 @@ typedef struct refused_row {
     bool         version_2;
 } refused_row;
 
+/* Hugging Face's form of a question: an object of its own; answers of one or none. */
+#define FLAT_ANSWER(text, start) "\"" text "\"], \"answer_start\": [" #start
+#define FLAT(id, context, answer)                                                                  \
+    "{\"id\": " #id ", \"title\": \"T\", \"context\": \"" context                                  \
+    "\", \"question\": \"q\", \"answers\": {\"text\": [" answer "]}}"
+
 static const refused_row refused[] = {
     {"", "f.json:1:0: not JSON", BT_SQUAD_TRAIN, false},
     {"{\"data\": [", "f.json:1:10: not JSON", BT_SQUAD_TRAIN, false},
@@ -54,17 +60,35 @@ static const refused_row refused[] = {
     {"{\"data\": [{\"paragraphs\": [{\"context\": \"c\", \"qas\": [[]]}]}]}",
      "paragraph 1: qas: expected objects with id, question and answers, got a list", BT_SQUAD_TRAIN,
      false},
-    {"{\"data\": [{\"paragraphs\": [{\"context\": \"c\", \"qas\": [{\"id\": 5}]}]}]}",
+    {"{\"data\": [{\"paragraphs\": [{\"context\": \"c\", \"qas\": [{\"id\": 5.0}]}]}]}",
      "paragraph 1: id: expected a text, got a number", BT_SQUAD_TRAIN, false},
+    {"{\"data\": [{\"paragraphs\": [{\"context\": \"c\", \"qas\": [{\"id\": 5}]}]}]}",
+     "paragraph 1, question '5': question: expected a text, got nothing", BT_SQUAD_TRAIN, false},
     {"{\"data\": [{\"paragraphs\": [{\"context\": \"c\", \"qas\": [{\"id\": \"x\"}]}]}]}",
      "question 'x': question: expected a text, got nothing", BT_SQUAD_TRAIN, false},
     {FILE_OF("a b", "\"x\": 1"),
      "f.json: article 1 ('T'), paragraph 1, question '7': answers: expected a list, got nothing",
      BT_SQUAD_TRAIN, false},
     {FILE_OF("a b", "\"answers\": []"),
-     "answers: expected exactly 1, as training needs, got 0 (is "
-     "this SQuAD 2.0? then set version_2_with_negative)",
+     "question '7': answers: expected exactly 1, as training needs, got 0: 1 of its 1 questions "
+     "are "
+     "so: set version_2_with_negative where they are meant to have none (SQuAD 2.0)",
      BT_SQUAD_TRAIN, false},
+    {"[" FLAT(1, "a b", "") ", " FLAT(2, "a b", FLAT_ANSWER("b", 2)) ", " FLAT(3, "c", "") "]",
+     "f.json: item 1, question '1': answers: expected exactly 1, as training needs, got 0: 2 of "
+     "its "
+     "3 questions are so",
+     BT_SQUAD_TRAIN, false},
+    {"[" FLAT(1, "a b", FLAT_ANSWER("b", 2)) ", 5]",
+     "f.json: item 2: data: expected objects with context and question, got a number",
+     BT_SQUAD_TRAIN, false},
+    {FLAT(1, "a b", FLAT_ANSWER("b", 2)) "\n" FLAT(1, "a b", FLAT_ANSWER("b", 2)) "\n",
+     "f.json: item 2, question '1': id: question 1 has the same one", BT_SQUAD_EVALUATE, false},
+    {FLAT(1, "a b", FLAT_ANSWER("b", 2)) "\n{\"id\": \n", "f.json:2:", BT_SQUAD_EVALUATE, false},
+    {"[{\"id\": 1, \"context\": \"a\", \"question\": \"q\", \"answers\": {\"text\": [\"a\"], "
+     "\"answer_start\": []}}]",
+     "answers: 1 in text, 0 in answer_start", BT_SQUAD_TRAIN, false},
+    {"[]", "f.json: not a SQuAD file", BT_SQUAD_TRAIN, false},
     {FILE_OF("a b", "\"answers\": [], \"is_impossible\": false"),
      "answers: expected exactly 1, as training needs, got 0", BT_SQUAD_TRAIN, true},
     {FILE_OF("a b", ANSWER("a", 0)), "is_impossible: expected true or false", BT_SQUAD_TRAIN, true},
@@ -155,6 +179,16 @@ static void test_taken(void **state) {
         {FILE_OF("a b", "\"answers\": [{\"text\": \"\"}, {\"text\": \"b\"}]"), BT_SQUAD_EVALUATE,
          false, 1, 2},
         {FILE_OF("a b", "\"x\": 0"), BT_SQUAD_PREDICT, false, 1, 0},
+        {"[" FLAT(1, "a b", FLAT_ANSWER("b", 2)) "]", BT_SQUAD_TRAIN, false, 1, 1},
+        {"{\"version\": 2, \"data\": [" FLAT(1, "a b", FLAT_ANSWER("b", 2)) "," FLAT(2, "a b",
+                                                                                     "") "]}",
+         BT_SQUAD_TRAIN, true, 2, 1},
+        {FLAT(1, "a b", FLAT_ANSWER("b", 2)) "\r\n" FLAT(2, "c", "") "\n \n", BT_SQUAD_EVALUATE,
+         true, 2, 1},
+        {"[{\"id\": 1, \"context\": \"a\", \"question\": \"q\", \"answers\": [{\"text\": \"a\", "
+         "\"answer_start\": 0}]}]",
+         BT_SQUAD_TRAIN, false, 1, 1},
+        {"[{\"id\": 1, \"context\": \"a\", \"question\": \"q\"}]", BT_SQUAD_PREDICT, false, 1, 0},
         {FILE_OF("a\\u0000b \\ud83d\\ude00", ANSWER("\\ud83d\\ude00", 4)), BT_SQUAD_TRAIN, false, 1,
          1},
     };
@@ -165,6 +199,40 @@ static void test_taken(void **state) {
         assert_int_equal(set.n_answers, rows[i].n_answers);
         bt_squad_set_deinit(&set);
     }
+}
+
+/* A text that several questions ask of is kept once, a number is read as text, and the same
+ * questions in SQuAD's own form give the same set. */
+static void test_flat(void **state) {
+    (void)state;
+    static const char json[] = "[" FLAT(17, "a b", FLAT_ANSWER("b", 2)) ", " FLAT(
+        18, "a b", FLAT_ANSWER("a", 0)) ", " FLAT(19, "c", "") "]";
+    static const char nested[] =
+        "{\"data\": [{\"title\": \"T\", \"paragraphs\": [{\"context\": \"a b\", \"qas\": ["
+        "{\"id\": \"17\", \"question\": \"q\", \"is_impossible\": false, " ANSWER(
+            "b", 2) "}, "
+                    "{\"id\": \"18\", \"question\": \"q\", \"is_impossible\": false, " ANSWER(
+                        "a",
+                        0) "}]}, "
+                           "{\"context\": \"c\", \"qas\": [{\"id\": \"19\", \"question\": \"q\", "
+                           "\"is_impossible\": true}]}]}]}";
+    bt_squad_set flat = {0};
+    bt_squad_set plain = {0};
+    assert_ok(parse(&flat, json, BT_SQUAD_TRAIN, true, err));
+    assert_ok(parse(&plain, nested, BT_SQUAD_TRAIN, true, err));
+    assert_int_equal(flat.n_paragraphs, 2);
+    assert_int_equal(flat.n_questions, plain.n_questions);
+    for (int64_t i = 0; i < flat.n_questions; i++) {
+        const bt_squad_question *const a = &flat.questions[i];
+        const bt_squad_question *const b = &plain.questions[i];
+        assert_string_equal(a->id.bytes, b->id.bytes);
+        assert_int_equal(a->paragraph, b->paragraph);
+        assert_int_equal(a->first_word, b->first_word);
+        assert_int_equal(a->last_word, b->last_word);
+        assert_int_equal(a->n_answers, b->n_answers);
+    }
+    bt_squad_set_deinit(&flat);
+    bt_squad_set_deinit(&plain);
 }
 
 static void test_several_files(void **state) {
@@ -234,11 +302,9 @@ static void test_windows_that_cannot_be(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_files_that_are_none),
-        cmocka_unit_test(test_taken),
-        cmocka_unit_test(test_several_files),
-        cmocka_unit_test(test_windows_that_cannot_be),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_files_that_are_none),
+        cmocka_unit_test(test_taken),         cmocka_unit_test(test_flat),
+        cmocka_unit_test(test_several_files), cmocka_unit_test(test_windows_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
