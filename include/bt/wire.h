@@ -47,9 +47,13 @@ BT_MUST_USE bt_status bt_tfrecord_next(bt_tfrecord_reader *reader, bt_record *re
                                        bt_error *err);
 /* After the end: 1..11 bytes that TensorFlow ignores silently (warn the user), else 0. */
 int64_t bt_tfrecord_trailing_bytes(const bt_tfrecord_reader *reader);
+/* After the end: BT_E_FORMAT for a file that is cut, though TensorFlow reads it: 1..11 bytes and no
+ * record, or a compressed stream that lacks its own end. */
+BT_MUST_USE bt_status bt_tfrecord_check_end(const bt_tfrecord_reader *reader, bt_error *err);
 
 /* Where the records of an uncompressed file start: reads the headers only (length checksums
- * verified, data checksums not). For access in any order. */
+ * verified, data checksums not). For access in any order. 1..11 bytes and no record: BT_E_FORMAT.
+ */
 typedef struct bt_tfrecord_index {
     int64_t *offsets; /* n_records + 1: the last one is where the records end */
     int64_t  n_records;

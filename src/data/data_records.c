@@ -61,6 +61,7 @@ static bt_status unpack_file(record_rows *rows, record_file *file, const char *p
         }
         BT_CHECK(keep_record(rows->unpacked, file, &cap, &record, err));
     }
+    BT_CHECK(bt_tfrecord_check_end(reader, err));
     file->index.n_trailing_bytes = bt_tfrecord_trailing_bytes(reader);
     BT_CHECK(bt_fs_scratch_flush(rows->unpacked, err));
 done:
@@ -265,7 +266,9 @@ static bt_status look_at_file(const char *path, bool gzip, const char *key, bool
         bt_tfrecord_open(path, gzip ? BT_COMPRESSION_GZIP : BT_COMPRESSION_NONE, &reader, err));
     BT_CHECK(bt_tfrecord_next(reader, &record, &end, err));
     *is_there = !end;
-    if (!end) {
+    if (end) {
+        BT_CHECK(bt_tfrecord_check_end(reader, err));
+    } else {
         BT_CHECK(bt_example_parse(&example, record.data, err));
         *out = bt_example_find(&example, key) != NULL;
     }

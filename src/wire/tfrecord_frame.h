@@ -19,4 +19,8 @@ BT_MUST_USE bt_status tfrecord_check_data(const uint8_t *data, size_t n_bytes, c
 bt_status tfrecord_fail_cut(const char *path, int64_t index, int64_t offset, uint64_t n_bytes,
                             uint64_t got, bt_error *err);
 
+/* Fewer bytes than a header has. */
+bt_status tfrecord_fail_cut_header(const char *path, int64_t index, int64_t offset, int64_t got,
+                                   bt_error *err);
+
 #endif

@@ -39,7 +39,10 @@ bt_status bt_tfrecord_index_build(const char *path, bt_tfrecord_index *out, bt_e
     bt_tfrecord_index index = {0};
     size_t            cap = 0;
     BT_TRY(bt_fs_stream_open(path, &stream, err));
-    const bt_status rc = index_stream(stream, &index, &cap, err);
+    bt_status rc = index_stream(stream, &index, &cap, err);
+    if (rc == BT_OK && index.n_records == 0 && index.n_trailing_bytes > 0) {
+        rc = tfrecord_fail_cut_header(path, 0, 0, index.n_trailing_bytes, err);
+    }
     bt_fs_stream_close(stream);
     if (rc != BT_OK) {
         bt_tfrecord_index_deinit(&index);

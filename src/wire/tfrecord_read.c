@@ -58,6 +58,15 @@ bt_status tfrecord_fail_cut(const char *path, int64_t index, int64_t offset, uin
                    path, index, offset, n_bytes + TFRECORD_FOOTER_BYTES, got);
 }
 
+bt_status tfrecord_fail_cut_header(const char *path, int64_t index, int64_t offset, int64_t got,
+                                   bt_error *err) {
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "%s: record %" PRId64 " at byte %" PRId64
+                   " is cut: its header has %d bytes, only %" PRId64
+                   " are there: is the file complete?",
+                   path, index, offset, (int)TFRECORD_HEADER_BYTES, got);
+}
+
 bt_status tfrecord_check_data(const uint8_t *data, size_t n_bytes, const char *path, int64_t index,
                               int64_t offset, bt_error *err) {
     const uint32_t stored = bt_load_u32le(data + n_bytes);
@@ -96,6 +105,21 @@ void bt_tfrecord_close(bt_tfrecord_reader *reader) {
 
 int64_t bt_tfrecord_trailing_bytes(const bt_tfrecord_reader *reader) {
     return reader->n_trailing;
+}
+
+bt_status bt_tfrecord_check_end(const bt_tfrecord_reader *reader, bt_error *err) {
+    const char *const path = inflate_stream_path(reader->stream);
+    if (reader->index == 0 && reader->n_trailing > 0) {
+        return tfrecord_fail_cut_header(path, 0, 0, reader->n_trailing, err);
+    }
+    if (inflate_stream_is_cut(reader->stream)) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: it is cut: what is compressed must end by itself, but the file ends "
+                       "within it, behind record %" PRId64 " (byte %" PRId64
+                       " of what is unpacked): copy it again",
+                       path, reader->index, reader->offset);
+    }
+    return BT_OK;
 }
 
 /* Data and footer into reader->data. */

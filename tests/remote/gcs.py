@@ -164,6 +164,12 @@ class Faults(remote_case.RemoteCase):
         result = self.remote_train(expect=3)
         self.assertIn('replaced or removed while it was read', self.one_error(result))
 
+    def test_a_size_that_cannot_be(self):
+        self.store.faults = [Fault('huge', when='GET .*data%2Ftrain.tf_record', times=1000)]
+        result = self.remote_train(expect=3, mode='train')
+        self.assertIn('data/train.tf_record: the server says that it has %d bytes' % (1 << 62),
+                      self.one_error(result))
+
     def test_answers_that_are_no_json(self):
         for body in (b'', b'[]', b'{"size": "-1", "generation": "5"}', b'{"size": "1"', b'<html>'):
             self.store.answer_with = body
@@ -210,6 +216,14 @@ class Chunks(remote_case.RemoteCase):
         result = self.same()
         self.assertEqual(self.store.faults[0].times, 0)
         self.assertNotIn('trying again', result.stderr)
+
+    def test_a_lost_last_answer_of_a_store_that_forgets(self):
+        """412 for what is there already: it is ours, by its bytes; also without a checksum."""
+        self.store.faults = [Fault('lose', when='POST .*params')]
+        self.store.forgets, self.store.hides_crc = 1, True
+        self.model += ',trainer.checkpoint_retry=0'  # the save itself must go well
+        self.same()
+        self.assertEqual((self.store.forgets, self.store.faults[0].times), (0, 0))
 
     def test_damage_is_not_left(self):
         self.store.faults = [Fault('damage', when='PUT .*upload_id', times=1000)]

@@ -158,6 +158,12 @@ class Cache(HfCase):
         outside = [n for n in os.listdir(self.folder) if n not in ('hf', 'model.yaml', 'run.yaml')]
         self.assertEqual(sorted(outside), ['eval.tf_record', 'train.tf_record'])
 
+    def test_a_size_that_cannot_be(self):
+        self.hub.large.add('vocab.txt')
+        self.hub.headers = {'X-Linked-Size': str(1 << 62)}
+        result = self.read(expect=3)
+        self.assertIn('the server says that it has %d bytes' % (1 << 62), result.stderr)
+
     def test_damage(self):
         for file in ('vocab.txt', 'large.txt'):
             self.hub.damage = 1

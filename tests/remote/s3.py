@@ -148,6 +148,12 @@ class Uploads(S3Case):
                        Fault('truncate', when='GET .*train'), Fault('lose', when='PUT .*/check'),
                        Fault('lose', when='PUT .*/metrics')])
 
+    def test_a_size_that_cannot_be(self):
+        self.store.faults = [Fault('huge', when='HEAD .*vocab.txt', times=1000)]
+        result = self.tokenize(expect=3)
+        self.assertIn('s3://bucket/vocab.txt: the server says that it has %d bytes' % (1 << 62),
+                      self.one_error(result, 'bert-tokenize'))
+
     def test_damage_that_passes(self):
         """Whatever the tags and checksums of the store are good for."""
         for etags in ('md5', 'opaque', 'kms', 'random'):

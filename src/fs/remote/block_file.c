@@ -117,7 +117,9 @@ static bt_status file_create(const char *path, const remote_store *store, const 
     file->n_blocks = (info->n_bytes + block_bytes - 1) / block_bytes;
     file->blocks = bt_calloc_array((size_t)file->n_blocks + 1, sizeof *file->blocks);
     if (file->path == NULL || file->blocks == NULL) {
-        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
+        rc = BT_FAIL(err, BT_E_NOMEM,
+                     "out of memory: cannot open %s, which has %" PRId64 " bytes by its server",
+                     path, info->n_bytes);
         goto done;
     }
     if (fd < 0) {
@@ -178,7 +180,7 @@ bt_status block_file_open(const char *path, block_file **out, bt_error *err) {
     remote_info               info = {0};
     bt_status                 rc = BT_OK;
     BT_TRY(remote_check(path, err));
-    BT_TRY(store->stat(path, &info, err));
+    BT_TRY(remote_look(store, path, &info, err));
     if (info.kind != BT_FS_FILE) {
         return BT_FAIL(err, BT_E_IO,
                        info.kind == BT_FS_FOLDER ? "%s is a folder, but a file is expected"
@@ -506,7 +508,7 @@ bt_status block_file_read(block_file *file, int64_t offset, void *dst, size_t n,
     if (file->info.no_ranges) {
         rc = fetch_whole(file, err);
     }
-    if (n_real > 0) {
+    if (rc == BT_OK && n_real > 0) {
         rc = need_blocks(file, offset / block_bytes, (offset + (int64_t)n_real - 1) / block_bytes,
                          err);
     }

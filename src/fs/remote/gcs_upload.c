@@ -41,6 +41,26 @@ static bool is_ours(const char *path, const remote_info *info, size_t n, uint32_
     return info->n_bytes == (int64_t)n && (!info->has_crc32c || info->crc32c == crc);
 }
 
+/* A condition that failed, or an upload that is not known any more: perhaps an earlier try arrived,
+ * ours or one that libcurl made by itself on a connection that had died, and only its answer was
+ * lost. What stands there says so; equal sizes alone do not. */
+static bt_status look_whose(const char *path, size_t n, uint32_t crc, remote_info *info, bool *ours,
+                            bt_error *err) {
+    bool     found = false;
+    uint32_t kept = 0;
+    *ours = false;
+    BT_TRY(gcs_get_resource(path, info, &found, err));
+    if (!found || info->n_bytes != (int64_t)n) {
+        return BT_OK;
+    }
+    kept = info->crc32c;
+    if (!info->has_crc32c) {
+        BT_TRY(remote_read_back(&remote_gcs, path, info, &kept, err));
+    }
+    *ours = kept == crc;
+    return BT_OK;
+}
+
 /* ---- one request: small objects ---------------------------------------------------------------
  */
 
@@ -98,7 +118,7 @@ static bt_status put_once(const char *path, const void *bytes, size_t n, int64_t
     http_response  response = {0};
     remote_name    name;
     remote_info    info = {0};
-    bool           found = false;
+    bool           is_there = false;
     char           boundary[64];
     char           type[128];
     const uint32_t crc = bt_crc32c(0, bytes, n);
@@ -123,10 +143,8 @@ static bt_status put_once(const char *path, const void *bytes, size_t n, int64_t
                                   .auth = gcs_auth()};
     BT_CHECK(http_run(&request, &response, err));
     if (response.status == 412 || response.status == 409) {
-        /* perhaps an earlier try arrived, ours or one that libcurl made by itself on a connection
-         * that had died, and only its answer was lost */
-        BT_CHECK(gcs_get_resource(path, &info, &found, err));
-        *end = found && is_ours(path, &info, n, crc) ? PUT_DONE : PUT_LOST;
+        BT_CHECK(look_whose(path, n, crc, &info, &is_there, err));
+        *end = is_there ? PUT_DONE : PUT_LOST;
         *version = info.version;
         goto done;
     }
@@ -288,6 +306,16 @@ static bt_status finish(gcs_upload *upload, const http_response *response, int64
     return BT_OK;
 }
 
+/* The answer to what should have been the last part: is the object there all the same? */
+static bt_status finish_lost(gcs_upload *upload, long status, int64_t total, bt_error *err) {
+    remote_info info = {0};
+    const bool  may_be_there =
+        total >= 0 && (status == 404 || status == 409 || status == 410 || status == 412);
+    return may_be_there
+               ? look_whose(upload->path, (size_t)total, upload->crc, &info, &upload->is_done, err)
+               : BT_OK;
+}
+
 /* One PUT to the session. n 0: only asks how much is there. */
 static bt_status send_part(const gcs_upload *upload, const uint8_t *bytes, size_t n, int64_t total,
                            http_response *response, http_request *request, bt_error *err) {
@@ -351,11 +379,13 @@ static bt_status send_until_there(gcs_upload *upload, const uint8_t *bytes, size
             http_window_tell(upload->session, upload->path, "the connection broke", 0);
             http_backoff(n_failed, http_window_left(upload->session), NULL);
         } else if (rc == BT_OK) {
-            rc = status != 0 ? http_fail(&request, &response, "write", BT_E_RESOURCE, err)
-                             : BT_FAIL(err, BT_E_RESOURCE,
-                                       "%s: the connection to the store broke, for %.0f s on end "
-                                       "(BERT_TRAIN_RETRY_SECONDS)",
-                                       upload->path, http_retry_seconds());
+            rc = finish_lost(upload, status, total, err);
+            rc = rc != BT_OK || upload->is_done ? rc
+                 : status != 0 ? http_fail(&request, &response, "write", BT_E_RESOURCE, err)
+                               : BT_FAIL(err, BT_E_RESOURCE,
+                                         "%s: the connection to the store broke, for %.0f s on end "
+                                         "(BERT_TRAIN_RETRY_SECONDS)",
+                                         upload->path, http_retry_seconds());
         }
         http_response_deinit(&response);
         BT_TRY(rc);

@@ -54,6 +54,14 @@ const remote_store *remote_store_of(const char *path);
 /* BT_E_UNSUPPORTED in one sentence for a path whose scheme is not served, or not built in. */
 BT_MUST_USE bt_status remote_check(const char *path, bt_error *err);
 
+/* store->stat; a file of a size that no store keeps is BT_E_FORMAT. */
+BT_MUST_USE bt_status remote_look(const remote_store *store, const char *path, remote_info *out,
+                                  bt_error *err);
+
+/* The crc32c of what stands there, by reading all of it. */
+BT_MUST_USE bt_status remote_read_back(const remote_store *store, const char *path,
+                                       const remote_info *info, uint32_t *crc, bt_error *err);
+
 /* BT_E_UNSUPPORTED for what can be read only. */
 BT_MUST_USE bt_status remote_check_writable(const char *path, bt_error *err);
 

@@ -13,7 +13,8 @@
 #include "fs_internal.h"
 #include "remote.h"
 
-enum { LIST_MAX_PAGES = 100000, LIST_PAGE_NAMES = 1000 };
+enum { LIST_MAX_PAGES = 100000, LIST_PAGE_NAMES = 1000, READ_BACK_BYTES = 8 << 20 };
+static const int64_t max_file_bytes = (int64_t)1 << 50; /* twenty times what a store takes */
 
 typedef struct scheme_row {
     const char         *start;
@@ -149,10 +150,44 @@ double remote_parse_time(const char *text) {
 /* ---- looking ----------------------------------------------------------------------------------
  */
 
+/* A server may say anything; sizes are added and multiplied. */
+bt_status remote_look(const remote_store *store, const char *path, remote_info *out,
+                      bt_error *err) {
+    BT_TRY(store->stat(path, out, err));
+    if (out->kind == BT_FS_FILE && out->n_bytes > max_file_bytes) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: the server says that it has %" PRId64
+                       " bytes; no file of a store has more than %" PRId64
+                       ": the server, or what is between, is wrong",
+                       path, out->n_bytes, max_file_bytes);
+    }
+    return BT_OK;
+}
+
+bt_status remote_read_back(const remote_store *store, const char *path, const remote_info *info,
+                           uint32_t *crc, bt_error *err) {
+    bt_status      rc = BT_OK;
+    uint8_t *const buffer = bt_alloc(READ_BACK_BYTES);
+    *crc = 0;
+    if (buffer == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot read %s back", path);
+    }
+    for (int64_t at = 0; at < info->n_bytes;) {
+        const int64_t left = info->n_bytes - at;
+        const size_t  n = left < READ_BACK_BYTES ? (size_t)left : (size_t)READ_BACK_BYTES;
+        BT_CHECK(store->read(path, info, at, buffer, n, NULL, err));
+        *crc = bt_crc32c(*crc, buffer, n);
+        at += (int64_t)n;
+    }
+done:
+    bt_free(buffer);
+    return rc;
+}
+
 bt_status remote_stat(const char *path, bt_fs_info *out, bt_error *err) {
     remote_info info = {0};
     BT_TRY(remote_check(path, err));
-    BT_TRY(remote_store_of(path)->stat(path, &info, err));
+    BT_TRY(remote_look(remote_store_of(path), path, &info, err));
     *out = (bt_fs_info){.kind = info.kind,
                         .n_bytes = info.kind == BT_FS_FILE ? info.n_bytes : 0,
                         .modified_unix = info.modified_unix,

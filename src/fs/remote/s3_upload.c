@@ -13,7 +13,7 @@
 #include "s3_xml.h"
 #include "secrets.h"
 
-enum { MAX_PARTS = 10000, MAX_SENDS = 3, MAX_FINISHES = 5, MD5_BYTES = 16, READ_BYTES = 8 << 20 };
+enum { MAX_PARTS = 10000, MAX_SENDS = 3, MAX_FINISHES = 5, MD5_BYTES = 16 };
 static const double give_up_seconds = 10.0;
 
 /* ---- what was sent ----------------------------------------------------------------------------
@@ -67,26 +67,6 @@ static bool looks_like_md5(const char *etag) {
 /* ---- what the store kept ----------------------------------------------------------------------
  */
 
-static bt_status read_back(const char *path, const remote_info *info, uint32_t *crc,
-                           bt_error *err) {
-    bt_status      rc = BT_OK;
-    uint8_t *const buffer = bt_alloc(READ_BYTES);
-    *crc = 0;
-    if (buffer == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot read %s back", path);
-    }
-    for (int64_t at = 0; at < info->n_bytes;) {
-        const int64_t left = info->n_bytes - at;
-        const size_t  n = left < READ_BYTES ? (size_t)left : (size_t)READ_BYTES;
-        BT_CHECK(s3_read(path, info, at, buffer, n, NULL, err));
-        *crc = bt_crc32c(*crc, buffer, n);
-        at += (int64_t)n;
-    }
-done:
-    bt_free(buffer);
-    return rc;
-}
-
 /* info: of what is there (etag: of the answer to the upload). look: an equal tag is not enough. */
 static bt_status compare(const char *path, const s3_sent *sent, bool look, remote_info *info,
                          bool *same, bt_error *err) {
@@ -105,7 +85,7 @@ static bt_status compare(const char *path, const s3_sent *sent, bool look, remot
      * stronger. */
     if (!info->has_crc32c || (!is_encrypted && looks_like_md5(info->etag))) {
         bt_log(BT_LOG_DEBUG, "%s: the store gives no checksum: it is read back", path);
-        BT_TRY(read_back(path, info, &crc, err));
+        BT_TRY(remote_read_back(&remote_s3, path, info, &crc, err));
     }
     *same = crc == sent->crc32c;
     return BT_OK;

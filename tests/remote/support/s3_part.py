@@ -177,6 +177,8 @@ class S3Part:
 
     def s3_headers(self, found):
         headers = [('ETag', found.etag), ('Last-Modified', self.date_time_string(found.updated))]
+        if self.fault == 'huge':
+            headers.append(('Content-Length', str(1 << 62)))
         if self.store.s3_etags == 'kms':
             headers.append(('x-amz-server-side-encryption', 'aws:kms'))
         return headers

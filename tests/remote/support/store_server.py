@@ -49,7 +49,8 @@ crc32c.known = {}
 class Fault:
     """what: a status ('503'), 'reset' (close at once), 'stall', 'truncate' (half of the body),
     'damage' (another bit), 'lose' (do it, then close without an answer), 'hash' (a wrong x-goog-hash
-    and crc32c); more for uploads to S3: s3_part.py. when: a regular expression over 'METHOD /path?query'. times: how many requests."""
+    and crc32c), 'huge' (2**62 bytes, it says); more for uploads to S3: s3_part.py. when: a regular
+    expression over 'METHOD /path?query'. times: how many requests."""
 
     def __init__(self, what, when='.', times=1, skip=0):
         self.what, self.when, self.times, self.skip = what, re.compile(when), times, skip
@@ -92,6 +93,8 @@ class Store(s3_part.S3State, aws_part.AwsState):
         self.tokens_given = 0
         self.token_seconds = 3600
         self.page = 1000
+        self.hides_crc = False
+        self.forgets = 0  # uploads in chunks: done, but nobody answers, nor knows them again
         self.bytes_sent = 0
         self.on_request = None
         self.answer_with = None  # this body, whatever was asked
@@ -261,8 +264,10 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
         if self.fault == 'hash':
             crc = 'AAAAAA=='
         updated = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(found.updated))
+        told = {} if self.store.hides_crc else {'crc32c': crc}
         return {'kind': 'storage#object', 'name': name, 'bucket': bucket,
-                'generation': str(found.generation), 'size': str(len(found.data)), 'crc32c': crc,
+                'generation': str(found.generation),
+                'size': str(1 << 62 if self.fault == 'huge' else len(found.data)), **told,
                 'md5Hash': base64.b64encode(hashlib.md5(found.data).digest()).decode(),
                 'updated': '%s.%03dZ' % (updated, int(found.updated % 1 * 1000))}
 
@@ -374,6 +379,8 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
         if upload is None:
             return self.fail(404, 'no such upload')
         _, name, wanted, data, finished = upload
+        if finished == 412:
+            return self.fail(412, 'At least one of the pre-conditions did not hold.')
         if finished is not None:
             return self.json(finished)
         chunk = re.fullmatch(r'bytes (\d+)-(\d+)/(\d+|\*)', self.headers['Content-Range'])
@@ -396,6 +403,10 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
                     self.fault = None
                 made = self.store.put(bucket, name, content)
                 upload[4] = self.resource(bucket, name, made)
+                if self.store.forgets > 0:
+                    self.store.forgets -= 1
+                    upload[4] = 412
+                    raise Abort
             return self.json(upload[4])
         headers = [('Range', 'bytes=0-%d' % (len(data) - 1))] if data else []
         return self.answer(308, b'', headers)

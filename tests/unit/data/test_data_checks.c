@@ -4,6 +4,7 @@
  * that says where, what was expected and what was found. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data_fixture.h"
@@ -400,6 +401,15 @@ static void test_wrong_files(void **state) {
     check_open(path, BT_E_IO, "no*match' does not match any files");
     bt_str empty = BT_STR_INIT;
     check_open(fixture_write(folder, "empty", &empty), BT_E_FORMAT, "empty: no records");
+    bt_str            part = BT_STR_INIT;
+    const char *const whole = fixture_file(folder, "whole", 0, 5);
+    assert_ok(bt_str_append_n(&part, "\x10\0\0\0\0", 5, err));
+    const char *const    both[] = {whole, fixture_write(folder, "short", &part)};
+    const bt_data_config two = fixture_config(both, 2);
+    const bt_data_schema rows = fixture_schema();
+    bt_data_stream      *none = NULL;
+    assert_fails(bt_data_open(&two, &rows, &none, err), BT_E_FORMAT,
+                 "short: record 0 at byte 0 is cut: its header has 12 bytes, only 5 are there");
     static const char text[] = "sentence\tlabel\nthis is not a record file at all\t1\n";
     (void)snprintf(path, sizeof path, "%.4000s/train.txt", folder);
     test_write_file(path, text, sizeof text - 1);
@@ -561,6 +571,13 @@ static void test_gzip(void **state) {
         assert_true(seen[b]);
     }
     bt_data_close(stream);
+    size_t      n_bytes = 0;
+    char *const whole = test_read_file(path, &n_bytes);
+    for (size_t k = 1; k < n_bytes; k += n_bytes / 20 + 1) {
+        test_write_file(path, whole, k);
+        assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_FORMAT, "plain.gz");
+    }
+    free(whole);
 }
 
 int main(void) {

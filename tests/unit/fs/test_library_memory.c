@@ -123,7 +123,7 @@ static long count_requests(work do_it) {
 /* max_crashed: times that the library itself may end the process by a signal. */
 static void refuse_at_each(const char *what, work do_it, int max_crashed) {
     const long n = count_requests(do_it);
-    const long step = getenv("BT_LONG_TESTS") != NULL ? 1 : n / 300 + 1;
+    const long step = getenv("BT_LONG_TESTS") != NULL ? 1 : n / 120 + 1;
     long       n_wrong = 0;
     long       n_crashed = 0;
     long       n_tries = 0;

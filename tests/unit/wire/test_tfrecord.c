@@ -327,6 +327,55 @@ static void test_write_faults(void **state) {
     }
 }
 
+/* The records of a file up to its end or its fault; then what bt_tfrecord_check_end says. */
+static bt_status read_to_end(const char *path, bt_compression compression, int64_t *n,
+                             bt_error *err) {
+    bt_tfrecord_reader *reader = NULL;
+    bt_record           record;
+    bool                end = false;
+    bt_status           rc = bt_tfrecord_open(path, compression, &reader, err);
+    *n = 0;
+    while (rc == BT_OK && !end) {
+        rc = bt_tfrecord_next(reader, &record, &end, err);
+        *n += rc == BT_OK && !end;
+    }
+    rc = rc == BT_OK ? bt_tfrecord_check_end(reader, err) : rc;
+    bt_tfrecord_close(reader);
+    return rc;
+}
+
+/* A file that is cut before its first record is whole is no empty one, and a stream that lacks its
+ * end is refused wherever it was cut. */
+static void test_cut_files(void **state) {
+    static const bt_compression kinds[] = {BT_COMPRESSION_NONE, BT_COMPRESSION_GZIP};
+    char                        path[TEST_PATH_MAX];
+    int64_t                     n = 0;
+    size_t                      n_bytes = 0;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/cut.tfrecord", test_temp_dir());
+    for (size_t c = 0; c < BT_ARRAY_LEN(kinds); c++) {
+        assert_ok(write_records(path, kinds[c], err));
+        char *const whole = test_read_file(path, &n_bytes);
+        assert_ok(read_to_end(path, kinds[c], &n, err));
+        for (size_t k = 0; k < n_bytes; k += k < 100 ? 1 : n_bytes / 100 + 1) {
+            bt_error err = BT_ERROR_INIT;
+            test_write_file(path, whole, k);
+            const bt_status rc = read_to_end(path, kinds[c], &n, &err);
+            if (k == 0) {
+                assert_int_equal(rc, BT_OK);
+            } else if (c > 0 || n == 0) {
+                assert_int_equal(rc, BT_E_FORMAT);
+            }
+            if (c == 0 && k > 0 && k < 12) {
+                bt_tfrecord_index index = {0};
+                assert_non_null(strstr(err.msg, "record 0 at byte 0 is cut: its header has 12"));
+                assert_int_equal(bt_tfrecord_index_build(path, &index, &err), BT_E_FORMAT);
+            }
+        }
+        free(whole);
+    }
+}
+
 static void test_read_faults(void **state) {
     (void)state;
     char    path[TEST_PATH_MAX];
@@ -374,10 +423,10 @@ static void test_read_faults(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_goldens),     cmocka_unit_test(test_trailing_bytes),
-        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_any_order),
-        cmocka_unit_test(test_known_bytes), cmocka_unit_test(test_write_faults),
-        cmocka_unit_test(test_read_faults),
+        cmocka_unit_test(test_goldens),      cmocka_unit_test(test_trailing_bytes),
+        cmocka_unit_test(test_cut_files),    cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_any_order),    cmocka_unit_test(test_known_bytes),
+        cmocka_unit_test(test_write_faults), cmocka_unit_test(test_read_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
