@@ -192,6 +192,12 @@ bool bt_str_equal_nocase(const char *a, const char *b); /* ASCII */
 bool bt_str_starts_with(const char *s, const char *prefix);
 bool bt_str_ends_with(const char *s, const char *suffix);
 
+/* A list for a message: appends "'word'" to out (cap bytes, "" at first), with a comma before it
+ * unless it is the first; false: there was no room, and ", ..." stands there. */
+enum { BT_LIST_MAX = 256 };
+bool bt_list_add(char *out, size_t cap, const char *word);
+void bt_list_all(char *out, size_t cap, const char *const *words, size_t n); /* from the start */
+
 /* The whole text must be a decimal integer / a C-locale float. false: not one, or out of range. */
 BT_MUST_USE bool bt_parse_i64(const char *text, int64_t *out);
 BT_MUST_USE bool bt_parse_f64(const char *text, double *out);
@@ -212,6 +218,9 @@ BT_MUST_USE bt_status bt_map_put(bt_map *map, const char *key, size_t key_len, i
                                  bt_error *err);
 BT_MUST_USE bool bt_map_get(const bt_map *map, const char *key, size_t key_len, int64_t *value);
 size_t           bt_map_size(const bt_map *map);
+/* The first word that stood before: *first < *second are its places; *second = n: none did. */
+BT_MUST_USE bt_status bt_find_twice(const char *const *words, size_t n, size_t *first,
+                                    size_t *second, bt_error *err);
 
 /* ---- reading bytes that came from outside ---------------------------------------------------
  * Every read checks the bytes left first. false: not enough bytes (or a varint over 10 bytes);

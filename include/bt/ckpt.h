@@ -90,6 +90,17 @@ typedef struct bt_ckpt_facts {
 } bt_ckpt_facts;
 /* BT_E_FORMAT when there is one that is no JSON. */
 BT_MUST_USE bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *err);
+/* What Hugging Face's config.json says of the classification head that stands beside the encoder.
+ * Zeros where it says nothing. Names that say nothing (LABEL_0, ...) are none. */
+typedef struct bt_ckpt_head {
+    char   path[BT_CKPT_PATH_MAX];         /* of the configuration */
+    char   problem_type[BT_CKPT_WORD_MAX]; /* "multi_label_classification"; "": not said */
+    char **names;                          /* [n] owned; id2label in the order of its ids */
+    size_t n;                              /* classes; 0: not said */
+} bt_ckpt_head;
+/* BT_E_FORMAT when there is one that is no JSON, or whose id2label does not number its names. */
+BT_MUST_USE bt_status bt_ckpt_read_head(const bt_ckpt *ckpt, bt_ckpt_head *out, bt_error *err);
+void                  bt_ckpt_head_deinit(bt_ckpt_head *head);
 /* BT_E_UNSUPPORTED, by name, when the file holds an encoder that nothing here computes. */
 BT_MUST_USE bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
                                          bt_error *err);

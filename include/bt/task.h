@@ -21,6 +21,9 @@ typedef struct bt_task_labels {
     bool    only_by_name; /* the training rows call the classes so: numbers are no labels */
 } bt_task_labels;
 
+/* Where a key's value comes from (bt_conf_origin) that the head's file gave, not the user. */
+#define BT_TASK_LABELS_OF_FILE "id2label of task.init_checkpoint"
+
 /* Replaces the names: copies n of them. BT_E_CONFIG when two are equal, one is empty, or n is not
  * labels->n. */
 BT_MUST_USE bt_status bt_task_labels_set(bt_task_labels *labels, const char *const *names, size_t n,

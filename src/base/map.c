@@ -129,3 +129,24 @@ bool bt_map_get(const bt_map *map, const char *key, size_t key_len, int64_t *val
 size_t bt_map_size(const bt_map *map) {
     return map->n_used;
 }
+
+bt_status bt_find_twice(const char *const *words, size_t n, size_t *first, size_t *second,
+                        bt_error *err) {
+    bt_map   *places = NULL;
+    bt_status rc = BT_OK;
+    *first = n;
+    *second = n;
+    BT_TRY(bt_map_create(&places, n, err));
+    for (size_t i = 0; i < n; i++) {
+        int64_t place = 0;
+        if (bt_map_get(places, words[i], strlen(words[i]), &place)) {
+            *first = (size_t)place;
+            *second = i;
+            break;
+        }
+        BT_CHECK(bt_map_put(places, words[i], strlen(words[i]), (int64_t)i, err));
+    }
+done:
+    bt_map_free(places);
+    return rc;
+}

@@ -121,6 +121,27 @@ char *bt_str_take(bt_str *s) {
     return text;
 }
 
+bool bt_list_add(char *out, size_t cap, const char *word) {
+    const size_t at = strlen(out);
+    if (bt_str_ends_with(out, ", ...")) {
+        return false;
+    }
+    if (at + strlen(word) + 12 > cap) {
+        if (at + 6 <= cap) {
+            memcpy(out + at, ", ...", 6);
+        }
+        return false;
+    }
+    (void)snprintf(out + at, cap - at, "%s'%s'", at > 0 ? ", " : "", word);
+    return true;
+}
+
+void bt_list_all(char *out, size_t cap, const char *const *words, size_t n) {
+    out[0] = '\0';
+    for (size_t i = 0; i < n && bt_list_add(out, cap, words[i]); i++) {
+    }
+}
+
 bool bt_str_equal(const char *a, const char *b) {
     if (a == NULL || b == NULL) {
         return a == b;

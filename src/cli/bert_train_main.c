@@ -171,7 +171,7 @@ static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_error
         (void)snprintf(override, sizeof override, "runtime.isa='%s'", isa);
         BT_TRY(bt_conf_set(*conf, override, "--isa", errors, err));
     }
-    return BT_OK;
+    return bt_train_read_head(*conf, errors, err);
 }
 
 /* What can be said without looking at a file. Experiments whose training is not built can be merged

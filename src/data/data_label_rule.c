@@ -14,7 +14,7 @@
 
 #include "data_labels.h"
 
-enum { LIST_MAX_BYTES = 256, INTEGER_MAX_BYTES = 24 };
+enum { INTEGER_MAX_BYTES = 24 };
 
 typedef struct label_rule {
     data_labels      *labels;
@@ -32,26 +32,10 @@ typedef struct label_rule {
 /* ---- words for messages ------------------------------------------------------------------------
  */
 
-/* ", 'a'" as far as there is room; false: it is full. */
-static bool list_add(char out[LIST_MAX_BYTES], const char *text) {
-    const size_t at = strlen(out);
-    if (at + strlen(text) + 12 > LIST_MAX_BYTES) {
-        memcpy(out + at, ", ...", 6);
-        return false;
-    }
-    (void)snprintf(out + at, LIST_MAX_BYTES - at, "%s'%s'", at > 0 ? ", " : "", text);
-    return true;
-}
-
-static void list_names(const bt_data_schema *schema, char out[LIST_MAX_BYTES]) {
+static void list_labels(const label_rule *rule, char out[BT_LIST_MAX]) {
     out[0] = '\0';
-    for (size_t i = 0; i < schema->n_label_names && list_add(out, schema->label_names[i]); i++) {
-    }
-}
-
-static void list_labels(const label_rule *rule, char out[LIST_MAX_BYTES]) {
-    out[0] = '\0';
-    for (size_t i = 0; i < rule->n_distinct && list_add(out, rule->sorted[i]->text); i++) {
+    for (size_t i = 0; i < rule->n_distinct && bt_list_add(out, BT_LIST_MAX, rule->sorted[i]->text);
+         i++) {
     }
 }
 
@@ -145,14 +129,15 @@ static bt_status refuse_no_name(const label_rule *rule, const data_label *label,
     const data_labels *const    labels = rule->labels;
     const bt_data_schema *const schema = labels->schema;
     const bool                  has_source = schema->label_source != NULL;
-    char                        known[LIST_MAX_BYTES];
-    char                        others[LIST_MAX_BYTES] = "";
+    char                        known[BT_LIST_MAX];
+    char                        others[BT_LIST_MAX] = "";
     int64_t                     id = 0;
     bool                        has_room = true;
-    list_names(schema, known);
+    bt_list_all(known, sizeof known, schema->label_names, schema->n_label_names);
     for (size_t i = 0; i < labels->n_seen && has_room; i++) {
         const data_label *const other = &labels->seen[i];
-        has_room = other == label || is_name(rule, other, &id) || list_add(others, other->text);
+        has_room = other == label || is_name(rule, other, &id) ||
+                   bt_list_add(others, sizeof others, other->text);
     }
     *rule->place = label->place;
     return BT_FAIL(err, BT_E_FORMAT, "label '%s' is none of the classes %s%s%s%s%s", label->text,
@@ -277,7 +262,7 @@ static const data_label *find_odd(const label_rule *rule) {
 static bt_status refuse_number_of(const label_rule *rule, bt_error *err) {
     const data_label *const odd = find_odd(rule);
     const int64_t           n_classes = rule->labels->schema->n_classes;
-    char                    list[LIST_MAX_BYTES];
+    char                    list[BT_LIST_MAX];
     list_labels(rule, list);
     *rule->place = odd->place;
     return BT_FAIL(err, BT_E_FORMAT,
@@ -291,7 +276,7 @@ static bt_status refuse_number_of(const label_rule *rule, bt_error *err) {
 }
 
 static bt_status refuse_missing(const label_rule *rule, const data_label *label, bt_error *err) {
-    char list[LIST_MAX_BYTES];
+    char list[BT_LIST_MAX];
     list_labels(rule, list);
     *rule->place = label->place;
     return BT_FAIL(err, BT_E_FORMAT,
@@ -304,7 +289,7 @@ static bt_status refuse_missing(const label_rule *rule, const data_label *label,
 static bt_status refuse_no_class(const label_rule *rule, bt_error *err) {
     const data_label *const odd = find_odd(rule);
     const int64_t           n_classes = rule->labels->schema->n_classes;
-    char                    list[LIST_MAX_BYTES];
+    char                    list[BT_LIST_MAX];
     list_labels(rule, list);
     *rule->place = odd->place;
     if (rule->are_integers) {
@@ -329,7 +314,7 @@ static bt_status check_learned(const label_rule *rule, bt_error *err) {
     const int64_t            n_classes = labels->schema->n_classes;
     const size_t             n = rule->n_distinct;
     int64_t                  least = 0;
-    char                     list[LIST_MAX_BYTES];
+    char                     list[BT_LIST_MAX];
     if (n_classes > 0 && (int64_t)n > n_classes) {
         return refuse_number_of(rule, err);
     }
@@ -356,7 +341,7 @@ static bt_status check_learned(const label_rule *rule, bt_error *err) {
 
 static bt_status take_names(const label_rule *rule, bt_error *err) {
     data_labels *const labels = rule->labels;
-    char               list[LIST_MAX_BYTES] = "";
+    char               list[BT_LIST_MAX] = "";
     bool               has_room = true;
     labels->names = bt_calloc_array(rule->n_distinct, sizeof *labels->names);
     for (size_t i = 0; labels->names != NULL && i < rule->n_distinct; i++) {
@@ -369,7 +354,7 @@ static bt_status take_names(const label_rule *rule, bt_error *err) {
             break;
         }
         labels->n_names++;
-        has_room = has_room && list_add(list, labels->names[i]);
+        has_room = has_room && bt_list_add(list, sizeof list, labels->names[i]);
     }
     if (labels->n_names < rule->n_distinct) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the names of the classes");

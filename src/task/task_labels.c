@@ -62,21 +62,20 @@ void bt_task_labels_deinit(bt_task_labels *labels) {
     labels->names = NULL;
 }
 
-/* Quadratic and fine: there are a few dozen names. */
 static bt_status check_names(const char *const *names, size_t n, const char *source,
                              bt_error *err) {
+    size_t first = 0;
+    size_t second = 0;
     for (size_t i = 0; i < n; i++) {
         if (names[i][0] == '\0') {
             return BT_FAIL(err, BT_E_CONFIG, "%s: name %zu of the classes is empty", source, i);
         }
-        for (size_t k = 0; k < i; k++) {
-            if (strcmp(names[k], names[i]) == 0) {
-                return BT_FAIL(err, BT_E_CONFIG, "%s: classes %zu and %zu have the same name '%s'",
-                               source, k, i, names[i]);
-            }
-        }
     }
-    return BT_OK;
+    BT_TRY(bt_find_twice(names, n, &first, &second, err));
+    return second == n
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG, "%s: classes %zu and %zu have the same name '%s'",
+                         source, first, second, names[first]);
 }
 
 bt_status bt_task_labels_set(bt_task_labels *labels, const char *const *names, size_t n,
@@ -111,6 +110,19 @@ const char *bt_task_label_text(const bt_task_labels *labels, int64_t id,
     return buffer;
 }
 
+static bt_status refuse_other(const bt_task_labels *labels, const char *const *names,
+                              const char *source, size_t i, bt_error *err) {
+    const size_t n = (size_t)labels->n;
+    char         theirs[BT_LIST_MAX];
+    char         ours[BT_LIST_MAX];
+    bt_list_all(theirs, sizeof theirs, names, n);
+    bt_list_all(ours, sizeof ours, (const char *const *)labels->names, n);
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "class %zu is '%s' in %s, but '%s' in %s: predictions would be called by wrong "
+                   "names (%s against %s)",
+                   i, names[i], source, labels->names[i], labels->source, theirs, ours);
+}
+
 bt_status bt_task_labels_agree(const bt_task_labels *labels, const char *const *names, size_t n,
                                const char *source, bt_error *err) {
     if ((int64_t)n != labels->n) {
@@ -119,10 +131,7 @@ bt_status bt_task_labels_agree(const bt_task_labels *labels, const char *const *
     }
     for (size_t i = 0; labels->names != NULL && i < n; i++) {
         if (strcmp(labels->names[i], names[i]) != 0) {
-            return BT_FAIL(err, BT_E_CONFIG,
-                           "class %zu is '%s' in %s, but '%s' in %s: predictions would be called "
-                           "by wrong names",
-                           i, names[i], source, labels->names[i], labels->source);
+            return refuse_other(labels, names, source, i, err);
         }
     }
     return BT_OK;
@@ -169,12 +178,31 @@ done:
     return rc;
 }
 
+/* One of these names belongs to another class. Other words for the classes contradict nothing. */
+static bool is_permuted(const bt_task_labels *labels, const processor_row *row, size_t *place) {
+    for (size_t i = 0; i < (size_t)row->n; i++) {
+        for (size_t k = 0; k < (size_t)row->n; k++) {
+            if (i != k && bt_str_equal_nocase(labels->names[i], row->names[k])) {
+                *place = i;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bt_status use_processor(bt_task_labels *labels, const char *source, bt_error *err) {
     for (size_t i = 0; i < BT_ARRAY_LEN(processors); i++) {
         const processor_row *const row = &processors[i];
-        if (bt_str_equal(row->processor, labels->processor) && row->n == labels->n &&
-            labels->names == NULL) {
+        size_t                     place = 0;
+        if (!bt_str_equal(row->processor, labels->processor) || row->n != labels->n) {
+            continue;
+        }
+        if (labels->names == NULL) {
             return bt_task_labels_set(labels, row->names, (size_t)row->n, source, err);
+        }
+        if (is_permuted(labels, row, &place)) {
+            return refuse_other(labels, row->names, source, place, err);
         }
     }
     return BT_OK;
@@ -216,12 +244,17 @@ bt_status task_read_labels(const bt_conf *conf, const char *names_key, bool name
                            bt_task_labels *labels, bt_error *err) {
     bt_conf_str_list names = {0};
     const char      *path = "";
+    char             origin[BT_CONF_ORIGIN_MAX];
     if (bt_conf_has(conf, names_key)) {
         BT_TRY(bt_conf_get_str_list(conf, names_key, &names, err));
     }
     if (names.n > 0) {
+        (void)bt_conf_origin(conf, names_key, origin);
         labels->n = names_count ? (int64_t)names.n : labels->n;
-        BT_TRY(bt_task_labels_set(labels, names.items, names.n, names_key, err));
+        BT_TRY(bt_task_labels_set(
+            labels, names.items, names.n,
+            bt_str_starts_with(origin, BT_TASK_LABELS_OF_FILE) ? BT_TASK_LABELS_OF_FILE : names_key,
+            err));
     }
     if (bt_conf_has(conf, META_KEY)) {
         BT_TRY(bt_conf_get_str(conf, META_KEY, &path, err));

@@ -194,6 +194,134 @@ def widen(path):
         out.write(struct.pack('<Q', len(text)) + text + data)
 
 
+class HeadNames(Init):
+    """id2label of a head that is taken: the order of its outputs, case facts/18."""
+    NAMES = ['pos', 'neg "x"', 'Müll, sonst']
+    HEAD = ',task.init_head=true,task.model.use_encoder_pooler=true'
+
+    def folder_with(self, names, golden='bert_classifier'):
+        shutil.copytree(e2e.golden('hf/' + golden), self.path('weights'), dirs_exist_ok=True)
+        config = self.path('weights/config.json')
+        with open(config, encoding='utf-8') as source:
+            facts = json.load(source)
+        facts['id2label'] = names if isinstance(names, dict) else dict(enumerate(names))
+        with open(config, 'w', encoding='utf-8') as out:
+            json.dump(facts, out)
+        return 'weights'
+
+    def table(self, *labels):
+        rows = ''.join('"un %d",%s\n' % (i, '"%s"' % label.replace('"', '""'))
+                       for i, label in enumerate(labels))
+        self.write('rows.csv', 'sentence,label\n' + rows)
+        pieces = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'un'] + ['w%d' % i for i in range(15)]
+        self.write('vocab.txt', '\n'.join(pieces) + '\n')
+        return ''.join(',task.%s_data.%s' % (section, key) for section in ('train', 'validation')
+                       for key in ('input_path=rows.csv', 'vocab_file=vocab.txt',
+                                   'text_fields=[sentence]', 'global_batch_size=3'))
+
+    def labels(self):
+        with open(self.path('out/labels.json'), encoding='utf-8') as source:
+            return json.load(source)['label_names']
+
+    def test_their_order_is_that_of_the_outputs(self):
+        more = self.HEAD + self.table(*self.NAMES[::-1])
+        result = self.start(self.folder_with(self.NAMES), more=more)
+        self.assertIn("classes of the head: 'pos', 'neg \"x\"', 'Müll, sonst' (id2label of weights/"
+                      'config.json)', result.stderr)
+        self.assertEqual(self.labels(), self.NAMES)
+        self.start('weights', more=more, mode='predict', model_dir='fresh')
+        with open(self.path('fresh/predictions.tsv'), encoding='utf-8') as source:
+            self.assertEqual(source.readline().rstrip('\n').split('\t')[2:],
+                             ['probability_' + name for name in self.NAMES])
+        # a run that goes on needs the file no more; another head beside it is no silent change
+        os.rename(self.path('weights'), self.path('moved'))
+        self.start('weights', more=more + ',trainer.train_steps=3')
+        os.rename(self.path('moved'), self.path('weights'))
+        self.folder_with(self.NAMES[::-1])
+        result = self.start('weights', more=more, mode='eval', expect=2)
+        self.assertRegex(self.one_error(result),
+                         "class 0 is 'pos' in out/labels.json, but 'Müll, sonst' in id2label of "
+                         r"task.init_checkpoint: .* \('pos', .* against 'Müll, sonst', ")
+
+    def test_a_label_that_the_head_does_not_know(self):
+        more = self.HEAD + self.table('pos', 'neg "x"', 'Müll')
+        self.refused(3, "rows.csv:4:1: label 'Müll' is none of the classes 'pos', 'neg \"x\"', "
+                     "'Müll, sonst' of id2label of task.init_checkpoint",
+                     self.folder_with(self.NAMES), more=more)
+
+    def test_a_contradiction_names_both_lists(self):
+        self.folder_with(['a', 'b', 'c'])
+        self.refused(2, "task.label_names is 'b', 'a', 'c', but the head that task.init_head takes "
+                     "has the classes 'a', 'b', 'c' (id2label of weights/config.json)", 'weights',
+                     more=self.HEAD + ',task.label_names=[b,a,c]')
+        self.refused(2, "task.label_names is 'a', 'b', but the head", 'weights',
+                     more=self.HEAD + ',task.label_names=[a,b],task.model.num_classes=2')
+        self.refused(2, 'task.model.num_classes is 2, but the head that task.init_head takes has '
+                     "3 classes, 'a', 'b', 'c'", 'weights',
+                     more=self.HEAD + ',task.model.num_classes=2')
+        self.start('weights', more=self.HEAD + ',task.label_names=[A,B,C]')
+        self.start('weights', more=',task.label_names=[b,a,c]', model_dir='fresh')
+        self.folder_with(['contradiction', 'neutral', 'entailment'])
+        self.write('meta', '{"processor_type": "MNLI", "num_labels": 3}')
+        self.refused_again("class 0 is 'entailment' in meta, but 'contradiction' in id2label of "
+                           'task.init_checkpoint', self.HEAD + ',task.meta_data_path=meta')
+        self.folder_with(['ENTAILMENT', 'NEUTRAL', 'CONTRADICTION'])
+        self.start('weights', more=self.HEAD + ',task.meta_data_path=meta', model_dir='meta_agrees')
+
+    def refused_again(self, text, more):
+        result = self.start('weights', more=more, model_dir='other', expect=2)
+        self.assertIn(text, self.one_error(result))
+
+    def test_names_that_say_nothing(self):
+        self.folder_with(['LABEL_0', 'LABEL_1', 'LABEL_2'])
+        result = self.start('weights', more=self.HEAD)
+        self.assertIsNone(self.labels())
+        self.assertNotIn('id2label', result.stderr)
+        self.folder_with(['x', 'y', 'x'])
+        result = self.start('weights', more=self.HEAD, model_dir='twice')
+        self.assertRegex(result.stderr, "warning: classes 0 and 2 are both called 'x' in id2label "
+                                        'of weights/config.json: its names are not used')
+        self.start(self.folder_with([5, 3, 1]), more=self.HEAD, model_dir='numbers')
+        for names, text in (({'0': 'a', '2': 'b', '3': 'c'}, "'3' is not one of their numbers"),
+                            ({'a': 0, 'b': 1, 'c': 2}, "'a' is not one of their numbers, 0 to 2"),
+                            ({'0': 'a', '1': None, '2': 'c'}, 'the name of class 1 is no text')):
+            result = self.start(self.folder_with(names), more=self.HEAD, model_dir='x', expect=3)
+            self.assertIn(text, self.one_error(result))
+
+    def test_tags(self):
+        tags = ['O', 'B-PER', 'I-PER']
+        self.folder_with(tags, 'distilbert_tagger')
+        rows = e2e.make_rows(8, vocab=20, seq_length=7)
+        for row in rows:
+            row['label_ids'] = [-1] + [v % 3 for v in row['input_ids'][1:]]
+            row['sentence_id'] = row['sub_sentence_id'] = [0]
+        for name in ('train', 'eval'):
+            e2e.write_records(self.path(name + '.tf_record'), rows)
+        keys = ['task.model.encoder.bert.%s=%s' % pair for pair in SIZES.items()]
+        self.write('tags.yaml', 'task:\n  train_data: {input_path: train.tf_record, seq_length: 7, '
+                   'global_batch_size: 4}\n  validation_data: {input_path: eval.tf_record, '
+                   'seq_length: 7, global_batch_size: 4}\n')
+
+        def tag(more='', expect=0, mode='train'):
+            args = self.args(mode=mode, files=['tags.yaml'], override=','.join(
+                ['task.init_checkpoint=weights,task.model.encoder.type=bert', SHORT] + keys) + more)
+            args[0] = '--experiment=bert/tagging'
+            result = e2e.run(args, cwd=self.folder)
+            self.assertEqual(result.code, expect, str(result))
+            return result
+
+        result = tag(',task.init_head=true,task.class_names=[O,I-PER,B-PER]', expect=2)
+        self.assertIn("task.class_names is 'O', 'I-PER', 'B-PER', but the head that task.init_head "
+                      "takes has the classes 'O', 'B-PER', 'I-PER'", self.one_error(result))
+        self.assertIn('task.class_names', self.one_error(tag(expect=2)))
+        tag(',task.init_head=true')
+        self.assertEqual(self.labels(), tags)
+        tag(',task.init_head=true', mode='predict')
+        with open(self.path('out/predictions.tsv'), encoding='utf-8') as source:
+            got = {line.split('\t')[2] for line in source.read().splitlines()[1:]}
+        self.assertTrue(got and got <= set(tags), got)
+
+
 class OtherTasks(Init):
     def test_the_encoder_of_any_task(self):
         """Model Garden's checkpoints of other heads give their encoder, and nothing else."""

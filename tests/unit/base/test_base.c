@@ -117,6 +117,26 @@ static void strings_grow(void **state) {
     bt_str_deinit(&s);
 }
 
+static void lists_for_messages(void **state) {
+    (void)state;
+    static const char *const words[] = {"a", "b c", "", "a"};
+    char                     list[32] = "";
+    char                     small[4] = "";
+    size_t                   first = 0;
+    size_t                   second = 0;
+    bt_list_all(list, sizeof list, words, 3);
+    assert_string_equal(list, "'a', 'b c', ''");
+    assert_false(bt_list_add(list, sizeof list, "twelve bytes"));
+    assert_string_equal(list, "'a', 'b c', '', ...");
+    assert_false(bt_list_add(list, sizeof list, "x"));
+    assert_false(bt_list_add(small, sizeof small, "a"));
+    assert_string_equal(small, "");
+    assert_ok(bt_find_twice(words, 4, &first, &second, err));
+    assert_true(first == 0 && second == 3);
+    assert_ok(bt_find_twice(words, 3, &first, &second, err));
+    assert_int_equal(second, 3);
+}
+
 static void map_finds_what_was_put(void **state) {
     (void)state;
     bt_map *map = NULL;
@@ -440,6 +460,7 @@ int main(void) {
         cmocka_unit_test(numbers_parse_strictly),
         cmocka_unit_test(strings_grow),
         cmocka_unit_test(json_escapes),
+        cmocka_unit_test(lists_for_messages),
         cmocka_unit_test(map_finds_what_was_put),
         cmocka_unit_test(reader_never_passes_the_end),
         cmocka_unit_test(crc32c_is_castagnoli),

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A head that is taken from task.init_checkpoint (task.init_head) comes with facts: what its
+ * outputs are called (id2label of config.json). Where the user says nothing they become keys of the
+ * configuration, so that params.yaml holds them and every later run knows; where he says something
+ * else, the run is refused with both. */
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FROM_FILE BT_TASK_LABELS_OF_FILE
+
+/* The key that names the classes of this experiment; NULL: it has no classes. */
+static const char *names_key(const bt_conf *conf) {
+    static const char *const keys[] = {"task.class_names", "task.label_names"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
+        if (bt_conf_has(conf, keys[i])) {
+            return keys[i];
+        }
+    }
+    return NULL;
+}
+
+static bool takes_head(const bt_conf *conf, const char **path) {
+    bool takes = false;
+    *path = "";
+    return names_key(conf) != NULL && bt_conf_has(conf, "task.init_head") &&
+           bt_conf_get_bool(conf, "task.init_head", &takes, NULL) == BT_OK && takes &&
+           !bt_conf_is_null(conf, "task.init_checkpoint") &&
+           bt_conf_get_str(conf, "task.init_checkpoint", path, NULL) == BT_OK && (*path)[0] != '\0';
+}
+
+/* ---- names ------------------------------------------------------------------------------------
+ */
+
+static bt_status compare_names(const bt_ckpt_head *head, const char *key,
+                               const bt_conf_str_list *names, bt_error *err) {
+    char ours[BT_LIST_MAX];
+    char theirs[BT_LIST_MAX];
+    bool are_same = names->n == head->n;
+    for (size_t i = 0; are_same && i < names->n; i++) {
+        are_same = bt_str_equal_nocase(names->items[i], head->names[i]);
+    }
+    if (are_same) {
+        return BT_OK;
+    }
+    bt_list_all(ours, sizeof ours, names->items, names->n);
+    bt_list_all(theirs, sizeof theirs, (const char *const *)head->names, head->n);
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "%s is %s, but the head that task.init_head takes has the classes %s (id2label "
+                   "of %s): leave %s out, or train a fresh head with task.init_head=false",
+                   key, ours, theirs, head->path, key);
+}
+
+static bt_status set_names(bt_conf *conf, const bt_ckpt_head *head, const char *key,
+                           bt_conf_errors *errors, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    text = BT_STR_INIT;
+    char      list[BT_LIST_MAX];
+    BT_CHECK(bt_str_appendf(&text, err, "%s=[", key));
+    for (size_t i = 0; i < head->n; i++) {
+        BT_CHECK(bt_str_append(&text, i > 0 ? "," : "", err));
+        BT_CHECK(bt_str_append_json(&text, head->names[i], err));
+    }
+    BT_CHECK(bt_str_append_char(&text, ']', err));
+    BT_CHECK(bt_conf_set(conf, bt_str_text(&text), FROM_FILE, errors, err));
+    bt_list_all(list, sizeof list, (const char *const *)head->names, head->n);
+    bt_log(BT_LOG_INFO, "classes of the head: %s (id2label of %s)", list, head->path);
+done:
+    bt_str_deinit(&text);
+    return rc;
+}
+
+/* Twice the same name names nothing. */
+static bt_status find_use(const bt_ckpt_head *head, bool *is_useful, bt_error *err) {
+    size_t first = 0;
+    size_t second = 0;
+    *is_useful = false;
+    if (head->names == NULL || head->n < 2) {
+        return BT_OK;
+    }
+    BT_TRY(bt_find_twice((const char *const *)head->names, head->n, &first, &second, err));
+    *is_useful = second == head->n;
+    if (!*is_useful) {
+        bt_log(BT_LOG_WARNING,
+               "classes %zu and %zu are both called '%s' in id2label of %s: its names are not used",
+               first, second, head->names[first], head->path);
+    }
+    return BT_OK;
+}
+
+static bt_status take_names(bt_conf *conf, const bt_ckpt_head *head, bt_conf_errors *errors,
+                            bt_error *err) {
+    const char *const key = names_key(conf);
+    bt_conf_str_list  names = {0};
+    int64_t           n_classes = 0;
+    bool              is_useful = false;
+    BT_TRY(find_use(head, &is_useful, err));
+    if (!is_useful) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_get_str_list(conf, key, &names, err));
+    if (names.n > 0) {
+        return compare_names(head, key, &names, err);
+    }
+    if (bt_conf_has(conf, "task.model.num_classes")) {
+        BT_TRY(bt_conf_get_i64(conf, "task.model.num_classes", &n_classes, err));
+    }
+    if (n_classes > 0 && n_classes != (int64_t)head->n) {
+        char list[BT_LIST_MAX];
+        bt_list_all(list, sizeof list, (const char *const *)head->names, head->n);
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.model.num_classes is %" PRId64
+                       ", but the head that task.init_head takes has %zu classes, %s (id2label of "
+                       "%s)",
+                       n_classes, head->n, list, head->path);
+    }
+    return set_names(conf, head, key, errors, err);
+}
+
+bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
+    const char  *path = NULL;
+    bt_ckpt     *ckpt = NULL;
+    bt_ckpt_head head = {0};
+    bt_error     ignored = BT_ERROR_INIT;
+    /* a checkpoint that is not there is told where it is needed: a run that goes on does not */
+    if (!takes_head(conf, &path) || bt_ckpt_open(path, &ckpt, &ignored) != BT_OK) {
+        return ignored.code == BT_E_NOMEM || ignored.code == BT_E_INTERRUPTED
+                   ? BT_FAIL(err, ignored.code, "%s", ignored.msg)
+                   : BT_OK;
+    }
+    bt_status rc = bt_ckpt_read_head(ckpt, &head, err);
+    if (rc == BT_OK) {
+        rc = take_names(conf, &head, errors, err);
+    }
+    bt_ckpt_head_deinit(&head);
+    bt_ckpt_close(ckpt);
+    return rc;
+}
