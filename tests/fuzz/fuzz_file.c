@@ -29,7 +29,8 @@ static void make_root(void) {
     static const char memory[] = "/dev/shm";
     const char *const base = access(memory, W_OK) == 0 ? memory : getenv("TMPDIR");
     (void)snprintf(folder, sizeof folder, "%s/bt_fuzz_XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(folder) == NULL || atexit(remove_files) != 0) {
+    if (mkdtemp(folder) == NULL || atexit(remove_files) != 0 ||
+        setenv("TMPDIR", folder, 1) != 0) { /* what a parser unpacks goes there, too */
         abort();
     }
 }

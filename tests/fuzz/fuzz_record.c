@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * TFRecord files, plain and compressed, from front to back and by index: both find the same. The
- * first byte says whether the checksums are mended (bit 0), and how the others are packed then. */
+ * first byte says whether the checksums are mended (bit 0), and how the others are packed then. A
+ * gzip file is also unpacked as tables are: what was packed here must come out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,23 @@ static void read_by_index(const char *path, found *f) {
     bt_tfrecord_index_deinit(&index);
 }
 
+/* content NULL: it is not known what comes out, if anything does. */
+static void unpack(const char *path, const uint8_t *content, size_t n) {
+    bt_fs_scratch *out = NULL;
+    uint8_t *const bytes = bt_alloc(n + 1);
+    if (bytes == NULL || bt_fs_scratch_create("fuzz", &out, NULL) != BT_OK) {
+        abort();
+    }
+    const bool is_whole = bt_gzip_unpack(path, out, NULL) == BT_OK;
+    if (content != NULL &&
+        (!is_whole || bt_fs_scratch_size(out) != (int64_t)n ||
+         bt_fs_scratch_read(out, 0, bytes, n, NULL) != BT_OK || memcmp(bytes, content, n) != 0)) {
+        abort();
+    }
+    bt_free(bytes);
+    bt_fs_scratch_close(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static bt_str packed = BT_STR_INIT;
     found         plain = {0};
@@ -69,10 +87,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if ((data[0] & FUZZ_MENDS) != 0) {
         fuzz_mend_records(copy, size - 1);
     }
-    fuzz_pack((fuzz_packing)(data[0] / 2 % 3), copy, size - 1, &packed);
-    bt_free(copy);
+    const fuzz_packing packing = (fuzz_packing)(data[0] / 2 % 3);
+    fuzz_pack(packing, copy, size - 1, &packed);
     const char *const path =
         fuzz_file("r.tfrecord", (const uint8_t *)bt_str_text(&packed), packed.len);
+    if (bt_gzip_is_magic(path)) {
+        unpack(path, packing == FUZZ_GZIP ? copy : NULL, size - 1);
+    }
+    bt_free(copy);
     for (int c = 0; c < 3; c++) {
         found f;
         if (read_stream(path, (bt_compression)c, &f) && c == BT_COMPRESSION_NONE) {
