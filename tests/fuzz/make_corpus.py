@@ -138,8 +138,8 @@ def words(*values):
 
 
 def run_state(version, metrics, *values, n_steps=2):
-    """version 3 lacks what the newer form marks (src/train/run_state.c)."""
-    new = words(-1, 1 << 32 | 7, 0, 5) if version == 4 else b""
+    """Older versions lack what the newer ones end their words with (src/train/run_state.c)."""
+    new = (words(-1, 1 << 32 | 7, 0, 5) if version >= 4 else b"") + (words(1, 77) if version >= 5 else b"")
     return (struct.pack("<I", 0x42545330 + version) + words(1, 2, 3, 0, 0, 4, n_steps, 8, 30, 40, 0, 0, 0, 1, 1) + new
             + struct.pack("<5d", 1, 0.5, 0.25, 0.1, 0.9) + b"BTMTSS02" + words(*metrics, *values))
 
@@ -255,12 +255,12 @@ YAML = {
     "flow": b"\x01{task: {name: \"x\\ty\", train_data: {seq_length: 0x10}}}"}
 HUGE = (1 << 63) - 1
 METRICS = {  # the parts that a set of metrics keeps, and its classes; then what they have summed up
-    "two": b"\0" + run_state(4, (3, 2), 3, 2, 1, 2, 1, 1, 2, 3, *[0] * 200, 1, 2, *[0] * 198),
+    "two": b"\0" + run_state(5, (3, 2), 3, 2, 1, 2, 1, 1, 2, 3, *[0] * 200, 1, 2, *[0] * 198),
     "three": b"\1" + run_state(3, (1, 3), 4, 2, 1, 2, 1, 1, 1, 3, 0),
     "scores": b"\2" + run_state(4, (12, 1), 2, *[0x3FF0000000000000] * 6, 2, 0x3F8000003F000000, 0),
     "pairs": b"\3" + run_state(4, (16, 0), 1, 2, 3, 1, 2, 1, 0, 0, 0),
-    "tags": b"\4" + run_state(4, (96, 3), 3, 2, 1, 1, 1, 1, 1, 2, 0, 7, 1, 0, 1, 79, 1, 2, 1, 66, 2, 6, 1),
-    "spans": b"\5" + run_state(4, (128, 2), 3, 2, 1),
+    "tags": b"\4" + run_state(5, (96, 3), 3, 2, 1, 1, 1, 1, 1, 2, 0, 7, 1, 0, 1, 79, 1, 2, 1, 66, 2, 6, 1),
+    "spans": b"\5" + run_state(5, (128, 2), 3, 2, 1),
     # found: what is counted on from there overflowed
     "huge_steps": b"\1" + run_state(3, (1, 3), *[0] * 9, n_steps=HUGE),
     "huge_two": b"\0" + run_state(4, (3, 2), *[HUGE] * 408), "huge_three": b"\1" + run_state(3, (1, 3), *[HUGE] * 9),
