@@ -115,6 +115,7 @@ BT_MUST_USE void *bt_alloc_array(size_t n, size_t size);  /* n*size checked; uni
 BT_MUST_USE void *bt_calloc_array(size_t n, size_t size); /* zeroed */
 /* For libraries that make many small pieces: as malloc aligns. bt_free gives it back. */
 BT_MUST_USE void *bt_alloc_small(size_t n_bytes);
+BT_MUST_USE void *bt_realloc_small(void *ptr, size_t n_bytes); /* of such a piece, or NULL */
 BT_MUST_USE void *bt_realloc(void *ptr, size_t old_bytes, size_t new_bytes);
 void              bt_free(void *ptr); /* accepts NULL */
 BT_MUST_USE char *bt_strdup(const char *s);
@@ -207,6 +208,17 @@ BT_MUST_USE bool bt_parse_f64(const char *text, double *out);
 enum { BT_F64_TEXT_MAX = 32 };
 char *bt_f64_repr(double value, char buffer[BT_F64_TEXT_MAX]);
 char *bt_f32_repr(float value, char buffer[BT_F64_TEXT_MAX]); /* shortest for a float */
+
+/* ---- URLs whose query is a key (signed_url.c) ---------------------------------------------------
+ * "https://host/file?X-Amz-Signature=...": what lets in whoever has it is used, and shown or
+ * written nowhere. bt_log hides it by itself. */
+
+/* Puts "..." in place of each such value, in all URLs of the text. */
+void bt_hide_signatures(char *text);
+/* Has the text one? *is_hidden: one that was hidden, with which nobody is let in. */
+bool bt_has_signature(const char *text, bool *is_hidden);
+/* Is that all in which they differ? The same file is signed anew each hour. */
+bool bt_equal_but_signatures(const char *a, const char *b);
 
 /* ---- a map from strings to int64 (an index into the caller's own array) --------------------- */
 

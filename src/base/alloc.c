@@ -102,6 +102,10 @@ void *bt_alloc_small(size_t n_bytes) {
     return must_fail() ? NULL : malloc(n_bytes == 0 ? 1 : n_bytes);
 }
 
+void *bt_realloc_small(void *ptr, size_t n_bytes) {
+    return must_fail() ? NULL : realloc(ptr, n_bytes == 0 ? 1 : n_bytes);
+}
+
 void *bt_alloc_array(size_t n, size_t size) {
     size_t n_bytes = 0;
     if (!bt_size_mul(n, size, &n_bytes)) {

@@ -93,6 +93,7 @@ void bt_log(bt_log_level level, const char *fmt, ...) {
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    bt_hide_signatures(text);
     if (state.format == BT_LOG_TEXT) {
         make_printable(text);
     }

@@ -104,7 +104,8 @@ static bool is_same(const conf_value *a, const conf_value *b) {
         const conf_value *const list = is_list(a) ? a : b;
         return list->u.list.n == 1 && is_same(&list->u.list.items[0], is_list(a) ? b : a);
     }
-    return conf_equal(a, b);
+    return conf_equal(a, b) || (a->kind == K_STR && b->kind == K_STR &&
+                                bt_equal_but_signatures(a->u.s.text, b->u.s.text));
 }
 
 static bt_status add_change(const diff *d, const char *path, const conf_value *then,

@@ -266,6 +266,21 @@ static bt_status put_int(dumper *d, int64_t value) {
     return BT_OK;
 }
 
+/* A text as it may be written into params.yaml: the signature of a URL stays out. */
+static bt_status put_string(dumper *d, const conf_value *value, size_t indent, bool in_flow) {
+    const char *const text = value->u.s.text;
+    bt_str            shown = BT_STR_INIT;
+    bool              is_hidden = false;
+    if (strlen(text) != value->u.s.len || !bt_has_signature(text, &is_hidden)) {
+        return put_text(d, text, value->u.s.len, indent, in_flow);
+    }
+    BT_TRY(bt_str_append(&shown, text, d->err));
+    bt_hide_signatures(shown.data);
+    const bt_status rc = put_text(d, shown.data, strlen(shown.data), indent, in_flow);
+    bt_str_deinit(&shown);
+    return rc;
+}
+
 static bt_status put_scalar(dumper *d, const conf_value *value, size_t indent, bool in_flow) {
     switch (value->kind) {
     case K_NULL:
@@ -279,7 +294,7 @@ static bt_status put_scalar(dumper *d, const conf_value *value, size_t indent, b
     case K_FLOAT:
         return put_float(d, value->u.f);
     case K_STR:
-        return put_text(d, value->u.s.text, value->u.s.len, indent, in_flow);
+        return put_string(d, value, indent, in_flow);
     case K_ALIEN:
     case K_LIST:
     case K_TUPLE:

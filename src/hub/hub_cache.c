@@ -347,6 +347,8 @@ static bt_status write_descriptor(const hub_slot *slot, bt_error *err) {
         &text, err, "Module: %s\nDownload Time: %s\nDownloader Hostname: %s (PID:%ld)",
         slot->handle, when, host, (long)getpid());
     if (rc == BT_OK) {
+        bt_hide_signatures(text.data);
+        text.len = strlen(text.data);
         rc = write_beside(slot, ".descriptor.txt", &text, err);
     }
     bt_str_deinit(&text);

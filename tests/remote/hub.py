@@ -160,6 +160,53 @@ class HttpsCase(e2e.Case):
         return os.path.join(self.cache, hashlib.sha1(handle.encode()).hexdigest())
 
 
+class SignedUrls(HttpsCase):
+    """What signs a URL is used, and stands nowhere: no message, no file."""
+
+    def url(self, name, signature, more='&v=1'):
+        return '%s/data/%s?X-Amz-Signature=%s%s' % (self.server.url, name, signature, more)
+
+    def job(self, signature, expect=0, override='', mode='train'):
+        paths = ','.join("task.%s_data.input_path='%s'" % (part, self.url(name, signature))
+                         for part, name in (('train', 'train.tf_record'),
+                                            ('validation', 'eval.tf_record')))
+        return self.train(mode=mode, override='%s,%s%s' % (MODEL, paths, override), expect=expect,
+                          more=['--verbosity=1'], run_how={'env': self.env})
+
+    def nowhere(self, result, *secrets):
+        for secret in secrets:
+            self.assertNotIn(secret, result.stdout + result.stderr)
+            for folder, _, names in os.walk(self.path('out')):
+                for name in names:
+                    with open(os.path.join(folder, name), 'rb') as source:
+                        self.assertNotIn(secret.encode(), source.read(), name)
+
+    def test_a_job(self):
+        for name in ('train.tf_record', 'eval.tf_record'):
+            with open(self.path(name), 'rb') as source:
+                self.server.pages['/data/' + name] = source.read()
+        result = self.job('S1GNATURE', override=',trainer.train_steps=5')
+        self.nowhere(result, 'S1GNATURE')
+        self.assertTrue(any('S1GNATURE' in path for _, path, _ in self.server.log))
+        with open(self.path('out', 'params.yaml'), encoding='utf-8') as source:
+            self.assertIn('?X-Amz-Signature=...&v=1', source.read())
+        # signed anew it is the same run
+        result = self.job('ANOTH3R', override=',trainer.train_steps=10')
+        self.nowhere(result, 'S1GNATURE', 'ANOTH3R')
+        self.assertNotIn('input_path', result.stderr)
+
+    def test_failures(self):
+        self.nowhere(self.job('S1GNATURE', expect=3), 'S1GNATURE')
+        self.server.pages['/data/train.tf_record'] = ('status', 403)
+        self.nowhere(self.job('S1GNATURE', expect=3), 'S1GNATURE')
+        self.server.pages['/data/train.tf_record'] = b'no records'
+        self.nowhere(self.job('S1GNATURE', expect=3), 'S1GNATURE')
+
+    def test_what_params_yaml_lacks_is_said(self):
+        result = self.job('...', expect=2)
+        self.assertIn('is left out of params.yaml', self.one_error(result))
+
+
 class Modules(HttpsCase):
     def test_a_module(self):
         handle = self.server.url + '/tensorflow/small/4'

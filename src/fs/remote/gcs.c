@@ -60,19 +60,19 @@ static bt_status object_url(bt_str *url, const char *service, const remote_name 
 /* ---- JSON -------------------------------------------------------------------------------------
  */
 
-static json_t *load_json(const char *path, const char *text, size_t n, bt_error *err) {
+static bt_status load_json(const char *path, const char *text, size_t n, json_t **out,
+                           bt_error *err) {
     json_error_t problem;
     json_t      *root = NULL;
-    if (bt_json_load(text, n, 0, &root, &problem, err) != BT_OK) {
-        return NULL;
-    }
+    BT_TRY(bt_json_load(text, n, 0, &root, &problem, err));
     if (!json_is_object(root)) {
+        const bool is_json = root != NULL;
         json_decref(root);
-        (void)BT_FAIL(err, BT_E_FORMAT, "%s: the store's answer is no JSON object (%s)", path,
-                      root == NULL ? problem.text : "another value");
-        return NULL;
+        return BT_FAIL(err, BT_E_FORMAT, "%s: the store's answer is no JSON object (%s)", path,
+                       is_json ? "another value" : problem.text);
     }
-    return root;
+    *out = root;
+    return BT_OK;
 }
 
 /* Numbers that need 64 bits come as strings. */
@@ -87,13 +87,11 @@ static bool get_int(const json_t *root, const char *key, int64_t *out) {
 
 bt_status gcs_parse_resource(const char *path, const char *text, size_t n, remote_info *info,
                              bt_error *err) {
-    uint8_t       digest[4];
-    int64_t       n_bytes = -1;
-    int64_t       version = -1;
-    json_t *const root = load_json(path, text, n, err);
-    if (root == NULL) {
-        return BT_E_FORMAT;
-    }
+    uint8_t digest[4];
+    int64_t n_bytes = -1;
+    int64_t version = -1;
+    json_t *root = NULL;
+    BT_TRY(load_json(path, text, n, &root, err));
     const char *const crc = json_string_value(json_object_get(root, "crc32c"));
     const bool        ok = get_int(root, "size", &n_bytes) && n_bytes >= 0 &&
                     get_int(root, "generation", &version) && version > 0;
@@ -142,10 +140,8 @@ bt_status gcs_parse_list(const char *bucket, const char *text, size_t n, bt_fs_n
     bt_status rc = BT_OK;
     char      shown[300];
     (void)snprintf(shown, sizeof shown, "gs://%s/", bucket);
-    json_t *const root = load_json(shown, text, n, err);
-    if (root == NULL) {
-        return BT_E_FORMAT;
-    }
+    json_t *root = NULL;
+    BT_TRY(load_json(shown, text, n, &root, err));
     size_t        i = 0;
     json_t       *item = NULL;
     const char   *token = json_string_value(json_object_get(root, "nextPageToken"));

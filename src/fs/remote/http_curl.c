@@ -5,7 +5,6 @@
  * TLS is always verified; proxies come from the usual variables (libcurl reads them itself), the
  * certificate authorities from CURL_CA_BUNDLE, SSL_CERT_FILE and SSL_CERT_DIR. */
 #include <curl/curl.h>
-#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -39,12 +38,55 @@ static link            pool[POOL_SIZE]; /* idle, each with its open connections 
 static size_t          n_pool;
 static pthread_once_t  once = PTHREAD_ONCE_INIT;
 
+/* ---- memory -----------------------------------------------------------------------------------
+ *
+ * libcurl may go on without: 7.88 leaves out the query of a URL that it had no memory to copy, and
+ * the condition of a write, or the number of an upload that is given up, is in there. So each
+ * request of it for memory is seen here, and nothing is sent behind one that was refused. */
+
+static _Thread_local bool lacks_memory; /* since the try began */
+
+static void *see(void *ptr) {
+    lacks_memory = lacks_memory || ptr == NULL;
+    return ptr;
+}
+
+static void *curl_alloc(size_t n_bytes) {
+    return see(bt_alloc_small(n_bytes));
+}
+
+static void *curl_grow(void *ptr, size_t n_bytes) {
+    return see(bt_realloc_small(ptr, n_bytes));
+}
+
+static char *curl_copy(const char *text) {
+    const size_t n = strlen(text) + 1;
+    char *const  copy = curl_alloc(n);
+    return copy != NULL ? memcpy(copy, text, n) : NULL;
+}
+
+static void *curl_alloc_zeroed(size_t n, size_t size) {
+    size_t      n_bytes = 0;
+    void *const ptr = bt_size_mul(n, size, &n_bytes) ? curl_alloc(n_bytes) : see(NULL);
+    return ptr != NULL ? memset(ptr, 0, n_bytes) : NULL;
+}
+
+/* Just before a request is sent on its connection. */
+static int on_request(void *context, char *server, char *own, int port, int own_port) {
+    (void)context, (void)server, (void)own, (void)port, (void)own_port;
+    return lacks_memory ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/* ---- connections ------------------------------------------------------------------------------
+ */
+
 static void init_libraries(void) {
 #ifdef BT_HAVE_OPENSSL
     /* a thread may still be reading when the process ends */
     (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 #endif
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    (void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, curl_alloc, bt_free, curl_grow, curl_copy,
+                               curl_alloc_zeroed);
 }
 
 static void link_close(link l) {
@@ -349,6 +391,7 @@ static void set_callbacks(CURL *handle, transfer *t) {
     (void)curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, on_progress);
     (void)curl_easy_setopt(handle, CURLOPT_XFERINFODATA, t);
     (void)curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, on_request);
 }
 
 /* ---- the try ----------------------------------------------------------------------------------
@@ -375,25 +418,20 @@ static http_outcome outcome_of(CURLcode code) {
     }
 }
 
-/* As curl_easy_perform, but it ends within POLL_MS when the request must stop. libcurl calls some
- * missing memory by other names ("No URL set"): errno, which nothing sets that went well, knows. */
+/* As curl_easy_perform, but it ends within POLL_MS when the request must stop. */
 static CURLcode perform(link l, const http_request *request) {
     CURLcode code = CURLE_OUT_OF_MEMORY;
-    bool     lacked_memory = false;
     if (curl_multi_add_handle(l.multi, l.easy) != CURLM_OK) {
         return code;
     }
     for (int running = 1;;) {
         int n_left = 0;
-        errno = 0;
         if (curl_multi_perform(l.multi, &running) != CURLM_OK) {
             break;
         }
-        lacked_memory = lacked_memory || errno == ENOMEM;
         const CURLMsg *const message = curl_multi_info_read(l.multi, &n_left);
         if (message != NULL && message->msg == CURLMSG_DONE) {
             code = message->data.result;
-            code = code != CURLE_OK && lacked_memory ? CURLE_OUT_OF_MEMORY : code;
             break;
         }
         if (http_must_stop(request)) {
@@ -409,7 +447,7 @@ static CURLcode perform(link l, const http_request *request) {
         (void)curl_multi_poll(l.multi, &stop, listens ? 1 : 0, POLL_MS, NULL);
     }
     (void)curl_multi_remove_handle(l.multi, l.easy);
-    return code;
+    return lacks_memory ? CURLE_OUT_OF_MEMORY : code; /* it has other names, too: "No URL set" */
 }
 
 static http_outcome tell_failure(const transfer *t, CURLcode code, const char *reason,
@@ -432,6 +470,7 @@ http_outcome http_try(const http_request *request, const char *url, const char *
     char               reason[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = NULL;
     link               l;
+    lacks_memory = false;
     if (!link_take(&l)) {
         (void)BT_FAIL(problem, BT_E_NOMEM, "out of memory for a connection");
         return HTTP_REFUSED;

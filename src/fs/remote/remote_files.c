@@ -71,6 +71,14 @@ static bt_status fail_user(const char *path, bt_error *err) {
     return rc;
 }
 
+/* Copied from where it is not written. */
+static bt_status fail_hidden(const char *path, bt_error *err) {
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "%s: the signature of this URL is left out of params.yaml and of messages: give "
+                   "the URL itself again",
+                   path);
+}
+
 bt_status remote_check(const char *path, bt_error *err) {
     const scheme_row *const row = find_scheme(path);
     if (row != NULL && row->store == NULL) {
@@ -86,9 +94,12 @@ bt_status remote_check(const char *path, bt_error *err) {
                        "https://",
                        path);
     }
-    return row != NULL && http_has_user(path) && bt_str_starts_with(path, "https://")
-               ? fail_user(path, err)
-               : BT_OK;
+    if (row == NULL || !bt_str_starts_with(path, "https://")) {
+        return BT_OK;
+    }
+    bool is_hidden = false;
+    (void)bt_has_signature(path, &is_hidden);
+    return http_has_user(path) ? fail_user(path, err) : is_hidden ? fail_hidden(path, err) : BT_OK;
 }
 
 bt_status remote_check_writable(const char *path, bt_error *err) {
@@ -310,10 +321,12 @@ bt_status remote_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
     bt_fs_names  names = BT_FS_NAMES_INIT;
     const size_t n_literal = strcspn(pattern, "*?[");
     BT_TRY(remote_check(pattern, err));
-    if (pattern[n_literal] == '\0') {
+    const bool has_list = remote_store_of(pattern)->list_page != NULL;
+    /* where there is no list, what follows a '?' is the query of a URL */
+    if (pattern[n_literal] == '\0' || (!has_list && pattern[n_literal] == '?')) {
         return glob_literally(pattern, out, err);
     }
-    if (remote_store_of(pattern)->list_page == NULL) {
+    if (!has_list) {
         return fail_no_list(pattern, err);
     }
     char *const prefix = bt_strndup(pattern, n_literal);

@@ -20,39 +20,6 @@ const char *s3_xml_library(void) {
     return XML_ExpatVersion();
 }
 
-/* ---- memory: expat's realloc does not say how much there was, ours wants to know ---------------
- */
-
-enum { SIZE_BYTES = 64 }; /* keeps what follows aligned */
-
-static void *xml_realloc(void *bytes, size_t n) {
-    uint8_t *const old = bytes != NULL ? (uint8_t *)bytes - SIZE_BYTES : NULL;
-    size_t         n_old = 0;
-    if (n > SIZE_MAX - SIZE_BYTES) {
-        return NULL;
-    }
-    if (old != NULL) {
-        memcpy(&n_old, old, sizeof n_old);
-    }
-    uint8_t *const made = bt_realloc(old, n_old, n + SIZE_BYTES);
-    if (made == NULL) {
-        return NULL;
-    }
-    const size_t n_made = n + SIZE_BYTES;
-    memcpy(made, &n_made, sizeof n_made);
-    return made + SIZE_BYTES;
-}
-
-static void *xml_alloc(size_t n) {
-    return xml_realloc(NULL, n);
-}
-
-static void xml_free(void *bytes) {
-    if (bytes != NULL) {
-        bt_free((uint8_t *)bytes - SIZE_BYTES);
-    }
-}
-
 /* ---- one pass ---------------------------------------------------------------------------------
  */
 
@@ -152,7 +119,7 @@ static bt_status result_of(walk *w, enum XML_Status status, bt_error *err) {
 }
 
 static bt_status walk_xml(const char *xml, size_t n_bytes, walk *w, bt_error *err) {
-    static const XML_Memory_Handling_Suite memory = {xml_alloc, xml_realloc, xml_free};
+    static const XML_Memory_Handling_Suite memory = {bt_alloc_small, bt_realloc_small, bt_free};
     if (n_bytes > INT_MAX) {
         return BT_FAIL(err, BT_E_FORMAT, "an answer of %zu bytes", n_bytes);
     }

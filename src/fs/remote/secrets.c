@@ -38,7 +38,9 @@ static void begin_calls(void) {
 }
 
 static bool lacked_memory(void) {
-    bool lacked = errno == ENOMEM;
+    /* that its own beginning failed is remembered for ever, without a reason: it only takes memory
+     */
+    bool lacked = errno == ENOMEM || OPENSSL_init_crypto(0, NULL) != 1;
     for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
         lacked = lacked || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
     }

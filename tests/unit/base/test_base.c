@@ -178,6 +178,49 @@ static void reader_never_passes_the_end(void **state) {
     assert_memory_equal(out, bytes, 2);
 }
 
+static void signatures_are_hidden(void **state) {
+    static const struct {
+        const char *text;
+        const char *shown; /* NULL: the same */
+    } rows[] = {
+        {"https://h/a?X-Amz-Signature=abc&X-Amz-Date=1",
+         "https://h/a?X-Amz-Signature=...&X-Amz-Date=1"},
+        {"https://h/a?v=1&x-goog-signature=ab%2F#sig=qqqq",
+         "https://h/a?v=1&x-goog-signature=...#sig=..."},
+        {"cannot read https://h/a?sig=abc: no such file",
+         "cannot read https://h/a?sig=...: no such file"},
+        {"'https://h/a?token=abc' and (https://h/b?sig=x=y+z/==).",
+         "'https://h/a?token=...' and (https://h/b?sig=...)."},
+        {"https://h/a?AWSAccessKeyId=AK12&Expires=5&Signature=b,cd",
+         "https://h/a?AWSAccessKeyId=...&Expires=5&Signature=..."},
+        {"https://h/a?sig=a", "https://h/a?sig=*"},
+        {"https://h/a?sig=...&token=abcd", "https://h/a?sig=...&token=..."},
+        {"https://h/a?se=1;sig=abcd", "https://h/a?se=1;sig=..."},
+        {"https://h/sig=abc?version=5&design=x&sig&sig=", NULL},
+        {"sig=abc, no URL", NULL},
+        {"gs://b/a", NULL},
+        {"://?", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        char        text[200];
+        bool        is_hidden = false;
+        const char *want = rows[i].shown != NULL ? rows[i].shown : rows[i].text;
+        (void)snprintf(text, sizeof text, "%s", rows[i].text);
+        assert_int_equal(bt_has_signature(text, &is_hidden), rows[i].shown != NULL);
+        bt_hide_signatures(text);
+        assert_string_equal(text, want);
+        bt_hide_signatures(text);
+        assert_string_equal(text, want);
+        assert_true(bt_equal_but_signatures(text, rows[i].text));
+    }
+    bool is_hidden = false;
+    assert_true(bt_has_signature("https://h/a?v=1&sig=...", &is_hidden) && is_hidden);
+    assert_true(bt_has_signature("https://h/a?v=1&sig=abc", &is_hidden) && !is_hidden);
+    assert_false(bt_equal_but_signatures("https://h/a?sig=1", "https://h/b?sig=1"));
+    assert_false(bt_equal_but_signatures("https://h/a?sig=1&v=1", "https://h/a?sig=2&v=2"));
+}
+
 static void crc32c_is_castagnoli(void **state) {
     (void)state;
     /* RFC 3720 B.4 */
@@ -463,6 +506,7 @@ int main(void) {
         cmocka_unit_test(lists_for_messages),
         cmocka_unit_test(map_finds_what_was_put),
         cmocka_unit_test(reader_never_passes_the_end),
+        cmocka_unit_test(signatures_are_hidden),
         cmocka_unit_test(crc32c_is_castagnoli),
         cmocka_unit_test(philox_matches_known_answers),
         cmocka_unit_test(random_numbers_have_their_moments),

@@ -32,6 +32,12 @@ static const struct {
     {"task.model.encoder.bert.num_layers=2,runtime.threads=1",
      "task.model.encoder.bert.num_layers=3,runtime.threads=2",
      "runtime.threads: 1 -> 2;task.model.encoder.bert.num_layers: 2 -> 3;"},
+    /* signed anew: the same file */
+    {"task.train_data.input_path='https://h/a?X-Amz-Signature=1&v=1'",
+     "task.train_data.input_path='https://h/a?X-Amz-Signature=...&v=1'", ""},
+    {"task.train_data.input_path='https://h/a?sig=1&v=1'",
+     "task.train_data.input_path='https://h/a?sig=1&v=2'",
+     "task.train_data.input_path: 'https://h/a?sig=1&v=1' -> 'https://h/a?sig=1&v=2';"},
     {"task.train_data.is_training=true", "task.train_data.is_training=false",
      "task.train_data.is_training: true -> false;"},
 };
