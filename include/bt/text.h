@@ -130,10 +130,22 @@ BT_MUST_USE bt_status bt_text_split_words_tf(bt_text_scratch *scratch, const cha
 /* One word a line with its label, sentences apart by empty lines. Two forms: PAN-X's and UDPOS's,
  * exactly as Model Garden's data tool reads them (one or two columns, tab between; a line of blanks
  * is a word), and what CoNLL files look like in the wild (columns apart by tabs or blanks, lines of
- * blanks between sentences, -DOCSTART- lines left out). Strict UTF-8; every CR is dropped. */
+ * blanks between sentences, -DOCSTART- lines left out). Strict UTF-8; every CR is dropped.
+ *
+ * CoNLL's comments are left out: "# key = value", "#begin document", "#end document"; in a line
+ * with tabs whatever begins with # and a blank ("# id 4711 TAB domain=en"); before the first word
+ * of a sentence also what begins so and has another number of columns than the file's first word.
+ * So a word # is one, as every word that begins with #. CoNLL-U (ten columns, the first a number):
+ * ranges (1-2) and empty nodes (1.1) are left out, and unless columns are given the word is FORM
+ * and the label UPOS.
+ *
+ * Files called .jsonl, .ndjson or .json hold a sentence a line, {"tokens": [...], "ner_tags":
+ * [...]}: words of tokens or words, labels of ner_tags, ner or tags, names or numbers of classes.
+ */
 enum { BT_TEXT_LAST_COLUMN = -1 };
 typedef struct bt_text_word_form {
     bool        is_conll;
+    bool        repair_bio;     /* CoNLL, JSON: an entity that begins with I- begins with B- */
     int         word_column;    /* CoNLL: from 0 */
     int         label_column;   /* CoNLL: from 0, or BT_TEXT_LAST_COLUMN */
     const char *conll_advice;   /* what a user sets to read CoNLL's form, for messages */
@@ -146,10 +158,13 @@ typedef struct bt_text_word_line {
     size_t      n_word;
     const char *label; /* NULL: the line has none */
     size_t      n_label;
+    bool        label_is_id; /* JSON: the label is a number, a class's */
 } bt_text_word_line;
 
 typedef struct bt_text_word_file bt_text_word_file;
 
+/* By its ending: lines of words in JSON. */
+bool bt_text_is_word_json(const char *path);
 /* form is borrowed until the file is closed. */
 BT_MUST_USE bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
                                              const bt_text_word_form *form, bt_error *err);
@@ -159,6 +174,8 @@ BT_MUST_USE bt_status bt_text_word_file_next(bt_text_word_file *file, bt_text_wo
                                              bool *is_break, bool *end, bt_error *err);
 const char           *bt_text_word_file_path(const bt_text_word_file *file);
 int64_t bt_text_word_file_line(const bt_text_word_file *file); /* of the last line, from 1 */
+/* Says in a line each what was left out so far, and how many entities begin with I-. */
+void bt_text_word_file_tell(const bt_text_word_file *file, const char *repair_advice);
 
 /* ---- UTF-8 ----------------------------------------------------------------------------------- */
 

@@ -461,6 +461,10 @@ static bool is_flat(const json_t *items) {
 
 static bt_status read_articles(squad_file *f, json_t *root) {
     json_t *const data = json_is_array(root) ? root : json_object_get(root, "data");
+    if (json_is_string(json_object_get(root, "context"))) {
+        f->is_flat = true; /* lines, of which there is one */
+        return read_item(f, root, 1);
+    }
     if (!json_is_array(data) || (data == root && !is_flat(data))) {
         return BT_FAIL(f->err, BT_E_FORMAT,
                        "%s: not a SQuAD file: expected an object with a list \"data\" of articles, "

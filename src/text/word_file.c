@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files of one word a line with its label, sentences apart by empty lines. Two forms: PAN-X's and
- * UDPOS's, exactly as Model Garden's data tool reads them (one or two columns, tab between; a line
- * of blanks is a word), and what CoNLL files look like in the wild (columns apart by tabs or
- * blanks, lines of blanks between sentences, -DOCSTART- lines left out). Strict UTF-8; every CR is
- * dropped.
- */
+ * Files of one word a line with its label, sentences apart by empty lines: the forms and their
+ * rules are told in bt/text.h. */
 #include <string.h>
 
-#include "bt/fs.h"
-#include "bt/text.h"
+#include "word_file.h"
 
-enum { LINE_MAX_BYTES = 1 << 28, MAX_COLUMNS = 64 };
-
-struct bt_text_word_file {
-    bt_fs_stream            *stream;
-    const bt_text_word_form *form;
-    int64_t                  line;
-    bt_str                   text; /* of a line that lost its CRs */
-};
+enum { MAX_COLUMNS = 64, CONLLU_COLUMNS = 10, CONLLU_FORM = 1, CONLLU_UPOS = 3 };
 
 typedef struct column {
     const char *text;
     size_t      n;
 } column;
+
+static bool ends_with_nocase(const char *text, const char *suffix) {
+    const size_t n = strlen(text);
+    const size_t n_suffix = strlen(suffix);
+    return n >= n_suffix && bt_str_equal_nocase(text + n - n_suffix, suffix);
+}
+
+bool bt_text_is_word_json(const char *path) {
+    return ends_with_nocase(path, ".jsonl") || ends_with_nocase(path, ".ndjson") ||
+           ends_with_nocase(path, ".json");
+}
 
 bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
                                  const bt_text_word_form *form, bt_error *err) {
@@ -32,6 +31,7 @@ bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", path);
     }
     r->form = form;
+    r->is_json = bt_text_is_word_json(path);
     const bt_status rc = bt_fs_stream_open(path, &r->stream, err);
     if (rc != BT_OK) {
         bt_text_word_file_close(r);
@@ -45,6 +45,9 @@ void bt_text_word_file_close(bt_text_word_file *file) {
     if (file != NULL) {
         bt_fs_stream_close(file->stream);
         bt_str_deinit(&file->text);
+        bt_str_deinit(&file->label);
+        bt_str_deinit(&file->before);
+        word_json_deinit(file);
         bt_free(file);
     }
 }
@@ -55,6 +58,29 @@ const char *bt_text_word_file_path(const bt_text_word_file *file) {
 
 int64_t bt_text_word_file_line(const bt_text_word_file *file) {
     return file->line;
+}
+
+void bt_text_word_file_tell(const bt_text_word_file *file, const char *repair_advice) {
+    const char *const path = bt_text_word_file_path(file);
+    if (file->n_comments > 0) {
+        bt_log(BT_LOG_INFO, "%s: comment lines left out: %" PRId64 ", the first is line %" PRId64,
+               path, file->n_comments, file->first_comment);
+    }
+    if (file->n_nodes > 0) {
+        bt_log(BT_LOG_INFO, "%s: CoNLL-U; ranges (1-2) and empty nodes (1.1) left out: %" PRId64,
+               path, file->n_nodes);
+    }
+    if (file->n_broken > 0 && file->form->repair_bio) {
+        bt_log(BT_LOG_INFO,
+               "%s: entities that began with I- and begin with B- now: %" PRId64
+               ", the first at line %" PRId64,
+               path, file->n_broken, file->first_broken);
+    } else if (file->n_broken > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s: entities that begin with I- instead of B-: %" PRId64
+               ", the first at line %" PRId64 " (IOB1, or a mistake); %s makes them begin with B-",
+               path, file->n_broken, file->first_broken, repair_advice);
+    }
 }
 
 /* ---- lines
@@ -94,9 +120,9 @@ static bt_status drop_carriage_returns(bt_text_word_file *r, const char **text, 
     return BT_OK;
 }
 
-static bt_status read_line(bt_text_word_file *r, const char **text, size_t *n, bool *end,
-                           bt_error *err) {
-    BT_TRY(bt_fs_stream_line(r->stream, LINE_MAX_BYTES, text, n, end, err));
+bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n, bool *end,
+                              bt_error *err) {
+    BT_TRY(bt_fs_stream_line(r->stream, WORD_LINE_MAX_BYTES, text, n, end, err));
     if (*end) {
         return BT_OK;
     }
@@ -156,14 +182,52 @@ static size_t split_columns(const char *text, size_t n, column columns[MAX_COLUM
     return n_columns;
 }
 
-static bt_status parse_conll(const bt_text_word_file *r, const char *text, size_t n,
-                             bt_text_word_line *word, bt_error *err) {
+/* "1", "1-2" or "1.1": CoNLL-U's first column; the last two are no words of their own. */
+static bool is_node_id(column id, bool *is_plain) {
+    const char *const end = id.text + id.n;
+    const char       *at = id.text;
+    *is_plain = true;
+    while (at < end && *at >= '0' && *at <= '9') {
+        at++;
+    }
+    if (at == id.text || (at < end && *at != '-' && *at != '.')) {
+        return false;
+    }
+    if (at == end) {
+        return true;
+    }
+    *is_plain = false;
+    const char *const second = ++at;
+    while (at < end && *at >= '0' && *at <= '9') {
+        at++;
+    }
+    return at == end && at > second;
+}
+
+/* Whether the line is one of CoNLL-U; *skip: none that is a word. */
+static bool is_conllu(bt_text_word_file *r, const char *text, size_t n,
+                      const column columns[MAX_COLUMNS], size_t n_columns, bool *skip) {
+    bool       is_plain = true;
+    const bool is = n_columns == CONLLU_COLUMNS && memchr(text, '\t', n) != NULL &&
+                    is_node_id(columns[0], &is_plain);
+    *skip = is && !is_plain;
+    r->n_nodes += *skip ? 1 : 0;
+    return is;
+}
+
+static bt_status parse_conll(bt_text_word_file *r, const char *text, size_t n,
+                             bt_text_word_line *word, bool *skip, bt_error *err) {
     const bt_text_word_form *const form = r->form;
     column                         columns[MAX_COLUMNS];
     const size_t                   n_columns = split_columns(text, n, columns);
-    const size_t                   word_column = (size_t)form->word_column;
-    const size_t                   label_column =
+    size_t                         word_column = (size_t)form->word_column;
+    size_t                         label_column =
         form->label_column == BT_TEXT_LAST_COLUMN ? n_columns - 1 : (size_t)form->label_column;
+    if (is_conllu(r, text, n, columns, n_columns, skip) && word_column == 0 &&
+        form->label_column == BT_TEXT_LAST_COLUMN) {
+        word_column = CONLLU_FORM;
+        label_column = CONLLU_UPOS;
+    }
     if (n_columns == 1 && word_column == 0) {
         *word = (bt_text_word_line){.word = columns[0].text, .n_word = columns[0].n};
         return BT_OK;
@@ -187,19 +251,137 @@ static bool is_document_start(const char *text, size_t n) {
     return n >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0;
 }
 
-bt_status bt_text_word_file_next(bt_text_word_file *file, bt_text_word_line *word, bool *is_break,
-                                 bool *end, bt_error *err) {
-    const char *text = NULL;
-    size_t      n = 0;
-    BT_TRY(read_line(file, &text, &n, end, err));
-    if (*end) {
+/* ---- comments
+ * ------------------------------------------------------------------------------------
+ */
+
+static bool begins_with(const char *text, size_t n, const char *start) {
+    const size_t n_start = strlen(start);
+    return n >= n_start && memcmp(text, start, n_start) == 0;
+}
+
+/* Columns of the file's first word: looked for beyond the comments that may stand before it. */
+static bt_status find_width(bt_text_word_file *r, bt_error *err) {
+    const int64_t back = bt_fs_stream_offset(r->stream);
+    bool          end = false;
+    while (r->width == 0 && !end) {
+        const char *text = NULL;
+        size_t      n = 0;
+        column      columns[MAX_COLUMNS];
+        BT_TRY(bt_stop_check(err));
+        BT_TRY(bt_fs_stream_line(r->stream, WORD_LINE_MAX_BYTES, &text, &n, &end, err));
+        const column line = strip(text, end ? 0 : n);
+        if (line.n > 0 && line.text[0] != '#' && !is_document_start(line.text, line.n)) {
+            r->width = split_columns(line.text, line.n, columns);
+        }
+    }
+    r->width = r->width == 0 ? 1 : r->width; /* nothing but # and empty lines */
+    return bt_fs_stream_seek(r->stream, back, err);
+}
+
+/* text begins with #. It is r->text or the stream's own, which find_width overwrites. */
+static bt_status is_comment(bt_text_word_file *r, const char *text, size_t n, bool *out,
+                            bt_error *err) {
+    column       columns[MAX_COLUMNS];
+    const bool   has_blank = n > 1 && text[1] == ' ';
+    const bool   has_tab = memchr(text, '\t', n) != NULL;
+    const size_t n_columns = split_columns(text, n, columns);
+    *out = begins_with(text, n, "#begin document") || begins_with(text, n, "#end document") ||
+           (has_blank && has_tab && columns[0].n > 1) ||
+           (has_blank && !has_tab && n_columns > 2 && columns[2].n == 1 && *columns[2].text == '=');
+    if (*out || !has_blank || has_tab || r->is_inside) {
         return BT_OK;
     }
-    if (!file->form->is_conll) {
-        *is_break = n == 0;
-        return n == 0 ? BT_OK : parse_plain(file, text, n, word, err);
+    if (r->width == 0) {
+        BT_TRY(find_width(r, err));
     }
-    const column line = strip(text, n);
+    *out = n_columns != r->width;
+    return BT_OK;
+}
+
+/* ---- I- without B-
+ * -------------------------------------------------------------------------------
+ */
+
+/* Is this I-X behind neither B-X nor I-X of the same sentence? */
+static bool begins_wrongly(const bt_str *before, const char *label, size_t n) {
+    if (n <= 2 || label[0] != 'I' || label[1] != '-') {
+        return false;
+    }
+    return before->len != n || (before->data[0] != 'B' && before->data[0] != 'I') ||
+           memcmp(before->data + 1, label + 1, n - 1) != 0;
+}
+
+static bt_status follow_label(bt_text_word_file *r, bt_text_word_line *word, bt_error *err) {
+    if (word->label == NULL || word->label_is_id) {
+        bt_str_clear(&r->before);
+        return BT_OK;
+    }
+    if (begins_wrongly(&r->before, word->label, word->n_label)) {
+        r->first_broken = r->n_broken++ == 0 ? r->line : r->first_broken;
+        if (r->form->repair_bio) {
+            bt_str_clear(&r->label);
+            BT_TRY(bt_str_append_n(&r->label, word->label, word->n_label, err));
+            r->label.data[0] = 'B';
+            word->label = r->label.data;
+        }
+    }
+    bt_str_clear(&r->before);
+    return bt_str_append_n(&r->before, word->label, word->n_label, err);
+}
+
+/* ---- lines and sentences
+ * -------------------------------------------------------------------------
+ */
+
+/* *skip: the line is neither a word nor a break. */
+static bt_status next_conll(bt_text_word_file *r, const char *text, size_t n,
+                            bt_text_word_line *word, bool *is_break, bool *skip, bt_error *err) {
+    column line = strip(text, n);
     *is_break = line.n == 0 || is_document_start(line.text, line.n);
-    return *is_break ? BT_OK : parse_conll(file, text, n, word, err);
+    if (!*is_break && line.text[0] == '#') {
+        /* a copy: the line may be read over for the file's width */
+        const size_t before = (size_t)(line.text - text);
+        if (text != bt_str_text(&r->text)) {
+            bt_str_clear(&r->text);
+            BT_TRY(bt_str_append_n(&r->text, text, n, err));
+            text = bt_str_text(&r->text);
+            line.text = text + before;
+        }
+        BT_TRY(is_comment(r, line.text, line.n, skip, err));
+        r->first_comment = *skip && r->n_comments++ == 0 ? r->line : r->first_comment;
+    }
+    return *is_break || *skip ? BT_OK : parse_conll(r, text, n, word, skip, err);
+}
+
+bt_status bt_text_word_file_next(bt_text_word_file *file, bt_text_word_line *word, bool *is_break,
+                                 bool *end, bt_error *err) {
+    bool skip = true;
+    *is_break = false;
+    while (skip) {
+        const char *text = NULL;
+        size_t      n = 0;
+        skip = false;
+        if (file->is_json) {
+            BT_TRY(word_json_next(file, word, is_break, end, err));
+        } else {
+            BT_TRY(word_file_read_line(file, &text, &n, end, err));
+        }
+        if (*end) {
+            return BT_OK;
+        }
+        if (!file->is_json && !file->form->is_conll) {
+            *is_break = n == 0;
+            return n == 0 ? BT_OK : parse_plain(file, text, n, word, err);
+        }
+        if (!file->is_json) {
+            BT_TRY(next_conll(file, text, n, word, is_break, &skip, err));
+        }
+    }
+    file->is_inside = !*is_break;
+    if (*is_break) {
+        bt_str_clear(&file->before);
+        return BT_OK;
+    }
+    return follow_label(file, word, err);
 }

@@ -317,6 +317,8 @@ CORPUS = {
         "tsv_header": b"ha\tb\tc\r\n1\t2\t3\r4\t\xc3\xa9\n\n5",
         "tsv_lines": b"t\xef\xbb\xbfa\tb\n\nc\rd\te\n", "tsv_cr": b"ra\rb\tc\r\n\td\t\n",
         "words": b"pthe\tO\n \xc2\xa0\tB-X\r\n\ncat\n", "conll": b"c-DOCSTART- O\n\nthe DT  O\ncat\tNN\tB-X\n \n",
+        "conllu": b"c# sent_id = 1\n# text = # a\n1-2\tab\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tX\t_\t_\t_\t_\t_\t_\n"
+                  b"1.1\tc\t_\t_\t_\t_\t_\t_\t_\t_\n\n# id 7\tx\n# O\n#b I-X\n",
         "jsonl": b'j{"a": "x\\u00e9", "b": [1, {}]}\n\n{"a": 1}\n', "info": b"i" + SET_INFO,
         "features": b'f{"featuresDict":{"features":{"label":{"classLabel":{"numClasses":"3"}}}}}',
         "shard": b"s" + frame(SET_ROW) * 2, "mended": b"m" + frame(SET_ROW) * 3},

@@ -82,7 +82,12 @@ static const bt_flag_def flag_defs[] = {
      .help = "conll: labels by id, e.g. O,B-PER,I-PER, or @FILE; unset: the training file's."},
     {.name = "tagging_columns",
      .kind = BT_FLAG_STRING,
-     .help = "conll: columns of word and label, e.g. 1,4; unset: the first and the last."},
+     .help = "conll: columns of word and label, e.g. 1,4; unset: the first and the last (CoNLL-U: "
+             "FORM and UPOS)."},
+    {.name = "tagging_repair_bio",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "false",
+     .help = "conll: let entities that begin with I- begin with B-."},
     {.name = "squad_data_file", .kind = BT_FLAG_STRING, .help = "squad: the JSON file."},
     {.name = "translated_squad_data_folder",
      .kind = BT_FLAG_STRING,

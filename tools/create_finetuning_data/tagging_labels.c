@@ -101,6 +101,14 @@ bt_status tagging_labels_collect(tagging_labels *labels, const char *path,
             rc = fail_no_label(reader, err);
             goto done;
         }
+        if (!is_break && word.label_is_id) {
+            rc = BT_FAIL(err, BT_E_FORMAT,
+                         "%s:%" PRId64
+                         ": the labels are numbers: name them in the order of their numbers with "
+                         "--tagging_labels",
+                         path, bt_text_word_file_line(reader));
+            goto done;
+        }
         if (!is_break) {
             BT_CHECK(add_label(labels, word.label, word.n_label, err));
         }
@@ -177,6 +185,13 @@ bt_status tagging_labels_find(const tagging_labels *labels, const bt_text_word_f
                               const bt_text_word_line *word, int64_t *id, bt_error *err) {
     if (word->label == NULL) {
         return fail_no_label(file, err);
+    }
+    if (word->label_is_id) {
+        char text[32] = "";
+        memcpy(text, word->label, word->n_label < sizeof text ? word->n_label : 0);
+        return bt_parse_i64(text, id) && *id >= 0 && *id < (int64_t)labels->n
+                   ? BT_OK
+                   : fail_label(labels, file, word, err);
     }
     return bt_map_get(labels->ids, word->label, word->n_label, id)
                ? BT_OK

@@ -37,12 +37,14 @@ const tagging_config tagging_udpos = {.labels = udpos_labels, .lists_files = tru
 static const char *const file_stems[DATA_N_SPLITS] = {"train", "dev", "test"};
 
 /* The first of these that is in --input_data_dir is a CoNLL split. */
-enum { MAX_NAMES = 9 };
+enum { MAX_NAMES = 15 };
 static const char *const conll_names[DATA_N_SPLITS][MAX_NAMES + 1] = {
-    {"train.tsv", "train.txt", "train.conll", "train.bio", "eng.train"},
+    {"train.tsv", "train.txt", "train.conll", "train.bio", "eng.train", "train.conllu",
+     "train.jsonl", "train.json"},
     {"dev.tsv", "dev.txt", "dev.conll", "dev.bio", "valid.tsv", "valid.txt", "valid.conll",
-     "valid.bio", "eng.testa"},
-    {"test.tsv", "test.txt", "test.conll", "test.bio", "eng.testb"}};
+     "valid.bio", "eng.testa", "dev.conllu", "dev.jsonl", "dev.json", "valid.jsonl", "valid.json"},
+    {"test.tsv", "test.txt", "test.conll", "test.bio", "eng.testb", "test.conllu", "test.jsonl",
+     "test.json"}};
 
 typedef struct tagging_run {
     const tagging_config *config;
@@ -92,6 +94,7 @@ static void close_input(sentence_source *s) {
                bt_text_word_file_path(s->reader), s->run->labels.names[0], s->n_unlabelled,
                s->first_unlabelled);
     }
+    bt_text_word_file_tell(s->reader, "--tagging_repair_bio");
     bt_text_word_file_close(s->reader);
     s->reader = NULL;
     s->n_unlabelled = 0;
@@ -296,6 +299,7 @@ static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
     const char *const columns = data_path_flag(job->flags, "tagging_columns");
     const char *const given = data_path_flag(job->flags, "tagging_labels");
     run->form.is_conll = true;
+    run->form.repair_bio = bt_flags_bool(job->flags, "tagging_repair_bio");
     run->form.label_column = BT_TEXT_LAST_COLUMN;
     if (columns != NULL) {
         BT_TRY(parse_columns(columns, &run->form, err));
@@ -386,6 +390,11 @@ static bt_status check_flags(const data_job *job, const data_task *task, bt_erro
             return BT_FAIL(err, BT_E_CONFIG, "--%s is for --tagging_task_name=conll, not for %s",
                            conll_flags[i], task->name);
         }
+    }
+    if (config->labels != NULL && bt_flags_bool(job->flags, "tagging_repair_bio")) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--tagging_repair_bio is for --tagging_task_name=conll, not for %s",
+                       task->name);
     }
     if (job->max_seq_length < MIN_SEQ_LENGTH) {
         return BT_FAIL(err, BT_E_CONFIG,

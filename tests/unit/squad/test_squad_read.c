@@ -189,6 +189,7 @@ static void test_taken(void **state) {
          "\"answer_start\": 0}]}]",
          BT_SQUAD_TRAIN, false, 1, 1},
         {"[{\"id\": 1, \"context\": \"a\", \"question\": \"q\"}]", BT_SQUAD_PREDICT, false, 1, 0},
+        {FLAT(1, "a b", FLAT_ANSWER("b", 2)) "\n", BT_SQUAD_TRAIN, false, 1, 1},
         {FILE_OF("a\\u0000b \\ud83d\\ude00", ANSWER("\\ud83d\\ude00", 4)), BT_SQUAD_TRAIN, false, 1,
          1},
     };

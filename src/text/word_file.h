@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * text, private: the state of a file of words, which its two readers share: word_file.c (lines of
+ * columns) and word_json.c (lines of JSON). */
+#ifndef BT_TEXT_WORD_FILE_H
+#define BT_TEXT_WORD_FILE_H
+
+#include "bt/fs.h"
+#include "bt/text.h"
+
+enum { WORD_LINE_MAX_BYTES = 1 << 28 };
+
+struct bt_text_word_file {
+    bt_fs_stream            *stream;
+    const bt_text_word_form *form;
+    int64_t                  line;
+    bt_str                   text; /* of a line that lost its CRs, or that is looked at twice */
+    /* CoNLL */
+    size_t  width;     /* columns of the first word; 0: not known yet */
+    bool    is_inside; /* behind the first word of a sentence */
+    bt_str  before;    /* the label before, in the sentence */
+    bt_str  label;     /* that was repaired */
+    int64_t n_comments, first_comment;
+    int64_t n_nodes;
+    int64_t n_broken, first_broken;
+    /* JSON */
+    bool   is_json;
+    void  *sentence; /* json_t of the line; NULL: between sentences */
+    size_t next_word;
+    char   id[32]; /* of a label that is a number */
+};
+
+/* Without its CRs, checked to be UTF-8. */
+bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n, bool *end,
+                              bt_error *err);
+
+/* The next word of a JSON line, a break behind its last one, or the end. */
+bt_status word_json_next(bt_text_word_file *r, bt_text_word_line *word, bool *is_break, bool *end,
+                         bt_error *err);
+void      word_json_deinit(bt_text_word_file *r);
+
+#endif

@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Words and universal tags of a CoNLL-U file as the package conllu 6 reads it: ranges and empty nodes
+left out. pip install conllu; make_conllu_goldens.py (writes tests/goldens/text/words.*)
+
+The sentences are made up here: a word that is #, comments of every kind, a range, an empty node."""
+import pathlib
+
+import conllu
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "goldens" / "text"
+
+
+def row(number, form, tag):
+    return "\t".join([number, form, form.lower(), tag] + ["_"] * 6) + "\n"
+
+
+TEXT = ("# newdoc id = made-up\n# sent_id = 1\n# text = Vamonos al mar # 1\n" +
+        row("1-2", "Vamonos", "_") + row("1", "Vamos", "VERB") + row("2", "nos", "PRON") +
+        row("3-4", "al", "_") + row("3", "a", "ADP") + row("4", "el", "DET") + row("5", "mar", "NOUN") +
+        row("6", "#", "SYM") + row("7", "1", "NUM") + "\n" +
+        "# sent_id = 2\n# text = # uno\n# a comment without a value\n" +
+        row("1", "#", "SYM") + row("1.1", "hay", "VERB") + row("2", "uno", "NUM") + "\n" +
+        "# newpar\n# sent_id = 3\n" + row("1", "New York", "PROPN") + "\n")
+
+
+def main():
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "words.conllu").write_text(TEXT, encoding="utf-8")
+    sentences = conllu.parse(TEXT)
+    lines = ["|".join("%s/%s" % (token["form"], token["upos"]) for token in sentence
+                      if isinstance(token["id"], int)) for sentence in sentences]
+    (FOLDER / "words_conllu.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Files of labelled words: comments, CoNLL-U, MultiCoNER, lines of JSON, entities that begin with
+ * I-; and everything that can be wrong with them. What a file holds is written "word/LABEL", a bar
+ * between sentences. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/fs.h"
+#include "bt/text.h"
+#include "test_support.h"
+
+static const char *folder;
+
+typedef struct word_case {
+    const char *why;
+    const char *file;
+    const char *text;
+    const char *words; /* expected, or */
+    const char *error;
+    int         word_column;
+    int         label_column; /* 0: the last */
+    bool        repair_bio;
+} word_case;
+
+static void append(bt_str *out, const char *text, size_t n) {
+    assert_ok(bt_str_append_n(out, text, n, err));
+}
+
+static bt_status read_words(const word_case *c, bt_str *out, bt_error *problem) {
+    const bt_text_word_form form = {.is_conll = true,
+                                    .repair_bio = c->repair_bio,
+                                    .word_column = c->word_column,
+                                    .label_column = c->label_column == 0 ? BT_TEXT_LAST_COLUMN
+                                                                         : c->label_column,
+                                    .conll_advice = "CONLL",
+                                    .columns_advice = "COLUMNS"};
+    bt_text_word_file      *file = NULL;
+    bt_status               rc = BT_OK;
+    bool                    end = false;
+    bool                    is_first = true;
+    char                    path[TEST_PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, c->file);
+    test_write_file(path, c->text, strlen(c->text));
+    assert_ok(bt_text_word_file_open(&file, path, &form, err));
+    while (rc == BT_OK && !end) {
+        bt_text_word_line word = {0};
+        bool              is_break = false;
+        rc = bt_text_word_file_next(file, &word, &is_break, &end, problem);
+        if (rc != BT_OK || end) {
+            break;
+        }
+        if (is_break) {
+            append(out, "|", out->len > 0 && out->data[out->len - 1] != '|' ? 1 : 0);
+            is_first = true;
+            continue;
+        }
+        append(out, " ", is_first ? 0 : 1);
+        append(out, word.word, word.n_word);
+        append(out, word.label_is_id ? "=" : "/", word.label != NULL ? 1 : 0);
+        append(out, word.label, word.n_label);
+        is_first = false;
+    }
+    bt_text_word_file_tell(file, "REPAIR");
+    bt_text_word_file_close(file);
+    return rc;
+}
+
+static void check(const word_case *cases, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        bt_str          out = BT_STR_INIT;
+        bt_error        problem = BT_ERROR_INIT;
+        const bt_status rc = read_words(&cases[i], &out, &problem);
+        if (cases[i].error != NULL
+                ? rc != BT_E_FORMAT || strstr(problem.msg, cases[i].error) == NULL
+                : rc != BT_OK || strcmp(bt_str_text(&out), cases[i].words) != 0) {
+            fail_msg("%s: status %d, '%s', words %s", cases[i].why, (int)rc, problem.msg,
+                     bt_str_text(&out));
+        }
+        bt_str_deinit(&out);
+    }
+}
+
+static void test_comments(void **state) {
+    (void)state;
+    static const word_case cases[] = {
+        {"MultiCoNER", "a.txt",
+         "# id 4711\tdomain=en\nthe _ _ O\nparis _ _ B-LOC\n\n# id 4712\tdomain=en\nrome _ _ "
+         "B-LOC\n",
+         .words = "the/O paris/B-LOC|rome/B-LOC"},
+        {"tabs", "a.txt", "# id 4711\tdomain=en\nthe\tO\n\n# id 4712\tdomain=en\nrome\tB\n\n",
+         .words = "the/O|rome/B|"},
+        {"sent_id and text", "a.txt",
+         "# sent_id = 1\n# text = The film is # 1\nThe O\n\n# sent_id = 2\nfilm O\n",
+         .words = "The/O|film/O"},
+        {"four columns, as many as sent_id has", "a.txt",
+         "# sent_id = 1\nThe DT B O\n# NN I O\n\n# sent_id = 2\nfilm NN B O\n",
+         .words = "The/O #/O|film/O"},
+        {"OntoNotes", "a.txt", "#begin document (bc/cctv); part 000\na O\n\n#end document\n",
+         .words = "a/O|"},
+        {"free words", "a.txt", "# made by hand in June\na O\n\n# the end\n", .words = "a/O|"},
+        {"a word # is one", "a.txt", "a O\n# O\n1 B\n\n# O\nb O\n", .words = "a/O #/O 1/B|#/O b/O"},
+        {"first of all, too", "a.txt", "# O\na O\n", .words = "#/O a/O"},
+        {"a word # behind a tab", "a.txt", "#\tO\n#tag\tB\n\n#\tO\n", .words = "#/O #tag/B|#/O"},
+        {"a word that begins with it", "a.txt", "#metoo NN B-EVENT\n# NN O\n\n",
+         .words = "#metoo/B-EVENT #/O|"},
+        {"only comments", "a.txt", "# a\n\n# b = c\n", .words = ""},
+        {"CR LF", "a.txt", "# sent_id = 1\r\na O\r\n\r\n# newdoc id = x\r\nb O\r\n",
+         .words = "a/O|b/O"},
+        {"a comment within a sentence", "a.txt", "a\tO\n# id 4\tx\nb\tO\n", .words = "a/O b/O"},
+    };
+    check(cases, BT_ARRAY_LEN(cases));
+}
+
+#define CONLLU                                                                                     \
+    "# sent_id = 1\n# text = vamonos al mar\n"                                                     \
+    "1-2\tvamonos\t_\t_\t_\t_\t_\t_\t_\t_\n1\tvamos\tir\tVERB\t_\t_\t0\troot\t_\t_\n"              \
+    "2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\tx=y\n3-4\tal\t_\t_\t_\t_\t_\t_\t_\t_\n"              \
+    "3\ta\ta\tADP\t_\t_\t5\tcase\t_\t_\n4\tel\tel\tDET\t_\t_\t5\tdet\t_\t_\n"                      \
+    "4.1\tnada\t_\tX\t_\t_\t_\t_\t1:x\t_\n5\tmar\tmar\tNOUN\tS\t_\t1\tobl\t_\t_\n\n"               \
+    "# sent_id = 2\n1\tsi\tsi\tINTJ\t_\t_\t0\troot\t_\t_\n\n"
+
+static void test_conllu(void **state) {
+    (void)state;
+    static const word_case cases[] = {
+        {"form and UPOS", "a.conllu", CONLLU,
+         .words = "vamos/VERB nos/PRON a/ADP el/DET mar/NOUN|si/INTJ|"},
+        {"columns that are given", "a.conllu", CONLLU, .word_column = 2, .label_column = 7,
+         .words = "ir/root nosotros/obj a/case el/det mar/obl|si/root|"},
+        {"ten columns of blanks are none", "a.txt", "1 a b c d e f g h I\n", .words = "1/I"},
+        {"ten columns without numbers are none", "a.txt", "w\ta\tb\tc\td\te\tf\tg\th\tI\n",
+         .words = "w/I"},
+    };
+    check(cases, BT_ARRAY_LEN(cases));
+}
+
+/* The same words as the package conllu has of the same file. */
+static void test_conllu_golden(void **state) {
+    (void)state;
+    const bt_text_word_form form = {.is_conll = true,
+                                    .label_column = BT_TEXT_LAST_COLUMN,
+                                    .conll_advice = "",
+                                    .columns_advice = ""};
+    bt_text_word_file      *file = NULL;
+    bt_str                  got = BT_STR_INIT;
+    char                   *want = NULL;
+    size_t                  n = 0;
+    bool                    end = false;
+    bool                    is_break = true;
+    assert_ok(bt_text_word_file_open(&file, test_source_path("tests/goldens/text/words.conllu"),
+                                     &form, err));
+    while (!end) {
+        bt_text_word_line word = {0};
+        const bool        starts = is_break;
+        assert_ok(bt_text_word_file_next(file, &word, &is_break, &end, err));
+        if (!end) {
+            append(&got, is_break ? "\n" : "|", is_break || !starts ? 1 : 0);
+            append(&got, word.word, is_break ? 0 : word.n_word);
+            append(&got, "/", is_break ? 0 : 1);
+            append(&got, word.label, is_break ? 0 : word.n_label);
+        }
+    }
+    bt_text_word_file_close(file);
+    assert_ok(bt_fs_read_all(test_source_path("tests/goldens/text/words_conllu.txt"), 1 << 20,
+                             &want, &n, err));
+    assert_string_equal(bt_str_text(&got), want);
+    bt_free(want);
+    bt_str_deinit(&got);
+}
+
+static void test_json(void **state) {
+    (void)state;
+    static const word_case cases[] = {
+        {"words and ner", "a.jsonl",
+         "{\"words\": [\"Anna\", \"in\"], \"ner\": [\"B-PER\", \"O\"]}\n\n{\"ner\": [\"O\"], "
+         "\"words\": "
+         "[\"x y\"]}",
+         .words = "Anna/B-PER in/O|x y/O|"},
+        {"tokens and numbers", "a.JSONL",
+         "{\"id\": 1, \"tokens\": [\"a\", \"b\"], \"ner_tags\": [0, 3], \"pos_tags\": [9, 9]}\r\n",
+         .words = "a=0 b=3|"},
+        {"tags", "a.ndjson", "\xef\xbb\xbf{\"tokens\": [\"\\u00e9\"], \"tags\": [\"O\"]}",
+         .words = "\xc3\xa9/O|"},
+        {"no labels", "a.json", "{\"tokens\": [\"a\", \"b\"], \"tags\": null}\n{\"tokens\": []}\n",
+         .words = "a b|"},
+        {"a list", "a.json", "[{\"tokens\": []}]",
+         .error = "a.json:1: expected an object {\"tokens\": [...], \"ner_tags\": [...]} a line"},
+        {"no JSON", "a.json", "{\"tokens\": [\"a\"]}\n{\"tokens\"\n",
+         .error = "a.json:2: not JSON: "},
+        {"no words", "a.json", "{\"text\": \"a\"}",
+         .error = "a.json:1: neither tokens nor words is"},
+        {"a text", "a.json", "{\"tokens\": \"a\"}",
+         .error = "a.json:1: tokens is no list of words"},
+        {"more words", "a.json", "{\"tokens\": [\"a\"], \"ner_tags\": []}",
+         .error = "a.json:1: 1 in tokens, but 0 in ner_tags"},
+        {"a number for a word", "a.json", "{\"tokens\": [\"a\", 1], \"tags\": [\"O\", \"O\"]}",
+         .error = "a.json:1: word 2 is no text"},
+        {"a list for a label", "a.json", "{\"tokens\": [\"a\"], \"tags\": [[]]}",
+         .error = "a.json:1: the label of word 1 is neither a name nor a number"},
+    };
+    check(cases, BT_ARRAY_LEN(cases));
+}
+
+static void test_bio(void **state) {
+    (void)state;
+    static const char text[] = "a I-X\nb I-X\nc B-X\nd I-X\ne I-Y\nf O\ng I-Y\n\nh I-Y\ni I-Y\n";
+    static const word_case cases[] = {
+        {"told", "a.txt", text, .words = "a/I-X b/I-X c/B-X d/I-X e/I-Y f/O g/I-Y|h/I-Y i/I-Y"},
+        {"repaired", "a.txt", text, .repair_bio = true,
+         .words = "a/B-X b/I-X c/B-X d/I-X e/B-Y f/O g/B-Y|h/B-Y i/I-Y"},
+        {"of JSON", "a.jsonl",
+         "{\"tokens\": [\"a\", \"b\"], \"tags\": [\"I-X\", \"I-X\"]}\n"
+         "{\"tokens\": [\"a\"], \"tags\": [\"I-X\"]}\n",
+         .repair_bio = true, .words = "a/B-X b/I-X|a/B-X|"},
+        {"an empty label", "a.txt", "a\t\tb\nc\tI-X\tb\n", .label_column = 1, .words = "a/ c/I-X"},
+        {"I alone is no entity", "a.txt", "a I\nb I-\n", .repair_bio = true, .words = "a/I b/I-"},
+    };
+    check(cases, BT_ARRAY_LEN(cases));
+}
+
+static int make_folder(void **state) {
+    (void)state;
+    folder = test_temp_dir();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_comments),      cmocka_unit_test(test_conllu),
+        cmocka_unit_test(test_conllu_golden), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_bio),
+    };
+    return cmocka_run_group_tests(tests, make_folder, NULL);
+}
