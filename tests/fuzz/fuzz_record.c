@@ -34,7 +34,7 @@ static bool read_stream(const char *path, bt_compression compression, found *f) 
     while ((rc = bt_tfrecord_next(reader, &record, &end, NULL)) == BT_OK && !end) {
         add(f, &record);
     }
-    f->is_whole = rc == BT_OK;
+    f->is_whole = rc == BT_OK && bt_tfrecord_check_end(reader, NULL) == BT_OK;
     bt_tfrecord_close(reader);
     return true;
 }
