@@ -46,6 +46,9 @@ function(bt_test_properties name labels timeout)
   if(NOT timeout)
     set(timeout 120)
   endif()
+  if(BT_SANITIZE MATCHES thread) # each access to memory is looked at: ten times as slow, and more
+    math(EXPR timeout "6 * ${timeout}")
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
     SKIP_RETURN_CODE 77
     ENVIRONMENT "BT_SHARED_DIR=${BT_SHARED_DIR};BT_SOURCE_DIR=${CMAKE_SOURCE_DIR};BT_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")

@@ -65,7 +65,8 @@ static bt_status report_source(const conf_merge *merge, const char *flag, const 
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static bt_status read_remote_file(const char *path, bt_str *out, bt_error *err) {
+/* In a store, or a pipe of this process (/dev/stdin): whoever waits for it can be stopped. */
+static bt_status read_other_file(const char *path, bt_str *out, bt_error *err) {
     char  *text = NULL;
     size_t n = 0;
     BT_TRY(bt_fs_read_all(path, CONF_MAX_FILE_BYTES, &text, &n, err));
@@ -76,16 +77,19 @@ static bt_status read_remote_file(const char *path, bt_str *out, bt_error *err) 
 
 /* BT_E_CONFIG with the reason when it cannot be read. */
 static bt_status read_file(const char *path, bt_str *out, bt_error *err) {
+    struct stat st;
     if (bt_fs_is_remote(path)) {
-        return read_remote_file(path, out, err);
+        return read_other_file(path, out, err);
     }
     if (bt_fs_refuse_special(path, err) != BT_OK) {
         return BT_FAIL(err, BT_E_CONFIG, "%s", "this is no file, but a pipe, a socket or a device");
     }
-    FILE       *file = fopen(path, "rb");
-    struct stat st;
-    bt_status   rc = BT_OK;
-    char        block[4096];
+    if (stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
+        return read_other_file(path, out, err);
+    }
+    FILE     *file = fopen(path, "rb");
+    bt_status rc = BT_OK;
+    char      block[4096];
     if (file == NULL) {
         return BT_FAIL(err, bt_status_of_errno(errno, BT_E_CONFIG), "%s", strerror(errno));
     }

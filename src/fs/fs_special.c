@@ -140,18 +140,26 @@ bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *er
     return BT_OK;
 }
 
-bt_status fs_await_bytes(int fd, const char *path, bt_error *err) {
-    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+static bt_status await(int fd, short events, const char *words, const char *path, bt_error *err) {
+    struct pollfd wanted = {.fd = fd, .events = events};
     for (int i = 0;; i++) {
         const int n = poll(&wanted, 1, POLL_MILLISECONDS);
         if (n > 0 || (n < 0 && errno != EINTR)) {
-            return BT_OK; /* bytes, the end, or an error that reading tells */
+            return BT_OK; /* ready, the end, or an error that the call itself tells */
         }
         BT_TRY(bt_stop_check_now(err));
         if (i == POLLS_BEFORE_A_LINE) {
-            bt_log(BT_LOG_INFO, "waiting for bytes from %s", path);
+            bt_log(BT_LOG_INFO, "waiting for %s %s", words, path);
         }
     }
+}
+
+bt_status fs_await_bytes(int fd, const char *path, bt_error *err) {
+    return await(fd, POLLIN, "bytes from", path, err);
+}
+
+bt_status fs_await_room(int fd, const char *path, bt_error *err) {
+    return await(fd, POLLOUT, "the reader of", path, err);
 }
 
 bt_status fs_open_special(const char *path, int flags, int *fd, bt_error *err) {

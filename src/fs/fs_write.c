@@ -8,6 +8,7 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h> /* PIPE_BUF */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct bt_fs_writer {
     char          *temporary;  /* NULL: written directly */
     bool           keeps_mode; /* of the file that it replaces */
     mode_t         mode;
+    bool           is_special; /* a pipe, a terminal: who reads it may let it wait */
     uint8_t       *buffer;
     size_t         used;
     int64_t        offset;
@@ -155,6 +157,7 @@ bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *er
         rc = BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is a folder", path);
     } else if (is_there && (!S_ISREG(st.st_mode) || fs_is_descriptor(path))) {
         rc = fs_open_special(path, S_ISREG(st.st_mode) ? O_APPEND : 0, &writer->fd, err);
+        writer->is_special = !S_ISREG(st.st_mode);
     } else {
         rc = open_temporary(writer, err);
     }
@@ -191,9 +194,13 @@ void bt_fs_writer_pace(bt_fs_writer *writer) {
 
 static bt_status write_out(bt_fs_writer *writer, const uint8_t *bytes, size_t n_bytes,
                            bt_error *err) {
+    /* a pipe that has room takes so much without waiting */
+    const size_t most = writer->is_special ? PIPE_BUF : FS_PACE_BYTES;
     while (n_bytes > 0) {
-        const ssize_t n =
-            fs_sys_write(writer->fd, bytes, n_bytes < FS_PACE_BYTES ? n_bytes : FS_PACE_BYTES);
+        if (writer->is_special) {
+            BT_TRY(fs_await_room(writer->fd, writer->path, err));
+        }
+        const ssize_t n = fs_sys_write(writer->fd, bytes, n_bytes < most ? n_bytes : most);
         if (n == 0) { /* it would be tried for ever */
             return fs_fail_write(writer->path, "write", EIO, err);
         }
@@ -212,11 +219,18 @@ static bt_status write_buffer(bt_fs_writer *writer, bt_error *err) {
     return write_out(writer, writer->buffer, used, err);
 }
 
+/* Whoever is asked to stop, and does not save just then, leaves what was there. An append goes on:
+ * its lines are of what was done. */
+static bt_status check_stop(const bt_fs_writer *writer, bt_error *err) {
+    return writer->temporary != NULL ? bt_stop_check_now(err) : BT_OK;
+}
+
 bt_status bt_fs_writer_write(bt_fs_writer *writer, const void *bytes, size_t n_bytes,
                              bt_error *err) {
     if (writer->remote != NULL) {
         return remote_writer_write(writer->remote, bytes, n_bytes, err);
     }
+    BT_TRY(check_stop(writer, err));
     if (n_bytes > WRITE_BUFFER_BYTES - writer->used) {
         BT_TRY(write_buffer(writer, err));
     }
@@ -287,6 +301,7 @@ bt_status bt_fs_writer_commit(bt_fs_writer **writer_ptr, bt_error *err) {
         return BT_OK;
     }
     BT_TRY(bt_fs_writer_flush(writer, is_replaced, err));
+    BT_TRY(check_stop(writer, err));
     BT_TRY(put_in_place(writer, err));
     if (is_replaced) {
         BT_TRY(fs_sync_folder_of(writer->target, err));
@@ -450,6 +465,7 @@ bt_status bt_fs_writers_commit(bt_fs_writer **writers, size_t n, bt_error *err) 
     together  t = {.writers = writers, .n = n};
     bt_status rc = BT_OK;
     BT_TRY(flush_all(writers, n, err));
+    BT_TRY(bt_stop_check_now(err)); /* from here on they get their names, all of them */
     BT_CHECK(together_begin(&t, err));
     rc = together_place(&t, err);
     if (rc != BT_OK) {

@@ -249,6 +249,16 @@ done:
     return rc;
 }
 
+/* What a round came to, and the end of its checkpoints. */
+static bt_status end_round(const bt_train_args *args, int64_t global_step,
+                           bt_events_writer **events, const bt_train_summary *summary,
+                           bt_error *err) {
+    BT_TRY(write_metrics_json(args->model_dir, global_step, summary, err));
+    BT_TRY(open_eval_events(args, global_step, events, err));
+    BT_TRY(write_eval_events(*events, args, global_step, summary, err));
+    return bt_ckpt_clear(args->model_dir, "ckpt", err);
+}
+
 static bt_status train_from(const bt_train_args *args, run_locks *locks, const char *prefix,
                             const char *best_subdir, bt_events_writer **events,
                             int64_t *global_step, bt_train_summary *summary, bt_error *err) {
@@ -258,10 +268,10 @@ static bt_status train_from(const bt_train_args *args, run_locks *locks, const c
     bt_train_args once = *args;
     once.mode = BT_CONF_MODE_TRAIN_AND_EVAL;
     BT_TRY(run_once(&once, *global_step, locks, summary, err));
-    BT_TRY(write_metrics_json(args->model_dir, *global_step, summary, err));
-    BT_TRY(open_eval_events(args, *global_step, events, err));
-    BT_TRY(write_eval_events(*events, args, *global_step, summary, err));
-    return bt_ckpt_clear(args->model_dir, "ckpt", err);
+    bt_stop_shield(true); /* what was trained is kept */
+    const bt_status rc = end_round(args, *global_step, events, summary, err);
+    bt_stop_shield(false);
+    return rc;
 }
 
 bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summary *summary,

@@ -202,7 +202,10 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
         }
         BT_CHECK(run_seed(args, seeds[i], &file, err));
         BT_CHECK(summarise(args->conf, &file, seeds, i + 1, summary, err));
-        BT_CHECK(seeds_file_write(&file, path, seeds, i + 1, summary, err));
+        bt_stop_shield(true); /* what was trained is kept */
+        rc = seeds_file_write(&file, path, seeds, i + 1, summary, err);
+        bt_stop_shield(false);
+        BT_CHECK(rc);
         bt_stop_mark_saved();
     }
     BT_CHECK(link_best(args, summary, err));

@@ -316,7 +316,7 @@ class Renewal(AwsCase):
             self.store.aws_seconds, self.store.latency = 3, 0.1
             self.job()
             self.assertGreater(len(self.store.aws_given), 1, place)
-            self.assertEqual([s for s in self.store.s3_expired], [])
+            self.assertEqual(self.store.s3_late, [])
             for name in self.store.names('out/'):
                 del self.store.buckets['bucket'][name]
 

@@ -127,7 +127,7 @@ class Gcs(OutputCase):
             time.sleep(0.05)
         how = {'mode': 'eval', 'model_dir': self.at('both'), 'run_how': {'env': self.env}}
         self.train(**how)
-        beside = self.store.get('new/both/metrics-eval.jsonl')
+        beside = self.store.get('new/both/metrics-eval.jsonl') or b''
         self.assertEqual([json.loads(line)['kind'] for line in beside.splitlines()],
                          ['validation', 'final'])
         time.sleep(0.5)

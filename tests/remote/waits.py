@@ -4,66 +4,21 @@ together take one window, and a signal ends them at once."""
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import remote_case  # noqa: E402
 from remote_case import e2e  # noqa: E402
+from raw_server import Raw, closed_port, stall  # noqa: E402
 from store_server import Fault  # noqa: E402
 
 SLOW = float(os.environ.get('BT_TEST_SLOW', '4')) * (5 if e2e.SANITIZED else 1)
 AGAIN = '; again to stop now'
 ASKED = 'asked again, for'
 RETRY = 3
-
-
-class Raw:
-    """A server that does to every connection what `serve` does; counts them."""
-
-    def __init__(self, case, serve):
-        self.listener = socket.socket()
-        self.listener.bind(('127.0.0.1', 0))
-        self.listener.listen(64)
-        self.port = self.listener.getsockname()[1]
-        self.serve, self.n, self.is_over = serve, 0, False
-        threading.Thread(target=self.accept, daemon=True).start()
-        case.addCleanup(self.close)
-
-    def close(self):
-        self.is_over = True
-        self.listener.close()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.n += 1
-            threading.Thread(target=self.one, args=(connection,), daemon=True).start()
-
-    def one(self, connection):
-        try:
-            self.serve(self, connection)
-        except OSError:
-            pass
-        finally:
-            connection.close()
-
-    def trickle(self, connection, data, seconds=0.1):
-        while not self.is_over:
-            connection.sendall(data)
-            time.sleep(seconds)
-
-
-def stall(server, connection):
-    while not server.is_over:
-        time.sleep(0.05)
 
 
 def slow_body(server, connection):
@@ -94,12 +49,6 @@ def circle(server, connection):
     connection.recv(65536)
     connection.sendall(b'HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\n'
                        b'Location: http://127.0.0.1:%d/again\r\n\r\n' % server.port)
-
-
-def closed_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 class Waits(remote_case.RemoteCase):

@@ -22,7 +22,7 @@ def compile_words(source, changed, made):
     """The build's own command for that source, from another file to another place."""
     with open(os.path.join(e2e.BUILD, 'compile_commands.json'), encoding='utf-8') as commands:
         entry = next(c for c in json.load(commands)
-                     if c['file'] == source and '/src/' in c.get('output', c['command']))
+                     if c['file'] == source and '/tests/' not in c.get('output', c['command']))
     words = shlex.split(entry['command'])
     words[words.index('-o') + 1] = made
     words[words.index('-c') + 1] = changed
@@ -44,21 +44,27 @@ def build(folder, relative, changes, program='bert-train'):
         out.write(text)
     words, where = compile_words(source, changed, changed + '.o')
     run_words(words + ['-I' + os.path.dirname(source)], where)
-    return link(folder, relative.split('/')[1], changed + '.o', program)
+    return link(folder, relative, changed + '.o', program)
 
 
-def link(folder, room, made, program):
+def link(folder, relative, made, program):
+    """A source of src/ is in its room's library, one of tools/ among the program's own objects."""
+    top, room = relative.split('/')[:2]
     library = 'libbt_%s.a' % room
     (links,) = glob.glob(os.path.join(e2e.BUILD, '**/%s.dir/link.txt' % program), recursive=True)
     where = os.path.dirname(os.path.dirname(os.path.dirname(links)))
     with open(links, encoding='utf-8') as text_of:
         words = shlex.split(text_of.read())
-    own = os.path.join(folder, library)
-    place = next(i for i, w in enumerate(words) if os.path.basename(w) == library)
-    shutil.copy(os.path.join(where, words[place]), own)
-    run_words(['ar', 'r', own, made], folder)
     out = os.path.join(folder, program)
-    words = [own if os.path.basename(w) == library else w for w in words]
+    if top == 'tools':
+        own, name = made, os.path.basename(made)
+    else:
+        own, name = os.path.join(folder, library), library
+        place = next(w for w in words if os.path.basename(w) == name)
+        shutil.copy(os.path.join(where, place), own)
+        run_words(['ar', 'r', own, made], folder)
+    assert name in [os.path.basename(w) for w in words], '%s is no part of %s' % (name, program)
+    words = [own if os.path.basename(w) == name else w for w in words]
     words[words.index('-o') + 1] = out
     run_words(words, where)
     return out

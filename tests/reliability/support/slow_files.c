@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Preloaded into a program: a disk that is slow for files whose path holds BT_SLOW_PATH. Each read,
- * pread or fsync of them (BT_SLOW_OP says which) takes BT_SLOW_MS milliseconds, whatever signals
- * come, as calls on a disk do. The first one makes the file BT_SLOW_MARK, so that a test knows that
- * the program is there; BT_SLOW_SKIP calls before it are fast. */
+ * pread, write or fsync of them (BT_SLOW_OP says which; without it all but writes) takes BT_SLOW_MS
+ * milliseconds, whatever signals come, as calls on a disk do. The first one makes the file
+ * BT_SLOW_MARK, so that a test knows that the program is there; BT_SLOW_SKIP calls before it are
+ * fast. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,7 +26,7 @@ static int is_slow(int fd, const char *op) {
     const char *const ops = getenv("BT_SLOW_OP");
     char              link[64];
     char              path[4096];
-    if (wanted == NULL || (ops != NULL && strcmp(ops, op) != 0)) {
+    if (wanted == NULL || (ops != NULL ? strcmp(ops, op) != 0 : strcmp(op, "write") == 0)) {
         return 0;
     }
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -72,6 +73,15 @@ ssize_t pread(int fd, void *dst, size_t n, off_t offset) {
 
 ssize_t pread64(int fd, void *dst, size_t n, off_t offset) {
     return slow_pread("pread64", fd, dst, n, offset);
+}
+
+ssize_t write(int fd, const void *src, size_t n) {
+    static ssize_t (*real)(int, const void *, size_t);
+    if (real == NULL) {
+        *(void **)&real = dlsym(RTLD_NEXT, "write");
+    }
+    wait_if_slow(fd, "write");
+    return real(fd, src, n);
 }
 
 int fsync(int fd) {

@@ -21,6 +21,7 @@ class S3State:
     def __init__(self):
         self.s3_keys = {}  # id: (secret, session token or None); empty: nothing is checked
         self.s3_expired = set()  # ids that have run out
+        self.s3_late = []  # ids with which was asked when they had
         self.s3_until = {}  # id: when it runs out
         self.s3_region = None  # the only one that is right
         self.s3_clock = 0.0  # the store's time - this machine's
@@ -92,6 +93,7 @@ class S3Part:
         if self.headers.get('x-amz-security-token') != token:
             raise Refused(400, 'InvalidToken')
         if key_id in store.s3_expired or time.time() > store.s3_until.get(key_id, 1e12):
+            store.s3_late.append(key_id)
             raise Refused(400, 'ExpiredToken', 'The provided token has expired.')
         if wanted == 's3':
             store.s3_seen.append((key_id, self.command, self.path))
