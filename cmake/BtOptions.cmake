@@ -47,7 +47,7 @@ if(BT_SANITIZE)
 endif()
 if(BT_COVERAGE)
   # atomic: the pool's threads count in the same places
-  target_compile_options(bt_flags INTERFACE --coverage -fprofile-update=atomic -O0)
+  target_compile_options(bt_flags INTERFACE --coverage -fprofile-update=atomic)
   target_link_options(bt_flags INTERFACE --coverage)
 endif()
 if(BT_FUZZ)

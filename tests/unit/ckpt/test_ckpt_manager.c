@@ -9,61 +9,12 @@
 
 #include "bt/fs.h"
 #include "bt/wire.h"
-#include "ckpt_test_support.h"
+#include "manager_fixture.h"
 #include "test_support.h"
-
-typedef struct manager_fixture {
-    bt_model     *model;
-    float        *flat;
-    bt_ckpt_train train;
-    const char   *folder;
-} manager_fixture;
-
-static manager_fixture make_fixture(void) {
-    manager_fixture f = {.model = test_make_model(&test_small_spec), .folder = test_temp_dir()};
-    f.flat = test_fill_flat(f.model, 1);
-    f.train = test_make_train(f.model, f.flat, f.flat, f.flat, NULL);
-    return f;
-}
-
-static void free_fixture(manager_fixture *f) {
-    bt_free(f->flat);
-    bt_model_free(f->model);
-}
-
-static void make_path(const manager_fixture *f, const char *name, char path[TEST_PATH_MAX]) {
-    (void)snprintf(path, TEST_PATH_MAX, "%s/%s", f->folder, name);
-}
-
-static bool is_there(const manager_fixture *f, const char *name) {
-    char path[TEST_PATH_MAX];
-    make_path(f, name, path);
-    return bt_fs_exists(path);
-}
-
-static bt_ckpt_state read_state(const manager_fixture *f) {
-    char          path[TEST_PATH_MAX];
-    size_t        n = 0;
-    bt_ckpt_state state = {0};
-    make_path(f, "checkpoint", path);
-    char *const text = test_read_file(path, &n);
-    assert_ok(bt_ckpt_state_parse(text, n, path, &state, err));
-    bt_free(text);
-    return state;
-}
-
-static bt_status save(const manager_fixture *f, bt_ckpt_manager *manager, int64_t step,
-                      bt_error *err) {
-    char          name[64];
-    bt_ckpt_train train = f->train;
-    train.global_step = step;
-    (void)snprintf(name, sizeof name, "ckpt-%lld", (long long)step);
-    return bt_ckpt_manager_save(manager, name, &train, err);
-}
 
 static void test_keeps_the_last(void **state) {
     (void)state;
-    manager_fixture  f = make_fixture();
+    manager_fixture  f = manager_make();
     bt_ckpt_manager *manager = NULL;
     char            *prefix = NULL;
     assert_ok(bt_ckpt_latest(f.folder, &prefix, err));
@@ -72,7 +23,7 @@ static void test_keeps_the_last(void **state) {
     assert_null(bt_ckpt_manager_latest(manager));
     const double before = bt_time_unix();
     for (int64_t step = 5; step <= 25; step += 5) {
-        assert_ok(save(&f, manager, step, err));
+        assert_ok(manager_save(&f, manager, step, err));
     }
     assert_true(bt_str_ends_with(bt_ckpt_manager_latest(manager), "/ckpt-25"));
     static const char *const kept[] = {"ckpt-15.index", "ckpt-20.index", "ckpt-25.index",
@@ -80,10 +31,10 @@ static void test_keeps_the_last(void **state) {
     static const char *const gone[] = {"ckpt-5.index", "ckpt-10.index",
                                        "ckpt-5.data-00000-of-00001", "ckpt-10.data-00000-of-00001"};
     for (size_t i = 0; i < 4; i++) {
-        assert_true(is_there(&f, kept[i]));
-        assert_false(is_there(&f, gone[i]));
+        assert_true(manager_has(&f, kept[i]));
+        assert_false(manager_has(&f, gone[i]));
     }
-    bt_ckpt_state s = read_state(&f);
+    bt_ckpt_state s = manager_state(&f);
     assert_string_equal(s.latest, "ckpt-25"); /* relative: the folder can be moved */
     assert_int_equal(s.n_paths, 3);
     assert_int_equal(s.n_times, 3);
@@ -93,33 +44,33 @@ static void test_keeps_the_last(void **state) {
     assert_true(s.times[0] > s.last_preserved && s.times[2] >= s.times[0]);
     bt_ckpt_state_deinit(&s);
     /* the same step again is one entry, not two */
-    assert_ok(save(&f, manager, 25, err));
-    s = read_state(&f);
+    assert_ok(manager_save(&f, manager, 25, err));
+    s = manager_state(&f);
     assert_int_equal(s.n_paths, 3);
     bt_ckpt_state_deinit(&s);
     bt_ckpt_manager_close(manager);
     assert_ok(bt_ckpt_latest(f.folder, &prefix, err));
     assert_true(bt_str_ends_with(prefix, "/ckpt-25"));
     bt_free(prefix);
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 /* After a restart the same rules go on, whatever the times say: a clock may run backwards. */
 static void test_restart(void **state) {
     (void)state;
-    manager_fixture  f = make_fixture();
+    manager_fixture  f = manager_make();
     bt_ckpt_manager *manager = NULL;
     char             path[TEST_PATH_MAX];
     char             text[1024];
     assert_ok(bt_ckpt_manager_open(f.folder, 2, &manager, err));
-    assert_ok(save(&f, manager, 1, err));
-    assert_ok(save(&f, manager, 2, err));
+    assert_ok(manager_save(&f, manager, 1, err));
+    assert_ok(manager_save(&f, manager, 2, err));
     bt_ckpt_manager_close(manager);
     assert_ok(bt_ckpt_manager_open(f.folder, 2, &manager, err));
     assert_true(bt_str_ends_with(bt_ckpt_manager_latest(manager), "/ckpt-2"));
-    assert_ok(save(&f, manager, 3, err));
-    assert_false(is_there(&f, "ckpt-1.index"));
-    assert_true(is_there(&f, "ckpt-2.index"));
+    assert_ok(manager_save(&f, manager, 3, err));
+    assert_false(manager_has(&f, "ckpt-1.index"));
+    assert_true(manager_has(&f, "ckpt-2.index"));
     bt_ckpt_manager_close(manager);
 
     (void)snprintf(text, sizeof text,
@@ -128,30 +79,30 @@ static void test_restart(void **state) {
                    "all_model_checkpoint_timestamps: 100.5\n"
                    "all_model_checkpoint_timestamps: %.3f\nlast_preserved_timestamp: 200.0\n",
                    bt_time_unix() - 5);
-    make_path(&f, "checkpoint", path);
+    manager_path(&f, "checkpoint", path);
     test_write_file(path, text, strlen(text));
     assert_ok(bt_ckpt_manager_open(f.folder, 1, &manager, err));
-    assert_ok(save(&f, manager, 4, err));
-    assert_false(is_there(&f, "ckpt-2.index")); /* older than last_preserved: no matter */
-    assert_false(is_there(&f, "ckpt-3.index"));
-    assert_true(is_there(&f, "ckpt-4.index"));
-    bt_ckpt_state s = read_state(&f);
+    assert_ok(manager_save(&f, manager, 4, err));
+    assert_false(manager_has(&f, "ckpt-2.index")); /* older than last_preserved: no matter */
+    assert_false(manager_has(&f, "ckpt-3.index"));
+    assert_true(manager_has(&f, "ckpt-4.index"));
+    bt_ckpt_state s = manager_state(&f);
     assert_true(s.last_preserved == 200.0);
     bt_ckpt_state_deinit(&s);
     bt_ckpt_manager_close(manager);
     /* 0: all are kept */
     assert_ok(bt_ckpt_manager_open(f.folder, 0, &manager, err));
     for (int64_t step = 5; step < 12; step++) {
-        assert_ok(save(&f, manager, step, err));
+        assert_ok(manager_save(&f, manager, step, err));
     }
-    assert_true(is_there(&f, "ckpt-4.index") && is_there(&f, "ckpt-5.index"));
+    assert_true(manager_has(&f, "ckpt-4.index") && manager_has(&f, "ckpt-5.index"));
     bt_ckpt_manager_close(manager);
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 static void test_broken_state(void **state) {
     (void)state;
-    manager_fixture  f = make_fixture();
+    manager_fixture  f = manager_make();
     bt_ckpt_manager *manager = NULL;
     char            *prefix = NULL;
     bt_ckpt         *ckpt = NULL;
@@ -159,9 +110,9 @@ static void test_broken_state(void **state) {
     char             data[TEST_PATH_MAX];
     size_t           n = 0;
     assert_ok(bt_ckpt_manager_open(f.folder, 2, &manager, err));
-    assert_ok(save(&f, manager, 7, err));
+    assert_ok(manager_save(&f, manager, 7, err));
     bt_ckpt_manager_close(manager);
-    make_path(&f, "ckpt-7.data-00000-of-00001", data);
+    manager_path(&f, "ckpt-7.data-00000-of-00001", data);
     char *const bytes = test_read_file(data, &n);
     test_write_file(data, bytes, n - 1);
     bt_error fault = BT_ERROR_INIT;
@@ -178,20 +129,20 @@ static void test_broken_state(void **state) {
     static const char *const texts[] = {"model_checkpoint_path: \"ckpt-8\"\n",
                                         "model_checkpoint_path: \"/no/such/ckpt-8\"\n",
                                         "model_checkpoint_path: ", "\x01\x02"};
-    make_path(&f, "checkpoint", path);
+    manager_path(&f, "checkpoint", path);
     for (size_t i = 0; i < BT_ARRAY_LEN(texts); i++) {
         test_write_file(path, texts[i], strlen(texts[i]));
         assert_int_equal(bt_status_exit_code(bt_ckpt_latest(f.folder, &prefix, &fault)), 3);
         assert_int_equal(bt_status_exit_code(bt_ckpt_open(f.folder, &ckpt, &fault)), 3);
     }
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 /* Whatever operation fails: a clean error, no temporary left, and what the state file names is
  * whole (or there is no state file yet). */
 static void test_faults(void **state) {
     (void)state;
-    manager_fixture f = make_fixture();
+    manager_fixture f = manager_make();
     for (int op = 0; op <= BT_FS_N_OPS; op++) {
         bool    succeeded = false;
         int64_t step = (int64_t)op * 1000;
@@ -205,7 +156,7 @@ static void test_faults(void **state) {
             } else {
                 bt_alloc_fail_at(k, (k & 1) != 0);
             }
-            const bt_status rc = save(&f, manager, ++step, &fault);
+            const bt_status rc = manager_save(&f, manager, ++step, &fault);
             for (int o = 0; o < BT_FS_N_OPS; o++) {
                 bt_fs_fail_at((bt_fs_op)o, 0, false);
             }
@@ -227,60 +178,29 @@ static void test_faults(void **state) {
         }
         assert_true(succeeded);
     }
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 /* ---- only what a run wrote and recorded -------------------------------------------------------
  */
 
-static void put_text(const manager_fixture *f, const char *name, const char *text) {
-    char path[TEST_PATH_MAX];
-    make_path(f, name, path);
-    test_write_file(path, text, strlen(text));
-}
-
-static void copy_checkpoint(const manager_fixture *f, const char *from, const char *to) {
-    static const char *const endings[] = {"index", "data-00000-of-00001"};
-    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
-        char   name[128];
-        char   path[TEST_PATH_MAX];
-        size_t n = 0;
-        (void)snprintf(name, sizeof name, "%s.%s", from, endings[i]);
-        make_path(f, name, path);
-        char *const bytes = test_read_file(path, &n);
-        (void)snprintf(name, sizeof name, "%s.%s", to, endings[i]);
-        make_path(f, name, path);
-        test_write_file(path, bytes, n);
-        bt_free(bytes);
-    }
-}
-
-static void save_steps(const manager_fixture *f, int64_t max_to_keep, int64_t first, int64_t last) {
-    bt_ckpt_manager *manager = NULL;
-    assert_ok(bt_ckpt_manager_open(f->folder, max_to_keep, &manager, err));
-    for (int64_t step = first; step <= last; step++) {
-        assert_ok(save(f, manager, step, err));
-    }
-    bt_ckpt_manager_close(manager);
-}
-
 /* Copies that a user put there, names of the same form or not, stay; as does what paths in the
  * state file lead to elsewhere. */
 static void test_only_its_own(void **state) {
     (void)state;
-    manager_fixture f = make_fixture();
+    manager_fixture f = manager_make();
     manager_fixture other = f;
     char            text[2048];
     other.folder = test_temp_dir();
-    save_steps(&other, 0, 1, 3);
-    save_steps(&f, 2, 1, 2);
-    copy_checkpoint(&f, "ckpt-2", "ckpt-150000");
-    copy_checkpoint(&f, "ckpt-2", "ckpt-1.keep");
-    copy_checkpoint(&f, "ckpt-2", "mine-7");
-    save_steps(&f, 1, 3, 6);
+    manager_save_steps(&other, 0, 1, 3);
+    manager_save_steps(&f, 2, 1, 2);
+    manager_copy(&f, "ckpt-2", "ckpt-150000");
+    manager_copy(&f, "ckpt-2", "ckpt-1.keep");
+    manager_copy(&f, "ckpt-2", "mine-7");
+    manager_save_steps(&f, 1, 3, 6);
     static const char *const kept[] = {"ckpt-150000.index", "ckpt-1.keep.index", "mine-7.index"};
     for (size_t i = 0; i < BT_ARRAY_LEN(kept); i++) {
-        assert_true(is_there(&f, kept[i]));
+        assert_true(manager_has(&f, kept[i]));
     }
     const char *const slash = strrchr(other.folder, '/');
     (void)snprintf(text, sizeof text,
@@ -293,71 +213,71 @@ static void test_only_its_own(void **state) {
                    "all_model_checkpoint_paths: \"ckpt-*\"\n"
                    "all_model_checkpoint_paths: \"ckpt-6\"\n",
                    other.folder, slash + 1);
-    put_text(&f, "checkpoint", text);
-    save_steps(&f, 1, 7, 9);
+    manager_put(&f, "checkpoint", text);
+    manager_save_steps(&f, 1, 7, 9);
     for (size_t i = 0; i < BT_ARRAY_LEN(kept); i++) {
-        assert_true(is_there(&f, kept[i]));
+        assert_true(manager_has(&f, kept[i]));
     }
-    assert_true(is_there(&other, "ckpt-1.index") && is_there(&other, "ckpt-2.index"));
-    assert_true(is_there(&other, "ckpt-2.data-00000-of-00001"));
-    assert_false(is_there(&f, "ckpt-6.index"));
-    assert_true(is_there(&f, "ckpt-9.index"));
-    bt_ckpt_state s = read_state(&f);
+    assert_true(manager_has(&other, "ckpt-1.index") && manager_has(&other, "ckpt-2.index"));
+    assert_true(manager_has(&other, "ckpt-2.data-00000-of-00001"));
+    assert_false(manager_has(&f, "ckpt-6.index"));
+    assert_true(manager_has(&f, "ckpt-9.index"));
+    bt_ckpt_state s = manager_state(&f);
     assert_int_equal(s.n_paths, 1);
     bt_ckpt_state_deinit(&s);
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 /* A name that is to be written and is there already, written by nobody: kept under another one. */
 static void test_makes_room(void **state) {
     (void)state;
-    manager_fixture f = make_fixture();
-    save_steps(&f, 2, 1, 1);
-    copy_checkpoint(&f, "ckpt-1", "ckpt-2");
-    put_text(&f, "ckpt-3.data-00000-of-00001", "mine");
-    put_text(&f, "ckpt-3.index.kept-1", "mine");
-    save_steps(&f, 2, 2, 3);
-    assert_true(is_there(&f, "ckpt-2.index") && is_there(&f, "ckpt-2.index.kept-1"));
-    assert_true(is_there(&f, "ckpt-2.data-00000-of-00001.kept-1"));
-    assert_true(is_there(&f, "ckpt-3.index") && is_there(&f, "ckpt-3.index.kept-1"));
-    assert_true(is_there(&f, "ckpt-3.data-00000-of-00001.kept-2")); /* 1 was taken */
-    free_fixture(&f);
+    manager_fixture f = manager_make();
+    manager_save_steps(&f, 2, 1, 1);
+    manager_copy(&f, "ckpt-1", "ckpt-2");
+    manager_put(&f, "ckpt-3.data-00000-of-00001", "mine");
+    manager_put(&f, "ckpt-3.index.kept-1", "mine");
+    manager_save_steps(&f, 2, 2, 3);
+    assert_true(manager_has(&f, "ckpt-2.index") && manager_has(&f, "ckpt-2.index.kept-1"));
+    assert_true(manager_has(&f, "ckpt-2.data-00000-of-00001.kept-1"));
+    assert_true(manager_has(&f, "ckpt-3.index") && manager_has(&f, "ckpt-3.index.kept-1"));
+    assert_true(manager_has(&f, "ckpt-3.data-00000-of-00001.kept-2")); /* 1 was taken */
+    manager_free(&f);
 }
 
 /* What a killed save left: its journal says what was its own. */
 static void test_ends_a_killed_save(void **state) {
     (void)state;
-    manager_fixture  f = make_fixture();
+    manager_fixture  f = manager_make();
     bt_ckpt_manager *manager = NULL;
     char             path[TEST_PATH_MAX];
     char             journal[256];
     size_t           n = 0;
-    save_steps(&f, 3, 1, 3);
-    make_path(&f, "checkpoint", path);
+    manager_save_steps(&f, 3, 1, 3);
+    manager_path(&f, "checkpoint", path);
     char *const text = test_read_file(path, &n);
     (void)snprintf(journal, sizeof journal,
                    "bert-train checkpoint journal 1\nstate %u\nwrites ckpt-4\nremoves ckpt-1\n",
                    (unsigned)bt_crc32c(1, text, n));
     bt_free(text);
-    copy_checkpoint(&f, "ckpt-3", "ckpt-4");
-    copy_checkpoint(&f, "ckpt-3", "ckpt-5");
-    put_text(&f, "checkpoint.journal", journal);
+    manager_copy(&f, "ckpt-3", "ckpt-4");
+    manager_copy(&f, "ckpt-3", "ckpt-5");
+    manager_put(&f, "checkpoint.journal", journal);
     assert_ok(bt_ckpt_manager_open(f.folder, 3, &manager, err));
     assert_ok(bt_ckpt_manager_settle(manager, bt_ckpt_manager_latest(manager), 7, err));
     bt_ckpt_manager_close(manager);
-    assert_false(is_there(&f, "ckpt-4.index") || is_there(&f, "checkpoint.journal"));
-    assert_true(is_there(&f, "ckpt-1.index")); /* still listed, so not gone */
-    assert_true(is_there(&f, "ckpt-5.index")); /* nobody said that it wrote that */
+    assert_false(manager_has(&f, "ckpt-4.index") || manager_has(&f, "checkpoint.journal"));
+    assert_true(manager_has(&f, "ckpt-1.index")); /* still listed, so not gone */
+    assert_true(manager_has(&f, "ckpt-5.index")); /* nobody said that it wrote that */
     /* published, and then killed before the removal */
-    put_text(&f, "checkpoint",
-             "model_checkpoint_path: \"ckpt-3\"\n"
-             "all_model_checkpoint_paths: \"ckpt-2\"\n"
-             "all_model_checkpoint_paths: \"ckpt-3\"\n");
-    put_text(&f, "checkpoint.journal",
-             "bert-train checkpoint journal 1\nstate 7\nwrites ckpt-3\nremoves ckpt-1\n");
-    save_steps(&f, 3, 6, 6);
-    assert_false(is_there(&f, "ckpt-1.index"));
-    assert_true(is_there(&f, "ckpt-2.index") && is_there(&f, "ckpt-3.index"));
+    manager_put(&f, "checkpoint",
+                "model_checkpoint_path: \"ckpt-3\"\n"
+                "all_model_checkpoint_paths: \"ckpt-2\"\n"
+                "all_model_checkpoint_paths: \"ckpt-3\"\n");
+    manager_put(&f, "checkpoint.journal",
+                "bert-train checkpoint journal 1\nstate 7\nwrites ckpt-3\nremoves ckpt-1\n");
+    manager_save_steps(&f, 3, 6, 6);
+    assert_false(manager_has(&f, "ckpt-1.index"));
+    assert_true(manager_has(&f, "ckpt-2.index") && manager_has(&f, "ckpt-3.index"));
     /* what is no journal of ours removes nothing */
     static const char *const texts[] = {
         "",
@@ -367,45 +287,46 @@ static void test_ends_a_killed_save(void **state) {
         "bert-train checkpoint journal 1\nstate 7\nwrites ckpt-2/x\n",
         "bert-train checkpoint journal 2\nstate 7\nwrites ckpt-9\nremoves ckpt-5\n"};
     for (size_t i = 0; i < BT_ARRAY_LEN(texts); i++) {
-        put_text(&f, "checkpoint.journal", texts[i]);
-        save_steps(&f, 3, 6, 6);
-        assert_false(is_there(&f, "checkpoint.journal"));
-        assert_true(is_there(&f, "ckpt-5.index") && is_there(&f, "ckpt-2.index"));
+        manager_put(&f, "checkpoint.journal", texts[i]);
+        manager_save_steps(&f, 3, 6, 6);
+        assert_false(manager_has(&f, "checkpoint.journal"));
+        assert_true(manager_has(&f, "ckpt-5.index") && manager_has(&f, "ckpt-2.index"));
     }
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 /* Going back to step 2: what is newer gets other names, whether the list names it or not. */
 static void test_goes_back(void **state) {
     (void)state;
     for (int is_listed = 0; is_listed < 2; is_listed++) {
-        manager_fixture  f = make_fixture();
+        manager_fixture  f = manager_make();
         bt_ckpt_manager *manager = NULL;
-        save_steps(&f, 5, 1, 4);
-        copy_checkpoint(&f, "ckpt-4", "ckpt-77");
-        put_text(&f, "checkpoint",
-                 is_listed ? "model_checkpoint_path: \"ckpt-2\"\n"
-                             "all_model_checkpoint_paths: \"ckpt-1\"\n"
-                             "all_model_checkpoint_paths: \"ckpt-2\"\n"
-                             "all_model_checkpoint_paths: \"ckpt-3\"\n"
-                             "all_model_checkpoint_paths: \"ckpt-4\"\n"
-                           : "model_checkpoint_path: \"ckpt-2\"\n");
+        manager_save_steps(&f, 5, 1, 4);
+        manager_copy(&f, "ckpt-4", "ckpt-77");
+        manager_put(&f, "checkpoint",
+                    is_listed ? "model_checkpoint_path: \"ckpt-2\"\n"
+                                "all_model_checkpoint_paths: \"ckpt-1\"\n"
+                                "all_model_checkpoint_paths: \"ckpt-2\"\n"
+                                "all_model_checkpoint_paths: \"ckpt-3\"\n"
+                                "all_model_checkpoint_paths: \"ckpt-4\"\n"
+                              : "model_checkpoint_path: \"ckpt-2\"\n");
         assert_ok(bt_ckpt_manager_open(f.folder, 5, &manager, err));
         assert_ok(bt_ckpt_manager_settle(manager, bt_ckpt_manager_latest(manager), 2, err));
-        assert_true(is_there(&f, "ckpt-3.index.kept-1") && is_there(&f, "ckpt-4.index.kept-1"));
-        assert_true(is_there(&f, "ckpt-4.data-00000-of-00001.kept-1"));
-        assert_false(is_there(&f, "ckpt-3.index") || is_there(&f, "ckpt-4.index"));
-        assert_true(is_there(&f, "ckpt-2.index") && is_there(&f, "ckpt-1.index"));
-        assert_true(is_there(&f, "ckpt-77.index")); /* a copy: its name is not its step */
-        bt_ckpt_state s = read_state(&f);
+        assert_true(manager_has(&f, "ckpt-3.index.kept-1") &&
+                    manager_has(&f, "ckpt-4.index.kept-1"));
+        assert_true(manager_has(&f, "ckpt-4.data-00000-of-00001.kept-1"));
+        assert_false(manager_has(&f, "ckpt-3.index") || manager_has(&f, "ckpt-4.index"));
+        assert_true(manager_has(&f, "ckpt-2.index") && manager_has(&f, "ckpt-1.index"));
+        assert_true(manager_has(&f, "ckpt-77.index")); /* a copy: its name is not its step */
+        bt_ckpt_state s = manager_state(&f);
         assert_string_equal(s.latest, "ckpt-2");
         assert_string_equal(s.paths[s.n_paths - 1], "ckpt-2");
         assert_int_equal(s.n_paths, is_listed ? 2 : 1);
         bt_ckpt_state_deinit(&s);
-        assert_ok(save(&f, manager, 3, err));
-        assert_true(is_there(&f, "ckpt-3.index") && is_there(&f, "ckpt-3.index.kept-1"));
+        assert_ok(manager_save(&f, manager, 3, err));
+        assert_true(manager_has(&f, "ckpt-3.index") && manager_has(&f, "ckpt-3.index.kept-1"));
         bt_ckpt_manager_close(manager);
-        free_fixture(&f);
+        manager_free(&f);
     }
 }
 
@@ -414,22 +335,22 @@ static void test_goes_back(void **state) {
 static void test_passing(void **state) {
     (void)state;
     for (int64_t max_to_keep = 2; max_to_keep <= 4; max_to_keep += 2) {
-        manager_fixture  f = make_fixture();
+        manager_fixture  f = manager_make();
         bt_ckpt_manager *manager = NULL;
         char             prefix[TEST_PATH_MAX];
         assert_ok(bt_ckpt_manager_open(f.folder, max_to_keep, &manager, err));
-        assert_ok(save(&f, manager, 20, err));
-        assert_ok(save(&f, manager, 33, err)); /* the stop's */
-        make_path(&f, "ckpt-33", prefix);
+        assert_ok(manager_save(&f, manager, 20, err));
+        assert_ok(manager_save(&f, manager, 33, err)); /* the stop's */
+        manager_path(&f, "ckpt-33", prefix);
         assert_ok(bt_ckpt_manager_mark_passing(manager, prefix, err));
-        assert_ok(save(&f, manager, 40, err));
-        assert_true(is_there(&f, "ckpt-20.index"));
-        assert_int_equal(is_there(&f, "ckpt-33.index"), max_to_keep == 4);
-        assert_ok(save(&f, manager, 60, err));
-        assert_int_equal(is_there(&f, "ckpt-20.index"), max_to_keep == 4);
-        assert_false(is_there(&f, "ckpt-33.index") && max_to_keep == 2);
+        assert_ok(manager_save(&f, manager, 40, err));
+        assert_true(manager_has(&f, "ckpt-20.index"));
+        assert_int_equal(manager_has(&f, "ckpt-33.index"), max_to_keep == 4);
+        assert_ok(manager_save(&f, manager, 60, err));
+        assert_int_equal(manager_has(&f, "ckpt-20.index"), max_to_keep == 4);
+        assert_false(manager_has(&f, "ckpt-33.index") && max_to_keep == 2);
         bt_ckpt_manager_close(manager);
-        free_fixture(&f);
+        manager_free(&f);
     }
 }
 
@@ -437,58 +358,58 @@ static void test_passing(void **state) {
  * kept aside as ever. */
 static void test_goes_back_by_itself(void **state) {
     (void)state;
-    manager_fixture  f = make_fixture();
+    manager_fixture  f = manager_make();
     bt_ckpt_manager *manager = NULL;
     char             prefix[TEST_PATH_MAX];
-    save_steps(&f, 5, 1, 4);
-    save_steps(&f, 5, 7, 7);
-    put_text(&f, "checkpoint",
-             "model_checkpoint_path: \"ckpt-4\"\nall_model_checkpoint_paths: \"ckpt-1\"\n"
-             "all_model_checkpoint_paths: \"ckpt-2\"\nall_model_checkpoint_paths: \"ckpt-4\"\n");
-    make_path(&f, "ckpt-2", prefix);
+    manager_save_steps(&f, 5, 1, 4);
+    manager_save_steps(&f, 5, 7, 7);
+    manager_put(&f, "checkpoint",
+                "model_checkpoint_path: \"ckpt-4\"\nall_model_checkpoint_paths: \"ckpt-1\"\n"
+                "all_model_checkpoint_paths: \"ckpt-2\"\nall_model_checkpoint_paths: \"ckpt-4\"\n");
+    manager_path(&f, "ckpt-2", prefix);
     assert_ok(bt_ckpt_manager_open(f.folder, 5, &manager, err));
     assert_ok(bt_ckpt_manager_go_back(manager, prefix, 2, err));
-    assert_true(is_there(&f, "ckpt-1.index") && is_there(&f, "ckpt-2.index"));
-    assert_false(is_there(&f, "ckpt-4.index") || is_there(&f, "ckpt-4.index.kept-1"));
-    assert_true(is_there(&f, "ckpt-7.index.kept-1") && is_there(&f, "ckpt-3.index.kept-1"));
+    assert_true(manager_has(&f, "ckpt-1.index") && manager_has(&f, "ckpt-2.index"));
+    assert_false(manager_has(&f, "ckpt-4.index") || manager_has(&f, "ckpt-4.index.kept-1"));
+    assert_true(manager_has(&f, "ckpt-7.index.kept-1") && manager_has(&f, "ckpt-3.index.kept-1"));
     bt_ckpt_manager_close(manager);
-    bt_ckpt_state s = read_state(&f);
+    bt_ckpt_state s = manager_state(&f);
     assert_string_equal(s.latest, "ckpt-2");
     assert_int_equal(s.n_paths, 2);
     bt_ckpt_state_deinit(&s);
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 static void test_lost_state(void **state) {
     (void)state;
-    manager_fixture  f = make_fixture();
+    manager_fixture  f = manager_make();
     bt_ckpt_manager *manager = NULL;
     char             path[TEST_PATH_MAX];
-    make_path(&f, "checkpoint", path);
+    manager_path(&f, "checkpoint", path);
     assert_ok(bt_ckpt_manager_open(f.folder, 2, &manager, err));
-    assert_ok(save(&f, manager, 1, err));
-    assert_ok(save(&f, manager, 2, err));
+    assert_ok(manager_save(&f, manager, 1, err));
+    assert_ok(manager_save(&f, manager, 2, err));
     assert_ok(bt_fs_remove(path, err));
-    assert_ok(save(&f, manager, 3, err));
-    put_text(&f, "checkpoint", "zzz");
-    assert_ok(save(&f, manager, 4, err));
-    bt_ckpt_state s = read_state(&f);
+    assert_ok(manager_save(&f, manager, 3, err));
+    manager_put(&f, "checkpoint", "zzz");
+    assert_ok(manager_save(&f, manager, 4, err));
+    bt_ckpt_state s = manager_state(&f);
     assert_int_equal(s.n_paths, 2);
     bt_ckpt_state_deinit(&s);
-    assert_false(is_there(&f, "ckpt-1.index") || is_there(&f, "ckpt-2.index"));
-    assert_true(is_there(&f, "ckpt-3.index"));
+    assert_false(manager_has(&f, "ckpt-1.index") || manager_has(&f, "ckpt-2.index"));
+    assert_true(manager_has(&f, "ckpt-3.index"));
     bt_ckpt_manager_close(manager);
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 /* To begin anew removes what the list names, and keeps the rest. */
 static void test_clear(void **state) {
     (void)state;
-    manager_fixture f = make_fixture();
-    save_steps(&f, 5, 1, 3);
-    copy_checkpoint(&f, "ckpt-2", "ckpt-9");
-    copy_checkpoint(&f, "ckpt-2", "mine-9");
-    put_text(&f, "ckpt-8.data-00000-of-00001", "x");
+    manager_fixture f = manager_make();
+    manager_save_steps(&f, 5, 1, 3);
+    manager_copy(&f, "ckpt-2", "ckpt-9");
+    manager_copy(&f, "ckpt-2", "mine-9");
+    manager_put(&f, "ckpt-8.data-00000-of-00001", "x");
     assert_ok(bt_ckpt_clear(f.folder, "ckpt", err));
     static const char *const gone[] = {"checkpoint",   "ckpt-1.index",
                                        "ckpt-3.index", "ckpt-3.data-00000-of-00001",
@@ -496,12 +417,12 @@ static void test_clear(void **state) {
     static const char *const kept[] = {"ckpt-9.index.kept-1", "mine-9.index",
                                        "ckpt-8.data-00000-of-00001.kept-1"};
     for (size_t i = 0; i < BT_ARRAY_LEN(gone); i++) {
-        assert_false(is_there(&f, gone[i]));
+        assert_false(manager_has(&f, gone[i]));
     }
     for (size_t i = 0; i < BT_ARRAY_LEN(kept); i++) {
-        assert_true(is_there(&f, kept[i]));
+        assert_true(manager_has(&f, kept[i]));
     }
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 /* ---- which one is taken -----------------------------------------------------------------------
@@ -540,22 +461,22 @@ static void test_choice(void **state) {
     (void)state;
     for (size_t i = 0; i < BT_ARRAY_LEN(choice_rows); i++) {
         const choice_row *const row = &choice_rows[i];
-        manager_fixture         f = make_fixture();
+        manager_fixture         f = manager_make();
         bt_ckpt_choice          choice = {0};
         bt_error                fault = BT_ERROR_INIT;
         char                    path[TEST_PATH_MAX];
         char                    damage[256];
-        save_steps(&f, 5, 1, 3);
-        copy_checkpoint(&f, "ckpt-2", "ckpt-9");
-        make_path(&f, "checkpoint", path);
+        manager_save_steps(&f, 5, 1, 3);
+        manager_copy(&f, "ckpt-2", "ckpt-9");
+        manager_path(&f, "checkpoint", path);
         assert_ok(bt_fs_remove(path, err));
         if (row->state != NULL) {
-            put_text(&f, "checkpoint", row->state);
+            manager_put(&f, "checkpoint", row->state);
         }
         for (const char *at = row->damage; *at != '\0'; at += strspn(at, " ")) {
             const size_t n = strcspn(at, " ");
             (void)snprintf(damage, sizeof damage, "%.*s", (int)n, at);
-            put_text(&f, damage, "");
+            manager_put(&f, damage, "");
             at += n;
         }
         const bt_status rc =
@@ -568,7 +489,7 @@ static void test_choice(void **state) {
         assert_true(row->is_fallback == (choice.why.len > 0));
         assert_true(rc == BT_OK || bt_status_exit_code(rc) == 3);
         bt_ckpt_choice_deinit(&choice);
-        free_fixture(&f);
+        manager_free(&f);
     }
 }
 
@@ -576,22 +497,22 @@ static void test_choice(void **state) {
  * a loss. */
 static void test_choice_of_nothing(void **state) {
     (void)state;
-    manager_fixture f = make_fixture();
+    manager_fixture f = manager_make();
     bt_ckpt_choice  choice = {0};
     bt_error        fault = BT_ERROR_INIT;
     assert_ok(bt_ckpt_choose(f.folder, "ckpt", true, bt_ckpt_check_values, NULL, &choice, err));
     assert_null(choice.prefix);
     assert_int_equal(choice.why.len, 0);
-    put_text(&f, "ckpt-5.data-00000-of-00001", "x");
+    manager_put(&f, "ckpt-5.data-00000-of-00001", "x");
     assert_ok(bt_ckpt_choose(f.folder, "ckpt", true, bt_ckpt_check_values, NULL, &choice, err));
     assert_null(choice.prefix);
     assert_non_null(strstr(bt_str_text(&choice.why), "ckpt-5"));
     bt_ckpt_choice_deinit(&choice);
-    put_text(&f, "ckpt-6.data-00000-of-00001", "x");
+    manager_put(&f, "ckpt-6.data-00000-of-00001", "x");
     assert_int_equal(bt_status_exit_code(bt_ckpt_choose(
                          f.folder, "ckpt", true, bt_ckpt_check_values, NULL, &choice, &fault)),
                      3);
-    free_fixture(&f);
+    manager_free(&f);
 }
 
 int main(void) {
