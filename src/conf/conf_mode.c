@@ -87,10 +87,13 @@ static const char *blame(const checker *c, const char *a, const char *b) {
 }
 
 /* An error when one of the two keys (b may be NULL) is the user's own, else a finding. */
+static bt_conf_severity severity_of(const checker *c, const char *a, const char *b) {
+    return is_own(c, a) || is_own(c, b) ? BT_CONF_ERROR : BT_CONF_FINDING;
+}
+
 #define REPORT(c, a, b, ...)                                                                       \
-    conf_report(&(c)->merge,                                                                       \
-                is_own((c), (a)) || is_own((c), (b)) ? BT_CONF_ERROR : BT_CONF_FINDING,            \
-                at((c), blame((c), (a), (b))), blame((c), (a), (b)), __VA_ARGS__)
+    conf_report(&(c)->merge, severity_of((c), (a), (b)), at((c), blame((c), (a), (b))),            \
+                blame((c), (a), (b)), __VA_ARGS__)
 #define MISSING(c, a, ...) conf_report(&(c)->merge, BT_CONF_FINDING, at((c), (a)), (a), __VA_ARGS__)
 
 /* ---- data ---------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ static bool try_once(const test_work *work, int op, uint64_t k, bool persistent)
 
 uint64_t test_every_fault(const test_work *work) {
     uint64_t n_faults = 0;
-    for (int op = 0; op <= OP_ALLOC; op++) {
+    for (int op = OP_ALLOC; op >= 0; op--) {
         for (int persistent = 0; persistent < 2; persistent++) {
             uint64_t k = 1;
             while (k < MOST_CALLS && try_once(work, op, k, persistent == 1)) {
