@@ -147,6 +147,13 @@ static bt_status index_tensors(bt_ckpt *ckpt, bt_error *err) {
     BT_TRY(bt_map_create(&ckpt->place_index, ckpt->n_tensors, err));
     for (size_t i = 0; i < ckpt->n_tensors; i++) {
         const char *const name = ckpt->tensors[i].name;
+        int64_t           other = 0;
+        if (bt_map_get(ckpt->tensor_index, name, strlen(name), &other)) {
+            return BT_FAIL(
+                err, BT_E_FORMAT,
+                "%s: tensor %.200s is in two of its files: which one counts is not known",
+                ckpt->path, name);
+        }
         BT_TRY(bt_map_put(ckpt->tensor_index, name, strlen(name), (int64_t)i, err));
     }
     return BT_OK;

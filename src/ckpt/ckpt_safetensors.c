@@ -37,20 +37,20 @@ static bool is_plain_name(const char *name) {
            bt_str_ends_with(name, ".safetensors");
 }
 
-/* One of the files that the index names, unless it is open already. */
+/* One of the files that the index names, unless it is open already: *file is its place. */
 static bt_status open_named(bt_ckpt *ckpt, const char *folder, const char *name, bt_map *seen,
-                            size_t *cap, bt_error *err) {
-    int64_t known = 0;
-    char   *path = NULL;
+                            size_t *cap, int64_t *file, bt_error *err) {
+    char *path = NULL;
     if (name == NULL || !is_plain_name(name)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: names '%.100s', which is no *.safetensors file beside it", ckpt->path,
                        name != NULL ? name : "?");
     }
-    if (bt_map_get(seen, name, strlen(name), &known)) {
+    if (bt_map_get(seen, name, strlen(name), file)) {
         return BT_OK;
     }
-    BT_TRY(bt_map_put(seen, name, strlen(name), 1, err));
+    *file = (int64_t)ckpt->n_st_files;
+    BT_TRY(bt_map_put(seen, name, strlen(name), *file, err));
     BT_TRY(bt_fs_join(folder, name, &path, err));
     const bt_status rc = open_one(ckpt, path, cap, err);
     bt_free(path);
@@ -63,10 +63,19 @@ static bt_status open_all(bt_ckpt *ckpt, const json_t *map, size_t *cap, bt_erro
     char       *folder = NULL;
     const char *tensor = NULL;
     json_t     *name = NULL;
+    int64_t     file = 0;
     BT_CHECK(bt_map_create(&seen, 16, err));
     BT_CHECK(bt_fs_parent(ckpt->path, &folder, err));
     json_object_foreach((json_t *)(uintptr_t)map, tensor, name) {
-        BT_CHECK(open_named(ckpt, folder, json_string_value(name), seen, cap, err));
+        BT_CHECK(open_named(ckpt, folder, json_string_value(name), seen, cap, &file, err));
+        /* a file of another set of weights would else be used for what it has */
+        if (bt_safetensors_find(ckpt->st_files[file], tensor) == NULL) {
+            rc = BT_FAIL(err, BT_E_FORMAT,
+                         "%s: %s holds no tensor %.200s, which the index says it holds: the files "
+                         "are not those of this index; fetch them anew",
+                         ckpt->path, json_string_value(name), tensor);
+            goto done;
+        }
     }
 done:
     bt_map_free(seen);

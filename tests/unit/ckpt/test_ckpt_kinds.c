@@ -7,6 +7,7 @@
 
 #include "bt/wire.h"
 #include "ckpt_test_support.h"
+#include "test_faults.h"
 #include "test_support.h"
 
 /* google-research's ALBERT and what Model Garden's converter makes of it: the same bits. */
@@ -205,12 +206,96 @@ static void test_facts(void **state) {
     bt_ckpt_close(ckpt);
 }
 
+/* ---- weights in several files ------------------------------------------------------------------
+ */
+
+/* NAME.safetensors in the folder: n tensors [2,2], all of that value. */
+static void write_shard(const char *folder, const char *name, const char *const *tensors, size_t n,
+                        float value) {
+    const float            values[4] = {value, value, value, value};
+    static const int64_t   dims[2] = {2, 2};
+    bt_st_tensor           list[2];
+    bt_safetensors_writer *writer = NULL;
+    char                   path[TEST_PATH_MAX];
+    for (size_t i = 0; i < n; i++) {
+        list[i] = (bt_st_tensor){tensors[i], BT_TF_F32, 2, dims};
+    }
+    (void)snprintf(path, sizeof path, "%s/%s.safetensors", folder, name);
+    assert_ok(bt_safetensors_writer_create(path, list, n, NULL, 0, &writer, err));
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(bt_safetensors_put(writer, values, sizeof values, err));
+    }
+    assert_ok(bt_safetensors_writer_commit(&writer, err));
+}
+
+static bt_status open_index(void *context, bt_error *err) {
+    bt_ckpt *ckpt = NULL;
+    BT_TRY(bt_ckpt_open(context, &ckpt, err));
+    const bt_status rc = bt_ckpt_verify(ckpt, err);
+    bt_ckpt_close(ckpt);
+    return rc;
+}
+
+/* Shards "a" {x, y} and "b" {z} beside an index that says so, or something else. */
+static const struct {
+    const char *json;
+    const char *message; /* NULL: good */
+} index_rows[] = {
+    {"{\"weight_map\": {\"x\": \"a.safetensors\", \"y\": \"a.safetensors\","
+     " \"z\": \"b.safetensors\"}}",
+     NULL},
+    {"{\"weight_map\": {\"x\": \"a.safetensors\"}}", NULL}, /* y is there all the same */
+    {"{\"weight_map\": {}}", "it has no weight_map"},
+    {"{\"weights\": {\"x\": \"a.safetensors\"}}", "it has no weight_map"},
+    {"{\"weight_map\": [\"a.safetensors\"]}", "it has no weight_map"},
+    {"[]", "it has no weight_map"},
+    {"{\"weight_map\": {\"x\": ", "no index of safetensors files"},
+    {"", "no index of safetensors files"},
+    {"{\"weight_map\": {\"x\": 7}}", "names '?', which is no *.safetensors file beside it"},
+    {"{\"weight_map\": {\"x\": \"\"}}", "names '', which is no"},
+    {"{\"weight_map\": {\"x\": \"../a.safetensors\"}}", "names '../a.safetensors', which is no"},
+    {"{\"weight_map\": {\"x\": \"/etc/a.safetensors\"}}", "which is no"},
+    {"{\"weight_map\": {\"x\": \"d\\\\a.safetensors\"}}", "which is no"},
+    {"{\"weight_map\": {\"x\": \".a.safetensors\"}}", "which is no"},
+    {"{\"weight_map\": {\"x\": \"a.bin\"}}", "which is no"},
+    {"{\"weight_map\": {\"x\": \"none.safetensors\"}}", "none.safetensors"},
+    {"{\"weight_map\": {\"x\": \"b.safetensors\"}}", "b.safetensors holds no tensor x"},
+    {"{\"weight_map\": {\"x\": \"a.safetensors\", \"w\": \"b.safetensors\"}}",
+     "b.safetensors holds no tensor w"},
+    {"{\"weight_map\": {\"x\": \"a.safetensors\", \"z\": \"twice.safetensors\"}}",
+     "is in two of its files"},
+};
+
+static void test_several_files(void **state) {
+    (void)state;
+    static const char *const xy[] = {"x", "y"};
+    static const char *const zx[] = {"z", "x"};
+    const char *const        folder = test_temp_dir();
+    char                     path[TEST_PATH_MAX];
+    write_shard(folder, "a", xy, 2, 1);
+    write_shard(folder, "b", zx, 1, 2);
+    write_shard(folder, "twice", zx, 2, 3);
+    (void)snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
+    for (size_t i = 0; i < BT_ARRAY_LEN(index_rows); i++) {
+        test_write_file(path, index_rows[i].json, strlen(index_rows[i].json));
+        bt_error        fault = BT_ERROR_INIT;
+        const bt_status rc = open_index((void *)(uintptr_t)folder, &fault);
+        if (index_rows[i].message == NULL ? rc != BT_OK
+                                          : bt_status_exit_code(rc) != 3 ||
+                                                strstr(fault.msg, index_rows[i].message) == NULL) {
+            fail_msg("%s: %s: %s", index_rows[i].json, bt_status_name(rc), fault.msg);
+        }
+    }
+    test_write_file(path, index_rows[0].json, strlen(index_rows[0].json));
+    assert_true(test_every_fault(&(test_work){
+                    .what = "weights in several files", .work = open_index, .context = path}) > 30);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_albert_weights),
-        cmocka_unit_test(test_tf1_heads),
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_albert_weights), cmocka_unit_test(test_tf1_heads),
+        cmocka_unit_test(test_kinds),          cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_several_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
