@@ -19,6 +19,7 @@ static const char program[] = "bert-tokenize";
 static const bt_flag_def flag_defs[] = {
     {.name = "vocab_file",
      .kind = BT_FLAG_STRING,
+     .is_path = true,
      .is_required = true,
      .help = "Vocabulary, one word piece a line."},
     {.name = "do_lower_case",

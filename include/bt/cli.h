@@ -15,7 +15,7 @@ typedef enum bt_flag_kind {
     BT_FLAG_STRING,
     BT_FLAG_INT, /* int64: decimal, or 0x.. and 0o.. */
     BT_FLAG_FLOAT,
-    BT_FLAG_BOOL,
+    BT_FLAG_BOOL, /* with choices: or one of these words, which counts as true */
     BT_FLAG_ENUM, /* one of choices */
     BT_FLAG_LIST, /* a string that may be given several times */
 } bt_flag_kind;
@@ -25,10 +25,11 @@ typedef struct bt_flag_def {
     bt_flag_kind       kind;
     const char        *default_text;        /* NULL: unset (a list: empty) */
     const char        *help;                /* one line; NULL hides the flag from --help */
-    const char *const *choices;             /* BT_FLAG_ENUM: NULL-terminated */
+    const char *const *choices;             /* ENUM, BOOL: NULL-terminated */
     const char        *alias;               /* a second name ("v" of verbosity), or NULL */
     bool               is_required;         /* all missing ones are named in one error */
     bool               choices_ignore_case; /* the value becomes the table's own spelling */
+    bool               is_path;             /* STRING, LIST: a ~ at the beginning is expanded */
 } bt_flag_def;
 
 /* All borrowed for as long as the bt_flags made from it lives. */
@@ -43,9 +44,9 @@ typedef struct bt_flag_table {
  * after it, and missing flags, do not matter then. */
 typedef enum bt_flags_ask {
     BT_ASK_RUN,
-    BT_ASK_HELP,     /* --help, --helpshort */
+    BT_ASK_HELP,     /* --help, --helpshort, -h, or the word help alone in the first place */
     BT_ASK_HELPFULL, /* --helpfull */
-    BT_ASK_VERSION,  /* --version */
+    BT_ASK_VERSION,  /* --version, -V */
 } bt_flags_ask;
 
 typedef struct bt_flags bt_flags;
@@ -61,7 +62,7 @@ bt_flags_ask          bt_flags_asked(const bt_flags *flags);
  * bt_flags_free. */
 bool        bt_flags_is_set(const bt_flags *flags, const char *name);   /* has a value */
 bool        bt_flags_is_given(const bt_flags *flags, const char *name); /* ... from the user */
-const char *bt_flags_string(const bt_flags *flags, const char *name);   /* STRING, ENUM; or NULL */
+const char *bt_flags_string(const bt_flags *flags, const char *name);   /* any kind's; or NULL */
 int64_t     bt_flags_int(const bt_flags *flags, const char *name);      /* 0 when unset */
 double      bt_flags_float(const bt_flags *flags, const char *name);    /* 0 when unset */
 bool        bt_flags_bool(const bt_flags *flags, const char *name);     /* false when unset */
@@ -73,6 +74,10 @@ size_t bt_flags_args(const bt_flags *flags, const char *const **args);
 /* The help text: summary, then each flag with kind, default and meaning. full: hidden ones too. */
 BT_MUST_USE bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out,
                                     bt_error *err);
+
+/* A line for each text that is given twice with different values: the last one counts, and the
+ * other may have been meant as well. */
+void bt_cli_warn_of_repeated(const bt_flags *flags);
 
 /* The end of a program: says what went wrong, unless err->msg is empty (said already), or, which is
  * no error, that it was stopped as asked; returns the exit code. */

@@ -155,6 +155,15 @@ size_t bt_conf_n_items(const bt_conf *conf, const char *path);
 /* The selected branch of a one-of section, or NULL when its type is null or it is not one. */
 const char *bt_conf_type_of_oneof(const bt_conf *conf, const char *path);
 
+/* The files that the configuration came from ("--config_file"), and every path that the keys which
+ * name files or folders say, one by one (a list's items each; what is separated by commas
+ * together), key for messages: "task.train_data.input_path". Stops at the first failure of visit.
+ */
+BT_MUST_USE bt_status bt_conf_visit_paths(const bt_conf *conf,
+                                          bt_status (*visit)(void *context, const char *key,
+                                                             const char *path, bt_error *err),
+                                          void *context, bt_error *err);
+
 /* Where the value comes from: "a.yaml:12:3", "--params_override: 'a.b=1'", "--tpu", "default".
  * Writes at most BT_CONF_ORIGIN_MAX bytes into buffer and returns it. */
 enum { BT_CONF_ORIGIN_MAX = 256 };

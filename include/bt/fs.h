@@ -244,6 +244,25 @@ BT_MUST_USE bt_status bt_fs_join(const char *folder, const char *name, char **ou
 /* "a/b" of "a/b/c", "." of "c", "/" of "/c". The caller bt_free()s it. */
 BT_MUST_USE bt_status bt_fs_parent(const char *path, char **out, bt_error *err);
 const char           *bt_fs_basename(const char *path); /* borrowed part of path */
+/* "~", "~/x" and "~user/x" as a shell expands them, by HOME (else by the list of users); an unknown
+ * user's, and everything else, as it is. The caller bt_free()s it. */
+BT_MUST_USE bt_status bt_fs_expand_user(const char *path, char **out, bt_error *err);
+/* The file that a writer of path writes: links resolved, its folder too, which need not be there.
+ * Two paths of one file give one text. The caller bt_free()s it. */
+BT_MUST_USE bt_status bt_fs_canonical(const char *path, char **out, bt_error *err);
+
+/* A file and what it is, for messages: {"--output_path", "x.tsv"}. */
+typedef struct bt_fs_named {
+    const char *what;
+    const char *path;
+} bt_fs_named;
+/* BT_E_CONFIG where two of them (at most 8) are the same file, by any spelling or link. */
+BT_MUST_USE bt_status bt_fs_check_distinct(const bt_fs_named *files, size_t n, bt_error *err);
+/* BT_E_CONFIG where output is the input; or a file of a checkpoint whose prefix that is; or lies in
+ * that folder under a name that one of the shell's patterns fits (names: NULL-terminated, or NULL).
+ */
+BT_MUST_USE bt_status bt_fs_check_not_read(const bt_fs_named *output, const bt_fs_named *input,
+                                           const char *const *names, bt_error *err);
 
 /* ---- one writer of a folder -------------------------------------------------------------------
  * A file of that name in the folder says who has it: host, process, start, what is done. A second

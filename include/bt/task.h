@@ -80,6 +80,7 @@ typedef struct bt_output_request {
     const bt_task_plan       *plan;
     bt_data_stream           *data;       /* the stream whose batches will come */
     const char               *model_dir;  /* made before the first pass */
+    const char               *checkpoint; /* of --checkpoint, or NULL: it is read */
     const bt_prediction_args *prediction; /* NULL in an evaluation */
 } bt_output_request;
 

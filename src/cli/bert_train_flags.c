@@ -13,6 +13,7 @@ static const char *const modes[] = {"train",
                                     "train_and_post_eval",
                                     "predict",
                                     NULL};
+static const char *const dry_runs[] = {"config", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
 static const bt_flag_def defs[] = {
@@ -22,6 +23,7 @@ static const bt_flag_def defs[] = {
     {.name = "mode", .kind = BT_FLAG_ENUM, .choices = modes, .help = "what to do"},
     {.name = "model_dir",
      .kind = BT_FLAG_STRING,
+     .is_path = true,
      .help = "folder of checkpoints, events and metrics; an unfinished run there is continued"},
     {.name = "config_file",
      .kind = BT_FLAG_LIST,
@@ -45,9 +47,11 @@ static const bt_flag_def defs[] = {
      .help = "address of a tf.data service, written into both data sections"},
     {.name = "checkpoint",
      .kind = BT_FLAG_STRING,
+     .is_path = true,
      .help = "eval and predict: latest (default) or best of model_dir, or the prefix of any"},
     {.name = "output_path",
      .kind = BT_FLAG_STRING,
+     .is_path = true,
      .help = "predict: the file to write (default: predictions.tsv in model_dir; of pairs "
              "pairs.tsv); of bert/squad the folder (default: model_dir)"},
     {.name = "output_format",
@@ -56,6 +60,7 @@ static const bt_flag_def defs[] = {
              "else tsv)"},
     {.name = "glue_submission",
      .kind = BT_FLAG_STRING,
+     .is_path = true,
      .help = "predict: folder for the file that the GLUE leaderboard wants of this task"},
     {.name = "glue_task",
      .kind = BT_FLAG_STRING,
@@ -77,8 +82,10 @@ static const bt_flag_def defs[] = {
              "false: a checkpoint is whole on disk before training goes on"},
     {.name = "dry_run",
      .kind = BT_FLAG_BOOL,
+     .choices = dry_runs,
      .default_text = "false",
-     .help = "print the merged parameters as YAML, check what can be checked, train nothing"},
+     .help = "print the merged parameters as YAML, check what can be checked, train nothing; "
+             "--dry_run=config checks the parameters alone, no file"},
     {.name = "benchmark",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",

@@ -201,14 +201,16 @@ done:
     return rc;
 }
 
-static bt_status dry_run(const bt_train_args *args, bt_conf_errors *errors, bt_error *err) {
+static bt_status dry_run(const bt_train_args *args, bool looks_at_files, bt_conf_errors *errors,
+                         bt_error *err) {
     bt_status      rc = BT_OK;
     bt_str         yaml = BT_STR_INIT;
     bt_conf_errors findings = BT_CONF_ERRORS_INIT;
     BT_CHECK(bt_conf_dump_yaml(args->conf, &yaml, err));
     BT_CHECK(print_text(bt_str_text(&yaml), err));
     (void)show_problems(errors, true);
-    if (errors->n == 0) { /* what is missing in the configuration would only be found again */
+    if (looks_at_files &&
+        errors->n == 0) { /* what is missing in the configuration would only be found again */
         BT_CHECK(bt_train_check(args, &findings, err));
         (void)show_problems(&findings, true);
     }
@@ -276,7 +278,8 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     }
     bt_train_args args = make_args(flags, conf, mode);
     if (is_dry_run) {
-        BT_CHECK(dry_run(&args, &errors, err));
+        const bool is_whole = !bt_str_equal(bt_flags_string(flags, "dry_run"), "config");
+        BT_CHECK(dry_run(&args, is_whole, &errors, err));
         goto done;
     }
     if (is_benchmark) {
@@ -330,6 +333,7 @@ static bt_status run_flags(const bt_flags *flags, bt_error *err) {
         return print_help_experiment(bt_flags_string(flags, "help_experiment"), err);
     }
     warn_of_arguments(flags);
+    bt_cli_warn_of_repeated(flags);
     return run_mode(flags, err);
 }
 

@@ -13,6 +13,7 @@ typedef struct flag_value {
     double      real;
     bool        boolean;
     bool        is_given;
+    bool        is_replaced; /* by another value, further on */
     text_list   list;
 } flag_value;
 
@@ -99,16 +100,24 @@ done:
     return rc;
 }
 
-static bt_status set_choice(const bt_flag_def *def, flag_value *value, const char *text,
-                            bt_error *err) {
+static const char *find_choice(const bt_flag_def *def, const char *text) {
     for (size_t i = 0; def->choices[i] != NULL; i++) {
         if (bt_str_equal(def->choices[i], text) ||
             (def->choices_ignore_case && bt_str_equal_nocase(def->choices[i], text))) {
-            value->text = def->choices[i];
-            return BT_OK;
+            return def->choices[i];
         }
     }
-    return fail_choice(def, text, err);
+    return NULL;
+}
+
+static bt_status set_choice(const bt_flag_def *def, flag_value *value, const char *text,
+                            bt_error *err) {
+    const char *const choice = find_choice(def, text);
+    if (choice == NULL) {
+        return fail_choice(def, text, err);
+    }
+    value->text = choice;
+    return BT_OK;
 }
 
 /* Checks text and stores it; text must live as long as the flags. */
@@ -130,7 +139,10 @@ static bt_status set_value(const bt_flag_def *def, flag_value *value, const char
         }
         break;
     case BT_FLAG_BOOL:
-        if (!parse_bool(text, &value->boolean)) {
+        if (def->choices != NULL && find_choice(def, text) != NULL) {
+            value->text = find_choice(def, text);
+            value->boolean = true;
+        } else if (!parse_bool(text, &value->boolean)) {
             return BT_FAIL(err, BT_E_CONFIG, "flag --%s=%s: true or false is expected", def->name,
                            text);
         }
@@ -165,10 +177,8 @@ static bool meets_builtin(bt_flags *flags, const char *name, size_t n) {
     static const struct {
         const char  *name;
         bt_flags_ask ask;
-    } rows[] = {{"help", BT_ASK_HELP},
-                {"helpshort", BT_ASK_HELP},
-                {"helpfull", BT_ASK_HELPFULL},
-                {"version", BT_ASK_VERSION}};
+    } rows[] = {{"help", BT_ASK_HELP}, {"helpshort", BT_ASK_HELP},  {"helpfull", BT_ASK_HELPFULL},
+                {"h", BT_ASK_HELP},    {"version", BT_ASK_VERSION}, {"V", BT_ASK_VERSION}};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (strlen(rows[i].name) == n && memcmp(rows[i].name, name, n) == 0) {
             flags->ask = rows[i].ask;
@@ -192,11 +202,22 @@ static const char *take_value(bt_flags *flags, const char *name, size_t n, const
     return NULL;
 }
 
+static bt_status give(bt_flags *flags, const bt_flag_def *def, const char *text, bt_error *err) {
+    flag_value *const value = value_of(flags, def);
+    if (def->is_path) {
+        BT_TRY(expand_user(&flags->texts, &text, err));
+    }
+    value->is_replaced = value->is_replaced || (value->is_given && def->kind == BT_FLAG_STRING &&
+                                                !bt_str_equal(value->text, text));
+    value->is_given = true;
+    return set_value(def, value, text, err);
+}
+
 /* argv.items[*i] is the flag whose text after the dashes is given; may take the next one too. */
 static bt_status read_flag(bt_flags *flags, const char *text, size_t *i, bt_error *err) {
     const char *const equals = strchr(text, '=');
     const size_t      n = equals == NULL ? strlen(text) : (size_t)(equals - text);
-    if (meets_builtin(flags, text, n)) {
+    if (find_def(flags->table, text, n) == NULL && meets_builtin(flags, text, n)) {
         return BT_OK;
     }
     if (n == 7 && memcmp(text, "undefok", n) == 0) {
@@ -223,8 +244,7 @@ static bt_status read_flag(bt_flags *flags, const char *text, size_t *i, bt_erro
     if (def == NULL) {
         return text_list_add(&flags->unknown, text, err);
     }
-    value_of(flags, def)->is_given = true;
-    return set_value(def, value_of(flags, def), value, err);
+    return give(flags, def, value, err);
 }
 
 /* ---- the whole line
@@ -313,6 +333,8 @@ static bt_status read_all(bt_flags *flags, bt_error *err) {
         const char *const text = flag_text(arg);
         if (!ended && bt_str_equal(arg, "--")) {
             ended = true;
+        } else if (i == 0 && bt_str_equal(arg, "help")) {
+            flags->ask = BT_ASK_HELP;
         } else if (ended || text == NULL) {
             BT_TRY(text_list_add(&flags->args, arg, err));
         } else {
@@ -407,6 +429,16 @@ size_t bt_flags_list(const bt_flags *flags, const char *name, const char *const 
     const flag_value *const value = get(flags, name);
     *values = value->list.items;
     return value->list.n;
+}
+
+void bt_cli_warn_of_repeated(const bt_flags *flags) {
+    for (size_t i = 0; i < flags->table->n_defs; i++) {
+        if (flags->values[i].is_replaced) {
+            bt_log(BT_LOG_WARNING,
+                   "flag --%s is given twice with different values: only the last one counts",
+                   flags->table->defs[i].name);
+        }
+    }
 }
 
 size_t bt_flags_args(const bt_flags *flags, const char *const **args) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bt/fs.h"
 #include "flags_internal.h"
 
 enum { NESTING_MAX = 16, FLAGFILE_MAX_BYTES = 16 << 20 };
@@ -35,6 +36,22 @@ const char *flag_text(const char *arg) {
     }
     const char *const text = arg[1] == '-' ? arg + 2 : arg + 1;
     return *text == '\0' ? NULL : text;
+}
+
+bt_status expand_user(bt_arena *arena, const char **path, bt_error *err) {
+    char *expanded = NULL;
+    if ((*path)[0] != '~') {
+        return BT_OK;
+    }
+    BT_TRY(bt_fs_expand_user(*path, &expanded, err));
+    const size_t n = strlen(expanded) + 1;
+    char *const  kept = bt_arena_alloc(arena, n);
+    if (kept != NULL) {
+        memcpy(kept, expanded, n);
+        *path = kept;
+    }
+    bt_free(expanded);
+    return kept != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for the command line");
 }
 
 static bt_status read_file(const char *path, bt_arena *arena, char **text, bt_error *err) {
@@ -114,6 +131,7 @@ static bt_status expand_file(expansion *e, const char *path, bt_error *err) { /*
     text_list lines = {0};
     char     *text = NULL;
     bool      ended = false;
+    BT_TRY(expand_user(e->arena, &path, err));
     for (size_t i = 0; i < e->n_open; i++) {
         if (bt_str_equal(e->open_files[i], path)) {
             return BT_FAIL(err, BT_E_CONFIG, "--flagfile=%s: the file includes itself", path);

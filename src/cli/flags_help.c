@@ -124,7 +124,7 @@ bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out, bt_e
     }
     return bt_str_append(
         out,
-        "  --help, --helpfull, --version\n"
+        "  --help, -h, --helpfull, --version, -V\n"
         "      Print this, this with rarely needed flags, or the version; then exit.\n"
         "  --flagfile=FILE\n"
         "      Read further flags from FILE, one a line; # begins a comment line.\n"

@@ -121,7 +121,9 @@ static bt_status merge_file(const conf_merge *merge, const char *flag, const cha
     bt_error   why = BT_ERROR_INIT;
     conf_value value;
     int32_t    source = 0;
-    bt_status  rc = read_file(path, &text, &why);
+    char      *expanded = NULL;
+    BT_TRY(bt_fs_expand_user(path, &expanded, merge->err));
+    bt_status rc = read_file(expanded, &text, &why);
     if (rc == BT_E_CONFIG) {
         char what[BT_ERROR_MSG_MAX];
         (void)snprintf(what, sizeof(what),
@@ -133,7 +135,7 @@ static bt_status merge_file(const conf_merge *merge, const char *flag, const cha
         rc = BT_FAIL(merge->err, rc, "%s", why.msg);
         goto done;
     }
-    BT_CHECK(conf_add_source(merge->conf, SOURCE_FILE, path, &source, merge->err));
+    BT_CHECK(conf_add_source(merge->conf, SOURCE_FILE, expanded, &source, merge->err));
     rc = conf_yaml_load(merge->conf, bt_str_text(&text), text.len, source, &value, &why);
     if (rc == BT_E_CONFIG) {
         rc = bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err, "%.300s: %.600s",
@@ -151,6 +153,7 @@ static bt_status merge_file(const conf_merge *merge, const char *flag, const cha
     }
 done:
     bt_str_deinit(&text);
+    bt_free(expanded);
     return rc;
 }
 
@@ -411,6 +414,7 @@ bt_status bt_conf_build(const bt_conf_args *args, bt_conf **out, bt_conf_errors 
     const conf_merge merge = {.conf = conf, .errors = errors, .err = err};
     BT_CHECK(build(&merge, args));
     BT_CHECK(judge(errors, n_before, err));
+    BT_CHECK(conf_expand_paths(conf, err));
     BT_CHECK(flatten_object(conf, conf->root, err));
     *out = conf;
     conf = NULL;
@@ -437,6 +441,7 @@ bt_status bt_conf_set(bt_conf *conf, const char *override, const char *origin,
     BT_CHECK(merge_text(&merge, origin, override));
     BT_CHECK(conf_check_tree(&merge));
     BT_CHECK(judge(errors, n_before, err));
+    BT_CHECK(conf_expand_paths(conf, err));
     BT_CHECK(flatten_object(conf, conf->root, err));
 done:
     if (rc != BT_OK) {

@@ -198,6 +198,8 @@ BT_MUST_USE bt_status conf_merge_map(const conf_merge *merge, conf_object *objec
                                      const conf_value *map, const char *path);
 /* Types, ranges and one-ofs of the whole tree. Fails only on BT_E_NOMEM. */
 BT_MUST_USE bt_status conf_check_tree(const conf_merge *merge);
+/* conf_paths.c: a ~ at the beginning of paths, in the whole tree, which is checked. */
+BT_MUST_USE bt_status conf_expand_paths(bt_conf *conf, bt_error *err);
 /* "origin: path: " and the text. */
 /* conf_folders.c: keys that name a folder in model_dir. */
 BT_MUST_USE bt_status conf_check_folders(const conf_merge *merge);

@@ -33,6 +33,7 @@ enum {
     TUPLE = 4,    /* the default is a Python tuple */
     PAIR = 8,     /* a list of exactly two */
     ABSENT = 16,  /* a section that is null by default */
+    PATH = 32,    /* names files or folders: a ~ at its beginning is expanded */
 };
 
 /* What a value must satisfy besides its type. Either a range or a list of words. */

@@ -26,7 +26,7 @@ static const conf_key data_keys[] = {
     KEY("epochs", T_INT, EXT | NULLABLE, NULL, RULE_GE1,
         "with train_steps 0 or null: steps = epochs * rows / global_batch_size"),
     KEY("global_batch_size", T_INT, 0, "0", RULE_GE0, "examples per step, over all replicas"),
-    KEY("input_path", T_PATHS, NULLABLE, "", RULE_NONE,
+    KEY("input_path", T_PATHS, NULLABLE | PATH, "", RULE_NONE,
         "record files: a path, a pattern with * or ?, several separated by commas, or a list"),
     KEY("is_training", T_BOOL, NULLABLE, NULL, RULE_NONE, "shuffle and repeat, for training"),
     KEY("prefetch_buffer_size", T_INT, NULLABLE, NULL, RULE_NONE,
@@ -43,7 +43,7 @@ static const conf_key data_keys[] = {
     KEY("tf_data_service_job_name", T_STR, NULLABLE, NULL, RULE_NONE,
         "name of the tf.data service job"),
     KEY("tfds_as_supervised", T_BOOL, 0, "false", RULE_NONE, "TFDS setting: (input, label) pairs"),
-    KEY("tfds_data_dir", T_STR, NULLABLE, "", RULE_NONE, "folder of TFDS data sets"),
+    KEY("tfds_data_dir", T_STR, NULLABLE | PATH, "", RULE_NONE, "folder of TFDS data sets"),
     KEY("tfds_name", T_STR, NULLABLE, "", RULE_NONE,
         "name of a TFDS data set, instead of input_path"),
     KEY("tfds_skip_decoding_feature", T_STR, NULLABLE, "", RULE_NONE,
@@ -93,7 +93,7 @@ static const conf_key sentence_prediction_data_keys[] = {
     KEY("text_fields", T_STR_LIST, EXT | NULLABLE, NULL, RULE_NONE,
         "raw text: columns or features that hold it, one or two, by name or (columns) by number "
         "from 1; tokenized as create-finetuning-data does"),
-    KEY("vocab_file", T_STR, EXT | NULLABLE, "", RULE_NONE,
+    KEY("vocab_file", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "with text_fields: vocabulary, one piece a line (empty: that of task.hub_module_url)"),
 };
 const conf_class conf_class_sentence_prediction_data = {
@@ -113,14 +113,14 @@ static const conf_key sentence_prediction_text_data_keys[] = {
     KEY("label_type", T_STR, 0, "int", &(const conf_rule)CHOICES("int|float"),
         "type of the label feature"),
     KEY("lower_case", T_BOOL, 0, "true", RULE_NONE, "lower the text's case before tokenizing"),
-    KEY("preprocessing_hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("preprocessing_hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "TF Hub module that tokenizes, instead of vocab_file"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
     KEY("text_fields", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
         "features or columns that hold the text, by name; columns also by number from 1"),
     KEY("tokenization", T_STR, 0, "WordPiece", &(const conf_rule)CHOICES("WordPiece|SentencePiece"),
         "WordPiece or SentencePiece"),
-    KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("vocab_file", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "vocabulary, one piece a line (empty: that of task.hub_module_url)"),
 };
 const conf_class conf_class_sentence_prediction_text_data = {
@@ -136,10 +136,10 @@ static const conf_key qa_data_keys[] = {
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
         "how record files are compressed (compressed: GZIP)"),
     KEY("global_batch_size", T_INT, 0, "48", RULE_GE0, "examples per step, over all replicas"),
-    KEY("input_path", T_PATHS, NULLABLE, "", RULE_NONE,
+    KEY("input_path", T_PATHS, NULLABLE | PATH, "", RULE_NONE,
         "training: record files, or SQuAD files that end in .json or .jsonl; evaluation: SQuAD "
         "files"),
-    KEY("input_preprocessed_data_path", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("input_preprocessed_data_path", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "folder for the evaluation's windows as records (empty = they are not written)"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE,
         "shuffle and repeat, for training; an evaluation never does"),
@@ -149,7 +149,7 @@ static const conf_key qa_data_keys[] = {
         "WordPiece or SentencePiece"),
     KEY("version_2_with_negative", T_BOOL, 0, "false", RULE_NONE,
         "SQuAD 2: questions may have no answer"),
-    KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("vocab_file", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "vocabulary, one piece a line; SQuAD files are tokenised with it (empty: with that of "
         "task.hub_module_url)"),
     KEY("xlnet_format", T_BOOL, 0, "false", RULE_NONE, "order of features as XLNet wants it"),
@@ -168,7 +168,7 @@ static const conf_key tagging_data_keys[] = {
     KEY("words_column", T_INT, EXT, "1", RULE_GE1, "of words_path: which column holds the word"),
     KEY("words_format", T_STR, EXT | NULLABLE, "", &(const conf_rule)CHOICES("|plain|conll"),
         "of words_path: plain (word TAB tag) or conll (empty = as the meta data say, else plain)"),
-    KEY("words_path", T_PATHS, EXT | NULLABLE, "", RULE_NONE,
+    KEY("words_path", T_PATHS, EXT | NULLABLE | PATH, "", RULE_NONE,
         "predict: the text that the records were made of, a word a line; then words are written "
         "with their tags"),
 };
@@ -189,14 +189,14 @@ static const conf_key dual_encoder_data_keys[] = {
         "raw text: features or columns that hold the left text, by name; columns also by number "
         "from 1"),
     KEY("lower_case", T_BOOL, 0, "true", RULE_NONE, "lower the text's case before tokenizing"),
-    KEY("preprocessing_hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("preprocessing_hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "TF Hub module that tokenizes, instead of vocab_file"),
-    KEY("right_input_path", T_PATHS, EXT | NULLABLE, "", RULE_NONE,
+    KEY("right_input_path", T_PATHS, EXT | NULLABLE | PATH, "", RULE_NONE,
         "files of the right sides, row for row, when input_path holds the left sides only"),
     KEY("right_text_fields", T_STR_LIST, TUPLE, "right_input", RULE_NONE,
         "the same of the right text; none: predictions of the left side only"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per side, padding included"),
-    KEY("vocab_file", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("vocab_file", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "raw text: vocabulary, one piece a line; empty: records hold ids, and tables have that of "
         "task.hub_module_url"),
 };
@@ -257,7 +257,7 @@ static const conf_key pretrain_text_data_keys[] = {
     KEY("use_next_sentence_label", T_BOOL, 0, "true", RULE_NONE, "read next_sentence_labels"),
     KEY("use_whole_word_masking", T_BOOL, 0, "false", RULE_NONE,
         "mask all pieces of a word together"),
-    KEY("vocab_file_path", T_STR, NULLABLE, "", RULE_NONE, "vocabulary, one piece a line"),
+    KEY("vocab_file_path", T_STR, NULLABLE | PATH, "", RULE_NONE, "vocabulary, one piece a line"),
 };
 const conf_class conf_class_pretrain_text_data = {
     "official.nlp.data.pretrain_text_dataloader.BertPretrainTextDataConfig", &conf_class_data,

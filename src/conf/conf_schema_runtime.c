@@ -80,7 +80,7 @@ static const conf_key runtime_keys[] = {
         "how gradients are summed over devices (null = chosen)"),
     KEY("batchnorm_spatial_persistent", T_BOOL, 0, "false", RULE_NONE,
         "Model Garden's cuDNN setting; ignored"),
-    KEY("blas_library", T_STR, EXT | NULLABLE, "", RULE_NONE,
+    KEY("blas_library", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "path or name of the CBLAS that is loaded when something multiplies with one (empty = the "
         "first there is of libopenblas.so.0, libblis.so.4, libmkl_rt.so.2, libblas.so.3)"),
     KEY("bug_compatible", T_BOOL, EXT, "false", RULE_NONE,

@@ -15,7 +15,7 @@ static const conf_key task_keys[] = {
         "write image summaries; no effect on text tasks"),
     NO_SECTION("differential_privacy_config", &conf_class_differential_privacy,
                "clip and blur gradients for differential privacy (null = off)"),
-    KEY("init_checkpoint", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("init_checkpoint", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "checkpoint to start from: a prefix, a directory, or one of its files"),
     NO_SECTION("model", &conf_class_empty, "the model: encoder and head"),
     KEY("name", T_STR, NULLABLE, NULL, RULE_NONE, "name of this section; no effect"),
@@ -29,7 +29,7 @@ static const conf_key sentence_prediction_keys[] = {
     KEY("class_weights", T_FLOATS_OR_WORD, EXT | NULLABLE, NULL,
         &(const conf_rule)CHOICES("balanced"), CLASS_WEIGHTS_DOC),
     KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
-    KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "TF Hub module to start from, instead of init_checkpoint"),
     KEY("init_cls_pooler", T_BOOL, 0, "false", RULE_NONE,
         "load the pooler of init_checkpoint into the classification head too"),
@@ -37,7 +37,7 @@ static const conf_key sentence_prediction_keys[] = {
     KEY("label_names", T_STR_LIST, EXT | NULLABLE, NULL, RULE_NONE,
         "names of the classes in the order of their ids, for predictions (null = as the data say)"),
     KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE, LABEL_SMOOTHING_DOC),
-    KEY("meta_data_path", T_STR, EXT | NULLABLE, "", RULE_NONE,
+    KEY("meta_data_path", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "meta data that create-finetuning-data wrote: the classes' number and names come with it"),
     KEY("metric_type", T_STR, 0, "accuracy",
         &(const conf_rule)CHOICES("accuracy|f1|matthews_corrcoef|pearson_spearman_corr"),
@@ -61,7 +61,7 @@ const conf_class conf_class_sentence_model = {"official.nlp.tasks.sentence_predi
 
 static const conf_key question_answering_keys[] = {
     KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
-    KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "TF Hub module to start from, instead of init_checkpoint"),
     KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
     KEY("max_answer_length", T_INT, 0, "30", RULE_GE1, "longest answer in tokens"),
@@ -86,11 +86,11 @@ static const conf_key tagging_keys[] = {
     KEY("class_weights", T_FLOATS_OR_WORD, EXT | NULLABLE, NULL,
         &(const conf_rule)CHOICES("balanced"), CLASS_WEIGHTS_DOC),
     KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
-    KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "TF Hub module to start from, instead of init_checkpoint"),
     KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
     KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE, LABEL_SMOOTHING_DOC),
-    KEY("meta_data_path", T_STR, EXT | NULLABLE, "", RULE_NONE,
+    KEY("meta_data_path", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "meta data that create-finetuning-data wrote: class_names may be left out with it"),
     SECTION("model", &conf_class_tagging_model, "the model: encoder and head"),
 };
@@ -108,11 +108,11 @@ const conf_class conf_class_tagging_model = {"official.nlp.tasks.tagging.ModelCo
                                              false};
 
 static const conf_key dual_encoder_keys[] = {
-    KEY("gold_pairs", T_STR, EXT | NULLABLE, "", RULE_NONE,
+    KEY("gold_pairs", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "what predict is measured by: 'rows' (row i belongs to row i), or a file of lines "
         "'left id, TAB, right id'"),
     KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
-    KEY("hub_module_url", T_STR, NULLABLE, "", RULE_NONE,
+    KEY("hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "TF Hub module to start from, instead of init_checkpoint"),
     KEY("mining_neighbours", T_INT, EXT, "4", RULE_GE1,
         "nearest neighbours that a ratio margin is taken over"),

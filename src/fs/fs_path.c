@@ -2,8 +2,11 @@
  *
  * Paths: what is behind one, schemes, joining and splitting, and the sentences for paths that
  * cannot be read or written. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include <ctype.h>
 #include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -161,4 +164,146 @@ bt_status bt_fs_parent(const char *path, char **out, bt_error *err) {
 const char *bt_fs_basename(const char *path) {
     const char *const slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
+}
+
+/* ---- what a path means -------------------------------------------------------------------------
+ */
+
+/* The home of a user, or of this one (NULL); *home NULL: there is no such user. */
+static bt_status find_home(const char *user, char **home, bt_error *err) {
+    enum { ENTRY_BYTES = 16384 };
+    struct passwd  entry;
+    struct passwd *found = NULL;
+    const char    *home_of_shell = user == NULL ? getenv("HOME") : NULL;
+    if (home_of_shell != NULL) {
+        *home = bt_strdup(home_of_shell);
+        return *home != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+    }
+    char *const buffer = bt_alloc(ENTRY_BYTES);
+    if (buffer == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+    }
+    const int why = user != NULL ? getpwnam_r(user, &entry, buffer, ENTRY_BYTES, &found)
+                                 : getpwuid_r(getuid(), &entry, buffer, ENTRY_BYTES, &found);
+    bt_status rc = BT_OK;
+    if (found != NULL) {
+        *home = bt_strdup(found->pw_dir);
+    }
+    if (why == ENOMEM || (found != NULL && *home == NULL)) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+    }
+    bt_free(buffer);
+    return rc;
+}
+
+bt_status bt_fs_expand_user(const char *path, char **out, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *user = NULL;
+    char     *home = NULL;
+    bt_str    text = BT_STR_INIT;
+    *out = NULL;
+    const size_t n_user = path[0] == '~' ? strcspn(path + 1, "/") : 0;
+    const char  *rest = path;
+    if (n_user > 0) {
+        user = bt_strndup(path + 1, n_user);
+        rc = user != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+    }
+    if (rc == BT_OK && path[0] == '~') {
+        BT_CHECK(find_home(user, &home, err));
+    }
+    BT_CHECK(rc);
+    if (home != NULL) {
+        rest = path + 1 + n_user;
+        BT_CHECK(bt_str_append(&text, home, err));
+    }
+    BT_CHECK(bt_str_append(&text, rest, err));
+    *out = text.len > 0 ? bt_str_take(&text) : bt_strdup("");
+    rc = *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+done:
+    bt_free(user);
+    bt_free(home);
+    bt_str_deinit(&text);
+    return rc;
+}
+
+/* realpath() into our own memory; *out NULL: path, or a folder of it, is not there. */
+static bt_status resolve(const char *path, char **out, bt_error *err) {
+    errno = 0;
+    char *const resolved = realpath(path, NULL); /* libc's memory: freed with free() */
+    if (resolved == NULL) {
+        return errno == ENOMEM ? BT_FAIL(err, BT_E_NOMEM, "out of memory for a path") : BT_OK;
+    }
+    *out = bt_strdup(resolved);
+    free(resolved);
+    return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+}
+
+/* Where a link that leads to nothing leads, or NULL: it is none. */
+static bt_status read_link(const char *path, char **out, bt_error *err) {
+    char          target[4096];
+    bt_status     rc = BT_OK;
+    char         *folder = NULL;
+    const ssize_t n = readlink(path, target, sizeof target - 1);
+    if (n < 0) {
+        return BT_OK;
+    }
+    target[n] = '\0';
+    BT_TRY(bt_fs_parent(path, &folder, err));
+    if (target[0] == '/') {
+        *out = bt_strdup(target);
+        rc = *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+    } else {
+        rc = bt_fs_join(folder, target, out, err);
+    }
+    bt_free(folder);
+    return rc;
+}
+
+/* What is not there yet: its folder's canonical path, and its name. */
+static bt_status resolve_missing(const char *path, int depth, char **out,
+                                 bt_error *err) { /* NOLINT */
+    enum { DEPTH_MAX = 40 };
+    bt_status         rc = BT_OK;
+    char             *folder = NULL;
+    char             *above = NULL;
+    char             *link = NULL;
+    const char *const name = bt_fs_basename(path);
+    BT_CHECK(resolve(path, out, err));
+    if (*out != NULL) {
+        goto done;
+    }
+    BT_CHECK(read_link(path, &link, err));
+    if (link != NULL && depth < DEPTH_MAX) {
+        BT_CHECK(resolve_missing(link, depth + 1, out, err));
+        goto done;
+    }
+    BT_CHECK(bt_fs_parent(path, &folder, err));
+    if (depth >= DEPTH_MAX || bt_str_equal(folder, path)) {
+        *out = bt_strdup(path);
+        rc = *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+        goto done;
+    }
+    BT_CHECK(resolve_missing(folder, depth + 1, &above, err));
+    if (name[0] == '\0' || strcmp(name, ".") == 0) {
+        *out = above;
+        above = NULL;
+    } else if (strcmp(name, "..") == 0) { /* of a folder that will be made, so no link */
+        BT_CHECK(bt_fs_parent(above, out, err));
+    } else {
+        BT_CHECK(bt_fs_join(above, name, out, err));
+    }
+done:
+    bt_free(folder);
+    bt_free(above);
+    bt_free(link);
+    return rc;
+}
+
+bt_status bt_fs_canonical(const char *path, char **out, bt_error *err) {
+    *out = NULL;
+    if (fs_is_served(path) || scheme_length(path) > 0 || path[0] == '\0') {
+        *out = bt_strdup(path);
+        return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+    }
+    return resolve_missing(path, 0, out, err);
 }

@@ -26,9 +26,45 @@ bt_status task_file_begin(task_file *file, const char *path, bt_error *err) {
     return rc;
 }
 
+/* A column of TSV, whose escapes say what it holds, as one of CSV. */
+static bt_status append_csv(bt_str *out, const char *column, size_t n, bt_error *err) {
+    bool is_quoted = memchr(column, ',', n) != NULL || memchr(column, '"', n) != NULL;
+    for (size_t i = 0; i + 1 < n && !is_quoted; i++) {
+        is_quoted = column[i] == '\\' && (column[i + 1] == 'n' || column[i + 1] == 'r');
+        i += column[i] == '\\' ? 1 : 0;
+    }
+    BT_TRY(bt_str_append(out, is_quoted ? "\"" : "", err));
+    for (size_t i = 0; i < n; i++) {
+        const bool is_escape = column[i] == '\\' && i + 1 < n;
+        const char c = is_escape ? column[++i] : column[i];
+        const char meant = !is_escape ? c : c == 't' ? '\t' : c == 'n' ? '\n' : c == 'r' ? '\r' : c;
+        BT_TRY(bt_str_append(out, meant == '"' ? "\"" : "", err));
+        BT_TRY(bt_str_append_char(out, meant, err));
+    }
+    return bt_str_append(out, is_quoted ? "\"" : "", err);
+}
+
+static bt_status convert_line(task_file *file, bt_error *err) {
+    const char *at = bt_str_text(&file->line);
+    for (;; at++) {
+        const size_t n = strcspn(at, "\t");
+        BT_TRY(append_csv(&file->csv, at, n, err));
+        at += n;
+        if (*at == '\0') {
+            return BT_OK;
+        }
+        BT_TRY(bt_str_append_char(&file->csv, ',', err));
+    }
+}
+
 bt_status task_file_end_line(task_file *file, bt_error *err) {
-    BT_TRY(bt_str_append_char(&file->line, '\n', err));
-    BT_TRY(bt_fs_writer_write(file->writer, file->line.data, file->line.len, err));
+    bt_str *const line = file->is_csv ? &file->csv : &file->line;
+    if (file->is_csv) {
+        bt_str_clear(&file->csv);
+        BT_TRY(convert_line(file, err));
+    }
+    BT_TRY(bt_str_append_char(line, '\n', err));
+    BT_TRY(bt_fs_writer_write(file->writer, line->data, line->len, err));
     bt_str_clear(&file->line);
     return BT_OK;
 }
@@ -59,6 +95,7 @@ void task_file_abort(task_file *file) {
 void task_file_deinit(task_file *file) {
     task_file_abort(file);
     bt_str_deinit(&file->line);
+    bt_str_deinit(&file->csv);
 }
 
 bt_status task_append_tsv_n(bt_str *line, const char *text, size_t n, bt_error *err) {

@@ -202,6 +202,10 @@ task_file *task_glue_file(task_glue *glue) {
     return &glue->file;
 }
 
+const char *task_glue_path(const task_glue *glue) {
+    return glue->path;
+}
+
 void task_glue_tell(const task_glue *glue) {
     if (glue->n != glue->row->n_rows) {
         bt_log(BT_LOG_WARNING,

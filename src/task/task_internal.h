@@ -68,7 +68,9 @@ BT_MUST_USE bt_status task_check_finite(const float *logits, int64_t n, int64_t 
 /* Zero-initialise. A line is put together in `line`, then ended. */
 typedef struct task_file {
     bt_fs_writer *writer; /* NULL between passes */
+    bool          is_csv; /* lines are put together as TSV, and written as CSV (RFC 4180) */
     bt_str        line;
+    bt_str        csv; /* the line as it is written then */
 } task_file;
 /* Makes the folder; what was begun before is dropped. Of files that are published together the
  * last one is begun first: what a killed pass left undone is noted beside that one. */
@@ -83,6 +85,13 @@ void                  task_file_deinit(task_file *file);
 /* A field of a table: TAB, LF, CR and the backslash as \t, \n, \r, \\. */
 BT_MUST_USE bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err);
 BT_MUST_USE bt_status task_append_tsv_n(bt_str *line, const char *text, size_t n, bt_error *err);
+
+/* task_outputs.c: the files of a prediction or evaluation before it begins. BT_E_CONFIG where two
+ * of them are one file, or one is read by the run (data, vocabulary, configuration, checkpoint). */
+BT_MUST_USE bt_status task_check_outputs(const bt_output_request *request,
+                                         const bt_fs_named *outputs, size_t n, bt_error *err);
+/* What the main output is called in messages. */
+const char *task_output_name(const bt_output_request *request);
 
 /* The words that tagged records were made of, one for each word that has a prediction
  * (task_words.c). */
@@ -123,7 +132,8 @@ BT_MUST_USE bt_status    task_glue_begin(task_glue *glue, bt_error *err);
 /* id: the predicted class; score: the prediction of a regression */
 BT_MUST_USE bt_status task_glue_add(task_glue *glue, int64_t id, float score, bt_error *err);
 /* To be published with the predictions themselves; what is to be said of it, after that. */
-task_file *task_glue_file(task_glue *glue);
-void       task_glue_tell(const task_glue *glue);
+task_file  *task_glue_file(task_glue *glue);
+void        task_glue_tell(const task_glue *glue);
+const char *task_glue_path(const task_glue *glue);
 
 #endif

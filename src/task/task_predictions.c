@@ -76,17 +76,22 @@ static void destroy_predictions(void *state) {
 }
 
 static bt_status set_up(predictions *p, const bt_output_request *request, bt_error *err) {
-    static const char *const        formats[] = {"tsv", "jsonl", NULL};
+    static const char *const        formats[] = {"tsv", "jsonl", "csv", NULL};
     const bt_prediction_args *const args = request->prediction;
     const size_t                    n = (size_t)request->plan->head.num_classes;
     const char                     *format = NULL;
     p->plan = request->plan;
     BT_TRY(task_choose_format(args, formats, &format, err));
     p->is_json = strcmp(format, "jsonl") == 0;
+    p->file.is_csv = strcmp(format, "csv") == 0;
     BT_TRY(task_choose_path(request, format, &p->path, err));
     if (args->glue_folder != NULL) {
         BT_TRY(task_glue_create(request, &p->glue, err));
     }
+    const bt_fs_named outputs[] = {
+        {task_output_name(request), p->path},
+        {"--glue_submission", p->glue != NULL ? task_glue_path(p->glue) : ""}};
+    BT_TRY(task_check_outputs(request, outputs, p->glue != NULL ? 2 : 1, err));
     p->probabilities = bt_calloc_array(n, sizeof *p->probabilities);
     p->counts = bt_calloc_array(n, sizeof *p->counts);
     if (p->probabilities == NULL || p->counts == NULL) {

@@ -76,12 +76,29 @@ static bt_status choose_folder(const bt_output_request *request, squad_output *o
     return o->folder != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
 }
 
+/* Its questions may lie in the very folder, under the name of an answer's file. */
+static bt_status check_files(const bt_output_request *request, const squad_output *o,
+                             bt_error *err) {
+    static const char *const names[] = {"predictions.json", "nbest_predictions.json",
+                                        "null_odds.json"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
+        char *path = NULL;
+        BT_TRY(bt_fs_join(o->folder, names[i], &path, err));
+        const bt_fs_named output = {task_output_name(request), path};
+        const bt_status   rc = task_check_outputs(request, &output, 1, err);
+        bt_free(path);
+        BT_TRY(rc);
+    }
+    return BT_OK;
+}
+
 static bt_status init_output(const bt_output_request *request, squad_output *o, bt_error *err) {
     const bool is_evaluation = request->prediction == NULL;
     o->windows = bt_data_squad_windows(request->data);
     BT_ASSERT(o->windows != NULL);
     BT_TRY(read_options(request, o, err));
     BT_TRY(choose_folder(request, o, err));
+    BT_TRY(check_files(request, o, err));
     o->records_folder = "";
     if (is_evaluation) {
         const int64_t n = bt_squad_windows_set(o->windows)->n_questions;

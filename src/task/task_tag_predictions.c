@@ -61,7 +61,7 @@ static void destroy_tags(void *state) {
 
 static bt_status set_up(tag_predictions *p, const bt_output_request *request, bt_error *err) {
     static const char *const formats[] = {
-        [TAGS_TSV] = "tsv", [TAGS_JSONL] = "jsonl", [TAGS_CONLL] = "conll", NULL};
+        [TAGS_TSV] = "tsv", [TAGS_JSONL] = "jsonl", [TAGS_CONLL] = "conll", "csv", NULL};
     const size_t n = (size_t)request->plan->head.num_classes;
     const char  *format = NULL;
     p->plan = request->plan;
@@ -69,10 +69,13 @@ static bt_status set_up(tag_predictions *p, const bt_output_request *request, bt
         return BT_FAIL(err, BT_E_CONFIG, "--glue_submission: GLUE has no task of tags");
     }
     BT_TRY(task_choose_format(request->prediction, formats, &format, err));
-    while (strcmp(formats[p->format], format) != 0) {
+    p->file.is_csv = strcmp(format, "csv") == 0; /* a table like TSV */
+    while (!p->file.is_csv && strcmp(formats[p->format], format) != 0) {
         p->format++;
     }
     BT_TRY(task_choose_path(request, format, &p->path, err));
+    const bt_fs_named output = {task_output_name(request), p->path};
+    BT_TRY(task_check_outputs(request, &output, 1, err));
     BT_TRY(task_words_create(request->conf, &request->plan->labels, &p->words, err));
     p->probabilities = bt_calloc_array(n, sizeof *p->probabilities);
     p->counts = bt_calloc_array(n, sizeof *p->counts);

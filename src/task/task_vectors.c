@@ -99,7 +99,7 @@ static bt_status choose_side_path(const bt_output_request *request, const char *
     const char *const path = request->prediction->output_path;
     bt_str            name = BT_STR_INIT;
     bt_status         rc = BT_OK;
-    if (path != NULL && bt_str_ends_with(path, ".tsv")) {
+    if (path != NULL && (bt_str_ends_with(path, ".tsv") || bt_str_ends_with(path, ".csv"))) {
         BT_CHECK(bt_str_append_n(&name, path, strlen(path) - strlen("tsv"), err));
         BT_CHECK(bt_str_appendf(&name, err, "%s.npy", side_name));
         *out = bt_str_take(&name);
@@ -113,16 +113,23 @@ done:
 }
 
 static bt_status choose_paths(vectors *v, const bt_output_request *request, bt_error *err) {
-    static const char *const tables[] = {"tsv", NULL};
+    static const char *const tables[] = {"tsv", "csv", NULL};
     static const char *const matrices[] = {"npy", NULL};
     const char              *format = NULL;
     BT_TRY(task_choose_format(request->prediction, has_pairs(v) ? tables : matrices, &format, err));
     if (!has_pairs(v)) {
-        return choose_main_path(request, "vectors.npy", &v->sides[0].path, err);
+        BT_TRY(choose_main_path(request, "vectors.npy", &v->sides[0].path, err));
+        const bt_fs_named output = {task_output_name(request), v->sides[0].path};
+        return task_check_outputs(request, &output, 1, err);
     }
-    BT_TRY(choose_main_path(request, "pairs.tsv", &v->path, err));
+    v->file.is_csv = strcmp(format, "csv") == 0;
+    BT_TRY(choose_main_path(request, v->file.is_csv ? "pairs.csv" : "pairs.tsv", &v->path, err));
     BT_TRY(choose_side_path(request, "left", &v->sides[0].path, err));
-    return choose_side_path(request, "right", &v->sides[1].path, err);
+    BT_TRY(choose_side_path(request, "right", &v->sides[1].path, err));
+    const bt_fs_named outputs[] = {{task_output_name(request), v->path},
+                                   {"the left vectors", v->sides[0].path},
+                                   {"the right vectors", v->sides[1].path}};
+    return task_check_outputs(request, outputs, BT_ARRAY_LEN(outputs), err);
 }
 
 static bt_status keep_side(side *s, int64_t H, bt_error *err) {

@@ -132,6 +132,7 @@ static bt_status create_output(train_run *run, bt_error *err) {
                                            .plan = &run->plan,
                                            .data = run->validation_data,
                                            .model_dir = run->args->model_dir,
+                                           .checkpoint = run->args->checkpoint,
                                            .prediction = predicts ? &run->args->prediction : NULL};
     const bt_task_output *const output = output_ops(run);
     return output != NULL ? output->create(&request, &run->output, err) : BT_OK;

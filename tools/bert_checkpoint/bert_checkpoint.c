@@ -77,12 +77,26 @@ static bt_status run_verify(tensor_source *source, const char *const *args, bt_s
                           source_n_tensors(source), n_bytes);
 }
 
+/* The source is read while the target is written: a folder names the file or prefix in it. */
+static bt_status check_target(const tensor_source *source, const char *dst, bt_error *err) {
+    static const char *const endings[] = {"", ".index", ".data-00000-of-00001"};
+    const bt_fs_named        src = {"SRC", bt_ckpt_path(source->ckpt)};
+    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
+        char path[BT_CKPT_PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s%s", dst, endings[i]);
+        const bt_fs_named target = {"DST", path};
+        BT_TRY(bt_fs_check_not_read(&target, &src, NULL, err));
+    }
+    return BT_OK;
+}
+
 static bt_status run_convert(tensor_source *source, const char *const *args, bt_str *out,
                              int *status, bt_error *err) {
     size_t n_written = 0;
     size_t n_left_out = 0;
     (void)out;
     (void)status;
+    BT_TRY(check_target(source, args[2], err));
     BT_TRY(command_convert(source, args[2], &n_written, &n_left_out, err));
     if (n_left_out > 0) {
         bt_log(BT_LOG_WARNING, "%zu tensors of strings were left out: a safetensors file has none",

@@ -108,10 +108,29 @@ static bt_status finish_earlier(const data_job *job, bt_error *err) {
     return BT_OK;
 }
 
+/* That none is an input is checked where the inputs are known (data_parts.c), but the vocabulary.
+ */
+static bt_status check_outputs(const data_job *job, bt_error *err) {
+    static const char *const output_flags[] = {"train_data_output_path", "eval_data_output_path",
+                                               "test_data_output_path", "meta_data_file_path"};
+    const bt_fs_named        vocabulary = {"vocab_file", bt_flags_string(job->flags, "vocab_file")};
+    bt_fs_named              outputs[BT_ARRAY_LEN(output_flags)];
+    size_t                   n = 0;
+    for (size_t i = 0; i < BT_ARRAY_LEN(output_flags); i++) {
+        const char *const path = bt_flags_string(job->flags, output_flags[i]);
+        if (path != NULL && path[0] != '\0') {
+            outputs[n] = (bt_fs_named){output_flags[i], path};
+            BT_TRY(bt_fs_check_not_read(&outputs[n++], &vocabulary, NULL, err));
+        }
+    }
+    return bt_fs_check_distinct(outputs, n, err);
+}
+
 static bt_status run_job(data_job *job, const data_task *task, bt_error *err) {
     meta_data     meta = META_DATA_INIT;
     bt_fs_writer *meta_writer = NULL;
     bt_status     rc = BT_OK;
+    BT_CHECK(check_outputs(job, err));
     BT_CHECK(finish_earlier(job, err));
     BT_CHECK(task->run(job, task, &meta, err));
     BT_CHECK(output_set_add(&job->outputs, bt_flags_string(job->flags, "meta_data_file_path"),

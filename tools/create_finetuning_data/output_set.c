@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * See output_set.h. */
-#define _XOPEN_SOURCE 700 /* realpath */
 #include "output_set.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -41,21 +38,6 @@ static bt_status make_folders(output_set *set, const char *folder, bt_error *err
     rc = bt_fs_make_folders(folder, err);
 done:
     bt_free(at);
-    return rc;
-}
-
-static bt_status canonical_path(const char *path, const char *folder, char **out, bt_error *err) {
-    if (bt_fs_is_remote(path)) {
-        *out = bt_strdup(path);
-        return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", path);
-    }
-    char *const resolved = realpath(folder, NULL); /* libc's memory: freed with free() */
-    if (resolved == NULL) {
-        return BT_FAIL(err, bt_status_of_errno(errno, BT_E_RESOURCE), "%s: cannot write there: %s",
-                       path, strerror(errno));
-    }
-    const bt_status rc = bt_fs_join(resolved, bt_fs_basename(path), out, err);
-    free(resolved);
     return rc;
 }
 
@@ -98,7 +80,7 @@ bt_status output_set_add(output_set *set, const char *path, bt_fs_writer **write
     }
     BT_CHECK(bt_fs_parent(path, &folder, err));
     BT_CHECK(make_folders(set, folder, err));
-    BT_CHECK(canonical_path(path, folder, &file.canonical, err));
+    BT_CHECK(bt_fs_canonical(path, &file.canonical, err));
     for (size_t i = 0; i < set->n; i++) {
         if (bt_str_equal(set->files[i].canonical, file.canonical)) {
             rc = BT_FAIL(err, BT_E_CONFIG,

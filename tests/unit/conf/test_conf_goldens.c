@@ -317,6 +317,8 @@ static void test_config_files(void **state) {
 }
 
 int main(void) {
+    /* Model Garden leaves a ~ in paths as it is; with this home we do, too */
+    (void)setenv("HOME", "~", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model_garden_cases),
         cmocka_unit_test(test_own_cases),
