@@ -185,6 +185,29 @@ const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n);
  * skip_bad_records allows any, else an error as from next_batch. Does not move the cursor. */
 BT_MUST_USE bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes,
                                            int64_t *counts, bt_error *err);
+/* What was seen of the texts of a table when it was opened; NULL: rows are others. Borrowed until
+ * close. Of the tokens: of the first rows only, at most 1,000. */
+typedef struct bt_data_census {
+    int64_t               n_rows;
+    int64_t               n_without_text;          /* rows of which a text is empty */
+    char                  first_without_text[256]; /* "FILE:LINE" */
+    int64_t               n_sampled;
+    int64_t               n_tokens;  /* of their texts */
+    int64_t               n_unknown; /* [UNK] among them */
+    int64_t               n_cut;     /* rows that are longer than seq_length */
+    int64_t               n_lost;    /* tokens that are cut off */
+    bt_text_vocab_letters letters;
+    bool                  lower_case;
+    const char           *vocab_file;
+} bt_data_census;
+const bt_data_census *bt_data_get_census(const bt_data_stream *stream);
+/* How many rows of one table have exactly the texts of a row of another; *first is the number of
+ * the first of them. 0 where they are no tables. */
+BT_MUST_USE bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *among,
+                                           int64_t *n, int64_t *first, bt_error *err);
+/* Adds how often each class occurs in a table to counts [n_classes]; false: it is no table with
+ * classes. */
+bool bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes);
 /* *batch is borrowed until the next call of next_batch, seek or close; *end = true (and no batch)
  * when a non-training stream is through. Errors name file, record number, byte, expected and got;
  * they come after the batches before them, and again at every further call until a seek. A thread

@@ -46,6 +46,20 @@ const char      *bt_text_vocab_piece(const bt_text_vocab *vocab, int32_t id, siz
 BT_MUST_USE bool bt_text_vocab_find(const bt_text_vocab *vocab, const char *piece, size_t n,
                                     int32_t *id);
 
+/* Against the table of a model (its rows): BT_E_CONFIG when it has more pieces, empty lines at the
+ * end left out; BT_E_FORMAT when [CLS] or another special piece stands in two lines, or lines hold
+ * more than pieces. Fewer pieces, empty and repeated lines are told as warnings. path: for
+ * messages.
+ */
+BT_MUST_USE bt_status bt_text_vocab_check(const bt_text_vocab *vocab, const char *path,
+                                          int64_t table_size, bt_error *err);
+/* How many pieces have a capital letter (A-Z), how many small ones alone; [X] does not count. */
+typedef struct bt_text_vocab_letters {
+    int32_t n_capital;
+    int32_t n_small;
+} bt_text_vocab_letters;
+bt_text_vocab_letters bt_text_vocab_case(const bt_text_vocab *vocab);
+
 /* ---- tokenizer ----------------------------------------------------------------------------- */
 
 typedef struct bt_text_tokenizer bt_text_tokenizer;

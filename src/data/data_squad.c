@@ -111,19 +111,10 @@ done:
 
 static bt_status load_vocab(squad_rows *rows, const bt_data_squad *squad, bt_error *err) {
     BT_TRY(bt_text_vocab_load(&rows->vocab, squad->vocab_file, err));
+    BT_TRY(bt_text_vocab_check(rows->vocab, squad->vocab_file, rows->schema->vocab_size, err));
     const bt_status rc =
         bt_text_tokenizer_create(&rows->tokenizer, rows->vocab, squad->do_lower_case, err);
-    if (rc != BT_OK) {
-        return bt_error_prefix(err, "%s", squad->vocab_file);
-    }
-    if (bt_text_vocab_size(rows->vocab) > rows->schema->vocab_size) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s has %" PRId32 " pieces, but the model's vocab_size is %" PRId64
-                       ": is it the vocabulary of another model?",
-                       squad->vocab_file, bt_text_vocab_size(rows->vocab),
-                       rows->schema->vocab_size);
-    }
-    return BT_OK;
+    return rc == BT_OK ? BT_OK : bt_error_prefix(err, "%s", squad->vocab_file);
 }
 
 /* Who has made records for training may give records here too. */

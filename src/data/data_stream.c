@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "data_internal.h"
+#include "data_census.h"
+#include "data_labels.h"
 
 /* One slot is with the caller, so up to N_SLOTS - 1 batches are ready. */
 enum { N_SLOTS = 4 };
@@ -266,6 +267,30 @@ bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row, const bt_text_s
 int64_t bt_data_n_left_rows(const bt_data_stream *stream) {
     return stream->schema.pairing == BT_PAIRING_CHAIN ? bt_data_pairs_n_left(stream->rows)
                                                       : stream->rows->n_rows;
+}
+
+const bt_data_census *bt_data_get_census(const bt_data_stream *stream) {
+    const data_census *const census = stream->rows->census;
+    return census != NULL && census->facts.n_rows > 0 ? &census->facts : NULL;
+}
+
+bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *among, int64_t *n,
+                               int64_t *first, bt_error *err) {
+    *n = 0;
+    *first = -1;
+    return of->rows->census == NULL || among->rows->census == NULL
+               ? BT_OK
+               : data_census_shared(of->rows->census, among->rows->census, n, first, err);
+}
+
+bool bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes) {
+    const data_labels *const labels = stream->rows->labels;
+    for (size_t i = 0; labels != NULL && i < labels->n_seen; i++) {
+        if (labels->seen[i].id >= 0 && labels->seen[i].id < n_classes) {
+            counts[labels->seen[i].id] += labels->seen[i].count;
+        }
+    }
+    return labels != NULL;
 }
 
 const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n) {

@@ -4,12 +4,13 @@
  * each row begins, whether it can be taken apart, what its label is. Then a row is read at its
  * place and tokenized, in the thread that reads ahead; nothing of the text is kept.
  *
- * Memory per row: 8 bytes. A gzip stream cannot be entered in the middle, so those files are
- * unpacked into one file without a name in TMPDIR. */
+ * Memory per row: 8 bytes, and 8 that name its texts. A gzip stream cannot be entered in the
+ * middle, so those files are unpacked into one file without a name in TMPDIR. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
+#include "data_census.h"
 #include "data_table.h"
 
 typedef struct table_file {
@@ -30,6 +31,7 @@ typedef struct table_rows {
     data_open_files       open;
     data_encoder          encoder;
     data_labels           labels;
+    data_census           census;
     table_fields          fields;
     table_scan            scan;                   /* of the row that is appended */
     bt_str                buffer;                 /* its bytes */
@@ -320,11 +322,13 @@ static bt_status check_row(table_rows *rows, const table_file *file, const char 
     bt_error     damage = BT_ERROR_INIT;
     if (take_apart(rows, file, row, n, values, at, &damage) == BT_OK) {
         const data_label_place place = {(size_t)(file - rows->files), line};
+        BT_TRY(bt_data_census_add(&rows->census, &rows->encoder, values,
+                                  rows->base.parts[place.part].path, line, err));
         return learn_label(rows, values, place, err);
     }
     if (damage.code == BT_E_FORMAT && rows->n_damaged < rows->max_damaged) {
         rows->n_damaged++;
-        return BT_OK;
+        return bt_data_census_skip(&rows->census, err);
     }
     if (err != NULL) {
         *err = damage;
@@ -463,6 +467,10 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     if (rc != BT_OK && place.line > 0) {
         return put_place(rows->base.parts[place.part].path, place.line, NULL, 0, err);
     }
+    rows->base.census = &rows->census;
+    rows->base.labels = rows->wish.label_key != TABLE_NO_KEY && schema->label_kind == BT_LABEL_CLASS
+                            ? labels
+                            : NULL;
     if (labels->is_by_name) {
         const bool learned = labels->names != NULL;
         rows->base.label_names = learned ? (const char *const *)labels->names : schema->label_names;
@@ -481,6 +489,7 @@ static void close_table(data_rows *base) {
     bt_data_open_files_deinit(&rows->open);
     bt_data_encoder_deinit(&rows->encoder);
     bt_data_labels_deinit(&rows->labels);
+    bt_data_census_deinit(&rows->census);
     table_fields_deinit(&rows->fields);
     table_scan_close(&rows->scan);
     bt_str_deinit(&rows->buffer);

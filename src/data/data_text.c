@@ -38,15 +38,9 @@ static bt_status load_vocab(data_encoder *encoder, const char *section, bt_error
     if (bt_text_vocab_load_as(&encoder->vocab, text->vocab_file, text->rules, err) != BT_OK) {
         return bt_error_prefix(err, "%s.vocab_file", section);
     }
-    const int32_t n = bt_text_vocab_size(encoder->vocab);
-    if (n > schema->vocab_size) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.vocab_file: %s has %" PRId32
-                       " pieces, but the model's vocab_size is %" PRId64
-                       ": name the vocabulary that the model was trained with",
-                       section, text->vocab_file, n, schema->vocab_size);
-    }
-    return BT_OK;
+    return bt_text_vocab_check(encoder->vocab, text->vocab_file, schema->vocab_size, err) == BT_OK
+               ? BT_OK
+               : bt_error_prefix(err, "%s.vocab_file", section);
 }
 
 bt_status bt_data_encoder_init(data_encoder *encoder, const bt_data_schema *schema,

@@ -163,6 +163,12 @@ bt_status bt_text_vocab_parse_as(bt_text_vocab **out, const void *bytes, size_t 
                        "%s: %zu bytes are too many for a vocabulary (at most %zu)", name, n_bytes,
                        BT_TEXT_VOCAB_MAX_BYTES);
     }
+    const char *const cr = memchr(bytes, '\r', n_bytes);
+    if (cr != NULL && (size_t)(cr - (const char *)bytes) + 1 < n_bytes &&
+        memchr(bytes, '\n', n_bytes) == NULL) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: its lines end with CR alone, as on old Macs: save it with LF", name);
+    }
     vocab = bt_calloc_array(1, sizeof *vocab);
     if (vocab == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", name);

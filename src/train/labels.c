@@ -4,11 +4,13 @@
  * are known. Written by the run that trains; a later run takes the names from it, or is refused
  * when its own say something else. {"num_labels": 3, "label_names": ["a", "b", "c"] or null,
  * "labels_are": "names" or "numbers" (how the training rows called the classes; files of earlier
- * versions do not say), "processor_type": "MNLI" or null} */
+ * versions do not say), "processor_type": "MNLI" or null, "vocabulary": {"bytes": 231508,
+ * "crc32c": "0a1b2c3d"} (of its lines, where the training rows are text) or null} */
 #include "run.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bt/fs.h"
@@ -69,6 +71,20 @@ static bt_status adopt(bt_task_labels *labels, const json_t *root, const char *p
     return BT_OK;
 }
 
+/* As vocabulary_read gives it; 0: the file does not say. */
+static uint64_t recorded_words(const json_t *root) {
+    const json_t *const words = json_object_get(root, "vocabulary");
+    const json_t *const bytes = json_object_get(words, "bytes");
+    const char *const   crc = json_string_value(json_object_get(words, "crc32c"));
+    char               *end = NULL;
+    if (!json_is_integer(bytes) || crc == NULL) {
+        return 0;
+    }
+    const uint64_t value = strtoull(crc, &end, 16);
+    return *end == '\0' && value <= UINT32_MAX ? (uint64_t)json_integer_value(bytes) << 32 | value
+                                               : 0;
+}
+
 bt_status labels_settle(train_run *run, bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
@@ -80,6 +96,7 @@ bt_status labels_settle(train_run *run, bt_error *err) {
     if (bt_fs_exists(path)) {
         BT_CHECK(bt_fs_read_json(path, LABELS_MAX_BYTES, 0, &root, err));
         BT_CHECK(adopt(&run->plan.labels, root, path, err));
+        run->recorded_vocabulary = recorded_words(root);
         /* a model that knows its classes by number must not learn names from other data now */
         run->plan.train_schema.learns_labels = false;
     }
@@ -110,7 +127,8 @@ bt_status labels_learn(train_run *run, bt_error *err) {
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static bt_status append_json(bt_str *text, const bt_task_labels *labels, bt_error *err) {
+static bt_status append_json(bt_str *text, const train_run *run, bt_error *err) {
+    const bt_task_labels *const labels = &run->plan.labels;
     BT_TRY(bt_str_appendf(text, err, "{\n \"num_labels\": %" PRId64 ",\n \"label_names\": %s",
                           labels->n, labels->names != NULL ? "[" : "null"));
     for (int64_t i = 0; labels->names != NULL && i < labels->n; i++) {
@@ -125,19 +143,25 @@ static bt_status append_json(bt_str *text, const bt_task_labels *labels, bt_erro
     BT_TRY(bt_str_append(text, " \"processor_type\": ", err));
     BT_TRY(labels->processor[0] != '\0' ? bt_str_append_json(text, labels->processor, err)
                                         : bt_str_append(text, "null", err));
+    if (run->vocabulary != 0) {
+        BT_TRY(bt_str_appendf(text, err,
+                              ",\n \"vocabulary\": {\"bytes\": %" PRIu64
+                              ", \"crc32c\": \"%08" PRIx32 "\"}",
+                              run->vocabulary >> 32, (uint32_t)run->vocabulary));
+    }
     return bt_str_append(text, "\n}\n", err);
 }
 
 bt_status labels_write(const train_run *run, bt_error *err) {
     const bt_task_labels *const labels = &run->plan.labels;
-    if (labels->n == 0 && labels->processor[0] == '\0') {
+    if (labels->n == 0 && labels->processor[0] == '\0' && run->vocabulary == 0) {
         return BT_OK; /* nothing to remember */
     }
     bt_status rc = BT_OK;
     char     *path = NULL;
     bt_str    text = BT_STR_INIT;
     BT_CHECK(labels_path(run, &path, err));
-    BT_CHECK(append_json(&text, labels, err));
+    BT_CHECK(append_json(&text, run, err));
     BT_CHECK(bt_fs_replace(path, bt_str_text(&text), text.len, err));
 done:
     bt_str_deinit(&text);

@@ -142,6 +142,7 @@ typedef struct train_run {
     int64_t              save_base;    /* step that checkpoint_interval counts from, or -1 */
     bool                 was_stopped;  /* what was restored is no save that was due */
     uint64_t             vocabulary; /* names the bytes of the training rows' vocabulary; 0: none */
+    uint64_t             recorded_vocabulary; /* that of labels.json; 0: not said */
     chunk_sums           chunk;
     int64_t              recovery_trials;
     bool                 evaluation_due; /* stopped inside an evaluation: it is owed */
@@ -249,6 +250,9 @@ void labels_give(const train_run *run, bt_data_schema *schema);
 BT_MUST_USE bt_status labels_learn(train_run *run, bt_error *err);
 BT_MUST_USE bt_status labels_write(const train_run *run, bt_error *err);
 
+/* data_facts.c: what is told of the data, which are open, before the first step. */
+BT_MUST_USE bt_status data_facts_tell(const train_run *run, bt_error *err);
+
 /* start.c: what a run starts from. Checks it before model_dir is made; then restores it or makes
  * fresh weights. Values are verified before anything of the run changes. */
 BT_MUST_USE bt_status start_check(train_run *run, bt_error *err);
@@ -320,7 +324,8 @@ BT_MUST_USE bt_status changes_check(train_run *run, const char *prefix, bt_error
 const char *vocabulary_file(const bt_data_schema *schema);
 /* Names the lines of a vocabulary: n_bytes << 32 | their crc32c; 0: there is no such file. */
 BT_MUST_USE bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err);
-/* run->vocabulary, when the training rows are text. */
+/* run->vocabulary, when the training rows are text; BT_E_CONFIG where the other section of the run
+ * has other words. */
 BT_MUST_USE bt_status vocabulary_fingerprint(train_run *run, bt_error *err);
 
 /* best_info.c: info.json as text. */

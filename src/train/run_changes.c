@@ -193,7 +193,7 @@ static run_state state_of(const char *prefix) {
 
 /* Where the checkpoint does not say, the file of then may still be there. */
 static bool other_words(const changes *c) {
-    uint64_t    then = c->state.vocabulary;
+    uint64_t    then = c->state.vocabulary != 0 ? c->state.vocabulary : c->run->recorded_vocabulary;
     const char *path = "";
     bt_error    ignored = BT_ERROR_INIT;
     if (then == 0 && c->then != NULL && bt_conf_has(c->then, vocabulary_key) &&
@@ -413,7 +413,10 @@ static bt_status check_words(changes *c, bt_error *err) {
     if (c->prefix == NULL || path == NULL) {
         return BT_OK;
     }
-    const uint64_t then = state_of(c->prefix).vocabulary;
+    uint64_t then = state_of(c->prefix).vocabulary;
+    if (then == 0) { /* a checkpoint that another program wrote */
+        then = c->run->recorded_vocabulary;
+    }
     if (then != 0) {
         BT_TRY(vocabulary_read(path, &now, err));
     }

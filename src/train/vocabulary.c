@@ -43,9 +43,32 @@ bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err) {
     return BT_OK;
 }
 
+/* Both sections read text: the model is evaluated on the words that it is trained on. */
+static bt_status check_sections(train_run *run, bt_error *err) {
+    const char *const path = vocabulary_file(&run->plan.validation_schema);
+    uint64_t          evaluated = 0;
+    if (run->vocabulary == 0 || run->validation_data == NULL || path == NULL) {
+        return BT_OK;
+    }
+    BT_TRY(vocabulary_read(path, &evaluated, err));
+    if (evaluated == 0 || evaluated == run->vocabulary) {
+        return BT_OK;
+    }
+    return BT_FAIL(
+        err, BT_E_CONFIG,
+        "task.validation_data.vocab_file %s (%" PRIu64 " bytes, crc32c %08" PRIx32
+        ") has other words than task.train_data.vocab_file %s (%" PRIu64 " bytes, crc32c %08" PRIx32
+        "): the model would be evaluated on other ids than it is trained on",
+        path, evaluated >> 32, (uint32_t)evaluated, vocabulary_file(&run->plan.train_schema),
+        run->vocabulary >> 32, (uint32_t)run->vocabulary);
+}
+
 bt_status vocabulary_fingerprint(train_run *run, bt_error *err) {
     const char *const path = vocabulary_file(&run->plan.train_schema);
     run->vocabulary = 0;
-    return run->train_data == NULL || path == NULL ? BT_OK
-                                                   : vocabulary_read(path, &run->vocabulary, err);
+    if (run->train_data == NULL || path == NULL) {
+        return BT_OK;
+    }
+    BT_TRY(vocabulary_read(path, &run->vocabulary, err));
+    return check_sections(run, err);
 }

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * data, private: what is seen of the texts of a table while its rows are taken apart for the first
+ * time (data_census.c). */
+#ifndef BT_DATA_CENSUS_H
+#define BT_DATA_CENSUS_H
+
+#include "data_internal.h"
+
+struct data_census {
+    bt_data_census facts;
+    uint64_t      *names; /* owned; [n] of the texts of each row; 0: damaged */
+    size_t         n;
+    size_t         cap;
+    int64_t        n_sampled_bytes;
+    int32_t        unknown; /* id of [UNK] */
+};
+
+/* A row whose texts are these; encoder's scratch is used. */
+bt_status bt_data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
+                             const char *path, int64_t line, bt_error *err);
+/* A damaged row, which keeps its number. */
+bt_status bt_data_census_skip(data_census *census, bt_error *err);
+void      bt_data_census_deinit(data_census *census);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is told of the data before the first step, a line each: rows without text, rows that are
+ * cut, rows that are never read, classes of one section only, rows of both sections, and a
+ * vocabulary that does not fit the case of the text. Nothing of it stops a run; all of it explains
+ * numbers. */
+#include "run.h"
+
+#include <stdio.h>
+
+static double share(int64_t part, int64_t all) {
+    return all > 0 ? 100.0 * (double)part / (double)all : 0;
+}
+
+/* ", of the first 1000 rows", or "" when that is all of them. */
+static const char *of_sample(const bt_data_census *census, char text[64]) {
+    text[0] = '\0';
+    if (census->n_sampled < census->n_rows) {
+        (void)snprintf(text, 64, " of the first %" PRId64 " rows", census->n_sampled);
+    }
+    return text;
+}
+
+/* A vocabulary of cased text has capital letters in a third of its pieces, one of lower-cased text
+ * in none or by accident. */
+static void tell_case(const bt_data_census *census, const char *section) {
+    const int32_t n_capital = census->letters.n_capital;
+    const int32_t n_letters = n_capital + census->letters.n_small;
+    const bool    is_cased = n_capital > n_letters / 10;
+    char          sample[64];
+    if (n_letters == 0 || census->lower_case != is_cased) {
+        return;
+    }
+    bt_log(BT_LOG_WARNING,
+           "%s.lower_case is %s, but %" PRId32 " of %" PRId32
+           " pieces with letters in %s have a capital one: %s; %.1f %% of the tokens%s are [UNK]",
+           section, is_cased ? "true" : "false", n_capital, n_letters, census->vocab_file,
+           is_cased ? "those are never found" : "words with one are rarely found",
+           share(census->n_unknown, census->n_tokens), of_sample(census, sample));
+}
+
+static void tell_texts(const bt_data_census *census, const char *section, int64_t seq_length) {
+    if (census->n_without_text > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s: %" PRId64 " of %" PRId64 " rows have an empty text, the first is %s", section,
+               census->n_without_text, census->n_rows, census->first_without_text);
+    }
+    if (census->n_cut > 0) {
+        bt_log(BT_LOG_INFO,
+               "%s: %" PRId64 " of %" PRId64 " rows%s are longer than seq_length %" PRId64
+               " and cut: %.1f %% of all tokens are "
+               "left out",
+               section, census->n_cut, census->n_sampled,
+               census->n_sampled < census->n_rows ? " (the first ones)" : "", seq_length,
+               share(census->n_lost, census->n_tokens));
+    }
+    tell_case(census, section);
+}
+
+static void tell_section(const bt_data_stream *data, const bt_data_config *config,
+                         const bt_data_schema *schema) {
+    const bt_data_census *const census = bt_data_get_census(data);
+    const int64_t               n = bt_data_n_rows(data);
+    const int64_t               rest = n % config->global_batch_size;
+    if (census != NULL) {
+        tell_texts(census, config->section, schema->seq_length);
+    }
+    if (config->drop_remainder && !config->is_training && rest > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s.drop_remainder is true: the last %" PRId64 " of %" PRId64
+               " rows are never read, as they fill no batch of %" PRId64,
+               config->section, rest, n, config->global_batch_size);
+    }
+}
+
+/* Names of the classes that occur in one of the sections alone. */
+static void tell_lonely(const train_run *run, const int64_t *here, const int64_t *there,
+                        const char *section, const char *other, bool is_bad) {
+    const int64_t n = run->plan.labels.n;
+    char          list[BT_LIST_MAX] = "";
+    int64_t       n_lonely = 0;
+    int64_t       n_rows = 0;
+    for (int64_t c = 0; c < n; c++) {
+        char text[BT_TASK_LABEL_TEXT_MAX];
+        if (here[c] > 0 && there[c] == 0) {
+            (void)bt_list_add(list, sizeof list, bt_task_label_text(&run->plan.labels, c, text));
+            n_lonely++;
+            n_rows += here[c];
+        }
+    }
+    if (n_lonely > 0) {
+        bt_log(is_bad ? BT_LOG_WARNING : BT_LOG_INFO,
+               "%" PRId64 " of %" PRId64 " classes occur%s in %s only (%" PRId64
+               " rows) and not in %s: %s",
+               n_lonely, n, n_lonely == 1 ? "s" : "", section, n_rows, other, list);
+    }
+}
+
+static bt_status tell_classes(const train_run *run, bt_error *err) {
+    const int64_t  n = run->plan.labels.n;
+    int64_t *const counts = n > 0 ? bt_calloc_array((size_t)n * 2, sizeof *counts) : NULL;
+    if (n == 0) {
+        return BT_OK;
+    }
+    if (counts == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for counts of %" PRId64 " classes", n);
+    }
+    if (bt_data_class_counts(run->train_data, counts, n) &&
+        bt_data_class_counts(run->validation_data, counts + n, n)) {
+        tell_lonely(run, counts, counts + n, "task.train_data", "task.validation_data", false);
+        tell_lonely(run, counts + n, counts, "task.validation_data", "task.train_data", true);
+    }
+    bt_free(counts);
+    return BT_OK;
+}
+
+static bt_status tell_shared(const train_run *run, bt_error *err) {
+    int64_t n = 0;
+    int64_t first = 0;
+    BT_TRY(bt_data_count_shared(run->validation_data, run->train_data, &n, &first, err));
+    if (n > 0) {
+        const int64_t n_rows = bt_data_n_rows(run->validation_data);
+        bt_log(
+            BT_LOG_WARNING,
+            "task.validation_data: %" PRId64 " of %" PRId64
+            " rows (%.1f %%) have the texts of a row of task.train_data, the first is row %" PRId64
+            ": what is measured on them was learned by heart",
+            n, n_rows, share(n, n_rows), first + 1);
+    }
+    return BT_OK;
+}
+
+bt_status data_facts_tell(const train_run *run, bt_error *err) {
+    const bool predicts = run->args->mode == BT_CONF_MODE_PREDICT;
+    if (run->train_data != NULL) {
+        tell_section(run->train_data, &run->config.train_data, &run->plan.train_schema);
+    }
+    if (run->validation_data != NULL) {
+        tell_section(run->validation_data, &run->config.validation_data,
+                     predicts ? &run->plan.prediction_schema : &run->plan.validation_schema);
+    }
+    if (run->train_data == NULL || run->validation_data == NULL) {
+        return BT_OK;
+    }
+    BT_TRY(tell_classes(run, err));
+    return tell_shared(run, err);
+}
