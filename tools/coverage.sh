@@ -20,7 +20,7 @@ tests+='|tag_predictions|task|library_memory|finetuning|bert_tokenize|create)|fu
 tests+='|dry_run|tools|bad_input)|yaml_round_trip|optim_patterns|remote_(faults|gcs|s3|aws|hub|hf'
 tests+='|outputs|checkpoints|waits)|e2e_(run_semantics|module_assets|text_input|predict|tagging)'
 tests+='|finetuning_(cases|bad_input)|reliability_(planted|signals|one_writer|together$)|changed_keys)'
-select=(-L short -R "$tests")
+select=(-L "short|medium" -R "$tests")
 rooms='conf|wire|squad|text|ckpt|optim|metrics|data|fs'
 
 mode=${1:-}

@@ -202,14 +202,14 @@ static void test_reading(void **state) {
     char local[TEST_PATH_MAX];
     (void)snprintf(local, sizeof local, "%s/downloaded", test_temp_dir());
     assert_true(test_every_fault(&(test_work){
-                    .what = "reading", .prepare = next_try, .work = read_all, .stride = 9}) > 20);
+                    .what = "reading", .prepare = next_try, .work = read_all, .stride = 13}) > 20);
     assert_true(test_every_fault(&(test_work){.what = "download",
                                               .prepare = next_try,
                                               .work = download,
                                               .context = local,
-                                              .stride = 9}) > 5);
+                                              .stride = 13}) > 5);
     if (is_writable()) {
-        assert_true(test_every_fault(&(test_work){.what = "looking", .work = look, .stride = 9}) >
+        assert_true(test_every_fault(&(test_work){.what = "looking", .work = look, .stride = 31}) >
                     20);
     }
 }
@@ -230,13 +230,13 @@ static void test_writing(void **state) {
                                               .prepare = remove_made,
                                               .work = write_big,
                                               .check = check_made,
-                                              .stride = 9}) > 20);
+                                              .stride = 13}) > 20);
     assert_true(
         test_every_fault(&(test_work){
-            .what = "small changes", .prepare = remove_made, .work = change_small, .stride = 9}) >
+            .what = "small changes", .prepare = remove_made, .work = change_small, .stride = 13}) >
         20);
     assert_true(test_every_fault(&(test_work){
-                    .what = "a lock", .prepare = unlock, .work = lock, .stride = 9}) > 20);
+                    .what = "a lock", .prepare = unlock, .work = lock, .stride = 13}) > 20);
 }
 
 int main(void) {
