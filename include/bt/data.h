@@ -17,7 +17,8 @@ typedef enum bt_label_kind {
     BT_LABEL_CLASS,
     BT_LABEL_FLOAT,
     BT_LABEL_TOKENS,
-    BT_LABEL_SPAN
+    BT_LABEL_SPAN,
+    BT_LABEL_MULTI, /* any number of the classes: [B,C] of numbers in [0,1] */
 } bt_label_kind;
 
 /* How rows hold the two sides of a dual encoder's pairs. With right_paths the right sides are in
@@ -68,6 +69,7 @@ typedef struct bt_data_text {
     bt_text_rules rules;
 } bt_data_text;
 
+enum { BT_DATA_MAX_LABEL_FIELDS = 128 };
 /* What a record must hold; made by the task. Strings are borrowed for the life of the stream. */
 typedef struct bt_data_schema {
     int64_t       seq_length;
@@ -92,6 +94,12 @@ typedef struct bt_data_schema {
     const char        *label_source;  /* who says so, for messages, or NULL */
     bool               only_by_name;  /* numbers are never ids: rows trained the model by name */
     bool               learns_labels; /* the rows train a model */
+    /* MULTI labels of tables: a column for each class, of numbers in [0,1]; or in label_field the
+     * names (or numbers) of the classes that apply, as a JSON list or with the separator between
+     * them. */
+    const char *const *label_fields;
+    size_t             n_label_fields; /* at most BT_DATA_MAX_LABEL_FIELDS; 0: there are none */
+    char               label_separator;
 } bt_data_schema;
 
 /* How a table is written. Rows are numbered through all files; a file may be gzip'd (.gz). Another

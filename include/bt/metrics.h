@@ -26,6 +26,7 @@ typedef struct bt_metrics_config {
     int64_t            n_classes;      /* columns of the logits; 0: they are the scores of pairs */
     bool               bug_compatible; /* runtime.bug_compatible: with Model Garden's defects */
     bt_metric_unit     unit;
+    double             threshold;   /* several labels: a class applies from this probability on */
     const char *const *class_names; /* entities only: the tags, [n_classes], none empty */
 } bt_metrics_config;
 

@@ -71,6 +71,7 @@ typedef enum bt_loss_kind {
     /* dual encoder: sequences 2i and 2i+1 are the two sides of pair i; each left side must find its
      * right side among those of the batch (and the other way round when head.bidirectional) */
     BT_LOSS_RANKING,
+    BT_LOSS_SIGMOID, /* several labels a row: mean binary cross entropy over the batch's logits */
 } bt_loss_kind;
 
 typedef struct bt_head_config {

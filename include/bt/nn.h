@@ -219,6 +219,10 @@ double bt_nn_span_loss(float *d_logits, const float *logits,       /* [T,2] [T,2
 /* mean (pred - label)^2 */
 double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels, int64_t B,
                       int64_t B_all);
+/* mean over rows and classes of the binary cross entropy of sigmoid(logits) against targets in
+ * [0,1], as torch.nn.BCEWithLogitsLoss */
+double bt_nn_sigmoid_loss(float *d_logits, const float *logits, const float *targets, /* [B,C] */
+                          int64_t B, int64_t C, int64_t B_all);
 /* the mean over all pairs (i,j) of (pred_i - label_j)^2: Model Garden's regression loss */
 double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, /* [B] [B] */
                                 const float *all_labels,              /* [B_all] */

@@ -60,8 +60,10 @@ typedef struct bt_task_plan {
     double            label_smoothing;
     bt_conf_f64_list  class_weights;    /* n 0: all 1; borrowed from conf */
     bool              balanced_weights; /* from the counts of the training data */
-    bool init_cls_pooler; /* pooler of the checkpoint's next_sentence head -> head_pooler */
-    bool init_head;
+    bool   init_cls_pooler; /* pooler of the checkpoint's next_sentence head -> head_pooler */
+    bool   init_head;
+    bool   is_multi_label; /* several classes may apply to a row */
+    double threshold;      /* ... from this probability on */
 } bt_task_plan;
 
 void bt_task_plan_deinit(bt_task_plan *plan);

@@ -130,7 +130,7 @@ typedef struct bt_batch {
      * the uniform softmax over its tokens, as Model Garden's -1e9 does in float32. */
     const uint8_t *key_mask;
     const int32_t *int_labels;   /* class [B]; tagging [T]; span start and end [2,B]; or NULL */
-    const float   *float_labels; /* regression [B]; or NULL */
+    const float   *float_labels; /* regression [B]; several labels [B,C]; or NULL */
     const int64_t *example_ids;  /* [B] or NULL */
     const int64_t *sentence_ids; /* [B] or NULL: which sentence of its file a sequence belongs to */
     const int64_t *sub_sentence_ids; /* [B] or NULL: the how-many-eth piece of that sentence */

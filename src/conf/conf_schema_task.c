@@ -43,6 +43,12 @@ static const conf_key sentence_prediction_keys[] = {
         &(const conf_rule)CHOICES("accuracy|f1|matthews_corrcoef|pearson_spearman_corr"),
         "metric to log besides the losses"),
     SECTION("model", &conf_class_sentence_model, "the model: encoder and head"),
+    KEY("prediction_threshold", T_FLOAT, EXT, "0.5", RULE_RATE,
+        "several labels a row: a class applies from this probability on"),
+    KEY("problem_type", T_STR, EXT | NULLABLE, NULL,
+        &(const conf_rule)CHOICES(
+            "single_label_classification|multi_label_classification|regression"),
+        "as in Hugging Face's config.json (null: a class a row; with num_classes 1 a score)"),
 };
 const conf_class conf_class_sentence_prediction = {
     "official.nlp.tasks.sentence_prediction.SentencePredictionConfig", &conf_class_task,

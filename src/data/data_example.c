@@ -17,6 +17,13 @@ bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *sche
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a record of seq_length %" PRId64,
                        schema->seq_length);
     }
+    if (schema->label_kind == BT_LABEL_MULTI) {
+        decoder->targets = bt_alloc_array((size_t)schema->n_classes, sizeof *decoder->targets);
+        if (decoder->targets == NULL) {
+            return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " labels",
+                           schema->n_classes);
+        }
+    }
     decoder->mask = decoder->ids + schema->seq_length;
     decoder->types = decoder->mask + schema->seq_length;
     decoder->labels = decoder->types + schema->seq_length;
@@ -27,6 +34,7 @@ bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *sche
 
 void bt_data_decoder_deinit(data_decoder *decoder) {
     bt_free(decoder->ids);
+    bt_free(decoder->targets);
     bt_data_encoder_deinit(&decoder->encoder);
     bt_example_deinit(&decoder->example);
     *decoder = (data_decoder){0};
@@ -78,6 +86,32 @@ static bt_status read_i64(const data_decoder *decoder, const char *key, int64_t 
     return bt_example_get_i64(&decoder->example, key, dst, (size_t)n, err);
 }
 
+/* A float for each class, or a 0 or 1. */
+static bt_status read_targets(data_decoder *decoder, data_row *row, bt_error *err) {
+    const char *const key = decoder->schema->label_field;
+    const int64_t     C = decoder->schema->n_classes;
+    bt_feature const *feature = bt_example_find(&decoder->example, key);
+    row->targets = decoder->targets;
+    if (feature == NULL || feature->kind != BT_FEATURE_I64) {
+        if (bt_example_get_f32(&decoder->example, key, decoder->targets, (size_t)C, NULL) !=
+            BT_OK) {
+            BT_TRY(explain_kind(decoder, key, BT_FEATURE_F32, err));
+            return bt_example_get_f32(&decoder->example, key, decoder->targets, (size_t)C, err);
+        }
+        return BT_OK;
+    }
+    int64_t *const numbers = bt_alloc_array((size_t)C, sizeof *numbers);
+    if (numbers == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " labels", C);
+    }
+    const bt_status rc = bt_example_get_i64(&decoder->example, key, numbers, (size_t)C, err);
+    for (int64_t c = 0; rc == BT_OK && c < C; c++) {
+        decoder->targets[c] = (float)numbers[c];
+    }
+    bt_free(numbers);
+    return rc;
+}
+
 static bt_status read_f32(const data_decoder *decoder, const char *key, float *dst, bt_error *err) {
     if (bt_example_get_f32(&decoder->example, key, dst, 1, NULL) == BT_OK) {
         return BT_OK;
@@ -89,7 +123,7 @@ static bt_status read_f32(const data_decoder *decoder, const char *key, float *d
 /* ---- rows -------------------------------------------------------------------------------------
  */
 
-static bt_status read_label(const data_decoder *decoder, data_row *row, bt_error *err) {
+static bt_status read_label(data_decoder *decoder, data_row *row, bt_error *err) {
     const bt_data_schema *const schema = decoder->schema;
     switch (schema->label_kind) {
     case BT_LABEL_NONE:
@@ -98,6 +132,8 @@ static bt_status read_label(const data_decoder *decoder, data_row *row, bt_error
         return read_i64(decoder, schema->label_field, &row->label, 1, err);
     case BT_LABEL_FLOAT:
         return read_f32(decoder, schema->label_field, &row->score, err);
+    case BT_LABEL_MULTI:
+        return read_targets(decoder, row, err);
     case BT_LABEL_TOKENS:
         row->token_labels = decoder->labels;
         return read_i64(decoder, schema->label_field, decoder->labels, schema->seq_length, err);

@@ -22,8 +22,8 @@ typedef struct data_slot {
     int32_t       *types;
     int32_t       *positions;
     uint8_t       *key_mask;
-    int32_t       *int_labels; /* CLASS [cap_rows], SPAN [2*cap_rows], TOKENS [cap_rows*S] */
-    float         *float_labels;
+    int32_t       *int_labels;   /* CLASS [cap_rows], SPAN [2*cap_rows], TOKENS [cap_rows*S] */
+    float         *float_labels; /* FLOAT [cap_rows], MULTI [cap_rows*C] */
     int64_t       *example_ids;
     int64_t       *sentence_ids; /* [2,cap_rows]: sentences, then their pieces */
     int64_t        cap_rows;
@@ -35,13 +35,14 @@ typedef struct data_slot {
 
 /* One row before it is packed; what its source fills in. Borrowed for the call. */
 typedef struct data_row {
-    int64_t        n;      /* tokens: 1 to seq_length */
-    const int64_t *ids;    /* [n] */
-    const int64_t *types;  /* [n] */
-    const int64_t *mask;   /* [n] 0 or 1; NULL: all 1, and padding (if kept) is added up to S */
-    int64_t        pad_id; /* of that padding */
-    int64_t        label;  /* CLASS */
-    float          score;  /* FLOAT */
+    int64_t        n;       /* tokens: 1 to seq_length */
+    const int64_t *ids;     /* [n] */
+    const int64_t *types;   /* [n] */
+    const int64_t *mask;    /* [n] 0 or 1; NULL: all 1, and padding (if kept) is added up to S */
+    int64_t        pad_id;  /* of that padding */
+    int64_t        label;   /* CLASS */
+    float          score;   /* FLOAT */
+    const float   *targets; /* MULTI: [n_classes] */
     const int64_t *token_labels; /* TOKENS: [n] */
     int64_t        start;        /* SPAN: places among the n tokens, which may not be masked */
     int64_t        end;
@@ -200,6 +201,7 @@ typedef struct data_decoder {
     int64_t              *mask;
     int64_t              *types;
     int64_t              *labels;
+    float                *targets; /* owned; MULTI: [n_classes] */
 } data_decoder;
 
 bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,

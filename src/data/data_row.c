@@ -108,6 +108,21 @@ static bt_status append_float(data_slot *slot, const bt_data_schema *schema, con
     return BT_OK;
 }
 
+static bt_status append_targets(data_slot *slot, const bt_data_schema *schema, const data_row *row,
+                                bt_error *err) {
+    const int64_t C = schema->n_classes;
+    for (int64_t c = 0; c < C; c++) {
+        if (!(row->targets[c] >= 0 && row->targets[c] <= 1)) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s[%" PRId64 "] is %g: expected a number from 0 to 1 (does the class "
+                           "apply?)",
+                           schema->label_field, c, (double)row->targets[c]);
+        }
+        slot->float_labels[slot->n_rows * C + c] = row->targets[c];
+    }
+    return BT_OK;
+}
+
 /* One label a kept token; negative ones are ignored by loss and metrics. */
 static bt_status append_token_labels(data_slot *slot, const bt_data_schema *schema,
                                      const data_row *row, int64_t n_packed, bt_error *err) {
@@ -156,6 +171,8 @@ static bt_status append_label(data_slot *slot, const bt_data_schema *schema, con
         return append_class(slot, schema, row, err);
     case BT_LABEL_FLOAT:
         return append_float(slot, schema, row, err);
+    case BT_LABEL_MULTI:
+        return append_targets(slot, schema, row, err);
     case BT_LABEL_TOKENS:
         return append_token_labels(slot, schema, row, n_packed, err);
     case BT_LABEL_SPAN:

@@ -50,6 +50,9 @@ static bool plan_slot(const bt_data_schema *schema, int64_t cap_rows, slot_sizes
     case BT_LABEL_SPAN:
         out->n_int_labels = 2 * rows;
         break;
+    case BT_LABEL_MULTI:
+        return bt_size_mul(rows, (size_t)schema->n_classes, &out->n_float_labels) &&
+               fits_memory(out->n_float_labels * sizeof(float));
     }
     return true;
 }
@@ -133,7 +136,9 @@ void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema) {
         .positions = slot->positions,
         .key_mask = slot->is_masked ? slot->key_mask : NULL,
         .int_labels = has_ints ? slot->int_labels : NULL,
-        .float_labels = schema->label_kind == BT_LABEL_FLOAT ? slot->float_labels : NULL,
+        .float_labels = schema->label_kind == BT_LABEL_FLOAT || schema->label_kind == BT_LABEL_MULTI
+                            ? slot->float_labels
+                            : NULL,
         .example_ids = schema->include_example_id ? slot->example_ids : NULL,
         .sentence_ids = schema->include_sentence_id ? slot->sentence_ids : NULL,
         .sub_sentence_ids =

@@ -32,6 +32,8 @@ typedef struct table_rows {
     data_encoder          encoder;
     data_labels           labels;
     data_census           census;
+    float                *targets;      /* owned; [n_classes] of several labels */
+    size_t                n_label_keys; /* columns of them */
     table_fields          fields;
     table_scan            scan;                   /* of the row that is appended */
     bt_str                buffer;                 /* its bytes */
@@ -201,9 +203,16 @@ static bt_status read_values(table_rows *rows, const bt_text_span *values, int64
     if (rows->wish.label_key == TABLE_NO_KEY) {
         return BT_OK;
     }
+    const bt_text_span *const label = &values[rows->wish.label_key];
+    if (rows->schema->label_kind == BT_LABEL_MULTI) {
+        row->targets = rows->targets;
+        return rows->n_label_keys > 0
+                   ? table_read_targets(&rows->wish, label, rows->n_label_keys, rows->targets, err)
+                   : table_find_targets(&rows->labels, *label, rows->targets, err);
+    }
     return rows->schema->label_kind == BT_LABEL_FLOAT
-               ? read_score(rows, values[rows->wish.label_key], &row->score, err)
-               : bt_data_labels_find(&rows->labels, values[rows->wish.label_key], &row->label, err);
+               ? read_score(rows, *label, &row->score, err)
+               : bt_data_labels_find(&rows->labels, *label, &row->label, err);
 }
 
 /* ---- append -----------------------------------------------------------------------------------
@@ -310,9 +319,15 @@ static bt_status learn_label(table_rows *rows, const bt_text_span *values, data_
     if (rows->wish.label_key == TABLE_NO_KEY) {
         return BT_OK;
     }
+    const bt_text_span *const label = &values[rows->wish.label_key];
+    if (rows->schema->label_kind == BT_LABEL_MULTI) {
+        return rows->n_label_keys > 0
+                   ? table_read_targets(&rows->wish, label, rows->n_label_keys, rows->targets, err)
+                   : table_learn_targets(&rows->labels, *label, place, err);
+    }
     return rows->schema->label_kind == BT_LABEL_FLOAT
-               ? read_score(rows, values[rows->wish.label_key], &score, err)
-               : bt_data_labels_learn(&rows->labels, values[rows->wish.label_key], place, err);
+               ? read_score(rows, *label, &score, err)
+               : bt_data_labels_learn(&rows->labels, *label, place, err);
 }
 
 /* A row that is damaged, yet may be skipped, keeps its number. */
@@ -450,13 +465,30 @@ static void choose_keys(table_rows *rows) {
     rows->wish.id_key = TABLE_NO_KEY;
     if (schema->label_kind != BT_LABEL_NONE) {
         rows->wish.label_key = rows->wish.n_keys;
+        rows->n_label_keys = schema->label_kind == BT_LABEL_MULTI ? schema->n_label_fields : 0;
+        for (size_t i = 0; i < rows->n_label_keys; i++) {
+            want(rows, schema->label_fields[i], true);
+        }
+    }
+    if (schema->label_kind != BT_LABEL_NONE && rows->n_label_keys == 0) {
         want(rows, schema->label_field, true);
+        rows->fields.list_key = schema->label_kind == BT_LABEL_MULTI ? rows->wish.n_keys : 0;
     }
     if (schema->include_example_id &&
         (rows->wish.has_header || rows->wish.table == BT_TABLE_JSONL)) {
         rows->wish.id_key = rows->wish.n_keys;
         want(rows, "example_id", true);
     }
+}
+
+static bt_status make_targets(table_rows *rows, bt_error *err) {
+    if (rows->schema->label_kind != BT_LABEL_MULTI) {
+        return BT_OK;
+    }
+    rows->targets = bt_alloc_array((size_t)rows->schema->n_classes, sizeof *rows->targets);
+    return rows->targets != NULL ? BT_OK
+                                 : BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " labels",
+                                           rows->schema->n_classes);
 }
 
 static bt_status settle_labels(table_rows *rows, bt_error *err) {
@@ -468,9 +500,7 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
         return put_place(rows->base.parts[place.part].path, place.line, NULL, 0, err);
     }
     rows->base.census = &rows->census;
-    rows->base.labels = rows->wish.label_key != TABLE_NO_KEY && schema->label_kind == BT_LABEL_CLASS
-                            ? labels
-                            : NULL;
+    rows->base.labels = labels->n_seen > 0 ? labels : NULL;
     if (labels->is_by_name) {
         const bool learned = labels->names != NULL;
         rows->base.label_names = learned ? (const char *const *)labels->names : schema->label_names;
@@ -490,6 +520,7 @@ static void close_table(data_rows *base) {
     bt_data_encoder_deinit(&rows->encoder);
     bt_data_labels_deinit(&rows->labels);
     bt_data_census_deinit(&rows->census);
+    bt_free(rows->targets);
     table_fields_deinit(&rows->fields);
     table_scan_close(&rows->scan);
     bt_str_deinit(&rows->buffer);
@@ -520,6 +551,7 @@ bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema 
     BT_CHECK(bt_data_encoder_init(&rows->encoder, schema, config->section, err));
     choose_keys(rows); /* no more than the encoder takes */
     BT_CHECK(bt_data_labels_init(&rows->labels, schema, err));
+    BT_CHECK(make_targets(rows, err));
     BT_CHECK(bt_data_rows_expand(&rows->base, config, err));
     BT_CHECK(index_files(rows, err));
     BT_CHECK(settle_labels(rows, err));

@@ -17,7 +17,11 @@ typedef struct table_form {
     bool          is_values;    /* JSON: objects of a list, or over several lines */
 } table_form;
 
-enum { TABLE_MAX_KEYS = BT_DATA_MAX_TEXTS + 2, TABLE_NO_KEY = TABLE_MAX_KEYS };
+enum {
+    TABLE_MAX_KEYS = BT_DATA_MAX_TEXTS + 1 + BT_DATA_MAX_LABEL_FIELDS,
+    TABLE_NO_KEY = TABLE_MAX_KEYS,
+    TABLE_LIST_MARK = '\x1f', /* behind each text of a list of JSON */
+};
 
 /* What is wanted of all files of an input. */
 typedef struct table_wish {
@@ -50,6 +54,8 @@ typedef struct table_fields {
     size_t        cap;
     bt_str        unquoted;                  /* CSV: the text of quoted fields */
     void         *json;                      /* json_t of the row */
+    size_t        list_key;                  /* the key that may be a list of texts, plus 1 */
+    bt_str        list;                      /* ... and those of the row */
     char (*numbers)[TABLE_NUMBER_MAX_BYTES]; /* JSON: numbers as text */
     size_t cap_numbers;
 } table_fields;
@@ -170,5 +176,15 @@ bt_status table_scan_next_value(table_scan *scan, const char **row, size_t *n, b
                                 bt_error *err);
 /* More bytes behind what is left of the window, which moves. *any: there were more. */
 bt_status table_scan_widen(table_scan *scan, bool *any, bt_error *err);
+
+/* ---- several labels a row (data_table_targets.c) ----------------------------------------------
+ * The field of a row shown to learn; then, settled, what applies: targets [n_classes]. Or a column
+ * for each of the n classes. */
+bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_label_place place,
+                              bt_error *err);
+bt_status table_find_targets(const data_labels *labels, bt_text_span field, float *targets,
+                             bt_error *err);
+bt_status table_read_targets(const table_wish *wish, const bt_text_span *values, size_t n,
+                             float *targets, bt_error *err);
 
 #endif

@@ -15,6 +15,7 @@ void table_fields_deinit(table_fields *fields) {
     bt_free(fields->spans);
     bt_free(fields->numbers);
     bt_str_deinit(&fields->unquoted);
+    bt_str_deinit(&fields->list);
     *fields = (table_fields){0};
 }
 

@@ -35,6 +35,26 @@ static bool number_text(const json_t *value, char out[TABLE_NUMBER_MAX_BYTES]) {
     return json_is_boolean(value);
 }
 
+/* A list of texts and numbers, each with a mark behind it. */
+static bt_status pick_list(table_fields *fields, size_t k, const char *key, const json_t *list,
+                           bt_error *err) {
+    bt_str_clear(&fields->list);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *const item = json_array_get(list, i);
+        char                number[TABLE_NUMBER_MAX_BYTES];
+        if (!json_is_string(item) && !number_text(item, number)) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "\"%s\"[%zu] is %s, expected the name or number of a class", key, i,
+                           kind_of(item));
+        }
+        BT_TRY(bt_str_append(&fields->list, json_is_string(item) ? json_string_value(item) : number,
+                             err));
+        BT_TRY(bt_str_append_char(&fields->list, TABLE_LIST_MARK, err));
+    }
+    fields->spans[k] = (bt_text_span){bt_str_text(&fields->list), fields->list.len};
+    return BT_OK;
+}
+
 static bt_status pick(table_fields *fields, size_t k, const char *key, bool may_be_number,
                       bt_error *err) {
     const json_t *const value = json_object_get(fields->json, key);
@@ -45,6 +65,9 @@ static bt_status pick(table_fields *fields, size_t k, const char *key, bool may_
     if (json_is_string(value)) {
         fields->spans[k] = (bt_text_span){json_string_value(value), json_string_length(value)};
         return BT_OK;
+    }
+    if (json_is_array(value) && fields->list_key == k + 1) {
+        return pick_list(fields, k, key, value, err);
     }
     if (may_be_number && number_text(value, fields->numbers[k])) {
         fields->spans[k] = (bt_text_span){fields->numbers[k], strlen(fields->numbers[k])};

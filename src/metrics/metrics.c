@@ -16,6 +16,7 @@ static const metric_part *const parts[N_PARTS] = {
     [PART_MOMENTS] = &metric_part_moments,   [PART_PAIRS] = &metric_part_pairs,
     [PART_RANKS] = &metric_part_ranks,       [PART_TOKENS] = &metric_part_tokens,
     [PART_ENTITIES] = &metric_part_entities, [PART_SPANS] = &metric_part_spans,
+    [PART_MULTI] = &metric_part_multi,
 };
 
 static bool has_part(const bt_metrics *metrics, size_t id) {

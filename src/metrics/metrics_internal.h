@@ -21,6 +21,7 @@ typedef enum metric_part_id {
     PART_TOKENS,   /* as PART_CLASSES, of tokens; labels below 0 do not count (metrics_classes.c) */
     PART_ENTITIES, /* entities among the tags of sentences (metrics_entities.c) */
     PART_SPANS,    /* starts and ends of spans that were found (metrics_spans.c) */
+    PART_MULTI,    /* classes that apply and that were found, several a row (metrics_multi.c) */
     N_PARTS
 } metric_part_id;
 
@@ -46,6 +47,7 @@ extern const metric_part metric_part_ranks;
 extern const metric_part metric_part_tokens;
 extern const metric_part metric_part_entities;
 extern const metric_part metric_part_spans;
+extern const metric_part metric_part_multi;
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
@@ -98,6 +100,9 @@ BT_MUST_USE bt_status metric_get_counts(bt_reader *bytes, int64_t *counts, int64
 
 /* ---- values of parts, read by the rows ------------------------------------------------------- */
 
+double metric_multi_f1_micro(const bt_metrics *metrics);
+double metric_multi_f1_macro(const bt_metrics *metrics);
+double metric_multi_exact(const bt_metrics *metrics);
 double metric_accuracy(const bt_metrics *metrics);
 double metric_f1(const bt_metrics *metrics);
 double metric_matthews(const bt_metrics *metrics);

@@ -12,6 +12,9 @@ static double compute_pearson_spearman(const bt_metrics *m) {
 #define FOR_TWO .min_classes = 2, .max_classes = 2, .wants = "num_classes 2"
 #define FOR_SCORES .min_classes = 1, .max_classes = 1, .wants = "num_classes 1 (regression)"
 
+#define FOR_ANY .min_classes = 1, .max_classes = INT64_MAX, .wants = "num_classes of 1 or more"
+#define READS_MULTI .parts = PART_BIT(PART_MULTI)
+
 #define FOR_PAIRS .min_classes = 0, .max_classes = 0, .wants = "the scores of pairs (no classes)"
 
 #define FOR_TAGS                                                                                   \
@@ -47,6 +50,9 @@ const metric_row metric_rows[] = {
     {"right_recall_at_", READS_RANKS, FOR_PAIRS, .compute_at = metric_right_recall},
     {"left_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_left_mrr},
     {"right_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_right_mrr},
+    {"f1_micro", READS_MULTI, FOR_ANY, .compute = metric_multi_f1_micro},
+    {"f1_macro", READS_MULTI, FOR_ANY, .compute = metric_multi_f1_macro},
+    {"exact_match", READS_MULTI, FOR_ANY, .compute = metric_multi_exact},
     {"start_position_accuracy", READS_SPANS, FOR_SPANS, .compute = metric_start_accuracy},
     {"end_position_accuracy", READS_SPANS, FOR_SPANS, .compute = metric_end_accuracy},
 };

@@ -95,6 +95,22 @@ double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels,
     return B_all > 0 ? total / (double)B_all : 0;
 }
 
+double bt_nn_sigmoid_loss(float *d_logits, const float *logits, const float *targets, int64_t B,
+                          int64_t C, int64_t B_all) {
+    const double n = (double)B_all * (double)C;
+    double       total = 0;
+    for (int64_t i = 0; i < B * C; i++) {
+        const double x = (double)logits[i];
+        const double y = (double)targets[i];
+        const double e = exp(-fabs(x)); /* never overflows */
+        total += fmax(x, 0) - x * y + log1p(e);
+        if (d_logits != NULL) {
+            d_logits[i] = (float)(((x >= 0 ? 1 : e) / (1 + e) - y) / n);
+        }
+    }
+    return B_all > 0 ? total / n : 0;
+}
+
 double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, const float *all_labels,
                                 int64_t B, int64_t B_all) {
     double mean_label = 0;

@@ -85,6 +85,11 @@ static bt_status set_up(predictions *p, const bt_output_request *request, bt_err
     p->is_json = strcmp(format, "jsonl") == 0;
     p->file.is_csv = strcmp(format, "csv") == 0;
     BT_TRY(task_choose_path(request, format, &p->path, err));
+    if (args->glue_folder != NULL && p->plan->is_multi_label) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--glue_submission: no task of GLUE has several labels a row "
+                       "(task.problem_type)");
+    }
     if (args->glue_folder != NULL) {
         BT_TRY(task_glue_create(request, &p->glue, err));
     }
@@ -124,13 +129,39 @@ static bt_status append_f32(bt_str *line, float value, bt_error *err) {
 static bt_status write_header(predictions *p, bt_error *err) {
     const bt_task_labels *const labels = &p->plan->labels;
     bt_str *const               line = &p->file.line;
-    BT_TRY(bt_str_append(line, labels->n > 0 ? "id\tlabel" : "id\tscore", err));
+    BT_TRY(bt_str_append(line,
+                         p->plan->is_multi_label ? "id\tlabels"
+                         : labels->n > 0         ? "id\tlabel"
+                                                 : "id\tscore",
+                         err));
     for (int64_t c = 0; c < labels->n; c++) {
         char text[BT_TASK_LABEL_TEXT_MAX];
         BT_TRY(bt_str_append(line, "\tprobability_", err));
         BT_TRY(task_append_tsv(line, bt_task_label_text(labels, c, text), err));
     }
     return task_file_end_line(&p->file, err);
+}
+
+static bool applies(const predictions *p, int64_t c) {
+    return (double)p->probabilities[c] >= p->plan->threshold;
+}
+
+/* The classes that apply, in their order: names apart by commas, or a list of JSON. */
+static bt_status append_labels(predictions *p, bt_error *err) {
+    const bt_task_labels *const labels = &p->plan->labels;
+    bt_str *const               line = &p->file.line;
+    bool                        is_first = true;
+    for (int64_t c = 0; c < labels->n; c++) {
+        char              text[BT_TASK_LABEL_TEXT_MAX];
+        const char *const name = bt_task_label_text(labels, c, text);
+        if (!applies(p, c)) {
+            continue;
+        }
+        BT_TRY(bt_str_append(line, is_first ? "" : p->is_json ? ", " : ",", err));
+        BT_TRY(p->is_json ? bt_str_append_json(line, name, err) : task_append_tsv(line, name, err));
+        is_first = false;
+    }
+    return BT_OK;
 }
 
 static bt_status write_tsv(predictions *p, int64_t id, int64_t best, float score, bt_error *err) {
@@ -142,7 +173,9 @@ static bt_status write_tsv(predictions *p, int64_t id, int64_t best, float score
         BT_TRY(append_f32(line, score, err));
         return task_file_end_line(&p->file, err);
     }
-    BT_TRY(task_append_tsv(line, bt_task_label_text(labels, best, text), err));
+    BT_TRY(p->plan->is_multi_label
+               ? append_labels(p, err)
+               : task_append_tsv(line, bt_task_label_text(labels, best, text), err));
     for (int64_t c = 0; c < labels->n; c++) {
         BT_TRY(bt_str_append_char(line, '\t', err));
         BT_TRY(append_f32(line, p->probabilities[c], err));
@@ -159,8 +192,14 @@ static bt_status write_json(predictions *p, int64_t id, int64_t best, float scor
         BT_TRY(bt_str_append(line, ", \"score\": ", err));
         BT_TRY(append_f32(line, score, err));
     } else {
-        BT_TRY(bt_str_append(line, ", \"label\": ", err));
-        BT_TRY(bt_str_append_json(line, bt_task_label_text(labels, best, text), err));
+        if (p->plan->is_multi_label) {
+            BT_TRY(bt_str_append(line, ", \"labels\": [", err));
+            BT_TRY(append_labels(p, err));
+            BT_TRY(bt_str_append_char(line, ']', err));
+        } else {
+            BT_TRY(bt_str_append(line, ", \"label\": ", err));
+            BT_TRY(bt_str_append_json(line, bt_task_label_text(labels, best, text), err));
+        }
         BT_TRY(bt_str_append(line, ", \"probabilities\": {", err));
         for (int64_t c = 0; c < labels->n; c++) {
             BT_TRY(bt_str_append(line, c > 0 ? ", " : "", err));
@@ -202,6 +241,17 @@ int64_t task_softmax(float *probabilities, const float *logits, int64_t n) {
     return best;
 }
 
+/* Of several labels each by itself; returns the first of the largest. */
+static int64_t sigmoid(float *probabilities, const float *logits, int64_t n) {
+    int64_t best = 0;
+    for (int64_t c = 0; c < n; c++) {
+        const double e = exp(-fabs((double)logits[c]));
+        probabilities[c] = (float)((logits[c] >= 0 ? 1 : e) / (1 + e));
+        best = logits[c] > logits[best] ? c : best;
+    }
+    return best;
+}
+
 bt_status task_check_finite(const float *logits, int64_t n, int64_t row, bt_error *err) {
     for (int64_t c = 0; c < n; c++) {
         if (!isfinite(logits[c])) {
@@ -222,7 +272,8 @@ static bt_status add_predictions(void *state, const bt_batch *batch, const float
         const float *const row = logits + i * C;
         const int64_t      id = batch->example_ids != NULL ? batch->example_ids[i] : p->n;
         BT_TRY(task_check_finite(row, C, p->n, err));
-        const int64_t best = task_softmax(p->probabilities, row, C);
+        const int64_t best = p->plan->is_multi_label ? sigmoid(p->probabilities, row, C)
+                                                     : task_softmax(p->probabilities, row, C);
         p->counts[best]++;
         p->n++;
         BT_TRY(p->is_json ? write_json(p, id, best, row[0], err)
@@ -236,7 +287,9 @@ static bt_status add_predictions(void *state, const bt_batch *batch, const float
 
 static bt_status write_predictions(void *state, bt_error *err) {
     predictions *const p = state;
-    bt_task_notice_one_class("", &p->plan->labels, p->counts, p->plan->labels.n, p->n);
+    if (!p->plan->is_multi_label) {
+        bt_task_notice_one_class("", &p->plan->labels, p->counts, p->plan->labels.n, p->n);
+    }
     task_file *const files[] = {p->glue != NULL ? task_glue_file(p->glue) : NULL, &p->file};
     const size_t     first = p->glue != NULL ? 0 : 1;
     BT_TRY(task_files_publish(files + first, BT_ARRAY_LEN(files) - first, err));

@@ -11,11 +11,46 @@
 /* ---- head ---------------------------------------------------------------------------------------
  */
 
-static bt_loss_kind choose_loss(int64_t num_classes, bool bug_compatible) {
+static bt_loss_kind choose_loss(const bt_task_plan *plan, bool bug_compatible) {
+    const int64_t num_classes = plan->head.num_classes;
+    if (plan->is_multi_label) {
+        return BT_LOSS_SIGMOID;
+    }
     if (num_classes > 1) {
         return BT_LOSS_SOFTMAX;
     }
     return bug_compatible ? BT_LOSS_MSE_ALL_PAIRS : BT_LOSS_MSE;
+}
+
+/* task.problem_type: Hugging Face's words. num_classes is read. */
+static bt_status read_problem(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    static const char *const key = "task.problem_type";
+    const char              *type = "";
+    const int64_t            n = plan->head.num_classes;
+    BT_TRY(bt_conf_get_f64(conf, "task.prediction_threshold", &plan->threshold, err));
+    if (!(plan->threshold > 0 && plan->threshold < 1)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.prediction_threshold: expected a number between 0 and 1, got %g",
+                       plan->threshold);
+    }
+    if (bt_conf_is_null(conf, key)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_get_str(conf, key, &type, err));
+    plan->is_multi_label = strcmp(type, "multi_label_classification") == 0;
+    const bool is_score = strcmp(type, "regression") == 0;
+    if (type[0] != '\0' && !plan->is_multi_label && is_score != (n == 1)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s is '%s', but task.model.num_classes is %" PRId64
+                       ": a regression has 1, a classification more",
+                       key, type, n);
+    }
+    return BT_OK;
+}
+
+/* One of num_classes numbers, of no class. */
+static bool is_regression(const bt_task_plan *plan) {
+    return plan->head.num_classes == 1 && !plan->is_multi_label;
 }
 
 static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
@@ -30,6 +65,7 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
                        "%" PRId64,
                        head->num_classes);
     }
+    BT_TRY(read_problem(conf, plan, err));
     BT_TRY(bt_conf_get_bool(conf, "task.model.use_encoder_pooler", &use_encoder_pooler, err));
     BT_TRY(bt_conf_get_bool(conf, "runtime.bug_compatible", &bug_compatible, err));
     BT_TRY(bt_conf_get_f64(conf, "task.model.head_dropout", &dropout, err));
@@ -41,7 +77,7 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
                        "the head has no pooler of its own to load; set one of them to false");
     }
     head->kind = use_encoder_pooler ? BT_HEAD_ENCODER_POOLER : BT_HEAD_POOLER_DENSE;
-    head->loss = choose_loss(head->num_classes, bug_compatible);
+    head->loss = choose_loss(plan, bug_compatible);
     head->dropout_rate = (float)dropout;
     head->initializer_range = plan->encoder.initializer_range;
     return BT_OK;
@@ -56,6 +92,8 @@ typedef struct data_keys {
     const char      *label_type;
     bool             include_example_id;
     bt_conf_str_list text_fields;
+    bt_conf_str_list label_fields;
+    const char      *label_separator;
 } data_keys;
 
 static const bt_conf_field data_fields[] = {
@@ -63,6 +101,8 @@ static const bt_conf_field data_fields[] = {
     {"label_type", BT_CONF_FIELD_STR, offsetof(data_keys, label_type)},
     {"include_example_id", BT_CONF_FIELD_BOOL, offsetof(data_keys, include_example_id)},
     {"text_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, text_fields)},
+    {"label_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, label_fields)},
+    {"label_separator", BT_CONF_FIELD_STR, offsetof(data_keys, label_separator)},
 };
 
 /* The experiment that reads raw text in Model Garden too, with tensorflow-text's tokenizer. */
@@ -72,6 +112,28 @@ static bool is_text_experiment(const bt_conf *conf, const char *section) {
     return bt_conf_has(conf, path);
 }
 
+static bt_status check_label_fields(const char *section, const data_keys *keys,
+                                    const bt_task_plan *plan, bt_error *err) {
+    const size_t n = keys->label_fields.n;
+    if (n > 0 && !plan->is_multi_label) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.label_fields is for several labels a row: set task.problem_type to "
+                       "multi_label_classification",
+                       section);
+    }
+    if (n > 0 && ((int64_t)n != plan->head.num_classes || n > BT_DATA_MAX_LABEL_FIELDS)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.label_fields has %zu columns, but task.model.num_classes is %" PRId64
+                       " (at most %d columns)",
+                       section, n, plan->head.num_classes, (int)BT_DATA_MAX_LABEL_FIELDS);
+    }
+    if (strlen(keys->label_separator) != 1) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s.label_separator: expected one sign, got '%s'", section,
+                       keys->label_separator);
+    }
+    return BT_OK;
+}
+
 static bt_status check_section(const bt_conf *conf, const char *section, const data_keys *keys,
                                const bt_task_plan *plan, bt_error *err) {
     if (is_text_experiment(conf, section) && keys->text_fields.n == 0) {
@@ -79,14 +141,14 @@ static bt_status check_section(const bt_conf *conf, const char *section, const d
                        "%s.text_fields is empty: name the features or columns that hold the text",
                        section);
     }
-    const bool is_regression = plan->head.num_classes == 1;
-    if (is_regression != (strcmp(keys->label_type, "float") == 0)) {
+    BT_TRY(check_label_fields(section, keys, plan, err));
+    if (!plan->is_multi_label && is_regression(plan) != (strcmp(keys->label_type, "float") == 0)) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.label_type is '%s', but task.model.num_classes is %" PRId64
                        ": %s needs label_type '%s'",
                        section, keys->label_type, plan->head.num_classes,
-                       is_regression ? "regression" : "classification",
-                       is_regression ? "float" : "int");
+                       is_regression(plan) ? "regression" : "classification",
+                       is_regression(plan) ? "float" : "int");
     }
     return BT_OK;
 }
@@ -109,10 +171,14 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     if (is_used) {
         BT_TRY(check_section(conf, section, &keys, plan, err));
     }
-    const bool is_regression = plan->head.num_classes == 1;
-    schema->label_kind = is_regression ? BT_LABEL_FLOAT : BT_LABEL_CLASS;
+    schema->label_kind = plan->is_multi_label  ? BT_LABEL_MULTI
+                         : is_regression(plan) ? BT_LABEL_FLOAT
+                                               : BT_LABEL_CLASS;
     schema->label_field = label_field(conf, section, &keys);
-    schema->n_classes = is_regression ? 0 : plan->head.num_classes;
+    schema->n_classes = is_regression(plan) ? 0 : plan->head.num_classes;
+    schema->label_fields = keys.label_fields.items;
+    schema->n_label_fields = keys.label_fields.n;
+    schema->label_separator = keys.label_separator[0];
     schema->include_example_id = keys.include_example_id;
     text->fields = keys.text_fields.items;
     text->n_fields = keys.text_fields.n;
@@ -163,11 +229,30 @@ static bt_status add_metric_type(const char *type, bt_task_plan *plan, bt_error 
                    type);
 }
 
+static bt_status plan_multi_metrics(const char *type, bt_task_plan *plan, bt_error *err) {
+    static const char *const names[] = {"f1_micro", "f1_macro", "exact_match"};
+    if (strcmp(type, "accuracy") != 0) { /* the default, which adds nothing */
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.metric_type is '%s', which is not for several labels a row: f1_micro, "
+                       "f1_macro and exact_match are computed without it",
+                       type);
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
+        plan->metric_names[i] = names[i];
+    }
+    plan->n_train_metrics = BT_ARRAY_LEN(names);
+    plan->n_validation_metrics = BT_ARRAY_LEN(names);
+    return BT_OK;
+}
+
 static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     const char   *type = NULL;
     const int64_t n_classes = plan->head.num_classes;
     size_t        n = 0;
     BT_TRY(bt_conf_get_str(conf, "task.metric_type", &type, err));
+    if (plan->is_multi_label) {
+        return plan_multi_metrics(type, plan, err);
+    }
     plan->metric_names[n++] = n_classes == 1 ? "mean_squared_error" : "cls_accuracy";
     if (n_classes == 2) {
         plan->metric_names[n++] = "auc";
@@ -183,6 +268,34 @@ static void plan_prediction(bt_task_plan *plan) {
     plan->prediction_schema.label_kind = BT_LABEL_NONE;
 }
 
+/* A column for each class: their names are the classes', in their order. */
+static bt_status name_columns(const bt_data_schema *schema, const char *key, bt_task_plan *plan,
+                              bt_error *err) {
+    int64_t number = 0;
+    bool    are_names = schema->n_label_fields > 0;
+    for (size_t i = 0; i < schema->n_label_fields; i++) {
+        are_names = are_names && !bt_parse_i64(schema->label_fields[i], &number);
+    }
+    if (!are_names) {
+        return BT_OK;
+    }
+    return plan->labels.names == NULL ? bt_task_labels_set(&plan->labels, schema->label_fields,
+                                                           schema->n_label_fields, key, err)
+                                      : bt_task_labels_agree(&plan->labels, schema->label_fields,
+                                                             schema->n_label_fields, key, err);
+}
+
+static bt_status check_multi_label(const bt_task_plan *plan, bt_error *err) {
+    const bool weighs =
+        plan->class_weights.n > 0 || plan->balanced_weights || plan->label_smoothing > 0;
+    return plan->is_multi_label && weighs
+               ? BT_FAIL(
+                     err, BT_E_UNSUPPORTED,
+                     "task.class_weights and task.label_smoothing are for one class a row; with "
+                     "task.problem_type multi_label_classification give soft labels instead")
+               : BT_OK;
+}
+
 static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     *plan = (bt_task_plan){0};
     BT_TRY(task_read_encoder(conf, &plan->encoder, err));
@@ -193,8 +306,11 @@ static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *pla
     BT_TRY(bt_task_check_same_case(conf, plan, err));
     plan->train_schema.learns_labels = true;
     plan_prediction(plan);
-    plan->labels.n = plan->head.num_classes > 1 ? plan->head.num_classes : 0;
+    plan->labels.n = is_regression(plan) ? 0 : plan->head.num_classes;
     BT_TRY(task_read_labels(conf, "task.label_names", false, &plan->labels, err));
+    BT_TRY(name_columns(&plan->train_schema, "task.train_data.label_fields", plan, err));
+    BT_TRY(name_columns(&plan->validation_schema, "task.validation_data.label_fields", plan, err));
+    BT_TRY(check_multi_label(plan, err));
     return plan_metrics(conf, plan, err);
 }
 

@@ -119,6 +119,42 @@ static bt_status take_names(bt_conf *conf, const bt_ckpt_head *head, bt_conf_err
     return set_names(conf, head, key, errors, err);
 }
 
+/* ---- problem ----------------------------------------------------------------------------------
+ */
+
+#define PROBLEM "task.problem_type"
+
+static bt_status take_problem(bt_conf *conf, const bt_ckpt_head *head, bt_conf_errors *errors,
+                              bt_error *err) {
+    const char *type = "";
+    char        text[96];
+    if (head->problem_type[0] == '\0' || !bt_conf_has(conf, PROBLEM)) {
+        return BT_OK;
+    }
+    if (bt_str_equal(head->problem_type, "regression") && head->n > 1) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "the head that task.init_head takes predicts %zu scores (problem_type of "
+                       "%s): one score, or classes, are built here",
+                       head->n, head->path);
+    }
+    if (!bt_conf_is_null(conf, PROBLEM)) {
+        BT_TRY(bt_conf_get_str(conf, PROBLEM, &type, err));
+    }
+    if (type[0] != '\0' && !bt_str_equal(type, head->problem_type)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       PROBLEM " is '%s', but the head that task.init_head takes was trained for "
+                               "'%s' (problem_type of %s)",
+                       type, head->problem_type, head->path);
+    }
+    if (type[0] != '\0') {
+        return BT_OK;
+    }
+    (void)snprintf(text, sizeof text, PROBLEM "=%s", head->problem_type);
+    bt_log(BT_LOG_INFO, "the head's problem: %s (problem_type of %s)", head->problem_type,
+           head->path);
+    return bt_conf_set(conf, text, "problem_type of task.init_checkpoint", errors, err);
+}
+
 bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
     const char  *path = NULL;
     bt_ckpt     *ckpt = NULL;
@@ -133,6 +169,9 @@ bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *er
     bt_status rc = bt_ckpt_read_head(ckpt, &head, err);
     if (rc == BT_OK) {
         rc = take_names(conf, &head, errors, err);
+    }
+    if (rc == BT_OK) {
+        rc = take_problem(conf, &head, errors, err);
     }
     bt_ckpt_head_deinit(&head);
     bt_ckpt_close(ckpt);

@@ -15,6 +15,8 @@
 
 #include "bt/fs.h"
 
+#define MULTI_LABEL "multi_label_classification"
+
 enum { LABELS_MAX_BYTES = 16 << 20 };
 
 static bt_status labels_path(const train_run *run, char **path, bt_error *err) {
@@ -43,6 +45,21 @@ static bt_status adopt_names(bt_task_labels *labels, const json_t *names, const 
 done:
     bt_free(list);
     return rc;
+}
+
+/* A head of several labels a row has the shape of one of a class a row. */
+static bt_status check_problem(const train_run *run, const json_t *root, const char *path,
+                               bt_error *err) {
+    const char *const then = json_string_value(json_object_get(root, "problem_type"));
+    const bool        was_multi = then != NULL && strcmp(then, MULTI_LABEL) == 0;
+    if (was_multi == run->plan.is_multi_label ||
+        !(was_multi || json_is_string(json_object_get(root, "labels_are")))) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "%s: the model there was trained for task.problem_type '%s', this configuration "
+                   "says otherwise",
+                   path, was_multi ? MULTI_LABEL : "single_label_classification");
 }
 
 static bt_status adopt(bt_task_labels *labels, const json_t *root, const char *path,
@@ -96,6 +113,7 @@ bt_status labels_settle(train_run *run, bt_error *err) {
     if (bt_fs_exists(path)) {
         BT_CHECK(bt_fs_read_json(path, LABELS_MAX_BYTES, 0, &root, err));
         BT_CHECK(adopt(&run->plan.labels, root, path, err));
+        BT_CHECK(check_problem(run, root, path, err));
         run->recorded_vocabulary = recorded_words(root);
         /* a model that knows its classes by number must not learn names from other data now */
         run->plan.train_schema.learns_labels = false;
@@ -143,6 +161,9 @@ static bt_status append_json(bt_str *text, const train_run *run, bt_error *err) 
     BT_TRY(bt_str_append(text, " \"processor_type\": ", err));
     BT_TRY(labels->processor[0] != '\0' ? bt_str_append_json(text, labels->processor, err)
                                         : bt_str_append(text, "null", err));
+    if (run->plan.is_multi_label) {
+        BT_TRY(bt_str_append(text, ",\n \"problem_type\": \"" MULTI_LABEL "\"", err));
+    }
     if (run->vocabulary != 0) {
         BT_TRY(bt_str_appendf(text, err,
                               ",\n \"vocabulary\": {\"bytes\": %" PRIu64

@@ -41,6 +41,7 @@ static const change_rule rules[] = {
     {"trainer.optimizer_config.ema", ALWAYS, "averages would begin or end in the middle of a run"},
     {"task.model.", OF_MODEL, "the checkpoint's weights are of the other model"},
     {"task.model", ALWAYS, "the checkpoint's weights are of the other model"},
+    {"task.problem_type", ALWAYS, "the head was trained for the other problem"},
     {"task.class_names", ALWAYS, "the head was trained for the other classes"},
     {vocabulary_key, OF_VOCABULARY, "the weights were trained for other words"},
     {data_key, OF_PLACE, "the place in the data that the checkpoint knows is lost"},

@@ -121,6 +121,7 @@ static bt_status create_metrics(const train_run *run, size_t n, bt_metrics **out
                                         .n_names = n,
                                         .n_classes = plan->head.num_classes,
                                         .unit = plan->metric_unit,
+                                        .threshold = plan->threshold,
                                         .class_names = (const char *const *)plan->labels.names,
                                         .bug_compatible = run->config.bug_compatible};
     return bt_metrics_create(&config, out, err);

@@ -26,6 +26,9 @@ MODELS = {
                           transformers.DistilBertConfig(
                               vocab_size=20, dim=8, n_layers=2, n_heads=2, hidden_dim=12,
                               max_position_embeddings=10, num_labels=3)),
+    "bert_multi_label": (transformers.BertForSequenceClassification, transformers.BertConfig(
+        **dict(SIZES, num_labels=4), type_vocab_size=2, problem_type="multi_label_classification",
+        id2label={0: "toxic", 1: "insult", 2: "threat, open", 3: "other"})),
 }
 
 
@@ -49,12 +52,19 @@ def make(folder, name, seed):
     inputs = dict(input_ids=ids.long(), attention_mask=mask.long(), output_hidden_states=True)
     if config.model_type != "distilbert":
         inputs["token_type_ids"] = types.long()
+    if config.problem_type == "multi_label_classification":
+        labels = torch.tensor([[1, 0, 1, 0], [0, 0, 0, 0], [0.25, 0.75, 0, 1]])
+        inputs["labels"] = labels
     with torch.no_grad():
         got = model(**inputs)
     out = dict(input_word_ids=ids, input_mask=mask, input_type_ids=types)
     for i, hidden in enumerate(got.hidden_states):
         out[f"hidden_{i}"] = hidden
     logits = [got.start_logits, got.end_logits] if name == "bert_span" else [got.logits]
+    if "labels" in inputs:  # BCEWithLogitsLoss, mean, and its gradient
+        leaf = got.logits.clone().requires_grad_(True)
+        torch.nn.BCEWithLogitsLoss()(leaf, labels).backward()
+        out.update(labels=labels, loss=got.loss.reshape(1), d_logits=leaf.grad)
     out["logits"] = torch.stack(logits, -1) if name == "bert_span" else logits[0]
     save_file({k: v.contiguous() for k, v in out.items()}, folder / name / "expected.safetensors")
     print(name, transformers.__version__)

@@ -112,6 +112,11 @@ double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
                                          whole->n_tokens);
     case BT_LOSS_RANKING:
         return bt_nn_ranking_loss(d_logits, logits, B / 2, head->bidirectional);
+    case BT_LOSS_SIGMOID:
+        return floats == NULL
+                   ? 0
+                   : bt_nn_sigmoid_loss(d_logits, logits, floats + first * head->num_classes, B,
+                                        head->num_classes, B_all);
     }
     return 0;
 }

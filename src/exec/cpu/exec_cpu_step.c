@@ -63,6 +63,7 @@ static bt_status check_labels(const bt_model *model, const bt_batch *batch, bt_e
     case BT_LOSS_MSE:
     case BT_LOSS_MSE_ALL_PAIRS:
     case BT_LOSS_RANKING:
+    case BT_LOSS_SIGMOID:
         return BT_OK;
     }
     return BT_OK;
@@ -166,6 +167,7 @@ static bool has_labels(const bt_model *model, const bt_batch *batch) {
         return batch->int_labels != NULL;
     case BT_LOSS_MSE:
     case BT_LOSS_MSE_ALL_PAIRS:
+    case BT_LOSS_SIGMOID:
         return batch->float_labels != NULL;
     case BT_LOSS_RANKING:
         return true; /* the pairs are the labels */

@@ -201,6 +201,7 @@ static void check_labels(const parity_case *c, const json_t *fields, const json_
     const char  *field = c->label_field != NULL ? c->label_field : "label_ids";
     switch (c->kind) {
     case BT_LABEL_NONE:
+    case BT_LABEL_MULTI: /* Model Garden has none */
         break;
     case BT_LABEL_CLASS:
         check_bytes(c->name, field, fields, batch->int_labels, B * sizeof(int32_t));

@@ -400,6 +400,11 @@ static double loss_pairs(float *d, const float *x) {
     return bt_nn_mse_all_pairs_loss(d, x, float_labels, 5, 5);
 }
 
+static double loss_sigmoid(float *d, const float *x) {
+    static const float targets[] = {1, 0, 0.25F, 0, 1, 1, 0, 0, 0.5F, 0, 1, 0};
+    return bt_nn_sigmoid_loss(d, x, targets, 4, 3, 4);
+}
+
 static double loss_ranking(float *d, const float *x) {
     return bt_nn_ranking_loss(d, x, 4, false);
 }
@@ -420,6 +425,7 @@ static void losses_match_differences(void **state) {
                 {"weighted and smoothed tokens", loss_tokens_weighted_smoothed, 18},
                 {"span", loss_span, 24},
                 {"mse", loss_mse, 5},
+                {"sigmoid", loss_sigmoid, 12},
                 {"mse over all pairs", loss_pairs, 5},
                 {"ranking", loss_ranking, 16},
                 {"ranking both ways", loss_ranking_both_ways, 16}};
