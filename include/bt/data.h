@@ -8,6 +8,7 @@
 #define BT_DATA_H
 
 #include "bt/conf.h"
+#include "bt/fs.h"
 #include "bt/squad.h"
 #include "bt/tensor.h"
 #include "bt/text.h"
@@ -70,6 +71,15 @@ typedef struct bt_data_text {
 } bt_data_text;
 
 enum { BT_DATA_MAX_LABEL_FIELDS = 128 };
+
+/* Rows are sequences of labelled words, of files as bt_text_word_file reads them; vocabulary and
+ * case are those of bt_data_text, the labels label_names. */
+typedef struct bt_data_words {
+    bool              is_used;
+    bool              needs_labels; /* a word without one is an error; else it has the first one */
+    bt_text_word_form form;
+} bt_data_words;
+
 /* What a record must hold; made by the task. Strings are borrowed for the life of the stream. */
 typedef struct bt_data_schema {
     int64_t       seq_length;
@@ -86,6 +96,7 @@ typedef struct bt_data_schema {
     bool          include_example_id;  /* of a chain: the row's number on its side without one */
     bool          keep_padding;        /* pack all seq_length tokens, padding under key_mask 0 */
     bt_data_text  text;
+    bt_data_words words;
     /* CLASS labels of tables, in the order of their ids; NULL: not known. Then numbers are ids, and
      * where learns_labels is true, other labels are sorted and numbered: see
      * bt_data_label_names. */
@@ -143,6 +154,10 @@ typedef struct bt_data_config {
 
 /* What the files are: file_type, else their endings, which must agree. Patterns are looked up. */
 BT_MUST_USE bt_status bt_data_find_table(const bt_data_config *config, bt_data_table *out,
+                                         bt_error *err);
+
+/* The files that a section's input_path names, patterns looked up. The caller deinits out. */
+BT_MUST_USE bt_status bt_data_list_files(const bt_conf *conf, const char *section, bt_fs_names *out,
                                          bt_error *err);
 
 typedef struct bt_data_stream bt_data_stream;

@@ -164,6 +164,7 @@ typedef struct bt_text_word_form {
     int         label_column;   /* CoNLL: from 0, or BT_TEXT_LAST_COLUMN */
     const char *conll_advice;   /* what a user sets to read CoNLL's form, for messages */
     const char *columns_advice; /* ... and its columns */
+    const char *labels_advice;  /* ... and the names of labels that are numbers */
 } bt_text_word_form;
 
 /* Both texts without surrounding white space; not NUL-terminated. */
@@ -188,8 +189,64 @@ BT_MUST_USE bt_status bt_text_word_file_next(bt_text_word_file *file, bt_text_wo
                                              bool *is_break, bool *end, bt_error *err);
 const char           *bt_text_word_file_path(const bt_text_word_file *file);
 int64_t bt_text_word_file_line(const bt_text_word_file *file); /* of the last line, from 1 */
+const bt_text_word_form *bt_text_word_file_form(const bt_text_word_file *file);
 /* Says in a line each what was left out so far, and how many entities begin with I-. */
 void bt_text_word_file_tell(const bt_text_word_file *file, const char *repair_advice);
+
+/* The labels of words, by id. */
+typedef struct bt_text_labels {
+    bt_map     *ids;   /* name -> id */
+    char      **names; /* [n] by id */
+    size_t      n;
+    size_t      cap;
+    const char *from; /* where they come from, for messages; borrowed */
+} bt_text_labels;
+
+BT_MUST_USE bt_status bt_text_labels_init(bt_text_labels *labels, bt_error *err);
+void                  bt_text_labels_deinit(bt_text_labels *labels);
+/* In their order. */
+BT_MUST_USE bt_status bt_text_labels_add(bt_text_labels *labels, const char *const *names, size_t n,
+                                         const char *from, bt_error *err);
+/* Those of files, where every word must have one: "O" first, the others by their bytes. */
+BT_MUST_USE bt_status bt_text_labels_collect(bt_text_labels *labels, const char *const *paths,
+                                             size_t n, const bt_text_word_form *form,
+                                             const char *from, bt_error *err);
+/* "O,B-PER,..." or "@FILE" with one a line. */
+BT_MUST_USE bt_status bt_text_labels_parse(bt_text_labels *labels, const char *text,
+                                           const char *from, bt_error *err);
+/* The id of the word's label; BT_E_FORMAT with file and line when it has none or another one. */
+BT_MUST_USE bt_status bt_text_labels_find(const bt_text_labels    *labels,
+                                          const bt_text_word_file *file,
+                                          const bt_text_word_line *word, int64_t *id,
+                                          bt_error *err);
+
+/* Sentences of labelled words as sequences: [CLS], the pieces of as many whole words as fit, [SEP];
+ * the first piece of a word has its label, all else -1. */
+enum { BT_TEXT_MIN_WORD_SEQ_LENGTH = 3 };
+typedef struct bt_text_word_packer {
+    const bt_text_tokenizer *tokenizer; /* borrowed */
+    int64_t                  max_seq_length;
+    int32_t                  cls;
+    int32_t                  sep;
+    int32_t                  unk;
+} bt_text_word_packer;
+BT_MUST_USE bt_status bt_text_word_packer_init(bt_text_word_packer     *packer,
+                                               const bt_text_tokenizer *tokenizer,
+                                               int64_t max_seq_length, bt_error *err);
+
+/* Where they go: ids and labels [max_seq_length] hold the n tokens of sequence `number` of the
+ * sentence, from 0, while take is called. */
+typedef struct bt_text_word_room {
+    bt_text_scratch *scratch;
+    int32_t         *ids;
+    int32_t         *labels;
+    bt_status (*take)(void *context, size_t n, int64_t number, bt_error *err);
+    void *context;
+} bt_text_word_room;
+/* words: an LF behind each; labels: an int32_t each, aligned or not. */
+BT_MUST_USE bt_status bt_text_pack_words(const bt_text_word_packer *packer,
+                                         const bt_text_word_room *room, const char *words,
+                                         size_t n_bytes, const void *labels, bt_error *err);
 
 /* ---- UTF-8 ----------------------------------------------------------------------------------- */
 

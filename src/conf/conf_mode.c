@@ -269,7 +269,8 @@ static bt_status check_classes(const checker *c) {
         return check_class_weights(c, names, (int64_t)bt_conf_n_items(c->merge.conf, names));
     }
     if (at(c, names) != NULL) {
-        return is_empty(c, "task.meta_data_path")
+        /* of words with tags they are those of the training files: the task looks */
+        return is_empty(c, "task.meta_data_path") && is_empty(c, "task.train_data.input_path")
                    ? MISSING(c, names,
                              "name the classes, or set task.meta_data_path to the meta data of "
                              "create-finetuning-data")

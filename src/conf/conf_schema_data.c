@@ -168,14 +168,25 @@ const conf_class conf_class_qa_data = {
 
 static const conf_key tagging_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
-        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
-        "how record files are compressed (compressed: GZIP)"),
+        &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|conll"),
+        "records (compressed: GZIP), or words with tags: files called .conll, .conllu, .bio, .iob, "
+        ".txt, .tsv, .jsonl, .json are those whatever stands here"),
     KEY("include_sentence_id", T_BOOL, 0, "false", RULE_NONE, "read sentence_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
+    KEY("label_column", T_INT, EXT, "0", RULE_GE0,
+        "words with tags: which column holds the tag, from 1 (0: the last; of CoNLL-U UPOS)"),
+    KEY("lower_case", T_BOOL, EXT, "true", RULE_NONE,
+        "words with tags: lower their case before tokenizing"),
+    KEY("repair_bio", T_BOOL, EXT, "false", RULE_NONE,
+        "words with tags: let entities that begin with I- begin with B-"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
-    KEY("words_column", T_INT, EXT, "1", RULE_GE1, "of words_path: which column holds the word"),
+    KEY("vocab_file", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
+        "words with tags: vocabulary, one piece a line (empty: that of task.hub_module_url)"),
+    KEY("words_column", T_INT, EXT, "1", RULE_GE1,
+        "words with tags, words_path: which column holds the word"),
     KEY("words_format", T_STR, EXT | NULLABLE, "", &(const conf_rule)CHOICES("|plain|conll"),
-        "of words_path: plain (word TAB tag) or conll (empty = as the meta data say, else plain)"),
+        "of words_path: plain (word TAB tag) or conll (empty = as the meta data say, else plain); "
+        "of words with tags: conll where it is empty"),
     KEY("words_path", T_PATHS, EXT | NULLABLE | PATH, "", RULE_NONE,
         "predict: the text that the records were made of, a word a line; then words are written "
         "with their tags"),

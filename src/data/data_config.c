@@ -6,6 +6,8 @@
 
 #include "data_internal.h"
 
+enum { LIST_ARENA_BYTES = 4096 };
+
 /* Where a key of the section comes from, for messages. */
 typedef struct key_reader {
     const bt_conf *conf;
@@ -234,4 +236,30 @@ void bt_data_config_fit(bt_data_config *config, const bt_data_schema *schema) {
         config->is_training = false;
         config->drop_remainder = false;
     }
+}
+
+bt_status bt_data_list_files(const bt_conf *conf, const char *section, bt_fs_names *out,
+                             bt_error *err) {
+    key_reader     reader = {.conf = conf, .section = section, .err = err};
+    bt_data_config config = {.section = section};
+    data_rows      rows = {0};
+    bt_arena       arena = {0};
+    bt_fs_names    names = BT_FS_NAMES_INIT;
+    bt_status      rc = BT_OK;
+    BT_TRY(bt_arena_init(&arena, LIST_ARENA_BYTES, err));
+    BT_CHECK(read_paths(&reader, &arena, &config));
+    BT_CHECK(bt_data_rows_expand(&rows, &config, err));
+    for (size_t i = 0; i < rows.n_parts; i++) {
+        BT_CHECK(bt_grow(&names.items, &names.cap, i + 1, sizeof *names.items, SIZE_MAX / 16, err));
+        names.items[i] = rows.parts[i].path;
+        rows.parts[i].path = NULL;
+        names.n++;
+    }
+    *out = names;
+    names = (bt_fs_names)BT_FS_NAMES_INIT;
+done:
+    bt_fs_names_deinit(&names);
+    bt_data_rows_deinit(&rows);
+    bt_arena_deinit(&arena);
+    return rc;
 }

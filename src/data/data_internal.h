@@ -149,6 +149,8 @@ bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schem
 
 bt_status bt_data_squad_open(const bt_data_config *config, const bt_data_schema *schema,
                              data_rows **out, bt_error *err);
+bt_status bt_data_words_open(const bt_data_config *config, const bt_data_schema *schema,
+                             data_rows **out, bt_error *err);
 /* NULL: rows of another kind. */
 const bt_squad_windows *bt_data_squad_rows_windows(const data_rows *rows);
 bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema *schema,

@@ -90,6 +90,9 @@ bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *
     if (schema->squad.vocab_file != NULL) {
         return bt_data_squad_open(config, schema, out, err);
     }
+    if (schema->words.is_used) {
+        return bt_data_words_open(config, schema, out, err);
+    }
     BT_TRY(bt_data_find_table(config, &table, err));
     BT_TRY(bt_data_check_table_keys(config, table, err));
     return table == BT_TABLE_NONE ? bt_data_records_open(config, schema, out, err)

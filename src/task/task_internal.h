@@ -97,8 +97,14 @@ const char *task_output_name(const bt_output_request *request);
  * (task_words.c). */
 typedef struct task_words task_words;
 /* task.validation_data.words_path and its form; *out stays NULL where it is empty. */
+/* words_format, words_column and, of words with tags, label_column and repair_bio of a section
+ * whose input they are; words_format is conll where it is empty. */
+BT_MUST_USE bt_status task_read_word_form(const bt_conf *conf, const char *section,
+                                          bt_text_word_form *form, bt_error *err);
+/* input: of the records' schema. */
 BT_MUST_USE bt_status task_words_create(const bt_conf *conf, const bt_task_labels *labels,
-                                        task_words **out, bt_error *err);
+                                        const bt_data_words *input, task_words **out,
+                                        bt_error *err);
 void                  task_words_free(task_words *words); /* accepts NULL */
 BT_MUST_USE bt_status task_words_rewind(task_words *words, bt_error *err);
 /* The next word, NUL-terminated, borrowed until the next call; *starts: a sentence begins with it.

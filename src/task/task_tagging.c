@@ -5,8 +5,101 @@
  * Precision, recall and F1 are those of entities over sentences; Model Garden takes a whole batch
  * as one sentence, which runtime.bug_compatible reproduces. spec/numerics.md sections 2 and 11. */
 #include <stdio.h>
+#include <string.h>
 
 #include "task_internal.h"
+
+/* ---- words with tags ---------------------------------------------------------------------------
+ */
+
+#define TRAIN "task.train_data"
+
+static bool ends_with_nocase(const char *text, size_t n, const char *ending) {
+    const size_t n_ending = strlen(ending);
+    for (size_t i = 0; i < n_ending && n >= n_ending; i++) {
+        const char c = text[n - n_ending + i];
+        if ((c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != ending[i]) {
+            return false;
+        }
+    }
+    return n >= n_ending;
+}
+
+/* Records are never called so. */
+static bool is_called_words(const char *path) {
+    static const char *const endings[] = {".conll", ".conllu", ".bio",   ".iob",    ".iob2",
+                                          ".txt",   ".tsv",    ".jsonl", ".ndjson", ".json"};
+    size_t                   n = strlen(path);
+    while (n > 0 && strchr(" \t\r\n,", path[n - 1]) != NULL) {
+        n--;
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
+        if (ends_with_nocase(path, n, endings[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Are the files of a section words with tags, and how are they written? */
+static bt_status read_words(const bt_conf *conf, const char *section, bt_data_words *out,
+                            bt_error *err) {
+    char             path[128];
+    const char      *type = "";
+    bt_conf_str_list inputs = {0};
+    *out = (bt_data_words){.needs_labels = true};
+    (void)snprintf(path, sizeof path, "%s.input_path", section);
+    BT_TRY(bt_conf_get_str_list(conf, path, &inputs, err));
+    (void)snprintf(path, sizeof path, "%s.file_type", section);
+    BT_TRY(bt_conf_get_str(conf, path, &type, err));
+    out->is_used =
+        inputs.n > 0 && (bt_str_equal(type, "conll") || is_called_words(inputs.items[0]));
+    return out->is_used ? task_read_word_form(conf, section, &out->form, err) : BT_OK;
+}
+
+static bt_status tell_tags(const bt_text_labels *tags, bt_error *err) {
+    enum { SHOWN = 12 };
+    bt_str    list = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    for (size_t i = 0; i < tags->n && i < SHOWN; i++) {
+        BT_CHECK(bt_str_appendf(&list, err, "%s%s", i > 0 ? ", " : "", tags->names[i]));
+    }
+    bt_log(BT_LOG_INFO, TRAIN ": %zu tags, numbered from 0: %s%s", tags->n, bt_str_text(&list),
+           tags->n > SHOWN ? ", ..." : "");
+done:
+    bt_str_deinit(&list);
+    return rc;
+}
+
+/* Tags that are named nowhere are those of the training data, as create-finetuning-data takes them.
+ */
+static bt_status learn_tags(const bt_conf *conf, bt_task_labels *labels, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_data_words  words = {0};
+    bt_fs_names    files = BT_FS_NAMES_INIT;
+    bt_text_labels tags = {0};
+    BT_TRY(read_words(conf, TRAIN, &words, err));
+    if (!words.is_used) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.class_names is empty: name the tags in the order of their ids, or set "
+                       "task.meta_data_path to the meta data of create-finetuning-data");
+    }
+    BT_CHECK(bt_text_labels_init(&tags, err));
+    BT_CHECK(bt_data_list_files(conf, TRAIN, &files, err));
+    rc = bt_text_labels_collect(&tags, (const char *const *)files.items, files.n, &words.form,
+                                TRAIN, err);
+    if (rc != BT_OK) {
+        (void)bt_error_prefix(err, "task.class_names is empty, so the tags are those of " TRAIN);
+        goto done;
+    }
+    labels->n = (int64_t)tags.n;
+    BT_CHECK(bt_task_labels_set(labels, (const char *const *)tags.names, tags.n, TRAIN, err));
+    rc = tell_tags(&tags, err);
+done:
+    bt_text_labels_deinit(&tags);
+    bt_fs_names_deinit(&files);
+    return rc;
+}
 
 /* ---- head ------------------------------------------------------------------------------------ */
 
@@ -26,9 +119,7 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
     BT_TRY(bt_conf_get_bool(conf, "task.init_head", &plan->init_head, err));
     BT_TRY(task_read_labels(conf, "task.class_names", true, &plan->labels, err));
     if (plan->labels.n == 0) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "task.class_names is empty: name the tags in the order of their ids, or set "
-                       "task.meta_data_path to the meta data of create-finetuning-data");
+        BT_TRY(learn_tags(conf, &plan->labels, err));
     }
     plan->head = (bt_head_config){.kind = BT_HEAD_TOKENS,
                                   .loss = BT_LOSS_TOKENS,
@@ -50,6 +141,21 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     schema->label_kind = BT_LABEL_TOKENS;
     schema->label_field = "label_ids";
     schema->n_classes = plan->labels.n;
+    schema->label_names = (const char *const *)plan->labels.names;
+    schema->n_label_names = (size_t)plan->labels.n;
+    BT_TRY(read_words(conf, section, &schema->words, err));
+    if (!schema->words.is_used) {
+        return BT_OK;
+    }
+    BT_TRY(task_read_vocab_keys(conf, section, &schema->text, err));
+    if ((schema->text.vocab_file == NULL || schema->text.vocab_file[0] == '\0') &&
+        !task_has_module(conf)) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "%s.vocab_file is empty: words are read from %s and tokenised here; name the "
+            "vocabulary of the model",
+            section, "input_path");
+    }
     return BT_OK;
 }
 
@@ -78,6 +184,7 @@ static bt_status plan_tagging(const bt_conf *conf, bt_task_plan *plan, bt_error 
     BT_TRY(read_schema(conf, "task.train_data", plan, &plan->train_schema, err));
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
     plan->prediction_schema = plan->validation_schema; /* labels tell which tokens are words */
+    plan->prediction_schema.words.needs_labels = false;
     plan_metrics(plan);
     return BT_OK;
 }

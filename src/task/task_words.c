@@ -11,7 +11,7 @@
 #define SECTION "task.validation_data."
 
 struct task_words {
-    bt_conf_str_list   paths; /* borrowed from conf */
+    bt_fs_names        paths; /* owned */
     bt_text_word_form  form;
     size_t             next_path;
     bt_text_word_file *file; /* or NULL: between files */
@@ -21,55 +21,100 @@ struct task_words {
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static bt_status read_form(const bt_conf *conf, const bt_task_labels *labels,
-                           bt_text_word_form *form, bt_error *err) {
-    const char *format = "";
-    int64_t     column = 0;
-    BT_TRY(bt_conf_get_str(conf, SECTION "words_format", &format, err));
-    BT_TRY(bt_conf_get_i64(conf, SECTION "words_column", &column, err));
+static bt_status get_column(const bt_conf *conf, const char *section, const char *key, int *out,
+                            bt_error *err) {
+    char    path[128];
+    int64_t column = 0;
+    (void)snprintf(path, sizeof path, "%s.%s", section, key);
+    BT_TRY(bt_conf_get_i64(conf, path, &column, err));
     if (column > INT32_MAX) {
-        return BT_FAIL(err, BT_E_CONFIG, SECTION "words_column: no file has %" PRId64 " columns",
-                       column);
+        return BT_FAIL(err, BT_E_CONFIG, "%s: no file has %" PRId64 " columns", path, column);
     }
-    const bool is_told = format[0] != '\0';
-    /* of the label nothing is wanted: the word's neighbour stands for it */
-    *form = (bt_text_word_form){
-        .is_conll = bt_str_equal_nocase(is_told ? format : labels->processor, "conll"),
-        .word_column = (int)column - 1,
-        .label_column = column == 1 ? BT_TEXT_LAST_COLUMN : 0,
-        .conll_advice = SECTION "words_format=conll",
-        .columns_advice = SECTION "words_column"};
+    *out = (int)column - 1;
     return BT_OK;
 }
 
-bt_status task_words_create(const bt_conf *conf, const bt_task_labels *labels, task_words **out,
+bt_status task_read_word_form(const bt_conf *conf, const char *section, bt_text_word_form *form,
+                              bt_error *err) {
+    char        path[128];
+    const char *format = "";
+    *form = (bt_text_word_form){.conll_advice = "words_format=conll",
+                                .columns_advice = "words_column, label_column",
+                                .labels_advice = "task.class_names"};
+    (void)snprintf(path, sizeof path, "%s.words_format", section);
+    BT_TRY(bt_conf_get_str(conf, path, &format, err));
+    form->is_conll = !bt_str_equal(format, "plain");
+    (void)snprintf(path, sizeof path, "%s.repair_bio", section);
+    BT_TRY(bt_conf_get_bool(conf, path, &form->repair_bio, err));
+    BT_TRY(get_column(conf, section, "words_column", &form->word_column, err));
+    return get_column(conf, section, "label_column", &form->label_column, err); /* -1: the last */
+}
+
+static bt_status read_form(const bt_conf *conf, const bt_task_labels *labels,
+                           bt_text_word_form *form, bt_error *err) {
+    const char *format = "";
+    BT_TRY(task_read_word_form(conf, "task.validation_data", form, err));
+    BT_TRY(bt_conf_get_str(conf, SECTION "words_format", &format, err));
+    form->is_conll = bt_str_equal_nocase(format[0] != '\0' ? format : labels->processor, "conll");
+    /* of the label nothing is wanted: the word's neighbour stands for it */
+    form->label_column = form->word_column == 0 ? BT_TEXT_LAST_COLUMN : 0;
+    form->conll_advice = SECTION "words_format=conll";
+    form->columns_advice = SECTION "words_column";
+    return BT_OK;
+}
+
+/* Those of words_path; of an input that is words with tags, its own. */
+static bt_status find_files(const bt_conf *conf, const bt_data_words *input, task_words *words,
                             bt_error *err) {
     bt_conf_str_list paths = {0};
     BT_TRY(bt_conf_get_str_list(conf, SECTION "words_path", &paths, err));
-    if (paths.n == 0) {
-        return BT_OK;
+    if (paths.n > 0 && input->is_used) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       SECTION "words_path: input_path names words with tags already");
+    }
+    if (input->is_used) {
+        return bt_data_list_files(conf, "task.validation_data", &words->paths, err);
     }
     for (size_t i = 0; i < paths.n; i++) {
         BT_TRY(bt_fs_require_file(paths.items[i], NULL, err));
+        BT_TRY(bt_grow(&words->paths.items, &words->paths.cap, i + 1, sizeof *words->paths.items,
+                       SIZE_MAX / 16, err));
+        words->paths.items[i] = bt_strdup(paths.items[i]);
+        if (words->paths.items[i] == NULL) {
+            return BT_FAIL(err, BT_E_NOMEM, "out of memory for " SECTION "words_path");
+        }
+        words->paths.n++;
     }
-    task_words *const words = bt_calloc_array(1, sizeof *words);
+    return BT_OK;
+}
+
+bt_status task_words_create(const bt_conf *conf, const bt_task_labels *labels,
+                            const bt_data_words *input, task_words **out, bt_error *err) {
+    task_words *words = bt_calloc_array(1, sizeof *words);
+    bt_status   rc = BT_OK;
     if (words == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the words of " SECTION "words_path");
     }
-    words->paths = paths;
     words->starts = true;
-    const bt_status rc = read_form(conf, labels, &words->form, err);
-    if (rc != BT_OK) {
-        task_words_free(words);
-        return rc;
+    BT_CHECK(find_files(conf, input, words, err));
+    if (input->is_used) {
+        words->form = input->form;
+    } else if (words->paths.n > 0) {
+        BT_CHECK(read_form(conf, labels, &words->form, err));
     }
-    *out = words;
-    return BT_OK;
+    if (words->paths.n > 0) {
+        *out = words;
+        words = NULL;
+    }
+done:
+    task_words_free(words);
+    return rc;
 }
 
 void task_words_free(task_words *words) {
     if (words != NULL) {
         bt_text_word_file_close(words->file);
+        bt_fs_names_deinit(&words->paths);
         bt_str_deinit(&words->word);
         bt_free(words);
     }

@@ -56,6 +56,10 @@ const char *bt_text_word_file_path(const bt_text_word_file *file) {
     return bt_fs_stream_path(file->stream);
 }
 
+const bt_text_word_form *bt_text_word_file_form(const bt_text_word_file *file) {
+    return file->form;
+}
+
 int64_t bt_text_word_file_line(const bt_text_word_file *file) {
     return file->line;
 }

@@ -34,7 +34,7 @@ static bt_status find_text(const bt_data_config *config, bt_data_schema *schema,
                               .lower_case = &schema->squad.do_lower_case};
         return BT_OK;
     }
-    if (schema->text.n_fields == 0) {
+    if (schema->text.n_fields == 0 && !schema->words.is_used) {
         return BT_OK;
     }
     if (schema->text.tables_only) {

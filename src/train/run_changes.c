@@ -252,11 +252,17 @@ static bool is_about_model(const char *path) {
     return true;
 }
 
+/* Windows and sequences of words are other ones with another vocabulary or other texts. */
+static bool has_windows(const changes *c) {
+    return c->run->plan.train_schema.squad.vocab_file != NULL ||
+           c->run->plan.train_schema.words.is_used;
+}
+
 /* Windows over other documents are other rows; a table that has lost rows may end before the place.
  */
 static bool is_place_lost(const changes *c) {
-    return c->rows_differ && (c->run->plan.train_schema.squad.vocab_file != NULL ||
-                              c->state.cursor.index > (uint64_t)bt_data_n_rows(c->run->train_data));
+    return c->rows_differ &&
+           (has_windows(c) || c->state.cursor.index > (uint64_t)bt_data_n_rows(c->run->train_data));
 }
 
 static bool applies(const changes *c, const change_rule *rule, const char *path) {
@@ -276,7 +282,7 @@ static bool applies(const changes *c, const change_rule *rule, const char *path)
     case OF_TEXT:
         return c->run->vocabulary != 0;
     case OF_WINDOWS:
-        return c->run->vocabulary != 0 && c->run->plan.train_schema.squad.vocab_file != NULL;
+        return c->run->vocabulary != 0 && has_windows(c);
     case OF_VOCABULARY:
         return c->words_differ;
     case OF_PLACE:

@@ -114,6 +114,7 @@ class Tagging(e2e.Case):
         self.write('model.yaml', MODEL)
         self.write('run.yaml', RUN)
         os.mkdir(self.path('in'))
+        os.mkdir(self.path('w'))
         self.dev = make_sentences(90, seed=2)
         self.write('in/train.txt', text_of(make_sentences(300, seed=1)))
         self.write('in/dev.txt', text_of(self.dev))
@@ -241,6 +242,61 @@ class Tagging(e2e.Case):
         os.remove(self.path('in/dev.txt'))
         result = self.predict([], expect=3, override='trainer.train_steps=20')
         self.assertIn('in/dev.txt', self.one_error(result))
+
+    def straight(self, train, dev, more=''):
+        return (','.join('task.%s_data.%s=%s' % (section, key, value)
+                         for section, path in (('train', train), ('validation', dev))
+                         for key, value in (('input_path', path), ('vocab_file', 'vocab.txt')))
+                + ',trainer.train_steps=40,trainer.validation_interval=40' + (',' + more if more else ''))
+
+    def test_straight_from_words_gives_the_same_bits(self):
+        """No records: CoNLL files with comments and lines of JSON train, evaluate and predict alike."""
+        self.train(override='trainer.train_steps=40,trainer.validation_interval=40')
+        want = self.values()
+        train = make_sentences(300, seed=1)
+        self.write('w/train.conll', ''.join('# sent_id = %d\n# text = # %s\n%s' % (i, ' '.join(s[0]), text_of([s]))
+                                            for i, s in enumerate(train)))
+        for name, sentences in (('train', train), ('dev', self.dev)):
+            self.write('w/%s.jsonl' % name, ''.join(json.dumps({'tokens': w, 'ner_tags': t}) + '\n'
+                                                    for w, t in sentences))
+        for name, files in (('columns', ('w/train.conll', 'in/dev.txt')),
+                            ('json', ('w/train.jsonl', 'w/dev.jsonl'))):
+            self.train(model_dir=name, override=self.straight(*files))
+            self.same_values(self.path('out/ckpt-40'), self.path(name + '/ckpt-40'))
+            got = [r for r in e2e.read_jsonl(self.path(name)) if r['kind'] == 'validation'][-1]
+            for key in ('f1', 'precision', 'recall', 'accuracy', 'validation_loss'):
+                self.assertEqual(got[key], want[key], key)
+            self.train(mode='predict', model_dir=name, more=['--output_path=%s.conll' % name],
+                       override=self.straight(*files))
+        self.predict(['--output_path=p.conll'], 'trainer.train_steps=40')
+        for name in ('columns', 'json'):
+            self.assertEqual(self.read_conll(name + '.conll'), self.read_conll('p.conll'))
+
+    def test_tags_of_the_training_words(self):
+        """Named nowhere, they are those of the training file, as the data tool sorts them."""
+        result = self.train(override=self.straight('in/train.txt', 'in/dev.txt', 'task.meta_data_path=""'))
+        with open(self.path('out/labels.json'), encoding='utf-8') as source:
+            self.assertEqual(json.load(source)['label_names'], ['O', 'B-LOC', 'B-PER', 'I-LOC', 'I-PER'])
+        self.assertIn('entities that begin with I- instead of B-: ', result.stderr)
+        self.write('w/dev.txt', 'a O\nb B-ORG\n')
+        result = self.train(mode='eval', expect=3,
+                            override=self.straight('in/train.txt', 'w/dev.txt', 'task.meta_data_path=""'))
+        self.assertIn("w/dev.txt:2: unknown label 'B-ORG'; expected O, B-LOC, B-PER", self.one_error(result))
+        self.write('w/dev.jsonl', '{"tokens": ["a", "x"], "tags": [0, 5]}\n')
+        result = self.train(mode='eval', expect=3,
+                            override=self.straight('in/train.txt', 'w/dev.jsonl', 'task.meta_data_path=""'))
+        self.assertIn("w/dev.jsonl:1: unknown label '5'", self.one_error(result))
+        self.write('w/dev.txt', 'a\nxx\n\npa\n')
+        result = self.train(mode='eval', expect=3,
+                            override=self.straight('in/train.txt', 'w/dev.txt', 'task.meta_data_path=""'))
+        self.assertIn('w/dev.txt:1: the word has no label', self.one_error(result))
+        self.train(mode='predict', more=['--output_path=q.jsonl'],
+                   override=self.straight('in/train.txt', 'w/dev.txt', 'task.meta_data_path=""'))
+        with open(self.path('q.jsonl'), encoding='utf-8') as source:
+            self.assertEqual([json.loads(line)['words'] for line in source], [['a', 'xx'], ['pa']])
+        result = self.train(expect=2, model_dir='other', override=self.straight('in/train.txt', 'in/dev.txt')
+                            .replace('task.train_data.vocab_file=vocab.txt,', ''))
+        self.assertIn('task.train_data.vocab_file is empty', self.one_error(result))
 
     def test_one_tag_for_everything_is_noticed(self):
         self.train(override='trainer.train_steps=1')

@@ -72,13 +72,7 @@ bt_status convert_text(const example_settings *settings, example_worker *worker,
                        const example_row *row, bt_str *records, int64_t *n_records, bt_error *err);
 
 /* example_tagging.c: records of a labelled sentence: a is its words, an LF behind each, b their
- * labels, an int32_t each, id the sentence's number; context: sentence_pieces. */
-typedef struct sentence_pieces {
-    int32_t cls;
-    int32_t sep;
-    int32_t unk;
-} sentence_pieces;
-bt_status find_sentence_pieces(const bt_text_vocab *vocab, sentence_pieces *out, bt_error *err);
+ * labels, an int32_t each, id the sentence's number; context: a bt_text_word_packer. */
 bt_status convert_sentence(const example_settings *settings, example_worker *worker,
                            const example_row *row, bt_str *records, int64_t *n_records,
                            bt_error *err);

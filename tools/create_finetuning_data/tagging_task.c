@@ -6,9 +6,6 @@
 
 #include "bt/text.h"
 #include "data_task.h"
-#include "tagging_labels.h"
-
-enum { MIN_SEQ_LENGTH = 3 };
 
 const char *const tagging_panx_languages[] = {
     "ar", "he", "vi", "id", "jv", "ms", "tl", "eu", "ml", "ta", "te", "af", "nl", "en",
@@ -50,7 +47,7 @@ typedef struct tagging_run {
     const tagging_config *config;
     const data_task      *task;
     bt_text_word_form     form;
-    tagging_labels        labels;
+    bt_text_labels        labels;
 } tagging_run;
 
 /* ---- rows: sentences
@@ -73,7 +70,7 @@ static bt_status add_word(sentence_source *s, const bt_text_word_line *word, bt_
     int64_t                  id = 0;
     const bool               needs_label = run->form.is_conll && s->part->split != DATA_TEST;
     if (word->label != NULL || needs_label) {
-        BT_TRY(tagging_labels_find(&run->labels, s->reader, word, &id, err));
+        BT_TRY(bt_text_labels_find(&run->labels, s->reader, word, &id, err));
     } else {
         s->first_unlabelled =
             s->n_unlabelled == 0 ? bt_text_word_file_line(s->reader) : s->first_unlabelled;
@@ -314,19 +311,25 @@ static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
         }
     }
     if (given != NULL) {
-        return tagging_labels_parse(&run->labels, given, err);
+        return bt_text_labels_parse(&run->labels, given, "--tagging_labels", err);
     }
     const char *name = NULL;
     char       *path = NULL;
     BT_TRY(find_conll_file(job, DATA_TRAIN, &name, err));
     BT_TRY(bt_fs_join(job->input_dir, name, &path, err));
-    const bt_status rc = tagging_labels_collect(&run->labels, path, &run->form, err);
+    const bt_status rc = bt_text_labels_collect(
+        &run->labels, (const char *const *)&path, 1, &run->form,
+        "the labels of the training file; give all with --tagging_labels", err);
     bt_free(path);
     return rc;
 }
 
 static bt_status add_xtreme(data_job *job, tagging_run *run, bt_error *err) {
-    BT_TRY(tagging_labels_add(&run->labels, run->config->labels, err));
+    size_t n = 0;
+    while (run->config->labels[n] != NULL) {
+        n++;
+    }
+    BT_TRY(bt_text_labels_add(&run->labels, run->config->labels, n, "the task's labels", err));
     for (int split = DATA_TRAIN; split <= DATA_EVAL; split++) {
         if (job->paths[split] != NULL) {
             BT_TRY(add_train_or_dev(job, run, split, err));
@@ -396,11 +399,11 @@ static bt_status check_flags(const data_job *job, const data_task *task, bt_erro
                        "--tagging_repair_bio is for --tagging_task_name=conll, not for %s",
                        task->name);
     }
-    if (job->max_seq_length < MIN_SEQ_LENGTH) {
+    if (job->max_seq_length < BT_TEXT_MIN_WORD_SEQ_LENGTH) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "--max_seq_length=%" PRId64 " is too small: a word with [CLS] and [SEP] "
                        "needs at least %d",
-                       job->max_seq_length, MIN_SEQ_LENGTH);
+                       job->max_seq_length, BT_TEXT_MIN_WORD_SEQ_LENGTH);
     }
     return data_require_input_dir(job, task,
                                   config->labels == NULL ? "train.tsv, dev.tsv, test.tsv or .txt"
@@ -410,19 +413,20 @@ static bt_status check_flags(const data_job *job, const data_task *task, bt_erro
 
 bt_status run_tagging(data_job *job, const data_task *task, meta_data *meta, bt_error *err) {
     bt_status              rc = BT_OK;
-    sentence_pieces        special = {0};
-    const example_settings settings = {.convert = convert_sentence, .context = &special};
+    bt_text_word_packer    packer = {0};
+    const example_settings settings = {.convert = convert_sentence, .context = &packer};
     tagging_run            run = {.config = task->config,
                                   .task = task,
                                   .form = {.conll_advice = "--tagging_task_name=conll",
-                                           .columns_advice = "--tagging_columns"}};
+                                           .columns_advice = "--tagging_columns=WORD,LABEL",
+                                           .labels_advice = "--tagging_labels"}};
     BT_CHECK(check_flags(job, task, err));
-    BT_CHECK(find_sentence_pieces(bt_text_tokenizer_vocab(job->tokenizer), &special, err));
-    BT_CHECK(tagging_labels_init(&run.labels, err));
+    BT_CHECK(bt_text_word_packer_init(&packer, job->tokenizer, job->max_seq_length, err));
+    BT_CHECK(bt_text_labels_init(&run.labels, err));
     BT_CHECK(run.config->labels == NULL ? add_conll(job, &run, err) : add_xtreme(job, &run, err));
     BT_CHECK(data_write_parts(job, &settings, open_source, &run, err));
     rc = put_meta(job, &run, meta, err);
 done:
-    tagging_labels_deinit(&run.labels);
+    bt_text_labels_deinit(&run.labels);
     return rc;
 }

@@ -1,40 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See tagging_labels.h. */
-#include "tagging_labels.h"
-
+ * The labels of words, by id: given, or those that occur in files, "O" first and the others by
+ * their bytes, so that they do not depend on the order of the sentences. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bt/fs.h"
+#include "bt/text.h"
 
 enum { MAX_LABELS = 10000, SHOWN_LABELS = 20, SHOWN_BYTES = 64 };
 static const size_t label_file_max_bytes = (size_t)16 << 20;
 
-bt_status tagging_labels_init(tagging_labels *labels, bt_error *err) {
-    *labels = (tagging_labels){0};
+bt_status bt_text_labels_init(bt_text_labels *labels, bt_error *err) {
+    *labels = (bt_text_labels){0};
     return bt_map_create(&labels->ids, 64, err);
 }
 
-void tagging_labels_deinit(tagging_labels *labels) {
+void bt_text_labels_deinit(bt_text_labels *labels) {
     for (size_t i = 0; i < labels->n; i++) {
         bt_free(labels->names[i]);
     }
     bt_free(labels->names);
     bt_map_free(labels->ids);
-    *labels = (tagging_labels){0};
+    *labels = (bt_text_labels){0};
 }
 
 /* A label that is there already stays as it is. */
-static bt_status add_label(tagging_labels *labels, const char *text, size_t n, bt_error *err) {
+static bt_status add_label(bt_text_labels *labels, const char *text, size_t n, bt_error *err) {
     int64_t ignored = 0;
     if (bt_map_get(labels->ids, text, n, &ignored)) {
         return BT_OK;
     }
     if (labels->n == MAX_LABELS) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "more than %d different labels (%s): is the label in another column "
-                       "(--tagging_columns)?",
+                       "more than %d different labels (%s): is the label in another column?",
                        MAX_LABELS, labels->from);
     }
     BT_TRY(bt_grow(&labels->names, &labels->cap, labels->n + 1, sizeof *labels->names,
@@ -48,9 +47,10 @@ static bt_status add_label(tagging_labels *labels, const char *text, size_t n, b
     return BT_OK;
 }
 
-bt_status tagging_labels_add(tagging_labels *labels, const char *const *names, bt_error *err) {
-    labels->from = "the task's labels";
-    for (size_t i = 0; names[i] != NULL; i++) {
+bt_status bt_text_labels_add(bt_text_labels *labels, const char *const *names, size_t n,
+                             const char *from, bt_error *err) {
+    labels->from = from;
+    for (size_t i = 0; i < n; i++) {
         BT_TRY(add_label(labels, names[i], strlen(names[i]), err));
     }
     return BT_OK;
@@ -67,7 +67,7 @@ static int compare_labels(const void *a, const void *b) {
     return p_first != q_first ? (p_first ? -1 : 1) : strcmp(p, q);
 }
 
-static bt_status sort_labels(tagging_labels *labels, bt_error *err) {
+static bt_status sort_labels(bt_text_labels *labels, bt_error *err) {
     qsort(labels->names, labels->n, sizeof *labels->names, compare_labels);
     for (size_t i = 0; i < labels->n; i++) {
         BT_TRY(
@@ -76,50 +76,52 @@ static bt_status sort_labels(tagging_labels *labels, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status fail_no_label(const bt_text_word_file *reader, bt_error *err) {
+static bt_status fail_no_label(const bt_text_word_file *file, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT,
-                   "%s:%" PRId64 ": the word has no label; expected one "
-                   "in the label's column (--tagging_columns=WORD,LABEL says which that is)",
-                   bt_text_word_file_path(reader), bt_text_word_file_line(reader));
+                   "%s:%" PRId64 ": the word has no label; expected one in the label's column (%s "
+                   "says which that is)",
+                   bt_text_word_file_path(file), bt_text_word_file_line(file),
+                   bt_text_word_file_form(file)->columns_advice);
 }
 
-bt_status tagging_labels_collect(tagging_labels *labels, const char *path,
-                                 const bt_text_word_form *form, bt_error *err) {
-    bt_text_word_file *reader = NULL;
-    bt_status          rc = BT_OK;
-    labels->from = "the labels of the training file; give all with --tagging_labels";
-    BT_CHECK(bt_text_word_file_open(&reader, path, form, err));
-    for (;;) {
-        bt_text_word_line word = {0};
-        bool              is_break = false;
-        bool              end = false;
-        BT_CHECK(bt_text_word_file_next(reader, &word, &is_break, &end, err));
-        if (end) {
-            break;
-        }
-        if (!is_break && word.n_label == 0) {
-            rc = fail_no_label(reader, err);
-            goto done;
-        }
-        if (!is_break && word.label_is_id) {
-            rc = BT_FAIL(err, BT_E_FORMAT,
+static bt_status collect_word(bt_text_labels *labels, const bt_text_word_file *file,
+                              const bt_text_word_line *word, bt_error *err) {
+    if (word->n_label == 0) {
+        return fail_no_label(file, err);
+    }
+    return word->label_is_id
+               ? BT_FAIL(err, BT_E_FORMAT,
                          "%s:%" PRId64
-                         ": the labels are numbers: name them in the order of their numbers with "
-                         "--tagging_labels",
-                         path, bt_text_word_file_line(reader));
-            goto done;
+                         ": the labels are numbers: name them in the order of their numbers (%s)",
+                         bt_text_word_file_path(file), bt_text_word_file_line(file),
+                         bt_text_word_file_form(file)->labels_advice)
+               : add_label(labels, word->label, word->n_label, err);
+}
+
+bt_status bt_text_labels_collect(bt_text_labels *labels, const char *const *paths, size_t n,
+                                 const bt_text_word_form *form, const char *from, bt_error *err) {
+    bt_text_word_file *file = NULL;
+    bt_status          rc = BT_OK;
+    labels->from = from;
+    for (size_t i = 0; i < n; i++) {
+        bool end = false;
+        BT_CHECK(bt_text_word_file_open(&file, paths[i], form, err));
+        while (!end) {
+            bt_text_word_line word = {0};
+            bool              is_break = false;
+            BT_CHECK(bt_stop_check(err));
+            BT_CHECK(bt_text_word_file_next(file, &word, &is_break, &end, err));
+            if (!end && !is_break) {
+                BT_CHECK(collect_word(labels, file, &word, err));
+            }
         }
-        if (!is_break) {
-            BT_CHECK(add_label(labels, word.label, word.n_label, err));
-        }
+        bt_text_word_file_close(file);
+        file = NULL;
     }
-    if (labels->n == 0) {
-        rc = BT_FAIL(err, BT_E_FORMAT, "%s: there are no rows of data", path);
-        goto done;
-    }
-    rc = sort_labels(labels, err);
+    rc = labels->n > 0 ? sort_labels(labels, err)
+                       : BT_FAIL(err, BT_E_FORMAT, "%s: there are no rows of data", paths[0]);
 done:
-    bt_text_word_file_close(reader);
+    bt_text_word_file_close(file);
     return rc;
 }
 
@@ -127,7 +129,7 @@ done:
  * ------------------------------------------------------------------------------ */
 
 /* Labels between separators, blanks around them cut off, in the given order. */
-static bt_status split_labels(tagging_labels *labels, const char *text, const char *separators,
+static bt_status split_labels(bt_text_labels *labels, const char *text, const char *separators,
                               bt_error *err) {
     static const char blanks[] = " \t\r";
     while (*text != '\0') {
@@ -146,18 +148,19 @@ static bt_status split_labels(tagging_labels *labels, const char *text, const ch
     return BT_OK;
 }
 
-bt_status tagging_labels_parse(tagging_labels *labels, const char *text, bt_error *err) {
+bt_status bt_text_labels_parse(bt_text_labels *labels, const char *text, const char *from,
+                               bt_error *err) {
     char      *lines = NULL;
     size_t     n = 0;
     const bool is_file = *text == '@';
-    labels->from = "--tagging_labels";
+    labels->from = from;
     if (is_file) {
         BT_TRY(bt_fs_read_all(text + 1, label_file_max_bytes, &lines, &n, err));
     }
     bt_status rc = split_labels(labels, is_file ? lines : text, is_file ? "\n" : ",", err);
     bt_free(lines);
     if (rc == BT_OK && labels->n == 0) {
-        rc = BT_FAIL(err, BT_E_CONFIG, "--tagging_labels=%s: there are no labels", text);
+        rc = BT_FAIL(err, BT_E_CONFIG, "%s=%s: there are no labels", from, text);
     }
     return rc;
 }
@@ -165,7 +168,7 @@ bt_status tagging_labels_parse(tagging_labels *labels, const char *text, bt_erro
 /* ---- asked for
  * ------------------------------------------------------------------------------ */
 
-static bt_status fail_label(const tagging_labels *labels, const bt_text_word_file *file,
+static bt_status fail_label(const bt_text_labels *labels, const bt_text_word_file *file,
                             const bt_text_word_line *word, bt_error *err) {
     bt_str    list = BT_STR_INIT;
     bt_status rc = BT_OK;
@@ -181,7 +184,7 @@ done:
     return rc;
 }
 
-bt_status tagging_labels_find(const tagging_labels *labels, const bt_text_word_file *file,
+bt_status bt_text_labels_find(const bt_text_labels *labels, const bt_text_word_file *file,
                               const bt_text_word_line *word, int64_t *id, bt_error *err) {
     if (word->label == NULL) {
         return fail_no_label(file, err);
