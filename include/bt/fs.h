@@ -339,6 +339,9 @@ BT_MUST_USE bt_status bt_fs_download(const char *path, const char *local,
  * remove. */
 BT_MUST_USE bt_status bt_fs_unpack(const char *archive, const char *folder, int64_t max_entries,
                                    int64_t max_bytes, bt_error *err);
+/* What a file packed with bzip2, xz or zstd holds, or the one file of a zip or tar archive (more,
+ * or none, is BT_E_FORMAT with their names), appended to out and flushed. */
+BT_MUST_USE bt_status bt_fs_unpack_one(const char *path, bt_fs_scratch *out, bt_error *err);
 /* A local folder and all in it; links are removed, not followed. Missing: BT_OK. */
 BT_MUST_USE bt_status bt_fs_remove_tree(const char *folder, bt_error *err);
 

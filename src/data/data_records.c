@@ -145,6 +145,18 @@ static bool is_text(const char *path) {
     return rc == BT_OK && got > 0;
 }
 
+static bt_status look_for_columns(const char *path, bt_error *problem) {
+    bt_file *file = NULL;
+    char     head[8] = "";
+    size_t   n = 0;
+    if (bt_fs_open(path, &file, NULL) != BT_OK) {
+        return BT_OK;
+    }
+    const bt_status rc = bt_fs_read_upto(file, 0, head, sizeof head, &n, NULL);
+    bt_fs_close(file);
+    return rc == BT_OK ? bt_data_refuse_columns(path, head, n, problem) : BT_OK;
+}
+
 /* A file that is none of the kind that it was taken for: says what it is and what to set. */
 static bt_status explain_format(const record_rows *rows, const char *path, bt_error *problem) {
     const char *const section = rows->section;
@@ -154,6 +166,7 @@ static bt_status explain_format(const record_rows *rows, const char *path, bt_er
                        "%s is compressed with gzip: set %s.file_type=tfrecord_compressed", path,
                        section);
     }
+    BT_TRY(look_for_columns(path, problem));
     if (is_text(path)) {
         return BT_FAIL(problem, BT_E_FORMAT,
                        "%s is text, no record file: call it .tsv, .csv or .jsonl, or say so in "

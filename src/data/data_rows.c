@@ -11,34 +11,18 @@ enum { MAX_PARTS = 1 << 20, MAX_OPEN_FILES = 256 };
 /* ---- the kind ---------------------------------------------------------------------------------
  */
 
-static bool ends_with_nocase(const char *text, size_t n, const char *suffix) {
-    const size_t n_suffix = strlen(suffix);
-    for (size_t i = 0; i < n_suffix && n >= n_suffix; i++) {
-        const char c = text[n - n_suffix + i];
-        if ((c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != suffix[i]) {
-            return false;
-        }
-    }
-    return n >= n_suffix;
+static bool is_folder(const char *path) {
+    bt_fs_info info = {0};
+    return !bt_fs_is_remote(path) && bt_fs_stat(path, &info, NULL) == BT_OK &&
+           info.kind == BT_FS_FOLDER;
 }
 
-static bt_data_table table_by_name(const char *path) {
-    static const struct {
-        const char   *ending;
-        bt_data_table table;
-    } rows[] = {{".tsv", BT_TABLE_TSV},
-                {".csv", BT_TABLE_CSV},
-                {".jsonl", BT_TABLE_JSONL},
-                {".json", BT_TABLE_JSONL},
-                {".ndjson", BT_TABLE_JSONL}};
-    size_t n = strlen(path);
-    n -= ends_with_nocase(path, n, ".gz") ? strlen(".gz") : 0;
-    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        if (ends_with_nocase(path, n, rows[i].ending)) {
-            return rows[i].table;
-        }
-    }
-    return BT_TABLE_NONE;
+/* Before anything is made of its bytes. A folder is one of a folder a class. */
+static bt_status find_one(const char *path, bt_data_table *out, bt_error *err) {
+    BT_TRY(bt_data_refuse_columns(path, NULL, 0, err));
+    *out = bt_data_table_by_name(path);
+    *out = *out == BT_TABLE_NONE && is_folder(path) ? BT_TABLE_JSONL : *out;
+    return BT_OK;
 }
 
 /* All files must be of one kind: a stream has one order, one schema, one meaning of a row. */
@@ -50,9 +34,11 @@ bt_status bt_data_find_table(const bt_data_config *config, bt_data_table *out, b
         return BT_OK;
     }
     BT_CHECK(bt_data_rows_expand(&rows, config, err));
-    *out = table_by_name(rows.parts[0].path);
+    BT_CHECK(find_one(rows.parts[0].path, out, err));
     for (size_t i = 1; i < rows.n_parts; i++) {
-        if (table_by_name(rows.parts[i].path) != *out) {
+        bt_data_table other = BT_TABLE_NONE;
+        BT_CHECK(find_one(rows.parts[i].path, &other, err));
+        if (other != *out) {
             rc = BT_FAIL(err, BT_E_CONFIG,
                          "%s and %s are files of different kinds (by their endings): one input is "
                          "all .tsv, .csv, .jsonl or records; %s.file_type says what they are",
@@ -94,6 +80,9 @@ bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *
         return bt_data_words_open(config, schema, out, err);
     }
     BT_TRY(bt_data_find_table(config, &table, err));
+    if (schema->text.n_fields == 0 && is_folder(config->paths[0])) {
+        table = BT_TABLE_NONE; /* no text is wanted */
+    }
     BT_TRY(bt_data_check_table_keys(config, table, err));
     return table == BT_TABLE_NONE ? bt_data_records_open(config, schema, out, err)
                                   : bt_data_table_open(config, schema, table, out, err);

@@ -391,7 +391,6 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
 static bt_status open_scan(table_rows *rows, const data_part *part, table_file *file,
                            table_scan *scan, bt_error *err) {
     const table_source *const source = &file->source;
-    BT_TRY(bt_fs_require_file(part->path, NULL, err));
     BT_TRY(table_source_open(&rows->wish, part->path, &rows->unpacked, &file->source, err));
     if (!source->is_unpacked) {
         return table_scan_open(scan, &source->form, part->path, err);

@@ -105,18 +105,53 @@ static bool begins_with(const bt_str *head, const char *magic, size_t n) {
     return head->len >= n && memcmp(head->data, magic, n) == 0;
 }
 
+/* Packed files by their first bytes, or by their names, which then must be true. */
+static const struct {
+    const char *ending;
+    const char *magic;
+    size_t      n;
+} packed[] = {
+    {".gz", "\x1f\x8b\x08", 3},
+    {".bz2", "BZh", 3},
+    {".xz",
+     "\xfd"
+     "7zXZ",
+     6},
+    {".zst", "\x28\xb5\x2f\xfd", 4},
+    {".zip", "PK\x03\x04", 4},
+    {".zip", "PK\x05\x06", 4},
+};
+
 static bt_status unpack(source_run *run, bt_error *err) {
-    const char *const path = run->path;
-    const bool is_called_gzip = bt_str_ends_with(path, ".gz") || bt_str_ends_with(path, ".GZ");
-    if (!is_called_gzip && !begins_with(&run->head, "\x1f\x8b\x08", 3)) {
+    size_t i = 0;
+    while (i < BT_ARRAY_LEN(packed) && !begins_with(&run->head, packed[i].magic, packed[i].n)) {
+        i++;
+    }
+    const char *const ending = bt_data_packed_ending(run->path);
+    if (i == BT_ARRAY_LEN(packed) && ending == NULL) {
         return BT_OK;
     }
     BT_TRY(need_scratch(run, err));
     run->source->begin = bt_fs_scratch_size(*run->scratch);
-    BT_TRY(bt_gzip_unpack(path, *run->scratch, err));
+    BT_TRY(i == 0 || (i == BT_ARRAY_LEN(packed) && bt_str_equal(ending, ".gz"))
+               ? bt_gzip_unpack(run->path, *run->scratch, err)
+           : i < BT_ARRAY_LEN(packed)
+               ? bt_fs_unpack_one(run->path, *run->scratch, err)
+               : BT_FAIL(err, BT_E_FORMAT, "%s is called so, but is not packed", run->path));
     run->source->end = bt_fs_scratch_size(*run->scratch);
     run->source->is_unpacked = true;
     return read_head(run, err);
+}
+
+/* A folder a class, as lines of JSON. */
+static bt_status read_folder(source_run *run, bt_error *err) {
+    BT_TRY(need_scratch(run, err));
+    run->source->begin = bt_fs_scratch_size(*run->scratch);
+    BT_TRY(table_read_folder(run->wish, run->path, *run->scratch, err));
+    run->source->end = bt_fs_scratch_size(*run->scratch);
+    run->source->is_unpacked = true;
+    run->source->form = (table_form){.table = BT_TABLE_JSONL};
+    return BT_OK;
 }
 
 /* ---- encodings --------------------------------------------------------------------------------
@@ -284,8 +319,15 @@ bt_status table_source_open(const table_wish *wish, const char *path, bt_fs_scra
                             table_source *out, bt_error *err) {
     bt_status  rc = BT_OK;
     source_run run = {.wish = wish, .path = path, .scratch = scratch, .source = out};
+    bt_fs_info info = {0};
     *out = (table_source){0};
+    BT_TRY(bt_fs_stat(path, &info, err));
+    if (info.kind == BT_FS_FOLDER && wish->table == BT_TABLE_JSONL) {
+        return read_folder(&run, err);
+    }
+    BT_TRY(bt_fs_require_file(path, NULL, err));
     BT_CHECK(read_head(&run, err));
+    BT_CHECK(bt_data_refuse_columns(path, bt_str_text(&run.head), run.head.len, err));
     BT_CHECK(unpack(&run, err));
     BT_CHECK(to_utf8(&run, err));
     BT_CHECK(mend_line_ends(&run, err));

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training straight from tables of text: the same bits as from records that create-finetuning-data
 made of them, whatever the table's form; resume; names of classes; bad tables; flat memory."""
+import bz2
 import csv
 import gzip
 import json
+import lzma
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 import unittest
+import zipfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import e2e  # noqa: E402
@@ -113,6 +118,89 @@ task: {train_data: {text_fields: null}, validation_data: {text_fields: null}}
             more = 'task.train_data.file_type=tsv' if name == 'named' else ''
             self.text(override=self.tables(path, more=more), model_dir=name)
             self.same_run('tsv', name)
+
+    def test_packed_files_give_the_same_bits(self):
+        """Five files, each packed in another way, one of them without saying so."""
+        plain = []
+        for i in range(5):
+            self.write_tsv('part-%d.tsv' % i, self.rows['train'][13 * i:13 * (i + 1)])
+            with open(self.path('part-%d.tsv' % i), 'rb') as source:
+                plain.append(source.read())
+        self.write('packed-0.tsv.bz2', bz2.compress(plain[0][:90]) + bz2.compress(plain[0][90:]))
+        self.write('packed-1.tsv.xz', lzma.compress(plain[1]))
+        with zipfile.ZipFile(self.path('packed-2.tsv.zip'), 'w', zipfile.ZIP_DEFLATED) as out:
+            out.writestr('folder/train.tsv', plain[2])
+            out.writestr('__MACOSX/folder/._train.tsv', b'x')
+        self.write('packed-3.tsv', lzma.compress(plain[3]))
+        if shutil.which('zstd'):
+            subprocess.run(['zstd', '-q', self.path('part-4.tsv'), '-o', self.path('packed-4.tsv.zst')], check=True)
+        else:
+            print('no zstd here: its files are not tried')
+            self.write('packed-4.tsv', plain[4])
+        self.text(override=self.tables('part-*.tsv'), model_dir='plain')
+        self.text(override=self.tables('packed-*'), model_dir='packed')
+        self.same_run('plain', 'packed')
+
+    def test_a_folder_a_class(self):
+        rows = sorted((str(label), '%04d.txt' % i, text) for i, (text, label) in enumerate(self.rows['train']))
+        for label, name, text in rows:
+            os.makedirs(self.path('classes', label), exist_ok=True)
+            self.write('classes/%s/%s' % (label, name), text)
+        self.write('classes/README', 'no class')
+        self.write_tsv('sorted.tsv', [(text, label) for label, _name, text in rows])
+        self.text(override=self.tables('sorted.tsv'), model_dir='sorted')
+        result = self.text(override=self.tables('classes', more='task.train_data.text_fields=[text]'), model_dir='classes')
+        self.assertIn('left out, as no .txt files in one, are 1', result.stderr)
+        self.same_run('sorted', 'classes')
+
+    def test_files_that_cannot_be_unpacked(self):
+        with open(self.path('train.tsv'), 'rb') as source:
+            plain = source.read()
+        packed = {'bz2': bz2.compress(plain), 'xz': lzma.compress(plain)}
+        with zipfile.ZipFile(self.path('whole.zip'), 'w', zipfile.ZIP_DEFLATED) as out:
+            out.writestr('train.tsv', plain)
+        with open(self.path('whole.zip'), 'rb') as source:
+            packed['zip'] = source.read()
+        for kind, data in packed.items():
+            self.write('cut.tsv.' + kind, data[:len(data) // 2])
+            result = self.text(override=self.tables('cut.tsv.' + kind), expect=DATA)
+            self.assertIn('cut.tsv.%s' % kind, self.one_error(result))
+            self.write('none.tsv.' + kind, plain)
+            result = self.text(override=self.tables('none.tsv.' + kind), expect=DATA)
+            self.assertIn('none.tsv.%s is called so, but is not packed' % kind, self.one_error(result))
+        with zipfile.ZipFile(self.path('two.tsv.zip'), 'w') as out:
+            out.writestr('a.tsv', plain)
+            out.writestr('b.tsv', plain)
+        result = self.text(override=self.tables('two.tsv.zip'), expect=DATA)
+        self.assertIn('two.tsv.zip holds 2 files: a.tsv, b.tsv: unpack it', self.one_error(result))
+        with zipfile.ZipFile(self.path('empty.tsv.zip'), 'w'):
+            pass
+        result = self.text(override=self.tables('empty.tsv.zip'), expect=DATA)
+        self.assertIn('empty.tsv.zip', self.one_error(result))
+
+    def test_files_of_columns(self):
+        for name, data, what in (('x.parquet', b'PAR1', 'Parquet'), ('x.csv', b'PAR1\0\0', 'Parquet'),
+                                 ('x.bin', b'ARROW1\0\0', 'Arrow'), ('x.feather', b'FEA1', 'Feather'),
+                                 ('x.xlsx', b'PK\3\4', 'Excel')):
+            self.write(name, data + b'x' * 40)
+            result = self.text(override=self.tables(name), expect=DATA)
+            error = self.one_error(result)
+            self.assertRegex(error, '%s is an? %s file, which is not read here; python3 -c ' % (name, what))
+            self.assertIn(".to_json('data.jsonl'", error)
+
+    def test_wrong_folders(self):
+        fields = 'task.train_data.text_fields=[text]'
+        os.makedirs(self.path('empty'))
+        result = self.text(override=self.tables('empty', more=fields), expect=DATA)
+        self.assertIn('empty is a folder without folders in it', self.one_error(result))
+        os.makedirs(self.path('bad/pos'))
+        self.write('bad/pos/1.txt', b'caf\xe9')
+        result = self.text(override=self.tables('bad', more=fields), expect=DATA)
+        self.assertIn("bad/pos/1.txt: not valid UTF-8; in Windows-1252 (Latin-1) it would read 'caf\u00e9'",
+                      self.one_error(result))
+        os.remove(self.path('bad/pos/1.txt'))
+        result = self.text(override=self.tables('bad', more=fields), expect=DATA)
+        self.assertIn('bad: no rows', self.one_error(result))
 
     def test_without_a_header(self):
         self.text(override=self.tables(), model_dir='names')
