@@ -173,13 +173,7 @@ static bt_status load_vocab(words_rows *rows, bt_error *err) {
     if (bt_text_vocab_load(&rows->vocab, path, err) != BT_OK) {
         return bt_error_prefix(err, "%s.vocab_file", rows->section);
     }
-    if (bt_text_vocab_size(rows->vocab) > schema->vocab_size) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.vocab_file: %s has %" PRId32
-                       " pieces, but the model's vocab_size is %" PRId64
-                       ": name the vocabulary that the model was trained with",
-                       rows->section, path, bt_text_vocab_size(rows->vocab), schema->vocab_size);
-    }
+    BT_TRY(bt_text_vocab_check(rows->vocab, path, schema->vocab_size, err));
     if (bt_text_tokenizer_create(&rows->tokenizer, rows->vocab, schema->text.lower_case, err) !=
         BT_OK) {
         return bt_error_prefix(err, "%s", path);
