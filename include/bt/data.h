@@ -111,6 +111,7 @@ typedef struct bt_data_schema {
     const char *const *label_fields;
     size_t             n_label_fields; /* at most BT_DATA_MAX_LABEL_FIELDS; 0: there are none */
     char               label_separator;
+    const char *weight_field; /* column or float feature: how much a row counts; NULL: all alike */
 } bt_data_schema;
 
 /* How a table is written. Rows are numbered through all files; a file may be gzip'd (.gz). Another

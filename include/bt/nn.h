@@ -203,6 +203,7 @@ typedef struct bt_nn_class_rule {
     /* share s of the target spread over all classes: (1 - s) onehot + s / C, as Keras does */
     double        smoothing;
     const double *weights; /* [C] of a row by its label, >= 0; NULL: all 1 */
+    const float  *rows;    /* [R] of each row, >= 0, times that of its label; NULL: all 1 */
     double        all;     /* bt_nn_class_weight of the whole batch; 0: these rows are the whole */
 } bt_nn_class_rule;
 
@@ -216,13 +217,20 @@ double bt_nn_class_loss(float *d_logits, const float *logits, const int32_t *lab
 double bt_nn_span_loss(float *d_logits, const float *logits,       /* [T,2] [T,2] */
                        const int32_t *starts, const int32_t *ends, /* [B] [B] */
                        const int64_t *offsets, int64_t B, int64_t B_all);
-/* mean (pred - label)^2 */
+/* How much of the whole batch's loss each row is. */
+typedef struct bt_nn_row_rule {
+    const float *rows; /* [B] >= 0; NULL: all 1 */
+    double       all;  /* their sum over the whole batch; 0: no row weighs anything */
+} bt_nn_row_rule;
+/* Of the B rows of a whole batch. */
+double bt_nn_rows_weight(const float *rows, int64_t B);
+/* sum(w (pred - label)^2) / sum(w) */
 double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels, int64_t B,
-                      int64_t B_all);
-/* mean over rows and classes of the binary cross entropy of sigmoid(logits) against targets in
- * [0,1], as torch.nn.BCEWithLogitsLoss */
+                      const bt_nn_row_rule *rule);
+/* weighted mean over rows, mean over classes, of the binary cross entropy of sigmoid(logits)
+ * against targets in [0,1], as torch.nn.BCEWithLogitsLoss */
 double bt_nn_sigmoid_loss(float *d_logits, const float *logits, const float *targets, /* [B,C] */
-                          int64_t B, int64_t C, int64_t B_all);
+                          int64_t B, int64_t C, const bt_nn_row_rule *rule);
 /* the mean over all pairs (i,j) of (pred_i - label_j)^2: Model Garden's regression loss */
 double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, /* [B] [B] */
                                 const float *all_labels,              /* [B_all] */

@@ -131,6 +131,7 @@ typedef struct bt_batch {
     const uint8_t *key_mask;
     const int32_t *int_labels;   /* class [B]; tagging [T]; span start and end [2,B]; or NULL */
     const float   *float_labels; /* regression [B]; several labels [B,C]; or NULL */
+    const float   *row_weights;  /* [B] >= 0, of a row in the training loss; NULL: all 1 */
     const int64_t *example_ids;  /* [B] or NULL */
     const int64_t *sentence_ids; /* [B] or NULL: which sentence of its file a sequence belongs to */
     const int64_t *sub_sentence_ids; /* [B] or NULL: the how-many-eth piece of that sentence */

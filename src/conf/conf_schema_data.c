@@ -99,6 +99,8 @@ static const conf_key sentence_prediction_data_keys[] = {
         "from 1; tokenized as create-finetuning-data does"),
     KEY("vocab_file", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "with text_fields: vocabulary, one piece a line (empty: that of task.hub_module_url)"),
+    KEY("weight_field", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "training: column or float feature that says how much a row counts (empty: all alike)"),
 };
 const conf_class conf_class_sentence_prediction_data = {
     "official.nlp.data.sentence_prediction_dataloader.SentencePredictionDataConfig",
@@ -130,6 +132,8 @@ static const conf_key sentence_prediction_text_data_keys[] = {
         "WordPiece or SentencePiece"),
     KEY("vocab_file", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "vocabulary, one piece a line (empty: that of task.hub_module_url)"),
+    KEY("weight_field", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "training: column or float feature that says how much a row counts (empty: all alike)"),
 };
 const conf_class conf_class_sentence_prediction_text_data = {
     "official.nlp.data.sentence_prediction_dataloader.SentencePredictionTextDataConfig",

@@ -125,6 +125,9 @@ static bt_status read_f32(const data_decoder *decoder, const char *key, float *d
 
 static bt_status read_label(data_decoder *decoder, data_row *row, bt_error *err) {
     const bt_data_schema *const schema = decoder->schema;
+    if (schema->weight_field != NULL) {
+        BT_TRY(read_f32(decoder, schema->weight_field, &row->weight, err));
+    }
     switch (schema->label_kind) {
     case BT_LABEL_NONE:
         return BT_OK;

@@ -23,6 +23,7 @@ typedef struct data_slot {
     int32_t       *positions;
     uint8_t       *key_mask;
     int32_t       *int_labels;   /* CLASS [cap_rows], SPAN [2*cap_rows], TOKENS [cap_rows*S] */
+    float         *row_weights;  /* [cap_rows] with weight_field */
     float         *float_labels; /* FLOAT [cap_rows], MULTI [cap_rows*C] */
     int64_t       *example_ids;
     int64_t       *sentence_ids; /* [2,cap_rows]: sentences, then their pieces */
@@ -43,6 +44,7 @@ typedef struct data_row {
     int64_t        label;   /* CLASS */
     float          score;   /* FLOAT */
     const float   *targets; /* MULTI: [n_classes] */
+    float          weight;  /* weight_field */
     const int64_t *token_labels; /* TOKENS: [n] */
     int64_t        start;        /* SPAN: places among the n tokens, which may not be masked */
     int64_t        end;

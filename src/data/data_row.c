@@ -162,6 +162,17 @@ static bt_status append_place(data_slot *slot, const bt_data_schema *schema, con
                    name, place);
 }
 
+static bt_status append_weight(data_slot *slot, const bt_data_schema *schema, const data_row *row,
+                               bt_error *err) {
+    if (!(row->weight >= 0 && isfinite(row->weight))) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s is %g: the weight of a row is a finite number, 0 or more",
+                       schema->weight_field, (double)row->weight);
+    }
+    slot->row_weights[slot->n_rows] = row->weight;
+    return BT_OK;
+}
+
 static bt_status append_label(data_slot *slot, const bt_data_schema *schema, const data_row *row,
                               int64_t n_packed, bt_error *err) {
     switch (schema->label_kind) {
@@ -192,9 +203,12 @@ bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, con
     BT_ASSERT(slot->n_rows < slot->cap_rows);
     BT_ASSERT(row->n >= 1 && row->n <= schema->seq_length);
     BT_TRY(check_tokens(schema, row, err));
-    const bool      was_masked = slot->is_masked;
-    const int64_t   n = pack_tokens(slot, schema, row);
-    const bt_status rc = append_label(slot, schema, row, n, err);
+    const bool    was_masked = slot->is_masked;
+    const int64_t n = pack_tokens(slot, schema, row);
+    bt_status     rc = append_label(slot, schema, row, n, err);
+    if (rc == BT_OK && schema->weight_field != NULL) {
+        rc = append_weight(slot, schema, row, err);
+    }
     if (rc != BT_OK) {
         slot->is_masked = was_masked;
         return rc;

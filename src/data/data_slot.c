@@ -70,11 +70,14 @@ bt_status bt_data_slot_init(data_slot *slot, const bt_data_schema *schema, int64
         slot->key_mask = bt_alloc_array(sizes.n_tokens, sizeof *slot->key_mask);
         slot->int_labels = bt_alloc_array(sizes.n_int_labels, sizeof *slot->int_labels);
         slot->float_labels = bt_alloc_array(sizes.n_float_labels, sizeof *slot->float_labels);
+        slot->row_weights = bt_alloc_array(schema->weight_field != NULL ? sizes.n_rows : 0,
+                                           sizeof *slot->row_weights);
         slot->example_ids = bt_alloc_array(sizes.n_example_ids, sizeof *slot->example_ids);
         slot->sentence_ids = bt_alloc_array(sizes.n_sentence_ids, sizeof *slot->sentence_ids);
         ok = slot->offsets != NULL && slot->ids != NULL && slot->types != NULL &&
              slot->positions != NULL && slot->key_mask != NULL && slot->int_labels != NULL &&
-             slot->float_labels != NULL && slot->example_ids != NULL && slot->sentence_ids != NULL;
+             slot->float_labels != NULL && slot->row_weights != NULL && slot->example_ids != NULL &&
+             slot->sentence_ids != NULL;
     }
     if (!ok) {
         return BT_FAIL(err, BT_E_NOMEM,
@@ -94,6 +97,7 @@ void bt_data_slot_deinit(data_slot *slot) {
     bt_free(slot->key_mask);
     bt_free(slot->int_labels);
     bt_free(slot->float_labels);
+    bt_free(slot->row_weights);
     bt_free(slot->example_ids);
     bt_free(slot->sentence_ids);
     *slot = (data_slot){0};
@@ -139,6 +143,7 @@ void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema) {
         .float_labels = schema->label_kind == BT_LABEL_FLOAT || schema->label_kind == BT_LABEL_MULTI
                             ? slot->float_labels
                             : NULL,
+        .row_weights = schema->weight_field != NULL ? slot->row_weights : NULL,
         .example_ids = schema->include_example_id ? slot->example_ids : NULL,
         .sentence_ids = schema->include_sentence_id ? slot->sentence_ids : NULL,
         .sub_sentence_ids =

@@ -177,16 +177,15 @@ static bt_status read_number(bt_text_span text, bool is_integer, int64_t *intege
                    text.text, is_integer ? "integer" : "number");
 }
 
-static bt_status read_score(const table_rows *rows, bt_text_span text, float *score,
+static bt_status read_score(const table_rows *rows, size_t key, bt_text_span text, float *score,
                             bt_error *err) {
     double number = 0;
     if (read_number(text, false, NULL, &number, err) != BT_OK) {
-        return bt_error_prefix(err, "field %s", rows->wish.keys[rows->wish.label_key]);
+        return bt_error_prefix(err, "field %s", rows->wish.keys[key]);
     }
     if (!isfinite(number) || fabs(number) > (double)FLT_MAX) {
-        return BT_FAIL(err, BT_E_FORMAT, "field %s: '%.*s' is no score: is the label missing?",
-                       rows->wish.keys[rows->wish.label_key],
-                       text.n_bytes < 40 ? (int)text.n_bytes : 40, text.text);
+        return BT_FAIL(err, BT_E_FORMAT, "field %s: '%.*s' is no score: is it missing?",
+                       rows->wish.keys[key], text.n_bytes < 40 ? (int)text.n_bytes : 40, text.text);
     }
     *score = (float)number;
     return BT_OK;
@@ -200,6 +199,10 @@ static bt_status read_values(table_rows *rows, const bt_text_span *values, int64
             return bt_error_prefix(err, "field %s", rows->wish.keys[rows->wish.id_key]);
         }
     }
+    if (rows->wish.weight_key != TABLE_NO_KEY) {
+        BT_TRY(read_score(rows, rows->wish.weight_key, values[rows->wish.weight_key], &row->weight,
+                          err));
+    }
     if (rows->wish.label_key == TABLE_NO_KEY) {
         return BT_OK;
     }
@@ -211,7 +214,7 @@ static bt_status read_values(table_rows *rows, const bt_text_span *values, int64
                    : table_find_targets(&rows->labels, *label, rows->targets, err);
     }
     return rows->schema->label_kind == BT_LABEL_FLOAT
-               ? read_score(rows, *label, &row->score, err)
+               ? read_score(rows, rows->wish.label_key, *label, &row->score, err)
                : bt_data_labels_find(&rows->labels, *label, &row->label, err);
 }
 
@@ -326,8 +329,21 @@ static bt_status learn_label(table_rows *rows, const bt_text_span *values, data_
                    : table_learn_targets(&rows->labels, *label, place, err);
     }
     return rows->schema->label_kind == BT_LABEL_FLOAT
-               ? read_score(rows, *label, &score, err)
+               ? read_score(rows, rows->wish.label_key, *label, &score, err)
                : bt_data_labels_learn(&rows->labels, *label, place, err);
+}
+
+static bt_status check_weight(const table_rows *rows, const bt_text_span *values, bt_error *err) {
+    const size_t key = rows->wish.weight_key;
+    float        weight = 0;
+    if (key == TABLE_NO_KEY) {
+        return BT_OK;
+    }
+    BT_TRY(read_score(rows, key, values[key], &weight, err));
+    return weight >= 0
+               ? BT_OK
+               : BT_FAIL(err, BT_E_FORMAT, "field %s is %g: the weight of a row is 0 or more",
+                         rows->wish.keys[key], (double)weight);
 }
 
 /* A row that is damaged, yet may be skipped, keeps its number. */
@@ -337,6 +353,7 @@ static bt_status check_row(table_rows *rows, const table_file *file, const char 
     bt_error     damage = BT_ERROR_INIT;
     if (take_apart(rows, file, row, n, values, at, &damage) == BT_OK) {
         const data_label_place place = {(size_t)(file - rows->files), line};
+        BT_TRY(check_weight(rows, values, err));
         BT_TRY(bt_data_census_add(&rows->census, &rows->encoder, values,
                                   rows->base.parts[place.part].path, line, err));
         return learn_label(rows, values, place, err);
@@ -462,6 +479,7 @@ static void choose_keys(table_rows *rows) {
     }
     rows->wish.label_key = TABLE_NO_KEY;
     rows->wish.id_key = TABLE_NO_KEY;
+    rows->wish.weight_key = TABLE_NO_KEY;
     if (schema->label_kind != BT_LABEL_NONE) {
         rows->wish.label_key = rows->wish.n_keys;
         rows->n_label_keys = schema->label_kind == BT_LABEL_MULTI ? schema->n_label_fields : 0;
@@ -472,6 +490,10 @@ static void choose_keys(table_rows *rows) {
     if (schema->label_kind != BT_LABEL_NONE && rows->n_label_keys == 0) {
         want(rows, schema->label_field, true);
         rows->fields.list_key = schema->label_kind == BT_LABEL_MULTI ? rows->wish.n_keys : 0;
+    }
+    if (schema->weight_field != NULL) {
+        rows->wish.weight_key = rows->wish.n_keys;
+        want(rows, schema->weight_field, true);
     }
     if (schema->include_example_id &&
         (rows->wish.has_header || rows->wish.table == BT_TABLE_JSONL)) {

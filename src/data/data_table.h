@@ -18,7 +18,7 @@ typedef struct table_form {
 } table_form;
 
 enum {
-    TABLE_MAX_KEYS = BT_DATA_MAX_TEXTS + 1 + BT_DATA_MAX_LABEL_FIELDS,
+    TABLE_MAX_KEYS = BT_DATA_MAX_TEXTS + 2 + BT_DATA_MAX_LABEL_FIELDS,
     TABLE_NO_KEY = TABLE_MAX_KEYS,
     TABLE_LIST_MARK = '\x1f', /* behind each text of a list of JSON */
 };
@@ -33,8 +33,9 @@ typedef struct table_wish {
     const char   *keys[TABLE_MAX_KEYS]; /* the texts, then label and example_id where wanted */
     bool          may_be_number[TABLE_MAX_KEYS];
     size_t        n_keys;
-    size_t        label_key; /* or TABLE_NO_KEY */
-    size_t        id_key;    /* the same; need not be there */
+    size_t        label_key;  /* or TABLE_NO_KEY */
+    size_t        id_key;     /* the same; need not be there */
+    size_t        weight_key; /* or TABLE_NO_KEY */
     bool          has_header;
 } table_wish;
 

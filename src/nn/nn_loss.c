@@ -31,17 +31,18 @@ static double cross_entropy(float *d_logits, const float *logits, int64_t n, int
            everywhere * logits_sum;
 }
 
-static double row_weight(const bt_nn_class_rule *rule, int32_t label) {
+static double row_weight(const bt_nn_class_rule *rule, int32_t label, int64_t r) {
     if (label < 0) {
         return 0;
     }
-    return rule != NULL && rule->weights != NULL ? rule->weights[label] : 1;
+    const double row = rule != NULL && rule->rows != NULL ? (double)rule->rows[r] : 1;
+    return rule != NULL && rule->weights != NULL ? row * rule->weights[label] : row;
 }
 
 double bt_nn_class_weight(const int32_t *labels, const bt_nn_class_rule *rule, int64_t R) {
     double sum = 0;
     for (int64_t r = 0; r < R; r++) {
-        sum += row_weight(rule, labels[r]);
+        sum += row_weight(rule, labels[r], r);
     }
     return sum;
 }
@@ -53,7 +54,7 @@ double bt_nn_class_loss(float *d_logits, const float *logits, const int32_t *lab
         rule != NULL && rule->all > 0 ? rule->all : bt_nn_class_weight(labels, rule, R);
     double total = 0;
     for (int64_t r = 0; r < R; r++) {
-        const double weight = row_weight(rule, labels[r]);
+        const double weight = row_weight(rule, labels[r], r);
         float *const d = d_logits == NULL ? NULL : d_logits + r * C;
         if (weight > 0) {
             total += weight * cross_entropy(d, logits + r * C, C, 1, labels[r], smoothing,
@@ -82,33 +83,47 @@ double bt_nn_span_loss(float *d_logits, const float *logits, const int32_t *star
     return B_all > 0 ? total / (double)B_all / 2 : 0;
 }
 
+double bt_nn_rows_weight(const float *rows, int64_t B) {
+    double sum = 0;
+    for (int64_t b = 0; rows != NULL && b < B; b++) {
+        sum += (double)rows[b];
+    }
+    return rows != NULL ? sum : (double)B;
+}
+
+static double weight_of(const bt_nn_row_rule *rule, int64_t b) {
+    return rule->rows != NULL ? (double)rule->rows[b] : 1;
+}
+
 double bt_nn_mse_loss(float *d_logits, const float *logits, const float *labels, int64_t B,
-                      int64_t B_all) {
+                      const bt_nn_row_rule *rule) {
     double total = 0;
     for (int64_t b = 0; b < B; b++) {
         const double d = (double)logits[b] - (double)labels[b];
-        total += d * d;
+        const double weight = weight_of(rule, b);
+        total += weight * d * d;
         if (d_logits != NULL) {
-            d_logits[b] = (float)(2 * d / (double)B_all);
+            d_logits[b] = rule->all > 0 ? (float)(weight * 2 * d / rule->all) : 0;
         }
     }
-    return B_all > 0 ? total / (double)B_all : 0;
+    return rule->all > 0 ? total / rule->all : 0;
 }
 
 double bt_nn_sigmoid_loss(float *d_logits, const float *logits, const float *targets, int64_t B,
-                          int64_t C, int64_t B_all) {
-    const double n = (double)B_all * (double)C;
+                          int64_t C, const bt_nn_row_rule *rule) {
+    const double n = rule->all * (double)C;
     double       total = 0;
     for (int64_t i = 0; i < B * C; i++) {
         const double x = (double)logits[i];
         const double y = (double)targets[i];
         const double e = exp(-fabs(x)); /* never overflows */
-        total += fmax(x, 0) - x * y + log1p(e);
+        const double weight = weight_of(rule, i / C);
+        total += weight * (fmax(x, 0) - x * y + log1p(e));
         if (d_logits != NULL) {
-            d_logits[i] = (float)(((x >= 0 ? 1 : e) / (1 + e) - y) / n);
+            d_logits[i] = n > 0 ? (float)(weight * ((x >= 0 ? 1 : e) / (1 + e) - y) / n) : 0;
         }
     }
-    return B_all > 0 ? total / n : 0;
+    return n > 0 ? total / n : 0;
 }
 
 double bt_nn_mse_all_pairs_loss(float *d_logits, const float *logits, const float *all_labels,

@@ -94,6 +94,7 @@ typedef struct data_keys {
     bt_conf_str_list text_fields;
     bt_conf_str_list label_fields;
     const char      *label_separator;
+    const char      *weight_field;
 } data_keys;
 
 static const bt_conf_field data_fields[] = {
@@ -103,6 +104,7 @@ static const bt_conf_field data_fields[] = {
     {"text_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, text_fields)},
     {"label_fields", BT_CONF_FIELD_STR_LIST, offsetof(data_keys, label_fields)},
     {"label_separator", BT_CONF_FIELD_STR, offsetof(data_keys, label_separator)},
+    {"weight_field", BT_CONF_FIELD_STR, offsetof(data_keys, weight_field)},
 };
 
 /* The experiment that reads raw text in Model Garden too, with tensorflow-text's tokenizer. */
@@ -126,6 +128,18 @@ static bt_status check_label_fields(const char *section, const data_keys *keys,
                        "%s.label_fields has %zu columns, but task.model.num_classes is %" PRId64
                        " (at most %d columns)",
                        section, n, plan->head.num_classes, (int)BT_DATA_MAX_LABEL_FIELDS);
+    }
+    if (keys->weight_field[0] != '\0' && strcmp(section, "task.train_data") != 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.weight_field: rows weigh in training only; an evaluation says how the "
+                       "model does on the data as they are",
+                       section);
+    }
+    if (keys->weight_field[0] != '\0' && plan->head.loss == BT_LOSS_MSE_ALL_PAIRS) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.weight_field: Model Garden's regression over all pairs "
+                       "(runtime.bug_compatible) has no weight of a row",
+                       section);
     }
     if (strlen(keys->label_separator) != 1) {
         return BT_FAIL(err, BT_E_CONFIG, "%s.label_separator: expected one sign, got '%s'", section,
@@ -179,6 +193,7 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     schema->label_fields = keys.label_fields.items;
     schema->n_label_fields = keys.label_fields.n;
     schema->label_separator = keys.label_separator[0];
+    schema->weight_field = keys.weight_field[0] != '\0' ? keys.weight_field : NULL;
     schema->include_example_id = keys.include_example_id;
     text->fields = keys.text_fields.items;
     text->n_fields = keys.text_fields.n;

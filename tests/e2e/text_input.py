@@ -352,6 +352,52 @@ class Names(Text):
         self.text(override=override + ',task.label_names=[bad,good]', mode='eval')
 
 
+class Weights(Text):
+    """task.train_data.weight_field: sum(w loss) / sum(w) over the rows of a batch."""
+    def table(self, weights):
+        rows = [(text, label) for text, label in self.rows['train']]
+        self.write('w.tsv', 'sentence\tlabel\tw\n' + ''.join(
+            '%s\t%d\t%s\n' % (text, label, weights(i, label)) for i, (text, label) in
+            enumerate(rows)))
+        return self.tables('w.tsv', more='task.train_data.weight_field=w')
+
+    def test_how_much_a_row_counts(self):
+        self.text(override=self.tables(), model_dir='plain')
+        for name, weight in (('ones', '1'), ('twos', '2.0'), ('halves', '5e-1')):
+            self.text(override=self.table(lambda i, label, w=weight: w), model_dir=name)
+            self.same_values(self.path('plain', 'ckpt-20'), self.path(name, 'ckpt-20'))
+        learn = (',trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.01,'
+                 'trainer.validation_interval=20')
+        for wanted in (0, 1):
+            self.text(override=self.table(lambda i, label, wanted=wanted: int(label == wanted)) + learn,
+                      model_dir='only-%d' % wanted)
+            last = [r for r in e2e.read_jsonl(self.path('only-%d' % wanted))
+                    if r['kind'] == 'validation'][-1]
+            share = sum(label == wanted for _, label in self.rows['dev']) / 20
+            self.assertAlmostEqual(last['cls_accuracy'], share, delta=1e-6)
+
+    def test_what_is_no_weight(self):
+        for weight, text in (('-1', r'w\.tsv:2:1: field w is -1: the weight of a row is 0 or more'),
+                             ('nan', r"w\.tsv:2:1: field w: 'nan' is no score: is it missing\?"),
+                             ('x', r"w\.tsv:2:1: field w: 'x' is no number")):
+            result = self.text(override=self.table(lambda i, label, w=weight: w), expect=DATA)
+            self.assertRegex(self.one_error(result), text)
+        result = self.text(override=self.tables(more='task.train_data.weight_field=w'), expect=DATA)
+        self.assertIn("no column is called 'w'", self.one_error(result))
+        result = self.text(override=self.tables(more='task.validation_data.weight_field=w'),
+                           expect=CONFIG)
+        self.assertIn('rows weigh in training only', self.one_error(result))
+
+    def test_records(self):
+        rows = e2e.make_rows(16)
+        for row in rows:
+            row['w'] = [2.0]
+        e2e.write_records(self.path('train.tf_record'), rows)
+        self.train(model_dir='plain')
+        self.train(model_dir='weighted', override='task.train_data.weight_field=w')
+        self.same_values(self.path('plain', 'ckpt-20'), self.path('weighted', 'ckpt-20'))
+
+
 class Refusals(Text):
     def refused(self, code, *words, override=''):
         result = self.text(override=self.tables(more=override), expect=code)

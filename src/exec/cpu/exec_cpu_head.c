@@ -77,10 +77,19 @@ static double class_loss(const bt_exec *exec, const exec_pass *pass, float *d_lo
     const bt_class_rule *const given = &exec->model->class_rule;
     const int32_t *const       labels = pass->whole->int_labels;
     bt_nn_class_rule           rule = {.smoothing = given->label_smoothing,
-                                       .weights = d_logits != NULL ? given->weights : NULL};
+                                       .weights = d_logits != NULL ? given->weights : NULL,
+                                       .rows = d_logits != NULL ? pass->whole->row_weights : NULL};
     rule.all = bt_nn_class_weight(labels, &rule, R_all);
+    rule.rows = rule.rows != NULL ? rule.rows + first : NULL;
     return bt_nn_class_loss(d_logits, exec->acts.logits, labels + first, &rule, R,
                             exec->model->head.num_classes);
+}
+
+/* Likewise, of rows that have no class. */
+static bt_nn_row_rule row_rule(const exec_pass *pass, const float *d_logits) {
+    const float *const weights = d_logits != NULL ? pass->whole->row_weights : NULL;
+    return (bt_nn_row_rule){.rows = weights != NULL ? weights + pass->first_seq : NULL,
+                            .all = bt_nn_rows_weight(weights, pass->whole->n_seqs)};
 }
 
 double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
@@ -93,13 +102,14 @@ double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
     const int64_t               B = batch->n_seqs;
     const int64_t               B_all = whole->n_seqs;
     const int64_t               first = pass->first_seq;
+    const bt_nn_row_rule        rule = row_rule(pass, d_logits);
     switch (head->loss) {
     case BT_LOSS_NONE:
         return 0;
     case BT_LOSS_SOFTMAX:
         return ints == NULL ? 0 : class_loss(exec, pass, d_logits, first, B, B_all);
     case BT_LOSS_MSE:
-        return floats == NULL ? 0 : bt_nn_mse_loss(d_logits, logits, floats + first, B, B_all);
+        return floats == NULL ? 0 : bt_nn_mse_loss(d_logits, logits, floats + first, B, &rule);
     case BT_LOSS_MSE_ALL_PAIRS:
         return floats == NULL ? 0 : bt_nn_mse_all_pairs_loss(d_logits, logits, floats, B, B_all);
     case BT_LOSS_SPAN:
@@ -116,7 +126,7 @@ double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
         return floats == NULL
                    ? 0
                    : bt_nn_sigmoid_loss(d_logits, logits, floats + first * head->num_classes, B,
-                                        head->num_classes, B_all);
+                                        head->num_classes, &rule);
     }
     return 0;
 }

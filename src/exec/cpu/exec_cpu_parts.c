@@ -76,6 +76,7 @@ bt_batch exec_part(bt_exec *exec, const bt_batch *whole, int64_t first_seq) {
     part.key_mask = whole->key_mask != NULL ? whole->key_mask + first_token : NULL;
     part.int_labels = NULL; /* the loss takes them from the whole */
     part.float_labels = NULL;
+    part.row_weights = NULL;
     return part;
 }
 

@@ -195,7 +195,7 @@ static void test_wrong_labels(void **state) {
         {"a text as score", "t.tsv", "a\tlabel\na\tgood\n", .is_float = true,
          .error = "t.tsv:2:1: field label: 'good' is no number"},
         {"a missing score", "t.tsv", "a\tlabel\na\t1\na\tnan\n", .is_float = true,
-         .error = "t.tsv:3:1: field label: 'nan' is no score: is the label missing?"},
+         .error = "t.tsv:3:1: field label: 'nan' is no score: is it missing?"},
         {"a score beyond float32", "t.tsv", "a\tlabel\na\t1e39\n", .is_float = true,
          .error = "t.tsv:2:1: field label: '1e39' is no score"},
         {"a label that JSON cannot mean", "t.jsonl", "{\"a\":\"\",\"label\":[1]}",

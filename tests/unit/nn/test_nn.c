@@ -394,15 +394,31 @@ static double loss_span(float *d, const float *x) {
     return bt_nn_span_loss(d, x, span_labels, span_labels + 3, span_offsets, 3, 3);
 }
 static double loss_mse(float *d, const float *x) {
-    return bt_nn_mse_loss(d, x, float_labels, 5, 5);
+    const bt_nn_row_rule rule = {.all = 5};
+    return bt_nn_mse_loss(d, x, float_labels, 5, &rule);
 }
 static double loss_pairs(float *d, const float *x) {
     return bt_nn_mse_all_pairs_loss(d, x, float_labels, 5, 5);
 }
 
 static double loss_sigmoid(float *d, const float *x) {
-    static const float targets[] = {1, 0, 0.25F, 0, 1, 1, 0, 0, 0.5F, 0, 1, 0};
-    return bt_nn_sigmoid_loss(d, x, targets, 4, 3, 4);
+    static const float   targets[] = {1, 0, 0.25F, 0, 1, 1, 0, 0, 0.5F, 0, 1, 0};
+    const bt_nn_row_rule rule = {.all = 4};
+    return bt_nn_sigmoid_loss(d, x, targets, 4, 3, &rule);
+}
+static const float row_weights[] = {2, 0, 0.5F, 1, 3, 0.25F};
+static double      loss_weighted_rows(float *d, const float *x) {
+         const bt_nn_class_rule rule = {.rows = row_weights, .weights = class_weights};
+         return bt_nn_class_loss(d, x, class_labels, &rule, 6, 3);
+}
+static double loss_weighted_mse(float *d, const float *x) {
+    const bt_nn_row_rule rule = {.rows = row_weights, .all = bt_nn_rows_weight(row_weights, 5)};
+    return bt_nn_mse_loss(d, x, float_labels, 5, &rule);
+}
+static double loss_weighted_sigmoid(float *d, const float *x) {
+    static const float   targets[] = {1, 0, 0.25F, 0, 1, 1, 0, 0, 0.5F, 0, 1, 0};
+    const bt_nn_row_rule rule = {.rows = row_weights, .all = bt_nn_rows_weight(row_weights, 4)};
+    return bt_nn_sigmoid_loss(d, x, targets, 4, 3, &rule);
 }
 
 static double loss_ranking(float *d, const float *x) {
@@ -426,6 +442,9 @@ static void losses_match_differences(void **state) {
                 {"span", loss_span, 24},
                 {"mse", loss_mse, 5},
                 {"sigmoid", loss_sigmoid, 12},
+                {"weighted rows", loss_weighted_rows, 18},
+                {"weighted mse", loss_weighted_mse, 5},
+                {"weighted sigmoid", loss_weighted_sigmoid, 12},
                 {"mse over all pairs", loss_pairs, 5},
                 {"ranking", loss_ranking, 16},
                 {"ranking both ways", loss_ranking_both_ways, 16}};
