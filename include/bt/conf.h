@@ -18,7 +18,7 @@ typedef struct bt_conf bt_conf;
 
 typedef enum bt_conf_severity {
     BT_CONF_ERROR,   /* the user wrote something wrong: refuse, in a dry run too */
-    BT_CONF_FINDING, /* something is still missing: a dry run reports it, a real run refuses */
+    BT_CONF_FINDING, /* something is still missing: --dry_run=config reports it, a run refuses */
 } bt_conf_severity;
 
 /* text is a complete sentence with origin, key, expected, got and the nearest valid name. */

@@ -56,9 +56,6 @@ typedef struct bt_step_result {
 void bt_exec_choose_blas(const char *library, int32_t n_threads);
 /* Is there anything in this process that made it be loaded? */
 bool bt_exec_has_blas(void);
-/* What bt_exec_create_cpu refuses for the model's, the machine's or the BLAS's sake. */
-BT_MUST_USE bt_status bt_exec_check_cpu(const bt_model *model, const bt_exec_config *config,
-                                        bt_error *err);
 
 /* The engine owns parameters, gradients and slots. model and optim are borrowed for its life. optim
  * NULL: for evaluation; there are no slots (bt_exec_view is NULL), and gradients only when

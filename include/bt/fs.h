@@ -201,6 +201,9 @@ BT_MUST_USE bt_status bt_fs_cut(const char *path, int64_t n_bytes, bt_error *err
  */
 
 BT_MUST_USE bt_status bt_fs_make_folders(const char *path, bt_error *err); /* mkdir -p */
+/* Could it be made, or, where it is there, files in it? BT_E_RESOURCE with the sentence of who
+ * tries; changes nothing. */
+BT_MUST_USE bt_status bt_fs_check_writable(const char *folder, bt_error *err);
 /* A folder for what is used without being looked at again: a cache. Made with mode 0700 where it is
  * missing. BT_E_RESOURCE, with what to do, where one is there that belongs to somebody else (or to
  * a link of somebody else) or that others may write to, unless BERT_TRAIN_SHARED_CACHE=1. */

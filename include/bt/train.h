@@ -131,10 +131,14 @@ typedef struct bt_train_benchmark {
 BT_MUST_USE bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
                                              bt_train_benchmark *out, bt_error *err);
 
-/* --dry_run: opens the data, plans the model, derives the steps, looks for the checkpoint; trains
- * nothing and writes nothing. Each finding is appended to errors (severity FINDING); each derived
- * value and each thing that was found in order is logged. */
-BT_MUST_USE bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings,
-                                     bt_error *err);
+/* --dry_run: makes the checks of bt_train_run in their order and fails as that would, with the same
+ * sentence: configuration, data, model, steps, what it starts from, memory; also what the run would
+ * find later: damage in the checkpoint, and in any row that it would read. Trains nothing and
+ * writes nothing; what is derived, and what the run would restore, is logged. Not looked at: who
+ * else holds model_dir, and whether the disk takes what will be written. */
+BT_MUST_USE bt_status bt_train_check(const bt_train_args *args, bt_error *err);
+/* The same of every run of bt_train_run_seeds. */
+BT_MUST_USE bt_status bt_train_check_seeds(const bt_train_args *args, const int64_t *seeds,
+                                           size_t n_seeds, bt_error *err);
 
 #endif

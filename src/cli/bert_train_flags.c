@@ -84,8 +84,9 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_BOOL,
      .choices = dry_runs,
      .default_text = "false",
-     .help = "print the merged parameters as YAML, check what can be checked, train nothing; "
-             "--dry_run=config checks the parameters alone, no file"},
+     .help = "print the merged parameters as YAML, refuse what the run would refuse, with its exit "
+             "code; train and write nothing; --dry_run=config (and without --mode) checks the "
+             "parameters alone, no file"},
     {.name = "benchmark",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",

@@ -75,11 +75,24 @@ done:
     return rc;
 }
 
+/* Of --dry_run. Without a mode nobody can say what the run would do. */
+typedef enum dry_kind { NOT_DRY, DRY_CONFIG, DRY_RUN } dry_kind;
+
+static dry_kind find_dry_kind(const bt_flags *flags) {
+    if (!bt_flags_bool(flags, "dry_run")) {
+        return NOT_DRY;
+    }
+    return bt_flags_string(flags, "mode") == NULL ||
+                   bt_str_equal(bt_flags_string(flags, "dry_run"), "config")
+               ? DRY_CONFIG
+               : DRY_RUN;
+}
+
 /* All missing flags in one sentence. */
 static bt_status check_required(const bt_flags *flags, bt_error *err) {
     static const char *const required[] = {"experiment", "mode", "model_dir"};
     const bool               trains_nothing =
-        bt_flags_bool(flags, "dry_run") || bt_flags_bool(flags, "benchmark");
+        find_dry_kind(flags) == DRY_CONFIG || bt_flags_bool(flags, "benchmark");
     const size_t n_required = trains_nothing ? 1 : BT_ARRAY_LEN(required);
     char         missing[64] = "";
     size_t       n = 0;
@@ -201,21 +214,19 @@ done:
     return rc;
 }
 
-static bt_status dry_run(const bt_train_args *args, bool looks_at_files, bt_conf_errors *errors,
-                         bt_error *err) {
-    bt_status      rc = BT_OK;
-    bt_str         yaml = BT_STR_INIT;
-    bt_conf_errors findings = BT_CONF_ERRORS_INIT;
+/* What is missing in the configuration was refused before, unless that alone is asked for. */
+static bt_status dry_run(const bt_train_args *args, const seed_list *seeds, dry_kind kind,
+                         const bt_conf_errors *errors, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    yaml = BT_STR_INIT;
     BT_CHECK(bt_conf_dump_yaml(args->conf, &yaml, err));
     BT_CHECK(print_text(bt_str_text(&yaml), err));
     (void)show_problems(errors, true);
-    if (looks_at_files &&
-        errors->n == 0) { /* what is missing in the configuration would only be found again */
-        BT_CHECK(bt_train_check(args, &findings, err));
-        (void)show_problems(&findings, true);
+    if (kind == DRY_RUN) {
+        rc = seeds->n > 0 ? bt_train_check_seeds(args, seeds->items, seeds->n, err)
+                          : bt_train_check(args, err);
     }
 done:
-    bt_conf_errors_deinit(&findings);
     bt_str_deinit(&yaml);
     return rc;
 }
@@ -250,7 +261,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
     bt_train_summary  summary = {0};
     seed_list         seeds = {0};
-    const bool        is_dry_run = bt_flags_bool(flags, "dry_run");
+    const dry_kind    dry = find_dry_kind(flags);
     const bool        is_benchmark = bt_flags_bool(flags, "benchmark");
     bt_conf_mode      mode = is_benchmark ? BT_CONF_MODE_TRAIN : BT_CONF_MODE_TRAIN_AND_EVAL;
     const char *const mode_name = bt_flags_string(flags, "mode");
@@ -268,18 +279,17 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     if (rc == BT_OK) {
         BT_CHECK(check_conf(conf, mode, &errors, err));
     }
-    if (rc != BT_OK || errors.n_errors > 0 || (errors.n > 0 && !is_dry_run)) {
+    if (rc != BT_OK || errors.n_errors > 0 || (errors.n > 0 && dry != DRY_CONFIG)) {
         if (errors.n > 0) {
-            (void)show_problems(&errors, is_dry_run);
+            (void)show_problems(&errors, dry == DRY_CONFIG);
             rc = BT_E_CONFIG;
             err->msg[0] = '\0';
         }
         goto done;
     }
     bt_train_args args = make_args(flags, conf, mode);
-    if (is_dry_run) {
-        const bool is_whole = !bt_str_equal(bt_flags_string(flags, "dry_run"), "config");
-        BT_CHECK(dry_run(&args, is_whole, &errors, err));
+    if (dry != NOT_DRY) {
+        BT_CHECK(dry_run(&args, &seeds, dry, &errors, err));
         goto done;
     }
     if (is_benchmark) {

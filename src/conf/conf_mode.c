@@ -2,7 +2,7 @@
  *
  * The modes, and the checks that need to know which sections a run will use or that hold several
  * keys against each other. What the user wrote wrong is an error; what is only missing is a
- * finding, so that a dry run of any default experiment works. */
+ * finding, so that --dry_run=config of any default experiment works. */
 #include "conf_internal.h"
 
 #include <stdio.h>

@@ -138,6 +138,36 @@ done:
 /* ---- continuous_train_and_eval
  * ---------------------------------------------------------------------- */
 
+static bt_status fail_no_folder(const char *folder, bt_error *err) {
+    return BT_FAIL(
+        err, BT_E_CONFIG,
+        "task.init_checkpoint is '%s': --mode=continuous_train_and_eval needs a folder there, into "
+        "which the pre-training job writes its checkpoints",
+        folder);
+}
+
+bt_status continuous_check(const bt_train_args *args, bool *is_there, bt_error *err) {
+    const char *folder = NULL;
+    char       *prefix = NULL;
+    bt_fs_info  info = {0};
+    BT_TRY(bt_conf_get_str(args->conf, "task.init_checkpoint", &folder, err));
+    if (folder[0] != '\0') {
+        BT_TRY(bt_fs_stat(folder, &info, err));
+    }
+    if (folder[0] == '\0' || info.kind == BT_FS_FILE) {
+        return fail_no_folder(folder, err);
+    }
+    if (info.kind == BT_FS_FOLDER) {
+        BT_TRY(snapshot_latest(folder, &prefix, err));
+    }
+    *is_there = prefix != NULL;
+    bt_free(prefix);
+    if (!*is_there) {
+        bt_log(BT_LOG_INFO, "the run would wait for a checkpoint in %s", folder);
+    }
+    return BT_OK;
+}
+
 static bt_status wait_for_folder(const char *folder, bt_error *err) {
     for (int i = 0; i < FOLDER_POLLS; i++) {
         bt_fs_info info = {0};
@@ -160,11 +190,7 @@ static bt_status wait_for_folder(const char *folder, bt_error *err) {
             (void)bt_stop_sleep(poll_seconds);
         }
     }
-    return BT_FAIL(
-        err, BT_E_CONFIG,
-        "task.init_checkpoint is '%s': --mode=continuous_train_and_eval needs a folder there, into "
-        "which the pre-training job writes its checkpoints",
-        folder);
+    return fail_no_folder(folder, err);
 }
 
 /* Every value as a string, 4 spaces: what Model Garden writes. */

@@ -88,6 +88,10 @@ done:
 }
 
 bt_status own_files_check(const train_run *run, bt_error *err) {
+    const bt_conf_mode mode = run->args->mode;
+    if (run->args->model_dir != NULL && is_used(TRAINS_OR_EVALUATES, mode)) {
+        BT_TRY(bt_fs_check_writable(run->args->model_dir, err));
+    }
     for (size_t i = 0; run->args->model_dir != NULL && i < BT_ARRAY_LEN(files); i++) {
         BT_TRY(check_file(run, &files[i], err));
     }

@@ -170,6 +170,9 @@ bt_precision run_config_precision(const run_config *config);
 /* Of a run whose args, conf, summary and last_saved are set: reads, checks and opens, makes nothing
  * on disk. Then the engine. run_deinit frees whatever is there, also after a failure. */
 BT_MUST_USE bt_status run_prepare(train_run *run, bt_error *err);
+/* All that a run is refused for before it makes or changes a file: run_prepare, the engine, what it
+ * starts from, memory. A dry run makes the same checks. */
+BT_MUST_USE bt_status run_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
 void                  run_deinit(train_run *run);
 
@@ -217,6 +220,8 @@ void                  made_folders_undo(const bt_fs_names *made);
  * checkpoints on the way. *is_restored: a recovery went back to a checkpoint last, so that what is
  * due may have been made before. */
 BT_MUST_USE bt_status train_on(train_run *run, bool *is_restored, bt_error *err);
+/* The rows ended although there are steps left. */
+bt_status fail_data_end(const train_run *run, int64_t step, bt_error *err);
 /* Saves unless this very step is saved already or checkpoints are switched off. */
 bool                  checkpoints_are_on(const train_run *run);
 BT_MUST_USE bt_status save_final(train_run *run, bt_error *err);
@@ -257,8 +262,9 @@ BT_MUST_USE bt_status data_facts_tell(const train_run *run, bt_error *err);
  * fresh weights. Values are verified before anything of the run changes. */
 BT_MUST_USE bt_status start_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status start_restore(train_run *run, bt_error *err);
-/* Of a dry run: looks for the checkpoint as start_restore does, and says what it would restore. */
-BT_MUST_USE bt_status start_tell(train_run *run, bt_error *err);
+/* Of a dry run: looks for the checkpoint as start_restore does, and says what it would restore;
+ * *step: its step, or 0. */
+BT_MUST_USE bt_status start_tell(train_run *run, int64_t *step, bt_error *err);
 
 /* run_state.c: our own state in a checkpoint. run_state_read is false where it is damaged or of
  * another version; the training metrics are what is left in bytes. */
@@ -356,6 +362,8 @@ BT_MUST_USE bt_status best_update(train_run *run, const bt_metric_value *values,
 
 /* continuous.c */
 BT_MUST_USE bt_status run_continuous_eval(train_run *run, bt_error *err);
+/* Of a dry run of continuous_train_and_eval: *is_there: the pre-training job has a checkpoint. */
+BT_MUST_USE bt_status continuous_check(const bt_train_args *args, bool *is_there, bt_error *err);
 BT_MUST_USE bt_status run_continuous_train_and_eval(const bt_train_args *args,
                                                     bt_train_summary *summary, bt_error *err);
 /* train_run.c: one run without the continuous modes; round: see run_log_config. held: locks that

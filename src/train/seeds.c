@@ -169,6 +169,37 @@ static bt_status link_best(const bt_train_args *args, const bt_train_seeds_summa
     return BT_OK;
 }
 
+bt_status bt_train_check_seeds(const bt_train_args *args, const int64_t *seeds, size_t n_seeds,
+                               bt_error *err) {
+    bt_status  rc = BT_OK;
+    seeds_file file = SEEDS_FILE_INIT;
+    char      *path = NULL;
+    char      *folder = NULL;
+    BT_TRY(bt_train_check_seeds_mode(args->mode, err));
+    BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
+    BT_CHECK(bt_fs_check_place(path, BT_FS_FILE, err));
+    BT_CHECK(seeds_file_read(&file, path, err));
+    for (size_t i = 0; i < n_seeds; i++) {
+        char          name[SEED_NAME_MAX];
+        bt_train_args once = *args;
+        bt_free(folder);
+        folder = NULL;
+        BT_CHECK(bt_fs_join(args->model_dir, seed_name(seeds[i], name), &folder, err));
+        BT_CHECK(set_seed(args, seeds[i], err));
+        once.model_dir = folder;
+        rc = bt_train_check(&once, err);
+        if (rc != BT_OK) {
+            rc = bt_error_prefix(err, "seed %" PRId64, seeds[i]);
+            goto done;
+        }
+    }
+done:
+    seeds_file_deinit(&file);
+    bt_free(path);
+    bt_free(folder);
+    return rc;
+}
+
 /* What was refused leaves no folder behind. */
 static void remove_if_empty(const char *folder) {
     bt_error problem = BT_ERROR_INIT;

@@ -63,21 +63,23 @@ bt_status start_check(train_run *run, bt_error *err) {
     }
     BT_TRY(module_prepare(run, err));
     BT_TRY(check_head(run, err));
-    return check_init_checkpoint(run, err);
+    BT_TRY(check_init_checkpoint(run, err));
+    if (run->is_dry && run->config.init_checkpoint[0] != '\0') {
+        bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", run->config.init_checkpoint);
+    }
+    return BT_OK;
 }
 
-bt_status start_tell(train_run *run, bt_error *err) {
+bt_status start_tell(train_run *run, int64_t *step, bt_error *err) {
     bt_ckpt_choice         from = {0};
     bt_status              rc = BT_OK;
     const bt_ckpt_check_fn check = run->train_data == NULL ? bt_ckpt_check_values : snapshot_check;
-    /* first: it says why the others fail, if they do */
-    BT_CHECK(find_checkpoint(run, bt_ckpt_check_files, &from, err));
-    BT_CHECK(changes_check(run, from.prefix, err));
-    bt_ckpt_choice_deinit(&from);
+    *step = 0;
     BT_CHECK(find_checkpoint(run, check, &from, err));
     if (from.prefix != NULL && from.step < 0) { /* named on the command line */
         BT_CHECK(check(run, from.prefix, &from.step, err));
     }
+    *step = from.prefix != NULL ? from.step : 0;
     if (from.why.len > 0) {
         bt_log(BT_LOG_WARNING, "%s", bt_str_text(&from.why));
     }

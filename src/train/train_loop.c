@@ -36,6 +36,14 @@ static bt_status fail_nonfinite(const train_run *run, const bt_batch *batch,
         (double)bt_optim_learning_rate(run->optim, run->step));
 }
 
+bt_status fail_data_end(const train_run *run, int64_t step, bt_error *err) {
+    return BT_FAIL(
+        err, BT_E_FORMAT,
+        "training data ended at step %" PRId64 " of %" PRId64
+        ": task.train_data.is_training is false, so the rows are not repeated; set it to true",
+        step, run->config.train_steps);
+}
+
 static bt_status train_step(train_run *run, double *loss, bt_error *err) {
     const bt_batch *batch = NULL;
     bool            end = false;
@@ -43,11 +51,7 @@ static bt_status train_step(train_run *run, double *loss, bt_error *err) {
     BT_TRY(bt_data_next_batch(run->train_data, &batch, &end, err));
     run->chunk.input_wait += bt_data_wait_seconds(run->train_data) - waited;
     if (end) {
-        return BT_FAIL(
-            err, BT_E_FORMAT,
-            "training data ended at step %" PRId64 " of %" PRId64
-            ": task.train_data.is_training is false, so the rows are not repeated; set it to true",
-            run->step, run->config.train_steps);
+        return fail_data_end(run, run->step, err);
     }
     bt_step_result result = {0};
     BT_TRY(bt_exec_train_step(run->exec, batch, run->step, run->config.seed, &result, err));

@@ -353,13 +353,15 @@ static bt_status train_and_save(train_run *run, bt_error *err) {
     return rc == BT_E_INTERRUPTED ? save_interrupted(run, err) : rc;
 }
 
-static bt_status execute(train_run *run, bt_error *err) {
+bt_status run_check(train_run *run, bt_error *err) {
+    BT_TRY(run_prepare(run, err));
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     BT_TRY(start_check(run, err));
-    if (mode_trains(run->args->mode)) {
-        BT_TRY(memory_plan(run, err));
-    }
+    return mode_trains(run->args->mode) ? memory_plan(run, err) : BT_OK;
+}
+
+static bt_status execute(train_run *run, bt_error *err) {
     BT_TRY(made_folders_make(run->args->model_dir, &run->made, err));
     BT_TRY(run_lock_take(run->args, run->locks, err));
     if (run->args->mode != BT_CONF_MODE_PREDICT) {
@@ -407,7 +409,7 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
     *summary = (bt_train_summary){0};
     bt_status rc = run_lock_take_early(args, run.locks, err);
     if (rc == BT_OK) {
-        rc = run_prepare(&run, err);
+        rc = run_check(&run, err);
     }
     if (rc == BT_OK) {
         rc = execute(&run, err);
@@ -432,60 +434,4 @@ bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_
         return run_continuous_train_and_eval(args, summary, err);
     }
     return run_once(args, -1, NULL, summary, err);
-}
-
-/* A finding, not a failure: the dry run goes on to the next check, which may stumble over the same.
- */
-static bt_status add_finding(bt_conf_errors *findings, const char *path, const bt_error *found,
-                             bt_error *err) {
-    if (found->code == BT_E_NOMEM || found->code == BT_E_INTERRUPTED) {
-        *err = *found;
-        return found->code;
-    }
-    for (size_t i = 0; i < findings->n; i++) {
-        if (bt_str_equal(findings->items[i].text, found->msg)) {
-            return BT_OK;
-        }
-    }
-    return bt_conf_errors_add(findings, BT_CONF_FINDING, path, err, "%s", found->msg);
-}
-
-bt_status bt_train_check(const bt_train_args *args, bt_conf_errors *findings, bt_error *err) {
-    bt_train_summary summary = {0};
-    train_run        run = {.args = args,
-                            .conf = args->conf,
-                            .is_dry = true,
-                            .last_saved = -1,
-                            .round = -1,
-                            .summary = &summary};
-    bt_error         found = BT_ERROR_INIT;
-    bt_status        rc = BT_OK;
-    if (run_prepare(&run, &found) != BT_OK) {
-        BT_CHECK(add_finding(findings, "", &found, err));
-    }
-    if (run.model != NULL && args->model_dir != NULL && start_tell(&run, &found) != BT_OK) {
-        BT_CHECK(add_finding(findings, "", &found, err));
-    }
-    if (run.model != NULL && args->mode == BT_CONF_MODE_PREDICT && args->model_dir != NULL) {
-        if (start_check(&run, &found) != BT_OK) {
-            BT_CHECK(add_finding(findings, "", &found, err));
-        }
-    } else if (run.model != NULL && module_prepare(&run, &found) != BT_OK) {
-        BT_CHECK(add_finding(findings, "task.hub_module_url", &found, err));
-    } else if (run.model != NULL && check_init_checkpoint(&run, &found) != BT_OK) {
-        BT_CHECK(add_finding(findings, "task.init_checkpoint", &found, err));
-    } else if (run.model != NULL && run.config.init_checkpoint[0] != '\0') {
-        bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", run.config.init_checkpoint);
-    }
-    if (run.model != NULL) {
-        const bt_exec_config config = exec_config(&run);
-        if (bt_exec_check_cpu(run.model, &config, &found) != BT_OK) {
-            BT_CHECK(add_finding(findings, "runtime", &found, err));
-        }
-        bt_log(BT_LOG_INFO, "model: %" PRId64 " parameters in %" PRId64 " variables",
-               run.model->table.n_elements, run.model->table.n_params);
-    }
-done:
-    run_deinit(&run);
-    return rc;
 }

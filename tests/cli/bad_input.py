@@ -19,10 +19,18 @@ CONFIG, DATA, RESOURCES = 2, 3, 4
 
 
 class BadInput(e2e.Case):
-    """refused() runs a job that must fail before it touches model_dir."""
+    """refused() runs a job that must fail before it touches model_dir; a dry run of it fails alike,
+    unless that cannot be foreseen."""
 
-    def refused(self, code, *words, override='', mode='train_and_eval', n_errors=1, **how):
+    def refused(self, code, *words, override='', mode='train_and_eval', n_errors=1, foreseen=True,
+                **how):
+        dry = None
+        if foreseen:
+            dry = self.train(expect=None, override=override, mode=mode,
+                             **dict(how, more=list(how.get('more', ())) + ['--dry_run']))
         result = self.train(expect=None, override=override, mode=mode, **how)
+        if foreseen:
+            self.assertEqual((dry.code, dry.errors()), (result.code, result.errors()), 'dry run')
         self.assertEqual(result.code, code, str(result))
         errors = result.errors()
         self.assertEqual(len(errors), n_errors, str(result))
@@ -409,7 +417,8 @@ class Disk(BadInput):
         self.refused(RESOURCES, 'file', model_dir='file')
 
     def test_unwritable_model_dir(self):
-        self.refused(RESOURCES, '/proc/', model_dir='/proc/bert-train-cannot-write-here')
+        self.refused(RESOURCES, '/proc/', model_dir='/proc/bert-train-cannot-write-here',
+                     foreseen=False)  # not even by its permissions
 
     def limited(self, n_bytes):
         """A file-size limit: a write beyond it fails like one on a full disk."""
@@ -420,7 +429,7 @@ class Disk(BadInput):
 
     def test_full_disk_at_the_first_checkpoint(self):
         result = self.refused(RESOURCES, 'ckpt-5', mode='train',
-                              run_how={'before': self.limited(60000)})
+                              run_how={'before': self.limited(60000)}, foreseen=False)
         self.consistent(result)
         self.assertEqual(e2e.read_state_file(self.path('out'))[0], None)
 
@@ -428,7 +437,7 @@ class Disk(BadInput):
         self.train(mode='train', override='trainer.train_steps=5')
         kept = e2e.read_bundle(self.path('out', 'ckpt-5'))
         result = self.refused(RESOURCES, 'ckpt-', mode='train',
-                              run_how={'before': self.limited(60000)})
+                              run_how={'before': self.limited(60000)}, foreseen=False)
         self.consistent(result)
         self.assertEqual(e2e.read_state_file(self.path('out'))[0], 'ckpt-5')
         again = e2e.read_bundle(self.path('out', 'ckpt-5'))
@@ -453,7 +462,8 @@ class Disk(BadInput):
         if not mounted:
             self.skipTest('cannot mount a small tmpfs here')
         try:
-            self.refused(RESOURCES, 'No space left', mode='train', model_dir='small/out')
+            self.refused(RESOURCES, 'No space left', mode='train', model_dir='small/out',
+                         foreseen=False)
             self.assertEqual(e2e.read_state_file(self.path('small/out'))[0], None)
         finally:
             subprocess.run(['umount', folder], check=True)
@@ -471,17 +481,17 @@ class Numbers(BadInput):
         result = self.refused(
             CONFIG, 'step', 'row', mode='train',
             override='trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=1.0e+30,'
-                     'trainer.loss_upper_bound=1.0e+38')
+                     'trainer.loss_upper_bound=1.0e+38', foreseen=False)
         self.assertRegex(self.one_error(result), r'rows? \d+ to \d+')
 
     def test_loss_above_the_bound(self):
         self.refused(CONFIG, 'loss_upper_bound', mode='train',
-                     override='trainer.loss_upper_bound=0.0001')
+                     override='trainer.loss_upper_bound=0.0001', foreseen=False)
 
     def test_checkpoint_that_holds_nan(self):
         self.train(mode='train', override='trainer.train_steps=5')
         self.poison(self.path('out', 'ckpt-5'))
-        result = self.refused(CONFIG, 'step 5', 'row', mode='train')
+        result = self.refused(CONFIG, 'step 5', 'row', mode='train', foreseen=False)
         self.assertEqual(e2e.read_state_file(self.path('out'))[0], 'ckpt-5', str(result))
 
     def poison(self, prefix):

@@ -431,14 +431,14 @@ class Flags(Predict):
     def test_dry_run(self):
         self.train()
         before = sorted(os.listdir(self.path('out')))
-        result = self.train(mode='predict', more=['--dry_run', '--glue_submission=sub'])
+        result = self.train(mode='predict', more=['--dry_run', '--glue_submission=sub'], expect=2)
         self.assertIn('set --glue_task to one of', result.stderr)
         self.assertEqual(sorted(os.listdir(self.path('out'))), before)
         self.assertFalse(os.path.exists(self.path('sub')))
-        result = self.train(mode='predict', model_dir='nowhere', more=['--dry_run'])
+        result = self.train(mode='predict', model_dir='nowhere', more=['--dry_run'], expect=2)
         self.assertIn('no checkpoint in --model_dir nowhere', result.stderr)
         result = self.train(mode='predict', more=['--dry_run', '--checkpoint=out/ckpt-20'])
-        self.assertNotIn('checkpoint', result.stderr)
+        self.assertNotIn('no checkpoint', result.stderr)
 
 
 if __name__ == '__main__':

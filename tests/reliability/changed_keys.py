@@ -109,8 +109,8 @@ class Changed(e2e.Case):
             self.assertIn(key, error)
         self.assertIn('--allow_changed=', error)
         self.assertEqual((self.params(), sorted(os.listdir(self.path('out')))), (before, files))
-        dry = self.run_job(override, task, 25, more=['--dry_run'])
-        self.assertIn(error.split('error: ')[1], dry.stderr)
+        dry = self.run_job(override, task, 25, more=['--dry_run'], expect=2)
+        self.assertEqual(self.one_error(dry), error)
         said = re.search(r'--allow_changed=(\S+)', error).group(1)
         if code is not None:
             result = self.run_job(override, task, 25, expect=code,

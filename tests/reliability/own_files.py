@@ -79,8 +79,8 @@ class OwnFiles(e2e.Case):
         if says is not None:
             self.assertIn(says, error)
         self.assertEqual(tree(self.path('out')), before, name)
-        dry = self.run_job('out', mode=mode, more=list(more) + ['--dry_run'], expect=None)
-        self.assertIn(error.split('error: ')[1], dry.stderr)
+        dry = self.run_job('out', mode=mode, more=list(more) + ['--dry_run'], expect=3)
+        self.assertEqual(self.one_error(dry), error)
         self.assertEqual(tree(self.path('out')), before, name)
 
     def test_files(self):

@@ -139,14 +139,6 @@ bool bt_exec_has_blas(void) {
     return bt_kern_blas_is_loaded();
 }
 
-bt_status bt_exec_check_cpu(const bt_model *model, const bt_exec_config *config, bt_error *err) {
-    bt_kern                kern;
-    const bt_kern_product *product = NULL;
-    BT_TRY(check_model(model, config, err));
-    BT_TRY(bt_kern_select(config->isa, &kern, err));
-    return choose_products(config, &kern, &product, err);
-}
-
 bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * --dry_run: the checks of a run (run_check), the same list in the same order; then what the run
+ * would find on its way: whether the checkpoint's values are whole, and every row that it would
+ * read. Nothing is trained and nothing is written. */
+#include "run.h"
+
+#include "bt/fs.h"
+
+/* The rows that the steps would read, in their order; rows that are repeated once, as more epochs
+ * have no others. */
+static bt_status read_training_rows(train_run *run, int64_t first_step, bt_error *err) {
+    const int64_t n_rows = bt_data_n_rows(run->train_data);
+    const int64_t batch = run->config.train_data.global_batch_size;
+    const int64_t n_steps = run->config.train_steps - first_step;
+    const int64_t n_epoch = (n_rows + batch - 1) / batch;
+    const int64_t n = run->config.train_data.is_training && n_epoch < n_steps ? n_epoch : n_steps;
+    for (int64_t i = 0; i < n; i++) {
+        const bt_batch *rows = NULL;
+        bool            end = false;
+        BT_TRY(bt_stop_check(err));
+        BT_TRY(bt_data_next_batch(run->train_data, &rows, &end, err));
+        if (end) {
+            return fail_data_end(run, first_step + i, err);
+        }
+    }
+    return BT_OK;
+}
+
+/* Those of an evaluation or a prediction. */
+static bt_status read_other_rows(train_run *run, bt_error *err) {
+    const int64_t n_steps =
+        run->args->mode == BT_CONF_MODE_PREDICT ? -1 : run->config.validation_steps;
+    bool end = false;
+    for (int64_t i = 0; !end && (n_steps < 0 || i < n_steps); i++) {
+        const bt_batch *rows = NULL;
+        BT_TRY(bt_stop_check(err));
+        BT_TRY(bt_data_next_batch(run->validation_data, &rows, &end, err));
+    }
+    return BT_OK;
+}
+
+static bt_status check(train_run *run, bt_error *err) {
+    int64_t step = 0;
+    BT_TRY(run_check(run, err));
+    BT_TRY(start_tell(run, &step, err));
+    bt_log(BT_LOG_INFO, "model: %" PRId64 " parameters in %" PRId64 " variables",
+           run->model->table.n_elements, run->model->table.n_params);
+    if (run->train_data != NULL) {
+        BT_TRY(read_training_rows(run, step, err));
+    }
+    return run->validation_data != NULL ? read_other_rows(run, err) : BT_OK;
+}
+
+static bt_status check_once(const bt_train_args *args, bt_error *err) {
+    bt_train_summary summary = {0};
+    train_run        run = {.args = args,
+                            .conf = args->conf,
+                            .is_dry = true,
+                            .last_saved = -1,
+                            .save_base = -1,
+                            .round = -1,
+                            .started = bt_time_monotonic(),
+                            .summary = &summary};
+    const bt_status  rc = check(&run, err);
+    run_deinit(&run);
+    return rc;
+}
+
+bt_status bt_train_check(const bt_train_args *args, bt_error *err) {
+    if (args->mode != BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
+        return check_once(args, err);
+    }
+    bt_train_args round = *args;
+    bool          is_there = false;
+    BT_TRY(continuous_check(args, &is_there, err));
+    if (!is_there) { /* nothing can be said of what will come */
+        return BT_OK;
+    }
+    round.mode = BT_CONF_MODE_TRAIN_AND_EVAL;
+    return check_once(&round, err);
+}
