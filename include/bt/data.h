@@ -201,6 +201,9 @@ int64_t bt_data_n_left_rows(const bt_data_stream *stream);
  * from tables of text. Ends the reading ahead: seek before the next batch. */
 BT_MUST_USE bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row,
                                         const bt_text_span **texts, size_t *n, bt_error *err);
+/* The class of a row of a table; the same holds of it. */
+BT_MUST_USE bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label,
+                                        bt_error *err);
 /* The names of the classes in the order of their ids, where the labels of a table are names: those
  * of the schema, or what was learned. *n = 0: labels are numbers. Borrowed until close. */
 const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n);

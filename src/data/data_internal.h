@@ -90,6 +90,8 @@ typedef struct data_rows_ops {
     /* The texts of row number `row`, borrowed until the next call. NULL: it has none. */
     bt_status (*texts)(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
                        bt_error *err);
+    /* The class of row number `row`. NULL: only slots have it. */
+    bt_status (*label)(data_rows *rows, int64_t row, int64_t *label, bt_error *err);
     /* Frees all that it owns, and rows itself (bt_data_rows_deinit does the common part). */
     void (*close)(data_rows *rows);
 } data_rows_ops;

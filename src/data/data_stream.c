@@ -264,6 +264,13 @@ bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row, const bt_text_s
     return bt_data_rows_texts(stream->rows, row, texts, n, err);
 }
 
+bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label, bt_error *err) {
+    data_rows *const rows = stream->rows;
+    BT_ASSERT(row >= 0 && row < rows->n_rows && rows->ops->label != NULL);
+    stop_thread(stream);
+    return rows->ops->label(rows, row, label, err);
+}
+
 int64_t bt_data_n_left_rows(const bt_data_stream *stream) {
     return stream->schema.pairing == BT_PAIRING_CHAIN ? bt_data_pairs_n_left(stream->rows)
                                                       : stream->rows->n_rows;

@@ -300,6 +300,17 @@ static bt_status texts_of_row(data_rows *base, int64_t number, const bt_text_spa
     return BT_OK;
 }
 
+static bt_status label_of_row(data_rows *base, int64_t number, int64_t *label, bt_error *err) {
+    table_rows *const   rows = (table_rows *)base;
+    const bt_text_span *texts = NULL;
+    size_t              n_texts = 0;
+    data_row            row;
+    BT_TRY(texts_of_row(base, number, &texts, &n_texts, err));
+    BT_TRY(read_values(rows, rows->values, number, &row, err));
+    *label = row.label;
+    return BT_OK;
+}
+
 /* ---- open -------------------------------------------------------------------------------------
  */
 
@@ -550,7 +561,7 @@ static void close_table(data_rows *base) {
 }
 
 static const data_rows_ops table_ops = {
-    .append = append_row, .texts = texts_of_row, .close = close_table};
+    .append = append_row, .texts = texts_of_row, .label = label_of_row, .close = close_table};
 
 bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema *schema,
                              bt_data_table table, data_rows **out, bt_error *err) {

@@ -97,6 +97,56 @@ task: {train_data: {text_fields: null}, validation_data: {text_fields: null}}
         self.text(override=self.tables(), model_dir='table')
         self.same_run('records', 'table')
 
+    def make_table(self, folder, *more, expect=0):
+        made = e2e.run(['--fine_tuning_task_type=classification', '--classification_task_name=table',
+                        '--input_data_dir=' + folder, '--vocab_file=' + VOCAB, '--max_seq_length=16',
+                        '--train_data_output_path=t.rec', '--eval_data_output_path=e.rec',
+                        '--meta_data_file_path=m'] + list(more), name='create-finetuning-data', cwd=self.folder)
+        self.assertEqual(made.code, expect, str(made))
+        return made
+
+    def test_records_of_a_set_of_ones_own(self):
+        """--classification_task_name=table: the records that SST-2 makes of the same rows, and names."""
+        made = e2e.run(['--fine_tuning_task_type=classification', '--classification_task_name=SST-2',
+                        '--input_data_dir=.', '--vocab_file=' + VOCAB, '--max_seq_length=16',
+                        '--train_data_output_path=made.rec', '--eval_data_output_path=made_eval.rec',
+                        '--meta_data_file_path=meta'], name='create-finetuning-data', cwd=self.folder)
+        self.assertEqual(made.code, 0, str(made))
+        want = [self.bytes('made.rec'), self.bytes('made_eval.rec')]
+        self.make_table('.', '--text_fields=sentence')
+        self.assertEqual([self.bytes('t.rec'), self.bytes('e.rec')], want)
+        os.mkdir(self.path('own'))
+        names = {0: 'bad', 1: 'good'}
+        with open(self.path('own/train.csv'), 'w', encoding='utf-16', newline='') as out:
+            writer = csv.writer(out, delimiter=';')
+            writer.writerow(['what', 'text'])
+            writer.writerows((names[label], text) for text, label in self.rows['train'])
+        self.write('own/valid.jsonl.bz2', bz2.compress(json.dumps(
+            [{'text': text, 'what': names[label]} for text, label in self.rows['dev']]).encode()))
+        self.make_table('own', '--text_fields=text', '--label_field=what')
+        self.assertEqual([self.bytes('t.rec'), self.bytes('e.rec')], want)
+        meta = json.loads(self.bytes('m'))
+        self.assertEqual((meta['processor_type'], meta['num_labels'], meta['label_list'], meta['train_data_size']),
+                         ('table', 2, ['bad', 'good'], 64))
+        self.write('own/train.csv', 'what,text\n5,a\n10,b\n2,c\n')
+        self.write('own/valid.jsonl.bz2', bz2.compress(b'{"text": "a", "what": 10}'))
+        self.make_table('own', '--text_fields=text', '--label_field=what')
+        self.assertEqual(json.loads(self.bytes('m'))['label_list'], ['2', '5', '10'])
+        self.write('own/valid.jsonl.bz2', bz2.compress(b'{"text": "a", "what": 3}'))
+        result = self.make_table('own', '--text_fields=text', '--label_field=what', expect=DATA)
+        self.assertIn('valid.jsonl.bz2', result.stderr)
+        result = self.make_table('own', expect=CONFIG)
+        self.assertIn('table needs --text_fields', result.stderr)
+        result = self.make_table('own', '--text_fields=a,b,c', expect=CONFIG)
+        self.assertIn('expected one or two columns', result.stderr)
+        self.make_table('none', '--text_fields=a', expect=DATA)
+        result = self.make_table('own', '--text_fields=a', '--classification_task_name=COLA', expect=CONFIG)
+        self.assertIn('--text_fields is for --classification_task_name=table', result.stderr)
+
+    def bytes(self, name):
+        with open(self.path(name), 'rb') as source:
+            return source.read()
+
     def test_every_form_gives_the_same_bits(self):
         self.text(override=self.tables(), model_dir='tsv')
         with open(self.path('train.csv'), 'w', encoding='utf-8', newline='') as out:

@@ -7,11 +7,10 @@
 static const char *const task_types[] = {"classification", "regression", "squad",
                                          "retrieval",      "tagging",    NULL};
 static const char *const task_names[] = {
-    "AX",     "COLA",          "IMDB", "MNLI",        "MRPC",
-    "PAWS-X", "QNLI",          "QQP",  "RTE",         "SST-2",
-    "STS-B",  "WNLI",          "XNLI", "XTREME-XNLI", "XTREME-PAWS-X",
-    "AX-g",   "SUPERGLUE-RTE", "CB",   "BoolQ",       "WIC",
-    NULL};
+    "AX",    "COLA",        "IMDB",          "MNLI",  "MRPC",          "PAWS-X",
+    "QNLI",  "QQP",         "RTE",           "SST-2", "STS-B",         "WNLI",
+    "XNLI",  "XTREME-XNLI", "XTREME-PAWS-X", "AX-g",  "SUPERGLUE-RTE", "CB",
+    "BoolQ", "WIC",         "table",         NULL};
 static const char *const mnli_types[] = {"matched", "mismatched", NULL};
 static const char *const retrieval_names[] = {"bucc", "tatoeba", NULL};
 static const char *const tagging_names[] = {"panx", "udpos", "conll", NULL};
@@ -51,6 +50,13 @@ static const bt_flag_def flag_defs[] = {
      .kind = BT_FLAG_STRING,
      .default_text = "",
      .help = "Any set that TFDS prepared, e.g. dataset=glue/cola,text_key=sentence."},
+    {.name = "text_fields",
+     .kind = BT_FLAG_STRING,
+     .help = "table: columns of the text, one or two, by name or by number from 1, e.g. a,b."},
+    {.name = "label_field",
+     .kind = BT_FLAG_STRING,
+     .default_text = "label",
+     .help = "table: column of the label."},
     {.name = "mnli_type",
      .kind = BT_FLAG_ENUM,
      .choices = mnli_types,

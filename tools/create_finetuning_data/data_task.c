@@ -22,6 +22,7 @@ static const data_task data_tasks[] = {
     {"classification", "STS-B", "STS-B", run_glue, &glue_stsb, NULL},
     {"classification", "WNLI", "WNLI", run_glue, &glue_wnli, NULL},
     {"classification", "IMDB", "IMDB", run_imdb, NULL, NULL},
+    {"classification", "table", "table", run_table, NULL, NULL},
     {"classification", "PAWS-X", "XTREME-PAWS-X", run_xlang, &xlang_pawsx, xlang_pawsx_languages},
     {"classification", "XNLI", "XNLI", run_xlang, &xlang_xnli, xlang_xnli_languages},
     {"classification", "XTREME-PAWS-X", "XTREME-PAWS-X", run_xlang, &xlang_xtreme_pawsx,
@@ -145,6 +146,11 @@ bt_status data_find_task(const bt_flags *flags, const data_task **task, bt_error
     if (*task == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "--fine_tuning_task_type=%s: no row of that name", type);
     }
+    if ((*task)->run != run_table && data_path_flag(flags, "text_fields") != NULL) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--text_fields is for --classification_task_name=table, not for %s",
+                       (*task)->name);
+    }
     return check_languages(flags, *task, err);
 }
 
@@ -207,6 +213,13 @@ static bt_status put_meta(const data_job *job, const data_task *task, const clas
         BT_TRY(meta_put_text(meta, "label_type", is_float ? "float" : "int", err));
     } else {
         BT_TRY(meta_put_int(meta, "num_labels", form->n_labels, err));
+    }
+    if (form->n_label_names > 0) {
+        BT_TRY(meta_open_list(meta, "label_list", err));
+        for (size_t i = 0; i < form->n_label_names; i++) {
+            BT_TRY(meta_put_text(meta, NULL, form->label_names[i], err));
+        }
+        BT_TRY(meta_close(meta, err));
     }
     if (form->has_weight) {
         BT_TRY(meta_put_bool(meta, "has_sample_weights", true, err));

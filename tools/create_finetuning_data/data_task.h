@@ -29,6 +29,9 @@ typedef struct classification {
     example_label label;
     bool          is_regression;
     bool          has_weight;
+    /* By id, where they are not the task's own; NULL: the meta data have none. */
+    const char *const *label_names;
+    size_t             n_label_names;
 } classification;
 bt_status write_classification(data_job *job, const data_task *task, const classification *form,
                                data_part_open open, const void *context, meta_data *meta,
@@ -55,6 +58,8 @@ bt_status run_xlang(data_job *job, const data_task *task, meta_data *meta, bt_er
 typedef struct xlang_config xlang_config;
 extern const xlang_config   xlang_pawsx, xlang_xnli, xlang_xtreme_pawsx, xlang_xtreme_xnli;
 extern const char *const xlang_pawsx_languages[], *const xlang_xnli_languages[];
+/* table_task.c: no config */
+bt_status run_table(data_job *job, const data_task *task, meta_data *meta, bt_error *err);
 /* imdb_task.c: no config */
 bt_status run_imdb(data_job *job, const data_task *task, meta_data *meta, bt_error *err);
 /* retrieval_task.c */
