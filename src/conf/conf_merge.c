@@ -140,10 +140,46 @@ static bool find_elsewhere(const conf_object *object, const char *name, const ch
     return false;
 }
 
+/* What other programs call a key, and what it is called here. */
+static const char *known_alias(const bt_conf *conf, const char *name, char out[CONF_MAX_PATH]) {
+    static const char rate[] = "trainer.optimizer_config.learning_rate";
+    static const struct {
+        const char *word;
+        const char *key; /* NULL: the rate, of the type that is chosen */
+    } rows[] = {{"batch_size", "task.train_data.global_batch_size"},
+                {"train_batch_size", "task.train_data.global_batch_size"},
+                {"eval_batch_size", "task.validation_data.global_batch_size"},
+                {"num_train_epochs", "task.train_data.epochs"},
+                {"num_epochs", "task.train_data.epochs"},
+                {"max_seq_length", "task.train_data.seq_length"},
+                {"learning_rate", NULL},
+                {"lr", NULL}};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].word, name) != 0) {
+            continue;
+        }
+        if (rows[i].key != NULL) {
+            return rows[i].key;
+        }
+        const char *const type = bt_conf_type_of_oneof(conf, rate);
+        const char *const chosen = type != NULL ? type : "polynomial";
+        (void)snprintf(out, CONF_MAX_PATH, "%s.%s.%s", rate, chosen,
+                       strcmp(chosen, "constant") == 0 ? "learning_rate" : "initial_learning_rate");
+        return out;
+    }
+    return NULL;
+}
+
 static bt_status report_unknown(const conf_merge *merge, const conf_object *object,
                                 const conf_value *key, const char *name, const char *path) {
-    char        elsewhere[CONF_MAX_PATH];
-    const char *near = nearest_key(object, name);
+    char              elsewhere[CONF_MAX_PATH];
+    const char       *near = nearest_key(object, name);
+    const char *const alias = known_alias(merge->conf, name, elsewhere);
+    if (alias != NULL) {
+        return conf_report(merge, BT_CONF_ERROR, key, path,
+                           "unknown key; %s has none of this name; did you mean '%s'?",
+                           object->cls->qualified, alias);
+    }
     if (near == NULL && find_elsewhere(merge->conf->root, name, "", elsewhere)) {
         return conf_report(merge, BT_CONF_ERROR, key, path,
                            "unknown key; %s has none of this name; did you mean '%s'?",

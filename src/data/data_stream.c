@@ -455,6 +455,35 @@ static bool init_lock(bt_data_stream *stream) {
     return true;
 }
 
+static const char *vocabulary_of(const bt_data_schema *schema) {
+    return schema->squad.vocab_file != NULL ? schema->squad.vocab_file : schema->text.vocab_file;
+}
+
+static bool begins_with_one(const char *text, const char *const *paths, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (paths[i][0] != '\0' && bt_str_starts_with(text, paths[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A sentence that begins with a path that the user wrote says which key has it. */
+static bt_status name_key(const bt_data_stream *stream, bt_status rc, bt_error *err) {
+    const bt_data_config *const config = &stream->config;
+    const char *const           vocabulary = vocabulary_of(&stream->schema);
+    if (err == NULL || (rc != BT_E_IO && rc != BT_E_UNSUPPORTED)) {
+        return rc;
+    }
+    const char *const key =
+        vocabulary != NULL && vocabulary[0] != '\0' && bt_str_starts_with(err->msg, vocabulary)
+            ? "vocab_file"
+        : begins_with_one(err->msg, config->paths, config->n_paths)             ? "input_path"
+        : begins_with_one(err->msg, config->right_paths, config->n_right_paths) ? "right_input_path"
+                                                                                : NULL;
+    return key != NULL ? bt_error_prefix(err, "%s.%s", config->section, key) : rc;
+}
+
 bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schema,
                        bt_data_stream **out, bt_error *err) {
     bt_data_stream *stream = bt_calloc_array(1, sizeof *stream);
@@ -472,7 +501,11 @@ bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schem
         rc = BT_FAIL(err, BT_E_RESOURCE, "cannot make a lock for a data stream");
         goto done;
     }
-    BT_CHECK(open_data(stream, &fitted, err));
+    rc = open_data(stream, &fitted, err);
+    if (rc != BT_OK) {
+        rc = name_key(stream, rc, err);
+        goto done;
+    }
     stream->config.paths = NULL;
     stream->config.n_paths = 0;
     *out = stream;

@@ -146,13 +146,19 @@ static bool has_checkpoint(const train_run *run) {
     return run->config.init_checkpoint != NULL && run->config.init_checkpoint[0] != '\0';
 }
 
+static bt_status open_init(const train_run *run, bt_ckpt **out, bt_error *err) {
+    const bt_status rc = bt_ckpt_open(run->config.init_checkpoint, out, err);
+    const bool      names_key = rc == BT_E_IO && run->config.hub_module_url[0] == '\0';
+    return names_key ? bt_error_prefix(err, "task.init_checkpoint") : rc;
+}
+
 bt_status check_init_checkpoint(const train_run *run, bt_error *err) {
     if (!has_checkpoint(run)) {
         return BT_OK;
     }
     bt_status rc = BT_OK;
     bt_ckpt  *ckpt = NULL;
-    BT_CHECK(bt_ckpt_open(run->config.init_checkpoint, &ckpt, err));
+    BT_CHECK(open_init(run, &ckpt, err));
     BT_CHECK(init_check(run, ckpt, err));
 done:
     bt_ckpt_close(ckpt);
@@ -166,7 +172,7 @@ bt_status init_weights(train_run *run, bt_error *err) {
         bt_exec_view(run->exec, BT_STATE_PARAM); /* a copy would be a fifth buffer */
     BT_CHECK(module_prepare(run, err));          /* a recovery may come here first */
     if (has_checkpoint(run)) {
-        BT_CHECK(bt_ckpt_open(run->config.init_checkpoint, &ckpt, err));
+        BT_CHECK(open_init(run, &ckpt, err));
         BT_CHECK(init_check(run, ckpt, err));
         BT_CHECK(load_into(run, ckpt, flat, err));
         BT_CHECK(init_remark(run, ckpt, err));

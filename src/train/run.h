@@ -207,6 +207,10 @@ BT_MUST_USE bt_status saver_join(train_run *run, bt_error *err);
 bool saver_has_failed(const train_run *run);
 void saver_free(train_run *run); /* waits */
 
+/* rate_check.c: a learning rate that is 0 or grows without bound is told; one that is no number is
+ * BT_E_CONFIG. */
+BT_MUST_USE bt_status rate_check(const train_run *run, bt_error *err);
+
 /* own_files.c: what stands in model_dir under the names that the run uses there is what it keeps
  * under them, or BT_E_IO. */
 BT_MUST_USE bt_status own_files_check(const train_run *run, bt_error *err);

@@ -130,6 +130,7 @@ static bt_status steps_of_epochs(const bt_data_config *data, int64_t n_rows, int
 bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_rows,
                             bt_error *err) {
     const bt_data_config *const data = &config->train_data;
+    const bool                  trains = n_rows > 0; /* who does not is not told of its steps */
     config->train_steps = config->train_steps_key.is_set ? config->train_steps_key.value : 0;
     if (config->train_steps == 0 && data->epochs > 0) {
         BT_TRY(steps_of_epochs(data, n_rows, &config->train_steps, err));
@@ -146,14 +147,15 @@ bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_r
     if (warmup != NULL && bt_conf_is_null(conf, "trainer.optimizer_config.warmup.*.warmup_steps")) {
         config->warmup_steps =
             (int64_t)floor((double)config->train_steps * config->warmup_fraction);
-        bt_log(BT_LOG_INFO,
+        bt_log(trains ? BT_LOG_INFO : BT_LOG_DEBUG,
                "warmup_steps: %" PRId64 " = trainer.warmup_fraction %g of %" PRId64 " steps",
                config->warmup_steps, config->warmup_fraction, config->train_steps);
     }
     const char *const rate = bt_conf_type_of_oneof(conf, "trainer.optimizer_config.learning_rate");
     if (rate != NULL && bt_conf_has(conf, "trainer.optimizer_config.learning_rate.*.decay_steps") &&
         bt_conf_is_null(conf, "trainer.optimizer_config.learning_rate.*.decay_steps")) {
-        bt_log(BT_LOG_INFO, "decay_steps: %" PRId64 " = trainer.train_steps", config->train_steps);
+        bt_log(trains ? BT_LOG_INFO : BT_LOG_DEBUG,
+               "decay_steps: %" PRId64 " = trainer.train_steps", config->train_steps);
     }
     return BT_OK;
 }

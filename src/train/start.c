@@ -103,12 +103,11 @@ bt_status start_restore(train_run *run, bt_error *err) {
         return snapshot_restore(run, from->prefix, false, err);
     }
     BT_TRY(init_weights(run, err));
-    if (!bt_conf_mode_trains(run->args->mode) && run->model->head_logits.kernel >= 0 &&
-        !run->plan.init_head) {
-        bt_log(BT_LOG_WARNING,
-               "no checkpoint in --model_dir %s: what is evaluated is a head that was never "
-               "trained",
-               run->args->model_dir);
+    if (run->args->mode == BT_CONF_MODE_EVAL || run->args->mode == BT_CONF_MODE_CONTINUOUS_EVAL) {
+        const bool has_head = run->model->head_logits.kernel >= 0 && !run->plan.init_head;
+        bt_log(BT_LOG_WARNING, "no checkpoint in --model_dir %s: what is evaluated is %s",
+               run->args->model_dir,
+               has_head ? "a head that was never trained" : "what this run starts from");
     }
     run->chunk.start_step = run->step;
     run->knows_best = bt_conf_mode_trains(run->args->mode);

@@ -245,7 +245,8 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     const bt_optim_derived derived = {.train_steps =
                                           run->config.train_steps > 0 ? run->config.train_steps : 1,
                                       .warmup_steps = run->config.warmup_steps};
-    return bt_optim_create(args->conf, &derived, &run->model->table, &run->optim, err);
+    BT_TRY(bt_optim_create(args->conf, &derived, &run->model->table, &run->optim, err));
+    return mode_trains(args->mode) ? rate_check(run, err) : BT_OK;
 }
 
 static bt_status write_params_yaml(const train_run *run, bt_error *err) {
