@@ -4,6 +4,7 @@ made of them, whatever the table's form; resume; names of classes; bad tables; f
 import bz2
 import csv
 import gzip
+import io
 import json
 import lzma
 import os
@@ -142,6 +143,44 @@ task: {train_data: {text_fields: null}, validation_data: {text_fields: null}}
         self.make_table('none', '--text_fields=a', expect=DATA)
         result = self.make_table('own', '--text_fields=a', '--classification_task_name=COLA', expect=CONFIG)
         self.assertIn('--text_fields is for --classification_task_name=table', result.stderr)
+
+    def test_csv_as_python_reads_it(self):
+        """What Python's csv makes of random quotes, separators and line ends, written as JSON, gives the
+        same records; or it is refused: text behind a closing quote, and rows of other lengths."""
+        rng = random.Random(11)
+        same = 0
+        os.mkdir(self.path('x'))
+        os.mkdir(self.path('y'))
+        for _ in range(60):
+            delimiter = rng.choice(',;\t')
+            lines = [delimiter.join(('a', 'b', 'label'))]
+            for i in range(5):
+                fields = [''.join(rng.choice(['a', '"', ' ', '!', delimiter, '""', '\n', 'the'])
+                                  for _ in range(rng.randint(0, 6))) for _ in range(2)]
+                fields = ['"%s"' % f.replace('"', '""') if rng.random() < 0.4
+                          else f.replace(delimiter, '').replace('\n', '') for f in fields]
+                lines.append(delimiter.join([f if f.strip() else 'a' + f for f in fields] + [str(i % 2)]))
+            text = '\n'.join(lines) + '\n'
+            rows = [row for row in csv.reader(io.StringIO(text, newline=''), delimiter=delimiter) if row]
+            self.write('x/train.csv', text.encode())
+            args = ['--text_fields=a,b', '--eval_data_output_path=']
+            if any(len(row) != 3 or row[2] not in '01' for row in rows[1:]):
+                self.make_table('x', *args, expect=DATA)
+                continue
+            made = e2e.run(['--classification_task_name=table', '--input_data_dir=x', '--vocab_file=' + VOCAB,
+                            '--max_seq_length=32', '--train_data_output_path=x.rec', '--meta_data_file_path=m'] + args,
+                           name='create-finetuning-data', cwd=self.folder)
+            if made.code != 0:
+                self.assertRegex(made.stderr, 'text behind a closing quote|is never closed', text)
+                continue
+            self.write('y/train.jsonl', ''.join(json.dumps(dict(zip(('a', 'b', 'label'), row))) + '\n' for row in rows[1:]))
+            made = e2e.run(['--classification_task_name=table', '--input_data_dir=y', '--vocab_file=' + VOCAB,
+                            '--max_seq_length=32', '--train_data_output_path=y.rec', '--meta_data_file_path=m'] + args,
+                           name='create-finetuning-data', cwd=self.folder)
+            self.assertEqual(made.code, 0, str(made))
+            self.assertEqual(self.bytes('x.rec'), self.bytes('y.rec'), text)
+            same += 1
+        self.assertGreater(same, 10)
 
     def bytes(self, name):
         with open(self.path(name), 'rb') as source:
