@@ -161,6 +161,25 @@ BT_MUST_USE bt_status bt_data_find_table(const bt_data_config *config, bt_data_t
 BT_MUST_USE bt_status bt_data_list_files(const bt_conf *conf, const char *section, bt_fs_names *out,
                                          bt_error *err);
 
+/* What can be said of a table before anything is decided about its use. Owned. */
+typedef struct bt_data_survey {
+    bt_data_table table; /* NONE: records; then the rest is empty */
+    char        **columns;
+    size_t        n_columns;
+    char         *label; /* the column of the labels; NULL: none of the names is there */
+    int64_t       n_rows;
+    size_t        n_labels;   /* different ones; integers count by value where all are integers */
+    bool          are_scores; /* numbers, with fractions among them */
+    char          first_label[64];
+} bt_data_survey;
+
+/* fields: columns that the user named (texts). labels: names one of which, the first that is there,
+ * is the label's column. Rows that cannot be read are left to bt_data_open, which refuses them. */
+BT_MUST_USE bt_status bt_data_survey_read(const bt_data_config *config, const char *const *fields,
+                                          size_t n_fields, const char *const *labels,
+                                          size_t n_labels, bt_data_survey *out, bt_error *err);
+void                  bt_data_survey_deinit(bt_data_survey *survey);
+
 typedef struct bt_data_stream bt_data_stream;
 
 /* Position in a stream: everything that resume needs. All zeros: the beginning. */

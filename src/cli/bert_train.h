@@ -5,6 +5,7 @@
 #define BT_CLI_BERT_TRAIN_H
 
 #include "bt/cli.h"
+#include "bt/conf.h"
 #include "bt/train.h"
 
 extern const bt_flag_table bert_train_flags;
@@ -20,6 +21,10 @@ typedef struct seed_list {
 BT_MUST_USE bt_status parse_seeds(const char *text, seed_list *out, bt_error *err);
 /* Runs them all and prints a line "name mean stddev" a value. */
 BT_MUST_USE bt_status run_seeds(const bt_train_args *args, const seed_list *seeds, bt_error *err);
+
+/* --init, --train, --eval, --predict, --text, --label into the configuration. */
+BT_MUST_USE bt_status apply_short_flags(const bt_flags *flags, bt_conf *conf,
+                                        bt_conf_errors *errors, bt_error *err);
 
 /* What --benchmark and --benchmark_steps do not go together with; mode NULL: none was given. */
 BT_MUST_USE bt_status check_benchmark_flags(const bt_flags *flags, const char *mode, bt_error *err);

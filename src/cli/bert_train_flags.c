@@ -25,6 +25,37 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_STRING,
      .is_path = true,
      .help = "folder of checkpoints, events and metrics; an unfinished run there is continued"},
+    {.name = "init",
+     .kind = BT_FLAG_STRING,
+     .is_path = true,
+     .help =
+         "weights to start from: a folder of Hugging Face (or hf://owner/name), a checkpoint, a "
+         "TF Hub module: short for task.init_checkpoint or task.hub_module_url; vocab.txt "
+         "beside them is the vocabulary"},
+    {.name = "train",
+     .kind = BT_FLAG_STRING,
+     .is_path = true,
+     .help = "training data: short for task.train_data.input_path. What nobody wrote follows from "
+             "a table: its columns (--text, --label), num_classes from the labels, 3 epochs in "
+             "batches of 32, learning rate 2e-5 after a warm-up of 10 % and down to 0, evaluation "
+             "and checkpoint once an epoch"},
+    {.name = "eval",
+     .kind = BT_FLAG_STRING,
+     .is_path = true,
+     .help = "evaluation data: short for task.validation_data.input_path"},
+    {.name = "predict",
+     .kind = BT_FLAG_STRING,
+     .is_path = true,
+     .help = "--mode=predict: data to predict: short for task.validation_data.input_path"},
+    {.name = "text",
+     .kind = BT_FLAG_STRING,
+     .help = "COLUMN[,COLUMN]: columns that hold the text, in both sections (default: "
+             "sentence1,sentence2; question1,question2; premise,hypothesis; question,sentence; "
+             "text_a,text_b; sentence; text; review: those that are there)"},
+    {.name = "label",
+     .kind = BT_FLAG_STRING,
+     .help = "COLUMN: the column that holds the label, in both sections (default: label, labels, "
+             "class, category or target: the first that is there)"},
     {.name = "config_file",
      .kind = BT_FLAG_LIST,
      .help = "YAML file (or inline YAML) laid over the experiment's defaults; may be given several "
@@ -134,6 +165,9 @@ static const bt_flag_def defs[] = {
 const bt_flag_table bert_train_flags = {
     .program = "bert-train",
     .summary = "Fine-tunes BERT as TensorFlow Model Garden's official/nlp/train.py does.\n"
+               "  bert-train --experiment=bert/sentence_prediction --mode=train_and_eval "
+               "--model_dir=DIR \\\n"
+               "    --init=FOLDER --train=a.csv --eval=b.csv\n"
                "  bert-train --experiment=bert/sentence_prediction --mode=train_and_eval "
                "--model_dir=DIR \\\n"
                "    --config_file=MODEL.yaml --config_file=TASK.yaml "

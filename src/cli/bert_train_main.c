@@ -109,16 +109,39 @@ static bt_status check_required(const bt_flags *flags, bt_error *err) {
     return BT_OK;
 }
 
+/* What a mode does, and what a flag is for. */
+enum { TRAINS = 1, EVALUATES = 2, PREDICTS = 4 };
+
+static unsigned purposes_of(const char *mode) {
+    if (bt_str_equal(mode, "predict")) {
+        return PREDICTS;
+    }
+    if (bt_str_equal(mode, "eval") || bt_str_equal(mode, "continuous_eval")) {
+        return EVALUATES;
+    }
+    return bt_str_equal(mode, "train") ? TRAINS : TRAINS | EVALUATES;
+}
+
+typedef struct mode_flag {
+    const char *flag;
+    unsigned    purposes;
+    bool        only_alone; /* not while training */
+    const char *for_modes;
+} mode_flag;
+
+static const mode_flag mode_flags[] = {
+    {"checkpoint", EVALUATES | PREDICTS, true, "--mode=eval and --mode=predict"},
+    {"output_path", PREDICTS, true, "--mode=predict"},
+    {"output_format", PREDICTS, true, "--mode=predict"},
+    {"glue_submission", PREDICTS, true, "--mode=predict"},
+    {"glue_task", PREDICTS, true, "--mode=predict"},
+    {"predict", PREDICTS, true, "--mode=predict"},
+    {"train", TRAINS, false, "modes that train"},
+    {"eval", EVALUATES, false, "modes that evaluate"},
+};
+
 /* Flags of one mode are not lost silently in another. */
 static bt_status check_mode_flags(const bt_flags *flags, const char *mode, bt_error *err) {
-    static const struct {
-        const char *flag;
-        bool        for_eval;
-    } rows[] = {{"checkpoint", true},
-                {"output_path", false},
-                {"output_format", false},
-                {"glue_submission", false},
-                {"glue_task", false}};
     const char *const glue_task = bt_flags_string(flags, "glue_task");
     if (glue_task != NULL && glue_task[0] != '\0' &&
         bt_flags_string(flags, "glue_submission") == NULL) {
@@ -126,15 +149,16 @@ static bt_status check_mode_flags(const bt_flags *flags, const char *mode, bt_er
                        "--glue_task=%s: name the folder of the submission in --glue_submission",
                        glue_task);
     }
-    if (mode == NULL || bt_str_equal(mode, "predict")) {
-        return BT_OK;
-    }
-    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        const char *const value = bt_flags_string(flags, rows[i].flag);
-        const bool        is_used = rows[i].for_eval && bt_str_equal(mode, "eval");
+    const unsigned purposes = mode != NULL ? purposes_of(mode) : 0;
+    for (size_t i = 0; mode != NULL && i < BT_ARRAY_LEN(mode_flags); i++) {
+        const mode_flag *const row = &mode_flags[i];
+        const char *const      value = bt_flags_string(flags, row->flag);
+        const bool             is_used = (purposes & row->purposes) != 0 &&
+                             !(row->only_alone && (purposes & TRAINS) != 0) &&
+                             !(row->only_alone && bt_str_equal(mode, "continuous_eval"));
         if (value != NULL && value[0] != '\0' && !is_used) {
-            return BT_FAIL(err, BT_E_CONFIG, "--%s=%s is for --mode=%spredict, not for --mode=%s",
-                           rows[i].flag, value, rows[i].for_eval ? "eval and --mode=" : "", mode);
+            return BT_FAIL(err, BT_E_CONFIG, "--%s=%s is for %s, not for --mode=%s", row->flag,
+                           value, row->for_modes, mode);
         }
     }
     return BT_OK;
@@ -184,6 +208,7 @@ static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_error
         (void)snprintf(override, sizeof override, "runtime.isa='%s'", isa);
         BT_TRY(bt_conf_set(*conf, override, "--isa", errors, err));
     }
+    BT_TRY(apply_short_flags(flags, *conf, errors, err));
     return bt_train_read_head(*conf, errors, err);
 }
 

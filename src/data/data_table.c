@@ -416,23 +416,12 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
     }
 }
 
-static bt_status open_scan(table_rows *rows, const data_part *part, table_file *file,
-                           table_scan *scan, bt_error *err) {
-    const table_source *const source = &file->source;
-    BT_TRY(table_source_open(&rows->wish, part->path, &rows->unpacked, &file->source, err));
-    if (!source->is_unpacked) {
-        return table_scan_open(scan, &source->form, part->path, err);
-    }
-    table_scan_unpacked(scan, &source->form, part->path, rows->unpacked, source->begin,
-                        source->end);
-    return BT_OK;
-}
-
 static bt_status index_file(table_rows *rows, data_part *part, table_file *file, bt_error *err) {
     bt_status  rc = BT_OK;
     table_scan scan = {0};
     part->first = rows->base.n_rows;
-    BT_CHECK(open_scan(rows, part, file, &scan, err));
+    BT_CHECK(
+        table_source_scan(&rows->wish, part->path, &rows->unpacked, &file->source, &scan, err));
     BT_CHECK(scan_file(rows, part, file, &scan, err));
     file->n_bytes = file->source.is_unpacked ? file->source.end - file->source.begin
                                              : bt_fs_stream_offset(scan.file);

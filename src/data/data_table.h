@@ -71,6 +71,8 @@ bt_status table_split(table_fields *fields, const table_form *form, const char *
  * may_be_number[k] numbers and booleans too, as text. */
 bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const char *const *keys,
                           const bool *may_be_number, size_t n_keys, size_t *at, bt_error *err);
+/* The keys of an object; the spans are borrowed from fields. */
+bt_status table_name_members(table_fields *fields, const char *row, size_t n, bt_error *err);
 void      table_free_json(table_fields *fields);
 /* A copy of the row without the values of other keys: null stands for them. *ok is false where the
  * row is no JSON even in Python's eyes. */
@@ -178,6 +180,9 @@ bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *e
 /* The same of form.is_values. */
 bt_status table_scan_next_value(table_scan *scan, const char **row, size_t *n, bool *end,
                                 bt_error *err);
+/* Opens a file and the scan of its rows; table_scan_close(scan) whatever comes of it. */
+bt_status table_source_scan(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
+                            table_source *source, table_scan *scan, bt_error *err);
 /* More bytes behind what is left of the window, which moves. *any: there were more. */
 bt_status table_scan_widen(table_scan *scan, bool *any, bt_error *err);
 

@@ -118,3 +118,20 @@ bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const
     }
     return BT_OK;
 }
+
+bt_status table_name_members(table_fields *fields, const char *row, size_t n, bt_error *err) {
+    json_error_t problem;
+    json_t      *root = NULL;
+    const char  *key = NULL;
+    json_t      *value = NULL;
+    table_free_json(fields);
+    fields->n = 0;
+    BT_TRY(load(fields, row, n, NULL, 0, &root, &problem, err));
+    fields->json = root;
+    json_object_foreach(root, key, value) {
+        BT_TRY(bt_grow(&fields->spans, &fields->cap, fields->n + 1, sizeof *fields->spans,
+                       SIZE_MAX / 64, err));
+        fields->spans[fields->n++] = (bt_text_span){key, strlen(key)};
+    }
+    return BT_OK;
+}

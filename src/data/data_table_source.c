@@ -337,3 +337,13 @@ done:
     bt_str_deinit(&run.head);
     return rc;
 }
+
+bt_status table_source_scan(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
+                            table_source *source, table_scan *scan, bt_error *err) {
+    BT_TRY(table_source_open(wish, path, scratch, source, err));
+    if (!source->is_unpacked) {
+        return table_scan_open(scan, &source->form, path, err);
+    }
+    table_scan_unpacked(scan, &source->form, path, *scratch, source->begin, source->end);
+    return BT_OK;
+}
