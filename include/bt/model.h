@@ -57,9 +57,17 @@ typedef enum bt_head_kind {
     /* Dense on every token: predictions/transform/logits; squad C=2 without dropout, tagging with
      */
     BT_HEAD_TOKENS,
-    /* the encoder's pooled output itself, of unit length when head.normalize (dual encoder) */
+    /* one vector a sequence by head.pooling, of unit length when head.normalize (dual encoder) */
     BT_HEAD_POOLED_OUTPUT,
 } bt_head_kind;
+
+/* How BT_HEAD_POOLED_OUTPUT makes a vector of a sequence's tokens x. */
+typedef enum bt_pooling {
+    BT_POOLING_POOLER, /* the encoder's own pooler, tanh(x[0] Wp + bp): Model Garden's */
+    BT_POOLING_CLS,    /* x[0] */
+    BT_POOLING_MEAN,   /* over all tokens, the special ones too */
+    BT_POOLING_MAX,    /* of each number over all tokens */
+} bt_pooling;
 
 typedef enum bt_loss_kind {
     BT_LOSS_NONE,
@@ -81,10 +89,11 @@ typedef struct bt_head_config {
     float        dropout_rate;
     float        initializer_range;
     /* BT_HEAD_POOLED_OUTPUT, and the last three for BT_LOSS_RANKING only */
-    bool  normalize;
-    bool  bidirectional;
-    float logit_scale;
-    float logit_margin; /* taken off the score of the right pair */
+    bt_pooling pooling;
+    bool       normalize;
+    bool       bidirectional;
+    float      logit_scale;
+    float      logit_margin; /* taken off the score of the right pair */
 } bt_head_config;
 
 /* Of BT_LOSS_SOFTMAX and BT_LOSS_TOKENS: what the rows are to be, and how they weigh. */
@@ -119,7 +128,7 @@ typedef struct bt_model {
     bt_dense_index    embedding_projection; /* -1 unless E != H */
     /* owned; [L]; of ALBERT all the same: gradients of the layers add up in one place */
     bt_layer_index *layers;
-    bt_dense_index  pooler_transform; /* the encoder's own pooler: always there */
+    bt_dense_index  pooler_transform; /* the encoder's own pooler: there even if no head reads it */
     bt_dense_index  head_pooler;      /* sentence_prediction/pooler_dense or -1 */
     bt_dense_index  head_logits; /* sentence_prediction/logits or predictions/transform/logits */
 } bt_model;
@@ -128,7 +137,9 @@ typedef struct bt_model {
  * the table in Model Garden's order of variables. */
 BT_MUST_USE bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config *head,
                                       bt_model **out, bt_error *err);
-void                  bt_model_free(bt_model *model);
+/* Does the head read the encoder's own pooler? Where not, that has no gradient. */
+bool bt_model_reads_pooler(const bt_head_config *head);
+void bt_model_free(bt_model *model);
 /* task.label_smoothing and task.class_weights [C] (copied; NULL: all 1). BT_E_CONFIG: smoothing
  * outside [0,1), a weight that is negative or not finite, or none above 0. */
 BT_MUST_USE bt_status bt_model_set_class_rule(bt_model *model, double label_smoothing,

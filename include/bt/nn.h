@@ -193,6 +193,21 @@ void bt_nn_pair_scores_backward(bt_nn *nn, float *d_vectors, /* [2B,H] [B,B] [2B
                                 const float *d_scores, const float *vectors, int64_t B, int64_t H,
                                 float scale);
 
+/* ---- pooling -----------------------------------------------------------------------------------
+ * in [T,H], the rows offsets[b] to offsets[b+1] (at least one) -> out [B,H], row b. */
+
+void bt_nn_mean_rows_forward(bt_nn *nn, float *out, const float *in, const int64_t *offsets,
+                             int64_t B, int64_t H);
+/* d_in [T,H] overwritten; not d_out */
+void bt_nn_mean_rows_backward(bt_nn *nn, float *d_in, const float *d_out, const int64_t *offsets,
+                              int64_t B, int64_t H);
+/* The largest of each column; NaN when any is. */
+void bt_nn_max_rows_forward(bt_nn *nn, float *out, const float *in, const int64_t *offsets,
+                            int64_t B, int64_t H);
+/* To the largest, the first of equal ones. d_in [T,H] overwritten; not d_out */
+void bt_nn_max_rows_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
+                             const int64_t *offsets, int64_t B, int64_t H);
+
 /* ---- losses: return the loss, d_logits overwritten unless NULL
  * -------------------------------------
  * The rows may be a part of a batch: what is called `all` is of the whole batch, and the losses and

@@ -142,6 +142,10 @@ static const conf_key dual_encoder_model_keys[] = {
     KEY("max_sequence_length", T_INT, 0, "64", RULE_GE1,
         "tokens per side; equal to seq_length of the data"),
     KEY("normalize", T_BOOL, 0, "true", RULE_NONE, "sentence vectors of unit length"),
+    KEY("pooling", T_STR, EXT, "pooler", &(const conf_rule)CHOICES("pooler|cls|mean|max"),
+        "a sentence's vector: tanh(pooler([CLS])), the output of [CLS], or the mean or maximum "
+        "over "
+        "all tokens"),
 };
 const conf_class conf_class_dual_encoder_model = {"official.nlp.tasks.dual_encoder.ModelConfig",
                                                   NULL, dual_encoder_model_keys,

@@ -210,13 +210,14 @@ static bt_status add_layer(const builder *b, const char *base, bt_layer_index *l
     return add_norm(b, name, H, &layer->output_norm, err);
 }
 
-/* Only these two heads read the encoder's own pooler; elsewhere it has no gradient, hence no slots,
- * no decay and no part in the norm (numerics.md section 2). */
-static bool head_reads_pooler(bt_head_kind kind) {
-    switch (kind) {
+/* Without a reader it has no gradient, hence no slots, no decay and no part in the norm
+ * (numerics.md section 2). */
+bool bt_model_reads_pooler(const bt_head_config *head) {
+    switch (head->kind) {
     case BT_HEAD_ENCODER_POOLER:
-    case BT_HEAD_POOLED_OUTPUT:
         return true;
+    case BT_HEAD_POOLED_OUTPUT:
+        return head->pooling == BT_POOLING_POOLER;
     case BT_HEAD_POOLER_DENSE:
     case BT_HEAD_TOKENS:
         return false;
@@ -249,7 +250,7 @@ static bt_status add_encoder(builder *b, bt_error *err) {
     b->tf_prefix = e->type == BT_ENCODER_BERT_V2 ? "bert_encoder_v2/" : "";
     BT_TRY(add_embeddings(b, err));
     BT_TRY(add_layers(b, err));
-    b->has_gradient = head_reads_pooler(b->model->head.kind);
+    b->has_gradient = bt_model_reads_pooler(&b->model->head);
     return add_dense(b, "pooler_transform", shape_2(e->hidden_size, e->hidden_size),
                      shape_1(e->hidden_size), &b->model->pooler_transform, err);
 }

@@ -21,8 +21,24 @@ static const bt_conf_field head_fields[] = {
     {"logit_margin", BT_CONF_FIELD_F32, offsetof(bt_head_config, logit_margin)},
 };
 
+static bt_pooling find_pooling(const char *word) {
+    static const struct {
+        const char *word;
+        bt_pooling  pooling;
+    } rows[] = {{"cls", BT_POOLING_CLS}, {"mean", BT_POOLING_MEAN}, {"max", BT_POOLING_MAX}};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].word, word) == 0) {
+            return rows[i].pooling;
+        }
+    }
+    return BT_POOLING_POOLER; /* the schema lets no other word pass */
+}
+
 static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    const char *word = NULL;
     plan->head = (bt_head_config){.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_RANKING};
+    BT_TRY(bt_conf_get_str(conf, MODEL ".pooling", &word, err));
+    plan->head.pooling = find_pooling(word);
     return bt_conf_bind(conf, MODEL, head_fields, BT_ARRAY_LEN(head_fields), &plan->head, err);
 }
 

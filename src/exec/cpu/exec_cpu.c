@@ -106,7 +106,7 @@ static bt_status check_model(const bt_model *model, const bt_exec_config *config
                        "runtime.products: BLAS multiplies in float32 only: set it to auto, or "
                        "runtime.mixed_precision_dtype to float32");
     }
-    if (model->head.kind == BT_HEAD_TOKENS && model->encoder.output_range > 0) {
+    if (!exec_reads_first_rows(model) && model->encoder.output_range > 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "encoder output_range is %" PRId64
                        ", but this task reads every token: set it to null",

@@ -41,8 +41,9 @@ bool exec_reads_first_rows(const bt_model *model) {
     switch (model->head.kind) {
     case BT_HEAD_POOLER_DENSE:
     case BT_HEAD_ENCODER_POOLER:
-    case BT_HEAD_POOLED_OUTPUT:
         return true;
+    case BT_HEAD_POOLED_OUTPUT:
+        return model->head.pooling == BT_POOLING_POOLER || model->head.pooling == BT_POOLING_CLS;
     case BT_HEAD_TOKENS:
         return false;
     }

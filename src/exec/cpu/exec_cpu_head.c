@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Heads and losses (spec/numerics.md section 2). A sentence head reads one row a sequence; the
- * encoder hands it [B,H] already. */
+ * encoder hands it [B,H] already, unless a mean or a maximum is taken over all tokens. */
+#include <string.h>
+
 #include "exec_cpu_internal.h"
 
 static bt_dense_index pooler_of(const bt_model *m) {
@@ -23,8 +25,35 @@ static void logits_forward(bt_exec *exec, const float *in, int64_t R) {
                         m->head.num_classes);
 }
 
+/* One row [H] a sequence by the head's pooling. encoded [B,H], or [T,H] of all tokens. */
+static void pooling_forward(bt_exec *exec, const exec_pass *pass, float *out,
+                            const float *encoded) {
+    const bt_model *const m = exec->model;
+    bt_nn *const          nn = &exec->nn;
+    const int64_t         H = m->encoder.hidden_size;
+    const int64_t         B = pass->batch->n_seqs;
+    switch (m->head.pooling) {
+    case BT_POOLING_POOLER:
+        bt_nn_dense_forward(nn, exec->acts.pooled_pre, encoded,
+                            exec_param(exec, m->pooler_transform.kernel),
+                            exec_param(exec, m->pooler_transform.bias), B, H, H);
+        bt_nn_act_forward(nn, out, exec->acts.pooled_pre, BT_KERN_ACT_TANH, B * H);
+        return;
+    case BT_POOLING_CLS:
+        memcpy(out, encoded, (size_t)(B * H) * sizeof *out);
+        return;
+    case BT_POOLING_MEAN:
+        bt_nn_mean_rows_forward(nn, out, encoded, pass->batch->offsets, B, H);
+        return;
+    case BT_POOLING_MAX:
+        bt_nn_max_rows_forward(nn, out, encoded, pass->batch->offsets, B, H);
+        return;
+    }
+}
+
 /* The pooled output, of unit length or as it is; for a ranking loss the scores of all pairs. */
-static void pooled_output_forward(bt_exec *exec, int64_t B) {
+static void pooled_output_forward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
+    const int64_t               B = pass->batch->n_seqs;
     const bt_head_config *const head = &exec->model->head;
     exec_acts *const            acts = &exec->acts;
     bt_nn *const                nn = &exec->nn;
@@ -32,7 +61,7 @@ static void pooled_output_forward(bt_exec *exec, int64_t B) {
     const bool                  ranks = head->loss == BT_LOSS_RANKING;
     float *const                vectors = ranks ? acts->vectors : acts->logits;
     float *const                pooled = head->normalize ? acts->pooled : vectors;
-    bt_nn_act_forward(nn, pooled, acts->pooled_pre, BT_KERN_ACT_TANH, B * H);
+    pooling_forward(exec, pass, pooled, encoded);
     if (head->normalize) {
         bt_nn_unit_rows_forward(nn, vectors, pooled, B, H);
     }
@@ -55,13 +84,13 @@ void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encode
         logits_forward(exec, acts->dropped, T);
         return;
     }
+    if (m->head.kind == BT_HEAD_POOLED_OUTPUT) {
+        pooled_output_forward(exec, pass, encoded);
+        return;
+    }
     const bt_dense_index pooler = pooler_of(m);
     bt_nn_dense_forward(nn, acts->pooled_pre, encoded, exec_param(exec, pooler.kernel),
                         exec_param(exec, pooler.bias), B, H, H);
-    if (m->head.kind == BT_HEAD_POOLED_OUTPUT) {
-        pooled_output_forward(exec, B);
-        return;
-    }
     bt_nn_act_forward(nn, acts->pooled, acts->pooled_pre, BT_KERN_ACT_TANH, B * H);
     bt_nn_dropout_apply(nn, acts->dropped, acts->pooled, &dropout, B, H);
     if (m->head.kind == BT_HEAD_ENCODER_POOLER) {
@@ -153,6 +182,28 @@ static void pooler_backward(bt_exec *exec, float *d, const float *encoded, int64
             .d_in = exec->acts.grad_a, .d_out = d, .in = encoded, .R = B, .K = H, .N = H});
 }
 
+/* The same where the head pools by itself: d [B,H] is not needed afterwards. */
+static void pooling_backward(bt_exec *exec, const exec_pass *pass, float *d, const float *encoded) {
+    const int64_t        H = exec->model->encoder.hidden_size;
+    const int64_t        B = pass->batch->n_seqs;
+    float *const         d_in = exec->acts.grad_a;
+    const int64_t *const offsets = pass->batch->offsets;
+    switch (exec->model->head.pooling) {
+    case BT_POOLING_POOLER:
+        pooler_backward(exec, d, encoded, B);
+        return;
+    case BT_POOLING_CLS:
+        memcpy(d_in, d, (size_t)(B * H) * sizeof *d_in);
+        return;
+    case BT_POOLING_MEAN:
+        bt_nn_mean_rows_backward(&exec->nn, d_in, d, offsets, B, H);
+        return;
+    case BT_POOLING_MAX:
+        bt_nn_max_rows_backward(&exec->nn, d_in, d, encoded, offsets, B, H);
+        return;
+    }
+}
+
 void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
     const bt_model *const m = exec->model;
     exec_acts *const      acts = &exec->acts;
@@ -164,7 +215,7 @@ void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encod
     float *const          d = tokens ? acts->grad_a : acts->grad_b;
     if (m->head.loss == BT_LOSS_RANKING) {
         ranking_backward(exec, d, R);
-        pooler_backward(exec, d, encoded, R);
+        pooling_backward(exec, pass, d, encoded);
         return;
     }
     const bt_nn_dropout dropout = head_dropout(exec, pass, BT_SITE_HEAD_DROPOUT);

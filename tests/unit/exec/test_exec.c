@@ -102,6 +102,8 @@ static void toy_open(toy *t, const bt_encoder_config *encoder, const bt_head_con
 /* ---- finite differences
  * ------------------------------------------------------------------------------ */
 
+static double difference_step = 0.004;
+
 static double loss_at(toy *t, float *flat, const bt_param *p, const float *direction, double h,
                       const float *centre) {
     for (int64_t i = 0; i < p->n_elements; i++) {
@@ -135,7 +137,7 @@ static void check_differences(const char *name, const bt_encoder_config *encoder
             direction[k] = (float)bt_rng_normal_truncated(key, (uint64_t)k);
             got += (double)gradient[p->offset + k] * (double)direction[k];
         }
-        const double h = 0.004;
+        const double h = difference_step;
         const double want = (8 * (loss_at(&t, flat, p, direction, h, centre) -
                                   loss_at(&t, flat, p, direction, -h, centre)) -
                              loss_at(&t, flat, p, direction, 2 * h, centre) +
@@ -189,6 +191,20 @@ static void toy_bert_matches_differences(void **state) {
     ranking.bidirectional = true;
     ranking.logit_margin = 0.25F;
     check_differences("ranking of unit vectors, both ways", &e, &ranking, true);
+    ranking.pooling = BT_POOLING_CLS;
+    check_differences("ranking by [CLS]", &e, &ranking, false);
+    ranking.pooling = BT_POOLING_MEAN;
+    check_differences("ranking by the mean, padded", &e, &ranking, true);
+    check_differences("ranking by the mean", &e, &ranking, false);
+    ranking.pooling = BT_POOLING_MAX;
+    difference_step = 0.0005; /* a longer one meets a change of the largest token */
+    e.num_layers = 1;
+    e.dropout_rate = 0;
+    e.attention_dropout_rate = 0;
+    check_differences("ranking by the maximum", &e, &ranking, false);
+    e.norm_first = true;
+    check_differences("ranking by the maximum, norm_first", &e, &ranking, false);
+    difference_step = 0.004;
 }
 
 /* Weights belong to training; a smoothed target is the loss everywhere. With equal weights both

@@ -202,6 +202,15 @@ static void buffers_do_not_show(void **state) {
          .loss = BT_LOSS_RANKING,
          .normalize = true,
          .logit_scale = 2},
+        {.kind = BT_HEAD_POOLED_OUTPUT,
+         .loss = BT_LOSS_RANKING,
+         .pooling = BT_POOLING_MEAN,
+         .logit_scale = 2},
+        {.kind = BT_HEAD_POOLED_OUTPUT,
+         .loss = BT_LOSS_RANKING,
+         .pooling = BT_POOLING_MAX,
+         .normalize = true,
+         .logit_scale = 2},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(heads); i++) {
         bt_encoder_config albert = encoder_of(12, 5, 20, 3, 3);

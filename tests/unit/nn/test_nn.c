@@ -266,6 +266,36 @@ static void pair_scores_backward(bt_nn *nn, float *const *d_in, const float *d_o
     bt_nn_pair_scores_backward(nn, d_in[0], d_out, in[0], PAIRS, H, 1.5F);
 }
 
+/* a sequence of many rows, one of one, and one of the rest */
+static const int64_t pool_offsets[4] = {0, R - 5, R - 4, R};
+
+static void mean_rows_forward(bt_nn *nn, float *out, float *const *in) {
+    bt_nn_mean_rows_forward(nn, out, in[0], pool_offsets, 3, H);
+}
+
+static void mean_rows_backward(bt_nn *nn, float *const *d_in, const float *d_out,
+                               float *const *in) {
+    (void)in;
+    bt_nn_mean_rows_backward(nn, d_in[0], d_out, pool_offsets, 3, H);
+}
+
+/* Another row has the largest in each column, by more than a difference of the test can bridge. */
+static void spread_rows(float *out, const float *in) {
+    for (int i = 0; i < R * H; i++) {
+        out[i] = in[i] + 5 * (float)((i / H * 7 + i % H * 5) % R);
+    }
+}
+
+static void max_rows_forward(bt_nn *nn, float *out, float *const *in) {
+    spread_rows(work[0], in[0]);
+    bt_nn_max_rows_forward(nn, out, work[0], pool_offsets, 3, H);
+}
+
+static void max_rows_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
+    spread_rows(work[0], in[0]);
+    bt_nn_max_rows_backward(nn, d_in[0], d_out, work[0], pool_offsets, 3, H);
+}
+
 static const layer layers[] = {
     {"embedding", 5, {V * E, P *E, N_TYPES *E, E, E}, T *E, embedding_forward, embedding_backward},
     {"dense", 3, {R * K, K *N, N}, R *N, dense_forward, dense_backward},
@@ -278,6 +308,8 @@ static const layer layers[] = {
      residual_norm_backward},
     {"residual", 3, {R * H, H, R *H}, R *H, residual_forward, residual_backward},
     {"unit_rows", 1, {R * H}, R *H, unit_rows_forward, unit_rows_backward},
+    {"mean_rows", 1, {R * H}, 3 * H, mean_rows_forward, mean_rows_backward},
+    {"max_rows", 1, {R * H}, 3 * H, max_rows_forward, max_rows_backward},
     {"pair_scores", 1, {2 * PAIRS * H}, PAIRS *PAIRS, pair_scores_forward, pair_scores_backward},
 };
 
@@ -359,6 +391,28 @@ static void tiny_rows_are_scaled(void **state) {
     test_close_f32(out, want, 2, 0, 1e-6, "a tiny vector");
     bt_nn_unit_rows_backward(&nn, d_in, d_out, in, 1, 2);
     test_close_f32(d_in, d_want, 2, 0, 1e-6, "its gradient");
+}
+
+/* The gradient of a maximum goes to the first of equal ones; a NaN is not hidden by it. */
+static void first_of_equal_ones(void **state) {
+    (void)state;
+    bt_nn         nn = make_nn(NULL);
+    const int64_t offsets[3] = {0, 3, 4};
+    const float   in[8] = {1, 5, 2, 5, 2, 4, -7, NAN};
+    const float   d_out[4] = {10, 20, 30, 40};
+    const float   want[3] = {2, 5, -7};
+    const float   d_want[8] = {0, 20, 10, 0, 0, 0, 30, 40};
+    float         out[4];
+    float         d_in[8];
+    bt_nn_max_rows_forward(&nn, out, in, offsets, 2, 2);
+    test_close_f32(out, want, 3, 0, 0, "maxima");
+    assert_true(isnan(out[3]));
+    bt_nn_max_rows_backward(&nn, d_in, d_out, in, offsets, 2, 2);
+    test_close_f32(d_in, d_want, 8, 0, 0, "their gradient");
+    const float   nan_first[4] = {NAN, 1, 3, NAN};
+    const int64_t both[2] = {0, 2};
+    bt_nn_max_rows_forward(&nn, out, nan_first, both, 1, 2);
+    assert_true(isnan(out[0]) && isnan(out[1]));
 }
 
 /* ---- losses
@@ -607,6 +661,7 @@ int main(void) {
         cmocka_unit_test(attention_matches_differences),
         cmocka_unit_test(masks_belong_to_tokens),
         cmocka_unit_test(tiny_rows_are_scaled),
+        cmocka_unit_test(first_of_equal_ones),
         cmocka_unit_test(losses_match_differences),
         cmocka_unit_test(fewer_rows_fit),
         cmocka_unit_test(losses_of_nothing),

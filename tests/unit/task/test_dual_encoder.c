@@ -56,6 +56,7 @@ static void defaults_are_model_gardens(void **state) {
     assert_int_equal(plan.head.kind, BT_HEAD_POOLED_OUTPUT);
     assert_int_equal(plan.head.loss, BT_LOSS_RANKING);
     assert_true(plan.head.normalize && !plan.head.bidirectional);
+    assert_int_equal(plan.head.pooling, BT_POOLING_POOLER);
     assert_true(plan.head.logit_scale == 1 && plan.head.logit_margin == 0);
     assert_int_equal(plan.train_schema.seq_length, 64);
     assert_int_equal(plan.validation_schema.seq_length, 64);
@@ -71,13 +72,14 @@ static void defaults_are_model_gardens(void **state) {
 
 static void every_key_reaches_the_plan(void **state) {
     (void)state;
-    bt_conf *const conf =
-        build("{runtime: {padding: keep}, task: {model: {bidirectional: true, normalize: false, "
-              "logit_scale: 20, logit_margin: 0.3, eval_top_k: [2, 7], " TINY
-              "}, train_data: {seq_length: 4, input_path: a}}}");
-    bt_task_plan plan = {0};
+    bt_conf *const conf = build("{runtime: {padding: keep}, task: {model: {bidirectional: true, "
+                                "normalize: false, pooling: max, "
+                                "logit_scale: 20, logit_margin: 0.3, eval_top_k: [2, 7], " TINY
+                                "}, train_data: {seq_length: 4, input_path: a}}}");
+    bt_task_plan   plan = {0};
     assert_ok(dual_encoder()->plan(conf, &plan, err));
     assert_true(plan.head.bidirectional && !plan.head.normalize);
+    assert_int_equal(plan.head.pooling, BT_POOLING_MAX);
     assert_true(plan.head.logit_scale == 20 && plan.head.logit_margin == 0.3F);
     assert_true(plan.train_schema.keep_padding);
     assert_int_equal(plan.train_schema.vocab_size, 30);
