@@ -101,6 +101,17 @@ typedef struct bt_ckpt_head {
 /* BT_E_FORMAT when there is one that is no JSON, or whose id2label does not number its names. */
 BT_MUST_USE bt_status bt_ckpt_read_head(const bt_ckpt *ckpt, bt_ckpt_head *out, bt_error *err);
 void                  bt_ckpt_head_deinit(bt_ckpt_head *head);
+/* What sentence-transformers says beside the weights of how a sentence becomes a vector. */
+typedef struct bt_ckpt_sentence {
+    char    path[BT_CKPT_PATH_MAX]; /* of what says how tokens are pooled */
+    char    pooling[8];             /* "cls", "mean", "max"; "": it says nothing */
+    int32_t normalize;              /* -1: not said */
+    int64_t max_seq_length;         /* 0: not said */
+} bt_ckpt_sentence;
+/* BT_E_UNSUPPORTED, by name: modules or poolings that nothing here computes. BT_E_FORMAT: no JSON,
+ * or not of that form. */
+BT_MUST_USE bt_status bt_ckpt_read_sentence(const bt_ckpt *ckpt, bt_ckpt_sentence *out,
+                                            bt_error *err);
 /* BT_E_UNSUPPORTED, by name, when the file holds an encoder that nothing here computes. */
 BT_MUST_USE bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
                                          bt_error *err);

@@ -43,7 +43,8 @@ typedef struct bt_train_summary {
 } bt_train_summary;
 
 /* Before the configuration is checked for a mode: what the file says of a head that is taken from
- * task.init_checkpoint (the names of its classes) into the keys that the user left open.
+ * task.init_checkpoint (the names of its classes), or of how a dual encoder makes its vectors, into
+ * the keys that the user left open.
  * BT_E_CONFIG where he says something else. Nothing, where the file cannot be opened. */
 BT_MUST_USE bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err);
 

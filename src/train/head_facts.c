@@ -155,18 +155,17 @@ static bt_status take_problem(bt_conf *conf, const bt_ckpt_head *head, bt_conf_e
     return bt_conf_set(conf, text, "problem_type of task.init_checkpoint", errors, err);
 }
 
-bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
-    const char  *path = NULL;
-    bt_ckpt     *ckpt = NULL;
+/* A dual encoder has no head, but a way to make a vector of its tokens. */
+static bool is_dual_encoder(const bt_conf *conf, const char **path) {
+    return bt_conf_has(conf, "task.model.pooling") &&
+           !bt_conf_is_null(conf, "task.init_checkpoint") &&
+           bt_conf_get_str(conf, "task.init_checkpoint", path, NULL) == BT_OK && (*path)[0] != '\0';
+}
+
+static bt_status read_classes(bt_conf *conf, const bt_ckpt *ckpt, bt_conf_errors *errors,
+                              bt_error *err) {
     bt_ckpt_head head = {0};
-    bt_error     ignored = BT_ERROR_INIT;
-    /* a checkpoint that is not there is told where it is needed: a run that goes on does not */
-    if (!takes_head(conf, &path) || bt_ckpt_open(path, &ckpt, &ignored) != BT_OK) {
-        return ignored.code == BT_E_NOMEM || ignored.code == BT_E_INTERRUPTED
-                   ? BT_FAIL(err, ignored.code, "%s", ignored.msg)
-                   : BT_OK;
-    }
-    bt_status rc = bt_ckpt_read_head(ckpt, &head, err);
+    bt_status    rc = bt_ckpt_read_head(ckpt, &head, err);
     if (rc == BT_OK) {
         rc = take_names(conf, &head, errors, err);
     }
@@ -174,6 +173,23 @@ bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *er
         rc = take_problem(conf, &head, errors, err);
     }
     bt_ckpt_head_deinit(&head);
+    return rc;
+}
+
+bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
+    const char *path = NULL;
+    bt_ckpt    *ckpt = NULL;
+    bt_error    ignored = BT_ERROR_INIT;
+    const bool  has_vectors = is_dual_encoder(conf, &path);
+    /* a checkpoint that is not there is told where it is needed: a run that goes on does not */
+    if ((!has_vectors && !takes_head(conf, &path)) ||
+        bt_ckpt_open(path, &ckpt, &ignored) != BT_OK) {
+        return ignored.code == BT_E_NOMEM || ignored.code == BT_E_INTERRUPTED
+                   ? BT_FAIL(err, ignored.code, "%s", ignored.msg)
+                   : BT_OK;
+    }
+    const bt_status rc = has_vectors ? sentence_facts_adopt(conf, ckpt, errors, err)
+                                     : read_classes(conf, ckpt, errors, err);
     bt_ckpt_close(ckpt);
     return rc;
 }

@@ -325,6 +325,11 @@ BT_MUST_USE bt_status module_compare_assets(train_run *run, bt_error *err);
  * counted in the training data, which is open. */
 BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
 
+/* sentence_facts.c: what sentence-transformers says beside the weights, into the keys of a dual
+ * encoder that nobody wrote; BT_E_CONFIG where another pooling was written. */
+BT_MUST_USE bt_status sentence_facts_adopt(bt_conf *conf, const bt_ckpt *ckpt,
+                                           bt_conf_errors *errors, bt_error *err);
+
 /* run_changes.c: what differs from params.yaml and the words of the checkpoint prefix is told, and
  * refused where it cannot be meant. prefix NULL: there is none; --allow_changed alone is checked.
  */
