@@ -22,9 +22,20 @@ BT_MUST_USE bt_status parse_seeds(const char *text, seed_list *out, bt_error *er
 /* Runs them all and prints a line "name mean stddev" a value. */
 BT_MUST_USE bt_status run_seeds(const bt_train_args *args, const seed_list *seeds, bt_error *err);
 
+/* What a model_dir says of the run that trained there; all NULL: it is not asked. */
+typedef struct recalled_run {
+    char       *params; /* params.yaml */
+    const char *experiment;
+    char       *vocabulary; /* its copy in model_dir, or NULL */
+} recalled_run;
+/* An evaluation or prediction whose command says nothing else of the run. */
+bool                  may_recall(const bt_flags *flags);
+BT_MUST_USE bt_status recall_run(const bt_flags *flags, recalled_run *out, bt_error *err);
+void                  recalled_deinit(recalled_run *run);
+
 /* --init, --train, --eval, --predict, --text, --label into the configuration. */
-BT_MUST_USE bt_status apply_short_flags(const bt_flags *flags, bt_conf *conf,
-                                        bt_conf_errors *errors, bt_error *err);
+BT_MUST_USE bt_status apply_short_flags(const bt_flags *flags, const recalled_run *recalled,
+                                        bt_conf *conf, bt_conf_errors *errors, bt_error *err);
 
 /* What --benchmark and --benchmark_steps do not go together with; mode NULL: none was given. */
 BT_MUST_USE bt_status check_benchmark_flags(const bt_flags *flags, const char *mode, bt_error *err);

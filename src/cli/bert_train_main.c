@@ -98,7 +98,8 @@ static bt_status check_required(const bt_flags *flags, bt_error *err) {
     size_t       n = 0;
     for (size_t i = 0; i < n_required; i++) {
         const char *const value = bt_flags_string(flags, required[i]);
-        if (value == NULL || value[0] == '\0') {
+        const bool        is_recalled = i == 0 && may_recall(flags);
+        if ((value == NULL || value[0] == '\0') && !is_recalled) {
             n += (size_t)snprintf(missing + n, sizeof missing - n, "%s--%s", n > 0 ? ", " : "",
                                   required[i]);
         }
@@ -194,22 +195,49 @@ static bool show_problems(const bt_conf_errors *errors, bool dry_run) {
     return errors->n_errors > 0 || (!dry_run && errors->n > 0);
 }
 
+static bt_status merge_conf(const bt_flags *flags, const recalled_run *recalled, bt_conf **conf,
+                            bt_conf_errors *errors, bt_error *err) {
+    const char *const *files = NULL;
+    const size_t       n = bt_flags_list(flags, "config_file", &files);
+    const char       **all = bt_calloc_array(n + 1, sizeof *all);
+    bt_conf_args       args = {.experiment = bt_flags_string(flags, "experiment"),
+                               .params_override = bt_flags_string(flags, "params_override"),
+                               .tpu = bt_flags_string(flags, "tpu"),
+                               .tf_data_service = bt_flags_string(flags, "tf_data_service")};
+    if (all == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the names of %zu files", n);
+    }
+    if (recalled->params != NULL) {
+        args.experiment = recalled->experiment;
+        all[args.n_config_files++] = recalled->params;
+        bt_log(BT_LOG_INFO, "%s with the configuration of %s", args.experiment, recalled->params);
+    }
+    for (size_t i = 0; i < n; i++) {
+        all[args.n_config_files++] = files[i];
+    }
+    args.config_files = all;
+    const bt_status rc = bt_conf_build(&args, conf, errors, err);
+    bt_free(all);
+    return rc;
+}
+
 static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_errors *errors,
                             bt_error *err) {
-    bt_conf_args args = {.experiment = bt_flags_string(flags, "experiment"),
-                         .params_override = bt_flags_string(flags, "params_override"),
-                         .tpu = bt_flags_string(flags, "tpu"),
-                         .tf_data_service = bt_flags_string(flags, "tf_data_service")};
-    args.n_config_files = bt_flags_list(flags, "config_file", &args.config_files);
-    BT_TRY(bt_conf_build(&args, conf, errors, err));
+    bt_status    rc = BT_OK;
+    recalled_run recalled = {0};
+    BT_CHECK(recall_run(flags, &recalled, err));
+    BT_CHECK(merge_conf(flags, &recalled, conf, errors, err));
     const char *const isa = bt_flags_string(flags, "isa");
     if (isa != NULL) {
         char override[64];
         (void)snprintf(override, sizeof override, "runtime.isa='%s'", isa);
-        BT_TRY(bt_conf_set(*conf, override, "--isa", errors, err));
+        BT_CHECK(bt_conf_set(*conf, override, "--isa", errors, err));
     }
-    BT_TRY(apply_short_flags(flags, *conf, errors, err));
-    return bt_train_read_head(*conf, errors, err);
+    BT_CHECK(apply_short_flags(flags, &recalled, *conf, errors, err));
+    rc = bt_train_read_head(*conf, errors, err);
+done:
+    recalled_deinit(&recalled);
+    return rc;
 }
 
 /* What can be said without looking at a file. Experiments whose training is not built can be merged

@@ -21,6 +21,7 @@ enum { MAX_FIELDS = 16, PATH_MAX_BYTES = 128 };
 
 typedef struct short_run {
     const bt_flags *flags;
+    const char     *params; /* the recalled run's: what stands there is nothing that was typed */
     bt_conf        *conf;
     bt_conf_errors *errors;
     bt_str          told; /* "epochs 3, ...": what was decided */
@@ -34,9 +35,11 @@ static const char *flag_text(const short_run *run, const char *name) {
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-static bool is_written(const bt_conf *conf, const char *path) {
-    char origin[BT_CONF_ORIGIN_MAX];
-    return !bt_str_equal(bt_conf_origin(conf, path, origin), "default");
+static bool is_written(const short_run *run, const char *path) {
+    char              origin[BT_CONF_ORIGIN_MAX];
+    const char *const from = bt_conf_origin(run->conf, path, origin);
+    return !bt_str_equal(from, "default") &&
+           !(run->params != NULL && bt_str_starts_with(from, run->params));
 }
 
 /* path: value, a text of YAML. */
@@ -69,7 +72,7 @@ done:
 /* Unless the user wrote the key. */
 static bt_status decide(short_run *run, const char *path, const char *value, const char *origin,
                         bt_error *err) {
-    if (!bt_conf_has(run->conf, path) || is_written(run->conf, path)) {
+    if (!bt_conf_has(run->conf, path) || is_written(run, path)) {
         return BT_OK;
     }
     BT_TRY(set_key(run, path, value, origin, err));
@@ -102,7 +105,7 @@ static bt_status put(const short_run *run, const char *flag, const char *path,
                      bt_conf_experiment_name(run->conf), path);
         goto done;
     }
-    if (is_written(run->conf, path) && !has_items(run->conf, path, items, n)) {
+    if (is_written(run, path) && !has_items(run->conf, path, items, n)) {
         rc = BT_FAIL(err, BT_E_CONFIG, "--%s=%s contradicts %s (%s): leave one of them out", flag,
                      bt_flags_string(run->flags, flag), path,
                      bt_conf_origin(run->conf, path, origin));
@@ -279,7 +282,7 @@ static bt_status put_columns(const short_run *run, const char *flag, const char 
     for (size_t i = 0; i < BT_ARRAY_LEN(sections) && columns->n > 0; i++) {
         char path[PATH_MAX_BYTES];
         (void)snprintf(path, sizeof path, "%s.%s", sections[i], key);
-        if (flag_text(run, flag) == NULL && is_written(run->conf, path)) {
+        if (flag_text(run, flag) == NULL && is_written(run, path)) {
             continue;
         }
         BT_TRY(put(run, flag, path, columns->items, columns->n, is_list, err));
@@ -288,10 +291,11 @@ static bt_status put_columns(const short_run *run, const char *flag, const char 
 }
 
 /* What the user wrote in the place of a flag. */
-static void read_written(const bt_conf *conf, const char *path, bool is_list, column_list *out) {
-    bt_conf_str_list list = {0};
-    const char      *text = NULL;
-    if (out->n > 0 || !is_written(conf, path)) {
+static void read_written(const short_run *run, const char *path, bool is_list, column_list *out) {
+    const bt_conf *const conf = run->conf;
+    bt_conf_str_list     list = {0};
+    const char          *text = NULL;
+    if (out->n > 0 || !is_written(run, path)) {
         return;
     }
     if (!is_list && bt_conf_get_str(conf, path, &text, NULL) == BT_OK && text[0] != '\0') {
@@ -317,8 +321,8 @@ static bt_status decide_classes(short_run *run, const char *input, const bt_data
                                 bt_error *err) {
     static const char key[] = "task.model.num_classes";
     char              number[32];
-    if (is_written(run->conf, key) || (bt_conf_has(run->conf, "task.problem_type") &&
-                                       is_written(run->conf, "task.problem_type"))) {
+    if (is_written(run, key) ||
+        (bt_conf_has(run->conf, "task.problem_type") && is_written(run, "task.problem_type"))) {
         return BT_OK;
     }
     if (survey->are_scores) {
@@ -358,8 +362,8 @@ static bt_status decide_intervals(short_run *run, int64_t n_rows, bt_error *err)
     (void)snprintf(report, sizeof report, "%" PRId64, steps < 100 ? steps : 100);
     BT_TRY(decide(run, "trainer.validation_interval", epoch, "--train", err));
     BT_TRY(decide(run, "trainer.checkpoint_interval", epoch, "--train", err));
-    if (is_written(run->conf, "trainer.steps_per_loop") ||
-        is_written(run->conf, "trainer.summary_interval")) { /* a multiple of the other */
+    if (is_written(run, "trainer.steps_per_loop") ||
+        is_written(run, "trainer.summary_interval")) { /* a multiple of the other */
         return BT_OK;
     }
     BT_TRY(decide(run, "trainer.steps_per_loop", report, "--train", err));
@@ -369,10 +373,10 @@ static bt_status decide_intervals(short_run *run, int64_t n_rows, bt_error *err)
 /* Three epochs, 2e-5 after a warm-up of a tenth, down to 0 in a straight line. */
 static bt_status decide_steps(short_run *run, bt_error *err) {
     const char *const type = bt_conf_type_of_oneof(run->conf, RATE);
-    if (!is_written(run->conf, "trainer.train_steps")) {
+    if (!is_written(run, "trainer.train_steps")) {
         BT_TRY(decide(run, TRAIN ".epochs", "3", "--train", err));
     }
-    return type != NULL && bt_str_equal(type, "polynomial") && !is_written(run->conf, RATE ".type")
+    return type != NULL && bt_str_equal(type, "polynomial") && !is_written(run, RATE ".type")
                ? decide(run, RATE ".polynomial.initial_learning_rate", "2.0e-05", "--train", err)
                : BT_OK;
 }
@@ -398,8 +402,8 @@ static bt_status use_table(short_run *run, const char *input, column_list *texts
                            column_list *labels, bt_error *err) {
     bt_status      rc = BT_OK;
     bt_data_survey survey = {0};
-    read_written(run->conf, TRAIN ".text_fields", true, texts);
-    read_written(run->conf, TRAIN ".label_field", false, labels);
+    read_written(run, TRAIN ".text_fields", true, texts);
+    read_written(run, TRAIN ".label_field", false, labels);
     BT_CHECK(survey_input(run, texts, labels, &survey, err));
     if (survey.table == BT_TABLE_NONE) {
         BT_CHECK(put_columns(run, "text", "text_fields", texts, true, err));
@@ -448,10 +452,31 @@ static bt_status apply_train(short_run *run, bt_error *err) {
     return input != NULL ? decide_steps(run, err) : BT_OK;
 }
 
-bt_status apply_short_flags(const bt_flags *flags, bt_conf *conf, bt_conf_errors *errors,
-                            bt_error *err) {
+/* The words that the run was trained on are kept in model_dir; the file that they came from may be
+ * another one now, or gone. */
+static bt_status use_kept_vocabulary(const short_run *run, const char *path, bt_error *err) {
+    static const char key[] = VALIDATION ".vocab_file";
+    bt_status         rc = BT_OK;
+    bt_str            value = BT_STR_INIT;
+    if (path == NULL || !bt_conf_has(run->conf, key) || is_written(run, key)) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_str_append_json(&value, path, err));
+    rc = set_key(run, key, bt_str_text(&value), "--model_dir", err);
+done:
+    bt_str_deinit(&value);
+    return rc;
+}
+
+bt_status apply_short_flags(const bt_flags *flags, const recalled_run *recalled, bt_conf *conf,
+                            bt_conf_errors *errors, bt_error *err) {
     bt_status rc = BT_OK;
-    short_run run = {.flags = flags, .conf = conf, .errors = errors, .told = BT_STR_INIT};
+    short_run run = {.flags = flags,
+                     .params = recalled->params,
+                     .conf = conf,
+                     .errors = errors,
+                     .told = BT_STR_INIT};
+    BT_CHECK(use_kept_vocabulary(&run, recalled->vocabulary, err));
     BT_CHECK(apply_init(&run, err));
     BT_CHECK(put_path(&run, "eval", VALIDATION ".input_path", err));
     BT_CHECK(put_path(&run, "predict", VALIDATION ".input_path", err));

@@ -342,6 +342,8 @@ BT_MUST_USE bt_status vocabulary_read(const char *path, uint64_t *out, bt_error 
 /* run->vocabulary, when the training rows are text; BT_E_CONFIG where the other section of the run
  * has other words. */
 BT_MUST_USE bt_status vocabulary_fingerprint(train_run *run, bt_error *err);
+/* Copies the training's vocabulary into model_dir: vocab.txt, or tokenizer.json. */
+BT_MUST_USE bt_status vocabulary_keep(const train_run *run, bt_error *err);
 
 /* best_info.c: info.json as text. */
 typedef struct best_info {

@@ -342,6 +342,7 @@ static bt_status train_and_save(train_run *run, bt_error *err) {
     BT_TRY(snapshot_settle(run, &run->start, err));
     if (run->last_saved < 0 || !training_is_over(run)) { /* else they are those of what was done */
         BT_TRY(write_params_yaml(run, err));
+        BT_TRY(vocabulary_keep(run, err));
         BT_TRY(labels_write(run, err));
     }
     BT_TRY(best_load(run, err));

@@ -72,3 +72,27 @@ bt_status vocabulary_fingerprint(train_run *run, bt_error *err) {
     BT_TRY(vocabulary_read(path, &run->vocabulary, err));
     return check_sections(run, err);
 }
+
+/* Predictions need nothing but model_dir: the words are kept there too. */
+bt_status vocabulary_keep(const train_run *run, bt_error *err) {
+    const char *const path = vocabulary_file(&run->plan.train_schema);
+    bt_status         rc = BT_OK;
+    char             *kept = NULL;
+    char             *text = NULL;
+    size_t            n_bytes = 0;
+    uint64_t          words = 0;
+    if (run->vocabulary == 0 || path == NULL) {
+        return BT_OK;
+    }
+    const char *const name = bt_str_ends_with(path, ".json") ? "tokenizer.json" : "vocab.txt";
+    BT_CHECK(bt_fs_join(run->args->model_dir, name, &kept, err));
+    BT_CHECK(vocabulary_read(kept, &words, err));
+    if (words != run->vocabulary) {
+        BT_CHECK(bt_fs_read_all(path, VOCABULARY_MAX_BYTES, &text, &n_bytes, err));
+        BT_CHECK(bt_fs_replace(kept, text, n_bytes, err));
+    }
+done:
+    bt_free(kept);
+    bt_free(text);
+    return rc;
+}

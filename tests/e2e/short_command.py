@@ -99,6 +99,45 @@ class Decides(Short):
         self.assertIn('num_classes: 4\n', params)
 
 
+class Recalls(Short):
+    """eval and predict name the model_dir and nothing else."""
+
+    def bare(self, *more, mode='eval', expect=0, model_dir='out'):
+        result = e2e.run(['--mode=' + mode, '--model_dir=' + model_dir] + list(more),
+                         cwd=self.folder)
+        self.assertEqual(result.code, expect, str(result))
+        return result
+
+    def test_eval_and_predict(self):
+        trained = self.short('--params_override=task.train_data.epochs=1')
+        shutil.rmtree(self.path('weights'))  # the words are kept
+        self.assertIn('\nthe\n', open(self.path('out/vocab.txt'), encoding='utf-8').read())
+        self.assertEqual(self.bare().stdout, trained.stdout)
+        self.assertEqual(self.bare('--experiment=bert/sentence_prediction').stdout, trained.stdout)
+        self.write('new.csv', 'sentence\nthe a\nwas it\n')
+        self.bare('--predict=new.csv', '--output_path=a.tsv', mode='predict')
+        self.bare('--params_override=task.validation_data.input_path=new.csv',
+                  '--output_path=b.tsv', mode='predict')
+        with open(self.path('a.tsv'), encoding='utf-8') as a:
+            lines = a.read().splitlines()
+        self.assertEqual(len([line for line in lines if line[:1].isdigit()]), 2, lines)
+        with open(self.path('b.tsv'), encoding='utf-8') as b:
+            self.assertEqual(b.read().splitlines(), lines)
+        self.write('some.tsv', 'sentence\tlabel\nthe a\t0\nwas it\t1\n')
+        self.assertIn('examples 2 ', self.bare('--eval=some.tsv').stderr)
+        result = self.bare('--eval=some.tsv', '--params_override=task.validation_data.input_path='
+                           'x.tsv', expect=CONFIG)
+        self.assertIn('--eval=some.tsv contradicts', self.one_error(result))
+        self.write('out/vocab.txt', VOCAB.replace(' ', '\n').replace('would', 'other') + '\n')
+        self.assertIn('vocab', self.one_error(self.bare(expect=CONFIG)))
+
+    def test_nothing_there(self):
+        result = self.bare(model_dir='none', expect=CONFIG)
+        self.assertIn('missing --experiment (see --help), and --model_dir none has no params.yaml',
+                      self.one_error(result))
+        self.assertFalse(os.path.exists(self.path('none')))
+
+
 class Refuses(Short):
     def test_table(self):
         self.write('same.csv', 'text,label\na,1\nb,1\n')
