@@ -447,9 +447,58 @@ static bt_status check_words(changes *c, bt_error *err) {
                    (unsigned)then, evaluated_key, path, now >> 32, (unsigned)now, evaluated_key);
 }
 
+static bt_status check_pooling(const changes *c, bt_error *err) {
+    static const char key[] = "task.model.pooling";
+    const char       *then = NULL;
+    const char       *now = NULL;
+    BT_TRY(bt_conf_get_str(c->then, key, &then, err));
+    BT_TRY(bt_conf_get_str(c->run->conf, key, &now, err));
+    return bt_str_equal(then, now)
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG,
+                         "%s was trained with %s '%s' (params.yaml beside it), now it is '%s': the "
+                         "vectors would be others; say %s=%s",
+                         c->prefix, key, then, now, key, then);
+}
+
+/* Written, another one is meant: the vectors have the same directions. */
+static bt_status check_unit_length(const changes *c, bt_error *err) {
+    static const char key[] = "task.model.normalize";
+    char              origin[BT_CONF_ORIGIN_MAX];
+    bool              then = false;
+    bool              now = false;
+    BT_TRY(bt_conf_get_bool(c->then, key, &then, err));
+    BT_TRY(bt_conf_get_bool(c->run->conf, key, &now, err));
+    if (then == now || !bt_str_equal(bt_conf_origin(c->run->conf, key, origin), "default")) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "%s was trained with %s=%s (params.yaml beside it), now it is %s, its default: "
+                   "say which is meant",
+                   c->prefix, key, then ? "true" : "false", now ? "true" : "false");
+}
+
+/* No variable is missing where a dual encoder's vectors are made otherwise than in training. */
+static bt_status check_vectors(changes *c, bt_error *err) {
+    if (c->prefix == NULL || !bt_conf_has(c->run->conf, "task.model.pooling")) {
+        return BT_OK;
+    }
+    if (c->then == NULL) {
+        BT_TRY(load_then(c, err));
+    }
+    if (c->then == NULL) {
+        return BT_OK;
+    }
+    BT_TRY(check_pooling(c, err));
+    return check_unit_length(c, err);
+}
+
 static bt_status check_evaluation(train_run *run, const char *prefix, bt_error *err) {
-    changes         c = {.run = run, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
-    const bt_status rc = check_words(&c, err);
+    changes   c = {.run = run, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
+    bt_status rc = check_words(&c, err);
+    if (rc == BT_OK) {
+        rc = check_vectors(&c, err);
+    }
     bt_conf_free(c.then);
     return rc;
 }

@@ -146,6 +146,29 @@ class SentenceVectors(e2e.Case):
         self.predict(model_dir='t')
         a = e2e.trained_values(self.path('t', 'ckpt-2'))
         self.assertTrue(a)
+        # what the pooling of the run was is not forgotten when nobody says it again
+        self.write('model.yaml', (MODEL % ('mean', "''")))
+        lengths = ','.join('task.%s=12' % key for key in (
+            'model.max_sequence_length', 'train_data.seq_length', 'validation_data.seq_length'))
+        text = self.one_error(self.predict(lengths, expect=2, model_dir='t'))
+        self.assertIn("task.model.pooling 'mean'", text)
+        self.predict(lengths + ',task.model.pooling=mean', model_dir='t')
+
+    def test_their_length_is_not_forgotten(self):
+        self.take('mean_raw')
+        more = ('task.train_data.input_path=sentences.txt,'
+                'task.train_data.right_input_path=sentences.txt,'
+                'task.train_data.vocab_file=mean_raw/vocab.txt')
+        result = e2e.run(['--experiment=bert/dual_encoder', '--mode=train', '--model_dir=t',
+                          '--config_file=model.yaml', '--params_override=' + more],
+                         cwd=self.path())
+        self.assertEqual(result.code, 0, str(result))
+        self.write('model.yaml', MODEL % ('mean_raw', "''"))
+        lengths = 'task.model.pooling=mean,' + ','.join('task.%s=24' % key for key in (
+            'model.max_sequence_length', 'train_data.seq_length', 'validation_data.seq_length'))
+        text = self.one_error(self.predict(lengths, expect=2, model_dir='t'))
+        self.assertIn('task.model.normalize=false', text)
+        self.predict(lengths + ',task.model.normalize=true', model_dir='t')
 
 
 if __name__ == '__main__':
