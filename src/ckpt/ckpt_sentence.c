@@ -29,14 +29,17 @@ static const struct {
 
 #define CHOICE "computed here are cls, mean and max, one of them"
 
-/* *root NULL: there is no such file. */
+/* *root NULL: there is no such file. One that cannot be asked for may be there. */
 static bt_status read_beside(const char *folder, const char *name, json_t **root, char **path,
                              bt_error *err) {
+    bt_fs_info info = {0};
     bt_free(*path);
     *path = NULL;
     *root = NULL;
     BT_TRY(bt_fs_join(folder, name, path, err));
-    return bt_fs_exists(*path) ? bt_fs_read_json(*path, SENTENCE_MAX_BYTES, 0, root, err) : BT_OK;
+    BT_TRY(bt_fs_stat(*path, &info, err));
+    return info.kind == BT_FS_MISSING ? BT_OK
+                                      : bt_fs_read_json(*path, SENTENCE_MAX_BYTES, 0, root, err);
 }
 
 /* ---- pooling -----------------------------------------------------------------------------------

@@ -206,6 +206,58 @@ static void test_facts(void **state) {
     bt_ckpt_close(ckpt);
 }
 
+/* ---- sentence-transformers' files
+ * -------------------------------------------------------------------
+ */
+
+static bt_status read_sentence(void *context, bt_error *fault) {
+    bt_ckpt_sentence got;
+    BT_TRY(bt_ckpt_read_sentence(context, &got, fault));
+    assert_string_equal(got.pooling, "mean"); /* no fault is taken for a missing file */
+    assert_int_equal(got.normalize, 1);
+    assert_int_equal(got.max_seq_length, 12);
+    return BT_OK;
+}
+
+static void test_sentence(void **state) {
+    (void)state;
+    static const char *const names[1] = {"bert.pooler.dense.bias"};
+    const char *const        folder = test_temp_dir();
+    bt_ckpt                 *ckpt = NULL;
+    bt_ckpt_sentence         got;
+    char                     path[TEST_PATH_MAX];
+    assert_ok(bt_ckpt_open(test_source_path("tests/goldens/hf_sentences/mean"), &ckpt, err));
+    const test_work work = {.what = "sentence", .work = read_sentence, .context = ckpt};
+    assert_true(test_every_fault(&work) > 20);
+    bt_ckpt_close(ckpt);
+    write_kind(folder, names, 1, "{}");
+    assert_ok(bt_ckpt_open(folder, &ckpt, err));
+    assert_ok(bt_ckpt_read_sentence(ckpt, &got, err));
+    assert_string_equal(got.pooling, "");
+    assert_int_equal(got.normalize, -1);
+    static const struct {
+        const char *modules;
+        bt_status   rc;
+        const char *part;
+    } rows[] = {
+        {"[", BT_E_FORMAT, "modules.json"},
+        {"{}", BT_E_FORMAT, "expected a list of modules"},
+        {"[]", BT_E_FORMAT, "how tokens become a vector"},
+        {"[{\"type\": \"a.Transformer\"}]", BT_E_FORMAT, "how tokens become a vector"},
+        {"[{\"type\": \"a.Transformer\"}, {\"type\": \"a.Pooling\", \"path\": \"1\"}]", BT_E_FORMAT,
+         "how tokens become a vector"},
+        {"[{\"type\": \"a.Pooling\"}]", BT_E_UNSUPPORTED, "module 0 is 'Pooling'"},
+        {"[{\"type\": \"WordEmbeddings\"}]", BT_E_UNSUPPORTED, "'WordEmbeddings'"},
+        {"[7]", BT_E_UNSUPPORTED, "module 0 is ''"},
+    };
+    (void)snprintf(path, sizeof path, "%s/modules.json", folder);
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        test_write_file(path, rows[i].modules, strlen(rows[i].modules));
+        assert_fails(bt_ckpt_read_sentence(ckpt, &got, err), rows[i].rc, rows[i].part);
+    }
+    bt_ckpt_close(ckpt);
+}
+
 /* ---- weights in several files ------------------------------------------------------------------
  */
 
@@ -295,7 +347,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_albert_weights), cmocka_unit_test(test_tf1_heads),
         cmocka_unit_test(test_kinds),          cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_several_files),
+        cmocka_unit_test(test_several_files),  cmocka_unit_test(test_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
