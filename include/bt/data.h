@@ -128,6 +128,9 @@ typedef enum bt_data_table {
     BT_TABLE_LINES, /* a line is a text of one side of pairs, empty ones too */
 } bt_data_table;
 
+/* Rows of a table that are held out of training: a share of each label, by seed. */
+typedef enum bt_held_out { BT_HELD_OUT_ALL, BT_HELD_OUT_WITHOUT, BT_HELD_OUT_ONLY } bt_held_out;
+
 enum { BT_DATA_NO_QUOTE = '\n' }; /* bt_data_config.quote: nothing is quoted */
 
 /* Keys of train_data / validation_data that the stream obeys, filled by bt_data_config_read. */
@@ -150,7 +153,10 @@ typedef struct bt_data_config {
     char          delimiter; /* of TSV and CSV; 0: as above */
     char          quote;     /* of TSV and CSV; 0: a double quote in CSV, none in TSV */
     const char   *encoding;  /* of tables; NULL: UTF-8, or what a byte order mark says */
-    const char   *section;   /* "task.train_data", for messages; NULL: "the data" */
+    bt_held_out   held_out;  /* which rows are read: all, or without or only those held out */
+    double        held_out_share;
+    uint64_t      held_out_seed;
+    const char   *section; /* "task.train_data", for messages; NULL: "the data" */
 } bt_data_config;
 
 /* What the files are: file_type, else their endings, which must agree. Patterns are looked up. */

@@ -348,12 +348,37 @@ static bt_status decide_classes(short_run *run, const char *input, const bt_data
     return decide(run, key, number, "--train", err);
 }
 
+/* --train alone: a tenth of its rows is the evaluation's. */
+static bt_status decide_held_out(short_run *run, const char *input, bt_error *err) {
+    const char *const mode = flag_text(run, "mode");
+    bt_status         rc = BT_OK;
+    bt_str            value = BT_STR_INIT;
+    if (bt_str_equal(mode, "train") || flag_text(run, "eval") != NULL || mode == NULL ||
+        is_written(run, VALIDATION ".input_path")) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_str_append_json(&value, input, err));
+    BT_CHECK(decide(run, VALIDATION ".input_path", bt_str_text(&value), "--train", err));
+    BT_CHECK(decide(run, TRAIN ".held_out", "without", "--train", err));
+    BT_CHECK(decide(run, VALIDATION ".held_out", "only", "--train", err));
+    BT_CHECK(decide(run, TRAIN ".held_out_share", "0.1", "--train", err));
+    rc = decide(run, VALIDATION ".held_out_share", "0.1", "--train", err);
+done:
+    bt_str_deinit(&value);
+    return rc;
+}
+
 /* Once an epoch it is evaluated and saved. */
 static bt_status decide_intervals(short_run *run, int64_t n_rows, bt_error *err) {
     int64_t batch = 0;
     char    epoch[32];
     char    report[32];
+    double  held_out = 0;
     BT_TRY(bt_conf_get_i64(run->conf, TRAIN ".global_batch_size", &batch, err));
+    if (bt_conf_has(run->conf, TRAIN ".held_out_share")) {
+        BT_TRY(bt_conf_get_f64(run->conf, TRAIN ".held_out_share", &held_out, err));
+    }
+    n_rows -= (int64_t)((double)n_rows * held_out);
     if (n_rows < 1 || batch < 1) {
         return BT_OK;
     }
@@ -422,6 +447,7 @@ static bt_status use_table(short_run *run, const char *input, column_list *texts
     BT_CHECK(put_columns(run, "text", "text_fields", texts, true, err));
     BT_CHECK(put_columns(run, "label", "label_field", labels, false, err));
     BT_CHECK(decide_classes(run, input, &survey, err));
+    BT_CHECK(decide_held_out(run, input, err));
     rc = decide_intervals(run, survey.n_rows, err);
 done:
     bt_data_survey_deinit(&survey);
@@ -480,6 +506,11 @@ bt_status apply_short_flags(const bt_flags *flags, const recalled_run *recalled,
     BT_CHECK(apply_init(&run, err));
     BT_CHECK(put_path(&run, "eval", VALIDATION ".input_path", err));
     BT_CHECK(put_path(&run, "predict", VALIDATION ".input_path", err));
+    if (run.params != NULL &&
+        (flag_text(&run, "eval") != NULL || flag_text(&run, "predict") != NULL) &&
+        bt_conf_has(conf, VALIDATION ".held_out")) { /* other rows than the training's */
+        BT_CHECK(set_key(&run, VALIDATION ".held_out", "''", "--eval", err));
+    }
     BT_CHECK(apply_train(&run, err));
     if (run.told.len > 0) {
         bt_log(BT_LOG_INFO, "decided, as nobody wrote it: %s", bt_str_text(&run.told));

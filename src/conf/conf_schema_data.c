@@ -65,6 +65,11 @@ static const conf_key table_data_keys[] = {
         "tables: how text is encoded, a name as iconv knows it: windows-1252, utf-16le, ... "
         "(empty: "
         "UTF-8, or what a byte order mark says)"),
+    KEY("held_out", T_STR, EXT | NULLABLE, "", &(const conf_rule)CHOICES("|without|only"),
+        "tables: without reads the rows that are not held out, only those that are (empty: all); "
+        "of each label held_out_share, drawn by held_out_seed"),
+    KEY("held_out_seed", T_INT, EXT, "0", RULE_GE0, "which rows are held out"),
+    KEY("held_out_share", T_FLOAT, EXT, "0.0", RULE_RATE, "share of the rows that is held out"),
     KEY("quote", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "tsv, csv: the character around fields that hold others, or none (empty: a double quote in "
         "csv, none in tsv)"),

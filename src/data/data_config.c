@@ -108,9 +108,28 @@ static bool read_character(const char *text, char *out) {
            (text[1] == '\0' && (text[0] & 0x80) == 0 && text[0] != '\r' && text[0] != '\n');
 }
 
+/* Which rows; both sections say the same share and seed. */
+static bt_status read_held_out(key_reader *reader, bt_data_config *out) {
+    const char *word = NULL;
+    int64_t     seed = 0;
+    BT_TRY(read_table_key(reader, "held_out", &word));
+    if (word == NULL) {
+        return BT_OK;
+    }
+    out->held_out = bt_str_equal(word, "only") ? BT_HELD_OUT_ONLY : BT_HELD_OUT_WITHOUT;
+    BT_TRY(read_i64_at_least(reader, "held_out_seed", 0, 0, &seed));
+    out->held_out_seed = (uint64_t)seed;
+    BT_TRY(bt_conf_get_f64(reader->conf, path_of(reader, "held_out_share"), &out->held_out_share,
+                           reader->err));
+    return out->held_out_share > 0 ? BT_OK
+                                   : refuse(reader, "held_out_share", BT_E_CONFIG,
+                                            "held_out is set: expected a share above 0");
+}
+
 static bt_status read_table_keys(key_reader *reader, bt_data_config *out) {
     const char *delimiter = NULL;
     const char *quote = NULL;
+    BT_TRY(read_held_out(reader, out));
     BT_TRY(read_table_key(reader, "encoding", &out->encoding));
     BT_TRY(read_table_key(reader, "delimiter", &delimiter));
     BT_TRY(read_table_key(reader, "quote", &quote));

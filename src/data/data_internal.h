@@ -110,6 +110,9 @@ struct data_rows {
     uint32_t                  content; /* crc32c that names what the files say; the kind's own */
 };
 
+/* is_used [n_rows]: the rows that config.held_out wants. */
+bt_status bt_data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
+                             bt_error *err);
 /* Picks the kind of input, opens it and learns its rows. No row at all is an error. */
 bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
                             data_rows **out, bt_error *err);

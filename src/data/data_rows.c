@@ -60,6 +60,12 @@ bt_status bt_data_check_table_keys(const bt_data_config *config, bt_data_table t
         return BT_FAIL(err, BT_E_CONFIG, "%s.%s is for .tsv and .csv, which this input is not",
                        section, config->delimiter != 0 ? "delimiter" : "quote");
     }
+    if (table == BT_TABLE_NONE && config->held_out != BT_HELD_OUT_ALL) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.held_out is for tables of text, but this input is records: name other "
+                       "records to evaluate with (--eval)",
+                       section);
+    }
     if (table == BT_TABLE_NONE && config->encoding != NULL) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.encoding is for tables of text, but this input is records", section);

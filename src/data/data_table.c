@@ -530,6 +530,73 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     return rc;
 }
 
+/* Only these rows are left, in their order. */
+static void keep_rows(table_rows *rows, const bool *is_used) {
+    size_t  n_names = 0;
+    int64_t number = 0;
+    int64_t n = 0;
+    for (size_t p = 0; p < rows->base.n_parts; p++) {
+        data_part *const  part = &rows->base.parts[p];
+        table_file *const file = &rows->files[p];
+        const int64_t     n_rows = part->n_rows;
+        part->first = n;
+        part->n_rows = 0;
+        for (int64_t i = 0; i < n_rows; i++, number++) {
+            if (is_used[number]) {
+                file->begins[part->n_rows++] = file->begins[i];
+                n++;
+            }
+        }
+    }
+    for (size_t i = 0; i < rows->census.n; i++) {
+        if (is_used[i]) {
+            rows->census.names[n_names++] = rows->census.names[i];
+        }
+    }
+    rows->census.n = n_names;
+    rows->base.n_rows = n;
+}
+
+static bt_status count_kept(table_rows *rows, bt_error *err) {
+    data_labels *const labels = &rows->labels;
+    for (size_t i = 0; i < labels->n_seen; i++) {
+        labels->seen[i].count = 0;
+    }
+    for (int64_t i = 0; labels->n_seen > 0 && i < rows->base.n_rows; i++) {
+        int64_t label = 0;
+        size_t  at = 0;
+        BT_TRY(label_of_row(&rows->base, i, &label, err));
+        while (at + 1 < labels->n_seen && labels->seen[at].id != label) {
+            at++;
+        }
+        labels->seen[at].count++;
+    }
+    return BT_OK;
+}
+
+static bt_status split(table_rows *rows, const bt_data_config *config, bt_error *err) {
+    if (config->held_out == BT_HELD_OUT_ALL) {
+        return BT_OK;
+    }
+    if (rows->schema->label_kind == BT_LABEL_NONE || rows->schema->label_kind == BT_LABEL_MULTI ||
+        config->skip_bad_records > 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s.held_out: only of rows with one label each, and without "
+                       "skip_bad_records; name two files instead",
+                       rows->wish.section);
+    }
+    bool *const is_used = bt_calloc_array((size_t)rows->base.n_rows, sizeof *is_used);
+    if (is_used == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the rows that are held out");
+    }
+    const bt_status rc = bt_data_split_draw(&rows->base, config, is_used, err);
+    if (rc == BT_OK) {
+        keep_rows(rows, is_used);
+    }
+    bt_free(is_used);
+    return rc == BT_OK ? count_kept(rows, err) : rc;
+}
+
 static void close_table(data_rows *base) {
     table_rows *const rows = (table_rows *)base;
     for (size_t i = 0; rows->files != NULL && i < base->n_parts; i++) {
@@ -576,6 +643,7 @@ bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema 
     BT_CHECK(bt_data_rows_expand(&rows->base, config, err));
     BT_CHECK(index_files(rows, err));
     BT_CHECK(settle_labels(rows, err));
+    BT_CHECK(split(rows, config, err));
     *out = &rows->base;
     rows = NULL;
 done:

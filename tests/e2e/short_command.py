@@ -131,6 +131,25 @@ class Recalls(Short):
         self.write('out/vocab.txt', VOCAB.replace(' ', '\n').replace('would', 'other') + '\n')
         self.assertIn('vocab', self.one_error(self.bare(expect=CONFIG)))
 
+    def test_a_tenth_is_held_out(self):
+        train = os.path.join(e2e.SOURCE, 'data/dev.tsv')
+        trained = self.short('--params_override=task.train_data.epochs=1', train=train,
+                             evaluation=None)
+        for section, n, words in (('train', 450, 'without'), ('validation', 50, 'only')):
+            self.assertIn('task.%s_data: %d of 500 rows, %s those that are held out (held_out_share '
+                          '0.1, held_out_seed 0); held out of each class: 25 of 250, 25 of 250'
+                          % (section, n, words), trained.stderr)
+        self.assertIn('= 1 epochs of 450 rows', trained.stderr)
+        self.assertNotIn('learned by heart', trained.stderr)
+        self.assertIn('examples 50 ', trained.stderr)
+        with open(self.path('out/params.yaml'), encoding='utf-8') as source:
+            params = source.read()
+        for line in ('held_out: without', 'held_out: only', 'held_out_share: 0.1',
+                     'validation_interval: 15'):
+            self.assertIn(line, params)
+        self.assertEqual(self.bare().stdout, trained.stdout)
+        self.assertIn('examples 500 ', self.bare('--eval=' + DEV).stderr)
+
     def test_nothing_there(self):
         result = self.bare(model_dir='none', expect=CONFIG)
         self.assertIn('missing --experiment (see --help), and --model_dir none has no params.yaml',
