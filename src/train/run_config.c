@@ -82,6 +82,24 @@ static bt_status read_loss_scale(const bt_conf *conf, double *out, bt_error *err
     return BT_OK;
 }
 
+/* Rows held out of the training by one rule and evaluated by another would be both. */
+static bt_status check_held_out(const run_config *config, bt_error *err) {
+    const bt_data_config *const train = &config->train_data;
+    const bt_data_config *const validation = &config->validation_data;
+    const bool both = train->held_out != BT_HELD_OUT_ALL && validation->held_out != BT_HELD_OUT_ALL;
+    if (both && (train->held_out_share != validation->held_out_share ||
+                 train->held_out_seed != validation->held_out_seed)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.train_data holds out a share of %g with seed %" PRIu64
+                       ", task.validation_data %g with seed %" PRIu64
+                       ": rows would be trained on and evaluated; set held_out_share and "
+                       "held_out_seed alike in both",
+                       train->held_out_share, train->held_out_seed, validation->held_out_share,
+                       validation->held_out_seed);
+    }
+    return BT_OK;
+}
+
 bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *arena, run_config *out,
                           bt_error *err) {
     *out = (run_config){0};
@@ -103,7 +121,7 @@ bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *aren
         BT_TRY(bt_data_config_read(conf, "task.validation_data", out->seed, arena,
                                    &out->validation_data, err));
     }
-    return BT_OK;
+    return check_held_out(out, err);
 }
 
 bt_precision run_config_precision(const run_config *config) {
