@@ -85,8 +85,14 @@ typedef struct bt_ckpt_facts {
     char    path[BT_CKPT_PATH_MAX];       /* of the configuration; cut when it is longer */
     char    model_type[BT_CKPT_WORD_MAX]; /* Hugging Face's */
     char    activation[BT_CKPT_WORD_MAX];
+    char    positions[BT_CKPT_WORD_MAX]; /* position_embedding_type */
+    char    architecture[64];            /* the first: "BertForSequenceClassification" */
     int64_t n_layers, n_heads;
+    int64_t n_groups, n_inner_groups; /* of ALBERT: layers that are not shared */
     double  norm_eps;
+    double  dropout, attention_dropout; /* NaN where it says nothing */
+    bool    is_decoder, has_cross_attention, has_pruned_heads;
+    bool    has_own_code; /* the repository's own program computes the model */
 } bt_ckpt_facts;
 /* BT_E_FORMAT when there is one that is no JSON. */
 BT_MUST_USE bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *err);
@@ -112,6 +118,25 @@ typedef struct bt_ckpt_sentence {
  * or not of that form. */
 BT_MUST_USE bt_status bt_ckpt_read_sentence(const bt_ckpt *ckpt, bt_ckpt_sentence *out,
                                             bt_error *err);
+/* What the shapes of the variables tell; 0: no such variable, or not told by it. */
+typedef struct bt_ckpt_sizes {
+    int64_t vocab_size;
+    int64_t embedding_size;
+    int64_t hidden_size;
+    int64_t num_layers;          /* 0 of an ALBERT */
+    int64_t num_attention_heads; /* 0 where a kernel is [H,H] */
+    int64_t intermediate_size;
+    int64_t max_position_embeddings;
+    int64_t type_vocab_size;
+    int64_t head_classes; /* columns of sentence_prediction/logits */
+} bt_ckpt_sizes;
+void bt_ckpt_read_sizes(const bt_ckpt *ckpt, bt_ckpt_sizes *out);
+/* The word here (bt_activation_from_name) for what the file's activation computes; NULL: nothing
+ * here computes it. */
+const char *bt_ckpt_activation_word(const bt_ckpt *ckpt, const char *activation);
+/* What stands before the names of all encoder tensors ("module."), taken off for the canonical
+ * ones; *n_without: tensors that do not have it, which are left over. */
+const char *bt_ckpt_wrapper(const bt_ckpt *ckpt, size_t *n_without);
 /* BT_E_UNSUPPORTED, by name, when the file holds an encoder that nothing here computes. */
 BT_MUST_USE bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
                                          bt_error *err);
@@ -127,24 +152,17 @@ BT_MUST_USE bt_status bt_ckpt_read_info(bt_ckpt *ckpt, bt_str *bytes, bool *foun
 /* ---- SavedModels ------------------------------------------------------------------------------
  */
 
-/* What a module says of its encoder: sizes from the shapes of its variables (0: no such variable),
- * the rest from Keras's saved configuration where there is one. */
+/* What a module says of its encoder: sizes from the shapes of its variables, the rest from Keras's
+ * saved configuration where there is one. */
 typedef struct bt_ckpt_module {
-    int64_t vocab_size;
-    int64_t embedding_size;
-    int64_t hidden_size;
-    int64_t num_layers;
-    int64_t num_attention_heads;
-    int64_t intermediate_size;
-    int64_t max_position_embeddings;
-    int64_t type_vocab_size;
-    bool    has_config;
-    char    activation[32]; /* "" : unknown */
-    double  dropout_rate;   /* NaN: unknown */
-    double  attention_dropout_rate;
-    int32_t norm_first;    /* -1: unknown */
-    int32_t do_lower_case; /* -1: unknown */
-    char   *vocab_file;    /* owned; NULL: none */
+    bt_ckpt_sizes sizes;
+    bool          has_config;
+    char          activation[32]; /* "" : unknown */
+    double        dropout_rate;   /* NaN: unknown */
+    double        attention_dropout_rate;
+    int32_t       norm_first;    /* -1: unknown */
+    int32_t       do_lower_case; /* -1: unknown */
+    char         *vocab_file;    /* owned; NULL: none */
 } bt_ckpt_module;
 
 /* ckpt: bt_ckpt_open of the SavedModel's folder. */

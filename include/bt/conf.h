@@ -66,6 +66,39 @@ void                  bt_conf_free(bt_conf *conf); /* accepts NULL */
 BT_MUST_USE bt_status bt_conf_set(bt_conf *conf, const char *override, const char *origin,
                                   bt_conf_errors *errors, bt_error *err);
 
+/* ---- facts in the place of defaults -------------------------------------------------------------
+ */
+
+/* The user wrote it, in a file or a flag: it is no default, and was not adopted. */
+bool bt_conf_is_written(const bt_conf *conf, const char *path);
+/* Some key of the section was written. */
+bool bt_conf_is_written_below(const bt_conf *conf, const char *path);
+
+typedef enum bt_conf_fact_kind {
+    BT_CONF_FACT_BOOL,
+    BT_CONF_FACT_I64,
+    BT_CONF_FACT_F64,
+    BT_CONF_FACT_STR,
+} bt_conf_fact_kind;
+typedef struct bt_conf_fact {
+    bt_conf_fact_kind kind;
+    union {
+        bool        b;
+        int64_t     i;
+        double      f;
+        const char *s; /* copied */
+    } u;
+} bt_conf_fact;
+
+/* What is known of a key that nobody wrote: the value takes the default's place, origin (copied)
+ * says who knows it. Nothing happens where the key was written, is not there, or says the same.
+ * The caller gives values of the key's type and range. */
+BT_MUST_USE bt_status bt_conf_adopt(bt_conf *conf, const char *path, const bt_conf_fact *fact,
+                                    const char *origin, bool *adopted, bt_error *err);
+/* The same with the value that another configuration of the same experiment has (no lists). */
+BT_MUST_USE bt_status bt_conf_adopt_from(bt_conf *conf, const bt_conf *from, const char *path,
+                                         bt_error *err);
+
 /* ---- modes -------------------------------------------------------------------------------- */
 
 typedef enum bt_conf_mode {

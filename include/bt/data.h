@@ -39,14 +39,16 @@ typedef enum bt_side { BT_SIDE_NONE, BT_SIDE_LEFT, BT_SIDE_RIGHT } bt_side;
 
 /* Rows are the windows of SQuAD files. A row's example_id is its window's number. */
 typedef struct bt_data_squad {
-    const char  *vocab_file; /* NULL: the rows are not these */
-    bool         do_lower_case;
-    int64_t      doc_stride;
-    int64_t      max_query_length;
-    bool         version_2;
-    bt_squad_use use;      /* not for training: the rows end, and no remainder is dropped */
-    int64_t      max_rows; /* an evaluation reads no more than these first ones; 0: all, and then
-                            * windows of like length stand together */
+    const char     *vocab_file; /* NULL: the rows are not these */
+    bool            do_lower_case;
+    bt_text_accents accents;
+    bool            chinese_joined;
+    int64_t         doc_stride;
+    int64_t         max_query_length;
+    bool            version_2;
+    bt_squad_use    use;      /* not for training: the rows end, and no remainder is dropped */
+    int64_t         max_rows; /* an evaluation reads no more than these first ones; 0: all, and then
+                               * windows of like length stand together */
 } bt_data_squad;
 
 /* How the texts of a row become its tokens, where rows are raw text. */
@@ -65,6 +67,8 @@ typedef struct bt_data_text {
     const char        *vocab_file;
     bool               tables_only; /* rows of records are tokens all the same (pairs) */
     bool               lower_case;
+    bt_text_accents    accents;
+    bool               chinese_joined;
     /* BT_TEXT_PYTHON: the tokens that create-finetuning-data makes, of one or two texts.
      * BT_TEXT_TF: those of the experiments that read raw text, of any number of texts. */
     bt_text_rules rules;

@@ -92,6 +92,17 @@ BT_MUST_USE bt_status bt_json_append(bt_str *out, const struct json_t *value, si
 void bt_json_watch(void);
 bool bt_json_was_refused(void);
 
+/* BT_E_FORMAT, by name and with the command that helps, when a file of these first bytes (512 are
+ * enough) is something else in the place of what was meant: a Git LFS pointer (whoever opens a
+ * local one is told so by itself), an HTML page, a file of PyTorch or Keras. */
+BT_MUST_USE bt_status bt_fs_refuse_stranger(const char *path, const void *bytes, size_t n_bytes,
+                                            bt_error *err);
+/* The same of a local file; BT_OK when it cannot be read, and for remote ones. */
+BT_MUST_USE bt_status bt_fs_refuse_stranger_file(const char *path, bt_error *err);
+/* The sentences alone, for a file that is known by its name: always BT_E_FORMAT. */
+BT_MUST_USE bt_status bt_fs_refuse_torch(const char *path, bt_error *err);
+BT_MUST_USE bt_status bt_fs_refuse_keras(const char *path, bt_error *err);
+
 /* A whole file of JSON; flags: jansson's (0, JSON_ALLOW_NUL...). BT_E_FORMAT with line and column
  * where it is none. The caller json_decref()s *root. */
 BT_MUST_USE bt_status bt_fs_read_json(const char *path, size_t max_bytes, size_t flags,

@@ -46,6 +46,7 @@ typedef struct bt_encoder_config {
     float         dropout_rate;
     float         attention_dropout_rate; /* on probabilities AND on the attention output */
     float         initializer_range;
+    float         norm_eps; /* of every layer normalisation; 0: BERT's, 1e-12 */
     bool          norm_first;
 } bt_encoder_config;
 

@@ -27,6 +27,9 @@ typedef struct bt_text_vocab bt_text_vocab;
  * space, the last of several equal lines gives the id. Errors: BT_E_IO missing, a folder,
  * unreadable; BT_E_FORMAT empty, not UTF-8 (file:line), larger than BT_TEXT_VOCAB_MAX_BYTES. */
 BT_MUST_USE bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, bt_error *err);
+/* A path that ends in .json is Hugging Face's tokenizer.json: its model.vocab, tokens that were
+ * added and the longest word. BT_E_UNSUPPORTED, by name: its tokenizer is no WordPiece, or treats
+ * characters in another way than BERT's. */
 /* The same from bytes in memory (copied); name is used in messages only. */
 BT_MUST_USE bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
                                           const char *name, bt_error *err);
@@ -38,6 +41,10 @@ BT_MUST_USE bt_status bt_text_vocab_parse_as(bt_text_vocab **out, const void *by
                                              const char *name, bt_text_rules rules, bt_error *err);
 void                  bt_text_vocab_free(bt_text_vocab *vocab);
 #define BT_TEXT_VOCAB_MAX_BYTES ((size_t)32 << 20)
+
+/* The pieces of such a file, one a line, without looking at them. The caller bt_free()s *lines. */
+BT_MUST_USE bt_status bt_text_vocab_read_lines(const char *path, char **lines, size_t *n_bytes,
+                                               bt_error *err);
 
 int32_t bt_text_vocab_size(const bt_text_vocab *vocab); /* lines: ids are 0..size-1 */
 /* NUL-terminated, borrowed from the vocabulary; its length, if n is not NULL, in *n. id in range.
@@ -69,6 +76,22 @@ typedef struct bt_text_scratch   bt_text_scratch;
  * when it lacks [CLS], [SEP] or [UNK], or by the rules of tensorflow-text [PAD]. */
 BT_MUST_USE bt_status bt_text_tokenizer_create(bt_text_tokenizer **out, const bt_text_vocab *vocab,
                                                bool do_lower_case, bt_error *err);
+/* What becomes of accents (characters of class Mn, after canonical decomposition). */
+typedef enum bt_text_accents {
+    BT_TEXT_ACCENTS_BY_CASE, /* taken off where case is lowered: BERT's rule */
+    BT_TEXT_ACCENTS_KEPT,
+    BT_TEXT_ACCENTS_STRIPPED,
+} bt_text_accents;
+typedef struct bt_text_options {
+    bool            do_lower_case;
+    bt_text_accents accents;
+    bool            chinese_joined; /* Chinese characters are letters, no words of their own */
+} bt_text_options;
+/* The same with other options than BERT's, by Python's rules. BT_E_UNSUPPORTED: by
+ * tensorflow-text's rules, and accents that are stripped in text whose case stays. */
+BT_MUST_USE bt_status bt_text_tokenizer_create_as(bt_text_tokenizer    **out,
+                                                  const bt_text_vocab   *vocab,
+                                                  const bt_text_options *options, bt_error *err);
 void                  bt_text_tokenizer_free(bt_text_tokenizer *tokenizer);
 const bt_text_vocab  *bt_text_tokenizer_vocab(const bt_text_tokenizer *tokenizer);
 /* The id that fills a sequence up: 0 by Python's rules, else that of [PAD]. */
@@ -114,6 +137,21 @@ BT_MUST_USE bt_status bt_text_pack(const bt_text_tokenizer *tokenizer, bt_text_s
                                    const bt_text_span *texts, size_t n_texts,
                                    int64_t max_seq_length, bt_text_pair *out, bt_error *err);
 
+/* ---- what the files of a tokenizer say ---------------------------------------------------------
+ */
+
+/* Of a folder as Hugging Face's libraries write it: tokenizer.json, tokenizer_config.json,
+ * vocab.txt; -1, 0 and NULL where they say nothing. */
+typedef struct bt_text_facts {
+    char   *vocab_file; /* owned: tokenizer.json, else vocab.txt */
+    char   *said_by;    /* owned: the file that says how text is treated */
+    int8_t  lower_case, strip_accents, chinese_chars;
+    int64_t max_length; /* of a sequence */
+} bt_text_facts;
+/* BT_E_UNSUPPORTED, by name: a tokenizer that is not BERT's. */
+BT_MUST_USE bt_status bt_text_read_facts(const char *folder, bt_text_facts *out, bt_error *err);
+void                  bt_text_facts_deinit(bt_text_facts *facts);
+
 /* ---- basic tokenizer: words before WordPiece ------------------------------------------------- */
 
 typedef struct bt_text_word {
@@ -127,6 +165,10 @@ BT_MUST_USE bt_status bt_text_split_words(bt_text_scratch *scratch, const char *
                                           size_t n_bytes, bool do_lower_case, bool split_on_punc,
                                           const bt_text_word **words, size_t *n_words,
                                           bt_error *err);
+BT_MUST_USE bt_status bt_text_split_words_as(bt_text_scratch *scratch, const char *text,
+                                             size_t n_bytes, const bt_text_options *options,
+                                             const bt_text_word **words, size_t *n_words,
+                                             bt_error *err); /* splits at punctuation */
 BT_MUST_USE bt_status bt_text_split_words_codepoints(bt_text_scratch *scratch, const uint32_t *text,
                                                      size_t n, bool do_lower_case,
                                                      bool split_on_punc, const bt_text_word **words,

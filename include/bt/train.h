@@ -33,6 +33,12 @@ typedef struct bt_train_args {
 /* metrics, values of the task's output, and what the trainer adds */
 enum { BT_TRAIN_MAX_VALUES = 2 * BT_METRIC_MAX + 8 };
 
+/* What the weights say of themselves (task.init_checkpoint, task.hub_module_url; of a model_dir
+ * with a checkpoint what params.yaml there says) into the keys of args->conf that nobody wrote:
+ * sizes, kind and arithmetic of the encoder, the head. Before bt_conf_check_for_mode. is_dry:
+ * nothing is fetched. Errors are those of reading the weights. */
+BT_MUST_USE bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error *err);
+
 /* What the run ended with: the values of the last evaluation (or of the last training record when
  * the mode does not evaluate), in Model Garden's names. */
 typedef struct bt_train_summary {

@@ -108,11 +108,21 @@ static const refusal_row *refusal_of_type(const char *model_type) {
     return NULL;
 }
 
+/* words stand in name, at its beginning or behind a dot. */
+static bool has_words(const char *name, const char *words) {
+    for (const char *at = strstr(name, words); at != NULL; at = strstr(at + 1, words)) {
+        if (at == name || at[-1] == '.') {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const refusal_row *refusal_of_names(const bt_ckpt *ckpt, bool has_model_type) {
     for (size_t t = 0; t < ckpt->n_tensors; t++) {
         for (size_t i = 0; i < BT_ARRAY_LEN(refusals); i++) {
             if (refusals[i].prefix != NULL &&
-                bt_str_starts_with(ckpt->tensors[t].name, refusals[i].prefix)) {
+                has_words(ckpt->tensors[t].name, refusals[i].prefix)) {
                 return &refusals[i];
             }
         }
@@ -139,23 +149,159 @@ static int64_t count_numbered(const bt_ckpt *ckpt, const char *mark) {
     return n;
 }
 
-static bt_status check_groups(const bt_ckpt *ckpt, bt_error *err) {
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static bt_status check_groups(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
     const bool    is_tf1 = ckpt->layout == BT_CKPT_TF1;
-    const int64_t n_groups = count_numbered(ckpt, is_tf1 ? "/group_" : "albert_layer_groups.");
-    const int64_t n_inner = count_numbered(ckpt, is_tf1 ? "/inner_group_" : "albert_layers.");
-    if (n_groups <= 1 && n_inner <= 1) {
+    const int64_t n_groups =
+        larger(count_numbered(ckpt, is_tf1 ? "/group_" : "albert_layer_groups."), facts->n_groups);
+    const int64_t n_inner = larger(
+        count_numbered(ckpt, is_tf1 ? "/inner_group_" : "albert_layers."), facts->n_inner_groups);
+    if (n_groups <= 1 && n_inner <= 1) { /* 0 where nothing says it */
         return BT_OK;
     }
     return BT_FAIL(err, BT_E_UNSUPPORTED,
                    "%s holds an ALBERT with %" PRId64 " groups of %" PRId64
                    " layers; an encoder here shares 1 layer (1 group of 1)",
-                   ckpt->path, n_groups, n_inner);
+                   ckpt->path, larger(n_groups, 1), larger(n_inner, 1));
+}
+
+/* ---- the architecture beside the kind ----------------------------------------------------------
+ */
+
+/* Words of programs that hold a model in a module of theirs: what is behind them is the model's. */
+static const char *const wrapper_words[] = {"_forward_module",
+                                            "_fsdp_wrapped_module",
+                                            "_orig_mod",
+                                            "albert",
+                                            "auto_model",
+                                            "backbone",
+                                            "base_model",
+                                            "bert",
+                                            "bert_model",
+                                            "core",
+                                            "distilbert",
+                                            "embedder",
+                                            "encoder",
+                                            "lm",
+                                            "model",
+                                            "module",
+                                            "net",
+                                            "network",
+                                            "plm",
+                                            "student",
+                                            "teacher",
+                                            "text_encoder",
+                                            "text_model",
+                                            "transformer"};
+
+static bool is_wrapper_word(const char *word, size_t n) {
+    bool is_number = n > 0; /* torch.nn.Sequential's names */
+    for (size_t i = 0; i < n; i++) {
+        is_number = is_number && isdigit((unsigned char)word[i]);
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(wrapper_words); i++) {
+        if (strlen(wrapper_words[i]) == n && memcmp(wrapper_words[i], word, n) == 0) {
+            return true;
+        }
+    }
+    return is_number;
+}
+
+static bt_status check_wrapper(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
+    if (ckpt->other_wrapper != NULL) {
+        return BT_FAIL(
+            err, BT_E_UNSUPPORTED,
+            "%s holds two encoders, one below '%s' and one below '%s': save the one that "
+            "is meant by itself",
+            ckpt->path, ckpt->wrapper, ckpt->other_wrapper);
+    }
+    for (const char *at = ckpt->wrapper;
+         at != NULL && *at != '\0' && facts->model_type[0] == '\0';) {
+        const size_t n = strcspn(at, ".");
+        if (!is_wrapper_word(at, n)) {
+            return BT_FAIL(err, BT_E_UNSUPPORTED,
+                           "%s: its names begin with '%s', which may be those of another kind of "
+                           "model: put the config.json beside it whose model_type says that it is "
+                           "bert, albert or distilbert",
+                           ckpt->path, ckpt->wrapper);
+        }
+        at += n + (at[n] == '.');
+    }
+    return BT_OK;
+}
+
+static bt_status fail_fact(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, const char *what,
+                           const char *why, bt_error *err) {
+    return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: %s (%s): %s", ckpt->path, what, facts->path, why);
+}
+
+const char *bt_ckpt_activation_word(const bt_ckpt *ckpt, const char *activation) {
+    static const struct {
+        const char *theirs;
+        const char *ours;
+    } rows[] = {{"gelu", "gelu_erf"},         {"gelu_python", "gelu_erf"},
+                {"gelu_new", "gelu"},         {"gelu_pytorch_tanh", "gelu"},
+                {"gelu_python_tanh", "gelu"}, {"gelu_accurate", "gelu"},
+                {"gelu_fast", "gelu"},        {"silu", "swish"},
+                {"swish", "swish"},           {"relu", "relu"},
+                {"relu6", "relu6"},           {"tanh", "tanh"},
+                {"sigmoid", "sigmoid"},       {"mish", "mish"},
+                {"linear", "linear"}};
+    if (ckpt->layout != BT_CKPT_SAFETENSORS) {
+        return activation; /* Google's and Model Garden's words are the same */
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].theirs, activation) == 0) {
+            return rows[i].ours;
+        }
+    }
+    return NULL;
+}
+
+static bt_status check_facts(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
+    char what[BT_CKPT_WORD_MAX + 40];
+    if (facts->positions[0] != '\0' && strcmp(facts->positions, "absolute") != 0) {
+        (void)snprintf(what, sizeof what, "position_embedding_type is '%s'", facts->positions);
+        return fail_fact(ckpt, facts, what,
+                         "only absolute positions are built here; start from weights with those",
+                         err);
+    }
+    if (facts->is_decoder || facts->has_cross_attention) {
+        return fail_fact(
+            ckpt, facts, facts->is_decoder ? "is_decoder is true" : "add_cross_attention is true",
+            "a decoder, each token of which sees those before it only, is not built here", err);
+    }
+    if (facts->has_pruned_heads) {
+        return fail_fact(ckpt, facts, "pruned_heads", "layers with fewer heads are not built here",
+                         err);
+    }
+    if (facts->has_own_code) {
+        return fail_fact(ckpt, facts, "auto_map",
+                         "code of the repository's own computes this model, which is not run here",
+                         err);
+    }
+    if (facts->activation[0] != '\0' && ckpt->layout == BT_CKPT_SAFETENSORS &&
+        bt_ckpt_activation_word(ckpt, facts->activation) == NULL) {
+        (void)snprintf(what, sizeof what, "the activation '%s'", facts->activation);
+        return fail_fact(ckpt, facts, what, "it is not computed here", err);
+    }
+    if (ckpt->foreign >= 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s: tensor '%s' is part of its encoder and of none that is built here: its "
+                       "model computes something else",
+                       ckpt->path, ckpt->tensors[ckpt->foreign].name);
+    }
+    return BT_OK;
 }
 
 bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
     static const char *const known[] = {"bert", "albert", "distilbert"};
     if (ckpt->layout != BT_CKPT_SAFETENSORS) {
-        return check_groups(ckpt, err);
+        BT_TRY(check_groups(ckpt, facts, err));
+        return check_facts(ckpt, facts, err);
     }
     bool is_known = facts->model_type[0] == '\0';
     for (size_t i = 0; i < BT_ARRAY_LEN(known); i++) {
@@ -174,5 +320,7 @@ bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
                        "weights of BERT, ALBERT or DistilBERT",
                        ckpt->path, facts->model_type, facts->path);
     }
-    return check_groups(ckpt, err);
+    BT_TRY(check_wrapper(ckpt, facts, err));
+    BT_TRY(check_groups(ckpt, facts, err));
+    return check_facts(ckpt, facts, err);
 }

@@ -31,19 +31,64 @@ static void copy_word(char out[BT_CKPT_WORD_MAX], const json_t *value) {
     (void)snprintf(out, BT_CKPT_WORD_MAX, "%s", text != NULL ? text : "");
 }
 
+/* The first of these keys that holds a number; NaN: none. */
+static double find_number(const json_t *root, const char *key, const char *other) {
+    const char *const keys[] = {key, other};
+    for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
+        const json_t *const value = json_object_get(root, keys[i]);
+        if (json_is_number(value)) {
+            return json_number_value(value);
+        }
+    }
+    return NAN;
+}
+
+/* Code that the repository brings along computes the model. */
+static bool has_own_code(const json_t *root) {
+    const char *name = NULL;
+    json_t     *value = NULL;
+    json_object_foreach(json_object_get(root, "auto_map"), name, value) {
+        if (bt_str_starts_with(name, "AutoModel")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_sizes(const json_t *root, bt_ckpt_facts *out) {
+    out->n_layers = find_count(root, "num_hidden_layers", "n_layers");
+    out->n_heads = find_count(root, "num_attention_heads", "n_heads");
+    out->n_groups = find_count(root, "num_hidden_groups", "num_hidden_groups");
+    out->n_inner_groups = find_count(root, "inner_group_num", "inner_group_num");
+}
+
+static void read_architecture(const json_t *root, bt_ckpt_facts *out) {
+    const json_t *const act = json_object_get(root, "hidden_act");
+    const double        eps = find_number(root, "layer_norm_eps", "layer_norm_eps");
+    copy_word(out->model_type, json_object_get(root, "model_type"));
+    copy_word(out->activation, act != NULL ? act : json_object_get(root, "activation"));
+    copy_word(out->positions, json_object_get(root, "position_embedding_type"));
+    const char *const architecture =
+        json_string_value(json_array_get(json_object_get(root, "architectures"), 0));
+    (void)snprintf(out->architecture, sizeof out->architecture, "%s",
+                   architecture != NULL ? architecture : "");
+    out->norm_eps = isnan(eps) ? 0 : eps;
+    out->dropout = find_number(root, "hidden_dropout_prob", "dropout");
+    out->attention_dropout = find_number(root, "attention_probs_dropout_prob", "attention_dropout");
+    out->is_decoder = json_is_true(json_object_get(root, "is_decoder"));
+    out->has_cross_attention = json_is_true(json_object_get(root, "add_cross_attention"));
+    out->has_pruned_heads = json_object_size(json_object_get(root, "pruned_heads")) > 0;
+    out->has_own_code = has_own_code(root);
+}
+
 static bt_status read_file(const char *path, bt_ckpt_facts *out, bt_error *err) {
     json_t *root = NULL;
     (void)snprintf(out->path, sizeof out->path, "%s", path);
     if (bt_fs_read_json(path, FACTS_MAX_BYTES, 0, &root, err) != BT_OK) {
         return bt_error_prefix(err, "the configuration beside the checkpoint");
     }
-    const json_t *const act = json_object_get(root, "hidden_act");
-    const json_t *const eps = json_object_get(root, "layer_norm_eps");
-    copy_word(out->model_type, json_object_get(root, "model_type"));
-    copy_word(out->activation, act != NULL ? act : json_object_get(root, "activation"));
-    out->n_layers = find_count(root, "num_hidden_layers", "n_layers");
-    out->n_heads = find_count(root, "num_attention_heads", "n_heads");
-    out->norm_eps = json_is_number(eps) ? json_number_value(eps) : 0;
+    read_sizes(root, out);
+    read_architecture(root, out);
     json_decref(root);
     return BT_OK;
 }
@@ -54,11 +99,13 @@ bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *
         const char    *name;
     } rows[] = {{BT_CKPT_SAFETENSORS, "config.json"},
                 {BT_CKPT_TF1, "bert_config.json"},
-                {BT_CKPT_TF1, "albert_config.json"}};
+                {BT_CKPT_TF1, "albert_config.json"},
+                {BT_CKPT_TF2, "bert_config.json"},
+                {BT_CKPT_TF2, "albert_config.json"}};
     bt_status rc = BT_OK;
     char     *folder = NULL;
     char     *path = NULL;
-    *out = (bt_ckpt_facts){0};
+    *out = (bt_ckpt_facts){.dropout = NAN, .attention_dropout = NAN};
     BT_CHECK(bt_fs_parent(ckpt->path, &folder, err));
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (rows[i].layout != ckpt->layout) {

@@ -51,6 +51,9 @@ struct bt_ckpt {
     ckpt_place      *places;
     size_t           n_places;
     size_t           cap_places;
+    char            *wrapper;       /* before the names of all encoder tensors; NULL: nothing */
+    char            *other_wrapper; /* there are two encoders, the other one's */
+    int64_t          foreign;       /* a tensor of the encoder that is none of ours; or -1 */
     bool             is_distilbert; /* by its names */
     bt_ckpt_encoder  encoder;
     int64_t          n_layers;
@@ -67,6 +70,11 @@ void ckpt_find_encoder(bt_ckpt *ckpt);
 bool                  ckpt_is_safetensors(const char *path);
 BT_MUST_USE bt_status ckpt_open_st_files(bt_ckpt *ckpt, bt_error *err);
 void                  ckpt_close_st_files(bt_ckpt *ckpt);
+
+/* ckpt_stranger.c: always a failure: what a file is that is no checkpoint. And of a folder without
+ * one: BT_OK when there is nothing in it that could have been meant. */
+BT_MUST_USE bt_status ckpt_refuse_file(const char *path, bt_error *err);
+BT_MUST_USE bt_status ckpt_refuse_folder(const char *folder, bt_error *err);
 
 /* ckpt_names.c: TF1 and Hugging Face names. */
 BT_MUST_USE bt_status ckpt_map_names(bt_ckpt *ckpt, bt_error *err);

@@ -124,30 +124,6 @@ done:
     return rc;
 }
 
-/* ---- sizes from shapes ------------------------------------------------------------------------
- */
-
-static int64_t dim_of(const bt_ckpt *ckpt, const char *variable, int32_t axis, int32_t rank) {
-    const int64_t i = bt_ckpt_find_variable(ckpt, variable, NULL);
-    if (i < 0) {
-        return 0;
-    }
-    const bt_ckpt_tensor t = bt_ckpt_tensor_at(ckpt, (size_t)i);
-    return t.rank == rank ? t.dim[axis] : 0;
-}
-
-static void read_sizes(const bt_ckpt *ckpt, bt_ckpt_module *module) {
-    static const char query[] = "transformer/layer_0/self_attention/query/kernel";
-    module->vocab_size = dim_of(ckpt, "word_embeddings/embeddings", 0, 2);
-    module->embedding_size = dim_of(ckpt, "word_embeddings/embeddings", 1, 2);
-    module->max_position_embeddings = dim_of(ckpt, "position_embedding/embeddings", 0, 2);
-    module->type_vocab_size = dim_of(ckpt, "type_embeddings/embeddings", 0, 2);
-    module->hidden_size = dim_of(ckpt, query, 0, 3);
-    module->num_attention_heads = dim_of(ckpt, query, 1, 3);
-    module->intermediate_size = dim_of(ckpt, "transformer/layer_0/intermediate/kernel", 1, 2);
-    module->num_layers = bt_ckpt_n_layers(ckpt);
-}
-
 /* ---- the assets -------------------------------------------------------------------------------
  */
 
@@ -196,7 +172,7 @@ bt_status bt_ckpt_module_read(const char *folder, bt_ckpt *ckpt, bt_ckpt_module 
     bt_status rc = BT_OK;
     *module = (bt_ckpt_module){
         .dropout_rate = NAN, .attention_dropout_rate = NAN, .norm_first = -1, .do_lower_case = -1};
-    read_sizes(ckpt, module);
+    bt_ckpt_read_sizes(ckpt, &module->sizes);
     BT_CHECK(read_texts(folder, "keras_metadata.pb", true, module, err));
     BT_CHECK(read_texts(folder, "saved_model.pb", false, module, err));
     BT_CHECK(read_do_lower_case(ckpt, module, err));

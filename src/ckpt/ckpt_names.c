@@ -176,7 +176,13 @@ static const char *skip_pattern(const char *at, const char *pattern, int64_t *la
     return at;
 }
 
-static const char *skip_prefix(const char *name, const naming *n) {
+static const char *skip_prefix(const bt_ckpt *ckpt, const char *name, const naming *n) {
+    if (ckpt->wrapper != NULL) {
+        name = skip_text(name, ckpt->wrapper);
+        if (name == NULL) {
+            return NULL;
+        }
+    }
     const char *const bare = skip_text(name, n->prefix);
     return bare != NULL ? bare : name;
 }
@@ -220,12 +226,26 @@ static bt_status map_in_layer(bt_ckpt *ckpt, naming_id id, int64_t tensor, int64
     return BT_OK;
 }
 
+/* A tensor that is part of the encoder there and of nothing here: its model computes more. */
+static void note_foreign(bt_ckpt *ckpt, int64_t tensor, size_t n_places_before) {
+    if (ckpt->layout == BT_CKPT_SAFETENSORS && ckpt->n_places == n_places_before &&
+        ckpt->foreign < 0) {
+        ckpt->foreign = tensor;
+    }
+}
+
 static bt_status map_name(bt_ckpt *ckpt, naming_id id, int64_t tensor, bt_error *err) {
     int64_t           layer = -1;
-    const char *const name = skip_prefix(ckpt->tensors[tensor].name, &namings[id]);
+    const size_t      n_before = ckpt->n_places;
+    const char *const name = skip_prefix(ckpt, ckpt->tensors[tensor].name, &namings[id]);
+    if (name == NULL) {
+        return BT_OK;
+    }
     const char *const in_layer = skip_pattern(name, namings[id].layer, &layer);
     if (in_layer != NULL) {
-        return map_in_layer(ckpt, id, tensor, layer, in_layer, err);
+        BT_TRY(map_in_layer(ckpt, id, tensor, layer, in_layer, err));
+        note_foreign(ckpt, tensor, n_before);
+        return BT_OK;
     }
     for (size_t i = 0; i < BT_ARRAY_LEN(other_rows); i++) {
         const char *const rest = skip_text(name, other_rows[i].name);
@@ -234,29 +254,109 @@ static bt_status map_name(bt_ckpt *ckpt, naming_id id, int64_t tensor, bt_error 
                             rest, err));
         }
     }
+    /* not the numbers 0, 1, 2, ... that some versions keep as tensors */
+    if (bt_str_starts_with(name, "embeddings.") && !bt_str_ends_with(name, "_ids")) {
+        note_foreign(ckpt, tensor, n_before);
+    }
     return BT_OK;
 }
 
-/* The naming in which some tensor is a layer's query; BERT's where there is no layer. */
-static naming_id find_naming(const bt_ckpt *ckpt) {
-    for (size_t id = 0; id < N_NAMINGS; id++) {
-        for (size_t t = 0; t < ckpt->n_tensors && namings[id].layout == ckpt->layout; t++) {
-            int64_t           layer = -1;
-            const char *const name = skip_prefix(ckpt->tensors[t].name, &namings[id]);
-            const char *const in_layer = skip_pattern(name, namings[id].layer, &layer);
-            if (in_layer != NULL && skip_text(in_layer, layer_rows[0].names[id]) != NULL) {
-                return (naming_id)id;
-            }
+static bool is_query(const char *name, naming_id id) {
+    int64_t           layer = -1;
+    const char *const bare = skip_text(name, namings[id].prefix);
+    const char *const in_layer =
+        skip_pattern(bare != NULL ? bare : name, namings[id].layer, &layer);
+    return in_layer != NULL && skip_text(in_layer, layer_rows[0].names[id]) != NULL;
+}
+
+/* How many bytes stand before the name of a layer's query, whole words ("module."); SIZE_MAX: the
+ * tensor is none. */
+static size_t wrapper_length(const char *name, naming_id id) {
+    const char *at = name;
+    while (!is_query(at, id)) {
+        at = strchr(at, '.');
+        if (at == NULL) {
+            return SIZE_MAX;
+        }
+        at++;
+    }
+    return (size_t)(at - name);
+}
+
+/* Sets ckpt->wrapper to what stands before every query of that naming, and other_wrapper where it
+ * is not the same before all of them. *found: there is a query. A file that has some without any is
+ * as it should be. */
+static bt_status find_wrapper(bt_ckpt *ckpt, naming_id id, bool *found, bt_error *err) {
+    const char *shortest = NULL;
+    const char *other = NULL;
+    size_t      n_shortest = SIZE_MAX;
+    size_t      n_other = 0;
+    for (size_t t = 0; t < ckpt->n_tensors; t++) {
+        const char *const name = ckpt->tensors[t].name;
+        const size_t      n = wrapper_length(name, id);
+        if (n == SIZE_MAX) {
+            continue;
+        }
+        const bool differs =
+            shortest != NULL && (n != n_shortest || strncmp(shortest, name, n) != 0);
+        if (differs) {
+            other = n < n_shortest ? shortest : name;
+            n_other = n < n_shortest ? n_shortest : n;
+        }
+        if (n < n_shortest) {
+            shortest = name;
+            n_shortest = n;
         }
     }
-    return ckpt->layout == BT_CKPT_TF1 ? TF1_BERT : HF_BERT;
+    *found = shortest != NULL;
+    if (shortest == NULL || n_shortest == 0) {
+        return BT_OK;
+    }
+    ckpt->wrapper = bt_strndup(shortest, n_shortest);
+    ckpt->other_wrapper = other != NULL ? bt_strndup(other, n_other) : NULL;
+    return ckpt->wrapper != NULL && (other == NULL || ckpt->other_wrapper != NULL)
+               ? BT_OK
+               : BT_FAIL(err, BT_E_NOMEM, "out of memory for the names of %s", ckpt->path);
+}
+
+/* The naming in which some tensor is a layer's query; BERT's where there is no layer. */
+static bt_status find_naming(bt_ckpt *ckpt, naming_id *out, bt_error *err) {
+    for (size_t id = 0; id < N_NAMINGS; id++) {
+        bool found = false;
+        if (namings[id].layout != ckpt->layout) {
+            continue;
+        }
+        if (ckpt->layout == BT_CKPT_SAFETENSORS) {
+            BT_TRY(find_wrapper(ckpt, (naming_id)id, &found, err));
+        }
+        for (size_t t = 0; t < ckpt->n_tensors && !found && ckpt->layout == BT_CKPT_TF1; t++) {
+            found = is_query(ckpt->tensors[t].name, (naming_id)id);
+        }
+        if (found) {
+            *out = (naming_id)id;
+            return BT_OK;
+        }
+    }
+    *out = ckpt->layout == BT_CKPT_TF1 ? TF1_BERT : HF_BERT;
+    return BT_OK;
 }
 
 bt_status ckpt_map_names(bt_ckpt *ckpt, bt_error *err) {
-    const naming_id id = find_naming(ckpt);
-    for (size_t t = 0; t < ckpt->n_tensors; t++) {
+    naming_id id = HF_BERT;
+    ckpt->foreign = -1;
+    BT_TRY(find_naming(ckpt, &id, err));
+    for (size_t t = 0; t < ckpt->n_tensors && ckpt->other_wrapper == NULL; t++) {
         BT_TRY(map_name(ckpt, id, (int64_t)t, err));
     }
     ckpt->is_distilbert = id == HF_DISTILBERT;
     return BT_OK;
+}
+
+const char *bt_ckpt_wrapper(const bt_ckpt *ckpt, size_t *n_without) {
+    const char *const wrapper = ckpt->wrapper != NULL ? ckpt->wrapper : "";
+    *n_without = 0;
+    for (size_t t = 0; t < ckpt->n_tensors; t++) {
+        *n_without += skip_text(ckpt->tensors[t].name, wrapper) == NULL;
+    }
+    return wrapper;
 }

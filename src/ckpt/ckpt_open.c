@@ -83,6 +83,9 @@ static bt_status resolve_folder(const char *folder, char **out, bt_error *err) {
     }
     BT_CHECK(bt_fs_join(folder, "*.index", &path, err));
     BT_CHECK(bt_fs_glob(path, &names, err));
+    if (names.n == 0) {
+        BT_CHECK(ckpt_refuse_folder(folder, err));
+    }
     if (names.n != 1) {
         rc =
             BT_FAIL(err, BT_E_IO,
@@ -99,6 +102,17 @@ done:
     bt_free(path);
     bt_fs_names_deinit(&names);
     return rc;
+}
+
+/* path (X.index, X.data-..., X or another file) means the checkpoint prefix, which has no index. */
+static bt_status refuse_missing(const char *path, const char *prefix, bt_fs_kind kind,
+                                bt_error *err) {
+    return kind == BT_FS_FILE && strcmp(path, prefix) == 0
+               ? ckpt_refuse_file(path, err)
+               : BT_FAIL(err, BT_E_IO,
+                         "%s: no such checkpoint: there is neither a file or folder of that name "
+                         "nor %s.index",
+                         path, prefix);
 }
 
 /* The prefix or safetensors file that path means. */
@@ -127,11 +141,8 @@ static bt_status resolve(const char *path, char **out, bt_error *err) {
     if (*out == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
     }
-    if (info.kind == BT_FS_MISSING && !has_index(*out) && !ckpt_is_safetensors(path)) {
-        const bt_status rc = BT_FAIL(
-            err, BT_E_IO,
-            "%s: no such checkpoint: there is neither a file or folder of that name nor %s.index",
-            path, *out);
+    if (!has_index(*out) && !ckpt_is_safetensors(path)) {
+        const bt_status rc = refuse_missing(path, *out, info.kind, err);
         bt_free(*out);
         *out = NULL;
         return rc;
@@ -246,6 +257,7 @@ bt_status bt_ckpt_open(const char *path, bt_ckpt **out, bt_error *err) {
     if (ckpt == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory to open %s", path);
     }
+    ckpt->foreign = -1;
     BT_CHECK(resolve(path, &ckpt->path, err));
     if (ckpt_is_safetensors(ckpt->path)) {
         BT_CHECK(open_safetensors(ckpt, err));
@@ -273,6 +285,8 @@ void bt_ckpt_close(bt_ckpt *ckpt) {
     bt_map_free(ckpt->place_index);
     bt_free(ckpt->tensors);
     bt_free(ckpt->places);
+    bt_free(ckpt->wrapper);
+    bt_free(ckpt->other_wrapper);
     bt_free(ckpt->path);
     bt_free(ckpt);
 }

@@ -234,7 +234,6 @@ static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_error
         BT_CHECK(bt_conf_set(*conf, override, "--isa", errors, err));
     }
     BT_CHECK(apply_short_flags(flags, &recalled, *conf, errors, err));
-    rc = bt_train_read_head(*conf, errors, err);
 done:
     recalled_deinit(&recalled);
     return rc;
@@ -250,6 +249,17 @@ static bt_status check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_erro
     return bt_task_find(bt_conf_experiment_name(conf), &task, &not_built) == BT_OK
                ? bt_task_check_supported(conf, errors, err)
                : BT_OK;
+}
+
+/* Weights that cannot be read are a finding of a dry run, which finds them again. */
+static bt_status adopt_facts(const bt_train_args *args, bool is_dry_run, bt_error *err) {
+    bt_error        found = BT_ERROR_INIT;
+    const bt_status rc = bt_train_adopt_facts(args, is_dry_run, &found);
+    if (rc == BT_OK || (is_dry_run && rc != BT_E_NOMEM && rc != BT_E_INTERRUPTED)) {
+        return BT_OK;
+    }
+    *err = found;
+    return rc;
 }
 
 static bt_status print_summary(const bt_train_summary *summary, bt_error *err) {
@@ -329,6 +339,11 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         BT_CHECK(bt_train_check_seeds_mode(mode, err));
     }
     rc = build_conf(flags, &conf, &errors, err);
+    bt_train_args args = make_args(flags, conf, mode);
+    if (rc == BT_OK) {
+        BT_CHECK(adopt_facts(&args, dry != NOT_DRY, err));
+        rc = bt_train_read_head(conf, &errors, err);
+    }
     if (rc == BT_OK) {
         BT_CHECK(check_conf(conf, mode, &errors, err));
     }
@@ -340,7 +355,6 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         }
         goto done;
     }
-    bt_train_args args = make_args(flags, conf, mode);
     if (dry != NOT_DRY) {
         BT_CHECK(dry_run(&args, &seeds, dry, &errors, err));
         goto done;

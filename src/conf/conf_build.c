@@ -135,6 +135,10 @@ static bt_status merge_file(const conf_merge *merge, const char *flag, const cha
         rc = BT_FAIL(merge->err, rc, "%s", why.msg);
         goto done;
     }
+    if (bt_fs_refuse_stranger(expanded, bt_str_text(&text), text.len, &why) != BT_OK) {
+        rc = bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err, "%s", why.msg);
+        goto done;
+    }
     BT_CHECK(conf_add_source(merge->conf, SOURCE_FILE, expanded, &source, merge->err));
     rc = conf_yaml_load(merge->conf, bt_str_text(&text), text.len, source, &value, &why);
     if (rc == BT_E_CONFIG) {

@@ -85,6 +85,7 @@ typedef enum conf_source_kind {
     SOURCE_INLINE, /* YAML text in a flag: label, line and column within it */
     SOURCE_CSV,    /* the mini language in a flag: label: 'a.b=c' */
     SOURCE_FLAG,   /* label alone */
+    SOURCE_FACT,   /* label alone: not written by the user, but found (conf_adopt.c) */
 } conf_source_kind;
 
 /* One "a.b=c" of a CSV text; spans of the source's text. */

@@ -73,6 +73,10 @@ static const conf_key table_data_keys[] = {
     KEY("quote", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "tsv, csv: the character around fields that hold others, or none (empty: a double quote in "
         "csv, none in tsv)"),
+    KEY("strip_accents", T_BOOL, EXT | NULLABLE, NULL, RULE_NONE,
+        "raw text: take accents off (null: where its case is lowered, as BERT does)"),
+    KEY("tokenize_chinese_chars", T_BOOL, EXT, "true", RULE_NONE,
+        "raw text: each Chinese character is a word of its own"),
 };
 static const conf_class conf_class_table_data = {"official.core.config_definitions.DataConfig",
                                                  &conf_class_data, table_data_keys,
@@ -103,7 +107,8 @@ static const conf_key sentence_prediction_data_keys[] = {
         "raw text: columns or features that hold it, one or two, by name or (columns) by number "
         "from 1; tokenized as create-finetuning-data does"),
     KEY("vocab_file", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
-        "with text_fields: vocabulary, one piece a line (empty: that of task.hub_module_url)"),
+        "with text_fields: vocabulary, one piece a line (empty: that of task.init_checkpoint's "
+        "folder, or of task.hub_module_url)"),
     KEY("weight_field", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "training: column or float feature that says how much a row counts (empty: all alike)"),
 };
@@ -133,10 +138,15 @@ static const conf_key sentence_prediction_text_data_keys[] = {
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
     KEY("text_fields", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
         "features or columns that hold the text, by name; columns also by number from 1"),
+    KEY("text_rules", T_STR, EXT, "tensorflow", &(const conf_rule)CHOICES("tensorflow|bert"),
+        "raw text: whose rules make the tokens, tensorflow-text's, as Model Garden's, or BERT's "
+        "own, "
+        "as Hugging Face's and create-finetuning-data's"),
     KEY("tokenization", T_STR, 0, "WordPiece", &(const conf_rule)CHOICES("WordPiece|SentencePiece"),
         "WordPiece or SentencePiece"),
     KEY("vocab_file", T_STR, NULLABLE | PATH, "", RULE_NONE,
-        "vocabulary, one piece a line (empty: that of task.hub_module_url)"),
+        "vocabulary, one piece a line (empty: that of task.init_checkpoint's folder, or of "
+        "task.hub_module_url)"),
     KEY("weight_field", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "training: column or float feature that says how much a row counts (empty: all alike)"),
 };
@@ -162,8 +172,12 @@ static const conf_key qa_data_keys[] = {
         "shuffle and repeat, for training; an evaluation never does"),
     KEY("query_length", T_INT, 0, "64", RULE_GE0, "longest question in tokens"),
     KEY("seq_length", T_INT, 0, "384", RULE_GE1, "tokens per example, padding included"),
+    KEY("strip_accents", T_BOOL, EXT | NULLABLE, NULL, RULE_NONE,
+        "raw text: take accents off (null: where its case is lowered, as BERT does)"),
     KEY("tokenization", T_STR, 0, "WordPiece", &(const conf_rule)CHOICES("WordPiece|SentencePiece"),
         "WordPiece or SentencePiece"),
+    KEY("tokenize_chinese_chars", T_BOOL, EXT, "true", RULE_NONE,
+        "raw text: each Chinese character is a word of its own"),
     KEY("version_2_with_negative", T_BOOL, 0, "false", RULE_NONE,
         "SQuAD 2: questions may have no answer"),
     KEY("vocab_file", T_STR, NULLABLE | PATH, "", RULE_NONE,
@@ -189,6 +203,10 @@ static const conf_key tagging_data_keys[] = {
     KEY("repair_bio", T_BOOL, EXT, "false", RULE_NONE,
         "words with tags: let entities that begin with I- begin with B-"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per example, padding included"),
+    KEY("strip_accents", T_BOOL, EXT | NULLABLE, NULL, RULE_NONE,
+        "words: take accents off (null: where their case is lowered, as BERT does)"),
+    KEY("tokenize_chinese_chars", T_BOOL, EXT, "true", RULE_NONE,
+        "words: each Chinese character is a word of its own"),
     KEY("vocab_file", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "words with tags: vocabulary, one piece a line (empty: that of task.hub_module_url)"),
     KEY("words_column", T_INT, EXT, "1", RULE_GE1,
@@ -224,9 +242,13 @@ static const conf_key dual_encoder_data_keys[] = {
     KEY("right_text_fields", T_STR_LIST, TUPLE, "right_input", RULE_NONE,
         "the same of the right text; none: predictions of the left side only"),
     KEY("seq_length", T_INT, 0, "128", RULE_GE1, "tokens per side, padding included"),
+    KEY("text_rules", T_STR, EXT, "tensorflow", &(const conf_rule)CHOICES("tensorflow|bert"),
+        "raw text: whose rules make the tokens, tensorflow-text's, as Model Garden's, or BERT's "
+        "own, "
+        "as Hugging Face's and create-finetuning-data's"),
     KEY("vocab_file", T_STR, NULLABLE | PATH, "", RULE_NONE,
-        "raw text: vocabulary, one piece a line; empty: records hold ids, and tables have that of "
-        "task.hub_module_url"),
+        "raw text: vocabulary, one piece a line, or a tokenizer.json; empty: records hold ids, and "
+        "tables have that of task.init_checkpoint's folder, or of task.hub_module_url"),
 };
 const conf_class conf_class_dual_encoder_data = {
     "official.nlp.data.dual_encoder_dataloader.DualEncoderDataConfig", &conf_class_table_data,

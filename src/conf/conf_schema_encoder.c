@@ -24,6 +24,9 @@ static const conf_key encoder_keys[] = {
 const conf_class conf_class_encoder = {"official.nlp.configs.encoders.EncoderConfig", NULL,
                                        encoder_keys, BT_ARRAY_LEN(encoder_keys), true};
 
+static const conf_rule positive = {
+    .lo = 0, .hi = 1, .lo_open = true, .hi_open = true, .words = "above 0 and below 1"};
+
 static const conf_key albert_encoder_keys[] = {
     KEY("attention_dropout_rate", T_FLOAT, 0, "0.0", RULE_RATE,
         "dropout of attention probabilities"),
@@ -34,6 +37,8 @@ static const conf_key albert_encoder_keys[] = {
     KEY("hidden_size", T_INT, 0, "768", RULE_GE1, "width of the model"),
     KEY("initializer_range", T_FLOAT, 0, "0.02", RULE_GE0, "standard deviation of initial weights"),
     KEY("intermediate_size", T_INT, 0, "3072", RULE_GE1, "width of the feed-forward layers"),
+    KEY("layer_norm_eps", T_FLOAT, EXT, "1.0e-12", &positive,
+        "epsilon of the layer normalisations"),
     KEY("max_position_embeddings", T_INT, 0, "512", RULE_GE1,
         "longest sequence that has positions"),
     KEY("num_attention_heads", T_INT, 0, "12", RULE_GE1,
@@ -57,6 +62,8 @@ static const conf_key bert_encoder_keys[] = {
     KEY("hidden_size", T_INT, 0, "768", RULE_GE1, "width of the model"),
     KEY("initializer_range", T_FLOAT, 0, "0.02", RULE_GE0, "standard deviation of initial weights"),
     KEY("intermediate_size", T_INT, 0, "3072", RULE_GE1, "width of the feed-forward layers"),
+    KEY("layer_norm_eps", T_FLOAT, EXT, "1.0e-12", &positive,
+        "epsilon of the layer normalisations"),
     KEY("max_position_embeddings", T_INT, 0, "512", RULE_GE1,
         "longest sequence that has positions"),
     KEY("norm_first", T_BOOL, 0, "false", RULE_NONE,

@@ -301,6 +301,7 @@ const char *conf_origin_text(const bt_conf *conf, const conf_value *value, const
     switch (source->kind) {
     case SOURCE_DEFAULT:
     case SOURCE_FLAG:
+    case SOURCE_FACT:
         (void)snprintf(buffer, BT_CONF_ORIGIN_MAX, "%s", source->label);
         break;
     case SOURCE_FILE:

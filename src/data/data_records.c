@@ -161,6 +161,10 @@ static bt_status look_for_columns(const char *path, bt_error *problem) {
 static bt_status explain_format(const record_rows *rows, const char *path, bt_error *problem) {
     const char *const section = rows->section;
     const bool        is_gzip = bt_gzip_is_magic(path);
+    const bt_status   stranger = bt_fs_refuse_stranger_file(path, problem);
+    if (stranger != BT_OK) {
+        return stranger;
+    }
     if (is_gzip && !rows->gzip) {
         return BT_FAIL(problem, BT_E_FORMAT,
                        "%s is compressed with gzip: set %s.file_type=tfrecord_compressed", path,

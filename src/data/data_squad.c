@@ -112,8 +112,10 @@ done:
 static bt_status load_vocab(squad_rows *rows, const bt_data_squad *squad, bt_error *err) {
     BT_TRY(bt_text_vocab_load(&rows->vocab, squad->vocab_file, err));
     BT_TRY(bt_text_vocab_check(rows->vocab, squad->vocab_file, rows->schema->vocab_size, err));
-    const bt_status rc =
-        bt_text_tokenizer_create(&rows->tokenizer, rows->vocab, squad->do_lower_case, err);
+    const bt_text_options options = {.do_lower_case = squad->do_lower_case,
+                                     .accents = squad->accents,
+                                     .chinese_joined = squad->chinese_joined};
+    const bt_status rc = bt_text_tokenizer_create_as(&rows->tokenizer, rows->vocab, &options, err);
     return rc == BT_OK ? BT_OK : bt_error_prefix(err, "%s", squad->vocab_file);
 }
 

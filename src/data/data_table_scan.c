@@ -11,6 +11,7 @@ enum { WINDOW_BYTES = 1 << 18 };
 bt_status table_scan_open(table_scan *scan, const table_form *form, const char *path,
                           bt_error *err) {
     *scan = (table_scan){.form = *form, .path = path, .is_whole = true};
+    BT_TRY(bt_fs_refuse_stranger_file(path, err));
     return bt_fs_stream_open(path, &scan->file, err);
 }
 

@@ -48,8 +48,12 @@ bt_status bt_data_encoder_init(data_encoder *encoder, const bt_data_schema *sche
     *encoder = (data_encoder){.schema = schema};
     BT_TRY(check_text(schema, section, err));
     BT_TRY(load_vocab(encoder, section, err));
-    BT_TRY(bt_text_tokenizer_create(&encoder->tokenizer, encoder->vocab, schema->text.lower_case,
-                                    err));
+    const bt_text_options options = {.do_lower_case = schema->text.lower_case,
+                                     .accents = schema->text.accents,
+                                     .chinese_joined = schema->text.chinese_joined};
+    if (bt_text_tokenizer_create_as(&encoder->tokenizer, encoder->vocab, &options, err) != BT_OK) {
+        return bt_error_prefix(err, "%s", section);
+    }
     BT_TRY(bt_text_scratch_create(&encoder->scratch, err));
     size_t n = 0;
     if (!bt_size_mul((size_t)schema->seq_length, 2, &n) ||

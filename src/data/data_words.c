@@ -174,8 +174,10 @@ static bt_status load_vocab(words_rows *rows, bt_error *err) {
         return bt_error_prefix(err, "%s.vocab_file", rows->section);
     }
     BT_TRY(bt_text_vocab_check(rows->vocab, path, schema->vocab_size, err));
-    if (bt_text_tokenizer_create(&rows->tokenizer, rows->vocab, schema->text.lower_case, err) !=
-        BT_OK) {
+    const bt_text_options options = {.do_lower_case = schema->text.lower_case,
+                                     .accents = schema->text.accents,
+                                     .chinese_joined = schema->text.chinese_joined};
+    if (bt_text_tokenizer_create_as(&rows->tokenizer, rows->vocab, &options, err) != BT_OK) {
         return bt_error_prefix(err, "%s", path);
     }
     BT_TRY(bt_text_scratch_create(&rows->scratch, err));

@@ -70,5 +70,8 @@ BT_MUST_USE bt_status fs_open_special(const char *path, int flags, int *fd, bt_e
 /* Opens a file for reading; *n_bytes is -1 when it is not a regular file, but a descriptor of this
  * process or /dev/null. */
 BT_MUST_USE bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *err);
+/* fs_stranger.c: BT_E_FORMAT when the file, which is open, is a pointer of Git LFS: nobody means to
+ * read that. */
+BT_MUST_USE bt_status fs_refuse_pointer(int fd, const char *path, int64_t n_bytes, bt_error *err);
 
 #endif

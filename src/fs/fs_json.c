@@ -122,11 +122,14 @@ bt_status bt_fs_read_json(const char *path, size_t max_bytes, size_t flags, json
     json_error_t problem;
     *root = NULL;
     BT_TRY(bt_fs_read_all(path, max_bytes, &text, &n_bytes, err));
-    const bt_status rc = bt_json_load(text, n_bytes, flags, root, &problem, err);
-    bt_free(text);
+    bt_status rc = bt_json_load(text, n_bytes, flags, root, &problem, err);
     if (rc != BT_OK) {
-        return bt_error_prefix(err, "%s", path);
+        rc = bt_error_prefix(err, "%s", path);
+    } else if (*root == NULL) {
+        rc = bt_fs_refuse_stranger(path, text, n_bytes, err);
     }
+    bt_free(text);
+    BT_TRY(rc);
     return *root != NULL ? BT_OK
                          : BT_FAIL(err, BT_E_FORMAT, "%s:%d:%d: not JSON (%s)", path, problem.line,
                                    problem.column, problem.text);

@@ -135,8 +135,13 @@ bt_status fs_open_read(const char *path, int *fd, int64_t *n_bytes, bt_error *er
     if (!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode)) {
         (void)fcntl(opened, F_SETFL, 0); /* it was only not to wait for a writer here */
     }
-    *fd = opened;
     *n_bytes = S_ISREG(st.st_mode) ? (int64_t)st.st_size : -1;
+    const bt_status rc = fs_refuse_pointer(opened, path, *n_bytes, err);
+    if (rc != BT_OK) {
+        (void)close(opened);
+        return rc;
+    }
+    *fd = opened;
     return BT_OK;
 }
 

@@ -57,6 +57,11 @@ static bt_status check_encoder(const bt_encoder_config *e, bt_error *err) {
                        " (choose a number of heads that divides it)",
                        e->num_attention_heads, e->hidden_size);
     }
+    if (!(e->norm_eps >= 0 && e->norm_eps < 1)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "encoder layer_norm_eps: expected a number above 0 and below 1, got %g",
+                       (double)e->norm_eps);
+    }
     if (e->output_range < 0) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "encoder output_range: expected null or a number >= 1, got %" PRId64,
@@ -316,6 +321,9 @@ bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a model description");
     }
     model->encoder = *encoder;
+    if (encoder->norm_eps == 0) {
+        model->encoder.norm_eps = 1e-12F;
+    }
     model->head = *head;
     model->embedding_projection = no_dense;
     model->head_pooler = no_dense;

@@ -622,8 +622,10 @@ bt_status bt_squad_read(bt_squad_set *set, const char *path, bt_squad_use use, b
     BT_TRY(bt_fs_require_file(path, NULL, err));
     BT_TRY(bt_fs_view_open(path, &view, err));
     set->content = bt_crc32c(set->content, view.data, view.n_bytes);
-    const bt_status rc =
-        bt_squad_parse(set, (const char *)view.data, view.n_bytes, path, use, version_2, err);
+    bt_status rc = bt_fs_refuse_stranger(path, view.data, view.n_bytes, err);
+    if (rc == BT_OK) {
+        rc = bt_squad_parse(set, (const char *)view.data, view.n_bytes, path, use, version_2, err);
+    }
     bt_fs_view_close(&view);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the data sections of all tasks say alike -> the beginning of a record schema. */
+#include <stdio.h>
 #include <string.h>
 
 #include "task_internal.h"
@@ -8,6 +9,16 @@
 static const bt_conf_field text_fields[] = {
     {"vocab_file", BT_CONF_FIELD_STR, offsetof(bt_data_text, vocab_file)},
     {"lower_case", BT_CONF_FIELD_BOOL, offsetof(bt_data_text, lower_case)},
+};
+
+typedef struct treatment_keys {
+    bt_conf_opt_bool strip_accents;
+    bool             chinese_apart;
+} treatment_keys;
+
+static const bt_conf_field treatment_fields[] = {
+    {"strip_accents", BT_CONF_FIELD_OPT_BOOL, offsetof(treatment_keys, strip_accents)},
+    {"tokenize_chinese_chars", BT_CONF_FIELD_BOOL, offsetof(treatment_keys, chinese_apart)},
 };
 
 typedef struct section_keys {
@@ -38,14 +49,41 @@ bt_status task_begin_schema(const bt_conf *conf, const char *section, const bt_t
     return BT_OK;
 }
 
-bt_status task_read_vocab_keys(const bt_conf *conf, const char *section, bt_data_text *text,
-                               bt_error *err) {
-    return bt_conf_bind(conf, section, text_fields, BT_ARRAY_LEN(text_fields), text, err);
+bt_status task_read_treatment(const bt_conf *conf, const char *section, bt_text_accents *accents,
+                              bool *chinese_joined, bt_error *err) {
+    treatment_keys keys = {0};
+    BT_TRY(
+        bt_conf_bind(conf, section, treatment_fields, BT_ARRAY_LEN(treatment_fields), &keys, err));
+    *accents = !keys.strip_accents.is_set ? BT_TEXT_ACCENTS_BY_CASE
+               : keys.strip_accents.value ? BT_TEXT_ACCENTS_STRIPPED
+                                          : BT_TEXT_ACCENTS_KEPT;
+    *chinese_joined = !keys.chinese_apart;
+    return BT_OK;
 }
 
-bool task_has_module(const bt_conf *conf) {
-    const char *url = "";
-    return bt_conf_get_str(conf, "task.hub_module_url", &url, NULL) == BT_OK && url[0] != '\0';
+bt_status task_read_vocab_keys(const bt_conf *conf, const char *section, bt_data_text *text,
+                               bt_error *err) {
+    BT_TRY(bt_conf_bind(conf, section, text_fields, BT_ARRAY_LEN(text_fields), text, err));
+    return task_read_treatment(conf, section, &text->accents, &text->chinese_joined, err);
+}
+
+bt_status task_read_rules(const bt_conf *conf, const char *section, bt_text_rules *out,
+                          bt_error *err) {
+    char        path[128];
+    const char *word = NULL;
+    (void)snprintf(path, sizeof path, "%s.text_rules", section);
+    BT_TRY(bt_conf_get_str(conf, path, &word, err));
+    *out = strcmp(word, "bert") == 0 ? BT_TEXT_PYTHON : BT_TEXT_TF;
+    return BT_OK;
+}
+
+static bool is_set(const bt_conf *conf, const char *path) {
+    const char *text = "";
+    return bt_conf_get_str(conf, path, &text, NULL) == BT_OK && text[0] != '\0';
+}
+
+bool task_may_have_vocab(const bt_conf *conf) {
+    return is_set(conf, "task.hub_module_url") || is_set(conf, "task.init_checkpoint");
 }
 
 static bool is_text(const bt_data_text *text) {

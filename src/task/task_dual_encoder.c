@@ -63,12 +63,12 @@ static bt_status read_text(const bt_conf *conf, const char *section, bt_data_tex
     BT_TRY(task_read_vocab_keys(conf, section, text, err));
     BT_TRY(bt_conf_bind(conf, section, data_fields, BT_ARRAY_LEN(data_fields), &keys, err));
     const bool has_vocab = text->vocab_file[0] != '\0';
-    if (!has_vocab && !task_has_module(conf)) {
+    if (!has_vocab && !task_may_have_vocab(conf)) {
         *text = (bt_data_text){0};
         return BT_OK;
     }
     text->tables_only = !has_vocab;
-    text->rules = BT_TEXT_TF;
+    BT_TRY(task_read_rules(conf, section, &text->rules, err));
     text->fields = keys.left_text_fields.items;
     text->n_fields = keys.left_text_fields.n;
     text->key = "left_text_fields";

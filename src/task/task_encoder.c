@@ -98,6 +98,7 @@ static const bt_conf_field common_fields[] = {
     {"attention_dropout_rate", BT_CONF_FIELD_F32,
      offsetof(bt_encoder_config, attention_dropout_rate)},
     {"initializer_range", BT_CONF_FIELD_F32, offsetof(bt_encoder_config, initializer_range)},
+    {"layer_norm_eps", BT_CONF_FIELD_F32, offsetof(bt_encoder_config, norm_eps)},
 };
 static const bt_conf_field bert_fields[] = {
     {"norm_first", BT_CONF_FIELD_BOOL, offsetof(bt_encoder_config, norm_first)},

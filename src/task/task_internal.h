@@ -34,8 +34,15 @@ BT_MUST_USE bt_status task_begin_schema(const bt_conf *conf, const char *section
 /* vocab_file and lower_case of a section that may be raw text. */
 BT_MUST_USE bt_status task_read_vocab_keys(const bt_conf *conf, const char *section,
                                            bt_data_text *text, bt_error *err);
-/* task.hub_module_url is set: a vocab_file that is empty may be the module's. */
-bool task_has_module(const bt_conf *conf);
+/* strip_accents and tokenize_chinese_chars of a section. */
+BT_MUST_USE bt_status task_read_treatment(const bt_conf *conf, const char *section,
+                                          bt_text_accents *accents, bool *chinese_joined,
+                                          bt_error *err);
+/* text_rules of a section that has the key. */
+BT_MUST_USE bt_status task_read_rules(const bt_conf *conf, const char *section, bt_text_rules *out,
+                                      bt_error *err);
+/* task.hub_module_url or task.init_checkpoint is set: a vocab_file that is empty may be theirs. */
+bool task_may_have_vocab(const bt_conf *conf);
 /* task_class_rule.c: task.class_weights and task.label_smoothing into the plan; head is done. */
 BT_MUST_USE bt_status task_read_class_rule(const bt_conf *conf, bt_task_plan *plan, bt_error *err);
 /* task_labels.c: names and meta data into labels, whose n is set, unless the names count the

@@ -197,8 +197,9 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     schema->include_example_id = keys.include_example_id;
     text->fields = keys.text_fields.items;
     text->n_fields = keys.text_fields.n;
-    text->rules = is_text_experiment(conf, section) ? BT_TEXT_TF : BT_TEXT_PYTHON;
-    return BT_OK;
+    text->rules = BT_TEXT_PYTHON;
+    return is_text_experiment(conf, section) ? task_read_rules(conf, section, &text->rules, err)
+                                             : BT_OK;
 }
 
 /* ---- metrics

@@ -15,6 +15,8 @@ typedef struct squad_keys {
     const char      *vocab_file;
     const char      *tokenization;
     bool             do_lower_case;
+    bt_text_accents  accents;
+    bool             chinese_joined;
     bool             version_2;
     bool             xlnet_format;
     int64_t          doc_stride;
@@ -63,7 +65,7 @@ static bt_status check_json(const bt_conf *conf, const char *section, const squa
                        "%s.tokenization: '%s': this version tokenises with WordPiece only", section,
                        keys->tokenization);
     }
-    if (keys->vocab_file[0] == '\0' && !task_has_module(conf)) {
+    if (keys->vocab_file[0] == '\0' && !task_may_have_vocab(conf)) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.vocab_file is empty: questions are read from JSON and tokenised here; "
                        "name the vocabulary of the model",
@@ -78,6 +80,7 @@ static bt_status read_keys(const bt_conf *conf, const char *section, const bt_ta
     bool is_used = false;
     *keys = (squad_keys){0};
     BT_TRY(bt_conf_bind(conf, section, squad_fields, BT_ARRAY_LEN(squad_fields), keys, err));
+    BT_TRY(task_read_treatment(conf, section, &keys->accents, &keys->chinese_joined, err));
     BT_TRY(task_begin_schema(conf, section, plan, schema, &is_used, err));
     if (is_used && keys->xlnet_format) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -90,6 +93,8 @@ static bt_status read_keys(const bt_conf *conf, const char *section, const bt_ta
 static bt_data_squad make_source(const squad_keys *keys, bt_squad_use use) {
     return (bt_data_squad){.vocab_file = keys->vocab_file,
                            .do_lower_case = keys->do_lower_case,
+                           .accents = keys->accents,
+                           .chinese_joined = keys->chinese_joined,
                            .doc_stride = keys->doc_stride,
                            .max_query_length = keys->query_length,
                            .version_2 = keys->version_2,

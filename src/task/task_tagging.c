@@ -149,7 +149,7 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     }
     BT_TRY(task_read_vocab_keys(conf, section, &schema->text, err));
     if ((schema->text.vocab_file == NULL || schema->text.vocab_file[0] == '\0') &&
-        !task_has_module(conf)) {
+        !task_may_have_vocab(conf)) {
         return BT_FAIL(
             err, BT_E_CONFIG,
             "%s.vocab_file is empty: words are read from %s and tokenised here; name the "

@@ -82,16 +82,24 @@ static size_t lower_ascii(char *to, const char *text, size_t n) {
     return i;
 }
 
+size_t text_lower_at(const uint32_t *text, size_t n, size_t i, uint32_t out[2]) {
+    if (text[i] == CAPITAL_I_DOT) {
+        out[0] = 'i';
+        out[1] = DOT_ABOVE;
+        return 2;
+    }
+    out[0] = text[i] == TEXT_SIGMA && text_is_final_sigma(text, n, i) ? TEXT_FINAL_SIGMA
+                                                                      : lower_codepoint(text[i]);
+    return 1;
+}
+
 static size_t lower_codepoints(char *to, const uint32_t *text, size_t n) {
     size_t n_out = 0;
     for (size_t i = 0; i < n; i++) {
-        if (text[i] == CAPITAL_I_DOT) {
-            n_out += text_write_utf8(to + n_out, 'i');
-            n_out += text_write_utf8(to + n_out, DOT_ABOVE);
-        } else if (text[i] == TEXT_SIGMA && text_is_final_sigma(text, n, i)) {
-            n_out += text_write_utf8(to + n_out, TEXT_FINAL_SIGMA);
-        } else {
-            n_out += text_write_utf8(to + n_out, lower_codepoint(text[i]));
+        uint32_t     lower[2];
+        const size_t n_lower = text_lower_at(text, n, i, lower);
+        for (size_t k = 0; k < n_lower; k++) {
+            n_out += text_write_utf8(to + n_out, lower[k]);
         }
     }
     return n_out;

@@ -40,8 +40,20 @@ static inline int32_t text_trie_step(const text_trie *trie, int32_t node, unsign
     return trie->check[next] == node ? next : -1;
 }
 
-const text_trie *text_vocab_trie(const bt_text_vocab *vocab);
-bt_text_rules    text_vocab_rules(const bt_text_vocab *vocab);
+/* A token that was added to a vocabulary: found in the text as it stands, before words are. */
+typedef struct text_added {
+    char   *text; /* owned */
+    size_t  n;
+    int32_t id;
+    bool    is_raw;      /* else what is lower-cased is compared in lower case */
+    bool    single_word; /* only between characters that are no part of a word */
+} text_added;
+
+/* Borrowed from the vocabulary. */
+const text_added *text_vocab_added(const bt_text_vocab *vocab, size_t *n);
+uint32_t          text_vocab_longest_word(const bt_text_vocab *vocab); /* in code points */
+const text_trie  *text_vocab_trie(const bt_text_vocab *vocab);
+bt_text_rules     text_vocab_rules(const bt_text_vocab *vocab);
 
 /* ---- scratch ------------------------------------------------------------------------------------
  */
@@ -68,6 +80,9 @@ struct bt_text_scratch {
     size_t       *lengths; /* of the texts that are packed */
     size_t        lengths_cap;
 };
+
+/* str.lower() of text[i], one or two code points; a capital sigma looks at its neighbours. */
+size_t text_lower_at(const uint32_t *text, size_t n, size_t i, uint32_t out[2]);
 
 /* ---- words being built in scratch ---------------------------------------------------------------
  */

@@ -13,9 +13,17 @@ struct bt_text_tokenizer {
     int32_t              cls;
     int32_t              sep;
     int32_t              pad;
-    bool                 do_lower_case;
+    bt_text_options      options;
     bt_text_rules        rules;
+    uint32_t             longest_word;
+    const text_added    *added; /* [n_added] of the vocabulary; by Python's rules only */
+    size_t               n_added;
+    bool                 begins_added[256]; /* first bytes of these, in either case */
 };
+
+static unsigned char ascii_lower(unsigned char c) {
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c + ('a' - 'A')) : c;
+}
 
 static bt_status find_special(const bt_text_vocab *vocab, const char *piece, int32_t *id,
                               bt_error *err) {
@@ -28,12 +36,47 @@ static bt_status find_special(const bt_text_vocab *vocab, const char *piece, int
     return BT_OK;
 }
 
+static bt_status check_options(const bt_text_options *options, bt_text_rules rules, bt_error *err) {
+    if (rules == BT_TEXT_TF &&
+        (options->accents != BT_TEXT_ACCENTS_BY_CASE || options->chinese_joined)) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "strip_accents and tokenize_chinese_chars cannot be set where "
+                       "tensorflow-text's rules make the tokens");
+    }
+    return options->accents == BT_TEXT_ACCENTS_STRIPPED && !options->do_lower_case
+               ? BT_FAIL(err, BT_E_UNSUPPORTED,
+                         "strip_accents true is not built for text whose case is not lowered")
+               : BT_OK;
+}
+
+static void find_added(bt_text_tokenizer *made) {
+    if (made->rules == BT_TEXT_TF) {
+        return;
+    }
+    made->added = text_vocab_added(made->vocab, &made->n_added);
+    for (size_t i = 0; i < made->n_added; i++) {
+        const unsigned char c = (unsigned char)made->added[i].text[0];
+        made->begins_added[c] = true;
+        made->begins_added[ascii_lower(c)] = true;
+        made->begins_added[c >= 'a' && c <= 'z' ? c - ('a' - 'A') : c] = true;
+    }
+}
+
 bt_status bt_text_tokenizer_create(bt_text_tokenizer **out, const bt_text_vocab *vocab,
                                    bool do_lower_case, bt_error *err) {
+    const bt_text_options options = {.do_lower_case = do_lower_case};
+    return bt_text_tokenizer_create_as(out, vocab, &options, err);
+}
+
+bt_status bt_text_tokenizer_create_as(bt_text_tokenizer **out, const bt_text_vocab *vocab,
+                                      const bt_text_options *options, bt_error *err) {
     bt_text_tokenizer made = {.vocab = vocab,
                               .trie = text_vocab_trie(vocab),
-                              .do_lower_case = do_lower_case,
-                              .rules = text_vocab_rules(vocab)};
+                              .options = *options,
+                              .rules = text_vocab_rules(vocab),
+                              .longest_word = text_vocab_longest_word(vocab)};
+    BT_TRY(check_options(options, made.rules, err));
+    find_added(&made);
     BT_TRY(find_special(vocab, "[CLS]", &made.cls, err));
     BT_TRY(find_special(vocab, "[SEP]", &made.sep, err));
     BT_TRY(find_special(vocab, "[UNK]", &made.unk, err));
@@ -65,7 +108,7 @@ int32_t bt_text_tokenizer_pad_id(const bt_text_tokenizer *tokenizer) {
 
 static bool is_too_long(const bt_text_tokenizer *tokenizer, const bt_text_word *word) {
     return tokenizer->rules == BT_TEXT_TF ? word->n_bytes > TEXT_WORD_MAX_BYTES
-                                          : word->n_codepoints > TEXT_WORD_MAX_CODEPOINTS;
+                                          : word->n_codepoints > tokenizer->longest_word;
 }
 
 /* Writes the pieces of one word (at most n_bytes of them); returns how many. A place that no piece
@@ -113,18 +156,82 @@ static bt_status encode_words(const bt_text_tokenizer *tokenizer, bt_text_scratc
     return BT_OK;
 }
 
-static bt_status add_text(const bt_text_tokenizer *tokenizer, bt_text_scratch *s, const char *text,
-                          size_t n_bytes, bt_error *err) {
+static bt_status add_words(const bt_text_tokenizer *tokenizer, bt_text_scratch *s, const char *text,
+                           size_t n_bytes, bt_error *err) {
     const bt_text_word *words = NULL;
     size_t              n_words = 0;
     if (tokenizer->rules == BT_TEXT_TF) {
-        BT_TRY(bt_text_split_words_tf(s, text, n_bytes, tokenizer->do_lower_case, &words, &n_words,
-                                      err));
+        BT_TRY(bt_text_split_words_tf(s, text, n_bytes, tokenizer->options.do_lower_case, &words,
+                                      &n_words, err));
     } else {
-        BT_TRY(bt_text_split_words(s, text, n_bytes, tokenizer->do_lower_case, true, &words,
-                                   &n_words, err));
+        BT_TRY(
+            bt_text_split_words_as(s, text, n_bytes, &tokenizer->options, &words, &n_words, err));
     }
     return encode_words(tokenizer, s, words, n_words, err);
+}
+
+/* ---- tokens that were added to the vocabulary --------------------------------------------------
+ */
+
+static bool is_word_byte(char byte) {
+    const unsigned char c = (unsigned char)byte;
+    return c >= 0x80 || c == '_' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+           (c >= 'a' && c <= 'z');
+}
+
+static bool matches(const bt_text_tokenizer *tokenizer, const text_added *added, const char *text,
+                    const char *at, const char *end) {
+    const bool any_case = !added->is_raw && tokenizer->options.do_lower_case;
+    if ((size_t)(end - at) < added->n) {
+        return false;
+    }
+    for (size_t i = 0; i < added->n; i++) {
+        const unsigned char a = (unsigned char)added->text[i];
+        const unsigned char b = (unsigned char)at[i];
+        if (any_case ? ascii_lower(a) != ascii_lower(b) : a != b) {
+            return false;
+        }
+    }
+    return !added->single_word || ((at == text || !is_word_byte(at[-1])) &&
+                                   (at + added->n == end || !is_word_byte(at[added->n])));
+}
+
+/* The longest one that stands at this place, or NULL. */
+static const text_added *added_at(const bt_text_tokenizer *tokenizer, const char *text,
+                                  const char *at, const char *end) {
+    const text_added *best = NULL;
+    for (size_t i = 0; i < tokenizer->n_added; i++) {
+        const text_added *const added = &tokenizer->added[i];
+        if ((best == NULL || added->n > best->n) && matches(tokenizer, added, text, at, end)) {
+            best = added;
+        }
+    }
+    return best;
+}
+
+static bt_status add_id(bt_text_scratch *s, int32_t id, bt_error *err) {
+    BT_TRY(bt_grow(&s->ids, &s->ids_cap, s->n_ids + 1, sizeof *s->ids, SIZE_MAX / 64, err));
+    s->ids[s->n_ids++] = id;
+    return BT_OK;
+}
+
+static bt_status add_text(const bt_text_tokenizer *tokenizer, bt_text_scratch *s, const char *text,
+                          size_t n_bytes, bt_error *err) {
+    const char *const end = text + n_bytes;
+    const char       *from = text; /* of what is not encoded yet */
+    for (const char *at = text; tokenizer->n_added > 0 && at < end;) {
+        const text_added *const added =
+            tokenizer->begins_added[(unsigned char)*at] ? added_at(tokenizer, text, at, end) : NULL;
+        if (added == NULL) {
+            at++;
+            continue;
+        }
+        BT_TRY(add_words(tokenizer, s, from, (size_t)(at - from), err));
+        BT_TRY(add_id(s, added->id, err));
+        at += added->n;
+        from = at;
+    }
+    return add_words(tokenizer, s, from, (size_t)(end - from), err);
 }
 
 bt_status bt_text_encode(const bt_text_tokenizer *tokenizer, bt_text_scratch *scratch,
@@ -144,8 +251,8 @@ bt_status bt_text_encode_codepoints(const bt_text_tokenizer *tokenizer, bt_text_
     size_t              n_words = 0;
     BT_ASSERT(tokenizer->rules == BT_TEXT_PYTHON);
     scratch->n_ids = 0;
-    BT_TRY(bt_text_split_words_codepoints(scratch, text, n, tokenizer->do_lower_case, true, &words,
-                                          &n_words, err));
+    BT_TRY(bt_text_split_words_codepoints(scratch, text, n, tokenizer->options.do_lower_case, true,
+                                          &words, &n_words, err));
     BT_TRY(encode_words(tokenizer, scratch, words, n_words, err));
     *ids = scratch->ids;
     *n_ids = scratch->n_ids;

@@ -9,7 +9,7 @@
 
 #include "bt/fs.h"
 
-#include "text_internal.h"
+#include "tokenizer_json.h"
 #include "unicode.h"
 
 struct bt_text_vocab {
@@ -20,6 +20,10 @@ struct bt_text_vocab {
     size_t        n_sorted;
     text_trie     trie;
     bt_text_rules rules;
+    bool          keeps_blanks; /* lines are not stripped */
+    text_added   *added;        /* [n_added] of a tokenizer.json */
+    size_t        n_added;
+    uint32_t      longest_word; /* in code points; a longer one is [UNK] */
 };
 
 enum { MAX_LINES = 1 << 26 };
@@ -73,14 +77,14 @@ static bt_status refuse_repeats(const bt_text_vocab *vocab, const char *name, bt
 
 /* Moves the line's text without CRs and (Python) surrounding white space to `to`; returns its
  * length. */
-static size_t copy_line(char *to, const unsigned char *line, size_t n, bt_text_rules rules) {
+static size_t copy_line(char *to, const unsigned char *line, size_t n, bool keeps_blanks) {
     size_t n_kept = 0;
     for (size_t i = 0; i < n; i++) {
         if (line[i] != '\r') {
             to[n_kept++] = (char)line[i];
         }
     }
-    if (rules == BT_TEXT_TF) {
+    if (keeps_blanks) {
         return n_kept;
     }
     const unsigned char       *at = (const unsigned char *)to;
@@ -126,7 +130,7 @@ static bt_status parse_lines(bt_text_vocab *vocab, const unsigned char *bytes, s
                            "is UTF-8 text with one piece a line",
                            name, vocab->n_lines + 1, n_valid + 1, at[n_valid]);
         }
-        const size_t n_text = copy_line(to, at, n, vocab->rules);
+        const size_t n_text = copy_line(to, at, n, vocab->keeps_blanks);
         if (lf == NULL && is_only("\r", at, n)) {
             break; /* the reader drops CRs, so for it the file ends here */
         }
@@ -154,8 +158,8 @@ static bt_status parse_lines(bt_text_vocab *vocab, const unsigned char *bytes, s
     return BT_OK;
 }
 
-bt_status bt_text_vocab_parse_as(bt_text_vocab **out, const void *bytes, size_t n_bytes,
-                                 const char *name, bt_text_rules rules, bt_error *err) {
+static bt_status parse_as(bt_text_vocab **out, const void *bytes, size_t n_bytes, const char *name,
+                          bt_text_rules rules, bool keeps_blanks, bt_error *err) {
     bt_status      rc = BT_OK;
     bt_text_vocab *vocab = NULL;
     if (n_bytes > BT_TEXT_VOCAB_MAX_BYTES) {
@@ -174,6 +178,8 @@ bt_status bt_text_vocab_parse_as(bt_text_vocab **out, const void *bytes, size_t 
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", name);
     }
     vocab->rules = rules;
+    vocab->keeps_blanks = keeps_blanks;
+    vocab->longest_word = TEXT_WORD_MAX_CODEPOINTS;
     vocab->text = bt_alloc(n_bytes + 1); /* a line's LF makes room for its NUL */
     if (vocab->text == NULL) {
         rc = BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %zu bytes", name, n_bytes);
@@ -192,6 +198,11 @@ done:
     return rc;
 }
 
+bt_status bt_text_vocab_parse_as(bt_text_vocab **out, const void *bytes, size_t n_bytes,
+                                 const char *name, bt_text_rules rules, bt_error *err) {
+    return parse_as(out, bytes, n_bytes, name, rules, rules == BT_TEXT_TF, err);
+}
+
 bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
                               const char *name, bt_error *err) {
     return bt_text_vocab_parse_as(out, bytes, n_bytes, name, BT_TEXT_PYTHON, err);
@@ -201,13 +212,54 @@ bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, bt_error *er
     return bt_text_vocab_load_as(out, path, BT_TEXT_PYTHON, err);
 }
 
+static bt_status load_json(bt_text_vocab **out, const char *bytes, size_t n, const char *path,
+                           bt_text_rules rules, bt_error *err) {
+    text_tokenizer_json json;
+    BT_TRY(text_tokenizer_json_read(bytes, n, path, &json, err));
+    const bt_status rc =
+        parse_as(out, bt_str_text(&json.lines), json.lines.len, path, rules, true, err);
+    if (rc == BT_OK) {
+        (*out)->longest_word = json.max_word_codepoints;
+        (*out)->added = json.added;
+        (*out)->n_added = json.n_added;
+        json.added = NULL;
+        json.n_added = 0;
+    }
+    text_tokenizer_json_deinit(&json);
+    return rc;
+}
+
+bt_status bt_text_vocab_read_lines(const char *path, char **lines, size_t *n_bytes, bt_error *err) {
+    char               *bytes = NULL;
+    size_t              n = 0;
+    text_tokenizer_json json;
+    BT_TRY(bt_fs_read_all(path, BT_TEXT_VOCAB_MAX_BYTES, &bytes, &n, err));
+    if (!text_is_tokenizer_json(path, bytes, n)) {
+        *lines = bytes;
+        *n_bytes = n;
+        return BT_OK;
+    }
+    const bt_status rc = text_tokenizer_json_read(bytes, n, path, &json, err);
+    bt_free(bytes);
+    BT_TRY(rc);
+    *n_bytes = json.lines.len;
+    *lines = bt_str_take(&json.lines);
+    text_tokenizer_json_deinit(&json);
+    return BT_OK;
+}
+
 bt_status bt_text_vocab_load_as(bt_text_vocab **out, const char *path, bt_text_rules rules,
                                 bt_error *err) {
     char  *bytes = NULL;
     size_t n = 0;
     BT_TRY(bt_fs_require_file(path, NULL, err));
     BT_TRY(bt_fs_read_all(path, BT_TEXT_VOCAB_MAX_BYTES, &bytes, &n, err));
-    const bt_status rc = bt_text_vocab_parse_as(out, bytes, n, path, rules, err);
+    bt_status rc = bt_fs_refuse_stranger(path, bytes, n, err);
+    if (rc == BT_OK) {
+        rc = text_is_tokenizer_json(path, bytes, n)
+                 ? load_json(out, bytes, n, path, rules, err)
+                 : bt_text_vocab_parse_as(out, bytes, n, path, rules, err);
+    }
     bt_free(bytes);
     return rc;
 }
@@ -218,6 +270,10 @@ void bt_text_vocab_free(bt_text_vocab *vocab) {
         bt_free(vocab->sorted);
         bt_free(vocab->lines);
         bt_free(vocab->text);
+        for (size_t i = 0; i < vocab->n_added; i++) {
+            bt_free(vocab->added[i].text);
+        }
+        bt_free(vocab->added);
         bt_free(vocab);
     }
 }
@@ -259,4 +315,13 @@ bt_text_rules text_vocab_rules(const bt_text_vocab *vocab) {
 
 const text_trie *text_vocab_trie(const bt_text_vocab *vocab) {
     return &vocab->trie;
+}
+
+const text_added *text_vocab_added(const bt_text_vocab *vocab, size_t *n) {
+    *n = vocab->n_added;
+    return vocab->added;
+}
+
+uint32_t text_vocab_longest_word(const bt_text_vocab *vocab) {
+    return vocab->longest_word;
 }

@@ -21,6 +21,8 @@ typedef struct splitter {
     bt_text_scratch *scratch;
     bool             do_lower_case;
     bool             split_on_punc;
+    bool             keeps_accents;  /* lower case without decomposition */
+    bool             chinese_joined; /* Chinese characters are letters */
 } splitter;
 
 /* ---- emitting: append to the word, end the word -------------------------------------------------
@@ -123,12 +125,25 @@ static bt_status map_word(bt_text_scratch *s, const uint32_t *word, size_t n, si
     return BT_OK;
 }
 
+/* Lower-cases word[n] into scratch->mapped, composed as it is. */
+static bt_status lower_word(bt_text_scratch *s, const uint32_t *word, size_t n, size_t *n_mapped,
+                            bt_error *err) {
+    BT_TRY(bt_grow(&s->mapped, &s->mapped_cap, n * TEXT_MAP_MAX, sizeof *s->mapped, SIZE_MAX / 64,
+                   err));
+    *n_mapped = 0;
+    for (size_t i = 0; i < n; i++) {
+        *n_mapped += text_lower_at(word, n, i, s->mapped + *n_mapped);
+    }
+    return BT_OK;
+}
+
 static bt_status emit_word(const splitter *split, const uint32_t *word, size_t n, bt_error *err) {
     if (n == 0) {
         return BT_OK;
     }
     if (split->do_lower_case) {
-        BT_TRY(map_word(split->scratch, word, n, &n, err));
+        BT_TRY(split->keeps_accents ? lower_word(split->scratch, word, n, &n, err)
+                                    : map_word(split->scratch, word, n, &n, err));
         word = split->scratch->mapped;
     }
     for (size_t i = 0; i < n; i++) {
@@ -145,7 +160,7 @@ static bt_status gather(const splitter *split, uint32_t c, bool *ended, bt_error
     if (kind == TEXT_REMOVED) {
         return BT_OK;
     }
-    if (kind != TEXT_SPACE && kind != TEXT_CJK) {
+    if (kind != TEXT_SPACE && (kind != TEXT_CJK || split->chinese_joined)) {
         s->codepoints[s->n_codepoints++] = c;
         return BT_OK;
     }
@@ -210,11 +225,9 @@ static bt_status split_ascii(const splitter *split, const unsigned char **at,
     return *at == end ? text_end_word(s, err) : BT_OK;
 }
 
-bt_status bt_text_split_words(bt_text_scratch *scratch, const char *text, size_t n_bytes,
-                              bool do_lower_case, bool split_on_punc, const bt_text_word **words,
-                              size_t *n_words, bt_error *err) {
-    bt_text_scratch *const     s = scratch;
-    const splitter             split = {scratch, do_lower_case, split_on_punc};
+static bt_status split_text(const splitter *split, const char *text, size_t n_bytes,
+                            const bt_text_word **words, size_t *n_words, bt_error *err) {
+    bt_text_scratch *const     s = split->scratch;
     const unsigned char       *at = (const unsigned char *)text;
     const unsigned char *const end = at + n_bytes;
     BT_TRY(text_begin(s, n_bytes, GROWTH, err));
@@ -222,14 +235,14 @@ bt_status bt_text_split_words(bt_text_scratch *scratch, const char *text, size_t
         const unsigned char *const word = at;
         const size_t               n_words_before = s->n_words;
         const size_t               n_bytes_before = s->n_bytes;
-        BT_TRY(split_ascii(&split, &at, end, err));
+        BT_TRY(split_ascii(split, &at, end, err));
         if (at < end && *at >= 0x80) {
             at = word; /* take back what was made of this word */
             s->n_words = n_words_before;
             s->n_bytes = n_bytes_before;
             s->word_start = n_bytes_before;
             s->word_codepoints = 0;
-            BT_TRY(split_word_slowly(&split, &at, end, err));
+            BT_TRY(split_word_slowly(split, &at, end, err));
         }
     }
     *words = s->words;
@@ -237,13 +250,33 @@ bt_status bt_text_split_words(bt_text_scratch *scratch, const char *text, size_t
     return BT_OK;
 }
 
+bt_status bt_text_split_words(bt_text_scratch *scratch, const char *text, size_t n_bytes,
+                              bool do_lower_case, bool split_on_punc, const bt_text_word **words,
+                              size_t *n_words, bt_error *err) {
+    const splitter split = {
+        .scratch = scratch, .do_lower_case = do_lower_case, .split_on_punc = split_on_punc};
+    return split_text(&split, text, n_bytes, words, n_words, err);
+}
+
+bt_status bt_text_split_words_as(bt_text_scratch *scratch, const char *text, size_t n_bytes,
+                                 const bt_text_options *options, const bt_text_word **words,
+                                 size_t *n_words, bt_error *err) {
+    const splitter split = {.scratch = scratch,
+                            .do_lower_case = options->do_lower_case,
+                            .split_on_punc = true,
+                            .keeps_accents = options->accents == BT_TEXT_ACCENTS_KEPT,
+                            .chinese_joined = options->chinese_joined};
+    return split_text(&split, text, n_bytes, words, n_words, err);
+}
+
 bt_status bt_text_split_words_codepoints(bt_text_scratch *scratch, const uint32_t *text, size_t n,
                                          bool do_lower_case, bool split_on_punc,
                                          const bt_text_word **words, size_t *n_words,
                                          bt_error *err) {
     bt_text_scratch *const s = scratch;
-    const splitter         split = {scratch, do_lower_case, split_on_punc};
-    bool                   ended = false;
+    const splitter         split = {
+                .scratch = scratch, .do_lower_case = do_lower_case, .split_on_punc = split_on_punc};
+    bool ended = false;
     BT_TRY(text_begin(s, n, GROWTH_CODEPOINT, err));
     BT_TRY(bt_grow(&s->codepoints, &s->codepoints_cap, n + 1, sizeof *s->codepoints, SIZE_MAX / 64,
                    err));

@@ -6,6 +6,7 @@
 #include "init_weights.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ENCODER_KEYS "task.model.encoder.*."
@@ -31,12 +32,14 @@ static bt_status check_encoder(const train_run *run, const bt_ckpt *ckpt, bt_err
     const bt_ckpt_encoder has = bt_ckpt_get_encoder(ckpt);
     const bt_ckpt_encoder wants = wanted_encoder(run);
     if (has == BT_CKPT_NO_ENCODER) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "task.init_checkpoint %s: no BERT encoder in it (%zu tensors, %s layout): "
-                       "expected the names of Google's or Hugging Face's BERT or ALBERT, of "
-                       "DistilBERT, or of Model Garden's encoder",
-                       bt_ckpt_path(ckpt), bt_ckpt_n_tensors(ckpt),
-                       bt_ckpt_layout_name(bt_ckpt_get_layout(ckpt)));
+        return BT_FAIL(
+            err, BT_E_FORMAT,
+            "task.init_checkpoint %s: no BERT encoder in it (%zu tensors, %s layout, the "
+            "first is '%.100s'): expected the names of Google's or Hugging Face's BERT "
+            "or ALBERT, of DistilBERT, or of Model Garden's encoder",
+            bt_ckpt_path(ckpt), bt_ckpt_n_tensors(ckpt),
+            bt_ckpt_layout_name(bt_ckpt_get_layout(ckpt)),
+            bt_ckpt_n_tensors(ckpt) > 0 ? bt_ckpt_tensor_at(ckpt, 0).name : "");
     }
     if (wanted_by(has) != wants) {
         return BT_FAIL(err, BT_E_CONFIG,
@@ -122,6 +125,55 @@ static bt_status check_shapes(const train_run *run, bt_ckpt *ckpt, bt_error *err
     return BT_OK;
 }
 
+/* The word of the key that was written, and the file's. */
+static bt_status fail_arithmetic(const train_run *run, const bt_ckpt *ckpt,
+                                 const bt_ckpt_facts *facts, const char *key, const char *theirs,
+                                 const char *ours, bt_error *err) {
+    char path[128];
+    char origin[BT_CONF_ORIGIN_MAX];
+    (void)snprintf(path, sizeof path, "task.model.encoder.*.%s", key);
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "task.init_checkpoint %s was trained with %s (%s), but %s is %s (%s): leave the "
+                   "key out, and what the file says is taken",
+                   bt_ckpt_path(ckpt), theirs, facts->path, path, ours,
+                   bt_conf_origin(run->conf, path, origin));
+}
+
+static bool is_gelu(bt_activation activation) {
+    return activation == BT_ACT_GELU || activation == BT_ACT_GELU_ERF;
+}
+
+/* The two forms of gelu differ by less than 0.0005: nothing that fine-tuning would notice, so that
+ * either may be meant. */
+static bt_status check_activation(const train_run *run, const bt_ckpt *ckpt,
+                                  const bt_ckpt_facts *facts, bt_error *err) {
+    const bt_activation ours = run->plan.encoder.hidden_activation;
+    const char *const   word = bt_ckpt_activation_word(ckpt, facts->activation);
+    bt_activation       theirs = ours;
+    char                text[BT_CKPT_WORD_MAX + 40];
+    if (facts->activation[0] == '\0' || word == NULL ||
+        bt_activation_from_name(word, &theirs, NULL) != BT_OK || theirs == ours ||
+        (is_gelu(theirs) && is_gelu(ours))) {
+        return BT_OK;
+    }
+    (void)snprintf(text, sizeof text, "the activation '%s'", facts->activation);
+    return fail_arithmetic(run, ckpt, facts, "hidden_activation", text, bt_activation_name(ours),
+                           err);
+}
+
+static bt_status check_epsilon(const train_run *run, const bt_ckpt *ckpt,
+                               const bt_ckpt_facts *facts, bt_error *err) {
+    const double eps = (double)run->model->encoder.norm_eps;
+    char         theirs[64];
+    char         ours[32];
+    if (facts->norm_eps == 0 || fabs(facts->norm_eps - eps) <= eps / 10) {
+        return BT_OK;
+    }
+    (void)snprintf(theirs, sizeof theirs, "layer_norm_eps %g", facts->norm_eps);
+    (void)snprintf(ours, sizeof ours, "%g", eps);
+    return fail_arithmetic(run, ckpt, facts, "layer_norm_eps", theirs, ours, err);
+}
+
 bt_status init_check(const train_run *run, bt_ckpt *ckpt, bt_error *err) {
     bt_ckpt_facts facts;
     BT_TRY(bt_ckpt_read_facts(ckpt, &facts, err));
@@ -130,77 +182,7 @@ bt_status init_check(const train_run *run, bt_ckpt *ckpt, bt_error *err) {
     BT_TRY(check_names(run, ckpt, err));
     BT_TRY(check_shapes(run, ckpt, err));
     BT_TRY(check_projection(run, ckpt, err));
-    return check_heads(run, ckpt, &facts, err);
-}
-
-/* ---- remarks -----------------------------------------------------------------------------------
- */
-
-static void remark_layers(const train_run *run, const bt_ckpt *ckpt, const bt_ckpt_facts *facts) {
-    const bool    is_albert = bt_ckpt_get_encoder(ckpt) == BT_CKPT_ALBERT;
-    const int64_t n_file = is_albert ? facts->n_layers : bt_ckpt_n_layers(ckpt);
-    const int64_t n = run->plan.encoder.num_layers;
-    if (n_file == 0 || n_file == n) {
-        return;
-    }
-    bt_log(BT_LOG_WARNING,
-           "task.init_checkpoint %s has %" PRId64 " transformer layers, the model has %" PRId64
-           " (" ENCODER_KEYS "num_layers): %s",
-           bt_ckpt_path(ckpt), n_file, n,
-           is_albert ? "the shared one is repeated that often" : "the first ones are used");
-}
-
-/* The word here for what the file's activation computes; NULL: not known. */
-static const char *word_here(const bt_ckpt *ckpt, const char *activation) {
-    static const struct {
-        const char *theirs;
-        const char *ours;
-    } rows[] = {{"gelu", "gelu_erf"},          {"gelu_python", "gelu_erf"}, {"gelu_new", "gelu"},
-                {"gelu_pytorch_tanh", "gelu"}, {"silu", "swish"},           {"relu", "relu"}};
-    if (bt_ckpt_get_layout(ckpt) != BT_CKPT_SAFETENSORS) {
-        return activation; /* Google's and Model Garden's words are the same */
-    }
-    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        if (strcmp(rows[i].theirs, activation) == 0) {
-            return rows[i].ours;
-        }
-    }
-    return NULL;
-}
-
-static void remark_activation(const train_run *run, const bt_ckpt *ckpt,
-                              const bt_ckpt_facts *facts) {
-    const char *const word = word_here(ckpt, facts->activation);
-    bt_activation     wants = run->plan.encoder.hidden_activation;
-    if (word == NULL || bt_activation_from_name(word, &wants, NULL) != BT_OK ||
-        wants == run->plan.encoder.hidden_activation) {
-        return;
-    }
-    /* the two forms of gelu differ by less than 0.0005: nothing that fine-tuning would notice */
-    const bool is_near = (wants == BT_ACT_GELU || wants == BT_ACT_GELU_ERF) &&
-                         (run->plan.encoder.hidden_activation == BT_ACT_GELU ||
-                          run->plan.encoder.hidden_activation == BT_ACT_GELU_ERF);
-    bt_log(is_near ? BT_LOG_INFO : BT_LOG_WARNING,
-           "task.init_checkpoint %s was trained with the activation '%s'; " ENCODER_KEYS
-           "hidden_activation=%s computes %s",
-           bt_ckpt_path(ckpt), facts->activation, word,
-           is_near ? "the same, where the model's differs in the fourth digit"
-                   : "the same, the model's does not");
-}
-
-bt_status init_remark(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
-    const double  eps = 1e-12;
-    bt_ckpt_facts facts;
-    BT_TRY(bt_ckpt_read_facts(ckpt, &facts, err));
-    remark_layers(run, ckpt, &facts);
-    if (facts.activation[0] != '\0') {
-        remark_activation(run, ckpt, &facts);
-    }
-    if (facts.norm_eps != 0 && fabs(facts.norm_eps - eps) > eps / 10) {
-        bt_log(BT_LOG_WARNING,
-               "task.init_checkpoint %s was trained with layer_norm_eps %g, the model computes "
-               "with %g",
-               bt_ckpt_path(ckpt), facts.norm_eps, eps);
-    }
-    return BT_OK;
+    BT_TRY(check_heads(run, ckpt, &facts, err));
+    BT_TRY(check_activation(run, ckpt, &facts, err));
+    return check_epsilon(run, ckpt, &facts, err);
 }

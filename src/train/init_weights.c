@@ -119,6 +119,7 @@ static bt_status load_into(const train_run *run, bt_ckpt *ckpt, float *flat, bt_
         n_loaded++;
     }
     BT_CHECK(report_load(run, ckpt, used, n_loaded, err));
+    BT_CHECK(init_remark(run, ckpt, used, err));
 done:
     bt_free(used);
     return rc;
@@ -175,7 +176,6 @@ bt_status init_weights(train_run *run, bt_error *err) {
         BT_CHECK(open_init(run, &ckpt, err));
         BT_CHECK(init_check(run, ckpt, err));
         BT_CHECK(load_into(run, ckpt, flat, err));
-        BT_CHECK(init_remark(run, ckpt, err));
     } else {
         bt_log(BT_LOG_WARNING, "no task.init_checkpoint: training starts from random weights");
     }

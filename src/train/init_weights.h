@@ -20,7 +20,9 @@ init_source init_source_of(const train_run *run, const bt_ckpt *ckpt, int64_t in
 
 /* init_check.c: kind of encoder, layers, heads, names and shapes, before anything is read. */
 BT_MUST_USE bt_status init_check(const train_run *run, bt_ckpt *ckpt, bt_error *err);
-/* What fits but is worth a word: fewer layers, another activation. Once, when it is loaded. */
-BT_MUST_USE bt_status init_remark(const train_run *run, const bt_ckpt *ckpt, bt_error *err);
+/* init_remark.c: what fits but is worth a word: fewer layers, parts that begin from random numbers,
+ * heads of the file that are not used (used: a flag a tensor). Once, when it is loaded. */
+BT_MUST_USE bt_status init_remark(const train_run *run, const bt_ckpt *ckpt, const bool *used,
+                                  bt_error *err);
 
 #endif

@@ -34,15 +34,15 @@ static bt_status compare_sizes(difference *d, const bt_ckpt_module *module,
         int64_t     module;
         int64_t     model;
     } rows[] = {
-        {"vocab_size", module->vocab_size, encoder->vocab_size},
-        {"hidden_size", module->hidden_size, encoder->hidden_size},
-        {"num_layers", module->num_layers, encoder->num_layers},
-        {"num_attention_heads", module->num_attention_heads, encoder->num_attention_heads},
-        {"intermediate_size", module->intermediate_size, encoder->intermediate_size},
-        {"max_position_embeddings", module->max_position_embeddings,
+        {"vocab_size", module->sizes.vocab_size, encoder->vocab_size},
+        {"hidden_size", module->sizes.hidden_size, encoder->hidden_size},
+        {"num_layers", module->sizes.num_layers, encoder->num_layers},
+        {"num_attention_heads", module->sizes.num_attention_heads, encoder->num_attention_heads},
+        {"intermediate_size", module->sizes.intermediate_size, encoder->intermediate_size},
+        {"max_position_embeddings", module->sizes.max_position_embeddings,
          encoder->max_position_embeddings},
-        {"type_vocab_size", module->type_vocab_size, encoder->type_vocab_size},
-        {"embedding_size", module->embedding_size, encoder->embedding_size},
+        {"type_vocab_size", module->sizes.type_vocab_size, encoder->type_vocab_size},
+        {"embedding_size", module->sizes.embedding_size, encoder->embedding_size},
         {"norm_first", module->norm_first, module->norm_first < 0 ? -1 : encoder->norm_first},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
@@ -112,7 +112,7 @@ static bt_status read_module(train_run *run, const char *folder, bt_error *err) 
     bt_ckpt_module_deinit(module);
     BT_CHECK(bt_ckpt_open(folder, &ckpt, err));
     BT_CHECK(bt_ckpt_module_read(folder, ckpt, module, err));
-    if (module->num_layers == 0 || module->hidden_size == 0) {
+    if (module->sizes.num_layers == 0 || module->sizes.hidden_size == 0) {
         rc =
             BT_FAIL(err, BT_E_FORMAT,
                     "task.hub_module_url %.300s: no BERT encoder in it: its variables have none of "
@@ -123,7 +123,7 @@ static bt_status read_module(train_run *run, const char *folder, bt_error *err) 
     BT_CHECK(compare(url, module, &run->plan.encoder, err));
     bt_log(BT_LOG_INFO,
            "module %s: %" PRId64 " layers of %" PRId64 ", vocabulary %s, do_lower_case %s", url,
-           module->num_layers, module->hidden_size,
+           module->sizes.num_layers, module->sizes.hidden_size,
            module->vocab_file != NULL ? module->vocab_file : "none",
            module->do_lower_case < 0   ? "unknown"
            : module->do_lower_case > 0 ? "true"

@@ -14,17 +14,9 @@
 
 enum { VOCAB_MAX_BYTES = 1 << 28 };
 
-/* A section that reads text. Pointers into its schema. */
-typedef struct text_section {
-    const char  *name;     /* "task.train_data"; NULL: the section reads no text */
-    const char  *case_key; /* of the section */
-    const char **vocab_file;
-    bool        *lower_case;
-} text_section;
-
 /* Of pairs only the files say whether they are text. */
-static bt_status find_text(const bt_data_config *config, bt_data_schema *schema, text_section *out,
-                           bt_error *err) {
+bt_status text_section_find(const bt_data_config *config, bt_data_schema *schema, text_section *out,
+                            bt_error *err) {
     bt_data_table table = BT_TABLE_NONE;
     *out = (text_section){.name = NULL};
     if (schema->squad.vocab_file != NULL) {
@@ -58,13 +50,13 @@ static bt_status find_texts(train_run *run, text_section out[2], bt_error *err) 
     const bt_conf_mode  mode = run->args->mode;
     out[0] = out[1] = (text_section){.name = NULL};
     if (bt_conf_mode_trains(mode)) {
-        BT_TRY(find_text(&config->train_data, &plan->train_schema, &out[0], err));
+        BT_TRY(text_section_find(&config->train_data, &plan->train_schema, &out[0], err));
     }
     if (mode == BT_CONF_MODE_PREDICT) {
-        return find_text(&config->validation_data, &plan->prediction_schema, &out[1], err);
+        return text_section_find(&config->validation_data, &plan->prediction_schema, &out[1], err);
     }
     return bt_conf_mode_evaluates(mode)
-               ? find_text(&config->validation_data, &plan->validation_schema, &out[1], err)
+               ? text_section_find(&config->validation_data, &plan->validation_schema, &out[1], err)
                : BT_OK;
 }
 

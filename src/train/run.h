@@ -315,7 +315,16 @@ BT_MUST_USE bt_status module_find(train_run *run, bt_error *err);
 /* The module, when there is one, to the folder in config.init_checkpoint. */
 BT_MUST_USE bt_status module_prepare(train_run *run, bt_error *err);
 
-/* module_assets.c: the module's vocabulary and do_lower_case into the schemas of data sections that
+/* module_assets.c: a section that reads text. Pointers into its schema. */
+typedef struct text_section {
+    const char  *name;     /* "task.train_data"; NULL: the section reads no text */
+    const char  *case_key; /* of the section */
+    const char **vocab_file;
+    bool        *lower_case;
+} text_section;
+BT_MUST_USE bt_status text_section_find(const bt_data_config *config, bt_data_schema *schema,
+                                        text_section *out, bt_error *err);
+/* The module's vocabulary and do_lower_case into the schemas of data sections that
  * read text and name no vocabulary. Looks for the module only where there is such a section. */
 BT_MUST_USE bt_status module_give_assets(train_run *run, bt_error *err);
 /* Says where a section's own vocabulary or case differ from those of the module, which is found. */

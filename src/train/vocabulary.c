@@ -37,7 +37,7 @@ bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err) {
     if (path[0] == '\0' || !bt_fs_exists(path)) {
         return BT_OK;
     }
-    BT_TRY(bt_fs_read_all(path, VOCABULARY_MAX_BYTES, &text, &n_bytes, err));
+    BT_TRY(bt_text_vocab_read_lines(path, &text, &n_bytes, err));
     *out = fingerprint(text, n_bytes);
     bt_free(text);
     return BT_OK;

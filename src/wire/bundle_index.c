@@ -250,8 +250,11 @@ static bt_status visit(void *context, bt_bytes key, bt_bytes value, bt_error *er
 static bt_status read_index(bt_bundle *bundle, bt_error *err) {
     bt_fs_view view;
     BT_TRY(bt_fs_view_open(bundle->index_path, &view, err));
-    bt_status rc = bt_sstable_read((bt_bytes){view.data, view.n_bytes}, bundle->index_path, visit,
-                                   bundle, err);
+    bt_status rc = bt_fs_refuse_stranger(bundle->index_path, view.data, view.n_bytes, err);
+    if (rc == BT_OK) {
+        rc = bt_sstable_read((bt_bytes){view.data, view.n_bytes}, bundle->index_path, visit, bundle,
+                             err);
+    }
     bt_fs_view_close(&view);
     if (rc == BT_OK && !bundle->has_header) {
         rc = BT_FAIL(err, BT_E_FORMAT, "%s: no header, so not an index of a checkpoint",

@@ -144,6 +144,14 @@ static bt_status parse_header(bt_safetensors *st, json_t *root, int64_t data_sta
     return check_layout(st, data_start, err);
 }
 
+/* Another file under the name of one: said by what it is. */
+static bt_status refuse_stranger(const bt_safetensors *st, bt_error *err) {
+    char   head[512];
+    size_t n = 0;
+    BT_TRY(bt_fs_read_upto(st->file, 0, head, sizeof head, &n, err));
+    return bt_fs_refuse_stranger(bt_fs_path(st->file), head, n, err);
+}
+
 static bt_status read_header(bt_safetensors *st, bt_error *err) {
     const char *const path = bt_fs_path(st->file);
     const int64_t     size = bt_fs_size(st->file);
@@ -154,6 +162,7 @@ static bt_status read_header(bt_safetensors *st, bt_error *err) {
     }
     BT_TRY(bt_fs_read_at(st->file, 0, prefix, sizeof prefix, err));
     const uint64_t n_header = bt_load_u64le(prefix);
+    BT_TRY(refuse_stranger(st, err));
     if (n_header > header_max_bytes || n_header > (uint64_t)(size - 8)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: its header should have %" PRIu64 " bytes, but the file has %" PRId64

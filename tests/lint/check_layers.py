@@ -39,6 +39,7 @@ EXTRA = {
     ("conf", "fs"): "reads --config_file through the one file interface",
     ("train", "fs"): "owns the model_dir",
     ("train", "wire"): "writes event files",
+    ("train", "text"): "asks a folder's tokenizer files how its text is treated",
     ("train", "model"): "hands the description from task to exec",
 }
 
@@ -48,7 +49,8 @@ THIRD_PARTY = [
     (r"zlib\.h", ["src/wire/", "tests/"]),
     (r"utf8proc\.h", ["src/text/"]),
     (r"cblas\.h|openblas_config\.h", ["src/kern/"]),
-    (r"jansson\.h", ["src/wire/", "src/fs/fs_json.c", "src/fs/lock_entry.c", "src/fs/remote/", "src/data/", "src/squad/", "src/text/word_json.c", "src/ckpt/",
+    (r"jansson\.h", ["src/wire/", "src/fs/fs_json.c", "src/fs/lock_entry.c", "src/fs/remote/", "src/data/", "src/squad/", "src/text/word_json.c", "src/text/tokenizer_json.c",
+                     "src/text/tokenizer_facts.c", "src/ckpt/",
                      "src/task/", "src/train/", "tests/", "tools/", "bench/"]),
     (r"protobuf-c/.*", ["src/wire/"]),
     (r"pcre2\.h", ["src/optim/"]),

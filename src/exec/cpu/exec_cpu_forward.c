@@ -5,8 +5,6 @@
 
 #include "exec_cpu_internal.h"
 
-const float exec_norm_eps = 1e-12F;
-
 static bt_kern_act act_of(bt_activation activation) {
     switch (activation) {
     case BT_ACT_GELU:
@@ -78,7 +76,7 @@ static void embedding_forward(bt_exec *exec, const exec_pass *pass) {
         exec_param(exec, m->position_embedding), exec_param(exec, m->type_embeddings),
         exec_param(exec, m->embedding_norm.gamma), exec_param(exec, m->embedding_norm.beta),
         batch->ids, batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size,
-        exec_norm_eps);
+        e->norm_eps);
     if (acts->embedded != acts->embedding_out) {
         bt_nn_dense_forward(&exec->nn, acts->embedded, acts->embedding_out,
                             exec_param(exec, m->embedding_projection.kernel),
@@ -97,7 +95,7 @@ static void embedding_out_again(bt_exec *exec, const exec_pass *pass) {
         exec_dropout(pass, 0, BT_SITE_EMBEDDING_DROPOUT, m->encoder.dropout_rate, NULL);
     bt_nn_norm_forward(&exec->nn, acts->hidden, acts->embedding_mean, acts->embedding_rstd,
                        acts->embedding_sum, exec_param(exec, m->embedding_norm.gamma),
-                       exec_param(exec, m->embedding_norm.beta), T, H, exec_norm_eps);
+                       exec_param(exec, m->embedding_norm.beta), T, H, m->encoder.norm_eps);
     bt_nn_dropout_apply(&exec->nn, acts->hidden, acts->hidden, &dropout, T, H);
 }
 
@@ -141,7 +139,7 @@ static void norm_forward(bt_exec *exec, bt_norm_index norm, float *mean, float *
                          const float *sum, int64_t R) {
     bt_nn_norm_forward(&exec->nn, exec->acts.hidden, mean, rstd, sum, exec_param(exec, norm.gamma),
                        exec_param(exec, norm.beta), R, exec->model->encoder.hidden_size,
-                       exec_norm_eps);
+                       exec->model->encoder.norm_eps);
 }
 
 static void attention_norm_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
@@ -241,7 +239,7 @@ void exec_layer_begin(bt_exec *exec, const exec_pass *pass, int64_t layer) {
     bt_nn_residual_norm_forward(
         nn, l->sum_1, acts->hidden, mean, rstd, exec_param(exec, p->attention_output.bias),
         exec_layer_query_input(exec, pass, layer).residual, exec_param(exec, norm.gamma),
-        exec_param(exec, norm.beta), &dropout, R, H, exec_norm_eps);
+        exec_param(exec, norm.beta), &dropout, R, H, e->norm_eps);
     bt_nn_dense_forward(nn, l->pre_act, acts->hidden, exec_param(exec, p->intermediate.kernel),
                         NULL, R, H, I);
     bt_nn_bias_act_forward(nn, l->pre_act, acts->ffn, exec_param(exec, p->intermediate.bias),
@@ -264,7 +262,7 @@ static void layer_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
         &exec->nn, l->sum_2, e->norm_first ? NULL : acts->hidden, l->mean_2, l->rstd_2,
         exec_param(exec, p->output.bias), e->norm_first ? l->sum_1 : acts->hidden,
         exec_param(exec, p->output_norm.gamma), exec_param(exec, p->output_norm.beta), &dropout, R,
-        e->hidden_size, exec_norm_eps);
+        e->hidden_size, e->norm_eps);
 }
 
 const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass) {

@@ -14,8 +14,6 @@
 
 enum { EXEC_DESCRIPTION_BYTES = 256 };
 
-extern const float exec_norm_eps;
-
 /* What the backward needs of one layer; pointers into the step's block. Whatever a pass over memory
  * makes again from these, is made again: norms' outputs and the feed-forward's activation. */
 typedef struct exec_layer {

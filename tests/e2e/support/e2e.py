@@ -521,7 +521,7 @@ class Case(unittest.TestCase):
     def args(self, mode='train_and_eval', model_dir='out', override='', files=None, more=()):
         args = ['--experiment=bert/sentence_prediction', '--mode=' + mode,
                 '--model_dir=' + model_dir]
-        args += ['--config_file=' + f for f in (files or ('model.yaml', 'run.yaml'))]
+        args += ['--config_file=' + f for f in (('model.yaml', 'run.yaml') if files is None else files)]
         if override:
             args.append('--params_override=' + override)
         return args + list(more)

@@ -106,6 +106,8 @@ static void write_kind(const char *folder, const char *const *names, size_t n, c
     }
 }
 
+#define QUERY "encoder.layer.0.attention.self.query.weight"
+
 static void test_kinds(void **state) {
     (void)state;
     static const struct {
@@ -144,6 +146,56 @@ static void test_kinds(void **state) {
          NULL,
          BT_E_UNSUPPORTED,
          "holds an ALBERT with 3 groups of 2 layers; an encoder here shares 1"},
+        {{QUERY}, "{\"position_embedding_type\": \"absolute\"}", BT_OK, NULL},
+        {{QUERY},
+         "{\"position_embedding_type\": \"relative_key\"}",
+         BT_E_UNSUPPORTED,
+         "position_embedding_type is 'relative_key' ("},
+        {{QUERY}, "{\"is_decoder\": false, \"pruned_heads\": {}}", BT_OK, NULL},
+        {{QUERY}, "{\"is_decoder\": true}", BT_E_UNSUPPORTED, "is_decoder is true ("},
+        {{QUERY},
+         "{\"add_cross_attention\": true}",
+         BT_E_UNSUPPORTED,
+         "add_cross_attention is true"},
+        {{QUERY}, "{\"pruned_heads\": {\"0\": [1]}}", BT_E_UNSUPPORTED, "pruned_heads ("},
+        {{QUERY}, "{\"auto_map\": {\"AutoConfig\": \"a.B\"}}", BT_OK, NULL},
+        {{QUERY},
+         "{\"auto_map\": {\"AutoModelForMaskedLM\": \"a.B\"}}",
+         BT_E_UNSUPPORTED,
+         "auto_map ("},
+        {{QUERY}, "{\"hidden_act\": \"gelu_python_tanh\"}", BT_OK, NULL},
+        {{QUERY},
+         "{\"hidden_act\": \"quick_gelu\"}",
+         BT_E_UNSUPPORTED,
+         "the activation 'quick_gelu'"},
+        {{QUERY},
+         "{\"model_type\": \"albert\", \"num_hidden_groups\": 4}",
+         BT_E_UNSUPPORTED,
+         "holds an ALBERT with 4 groups of 1 layers"},
+        {{QUERY, "encoder.layer.0.attention.self.distance_embedding.weight"},
+         NULL,
+         BT_E_UNSUPPORTED,
+         "tensor 'encoder.layer.0.attention.self.distance_embedding.weight' is part of its "
+         "encoder"},
+        {{QUERY, "encoder.layer.0.crossattention.self.query.weight"},
+         NULL,
+         BT_E_UNSUPPORTED,
+         "crossattention.self.query.weight' is part of its encoder"},
+        {{QUERY, "embeddings.task_type_embeddings.weight"},
+         NULL,
+         BT_E_UNSUPPORTED,
+         "task_type_embeddings.weight' is part of its encoder"},
+        {{QUERY, "embeddings.position_ids"}, NULL, BT_OK, NULL},
+        {{"module." QUERY}, NULL, BT_OK, NULL},
+        {{"module.bert." QUERY, "module.classifier.weight"}, NULL, BT_OK, NULL},
+        {{"0.auto_model._orig_mod." QUERY}, NULL, BT_OK, NULL},
+        {{"ernie." QUERY}, NULL, BT_E_UNSUPPORTED, "its names begin with 'ernie.', which may be"},
+        {{"ernie." QUERY}, "{\"model_type\": \"bert\"}", BT_OK, NULL},
+        {{"module.roberta." QUERY}, NULL, BT_E_UNSUPPORTED, "holds RoBERTa: "},
+        {{"encoder." QUERY, "decoder.bert." QUERY},
+         "{\"model_type\": \"bert\"}",
+         BT_E_UNSUPPORTED,
+         "holds two encoders, one below 'decoder.' and one below 'encoder.'"},
     };
     const char *const folder = test_temp_dir();
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
@@ -158,6 +210,76 @@ static void test_kinds(void **state) {
             assert_fails(bt_ckpt_check_kind(ckpt, &facts, err), rows[i].status, rows[i].message);
         }
         bt_ckpt_close(ckpt);
+    }
+}
+
+/* What a program put before all names does not change what the tensors are. */
+static void test_wrappers(void **state) {
+    (void)state;
+    static const struct {
+        const char *names[2];
+        const char *wrapper;
+        size_t      n_without;
+        const char *finds;
+    } rows[] = {
+        {{"bert." QUERY, "classifier.weight"}, "", 0, "sentence_prediction/logits/kernel"},
+        {{"model.bert." QUERY, "model.classifier.weight"},
+         "model.",
+         0,
+         "sentence_prediction/logits/kernel"},
+        {{"_orig_mod.module." QUERY, "loss.weight"},
+         "_orig_mod.module.",
+         1,
+         "transformer/layer_0/self_attention/query/kernel"},
+        {{"model.distilbert.transformer.layer.0.attention.q_lin.weight", "model.qa_outputs.weight"},
+         "model.",
+         0,
+         "predictions/transform/logits/kernel"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_ckpt          *ckpt = NULL;
+        size_t            n_without = 9;
+        const char *const folder = test_temp_dir();
+        write_kind(folder, rows[i].names, 2, NULL);
+        assert_ok(bt_ckpt_open(folder, &ckpt, err));
+        assert_string_equal(bt_ckpt_wrapper(ckpt, &n_without), rows[i].wrapper);
+        assert_int_equal(n_without, rows[i].n_without);
+        assert_true(bt_ckpt_find_variable(ckpt, rows[i].finds, NULL) >= 0);
+        bt_ckpt_close(ckpt);
+    }
+}
+
+/* Weights of other libraries, and what git and web servers leave in their place. */
+static void test_strangers(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *bytes;
+        bool        by_folder; /* the folder is named, not the file */
+        const char *message;
+    } rows[] = {
+        {"pytorch_model.bin", "PK\003\004archive/data.pkl", true, "torch.load('"},
+        {"model.pt", "\200\002}q", false, "this is a PyTorch file"},
+        {"weights", "PK\003\004xxxx/archive/data.pkl", false, "this is a PyTorch file"},
+        {"tf_model.h5", "\211HDF\r\n\032\n", true, "from_tf=True"},
+        {"x", "\211HDF\r\n\032\n", false, "this is a file of Keras"},
+        {"flax_model.msgpack", "x", true, "from_flax=True"},
+        {"model.onnx", "x", true, "a model in the format of another program (.onnx)"},
+        {"adapter_model.safetensors", "x", true, "this is an adapter of PEFT"},
+        {"config.json", "{}", false, "lies beside weights and holds none: name its folder"},
+        {"notes", "x", false, "is no checkpoint: expected a folder of weights"},
+        {"model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+         true, "this is a Git LFS pointer"},
+        {"model.safetensors", "\n<!DOCTYPE HTML><html>", true, "this is an HTML page"},
+        {"a.index", "<html lang=\"en\">", true, "this is an HTML page"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        const char *const folder = test_temp_dir();
+        bt_ckpt          *ckpt = NULL;
+        char              path[TEST_PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/%s", folder, rows[i].name);
+        test_write_file(path, rows[i].bytes, strlen(rows[i].bytes));
+        assert_fails(bt_ckpt_open(rows[i].by_folder ? folder : path, &ckpt, err), BT_E_FORMAT,
+                     rows[i].message);
     }
 }
 
@@ -348,6 +470,7 @@ int main(void) {
         cmocka_unit_test(test_albert_weights), cmocka_unit_test(test_tf1_heads),
         cmocka_unit_test(test_kinds),          cmocka_unit_test(test_facts),
         cmocka_unit_test(test_several_files),  cmocka_unit_test(test_sentence),
+        cmocka_unit_test(test_wrappers),       cmocka_unit_test(test_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,14 +34,14 @@ static bt_encoder_config encoder_of(const bt_ckpt_module *info) {
         assert_ok(bt_activation_from_name(info->activation, &activation, err));
     }
     return (bt_encoder_config){.type = BT_ENCODER_BERT,
-                               .vocab_size = info->vocab_size,
-                               .hidden_size = info->hidden_size,
-                               .embedding_size = info->embedding_size,
-                               .num_layers = info->num_layers,
-                               .num_attention_heads = info->num_attention_heads,
-                               .intermediate_size = info->intermediate_size,
-                               .max_position_embeddings = info->max_position_embeddings,
-                               .type_vocab_size = info->type_vocab_size,
+                               .vocab_size = info->sizes.vocab_size,
+                               .hidden_size = info->sizes.hidden_size,
+                               .embedding_size = info->sizes.embedding_size,
+                               .num_layers = info->sizes.num_layers,
+                               .num_attention_heads = info->sizes.num_attention_heads,
+                               .intermediate_size = info->sizes.intermediate_size,
+                               .max_position_embeddings = info->sizes.max_position_embeddings,
+                               .type_vocab_size = info->sizes.type_vocab_size,
                                .hidden_activation = activation,
                                .norm_first = info->norm_first == 1};
 }
@@ -201,8 +201,8 @@ static void own_module_matches(const char *name, const char *golden_name, bool h
         assert_int_equal(m.info.do_lower_case, 1);
         assert_string_equal(bt_fs_basename(m.info.vocab_file), "vocab.txt");
     }
-    assert_int_equal(m.info.num_layers, 2);
-    assert_int_equal(m.info.vocab_size, 24);
+    assert_int_equal(m.info.sizes.num_layers, 2);
+    assert_int_equal(m.info.sizes.vocab_size, 24);
     for (const char *const *isa = fixture_isas(); *isa != NULL; isa++) {
         compare_outputs(&m, golden, *isa);
         if (has_update) {

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a folder of Hugging Face's says of its tokenizer: which file is the vocabulary, and how text
+ * is treated. tokenizer_config.json is asked first, as the library transformers does, then the
+ * normalizer of tokenizer.json. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/fs.h"
+
+#include "tokenizer_json.h"
+
+enum { CONFIG_MAX_BYTES = 64 << 20, SHOWN_CLASS = 64 };
+/* transformers writes 1e30 where there is no limit. */
+static const double longest_length = 1e6;
+
+/* BERT's tokenizers, and words for "as tokenizer.json says". */
+static bool is_bert_class(const char *name) {
+    static const char *const names[] = {"BertTokenizer",       "DistilBertTokenizer",
+                                        "ElectraTokenizer",    "RetriBertTokenizer",
+                                        "PreTrainedTokenizer", "TokenizersBackend"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
+        const size_t n = strlen(names[i]);
+        if (strncmp(name, names[i], n) == 0 &&
+            (name[n] == '\0' || bt_str_equal(name + n, "Fast"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bt_status find_file(const char *folder, const char *name, char **out, bt_error *err) {
+    BT_TRY(bt_fs_join(folder, name, out, err));
+    if (!bt_fs_exists(*out)) {
+        bt_free(*out);
+        *out = NULL;
+    }
+    return BT_OK;
+}
+
+/* ---- other vocabularies ------------------------------------------------------------------------
+ */
+
+/* There is neither tokenizer.json nor vocab.txt: what there is instead is said. */
+static bt_status refuse_others(const char *folder, bt_error *err) {
+    static const struct {
+        const char *name;
+        const char *kind;
+    } rows[] = {{"spiece.model", "Unigram (SentencePiece)"},
+                {"sentencepiece.bpe.model", "BPE (SentencePiece)"},
+                {"tokenizer.model", "SentencePiece"},
+                {"merges.txt", "BPE"}};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        char *path = NULL;
+        BT_TRY(find_file(folder, rows[i].name, &path, err));
+        if (path != NULL) {
+            const bt_status rc =
+                BT_FAIL(err, BT_E_UNSUPPORTED,
+                        "%s: its tokenizer is of kind %s, which is not read here: only WordPiece, "
+                        "BERT's, is; take weights with such a vocabulary",
+                        path, rows[i].kind);
+            bt_free(path);
+            return rc;
+        }
+    }
+    return BT_OK;
+}
+
+/* ---- tokenizer_config.json ---------------------------------------------------------------------
+ */
+
+static void put_bool(const json_t *root, const char *key, int8_t *out) {
+    const json_t *const value = json_object_get(root, key);
+    if (json_is_boolean(value)) {
+        *out = (int8_t)json_is_true(value);
+    }
+}
+
+static bt_status check_class(const json_t *root, const char *path, bool has_json, bt_error *err) {
+    const char *const name = json_string_value(json_object_get(root, "tokenizer_class"));
+    const bool        is_basic = !json_is_false(json_object_get(root, "do_basic_tokenize"));
+    if (name != NULL && !is_bert_class(name) && !has_json) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s: tokenizer_class is '%.*s', which is not read here: only BERT's, "
+                       "WordPiece, is",
+                       path, SHOWN_CLASS, name);
+    }
+    if (name != NULL && bt_str_starts_with(name, "BertJapanese")) {
+        return BT_FAIL(
+            err, BT_E_UNSUPPORTED,
+            "%s: tokenizer_class is '%.*s': words are found by a dictionary of Japanese, "
+            "which is not built here",
+            path, SHOWN_CLASS, name);
+    }
+    return is_basic
+               ? BT_OK
+               : BT_FAIL(err, BT_E_UNSUPPORTED,
+                         "%s: do_basic_tokenize is false: text must be split into words before, "
+                         "which nothing here takes",
+                         path);
+}
+
+/* Tokens that only this file knows: a vocabulary of lines does not hold them. */
+static void note_added(const json_t *root, const char *path) {
+    static const char *const usual[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    const char              *id = NULL;
+    json_t                  *value = NULL;
+    json_object_foreach(json_object_get(root, "added_tokens_decoder"), id, value) {
+        const char *const content = json_string_value(json_object_get(value, "content"));
+        bool              is_usual = content == NULL;
+        for (size_t i = 0; i < BT_ARRAY_LEN(usual); i++) {
+            is_usual = is_usual || bt_str_equal(content, usual[i]);
+        }
+        if (!is_usual) {
+            bt_log(BT_LOG_WARNING,
+                   "%s: the added token '%.60s' is text like any other here: only a tokenizer.json "
+                   "beside it says where such tokens stand (transformers writes one with "
+                   "save_pretrained)",
+                   path, content);
+            return;
+        }
+    }
+}
+
+static bt_status read_config(const char *path, bool has_json, bt_text_facts *out, bt_error *err) {
+    json_t *root = NULL;
+    BT_TRY(bt_fs_read_json(path, CONFIG_MAX_BYTES, JSON_DECODE_INT_AS_REAL, &root, err));
+    const bt_status     rc = check_class(root, path, has_json, err);
+    const json_t *const length = json_object_get(root, "model_max_length");
+    const double        n = json_is_number(length) ? json_number_value(length) : 0;
+    put_bool(root, "do_lower_case", &out->lower_case);
+    put_bool(root, "strip_accents", &out->strip_accents);
+    put_bool(root, "tokenize_chinese_chars", &out->chinese_chars);
+    out->max_length = n >= 1 && n < longest_length ? (int64_t)n : 0;
+    if (rc == BT_OK && !has_json) {
+        note_added(root, path);
+    }
+    json_decref(root);
+    return rc;
+}
+
+/* ---- tokenizer.json ----------------------------------------------------------------------------
+ */
+
+static void take_fact(const char *key, const char *path, const char *config, int8_t theirs,
+                      int8_t *out) {
+    if (*out >= 0 && theirs >= 0 && *out != theirs) {
+        bt_log(BT_LOG_WARNING,
+               "%s says %s %s, %s says %s: the first is taken, as transformers does", config, key,
+               *out != 0 ? "true" : "false", path, theirs != 0 ? "true" : "false");
+    }
+    if (*out < 0) {
+        *out = theirs;
+    }
+}
+
+static bt_status read_normalizer(const char *path, const char *config, bt_text_facts *out,
+                                 bt_error *err) {
+    char               *bytes = NULL;
+    size_t              n = 0;
+    text_tokenizer_json json;
+    BT_TRY(bt_fs_read_all(path, BT_TEXT_VOCAB_MAX_BYTES, &bytes, &n, err));
+    bt_status rc = bt_fs_refuse_stranger(path, bytes, n, err);
+    if (rc == BT_OK) {
+        rc = text_tokenizer_json_read(bytes, n, path, &json, err);
+    }
+    bt_free(bytes);
+    BT_TRY(rc);
+    take_fact("do_lower_case", path, config, json.lower_case, &out->lower_case);
+    take_fact("strip_accents", path, config, json.strip_accents, &out->strip_accents);
+    take_fact("tokenize_chinese_chars", path, config, json.chinese_chars, &out->chinese_chars);
+    text_tokenizer_json_deinit(&json);
+    return BT_OK;
+}
+
+bt_status bt_text_read_facts(const char *folder, bt_text_facts *out, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *config = NULL;
+    char     *json = NULL;
+    *out = (bt_text_facts){.lower_case = -1, .strip_accents = -1, .chinese_chars = -1};
+    BT_CHECK(find_file(folder, "tokenizer_config.json", &config, err));
+    BT_CHECK(find_file(folder, "tokenizer.json", &json, err));
+    if (config != NULL) {
+        BT_CHECK(read_config(config, json != NULL, out, err));
+    }
+    if (json != NULL) {
+        BT_CHECK(read_normalizer(json, config, out, err));
+        out->vocab_file = bt_strdup(json);
+        if (out->vocab_file == NULL) {
+            rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+            goto done;
+        }
+    } else {
+        BT_CHECK(find_file(folder, "vocab.txt", &out->vocab_file, err));
+    }
+    if (out->vocab_file == NULL) {
+        BT_CHECK(refuse_others(folder, err));
+    }
+    out->said_by = config != NULL ? config : json;
+    config = config == NULL ? NULL : json; /* the one that is not handed over */
+    json = NULL;
+done:
+    bt_free(config);
+    bt_free(json);
+    if (rc != BT_OK) {
+        bt_text_facts_deinit(out);
+    }
+    return rc;
+}
+
+void bt_text_facts_deinit(bt_text_facts *facts) {
+    bt_free(facts->vocab_file);
+    bt_free(facts->said_by);
+    *facts = (bt_text_facts){.lower_case = -1, .strip_accents = -1, .chinese_chars = -1};
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the weights say of themselves in the place of defaults: sizes, kind, activation, epsilon,
+ * dropout and head of task.init_checkpoint or task.hub_module_url into the keys that nobody wrote;
+ * of a run that goes on, what it decided when it began (params.yaml). What was written and cannot
+ * be so is refused where the weights are loaded (init_check.c, module.c). */
+#include "folder_facts.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "bt/ckpt.h"
+#include "bt/hub.h"
+
+#define ENCODER "task.model.encoder"
+
+bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_fact *fact, bt_error *err) {
+    bool adopted = false;
+    BT_TRY(bt_conf_adopt(f->conf, path, fact, f->origin, &adopted, err));
+    if (!adopted) {
+        return BT_OK;
+    }
+    const char *const name = strrchr(path, '.') + 1;
+    const char *const comma = f->told.len > 0 ? ", " : "";
+    switch (fact->kind) {
+    case BT_CONF_FACT_BOOL:
+        return bt_str_appendf(&f->told, err, "%s%s %s", comma, name, fact->u.b ? "true" : "false");
+    case BT_CONF_FACT_I64:
+        return bt_str_appendf(&f->told, err, "%s%s %" PRId64, comma, name, fact->u.i);
+    case BT_CONF_FACT_F64:
+        return bt_str_appendf(&f->told, err, "%s%s %g", comma, name, fact->u.f);
+    case BT_CONF_FACT_STR:
+        return bt_str_appendf(&f->told, err, "%s%s %s", comma, name, fact->u.s);
+    }
+    return BT_OK;
+}
+
+bt_status facts_adopt_i64(fact_list *f, const char *path, int64_t value, bt_error *err) {
+    const bt_conf_fact fact = {.kind = BT_CONF_FACT_I64, .u.i = value};
+    return value > 0 ? facts_adopt(f, path, &fact, err) : BT_OK;
+}
+
+bt_status facts_adopt_bool(fact_list *f, const char *path, bool value, bt_error *err) {
+    const bt_conf_fact fact = {.kind = BT_CONF_FACT_BOOL, .u.b = value};
+    return facts_adopt(f, path, &fact, err);
+}
+
+bt_status facts_adopt_str(fact_list *f, const char *path, const char *value, bt_error *err) {
+    const bt_conf_fact fact = {.kind = BT_CONF_FACT_STR, .u.s = value};
+    return facts_adopt(f, path, &fact, err);
+}
+
+static bt_status adopt_rate(fact_list *f, const char *path, double value, bt_error *err) {
+    const bt_conf_fact fact = {.kind = BT_CONF_FACT_F64, .u.f = value};
+    return value >= 0 && value < 1 ? facts_adopt(f, path, &fact, err) : BT_OK; /* not NaN */
+}
+
+/* ---- the encoder -------------------------------------------------------------------------------
+ */
+
+static bt_status adopt_sizes(fact_list *f, const bt_ckpt_sizes *sizes, bt_error *err) {
+    const struct {
+        const char *path;
+        int64_t     value;
+    } rows[] = {
+        {ENCODER ".*.vocab_size", sizes->vocab_size},
+        {ENCODER ".*.hidden_size", sizes->hidden_size},
+        {ENCODER ".*.num_layers", sizes->num_layers},
+        {ENCODER ".*.num_attention_heads", sizes->num_attention_heads},
+        {ENCODER ".*.intermediate_size", sizes->intermediate_size},
+        {ENCODER ".*.max_position_embeddings", sizes->max_position_embeddings},
+        {ENCODER ".*.type_vocab_size", sizes->type_vocab_size},
+        {ENCODER ".*.embedding_width", sizes->embedding_size},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        BT_TRY(facts_adopt_i64(f, rows[i].path, rows[i].value, err));
+    }
+    return sizes->embedding_size != sizes->hidden_size
+               ? facts_adopt_i64(f, ENCODER ".*.embedding_size", sizes->embedding_size, err)
+               : BT_OK;
+}
+
+/* Only when nobody wrote anything of the encoder that the default names. */
+static bt_status adopt_type(fact_list *f, const bt_ckpt *ckpt, bt_error *err) {
+    const char *const type = bt_conf_type_of_oneof(f->conf, ENCODER);
+    const bool        is_albert = bt_ckpt_get_encoder(ckpt) == BT_CKPT_ALBERT;
+    return is_albert && type != NULL && !bt_str_equal(type, "albert") &&
+                   !bt_conf_is_written_below(f->conf, ENCODER ".*")
+               ? facts_adopt_str(f, ENCODER ".type", "albert", err)
+               : BT_OK;
+}
+
+static bt_status adopt_arithmetic(fact_list *f, const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
+                                  bt_error *err) {
+    const char *const word =
+        facts->activation[0] != '\0' ? bt_ckpt_activation_word(ckpt, facts->activation) : NULL;
+    bt_activation known = BT_ACT_GELU;
+    if (word != NULL && bt_activation_from_name(word, &known, NULL) == BT_OK) {
+        BT_TRY(facts_adopt_str(f, ENCODER ".*.hidden_activation", word, err));
+    }
+    if (facts->norm_eps > 0) {
+        BT_TRY(adopt_rate(f, ENCODER ".*.layer_norm_eps", facts->norm_eps, err));
+    }
+    BT_TRY(adopt_rate(f, ENCODER ".*.dropout_rate", facts->dropout, err));
+    return adopt_rate(f, ENCODER ".*.attention_dropout_rate", facts->attention_dropout, err);
+}
+
+/* ---- the head ----------------------------------------------------------------------------------
+ */
+
+/* Names that the user gave the classes are not the file's: his are other classes. */
+static bt_status are_other_classes(const bt_conf *conf, const bt_ckpt *ckpt, bool *out,
+                                   bt_error *err) {
+    static const char key[] = "task.label_names";
+    bt_conf_str_list  names = {0};
+    bt_ckpt_head      head;
+    *out = false;
+    if (!bt_conf_has(conf, key) || !bt_conf_is_written(conf, key) || bt_conf_is_null(conf, key)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_get_str_list(conf, key, &names, err));
+    BT_TRY(bt_ckpt_read_head(ckpt, &head, err));
+    for (size_t i = 0; head.names != NULL && i < names.n && i < head.n; i++) {
+        *out = *out || !bt_str_equal_nocase(names.items[i], head.names[i]);
+    }
+    bt_ckpt_head_deinit(&head);
+    return BT_OK;
+}
+
+/* The file's classifier is the task's, as far as the keys that were written allow it. */
+static bt_status adopt_classifier(fact_list *f, const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
+                                  int64_t n_classes, bt_error *err) {
+    int64_t n = 0;
+    bool    are_others = false;
+    if (n_classes < 1 || !bt_conf_has(f->conf, "task.init_head") ||
+        !bt_conf_has(f->conf, "task.model.use_encoder_pooler") ||
+        !bt_str_ends_with(facts->architecture, "ForSequenceClassification")) {
+        return BT_OK;
+    }
+    BT_TRY(facts_adopt_i64(f, "task.model.num_classes", n_classes, err));
+    BT_TRY(bt_conf_get_i64(f->conf, "task.model.num_classes", &n, err));
+    if (n != n_classes) {
+        return BT_OK;
+    }
+    if (n == 1) {
+        BT_TRY(facts_adopt_str(f, "task.train_data.label_type", "float", err));
+        BT_TRY(facts_adopt_str(f, "task.validation_data.label_type", "float", err));
+    }
+    bool initializes_pooler = false;
+    BT_TRY(bt_conf_get_bool(f->conf, "task.init_cls_pooler", &initializes_pooler, err));
+    BT_TRY(are_other_classes(f->conf, ckpt, &are_others, err));
+    if (initializes_pooler || are_others) { /* a head of one's own is wanted */
+        return BT_OK;
+    }
+    BT_TRY(facts_adopt_bool(f, "task.init_head", true, err));
+    return facts_adopt_bool(f, "task.model.use_encoder_pooler", true, err);
+}
+
+/* ---- where the facts are -----------------------------------------------------------------------
+ */
+
+void facts_tell(fact_list *f) {
+    if (f->told.len > 0) {
+        bt_log(BT_LOG_INFO, "%s says what nobody wrote: %s", f->origin, bt_str_text(&f->told));
+    }
+    bt_str_clear(&f->told);
+}
+
+/* Sequences of the default's length, where the model has positions for them. */
+static bt_status adopt_lengths(fact_list *f, int64_t n_positions, bt_error *err) {
+    static const char *const paths[] = {"task.train_data.seq_length",
+                                        "task.validation_data.seq_length",
+                                        "task.model.max_sequence_length"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(paths); i++) {
+        BT_TRY(facts_adopt_length(f, paths[i], n_positions, err));
+    }
+    return BT_OK;
+}
+
+static bt_status adopt_checkpoint(fact_list *f, const bt_train_args *args, const char *path,
+                                  bt_error *err) {
+    bt_status     rc = BT_OK;
+    char         *folder = NULL;
+    bt_ckpt      *ckpt = NULL;
+    bt_ckpt_facts facts;
+    bt_ckpt_sizes sizes;
+    BT_CHECK(bt_ckpt_open(path, &ckpt, err));
+    BT_CHECK(bt_ckpt_read_facts(ckpt, &facts, err));
+    BT_CHECK(bt_ckpt_check_kind(ckpt, &facts, err));
+    if (bt_ckpt_get_encoder(ckpt) == BT_CKPT_NO_ENCODER) {
+        goto done; /* said where it is loaded */
+    }
+    bt_ckpt_read_sizes(ckpt, &sizes);
+    if (sizes.num_layers == 0) { /* ALBERT repeats the one that the file has */
+        sizes.num_layers = facts.n_layers;
+    }
+    if (sizes.num_attention_heads == 0) {
+        sizes.num_attention_heads = facts.n_heads;
+    }
+    f->origin = facts.path[0] != '\0' ? facts.path : bt_ckpt_path(ckpt);
+    BT_CHECK(adopt_type(f, ckpt, err));
+    BT_CHECK(adopt_sizes(f, &sizes, err));
+    BT_CHECK(adopt_arithmetic(f, ckpt, &facts, err));
+    BT_CHECK(adopt_classifier(f, ckpt, &facts, sizes.head_classes, err));
+    BT_CHECK(adopt_lengths(f, sizes.max_position_embeddings, err));
+    facts_tell(f);
+    BT_CHECK(bt_fs_parent(bt_ckpt_path(ckpt), &folder, err));
+    BT_CHECK(facts_adopt_text(f, args, folder, err));
+done:
+    bt_free(folder);
+    bt_ckpt_close(ckpt);
+    return rc;
+}
+
+static bt_status adopt_module_folder(fact_list *f, const char *folder, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_ckpt       *ckpt = NULL;
+    bt_ckpt_module module = {0};
+    bt_activation  known = BT_ACT_GELU;
+    bt_ckpt_sizes  sizes;
+    BT_CHECK(bt_ckpt_open(folder, &ckpt, err));
+    BT_CHECK(bt_ckpt_module_read(folder, ckpt, &module, err));
+    bt_ckpt_read_sizes(ckpt, &sizes);
+    f->origin = folder;
+    BT_CHECK(adopt_sizes(f, &sizes, err));
+    if (bt_activation_from_name(module.activation, &known, NULL) == BT_OK) {
+        BT_CHECK(facts_adopt_str(f, ENCODER ".*.hidden_activation", module.activation, err));
+    }
+    if (module.norm_first >= 0) {
+        BT_CHECK(facts_adopt_bool(f, ENCODER ".*.norm_first", module.norm_first > 0, err));
+    }
+    BT_CHECK(adopt_rate(f, ENCODER ".*.dropout_rate", module.dropout_rate, err));
+    BT_CHECK(
+        adopt_rate(f, ENCODER ".*.attention_dropout_rate", module.attention_dropout_rate, err));
+    facts_tell(f);
+done:
+    bt_ckpt_module_deinit(&module);
+    bt_ckpt_close(ckpt);
+    return rc;
+}
+
+static bt_status adopt_module(fact_list *f, const bt_train_args *args, const char *url, bool is_dry,
+                              bt_error *err) {
+    char           *folder = NULL;
+    const char     *sha256 = "";
+    const bool      has_pin = bt_conf_has(f->conf, "task.hub_module_sha256");
+    const bt_status pinned =
+        has_pin ? bt_conf_get_str(f->conf, "task.hub_module_sha256", &sha256, err) : BT_OK;
+    const bt_hub_request request = {
+        .handle = url, .sha256 = sha256, .offline = args->offline || is_dry};
+    BT_TRY(pinned);
+    BT_TRY(bt_hub_resolve(&request, &folder, err));
+    const bt_status rc = adopt_module_folder(f, folder, err);
+    bt_free(folder);
+    return rc;
+}
+
+/* ---- a run that goes on -------------------------------------------------------------------------
+ */
+
+/* Keys that facts may have decided, in an order in which each is there when its turn comes. */
+static const char *const decided_keys[] = {
+    ENCODER ".type",
+    ENCODER ".*.vocab_size",
+    ENCODER ".*.hidden_size",
+    ENCODER ".*.num_layers",
+    ENCODER ".*.num_attention_heads",
+    ENCODER ".*.intermediate_size",
+    ENCODER ".*.max_position_embeddings",
+    ENCODER ".*.type_vocab_size",
+    ENCODER ".*.embedding_width",
+    ENCODER ".*.embedding_size",
+    ENCODER ".*.hidden_activation",
+    ENCODER ".*.layer_norm_eps",
+    ENCODER ".*.norm_first",
+    ENCODER ".*.dropout_rate",
+    ENCODER ".*.attention_dropout_rate",
+    "task.model.num_classes",
+    "task.model.use_encoder_pooler",
+    "task.init_head",
+    "task.train_data.label_type",
+    "task.validation_data.label_type",
+    "task.train_data.vocab_file",
+    "task.validation_data.vocab_file",
+    "task.train_data.lower_case",
+    "task.validation_data.lower_case",
+    "task.train_data.do_lower_case",
+    "task.validation_data.do_lower_case",
+    "task.train_data.strip_accents",
+    "task.validation_data.strip_accents",
+    "task.train_data.tokenize_chinese_chars",
+    "task.validation_data.tokenize_chinese_chars",
+    "task.train_data.text_rules",
+    "task.validation_data.text_rules",
+    "task.train_data.seq_length",
+    "task.validation_data.seq_length",
+    "task.model.max_sequence_length",
+};
+
+static bt_status read_params(const bt_conf *conf, const char *path, bt_conf **out, bt_error *err) {
+    const char *const  files[] = {path};
+    const bt_conf_args args = {
+        .experiment = bt_conf_experiment_name(conf), .config_files = files, .n_config_files = 1};
+    bt_conf_errors  errors = BT_CONF_ERRORS_INIT;
+    bt_error        unread = BT_ERROR_INIT; /* what cannot be compared is told in run_changes.c */
+    const bt_status rc = bt_conf_build(&args, out, &errors, &unread);
+    bt_conf_errors_deinit(&errors);
+    return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", unread.msg) : BT_OK;
+}
+
+/* A folder with a checkpoint: *out is params.yaml beside it, or NULL. */
+static bt_status find_decided(const bt_train_args *args, bt_conf **out, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *state = NULL;
+    char     *params = NULL;
+    *out = NULL;
+    if (args->model_dir == NULL) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_fs_join(args->model_dir, "checkpoint", &state, err));
+    BT_CHECK(bt_fs_join(args->model_dir, "params.yaml", &params, err));
+    if (bt_fs_exists(state) && bt_fs_exists(params)) {
+        BT_CHECK(read_params(args->conf, params, out, err));
+    }
+done:
+    bt_free(state);
+    bt_free(params);
+    return rc;
+}
+
+static bt_status adopt_decided(fact_list *f, const bt_conf *then, bt_error *err) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(decided_keys); i++) {
+        BT_TRY(bt_conf_adopt_from(f->conf, then, decided_keys[i], err));
+    }
+    return BT_OK;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------
+ */
+
+static const char *text_of(const bt_conf *conf, const char *path) {
+    const char *text = NULL;
+    return bt_conf_has(conf, path) && bt_conf_get_str(conf, path, &text, NULL) == BT_OK ? text : "";
+}
+
+static bt_status adopt_all(fact_list *f, const bt_train_args *args, bool is_dry, bt_error *err) {
+    const char *const checkpoint = text_of(f->conf, "task.init_checkpoint");
+    const char *const url = text_of(f->conf, "task.hub_module_url");
+    bt_conf          *then = NULL;
+    BT_TRY(find_decided(args, &then, err));
+    if (then != NULL) {
+        const bt_status rc = adopt_decided(f, then, err);
+        bt_conf_free(then);
+        return rc;
+    }
+    if (checkpoint[0] != '\0') {
+        return adopt_checkpoint(f, args, checkpoint, err);
+    }
+    return url[0] != '\0' ? adopt_module(f, args, url, is_dry, err) : BT_OK;
+}
+
+bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error *err) {
+    fact_list f = {.conf = args->conf, .told = BT_STR_INIT};
+    /* its checkpoints need not be there yet */
+    if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL || !bt_conf_has(args->conf, ENCODER)) {
+        return BT_OK;
+    }
+    bt_status rc = adopt_all(&f, args, is_dry, err);
+    bt_str_deinit(&f.told);
+    return rc;
+}

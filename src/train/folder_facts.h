@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * train, private: facts in the place of defaults, as they are found. */
+#ifndef BT_TRAIN_FOLDER_FACTS_H
+#define BT_TRAIN_FOLDER_FACTS_H
+
+#include "run.h"
+
+typedef struct fact_list {
+    bt_conf    *conf;
+    const char *origin; /* who says it: a path; borrowed */
+    bt_str      told;   /* "hidden_size 384, num_layers 6": what was adopted so far */
+} fact_list;
+
+/* Into the key unless it was written, is not there, or says the same; then it is told. */
+BT_MUST_USE bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_fact *fact,
+                                  bt_error *err);
+/* 0: not known. */
+BT_MUST_USE bt_status facts_adopt_i64(fact_list *f, const char *path, int64_t value, bt_error *err);
+BT_MUST_USE bt_status facts_adopt_bool(fact_list *f, const char *path, bool value, bt_error *err);
+/* Says what was adopted since the last time. */
+void facts_tell(fact_list *f);
+/* A default that is longer than that (0: not known) becomes it. */
+BT_MUST_USE bt_status facts_adopt_length(fact_list *f, const char *path, int64_t longest,
+                                         bt_error *err);
+/* folder_text.c: vocabulary and treatment of text; folder: of the weights, or NULL. */
+BT_MUST_USE bt_status facts_adopt_text(fact_list *f, const bt_train_args *args, const char *folder,
+                                       bt_error *err);
+BT_MUST_USE bt_status facts_adopt_str(fact_list *f, const char *path, const char *value,
+                                      bt_error *err);
+
+#endif

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands beside weights and data is read: other architectures and other files in the place of
+what was meant are refused by name, with the command that helps; wrappers of names are taken off."""
+
+import json
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+CONFIG, DATA = 2, 3
+VOCAB = '\n'.join('[PAD] [UNK] [CLS] [SEP] [MASK] the a cat dog'.split()) + '\n'
+POINTER = ('version https://git-lfs.github.com/spec/v1\noid sha256:' + '4d' * 32 +
+           '\nsize 440449768\n')
+PAGE = '<!DOCTYPE html>\n<html><body>Access denied</body></html>\n'
+SIZES = dict(vocab_size=20, hidden_size=8, num_layers=2, num_attention_heads=2,
+             intermediate_size=12, max_position_embeddings=10, hidden_activation='gelu_erf')
+SHORT = ('trainer.train_steps=1,trainer.validation_interval=1,trainer.checkpoint_interval=1,'
+         'task.train_data.seq_length=7,task.validation_data.seq_length=7')
+
+
+def rename(path, change):
+    """Gives the tensors of a safetensors file other names; the data stay as they are."""
+    with open(path, 'rb') as source:
+        data = source.read()
+    n = int.from_bytes(data[:8], 'little')
+    header = {change(k) if k != '__metadata__' else k: v
+              for k, v in json.loads(data[8:8 + n]).items()}
+    text = json.dumps(header).encode()
+    with open(path, 'wb') as out:
+        out.write(len(text).to_bytes(8, 'little') + text + data[8 + n:])
+
+
+class Facts(e2e.Case):
+    def setUp(self):
+        super().setUp()
+        for name, n in (('train', 12), ('eval', 4)):
+            rows = e2e.make_rows(n, vocab=20, seq_length=7)
+            e2e.write_records(self.path(name + '.tf_record'), rows)
+        shutil.copytree(e2e.golden('hf/bert_classifier'), self.path('weights'))
+
+    def set_config(self, **facts):
+        path = self.path('weights/config.json')
+        with open(path, encoding='utf-8') as source:
+            config = json.load(source)
+        config.update(facts)
+        self.write('weights/config.json', json.dumps(config))
+
+    def start(self, init='weights', expect=0, model_dir='out', more='', **how):
+        words = ['task.init_checkpoint=' + init, SHORT]
+        words += ['task.model.encoder.bert.%s=%s' % row for row in SIZES.items()]
+        return self.train(mode=how.pop('mode', 'train'), expect=expect, model_dir=model_dir,
+                          override=','.join(words) + more, **how)
+
+    def refused(self, expect, text, *args, **how):
+        for more in ((), ('--dry_run',)):
+            result = self.start(*args, expect=expect, more_flags=more, **how)
+            self.assertIn(text, self.one_error(result))
+            self.assertFalse(os.path.exists(self.path('out')))
+
+    def args(self, more_flags=(), **how):
+        return super().args(**how) + list(more_flags)
+
+
+class Architectures(Facts):
+    def test_what_is_not_computed_is_refused_by_name(self):
+        for facts, text in ((dict(position_embedding_type='relative_key_query'),
+                             "position_embedding_type is 'relative_key_query' (weights/config.json"),
+                            (dict(position_embedding_type='alibi'), "is 'alibi'"),
+                            (dict(is_decoder=True), 'is_decoder is true'),
+                            (dict(add_cross_attention=True), 'add_cross_attention is true'),
+                            (dict(hidden_act='quick_gelu'), "the activation 'quick_gelu'"),
+                            (dict(auto_map={'AutoModel': 'x.Y'}), 'auto_map'),
+                            (dict(model_type='ernie'), "a model of type 'ernie'")):
+            shutil.copy(e2e.golden('hf/bert_classifier/config.json'),
+                        self.path('weights/config.json'))
+            self.set_config(**facts)
+            self.refused(CONFIG, text)
+
+    def test_wrappers_are_taken_off_with_a_line(self):
+        self.start(model_dir='plain')
+        for wrapper in ('module.', 'model.', '_orig_mod.', '0.auto_model.', 'model._orig_mod.'):
+            shutil.copy(e2e.golden('hf/bert_classifier/model.safetensors'),
+                        self.path('weights/model.safetensors'))
+            rename(self.path('weights/model.safetensors'), lambda name: wrapper + name)
+            result = self.start(model_dir=wrapper)
+            self.assertRegex(result.stderr, r": '%s' before the names of its 41 tensors is taken "
+                             r'off' % wrapper.replace('.', r'\.'))
+            self.same_values(self.path('plain/ckpt-1'), self.path(wrapper, 'ckpt-1'))
+
+
+class Everything(Facts):
+    """Nothing of the model is typed: the folder says it."""
+
+    def silent(self, init='weights', more='', **how):
+        how.setdefault('files', ('run.yaml',))
+        how.setdefault('mode', 'train')
+        return self.train(override='task.init_checkpoint=%s,%s%s' % (init, SHORT, more), **how)
+
+    def params(self, model_dir='out'):
+        with open(self.path(model_dir, 'params.yaml'), encoding='utf-8') as source:
+            return source.read()
+
+    def test_sizes_arithmetic_and_head(self):
+        self.set_config(layer_norm_eps=1e-5, hidden_dropout_prob=0.25)
+        result = self.silent()
+        self.assertRegex(result.stderr, r'weights/config.json says what nobody wrote: vocab_size 20, '
+                         r'hidden_size 8, num_layers 2, num_attention_heads 2, intermediate_size 12, '
+                         r'max_position_embeddings 10, hidden_activation gelu_erf, '
+                         r'layer_norm_eps 1e-05, dropout_rate 0.25, num_classes 3, init_head true, '
+                         r'use_encoder_pooler true\n')
+        self.assertIn('loaded 41, missing 0, left over 0', result.stderr)
+        for line in ('hidden_activation: gelu_erf', 'hidden_size: 8', 'layer_norm_eps: 1.0e-05',
+                     'num_classes: 3', 'init_head: true', 'dropout_rate: 0.25'):
+            self.assertIn(line + '\n', self.params())
+        typed = ('layer_norm_eps=1.0e-05', 'dropout_rate=0.25', 'hidden_activation=gelu_erf')
+        more = ''.join(',task.model.encoder.bert.' + t for t in typed)
+        self.start(more=more + ',task.model.num_classes=3,task.init_head=true,'
+                   'task.model.use_encoder_pooler=true', model_dir='typed')
+        self.same_values(self.path('out/ckpt-1'), self.path('typed/ckpt-1'))
+
+    def test_a_run_goes_on_without_the_folder(self):
+        self.set_config(layer_norm_eps=1e-5)
+        more = (',trainer.train_steps=4,trainer.steps_per_loop=2,trainer.summary_interval=2,'
+                'trainer.checkpoint_interval=2')
+        self.silent(more=more, model_dir='whole')
+        shutil.copytree(self.path('whole'), self.path('half'))
+        for name in ('checkpoint', 'ckpt-4.index', 'ckpt-4.data-00000-of-00001'):
+            os.remove(self.path('half', name))
+        os.rename(self.path('weights'), self.path('moved'))
+        self.write('half/checkpoint', 'model_checkpoint_path: "ckpt-2"\n'
+                   'all_model_checkpoint_paths: "ckpt-2"\n')
+        result = self.silent(more=more, model_dir='half')
+        self.assertNotIn('changed', result.stderr)
+        self.same_values(self.path('whole/ckpt-4'), self.path('half/ckpt-4'))
+        result = self.silent(expect=None, model_dir='other')
+        self.assertEqual(result.code, DATA, str(result))
+        self.assertIn('weights: no such checkpoint', self.one_error(result))
+
+    def test_what_is_written_wins_where_it_can_be_meant(self):
+        result = self.silent(more=',task.model.num_classes=2,task.model.encoder.bert.num_layers=1,'
+                             'task.model.encoder.bert.dropout_rate=0.0,'
+                             'task.model.encoder.bert.hidden_activation=gelu', expect=None)
+        self.assertEqual(result.code, DATA, str(result))  # a label of the records is 2
+        result = self.silent(more=',task.model.num_classes=4,task.model.encoder.bert.num_layers=1,'
+                             'task.model.encoder.bert.dropout_rate=0.0', model_dir='four')
+        self.assertIn('has 2 transformer layers, the model has 1', result.stderr)
+        self.assertIn('the head, the last layer, which gives the answers, is new', result.stderr)
+        self.assertIn('the head of the file that tells classes apart is not used', result.stderr)
+        self.assertIn('dropout_rate: 0.0\n', self.params('four'))
+        result = self.silent(more=',task.model.encoder.bert.layer_norm_eps=1.0e-03', expect=None,
+                             model_dir='eps')
+        self.assertEqual(result.code, CONFIG, str(result))
+        self.assertRegex(self.one_error(result), r'layer_norm_eps 1e-12 \(weights/config.json\), but '
+                         r'task.model.encoder.\*.layer_norm_eps is 0.001 \(--params_override\)')
+
+    def test_the_dry_run_shows_it(self):
+        result = self.silent(more_flags=('--dry_run',))
+        self.assertIn('hidden_size: 8\n', result.stdout)
+        result = self.silent('nowhere', expect=DATA, more_flags=('--dry_run',), more=',task.model.num_classes=3')
+        self.assertIn('nowhere: no such checkpoint', result.stderr)
+
+    def test_albert_and_google(self):
+        result = self.silent(e2e.golden('hf/albert_classifier'), model_dir='albert')
+        self.assertIn('nobody wrote: type albert, vocab_size 20, hidden_size 8, num_layers 2, '
+                      'num_attention_heads 2', result.stderr)
+        self.assertIn('embedding_width 4, num_classes 3, init_head true', result.stderr)
+        result = self.silent(e2e.golden('ckpt/albert_tf1'), model_dir='google',
+                             more=',task.model.num_classes=3')
+        self.assertRegex(result.stderr, r'albert_config.json says what nobody wrote: type albert, '
+                         r'vocab_size 20, hidden_size 8, num_layers 2, num_attention_heads 2, .*')
+        for name in ('bert_span', 'bert_v2_tagging_ema'):
+            result = self.silent(e2e.golden('ckpt/' + name), model_dir=name,
+                                 more=',task.model.num_classes=3')
+            self.assertRegex(result.stderr, r'says what nobody wrote: vocab_size 20, hidden_size 8, '
+                             r'num_layers 2, num_attention_heads 2, ')
+        result = self.silent(e2e.golden('hf/distilbert_tagger'), model_dir='distilbert',
+                             more=',task.model.num_classes=3')
+        self.assertIn('the head of the file that tells classes apart is not used', result.stderr)
+
+
+class Tokenizers(Facts):
+    """Texts become the tokens of the folder's own tokenizer: transformers' probabilities."""
+
+    def predict(self, folder, rows, more=''):
+        with open(os.path.join(folder, 'expected.json'), encoding='utf-8') as source:
+            expected = json.load(source)['rows']
+        # the library has no final sigma; BERT, which made the vocabularies, has
+        expected = [row for row in expected if (rows is None or row['text'] in rows) and
+                    '\u03a3' not in row['text']]
+        self.write('texts.tsv', 'sentence\n' + ''.join(r['text'] + '\n' for r in expected))
+        result = self.train(mode='predict', files=(), override=(
+            'task.init_checkpoint=%s,task.validation_data.input_path=texts.tsv,'
+            'task.validation_data.text_fields=[sentence]%s' % (folder, more)))
+        with open(self.path('out/predictions.tsv'), encoding='utf-8') as source:
+            got = [line.split('\t')[2:] for line in source.read().splitlines()[1:]]
+        self.assertEqual(len(got), len(expected))
+        worst = max(abs(float(g) - w) for line, row in zip(got, expected)
+                    for g, w in zip(line, row['probabilities']))
+        return result, worst
+
+    def test_as_transformers(self):
+        plain = None
+        for name in ('cased', 'uncased', 'accents_kept', 'lines'):
+            folder = e2e.golden('folders/' + name)
+            if name == 'lines':  # where a vocabulary of lines has no token for a name in brackets
+                with open(os.path.join(folder, 'expected.json'), encoding='utf-8') as source:
+                    plain = [r['text'] for r in json.load(source)['rows'] if '[' not in r['text']]
+            result, worst = self.predict(folder, plain)
+            self.assertLess(worst, 1e-5, name + str(result))
+
+    def test_a_written_key_wins_with_a_line(self):
+        result, worst = self.predict(e2e.golden('folders/cased'), None,
+                                     ',task.validation_data.lower_case=true')
+        self.assertGreater(worst, 1e-3)
+        self.assertRegex(result.stderr, r'warning: task.validation_data.lower_case '
+                         r'\(--params_override.*\) is true, but .*tokenizer_config.json says false: '
+                         r'true is used')
+
+    def test_a_named_vocabulary_is_asked_first(self):
+        folder = e2e.golden('folders/cased')
+        _, worst = self.predict(folder, None,
+                                ',task.validation_data.vocab_file=%s/tokenizer.json' % folder)
+        self.assertLess(worst, 1e-5)
+
+    def test_other_tokenizers_are_refused_by_name(self):
+        shutil.rmtree(self.path('weights'))
+        shutil.copytree(e2e.golden('folders/cased'), self.path('weights'))
+        self.write('texts.tsv', 'sentence\nthe cat\n')
+        with open(self.path('weights/tokenizer.json'), encoding='utf-8') as source:
+            whole = json.load(source)
+
+        def refused(text, code=CONFIG):
+            result = self.train(mode='predict', files=(), expect=None, override=(
+                'task.init_checkpoint=weights,task.validation_data.input_path=texts.tsv,'
+                'task.validation_data.text_fields=[sentence]'))
+            self.assertEqual(result.code, code, str(result))
+            self.assertIn(text, self.one_error(result))
+        for change, text in ((dict(model={'type': 'BPE', 'vocab': {}}), "of kind 'BPE'"),
+                             (dict(model={'type': 'Unigram', 'vocab': [['a', 0.0]]}), "kind 'Unigram'"),
+                             (dict(normalizer={'type': 'NFC'}), "its normalizer is 'NFC'"),
+                             (dict(pre_tokenizer={'type': 'Whitespace'}), "is 'Whitespace'")):
+            self.write('weights/tokenizer.json', json.dumps(dict(whole, **change)))
+            refused(text)
+        for content, text in (('{"model": ', 'not JSON'), (POINTER, 'Git LFS'), (PAGE, 'HTML page')):
+            self.write('weights/tokenizer.json', content)
+            refused(text, DATA)
+        os.remove(self.path('weights/tokenizer.json'))
+        self.write('weights/tokenizer_config.json', '{"tokenizer_class": "RobertaTokenizer"}')
+        refused("tokenizer_class is 'RobertaTokenizer'")
+        os.remove(self.path('weights/tokenizer_config.json'))
+        self.write('weights/spiece.model', 'x')
+        refused('of kind Unigram (SentencePiece)')
+
+
+class Strangers(Facts):
+    """Another file in the place of the one that was meant: its kind, and the command that helps."""
+
+    def test_weights_of_other_libraries(self):
+        os.remove(self.path('weights/model.safetensors'))
+        self.refused(DATA, 'weights: a folder with no ')
+        self.write('weights/flax_model.msgpack', b'\x81\xa1a\x01')
+        self.refused(DATA, 'weights of Flax')
+        self.write('weights/tf_model.h5', b'\x89HDF\r\n\x1a\n')
+        self.refused(DATA, "from_tf=True).save_pretrained('weights')")
+        self.write('weights/pytorch_model.bin', b'PK\x03\x04xx')
+        self.refused(DATA, "torch.load('weights/pytorch_model.bin'")
+        self.refused(DATA, "torch.load('weights/pytorch_model.bin'", 'weights/pytorch_model.bin')
+        self.refused(DATA, 'name its folder', 'weights/config.json')
+
+    def test_a_pointer_or_a_page_is_told_wherever_it_lies(self):
+        self.write('train.csv', 'sentence,label\nthe cat,0\na dog,1\n')
+        self.write('vocab.txt', VOCAB)
+        self.write('labels.json', '{"num_labels": 3}')
+        text = (',task.train_data.input_path=train.csv,task.train_data.text_fields=[sentence],'
+                'task.train_data.vocab_file=vocab.txt,task.train_data.label_field=label')
+        records = ''
+        for name, more in (('weights/model.safetensors', records), ('weights/config.json', records),
+                           ('train.tf_record', records), ('train.csv', text), ('vocab.txt', text)):
+            with open(self.path(name), 'rb') as source:
+                whole = source.read()
+            for content, words in ((POINTER, 'this is a Git LFS pointer'),
+                                   (PAGE, 'this is an HTML page')):
+                self.write(name, content)
+                self.refused(DATA, words, more=more)
+            self.write(name, whole)
+        for content, words in ((POINTER, 'Git LFS pointer'), (PAGE, 'HTML page')):
+            self.write('model.yaml', content)
+            self.refused(CONFIG, words)
+
+
+if __name__ == '__main__':
+    e2e.main()
