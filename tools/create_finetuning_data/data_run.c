@@ -109,7 +109,7 @@ static bt_status finish_earlier(const data_job *job, bt_error *err) {
 }
 
 /* That none is an input is checked where the inputs are known (data_parts.c), but the vocabulary.
- */
+ * Retrieval writes into folders, which may be one: its files have names of their own there. */
 static bt_status check_outputs(const data_job *job, bt_error *err) {
     static const char *const output_flags[] = {"train_data_output_path", "eval_data_output_path",
                                                "test_data_output_path", "meta_data_file_path"};
@@ -123,7 +123,9 @@ static bt_status check_outputs(const data_job *job, bt_error *err) {
             BT_TRY(bt_fs_check_not_read(&outputs[n++], &vocabulary, NULL, err));
         }
     }
-    return bt_fs_check_distinct(outputs, n, err);
+    const bool are_folders =
+        bt_str_equal(bt_flags_string(job->flags, "fine_tuning_task_type"), "retrieval");
+    return are_folders ? BT_OK : bt_fs_check_distinct(outputs, n, err);
 }
 
 static bt_status run_job(data_job *job, const data_task *task, bt_error *err) {
