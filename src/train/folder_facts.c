@@ -11,6 +11,7 @@
 
 #include "bt/ckpt.h"
 #include "bt/hub.h"
+#include "run.h"
 
 #define ENCODER "task.model.encoder"
 
@@ -177,6 +178,11 @@ static bt_status adopt_lengths(fact_list *f, int64_t n_positions, bt_error *err)
     return BT_OK;
 }
 
+static const char *text_of(const bt_conf *conf, const char *path) {
+    const char *text = NULL;
+    return bt_conf_has(conf, path) && bt_conf_get_str(conf, path, &text, NULL) == BT_OK ? text : "";
+}
+
 static bt_status adopt_checkpoint(fact_list *f, const bt_train_args *args, const char *path,
                                   bt_error *err) {
     bt_status     rc = BT_OK;
@@ -184,7 +190,7 @@ static bt_status adopt_checkpoint(fact_list *f, const bt_train_args *args, const
     bt_ckpt      *ckpt = NULL;
     bt_ckpt_facts facts;
     bt_ckpt_sizes sizes;
-    BT_CHECK(bt_ckpt_open(path, &ckpt, err));
+    BT_CHECK(init_open(path, text_of(f->conf, "task.hub_module_url")[0] != '\0', &ckpt, err));
     BT_CHECK(bt_ckpt_read_facts(ckpt, &facts, err));
     BT_CHECK(bt_ckpt_check_kind(ckpt, &facts, err));
     if (bt_ckpt_get_encoder(ckpt) == BT_CKPT_NO_ENCODER) {
@@ -338,11 +344,6 @@ static bt_status adopt_decided(fact_list *f, const bt_conf *then, bt_error *err)
 /* ---- all of it ---------------------------------------------------------------------------------
  */
 
-static const char *text_of(const bt_conf *conf, const char *path) {
-    const char *text = NULL;
-    return bt_conf_has(conf, path) && bt_conf_get_str(conf, path, &text, NULL) == BT_OK ? text : "";
-}
-
 static bt_status adopt_all(fact_list *f, const bt_train_args *args, bool is_dry, bt_error *err) {
     const char *const checkpoint = text_of(f->conf, "task.init_checkpoint");
     const char *const url = text_of(f->conf, "task.hub_module_url");
@@ -352,6 +353,9 @@ static bt_status adopt_all(fact_list *f, const bt_train_args *args, bool is_dry,
         const bt_status rc = adopt_decided(f, then, err);
         bt_conf_free(then);
         return rc;
+    }
+    if (checkpoint[0] != '\0' && url[0] != '\0') {
+        return BT_OK; /* refused with the other contradictions between keys */
     }
     if (checkpoint[0] != '\0') {
         return adopt_checkpoint(f, args, checkpoint, err);

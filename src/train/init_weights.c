@@ -147,10 +147,13 @@ static bool has_checkpoint(const train_run *run) {
     return run->config.init_checkpoint != NULL && run->config.init_checkpoint[0] != '\0';
 }
 
+bt_status init_open(const char *path, bool is_of_module, bt_ckpt **out, bt_error *err) {
+    const bt_status rc = bt_ckpt_open(path, out, err);
+    return rc == BT_E_IO && !is_of_module ? bt_error_prefix(err, "task.init_checkpoint") : rc;
+}
+
 static bt_status open_init(const train_run *run, bt_ckpt **out, bt_error *err) {
-    const bt_status rc = bt_ckpt_open(run->config.init_checkpoint, out, err);
-    const bool      names_key = rc == BT_E_IO && run->config.hub_module_url[0] == '\0';
-    return names_key ? bt_error_prefix(err, "task.init_checkpoint") : rc;
+    return init_open(run->config.init_checkpoint, run->config.hub_module_url[0] != '\0', out, err);
 }
 
 bt_status check_init_checkpoint(const train_run *run, bt_error *err) {

@@ -306,6 +306,8 @@ BT_MUST_USE bt_status snapshot_read_global_step(const char *prefix, int64_t *ste
 
 /* init_weights.c: fresh weights, then init_checkpoint into the encoder (and head where asked). */
 BT_MUST_USE bt_status init_weights(train_run *run, bt_error *err);
+/* Weights to start from; what cannot be opened is named with its key, unless it is a module's. */
+BT_MUST_USE bt_status init_open(const char *path, bool is_of_module, bt_ckpt **out, bt_error *err);
 /* Opens init_checkpoint and compares shapes without reading values: for preflight and --dry_run. */
 BT_MUST_USE bt_status check_init_checkpoint(const train_run *run, bt_error *err);
 
