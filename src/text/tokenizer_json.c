@@ -402,6 +402,11 @@ static bt_status read_rest(const json_t *root, const char *name, text_tokenizer_
         json_integer_value(json_object_get(model, "max_input_chars_per_word"));
     size_t  i = 0;
     json_t *value = NULL;
+    if (!json_is_object(model)) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: the vocabulary is JSON, but no tokenizer.json: there is no model in it",
+                       name);
+    }
     BT_TRY(check_model(model, name, err));
     BT_TRY(read_normalizer(root, name, out, err));
     out->max_word_codepoints = longest > 0 && longest < TEXT_WORD_MAX_CODEPOINTS
