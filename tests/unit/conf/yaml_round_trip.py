@@ -50,7 +50,9 @@ class ModelGarden:
 
 class Echo:
     def __init__(self, program, folder):
-        self.child = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # '~' at the start of a path is the home folder: one that is called so is as it was written
+        self.child = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                      env=dict(os.environ, HOME='~'))
         self.folder = folder
 
     def __call__(self, experiment, text):
