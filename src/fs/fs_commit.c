@@ -111,18 +111,20 @@ void fs_journal_end(fs_journal *journal, bool is_done) {
 
 /* What is there keeps a second name until all is done; where there are no hard links it cannot. */
 static bt_status keep_old(fs_placing *file, bt_error *err) {
+    bt_status   rc = BT_OK;
     bt_str      name = BT_STR_INIT;
     struct stat st;
     file->had_old = lstat(file->final, &st) == 0;
     if (!file->had_old) {
         return BT_OK;
     }
-    BT_TRY(fs_temporary_name(file->final, &name, err));
+    BT_CHECK(fs_temporary_name(file->final, &name, err));
     if (link(file->final, bt_str_text(&name)) == 0) {
         file->old = bt_str_take(&name);
     }
+done:
     bt_str_deinit(&name);
-    return BT_OK;
+    return rc;
 }
 
 bt_status fs_place(fs_placing *file, bt_error *err) {
