@@ -54,6 +54,8 @@ BT_MUST_USE bt_status bt_fs_refuse_special(const char *path, bt_error *err);
  * paths of stores, are BT_OK. */
 BT_MUST_USE bt_status bt_fs_check_place(const char *path, bt_fs_kind wanted, bt_error *err);
 BT_MUST_USE bt_status bt_fs_require_folder(const char *path, bt_error *err);
+/* Is something there? One that cannot be looked at (a store that fails) is an error, not false. */
+BT_MUST_USE bt_status bt_fs_look(const char *path, bool *is_there, bt_error *err);
 bool                  bt_fs_exists(const char *path); /* false also when it cannot be looked at */
 
 /* ---- reading ----------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *
     bt_status rc = BT_OK;
     char     *folder = NULL;
     char     *path = NULL;
+    bool      is_there = false;
     *out = (bt_ckpt_facts){.dropout = NAN, .attention_dropout = NAN};
     BT_CHECK(bt_fs_parent(ckpt->path, &folder, err));
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
@@ -114,7 +115,8 @@ bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *
         bt_free(path);
         path = NULL;
         BT_CHECK(bt_fs_join(folder, rows[i].name, &path, err));
-        if (bt_fs_exists(path)) {
+        BT_CHECK(bt_fs_look(path, &is_there, err));
+        if (is_there) {
             BT_CHECK(read_file(path, out, err));
             break;
         }

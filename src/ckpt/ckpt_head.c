@@ -102,13 +102,15 @@ bt_status bt_ckpt_read_head(const bt_ckpt *ckpt, bt_ckpt_head *out, bt_error *er
     bt_status rc = BT_OK;
     char     *folder = NULL;
     char     *path = NULL;
+    bool      is_there = false;
     *out = (bt_ckpt_head){0};
     if (ckpt->layout != BT_CKPT_SAFETENSORS) {
         return BT_OK;
     }
     BT_CHECK(bt_fs_parent(ckpt->path, &folder, err));
     BT_CHECK(bt_fs_join(folder, "config.json", &path, err));
-    if (bt_fs_exists(path)) {
+    BT_CHECK(bt_fs_look(path, &is_there, err));
+    if (is_there) {
         BT_CHECK(read_head(path, out, err));
     }
 done:

@@ -32,14 +32,13 @@ static const struct {
 /* *root NULL: there is no such file. One that cannot be asked for may be there. */
 static bt_status read_beside(const char *folder, const char *name, json_t **root, char **path,
                              bt_error *err) {
-    bt_fs_info info = {0};
+    bool is_there = false;
     bt_free(*path);
     *path = NULL;
     *root = NULL;
     BT_TRY(bt_fs_join(folder, name, path, err));
-    BT_TRY(bt_fs_stat(*path, &info, err));
-    return info.kind == BT_FS_MISSING ? BT_OK
-                                      : bt_fs_read_json(*path, SENTENCE_MAX_BYTES, 0, root, err);
+    BT_TRY(bt_fs_look(*path, &is_there, err));
+    return is_there ? bt_fs_read_json(*path, SENTENCE_MAX_BYTES, 0, root, err) : BT_OK;
 }
 
 /* ---- pooling -----------------------------------------------------------------------------------

@@ -255,7 +255,9 @@ static bt_status check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_erro
 static bt_status adopt_facts(const bt_train_args *args, bool is_dry_run, bt_error *err) {
     bt_error        found = BT_ERROR_INIT;
     const bt_status rc = bt_train_adopt_facts(args, is_dry_run, &found);
-    if (rc == BT_OK || (is_dry_run && rc != BT_E_NOMEM && rc != BT_E_INTERRUPTED)) {
+    const bool      is_told_later =
+        is_dry_run && rc != BT_E_NOMEM && rc != BT_E_INTERRUPTED && rc != BT_E_RESOURCE;
+    if (rc == BT_OK || is_told_later) {
         return BT_OK;
     }
     *err = found;

@@ -89,6 +89,14 @@ bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err) {
     return BT_OK;
 }
 
+bt_status bt_fs_look(const char *path, bool *is_there, bt_error *err) {
+    bt_fs_info info = {0};
+    *is_there = false;
+    BT_TRY(bt_fs_stat(path, &info, err));
+    *is_there = info.kind != BT_FS_MISSING;
+    return BT_OK;
+}
+
 bool bt_fs_exists(const char *path) {
     bt_fs_info info = {0};
     return bt_fs_stat(path, &info, NULL) == BT_OK && info.kind != BT_FS_MISSING;

@@ -319,13 +319,19 @@ static bt_status find_decided(const bt_train_args *args, bt_conf **out, bt_error
     bt_status rc = BT_OK;
     char     *state = NULL;
     char     *params = NULL;
+    bool      has_state = false;
+    bool      has_params = false;
     *out = NULL;
     if (args->model_dir == NULL) {
         return BT_OK;
     }
     BT_CHECK(bt_fs_join(args->model_dir, "checkpoint", &state, err));
     BT_CHECK(bt_fs_join(args->model_dir, "params.yaml", &params, err));
-    if (bt_fs_exists(state) && bt_fs_exists(params)) {
+    BT_CHECK(bt_fs_look(state, &has_state, err));
+    if (has_state) {
+        BT_CHECK(bt_fs_look(params, &has_params, err));
+    }
+    if (has_params) {
         BT_CHECK(read_params(args->conf, params, out, err));
     }
 done:

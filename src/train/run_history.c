@@ -82,9 +82,7 @@ static bt_status find_remains(const bt_fs_view *file, const record_cut *cut, rem
 
 /* *is_there false: there is no file. */
 static bt_status open_history(const char *path, bt_fs_view *file, bool *is_there, bt_error *err) {
-    bt_fs_info info = {0};
-    BT_TRY(bt_fs_stat(path, &info, err));
-    *is_there = info.kind != BT_FS_MISSING;
+    BT_TRY(bt_fs_look(path, is_there, err));
     return *is_there ? bt_fs_view_open(path, file, err) : BT_OK;
 }
 
