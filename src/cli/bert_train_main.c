@@ -2,6 +2,7 @@
  *
  * bert-train: flags -> configuration -> run. stdout carries results only (merged YAML, listings,
  * final metrics); everything else is one line each on stderr. Exit codes: DESIGN.md section 5. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,12 +16,21 @@
 
 static const char *const program = "bert-train";
 
+static bool has_written(const char *text) {
+    return fputs(text, stdout) != EOF && fflush(stdout) != EOF;
+}
+
 /* `bert-train ... > full_disk` */
 bt_status print_text(const char *text, bt_error *err) {
-    if (fputs(text, stdout) == EOF || fflush(stdout) == EOF) {
-        return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
-    }
-    return BT_OK;
+    return has_written(text) ? BT_OK
+                             : BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
+}
+
+/* Help and listings: `| head` has read enough of them. */
+static bt_status print_reference(const char *text, bt_error *err) {
+    return has_written(text) || errno == EPIPE
+               ? BT_OK
+               : BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
 }
 
 static bt_status print_experiments(bt_error *err) {
@@ -30,7 +40,7 @@ static bt_status print_experiments(bt_error *err) {
         const bt_conf_experiment *const e = bt_conf_experiment_at(i);
         BT_CHECK(bt_str_appendf(&text, err, "%-32s %s\n", e->name, e->doc));
     }
-    BT_CHECK(print_text(bt_str_text(&text), err));
+    BT_CHECK(print_reference(bt_str_text(&text), err));
 done:
     bt_str_deinit(&text);
     return rc;
@@ -40,7 +50,7 @@ static bt_status print_help_experiment(const char *experiment, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
     BT_CHECK(bt_conf_help(experiment, &text, err));
-    BT_CHECK(print_text(bt_str_text(&text), err));
+    BT_CHECK(print_reference(bt_str_text(&text), err));
 done:
     bt_str_deinit(&text);
     return rc;
@@ -50,7 +60,7 @@ static bt_status print_help(bool full, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
     BT_CHECK(bt_flags_help(&bert_train_flags, full, &text, err));
-    BT_CHECK(print_text(bt_str_text(&text), err));
+    BT_CHECK(print_reference(bt_str_text(&text), err));
 done:
     bt_str_deinit(&text);
     return rc;
@@ -69,7 +79,7 @@ static bt_status print_version(bt_error *err) {
                             compiler, bt_exec_build_info()));
     BT_CHECK(bt_optim_append_build_info(&text, err));
     BT_CHECK(bt_fs_append_build_info(&text, err));
-    BT_CHECK(print_text(bt_str_text(&text), err));
+    BT_CHECK(print_reference(bt_str_text(&text), err));
 done:
     bt_str_deinit(&text);
     return rc;

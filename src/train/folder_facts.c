@@ -327,10 +327,16 @@ static bt_status find_decided(const bt_train_args *args, bt_conf **out, bt_error
     }
     BT_CHECK(bt_fs_join(args->model_dir, "checkpoint", &state, err));
     BT_CHECK(bt_fs_join(args->model_dir, "params.yaml", &params, err));
-    BT_CHECK(bt_fs_look(state, &has_state, err));
-    if (has_state) {
-        BT_CHECK(bt_fs_look(params, &has_params, err));
+    rc = bt_fs_look(state, &has_state, err);
+    if (rc == BT_OK && has_state) {
+        rc = bt_fs_look(params, &has_params, err);
     }
+    if (rc ==
+        BT_E_IO) { /* a link to itself and its kin: said where a run's own files are checked */
+        rc = BT_OK;
+        has_params = false;
+    }
+    BT_CHECK(rc);
     if (has_params) {
         BT_CHECK(read_params(args->conf, params, out, err));
     }
