@@ -25,6 +25,7 @@ static const own_file files[] = {
     {IN_MODEL_DIR, "params.yaml", BT_FS_FILE, ANYBODY},
     {IN_MODEL_DIR, "labels.json", BT_FS_FILE, ANYBODY},
     {IN_MODEL_DIR, "vocab.txt", BT_FS_FILE, TRAINS},
+    {IN_MODEL_DIR, "tokenizer.json", BT_FS_FILE, TRAINS},
     {IN_MODEL_DIR, "metrics.jsonl", BT_FS_FILE, TRAINS_OR_EVALUATES},
     {IN_MODEL_DIR, "metrics-eval.jsonl", BT_FS_FILE, EVALUATES},
     {IN_MODEL_DIR, "train", BT_FS_FOLDER, TRAINS},
