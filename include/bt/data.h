@@ -89,7 +89,8 @@ typedef struct bt_data_schema {
     int64_t       seq_length;
     bt_data_squad squad;
     bt_pairing    pairing;
-    bt_side       side; /* private: the one of a pair that is read from a row */
+    bt_side       side;        /* private: the one of a pair that is read from a row */
+    bool          is_compared; /* private: its rows are those of another section, perhaps */
     bt_label_kind label_kind;
     const char   *label_field; /* feature key: "label_ids" */
     int64_t       n_classes;   /* CLASS: labels must be in [0,n); 0: not checked */
@@ -241,9 +242,10 @@ const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n);
  * skip_bad_records allows any, else an error as from next_batch. Does not move the cursor. */
 BT_MUST_USE bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes,
                                            int64_t *counts, bt_error *err);
-/* What was seen of the texts of a table when it was opened; NULL: rows are others. Borrowed until
- * close. Of the tokens: of the first rows only, at most 1,000. */
+/* What was seen of the texts when the input was opened. Of the tokens of tables: of the first rows
+ * only, at most 1,000. */
 typedef struct bt_data_census {
+    const char           *unit; /* what is counted: "rows" */
     int64_t               n_rows;
     int64_t               n_without_text;          /* rows of which a text is empty */
     char                  first_without_text[256]; /* "FILE:LINE" */
@@ -256,9 +258,11 @@ typedef struct bt_data_census {
     bool                  lower_case;
     const char           *vocab_file;
 } bt_data_census;
-const bt_data_census *bt_data_get_census(const bt_data_stream *stream);
-/* How many rows of one table have exactly the texts of a row of another; *first is the number of
- * the first of them. 0 where they are no tables. */
+/* side: 0, or 1 for the right one of pairs. NULL: nothing is known. Borrowed until close. */
+const bt_data_census *bt_data_get_census(const bt_data_stream *stream, size_t side);
+/* How many rows of one input have exactly the texts of a row of another (pairs: both texts); *first
+ * is the number of the first of them. 0 where that is not known: of records, or of inputs of
+ * different kinds. */
 BT_MUST_USE bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *among,
                                            int64_t *n, int64_t *first, bt_error *err);
 /* Adds how often each class occurs in a table to counts [n_classes]; false: it is no table with

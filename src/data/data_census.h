@@ -5,13 +5,11 @@
 #ifndef BT_DATA_CENSUS_H
 #define BT_DATA_CENSUS_H
 
-#include "data_internal.h"
+#include "data_names.h"
 
 struct data_census {
     bt_data_census facts;
-    uint64_t      *names; /* owned; [n] of the texts of each row; 0: damaged */
-    size_t         n;
-    size_t         cap;
+    data_names     names; /* of the texts of each row */
     int64_t        n_sampled_bytes;
     int32_t        unknown; /* id of [UNK] */
 };
@@ -19,8 +17,8 @@ struct data_census {
 /* A row whose texts are these; encoder's scratch is used. */
 bt_status bt_data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
                              const char *path, int64_t line, bt_error *err);
-/* A damaged row, which keeps its number. */
-bt_status bt_data_census_skip(data_census *census, bt_error *err);
-void      bt_data_census_deinit(data_census *census);
+/* Blanks, tabs and line ends alone. */
+bool data_is_blank(const char *text, size_t n);
+void bt_data_census_deinit(data_census *census);
 
 #endif

@@ -97,12 +97,14 @@ typedef struct data_rows_ops {
 } data_rows_ops;
 
 struct data_rows {
-    const data_rows_ops      *ops;
-    int64_t                   n_rows;
-    data_part                *parts; /* owned; in the order of their rows */
-    size_t                    n_parts;
-    size_t                    cap_parts;
-    const struct data_census *census;      /* the kind's own; NULL: rows are no texts of tables */
+    const data_rows_ops *ops;
+    int64_t              n_rows;
+    data_part           *parts; /* owned; in the order of their rows */
+    size_t               n_parts;
+    size_t               cap_parts;
+    /* What is known of its texts, the kind's own; NULL: nothing. Two: the sides of pairs. */
+    const bt_data_census     *census[2];
+    const struct data_names  *names;       /* likewise, of rows of the same kind only */
     const struct data_labels *labels;      /* likewise: what its labels mean */
     const char *const        *label_names; /* the kind's own; NULL: labels are numbers */
     size_t                    n_label_names;
@@ -180,9 +182,7 @@ bt_status bt_data_pairs_open(const bt_data_config *config, const bt_data_schema 
 int64_t bt_data_pairs_n_left(const data_rows *rows);
 
 typedef struct data_census data_census;
-/* How many rows of `of` have the texts of a row of `among`, and the number of the first. */
-bt_status data_census_shared(const data_census *of, const data_census *among, int64_t *n,
-                             int64_t *first, bt_error *err);
+typedef struct data_names  data_names;
 
 /* ---- raw text -------------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
  * for predictions, the right rows follow the left ones. */
 #include <string.h>
 
-#include "data_internal.h"
+#include "data_names.h"
 
 typedef struct pair_rows {
     data_rows      base;
@@ -15,6 +15,7 @@ typedef struct pair_rows {
     bt_data_schema right_schema;
     data_rows     *left;  /* owned */
     data_rows     *right; /* owned; NULL: a chain of left sides only */
+    data_names     names; /* of both sides together */
 } pair_rows;
 
 /* ---- rows -------------------------------------------------------------------------------------
@@ -59,6 +60,7 @@ static void close_pairs(data_rows *base) {
     pair_rows *const rows = (pair_rows *)base;
     bt_data_rows_close(rows->left);
     bt_data_rows_close(rows->right);
+    data_names_deinit(&rows->names);
     bt_data_rows_deinit(base);
     bt_free(rows);
 }
@@ -130,6 +132,7 @@ static bt_status open_side(const bt_data_config *config, bt_data_schema *schema,
     const bool     is_separate = config->n_right_paths > 0;
     schema->pairing = BT_PAIRING_NONE;
     schema->side = is_separate ? BT_SIDE_NONE : side;
+    schema->is_compared = !is_chain;
     choose_texts(&schema->text, side, table);
     if (is_separate && side == BT_SIDE_RIGHT) {
         of_side.paths = config->right_paths;
@@ -180,6 +183,25 @@ static void name_content(pair_rows *rows) {
     }
 }
 
+/* What the sides know of their texts; a pair is named by both. */
+static bt_status join_facts(pair_rows *rows, bt_error *err) {
+    const data_names *const left = rows->left->names;
+    const data_names *const right = rows->right != NULL ? rows->right->names : NULL;
+    rows->base.census[0] = rows->left->census[0];
+    rows->base.census[1] = rows->right != NULL ? rows->right->census[0] : NULL;
+    if (rows->is_chain || left == NULL || right == NULL || left->n != right->n) {
+        return BT_OK;
+    }
+    for (size_t i = 0; i < left->n; i++) {
+        const uint64_t both[] = {left->names[i], right->names[i]};
+        BT_TRY(both[0] != 0 && both[1] != 0
+                   ? data_names_put(&rows->names, data_name_add(0, both, sizeof both), err)
+                   : data_names_put_damaged(&rows->names, err));
+    }
+    rows->base.names = &rows->names;
+    return BT_OK;
+}
+
 static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_error *err) {
     bt_data_table table = BT_TABLE_NONE;
     bool          has_right = true;
@@ -206,9 +228,11 @@ static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_er
     }
     name_content(rows);
     if (has_right && rows->is_chain) {
-        return add_parts(&rows->base, rows->right, err);
+        BT_TRY(add_parts(&rows->base, rows->right, err));
+    } else if (has_right) {
+        BT_TRY(check_counts(rows, err));
     }
-    return has_right ? check_counts(rows, err) : BT_OK;
+    return join_facts(rows, err);
 }
 
 bt_status bt_data_pairs_open(const bt_data_config *config, const bt_data_schema *schema,

@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "data_census.h"
 #include "data_labels.h"
+#include "data_names.h"
 
 /* One slot is with the caller, so up to N_SLOTS - 1 batches are ready. */
 enum { N_SLOTS = 4 };
@@ -276,18 +276,21 @@ int64_t bt_data_n_left_rows(const bt_data_stream *stream) {
                                                       : stream->rows->n_rows;
 }
 
-const bt_data_census *bt_data_get_census(const bt_data_stream *stream) {
-    const data_census *const census = stream->rows->census;
-    return census != NULL && census->facts.n_rows > 0 ? &census->facts : NULL;
+const bt_data_census *bt_data_get_census(const bt_data_stream *stream, size_t side) {
+    BT_ASSERT(side < BT_ARRAY_LEN(stream->rows->census));
+    const bt_data_census *const census = stream->rows->census[side];
+    return census != NULL && census->n_rows > 0 ? census : NULL;
 }
 
 bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *among, int64_t *n,
                                int64_t *first, bt_error *err) {
+    const data_rows *const a = of->rows;
+    const data_rows *const b = among->rows;
     *n = 0;
     *first = -1;
-    return of->rows->census == NULL || among->rows->census == NULL
+    return a->ops != b->ops || a->names == NULL || b->names == NULL
                ? BT_OK
-               : data_census_shared(of->rows->census, among->rows->census, n, first, err);
+               : data_names_shared(a->names, b->names, n, first, err);
 }
 
 bool bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes) {

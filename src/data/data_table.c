@@ -371,7 +371,7 @@ static bt_status check_row(table_rows *rows, const table_file *file, const char 
     }
     if (damage.code == BT_E_FORMAT && rows->n_damaged < rows->max_damaged) {
         rows->n_damaged++;
-        return bt_data_census_skip(&rows->census, err);
+        return data_names_put_damaged(&rows->census.names, err);
     }
     if (err != NULL) {
         *err = damage;
@@ -520,7 +520,8 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     if (rc != BT_OK && place.line > 0) {
         return put_place(rows->base.parts[place.part].path, place.line, NULL, 0, err);
     }
-    rows->base.census = &rows->census;
+    rows->base.census[0] = &rows->census.facts;
+    rows->base.names = &rows->census.names;
     rows->base.labels = labels->n_seen > 0 ? labels : NULL;
     if (labels->is_by_name) {
         const bool learned = labels->names != NULL;
@@ -532,9 +533,10 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
 
 /* Only these rows are left, in their order. */
 static void keep_rows(table_rows *rows, const bool *is_used) {
-    size_t  n_names = 0;
-    int64_t number = 0;
-    int64_t n = 0;
+    data_names *const names = &rows->census.names;
+    size_t            n_names = 0;
+    int64_t           number = 0;
+    int64_t           n = 0;
     for (size_t p = 0; p < rows->base.n_parts; p++) {
         data_part *const  part = &rows->base.parts[p];
         table_file *const file = &rows->files[p];
@@ -548,12 +550,12 @@ static void keep_rows(table_rows *rows, const bool *is_used) {
             }
         }
     }
-    for (size_t i = 0; i < rows->census.n; i++) {
+    for (size_t i = 0; i < names->n; i++) {
         if (is_used[i]) {
-            rows->census.names[n_names++] = rows->census.names[i];
+            names->names[n_names++] = names->names[i];
         }
     }
-    rows->census.n = n_names;
+    names->n = n_names;
     rows->base.n_rows = n;
 }
 

@@ -3,6 +3,8 @@
  * Look-ups in the generated tables, and strict UTF-8 (Unicode 14.0, table 3-7). */
 #include "unicode.h"
 
+#include <string.h>
+
 #include "bt/text.h"
 
 enum {
@@ -160,14 +162,28 @@ size_t text_write_utf8(char out[4], uint32_t c) {
     return n;
 }
 
+/* Eight bytes at a time; what is left is for the caller. */
+static const unsigned char *skip_ascii(const unsigned char *at, const unsigned char *end) {
+    uint64_t word = 0;
+    while ((size_t)(end - at) >= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        if ((word & UINT64_C(0x8080808080808080)) != 0) {
+            break;
+        }
+        at += sizeof word;
+    }
+    return at;
+}
+
 size_t bt_text_utf8_valid_prefix(const char *text, size_t n) {
     const unsigned char       *at = (const unsigned char *)text;
     const unsigned char *const begin = at;
     const unsigned char *const end = at + n;
     while (at < end) {
-        const unsigned char *const start = at;
+        const unsigned char *const start = skip_ascii(at, end);
         uint32_t                   c = 0;
-        if (!text_read_utf8(&at, end, &c)) {
+        at = start;
+        if (at < end && !text_read_utf8(&at, end, &c)) {
             return (size_t)(start - begin);
         }
     }

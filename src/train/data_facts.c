@@ -12,59 +12,82 @@ static double share(int64_t part, int64_t all) {
     return all > 0 ? 100.0 * (double)part / (double)all : 0;
 }
 
-/* ", of the first 1000 rows", or "" when that is all of them. */
+/* " of the first 1000 rows", or "" when that is all of them. */
 static const char *of_sample(const bt_data_census *census, char text[64]) {
     text[0] = '\0';
     if (census->n_sampled < census->n_rows) {
-        (void)snprintf(text, 64, " of the first %" PRId64 " rows", census->n_sampled);
+        (void)snprintf(text, 64, " of the first %" PRId64 " %s", census->n_sampled, census->unit);
     }
     return text;
 }
 
 /* A vocabulary of cased text has capital letters in a third of its pieces, one of lower-cased text
- * in none or by accident. */
-static void tell_case(const bt_data_census *census, const char *section) {
+ * in none or by accident. Both sides of pairs have the same. */
+static void tell_case(const bt_data_census *census, const bt_data_census *right,
+                      const char *section) {
     const int32_t n_capital = census->letters.n_capital;
     const int32_t n_letters = n_capital + census->letters.n_small;
     const bool    is_cased = n_capital > n_letters / 10;
+    int64_t       n_unknown = census->n_unknown;
+    int64_t       n_tokens = census->n_tokens;
     char          sample[64];
     if (n_letters == 0 || census->lower_case != is_cased) {
         return;
+    }
+    if (right != NULL) {
+        n_unknown += right->n_unknown;
+        n_tokens += right->n_tokens;
     }
     bt_log(BT_LOG_WARNING,
            "%s.lower_case is %s, but %" PRId32 " of %" PRId32
            " pieces with letters in %s have a capital one: %s; %.1f %% of the tokens%s are [UNK]",
            section, is_cased ? "true" : "false", n_capital, n_letters, census->vocab_file,
            is_cased ? "those are never found" : "words with one are rarely found",
-           share(census->n_unknown, census->n_tokens), of_sample(census, sample));
+           share(n_unknown, n_tokens), of_sample(census, sample));
 }
 
-static void tell_texts(const bt_data_census *census, const char *section, int64_t seq_length) {
+/* name: of the section, or of a side of its pairs. */
+static void tell_texts(const bt_data_census *census, const char *name, int64_t seq_length) {
     if (census->n_without_text > 0) {
         bt_log(BT_LOG_WARNING,
-               "%s: %" PRId64 " of %" PRId64 " rows have an empty text, the first is %s", section,
-               census->n_without_text, census->n_rows, census->first_without_text);
+               "%s: %" PRId64 " of %" PRId64 " %s have an empty text, the first is %s", name,
+               census->n_without_text, census->n_rows, census->unit, census->first_without_text);
     }
     if (census->n_cut > 0) {
         bt_log(BT_LOG_INFO,
-               "%s: %" PRId64 " of %" PRId64 " rows%s are longer than seq_length %" PRId64
+               "%s: %" PRId64 " of %" PRId64 " %s%s are longer than seq_length %" PRId64
                " and cut: %.1f %% of all tokens are "
                "left out",
-               section, census->n_cut, census->n_sampled,
+               name, census->n_cut, census->n_sampled, census->unit,
                census->n_sampled < census->n_rows ? " (the first ones)" : "", seq_length,
                share(census->n_lost, census->n_tokens));
     }
-    tell_case(census, section);
+}
+
+static void tell_census(const bt_data_stream *data, const char *section, int64_t seq_length) {
+    const bt_data_census *const left = bt_data_get_census(data, 0);
+    const bt_data_census *const right = bt_data_get_census(data, 1);
+    const bt_data_census *const sides[] = {left, right};
+    for (size_t i = 0; i < BT_ARRAY_LEN(sides); i++) {
+        char name[128];
+        (void)snprintf(name, sizeof name, "%s%s", section,
+                       right == NULL ? ""
+                       : i == 0      ? ", left side"
+                                     : ", right side");
+        if (sides[i] != NULL) {
+            tell_texts(sides[i], name, seq_length);
+        }
+    }
+    if (left != NULL) {
+        tell_case(left, right, section);
+    }
 }
 
 static void tell_section(const bt_data_stream *data, const bt_data_config *config,
                          const bt_data_schema *schema) {
-    const bt_data_census *const census = bt_data_get_census(data);
-    const int64_t               n = bt_data_n_rows(data);
-    const int64_t               rest = n % config->global_batch_size;
-    if (census != NULL) {
-        tell_texts(census, config->section, schema->seq_length);
-    }
+    const int64_t n = bt_data_n_rows(data);
+    const int64_t rest = n % config->global_batch_size;
+    tell_census(data, config->section, schema->seq_length);
     if (config->drop_remainder && !config->is_training && rest > 0) {
         bt_log(BT_LOG_WARNING,
                "%s.drop_remainder is true: the last %" PRId64 " of %" PRId64

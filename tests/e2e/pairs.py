@@ -259,5 +259,56 @@ class Predictions(Pairs):
         fails(2, ['vocab_file'], override='task.validation_data.vocab_file=null')
 
 
+class Told(Pairs):
+    """What is said of the rows before the first step."""
+
+    def start(self, more='', **how):
+        return self.train(override='trainer.train_steps=1,trainer.steps_per_loop=1' + more, **how)
+
+    def test_each_side(self):
+        pairs = make_pairs(40, seed=2)
+        pairs[3], pairs[7] = ('', 'r1'), (' ', 'r2')
+        pairs[5] = ('l1', 'r1 ' * 14 + 'r2')  # 15 pieces, room for 14
+        self.write_sides('eval', pairs)
+        said = self.start().stderr
+        self.assertRegex(said, r'warning: task\.validation_data, left side: 2 of 40 rows have an empty '
+                               r'text, the first is eval\.left:4\n')
+        n = sum(len(right.split()) for _, right in pairs)
+        self.assertRegex(said, r'task\.validation_data, right side: 1 of 40 rows are longer than '
+                               r'seq_length 16 and cut: %.1f %% of all tokens' % (100.0 / n))
+        self.assertNotRegex(said, 'right side: .* empty|left side: .* cut|train_data, ')
+        told = self.predict(override='trainer.train_steps=1').stderr
+        self.assertRegex(told, r'left side: 2 of 40 rows have an empty text')
+        self.assertRegex(told, r'right side: 1 of 40 rows are longer')
+
+    def test_pairs_of_both_sections(self):
+        train = make_pairs(160, seed=1)
+        pairs = make_pairs(40, seed=2)
+        pairs[4], pairs[9] = train[100], train[3]
+        pairs[6] = (train[1][0], train[2][1])  # each side alone is no pair
+        self.write_sides('eval', pairs)
+        wanted = (r'warning: task\.validation_data: 2 of 40 rows \(5\.0 %\) have the texts of a row of '
+                  r'task\.train_data, the first is row 5: ')
+        self.assertRegex(self.start().stderr, wanted)
+        for name, rows in (('train', train), ('eval', pairs)):  # both sides in a row
+            self.write(name + '.tsv', 'a\tb\n' + ''.join('%s\t%s\n' % row for row in rows))
+        tables = ''.join(',task.%s_data.%s' % (section, key) for section in ('train', 'validation')
+                         for key in ('right_input_path=""', 'file_type=tsv',
+                                     'left_text_fields=[a]', 'right_text_fields=[b]'))
+        said = self.start(',task.train_data.input_path=train.tsv,task.validation_data.input_path='
+                          'eval.tsv' + tables, model_dir='tables').stderr
+        self.assertRegex(said, wanted)
+
+    def test_case_of_the_vocabulary(self):
+        self.write_sides('eval', [(l, r.upper()) for l, r in self.eval_pairs])
+        lower = ',task.train_data.lower_case=false,task.validation_data.lower_case=false'
+        n_left, n_right = (sum(len(p[i].split()) for p in self.eval_pairs) for i in (0, 1))
+        said = self.start(lower).stderr
+        self.assertRegex(said, r'warning: task\.validation_data\.lower_case is false, but 0 of 96 '
+                               r'pieces .*; %.1f %% of the tokens are \[UNK\]'
+                         % (100.0 * n_right / (n_left + n_right)))
+        self.assertEqual(said.count('validation_data.lower_case is false'), 1)
+
+
 if __name__ == '__main__':
     e2e.main()

@@ -316,6 +316,16 @@ static void test_utf8_prefix(void **state) {
         assert_int_equal(bt_text_utf8_valid_prefix(rows[i].text, strlen(rows[i].text)),
                          rows[i].valid);
     }
+    for (size_t n = 2; n < 40; n++) { /* at every place of a longer text */
+        for (size_t at = 0; at + 1 < n; at++) {
+            char text[40];
+            memset(text, 'a', sizeof text);
+            text[at] = '\xc3';
+            assert_int_equal(bt_text_utf8_valid_prefix(text, n), at);
+            text[at + 1] = '\xa9';
+            assert_int_equal(bt_text_utf8_valid_prefix(text, n), n);
+        }
+    }
 }
 
 /* A vocabulary whose root has no "##", and one whose only pieces are the special ones. */
