@@ -8,6 +8,7 @@ set -u
 
 build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas0 zlib1g-dev libjansson-dev
        libcurl4-openssl-dev libssl-dev libarchive-dev libexpat1-dev libpcre2-dev
+       libprotobuf-c-dev protobuf-c-compiler
        python3 python3-pip ca-certificates)
 test=(libcmocka-dev valgrind)
 all=(clang clang-format git)

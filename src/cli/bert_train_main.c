@@ -11,6 +11,7 @@
 #include "bt/exec.h"
 #include "bt/fs.h"
 #include "bt/optim.h"
+#include "bt/pjrt.h"
 #include "bt/task.h"
 #include "bt/train.h"
 
@@ -79,6 +80,7 @@ static bt_status print_version(bt_error *err) {
                             compiler, bt_exec_build_info()));
     BT_CHECK(bt_optim_append_build_info(&text, err));
     BT_CHECK(bt_fs_append_build_info(&text, err));
+    BT_CHECK(bt_pjrt_append_build_info(&text, err));
     BT_CHECK(print_reference(bt_str_text(&text), err));
 done:
     bt_str_deinit(&text);
