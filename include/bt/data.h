@@ -245,7 +245,8 @@ BT_MUST_USE bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_cla
 /* What was seen of the texts when the input was opened. Of the tokens of tables: of the first rows
  * only, at most 1,000. */
 typedef struct bt_data_census {
-    const char           *unit; /* what is counted: "rows" */
+    const char           *unit; /* what is counted: "row", or "sentence" of words */
+    const char           *lack; /* what those without text do: "have an empty text" */
     int64_t               n_rows;
     int64_t               n_without_text;          /* rows of which a text is empty */
     char                  first_without_text[256]; /* "FILE:LINE" */
@@ -254,19 +255,25 @@ typedef struct bt_data_census {
     int64_t               n_unknown; /* [UNK] among them */
     int64_t               n_cut;     /* rows that are longer than seq_length */
     int64_t               n_lost;    /* tokens that are cut off */
+    int64_t               n_divided; /* sentences that are longer, and so several rows */
+    int64_t               n_empty_words;
     bt_text_vocab_letters letters;
     bool                  lower_case;
     const char           *vocab_file;
 } bt_data_census;
 /* side: 0, or 1 for the right one of pairs. NULL: nothing is known. Borrowed until close. */
 const bt_data_census *bt_data_get_census(const bt_data_stream *stream, size_t side);
-/* How many rows of one input have exactly the texts of a row of another (pairs: both texts); *first
- * is the number of the first of them. 0 where that is not known: of records, or of inputs of
- * different kinds. */
+/* Which rows of one input have exactly the texts of a row of another (pairs: both texts; sentences:
+ * all words). n_of 0: that is not known: of records, or of inputs of different kinds. */
+typedef struct bt_data_shared {
+    int64_t n;
+    int64_t n_of;  /* among so many */
+    int64_t first; /* number of the first of them */
+} bt_data_shared;
 BT_MUST_USE bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *among,
-                                           int64_t *n, int64_t *first, bt_error *err);
-/* Adds how often each class occurs in a table to counts [n_classes]; false: it is no table with
- * classes. */
+                                           bt_data_shared *out, bt_error *err);
+/* Adds how often each class occurs in a table, or each tag in files of words, to counts
+ * [n_classes]; false: it is neither, or a table without classes. */
 bool bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes);
 /* *batch is borrowed until the next call of next_batch, seek or close; *end = true (and no batch)
  * when a non-training stream is through. Errors name file, record number, byte, expected and got;

@@ -61,14 +61,24 @@ static bt_status count_tokens(data_census *census, data_encoder *encoder, const 
     return BT_OK;
 }
 
-static bt_status begin(data_census *census, const data_encoder *encoder, bt_error *err) {
-    const bool is_there = bt_text_vocab_find(encoder->vocab, "[UNK]", 5, &census->unknown);
+bt_status data_census_begin(data_census *census, const char *unit, const char *lack,
+                            const bt_text_vocab *vocab, const bt_data_schema *schema,
+                            bt_error *err) {
+    const bool is_there = bt_text_vocab_find(vocab, "[UNK]", 5, &census->unknown);
     BT_ASSERT(is_there); /* the tokenizer was made */
-    census->facts.unit = "rows";
-    census->facts.letters = bt_text_vocab_case(encoder->vocab);
-    census->facts.lower_case = encoder->schema->text.lower_case;
-    census->facts.vocab_file = encoder->schema->text.vocab_file;
+    census->facts.unit = unit;
+    census->facts.lack = lack;
+    census->facts.letters = bt_text_vocab_case(vocab);
+    census->facts.lower_case = schema->text.lower_case;
+    census->facts.vocab_file = schema->text.vocab_file;
     return is_there ? BT_OK : BT_FAIL(err, BT_E_INTERNAL, "a tokenizer without [UNK]");
+}
+
+void data_census_miss(bt_data_census *facts, const char *path, int64_t line) {
+    if (facts->n_without_text++ == 0) {
+        (void)snprintf(facts->first_without_text, sizeof facts->first_without_text, "%s:%" PRId64,
+                       path, line);
+    }
 }
 
 bt_status bt_data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
@@ -77,16 +87,15 @@ bt_status bt_data_census_add(data_census *census, data_encoder *encoder, const b
     bt_data_census *const facts = &census->facts;
     bool                  is_empty = false;
     if (facts->n_rows == 0) {
-        BT_TRY(begin(census, encoder, err));
+        BT_TRY(data_census_begin(census, "row", "have an empty text", encoder->vocab,
+                                 encoder->schema, err));
     }
     for (size_t t = 0; t < n; t++) {
         is_empty = is_empty || data_is_blank(texts[t].text, texts[t].n_bytes);
     }
-    if (is_empty && facts->n_without_text == 0) {
-        (void)snprintf(facts->first_without_text, sizeof facts->first_without_text, "%s:%" PRId64,
-                       path, line);
+    if (is_empty) {
+        data_census_miss(facts, path, line);
     }
-    facts->n_without_text += is_empty ? 1 : 0;
     facts->n_rows++;
     if (encoder->schema->label_kind != BT_LABEL_NONE || encoder->schema->is_compared) {
         BT_TRY(data_names_put(&census->names, name_of(texts, n), err));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * data, private: what is seen of the texts of a table while its rows are taken apart for the first
- * time (data_census.c). */
+ * data, private: what is seen of the texts of an input while it is taken apart for the first time
+ * (data_census.c). */
 #ifndef BT_DATA_CENSUS_H
 #define BT_DATA_CENSUS_H
 
@@ -14,6 +14,12 @@ struct data_census {
     int32_t        unknown; /* id of [UNK] */
 };
 
+/* What is known before the first row. unit and lack: as in facts, borrowed. */
+bt_status data_census_begin(data_census *census, const char *unit, const char *lack,
+                            const bt_text_vocab *vocab, const bt_data_schema *schema,
+                            bt_error *err);
+/* A row without text. */
+void data_census_miss(bt_data_census *facts, const char *path, int64_t line);
 /* A row whose texts are these; encoder's scratch is used. */
 bt_status bt_data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
                              const char *path, int64_t line, bt_error *err);

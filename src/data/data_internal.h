@@ -104,8 +104,10 @@ struct data_rows {
     size_t               cap_parts;
     /* What is known of its texts, the kind's own; NULL: nothing. Two: the sides of pairs. */
     const bt_data_census     *census[2];
-    const struct data_names  *names;       /* likewise, of rows of the same kind only */
-    const struct data_labels *labels;      /* likewise: what its labels mean */
+    const struct data_names  *names;      /* likewise, of rows of the same kind only */
+    const struct data_labels *labels;     /* likewise: what its labels mean */
+    const int64_t            *tag_counts; /* likewise: words of each tag; NULL: no tags */
+    size_t                    n_tag_counts;
     const char *const        *label_names; /* the kind's own; NULL: labels are numbers */
     size_t                    n_label_names;
     bool                      has_content; /* content is known */

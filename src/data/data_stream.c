@@ -282,25 +282,30 @@ const bt_data_census *bt_data_get_census(const bt_data_stream *stream, size_t si
     return census != NULL && census->n_rows > 0 ? census : NULL;
 }
 
-bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *among, int64_t *n,
-                               int64_t *first, bt_error *err) {
+bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *among,
+                               bt_data_shared *out, bt_error *err) {
     const data_rows *const a = of->rows;
     const data_rows *const b = among->rows;
-    *n = 0;
-    *first = -1;
-    return a->ops != b->ops || a->names == NULL || b->names == NULL
-               ? BT_OK
-               : data_names_shared(a->names, b->names, n, first, err);
+    *out = (bt_data_shared){.first = -1};
+    if (a->ops != b->ops || a->names == NULL || b->names == NULL) {
+        return BT_OK;
+    }
+    out->n_of = (int64_t)a->names->n;
+    return data_names_shared(a->names, b->names, &out->n, &out->first, err);
 }
 
 bool bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes) {
-    const data_labels *const labels = stream->rows->labels;
+    const data_rows *const   rows = stream->rows;
+    const data_labels *const labels = rows->labels;
     for (size_t i = 0; labels != NULL && i < labels->n_seen; i++) {
         if (labels->seen[i].id >= 0 && labels->seen[i].id < n_classes) {
             counts[labels->seen[i].id] += labels->seen[i].count;
         }
     }
-    return labels != NULL;
+    for (size_t i = 0; i < rows->n_tag_counts && (int64_t)i < n_classes; i++) {
+        counts[i] += rows->tag_counts[i];
+    }
+    return labels != NULL || rows->tag_counts != NULL;
 }
 
 const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n) {

@@ -5,7 +5,7 @@
  * a name in TMPDIR; 8 bytes a row stay in memory. */
 #include <string.h>
 
-#include "data_internal.h"
+#include "data_census.h"
 
 typedef struct words_rows {
     data_rows             base;
@@ -24,6 +24,8 @@ typedef struct words_rows {
     bt_str                words;    /* of a sentence, an LF behind each */
     bt_str                word_ids; /* their labels, int32_t */
     int64_t               sentence_id;
+    data_census           census;     /* of sentences */
+    int64_t              *tag_counts; /* [labels.n] */
 } words_rows;
 
 /* What stands before a row's ids and labels in the store. */
@@ -79,6 +81,8 @@ static void close_words(data_rows *base) {
     bt_text_vocab_free(rows->vocab);
     bt_str_deinit(&rows->words);
     bt_str_deinit(&rows->word_ids);
+    bt_data_census_deinit(&rows->census);
+    bt_free(rows->tag_counts);
     bt_free(rows->places);
     bt_free(rows->numbers);
     bt_free(rows->columns);
@@ -96,6 +100,12 @@ static bt_status keep_sequence(void *context, size_t n, int64_t number, bt_error
     const row_head    head = {(int64_t)n, rows->sentence_id, number};
     const size_t      S = (size_t)rows->schema->seq_length;
     data_part *const  part = &rows->base.parts[rows->base.n_parts - 1];
+    bt_data_census   *facts = &rows->census.facts;
+    facts->n_divided += number == 1 ? 1 : 0;
+    facts->n_tokens += (int64_t)n - 2; /* [CLS], [SEP] */
+    for (size_t i = 1; i + 1 < n; i++) {
+        facts->n_unknown += rows->numbers[i] == rows->census.unknown ? 1 : 0;
+    }
     BT_TRY(bt_grow(&rows->places, &rows->cap_places, (size_t)rows->base.n_rows + 1,
                    sizeof *rows->places, SIZE_MAX / 16, err));
     rows->places[rows->base.n_rows++] = bt_fs_scratch_size(rows->store);
@@ -114,6 +124,12 @@ static bt_status keep_sentence(words_rows *rows, bt_error *err) {
     if (rows->words.len == 0) {
         return BT_OK;
     }
+    rows->census.facts.n_rows++;
+    rows->census.facts.n_sampled++;
+    BT_TRY(data_names_put(&rows->census.names,
+                          data_name_add(0, bt_str_text(&rows->words), rows->words.len), err));
+    bt_data_rows_add_content(&rows->base, rows->words.data, rows->words.len);
+    bt_data_rows_add_content(&rows->base, rows->word_ids.data, rows->word_ids.len);
     BT_TRY(bt_text_pack_words(&rows->packer, &room, bt_str_text(&rows->words), rows->words.len,
                               bt_str_text(&rows->word_ids), err));
     rows->sentence_id++;
@@ -129,6 +145,8 @@ static bt_status add_word(words_rows *rows, const bt_text_word_file *file,
         BT_TRY(bt_text_labels_find(&rows->labels, file, word, &id, err));
     }
     const int32_t label = (int32_t)id;
+    rows->tag_counts[label] += word->label != NULL ? 1 : 0;
+    rows->census.facts.n_empty_words += word->n_word == 0 ? 1 : 0;
     BT_TRY(bt_str_append_n(&rows->words, word->word, word->n_word, err));
     BT_TRY(bt_str_append_char(&rows->words, '\n', err));
     return bt_str_append_n(&rows->word_ids, &label, sizeof label, err);
@@ -138,6 +156,7 @@ static bt_status read_file(words_rows *rows, const char *path, bt_error *err) {
     bt_text_word_file *file = NULL;
     bt_status          rc = BT_OK;
     bool               end = false;
+    const bool         is_json = bt_text_is_word_json(path);
     BT_TRY(bt_fs_require_file(path, NULL, err));
     BT_TRY(bt_text_word_file_open(&file, path, &rows->schema->words.form, err));
     rows->sentence_id = 0;
@@ -146,6 +165,10 @@ static bt_status read_file(words_rows *rows, const char *path, bt_error *err) {
         bool              is_break = false;
         BT_CHECK(bt_stop_check(err));
         BT_CHECK(bt_text_word_file_next(file, &word, &is_break, &end, err));
+        if (is_break && is_json && rows->words.len == 0) { /* of lines, one more empty line */
+            rows->census.facts.n_rows++;
+            data_census_miss(&rows->census.facts, path, bt_text_word_file_line(file));
+        }
         if (end || is_break) {
             BT_CHECK(keep_sentence(rows, err));
         } else {
@@ -202,8 +225,12 @@ static bt_status make_room(words_rows *rows, bt_error *err) {
 static bt_status take_labels(words_rows *rows, bt_error *err) {
     const bt_data_schema *const schema = rows->schema;
     BT_TRY(bt_text_labels_init(&rows->labels, err));
-    return bt_text_labels_add(&rows->labels, schema->label_names, schema->n_label_names,
-                              "task.class_names, the meta data or the training files", err);
+    BT_TRY(bt_text_labels_add(&rows->labels, schema->label_names, schema->n_label_names,
+                              "task.class_names, the meta data or the training files", err));
+    rows->tag_counts = bt_calloc_array(rows->labels.n + 1, sizeof *rows->tag_counts);
+    return rows->tag_counts != NULL
+               ? BT_OK
+               : BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu tags", rows->labels.n);
 }
 
 static bt_status open_words(words_rows *rows, const bt_data_config *config, bt_error *err) {
@@ -212,6 +239,8 @@ static bt_status open_words(words_rows *rows, const bt_data_config *config, bt_e
     BT_TRY(make_room(rows, err));
     BT_TRY(load_vocab(rows, err));
     BT_TRY(take_labels(rows, err));
+    BT_TRY(data_census_begin(&rows->census, "sentence", "have no words", rows->vocab, rows->schema,
+                             err));
     BT_CHECK(bt_data_rows_expand(&named, config, err));
     BT_CHECK(bt_fs_scratch_create(named.parts[0].path, &rows->store, err));
     for (size_t i = 0; i < named.n_parts; i++) {
@@ -220,6 +249,10 @@ static bt_status open_words(words_rows *rows, const bt_data_config *config, bt_e
         BT_CHECK(read_file(rows, named.parts[i].path, err));
     }
     BT_CHECK(bt_fs_scratch_flush(rows->store, err));
+    rows->base.census[0] = &rows->census.facts;
+    rows->base.names = &rows->census.names;
+    rows->base.tag_counts = rows->tag_counts;
+    rows->base.n_tag_counts = rows->labels.n;
     if (rows->base.n_rows == 0) {
         rc = BT_FAIL(err, BT_E_FORMAT, "%s: no words%s", named.parts[0].path,
                      named.n_parts > 1 ? ", nor in the other files of input_path" : "");

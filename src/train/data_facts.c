@@ -16,7 +16,7 @@ static double share(int64_t part, int64_t all) {
 static const char *of_sample(const bt_data_census *census, char text[64]) {
     text[0] = '\0';
     if (census->n_sampled < census->n_rows) {
-        (void)snprintf(text, 64, " of the first %" PRId64 " %s", census->n_sampled, census->unit);
+        (void)snprintf(text, 64, " of the first %" PRId64 " %ss", census->n_sampled, census->unit);
     }
     return text;
 }
@@ -49,18 +49,34 @@ static void tell_case(const bt_data_census *census, const bt_data_census *right,
 /* name: of the section, or of a side of its pairs. */
 static void tell_texts(const bt_data_census *census, const char *name, int64_t seq_length) {
     if (census->n_without_text > 0) {
-        bt_log(BT_LOG_WARNING,
-               "%s: %" PRId64 " of %" PRId64 " %s have an empty text, the first is %s", name,
-               census->n_without_text, census->n_rows, census->unit, census->first_without_text);
+        bt_log(BT_LOG_WARNING, "%s: %" PRId64 " of %" PRId64 " %ss %s, the first is %s", name,
+               census->n_without_text, census->n_rows, census->unit, census->lack,
+               census->first_without_text);
     }
     if (census->n_cut > 0) {
         bt_log(BT_LOG_INFO,
-               "%s: %" PRId64 " of %" PRId64 " %s%s are longer than seq_length %" PRId64
+               "%s: %" PRId64 " of %" PRId64 " %ss%s are longer than seq_length %" PRId64
                " and cut: %.1f %% of all tokens are "
                "left out",
                name, census->n_cut, census->n_sampled, census->unit,
                census->n_sampled < census->n_rows ? " (the first ones)" : "", seq_length,
                share(census->n_lost, census->n_tokens));
+    }
+}
+
+/* Of files of words. n: rows that were made of them. */
+static void tell_words(const bt_data_census *census, const char *section, int64_t seq_length,
+                       int64_t n) {
+    if (census->n_divided > 0) {
+        bt_log(BT_LOG_INFO,
+               "%s: %" PRId64 " of %" PRId64 " %ss are longer than seq_length %" PRId64
+               " and divided between words: %" PRId64 " rows in all",
+               section, census->n_divided, census->n_rows, census->unit, seq_length, n);
+    }
+    if (census->n_empty_words > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s: words without text, which are left out with their tags: %" PRId64, section,
+               census->n_empty_words);
     }
 }
 
@@ -79,6 +95,7 @@ static void tell_census(const bt_data_stream *data, const char *section, int64_t
         }
     }
     if (left != NULL) {
+        tell_words(left, section, seq_length, bt_data_n_rows(data));
         tell_case(left, right, section);
     }
 }
@@ -100,6 +117,7 @@ static void tell_section(const bt_data_stream *data, const bt_data_config *confi
 static void tell_lonely(const train_run *run, const int64_t *here, const int64_t *there,
                         const char *section, const char *other, bool is_bad) {
     const int64_t n = run->plan.labels.n;
+    const bool    are_tags = run->plan.train_schema.label_kind == BT_LABEL_TOKENS;
     char          list[BT_LIST_MAX] = "";
     int64_t       n_lonely = 0;
     int64_t       n_rows = 0;
@@ -113,9 +131,10 @@ static void tell_lonely(const train_run *run, const int64_t *here, const int64_t
     }
     if (n_lonely > 0) {
         bt_log(is_bad ? BT_LOG_WARNING : BT_LOG_INFO,
-               "%" PRId64 " of %" PRId64 " classes occur%s in %s only (%" PRId64
-               " rows) and not in %s: %s",
-               n_lonely, n, n_lonely == 1 ? "s" : "", section, n_rows, other, list);
+               "%" PRId64 " of %" PRId64 " %s occur%s in %s only (%" PRId64
+               " %s) and not in %s: %s",
+               n_lonely, n, are_tags ? "tags" : "classes", n_lonely == 1 ? "s" : "", section,
+               n_rows, are_tags ? "words" : "rows", other, list);
     }
 }
 
@@ -138,17 +157,17 @@ static bt_status tell_classes(const train_run *run, bt_error *err) {
 }
 
 static bt_status tell_shared(const train_run *run, bt_error *err) {
-    int64_t n = 0;
-    int64_t first = 0;
-    BT_TRY(bt_data_count_shared(run->validation_data, run->train_data, &n, &first, err));
-    if (n > 0) {
-        const int64_t n_rows = bt_data_n_rows(run->validation_data);
-        bt_log(
-            BT_LOG_WARNING,
-            "task.validation_data: %" PRId64 " of %" PRId64
-            " rows (%.1f %%) have the texts of a row of task.train_data, the first is row %" PRId64
-            ": what is measured on them was learned by heart",
-            n, n_rows, share(n, n_rows), first + 1);
+    const bt_data_census *const census = bt_data_get_census(run->validation_data, 0);
+    const char *const           unit = census != NULL ? census->unit : "row";
+    bt_data_shared              shared = {0};
+    BT_TRY(bt_data_count_shared(run->validation_data, run->train_data, &shared, err));
+    if (shared.n > 0) {
+        bt_log(BT_LOG_WARNING,
+               "task.validation_data: %" PRId64 " of %" PRId64
+               " %ss (%.1f %%) have the texts of a %s of task.train_data, the first is %s %" PRId64
+               ": what is measured on them was learned by heart",
+               shared.n, shared.n_of, unit, share(shared.n, shared.n_of), unit, unit,
+               shared.first + 1);
     }
     return BT_OK;
 }

@@ -333,6 +333,76 @@ class Tagging(e2e.Case):
             self.assertIn('dev.rec', self.one_error(result))
             self.assertIn(words, self.one_error(result))
 
+    # what is said of sentences and tags before the first step
+
+    def start(self, train, dev, more='', **how):
+        return self.train(override=self.straight(train, dev, 'task.meta_data_path="",trainer.train_steps=1,'
+                                                 'trainer.steps_per_loop=1,trainer.validation_interval=1'
+                                                 + (',' + more if more else '')), **how).stderr
+
+    def rows_of(self, sentences):
+        """Sequences of 10 tokens, as the converter makes them; every piece here is a letter or sign."""
+        return [self.greedy([len(word) for word in words]) for words, _ in sentences]
+
+    def greedy(self, sizes):
+        n, rows = 0, 1
+        for size in sizes:
+            if n + size > 8:
+                n, rows = 0, rows + 1
+            n += size
+        return rows
+
+    def test_long_and_unknown(self):
+        n_rows = self.rows_of(self.dev)
+        said = self.start('in/train.txt', 'in/dev.txt')
+        self.assertIn('task.validation_data: %d of 90 sentences are longer than seq_length 10 and divided '
+                      'between words: %d rows in all\n' % (sum(n > 1 for n in n_rows), sum(n_rows)), said)
+        self.assertNotRegex(said, 'UNK|no words|no text')
+        upper = [([w.upper() for w in words] + ['a'], tags + ['O']) for words, tags in self.dev[:20]]
+        self.write('w/upper.txt', text_of(upper))
+        n_pieces = [(len(words), sum(1 if w.isupper() else len(w) for w in words)) for words, _ in upper]
+        said = self.start('in/train.txt', 'w/upper.txt', 'task.train_data.lower_case=false,'
+                          'task.validation_data.lower_case=false', model_dir='upper')
+        n_unknown = sum(w.isupper() for words, _ in upper for w in words)
+        self.assertRegex(said, r'warning: task\.validation_data\.lower_case is false, but 0 of \d+ pieces .*'
+                               r'; %.1f %% of the tokens are \[UNK\]'
+                         % (100.0 * n_unknown / sum(n for _, n in n_pieces)))
+
+    def test_sentences_without_words(self):
+        self.write('w/dev.jsonl', '{"tokens": ["a"], "tags": ["O"]}\n\n{"tokens": [], "tags": []}\n'
+                   '{"tokens": ["x", ""], "tags": ["B-LOC", "O"]}\n{"words": [], "ner": []}\n')
+        said = self.start('in/train.txt', 'w/dev.jsonl')
+        self.assertIn('warning: task.validation_data: 2 of 4 sentences have no words, the first is '
+                      'w/dev.jsonl:3\n', said)
+        self.assertIn('warning: task.validation_data: words without text, which are left out with their '
+                      'tags: 1\n', said)
+        self.write('w/dev.txt', '\n\na O\n\n\n\nb O\n\n')
+        self.assertNotIn('no words', self.start('in/train.txt', 'w/dev.txt', model_dir='columns'))
+
+    def test_tags_and_sentences_of_both_sections(self):
+        self.write('w/train.txt', 'a O\np B-PER\n\nb O\nq I-LOC\nb O\n\nx B-LOC\ny O\n')
+        self.write('w/dev.txt', 'c O\nq I-LOC\n\nx O\ny O\n\nb O\n\nab c O\n')
+        said = self.start('w/train.txt', 'w/dev.txt')
+        self.assertIn("2 of 4 tags occur in task.train_data only (2 words) and not in task.validation_data: "
+                      "'B-LOC', 'B-PER'\n", said)
+        self.assertIn('warning: task.validation_data: 1 of 4 sentences (25.0 %) have the texts of a sentence '
+                      'of task.train_data, the first is sentence 2: ', said)
+        said = self.start('w/dev.txt', 'w/train.txt', 'task.class_names=[O,B-PER,B-LOC,I-LOC]', model_dir='b')
+        self.assertIn("warning: 2 of 4 tags occur in task.validation_data only (2 words) and not in "
+                      "task.train_data: 'B-PER', 'B-LOC'\n", said)
+
+    def test_other_words_are_another_training_set(self):
+        self.start('in/train.txt', 'in/dev.txt', 'trainer.checkpoint_interval=1')
+        with open(self.path('in/train.txt'), encoding='utf-8') as source:
+            text = source.read()
+        self.write('in/train.txt', text.replace('\n', '\r\n'))  # the same words
+        self.start('in/train.txt', 'in/dev.txt', 'trainer.checkpoint_interval=1,trainer.train_steps=2')
+        for changed in (text.replace('B-LOC', 'I-LOC', 1), text.replace('pa', 'pb', 1)):
+            self.write('in/train.txt', changed)
+            result = self.train(expect=2, override=self.straight(
+                'in/train.txt', 'in/dev.txt', 'task.meta_data_path="",trainer.train_steps=3'))
+            self.assertIn('input_path', self.one_error(result))
+
 
 if __name__ == '__main__':
     e2e.main()
