@@ -217,6 +217,13 @@ BT_MUST_USE bt_status bt_fs_make_folders(const char *path, bt_error *err); /* mk
 /* Could it be made, or, where it is there, files in it? BT_E_RESOURCE with the sentence of who
  * tries; changes nothing. */
 BT_MUST_USE bt_status bt_fs_check_writable(const char *folder, bt_error *err);
+/* Could a file of that name be written: is there no folder of that name, and may its own folder be
+ * written to (made, where it is missing)? appends: what is there must be writable itself. What is
+ * no regular file (a pipe, a descriptor) and paths of stores are left to who opens them. */
+BT_MUST_USE bt_status bt_fs_check_output(const char *path, bool appends, bt_error *err);
+/* Free for this user on the disk of path, or of the first folder above it that is there. *n_bytes
+ * UINT64_MAX: a store, or it cannot be told. */
+BT_MUST_USE bt_status bt_fs_free_bytes(const char *path, uint64_t *n_bytes, bt_error *err);
 /* A folder for what is used without being looked at again: a cache. Made with mode 0700 where it is
  * missing. BT_E_RESOURCE, with what to do, where one is there that belongs to somebody else (or to
  * a link of somebody else) or that others may write to, unless BERT_TRAIN_SHARED_CACHE=1. */
@@ -299,6 +306,8 @@ typedef struct bt_fs_lock bt_fs_lock;
  * for: some seconds may pass. */
 BT_MUST_USE bt_status bt_fs_lock_take(const char *folder, const char *name, const char *what,
                                       bt_fs_lock **out, bt_error *err);
+/* Would it be refused at this moment? The same sentence; nothing is written or taken over. */
+BT_MUST_USE bt_status bt_fs_lock_look(const char *folder, const char *name, bt_error *err);
 /* Is it still ours? To be asked before what must not be written by two: BT_E_RESOURCE where it was
  * taken over, after this process slept too long. NULL is BT_OK. */
 BT_MUST_USE bt_status bt_fs_lock_check(bt_fs_lock *lock, bt_error *err);

@@ -263,14 +263,27 @@ static bt_status check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_erro
                : BT_OK;
 }
 
-/* Weights that cannot be read are a finding of a dry run, which finds them again. */
-static bt_status adopt_facts(const bt_train_args *args, bool is_dry_run, bt_error *err) {
+static bt_status print_yaml(const bt_conf *conf, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    yaml = BT_STR_INIT;
+    BT_CHECK(bt_conf_dump_yaml(conf, &yaml, err));
+    BT_CHECK(print_text(bt_str_text(&yaml), err));
+done:
+    bt_str_deinit(&yaml);
+    return rc;
+}
+
+/* Weights that cannot be read do not hinder who asks for the configuration alone. */
+static bt_status adopt_facts(const bt_train_args *args, dry_kind kind, bt_error *err) {
     bt_error        found = BT_ERROR_INIT;
-    const bt_status rc = bt_train_adopt_facts(args, is_dry_run, &found);
-    const bool      is_told_later =
-        is_dry_run && rc != BT_E_NOMEM && rc != BT_E_INTERRUPTED && rc != BT_E_RESOURCE;
-    if (rc == BT_OK || is_told_later) {
+    const bt_status rc = bt_train_adopt_facts(args, kind != NOT_DRY, &found);
+    const bool      is_ignored =
+        kind == DRY_CONFIG && rc != BT_E_NOMEM && rc != BT_E_INTERRUPTED && rc != BT_E_RESOURCE;
+    if (rc == BT_OK || is_ignored) {
         return BT_OK;
+    }
+    if (kind == DRY_RUN) {
+        BT_TRY(print_yaml(args->conf, err));
     }
     *err = found;
     return rc;
@@ -294,18 +307,13 @@ done:
 /* What is missing in the configuration was refused before, unless that alone is asked for. */
 static bt_status dry_run(const bt_train_args *args, const seed_list *seeds, dry_kind kind,
                          const bt_conf_errors *errors, bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    yaml = BT_STR_INIT;
-    BT_CHECK(bt_conf_dump_yaml(args->conf, &yaml, err));
-    BT_CHECK(print_text(bt_str_text(&yaml), err));
+    BT_TRY(print_yaml(args->conf, err));
     (void)show_problems(errors, true);
-    if (kind == DRY_RUN) {
-        rc = seeds->n > 0 ? bt_train_check_seeds(args, seeds->items, seeds->n, err)
-                          : bt_train_check(args, err);
+    if (kind == DRY_CONFIG) {
+        return BT_OK;
     }
-done:
-    bt_str_deinit(&yaml);
-    return rc;
+    return seeds->n > 0 ? bt_train_check_seeds(args, seeds->items, seeds->n, err)
+                        : bt_train_check(args, err);
 }
 
 /* An empty value is none, as for every flag of paths. */
@@ -355,7 +363,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     rc = build_conf(flags, &conf, &errors, err);
     bt_train_args args = make_args(flags, conf, mode);
     if (rc == BT_OK) {
-        BT_CHECK(adopt_facts(&args, dry != NOT_DRY, err));
+        BT_CHECK(adopt_facts(&args, dry, err));
         rc = bt_train_read_head(conf, &errors, err);
     }
     if (rc == BT_OK) {

@@ -168,44 +168,6 @@ done:
     return rc;
 }
 
-/* path is there: the folder itself, or the one that the first missing one would be made in. */
-static bt_status check_existing(const char *path, const char *missing, bt_error *err) {
-    struct stat       st;
-    const char *const made = missing != NULL ? missing : path;
-    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
-        return BT_FAIL(err, BT_E_RESOURCE,
-                       "cannot make the folder %s: a file of that name is in the way", path);
-    }
-    if (access(path, W_OK | X_OK) != 0) {
-        return fs_fail_write(made, missing != NULL ? "make the folder" : "write in the folder",
-                             errno, err);
-    }
-    return BT_OK;
-}
-
-bt_status bt_fs_check_writable(const char *folder, bt_error *err) {
-    bt_status rc = BT_OK;
-    char     *missing = NULL;
-    if (fs_is_served(folder)) {
-        return remote_check_writable(folder, err);
-    }
-    BT_TRY(fs_check_local(folder, err));
-    char *at = bt_strdup(folder);
-    while (at != NULL && !bt_fs_exists(at)) {
-        char *outer = NULL;
-        BT_CHECK(bt_fs_parent(at, &outer, err));
-        bt_free(missing);
-        missing = at;
-        at = outer;
-    }
-    rc = at != NULL ? check_existing(at, missing, err)
-                    : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
-done:
-    bt_free(at);
-    bt_free(missing);
-    return rc;
-}
-
 bt_status bt_fs_remove(const char *path, bt_error *err) {
     if (fs_is_served(path)) {
         return remote_remove(path, err);

@@ -157,6 +157,8 @@ typedef struct met_lock {
     kernel_lock kernel;
     bool        has_entry;
     lock_entry  entry;
+    const char *why; /* nobody holds it; NULL: to be looked at again */
+    bool        is_guess;
 } met_lock;
 
 /* met->fd is -1 when there is none (any more). */
@@ -243,8 +245,7 @@ done:
 }
 
 /* Why nobody holds it, or the refusal. */
-static bt_status judge(const bt_fs_lock *lock, const met_lock *met, const char **why,
-                       bool *is_guess, bt_error *err) {
+static bt_status judge(const bt_fs_lock *lock, met_lock *met, bt_error *err) {
     const lock_entry *const entry = met->has_entry ? &met->entry : NULL;
     const bool              is_ours = entry != NULL && lock_entry_same_kernel(entry);
     const lock_owner        owner = entry != NULL ? lock_entry_owner(entry) : LOCK_OWNER_UNKNOWN;
@@ -252,18 +253,18 @@ static bt_status judge(const bt_fs_lock *lock, const met_lock *met, const char *
         return lock_judge_held(lock, entry, err);
     }
     if (met->kernel == KERNEL_LOCK_GOT && (is_ours || !lock->is_shared)) {
-        *why = is_ours ? "its process has ended" : "nobody holds it, as after a power cut";
+        met->why = is_ours ? "its process has ended" : "nobody holds it, as after a power cut";
         return BT_OK;
     }
     if (met->kernel == KERNEL_LOCK_NONE && owner == LOCK_OWNER_LIVES) {
         return lock_judge_held(lock, entry, err);
     }
     if (owner == LOCK_OWNER_GONE) {
-        *why = "its process has ended";
+        met->why = "its process has ended";
         return BT_OK;
     }
-    *why = "nothing was heard of it for too long";
-    *is_guess = true;
+    met->why = "nothing was heard of it for too long";
+    met->is_guess = true;
     return lock_judge_lease(lock, entry, lock->now - modified(&met->st), err);
 }
 
@@ -273,33 +274,58 @@ static bool may_change(const met_lock *met, int round) {
            (!met->has_entry || lock_entry_owner(&met->entry) == LOCK_OWNER_GONE);
 }
 
-/* Refuses, or makes place for the next try. */
-static bt_status meet_lock(bt_fs_lock *lock, int round, bt_error *err) {
-    met_lock    met;
-    const char *why = NULL;
-    bool        is_guess = false;
-    BT_TRY(open_met(lock, &met, err));
-    if (met.fd < 0) {
+/* What is there of it is void, or goes, or is refused; met->fd stays open where there is one. */
+static bt_status look_at(const bt_fs_lock *lock, int round, met_lock *met, bt_error *err) {
+    BT_TRY(open_met(lock, met, err));
+    if (met->fd < 0) {
         return BT_OK;
     }
+    met->kernel = lock_kernel(met->fd);
+    if (!is_name_of(lock->path, met->fd)) {
+        return BT_OK; /* it was given back, or taken over, since it was opened */
+    }
+    BT_TRY(read_met(lock, met, err));
+    return may_change(met, round) ? BT_OK : judge(lock, met, err);
+}
+
+/* Refuses, or makes place for the next try. */
+static bt_status meet_lock(bt_fs_lock *lock, int round, bt_error *err) {
     bt_status rc = BT_OK;
-    met.kernel = lock_kernel(met.fd);
-    if (!is_name_of(lock->path, met.fd)) {
-        goto done; /* it was given back, or taken over, since it was opened */
+    met_lock  met = {.fd = -1};
+    BT_CHECK(look_at(lock, round, &met, err));
+    if (met.why != NULL) {
+        BT_CHECK(lock_note_taken(lock, met.has_entry ? &met.entry : NULL, met.why, err));
+        BT_CHECK(met.kernel == KERNEL_LOCK_GOT && !met.is_guess
+                     ? put_aside(lock->path, &met.st, err)
+                     : put_void_aside(lock, &met, err));
     }
-    BT_CHECK(read_met(lock, &met, err));
-    if (may_change(&met, round)) {
-        goto done;
-    }
-    BT_CHECK(judge(lock, &met, &why, &is_guess, err));
-    BT_CHECK(lock_note_taken(lock, met.has_entry ? &met.entry : NULL, why, err));
-    BT_CHECK(met.kernel == KERNEL_LOCK_GOT && !is_guess ? put_aside(lock->path, &met.st, err)
-                                                        : put_void_aside(lock, &met, err));
 done:
     if (met.fd >= 0) {
         (void)close(met.fd);
     }
     return rc;
+}
+
+static bt_status look_local(bt_fs_lock *lock, bt_error *err) {
+    const struct timespec pause = {.tv_nsec = round_nanoseconds};
+    lock->is_shared = fs_is_shared_folder(lock->folder);
+    lock->now = bt_time_unix(); /* a file server's own time would take a file there to tell */
+    if (access(lock->folder, R_OK) != 0 && errno == EACCES) { /* whoever takes it sweeps there */
+        return fs_fail_read(lock->folder, EACCES, err);
+    }
+    for (int round = 0; round < MAX_ROUNDS; round++) {
+        met_lock        met = {.fd = -1};
+        const bt_status rc = look_at(lock, round, &met, err);
+        const bool      is_there = met.fd >= 0;
+        if (is_there) {
+            (void)close(met.fd);
+        }
+        if (rc != BT_OK || !is_there || met.why != NULL) {
+            return rc;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return BT_OK; /* it comes and goes: who takes it will see */
 }
 
 static bt_status take_local(bt_fs_lock *lock, bt_error *err) {
@@ -470,6 +496,14 @@ bt_status bt_fs_lock_take(const char *folder, const char *name, const char *what
     }
     *out = lock;
     return BT_OK;
+}
+
+bt_status bt_fs_lock_look(const char *folder, const char *name, bt_error *err) {
+    bt_fs_lock *lock = NULL;
+    BT_TRY(lock_create(folder, name, "", &lock, err));
+    const bt_status rc = lock->is_remote ? lock_store_look(lock, err) : look_local(lock, err);
+    lock_free(lock);
+    return rc;
 }
 
 bt_status bt_fs_lock_check(bt_fs_lock *lock, bt_error *err) {

@@ -71,6 +71,8 @@ bt_status             lock_fail_lost(const bt_fs_lock *lock, bt_error *err);
 
 /* lock_store.c */
 BT_MUST_USE bt_status lock_store_take(bt_fs_lock *lock, bt_error *err);
+/* Would it be refused now? Writes nothing. */
+BT_MUST_USE bt_status lock_store_look(bt_fs_lock *lock, bt_error *err);
 /* false: it is another's now. What only did not work is tried again the next time. */
 bool lock_store_renew(bt_fs_lock *lock);
 void lock_store_release(bt_fs_lock *lock);

@@ -51,8 +51,9 @@ static double store_now(const bt_fs_lock *lock) {
     return now;
 }
 
-/* BT_OK: it may be taken over. */
-static bt_status judge(bt_fs_lock *lock, const bt_fs_info *info, bt_error *err) {
+/* BT_OK: it may be taken over. now: what asks the store for its time. */
+static bt_status judge(bt_fs_lock *lock, const bt_fs_info              *info,
+                       double (*now)(const bt_fs_lock *lock), bt_error *err) {
     lock_entry entry = {0};
     bool       is_entry = false;
     BT_TRY(read_entry(lock, &entry, &is_entry, err));
@@ -63,7 +64,7 @@ static bt_status judge(bt_fs_lock *lock, const bt_fs_info *info, bt_error *err) 
     if (owner == LOCK_OWNER_GONE) {
         return lock_note_taken(lock, &entry, "its process has ended", err);
     }
-    const double age = store_now(lock) - info->modified_unix;
+    const double age = now(lock) - info->modified_unix;
     BT_TRY(lock_judge_lease(lock, is_entry ? &entry : NULL, age, err));
     return lock_note_taken(lock, is_entry ? &entry : NULL, "nothing was heard of it for too long",
                            err);
@@ -86,7 +87,7 @@ bt_status lock_store_take(bt_fs_lock *lock, bt_error *err) {
         bt_fs_info info = {0};
         BT_TRY(bt_fs_stat(lock->path, &info, err));
         if (info.kind == BT_FS_FILE) {
-            BT_TRY(judge(lock, &info, err));
+            BT_TRY(judge(lock, &info, store_now, err));
         }
         const int64_t   before = info.kind == BT_FS_FILE ? info.version : 0;
         const bt_status rc = bt_fs_replace_if(lock->path, lock->text.data, lock->text.len, before,
@@ -105,6 +106,18 @@ bt_status lock_store_take(bt_fs_lock *lock, bt_error *err) {
         *err = problem;
     }
     return problem.code;
+}
+
+/* Without an object that would have to be written for it. */
+static double own_now(const bt_fs_lock *lock) {
+    (void)lock;
+    return bt_time_unix();
+}
+
+bt_status lock_store_look(bt_fs_lock *lock, bt_error *err) {
+    bt_fs_info info = {0};
+    BT_TRY(bt_fs_stat(lock->path, &info, err));
+    return info.kind == BT_FS_FILE ? judge(lock, &info, own_now, err) : BT_OK;
 }
 
 /* The object is gone: somebody removed it by hand. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The outputs of a prediction are different files, and none is an input of the run. */
+ * The outputs of a prediction are different files that may be written, and none is an input of the
+ * run. */
 #include <string.h>
 
 #include "task_internal.h"
@@ -73,6 +74,9 @@ bt_status task_check_outputs(const bt_output_request *request, const bt_fs_named
     BT_TRY(bt_fs_check_distinct(outputs, n, err));
     for (size_t i = 0; i < n; i++) {
         output_check check = {.output = &outputs[i]};
+        if (bt_fs_check_output(outputs[i].path, false, err) != BT_OK) {
+            return bt_error_prefix(err, "%s", outputs[i].what);
+        }
         if (request->model_dir != NULL) {
             BT_TRY(check_input(&outputs[i], "--model_dir", request->model_dir, err));
         }

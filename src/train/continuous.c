@@ -150,6 +150,7 @@ bt_status continuous_check(const bt_train_args *args, bool *is_there, bt_error *
     const char *folder = NULL;
     char       *prefix = NULL;
     bt_fs_info  info = {0};
+    BT_TRY(run_lock_take_early(args, NULL, err));
     BT_TRY(bt_conf_get_str(args->conf, "task.init_checkpoint", &folder, err));
     if (folder[0] != '\0') {
         BT_TRY(bt_fs_stat(folder, &info, err));
@@ -321,6 +322,7 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
     }
     BT_CHECK(bt_conf_get_f64_or(args->conf, "trainer.continuous_eval_timeout", 0, &timeout,
                                 &for_ever, err));
+    BT_CHECK(run_lock_take_early(args, &locks, err)); /* before an hour of waiting */
     BT_CHECK(wait_for_folder(folder, err));
     BT_CHECK(bt_fs_make_folders(args->model_dir, err));
     BT_CHECK(run_lock_take(args, &locks, err));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --dry_run: the checks of a run (run_check), the same list in the same order; then what the run
- * would find on its way: whether the checkpoint's values are whole, and every row that it would
- * read. Nothing is trained and nothing is written. */
+ * --dry_run: the checks of a run (its locks, which are only looked at, then run_check), the same
+ * list in the same order; then what the run would find on its way: whether the checkpoint's values
+ * are whole, and every row that it would read. Nothing is trained and nothing is written. */
 #include "run.h"
 
 #include "bt/fs.h"
@@ -62,7 +62,10 @@ static bt_status check_once(const bt_train_args *args, bt_error *err) {
                             .round = -1,
                             .started = bt_time_monotonic(),
                             .summary = &summary};
-    const bt_status  rc = check(&run, err);
+    bt_status        rc = run_lock_take_early(args, NULL, err);
+    if (rc == BT_OK) {
+        rc = check(&run, err);
+    }
     run_deinit(&run);
     return rc;
 }

@@ -6,49 +6,48 @@
 
 #include "run.h"
 
-enum { SIZE_TEXT = 32 };
-
-/* "417.7 MiB"; returns out. */
-static const char *size_text(char out[SIZE_TEXT], uint64_t n_bytes) {
+const char *run_size_text(char out[RUN_SIZE_TEXT], uint64_t n_bytes) {
     static const struct {
         double      size;
         const char *name;
     } units[] = {{0x1p40, "TiB"}, {0x1p30, "GiB"}, {0x1p20, "MiB"}, {0x1p10, "KiB"}};
     for (size_t i = 0; i < BT_ARRAY_LEN(units); i++) {
         if ((double)n_bytes >= units[i].size) {
-            (void)snprintf(out, SIZE_TEXT, "%.1f %s", (double)n_bytes / units[i].size,
+            (void)snprintf(out, RUN_SIZE_TEXT, "%.1f %s", (double)n_bytes / units[i].size,
                            units[i].name);
             return out;
         }
     }
-    (void)snprintf(out, SIZE_TEXT, "%" PRIu64 " bytes", n_bytes);
+    (void)snprintf(out, RUN_SIZE_TEXT, "%" PRIu64 " bytes", n_bytes);
     return out;
 }
 
 /* copy: what saving takes beside; 0: nothing. */
 static void say(const bt_exec_memory *m, uint64_t all, uint64_t copy) {
-    char variables[SIZE_TEXT];
-    char gradients[SIZE_TEXT];
-    char slots[SIZE_TEXT];
-    char activations[SIZE_TEXT];
-    char scratch[SIZE_TEXT];
-    char sum[SIZE_TEXT];
-    char size[SIZE_TEXT];
+    char variables[RUN_SIZE_TEXT];
+    char gradients[RUN_SIZE_TEXT];
+    char slots[RUN_SIZE_TEXT];
+    char activations[RUN_SIZE_TEXT];
+    char scratch[RUN_SIZE_TEXT];
+    char sum[RUN_SIZE_TEXT];
+    char size[RUN_SIZE_TEXT];
     char saving[64] = "";
     char largest[96] = "";
     if (m->available != UINT64_MAX) {
         (void)snprintf(largest, sizeof largest, " of %s; %" PRId64 " such sequences would fit",
-                       size_text(size, m->available + copy), m->largest_seqs);
+                       run_size_text(size, m->available + copy), m->largest_seqs);
     }
     if (copy > 0) {
-        (void)snprintf(saving, sizeof saving, ", the copy that is saved %s", size_text(size, copy));
+        (void)snprintf(saving, sizeof saving, ", the copy that is saved %s",
+                       run_size_text(size, copy));
     }
     bt_log(BT_LOG_INFO,
            "memory: variables %s, gradients %s, slots %s, activations up to %s (%" PRId64
            " sequences of %" PRId64 " tokens), scratch %s%s: up to %s%s",
-           size_text(variables, m->variables), size_text(gradients, m->gradients),
-           size_text(slots, m->slots), size_text(activations, m->activations), m->n_seqs, m->length,
-           size_text(scratch, m->scratch), saving, size_text(sum, all + copy), largest);
+           run_size_text(variables, m->variables), run_size_text(gradients, m->gradients),
+           run_size_text(slots, m->slots), run_size_text(activations, m->activations), m->n_seqs,
+           m->length, run_size_text(scratch, m->scratch), saving, run_size_text(sum, all + copy),
+           largest);
 }
 
 /* Is there going to be a save that is not the run's last act? */
@@ -68,12 +67,12 @@ static bt_status plan_saving(train_run *run, const bt_exec_memory *m, uint64_t a
         return BT_OK;
     }
     if (wanted > left) {
-        char size[SIZE_TEXT];
-        char there[SIZE_TEXT];
+        char size[RUN_SIZE_TEXT];
+        char there[RUN_SIZE_TEXT];
         bt_log(BT_LOG_INFO,
                "checkpoints are written between the steps, not beside them: the copy of the state "
                "that this takes is %s, and %s are left",
-               size_text(size, wanted), size_text(there, left));
+               run_size_text(size, wanted), run_size_text(there, left));
         return BT_OK;
     }
     bt_exec_reserve_memory(run->exec, wanted);
@@ -96,13 +95,13 @@ bt_status memory_plan(train_run *run, bt_error *err) {
     }
     say(&m, all, copy);
     if (m.largest_tokens < m.n_seqs) {
-        char available[SIZE_TEXT];
+        char available[RUN_SIZE_TEXT];
         return BT_FAIL(err, BT_E_NOMEM,
                        "out of memory: not even sequences of one token fit into the %s that are "
                        "there, %" PRId64
                        " of them at a time: choose a smaller task.train_data.global_batch_size "
                        "(trainer.gradient_accumulation_steps makes one update of several batches)",
-                       size_text(available, m.available), m.n_seqs);
+                       run_size_text(available, m.available), m.n_seqs);
     }
     if (m.largest_seqs < m.n_seqs) {
         bt_log(BT_LOG_WARNING,

@@ -2,12 +2,15 @@
  *
  * The names that a run keeps for itself in model_dir: what stands there under them and is something
  * else (a folder, a pipe, a link that leads nowhere) is refused before anything is computed, not by
- * the first save. */
+ * the first save. So is what may not be written. */
 #include "run.h"
 
 #include "bt/fs.h"
 
 typedef enum own_place { IN_MODEL_DIR, IN_BEST, IN_EVENTS } own_place;
+
+/* A file that is replaced, one that goes on, a folder. */
+typedef enum own_kind { REPLACED, APPENDED, FOLDER } own_kind;
 
 /* Who reads or writes it. */
 typedef enum own_user { ANYBODY, TRAINS, TRAINS_OR_EVALUATES, EVALUATES } own_user;
@@ -15,25 +18,25 @@ typedef enum own_user { ANYBODY, TRAINS, TRAINS_OR_EVALUATES, EVALUATES } own_us
 typedef struct own_file {
     own_place   place;
     const char *name; /* "": the folder of that place itself */
-    bt_fs_kind  kind;
+    own_kind    kind;
     own_user    user;
 } own_file;
 
 static const own_file files[] = {
-    {IN_MODEL_DIR, "checkpoint", BT_FS_FILE, ANYBODY},
-    {IN_MODEL_DIR, "checkpoint.journal", BT_FS_FILE, TRAINS},
-    {IN_MODEL_DIR, "params.yaml", BT_FS_FILE, ANYBODY},
-    {IN_MODEL_DIR, "labels.json", BT_FS_FILE, ANYBODY},
-    {IN_MODEL_DIR, "vocab.txt", BT_FS_FILE, TRAINS},
-    {IN_MODEL_DIR, "tokenizer.json", BT_FS_FILE, TRAINS},
-    {IN_MODEL_DIR, "metrics.jsonl", BT_FS_FILE, TRAINS_OR_EVALUATES},
-    {IN_MODEL_DIR, "metrics-eval.jsonl", BT_FS_FILE, EVALUATES},
-    {IN_MODEL_DIR, "train", BT_FS_FOLDER, TRAINS},
-    {IN_EVENTS, "", BT_FS_FOLDER, EVALUATES},
-    {IN_BEST, "", BT_FS_FOLDER, EVALUATES},
-    {IN_BEST, "checkpoint", BT_FS_FILE, EVALUATES},
-    {IN_BEST, "checkpoint.journal", BT_FS_FILE, EVALUATES},
-    {IN_BEST, "info.json", BT_FS_FILE, EVALUATES},
+    {IN_MODEL_DIR, "checkpoint", REPLACED, ANYBODY},
+    {IN_MODEL_DIR, "checkpoint.journal", REPLACED, TRAINS},
+    {IN_MODEL_DIR, "params.yaml", REPLACED, ANYBODY},
+    {IN_MODEL_DIR, "labels.json", REPLACED, ANYBODY},
+    {IN_MODEL_DIR, "vocab.txt", REPLACED, TRAINS},
+    {IN_MODEL_DIR, "tokenizer.json", REPLACED, TRAINS},
+    {IN_MODEL_DIR, "metrics.jsonl", APPENDED, TRAINS_OR_EVALUATES},
+    {IN_MODEL_DIR, "metrics-eval.jsonl", APPENDED, EVALUATES},
+    {IN_MODEL_DIR, "train", FOLDER, TRAINS},
+    {IN_EVENTS, "", FOLDER, EVALUATES},
+    {IN_BEST, "", FOLDER, EVALUATES},
+    {IN_BEST, "checkpoint", REPLACED, EVALUATES},
+    {IN_BEST, "checkpoint.journal", REPLACED, EVALUATES},
+    {IN_BEST, "info.json", REPLACED, EVALUATES},
 };
 
 static bool is_used(own_user user, bt_conf_mode mode) {
@@ -68,6 +71,11 @@ static const char *folder_name(const run_config *config, own_place place) {
     return NULL;
 }
 
+static bt_status check_folder(const char *path, bt_error *err) {
+    BT_TRY(bt_fs_check_place(path, BT_FS_FOLDER, err));
+    return bt_fs_check_writable(path, err);
+}
+
 static bt_status check_file(const train_run *run, const own_file *file, bt_error *err) {
     bt_status         rc = BT_OK;
     char             *folder = NULL;
@@ -78,11 +86,16 @@ static bt_status check_file(const train_run *run, const own_file *file, bt_error
     }
     BT_CHECK(bt_fs_join(run->args->model_dir, name, &folder, err));
     if (file->name[0] == '\0') { /* joined, it would end in a slash, which follows links */
-        BT_CHECK(bt_fs_check_place(folder, file->kind, err));
+        BT_CHECK(check_folder(folder, err));
         goto done;
     }
     BT_CHECK(bt_fs_join(folder, file->name, &path, err));
-    BT_CHECK(bt_fs_check_place(path, file->kind, err));
+    if (file->kind == FOLDER) {
+        BT_CHECK(check_folder(path, err));
+        goto done;
+    }
+    BT_CHECK(bt_fs_check_place(path, BT_FS_FILE, err));
+    BT_CHECK(file->kind == APPENDED ? bt_fs_check_output(path, true, err) : BT_OK);
 done:
     bt_free(folder);
     bt_free(path);
@@ -90,10 +103,6 @@ done:
 }
 
 bt_status own_files_check(const train_run *run, bt_error *err) {
-    const bt_conf_mode mode = run->args->mode;
-    if (run->args->model_dir != NULL && is_used(TRAINS_OR_EVALUATES, mode)) {
-        BT_TRY(bt_fs_check_writable(run->args->model_dir, err));
-    }
     for (size_t i = 0; run->args->model_dir != NULL && i < BT_ARRAY_LEN(files); i++) {
         BT_TRY(check_file(run, &files[i], err));
     }

@@ -177,7 +177,8 @@ BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
 void                  run_deinit(train_run *run);
 
 /* run_lock.c: the locks of model_dir that the mode needs, where the folder is there (early) or must
- * be; a second process is BT_E_RESOURCE. Whoever saves asks before whether they are still held. */
+ * be; a second process is BT_E_RESOURCE. Whoever saves asks before whether they are still held.
+ * Early, a folder that may not be written is refused as well; locks NULL: only looked at. */
 /* What an evaluation says that holds the lock of who trains while it adds a record: a training
  * waits for it. */
 #define RUN_LOCK_RECORD "bert-train, adding a record of an evaluation"
@@ -187,13 +188,22 @@ BT_MUST_USE bt_status run_lock_take(const bt_train_args *args, run_locks *locks,
 BT_MUST_USE bt_status run_lock_check(const train_run *run, bt_error *err);
 void                  run_lock_release(run_locks *locks);
 
+/* space_check.c: BT_E_RESOURCE where the disk of model_dir has no room for one checkpoint (and the
+ * best one); for all that are kept together: a warning. step: that it goes on from; -1: none. */
+BT_MUST_USE bt_status space_check(const train_run *run, int64_t step, bt_error *err);
+
 /* memory_plan.c: what training will take, told and checked before the first step; and whether there
  * is room to save beside it. */
 BT_MUST_USE bt_status memory_plan(train_run *run, bt_error *err);
+/* "417.7 MiB"; returns out. */
+enum { RUN_SIZE_TEXT = 32 };
+const char *run_size_text(char out[RUN_SIZE_TEXT], uint64_t n_bytes);
 
 /* saver.c: saves, one at a time, on a thread of their own where run->saver is there. wanted_bytes:
  * of the copy of the state that this takes; 0: it is not asked for. */
-uint64_t              saver_wanted_bytes(const train_run *run);
+uint64_t saver_wanted_bytes(const train_run *run);
+/* What a checkpoint holds: variables, slots, averages. */
+size_t                saver_state_bytes(const train_run *run);
 BT_MUST_USE bt_status saver_create(train_run *run, bt_error *err);
 /* Waits for the save before, then writes this one: whole on the disk on return, unless goes_on (the
  * run has something to do meanwhile): then only its state is copied on return. The order is moved
@@ -212,7 +222,7 @@ void saver_free(train_run *run); /* waits */
 BT_MUST_USE bt_status rate_check(const train_run *run, bt_error *err);
 
 /* own_files.c: what stands in model_dir under the names that the run uses there is what it keeps
- * under them, or BT_E_IO. */
+ * under them, or BT_E_IO; and may be written, or BT_E_RESOURCE. */
 BT_MUST_USE bt_status own_files_check(const train_run *run, bt_error *err);
 
 /* made_folders.c: makes path and the folders above it, and appends those that were missing to made;

@@ -10,14 +10,16 @@
 
 #include "bt/fs.h"
 
-/* An evaluation has this lock while it adds a record to metrics.jsonl: that is not refused but
- * waited for. */
+/* out NULL: only looks. An evaluation has this lock while it adds a record to metrics.jsonl: that
+ * is not refused but waited for. */
 static bt_status take_train_lock(const char *folder, const char *what, bt_fs_lock **out,
                                  bt_error *err) {
     enum { MAX_WAITS = 300 };
     for (int i = 0;; i++) {
         bt_error        busy = BT_ERROR_INIT;
-        const bt_status rc = bt_fs_lock_take(folder, BT_FS_LOCK_NAME, what, out, &busy);
+        const bt_status rc = out != NULL
+                                 ? bt_fs_lock_take(folder, BT_FS_LOCK_NAME, what, out, &busy)
+                                 : bt_fs_lock_look(folder, BT_FS_LOCK_NAME, &busy);
         if (rc == BT_OK) {
             return BT_OK;
         }
@@ -29,6 +31,11 @@ static bt_status take_train_lock(const char *folder, const char *what, bt_fs_loc
     }
 }
 
+static bool needs_eval_lock(bt_conf_mode mode) {
+    return mode != BT_CONF_MODE_PREDICT &&
+           (bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL);
+}
+
 bt_status run_lock_take(const bt_train_args *args, run_locks *locks, bt_error *err) {
     const bt_conf_mode mode = args->mode;
     char               what[128];
@@ -37,8 +44,7 @@ bt_status run_lock_take(const bt_train_args *args, run_locks *locks, bt_error *e
     if (bt_conf_mode_trains(mode) && locks->train == NULL) {
         BT_CHECK(take_train_lock(args->model_dir, what, &locks->train, err));
     }
-    if ((bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL) &&
-        mode != BT_CONF_MODE_PREDICT && locks->eval == NULL) {
+    if (needs_eval_lock(mode) && locks->eval == NULL) {
         BT_CHECK(bt_fs_lock_take(args->model_dir, BT_FS_LOCK_EVAL_NAME, what, &locks->eval, err));
     }
 done:
@@ -48,10 +54,24 @@ done:
     return rc;
 }
 
+static bt_status look(const bt_train_args *args, bt_error *err) {
+    if (bt_conf_mode_trains(args->mode)) {
+        BT_TRY(take_train_lock(args->model_dir, "", NULL, err));
+    }
+    return needs_eval_lock(args->mode) ? bt_fs_lock_look(args->model_dir, BT_FS_LOCK_EVAL_NAME, err)
+                                       : BT_OK;
+}
+
 bt_status run_lock_take_early(const bt_train_args *args, run_locks *locks, bt_error *err) {
     bt_fs_info info = {0};
+    if (bt_conf_mode_trains(args->mode) || needs_eval_lock(args->mode)) {
+        BT_TRY(bt_fs_check_writable(args->model_dir, err));
+    }
     BT_TRY(bt_fs_stat(args->model_dir, &info, err));
-    return info.kind == BT_FS_FOLDER ? run_lock_take(args, locks, err) : BT_OK;
+    if (info.kind != BT_FS_FOLDER) {
+        return BT_OK;
+    }
+    return locks != NULL ? run_lock_take(args, locks, err) : look(args, err);
 }
 
 bt_status run_lock_check(const train_run *run, bt_error *err) {

@@ -88,14 +88,14 @@ static void *write_beside(void *arg) {
 /* ---- beside -----------------------------------------------------------------------------------
  */
 
-static size_t copy_bytes(const train_run *run) {
+size_t saver_state_bytes(const train_run *run) {
     const size_t n_flat =
         1 + (size_t)bt_optim_n_slots(run->optim) + (bt_optim_has_average(run->optim) ? 1 : 0);
     return n_flat * (size_t)run->model->table.n_elements * sizeof(float);
 }
 
 uint64_t saver_wanted_bytes(const train_run *run) {
-    return run->args->saves_beside ? copy_bytes(run) : 0;
+    return run->args->saves_beside ? saver_state_bytes(run) : 0;
 }
 
 bt_status saver_create(train_run *run, bt_error *err) {
@@ -103,7 +103,7 @@ bt_status saver_create(train_run *run, bt_error *err) {
     if (run->saver == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory to save");
     }
-    run->saver->n_bytes = copy_bytes(run);
+    run->saver->n_bytes = saver_state_bytes(run);
     return BT_OK;
 }
 

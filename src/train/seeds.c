@@ -176,6 +176,8 @@ bt_status bt_train_check_seeds(const bt_train_args *args, const int64_t *seeds, 
     char      *path = NULL;
     char      *folder = NULL;
     BT_TRY(bt_train_check_seeds_mode(args->mode, err));
+    BT_TRY(bt_fs_check_writable(args->model_dir, err));
+    BT_TRY(bt_fs_lock_look(args->model_dir, BT_FS_LOCK_NAME, err));
     BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
     BT_CHECK(bt_fs_check_place(path, BT_FS_FILE, err));
     BT_CHECK(seeds_file_read(&file, path, err));
@@ -216,6 +218,7 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
     bt_fs_lock *lock = NULL;
     BT_ASSERT(n_seeds > 0);
     BT_TRY(bt_train_check_seeds_mode(args->mode, err));
+    BT_TRY(bt_fs_check_writable(args->model_dir, err));
     const bool is_new = !bt_fs_is_remote(args->model_dir) && !bt_fs_exists(args->model_dir);
     BT_CHECK(bt_fs_make_folders(args->model_dir, err));
     BT_CHECK(bt_fs_lock_take(args->model_dir, BT_FS_LOCK_NAME, "bert-train --seeds", &lock, err));

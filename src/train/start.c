@@ -52,15 +52,7 @@ static bt_status check_head(const train_run *run, bt_error *err) {
     return BT_OK;
 }
 
-bt_status start_check(train_run *run, bt_error *err) {
-    bt_ckpt_choice from = {0};
-    BT_TRY(find_checkpoint(run, bt_ckpt_check_files, &from, err));
-    const bool      is_fresh = from.prefix == NULL;
-    const bt_status rc = changes_check(run, from.prefix, err);
-    bt_ckpt_choice_deinit(&from);
-    if (rc != BT_OK || !is_fresh) {
-        return rc;
-    }
+static bt_status check_fresh(train_run *run, bt_error *err) {
     BT_TRY(module_prepare(run, err));
     BT_TRY(check_head(run, err));
     BT_TRY(check_init_checkpoint(run, err));
@@ -68,6 +60,20 @@ bt_status start_check(train_run *run, bt_error *err) {
         bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", run->config.init_checkpoint);
     }
     return BT_OK;
+}
+
+bt_status start_check(train_run *run, bt_error *err) {
+    bt_ckpt_choice from = {0};
+    BT_TRY(find_checkpoint(run, bt_ckpt_check_files, &from, err));
+    const int64_t   step = from.prefix != NULL ? from.step : -1;
+    const bool      is_fresh = from.prefix == NULL;
+    const bt_status rc = changes_check(run, from.prefix, err);
+    bt_ckpt_choice_deinit(&from);
+    BT_TRY(rc);
+    if (is_fresh) {
+        BT_TRY(check_fresh(run, err));
+    }
+    return space_check(run, step, err);
 }
 
 bt_status start_tell(train_run *run, int64_t *step, bt_error *err) {

@@ -453,20 +453,32 @@ class Disk(BadInput):
             if name.endswith('.index'):
                 self.assertIn(name[:-len('.index')] + '.data-00000-of-00001', names)
 
-    def test_a_really_full_disk(self):
+    def on_a_disk_of(self, size, check):
         folder = self.path('small')
         os.mkdir(folder)
         mounted = os.geteuid() == 0 and shutil.which('mount') is not None and subprocess.run(
-            ['mount', '-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', folder],
+            ['mount', '-t', 'tmpfs', '-o', 'size=' + size, 'tmpfs', folder],
             stderr=subprocess.DEVNULL, check=False).returncode == 0
         if not mounted:
             self.skipTest('cannot mount a small tmpfs here')
         try:
-            self.refused(RESOURCES, 'No space left', mode='train', model_dir='small/out',
-                         foreseen=False)
-            self.assertEqual(e2e.read_state_file(self.path('small/out'))[0], None)
+            check()
         finally:
             subprocess.run(['umount', folder], check=True)
+
+    def test_a_disk_without_room(self):
+        def check():
+            self.refused(RESOURCES, 'no room in small/out: a checkpoint takes', mode='train',
+                         model_dir='small/out')
+            self.assertEqual(e2e.read_state_file(self.path('small/out'))[0], None)
+        self.on_a_disk_of('128k', check)
+
+    def test_a_really_full_disk(self):
+        def check():
+            self.refused(RESOURCES, 'No space left', mode='train', model_dir='small/out',
+                         foreseen=False)
+            self.assertIsNotNone(e2e.read_state_file(self.path('small/out'))[0])  # the first is kept
+        self.on_a_disk_of('400k', check)
 
     def test_results_on_a_full_device(self):
         with open('/dev/full', 'wb') as full:

@@ -61,6 +61,41 @@ BAD = [
     ('squad', 3, 'train.tf_record', DEV + 'input_path=train.tf_record', None),
     ('pairs', 3, 'rows', TRAIN + 'right_input_path=x.txt', 'nan\n'),
     ('pairs', 2, 'max_sequence_length', 'task.model.max_sequence_length=8', None),
+    # ---- flags and keys
+    ('sentence', 2, 'nosuch', 'trainer.nosuch=1', None),
+    ('sentence', 2, 'train_steps', 'trainer.train_steps=many', None),
+    ('sentence', 2, 'threads', 'runtime.threads=-3', None),
+    ('sentence', 2, 'optimizer', 'trainer.optimizer_config.optimizer.type=nosuch', None),
+    ('sentence', 2, 'learning_rate', 'trainer.optimizer_config.learning_rate.type=nosuch', None),
+    ('sentence', 2, 'hidden_activation', MODEL + 'hidden_activation=nosuch', None),
+    ('sentence', 2, 'metric_type', 'task.metric_type=nosuch', None),
+    ('sentence', 2, 'label_type', TRAIN + 'label_type=nosuch', None),
+    ('sentence', 2, 'global_batch_size', TRAIN + 'global_batch_size=0', None),
+    ('sentence', 2, 'delimiter', TRAIN + "delimiter='ab'", None),
+    ('sentence', 2, 'encoding', TRAIN + 'encoding=klingon', None),
+    ('sentence', 2, 'mixed_precision', 'runtime.mixed_precision_dtype=float8', None),
+    ('sentence', 2, 'problem_type', 'task.problem_type=nosuch', None),
+    ('sentence', 2, 'type', 'task.model.encoder.type=bigbird', None),
+    ('sentence', 2, 'held_out', TRAIN + 'held_out=evaluation,' + TRAIN + 'held_out_share=2.0', None),
+    ('pairs', 2, 'pooling', 'task.model.pooling=nosuch', None),
+    # ---- data
+    ('sentence', 3, 'x.tsv', TRAIN + 'input_path=x.tsv', b'\xff\xfes\x00'),
+    ('sentence', 3, 'x.tsv', TRAIN + 'input_path=x.tsv', '<!DOCTYPE html><html></html>'),
+    ('sentence', 3, 'x.tsv', TRAIN + 'input_path=x.tsv',
+     'version https://git-lfs.github.com/spec/v1\noid sha256:' + '0' * 64 + '\nsize 9\n'),
+    ('sentence', 3, 'label', TRAIN + 'input_path=x.tsv', 'sentence\tlabel\n' + ROW * 9 + 'nan\t1.5\n'),
+    ('sentence', 3, 'x.tsv', TRAIN + 'input_path=x.tsv', 'sentence\tlabel\n' + ROW * 9 + 'n\0n\t1\n'),
+    ('sentence', 3, 'x.json', TRAIN + 'input_path=x.json', '[{"sentence": "nan", "label": 1},'),
+    ('sentence', 3, 'x.json', TRAIN + 'input_path=x.json', '{"sentence": 3, "label": 1}\n' * 20),
+    ('sentence', 3, 'x.txt', TRAIN + 'vocab_file=x.txt,' + DEV + 'vocab_file=x.txt', '[CLS]\n[SEP]\n[CLS]\n'),
+    ('sentence', 3, 'x.txt', 'task.init_checkpoint=x.txt', 'no weights\n'),
+    ('sentence', 3, 'x.json', 'task.meta_data_path=x.json', '{"task_type": '),
+    ('tagging', 3, 'x.txt', TRAIN + 'input_path=x.txt,' + TRAIN + 'vocab_file=vocab.txt', 'nan\n'),
+    ('tagging', 3, 'nowhere.txt', 'task.meta_data_path=nowhere.txt', None),
+    ('squad', 3, 'x.json', DEV + 'input_path=x.json', '{"data": [{"paragraphs": [{"context": "a"}]}]}'),
+    ('squad', 3, 'vocab', TRAIN + 'vocab_file=nothing.txt', None),
+    ('pairs', 3, 'x.txt', TRAIN + 'right_input_path=x.txt', b'caf\xe9\n' * 160),
+    ('pairs', 3, 'x.txt', DEV + 'input_path=x.txt', ''),
 ]
 
 
@@ -75,9 +110,9 @@ class DryRun(e2e.Case):
 
     def compare(self, task, override, mode='train_and_eval', more=()):
         """The run's result, after a dry run that must have failed alike and made nothing."""
-        before = sorted(os.listdir(self.folder))
+        before = e2e.read_tree(self.folder)
         dry = self.run_job(task, override, mode, list(more) + ['--dry_run'])
-        self.assertEqual(sorted(os.listdir(self.folder)), before)
+        self.assertEqual(e2e.read_tree(self.folder), before)
         result = self.run_job(task, override, mode, more)
         self.assertEqual((dry.code, dry.errors()), (result.code, result.errors()), override)
         return result

@@ -517,14 +517,41 @@ static void test_faults(void **state) {
     }
 }
 
+/* What may be written, before it is (who may not: cli_dry_run_resources, as root may everything).
+ */
+static void test_outputs(void **state) {
+    (void)state;
+    const char *const folder = test_temp_dir();
+    char              path[TEST_PATH_MAX];
+    uint64_t          n_free = 0;
+    (void)snprintf(path, sizeof path, "%s/new/x.tsv", folder);
+    assert_ok(bt_fs_check_output(path, false, err));
+    assert_ok(bt_fs_free_bytes(path, &n_free, err));
+    assert_true(n_free > 0 && n_free < UINT64_MAX);
+    assert_fails(bt_fs_check_output(folder, false, err), BT_E_RESOURCE, "it is a folder");
+    (void)snprintf(path, sizeof path, "%s/x.tsv", folder);
+    test_write_file(path, "x", 1);
+    assert_ok(bt_fs_check_output(path, false, err));
+    assert_ok(bt_fs_check_output(path, true, err));
+    (void)snprintf(path, sizeof path, "%s/x.tsv/y", folder);
+    assert_fails(bt_fs_check_output(path, false, err), BT_E_RESOURCE, "in the way");
+    (void)snprintf(path, sizeof path, "%s/link", folder);
+    assert_int_equal(symlink("nowhere", path), 0);
+    assert_fails(bt_fs_check_writable(path, err), BT_E_RESOURCE, "leads nowhere");
+    assert_ok(bt_fs_check_output("/dev/null", false, err));
+    assert_ok(bt_fs_check_output("gs://bucket/x", false, err));
+    assert_ok(bt_fs_free_bytes("gs://bucket/x", &n_free, err));
+    assert_true(n_free == UINT64_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_names), cmocka_unit_test(test_read),
-        cmocka_unit_test(test_view),      cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_lines),     cmocka_unit_test(test_replace),
-        cmocka_unit_test(test_append),    cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_links),     cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_outputs), cmocka_unit_test(test_bad_names),
+        cmocka_unit_test(test_read),    cmocka_unit_test(test_view),
+        cmocka_unit_test(test_stream),  cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_replace), cmocka_unit_test(test_append),
+        cmocka_unit_test(test_folders), cmocka_unit_test(test_links),
+        cmocka_unit_test(test_faults),  cmocka_unit_test(test_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

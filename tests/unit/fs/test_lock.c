@@ -57,15 +57,21 @@ static void write_entry(const char *path, const lock_entry *entry) {
 
 static void assert_takes(const char *folder) {
     bt_fs_lock *lock = NULL;
+    bt_fs_names before = BT_FS_NAMES_INIT;
+    assert_ok(bt_fs_list(folder, &before, err));
+    assert_ok(bt_fs_lock_look(folder, NAME, err)); /* which leaves what is left there */
+    assert_only_in(folder, before.n);
+    bt_fs_names_deinit(&before);
     assert_ok(bt_fs_lock_take(folder, NAME, "a test", &lock, err));
     assert_ok(bt_fs_lock_check(lock, err));
     bt_fs_lock_release(lock);
     assert_only_in(folder, 0);
 }
 
-/* The folder is in use; the message holds the words. */
+/* The folder is in use; the message holds the words, also for who only looks. */
 static void assert_refused(const char *folder, const char *words) {
     bt_fs_lock *lock = NULL;
+    assert_fails(bt_fs_lock_look(folder, NAME, err), BT_E_RESOURCE, words);
     assert_fails(bt_fs_lock_take(folder, NAME, "b", &lock, err), BT_E_RESOURCE, words);
     assert_null(lock);
 }
