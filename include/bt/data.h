@@ -242,10 +242,21 @@ const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n);
  * skip_bad_records allows any, else an error as from next_batch. Does not move the cursor. */
 BT_MUST_USE bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes,
                                            int64_t *counts, bt_error *err);
+/* Of questions. */
+typedef struct bt_data_squad_facts {
+    int64_t n_cut;        /* longer than query_length */
+    int64_t n_wordless;   /* their text has no word, so that there is no row */
+    int64_t n_unanswered; /* evaluation: without answer */
+    int64_t n_hidden;     /* training: no window shows the whole answer */
+    int64_t n_blind;      /* training, windows: the question has an answer, which they lack */
+    int64_t n_absent;     /* evaluation: no answer of theirs occurs in the text ... */
+    int64_t n_searched;   /* ... among so many, at most 1,000 */
+} bt_data_squad_facts;
+
 /* What was seen of the texts when the input was opened. Of the tokens of tables: of the first rows
  * only, at most 1,000. */
 typedef struct bt_data_census {
-    const char           *unit; /* what is counted: "row", or "sentence" of words */
+    const char           *unit; /* what is counted: "row", "sentence" of words, "question" */
     const char           *lack; /* what those without text do: "have an empty text" */
     int64_t               n_rows;
     int64_t               n_without_text;          /* rows of which a text is empty */
@@ -255,10 +266,12 @@ typedef struct bt_data_census {
     int64_t               n_unknown; /* [UNK] among them */
     int64_t               n_cut;     /* rows that are longer than seq_length */
     int64_t               n_lost;    /* tokens that are cut off */
-    int64_t               n_divided; /* sentences that are longer, and so several rows */
+    int64_t               n_divided; /* sentences, questions: longer, and so several rows */
     int64_t               n_empty_words;
+    bt_data_squad_facts   squad;
     bt_text_vocab_letters letters;
     bool                  lower_case;
+    const char           *case_key; /* that says so */
     const char           *vocab_file;
 } bt_data_census;
 /* side: 0, or 1 for the right one of pairs. NULL: nothing is known. Borrowed until close. */

@@ -87,6 +87,8 @@ BT_MUST_USE bt_status bt_squad_parse(bt_squad_set *set, const char *json, size_t
                                      const char *name, bt_squad_use use, bool version_2,
                                      bt_error *err);
 void                  bt_squad_set_deinit(bt_squad_set *set);
+/* Does one of its answers occur in its context, to the byte? */
+bool bt_squad_answer_occurs(const bt_squad_set *set, int64_t question);
 /* Puts "FILE: article N ('TITLE'), paragraph N, question 'ID'" before the message. */
 BT_MUST_USE bt_status bt_squad_blame(const bt_squad_set *set, int64_t question, bt_error *err);
 
@@ -127,6 +129,14 @@ int64_t                bt_squad_n_windows(const bt_squad_windows *windows);
 const bt_squad_window *bt_squad_window_at(const bt_squad_windows *windows, int64_t i);
 const bt_squad_set    *bt_squad_windows_set(const bt_squad_windows *windows);
 const bt_squad_window_options *bt_squad_windows_options(const bt_squad_windows *windows);
+/* What the texts became: tokens of all documents and questions, each text once, how many of them
+ * are `id`, and how many questions were cut to max_query_length. */
+typedef struct bt_squad_tokens {
+    int64_t n;
+    int64_t n_id;
+    int64_t n_cut;
+} bt_squad_tokens;
+bt_squad_tokens bt_squad_windows_count(const bt_squad_windows *windows, int32_t id);
 /* First and one past the last window of a question. */
 void bt_squad_windows_of(const bt_squad_windows *windows, int64_t question, int64_t *first,
                          int64_t *end);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SAMPLE_ROWS = 1000, SAMPLE_BYTES = 1 << 20 };
+enum { SAMPLE_BYTES = 1 << 20 };
 
 void bt_data_census_deinit(data_census *census) {
     data_names_deinit(&census->names);
@@ -69,6 +69,7 @@ bt_status data_census_begin(data_census *census, const char *unit, const char *l
     census->facts.unit = unit;
     census->facts.lack = lack;
     census->facts.letters = bt_text_vocab_case(vocab);
+    census->facts.case_key = "lower_case";
     census->facts.lower_case = schema->text.lower_case;
     census->facts.vocab_file = schema->text.vocab_file;
     return is_there ? BT_OK : BT_FAIL(err, BT_E_INTERNAL, "a tokenizer without [UNK]");
@@ -100,7 +101,7 @@ bt_status bt_data_census_add(data_census *census, data_encoder *encoder, const b
     if (encoder->schema->label_kind != BT_LABEL_NONE || encoder->schema->is_compared) {
         BT_TRY(data_names_put(&census->names, name_of(texts, n), err));
     }
-    return facts->n_sampled < SAMPLE_ROWS && census->n_sampled_bytes < SAMPLE_BYTES
+    return facts->n_sampled < DATA_CENSUS_SAMPLE && census->n_sampled_bytes < SAMPLE_BYTES
                ? count_tokens(census, encoder, texts, err)
                : BT_OK;
 }

@@ -7,6 +7,8 @@
 
 #include "data_names.h"
 
+enum { DATA_CENSUS_SAMPLE = 1000 };
+
 struct data_census {
     bt_data_census facts;
     data_names     names; /* of the texts of each row */
@@ -16,6 +18,10 @@ struct data_census {
 
 /* What is known before the first row. unit and lack: as in facts, borrowed. */
 bt_status data_census_begin(data_census *census, const char *unit, const char *lack,
+                            const bt_text_vocab *vocab, const bt_data_schema *schema,
+                            bt_error *err);
+/* All that is known of questions. */
+bt_status data_census_squad(data_census *census, const bt_squad_windows *windows,
                             const bt_text_vocab *vocab, const bt_data_schema *schema,
                             bt_error *err);
 /* A row without text. */

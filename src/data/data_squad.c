@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data_internal.h"
+#include "data_census.h"
 
 typedef struct squad_rows {
     data_rows             base;
@@ -17,6 +17,7 @@ typedef struct squad_rows {
     int32_t              *order;   /* row -> window; NULL: as they are numbered */
     int32_t              *tokens;  /* [2*S] ids and segments of one window */
     int64_t              *columns; /* [2*S] the same as a row has them */
+    data_census           census;
 } squad_rows;
 
 /* ---- rows -------------------------------------------------------------------------------------
@@ -48,6 +49,7 @@ static bt_status append_window(data_rows *base, int64_t row, data_slot *slot, bo
 
 static void close_squad(data_rows *base) {
     squad_rows *const rows = (squad_rows *)base;
+    bt_data_census_deinit(&rows->census);
     bt_squad_windows_free(rows->windows);
     bt_squad_set_deinit(&rows->set);
     bt_text_tokenizer_free(rows->tokenizer);
@@ -157,6 +159,9 @@ static bt_status make_windows(squad_rows *rows, const bt_data_squad *squad, bt_e
         return BT_FAIL(err, BT_E_FORMAT, "%s: no question with a text to look for its answer",
                        rows->base.parts[0].path);
     }
+    BT_TRY(data_census_squad(&rows->census, rows->windows, rows->vocab, rows->schema, err));
+    rows->base.census[0] = &rows->census.facts;
+    rows->base.names = &rows->census.names;
     rows->base.n_rows = n;
     bt_data_rows_add_content(&rows->base, &rows->set.content, sizeof rows->set.content);
     rows->base.parts[0].n_rows = n;

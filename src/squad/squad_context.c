@@ -90,6 +90,17 @@ int64_t squad_find(const char *text, size_t n_bytes, const char *part, size_t n_
     return -1;
 }
 
+bool bt_squad_answer_occurs(const bt_squad_set *set, int64_t question) {
+    const bt_squad_question *const q = &set->questions[question];
+    const bt_squad_text            context = set->paragraphs[q->paragraph].context;
+    bool                           occurs = false;
+    for (int64_t k = 0; k < q->n_answers && !occurs; k++) {
+        const bt_squad_text answer = set->answers[q->first_answer + k];
+        occurs = squad_find(context.bytes, context.n_bytes, answer.bytes, answer.n_bytes) >= 0;
+    }
+    return occurs;
+}
+
 /* " ".join(text.split()), and how many code points the text has. */
 static bt_status collapse_blanks(bt_squad_text text, bt_str *out, int64_t *n_codepoints,
                                  bt_error *err) {

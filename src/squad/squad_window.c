@@ -28,6 +28,7 @@ struct bt_squad_windows {
     size_t                   n_query;
     size_t                   cap_query_ids;
     int64_t                 *query_first; /* [n_questions+1] */
+    int64_t                  n_cut;       /* questions that were longer than max_query_length */
     bt_squad_window         *windows;
     size_t                   n_windows;
     size_t                   cap_windows;
@@ -56,6 +57,21 @@ const bt_squad_window_options *bt_squad_windows_options(const bt_squad_windows *
 
 const bt_text_vocab *squad_vocab(const bt_squad_windows *windows) {
     return bt_text_tokenizer_vocab(windows->tokenizer);
+}
+
+static int64_t count(const int32_t *ids, size_t n, int32_t id) {
+    int64_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        found += ids[i] == id ? 1 : 0;
+    }
+    return found;
+}
+
+bt_squad_tokens bt_squad_windows_count(const bt_squad_windows *windows, int32_t id) {
+    return (bt_squad_tokens){.n = (int64_t)windows->n_doc + (int64_t)windows->n_query,
+                             .n_id = count(windows->doc_ids, windows->n_doc, id) +
+                                     count(windows->query_ids, windows->n_query, id),
+                             .n_cut = windows->n_cut};
 }
 
 void bt_squad_windows_of(const bt_squad_windows *windows, int64_t question, int64_t *first,
@@ -223,6 +239,7 @@ static bt_status tokenize_questions(bt_squad_windows *w, bt_text_scratch *scratc
         w->query_first[i] = (int64_t)w->n_query;
         BT_TRY(bt_stop_check(err));
         BT_TRY(bt_text_encode(w->tokenizer, scratch, text.bytes, text.n_bytes, &ids, &n_ids, err));
+        w->n_cut += n_ids > most ? 1 : 0;
         BT_TRY(add_ids(&w->query_ids, &w->n_query, &w->cap_query_ids, ids,
                        n_ids < most ? n_ids : most, err));
     }

@@ -39,9 +39,10 @@ static void tell_case(const bt_data_census *census, const bt_data_census *right,
         n_tokens += right->n_tokens;
     }
     bt_log(BT_LOG_WARNING,
-           "%s.lower_case is %s, but %" PRId32 " of %" PRId32
+           "%s.%s is %s, but %" PRId32 " of %" PRId32
            " pieces with letters in %s have a capital one: %s; %.1f %% of the tokens%s are [UNK]",
-           section, is_cased ? "true" : "false", n_capital, n_letters, census->vocab_file,
+           section, census->case_key, is_cased ? "true" : "false", n_capital, n_letters,
+           census->vocab_file,
            is_cased ? "those are never found" : "words with one are rarely found",
            share(n_unknown, n_tokens), of_sample(census, sample));
 }
@@ -65,13 +66,13 @@ static void tell_texts(const bt_data_census *census, const char *name, int64_t s
 }
 
 /* Of files of words. n: rows that were made of them. */
-static void tell_words(const bt_data_census *census, const char *section, int64_t seq_length,
-                       int64_t n) {
-    if (census->n_divided > 0) {
+static void tell_words(const bt_data_census *census, const char *section,
+                       const bt_data_schema *schema, int64_t n) {
+    if (census->n_divided > 0 && schema->words.is_used) {
         bt_log(BT_LOG_INFO,
                "%s: %" PRId64 " of %" PRId64 " %ss are longer than seq_length %" PRId64
                " and divided between words: %" PRId64 " rows in all",
-               section, census->n_divided, census->n_rows, census->unit, seq_length, n);
+               section, census->n_divided, census->n_rows, census->unit, schema->seq_length, n);
     }
     if (census->n_empty_words > 0) {
         bt_log(BT_LOG_WARNING,
@@ -80,7 +81,62 @@ static void tell_words(const bt_data_census *census, const char *section, int64_
     }
 }
 
-static void tell_census(const bt_data_stream *data, const char *section, int64_t seq_length) {
+static void tell_part(const char *section, int64_t part, int64_t all, const char *what) {
+    if (part > 0) {
+        bt_log(BT_LOG_WARNING, "%s: %" PRId64 " of %" PRId64 " questions %s", section, part, all,
+               what);
+    }
+}
+
+static void tell_answers(const bt_data_census *census, const char *section) {
+    const bt_data_squad_facts *const squad = &census->squad;
+    tell_part(section, squad->n_hidden, census->n_rows,
+              "have an answer that no window shows as a whole, and train that there is none "
+              "(seq_length, doc_stride)");
+    if (squad->n_unanswered > 0) {
+        bt_log(BT_LOG_INFO, "%s: %" PRId64 " of %" PRId64 " questions have no answer", section,
+               squad->n_unanswered, census->n_rows);
+    }
+    if (squad->n_absent > 0) {
+        const bool is_all = squad->n_searched + squad->n_unanswered == census->n_rows;
+        bt_log(BT_LOG_WARNING,
+               "%s: of %" PRId64 " of %s%" PRId64
+               " questions with answers none occurs in the context: they cannot be answered "
+               "exactly",
+               section, squad->n_absent, is_all ? "" : "the first ", squad->n_searched);
+    }
+}
+
+/* Of SQuAD files. n: windows, which are the rows. */
+static void tell_squad(const bt_data_census *census, const char *section,
+                       const bt_data_schema *schema, int64_t n) {
+    const bt_data_squad_facts *const squad = &census->squad;
+    char                             blind[96] = "";
+    if (squad->n_blind > 0) {
+        (void)snprintf(blind, sizeof blind,
+                       "; %" PRId64 " do not show the answer and train that there is none",
+                       squad->n_blind);
+    }
+    if (census->n_divided > 0) {
+        bt_log(BT_LOG_INFO,
+               "%s: %" PRId64 " of %" PRId64
+               " questions need several windows of seq_length %" PRId64 ": %" PRId64
+               " windows in all%s",
+               section, census->n_divided, census->n_rows, schema->seq_length, n, blind);
+    }
+    if (squad->n_cut > 0) {
+        bt_log(BT_LOG_INFO,
+               "%s: %" PRId64 " of %" PRId64 " questions are longer than query_length %" PRId64
+               " and cut",
+               section, squad->n_cut, census->n_rows, schema->squad.max_query_length);
+    }
+    tell_part(section, squad->n_wordless, census->n_rows,
+              "have a context without words, so that nothing is trained or computed of them");
+    tell_answers(census, section);
+}
+
+static void tell_census(const bt_data_stream *data, const char *section,
+                        const bt_data_schema *schema) {
     const bt_data_census *const left = bt_data_get_census(data, 0);
     const bt_data_census *const right = bt_data_get_census(data, 1);
     const bt_data_census *const sides[] = {left, right};
@@ -91,11 +147,14 @@ static void tell_census(const bt_data_stream *data, const char *section, int64_t
                        : i == 0      ? ", left side"
                                      : ", right side");
         if (sides[i] != NULL) {
-            tell_texts(sides[i], name, seq_length);
+            tell_texts(sides[i], name, schema->seq_length);
         }
     }
     if (left != NULL) {
-        tell_words(left, section, seq_length, bt_data_n_rows(data));
+        tell_words(left, section, schema, bt_data_n_rows(data));
+        if (schema->squad.vocab_file != NULL) {
+            tell_squad(left, section, schema, bt_data_n_rows(data));
+        }
         tell_case(left, right, section);
     }
 }
@@ -104,7 +163,7 @@ static void tell_section(const bt_data_stream *data, const bt_data_config *confi
                          const bt_data_schema *schema) {
     const int64_t n = bt_data_n_rows(data);
     const int64_t rest = n % config->global_batch_size;
-    tell_census(data, config->section, schema->seq_length);
+    tell_census(data, config->section, schema);
     if (config->drop_remainder && !config->is_training && rest > 0) {
         bt_log(BT_LOG_WARNING,
                "%s.drop_remainder is true: the last %" PRId64 " of %" PRId64

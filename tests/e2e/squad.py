@@ -327,5 +327,75 @@ class BadInput(Squad):
             self.assertIn(text, self.one_error(result))
 
 
+class Told(Squad):
+    """What is said of questions and their texts before the first step."""
+
+    def start(self, train=None, dev=None, more='', **how):
+        for name, data in (('train', train), ('dev', dev)):
+            if data is not None:
+                self.write(name + '.json', json.dumps({'data': [{'title': 't', 'paragraphs': data}]}))
+        return self.train(override='trainer.train_steps=1,trainer.steps_per_loop=1,'
+                          'trainer.validation_interval=1' + (',' + more if more else ''), **how).stderr
+
+    def paragraph(self, context, *questions):
+        """questions: (id, text, answer or None, answer_start)"""
+        return {'context': context,
+                'qas': [{'id': i, 'question': text, 'is_impossible': answer is None,
+                         'answers': [] if answer is None else [{'text': answer, 'answer_start': start}]}
+                        for i, text, answer, start in questions]}
+
+    def test_windows(self):
+        """Windows of 24 hold 24 - 3 - 2 = 19 tokens of a context; each moves by 8."""
+        words = ['w1'] * 30
+        words[0], words[29] = 'gold1', 'gold2'
+        text = ' '.join(words)
+        end = len(text) - 5
+        train = [self.paragraph(text, ('a', 'who?', 'gold1', 0), ('b', 'what?', 'gold2', end),
+                                ('c', 'who?', text, 0)),
+                 self.paragraph('gold1' + ' w1' * 19, ('d', 'who?', 'gold1', 0),
+                                ('e', 'who ' * 7 + '?', 'w1', 6), ('f', 'who ' * 8 + '?', 'w1', 6)),
+                 self.paragraph('gold1 w1', ('g', 'who?', 'gold1', 0))]
+        said = self.start(train)
+        # a, b, c: tokens 0-18, 8-26, 16-29; a is in the first, b in the last, c in none
+        # d: 0-18, 8-19; e, f: 0-12, 8-19; each in the first
+        self.assertIn('task.train_data: 6 of 7 questions need several windows of seq_length 24: 16 windows '
+                      'in all; 10 do not show the answer and train that there is none\n', said)
+        self.assertIn('warning: task.train_data: 1 of 7 questions have an answer that no window shows as a '
+                      'whole, and train that there is none', said)
+        self.assertIn('task.train_data: 1 of 7 questions are longer than query_length 8 and cut\n', said)
+        self.assertNotRegex(said, 'UNK|empty|occurs|without words')
+
+    def test_texts_and_answers(self):
+        dev = [self.paragraph('gold1 w1', ('a', ' ', 'gold1', 0), ('b', 'who?', None, 0)),
+               self.paragraph('gold2 w2', ('c', 'who?', 'Gold2', 0), ('d', 'what?', 'gold2 w2', 0)),
+               self.paragraph(' \n', ('e', 'who?', None, 0))]
+        said = self.start(dev=dev, more=V2.replace('dev2', 'dev'))
+        self.assertIn("warning: task.validation_data: 1 of 5 questions have an empty text, the first is "
+                      "dev.json: question 'a'\n", said)
+        self.assertIn('task.validation_data: 2 of 5 questions have no answer\n', said)
+        self.assertIn('warning: task.validation_data: of 1 of 3 questions with answers none occurs in the '
+                      'context: they cannot be answered exactly\n', said)
+        self.assertIn('warning: task.validation_data: 1 of 5 questions have a context without words', said)
+
+    def test_questions_of_both_sections(self):
+        dev = make_questions(12, 2)['data'][0]['paragraphs']
+        train = make_questions(40, 1)['data'][0]['paragraphs'] + [dev[5]]
+        train.append(dict(dev[7], context=dev[7]['context'] + ' w1'))  # the same question of another text
+        wanted = ('warning: task.validation_data: 2 of 24 questions (8.3 %) have the texts of a question of '
+                  'task.train_data, the first is question 11: ')
+        self.assertIn(wanted, self.start(train, dev))
+        for name, data in (('train', train), ('dev', dev)):  # the flat form
+            self.write(name + '.json', ''.join(json.dumps(dict(qa, context=p['context'])) + '\n'
+                                               for p in data for qa in p['qas']))
+        self.assertIn(wanted, self.start(model_dir='flat'))
+
+    def test_case_of_the_vocabulary(self):
+        dev = [self.paragraph('Gold1 W1 w2', ('a', 'who?', 'W1', 6))]
+        said = self.start(dev=dev, more='task.validation_data.do_lower_case=false,'
+                                        'task.train_data.do_lower_case=false')
+        self.assertRegex(said, r'warning: task\.validation_data\.do_lower_case is false, but 0 of \d+ '
+                               r'pieces .*; 40\.0 % of the tokens are \[UNK\]')
+
+
 if __name__ == '__main__':
     e2e.main()
