@@ -133,7 +133,9 @@ typedef enum bt_data_table {
     BT_TABLE_LINES, /* a line is a text of one side of pairs, empty ones too */
 } bt_data_table;
 
-/* Rows of a table that are held out of training: a share of each label, by seed. */
+/* Rows that are held out of training, by seed: of a table a share of each label, of pairs a share
+ * of all; of words with tags whole sentences; of SQuAD's questions those of whole articles, where
+ * there are 10 or more, else of whole paragraphs. */
 typedef enum bt_held_out { BT_HELD_OUT_ALL, BT_HELD_OUT_WITHOUT, BT_HELD_OUT_ONLY } bt_held_out;
 
 enum { BT_DATA_NO_QUOTE = '\n' }; /* bt_data_config.quote: nothing is quoted */
@@ -189,6 +191,9 @@ typedef struct bt_data_survey {
 BT_MUST_USE bt_status bt_data_survey_read(const bt_data_config *config, const char *const *fields,
                                           size_t n_fields, const char *const *labels,
                                           size_t n_labels, bt_data_survey *out, bt_error *err);
+/* The same without a look at labels: columns and, in label, the first of names that is there. */
+BT_MUST_USE bt_status bt_data_survey_columns(const bt_data_config *config, const char *const *names,
+                                             size_t n_names, bt_data_survey *out, bt_error *err);
 void                  bt_data_survey_deinit(bt_data_survey *survey);
 
 typedef struct bt_data_stream bt_data_stream;

@@ -10,6 +10,7 @@
 #include "bt/data.h"
 #include "bt/metrics.h"
 #include "bt/model.h"
+#include "bt/text.h"
 
 /* The classes of a task: how many, and their names as far as they are known. */
 enum { BT_TASK_SOURCE_MAX = 256 };
@@ -137,5 +138,17 @@ BT_MUST_USE bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task
  */
 BT_MUST_USE bt_status bt_task_check_supported(const bt_conf *conf, bt_conf_errors *errors,
                                               bt_error *err);
+
+/* ---- what training files say before anything is decided ----------------------------------------
+ */
+
+/* bert/tagging: whether task.train_data.input_path is words with tags, and, where tags is not NULL,
+ * which there are: O first, the others by their bytes. The caller deinits tags, also after a
+ * failure. */
+BT_MUST_USE bt_status bt_task_read_tags(const bt_conf *conf, bool *are_words, bt_text_labels *tags,
+                                        bt_error *err);
+/* bert/squad: whether it is SQuAD files, and whether one of their questions has no answer. */
+BT_MUST_USE bt_status bt_task_find_unanswered(const bt_conf *conf, bool *are_questions,
+                                              bool *any_unanswered, bt_error *err);
 
 #endif

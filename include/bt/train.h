@@ -12,7 +12,7 @@
 
 typedef struct bt_train_args {
     /* Merged and checked; borrowed. continuous_train_and_eval points task.init_checkpoint in it at
-     * each new checkpoint; the other modes leave it as it is. */
+     * each new checkpoint; the other modes change what once_an_epoch says, and nothing else. */
     bt_conf     *conf;
     bt_conf_mode mode;
     const char  *model_dir;      /* made when missing */
@@ -28,6 +28,9 @@ typedef struct bt_train_args {
     /* Checkpoints are written on a thread of their own while the steps go on, where the memory for
      * a copy of the state is there; false: between the steps. */
     bool saves_beside;
+    /* trainer.validation_interval, checkpoint_interval, steps_per_loop and summary_interval that
+     * nobody wrote follow from the rows of an epoch, and are set in conf. */
+    bool once_an_epoch;
 } bt_train_args;
 
 /* metrics, values of the task's output, and what the trainer adds */

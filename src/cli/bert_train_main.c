@@ -307,13 +307,14 @@ done:
 /* What is missing in the configuration was refused before, unless that alone is asked for. */
 static bt_status dry_run(const bt_train_args *args, const seed_list *seeds, dry_kind kind,
                          const bt_conf_errors *errors, bt_error *err) {
-    BT_TRY(print_yaml(args->conf, err));
+    bt_status rc = BT_OK;
     (void)show_problems(errors, true);
-    if (kind == DRY_CONFIG) {
-        return BT_OK;
+    if (kind != DRY_CONFIG) { /* which may decide something of what is printed */
+        rc = seeds->n > 0 ? bt_train_check_seeds(args, seeds->items, seeds->n, err)
+                          : bt_train_check(args, err);
     }
-    return seeds->n > 0 ? bt_train_check_seeds(args, seeds->items, seeds->n, err)
-                        : bt_train_check(args, err);
+    const bt_status printed = print_yaml(args->conf, rc == BT_OK ? err : NULL);
+    return rc == BT_OK ? printed : rc;
 }
 
 /* An empty value is none, as for every flag of paths. */
@@ -335,6 +336,7 @@ static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mod
                                           .format = text_or_null(flags, "output_format"),
                                           .glue_folder = text_or_null(flags, "glue_submission"),
                                           .glue_task = text_or_null(flags, "glue_task")},
+                           .once_an_epoch = text_or_null(flags, "train") != NULL,
                            .pretrain_steps =
                                has_pretrain_steps ? bt_flags_int(flags, "pretrain_steps") : -1};
 }

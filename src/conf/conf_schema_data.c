@@ -55,6 +55,16 @@ static const conf_key data_keys[] = {
 const conf_class conf_class_data = {"official.core.config_definitions.DataConfig", NULL, data_keys,
                                     BT_ARRAY_LEN(data_keys), false};
 
+/* Keys of ours of all sections of which a part can be held out. */
+#define HELD_OUT_KEYS                                                                              \
+    KEY("held_out", T_STR, EXT | NULLABLE, "", &(const conf_rule)CHOICES("|without|only"),         \
+        "text: without reads the rows that are not held out, only those that are (empty: all), "   \
+        "held_out_share of them, drawn by held_out_seed: of a table so much of each label, of "    \
+        "words whole sentences, of questions whole articles"),                                     \
+        KEY("held_out_seed", T_INT, EXT, "0", RULE_GE0, "which rows are held out"),                \
+        KEY("held_out_share", T_FLOAT, EXT, "0.0", RULE_RATE,                                      \
+            "share of the rows that is held out")
+
 /* Keys of ours of all sections that tables can stand in. */
 static const conf_key table_data_keys[] = {
     KEY("delimiter", T_STR, EXT | NULLABLE, "", RULE_NONE,
@@ -65,11 +75,7 @@ static const conf_key table_data_keys[] = {
         "tables: how text is encoded, a name as iconv knows it: windows-1252, utf-16le, ... "
         "(empty: "
         "UTF-8, or what a byte order mark says)"),
-    KEY("held_out", T_STR, EXT | NULLABLE, "", &(const conf_rule)CHOICES("|without|only"),
-        "tables: without reads the rows that are not held out, only those that are (empty: all); "
-        "of each label held_out_share, drawn by held_out_seed"),
-    KEY("held_out_seed", T_INT, EXT, "0", RULE_GE0, "which rows are held out"),
-    KEY("held_out_share", T_FLOAT, EXT, "0.0", RULE_RATE, "share of the rows that is held out"),
+    HELD_OUT_KEYS,
     KEY("quote", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "tsv, csv: the character around fields that hold others, or none (empty: a double quote in "
         "csv, none in tsv)"),
@@ -163,6 +169,7 @@ static const conf_key qa_data_keys[] = {
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
         "how record files are compressed (compressed: GZIP)"),
     KEY("global_batch_size", T_INT, 0, "48", RULE_GE0, "examples per step, over all replicas"),
+    HELD_OUT_KEYS,
     KEY("input_path", T_PATHS, NULLABLE | PATH, "", RULE_NONE,
         "training: record files, or SQuAD files that end in .json or .jsonl; evaluation: SQuAD "
         "files"),
@@ -194,6 +201,7 @@ static const conf_key tagging_data_keys[] = {
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|conll"),
         "records (compressed: GZIP), or words with tags: files called .conll, .conllu, .bio, .iob, "
         ".txt, .tsv, .jsonl, .json are those whatever stands here"),
+    HELD_OUT_KEYS,
     KEY("include_sentence_id", T_BOOL, 0, "false", RULE_NONE, "read sentence_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
     KEY("label_column", T_INT, EXT, "0", RULE_GE0,

@@ -117,6 +117,11 @@ struct data_rows {
 /* is_used [n_rows]: the rows that config.held_out wants. */
 bt_status bt_data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
                              bt_error *err);
+/* The same of n things without labels, called what (NULL: nothing is told), numbered from 0. */
+bt_status bt_data_split_units(int64_t n, const char *what, const bt_data_config *config,
+                              bool *is_used, bt_error *err);
+/* Of SQuAD's questions, which are filtered, before their windows are made. */
+bt_status bt_data_squad_split(bt_squad_set *set, const bt_data_config *config, bt_error *err);
 /* Picks the kind of input, opens it and learns its rows. No row at all is an error. */
 bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
                             data_rows **out, bt_error *err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A share of a table's rows held out of training for the evaluation: of each label the same share,
- * drawn by the seed and the rows' numbers alone, so that the two sections, a run that goes on and a
- * later evaluation agree. */
+ * A share of the rows held out of training for the evaluation: of each label of a table the same
+ * share, drawn by the seed and the rows' numbers alone, so that the two sections, a run that goes
+ * on and a later evaluation agree. What belongs together (a sentence, an article) is drawn as one.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,65 +40,93 @@ static int64_t held_of(int64_t n, double share) {
     return held == 0 && n > 1 ? 1 : held;
 }
 
-static bt_status tell(const data_rows *rows, const bt_data_config *config, const bt_str *labels,
-                      int64_t n_held, bt_error *err) {
-    const int64_t n_kept = config->held_out == BT_HELD_OUT_ONLY ? n_held : rows->n_rows - n_held;
-    if (n_held == 0 || n_held == rows->n_rows) {
+/* classes: "25 of 250, ...", or NULL. */
+static bt_status tell(int64_t n, const char *what, const bt_data_config *config,
+                      const char *classes, int64_t n_held, bt_error *err) {
+    const char *const section = config->section != NULL ? config->section : "the data";
+    const bool        only = config->held_out == BT_HELD_OUT_ONLY;
+    const int64_t     n_kept = only ? n_held : n - n_held;
+    if (n_held == 0 || n_held == n) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: %" PRId64 " of %" PRId64
-                       " rows are held out (held_out_share %g): too few rows for that",
-                       config->section, n_held, rows->n_rows, config->held_out_share);
+                       " %s are held out (held_out_share %g): too few for that; name other data "
+                       "to evaluate with (--eval)",
+                       section, n_held, n, what != NULL ? what : "rows", config->held_out_share);
+    }
+    if (what == NULL) {
+        return BT_OK;
     }
     bt_log(BT_LOG_INFO,
-           "%s: %" PRId64 " of %" PRId64 " rows, %s those that are held out (held_out_share %g, "
-           "held_out_seed %" PRIu64 "); held out of each class: %s",
-           config->section, n_kept, rows->n_rows,
-           config->held_out == BT_HELD_OUT_ONLY ? "only" : "without", config->held_out_share,
-           config->held_out_seed, bt_str_text(labels));
+           "%s: %" PRId64 " of %" PRId64 " %s, %s those that are held out (held_out_share %g, "
+           "held_out_seed %" PRIu64 ")%s%s",
+           section, n_kept, n, what, only ? "only" : "without", config->held_out_share,
+           config->held_out_seed, classes != NULL ? "; held out of each class: " : "",
+           classes != NULL ? classes : "");
     return BT_OK;
 }
 
-static bt_status draw(const data_rows *rows, const bt_data_config *config, split_row *list,
-                      bool *is_used, bt_error *err) {
+static bt_status draw(int64_t n, const char *what, bool has_classes, const bt_data_config *config,
+                      split_row *list, bool *is_used, bt_error *err) {
     bt_status rc = BT_OK;
-    bt_str    labels = BT_STR_INIT;
+    bt_str    classes = BT_STR_INIT;
     int64_t   n_held = 0;
-    qsort(list, (size_t)rows->n_rows, sizeof *list, compare_rows);
-    for (int64_t from = 0; from < rows->n_rows;) {
+    qsort(list, (size_t)n, sizeof *list, compare_rows);
+    for (int64_t from = 0; from < n;) {
         int64_t to = from;
-        while (to < rows->n_rows && list[to].label == list[from].label) {
+        while (to < n && list[to].label == list[from].label) {
             to++;
         }
         const int64_t held = held_of(to - from, config->held_out_share);
         for (int64_t i = from; i < to; i++) {
             is_used[list[i].number] = (i - from < held) == (config->held_out == BT_HELD_OUT_ONLY);
         }
-        if (labels.len < 200) {
-            BT_CHECK(bt_str_appendf(&labels, err, "%s%" PRId64 " of %" PRId64, from > 0 ? ", " : "",
-                                    held, to - from));
+        if (has_classes && classes.len < 200) {
+            BT_CHECK(bt_str_appendf(&classes, err, "%s%" PRId64 " of %" PRId64,
+                                    from > 0 ? ", " : "", held, to - from));
         }
         n_held += held;
         from = to;
     }
-    rc = tell(rows, config, &labels, n_held, err);
+    rc = tell(n, what, config, has_classes ? bt_str_text(&classes) : NULL, n_held, err);
 done:
-    bt_str_deinit(&labels);
+    bt_str_deinit(&classes);
     return rc;
+}
+
+/* rows NULL: all are of one kind. */
+static bt_status make_list(data_rows *rows, int64_t n, const bt_data_config *config,
+                           split_row **out, bt_error *err) {
+    *out = bt_alloc_array((size_t)n, sizeof **out);
+    if (*out == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the rows that are held out");
+    }
+    for (int64_t i = 0; i < n; i++) {
+        (*out)[i] = (split_row){.draw = draw_of(config->held_out_seed, i), .number = i};
+        if (rows != NULL) {
+            BT_TRY(rows->ops->label(rows, i, &(*out)[i].label, err));
+        }
+    }
+    return BT_OK;
 }
 
 bt_status bt_data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
                              bt_error *err) {
-    bt_status  rc = BT_OK;
-    split_row *list = bt_alloc_array((size_t)rows->n_rows, sizeof *list);
-    if (list == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the rows that are held out");
+    split_row *list = NULL;
+    bt_status  rc = make_list(rows, rows->n_rows, config, &list, err);
+    if (rc == BT_OK) {
+        rc = draw(rows->n_rows, "rows", true, config, list, is_used, err);
     }
-    for (int64_t i = 0; i < rows->n_rows; i++) {
-        list[i] = (split_row){.draw = draw_of(config->held_out_seed, i), .number = i};
-        BT_CHECK(rows->ops->label(rows, i, &list[i].label, err));
+    bt_free(list);
+    return rc;
+}
+
+bt_status bt_data_split_units(int64_t n, const char *what, const bt_data_config *config,
+                              bool *is_used, bt_error *err) {
+    split_row *list = NULL;
+    bt_status  rc = make_list(NULL, n, config, &list, err);
+    if (rc == BT_OK) {
+        rc = draw(n, what, false, config, list, is_used, err);
     }
-    rc = draw(rows, config, list, is_used, err);
-done:
     bt_free(list);
     return rc;
 }

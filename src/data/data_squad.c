@@ -182,6 +182,7 @@ static bt_status open_squad(squad_rows *rows, const bt_data_config *config, bt_e
     }
     BT_TRY(load_vocab(rows, squad, err));
     BT_TRY(read_files(rows, squad, config, err));
+    BT_TRY(bt_data_squad_split(&rows->set, config, err));
     return make_windows(rows, squad, err);
 }
 

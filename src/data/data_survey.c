@@ -205,41 +205,61 @@ static bt_status find_label(survey_run *run, const char *path, const char *const
     return BT_OK;
 }
 
-bt_status bt_data_survey_read(const bt_data_config *config, const char *const *fields,
-                              size_t n_fields, const char *const *labels, size_t n_labels,
-                              bt_data_survey *out, bt_error *err) {
-    bt_status  rc = BT_OK;
-    data_rows  files = {0};
+static bt_status survey(survey_run *run, const bt_data_config *config, const char *const *labels,
+                        size_t n_labels, bool counts, bt_error *err) {
+    bt_data_survey *const out = run->out;
+    bt_status             rc = BT_OK;
+    data_rows             files = {0};
+    BT_CHECK(bt_data_find_table(config, &out->table, err));
+    if (out->table == BT_TABLE_NONE || out->table == BT_TABLE_LINES) {
+        goto done;
+    }
+    BT_CHECK(bt_data_rows_expand(&files, config, err));
+    run->wish.table = out->table;
+    want(&run->wish, labels, n_labels);
+    BT_CHECK(find_label(run, files.parts[0].path, labels, n_labels, err));
+    for (size_t i = 0; counts && out->label != NULL && i < files.n_parts; i++) {
+        BT_CHECK(read_labels(run, files.parts[i].path, err));
+    }
+    rc = count_labels(run, err);
+done:
+    bt_data_rows_deinit(&files);
+    return rc;
+}
+
+static bt_status start(const bt_data_config *config, const char *const *fields, size_t n_fields,
+                       const char *const *labels, size_t n_labels, bool counts, bt_data_survey *out,
+                       bt_error *err) {
     survey_run run = {.out = out,
                       .wish = {.delimiter = config->delimiter,
                                .quote = config->quote,
                                .encoding = config->encoding,
                                .section = config->section,
-                               .id_key = TABLE_NO_KEY}};
+                               .id_key = TABLE_NO_KEY,
+                               .may_be_number = {true},
+                               .n_keys = 1}};
     *out = (bt_data_survey){0};
-    BT_CHECK(bt_data_labels_init(&run.labels, &run.schema, err));
-    BT_CHECK(bt_data_find_table(config, &out->table, err));
-    if (out->table == BT_TABLE_NONE) {
-        goto done;
-    }
-    BT_CHECK(bt_data_rows_expand(&files, config, err));
-    run.wish.table = out->table;
-    run.wish.may_be_number[0] = true;
-    run.wish.n_keys = 1;
     want(&run.wish, fields, n_fields);
-    want(&run.wish, labels, n_labels);
-    BT_CHECK(find_label(&run, files.parts[0].path, labels, n_labels, err));
-    for (size_t i = 0; out->label != NULL && i < files.n_parts; i++) {
-        BT_CHECK(read_labels(&run, files.parts[i].path, err));
+    bt_status rc = bt_data_labels_init(&run.labels, &run.schema, err);
+    if (rc == BT_OK) {
+        rc = survey(&run, config, labels, n_labels, counts, err);
     }
-    rc = count_labels(&run, err);
-done:
     table_fields_deinit(&run.fields);
     bt_data_labels_deinit(&run.labels);
     bt_fs_scratch_close(run.scratch);
-    bt_data_rows_deinit(&files);
     if (rc != BT_OK) {
         bt_data_survey_deinit(out);
     }
     return rc;
+}
+
+bt_status bt_data_survey_read(const bt_data_config *config, const char *const *fields,
+                              size_t n_fields, const char *const *labels, size_t n_labels,
+                              bt_data_survey *out, bt_error *err) {
+    return start(config, fields, n_fields, labels, n_labels, true, out, err);
+}
+
+bt_status bt_data_survey_columns(const bt_data_config *config, const char *const *names,
+                                 size_t n_names, bt_data_survey *out, bt_error *err) {
+    return start(config, NULL, 0, names, n_names, false, out, err);
 }

@@ -580,18 +580,28 @@ static bt_status split(table_rows *rows, const bt_data_config *config, bt_error 
     if (config->held_out == BT_HELD_OUT_ALL) {
         return BT_OK;
     }
-    if (rows->schema->label_kind == BT_LABEL_NONE || rows->schema->label_kind == BT_LABEL_MULTI ||
-        config->skip_bad_records > 0) {
+    const bool are_pairs = rows->schema->text.right_key != NULL;
+    if (rows->schema->label_kind == BT_LABEL_NONE && !are_pairs) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s.held_out: predictions are made of all rows of a file: name it with "
+                       "--predict, or set held_out to ''",
+                       rows->wish.section);
+    }
+    if (rows->schema->label_kind == BT_LABEL_MULTI || config->skip_bad_records > 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "%s.held_out: only of rows with one label each, and without "
-                       "skip_bad_records; name two files instead",
+                       "skip_bad_records; name two files instead (--train and --eval)",
                        rows->wish.section);
     }
     bool *const is_used = bt_calloc_array((size_t)rows->base.n_rows, sizeof *is_used);
     if (is_used == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the rows that are held out");
     }
-    const bt_status rc = bt_data_split_draw(&rows->base, config, is_used, err);
+    const bool      is_left = rows->schema->text.key != rows->schema->text.right_key;
+    const bt_status rc =
+        are_pairs
+            ? bt_data_split_units(rows->base.n_rows, is_left ? "pairs" : NULL, config, is_used, err)
+            : bt_data_split_draw(&rows->base, config, is_used, err);
     if (rc == BT_OK) {
         keep_rows(rows, is_used);
     }

@@ -33,6 +33,7 @@ typedef struct row_head {
     int64_t n;
     int64_t sentence_id;
     int64_t sub_sentence_id;
+    int64_t number; /* of the sentence, through all files: that of its name */
 } row_head;
 
 /* ---- rows -------------------------------------------------------------------------------------
@@ -97,7 +98,8 @@ static const data_rows_ops words_ops = {.append = append_sequence, .close = clos
 
 static bt_status keep_sequence(void *context, size_t n, int64_t number, bt_error *err) {
     words_rows *const rows = context;
-    const row_head    head = {(int64_t)n, rows->sentence_id, number};
+    const row_head    head = {(int64_t)n, rows->sentence_id, number,
+                              (int64_t)rows->census.names.n - 1};
     const size_t      S = (size_t)rows->schema->seq_length;
     data_part *const  part = &rows->base.parts[rows->base.n_parts - 1];
     bt_data_census   *facts = &rows->census.facts;
@@ -181,6 +183,85 @@ done:
     return rc;
 }
 
+/* ---- held out ----------------------------------------------------------------------------------
+ */
+
+/* Of each row, or of each sentence by its number through all files. */
+typedef struct words_split {
+    int64_t *sentence_of; /* [n_rows] */
+    bool    *is_used;     /* [sentences] */
+} words_split;
+
+static bt_status read_sentences(words_rows *rows, int64_t *sentence_of, bt_error *err) {
+    for (int64_t row = 0; row < rows->base.n_rows; row++) {
+        row_head head = {0};
+        BT_TRY(bt_fs_scratch_read(rows->store, rows->places[row], &head, sizeof head, err));
+        sentence_of[row] = head.number;
+    }
+    return BT_OK;
+}
+
+/* Keeps the rows and names of the sentences that are used. */
+static void keep_sentences(words_rows *rows, const words_split *split) {
+    data_names *const names = &rows->census.names;
+    int64_t           n = 0;
+    size_t            n_names = 0;
+    for (size_t p = 0; p < rows->base.n_parts; p++) {
+        data_part *const part = &rows->base.parts[p];
+        const int64_t    first = n;
+        for (int64_t row = part->first; row < part->first + part->n_rows; row++) {
+            if (split->is_used[split->sentence_of[row]]) {
+                rows->places[n++] = rows->places[row];
+            }
+        }
+        part->first = first;
+        part->n_rows = n - first;
+    }
+    for (size_t i = 0; i < names->n; i++) {
+        if (split->is_used[i]) {
+            names->names[n_names++] = names->names[i];
+        }
+    }
+    rows->base.n_rows = n;
+    names->n = n_names;
+}
+
+static bt_status count_kept(words_rows *rows, bt_error *err) {
+    const int64_t S = rows->schema->seq_length;
+    memset(rows->tag_counts, 0, rows->labels.n * sizeof *rows->tag_counts);
+    for (int64_t row = 0; row < rows->base.n_rows; row++) {
+        row_head head = {0};
+        BT_TRY(read_row(rows, row, &head, err));
+        for (int64_t t = 0; t < head.n; t++) {
+            if (rows->columns[S + t] >= 0) {
+                rows->tag_counts[rows->columns[S + t]]++;
+            }
+        }
+    }
+    return BT_OK;
+}
+
+/* Whole sentences, by their numbers through all files. */
+static bt_status split_sentences(words_rows *rows, const bt_data_config *config, bt_error *err) {
+    const size_t n = rows->census.names.n;
+    words_split  split = {.sentence_of =
+                              bt_alloc_array((size_t)rows->base.n_rows, sizeof *split.sentence_of),
+                          .is_used = bt_calloc_array(n, sizeof *split.is_used)};
+    bt_status    rc = split.sentence_of != NULL && split.is_used != NULL
+                          ? read_sentences(rows, split.sentence_of, err)
+                          : BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu sentences", n);
+    if (rc == BT_OK) {
+        rc = bt_data_split_units((int64_t)n, "sentences", config, split.is_used, err);
+    }
+    if (rc == BT_OK) {
+        keep_sentences(rows, &split);
+        rc = count_kept(rows, err);
+    }
+    bt_free(split.sentence_of);
+    bt_free(split.is_used);
+    return rc;
+}
+
 /* ---- open -------------------------------------------------------------------------------------
  */
 
@@ -256,6 +337,10 @@ static bt_status open_words(words_rows *rows, const bt_data_config *config, bt_e
     if (rows->base.n_rows == 0) {
         rc = BT_FAIL(err, BT_E_FORMAT, "%s: no words%s", named.parts[0].path,
                      named.n_parts > 1 ? ", nor in the other files of input_path" : "");
+        goto done;
+    }
+    if (config->held_out != BT_HELD_OUT_ALL) {
+        rc = split_sentences(rows, config, err);
     }
 done:
     bt_data_rows_deinit(&named);

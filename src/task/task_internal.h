@@ -120,6 +120,8 @@ BT_MUST_USE bt_status task_words_next(task_words *words, const char **word, bool
                                       bt_error *err);
 /* "FILE:LINE" of the word read last into buffer, for messages; returns it. */
 enum { TASK_WORDS_PLACE_MAX = 512 };
+/* Is the last word's label known? Not, where the input is words and this one has no tag. */
+bool        task_words_has_label(const task_words *words);
 const char *task_words_place(const task_words *words, char buffer[TASK_WORDS_PLACE_MAX]);
 
 /* task_gold.c: pairs of ids that are known to belong together, sorted, each once. */

@@ -101,6 +101,27 @@ static bt_data_squad make_source(const squad_keys *keys, bt_squad_use use) {
                            .use = use};
 }
 
+bt_status bt_task_find_unanswered(const bt_conf *conf, bool *are_questions, bool *any_unanswered,
+                                  bt_error *err) {
+    static const char section[] = "task.train_data";
+    bt_status         rc = BT_OK;
+    bt_conf_str_list  paths = {0};
+    bt_fs_names       files = BT_FS_NAMES_INIT;
+    *any_unanswered = false;
+    BT_TRY(bt_conf_get_str_list(conf, "task.train_data.input_path", &paths, err));
+    *are_questions = names_json(&paths);
+    if (!*are_questions) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_data_list_files(conf, section, &files, err));
+    for (size_t i = 0; i < files.n && !*any_unanswered; i++) {
+        BT_CHECK(bt_squad_find_unanswered(files.items[i], any_unanswered, err));
+    }
+done:
+    bt_fs_names_deinit(&files);
+    return rc;
+}
+
 static bt_status plan_training(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     static const char section[] = "task.train_data";
     squad_keys        keys;

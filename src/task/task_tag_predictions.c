@@ -38,7 +38,7 @@ typedef struct tag_predictions {
 typedef struct tagged_word {
     const char *text; /* NULL: not known */
     const char *label;
-    const char *true_label;
+    const char *true_label; /* NULL: the word has none */
     float       probability;
 } tagged_word;
 
@@ -167,8 +167,10 @@ static bt_status write_conll(tag_predictions *p, const tagged_word *word, bt_err
         BT_TRY(append_column(line, word->text, err));
         BT_TRY(bt_str_append_char(line, ' ', err));
     }
-    BT_TRY(append_column(line, word->true_label, err));
-    BT_TRY(bt_str_append_char(line, ' ', err));
+    if (word->true_label != NULL) {
+        BT_TRY(append_column(line, word->true_label, err));
+        BT_TRY(bt_str_append_char(line, ' ', err));
+    }
     BT_TRY(append_column(line, word->label, err));
     return task_file_end_line(&p->file, err);
 }
@@ -266,7 +268,9 @@ static bt_status add_word(tag_predictions *p, const bt_batch *batch, int64_t b, 
     }
     const int64_t best = task_softmax(p->probabilities, logits, labels->n);
     word.label = bt_task_label_text(labels, best, label_text);
-    word.true_label = bt_task_label_text(labels, batch->int_labels[t], true_text);
+    if (p->words == NULL || task_words_has_label(p->words)) {
+        word.true_label = bt_task_label_text(labels, batch->int_labels[t], true_text);
+    }
     word.probability = p->probabilities[best];
     BT_TRY(write_word(p, &word, err));
     p->counts[best]++;

@@ -71,25 +71,39 @@ done:
     return rc;
 }
 
+bt_status bt_task_read_tags(const bt_conf *conf, bool *are_words, bt_text_labels *tags,
+                            bt_error *err) {
+    bt_status     rc = BT_OK;
+    bt_data_words words = {0};
+    bt_fs_names   files = BT_FS_NAMES_INIT;
+    BT_TRY(read_words(conf, TRAIN, &words, err));
+    *are_words = words.is_used;
+    if (!words.is_used || tags == NULL) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_text_labels_init(tags, err));
+    BT_CHECK(bt_data_list_files(conf, TRAIN, &files, err));
+    rc = bt_text_labels_collect(tags, (const char *const *)files.items, files.n, &words.form, TRAIN,
+                                err);
+    if (rc != BT_OK) {
+        (void)bt_error_prefix(err, "task.class_names is empty, so the tags are those of " TRAIN);
+    }
+done:
+    bt_fs_names_deinit(&files);
+    return rc;
+}
+
 /* Tags that are named nowhere are those of the training data, as create-finetuning-data takes them.
  */
 static bt_status learn_tags(const bt_conf *conf, bt_task_labels *labels, bt_error *err) {
     bt_status      rc = BT_OK;
-    bt_data_words  words = {0};
-    bt_fs_names    files = BT_FS_NAMES_INIT;
     bt_text_labels tags = {0};
-    BT_TRY(read_words(conf, TRAIN, &words, err));
-    if (!words.is_used) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "task.class_names is empty: name the tags in the order of their ids, or set "
-                       "task.meta_data_path to the meta data of create-finetuning-data");
-    }
-    BT_CHECK(bt_text_labels_init(&tags, err));
-    BT_CHECK(bt_data_list_files(conf, TRAIN, &files, err));
-    rc = bt_text_labels_collect(&tags, (const char *const *)files.items, files.n, &words.form,
-                                TRAIN, err);
-    if (rc != BT_OK) {
-        (void)bt_error_prefix(err, "task.class_names is empty, so the tags are those of " TRAIN);
+    bool           are_words = false;
+    BT_CHECK(bt_task_read_tags(conf, &are_words, &tags, err));
+    if (!are_words) {
+        rc = BT_FAIL(err, BT_E_CONFIG,
+                     "task.class_names is empty: name the tags in the order of their ids, or set "
+                     "task.meta_data_path to the meta data of create-finetuning-data");
         goto done;
     }
     labels->n = (int64_t)tags.n;
@@ -97,7 +111,6 @@ static bt_status learn_tags(const bt_conf *conf, bt_task_labels *labels, bt_erro
     rc = tell_tags(&tags, err);
 done:
     bt_text_labels_deinit(&tags);
-    bt_fs_names_deinit(&files);
     return rc;
 }
 

@@ -16,7 +16,9 @@ struct task_words {
     size_t             next_path;
     bt_text_word_file *file; /* or NULL: between files */
     bt_str             word;
-    bool               starts; /* the next word begins a sentence */
+    bool               starts;     /* the next word begins a sentence */
+    bool               has_label;  /* the last word */
+    bool               are_tagged; /* the file is the input, whose words may have labels */
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -73,6 +75,15 @@ static bt_status find_files(const bt_conf *conf, const bt_data_words *input, tas
                        SECTION "words_path: input_path names words with tags already");
     }
     if (input->is_used) {
+        const char *held_out = "";
+        if (!bt_conf_is_null(conf, SECTION "held_out")) {
+            BT_TRY(bt_conf_get_str(conf, SECTION "held_out", &held_out, err));
+        }
+        if (held_out[0] != '\0') { /* rows and words would not go together */
+            return BT_FAIL(err, BT_E_CONFIG,
+                           SECTION "held_out: predictions are made of all words of a file: name it "
+                                   "with --predict, or set held_out to ''");
+        }
         return bt_data_list_files(conf, "task.validation_data", &words->paths, err);
     }
     for (size_t i = 0; i < paths.n; i++) {
@@ -97,6 +108,7 @@ bt_status task_words_create(const bt_conf *conf, const bt_task_labels *labels,
     }
     words->starts = true;
     BT_CHECK(find_files(conf, input, words, err));
+    words->are_tagged = input->is_used;
     if (input->is_used) {
         words->form = input->form;
     } else if (words->paths.n > 0) {
@@ -145,7 +157,12 @@ static bt_status keep_word(task_words *words, const bt_text_word_line *line, con
     *word = bt_str_text(&words->word);
     *starts = words->starts;
     words->starts = false;
+    words->has_label = line->label != NULL;
     return BT_OK;
+}
+
+bool task_words_has_label(const task_words *words) {
+    return !words->are_tagged || words->has_label;
 }
 
 bt_status task_words_next(task_words *words, const char **word, bool *starts, bt_error *err) {

@@ -238,6 +238,7 @@ static bt_status adopt_module_folder(fact_list *f, const char *folder, bt_error 
     BT_CHECK(adopt_rate(f, ENCODER ".*.dropout_rate", module.dropout_rate, err));
     BT_CHECK(
         adopt_rate(f, ENCODER ".*.attention_dropout_rate", module.attention_dropout_rate, err));
+    BT_CHECK(adopt_lengths(f, sizes.max_position_embeddings, err));
     facts_tell(f);
 done:
     bt_ckpt_module_deinit(&module);
@@ -381,6 +382,7 @@ bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error 
     if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL || !bt_conf_has(args->conf, ENCODER)) {
         return BT_OK;
     }
+    BT_TRY(labels_recall(args, err)); /* without them there is no plan */
     bt_status rc = adopt_all(&f, args, is_dry, err);
     bt_str_deinit(&f.told);
     return rc;

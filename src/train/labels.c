@@ -124,6 +124,64 @@ done:
     return rc;
 }
 
+/* class_names of labels.json as a text of YAML; empty: there are none. */
+static bt_status list_names(const json_t *names, const char *key, bt_str *out, bt_error *err) {
+    BT_TRY(bt_str_appendf(out, err, "%s=[", key));
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *const name = json_string_value(json_array_get(names, i));
+        if (name == NULL) { /* refused with its place by labels_settle */
+            bt_str_clear(out);
+            return BT_OK;
+        }
+        BT_TRY(bt_str_append(out, i > 0 ? "," : "", err));
+        BT_TRY(bt_str_append_json(out, name, err));
+    }
+    return bt_str_append_char(out, ']', err);
+}
+
+static bool is_empty(const bt_conf *conf, const char *key) {
+    bt_conf_str_list list = {0};
+    const char      *text = "";
+    return bt_conf_has(conf, key) &&
+           (bt_conf_is_null(conf, key) ||
+            (bt_conf_get_str_list(conf, key, &list, NULL) == BT_OK
+                 ? list.n == 0
+                 : bt_conf_get_str(conf, key, &text, NULL) == BT_OK && text[0] == '\0'));
+}
+
+bt_status labels_recall(const bt_train_args *args, bt_error *err) {
+    static const char key[] = "task.class_names";
+    const bool        is_later = args->mode == BT_CONF_MODE_EVAL ||
+                          args->mode == BT_CONF_MODE_CONTINUOUS_EVAL ||
+                          args->mode == BT_CONF_MODE_PREDICT;
+    bt_status      rc = BT_OK;
+    char          *path = NULL;
+    json_t        *root = NULL;
+    bt_str         text = BT_STR_INIT;
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    if (!is_later || args->model_dir == NULL || !is_empty(args->conf, key) ||
+        !is_empty(args->conf, "task.meta_data_path")) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_fs_join(args->model_dir, "labels.json", &path, err));
+    if (!bt_fs_exists(path) || bt_fs_read_json(path, LABELS_MAX_BYTES, 0, &root, NULL) != BT_OK) {
+        goto done; /* unreadable: said by labels_settle */
+    }
+    const json_t *const names = json_object_get(root, "label_names");
+    if (json_array_size(names) > 0) {
+        BT_CHECK(list_names(names, key, &text, err));
+    }
+    if (text.len > 0) {
+        rc = bt_conf_set(args->conf, bt_str_text(&text), "labels.json", &errors, err);
+    }
+done:
+    bt_conf_errors_deinit(&errors);
+    bt_str_deinit(&text);
+    json_decref(root);
+    bt_free(path);
+    return rc;
+}
+
 /* ---- names of tables ------------------------------------------------------------------------- */
 
 void labels_give(const train_run *run, bt_data_schema *schema) {

@@ -162,6 +162,9 @@ BT_MUST_USE bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt
                                       run_config *out, bt_error *err);
 BT_MUST_USE bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_rows,
                                         bt_error *err);
+/* run_config.c: intervals that nobody wrote, once an epoch (bt_train_args.once_an_epoch). */
+BT_MUST_USE bt_status run_config_fit_epoch(const bt_train_args *args, run_config *config,
+                                           int64_t n_rows, bt_error *err);
 
 /* run_config.c: of runtime.mixed_precision_dtype */
 bt_precision run_config_precision(const run_config *config);
@@ -263,6 +266,9 @@ BT_MUST_USE bt_status predict(train_run *run, bt_error *err);
 /* labels.c: the names of the classes from model_dir/labels.json into the plan, or the refusal when
  * they do not agree; and the file. */
 BT_MUST_USE bt_status labels_settle(train_run *run, bt_error *err);
+/* Of an evaluation or prediction of tags: those of labels.json into task.class_names, where nobody
+ * wrote it; before the configuration is checked. */
+BT_MUST_USE bt_status labels_recall(const bt_train_args *args, bt_error *err);
 /* To a data section that is about to be opened: tables may call classes by these names. */
 void labels_give(const train_run *run, bt_data_schema *schema);
 /* From the training data, which are open: what a table called its classes, when nobody said so. */

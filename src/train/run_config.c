@@ -177,3 +177,38 @@ bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_r
     }
     return BT_OK;
 }
+
+/* ---- once an epoch -----------------------------------------------------------------------------
+ */
+
+static bt_status adopt_steps(bt_conf *conf, const char *key, int64_t steps, bt_error *err) {
+    const bt_conf_fact fact = {.kind = BT_CONF_FACT_I64, .u.i = steps};
+    bool               adopted = false;
+    return bt_conf_adopt(conf, key, &fact, "the rows of an epoch", &adopted, err);
+}
+
+bt_status run_config_fit_epoch(const bt_train_args *args, run_config *config, int64_t n_rows,
+                               bt_error *err) {
+    static const char loop[] = "trainer.steps_per_loop";
+    static const char summary[] = "trainer.summary_interval";
+    static const char validation[] = "trainer.validation_interval";
+    static const char checkpoint[] = "trainer.checkpoint_interval";
+    bt_conf *const    conf = args->conf;
+    const int64_t     batch = config->train_data.global_batch_size;
+    if (!args->once_an_epoch || n_rows < 1 || batch < 1) {
+        return BT_OK;
+    }
+    const int64_t steps = (n_rows - 1) / batch + 1;
+    BT_TRY(adopt_steps(conf, validation, steps, err));
+    BT_TRY(adopt_steps(conf, checkpoint, steps, err));
+    /* one is a multiple of the other */
+    if (!bt_conf_is_written(conf, loop) && !bt_conf_is_written(conf, summary)) {
+        BT_TRY(adopt_steps(conf, loop, steps < 100 ? steps : 100, err));
+        BT_TRY(adopt_steps(conf, summary, steps < 100 ? steps : 100, err));
+    }
+    bt_log(BT_LOG_INFO,
+           "an epoch is %" PRId64 " steps of %" PRId64
+           " rows: as often it is evaluated and saved, where nobody wrote it otherwise",
+           steps, batch);
+    return bt_conf_bind(conf, "trainer", trainer_fields, BT_ARRAY_LEN(trainer_fields), config, err);
+}

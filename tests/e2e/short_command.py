@@ -13,16 +13,6 @@ CONFIG, DATA = 2, 3
 TRAIN = os.path.join(e2e.SOURCE, 'data/train.tsv')
 DEV = os.path.join(e2e.SOURCE, 'data/dev.tsv')
 VOCAB = '[PAD] [UNK] [CLS] [SEP] [MASK] the was a it not be to this at all . , in would and'
-MODEL = """\
-task:
-  model:
-    encoder:
-      type: bert
-      bert: {vocab_size: 20, hidden_size: 8, num_layers: 2, num_attention_heads: 2,
-             intermediate_size: 12, max_position_embeddings: 10, hidden_activation: gelu_erf}
-  train_data: {seq_length: 10}
-  validation_data: {seq_length: 10}
-"""
 
 
 class Short(e2e.Case):
@@ -30,11 +20,10 @@ class Short(e2e.Case):
         super().setUp()
         shutil.copytree(e2e.golden('hf/bert_classifier'), self.path('weights'))
         self.write('weights/vocab.txt', VOCAB.replace(' ', '\n') + '\n')
-        self.write('model.yaml', MODEL)
 
     def short(self, *more, mode='train_and_eval', expect=0, train=TRAIN, evaluation=DEV):
         args = ['--experiment=bert/sentence_prediction', '--mode=' + mode, '--model_dir=out',
-                '--config_file=model.yaml', '--init=weights']
+                '--init=weights']
         args += ['--train=' + train] if train else []
         args += ['--eval=' + evaluation] if evaluation else []
         result = e2e.run(args + list(more), cwd=self.folder)
@@ -111,7 +100,8 @@ class Recalls(Short):
     def test_eval_and_predict(self):
         trained = self.short('--params_override=task.train_data.epochs=1')
         shutil.rmtree(self.path('weights'))  # the words are kept
-        self.assertIn('\nthe\n', open(self.path('out/vocab.txt'), encoding='utf-8').read())
+        with open(self.path('out/vocab.txt'), encoding='utf-8') as source:
+            self.assertIn('\nthe\n', source.read())
         self.assertEqual(self.bare().stdout, trained.stdout)
         self.assertEqual(self.bare('--experiment=bert/sentence_prediction').stdout, trained.stdout)
         self.write('new.csv', 'sentence\nthe a\nwas it\n')

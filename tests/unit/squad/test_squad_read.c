@@ -255,6 +255,45 @@ static void test_several_files(void **state) {
     bt_squad_set_deinit(&set);
 }
 
+static void test_unanswered(void **state) {
+    (void)state;
+    static const struct {
+        const char *json;
+        bool        has;
+    } rows[] = {
+        {"", false},
+        {"\"", false},
+        {"{\"answers\"", false},
+        {"{\"answers\":", false},
+        {"{\"answers\": [", false},
+        {"\"is_impossible\"", false},
+        {"\"a\\", false},
+        {"{\"is_impossible\": true}", true},
+        {"{\"is_impossible\" :\n\ttrue}", true},
+        {"{\"is_impossible\": false, \"answers\": [{\"text\": \"x\"}]}", false},
+        {"{\"answers\": []}", true},
+        {"{\"answers\": [ \n ]}", true},
+        {"{\"answers\": null}", true},
+        {"{\"plausible_answers\": []}", false},
+        {"{\"answers\": {\"text\": [\"x\"], \"answer_start\": [1]}}", false},
+        {"{\"answers\": {\"answer_start\": [], \"text\": []}}", true},
+        {"{\"answers\": {\"text\": []}}\n{\"answers\": {\"text\": [\"x\"]}}", true},
+        {"{\"text\": []}", false},
+        {"{\"question\": \"\\\"is_impossible\\\": true, \\\"answers\\\": []\"}", false},
+        {"{\"question\": \"\\\\\", \"answers\": []}", true},
+        {FILE_OF("a", ANSWER("a", 0)), false},
+        {FILE_OF("a", "\"is_impossible\": true, \"answers\": []"), true},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        const size_t n = strlen(rows[i].json);
+        char *const  copy = bt_strndup(rows[i].json, n); /* the sanitizer sees where it ends */
+        if (bt_squad_has_unanswered(copy, n) != rows[i].has) {
+            fail_msg("%s", rows[i].json);
+        }
+        bt_free(copy);
+    }
+}
+
 /* ---- windows ----------------------------------------------------------------------------------
  */
 
@@ -303,9 +342,13 @@ static void test_windows_that_cannot_be(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_files_that_are_none),
-        cmocka_unit_test(test_taken),         cmocka_unit_test(test_flat),
-        cmocka_unit_test(test_several_files), cmocka_unit_test(test_windows_that_cannot_be),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_files_that_are_none),
+        cmocka_unit_test(test_unanswered),
+        cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_flat),
+        cmocka_unit_test(test_several_files),
+        cmocka_unit_test(test_windows_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The columns of the table that --train names, and the classes that its labels make. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bert_train_short.h"
+
+/* ---- columns -----------------------------------------------------------------------------------
+ */
+
+/* "a,b" */
+static bt_status split_columns(const char *flag, const char *text, column_list *out,
+                               bt_error *err) {
+    out->n = 0;
+    if (text == NULL) {
+        return BT_OK;
+    }
+    if (strlen(text) >= sizeof out->text) {
+        return BT_FAIL(err, BT_E_CONFIG, "--%s: longer than names of columns are", flag);
+    }
+    (void)snprintf(out->text, sizeof out->text, "%s", text);
+    for (char *at = out->text; at != NULL;) {
+        char *const comma = strchr(at, ',');
+        if (comma != NULL) {
+            *comma = '\0';
+        }
+        if (at[0] == '\0' || out->n == MAX_FIELDS) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "--%s=%s: expected one to %d names of columns with commas between", flag,
+                           text, MAX_FIELDS);
+        }
+        out->items[out->n++] = at;
+        at = comma != NULL ? comma + 1 : NULL;
+    }
+    return BT_OK;
+}
+
+bt_status short_read_columns(const short_run *run, column_list *texts, column_list *labels,
+                             bt_error *err) {
+    const char *const label = short_flag(run, "label");
+    BT_TRY(split_columns("text", short_flag(run, "text"), texts, err));
+    BT_TRY(split_columns("label", label, labels, err));
+    return labels->n <= 1
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG, "--label=%s: expected the name of one column", label);
+}
+
+/* Names that are taken for what they say; pairs first. README.md and --help have them too. */
+static const char *const known_texts[][2] = {
+    {"sentence1", "sentence2"},
+    {"question1", "question2"},
+    {"premise", "hypothesis"},
+    {"question", "sentence"},
+    {"text_a", "text_b"},
+    {"sentence", NULL},
+    {"text", NULL},
+    {"review", NULL},
+};
+/* Of pairs of bert/dual_encoder, before those above. */
+static const char *const known_sides[][2] = {
+    {"anchor", "positive"},
+    {"query", "answer"},
+    {"left", "right"},
+    {"source", "target"},
+};
+static const char *const known_labels[] = {"label", "labels", "class", "category", "target"};
+
+static bool has_column(const bt_data_survey *survey, const char *name) {
+    for (size_t i = 0; i < survey->n_columns; i++) {
+        if (bt_str_equal(survey->columns[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bt_status refuse_columns(const char *flag, const char *input, const bt_data_survey *survey,
+                                bt_error *err) {
+    char columns[BT_LIST_MAX] = "";
+    bt_list_all(columns, sizeof columns, (const char *const *)survey->columns, survey->n_columns);
+    if (bt_str_equal(flag, "sides")) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: which of its columns hold the two sides of a pair? They are called %s: "
+                       "name them with --text=LEFT,RIGHT",
+                       input, columns);
+    }
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "%s: which of its columns %s? They are called %s: name it with --%s=COLUMN",
+                   input, bt_str_equal(flag, "text") ? "hold the text" : "holds the label", columns,
+                   flag);
+}
+
+/* Without --text: the columns of a documented name. sentence and text, say, both there: not known.
+ */
+static bt_status recognise_texts(const char *input, const bt_data_survey *survey, column_list *out,
+                                 bt_error *err) {
+    size_t n_single = 0;
+    for (size_t i = 0; i < BT_ARRAY_LEN(known_texts) && out->n == 0; i++) {
+        const char *const *const names = known_texts[i];
+        if (names[1] != NULL && has_column(survey, names[0]) && has_column(survey, names[1])) {
+            out->items[out->n++] = names[0];
+            out->items[out->n++] = names[1];
+            return BT_OK;
+        }
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(known_texts); i++) {
+        if (known_texts[i][1] == NULL && has_column(survey, known_texts[i][0])) {
+            out->items[0] = known_texts[i][0];
+            n_single++;
+        }
+    }
+    out->n = n_single == 1 ? 1 : 0;
+    return n_single == 1 ? BT_OK : refuse_columns("text", input, survey, err);
+}
+
+/* Both sections have the same columns. */
+bt_status short_put_columns(const short_run *run, const char *flag, const char *key,
+                            const column_list *columns, bool is_list, bt_error *err) {
+    static const char *const sections[] = {TRAIN, VALIDATION};
+    for (size_t i = 0; i < BT_ARRAY_LEN(sections) && columns->n > 0; i++) {
+        char path[PATH_MAX_BYTES];
+        (void)snprintf(path, sizeof path, "%s.%s", sections[i], key);
+        if (short_flag(run, flag) == NULL && short_is_written(run, path)) {
+            continue;
+        }
+        BT_TRY(short_put(run, flag, path, columns->items, columns->n, is_list, err));
+    }
+    return BT_OK;
+}
+
+/* What the user wrote in the place of a flag. */
+static void read_written(const short_run *run, const char *path, bool is_list, column_list *out) {
+    const bt_conf *const conf = run->conf;
+    bt_conf_str_list     list = {0};
+    const char          *text = NULL;
+    if (out->n > 0 || !short_is_written(run, path)) {
+        return;
+    }
+    if (!is_list && bt_conf_get_str(conf, path, &text, NULL) == BT_OK && text[0] != '\0') {
+        out->items[out->n++] = text;
+    }
+    if (is_list && bt_conf_get_str_list(conf, path, &list, NULL) == BT_OK && list.n <= MAX_FIELDS) {
+        for (size_t i = 0; i < list.n; i++) {
+            out->items[out->n++] = list.items[i];
+        }
+    }
+}
+
+/* ---- what the data decide ----------------------------------------------------------------------
+ */
+
+/* More classes than anybody means: an identifier, a score, a text. */
+static bool is_too_many(const bt_data_survey *survey) {
+    return survey->n_labels > 1000 ||
+           (survey->n_labels > 20 && 2 * (int64_t)survey->n_labels > survey->n_rows);
+}
+
+static bt_status decide_classes(short_run *run, const char *input, const bt_data_survey *survey,
+                                bt_error *err) {
+    static const char key[] = "task.model.num_classes";
+    char              number[32];
+    if (short_is_written(run, key) || (bt_conf_has(run->conf, "task.problem_type") &&
+                                       short_is_written(run, "task.problem_type"))) {
+        return BT_OK;
+    }
+    if (survey->are_scores) {
+        BT_TRY(short_decide(run, key, "1", "--train", err));
+        BT_TRY(short_decide(run, TRAIN ".label_type", "float", "--train", err));
+        return short_decide(run, VALIDATION ".label_type", "float", "--train", err);
+    }
+    if (survey->n_labels < 2) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: %s in column '%s', so there is nothing to tell apart: is it the column "
+                       "of the labels (--label=COLUMN)?",
+                       input, survey->n_labels == 0 ? "no label" : "every row has the same label",
+                       survey->label);
+    }
+    if (is_too_many(survey)) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: %zu different labels in %" PRId64
+                       " rows of column '%s' (one is '%s'): is it the column of the labels "
+                       "(--label=COLUMN)? If it is, set task.model.num_classes",
+                       input, survey->n_labels, survey->n_rows, survey->label, survey->first_label);
+    }
+    (void)snprintf(number, sizeof number, "%zu", survey->n_labels);
+    return short_decide(run, key, number, "--train", err);
+}
+
+static bt_status read_config(const short_run *run, bt_arena *arena, bt_data_config *out,
+                             bt_error *err) {
+    BT_TRY(bt_arena_init(arena, 4096, err));
+    return bt_data_config_read(run->conf, TRAIN, 0, arena, out, err);
+}
+
+static bt_status survey_input(const short_run *run, const column_list *texts,
+                              const column_list *labels, bt_data_survey *out, bt_error *err) {
+    bt_arena                 arena = {0};
+    bt_data_config           config;
+    const bool               is_given = labels->n > 0;
+    const char *const *const names = is_given ? labels->items : known_labels;
+    bt_status                rc = read_config(run, &arena, &config, err);
+    if (rc == BT_OK) {
+        rc = bt_data_survey_read(&config, texts->items, texts->n, names,
+                                 is_given ? labels->n : BT_ARRAY_LEN(known_labels), out, err);
+    }
+    bt_arena_deinit(&arena);
+    return rc;
+}
+
+bt_status short_use_table(short_run *run, const char *input, column_list *texts,
+                          column_list *labels, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_data_survey survey = {0};
+    read_written(run, TRAIN ".text_fields", true, texts);
+    read_written(run, TRAIN ".label_field", false, labels);
+    BT_CHECK(survey_input(run, texts, labels, &survey, err));
+    if (survey.table == BT_TABLE_NONE) {
+        BT_CHECK(short_put_columns(run, "text", "text_fields", texts, true, err));
+        rc = short_put_columns(run, "label", "label_field", labels, false, err);
+        goto done;
+    }
+    if (survey.label == NULL) {
+        rc = refuse_columns("label", input, &survey, err);
+        goto done;
+    }
+    labels->items[0] = survey.label;
+    labels->n = 1;
+    if (texts->n == 0) {
+        BT_CHECK(recognise_texts(input, &survey, texts, err));
+    }
+    BT_CHECK(short_put_columns(run, "text", "text_fields", texts, true, err));
+    BT_CHECK(short_put_columns(run, "label", "label_field", labels, false, err));
+    BT_CHECK(decide_classes(run, input, &survey, err));
+    rc = short_hold_out(run, input, err);
+done:
+    bt_data_survey_deinit(&survey);
+    return rc;
+}
+
+/* ---- pairs -------------------------------------------------------------------------------------
+ */
+
+/* The first names of the pairs of columns that are known. */
+static size_t
+list_first_sides(const char *out[BT_ARRAY_LEN(known_sides) + BT_ARRAY_LEN(known_texts)]) {
+    size_t n = 0;
+    for (size_t i = 0; i < BT_ARRAY_LEN(known_sides); i++) {
+        out[n++] = known_sides[i][0];
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(known_texts); i++) {
+        if (known_texts[i][1] != NULL) {
+            out[n++] = known_texts[i][0];
+        }
+    }
+    return n;
+}
+
+static bool find_sides(const bt_data_survey *survey, const char *const (*names)[2], size_t n,
+                       column_list *out) {
+    for (size_t i = 0; i < n; i++) {
+        if (names[i][1] != NULL && has_column(survey, names[i][0]) &&
+            has_column(survey, names[i][1])) {
+            out->items[0] = names[i][0];
+            out->items[1] = names[i][1];
+            out->n = 2;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bt_status recognise_sides(short_run *run, const char *input, column_list *sides,
+                                 bool *is_table, bt_error *err) {
+    const char    *names[BT_ARRAY_LEN(known_sides) + BT_ARRAY_LEN(known_texts)];
+    const size_t   n_names = list_first_sides(names);
+    bt_arena       arena = {0};
+    bt_data_config config;
+    bt_data_survey survey = {0};
+    bt_status      rc = read_config(run, &arena, &config, err);
+    if (rc == BT_OK) {
+        rc = bt_data_survey_columns(&config, sides->n > 0 ? sides->items : names,
+                                    sides->n > 0 ? 1 : n_names, &survey, err);
+    }
+    *is_table = rc == BT_OK && survey.table != BT_TABLE_NONE && survey.table != BT_TABLE_LINES;
+    if (*is_table && sides->n == 0 && config.n_right_paths == 0 &&
+        !find_sides(&survey, known_sides, BT_ARRAY_LEN(known_sides), sides) &&
+        !find_sides(&survey, known_texts, BT_ARRAY_LEN(known_texts), sides)) {
+        rc = refuse_columns("sides", input, &survey, err);
+    }
+    bt_data_survey_deinit(&survey);
+    bt_arena_deinit(&arena);
+    return rc;
+}
+
+/* The two columns into the keys of the two sides. */
+static bt_status put_sides(const short_run *run, const column_list *sides, bt_error *err) {
+    static const char *const keys[] = {"left_text_fields", "right_text_fields"};
+    for (size_t i = 0; i < sides->n; i++) {
+        const column_list one = {.items = {sides->items[i]}, .n = 1};
+        BT_TRY(short_put_columns(run, "text", keys[i], &one, true, err));
+    }
+    return BT_OK;
+}
+
+bt_status short_use_pairs(short_run *run, const char *input, column_list *texts, bt_error *err) {
+    bool is_table = false;
+    if (texts->n == 1 || texts->n > 2) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--text=%s: pairs have two sides, so two columns with a comma between: "
+                       "--text=LEFT,RIGHT",
+                       short_flag(run, "text"));
+    }
+    const bool is_left_open = texts->n == 0 && !short_is_written(run, TRAIN ".left_text_fields");
+    if (input != NULL && (texts->n > 0 || is_left_open)) {
+        BT_TRY(recognise_sides(run, input, texts, &is_table, err));
+    }
+    BT_TRY(put_sides(run, texts, err));
+    if (input == NULL) {
+        return BT_OK;
+    }
+    /* dot products of any length, or cosines as they are, give a softmax that teaches little */
+    BT_TRY(short_decide(run, "task.model.normalize", "true", "--train", err));
+    BT_TRY(short_decide(run, "task.model.logit_scale", "20.0", "--train", err));
+    return short_hold_out(run, input, err);
+}

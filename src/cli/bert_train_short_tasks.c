@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What --train decides beside columns: the tags of words, the version of SQuAD's questions, the
+ * rows that are held out, epochs and learning rates. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bert_train_short.h"
+#include "bt/task.h"
+
+#define RATE "trainer.optimizer_config.learning_rate"
+
+/* ---- all tasks ---------------------------------------------------------------------------------
+ */
+
+bt_status short_hold_out(short_run *run, const char *input, bt_error *err) {
+    const char *const mode = short_flag(run, "mode");
+    if (bt_str_equal(mode, "train") || short_flag(run, "eval") != NULL || mode == NULL ||
+        short_is_written(run, VALIDATION ".input_path")) {
+        return BT_OK;
+    }
+    BT_TRY(short_decide_text(run, VALIDATION ".input_path", input, "--train", err));
+    BT_TRY(short_decide(run, TRAIN ".held_out", "without", "--train", err));
+    BT_TRY(short_decide(run, VALIDATION ".held_out", "only", "--train", err));
+    return short_decide_both(run, "held_out_share", "0.1", "--train", err);
+}
+
+/* What README.md says: of sentences and pairs the rate of most recipes, of tags and answers, whose
+ * heads have more to learn, the largest that BERT's authors tried. */
+static const struct {
+    const char *key; /* that only the task has */
+    const char *epochs;
+    const char *rate;
+} recipes[] = {
+    {TRAIN ".doc_stride", "2", "5.0e-05"},
+    {TRAIN ".words_column", "3", "5.0e-05"},
+    {TRAIN ".input_path", "3", "2.0e-05"},
+};
+
+/* Epochs, and a rate that rises for a tenth of the steps and falls to 0 in a straight line. */
+bt_status short_decide_steps(short_run *run, bt_error *err) {
+    const char *const type = bt_conf_type_of_oneof(run->conf, RATE);
+    size_t            i = 0;
+    while (!bt_conf_has(run->conf, recipes[i].key) && i + 1 < BT_ARRAY_LEN(recipes)) {
+        i++;
+    }
+    if (!short_is_written(run, "trainer.train_steps")) {
+        BT_TRY(short_decide(run, TRAIN ".epochs", recipes[i].epochs, "--train", err));
+    }
+    return type != NULL && bt_str_equal(type, "polynomial") && !short_is_written(run, RATE ".type")
+               ? short_decide(run, RATE ".polynomial.initial_learning_rate", recipes[i].rate,
+                              "--train", err)
+               : BT_OK;
+}
+
+/* The best checkpoint is kept, as Model Garden's recipes of these tasks do. */
+static bt_status decide_best(short_run *run, const char *metric, bt_error *err) {
+    static const char        folder[] = "trainer.best_checkpoint_export_subdir";
+    static const char *const keys[] = {folder, "trainer.best_checkpoint_eval_metric",
+                                       "trainer.best_checkpoint_metric_comp"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
+        if (short_is_written(run, keys[i])) { /* they go together */
+            return BT_OK;
+        }
+    }
+    BT_TRY(short_decide(run, folder, "best_ckpt", "--train", err));
+    BT_TRY(short_decide(run, keys[1], metric, "--train", err));
+    return short_decide(run, keys[2], "higher", "--train", err);
+}
+
+/* ---- words with tags ---------------------------------------------------------------------------
+ */
+
+/* --text and --label are numbers here: such files have no names of columns. */
+static bt_status put_number(const short_run *run, const char *flag, const char *key,
+                            const column_list *columns, bt_error *err) {
+    static const char *const sections[] = {TRAIN, VALIDATION};
+    int64_t                  number = 0;
+    if (columns->n == 0) {
+        return BT_OK;
+    }
+    if (columns->n > 1 || !bt_parse_i64(columns->items[0], &number) || number < 1) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--%s=%s: files of words with tags have no names of columns: expected the "
+                       "number of one, from 1 (lines of JSON have tokens or words, and tags, "
+                       "ner_tags or ner)",
+                       flag, short_flag(run, flag));
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(sections); i++) {
+        char    path[PATH_MAX_BYTES];
+        char    origin[BT_CONF_ORIGIN_MAX];
+        int64_t written = 0;
+        (void)snprintf(path, sizeof path, "%s.%s", sections[i], key);
+        if (short_is_written(run, path) &&
+            (bt_conf_get_i64(run->conf, path, &written, NULL) != BT_OK || written != number)) {
+            return BT_FAIL(err, BT_E_CONFIG, "--%s=%s contradicts %s (%s): leave one of them out",
+                           flag, columns->items[0], path, bt_conf_origin(run->conf, path, origin));
+        }
+        (void)snprintf(origin, sizeof origin, "--%s", flag);
+        BT_TRY(short_set(run, path, columns->items[0], origin, err));
+    }
+    return BT_OK;
+}
+
+static bool says_entities(const bt_text_labels *tags) {
+    for (size_t i = 0; i < tags->n; i++) {
+        const char *const tag = tags->names[i];
+        if (!bt_str_equal(tag, "O") && (strchr("BIES", tag[0]) == NULL || tag[1] != '-')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bt_status decide_tags(short_run *run, const bt_text_labels *tags, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    list = BT_STR_INIT;
+    BT_CHECK(bt_str_append_char(&list, '[', err));
+    for (size_t i = 0; i < tags->n; i++) {
+        BT_CHECK(bt_str_append(&list, i > 0 ? ", " : "", err));
+        BT_CHECK(bt_str_append_json(&list, tags->names[i], err));
+    }
+    BT_CHECK(bt_str_append_char(&list, ']', err));
+    BT_CHECK(short_decide(run, "task.class_names", bt_str_text(&list), "--train", err));
+done:
+    bt_str_deinit(&list);
+    return rc;
+}
+
+/* Tags whose names are known from elsewhere, or will be, are not asked for. */
+static bool has_tags(const short_run *run) {
+    const char *meta = "";
+    bool        takes_head = false;
+    return short_is_written(run, "task.class_names") ||
+           (bt_conf_get_str(run->conf, "task.meta_data_path", &meta, NULL) == BT_OK &&
+            meta[0] != '\0') ||
+           (bt_conf_get_bool(run->conf, "task.init_head", &takes_head, NULL) == BT_OK &&
+            takes_head);
+}
+
+static bt_status use_tags(short_run *run, const char *input, const bt_text_labels *tags,
+                          bt_error *err) {
+    if (tags->n < 2) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: every word has the same tag '%s', so there is nothing to tell apart: "
+                       "is it the column of the tags (--label=NUMBER)?",
+                       input, tags->names[0]);
+    }
+    if (tags->n > 1000) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: %zu different tags (one is '%s'): is it the column of the tags "
+                       "(--label=NUMBER)? If it is, name them in task.class_names",
+                       input, tags->n, tags->names[0]);
+    }
+    BT_TRY(decide_tags(run, tags, err));
+    return decide_best(run, says_entities(tags) ? "f1" : "accuracy", err);
+}
+
+static bt_status use_word_files(short_run *run, const char *input, bt_error *err) {
+    bt_text_labels tags = {0};
+    bool           are_words = false;
+    bt_status      rc = bt_task_read_tags(run->conf, &are_words, has_tags(run) ? NULL : &tags, err);
+    if (rc == BT_OK && are_words && tags.n > 0) {
+        rc = use_tags(run, input, &tags, err);
+    }
+    bt_text_labels_deinit(&tags);
+    if (rc != BT_OK || !are_words) {
+        return rc;
+    }
+    /* a long sentence, which is several rows, is one where it is judged */
+    BT_TRY(short_decide(run, VALIDATION ".include_sentence_id", "true", "--train", err));
+    return short_hold_out(run, input, err);
+}
+
+bt_status short_use_words(short_run *run, const char *input, const column_list *texts,
+                          const column_list *labels, bt_error *err) {
+    BT_TRY(put_number(run, "text", "words_column", texts, err));
+    BT_TRY(put_number(run, "label", "label_column", labels, err));
+    if (input != NULL) { /* the experiment's own default is none at all */
+        BT_TRY(short_decide_both(run, "global_batch_size", "32", "--train", err));
+    }
+    return input != NULL ? use_word_files(run, input, err) : BT_OK;
+}
+
+/* ---- questions ---------------------------------------------------------------------------------
+ */
+
+bt_status short_use_questions(short_run *run, const char *input, bt_error *err) {
+    bool are_questions = false;
+    bool any_unanswered = false;
+    BT_TRY(bt_task_find_unanswered(run->conf, &are_questions, &any_unanswered, err));
+    if (!are_questions) {
+        return BT_OK;
+    }
+    if (any_unanswered) {
+        BT_TRY(short_decide_both(run, "version_2_with_negative", "true", "--train", err));
+    }
+    BT_TRY(decide_best(run, "final_f1", err));
+    return short_hold_out(run, input, err);
+}
