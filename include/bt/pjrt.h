@@ -99,6 +99,10 @@ typedef struct bt_pjrt_compile_options {
     int32_t               n_replicas; /* runs on devices 0 .. n_replicas-1; the text says it, too */
     const bt_pjrt_option *flags;      /* XLA's debug options, "xla_..." */
     size_t                n_flags;
+    const char           *cache_folder; /* compiled programs are kept there, and taken from there
+                                           the next time; made where it is missing, for its user
+                                           alone. One that cannot be used, or that others may
+                                           write to, is told and not used. NULL: none */
 } bt_pjrt_compile_options;
 
 /* text: StableHLO as text (or bytecode) of n_bytes. */
@@ -107,6 +111,52 @@ BT_MUST_USE bt_status bt_pjrt_compile(bt_pjrt_client *client, const char *text, 
                                       bt_error *err);
 void                  bt_pjrt_program_free(bt_pjrt_program *program); /* accepts NULL */
 int32_t               bt_pjrt_program_n_results(const bt_pjrt_program *program);
+bool                  bt_pjrt_program_is_from_cache(const bt_pjrt_program *program);
+double bt_pjrt_program_seconds(const bt_pjrt_program *program); /* to compile or load */
+
+/* Bytes of one device. */
+typedef struct bt_pjrt_memory {
+    int64_t argument_bytes;
+    int64_t result_bytes;
+    int64_t donated_bytes; /* of the results: in the place of arguments */
+    int64_t temporary_bytes;
+    int64_t code_bytes; /* 0 where the plug-in does not tell */
+    int64_t peak_bytes; /* -1: not told */
+} bt_pjrt_memory;
+BT_MUST_USE bt_status bt_pjrt_program_memory(bt_pjrt_program *program, bt_pjrt_memory *out,
+                                             bt_error *err);
+/* Appends the compiled program's bytes. */
+BT_MUST_USE bt_status bt_pjrt_program_serialize(bt_pjrt_program *program, bt_str *out,
+                                                bt_error *err);
+
+/* ---- devices that are not here ----------------------------------------------------------------
+ */
+
+/* What to compile for. */
+typedef struct bt_pjrt_target {
+    bt_pjrt_kind kind;        /* whose plug-in compiles for it */
+    int32_t      n_gpus;      /* of one host; 0 for TPUs */
+    bt_str       description; /* of a GPU as text, or the name of a topology of TPUs */
+} bt_pjrt_target;
+/* "h100", "h100:8" (a100, h200), "FILE" or "FILE:8" with a GpuTargetConfigProto in text, or a
+ * topology of TPUs ("v5e:2x2"). BT_E_CONFIG: none of these. */
+BT_MUST_USE bt_status bt_pjrt_target_parse(const char *text, bt_pjrt_target *out, bt_error *err);
+void                  bt_pjrt_target_deinit(bt_pjrt_target *target);
+
+typedef struct bt_pjrt_topology bt_pjrt_topology;
+BT_MUST_USE bt_status bt_pjrt_topology_create(bt_pjrt_plugin *plugin, const bt_pjrt_target *target,
+                                              bt_pjrt_topology **out, bt_error *err);
+void                  bt_pjrt_topology_free(bt_pjrt_topology *topology); /* accepts NULL */
+int32_t               bt_pjrt_topology_n_devices(const bt_pjrt_topology *topology);
+const char           *bt_pjrt_topology_kind(const bt_pjrt_topology *topology);
+const char           *bt_pjrt_topology_version(const bt_pjrt_topology *topology);
+/* That programs may take on one of the devices; -1: the plug-in does not tell. */
+int64_t bt_pjrt_topology_memory_bytes(const bt_pjrt_topology *topology);
+
+/* Such a program cannot run; it has memory, bytes and seconds. cache_folder is not used. */
+BT_MUST_USE bt_status bt_pjrt_compile_ahead(bt_pjrt_topology *topology, const char *text,
+                                            size_t n_bytes, const bt_pjrt_compile_options *options,
+                                            bt_pjrt_program **out, bt_error *err);
 
 /* ---- arrays on a device -----------------------------------------------------------------------
  * A buffer is the plug-in's own object, so that lists of them are handed over as they are; the

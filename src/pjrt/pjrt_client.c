@@ -5,11 +5,6 @@
 
 #include "pjrt_internal.h"
 
-static bt_status copy_text(const char *text, size_t n, char **out, bt_error *err) {
-    *out = bt_strndup(text != NULL ? text : "", text != NULL ? n : 0);
-    return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "no memory for a text of a plug-in");
-}
-
 static bt_status copy_kind(const bt_pjrt_client *client, PJRT_Device *device, char **out,
                            bt_error *err) {
     const bt_pjrt_plugin *const plugin = client->plugin;
@@ -19,7 +14,7 @@ static bt_status copy_kind(const bt_pjrt_client *client, PJRT_Device *device, ch
     PJRT_ARGS(PJRT_DeviceDescription_Kind, kind, .device_description = about.device_description);
     BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_DeviceDescription_Kind(&kind),
                               "asking a device for its kind", err));
-    return copy_text(kind.device_kind, kind.device_kind_size, out, err);
+    return bt_pjrt_copy_text(kind.device_kind, kind.device_kind_size, out, err);
 }
 
 static bt_status read_platform(bt_pjrt_client *client, bt_error *err) {
@@ -27,12 +22,12 @@ static bt_status read_platform(bt_pjrt_client *client, bt_error *err) {
     PJRT_ARGS(PJRT_Client_PlatformName, name, .client = client->client);
     BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Client_PlatformName(&name),
                               "asking for the platform", err));
-    BT_TRY(copy_text(name.platform_name, name.platform_name_size, &client->platform, err));
+    BT_TRY(bt_pjrt_copy_text(name.platform_name, name.platform_name_size, &client->platform, err));
     PJRT_ARGS(PJRT_Client_PlatformVersion, version, .client = client->client);
     BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Client_PlatformVersion(&version),
                               "asking for the platform's version", err));
-    return copy_text(version.platform_version, version.platform_version_size, &client->version,
-                     err);
+    return bt_pjrt_copy_text(version.platform_version, version.platform_version_size,
+                             &client->version, err);
 }
 
 static bt_status read_devices(bt_pjrt_client *client, bt_error *err) {

@@ -48,6 +48,11 @@ bt_status bt_pjrt_take_error(const bt_pjrt_plugin *plugin, PJRT_Error *error, co
                    line[0] != '\0' ? line : "the plug-in failed and does not say why");
 }
 
+bt_status bt_pjrt_copy_text(const char *text, size_t n, char **out, bt_error *err) {
+    *out = bt_strndup(text != NULL ? text : "", text != NULL ? n : 0);
+    return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "no memory for a text of a plug-in");
+}
+
 void bt_pjrt_drop_error(const bt_pjrt_plugin *plugin, PJRT_Error *error) {
     if (error != NULL) {
         PJRT_ARGS(PJRT_Error_Destroy, destroy, .error = error);

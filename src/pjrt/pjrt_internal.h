@@ -30,6 +30,17 @@ struct bt_pjrt_program {
     PJRT_Executable       *executable;
     size_t                 n_results;
     size_t                 n_replicas;
+    bool                   from_cache;
+    double                 seconds;
+};
+
+struct bt_pjrt_topology {
+    bt_pjrt_plugin           *plugin; /* borrowed */
+    PJRT_TopologyDescription *topology;
+    int32_t                   n_devices;
+    char                     *kind; /* of the first */
+    char                     *version;
+    int64_t                   memory_bytes;
 };
 
 /* An argument struct of the interface with its size set. */
@@ -45,6 +56,17 @@ void bt_pjrt_drop_error(const bt_pjrt_plugin *plugin, PJRT_Error *error);
 BT_MUST_USE bt_status bt_pjrt_await(const bt_pjrt_plugin *plugin, PJRT_Event *event,
                                     const char *what, bt_error *err);
 void                  bt_pjrt_drop_event(const bt_pjrt_plugin *plugin, PJRT_Event *event);
+
+/* A text of the plug-in's (NULL: ""), copied. */
+BT_MUST_USE bt_status bt_pjrt_copy_text(const char *text, size_t n, char **out, bt_error *err);
+
+/* Before a plug-in is loaded. */
+BT_MUST_USE bt_status bt_pjrt_set_environment(bt_pjrt_purpose purpose, bt_error *err);
+/* Is a TPU among the devices of the bus? pci_folder: /sys/bus/pci/devices but in tests. */
+bool bt_pjrt_has_tpu(const char *pci_folder);
+
+/* Gives the plug-in's objects back. */
+void bt_pjrt_program_clear(bt_pjrt_program *program);
 
 /* Options as the interface has them. *out is bt_free()d by the caller and borrows the texts. */
 BT_MUST_USE bt_status bt_pjrt_named_values(const bt_pjrt_option *options, size_t n,

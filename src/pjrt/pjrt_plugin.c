@@ -69,15 +69,19 @@ static bt_status load(const char *path, const PJRT_Api **api, bt_error *err) {
 
 bt_status bt_pjrt_plugin_open(const char *path, bt_pjrt_purpose purpose, bt_pjrt_plugin **out,
                               bt_error *err) {
-    (void)purpose;
     bt_status       rc = BT_OK;
     bt_pjrt_plugin *plugin = bt_calloc_array(1, sizeof *plugin);
     if (plugin == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "no memory for a plug-in");
     }
-    BT_CHECK(bt_fs_require_file(path, NULL, err));
+    bt_error why = BT_ERROR_INIT;
+    if (bt_fs_require_file(path, NULL, &why) != BT_OK) {
+        rc = BT_FAIL(err, BT_E_BACKEND, "there is no plug-in: %s", why.msg);
+        goto done;
+    }
     /* absolute: dlopen would look for a bare name elsewhere */
     BT_CHECK(bt_fs_canonical(path, &plugin->path, err));
+    BT_CHECK(bt_pjrt_set_environment(purpose, err));
     BT_CHECK(load(plugin->path, &plugin->api, err));
     PJRT_ARGS(PJRT_Plugin_Initialize, initialize, .extension_start = NULL);
     BT_CHECK(bt_pjrt_take_error(plugin, plugin->api->PJRT_Plugin_Initialize(&initialize),
