@@ -37,6 +37,10 @@ void                  recalled_deinit(recalled_run *run);
 BT_MUST_USE bt_status apply_short_flags(const bt_flags *flags, const recalled_run *recalled,
                                         bt_conf *conf, bt_conf_errors *errors, bt_error *err);
 
+/* Says in err, which is that of rc, which key or flag a path in it came from. conf NULL: the flags
+ * alone are asked. Returns rc. */
+bt_status name_path_key(const bt_flags *flags, const bt_conf *conf, bt_status rc, bt_error *err);
+
 /* What --benchmark and --benchmark_steps do not go together with; mode NULL: none was given. */
 BT_MUST_USE bt_status check_benchmark_flags(const bt_flags *flags, const char *mode, bt_error *err);
 /* Measures steps of args' training as the flags ask, and prints a table or a JSON object. */

@@ -398,6 +398,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         BT_CHECK(print_summary(&summary, err));
     }
 done:
+    rc = rc != BT_OK ? name_path_key(flags, conf, rc, err) : rc;
     bt_free(seeds.items);
     bt_conf_free(conf);
     bt_conf_errors_deinit(&errors);

@@ -75,7 +75,8 @@ static bt_status put_key(const helper *h, const conf_object *object, const conf_
     } else if (rule != NULL && rule->choices != NULL && key->type == T_STR) {
         BT_TRY(bt_str_appendf(h->out, h->err, "One of %s", rule->choices));
     } else {
-        const char *words = conf_type_words(key->type);
+        const bool        is_path = (key->flags & PATH) != 0 && key->type == T_STR;
+        const char *const words = is_path ? "a path" : conf_type_words(key->type);
         BT_TRY(bt_str_appendf(h->out, h->err, "%c%s%s%s", words[0] - 'a' + 'A', words + 1,
                               rule == NULL || rule->words == NULL ? "" : " ",
                               rule == NULL || rule->words == NULL ? "" : rule->words));

@@ -77,17 +77,24 @@ static bt_status choose_folder(const bt_output_request *request, squad_output *o
 }
 
 /* Its questions may lie in the very folder, under the name of an answer's file. */
+static const char records_key[] = "task.validation_data.input_preprocessed_data_path";
+
+static bt_status check_file(const bt_output_request *request, const char *what, const char *folder,
+                            const char *name, bt_error *err) {
+    char *path = NULL;
+    BT_TRY(bt_fs_join(folder, name, &path, err));
+    const bt_fs_named output = {what, path};
+    const bt_status   rc = task_check_outputs(request, &output, 1, err);
+    bt_free(path);
+    return rc;
+}
+
 static bt_status check_files(const bt_output_request *request, const squad_output *o,
                              bt_error *err) {
     static const char *const names[] = {"predictions.json", "nbest_predictions.json",
                                         "null_odds.json"};
     for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
-        char *path = NULL;
-        BT_TRY(bt_fs_join(o->folder, names[i], &path, err));
-        const bt_fs_named output = {task_output_name(request), path};
-        const bt_status   rc = task_check_outputs(request, &output, 1, err);
-        bt_free(path);
-        BT_TRY(rc);
+        BT_TRY(check_file(request, task_output_name(request), o->folder, names[i], err));
     }
     return BT_OK;
 }
@@ -102,8 +109,10 @@ static bt_status init_output(const bt_output_request *request, squad_output *o, 
     o->records_folder = "";
     if (is_evaluation) {
         const int64_t n = bt_squad_windows_set(o->windows)->n_questions;
-        BT_TRY(bt_conf_get_str(request->conf, "task.validation_data.input_preprocessed_data_path",
-                               &o->records_folder, err));
+        BT_TRY(bt_conf_get_str(request->conf, records_key, &o->records_folder, err));
+        if (o->records_folder[0] != '\0') {
+            BT_TRY(check_file(request, records_key, o->records_folder, "eval.tf_record", err));
+        }
         o->predictions = bt_alloc_array((size_t)n, sizeof *o->predictions);
         if (o->predictions == NULL) {
             return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " answers", n);

@@ -98,6 +98,27 @@ class SameFiles(e2e.Case):
         self.run_job('squad', mode='train')
         self.refused('squad', ['--output_path=.'], ['./predictions.json', 'this run reads'], override)
 
+    def test_records_of_an_evaluation(self):
+        """eval.tf_record, which an evaluation of questions writes for who asks for it."""
+        key = 'task.validation_data.input_preprocessed_data_path='
+        os.mkdir(self.path('records'))
+        shutil.copy(self.path('train.json'), self.path('records/eval.tf_record'))
+        os.symlink('eval.tf_record', self.path('records/train.json'))
+        override = 'trainer.train_steps=10,task.train_data.input_path=records/train.json,' + key
+        for folder in ('records', './out/../records/'):
+            os.makedirs(self.path('out'), exist_ok=True)
+            result = e2e.run(jobs.args('squad', 'out', override + folder), cwd=self.folder)
+            self.assertEqual((result.code, len(result.errors())), (2, 1), str(result))
+            for words in (key[:-1], 'eval.tf_record', 'task.train_data.input_path', 'this run reads'):
+                self.assertIn(words, result.errors()[0])
+        self.write('file', '')
+        result = e2e.run(jobs.args('squad', 'out', 'trainer.train_steps=10,' + key + 'file'), cwd=self.folder)
+        self.assertEqual(result.code, 4, str(result))
+        self.assertIn(key[:-1], result.errors()[0])
+        result = e2e.run(jobs.args('squad', 'out', 'trainer.train_steps=10,' + key + 'new'), cwd=self.folder)
+        self.assertEqual(result.code, 0, str(result))
+        self.assertEqual(os.listdir(self.path('new')), ['eval.tf_record'])
+
     def test_not_refused(self):
         """What looks alike and is another file; standard output twice is no matter of this."""
         self.run_job('sentence', mode='train')

@@ -329,6 +329,10 @@ bt_status remote_glob(const char *pattern, bt_fs_names *out, bt_error *err) {
     if (!has_list) {
         return fail_no_list(pattern, err);
     }
+    if (remote_store_of(pattern)->put != NULL) { /* one with buckets; not the prefix is refused */
+        remote_name name;
+        BT_TRY(remote_name_parse(pattern, &name, err));
+    }
     char *const prefix = bt_strndup(pattern, n_literal);
     if (prefix == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot expand %s", pattern);
