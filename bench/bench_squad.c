@@ -38,7 +38,7 @@ static bt_status make_windows(bench *b, int argc, char **argv, bt_error *err) {
     BT_TRY(bt_text_vocab_load(&b->vocab, argv[2], err));
     BT_TRY(bt_text_tokenizer_create(&b->tokenizer, b->vocab, true, err));
     const double start = bt_time_monotonic();
-    BT_TRY(bt_squad_read(&b->set, argv[1], BT_SQUAD_EVALUATE, false, err));
+    BT_TRY(bt_squad_read(&b->set, argv[1], &(bt_text_encoding){0}, BT_SQUAD_EVALUATE, false, err));
     const double read = bt_time_monotonic();
     BT_TRY(bt_squad_windows_create(&b->windows, &b->set, b->tokenizer, &options, err));
     b->read_seconds = read - start;

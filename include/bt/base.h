@@ -192,6 +192,7 @@ bool bt_str_equal(const char *a, const char *b);        /* NULL equals NULL only
 bool bt_str_equal_nocase(const char *a, const char *b); /* ASCII */
 bool bt_str_starts_with(const char *s, const char *prefix);
 bool bt_str_ends_with(const char *s, const char *suffix);
+bool bt_str_ends_with_nocase(const char *s, size_t n, const char *suffix); /* ASCII; s [n] */
 
 /* A list for a message: appends "'word'" to out (cap bytes, "" at first), with a comma before it
  * unless it is the first; false: there was no room, and ", ..." stands there. */

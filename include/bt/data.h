@@ -155,12 +155,13 @@ typedef struct bt_data_config {
     uint64_t      seed;
     bool          is_training; /* repeat for ever and shuffle */
     bool          drop_remainder;
-    bool          gzip;      /* file_type: tfrecord_compressed */
-    bt_data_table table;     /* file_type: tsv, csv, jsonl; NONE: by the ending of each path */
-    char          delimiter; /* of TSV and CSV; 0: as above */
-    char          quote;     /* of TSV and CSV; 0: a double quote in CSV, none in TSV */
-    const char   *encoding;  /* of tables; NULL: UTF-8, or what a byte order mark says */
-    bt_held_out   held_out;  /* which rows are read: all, or without or only those held out */
+    bool          gzip;         /* file_type: tfrecord_compressed */
+    bt_data_table table;        /* file_type: tsv, csv, jsonl; NONE: by the ending of each path */
+    char          delimiter;    /* of TSV and CSV; 0: as above */
+    char          quote;        /* of TSV and CSV; 0: a double quote in CSV, none in TSV */
+    const char   *encoding;     /* of texts; NULL: UTF-8, or what a byte order mark says */
+    const char   *encoding_key; /* what sets it, for messages; NULL: SECTION.encoding */
+    bt_held_out   held_out;     /* which rows are read: all, or without or only those held out */
     double        held_out_share;
     uint64_t      held_out_seed;
     const char   *section; /* "task.train_data", for messages; NULL: "the data" */
@@ -206,6 +207,11 @@ typedef struct bt_data_cursor {
                          * that a record which is damaged in every epoch counts once */
 } bt_data_cursor;
 
+/* delimiter: a character, "tab" or \t; quote: the same, or "none"; NULL: not said. What is wrong
+ * with them, and *key which; NULL: nothing. */
+const char *bt_data_set_separators(bt_data_config *config, const char *delimiter, const char *quote,
+                                   const char **key);
+
 /* section: "task.train_data" or "task.validation_data" (borrowed). Strings live in conf and arena.
  */
 BT_MUST_USE bt_status bt_data_config_read(const bt_conf *conf, const char *section,
@@ -238,6 +244,9 @@ BT_MUST_USE bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row,
                                         const bt_text_span **texts, size_t *n, bt_error *err);
 /* The class of a row of a table; the same holds of it. */
 BT_MUST_USE bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label,
+                                        bt_error *err);
+/* The score of a row of a table, where labels are scores. */
+BT_MUST_USE bt_status bt_data_row_score(bt_data_stream *stream, int64_t row, float *score,
                                         bt_error *err);
 /* The names of the classes in the order of their ids, where the labels of a table are names: those
  * of the schema, or what was learned. *n = 0: labels are numbers. Borrowed until close. */

@@ -136,6 +136,11 @@ BT_MUST_USE bt_status bt_fs_scratch_read(const bt_fs_scratch *scratch, int64_t o
                                          size_t n_bytes, bt_error *err);
 
 BT_MUST_USE bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err);
+/* The bytes [begin, end) of what was flushed to scratch, which stays the caller's and outlives the
+ * stream. Places count from 0; path: of which file they are, for messages. */
+BT_MUST_USE bt_status bt_fs_stream_open_scratch(const bt_fs_scratch *scratch, int64_t begin,
+                                                int64_t end, const char *path, bt_fs_stream **out,
+                                                bt_error *err);
 void                  bt_fs_stream_close(bt_fs_stream *stream);
 int64_t               bt_fs_stream_offset(const bt_fs_stream *stream); /* of the next byte */
 int64_t               bt_fs_stream_size(const bt_fs_stream *stream);   /* of the file when opened */

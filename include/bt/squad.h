@@ -80,7 +80,8 @@ typedef enum bt_squad_use {
  * before the first; bt_squad_set_deinit also after a failure. version_2: training reads
  * is_impossible, and evaluation takes questions without answers. Errors name file, article,
  * paragraph and question: BT_E_IO, BT_E_FORMAT. */
-BT_MUST_USE bt_status bt_squad_read(bt_squad_set *set, const char *path, bt_squad_use use,
+BT_MUST_USE bt_status bt_squad_read(bt_squad_set *set, const char *path,
+                                    const bt_text_encoding *encoding, bt_squad_use use,
                                     bool version_2, bt_error *err);
 /* The same from memory; name is for messages. */
 BT_MUST_USE bt_status bt_squad_parse(bt_squad_set *set, const char *json, size_t n_bytes,

@@ -9,7 +9,7 @@
 #ifndef BT_TEXT_H
 #define BT_TEXT_H
 
-#include "bt/base.h"
+#include "bt/fs.h"
 
 /* ---- vocabulary ---------------------------------------------------------------------------- */
 
@@ -180,6 +180,95 @@ BT_MUST_USE bt_status bt_text_split_words_tf(bt_text_scratch *scratch, const cha
                                              const bt_text_word **words, size_t *n_words,
                                              bt_error *err);
 
+/* ---- files of text -----------------------------------------------------------------------------
+ * Their bytes as UTF-8: unpacked (gzip, bzip2, xz, zstd, zip; by the first bytes), converted, lines
+ * that end with CR as lines. */
+
+/* What a user says of the encoding: NULL: UTF-8, or what a byte order mark says. */
+enum { BT_TEXT_KEY_MAX = 96 };
+typedef struct bt_text_encoding {
+    const char *name;                 /* borrowed */
+    char        key[BT_TEXT_KEY_MAX]; /* what sets it, for messages: "task.train_data.encoding" */
+} bt_text_encoding;
+
+typedef struct bt_text_source {
+    bool    is_unpacked; /* the bytes [begin, end) of *scratch; else those of the file itself */
+    int64_t begin;
+    int64_t end;
+    bt_str  head; /* owned: the first of them, at most 64 KiB */
+} bt_text_source;
+
+/* *scratch is created when it is needed; the caller owns it. BT_E_FORMAT: the key contradicts the
+ * mark, the file is cut, an archive of several, columns (bt_text_refuse_columns), or no text. */
+BT_MUST_USE bt_status bt_text_source_open(const char *path, const bt_text_encoding *encoding,
+                                          bt_fs_scratch **scratch, bt_text_source *out,
+                                          bt_error *err);
+void                  bt_text_source_deinit(bt_text_source *source);
+BT_MUST_USE bt_status bt_text_source_stream(const bt_text_source *source, const char *path,
+                                            const bt_fs_scratch *scratch, bt_fs_stream **out,
+                                            bt_error *err);
+
+/* What to do about the byte at of text that is no UTF-8; "" or a text. */
+enum { BT_TEXT_ADVICE_MAX = 160 };
+const char *bt_text_encoding_advice(const char *key, const char *text, size_t n, size_t at,
+                                    char advice[BT_TEXT_ADVICE_MAX]);
+/* Bytes of ".gz", ".bz2", ".xz", ".zst" or ".zip" where the path [n] ends so, in any case; else 0.
+ */
+size_t bt_text_packed_suffix(const char *path, size_t n);
+/* Parquet, Arrow, Feather and Excel files, by name or first bytes: BT_E_FORMAT with the command
+ * that makes a table of them. head may be NULL. */
+BT_MUST_USE bt_status bt_text_refuse_columns(const char *path, const char *head, size_t n,
+                                             bt_error *err);
+
+/* ---- objects of JSON one after the other
+ * --------------------------------------------------------- */
+
+/* The objects of a list, [{...}, {...}], or one after the other over any number of lines, as pretty
+ * printers write them. Only where each ends is looked for: what is inside is checked by whoever
+ * takes it apart. Zero-initialise. */
+typedef struct bt_text_values {
+    const char   *path;   /* borrowed, for messages */
+    bt_fs_stream *stream; /* borrowed; NULL: the bytes are all there is */
+    size_t        max_bytes;
+    bool          is_whole;  /* from the beginning of a file: a mark or a list may stand there */
+    bool          is_member; /* the list is a member of an object */
+    const char   *bytes;     /* [n_bytes] the window, of which at are behind us */
+    size_t        n_bytes;
+    size_t        at;
+    int64_t       window_begin;
+    int           state;
+    int64_t       line;       /* lines that ended before at, and where the one of at begins */
+    int64_t       line_begin; /* in the file */
+    int64_t       begin;      /* of the object that was given last: byte, line and column from 1 */
+    int64_t       begin_line;
+    int64_t       begin_column;
+    bt_str        window; /* owned */
+} bt_text_values;
+
+/* Does the file that begins so hold anything else than an object a line? */
+bool bt_text_is_values(const char *head, size_t n);
+/* The stream is at its beginning. An object of more than max_bytes is refused. */
+void bt_text_values_of_stream(bt_text_values *values, const char *path, bt_fs_stream *stream,
+                              size_t max_bytes);
+/* {"data": [{...}, ...]}: where in the head the list begins whose objects have one of the keys;
+ * SIZE_MAX: there is none, or the object itself has one. Then the stream's values are its. */
+size_t bt_text_find_items(const char *head, size_t n, const char *const *keys, size_t n_keys);
+BT_MUST_USE bt_status bt_text_values_enter(bt_text_values *values, const char *head, size_t at,
+                                           bt_error *err);
+/* Keeps the window's memory, for many calls. */
+void bt_text_values_of_bytes(bt_text_values *values, const char *path, const char *bytes, size_t n,
+                             bool is_whole, size_t max_bytes);
+void bt_text_values_deinit(bt_text_values *values);
+/* *object, borrowed until the next call; *end: there is none. Errors name file, line and column. */
+BT_MUST_USE bt_status bt_text_values_next(bt_text_values *values, const char **object, size_t *n,
+                                          bool *end, bt_error *err);
+/* A copy of JSON without the values of other keys, in all its objects: null stands for them, so
+ * that NaN, long integers and half surrogate pairs there matter to nobody. *ok is false where it is
+ * no JSON even in Python's eyes. */
+BT_MUST_USE bt_status bt_text_json_blank_others(const char *text, size_t n, const char *const *keys,
+                                                size_t n_keys, bt_str *out, bool *ok,
+                                                bt_error *err);
+
 /* ---- files of words with labels
  * ----------------------------------------------------------------- */
 
@@ -195,18 +284,22 @@ BT_MUST_USE bt_status bt_text_split_words_tf(bt_text_scratch *scratch, const cha
  * ranges (1-2) and empty nodes (1.1) are left out, and unless columns are given the word is FORM
  * and the label UPOS.
  *
- * Files called .jsonl, .ndjson or .json hold a sentence a line, {"tokens": [...], "ner_tags":
- * [...]}: words of tokens or words, labels of ner_tags, ner or tags, names or numbers of classes.
- */
+ * Files called .jsonl, .ndjson or .json (or so and packed) hold sentences, {"tokens": [...],
+ * "ner_tags": [...]}: an object a line, in a list, or in the list that is a member of one object
+ * ({"data": [...]}). Words of tokens or words, labels of ner_tags, ner, tags, labels or pos_tags,
+ * names or numbers of classes.
+ *
+ * Read through bt_text_source_open: packed, or of another encoding. */
 enum { BT_TEXT_LAST_COLUMN = -1 };
 typedef struct bt_text_word_form {
-    bool        is_conll;
-    bool        repair_bio;     /* CoNLL, JSON: an entity that begins with I- begins with B- */
-    int         word_column;    /* CoNLL: from 0 */
-    int         label_column;   /* CoNLL: from 0, or BT_TEXT_LAST_COLUMN */
-    const char *conll_advice;   /* what a user sets to read CoNLL's form, for messages */
-    const char *columns_advice; /* ... and its columns */
-    const char *labels_advice;  /* ... and the names of labels that are numbers */
+    bool             is_conll;
+    bool             repair_bio;     /* CoNLL, JSON: an entity that begins with I- begins with B- */
+    int              word_column;    /* CoNLL: from 0 */
+    int              label_column;   /* CoNLL: from 0, or BT_TEXT_LAST_COLUMN */
+    const char      *conll_advice;   /* what a user sets to read CoNLL's form, for messages */
+    const char      *columns_advice; /* ... and its columns */
+    const char      *labels_advice;  /* ... and the names of labels that are numbers */
+    bt_text_encoding encoding;
 } bt_text_word_form;
 
 /* Both texts without surrounding white space; not NUL-terminated. */
@@ -220,7 +313,7 @@ typedef struct bt_text_word_line {
 
 typedef struct bt_text_word_file bt_text_word_file;
 
-/* By its ending: lines of words in JSON. */
+/* By its ending: sentences in JSON. */
 bool bt_text_is_word_json(const char *path);
 /* form is borrowed until the file is closed. */
 BT_MUST_USE bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,

@@ -171,6 +171,16 @@ bool bt_str_ends_with(const char *s, const char *suffix) {
     return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
+bool bt_str_ends_with_nocase(const char *s, size_t n, const char *suffix) {
+    const size_t m = strlen(suffix);
+    for (size_t i = 0; i < m && n >= m; i++) {
+        if (tolower((unsigned char)s[n - m + i]) != tolower((unsigned char)suffix[i])) {
+            return false;
+        }
+    }
+    return n >= m;
+}
+
 bool bt_parse_i64(const char *text, int64_t *out) {
     if (text[0] == '\0' || isspace((unsigned char)text[0])) {
         return false;

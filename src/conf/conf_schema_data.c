@@ -65,16 +65,19 @@ const conf_class conf_class_data = {"official.core.config_definitions.DataConfig
         KEY("held_out_share", T_FLOAT, EXT, "0.0", RULE_RATE,                                      \
             "share of the rows that is held out")
 
+/* Of all sections that texts can stand in. */
+#define KEY_ENCODING(WHAT)                                                                         \
+    KEY("encoding", T_STR, EXT | NULLABLE, "", RULE_NONE,                                          \
+        WHAT ": how text is encoded, a name as iconv knows it: windows-1252, utf-16le, ... "       \
+             "(empty: UTF-8, or what a byte order mark says)")
+
 /* Keys of ours of all sections that tables can stand in. */
 static const conf_key table_data_keys[] = {
     KEY("delimiter", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "tsv, csv: what separates the columns, one character or tab (empty: tab or comma, or what "
         "a "
         "line sep=; or the row of names shows)"),
-    KEY("encoding", T_STR, EXT | NULLABLE, "", RULE_NONE,
-        "tables: how text is encoded, a name as iconv knows it: windows-1252, utf-16le, ... "
-        "(empty: "
-        "UTF-8, or what a byte order mark says)"),
+    KEY_ENCODING("tables"),
     HELD_OUT_KEYS,
     KEY("quote", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "tsv, csv: the character around fields that hold others, or none (empty: a double quote in "
@@ -165,14 +168,16 @@ static const conf_key qa_data_keys[] = {
     KEY("do_lower_case", T_BOOL, 0, "true", RULE_NONE, "lower the text's case before tokenizing"),
     KEY("doc_stride", T_INT, 0, "128", RULE_GE1,
         "tokens between the starts of two windows of a long document"),
+    KEY_ENCODING("SQuAD files"),
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed"),
         "how record files are compressed (compressed: GZIP)"),
     KEY("global_batch_size", T_INT, 0, "48", RULE_GE0, "examples per step, over all replicas"),
     HELD_OUT_KEYS,
     KEY("input_path", T_PATHS, NULLABLE | PATH, "", RULE_NONE,
-        "training: record files, or SQuAD files that end in .json or .jsonl; evaluation: SQuAD "
-        "files"),
+        "training: record files, or SQuAD files that end in .json or .jsonl (or that and .gz, "
+        "...); "
+        "evaluation: SQuAD files"),
     KEY("input_preprocessed_data_path", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "folder for the evaluation's windows as records (empty = they are not written)"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE,
@@ -197,10 +202,11 @@ const conf_class conf_class_qa_data = {
     BT_ARRAY_LEN(qa_data_keys), false};
 
 static const conf_key tagging_data_keys[] = {
+    KEY_ENCODING("words with tags, words_path"),
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|conll"),
         "records (compressed: GZIP), or words with tags: files called .conll, .conllu, .bio, .iob, "
-        ".txt, .tsv, .jsonl, .json are those whatever stands here"),
+        ".txt, .tsv, .jsonl, .json (or that and .gz, ...) are those whatever stands here"),
     HELD_OUT_KEYS,
     KEY("include_sentence_id", T_BOOL, 0, "false", RULE_NONE, "read sentence_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),

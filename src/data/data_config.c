@@ -2,6 +2,7 @@
  *
  * The keys of task.train_data and task.validation_data that a stream obeys (spec/config.md 5.5).
  * Checks what can be said without looking at a file. */
+#include <stdio.h>
 #include <string.h>
 
 #include "data_internal.h"
@@ -108,6 +109,34 @@ static bool read_character(const char *text, char *out) {
            (text[1] == '\0' && (text[0] & 0x80) == 0 && text[0] != '\r' && text[0] != '\n');
 }
 
+const char *bt_data_set_separators(bt_data_config *config, const char *delimiter, const char *quote,
+                                   const char **key) {
+    *key = "delimiter";
+    if (delimiter != NULL && !read_character(delimiter, &config->delimiter)) {
+        return "expected one ASCII character (',', ';', '|', ...) or tab";
+    }
+    *key = "quote";
+    if (bt_str_equal(quote, "none")) {
+        config->quote = BT_DATA_NO_QUOTE;
+    } else if (quote != NULL && !read_character(quote, &config->quote)) {
+        return "expected one ASCII character or none";
+    }
+    return config->quote != 0 && config->quote == config->delimiter
+               ? "the same character as delimiter"
+               : NULL;
+}
+
+bt_text_encoding bt_data_encoding(const bt_data_config *config) {
+    bt_text_encoding  out = {.name = config->encoding};
+    const char *const section = config->section != NULL ? config->section : "the data";
+    if (config->encoding_key != NULL) {
+        (void)snprintf(out.key, sizeof out.key, "%s", config->encoding_key);
+    } else {
+        (void)snprintf(out.key, sizeof out.key, "%s.encoding", section);
+    }
+    return out;
+}
+
 /* Which rows; both sections say the same share and seed. */
 static bt_status read_held_out(key_reader *reader, bt_data_config *out) {
     const char *word = NULL;
@@ -133,19 +162,9 @@ static bt_status read_table_keys(key_reader *reader, bt_data_config *out) {
     BT_TRY(read_table_key(reader, "encoding", &out->encoding));
     BT_TRY(read_table_key(reader, "delimiter", &delimiter));
     BT_TRY(read_table_key(reader, "quote", &quote));
-    if (delimiter != NULL && !read_character(delimiter, &out->delimiter)) {
-        return refuse(reader, "delimiter", BT_E_CONFIG,
-                      "expected one ASCII character (',', ';', '|', ...) or tab");
-    }
-    if (bt_str_equal(quote, "none")) {
-        out->quote = BT_DATA_NO_QUOTE;
-    } else if (quote != NULL && !read_character(quote, &out->quote)) {
-        return refuse(reader, "quote", BT_E_CONFIG, "expected one ASCII character or none");
-    }
-    if (out->quote != 0 && out->quote == out->delimiter) {
-        return refuse(reader, "quote", BT_E_CONFIG, "the same character as delimiter");
-    }
-    return BT_OK;
+    const char       *key = NULL;
+    const char *const problem = bt_data_set_separators(out, delimiter, quote, &key);
+    return problem == NULL ? BT_OK : refuse(reader, key, BT_E_CONFIG, problem);
 }
 
 /* "a, b ,,c" -> "a" "b" "c" */

@@ -91,7 +91,7 @@ typedef struct data_rows_ops {
     bt_status (*texts)(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
                        bt_error *err);
     /* The class of row number `row`. NULL: only slots have it. */
-    bt_status (*label)(data_rows *rows, int64_t row, int64_t *label, bt_error *err);
+    bt_status (*label)(data_rows *rows, int64_t row, int64_t *label, float *score, bt_error *err);
     /* Frees all that it owns, and rows itself (bt_data_rows_deinit does the common part). */
     void (*close)(data_rows *rows);
 } data_rows_ops;
@@ -130,12 +130,9 @@ void      bt_data_rows_close(data_rows *rows); /* accepts NULL */
 bt_status bt_data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
                              bt_error *err);
 
-/* ".gz", ".bz2", ".xz", ".zst" or ".zip" where the path ends so, in any case; else NULL. */
-const char   *bt_data_packed_ending(const char *path);
 bt_data_table bt_data_table_by_name(const char *path);
-/* Parquet, Arrow, Feather and Excel files, by name or first bytes: BT_E_UNSUPPORTED with the
- * command that makes a table of them. head may be NULL. */
-bt_status bt_data_refuse_columns(const char *path, const char *head, size_t n, bt_error *err);
+/* What the section says of the encoding. */
+bt_text_encoding bt_data_encoding(const bt_data_config *config);
 /* delimiter, quote and encoding where they say nothing: BT_E_CONFIG. */
 bt_status bt_data_check_table_keys(const bt_data_config *config, bt_data_table table,
                                    bt_error *err);

@@ -16,6 +16,7 @@ enum {
 typedef struct data_label_place {
     size_t  part;
     int64_t line;
+    int64_t column;
 } data_label_place;
 
 typedef struct data_label {

@@ -154,7 +154,7 @@ static bt_status look_for_columns(const char *path, bt_error *problem) {
     }
     const bt_status rc = bt_fs_read_upto(file, 0, head, sizeof head, &n, NULL);
     bt_fs_close(file);
-    return rc == BT_OK ? bt_data_refuse_columns(path, head, n, problem) : BT_OK;
+    return rc == BT_OK ? bt_text_refuse_columns(path, head, n, problem) : BT_OK;
 }
 
 /* A file that is none of the kind that it was taken for: says what it is and what to set. */

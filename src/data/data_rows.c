@@ -19,7 +19,7 @@ static bool is_folder(const char *path) {
 
 /* Before anything is made of its bytes. A folder is one of a folder a class. */
 static bt_status find_one(const char *path, bt_data_table *out, bt_error *err) {
-    BT_TRY(bt_data_refuse_columns(path, NULL, 0, err));
+    BT_TRY(bt_text_refuse_columns(path, NULL, 0, err));
     *out = bt_data_table_by_name(path);
     *out = *out == BT_TABLE_NONE && is_folder(path) ? BT_TABLE_JSONL : *out;
     return BT_OK;
@@ -67,8 +67,8 @@ bt_status bt_data_check_table_keys(const bt_data_config *config, bt_data_table t
                        section);
     }
     if (table == BT_TABLE_NONE && config->encoding != NULL) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.encoding is for tables of text, but this input is records", section);
+        return BT_FAIL(err, BT_E_CONFIG, "%s.encoding is for texts, but this input is records",
+                       section);
     }
     return BT_OK;
 }

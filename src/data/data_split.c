@@ -101,9 +101,10 @@ static bt_status make_list(data_rows *rows, int64_t n, const bt_data_config *con
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the rows that are held out");
     }
     for (int64_t i = 0; i < n; i++) {
+        float score = 0;
         (*out)[i] = (split_row){.draw = draw_of(config->held_out_seed, i), .number = i};
         if (rows != NULL) {
-            BT_TRY(rows->ops->label(rows, i, &(*out)[i].label, err));
+            BT_TRY(rows->ops->label(rows, i, &(*out)[i].label, &score, err));
         }
     }
     return BT_OK;

@@ -135,11 +135,13 @@ static bt_status check_name(const char *path, bt_error *err) {
 static bt_status read_files(squad_rows *rows, const bt_data_squad *squad,
                             const bt_data_config *config, bt_error *err) {
     data_rows named = {0}; /* the files of input_path; the rows are one part, whatever the order */
-    bt_status rc = bt_data_rows_expand(&named, config, err);
+    const bt_text_encoding encoding = bt_data_encoding(config);
+    bt_status              rc = bt_data_rows_expand(&named, config, err);
     for (size_t i = 0; rc == BT_OK && i < named.n_parts; i++) {
         rc = check_name(named.parts[i].path, err);
         if (rc == BT_OK) {
-            rc = bt_squad_read(&rows->set, named.parts[i].path, squad->use, squad->version_2, err);
+            rc = bt_squad_read(&rows->set, named.parts[i].path, &encoding, squad->use,
+                               squad->version_2, err);
         }
     }
     if (rc == BT_OK) {

@@ -268,7 +268,16 @@ bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label,
     data_rows *const rows = stream->rows;
     BT_ASSERT(row >= 0 && row < rows->n_rows && rows->ops->label != NULL);
     stop_thread(stream);
-    return rows->ops->label(rows, row, label, err);
+    float score = 0;
+    return rows->ops->label(rows, row, label, &score, err);
+}
+
+bt_status bt_data_row_score(bt_data_stream *stream, int64_t row, float *score, bt_error *err) {
+    data_rows *const rows = stream->rows;
+    int64_t          label = 0;
+    BT_ASSERT(row >= 0 && row < rows->n_rows && rows->ops->label != NULL);
+    stop_thread(stream);
+    return rows->ops->label(rows, row, &label, score, err);
 }
 
 int64_t bt_data_n_left_rows(const bt_data_stream *stream) {

@@ -92,7 +92,7 @@ done:
 
 /* The row's label, as far as it can be read. */
 static bt_status learn_row(survey_run *run, const table_form *form, int32_t column, const char *row,
-                           size_t n, int64_t line, bt_error *err) {
+                           size_t n, data_label_place place, bt_error *err) {
     const bool   is_json = run->wish.table == BT_TABLE_JSONL;
     const size_t k = run->wish.label_key;
     const bool   may_be_number = true;
@@ -103,8 +103,7 @@ static bt_status learn_row(survey_run *run, const table_form *form, int32_t colu
                               : table_split(&run->fields, form, row, n, &at, &found);
     const size_t i = is_json ? 0 : (size_t)column;
     if (rc == BT_OK && i < run->fields.n && run->fields.spans[i].text != NULL) {
-        rc = bt_data_labels_learn(&run->labels, run->fields.spans[i], (data_label_place){0, line},
-                                  &found);
+        rc = bt_data_labels_learn(&run->labels, run->fields.spans[i], place, &found);
     }
     return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", found.msg) : BT_OK;
 }
@@ -133,7 +132,8 @@ static bt_status read_labels(survey_run *run, const char *path, bt_error *err) {
         }
         if (!is_header) {
             run->out->n_rows++;
-            BT_CHECK(learn_row(run, &source.form, column, row, n, scan.row_line, err));
+            BT_CHECK(learn_row(run, &source.form, column, row, n,
+                               (data_label_place){0, scan.row_line, scan.row_column}, err));
         }
         is_first = is_header = false;
     }
@@ -233,7 +233,7 @@ static bt_status start(const bt_data_config *config, const char *const *fields, 
     survey_run run = {.out = out,
                       .wish = {.delimiter = config->delimiter,
                                .quote = config->quote,
-                               .encoding = config->encoding,
+                               .encoding = bt_data_encoding(config),
                                .section = config->section,
                                .id_key = TABLE_NO_KEY,
                                .may_be_number = {true},

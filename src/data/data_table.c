@@ -45,45 +45,33 @@ typedef struct table_rows {
 /* ---- messages ---------------------------------------------------------------------------------
  */
 
-/* file:line:column of the place in a row that begins in that line. */
-static bt_status put_place(const char *path, int64_t line, const char *row, size_t at,
+/* Where a row begins in its file, from 1. */
+typedef struct row_place {
+    int64_t line;
+    int64_t column;
+} row_place;
+
+/* file:line:column of a place in the row. */
+static bt_status put_place(const char *path, row_place place, const char *row, size_t at,
                            bt_error *err) {
-    size_t column = 1;
     for (size_t i = 0; i < at; i++) {
-        column = row[i] == '\n' ? 1 : column + 1;
-        line += row[i] == '\n' ? 1 : 0;
+        place.column = row[i] == '\n' ? 1 : place.column + 1;
+        place.line += row[i] == '\n' ? 1 : 0;
     }
-    return bt_error_prefix(err, "%s:%" PRId64 ":%zu", path, line, column);
+    return bt_error_prefix(err, "%s:%" PRId64 ":%" PRId64, path, place.line, place.column);
 }
 
-static int64_t line_in_unpacked(const bt_fs_scratch *unpacked, int64_t begin, int64_t offset) {
-    char    block[4096];
-    int64_t line = 1;
-    for (int64_t at = 0; at < offset;) {
-        const int64_t left = offset - at;
-        const size_t  n = left < (int64_t)sizeof block ? (size_t)left : sizeof block;
-        if (bt_fs_scratch_read(unpacked, begin + at, block, n, NULL) != BT_OK) {
-            return 0;
-        }
-        for (size_t i = 0; i < n; i++) {
-            line += block[i] == '\n' ? 1 : 0;
-        }
-        at += (int64_t)n;
-    }
-    return line;
-}
-
-/* The line of a byte, counted only when something is wrong there. */
-static int64_t line_of(const table_rows *rows, size_t part, int64_t offset) {
-    const table_file *const file = &rows->files[part];
-    bt_fs_stream           *stream = NULL;
-    char                    block[4096];
-    int64_t                 line = 1;
-    if (file->source.is_unpacked) {
-        return line_in_unpacked(rows->unpacked, file->source.begin, offset);
-    }
-    if (bt_fs_stream_open(rows->base.parts[part].path, &stream, NULL) != BT_OK) {
-        return 0;
+/* Of a row that begins at a byte; counted only when something is wrong there. */
+static row_place place_of(const table_rows *rows, size_t part, int64_t offset) {
+    const table_source  *source = &rows->files[part].source;
+    const bt_text_source text = {
+        .is_unpacked = source->is_unpacked, .begin = source->begin, .end = source->end};
+    bt_fs_stream *stream = NULL;
+    char          block[4096];
+    row_place     place = {1, 1};
+    if (bt_text_source_stream(&text, rows->base.parts[part].path, rows->unpacked, &stream, NULL) !=
+        BT_OK) {
+        return (row_place){0};
     }
     for (int64_t at = 0; at < offset;) {
         const int64_t left = offset - at;
@@ -93,12 +81,13 @@ static int64_t line_of(const table_rows *rows, size_t part, int64_t offset) {
             break;
         }
         for (size_t i = 0; i < got; i++) {
-            line += block[i] == '\n' ? 1 : 0;
+            place.line += block[i] == '\n' ? 1 : 0;
+            place.column = block[i] == '\n' ? 1 : place.column + 1;
         }
         at += (int64_t)got;
     }
     bt_fs_stream_close(stream);
-    return line;
+    return place;
 }
 
 /* ---- taking a row apart ------------------------------------------------------------------------
@@ -113,10 +102,10 @@ static bt_status check_bytes(const table_rows *rows, const char *row, size_t n, 
         return BT_FAIL(err, BT_E_FORMAT, "a NUL byte: is this a text file?");
     }
     if (*at < n) {
-        char advice[TABLE_ADVICE_MAX];
+        char advice[BT_TEXT_ADVICE_MAX];
         return BT_FAIL(err, BT_E_FORMAT, "byte 0x%02x is not valid UTF-8%s",
                        (unsigned)(unsigned char)row[*at],
-                       table_encoding_advice(rows->wish.section, row, n, *at, advice));
+                       bt_text_encoding_advice(rows->wish.encoding.key, row, n, *at, advice));
     }
     return BT_OK;
 }
@@ -250,8 +239,7 @@ static bt_status find_row(table_rows *rows, size_t part, int64_t number, const c
     size_t                 n_bytes = 0;
     bool                   end = false;
     BT_TRY(read_bytes(rows, part, number - file->first, &bytes, &n_bytes, err));
-    table_scan_memory(&rows->scan, &rows->files[part].source.form, file->path, bytes, n_bytes,
-                      false);
+    table_scan_memory(&rows->scan, &rows->files[part].source.form, file->path, bytes, n_bytes);
     BT_TRY(table_scan_next(&rows->scan, row, n, &end, err));
     return end ? BT_FAIL(err, BT_E_FORMAT, "%s changed while it was in use", file->path) : BT_OK;
 }
@@ -279,9 +267,9 @@ static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bo
         rc = bt_data_slot_append(slot, rows->schema, &row, err);
     }
     if (rc != BT_OK) {
-        const int64_t i = number - base->parts[part].first;
-        const int64_t line = line_of(rows, part, rows->files[part].begins[i]);
-        return put_place(base->parts[part].path, line, bytes, at, err);
+        const int64_t   i = number - base->parts[part].first;
+        const row_place place = place_of(rows, part, rows->files[part].begins[i]);
+        return put_place(base->parts[part].path, place, bytes, at, err);
     }
     return BT_OK;
 }
@@ -300,7 +288,8 @@ static bt_status texts_of_row(data_rows *base, int64_t number, const bt_text_spa
     return BT_OK;
 }
 
-static bt_status label_of_row(data_rows *base, int64_t number, int64_t *label, bt_error *err) {
+static bt_status label_of_row(data_rows *base, int64_t number, int64_t *label, float *score,
+                              bt_error *err) {
     table_rows *const   rows = (table_rows *)base;
     const bt_text_span *texts = NULL;
     size_t              n_texts = 0;
@@ -308,6 +297,7 @@ static bt_status label_of_row(data_rows *base, int64_t number, int64_t *label, b
     BT_TRY(texts_of_row(base, number, &texts, &n_texts, err));
     BT_TRY(read_values(rows, rows->values, number, &row, err));
     *label = row.label;
+    *score = row.score;
     return BT_OK;
 }
 
@@ -359,14 +349,14 @@ static bt_status check_weight(const table_rows *rows, const bt_text_span *values
 
 /* A row that is damaged, yet may be skipped, keeps its number. */
 static bt_status check_row(table_rows *rows, const table_file *file, const char *row, size_t n,
-                           int64_t line, size_t *at, bt_error *err) {
+                           row_place begin, size_t *at, bt_error *err) {
     bt_text_span values[TABLE_MAX_KEYS];
     bt_error     damage = BT_ERROR_INIT;
     if (take_apart(rows, file, row, n, values, at, &damage) == BT_OK) {
-        const data_label_place place = {(size_t)(file - rows->files), line};
+        const data_label_place place = {(size_t)(file - rows->files), begin.line, begin.column};
         BT_TRY(check_weight(rows, values, err));
         BT_TRY(bt_data_census_add(&rows->census, &rows->encoder, values,
-                                  rows->base.parts[place.part].path, line, err));
+                                  rows->base.parts[place.part].path, begin.line, err));
         return learn_label(rows, values, place, err);
     }
     if (damage.code == BT_E_FORMAT && rows->n_damaged < rows->max_damaged) {
@@ -401,12 +391,13 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
         if (end) {
             return BT_OK;
         }
-        bt_status rc = is_first ? read_header(rows, file, row, n, &is_row, &at, err) : BT_OK;
+        const row_place place = {scan->row_line, scan->row_column};
+        bt_status       rc = is_first ? read_header(rows, file, row, n, &is_row, &at, err) : BT_OK;
         if (rc == BT_OK && is_row) {
-            rc = check_row(rows, file, row, n, scan->row_line, &at, err);
+            rc = check_row(rows, file, row, n, place, &at, err);
         }
         if (rc != BT_OK) {
-            return put_place(part->path, scan->row_line, row, at, err);
+            return put_place(part->path, place, row, at, err);
         }
         bt_data_rows_add_content(&rows->base, row, n);
         if (is_row) {
@@ -518,7 +509,8 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     data_label_place            place = {0};
     const bt_status rc = bt_data_labels_settle(&rows->labels, rows->wish.section, &place, err);
     if (rc != BT_OK && place.line > 0) {
-        return put_place(rows->base.parts[place.part].path, place.line, NULL, 0, err);
+        return put_place(rows->base.parts[place.part].path, (row_place){place.line, place.column},
+                         NULL, 0, err);
     }
     rows->base.census[0] = &rows->census.facts;
     rows->base.names = &rows->census.names;
@@ -566,8 +558,9 @@ static bt_status count_kept(table_rows *rows, bt_error *err) {
     }
     for (int64_t i = 0; labels->n_seen > 0 && i < rows->base.n_rows; i++) {
         int64_t label = 0;
+        float   score = 0;
         size_t  at = 0;
-        BT_TRY(label_of_row(&rows->base, i, &label, err));
+        BT_TRY(label_of_row(&rows->base, i, &label, &score, err));
         while (at + 1 < labels->n_seen && labels->seen[at].id != label) {
             at++;
         }
@@ -644,7 +637,7 @@ bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema 
     rows->wish = (table_wish){.table = table,
                               .delimiter = config->delimiter,
                               .quote = config->quote,
-                              .encoding = config->encoding,
+                              .encoding = bt_data_encoding(config),
                               .section = config->section != NULL ? config->section : "the data"};
     rows->max_damaged = config->skip_bad_records;
     BT_CHECK(check_kind(rows, err));

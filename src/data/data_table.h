@@ -25,18 +25,18 @@ enum {
 
 /* What is wanted of all files of an input. */
 typedef struct table_wish {
-    bt_data_table table;
-    char          delimiter; /* as in bt_data_config, the next two as well */
-    char          quote;
-    const char   *encoding;
-    const char   *section;
-    const char   *keys[TABLE_MAX_KEYS]; /* the texts, then label and example_id where wanted */
-    bool          may_be_number[TABLE_MAX_KEYS];
-    size_t        n_keys;
-    size_t        label_key;  /* or TABLE_NO_KEY */
-    size_t        id_key;     /* the same; need not be there */
-    size_t        weight_key; /* or TABLE_NO_KEY */
-    bool          has_header;
+    bt_data_table    table;
+    char             delimiter; /* as in bt_data_config, the next two as well */
+    char             quote;
+    bt_text_encoding encoding;
+    const char      *section;
+    const char      *keys[TABLE_MAX_KEYS]; /* the texts, then label and example_id where wanted */
+    bool             may_be_number[TABLE_MAX_KEYS];
+    size_t           n_keys;
+    size_t           label_key;  /* or TABLE_NO_KEY */
+    size_t           id_key;     /* the same; need not be there */
+    size_t           weight_key; /* or TABLE_NO_KEY */
+    bool             has_header;
 } table_wish;
 
 /* A longer row is refused: a quote that is never closed would swallow the file. */
@@ -74,11 +74,6 @@ bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const
 /* The keys of an object; the spans are borrowed from fields. */
 bt_status table_name_members(table_fields *fields, const char *row, size_t n, bt_error *err);
 void      table_free_json(table_fields *fields);
-/* A copy of the row without the values of other keys: null stands for them. *ok is false where the
- * row is no JSON even in Python's eyes. */
-bt_status table_blank_others(const char *row, size_t n, const char *const *keys, size_t n_keys,
-                             bt_str *out, bool *ok, bt_error *err);
-
 /* Where a CSV text stands after some bytes. */
 typedef enum csv_state {
     CSV_FIELD_START,
@@ -100,8 +95,7 @@ bt_status table_find_column(const table_wish *wish, const table_fields *fields, 
                             int32_t *column, bt_error *err);
 
 /* ---- source -----------------------------------------------------------------------------------
- * The bytes of a file as the scan wants them: unpacked, UTF-8, lines that end with LF. Where the
- * file itself is that, it is read where it is. */
+ * A file as the scan wants it. Where the file itself is plain UTF-8, it is read where it is. */
 
 typedef struct table_source {
     table_form form;
@@ -116,75 +110,39 @@ bt_status table_source_open(const table_wish *wish, const char *path, bt_fs_scra
 /* Lines {"text": ..., "label": ...} of the .txt files of a folder's folders, each a class. */
 bt_status table_read_folder(const table_wish *wish, const char *folder, bt_fs_scratch *out,
                             bt_error *err);
-/* Appends bytes of another encoding in UTF-8: one piece after the other, the rest of a character
- * waits for the next. */
-typedef struct table_decoder table_decoder;
-bt_status table_decoder_create(const char *encoding, const char *path, const char *section,
-                               table_decoder **out, bt_error *err);
-void      table_decoder_free(table_decoder *decoder);
-bt_status table_decode(table_decoder *decoder, const char *bytes, size_t n, bool is_last,
-                       bt_fs_scratch *out, bt_error *err);
-/* What to do about a byte that is no UTF-8; "" or a text. */
-enum { TABLE_ADVICE_MAX = 160 };
-const char *table_encoding_advice(const char *section, const char *row, size_t n, size_t at,
-                                  char advice[TABLE_ADVICE_MAX]);
 
 /* ---- scan -------------------------------------------------------------------------------------
  * Rows of a file (or of bytes in memory), one after the other. Empty lines are skipped (but of
  * BT_TABLE_LINES), a byte order mark at the beginning too; a line may end with CR LF. */
 
-/* JSON that is no line a row: where the scan is. */
-typedef enum scan_list { LIST_UNKNOWN, LIST_NONE, LIST_OPEN, LIST_ITEM, LIST_OVER } scan_list;
-
 typedef struct table_scan {
-    table_form           form;
-    const char          *path;                       /* borrowed, for messages */
-    bt_fs_stream        *file;                       /* owned; NULL: memory or unpacked */
-    const bt_fs_scratch *unpacked;                   /* borrowed; memory is a window onto it */
-    int64_t              window_begin, unpacked_end; /* in unpacked */
-    int64_t              first;                      /* where the table begins in it */
-    bt_str               window;
-    bool                 is_whole; /* begins at the beginning of a file: a mark may stand there */
-    const char          *memory;
-    size_t               n_memory;
-    size_t               at;     /* in memory */
-    bt_str               joined; /* a CSV row of several lines */
-    int64_t              line;   /* number of the last line that was read, from 1 */
-    int64_t              begin;  /* of the row that was given last: byte, and line */
-    int64_t              row_line;
-    scan_list            list;
+    table_form     form;
+    const char    *path;   /* borrowed, for messages */
+    bt_fs_stream  *file;   /* owned; NULL: memory, one row */
+    const char    *memory; /* [n_memory], of which at are behind us */
+    size_t         n_memory;
+    size_t         at;
+    bt_text_values values; /* form.is_values */
+    bt_str         joined; /* a CSV row of several lines */
+    int64_t        line;   /* number of the last line that was read, from 1 */
+    int64_t        begin;  /* of the row that was given last: byte, line, column from 1 */
+    int64_t        row_line;
+    int64_t        row_column;
 } table_scan;
 
-/* Where JSON stands after some characters of it. */
-typedef struct json_walk {
-    int64_t depth;
-    bool    is_text;
-    bool    is_escape;
-} json_walk;
-/* true: the outermost object or list ends with this character. */
-bool json_walk_on(json_walk *walk, char c);
-/* Is the JSON that begins so anything else than an object a line? */
-bool table_is_values(bt_text_span head);
-
-bt_status table_scan_open(table_scan *scan, const table_form *form, const char *path,
-                          bt_error *err);
-void      table_scan_memory(table_scan *scan, const table_form *form, const char *path,
-                            const char *bytes, size_t n_bytes, bool is_whole);
-/* The bytes [begin, end) of what was unpacked; scan->begin counts from 0. */
-void table_scan_unpacked(table_scan *scan, const table_form *form, const char *path,
-                         const bt_fs_scratch *unpacked, int64_t begin, int64_t end);
+/* The stream is the scan's from here on. */
+void table_scan_stream(table_scan *scan, const table_form *form, const char *path,
+                       bt_fs_stream *stream);
+/* The bytes of one row, and what may stand before the next. */
+void table_scan_memory(table_scan *scan, const table_form *form, const char *path,
+                       const char *bytes, size_t n_bytes);
 void table_scan_close(table_scan *scan);
 /* *row without its line end, borrowed until the next call. *end: there is none. Errors name file
  * and line. */
 bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *end, bt_error *err);
-/* The same of form.is_values. */
-bt_status table_scan_next_value(table_scan *scan, const char **row, size_t *n, bool *end,
-                                bt_error *err);
 /* Opens a file and the scan of its rows; table_scan_close(scan) whatever comes of it. */
 bt_status table_source_scan(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
                             table_source *source, table_scan *scan, bt_error *err);
-/* More bytes behind what is left of the window, which moves. *any: there were more. */
-bt_status table_scan_widen(table_scan *scan, bool *any, bt_error *err);
 
 /* ---- several labels a row (data_table_targets.c) ----------------------------------------------
  * The field of a row shown to learn; then, settled, what applies: targets [n_classes]. Or a column

@@ -33,11 +33,11 @@ static bt_status add_file(const char *path, const char *label, const table_wish 
     n -= (size_t)(begin - text);
     const size_t valid = bt_text_utf8_valid_prefix(begin, n);
     if (valid < n || memchr(begin, '\0', n) != NULL) {
-        char advice[TABLE_ADVICE_MAX] = "";
-        rc =
-            BT_FAIL(err, BT_E_FORMAT, "%s: %s%s", path,
-                    valid < n ? "not valid UTF-8" : "a NUL byte: is this a text file?",
-                    valid < n ? table_encoding_advice(wish->section, begin, n, valid, advice) : "");
+        char advice[BT_TEXT_ADVICE_MAX] = "";
+        rc = BT_FAIL(
+            err, BT_E_FORMAT, "%s: %s%s", path,
+            valid < n ? "not valid UTF-8" : "a NUL byte: is this a text file?",
+            valid < n ? bt_text_encoding_advice(wish->encoding.key, begin, n, valid, advice) : "");
         goto done;
     }
     rc = append_row(begin, n, label, out, row, err);
@@ -106,10 +106,9 @@ static bt_status add_classes(const char *folder, const bt_fs_names *names, const
 bt_status table_read_folder(const table_wish *wish, const char *folder, bt_fs_scratch *out,
                             bt_error *err) {
     bt_fs_names names = BT_FS_NAMES_INIT;
-    if (wish->encoding != NULL) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.encoding: the files of a folder a class (%s) are UTF-8", wish->section,
-                       folder);
+    if (wish->encoding.name != NULL) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s: the files of a folder a class (%s) are UTF-8",
+                       wish->encoding.key, folder);
     }
     BT_TRY(bt_fs_list(folder, &names, err));
     bt_status rc = add_classes(folder, &names, wish, out, err);

@@ -86,7 +86,8 @@ bt_status table_form_find(const table_wish *wish, const char *path, bt_text_span
                          .delimiter = is_tsv ? '\t' : ',',
                          .quote = is_tsv ? BT_DATA_NO_QUOTE : '"'};
     if (wish->table != BT_TABLE_TSV && wish->table != BT_TABLE_CSV) {
-        form->is_values = wish->table == BT_TABLE_JSONL && table_is_values(head);
+        form->is_values =
+            wish->table == BT_TABLE_JSONL && bt_text_is_values(head.text, head.n_bytes);
         return BT_OK;
     }
     form->delimiter = wish->delimiter != 0 ? wish->delimiter : form->delimiter;

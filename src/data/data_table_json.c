@@ -86,7 +86,7 @@ static bt_status load(table_fields *fields, const char *row, size_t n, const cha
     if (*root != NULL) {
         return BT_OK;
     }
-    BT_TRY(table_blank_others(row, n, keys, n_keys, &fields->unquoted, &ok, err));
+    BT_TRY(bt_text_json_blank_others(row, n, keys, n_keys, &fields->unquoted, &ok, err));
     return ok ? bt_json_load(bt_str_text(&fields->unquoted), fields->unquoted.len, flags, root,
                              NULL, err)
               : BT_OK;

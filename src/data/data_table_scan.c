@@ -6,39 +6,26 @@
 
 #include "data_table.h"
 
-enum { WINDOW_BYTES = 1 << 18 };
-
-bt_status table_scan_open(table_scan *scan, const table_form *form, const char *path,
-                          bt_error *err) {
-    *scan = (table_scan){.form = *form, .path = path, .is_whole = true};
-    BT_TRY(bt_fs_refuse_stranger_file(path, err));
-    return bt_fs_stream_open(path, &scan->file, err);
+void table_scan_stream(table_scan *scan, const table_form *form, const char *path,
+                       bt_fs_stream *stream) {
+    *scan = (table_scan){.form = *form, .path = path, .file = stream};
+    bt_text_values_of_stream(&scan->values, path, stream, TABLE_ROW_MAX_BYTES);
 }
 
 void table_scan_memory(table_scan *scan, const table_form *form, const char *path,
-                       const char *bytes, size_t n_bytes, bool is_whole) {
+                       const char *bytes, size_t n_bytes) {
     *scan = (table_scan){.form = *form,
                          .path = path,
-                         .is_whole = is_whole,
                          .memory = bytes,
                          .n_memory = n_bytes,
+                         .values = scan->values,
                          .joined = scan->joined};
-}
-
-void table_scan_unpacked(table_scan *scan, const table_form *form, const char *path,
-                         const bt_fs_scratch *unpacked, int64_t begin, int64_t end) {
-    *scan = (table_scan){.form = *form,
-                         .path = path,
-                         .is_whole = true,
-                         .unpacked = unpacked,
-                         .window_begin = begin,
-                         .first = begin,
-                         .unpacked_end = end};
+    bt_text_values_of_bytes(&scan->values, path, bytes, n_bytes, false, TABLE_ROW_MAX_BYTES);
 }
 
 void table_scan_close(table_scan *scan) {
     bt_fs_stream_close(scan->file);
-    bt_str_deinit(&scan->window);
+    bt_text_values_deinit(&scan->values);
     bt_str_deinit(&scan->joined);
     *scan = (table_scan){0};
 }
@@ -54,54 +41,8 @@ static bt_status refuse_long(const table_scan *scan, int64_t line, bt_error *err
                    is_quoted(&scan->form) ? "; is a quote not closed?" : "");
 }
 
-/* Of the file, or of what was unpacked. */
-static bt_status read_more(table_scan *scan, char *dst, int64_t from, size_t *n, bt_error *err) {
-    if (scan->file != NULL) {
-        return bt_fs_stream_read(scan->file, dst, WINDOW_BYTES, n, err);
-    }
-    const int64_t left = scan->unpacked_end - from;
-    *n = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
-    return bt_fs_scratch_read(scan->unpacked, from, dst, *n, err);
-}
-
-bt_status table_scan_widen(table_scan *scan, bool *any, bt_error *err) {
-    bt_str *const window = &scan->window;
-    size_t        n = 0;
-    *any = false;
-    if (scan->file == NULL && scan->unpacked == NULL) {
-        return BT_OK; /* memory has no more */
-    }
-    if (scan->at > 0) {
-        window->len -= scan->at;
-        memmove(window->data, window->data + scan->at, window->len);
-        scan->window_begin += (int64_t)scan->at;
-        scan->at = 0;
-    }
-    BT_TRY(bt_grow(&window->data, &window->cap, window->len + WINDOW_BYTES, 1,
-                   2 * (size_t)TABLE_ROW_MAX_BYTES + 2 * WINDOW_BYTES, err));
-    BT_TRY(read_more(scan, window->data + window->len, scan->window_begin + (int64_t)window->len,
-                     &n, err));
-    window->len += n;
-    *any = n > 0;
-    scan->memory = window->data;
-    scan->n_memory = window->len;
-    return BT_OK;
-}
-
-/* A whole line is in the window, or the rest of the table, or more than a row may have. */
-static bt_status prepare_window(table_scan *scan, bt_error *err) {
-    bool any = scan->unpacked != NULL;
-    while (any && scan->n_memory - scan->at <= TABLE_ROW_MAX_BYTES &&
-           (scan->n_memory == scan->at ||
-            memchr(scan->memory + scan->at, '\n', scan->n_memory - scan->at) == NULL)) {
-        BT_TRY(table_scan_widen(scan, &any, err));
-    }
-    return BT_OK;
-}
-
 static bt_status next_memory_line(table_scan *scan, const char **line, size_t *n, bool *end,
                                   bt_error *err) {
-    BT_TRY(prepare_window(scan, err));
     if (scan->n_memory == scan->at) {
         *end = true;
         return BT_OK;
@@ -117,8 +58,7 @@ static bt_status next_memory_line(table_scan *scan, const char **line, size_t *n
 }
 
 static int64_t offset_of_next(const table_scan *scan) {
-    return scan->file != NULL ? bt_fs_stream_offset(scan->file)
-                              : scan->window_begin - scan->first + (int64_t)scan->at;
+    return scan->file != NULL ? bt_fs_stream_offset(scan->file) : (int64_t)scan->at;
 }
 
 static bt_status next_line(table_scan *scan, const char **line, size_t *n, bool *end,
@@ -205,12 +145,21 @@ static bool is_empty_line(const table_form *form, const char *line, size_t n) {
     return n == 0 || (n == 1 && line[0] == '\r');
 }
 
+static bt_status next_value(table_scan *scan, const char **row, size_t *n, bool *end,
+                            bt_error *err) {
+    BT_TRY(bt_text_values_next(&scan->values, row, n, end, err));
+    scan->begin = scan->values.begin;
+    scan->row_line = scan->values.begin_line;
+    scan->row_column = scan->values.begin_column;
+    return BT_OK;
+}
+
 bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *end, bt_error *err) {
     static const char mark[] = "\xef\xbb\xbf"; /* byte order */
     if (scan->form.is_values) {
-        return table_scan_next_value(scan, row, n, end, err);
+        return next_value(scan, row, n, end, err);
     }
-    bool has_sep_line = scan->is_whole && scan->form.has_sep_line && scan->row_line == 0;
+    bool has_sep_line = scan->file != NULL && scan->form.has_sep_line && scan->row_line == 0;
     bool skip = false;
     do {
         BT_TRY(bt_stop_check(err));
@@ -219,7 +168,7 @@ bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *e
         if (*end) {
             return BT_OK;
         }
-        if (scan->is_whole && scan->begin == 0 && *n >= 3 && memcmp(*row, mark, 3) == 0) {
+        if (scan->file != NULL && scan->begin == 0 && *n >= 3 && memcmp(*row, mark, 3) == 0) {
             *row += 3;
             *n -= 3;
             scan->begin = 3;
@@ -231,6 +180,7 @@ bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *e
         }
     } while (skip);
     scan->row_line = scan->line;
+    scan->row_column = 1;
     if (is_quoted(&scan->form)) {
         const csv_state state = csv_walk(&scan->form, CSV_FIELD_START, *row, *n);
         if (state == CSV_QUOTED) {

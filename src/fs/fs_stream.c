@@ -13,24 +13,41 @@
 enum { STREAM_BUFFER_BYTES = 1 << 18 };
 
 struct bt_fs_stream {
-    int         fd;
-    block_file *remote; /* or NULL: fd */
-    int64_t     at;     /* remote: of the next byte that is not in the buffer */
-    int64_t     size;   /* -1: not a regular file */
-    int64_t     offset; /* of the next byte that the caller gets */
-    char       *path;
-    uint8_t    *buffer;
-    size_t      begin; /* what is left in the buffer: [begin, end) */
-    size_t      end;
-    bt_str      line;
+    int                  fd;
+    block_file          *remote; /* or NULL: fd, or scratch */
+    int64_t              at;     /* remote, scratch: of the next byte that is not in the buffer */
+    int64_t              size;   /* -1: not a regular file */
+    int64_t              first;  /* scratch: where the bytes begin in it */
+    const bt_fs_scratch *scratch;
+    int64_t              offset; /* of the next byte that the caller gets */
+    char                *path;
+    uint8_t             *buffer;
+    size_t               begin; /* what is left in the buffer: [begin, end) */
+    size_t               end;
+    bt_str               line;
 };
 
 static void close_source(int fd, block_file *remote) {
     if (remote != NULL) {
         block_file_close(remote);
-    } else {
+    } else if (fd >= 0) {
         (void)close(fd);
     }
+}
+
+/* NULL: out of memory. */
+static bt_fs_stream *make_stream(const char *path) {
+    bt_fs_stream *const stream = bt_calloc_array(1, sizeof *stream);
+    if (stream == NULL || (stream->path = bt_strdup(path)) == NULL ||
+        (stream->buffer = bt_alloc(STREAM_BUFFER_BYTES)) == NULL) {
+        if (stream != NULL) {
+            bt_free(stream->path);
+        }
+        bt_free(stream);
+        return NULL;
+    }
+    stream->fd = -1;
+    return stream;
 }
 
 bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err) {
@@ -43,13 +60,8 @@ bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err)
     } else {
         BT_TRY(fs_open_read(path, &fd, &size, err));
     }
-    bt_fs_stream *const stream = bt_calloc_array(1, sizeof *stream);
-    if (stream == NULL || (stream->path = bt_strdup(path)) == NULL ||
-        (stream->buffer = bt_alloc(STREAM_BUFFER_BYTES)) == NULL) {
-        if (stream != NULL) {
-            bt_free(stream->path);
-        }
-        bt_free(stream);
+    bt_fs_stream *const stream = make_stream(path);
+    if (stream == NULL) {
         close_source(fd, remote);
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
     }
@@ -59,6 +71,19 @@ bt_status bt_fs_stream_open(const char *path, bt_fs_stream **out, bt_error *err)
     if (size > 0 && remote == NULL) {
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only a hint */
     }
+    *out = stream;
+    return BT_OK;
+}
+
+bt_status bt_fs_stream_open_scratch(const bt_fs_scratch *scratch, int64_t begin, int64_t end,
+                                    const char *path, bt_fs_stream **out, bt_error *err) {
+    bt_fs_stream *const stream = make_stream(path);
+    if (stream == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", path);
+    }
+    stream->scratch = scratch;
+    stream->first = begin;
+    stream->size = end - begin;
     *out = stream;
     return BT_OK;
 }
@@ -90,6 +115,13 @@ static bt_status read_next(bt_fs_stream *stream, uint8_t *dst, size_t *n, bt_err
     BT_TRY(bt_stop_check_now(err));
     if (stream->remote != NULL) {
         BT_TRY(block_file_read(stream->remote, stream->at, dst, STREAM_BUFFER_BYTES, n, err));
+        stream->at += (int64_t)*n;
+        return BT_OK;
+    }
+    if (stream->scratch != NULL) {
+        const int64_t left = stream->size - stream->at;
+        *n = left < STREAM_BUFFER_BYTES ? (size_t)left : STREAM_BUFFER_BYTES;
+        BT_TRY(bt_fs_scratch_read(stream->scratch, stream->first + stream->at, dst, *n, err));
         stream->at += (int64_t)*n;
         return BT_OK;
     }
@@ -155,8 +187,9 @@ bt_status bt_fs_stream_seek(bt_fs_stream *stream, int64_t offset, bt_error *err)
         stream->offset = offset;
         return BT_OK;
     }
+    const bool is_placed = stream->remote != NULL || stream->scratch != NULL;
     const bool moved =
-        offset >= 0 && (stream->remote != NULL || lseek(stream->fd, (off_t)offset, SEEK_SET) >= 0);
+        offset >= 0 && (is_placed || lseek(stream->fd, (off_t)offset, SEEK_SET) >= 0);
     if (!moved) {
         return BT_FAIL(err, BT_E_IO, "cannot move to byte %" PRId64 " of %s", offset, stream->path);
     }

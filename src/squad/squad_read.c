@@ -488,11 +488,33 @@ static bool is_blank(const char *line, size_t n) {
     return n == 0;
 }
 
+/* *root NULL: no JSON, and *problem says why. What stands under other keys may be anything that
+ * Python writes. */
+static bt_status load(const char *json, size_t n, json_t **root, json_error_t *problem,
+                      bt_error *err) {
+    static const char *const keys[] = {
+        "data",     "title",   "paragraphs",   "context",       "qas", "id",
+        "question", "answers", "answer_start", "is_impossible", "text"};
+    const size_t flags = JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES;
+    bt_str       blanked = BT_STR_INIT;
+    bool         ok = false;
+    BT_TRY(bt_json_load(json, n, flags, root, problem, err));
+    if (*root != NULL) {
+        return BT_OK;
+    }
+    bt_status rc = bt_text_json_blank_others(json, n, keys, BT_ARRAY_LEN(keys), &blanked, &ok, err);
+    if (rc == BT_OK && ok) {
+        rc = bt_json_load(bt_str_text(&blanked), blanked.len, flags, root, NULL, err);
+    }
+    bt_str_deinit(&blanked);
+    return rc;
+}
+
 /* One more item of the list; false: the line is none. */
 static bt_status load_line(json_t *list, const char *line, size_t n, json_error_t *problem,
                            bool *ok, bt_error *err) {
     json_t *item = NULL;
-    BT_TRY(bt_json_load(line, n, JSON_ALLOW_NUL, &item, problem, err));
+    BT_TRY(load(line, n, &item, problem, err));
     *ok = json_is_object(item);
     if (!*ok) {
         json_decref(item);
@@ -539,7 +561,7 @@ static json_t *load_json(const char *json, size_t n_bytes, const char *name, bt_
         n_bytes -= 3;
     }
     json_t   *root = NULL;
-    bt_status rc = bt_json_load(json, n_bytes, JSON_ALLOW_NUL, &root, &problem, err);
+    bt_status rc = load(json, n_bytes, &root, &problem, err);
     if (rc == BT_OK && root == NULL) {
         rc = load_lines(json, n_bytes, &root, &problem, err);
     }
@@ -616,16 +638,51 @@ done:
     return rc;
 }
 
-bt_status bt_squad_read(bt_squad_set *set, const char *path, bt_squad_use use, bool version_2,
-                        bt_error *err) {
-    bt_fs_view view = {0};
-    BT_TRY(bt_fs_require_file(path, NULL, err));
-    BT_TRY(bt_fs_view_open(path, &view, err));
-    set->content = bt_crc32c(set->content, view.data, view.n_bytes);
-    bt_status rc = bt_fs_refuse_stranger(path, view.data, view.n_bytes, err);
-    if (rc == BT_OK) {
-        rc = bt_squad_parse(set, (const char *)view.data, view.n_bytes, path, use, version_2, err);
+/* What was unpacked or converted, in memory as a file's own bytes would be. */
+static bt_status load_unpacked(const bt_text_source *source, const bt_fs_scratch *scratch,
+                               const char *path, char **out, bt_error *err) {
+    const size_t n = (size_t)(source->end - source->begin);
+    char *const  bytes = bt_alloc(n + 1);
+    if (bytes == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for its %zu bytes", path, n);
     }
+    *out = bytes;
+    return bt_fs_scratch_read(scratch, source->begin, bytes, n, err);
+}
+
+bt_status bt_squad_read(bt_squad_set *set, const char *path, const bt_text_encoding *encoding,
+                        bt_squad_use use, bool version_2, bt_error *err) {
+    bt_status      rc = BT_OK;
+    bt_text_source source = {0};
+    bt_fs_scratch *scratch = NULL;
+    bt_fs_view     view = {0};
+    char          *unpacked = NULL;
+    const char    *bytes = NULL;
+    size_t         n = 0;
+    BT_CHECK(bt_text_source_open(path, encoding, &scratch, &source, err));
+    if (source.is_unpacked) {
+        BT_CHECK(load_unpacked(&source, scratch, path, &unpacked, err));
+        bytes = unpacked;
+        n = (size_t)(source.end - source.begin);
+    } else {
+        BT_CHECK(bt_fs_view_open(path, &view, err));
+        bytes = (const char *)view.data;
+        n = view.n_bytes;
+    }
+    const size_t n_valid = bt_text_utf8_valid_prefix(bytes, n);
+    if (n_valid < n) {
+        char advice[BT_TEXT_ADVICE_MAX];
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s: byte %zu (0x%02x) is not valid UTF-8%s", path,
+                     n_valid + 1, (unsigned)(unsigned char)bytes[n_valid],
+                     bt_text_encoding_advice(encoding->key, bytes, n, n_valid, advice));
+        goto done;
+    }
+    set->content = bt_crc32c(set->content, bytes, n);
+    rc = bt_squad_parse(set, bytes, n, path, use, version_2, err);
+done:
     bt_fs_view_close(&view);
+    bt_text_source_deinit(&source);
+    bt_fs_scratch_close(scratch);
+    bt_free(unpacked);
     return rc;
 }

@@ -5,6 +5,7 @@
  * question_answering task does them. spec/numerics.md section 2, spec/data.md (d). */
 #include <string.h>
 
+#include "bt/text.h"
 #include "task_internal.h"
 
 /* ---- data ---------------------------------------------------------------------------------------
@@ -36,13 +37,8 @@ static const bt_conf_field squad_fields[] = {
     {"global_batch_size", BT_CONF_FIELD_I64, offsetof(squad_keys, batch_size)},
 };
 
-static bool ends_with(const char *text, size_t n, const char *ending) {
-    const size_t n_ending = strlen(ending);
-    return n >= n_ending && memcmp(text + n - n_ending, ending, n_ending) == 0;
-}
-
 /* The first path of a list, whose items may hold several with commas between, ends in .json or
- * .jsonl. */
+ * .jsonl, packed or not. */
 static bool names_json(const bt_conf_str_list *paths) {
     for (size_t i = 0; i < paths->n; i++) {
         const char *at = paths->items[i];
@@ -52,7 +48,10 @@ static bool names_json(const bt_conf_str_list *paths) {
             n--;
         }
         if (n > 0) {
-            return ends_with(at, n, ".json") || ends_with(at, n, ".jsonl");
+            n -= bt_text_packed_suffix(at, n);
+            return bt_str_ends_with_nocase(at, n, ".json") ||
+                   bt_str_ends_with_nocase(at, n, ".jsonl") ||
+                   bt_str_ends_with_nocase(at, n, ".ndjson");
         }
     }
     return false;

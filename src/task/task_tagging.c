@@ -7,23 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/text.h"
 #include "task_internal.h"
 
 /* ---- words with tags ---------------------------------------------------------------------------
  */
 
 #define TRAIN "task.train_data"
-
-static bool ends_with_nocase(const char *text, size_t n, const char *ending) {
-    const size_t n_ending = strlen(ending);
-    for (size_t i = 0; i < n_ending && n >= n_ending; i++) {
-        const char c = text[n - n_ending + i];
-        if ((c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != ending[i]) {
-            return false;
-        }
-    }
-    return n >= n_ending;
-}
 
 /* Records are never called so. */
 static bool is_called_words(const char *path) {
@@ -33,8 +23,9 @@ static bool is_called_words(const char *path) {
     while (n > 0 && strchr(" \t\r\n,", path[n - 1]) != NULL) {
         n--;
     }
+    n -= bt_text_packed_suffix(path, n);
     for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
-        if (ends_with_nocase(path, n, endings[i])) {
+        if (bt_str_ends_with_nocase(path, n, endings[i])) {
             return true;
         }
     }

@@ -43,6 +43,11 @@ bt_status task_read_word_form(const bt_conf *conf, const char *section, bt_text_
     *form = (bt_text_word_form){.conll_advice = "words_format=conll",
                                 .columns_advice = "words_column, label_column",
                                 .labels_advice = "task.class_names"};
+    (void)snprintf(form->encoding.key, sizeof form->encoding.key, "%s.encoding", section);
+    if (!bt_conf_is_null(conf, form->encoding.key)) {
+        BT_TRY(bt_conf_get_str(conf, form->encoding.key, &form->encoding.name, err));
+    }
+    form->encoding.name = bt_str_equal(form->encoding.name, "") ? NULL : form->encoding.name;
     (void)snprintf(path, sizeof path, "%s.words_format", section);
     BT_TRY(bt_conf_get_str(conf, path, &format, err));
     form->is_conll = !bt_str_equal(format, "plain");

@@ -13,26 +13,37 @@ typedef struct column {
     size_t      n;
 } column;
 
-static bool ends_with_nocase(const char *text, const char *suffix) {
-    const size_t n = strlen(text);
-    const size_t n_suffix = strlen(suffix);
-    return n >= n_suffix && bt_str_equal_nocase(text + n - n_suffix, suffix);
-}
-
 bool bt_text_is_word_json(const char *path) {
-    return ends_with_nocase(path, ".jsonl") || ends_with_nocase(path, ".ndjson") ||
-           ends_with_nocase(path, ".json");
+    static const char *const endings[] = {".jsonl", ".ndjson", ".json"};
+    const size_t             n = strlen(path) - bt_text_packed_suffix(path, strlen(path));
+    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
+        if (bt_str_ends_with_nocase(path, n, endings[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
                                  const bt_text_word_form *form, bt_error *err) {
+    bt_status                rc = BT_OK;
+    bt_text_source           source = {0};
     bt_text_word_file *const r = bt_calloc_array(1, sizeof *r);
     if (r == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory", path);
     }
     r->form = form;
     r->is_json = bt_text_is_word_json(path);
-    const bt_status rc = bt_fs_stream_open(path, &r->stream, err);
+    BT_CHECK(bt_text_source_open(path, &form->encoding, &r->scratch, &source, err));
+    BT_CHECK(bt_text_source_stream(&source, path, r->scratch, &r->stream, err));
+    if (r->is_json) {
+        BT_CHECK(word_json_open(r, bt_str_text(&source.head), source.head.len, err));
+    } else if (source.head.len >= 3 && memcmp(source.head.data, "\xef\xbb\xbf", 3) == 0 &&
+               (form->is_conll || source.is_unpacked)) {
+        BT_CHECK(bt_fs_stream_seek(r->stream, 3, err)); /* a byte order mark is no word */
+    }
+done:
+    bt_text_source_deinit(&source);
     if (rc != BT_OK) {
         bt_text_word_file_close(r);
         return rc;
@@ -44,10 +55,13 @@ bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
 void bt_text_word_file_close(bt_text_word_file *file) {
     if (file != NULL) {
         bt_fs_stream_close(file->stream);
+        bt_fs_scratch_close(file->scratch);
         bt_str_deinit(&file->text);
         bt_str_deinit(&file->label);
         bt_str_deinit(&file->before);
         word_json_deinit(file);
+        bt_text_values_deinit(&file->values);
+        bt_str_deinit(&file->blanked);
         bt_free(file);
     }
 }
@@ -124,6 +138,15 @@ static bt_status drop_carriage_returns(bt_text_word_file *r, const char **text, 
     return BT_OK;
 }
 
+bt_status word_file_refuse_byte(const bt_text_word_file *r, const char *text, size_t n, size_t at,
+                                bt_error *err) {
+    char advice[BT_TEXT_ADVICE_MAX];
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "%s:%" PRId64 ": byte %zu of the line (0x%02x) is not valid UTF-8%s",
+                   bt_text_word_file_path(r), r->line, at + 1, (unsigned)(unsigned char)text[at],
+                   bt_text_encoding_advice(r->form->encoding.key, text, n, at, advice));
+}
+
 bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n, bool *end,
                               bt_error *err) {
     BT_TRY(bt_fs_stream_line(r->stream, WORD_LINE_MAX_BYTES, text, n, end, err));
@@ -132,14 +155,12 @@ bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n
     }
     r->line++;
     BT_TRY(drop_carriage_returns(r, text, n, err));
-    const size_t n_valid = bt_text_utf8_valid_prefix(*text, *n);
-    if (n_valid < *n) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "%s:%" PRId64 ": byte %zu of the line (0x%02x) is not valid UTF-8",
-                       bt_text_word_file_path(r), r->line, n_valid + 1,
-                       (unsigned)(unsigned char)(*text)[n_valid]);
+    if (r->form->is_conll && *n > 0 && memchr(*text, '\0', *n) != NULL) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": a NUL byte: is this a text file?",
+                       bt_text_word_file_path(r), r->line);
     }
-    return BT_OK;
+    const size_t n_valid = bt_text_utf8_valid_prefix(*text, *n);
+    return n_valid == *n ? BT_OK : word_file_refuse_byte(r, *text, *n, n_valid, err);
 }
 
 /* ---- the real tool's form

@@ -8,10 +8,11 @@
 #include "bt/fs.h"
 #include "bt/text.h"
 
-enum { WORD_LINE_MAX_BYTES = 1 << 28 };
+enum { WORD_LINE_MAX_BYTES = 1 << 28, WORD_ITEM_MAX_BYTES = 16 << 20 };
 
 struct bt_text_word_file {
     bt_fs_stream            *stream;
+    bt_fs_scratch           *scratch; /* NULL: the file is read where it is */
     const bt_text_word_form *form;
     int64_t                  line;
     bt_str                   text; /* of a line that lost its CRs, or that is looked at twice */
@@ -24,19 +25,29 @@ struct bt_text_word_file {
     int64_t n_nodes;
     int64_t n_broken, first_broken;
     /* JSON */
-    bool   is_json;
-    void  *sentence; /* json_t of the line; NULL: between sentences */
-    size_t next_word;
-    char   id[32]; /* of a label that is a number */
+    bool           is_json;
+    bool           is_values; /* no object a line */
+    bt_text_values values;
+    int64_t        column;   /* where the sentence begins in its line */
+    void          *sentence; /* json_t of it; NULL: between sentences */
+    bt_str         blanked;  /* without the values of other keys */
+    size_t         next_word;
+    char           id[32]; /* of a label that is a number */
 };
 
 /* Without its CRs, checked to be UTF-8. */
 bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n, bool *end,
                               bt_error *err);
 
-/* The next word of a JSON line, a break behind its last one, or the end. */
+/* The byte at is no UTF-8. */
+bt_status word_file_refuse_byte(const bt_text_word_file *r, const char *text, size_t n, size_t at,
+                                bt_error *err);
+
+/* The next word of a JSON sentence, a break behind its last one, or the end. */
 bt_status word_json_next(bt_text_word_file *r, bt_text_word_line *word, bool *is_break, bool *end,
                          bt_error *err);
 void      word_json_deinit(bt_text_word_file *r);
+/* head: how the file begins. The stream is at its beginning. */
+bt_status word_json_open(bt_text_word_file *r, const char *head, size_t n, bt_error *err);
 
 #endif

@@ -36,6 +36,7 @@ ALLOWED = {
 # (room, header): why it may, although the table of rows does not say so.
 EXTRA = {
     ("text", "fs"): "reads vocabularies through the one file interface",
+    ("text", "wire"): "unpacks texts that gzip packed",
     ("task", "fs"): "outputs of a task are files: predictions, answers, vectors",
     ("conf", "fs"): "reads --config_file through the one file interface",
     ("train", "fs"): "owns the model_dir",

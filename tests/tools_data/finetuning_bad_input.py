@@ -233,7 +233,7 @@ CASES = [
     (tagging("panx", "--tagging_labels=O"), {"train-en.tsv": "a\tO\n"}, CONFIG, "is for --tagging_task"),
     (tagging("udpos", "--tagging_only_use_en_train=false"), {"x": ""}, DATA, "no files train-LANGUAGE"),
     (tagging("conll"), {"train.txt": "a O\n"}, 0, None),
-    (tagging("conll"), {"x": ""}, DATA, "no train file there; looked for train.tsv, train.txt"),
+    (tagging("conll"), {"x": ""}, DATA, "no train file there; looked for train.tsv, .txt, .conll"),
     (tagging("conll", EVAL), {"train.txt": "a O\n"}, DATA, "no eval file there; looked for dev.tsv"),
     (tagging("conll"), {"train.txt": "a O\n\nb\n"}, DATA, "train.txt:3: the word has no label"),
     (tagging("conll", EVAL), {"train.txt": "a O\n", "dev.txt": "a X\n"}, DATA,

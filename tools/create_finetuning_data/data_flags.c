@@ -57,6 +57,18 @@ static const bt_flag_def flag_defs[] = {
      .kind = BT_FLAG_STRING,
      .default_text = "label",
      .help = "table: column of the label."},
+    {.name = "delimiter",
+     .kind = BT_FLAG_STRING,
+     .help =
+         "table: what separates the columns, one character or tab; unset: tab or comma, or what "
+         "the first line shows."},
+    {.name = "quote",
+     .kind = BT_FLAG_STRING,
+     .help = "table: the character around fields that hold others, or none."},
+    {.name = "encoding",
+     .kind = BT_FLAG_STRING,
+     .help = "table, conll, squad: how text is encoded, e.g. windows-1252; unset: UTF-8, or what a "
+             "byte order mark says."},
     {.name = "mnli_type",
      .kind = BT_FLAG_ENUM,
      .choices = mnli_types,

@@ -3,6 +3,7 @@
  * See data_parts.h. */
 #include "data_parts.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -180,6 +181,20 @@ done:
     bt_free(path);
     bt_str_deinit(&relative);
     return rc;
+}
+
+bt_status data_find_file(const char *folder, const char *name, char found[DATA_NAME_BYTES],
+                         bool *is_there, bt_error *err) {
+    static const char *const packings[] = {"", ".gz", ".bz2", ".xz", ".zst", ".zip"};
+    *is_there = false;
+    for (size_t i = 0; i < BT_ARRAY_LEN(packings) && !*is_there; i++) {
+        char *path = NULL;
+        (void)snprintf(found, DATA_NAME_BYTES, "%s%s", name, packings[i]);
+        BT_TRY(bt_fs_join(folder, found, &path, err));
+        *is_there = bt_fs_exists(path);
+        bt_free(path);
+    }
+    return BT_OK;
 }
 
 bt_status data_add_input_folder(data_part *part, const char *folder, const char *name,

@@ -33,6 +33,7 @@ typedef struct data_job {
     const bt_text_tokenizer *tokenizer;
     bt_pool                 *pool;
     int64_t                  max_seq_length;
+    bt_text_encoding         encoding;             /* of the inputs, as --encoding says */
     const char              *input_dir;            /* NULL: not given */
     const char              *paths[DATA_N_SPLITS]; /* NULL: not wanted */
     output_set               outputs;
@@ -60,7 +61,11 @@ bt_status data_add_input(data_part *part, const char *folder, const char *name,
 /* The same for a folder. */
 bt_status data_add_input_folder(data_part *part, const char *folder, const char *name,
                                 bt_error *err);
-void      data_free_parts(data_job *job);
+/* Is folder/name there, or that with .gz, .bz2, .xz, .zst or .zip behind it? found: its name. */
+enum { DATA_NAME_BYTES = 64 };
+BT_MUST_USE bt_status data_find_file(const char *folder, const char *name,
+                                     char found[DATA_NAME_BYTES], bool *is_there, bt_error *err);
+void                  data_free_parts(data_job *job);
 
 /* Where a part's rows come from; context is what the caller of data_write_parts gave. */
 typedef bt_status (*data_part_open)(const data_job *job, const data_part *part, const void *context,

@@ -171,6 +171,8 @@ bt_status data_run(const bt_flags *flags, bt_error *err) {
         goto done;
     }
     warn_of_case(flags, vocab);
+    (void)snprintf(job.encoding.key, sizeof job.encoding.key, "--encoding");
+    job.encoding.name = data_path_flag(flags, "encoding");
     n_threads = n_threads == 0 ? bt_n_physical_cores() : n_threads;
     if (n_threads > 1) {
         BT_CHECK(bt_pool_create(&pool, n_threads, err));

@@ -34,6 +34,7 @@ static const data_task data_tasks[] = {
     {"classification", "CB", "CB", run_superglue, &superglue_cb, NULL},
     {"classification", "BoolQ", "BoolQ", run_superglue, &superglue_boolq, NULL},
     {"classification", "WIC", "WiC", run_superglue, &superglue_wic, NULL},
+    {"regression", "table", "table", run_table, NULL, NULL},
     {"retrieval", "bucc", "BUCC", run_retrieval, &retrieval_bucc, retrieval_bucc_languages},
     {"retrieval", "tatoeba", "TATOEBA", run_retrieval, &retrieval_tatoeba,
      retrieval_tatoeba_languages},
@@ -122,6 +123,26 @@ done:
     return rc;
 }
 
+/* Flags that would say nothing. */
+static bt_status check_own(const bt_flags *flags, const data_task *task, bt_error *err) {
+    static const char *const of_tables[] = {"text_fields", "delimiter", "quote"};
+    for (size_t i = 0; task->run != run_table && i < BT_ARRAY_LEN(of_tables); i++) {
+        if (data_path_flag(flags, of_tables[i]) != NULL) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "--%s is for --classification_task_name=table, not for %s", of_tables[i],
+                           task->name);
+        }
+    }
+    const bool is_own =
+        task->run == run_table || task->run == run_squad || task->config == &tagging_conll;
+    if (!is_own && data_path_flag(flags, "encoding") != NULL) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--encoding is for table, conll and squad; the files of %s are UTF-8",
+                       task->name);
+    }
+    return BT_OK;
+}
+
 bt_status data_find_task(const bt_flags *flags, const data_task **task, bt_error *err) {
     const char *const type = bt_flags_string(flags, "fine_tuning_task_type");
     const char *const name_flag = name_flag_of(type);
@@ -137,20 +158,20 @@ bt_status data_find_task(const bt_flags *flags, const data_task **task, bt_error
         *task = &generic_task;
         return check_languages(flags, *task, err);
     }
-    if (bt_str_equal(type, "regression")) {
+    const bool is_regression = bt_str_equal(type, "regression");
+    if (is_regression && data_path_flag(flags, "text_fields") == NULL) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "--fine_tuning_task_type=regression needs --tfds_params; STS-B is made with "
-                       "--fine_tuning_task_type=classification --classification_task_name=STS-B");
+                       "--fine_tuning_task_type=classification --classification_task_name=STS-B, "
+                       "tables of one's own with --text_fields and --label_field");
     }
-    *task = find_row(type, name_flag == NULL ? type : bt_flags_string(flags, name_flag));
+    *task = find_row(type, is_regression       ? "table"
+                           : name_flag == NULL ? type
+                                               : bt_flags_string(flags, name_flag));
     if (*task == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "--fine_tuning_task_type=%s: no row of that name", type);
     }
-    if ((*task)->run != run_table && data_path_flag(flags, "text_fields") != NULL) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "--text_fields is for --classification_task_name=table, not for %s",
-                       (*task)->name);
-    }
+    BT_TRY(check_own(flags, *task, err));
     return check_languages(flags, *task, err);
 }
 

@@ -59,7 +59,8 @@ bt_status convert_window(const example_settings *settings, example_worker *worke
 /* ---- input --------------------------------------------------------------------------------------
  */
 
-static bt_status read_translated(squad_run *run, const char *folder, bt_error *err) {
+static bt_status read_translated(const data_job *job, squad_run *run, const char *folder,
+                                 bt_error *err) {
     bt_status   rc = BT_OK;
     char       *pattern = NULL;
     bt_fs_names names = BT_FS_NAMES_INIT;
@@ -72,7 +73,8 @@ static bt_status read_translated(squad_run *run, const char *folder, bt_error *e
         goto done;
     }
     for (size_t i = 0; i < names.n; i++) {
-        BT_CHECK(bt_squad_read(&run->set, names.items[i], BT_SQUAD_TRAIN, run->version_2, err));
+        BT_CHECK(bt_squad_read(&run->set, names.items[i], &job->encoding, BT_SQUAD_TRAIN,
+                               run->version_2, err));
     }
 done:
     bt_fs_names_deinit(&names);
@@ -82,9 +84,10 @@ done:
 
 static bt_status read_questions(const data_job *job, squad_run *run, bt_error *err) {
     const char *const folder = data_path_flag(job->flags, "translated_squad_data_folder");
-    BT_TRY(bt_squad_read(&run->set, run->file, BT_SQUAD_TRAIN, run->version_2, err));
+    BT_TRY(
+        bt_squad_read(&run->set, run->file, &job->encoding, BT_SQUAD_TRAIN, run->version_2, err));
     if (folder != NULL) {
-        BT_TRY(read_translated(run, folder, err));
+        BT_TRY(read_translated(job, run, folder, err));
     }
     BT_TRY(bt_squad_windows_create(&run->windows, &run->set, job->tokenizer, &run->options, err));
     if (bt_squad_n_windows(run->windows) == 0) {

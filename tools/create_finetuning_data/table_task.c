@@ -9,14 +9,15 @@
 #include "bt/data.h"
 #include "data_task.h"
 
-enum { NAME_BYTES = 64, SEQ_LENGTH = 8 };
+enum { SEQ_LENGTH = 8 };
 
 static const char *const stems[DATA_N_SPLITS][4] = {
     {"train"}, {"dev", "eval", "valid", "validation"}, {"test"}};
 static const char *const endings[] = {".tsv", ".csv", ".jsonl", ".json", ".ndjson"};
-static const char *const packings[] = {"", ".gz", ".bz2", ".xz", ".zst", ".zip"};
 
 typedef struct table_run {
+    bt_data_config  config; /* what the flags say of all files */
+    bool            is_regression;
     const char     *fields[BT_DATA_MAX_TEXTS];
     size_t          n_fields;
     char           *field_list; /* owned: what fields point into */
@@ -31,19 +32,17 @@ typedef struct table_run {
  */
 
 /* The first of a split's names that is there, a folder of that name last. */
-static bt_status find_file(const data_job *job, int split, char name[NAME_BYTES], bool *is_folder,
-                           bt_error *err) {
-    const size_t n_files = BT_ARRAY_LEN(endings) * BT_ARRAY_LEN(packings);
+static bt_status find_file(const data_job *job, int split, char found[DATA_NAME_BYTES],
+                           bool *is_folder, bt_error *err) {
+    const size_t n_files = BT_ARRAY_LEN(endings);
     for (size_t s = 0; s < BT_ARRAY_LEN(stems[split]) && stems[split][s] != NULL; s++) {
         for (size_t i = 0; i <= n_files; i++) {
-            char *path = NULL;
+            char name[DATA_NAME_BYTES] = "";
+            bool is_there = false;
             *is_folder = i == n_files;
-            (void)snprintf(name, NAME_BYTES, "%s%s%s", stems[split][s],
-                           *is_folder ? "" : endings[i / BT_ARRAY_LEN(packings)],
-                           *is_folder ? "" : packings[i % BT_ARRAY_LEN(packings)]);
-            BT_TRY(bt_fs_join(job->input_dir, name, &path, err));
-            const bool is_there = bt_fs_exists(path);
-            bt_free(path);
+            (void)snprintf(name, sizeof name, "%s%s", stems[split][s],
+                           *is_folder ? "" : endings[i]);
+            BT_TRY(data_find_file(job->input_dir, name, found, &is_there, err));
             if (is_there) {
                 return BT_OK;
             }
@@ -61,19 +60,19 @@ static bt_status open_table(const table_run *run, const char *path, const bt_dat
     size_t                   n_names = 0;
     const char *const *const names =
         classes != NULL ? bt_data_label_names(classes, &n_names) : NULL;
-    const bt_data_config config = {.paths = &path,
-                                   .n_paths = 1,
-                                   .global_batch_size = 1,
-                                   .shuffle_buffer_size = 1,
-                                   .section = "the flags"};
+    bt_data_config config = run->config;
+    config.paths = &path;
+    config.n_paths = 1;
     const bt_data_schema schema = {.seq_length = SEQ_LENGTH,
-                                   .label_kind = has_label ? BT_LABEL_CLASS : BT_LABEL_NONE,
+                                   .label_kind = !has_label           ? BT_LABEL_NONE
+                                                 : run->is_regression ? BT_LABEL_FLOAT
+                                                                      : BT_LABEL_CLASS,
                                    .label_field = run->label_field,
                                    .n_classes = run->n_labels,
                                    .vocab_size = INT32_MAX,
                                    .type_vocab_size = 2,
                                    .max_positions = SEQ_LENGTH,
-                                   .learns_labels = classes == NULL,
+                                   .learns_labels = classes == NULL && !run->is_regression,
                                    .label_names = n_names > 0 ? names : NULL,
                                    .n_label_names = n_names,
                                    .only_by_name = n_names > 0,
@@ -92,6 +91,7 @@ typedef struct table_source {
     bt_data_stream *stream; /* owned unless it is the run's */
     bool            is_own;
     bool            has_label;
+    bool            is_regression;
     int64_t         next;
 } table_source;
 
@@ -104,7 +104,9 @@ static bt_status next_row(void *state, example_row *row, bool *end, bt_error *er
         return BT_OK;
     }
     row->label = 0;
-    if (s->has_label) {
+    if (s->has_label && s->is_regression) {
+        BT_TRY(bt_data_row_score(s->stream, s->next, &row->value, err));
+    } else if (s->has_label) {
         BT_TRY(bt_data_row_label(s->stream, s->next, &row->label, err));
     }
     BT_TRY(bt_data_row_texts(s->stream, s->next++, &texts, &n, err));
@@ -132,6 +134,7 @@ static bt_status open_source(const data_job *job, const data_part *part, const v
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the input");
     }
     s->has_label = part->split != DATA_TEST;
+    s->is_regression = run->is_regression;
     s->is_own = part->split != DATA_TRAIN;
     s->stream = run->train;
     const bt_status rc =
@@ -157,6 +160,19 @@ static bt_status read_flags(const data_job *job, table_run *run, bt_error *err) 
     }
     run->label_field = bt_flags_string(job->flags, "label_field");
     run->vocab_file = bt_flags_string(job->flags, "vocab_file");
+    run->config = (bt_data_config){.global_batch_size = 1,
+                                   .shuffle_buffer_size = 1,
+                                   .section = "the flags",
+                                   .encoding = job->encoding.name,
+                                   .encoding_key = job->encoding.key};
+    const char       *key = NULL;
+    const char *const problem =
+        bt_data_set_separators(&run->config, data_path_flag(job->flags, "delimiter"),
+                               data_path_flag(job->flags, "quote"), &key);
+    if (problem != NULL) {
+        return BT_FAIL(err, BT_E_CONFIG, "--%s=%s: %s", key, data_path_flag(job->flags, key),
+                       problem);
+    }
     run->field_list = bt_strdup(list);
     if (run->field_list == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for --text_fields");
@@ -208,7 +224,7 @@ done:
 
 static bt_status add_split(data_job *job, int split, bt_error *err) {
     data_part *part = NULL;
-    char       name[NAME_BYTES] = "";
+    char       name[DATA_NAME_BYTES] = "";
     bool       is_folder = false;
     BT_TRY(find_file(job, split, name, &is_folder, err));
     BT_TRY(data_add_part(job, split, NULL, &part, err));
@@ -217,12 +233,12 @@ static bt_status add_split(data_job *job, int split, bt_error *err) {
 }
 
 static bt_status add_splits(data_job *job, table_run *run, bt_error *err) {
-    char name[NAME_BYTES] = "";
+    char name[DATA_NAME_BYTES] = "";
     bool is_folder = false;
     BT_TRY(find_file(job, DATA_TRAIN, name, &is_folder, err));
     BT_TRY(bt_fs_join(job->input_dir, name, &run->train_path, err));
     BT_TRY(open_table(run, run->train_path, NULL, true, &run->train, err));
-    BT_TRY(count_labels(run, err));
+    BT_TRY(run->is_regression ? BT_OK : count_labels(run, err));
     for (int split = DATA_TRAIN; split < DATA_N_SPLITS; split++) {
         if (job->paths[split] != NULL) {
             BT_TRY(add_split(job, split, err));
@@ -232,8 +248,9 @@ static bt_status add_splits(data_job *job, table_run *run, bt_error *err) {
 }
 
 bt_status run_table(data_job *job, const data_task *task, meta_data *meta, bt_error *err) {
-    table_run      run = {0};
-    classification form = {.label = EXAMPLE_LABEL_INT};
+    table_run      run = {.is_regression = bt_str_equal(task->task_type, "regression")};
+    classification form = {.label = run.is_regression ? EXAMPLE_LABEL_FLOAT : EXAMPLE_LABEL_INT,
+                           .is_regression = run.is_regression};
     bt_status      rc = BT_OK;
     BT_CHECK(data_require_output(job, 1U << DATA_TRAIN | 1U << DATA_EVAL | 1U << DATA_TEST, err));
     BT_CHECK(

@@ -2,6 +2,7 @@
  *
  * Tagging: PAN-X and UDPOS as the real tool makes them (spec/data.md (a), "Tagging"), and any CoNLL
  * file, whose labels are those of the training file ("O" first, then by their bytes) or given. */
+#include <stdio.h>
 #include <string.h>
 
 #include "bt/text.h"
@@ -34,14 +35,12 @@ const tagging_config tagging_udpos = {.labels = udpos_labels, .lists_files = tru
 static const char *const file_stems[DATA_N_SPLITS] = {"train", "dev", "test"};
 
 /* The first of these that is in --input_data_dir is a CoNLL split. */
-enum { MAX_NAMES = 15 };
-static const char *const conll_names[DATA_N_SPLITS][MAX_NAMES + 1] = {
-    {"train.tsv", "train.txt", "train.conll", "train.bio", "eng.train", "train.conllu",
-     "train.jsonl", "train.json"},
-    {"dev.tsv", "dev.txt", "dev.conll", "dev.bio", "valid.tsv", "valid.txt", "valid.conll",
-     "valid.bio", "eng.testa", "dev.conllu", "dev.jsonl", "dev.json", "valid.jsonl", "valid.json"},
-    {"test.tsv", "test.txt", "test.conll", "test.bio", "eng.testb", "test.conllu", "test.jsonl",
-     "test.json"}};
+enum { MAX_STEMS = 3 };
+static const char *const conll_stems[DATA_N_SPLITS][MAX_STEMS + 1] = {
+    {"train"}, {"dev", "valid", "validation"}, {"test"}};
+static const char *const conll_endings[] = {".tsv",  ".txt",    ".conll", ".bio",  ".iob",
+                                            ".iob2", ".conllu", ".jsonl", ".json", ".ndjson"};
+static const char *const conll_2003[DATA_N_SPLITS] = {"eng.train", "eng.testa", "eng.testb"};
 
 typedef struct tagging_run {
     const tagging_config *config;
@@ -250,25 +249,25 @@ static bt_status add_tests(data_job *job, const tagging_run *run, bt_error *err)
 /* ---- CoNLL: its files, columns and labels
  * --------------------------------------------------------------- */
 
-static bt_status find_conll_file(const data_job *job, int split, const char **name, bt_error *err) {
-    bt_str    list = BT_STR_INIT;
-    bt_status rc = BT_OK;
-    for (size_t i = 0; conll_names[split][i] != NULL; i++) {
-        char *path = NULL;
-        BT_CHECK(bt_fs_join(job->input_dir, conll_names[split][i], &path, err));
-        const bool exists = bt_fs_exists(path);
-        bt_free(path);
-        if (exists) {
-            *name = conll_names[split][i];
-            goto done;
+static bt_status find_conll_file(const data_job *job, int split, char found[DATA_NAME_BYTES],
+                                 bt_error *err) {
+    bool is_there = false;
+    for (size_t s = 0; conll_stems[split][s] != NULL; s++) {
+        for (size_t i = 0; i < BT_ARRAY_LEN(conll_endings) && !is_there; i++) {
+            char name[DATA_NAME_BYTES] = "";
+            (void)snprintf(name, sizeof name, "%s%s", conll_stems[split][s], conll_endings[i]);
+            BT_TRY(data_find_file(job->input_dir, name, found, &is_there, err));
         }
-        BT_CHECK(bt_str_appendf(&list, err, "%s%s", i == 0 ? "" : ", ", conll_names[split][i]));
     }
-    rc = BT_FAIL(err, BT_E_IO, "%s: no %s file there; looked for %s", job->input_dir,
-                 data_split_names[split], bt_str_text(&list));
-done:
-    bt_str_deinit(&list);
-    return rc;
+    if (!is_there) {
+        BT_TRY(data_find_file(job->input_dir, conll_2003[split], found, &is_there, err));
+    }
+    return is_there ? BT_OK
+                    : BT_FAIL(err, BT_E_IO,
+                              "%s: no %s file there; looked for %s.tsv, .txt, .conll, .bio, .iob, "
+                              ".conllu, .jsonl, .json (also .gz, .bz2, .xz, .zst, .zip) and %s",
+                              job->input_dir, data_split_names[split], conll_stems[split][0],
+                              conll_2003[split]);
 }
 
 /* "WORD,LABEL", from 1. */
@@ -296,16 +295,17 @@ static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
     const char *const columns = data_path_flag(job->flags, "tagging_columns");
     const char *const given = data_path_flag(job->flags, "tagging_labels");
     run->form.is_conll = true;
+    run->form.encoding = job->encoding;
     run->form.repair_bio = bt_flags_bool(job->flags, "tagging_repair_bio");
     run->form.label_column = BT_TEXT_LAST_COLUMN;
     if (columns != NULL) {
         BT_TRY(parse_columns(columns, &run->form, err));
     }
     for (int split = DATA_TRAIN; split < DATA_N_SPLITS; split++) {
-        const char *name = NULL;
-        data_part  *part = NULL;
+        char       name[DATA_NAME_BYTES] = "";
+        data_part *part = NULL;
         if (job->paths[split] != NULL) {
-            BT_TRY(find_conll_file(job, split, &name, err));
+            BT_TRY(find_conll_file(job, split, name, err));
             BT_TRY(data_add_part(job, split, NULL, &part, err));
             BT_TRY(data_add_input(part, job->input_dir, name, NULL, err));
         }
@@ -313,9 +313,9 @@ static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
     if (given != NULL) {
         return bt_text_labels_parse(&run->labels, given, "--tagging_labels", err);
     }
-    const char *name = NULL;
-    char       *path = NULL;
-    BT_TRY(find_conll_file(job, DATA_TRAIN, &name, err));
+    char  name[DATA_NAME_BYTES] = "";
+    char *path = NULL;
+    BT_TRY(find_conll_file(job, DATA_TRAIN, name, err));
     BT_TRY(bt_fs_join(job->input_dir, name, &path, err));
     const bt_status rc = bt_text_labels_collect(
         &run->labels, (const char *const *)&path, 1, &run->form,

@@ -24,6 +24,7 @@ typedef struct unpacking_one {
     bt_fs_scratch  *out;
     int64_t         n_members;
     bt_str          names; /* of the first few */
+    bool            is_zip;
 } unpacking_one;
 
 static la_ssize_t give_input(struct archive *archive, void *context, const void **bytes) {
@@ -35,6 +36,20 @@ static la_ssize_t give_input(struct archive *archive, void *context, const void 
         return ARCHIVE_FATAL;
     }
     return (la_ssize_t)got;
+}
+
+/* A zip's directory stands at its end. */
+static la_int64_t seek_input(struct archive *archive, void *context, la_int64_t offset,
+                             int whence) {
+    unpacking_one *const u = context;
+    const int64_t        from = whence == SEEK_SET   ? 0
+                                : whence == SEEK_CUR ? bt_fs_stream_offset(u->stream)
+                                                     : bt_fs_stream_size(u->stream);
+    if (bt_fs_stream_seek(u->stream, from + offset, &u->read) != BT_OK) {
+        archive_set_error(archive, -1, "%s", u->read.msg);
+        return ARCHIVE_FATAL;
+    }
+    return from + offset;
 }
 
 static bt_status fail_archive(const unpacking_one *u, bt_error *err) {
@@ -99,12 +114,28 @@ static bt_status unpack_members(unpacking_one *u, bt_error *err) {
             }
         }
     }
+    const int64_t n_unread = bt_fs_stream_size(u->stream) - archive_filter_bytes(u->archive, -1);
+    if (!u->is_zip && u->n_members == 1 && n_unread > 0) {
+        /* a second bzip2 stream whose beginning is damaged looks like that */
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: %" PRId64 " bytes behind the end of what is packed: damaged, or "
+                       "something was appended",
+                       u->path, n_unread);
+    }
     if (u->n_members != 1) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s holds %" PRId64 " files%s%s: unpack it, and name the one that is meant",
                        u->path, u->n_members, u->n_members > 0 ? ": " : "", bt_str_text(&u->names));
     }
     return bt_fs_scratch_flush(u->out, err);
+}
+
+static bt_status look_for_zip(unpacking_one *u, bt_error *err) {
+    char   head[2] = "";
+    size_t n = 0;
+    BT_TRY(bt_fs_stream_read(u->stream, head, sizeof head, &n, err));
+    u->is_zip = n == sizeof head && memcmp(head, "PK", sizeof head) == 0;
+    return bt_fs_stream_seek(u->stream, 0, err);
 }
 
 static bt_status open_archive(unpacking_one *u, bt_error *err) {
@@ -114,13 +145,18 @@ static bt_status open_archive(unpacking_one *u, bt_error *err) {
     if (u->archive == NULL || u->input == NULL || u->block == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot unpack %s", u->path);
     }
-    (void)archive_read_support_filter_bzip2(u->archive);
-    (void)archive_read_support_filter_xz(u->archive);
-    (void)archive_read_support_filter_zstd(u->archive);
-    (void)archive_read_support_format_tar(u->archive);
-    (void)archive_read_support_format_zip(u->archive);
-    (void)archive_read_support_format_raw(u->archive);
     BT_TRY(bt_fs_stream_open(u->path, &u->stream, err));
+    BT_TRY(look_for_zip(u, err));
+    if (u->is_zip) { /* its directory says what it holds: without that, a cut one looks whole */
+        (void)archive_read_support_format_zip_seekable(u->archive);
+        (void)archive_read_set_seek_callback(u->archive, seek_input);
+    } else {
+        (void)archive_read_support_filter_bzip2(u->archive);
+        (void)archive_read_support_filter_xz(u->archive);
+        (void)archive_read_support_filter_zstd(u->archive);
+        (void)archive_read_support_format_tar(u->archive);
+        (void)archive_read_support_format_raw(u->archive);
+    }
     return archive_read_open(u->archive, u, NULL, give_input, NULL) == ARCHIVE_OK
                ? BT_OK
                : fail_archive(u, err);

@@ -9,7 +9,7 @@ void squad_fixture_init(squad_fixture *f, const squad_case *c) {
     *f = (squad_fixture){0};
     assert_ok(bt_text_vocab_load(&f->vocab, c->vocab, err));
     assert_ok(bt_text_tokenizer_create(&f->tokenizer, f->vocab, c->do_lower_case, err));
-    assert_ok(bt_squad_read(&f->set, c->json, c->use, c->version_2, err));
+    assert_ok(bt_squad_read(&f->set, c->json, &(bt_text_encoding){0}, c->use, c->version_2, err));
     assert_ok(bt_squad_windows_create(&f->windows, &f->set, f->tokenizer, &c->options, err));
 }
 

@@ -329,7 +329,7 @@ static bt_status run_all(const char *json, const char *vocab_path, const char *f
     bt_squad_scores_v2            v2;
     BT_CHECK(bt_text_vocab_load(&vocab, vocab_path, err));
     BT_CHECK(bt_text_tokenizer_create(&tokenizer, vocab, true, err));
-    BT_CHECK(bt_squad_read(&set, json, BT_SQUAD_EVALUATE, true, err));
+    BT_CHECK(bt_squad_read(&set, json, &(bt_text_encoding){0}, BT_SQUAD_EVALUATE, true, err));
     BT_CHECK(bt_squad_windows_create(&windows, &set, tokenizer, &window_options, err));
     BT_CHECK(bt_squad_write_eval_records(windows, 4, folder, err));
     BT_CHECK(bt_squad_answers_create(&answers, windows, &options, err));

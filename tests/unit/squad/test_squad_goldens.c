@@ -411,7 +411,7 @@ static void check_known(const json_t *row, const json_t *na_probs, const char *k
     bt_squad_set        set = {0};
     (void)golden(json_string_value(json_object_get(row, "dataset")), path);
     /* as version 2, so that both kinds of file can be read */
-    assert_ok(bt_squad_read(&set, path, BT_SQUAD_EVALUATE, true, err));
+    assert_ok(bt_squad_read(&set, path, &(bt_text_encoding){0}, BT_SQUAD_EVALUATE, true, err));
     bt_squad_prediction *const predictions =
         predictions_of(&set, json_object_get(row, "predictions"), na_probs);
     if (json_object_get(want, "error") != NULL) { /* max() of no answer, in version 1.1 */

@@ -146,10 +146,13 @@ static void test_files_that_are_none(void **state) {
     const char *const folder = test_temp_dir();
     char              path[TEST_PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/no.json", folder);
-    assert_fails(bt_squad_read(&set, path, BT_SQUAD_TRAIN, false, err), BT_E_IO, "no.json");
-    assert_fails(bt_squad_read(&set, folder, BT_SQUAD_TRAIN, false, err), BT_E_IO, folder);
+    assert_fails(bt_squad_read(&set, path, &(bt_text_encoding){0}, BT_SQUAD_TRAIN, false, err),
+                 BT_E_IO, "no.json");
+    assert_fails(bt_squad_read(&set, folder, &(bt_text_encoding){0}, BT_SQUAD_TRAIN, false, err),
+                 BT_E_IO, folder);
     test_write_file(path, "", 0);
-    assert_fails(bt_squad_read(&set, path, BT_SQUAD_TRAIN, false, err), BT_E_FORMAT, "not JSON");
+    assert_fails(bt_squad_read(&set, path, &(bt_text_encoding){0}, BT_SQUAD_TRAIN, false, err),
+                 BT_E_FORMAT, "not JSON");
     bt_squad_set_deinit(&set);
 }
 

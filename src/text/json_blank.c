@@ -5,7 +5,7 @@
  * blanked. What is no JSON in either's eyes stays an error. */
 #include <string.h>
 
-#include "data_table.h"
+#include "bt/text.h"
 
 enum { MAX_DEPTH = 512 };
 
@@ -146,7 +146,11 @@ static bool may_be_key(const char *text, size_t n, const char *const *keys, size
     return found;
 }
 
+static bt_status copy_value(skipper *s, const char *const *keys, size_t n_keys, bt_str *out,
+                            bool *ok, bt_error *err);
+
 /* "key": value, and what is between it and the one before. */
+// NOLINTNEXTLINE(misc-no-recursion)
 static bt_status copy_member(skipper *s, const char *const *keys, size_t n_keys, bt_str *out,
                              bool *ok, bt_error *err) {
     skip_blanks(s);
@@ -154,35 +158,64 @@ static bt_status copy_member(skipper *s, const char *const *keys, size_t n_keys,
     *ok = skip_string(s);
     const size_t n_key = (size_t)(s->at - key);
     *ok = *ok && skip_char(s, ':');
-    const char *const value = s->at;
-    *ok = *ok && skip_value(s);
     if (!*ok) {
         return BT_OK;
     }
     BT_TRY(bt_str_append_n(out, key, n_key, err));
     BT_TRY(bt_str_append_char(out, ':', err));
-    return may_be_key(key, n_key, keys, n_keys)
-               ? bt_str_append_n(out, value, (size_t)(s->at - value), err)
-               : bt_str_append(out, "null", err);
+    if (may_be_key(key, n_key, keys, n_keys)) {
+        return copy_value(s, keys, n_keys, out, ok, err);
+    }
+    *ok = skip_value(s);
+    return bt_str_append(out, "null", err);
 }
 
-bt_status table_blank_others(const char *row, size_t n, const char *const *keys, size_t n_keys,
-                             bt_str *out, bool *ok, bt_error *err) {
-    skipper s = {.at = row, .end = row + n};
-    bool    more = true;
-    bt_str_clear(out);
-    *ok = skip_char(&s, '{');
-    if (*ok && skip_char(&s, '}')) {
-        more = false;
-    }
-    BT_TRY(bt_str_append_char(out, '{', err));
+/* What stands between the brackets, and the closing one. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static bt_status copy_items(skipper *s, bool is_object, const char *const *keys, size_t n_keys,
+                            bt_str *out, bool *ok, bt_error *err) {
+    const char close = is_object ? '}' : ']';
+    bool       more = !skip_char(s, close);
+    const bool is_empty = !more;
     for (size_t i = 0; *ok && more; i++) {
         BT_TRY(bt_str_append(out, i > 0 ? "," : "", err));
-        BT_TRY(copy_member(&s, keys, n_keys, out, ok, err));
-        more = *ok && skip_char(&s, ',');
+        BT_TRY(is_object ? copy_member(s, keys, n_keys, out, ok, err)
+                         : copy_value(s, keys, n_keys, out, ok, err));
+        more = *ok && skip_char(s, ',');
     }
-    *ok = *ok && (out->len == 1 || skip_char(&s, '}'));
+    *ok = *ok && (is_empty || skip_char(s, close));
+    return bt_str_append_char(out, close, err);
+}
+
+/* Recursion that MAX_DEPTH ends. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static bt_status copy_value(skipper *s, const char *const *keys, size_t n_keys, bt_str *out,
+                            bool *ok, bt_error *err) {
+    skip_blanks(s);
+    const char *const value = s->at;
+    if (s->at == s->end || (*s->at != '{' && *s->at != '[')) {
+        *ok = skip_value(s);
+        return bt_str_append_n(out, value, (size_t)(s->at - value), err);
+    }
+    if (s->depth == MAX_DEPTH) {
+        *ok = false;
+        return BT_OK;
+    }
+    s->depth++;
+    s->at++;
+    BT_TRY(bt_str_append_char(out, *value, err));
+    BT_TRY(copy_items(s, *value == '{', keys, n_keys, out, ok, err));
+    s->depth--;
+    return BT_OK;
+}
+
+bt_status bt_text_json_blank_others(const char *text, size_t n, const char *const *keys,
+                                    size_t n_keys, bt_str *out, bool *ok, bt_error *err) {
+    skipper s = {.at = text, .end = text + n};
+    bt_str_clear(out);
+    *ok = true;
+    BT_TRY(copy_value(&s, keys, n_keys, out, ok, err));
     skip_blanks(&s);
     *ok = *ok && s.at == s.end;
-    return bt_str_append_char(out, '}', err);
+    return BT_OK;
 }

@@ -7,15 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data_table.h"
+#include "text_source.h"
 
 enum { NAME_MAX_BYTES = 64, CHARACTER_MAX_BYTES = 16, OUT_BYTES = 1 << 16 };
 
-struct table_decoder {
+struct text_decoder {
     iconv_t     cd;
     const char *encoding; /* borrowed, as the next two */
     const char *path;
-    const char *section;
+    const char *key;
     char        rest[CHARACTER_MAX_BYTES]; /* of a character whose end is in the next piece */
     size_t      n_rest;
     int64_t     n_done; /* bytes before the rest */
@@ -36,35 +36,35 @@ static iconv_t open_converter(const char *encoding) {
     return cd != (iconv_t)-1 ? cd : iconv_open("UTF-8", plain);
 }
 
-bt_status table_decoder_create(const char *encoding, const char *path, const char *section,
-                               table_decoder **out, bt_error *err) {
-    table_decoder *const decoder = bt_calloc_array(1, sizeof *decoder);
+bt_status text_decoder_create(const char *encoding, const char *path, const char *key,
+                              text_decoder **out, bt_error *err) {
+    text_decoder *const decoder = bt_calloc_array(1, sizeof *decoder);
     if (decoder == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory to convert it from %s", path, encoding);
     }
     decoder->cd = open_converter(encoding);
     decoder->encoding = encoding;
     decoder->path = path;
-    decoder->section = section;
+    decoder->key = key;
     if (decoder->cd == (iconv_t)-1) {
         bt_free(decoder);
         return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.encoding: the encoding '%.60s' is not known; expected a name that "
+                       "%s: the encoding '%.60s' is not known; expected a name that "
                        "iconv -l lists, as utf-8, windows-1252, utf-16le",
-                       section, encoding);
+                       key, encoding);
     }
     *out = decoder;
     return BT_OK;
 }
 
-void table_decoder_free(table_decoder *decoder) {
+void text_decoder_free(text_decoder *decoder) {
     if (decoder != NULL) {
         (void)iconv_close(decoder->cd);
         bt_free(decoder);
     }
 }
 
-static bt_status refuse_bytes(const table_decoder *decoder, const char *at, size_t left,
+static bt_status refuse_bytes(const text_decoder *decoder, const char *at, size_t left,
                               bt_error *err) {
     static const char digits[] = "0123456789abcdef";
     char              bytes[4 * 3 + 1] = "";
@@ -76,12 +76,12 @@ static bt_status refuse_bytes(const table_decoder *decoder, const char *at, size
     }
     return BT_FAIL(err, BT_E_FORMAT,
                    "%s: byte %" PRId64 " (%s) is no text in the encoding %s (a byte order mark or "
-                   "%s.encoding says so)",
-                   decoder->path, decoder->n_done, bytes, decoder->encoding, decoder->section);
+                   "%s says so)",
+                   decoder->path, decoder->n_done, bytes, decoder->encoding, decoder->key);
 }
 
 /* Converts what can be: *at and *left move. */
-static bt_status convert(table_decoder *decoder, char **at, size_t *left, bt_fs_scratch *out,
+static bt_status convert(text_decoder *decoder, char **at, size_t *left, bt_fs_scratch *out,
                          bt_error *err) {
     while (*left > 0) {
         char        *to = decoder->out;
@@ -102,7 +102,7 @@ static bt_status convert(table_decoder *decoder, char **at, size_t *left, bt_fs_
 }
 
 /* The character that began in the piece before, completed byte by byte. */
-static bt_status finish_rest(table_decoder *decoder, const char **bytes, size_t *n,
+static bt_status finish_rest(text_decoder *decoder, const char **bytes, size_t *n,
                              bt_fs_scratch *out, bt_error *err) {
     while (decoder->n_rest > 0 && *n > 0) {
         decoder->rest[decoder->n_rest++] = **bytes;
@@ -120,8 +120,8 @@ static bt_status finish_rest(table_decoder *decoder, const char **bytes, size_t 
     return BT_OK;
 }
 
-bt_status table_decode(table_decoder *decoder, const char *bytes, size_t n, bool is_last,
-                       bt_fs_scratch *out, bt_error *err) {
+bt_status text_decode(text_decoder *decoder, const char *bytes, size_t n, bool is_last,
+                      bt_fs_scratch *out, bt_error *err) {
     BT_TRY(finish_rest(decoder, &bytes, &n, out, err));
     char  *at = (char *)(uintptr_t)bytes; /* iconv's type; it does not write there */
     size_t left = n;
@@ -139,8 +139,8 @@ bt_status table_decode(table_decoder *decoder, const char *bytes, size_t n, bool
 }
 
 /* The text around a byte, as it would read in Windows-1252. */
-const char *table_encoding_advice(const char *section, const char *row, size_t n, size_t at,
-                                  char advice[TABLE_ADVICE_MAX]) {
+const char *bt_text_encoding_advice(const char *key, const char *row, size_t n, size_t at,
+                                    char advice[BT_TEXT_ADVICE_MAX]) {
     enum { BEFORE = 8, AFTER = 4 };
     size_t first = at;
     while (first > 0 && at - first < BEFORE && (unsigned char)row[first - 1] >= 0x20 &&
@@ -165,10 +165,10 @@ const char *table_encoding_advice(const char *section, const char *row, size_t n
     const bool fits = iconv(cd, &from, &left, &to, &room) != (size_t)-1;
     (void)iconv_close(cd);
     if (fits && (unsigned char)row[at] >= 0x80) {
-        (void)snprintf(advice, TABLE_ADVICE_MAX,
+        (void)snprintf(advice, BT_TEXT_ADVICE_MAX,
                        "; in Windows-1252 (Latin-1) it would read '%s': if that is meant, set "
-                       "%s.encoding=windows-1252",
-                       shown, section);
+                       "%s=windows-1252",
+                       shown, key);
     }
     return advice;
 }

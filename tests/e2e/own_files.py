@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of one's own, whatever their bytes: words with tags, SQuAD and tables, packed and in any
+encoding, make the records of the plain file and train to its bits; damaged ones are refused in one
+sentence."""
+import csv
+import json
+import lzma
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+import variants  # noqa: E402
+
+CONFIG, DATA = 2, 3
+RUN = '''\
+task:
+  model:
+    encoder:
+      type: bert
+      bert: {hidden_size: 16, intermediate_size: 32, max_position_embeddings: 24, num_attention_heads: 2,
+             num_layers: 1, vocab_size: 1000}
+trainer:
+  train_steps: 20
+  steps_per_loop: 20
+  summary_interval: 20
+  checkpoint_interval: 20
+  validation_interval: 20
+  optimizer_config:
+    learning_rate: {type: polynomial, polynomial: {initial_learning_rate: 0.001, decay_steps: 20}}
+    warmup: {type: polynomial, polynomial: {warmup_steps: 4}}
+'''
+VOCAB = os.path.join(e2e.SOURCE, 'tests/goldens/text/vocab_tf.txt')
+TOOL = 'create-finetuning-data'
+WORDS = 'the cat dog run jump over lazy un new york a b c d e 1 2 caf\u00e9 \u00fcber'.split()
+
+
+def make_sentences(n, seed):
+    rng = random.Random(seed)
+    sentences = []
+    for _ in range(n):
+        words = [rng.choice(WORDS) for _ in range(rng.randint(1, 9))]
+        sentences.append((words, ['B-X' if 'u' in word else 'O' for word in words]))
+    return sentences
+
+
+def columns_of(sentences):
+    return ''.join(''.join('%s NN %s\n' % pair for pair in zip(*s)) + '\n' for s in sentences)
+
+
+def objects_of(sentences, key='ner_tags'):
+    return [{'tokens': words, key: tags} for words, tags in sentences]
+
+
+def make_squad(n, seed):
+    rng = random.Random(seed)
+    items = []
+    for i in range(n):
+        words = [rng.choice(WORDS) for _ in range(rng.randint(4, 20))]
+        at = rng.randrange(len(words))
+        items.append({'id': 'q%d' % i, 'context': ' '.join(words), 'question': 'the cat ?',
+                      'answers': {'text': [words[at]], 'answer_start': [len(' '.join(words[:at] + ['']))]}})
+    return items
+
+
+def articles_of(items):
+    return {'version': '1.1', 'data': [{'title': 't', 'paragraphs': [
+        {'context': i['context'], 'qas': [{'id': i['id'], 'question': i['question'], 'answers': [
+            {'text': t, 'answer_start': s} for t, s in zip(i['answers']['text'], i['answers']['answer_start'])]}]}
+        for i in items]}]}
+
+
+def dump(value):
+    return json.dumps(value, ensure_ascii=False)
+
+
+class Tool(e2e.Case):
+    def setUp(self):
+        super().setUp()
+        self.write('run.yaml', RUN)
+
+    def bytes(self, name):
+        with open(self.path(name), 'rb') as source:
+            return source.read()
+
+    def make(self, args, outputs=('t.rec',), expect=0):
+        flags = {'t.rec': 'train', 'e.rec': 'eval'}
+        made = e2e.run(list(args) + ['--vocab_file=' + VOCAB, '--max_seq_length=24', '--meta_data_file_path=m'] +
+                       ['--%s_data_output_path=%s' % (flags[name], name) for name in outputs],
+                       name=TOOL, cwd=self.folder)
+        self.assertEqual(made.code, expect, str(made))
+        return made if expect else [self.bytes(name) for name in outputs + ('m',)]
+
+    def refused(self, args, what, code=DATA):
+        message = self.one_error(self.make(args, expect=code), name=TOOL)
+        self.assertRegex(message, what)
+        return message
+
+
+class Words(Tool):
+    ARGS = ['--fine_tuning_task_type=tagging', '--tagging_task_name=conll', '--input_data_dir=in',
+            '--tagging_labels=O,B-X']
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path('in'))
+        self.sentences = make_sentences(30, 1)
+
+    def one(self, name, data, *more):
+        """The records of a folder with this file alone."""
+        for old in os.listdir(self.path('in')):
+            os.remove(self.path('in', old))
+        self.write('in/' + name, data)
+        return self.make(self.ARGS + list(more))
+
+    def test_the_same_records_of_all_bytes(self):
+        text = columns_of(self.sentences)
+        want = self.one('train.txt', text)
+        for ending, data in variants.packed(text.encode()).items():
+            self.assertEqual(self.one('train.txt' + ending, data), want, ending)
+            self.assertEqual(self.one('train.txt', data), want, 'packed, and not called so')
+        for key, data in variants.encoded(text):
+            more = ['--encoding=' + key] if key else []
+            self.assertEqual(self.one('train.conll', data, *more), want, key)
+        for other in variants.line_ends(text):
+            self.assertEqual(self.one('train.bio', other), want)
+
+    def test_the_same_records_of_all_json(self):
+        want = self.one('train.txt', columns_of(self.sentences))
+        objects = objects_of(self.sentences)
+        lines = ''.join(dump(o) + '\n' for o in objects)
+        forms = {'lines': lines, 'list': dump(objects), 'pretty': json.dumps(objects, indent=1),
+                 'member': dump({'version': 1, 'data': objects, 'size': 30}),
+                 'pretty member': json.dumps({'data': objects}, indent=2), 'numbers': None}
+        ids = [dict(o, ner_tags=[int(t != 'O') for t in o['ner_tags']]) for o in objects]
+        forms['numbers'] = dump(ids)
+        forms['others'] = ''.join('{"n": NaN, "tokens": %s, "i": 1%s, "tags": %s, "s": "\\ud800\\u0000"}\n' %
+                                  (dump(o['tokens']), '0' * 400, dump(o['ner_tags'])) for o in objects)
+        for what, text in forms.items():
+            self.assertEqual(self.one('train.json', text), want, what)
+        for ending, data in variants.packed(lines.encode()).items():
+            self.assertEqual(self.one('train.jsonl' + ending, data), want, ending)
+        for key, data in variants.encoded(forms['list']):
+            self.assertEqual(self.one('train.json', data, *(['--encoding=' + key] if key else [])), want, key)
+
+    def test_train_evaluate_predict(self):
+        """Packed and converted files give bert-train the bits of the plain ones."""
+        for name, seed in (('train', 1), ('dev', 2)):
+            text = columns_of(make_sentences(24, seed))
+            self.write(name + '.conll', text)
+            self.write(name + '.conll.xz', lzma.compress(text.encode('utf-16')))
+            self.write(name + '.latin.conll', text.encode('latin-1'))
+        both = ('task.%s_data.input_path=%s,task.%s_data.vocab_file=' + VOCAB + ',task.%s_data.seq_length=16,'
+                'task.%s_data.global_batch_size=8')
+
+        def run(out, ending, mode='train_and_eval', more='', **how):
+            override = ','.join(both % (s, name + ending, s, s, s) for s, name in (('train', 'train'),
+                                                                                  ('validation', 'dev')))
+            args = self.args(model_dir=out, mode=mode, override=override + more, files=['run.yaml'], **how)
+            args[0] = '--experiment=bert/tagging'
+            done = e2e.run(args, cwd=self.folder)
+            self.assertEqual(done.code, 0, str(done))
+            return done
+        latin = ',task.train_data.encoding=latin-1,task.validation_data.encoding=latin-1'
+        for out, ending, more in (('plain', '.conll', ''), ('packed', '.conll.xz', ''), ('latin', '.latin.conll', latin)):
+            run(out, ending, more=more)
+            run(out, ending, 'predict', more, extra=['--output_path=%s.jsonl' % out])
+        for out in ('packed', 'latin'):
+            self.same_values(self.path('plain', 'ckpt-20'), self.path(out, 'ckpt-20'))
+            self.assertEqual(self.bytes(out + '.jsonl'), self.bytes('plain.jsonl'))
+        self.assertIn('caf\u00e9', self.bytes('plain.jsonl').decode())
+
+    def args(self, extra=(), **how):
+        return super().args(more=list(extra), **how)
+
+    def test_refused(self):
+        text = columns_of(self.sentences)
+        data = text.encode()
+        for ending, whole in variants.packed(data).items():
+            for n in (len(whole) // 2, len(whole) - 3):
+                self.one_refused('train.txt' + ending, whole[:n], r'in/train\.txt%s' % ending)
+            self.one_refused('train.txt' + ending, data, 'is called so, but is not packed|cannot decompress as GZIP')
+        self.one_refused('train.txt.zip', variants.zipped(('a.txt', data), ('b.txt', data)), 'holds 2 files: a.txt, b.txt')
+        self.one_refused('train.txt', text.encode('utf-16')[:-1], 'ends within a character of the encoding UTF-16')
+        self.one_refused('train.txt', text.encode('utf-16-le'), 'looks like UTF-16LE without a byte order mark.*--encoding=UTF-16LE')
+        self.one_refused('train.txt', text.encode('latin-1'), r'train\.txt:\d+: .*is not valid UTF-8; in Windows-1252.*set --encoding=windows-1252')
+        self.one_refused('train.txt', text.encode('utf-16'), 'byte order mark says UTF-16LE, but --encoding is latin-1',
+                         '--encoding=latin-1')
+        self.one_refused('train.txt', text.encode('utf-16'), 'byte order mark says UTF-16LE, but --encoding is utf_16_be',
+                         '--encoding=utf_16_be')
+        self.one_refused('train.txt', b'a O\n\0 O\n', r'train\.txt:2: a NUL byte')
+        self.one_refused('train.txt', data, "--encoding: the encoding 'klingon' is not known", '--encoding=klingon', code=CONFIG)
+        self.one_refused('train.txt', b'PAR1' + b'\0' * 20, 'is a Parquet file')
+        self.refused(['--classification_task_name=COLA', '--input_data_dir=in', '--encoding=latin-1'],
+                     '--encoding is for table, conll and squad', code=CONFIG)
+
+    def one_refused(self, name, data, what, *more, code=DATA):
+        for old in os.listdir(self.path('in')):
+            os.remove(self.path('in', old))
+        self.write('in/' + name, data)
+        return self.refused(self.ARGS + list(more), what, code)
+
+
+class Squad(Tool):
+    ARGS = ['--fine_tuning_task_type=squad', '--doc_stride=8', '--max_query_length=8']
+
+    def one(self, name, data, *more):
+        self.write(name, data)
+        return self.make(self.ARGS + ['--squad_data_file=' + name] + list(more))
+
+    def test_the_same_records_of_all_bytes(self):
+        items = make_squad(20, 1)
+        text = dump(articles_of(items))
+        want = self.one('train.json', text)
+        lines = ''.join(dump(item) + '\n' for item in items)
+        for what, other in (('pretty', json.dumps(articles_of(items), indent=1)), ('flat', dump(items)),
+                            ('lines', lines), ('data', dump({'data': items}))):
+            self.assertEqual(self.one('train.json', other), want, what)
+        for ending, data in variants.packed(text.encode()).items():
+            self.assertEqual(self.one('train.json' + ending, data), want, ending)
+            self.assertEqual(self.one('packed.json', data), want, 'packed, and not called so')
+        for key, data in variants.encoded(text) + variants.encoded(lines):
+            self.assertEqual(self.one('train.json', data, *(['--encoding=' + key] if key else [])), want, key)
+        others = [dict(item, x='\0', y=float('nan'), z=10 ** 400) for item in items]
+        self.assertEqual(self.one('train.json', dump(others)), want, 'what nobody reads')
+        half = dump([dict(item, s='@') for item in items]).replace('@', '\\udc00')
+        self.assertEqual(self.one('train.json', half), want, 'half a pair')
+
+    def test_train_evaluate_predict(self):
+        for name, seed in (('train', 1), ('dev', 2)):
+            text = dump(articles_of(make_squad(16, seed)))
+            self.write(name + '.json', text)
+            self.write(name + '.json.xz', lzma.compress(text.encode('utf-16')))
+        keys = 'task.%s_data.input_path=%s,task.%s_data.vocab_file=' + VOCAB + ',task.%s_data.seq_length=16,' \
+               'task.%s_data.doc_stride=8,task.%s_data.query_length=4,task.%s_data.global_batch_size=8'
+        for out, ending in (('plain', '.json'), ('packed', '.json.xz')):
+            override = ','.join(keys % (s, name + ending, s, s, s, s, s)
+                                for s, name in (('train', 'train'), ('validation', 'dev')))
+            args = self.args(model_dir=out, files=['run.yaml'],
+                             override=override + ',task.validation_data.is_training=false')
+            args[0] = '--experiment=bert/squad'
+            done = e2e.run(args, cwd=self.folder)
+            self.assertEqual(done.code, 0, str(done))
+        self.same_values(self.path('plain', 'ckpt-20'), self.path('packed', 'ckpt-20'))
+        self.assertEqual(self.bytes('packed/predictions.json'), self.bytes('plain/predictions.json'))
+
+    def test_refused(self):
+        text = dump(articles_of(make_squad(20, 1)))
+        args = self.ARGS + ['--squad_data_file=x.json']
+        for ending, whole in variants.packed(text.encode()).items():
+            for n in (len(whole) // 2, len(whole) - 3):
+                self.write('x.json', whole[:n])
+                self.refused(args, r'x\.json', DATA)
+        for data, what in ((text.encode('latin-1'), r'x\.json: byte \d+ \(0x..\) is not valid UTF-8; in Windows-1252.*--encoding='),
+                           (text.encode('utf-16')[:-1], 'ends within a character'),
+                           (text.encode('utf-16-be'), 'looks like UTF-16BE without a byte order mark'),
+                           (b'', 'x.json'), (text[:-20].encode(), r'x\.json:1:\d+: not JSON'),
+                           (('[' * 100000).encode(), 'x.json'),
+                           (text.replace('"title": "t"', '"title": "t", "title": "u"').encode(), 'duplicate object key'),
+                           (text.replace('"answer_start": ', '"answer_start": NaN, "x": ').encode(), 'not JSON')):
+            self.write('x.json', data)
+            self.refused(args, what)
+
+
+class Tables(Tool):
+    ARGS = ['--classification_task_name=table', '--input_data_dir=in']
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path('in'))
+        rng = random.Random(5)
+        self.rows = [(' '.join(rng.choice(WORDS) for _ in range(5)), ' '.join(rng.choice(WORDS) for _ in range(3)),
+                      rng.choice(['bad', 'good', 'soso']), '%.3f' % rng.uniform(0, 5)) for _ in range(40)]
+
+    def csv_text(self, **how):
+        with open(self.path('made.csv'), 'w', encoding='utf-8', newline='') as out:
+            writer = csv.writer(out, lineterminator='\n', **how)
+            writer.writerow(['one', 'two', 'what', 'score'])
+            writer.writerows(self.rows)
+        return self.bytes('made.csv').decode()
+
+    def one(self, name, data, *more, expect=0):
+        for old in os.listdir(self.path('in')):
+            os.remove(self.path('in', old))
+        self.write('in/' + name, data)
+        return self.make(self.ARGS + list(more), expect=expect)
+
+    def test_the_same_records_of_all_bytes(self):
+        fields = ['--text_fields=one,two', '--label_field=what']
+        text = self.csv_text()
+        want = self.one('train.csv', text, *fields)
+        meta = json.loads(want[-1])
+        self.assertEqual((meta['label_list'], meta['num_labels'], meta['task_type']),
+                         (['bad', 'good', 'soso'], 3, 'bert_classification'))
+        objects = [dict(zip(('one', 'two', 'what', 'score'), row)) for row in self.rows]
+        forms = {'train.tsv': text.replace(',', '\t'), 'train.json': dump(objects),
+                 'train.jsonl': ''.join(dump(o) + '\n' for o in objects)}
+        for name, other in forms.items():
+            self.assertEqual(self.one(name, other, *fields), want, name)
+        for ending, data in variants.packed(text.encode()).items():
+            self.assertEqual(self.one('train.csv' + ending, data, *fields), want, ending)
+        for key, data in variants.encoded(text):
+            self.assertEqual(self.one('train.csv', data, *fields, *(['--encoding=' + key] if key else [])), want, key)
+        for delimiter, quote, flags in (('|', '"', ['--delimiter=|']), ('\t', "'", ['--delimiter=tab', "--quote='"]),
+                                        ('@', '"', ['--delimiter=@']), (';', '~', ['--delimiter=;', '--quote=~'])):
+            other = self.csv_text(delimiter=delimiter, quotechar=quote, quoting=csv.QUOTE_ALL)
+            self.assertEqual(self.one('train.csv', other, *fields, *flags), want, flags)
+        self.assertEqual(self.one('train.csv', text, *fields, '--quote=none'), want)
+        for flag, what in (('--delimiter=ab', '--delimiter=ab: expected one ASCII character'),
+                           ('--quote=xy', '--quote=xy: expected one ASCII character or none'),
+                           ('--quote=,', None)):
+            made = self.one('train.csv', text, *fields, flag, *([] if what else ['--delimiter=,']), expect=CONFIG)
+            self.assertIn(what or '--quote=,: the same character as delimiter', self.one_error(made, name=TOOL))
+        made = self.one('train.csv', text, '--classification_task_name=SST-2', '--delimiter=;', expect=CONFIG)
+        self.assertIn('--delimiter is for --classification_task_name=table', self.one_error(made, name=TOOL))
+
+    def test_scores(self):
+        """Regression: what the task for STS-B makes of the same pairs and scores."""
+        os.mkdir(self.path('sts'))
+        lines = ['index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore']
+        lines += ['%d\tg\tf\ty\t0\ta\tb\t%s\t%s\t%s' % (i, row[0], row[1], row[3]) for i, row in enumerate(self.rows)]
+        self.write('sts/train.tsv', '\n'.join(lines) + '\n')
+        want = self.make(['--classification_task_name=STS-B', '--input_data_dir=sts'])
+        flags = ['--fine_tuning_task_type=regression', '--text_fields=one,two', '--label_field=score']
+        made = self.one('train.csv', self.csv_text(), *flags)
+        self.assertEqual(made[0], want[0])
+        ours, theirs = json.loads(made[-1]), json.loads(want[-1])
+        self.assertEqual(dict(ours, processor_type=''), dict(theirs, processor_type=''))
+        for bad, what in (('nan', 'is no score'), ('x', 'is no number'), ('', 'is no number')):
+            made = self.one('train.csv', 'one,two,what,score\na,b,c,1\na,b,c,%s\n' % bad, *flags, expect=DATA)
+            self.assertRegex(self.one_error(made, name=TOOL), r'train\.csv:3.*' + what)
+        made = self.one('train.csv', self.csv_text(), '--fine_tuning_task_type=regression', expect=CONFIG)
+        self.assertIn('with --text_fields and --label_field', self.one_error(made, name=TOOL))
+
+
+if __name__ == '__main__':
+    e2e.main()
