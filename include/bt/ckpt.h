@@ -128,7 +128,8 @@ typedef struct bt_ckpt_sizes {
     int64_t intermediate_size;
     int64_t max_position_embeddings;
     int64_t type_vocab_size;
-    int64_t head_classes; /* columns of sentence_prediction/logits */
+    int64_t head_classes;  /* columns of sentence_prediction/logits */
+    int64_t token_classes; /* of predictions/transform/logits: tags, or start and end of answers */
 } bt_ckpt_sizes;
 void bt_ckpt_read_sizes(const bt_ckpt *ckpt, bt_ckpt_sizes *out);
 /* The word here (bt_activation_from_name) for what the file's activation computes; NULL: nothing

@@ -79,6 +79,7 @@ typedef enum bt_conf_fact_kind {
     BT_CONF_FACT_I64,
     BT_CONF_FACT_F64,
     BT_CONF_FACT_STR,
+    BT_CONF_FACT_STR_LIST,
 } bt_conf_fact_kind;
 typedef struct bt_conf_fact {
     bt_conf_fact_kind kind;
@@ -87,6 +88,10 @@ typedef struct bt_conf_fact {
         int64_t     i;
         double      f;
         const char *s; /* copied */
+        struct {
+            const char *const *items; /* [n] copied */
+            size_t             n;
+        } list;
     } u;
 } bt_conf_fact;
 
@@ -95,7 +100,8 @@ typedef struct bt_conf_fact {
  * The caller gives values of the key's type and range. */
 BT_MUST_USE bt_status bt_conf_adopt(bt_conf *conf, const char *path, const bt_conf_fact *fact,
                                     const char *origin, bool *adopted, bt_error *err);
-/* The same with the value that another configuration of the same experiment has (no lists). */
+/* The same with the value that another configuration of the same experiment has (of lists, those
+ * of texts only). */
 BT_MUST_USE bt_status bt_conf_adopt_from(bt_conf *conf, const bt_conf *from, const char *path,
                                          bt_error *err);
 

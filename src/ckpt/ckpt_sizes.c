@@ -32,6 +32,7 @@ void bt_ckpt_read_sizes(const bt_ckpt *ckpt, bt_ckpt_sizes *out) {
         .intermediate_size = dim_of(ckpt, intermediate, 1, 2),
         .num_layers = is_albert ? 0 : ckpt->n_layers,
         .head_classes = dim_of(ckpt, "sentence_prediction/logits/kernel", 1, 2),
+        .token_classes = dim_of(ckpt, "predictions/transform/logits/kernel", 1, 2),
     };
     if (out->hidden_size == 0) { /* [H,H]: it does not show the heads */
         out->hidden_size = dim_of(ckpt, query, 0, 2);

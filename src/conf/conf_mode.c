@@ -133,7 +133,8 @@ static bt_status check_text_data(const checker *c, const char *section) {
         return BT_OK; /* not raw text */
     }
     const bool no_vocab = is_empty(c, join(section, "vocab_file", vocab));
-    const bool has_module = !is_empty(c, "task.hub_module_url"); /* whose vocabulary may do */
+    const bool has_module = /* whose vocabulary may do */
+        !is_empty(c, "task.hub_module_url") || !is_empty(c, "task.init_checkpoint");
     if (at(c, join(section, "preprocessing_hub_module_url", hub)) == NULL) {
         return no_vocab && !has_module && !is_empty(c, fields)
                    ? REPORT(c, fields, vocab,

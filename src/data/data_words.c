@@ -306,8 +306,9 @@ static bt_status make_room(words_rows *rows, bt_error *err) {
 static bt_status take_labels(words_rows *rows, bt_error *err) {
     const bt_data_schema *const schema = rows->schema;
     BT_TRY(bt_text_labels_init(&rows->labels, err));
-    BT_TRY(bt_text_labels_add(&rows->labels, schema->label_names, schema->n_label_names,
-                              "task.class_names, the meta data or the training files", err));
+    BT_TRY(bt_text_labels_add(
+        &rows->labels, schema->label_names, schema->n_label_names,
+        schema->label_source != NULL ? schema->label_source : "task.class_names", err));
     rows->tag_counts = bt_calloc_array(rows->labels.n + 1, sizeof *rows->tag_counts);
     return rows->tag_counts != NULL
                ? BT_OK

@@ -32,6 +32,8 @@ bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_fact *fact, 
         return bt_str_appendf(&f->told, err, "%s%s %g", comma, name, fact->u.f);
     case BT_CONF_FACT_STR:
         return bt_str_appendf(&f->told, err, "%s%s %s", comma, name, fact->u.s);
+    case BT_CONF_FACT_STR_LIST: /* in a line of its own */
+        return BT_OK;
     }
     return BT_OK;
 }
@@ -106,57 +108,6 @@ static bt_status adopt_arithmetic(fact_list *f, const bt_ckpt *ckpt, const bt_ck
     return adopt_rate(f, ENCODER ".*.attention_dropout_rate", facts->attention_dropout, err);
 }
 
-/* ---- the head ----------------------------------------------------------------------------------
- */
-
-/* Names that the user gave the classes are not the file's: his are other classes. */
-static bt_status are_other_classes(const bt_conf *conf, const bt_ckpt *ckpt, bool *out,
-                                   bt_error *err) {
-    static const char key[] = "task.label_names";
-    bt_conf_str_list  names = {0};
-    bt_ckpt_head      head;
-    *out = false;
-    if (!bt_conf_has(conf, key) || !bt_conf_is_written(conf, key) || bt_conf_is_null(conf, key)) {
-        return BT_OK;
-    }
-    BT_TRY(bt_conf_get_str_list(conf, key, &names, err));
-    BT_TRY(bt_ckpt_read_head(ckpt, &head, err));
-    for (size_t i = 0; head.names != NULL && i < names.n && i < head.n; i++) {
-        *out = *out || !bt_str_equal_nocase(names.items[i], head.names[i]);
-    }
-    bt_ckpt_head_deinit(&head);
-    return BT_OK;
-}
-
-/* The file's classifier is the task's, as far as the keys that were written allow it. */
-static bt_status adopt_classifier(fact_list *f, const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
-                                  int64_t n_classes, bt_error *err) {
-    int64_t n = 0;
-    bool    are_others = false;
-    if (n_classes < 1 || !bt_conf_has(f->conf, "task.init_head") ||
-        !bt_conf_has(f->conf, "task.model.use_encoder_pooler") ||
-        !bt_str_ends_with(facts->architecture, "ForSequenceClassification")) {
-        return BT_OK;
-    }
-    BT_TRY(facts_adopt_i64(f, "task.model.num_classes", n_classes, err));
-    BT_TRY(bt_conf_get_i64(f->conf, "task.model.num_classes", &n, err));
-    if (n != n_classes) {
-        return BT_OK;
-    }
-    if (n == 1) {
-        BT_TRY(facts_adopt_str(f, "task.train_data.label_type", "float", err));
-        BT_TRY(facts_adopt_str(f, "task.validation_data.label_type", "float", err));
-    }
-    bool initializes_pooler = false;
-    BT_TRY(bt_conf_get_bool(f->conf, "task.init_cls_pooler", &initializes_pooler, err));
-    BT_TRY(are_other_classes(f->conf, ckpt, &are_others, err));
-    if (initializes_pooler || are_others) { /* a head of one's own is wanted */
-        return BT_OK;
-    }
-    BT_TRY(facts_adopt_bool(f, "task.init_head", true, err));
-    return facts_adopt_bool(f, "task.model.use_encoder_pooler", true, err);
-}
-
 /* ---- where the facts are -----------------------------------------------------------------------
  */
 
@@ -207,8 +158,8 @@ static bt_status adopt_checkpoint(fact_list *f, const bt_train_args *args, const
     BT_CHECK(adopt_type(f, ckpt, err));
     BT_CHECK(adopt_sizes(f, &sizes, err));
     BT_CHECK(adopt_arithmetic(f, ckpt, &facts, err));
-    BT_CHECK(adopt_classifier(f, ckpt, &facts, sizes.head_classes, err));
     BT_CHECK(adopt_lengths(f, sizes.max_position_embeddings, err));
+    BT_CHECK(facts_adopt_head(f, ckpt, &facts, &sizes, err));
     facts_tell(f);
     BT_CHECK(bt_fs_parent(bt_ckpt_path(ckpt), &folder, err));
     BT_CHECK(facts_adopt_text(f, args, folder, err));
@@ -285,6 +236,7 @@ static const char *const decided_keys[] = {
     "task.model.num_classes",
     "task.model.use_encoder_pooler",
     "task.init_head",
+    "task.class_names",
     "task.train_data.label_type",
     "task.validation_data.label_type",
     "task.train_data.vocab_file",

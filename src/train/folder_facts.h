@@ -18,6 +18,11 @@ BT_MUST_USE bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_
 /* 0: not known. */
 BT_MUST_USE bt_status facts_adopt_i64(fact_list *f, const char *path, int64_t value, bt_error *err);
 BT_MUST_USE bt_status facts_adopt_bool(fact_list *f, const char *path, bool value, bt_error *err);
+BT_MUST_USE bt_status facts_adopt_bool(fact_list *f, const char *path, bool value, bt_error *err);
+/* folder_head.c: the head of the file where it is one of the task, and the names of its classes. */
+BT_MUST_USE bt_status facts_adopt_head(fact_list *f, const bt_ckpt *ckpt,
+                                       const bt_ckpt_facts *facts, const bt_ckpt_sizes *sizes,
+                                       bt_error *err);
 /* Says what was adopted since the last time. */
 void facts_tell(fact_list *f);
 /* A default that is longer than that (0: not known) becomes it. */

@@ -54,44 +54,40 @@ static bt_status compare_names(const bt_ckpt_head *head, const char *key,
 }
 
 static bt_status set_names(bt_conf *conf, const bt_ckpt_head *head, const char *key,
-                           bt_conf_errors *errors, bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    text = BT_STR_INIT;
-    char      list[BT_LIST_MAX];
-    BT_CHECK(bt_str_appendf(&text, err, "%s=[", key));
-    for (size_t i = 0; i < head->n; i++) {
-        BT_CHECK(bt_str_append(&text, i > 0 ? "," : "", err));
-        BT_CHECK(bt_str_append_json(&text, head->names[i], err));
-    }
-    BT_CHECK(bt_str_append_char(&text, ']', err));
-    BT_CHECK(bt_conf_set(conf, bt_str_text(&text), FROM_FILE, errors, err));
+                           bt_error *err) {
+    const bt_conf_fact fact = {.kind = BT_CONF_FACT_STR_LIST,
+                               .u.list = {(const char *const *)head->names, head->n}};
+    bool               adopted = false;
+    char               list[BT_LIST_MAX];
+    BT_TRY(bt_conf_adopt(conf, key, &fact, FROM_FILE, &adopted, err));
     bt_list_all(list, sizeof list, (const char *const *)head->names, head->n);
     bt_log(BT_LOG_INFO, "classes of the head: %s (id2label of %s)", list, head->path);
-done:
-    bt_str_deinit(&text);
-    return rc;
+    return BT_OK;
 }
 
-/* Twice the same name names nothing. */
-static bt_status find_use(const bt_ckpt_head *head, bool *is_useful, bt_error *err) {
-    size_t first = 0;
-    size_t second = 0;
-    *is_useful = false;
-    if (head->names == NULL || head->n < 2) {
-        return BT_OK;
-    }
-    BT_TRY(bt_find_twice((const char *const *)head->names, head->n, &first, &second, err));
-    *is_useful = second == head->n;
-    if (!*is_useful) {
-        bt_log(BT_LOG_WARNING,
-               "classes %zu and %zu are both called '%s' in id2label of %s: its names are not used",
-               first, second, head->names[first], head->path);
+bt_status head_facts_have_names(const bt_ckpt_head *head, bool *have, size_t twice[2],
+                                bt_error *err) {
+    *have = head->names != NULL && head->n >= 2;
+    if (*have) {
+        BT_TRY(bt_find_twice((const char *const *)head->names, head->n, &twice[0], &twice[1], err));
+        *have = twice[1] == head->n;
     }
     return BT_OK;
 }
 
-static bt_status take_names(bt_conf *conf, const bt_ckpt_head *head, bt_conf_errors *errors,
-                            bt_error *err) {
+/* Twice the same name names nothing. */
+static bt_status find_use(const bt_ckpt_head *head, bool *is_useful, bt_error *err) {
+    size_t twice[2] = {0, 0};
+    BT_TRY(head_facts_have_names(head, is_useful, twice, err));
+    if (!*is_useful && head->names != NULL && head->n >= 2) {
+        bt_log(BT_LOG_WARNING,
+               "classes %zu and %zu are both called '%s' in id2label of %s: its names are not used",
+               twice[0], twice[1], head->names[twice[0]], head->path);
+    }
+    return BT_OK;
+}
+
+static bt_status take_names(bt_conf *conf, const bt_ckpt_head *head, bt_error *err) {
     const char *const key = names_key(conf);
     bt_conf_str_list  names = {0};
     int64_t           n_classes = 0;
@@ -116,7 +112,7 @@ static bt_status take_names(bt_conf *conf, const bt_ckpt_head *head, bt_conf_err
                        "%s)",
                        n_classes, head->n, list, head->path);
     }
-    return set_names(conf, head, key, errors, err);
+    return set_names(conf, head, key, err);
 }
 
 /* ---- problem ----------------------------------------------------------------------------------
@@ -167,13 +163,24 @@ static bt_status read_classes(bt_conf *conf, const bt_ckpt *ckpt, bt_conf_errors
     bt_ckpt_head head = {0};
     bt_status    rc = bt_ckpt_read_head(ckpt, &head, err);
     if (rc == BT_OK) {
-        rc = take_names(conf, &head, errors, err);
+        rc = take_names(conf, &head, err);
     }
     if (rc == BT_OK) {
         rc = take_problem(conf, &head, errors, err);
     }
     bt_ckpt_head_deinit(&head);
     return rc;
+}
+
+bt_status head_facts_take_names(bt_conf *conf, const bt_ckpt_head *head, bt_error *err) {
+    const char *const key = names_key(conf);
+    const char       *path = NULL;
+    size_t            twice[2] = {0, 0};
+    bool              are_useful = false;
+    BT_TRY(head_facts_have_names(head, &are_useful, twice, err));
+    return are_useful && takes_head(conf, &path) && bt_conf_n_items(conf, key) == 0
+               ? take_names(conf, head, err)
+               : BT_OK;
 }
 
 bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err) {

@@ -184,11 +184,21 @@ done:
 
 /* ---- names of tables ------------------------------------------------------------------------- */
 
+/* Who took the head without knowing it is told how not to. */
+static const char *source_of(const bt_task_labels *labels) {
+    static const char of_file[] =
+        BT_TASK_LABELS_OF_FILE " (task.init_head=false begins with a new head)";
+    if (labels->names == NULL) {
+        return NULL;
+    }
+    return strcmp(labels->source, BT_TASK_LABELS_OF_FILE) == 0 ? of_file : labels->source;
+}
+
 void labels_give(const train_run *run, bt_data_schema *schema) {
     const bt_task_labels *const labels = &run->plan.labels;
     schema->label_names = (const char *const *)labels->names;
     schema->n_label_names = labels->names != NULL ? (size_t)labels->n : 0;
-    schema->label_source = labels->names != NULL ? labels->source : NULL;
+    schema->label_source = source_of(labels);
     schema->only_by_name = labels->only_by_name;
 }
 

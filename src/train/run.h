@@ -352,6 +352,13 @@ BT_MUST_USE bt_status module_compare_assets(train_run *run, bt_error *err);
  * counted in the training data, which is open. */
 BT_MUST_USE bt_status set_class_rule(train_run *run, bt_error *err);
 
+/* head_facts.c: the names of a head are names: two or more, none twice. twice: the places of two
+ * that are one. */
+BT_MUST_USE bt_status head_facts_have_names(const bt_ckpt_head *head, bool *have, size_t twice[2],
+                                            bt_error *err);
+/* The names of a head that is taken, into the key that names the classes, where that is empty. */
+BT_MUST_USE bt_status head_facts_take_names(bt_conf *conf, const bt_ckpt_head *head, bt_error *err);
+
 /* sentence_facts.c: what sentence-transformers says beside the weights, into the keys of a dual
  * encoder that nobody wrote; BT_E_CONFIG where another pooling was written. */
 BT_MUST_USE bt_status sentence_facts_adopt(bt_conf *conf, const bt_ckpt *ckpt,

@@ -9,6 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import e2e  # noqa: E402
+from pairs import read_vectors  # noqa: E402
 
 CONFIG, DATA = 2, 3
 VOCAB = '\n'.join('[PAD] [UNK] [CLS] [SEP] [MASK] the a cat dog'.split()) + '\n'
@@ -253,6 +254,152 @@ class Tokenizers(Facts):
         os.remove(self.path('weights/tokenizer_config.json'))
         self.write('weights/spiece.model', 'x')
         refused('of kind Unigram (SentencePiece)')
+
+
+class Heads(Facts):
+    """What a folder computes there and here, whatever head and form its weights have: nothing but the
+    folder and the data is named (tests/make_goldens/make_folder_goldens.py)."""
+
+    def rows(self, name):
+        with open(e2e.golden('folders/%s/expected.json' % name), encoding='utf-8') as source:
+            return [row for row in json.load(source)['rows'] if '\u03a3' not in row.get('text', '')]
+
+    def apply(self, experiment, name, override, mode='predict', expect=0, folder=None, model_dir=None):
+        shutil.rmtree(self.path('out'), ignore_errors=True)
+        result = e2e.run(['--experiment=' + experiment, '--mode=' + mode,
+                          '--model_dir=' + (model_dir or 'out'),
+                          '--params_override=task.init_checkpoint=%s,%s'
+                          % (folder or e2e.golden('folders/' + name), override)], cwd=self.path())
+        self.assertEqual(result.code, expect, str(result))
+        return result
+
+    def near(self, got, wanted, *where):
+        self.assertEqual(len(got), len(wanted), where)
+        for a, b in zip(got, wanted):
+            self.assertLess(abs(float(a) - b), 1e-5, where)
+
+    def test_classes_of_texts(self):
+        """half and brain: 16 bits a number; shards: several files; several: labels of a row."""
+        for name in ('half', 'brain', 'shards', 'several', 'score'):
+            rows = self.rows(name)
+            self.write('texts.tsv', 'sentence\n' + ''.join(r['text'] + '\n' for r in rows))
+            self.apply('bert/sentence_prediction', name, 'task.validation_data.input_path=texts.tsv,'
+                       'task.validation_data.text_fields=[sentence]')
+            with open(self.path('out/predictions.tsv'), encoding='utf-8') as source:
+                got = [line.split('\t') for line in source.read().splitlines()[1:]]
+            for cells, row in zip(got, rows):
+                wanted = row.get('probabilities', [row.get('score')])
+                self.near(cells[-len(wanted):], wanted, name, row['text'])
+            self.assertEqual(len(got), len(rows))
+
+    def test_encoders_of_other_heads(self):
+        """old_names: gamma and beta; hidden_words: no pooler."""
+        for name in ('old_names', 'hidden_words'):
+            rows = self.rows(name)
+            self.write('texts.txt', ''.join(r['text'] + '\n' for r in rows))
+            self.apply('bert/dual_encoder', name, 'task.model.pooling=mean,task.model.normalize=false,'
+                       'task.validation_data.input_path=texts.txt,task.validation_data.file_type=lines,'
+                       'task.validation_data.global_batch_size=4')
+            got = read_vectors(self.path('out/vectors.npy'))
+            self.assertEqual(len(got), len(rows))
+            for vector, row in zip(got, rows):
+                self.near(vector, row['vector'], name, row['text'])
+
+    DATA = ('task.validation_data.input_path=words.conll,task.validation_data.global_batch_size=2,'
+            'task.validation_data.seq_length=24')
+
+    def write_words(self, rows, tags=None):
+        lines = [['%s %s' % (w, t) for w, t in zip(row['words'], tags or row['tags'])] for row in rows]
+        self.write('words.conll', ''.join('\n'.join(sentence) + '\n\n' for sentence in lines))
+
+    def test_tags(self):
+        for name in ('tags', 'tags_distilbert'):
+            rows = self.rows(name)
+            self.assertGreater(len({tag for row in rows for tag in row['tags']}), 1)
+            self.write_words(rows)
+            result = self.apply('bert/tagging', name, self.DATA)
+            self.assertRegex(result.stderr, r'tags.*/config.json says what nobody wrote: .*init_head true\n')
+            self.assertIn("classes of the head: 'O', 'B-PER', 'I-PER', 'B-LOC' (id2label of ",
+                          result.stderr)
+            with open(self.path('out/predictions.tsv'), encoding='utf-8') as source:
+                lines = [line.split('\t') for line in source.read().splitlines()]
+            at = {key: i for i, key in enumerate(lines[0])}
+            self.assertEqual([line[at['label']] for line in lines[1:]],
+                             [tag for row in rows for tag in row['tags']], name)
+            self.near([line[at['probability']] for line in lines[1:]],
+                      [p for row in rows for p in row['probabilities']], name)
+
+    def test_answers(self):
+        for name in ('answers', 'answers_albert'):
+            rows = self.rows(name)
+            self.write('q.jsonl', ''.join(json.dumps(
+                dict(id=str(i), question=row['question'], context=row['context'],
+                     answers=dict(text=[row['context'][:5]], answer_start=[0]))) + '\n'
+                for i, row in enumerate(rows)))
+            self.apply('bert/squad', name, 'task.validation_data.input_path=q.jsonl,'
+                       'task.validation_data.global_batch_size=2,task.validation_data.seq_length=24,'
+                       'task.validation_data.doc_stride=8,task.validation_data.query_length=8')
+            with open(self.path('out/nbest_predictions.json'), encoding='utf-8') as source:
+                best = json.load(source)
+            for i, row in enumerate(rows):
+                self.assertGreater(len(best[str(i)]), 5)
+                for entry in best[str(i)]:
+                    self.assertLess(self.distance(row, entry), 1e-5, (name, entry))
+                top = max((a['start_logit'] + b['end_logit'] for k, a in enumerate(row['tokens'])
+                           for b in row['tokens'][k:]))
+                first = best[str(i)][0]
+                self.assertLess(abs(first['start_logit'] + first['end_logit'] - top), 1e-5)
+
+    @staticmethod
+    def distance(row, entry):
+        """From the scores of the nearest span of that text there."""
+        spans = [(a, b) for k, a in enumerate(row['tokens']) for b in row['tokens'][k:]
+                 if row['context'][a['first']:b['end']] == entry['text']]
+        return min(max(abs(a['start_logit'] - entry['start_logit']), abs(b['end_logit'] - entry['end_logit']))
+                   for a, b in spans)
+
+    def train_tags(self, more='', **how):
+        return self.apply('bert/tagging', 'tags', self.DATA + (
+            ',task.train_data.input_path=words.conll,task.train_data.global_batch_size=2,'
+            'task.train_data.seq_length=24,trainer.train_steps=2,trainer.checkpoint_interval=2,'
+            'trainer.validation_interval=2') + more, mode='train', model_dir='run', **how)
+
+    def test_tags_that_are_no_tags_of_the_head(self):
+        rows = self.rows('tags')
+        self.write_words(rows, ['O', 'B-PER', 'B-ORG', 'O', 'O'])
+        result = self.train_tags(expect=DATA)
+        self.assertRegex(self.one_error(result), r"'B-ORG'; expected O, B-PER, I-PER, B-LOC .*id2label.*"
+                         r'task.init_head=false')
+        result = self.train_tags(',task.init_head=false')
+        self.assertIn('the head of the file that tells classes apart is not used', result.stderr)
+        self.assertIn('3 tags', result.stderr)
+
+    def test_tags_of_ones_own(self):
+        rows = self.rows('tags')
+        self.write_words(rows)
+        result = self.train_tags(',task.class_names=[B-PER,O,I-PER,B-LOC]')
+        self.assertIn('the head, the last layer, which gives the answers, is new', result.stderr)
+        shutil.rmtree(self.path('run'))
+        result = self.train_tags(',task.class_names=[B-PER,O,I-PER,B-LOC],task.init_head=true', expect=CONFIG)
+        self.assertIn("task.class_names is 'B-PER', 'O', 'I-PER', 'B-LOC', but the head that "
+                      "task.init_head takes has the classes 'O', 'B-PER', 'I-PER', 'B-LOC'",
+                      self.one_error(result))
+        self.train_tags(',task.class_names=[O,B-PER,I-PER,B-LOC]')
+        with open(self.path('run/params.yaml'), encoding='utf-8') as source:
+            self.assertIn('init_head: true\n', source.read())
+
+    def test_a_tagger_goes_on_without_the_folder(self):
+        rows = self.rows('tags')
+        self.write_words(rows)
+        shutil.copytree(e2e.golden('folders/tags'), self.path('tags'))
+        self.train_tags(folder='tags')
+        with open(self.path('run/labels.json'), encoding='utf-8') as source:
+            self.assertEqual(json.load(source)['label_names'], ['O', 'B-PER', 'I-PER', 'B-LOC'])
+        os.rename(self.path('tags'), self.path('moved'))
+        self.apply('bert/tagging', 'tags', self.DATA + ',task.validation_data.vocab_file=moved/'
+                   'tokenizer.json', model_dir='run', folder='tags')
+        with open(self.path('run/predictions.tsv'), encoding='utf-8') as source:
+            self.assertEqual(len(source.read().splitlines()), 1 + 12)
 
 
 class Strangers(Facts):

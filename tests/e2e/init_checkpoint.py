@@ -318,7 +318,7 @@ class HeadNames(Init):
         result = tag(',task.init_head=true,task.class_names=[O,I-PER,B-PER]', expect=2)
         self.assertIn("task.class_names is 'O', 'I-PER', 'B-PER', but the head that task.init_head "
                       "takes has the classes 'O', 'B-PER', 'I-PER'", self.one_error(result))
-        self.assertIn('task.class_names', self.one_error(tag(expect=2)))
+        self.assertIn('task.class_names', self.one_error(tag(',task.init_head=false', expect=2)))
         tag(',task.init_head=true')
         self.assertEqual(self.labels(), tags)
         tag(',task.init_head=true', mode='predict')
