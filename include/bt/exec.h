@@ -11,10 +11,6 @@
 
 typedef struct bt_exec bt_exec;
 
-/* What the factors of the large products are rounded to; everything else is float32, sums too. In
- * the order of kern.h's bt_kern_precision. */
-typedef enum bt_precision { BT_PRECISION_F32, BT_PRECISION_BF16, BT_PRECISION_F16 } bt_precision;
-
 /* What float16 multiplies the gradient of the loss by; 1 in the other precisions. */
 typedef struct bt_loss_scale {
     double  factor;

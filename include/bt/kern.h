@@ -11,22 +11,7 @@
 #ifndef BT_KERN_H
 #define BT_KERN_H
 
-#include "bt/base.h"
-
-/* In the order of model.h's bt_activation. */
-typedef enum bt_kern_act {
-    BT_KERN_ACT_GELU, /* tanh approximation */
-    BT_KERN_ACT_GELU_ERF,
-    BT_KERN_ACT_RELU,
-    BT_KERN_ACT_RELU6,
-    BT_KERN_ACT_TANH,
-    BT_KERN_ACT_SWISH,
-    BT_KERN_ACT_HARD_SWISH,
-    BT_KERN_ACT_MISH,
-    BT_KERN_ACT_SIGMOID,
-    BT_KERN_ACT_IDENTITY,
-} bt_kern_act;
-enum { BT_KERN_N_ACTS = BT_KERN_ACT_IDENTITY + 1 };
+#include "bt/tensor.h"
 
 /* One Adam-like update of n elements, float32, in this order (spec/numerics.md sections 4, 5):
  *   g = grad * grad_scale
@@ -108,11 +93,6 @@ typedef struct bt_kern_product {
                           int64_t n_cols, int64_t depth, float alpha, bool accumulate);
 } bt_kern_product;
 
-/* What the factors of a large product are rounded to before they are multiplied; sums are float32.
- */
-typedef enum bt_kern_precision { BT_KERN_F32, BT_KERN_BF16, BT_KERN_F16 } bt_kern_precision;
-enum { BT_KERN_N_PRECISIONS = BT_KERN_F16 + 1 };
-
 typedef struct bt_kern {
     const char *isa; /* "ref", "avx2", "avx512" */
 
@@ -129,10 +109,10 @@ typedef struct bt_kern {
     void (*dropout_mask)(float *mult, int64_t n, bt_rng_key key, uint64_t first_block,
                          uint32_t limit, float scale);
 
-    void (*act_forward[BT_KERN_N_ACTS])(float *out, const float *in, int64_t n);
+    void (*act_forward[BT_N_ACTIVATIONS])(float *out, const float *in, int64_t n);
     /* d_in = d_out * act'(in), overwritten; d_in may be d_out */
-    void (*act_backward[BT_KERN_N_ACTS])(float *d_in, const float *d_out, const float *in,
-                                         int64_t n);
+    void (*act_backward[BT_N_ACTIVATIONS])(float *d_in, const float *d_out, const float *in,
+                                           int64_t n);
 
     /* ---- rows ---- */
     /* out = residual + (in + bias) * mult; bias [n], mult [n] or NULL, residual [n] or NULL */
@@ -167,7 +147,7 @@ typedef struct bt_kern {
                       int64_t n_rows, int64_t n_cols);                            /* of in */
 
     bt_kern_optim   optim;
-    bt_kern_product products[BT_KERN_N_PRECISIONS];
+    bt_kern_product products[BT_N_PRECISIONS];
 } bt_kern;
 
 /* isa: "auto", "ref", "avx2", "avx512" (NULL: auto). Fills *out. BT_E_CONFIG: no such name;

@@ -8,27 +8,9 @@
 
 #include "bt/tensor.h"
 
-typedef enum bt_activation {
-    BT_ACT_GELU,     /* the tanh approximation, as Model Garden's "gelu" */
-    BT_ACT_GELU_ERF, /* the exact one, as Hugging Face's "gelu"; a word of our own */
-    BT_ACT_RELU,
-    BT_ACT_RELU6,
-    BT_ACT_TANH,
-    BT_ACT_SWISH,      /* simple_swish: x * sigmoid(x) */
-    BT_ACT_HARD_SWISH, /* x * relu6(x + 3) / 6 */
-    BT_ACT_MISH,
-    BT_ACT_SIGMOID,
-    BT_ACT_IDENTITY,
-} bt_activation;
 /* BT_E_UNSUPPORTED with the list of known names. */
 const char           *bt_activation_name(bt_activation activation); /* its first name */
 BT_MUST_USE bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error *err);
-
-typedef enum bt_encoder_type {
-    BT_ENCODER_BERT,
-    BT_ENCODER_BERT_V2,
-    BT_ENCODER_ALBERT, /* BERT whose layers share one set of parameters */
-} bt_encoder_type;
 
 /* Keys of model.encoder.bert (spec/config.md appendix B, BertEncoderConfig) and of its kin. */
 typedef struct bt_encoder_config {

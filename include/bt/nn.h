@@ -109,11 +109,11 @@ void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel,
 
 /* in_out += bias; out = act(in_out) */
 void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out,
-                            const float *bias, /* [R,N] [R,N] [N] */
-                            bt_kern_act act, int64_t R, int64_t N);
+                            const float  *bias, /* [R,N] [R,N] [N] */
+                            bt_activation act, int64_t R, int64_t N);
 /* d_out becomes the gradient of the product below */
 void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, /* [R,N] [N] */
-                             const float *in_out, bt_kern_act act, int64_t R, int64_t N);
+                             const float *in_out, bt_activation act, int64_t R, int64_t N);
 
 /* ---- layernorm, residual
  * --------------------------------------------------------------------------- */
@@ -147,9 +147,9 @@ void bt_nn_dropout_apply(bt_nn *nn, float *out, const float *in, const bt_nn_dro
                          int64_t R, int64_t H);
 
 /* out = act(in), elementwise; d_in = d_out * act'(in) */
-void bt_nn_act_forward(bt_nn *nn, float *out, const float *in, bt_kern_act act, int64_t n);
+void bt_nn_act_forward(bt_nn *nn, float *out, const float *in, bt_activation act, int64_t n);
 void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
-                        bt_kern_act act, int64_t n);
+                        bt_activation act, int64_t n);
 
 /* out[r,:] = in[row_ids[r],:]; the backward adds rows: d_in[row_ids[r],:] += d_out[r,:] (ids
  * distinct) */

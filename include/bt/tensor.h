@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tensor: dtypes, dense tensors, the parameter table that slices the four flat buffers (param,
- * grad, and the optimizer's slots), and the batch of packed tokens. No arithmetic.
+ * tensor: dtypes and other kinds, dense tensors, the parameter table that slices the four flat
+ * buffers (param, grad, and the optimizer's slots), and the batch of packed tokens. No arithmetic.
  *
  * Dims: B sequences of a batch, T tokens of a batch (packed), H hidden, NH heads, D = H/NH,
  * E embedding width, I intermediate, V vocabulary, P positions, S seq_length of the records,
@@ -15,6 +15,7 @@ enum { BT_MAX_RANK = 4 };
 
 /* Values are TensorFlow's DataType numbers (spec/numerics.md section 9). */
 typedef enum bt_dtype {
+    BT_DTYPE_INVALID = 0,
     BT_DTYPE_F32 = 1,
     BT_DTYPE_F64 = 2,
     BT_DTYPE_I32 = 3,
@@ -27,6 +28,7 @@ typedef enum bt_dtype {
     BT_DTYPE_BOOL = 10,
     BT_DTYPE_BF16 = 14,
     BT_DTYPE_U16 = 17,
+    BT_DTYPE_C128 = 18,
     BT_DTYPE_F16 = 19,
     BT_DTYPE_U32 = 22,
     BT_DTYPE_U64 = 23,
@@ -49,6 +51,34 @@ BT_MUST_USE bool bt_dims_count(const int64_t *dims, int32_t rank, int64_t *n_ele
 /* "[2, 3]" into buffer; returns it. */
 enum { BT_DIMS_TEXT_MAX = 128 };
 char *bt_dims_text(const int64_t *dims, int32_t rank, char buffer[BT_DIMS_TEXT_MAX]);
+
+/* ---- kinds that descriptions, kernels and engines share ---------------------------------------
+ */
+
+typedef enum bt_activation {
+    BT_ACT_GELU,     /* the tanh approximation, as Model Garden's "gelu" */
+    BT_ACT_GELU_ERF, /* the exact one, as Hugging Face's "gelu"; a word of our own */
+    BT_ACT_RELU,
+    BT_ACT_RELU6,
+    BT_ACT_TANH,
+    BT_ACT_SWISH,      /* simple_swish: x * sigmoid(x) */
+    BT_ACT_HARD_SWISH, /* x * relu6(x + 3) / 6 */
+    BT_ACT_MISH,
+    BT_ACT_SIGMOID,
+    BT_ACT_IDENTITY,
+} bt_activation;
+enum { BT_N_ACTIVATIONS = BT_ACT_IDENTITY + 1 };
+
+/* What the factors of the large products are rounded to before they are multiplied; everything else
+ * is float32, sums too. */
+typedef enum bt_precision { BT_PRECISION_F32, BT_PRECISION_BF16, BT_PRECISION_F16 } bt_precision;
+enum { BT_N_PRECISIONS = BT_PRECISION_F16 + 1 };
+
+typedef enum bt_encoder_type {
+    BT_ENCODER_BERT,
+    BT_ENCODER_BERT_V2,
+    BT_ENCODER_ALBERT, /* BERT whose layers share one set of parameters */
+} bt_encoder_type;
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
@@ -76,11 +106,6 @@ typedef struct bt_param {
 
 /* Which of Model Garden's Keras objects hold the variables: a checkpoint's object graph repeats
  * them. */
-typedef enum bt_keras_encoder {
-    BT_KERAS_BERT,
-    BT_KERAS_BERT_V2,
-    BT_KERAS_ALBERT,
-} bt_keras_encoder;
 typedef enum bt_keras_model {
     BT_KERAS_CLASSIFIER,        /* with a pooler of its own */
     BT_KERAS_POOLED_CLASSIFIER, /* reads the encoder's pooler */
@@ -90,8 +115,8 @@ typedef enum bt_keras_model {
     BT_KERAS_RAW_DUAL_ENCODER, /* vectors are not made to have unit length */
 } bt_keras_model;
 typedef struct bt_keras_classes {
-    bt_keras_encoder encoder;
-    bt_keras_model   model;
+    bt_encoder_type encoder;
+    bt_keras_model  model;
 } bt_keras_classes;
 
 /* The one list: shapes, init, checkpoint names, optimizer and all-reduce all walk it. */

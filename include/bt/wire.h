@@ -13,6 +13,7 @@
 
 #include "bt/base.h"
 #include "bt/fs.h"
+#include "bt/tensor.h"
 
 /* Borrowed bytes. */
 typedef struct bt_bytes {
@@ -239,35 +240,12 @@ BT_MUST_USE bt_status bt_sstable_finish(bt_sstable_builder *builder, bt_bytes *o
 /* ---- tensor bundle: PREFIX.index, PREFIX.data-SSSSS-of-NNNNN -----------------------------------
  */
 
-/* TensorFlow's DataType numbers. */
-typedef enum bt_tf_dtype {
-    BT_TF_INVALID = 0,
-    BT_TF_F32 = 1,
-    BT_TF_F64 = 2,
-    BT_TF_I32 = 3,
-    BT_TF_U8 = 4,
-    BT_TF_I16 = 5,
-    BT_TF_I8 = 6,
-    BT_TF_STRING = 7,
-    BT_TF_C64 = 8,
-    BT_TF_I64 = 9,
-    BT_TF_BOOL = 10,
-    BT_TF_BF16 = 14,
-    BT_TF_U16 = 17,
-    BT_TF_C128 = 18,
-    BT_TF_F16 = 19,
-    BT_TF_U32 = 22,
-    BT_TF_U64 = 23,
-} bt_tf_dtype;
-size_t      bt_tf_dtype_size(bt_tf_dtype dtype); /* bytes an element; 0: strings or unknown */
-const char *bt_tf_dtype_name(bt_tf_dtype dtype); /* "float32", "int64", "string"; "unknown" */
-
 enum { BT_WIRE_MAX_RANK = 8 };
 #define BT_BUNDLE_GRAPH_KEY "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 typedef struct bt_bundle_entry {
     const char *name; /* NUL-terminated; borrowed until the bundle is closed */
-    bt_tf_dtype dtype;
+    bt_dtype    dtype;
     int32_t     rank;
     int64_t     dim[BT_WIRE_MAX_RANK];
     int64_t     n_elements;
@@ -304,7 +282,7 @@ typedef struct bt_bundle_writer bt_bundle_writer;
 /* One data file. Tensors may come in any order of names; their bytes are written as they come. */
 BT_MUST_USE bt_status bt_bundle_writer_create(const char *prefix, bt_bundle_writer **out,
                                               bt_error *err);
-BT_MUST_USE bt_status bt_bundle_add(bt_bundle_writer *writer, const char *name, bt_tf_dtype dtype,
+BT_MUST_USE bt_status bt_bundle_add(bt_bundle_writer *writer, const char *name, bt_dtype dtype,
                                     int32_t rank, const int64_t *dim, const void *data,
                                     bt_error *err);
 /* A string tensor of that shape. */
@@ -384,7 +362,7 @@ BT_MUST_USE bt_status bt_ckpt_state_format(const bt_ckpt_state *state, bt_str *o
 
 typedef struct bt_st_entry {
     const char *name;
-    bt_tf_dtype dtype;
+    bt_dtype    dtype;
     int32_t     rank;
     int64_t     dim[BT_WIRE_MAX_RANK];
     int64_t     n_elements;
@@ -405,7 +383,7 @@ BT_MUST_USE bt_status bt_safetensors_read(const bt_safetensors *st, const bt_st_
 
 typedef struct bt_st_tensor {
     const char    *name;
-    bt_tf_dtype    dtype;
+    bt_dtype       dtype;
     int32_t        rank;
     const int64_t *dim;
 } bt_st_tensor;

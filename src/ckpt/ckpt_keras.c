@@ -131,29 +131,29 @@ typedef struct network {
     }
 
 static const network encoders[] = {
-    [BT_KERAS_BERT] = {.layers = FUNCTIONAL_ENCODER,
-                       .attributes = {{"_pooler_layer", PART_POOLER},
-                                      {"_transformer_layers", PART_LAYERS},
-                                      {"_embedding_norm_layer", PART_NORM},
-                                      {"_embedding_layer", PART_WORD},
-                                      {"_position_embedding_layer", PART_POSITION},
-                                      {"_type_embedding_layer", PART_TYPE},
-                                      {"_embedding_projection", PART_PROJECTION}}},
-    [BT_KERAS_BERT_V2] = {.attributes = {{"_embedding_layer", PART_WORD},
-                                         {"_position_embedding_layer", PART_POSITION},
-                                         {"_type_embedding_layer", PART_TYPE},
-                                         {"_embedding_norm_layer", PART_NORM},
-                                         {"_embedding_dropout", PART_NEW},
-                                         {"_embedding_projection", PART_PROJECTION},
-                                         {"_transformer_layers", PART_LAYERS},
-                                         {"_attention_mask_layer", PART_NEW},
-                                         {"_pooler_layer", PART_POOLER},
-                                         {"_config", PART_ENCODER_CONFIG},
-                                         {"inputs", PART_NEW}}},
-    [BT_KERAS_ALBERT] = {.layers = FUNCTIONAL_ENCODER,
-                         .attributes = {{"_config", PART_ENCODER_CONFIG},
+    [BT_ENCODER_BERT] = {.layers = FUNCTIONAL_ENCODER,
+                         .attributes = {{"_pooler_layer", PART_POOLER},
+                                        {"_transformer_layers", PART_LAYERS},
+                                        {"_embedding_norm_layer", PART_NORM},
                                         {"_embedding_layer", PART_WORD},
-                                        {"_position_embedding_layer", PART_POSITION}}},
+                                        {"_position_embedding_layer", PART_POSITION},
+                                        {"_type_embedding_layer", PART_TYPE},
+                                        {"_embedding_projection", PART_PROJECTION}}},
+    [BT_ENCODER_BERT_V2] = {.attributes = {{"_embedding_layer", PART_WORD},
+                                           {"_position_embedding_layer", PART_POSITION},
+                                           {"_type_embedding_layer", PART_TYPE},
+                                           {"_embedding_norm_layer", PART_NORM},
+                                           {"_embedding_dropout", PART_NEW},
+                                           {"_embedding_projection", PART_PROJECTION},
+                                           {"_transformer_layers", PART_LAYERS},
+                                           {"_attention_mask_layer", PART_NEW},
+                                           {"_pooler_layer", PART_POOLER},
+                                           {"_config", PART_ENCODER_CONFIG},
+                                           {"inputs", PART_NEW}}},
+    [BT_ENCODER_ALBERT] = {.layers = FUNCTIONAL_ENCODER,
+                           .attributes = {{"_config", PART_ENCODER_CONFIG},
+                                          {"_embedding_layer", PART_WORD},
+                                          {"_position_embedding_layer", PART_POSITION}}},
 };
 
 #define SHARED_INPUTS PART_INPUT_IDS, PART_INPUT_MASK, PART_INPUT_TYPES
@@ -249,7 +249,7 @@ static bool has_variable(const ckpt_objects *b, const char *name) {
 /* Shared layers are one object. */
 static ckpt_object *make_layers(ckpt_objects *b) {
     ckpt_object *const list = ckpt_object_new(b);
-    if (b->train->table->keras.encoder == BT_KERAS_ALBERT) {
+    if (b->train->table->keras.encoder == BT_ENCODER_ALBERT) {
         (void)ckpt_track(b, list, "0", make_transformer_layer(b, "transformer"));
         return list;
     }
@@ -268,7 +268,7 @@ static ckpt_object *make_layers(ckpt_objects *b) {
 /* Keras tracks what of a configuration is an object itself: ALBERT keeps its own as a tuple, whose
  * members have a name and a number (activation: of gelu; it has no variables in any case). */
 static ckpt_object *make_encoder_config(ckpt_objects *b) {
-    const bool         is_tuple = b->train->table->keras.encoder == BT_KERAS_ALBERT;
+    const bool         is_tuple = b->train->table->keras.encoder == BT_ENCODER_ALBERT;
     ckpt_object *const config = ckpt_object_new(b);
     ckpt_object *const activation =
         is_tuple ? ckpt_track_new(b, config, "activation") : ckpt_object_new(b);

@@ -220,7 +220,7 @@ static bt_status list_safetensors(bt_ckpt *ckpt, bt_error *err) {
 
 static bt_status read_graph(bt_ckpt *ckpt, const bt_bundle_entry *entry, bt_error *err) {
     bt_bytes *values = NULL;
-    if (entry->dtype != BT_TF_STRING || entry->n_elements != 1) {
+    if (entry->dtype != BT_DTYPE_STRING || entry->n_elements != 1) {
         return BT_FAIL(err, BT_E_FORMAT, "%s: %s is no scalar string: the object graph is damaged",
                        ckpt->path, BT_BUNDLE_GRAPH_KEY);
     }

@@ -265,7 +265,7 @@ static bt_status read_own(bt_ckpt *ckpt, const char *key, bt_str *bytes, bool *f
     if (entry == NULL) {
         return BT_OK;
     }
-    if (entry->dtype != BT_TF_STRING || entry->n_elements != 1) {
+    if (entry->dtype != BT_DTYPE_STRING || entry->n_elements != 1) {
         return BT_FAIL(err, BT_E_FORMAT, "%s: %s is no scalar string", ckpt->path, key);
     }
     bt_bytes *values = NULL;

@@ -27,7 +27,7 @@ static bt_status write_plan(bt_bundle_writer *writer, ckpt_plan *plan, const bt_
     qsort(plan->items, plan->n_items, sizeof *plan->items, compare_keys);
     for (size_t i = 0; i < plan->n_items; i++) {
         const ckpt_item *const item = &plan->items[i];
-        BT_CHECK(bt_bundle_add(writer, item->key, (bt_tf_dtype)item->dtype, item->rank, item->dim,
+        BT_CHECK(bt_bundle_add(writer, item->key, (bt_dtype)item->dtype, item->rank, item->dim,
                                item->data, err));
     }
     BT_CHECK(bt_graph_serialize(&plan->graph, &graph, err));

@@ -286,29 +286,29 @@ static void tile_amx(float *c, int64_t ld_c, const void *a_panel, const void *b_
  */
 
 void bt_kern_override_bf16(bt_kern *kern) {
-    kern->products[BT_KERN_BF16] = (bt_kern_product){.name = "bfloat16 (AVX512_BF16)",
-                                                     .rows = DOT_ROWS,
-                                                     .cols = COLS,
-                                                     .depth = DEPTH,
-                                                     .depth_step = AMX_DEPTH,
-                                                     .element_bytes = sizeof(uint16_t),
-                                                     .pack_a = pack_a_dot,
-                                                     .pack_b = pack_b,
-                                                     .tile = tile_dot};
+    kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (AVX512_BF16)",
+                                                          .rows = DOT_ROWS,
+                                                          .cols = COLS,
+                                                          .depth = DEPTH,
+                                                          .depth_step = AMX_DEPTH,
+                                                          .element_bytes = sizeof(uint16_t),
+                                                          .pack_a = pack_a_dot,
+                                                          .pack_b = pack_b,
+                                                          .tile = tile_dot};
 }
 
 void bt_kern_override_amx(bt_kern *kern) {
-    kern->products[BT_KERN_BF16] = (bt_kern_product){.name = "bfloat16 (AMX)",
-                                                     .rows = AMX_ROWS,
-                                                     .cols = COLS,
-                                                     .depth = DEPTH,
-                                                     .depth_step = AMX_DEPTH,
-                                                     .element_bytes = sizeof(uint16_t),
-                                                     .pack_a = pack_a_amx,
-                                                     .pack_b = pack_b,
-                                                     .start = start_amx,
-                                                     .stop = stop_amx,
-                                                     .tile = tile_amx};
+    kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (AMX)",
+                                                          .rows = AMX_ROWS,
+                                                          .cols = COLS,
+                                                          .depth = DEPTH,
+                                                          .depth_step = AMX_DEPTH,
+                                                          .element_bytes = sizeof(uint16_t),
+                                                          .pack_a = pack_a_amx,
+                                                          .pack_b = pack_b,
+                                                          .start = start_amx,
+                                                          .stop = stop_amx,
+                                                          .tile = tile_amx};
 }
 
 /* The kernel gives a process its tiles on request (Linux, Documentation/arch/x86/xstate.rst). */

@@ -226,14 +226,14 @@ static void override_products(bt_kern *kern) {
                                  .pack_a = SIMD(product_pack_a),
                                  .pack_b = SIMD(product_pack_b),
                                  .tile = SIMD(product_tile)};
-    kern->products[BT_KERN_F32] = f32;
-    kern->products[BT_KERN_F32].tile_in_place = SIMD(product_tile_in_place);
-    kern->products[BT_KERN_BF16] = f32;
-    kern->products[BT_KERN_BF16].name = "bfloat16 by rounding";
-    kern->products[BT_KERN_BF16].pack_a = SIMD(product_pack_a_bf16);
-    kern->products[BT_KERN_BF16].pack_b = SIMD(product_pack_b_bf16);
-    kern->products[BT_KERN_F16] = f32;
-    kern->products[BT_KERN_F16].name = "float16 by rounding";
-    kern->products[BT_KERN_F16].pack_a = SIMD(product_pack_a_f16);
-    kern->products[BT_KERN_F16].pack_b = SIMD(product_pack_b_f16);
+    kern->products[BT_PRECISION_F32] = f32;
+    kern->products[BT_PRECISION_F32].tile_in_place = SIMD(product_tile_in_place);
+    kern->products[BT_PRECISION_BF16] = f32;
+    kern->products[BT_PRECISION_BF16].name = "bfloat16 by rounding";
+    kern->products[BT_PRECISION_BF16].pack_a = SIMD(product_pack_a_bf16);
+    kern->products[BT_PRECISION_BF16].pack_b = SIMD(product_pack_b_bf16);
+    kern->products[BT_PRECISION_F16] = f32;
+    kern->products[BT_PRECISION_F16].name = "float16 by rounding";
+    kern->products[BT_PRECISION_F16].pack_a = SIMD(product_pack_a_f16);
+    kern->products[BT_PRECISION_F16].pack_b = SIMD(product_pack_b_f16);
 }

@@ -94,26 +94,26 @@ static const bt_kern ref_table = {
     .axpy = bt_kern_axpy_f32__ref,
     .sum_sq = bt_kern_sum_sq_f32__ref,
     .dropout_mask = bt_kern_dropout_mask_f32__ref,
-    .act_forward = {[BT_KERN_ACT_GELU] = bt_kern_gelu_f32__ref,
-                    [BT_KERN_ACT_GELU_ERF] = bt_kern_gelu_erf_f32__ref,
-                    [BT_KERN_ACT_RELU] = bt_kern_relu_f32__ref,
-                    [BT_KERN_ACT_RELU6] = bt_kern_relu6_f32__ref,
-                    [BT_KERN_ACT_TANH] = bt_kern_tanh_f32__ref,
-                    [BT_KERN_ACT_SWISH] = bt_kern_swish_f32__ref,
-                    [BT_KERN_ACT_HARD_SWISH] = bt_kern_hard_swish_f32__ref,
-                    [BT_KERN_ACT_MISH] = bt_kern_mish_f32__ref,
-                    [BT_KERN_ACT_SIGMOID] = bt_kern_sigmoid_f32__ref,
-                    [BT_KERN_ACT_IDENTITY] = bt_kern_identity_f32__ref},
-    .act_backward = {[BT_KERN_ACT_GELU] = bt_kern_gelu_backward_f32__ref,
-                     [BT_KERN_ACT_GELU_ERF] = bt_kern_gelu_erf_backward_f32__ref,
-                     [BT_KERN_ACT_RELU] = bt_kern_relu_backward_f32__ref,
-                     [BT_KERN_ACT_RELU6] = bt_kern_relu6_backward_f32__ref,
-                     [BT_KERN_ACT_TANH] = bt_kern_tanh_backward_f32__ref,
-                     [BT_KERN_ACT_SWISH] = bt_kern_swish_backward_f32__ref,
-                     [BT_KERN_ACT_HARD_SWISH] = bt_kern_hard_swish_backward_f32__ref,
-                     [BT_KERN_ACT_MISH] = bt_kern_mish_backward_f32__ref,
-                     [BT_KERN_ACT_SIGMOID] = bt_kern_sigmoid_backward_f32__ref,
-                     [BT_KERN_ACT_IDENTITY] = bt_kern_identity_backward_f32__ref},
+    .act_forward = {[BT_ACT_GELU] = bt_kern_gelu_f32__ref,
+                    [BT_ACT_GELU_ERF] = bt_kern_gelu_erf_f32__ref,
+                    [BT_ACT_RELU] = bt_kern_relu_f32__ref,
+                    [BT_ACT_RELU6] = bt_kern_relu6_f32__ref,
+                    [BT_ACT_TANH] = bt_kern_tanh_f32__ref,
+                    [BT_ACT_SWISH] = bt_kern_swish_f32__ref,
+                    [BT_ACT_HARD_SWISH] = bt_kern_hard_swish_f32__ref,
+                    [BT_ACT_MISH] = bt_kern_mish_f32__ref,
+                    [BT_ACT_SIGMOID] = bt_kern_sigmoid_f32__ref,
+                    [BT_ACT_IDENTITY] = bt_kern_identity_f32__ref},
+    .act_backward = {[BT_ACT_GELU] = bt_kern_gelu_backward_f32__ref,
+                     [BT_ACT_GELU_ERF] = bt_kern_gelu_erf_backward_f32__ref,
+                     [BT_ACT_RELU] = bt_kern_relu_backward_f32__ref,
+                     [BT_ACT_RELU6] = bt_kern_relu6_backward_f32__ref,
+                     [BT_ACT_TANH] = bt_kern_tanh_backward_f32__ref,
+                     [BT_ACT_SWISH] = bt_kern_swish_backward_f32__ref,
+                     [BT_ACT_HARD_SWISH] = bt_kern_hard_swish_backward_f32__ref,
+                     [BT_ACT_MISH] = bt_kern_mish_backward_f32__ref,
+                     [BT_ACT_SIGMOID] = bt_kern_sigmoid_backward_f32__ref,
+                     [BT_ACT_IDENTITY] = bt_kern_identity_backward_f32__ref},
     .bias_residual = bt_kern_bias_residual_f32__ref,
     .add_bias = bt_kern_add_bias_f32__ref,
     .column_sums = bt_kern_column_sums_f32__ref,
@@ -124,7 +124,7 @@ static const bt_kern ref_table = {
     .softmax_backward = bt_kern_softmax_backward_f32__ref,
     .tile_product = bt_kern_tile_product_f32__ref,
     .transpose = bt_kern_transpose_f32__ref,
-    .products = {[BT_KERN_F32] = {.name = "BLAS"}},
+    .products = {[BT_PRECISION_F32] = {.name = "BLAS"}},
     .optim = {.adamw = bt_kern_adamw_f32__ref,
               .adamw_idle = bt_kern_adamw_idle_f32__ref,
               .lamb = bt_kern_lamb_f32__ref,
@@ -155,14 +155,14 @@ bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
                        lacks_because);
     }
     *out = ref_table;
-    out->products[BT_KERN_BF16] = bt_kern_product_bf16__ref;
-    out->products[BT_KERN_F16] = bt_kern_product_f16__ref;
+    out->products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
+    out->products[BT_PRECISION_F16] = bt_kern_product_f16__ref;
     if (bt_str_equal(isa, "avx2")) {
         bt_kern_override_avx2(out);
     } else if (bt_str_equal(isa, "avx512")) {
         bt_kern_override_avx512(out);
     }
-    while (bt_kern_bf16_variant(out, n_bf16_variants, &out->products[BT_KERN_BF16])) {
+    while (bt_kern_bf16_variant(out, n_bf16_variants, &out->products[BT_PRECISION_BF16])) {
         n_bf16_variants++;
     }
     return BT_OK;
@@ -172,7 +172,7 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
     bt_kern other = *kern;
     if (i == 0) { /* by rounding, as every isa can */
         other = ref_table;
-        other.products[BT_KERN_BF16] = bt_kern_product_bf16__ref;
+        other.products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
         if (bt_str_equal(kern->isa, "avx2")) {
             bt_kern_override_avx2(&other);
         } else if (bt_str_equal(kern->isa, "avx512")) {
@@ -187,7 +187,7 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
     } else {
         return false;
     }
-    *out = other.products[BT_KERN_BF16];
+    *out = other.products[BT_PRECISION_BF16];
     return true;
 }
 
@@ -203,7 +203,7 @@ const char *bt_kern_build_info(void) {
                    "%s; kernels built: %s; this machine runs: ref%s%s; mixed precision: %s, %s",
                    has_blas ? bt_kern_blas_describe() : "no BLAS", built_in,
                    bt_kern_has("avx2") ? " avx2" : "", bt_kern_has("avx512") ? " avx512" : "",
-                   kern.products[BT_KERN_BF16].name, kern.products[BT_KERN_F16].name);
+                   kern.products[BT_PRECISION_BF16].name, kern.products[BT_PRECISION_F16].name);
     return text;
 }
 

@@ -285,18 +285,6 @@ static bt_status add_head(builder *b, bt_error *err) {
     return BT_OK;
 }
 
-static bt_keras_encoder keras_encoder(bt_encoder_type type) {
-    switch (type) {
-    case BT_ENCODER_BERT:
-        return BT_KERAS_BERT;
-    case BT_ENCODER_BERT_V2:
-        return BT_KERAS_BERT_V2;
-    case BT_ENCODER_ALBERT:
-        return BT_KERAS_ALBERT;
-    }
-    return BT_KERAS_BERT;
-}
-
 static bt_keras_model keras_model(const bt_head_config *head) {
     switch (head->kind) {
     case BT_HEAD_POOLER_DENSE:
@@ -336,8 +324,7 @@ bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " layers", encoder->num_layers);
         goto done;
     }
-    model->table.keras =
-        (bt_keras_classes){.encoder = keras_encoder(encoder->type), .model = keras_model(head)};
+    model->table.keras = (bt_keras_classes){.encoder = encoder->type, .model = keras_model(head)};
     BT_CHECK(add_encoder(&b, err));
     BT_CHECK(add_head(&b, err));
     *out = model;

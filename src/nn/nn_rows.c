@@ -75,14 +75,14 @@ const float *nn_row_mask(const bt_nn *nn, float *mult, const bt_nn_dropout *drop
  * --------------------------------------------------------------------------- */
 
 typedef struct bias_act_job {
-    bt_nn       *nn;
-    nn_chunks    chunks;
-    float       *in_out;
-    float       *out;
-    const float *bias;
-    const float *in;
-    bt_kern_act  act;
-    int64_t      N;
+    bt_nn        *nn;
+    nn_chunks     chunks;
+    float        *in_out;
+    float        *out;
+    const float  *bias;
+    const float  *in;
+    bt_activation act;
+    int64_t       N;
 } bias_act_job;
 
 static void bias_act_forward_task(void *context, int64_t task, int32_t thread) {
@@ -98,7 +98,7 @@ static void bias_act_forward_task(void *context, int64_t task, int32_t thread) {
 }
 
 void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out, const float *bias,
-                            bt_kern_act act, int64_t R, int64_t N) {
+                            bt_activation act, int64_t R, int64_t N) {
     bias_act_job job = {nn, nn_chunks_of(R), in_out, out, bias, NULL, act, N};
     bt_pool_run(nn->pool, job.chunks.n_chunks, bias_act_forward_task, &job);
 }
@@ -118,7 +118,7 @@ static void bias_act_backward_task(void *context, int64_t task, int32_t thread) 
 }
 
 void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, const float *in_out,
-                             bt_kern_act act, int64_t R, int64_t N) {
+                             bt_activation act, int64_t R, int64_t N) {
     bias_act_job job = {nn, nn_chunks_of(R), d_out, NULL, NULL, in_out, act, N};
     bt_pool_run(nn->pool, job.chunks.n_chunks, bias_act_backward_task, &job);
     nn_add_partials(nn, d_bias, job.chunks.n_chunks, N, 0, N);
@@ -308,7 +308,7 @@ typedef struct rows_job {
     const float         *saved;
     const bt_nn_dropout *dropout;
     const int64_t       *row_ids;
-    bt_kern_act          act;
+    bt_activation        act;
     int64_t              H;
 } rows_job;
 
@@ -351,13 +351,13 @@ static void act_task(void *context, int64_t task, int32_t thread) {
     }
 }
 
-void bt_nn_act_forward(bt_nn *nn, float *out, const float *in, bt_kern_act act, int64_t n) {
+void bt_nn_act_forward(bt_nn *nn, float *out, const float *in, bt_activation act, int64_t n) {
     rows_job job = {.nn = nn, .out = out, .in = in, .act = act, .H = n};
     bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, act_task, &job);
 }
 
 void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
-                        bt_kern_act act, int64_t n) {
+                        bt_activation act, int64_t n) {
     rows_job job = {.nn = nn, .out = d_in, .in = d_out, .saved = in, .act = act, .H = n};
     bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, act_task, &job);
 }

@@ -13,11 +13,12 @@ typedef struct dtype_row {
 } dtype_row;
 
 static const dtype_row dtypes[] = {
-    {BT_DTYPE_F32, 4, "float32"},   {BT_DTYPE_F64, 8, "float64"},   {BT_DTYPE_I32, 4, "int32"},
-    {BT_DTYPE_U8, 1, "uint8"},      {BT_DTYPE_I16, 2, "int16"},     {BT_DTYPE_I8, 1, "int8"},
-    {BT_DTYPE_STRING, 0, "string"}, {BT_DTYPE_C64, 8, "complex64"}, {BT_DTYPE_I64, 8, "int64"},
-    {BT_DTYPE_BOOL, 1, "bool"},     {BT_DTYPE_BF16, 2, "bfloat16"}, {BT_DTYPE_U16, 2, "uint16"},
-    {BT_DTYPE_F16, 2, "float16"},   {BT_DTYPE_U32, 4, "uint32"},    {BT_DTYPE_U64, 8, "uint64"},
+    {BT_DTYPE_F32, 4, "float32"},      {BT_DTYPE_F64, 8, "float64"},   {BT_DTYPE_I32, 4, "int32"},
+    {BT_DTYPE_U8, 1, "uint8"},         {BT_DTYPE_I16, 2, "int16"},     {BT_DTYPE_I8, 1, "int8"},
+    {BT_DTYPE_STRING, 0, "string"},    {BT_DTYPE_C64, 8, "complex64"}, {BT_DTYPE_I64, 8, "int64"},
+    {BT_DTYPE_BOOL, 1, "bool"},        {BT_DTYPE_BF16, 2, "bfloat16"}, {BT_DTYPE_U16, 2, "uint16"},
+    {BT_DTYPE_F16, 2, "float16"},      {BT_DTYPE_U32, 4, "uint32"},    {BT_DTYPE_U64, 8, "uint64"},
+    {BT_DTYPE_C128, 16, "complex128"},
 };
 
 static const dtype_row *find_dtype(int64_t number) {

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "bundle_internal.h"
-#include "dtype_table.h"
 #include "proto_wire.h"
 
 static const int64_t shards_max = 1 << 16;
@@ -181,7 +180,7 @@ static bt_status check_entry(const bt_bundle *bundle, const bt_bundle_entry *ent
         entry->n_bytes < 0 || entry->n_bytes > INT64_MAX - entry->offset) {
         return fail_entry(bundle, entry->name, "its place in the data files is wrong", err);
     }
-    const size_t size = bt_tf_dtype_size(entry->dtype);
+    const size_t size = bt_dtype_size(entry->dtype);
     if (size > 0 && entry->n_slices == 0 &&
         (!bt_i64_mul(entry->n_elements, (int64_t)size, &n_bytes) || n_bytes != entry->n_bytes)) {
         return fail_entry(bundle, entry->name, "its size in bytes does not fit its shape", err);
@@ -201,7 +200,8 @@ static bt_status parse_entry(bt_bundle *bundle, const char *name, bt_bytes value
             return fail_entry(bundle, name, "its shape is negative or too large", err);
         }
     }
-    entry->dtype = dtype_find(dtype) != NULL ? (bt_tf_dtype)dtype : BT_TF_INVALID;
+    entry->dtype = dtype <= INT32_MAX && bt_dtype_is_known((int64_t)dtype) ? (bt_dtype)dtype
+                                                                           : BT_DTYPE_INVALID;
     BT_TRY(parse_slices(bundle, value, entry, err));
     return check_entry(bundle, entry, err);
 }

@@ -149,7 +149,7 @@ static void place_part(const bt_bundle_entry *entry, const bundle_slice *slice, 
 
 static bt_status read_parts(bt_bundle *bundle, const bt_bundle_entry *entry, uint8_t *dst,
                             bt_error *err) {
-    const size_t size = bt_tf_dtype_size(entry->dtype);
+    const size_t size = bt_dtype_size(entry->dtype);
     int64_t      covered = 0;
     for (int32_t s = 0; s < entry->n_slices; s++) {
         const bundle_slice *const slice = &bundle->slices[entry->first_slice + (size_t)s];
@@ -179,10 +179,10 @@ static bt_status read_parts(bt_bundle *bundle, const bt_bundle_entry *entry, uin
 
 bt_status bt_bundle_read(bt_bundle *bundle, const bt_bundle_entry *entry, void *dst, size_t n_bytes,
                          bt_error *err) {
-    const size_t size = bt_tf_dtype_size(entry->dtype);
+    const size_t size = bt_dtype_size(entry->dtype);
     if (size == 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: tensor '%s' is of type %s, not of numbers",
-                       bundle->prefix, entry->name, bt_tf_dtype_name(entry->dtype));
+                       bundle->prefix, entry->name, bt_dtype_name(entry->dtype));
     }
     if ((uint64_t)entry->n_elements > SIZE_MAX / size ||
         (size_t)entry->n_elements * size != n_bytes) {
@@ -253,7 +253,7 @@ bt_status bt_bundle_read_strings(bt_bundle *bundle, const bt_bundle_entry *entry
     bt_file *file = NULL;
     size_t   head = 0;
     size_t   total = 0;
-    if (entry->dtype != BT_TF_STRING || entry->n_slices > 0) {
+    if (entry->dtype != BT_DTYPE_STRING || entry->n_slices > 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: tensor '%s' is not a whole tensor of strings",
                        bundle->prefix, entry->name);
     }
@@ -287,7 +287,7 @@ bt_status bt_bundle_read_strings(bt_bundle *bundle, const bt_bundle_entry *entry
 
 static bt_status verify_entry(bt_bundle *bundle, const bt_bundle_entry *entry, uint8_t *scratch,
                               bt_error *err) {
-    if (entry->dtype == BT_TF_STRING) {
+    if (entry->dtype == BT_DTYPE_STRING) {
         bt_bytes *values = NULL;
         BT_TRY(bt_bundle_read_strings(bundle, entry, &values, err));
         bt_free(values);

@@ -44,8 +44,8 @@ bt_status bt_bundle_writer_create(const char *prefix, bt_bundle_writer **out, bt
     return BT_OK;
 }
 
-static bt_status add_entry(bt_bundle_writer *writer, const char *name, bt_tf_dtype dtype,
-                           int32_t rank, const int64_t *dim, bt_bundle_entry **out, bt_error *err) {
+static bt_status add_entry(bt_bundle_writer *writer, const char *name, bt_dtype dtype, int32_t rank,
+                           const int64_t *dim, bt_bundle_entry **out, bt_error *err) {
     if (name[0] == '\0' || rank < 0 || rank > BT_WIRE_MAX_RANK) {
         return BT_FAIL(err, BT_E_INTERNAL,
                        "cannot write %s: a tensor without a name, or of rank %d", writer->prefix,
@@ -73,10 +73,10 @@ static bt_status add_entry(bt_bundle_writer *writer, const char *name, bt_tf_dty
     return BT_OK;
 }
 
-bt_status bt_bundle_add(bt_bundle_writer *writer, const char *name, bt_tf_dtype dtype, int32_t rank,
+bt_status bt_bundle_add(bt_bundle_writer *writer, const char *name, bt_dtype dtype, int32_t rank,
                         const int64_t *dim, const void *data, bt_error *err) {
     bt_bundle_entry *entry = NULL;
-    const size_t     size = bt_tf_dtype_size(dtype);
+    const size_t     size = bt_dtype_size(dtype);
     if (size == 0) {
         return BT_FAIL(err, BT_E_INTERNAL, "tensor '%s' is not of numbers", name);
     }
@@ -102,7 +102,7 @@ bt_status bt_bundle_add_strings(bt_bundle_writer *writer, const char *name, int3
     bt_bundle_entry *entry = NULL;
     uint8_t          bytes[10];
     uint32_t         crc = 0;
-    BT_TRY(add_entry(writer, name, BT_TF_STRING, rank, dim, &entry, err));
+    BT_TRY(add_entry(writer, name, BT_DTYPE_STRING, rank, dim, &entry, err));
     for (int64_t i = 0; i < entry->n_elements; i++) {
         const uint64_t length = values[i].n_bytes;
         BT_TRY(put_data(writer, entry, bytes, bt_store_varint(bytes, length), err));

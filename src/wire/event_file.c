@@ -132,7 +132,7 @@ bt_status bt_events_scalar(bt_events_writer *writer, int64_t step, const char *t
     memcpy(&bits, &value, sizeof bits);
     bt_store_u32le(content, bits);
     BT_TRY(begin_event(writer, step, err));
-    BT_TRY(pw_put_int(tensor, 1, BT_TF_F32, err));
+    BT_TRY(pw_put_int(tensor, 1, BT_DTYPE_F32, err));
     BT_TRY(pw_put_bytes(tensor, 2, "", 0, err));
     BT_TRY(pw_put_bytes(tensor, 4, content, sizeof content, err));
     BT_TRY(pw_put_text(entry, 1, "scalars", err)); /* the innermost message first, then emptied */

@@ -9,7 +9,8 @@
 #include <jansson.h>
 
 #include "bt/fs.h"
-#include "dtype_table.h"
+#include "bt/wire.h"
+#include "safetensors_dtype.h"
 
 static const uint64_t header_max_bytes = 100000000; /* as the format's own reader */
 
@@ -45,16 +46,15 @@ static bool parse_shape(const json_t *shape, bt_st_entry *entry) {
 
 static bt_status parse_entry(const char *path, const json_t *value, int64_t data_start,
                              int64_t data_end, bt_st_entry *entry, bt_error *err) {
-    const char *const      type = json_string_value(json_object_get(value, "dtype"));
-    const json_t *const    offsets = json_object_get(value, "data_offsets");
-    const dtype_row *const row = type != NULL ? dtype_find_safetensors(type) : NULL;
-    if (row == NULL) {
+    const char *const   type = json_string_value(json_object_get(value, "dtype"));
+    const json_t *const offsets = json_object_get(value, "data_offsets");
+    entry->dtype = type != NULL ? safetensors_dtype(type) : BT_DTYPE_INVALID;
+    if (entry->dtype == BT_DTYPE_INVALID) {
         return type == NULL ? fail_tensor(path, entry->name, "no dtype", err)
                             : BT_FAIL(err, BT_E_UNSUPPORTED,
                                       "%s: tensor '%s' is of type %s, which is not read here", path,
                                       entry->name, type);
     }
-    entry->dtype = row->dtype;
     if (!parse_shape(json_object_get(value, "shape"), entry)) {
         return fail_tensor(path, entry->name, "its shape", err);
     }
@@ -72,7 +72,8 @@ static bt_status parse_entry(const char *path, const json_t *value, int64_t data
                        " of the data, but there are only %" PRId64 ": is the file cut?",
                        path, entry->name, from, to, data_end - data_start);
     }
-    if (!bt_i64_mul(entry->n_elements, (int64_t)row->n_bytes, &n_bytes) || n_bytes != to - from) {
+    if (!bt_i64_mul(entry->n_elements, (int64_t)bt_dtype_size(entry->dtype), &n_bytes) ||
+        n_bytes != to - from) {
         return fail_tensor(path, entry->name, "its size in bytes does not fit its shape", err);
     }
     entry->offset = data_start + from;

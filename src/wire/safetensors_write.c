@@ -7,7 +7,8 @@
 #include <jansson.h>
 
 #include "bt/fs.h"
-#include "dtype_table.h"
+#include "bt/wire.h"
+#include "safetensors_dtype.h"
 
 enum { DATA_ALIGN = 8 };
 
@@ -32,16 +33,15 @@ static bt_status put_json_text(bt_str *out, const char *text, bt_error *err) {
 
 static bt_status put_tensor(bt_safetensors_writer *writer, bt_str *out, const bt_st_tensor *tensor,
                             int64_t *offset, bt_error *err) {
-    const dtype_row *const row = dtype_find((uint64_t)tensor->dtype);
-    int64_t                n_bytes = 0;
-    if (row == NULL || row->safetensors == NULL) {
+    const char *const type = safetensors_dtype_name(tensor->dtype);
+    int64_t           n_bytes = (int64_t)bt_dtype_size(tensor->dtype);
+    if (type == NULL) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "tensor '%s' is of type %s, which a safetensors file cannot hold",
-                       tensor->name, bt_tf_dtype_name(tensor->dtype));
+                       tensor->name, bt_dtype_name(tensor->dtype));
     }
     BT_TRY(put_json_text(out, tensor->name, err));
-    BT_TRY(bt_str_appendf(out, err, ":{\"dtype\":\"%s\",\"shape\":[", row->safetensors));
-    n_bytes = (int64_t)row->n_bytes;
+    BT_TRY(bt_str_appendf(out, err, ":{\"dtype\":\"%s\",\"shape\":[", type));
     for (int32_t i = 0; i < tensor->rank; i++) {
         BT_TRY(bt_str_appendf(out, err, "%s%" PRId64, i == 0 ? "" : ",", tensor->dim[i]));
         if (!bt_i64_mul(n_bytes, tensor->dim[i], &n_bytes)) {

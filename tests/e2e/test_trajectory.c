@@ -92,7 +92,7 @@ static void write_batch(trajectory *t, int64_t k, bt_tfrecord_writer *writer) {
         add_int_row(t, "input_ids", ids + b * S, S);
         add_int_row(t, "input_mask", mask + b * S, S);
         add_int_row(t, "segment_ids", types + b * S, S);
-        if (label_entry->dtype == BT_TF_F32) {
+        if (label_entry->dtype == BT_DTYPE_F32) {
             assert_ok(
                 bt_example_add_f32(&t->example, "label_ids", (const float *)labels + b, 1, err));
         } else {

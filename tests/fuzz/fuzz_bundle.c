@@ -90,7 +90,7 @@ static void mend_entry(uint8_t *entry, size_t n, uint8_t *data, size_t size) {
         return;
     }
     uint8_t *const bytes = data + p.offset;
-    const uint32_t crc = p.dtype == BT_TF_STRING
+    const uint32_t crc = p.dtype == BT_DTYPE_STRING
                              ? mend_strings(bytes, (size_t)p.n_bytes, p.n_elements)
                              : bt_crc32c(0, bytes, (size_t)p.n_bytes);
     bt_store_u32le(p.crc, bt_crc32c_mask(crc));
@@ -142,7 +142,7 @@ static bt_status build(uint8_t how, uint8_t *text, uint8_t *data, size_t size,
 static void read_tensors(bt_bundle *bundle) {
     for (size_t i = 0; i < bt_bundle_n_entries(bundle); i++) {
         const bt_bundle_entry *const entry = bt_bundle_entry_at(bundle, i);
-        const size_t                 size = bt_tf_dtype_size(entry->dtype);
+        const size_t                 size = bt_dtype_size(entry->dtype);
         if (bt_bundle_find(bundle, entry->name) != entry) {
             abort();
         }

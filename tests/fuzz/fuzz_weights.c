@@ -31,7 +31,7 @@ static bool write_weights(const char *path, char names[][NAME_BYTES], size_t n) 
     bt_st_tensor           tensors[MAX_TENSORS];
     bt_safetensors_writer *writer = NULL;
     for (size_t i = 0; i < n; i++) {
-        tensors[i] = (bt_st_tensor){names[i], BT_TF_F32, 2, dims};
+        tensors[i] = (bt_st_tensor){names[i], BT_DTYPE_F32, 2, dims};
     }
     bt_status rc = bt_safetensors_writer_create(path, tensors, n, NULL, 0, &writer, NULL);
     for (size_t i = 0; i < n && rc == BT_OK; i++) {

@@ -17,7 +17,7 @@ ALLOWED = {
     "base": "",
     "tensor": "", "kern": "tensor", "comm": "tensor",
     "conf": "", "text": "", "fs": "",
-    "wire": "fs", "squad": "fs text wire",
+    "wire": "fs tensor", "squad": "fs text wire",
     "optim": "tensor kern conf",
     "metrics": "tensor kern conf",
     "mine": "kern",

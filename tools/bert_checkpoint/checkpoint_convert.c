@@ -8,7 +8,7 @@
 #include "tensor_source.h"
 
 static bool fits_safetensors(const source_tensor *tensor) {
-    return tensor->dtype != BT_TF_STRING;
+    return tensor->dtype != BT_DTYPE_STRING;
 }
 
 static bt_status put_tensors(tensor_source *source, bt_safetensors_writer *writer, bt_error *err) {
@@ -58,7 +58,7 @@ done:
 static bt_status add_one(tensor_source *source, size_t i, bt_bundle_writer *writer, bt_error *err) {
     const source_tensor tensor = source_tensor_at(source, i);
     bt_status           rc = BT_OK;
-    if (tensor.dtype == BT_TF_STRING) {
+    if (tensor.dtype == BT_DTYPE_STRING) {
         bt_bytes *values = NULL;
         BT_TRY(source_read_strings(source, i, &values, err));
         rc = bt_bundle_add_strings(writer, tensor.name, tensor.rank, tensor.dim, values, err);

@@ -29,8 +29,8 @@ done:
     return rc;
 }
 
-static double as_double(const uint8_t *bytes, bt_tf_dtype dtype) {
-    if (dtype == BT_TF_F32) {
+static double as_double(const uint8_t *bytes, bt_dtype dtype) {
+    if (dtype == BT_DTYPE_F32) {
         float value = 0;
         memcpy(&value, bytes, sizeof value);
         return (double)value;
@@ -43,8 +43,8 @@ static double as_double(const uint8_t *bytes, bt_tf_dtype dtype) {
 /* "values\tname\tN of M differ\tlargest difference X" */
 static bt_status put_values(const source_tensor *tensor, const uint8_t *a, const uint8_t *b,
                             bt_str *out, bool *differ, bt_error *err) {
-    const size_t size = bt_tf_dtype_size(tensor->dtype);
-    const bool   is_float = tensor->dtype == BT_TF_F32 || tensor->dtype == BT_TF_F64;
+    const size_t size = bt_dtype_size(tensor->dtype);
+    const bool   is_float = tensor->dtype == BT_DTYPE_F32 || tensor->dtype == BT_DTYPE_F64;
     int64_t      n_differ = 0;
     double       largest = 0;
     char         text[BT_F64_TEXT_MAX];
@@ -144,7 +144,7 @@ bt_status command_diff(tensor_source *a, tensor_source *b, bt_str *out, bool *di
             if (!same_kind(&left, &right)) {
                 *differ = true;
                 BT_TRY(put_kinds(&left, &right, out, err));
-            } else if (left.dtype == BT_TF_STRING) {
+            } else if (left.dtype == BT_DTYPE_STRING) {
                 BT_TRY(diff_strings(a, i, b, k, out, differ, err));
             } else {
                 BT_TRY(diff_numbers(a, i, b, k, out, differ, err));

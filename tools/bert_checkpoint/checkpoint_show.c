@@ -34,18 +34,18 @@ static bt_status put_f64(bt_str *out, const uint8_t *bytes, bt_error *err) {
     return bt_str_append(out, bt_f64_repr(value, text), err);
 }
 
-static bt_status put_16(bt_str *out, bt_tf_dtype dtype, const uint8_t *bytes, bt_error *err) {
+static bt_status put_16(bt_str *out, bt_dtype dtype, const uint8_t *bytes, bt_error *err) {
     char           text[BT_F64_TEXT_MAX];
     const uint16_t bits = (uint16_t)(bytes[0] | bytes[1] << 8);
     int16_t        value = 0;
     memcpy(&value, bytes, sizeof value);
-    if (dtype == BT_TF_I16) {
+    if (dtype == BT_DTYPE_I16) {
         return bt_str_appendf(out, err, "%d", value);
     }
-    if (dtype == BT_TF_U16) {
+    if (dtype == BT_DTYPE_U16) {
         return bt_str_appendf(out, err, "%u", bits);
     }
-    if (dtype == BT_TF_F16) {
+    if (dtype == BT_DTYPE_F16) {
         return bt_str_append(out, bt_f32_repr(half_to_float(bits), text), err);
     }
     const uint32_t wide = (uint32_t)bits << 16; /* bfloat16 */
@@ -54,50 +54,50 @@ static bt_status put_16(bt_str *out, bt_tf_dtype dtype, const uint8_t *bytes, bt
     return bt_str_append(out, bt_f32_repr(number, text), err);
 }
 
-static bt_status put_complex(bt_str *out, bt_tf_dtype dtype, const uint8_t *bytes, bt_error *err) {
+static bt_status put_complex(bt_str *out, bt_dtype dtype, const uint8_t *bytes, bt_error *err) {
     BT_TRY(bt_str_append(out, "(", err));
-    BT_TRY(dtype == BT_TF_C64 ? put_f32(out, bytes, err) : put_f64(out, bytes, err));
+    BT_TRY(dtype == BT_DTYPE_C64 ? put_f32(out, bytes, err) : put_f64(out, bytes, err));
     BT_TRY(bt_str_append(out, ",", err));
-    BT_TRY(dtype == BT_TF_C64 ? put_f32(out, bytes + 4, err) : put_f64(out, bytes + 8, err));
+    BT_TRY(dtype == BT_DTYPE_C64 ? put_f32(out, bytes + 4, err) : put_f64(out, bytes + 8, err));
     return bt_str_append(out, ")", err);
 }
 
-static bt_status put_element(bt_str *out, bt_tf_dtype dtype, const uint8_t *bytes, bt_error *err) {
+static bt_status put_element(bt_str *out, bt_dtype dtype, const uint8_t *bytes, bt_error *err) {
     int8_t  i8 = 0;
     int32_t i32 = 0;
     int64_t i64 = 0;
     switch (dtype) {
-    case BT_TF_F32:
+    case BT_DTYPE_F32:
         return put_f32(out, bytes, err);
-    case BT_TF_F64:
+    case BT_DTYPE_F64:
         return put_f64(out, bytes, err);
-    case BT_TF_I32:
+    case BT_DTYPE_I32:
         memcpy(&i32, bytes, sizeof i32);
         return bt_str_appendf(out, err, "%" PRId32, i32);
-    case BT_TF_I64:
+    case BT_DTYPE_I64:
         memcpy(&i64, bytes, sizeof i64);
         return bt_str_appendf(out, err, "%" PRId64, i64);
-    case BT_TF_I8:
+    case BT_DTYPE_I8:
         memcpy(&i8, bytes, sizeof i8);
         return bt_str_appendf(out, err, "%d", i8);
-    case BT_TF_U8:
+    case BT_DTYPE_U8:
         return bt_str_appendf(out, err, "%u", bytes[0]);
-    case BT_TF_BOOL:
+    case BT_DTYPE_BOOL:
         return bt_str_append(out, bytes[0] != 0 ? "true" : "false", err);
-    case BT_TF_U32:
+    case BT_DTYPE_U32:
         return bt_str_appendf(out, err, "%" PRIu32, bt_load_u32le(bytes));
-    case BT_TF_U64:
+    case BT_DTYPE_U64:
         return bt_str_appendf(out, err, "%" PRIu64, bt_load_u64le(bytes));
-    case BT_TF_I16:
-    case BT_TF_U16:
-    case BT_TF_F16:
-    case BT_TF_BF16:
+    case BT_DTYPE_I16:
+    case BT_DTYPE_U16:
+    case BT_DTYPE_F16:
+    case BT_DTYPE_BF16:
         return put_16(out, dtype, bytes, err);
-    case BT_TF_C64:
-    case BT_TF_C128:
+    case BT_DTYPE_C64:
+    case BT_DTYPE_C128:
         return put_complex(out, dtype, bytes, err);
-    case BT_TF_STRING:
-    case BT_TF_INVALID:
+    case BT_DTYPE_STRING:
+    case BT_DTYPE_INVALID:
         break;
     }
     return BT_FAIL(err, BT_E_INTERNAL, "type %d has no text", (int)dtype);
@@ -125,8 +125,8 @@ bt_status command_show(tensor_source *source, const char *name, bt_str *out, bt_
                        bt_ckpt_path(source->ckpt), name);
     }
     const source_tensor tensor = source_tensor_at(source, (size_t)i);
-    const bool          is_text = tensor.dtype == BT_TF_STRING;
-    const size_t        size = bt_tf_dtype_size(tensor.dtype);
+    const bool          is_text = tensor.dtype == BT_DTYPE_STRING;
+    const size_t        size = bt_dtype_size(tensor.dtype);
     const int64_t       row = tensor.rank == 0 ? 1 : tensor.dim[tensor.rank - 1];
     bt_bytes           *values = NULL;
     void               *data = NULL;

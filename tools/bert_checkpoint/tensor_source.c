@@ -46,9 +46,8 @@ source_tensor source_tensor_at(const tensor_source *source, size_t i) {
     }
     const bt_bundle_entry *const e = bt_bundle_entry_at(source->bundle, i);
     /* the index was checked: no overflow */
-    return (source_tensor){e->name,       e->dtype,
-                           e->rank,       e->dim,
-                           e->n_elements, (size_t)e->n_elements * bt_tf_dtype_size(e->dtype)};
+    return (source_tensor){e->name, e->dtype,      e->rank,
+                           e->dim,  e->n_elements, (size_t)e->n_elements * bt_dtype_size(e->dtype)};
 }
 
 int64_t source_find(const tensor_source *source, const char *name) {
@@ -58,7 +57,7 @@ int64_t source_find(const tensor_source *source, const char *name) {
 
 bt_status source_read(tensor_source *source, size_t i, void **data, bt_error *err) {
     const source_tensor tensor = source_tensor_at(source, i);
-    if (bt_tf_dtype_size(tensor.dtype) == 0) {
+    if (bt_dtype_size(tensor.dtype) == 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: tensor '%s' is of a type that is not read here",
                        bt_ckpt_path(source->ckpt), tensor.name);
     }
@@ -87,7 +86,7 @@ bt_status source_read_strings(tensor_source *source, size_t i, bt_bytes **values
 }
 
 bt_status source_describe(const source_tensor *tensor, bt_str *out, bt_error *err) {
-    BT_TRY(bt_str_appendf(out, err, "%s\t%s\t[", tensor->name, bt_tf_dtype_name(tensor->dtype)));
+    BT_TRY(bt_str_appendf(out, err, "%s\t%s\t[", tensor->name, bt_dtype_name(tensor->dtype)));
     for (int32_t i = 0; i < tensor->rank; i++) {
         BT_TRY(bt_str_appendf(out, err, "%s%" PRId64, i == 0 ? "" : ",", tensor->dim[i]));
     }

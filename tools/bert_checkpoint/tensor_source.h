@@ -16,7 +16,7 @@ typedef struct tensor_source {
 
 typedef struct source_tensor {
     const char    *name;
-    bt_tf_dtype    dtype;
+    bt_dtype       dtype;
     int32_t        rank;
     const int64_t *dim;
     int64_t        n_elements;

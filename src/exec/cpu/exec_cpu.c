@@ -88,18 +88,6 @@ static bt_status check_parts(const bt_model *model, const bt_optim *optim,
     return BT_OK;
 }
 
-static bt_kern_precision kern_precision(bt_precision precision) {
-    switch (precision) {
-    case BT_PRECISION_F32:
-        return BT_KERN_F32;
-    case BT_PRECISION_BF16:
-        return BT_KERN_BF16;
-    case BT_PRECISION_F16:
-        return BT_KERN_F16;
-    }
-    return BT_KERN_F32;
-}
-
 static bt_status check_model(const bt_model *model, const bt_exec_config *config, bt_error *err) {
     if (config->use_blas && config->precision != BT_PRECISION_F32) {
         return BT_FAIL(err, BT_E_CONFIG,
@@ -126,7 +114,7 @@ static bt_status check_model(const bt_model *model, const bt_exec_config *config
 /* *out NULL: BLAS, which is then loaded. */
 static bt_status choose_products(const bt_exec_config *config, const bt_kern *kern,
                                  const bt_kern_product **out, bt_error *err) {
-    const bt_kern_product *const own = &kern->products[kern_precision(config->precision)];
+    const bt_kern_product *const own = &kern->products[config->precision];
     *out = config->use_blas || own->rows == 0 ? NULL : own;
     return *out == NULL ? bt_kern_blas_load(err) : BT_OK;
 }

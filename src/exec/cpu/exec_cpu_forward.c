@@ -5,34 +5,8 @@
 
 #include "exec_cpu_internal.h"
 
-static bt_kern_act act_of(bt_activation activation) {
-    switch (activation) {
-    case BT_ACT_GELU:
-        return BT_KERN_ACT_GELU;
-    case BT_ACT_GELU_ERF:
-        return BT_KERN_ACT_GELU_ERF;
-    case BT_ACT_RELU:
-        return BT_KERN_ACT_RELU;
-    case BT_ACT_RELU6:
-        return BT_KERN_ACT_RELU6;
-    case BT_ACT_TANH:
-        return BT_KERN_ACT_TANH;
-    case BT_ACT_SWISH:
-        return BT_KERN_ACT_SWISH;
-    case BT_ACT_HARD_SWISH:
-        return BT_KERN_ACT_HARD_SWISH;
-    case BT_ACT_MISH:
-        return BT_KERN_ACT_MISH;
-    case BT_ACT_SIGMOID:
-        return BT_KERN_ACT_SIGMOID;
-    case BT_ACT_IDENTITY:
-        return BT_KERN_ACT_IDENTITY;
-    }
-    return BT_KERN_ACT_IDENTITY;
-}
-
-bt_kern_act exec_act(const bt_exec *exec) {
-    return act_of(exec->model->encoder.hidden_activation);
+bt_activation exec_act(const bt_exec *exec) {
+    return exec->model->encoder.hidden_activation;
 }
 
 bool exec_reads_first_rows(const bt_model *model) {

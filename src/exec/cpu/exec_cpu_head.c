@@ -37,7 +37,7 @@ static void pooling_forward(bt_exec *exec, const exec_pass *pass, float *out,
         bt_nn_dense_forward(nn, exec->acts.pooled_pre, encoded,
                             exec_param(exec, m->pooler_transform.kernel),
                             exec_param(exec, m->pooler_transform.bias), B, H, H);
-        bt_nn_act_forward(nn, out, exec->acts.pooled_pre, BT_KERN_ACT_TANH, B * H);
+        bt_nn_act_forward(nn, out, exec->acts.pooled_pre, BT_ACT_TANH, B * H);
         return;
     case BT_POOLING_CLS:
         memcpy(out, encoded, (size_t)(B * H) * sizeof *out);
@@ -91,7 +91,7 @@ void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encode
     const bt_dense_index pooler = pooler_of(m);
     bt_nn_dense_forward(nn, acts->pooled_pre, encoded, exec_param(exec, pooler.kernel),
                         exec_param(exec, pooler.bias), B, H, H);
-    bt_nn_act_forward(nn, acts->pooled, acts->pooled_pre, BT_KERN_ACT_TANH, B * H);
+    bt_nn_act_forward(nn, acts->pooled, acts->pooled_pre, BT_ACT_TANH, B * H);
     bt_nn_dropout_apply(nn, acts->dropped, acts->pooled, &dropout, B, H);
     if (m->head.kind == BT_HEAD_ENCODER_POOLER) {
         const bt_nn_dropout second = head_dropout(exec, pass, BT_SITE_HEAD_INPUT_DROPOUT);
@@ -175,7 +175,7 @@ static void ranking_backward(bt_exec *exec, float *d, int64_t B) {
 static void pooler_backward(bt_exec *exec, float *d, const float *encoded, int64_t B) {
     const bt_dense_index pooler = pooler_of(exec->model);
     const int64_t        H = exec->model->encoder.hidden_size;
-    bt_nn_act_backward(&exec->nn, d, d, exec->acts.pooled_pre, BT_KERN_ACT_TANH, B * H);
+    bt_nn_act_backward(&exec->nn, d, d, exec->acts.pooled_pre, BT_ACT_TANH, B * H);
     exec_dense_backward(
         exec, pooler,
         &(exec_dense){

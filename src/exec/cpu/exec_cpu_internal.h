@@ -150,9 +150,9 @@ bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site si
 bool exec_is_first_only(const bt_exec *exec, const exec_pass *pass, int64_t layer);
 /* The input [T,H] of a layer, which is the output of the one before; and what its keys and values
  * are made of. Both may be acts.hidden, and hold until that is written again. */
-const float *exec_layer_input(const bt_exec *exec, int64_t layer);
-const float *exec_layer_keys_input(const bt_exec *exec, int64_t layer);
-bt_kern_act  exec_act(const bt_exec *exec);
+const float  *exec_layer_input(const bt_exec *exec, int64_t layer);
+const float  *exec_layer_keys_input(const bt_exec *exec, int64_t layer);
+bt_activation exec_act(const bt_exec *exec);
 /* The inputs [R,H] of a layer's queries and of its first residual. */
 typedef struct exec_query_input {
     const float *q_in;

@@ -96,7 +96,7 @@ bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PE
                                 bt_error *no_blas, bt_error *err) {
     bt_status                    rc = BT_OK;
     peak_matrices                m = {NULL, NULL, NULL};
-    const bt_kern_product *const own = &exec->kern.products[BT_KERN_F32];
+    const bt_kern_product *const own = &exec->kern.products[BT_PRECISION_F32];
     *n = 0;
     BT_CHECK(init_matrices(&m, err));
     if (own->rows > 0) {

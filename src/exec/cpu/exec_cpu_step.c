@@ -330,7 +330,7 @@ static bt_status encode(bt_exec *exec, const bt_batch *batch, int64_t layer, flo
     bt_nn_dense_forward(&exec->nn, pooled, exec->acts.first_rows,
                         exec_param(exec, m->pooler_transform.kernel),
                         exec_param(exec, m->pooler_transform.bias), batch->n_seqs, H, H);
-    bt_nn_act_forward(&exec->nn, pooled, pooled, BT_KERN_ACT_TANH, batch->n_seqs * H);
+    bt_nn_act_forward(&exec->nn, pooled, pooled, BT_ACT_TANH, batch->n_seqs * H);
     return BT_OK;
 }
 

@@ -64,7 +64,7 @@ static void test_tf1_heads(void **state) {
     (void)snprintf(prefix, sizeof prefix, "%s/model.ckpt", test_temp_dir());
     assert_ok(bt_bundle_writer_create(prefix, &writer, err));
     for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
-        assert_ok(bt_bundle_add(writer, names[i], BT_TF_F32, 2, dims, values, err));
+        assert_ok(bt_bundle_add(writer, names[i], BT_DTYPE_F32, 2, dims, values, err));
     }
     assert_ok(bt_bundle_writer_commit(&writer, err));
     assert_ok(bt_ckpt_open(prefix, &ckpt, err));
@@ -90,7 +90,7 @@ static void write_kind(const char *folder, const char *const *names, size_t n, c
     bt_safetensors_writer *writer = NULL;
     char                   path[TEST_PATH_MAX];
     for (size_t i = 0; i < n; i++) {
-        tensors[i] = (bt_st_tensor){names[i], BT_TF_F32, 2, dims};
+        tensors[i] = (bt_st_tensor){names[i], BT_DTYPE_F32, 2, dims};
     }
     (void)snprintf(path, sizeof path, "%s/model.safetensors", folder);
     assert_ok(bt_safetensors_writer_create(path, tensors, n, NULL, 0, &writer, err));
@@ -392,7 +392,7 @@ static void write_shard(const char *folder, const char *name, const char *const 
     bt_safetensors_writer *writer = NULL;
     char                   path[TEST_PATH_MAX];
     for (size_t i = 0; i < n; i++) {
-        list[i] = (bt_st_tensor){tensors[i], BT_TF_F32, 2, dims};
+        list[i] = (bt_st_tensor){tensors[i], BT_DTYPE_F32, 2, dims};
     }
     (void)snprintf(path, sizeof path, "%s/%s.safetensors", folder, name);
     assert_ok(bt_safetensors_writer_create(path, list, n, NULL, 0, &writer, err));

@@ -285,7 +285,8 @@ static void hf_add(hf_file *file, const bt_model *model, const float *flat, cons
     }
     file->dims[k][0] = is_kernel ? n_out : is_matrix ? n_in : param->n_elements;
     file->dims[k][1] = is_kernel ? n_in : n_out;
-    file->tensors[k] = (bt_st_tensor){file->names[k], BT_TF_F32, is_matrix ? 2 : 1, file->dims[k]};
+    file->tensors[k] =
+        (bt_st_tensor){file->names[k], BT_DTYPE_F32, is_matrix ? 2 : 1, file->dims[k]};
 }
 
 static void write_hugging_face(const char *path, const bt_model *model, const float *flat,
@@ -352,13 +353,13 @@ static void test_hugging_face(void **state) {
 /* Half precision and doubles become float32. */
 static void test_other_floats(void **state) {
     (void)state;
-    static const uint16_t    half[4] = {0x3c00, 0xc000, 0x0001, 0x7c00}; /* 1 -2 2^-24 inf */
-    static const uint16_t    brain[4] = {0x3f80, 0xc000, 0x3380, 0x7f80};
-    static const double      doubles[4] = {1, -2, 5.9604644775390625e-08, 1e300};
-    static const int64_t     four = 4;
-    static const bt_tf_dtype dtypes[] = {BT_TF_F16, BT_TF_BF16, BT_TF_F64, BT_TF_I32};
-    const void *const        data[] = {half, brain, doubles, doubles};
-    char                     prefix[TEST_PATH_MAX];
+    static const uint16_t half[4] = {0x3c00, 0xc000, 0x0001, 0x7c00}; /* 1 -2 2^-24 inf */
+    static const uint16_t brain[4] = {0x3f80, 0xc000, 0x3380, 0x7f80};
+    static const double   doubles[4] = {1, -2, 5.9604644775390625e-08, 1e300};
+    static const int64_t  four = 4;
+    static const bt_dtype dtypes[] = {BT_DTYPE_F16, BT_DTYPE_BF16, BT_DTYPE_F64, BT_DTYPE_I32};
+    const void *const     data[] = {half, brain, doubles, doubles};
+    char                  prefix[TEST_PATH_MAX];
     (void)snprintf(prefix, sizeof prefix, "%s/ckpt", test_temp_dir());
     const bt_param param = {
         .name = "pooler_transform/bias", .rank = 1, .dim = {4}, .n_elements = 4};
@@ -371,7 +372,7 @@ static void test_other_floats(void **state) {
             bt_bundle_add(writer, "bert/pooler/dense/bias", dtypes[i], 1, &four, data[i], err));
         assert_ok(bt_bundle_writer_commit(&writer, err));
         assert_ok(bt_ckpt_open(prefix, &ckpt, err));
-        if (dtypes[i] == BT_TF_I32) {
+        if (dtypes[i] == BT_DTYPE_I32) {
             assert_fails(bt_ckpt_read_variable(ckpt, &param, NULL, got, err), BT_E_FORMAT, "int32");
         } else {
             assert_ok(bt_ckpt_read_variable(ckpt, &param, NULL, got, err));

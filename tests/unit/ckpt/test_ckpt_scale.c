@@ -100,7 +100,7 @@ static void make_bundle(const scale *s, size_t n, const bt_graph *graph) {
         char        name[32];
         const float value = 1.0F;
         (void)snprintf(name, sizeof name, "v%07zu", i);
-        assert_ok(bt_bundle_add(writer, name, BT_TF_F32, 0, NULL, &value, err));
+        assert_ok(bt_bundle_add(writer, name, BT_DTYPE_F32, 0, NULL, &value, err));
     }
     if (graph != NULL) {
         bt_str text = BT_STR_INIT;

@@ -225,7 +225,8 @@ static void check_same_tensors(const char *ours, const char *theirs) {
         assert_int_equal(got->dtype, want->dtype);
         assert_int_equal(got->rank, want->rank);
         assert_memory_equal(got->dim, want->dim, sizeof got->dim);
-        if (want->dtype != BT_TF_STRING) { /* equal bytes have equal checksums, and are verified */
+        if (want->dtype !=
+            BT_DTYPE_STRING) { /* equal bytes have equal checksums, and are verified */
             assert_int_equal(got->crc, want->crc);
             assert_int_equal(got->n_bytes, want->n_bytes);
         }

@@ -91,12 +91,12 @@ static void masks_are_equal_bits(const bt_kern *kern) {
 typedef void (*act_f64)(double *out, const double *in, int64_t n);
 typedef void (*act_back_f64)(double *d_in, const double *d_out, const double *in, int64_t n);
 
-static const act_f64 forwards[BT_KERN_N_ACTS] = {
+static const act_f64 forwards[BT_N_ACTIVATIONS] = {
     bt_kern_gelu_f64__ref,       bt_kern_gelu_erf_f64__ref, bt_kern_relu_f64__ref,
     bt_kern_relu6_f64__ref,      bt_kern_tanh_f64__ref,     bt_kern_swish_f64__ref,
     bt_kern_hard_swish_f64__ref, bt_kern_mish_f64__ref,     bt_kern_sigmoid_f64__ref,
     bt_kern_identity_f64__ref};
-static const act_back_f64 backwards[BT_KERN_N_ACTS] = {
+static const act_back_f64 backwards[BT_N_ACTIVATIONS] = {
     bt_kern_gelu_backward_f64__ref,       bt_kern_gelu_erf_backward_f64__ref,
     bt_kern_relu_backward_f64__ref,       bt_kern_relu6_backward_f64__ref,
     bt_kern_tanh_backward_f64__ref,       bt_kern_swish_backward_f64__ref,
@@ -123,7 +123,7 @@ static void check_act(const bt_kern *kern, size_t act, size_t n, double size) {
 }
 
 static void activations_match(const bt_kern *kern) {
-    for (size_t act = 0; act < BT_KERN_N_ACTS; act++) {
+    for (size_t act = 0; act < BT_N_ACTIVATIONS; act++) {
         for (size_t i = 0; i < data_n_sizes; i++) {
             check_act(kern, act, data_sizes[i], 2);
             check_act(kern, act, data_sizes[i], 60);
@@ -138,7 +138,7 @@ static void gelu_is_the_tanh_formula(const bt_kern *kern) {
         float        got = 0;
         const double v = (double)in;
         const double want = 0.5 * v * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)));
-        kern->act_forward[BT_KERN_ACT_GELU](&got, &in, 1);
+        kern->act_forward[BT_ACT_GELU](&got, &in, 1);
         /* rounding of the exponent z is a relative error of z * 2^-24 or so in the result; the
          * formula itself cancels to steps of 1e-16 in the tail */
         const double z = 1.6 * fabs(v + 0.044715 * v * v * v);
@@ -147,7 +147,7 @@ static void gelu_is_the_tanh_formula(const bt_kern *kern) {
     }
     float nan_in = NAN;
     float got = 0;
-    kern->act_forward[BT_KERN_ACT_GELU](&got, &nan_in, 1);
+    kern->act_forward[BT_ACT_GELU](&got, &nan_in, 1);
     assert_true(isnan(got));
 }
 
@@ -158,14 +158,14 @@ static void gelu_erf_is_the_normal_distribution(const bt_kern *kern) {
         float        got = 0;
         const double v = (double)in;
         const double want = v * erfc(-v * 0.70710678118654752) / 2;
-        kern->act_forward[BT_KERN_ACT_GELU_ERF](&got, &in, 1);
+        kern->act_forward[BT_ACT_GELU_ERF](&got, &in, 1);
         /* rounding of z^2 in the exponent is a relative error of that size in the result */
         const double rel = 6e-7 + 3e-7 * v * v / 2;
         assert_true(fabs((double)got - want) <= rel * fabs(want) + 1e-37);
     }
     float nan_in = NAN;
     float got = 0;
-    kern->act_forward[BT_KERN_ACT_GELU_ERF](&got, &nan_in, 1);
+    kern->act_forward[BT_ACT_GELU_ERF](&got, &nan_in, 1);
     assert_true(isnan(got));
 }
 
@@ -499,7 +499,7 @@ static void selection(void **state) {
             for (size_t s = 0; s < BT_ARRAY_LEN(slots); s++) {
                 assert_non_null(slots[s]);
             }
-            for (int p = 0; p < (int)BT_KERN_N_PRECISIONS; p++) {
+            for (int p = 0; p < (int)BT_N_PRECISIONS; p++) {
                 assert_non_null(kern.products[p].name);
                 assert_true((kern.products[p].rows > 0) == (kern.products[p].tile != NULL));
             }

@@ -39,8 +39,9 @@ static bt_nn make_nn(bt_pool *pool) {
                    .n_partials = MAX_SCRATCH,
                    .thread_scratch = scratch,
                    .n_thread_scratch = MAX_SCRATCH,
-                   .product =
-                       kern.products[BT_KERN_F32].rows > 0 ? &kern.products[BT_KERN_F32] : NULL,
+                   .product = kern.products[BT_PRECISION_F32].rows > 0
+                                  ? &kern.products[BT_PRECISION_F32]
+                                  : NULL,
                    .panels = panels[0],
                    .panel_bytes = sizeof panels[0]};
 }
@@ -157,7 +158,7 @@ static void dense_backward(bt_nn *nn, float *const *d_in, const float *d_out, fl
     bt_nn_dense_backward(nn, d_in[0], d_in[1], d_in[2], d_out, in[0], in[1], R, K, N, false, false);
 }
 
-static bt_kern_act act_under_test;
+static bt_activation act_under_test;
 
 static void bias_act_forward(bt_nn *nn, float *out, float *const *in) {
     memcpy(work[0], in[0], R * N * sizeof(float));
@@ -324,10 +325,10 @@ static void layers_match_differences(void **state) {
 static void activations_match_differences(void **state) {
     (void)state;
     const layer l = {"bias_act", 2, {R * N, N}, R * N, bias_act_forward, bias_act_backward};
-    for (int act = 0; act < (int)BT_KERN_N_ACTS; act++) {
-        act_under_test = (bt_kern_act)act;
-        if (act_under_test == BT_KERN_ACT_RELU || act_under_test == BT_KERN_ACT_RELU6 ||
-            act_under_test == BT_KERN_ACT_HARD_SWISH) {
+    for (int act = 0; act < (int)BT_N_ACTIVATIONS; act++) {
+        act_under_test = (bt_activation)act;
+        if (act_under_test == BT_ACT_RELU || act_under_test == BT_ACT_RELU6 ||
+            act_under_test == BT_ACT_HARD_SWISH) {
             continue; /* their corners spoil differences; the kernel tests and goldens cover them */
         }
         check_layer(&l);

@@ -78,18 +78,19 @@ static bt_nn_product make_product(const shape *s, int variant) {
 }
 
 /* To the nearest number of the precision, ties to even: by the definition, in double. */
-static float rounded(float x, bt_kern_precision precision) {
+static float rounded(float x, bt_precision precision) {
     int          exponent = 0;
     const double fraction = frexp((double)x, &exponent); /* 0.5 <= |fraction| < 1 */
-    int          digits = precision == BT_KERN_BF16 ? 8 : 11;
-    if (precision == BT_KERN_F32 || !isfinite(x)) {
+    int          digits = precision == BT_PRECISION_BF16 ? 8 : 11;
+    if (precision == BT_PRECISION_F32 || !isfinite(x)) {
         return x;
     }
-    if (precision == BT_KERN_F16 && exponent < -13) { /* the last one is worth 2^-24 at least */
+    if (precision == BT_PRECISION_F16 &&
+        exponent < -13) { /* the last one is worth 2^-24 at least */
         digits = 24 + exponent;
     }
     const double near = ldexp(nearbyint(ldexp(fraction, digits)), exponent - digits);
-    const bool   is_infinite = precision == BT_KERN_F16 && fabs(near) > 65504;
+    const bool   is_infinite = precision == BT_PRECISION_F16 && fabs(near) > 65504;
     return is_infinite ? copysignf(INFINITY, x) : (float)near;
 }
 
@@ -113,7 +114,7 @@ static void check_product(bt_nn *nn, const shape *s, int variant) {
     }
 }
 
-static void fill_factors(const shape *s, bt_kern_precision precision) {
+static void fill_factors(const shape *s, bt_precision precision) {
     const int64_t n_a = (s->M + 2) * (s->K + 2);
     const int64_t n_b = (s->N + 2) * (s->K + 2);
     fill(a, n_a, SEED_A);
@@ -126,7 +127,7 @@ static void fill_factors(const shape *s, bt_kern_precision precision) {
     }
 }
 
-static void check_shapes(bt_nn *nn, bt_kern_precision precision) {
+static void check_shapes(bt_nn *nn, bt_precision precision) {
     for (size_t i = 0; i < BT_ARRAY_LEN(shapes); i++) {
         fill_factors(&shapes[i], precision);
         nn->panel_bytes = bt_nn_product_scratch_bytes(nn->product);
@@ -149,20 +150,20 @@ static void products_match(void **state) {
         assert_ok(bt_kern_select(isas[i], &kern, err));
         assert_ok(bt_pool_create(&pool, 3, err));
         bt_nn nn = {.kern = &kern, .pool = pool, .panels = panels[0]};
-        check_shapes(&nn, BT_KERN_F32);
-        if (kern.products[BT_KERN_F32].rows > 0) {
-            nn.product = &kern.products[BT_KERN_F32];
-            check_shapes(&nn, BT_KERN_F32);
+        check_shapes(&nn, BT_PRECISION_F32);
+        if (kern.products[BT_PRECISION_F32].rows > 0) {
+            nn.product = &kern.products[BT_PRECISION_F32];
+            check_shapes(&nn, BT_PRECISION_F32);
         }
         bt_kern_product bf16;
         for (int v = 0; bt_kern_bf16_variant(&kern, v, &bf16); v++) {
             nn.product = &bf16;
-            check_shapes(&nn, BT_KERN_BF16);
+            check_shapes(&nn, BT_PRECISION_BF16);
             assert_true(v > 0 || strstr(bf16.name, "rounding") != NULL);
         }
-        assert_string_equal(bf16.name, kern.products[BT_KERN_BF16].name);
-        nn.product = &kern.products[BT_KERN_F16];
-        check_shapes(&nn, BT_KERN_F16);
+        assert_string_equal(bf16.name, kern.products[BT_PRECISION_BF16].name);
+        nn.product = &kern.products[BT_PRECISION_F16];
+        check_shapes(&nn, BT_PRECISION_F16);
         assert_true(nn.products.n_calls >= 2 * 8 * (int64_t)BT_ARRAY_LEN(shapes));
         bt_pool_free(pool);
     }
@@ -199,10 +200,11 @@ static void float16_at_its_edges(void **state) {
             continue;
         }
         assert_ok(bt_kern_select(isas[i], &kern, err));
-        bt_nn nn = {.kern = &kern, .panels = panels[0], .product = &kern.products[BT_KERN_F16]};
+        bt_nn nn = {
+            .kern = &kern, .panels = panels[0], .product = &kern.products[BT_PRECISION_F16]};
         nn.panel_bytes = bt_nn_product_scratch_bytes(nn.product);
         for (size_t v = 0; v < BT_ARRAY_LEN(values); v++) {
-            assert_true(times_one(&nn, values[v]) == rounded(values[v], BT_KERN_F16));
+            assert_true(times_one(&nn, values[v]) == rounded(values[v], BT_PRECISION_F16));
         }
         assert_true(isnan(times_one(&nn, NAN)));
     }
@@ -225,7 +227,7 @@ static void check_bits(bt_nn *nn, bt_pool *pool, const shape *s) {
 static void bits_do_not_depend_on_threads(void **state) {
     (void)state;
     const shape s = shapes[BT_ARRAY_LEN(shapes) - 1];
-    fill_factors(&s, BT_KERN_F32);
+    fill_factors(&s, BT_PRECISION_F32);
     for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
         bt_kern  kern;
         bt_pool *pool = NULL;
@@ -234,7 +236,7 @@ static void bits_do_not_depend_on_threads(void **state) {
         }
         assert_ok(bt_kern_select(isas[i], &kern, err));
         assert_ok(bt_pool_create(&pool, 3, err));
-        for (int p = 0; p < (int)BT_KERN_N_PRECISIONS; p++) {
+        for (int p = 0; p < (int)BT_N_PRECISIONS; p++) {
             bt_nn nn = {.kern = &kern,
                         .product = &kern.products[p],
                         .panels = panels[0],

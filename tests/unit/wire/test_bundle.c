@@ -49,15 +49,15 @@ static float widen_half(const uint8_t *bytes, bool is_bfloat16) {
     return value;
 }
 
-static int64_t widen_int(const uint8_t *bytes, bt_tf_dtype dtype) {
+static int64_t widen_int(const uint8_t *bytes, bt_dtype dtype) {
     int16_t s16 = 0;
-    memcpy(&s16, bytes, dtype == BT_TF_I16 || dtype == BT_TF_U16 ? 2 : 0);
+    memcpy(&s16, bytes, dtype == BT_DTYPE_I16 || dtype == BT_DTYPE_U16 ? 2 : 0);
     switch ((int)dtype) {
-    case BT_TF_I8:
+    case BT_DTYPE_I8:
         return (int8_t)bytes[0];
-    case BT_TF_I16:
+    case BT_DTYPE_I16:
         return s16;
-    case BT_TF_U16:
+    case BT_DTYPE_U16:
         return (uint16_t)s16;
     default:
         return bytes[0];
@@ -69,26 +69,26 @@ static void check_other(const bt_bundle_entry *entry, const uint8_t *got, const 
                         const json_t *json) {
     const size_t n = (size_t)entry->n_elements;
     for (size_t i = 0; i < n; i++) {
-        if (entry->dtype == BT_TF_F64) {
+        if (entry->dtype == BT_DTYPE_F64) {
             double number = 0;
             memcpy(&number, got + 8 * i, sizeof number);
             const char *const hex =
                 json_string_value(json_array_get(json_object_get(json, "float64_hex"), i));
             const double expected = strtod(hex, NULL);
             assert_memory_equal(&number, &expected, sizeof number);
-        } else if (entry->dtype == BT_TF_C64) {
+        } else if (entry->dtype == BT_DTYPE_C64) {
             float               parts[2];
             const json_t *const pair = json_array_get(json_object_get(json, "re_im"), i);
             memcpy(parts, got + 8 * i, sizeof parts);
             assert_true((double)parts[0] == json_number_value(json_array_get(pair, 0)));
             assert_true((double)parts[1] == json_number_value(json_array_get(pair, 1)));
-        } else if (entry->dtype == BT_TF_F16 || entry->dtype == BT_TF_BF16) {
-            const float value = widen_half(got + 2 * i, entry->dtype == BT_TF_BF16);
+        } else if (entry->dtype == BT_DTYPE_F16 || entry->dtype == BT_DTYPE_BF16) {
+            const float value = widen_half(got + 2 * i, entry->dtype == BT_DTYPE_BF16);
             assert_memory_equal(&value, want + 4 * i, sizeof value);
         } else {
             int64_t expected = 0;
             memcpy(&expected, want + 8 * i, sizeof expected);
-            assert_int_equal(widen_int(got + i * bt_tf_dtype_size(entry->dtype), entry->dtype),
+            assert_int_equal(widen_int(got + i * bt_dtype_size(entry->dtype), entry->dtype),
                              expected);
         }
     }
@@ -96,7 +96,7 @@ static void check_other(const bt_bundle_entry *entry, const uint8_t *got, const 
 
 static void check_numbers(bt_bundle *bundle, const bt_bundle_entry *entry,
                           const bt_safetensors *values, const json_t *json) {
-    const size_t   n_bytes = (size_t)entry->n_elements * bt_tf_dtype_size(entry->dtype);
+    const size_t   n_bytes = (size_t)entry->n_elements * bt_dtype_size(entry->dtype);
     uint8_t *const got = bt_alloc(n_bytes);
     uint8_t       *want = NULL;
     assert_non_null(got);
@@ -156,14 +156,14 @@ static void check_golden(const golden_case *golden) {
         const json_t *const          row = json_object_get(json, entry->name);
         const json_t *const          shape = json_object_get(row, "shape");
         assert_non_null(row);
-        assert_string_equal(bt_tf_dtype_name(entry->dtype),
+        assert_string_equal(bt_dtype_name(entry->dtype),
                             json_string_value(json_object_get(row, "dtype")));
         assert_int_equal(entry->rank, json_array_size(shape));
         for (int32_t d = 0; d < entry->rank; d++) {
             assert_int_equal(entry->dim[d], json_integer_value(json_array_get(shape, (size_t)d)));
         }
         assert_ptr_equal(bt_bundle_find(bundle, entry->name), entry);
-        if (entry->dtype == BT_TF_STRING) {
+        if (entry->dtype == BT_DTYPE_STRING) {
             check_strings(bundle, entry, row);
         } else {
             check_numbers(bundle, entry, values, row);
@@ -227,7 +227,7 @@ static bt_status write_again(bt_bundle *bundle, const char *prefix, bt_error *er
         if (next == NULL) {
             break;
         }
-        if (next->dtype == BT_TF_STRING) {
+        if (next->dtype == BT_DTYPE_STRING) {
             bt_bytes *values = NULL;
             BT_CHECK(bt_bundle_read_strings(bundle, next, &values, err));
             data = values;
@@ -361,8 +361,8 @@ static bt_status write_small(const char *prefix, bt_error *err) {
     bt_bundle_writer    *writer = NULL;
     bt_status            rc = BT_OK;
     BT_CHECK(bt_bundle_writer_create(prefix, &writer, err));
-    BT_CHECK(bt_bundle_add(writer, "z/matrix", BT_TF_F32, 2, dims, floats, err));
-    BT_CHECK(bt_bundle_add(writer, "a/number", BT_TF_I64, 0, NULL, &number, err));
+    BT_CHECK(bt_bundle_add(writer, "z/matrix", BT_DTYPE_F32, 2, dims, floats, err));
+    BT_CHECK(bt_bundle_add(writer, "a/number", BT_DTYPE_I64, 0, NULL, &number, err));
     BT_CHECK(bt_bundle_add_strings(writer, "texts", 1, &three, texts, err));
     BT_CHECK(bt_bundle_writer_commit(&writer, err));
 done:
@@ -408,13 +408,13 @@ static void test_small(void **state) {
     assert_fails(bt_bundle_open("/no/such/ckpt", &(bt_bundle *){NULL}, err), BT_E_IO,
                  "/no/such/ckpt.index: no such file");
     assert_ok(bt_bundle_writer_create(prefix, &writer, err));
-    assert_fails(bt_bundle_add(writer, "x", BT_TF_F32, 1, &negative, "", err), BT_E_SHAPE,
+    assert_fails(bt_bundle_add(writer, "x", BT_DTYPE_F32, 1, &negative, "", err), BT_E_SHAPE,
                  "negative");
-    assert_fails(bt_bundle_add(writer, "x", BT_TF_STRING, 0, NULL, "", err), BT_E_INTERNAL, "x");
-    assert_fails(bt_bundle_add(writer, "", BT_TF_F32, 0, NULL, "1234", err), BT_E_INTERNAL,
+    assert_fails(bt_bundle_add(writer, "x", BT_DTYPE_STRING, 0, NULL, "", err), BT_E_INTERNAL, "x");
+    assert_fails(bt_bundle_add(writer, "", BT_DTYPE_F32, 0, NULL, "1234", err), BT_E_INTERNAL,
                  "without a name");
-    assert_ok(bt_bundle_add(writer, "x", BT_TF_U8, 0, NULL, "1", err));
-    assert_ok(bt_bundle_add(writer, "x", BT_TF_U8, 0, NULL, "1", err));
+    assert_ok(bt_bundle_add(writer, "x", BT_DTYPE_U8, 0, NULL, "1", err));
+    assert_ok(bt_bundle_add(writer, "x", BT_DTYPE_U8, 0, NULL, "1", err));
     assert_fails(bt_bundle_writer_commit(&writer, err), BT_E_INTERNAL, "twice");
     bt_bundle_writer_abort(writer);
     check_small(prefix); /* what was there is still there */

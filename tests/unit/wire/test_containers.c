@@ -311,8 +311,8 @@ static void test_safetensors_damage(void **state) {
 
 static bt_status write_two(const char *path, bt_error *err) {
     static const int64_t      dims[2] = {2, 3};
-    static const bt_st_tensor tensors[2] = {{"x/\"quoted\"", BT_TF_F32, 2, dims},
-                                            {"y", BT_TF_I64, 0, NULL}};
+    static const bt_st_tensor tensors[2] = {{"x/\"quoted\"", BT_DTYPE_F32, 2, dims},
+                                            {"y", BT_DTYPE_I64, 0, NULL}};
     static const char *const  metadata[2] = {"format", "pt"};
     static const float        floats[6] = {1, 2, 3, 4, 5, NAN};
     static const int64_t      number = 42;
@@ -344,9 +344,9 @@ static void test_safetensors_write(void **state) {
     assert_string_equal(bt_safetensors_metadata(st, "format"), "pt");
     bt_safetensors_close(st);
 
-    const bt_st_tensor     text = {"t", BT_TF_STRING, 0, NULL};
-    const bt_st_tensor     binary = {"\xff", BT_TF_F32, 0, NULL};
-    const bt_st_tensor     number = {"n", BT_TF_F32, 0, NULL};
+    const bt_st_tensor     text = {"t", BT_DTYPE_STRING, 0, NULL};
+    const bt_st_tensor     binary = {"\xff", BT_DTYPE_F32, 0, NULL};
+    const bt_st_tensor     number = {"n", BT_DTYPE_F32, 0, NULL};
     bt_safetensors_writer *writer = NULL;
     assert_fails(bt_safetensors_writer_create(path, &text, 1, NULL, 0, &writer, err),
                  BT_E_UNSUPPORTED, "type string");
