@@ -305,8 +305,8 @@ static bt_status run(const options *o, bt_error *err) {
     BT_CHECK(bt_model_create(&encoder, &head, &model, err));
     BT_CHECK(make_optim(model, &conf, &optim, err));
     BT_CHECK(bt_exec_create_cpu(model, optim, &config, &exec, err));
-    bt_model_init_params(model, 1, bt_exec_view(exec, (int32_t)BT_STATE_PARAM));
-    spoil_weights(o, model, bt_exec_view(exec, (int32_t)BT_STATE_PARAM));
+    bt_model_init_params(model, 1, bt_exec_params(exec));
+    spoil_weights(o, model, bt_exec_params(exec));
     for (uint32_t i = 0; i < N_BATCHES; i++) {
         BT_CHECK(make_batch(&batches[i], o, bt_rng_key_make(7, i, 0, BT_SITE_SHUFFLE), err));
     }

@@ -54,8 +54,8 @@ void bt_exec_choose_blas(const char *library, int32_t n_threads);
 bool bt_exec_has_blas(void);
 
 /* The engine owns parameters, gradients and slots. model and optim are borrowed for its life. optim
- * NULL: for evaluation; there are no slots (bt_exec_view is NULL), and gradients only when
- * bt_exec_gradients asks for them. */
+ * NULL: for evaluation; there are no slots, and gradients only when bt_exec_gradients asks for
+ * them. */
 BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                                          const bt_exec_config *config, bt_exec **out,
                                          bt_error *err);
@@ -70,7 +70,7 @@ void                  bt_exec_free(bt_exec *exec);
  * rates of 0 instead). */
 BT_MUST_USE bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
                                          uint64_t seed, bt_step_result *result, bt_error *err);
-/* Forward and backward only: the gradients stay readable as BT_STATE_GRADIENT (before clipping). */
+/* Forward and backward only: the gradients stay readable in bt_exec_gradient (before clipping). */
 BT_MUST_USE bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step,
                                         uint64_t seed, bt_step_result *result, bt_error *err);
 /* Forward without dropout; loss 0 when the batch has no labels. */
@@ -81,17 +81,22 @@ BT_MUST_USE bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_
 BT_MUST_USE bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer,
                                      float *hidden, float *pooled, bt_error *err);
 
-/* Flat buffers of model->table.n_elements floats. BT_STATE_SLOT + i: slot i of the optimizer. */
-typedef enum bt_state {
-    BT_STATE_PARAM = 0,
-    BT_STATE_GRADIENT = 1,
-    BT_STATE_AVERAGE = 2,
-    BT_STATE_SLOT = 3
-} bt_state;
-BT_MUST_USE bt_status bt_exec_read(bt_exec *exec, int32_t state, float *flat, bt_error *err);
-BT_MUST_USE bt_status bt_exec_write(bt_exec *exec, int32_t state, const float *flat, bt_error *err);
-/* The engine's own buffer where it lives in this process's memory (CPU): no copy. Else NULL. */
-float *bt_exec_view(bt_exec *exec, int32_t state);
+/* Flat buffers of model->table.n_elements floats in this process's memory: the engine's own (CPU),
+ * or the host's copy of what a device holds; owned by the engine, at the same place for its life.
+ * NULL: it has none (slots and average without an optimizer that keeps them; the gradient before it
+ * was asked for). What the steps made is in them after bt_exec_settle, and what is written into
+ * them counts after bt_exec_changed. The gradient is there after bt_exec_gradients, before
+ * clipping. */
+float *bt_exec_params(bt_exec *exec);
+float *bt_exec_gradient(bt_exec *exec);
+float *bt_exec_average(bt_exec *exec);
+float *bt_exec_slot(bt_exec *exec, int32_t slot); /* of the optimizer's bt_optim_n_slots */
+/* BT_E_BACKEND: the device was lost, and with it what the steps made. The CPU engine cannot fail.
+ */
+BT_MUST_USE bt_status bt_exec_settle(bt_exec *exec, bt_error *err);
+BT_MUST_USE bt_status bt_exec_changed(bt_exec *exec, bt_error *err);
+/* One such buffer into another place, on the engine's threads. */
+void bt_exec_copy(bt_exec *exec, float *to, const float *from);
 /* EMA: weights <-> averages for evaluation, and back. Exact: two swaps change no bit (Model
  * Garden's a=a+b; b=a-b; a=a-b leaves a rounding of 1e-7 behind). */
 BT_MUST_USE bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err);

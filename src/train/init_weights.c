@@ -172,9 +172,9 @@ done:
 bt_status init_weights(train_run *run, bt_error *err) {
     bt_status    rc = BT_OK;
     bt_ckpt     *ckpt = NULL;
-    float *const flat =
-        bt_exec_view(run->exec, BT_STATE_PARAM); /* a copy would be a fifth buffer */
-    BT_CHECK(module_prepare(run, err));          /* a recovery may come here first */
+    float *const flat = bt_exec_params(run->exec); /* a copy would be a fifth buffer */
+    BT_CHECK(module_prepare(run, err));            /* a recovery may come here first */
+    BT_CHECK(bt_exec_settle(run->exec, err));
     if (has_checkpoint(run)) {
         BT_CHECK(open_init(run, &ckpt, err));
         BT_CHECK(init_check(run, ckpt, err));
@@ -183,6 +183,7 @@ bt_status init_weights(train_run *run, bt_error *err) {
         bt_log(BT_LOG_WARNING, "no task.init_checkpoint: training starts from random weights");
     }
     init_others(run, ckpt, flat);
+    BT_CHECK(bt_exec_changed(run->exec, err));
 done:
     bt_ckpt_close(ckpt);
     return rc;

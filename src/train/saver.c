@@ -124,22 +124,22 @@ static bool has_copy(train_run *run) {
     return s->copy != NULL;
 }
 
-static bt_status copy_state(train_run *run, int32_t state, float **at, const float **view,
-                            bt_error *err) {
-    BT_TRY(bt_exec_read(run->exec, state, *at, err));
+/* From the engine's buffer, at *view, into the copy, which takes its place. */
+static void copy_buffer(const train_run *run, float **at, const float **view) {
+    bt_exec_copy(run->exec, *at, *view);
     *view = *at;
     *at += run->model->table.n_elements;
-    return BT_OK;
 }
 
-static bt_status copy_all(train_run *run, bt_ckpt_train *view, bt_error *err) {
+static void copy_all(const train_run *run, bt_ckpt_train *view) {
     float *at = run->saver->copy;
-    BT_TRY(copy_state(run, BT_STATE_PARAM, &at, &view->params, err));
+    copy_buffer(run, &at, &view->params);
     for (int32_t i = 0; i < view->n_slots; i++) {
-        BT_TRY(copy_state(run, BT_STATE_SLOT + i, &at, &view->slots[i], err));
+        copy_buffer(run, &at, &view->slots[i]);
     }
-    return view->average != NULL ? copy_state(run, BT_STATE_AVERAGE, &at, &view->average, err)
-                                 : BT_OK;
+    if (view->average != NULL) {
+        copy_buffer(run, &at, &view->average);
+    }
 }
 
 /* The thread takes no signals: they are for the one that trains. false: there is no thread. */
@@ -153,14 +153,13 @@ static bool start_thread(saver *s) {
     return failed == 0;
 }
 
-/* Moves the order. *started false: nothing was done. */
-static bt_status save_beside(train_run *run, save_order *order, bool *started, bt_error *err) {
+/* Moves the order. false: nothing was done. */
+static bool save_beside(train_run *run, save_order *order) {
     saver *const s = run->saver;
-    *started = false;
     if (s->is_off || !has_copy(run)) {
-        return BT_OK;
+        return false;
     }
-    BT_TRY(copy_all(run, &order->view, err));
+    copy_all(run, &order->view);
     s->order = *order;
     s->n_retries = run->config.checkpoint_retry;
     s->last_saved = run->last_saved;
@@ -172,17 +171,13 @@ static bt_status save_beside(train_run *run, save_order *order, bool *started, b
         *order = s->order;
         s->order = (save_order){.state = BT_STR_INIT};
     }
-    *started = s->is_running;
-    return BT_OK;
+    return s->is_running;
 }
 
 bt_status saver_save(train_run *run, save_order *order, bool goes_on, bt_error *err) {
-    bool      started = false;
-    bt_status rc = saver_join(run, err);
-    if (rc == BT_OK && goes_on && run->saver != NULL) {
-        rc = save_beside(run, order, &started, err);
-    }
-    if (rc == BT_OK && !started) {
+    bt_status  rc = saver_join(run, err);
+    const bool is_beside = rc == BT_OK && goes_on && run->saver != NULL && save_beside(run, order);
+    if (rc == BT_OK && !is_beside) {
         rc = write_with_retries(order, run->config.checkpoint_retry, err);
     }
     free_order(order);

@@ -16,17 +16,16 @@
 /* ---- saving
  * ------------------------------------------------------------------------------------------ */
 
-/* The engine's buffers as they are, when they are in this process: no copy of the weights. */
+/* The engine's buffers as they are, settled before: no copy of the weights. */
 static void fill_view(const train_run *run, bt_ckpt_train *out) {
     out->table = &run->model->table;
-    out->params = bt_exec_view(run->exec, BT_STATE_PARAM);
+    out->params = bt_exec_params(run->exec);
     out->n_slots = bt_optim_n_slots(run->optim);
     for (int32_t i = 0; i < out->n_slots; i++) {
         out->slot_names[i] = bt_optim_slot_name(run->optim, i);
-        out->slots[i] = bt_exec_view(run->exec, BT_STATE_SLOT + i);
+        out->slots[i] = bt_exec_slot(run->exec, i);
     }
-    out->average =
-        bt_optim_has_average(run->optim) ? bt_exec_view(run->exec, BT_STATE_AVERAGE) : NULL;
+    out->average = bt_exec_average(run->exec);
     out->n_hypers = bt_optim_n_hypers(run->optim);
     for (int32_t i = 0; i < out->n_hypers; i++) {
         out->hyper_names[i] = bt_optim_hyper(run->optim, i, &out->hypers[i]);
@@ -45,6 +44,7 @@ static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char 
     bt_status  rc = BT_OK;
     BT_TRY(run_lock_check(run, err));
     (void)snprintf(order.name, sizeof order.name, "%s", name);
+    BT_TRY(bt_exec_settle(run->exec, err));
     fill_view(run, &order.view);
     if (run->train_data != NULL) {
         rc = run_state_write(run, &order.state, err);
@@ -129,12 +129,11 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
 /* ---- restoring
  * ---------------------------------------------------------------------------------------- */
 
-/* Right into the engine's buffer, where what the file does not hold stays. Slots that the engine
- * does not keep are not read. */
-static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, int32_t state,
+/* Right into the engine's buffer, where what the file does not hold stays. NULL: slots that the
+ * engine does not keep are not read. */
+static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, float *flat,
                            int64_t *n_missing, bt_error *err) {
     const bt_param_table *const table = &run->model->table;
-    float *const                flat = bt_exec_view(run->exec, state);
     if (flat == NULL) {
         return BT_OK;
     }
@@ -169,9 +168,9 @@ static bt_status check_layers(const train_run *run, const bt_ckpt *ckpt, bt_erro
 }
 
 static void start_averages(train_run *run) {
-    float *const average = bt_exec_view(run->exec, BT_STATE_AVERAGE);
+    float *const average = bt_exec_average(run->exec);
     if (average != NULL) {
-        memcpy(average, bt_exec_view(run->exec, BT_STATE_PARAM),
+        memcpy(average, bt_exec_params(run->exec),
                (size_t)run->model->table.n_elements * sizeof *average);
     }
 }
@@ -180,7 +179,8 @@ static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
     int64_t n_missing = 0;
     int64_t n_missing_slots = 0;
     BT_TRY(check_layers(run, ckpt, err));
-    BT_TRY(read_flat(run, ckpt, NULL, BT_STATE_PARAM, &n_missing, err));
+    BT_TRY(bt_exec_settle(run->exec, err));
+    BT_TRY(read_flat(run, ckpt, NULL, bt_exec_params(run->exec), &n_missing, err));
     if (n_missing > 0) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: %" PRId64 " of the model's %" PRId64
@@ -190,19 +190,19 @@ static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
                        bt_ckpt_path(ckpt), n_missing, run->model->table.n_params);
     }
     for (int32_t i = 0; i < bt_optim_n_slots(run->optim); i++) {
-        BT_TRY(read_flat(run, ckpt, bt_optim_slot_name(run->optim, i), BT_STATE_SLOT + i,
+        BT_TRY(read_flat(run, ckpt, bt_optim_slot_name(run->optim, i), bt_exec_slot(run->exec, i),
                          &n_missing_slots, err));
     }
     if (bt_optim_has_average(run->optim)) {
         start_averages(run); /* of what the file does not hold: averages begin now */
-        BT_TRY(read_flat(run, ckpt, "average", BT_STATE_AVERAGE, &n_missing_slots, err));
+        BT_TRY(read_flat(run, ckpt, "average", bt_exec_average(run->exec), &n_missing_slots, err));
     }
     if (n_missing_slots > 0 && run->train_data != NULL) {
         bt_log(BT_LOG_WARNING,
                "%s: %" PRId64 " slots of the optimizer (%s) are not in it and start fresh",
                bt_ckpt_path(ckpt), n_missing_slots, bt_optim_name(run->optim));
     }
-    return BT_OK;
+    return bt_exec_changed(run->exec, err);
 }
 
 /* Where the data would stand after `step` batches: what Model Garden's checkpoints do not hold. */

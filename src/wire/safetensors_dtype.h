@@ -6,7 +6,7 @@
 
 #include "bt/tensor.h"
 
-bt_dtype    safetensors_dtype(const char *name); /* BT_DTYPE_INVALID: none that is read here */
+bt_dtype    safetensors_dtype(const char *name);    /* BT_DTYPE_INVALID: none that is read here */
 const char *safetensors_dtype_name(bt_dtype dtype); /* NULL: that format has no such type */
 
 #endif

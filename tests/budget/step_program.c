@@ -142,7 +142,7 @@ static bt_status run(bt_error *err) {
     BT_CHECK(bt_model_create(&encoder, &head, &model, err));
     BT_CHECK(make_optim(model, &conf, &optim, err));
     BT_CHECK(bt_exec_create_cpu(model, optim, &config, &exec, err));
-    bt_model_init_params(model, 1, bt_exec_view(exec, (int32_t)BT_STATE_PARAM));
+    bt_model_init_params(model, 1, bt_exec_params(exec));
     BT_CHECK(run_steps(exec, &batch, 0, WARM_UP, err));
     BT_CHECK(measured_steps(exec, &batch, err));
 done:

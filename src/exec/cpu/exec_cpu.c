@@ -8,7 +8,7 @@
 
 enum { COPY_CHUNK = 1 << 20 };
 
-static bt_status alloc_flat(const bt_exec *exec, float start, float **out, bt_error *err) {
+static bt_status alloc_flat(const exec_cpu *exec, float start, float **out, bt_error *err) {
     const size_t n = (size_t)exec->model->table.n_elements;
     float *const flat = bt_calloc_array(n, sizeof *flat);
     if (flat == NULL) {
@@ -24,12 +24,12 @@ static bt_status alloc_flat(const bt_exec *exec, float start, float **out, bt_er
     return BT_OK;
 }
 
-bt_status exec_need_gradients(bt_exec *exec, bt_error *err) {
+bt_status exec_need_gradients(exec_cpu *exec, bt_error *err) {
     return exec->grad != NULL ? BT_OK : alloc_flat(exec, 0, &exec->grad, err);
 }
 
 /* Of the flat buffers together, before one of them is touched. */
-static bt_status check_room(const bt_exec *exec, bt_error *err) {
+static bt_status check_room(const exec_cpu *exec, bt_error *err) {
     const bt_optim *const optim = exec->optim;
     const uint64_t        n_flat =
         optim == NULL ? 1 : 2 + (uint64_t)bt_optim_n_slots(optim) + bt_optim_has_average(optim);
@@ -46,7 +46,7 @@ static bt_status check_room(const bt_exec *exec, bt_error *err) {
                    (double)left / 0x1p30);
 }
 
-static bt_status alloc_state(bt_exec *exec, bt_error *err) {
+static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
     const size_t L = (size_t)exec->model->encoder.num_layers;
     exec->acts.layers = bt_calloc_array(L, sizeof *exec->acts.layers);
     if (exec->acts.layers == NULL) {
@@ -127,46 +127,8 @@ bool bt_exec_has_blas(void) {
     return bt_kern_blas_is_loaded();
 }
 
-bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
-                             const bt_exec_config *config, bt_exec **out, bt_error *err) {
-    bt_status rc = BT_OK;
-    BT_TRY(check_model(model, config, err));
-    BT_TRY(check_parts(model, optim, config, err));
-    bt_exec *exec = bt_calloc_array(1, sizeof *exec);
-    if (exec == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
-    }
-    exec->model = model;
-    exec->optim = optim;
-    const int32_t n_threads = config->n_threads > 0 ? config->n_threads : bt_n_physical_cores();
-    BT_CHECK(bt_kern_select(config->isa, &exec->kern, err));
-    BT_CHECK(bt_pool_create(&exec->pool, n_threads, err));
-    exec->nn.kern = &exec->kern;
-    exec->nn.pool = exec->pool;
-    exec->precision = config->precision;
-    exec->recompute = config->recompute;
-    exec->memory_limit = config->memory_limit;
-    bt_kern_blas_choose(NULL, n_threads);
-    BT_CHECK(choose_products(config, &exec->kern, &exec->nn.product, err));
-    BT_CHECK(alloc_state(exec, err));
-    BT_CHECK(exec_gradients_plan(exec, err));
-    exec->parts.max_seqs = config->part_seqs;
-    exec_scale_init(&exec->scale, config->precision, config->loss_scale);
-    (void)snprintf(exec->description, sizeof exec->description,
-                   "cpu, %" PRId32 " thread%s, %s, products: %s", n_threads,
-                   n_threads == 1 ? "" : "s", exec->kern.isa,
-                   exec->nn.product != NULL ? exec->nn.product->name : bt_kern_blas_describe());
-    *out = exec;
-    exec = NULL;
-done:
-    bt_exec_free(exec);
-    return rc;
-}
-
-void bt_exec_free(bt_exec *exec) {
-    if (exec == NULL) {
-        return;
-    }
+static void cpu_destroy(bt_exec *base) {
+    exec_cpu *const exec = exec_cpu_of(base);
     exec_acts_deinit(&exec->acts);
     exec_parts_deinit(&exec->parts);
     bt_free(exec->nn.partials);
@@ -187,38 +149,44 @@ void bt_exec_free(bt_exec *exec) {
 /* ---- flat buffers -------------------------------------------------------------------------------
  */
 
-bt_optim_buffers exec_optim_buffers(bt_exec *exec) {
+bt_optim_buffers exec_optim_buffers(exec_cpu *exec) {
     bt_optim_buffers buffers = {
         .param = exec->param, .grad = exec->grad, .average = exec->average, .rows = exec->rows};
     memcpy(buffers.slots, exec->slots, sizeof buffers.slots);
     return buffers;
 }
 
-float *bt_exec_view(bt_exec *exec, int32_t state) {
-    if (exec->rows != NULL && state != (int32_t)BT_STATE_GRADIENT) {
+static float *cpu_buffer(bt_exec *base, exec_buffer buffer, int32_t slot) {
+    const exec_cpu *const exec = exec_cpu_seen(base);
+    switch (buffer) {
+    case EXEC_PARAMS:
+        return exec->param;
+    case EXEC_GRADIENT:
+        return exec->grad;
+    case EXEC_AVERAGE:
+        return exec->average;
+    case EXEC_SLOT:
+        return exec->slots[slot];
+    }
+    return NULL;
+}
+
+static bt_status cpu_settle(bt_exec *base, bt_error *err) {
+    exec_cpu *const exec = exec_cpu_of(base);
+    (void)err;
+    if (exec->rows != NULL) {
         const bt_optim_buffers buffers = exec_optim_buffers(exec);
         const bt_fp_state      before = bt_fp_flush(); /* these are steps, made late */
         bt_optim_rows_settle(exec->rows, &buffers, exec->pool);
         bt_fp_set(before);
     }
-    if (state == (int32_t)BT_STATE_PARAM) {
-        return exec->param;
-    }
-    if (state == (int32_t)BT_STATE_GRADIENT) {
-        return exec->grad;
-    }
-    if (state == (int32_t)BT_STATE_AVERAGE) {
-        return exec->average;
-    }
-    const int32_t slot = state - (int32_t)BT_STATE_SLOT;
-    return slot >= 0 && slot < BT_OPTIM_MAX_SLOTS ? exec->slots[slot] : NULL;
+    return BT_OK;
 }
 
-static bt_status find_state(bt_exec *exec, int32_t state, float **view, bt_error *err) {
-    *view = bt_exec_view(exec, state);
-    if (*view == NULL) {
-        return BT_FAIL(err, BT_E_INTERNAL, "the engine has no state number %" PRId32, state);
-    }
+/* The steps read the very buffers that the caller wrote into. */
+static bt_status cpu_changed(bt_exec *base, bt_error *err) {
+    (void)base;
+    (void)err;
     return BT_OK;
 }
 
@@ -236,23 +204,15 @@ static void copy_task(void *context, int64_t task, int32_t thread) {
     memcpy(job->to + first, job->from + first, (size_t)n * sizeof *job->to);
 }
 
-bt_status bt_exec_read(bt_exec *exec, int32_t state, float *flat, bt_error *err) {
-    float *view = NULL;
-    BT_TRY(find_state(exec, state, &view, err));
-    copy_job job = {.to = flat, .from = view, .n = exec->model->table.n_elements};
+static void cpu_copy(bt_exec *base, float *to, const float *from) {
+    const exec_cpu *const exec = exec_cpu_seen(base);
+    copy_job              job = {.to = to, .from = from, .n = exec->model->table.n_elements};
     bt_pool_run(exec->pool, (job.n + COPY_CHUNK - 1) / COPY_CHUNK, copy_task, &job);
-    return BT_OK;
 }
 
-bt_status bt_exec_write(bt_exec *exec, int32_t state, const float *flat, bt_error *err) {
-    float *view = NULL;
-    BT_TRY(find_state(exec, state, &view, err));
-    memcpy(view, flat, (size_t)exec->model->table.n_elements * sizeof *flat);
-    return BT_OK;
-}
-
-/* Values, not pointers: a view that the caller holds stays what it was. */
-bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err) {
+/* Values, not pointers: a buffer that the caller holds stays what it was. */
+static bt_status cpu_swap_averages(bt_exec *base, bt_error *err) {
+    exec_cpu *const exec = exec_cpu_of(base);
     if (exec->average == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "this optimizer keeps no moving average to swap");
     }
@@ -267,8 +227,9 @@ bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err) {
 /* ---- what it is
  * ---------------------------------------------------------------------------------- */
 
-size_t bt_exec_memory_bytes(const bt_exec *exec) {
-    size_t n_flat = exec->param != NULL;
+static size_t cpu_memory_bytes(const bt_exec *base) {
+    const exec_cpu *const exec = exec_cpu_seen(base);
+    size_t                n_flat = exec->param != NULL;
     n_flat += exec->grad != NULL;
     n_flat += exec->average != NULL;
     for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
@@ -280,8 +241,70 @@ size_t bt_exec_memory_bytes(const bt_exec *exec) {
            (size_t)exec->parts.n_offsets * sizeof(int64_t);
 }
 
-const char *bt_exec_describe(const bt_exec *exec) {
-    return exec->description;
+static const char *cpu_describe(const bt_exec *base) {
+    return exec_cpu_seen(base)->description;
+}
+
+/* ---- making it
+ * ---------------------------------------------------------------------------------------- */
+
+static const exec_engine cpu_engine = {
+    .destroy = cpu_destroy,
+    .train_step = exec_cpu_train_step,
+    .gradients = exec_cpu_gradients,
+    .evaluate = exec_cpu_evaluate,
+    .encode = exec_cpu_encode,
+    .buffer = cpu_buffer,
+    .settle = cpu_settle,
+    .changed = cpu_changed,
+    .copy = cpu_copy,
+    .swap_averages = cpu_swap_averages,
+    .get_loss_scale = exec_cpu_get_loss_scale,
+    .set_loss_scale = exec_cpu_set_loss_scale,
+    .reserve_memory = exec_cpu_reserve_memory,
+    .memory_bytes = cpu_memory_bytes,
+    .measure_peaks = exec_cpu_measure_peaks,
+    .plan_memory = exec_cpu_plan_memory,
+    .describe = cpu_describe,
+};
+
+bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
+                             const bt_exec_config *config, bt_exec **out, bt_error *err) {
+    bt_status rc = BT_OK;
+    BT_TRY(check_model(model, config, err));
+    BT_TRY(check_parts(model, optim, config, err));
+    exec_cpu *exec = bt_calloc_array(1, sizeof *exec);
+    if (exec == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
+    }
+    exec->base.engine = &cpu_engine;
+    exec->model = model;
+    exec->optim = optim;
+    const int32_t n_threads = config->n_threads > 0 ? config->n_threads : bt_n_physical_cores();
+    BT_CHECK(bt_kern_select(config->isa, &exec->kern, err));
+    BT_CHECK(bt_pool_create(&exec->pool, n_threads, err));
+    exec->nn.kern = &exec->kern;
+    exec->nn.pool = exec->pool;
+    exec->precision = config->precision;
+    exec->recompute = config->recompute;
+    exec->memory_limit = config->memory_limit;
+    bt_kern_blas_choose(NULL, n_threads);
+    BT_CHECK(choose_products(config, &exec->kern, &exec->nn.product, err));
+    BT_CHECK(alloc_state(exec, err));
+    BT_CHECK(exec_gradients_plan(exec, err));
+    exec->parts.max_seqs = config->part_seqs;
+    exec_scale_init(&exec->scale, config->precision, config->loss_scale);
+    (void)snprintf(exec->description, sizeof exec->description,
+                   "cpu, %" PRId32 " thread%s, %s, products: %s", n_threads,
+                   n_threads == 1 ? "" : "s", exec->kern.isa,
+                   exec->nn.product != NULL ? exec->nn.product->name : bt_kern_blas_describe());
+    *out = &exec->base;
+    exec = NULL;
+done:
+    if (exec != NULL) {
+        cpu_destroy(&exec->base);
+    }
+    return rc;
 }
 
 const char *bt_exec_build_info(void) {

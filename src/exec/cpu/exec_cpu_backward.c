@@ -13,7 +13,7 @@ static void swap(float **a, float **b) {
 }
 
 /* What the feed-forward's backward reads, as it was: its input in acts.hidden, its activation. */
-static void ffn_again(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+static void ffn_again(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bool is_last = layer == pass->n_layers - 1; /* nothing went over its activation yet */
     if (exec->recompute && !is_last) {
         exec_layer_keys_input_again(exec, pass, layer);
@@ -29,7 +29,7 @@ static void ffn_again(bt_exec *exec, const exec_pass *pass, int64_t layer, int64
 
 /* grad_a = gradient of the output -> grad_a = gradient of sum_1, grad_c = of the attention's output
  * product. */
-static void ffn_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const bt_layer_index *const    p = &exec->model->layers[layer];
     const exec_layer *const        l = &exec->acts.layers[layer];
@@ -81,7 +81,7 @@ static void ffn_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, in
 
 /* The products of query, key and value: into d_q_in [R,H] and d_kv_in [T,H]; the first one
  * written to d_kv_in overwrites unless add_to_kv. */
-static void qkv_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R,
+static void qkv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R,
                          float *d_q_in, bool add_to_q, float *d_kv_in, bool add_to_kv) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     exec_acts *const            acts = &exec->acts;
@@ -112,7 +112,7 @@ static void qkv_backward(bt_exec *exec, const exec_pass *pass, int64_t layer, in
 }
 
 /* Every token asks: grad_a is the residual's gradient [T,H] and becomes the input's. */
-static void input_backward_all(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t T) {
+static void input_backward_all(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t T) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
     exec_acts *const            acts = &exec->acts;
@@ -128,7 +128,7 @@ static void input_backward_all(bt_exec *exec, const exec_pass *pass, int64_t lay
 }
 
 /* Only first tokens ask: grad_a [B,H] is the residual's gradient; the input's is [T,H]. */
-static void input_backward_first(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t B) {
+static void input_backward_first(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t B) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
     exec_acts *const            acts = &exec->acts;
@@ -152,7 +152,7 @@ static void input_backward_first(bt_exec *exec, const exec_pass *pass, int64_t l
     swap(&acts->grad_a, &acts->grad_c);
 }
 
-static void layer_backward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+static void layer_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
     exec_acts *const            acts = &exec->acts;
@@ -179,7 +179,7 @@ static void layer_backward(bt_exec *exec, const exec_pass *pass, int64_t layer) 
     }
 }
 
-static double embedding_backward(bt_exec *exec, const exec_pass *pass) {
+static double embedding_backward(exec_cpu *exec, const exec_pass *pass) {
     const bt_model *const          m = exec->model;
     const bt_encoder_config *const e = &m->encoder;
     const bt_batch *const          batch = pass->batch;
@@ -205,7 +205,7 @@ static double embedding_backward(bt_exec *exec, const exec_pass *pass) {
         batch->ids, batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size);
 }
 
-double exec_encoder_backward(bt_exec *exec, const exec_pass *pass) {
+double exec_encoder_backward(exec_cpu *exec, const exec_pass *pass) {
     for (int64_t layer = pass->n_layers - 1; layer >= 0; layer--) {
         layer_backward(exec, pass, layer);
     }

@@ -5,7 +5,7 @@
 
 #include "exec_cpu_internal.h"
 
-bt_activation exec_act(const bt_exec *exec) {
+bt_activation exec_act(const exec_cpu *exec) {
     return exec->model->encoder.hidden_activation;
 }
 
@@ -32,12 +32,12 @@ bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site si
     };
 }
 
-bool exec_is_first_only(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
+bool exec_is_first_only(const exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     return !pass->all_rows && layer == exec->model->encoder.num_layers - 1 &&
            exec_reads_first_rows(exec->model);
 }
 
-static void embedding_forward(bt_exec *exec, const exec_pass *pass) {
+static void embedding_forward(exec_cpu *exec, const exec_pass *pass) {
     const bt_model *const          m = exec->model;
     const bt_encoder_config *const e = &m->encoder;
     const bt_batch *const          batch = pass->batch;
@@ -60,7 +60,7 @@ static void embedding_forward(bt_exec *exec, const exec_pass *pass) {
 }
 
 /* Into acts.hidden, from the sum that was kept. */
-static void embedding_out_again(bt_exec *exec, const exec_pass *pass) {
+static void embedding_out_again(exec_cpu *exec, const exec_pass *pass) {
     const bt_model *const m = exec->model;
     exec_acts *const      acts = &exec->acts;
     const int64_t         T = pass->batch->n_tokens;
@@ -73,7 +73,7 @@ static void embedding_out_again(bt_exec *exec, const exec_pass *pass) {
     bt_nn_dropout_apply(&exec->nn, acts->hidden, acts->hidden, &dropout, T, H);
 }
 
-const float *exec_layer_input(const bt_exec *exec, int64_t layer) {
+const float *exec_layer_input(const exec_cpu *exec, int64_t layer) {
     const exec_acts *const acts = &exec->acts;
     if (layer == 0) {
         return acts->embedded;
@@ -81,18 +81,19 @@ const float *exec_layer_input(const bt_exec *exec, int64_t layer) {
     return exec->model->encoder.norm_first ? acts->layers[layer - 1].sum_2 : acts->hidden;
 }
 
-const float *exec_layer_keys_input(const bt_exec *exec, int64_t layer) {
+const float *exec_layer_keys_input(const exec_cpu *exec, int64_t layer) {
     return exec->model->encoder.norm_first ? exec->acts.hidden : exec_layer_input(exec, layer);
 }
 
-exec_query_input exec_layer_query_input(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
+exec_query_input exec_layer_query_input(const exec_cpu *exec, const exec_pass *pass,
+                                        int64_t layer) {
     if (exec_is_first_only(exec, pass, layer)) {
         return (exec_query_input){exec->acts.q_in, exec->acts.residual};
     }
     return (exec_query_input){exec_layer_keys_input(exec, layer), exec_layer_input(exec, layer)};
 }
 
-bt_nn_attention exec_attention(const bt_exec *exec, const exec_pass *pass, int64_t layer) {
+bt_nn_attention exec_attention(const exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const bool                     first_only = exec_is_first_only(exec, pass, layer);
     const exec_acts *const         acts = &exec->acts;
@@ -109,20 +110,20 @@ bt_nn_attention exec_attention(const bt_exec *exec, const exec_pass *pass, int64
 }
 
 /* One of the layer's norms, from what was added up to what the next product reads. */
-static void norm_forward(bt_exec *exec, bt_norm_index norm, float *mean, float *rstd,
+static void norm_forward(exec_cpu *exec, bt_norm_index norm, float *mean, float *rstd,
                          const float *sum, int64_t R) {
     bt_nn_norm_forward(&exec->nn, exec->acts.hidden, mean, rstd, sum, exec_param(exec, norm.gamma),
                        exec_param(exec, norm.beta), R, exec->model->encoder.hidden_size,
                        exec->model->encoder.norm_eps);
 }
 
-static void attention_norm_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+static void attention_norm_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const exec_layer *const l = &exec->acts.layers[layer];
     norm_forward(exec, exec->model->layers[layer].attention_norm, l->mean_1, l->rstd_1,
                  exec_layer_input(exec, layer), pass->batch->n_tokens);
 }
 
-void exec_layer_keys_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+void exec_layer_keys_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     if (exec->model->encoder.norm_first) {
         attention_norm_forward(exec, pass, layer);
     } else if (layer > 0) {
@@ -135,7 +136,7 @@ void exec_layer_keys_input_again(bt_exec *exec, const exec_pass *pass, int64_t l
 }
 
 /* The norm behind the first residual: the attention's, or with norm_first the output's. */
-static bt_norm_index ffn_norm(const bt_exec *exec, int64_t layer, float **mean, float **rstd) {
+static bt_norm_index ffn_norm(const exec_cpu *exec, int64_t layer, float **mean, float **rstd) {
     const bool              norm_first = exec->model->encoder.norm_first;
     const exec_layer *const l = &exec->acts.layers[layer];
     *mean = norm_first ? l->mean_2 : l->mean_1;
@@ -144,7 +145,7 @@ static bt_norm_index ffn_norm(const bt_exec *exec, int64_t layer, float **mean, 
                       : exec->model->layers[layer].attention_norm;
 }
 
-void exec_ffn_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+void exec_ffn_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bool          first_only = exec_is_first_only(exec, pass, layer);
     float              *mean = NULL;
     float              *rstd = NULL;
@@ -154,7 +155,7 @@ void exec_ffn_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer) {
 }
 
 /* acts.hidden (norm_first: the layer's input) -> context of the attention. */
-static void attention_forward(bt_exec *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+static void attention_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
     const exec_acts *const      acts = &exec->acts;
@@ -184,14 +185,14 @@ static void attention_forward(bt_exec *exec, const exec_pass *pass, int64_t laye
 }
 
 /* Rows of a layer's queries, and which tokens they are; NULL: all. */
-static int64_t query_rows(const bt_exec *exec, const exec_pass *pass, int64_t layer,
+static int64_t query_rows(const exec_cpu *exec, const exec_pass *pass, int64_t layer,
                           const int64_t **row_ids) {
     const bool first_only = exec_is_first_only(exec, pass, layer);
     *row_ids = first_only ? exec->acts.first_ids : NULL;
     return first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
 }
 
-void exec_layer_begin(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const bt_layer_index *const    p = &exec->model->layers[layer];
     const exec_layer *const        l = &exec->acts.layers[layer];
@@ -220,7 +221,7 @@ void exec_layer_begin(bt_exec *exec, const exec_pass *pass, int64_t layer) {
                            exec_act(exec), R, I);
 }
 
-static void layer_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
+static void layer_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const bt_layer_index *const    p = &exec->model->layers[layer];
     const exec_layer *const        l = &exec->acts.layers[layer];
@@ -239,7 +240,7 @@ static void layer_forward(bt_exec *exec, const exec_pass *pass, int64_t layer) {
         e->hidden_size, e->norm_eps);
 }
 
-const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass) {
+const float *exec_encoder_forward(exec_cpu *exec, const exec_pass *pass) {
     const bt_batch *const batch = pass->batch;
     exec_acts *const      acts = &exec->acts;
     for (int64_t b = 0; b < batch->n_seqs; b++) {

@@ -10,13 +10,13 @@
 
 enum { ZERO_CHUNK = 1 << 18 };
 
-static void mark_dense(bt_exec *exec, bt_dense_index dense) {
+static void mark_dense(exec_cpu *exec, bt_dense_index dense) {
     if (dense.kernel >= 0 && exec->model->table.params[dense.kernel].has_gradient) {
         exec->grad_kinds[dense.kernel] = EXEC_GRAD_KERNEL;
     }
 }
 
-bt_status exec_gradients_plan(bt_exec *exec, bt_error *err) {
+bt_status exec_gradients_plan(exec_cpu *exec, bt_error *err) {
     const bt_model *const m = exec->model;
     exec->grad_kinds = bt_calloc_array((size_t)m->table.n_params + 1, sizeof *exec->grad_kinds);
     if (exec->grad_kinds == NULL) {
@@ -60,7 +60,7 @@ static void zero_task(void *context, int64_t task, int32_t thread) {
            (size_t)(left < ZERO_CHUNK ? left : ZERO_CHUNK) * sizeof *job->first);
 }
 
-static void zero_batch_rows(bt_exec *exec, const bt_param *word) {
+static void zero_batch_rows(exec_cpu *exec, const bt_param *word) {
     int64_t              n = 0;
     const int32_t *const ids = bt_optim_rows_batch(exec->rows, &n);
     for (int64_t i = 0; i < n; i++) {
@@ -69,7 +69,7 @@ static void zero_batch_rows(bt_exec *exec, const bt_param *word) {
     }
 }
 
-void exec_zero_gradients(bt_exec *exec) {
+void exec_zero_gradients(exec_cpu *exec) {
     for (int64_t i = 0; i < exec->model->table.n_params; i++) {
         const bt_param *const param = &exec->model->table.params[i];
         zero_job              job = {.first = exec->grad + param->offset, .n = param->n_elements};
@@ -94,7 +94,7 @@ void exec_zero_gradients(bt_exec *exec) {
  * ---------------------------------------------------------------------------------
  */
 
-void exec_dense_backward(bt_exec *exec, bt_dense_index dense, const exec_dense *d) {
+void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d) {
     const bool is_written = exec->grad_kinds[dense.kernel] != EXEC_GRAD_KERNEL;
     bt_nn_dense_backward(&exec->nn, d->d_in, exec_grad(exec, dense.kernel),
                          d->without_bias ? NULL : exec_grad(exec, dense.bias), d->d_out, d->in,

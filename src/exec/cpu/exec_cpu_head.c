@@ -11,14 +11,14 @@ static bt_dense_index pooler_of(const bt_model *m) {
 }
 
 /* A sentence head's rows are sequences. */
-static bt_nn_dropout head_dropout(const bt_exec *exec, const exec_pass *pass, bt_rng_site site) {
+static bt_nn_dropout head_dropout(const exec_cpu *exec, const exec_pass *pass, bt_rng_site site) {
     const bt_head_config *const head = &exec->model->head;
     bt_nn_dropout               dropout = exec_dropout(pass, 0, site, head->dropout_rate, NULL);
     dropout.first_row = head->kind == BT_HEAD_TOKENS ? pass->first_token : pass->first_seq;
     return dropout;
 }
 
-static void logits_forward(bt_exec *exec, const float *in, int64_t R) {
+static void logits_forward(exec_cpu *exec, const float *in, int64_t R) {
     const bt_model *const m = exec->model;
     bt_nn_dense_forward(&exec->nn, exec->acts.logits, in, exec_param(exec, m->head_logits.kernel),
                         exec_param(exec, m->head_logits.bias), R, m->encoder.hidden_size,
@@ -26,7 +26,7 @@ static void logits_forward(bt_exec *exec, const float *in, int64_t R) {
 }
 
 /* One row [H] a sequence by the head's pooling. encoded [B,H], or [T,H] of all tokens. */
-static void pooling_forward(bt_exec *exec, const exec_pass *pass, float *out,
+static void pooling_forward(exec_cpu *exec, const exec_pass *pass, float *out,
                             const float *encoded) {
     const bt_model *const m = exec->model;
     bt_nn *const          nn = &exec->nn;
@@ -52,7 +52,7 @@ static void pooling_forward(bt_exec *exec, const exec_pass *pass, float *out,
 }
 
 /* The pooled output, of unit length or as it is; for a ranking loss the scores of all pairs. */
-static void pooled_output_forward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
+static void pooled_output_forward(exec_cpu *exec, const exec_pass *pass, const float *encoded) {
     const int64_t               B = pass->batch->n_seqs;
     const bt_head_config *const head = &exec->model->head;
     exec_acts *const            acts = &exec->acts;
@@ -71,7 +71,7 @@ static void pooled_output_forward(bt_exec *exec, const exec_pass *pass, const fl
     }
 }
 
-void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
+void exec_head_forward(exec_cpu *exec, const exec_pass *pass, const float *encoded) {
     const bt_model *const m = exec->model;
     exec_acts *const      acts = &exec->acts;
     bt_nn *const          nn = &exec->nn;
@@ -101,8 +101,8 @@ void exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encode
 }
 
 /* Weights are for training only: an evaluation says how the model does on the data as they are. */
-static double class_loss(const bt_exec *exec, const exec_pass *pass, float *d_logits, int64_t first,
-                         int64_t R, int64_t R_all) {
+static double class_loss(const exec_cpu *exec, const exec_pass *pass, float *d_logits,
+                         int64_t first, int64_t R, int64_t R_all) {
     const bt_class_rule *const given = &exec->model->class_rule;
     const int32_t *const       labels = pass->whole->int_labels;
     bt_nn_class_rule           rule = {.smoothing = given->label_smoothing,
@@ -121,7 +121,7 @@ static bt_nn_row_rule row_rule(const exec_pass *pass, const float *d_logits) {
                             .all = bt_nn_rows_weight(weights, pass->whole->n_seqs)};
 }
 
-double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
+double exec_loss(exec_cpu *exec, const exec_pass *pass, float *d_logits) {
     const bt_head_config *const head = &exec->model->head;
     const bt_batch *const       batch = pass->batch;
     const bt_batch *const       whole = pass->whole;
@@ -161,7 +161,7 @@ double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits) {
 }
 
 /* From the gradient of the scores to that of the pooled output, d [B,H]. */
-static void ranking_backward(bt_exec *exec, float *d, int64_t B) {
+static void ranking_backward(exec_cpu *exec, float *d, int64_t B) {
     const bt_head_config *const head = &exec->model->head;
     const int64_t               H = exec->model->encoder.hidden_size;
     bt_nn_pair_scores_backward(&exec->nn, d, exec->acts.d_logits, exec->acts.vectors, B / 2, H,
@@ -172,7 +172,7 @@ static void ranking_backward(bt_exec *exec, float *d, int64_t B) {
 }
 
 /* From the gradient of the pooled rows, d [B,H], to that of the encoder's output. */
-static void pooler_backward(bt_exec *exec, float *d, const float *encoded, int64_t B) {
+static void pooler_backward(exec_cpu *exec, float *d, const float *encoded, int64_t B) {
     const bt_dense_index pooler = pooler_of(exec->model);
     const int64_t        H = exec->model->encoder.hidden_size;
     bt_nn_act_backward(&exec->nn, d, d, exec->acts.pooled_pre, BT_ACT_TANH, B * H);
@@ -183,7 +183,8 @@ static void pooler_backward(bt_exec *exec, float *d, const float *encoded, int64
 }
 
 /* The same where the head pools by itself: d [B,H] is not needed afterwards. */
-static void pooling_backward(bt_exec *exec, const exec_pass *pass, float *d, const float *encoded) {
+static void pooling_backward(exec_cpu *exec, const exec_pass *pass, float *d,
+                             const float *encoded) {
     const int64_t        H = exec->model->encoder.hidden_size;
     const int64_t        B = pass->batch->n_seqs;
     float *const         d_in = exec->acts.grad_a;
@@ -204,7 +205,7 @@ static void pooling_backward(bt_exec *exec, const exec_pass *pass, float *d, con
     }
 }
 
-void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encoded) {
+void exec_head_backward(exec_cpu *exec, const exec_pass *pass, const float *encoded) {
     const bt_model *const m = exec->model;
     exec_acts *const      acts = &exec->acts;
     bt_nn *const          nn = &exec->nn;

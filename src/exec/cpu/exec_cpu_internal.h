@@ -9,8 +9,8 @@
 #ifndef BT_EXEC_CPU_INTERNAL_H
 #define BT_EXEC_CPU_INTERNAL_H
 
-#include "bt/exec.h"
 #include "bt/nn.h"
+#include "exec_engine.h"
 
 enum { EXEC_DESCRIPTION_BYTES = 256 };
 
@@ -96,7 +96,8 @@ typedef struct exec_scale {
     bt_loss_scale now;
 } exec_scale;
 
-struct bt_exec {
+typedef struct exec_cpu {
+    bt_exec         base;
     const bt_model *model; /* borrowed */
     const bt_optim *optim; /* borrowed; NULL: no updates */
     bt_kern         kern;
@@ -115,30 +116,55 @@ struct bt_exec {
     exec_parts      parts;
     exec_scale      scale;
     char            description[EXEC_DESCRIPTION_BYTES];
-};
+} exec_cpu;
 
 /* exec_cpu_plan.c: lays the buffers out for a pass of that shape. Where the block is too small, a
  * new one takes its place that has room for `reserve`, too, and never for less than there was. */
-BT_MUST_USE bt_status exec_plan(bt_exec *exec, const exec_shape *shape, const exec_shape *reserve,
+BT_MUST_USE bt_status exec_plan(exec_cpu *exec, const exec_shape *shape, const exec_shape *reserve,
                                 bt_error *err);
 /* Bytes of the buffers of such a pass, and of the threads' scratch; SIZE_MAX: beyond counting. */
-size_t exec_acts_bytes(const bt_exec *exec, const exec_shape *shape);
-size_t exec_scratch_bytes(const bt_exec *exec, const exec_shape *shape);
+size_t exec_acts_bytes(const exec_cpu *exec, const exec_shape *shape);
+size_t exec_scratch_bytes(const exec_cpu *exec, const exec_shape *shape);
 void   exec_acts_deinit(exec_acts *acts);
 
 /* exec_cpu_memory.c: bytes that the engine can still take. */
-uint64_t exec_memory_left(const bt_exec *exec);
+uint64_t       exec_memory_left(const exec_cpu *exec);
+void           exec_cpu_reserve_memory(bt_exec *exec, uint64_t n_bytes);
+bt_exec_memory exec_cpu_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length);
+
+/* The engine's rows of exec_engine.h, each in the file of its subject. */
+static inline exec_cpu *exec_cpu_of(bt_exec *exec) {
+    return (exec_cpu *)(void *)exec; /* base comes first */
+}
+static inline const exec_cpu *exec_cpu_seen(const bt_exec *exec) {
+    return (const exec_cpu *)(const void *)exec;
+}
+/* exec_cpu_step.c */
+BT_MUST_USE bt_status exec_cpu_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
+                                          uint64_t seed, bt_step_result *result, bt_error *err);
+BT_MUST_USE bt_status exec_cpu_gradients(bt_exec *exec, const bt_batch *batch, int64_t step,
+                                         uint64_t seed, bt_step_result *result, bt_error *err);
+BT_MUST_USE bt_status exec_cpu_evaluate(bt_exec *exec, const bt_batch *batch,
+                                        bt_step_result *result, bt_error *err);
+BT_MUST_USE bt_status exec_cpu_encode(bt_exec *exec, const bt_batch *batch, int64_t layer,
+                                      float *hidden, float *pooled, bt_error *err);
+/* exec_cpu_scale.c */
+bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *exec);
+void          exec_cpu_set_loss_scale(bt_exec *exec, bt_loss_scale scale);
+/* exec_cpu_peak.c */
+BT_MUST_USE bt_status exec_cpu_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS],
+                                             size_t *n, bt_error *no_blas, bt_error *err);
 
 /* exec_cpu.c */
-bt_optim_buffers exec_optim_buffers(bt_exec *exec);
+bt_optim_buffers exec_optim_buffers(exec_cpu *exec);
 /* exec_cpu.c: an engine without optimizer gets its gradient buffer when it is first asked for. */
-BT_MUST_USE bt_status exec_need_gradients(bt_exec *exec, bt_error *err);
+BT_MUST_USE bt_status exec_need_gradients(exec_cpu *exec, bt_error *err);
 
 /* parameter and gradient of an index of model->table */
-static inline const float *exec_param(const bt_exec *exec, int64_t index) {
+static inline const float *exec_param(const exec_cpu *exec, int64_t index) {
     return exec->param + exec->model->table.params[index].offset;
 }
-static inline float *exec_grad(const bt_exec *exec, int64_t index) {
+static inline float *exec_grad(const exec_cpu *exec, int64_t index) {
     return exec->grad + exec->model->table.params[index].offset;
 }
 
@@ -147,58 +173,58 @@ bool exec_reads_first_rows(const bt_model *model); /* a head that reads one row 
 bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site site, float rate,
                            const int64_t *row_ids);
 /* Does layer l have one row a sequence in this pass? */
-bool exec_is_first_only(const bt_exec *exec, const exec_pass *pass, int64_t layer);
+bool exec_is_first_only(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* The input [T,H] of a layer, which is the output of the one before; and what its keys and values
  * are made of. Both may be acts.hidden, and hold until that is written again. */
-const float  *exec_layer_input(const bt_exec *exec, int64_t layer);
-const float  *exec_layer_keys_input(const bt_exec *exec, int64_t layer);
-bt_activation exec_act(const bt_exec *exec);
+const float  *exec_layer_input(const exec_cpu *exec, int64_t layer);
+const float  *exec_layer_keys_input(const exec_cpu *exec, int64_t layer);
+bt_activation exec_act(const exec_cpu *exec);
 /* The inputs [R,H] of a layer's queries and of its first residual. */
 typedef struct exec_query_input {
     const float *q_in;
     const float *residual;
 } exec_query_input;
-exec_query_input exec_layer_query_input(const bt_exec *exec, const exec_pass *pass, int64_t layer);
-bt_nn_attention  exec_attention(const bt_exec *exec, const exec_pass *pass, int64_t layer);
+exec_query_input exec_layer_query_input(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
+bt_nn_attention  exec_attention(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* A layer up to its feed-forward's activation, from acts.hidden on: what recomputation repeats. */
-void exec_layer_begin(bt_exec *exec, const exec_pass *pass, int64_t layer);
+void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* For the backward: into acts.hidden what keys and values were made of; the feed-forward's input.
  */
-void exec_layer_keys_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer);
-void exec_ffn_input_again(bt_exec *exec, const exec_pass *pass, int64_t layer);
+void exec_layer_keys_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer);
+void exec_ffn_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* Embedding and the pass's layers; returns the last output: [T,H], or [B,H] when first only. */
-const float *exec_encoder_forward(bt_exec *exec, const exec_pass *pass);
+const float *exec_encoder_forward(exec_cpu *exec, const exec_pass *pass);
 
 /* exec_cpu_backward.c: from the gradient of the last output in acts.grad_a to all of the encoder's
  * parameters; returns the word rows' sum of squares. */
-double exec_encoder_backward(bt_exec *exec, const exec_pass *pass);
+double exec_encoder_backward(exec_cpu *exec, const exec_pass *pass);
 
 /* exec_cpu_parts.c */
-int64_t exec_part_seqs(const bt_exec *exec, const bt_batch *whole); /* of each part but the last */
-int64_t exec_part_max_tokens(const bt_exec *exec, const bt_batch *whole);
-BT_MUST_USE bt_status exec_parts_reserve(bt_exec *exec, const bt_batch *whole, bt_error *err);
+int64_t exec_part_seqs(const exec_cpu *exec, const bt_batch *whole); /* of each part but the last */
+int64_t exec_part_max_tokens(const exec_cpu *exec, const bt_batch *whole);
+BT_MUST_USE bt_status exec_parts_reserve(exec_cpu *exec, const bt_batch *whole, bt_error *err);
 /* The part that begins there: a view, valid until the next call. */
-bt_batch exec_part(bt_exec *exec, const bt_batch *whole, int64_t first_seq);
+bt_batch exec_part(exec_cpu *exec, const bt_batch *whole, int64_t first_seq);
 /* A part's logits into those of the whole batch. */
-void exec_part_keep_logits(bt_exec *exec, const exec_pass *pass);
+void exec_part_keep_logits(exec_cpu *exec, const exec_pass *pass);
 void exec_parts_deinit(exec_parts *parts);
 
 /* exec_cpu_scale.c: into the gradient of the logits; out of all gradients and of the word rows' sum
  * of squares; the scale of the next step, and whether it is lower because this one overflowed. */
 void exec_scale_init(exec_scale *scale, bt_precision precision, double fixed);
-void exec_scale_logits(bt_exec *exec, const exec_pass *pass);
-void exec_unscale_gradients(bt_exec *exec, int64_t n_tokens, double *word_rows_sum_sq);
+void exec_scale_logits(exec_cpu *exec, const exec_pass *pass);
+void exec_unscale_gradients(exec_cpu *exec, int64_t n_tokens, double *word_rows_sum_sq);
 bool exec_scale_update(exec_scale *scale, bool is_finite);
 
 /* exec_cpu_head.c */
-void   exec_head_forward(bt_exec *exec, const exec_pass *pass, const float *encoded);
-double exec_loss(bt_exec *exec, const exec_pass *pass, float *d_logits);
+void   exec_head_forward(exec_cpu *exec, const exec_pass *pass, const float *encoded);
+double exec_loss(exec_cpu *exec, const exec_pass *pass, float *d_logits);
 /* Leaves the gradient of the encoder's output in acts.grad_a. */
-void exec_head_backward(bt_exec *exec, const exec_pass *pass, const float *encoded);
+void exec_head_backward(exec_cpu *exec, const exec_pass *pass, const float *encoded);
 
 /* exec_cpu_gradient.c: needs exec->rows. */
-BT_MUST_USE bt_status exec_gradients_plan(bt_exec *exec, bt_error *err);
-void                  exec_zero_gradients(bt_exec *exec);
+BT_MUST_USE bt_status exec_gradients_plan(exec_cpu *exec, bt_error *err);
+void                  exec_zero_gradients(exec_cpu *exec);
 /* Backward of one dense layer [R,K] -> [R,N]. d_in NULL: not wanted. */
 typedef struct exec_dense {
     float       *d_in;
@@ -207,6 +233,6 @@ typedef struct exec_dense {
     bool         add_to_d_in;
     bool         without_bias; /* its gradient is made elsewhere */
 } exec_dense;
-void exec_dense_backward(bt_exec *exec, bt_dense_index dense, const exec_dense *d);
+void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d);
 
 #endif

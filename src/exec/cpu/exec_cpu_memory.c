@@ -9,28 +9,28 @@ static uint64_t saturated_sum(uint64_t a, uint64_t b) {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-uint64_t exec_memory_left(const bt_exec *exec) {
+uint64_t exec_memory_left(const exec_cpu *exec) {
     const uint64_t limit = exec->memory_limit != 0 ? exec->memory_limit : bt_memory_available("");
-    const uint64_t held = exec->memory_limit != 0 ? bt_exec_memory_bytes(exec) : 0;
+    const uint64_t held = exec->memory_limit != 0 ? bt_exec_memory_bytes(&exec->base) : 0;
     const uint64_t taken = saturated_sum(held, exec->reserved_bytes);
     return limit == UINT64_MAX ? limit : limit > taken ? limit - taken : 0;
 }
 
-void bt_exec_reserve_memory(bt_exec *exec, uint64_t n_bytes) {
-    exec->reserved_bytes = n_bytes;
+void exec_cpu_reserve_memory(bt_exec *base, uint64_t n_bytes) {
+    exec_cpu_of(base)->reserved_bytes = n_bytes;
 }
 
 /* Bytes of buffers and scratch; UINT64_MAX: beyond counting. */
-static uint64_t step_bytes(const bt_exec *exec, const exec_shape *shape) {
+static uint64_t step_bytes(const exec_cpu *exec, const exec_shape *shape) {
     const size_t acts = exec_acts_bytes(exec, shape);
     return acts == SIZE_MAX ? UINT64_MAX : saturated_sum(acts, exec_scratch_bytes(exec, shape));
 }
 
 /* Whether a step fits into the room, with n sequences or tokens in place of the shape's. */
-typedef bool (*fits_fn)(const bt_exec *exec, int64_t n, exec_shape shape, uint64_t room);
+typedef bool (*fits_fn)(const exec_cpu *exec, int64_t n, exec_shape shape, uint64_t room);
 
 /* The largest n that does; 0: none. */
-static int64_t search(const bt_exec *exec, fits_fn fits, exec_shape shape, uint64_t room) {
+static int64_t search(const exec_cpu *exec, fits_fn fits, exec_shape shape, uint64_t room) {
     int64_t n = 0;
     for (int64_t bit = INT64_C(1) << MOST_SEQS_LOG2; bit > 0; bit /= 2) {
         n += fits(exec, n + bit, shape, room) ? bit : 0;
@@ -39,24 +39,25 @@ static int64_t search(const bt_exec *exec, fits_fn fits, exec_shape shape, uint6
 }
 
 /* n sequences, each as long as the longest. */
-static bool seqs_fit(const bt_exec *exec, int64_t n, exec_shape shape, uint64_t room) {
+static bool seqs_fit(const exec_cpu *exec, int64_t n, exec_shape shape, uint64_t room) {
     shape.n_seqs = n;
     return bt_i64_mul(n, shape.max_length, &shape.n_tokens) && step_bytes(exec, &shape) <= room;
 }
 
-static bool tokens_fit(const bt_exec *exec, int64_t n, exec_shape shape, uint64_t room) {
+static bool tokens_fit(const exec_cpu *exec, int64_t n, exec_shape shape, uint64_t room) {
     shape.n_tokens = n;
     return step_bytes(exec, &shape) <= room;
 }
 
-bt_exec_memory bt_exec_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length) {
-    const int64_t  part = exec->parts.max_seqs;
-    const uint64_t flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->param;
-    bt_exec_memory m = {.variables = flat,
-                        .n_seqs = part > 0 && part < n_seqs ? part : n_seqs,
-                        .length = length,
-                        .available =
-                            saturated_sum(bt_exec_memory_bytes(exec), exec_memory_left(exec))};
+bt_exec_memory exec_cpu_plan_memory(bt_exec *base, int64_t n_seqs, int64_t length) {
+    exec_cpu *const exec = exec_cpu_of(base);
+    const int64_t   part = exec->parts.max_seqs;
+    const uint64_t  flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->param;
+    bt_exec_memory  m = {
+         .variables = flat,
+         .n_seqs = part > 0 && part < n_seqs ? part : n_seqs,
+         .length = length,
+         .available = saturated_sum(bt_exec_memory_bytes(&exec->base), exec_memory_left(exec))};
     if (exec->optim != NULL) {
         m.gradients = flat;
         m.slots = flat * (uint64_t)(bt_optim_n_slots(exec->optim) +

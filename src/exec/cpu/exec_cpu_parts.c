@@ -7,17 +7,17 @@
 
 #include "exec_cpu_internal.h"
 
-int64_t exec_part_seqs(const bt_exec *exec, const bt_batch *whole) {
+int64_t exec_part_seqs(const exec_cpu *exec, const bt_batch *whole) {
     const int64_t most = exec->parts.max_seqs;
     return most > 0 && most < whole->n_seqs ? most : whole->n_seqs;
 }
 
-static int64_t part_end(const bt_exec *exec, const bt_batch *whole, int64_t first_seq) {
+static int64_t part_end(const exec_cpu *exec, const bt_batch *whole, int64_t first_seq) {
     const int64_t end = first_seq + exec_part_seqs(exec, whole);
     return end < whole->n_seqs ? end : whole->n_seqs;
 }
 
-int64_t exec_part_max_tokens(const bt_exec *exec, const bt_batch *whole) {
+int64_t exec_part_max_tokens(const exec_cpu *exec, const bt_batch *whole) {
     int64_t most = 0;
     for (int64_t first = 0; first < whole->n_seqs; first = part_end(exec, whole, first)) {
         const int64_t n = whole->offsets[part_end(exec, whole, first)] - whole->offsets[first];
@@ -33,7 +33,7 @@ void exec_parts_deinit(exec_parts *parts) {
 }
 
 /* Token heads differ from batch to batch: a quarter more than this one needs. */
-bt_status exec_parts_reserve(bt_exec *exec, const bt_batch *whole, bt_error *err) {
+bt_status exec_parts_reserve(exec_cpu *exec, const bt_batch *whole, bt_error *err) {
     exec_parts *const parts = &exec->parts;
     const int64_t     n_seqs = exec_part_seqs(exec, whole);
     const int64_t     n_logits = bt_model_n_logits(exec->model, whole);
@@ -57,7 +57,7 @@ bt_status exec_parts_reserve(bt_exec *exec, const bt_batch *whole, bt_error *err
     return BT_OK;
 }
 
-bt_batch exec_part(bt_exec *exec, const bt_batch *whole, int64_t first_seq) {
+bt_batch exec_part(exec_cpu *exec, const bt_batch *whole, int64_t first_seq) {
     const int64_t end = part_end(exec, whole, first_seq);
     const int64_t first_token = whole->offsets[first_seq];
     bt_batch      part = *whole;
@@ -80,7 +80,7 @@ bt_batch exec_part(bt_exec *exec, const bt_batch *whole, int64_t first_seq) {
     return part;
 }
 
-void exec_part_keep_logits(bt_exec *exec, const exec_pass *pass) {
+void exec_part_keep_logits(exec_cpu *exec, const exec_pass *pass) {
     const bt_head_config *const head = &exec->model->head;
     const int64_t first = head->kind == BT_HEAD_TOKENS ? pass->first_token : pass->first_seq;
     if (pass->batch->n_seqs < pass->whole->n_seqs) {

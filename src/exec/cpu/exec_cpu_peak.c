@@ -75,7 +75,7 @@ static double best_rate(bt_nn *nn, const peak_matrices *m) {
 }
 
 /* product NULL: BLAS. */
-static bt_status measure_peak(const bt_exec *exec, const bt_kern_product *product,
+static bt_status measure_peak(const exec_cpu *exec, const bt_kern_product *product,
                               const peak_matrices *m, bt_exec_peak *out, bt_error *err) {
     bt_nn        nn = {.kern = &exec->kern, .pool = exec->pool, .product = product};
     const size_t n_threads = (size_t)bt_pool_n_threads(exec->pool);
@@ -92,8 +92,9 @@ static bt_status measure_peak(const bt_exec *exec, const bt_kern_product *produc
     return BT_OK;
 }
 
-bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS], size_t *n,
-                                bt_error *no_blas, bt_error *err) {
+bt_status exec_cpu_measure_peaks(bt_exec *base, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS], size_t *n,
+                                 bt_error *no_blas, bt_error *err) {
+    exec_cpu *const              exec = exec_cpu_of(base);
     bt_status                    rc = BT_OK;
     peak_matrices                m = {NULL, NULL, NULL};
     const bt_kern_product *const own = &exec->kern.products[BT_PRECISION_F32];

@@ -123,7 +123,7 @@ static void cut_embedding(cutter *c, const bt_model *model, const exec_shape *sh
     acts->embedding_out = is_projected ? cut(c, T, e->embedding_size) : acts->embedded;
 }
 
-static void cut_all(cutter *c, const bt_exec *exec, const exec_shape *shape, exec_acts *acts) {
+static void cut_all(cutter *c, const exec_cpu *exec, const exec_shape *shape, exec_acts *acts) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const int64_t                  T = shape->n_tokens;
     const int64_t                  B = shape->n_seqs;
@@ -141,14 +141,14 @@ static void cut_all(cutter *c, const bt_exec *exec, const exec_shape *shape, exe
 }
 
 /* Floats of such a pass; -1: beyond counting. Afterwards the layers must be laid out again. */
-static int64_t count_floats(const bt_exec *exec, const exec_shape *shape) {
+static int64_t count_floats(const exec_cpu *exec, const exec_shape *shape) {
     exec_acts acts = exec->acts;
     cutter    count = {.base = NULL};
     cut_all(&count, exec, shape, &acts);
     return count.overflow ? -1 : count.used;
 }
 
-size_t exec_acts_bytes(const bt_exec *exec, const exec_shape *shape) {
+size_t exec_acts_bytes(const exec_cpu *exec, const exec_shape *shape) {
     const int64_t n = count_floats(exec, shape);
     return n < 0 ? SIZE_MAX : (size_t)n * sizeof(float);
 }
@@ -169,7 +169,7 @@ typedef struct scratch_size {
     size_t  panel_bytes, all_bytes;
 } scratch_size;
 
-static scratch_size scratch_for(const bt_exec *exec, int64_t rows, int64_t length) {
+static scratch_size scratch_for(const exec_cpu *exec, int64_t rows, int64_t length) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const size_t                   n_threads = (size_t)bt_pool_n_threads(exec->pool);
     int64_t cols = largest(e->hidden_size, largest(e->embedding_size, e->intermediate_size));
@@ -183,11 +183,11 @@ static scratch_size scratch_for(const bt_exec *exec, int64_t rows, int64_t lengt
     return s;
 }
 
-size_t exec_scratch_bytes(const bt_exec *exec, const exec_shape *shape) {
+size_t exec_scratch_bytes(const exec_cpu *exec, const exec_shape *shape) {
     return scratch_for(exec, largest(shape->n_tokens, shape->n_seqs), shape->max_length).all_bytes;
 }
 
-static bt_status plan_scratch(bt_exec *exec, int64_t rows, int64_t length, bt_error *err) {
+static bt_status plan_scratch(exec_cpu *exec, int64_t rows, int64_t length, bt_error *err) {
     bt_nn *const       nn = &exec->nn;
     exec_acts *const   acts = &exec->acts;
     const size_t       n_threads = (size_t)bt_pool_n_threads(exec->pool);
@@ -212,7 +212,7 @@ static bt_status plan_scratch(bt_exec *exec, int64_t rows, int64_t length, bt_er
     return BT_OK;
 }
 
-static bt_status refuse(const bt_exec *exec, const exec_shape *shape, int64_t n_floats,
+static bt_status refuse(const exec_cpu *exec, const exec_shape *shape, int64_t n_floats,
                         uint64_t left, bt_error *err) {
     const double needed = (double)n_floats * sizeof(float);
     char         why[64] = "the system does not give them (vm.overcommit_memory?)";
@@ -233,7 +233,7 @@ static bt_status refuse(const bt_exec *exec, const exec_shape *shape, int64_t n_
 
 /* A new block takes the old one's place; first the old one goes, so that they are not held
  * together. Beyond what the pass needs it has room for `reserve`, if there is any. */
-static bt_status grow_block(bt_exec *exec, const exec_shape *shape, int64_t n_floats,
+static bt_status grow_block(exec_cpu *exec, const exec_shape *shape, int64_t n_floats,
                             int64_t reserve, bt_error *err) {
     exec_acts *const acts = &exec->acts;
     bt_free(acts->block);
@@ -254,7 +254,7 @@ static bt_status grow_block(bt_exec *exec, const exec_shape *shape, int64_t n_fl
     return BT_OK;
 }
 
-bt_status exec_plan(bt_exec *exec, const exec_shape *shape, const exec_shape *reserve,
+bt_status exec_plan(exec_cpu *exec, const exec_shape *shape, const exec_shape *reserve,
                     bt_error *err) {
     exec_acts *const acts = &exec->acts;
     const int64_t    n_floats = count_floats(exec, shape);

@@ -23,7 +23,7 @@ void exec_scale_init(exec_scale *scale, bt_precision precision, double fixed) {
                                                         : first_scale}};
 }
 
-void exec_scale_logits(bt_exec *exec, const exec_pass *pass) {
+void exec_scale_logits(exec_cpu *exec, const exec_pass *pass) {
     if (exec->scale.is_on) {
         exec->kern.scale(exec->acts.d_logits, (float)exec->scale.now.factor,
                          bt_model_n_logits(exec->model, pass->batch));
@@ -35,11 +35,11 @@ void exec_scale_logits(bt_exec *exec, const exec_pass *pass) {
  */
 
 typedef struct unscale_job {
-    const bt_exec *exec;
-    float         *first;
-    int64_t        n;
-    float          factor;
-    bool           is_f16;
+    const exec_cpu *exec;
+    float          *first;
+    int64_t         n;
+    float           factor;
+    bool            is_f16;
 } unscale_job;
 
 static void unscale_task(void *context, int64_t task, int32_t thread) {
@@ -54,7 +54,7 @@ static void unscale_task(void *context, int64_t task, int32_t thread) {
     job->exec->kern.scale(x, job->factor, n);
 }
 
-static void unscale(bt_exec *exec, float *first, int64_t n, bool is_f16) {
+static void unscale(exec_cpu *exec, float *first, int64_t n, bool is_f16) {
     unscale_job job = {.exec = exec, .first = first, .n = n, .is_f16 = is_f16};
     job.factor = (float)(1 / exec->scale.now.factor);
     bt_pool_run(exec->pool, (n + UNSCALE_CHUNK - 1) / UNSCALE_CHUNK, unscale_task, &job);
@@ -67,7 +67,7 @@ static bool is_f16_there(const char *name) {
 }
 
 /* Where rows of the word table wait, all but those of the batch are 0. */
-static void unscale_batch_rows(bt_exec *exec, const bt_param *word) {
+static void unscale_batch_rows(exec_cpu *exec, const bt_param *word) {
     int64_t              n = 0;
     const int32_t *const ids = bt_optim_rows_batch(exec->rows, &n);
     for (int64_t i = 0; i < n; i++) {
@@ -75,7 +75,7 @@ static void unscale_batch_rows(bt_exec *exec, const bt_param *word) {
     }
 }
 
-void exec_unscale_gradients(bt_exec *exec, int64_t n_tokens, double *word_rows_sum_sq) {
+void exec_unscale_gradients(exec_cpu *exec, int64_t n_tokens, double *word_rows_sum_sq) {
     const bt_param_table *const table = &exec->model->table;
     if (!exec->scale.is_on) {
         return;
@@ -120,11 +120,12 @@ bool exec_scale_update(exec_scale *scale, bool is_finite) {
     return false;
 }
 
-bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec) {
-    return exec->scale.now;
+bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *base) {
+    return exec_cpu_seen(base)->scale.now;
 }
 
-void bt_exec_set_loss_scale(bt_exec *exec, bt_loss_scale scale) {
+void exec_cpu_set_loss_scale(bt_exec *base, bt_loss_scale scale) {
+    exec_cpu *const exec = exec_cpu_of(base);
     if (exec->scale.is_dynamic) {
         exec->scale.now = scale;
     }

@@ -111,7 +111,7 @@ static int64_t with_headroom(int64_t n_tokens, int64_t n_seqs, int64_t seq_lengt
 }
 
 /* Lays the buffers out for such a pass, or part of a step. */
-static bt_status make_room(bt_exec *exec, const bt_batch *batch, const exec_shape *shape,
+static bt_status make_room(exec_cpu *exec, const bt_batch *batch, const exec_shape *shape,
                            bt_error *err) {
     const int64_t longest = exec->model->encoder.max_position_embeddings;
     exec_shape    reserve = *shape;
@@ -122,13 +122,13 @@ static bt_status make_room(bt_exec *exec, const bt_batch *batch, const exec_shap
     return exec_plan(exec, shape, &reserve, err);
 }
 
-static bt_status prepare(bt_exec *exec, const bt_batch *batch, bool all_rows, bt_error *err) {
+static bt_status prepare(exec_cpu *exec, const bt_batch *batch, bool all_rows, bt_error *err) {
     exec_shape shape = {.n_seqs = batch->n_seqs, .n_tokens = batch->n_tokens, .all_rows = all_rows};
     BT_TRY(check_batch(exec->model, batch, &shape.max_length, err));
     return make_room(exec, batch, &shape, err);
 }
 
-static bt_status prepare_training(bt_exec *exec, const bt_batch *batch, bt_error *err) {
+static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_error *err) {
     exec_shape shape = {.for_training = true};
     BT_TRY(exec_need_gradients(exec, err));
     BT_TRY(check_batch(exec->model, batch, &shape.max_length, err));
@@ -142,7 +142,7 @@ static bt_status prepare_training(bt_exec *exec, const bt_batch *batch, bt_error
  * ---------------------------------------------------------------------------------- */
 
 /* The rows of the word table that the pass reads; step < 0: no update follows. */
-static void read_words(bt_exec *exec, const bt_batch *batch, int64_t step) {
+static void read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
     if (exec->rows == NULL) {
         return;
     }
@@ -153,7 +153,7 @@ static void read_words(bt_exec *exec, const bt_batch *batch, int64_t step) {
     bt_optim_rows_read(exec->rows, &buffers, batch->ids, batch->n_tokens, exec->pool);
 }
 
-static exec_pass make_pass(const bt_exec *exec, const bt_batch *batch) {
+static exec_pass make_pass(const exec_cpu *exec, const bt_batch *batch) {
     return (exec_pass){.batch = batch, .whole = batch, .n_layers = exec->model->encoder.num_layers};
 }
 
@@ -177,20 +177,20 @@ static bool has_labels(const bt_model *model, const bt_batch *batch) {
 
 /* From here on the clocks of nn run for one step: keep what they showed, then take the difference.
  */
-static bt_exec_times start_times(const bt_exec *exec) {
+static bt_exec_times start_times(const exec_cpu *exec) {
     return (bt_exec_times){.products = -exec->nn.products.seconds,
                            .product_flops = -exec->nn.products.flops,
                            .attention = -exec->nn.attention_seconds};
 }
 
-static void stop_times(const bt_exec *exec, bt_exec_times *times) {
+static void stop_times(const exec_cpu *exec, bt_exec_times *times) {
     times->products += exec->nn.products.seconds;
     times->product_flops += exec->nn.products.flops;
     times->attention += exec->nn.attention_seconds;
 }
 
 /* One part, or all of it: adds to the gradients, the loss and the word rows' sum of squares. */
-static void add_part(bt_exec *exec, const exec_pass *pass, bt_step_result *result,
+static void add_part(exec_cpu *exec, const exec_pass *pass, bt_step_result *result,
                      double *word_rows_sum_sq) {
     const double       start = bt_time_monotonic();
     const float *const encoded = exec_encoder_forward(exec, pass);
@@ -205,8 +205,9 @@ static void add_part(bt_exec *exec, const exec_pass *pass, bt_step_result *resul
     result->times.backward += bt_time_monotonic() - forward_end;
 }
 
-static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
-                                  bt_step_result *result, double *word_rows_sum_sq, bt_error *err) {
+static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t step,
+                                  uint64_t seed, bt_step_result *result, double *word_rows_sum_sq,
+                                  bt_error *err) {
     if (!has_labels(exec->model, batch)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "the batch has no labels of the kind that this loss reads");
@@ -238,7 +239,7 @@ static bt_status forward_backward(bt_exec *exec, const bt_batch *batch, int64_t 
     return BT_OK;
 }
 
-static bt_status gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+static bt_status gradients(exec_cpu *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                            bt_step_result *result, bt_error *err) {
     double sum_sq = 0;
     BT_TRY(forward_backward(exec, batch, step, seed, result, &sum_sq, err));
@@ -253,7 +254,7 @@ static bt_status gradients(bt_exec *exec, const bt_batch *batch, int64_t step, u
     return BT_OK;
 }
 
-static bt_status train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                             bt_step_result *result, bt_error *err) {
     double word_rows_sum_sq = 0;
     if (exec->optim == NULL) {
@@ -283,7 +284,7 @@ static bt_status train_step(bt_exec *exec, const bt_batch *batch, int64_t step, 
     return BT_OK;
 }
 
-static bt_status evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
+static bt_status evaluate(exec_cpu *exec, const bt_batch *batch, bt_step_result *result,
                           bt_error *err) {
     BT_TRY(prepare(exec, batch, false, err));
     read_words(exec, batch, -1);
@@ -299,7 +300,7 @@ static bt_status evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *
     return BT_OK;
 }
 
-static bt_status encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
+static bt_status encode(exec_cpu *exec, const bt_batch *batch, int64_t layer, float *hidden,
                         float *pooled, bt_error *err) {
     const bt_model *const m = exec->model;
     const int64_t         H = m->encoder.hidden_size;
@@ -338,34 +339,34 @@ static bt_status encode(bt_exec *exec, const bt_batch *batch, int64_t layer, flo
  * A pass flushes denormal numbers, on all threads of the pool: gradients of words that do not
  * matter, and the slots of rows that are not met, are full of them in time. */
 
-bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
-                            bt_step_result *result, bt_error *err) {
-    const bt_fp_state before = bt_fp_flush();
-    const bt_status   rc = gradients(exec, batch, step, seed, result, err);
-    bt_fp_set(before);
-    return rc;
-}
-
-bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+bt_status exec_cpu_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                              bt_step_result *result, bt_error *err) {
     const bt_fp_state before = bt_fp_flush();
-    const bt_status   rc = train_step(exec, batch, step, seed, result, err);
+    const bt_status   rc = gradients(exec_cpu_of(exec), batch, step, seed, result, err);
     bt_fp_set(before);
     return rc;
 }
 
-bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
-                           bt_error *err) {
+bt_status exec_cpu_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                              bt_step_result *result, bt_error *err) {
     const bt_fp_state before = bt_fp_flush();
-    const bt_status   rc = evaluate(exec, batch, result, err);
+    const bt_status   rc = train_step(exec_cpu_of(exec), batch, step, seed, result, err);
     bt_fp_set(before);
     return rc;
 }
 
-bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
-                         float *pooled, bt_error *err) {
+bt_status exec_cpu_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
+                            bt_error *err) {
     const bt_fp_state before = bt_fp_flush();
-    const bt_status   rc = encode(exec, batch, layer, hidden, pooled, err);
+    const bt_status   rc = evaluate(exec_cpu_of(exec), batch, result, err);
+    bt_fp_set(before);
+    return rc;
+}
+
+bt_status exec_cpu_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
+                          float *pooled, bt_error *err) {
+    const bt_fp_state before = bt_fp_flush();
+    const bt_status   rc = encode(exec_cpu_of(exec), batch, layer, hidden, pooled, err);
     bt_fp_set(before);
     return rc;
 }

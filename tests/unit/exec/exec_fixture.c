@@ -118,7 +118,7 @@ void fixture_close(fixture *f) {
 }
 
 void fixture_load(fixture *f, const test_tensors *golden, const char *prefix) {
-    float *const flat = bt_exec_view(f->exec, (int32_t)BT_STATE_PARAM);
+    float *const flat = settled(f->exec, bt_exec_params(f->exec));
     assert_non_null(flat);
     for (int64_t i = 0; i < f->model->table.n_params; i++) {
         const bt_param *const param = &f->model->table.params[i];

@@ -46,6 +46,13 @@ void fixture_close(fixture *f);
 /* Every parameter of the table from tensors "prefix" + tf_name. */
 void fixture_load(fixture *f, const test_tensors *golden, const char *prefix);
 
+/* A buffer of the engine, with what the steps made in it. */
+static inline float *settled(bt_exec *exec, float *buffer) {
+    bt_error problem = BT_ERROR_INIT;
+    assert_int_equal(bt_exec_settle(exec, &problem), BT_OK);
+    return buffer;
+}
+
 /* The isas of this machine, NULL-terminated. */
 const char *const *fixture_isas(void);
 

@@ -78,7 +78,7 @@ static json_t *adamw_config(void) {
 }
 
 static void toy_fill(toy *t) {
-    float *const flat = bt_exec_view(t->f.exec, (int32_t)BT_STATE_PARAM);
+    float *const flat = settled(t->f.exec, bt_exec_params(t->f.exec));
     bt_model_init_params(t->f.model, 3, flat);
     const bt_rng_key key = bt_rng_key_make(5, 0, 0, BT_SITE_INIT);
     for (int64_t i = 0; i < t->f.model->table.n_params; i++) { /* biases and gains off 0 and 1 */
@@ -125,8 +125,8 @@ static void check_differences(const char *name, const bt_encoder_config *encoder
     bt_step_result result;
     assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 17, 4, &result, err));
     assert_true(t.f.model->table.n_elements <= (int64_t)BT_ARRAY_LEN(gradient));
-    assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_GRADIENT, gradient, err));
-    float *const flat = bt_exec_view(t.f.exec, (int32_t)BT_STATE_PARAM);
+    bt_exec_copy(t.f.exec, gradient, settled(t.f.exec, bt_exec_gradient(t.f.exec)));
+    float *const flat = settled(t.f.exec, bt_exec_params(t.f.exec));
     for (int64_t i = 0; i < t.f.model->table.n_params; i++) {
         const bt_param *const p = &t.f.model->table.params[i];
         const bt_rng_key      key = bt_rng_key_make(6, (uint64_t)i, 0, BT_SITE_INIT);
@@ -253,13 +253,13 @@ static void check_parts(const char *name, const bt_head_config *head, bool weigh
         const size_t n_logits = (size_t)bt_model_n_logits(t.f.model, &t.batch.batch);
         assert_true(n <= BT_ARRAY_LEN(whole) && n_logits <= BT_ARRAY_LEN(logits));
         assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 17, 4, &want, err));
-        assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_GRADIENT, whole, err));
+        bt_exec_copy(t.f.exec, whole, settled(t.f.exec, bt_exec_gradient(t.f.exec)));
         memcpy(logits, want.logits, n_logits * sizeof *logits);
-        assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_PARAM, parts, err));
+        bt_exec_copy(t.f.exec, parts, settled(t.f.exec, bt_exec_params(t.f.exec)));
         fixture_in_parts(&t.f, "auto", 2, part_seqs);
-        assert_ok(bt_exec_write(t.f.exec, (int32_t)BT_STATE_PARAM, parts, err));
+        bt_exec_copy(t.f.exec, bt_exec_params(t.f.exec), parts);
         assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 17, 4, &got, err));
-        assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_GRADIENT, parts, err));
+        bt_exec_copy(t.f.exec, parts, settled(t.f.exec, bt_exec_gradient(t.f.exec)));
         test_close_f32(got.logits, logits, n_logits, 1e-6, 1e-6, name);
         test_close_f64(&got.loss, &want.loss, 1, 1e-6, 1e-6, name);
         test_close_f64(&got.grad_norm, &want.grad_norm, 1, 1e-6, 1e-6, name);
@@ -294,12 +294,12 @@ static void steps_in_parts(void **state) {
     toy                     t;
     bt_step_result          result;
     toy_open(&t, &e, &head, true, 2);
-    assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_PARAM, first, err));
+    bt_exec_copy(t.f.exec, first, settled(t.f.exec, bt_exec_params(t.f.exec)));
     assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, 0, 11, &result, err));
     const size_t whole_bytes = bt_exec_memory_bytes(t.f.exec);
     for (int run = 0; run < 2; run++) {
         fixture_in_parts(&t.f, "auto", run + 1, 1);
-        assert_ok(bt_exec_write(t.f.exec, (int32_t)BT_STATE_PARAM, first, err));
+        bt_exec_copy(t.f.exec, bt_exec_params(t.f.exec), first);
         uint64_t n_calls = 0;
         for (int64_t step = 0; step < 5; step++) {
             assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, step, 11, &result, err));
@@ -307,7 +307,7 @@ static void steps_in_parts(void **state) {
         }
         assert_true(bt_alloc_count() == n_calls);
         float *const out = run == 0 ? second : first;
-        assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_PARAM, out, err));
+        bt_exec_copy(t.f.exec, out, settled(t.f.exec, bt_exec_params(t.f.exec)));
     }
     assert_memory_equal(first, second, (size_t)t.f.model->table.n_elements * sizeof *first);
     assert_true(bt_exec_memory_bytes(t.f.exec) < whole_bytes);
@@ -332,14 +332,14 @@ static void packed_equals_padded(void **state) {
     bt_step_result one;
     bt_step_result two;
     assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 0, 1, &one, err));
-    assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_GRADIENT, packed, err));
+    bt_exec_copy(t.f.exec, packed, settled(t.f.exec, bt_exec_gradient(t.f.exec)));
     toy_pack(&t.batch, &head, false);
     assert_non_null(t.batch.batch.key_mask);
     assert_ok(bt_exec_gradients(t.f.exec, &t.batch.batch, 0, 1, &two, err));
     assert_int_equal(two.n_tokens, B * S);
     test_close_f64(&one.loss, &two.loss, 1, 1e-6, 0, "loss");
     test_close_f64(&one.grad_norm, &two.grad_norm, 1, 0, 3e-6, "norm");
-    test_close_f32(bt_exec_view(t.f.exec, (int32_t)BT_STATE_GRADIENT), packed,
+    test_close_f32(settled(t.f.exec, bt_exec_gradient(t.f.exec)), packed,
                    (size_t)t.f.model->table.n_elements, 2e-6, 0, "gradients");
     fixture_close(&t.f);
 }
@@ -369,7 +369,7 @@ static void run_steps(toy *t, int64_t n, float *param) {
         assert_ok(bt_exec_train_step(t->f.exec, &t->batch.batch, step, 11, &result, err));
         assert_int_equal(result.n_nonfinite, 0);
     }
-    memcpy(param, bt_exec_view(t->f.exec, (int32_t)BT_STATE_PARAM),
+    memcpy(param, settled(t->f.exec, bt_exec_params(t->f.exec)),
            (size_t)t->f.model->table.n_elements * sizeof *param);
 }
 
@@ -440,7 +440,7 @@ static void steps_keep_no_state(void **state) {
         assert_ok(bt_exec_encode(t.f.exec, &t.batch.batch, 1, NULL, pooled, err));
         assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, step, 11, &result, err));
     }
-    assert_ok(bt_exec_read(t.f.exec, (int32_t)BT_STATE_PARAM, mixed, err));
+    bt_exec_copy(t.f.exec, mixed, settled(t.f.exec, bt_exec_params(t.f.exec)));
     assert_memory_equal(straight, mixed, sizeof straight);
     fixture_close(&t.f);
 }
@@ -491,7 +491,7 @@ static void fail_allocations(int64_t part_seqs) {
         bt_alloc_fail_at(k, false);
         bt_status rc = bt_exec_create_cpu(t.f.model, t.f.optim, &config, &exec, &err);
         if (rc == BT_OK) {
-            bt_model_init_params(t.f.model, 3, bt_exec_view(exec, (int32_t)BT_STATE_PARAM));
+            bt_model_init_params(t.f.model, 3, settled(exec, bt_exec_params(exec)));
             rc = bt_exec_train_step(exec, &t.batch.batch, 0, 1, &result, &err);
         }
         bt_alloc_fail_at(0, false);
@@ -571,7 +571,7 @@ static void refusals(void **state) {
     assert_fails(bt_exec_evaluate(x, batch, &r, err), BT_E_SHAPE, "no token");
     assert_fails(bt_exec_encode(x, batch, 2, NULL, NULL, err), BT_E_SHAPE, "layer 2");
     assert_fails(bt_exec_swap_averages(x, err), BT_E_INTERNAL, "no moving average");
-    assert_null(bt_exec_view(x, 99));
+    assert_null(bt_exec_slot(x, 99));
     bt_exec       *other = NULL;
     bt_exec_config config = {.n_threads = 1, .isa = "mmx"};
     assert_fails(bt_exec_create_cpu(t.f.model, NULL, &config, &other, err), BT_E_CONFIG, "mmx");
@@ -622,7 +622,7 @@ static void nonfinite_is_reported(void **state) {
     bt_step_result          r;
     toy_open(&t, &e, &head, true, 2);
     const size_t bytes = (size_t)t.f.model->table.n_elements * sizeof(float);
-    float *const flat = bt_exec_view(t.f.exec, (int32_t)BT_STATE_PARAM);
+    float *const flat = settled(t.f.exec, bt_exec_params(t.f.exec));
     flat[t.f.model->table.params[t.f.model->layers[0].intermediate.kernel].offset + 3] = NAN;
     memcpy(before, flat, bytes);
     assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, 0, 1, &r, err));
@@ -647,7 +647,7 @@ static void averages_swap_exactly(void **state) {
     fixture_open(&t.f, &e, &head, config, "auto", 1);
     json_decref(config);
     toy_pack(&t.batch, &head, true);
-    float *const flat = bt_exec_view(t.f.exec, (int32_t)BT_STATE_PARAM);
+    float *const flat = settled(t.f.exec, bt_exec_params(t.f.exec));
     bt_model_init_params(t.f.model, 3, flat);
     bt_step_result r;
     assert_ok(bt_exec_train_step(t.f.exec, &t.batch.batch, 0, 1, &r, err));

@@ -66,15 +66,16 @@ static bt_batch make_batch(fixture_batch *b, const int *of, bool pairs) {
 }
 
 static void poison(bt_exec *exec) {
-    if (exec->acts.block != NULL) {
-        memset(exec->acts.block, 0xff, (size_t)exec->acts.n_floats * sizeof(float));
+    const exec_acts *const acts = &exec_cpu_of(exec)->acts;
+    if (acts->block != NULL) {
+        memset(acts->block, 0xff, (size_t)acts->n_floats * sizeof(float));
     }
 }
 
 static bt_exec *make_engine(const bt_model *model, const bt_exec_config *config) {
     bt_exec *exec = NULL;
     assert_ok(bt_exec_create_cpu(model, NULL, config, &exec, err));
-    bt_model_init_params(model, 3, bt_exec_view(exec, (int32_t)BT_STATE_PARAM));
+    bt_model_init_params(model, 3, settled(exec, bt_exec_params(exec)));
     return exec;
 }
 
@@ -92,7 +93,7 @@ static void take(bt_exec *exec, const bt_model *model, const bt_batch *batch, ou
     out->loss = result.loss;
     memcpy(out->logits, result.logits,
            (size_t)bt_model_n_logits(model, batch) * sizeof *out->logits);
-    assert_ok(bt_exec_read(exec, (int32_t)BT_STATE_GRADIENT, out->gradient, err));
+    bt_exec_copy(exec, out->gradient, settled(exec, bt_exec_gradient(exec)));
 }
 
 /* Passes of other kinds and shapes in between. */

@@ -36,7 +36,7 @@ static void open_job(fixture *f, fixture_batch *batch, const char *isa, int32_t 
     }
     fixture_open(f, &encoder, &head, config, isa, n_threads);
     json_decref(config);
-    bt_model_init_params(f->model, 3, bt_exec_view(f->exec, (int32_t)BT_STATE_PARAM));
+    bt_model_init_params(f->model, 3, settled(f->exec, bt_exec_params(f->exec)));
     fixture_pack(batch, ids, mask, types, B, S, true);
     for (int b = 0; b < B; b++) {
         batch->int_labels[b] = b % 2;
@@ -70,7 +70,7 @@ static void the_callers_control_stays(void **state) {
             assert_true(control() == before);
             assert_ok(bt_exec_encode(f.exec, &batch.batch, 1, hidden, NULL, err));
             assert_true(control() == before);
-            assert_non_null(bt_exec_view(f.exec, (int32_t)BT_STATE_SLOT));
+            assert_non_null(settled(f.exec, bt_exec_slot(f.exec, 0)));
             assert_true(control() == before);
             batch.ids[0] = -1; /* a refusal gives it back as well */
             assert_fails(bt_exec_train_step(f.exec, &batch.batch, 2, 1, &result, err), BT_E_SHAPE,
@@ -100,7 +100,7 @@ static void denormal_weights_are_zero(void **state) {
             fixture_batch  batch;
             bt_step_result result;
             open_job(&f, &batch, isas[i], n_threads);
-            float *const          flat = bt_exec_view(f.exec, (int32_t)BT_STATE_PARAM);
+            float *const          flat = settled(f.exec, bt_exec_params(f.exec));
             const bt_param *const kernel = &f.model->table.params[f.model->head_logits.kernel];
             for (int64_t k = 0; k < kernel->n_elements; k++) {
                 flat[kernel->offset + k] = 0x1p-127F;
@@ -114,9 +114,8 @@ static void denormal_weights_are_zero(void **state) {
     }
 }
 
-static int64_t count_denormals(const fixture *f, int32_t state) {
-    const float *const flat = bt_exec_view(f->exec, state);
-    int64_t            n = 0;
+static int64_t count_denormals(const fixture *f, const float *flat) {
+    int64_t n = 0;
     for (int64_t i = 0; i < f->model->table.n_params; i++) {
         const bt_param *const p = &f->model->table.params[i];
         for (int64_t k = 0; p->has_gradient && k < p->n_elements; k++) {
@@ -137,7 +136,7 @@ static void moments_fade_to_zero(void **state) {
         bt_step_result result;
         open_job(&f, &batch, isas[i], 2);
         for (int32_t slot = 0; slot < 2; slot++) {
-            float *const flat = bt_exec_view(f.exec, (int32_t)BT_STATE_SLOT + slot);
+            float *const flat = settled(f.exec, bt_exec_slot(f.exec, slot));
             for (int64_t k = 0; k < f.model->table.n_elements; k++) {
                 flat[k] = 0x1p-125F;
             }
@@ -145,9 +144,9 @@ static void moments_fade_to_zero(void **state) {
         for (int64_t step = 0; step < 20; step++) { /* 0.9^7 < 1/2 */
             assert_ok(bt_exec_train_step(f.exec, &batch.batch, step, 1, &result, err));
         }
-        assert_true(count_denormals(&f, (int32_t)BT_STATE_SLOT) == 0);
-        assert_true(count_denormals(&f, (int32_t)BT_STATE_SLOT + 1) == 0);
-        assert_true(count_denormals(&f, (int32_t)BT_STATE_PARAM) == 0);
+        assert_true(count_denormals(&f, settled(f.exec, bt_exec_slot(f.exec, 0))) == 0);
+        assert_true(count_denormals(&f, settled(f.exec, bt_exec_slot(f.exec, 1))) == 0);
+        assert_true(count_denormals(&f, settled(f.exec, bt_exec_params(f.exec))) == 0);
         fixture_close(&f);
     }
 }

@@ -321,7 +321,7 @@ static void compare_gradients(fixture *f, const test_tensors *golden, const task
     const double norm = golden_value(golden, "global_norm", 0);
     check_close(result.loss, golden_value(golden, "loss", 0), 1e-5, 1e-5, "loss", row->name);
     check_close(result.grad_norm, norm, 0, 5e-6, "global_norm", row->name);
-    const float *const flat = bt_exec_view(f->exec, (int32_t)BT_STATE_GRADIENT);
+    const float *const flat = settled(f->exec, bt_exec_gradient(f->exec));
     for (int64_t i = 0; i < f->model->table.n_params; i++) {
         const bt_param *const param = &f->model->table.params[i];
         char                  name[512];
@@ -386,9 +386,8 @@ static void compare_layers(fixture *f, const test_tensors *golden, const task_ro
 }
 
 static void compare_state(fixture *f, const test_tensors *golden, const task_row *row,
-                          const char *isa, int64_t n_steps, int32_t state, const char *kind,
+                          const char *isa, int64_t n_steps, const float *flat, const char *kind,
                           double abs_tol, double rel_tol) {
-    const float *const flat = bt_exec_view(f->exec, state);
     assert_non_null(flat);
     const bool is_lamb = strcmp(bt_optim_name(f->optim), "lamb") == 0;
     const bool is_var = strcmp(kind, "var") == 0;
@@ -452,12 +451,15 @@ static void compare_trajectory(fixture *f, const test_tensors *golden, const tas
             continue;
         }
         const double var_tol = step + 1 >= 20 ? 5e-6 : 2e-6;
-        compare_state(f, golden, row, isa, step + 1, (int32_t)BT_STATE_PARAM, "var", var_tol, 0);
-        compare_state(f, golden, row, isa, step + 1, (int32_t)BT_STATE_SLOT, "m", 1e-6, 0);
-        compare_state(f, golden, row, isa, step + 1, (int32_t)BT_STATE_SLOT + 1, "v", 1e-8, 2e-5);
+        compare_state(f, golden, row, isa, step + 1, settled(f->exec, bt_exec_params(f->exec)),
+                      "var", var_tol, 0);
+        compare_state(f, golden, row, isa, step + 1, settled(f->exec, bt_exec_slot(f->exec, 0)),
+                      "m", 1e-6, 0);
+        compare_state(f, golden, row, isa, step + 1, settled(f->exec, bt_exec_slot(f->exec, 1)),
+                      "v", 1e-8, 2e-5);
         if (bt_optim_has_average(f->optim)) {
-            compare_state(f, golden, row, isa, step + 1, (int32_t)BT_STATE_AVERAGE, "average", 5e-6,
-                          0);
+            compare_state(f, golden, row, isa, step + 1, settled(f->exec, bt_exec_average(f->exec)),
+                          "average", 5e-6, 0);
         }
     }
 }

@@ -88,7 +88,7 @@ static void open_case(fixture *f, const heap_case *c) {
     json_decref(config);
     bt_exec_free(f->exec);
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &c->config, &f->exec, err));
-    bt_model_init_params(f->model, 3, bt_exec_view(f->exec, (int32_t)BT_STATE_PARAM));
+    bt_model_init_params(f->model, 3, settled(f->exec, bt_exec_params(f->exec)));
 }
 
 static void check_case(const heap_case *c) {
@@ -112,7 +112,7 @@ static void check_case(const heap_case *c) {
             assert_ok(bt_exec_swap_averages(f.exec, err));
         }
         if (step == STEPS / 2) {
-            assert_non_null(bt_exec_view(f.exec, (int32_t)BT_STATE_PARAM));
+            assert_non_null(settled(f.exec, bt_exec_params(f.exec)));
         }
         calls = step == WARM_UP - 1 ? bt_alloc_count() : calls;
     }

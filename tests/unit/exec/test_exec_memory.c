@@ -63,7 +63,7 @@ static void open_exec(job *j, const bt_exec_config *config) {
     bt_exec_free(j->exec);
     j->exec = NULL;
     assert_ok(bt_exec_create_cpu(j->model, j->optim, config, &j->exec, err));
-    bt_model_init_params(j->model, 1, bt_exec_view(j->exec, (int32_t)BT_STATE_PARAM));
+    bt_model_init_params(j->model, 1, settled(j->exec, bt_exec_params(j->exec)));
 }
 
 static void close_job(job *j) {

@@ -145,7 +145,7 @@ static void open_engine(fixture *f, const golden_case *c, bt_precision precision
     fixture_in_precision(f, optimizer, isa, precision,
                          json_is_number(scale) ? json_number_value(scale) : 0);
     if (product != NULL) {
-        f->exec->nn.product = product;
+        exec_cpu_of(f->exec)->nn.product = product;
     }
     fixture_load(f, c->tensors, "w/");
 }
@@ -197,7 +197,7 @@ static void run_gradients(const golden_case *c, bt_precision precision, const ch
     assert_true(f.model->table.n_elements <= MAX_PARAMS);
     memset(out, 0, sizeof *out);
     memcpy(out->logits, result.logits, (size_t)(3 * c->B) * sizeof *out->logits);
-    assert_ok(bt_exec_read(f.exec, (int32_t)BT_STATE_GRADIENT, out->gradients, err));
+    bt_exec_copy(f.exec, out->gradients, settled(f.exec, bt_exec_gradient(f.exec)));
     if (precision != BT_PRECISION_F32) {
         const float loss = (float)result.loss;
         compare(c, "loss", &loss, 1, c->row->tol.losses);
@@ -210,7 +210,7 @@ static void run_gradients(const golden_case *c, bt_precision precision, const ch
 /* Adam's first moment tells whether the gradient was clipped, which the update itself hardly does.
  */
 static void compare_moments(const fixture *f, const golden_case *c, int64_t n_steps) {
-    const float *const flat = bt_exec_view(f->exec, (int32_t)BT_STATE_SLOT);
+    const float *const flat = settled(f->exec, bt_exec_slot(f->exec, 0));
     for (int64_t i = 0; i < f->model->table.n_params; i++) {
         const bt_param *const param = &f->model->table.params[i];
         char                  name[512];
@@ -249,8 +249,7 @@ static void run_steps(const golden_case *c, const char *isa, const bt_kern_produ
     }
     compare(c, "losses", losses, (size_t)n_steps, c->row->tol.losses);
     (void)snprintf(prefix, sizeof prefix, "step%" PRId64 "/var/", n_steps);
-    compare_params(&f, c, prefix, bt_exec_view(f.exec, (int32_t)BT_STATE_PARAM),
-                   c->row->tol.variables);
+    compare_params(&f, c, prefix, settled(f.exec, bt_exec_params(f.exec)), c->row->tol.variables);
     fixture_close(&f);
 }
 
@@ -356,11 +355,11 @@ static void skipped_step_changes_nothing(void **state) {
     open_engine(&f, &c, BT_PRECISION_F16, "auto", NULL, true);
     const size_t bytes = (size_t)f.model->table.n_elements * sizeof *before;
     pack_batch(&c, 0, &batch);
-    assert_ok(bt_exec_read(f.exec, (int32_t)BT_STATE_PARAM, before, err));
+    bt_exec_copy(f.exec, before, settled(f.exec, bt_exec_params(f.exec)));
     bt_exec_set_loss_scale(f.exec, (bt_loss_scale){.factor = 0x1p40, .n_good = 7});
     assert_ok(bt_exec_train_step(f.exec, &batch.batch, 0, 1, &result, err));
     assert_true(result.is_skipped && result.n_nonfinite > 0);
-    assert_memory_equal(bt_exec_view(f.exec, (int32_t)BT_STATE_PARAM), before, bytes);
+    assert_memory_equal(settled(f.exec, bt_exec_params(f.exec)), before, bytes);
     assert_true(bt_exec_get_loss_scale(f.exec).factor == 0x1p39);
     assert_int_equal(bt_exec_get_loss_scale(f.exec).n_good, 0);
     bt_exec_set_loss_scale(f.exec, (bt_loss_scale){.factor = 0x1p15, .n_good = 1998});
@@ -419,7 +418,7 @@ static void gradients_are_unscaled_everywhere(void **state) {
                 pack_batch(&c, step % 2, &batch);
                 assert_ok(bt_exec_train_step(f.exec, &batch.batch, step, 1, &result, err));
             }
-            assert_ok(bt_exec_read(f.exec, (int32_t)BT_STATE_SLOT + 1, got[i], err));
+            bt_exec_copy(f.exec, got[i], settled(f.exec, bt_exec_slot(f.exec, 1)));
             fixture_close(&f);
         }
         /* subnormal float16s are rounded more coarsely without a scale */

@@ -57,7 +57,7 @@ enum { B = 3, S = 7, H = 8 };
 static void load(fixture *f, const hf_row *row, const char *folder) {
     bt_ckpt      *ckpt = NULL;
     bt_ckpt_facts facts;
-    float *const  flat = bt_exec_view(f->exec, (int32_t)BT_STATE_PARAM);
+    float *const  flat = settled(f->exec, bt_exec_params(f->exec));
     assert_ok(bt_ckpt_open(folder, &ckpt, err));
     assert_int_equal(bt_ckpt_get_encoder(ckpt), row->holds);
     assert_int_equal(bt_ckpt_n_layers(ckpt), row->holds == BT_CKPT_ALBERT ? 1 : 2);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bt/exec.h, whatever the engine is. */
+#include "exec_engine.h"
+
+void bt_exec_free(bt_exec *exec) {
+    if (exec != NULL) {
+        exec->engine->destroy(exec);
+    }
+}
+
+bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                             bt_step_result *result, bt_error *err) {
+    return exec->engine->train_step(exec, batch, step, seed, result, err);
+}
+
+bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                            bt_step_result *result, bt_error *err) {
+    return exec->engine->gradients(exec, batch, step, seed, result, err);
+}
+
+bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
+                           bt_error *err) {
+    return exec->engine->evaluate(exec, batch, result, err);
+}
+
+bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
+                         float *pooled, bt_error *err) {
+    return exec->engine->encode(exec, batch, layer, hidden, pooled, err);
+}
+
+float *bt_exec_params(bt_exec *exec) {
+    return exec->engine->buffer(exec, EXEC_PARAMS, 0);
+}
+
+float *bt_exec_gradient(bt_exec *exec) {
+    return exec->engine->buffer(exec, EXEC_GRADIENT, 0);
+}
+
+float *bt_exec_average(bt_exec *exec) {
+    return exec->engine->buffer(exec, EXEC_AVERAGE, 0);
+}
+
+float *bt_exec_slot(bt_exec *exec, int32_t slot) {
+    return slot >= 0 && slot < BT_OPTIM_MAX_SLOTS ? exec->engine->buffer(exec, EXEC_SLOT, slot)
+                                                  : NULL;
+}
+
+bt_status bt_exec_settle(bt_exec *exec, bt_error *err) {
+    return exec->engine->settle(exec, err);
+}
+
+bt_status bt_exec_changed(bt_exec *exec, bt_error *err) {
+    return exec->engine->changed(exec, err);
+}
+
+void bt_exec_copy(bt_exec *exec, float *to, const float *from) {
+    exec->engine->copy(exec, to, from);
+}
+
+bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err) {
+    return exec->engine->swap_averages(exec, err);
+}
+
+bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec) {
+    return exec->engine->get_loss_scale(exec);
+}
+
+void bt_exec_set_loss_scale(bt_exec *exec, bt_loss_scale scale) {
+    exec->engine->set_loss_scale(exec, scale);
+}
+
+void bt_exec_reserve_memory(bt_exec *exec, uint64_t n_bytes) {
+    exec->engine->reserve_memory(exec, n_bytes);
+}
+
+size_t bt_exec_memory_bytes(const bt_exec *exec) {
+    return exec->engine->memory_bytes(exec);
+}
+
+bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS], size_t *n,
+                                bt_error *no_blas, bt_error *err) {
+    return exec->engine->measure_peaks(exec, peaks, n, no_blas, err);
+}
+
+bt_exec_memory bt_exec_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length) {
+    return exec->engine->plan_memory(exec, n_seqs, length);
+}
+
+const char *bt_exec_describe(const bt_exec *exec) {
+    return exec->engine->describe(exec);
+}
