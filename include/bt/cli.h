@@ -38,6 +38,9 @@ typedef struct bt_flag_table {
     const char        *summary; /* first lines of --help */
     const bt_flag_def *defs;
     size_t             n_defs;
+    /* Writes to out what an unknown flag of another program is here ("--model_dir") and returns
+     * it, or NULL. May be NULL. */
+    const char *(*other_name)(const char *name, size_t n, char *out, size_t cap);
 } bt_flag_table;
 
 /* What the command line asks for. Anything but BT_ASK_RUN is met as soon as it is read: what stands

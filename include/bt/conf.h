@@ -194,6 +194,11 @@ size_t bt_conf_n_items(const bt_conf *conf, const char *path);
 /* The selected branch of a one-of section, or NULL when its type is null or it is not one. */
 const char *bt_conf_type_of_oneof(const bt_conf *conf, const char *path);
 
+/* What a word of other programs ("num_train_epochs") is called here: a key with the usual branches,
+ * or a flag with its dashes; NULL: no word of theirs. Returns out. */
+enum { BT_CONF_ALIAS_MAX = 128 };
+const char *bt_conf_alias(const char *word, char out[BT_CONF_ALIAS_MAX]);
+
 /* The files that the configuration came from ("--config_file"), and every path that the keys which
  * name files or folders say, one by one (a list's items each; what is separated by commas
  * together), key for messages: "task.train_data.input_path". Stops at the first failure of visit.

@@ -2,7 +2,11 @@
  *
  * The flags of bert-train: those of Model Garden's train.py (spec/config.md 1.1) and our own. Flags
  * that train.py declares and never reads are taken and do nothing here as well. */
+#include <stdio.h>
+#include <string.h>
+
 #include "bert_train.h"
+#include "bt/conf.h"
 
 static const char *const modes[] = {"train",
                                     "eval",
@@ -166,6 +170,23 @@ static const bt_flag_def defs[] = {
     {.name = "log_dir", .kind = BT_FLAG_STRING},
 };
 
+/* A key of the configuration that was typed as a flag. */
+static const char *other_name(const char *name, size_t n, char *out, size_t cap) {
+    char word[64];
+    char key[BT_CONF_ALIAS_MAX];
+    if (n >= sizeof word) {
+        return NULL;
+    }
+    memcpy(word, name, n);
+    word[n] = '\0';
+    if (bt_conf_alias(word, key) == NULL) {
+        return NULL;
+    }
+    (void)snprintf(out, cap, "%s%s%s", key[0] == '-' ? "" : "--params_override=", key,
+                   key[0] == '-' ? "" : "=...");
+    return out;
+}
+
 const bt_flag_table bert_train_flags = {
     .program = "bert-train",
     .summary = "Fine-tunes BERT as TensorFlow Model Garden's official/nlp/train.py does.\n"
@@ -178,4 +199,5 @@ const bt_flag_table bert_train_flags = {
                "--params_override=task.init_checkpoint=CKPT",
     .defs = defs,
     .n_defs = sizeof defs / sizeof defs[0],
+    .other_name = other_name,
 };

@@ -277,8 +277,16 @@ static bt_status check_unknown(const bt_flags *flags, bt_error *err) {
     for (size_t i = 0; i < flags->unknown.n; i++) {
         const char *const name = flags->unknown.items[i];
         const size_t      n = strcspn(name, "=");
+        char              text[256];
         if (is_tolerated(flags, name, n)) {
             continue;
+        }
+        const char *const other = flags->table->other_name != NULL
+                                      ? flags->table->other_name(name, n, text, sizeof text)
+                                      : NULL;
+        if (other != NULL) {
+            return BT_FAIL(err, BT_E_CONFIG, "unknown command line flag '%.*s'; did you mean %s?",
+                           (int)(n < 200 ? n : 200), name, other);
         }
         const char *nearest = nearest_flag(flags->table, name, n);
         if (nearest == NULL && n > 2 && memcmp(name, "no", 2) == 0) {

@@ -127,6 +127,13 @@ BT_MUST_USE bt_status conf_add_source(bt_conf *conf, conf_source_kind kind, cons
 BT_MUST_USE bt_status conf_copy_object(bt_conf *conf, const conf_object *from, conf_object **out,
                                        bt_error *err);
 /* "path.name", cut off at CONF_MAX_PATH; returns out. name_len bytes of name. */
+/* "encoder.*.num_layers" with the selected branch for the star, as the user writes it. */
+const char *conf_expand_branch(const bt_conf *conf, const char *path, char out[CONF_MAX_PATH]);
+/* What a word of other programs is called here, in the section of the path where it stands, or
+ * NULL.
+ */
+const char *conf_find_alias(const bt_conf *conf, const char *word, const char *where,
+                            char out[CONF_MAX_PATH]);
 const char *conf_join_path(const char *path, const char *name, size_t name_len,
                            char out[CONF_MAX_PATH]);
 const char *conf_join_index(const char *path, size_t index, char out[CONF_MAX_PATH]);

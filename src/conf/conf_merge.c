@@ -140,55 +140,58 @@ static bool find_elsewhere(const conf_object *object, const char *name, const ch
     return false;
 }
 
-/* What other programs call a key, and what it is called here. */
-static const char *known_alias(const bt_conf *conf, const char *name, char out[CONF_MAX_PATH]) {
-    static const char rate[] = "trainer.optimizer_config.learning_rate";
-    static const struct {
-        const char *word;
-        const char *key; /* NULL: the rate, of the type that is chosen */
-    } rows[] = {{"batch_size", "task.train_data.global_batch_size"},
-                {"train_batch_size", "task.train_data.global_batch_size"},
-                {"eval_batch_size", "task.validation_data.global_batch_size"},
-                {"num_train_epochs", "task.train_data.epochs"},
-                {"num_epochs", "task.train_data.epochs"},
-                {"max_seq_length", "task.train_data.seq_length"},
-                {"learning_rate", NULL},
-                {"lr", NULL}};
-    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        if (strcmp(rows[i].word, name) != 0) {
-            continue;
+/* Names of keys below an object, of the branches that are chosen. */
+static void collect_names(const conf_object *object, const char **names, size_t cap, size_t *n) {
+    const conf_slot *type = object->cls->is_one_of ? conf_find_slot(object, "type", 4) : NULL;
+    for (size_t i = 0; i < object->n_slots; i++) {
+        const conf_slot *slot = &object->slots[i];
+        const bool       is_chosen = type == NULL || (type->value.kind == K_STR &&
+                                                strcmp(type->value.u.s.text, slot->key->name) == 0);
+        if (slot->value.kind == K_OBJECT && is_chosen) {
+            collect_names(slot->value.u.object, names, cap, n);
+        } else if (slot->value.kind != K_OBJECT && *n < cap) {
+            names[(*n)++] = slot->key->name;
         }
-        if (rows[i].key != NULL) {
-            return rows[i].key;
-        }
-        const char *const type = bt_conf_type_of_oneof(conf, rate);
-        const char *const chosen = type != NULL ? type : "polynomial";
-        (void)snprintf(out, CONF_MAX_PATH, "%s.%s.%s", rate, chosen,
-                       strcmp(chosen, "constant") == 0 ? "learning_rate" : "initial_learning_rate");
-        return out;
     }
-    return NULL;
+}
+
+/* One of a name that is near, anywhere. */
+static bool find_near(const conf_object *root, const char *name, char out[CONF_MAX_PATH]) {
+    const char *names[512];
+    size_t      n = 0;
+    collect_names(root, names, BT_ARRAY_LEN(names), &n);
+    const char *const near = bt_conf_nearest(name, names, n);
+    return near != NULL && find_elsewhere(root, near, "", out);
+}
+
+/* The whole path of what was probably meant, or NULL. */
+static const char *find_meant(const conf_merge *merge, const conf_object *object, const char *name,
+                              const char *path, char out[CONF_MAX_PATH]) {
+    const char *const alias = conf_find_alias(merge->conf, name, path, out);
+    if (alias != NULL) {
+        return alias;
+    }
+    const char *const near = nearest_key(object, name);
+    if (near != NULL) {
+        char         above[CONF_MAX_PATH];
+        const size_t n = strlen(path) - strlen(name); /* with the dot */
+        (void)snprintf(above, sizeof above, "%.*s", (int)(n > 0 ? n - 1 : 0), path);
+        return conf_join_path(above, near, strlen(near), out);
+    }
+    return find_elsewhere(merge->conf->root, name, "", out) ||
+                   find_near(merge->conf->root, name, out)
+               ? out
+               : NULL;
 }
 
 static bt_status report_unknown(const conf_merge *merge, const conf_object *object,
                                 const conf_value *key, const char *name, const char *path) {
-    char              elsewhere[CONF_MAX_PATH];
-    const char       *near = nearest_key(object, name);
-    const char *const alias = known_alias(merge->conf, name, elsewhere);
-    if (alias != NULL) {
-        return conf_report(merge, BT_CONF_ERROR, key, path,
-                           "unknown key; %s has none of this name; did you mean '%s'?",
-                           object->cls->qualified, alias);
-    }
-    if (near == NULL && find_elsewhere(merge->conf->root, name, "", elsewhere)) {
-        return conf_report(merge, BT_CONF_ERROR, key, path,
-                           "unknown key; %s has none of this name; did you mean '%s'?",
-                           object->cls->qualified, elsewhere);
-    }
+    char              found[CONF_MAX_PATH];
+    const char *const meant = find_meant(merge, object, name, path, found);
     return conf_report(merge, BT_CONF_ERROR, key, path,
                        "unknown key; %s has none of this name%s%s%s", object->cls->qualified,
-                       near == NULL ? "" : "; did you mean '", near == NULL ? "" : near,
-                       near == NULL ? "" : "'?");
+                       meant == NULL ? "" : "; did you mean '", meant == NULL ? "" : meant,
+                       meant == NULL ? "" : "'?");
 }
 
 /* ---- merging ------------------------------------------------------------------------------------

@@ -47,8 +47,7 @@ bt_status bt_conf_errors_add(bt_conf_errors *errors, bt_conf_severity severity, 
     return add_text(errors, severity, path, text, err);
 }
 
-/* "encoder.*.num_layers" with the selected branch for the star, as the user writes it. */
-static const char *expand_branch(const bt_conf *conf, const char *path, char out[CONF_MAX_PATH]) {
+const char *conf_expand_branch(const bt_conf *conf, const char *path, char out[CONF_MAX_PATH]) {
     char         above[CONF_MAX_PATH];
     const char  *star = strstr(path, ".*.");
     const size_t len = star == NULL ? 0 : (size_t)(star - path);
@@ -76,7 +75,7 @@ bt_status conf_report(const conf_merge *merge, bt_conf_severity severity, const 
     va_start(args, fmt);
     (void)vsnprintf(what, sizeof(what), fmt, args);
     va_end(args);
-    path = expand_branch(merge->conf, path, expanded);
+    path = conf_expand_branch(merge->conf, path, expanded);
     if (at == NULL || at->source == 0) {
         (void)snprintf(text, sizeof(text), "%.200s: %.700s", path, what);
     } else {

@@ -3,6 +3,7 @@
 with the key that they came from, help in any spelling, what an evaluation without a checkpoint is,
 and what a prediction does not say."""
 import os
+import re
 import shutil
 import sys
 
@@ -66,6 +67,99 @@ class Messages(e2e.Case):
                 ('max_seq_length=16', 'task.train_data.seq_length')):
             error = self.one_error(self.run_job(override, expect=2))
             self.assertIn("did you mean '%s'?" % want, error)
+
+    # what users of other programs write: the key here (a key of the experiment; HERE below for those that
+    # are not the same everywhere), or a flag
+    WORDS = {
+        'num_train_epochs': 'task.train_data.epochs', 'epochs': 'task.train_data.epochs',
+        'per_device_train_batch_size': 'task.train_data.global_batch_size',
+        'per_device_eval_batch_size': 'task.validation_data.global_batch_size',
+        'train_batch_size': 'task.train_data.global_batch_size',
+        'eval_batch_size': 'task.validation_data.global_batch_size',
+        'predict_batch_size': 'task.validation_data.global_batch_size',
+        'batch_size': 'task.train_data.global_batch_size', 'max_seq_length': 'task.train_data.seq_length',
+        'max_length': 'task.train_data.seq_length', 'seed': 'task.train_data.seed',
+        'random_seed': 'task.train_data.seed', 'train_file': 'task.train_data.input_path',
+        'validation_file': 'task.validation_data.input_path', 'data_dir': 'task.train_data.input_path',
+        'train_data_path': 'task.train_data.input_path', 'eval_data_path': 'task.validation_data.input_path',
+        'bert_config_file': 'task.init_checkpoint', 'model_name_or_path': 'task.init_checkpoint',
+        'init_checkpoint': 'task.init_checkpoint', 'vocab_file': 'task.train_data.vocab_file',
+        'hidden_size': 'task.model.encoder.bert.hidden_size',
+        'num_hidden_layers': 'task.model.encoder.bert.num_layers',
+        'hidden_act': 'task.model.encoder.bert.hidden_activation',
+        'hidden_dropout_prob': 'task.model.encoder.bert.dropout_rate',
+        'attention_probs_dropout_prob': 'task.model.encoder.bert.attention_dropout_rate',
+        'lr': RATE + 'polynomial.initial_learning_rate',
+        'learning_rate': RATE + 'polynomial.initial_learning_rate',
+        'lr_scheduler_type': RATE + 'type', 'optim': OPTIMIZER + 'optimizer.type',
+        'weight_decay': OPTIMIZER + 'optimizer.adamw.weight_decay_rate',
+        'weight_decay_rate': OPTIMIZER + 'optimizer.adamw.weight_decay_rate',
+        'adam_epsilon': OPTIMIZER + 'optimizer.adamw.epsilon', 'adam_beta1': OPTIMIZER + 'optimizer.adamw.beta_1',
+        'adam_beta2': OPTIMIZER + 'optimizer.adamw.beta_2',
+        'max_grad_norm': OPTIMIZER + 'optimizer.adamw.gradient_clip_norm',
+        'warmup_steps': OPTIMIZER + 'warmup.polynomial.warmup_steps',
+        'num_warmup_steps': OPTIMIZER + 'warmup.polynomial.warmup_steps',
+        'warmup_ratio': 'trainer.warmup_fraction', 'warmup_proportion': 'trainer.warmup_fraction',
+        'max_steps': 'trainer.train_steps', 'num_train_steps': 'trainer.train_steps',
+        'save_steps': 'trainer.checkpoint_interval', 'eval_steps': 'trainer.validation_interval',
+        'logging_steps': 'trainer.summary_interval', 'save_total_limit': 'trainer.max_to_keep',
+        'gradient_accumulation_steps': 'trainer.gradient_accumulation_steps',
+        'metric_for_best_model': 'trainer.best_checkpoint_eval_metric', 'patience': 'trainer.early_stopping_patience',
+        'fp16': 'runtime.mixed_precision_dtype', 'bf16': 'runtime.mixed_precision_dtype',
+        'num_threads': 'runtime.threads', 'gradient_checkpointing': 'runtime.recompute',
+        'output_dir': '--model_dir', 'do_train': '--mode=train', 'do_eval': '--mode=eval',
+        'do_predict': '--mode=predict', 'task_name': '--experiment', 'mode': '--mode',
+        # misspelt, in the wrong section, in the other section
+        'trainer.train_stpes': 'trainer.train_steps', 'trainer.warmup_steps': OPTIMIZER + 'warmup.polynomial.warmup_steps',
+        'task.train_data.golbal_batch_size': 'task.train_data.global_batch_size',
+        'task.validation_data.batch_size': 'task.validation_data.global_batch_size',
+        'task.validation_data.max_seq_length': 'task.validation_data.seq_length',
+        'task.train_data.eval_batch_size': 'task.train_data.global_batch_size',
+        'initial_learning_rat': RATE + 'polynomial.initial_learning_rate',
+    }
+    HERE = {'sentence': {'num_labels': 'task.model.num_classes', 'task.model.num_labels': 'task.model.num_classes',
+                         'label_list': 'task.label_names', 'do_lower_case': 'task.train_data.lower_case',
+                         'text_column': 'task.train_data.text_fields', 'label_column': 'task.train_data.label_field'},
+            'squad': {'max_query_length': 'task.train_data.query_length', 'doc_stride': 'task.train_data.doc_stride',
+                      'do_lower_case': 'task.train_data.do_lower_case'},
+            'tagging': {'num_labels': 'task.class_names', 'label_list': 'task.class_names',
+                        'do_lower_case': 'task.train_data.lower_case'},
+            'pairs': {'pooling_mode': 'task.model.pooling'}}
+
+    def meant(self, key, task):
+        result = self.run_job(key + '=1', more=['--dry_run=config'], expect=2, task=task)
+        found = re.search(r"unknown key; .*; did you mean '(.*)'\?$", self.one_error(result))
+        return found and found.group(1)
+
+    def test_words_of_other_programs(self):
+        for task, own in self.HERE.items():
+            keys = re.findall(r'^(\S+)$', e2e.run(['--help_experiment=' + jobs.EXPERIMENTS[task]]).stdout, re.MULTILINE)
+            for word, want in dict(self.WORDS, **own).items():
+                with self.subTest(task=task, word=word):
+                    self.assertEqual(self.meant(word, task), want)
+                    if not want.startswith('--'):
+                        self.assertIn(want, keys)
+            self.assertIsNone(self.meant('banana', task))
+
+    def test_words_behind_another_choice(self):
+        """The branch that is chosen, not the usual one."""
+        for yaml, word, want in (
+                ('{trainer: {optimizer_config: {learning_rate: {type: constant}}}}', 'lr', RATE + 'constant.learning_rate'),
+                ('{trainer: {optimizer_config: {learning_rate: {type: stepwise}}}}', 'learning_rate', RATE + 'stepwise.values'),
+                ('{trainer: {optimizer_config: {optimizer: {type: lamb}}}}', 'weight_decay', OPTIMIZER + 'optimizer.lamb.weight_decay_rate'),
+                ('{task: {model: {encoder: {type: albert}}}}', 'hidden_act', 'task.model.encoder.albert.hidden_activation')):
+            with self.subTest(yaml):
+                result = self.run_job(word + '=1', more=['--dry_run=config', '--config_file=' + yaml], expect=2)
+                self.assertIn("did you mean '%s'?" % want, result.stderr)
+
+    def test_words_as_flags(self):
+        for word, want in self.WORDS.items():
+            if '.' in word or word in ('mode', 'init_checkpoint', 'weight_decay_rate', 'hidden_size', 'vocab_file',
+                                       'gradient_accumulation_steps', 'initial_learning_rat'):
+                continue
+            error = self.one_error(e2e.run(['--%s=1' % word]))
+            want = want if want.startswith('--') else '--params_override=%s=...' % want
+            self.assertIn("unknown command line flag '%s'; did you mean %s?" % (word, want), error)
 
     def test_paths_have_their_keys(self):
         for override, key, task in (

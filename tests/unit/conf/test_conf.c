@@ -47,7 +47,7 @@ static const struct {
     {"task.model.encoder=null", "cannot be null"},
     {"task.modle.num_classes=3", "task.modle: unknown key; official.nlp.tasks.sentence_prediction."
                                  "SentencePredictionConfig has none of this name; did you mean "
-                                 "'model'?"},
+                                 "'task.model'?"},
     {"train_steps=3", "did you mean 'trainer.train_steps'?"},
     {"trainer.optimizer_config.optimizer.adamw.exclude_from_weight_decay=bias", "write [a, b]"},
     {"trainer.loss_upper_bound=1.5e3", "write 1500.0"},
