@@ -52,24 +52,40 @@ typedef struct bt_nn_dropout {
     int64_t         first_row; /* added: what stands before these rows in the whole batch */
 } bt_nn_dropout;
 
+/* A layer normalisation over rows of width N: its parameters, and what the forward keeps of each
+ * row for the backward. */
+typedef struct bt_nn_norm {
+    const float *gain, *bias; /* [N]; the backward reads no bias */
+    float       *mean, *rstd; /* [R] */
+    float        eps;         /* of the forward */
+} bt_nn_norm;
+/* Added to. */
+typedef struct bt_nn_norm_grads {
+    float *gain, *bias; /* [N] */
+} bt_nn_norm_grads;
+
 /* ---- embedding ----------------------------------------------------------------------------------
  */
 
-/* sum = word[id] + position[pos] + type[type]; out = dropout(layernorm(sum)) */
-void bt_nn_embedding_forward(bt_nn *nn, float *sum, float *out, float *mean, float *rstd,
-                             /* [T,E] [T,E] [T] [T] */
-                             const float *word, const float *position, const float *type,
-                             /* [V,E] [P,E] [types,E] */
-                             const float *gain, const float *bias, /* [E] [E] */
-                             const int32_t *ids, const int32_t *positions, const int32_t *types,
-                             const bt_nn_dropout *dropout, int64_t T, int64_t E, float eps);
-/* Clobbers d_out. Returns the sum of squares of the word gradient's rows, token by token. */
-double bt_nn_embedding_backward(bt_nn *nn, float *d_word, float *d_position, float *d_type,
-                                float *d_gain, float *d_bias, float *d_out, /* [T,E] */
-                                const float *sum, const float *mean, const float *rstd,
-                                const float *gain, const int32_t *ids, const int32_t *positions,
-                                const int32_t *types, const bt_nn_dropout *dropout, int64_t T,
-                                int64_t E);
+typedef struct bt_nn_embedding {
+    const float         *word, *position, *type; /* [V,E] [P,E] [types,E] */
+    bt_nn_norm           norm;
+    const int32_t       *ids, *positions, *types; /* [T] */
+    const bt_nn_dropout *dropout;
+    float               *sum; /* [T,E] kept for the backward */
+    int64_t              T, E;
+} bt_nn_embedding;
+typedef struct bt_nn_embedding_grads {
+    float           *word, *position, *type;
+    bt_nn_norm_grads norm;
+} bt_nn_embedding_grads;
+
+/* sum = word[id] + position[pos] + type[type]; out [T,E] = dropout(norm(sum)) */
+void bt_nn_embedding_forward(bt_nn *nn, const bt_nn_embedding *e, float *out);
+/* Adds to grads; clobbers d_out. Returns the sum of squares of the word gradient's rows, token by
+ * token. */
+double bt_nn_embedding_backward(bt_nn *nn, const bt_nn_embedding *e,
+                                const bt_nn_embedding_grads *grads, float *d_out);
 
 /* ---- product ------------------------------------------------------------------------------------
  */
@@ -118,29 +134,37 @@ void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, /* [R,N] [N
 /* ---- layernorm, residual
  * --------------------------------------------------------------------------- */
 
-void bt_nn_norm_forward(bt_nn *nn, float *out, float *mean, float *rstd,       /* [R,H] [R] [R] */
-                        const float *in, const float *gain, const float *bias, /* [R,H] [H] [H] */
-                        int64_t R, int64_t H, float eps);
+/* out [R,H] = norm(in) */
+void bt_nn_norm_forward(bt_nn *nn, const bt_nn_norm *norm, float *out, const float *in, int64_t R,
+                        int64_t H);
 /* d_in +=; clobbers d_out */
-void bt_nn_norm_backward(bt_nn *nn, float *d_in, float *d_gain, float *d_bias, float *d_out,
-                         const float *in, const float *gain, const float *mean, const float *rstd,
-                         int64_t R, int64_t H);
+void bt_nn_norm_backward(bt_nn *nn, const bt_nn_norm *norm, const bt_nn_norm_grads *grads,
+                         float *d_in, float *d_out, const float *in, int64_t R, int64_t H);
 
-/* sum holds a product and becomes residual + dropout(product + bias); out = layernorm(sum), or out
- * is NULL and there is no norm. */
-void bt_nn_residual_norm_forward(bt_nn *nn, float *sum, float *out, float *mean, float *rstd,
-                                 /* [R,H] [R,H] [R] [R] */
-                                 const float *bias, const float *residual, const float *norm_gain,
-                                 const float         *norm_bias, /* [H] [R,H] [H] [H] */
-                                 const bt_nn_dropout *dropout, int64_t R, int64_t H, float eps);
-/* d_sum = norm backward of d_out (d_out itself without norm: mean NULL), plus d_sum_more if that is
- * not NULL (may be d_sum); it is the residual's gradient. d_product = d_sum * mask. d_sum may be
- * d_out; d_product not. */
-void bt_nn_residual_norm_backward(bt_nn *nn, float *d_sum, float *d_product, float *d_bias,
-                                  float *d_norm_gain, float *d_norm_bias, const float *d_out,
-                                  const float *d_sum_more, const float *sum, const float *norm_gain,
-                                  const float *mean, const float *rstd,
-                                  const bt_nn_dropout *dropout, int64_t R, int64_t H);
+/* What follows a product: its bias, dropout, the residual, and perhaps a norm. */
+typedef struct bt_nn_residual_norm {
+    float               *sum;      /* [R,H] holds the product, then what is kept for the backward */
+    const float         *bias;     /* [H]; of the forward */
+    const float         *residual; /* [R,H]; of the forward */
+    const bt_nn_norm    *norm;     /* NULL: none */
+    const bt_nn_dropout *dropout;
+    int64_t              R, H;
+} bt_nn_residual_norm;
+typedef struct bt_nn_residual_norm_grads {
+    float           *d_sum;     /* [R,H] the residual's gradient; may be d_out */
+    float           *d_product; /* [R,H] d_sum * mask; not d_out */
+    float           *bias;      /* [H] added to */
+    bt_nn_norm_grads norm;
+} bt_nn_residual_norm_grads;
+
+/* sum becomes residual + dropout(product + bias); out [R,H] = norm(sum), not written without norm.
+ */
+void bt_nn_residual_norm_forward(bt_nn *nn, const bt_nn_residual_norm *r, float *out);
+/* d_sum = norm backward of d_out (d_out itself without norm), plus d_sum_more if that is not NULL
+ * (may be d_sum). */
+void bt_nn_residual_norm_backward(bt_nn *nn, const bt_nn_residual_norm *r,
+                                  const bt_nn_residual_norm_grads *grads, const float *d_out,
+                                  const float *d_sum_more);
 
 /* out = dropout(in); its own backward. out may be in. */
 void bt_nn_dropout_apply(bt_nn *nn, float *out, const float *in, const bt_nn_dropout *dropout,

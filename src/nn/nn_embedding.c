@@ -10,61 +10,36 @@
 enum { SCATTER_COLS = 64 };
 
 typedef struct embedding_job {
-    bt_nn               *nn;
-    nn_chunks            chunks;
-    float               *sum, *out, *mean, *rstd;
-    const float         *word, *position, *type, *gain, *bias;
-    const int32_t       *ids, *positions, *types;
-    const bt_nn_dropout *dropout;
-    float               *d_word, *d_position, *d_type, *d_out;
-    const float         *saved_sum, *saved_mean, *saved_rstd;
-    int64_t              T, E;
-    float                eps;
+    bt_nn                       *nn;
+    const bt_nn_embedding       *e;
+    const bt_nn_embedding_grads *grads;
+    nn_chunks                    chunks;
+    float                       *out; /* its gradient in the backward */
 } embedding_job;
 
 static void embedding_forward_task(void *context, int64_t task, int32_t thread) {
-    const embedding_job *const job = context;
-    const bt_kern *const       kern = job->nn->kern;
-    const int64_t              E = job->E;
-    const int64_t              end = nn_chunk_end(&job->chunks, task);
-    float *const               scratch = nn_thread_scratch(job->nn, thread);
+    const embedding_job *const   job = context;
+    const bt_nn_embedding *const e = job->e;
+    const bt_kern *const         kern = job->nn->kern;
+    const int64_t                E = e->E;
+    const int64_t                end = nn_chunk_end(&job->chunks, task);
+    float *const                 scratch = nn_thread_scratch(job->nn, thread);
     for (int64_t t = nn_chunk_first(&job->chunks, task); t < end; t++) {
-        float *const sum = job->sum + t * E;
+        float *const sum = e->sum + t * E;
         float *const out = job->out + t * E;
-        kern->add3(sum, job->word + job->ids[t] * E, job->position + job->positions[t] * E,
-                   job->type + job->types[t] * E, E);
-        kern->norm_forward(out, job->mean + t, job->rstd + t, sum, job->gain, job->bias, 1, E,
-                           job->eps);
-        const float *const mult = nn_row_mask(job->nn, scratch, job->dropout, t, E);
+        kern->add3(sum, e->word + e->ids[t] * E, e->position + e->positions[t] * E,
+                   e->type + e->types[t] * E, E);
+        kern->norm_forward(out, e->norm.mean + t, e->norm.rstd + t, sum, e->norm.gain, e->norm.bias,
+                           1, E, e->norm.eps);
+        const float *const mult = nn_row_mask(job->nn, scratch, e->dropout, t, E);
         if (mult != NULL) {
             kern->mul(out, out, mult, E);
         }
     }
 }
 
-void bt_nn_embedding_forward(bt_nn *nn, float *sum, float *out, float *mean, float *rstd,
-                             const float *word, const float *position, const float *type,
-                             const float *gain, const float *bias, const int32_t *ids,
-                             const int32_t *positions, const int32_t *types,
-                             const bt_nn_dropout *dropout, int64_t T, int64_t E, float eps) {
-    embedding_job job = {.nn = nn,
-                         .chunks = nn_chunks_of(T),
-                         .sum = sum,
-                         .out = out,
-                         .mean = mean,
-                         .rstd = rstd,
-                         .word = word,
-                         .position = position,
-                         .type = type,
-                         .gain = gain,
-                         .bias = bias,
-                         .ids = ids,
-                         .positions = positions,
-                         .types = types,
-                         .dropout = dropout,
-                         .T = T,
-                         .E = E,
-                         .eps = eps};
+void bt_nn_embedding_forward(bt_nn *nn, const bt_nn_embedding *e, float *out) {
+    embedding_job job = {.nn = nn, .e = e, .chunks = nn_chunks_of(e->T), .out = out};
     bt_pool_run(nn->pool, job.chunks.n_chunks, embedding_forward_task, &job);
 }
 
@@ -74,69 +49,55 @@ static int64_t partial_cols(int64_t E) {
 }
 
 static void embedding_norm_task(void *context, int64_t task, int32_t thread) {
-    const embedding_job *const job = context;
-    const bt_kern *const       kern = job->nn->kern;
-    const int64_t              E = job->E;
-    const int64_t              first = nn_chunk_first(&job->chunks, task);
-    const int64_t              n_rows = nn_chunk_end(&job->chunks, task) - first;
-    float *const               scratch = nn_thread_scratch(job->nn, thread);
-    float *const               sums = nn_partial(job->nn, task, partial_cols(E));
-    float *const               d_out = job->d_out + first * E;
+    const embedding_job *const   job = context;
+    const bt_nn_embedding *const e = job->e;
+    const bt_kern *const         kern = job->nn->kern;
+    const int64_t                E = e->E;
+    const int64_t                first = nn_chunk_first(&job->chunks, task);
+    const int64_t                n_rows = nn_chunk_end(&job->chunks, task) - first;
+    float *const                 scratch = nn_thread_scratch(job->nn, thread);
+    float *const                 sums = nn_partial(job->nn, task, partial_cols(E));
+    float *const                 d_out = job->out + first * E;
     memset(sums, 0, 2 * (size_t)E * sizeof *sums);
     for (int64_t r = 0; r < n_rows; r++) {
-        const float *const mult = nn_row_mask(job->nn, scratch, job->dropout, first + r, E);
+        const float *const mult = nn_row_mask(job->nn, scratch, e->dropout, first + r, E);
         if (mult != NULL) {
             kern->mul(d_out + r * E, d_out + r * E, mult, E);
         }
     }
-    kern->norm_backward(d_out, sums, sums + E, d_out, job->saved_sum + first * E, job->gain,
-                        job->saved_mean + first, job->saved_rstd + first, n_rows, E);
+    kern->norm_backward(d_out, sums, sums + E, d_out, e->sum + first * E, e->norm.gain,
+                        e->norm.mean + first, e->norm.rstd + first, n_rows, E);
     const double squares = kern->sum_sq(d_out, n_rows * E);
     memcpy(sums + partial_cols(E) - 2, &squares, sizeof squares);
 }
 
 static void embedding_scatter_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
-    const embedding_job *const job = context;
-    const bt_kern *const       kern = job->nn->kern;
-    const int64_t              E = job->E;
-    const int64_t              from = task * SCATTER_COLS;
-    const int64_t              n = E - from < SCATTER_COLS ? E - from : SCATTER_COLS;
-    for (int64_t t = 0; t < job->T; t++) {
-        const float *const d = job->d_out + t * E + from;
-        float *const       word = job->d_word + job->ids[t] * E + from;
-        float *const       position = job->d_position + job->positions[t] * E + from;
-        float *const       type = job->d_type + job->types[t] * E + from;
+    const embedding_job *const   job = context;
+    const bt_nn_embedding *const e = job->e;
+    const bt_kern *const         kern = job->nn->kern;
+    const int64_t                E = e->E;
+    const int64_t                from = task * SCATTER_COLS;
+    const int64_t                n = E - from < SCATTER_COLS ? E - from : SCATTER_COLS;
+    for (int64_t t = 0; t < e->T; t++) {
+        const float *const d = job->out + t * E + from;
+        float *const       word = job->grads->word + e->ids[t] * E + from;
+        float *const       position = job->grads->position + e->positions[t] * E + from;
+        float *const       type = job->grads->type + e->types[t] * E + from;
         kern->add(word, word, d, n);
         kern->add(position, position, d, n);
         kern->add(type, type, d, n);
     }
 }
 
-double bt_nn_embedding_backward(bt_nn *nn, float *d_word, float *d_position, float *d_type,
-                                float *d_gain, float *d_bias, float *d_out, const float *sum,
-                                const float *mean, const float *rstd, const float *gain,
-                                const int32_t *ids, const int32_t *positions, const int32_t *types,
-                                const bt_nn_dropout *dropout, int64_t T, int64_t E) {
-    embedding_job job = {.nn = nn,
-                         .chunks = nn_chunks_of(T),
-                         .gain = gain,
-                         .ids = ids,
-                         .positions = positions,
-                         .types = types,
-                         .dropout = dropout,
-                         .d_word = d_word,
-                         .d_position = d_position,
-                         .d_type = d_type,
-                         .d_out = d_out,
-                         .saved_sum = sum,
-                         .saved_mean = mean,
-                         .saved_rstd = rstd,
-                         .T = T,
-                         .E = E};
+double bt_nn_embedding_backward(bt_nn *nn, const bt_nn_embedding *e,
+                                const bt_nn_embedding_grads *grads, float *d_out) {
+    const int64_t E = e->E;
+    embedding_job job = {
+        .nn = nn, .e = e, .grads = grads, .chunks = nn_chunks_of(e->T), .out = d_out};
     bt_pool_run(nn->pool, job.chunks.n_chunks, embedding_norm_task, &job);
-    nn_add_partials(nn, d_gain, job.chunks.n_chunks, partial_cols(E), 0, E);
-    nn_add_partials(nn, d_bias, job.chunks.n_chunks, partial_cols(E), E, E);
+    nn_add_partials(nn, grads->norm.gain, job.chunks.n_chunks, partial_cols(E), 0, E);
+    nn_add_partials(nn, grads->norm.bias, job.chunks.n_chunks, partial_cols(E), E, E);
     double total = 0;
     for (int64_t chunk = 0; chunk < job.chunks.n_chunks; chunk++) {
         double squares = 0;

@@ -128,141 +128,126 @@ void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, const float
  * --------------------------------------------------------------------------------------- */
 
 typedef struct norm_job {
-    bt_nn               *nn;
-    nn_chunks            chunks;
-    float               *out, *mean, *rstd; /* forward; out is d_in in the backward */
-    float               *sum;               /* product in, sum out; d_sum in the backward */
-    float               *d_product;
-    float               *d_out_work;
-    const float         *in, *bias, *residual, *gain, *norm_bias;
-    const float         *d_out, *d_sum_more, *saved_mean, *saved_rstd;
-    const bt_nn_dropout *dropout;
-    int64_t              H;
-    float                eps;
+    bt_nn            *nn;
+    nn_chunks         chunks;
+    const bt_nn_norm *norm;
+    float            *out; /* d_in in the backward */
+    float            *d_out;
+    const float      *in;
+    int64_t           H;
 } norm_job;
 
 static void norm_forward_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
-    const norm_job *const job = context;
-    const int64_t         first = nn_chunk_first(&job->chunks, task);
-    const int64_t         n_rows = nn_chunk_end(&job->chunks, task) - first;
-    job->nn->kern->norm_forward(job->out + first * job->H, job->mean + first, job->rstd + first,
-                                job->in + first * job->H, job->gain, job->norm_bias, n_rows, job->H,
-                                job->eps);
+    const norm_job *const   job = context;
+    const bt_nn_norm *const norm = job->norm;
+    const int64_t           first = nn_chunk_first(&job->chunks, task);
+    const int64_t           n_rows = nn_chunk_end(&job->chunks, task) - first;
+    job->nn->kern->norm_forward(job->out + first * job->H, norm->mean + first, norm->rstd + first,
+                                job->in + first * job->H, norm->gain, norm->bias, n_rows, job->H,
+                                norm->eps);
 }
 
-void bt_nn_norm_forward(bt_nn *nn, float *out, float *mean, float *rstd, const float *in,
-                        const float *gain, const float *bias, int64_t R, int64_t H, float eps) {
-    norm_job job = {.nn = nn,
-                    .chunks = nn_chunks_of(R),
-                    .out = out,
-                    .mean = mean,
-                    .rstd = rstd,
-                    .in = in,
-                    .gain = gain,
-                    .norm_bias = bias,
-                    .H = H,
-                    .eps = eps};
+void bt_nn_norm_forward(bt_nn *nn, const bt_nn_norm *norm, float *out, const float *in, int64_t R,
+                        int64_t H) {
+    norm_job job = {
+        .nn = nn, .chunks = nn_chunks_of(R), .norm = norm, .out = out, .in = in, .H = H};
     bt_pool_run(nn->pool, job.chunks.n_chunks, norm_forward_task, &job);
 }
 
 static void norm_backward_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
-    const norm_job *const job = context;
-    const bt_kern *const  kern = job->nn->kern;
-    const int64_t         H = job->H;
-    const int64_t         first = nn_chunk_first(&job->chunks, task);
-    const int64_t         n_rows = nn_chunk_end(&job->chunks, task) - first;
-    float *const          sums = nn_partial(job->nn, task, 2 * H);
-    float *const          d_out = job->d_out_work + first * H;
-    float *const          d_in = job->out + first * H;
+    const norm_job *const   job = context;
+    const bt_nn_norm *const norm = job->norm;
+    const bt_kern *const    kern = job->nn->kern;
+    const int64_t           H = job->H;
+    const int64_t           first = nn_chunk_first(&job->chunks, task);
+    const int64_t           n_rows = nn_chunk_end(&job->chunks, task) - first;
+    float *const            sums = nn_partial(job->nn, task, 2 * H);
+    float *const            d_out = job->d_out + first * H;
+    float *const            d_in = job->out + first * H;
     memset(sums, 0, 2 * (size_t)H * sizeof *sums);
-    kern->norm_backward(d_out, sums, sums + H, d_out, job->in + first * H, job->gain,
-                        job->saved_mean + first, job->saved_rstd + first, n_rows, H);
+    kern->norm_backward(d_out, sums, sums + H, d_out, job->in + first * H, norm->gain,
+                        norm->mean + first, norm->rstd + first, n_rows, H);
     kern->add(d_in, d_in, d_out, n_rows * H);
 }
 
-void bt_nn_norm_backward(bt_nn *nn, float *d_in, float *d_gain, float *d_bias, float *d_out,
-                         const float *in, const float *gain, const float *mean, const float *rstd,
-                         int64_t R, int64_t H) {
+void bt_nn_norm_backward(bt_nn *nn, const bt_nn_norm *norm, const bt_nn_norm_grads *grads,
+                         float *d_in, float *d_out, const float *in, int64_t R, int64_t H) {
     norm_job job = {.nn = nn,
                     .chunks = nn_chunks_of(R),
+                    .norm = norm,
                     .out = d_in,
-                    .d_out_work = d_out,
+                    .d_out = d_out,
                     .in = in,
-                    .gain = gain,
-                    .saved_mean = mean,
-                    .saved_rstd = rstd,
                     .H = H};
     bt_pool_run(nn->pool, job.chunks.n_chunks, norm_backward_task, &job);
-    nn_add_partials(nn, d_gain, job.chunks.n_chunks, 2 * H, 0, H);
-    nn_add_partials(nn, d_bias, job.chunks.n_chunks, 2 * H, H, H);
+    nn_add_partials(nn, grads->gain, job.chunks.n_chunks, 2 * H, 0, H);
+    nn_add_partials(nn, grads->bias, job.chunks.n_chunks, 2 * H, H, H);
 }
 
+typedef struct residual_job {
+    bt_nn                           *nn;
+    nn_chunks                        chunks;
+    const bt_nn_residual_norm       *r;
+    const bt_nn_residual_norm_grads *grads;
+    float                           *out;
+    const float                     *d_out, *d_sum_more;
+} residual_job;
+
 static void residual_norm_forward_task(void *context, int64_t task, int32_t thread) {
-    const norm_job *const job = context;
-    const bt_kern *const  kern = job->nn->kern;
-    const int64_t         H = job->H;
-    const int64_t         end = nn_chunk_end(&job->chunks, task);
-    float *const          scratch = nn_thread_scratch(job->nn, thread);
-    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
-        const float *const mult = nn_row_mask(job->nn, scratch, job->dropout, r, H);
-        float *const       row = job->sum + r * H;
-        kern->bias_residual(row, row, job->bias, mult, job->residual + r * H, H);
-        if (job->out != NULL) {
-            kern->norm_forward(job->out + r * H, job->mean + r, job->rstd + r, row, job->gain,
-                               job->norm_bias, 1, H, job->eps);
+    const residual_job *const        job = context;
+    const bt_nn_residual_norm *const r = job->r;
+    const bt_nn_norm *const          norm = r->norm;
+    const bt_kern *const             kern = job->nn->kern;
+    const int64_t                    H = r->H;
+    const int64_t                    end = nn_chunk_end(&job->chunks, task);
+    float *const                     scratch = nn_thread_scratch(job->nn, thread);
+    for (int64_t i = nn_chunk_first(&job->chunks, task); i < end; i++) {
+        const float *const mult = nn_row_mask(job->nn, scratch, r->dropout, i, H);
+        float *const       row = r->sum + i * H;
+        kern->bias_residual(row, row, r->bias, mult, r->residual + i * H, H);
+        if (norm != NULL) {
+            kern->norm_forward(job->out + i * H, norm->mean + i, norm->rstd + i, row, norm->gain,
+                               norm->bias, 1, H, norm->eps);
         }
     }
 }
 
-void bt_nn_residual_norm_forward(bt_nn *nn, float *sum, float *out, float *mean, float *rstd,
-                                 const float *bias, const float *residual, const float *norm_gain,
-                                 const float *norm_bias, const bt_nn_dropout *dropout, int64_t R,
-                                 int64_t H, float eps) {
-    norm_job job = {.nn = nn,
-                    .chunks = nn_chunks_of(R),
-                    .out = out,
-                    .mean = mean,
-                    .rstd = rstd,
-                    .sum = sum,
-                    .bias = bias,
-                    .residual = residual,
-                    .gain = norm_gain,
-                    .norm_bias = norm_bias,
-                    .dropout = dropout,
-                    .H = H,
-                    .eps = eps};
+void bt_nn_residual_norm_forward(bt_nn *nn, const bt_nn_residual_norm *r, float *out) {
+    residual_job job = {.nn = nn, .chunks = nn_chunks_of(r->R), .r = r, .out = out};
     bt_pool_run(nn->pool, job.chunks.n_chunks, residual_norm_forward_task, &job);
 }
 
 static void residual_norm_backward_task(void *context, int64_t task, int32_t thread) {
-    const norm_job *const job = context;
-    const bt_kern *const  kern = job->nn->kern;
-    const int64_t         H = job->H;
-    const int64_t         end = nn_chunk_end(&job->chunks, task);
-    float *const          scratch = nn_thread_scratch(job->nn, thread);
-    float *const          mult_row = scratch;
-    float *const          d_row = scratch + H;
-    float *const          sums = nn_partial(job->nn, task, 3 * H);
+    const residual_job *const        job = context;
+    const bt_nn_residual_norm *const r = job->r;
+    const bt_nn_norm *const          norm = r->norm;
+    const bt_kern *const             kern = job->nn->kern;
+    const int64_t                    H = r->H;
+    const int64_t                    end = nn_chunk_end(&job->chunks, task);
+    float *const                     scratch = nn_thread_scratch(job->nn, thread);
+    float *const                     mult_row = scratch;
+    float *const                     d_row = scratch + H;
+    float *const                     sums = nn_partial(job->nn, task, 3 * H);
     memset(sums, 0, 3 * (size_t)H * sizeof *sums);
-    for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
-        const float *d = job->d_out + r * H;
-        if (job->saved_mean != NULL) {
-            kern->norm_backward(d_row, sums + H, sums + 2 * H, d, job->in + r * H, job->gain,
-                                job->saved_mean + r, job->saved_rstd + r, 1, H);
+    for (int64_t i = nn_chunk_first(&job->chunks, task); i < end; i++) {
+        const float *d = job->d_out + i * H;
+        if (norm != NULL) {
+            kern->norm_backward(d_row, sums + H, sums + 2 * H, d, r->sum + i * H, norm->gain,
+                                norm->mean + i, norm->rstd + i, 1, H);
             d = d_row;
         }
-        float *const d_sum = job->sum + r * H;
+        float *const d_sum = job->grads->d_sum + i * H;
         if (job->d_sum_more != NULL) {
-            kern->add(d_sum, d, job->d_sum_more + r * H, H);
+            kern->add(d_sum, d, job->d_sum_more + i * H, H);
         } else if (d_sum != d) {
             /* d_row is in memory of the plan:
              * NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
             memcpy(d_sum, d, (size_t)H * sizeof *d);
         }
-        const float *const mult = nn_row_mask(job->nn, mult_row, job->dropout, r, H);
-        float *const       d_product = job->d_product + r * H;
+        const float *const mult = nn_row_mask(job->nn, mult_row, r->dropout, i, H);
+        float *const       d_product = job->grads->d_product + i * H;
         if (mult != NULL) {
             kern->mul(d_product, d_sum, mult, H);
         } else {
@@ -272,28 +257,21 @@ static void residual_norm_backward_task(void *context, int64_t task, int32_t thr
     }
 }
 
-void bt_nn_residual_norm_backward(bt_nn *nn, float *d_sum, float *d_product, float *d_bias,
-                                  float *d_norm_gain, float *d_norm_bias, const float *d_out,
-                                  const float *d_sum_more, const float *sum, const float *norm_gain,
-                                  const float *mean, const float *rstd,
-                                  const bt_nn_dropout *dropout, int64_t R, int64_t H) {
-    norm_job job = {.nn = nn,
-                    .chunks = nn_chunks_of(R),
-                    .sum = d_sum,
-                    .d_product = d_product,
-                    .d_out = d_out,
-                    .d_sum_more = d_sum_more,
-                    .in = sum,
-                    .gain = norm_gain,
-                    .saved_mean = mean,
-                    .saved_rstd = rstd,
-                    .dropout = dropout,
-                    .H = H};
+void bt_nn_residual_norm_backward(bt_nn *nn, const bt_nn_residual_norm *r,
+                                  const bt_nn_residual_norm_grads *grads, const float *d_out,
+                                  const float *d_sum_more) {
+    const int64_t H = r->H;
+    residual_job  job = {.nn = nn,
+                         .chunks = nn_chunks_of(r->R),
+                         .r = r,
+                         .grads = grads,
+                         .d_out = d_out,
+                         .d_sum_more = d_sum_more};
     bt_pool_run(nn->pool, job.chunks.n_chunks, residual_norm_backward_task, &job);
-    nn_add_partials(nn, d_bias, job.chunks.n_chunks, 3 * H, 0, H);
-    if (mean != NULL) {
-        nn_add_partials(nn, d_norm_gain, job.chunks.n_chunks, 3 * H, H, H);
-        nn_add_partials(nn, d_norm_bias, job.chunks.n_chunks, 3 * H, 2 * H, H);
+    nn_add_partials(nn, grads->bias, job.chunks.n_chunks, 3 * H, 0, H);
+    if (r->norm != NULL) {
+        nn_add_partials(nn, grads->norm.gain, job.chunks.n_chunks, 3 * H, H, H);
+        nn_add_partials(nn, grads->norm.bias, job.chunks.n_chunks, 3 * H, 2 * H, H);
     }
 }
 

@@ -195,9 +195,9 @@ typedef struct pattern_set {
 /* Model Garden gives LAMB's patterns the plain name, all others the name with ":0". */
 static bt_status decide_param(const bt_optim *optim, const pattern_set *set, const bt_param *param,
                               optim_param_state *state, bt_error *err) {
-    const bool is_lamb = optim->rule->update == optim_update_lamb;
-    char       name[NAME_MAX_BYTES];
-    const int  n = snprintf(name, sizeof name, "%s%s", param->tf_name, is_lamb ? "" : ":0");
+    char      name[NAME_MAX_BYTES];
+    const int n = snprintf(name, sizeof name, "%s%s", param->tf_name,
+                           optim->rule->names_have_no_end ? "" : ":0");
     if (n < 0 || (size_t)n >= sizeof name) {
         return BT_FAIL(err, BT_E_INTERNAL, "parameter name too long: %s", param->name);
     }

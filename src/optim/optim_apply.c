@@ -208,7 +208,6 @@ static void finish_chunk(const optim_step *step, int64_t c) {
 /* |param| / |update|, lars times eeta; 1 where either is 0 or the patterns exclude it. */
 static void compute_ratios(const optim_step *step) {
     const bt_optim *const optim = step->optim;
-    const bool            is_lars = optim->rule->finish == optim_finish_lars;
     for (int64_t c = 0; c < optim->n_chunks;) {
         const int64_t p = optim->chunks[c].param;
         double        param_sq = 0.0;
@@ -221,7 +220,9 @@ static void compute_ratios(const optim_step *step) {
         const float update_norm = (float)sqrt(update_sq);
         float       ratio = 1.0F;
         if (optim->params[p].adapts && param_norm > 0.0F && update_norm > 0.0F) {
-            ratio = (is_lars ? (float)optim->options.eeta * param_norm : param_norm) / update_norm;
+            ratio = (optim->rule->ratio_has_eeta ? (float)optim->options.eeta * param_norm
+                                                 : param_norm) /
+                    update_norm;
         }
         optim->params[p].ratio = ratio;
     }

@@ -175,6 +175,9 @@ typedef struct optim_rule {
     /* lamb, lars: after |param| and |update| of the whole parameter are known */
     void (*finish)(const optim_step *step, const optim_span *span);
     bool needs_norms;
+    bool ratio_has_eeta; /* its trust ratio is multiplied with eeta */
+    bool rows_can_wait;  /* the step of an element with gradient 0 depends on the schedule alone */
+    bool names_have_no_end; /* patterns search the plain name, not the one with ":0" */
     /* its sparse kernel skips rows that are not in the batch, when momentum is on */
     bool is_lazy;
 } optim_rule;

@@ -41,8 +41,8 @@ static int64_t find_word_table(const bt_param_table *table) {
 
 bt_status bt_optim_rows_create(const bt_optim *optim, bt_optim_rows **out, bt_error *err) {
     const int64_t param = find_word_table(optim->table);
-    const bool    can_wait = optim->rule->update == optim_update_adam && !optim->options.amsgrad &&
-                          !optim->ema.on && !optim->options.clipvalue.is_set;
+    const bool can_wait = optim->rule->rows_can_wait && !optim->options.amsgrad && !optim->ema.on &&
+                          !optim->options.clipvalue.is_set;
     *out = NULL;
     if (param < 0 || !can_wait) {
         return BT_OK;

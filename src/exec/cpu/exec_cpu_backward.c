@@ -45,12 +45,20 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
     const bt_nn_dropout attention_dropout = exec_dropout(
         pass, place, BT_SITE_ATTENTION_OUTPUT_DROPOUT, e->attention_dropout_rate, row_ids);
     /* norm_first: no norm here, and grad_a goes on as the residual's gradient */
-    float *const d_ffn_in = acts->grad_b;
+    float *const              d_ffn_in = acts->grad_b;
+    const bt_nn_norm          norm_2 = exec_norm(exec, p->output_norm, l->mean_2, l->rstd_2);
+    const bt_nn_residual_norm second = {.sum = l->sum_2,
+                                        .norm = norm_first ? NULL : &norm_2,
+                                        .dropout = &ffn_dropout,
+                                        .R = R,
+                                        .H = H};
     bt_nn_residual_norm_backward(
-        nn, norm_first ? acts->grad_a : d_ffn_in, acts->grad_c, exec_grad(exec, p->output.bias),
-        exec_grad(exec, p->output_norm.gamma), exec_grad(exec, p->output_norm.beta), acts->grad_a,
-        NULL, l->sum_2, exec_param(exec, p->output_norm.gamma), norm_first ? NULL : l->mean_2,
-        l->rstd_2, &ffn_dropout, R, H);
+        nn, &second,
+        &(bt_nn_residual_norm_grads){.d_sum = norm_first ? acts->grad_a : d_ffn_in,
+                                     .d_product = acts->grad_c,
+                                     .bias = exec_grad(exec, p->output.bias),
+                                     .norm = exec_norm_grads(exec, p->output_norm)},
+        acts->grad_a, NULL);
     exec_dense_backward(exec, p->output,
                         &(exec_dense){.d_in = acts->ffn, /* over what it is the gradient of */
                                       .d_out = acts->grad_c,
@@ -70,13 +78,17 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
                                       .N = I,
                                       .add_to_d_in = !norm_first,
                                       .without_bias = true});
-    const bt_norm_index norm = norm_first ? p->output_norm : p->attention_norm;
-    bt_nn_residual_norm_backward(nn, acts->grad_a, acts->grad_c,
-                                 exec_grad(exec, p->attention_output.bias),
-                                 exec_grad(exec, norm.gamma), exec_grad(exec, norm.beta), d_ffn_in,
-                                 norm_first ? acts->grad_a : NULL, l->sum_1,
-                                 exec_param(exec, norm.gamma), norm_first ? l->mean_2 : l->mean_1,
-                                 norm_first ? l->rstd_2 : l->rstd_1, &attention_dropout, R, H);
+    const bt_nn_norm          norm_1 = exec_ffn_norm(exec, layer);
+    const bt_nn_residual_norm first = {
+        .sum = l->sum_1, .norm = &norm_1, .dropout = &attention_dropout, .R = R, .H = H};
+    bt_nn_residual_norm_backward(
+        nn, &first,
+        &(bt_nn_residual_norm_grads){.d_sum = acts->grad_a,
+                                     .d_product = acts->grad_c,
+                                     .bias = exec_grad(exec, p->attention_output.bias),
+                                     .norm =
+                                         exec_norm_grads(exec, exec_ffn_norm_index(exec, layer))},
+        d_ffn_in, norm_first ? acts->grad_a : NULL);
 }
 
 /* The products of query, key and value: into d_q_in [R,H] and d_kv_in [T,H]; the first one
@@ -111,30 +123,34 @@ static void qkv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
     exec_dense_backward(exec, p->value, &d);
 }
 
+/* norm_first: the norm of the layer's input. */
+static void attention_norm_backward(exec_cpu *exec, int64_t layer, float *d_in, float *d_out,
+                                    int64_t T) {
+    const bt_norm_index     index = exec->model->layers[layer].attention_norm;
+    const exec_layer *const l = &exec->acts.layers[layer];
+    const bt_nn_norm        norm = exec_norm(exec, index, l->mean_1, l->rstd_1);
+    const bt_nn_norm_grads  grads = exec_norm_grads(exec, index);
+    bt_nn_norm_backward(&exec->nn, &norm, &grads, d_in, d_out, exec_layer_input(exec, layer), T,
+                        exec->model->encoder.hidden_size);
+}
+
 /* Every token asks: grad_a is the residual's gradient [T,H] and becomes the input's. */
 static void input_backward_all(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t T) {
-    const bt_layer_index *const p = &exec->model->layers[layer];
-    const exec_layer *const     l = &exec->acts.layers[layer];
-    exec_acts *const            acts = &exec->acts;
+    exec_acts *const acts = &exec->acts;
     if (!exec->model->encoder.norm_first) {
         qkv_backward(exec, pass, layer, T, acts->grad_a, true, acts->grad_a, true);
         return;
     }
     qkv_backward(exec, pass, layer, T, acts->grad_b, false, acts->grad_b, true);
-    bt_nn_norm_backward(&exec->nn, acts->grad_a, exec_grad(exec, p->attention_norm.gamma),
-                        exec_grad(exec, p->attention_norm.beta), acts->grad_b,
-                        exec_layer_input(exec, layer), exec_param(exec, p->attention_norm.gamma),
-                        l->mean_1, l->rstd_1, T, exec->model->encoder.hidden_size);
+    attention_norm_backward(exec, layer, acts->grad_a, acts->grad_b, T);
 }
 
 /* Only first tokens ask: grad_a [B,H] is the residual's gradient; the input's is [T,H]. */
 static void input_backward_first(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t B) {
-    const bt_layer_index *const p = &exec->model->layers[layer];
-    const exec_layer *const     l = &exec->acts.layers[layer];
-    exec_acts *const            acts = &exec->acts;
-    bt_nn *const                nn = &exec->nn;
-    const int64_t               T = pass->batch->n_tokens;
-    const int64_t               H = exec->model->encoder.hidden_size;
+    exec_acts *const acts = &exec->acts;
+    bt_nn *const     nn = &exec->nn;
+    const int64_t    T = pass->batch->n_tokens;
+    const int64_t    H = exec->model->encoder.hidden_size;
     if (!exec->model->encoder.norm_first) {
         qkv_backward(exec, pass, layer, B, acts->grad_a, true, acts->grad_d, false);
         bt_nn_rows_scatter_add(nn, acts->grad_d, acts->grad_a, acts->first_ids, B, H);
@@ -145,10 +161,7 @@ static void input_backward_first(exec_cpu *exec, const exec_pass *pass, int64_t 
     bt_nn_rows_scatter_add(nn, acts->grad_d, acts->grad_b, acts->first_ids, B, H);
     memset(acts->grad_c, 0, (size_t)(T * H) * sizeof *acts->grad_c);
     bt_nn_rows_scatter_add(nn, acts->grad_c, acts->grad_a, acts->first_ids, B, H);
-    bt_nn_norm_backward(nn, acts->grad_c, exec_grad(exec, p->attention_norm.gamma),
-                        exec_grad(exec, p->attention_norm.beta), acts->grad_d,
-                        exec_layer_input(exec, layer), exec_param(exec, p->attention_norm.gamma),
-                        l->mean_1, l->rstd_1, T, H);
+    attention_norm_backward(exec, layer, acts->grad_c, acts->grad_d, T);
     swap(&acts->grad_a, &acts->grad_c);
 }
 
@@ -197,12 +210,12 @@ static double embedding_backward(exec_cpu *exec, const exec_pass *pass) {
     }
     const bt_nn_dropout dropout =
         exec_dropout(pass, 0, BT_SITE_EMBEDDING_DROPOUT, e->dropout_rate, NULL);
-    return bt_nn_embedding_backward(
-        &exec->nn, exec_grad(exec, m->word_embeddings), exec_grad(exec, m->position_embedding),
-        exec_grad(exec, m->type_embeddings), exec_grad(exec, m->embedding_norm.gamma),
-        exec_grad(exec, m->embedding_norm.beta), acts->grad_embedding, acts->embedding_sum,
-        acts->embedding_mean, acts->embedding_rstd, exec_param(exec, m->embedding_norm.gamma),
-        batch->ids, batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size);
+    const bt_nn_embedding       embedding = exec_embedding(exec, pass, &dropout);
+    const bt_nn_embedding_grads grads = {.word = exec_grad(exec, m->word_embeddings),
+                                         .position = exec_grad(exec, m->position_embedding),
+                                         .type = exec_grad(exec, m->type_embeddings),
+                                         .norm = exec_norm_grads(exec, m->embedding_norm)};
+    return bt_nn_embedding_backward(&exec->nn, &embedding, &grads, acts->grad_embedding);
 }
 
 double exec_encoder_backward(exec_cpu *exec, const exec_pass *pass) {

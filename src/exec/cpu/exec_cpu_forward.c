@@ -37,6 +37,25 @@ bool exec_is_first_only(const exec_cpu *exec, const exec_pass *pass, int64_t lay
            exec_reads_first_rows(exec->model);
 }
 
+bt_nn_embedding exec_embedding(const exec_cpu *exec, const exec_pass *pass,
+                               const bt_nn_dropout *dropout) {
+    const bt_model *const  m = exec->model;
+    const bt_batch *const  batch = pass->batch;
+    const exec_acts *const acts = &exec->acts;
+    return (bt_nn_embedding){
+        .word = exec_param(exec, m->word_embeddings),
+        .position = exec_param(exec, m->position_embedding),
+        .type = exec_param(exec, m->type_embeddings),
+        .norm = exec_norm(exec, m->embedding_norm, acts->embedding_mean, acts->embedding_rstd),
+        .ids = batch->ids,
+        .positions = batch->positions,
+        .types = batch->types,
+        .dropout = dropout,
+        .sum = acts->embedding_sum,
+        .T = batch->n_tokens,
+        .E = m->encoder.embedding_size};
+}
+
 static void embedding_forward(exec_cpu *exec, const exec_pass *pass) {
     const bt_model *const          m = exec->model;
     const bt_encoder_config *const e = &m->encoder;
@@ -44,13 +63,8 @@ static void embedding_forward(exec_cpu *exec, const exec_pass *pass) {
     exec_acts *const               acts = &exec->acts;
     const bt_nn_dropout            dropout =
         exec_dropout(pass, 0, BT_SITE_EMBEDDING_DROPOUT, e->dropout_rate, NULL);
-    bt_nn_embedding_forward(
-        &exec->nn, acts->embedding_sum, acts->embedding_out, acts->embedding_mean,
-        acts->embedding_rstd, exec_param(exec, m->word_embeddings),
-        exec_param(exec, m->position_embedding), exec_param(exec, m->type_embeddings),
-        exec_param(exec, m->embedding_norm.gamma), exec_param(exec, m->embedding_norm.beta),
-        batch->ids, batch->positions, batch->types, &dropout, batch->n_tokens, e->embedding_size,
-        e->norm_eps);
+    const bt_nn_embedding embedding = exec_embedding(exec, pass, &dropout);
+    bt_nn_embedding_forward(&exec->nn, &embedding, acts->embedding_out);
     if (acts->embedded != acts->embedding_out) {
         bt_nn_dense_forward(&exec->nn, acts->embedded, acts->embedding_out,
                             exec_param(exec, m->embedding_projection.kernel),
@@ -67,9 +81,9 @@ static void embedding_out_again(exec_cpu *exec, const exec_pass *pass) {
     const int64_t         H = m->encoder.hidden_size;
     const bt_nn_dropout   dropout =
         exec_dropout(pass, 0, BT_SITE_EMBEDDING_DROPOUT, m->encoder.dropout_rate, NULL);
-    bt_nn_norm_forward(&exec->nn, acts->hidden, acts->embedding_mean, acts->embedding_rstd,
-                       acts->embedding_sum, exec_param(exec, m->embedding_norm.gamma),
-                       exec_param(exec, m->embedding_norm.beta), T, H, m->encoder.norm_eps);
+    const bt_nn_norm norm =
+        exec_norm(exec, m->embedding_norm, acts->embedding_mean, acts->embedding_rstd);
+    bt_nn_norm_forward(&exec->nn, &norm, acts->hidden, acts->embedding_sum, T, H);
     bt_nn_dropout_apply(&exec->nn, acts->hidden, acts->hidden, &dropout, T, H);
 }
 
@@ -110,17 +124,16 @@ bt_nn_attention exec_attention(const exec_cpu *exec, const exec_pass *pass, int6
 }
 
 /* One of the layer's norms, from what was added up to what the next product reads. */
-static void norm_forward(exec_cpu *exec, bt_norm_index norm, float *mean, float *rstd,
-                         const float *sum, int64_t R) {
-    bt_nn_norm_forward(&exec->nn, exec->acts.hidden, mean, rstd, sum, exec_param(exec, norm.gamma),
-                       exec_param(exec, norm.beta), R, exec->model->encoder.hidden_size,
-                       exec->model->encoder.norm_eps);
+static void norm_forward(exec_cpu *exec, const bt_nn_norm *norm, const float *sum, int64_t R) {
+    bt_nn_norm_forward(&exec->nn, norm, exec->acts.hidden, sum, R,
+                       exec->model->encoder.hidden_size);
 }
 
 static void attention_norm_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const exec_layer *const l = &exec->acts.layers[layer];
-    norm_forward(exec, exec->model->layers[layer].attention_norm, l->mean_1, l->rstd_1,
-                 exec_layer_input(exec, layer), pass->batch->n_tokens);
+    const bt_nn_norm        norm =
+        exec_norm(exec, exec->model->layers[layer].attention_norm, l->mean_1, l->rstd_1);
+    norm_forward(exec, &norm, exec_layer_input(exec, layer), pass->batch->n_tokens);
 }
 
 void exec_layer_keys_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
@@ -128,29 +141,30 @@ void exec_layer_keys_input_again(exec_cpu *exec, const exec_pass *pass, int64_t 
         attention_norm_forward(exec, pass, layer);
     } else if (layer > 0) {
         const exec_layer *const before = &exec->acts.layers[layer - 1];
-        norm_forward(exec, exec->model->layers[layer - 1].output_norm, before->mean_2,
-                     before->rstd_2, before->sum_2, pass->batch->n_tokens);
+        const bt_nn_norm        norm = exec_norm(exec, exec->model->layers[layer - 1].output_norm,
+                                                 before->mean_2, before->rstd_2);
+        norm_forward(exec, &norm, before->sum_2, pass->batch->n_tokens);
     } else if (exec->acts.embedded == exec->acts.hidden) {
         embedding_out_again(exec, pass);
     }
 }
 
-/* The norm behind the first residual: the attention's, or with norm_first the output's. */
-static bt_norm_index ffn_norm(const exec_cpu *exec, int64_t layer, float **mean, float **rstd) {
+bt_norm_index exec_ffn_norm_index(const exec_cpu *exec, int64_t layer) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    return exec->model->encoder.norm_first ? p->output_norm : p->attention_norm;
+}
+
+bt_nn_norm exec_ffn_norm(const exec_cpu *exec, int64_t layer) {
     const bool              norm_first = exec->model->encoder.norm_first;
     const exec_layer *const l = &exec->acts.layers[layer];
-    *mean = norm_first ? l->mean_2 : l->mean_1;
-    *rstd = norm_first ? l->rstd_2 : l->rstd_1;
-    return norm_first ? exec->model->layers[layer].output_norm
-                      : exec->model->layers[layer].attention_norm;
+    return exec_norm(exec, exec_ffn_norm_index(exec, layer), norm_first ? l->mean_2 : l->mean_1,
+                     norm_first ? l->rstd_2 : l->rstd_1);
 }
 
 void exec_ffn_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
-    const bool          first_only = exec_is_first_only(exec, pass, layer);
-    float              *mean = NULL;
-    float              *rstd = NULL;
-    const bt_norm_index norm = ffn_norm(exec, layer, &mean, &rstd);
-    norm_forward(exec, norm, mean, rstd, exec->acts.layers[layer].sum_1,
+    const bool       first_only = exec_is_first_only(exec, pass, layer);
+    const bt_nn_norm norm = exec_ffn_norm(exec, layer);
+    norm_forward(exec, &norm, exec->acts.layers[layer].sum_1,
                  first_only ? pass->batch->n_seqs : pass->batch->n_tokens);
 }
 
@@ -205,16 +219,19 @@ void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bt_nn_dropout            dropout =
         exec_dropout(pass, (uint32_t)layer, BT_SITE_ATTENTION_OUTPUT_DROPOUT,
                      e->attention_dropout_rate, row_ids);
-    float              *mean = NULL;
-    float              *rstd = NULL;
-    const bt_norm_index norm = ffn_norm(exec, layer, &mean, &rstd);
+    const bt_nn_norm          norm = exec_ffn_norm(exec, layer);
+    const bt_nn_residual_norm residual = {.sum = l->sum_1,
+                                          .bias = exec_param(exec, p->attention_output.bias),
+                                          .residual =
+                                              exec_layer_query_input(exec, pass, layer).residual,
+                                          .norm = &norm,
+                                          .dropout = &dropout,
+                                          .R = R,
+                                          .H = H};
     attention_forward(exec, pass, layer, R);
     bt_nn_dense_forward(nn, l->sum_1, l->context, exec_param(exec, p->attention_output.kernel),
                         NULL, R, H, H);
-    bt_nn_residual_norm_forward(
-        nn, l->sum_1, acts->hidden, mean, rstd, exec_param(exec, p->attention_output.bias),
-        exec_layer_query_input(exec, pass, layer).residual, exec_param(exec, norm.gamma),
-        exec_param(exec, norm.beta), &dropout, R, H, e->norm_eps);
+    bt_nn_residual_norm_forward(nn, &residual, acts->hidden);
     bt_nn_dense_forward(nn, l->pre_act, acts->hidden, exec_param(exec, p->intermediate.kernel),
                         NULL, R, H, I);
     bt_nn_bias_act_forward(nn, l->pre_act, acts->ffn, exec_param(exec, p->intermediate.bias),
@@ -233,11 +250,17 @@ static void layer_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) 
     exec_layer_begin(exec, pass, layer);
     bt_nn_dense_forward(&exec->nn, l->sum_2, acts->ffn, exec_param(exec, p->output.kernel), NULL, R,
                         e->intermediate_size, e->hidden_size);
+    const bt_nn_norm norm = exec_norm(exec, p->output_norm, l->mean_2, l->rstd_2);
     bt_nn_residual_norm_forward(
-        &exec->nn, l->sum_2, e->norm_first ? NULL : acts->hidden, l->mean_2, l->rstd_2,
-        exec_param(exec, p->output.bias), e->norm_first ? l->sum_1 : acts->hidden,
-        exec_param(exec, p->output_norm.gamma), exec_param(exec, p->output_norm.beta), &dropout, R,
-        e->hidden_size, e->norm_eps);
+        &exec->nn,
+        &(bt_nn_residual_norm){.sum = l->sum_2,
+                               .bias = exec_param(exec, p->output.bias),
+                               .residual = e->norm_first ? l->sum_1 : acts->hidden,
+                               .norm = e->norm_first ? NULL : &norm,
+                               .dropout = &dropout,
+                               .R = R,
+                               .H = e->hidden_size},
+        acts->hidden);
 }
 
 const float *exec_encoder_forward(exec_cpu *exec, const exec_pass *pass) {

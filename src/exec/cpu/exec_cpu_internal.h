@@ -168,7 +168,23 @@ static inline float *exec_grad(const exec_cpu *exec, int64_t index) {
     return exec->grad + exec->model->table.params[index].offset;
 }
 
+/* A norm of the model; mean and rstd: where the step keeps them. */
+static inline bt_nn_norm exec_norm(const exec_cpu *exec, bt_norm_index norm, float *mean,
+                                   float *rstd) {
+    return (bt_nn_norm){.gain = exec_param(exec, norm.gamma),
+                        .bias = exec_param(exec, norm.beta),
+                        .mean = mean,
+                        .rstd = rstd,
+                        .eps = exec->model->encoder.norm_eps};
+}
+static inline bt_nn_norm_grads exec_norm_grads(const exec_cpu *exec, bt_norm_index norm) {
+    return (bt_nn_norm_grads){exec_grad(exec, norm.gamma), exec_grad(exec, norm.beta)};
+}
+
 /* exec_cpu_forward.c */
+/* The embedding as the step's buffers have it. */
+bt_nn_embedding exec_embedding(const exec_cpu *exec, const exec_pass *pass,
+                               const bt_nn_dropout *dropout);
 bool exec_reads_first_rows(const bt_model *model); /* a head that reads one row a sequence? */
 bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site site, float rate,
                            const int64_t *row_ids);
@@ -186,6 +202,9 @@ typedef struct exec_query_input {
 } exec_query_input;
 exec_query_input exec_layer_query_input(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
 bt_nn_attention  exec_attention(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
+/* The norm behind the first residual: the attention's, or with norm_first the output's. */
+bt_norm_index exec_ffn_norm_index(const exec_cpu *exec, int64_t layer);
+bt_nn_norm    exec_ffn_norm(const exec_cpu *exec, int64_t layer);
 /* A layer up to its feed-forward's activation, from acts.hidden on: what recomputation repeats. */
 void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* For the backward: into acts.hidden what keys and values were made of; the feed-forward's input.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Each layer's backward against finite differences of its forward (four-point stencil) with odd
- * sizes, masks and dropout on; the losses too; and equal bits for one and three threads. */
+ * sizes, masks and dropout on; and equal bits for one and three threads. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,20 +130,42 @@ static void fill_ids(void) {
     }
 }
 
+static bt_nn_norm norm_of(const float *gain, const float *bias) {
+    return (bt_nn_norm){
+        .gain = gain, .bias = bias, .mean = work[1], .rstd = work[2], .eps = 1e-12F};
+}
+
+static bt_nn_embedding embedding_of(float *const *in, const bt_nn_dropout *dropout) {
+    return (bt_nn_embedding){.word = in[0],
+                             .position = in[1],
+                             .type = in[2],
+                             .norm = norm_of(in[3], in[4]),
+                             .ids = ids,
+                             .positions = positions,
+                             .types = types,
+                             .dropout = dropout,
+                             .sum = work[0],
+                             .T = T,
+                             .E = E};
+}
+
 static void embedding_forward(bt_nn *nn, float *out, float *const *in) {
-    const bt_nn_dropout drop = dropout_at(BT_SITE_EMBEDDING_DROPOUT);
-    bt_nn_embedding_forward(nn, work[0], out, work[1], work[2], in[0], in[1], in[2], in[3], in[4],
-                            ids, positions, types, &drop, T, E, 1e-12F);
+    const bt_nn_dropout   drop = dropout_at(BT_SITE_EMBEDDING_DROPOUT);
+    const bt_nn_embedding e = embedding_of(in, &drop);
+    bt_nn_embedding_forward(nn, &e, out);
 }
 
 static void embedding_backward(bt_nn *nn, float *const *d_in, const float *d_out,
                                float *const *in) {
     const bt_nn_dropout drop = dropout_at(BT_SITE_EMBEDDING_DROPOUT);
     memcpy(work[3], d_out, sizeof work[3]);
-    const double sum_sq =
-        bt_nn_embedding_backward(nn, d_in[0], d_in[1], d_in[2], d_in[3], d_in[4], work[3], work[0],
-                                 work[1], work[2], in[3], ids, positions, types, &drop, T, E);
-    double want = 0; /* the clobbered d_out holds each token's row */
+    const bt_nn_embedding       e = embedding_of(in, &drop);
+    const bt_nn_embedding_grads grads = {.word = d_in[0],
+                                         .position = d_in[1],
+                                         .type = d_in[2],
+                                         .norm = {.gain = d_in[3], .bias = d_in[4]}};
+    const double                sum_sq = bt_nn_embedding_backward(nn, &e, &grads, work[3]);
+    double                      want = 0; /* the clobbered d_out holds each token's row */
     for (int i = 0; i < T * E; i++) {
         want += (double)work[3][i] * (double)work[3][i];
     }
@@ -172,42 +194,63 @@ static void bias_act_backward(bt_nn *nn, float *const *d_in, const float *d_out,
 }
 
 static void norm_forward(bt_nn *nn, float *out, float *const *in) {
-    bt_nn_norm_forward(nn, out, work[1], work[2], in[0], in[1], in[2], R, H, 1e-12F);
+    const bt_nn_norm norm = norm_of(in[1], in[2]);
+    bt_nn_norm_forward(nn, &norm, out, in[0], R, H);
 }
 
 static void norm_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
     memcpy(work[3], d_out, R * H * sizeof(float));
-    bt_nn_norm_backward(nn, d_in[0], d_in[1], d_in[2], work[3], in[0], in[1], work[1], work[2], R,
-                        H);
+    const bt_nn_norm       norm = norm_of(in[1], NULL);
+    const bt_nn_norm_grads grads = {.gain = d_in[1], .bias = d_in[2]};
+    bt_nn_norm_backward(nn, &norm, &grads, d_in[0], work[3], in[0], R, H);
 }
 
 /* inputs: product, bias, residual, gain, norm bias */
 static void residual_norm_forward(bt_nn *nn, float *out, float *const *in) {
     const bt_nn_dropout drop = dropout_at(BT_SITE_FFN_OUTPUT_DROPOUT);
     memcpy(work[0], in[0], R * H * sizeof(float));
-    bt_nn_residual_norm_forward(nn, work[0], out, work[1], work[2], in[1], in[2], in[3], in[4],
-                                &drop, R, H, 1e-12F);
+    const bt_nn_norm norm = norm_of(in[3], in[4]);
+    bt_nn_residual_norm_forward(nn,
+                                &(bt_nn_residual_norm){.sum = work[0],
+                                                       .bias = in[1],
+                                                       .residual = in[2],
+                                                       .norm = &norm,
+                                                       .dropout = &drop,
+                                                       .R = R,
+                                                       .H = H},
+                                out);
 }
 
 static void residual_norm_backward(bt_nn *nn, float *const *d_in, const float *d_out,
                                    float *const *in) {
     const bt_nn_dropout drop = dropout_at(BT_SITE_FFN_OUTPUT_DROPOUT);
-    bt_nn_residual_norm_backward(nn, d_in[2], d_in[0], d_in[1], d_in[3], d_in[4], d_out, NULL,
-                                 work[0], in[3], work[1], work[2], &drop, R, H);
+    const bt_nn_norm    norm = norm_of(in[3], NULL);
+    bt_nn_residual_norm_backward(
+        nn, &(bt_nn_residual_norm){.sum = work[0], .norm = &norm, .dropout = &drop, .R = R, .H = H},
+        &(bt_nn_residual_norm_grads){.d_sum = d_in[2],
+                                     .d_product = d_in[0],
+                                     .bias = d_in[1],
+                                     .norm = {.gain = d_in[3], .bias = d_in[4]}},
+        d_out, NULL);
 }
 
 static void residual_forward(bt_nn *nn, float *out, float *const *in) {
     const bt_nn_dropout drop = dropout_at(BT_SITE_ATTENTION_OUTPUT_DROPOUT);
     memcpy(out, in[0], R * H * sizeof(float));
-    bt_nn_residual_norm_forward(nn, out, NULL, NULL, NULL, in[1], in[2], NULL, NULL, &drop, R, H,
-                                1e-12F);
+    bt_nn_residual_norm_forward(
+        nn,
+        &(bt_nn_residual_norm){
+            .sum = out, .bias = in[1], .residual = in[2], .dropout = &drop, .R = R, .H = H},
+        NULL);
 }
 
 static void residual_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
     const bt_nn_dropout drop = dropout_at(BT_SITE_ATTENTION_OUTPUT_DROPOUT);
     (void)in;
-    bt_nn_residual_norm_backward(nn, d_in[2], d_in[0], d_in[1], NULL, NULL, d_out, NULL, NULL, NULL,
-                                 NULL, NULL, &drop, R, H);
+    bt_nn_residual_norm_backward(
+        nn, &(bt_nn_residual_norm){.dropout = &drop, .R = R, .H = H},
+        &(bt_nn_residual_norm_grads){.d_sum = d_in[2], .d_product = d_in[0], .bias = d_in[1]},
+        d_out, NULL);
 }
 
 /* ---- attention: a sequence longer than a block of queries, one of one token, masked keys
@@ -416,114 +459,6 @@ static void first_of_equal_ones(void **state) {
     assert_true(isnan(out[0]) && isnan(out[1]));
 }
 
-/* ---- losses
- * -------------------------------------------------------------------------------------------- */
-
-static const int32_t class_labels[6] = {0, 2, 1, 1, 0, 2};
-static const int32_t token_labels[6] = {0, -1, 2, -1, 1, 0};
-static const int64_t span_offsets[4] = {0, 4, 5, 12};
-static const int32_t span_labels[6] = {3, 0, 2, 0, 0, 6};
-static const float   float_labels[5] = {0.5F, -1, 2, 0, 3.5F};
-
-static const double class_weights[3] = {0.25, 3, 0};
-
-static double loss_classes(float *d, const float *x) {
-    return bt_nn_class_loss(d, x, class_labels, NULL, 6, 3);
-}
-static double loss_tokens(float *d, const float *x) {
-    return bt_nn_class_loss(d, x, token_labels, NULL, 6, 3);
-}
-static double loss_smoothed(float *d, const float *x) {
-    const bt_nn_class_rule rule = {.smoothing = 0.3};
-    return bt_nn_class_loss(d, x, class_labels, &rule, 6, 3);
-}
-static double loss_weighted(float *d, const float *x) {
-    const bt_nn_class_rule rule = {.weights = class_weights};
-    return bt_nn_class_loss(d, x, class_labels, &rule, 6, 3);
-}
-static double loss_tokens_weighted_smoothed(float *d, const float *x) {
-    const bt_nn_class_rule rule = {.smoothing = 0.1, .weights = class_weights};
-    return bt_nn_class_loss(d, x, token_labels, &rule, 6, 3);
-}
-static double loss_span(float *d, const float *x) {
-    return bt_nn_span_loss(d, x, span_labels, span_labels + 3, span_offsets, 3, 3);
-}
-static double loss_mse(float *d, const float *x) {
-    const bt_nn_row_rule rule = {.all = 5};
-    return bt_nn_mse_loss(d, x, float_labels, 5, &rule);
-}
-static double loss_pairs(float *d, const float *x) {
-    return bt_nn_mse_all_pairs_loss(d, x, float_labels, 5, 5);
-}
-
-static double loss_sigmoid(float *d, const float *x) {
-    static const float   targets[] = {1, 0, 0.25F, 0, 1, 1, 0, 0, 0.5F, 0, 1, 0};
-    const bt_nn_row_rule rule = {.all = 4};
-    return bt_nn_sigmoid_loss(d, x, targets, 4, 3, &rule);
-}
-static const float row_weights[] = {2, 0, 0.5F, 1, 3, 0.25F};
-static double      loss_weighted_rows(float *d, const float *x) {
-         const bt_nn_class_rule rule = {.rows = row_weights, .weights = class_weights};
-         return bt_nn_class_loss(d, x, class_labels, &rule, 6, 3);
-}
-static double loss_weighted_mse(float *d, const float *x) {
-    const bt_nn_row_rule rule = {.rows = row_weights, .all = bt_nn_rows_weight(row_weights, 5)};
-    return bt_nn_mse_loss(d, x, float_labels, 5, &rule);
-}
-static double loss_weighted_sigmoid(float *d, const float *x) {
-    static const float   targets[] = {1, 0, 0.25F, 0, 1, 1, 0, 0, 0.5F, 0, 1, 0};
-    const bt_nn_row_rule rule = {.rows = row_weights, .all = bt_nn_rows_weight(row_weights, 4)};
-    return bt_nn_sigmoid_loss(d, x, targets, 4, 3, &rule);
-}
-
-static double loss_ranking(float *d, const float *x) {
-    return bt_nn_ranking_loss(d, x, 4, false);
-}
-static double loss_ranking_both_ways(float *d, const float *x) {
-    return bt_nn_ranking_loss(d, x, 4, true);
-}
-
-static void losses_match_differences(void **state) {
-    (void)state;
-    static const struct {
-        const char *name;
-        double (*loss)(float *d, const float *x);
-        int64_t n;
-    } rows[] = {{"classes", loss_classes, 18},
-                {"tokens", loss_tokens, 18},
-                {"smoothed classes", loss_smoothed, 18},
-                {"weighted classes", loss_weighted, 18},
-                {"weighted and smoothed tokens", loss_tokens_weighted_smoothed, 18},
-                {"span", loss_span, 24},
-                {"mse", loss_mse, 5},
-                {"sigmoid", loss_sigmoid, 12},
-                {"weighted rows", loss_weighted_rows, 18},
-                {"weighted mse", loss_weighted_mse, 5},
-                {"weighted sigmoid", loss_weighted_sigmoid, 12},
-                {"mse over all pairs", loss_pairs, 5},
-                {"ranking", loss_ranking, 16},
-                {"ranking both ways", loss_ranking_both_ways, 16}};
-    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        float x[24];
-        float d[24];
-        fill(x, rows[i].n, 3, 2);
-        const double value = rows[i].loss(d, x);
-        assert_true(value == rows[i].loss(NULL, x));
-        for (int64_t k = 0; k < rows[i].n; k++) {
-            const float  centre = x[k];
-            const double h = 0.0078125;
-            x[k] = centre + (float)h;
-            const double up = rows[i].loss(NULL, x);
-            x[k] = centre - (float)h;
-            const double down = rows[i].loss(NULL, x);
-            x[k] = centre;
-            const double want = (up - down) / (2 * h);
-            const double got = (double)d[k];
-            test_close_f64(&got, &want, 1, 2e-5, 1e-4, rows[i].name);
-        }
-    }
-}
-
 /* Partial sums planned for a batch hold those of a smaller one, which may have more chunks. */
 static void fewer_rows_fit(void **state) {
     (void)state;
@@ -541,10 +476,17 @@ static void fewer_rows_fit(void **state) {
     }
     float *const d_out = rows + (int64_t)2 * ROWS * COLS;
     fill(d_out, (int64_t)ROWS * COLS, 1, 1);
-    bt_nn_residual_norm_backward(&nn, rows, rows + (int64_t)ROWS * COLS, columns, columns + COLS,
-                                 columns + (ptrdiff_t)2 * COLS, d_out, NULL,
-                                 rows + (int64_t)3 * ROWS * COLS, columns + (ptrdiff_t)3 * COLS,
-                                 d_out, d_out, NULL, ROWS, COLS);
+    const bt_nn_norm norm = {.gain = columns + (ptrdiff_t)3 * COLS, .mean = d_out, .rstd = d_out};
+    bt_nn_residual_norm_backward(
+        &nn,
+        &(bt_nn_residual_norm){
+            .sum = rows + (int64_t)3 * ROWS * COLS, .norm = &norm, .R = ROWS, .H = COLS},
+        &(bt_nn_residual_norm_grads){
+            .d_sum = rows,
+            .d_product = rows + (int64_t)ROWS * COLS,
+            .bias = columns,
+            .norm = {.gain = columns + COLS, .bias = columns + (ptrdiff_t)2 * COLS}},
+        d_out, NULL);
     for (int64_t i = 0; i < GUARD; i++) {
         assert_true(planned[n + i] == 7);
     }
@@ -554,52 +496,6 @@ static void fewer_rows_fit(void **state) {
     bt_free(planned);
     bt_free(rows);
     bt_free(columns);
-}
-
-static void losses_of_nothing(void **state) {
-    (void)state;
-    const int32_t          none[2] = {-1, -1};
-    const int32_t          weightless[2] = {2, 2};
-    const float            x[6] = {1, 2, 3, 4, 5, 6};
-    float                  d[6] = {1, 1, 1, 1, 1, 1};
-    const float            zero[6] = {0};
-    const bt_nn_class_rule rule = {.smoothing = 0.1, .weights = class_weights};
-    assert_true(bt_nn_class_loss(d, x, none, NULL, 2, 3) == 0);
-    assert_memory_equal(d, zero, sizeof d);
-    d[4] = 1;
-    assert_true(bt_nn_class_loss(d, x, weightless, &rule, 2, 3) == 0);
-    assert_memory_equal(d, zero, sizeof d);
-    const float with_nan[3] = {1, NAN, 2};
-    assert_true(isnan(bt_nn_class_loss(d, with_nan, class_labels, NULL, 1, 3)));
-}
-
-/* A weight of 2 is the row twice; the scale of all weights is nothing; the loss of a smoothed
- * target is that much of the plain loss and the rest of the mean loss over all classes. */
-static void class_rules_mean_what_they_say(void **state) {
-    (void)state;
-    const int32_t          labels[3] = {0, 1, 1};
-    const int32_t          repeated[5] = {0, 1, 1, 1, 1};
-    const double           weights[2] = {1, 2};
-    const double           halves[2] = {0.5, 1};
-    const bt_nn_class_rule twice = {.weights = weights};
-    const bt_nn_class_rule same = {.weights = halves};
-    float                  x[10];
-    fill(x, 6, 11, 2);
-    memcpy(x + 6, x + 2, 4 * sizeof *x);
-    const double want = bt_nn_class_loss(NULL, x, repeated, NULL, 5, 2);
-    double       got = bt_nn_class_loss(NULL, x, labels, &twice, 3, 2);
-    test_close_f64(&got, &want, 1, 1e-15, 1e-14, "weight 2");
-    got = bt_nn_class_loss(NULL, x, labels, &same, 3, 2);
-    test_close_f64(&got, &want, 1, 1e-15, 1e-14, "weights of another scale");
-    const bt_nn_class_rule smooth = {.smoothing = 0.2};
-    double                 plain[3];
-    for (int32_t c = 0; c < 3; c++) {
-        plain[c] = bt_nn_class_loss(NULL, x, &c, NULL, 1, 3);
-    }
-    const int32_t label = 1;
-    const double  smoothed = 0.8 * plain[1] + 0.2 * (plain[0] + plain[1] + plain[2]) / 3;
-    got = bt_nn_class_loss(NULL, x, &label, &smooth, 1, 3);
-    test_close_f64(&got, &smoothed, 1, 1e-15, 1e-14, "smoothing");
 }
 
 /* ---- threads
@@ -663,10 +559,7 @@ int main(void) {
         cmocka_unit_test(masks_belong_to_tokens),
         cmocka_unit_test(tiny_rows_are_scaled),
         cmocka_unit_test(first_of_equal_ones),
-        cmocka_unit_test(losses_match_differences),
         cmocka_unit_test(fewer_rows_fit),
-        cmocka_unit_test(losses_of_nothing),
-        cmocka_unit_test(class_rules_mean_what_they_say),
         cmocka_unit_test(bits_do_not_depend_on_threads),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
