@@ -112,6 +112,7 @@ typedef struct bt_ckpt_sentence {
     char    path[BT_CKPT_PATH_MAX]; /* of what says how tokens are pooled */
     char    pooling[8];             /* "cls", "mean", "max"; "": it says nothing */
     int32_t normalize;              /* -1: not said */
+    bool    lowers_case;            /* before the tokenizer, whatever that does */
     int64_t max_seq_length;         /* 0: not said */
 } bt_ckpt_sentence;
 /* BT_E_UNSUPPORTED, by name: modules or poolings that nothing here computes. BT_E_FORMAT: no JSON,

@@ -88,7 +88,7 @@ typedef struct bt_text_options {
     bool            chinese_joined; /* Chinese characters are letters, no words of their own */
 } bt_text_options;
 /* The same with other options than BERT's, by Python's rules. BT_E_UNSUPPORTED: by
- * tensorflow-text's rules, and accents that are stripped in text whose case stays. */
+ * tensorflow-text's rules. */
 BT_MUST_USE bt_status bt_text_tokenizer_create_as(bt_text_tokenizer    **out,
                                                   const bt_text_vocab   *vocab,
                                                   const bt_text_options *options, bt_error *err);

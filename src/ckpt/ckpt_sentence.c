@@ -165,6 +165,8 @@ static bt_status read_length(const char *folder, bt_ckpt_sentence *out, bt_error
         const json_int_t value = json_integer_value(json_object_get(root, rows[i].key));
         /* without a limit a tokenizer writes 1e30 */
         out->max_seq_length = value >= 1 && value <= INT32_MAX ? value : 0;
+        out->lowers_case =
+            out->lowers_case || (i == 0 && json_is_true(json_object_get(root, "do_lower_case")));
         json_decref(root);
     }
     bt_free(path);

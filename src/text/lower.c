@@ -38,6 +38,13 @@ static uint32_t lower_codepoint(uint32_t c) {
     return (c - run[0]) % run[2] == 0 ? c - run[0] + run[3] : c;
 }
 
+bool text_strip_capital(uint32_t c, uint32_t *base) {
+    const int32_t i = last_not_beyond(text_capitals[0], text_capital_size, 2, c);
+    const bool    is_known = i >= 0 && text_capitals[i][0] == c;
+    *base = is_known ? text_capitals[i][1] : c;
+    return is_known || lower_codepoint(c) != c;
+}
+
 bool bt_text_is_space(uint32_t c) {
     return text_is_python_space(c);
 }

@@ -84,6 +84,9 @@ struct bt_text_scratch {
 /* str.lower() of text[i], one or two code points; a capital sigma looks at its neighbours. */
 size_t text_lower_at(const uint32_t *text, size_t n, size_t i, uint32_t out[2]);
 
+/* A letter that str.lower() changes: true, and what stays of it without marks, still a capital. */
+bool text_strip_capital(uint32_t c, uint32_t *base);
+
 /* ---- words being built in scratch ---------------------------------------------------------------
  */
 

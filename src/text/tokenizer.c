@@ -43,10 +43,7 @@ static bt_status check_options(const bt_text_options *options, bt_text_rules rul
                        "strip_accents and tokenize_chinese_chars cannot be set where "
                        "tensorflow-text's rules make the tokens");
     }
-    return options->accents == BT_TEXT_ACCENTS_STRIPPED && !options->do_lower_case
-               ? BT_FAIL(err, BT_E_UNSUPPORTED,
-                         "strip_accents true is not built for text whose case is not lowered")
-               : BT_OK;
+    return BT_OK;
 }
 
 static void find_added(bt_text_tokenizer *made) {

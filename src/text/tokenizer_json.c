@@ -327,9 +327,22 @@ static int8_t tri_state(const json_t *value) {
     return json_is_boolean(value) ? (int8_t)json_is_true(value) : (int8_t)-1;
 }
 
+/* The last of a Sequence, where all before it only lower the case (sentence-transformers puts one
+ * there); else the value itself. */
+static const json_t *skip_lowercase(const json_t *value, bool *lowers) {
+    const json_t *const items = json_object_get(value, "normalizers");
+    const size_t        n = json_array_size(items);
+    *lowers = n > 1 && bt_str_equal(type_of(value), "Sequence");
+    for (size_t i = 0; *lowers && i + 1 < n; i++) {
+        *lowers = bt_str_equal(type_of(json_array_get(items, i)), "Lowercase");
+    }
+    return *lowers ? json_array_get(items, n - 1) : unwrap(value, "normalizers");
+}
+
 static bt_status read_normalizer(const json_t *root, const char *name, text_tokenizer_json *out,
                                  bt_error *err) {
-    const json_t *const normalizer = unwrap(json_object_get(root, "normalizer"), "normalizers");
+    bool                lowers = false;
+    const json_t *const normalizer = skip_lowercase(json_object_get(root, "normalizer"), &lowers);
     const json_t *const splitter = unwrap(json_object_get(root, "pre_tokenizer"), "pretokenizers");
     if (!bt_str_equal(type_of(normalizer), "BertNormalizer")) {
         return refuse_part(name, "normalizer", type_of(normalizer), "BertNormalizer", err);
@@ -343,6 +356,11 @@ static bt_status read_normalizer(const json_t *root, const char *name, text_toke
     out->lower_case = tri_state(json_object_get(normalizer, "lowercase"));
     out->strip_accents = tri_state(json_object_get(normalizer, "strip_accents"));
     out->chinese_chars = tri_state(json_object_get(normalizer, "handle_chinese_chars"));
+    if (lowers &&
+        out->lower_case == 0) { /* before BERT's part, which leaves accents in cased text */
+        out->lower_case = 1;
+        out->strip_accents = out->strip_accents > 0;
+    }
     return BT_OK;
 }
 

@@ -53,6 +53,9 @@ extern const struct text_combining text_combining[];
  * that lies as far from it. Sorted. */
 extern const int32_t  text_lower_size;
 extern const uint32_t text_lower_runs[][4];
+/* {capital with marks, the same without them}, sorted; other capitals have none. */
+extern const int32_t  text_capital_size;
+extern const uint32_t text_capitals[][2];
 /* {first, last}, sorted */
 extern const int32_t  text_word_size;
 extern const uint32_t text_word_ranges[][2];

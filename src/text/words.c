@@ -22,6 +22,7 @@ typedef struct splitter {
     bool             do_lower_case;
     bool             split_on_punc;
     bool             keeps_accents;  /* lower case without decomposition */
+    bool             strips_alone;   /* no lower case, but accents are taken off */
     bool             chinese_joined; /* Chinese characters are letters */
 } splitter;
 
@@ -100,15 +101,19 @@ static void append_decomposed(mapped_word *word, uint32_t c) {
     }
 }
 
-/* Lower-cases and decomposes word[n] into scratch->mapped. */
-static bt_status map_word(bt_text_scratch *s, const uint32_t *word, size_t n, size_t *n_mapped,
-                          bt_error *err) {
+/* Decomposes word[n] into scratch->mapped; lower-cases it before, or leaves capitals what they are.
+ */
+static bt_status map_word(bt_text_scratch *s, const uint32_t *word, size_t n, bool keeps_case,
+                          size_t *n_mapped, bt_error *err) {
     BT_TRY(bt_grow(&s->mapped, &s->mapped_cap, n * TEXT_MAP_MAX, sizeof *s->mapped, SIZE_MAX / 64,
                    err));
     mapped_word out = {.codepoints = s->mapped};
     for (size_t i = 0; i < n; i++) {
         const uint32_t c = word[i];
-        if (c == TEXT_SIGMA) {
+        uint32_t       capital = 0;
+        if (keeps_case && text_strip_capital(c, &capital)) {
+            append_decomposed(&out, capital);
+        } else if (c == TEXT_SIGMA) {
             append_decomposed(&out, text_is_final_sigma(word, n, i) ? TEXT_FINAL_SIGMA
                                                                     : TEXT_SMALL_SIGMA);
         } else if ((text_class(c) & TEXT_IS_MAPPED) == 0) {
@@ -141,9 +146,10 @@ static bt_status emit_word(const splitter *split, const uint32_t *word, size_t n
     if (n == 0) {
         return BT_OK;
     }
-    if (split->do_lower_case) {
-        BT_TRY(split->keeps_accents ? lower_word(split->scratch, word, n, &n, err)
-                                    : map_word(split->scratch, word, n, &n, err));
+    if (split->do_lower_case || split->strips_alone) {
+        BT_TRY(split->keeps_accents
+                   ? lower_word(split->scratch, word, n, &n, err)
+                   : map_word(split->scratch, word, n, split->strips_alone, &n, err));
         word = split->scratch->mapped;
     }
     for (size_t i = 0; i < n; i++) {
@@ -265,6 +271,8 @@ bt_status bt_text_split_words_as(bt_text_scratch *scratch, const char *text, siz
                             .do_lower_case = options->do_lower_case,
                             .split_on_punc = true,
                             .keeps_accents = options->accents == BT_TEXT_ACCENTS_KEPT,
+                            .strips_alone = !options->do_lower_case &&
+                                            options->accents == BT_TEXT_ACCENTS_STRIPPED,
                             .chinese_joined = options->chinese_joined};
     return split_text(&split, text, n_bytes, words, n_words, err);
 }

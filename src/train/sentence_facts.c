@@ -102,6 +102,45 @@ static bt_status take_length(bt_conf *conf, const sentence_facts *facts, bt_conf
     return BT_OK;
 }
 
+/* do_lower_case of sentence-transformers stands before the tokenizer: one that leaves the case
+ * leaves the accents too. */
+static bt_status take_case_of(bt_conf *conf, const char *section, const sentence_facts *facts,
+                              bt_conf_errors *errors, bt_error *err) {
+    char key[64];
+    char accents[64];
+    char origin[BT_CONF_ORIGIN_MAX];
+    bool lowers = true;
+    (void)snprintf(key, sizeof key, "%s.lower_case", section);
+    (void)snprintf(accents, sizeof accents, "%s.strip_accents", section);
+    BT_TRY(bt_conf_get_bool(conf, key, &lowers, err));
+    if (lowers) {
+        return BT_OK;
+    }
+    if (bt_conf_is_written(conf, key)) {
+        bt_log(
+            BT_LOG_WARNING,
+            "%s (%s) is false, but do_lower_case of sentence_bert_config.json beside %s is true: "
+            "the key wins",
+            key, bt_conf_origin(conf, key, origin), facts->file.path);
+        return BT_OK;
+    }
+    bt_log(BT_LOG_INFO, "%s is true, as do_lower_case of sentence_bert_config.json beside %s says",
+           key, facts->file.path);
+    if (bt_conf_is_null(conf, accents)) {
+        BT_TRY(set_key(conf, accents, "false", facts->file.path, errors, err));
+    }
+    return set_key(conf, key, "true", facts->file.path, errors, err);
+}
+
+static bt_status take_case(bt_conf *conf, const sentence_facts *facts, bt_conf_errors *errors,
+                           bt_error *err) {
+    if (!facts->file.lowers_case) {
+        return BT_OK;
+    }
+    BT_TRY(take_case_of(conf, "task.train_data", facts, errors, err));
+    return take_case_of(conf, "task.validation_data", facts, errors, err);
+}
+
 bt_status sentence_facts_adopt(bt_conf *conf, const bt_ckpt *ckpt, bt_conf_errors *errors,
                                bt_error *err) {
     sentence_facts facts;
@@ -112,5 +151,6 @@ bt_status sentence_facts_adopt(bt_conf *conf, const bt_ckpt *ckpt, bt_conf_error
     BT_TRY(bt_ckpt_read_facts(ckpt, &facts.config, err));
     BT_TRY(take_pooling(conf, &facts, errors, err));
     BT_TRY(take_normalize(conf, &facts, errors, err));
+    BT_TRY(take_case(conf, &facts, errors, err));
     return take_length(conf, &facts, errors, err);
 }

@@ -204,7 +204,7 @@ class Tokenizers(Facts):
 
     def test_as_transformers(self):
         plain = None
-        for name in ('cased', 'uncased', 'accents_kept', 'lines'):
+        for name in ('cased', 'uncased', 'accents_kept', 'accents_off', 'lines'):
             folder = e2e.golden('folders/' + name)
             if name == 'lines':  # where a vocabulary of lines has no token for a name in brackets
                 with open(os.path.join(folder, 'expected.json'), encoding='utf-8') as source:

@@ -66,6 +66,18 @@ class SentenceVectors(e2e.Case):
             self.predict(model_dir=name + '-out')
             self.compare(name, name + '-out')
 
+    def test_lower_case_before_the_tokenizer(self):
+        self.take('lowered')
+        result = self.predict()
+        self.compare('lowered')
+        self.assertIn('task.validation_data.lower_case is true, as do_lower_case of '
+                      'sentence_bert_config.json beside lowered/', result.stderr)
+        result = self.predict('task.validation_data.lower_case=false', model_dir='cased')
+        self.assertIn('task.validation_data.lower_case (--params_override', result.stderr)
+        self.assertIn('is false, but do_lower_case', result.stderr)
+        with self.assertRaises(AssertionError):
+            self.compare('lowered', 'cased')
+
     def test_keys_of_older_versions(self):
         for name in ('mean', 'cls', 'max'):
             self.take(name)

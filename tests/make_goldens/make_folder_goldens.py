@@ -44,6 +44,9 @@ FOLDERS = {
     'tags_distilbert': dict(model='DistilBertForTokenClassification', config=TAGS),
     'answers': dict(model='BertForQuestionAnswering', config=dict(num_labels=2)),
     'answers_albert': dict(model='AlbertForQuestionAnswering', config=dict(num_labels=2, embedding_size=4)),
+    'accents_off': dict(tokenizer=dict(do_lower_case=False, strip_accents=True),
+                        pieces=['Eclair', 'Cafe', 'Ω', 'K', 'й', 'И', 'и'],
+                        texts=['ÉCLAIR Ω K Й й ё', 'İ Caf\u0301e Ǆ']),
 }
 
 
@@ -78,9 +81,9 @@ def save(model, folder, spec):
         save_file(tensors, path, metadata={'format': 'pt'})
 
 
-def make_texts(model, tokenizer):
+def make_texts(model, tokenizer, texts):
     rows = []
-    for text in TEXTS:
+    for text in TEXTS + texts:
         inputs = tokenizer(text, truncation=True, return_tensors='pt')
         row = dict(text=text, ids=inputs['input_ids'][0].tolist())
         logits = model(**inputs, output_hidden_states=True)
@@ -96,7 +99,7 @@ def make_texts(model, tokenizer):
     return rows
 
 
-def make_tags(model, tokenizer):
+def make_tags(model, tokenizer, _):
     rows = []
     for words in SENTENCES:
         inputs = tokenizer(words, is_split_into_words=True, return_tensors='pt')
@@ -108,7 +111,7 @@ def make_tags(model, tokenizer):
     return rows
 
 
-def make_answers(model, tokenizer):
+def make_answers(model, tokenizer, _):
     rows = []
     for question, context in QUESTIONS:
         inputs = tokenizer(question, context, return_offsets_mapping=True, return_tensors='pt')
@@ -123,7 +126,8 @@ def make_answers(model, tokenizer):
 
 def make(folder, name, spec, seed):
     torch.manual_seed(seed)
-    tokenizer = transformers.BertTokenizer(vocab={p: i for i, p in enumerate(PIECES)}, model_max_length=24,
+    pieces = PIECES + spec.get('pieces', [])
+    tokenizer = transformers.BertTokenizer(vocab={p: i for i, p in enumerate(pieces)}, model_max_length=24,
                                            **spec.get('tokenizer', dict(do_lower_case=True)))
     tokenizer.add_tokens(spec.get('added', []))
     model = make_model(spec, len(tokenizer))
@@ -139,7 +143,7 @@ def make(folder, name, spec, seed):
     rows_of = (make_tags if kind.endswith('TokenClassification') else
                make_answers if kind.endswith('QuestionAnswering') else make_texts)
     with torch.no_grad():
-        rows = rows_of(model, tokenizer)
+        rows = rows_of(model, tokenizer, spec.get('texts', []))
     with open(folder / 'expected.json', 'w', encoding='utf-8') as out:
         json.dump(dict(transformers=transformers.__version__, rows=rows), out, indent=1)
         out.write('\n')

@@ -27,6 +27,7 @@ MODELS = {
     'mean_raw': ('mean', False, 24),
     'cls': ('cls', True, 24),
     'max': ('max', False, 9),
+    'lowered': ('mean', True, 24),  # do_lower_case before a tokenizer that keeps the case
 }
 
 
@@ -37,7 +38,7 @@ def randomise(model, generator):
         value.data = 1 + 0.2 * noise if is_norm_weight else 0.4 * noise
 
 
-def save_bert(folder, seed):
+def save_bert(folder, seed, lowers):
     vocab = folder / 'words.txt'
     vocab.write_text('\n'.join(WORDS) + '\n')
     config = transformers.BertConfig(
@@ -46,19 +47,24 @@ def save_bert(folder, seed):
     model = transformers.BertModel(config).eval()
     randomise(model, torch.Generator().manual_seed(seed))
     model.save_pretrained(folder / 'bert')
-    transformers.BertTokenizer(str(vocab), do_lower_case=True).save_pretrained(folder / 'bert')
+    transformers.BertTokenizer(str(vocab), do_lower_case=lowers).save_pretrained(folder / 'bert')
 
 
 def make(folder, name, seed):
     pooling, is_unit, length = MODELS[name]
     with tempfile.TemporaryDirectory() as work:
-        save_bert(pathlib.Path(work), seed)
-        words = models.Transformer(str(pathlib.Path(work) / 'bert'), max_seq_length=length)
+        is_lowered = name == 'lowered'
+        save_bert(pathlib.Path(work), seed, not is_lowered)
+        words = models.Transformer(str(pathlib.Path(work) / 'bert'), max_seq_length=length,
+                                   do_lower_case=is_lowered)
     modules = [words, models.Pooling(words.get_word_embedding_dimension(), pooling_mode=pooling)]
     if is_unit:
         modules.append(models.Normalize())
     model = SentenceTransformer(modules=modules, device='cpu')
     model.save(str(folder / name), create_model_card=False)
+    if is_lowered:  # which versions up to 5 write, and 6 reads
+        path = folder / name / 'sentence_bert_config.json'
+        path.write_text(json.dumps(dict(json.loads(path.read_text()), do_lower_case=True), indent=4))
     (folder / name / 'vocab.txt').write_text('\n'.join(WORDS) + '\n')
     return model.encode(SENTENCES, batch_size=2, convert_to_numpy=True).astype('float64').tolist()
 

@@ -151,13 +151,29 @@ def word_ranges():
     return ranges
 
 
-def write_lower(path, runs, ranges):
+def capitals():
+    """(capital, what stays of it without marks) where that is another character."""
+    rows = []
+    for c in range(N):
+        text = chr(c)
+        parts = unicodedata.normalize('NFD', text)
+        if text.lower() != text and parts != text:
+            base = [ord(x) for x in parts if unicodedata.category(x) != 'Mn']
+            assert len(base) == 1
+            rows.append((c, base[0]))
+    return rows
+
+
+def write_lower(path, runs, ranges, accented):
     with open(path, 'w', encoding='ascii') as f:
         f.write(HEAD % ('Lower case of single characters, and which characters make words.',
                         unicodedata.unidata_version))
         f.write('const int32_t text_lower_size = %d;\n' % len(runs))
         f.write('const uint32_t text_lower_runs[][4] = {\n%s\n};\n\n' %
                 rows(runs, '{%d, %d, %d, %d}'))
+        f.write('/* {capital with marks, the same without them}, sorted */\n')
+        f.write('const int32_t text_capital_size = %d;\n' % len(accented))
+        f.write('const uint32_t text_capitals[][2] = {\n%s\n};\n\n' % rows(accented, '{%d, %d}'))
         f.write('const int32_t text_word_size = %d;\n' % len(ranges))
         f.write('const uint32_t text_word_ranges[][2] = {\n%s\n};\n' %
                 rows(ranges, '{%d, %d}'))
@@ -188,7 +204,7 @@ def main():
     n_blocks = write_class(os.path.join(out, 'unicode_class.c'), classes)
     n_pool = write_map(os.path.join(out, 'unicode_map.c'), maps, combining)
     runs, ranges = lower_runs(), word_ranges()
-    write_lower(os.path.join(out, 'unicode_lower.c'), runs, ranges)
+    write_lower(os.path.join(out, 'unicode_lower.c'), runs, ranges, capitals())
     print('%d blocks, %d maps, %d targets, %d combining, %d lower-case runs, %d word ranges' %
           (n_blocks, len(maps), n_pool, len(combining), len(runs), len(ranges)))
 

@@ -372,6 +372,41 @@ done:
     return rc;
 }
 
+/* Accents go, capitals stay: as BertNormalizer(strip_accents=True, lowercase=False) of tokenizers.
+ */
+static void test_accents_without_case(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *word;
+    } rows[] = {
+        {"Éclair", "Eclair"},
+        {"ÅNGSTRÖM", "ANGSTROM"},
+        {"\xe2\x84\xab", "A"}, /* the sign Angstrom */
+        {"\xe2\x84\xa6", "Ω"}, /* the sign Ohm */
+        {"\xe2\x84\xaa", "K"}, /* the sign Kelvin */
+        {"İĲÑ", "IĲN"},
+        {"ΆΣ", "ΑΣ"},
+        {"ᾈ", "Α"},
+        {"ЙиЁ", "ИиЕ"},
+        {"ǄẞØ", "ǄẞØ"}, /* no marks in them */
+        {"Cafe\xcc\x81", "Cafe"},
+    };
+    const bt_text_options options = {.accents = BT_TEXT_ACCENTS_STRIPPED};
+    bt_text_scratch      *scratch = NULL;
+    assert_ok(bt_text_scratch_create(&scratch, NULL));
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        const bt_text_word *words = NULL;
+        size_t              n = 0;
+        assert_ok(bt_text_split_words_as(scratch, rows[i].text, strlen(rows[i].text), &options,
+                                         &words, &n, NULL));
+        assert_int_equal(n, 1);
+        assert_int_equal(words[0].n_bytes, strlen(rows[i].word));
+        assert_memory_equal(words[0].bytes, rows[i].word, words[0].n_bytes);
+    }
+    bt_text_scratch_free(scratch);
+}
+
 static void test_out_of_memory(void **state) {
     (void)state;
     for (int persistent = 0; persistent < 2; persistent++) {
@@ -392,11 +427,11 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vocab_rules),    cmocka_unit_test(test_vocab_find),
-        cmocka_unit_test(test_vocab_failures), cmocka_unit_test(test_long_pieces),
-        cmocka_unit_test(test_own_goldens),    cmocka_unit_test(test_pairs),
-        cmocka_unit_test(test_utf8_prefix),    cmocka_unit_test(test_without_continuations),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_vocab_rules),          cmocka_unit_test(test_vocab_find),
+        cmocka_unit_test(test_vocab_failures),       cmocka_unit_test(test_long_pieces),
+        cmocka_unit_test(test_own_goldens),          cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_utf8_prefix),          cmocka_unit_test(test_without_continuations),
+        cmocka_unit_test(test_accents_without_case), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
