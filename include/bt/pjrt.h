@@ -196,7 +196,9 @@ typedef struct bt_pjrt_run {
     bool                          wait; /* until it is done; else a failure shows in a download */
 } bt_pjrt_run;
 
-/* Runs the program on its devices. Arguments that the text donates are gone afterwards, also when
+/* Runs the program on its devices. The plug-in holds the number, the sizes and the devices of the
+ * arguments against the program, but not their types: int32 in the place of float32 is the caller's
+ * to see. Arguments that the text donates are gone afterwards, also when
  * this fails once the program had begun (bt_pjrt_is_gone tells); their handles stay the caller's to
  * free. On failure results are all NULL. */
 BT_MUST_USE bt_status bt_pjrt_execute(bt_pjrt_program *program, const bt_pjrt_run *run,

@@ -77,9 +77,9 @@ static PJRT_Error *fail(void) {
     return error;
 }
 
-/* Is it this function's turn to fail? */
+/* Is it this function's turn to fail? Once. */
 static int is_wanted(const char *name) {
-    return state.fail != NULL && strcmp(state.fail, name) == 0 && state.fail_after-- <= 0;
+    return state.fail != NULL && strcmp(state.fail, name) == 0 && state.fail_after-- == 0;
 }
 
 /* First in each function of the table. */

@@ -114,6 +114,8 @@ static void tells_of_a_donated_array_that_is_used_again(void **state) {
     assert_fails(bt_pjrt_download(client, args[0], got, 12, err), BT_E_BACKEND, "donated");
     assert_fails(bt_pjrt_download(client, results[0], got, 16, err), BT_E_SHAPE,
                  "has 12 bytes, 16 are expected");
+    assert_fails(bt_pjrt_download(client, results[0], got, 8, err), BT_E_SHAPE,
+                 "has 12 bytes, 8 are expected");
     bt_pjrt_buffer_free(client, results[0]);
     bt_pjrt_buffer_free(client, results[1]);
     assert_fails(bt_pjrt_execute(program, &run, err), BT_E_BACKEND, "a program failed");
@@ -248,7 +250,10 @@ static void compiles_nothing_the_second_time(void **state) {
     use_cached(three_types, folder, false);
     use_cached(three_types, folder, true);
 
-    /* another option and another text are other programs */
+    /* another option and another text, be it in its last byte, are other programs */
+    char longer[sizeof three_types + 1];
+    snprintf(longer, sizeof longer, "%s\n", three_types);
+    use_cached(longer, folder, false);
     const bt_pjrt_option flag = {
         .name = "xla_cpu_enable_fast_math", .type = BT_PJRT_OPTION_BOOL, .number = 0};
     const bt_pjrt_compile_options options = {
@@ -313,6 +318,44 @@ static void tells_what_the_compiler_refuses(void **state) {
     assert_fails(compile_only(step_text, &flags, err), BT_E_BACKEND, "xla_no_such_flag");
 }
 
+/* Arguments that do not fit the program: our own mistake, which must not end in other numbers. */
+static void tells_of_arguments_that_do_not_fit(void **state) {
+    (void)state;
+    NEED_PLUGIN();
+    bt_pjrt_client *const  client = test_pjrt_client();
+    bt_pjrt_program *const program = test_pjrt_compile(step_text, 1);
+    static const struct {
+        const char   *what;
+        bt_pjrt_shape shape;
+        size_t        n_args;
+        int32_t       device;
+    } rows[] = {
+        {"one too few", {BT_DTYPE_F32, 1, {3}}, 1, 0},
+        {"another size", {BT_DTYPE_F32, 1, {4}}, 2, 0},
+        {"another type", {BT_DTYPE_I64, 1, {3}}, 2, 0},
+        {"another device", {BT_DTYPE_F32, 1, {3}}, 2, 1},
+    };
+    const int64_t zeros[4] = {0};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_pjrt_buffer *args[2], *results[2];
+        for (int k = 0; k < 2; k++) {
+            assert_ok(bt_pjrt_upload(client, rows[i].device, &rows[i].shape, zeros, &args[k], err));
+        }
+        bt_pjrt_buffer *const *const lists[] = {args};
+        bt_pjrt_buffer **const       result_lists[] = {results};
+        const bt_pjrt_run            run = {lists, rows[i].n_args, result_lists, .wait = true};
+        bt_error                     why = BT_ERROR_INIT;
+        const bt_status              rc = bt_pjrt_execute(program, &run, &why);
+        print_message("%s: %s\n", rows[i].what, why.msg);
+        assert_int_equal(rc, BT_E_BACKEND);
+        assert_null(results[0]);
+        assert_null(results[1]);
+        bt_pjrt_buffer_free(client, args[0]);
+        bt_pjrt_buffer_free(client, args[1]);
+    }
+    bt_pjrt_program_free(program);
+}
+
 static void knows_the_size_of_arrays(void **state) {
     (void)state;
     size_t n = 0;
@@ -349,6 +392,7 @@ int main(void) {
         cmocka_unit_test(the_next_process_compiles_nothing),
         cmocka_unit_test(a_cache_that_others_may_write_is_not_used),
         cmocka_unit_test(tells_what_the_compiler_refuses),
+        cmocka_unit_test(tells_of_arguments_that_do_not_fit),
         cmocka_unit_test(knows_the_size_of_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

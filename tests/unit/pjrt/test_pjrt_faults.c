@@ -54,7 +54,12 @@ static bt_status run_once(work *w, bt_error *err) {
     bt_pjrt_buffer *const *const args[] = {w->args[0], w->args[1]};
     bt_pjrt_buffer **const       results[] = {w->results[0], w->results[1]};
     const bt_pjrt_run            run = {args, N_ARGS, results, .wait = true};
-    BT_TRY(bt_pjrt_execute(w->program, &run, err));
+    const bt_status              rc = bt_pjrt_execute(w->program, &run, err);
+    if (rc != BT_OK) {
+        assert_null(w->results[0][0]);
+        assert_null(w->results[1][1]);
+        return rc;
+    }
     bool is_gone = false;
     BT_TRY(bt_pjrt_is_gone(w->client, w->args[1][0], &is_gone, err));
     assert_true(is_gone);
@@ -340,6 +345,10 @@ static void keeps_programs_without_compiling_again(void **state) {
     fake()->fail = "PJRT_Executable_DeserializeAndLoad";
     fake()->fail_after = 0;
     assert_ok(use_devices(folder, err)); /* compiled, since it could not be loaded */
+    assert_true(fake()->fail_after < 0);
+    fake()->fail = "PJRT_Executable_NumOutputs"; /* loaded, and then of no use */
+    fake()->fail_after = 0;
+    assert_ok(use_devices(folder, err));
     assert_true(fake()->fail_after < 0);
     fake()->fail = NULL;
     assert_int_equal(fake()->live, 0);

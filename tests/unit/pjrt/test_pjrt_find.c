@@ -164,8 +164,9 @@ static void knows_devices_to_compile_for(void **state) {
 static void refuses_other_devices(void **state) {
     (void)state;
     static const char *const rows[] = {
-        "",   "h101", "H100:0",   "h100:", "h100:x", "h100:-1", "h100:9999999",
-        ":8", "v5e",  "v5e:2x2y", "v5e:",  "v:2x2",  "tpu",     "/nowhere/h100.txtpb",
+        "",         "h101",    "H100",         "h100:0", "h100:",
+        "h100:x",   "h100:-1", "h100:9999999", ":8",     "v5e",
+        "v5e:2x2y", "v5e:",    "v:2x2",        "tpu",    "/nowhere/h100.txtpb",
         "cpu"};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         bt_pjrt_target target;
