@@ -291,7 +291,8 @@ typedef struct bt_data_census {
 /* side: 0, or 1 for the right one of pairs. NULL: nothing is known. Borrowed until close. */
 const bt_data_census *bt_data_get_census(const bt_data_stream *stream, size_t side);
 /* Which rows of one input have exactly the texts of a row of another (pairs: both texts; sentences:
- * all words). n_of 0: that is not known: of records, or of inputs of different kinds. */
+ * all words; records: length and checksum). n_of 0: of inputs of different kinds that is not known.
+ * */
 typedef struct bt_data_shared {
     int64_t n;
     int64_t n_of;  /* among so many */
@@ -299,9 +300,11 @@ typedef struct bt_data_shared {
 } bt_data_shared;
 BT_MUST_USE bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *among,
                                            bt_data_shared *out, bt_error *err);
-/* Adds how often each class occurs in a table, or each tag in files of words, to counts
- * [n_classes]; false: it is neither, or a table without classes. */
-bool bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes);
+/* Adds how often each class occurs in a table, each tag in files of words, or either in the first
+ * records, to counts [n_classes]; returns how many rows were counted, 0: there are no classes. */
+int64_t bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes);
+/* How many of the first *n_of records next_batch will refuse; *first: what it will say. */
+int64_t bt_data_n_wrong(const bt_data_stream *stream, int64_t *n_of, const char **first);
 /* *batch is borrowed until the next call of next_batch, seek or close; *end = true (and no batch)
  * when a non-training stream is through. Errors name file, record number, byte, expected and got;
  * they come after the batches before them, and again at every further call until a seek. A thread

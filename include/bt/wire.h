@@ -56,10 +56,11 @@ BT_MUST_USE bt_status bt_tfrecord_check_end(const bt_tfrecord_reader *reader, bt
  * verified, data checksums not). For access in any order. 1..11 bytes and no record: BT_E_FORMAT.
  */
 typedef struct bt_tfrecord_index {
-    int64_t *offsets; /* n_records + 1: the last one is where the records end */
-    int64_t  n_records;
-    int64_t  n_trailing_bytes; /* 1..11 ignored bytes, else 0 */
-    uint32_t content; /* crc32c of the records' lengths and checksums: names what is in them */
+    int64_t  *offsets;   /* n_records + 1: the last one is where the records end */
+    uint32_t *checksums; /* n_records: of their data, as the file has them; NULL: it has none */
+    int64_t   n_records;
+    int64_t   n_trailing_bytes; /* 1..11 ignored bytes, else 0 */
+    uint32_t  content; /* crc32c of the records' lengths and checksums: names what is in them */
 } bt_tfrecord_index;
 BT_MUST_USE bt_status bt_tfrecord_index_build(const char *path, bt_tfrecord_index *out,
                                               bt_error *err);

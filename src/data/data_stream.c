@@ -10,6 +10,7 @@
 
 #include "data_labels.h"
 #include "data_names.h"
+#include "data_sample.h"
 
 /* One slot is with the caller, so up to N_SLOTS - 1 batches are ready. */
 enum { N_SLOTS = 4 };
@@ -19,6 +20,7 @@ struct bt_data_stream {
     bt_data_schema schema;
     data_rows     *rows; /* owned; of the thread, while it runs */
     data_order     order;
+    data_sample    sample;
     data_slot      slots[N_SLOTS];
     bt_data_cursor delivered; /* after the last batch that the caller got */
     double         wait_seconds;
@@ -303,9 +305,10 @@ bt_status bt_data_count_shared(const bt_data_stream *of, const bt_data_stream *a
     return data_names_shared(a->names, b->names, &out->n, &out->first, err);
 }
 
-bool bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes) {
+int64_t bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes) {
     const data_rows *const   rows = stream->rows;
     const data_labels *const labels = rows->labels;
+    const data_sample *const sample = &stream->sample;
     for (size_t i = 0; labels != NULL && i < labels->n_seen; i++) {
         if (labels->seen[i].id >= 0 && labels->seen[i].id < n_classes) {
             counts[labels->seen[i].id] += labels->seen[i].count;
@@ -314,7 +317,16 @@ bool bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t
     for (size_t i = 0; i < rows->n_tag_counts && (int64_t)i < n_classes; i++) {
         counts[i] += rows->tag_counts[i];
     }
-    return labels != NULL || rows->tag_counts != NULL;
+    for (int64_t i = 0; i < sample->n_classes && i < n_classes; i++) {
+        counts[i] += sample->counts[i];
+    }
+    return labels != NULL || rows->tag_counts != NULL ? rows->n_rows : sample->n_rows;
+}
+
+int64_t bt_data_n_wrong(const bt_data_stream *stream, int64_t *n_of, const char **first) {
+    *n_of = stream->sample.n_rows;
+    *first = stream->sample.first_wrong.msg;
+    return stream->sample.n_wrong;
 }
 
 const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n) {
@@ -452,7 +464,8 @@ static bt_status open_data(bt_data_stream *stream, const bt_data_config *config,
     for (size_t i = 0; i < stream->rows->n_parts; i++) {
         BT_TRY(check_first_row(stream, &stream->rows->parts[i], err));
     }
-    return BT_OK;
+    return data_sample_read(&stream->sample, stream->rows, &stream->schema,
+                            config->skip_bad_records, &stream->slots[0], err);
 }
 
 static bool init_lock(bt_data_stream *stream) {
@@ -541,6 +554,7 @@ void bt_data_close(bt_data_stream *stream) {
         bt_data_slot_deinit(&stream->slots[i]);
     }
     bt_data_order_deinit(&stream->order);
+    data_sample_deinit(&stream->sample);
     bt_data_rows_close(stream->rows);
     if (stream->has_lock) {
         (void)pthread_cond_destroy(&stream->can_take);

@@ -163,7 +163,16 @@ static void tell_section(const bt_data_stream *data, const bt_data_config *confi
                          const bt_data_schema *schema) {
     const int64_t n = bt_data_n_rows(data);
     const int64_t rest = n % config->global_batch_size;
+    const char   *first_wrong = NULL;
+    int64_t       n_looked_at = 0;
+    const int64_t n_wrong = bt_data_n_wrong(data, &n_looked_at, &first_wrong);
     tell_census(data, config->section, schema);
+    if (n_wrong > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s: %" PRId64 " of the first %" PRId64
+               " records stop the run when their turn comes: %s",
+               config->section, n_wrong, n_looked_at, first_wrong);
+    }
     if (config->drop_remainder && !config->is_training && rest > 0) {
         bt_log(BT_LOG_WARNING,
                "%s.drop_remainder is true: the last %" PRId64 " of %" PRId64
@@ -172,61 +181,92 @@ static void tell_section(const bt_data_stream *data, const bt_data_config *confi
     }
 }
 
+/* How often each class occurs in a section, and in how many of its rows. */
+typedef struct class_counts {
+    const char *section;
+    int64_t    *counts;
+    int64_t     n_rows;
+    int64_t     n_counted;
+} class_counts;
+
+static bool is_whole(const class_counts *counts) {
+    return counts->n_counted == counts->n_rows;
+}
+
+/* "; of SECTION the first 1000 rows were looked at", or "" when all were. */
+static const char *looked_at(const class_counts *counts, char text[128]) {
+    text[0] = '\0';
+    if (!is_whole(counts)) {
+        (void)snprintf(text, 128, "; of %s the first %" PRId64 " rows were looked at",
+                       counts->section, counts->n_counted);
+    }
+    return text;
+}
+
 /* Names of the classes that occur in one of the sections alone. */
-static void tell_lonely(const train_run *run, const int64_t *here, const int64_t *there,
-                        const char *section, const char *other, bool is_bad) {
+static void tell_lonely(const train_run *run, const class_counts *here, const class_counts *there,
+                        bool is_bad) {
     const int64_t n = run->plan.labels.n;
     const bool    are_tags = run->plan.train_schema.label_kind == BT_LABEL_TOKENS;
     char          list[BT_LIST_MAX] = "";
+    char          notes[2][128];
     int64_t       n_lonely = 0;
     int64_t       n_rows = 0;
     for (int64_t c = 0; c < n; c++) {
         char text[BT_TASK_LABEL_TEXT_MAX];
-        if (here[c] > 0 && there[c] == 0) {
+        if (here->counts[c] > 0 && there->counts[c] == 0) {
             (void)bt_list_add(list, sizeof list, bt_task_label_text(&run->plan.labels, c, text));
             n_lonely++;
-            n_rows += here[c];
+            n_rows += here->counts[c];
         }
     }
     if (n_lonely > 0) {
-        bt_log(is_bad ? BT_LOG_WARNING : BT_LOG_INFO,
+        bt_log(is_bad && is_whole(there) ? BT_LOG_WARNING : BT_LOG_INFO,
                "%" PRId64 " of %" PRId64 " %s occur%s in %s only (%" PRId64
-               " %s) and not in %s: %s",
-               n_lonely, n, are_tags ? "tags" : "classes", n_lonely == 1 ? "s" : "", section,
-               n_rows, are_tags ? "words" : "rows", other, list);
+               " %s) and not in %s: %s%s%s",
+               n_lonely, n, are_tags ? "tags" : "classes", n_lonely == 1 ? "s" : "", here->section,
+               n_rows, are_tags ? "words" : "rows", there->section, list, looked_at(here, notes[0]),
+               looked_at(there, notes[1]));
     }
 }
 
 static bt_status tell_classes(const train_run *run, bt_error *err) {
-    const int64_t  n = run->plan.labels.n;
-    int64_t *const counts = n > 0 ? bt_calloc_array((size_t)n * 2, sizeof *counts) : NULL;
+    const int64_t n = run->plan.labels.n;
+    class_counts  train = {.section = "task.train_data", .n_rows = bt_data_n_rows(run->train_data)};
+    class_counts  other = {.section = "task.validation_data",
+                           .n_rows = bt_data_n_rows(run->validation_data)};
+    train.counts = n > 0 ? bt_calloc_array((size_t)n * 2, sizeof *train.counts) : NULL;
     if (n == 0) {
         return BT_OK;
     }
-    if (counts == NULL) {
+    if (train.counts == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for counts of %" PRId64 " classes", n);
     }
-    if (bt_data_class_counts(run->train_data, counts, n) &&
-        bt_data_class_counts(run->validation_data, counts + n, n)) {
-        tell_lonely(run, counts, counts + n, "task.train_data", "task.validation_data", false);
-        tell_lonely(run, counts + n, counts, "task.validation_data", "task.train_data", true);
+    other.counts = train.counts + n;
+    train.n_counted = bt_data_class_counts(run->train_data, train.counts, n);
+    other.n_counted = bt_data_class_counts(run->validation_data, other.counts, n);
+    if (train.n_counted > 0 && other.n_counted > 0) {
+        tell_lonely(run, &train, &other, false);
+        tell_lonely(run, &other, &train, true);
     }
-    bt_free(counts);
+    bt_free(train.counts);
     return BT_OK;
 }
 
 static bt_status tell_shared(const train_run *run, bt_error *err) {
     const bt_data_census *const census = bt_data_get_census(run->validation_data, 0);
-    const char *const           unit = census != NULL ? census->unit : "row";
+    const char *const           unit = census != NULL ? census->unit : "record";
     bt_data_shared              shared = {0};
     BT_TRY(bt_data_count_shared(run->validation_data, run->train_data, &shared, err));
     if (shared.n > 0) {
         bt_log(BT_LOG_WARNING,
                "task.validation_data: %" PRId64 " of %" PRId64
-               " %ss (%.1f %%) have the texts of a %s of task.train_data, the first is %s %" PRId64
+               " %ss (%.1f %%) have the %s of a %s of task.train_data, the first is %s %" PRId64
                ": what is measured on them was learned by heart",
-               shared.n, shared.n_of, unit, share(shared.n, shared.n_of), unit, unit,
-               shared.first + 1);
+               shared.n, shared.n_of, unit, share(shared.n, shared.n_of),
+               census != NULL ? "texts" : "length and checksum", unit, unit,
+               /* records are numbered from 0 in all messages */
+               shared.first + (census != NULL ? 1 : 0));
     }
     return BT_OK;
 }

@@ -5,11 +5,21 @@
 
 #include "tfrecord_frame.h"
 
+/* The checksum behind the record before, which the header's bytes begin with. */
+static bt_status keep_checksum(bt_tfrecord_index *index, const uint8_t *bytes, size_t *cap,
+                               bt_error *err) {
+    const size_t n = (size_t)index->n_records;
+    BT_TRY(bt_grow(&index->checksums, cap, n, sizeof *index->checksums, SIZE_MAX / 16, err));
+    index->checksums[n - 1] = bt_load_u32le(bytes);
+    return BT_OK;
+}
+
 static bt_status index_stream(bt_fs_stream *stream, bt_tfrecord_index *index, size_t *cap,
                               bt_error *err) {
     const char *const path = bt_fs_stream_path(stream);
     const int64_t     size = bt_fs_stream_size(stream);
     int64_t           offset = 0;
+    size_t            cap_checksums = 0;
     size_t            n_before = 0; /* of the checksum at the end of the record before */
     for (;;) {
         uint8_t        bytes[TFRECORD_FOOTER_BYTES + TFRECORD_HEADER_BYTES];
@@ -21,6 +31,9 @@ static bt_status index_stream(bt_fs_stream *stream, bt_tfrecord_index *index, si
         index->offsets[index->n_records] = offset;
         BT_TRY(bt_fs_stream_read(stream, bytes, n_before + TFRECORD_HEADER_BYTES, &got, err));
         index->content = bt_crc32c(index->content, bytes, got);
+        if (n_before > 0) { /* the header has said that the file is as long */
+            BT_TRY(keep_checksum(index, bytes, &cap_checksums, err));
+        }
         if (got < n_before + TFRECORD_HEADER_BYTES) {
             index->n_trailing_bytes = (int64_t)(got > n_before ? got - n_before : 0);
             return BT_OK;
@@ -54,6 +67,7 @@ bt_status bt_tfrecord_index_build(const char *path, bt_tfrecord_index *out, bt_e
 
 void bt_tfrecord_index_deinit(bt_tfrecord_index *index) {
     bt_free(index->offsets);
+    bt_free(index->checksums);
     *index = (bt_tfrecord_index){0};
 }
 

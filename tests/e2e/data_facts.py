@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said before the first step: of a vocabulary that is not the one that was meant, and of
 rows that are empty, cut, left out, in both sections, or of classes in one section only."""
+import gzip
 import json
 import os
 import sys
@@ -195,6 +196,69 @@ class Rows(Told):
         result = self.start('task.model.encoder.bert.vocab_size=%d' % n)
         self.assertEqual([w for w in self.warnings(result) if 'init_checkpoint' not in w
                           and 'not learned' not in w], [])
+
+
+class Records(e2e.Case):
+    def start(self, train, dev, more='', **how):
+        e2e.write_records(self.path('train.rec'), train)
+        e2e.write_records(self.path('dev.rec'), dev)
+        return self.records(more, **how)
+
+    def records(self, more='', **how):
+        return self.train(override='task.train_data.input_path=train.rec,task.validation_data.input_path='
+                          'dev.rec,trainer.train_steps=1,trainer.steps_per_loop=1,'
+                          'trainer.validation_interval=1' + (',' + more if more else ''), **how)
+
+    def labelled(self, labels, seed):
+        return [row for i, label in enumerate(labels)
+                for row in e2e.make_rows(1, seed=seed * 10000 + i, label=[label])]
+
+    def test_records_of_both_sections(self):
+        train = self.labelled([i % 3 for i in range(40)], 1)
+        dev = self.labelled([0, 1, 2] * 5, 2)
+        dev[4], dev[9] = train[30], train[7]
+        dev[6] = dict(train[8], label_ids=[(train[8]['label_ids'][0] + 1) % 3])  # another label
+        wanted = ('warning: task.validation_data: 2 of 15 records (13.3 %) have the length and checksum of '
+                  'a record of task.train_data, the first is record 4: ')
+        self.assertIn(wanted, self.start(train, dev).stderr)
+        more = ''
+        for name, section in (('train.rec', 'train'), ('dev.rec', 'validation')):  # one of them, then both
+            with open(self.path(name), 'rb') as source:
+                packed = gzip.compress(source.read())
+            with open(self.path(name), 'wb') as target:
+                target.write(packed)
+            more += ',task.%s_data.file_type=tfrecord_compressed' % section
+            self.assertIn(wanted, self.records(more[1:], model_dir=section).stderr)
+        self.assertNotIn('checksum', self.start(train, self.labelled([0, 1, 2], 3), model_dir='no').stderr)
+
+    def test_classes_of_one_section(self):
+        said = self.start(self.labelled([0, 0, 1] * 20, 1), self.labelled([0, 2, 0, 2], 2)).stderr
+        self.assertIn("1 of 3 classes occurs in task.train_data only (20 rows) and not in "
+                      "task.validation_data: '1'\n", said)
+        self.assertIn("warning: 1 of 3 classes occurs in task.validation_data only (2 rows) and not in "
+                      "task.train_data: '2'\n", said)
+        said = self.start(self.labelled([0] * 1000 + [1, 2], 1), self.labelled([0, 1, 2], 2),
+                          model_dir='long').stderr
+        self.assertIn("bert-train: 2 of 3 classes occur in task.validation_data only (2 rows) and not in "
+                      "task.train_data: '1', '2'; of task.train_data the first 1000 rows were looked at\n",
+                      said)
+
+    def test_labels_that_no_class_has(self):
+        rows = self.labelled([0, 1, 2] * 100, 1)
+        for i in (250, 252):
+            rows[i]['label_ids'] = [3]
+        said = self.start(rows, rows[:9]).stderr
+        self.assertRegex(said, r'warning: task\.train_data: 2 of the first 300 records stop the run when '
+                               r'their turn comes: train\.rec: record 250 at byte \d+: label_ids is 3, but '
+                               r'there are 3 classes')
+        with open(self.path('train.rec'), 'r+b') as file:  # damage is another thing
+            e2e.write_records(self.path('train.rec'), self.labelled([0, 1, 2] * 9, 1))
+            file.seek(-1, os.SEEK_END)
+            file.write(b'?')
+        self.assertNotIn('their turn', self.records('task.train_data.skip_bad_records=1',
+                                                    model_dir='skips').stderr)
+        self.assertIn('1 of the first 27 records stop the run', self.records(
+            'task.train_data.global_batch_size=2', model_dir='damaged').stderr)
 
 
 if __name__ == '__main__':
