@@ -39,18 +39,6 @@ static void list_labels(const label_rule *rule, char out[BT_LIST_MAX]) {
     }
 }
 
-/* What pandas, R and databases write where there is nothing. */
-static bool says_missing(const char *text) {
-    static const char *const words[] = {"nan",  "NaN",  "NAN",  "NA",   "N/A", "n/a", "<NA>",
-                                        "null", "NULL", "None", "none", "-",   "?",   "#N/A"};
-    for (size_t i = 0; i < BT_ARRAY_LEN(words); i++) {
-        if (strcmp(text, words[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- names and numbers -------------------------------------------------------------------------
  */
 
@@ -187,11 +175,16 @@ static int compare_values(const void *a, const void *b) {
     double                   y = 0;
     const bool               has_x = data_label_number((*p)->text, &x);
     const bool               has_y = data_label_number((*q)->text, &y);
+    int64_t                  m = 0;
+    int64_t                  n = 0;
     if (has_x != has_y) {
         return has_x ? -1 : 1;
     }
     if (has_x && x != y) {
         return x < y ? -1 : 1;
+    }
+    if (data_label_integer((*p)->text, &m) && data_label_integer((*q)->text, &n) && m != n) {
+        return m < n ? -1 : 1; /* of 64 bits, and one as a float64 */
     }
     return compare_texts(a, b);
 }
@@ -269,7 +262,7 @@ static bt_status refuse_number_of(const label_rule *rule, bt_error *err) {
                    "label '%s'%s: %zu different labels occur in %s (%s), but "
                    "task.model.num_classes is %" PRId64,
                    odd->text,
-                   rule->n_numbers > 0 && says_missing(odd->text)
+                   rule->n_numbers > 0 && data_label_says_missing(odd->text)
                        ? " among numbers looks like a missing one"
                        : "",
                    rule->n_distinct, rule->section, list, n_classes);
@@ -319,7 +312,7 @@ static bt_status check_learned(const label_rule *rule, bt_error *err) {
         return refuse_number_of(rule, err);
     }
     const data_label *const odd = find_odd(rule);
-    if (rule->n_numbers > 0 && says_missing(odd->text)) {
+    if (rule->n_numbers > 0 && data_label_says_missing(odd->text)) {
         return refuse_missing(rule, odd, err);
     }
     list_labels(rule, list);
@@ -382,7 +375,8 @@ static bt_status apply(label_rule *rule, bt_error *err) {
         return refuse_no_class(rule, err);
     }
     BT_TRY(check_learned(rule, err));
-    return take_names(rule, err);
+    BT_TRY(take_names(rule, err));
+    return data_labels_tell_slips(labels, rule->section, err);
 }
 
 bt_status bt_data_labels_settle(data_labels *labels, const char *section, data_label_place *place,

@@ -49,13 +49,20 @@ bool data_label_number(const char *text, double *value) {
     return is_plain && bt_parse_f64(text, value) && isfinite(*value);
 }
 
-/* "01" is a name, as codes have it; 1, 1.0 and 1e0 are one number. */
+/* "01" is a name, as codes have it; 1, 1.0 and 1e0 are one number. Integers of 64 bits are told
+ * apart where they are written as such. */
 bool data_label_integer(const char *text, int64_t *value) {
     const char *const digits = text[0] == '-' ? text + 1 : text;
-    const double      most = 9007199254740992.0; /* 2^53: a float64 says which integer it is */
+    const double      most = 9007199254740992.0; /* 2^53: below it a float64 says which one it is */
     double            number = 0;
     if (text[0] == '+' || (digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9') ||
-        !data_label_number(text, &number) || number != floor(number) || fabs(number) > most) {
+        !data_label_number(text, &number)) {
+        return false;
+    }
+    if (bt_parse_i64(text, value)) {
+        return true;
+    }
+    if (number != floor(number) || fabs(number) >= most) {
         return false;
     }
     *value = (int64_t)number;

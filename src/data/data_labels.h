@@ -47,6 +47,10 @@ bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema,
 void      bt_data_labels_deinit(data_labels *labels);
 bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
                                bt_error *err);
+/* What pandas, R and databases write where there is nothing. */
+bool data_label_says_missing(const char *text);
+/* Of classes that were learned: those that look like a slip. */
+bt_status data_labels_tell_slips(const data_labels *labels, const char *section, bt_error *err);
 /* On failure *place is where the label stands that the message speaks of. */
 bt_status bt_data_labels_settle(data_labels *labels, const char *section, data_label_place *place,
                                 bt_error *err);

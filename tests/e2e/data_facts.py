@@ -261,5 +261,34 @@ class Records(e2e.Case):
             'task.train_data.global_batch_size=2', model_dir='damaged').stderr)
 
 
+class Labels(Told):
+    """Classes that are learned, and perhaps a slip."""
+
+    def learned(self, *labels, **how):
+        self.write_tsv('train.tsv', [('a', label) for label in labels])
+        self.write_tsv('dev.tsv', [('b', labels[0])])
+        return self.start('task.model.num_classes=%d,task.train_data.global_batch_size=2'
+                          % len(set(labels)), **how)
+
+    def test_one_but_for_its_form(self):
+        for name, labels in (('case', ('Yes', 'no', 'yes')), ('nbsp', ('a b', 'x', 'a\u00a0b')),
+                             ('nfd', ('\u00e9t\u00e9', 'x', 'e\u0301te\u0301')), ('number', ('01', 'x', '1.0')),
+                             ('blank', ('a  b', 'x', 'a b'))):
+            said = self.learned(*labels, labels[2], model_dir=name).stderr
+            self.assertIn("warning: task.train_data: labels '%s' (1 rows) and '%s' (2 rows) are two classes, "
+                          'and one but for case, accents, blanks or the form of a number\n'
+                          % (labels[0], labels[2]), said)
+        said = self.learned('a', 'A', 'b', 'B', model_dir='two').stderr
+        self.assertIn('the form of a number (there are 2 such pairs)\n', said)
+        for i, labels in enumerate((('ab', 'a b'), ('-1', '1'), ('a', 'b'))):
+            said = self.learned(*labels, model_dir='differ%d' % i).stderr
+            self.assertNotIn('two classes', said)
+
+    def test_a_missing_label_that_is_a_class(self):
+        said = self.learned('pos', 'nan', 'neg', 'nan').stderr
+        self.assertIn("warning: task.train_data: label 'nan' (2 rows) is a class like the others: is it a "
+                      'missing one?\n', said)
+
+
 if __name__ == '__main__':
     e2e.main()

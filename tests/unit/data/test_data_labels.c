@@ -165,6 +165,27 @@ static void test_learning(void **state) {
         {"codes are names", "01 10 02", 3, .ids = "0 2 1", .names = "01,02,10"},
         {"a code among integers", "01 1 2.0", 3, .ids = "0 1 2", .names = "01,1,2.0"},
         {"words that look like numbers", "0x1 1e 1", 3, .ids = "0 2 1", .names = "0x1,1,1e"},
+        {"signs", "1 -1 1", 2, .ids = "1 0 1", .names = "-1,1"},
+        {"signs, written", "+1 -1", 2, .ids = "1 0", .names = "-1,+1"},
+        {"a sign too many is a name", "+1 1 0", 3, .ids = "1 2 0", .names = "0,+1,1"},
+        {"minus nothing is 0", "-0 1 -0.0", 2, .ids = "0 1 0"},
+        {"from one to five", "1 5 3 2 4", 5, .ids = "0 4 2 1 3", .names = "1,2,3,4,5"},
+        {"from one to five of six", "1 5 3 2 4", 6, .ids = "1 5 3 2 4"},
+        {"truth", "True False True", 2, .ids = "1 0 1", .names = "False,True"},
+        {"truth of JSON", "true false", 2, .ids = "1 0", .names = "false,true"},
+        {"truth of both", "true True False", 3, .ids = "2 1 0", .names = "False,True,true"},
+        {"case counts", "Yes yes", 2, .ids = "0 1", .names = "Yes,yes"},
+        {"the form of Unicode counts", "\xc3\xa9 e\xcc\x81", 2, .ids = "1 0",
+         .names = "e\xcc\x81,\xc3\xa9"},
+        {"blanks of Unicode count", "a a\xc2\xa0", 2, .ids = "0 1", .names = "a,a\xc2\xa0"},
+        {"integers of 64 bits are told apart",
+         "9007199254740993 9007199254740992 -9007199254740993", 3, .ids = "2 1 0",
+         .names = "-9007199254740993,9007199254740992,9007199254740993"},
+        {"those below 0 too", "-9007199254740993 -9007199254740992", 2, .ids = "0 1",
+         .names = "-9007199254740993,-9007199254740992"},
+        {"more than 64 bits", "99999999999999999999 99999999999999999998", 2, .ids = "1 0",
+         .names = "99999999999999999998,99999999999999999999"},
+        {"infinity is a word", "inf 1", 2, .ids = "1 0", .names = "1,inf"},
         {"a missing word among words", "NA yes no", 3, .ids = "0 2 1", .names = "NA,no,yes"},
     };
     check_all_orders(cases, BT_ARRAY_LEN(cases));
@@ -190,6 +211,12 @@ static void test_nothing_to_learn(void **state) {
         {"a gap", "0 7", 2,
          .error = "task.train_data: the labels are numbers, '0', '7', but there are 2 classes "
                   "(task.model.num_classes): expected 0 to 1"},
+        {"a gap at 2^53", "9007199254740992 0", 2,
+         .error = "the labels are numbers, '0', '9007199254740992', but there are 2 classes"},
+        {"yes and Yes are one more", "yes Yes no", 2,
+         .error = "3 different labels occur in task.train_data ('Yes', 'no', 'yes'), but "
+                  "task.model.num_classes is 2"},
+        {"none among numbers", "0 None 1", 2, .at = "None", .error = "looks like a missing one"},
         {"too few", "x x", 2,
          .error = "task.train_data: only 1 different labels occur ('x'), but "
                   "task.model.num_classes is 2: name all classes in task.label_names"},
@@ -227,6 +254,42 @@ static void test_known_names(void **state) {
          2,
          {"yes", "no"},
          .error = "is none of the classes 'yes', 'no' of SOURCE, nor is '"},
+        {"another case",
+         "yes No",
+         2,
+         {"yes", "no"},
+         .at = "No",
+         .error = "label 'No' is none of the classes 'yes', 'no' of SOURCE"},
+        {"another form of Unicode",
+         "e\xcc\x81",
+         1,
+         {"\xc3\xa9"},
+         .error = "is none of the classes"},
+        {"signs that are known", "1 -1 1.0", 2, {"-1", "1"}, .ids = "1 0 1", .names = "-1,1"},
+        {"0 beside signs",
+         "1 0",
+         2,
+         {"-1", "1"},
+         .at = "0",
+         .error = "label '0' is none of the classes '-1', '1' of SOURCE"},
+        {"a code where names are integers",
+         "01 2",
+         2,
+         {"1", "2"},
+         .at = "01",
+         .error = "label '01' is none of the classes '1', '2' of SOURCE"},
+        {"a written sign where names are integers",
+         "+1 2",
+         2,
+         {"1", "2"},
+         .at = "+1",
+         .error = "label '+1' is none of the classes '1', '2' of SOURCE"},
+        {"an exponent where names are integers",
+         "1e0 2",
+         2,
+         {"1", "2"},
+         .ids = "0 1",
+         .names = "1,2"},
         {"a number among names",
          "yes 1",
          2,
@@ -278,6 +341,29 @@ static void test_evaluation_by_number(void **state) {
     check_all_orders(cases, BT_ARRAY_LEN(cases));
 }
 
+/* Blanks and tabs around a label are none of it, and blanks alone are no label. */
+static void test_blanks(void **state) {
+    (void)state;
+    static const label_case c = {.why = "blanks", .labels = "", .n_classes = 2};
+    bt_str                  text = BT_STR_INIT;
+    bt_data_stream         *stream = NULL;
+    size_t                  n = 0;
+    assert_ok(bt_str_append(&text, "a\tlabel\na\t x\na\ty \na\tx\na\t  y  \r\n", err));
+    assert_ok(open_rows(&c, fixture_write(folder, "t.tsv", &text), &stream, err));
+    const char *const *const names = bt_data_label_names(stream, &n);
+    assert_int_equal(n, 2);
+    assert_string_equal(names[0], "x");
+    assert_string_equal(names[1], "y");
+    bt_data_close(stream);
+    static const char *const empty[] = {"", " ", "  "};
+    for (size_t i = 0; i < BT_ARRAY_LEN(empty); i++) {
+        bt_str row = BT_STR_INIT;
+        assert_ok(bt_str_appendf(&row, err, "a\tlabel\na\tx\na\t%s\n", empty[i]));
+        assert_fails(open_rows(&c, fixture_write(folder, "t.tsv", &row), &stream, err), BT_E_FORMAT,
+                     "t.tsv:3:1: the label is empty");
+    }
+}
+
 /* A column of texts is told early, and not held in memory. */
 static void test_no_column_of_labels(void **state) {
     (void)state;
@@ -301,11 +387,9 @@ static int make_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learning),
-        cmocka_unit_test(test_nothing_to_learn),
-        cmocka_unit_test(test_known_names),
-        cmocka_unit_test(test_evaluation_by_number),
-        cmocka_unit_test(test_no_column_of_labels),
+        cmocka_unit_test(test_learning),    cmocka_unit_test(test_nothing_to_learn),
+        cmocka_unit_test(test_known_names), cmocka_unit_test(test_evaluation_by_number),
+        cmocka_unit_test(test_blanks),      cmocka_unit_test(test_no_column_of_labels),
     };
     bt_log_setup("test", BT_LOG_TEXT, BT_LOG_ERROR);
     return cmocka_run_group_tests(tests, make_folder, NULL);
