@@ -175,6 +175,9 @@ BT_MUST_USE bt_status bt_data_find_table(const bt_data_config *config, bt_data_t
 BT_MUST_USE bt_status bt_data_list_files(const bt_conf *conf, const char *section, bt_fs_names *out,
                                          bt_error *err);
 
+/* Do the first bytes of a file look like text? Those of records do not. */
+bool bt_data_is_text_file(const char *path);
+
 /* What can be said of a table before anything is decided about its use. Owned. */
 typedef struct bt_data_survey {
     bt_data_table table; /* NONE: records; then the rest is empty */

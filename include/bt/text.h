@@ -334,7 +334,9 @@ typedef struct bt_text_labels {
     char      **names; /* [n] by id */
     size_t      n;
     size_t      cap;
-    const char *from; /* where they come from, for messages; borrowed */
+    const char *from;    /* where they come from, for messages; borrowed */
+    int64_t     n_words; /* of collect: of the files */
+    int64_t     n_sentences;
 } bt_text_labels;
 
 BT_MUST_USE bt_status bt_text_labels_init(bt_text_labels *labels, bt_error *err);

@@ -55,6 +55,19 @@ static bt_status find_experiment(const char *params, const char **out, bt_error 
                             n == 0 ? "no" : "more than one");
 }
 
+/* Another one would find many keys that it does not know. */
+static bt_status check_experiment(const recalled_run *run, bt_error *err) {
+    const char *other = NULL;
+    bool        fits = false;
+    bt_error    none = BT_ERROR_INIT; /* a damaged file is told where it is read */
+    BT_TRY(takes(run->experiment, run->params, &fits, err));
+    return fits || find_experiment(run->params, &other, &none) != BT_OK
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG,
+                         "--experiment=%s: the run there is one of %s (%s); leave --experiment out",
+                         run->experiment, other, run->params);
+}
+
 void recalled_deinit(recalled_run *run) {
     bt_free(run->params);
     bt_free(run->vocabulary);
@@ -91,6 +104,7 @@ bt_status recall_run(const bt_flags *flags, recalled_run *out, bt_error *err) {
     }
     if (is_given(flags, "experiment")) {
         out->experiment = bt_flags_string(flags, "experiment");
+        BT_TRY(check_experiment(out, err));
     } else {
         BT_TRY(find_experiment(out->params, &out->experiment, err));
     }

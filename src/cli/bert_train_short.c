@@ -53,12 +53,34 @@ done:
     return rc;
 }
 
+/* People write a repository's name as Python does. */
+static bt_status check_init(const short_run *run, const char *init, bt_error *err) {
+    bt_str    index = BT_STR_INIT;
+    bool      continues = false;
+    bt_status rc = BT_OK;
+    if (bt_fs_is_remote(init) || bt_fs_exists(init)) {
+        return BT_OK;
+    }
+    BT_TRY(short_goes_on(run, &continues, err));
+    BT_CHECK(bt_str_appendf(&index, err, "%s.index", init));
+    if (!continues && !bt_fs_exists(bt_str_text(&index))) {
+        rc = BT_FAIL(err, BT_E_IO,
+                     "--init=%s: no such folder, file or checkpoint; a repository of Hugging Face "
+                     "is hf://owner/name",
+                     init);
+    }
+done:
+    bt_str_deinit(&index);
+    return rc;
+}
+
 static bt_status apply_init(short_run *run, bt_error *err) {
     const char *const init = short_flag(run, "init");
     bool              modular = false;
     if (init == NULL) {
         return BT_OK;
     }
+    BT_TRY(check_init(run, init, err));
     BT_TRY(is_module(init, &modular, err));
     if (modular) {
         return short_put_path(run, "init", "task.hub_module_url", err);
@@ -124,6 +146,7 @@ bt_status apply_short_flags(const bt_flags *flags, const recalled_run *recalled,
                      .errors = errors,
                      .told = BT_STR_INIT};
     BT_CHECK(use_kept_vocabulary(&run, recalled->vocabulary, err));
+    BT_CHECK(short_check_flags(&run, err));
     BT_CHECK(apply_init(&run, err));
     BT_CHECK(short_put_path(&run, "eval", VALIDATION ".input_path", err));
     BT_CHECK(short_put_path(&run, "predict", VALIDATION ".input_path", err));
@@ -133,6 +156,9 @@ bt_status apply_short_flags(const bt_flags *flags, const recalled_run *recalled,
         BT_CHECK(short_set(&run, VALIDATION ".held_out", "''", "--eval", err));
     }
     BT_CHECK(apply_train(&run, err));
+    BT_CHECK(short_check_columns(&run, "train", err));
+    BT_CHECK(short_check_columns(&run, "eval", err));
+    BT_CHECK(short_check_columns(&run, "predict", err));
     if (run.told.len > 0) {
         bt_log(BT_LOG_INFO, "decided, as nobody wrote it: %s", bt_str_text(&run.told));
     }

@@ -11,7 +11,7 @@
 #define TRAIN "task.train_data"
 #define VALIDATION "task.validation_data"
 
-enum { MAX_FIELDS = 16, PATH_MAX_BYTES = 128 };
+enum { MAX_FIELDS = 16, MAX_WANTED = 3 * MAX_FIELDS, PATH_MAX_BYTES = 128 };
 
 typedef struct short_run {
     const bt_flags *flags;
@@ -67,8 +67,28 @@ BT_MUST_USE bt_status short_use_words(short_run *run, const char *input, const c
 BT_MUST_USE bt_status short_use_questions(short_run *run, const char *input, bt_error *err);
 /* Epochs and learning rate. */
 BT_MUST_USE bt_status short_decide_steps(short_run *run, bt_error *err);
-/* --train alone: a tenth of its rows is the evaluation's. */
-BT_MUST_USE bt_status short_hold_out(short_run *run, const char *input, bt_error *err);
+
+/* ---- bert_train_short_checks.c -----------------------------------------------------------------
+ */
+
+/* --train that is missing, --init that is one too many. */
+BT_MUST_USE bt_status short_check_flags(const short_run *run, bt_error *err);
+/* Training data that are text: weights must be named; without --eval a tenth is held out. */
+BT_MUST_USE bt_status short_use_text(short_run *run, const char *input, bt_error *err);
+/* Others: refused, where they are text all the same (advice: what to do), or nothing is there to
+ * evaluate with. */
+BT_MUST_USE bt_status short_use_records(const short_run *run, const char *input, const char *advice,
+                                        bt_error *err);
+/* A run that goes on has its words in params.yaml, and needs no weights. */
+BT_MUST_USE bt_status short_goes_on(const short_run *run, bool *out, bt_error *err);
+bool                  short_has_column(const bt_data_survey *survey, const char *name);
+/* The columns of the table that the flag (train, eval, predict) names against those that are
+ * wanted. */
+BT_MUST_USE bt_status short_check_columns(const short_run *run, const char *flag, bt_error *err);
+
+/* ---- bert_train_short_table.c, bert_train_short_tasks.c ----------------------------------------
+ */
+
 /* The columns that a flag names into both sections, without a look at a table. */
 BT_MUST_USE bt_status short_put_columns(const short_run *run, const char *flag, const char *key,
                                         const column_list *columns, bool is_list, bt_error *err);

@@ -25,10 +25,19 @@ static bt_status split_columns(const char *flag, const char *text, column_list *
         if (comma != NULL) {
             *comma = '\0';
         }
+        at += strspn(at, " ");
+        for (size_t n = strlen(at); n > 0 && at[n - 1] == ' '; n--) {
+            at[n - 1] = '\0';
+        }
         if (at[0] == '\0' || out->n == MAX_FIELDS) {
             return BT_FAIL(err, BT_E_CONFIG,
                            "--%s=%s: expected one to %d names of columns with commas between", flag,
                            text, MAX_FIELDS);
+        }
+        for (size_t i = 0; i < out->n; i++) {
+            if (bt_str_equal(out->items[i], at)) {
+                return BT_FAIL(err, BT_E_CONFIG, "--%s=%s: '%s' is there twice", flag, text, at);
+            }
         }
         out->items[out->n++] = at;
         at = comma != NULL ? comma + 1 : NULL;
@@ -57,6 +66,9 @@ static const char *const known_texts[][2] = {
     {"text", NULL},
     {"review", NULL},
 };
+static const char table_advice[] =
+    "call a table .tsv, .csv or .jsonl, or say so in task.train_data.file_type";
+
 /* Of pairs of bert/dual_encoder, before those above. */
 static const char *const known_sides[][2] = {
     {"anchor", "positive"},
@@ -66,18 +78,23 @@ static const char *const known_sides[][2] = {
 };
 static const char *const known_labels[] = {"label", "labels", "class", "category", "target"};
 
-static bool has_column(const bt_data_survey *survey, const char *name) {
-    for (size_t i = 0; i < survey->n_columns; i++) {
-        if (bt_str_equal(survey->columns[i], name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bt_status refuse_columns(const char *flag, const char *input, const bt_data_survey *survey,
                                 bt_error *err) {
-    char columns[BT_LIST_MAX] = "";
+    char   columns[BT_LIST_MAX] = "";
+    size_t first = 0;
+    size_t second = 0;
+    if (survey->n_columns == 0) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: no rows", input);
+    }
+    BT_TRY(bt_find_twice((const char *const *)survey->columns, survey->n_columns, &first, &second,
+                         err));
+    if (second < survey->n_columns) {
+        return BT_FAIL(
+            err, BT_E_FORMAT,
+            "%s: columns %zu and %zu are both called '%s': name the one that is meant by "
+            "its number (--text=NUMBER, --label=NUMBER)",
+            input, first + 1, second + 1, survey->columns[first]);
+    }
     bt_list_all(columns, sizeof columns, (const char *const *)survey->columns, survey->n_columns);
     if (bt_str_equal(flag, "sides")) {
         return BT_FAIL(err, BT_E_CONFIG,
@@ -86,7 +103,8 @@ static bt_status refuse_columns(const char *flag, const char *input, const bt_da
                        input, columns);
     }
     return BT_FAIL(err, BT_E_CONFIG,
-                   "%s: which of its columns %s? They are called %s: name it with --%s=COLUMN",
+                   "%s: which of its columns %s? They are called %s: name it with --%s=COLUMN "
+                   "(where the first row has no names, by their numbers: --text=1 --label=2)",
                    input, bt_str_equal(flag, "text") ? "hold the text" : "holds the label", columns,
                    flag);
 }
@@ -98,14 +116,15 @@ static bt_status recognise_texts(const char *input, const bt_data_survey *survey
     size_t n_single = 0;
     for (size_t i = 0; i < BT_ARRAY_LEN(known_texts) && out->n == 0; i++) {
         const char *const *const names = known_texts[i];
-        if (names[1] != NULL && has_column(survey, names[0]) && has_column(survey, names[1])) {
+        if (names[1] != NULL && short_has_column(survey, names[0]) &&
+            short_has_column(survey, names[1])) {
             out->items[out->n++] = names[0];
             out->items[out->n++] = names[1];
             return BT_OK;
         }
     }
     for (size_t i = 0; i < BT_ARRAY_LEN(known_texts); i++) {
-        if (known_texts[i][1] == NULL && has_column(survey, known_texts[i][0])) {
+        if (known_texts[i][1] == NULL && short_has_column(survey, known_texts[i][0])) {
             out->items[0] = known_texts[i][0];
             n_single++;
         }
@@ -169,6 +188,9 @@ static bt_status decide_classes(short_run *run, const char *input, const bt_data
         BT_TRY(short_decide(run, TRAIN ".label_type", "float", "--train", err));
         return short_decide(run, VALIDATION ".label_type", "float", "--train", err);
     }
+    if (survey->n_rows == 0) {
+        return BT_FAIL(err, BT_E_FORMAT, "%s: no rows, but one of names", input);
+    }
     if (survey->n_labels < 2) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: %s in column '%s', so there is nothing to tell apart: is it the column "
@@ -217,7 +239,8 @@ bt_status short_use_table(short_run *run, const char *input, column_list *texts,
     BT_CHECK(survey_input(run, texts, labels, &survey, err));
     if (survey.table == BT_TABLE_NONE) {
         BT_CHECK(short_put_columns(run, "text", "text_fields", texts, true, err));
-        rc = short_put_columns(run, "label", "label_field", labels, false, err);
+        BT_CHECK(short_put_columns(run, "label", "label_field", labels, false, err));
+        rc = short_use_records(run, input, table_advice, err);
         goto done;
     }
     if (survey.label == NULL) {
@@ -232,7 +255,16 @@ bt_status short_use_table(short_run *run, const char *input, column_list *texts,
     BT_CHECK(short_put_columns(run, "text", "text_fields", texts, true, err));
     BT_CHECK(short_put_columns(run, "label", "label_field", labels, false, err));
     BT_CHECK(decide_classes(run, input, &survey, err));
-    rc = short_hold_out(run, input, err);
+    for (size_t i = 0; i < texts->n; i++) {
+        if (bt_str_equal(texts->items[i], survey.label)) {
+            rc = BT_FAIL(err, BT_E_CONFIG,
+                         "%s: column '%s' would be text and label at once: name the label's with "
+                         "--label=COLUMN, the text's with --text=COLUMN",
+                         input, survey.label);
+            goto done;
+        }
+    }
+    rc = short_use_text(run, input, err);
 done:
     bt_data_survey_deinit(&survey);
     return rc;
@@ -259,8 +291,8 @@ list_first_sides(const char *out[BT_ARRAY_LEN(known_sides) + BT_ARRAY_LEN(known_
 static bool find_sides(const bt_data_survey *survey, const char *const (*names)[2], size_t n,
                        column_list *out) {
     for (size_t i = 0; i < n; i++) {
-        if (names[i][1] != NULL && has_column(survey, names[i][0]) &&
-            has_column(survey, names[i][1])) {
+        if (names[i][1] != NULL && short_has_column(survey, names[i][0]) &&
+            short_has_column(survey, names[i][1])) {
             out->items[0] = names[i][0];
             out->items[1] = names[i][1];
             out->n = 2;
@@ -270,8 +302,9 @@ static bool find_sides(const bt_data_survey *survey, const char *const (*names)[
     return false;
 }
 
-static bt_status recognise_sides(short_run *run, const char *input, column_list *sides,
-                                 bool *is_table, bt_error *err) {
+/* is_open: nobody named the columns. *is_text: neither are they records. */
+static bt_status recognise_sides(const short_run *run, const char *input, bool is_open,
+                                 column_list *sides, bool *is_text, bt_error *err) {
     const char    *names[BT_ARRAY_LEN(known_sides) + BT_ARRAY_LEN(known_texts)];
     const size_t   n_names = list_first_sides(names);
     bt_arena       arena = {0};
@@ -279,11 +312,11 @@ static bt_status recognise_sides(short_run *run, const char *input, column_list 
     bt_data_survey survey = {0};
     bt_status      rc = read_config(run, &arena, &config, err);
     if (rc == BT_OK) {
-        rc = bt_data_survey_columns(&config, sides->n > 0 ? sides->items : names,
-                                    sides->n > 0 ? 1 : n_names, &survey, err);
+        rc = bt_data_survey_columns(&config, is_open ? names : sides->items,
+                                    is_open ? n_names : sides->n, &survey, err);
     }
-    *is_table = rc == BT_OK && survey.table != BT_TABLE_NONE && survey.table != BT_TABLE_LINES;
-    if (*is_table && sides->n == 0 && config.n_right_paths == 0 &&
+    *is_text = rc == BT_OK && survey.table != BT_TABLE_NONE;
+    if (*is_text && survey.table != BT_TABLE_LINES && is_open && config.n_right_paths == 0 &&
         !find_sides(&survey, known_sides, BT_ARRAY_LEN(known_sides), sides) &&
         !find_sides(&survey, known_texts, BT_ARRAY_LEN(known_texts), sides)) {
         rc = refuse_columns("sides", input, &survey, err);
@@ -304,16 +337,16 @@ static bt_status put_sides(const short_run *run, const column_list *sides, bt_er
 }
 
 bt_status short_use_pairs(short_run *run, const char *input, column_list *texts, bt_error *err) {
-    bool is_table = false;
+    const bool is_open = texts->n == 0 && !short_is_written(run, TRAIN ".left_text_fields");
+    bool       is_text = false;
     if (texts->n == 1 || texts->n > 2) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "--text=%s: pairs have two sides, so two columns with a comma between: "
                        "--text=LEFT,RIGHT",
                        short_flag(run, "text"));
     }
-    const bool is_left_open = texts->n == 0 && !short_is_written(run, TRAIN ".left_text_fields");
-    if (input != NULL && (texts->n > 0 || is_left_open)) {
-        BT_TRY(recognise_sides(run, input, texts, &is_table, err));
+    if (input != NULL) {
+        BT_TRY(recognise_sides(run, input, is_open, texts, &is_text, err));
     }
     BT_TRY(put_sides(run, texts, err));
     if (input == NULL) {
@@ -322,5 +355,6 @@ bt_status short_use_pairs(short_run *run, const char *input, column_list *texts,
     /* dot products of any length, or cosines as they are, give a softmax that teaches little */
     BT_TRY(short_decide(run, "task.model.normalize", "true", "--train", err));
     BT_TRY(short_decide(run, "task.model.logit_scale", "20.0", "--train", err));
-    return short_hold_out(run, input, err);
+    return is_text ? short_use_text(run, input, err)
+                   : short_use_records(run, input, table_advice, err);
 }

@@ -13,18 +13,6 @@
 /* ---- all tasks ---------------------------------------------------------------------------------
  */
 
-bt_status short_hold_out(short_run *run, const char *input, bt_error *err) {
-    const char *const mode = short_flag(run, "mode");
-    if (bt_str_equal(mode, "train") || short_flag(run, "eval") != NULL || mode == NULL ||
-        short_is_written(run, VALIDATION ".input_path")) {
-        return BT_OK;
-    }
-    BT_TRY(short_decide_text(run, VALIDATION ".input_path", input, "--train", err));
-    BT_TRY(short_decide(run, TRAIN ".held_out", "without", "--train", err));
-    BT_TRY(short_decide(run, VALIDATION ".held_out", "only", "--train", err));
-    return short_decide_both(run, "held_out_share", "0.1", "--train", err);
-}
-
 /* What README.md says: of sentences and pairs the rate of most recipes, of tags and answers, whose
  * heads have more to learn, the largest that BERT's authors tried. */
 static const struct {
@@ -140,6 +128,12 @@ static bool has_tags(const short_run *run) {
 
 static bt_status use_tags(short_run *run, const char *input, const bt_text_labels *tags,
                           bt_error *err) {
+    if (tags->n_sentences == 1 && tags->n_words > 500) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: %" PRId64 " lines and no empty one between sentences: expected a word "
+                       "and its tag a line; a table of sentences is for bert/sentence_prediction",
+                       input, tags->n_words);
+    }
     if (tags->n < 2) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: every word has the same tag '%s', so there is nothing to tell apart: "
@@ -164,12 +158,19 @@ static bt_status use_word_files(short_run *run, const char *input, bt_error *err
         rc = use_tags(run, input, &tags, err);
     }
     bt_text_labels_deinit(&tags);
+    if (rc == BT_OK && !are_words) {
+        rc = short_use_records(run, input,
+                               "words with tags are files called .conll, .conllu, .bio, .txt, .tsv "
+                               "or .jsonl (or task.train_data.file_type=conll); a table of "
+                               "sentences is for bert/sentence_prediction",
+                               err);
+    }
     if (rc != BT_OK || !are_words) {
         return rc;
     }
     /* a long sentence, which is several rows, is one where it is judged */
     BT_TRY(short_decide(run, VALIDATION ".include_sentence_id", "true", "--train", err));
-    return short_hold_out(run, input, err);
+    return short_use_text(run, input, err);
 }
 
 bt_status short_use_words(short_run *run, const char *input, const column_list *texts,
@@ -190,11 +191,12 @@ bt_status short_use_questions(short_run *run, const char *input, bt_error *err) 
     bool any_unanswered = false;
     BT_TRY(bt_task_find_unanswered(run->conf, &are_questions, &any_unanswered, err));
     if (!are_questions) {
-        return BT_OK;
+        return short_use_records(run, input, "questions are SQuAD's files, called .json or .jsonl",
+                                 err);
     }
     if (any_unanswered) {
         BT_TRY(short_decide_both(run, "version_2_with_negative", "true", "--train", err));
     }
     BT_TRY(decide_best(run, "final_f1", err));
-    return short_hold_out(run, input, err);
+    return short_use_text(run, input, err);
 }

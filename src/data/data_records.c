@@ -135,8 +135,8 @@ static bt_status append_record(data_rows *base, int64_t row, data_slot *slot, bo
 /* ---- open and close ---------------------------------------------------------------------------
  */
 
-/* Do the first bytes look like text? Those of records do not: lengths have many NULs. */
-static bool is_text(const char *path) {
+/* Lengths of records have many NULs. */
+bool bt_data_is_text_file(const char *path) {
     bt_file *file = NULL;
     char     bytes[256];
     size_t   got = 0;
@@ -180,7 +180,7 @@ static bt_status explain_format(const record_rows *rows, const char *path, bt_er
                        section);
     }
     BT_TRY(look_for_columns(path, problem));
-    if (is_text(path)) {
+    if (bt_data_is_text_file(path)) {
         return BT_FAIL(problem, BT_E_FORMAT,
                        "%s is text, no record file: call it .tsv, .csv or .jsonl, or say so in "
                        "%s.file_type",

@@ -105,6 +105,7 @@ bt_status bt_text_labels_collect(bt_text_labels *labels, const char *const *path
     labels->from = from;
     for (size_t i = 0; i < n; i++) {
         bool end = false;
+        bool is_first = true; /* of its sentence */
         BT_CHECK(bt_text_word_file_open(&file, paths[i], form, err));
         while (!end) {
             bt_text_word_line word = {0};
@@ -113,7 +114,10 @@ bt_status bt_text_labels_collect(bt_text_labels *labels, const char *const *path
             BT_CHECK(bt_text_word_file_next(file, &word, &is_break, &end, err));
             if (!end && !is_break) {
                 BT_CHECK(collect_word(labels, file, &word, err));
+                labels->n_sentences += is_first ? 1 : 0;
+                labels->n_words++;
             }
+            is_first = is_break;
         }
         bt_text_word_file_close(file);
         file = NULL;

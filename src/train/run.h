@@ -162,9 +162,9 @@ BT_MUST_USE bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt
                                       run_config *out, bt_error *err);
 BT_MUST_USE bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_rows,
                                         bt_error *err);
-/* run_config.c: intervals that nobody wrote, once an epoch (bt_train_args.once_an_epoch). */
-BT_MUST_USE bt_status run_config_fit_epoch(const bt_train_args *args, run_config *config,
-                                           int64_t n_rows, bt_error *err);
+/* run_config.c: intervals that nobody wrote, once an epoch (bt_train_args.once_an_epoch); and a
+ * warning where more is evaluated than trained on. */
+BT_MUST_USE bt_status run_config_fit_epoch(train_run *run, int64_t n_rows, bt_error *err);
 
 /* run_config.c: of runtime.mixed_precision_dtype */
 bt_precision run_config_precision(const run_config *config);

@@ -187,17 +187,28 @@ static bt_status adopt_steps(bt_conf *conf, const char *key, int64_t steps, bt_e
     return bt_conf_adopt(conf, key, &fact, "the rows of an epoch", &adopted, err);
 }
 
-bt_status run_config_fit_epoch(const bt_train_args *args, run_config *config, int64_t n_rows,
-                               bt_error *err) {
+static void warn_of_swapped(const train_run *run, int64_t n_rows) {
+    const int64_t n = run->validation_data != NULL ? bt_data_n_rows(run->validation_data) : 0;
+    if (n > n_rows) {
+        bt_log(BT_LOG_WARNING,
+               "task.train_data has %" PRId64 " rows, task.validation_data %" PRId64
+               ": more is evaluated than trained on; are --train and --eval swapped?",
+               n_rows, n);
+    }
+}
+
+bt_status run_config_fit_epoch(train_run *run, int64_t n_rows, bt_error *err) {
     static const char loop[] = "trainer.steps_per_loop";
     static const char summary[] = "trainer.summary_interval";
     static const char validation[] = "trainer.validation_interval";
     static const char checkpoint[] = "trainer.checkpoint_interval";
-    bt_conf *const    conf = args->conf;
+    run_config *const config = &run->config;
+    bt_conf *const    conf = run->args->conf;
     const int64_t     batch = config->train_data.global_batch_size;
-    if (!args->once_an_epoch || n_rows < 1 || batch < 1) {
+    if (!run->args->once_an_epoch || n_rows < 1 || batch < 1) {
         return BT_OK;
     }
+    warn_of_swapped(run, n_rows);
     const int64_t steps = (n_rows - 1) / batch + 1;
     BT_TRY(adopt_steps(conf, validation, steps, err));
     BT_TRY(adopt_steps(conf, checkpoint, steps, err));

@@ -239,7 +239,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     BT_TRY(vocabulary_fingerprint(run, err));
     BT_TRY(data_facts_tell(run, err));
     const int64_t n_rows = run->train_data != NULL ? bt_data_n_rows(run->train_data) : 0;
-    BT_TRY(run_config_fit_epoch(args, &run->config, n_rows, err));
+    BT_TRY(run_config_fit_epoch(run, n_rows, err));
     if (mode_trains(args->mode) || run->config.train_steps_key.is_set) {
         BT_TRY(run_config_derive(args->conf, &run->config, n_rows, err));
     }

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The short command: weights, a table to train on, one to evaluate with; what it decides, what the
 user decides instead, and what it refuses."""
+import gzip
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                '../reliability/support'))
+import compare  # noqa: E402
 import e2e  # noqa: E402
 
 CONFIG, DATA = 2, 3
@@ -20,6 +26,10 @@ class Short(e2e.Case):
         super().setUp()
         shutil.copytree(e2e.golden('hf/bert_classifier'), self.path('weights'))
         self.write('weights/vocab.txt', VOCAB.replace(' ', '\n') + '\n')
+
+    def read(self, name):
+        with open(self.path(name), encoding='utf-8') as source:
+            return source.read()
 
     def short(self, *more, mode='train_and_eval', expect=0, train=TRAIN, evaluation=DEV):
         args = ['--experiment=bert/sentence_prediction', '--mode=' + mode, '--model_dir=out',
@@ -145,6 +155,186 @@ class Recalls(Short):
         self.assertIn('missing --experiment (see --help), and --model_dir none has no params.yaml',
                       self.one_error(result))
         self.assertFalse(os.path.exists(self.path('none')))
+
+
+class Inputs(Short):
+    """The same rows in every form give the same columns, classes and split."""
+
+    ROWS = [('the was %d' % i if i % 3 else 'it would not be %d' % i, ('no', 'yes')[i % 2])
+            for i in range(60)]
+
+    def result(self, train):
+        shutil.rmtree(self.path('out'), ignore_errors=True)
+        run = self.short('--params_override=task.train_data.epochs=1', train=train, evaluation=None)
+        told = [line for line in run.stderr.splitlines() if 'held out' in line]
+        self.assertEqual(len(told), 2, run.stderr)
+        with open(self.path('out/metrics.jsonl'), encoding='utf-8') as source:
+            records = [json.loads(line) for line in source]
+        losses = [record[key] for record in records for key in ('training_loss', 'validation_loss')
+                  if key in record]
+        self.assertGreater(len(losses), 1)
+        return told, run.stdout, losses
+
+    def test_every_form(self):
+        tsv = 'text\tlabel\n' + ''.join('%s\t%s\n' % row for row in self.ROWS)
+        self.write('a.tsv', tsv)
+        self.write('a.csv', 'label;text\n' + ''.join('%s;%s\n' % row[::-1] for row in self.ROWS))
+        objects = [{'text': text, 'label': label} for text, label in self.ROWS]
+        self.write('a.json', json.dumps(objects, indent=1))
+        self.write('a.jsonl', ''.join(json.dumps(row) + '\n' for row in objects))
+        with gzip.open(self.path('b.tsv.gz'), 'wt') as out:
+            out.write(tsv)
+        forms = ['a.csv', 'a.json', 'a.jsonl', 'b.tsv.gz']
+        if shutil.which('zstd'):
+            subprocess.run(['zstd', '-q', self.path('a.tsv'), '-o', self.path('c.tsv.zst')],
+                           check=True)
+            forms.append('c.tsv.zst')
+        want = self.result('a.tsv')
+        self.assertIn('54 of 60 rows', want[0][0])
+        self.assertIn('held out of each class: 3 of 30, 3 of 30', want[0][0])
+        for form in forms:
+            with self.subTest(form):
+                self.assertEqual(self.result(form), want)
+
+    def test_a_folder_a_class(self):
+        for i, (text, label) in enumerate(self.ROWS):
+            os.makedirs(self.path('set/' + label), exist_ok=True)
+            self.write('set/%s/%02d.txt' % (label, i), text)
+        told, _, _ = self.result('set')
+        self.assertIn('54 of 60 rows', told[0])
+        self.assertIn('held out of each class: 3 of 30, 3 of 30', told[0])
+        with open(self.path('out/labels.json'), encoding='utf-8') as source:
+            self.assertEqual(json.load(source)['label_names'], ['no', 'yes'])
+
+
+class Resumes(Short):
+    """A run without --eval that is killed or stopped goes on with the same rows held out."""
+
+    MORE = ('--params_override=task.train_data.epochs=80,trainer.checkpoint_interval=40,'
+            'trainer.steps_per_loop=5,trainer.summary_interval=5,trainer.validation_interval=400')
+
+    def args(self, folder):
+        return ['--experiment=bert/sentence_prediction', '--mode=train_and_eval', '--init=weights',
+                '--train=train.tsv', self.MORE, '--model_dir=' + folder]
+
+    def test_stopped_and_killed(self):
+        with open(DEV, encoding='utf-8') as source:
+            self.write('train.tsv', ''.join(source.readlines()[:201]))
+        straight = e2e.run(self.args('straight'), cwd=self.folder)
+        self.assertEqual(straight.code, 0, str(straight))
+        lines = [line for line in straight.stderr.splitlines() if 'held out' in line]
+        self.assertEqual(len(lines), 2)
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            folder = how.name
+            saved = os.path.join(self.path(folder), 'checkpoint')
+            first = e2e.run(self.args(folder), cwd=self.folder, may_die=True,
+                            stop_when=(lambda path=saved: os.path.exists(path), how))
+            self.assertIn(first.code, (75, -signal.SIGKILL))
+            again = e2e.run(self.args(folder), cwd=self.folder)
+            self.assertEqual(again.code, 0, str(again))
+            self.assertIn('restored step', again.stderr)
+            self.assertEqual([line for line in again.stderr.splitlines() if 'held out' in line],
+                             lines)
+            self.assertEqual(again.stdout, straight.stdout)
+            self.assertEqual(compare.differences(self.path('straight'), self.path(folder),
+                                                 kept=how != signal.SIGTERM), [])
+            for name in ('params.yaml', 'labels.json', 'vocab.txt'):
+                self.assertEqual(self.read(folder + '/' + name), self.read('straight/' + name))
+        other = e2e.run(self.args('straight')[:-1] + ['--model_dir=SIGKILL', '--eval=train.tsv'],
+                        cwd=self.folder)
+        self.assertEqual(other.code, CONFIG, str(other))
+        self.assertIn('rows that were trained on would be evaluated', other.stderr)
+
+
+class Mistakes(Short):
+    """What a new user does wrong: one sentence each, nothing left behind."""
+
+    def setUp(self):
+        super().setUp()
+        self.write('good.csv', 'text,label\n' + ''.join('the %d,%d\n' % (i, i % 2)
+                                                        for i in range(40)))
+
+    def refused(self, expect, text, *more, **how):
+        how.setdefault('train', 'good.csv')
+        how.setdefault('evaluation', 'good.csv')
+        result = self.short(*more, expect=expect, **how)
+        self.assertIn(text, self.one_error(result))
+        self.assertFalse(os.path.exists(self.path('out')))
+
+    def test_columns(self):
+        self.write('id.csv', 'id,label\n1,0\n2,1\n')
+        self.write('class.csv', 'text,class\na,0\nb,1\n')
+        self.write('twice.csv', 'text,label,label\na,0,1\nc,1,0\n')
+        self.write('bare.csv', 'the a,0\nwas it,1\n')
+        self.refused(CONFIG, "id.csv: which of its columns hold the text? They are called 'id', "
+                     "'label': name it with --text=COLUMN", train='id.csv')
+        self.refused(CONFIG, 'where the first row has no names, by their numbers: --text=1 '
+                     '--label=2', train='bare.csv')
+        self.refused(DATA, "columns 2 and 3 are both called 'label'", train='twice.csv')
+        self.refused(CONFIG, "column 'label' would be text and label at once", '--text=label')
+        self.refused(CONFIG, "--text=text, text: 'text' is there twice", '--text=text, text')
+        self.refused(DATA, "--train=good.csv has no column 'txt'; its columns are 'text', 'label' "
+                     '(--text=COLUMN)', '--text=txt')
+        self.refused(DATA, "--eval=class.csv has no column 'label', where the training data have "
+                     "the label; its columns are 'text', 'class': call it so there, or name "
+                     'another one (task.validation_data.label_field)', evaluation='class.csv')
+        self.refused(DATA, "--eval=id.csv has no column 'text', where the training data have the "
+                     'text', evaluation='id.csv')
+
+    def test_files(self):
+        self.write('empty.csv', '')
+        self.write('names.csv', 'text,label\n')
+        self.write('x.data', 'text,label\na,0\n')
+        self.refused(DATA, 'empty.csv: no rows', train='empty.csv')
+        self.refused(DATA, '--eval=empty.csv: no rows', evaluation='empty.csv')
+        self.refused(DATA, 'names.csv: no rows, but one of names', train='names.csv')
+        self.refused(DATA, 'x.data is text, no record file: call a table .tsv, .csv or .jsonl',
+                     train='x.data')
+
+    def test_flags(self):
+        self.refused(CONFIG, '--init=weights, but no --train: name the data', train=None)
+        for init, text in (('nope', '--init=nope: no such folder, file or checkpoint; a repository '
+                            'of Hugging Face is hf://owner/name'),
+                           ('good.csv', 'good.csv is no checkpoint')):
+            result = e2e.run(['--experiment=bert/sentence_prediction', '--mode=train_and_eval',
+                              '--model_dir=out', '--train=good.csv', '--init=' + init],
+                             cwd=self.folder)
+            self.assertEqual(result.code, DATA)
+            self.assertIn(text, self.one_error(result))
+        result = e2e.run(['--experiment=bert/sentence_prediction', '--mode=train_and_eval',
+                          '--model_dir=out', '--train=good.csv'], cwd=self.folder)
+        self.assertEqual(result.code, CONFIG)
+        self.assertIn('--train=good.csv, but no --init: name the weights', self.one_error(result))
+        self.assertFalse(os.path.exists(self.path('out')))
+
+    def test_swapped(self):
+        self.write('few.csv', 'text,label\na,0\nb,1\n')
+        result = self.short('--dry_run', train='few.csv', evaluation='good.csv')
+        self.assertIn('task.train_data has 2 rows, task.validation_data 40: more is evaluated than '
+                      'trained on; are --train and --eval swapped?', result.stderr)
+        self.assertNotIn('swapped', self.short('--dry_run', train='good.csv',
+                                               evaluation='few.csv').stderr)
+
+    def test_the_folder_of_another_run(self):
+        self.short('--params_override=task.train_data.epochs=1', train='good.csv',
+                   evaluation='good.csv')
+        self.write('id.csv', 'id,label\n1,0\n2,1\n')
+        for args, expect, text in (
+                (['--mode=predict', '--predict=id.csv'], DATA, "--predict=id.csv has no column "
+                 "'text', where the training data have the text; its columns are 'id', 'label': "
+                 'call it so there, or name another one (--text=COLUMN)'),
+                (['--mode=eval', '--eval=id.csv', '--text=id', '--label=x'], DATA,
+                 "--eval=id.csv has no column 'x'"),
+                (['--mode=predict', '--init=weights'], CONFIG, '--init=weights is for modes that '
+                 'train: --model_dir out has its own weights'),
+                (['--mode=eval', '--experiment=bert/tagging'], CONFIG, '--experiment=bert/tagging: '
+                 'the run there is one of bert/sentence_prediction (out/params.yaml); leave '
+                 '--experiment out')):
+            result = e2e.run(args + ['--model_dir=out'], cwd=self.folder)
+            self.assertEqual(result.code, expect, str(result))
+            self.assertIn(text, self.one_error(result))
+        self.assertIn('rows that were trained on would be evaluated',
+                      self.short(train='good.csv', evaluation=None, expect=CONFIG).stderr)
 
 
 class Refuses(Short):

@@ -163,6 +163,11 @@ class Tagging(Tasks):
                      train='two.conll')
         self.refused(DATA, "unknown label 'X'; expected O, B-PART", evaluation='two.conll')
         self.refused(DATA, 'missing.conll', train='missing.conll')
+        self.write('table.csv', 'text,label\na,0\nb,1\n')
+        self.refused(DATA, 'table.csv is text, no record file: words with tags are files called',
+                     train='table.csv')
+        self.refused(DATA, 'train.tsv: 2001 lines and no empty one between sentences',
+                     train=sample('train.tsv'), evaluation=sample('dev.tsv'))
 
 
 class Questions(Tasks):
@@ -268,6 +273,8 @@ class Questions(Tasks):
         self.refused(DATA, 'empty.json', train='empty.json')
         self.refused(CONFIG, '--text: experiment bert/squad has no key', '--text=context')
         self.refused(DATA, 'tags_dev.conll', evaluation=sample('tags_dev.conll'))
+        self.refused(DATA, "train.tsv is text, no record file: questions are SQuAD's files",
+                     train=sample('train.tsv'))
 
 
 class Pairs(Tasks):
@@ -322,8 +329,11 @@ class Pairs(Tasks):
                      train='a.csv')
         self.refused(CONFIG, '--text=query: pairs have two sides', '--text=query')
         self.refused(CONFIG, '--text=a,b,c: pairs have two sides', '--text=a,b,c')
-        self.refused(DATA, "no column is called 'nope'; the columns are: query, answer",
-                     '--text=query,nope')
+        self.refused(DATA, "pairs_train.tsv has no column 'nope'; its columns are 'query', "
+                     "'answer'", '--text=query,nope')
+        self.refused(CONFIG, "--text=query,query: 'query' is there twice", '--text=query,query')
+        self.refused(DATA, 'tags_dev.conll is text, no record file: call a table .tsv',
+                     train=sample('tags_dev.conll'))
         self.refused(CONFIG, '--label: experiment bert/dual_encoder has no key', '--label=query')
         self.refused(CONFIG, '--text=answer,query contradicts task.train_data.left_text_fields',
                      '--text=answer,query',
