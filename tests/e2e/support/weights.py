@@ -54,10 +54,10 @@ def values(name, n, rng):
     return (some * (n // len(some) + 1))[:n]
 
 
-def write_folder(path, words, seed=1, **sizes):
+def write_folder(path, words, seed=1, special=SPECIAL, **sizes):
     """words: the vocabulary behind the special pieces. sizes: keys of config.json."""
     os.makedirs(path, exist_ok=True)
-    pieces = SPECIAL + list(words)
+    pieces = list(special) + list(words)
     sizes = dict(SIZES, vocab_size=len(pieces), **sizes)
     rng, header, body = random.Random(seed), {}, []
     at = 0
