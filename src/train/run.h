@@ -220,7 +220,7 @@ BT_MUST_USE bt_status saver_join(train_run *run, bt_error *err);
 bool saver_has_failed(const train_run *run);
 void saver_free(train_run *run); /* waits */
 
-/* rate_check.c: a learning rate that is 0 or grows without bound is told; one that is no number is
+/* rate_check.c: a learning rate that is 0, negative or grows is told; one that is no number is
  * BT_E_CONFIG. */
 BT_MUST_USE bt_status rate_check(const train_run *run, bt_error *err);
 

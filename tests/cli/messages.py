@@ -46,9 +46,76 @@ class Messages(e2e.Case):
                 told = self.rate_words(override)
                 self.assertEqual(len(told), 1, told)
                 self.assertIn(words, told[0])
-        for override in ('', 'trainer.train_steps=1', RATE + 'type=constant,' + RATE +
+        for override in ('', 'trainer.train_steps=1,' + WARM % 0, RATE + 'type=constant,' + RATE +
                          'constant.learning_rate=0.001', WARM % 59):
             self.assertEqual(self.rate_words(override), [], override)
+
+    USUAL = {
+        'polynomial': 'initial_learning_rate=0.001,end_learning_rate=0.0,decay_steps=60,power=1.0',
+        'exponential': 'initial_learning_rate=0.001,decay_rate=0.96,decay_steps=20',
+        'cosine': 'initial_learning_rate=0.001,decay_steps=60,alpha=0.0',
+        'stepwise': 'boundaries=[20;40],values=[0.001;0.0005;0.0001]',
+        'power': 'initial_learning_rate=0.001,power=-0.5',
+        'power_linear': 'initial_learning_rate=0.001,power=-0.5,linear_decay_fraction=0.1,total_decay_steps=60',
+        'power_with_offset': 'initial_learning_rate=0.001,power=-0.5,pre_offset_learning_rate=0.001,offset=10',
+        'step_cosine_with_offset': 'boundaries=[0;30;61],values=[0.001;0.0005;0.0]',
+        'constant': 'learning_rate=0.001'}
+    WARMUPS = ('type=null', 'type=linear,linear.warmup_steps=6', 'type=polynomial,polynomial.warmup_steps=6')
+    # schedule, what is changed, what the one sentence says; WARM: keys of the warm-up
+    ODD = (
+        ('polynomial', 'decay_steps=1', '0 in all 60 steps'),
+        ('polynomial', 'offset=-1000', '0 in all 60 steps'),
+        ('polynomial', 'initial_learning_rate=1e-30', '0 in all 60 steps'),
+        ('polynomial', 'decay_steps=20', '0 in 67 % of the 60 steps, from step 20 on'),
+        ('polynomial', 'power=-1.0', 'grows: from 0.00111111 to 0.0600001 within the 60 steps'),
+        ('polynomial', 'end_learning_rate=0.002', 'grows: from 0.0011 to 0.00198333'),
+        ('polynomial', 'end_learning_rate=-0.001', 'negative in 48 % of the 60 steps, from step 31 on, down to -0.00096'),
+        ('polynomial', 'offset=1000', 'is up to 0.0175667, 18 times the 0.001 of'),
+        ('polynomial', 'WARM type=linear,linear.warmup_learning_rate=0.1,linear.warmup_steps=6', '100 times the 0.001'),
+        ('constant', 'WARM polynomial.warmup_steps=100', 'takes 100 steps and the training ends after 60: the '
+         'learning rate gets to 0.00059 and never falls'),
+        ('constant', 'WARM type=linear,linear.warmup_steps=60', 'takes 60 steps and the training ends after 60'),
+        ('constant', 'learning_rate=0.0', '0 in all 60 steps'),
+        ('exponential', 'decay_rate=1.01', 'grows without bound: from 0.001'),
+        ('exponential', 'decay_rate=0.0', '0 in all 60 steps'),
+        ('exponential', 'decay_rate=-0.5,exponential.staircase=true', 'negative in 33 % of the 60 steps'),
+        ('exponential', 'decay_rate=0.5,exponential.offset=1000', 'times the 0.001 of'),
+        ('cosine', 'decay_steps=30', '0 in 50 % of the 60 steps, from step 30 on'),
+        ('cosine', 'decay_steps=1', '0 in all 60 steps'),
+        ('stepwise', 'values=[0.001,0.0,0.0]', '0 in 65 % of the 60 steps, from step 21 on'),
+        ('stepwise', 'values=[0.001,0.01,0.1]', 'grows: from 0.001 to 0.1'),
+        ('stepwise', 'values=[0.001,-0.01,0.1]', 'negative in 33 %'),
+        ('power', 'power=0.5', 'grows without bound: from '),
+        ('power_linear', 'total_decay_steps=10', '0 in 83 % of the 60 steps, from step 10 on'),
+        ('power_linear', 'power=2.0', 'times the 0.001 of'),
+        ('power_with_offset', 'pre_offset_learning_rate=0.0', '0 in all 60 steps'))
+    NO_NUMBER = (('exponential', 'decay_rate=-0.5', 'becomes nan'), ('power', 'power=30.0', 'becomes inf'),
+                 ('polynomial', 'decay_steps=0', 'has no value'), ('cosine', 'decay_steps=0', 'has no value'))
+
+    def schedule(self, kind, warmup, change=''):
+        keys = [RATE + 'type=' + kind] + [RATE + kind + '.' + k.replace(';', ',') for k in self.USUAL[kind].split(',')]
+        if change.startswith('WARM '):
+            warmup = change[5:]
+        elif change:
+            keys += [RATE + k if k.startswith(kind + '.') else RATE + kind + '.' + k
+                     for k in re.split(r',(?=[a-z])', change)]
+        return ','.join(keys + [OPTIMIZER + 'warmup.' + k for k in warmup.split(',')])
+
+    def test_usual_schedules_are_not_spoken_of(self):
+        for kind in self.USUAL:
+            for warmup in self.WARMUPS:
+                self.assertEqual(self.rate_words(self.schedule(kind, warmup)), [], (kind, warmup))
+
+    def test_odd_schedules(self):
+        for kind, change, words in self.ODD:
+            for warmup in self.WARMUPS[2:]:
+                with self.subTest(kind=kind, change=change):
+                    told = self.rate_words(self.schedule(kind, warmup, change))
+                    self.assertEqual(len(told), 1, told)
+                    self.assertIn(words, told[0])
+        for kind, change, words in self.NO_NUMBER:
+            result = self.run_job(self.schedule(kind, self.WARMUPS[0], change), more=['--dry_run'], expect=2)
+            self.assertIn(words, self.one_error(result))
 
     def test_a_rate_that_is_no_number(self):
         error = self.one_error(self.run_job(
