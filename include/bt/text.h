@@ -279,10 +279,13 @@ BT_MUST_USE bt_status bt_text_json_blank_others(const char *text, size_t n, cons
  *
  * CoNLL's comments are left out: "# key = value", "#begin document", "#end document"; in a line
  * with tabs whatever begins with # and a blank ("# id 4711 TAB domain=en"); before the first word
- * of a sentence also what begins so and has another number of columns than the file's first word.
- * So a word # is one, as every word that begins with #. CoNLL-U (ten columns, the first a number):
- * ranges (1-2) and empty nodes (1.1) are left out, and unless columns are given the word is FORM
- * and the label UPOS.
+ * of a sentence also what begins so and has no tab where the file's first word has, or another
+ * number of columns. So a word # is one, as every word that begins with #. CoNLL-U (ten columns,
+ * the first a number): ranges (1-2) and empty nodes (1.1) are left out, and unless columns are
+ * given the word is FORM and the label UPOS. CoNLL-U Plus: a first line "# global.columns = ID FORM
+ * ..." names the columns; unless they are given, the label is that of the one column that CoNLL-U
+ * does not have, or UPOS. All words of a file (of a sentence, where columns are given) have as many
+ * columns.
  *
  * Files called .jsonl, .ndjson or .json (or so and packed) hold sentences, {"tokens": [...],
  * "ner_tags": [...]}: an object a line, in a list, or in the list that is a member of one object
@@ -293,9 +296,11 @@ BT_MUST_USE bt_status bt_text_json_blank_others(const char *text, size_t n, cons
 enum { BT_TEXT_LAST_COLUMN = -1 };
 typedef struct bt_text_word_form {
     bool             is_conll;
-    bool             repair_bio;     /* CoNLL, JSON: an entity that begins with I- begins with B- */
-    int              word_column;    /* CoNLL: from 0 */
-    int              label_column;   /* CoNLL: from 0, or BT_TEXT_LAST_COLUMN */
+    bool             repair_bio;   /* CoNLL, JSON: an entity that begins with I- begins with B- */
+    int              word_column;  /* CoNLL: from 0 */
+    int              label_column; /* CoNLL: from 0, or BT_TEXT_LAST_COLUMN */
+    const char      *word_name;    /* CoNLL-U Plus: the columns by name, or NULL */
+    const char      *label_name;
     const char      *conll_advice;   /* what a user sets to read CoNLL's form, for messages */
     const char      *columns_advice; /* ... and its columns */
     const char      *labels_advice;  /* ... and the names of labels that are numbers */

@@ -205,13 +205,16 @@ static const conf_key tagging_data_keys[] = {
     KEY_ENCODING("words with tags, words_path"),
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|conll"),
-        "records (compressed: GZIP), or words with tags: files called .conll, .conllu, .bio, .iob, "
+        "records (compressed: GZIP), or words with tags: files called .conll, .conllu, .conllup, "
+        ".bio, .iob, "
         ".txt, .tsv, .jsonl, .json (or that and .gz, ...) are those whatever stands here"),
     HELD_OUT_KEYS,
     KEY("include_sentence_id", T_BOOL, 0, "false", RULE_NONE, "read sentence_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
     KEY("label_column", T_INT, EXT, "0", RULE_GE0,
         "words with tags: which column holds the tag, from 1 (0: the last; of CoNLL-U UPOS)"),
+    KEY("label_column_name", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "the same by the name that the file's line # global.columns gives it (CoNLL-U Plus)"),
     KEY("lower_case", T_BOOL, EXT, "true", RULE_NONE,
         "words with tags: lower their case before tokenizing"),
     KEY("repair_bio", T_BOOL, EXT, "false", RULE_NONE,
@@ -225,6 +228,8 @@ static const conf_key tagging_data_keys[] = {
         "words with tags: vocabulary, one piece a line (empty: that of task.hub_module_url)"),
     KEY("words_column", T_INT, EXT, "1", RULE_GE1,
         "words with tags, words_path: which column holds the word"),
+    KEY("words_column_name", T_STR, EXT | NULLABLE, "", RULE_NONE,
+        "the same by name (CoNLL-U Plus)"),
     KEY("words_format", T_STR, EXT | NULLABLE, "", &(const conf_rule)CHOICES("|plain|conll"),
         "of words_path: plain (word TAB tag) or conll (empty = as the meta data say, else plain); "
         "of words with tags: conll where it is empty"),

@@ -17,8 +17,9 @@
 
 /* Records are never called so. */
 static bool is_called_words(const char *path) {
-    static const char *const endings[] = {".conll", ".conllu", ".bio",   ".iob",    ".iob2",
-                                          ".txt",   ".tsv",    ".jsonl", ".ndjson", ".json"};
+    static const char *const endings[] = {".conll", ".conllu", ".conllup", ".bio",
+                                          ".iob",   ".iob2",   ".txt",     ".tsv",
+                                          ".jsonl", ".ndjson", ".json"};
     size_t                   n = strlen(path);
     while (n > 0 && strchr(" \t\r\n,", path[n - 1]) != NULL) {
         n--;

@@ -36,23 +36,37 @@ static bt_status get_column(const bt_conf *conf, const char *section, const char
     return BT_OK;
 }
 
+/* NULL: null or empty. */
+static bt_status get_text(const bt_conf *conf, const char *section, const char *key,
+                          const char **out, bt_error *err) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s.%s", section, key);
+    *out = NULL;
+    if (!bt_conf_is_null(conf, path)) {
+        BT_TRY(bt_conf_get_str(conf, path, out, err));
+    }
+    *out = bt_str_equal(*out, "") ? NULL : *out;
+    return BT_OK;
+}
+
 bt_status task_read_word_form(const bt_conf *conf, const char *section, bt_text_word_form *form,
                               bt_error *err) {
     char        path[128];
     const char *format = "";
-    *form = (bt_text_word_form){.conll_advice = "words_format=conll",
-                                .columns_advice = "words_column, label_column",
-                                .labels_advice = "task.class_names"};
+    *form = (bt_text_word_form){
+        .conll_advice = "words_format=conll",
+        .columns_advice =
+            "words_column, label_column, or by name words_column_name, label_column_name",
+        .labels_advice = "task.class_names"};
     (void)snprintf(form->encoding.key, sizeof form->encoding.key, "%s.encoding", section);
-    if (!bt_conf_is_null(conf, form->encoding.key)) {
-        BT_TRY(bt_conf_get_str(conf, form->encoding.key, &form->encoding.name, err));
-    }
-    form->encoding.name = bt_str_equal(form->encoding.name, "") ? NULL : form->encoding.name;
+    BT_TRY(get_text(conf, section, "encoding", &form->encoding.name, err));
     (void)snprintf(path, sizeof path, "%s.words_format", section);
     BT_TRY(bt_conf_get_str(conf, path, &format, err));
     form->is_conll = !bt_str_equal(format, "plain");
     (void)snprintf(path, sizeof path, "%s.repair_bio", section);
     BT_TRY(bt_conf_get_bool(conf, path, &form->repair_bio, err));
+    BT_TRY(get_text(conf, section, "words_column_name", &form->word_name, err));
+    BT_TRY(get_text(conf, section, "label_column_name", &form->label_name, err));
     BT_TRY(get_column(conf, section, "words_column", &form->word_column, err));
     return get_column(conf, section, "label_column", &form->label_column, err); /* -1: the last */
 }
@@ -65,6 +79,7 @@ static bt_status read_form(const bt_conf *conf, const bt_task_labels *labels,
     form->is_conll = bt_str_equal_nocase(format[0] != '\0' ? format : labels->processor, "conll");
     /* of the label nothing is wanted: the word's neighbour stands for it */
     form->label_column = form->word_column == 0 ? BT_TEXT_LAST_COLUMN : 0;
+    form->label_name = NULL;
     form->conll_advice = SECTION "words_format=conll";
     form->columns_advice = SECTION "words_column";
     return BT_OK;

@@ -6,13 +6,6 @@
 
 #include "word_file.h"
 
-enum { MAX_COLUMNS = 64, CONLLU_COLUMNS = 10, CONLLU_FORM = 1, CONLLU_UPOS = 3 };
-
-typedef struct column {
-    const char *text;
-    size_t      n;
-} column;
-
 bool bt_text_is_word_json(const char *path) {
     static const char *const endings[] = {".jsonl", ".ndjson", ".json"};
     const size_t             n = strlen(path) - bt_text_packed_suffix(path, strlen(path));
@@ -59,6 +52,7 @@ void bt_text_word_file_close(bt_text_word_file *file) {
         bt_str_deinit(&file->text);
         bt_str_deinit(&file->label);
         bt_str_deinit(&file->before);
+        bt_str_deinit(&file->names);
         word_json_deinit(file);
         bt_text_values_deinit(&file->values);
         bt_str_deinit(&file->blanked);
@@ -80,6 +74,7 @@ int64_t bt_text_word_file_line(const bt_text_word_file *file) {
 
 void bt_text_word_file_tell(const bt_text_word_file *file, const char *repair_advice) {
     const char *const path = bt_text_word_file_path(file);
+    word_tell_columns(file);
     if (file->n_comments > 0) {
         bt_log(BT_LOG_INFO, "%s: comment lines left out: %" PRId64 ", the first is line %" PRId64,
                path, file->n_comments, file->first_comment);
@@ -87,6 +82,16 @@ void bt_text_word_file_tell(const bt_text_word_file *file, const char *repair_ad
     if (file->n_nodes > 0) {
         bt_log(BT_LOG_INFO, "%s: CoNLL-U; ranges (1-2) and empty nodes (1.1) left out: %" PRId64,
                path, file->n_nodes);
+    }
+    if (file->n_bilou > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s: labels that begin with U- or L- (BILOU): %" PRId64
+               "; F1 counts entities as seqeval does, which takes U-X beside U-X for one: write S- "
+               "and E- in their place (IOBES)",
+               path, file->n_bilou);
+    } else if (file->n_single > 0) {
+        bt_log(BT_LOG_INFO, "%s: labels that begin with S- or E- (IOBES): %" PRId64, path,
+               file->n_single);
     }
     if (file->n_broken > 0 && file->form->repair_bio) {
         bt_log(BT_LOG_INFO,
@@ -103,24 +108,6 @@ void bt_text_word_file_tell(const bt_text_word_file *file, const char *repair_ad
 
 /* ---- lines
  * ------------------------------------------------------------------------------------------ */
-
-/* Python's str.strip(). */
-static column strip(const char *text, size_t n) {
-    const char       *at = text;
-    const char *const end = text + n;
-    const char       *first = end; /* of what stays */
-    const char       *last = end;
-    while (at < end) {
-        const char *const start = at;
-        uint32_t          c = 0;
-        if (bt_text_read_utf8(&at, end, &c) && bt_text_is_space(c)) {
-            continue;
-        }
-        first = first == end ? start : first;
-        last = at;
-    }
-    return (column){first, (size_t)(last - first)};
-}
 
 static bt_status drop_carriage_returns(bt_text_word_file *r, const char **text, size_t *n,
                                        bt_error *err) {
@@ -170,7 +157,7 @@ static bt_status parse_plain(const bt_text_word_file *r, const char *text, size_
                              bt_text_word_line *word, bt_error *err) {
     const char *const end = text + n;
     const char *const tab = memchr(text, '\t', n);
-    const column      token = strip(text, (size_t)((tab == NULL ? end : tab) - text));
+    const word_column token = word_strip(text, (size_t)((tab == NULL ? end : tab) - text));
     *word = (bt_text_word_line){.word = token.text, .n_word = token.n};
     if (tab == NULL) {
         return BT_OK;
@@ -182,7 +169,7 @@ static bt_status parse_plain(const bt_text_word_file *r, const char *text, size_
                        "more columns are read with %s",
                        bt_text_word_file_path(r), r->line, r->form->conll_advice);
     }
-    const column label = strip(tab + 1, n_label);
+    const word_column label = word_strip(tab + 1, n_label);
     word->label = label.text;
     word->n_label = label.n;
     return BT_OK;
@@ -191,83 +178,23 @@ static bt_status parse_plain(const bt_text_word_file *r, const char *text, size_
 /* ---- CoNLL
  * ------------------------------------------------------------------------------------------ */
 
-/* Columns between tabs where there is one, else between blanks; at most MAX_COLUMNS. */
-static size_t split_columns(const char *text, size_t n, column columns[MAX_COLUMNS]) {
-    const char *const end = text + n;
-    const bool        has_tab = memchr(text, '\t', n) != NULL;
-    size_t            n_columns = 0;
-    while (text < end && n_columns < MAX_COLUMNS) {
-        const char *const separator = memchr(text, has_tab ? '\t' : ' ', (size_t)(end - text));
-        const char *const stop = separator == NULL ? end : separator;
-        if (has_tab || stop > text) {
-            columns[n_columns++] = strip(text, (size_t)(stop - text));
-        }
-        text = separator == NULL ? end : separator + 1;
-    }
-    return n_columns;
-}
-
-/* "1", "1-2" or "1.1": CoNLL-U's first column; the last two are no words of their own. */
-static bool is_node_id(column id, bool *is_plain) {
-    const char *const end = id.text + id.n;
-    const char       *at = id.text;
-    *is_plain = true;
-    while (at < end && *at >= '0' && *at <= '9') {
-        at++;
-    }
-    if (at == id.text || (at < end && *at != '-' && *at != '.')) {
-        return false;
-    }
-    if (at == end) {
-        return true;
-    }
-    *is_plain = false;
-    const char *const second = ++at;
-    while (at < end && *at >= '0' && *at <= '9') {
-        at++;
-    }
-    return at == end && at > second;
-}
-
-/* Whether the line is one of CoNLL-U; *skip: none that is a word. */
-static bool is_conllu(bt_text_word_file *r, const char *text, size_t n,
-                      const column columns[MAX_COLUMNS], size_t n_columns, bool *skip) {
-    bool       is_plain = true;
-    const bool is = n_columns == CONLLU_COLUMNS && memchr(text, '\t', n) != NULL &&
-                    is_node_id(columns[0], &is_plain);
-    *skip = is && !is_plain;
-    r->n_nodes += *skip ? 1 : 0;
-    return is;
-}
-
 static bt_status parse_conll(bt_text_word_file *r, const char *text, size_t n,
                              bt_text_word_line *word, bool *skip, bt_error *err) {
-    const bt_text_word_form *const form = r->form;
-    column                         columns[MAX_COLUMNS];
-    const size_t                   n_columns = split_columns(text, n, columns);
-    size_t                         word_column = (size_t)form->word_column;
-    size_t                         label_column =
-        form->label_column == BT_TEXT_LAST_COLUMN ? n_columns - 1 : (size_t)form->label_column;
-    if (is_conllu(r, text, n, columns, n_columns, skip) && word_column == 0 &&
-        form->label_column == BT_TEXT_LAST_COLUMN) {
-        word_column = CONLLU_FORM;
-        label_column = CONLLU_UPOS;
-    }
-    if (n_columns == 1 && word_column == 0) {
-        *word = (bt_text_word_line){.word = columns[0].text, .n_word = columns[0].n};
+    word_column columns[WORD_MAX_COLUMNS];
+    size_t      n_columns = 0;
+    word_choice choice = {0};
+    BT_TRY(word_split_columns(r, text, n, columns, &n_columns, err));
+    const bool has_tab = memchr(text, '\t', n) != NULL;
+    BT_TRY(word_choose_columns(r, has_tab, columns, n_columns, &choice, skip, err));
+    if (*skip) {
         return BT_OK;
     }
-    if (word_column >= n_columns || label_column >= n_columns || word_column == label_column) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "%s:%" PRId64 ": %zu column%s, but the word is in column %zu and the label "
-                       "in column %zu (%s)",
-                       bt_text_word_file_path(r), r->line, n_columns, n_columns == 1 ? "" : "s",
-                       word_column + 1, label_column + 1, form->columns_advice);
+    const word_column form = columns[choice.word];
+    *word = (bt_text_word_line){.word = form.text, .n_word = form.n};
+    if (choice.has_label) {
+        word->label = columns[choice.label].text;
+        word->n_label = columns[choice.label].n;
     }
-    *word = (bt_text_word_line){.word = columns[word_column].text,
-                                .n_word = columns[word_column].n,
-                                .label = columns[label_column].text,
-                                .n_label = columns[label_column].n};
     return BT_OK;
 }
 
@@ -292,12 +219,15 @@ static bt_status find_width(bt_text_word_file *r, bt_error *err) {
     while (r->width == 0 && !end) {
         const char *text = NULL;
         size_t      n = 0;
-        column      columns[MAX_COLUMNS];
+        word_column columns[WORD_MAX_COLUMNS];
         BT_TRY(bt_stop_check(err));
         BT_TRY(bt_fs_stream_line(r->stream, WORD_LINE_MAX_BYTES, &text, &n, &end, err));
-        const column line = strip(text, end ? 0 : n);
+        const word_column line = word_strip(text, end ? 0 : n);
         if (line.n > 0 && line.text[0] != '#' && !is_document_start(line.text, line.n)) {
-            r->width = split_columns(line.text, line.n, columns);
+            if (word_split_columns(r, line.text, line.n, columns, &r->width, NULL) != BT_OK) {
+                r->width = SIZE_MAX;
+            }
+            r->has_tabs = memchr(line.text, '\t', line.n) != NULL;
         }
     }
     r->width = r->width == 0 ? 1 : r->width; /* nothing but # and empty lines */
@@ -307,10 +237,13 @@ static bt_status find_width(bt_text_word_file *r, bt_error *err) {
 /* text begins with #. It is r->text or the stream's own, which find_width overwrites. */
 static bt_status is_comment(bt_text_word_file *r, const char *text, size_t n, bool *out,
                             bt_error *err) {
-    column       columns[MAX_COLUMNS];
-    const bool   has_blank = n > 1 && text[1] == ' ';
-    const bool   has_tab = memchr(text, '\t', n) != NULL;
-    const size_t n_columns = split_columns(text, n, columns);
+    word_column columns[WORD_MAX_COLUMNS];
+    size_t      n_columns = 0;
+    const bool  has_blank = n > 1 && text[1] == ' ';
+    const bool  has_tab = memchr(text, '\t', n) != NULL;
+    if (word_split_columns(r, text, n, columns, &n_columns, NULL) != BT_OK) {
+        n_columns = SIZE_MAX; /* more than any word has */
+    }
     *out = begins_with(text, n, "#begin document") || begins_with(text, n, "#end document") ||
            (has_blank && has_tab && columns[0].n > 1) ||
            (has_blank && !has_tab && n_columns > 2 && columns[2].n == 1 && *columns[2].text == '=');
@@ -320,7 +253,7 @@ static bt_status is_comment(bt_text_word_file *r, const char *text, size_t n, bo
     if (r->width == 0) {
         BT_TRY(find_width(r, err));
     }
-    *out = n_columns != r->width;
+    *out = n_columns != r->width || r->has_tabs; /* "# newdoc id = x" where words have tabs */
     return BT_OK;
 }
 
@@ -342,6 +275,10 @@ static bt_status follow_label(bt_text_word_file *r, bt_text_word_line *word, bt_
         bt_str_clear(&r->before);
         return BT_OK;
     }
+    if (word->n_label > 2 && word->label[1] == '-') {
+        r->n_single += word->label[0] == 'S' || word->label[0] == 'E' ? 1 : 0;
+        r->n_bilou += word->label[0] == 'U' || word->label[0] == 'L' ? 1 : 0;
+    }
     if (begins_wrongly(&r->before, word->label, word->n_label)) {
         r->first_broken = r->n_broken++ == 0 ? r->line : r->first_broken;
         if (r->form->repair_bio) {
@@ -362,7 +299,7 @@ static bt_status follow_label(bt_text_word_file *r, bt_text_word_line *word, bt_
 /* *skip: the line is neither a word nor a break. */
 static bt_status next_conll(bt_text_word_file *r, const char *text, size_t n,
                             bt_text_word_line *word, bool *is_break, bool *skip, bt_error *err) {
-    column line = strip(text, n);
+    word_column line = word_strip(text, n);
     *is_break = line.n == 0 || is_document_start(line.text, line.n);
     if (!*is_break && line.text[0] == '#') {
         /* a copy: the line may be read over for the file's width */
@@ -374,6 +311,9 @@ static bt_status next_conll(bt_text_word_file *r, const char *text, size_t n,
             line.text = text + before;
         }
         BT_TRY(is_comment(r, line.text, line.n, skip, err));
+        BT_TRY(*skip && r->n_columns == 0 && r->n_names == 0
+                   ? word_read_names(r, line.text, line.n, err)
+                   : BT_OK);
         r->first_comment = *skip && r->n_comments++ == 0 ? r->line : r->first_comment;
     }
     return *is_break || *skip ? BT_OK : parse_conll(r, text, n, word, skip, err);
@@ -405,6 +345,7 @@ bt_status bt_text_word_file_next(bt_text_word_file *file, bt_text_word_line *wor
     }
     file->is_inside = !*is_break;
     if (*is_break) {
+        file->n_columns = file->is_one_width ? file->n_columns : 0;
         bt_str_clear(&file->before);
         return BT_OK;
     }

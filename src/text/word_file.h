@@ -18,12 +18,19 @@ struct bt_text_word_file {
     bt_str                   text; /* of a line that lost its CRs, or that is looked at twice */
     /* CoNLL */
     size_t  width;     /* columns of the first word; 0: not known yet */
-    bool    is_inside; /* behind the first word of a sentence */
-    bt_str  before;    /* the label before, in the sentence */
-    bt_str  label;     /* that was repaired */
+    bool    has_tabs;  /* has that word tabs? */
+    size_t  n_columns; /* of the labelled words so far, of the sentence or of the file */
+    bool    is_one_width;
+    bt_str  names; /* of CoNLL-U Plus's columns, each with a NUL */
+    size_t  n_names;
+    size_t  own_column; /* whose labels were taken unasked, plus 1 */
+    bool    is_inside;  /* behind the first word of a sentence */
+    bt_str  before;     /* the label before, in the sentence */
+    bt_str  label;      /* that was repaired */
     int64_t n_comments, first_comment;
     int64_t n_nodes;
     int64_t n_broken, first_broken;
+    int64_t n_single, n_bilou; /* S- and E-, U- and L- */
     /* JSON */
     bool           is_json;
     bool           is_values; /* no object a line */
@@ -34,6 +41,34 @@ struct bt_text_word_file {
     size_t         next_word;
     char           id[32]; /* of a label that is a number */
 };
+
+/* ---- columns (word_columns.c) */
+
+enum { WORD_MAX_COLUMNS = 64 };
+
+typedef struct word_column {
+    const char *text;
+    size_t      n;
+} word_column;
+
+/* Which columns of a line are meant. */
+typedef struct word_choice {
+    size_t word;
+    size_t label;
+    bool   has_label;
+} word_choice;
+
+word_column word_strip(const char *text, size_t n); /* Python's str.strip() */
+/* Between tabs where there is one, else between blanks. */
+bt_status word_split_columns(const bt_text_word_file *r, const char *text, size_t n,
+                             word_column columns[WORD_MAX_COLUMNS], size_t *n_columns,
+                             bt_error *err);
+/* A comment before the first word: "# global.columns = ID FORM ..." names the columns. */
+bt_status word_read_names(bt_text_word_file *r, const char *text, size_t n, bt_error *err);
+void      word_tell_columns(const bt_text_word_file *r);
+/* *skip: a range or an empty node, no word. */
+bt_status word_choose_columns(bt_text_word_file *r, bool has_tab, const word_column *columns,
+                              size_t n_columns, word_choice *out, bool *skip, bt_error *err);
 
 /* Without its CRs, checked to be UTF-8. */
 bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n, bool *end,

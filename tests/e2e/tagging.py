@@ -381,7 +381,7 @@ class Tagging(e2e.Case):
 
     def test_tags_and_sentences_of_both_sections(self):
         self.write('w/train.txt', 'a O\np B-PER\n\nb O\nq I-LOC\nb O\n\nx B-LOC\ny O\n')
-        self.write('w/dev.txt', 'c O\nq I-LOC\n\nx O\ny O\n\nb O\n\nab c O\n')
+        self.write('w/dev.txt', 'c O\nq I-LOC\n\nx O\ny O\n\nb O\n\nab O\n')
         said = self.start('w/train.txt', 'w/dev.txt')
         self.assertIn("2 of 4 tags occur in task.train_data only (2 words) and not in task.validation_data: "
                       "'B-LOC', 'B-PER'\n", said)

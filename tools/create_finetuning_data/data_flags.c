@@ -102,8 +102,9 @@ static const bt_flag_def flag_defs[] = {
      .help = "conll: labels by id, e.g. O,B-PER,I-PER, or @FILE; unset: the training file's."},
     {.name = "tagging_columns",
      .kind = BT_FLAG_STRING,
-     .help = "conll: columns of word and label, e.g. 1,4; unset: the first and the last (CoNLL-U: "
-             "FORM and UPOS)."},
+     .help =
+         "conll: columns of word and label, e.g. 1,4, or by name (CoNLL-U Plus); unset: the first "
+         "and the last (CoNLL-U: FORM and UPOS)."},
     {.name = "tagging_repair_bio",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",

@@ -38,8 +38,9 @@ static const char *const file_stems[DATA_N_SPLITS] = {"train", "dev", "test"};
 enum { MAX_STEMS = 3 };
 static const char *const conll_stems[DATA_N_SPLITS][MAX_STEMS + 1] = {
     {"train"}, {"dev", "valid", "validation"}, {"test"}};
-static const char *const conll_endings[] = {".tsv",  ".txt",    ".conll", ".bio",  ".iob",
-                                            ".iob2", ".conllu", ".jsonl", ".json", ".ndjson"};
+static const char *const conll_endings[] = {".tsv",   ".txt",  ".conll",  ".bio",
+                                            ".iob",   ".iob2", ".conllu", ".conllup",
+                                            ".jsonl", ".json", ".ndjson"};
 static const char *const conll_2003[DATA_N_SPLITS] = {"eng.train", "eng.testa", "eng.testb"};
 
 typedef struct tagging_run {
@@ -47,6 +48,7 @@ typedef struct tagging_run {
     const data_task      *task;
     bt_text_word_form     form;
     bt_text_labels        labels;
+    char                 *columns; /* owned: what the form's names point into */
 } tagging_run;
 
 /* ---- rows: sentences
@@ -270,25 +272,34 @@ static bt_status find_conll_file(const data_job *job, int split, char found[DATA
                               conll_2003[split]);
 }
 
-/* "WORD,LABEL", from 1. */
-static bt_status parse_columns(const char *text, bt_text_word_form *form, bt_error *err) {
-    char              word[16] = "";
-    int64_t           columns[2] = {0, 0};
-    const char *const comma = strchr(text, ',');
-    if (comma != NULL && (size_t)(comma - text) < sizeof word) {
-        memcpy(word, text, (size_t)(comma - text));
+/* "WORD,LABEL": numbers from 1, or names. The texts belong to the run. */
+static bt_status parse_columns(tagging_run *run, const char *text, bt_error *err) {
+    bt_text_word_form *const form = &run->form;
+    int64_t                  word = 0;
+    int64_t                  label = 0;
+    run->columns = bt_strdup(text);
+    if (run->columns == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for --tagging_columns");
     }
-    if (comma == NULL || !bt_parse_i64(word, &columns[0]) ||
-        !bt_parse_i64(comma + 1, &columns[1]) || columns[0] < 1 || columns[1] < 1 ||
-        columns[0] > 64 || columns[1] > 64 || columns[0] == columns[1]) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "--tagging_columns=%s: expected the numbers of two columns, of the word and "
-                       "of the label, e.g. 1,4",
-                       text);
+    char *const comma = strchr(run->columns, ',');
+    bool        is_good =
+        comma != NULL && comma > run->columns && comma[1] != '\0' && strchr(comma + 1, ',') == NULL;
+    if (is_good) {
+        *comma = '\0';
+        const bool is_number = bt_parse_i64(run->columns, &word);
+        is_good = is_number == bt_parse_i64(comma + 1, &label) &&
+                  strcmp(run->columns, comma + 1) != 0 &&
+                  (!is_number || (word >= 1 && label >= 1 && word <= 64 && label <= 64));
+        form->word_name = is_number ? NULL : run->columns;
+        form->label_name = is_number ? NULL : comma + 1;
+        form->word_column = is_number ? (int)word - 1 : 0;
+        form->label_column = is_number ? (int)label - 1 : BT_TEXT_LAST_COLUMN;
     }
-    form->word_column = (int)columns[0] - 1;
-    form->label_column = (int)columns[1] - 1;
-    return BT_OK;
+    return is_good ? BT_OK
+                   : BT_FAIL(err, BT_E_CONFIG,
+                             "--tagging_columns=%s: expected the numbers of two columns, of the "
+                             "word and of the label, e.g. 1,4, or their names (CoNLL-U Plus)",
+                             text);
 }
 
 static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
@@ -299,7 +310,7 @@ static bt_status add_conll(data_job *job, tagging_run *run, bt_error *err) {
     run->form.repair_bio = bt_flags_bool(job->flags, "tagging_repair_bio");
     run->form.label_column = BT_TEXT_LAST_COLUMN;
     if (columns != NULL) {
-        BT_TRY(parse_columns(columns, &run->form, err));
+        BT_TRY(parse_columns(run, columns, err));
     }
     for (int split = DATA_TRAIN; split < DATA_N_SPLITS; split++) {
         char       name[DATA_NAME_BYTES] = "";
@@ -428,5 +439,6 @@ bt_status run_tagging(data_job *job, const data_task *task, meta_data *meta, bt_
     rc = put_meta(job, &run, meta, err);
 done:
     bt_text_labels_deinit(&run.labels);
+    bt_free(run.columns);
     return rc;
 }

@@ -20,6 +20,8 @@ typedef struct word_case {
     const char *error;
     int         word_column;
     int         label_column; /* 0: the last */
+    const char *word_name;
+    const char *label_name;
     bool        repair_bio;
 } word_case;
 
@@ -33,6 +35,8 @@ static bt_status read_words(const word_case *c, bt_str *out, bt_error *problem) 
                                     .word_column = c->word_column,
                                     .label_column = c->label_column == 0 ? BT_TEXT_LAST_COLUMN
                                                                          : c->label_column,
+                                    .word_name = c->word_name,
+                                    .label_name = c->label_name,
                                     .conll_advice = "CONLL",
                                     .columns_advice = "COLUMNS"};
     bt_text_word_file      *file = NULL;
@@ -134,9 +138,71 @@ static void test_conllu(void **state) {
     check(cases, BT_ARRAY_LEN(cases));
 }
 
-/* The same words as the package conllu has of the same file. */
-static void test_conllu_golden(void **state) {
+#define PLUS                                                                                       \
+    "# global.columns = ID FORM UPOS HEAD PARSEME:MWE\n# sent_id = 1\n1-2\tvamonos\t_\t_\t*\n"     \
+    "1\tvamos\tVERB\t0\t1:IRV\n2\tnos\tPRON\t1\t1\n3.1\tx\tX\t_\t_\n\n1\tNew York\tPROPN\t0\t*\n"
+
+static void test_conllu_plus(void **state) {
     (void)state;
+    static const word_case cases[] = {
+        {"the column of its own", "a.conllup", PLUS, .words = "vamos/1:IRV nos/1|New York/*"},
+        {"by name", "a.conllup", PLUS, .word_name = "FORM", .label_name = "UPOS",
+         .words = "vamos/VERB nos/PRON|New York/PROPN"},
+        {"by number", "a.conllup", PLUS, .word_column = 1, .label_column = 3,
+         .words = "vamos/0 nos/1|New York/0"},
+        {"the label's name alone", "a.conllup", "# global.columns = FORM LEMMA NER\na\tb\tO\n",
+         .label_name = "LEMMA", .words = "a/b"},
+        {"no column of its own", "a.txt",
+         "# newdoc\n# global.columns = UPOS FORM ID\nDET\tthe\t1\n", .words = "the/DET"},
+        {"two of its own", "a.txt", "# global.columns = ID FORM A:X B:Y\n1\ta\tb\tc\n",
+         .error = "a.txt: which of its columns hold the word and the label? They are 'ID', 'FORM', "
+                  "'A:X', 'B:Y' (COLUMNS says it)"},
+        {"no word", "a.txt", "# global.columns = ID UPOS\n1\tX\n",
+         .error = "a.txt: which of its columns hold"},
+        {"no such name", "a.txt", PLUS, .word_name = "FORM", .label_name = "NER",
+         .error = "a.txt: no column is called NER; the columns are 'ID', 'FORM', 'UPOS'"},
+        {"names without the line", "a.txt", "a\tb\n", .word_name = "FORM", .label_name = "NER",
+         .error = "a.txt: no line '# global.columns = ...' before its first word"},
+        {"a name twice", "a.txt", "# global.columns = ID FORM FORM\n1\ta\tb\n",
+         .error = "a.txt:1: global.columns: 'FORM' stands there twice"},
+        {"a line that lost a column", "a.txt", "# global.columns = ID FORM NER\n1\ta\tO\n2\tb\n",
+         .error = "a.txt:3: 2 columns, but global.columns names 3"},
+    };
+    check(cases, BT_ARRAY_LEN(cases));
+}
+
+static void test_width(void **state) {
+    (void)state;
+    static const word_case cases[] = {
+        {"a blank in a word", "a.txt", "a O\nNew York B-LOC\n",
+         .error = "a.txt:2: 3 columns, but the words before it have 2"},
+        {"in another sentence", "a.txt", "a O\n\nNew York B-LOC\n",
+         .error = "a.txt:3: 3 columns, but the words before it have 2"},
+        {"CoNLL-U that lost a column", "a.conllu", CONLLU "1\tx\tx\tX\t_\t_\t0\troot\t_\n",
+         .error = "9 columns, but the words before it have 10"},
+        {"sentences of CoNLL-2012", "a.txt", "d 0 0 a DT O x\n\nd 0 0 b NN O x y z\n",
+         .word_column = 3, .label_column = 4, .words = "a/DT|b/NN"},
+        {"within a sentence", "a.txt", "d a DT O x\nd b c NN O x\n", .word_column = 1,
+         .label_column = 2, .error = "a.txt:2: 6 columns, but the words before it have 5"},
+        {"words without a tag", "a.txt", "a\nb O\nc\n", .words = "a b/O c"},
+        {"blanks at the end", "a.txt", "a O \nb\tO\t\n-DOCSTART- -X- O O\n\nc O",
+         .words = "a/O b/O|c/O"},
+        {"IOBES and BILOU", "a.txt", "a S-X\nb B-X\nc E-X\nd U-X\ne L-X\n",
+         .words = "a/S-X b/B-X c/E-X d/U-X e/L-X"},
+    };
+    check(cases, BT_ARRAY_LEN(cases));
+    char line[2 * 65 + 1];
+    memset(line, 0, sizeof line);
+    for (size_t i = 0; i < 65; i++) {
+        line[2 * i] = 'a';
+        line[2 * i + 1] = i < 64 ? ' ' : '\n';
+    }
+    const word_case many = {"65 columns", "a.txt", line, .error = "a.txt:1: more than 64 columns"};
+    check(&many, 1);
+}
+
+/* The same words as the package conllu has of the same file. */
+static void check_golden(const char *file_path, const char *golden) {
     const bt_text_word_form form = {.is_conll = true,
                                     .label_column = BT_TEXT_LAST_COLUMN,
                                     .conll_advice = "",
@@ -147,8 +213,7 @@ static void test_conllu_golden(void **state) {
     size_t                  n = 0;
     bool                    end = false;
     bool                    is_break = true;
-    assert_ok(bt_text_word_file_open(&file, test_source_path("tests/goldens/text/words.conllu"),
-                                     &form, err));
+    assert_ok(bt_text_word_file_open(&file, test_source_path(file_path), &form, err));
     while (!end) {
         bt_text_word_line word = {0};
         const bool        starts = is_break;
@@ -161,11 +226,16 @@ static void test_conllu_golden(void **state) {
         }
     }
     bt_text_word_file_close(file);
-    assert_ok(bt_fs_read_all(test_source_path("tests/goldens/text/words_conllu.txt"), 1 << 20,
-                             &want, &n, err));
+    assert_ok(bt_fs_read_all(test_source_path(golden), 1 << 20, &want, &n, err));
     assert_string_equal(bt_str_text(&got), want);
     bt_free(want);
     bt_str_deinit(&got);
+}
+
+static void test_conllu_golden(void **state) {
+    (void)state;
+    check_golden("tests/goldens/text/words.conllu", "tests/goldens/text/words_conllu.txt");
+    check_golden("tests/goldens/text/words.conllup", "tests/goldens/text/words_conllup.txt");
 }
 
 static void test_json(void **state) {
@@ -269,7 +339,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_comments),      cmocka_unit_test(test_conllu),
         cmocka_unit_test(test_conllu_golden), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_bio),
+        cmocka_unit_test(test_bio),           cmocka_unit_test(test_conllu_plus),
+        cmocka_unit_test(test_width),
     };
     return cmocka_run_group_tests(tests, make_folder, NULL);
 }
