@@ -93,6 +93,43 @@ struct bt_optim_buffers {
 void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
                     double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
 
+/* ---- the update as data
+ * -------------------------------------------------------------------------- For an engine that
+ * writes the update as a program instead of calling bt_optim_apply. */
+
+typedef enum bt_optim_kind {
+    BT_OPTIM_ADAM,
+    BT_OPTIM_LAMB,
+    BT_OPTIM_SGD,
+    BT_OPTIM_RMSPROP,
+    BT_OPTIM_ADAGRAD,
+    BT_OPTIM_LARS,
+} bt_optim_kind;
+
+/* Everything about the rule that no step changes; 0 or false where the rule has no such thing. */
+typedef struct bt_optim_facts {
+    bt_optim_kind kind;
+    float         beta_1, beta_2, one_minus_beta_1, one_minus_beta_2;
+    float         epsilon, weight_decay, momentum, rho, eeta;
+    bool          amsgrad, nesterov, centered, classic_momentum;
+    double        gradient_clip_norm, clipvalue, clipnorm, global_clipnorm; /* 0: off; so ordered */
+    bool skips_zero_rows; /* rows of the word table without gradient stay as they are, slots too */
+} bt_optim_facts;
+bt_optim_facts bt_optim_get_facts(const bt_optim *optim);
+/* Of a parameter of the table: weight decay; LAMB's and LARS's trust ratio. */
+bool bt_optim_decays(const bt_optim *optim, int64_t param);
+bool bt_optim_adapts(const bt_optim *optim, int64_t param);
+
+/* The numbers of the update after n_done others. */
+typedef struct bt_optim_numbers {
+    float lr;           /* with the rule's own decay */
+    float alpha;        /* Adam's rate: lr * sqrt(correction_2) / correction_1 */
+    float correction_1; /* 1 - beta_1^t */
+    float correction_2;
+    float one_minus_average_decay;
+} bt_optim_numbers;
+bt_optim_numbers bt_optim_get_numbers(const bt_optim *optim, int64_t n_done);
+
 /* For --version: the line "patterns: PCRE2 ...". */
 BT_MUST_USE bt_status bt_optim_append_build_info(bt_str *text, bt_error *err);
 

@@ -361,6 +361,47 @@ bool bt_optim_needs_word_rows(const bt_optim *optim) {
     return optim->options.clipvalue.is_set;
 }
 
+static double limit_of(bt_conf_opt_f64 clip) {
+    return clip.is_set ? clip.value : 0;
+}
+
+bt_optim_facts bt_optim_get_facts(const bt_optim *optim) {
+    const optim_options *const o = &optim->options;
+    /* the old optimizers subtract in float32, the new ones in Python's double */
+    const bool is_new = optim->rule->is_experimental;
+    return (bt_optim_facts){
+        .kind = optim->rule->kind,
+        .beta_1 = (float)o->beta_1,
+        .beta_2 = (float)o->beta_2,
+        .one_minus_beta_1 = is_new ? (float)(1.0 - o->beta_1) : 1.0F - (float)o->beta_1,
+        .one_minus_beta_2 = is_new ? (float)(1.0 - o->beta_2) : 1.0F - (float)o->beta_2,
+        .epsilon = (float)o->epsilon,
+        .weight_decay = (float)o->weight_decay,
+        .momentum = (float)o->momentum,
+        .rho = (float)o->rho,
+        .eeta = (float)o->eeta,
+        .amsgrad = o->amsgrad,
+        .nesterov = o->nesterov,
+        .centered = o->centered,
+        .classic_momentum = o->classic_momentum,
+        .gradient_clip_norm = o->gradient_clip_norm > 0.0 ? o->gradient_clip_norm : 0,
+        .clipvalue = limit_of(o->clipvalue),
+        .clipnorm = limit_of(o->clipnorm),
+        .global_clipnorm = limit_of(o->global_clipnorm),
+        .skips_zero_rows = optim->rule->is_lazy && o->momentum > 0.0,
+    };
+}
+
+bool bt_optim_decays(const bt_optim *optim, int64_t param) {
+    BT_ASSERT(param >= 0 && param < optim->table->n_params);
+    return optim->params[param].decays;
+}
+
+bool bt_optim_adapts(const bt_optim *optim, int64_t param) {
+    BT_ASSERT(param >= 0 && param < optim->table->n_params);
+    return optim->params[param].adapts;
+}
+
 bt_status bt_optim_append_build_info(bt_str *text, bt_error *err) {
     char version[80];
     pattern_library_version(version, sizeof version);

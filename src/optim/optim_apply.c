@@ -254,32 +254,40 @@ static void average_chunk(const optim_step *step, int64_t c) {
  * ------------------------------------------------------------------------------------
  */
 
-static optim_step make_step(const bt_optim *optim, const bt_optim_buffers *buffers,
-                            int64_t n_done) {
+bt_optim_numbers bt_optim_get_numbers(const bt_optim *optim, int64_t n_done) {
     const optim_options *const o = &optim->options;
     const float                t = (float)(n_done + 1);
-    const float                beta_1 = (float)o->beta_1;
-    const float                beta_2 = (float)o->beta_2;
-    /* the old optimizers subtract in float32, the new ones in Python's double */
-    const bool is_new = optim->rule->is_experimental;
-    optim_step step = {
-        .optim = optim,
-        .buffers = buffers,
-        .lr = learning_rate_at(&optim->rate, n_done),
-        .beta_1 = beta_1,
-        .beta_2 = beta_2,
-        .one_minus_beta_1 = is_new ? (float)(1.0 - o->beta_1) : 1.0F - beta_1,
-        .one_minus_beta_2 = is_new ? (float)(1.0 - o->beta_2) : 1.0F - beta_2,
-        .correction_1 = 1.0F - powf(beta_1, t),
-        .correction_2 = 1.0F - powf(beta_2, t),
-        .epsilon = (float)o->epsilon,
-        .one_minus_average_decay = one_minus_average_decay(&optim->ema, n_done + 1),
+    bt_optim_numbers           n = {
+                  .lr = learning_rate_at(&optim->rate, n_done),
+                  .correction_1 = 1.0F - powf((float)o->beta_1, t),
+                  .correction_2 = 1.0F - powf((float)o->beta_2, t),
+                  .one_minus_average_decay = one_minus_average_decay(&optim->ema, n_done + 1),
     };
     if (o->decay > 0.0) {
-        step.lr /= 1.0F + (float)o->decay * (float)n_done;
+        n.lr /= 1.0F + (float)o->decay * (float)n_done;
     }
-    step.alpha = step.lr * sqrtf(step.correction_2) / step.correction_1;
-    return step;
+    n.alpha = n.lr * sqrtf(n.correction_2) / n.correction_1;
+    return n;
+}
+
+static optim_step make_step(const bt_optim *optim, const bt_optim_buffers *buffers,
+                            int64_t n_done) {
+    const bt_optim_facts   facts = bt_optim_get_facts(optim);
+    const bt_optim_numbers numbers = bt_optim_get_numbers(optim, n_done);
+    return (optim_step){
+        .optim = optim,
+        .buffers = buffers,
+        .lr = numbers.lr,
+        .beta_1 = facts.beta_1,
+        .beta_2 = facts.beta_2,
+        .one_minus_beta_1 = facts.one_minus_beta_1,
+        .one_minus_beta_2 = facts.one_minus_beta_2,
+        .correction_1 = numbers.correction_1,
+        .correction_2 = numbers.correction_2,
+        .alpha = numbers.alpha,
+        .epsilon = facts.epsilon,
+        .one_minus_average_decay = numbers.one_minus_average_decay,
+    };
 }
 
 void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,

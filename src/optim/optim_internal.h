@@ -165,6 +165,7 @@ typedef struct optim_span {
 /* One row of the table of optimizers. */
 typedef struct optim_rule {
     const char          *type;
+    bt_optim_kind        kind;
     const bt_conf_field *fields; /* below trainer.optimizer_config.optimizer.<type> */
     size_t               n_fields;
     bool                 is_experimental;

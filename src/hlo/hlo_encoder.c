@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The encoder's forward pass (spec/numerics.md section 1), both orders of norm: a loop over layers
+ * whose parameters are stacked. */
+#include "hlo_internal.h"
+
+static hlo_value embedding_forward(hlo_step *s, hlo_encoder_keep *keep) {
+    hlo *const      h = &s->h;
+    const hlo_value word =
+        hlo_take(h, s->vars[HLO_VAR_WORD].value, hlo_shape(h, s->args[BT_HLO_IDS], s->T));
+    const hlo_value position =
+        hlo_take(h, s->vars[HLO_VAR_POSITION].value, hlo_shape(h, s->args[BT_HLO_POSITIONS], s->T));
+    const hlo_value type =
+        hlo_take(h, s->vars[HLO_VAR_TYPE].value, hlo_shape(h, s->args[BT_HLO_TYPES], s->T));
+    const hlo_norm norm = {s->vars[HLO_VAR_EMBEDDING_GAMMA].value,
+                           s->vars[HLO_VAR_EMBEDDING_BETA].value};
+    keep->embedding_sum = hlo_add(h, hlo_add(h, word, position), type);
+    keep->embedding_out = hlo_dropout(s, hlo_norm_forward(s, keep->embedding_sum, norm),
+                                      hlo_key_at(s, HLO_PLACE_EMBEDDING), hlo_slot_tokens(s),
+                                      s->model->encoder.dropout_rate);
+    keep->embedded = keep->embedding_out;
+    if (s->vars[HLO_VAR_PROJECTION_KERNEL].is_used) {
+        keep->embedded = hlo_plus_bias(s,
+                                       hlo_product(s, "te,eh->th", keep->embedding_out,
+                                                   s->vars[HLO_VAR_PROJECTION_KERNEL].value),
+                                       s->vars[HLO_VAR_PROJECTION_BIAS].value);
+    }
+    return keep->embedded;
+}
+
+hlo_norm hlo_layer_norm(hlo_step *s, hlo_var_kind gamma, hlo_value layer) {
+    return (hlo_norm){hlo_layer_value(s, gamma, layer),
+                      hlo_layer_value(s, (hlo_var_kind)(gamma + 1), layer)};
+}
+
+/* The norm in front of the feed-forward. */
+hlo_norm hlo_ffn_norm(hlo_step *s, hlo_value layer) {
+    return hlo_layer_norm(
+        s, s->model->encoder.norm_first ? HLO_VAR_OUTPUT_GAMMA : HLO_VAR_ATTENTION_GAMMA, layer);
+}
+
+hlo_value hlo_layer_qkv_input(hlo_step *s, hlo_value layer, hlo_value x) {
+    return s->model->encoder.norm_first
+               ? hlo_norm_forward(s, x, hlo_layer_norm(s, HLO_VAR_ATTENTION_GAMMA, layer))
+               : x;
+}
+
+static hlo_value qkv_forward(hlo_step *s, hlo_value layer, hlo_value in) {
+    const hlo_value product =
+        hlo_product(s, "th,cho->tco", in, hlo_layer_value(s, HLO_VAR_QKV_KERNEL, layer));
+    return hlo_kept(s, hlo_plus_bias(s, product, hlo_layer_value(s, HLO_VAR_QKV_BIAS, layer)));
+}
+
+hlo_value hlo_layer_forward(hlo_step *s, hlo_value layer, hlo_value x, hlo_layer_keep *keep) {
+    hlo *const                     h = &s->h;
+    const bt_encoder_config *const e = &s->model->encoder;
+    keep->qkv = qkv_forward(s, layer, hlo_layer_qkv_input(s, layer, x));
+    keep->attention = hlo_attention_forward(s, keep->qkv, hlo_layer_key(s, layer, HLO_LAYER_PROBS));
+    hlo_value attention = hlo_product(s, "th,ho->to", keep->attention.context,
+                                      hlo_layer_value(s, HLO_VAR_ATTENTION_KERNEL, layer));
+    attention = hlo_dropout(
+        s, hlo_plus_bias(s, attention, hlo_layer_value(s, HLO_VAR_ATTENTION_BIAS, layer)),
+        hlo_layer_key(s, layer, HLO_LAYER_ATTENTION), hlo_slot_tokens(s),
+        e->attention_dropout_rate);
+    keep->sum_1 = hlo_kept(s, hlo_add(h, x, attention));
+    const hlo_value ffn_in = hlo_norm_forward(s, keep->sum_1, hlo_ffn_norm(s, layer));
+    const hlo_value pre =
+        hlo_product(s, "th,hi->ti", ffn_in, hlo_layer_value(s, HLO_VAR_INTERMEDIATE_KERNEL, layer));
+    keep->pre_act =
+        hlo_kept(s, hlo_plus_bias(s, pre, hlo_layer_value(s, HLO_VAR_INTERMEDIATE_BIAS, layer)));
+    const hlo_value act = hlo_act_forward(s, e->hidden_activation, hlo_f32(s, keep->pre_act));
+    hlo_value       ffn =
+        hlo_product(s, "ti,ih->th", act, hlo_layer_value(s, HLO_VAR_OUTPUT_KERNEL, layer));
+    ffn = hlo_dropout(s, hlo_plus_bias(s, ffn, hlo_layer_value(s, HLO_VAR_OUTPUT_BIAS, layer)),
+                      hlo_layer_key(s, layer, HLO_LAYER_FFN), hlo_slot_tokens(s), e->dropout_rate);
+    keep->sum_2 = hlo_add(h, ffn, e->norm_first ? hlo_f32(s, keep->sum_1) : ffn_in);
+    return e->norm_first
+               ? keep->sum_2
+               : hlo_norm_forward(s, keep->sum_2, hlo_layer_norm(s, HLO_VAR_OUTPUT_GAMMA, layer));
+}
+
+/* In the order of hlo_encoder_keep.layers. */
+static void list_kept(const hlo_layer_keep *keep, hlo_value list[HLO_N_KEPT]) {
+    list[0] = keep->sum_2;
+    list[1] = keep->qkv;
+    list[2] = keep->attention.context;
+    list[3] = keep->attention.max;
+    list[4] = keep->attention.inv_sum;
+    list[5] = keep->sum_1;
+    list[6] = keep->pre_act;
+}
+
+/* Empty stacks [L,...] of what a layer keeps; with recomputation of its last sum only. */
+static int32_t empty_stacks(hlo_step *s, hlo_value stacks[HLO_N_KEPT]) {
+    hlo *const    h = &s->h;
+    const int64_t L = s->L;
+    stacks[0] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->T, s->H));
+    if (s->config.recompute) {
+        return 1;
+    }
+    stacks[1] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, 3, s->H));
+    stacks[2] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
+    stacks[3] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->R, s->NH, s->S));
+    stacks[4] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->R, s->NH, s->S));
+    stacks[5] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
+    stacks[6] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->I));
+    return HLO_N_KEPT;
+}
+
+hlo_value hlo_encoder_forward(hlo_step *s, hlo_value n_layers, hlo_encoder_keep *keep) {
+    hlo *const       h = &s->h;
+    hlo_encoder_keep own = {0};
+    hlo_value        carry[HLO_N_KEPT + 1] = {{0}};
+    hlo_layer_keep   layer = {0};
+    hlo_value        kept[HLO_N_KEPT];
+    hlo_loop         loop;
+    carry[0] = embedding_forward(s, keep != NULL ? keep : &own);
+    const int32_t n_kept = keep != NULL ? empty_stacks(s, carry + 1) : 0;
+    hlo_loop_begin(h, &loop, n_layers, carry, 1 + n_kept);
+    carry[0] = hlo_layer_forward(s, loop.counter, loop.carry[0], &layer);
+    list_kept(&layer, kept);
+    for (int32_t i = 0; i < n_kept; i++) {
+        carry[i + 1] = hlo_with_row(h, loop.carry[i + 1], kept[i], loop.counter);
+    }
+    hlo_loop_end(h, &loop, carry);
+    for (int32_t i = 0; i < n_kept; i++) {
+        keep->layers[i] = loop.carry[i + 1];
+    }
+    return loop.carry[0];
+}

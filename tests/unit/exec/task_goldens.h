@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Golden steps of Model Garden (goldens/numerics/tasks) and the project's own
+ * (tests/goldens/engine): their models and batches, and what an engine's numbers are held against,
+ * with the tolerances of goldens/numerics/MANIFEST.md. */
+#ifndef BT_TASK_GOLDENS_H
+#define BT_TASK_GOLDENS_H
+
+#include "exec_fixture.h"
+
+typedef struct task_row {
+    const char    *name;
+    bt_head_config head;
+    bool           own;
+    bool           drop; /* padding dropped; squad's and tagging's losses read padded positions */
+} task_row;
+
+extern const task_row task_rows[], own_rows[]; /* Model Garden's; the project's own */
+extern const size_t   n_task_rows, n_own_rows;
+
+typedef struct task_case {
+    const task_row *row;
+    const char     *engine; /* for messages */
+    test_tensors   *golden;
+    json_t         *config;
+    fixture         f; /* a CPU engine with the golden's initial weights */
+    fixture_batch   batch;
+} task_case;
+
+/* part_seqs: of the CPU engine; 0: whole batches. */
+void task_case_open(task_case *c, const task_row *row, const char *isa, bool has_optimizer,
+                    int64_t part_seqs);
+void task_case_close(task_case *c);
+/* false: the goldens are not here. */
+bool    task_is_here(const task_row *row);
+int64_t task_fact(const task_case *c, const char *key, int64_t otherwise);
+/* The batch of update `step` into c->batch. */
+void task_case_pack(task_case *c, int64_t step);
+
+void task_compare_logits(const task_case *c, const float *logits);
+/* Of the first batch; flat: gradients before clipping, as the parameter table has them. */
+void task_compare_gradients(const task_case *c, double loss, double norm, const float *flat);
+/* Loss and norm of update `step`. */
+void task_compare_update(const task_case *c, int64_t step, double loss, double norm);
+bool task_has_snapshot(const task_case *c, int64_t n_steps);
+/* kind: "var", "m", "v", "average" */
+void task_compare_state(const task_case *c, const float *flat, int64_t n_steps, const char *kind);
+
+#endif
