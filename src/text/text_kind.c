@@ -16,24 +16,46 @@ size_t bt_text_packed_suffix(const char *path, size_t n) {
     return 0;
 }
 
+/* The first bytes of a file that is known by its name alone; none where it cannot be read. */
+static size_t peek(const char *path, char *head, size_t n) {
+    bt_file *file = NULL;
+    size_t   got = 0;
+    if (bt_fs_open(path, &file, NULL) != BT_OK ||
+        bt_fs_read_upto(file, 0, head, n, &got, NULL) != BT_OK) {
+        got = 0;
+    }
+    bt_fs_close(file);
+    return got;
+}
+
 bt_status bt_text_refuse_columns(const char *path, const char *head, size_t n, bt_error *err) {
     static const struct {
         const char *what;
-        const char *ending;
+        const char *ending; /* NULL: known by its bytes only */
         const char *magic;
         const char *reader; /* of pandas */
     } rows[] = {
         {"a Parquet file", ".parquet", "PAR1", "import pandas; pandas.read_parquet"},
-        {"an Arrow file", ".arrow", "ARROW1", "import datasets; datasets.Dataset.from_file"},
+        {"an Arrow file", NULL, "ARROW1",
+         "import pandas; pandas.read_feather"}, /* Feather 2, too */
+        {"an Arrow file", ".arrow", NULL, "import datasets; datasets.Dataset.from_file"},
         {"a Feather file", ".feather", "FEA1", "import pandas; pandas.read_feather"},
         {"an Excel file", ".xlsx", NULL, "import pandas; pandas.read_excel"},
         {"an Excel file", ".xls", "\xd0\xcf\x11\xe0", "import pandas; pandas.read_excel"},
     };
+    char         own[8] = "";
+    const size_t n_path = strlen(path);
+    if (head == NULL && bt_str_ends_with_nocase(path, n_path, ".arrow")) {
+        n = peek(path, own, sizeof own);
+        head = own;
+    }
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         const size_t n_magic = rows[i].magic != NULL ? strlen(rows[i].magic) : 0;
         const bool   has_magic = head != NULL && n_magic > 0 && n >= n_magic &&
                                memcmp(head, rows[i].magic, n_magic) == 0;
-        if (!has_magic && !bt_str_ends_with_nocase(path, strlen(path), rows[i].ending)) {
+        const bool is_called =
+            rows[i].ending != NULL && bt_str_ends_with_nocase(path, n_path, rows[i].ending);
+        if (!has_magic && !is_called) {
             continue;
         }
         const bool is_dataset = strstr(rows[i].reader, "datasets") != NULL;

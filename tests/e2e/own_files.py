@@ -3,10 +3,12 @@
 encoding, make the records of the plain file and train to its bits; damaged ones are refused in one
 sentence."""
 import csv
+import gzip
 import json
 import lzma
 import os
 import random
+import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -178,7 +180,7 @@ class Words(Tool):
         text = columns_of(self.sentences)
         data = text.encode()
         for ending, whole in variants.packed(data).items():
-            for n in (len(whole) // 2, len(whole) - 3):
+            for n in (6, 9, len(whole) // 2, len(whole) - 3):
                 self.one_refused('train.txt' + ending, whole[:n], r'in/train\.txt%s' % ending)
             self.one_refused('train.txt' + ending, data, 'is called so, but is not packed|cannot decompress as GZIP')
         self.one_refused('train.txt.zip', variants.zipped(('a.txt', data), ('b.txt', data)), 'holds 2 files: a.txt, b.txt')
@@ -332,6 +334,92 @@ class Tables(Tool):
             self.assertRegex(self.one_error(made, name=TOOL), r'train\.csv:3.*' + what)
         made = self.one('train.csv', self.csv_text(), '--fine_tuning_task_type=regression', expect=CONFIG)
         self.assertIn('with --text_fields and --label_field', self.one_error(made, name=TOOL))
+
+
+class Damaged(Tool):
+    """One sentence and exit 3, whatever it is."""
+
+    def tables(self):
+        rows = 'one,two,what\n' + 'a,b,c\n' * 3
+        packed = variants.packed(rows.encode())
+        wrong_crc = bytearray(packed['.xz'])
+        wrong_crc[len(wrong_crc) // 2] ^= 0x10
+        deep = '[' * 100000 + ']' * 100000
+        return {
+            'zip of two': ('x.csv.zip', variants.zipped(('a', rows), ('b', rows)), 'holds 2 files: a, b'),
+            'zip of none': ('x.csv.zip', variants.zipped(), 'x.csv.zip'),
+            'zip of a folder': ('x.csv.zip', variants.zipped(('a/', '')), 'holds 0 files'),
+            'cut zip': ('x.csv.zip', packed['.zip'][:-1], 'cannot be unpacked'),
+            'xz with a wrong sum': ('x.csv.xz', bytes(wrong_crc), 'cannot be unpacked'),
+            'bzip2 with more behind': ('x.csv.bz2', packed['.bz2'] + b'BZx91', '5 bytes behind the end'),
+            'packed twice': ('x.csv.gz', gzip.compress(gzip.compress(rows.encode())), r'x\.csv\.gz:1:'),
+            'zstd cut': ('x.csv.zst', packed.get('.zst', b'\x28\xb5\x2f\xfd')[:-5], 'x.csv.zst'),
+            'UTF-16 and an odd byte': ('x.csv', rows.encode('utf-16') + b'\n', 'ends within a character'),
+            'UTF-16 with half a pair': ('x.csv', (rows + '@').encode('utf-16').replace(b'@\0', b'\x3d\xd8\x20\0'),
+                                        r'byte \d+ \(3d d8 20 00\) is no text'),
+            'UTF-32 beyond Unicode': ('x.csv', rows.encode('utf-32') + b'\xff\xff\xff\x7f', 'is no text'),
+            'an open quote, 1 MB': ('x.csv', rows + '"' + 'a,b\n' * 262144, 'x.csv:5: a quote that is opened'),
+            'an open quote, 17 MB': ('x.csv', rows + '"' + 'a,b\n' * (17 << 18), 'x.csv:5: .*is a quote not closed'),
+            'nested lines': ('x.jsonl', '{"one": ' + deep + '}\n', r'x\.jsonl:1:\d+: not JSON'),
+            'nested list': ('x.json', '[{"one": "a", "x": ' + deep + '}]', r'x\.json:1:\d+: not JSON'),
+            'open brackets': ('x.json', '[' * 100000, r'x\.json:1:2: expected an object'),
+            'a ragged row': ('x.csv', rows + 'a,b\n', r'x\.csv:5:1: the row has 2 columns'),
+            '70,000 columns': ('x.csv', 'one,two,what' + ',y' * 69997 + '\n', 'more than 65536 columns'),
+            '60,000 columns, and one less': ('x.csv', 'one,two,what' + ',y' * 59997 + '\n' + 'a,b,c' + ',d' * 59996 + '\n',
+                                             'the row has 59999 columns, the header has 60000'),
+            'a NUL': ('x.tsv', 'one\ttwo\twhat\na\tb\0\tc\n', r'x\.tsv:2:4: a NUL byte'),
+            'CR, then LF': ('x.csv', rows.replace('\n', '\r') + 'a,b,c\r' * 20000 + 'a,b,c\n', 'but there is an LF at byte'),
+            'only a mark': ('x.csv', b'\xff\xfe', 'no rows'),
+            'a page': ('x.csv', '<!DOCTYPE html>\n<html>\n', 'HTML'),
+            'a pointer': ('x.csv', 'version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 9\n' % ('0' * 64), 'LFS'),
+            'Arrow': ('x.csv', b'ARROW1\0\0' + b'x' * 20, 'is an Arrow file'),
+            'an unknown column': ('x.csv', 'a,b\n1,2\n', "no column is called 'one'; the columns are: a, b"),
+            'a column twice': ('x.csv', 'one,one,two,what\na,b,c,d\n', "two columns are called 'one'"),
+            **{'empty ' + e: ('x' + e, b'', r'x\%s: no rows' % e) for e in ('.csv', '.tsv', '.json', '.jsonl')},
+            **{'empty in ' + e: ('x.csv' + e, data, 'no rows') for e, data in variants.packed(b'').items()}}
+
+    def test_tables(self):
+        args = ['--classification_task_name=table', '--input_data_dir=in', '--text_fields=one,two', '--label_field=what']
+        for why, (name, data, what) in self.tables().items():
+            with self.subTest(why):
+                shutil.rmtree(self.path('in'), ignore_errors=True)
+                os.mkdir(self.path('in'))
+                self.write('in/' + name.replace('x', 'train', 1), data)
+                self.refused(args, what.replace('x', 'train', 1) if what.startswith('x') else what)
+
+    def test_words_and_questions(self):
+        deep = '[' * 100000 + ']' * 100000
+        words = {
+            'empty': ('x.txt', b'', 'there are no rows'), 'empty JSON': ('x.json', b'', 'there are no rows'),
+            'comments only': ('x.conllu', '# a\n\n# b\n', 'there are no rows'),
+            'nested': ('x.jsonl', '{"tokens": %s}' % deep, r'x\.jsonl:1: '),
+            'nested, unread': ('x.json', '[{"tokens": ["a"], "x": %s}]' % deep, r'x\.json:1:2: not JSON'),
+            'brackets': ('x.json', '[' * 100000, r'x\.json:1:2: expected an object'),
+            'ragged': ('x.txt', 'a O\nNew York O\n', r'x\.txt:2: 3 columns'),
+            'a number for a name': ('x.jsonl', '{"tokens": ["a"], "ner_tags": [3]}', 'the labels are numbers: name them'),
+            'more tags': ('x.json', '[{"tokens": ["a"], "ner_tags": ["O", "O"]}]', '1 in tokens, but 2 in ner_tags'),
+            'two sets': ('x.json', '{"a": [{"tokens": ["a"]}], "b": [{"tokens": ["a"]}]}', 'a second list of objects|no label'),
+            'zip of two': ('x.txt.zip', variants.zipped(('a', 'a O'), ('b', 'b O')), 'holds 2 files'),
+            'a NUL': ('x.txt', b'a O\nb\0 O\n', r'x\.txt:2: a NUL byte'),
+            'a pointer': ('x.txt', 'version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 9\n' % ('0' * 64), 'LFS')}
+        for why, (name, data, what) in words.items():
+            with self.subTest(why):
+                shutil.rmtree(self.path('in'), ignore_errors=True)
+                os.mkdir(self.path('in'))
+                self.write('in/' + name.replace('x', 'train', 1), data)
+                self.refused(['--fine_tuning_task_type=tagging', '--tagging_task_name=conll', '--input_data_dir=in'],
+                             what.replace('x', 'train', 1) if what.startswith('x') else what)
+        item = dump(make_squad(1, 1)[0])
+        questions = {'a number for a text': item.replace('"the cat ?"', '7'), 'nested': '{"data": %s}' % deep,
+                     'a cut line': item + '\n' + item[:-9], 'data that is none': '{"data": {}}', 'a word': 'null',
+                     'no context': item.replace('context', 'text'), 'a list of lists': '[[]]',
+                     'two starts': item.replace('"answer_start": [', '"answer_start": [1, ')}
+        for why, text in questions.items():
+            with self.subTest(why):
+                self.write('x.json', text)
+                self.refused(Squad.ARGS + ['--squad_data_file=x.json'], r'x\.json')
+        os.mkdir(self.path('folder.json'))
+        self.refused(Squad.ARGS + ['--squad_data_file=folder.json'], 'folder.json')
 
 
 if __name__ == '__main__':

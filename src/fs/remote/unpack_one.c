@@ -122,6 +122,15 @@ static bt_status unpack_members(unpacking_one *u, bt_error *err) {
                        "something was appended",
                        u->path, n_unread);
     }
+    const bool is_packed = archive_filter_code(u->archive, 0) != ARCHIVE_FILTER_NONE;
+    if (u->n_members == 0 && is_packed && archive_format(u->archive) == ARCHIVE_FORMAT_EMPTY) {
+        return bt_fs_scratch_flush(u->out, err); /* an empty file */
+    }
+    if (!is_packed && archive_format(u->archive) == ARCHIVE_FORMAT_RAW) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s begins as a packed file does, but is none: was it copied whole?",
+                       u->path);
+    }
     if (u->n_members != 1) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s holds %" PRId64 " files%s%s: unpack it, and name the one that is meant",
@@ -156,6 +165,7 @@ static bt_status open_archive(unpacking_one *u, bt_error *err) {
         (void)archive_read_support_filter_zstd(u->archive);
         (void)archive_read_support_format_tar(u->archive);
         (void)archive_read_support_format_raw(u->archive);
+        (void)archive_read_support_format_empty(u->archive);
     }
     return archive_read_open(u->archive, u, NULL, give_input, NULL) == ARCHIVE_OK
                ? BT_OK
