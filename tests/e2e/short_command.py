@@ -333,7 +333,9 @@ class Mistakes(Short):
             result = e2e.run(args + ['--model_dir=out'], cwd=self.folder)
             self.assertEqual(result.code, expect, str(result))
             self.assertIn(text, self.one_error(result))
-        self.assertIn('rows that were trained on would be evaluated',
+        self.assertIn("task.train_data.held_out: '' -> 'without' (rows that were trained on would "
+                      'be evaluated); task.train_data.held_out_share: 0.0 -> 0.1 (rows that were '
+                      'trained on would be evaluated)',
                       self.short(train='good.csv', evaluation=None, expect=CONFIG).stderr)
 
 
