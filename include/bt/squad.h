@@ -92,7 +92,8 @@ void                  bt_squad_set_deinit(bt_squad_set *set);
 bool bt_squad_answer_occurs(const bt_squad_set *set, int64_t question);
 /* Does some question of the file have no answer, as SQuAD 2's? A quick look for who has not decided
  * yet how to read it; what is wrong with the file is left to bt_squad_read. */
-BT_MUST_USE bt_status bt_squad_find_unanswered(const char *path, bool *any, bt_error *err);
+BT_MUST_USE bt_status bt_squad_find_unanswered(const char *path, const bt_text_encoding *encoding,
+                                               bool *any, bt_error *err);
 bool                  bt_squad_has_unanswered(const char *json, size_t n_bytes);
 /* Puts "FILE: article N ('TITLE'), paragraph N, question 'ID'" before the message. */
 BT_MUST_USE bt_status bt_squad_blame(const bt_squad_set *set, int64_t question, bt_error *err);

@@ -4,7 +4,23 @@
 #ifndef BT_SQUAD_INTERNAL_H
 #define BT_SQUAD_INTERNAL_H
 
+#include "bt/fs.h"
 #include "bt/squad.h"
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+typedef struct squad_bytes {
+    const char    *bytes; /* [n] until close */
+    size_t         n;
+    bt_fs_view     view;
+    bt_text_source source;
+    bt_fs_scratch *scratch;
+    char          *unpacked;
+} squad_bytes;
+/* The caller closes it, also after a failure. */
+bt_status squad_bytes_open(squad_bytes *file, const char *path, const bt_text_encoding *encoding,
+                           bt_error *err);
+void      squad_bytes_close(squad_bytes *file);
 
 /* ---- context --------------------------------------------------------------------------------- */
 

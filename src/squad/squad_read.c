@@ -638,51 +638,22 @@ done:
     return rc;
 }
 
-/* What was unpacked or converted, in memory as a file's own bytes would be. */
-static bt_status load_unpacked(const bt_text_source *source, const bt_fs_scratch *scratch,
-                               const char *path, char **out, bt_error *err) {
-    const size_t n = (size_t)(source->end - source->begin);
-    char *const  bytes = bt_alloc(n + 1);
-    if (bytes == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for its %zu bytes", path, n);
-    }
-    *out = bytes;
-    return bt_fs_scratch_read(scratch, source->begin, bytes, n, err);
-}
-
 bt_status bt_squad_read(bt_squad_set *set, const char *path, const bt_text_encoding *encoding,
                         bt_squad_use use, bool version_2, bt_error *err) {
-    bt_status      rc = BT_OK;
-    bt_text_source source = {0};
-    bt_fs_scratch *scratch = NULL;
-    bt_fs_view     view = {0};
-    char          *unpacked = NULL;
-    const char    *bytes = NULL;
-    size_t         n = 0;
-    BT_CHECK(bt_text_source_open(path, encoding, &scratch, &source, err));
-    if (source.is_unpacked) {
-        BT_CHECK(load_unpacked(&source, scratch, path, &unpacked, err));
-        bytes = unpacked;
-        n = (size_t)(source.end - source.begin);
-    } else {
-        BT_CHECK(bt_fs_view_open(path, &view, err));
-        bytes = (const char *)view.data;
-        n = view.n_bytes;
-    }
-    const size_t n_valid = bt_text_utf8_valid_prefix(bytes, n);
-    if (n_valid < n) {
+    bt_status   rc = BT_OK;
+    squad_bytes file;
+    BT_CHECK(squad_bytes_open(&file, path, encoding, err));
+    const size_t n_valid = bt_text_utf8_valid_prefix(file.bytes, file.n);
+    if (n_valid < file.n) {
         char advice[BT_TEXT_ADVICE_MAX];
         rc = BT_FAIL(err, BT_E_FORMAT, "%s: byte %zu (0x%02x) is not valid UTF-8%s", path,
-                     n_valid + 1, (unsigned)(unsigned char)bytes[n_valid],
-                     bt_text_encoding_advice(encoding->key, bytes, n, n_valid, advice));
+                     n_valid + 1, (unsigned)(unsigned char)file.bytes[n_valid],
+                     bt_text_encoding_advice(encoding->key, file.bytes, file.n, n_valid, advice));
         goto done;
     }
-    set->content = bt_crc32c(set->content, bytes, n);
-    rc = bt_squad_parse(set, bytes, n, path, use, version_2, err);
+    set->content = bt_crc32c(set->content, file.bytes, file.n);
+    rc = bt_squad_parse(set, file.bytes, file.n, path, use, version_2, err);
 done:
-    bt_fs_view_close(&view);
-    bt_text_source_deinit(&source);
-    bt_fs_scratch_close(scratch);
-    bt_free(unpacked);
+    squad_bytes_close(&file);
     return rc;
 }

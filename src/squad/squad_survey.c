@@ -4,10 +4,7 @@
  * strings before a colon, so that the words of a text are none. */
 #include <string.h>
 
-#include "bt/fs.h"
-#include "bt/squad.h"
-
-enum { SQUAD_MAX_BYTES = 1 << 30 };
+#include "squad_internal.h"
 
 typedef struct json_scan {
     const char *at;
@@ -77,11 +74,11 @@ bool bt_squad_has_unanswered(const char *json, size_t n_bytes) {
     return false;
 }
 
-bt_status bt_squad_find_unanswered(const char *path, bool *any, bt_error *err) {
-    char  *json = NULL;
-    size_t n_bytes = 0;
-    BT_TRY(bt_fs_read_all(path, SQUAD_MAX_BYTES, &json, &n_bytes, err));
-    *any = bt_squad_has_unanswered(json, n_bytes);
-    bt_free(json);
-    return BT_OK;
+bt_status bt_squad_find_unanswered(const char *path, const bt_text_encoding *encoding, bool *any,
+                                   bt_error *err) {
+    squad_bytes     file;
+    const bt_status rc = squad_bytes_open(&file, path, encoding, err);
+    *any = rc == BT_OK && bt_squad_has_unanswered(file.bytes, file.n);
+    squad_bytes_close(&file);
+    return rc;
 }

@@ -108,13 +108,18 @@ bt_status bt_task_find_unanswered(const bt_conf *conf, bool *are_questions, bool
     bt_fs_names       files = BT_FS_NAMES_INIT;
     *any_unanswered = false;
     BT_TRY(bt_conf_get_str_list(conf, "task.train_data.input_path", &paths, err));
+    bt_text_encoding encoding = {.key = "task.train_data.encoding"};
+    if (bt_conf_has(conf, encoding.key) && !bt_conf_is_null(conf, encoding.key)) {
+        BT_TRY(bt_conf_get_str(conf, encoding.key, &encoding.name, err));
+        encoding.name = encoding.name[0] != '\0' ? encoding.name : NULL;
+    }
     *are_questions = names_json(&paths);
     if (!*are_questions) {
         return BT_OK;
     }
     BT_CHECK(bt_data_list_files(conf, section, &files, err));
     for (size_t i = 0; i < files.n && !*any_unanswered; i++) {
-        BT_CHECK(bt_squad_find_unanswered(files.items[i], any_unanswered, err));
+        BT_CHECK(bt_squad_find_unanswered(files.items[i], &encoding, any_unanswered, err));
     }
 done:
     bt_fs_names_deinit(&files);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The short command of tags, questions and pairs on the sample data: what it decides, that
 evaluations and predictions need the folder alone, what is held out, and what is refused."""
+import gzip
 import json
 import os
 import shutil
@@ -269,9 +270,13 @@ class Questions(Tasks):
                                                       'question': 'c', 'answers': {
                                                           'text': [], 'answer_start': []}}]
         self.write('flat.jsonl', ''.join(json.dumps(row) + '\n' for row in flat))
-        result = self.short('--dry_run', train='flat.jsonl', evaluation='flat.jsonl',
-                            model_dir='third')
-        self.assertIn('version_2_with_negative: true', result.stdout)
+        with gzip.open(self.path('flat.jsonl.gz'), 'wt') as out:
+            out.write(self.read('flat.jsonl'))
+        with open(self.path('wide.jsonl'), 'w', encoding='utf-16') as out:
+            out.write(self.read('flat.jsonl'))
+        for name in ('flat.jsonl', 'flat.jsonl.gz', 'wide.jsonl'):
+            result = self.short('--dry_run', train=name, evaluation=name, model_dir='third')
+            self.assertIn('version_2_with_negative: true', result.stdout)
 
     def refused_in(self, model_dir, expect, *more):
         result = self.short(*more, expect=expect, train='train.json', evaluation='dev.json',
