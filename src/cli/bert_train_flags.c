@@ -58,12 +58,12 @@ static const bt_flag_def defs[] = {
              "sentence1,sentence2; question1,question2; premise,hypothesis; question,sentence; "
              "text_a,text_b; sentence; text; review: those that are there; of pairs also "
              "anchor,positive; query,answer; left,right; source,target). Words with tags: the "
-             "number of the word's column"},
+             "number of the word's column (of CoNLL-U Plus also its name)"},
     {.name = "label",
      .kind = BT_FLAG_STRING,
      .help = "COLUMN: the column that holds the label, in both sections (default: label, labels, "
              "class, category or target: the first that is there). Words with tags: the number of "
-             "the tag's column (default: the last)"},
+             "the tag's column, or its name (default: the last)"},
     {.name = "config_file",
      .kind = BT_FLAG_LIST,
      .help = "YAML file (or inline YAML) laid over the experiment's defaults; may be given several "

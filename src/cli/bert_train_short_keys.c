@@ -56,9 +56,20 @@ bt_status short_decide(short_run *run, const char *path, const char *value, cons
     return bt_str_appendf(&run->told, err, "%s%s=%s", run->told.len > 0 ? ", " : "", path, value);
 }
 
+static bool is_number_key(const bt_conf *conf, const char *path) {
+    int64_t ignored = 0;
+    return bt_conf_get_i64(conf, path, &ignored, NULL) == BT_OK;
+}
+
 static bool has_items(const bt_conf *conf, const char *path, const char *const *items, size_t n) {
     bt_conf_str_list list = {0};
     bool             same = bt_conf_get_str_list(conf, path, &list, NULL) == BT_OK;
+    if (is_number_key(conf, path)) {
+        int64_t written = 0;
+        int64_t number = 0;
+        return n == 1 && bt_parse_i64(items[0], &number) &&
+               bt_conf_get_i64(conf, path, &written, NULL) == BT_OK && written == number;
+    }
     if (!same) { /* a key of one text */
         const char *text = NULL;
         same = bt_conf_get_str(conf, path, &text, NULL) == BT_OK;
@@ -91,7 +102,8 @@ bt_status short_put(const short_run *run, const char *flag, const char *path,
     BT_CHECK(bt_str_append(&value, is_list ? "[" : "", err));
     for (size_t i = 0; i < n; i++) {
         BT_CHECK(bt_str_append(&value, i > 0 ? ", " : "", err));
-        BT_CHECK(bt_str_append_json(&value, items[i], err));
+        BT_CHECK(is_number_key(run->conf, path) ? bt_str_append(&value, items[i], err)
+                                                : bt_str_append_json(&value, items[i], err));
     }
     BT_CHECK(bt_str_append(&value, is_list ? "]" : "", err));
     (void)snprintf(origin, sizeof origin, "--%s", short_flag(run, flag) != NULL ? flag : "train");

@@ -59,33 +59,26 @@ static bt_status decide_best(short_run *run, const char *metric, bt_error *err) 
 /* ---- words with tags ---------------------------------------------------------------------------
  */
 
-/* --text and --label are numbers here: such files have no names of columns. */
-static bt_status put_number(const short_run *run, const char *flag, const char *key,
+/* --text and --label are numbers, or the names that a file's line # global.columns gives. */
+static bt_status put_column(const short_run *run, const char *flag, const char *key,
                             const column_list *columns, bt_error *err) {
     static const char *const sections[] = {TRAIN, VALIDATION};
     int64_t                  number = 0;
     if (columns->n == 0) {
         return BT_OK;
     }
-    if (columns->n > 1 || !bt_parse_i64(columns->items[0], &number) || number < 1) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "--%s=%s: files of words with tags have no names of columns: expected the "
-                       "number of one, from 1 (lines of JSON have tokens or words, and tags, "
-                       "ner_tags or ner)",
-                       flag, short_flag(run, flag));
+    const bool is_number = bt_parse_i64(columns->items[0], &number);
+    if (columns->n > 1 || (is_number && number < 1)) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "--%s=%s: expected one column of the words' file, its number from 1 or a name "
+            "of its line # global.columns",
+            flag, short_flag(run, flag));
     }
     for (size_t i = 0; i < BT_ARRAY_LEN(sections); i++) {
-        char    path[PATH_MAX_BYTES];
-        char    origin[BT_CONF_ORIGIN_MAX];
-        int64_t written = 0;
-        (void)snprintf(path, sizeof path, "%s.%s", sections[i], key);
-        if (short_is_written(run, path) &&
-            (bt_conf_get_i64(run->conf, path, &written, NULL) != BT_OK || written != number)) {
-            return BT_FAIL(err, BT_E_CONFIG, "--%s=%s contradicts %s (%s): leave one of them out",
-                           flag, columns->items[0], path, bt_conf_origin(run->conf, path, origin));
-        }
-        (void)snprintf(origin, sizeof origin, "--%s", flag);
-        BT_TRY(short_set(run, path, columns->items[0], origin, err));
+        char path[PATH_MAX_BYTES];
+        (void)snprintf(path, sizeof path, "%s.%s%s", sections[i], key, is_number ? "" : "_name");
+        BT_TRY(short_put(run, flag, path, columns->items, 1, false, err));
     }
     return BT_OK;
 }
@@ -175,8 +168,8 @@ static bt_status use_word_files(short_run *run, const char *input, bt_error *err
 
 bt_status short_use_words(short_run *run, const char *input, const column_list *texts,
                           const column_list *labels, bt_error *err) {
-    BT_TRY(put_number(run, "text", "words_column", texts, err));
-    BT_TRY(put_number(run, "label", "label_column", labels, err));
+    BT_TRY(put_column(run, "text", "words_column", texts, err));
+    BT_TRY(put_column(run, "label", "label_column", labels, err));
     if (input != NULL) { /* the experiment's own default is none at all */
         BT_TRY(short_decide_both(run, "global_batch_size", "32", "--train", err));
     }

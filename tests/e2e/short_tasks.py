@@ -120,6 +120,12 @@ class Tagging(Tasks):
         result = self.short('--label=2', '--dry_run', train='words.conll',
                             evaluation='words.conll', model_dir='other')
         self.has(result.stdout, 'class_names: [NN, VB]', '    label_column: 2')
+        self.write('words.conllup', '# global.columns = ID FORM UPOS MY:TAG\n1\tsoup\tNOUN\tB-X\n'
+                   '2\tis\tAUX\tO\n')
+        result = self.short('--label=MY:TAG', '--text=FORM', '--dry_run', train='words.conllup',
+                            evaluation='words.conllup', model_dir='other')
+        self.has(result.stdout, 'class_names: [O, B-X]', '    label_column_name: MY:TAG',
+                 '    words_column_name: FORM')
 
     def test_names_of_the_run_are_enough(self):
         """A run whose command named no tags and whose training file is gone."""
@@ -169,8 +175,10 @@ class Tagging(Tasks):
         self.refused(DATA, 'none.conll:1: the word has no label', train='none.conll')
         self.refused(DATA, 'the labels are numbers: name them in the order of their numbers '
                      '(task.class_names)', train='numbers.jsonl')
-        self.refused(CONFIG, '--label=tag: files of words with tags have no names of columns',
-                     '--label=tag')
+        self.refused(CONFIG, "--label=0: expected one column of the words' file, its number from 1",
+                     '--label=0')
+        self.refused(DATA, "no line '# global.columns = ...' before its first word, which would say "
+                     'which column is tag', '--label=tag')
         self.refused(CONFIG, '--label=2 contradicts task.train_data.label_column', '--label=2',
                      '--params_override=task.train_data.label_column=1')
         self.refused(DATA, 'sentences are held out (held_out_share 0.1): too few for that',
