@@ -306,8 +306,6 @@ BT_MUST_USE bt_status bt_data_count_shared(const bt_data_stream *of, const bt_da
 /* Adds how often each class occurs in a table, each tag in files of words, or either in the first
  * records, to counts [n_classes]; returns how many rows were counted, 0: there are no classes. */
 int64_t bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int64_t n_classes);
-/* How many of the first *n_of records next_batch will refuse; *first: what it will say. */
-int64_t bt_data_n_wrong(const bt_data_stream *stream, int64_t *n_of, const char **first);
 /* *batch is borrowed until the next call of next_batch, seek or close; *end = true (and no batch)
  * when a non-training stream is through. Errors name file, record number, byte, expected and got;
  * they come after the batches before them, and again at every further call until a seek. A thread

@@ -323,12 +323,6 @@ int64_t bt_data_class_counts(const bt_data_stream *stream, int64_t *counts, int6
     return labels != NULL || rows->tag_counts != NULL ? rows->n_rows : sample->n_rows;
 }
 
-int64_t bt_data_n_wrong(const bt_data_stream *stream, int64_t *n_of, const char **first) {
-    *n_of = stream->sample.n_rows;
-    *first = stream->sample.first_wrong.msg;
-    return stream->sample.n_wrong;
-}
-
 const char *const *bt_data_label_names(const bt_data_stream *stream, size_t *n) {
     *n = stream->rows->n_label_names;
     return stream->rows->label_names;
@@ -461,11 +455,12 @@ static bt_status open_data(bt_data_stream *stream, const bt_data_config *config,
     for (int i = 0; i < N_SLOTS; i++) {
         BT_TRY(bt_data_slot_init(&stream->slots[i], &stream->schema, cap_seqs, err));
     }
+    BT_TRY(data_sample_read(&stream->sample, stream->rows, &stream->schema, config,
+                            &stream->slots[0], err));
     for (size_t i = 0; i < stream->rows->n_parts; i++) {
         BT_TRY(check_first_row(stream, &stream->rows->parts[i], err));
     }
-    return data_sample_read(&stream->sample, stream->rows, &stream->schema,
-                            config->skip_bad_records, &stream->slots[0], err);
+    return BT_OK;
 }
 
 static bool init_lock(bt_data_stream *stream) {

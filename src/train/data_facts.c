@@ -163,16 +163,7 @@ static void tell_section(const bt_data_stream *data, const bt_data_config *confi
                          const bt_data_schema *schema) {
     const int64_t n = bt_data_n_rows(data);
     const int64_t rest = n % config->global_batch_size;
-    const char   *first_wrong = NULL;
-    int64_t       n_looked_at = 0;
-    const int64_t n_wrong = bt_data_n_wrong(data, &n_looked_at, &first_wrong);
     tell_census(data, config->section, schema);
-    if (n_wrong > 0) {
-        bt_log(BT_LOG_WARNING,
-               "%s: %" PRId64 " of the first %" PRId64
-               " records stop the run when their turn comes: %s",
-               config->section, n_wrong, n_looked_at, first_wrong);
-    }
     if (config->drop_remainder && !config->is_training && rest > 0) {
         bt_log(BT_LOG_WARNING,
                "%s.drop_remainder is true: the last %" PRId64 " of %" PRId64

@@ -245,12 +245,16 @@ class Records(e2e.Case):
 
     def test_labels_that_no_class_has(self):
         rows = self.labelled([0, 1, 2] * 100, 1)
-        for i in (250, 252):
-            rows[i]['label_ids'] = [3]
+        for i, label in ((250, 3), (252, 7), (254, 3)):
+            rows[i]['label_ids'] = [label]
         said = self.start(rows, rows[:9]).stderr
-        self.assertRegex(said, r'warning: task\.train_data: 2 of the first 300 records stop the run when '
+        self.assertRegex(said, r'warning: task\.train_data: 3 of the first 300 records stop the run when '
                                r'their turn comes: train\.rec: record 250 at byte \d+: label_ids is 3, but '
-                               r'there are 3 classes')
+                               r'there are 3 classes .*; 5 different label_ids occur in them: 0, 1, 2, 3, 7\n')
+        result = self.start([dict(row, label_ids=[row['label_ids'][0] + 1]) for row in rows[:30]][2:],
+                            rows[:9], model_dir='first', expect=DATA)  # the first one too
+        self.assertRegex(result.stderr, r'10 of the first 28 records stop .*; 3 different label_ids occur '
+                                        'in them: 1, 2, 3\n')
         with open(self.path('train.rec'), 'r+b') as file:  # damage is another thing
             e2e.write_records(self.path('train.rec'), self.labelled([0, 1, 2] * 9, 1))
             file.seek(-1, os.SEEK_END)
