@@ -25,7 +25,7 @@ static const char *names_key(const bt_conf *conf) {
 static bool takes_head(const bt_conf *conf, const char **path) {
     bool takes = false;
     *path = "";
-    return names_key(conf) != NULL && bt_conf_has(conf, "task.init_head") &&
+    return bt_conf_has(conf, "task.init_head") &&
            bt_conf_get_bool(conf, "task.init_head", &takes, NULL) == BT_OK && takes &&
            !bt_conf_is_null(conf, "task.init_checkpoint") &&
            bt_conf_get_str(conf, "task.init_checkpoint", path, NULL) == BT_OK && (*path)[0] != '\0';
@@ -158,10 +158,48 @@ static bool is_dual_encoder(const bt_conf *conf, const char **path) {
            bt_conf_get_str(conf, "task.init_checkpoint", path, NULL) == BT_OK && (*path)[0] != '\0';
 }
 
+/* Heads of different kinds have the same names of tensors, and perhaps the same shapes. */
+static bt_status check_kind(const bt_conf *conf, const bt_ckpt *ckpt, bt_error *err) {
+    static const struct {
+        const char *key; /* that experiments of this kind have */
+        const char *kind;
+        const char *what;
+    } rows[] = {{"task.class_names", "ForTokenClassification", "a class of each word"},
+                {"task.n_best_size", "ForQuestionAnswering", "where an answer begins and ends"},
+                {"task.model.use_encoder_pooler", "ForSequenceClassification",
+                 "a class (or score) of each text"}};
+    const char   *wanted = "";
+    const char   *what = "";
+    bool          is_other = false;
+    bt_ckpt_facts facts = {0};
+    BT_TRY(bt_ckpt_read_facts(ckpt, &facts, err));
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        const bool is_ours = bt_conf_has(conf, rows[i].key);
+        if (is_ours) {
+            wanted = rows[i].kind;
+        }
+        if (bt_str_ends_with(facts.architecture, rows[i].kind)) {
+            what = rows[i].what;
+            is_other = !is_ours;
+        }
+    }
+    return is_other ? BT_FAIL(err, BT_E_CONFIG,
+                              "task.init_head: the head beside %s is that of a %s, which says %s, "
+                              "but %s needs the head of a ...%s: set task.init_head=false, and a "
+                              "new head is trained",
+                              facts.path, facts.architecture, what, bt_conf_experiment_name(conf),
+                              wanted)
+                    : BT_OK;
+}
+
 static bt_status read_classes(bt_conf *conf, const bt_ckpt *ckpt, bt_conf_errors *errors,
                               bt_error *err) {
     bt_ckpt_head head = {0};
-    bt_status    rc = bt_ckpt_read_head(ckpt, &head, err);
+    BT_TRY(check_kind(conf, ckpt, err));
+    if (names_key(conf) == NULL) {
+        return BT_OK;
+    }
+    bt_status rc = bt_ckpt_read_head(ckpt, &head, err);
     if (rc == BT_OK) {
         rc = take_names(conf, &head, err);
     }
@@ -178,7 +216,7 @@ bt_status head_facts_take_names(bt_conf *conf, const bt_ckpt_head *head, bt_erro
     size_t            twice[2] = {0, 0};
     bool              are_useful = false;
     BT_TRY(head_facts_have_names(head, &are_useful, twice, err));
-    return are_useful && takes_head(conf, &path) && bt_conf_n_items(conf, key) == 0
+    return are_useful && key != NULL && takes_head(conf, &path) && bt_conf_n_items(conf, key) == 0
                ? take_names(conf, head, err)
                : BT_OK;
 }

@@ -273,6 +273,32 @@ class HeadNames(Init):
         self.folder_with(['ENTAILMENT', 'NEUTRAL', 'CONTRADICTION'])
         self.start('weights', more=self.HEAD + ',task.meta_data_path=meta', model_dir='meta_agrees')
 
+    def test_a_head_of_another_kind(self):
+        """The same names of tensors and the same shapes, by chance."""
+        self.folder_with(self.NAMES)
+        config = self.path('weights/config.json')
+        with open(config, encoding='utf-8') as source:
+            facts = json.load(source)
+        for kind, what in (('TokenClassification', 'a class of each word'),
+                           ('QuestionAnswering', 'where an answer begins and ends')):
+            facts['architectures'] = ['BertFor' + kind]
+            with open(config, 'w', encoding='utf-8') as out:
+                json.dump(facts, out)
+            self.refused(2, 'task.init_head: the head beside weights/config.json is that of a BertFor%s, '
+                         'which says %s, but bert/sentence_prediction needs the head of a '
+                         '...ForSequenceClassification' % (kind, what), 'weights', more=self.HEAD)
+            self.start('weights', model_dir=kind)  # a head of its own
+        facts['architectures'] = ['BertForSequenceClassification']
+        with open(config, 'w', encoding='utf-8') as out:
+            json.dump(facts, out)
+        self.start('weights', more=self.HEAD, model_dir='right')
+        result = e2e.run(['--experiment=bert/tagging', '--mode=train', '--model_dir=tags',
+                          '--params_override=task.init_checkpoint=weights,task.init_head=true,'
+                          'task.class_names=[a,b,c]'], cwd=self.folder)
+        self.assertEqual(result.code, 2, str(result))
+        self.assertIn('that of a BertForSequenceClassification, which says a class (or score) of each text, '
+                      'but bert/tagging needs the head of a ...ForTokenClassification', self.one_error(result))
+
     def refused_again(self, text, more):
         result = self.start('weights', more=more, model_dir='other', expect=2)
         self.assertIn(text, self.one_error(result))
