@@ -185,6 +185,7 @@ typedef struct bt_data_survey {
     size_t        n_columns;
     char         *label; /* the column of the labels; NULL: none of the names is there */
     int64_t       n_rows;
+    int64_t       n_lists;    /* rows whose label is a list of some: several labels a row */
     size_t        n_labels;   /* different ones; integers count by value where all are integers */
     bool          are_scores; /* numbers, with fractions among them */
     char          first_label[64];

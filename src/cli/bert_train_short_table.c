@@ -183,6 +183,12 @@ static bt_status decide_classes(short_run *run, const char *input, const bt_data
                                        short_is_written(run, "task.problem_type"))) {
         return BT_OK;
     }
+    if (survey->n_lists > 0 && bt_conf_has(run->conf, "task.problem_type")) {
+        (void)snprintf(number, sizeof number, "%zu", survey->n_labels);
+        BT_TRY(
+            short_decide(run, "task.problem_type", "multi_label_classification", "--train", err));
+        return short_decide(run, key, number, "--train", err);
+    }
     if (survey->are_scores) {
         BT_TRY(short_decide(run, key, "1", "--train", err));
         BT_TRY(short_decide(run, TRAIN ".label_type", "float", "--train", err));

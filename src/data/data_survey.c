@@ -103,7 +103,12 @@ static bt_status learn_row(survey_run *run, const table_form *form, int32_t colu
                               : table_split(&run->fields, form, row, n, &at, &found);
     const size_t i = is_json ? 0 : (size_t)column;
     if (rc == BT_OK && i < run->fields.n && run->fields.spans[i].text != NULL) {
-        rc = bt_data_labels_learn(&run->labels, run->fields.spans[i], place, &found);
+        const bt_text_span label = run->fields.spans[i];
+        const bool         is_list =
+            is_json && (label.n_bytes == 0 || label.text[label.n_bytes - 1] == TABLE_LIST_MARK);
+        run->out->n_lists += is_list && label.n_bytes > 0 ? 1 : 0;
+        rc = is_list ? table_learn_targets(&run->labels, label, place, &found)
+                     : bt_data_labels_learn(&run->labels, label, place, &found);
     }
     return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", found.msg) : BT_OK;
 }
@@ -239,6 +244,7 @@ static bt_status start(const bt_data_config *config, const char *const *fields, 
                                .may_be_number = {true},
                                .n_keys = 1}};
     *out = (bt_data_survey){0};
+    run.fields.list_key = 1; /* the label's, where it is a list of JSON */
     want(&run.wish, fields, n_fields);
     bt_status rc = bt_data_labels_init(&run.labels, &run.schema, err);
     if (rc == BT_OK) {

@@ -196,6 +196,23 @@ class Inputs(Short):
             with self.subTest(form):
                 self.assertEqual(self.result(form), want)
 
+    def test_lists_are_several_labels_a_row(self):
+        for name in ('train', 'dev'):
+            rows = [{'text': 'the %d' % i, 'label': [[], ['c', 'a, b'], [7], ['c']][i % 4]}
+                    for i in range(24)]
+            self.write(name + '.jsonl', ''.join(json.dumps(row) + '\n' for row in rows))
+        run = self.short('--params_override=task.train_data.epochs=1', train='train.jsonl',
+                         evaluation='dev.jsonl')
+        self.assertIn('f1_micro ', run.stdout)
+        params = self.read('out/params.yaml')
+        self.assertIn('problem_type: multi_label_classification\n', params)
+        self.assertIn('num_classes: 3\n', params)
+        self.assertEqual(json.loads(self.read('out/labels.json'))['label_names'],
+                         ['7', 'a, b', 'c'])
+        shutil.rmtree(self.path('out'))
+        run = self.short(train='train.jsonl', evaluation=None, expect=CONFIG)
+        self.assertIn('name two files instead (--train and --eval)', self.one_error(run))
+
     def test_a_folder_a_class(self):
         for i, (text, label) in enumerate(self.ROWS):
             os.makedirs(self.path('set/' + label), exist_ok=True)
