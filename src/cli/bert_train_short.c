@@ -23,33 +23,8 @@ static bt_status is_module(const char *init, bool *out, bt_error *err) {
         return BT_OK;
     }
     BT_TRY(bt_fs_join(init, "saved_model.pb", &path, err));
-    *out = bt_fs_exists(path);
+    const bt_status rc = bt_fs_look(path, out, err);
     bt_free(path);
-    return BT_OK;
-}
-
-/* vocab.txt in the folder, or beside the file. */
-static bt_status decide_vocabulary(short_run *run, const char *init, bt_error *err) {
-    bt_status rc = BT_OK;
-    char     *path = NULL;
-    char     *folder = NULL;
-    bt_str    value = BT_STR_INIT;
-    BT_CHECK(bt_fs_join(init, "vocab.txt", &path, err));
-    if (!bt_fs_exists(path) && !bt_fs_is_remote(init)) {
-        bt_free(path);
-        path = NULL;
-        BT_CHECK(bt_fs_parent(init, &folder, err));
-        BT_CHECK(bt_fs_join(folder, "vocab.txt", &path, err));
-    }
-    if (bt_fs_exists(path)) {
-        BT_CHECK(bt_str_append_json(&value, path, err));
-        BT_CHECK(short_decide(run, TRAIN ".vocab_file", bt_str_text(&value), "--init", err));
-        BT_CHECK(short_decide(run, VALIDATION ".vocab_file", bt_str_text(&value), "--init", err));
-    }
-done:
-    bt_str_deinit(&value);
-    bt_free(path);
-    bt_free(folder);
     return rc;
 }
 
@@ -86,7 +61,7 @@ static bt_status apply_init(short_run *run, bt_error *err) {
         return short_put_path(run, "init", "task.hub_module_url", err);
     }
     BT_TRY(short_put_path(run, "init", "task.init_checkpoint", err));
-    return decide_vocabulary(run, init, err);
+    return BT_OK;
 }
 
 /* ---- all of them -------------------------------------------------------------------------------

@@ -90,12 +90,18 @@ static bool is_text(const bt_data_text *text) {
     return text->n_fields > 0 && !text->tables_only;
 }
 
+static bool has_input(const bt_conf *conf, const char *path) {
+    bt_conf_str_list list = {0};
+    return bt_conf_get_str_list(conf, path, &list, NULL) == BT_OK && list.n > 0 &&
+           list.items[0][0] != '\0';
+}
+
 bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task_plan *plan, bt_error *err) {
     const bt_data_text *const train = &plan->train_schema.text;
     const bt_data_text *const validation = &plan->validation_schema.text;
     const bool                both = is_text(train) && is_text(validation) &&
-                      !bt_conf_is_null(conf, "task.train_data.input_path") &&
-                      !bt_conf_is_null(conf, "task.validation_data.input_path");
+                      has_input(conf, "task.train_data.input_path") &&
+                      has_input(conf, "task.validation_data.input_path");
     if (both && train->lower_case != validation->lower_case) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "task.train_data.lower_case is %s, task.validation_data.lower_case is %s: "

@@ -150,19 +150,14 @@ static bt_status adopt_if_text(fact_list *f, const char *section, bt_data_schema
     return adopt_section(f, &text, folder, err);
 }
 
+/* Both sections, whichever the mode reads: they must not differ. */
 static bt_status adopt_planned(fact_list *f, const bt_train_args *args, bt_task_plan *plan,
                                const char *folder, bt_arena *arena, bt_error *err) {
-    if (bt_conf_mode_trains(args->mode)) {
-        BT_TRY(adopt_if_text(f, "task.train_data", &plan->train_schema, folder, arena, err));
-    }
-    if (args->mode == BT_CONF_MODE_PREDICT) {
-        return adopt_if_text(f, "task.validation_data", &plan->prediction_schema, folder, arena,
-                             err);
-    }
-    return bt_conf_mode_evaluates(args->mode) || args->mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL
-               ? adopt_if_text(f, "task.validation_data", &plan->validation_schema, folder, arena,
-                               err)
-               : BT_OK;
+    const bool predicts = args->mode == BT_CONF_MODE_PREDICT;
+    BT_TRY(adopt_if_text(f, "task.train_data", &plan->train_schema, folder, arena, err));
+    return adopt_if_text(f, "task.validation_data",
+                         predicts ? &plan->prediction_schema : &plan->validation_schema, folder,
+                         arena, err);
 }
 
 bt_status facts_adopt_text(fact_list *f, const bt_train_args *args, const char *folder,

@@ -402,6 +402,31 @@ class Heads(Facts):
             self.assertEqual(len(source.read().splitlines()), 1 + 12)
 
 
+class Google(Facts):
+    """A checkpoint of Google's, its configuration and vocabulary: nothing says whether the case is lowered."""
+
+    def start_from(self, pieces, *flags):
+        shutil.rmtree(self.path('google'), ignore_errors=True)
+        shutil.copytree(e2e.golden('ckpt/albert_tf1'), self.path('google'))
+        self.write('google/vocab.txt', '\n'.join('[PAD] [UNK] [CLS] [SEP] [MASK]'.split() + pieces) + '\n')
+        self.write('train.tsv', 'sentence\tlabel\n' + 'The cat\t0\nThe dog\t1\n' * 20)
+        result = e2e.run(['--experiment=bert/sentence_prediction', '--mode=train_and_eval', '--model_dir=out',
+                          '--train=train.tsv', '--dry_run'] + list(flags), cwd=self.path())
+        return result
+
+    def test_case_by_vocabulary(self):
+        """Also with the short flag, which must not take the vocabulary for one that was named."""
+        words = [a + b + c for a in 'abcdefghij' for b in 'abcdefghij' for c in 'abcdefghijkl']
+        for flag in ('--init=google', '--params_override=task.init_checkpoint=google'):
+            for pieces, n_cased in ((words[:600] + [w.capitalize() for w in words[:600]], 2), (words, 0)):
+                result = self.start_from(pieces, flag)
+                self.assertEqual(result.stdout.count('lower_case: false'), n_cased, str(result))
+                self.assertEqual(result.stdout.count('vocab_file: google/vocab.txt'), 2, str(result))
+                self.assertIn('hidden_size: 8\n', result.stdout)
+                # which the tiny table does not hold: the run would say so
+                self.assertIn("google/vocab.txt has 1205 pieces, but the model's vocab_size is 20", result.stderr)
+
+
 class Strangers(Facts):
     """Another file in the place of the one that was meant: its kind, and the command that helps."""
 
