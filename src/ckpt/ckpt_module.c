@@ -109,8 +109,12 @@ static bt_status read_texts(const char *folder, const char *name, bool is_keras,
     char     *path = NULL;
     char     *bytes = NULL;
     size_t    n = 0;
+    bool      is_there = false;
     BT_CHECK(bt_fs_join(folder, name, &path, err));
-    if (!module->has_config && bt_fs_exists(path)) {
+    if (!module->has_config) {
+        BT_CHECK(bt_fs_look(path, &is_there, err));
+    }
+    if (is_there) {
         BT_CHECK(bt_fs_read_all(path, METADATA_MAX_BYTES, &bytes, &n, err));
         rc = bt_saved_model_texts((bt_bytes){(const uint8_t *)bytes, n}, is_keras, visit_text,
                                   module, err);
@@ -146,9 +150,11 @@ static bt_status find_vocab(const char *folder, bt_ckpt_module *module, bt_error
     char       *path = NULL;
     char       *pattern = NULL;
     bt_fs_names names = BT_FS_NAMES_INIT;
+    bool        is_there = false;
     bt_status   rc = BT_OK;
     BT_CHECK(bt_fs_join(folder, "assets/vocab.txt", &path, err));
-    if (!bt_fs_exists(path)) {
+    BT_CHECK(bt_fs_look(path, &is_there, err));
+    if (!is_there) {
         bt_free(path);
         path = NULL;
         BT_CHECK(bt_fs_join(folder, "assets/*.txt", &pattern, err));

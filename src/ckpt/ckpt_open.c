@@ -39,10 +39,11 @@ static char *strip_data_suffix(const char *path) {
     return bt_strndup(path, (size_t)(found - path));
 }
 
-static bool has_index(const char *prefix) {
+static bt_status has_index(const char *prefix, bool *out, bt_error *err) {
     char      path[4096];
     const int n = snprintf(path, sizeof path, "%s.index", prefix);
-    return n > 0 && (size_t)n < sizeof path && bt_fs_exists(path);
+    *out = false;
+    return n > 0 && (size_t)n < sizeof path ? bt_fs_look(path, out, err) : BT_OK;
 }
 
 /* What a folder may hold, and what is then opened in it. */
@@ -60,8 +61,10 @@ static bt_status look_for_rows(const char *folder, char **out, bt_error *err) {
     for (size_t i = 0; i < BT_ARRAY_LEN(folder_rows) && *out == NULL; i++) {
         char *path = NULL;
         BT_TRY(bt_fs_join(folder, folder_rows[i].holds, &path, err));
-        const bool there = bt_fs_exists(path);
+        bool            there = false;
+        const bt_status rc = bt_fs_look(path, &there, err);
         bt_free(path);
+        BT_TRY(rc);
         if (there) {
             return bt_fs_join(folder, folder_rows[i].opens, out, err);
         }
@@ -118,12 +121,17 @@ static bt_status refuse_missing(const char *path, const char *prefix, bt_fs_kind
 /* The prefix or safetensors file that path means. */
 static bt_status resolve(const char *path, char **out, bt_error *err) {
     bt_fs_info info = {0};
+    bool       is_indexed = false;
     BT_TRY(bt_fs_stat(path, &info, err));
     if (info.kind == BT_FS_FOLDER) {
         return resolve_folder(path, out, err);
     }
-    if (info.kind == BT_FS_FILE && bt_str_equal(bt_fs_basename(path), "checkpoint") &&
-        !has_index(path)) {
+    const bool is_state =
+        info.kind == BT_FS_FILE && bt_str_equal(bt_fs_basename(path), "checkpoint");
+    if (is_state) {
+        BT_TRY(has_index(path, &is_indexed, err));
+    }
+    if (is_state && !is_indexed) {
         char *folder = NULL;
         BT_TRY(bt_fs_parent(path, &folder, err));
         const bt_status rc = resolve_folder(folder, out, err);
@@ -141,13 +149,18 @@ static bt_status resolve(const char *path, char **out, bt_error *err) {
     if (*out == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
     }
-    if (!has_index(*out) && !ckpt_is_safetensors(path)) {
-        const bt_status rc = refuse_missing(path, *out, info.kind, err);
+    if (ckpt_is_safetensors(path)) {
+        return BT_OK;
+    }
+    bt_status rc = has_index(*out, &is_indexed, err);
+    if (rc == BT_OK && !is_indexed) {
+        rc = refuse_missing(path, *out, info.kind, err);
+    }
+    if (rc != BT_OK) {
         bt_free(*out);
         *out = NULL;
-        return rc;
     }
-    return BT_OK;
+    return rc;
 }
 
 /* ---- tensors ------------------------------------------------------------------------------------

@@ -77,8 +77,10 @@ void recalled_deinit(recalled_run *run) {
 static bt_status find_vocabulary(const char *model_dir, char **out, bt_error *err) {
     static const char *const names[] = {"vocab.txt", "tokenizer.json"};
     for (size_t i = 0; i < BT_ARRAY_LEN(names) && *out == NULL; i++) {
+        bool is_there = false;
         BT_TRY(bt_fs_join(model_dir, names[i], out, err));
-        if (!bt_fs_exists(*out)) {
+        BT_TRY(bt_fs_look(*out, &is_there, err));
+        if (!is_there) {
             bt_free(*out);
             *out = NULL;
         }
@@ -88,11 +90,13 @@ static bt_status find_vocabulary(const char *model_dir, char **out, bt_error *er
 
 bt_status recall_run(const bt_flags *flags, recalled_run *out, bt_error *err) {
     const char *const model_dir = bt_flags_string(flags, "model_dir");
+    bool              has_params = false;
     if (!may_recall(flags)) {
         return BT_OK;
     }
     BT_TRY(bt_fs_join(model_dir, "params.yaml", &out->params, err));
-    if (!bt_fs_exists(out->params)) {
+    BT_TRY(bt_fs_look(out->params, &has_params, err));
+    if (!has_params) {
         bt_free(out->params);
         out->params = NULL;
         return is_given(flags, "experiment")

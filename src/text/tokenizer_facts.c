@@ -31,12 +31,14 @@ static bool is_bert_class(const char *name) {
 }
 
 static bt_status find_file(const char *folder, const char *name, char **out, bt_error *err) {
+    bool is_there = false;
     BT_TRY(bt_fs_join(folder, name, out, err));
-    if (!bt_fs_exists(*out)) {
+    const bt_status rc = bt_fs_look(*out, &is_there, err);
+    if (!is_there) {
         bt_free(*out);
         *out = NULL;
     }
-    return BT_OK;
+    return rc;
 }
 
 /* ---- other vocabularies ------------------------------------------------------------------------

@@ -49,7 +49,9 @@ static void best_files_deinit(best_files *files) {
 static bt_status read_text(best_files *files, bt_error *err) {
     char  *text = NULL;
     size_t n_bytes = 0;
-    if (!bt_fs_exists(files->path)) {
+    bool   is_there = false;
+    BT_TRY(bt_fs_look(files->path, &is_there, err));
+    if (!is_there) {
         return BT_OK;
     }
     BT_TRY(bt_fs_read_all(files->path, INFO_MAX_BYTES, &text, &n_bytes, err));

@@ -106,11 +106,13 @@ bt_status labels_settle(train_run *run, bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
     json_t   *root = NULL;
+    bool      is_there = false;
     if (run->args->model_dir == NULL) { /* a dry run */
         return BT_OK;
     }
     BT_CHECK(labels_path(run, &path, err));
-    if (bt_fs_exists(path)) {
+    BT_CHECK(bt_fs_look(path, &is_there, err));
+    if (is_there) {
         BT_CHECK(bt_fs_read_json(path, LABELS_MAX_BYTES, 0, &root, err));
         BT_CHECK(adopt(&run->plan.labels, root, path, err));
         BT_CHECK(check_problem(run, root, path, err));

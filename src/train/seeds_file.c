@@ -104,7 +104,9 @@ bt_status seeds_file_read(seeds_file *file, const char *path, bt_error *err) {
     char  *text = NULL;
     size_t n_bytes = 0;
     bool   is_ours = true;
-    if (!bt_fs_exists(path)) {
+    bool   is_there = false;
+    BT_TRY(bt_fs_look(path, &is_there, err));
+    if (!is_there) {
         return BT_OK;
     }
     BT_TRY(bt_fs_read_all(path, MAX_BYTES, &text, &n_bytes, err));

@@ -227,9 +227,9 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     if (args->mode == BT_CONF_MODE_PREDICT) {
         run->plan.head.loss = BT_LOSS_NONE; /* and a head that ranks gives its vectors */
     }
-    BT_TRY(labels_settle(run, err));
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
     BT_TRY(own_files_check(run, err));
+    BT_TRY(labels_settle(run, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
     BT_TRY(check_best_metric(run, err));
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));

@@ -33,8 +33,12 @@ static uint64_t fingerprint(const char *text, size_t n_bytes) {
 bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err) {
     char  *text = NULL;
     size_t n_bytes = 0;
+    bool   is_there = false;
     *out = 0;
-    if (path[0] == '\0' || !bt_fs_exists(path)) {
+    if (path[0] != '\0') {
+        BT_TRY(bt_fs_look(path, &is_there, err));
+    }
+    if (!is_there) {
         return BT_OK;
     }
     BT_TRY(bt_text_vocab_read_lines(path, &text, &n_bytes, err));

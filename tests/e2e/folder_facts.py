@@ -402,6 +402,24 @@ class Heads(Facts):
             self.assertEqual(len(source.read().splitlines()), 1 + 12)
 
 
+class Unreadable(Facts):
+    """What cannot be looked at is not taken for what is not there."""
+
+    def test_links_to_themselves(self):
+        self.write('texts.tsv', 'sentence\nThe cat\n')
+        for name in ('tokenizer_config.json', 'tokenizer.json', 'config.json', 'model.safetensors'):
+            shutil.rmtree(self.path('weights'))
+            shutil.copytree(e2e.golden('folders/cased'), self.path('weights'))
+            os.remove(self.path('weights', name))
+            os.symlink(name, self.path('weights', name))
+            for more in ((), ('--dry_run',)):
+                result = self.train(mode='predict', files=(), expect=None, more_flags=more, override=(
+                    'task.init_checkpoint=weights,task.validation_data.input_path=texts.tsv,'
+                    'task.validation_data.text_fields=[sentence]'))
+                self.assertEqual(result.code, DATA, name + str(result))
+                self.assertIn('weights/' + name, self.one_error(result))
+
+
 class Google(Facts):
     """A checkpoint of Google's, its configuration and vocabulary: nothing says whether the case is lowered."""
 
