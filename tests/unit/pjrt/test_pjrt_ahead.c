@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bt/pjrt.h"
+#include "read_gz.h"
 #include "test_support.h"
 
 /* A product in bfloat16 and a sum over two replicas. */
@@ -94,6 +95,71 @@ static void check_refused(const char *name, const char *words) {
     bt_pjrt_target_deinit(&target);
 }
 
+static bool is_long(void) {
+    const char *const value = getenv("BT_LONG_TESTS");
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
+/* Training steps that JAX wrote, with what only one kind of device has: cuDNN's attention, a kernel
+ * of Triton. */
+typedef struct step_row {
+    const char *file;
+    const char *target;
+    int32_t     n_replicas;
+} step_row;
+
+static void compile_step(const step_row *row) {
+    const bt_pjrt_compile_options options = {.n_replicas = row->n_replicas};
+    bt_pjrt_target                target;
+    bt_pjrt_topology             *topology = NULL;
+    bt_pjrt_program              *program = NULL;
+    bt_pjrt_memory                memory;
+    size_t                        n = 0;
+    char *const                   step = read_gz(row->file, &n);
+    if (!is_long() || step == NULL) {
+        bt_free(step);
+        test_skip("only with BT_LONG_TESTS=1 and the folder of goldens");
+    }
+    assert_ok(bt_pjrt_target_parse(row->target, &target, err));
+    assert_ok(bt_pjrt_topology_create(plugin, &target, &topology, err));
+    assert_ok(bt_pjrt_compile_ahead(topology, step, n, &options, &program, err));
+    assert_ok(bt_pjrt_program_memory(program, &memory, err));
+    print_message("%s for %s: compiled in %.1f s; %lld bytes of arguments, %lld donated, %lld "
+                  "temporary\n",
+                  row->file, row->target, bt_pjrt_program_seconds(program),
+                  (long long)memory.argument_bytes, (long long)memory.donated_bytes,
+                  (long long)memory.temporary_bytes);
+    assert_true(memory.argument_bytes > 0);
+    bt_pjrt_program_free(program);
+    bt_pjrt_topology_free(topology);
+    bt_pjrt_target_deinit(&target);
+    bt_free(step);
+}
+
+static void compiles_steps_for_gpus(void **state) {
+    (void)state;
+    static const step_row rows[] = {
+        {"pjrt/export/tiny_cls_f32_2replicas.mlir.gz", "h100:2", 2},
+        {"pjrt/export/tiny_cls_bf16_cudnn_packed.mlir.gz", "h100", 1},
+        {"pjrt/export/triton_fwd.mlir.gz", "a100", 1},
+        {"pjrt/export/triton_fwd.mlir.gz", "h200", 1},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        compile_step(&rows[i]);
+    }
+}
+
+static void compiles_steps_for_tpus(void **state) {
+    (void)state;
+    static const step_row rows[] = {
+        {"pjrt/export/tiny_cls_f32_2replicas.mlir.gz", "v5e:2x2", 2},
+        {"pjrt/export/tiny_cls_bf16.mlir.gz", "v6e:1x1", 1},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        compile_step(&rows[i]);
+    }
+}
+
 static void compiles_for_gpus(void **state) {
     (void)state;
     for (size_t i = 0; i < BT_ARRAY_LEN(gpus); i++) {
@@ -139,11 +205,10 @@ static void says_soon_that_there_is_no_device(void **state) {
 
 /* false: there is none, which was told. */
 static bool find_plugin(bt_pjrt_kind kind) {
-    const char *const fetch = getenv("BT_LONG_TESTS");
-    bt_error          why = BT_ERROR_INIT;
-    char             *path = NULL;
-    char              command[TEST_PATH_MAX];
-    if (fetch != NULL && strcmp(fetch, "1") == 0) {
+    bt_error why = BT_ERROR_INIT;
+    char    *path = NULL;
+    char     command[TEST_PATH_MAX];
+    if (is_long()) {
         snprintf(command, sizeof command, "exec '%s' %s", test_source_path("tools/get_pjrt.sh"),
                  kind == BT_PJRT_TPU ? "tpu" : "cuda13");
         if (system(command) != 0) {
@@ -162,10 +227,12 @@ static bool find_plugin(bt_pjrt_kind kind) {
 int main(int argc, char **argv) {
     const struct CMUnitTest cuda[] = {
         cmocka_unit_test(compiles_for_gpus),
+        cmocka_unit_test(compiles_steps_for_gpus),
         cmocka_unit_test(says_soon_that_there_is_no_device),
     };
     const struct CMUnitTest tpu[] = {
         cmocka_unit_test(compiles_for_tpus),
+        cmocka_unit_test(compiles_steps_for_tpus),
         cmocka_unit_test(another_process_compiles_at_the_same_time),
         cmocka_unit_test(says_soon_that_there_is_no_device),
     };

@@ -7,29 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zlib.h>
-
+#include "read_gz.h"
 #include "test_pjrt_run.h"
 
-enum { MAX_BYTES = 1 << 20, MAX_ARRAYS = 128, N_STATE = 63, LOSS = 63, NORM = 64 };
-
-/* A whole file packed by gzip, NUL-terminated; NULL: it is not here. Free with bt_free. */
-static char *read_gz(const char *relative, size_t *n_bytes) {
-    const char *const path = test_shared_path(relative);
-    if (path == NULL) {
-        return NULL;
-    }
-    char *const  bytes = bt_alloc(MAX_BYTES);
-    const gzFile file = gzopen(path, "rb");
-    assert_non_null(bytes);
-    assert_non_null(file);
-    const int n = gzread(file, bytes, MAX_BYTES - 1);
-    assert_true(n > 0 && n < MAX_BYTES - 1);
-    assert_int_equal(gzclose(file), Z_OK);
-    bytes[n] = '\0';
-    *n_bytes = (size_t)n;
-    return bytes;
-}
+enum { MAX_ARRAYS = 128, N_STATE = 63, LOSS = 63, NORM = 64 };
 
 /* "2x32xf32>": the shape behind ": tensor<". */
 static bt_pjrt_shape parse_shape(const char *text) {

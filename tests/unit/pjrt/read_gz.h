@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Texts of the kit of programs that JAX wrote, packed by gzip. */
+#ifndef BT_TEST_READ_GZ_H
+#define BT_TEST_READ_GZ_H
+
+#include <zlib.h>
+
+#include "test_support.h"
+
+/* A whole file below the folder of goldens, NUL-terminated; NULL: it is not here, which was told.
+ * Free with bt_free. */
+static inline char *read_gz(const char *relative, size_t *n_bytes) {
+    enum { MAX_GZ_BYTES = 1 << 20 };
+    const char *const path = test_shared_path(relative);
+    if (path == NULL) {
+        return NULL;
+    }
+    char *const  bytes = bt_alloc(MAX_GZ_BYTES);
+    const gzFile file = gzopen(path, "rb");
+    assert_non_null(bytes);
+    assert_non_null(file);
+    const int n = gzread(file, bytes, MAX_GZ_BYTES - 1);
+    assert_true(n > 0 && n < MAX_GZ_BYTES - 1);
+    assert_int_equal(gzclose(file), Z_OK);
+    bytes[n] = '\0';
+    *n_bytes = (size_t)n;
+    return bytes;
+}
+
+#endif
