@@ -14,6 +14,7 @@ sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 '../reliability/support'))
 import compare  # noqa: E402
 import e2e  # noqa: E402
+import held_out  # noqa: E402
 
 CONFIG, DATA = 2, 3
 TRAIN = os.path.join(e2e.SOURCE, 'data/train.tsv')
@@ -149,6 +150,17 @@ class Recalls(Short):
             self.assertIn(line, params)
         self.assertEqual(self.bare().stdout, trained.stdout)
         self.assertIn('examples 500 ', self.bare('--eval=' + DEV).stderr)
+        # the very rows, by the rule of docs/formats.md
+        with open(DEV, encoding='utf-8') as source:
+            head, *rows = source.read().splitlines(keepends=True)
+        kinds = [[i for i, row in enumerate(rows) if row.endswith('\t%d\n' % label)]
+                 for label in (0, 1)]
+        held = sorted(i for kind in kinds for i in held_out.drawn_of(kind))
+        self.write('held.tsv', head + ''.join(rows[i] for i in held))
+        self.assertEqual(self.bare('--eval=held.tsv').stdout, trained.stdout)
+        self.write('others.tsv', head + ''.join(rows[i + 1 if i + 1 < len(rows) else 0]
+                                                for i in held))
+        self.assertNotEqual(self.bare('--eval=others.tsv').stdout, trained.stdout)
 
     def test_nothing_there(self):
         result = self.bare(model_dir='none', expect=CONFIG)

@@ -9,22 +9,10 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import e2e  # noqa: E402
+import held_out  # noqa: E402
 import weights  # noqa: E402
 
 CONFIG, DATA = 2, 3
-MASK = (1 << 64) - 1
-
-
-def drawn(n, seed=0, share=0.1):
-    """The numbers below n that are held out, as docs/formats.md says: splitmix64 of seed and
-    number, the smallest of them."""
-    def draw(i):
-        x = ((seed + 1) * 0x9e3779b97f4a7c15 + i) & MASK
-        x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9 & MASK
-        x = (x ^ (x >> 27)) * 0x94d049bb133111eb & MASK
-        return x ^ (x >> 31)
-    n_held = int(n * share + 0.5)
-    return sorted(sorted(range(n), key=draw)[:n_held])
 RATE = 'trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate'
 
 
@@ -298,7 +286,7 @@ class Questions(Tasks):
         self.assertIn('task.validation_data: 1 of 10 articles, only those', trained.stderr)
         self.assertEqual(self.bare().stdout, trained.stdout)
         answered = json.loads(self.read('out/predictions.json'))
-        at, = drawn(10)
+        at, = held_out.drawn(10)
         with open(sample(self.TRAIN), encoding='utf-8') as source:
             articles = json.load(source)['data']
         ids = [{qa['id'] for p in a['paragraphs'] for qa in p['qas']} for a in articles]
@@ -373,8 +361,8 @@ class Pairs(Tasks):
         self.assertEqual(self.bare().stdout, trained.stdout)
         with open(sample(self.TRAIN), encoding='utf-8') as source:
             rows = [line.rstrip('\n').split('\t') for line in source][1:]
-        for more, want in (([], drawn(300)), (['--params_override=task.validation_data.held_out_'
-                                               'seed=7'], drawn(300, 7))):
+        for more, want in (([], held_out.drawn(300)), (['--params_override=task.validation_data.held_out_'
+                                               'seed=7'], held_out.drawn(300, 7))):
             self.bare('--output_path=held.tsv', *more, mode='predict')
             found = [line.split('\t') for line in self.read('held.tsv').splitlines()[1:]]
             self.assertGreater(len(found), 1)

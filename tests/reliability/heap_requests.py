@@ -33,6 +33,15 @@ def job(task, mode='train_and_eval', override=SHORT, more=()):
     return 'bert-train', jobs.args(task, VICTIM, override, mode, more)
 
 
+def short_job(task, train, override, *more):
+    """A short command, whose --train alone decides and holds out."""
+    words = ','.join('task.%s_data.%s' % (section, key) for section in ('train', 'validation')
+                     for key in ('vocab_file=vocab.txt', *override))
+    return 'bert-train', ['--experiment=' + jobs.EXPERIMENTS[task], '--mode=train_and_eval',
+                          '--model_dir=' + VICTIM, '--config_file=model.yaml', '--train=' + train,
+                          '--params_override=%s,%s' % (SHORT, words), *more]
+
+
 def data_tool(*args):
     return 'create-finetuning-data', ['--vocab_file=vocab.txt', '--max_seq_length=16', *args]
 
@@ -49,6 +58,11 @@ SCENARIOS = {
     'squad': job('squad'),
     'tagging': job('tagging'),
     'pairs': job('pairs'),
+    'short': short_job('sentence', 'train.tsv', ['seq_length=16']),
+    'short tagging': short_job('tagging', 'conll/train.txt', ['seq_length=16']),
+    'short squad': short_job('squad', 'train.json', ['seq_length=32', 'query_length=8']),
+    'short pairs': short_job('pairs', 'train.tsv', ['seq_length=16'], '--text=sentence,label',
+                         '--config_file=task: {model: {max_sequence_length: 16}}'),
     'seeds': job('sentence', override=SHORT + ',trainer.train_steps=2', more=['--seeds=1,2']),
     'dry run': job('squad', more=['--dry_run']),
     'predict': ('bert-train', jobs.args('sentence', 'trained', '', 'predict', [
