@@ -169,15 +169,30 @@ static bt_status link_best(const bt_train_args *args, const bt_train_seeds_summa
     return BT_OK;
 }
 
+/* As it was before a dry run of some seeds: the configuration is printed after it. */
+static bt_status unset_seed(const bt_train_args *args, int64_t seed, bool is_null, bt_error *err) {
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    if (!is_null) {
+        return set_seed(args, seed, err);
+    }
+    const bt_status rc =
+        bt_conf_set(args->conf, "task.train_data.seed=null", "--seeds", &errors, err);
+    bt_conf_errors_deinit(&errors);
+    return rc;
+}
+
 bt_status bt_train_check_seeds(const bt_train_args *args, const int64_t *seeds, size_t n_seeds,
                                bt_error *err) {
     bt_status  rc = BT_OK;
+    int64_t    seed = 0;
+    bool       is_null = true;
     seeds_file file = SEEDS_FILE_INIT;
     char      *path = NULL;
     char      *folder = NULL;
     BT_TRY(bt_train_check_seeds_mode(args->mode, err));
     BT_TRY(bt_fs_check_writable(args->model_dir, err));
     BT_TRY(bt_fs_lock_look(args->model_dir, BT_FS_LOCK_NAME, err));
+    BT_TRY(bt_conf_get_i64_or(args->conf, "task.train_data.seed", 0, &seed, &is_null, err));
     BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
     BT_CHECK(bt_fs_check_place(path, BT_FS_FILE, err));
     BT_CHECK(seeds_file_read(&file, path, err));
@@ -195,6 +210,7 @@ bt_status bt_train_check_seeds(const bt_train_args *args, const int64_t *seeds, 
             goto done;
         }
     }
+    BT_CHECK(unset_seed(args, seed, is_null, err));
 done:
     seeds_file_deinit(&file);
     bt_free(path);
