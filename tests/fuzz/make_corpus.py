@@ -286,6 +286,30 @@ HISTORY = {
     "seeds": b"\x02{\"runs\": [{\"seed\": 1, \"params\": 7, \"step\": 2, \"seconds\": 0.1, "
              b"\"values\": {\"f1\": 0.5}}]}\n"}
 VOCAB = b"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\n##a\n##b\nthe\ncat\n##s\n'\n,\n\xe4\xb8\xad\n"
+TOKENIZER_JSON = (b'{"version": "1.0", "added_tokens": [{"id": 5, "content": "[NEW]", "special": true, "lstrip": false, '
+                  b'"rstrip": false, "single_word": false, "normalized": false}], "normalizer": {"type": "BertNormalizer", '
+                  b'"clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true}, '
+                  b'"pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null, "decoder": null, "model": '
+                  b'{"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", '
+                  b'"max_input_chars_per_word": 100, "vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, '
+                  b'"[NEW]": 5, "##b": 6}}}')
+TOKENIZER_CONFIG = (b'{"do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false, '
+                    b'"model_max_length": 512, "tokenizer_class": "BertTokenizer", "added_tokens_decoder": {"0": '
+                    b'{"content": "[PAD]"}}}')
+FACTS = {"both": TOKENIZER_JSON + b"\0" + TOKENIZER_CONFIG + b"\0\0Ab [NEW] \xc3\xa9",
+         "list": TOKENIZER_JSON, "other": b'{"model": {"type": "BPE", "vocab": {}, "merges": []}}\0{}',
+         "words": b'{"model": {"vocab": {"[UNK]": 0}, "unk_token": "[UNK]", "type": "WordPiece"}, "normalizer": '
+                  b'{"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "Lowercase"}, {"type": "StripAccents"}]}}',
+         "vocab": b'\0' + TOKENIZER_CONFIG + b"\0" + VOCAB + b"\0a ab"}
+SENTENCE = {
+    "two": b'[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}, {"idx": 1, "name": '
+           b'"1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}, {"idx": 2, "name": "2", "path": '
+           b'"2_Normalize", "type": "sentence_transformers.models.Normalize"}]\0{"word_embedding_dimension": 2, '
+           b'"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": false}\0'
+           b'{"max_seq_length": 128, "do_lower_case": false}\0{"prompts": {}, "default_prompt_name": null}',
+    "new": b'[{"idx": 0, "path": "", "type": "sentence_transformers.base.modules.Transformer"}, {"path": "1_Pooling", "type": '
+           b'"sentence_transformers.sentence_transformer.modules.Pooling"}]\0{"pooling_mode": "max"}\0{}',
+    "dense": b'[{"path": "1_Pooling", "type": "x.Pooling"}, {"path": "2_Dense", "type": "x.Dense"}]'}
 CORPUS = {
     "http": {"answer": HTTP},
     "aws": {"file": AWS_FILE, "json": AWS_JSON, "sts": AWS_STS},
@@ -330,6 +354,14 @@ CORPUS = {
     "history": HISTORY,
     "tokenizer": {"python": b"\x02" + VOCAB + b"\0The cat's \xc3\xa9a ab abb, \xe4\xb8\xad \xff\"",
                   "tensorflow": b"\x03" + VOCAB + b"\0[CLS] Ab a\xcc\x81b\tb"},
+    "facts": FACTS,
+    "sentence": SENTENCE,
+    "words": {"conll": b"\x02-DOCSTART- -X- O O\n\nEU NNP B-NP I-ORG\nrejects VBZ I-VP O\n\n# id 7\na DT O I-X\n",
+              "columns": b"\x74a\tb\tc\tO\nd\te\tf\tB-X\n",
+              "conllu": b"\x00# sent_id = 1\n1-2\tab\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tX\t_\t_\t_\t_\t_\t_\n",
+              "lines": b'\x01{"tokens": ["a", "\\u00e9"], "ner_tags": ["B-X", "I-X"]}\n{"words": ["c"], "tags": [0]}\n',
+              "list": b'\x01[{"tokens": ["a"], "labels": ["O"]}, {"tokens": [], "labels": []}]',
+              "member": b'\x03{"version": 1, "data": [{"tokens": ["a"], "pos_tags": ["I-X"]}]}'},
     "state": {"plain": STATE, "escapes": b"model_checkpoint_path: 'a\\\"\\101' \"b\" # c\n"},
 }
 
