@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each loop of this folder and of ../remote goes red when the promise that it holds is broken: a
-program is built with one mistake (support/mutant.py) and one test of the loop run with it. A mutation
-whose text is no longer in the source fails as well: whoever changes the code looks for what its
-mistake would be now. A few loops hold a mutation of their own (test_the_loop_can_fail, test_mutation).
+"""Each loop of this folder and of ../remote, and each kind of fact of ../e2e and ../cli
+(support/fact_mutations.py), goes red when the promise that it holds is broken: a program is built with one
+mistake (support/mutant.py) and one test of the loop run with it. A mutation whose text is no longer in the
+source fails as well: whoever changes the code looks for what its mistake would be now. A few loops hold a
+mutation of their own (test_the_loop_can_fail, test_mutation).
 
 The short form tries N_PICKED of them, others each day; BT_LONG_TESTS=1 all; BT_MUTATIONS=WORDS those
 whose name holds the words."""
@@ -14,6 +15,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import fact_mutations  # noqa: E402
 import faults  # noqa: E402
 import mutant  # noqa: E402
 from jobs import e2e  # noqa: E402
@@ -181,6 +183,7 @@ MUTATIONS = {
         'src/fs/fs_scratch.c', [('SCRATCH_BUFFER_BYTES = 1 << 18', 'SCRATCH_BUFFER_BYTES = 1 << 27')],
         'packed_input.py', 'PackedInput.test_table', {}),
 }
+MUTATIONS.update(fact_mutations.MUTATIONS)
 N_PICKED = 8
 SKIPPED = 77
 
