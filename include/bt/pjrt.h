@@ -13,7 +13,7 @@
  *
  * A plug-in is never unloaded, since it keeps threads. Objects are used by one thread at a time.
  * Built without (BT_WITH_PJRT=OFF, or no pjrt_c_api.h) opening a plug-in says so
- * (BT_E_UNSUPPORTED), and what needs an open one is not there. */
+ * (BT_E_UNSUPPORTED), and so does all that would need an open one. */
 #ifndef BT_PJRT_H
 #define BT_PJRT_H
 

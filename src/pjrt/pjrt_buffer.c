@@ -26,14 +26,6 @@ bool bt_pjrt_buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out) {
     return false;
 }
 
-bool bt_pjrt_shape_bytes(const bt_pjrt_shape *shape, size_t *n_bytes) {
-    PJRT_Buffer_Type type = PJRT_Buffer_Type_INVALID;
-    int64_t          n = 0;
-    return shape->rank >= 0 && shape->rank <= BT_PJRT_MAX_RANK &&
-           bt_pjrt_buffer_type(shape->dtype, &type) && bt_dims_count(shape->dim, shape->rank, &n) &&
-           bt_size_mul((size_t)n, bt_dtype_size(shape->dtype), n_bytes);
-}
-
 bt_status bt_pjrt_upload(bt_pjrt_client *client, int32_t device, const bt_pjrt_shape *shape,
                          const void *data, bt_pjrt_buffer **out, bt_error *err) {
     BT_ASSERT(device >= 0 && (size_t)device < client->n_devices);

@@ -196,6 +196,26 @@ static void reads_a_description_from_a_file(void **state) {
     assert_fails(bt_pjrt_target_parse(test_temp_dir(), &target, err), BT_E_IO, "");
 }
 
+/* Every build has a sentence for what it was built without. */
+static void says_what_it_was_built_without(void **state) {
+    (void)state;
+    bt_str          info = BT_STR_INIT;
+    bt_pjrt_plugin *plugin = NULL;
+    assert_ok(bt_pjrt_append_build_info(&info, err));
+    assert_true(bt_str_starts_with(bt_str_text(&info), "plug-ins: "));
+    assert_int_equal(strstr(bt_str_text(&info), "PJRT interface 0.") != NULL,
+                     bt_pjrt_is_built_in());
+    bt_str_deinit(&info);
+    if (bt_pjrt_is_built_in()) {
+        assert_fails(bt_pjrt_plugin_open("/nowhere/x.so", BT_PJRT_TO_RUN, &plugin, err),
+                     BT_E_BACKEND, "there is no plug-in: ");
+    } else {
+        assert_fails(bt_pjrt_plugin_open("/nowhere/x.so", BT_PJRT_TO_RUN, &plugin, err),
+                     BT_E_UNSUPPORTED, "was built without PJRT plug-ins");
+    }
+    assert_null(plugin);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, forget_everything)
 
 int main(void) {
@@ -207,6 +227,7 @@ int main(void) {
         TEST(knows_devices_to_compile_for),
         TEST(refuses_other_devices),
         TEST(reads_a_description_from_a_file),
+        TEST(says_what_it_was_built_without),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
