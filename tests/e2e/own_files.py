@@ -292,6 +292,8 @@ class Tables(Tool):
         fields = ['--text_fields=one,two', '--label_field=what']
         text = self.csv_text()
         want = self.one('train.csv', text, *fields)
+        made = self.make(self.ARGS + fields + ['--label_field=x'], expect=DATA)
+        self.assertNotIn('warning', made.stderr)
         meta = json.loads(want[-1])
         self.assertEqual((meta['label_list'], meta['num_labels'], meta['task_type']),
                          (['bad', 'good', 'soso'], 3, 'bert_classification'))
@@ -334,6 +336,70 @@ class Tables(Tool):
             self.assertRegex(self.one_error(made, name=TOOL), r'train\.csv:3.*' + what)
         made = self.one('train.csv', self.csv_text(), '--fine_tuning_task_type=regression', expect=CONFIG)
         self.assertIn('with --text_fields and --label_field', self.one_error(made, name=TOOL))
+
+
+class Judge(Tool):
+    """Python's csv and json write random tables in every dialect; they are read as what was written."""
+    ALPHABETS = {'utf-8': '\u00e9\u4e2d\U0001f600\u0430', 'utf-8-sig': '\u00e9\u4e2d', 'utf-16': '\u00e9\U0001f600',
+                 'utf-32': '\u4e2d\U0001f600', 'latin-1': '\u00e9\u00fc\u00df', 'cp1252': '\u20ac\u201c\u00e9',
+                 'cp1251': '\u0430\u0431\u0416', 'koi8-r': '\u0430\u0431', 'cp932': '\u30bd\u8868\u80fd',
+                 'gb18030': '\u4e2d\u6587\U0001f600', 'big5': '\u529f\u8a31\u84cb', 'euc-kr': '\ud55c\uae00',
+                 'utf-16-le': '\u00e9\u4e2d', 'iso8859-15': '\u20ac\u0153'}
+    N_CASES = 300 if os.environ.get('BT_LONG_TESTS') else 28
+    ARGS = ['--classification_task_name=table', '--text_fields=a,b', '--label_field=label']
+
+    def make_rows(self, rng, signs):
+        rows = []
+        for _ in range(rng.randint(1, 6)):
+            texts = [''.join(rng.choice(['the', 'cat', ' ', '!', '"', "'", '\\', '\n', ',', ';', '\t', '|'] + list(signs))
+                             for _ in range(rng.randint(1, 7))) for _ in range(2)]
+            rows.append(['x' + texts[0], texts[1] + 'x', rng.choice('01')])
+        return rows
+
+    def read(self, folder, name, data, *more):
+        shutil.rmtree(self.path(folder), ignore_errors=True)
+        os.mkdir(self.path(folder))
+        self.write(folder + '/' + name, data)
+        return self.make(self.ARGS + ['--input_data_dir=' + folder] + list(more))
+
+    def test_csv_of_all_dialects(self):
+        rng = random.Random(6)
+        for i in range(self.N_CASES):
+            encoding = sorted(self.ALPHABETS)[i % len(self.ALPHABETS)]
+            rows = self.make_rows(rng, self.ALPHABETS[encoding])
+            how = {'delimiter': rng.choice([',', ';', '\t', '|', ':', '^']), 'quotechar': rng.choice(['"', "'"]),
+                   'quoting': rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+                   'lineterminator': rng.choice(['\n', '\r\n'])}
+            with open(self.path('made'), 'w', encoding=encoding, newline='') as out:
+                writer = csv.writer(out, **how)
+                writer.writerow(['a', 'b', 'label'])
+                writer.writerows(rows)
+            with open(self.path('made'), encoding=encoding, newline='') as source:
+                again = list(csv.reader(source, delimiter=how['delimiter'], quotechar=how['quotechar']))[1:]
+            self.assertEqual(again, rows, 'Python itself')
+            flags = ['--delimiter=' + how['delimiter'], '--quote=' + how['quotechar']]
+            if encoding not in ('utf-8', 'utf-8-sig', 'utf-16', 'utf-32'):
+                flags.append('--encoding=' + encoding)
+            got = self.read('x', 'train.csv', self.bytes('made'), *flags)
+            want = self.read('y', 'train.jsonl', ''.join(json.dumps(dict(zip(('a', 'b', 'label'), row))) + '\n'
+                                                         for row in rows))
+            self.assertEqual(got, want, '%s %s\n%s' % (encoding, how, self.bytes('made')))
+
+    def test_json_of_all_forms(self):
+        rng = random.Random(7)
+        for _ in range(self.N_CASES // 2):
+            rows = [dict(zip(('a', 'b', 'label'), row)) for row in self.make_rows(rng, '\u00e9\u4e2d\U0001f600\0\x1f/')]
+            want = self.read('y', 'train.jsonl', ''.join(json.dumps(row) + '\n' for row in rows))
+            for row in rows:
+                row['label'] = int(row['label'])
+                row['x'] = rng.choice([None, float('nan'), 10 ** 30, '\udfff', {'a': [1, {'b': '}]'}]}, [[]], 1.5e300])
+                row['\u00e9"\\'] = '{['
+            how = {'ensure_ascii': True, 'indent': rng.choice([None, None, 1, '\t']),
+                   'separators': rng.choice([None, (',', ':'), (' ,\t', ' : ')])}
+            lines = ''.join(json.dumps(row, separators=how['separators']) + '\n' for row in rows)
+            forms = [lines, json.dumps(rows, **how), '\n\n'.join(json.dumps(row, **how) for row in rows)]
+            for text in forms:
+                self.assertEqual(self.read('x', 'train.json', text), want, text)
 
 
 class Damaged(Tool):

@@ -18,6 +18,7 @@ static const char *const endings[] = {".tsv", ".csv", ".jsonl", ".json", ".ndjso
 typedef struct table_run {
     bt_data_config  config; /* what the flags say of all files */
     bool            is_regression;
+    int64_t         vocab_size;
     const char     *fields[BT_DATA_MAX_TEXTS];
     size_t          n_fields;
     char           *field_list; /* owned: what fields point into */
@@ -69,7 +70,7 @@ static bt_status open_table(const table_run *run, const char *path, const bt_dat
                                                                       : BT_LABEL_CLASS,
                                    .label_field = run->label_field,
                                    .n_classes = run->n_labels,
-                                   .vocab_size = INT32_MAX,
+                                   .vocab_size = run->vocab_size,
                                    .type_vocab_size = 2,
                                    .max_positions = SEQ_LENGTH,
                                    .learns_labels = classes == NULL && !run->is_regression,
@@ -160,6 +161,7 @@ static bt_status read_flags(const data_job *job, table_run *run, bt_error *err) 
     }
     run->label_field = bt_flags_string(job->flags, "label_field");
     run->vocab_file = bt_flags_string(job->flags, "vocab_file");
+    run->vocab_size = bt_text_vocab_size(bt_text_tokenizer_vocab(job->tokenizer));
     run->config = (bt_data_config){.global_batch_size = 1,
                                    .shuffle_buffer_size = 1,
                                    .section = "the flags",
