@@ -251,10 +251,10 @@ bool bt_text_is_values(const char *head, size_t n);
 void bt_text_values_of_stream(bt_text_values *values, const char *path, bt_fs_stream *stream,
                               size_t max_bytes);
 /* {"data": [{...}, ...]}: where in the head the list begins whose objects have one of the keys;
- * SIZE_MAX: there is none, or the object itself has one. Then the stream's values are its. */
+ * SIZE_MAX: there is none, or the object itself has one. enter: the values are those of the list.
+ */
 size_t bt_text_find_items(const char *head, size_t n, const char *const *keys, size_t n_keys);
-BT_MUST_USE bt_status bt_text_values_enter(bt_text_values *values, const char *head, size_t at,
-                                           bt_error *err);
+BT_MUST_USE bt_status bt_text_values_enter(bt_text_values *values, size_t at, bt_error *err);
 /* Keeps the window's memory, for many calls. */
 void bt_text_values_of_bytes(bt_text_values *values, const char *path, const char *bytes, size_t n,
                              bool is_whole, size_t max_bytes);

@@ -15,6 +15,7 @@ typedef struct table_form {
     char          quote;        /* the same; BT_DATA_NO_QUOTE */
     bool          has_sep_line; /* its first line says the delimiter and is no row */
     bool          is_values;    /* JSON: objects of a list, or over several lines */
+    size_t        list_at;      /* ... of a list that is a member of an object, from this byte on */
 } table_form;
 
 enum {
@@ -131,8 +132,8 @@ typedef struct table_scan {
 } table_scan;
 
 /* The stream is the scan's from here on. */
-void table_scan_stream(table_scan *scan, const table_form *form, const char *path,
-                       bt_fs_stream *stream);
+bt_status table_scan_stream(table_scan *scan, const table_form *form, const char *path,
+                            bt_fs_stream *stream, bt_error *err);
 /* The bytes of one row, and what may stand before the next. */
 void table_scan_memory(table_scan *scan, const table_form *form, const char *path,
                        const char *bytes, size_t n_bytes);

@@ -75,6 +75,14 @@ static bt_status try_others(const table_wish *wish, bt_text_span line, table_for
     return BT_OK;
 }
 
+/* A list that is a member is meant where its objects have a wanted key and the object itself has
+ * none. */
+static void find_json(const table_wish *wish, bt_text_span head, table_form *form) {
+    const size_t list = bt_text_find_items(head.text, head.n_bytes, wish->keys, wish->n_keys);
+    form->list_at = list != SIZE_MAX ? list : 0;
+    form->is_values = form->list_at > 0 || bt_text_is_values(head.text, head.n_bytes);
+}
+
 bt_status table_form_find(const table_wish *wish, const char *path, bt_text_span head,
                           table_form *form, bt_error *err) {
     static const char mark[] = "\xef\xbb\xbf"; /* byte order */
@@ -85,9 +93,11 @@ bt_status table_form_find(const table_wish *wish, const char *path, bt_text_span
     *form = (table_form){.table = wish->table,
                          .delimiter = is_tsv ? '\t' : ',',
                          .quote = is_tsv ? BT_DATA_NO_QUOTE : '"'};
+    if (wish->table == BT_TABLE_JSONL) {
+        find_json(wish, head, form);
+        return BT_OK;
+    }
     if (wish->table != BT_TABLE_TSV && wish->table != BT_TABLE_CSV) {
-        form->is_values =
-            wish->table == BT_TABLE_JSONL && bt_text_is_values(head.text, head.n_bytes);
         return BT_OK;
     }
     form->delimiter = wish->delimiter != 0 ? wish->delimiter : form->delimiter;

@@ -6,10 +6,11 @@
 
 #include "data_table.h"
 
-void table_scan_stream(table_scan *scan, const table_form *form, const char *path,
-                       bt_fs_stream *stream) {
+bt_status table_scan_stream(table_scan *scan, const table_form *form, const char *path,
+                            bt_fs_stream *stream, bt_error *err) {
     *scan = (table_scan){.form = *form, .path = path, .file = stream};
     bt_text_values_of_stream(&scan->values, path, stream, TABLE_ROW_MAX_BYTES);
+    return form->list_at > 0 ? bt_text_values_enter(&scan->values, form->list_at, err) : BT_OK;
 }
 
 void table_scan_memory(table_scan *scan, const table_form *form, const char *path,

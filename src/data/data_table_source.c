@@ -43,6 +43,5 @@ bt_status table_source_scan(const table_wish *wish, const char *path, bt_fs_scra
         .is_unpacked = source->is_unpacked, .begin = source->begin, .end = source->end};
     bt_fs_stream *stream = NULL;
     BT_TRY(bt_text_source_stream(&text, path, *scratch, &stream, err));
-    table_scan_stream(scan, &source->form, path, stream);
-    return BT_OK;
+    return table_scan_stream(scan, &source->form, path, stream, err);
 }

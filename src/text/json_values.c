@@ -65,7 +65,7 @@ bool bt_text_is_values(const char *head, size_t n) {
 
 static bool is_among(const char *text, size_t n, const char *const *keys, size_t n_keys) {
     for (size_t k = 0; k < n_keys; k++) {
-        if (strlen(keys[k]) == n && memcmp(keys[k], text, n) == 0) {
+        if (keys[k] != NULL && strlen(keys[k]) == n && memcmp(keys[k], text, n) == 0) {
             return true;
         }
     }
@@ -133,17 +133,6 @@ void bt_text_values_of_bytes(bt_text_values *values, const char *path, const cha
                                .bytes = bytes,
                                .n_bytes = n,
                                .window = values->window};
-}
-
-bt_status bt_text_values_enter(bt_text_values *values, const char *head, size_t at, bt_error *err) {
-    BT_TRY(bt_fs_stream_seek(values->stream, (int64_t)at, err));
-    values->is_member = true;
-    values->window_begin = (int64_t)at;
-    for (size_t i = 0; i < at; i++) {
-        values->line += head[i] == '\n' ? 1 : 0;
-        values->line_begin = head[i] == '\n' ? (int64_t)i + 1 : values->line_begin;
-    }
-    return BT_OK;
 }
 
 void bt_text_values_deinit(bt_text_values *values) {
@@ -221,6 +210,18 @@ static void count_lines(bt_text_values *v, size_t n) {
         v->line++;
         v->line_begin = v->window_begin + (at - v->bytes);
     }
+}
+
+bt_status bt_text_values_enter(bt_text_values *v, size_t at, bt_error *err) {
+    bool any = true;
+    v->is_member = true;
+    while (any && v->n_bytes < at) {
+        BT_TRY(widen(v, &any, err));
+    }
+    const size_t n = at < v->n_bytes ? at : v->n_bytes;
+    count_lines(v, n);
+    v->at = n;
+    return BT_OK;
 }
 
 /* From the { at v->at to its }. */

@@ -96,7 +96,7 @@ bt_status word_json_open(bt_text_word_file *r, const char *head, size_t n, bt_er
     const size_t list = bt_text_find_items(head, n, word_keys, BT_ARRAY_LEN(word_keys));
     r->is_values = list != SIZE_MAX || bt_text_is_values(head, n);
     bt_text_values_of_stream(&r->values, bt_text_word_file_path(r), r->stream, WORD_ITEM_MAX_BYTES);
-    return list != SIZE_MAX ? bt_text_values_enter(&r->values, head, list, err) : BT_OK;
+    return list != SIZE_MAX ? bt_text_values_enter(&r->values, list, err) : BT_OK;
 }
 
 /* The bytes of the next sentence. Errors name their place. */

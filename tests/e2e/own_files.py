@@ -397,7 +397,7 @@ class Judge(Tool):
             how = {'ensure_ascii': True, 'indent': rng.choice([None, None, 1, '\t']),
                    'separators': rng.choice([None, (',', ':'), (' ,\t', ' : ')])}
             lines = ''.join(json.dumps(row, separators=how['separators']) + '\n' for row in rows)
-            forms = [lines, json.dumps(rows, **how), '\n\n'.join(json.dumps(row, **how) for row in rows)]
+            forms = [lines, json.dumps(rows, **how), json.dumps({'v': 1, 'data': rows, 'n': [1, {}]}, **how), '\n\n'.join(json.dumps(row, **how) for row in rows)]
             for text in forms:
                 self.assertEqual(self.read('x', 'train.json', text), want, text)
 
