@@ -15,10 +15,15 @@ bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema,
     return bt_map_create(&labels->places, schema->n_label_names, err);
 }
 
-void bt_data_labels_deinit(data_labels *labels) {
+void data_labels_forget(data_labels *labels) {
     for (size_t i = 0; i < labels->n_seen; i++) {
         bt_free(labels->seen[i].text);
     }
+    labels->n_seen = 0;
+}
+
+void bt_data_labels_deinit(data_labels *labels) {
+    data_labels_forget(labels);
     for (size_t i = 0; i < labels->n_names; i++) {
         bt_free(labels->names[i]);
     }

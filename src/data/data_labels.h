@@ -35,6 +35,12 @@ typedef struct data_labels {
     char                **names; /* owned; what was learned, in the order of the classes */
     size_t                n_names;
     bool                  is_by_name; /* labels are names, not class numbers */
+    /* Several labels a row: how many rows, and of them lists of a number for each class. */
+    int64_t          n_lists;
+    int64_t          n_vectors;
+    data_label_place vector;      /* the first that can be nothing else */
+    data_label_place other;       /* the first that is none */
+    bool             are_vectors; /* then nothing was learned */
 } data_labels;
 
 /* Without the blanks and tabs around it. */
@@ -45,6 +51,7 @@ bool data_label_integer(const char *text, int64_t *value);
 
 bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err);
 void      bt_data_labels_deinit(data_labels *labels);
+void      data_labels_forget(data_labels *labels); /* what was learned */
 bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
                                bt_error *err);
 /* What pandas, R and databases write where there is nothing. */

@@ -507,7 +507,10 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     const data_labels *const    labels = &rows->labels;
     const bt_data_schema *const schema = rows->schema;
     data_label_place            place = {0};
-    const bt_status rc = bt_data_labels_settle(&rows->labels, rows->wish.section, &place, err);
+    bt_status                   rc = table_settle_targets(&rows->labels, &place, err);
+    if (rc == BT_OK) {
+        rc = bt_data_labels_settle(&rows->labels, rows->wish.section, &place, err);
+    }
     if (rc != BT_OK && place.line > 0) {
         return put_place(rows->base.parts[place.part].path, (row_place){place.line, place.column},
                          NULL, 0, err);

@@ -21,7 +21,8 @@ typedef struct table_form {
 enum {
     TABLE_MAX_KEYS = BT_DATA_MAX_TEXTS + 2 + BT_DATA_MAX_LABEL_FIELDS,
     TABLE_NO_KEY = TABLE_MAX_KEYS,
-    TABLE_LIST_MARK = '\x1f', /* behind each text of a list of JSON */
+    TABLE_LIST_MARK = '\x1f',  /* behind each text of a list of JSON */
+    TABLE_VALUE_MARK = '\x1e', /* between how much a label applies and the label, of an object */
 };
 
 /* What is wanted of all files of an input. */
@@ -150,6 +151,8 @@ bt_status table_source_scan(const table_wish *wish, const char *path, bt_fs_scra
  * for each of the n classes. */
 bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_label_place place,
                               bt_error *err);
+/* Behind the last row: what the fields are. On failure *place is where. */
+bt_status table_settle_targets(data_labels *labels, data_label_place *place, bt_error *err);
 bt_status table_find_targets(const data_labels *labels, bt_text_span field, float *targets,
                              bt_error *err);
 bt_status table_read_targets(const table_wish *wish, const bt_text_span *values, size_t n,

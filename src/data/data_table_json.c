@@ -55,9 +55,30 @@ static bt_status pick_list(table_fields *fields, size_t k, const char *key, cons
     return BT_OK;
 }
 
+/* {"NAME": 0.25, ...}: how much each class applies. */
+static bt_status pick_object(table_fields *fields, size_t k, const char *key, json_t *object,
+                             bt_error *err) {
+    const char *name = NULL;
+    json_t     *value = NULL;
+    bt_str_clear(&fields->list);
+    json_object_foreach(object, name, value) {
+        char number[TABLE_NUMBER_MAX_BYTES];
+        if (!number_text(value, number)) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "\"%s\": \"%s\" is %s, expected a number from 0 to 1 (does the class "
+                           "apply?)",
+                           key, name, kind_of(value));
+        }
+        BT_TRY(bt_str_appendf(&fields->list, err, "%s%c%s%c", number, TABLE_VALUE_MARK, name,
+                              TABLE_LIST_MARK));
+    }
+    fields->spans[k] = (bt_text_span){bt_str_text(&fields->list), fields->list.len};
+    return BT_OK;
+}
+
 static bt_status pick(table_fields *fields, size_t k, const char *key, bool may_be_number,
                       bt_error *err) {
-    const json_t *const value = json_object_get(fields->json, key);
+    json_t *const value = json_object_get(fields->json, key);
     fields->spans[k] = (bt_text_span){0};
     if (value == NULL || json_is_null(value)) {
         return BT_OK;
@@ -68,6 +89,9 @@ static bt_status pick(table_fields *fields, size_t k, const char *key, bool may_
     }
     if (json_is_array(value) && fields->list_key == k + 1) {
         return pick_list(fields, k, key, value, err);
+    }
+    if (json_is_object(value) && fields->list_key == k + 1) {
+        return pick_object(fields, k, key, value, err);
     }
     if (may_be_number && number_text(value, fields->numbers[k])) {
         fields->spans[k] = (bt_text_span){fields->numbers[k], strlen(fields->numbers[k])};

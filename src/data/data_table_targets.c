@@ -27,14 +27,103 @@ static char separator_of(const bt_data_schema *schema, bt_text_span field) {
     return is_list ? TABLE_LIST_MARK : schema->label_separator;
 }
 
+static bool read_target(bt_text_span text, float *target) {
+    char   copy[64] = "";
+    double number = -1;
+    text = bt_data_trim(text);
+    if (text.n_bytes < sizeof copy) {
+        memcpy(copy, text.text, text.n_bytes);
+    }
+    if (strcmp(copy, "true") == 0 || strcmp(copy, "false") == 0) {
+        number = copy[0] == 't' ? 1 : 0;
+    } else if (!data_label_number(copy, &number)) {
+        return false;
+    }
+    *target = (float)number;
+    return number >= 0 && number <= 1;
+}
+
+/* A number from 0 to 1 for each class? *is_sure: it cannot be a list of numbers of classes, as it
+ * has a fraction or names one twice. targets [n_classes] may be NULL. */
+static bool read_vector(const bt_data_schema *schema, bt_text_span rest, char separator,
+                        float *targets, bool *is_sure) {
+    bt_text_span label = {0};
+    bool         is_open = false;
+    float        sum = 0;
+    int64_t      n = 0;
+    *is_sure = false;
+    for (; next_label(&rest, separator, &is_open, &label); n++) {
+        float target = 0;
+        if (n == schema->n_classes || !read_target(label, &target)) {
+            return false;
+        }
+        *is_sure = *is_sure || (target > 0 && target < 1);
+        sum += target;
+        if (targets != NULL) {
+            targets[n] = target;
+        }
+    }
+    *is_sure = *is_sure || n > 2 || (n == 2 && sum != 1.0F);
+    return n == schema->n_classes;
+}
+
+/* "0.25<mark>NAME" -> how much the label applies, and the label. */
+static bt_status split_value(bt_text_span *label, float *target, bt_error *err) {
+    const char *const mark =
+        label->n_bytes > 0 ? memchr(label->text, TABLE_VALUE_MARK, label->n_bytes) : NULL;
+    const size_t n = mark != NULL ? (size_t)(mark - label->text) : 0;
+    *target = 1;
+    if (mark == NULL) {
+        return BT_OK;
+    }
+    if (!read_target((bt_text_span){label->text, n}, target)) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "class '%.*s' is %.*s: expected a number from 0 to 1 (does it apply?)",
+                       (int)(label->n_bytes - n - 1), mark + 1, (int)n, label->text);
+    }
+    *label = (bt_text_span){mark + 1, label->n_bytes - n - 1};
+    return BT_OK;
+}
+
 bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_label_place place,
                               bt_error *err) {
     const char   separator = separator_of(labels->schema, field);
     bt_text_span rest = separator == TABLE_LIST_MARK ? field : bt_data_trim(field);
     bt_text_span label = {0};
     bool         is_open = false;
+    bool         is_sure = false;
+    labels->n_lists++;
+    if (read_vector(labels->schema, rest, separator, NULL, &is_sure)) {
+        labels->n_vectors++;
+        if (is_sure) {
+            labels->vector = labels->vector.line == 0 ? place : labels->vector;
+            return BT_OK;
+        }
+    } else {
+        labels->other = labels->other.line == 0 ? place : labels->other;
+    }
     while (next_label(&rest, separator, &is_open, &label)) {
+        float ignored = 0;
+        BT_TRY(split_value(&label, &ignored, err));
         BT_TRY(bt_data_labels_learn(labels, label, place, err));
+    }
+    return BT_OK;
+}
+
+/* Of two classes [0,1] and [1,0] may be either; lists that name both in all rows say nothing. */
+bt_status table_settle_targets(data_labels *labels, data_label_place *place, bt_error *err) {
+    const bool are_all = labels->n_lists > 0 && labels->n_vectors == labels->n_lists;
+    if (labels->vector.line > 0 && !are_all) {
+        *place = labels->other;
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "the labels are no list of %" PRId64
+                       " numbers from 0 to 1, one for each class, as those of line %" PRId64
+                       " are: all rows must have the same form",
+                       labels->schema->n_classes, labels->vector.line);
+    }
+    labels->are_vectors = are_all && (labels->vector.line > 0 || labels->schema->n_classes == 2);
+    if (labels->are_vectors) {
+        data_labels_forget(labels);
     }
     return BT_OK;
 }
@@ -45,11 +134,19 @@ bt_status table_find_targets(const data_labels *labels, bt_text_span field, floa
     bt_text_span rest = separator == TABLE_LIST_MARK ? field : bt_data_trim(field);
     bt_text_span label = {0};
     bool         is_open = false;
+    bool         is_sure = false;
     memset(targets, 0, (size_t)labels->schema->n_classes * sizeof *targets);
+    if (labels->are_vectors) {
+        return read_vector(labels->schema, rest, separator, targets, &is_sure)
+                   ? BT_OK
+                   : BT_FAIL(err, BT_E_FORMAT, "the labels changed while the file was in use");
+    }
     while (next_label(&rest, separator, &is_open, &label)) {
         int64_t id = 0;
+        float   target = 0;
+        BT_TRY(split_value(&label, &target, err));
         BT_TRY(bt_data_labels_find(labels, label, &id, err));
-        targets[id] = 1;
+        targets[id] = target;
     }
     return BT_OK;
 }
@@ -58,24 +155,13 @@ bt_status table_read_targets(const table_wish *wish, const bt_text_span *values,
                              float *targets, bt_error *err) {
     for (size_t i = 0; i < n; i++) {
         const bt_text_span text = bt_data_trim(values[i]);
-        char               copy[64] = "";
-        double             number = -1;
-        if (text.n_bytes < sizeof copy) {
-            memcpy(copy, text.text, text.n_bytes);
-        }
-        if (strcmp(copy, "true") == 0 || strcmp(copy, "false") == 0) {
-            number = copy[0] == 't' ? 1 : 0;
-        } else if (!data_label_number(copy, &number)) {
-            number = -1;
-        }
-        if (number < 0 || number > 1) {
+        if (!read_target(text, &targets[i])) {
             return BT_FAIL(
                 err, BT_E_FORMAT,
                 "field %s: '%.*s': expected a number from 0 to 1 (does the class apply?)",
                 wish->keys[wish->label_key + i], text.n_bytes < 40 ? (int)text.n_bytes : 40,
                 text.text);
         }
-        targets[i] = (float)number;
     }
     return BT_OK;
 }

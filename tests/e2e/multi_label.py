@@ -141,6 +141,57 @@ class Tables(MultiLabel):
                 for row, ys in zip(rows, targets) for p, y in zip(row, ys)]
         self.assertAlmostEqual(self.values()['validation_loss'], sum(loss) / len(loss), delta=1e-5)
 
+    def test_lists_of_a_number_a_class(self):
+        """As Hugging Face's own multi-label training wants them: 0.0 and 1.0, or soft; and objects."""
+        names = sorted(NAMES)
+        self.start(model_dir='list', more='task.label_names=[cat,dog,"new, \\"york\\""]')
+        for name, form in (('floats', lambda v: v), ('whole', lambda v: [int(x) for x in v]),
+                           ('truth', lambda v: [x > 0 for x in v]),
+                           ('object', lambda v: dict(zip(names, v))),
+                           ('present', lambda v: {n: 1 for n, x in zip(names, v) if x})):
+            for split, rows in self.texts.items():
+                self.write('%s_%s.jsonl' % (split, name), ''.join(json.dumps(
+                    {'sentence': text, 'label': form([float(n in labels) for n in names])}) + '\n'
+                    for text, labels in rows))
+            self.start('train_%s.jsonl' % name, 'dev_%s.jsonl' % name, model_dir=name,
+                       more='task.label_names=[cat,dog,"new, \\"york\\""]')
+            self.same_run('list', name)
+
+    def test_soft_lists(self):
+        targets = [(0.25, 1), (1e-3, 0.5), (0, 1), (1, 0)]
+        texts = ['the cat', 'the dog', 'run', 'x']
+        two = 'task.model.num_classes=2'
+        for name, form in (('list', list), ('object', lambda t: {'a': t[0], 'b': t[1]})):
+            self.write(name + '.jsonl', ''.join(json.dumps({'sentence': text, 'label': form(t)}) + '\n'
+                                                for text, t in zip(texts, targets)))
+            self.start(name + '.jsonl', name + '.jsonl', two, model_dir=name)
+        self.write('c.csv', 'sentence,a,b\n' + ''.join('%s,%r,%r\n' % (text, *t)
+                                                        for text, t in zip(texts, targets)))
+        self.start('c.csv', 'c.csv', two + ''.join(',task.%s_data.label_fields=[a,b]' % s
+                                                   for s in ('train', 'validation')), model_dir='columns')
+        self.same_run('columns', 'list')
+        self.same_run('columns', 'object')
+        self.write('hot.jsonl', ''.join('{"sentence": "%s", "label": %s}\n' % row for row in (
+            ('a', '[0, 1]'), ('b', '[1, 0]'), ('c', '[1, 0]'))))  # of two: no list names both everywhere
+        self.write('hot.csv', 'sentence,a,b\na,0,1\nb,1,0\nc,1,0\n')
+        self.start('hot.jsonl', 'hot.jsonl', two + ',task.train_data.global_batch_size=3', model_dir='hot')
+        self.start('hot.csv', 'hot.csv', two + ',task.train_data.global_batch_size=3' + ''.join(
+            ',task.%s_data.label_fields=[a,b]' % s for s in ('train', 'validation')), model_dir='hot_columns')
+        self.same_run('hot', 'hot_columns')
+
+    def test_lists_of_two_forms(self):
+        for other in ('[1]', '["a"]', '[]', '[0, 1, 0, 0]', '[0.5, 2.0, 1]'):
+            for rows in (('[0.5, 0, 1]', other), (other, '[0.5, 0, 1]')):
+                self.write('mixed.jsonl', ''.join('{"sentence": "x", "label": %s}\n' % row for row in rows))
+                result = self.start('mixed.jsonl', expect=DATA)
+                self.assertRegex(self.one_error(result), r'mixed\.jsonl:%d:\d+: the labels are no list of 3 '
+                                 'numbers from 0 to 1, one for each class, as those of line %d are'
+                                 % ((2, 1) if rows[1] == other else (1, 2)))
+        for value, words in (('{"a": 1.5}', "class 'a' is 1.5: expected a number from 0 to 1"),
+                             ('{"a": "x"}', '"a" is a text, expected a number from 0 to 1')):
+            self.write('mixed.jsonl', '{"sentence": "x", "label": %s}\n' % value)
+            self.assertIn(words, self.one_error(self.start('mixed.jsonl', expect=DATA)))
+
     def test_threshold_and_json(self):
         self.start()
         args = ['--output_path=x.jsonl']
