@@ -12,6 +12,9 @@ enum { NAME_MAX_BYTES = 64, SHOWN_NAMES_BYTES = 200 };
 
 /* Python's str.strip(). */
 word_column word_strip(const char *text, size_t n) {
+    if (n == 0) { /* text may be NULL */
+        return (word_column){text, 0};
+    }
     const char       *at = text;
     const char *const end = text + n;
     const char       *first = end; /* of what stays */
@@ -31,9 +34,12 @@ word_column word_strip(const char *text, size_t n) {
 bt_status word_split_columns(const bt_text_word_file *r, const char *text, size_t n,
                              word_column columns[WORD_MAX_COLUMNS], size_t *n_columns,
                              bt_error *err) {
+    *n_columns = 0;
+    if (n == 0) { /* text may be NULL */
+        return BT_OK;
+    }
     const char *const end = text + n;
     const bool        has_tab = memchr(text, '\t', n) != NULL;
-    *n_columns = 0;
     while (text < end) {
         const char *const separator = memchr(text, has_tab ? '\t' : ' ', (size_t)(end - text));
         const char *const stop = separator == NULL ? end : separator;

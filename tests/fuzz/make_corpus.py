@@ -357,6 +357,7 @@ CORPUS = {
     "facts": FACTS,
     "sentence": SENTENCE,
     "words": {"conll": b"\x02-DOCSTART- -X- O O\n\nEU NNP B-NP I-ORG\nrejects VBZ I-VP O\n\n# id 7\na DT O I-X\n",
+              "comment_last": b"\x02-dOCST\x05ART- -X- O O\n\nEU BZ I-VP O\n\n# id 7\n",
               "columns": b"\x74a\tb\tc\tO\nd\te\tf\tB-X\n",
               "conllu": b"\x00# sent_id = 1\n1-2\tab\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tX\t_\t_\t_\t_\t_\t_\n",
               "lines": b'\x01{"tokens": ["a", "\\u00e9"], "ner_tags": ["B-X", "I-X"]}\n{"words": ["c"], "tags": [0]}\n',
