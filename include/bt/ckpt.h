@@ -88,11 +88,15 @@ typedef struct bt_ckpt_facts {
     char    positions[BT_CKPT_WORD_MAX]; /* position_embedding_type */
     char    architecture[64];            /* the first: "BertForSequenceClassification" */
     int64_t n_layers, n_heads;
+    int64_t hidden_size, vocab_size, intermediate_size, max_positions, n_types;
     int64_t n_groups, n_inner_groups; /* of ALBERT: layers that are not shared */
     double  norm_eps;
     double  dropout, attention_dropout; /* NaN where it says nothing */
+    double  classifier_dropout, initializer_range;
     bool    is_decoder, has_cross_attention, has_pruned_heads;
     bool    has_own_code; /* the repository's own program computes the model */
+    bool    is_quantized;
+    char    unknown_keys[BT_CKPT_PATH_MAX]; /* names of keys that nothing here knows */
 } bt_ckpt_facts;
 /* BT_E_FORMAT when there is one that is no JSON. */
 BT_MUST_USE bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *err);

@@ -283,6 +283,10 @@ static bt_status check_facts(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
                          "code of the repository's own computes this model, which is not run here",
                          err);
     }
+    if (facts->is_quantized) {
+        return fail_fact(ckpt, facts, "quantization_config",
+                         "weights that were made smaller by quantization are not read here", err);
+    }
     if (facts->activation[0] != '\0' && ckpt->layout == BT_CKPT_SAFETENSORS &&
         bt_ckpt_activation_word(ckpt, facts->activation) == NULL) {
         (void)snprintf(what, sizeof what, "the activation '%s'", facts->activation);
@@ -297,11 +301,40 @@ static bt_status check_facts(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
     return BT_OK;
 }
 
+/* Tensors of other sizes than the configuration's: one of them is of another model. Fewer layers
+ * can be meant. */
+static bt_status check_sizes(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
+    bt_ckpt_sizes sizes;
+    bt_ckpt_read_sizes(ckpt, &sizes);
+    const struct {
+        const char *name;
+        int64_t     told;
+        int64_t     found;
+    } rows[] = {
+        {"hidden_size", facts->hidden_size, sizes.hidden_size},
+        {"vocab_size", facts->vocab_size, sizes.vocab_size},
+        {"intermediate_size", facts->intermediate_size, sizes.intermediate_size},
+        {"max_position_embeddings", facts->max_positions, sizes.max_position_embeddings},
+        {"type_vocab_size", facts->n_types, sizes.type_vocab_size},
+        {"num_hidden_layers", larger(facts->n_layers, sizes.num_layers), sizes.num_layers},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        if (rows[i].told > 0 && rows[i].found > 0 && rows[i].told != rows[i].found) {
+            return BT_FAIL(err, BT_E_SHAPE,
+                           "%s: its tensors have %s %" PRId64 ", but %s says %" PRId64
+                           ": one of them is of another model",
+                           ckpt->path, rows[i].name, rows[i].found, facts->path, rows[i].told);
+        }
+    }
+    return BT_OK;
+}
+
 bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
     static const char *const known[] = {"bert", "albert", "distilbert"};
     if (ckpt->layout != BT_CKPT_SAFETENSORS) {
         BT_TRY(check_groups(ckpt, facts, err));
-        return check_facts(ckpt, facts, err);
+        BT_TRY(check_facts(ckpt, facts, err));
+        return check_sizes(ckpt, facts, err);
     }
     bool is_known = facts->model_type[0] == '\0';
     for (size_t i = 0; i < BT_ARRAY_LEN(known); i++) {
@@ -322,5 +355,6 @@ bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
     }
     BT_TRY(check_wrapper(ckpt, facts, err));
     BT_TRY(check_groups(ckpt, facts, err));
-    return check_facts(ckpt, facts, err);
+    BT_TRY(check_facts(ckpt, facts, err));
+    return check_sizes(ckpt, facts, err);
 }

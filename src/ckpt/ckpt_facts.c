@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "bt/fs.h"
+#include "ckpt_facts_keys.h"
 #include "ckpt_internal.h"
 
 enum { FACTS_MAX_BYTES = 1 << 20 };
@@ -58,6 +59,11 @@ static bool has_own_code(const json_t *root) {
 static void read_sizes(const json_t *root, bt_ckpt_facts *out) {
     out->n_layers = find_count(root, "num_hidden_layers", "n_layers");
     out->n_heads = find_count(root, "num_attention_heads", "n_heads");
+    out->hidden_size = find_count(root, "hidden_size", "dim");
+    out->vocab_size = find_count(root, "vocab_size", "vocab_size");
+    out->intermediate_size = find_count(root, "intermediate_size", "hidden_dim");
+    out->max_positions = find_count(root, "max_position_embeddings", "max_position_embeddings");
+    out->n_types = find_count(root, "type_vocab_size", "type_vocab_size");
     out->n_groups = find_count(root, "num_hidden_groups", "num_hidden_groups");
     out->n_inner_groups = find_count(root, "inner_group_num", "inner_group_num");
 }
@@ -79,6 +85,18 @@ static void read_architecture(const json_t *root, bt_ckpt_facts *out) {
     out->has_cross_attention = json_is_true(json_object_get(root, "add_cross_attention"));
     out->has_pruned_heads = json_object_size(json_object_get(root, "pruned_heads")) > 0;
     out->has_own_code = has_own_code(root);
+    out->is_quantized = json_is_object(json_object_get(root, "quantization_config"));
+    out->classifier_dropout = find_number(root, "classifier_dropout", "classifier_dropout_prob");
+    out->initializer_range = find_number(root, "initializer_range", "initializer_range");
+}
+
+/* Hugging Face's defaults where the key is not there: those of Model Garden are others. */
+static void complete(bt_ckpt_facts *facts) {
+    if (facts->activation[0] == '\0' && facts->model_type[0] != '\0') {
+        const bool is_albert = strcmp(facts->model_type, "albert") == 0;
+        (void)snprintf(facts->activation, sizeof facts->activation, "%s",
+                       is_albert ? "gelu_new" : "gelu");
+    }
 }
 
 static bt_status read_file(const char *path, bt_ckpt_facts *out, bt_error *err) {
@@ -87,10 +105,14 @@ static bt_status read_file(const char *path, bt_ckpt_facts *out, bt_error *err) 
     if (bt_fs_read_json(path, FACTS_MAX_BYTES, 0, &root, err) != BT_OK) {
         return bt_error_prefix(err, "the configuration beside the checkpoint");
     }
-    read_sizes(root, out);
-    read_architecture(root, out);
+    const bt_status rc =
+        ckpt_facts_check_keys(root, path, out->unknown_keys, sizeof out->unknown_keys, err);
+    if (rc == BT_OK) {
+        read_sizes(root, out);
+        read_architecture(root, out);
+    }
     json_decref(root);
-    return BT_OK;
+    return rc;
 }
 
 bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *err) {
@@ -106,7 +128,10 @@ bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *
     char     *folder = NULL;
     char     *path = NULL;
     bool      is_there = false;
-    *out = (bt_ckpt_facts){.dropout = NAN, .attention_dropout = NAN};
+    *out = (bt_ckpt_facts){.dropout = NAN,
+                           .attention_dropout = NAN,
+                           .classifier_dropout = NAN,
+                           .initializer_range = NAN};
     BT_CHECK(bt_fs_parent(ckpt->path, &folder, err));
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (rows[i].layout != ckpt->layout) {
@@ -118,6 +143,9 @@ bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *
         BT_CHECK(bt_fs_look(path, &is_there, err));
         if (is_there) {
             BT_CHECK(read_file(path, out, err));
+            if (ckpt->layout == BT_CKPT_SAFETENSORS) {
+                complete(out);
+            }
             break;
         }
     }

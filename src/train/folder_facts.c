@@ -105,6 +105,9 @@ static bt_status adopt_arithmetic(fact_list *f, const bt_ckpt *ckpt, const bt_ck
         BT_TRY(adopt_rate(f, ENCODER ".*.layer_norm_eps", facts->norm_eps, err));
     }
     BT_TRY(adopt_rate(f, ENCODER ".*.dropout_rate", facts->dropout, err));
+    BT_TRY(adopt_rate(f, ENCODER ".*.initializer_range", facts->initializer_range, err));
+    BT_TRY(adopt_rate(f, "task.model.head_initializer_range", facts->initializer_range, err));
+    BT_TRY(adopt_rate(f, "task.model.head_dropout", facts->classifier_dropout, err));
     return adopt_rate(f, ENCODER ".*.attention_dropout_rate", facts->attention_dropout, err);
 }
 
@@ -147,7 +150,18 @@ static bt_status adopt_checkpoint(fact_list *f, const bt_train_args *args, const
     if (bt_ckpt_get_encoder(ckpt) == BT_CKPT_NO_ENCODER) {
         goto done; /* said where it is loaded */
     }
+    if (facts.unknown_keys[0] != '\0') {
+        bt_log(
+            BT_LOG_WARNING,
+            "%s: nothing here knows the keys %s: where they change what the model computes, this "
+            "one computes something else",
+            facts.path, facts.unknown_keys);
+    }
     bt_ckpt_read_sizes(ckpt, &sizes);
+    if (facts.n_layers > 0 &&
+        facts.n_layers < sizes.num_layers) { /* the first ones are the model */
+        sizes.num_layers = facts.n_layers;
+    }
     if (sizes.num_layers == 0) { /* ALBERT repeats the one that the file has */
         sizes.num_layers = facts.n_layers;
     }
@@ -233,6 +247,9 @@ static const char *const decided_keys[] = {
     ENCODER ".*.norm_first",
     ENCODER ".*.dropout_rate",
     ENCODER ".*.attention_dropout_rate",
+    ENCODER ".*.initializer_range",
+    "task.model.head_dropout",
+    "task.model.head_initializer_range",
     "task.model.num_classes",
     "task.model.use_encoder_pooler",
     "task.init_head",

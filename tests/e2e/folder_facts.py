@@ -80,6 +80,28 @@ class Architectures(Facts):
             self.set_config(**facts)
             self.refused(CONFIG, text)
 
+    def test_values_of_another_kind_and_unknown_keys(self):
+        plain = e2e.golden('hf/bert_classifier/config.json')
+        for facts, code, text in (
+                (dict(hidden_act=5), DATA, 'weights/config.json: hidden_act is no text'),
+                (dict(is_decoder='true'), DATA, 'is_decoder is no flag (true or false)'),
+                (dict(layer_norm_eps='1e-5'), DATA, 'layer_norm_eps is no number'),
+                (dict(num_hidden_layers=2.5), DATA, 'num_hidden_layers is no whole number'),
+                (dict(quantization_config={'bits': 8}), CONFIG, 'quantization_config (weights/config.json)'),
+                (dict(hidden_size=16), CONFIG,
+                 'its tensors have hidden_size 8, but weights/config.json says 16'),
+                (dict(vocab_size=21), CONFIG, 'vocab_size 20, but weights/config.json says 21'),
+                (dict(num_hidden_layers=3), CONFIG, 'num_hidden_layers 2, but weights/config.json says 3')):
+            shutil.copy(plain, self.path('weights/config.json'))
+            self.set_config(**facts)
+            self.refused(code, text)
+        shutil.copy(plain, self.path('weights/config.json'))
+        self.set_config(share_layers=True, use_cache=False, torch_dtype='float32', rotary_base=1000)
+        result = self.start()
+        self.assertRegex(result.stderr, 'warning: weights/config.json: nothing here knows the keys '
+                         "'share_layers', 'rotary_base': ")
+        self.assertNotIn('use_cache', result.stderr)
+
     def test_wrappers_are_taken_off_with_a_line(self):
         self.start(model_dir='plain')
         for wrapper in ('module.', 'model.', '_orig_mod.', '0.auto_model.', 'model._orig_mod.'):
@@ -121,6 +143,23 @@ class Everything(Facts):
         self.start(more=more + ',task.model.num_classes=3,task.init_head=true,'
                    'task.model.use_encoder_pooler=true', model_dir='typed')
         self.same_values(self.path('out/ckpt-1'), self.path('typed/ckpt-1'))
+
+    def test_the_head_s_dropout_and_what_fresh_parts_begin_from(self):
+        self.set_config(classifier_dropout=0.3, initializer_range=0.05, num_hidden_layers=1)
+        result = self.silent()
+        self.assertRegex(result.stderr, 'num_layers 1, .*initializer_range 0.05, head_dropout 0.3, ')
+        self.assertIn('head_dropout: 0.3\n', self.params())
+        self.assertIn('initializer_range: 0.05\n', self.params())
+        self.assertIn('has 2 transformer layers, the model has 1', result.stderr)
+        result = self.silent(more=',task.model.head_dropout=0.2', model_dir='other')
+        self.assertIn('head_dropout: 0.2\n', self.params('other'))
+
+    def test_an_activation_that_is_not_said_is_theirs(self):
+        with open(self.path('weights/config.json'), encoding='utf-8') as source:
+            config = json.load(source)
+        del config['hidden_act']
+        self.write('weights/config.json', json.dumps(config))
+        self.assertIn('hidden_activation gelu_erf', self.silent().stderr)
 
     def test_a_run_goes_on_without_the_folder(self):
         self.set_config(layer_norm_eps=1e-5)

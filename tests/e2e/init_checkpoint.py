@@ -153,7 +153,7 @@ class HuggingFace(Init):
             self.refused(2, text, 'weights')
         with open(config, 'w', encoding='utf-8') as out:
             json.dump({'model_type': 'bert', 'layer_norm_eps': 1e-5}, out)
-        self.assertIn('weights/config.json says what nobody wrote: layer_norm_eps 1e-05',
+        self.assertIn('weights/config.json says what nobody wrote: hidden_activation gelu_erf, layer_norm_eps 1e-05',
                       self.start('weights').stderr)
         shutil.rmtree(self.path('out'))
         self.refused(2, 'trained with layer_norm_eps 1e-05 (weights/config.json), but '
