@@ -46,7 +46,8 @@ typedef enum bt_hlo_role {
     BT_HLO_IDS,       /* int32; 0 where empty, likewise the next three */
     BT_HLO_TYPES,     /* int32 */
     BT_HLO_POSITIONS, /* int32 */
-    BT_HLO_TOKENS,    /* int32: the token's number in the whole batch, which names its masks */
+    BT_HLO_TOKENS,    /* int32: the token's number in the whole batch, which names its masks; times
+                       * heads, or a quarter of hidden, below 2^32 */
     BT_HLO_SEGMENTS,  /* int32: number of its sequence, 0 to B-1; -1: empty */
     BT_HLO_KEY_MASK,  /* uint8, 0: gets Model Garden's -1e9 as a key */
     /* of each sequence, [B] */

@@ -34,11 +34,14 @@ static hlo_value masked_scores(hlo_step *s, hlo_value scores) {
     return hlo_select(h, same, scores, hlo_number(h, BT_DTYPE_F32, foreign_score));
 }
 
+/* Scaled before the product, which float16 could not hold. */
+static hlo_value scaled_query(hlo_step *s, hlo_value qkv) {
+    const hlo_value q = hlo_f32(s, part_of(s, qkv, 0));
+    return hlo_kept(s, hlo_scaled(&s->h, q, 1 / sqrt((double)s->D)));
+}
+
 static hlo_value scores_of(hlo_step *s, hlo_value q, hlo_value k) {
-    const hlo_value products = hlo_f32(
-        s, hlo_einsum(&s->h, "rqnd,rknd->rnqk", q, k,
-                      s->ct == BT_DTYPE_F16 ? BT_DTYPE_F32 : s->ct)); /* half would overflow */
-    return masked_scores(s, hlo_scaled(&s->h, products, 1 / sqrt((double)s->D)));
+    return masked_scores(s, hlo_product(s, "rqnd,rknd->rnqk", q, k));
 }
 
 static hlo_value with_dropout(hlo_step *s, hlo_value x, hlo_value mask, float rate) {
@@ -54,7 +57,7 @@ hlo_attention hlo_attention_forward(hlo_step *s, hlo_value qkv, hlo_key key) {
     hlo *const      h = &s->h;
     const float     rate = s->model->encoder.attention_dropout_rate;
     hlo_attention   a = {0};
-    const hlo_value scores = scores_of(s, part_of(s, qkv, 0), part_of(s, qkv, 1));
+    const hlo_value scores = scores_of(s, scaled_query(s, qkv), part_of(s, qkv, 1));
     a.max = hlo_reduce(h, "maximum", scores, 8);
     const hlo_value e =
         hlo_unary(h, "exponential", hlo_sub(h, scores, hlo_spread(h, a.max, scores, 0)));
@@ -74,8 +77,7 @@ hlo_value hlo_attention_backward(hlo_step *s, hlo_value d_context, hlo_value qkv
                                  const hlo_attention *a, hlo_key key) {
     hlo *const      h = &s->h;
     const float     rate = s->model->encoder.attention_dropout_rate;
-    const double    scale = 1 / sqrt((double)s->D);
-    const hlo_value q = part_of(s, qkv, 0);
+    const hlo_value q = scaled_query(s, qkv);
     const hlo_value k = part_of(s, qkv, 1);
     const hlo_value v = part_of(s, qkv, 2);
     const hlo_value d = hlo_kept(s, hlo_shape(h, d_context, s->R, s->S, s->NH, s->D));
@@ -84,17 +86,19 @@ hlo_value hlo_attention_backward(hlo_step *s, hlo_value d_context, hlo_value qkv
         hlo_unary(h, "exponential", hlo_sub(h, scores, hlo_spread(h, a->max, scores, 0)));
     const hlo_value p = hlo_mul(h, e, hlo_spread(h, a->inv_sum, e, 0));
     hlo_value       kept = p;
-    hlo_value       d_p = hlo_f32(s, hlo_einsum(h, "rqnd,rknd->rnqk", d, v, s->ct));
+    hlo_value       d_p = hlo_product(s, "rqnd,rknd->rnqk", d, v);
     if (has_dropout(s)) {
         const hlo_value mask = hlo_attention_mask(s, key, rate);
         kept = with_dropout(s, p, mask, rate);
         d_p = with_dropout(s, d_p, mask, rate);
     }
     const hlo_value along = hlo_reduce(h, "add", hlo_mul(h, p, d_p), 8);
-    const hlo_value d_scores = hlo_kept(
-        s, hlo_scaled(h, hlo_mul(h, p, hlo_sub(h, d_p, hlo_spread(h, along, d_p, 0))), scale));
+    const hlo_value d_scores =
+        hlo_kept(s, hlo_mul(h, p, hlo_sub(h, d_p, hlo_spread(h, along, d_p, 0))));
+    const hlo_value d_q = hlo_kept(
+        s, hlo_scaled(h, hlo_product(s, "rnqk,rknd->rqnd", d_scores, k), 1 / sqrt((double)s->D)));
     const hlo_value parts[3] = {
-        hlo_shape(h, hlo_einsum(h, "rnqk,rknd->rqnd", d_scores, k, s->ct), s->T, 1, s->H),
+        hlo_shape(h, d_q, s->T, 1, s->H),
         hlo_shape(h, hlo_einsum(h, "rnqk,rqnd->rknd", d_scores, q, s->ct), s->T, 1, s->H),
         hlo_shape(h, hlo_einsum(h, "rnqk,rqnd->rknd", hlo_kept(s, kept), d, s->ct), s->T, 1, s->H)};
     return hlo_concatenate(h, parts, 3, 1);

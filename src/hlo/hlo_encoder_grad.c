@@ -54,12 +54,12 @@ static hlo_value ffn_backward(hlo_step *s, hlo_value layer, hlo_value d_sum,
     const hlo_value                act = hlo_act_forward(s, e->hidden_activation, pre);
     const hlo_value                in = hlo_norm_forward(s, k->sum_1, hlo_ffn_norm(s, layer));
     set(g, HLO_VAR_OUTPUT_BIAS, hlo_bias_gradient(s, d));
-    set(g, HLO_VAR_OUTPUT_KERNEL, hlo_kernel_gradient(s, "ti,th->ih", act, d));
+    set(g, HLO_VAR_OUTPUT_KERNEL, hlo_product(s, "ti,th->ih", act, d));
     const hlo_value d_act =
         hlo_product(s, "th,ih->ti", d, hlo_layer_value(s, HLO_VAR_OUTPUT_KERNEL, layer));
     const hlo_value d_pre = hlo_act_backward(s, e->hidden_activation, d_act, pre);
     set(g, HLO_VAR_INTERMEDIATE_BIAS, hlo_bias_gradient(s, d_pre));
-    set(g, HLO_VAR_INTERMEDIATE_KERNEL, hlo_kernel_gradient(s, "th,ti->hi", in, d_pre));
+    set(g, HLO_VAR_INTERMEDIATE_KERNEL, hlo_product(s, "th,ti->hi", in, d_pre));
     return hlo_product(s, "ti,hi->th", d_pre,
                        hlo_layer_value(s, HLO_VAR_INTERMEDIATE_KERNEL, layer));
 }
@@ -70,14 +70,14 @@ static hlo_value attention_backward(hlo_step *s, hlo_value layer, hlo_value d_su
     const hlo_value d = hlo_dropout(s, d_sum, hlo_layer_key(s, layer, HLO_LAYER_ATTENTION),
                                     hlo_slot_tokens(s), s->model->encoder.attention_dropout_rate);
     set(g, HLO_VAR_ATTENTION_BIAS, hlo_bias_gradient(s, d));
-    set(g, HLO_VAR_ATTENTION_KERNEL, hlo_kernel_gradient(s, "th,to->ho", k->attention.context, d));
+    set(g, HLO_VAR_ATTENTION_KERNEL, hlo_product(s, "th,to->ho", k->attention.context, d));
     const hlo_value d_context =
         hlo_product(s, "to,ho->th", d, hlo_layer_value(s, HLO_VAR_ATTENTION_KERNEL, layer));
     const hlo_value d_qkv = hlo_attention_backward(s, d_context, k->qkv, &k->attention,
                                                    hlo_layer_key(s, layer, HLO_LAYER_PROBS));
     set(g, HLO_VAR_QKV_BIAS, hlo_bias_gradient(s, hlo_f32(s, d_qkv)));
     set(g, HLO_VAR_QKV_KERNEL,
-        hlo_kernel_gradient(s, "th,tco->cho", hlo_layer_qkv_input(s, layer, x), d_qkv));
+        hlo_product(s, "th,tco->cho", hlo_layer_qkv_input(s, layer, x), d_qkv));
     return hlo_product(s, "tco,cho->th", d_qkv, hlo_layer_value(s, HLO_VAR_QKV_KERNEL, layer));
 }
 
@@ -119,7 +119,7 @@ static void embedding_backward(hlo_step *s, hlo_value d_out, const hlo_encoder_k
     hlo_value      d = d_out;
     if (vars[HLO_VAR_PROJECTION_KERNEL].is_used) {
         vars[HLO_VAR_PROJECTION_KERNEL].gradient =
-            hlo_kernel_gradient(s, "te,th->eh", keep->embedding_out, d_out);
+            hlo_product(s, "te,th->eh", keep->embedding_out, d_out);
         vars[HLO_VAR_PROJECTION_BIAS].gradient = hlo_bias_gradient(s, d_out);
         d = hlo_product(s, "th,eh->te", d_out, vars[HLO_VAR_PROJECTION_KERNEL].value);
     }

@@ -59,7 +59,7 @@ hlo_value hlo_pooled_output(hlo_step *s, hlo_value encoded) {
 static hlo_value pooler_backward(hlo_step *s, hlo_value d, const hlo_head_keep *keep) {
     const hlo_var_kind kernel = pooler_of(s);
     const hlo_value    d_pre = hlo_act_backward(s, BT_ACT_TANH, d, keep->pooled_pre);
-    s->vars[kernel].gradient = hlo_kernel_gradient(s, "bh,bo->ho", keep->rows, d_pre);
+    s->vars[kernel].gradient = hlo_product(s, "bh,bo->ho", keep->rows, d_pre);
     s->vars[kernel + 1].gradient = hlo_bias_gradient(s, d_pre);
     return hlo_product(s, "bo,ho->bh", d_pre, s->vars[kernel].value);
 }
@@ -72,7 +72,7 @@ static hlo_value logits_forward(hlo_step *s, hlo_value in) {
 }
 
 static hlo_value logits_backward(hlo_step *s, hlo_value d, hlo_value in) {
-    s->vars[HLO_VAR_LOGITS_KERNEL].gradient = hlo_kernel_gradient(s, "nh,nc->hc", in, d);
+    s->vars[HLO_VAR_LOGITS_KERNEL].gradient = hlo_product(s, "nh,nc->hc", in, d);
     s->vars[HLO_VAR_LOGITS_BIAS].gradient = hlo_bias_gradient(s, d);
     return hlo_product(s, "nc,hc->nh", d, s->vars[HLO_VAR_LOGITS_KERNEL].value);
 }

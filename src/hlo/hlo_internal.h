@@ -123,10 +123,9 @@ hlo_value hlo_dropout(hlo_step *s, hlo_value x, hlo_key key, hlo_value rows, flo
 hlo_value hlo_attention_mask(hlo_step *s, hlo_key key, float rate);
 
 /* hlo_pass.c: dense layers, norms, activations. */
-/* a product with its factors rounded; `letters` as hlo_einsum's; float32 */
+/* A product in the compute dtype, as Model Garden's policy has it: `letters` as hlo_einsum's;
+ * float32 comes out. */
 hlo_value hlo_product(hlo_step *s, const char *letters, hlo_value a, hlo_value b);
-/* the same for the gradient of a kernel: not rounded but in float16, where it overflows */
-hlo_value hlo_kernel_gradient(hlo_step *s, const char *letters, hlo_value a, hlo_value b);
 /* sum over the first axis [N,...] */
 hlo_value hlo_bias_gradient(hlo_step *s, hlo_value d);
 hlo_value hlo_plus_bias(hlo_step *s, hlo_value x, hlo_value bias);

@@ -16,19 +16,11 @@ hlo_value hlo_product(hlo_step *s, const char *letters, hlo_value a, hlo_value b
     return hlo_f32(s, hlo_einsum(&s->h, letters, hlo_kept(s, a), hlo_kept(s, b), s->ct));
 }
 
-/* Model Garden's float16 gradients of kernels and biases are infinite beyond its range: that makes
- * the same updates overflow. */
-static bt_dtype gradient_dtype(const hlo_step *s) {
-    return s->ct == BT_DTYPE_F16 ? BT_DTYPE_F16 : BT_DTYPE_F32;
-}
-
-hlo_value hlo_kernel_gradient(hlo_step *s, const char *letters, hlo_value a, hlo_value b) {
-    return hlo_f32(s,
-                   hlo_einsum(&s->h, letters, hlo_kept(s, a), hlo_kept(s, b), gradient_dtype(s)));
-}
-
+/* Model Garden's float16 gradients of biases are infinite beyond its range: that makes the same
+ * updates overflow. */
 hlo_value hlo_bias_gradient(hlo_step *s, hlo_value d) {
-    return hlo_f32(s, hlo_convert(&s->h, hlo_reduce(&s->h, "add", d, 1), gradient_dtype(s)));
+    const hlo_value sum = hlo_reduce(&s->h, "add", d, 1);
+    return s->ct == BT_DTYPE_F16 ? hlo_f32(s, hlo_kept(s, sum)) : sum;
 }
 
 hlo_value hlo_plus_bias(hlo_step *s, hlo_value x, hlo_value bias) {

@@ -94,6 +94,23 @@ void hlo_lay_out(hlo_layout *l, const bt_model *model, const bt_batch *batch, bo
     lay_labels(l, model, batch, training);
 }
 
+void hlo_own_logits(float *own, const float *logits, const hlo_layout *l, const bt_model *model,
+                    const bt_batch *batch) {
+    const int64_t n_pairs = batch->n_seqs / 2;
+    const int64_t C = model->head.num_classes;
+    if (model->head.loss == BT_LOSS_RANKING) {
+        for (int64_t i = 0; i < n_pairs * n_pairs; i++) {
+            own[i] = logits[i / n_pairs * (l->B / 2) + i % n_pairs];
+        }
+    } else if (model->head.kind == BT_HEAD_TOKENS) {
+        for (int64_t t = 0; t < batch->n_tokens; t++) {
+            memcpy(own + t * C, logits + l->slots[t] * C, (size_t)C * sizeof *own);
+        }
+    } else {
+        memcpy(own, logits, (size_t)bt_model_n_logits(model, batch) * sizeof *own);
+    }
+}
+
 /* ---- programs -----------------------------------------------------------------------------------
  */
 

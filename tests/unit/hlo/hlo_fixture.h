@@ -32,6 +32,10 @@ typedef struct hlo_layout {
  * sequences. training: weights of rows and classes count. */
 void hlo_lay_out(hlo_layout *l, const bt_model *model, const bt_batch *batch, bool training);
 
+/* A program's logits as an engine hands them out: of the batch's own sequences, pairs or tokens. */
+void hlo_own_logits(float *own, const float *logits, const hlo_layout *l, const bt_model *model,
+                    const bt_batch *batch);
+
 /* A program compiled for the CPU plug-in, with arrays for all of its arguments and results. */
 typedef struct hlo_run {
     bt_hlo_program  *program;
