@@ -291,6 +291,52 @@ class Training(HfCase):
             self.same_values(self.path('local', 'ckpt-20'), self.path(out, 'ckpt-20'))
 
 
+class Facts(HfCase):
+    """What lies in a repository beside the weights decides as in a folder (folder_facts.py)."""
+
+    def start(self, name, expect=0, more=''):
+        folder = e2e.golden('folders/' + name)
+        files = {}
+        for file in os.listdir(folder):
+            with open(os.path.join(folder, file), 'rb') as source:
+                files[file] = source.read()
+        rows = json.loads(files.pop('expected.json'))['rows']
+        self.rows = [row for row in rows if '\u03a3' not in row['text']]
+        self.hub.commit(files)
+        self.write('texts.tsv', 'sentence\n' + ''.join(row['text'] + '\n' for row in self.rows))
+        result = e2e.run(['--experiment=bert/sentence_prediction', '--mode=predict', '--model_dir=out',
+                          '--params_override=task.init_checkpoint=hf://owner/name,'
+                          'task.validation_data.input_path=texts.tsv,'
+                          'task.validation_data.text_fields=[sentence]' + more],
+                         cwd=self.path(), env=self.env)
+        self.assertEqual(result.code, expect, str(result))
+        return result
+
+    def test_probabilities_of_transformers(self):
+        for name in ('cased', 'uncased', 'accents_kept', 'shards'):
+            shutil.rmtree(self.path('out'), ignore_errors=True)
+            shutil.rmtree(self.path('hf'), ignore_errors=True)
+            result = self.start(name)
+            self.assertIn('hf://owner/name/config.json says what nobody wrote: ', result.stderr)
+            with open(self.path('out/predictions.tsv'), encoding='utf-8') as source:
+                lines = [line.split('\t') for line in source.read().splitlines()]
+            self.assertEqual(len(lines), 1 + len(self.rows))
+            for cells, row in zip(lines[1:], self.rows):
+                for got, want in zip(cells[2:], row['probabilities']):
+                    self.assertLess(abs(float(got) - want), 1e-5, (name, row['text']))
+            if name == 'uncased':
+                self.assertEqual(lines[0][2:], ['probability_bad', 'probability_so', 'probability_good'])
+
+    def test_a_request_that_fails_is_no_missing_file(self):
+        for file in ('tokenizer_config.json', 'config.json', 'tokenizer.json'):
+            shutil.rmtree(self.path('hf'), ignore_errors=True)
+            self.hub.broken.add(file)
+            result = self.start('cased', expect=4)
+            self.hub.broken.discard(file)
+            self.assertIn('hf://owner/name/' + file, self.one_error(result, 'bert-train'))
+            self.assertFalse(os.path.exists(self.path('out')))
+
+
 class Judge(HfCase):
     """The library itself."""
 

@@ -23,6 +23,7 @@ class Hub:
         self.token = None  # needed, when it is set
         self.damage = 0  # how many contents get another bit
         self.cut = 0  # how many are broken off in the middle
+        self.broken = set()  # names of files for which the hub answers that it cannot now
         self.etag_of = None  # function of (file, bytes)
         self.headers = {}  # more of them, or others
         self.slow = 0.0
@@ -75,6 +76,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.content(hub.blobs[path[1:]], [('ETag', '"of-the-cdn"')])
         if hub.token is not None and self.headers.get('Authorization') != 'Bearer ' + hub.token:
             return self.answer(401, [('X-Error-Code', 'RepoNotFound')])
+        if path.rpartition('/')[2] in hub.broken:
+            return self.answer(503, [])
         found = re.fullmatch(r'/((?:datasets/|spaces/)?[^/]+/[^/]+)/resolve/(.+)', path)
         repository = hub.repositories.get(found.group(1)) if found else None
         if repository is None:
