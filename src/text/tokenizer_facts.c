@@ -103,29 +103,80 @@ static bt_status check_class(const json_t *root, const char *path, bool has_json
                          path);
 }
 
-/* Tokens that only this file knows: a vocabulary of lines does not hold them. */
-static void note_added(const json_t *root, const char *path) {
+static bool is_usual(const char *token) {
     static const char *const usual[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
-    const char              *id = NULL;
-    json_t                  *value = NULL;
-    json_object_foreach(json_object_get(root, "added_tokens_decoder"), id, value) {
-        const char *const content = json_string_value(json_object_get(value, "content"));
-        bool              is_usual = content == NULL;
-        for (size_t i = 0; i < BT_ARRAY_LEN(usual); i++) {
-            is_usual = is_usual || bt_str_equal(content, usual[i]);
-        }
-        if (!is_usual) {
-            bt_log(BT_LOG_WARNING,
-                   "%s: the added token '%.60s' is text like any other here: only a tokenizer.json "
-                   "beside it says where such tokens stand (transformers writes one with "
-                   "save_pretrained)",
-                   path, content);
-            return;
-        }
+    bool                     found = false;
+    for (size_t i = 0; i < BT_ARRAY_LEN(usual); i++) {
+        found = found || bt_str_equal(token, usual[i]);
     }
+    return found;
 }
 
-static bt_status read_config(const char *path, bool has_json, bt_text_facts *out, bt_error *err) {
+/* true: the token is none of BERT's own, and was told. */
+static bool note_token(const char *token, const char *path) {
+    if (token == NULL || is_usual(token)) {
+        return false;
+    }
+    bt_log(
+        BT_LOG_WARNING,
+        "%s: the added token '%.60s' is text like any other here: only a tokenizer.json beside it "
+        "says where such tokens stand (transformers writes one with save_pretrained)",
+        path, token);
+    return true;
+}
+
+/* A token is written as a text, or as an object with its content. */
+static const char *content_of(const json_t *value) {
+    return json_is_string(value) ? json_string_value(value)
+                                 : json_string_value(json_object_get(value, "content"));
+}
+
+/* Tokens that only these keys know: a vocabulary of lines does not hold them. */
+static bool note_added(const json_t *root, const char *path) {
+    const json_t *const more = json_object_get(root, "additional_special_tokens");
+    const char         *id = NULL;
+    json_t             *value = NULL;
+    size_t              i = 0;
+    json_object_foreach(json_object_get(root, "added_tokens_decoder"), id, value) {
+        if (note_token(content_of(value), path)) {
+            return true;
+        }
+    }
+    json_array_foreach(more, i, value) {
+        if (note_token(content_of(value), path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The files in which older versions of transformers keep them. */
+static bt_status note_older(const char *folder, bt_error *err) {
+    static const char *const names[] = {"added_tokens.json", "special_tokens_map.json"};
+    bool                     is_told = false;
+    for (size_t i = 0; i < BT_ARRAY_LEN(names) && !is_told; i++) {
+        char       *path = NULL;
+        json_t     *root = NULL;
+        const char *token = NULL;
+        json_t     *value = NULL;
+        BT_TRY(find_file(folder, names[i], &path, err));
+        if (path == NULL) {
+            continue;
+        }
+        const bt_status rc = bt_fs_read_json(path, CONFIG_MAX_BYTES, 0, &root, err);
+        is_told = rc == BT_OK && note_added(root, path);
+        json_object_foreach(i == 0 ? root : NULL, token, value) { /* {"token": number} */
+            is_told = is_told || note_token(token, path);
+        }
+        json_decref(root);
+        bt_free(path);
+        BT_TRY(rc);
+    }
+    return BT_OK;
+}
+
+static bt_status read_config(const char *path, bool has_json, bt_text_facts *out, bool *is_told,
+                             bt_error *err) {
     json_t *root = NULL;
     BT_TRY(bt_fs_read_json(path, CONFIG_MAX_BYTES, JSON_DECODE_INT_AS_REAL, &root, err));
     const bt_status     rc = check_class(root, path, has_json, err);
@@ -135,9 +186,7 @@ static bt_status read_config(const char *path, bool has_json, bt_text_facts *out
     put_bool(root, "strip_accents", &out->strip_accents);
     put_bool(root, "tokenize_chinese_chars", &out->chinese_chars);
     out->max_length = n >= 1 && n < longest_length ? (int64_t)n : 0;
-    if (rc == BT_OK && !has_json) {
-        note_added(root, path);
-    }
+    *is_told = rc == BT_OK && !has_json && note_added(root, path);
     json_decref(root);
     return rc;
 }
@@ -180,11 +229,12 @@ bt_status bt_text_read_facts(const char *folder, bt_text_facts *out, bt_error *e
     bt_status rc = BT_OK;
     char     *config = NULL;
     char     *json = NULL;
+    bool      is_told = false;
     *out = (bt_text_facts){.lower_case = -1, .strip_accents = -1, .chinese_chars = -1};
     BT_CHECK(find_file(folder, "tokenizer_config.json", &config, err));
     BT_CHECK(find_file(folder, "tokenizer.json", &json, err));
     if (config != NULL) {
-        BT_CHECK(read_config(config, json != NULL, out, err));
+        BT_CHECK(read_config(config, json != NULL, out, &is_told, err));
     }
     if (json != NULL) {
         BT_CHECK(read_normalizer(json, config, out, err));
@@ -195,6 +245,9 @@ bt_status bt_text_read_facts(const char *folder, bt_text_facts *out, bt_error *e
         }
     } else {
         BT_CHECK(find_file(folder, "vocab.txt", &out->vocab_file, err));
+    }
+    if (json == NULL && !is_told) {
+        BT_CHECK(note_older(folder, err));
     }
     if (out->vocab_file == NULL) {
         BT_CHECK(refuse_others(folder, err));

@@ -251,6 +251,20 @@ class Tokenizers(Facts):
             result, worst = self.predict(folder, plain)
             self.assertLess(worst, 1e-5, name + str(result))
 
+    def test_added_tokens_that_only_other_files_know_are_told(self):
+        for name, content in (
+                ('added_tokens.json', {'<user>': 44}), ('added_tokens.json', {'[MASK]': 4}),
+                ('special_tokens_map.json', {'cls_token': '[CLS]', 'additional_special_tokens': ['[SEP]']}),
+                ('special_tokens_map.json', {'additional_special_tokens': [{'content': '<user>'}]}),
+                ('tokenizer_config.json', {'do_lower_case': False, 'added_tokens_decoder':
+                                           {'44': {'content': '<user>'}}})):
+            shutil.rmtree(self.path('weights'))
+            shutil.copytree(e2e.golden('folders/lines'), self.path('weights'))
+            self.write('weights/' + name, json.dumps(content))
+            result, _ = self.predict(self.path('weights'), ['The cat'])
+            wanted = 'weights/%s: the added token \'<user>\' is text like any other here' % name
+            self.assertEqual(result.stderr.count(wanted), int('<user>' in json.dumps(content)), str(result))
+
     def test_a_written_key_wins_with_a_line(self):
         result, worst = self.predict(e2e.golden('folders/cased'), None,
                                      ',task.validation_data.lower_case=true')
