@@ -147,6 +147,9 @@ BT_MUST_USE bt_status bt_task_check_supported(const bt_conf *conf, bt_conf_error
  * failure. */
 BT_MUST_USE bt_status bt_task_read_tags(const bt_conf *conf, bool *are_words, bt_text_labels *tags,
                                         bt_error *err);
+/* bert/tagging: whether the files of a section are words with tags. */
+BT_MUST_USE bt_status bt_task_are_words(const bt_conf *conf, const char *section, bool *out,
+                                        bt_error *err);
 /* bert/squad: whether it is SQuAD files, and whether one of their questions has no answer. */
 BT_MUST_USE bt_status bt_task_find_unanswered(const bt_conf *conf, bool *are_questions,
                                               bool *any_unanswered, bt_error *err);

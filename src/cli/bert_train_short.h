@@ -75,8 +75,10 @@ BT_MUST_USE bt_status short_decide_steps(short_run *run, bt_error *err);
 BT_MUST_USE bt_status short_check_flags(const short_run *run, bt_error *err);
 /* Training data that are text: weights must be named; without --eval a tenth is held out. */
 BT_MUST_USE bt_status short_use_text(short_run *run, const char *input, bt_error *err);
-/* Others: refused, where they are text all the same (advice: what to do), or nothing is there to
- * evaluate with. */
+/* What a section would take for records is refused where it is text (advice: what to do). */
+BT_MUST_USE bt_status short_refuse_text(const short_run *run, const char *section,
+                                        const char *advice, bt_error *err);
+/* Training data that are no text: refused likewise, or where nothing is there to evaluate with. */
 BT_MUST_USE bt_status short_use_records(const short_run *run, const char *input, const char *advice,
                                         bt_error *err);
 /* A run that goes on has its words in params.yaml, and needs no weights. */

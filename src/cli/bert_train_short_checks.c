@@ -93,10 +93,10 @@ bt_status short_use_text(short_run *run, const char *input, bt_error *err) {
     return short_decide_both(run, "held_out_share", "0.1", "--train", err);
 }
 
-bt_status short_use_records(const short_run *run, const char *input, const char *advice,
+bt_status short_refuse_text(const short_run *run, const char *section, const char *advice,
                             bt_error *err) {
     bt_fs_names files = BT_FS_NAMES_INIT;
-    bt_status   rc = bt_data_list_files(run->conf, TRAIN, &files, err);
+    bt_status   rc = bt_data_list_files(run->conf, section, &files, err);
     if (rc == BT_OK && files.n > 0) {
         rc = bt_fs_require_file(files.items[0], NULL, err);
     }
@@ -104,7 +104,12 @@ bt_status short_use_records(const short_run *run, const char *input, const char 
         rc = BT_FAIL(err, BT_E_FORMAT, "%s is text, no record file: %s", files.items[0], advice);
     }
     bt_fs_names_deinit(&files);
-    BT_TRY(rc);
+    return rc;
+}
+
+bt_status short_use_records(const short_run *run, const char *input, const char *advice,
+                            bt_error *err) {
+    BT_TRY(short_refuse_text(run, TRAIN, advice, err));
     return needs_evaluation(run)
                ? BT_FAIL(
                      err, BT_E_CONFIG,

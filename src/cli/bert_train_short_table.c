@@ -345,6 +345,10 @@ static bt_status put_sides(const short_run *run, const column_list *sides, bt_er
 bt_status short_use_pairs(short_run *run, const char *input, column_list *texts, bt_error *err) {
     const bool is_open = texts->n == 0 && !short_is_written(run, TRAIN ".left_text_fields");
     bool       is_text = false;
+    if (texts->n == 1 && bt_str_equal(short_flag(run, "mode"), "predict")) { /* vectors alone */
+        BT_TRY(put_sides(run, texts, err));
+        return short_set(run, VALIDATION ".right_text_fields", "[]", "--text", err);
+    }
     if (texts->n == 1 || texts->n > 2) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "--text=%s: pairs have two sides, so two columns with a comma between: "

@@ -143,6 +143,10 @@ static bt_status use_tags(short_run *run, const char *input, const bt_text_label
     return decide_best(run, says_entities(tags) ? "f1" : "accuracy", err);
 }
 
+static const char words_advice[] =
+    "words with tags are files called .conll, .conllu, .bio, .txt, .tsv or .jsonl (or file_type "
+    "conll); a table of sentences is for bert/sentence_prediction";
+
 static bt_status use_word_files(short_run *run, const char *input, bt_error *err) {
     bt_text_labels tags = {0};
     bool           are_words = false;
@@ -152,11 +156,7 @@ static bt_status use_word_files(short_run *run, const char *input, bt_error *err
     }
     bt_text_labels_deinit(&tags);
     if (rc == BT_OK && !are_words) {
-        rc = short_use_records(run, input,
-                               "words with tags are files called .conll, .conllu, .bio, .txt, .tsv "
-                               "or .jsonl (or task.train_data.file_type=conll); a table of "
-                               "sentences is for bert/sentence_prediction",
-                               err);
+        rc = short_use_records(run, input, words_advice, err);
     }
     if (rc != BT_OK || !are_words) {
         return rc;
@@ -172,6 +172,11 @@ bt_status short_use_words(short_run *run, const char *input, const column_list *
     BT_TRY(put_column(run, "label", "label_column", labels, err));
     if (input != NULL) { /* the experiment's own default is none at all */
         BT_TRY(short_decide_both(run, "global_batch_size", "32", "--train", err));
+    }
+    if (short_flag(run, "eval") != NULL || short_flag(run, "predict") != NULL) {
+        bool are_words = false;
+        BT_TRY(bt_task_are_words(run->conf, VALIDATION, &are_words, err));
+        BT_TRY(are_words ? BT_OK : short_refuse_text(run, VALIDATION, words_advice, err));
     }
     return input != NULL ? use_word_files(run, input, err) : BT_OK;
 }

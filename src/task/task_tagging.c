@@ -63,6 +63,13 @@ done:
     return rc;
 }
 
+bt_status bt_task_are_words(const bt_conf *conf, const char *section, bool *out, bt_error *err) {
+    bt_data_words words = {0};
+    BT_TRY(read_words(conf, section, &words, err));
+    *out = words.is_used;
+    return BT_OK;
+}
+
 bt_status bt_task_read_tags(const bt_conf *conf, bool *are_words, bt_text_labels *tags,
                             bt_error *err) {
     bt_status     rc = BT_OK;

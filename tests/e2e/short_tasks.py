@@ -92,6 +92,9 @@ class Tagging(Tasks):
         self.bare('--predict=words.conll', '--output_path=a.conll', mode='predict')
         self.assertEqual([len(line.split()) for line in self.read('a.conll').splitlines()],
                          [2, 2, 2, 2, 2, 0, 2, 0])
+        self.write('table.csv', 'text,label\na,0\n')
+        result = self.bare('--predict=table.csv', mode='predict', expect=DATA)
+        self.assertIn('table.csv is text, no record file: words with tags', self.one_error(result))
         self.write('words.jsonl', '{"tokens": ["The", "soup"]}\n')
         self.bare('--predict=words.jsonl', '--output_path=a.jsonl', mode='predict')
         self.assertEqual(json.loads(self.read('a.jsonl'))['words'], ['The', 'soup'])
@@ -337,6 +340,10 @@ class Pairs(Tasks):
         self.assertEqual(self.bare().stdout, trained.stdout)
         self.bare('--predict=' + sample(self.DEV), '--output_path=pairs.tsv', mode='predict')
         self.assertTrue(self.read('pairs.tsv').startswith('score\tleft_id\tright_id'))
+        self.write('one.csv', 'text\nthe soup\nbland\n')
+        result = self.bare('--predict=one.csv', '--text=text', '--output_path=one.npy',
+                           mode='predict')
+        self.assertIn('wrote 2 vectors of 16 numbers to one.npy', result.stderr)
 
     def test_columns(self):
         for name, head, more, left, right in (
