@@ -285,6 +285,7 @@ typedef struct bt_data_census {
     int64_t               n_cut;     /* rows that are longer than seq_length */
     int64_t               n_lost;    /* tokens that are cut off */
     int64_t               n_divided; /* sentences, questions: longer, and so several rows */
+    int64_t               n_made;    /* rows of sentences, before any are held out */
     int64_t               n_empty_words;
     bt_data_squad_facts   squad;
     bt_text_vocab_letters letters;

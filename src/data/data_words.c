@@ -335,6 +335,7 @@ static bt_status open_words(words_rows *rows, const bt_data_config *config, bt_e
     rows->base.names = &rows->census.names;
     rows->base.tag_counts = rows->tag_counts;
     rows->base.n_tag_counts = rows->labels.n;
+    rows->census.facts.n_made = rows->base.n_rows;
     if (rows->base.n_rows == 0) {
         rc = BT_FAIL(err, BT_E_FORMAT, "%s: no words%s", named.parts[0].path,
                      named.n_parts > 1 ? ", nor in the other files of input_path" : "");

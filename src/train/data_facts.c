@@ -65,14 +65,15 @@ static void tell_texts(const bt_data_census *census, const char *name, int64_t s
     }
 }
 
-/* Of files of words. n: rows that were made of them. */
+/* Of files of words. */
 static void tell_words(const bt_data_census *census, const char *section,
-                       const bt_data_schema *schema, int64_t n) {
+                       const bt_data_schema *schema) {
     if (census->n_divided > 0 && schema->words.is_used) {
         bt_log(BT_LOG_INFO,
                "%s: %" PRId64 " of %" PRId64 " %ss are longer than seq_length %" PRId64
                " and divided between words: %" PRId64 " rows in all",
-               section, census->n_divided, census->n_rows, census->unit, schema->seq_length, n);
+               section, census->n_divided, census->n_rows, census->unit, schema->seq_length,
+               census->n_made);
     }
     if (census->n_empty_words > 0) {
         bt_log(BT_LOG_WARNING,
@@ -135,14 +136,23 @@ static void tell_squad(const bt_data_census *census, const char *section,
     tell_answers(census, section);
 }
 
-static void tell_census(const bt_data_stream *data, const char *section,
+/* What is counted was counted before rows were held out, but for questions; "" where none are. */
+static const char *of_both(const bt_data_config *config, const bt_data_schema *schema) {
+    if (config->held_out == BT_HELD_OUT_ALL || schema->squad.vocab_file != NULL) {
+        return "";
+    }
+    return config->held_out == BT_HELD_OUT_ONLY ? ", with the rows to train with"
+                                                : ", with the rows that are held out";
+}
+
+static void tell_census(const bt_data_stream *data, const bt_data_config *config,
                         const bt_data_schema *schema) {
     const bt_data_census *const left = bt_data_get_census(data, 0);
     const bt_data_census *const right = bt_data_get_census(data, 1);
     const bt_data_census *const sides[] = {left, right};
+    char                        name[160] = "";
     for (size_t i = 0; i < BT_ARRAY_LEN(sides); i++) {
-        char name[128];
-        (void)snprintf(name, sizeof name, "%s%s", section,
+        (void)snprintf(name, sizeof name, "%s%s%s", config->section, of_both(config, schema),
                        right == NULL ? ""
                        : i == 0      ? ", left side"
                                      : ", right side");
@@ -151,19 +161,23 @@ static void tell_census(const bt_data_stream *data, const char *section,
         }
     }
     if (left != NULL) {
-        tell_words(left, section, schema, bt_data_n_rows(data));
+        (void)snprintf(name, sizeof name, "%s%s", config->section, of_both(config, schema));
+        tell_words(left, name, schema);
         if (schema->squad.vocab_file != NULL) {
-            tell_squad(left, section, schema, bt_data_n_rows(data));
+            tell_squad(left, name, schema, bt_data_n_rows(data));
         }
-        tell_case(left, right, section);
+        tell_case(left, right, config->section);
     }
 }
 
+/* is_told: of the same rows all was said, before some were held out. */
 static void tell_section(const bt_data_stream *data, const bt_data_config *config,
-                         const bt_data_schema *schema) {
+                         const bt_data_schema *schema, bool is_told) {
     const int64_t n = bt_data_n_rows(data);
     const int64_t rest = n % config->global_batch_size;
-    tell_census(data, config->section, schema);
+    if (!is_told || of_both(config, schema)[0] == '\0') {
+        tell_census(data, config, schema);
+    }
     if (config->drop_remainder && !config->is_training && rest > 0) {
         bt_log(BT_LOG_WARNING,
                "%s.drop_remainder is true: the last %" PRId64 " of %" PRId64
@@ -265,11 +279,13 @@ static bt_status tell_shared(const train_run *run, bt_error *err) {
 bt_status data_facts_tell(const train_run *run, bt_error *err) {
     const bool predicts = run->args->mode == BT_CONF_MODE_PREDICT;
     if (run->train_data != NULL) {
-        tell_section(run->train_data, &run->config.train_data, &run->plan.train_schema);
+        tell_section(run->train_data, &run->config.train_data, &run->plan.train_schema, false);
     }
     if (run->validation_data != NULL) {
         tell_section(run->validation_data, &run->config.validation_data,
-                     predicts ? &run->plan.prediction_schema : &run->plan.validation_schema);
+                     predicts ? &run->plan.prediction_schema : &run->plan.validation_schema,
+                     run->train_data != NULL &&
+                         bt_data_content(run->train_data) == bt_data_content(run->validation_data));
     }
     if (run->train_data == NULL || run->validation_data == NULL) {
         return BT_OK;

@@ -162,6 +162,21 @@ class Rows(Told):
         self.tells(r'task\.validation_data: 10 of 1000 rows \(the first ones\) are longer than '
                    r'seq_length 16 and cut: 5\.0 % of all', model_dir='long')
 
+    def test_rows_that_are_held_out(self):
+        """Counted once, of the whole table; rows of the two parts are compared as they are."""
+        rows = [('cat %d' % i, i % 2) for i in range(40)] + [('', 0), ('cat ' * 20, 1)]
+        self.write_tsv('train.tsv', rows)
+        parts = ','.join('task.%s_data.%s' % (s, k) for s, h in (('train', 'without'), ('validation', 'only'))
+                         for k in ('held_out=' + h, 'held_out_share=0.1'))
+        said = self.start(parts, validation='train.tsv').stderr
+        self.assertIn('warning: task.train_data, with the rows that are held out: 1 of 42 rows have an empty '
+                      'text', said)
+        self.assertEqual(said.count('have an empty text'), 1)
+        self.assertEqual(said.count('and cut'), 1)
+        self.assertNotIn('by heart', said)
+        said = self.start(parts, validation='train.tsv', mode='eval').stderr
+        self.assertIn('task.validation_data, with the rows to train with: 1 of 42 rows are longer', said)
+
     def test_never_read(self):
         self.tells(r'warning: task\.validation_data\.drop_remainder is true: the last 4 of 20 rows are '
                    r'never read, as they fill no batch of 8\n',
