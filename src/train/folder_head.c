@@ -68,6 +68,14 @@ static bt_status adopt_tagger(fact_list *f, const bt_ckpt_head *head, int64_t n_
 static bt_status adopt_as_what_it_is(fact_list *f, const bt_ckpt_head *head, const char *what,
                                      const bt_ckpt_sizes *sizes, bt_error *err) {
     const bool is_tagging = bt_conf_has(f->conf, "task.class_names");
+    if (bt_str_equal(what, "DistilBertForSequenceClassification") &&
+        bt_conf_has(f->conf, "task.model.use_encoder_pooler")) {
+        bt_log(BT_LOG_WARNING,
+               "%s: the classifier of a DistilBERT has a layer with ReLU before it, which is not "
+               "computed here: a new head is trained from its encoder",
+               f->origin);
+        return BT_OK;
+    }
     if (bt_str_ends_with(what, "ForSequenceClassification") && sizes->head_classes > 0 &&
         bt_conf_has(f->conf, "task.model.use_encoder_pooler")) {
         return adopt_classifier(f, head, sizes->head_classes, err);

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import e2e  # noqa: E402
@@ -427,6 +428,15 @@ class Heads(Facts):
         self.assertIn('the head of the file that tells classes apart is not used', result.stderr)
         self.assertIn('3 tags', result.stderr)
 
+    def test_a_classifier_that_is_not_computed_is_told(self):
+        shutil.rmtree(self.path('weights'))
+        shutil.copytree(e2e.golden('hf/distilbert_tagger'), self.path('weights'))
+        self.set_config(architectures=['DistilBertForSequenceClassification'])
+        result = self.train(mode='train', files=('run.yaml',), override='task.init_checkpoint=weights,'
+                            'task.model.num_classes=3,' + SHORT)
+        self.assertIn('weights/config.json: the classifier of a DistilBERT has a layer with ReLU', result.stderr)
+        self.assertIn('the head, the last layer, which gives the answers, is new', result.stderr)
+
     def test_tags_of_ones_own(self):
         rows = self.rows('tags')
         self.write_words(rows)
@@ -471,6 +481,31 @@ class Unreadable(Facts):
                     'task.validation_data.text_fields=[sentence]'))
                 self.assertEqual(result.code, DATA, name + str(result))
                 self.assertIn('weights/' + name, self.one_error(result))
+
+
+class Module(Facts):
+    """A TF Hub module says what its encoder is: the bits of a run that has all of it typed."""
+
+    def test_sizes_and_arithmetic(self):
+        with tarfile.open(e2e.golden('hub/small.tar.gz')) as archive:
+            archive.extractall(self.path('module'))
+        more = ',task.model.num_classes=3'
+        typed = dict(vocab_size=24, hidden_size=8, num_layers=2, num_attention_heads=2, intermediate_size=16,
+                     max_position_embeddings=8)
+        for model_dir, keys in (('silent', {}), ('typed', typed)):
+            words = ''.join(',task.model.encoder.bert.%s=%s' % row for row in keys.items())
+            result = self.train(mode='train', files=('run.yaml',), model_dir=model_dir,
+                                override='task.hub_module_url=module,' + SHORT + more + words)
+            if not keys:
+                self.assertRegex(result.stderr, 'module says what nobody wrote: vocab_size 24, hidden_size 8, '
+                                 'num_layers 2, num_attention_heads 2, intermediate_size 16, '
+                                 'max_position_embeddings 8')
+        self.same_values(self.path('silent/ckpt-1'), self.path('typed/ckpt-1'))
+        result = self.train(mode='train', files=('run.yaml',), model_dir='other', expect=None,
+                            override='task.hub_module_url=module,' + SHORT + more +
+                            ',task.model.encoder.bert.hidden_size=16')
+        self.assertEqual(result.code, CONFIG, str(result))
+        self.assertRegex(self.one_error(result), r'module.*(\b8\b.*\b16\b|\b16\b.*\b8\b)')
 
 
 class Google(Facts):
