@@ -31,7 +31,7 @@ typedef struct bt_hlo_config {
     bt_precision precision;       /* of the factors of products */
     bool         has_key_mask;    /* some tokens may not be attended to */
     bool         has_labels;      /* EVALUATE: compute the loss, too */
-    bool         recompute;       /* keep of each layer its output only */
+    bool         recompute;       /* keep of each layer its input only: a third more work */
     int32_t      n_replicas; /* each with a share of the batch; gradients are clipped, then added */
 } bt_hlo_config;
 

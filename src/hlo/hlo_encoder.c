@@ -51,9 +51,10 @@ static hlo_value qkv_forward(hlo_step *s, hlo_value layer, hlo_value in) {
     return hlo_kept(s, hlo_plus_bias(s, product, hlo_layer_value(s, HLO_VAR_QKV_BIAS, layer)));
 }
 
-hlo_value hlo_layer_forward(hlo_step *s, hlo_value layer, hlo_value x, hlo_layer_keep *keep) {
+hlo_value hlo_layer_forward(hlo_step *s, hlo_value layer, hlo_value in, hlo_layer_keep *keep) {
     hlo *const                     h = &s->h;
     const bt_encoder_config *const e = &s->model->encoder;
+    const hlo_value                x = hlo_f32(s, hlo_kept(s, in)); /* the policy casts it */
     keep->qkv = qkv_forward(s, layer, hlo_layer_qkv_input(s, layer, x));
     keep->attention = hlo_attention_forward(s, keep->qkv, hlo_layer_key(s, layer, HLO_LAYER_PROBS));
     hlo_value attention = hlo_product(s, "th,ho->to", keep->attention.context,
@@ -90,14 +91,15 @@ static void list_kept(const hlo_layer_keep *keep, hlo_value list[HLO_N_KEPT]) {
     list[6] = keep->pre_act;
 }
 
-/* Empty stacks [L,...] of what a layer keeps; with recomputation of its last sum only. */
+/* Empty stacks [L,...] of what a layer keeps; with recomputation its input only. */
 static int32_t empty_stacks(hlo_step *s, hlo_value stacks[HLO_N_KEPT]) {
     hlo *const    h = &s->h;
     const int64_t L = s->L;
-    stacks[0] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->T, s->H));
     if (s->config.recompute) {
+        stacks[0] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
         return 1;
     }
+    stacks[0] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->T, s->H));
     stacks[1] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, 3, s->H));
     stacks[2] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
     stacks[3] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->R, s->NH, s->S));
@@ -119,6 +121,9 @@ hlo_value hlo_encoder_forward(hlo_step *s, hlo_value n_layers, hlo_encoder_keep 
     hlo_loop_begin(h, &loop, n_layers, carry, 1 + n_kept);
     carry[0] = hlo_layer_forward(s, loop.counter, loop.carry[0], &layer);
     list_kept(&layer, kept);
+    if (s->config.recompute) {
+        kept[0] = hlo_kept(s, loop.carry[0]);
+    }
     for (int32_t i = 0; i < n_kept; i++) {
         carry[i + 1] = hlo_with_row(h, loop.carry[i + 1], kept[i], loop.counter);
     }

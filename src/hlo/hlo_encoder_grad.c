@@ -15,14 +15,18 @@ static void set(layer_gradients *g, hlo_var_kind kind, hlo_value value) {
 
 /* What a layer read: the output of the one before, made again from that one's last sum. */
 static hlo_value layer_input(hlo_step *s, hlo_value layer, const hlo_encoder_keep *keep) {
-    hlo *const      h = &s->h;
+    hlo *const h = &s->h;
+    if (s->config.recompute) {
+        return hlo_f32(s, hlo_row(h, keep->layers[0], layer));
+    }
     const hlo_value zero = hlo_number(h, BT_DTYPE_I32, 0);
     const hlo_value before = hlo_max(h, hlo_plus(h, layer, -1), zero);
     hlo_value       out = hlo_row(h, keep->layers[0], before);
     if (!s->model->encoder.norm_first) {
         out = hlo_norm_forward(s, out, hlo_layer_norm(s, HLO_VAR_OUTPUT_GAMMA, before));
     }
-    return hlo_select(h, hlo_compare(h, "EQ", layer, zero), keep->embedded, out);
+    const hlo_value x = hlo_select(h, hlo_compare(h, "EQ", layer, zero), keep->embedded, out);
+    return hlo_f32(s, hlo_kept(s, x));
 }
 
 static hlo_layer_keep kept_of(hlo_step *s, hlo_value layer, hlo_value x,
@@ -31,7 +35,6 @@ static hlo_layer_keep kept_of(hlo_step *s, hlo_value layer, hlo_value x,
     hlo_layer_keep k = {0};
     if (s->config.recompute) {
         (void)hlo_layer_forward(s, layer, x, &k);
-        k.sum_2 = hlo_row(h, keep->layers[0], layer);
         return k;
     }
     k.sum_2 = hlo_row(h, keep->layers[0], layer);

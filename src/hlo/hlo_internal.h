@@ -169,7 +169,8 @@ typedef struct hlo_layer_keep {
 } hlo_layer_keep;
 enum { HLO_N_KEPT = 7 };
 
-/* What the backward needs of the encoder: keeps of all layers, [L,...]. */
+/* What the backward needs of the encoder: keeps of all layers, [L,...]; with recomputation their
+ * inputs alone. */
 typedef struct hlo_encoder_keep {
     hlo_value embedding_sum; /* [T,E] */
     hlo_value embedding_out; /* [T,E], after dropout; before the projection */

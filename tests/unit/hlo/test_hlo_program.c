@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Programs as lists and text, without any plug-in: what goes in and comes out, which argument's
+ * place a result takes, what is refused, and that no memory is an error like another. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/hlo.h"
+#include "exec_fixture.h"
+#include "test_faults.h"
+
+static const char adamw[] =
+    "{\"optimizer\": {\"type\": \"adamw\", \"adamw\": {\"weight_decay_rate\": 0.01}}, \"ema\": "
+    "{\"average_decay\": 0.9}}";
+static const char clipvalue[] =
+    "{\"optimizer\": {\"type\": \"adam\", \"adam\": {\"clipvalue\": 0.5}}}";
+
+static fixture f;
+
+static void open_model(const char *optimizer, const bt_head_config *head, int64_t n_layers) {
+    bt_encoder_config encoder = fixture_encoder();
+    json_t *const     json = json_loads(optimizer, 0, NULL);
+    assert_non_null(json);
+    encoder.num_layers = n_layers;
+    encoder.dropout_rate = 0.1F;
+    encoder.attention_dropout_rate = 0.1F;
+    fixture_open(&f, &encoder, head, json, "ref", 1);
+    json_decref(json);
+}
+
+static const bt_head_config classes = {
+    .kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_SOFTMAX, .num_classes = 3, .dropout_rate = 0.1F};
+static const bt_head_config pairs = {
+    .kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_RANKING, .logit_scale = 1};
+static const bt_head_config numbers = {
+    .kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_MSE_ALL_PAIRS, .num_classes = 1};
+static const bt_head_config vectors = {.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_NONE};
+
+static bt_hlo_config config_of(bt_hlo_what what) {
+    return (bt_hlo_config){
+        .what = what, .n_rows = 3, .n_slots = 16, .n_seqs = 6, .has_labels = true, .n_replicas = 1};
+}
+
+static bt_hlo_program *make(bt_hlo_what what) {
+    const bt_hlo_config config = config_of(what);
+    bt_hlo_program     *program = NULL;
+    assert_ok(bt_hlo_program_create(f.model, f.optim, &config, &program, err));
+    return program;
+}
+
+/* ---- lists --------------------------------------------------------------------------------------
+ */
+
+static size_t count(const bt_hlo_tensor *tensors, size_t n, bt_hlo_role role) {
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        found += tensors[i].role == role;
+    }
+    return found;
+}
+
+/* 19 variables of a classifier whose layers are stacked: 5 of embeddings, 12 of layers, the head's
+ * 4; and 2 of the encoder's pooler, which no loss reads but averages do. */
+static void arguments_and_results_are_listed(void **state) {
+    (void)state;
+    static const struct {
+        bt_hlo_what what;
+        size_t      params, slots, averages, gradients_in, gradients_out, seeds, labels;
+    } rows[] = {
+        {BT_HLO_TRAIN, 23, 42, 23, 0, 0, 1, 1},      {BT_HLO_GRADIENTS, 21, 0, 0, 0, 21, 1, 1},
+        {BT_HLO_ACCUMULATE, 21, 0, 0, 21, 21, 1, 1}, {BT_HLO_UPDATE, 23, 42, 23, 21, 0, 0, 0},
+        {BT_HLO_EVALUATE, 21, 0, 0, 0, 0, 0, 1},     {BT_HLO_ENCODE, 19, 0, 0, 0, 0, 0, 0},
+    };
+    open_model(adamw, &classes, 3);
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_hlo_program *const p = make(rows[i].what);
+        assert_int_equal(count(p->args, p->n_args, BT_HLO_PARAM), rows[i].params);
+        assert_int_equal(p->n_variables, rows[i].params);
+        assert_int_equal(count(p->args, p->n_args, BT_HLO_SLOT), rows[i].slots);
+        assert_int_equal(count(p->args, p->n_args, BT_HLO_AVERAGE), rows[i].averages);
+        assert_int_equal(count(p->args, p->n_args, BT_HLO_GRADIENT), rows[i].gradients_in);
+        assert_int_equal(count(p->results, p->n_results, BT_HLO_GRADIENT), rows[i].gradients_out);
+        assert_int_equal(count(p->args, p->n_args, BT_HLO_SEED), rows[i].seeds);
+        assert_int_equal(count(p->args, p->n_args, BT_HLO_INT_LABELS), rows[i].labels);
+        assert_int_equal(strlen(p->text), p->n_bytes);
+        bt_hlo_program_free(p);
+    }
+    fixture_close(&f);
+}
+
+/* A result that takes an argument's place is of its kind, and the text says so at that argument. */
+static void check_places(const bt_hlo_program *p) {
+    size_t n_donated = 0;
+    for (size_t r = 0; r < p->n_results; r++) {
+        const bt_hlo_tensor *const result = &p->results[r];
+        char                       donated[64];
+        if (result->takes_place < 0) {
+            continue;
+        }
+        const bt_hlo_tensor *const arg = &p->args[result->takes_place];
+        assert_true(arg->role == result->role && arg->variable == result->variable);
+        assert_true(arg->slot == result->slot && arg->rank == result->rank);
+        assert_memory_equal(arg->dim, result->dim, sizeof arg->dim);
+        (void)snprintf(donated, sizeof donated, "{tf.aliasing_output = %zu : i32}", r);
+        const char *at = strstr(p->text, donated);
+        size_t      n_before = 0;
+        assert_non_null(at);
+        for (const char *c = strstr(p->text, "@main("); c < at; c++) {
+            n_before += *c == ':' && c[1] == ' ' && c[2] == 't';
+        }
+        assert_int_equal(n_before, result->takes_place + 1);
+        n_donated++;
+    }
+    size_t n_in_text = 0;
+    for (const char *c = p->text; (c = strstr(c, "tf.aliasing_output")) != NULL; c++) {
+        n_in_text++;
+    }
+    assert_int_equal(n_donated, n_in_text);
+}
+
+static void places_are_given_away_once(void **state) {
+    (void)state;
+    open_model(adamw, &classes, 2);
+    for (int what = BT_HLO_TRAIN; what <= BT_HLO_ENCODE; what++) {
+        bt_hlo_program *const p = make((bt_hlo_what)what);
+        check_places(p);
+        bt_hlo_program_free(p);
+    }
+    fixture_close(&f);
+}
+
+/* Every parameter that has a gradient is in one variable, once; an array comes back as it went. */
+static void variables_hold_every_parameter_once(void **state) {
+    (void)state;
+    open_model(adamw, &classes, 3);
+    bt_hlo_program *const       p = make(BT_HLO_TRAIN);
+    const bt_param_table *const table = &f.model->table;
+    float *const                flat = bt_calloc_array((size_t)table->n_elements, 3 * sizeof *flat);
+    assert_non_null(flat);
+    float *const back = flat + table->n_elements;
+    float *const array = back + table->n_elements;
+    int64_t      n_params = 0;
+    for (int64_t i = 0; i < table->n_params; i++) {
+        for (int64_t k = 0; k < table->params[i].n_elements; k++) {
+            flat[table->params[i].offset + k] = (float)(table->params[i].offset + k + 1);
+        }
+    }
+    for (size_t v = 0; v < p->n_variables; v++) {
+        bt_hlo_stack(&p->variables[v], table, flat, array);
+        bt_hlo_unstack(&p->variables[v], table, array, back);
+        n_params += p->variables[v].n_params;
+    }
+    assert_int_equal(n_params, table->n_params);
+    assert_memory_equal(flat, back, (size_t)table->n_elements * sizeof *flat);
+    bt_free(flat);
+    bt_hlo_program_free(p);
+    fixture_close(&f);
+}
+
+/* ---- text ---------------------------------------------------------------------------------------
+ */
+
+/* The same each time, as a cache of compiled programs wants it; and not longer for more layers. */
+static void text_depends_on_what_it_says(void **state) {
+    (void)state;
+    size_t n_bytes[2];
+    for (int i = 0; i < 2; i++) {
+        open_model(adamw, &classes, i == 0 ? 2 : 24);
+        bt_hlo_program *const a = make(BT_HLO_TRAIN);
+        bt_hlo_program *const b = make(BT_HLO_TRAIN);
+        assert_string_equal(a->text, b->text);
+        n_bytes[i] = a->n_bytes;
+        bt_hlo_program_free(a);
+        bt_hlo_program_free(b);
+        fixture_close(&f);
+    }
+    assert_true(n_bytes[1] < n_bytes[0] + n_bytes[0] / 20);
+}
+
+/* ---- what there is no program for
+ * -----------------------------------------------------------------
+ */
+
+static void what_cannot_be_is_refused_by_name(void **state) {
+    (void)state;
+    const struct {
+        const char           *optimizer;
+        const bt_head_config *head;
+        bt_hlo_config         config;
+        bt_status             status;
+        const char           *message;
+    } rows[] = {
+        {adamw,
+         &classes,
+         {.what = BT_HLO_TRAIN, .n_rows = 0, .n_slots = 8, .n_seqs = 1, .n_replicas = 1},
+         BT_E_CONFIG,
+         "0 rows of 8 slots"},
+        {adamw,
+         &classes,
+         {.what = BT_HLO_TRAIN, .n_rows = 1, .n_slots = 8, .n_seqs = 9, .n_replicas = 1},
+         BT_E_CONFIG,
+         "9 sequences"},
+        {adamw,
+         &classes,
+         {.what = BT_HLO_TRAIN, .n_rows = 65536, .n_slots = 65536, .n_seqs = 9, .n_replicas = 1},
+         BT_E_CONFIG,
+         "65536 slots"},
+        {adamw,
+         &pairs,
+         {.what = BT_HLO_EVALUATE, .n_rows = 2, .n_slots = 8, .n_seqs = 3, .n_replicas = 1},
+         BT_E_CONFIG,
+         "a dual encoder reads pairs"},
+        {adamw, &vectors, config_of(BT_HLO_GRADIENTS), BT_E_CONFIG, "without a loss"},
+        {clipvalue, &classes, config_of(BT_HLO_UPDATE), BT_E_UNSUPPORTED, "clipvalue"},
+        {adamw, &pairs, config_of(BT_HLO_ACCUMULATE), BT_E_UNSUPPORTED, "a dual encoder's loss"},
+        {adamw, &numbers, config_of(BT_HLO_ACCUMULATE), BT_E_UNSUPPORTED, "regression loss"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_hlo_program *p = NULL;
+        open_model(rows[i].optimizer, rows[i].head, 2);
+        assert_fails(bt_hlo_program_create(f.model, f.optim, &rows[i].config, &p, err),
+                     rows[i].status, rows[i].message);
+        assert_null(p);
+        fixture_close(&f);
+    }
+}
+
+static bt_status make_and_free(void *context, bt_error *err) {
+    const bt_hlo_config config = config_of(BT_HLO_TRAIN);
+    bt_hlo_program     *program = NULL;
+    (void)context;
+    BT_TRY(bt_hlo_program_create(f.model, f.optim, &config, &program, err));
+    bt_hlo_program_free(program);
+    return BT_OK;
+}
+
+static void no_memory_is_told(void **state) {
+    (void)state;
+    open_model(adamw, &classes, 2);
+    const test_work work = {.what = "writing a program", .work = make_and_free};
+    assert_true(test_every_fault(&work) > 40);
+    fixture_close(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arguments_and_results_are_listed),
+        cmocka_unit_test(places_are_given_away_once),
+        cmocka_unit_test(variables_hold_every_parameter_once),
+        cmocka_unit_test(text_depends_on_what_it_says),
+        cmocka_unit_test(what_cannot_be_is_refused_by_name),
+        cmocka_unit_test(no_memory_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
