@@ -311,7 +311,9 @@ typedef struct bt_fs_lock bt_fs_lock;
  * for: some seconds may pass. */
 BT_MUST_USE bt_status bt_fs_lock_take(const char *folder, const char *name, const char *what,
                                       bt_fs_lock **out, bt_error *err);
-/* Would it be refused at this moment? The same sentence; nothing is written or taken over. */
+/* Would it be refused at this moment? The same sentence; nothing is written or taken over. What
+ * time it is on a file server or in a store is told by this host's clock: theirs takes a file to
+ * ask. */
 BT_MUST_USE bt_status bt_fs_lock_look(const char *folder, const char *name, bt_error *err);
 /* Is it still ours? To be asked before what must not be written by two: BT_E_RESOURCE where it was
  * taken over, after this process slept too long. NULL is BT_OK. */

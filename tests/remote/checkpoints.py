@@ -3,6 +3,7 @@
 in a folder (tests/reliability/checkpoints.py), from listings; going back keeps what is newer."""
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -38,14 +39,29 @@ class Checkpoints(remote_case.RemoteCase):
             del self.store.buckets['bucket']['out/checkpoint']
         self.ends_well('has no file `checkpoint`: ckpt-15, the newest whole checkpoint', self.go(20))
 
-    def test_lock_of_another_host(self):
-        """It is void by the store's clock: this host's may be wrong."""
+    def another_host(self):
         entry = json.dumps({'lock': 'bert-train', 'what': 'bert-train --mode=train', 'host': 'far', 'pid': 7,
                             'since_unix': 1, 'process_started': 1, 'boot': 'other', 'pid_namespace': 1,
                             'lease_seconds': 180, 'token': 'ab' * 16}).encode()
+        return self.store.put('bucket', 'out/.bert-train.lock', entry)
+
+    def test_a_dry_run_looks_at_the_lock(self):
+        lock = self.another_host()
+        lock.updated -= 10
+        before = {n: self.store.get(n) for n in self.store.names('')}
+        dry = self.one_error(self.go(5, expect=4, more=['--dry_run']))
+        run = self.one_error(self.go(5, expect=4))
+        self.assertRegex(dry, r'process 7 on host far.*heard of \d+ s ago')
+        self.assertEqual(re.sub(r'\d+ s\b', 'N s', dry), re.sub(r'\d+ s\b', 'N s', run))
+        lock.updated -= 200
+        self.go(5, more=['--dry_run'])
+        self.assertEqual({n: self.store.get(n) for n in self.store.names('')}, before)
+
+    def test_lock_of_another_host(self):
+        """It is void by the store's clock: this host's may be wrong."""
         store_server.CLOCK_BEHIND = 1000
         self.addCleanup(setattr, store_server, 'CLOCK_BEHIND', 0)
-        lock = self.store.put('bucket', 'out/.bert-train.lock', entry)
+        lock = self.another_host()
         lock.updated -= 10
         self.assertRegex(self.one_error(self.go(5, expect=4)),
                          r'process 7 on host far.*heard of 1\d s ago')

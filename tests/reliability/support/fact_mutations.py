@@ -81,6 +81,10 @@ MUTATIONS = {
         'src/fs/fs_lock.c', [('        if (rc != BT_OK || !is_there || met.why != NULL) {',
                               '        (void)unlink(lock->path);\n        if (rc != BT_OK || !is_there || met.why != NULL) {')],
         '../cli/dry_run_resources.py', 'Resources.test_beside_an_evaluation', {}),
+    'a dry run does not look at locks in stores': (
+        'src/fs/lock_store.c', [('return info.kind == BT_FS_FILE ? judge(lock, &info, own_now, err) : BT_OK;',
+                                 '(void)own_now;\n    return BT_OK;')],
+        '../remote/checkpoints.py', 'Checkpoints.test_a_dry_run_looks_at_the_lock', {}),
     'the room on the disk is not looked at': (
         'src/train/space_check.c', [('    if (n_free / one < 1 + n_best) {', '    if (false) {')],
         '../cli/dry_run_resources.py', 'Resources.test_a_full_disk', {}),
