@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing. usage: install_packages.sh build|test|all
 #   build: compiler and libraries of the programs, and what the first run needs
-#   test:  the above and what the test suite needs; all: also clang, for .ci/run
+#   test:  the above and what the test suite needs; all: also clang and mpirun, for .ci/run
 # Asks for nothing; does nothing when everything is there. Exit 1 with one sentence when it cannot.
 set -u
 
@@ -11,7 +11,7 @@ build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas0 zlib1g-dev l
        libprotobuf-c-dev protobuf-c-compiler
        python3 python3-pip ca-certificates)
 test=(libcmocka-dev valgrind)
-all=(clang clang-format git)
+all=(clang clang-format git openmpi-bin)
 
 wanted=("${build[@]}")
 case "${1:-build}" in

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sums of numbers of several ranks: element by element, in the order of the ranks, in float32. */
+#include <string.h>
+
+#include "comm_internal.h"
+
+enum { BLOCK = 1024 }; /* stays in the first cache */
+
+/* Of rank k: own, or a row of the others. */
+static int64_t row_of(int32_t k, int32_t rank, int64_t n) {
+    return (int64_t)(k < rank ? k : k - 1) * n;
+}
+
+void comm_add_f32(float *own, const float *others, int64_t n, int32_t rank, int32_t size) {
+    float sum[BLOCK];
+    for (int64_t begin = 0; begin < n; begin += BLOCK) {
+        const int64_t m = n - begin < BLOCK ? n - begin : BLOCK;
+        for (int32_t k = 0; k < size; k++) {
+            const float *const x = (k == rank ? own : others + row_of(k, rank, n)) + begin;
+            if (k == 0) {
+                memcpy(sum, x, (size_t)m * sizeof *x);
+                continue;
+            }
+            for (int64_t i = 0; i < m; i++) {
+                sum[i] += x[i];
+            }
+        }
+        memcpy(own + begin, sum, (size_t)m * sizeof *sum);
+    }
+}
+
+uint16_t comm_to_bf16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000) {
+        return (uint16_t)(bits >> 16 | 0x40); /* rounding could make an infinity of it */
+    }
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+float comm_from_bf16(uint16_t value) {
+    const uint32_t bits = (uint32_t)value << 16;
+    float          out;
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+void comm_add_bf16(uint16_t *own, const uint16_t *others, int64_t n, int32_t rank, int32_t size) {
+    for (int64_t i = 0; i < n; i++) {
+        float sum = 0;
+        for (int32_t k = 0; k < size; k++) {
+            const float x = comm_from_bf16(k == rank ? own[i] : others[row_of(k, rank, n) + i]);
+            sum = k == 0 ? x : sum + x;
+        }
+        own[i] = comm_to_bf16(sum);
+    }
+}

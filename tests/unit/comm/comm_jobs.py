@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes of one job on this machine, found by TF_CONFIG, mpirun and srun's variables:
+every result bit for bit what a serial sum gives (comm_program.c compares), whatever the delays; a
+rank that dies or is stopped named by all the others in time; strangers, other jobs, other versions
+and damaged bytes refused; all stop after the same step."""
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'e2e', 'support')
+sys.path.insert(0, SUPPORT)
+import e2e  # noqa: E402
+
+PROGRAM = os.path.join(e2e.BUILD, 'tests/unit/comm/comm_program')
+CLEAN = {k: v for k, v in os.environ.items()
+         if not re.match(r'TF_CONFIG$|OMPI_|PMI|SLURM_|BERT_TRAIN_', k)}
+SLOW = 10 if e2e.SANITIZED else 1
+GONE = r'rank %d of %d \(host [^ ]+, process %d\) is gone: its connection was closed'
+
+
+def free_ports(n):
+    """Below those that the system hands out, so that no connection of another test takes one."""
+    found = []
+    while len(found) < n:
+        port = random.randrange(10000, 20000)
+        with socket.socket(socket.AF_INET6) as s:
+            try:
+                s.bind(('::', port))
+                found.append(port)
+            except OSError:
+                pass
+    return found
+
+
+class Job:
+    """Processes with their own environments."""
+
+    def __init__(self, *args):
+        self.args = [PROGRAM, *args]
+        self.children = []
+
+    def start(self, env, *more):
+        child = subprocess.Popen(self.args + list(more), env={**CLEAN, **env}, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.children.append(child)
+        return child
+
+    def end(self, timeout=60 * SLOW):
+        """[(code, stdout, stderr)] of all."""
+        results = []
+        for child in self.children:
+            try:
+                out, err = child.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            results.append((child.returncode, out, err))
+        return results
+
+    def kill(self):
+        for child in self.children:
+            child.kill()
+            child.communicate()
+
+
+def tf_config(addresses, rank):
+    listed = ', '.join('"%s"' % a for a in addresses)
+    return {'TF_CONFIG': '{"cluster": {"worker": [%s]}, "task": {"type": "worker", "index": %d}}'
+                         % (listed, rank)}
+
+
+def addresses_of(n, host='127.0.0.1'):
+    return ['%s:%d' % (host, port) for port in free_ports(n)]
+
+
+def slurm(rank, size, number):
+    return {'SLURM_PROCID': str(rank), 'SLURM_STEP_NUM_TASKS': str(size),
+            'SLURM_STEP_NODELIST': 'localhost', 'SLURM_JOB_ID': str(number), 'SLURM_STEP_ID': '0'}
+
+
+def start_job(size, *args, addresses=None):
+    job = Job(*args)
+    addresses = addresses or addresses_of(size)
+    for rank in range(size):
+        job.start(tf_config(addresses, rank))
+    return job
+
+
+def mpirun(n, *args):
+    env = {**CLEAN, 'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1'}
+    if e2e.SANITIZED:  # Open MPI keeps memory for ever
+        env['ASAN_OPTIONS'] = env.get('ASAN_OPTIONS', '') + ':detect_leaks=0'
+    return subprocess.Popen(['mpirun', '--oversubscribe', '-n', str(n), PROGRAM, *args], env=env,
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+class Base(unittest.TestCase):
+    def all_good(self, results):
+        digests = set()
+        for code, out, err in results:
+            self.assertEqual(code, 0, err)
+            digests.add(re.search(r'digest (\w+)', out).group(1))
+        self.assertEqual(len(digests), 1, results)
+        return digests.pop()
+
+    def all_fail(self, results, code, pattern):
+        for got, out, err in results:
+            self.assertEqual(got, code, out + err)
+            self.assertRegex(err, pattern)
+        return [err for _, _, err in results]
+
+
+class Sums(Base):
+    def test_bits(self):
+        """1, 2, 3 and 5 processes; the same bits on all of them, and in a run with other delays."""
+        for size in (1, 2, 3, 5):
+            for seed in range(4 if e2e.LONG else 1):
+                args = ('all', 'rounds=%d' % (30 // SLOW), 'seed=%d' % seed)
+                digests = {self.all_good(start_job(size, *args, 'delay=%g' % delay).end())
+                           for delay in (0.0, 0.02)}
+                self.assertEqual(len(digests), 1, (size, seed))
+
+    def test_large(self):
+        """Several parts at once, and no heap call in a step."""
+        self.all_good(start_job(2, 'large').end())
+
+    def test_ipv6(self):
+        if not socket.has_ipv6 or not os.path.exists('/proc/net/if_inet6'):
+            self.skipTest('no IPv6 here')
+        self.all_good(start_job(2, 'all', 'rounds=2', addresses=addresses_of(2, '[::1]')).end())
+
+    def test_names(self):
+        self.all_good(start_job(2, 'all', 'rounds=2', addresses=addresses_of(2, 'localhost')).end())
+
+    def test_srun(self):
+        job = Job('all', 'rounds=5')
+        for rank in range(3):
+            job.start(slurm(rank, 3, os.getpid()))
+        self.all_good(job.end())
+
+    @unittest.skipUnless(shutil.which('mpirun'), 'no mpirun (Debian: openmpi-bin)')
+    def test_mpirun(self):
+        for size in (1, 2, 3):
+            child = mpirun(size, 'all', 'rounds=5')
+            out, err = child.communicate(timeout=60 * SLOW)
+            self.assertEqual(child.returncode, 0, err)
+            self.assertEqual(len(re.findall('rank . of %d digest' % size, out)), size, out)
+            self.assertEqual(len(set(re.findall(r'digest (\w+)', out))), 1, out)
+
+
+class Death(Base):
+    def wait_for_steps(self, job):
+        """Until they make steps; a second is not long enough to be through with anything."""
+        time.sleep(1 * SLOW)
+        for child in job.children:
+            self.assertIsNone(child.poll())
+
+    def test_kill(self):
+        for victim in (0, 1, 2):
+            job = start_job(3, 'steps')
+            self.wait_for_steps(job)
+            dead = job.children.pop(victim)
+            dead.kill()
+            dead.communicate()
+            begin = time.monotonic()
+            said = self.all_fail(job.end(), 5, GONE % (victim, 3, dead.pid))
+            self.assertLess(time.monotonic() - begin, 5 * SLOW)
+            self.assertEqual(len(set(said)), 1, said)
+
+    def test_stopped(self):
+        """SIGSTOP: connections stay open, and nothing is said any more."""
+        job = start_job(3, 'steps', 'silence=2')
+        self.wait_for_steps(job)
+        stopped = job.children.pop(1)
+        stopped.send_signal(signal.SIGSTOP)
+        begin = time.monotonic()
+        try:
+            self.all_fail(job.end(), 5, r'rank 1 of 3 \(host [^ ]+, process %d\) has given no sign '
+                          'of life for 2 s' % stopped.pid)
+            self.assertLess(time.monotonic() - begin, 2 + 5 * SLOW)
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+        err = stopped.communicate(timeout=30 * SLOW)[1]
+        self.assertEqual(stopped.returncode, 5, err)
+        self.assertRegex(err, 'rank 1 of 3 .* has given no sign of life|is gone')
+
+    def test_all_stopped(self):
+        """Ctrl-Z and fg: everybody was away, so nobody is missed."""
+        job = start_job(3, 'steps', 'silence=2')
+        self.wait_for_steps(job)
+        for child in job.children:
+            child.send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        for child in job.children:
+            child.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        job.children[0].terminate()
+        self.assertEqual([code for code, _, _ in job.end()], [75, 75, 75])
+
+    def test_end_with_sentence(self):
+        """A rank that cannot go on: its own exit code there, its sentence everywhere."""
+        first, second, third = start_job(3, 'disk_full').end()
+        self.assertEqual((first[0], second[0], third[0]), (5, 4, 5), (first, second, third))
+        for _, _, err in (first, third):
+            self.assertRegex(err, r'rank 1 of 3 \(host .*\) ended: the disk is full')
+
+    def test_late(self):
+        self.all_fail(start_job(3, 'late').end(), 5,
+                      'the first step: rank 2 of 3 .* did not come in time')
+
+    def test_stop_signal(self):
+        for signalled in (0, 2):
+            job = start_job(3, 'steps')
+            self.wait_for_steps(job)
+            job.children[signalled].terminate()
+            results = job.end()
+            self.assertEqual([code for code, _, _ in results], [75] * 3, results)
+            self.assertEqual(len({out for _, out, _ in results}), 1, results)
+            self.assertIn('stopped at step', results[0][1])
+
+    @unittest.skipUnless(shutil.which('mpirun'), 'no mpirun (Debian: openmpi-bin)')
+    def test_mpirun(self):
+        """mpirun passes SIGTERM on; no rank may end, and be taken for a failure, before all can."""
+        child = mpirun(3, 'steps')
+        time.sleep(2 * SLOW)
+        child.terminate()
+        out, err = child.communicate(timeout=60 * SLOW)
+        self.assertEqual(len(re.findall(r'stopped at step \d+', out)), 3, out + err)
+        self.assertEqual(len(set(re.findall(r'stopped at step \d+', out))), 1, out)
+
+    def test_other_calls(self):
+        for what in ('other_call', 'other_size', 'leave'):
+            self.all_fail(start_job(3, what).end(), 70, 'the ranks do not make the same calls')
+
+
+class Start(Base):
+    def test_versions_and_jobs(self):
+        addresses = addresses_of(3)
+        job = Job('open')
+        for rank in range(3):
+            job.start(tf_config(addresses, rank), 'version=1.%d' % (rank == 2))
+        self.all_fail(job.end(), 2, r"rank 2 of 3 .* runs version '1\.1' of the program, rank 0 .*"
+                                    r"'1\.0'")
+        job = Job('open')
+        for rank in range(3):
+            job.start(tf_config(addresses, rank), 'facts=a=1\nbatch=%d\nz=\n' % (32 + (rank == 1)))
+        self.all_fail(job.end(), 2, "rank 1 of 3 .* has batch '33', rank 0 .*'32': all ranks must "
+                                    "run the same job")
+
+    def test_missing(self):
+        job = Job('open', 'start=2')
+        addresses = addresses_of(3)
+        for rank in (0, 2):
+            job.start(tf_config(addresses, rank))
+        self.all_fail(job.end(), 5, "1 of 3 processes did not come in time, ranks '1'")
+        job = Job('open', 'start=2')
+        job.start(tf_config(addresses, 1))
+        self.all_fail(job.end(), 5, r'rank 0 of 3 at 127\.0\.0\.1 port \d+: Connection refused')
+
+    def test_dies_while_starting(self):
+        addresses = addresses_of(3)
+        job = Job('open')
+        job.start(tf_config(addresses, 0))
+        victim = job.start(tf_config(addresses, 1))
+        time.sleep(1 * SLOW)
+        victim.kill()
+        self.assertRegex(job.end()[0][2], 'rank 1 of 3 went away while the job was still starting')
+        self.assertEqual(job.children[0].returncode, 5)
+
+    def test_stop_while_starting(self):
+        job = Job('open')
+        job.start(tf_config(addresses_of(2), 0))
+        job.start(tf_config(addresses_of(2), 1))
+        time.sleep(1)
+        for child in job.children:
+            child.terminate()
+        self.assertEqual([code for code, _, _ in job.end(10 * SLOW)], [143, 143])
+
+    def test_strangers(self):
+        """Rubbish, silence, half a greeting, a web browser and a crowd, before the others come."""
+        addresses = addresses_of(3)
+        port = int(addresses[0].rsplit(':', 1)[1])
+        job = Job('all', 'rounds=3')
+        job.start(tf_config(addresses, 0))
+        time.sleep(0.5 * SLOW)
+        rng = random.Random(1)
+        kept = []
+        hello = b'BTcomm\r\n' + bytes([1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0])
+        for payload in (b'', b'GET / HTTP/1.1\r\nHost: x\r\n\r\n' * 3, rng.randbytes(100000),
+                        hello, hello + bytes(32), hello + bytes(16) + rng.randbytes(16),
+                        hello[:8] + b'\2' + hello[9:] + bytes(32)):
+            for _ in range(20):
+                stranger = socket.create_connection(('127.0.0.1', port))
+                try:
+                    stranger.sendall(payload)
+                except OSError:
+                    pass  # shown out already
+                kept.append(stranger)
+        for rank in (1, 2):
+            job.start(tf_config(addresses, rank))
+        self.all_good(job.end())
+        for stranger in kept:
+            stranger.close()
+
+    def test_stranger_listens(self):
+        """What answers at rank 0's address is another program."""
+        with socket.create_server(('127.0.0.1', 0)) as server:
+            def answer():
+                try:
+                    while True:
+                        guest = server.accept()[0]
+                        guest.sendall(b'220 welcome to the mail server, who are you? ' * 3)
+                        guest.close()
+                except OSError:
+                    pass
+            threading.Thread(target=answer, daemon=True).start()
+            job = Job('open', 'start=2')
+            address = '127.0.0.1:%d' % server.getsockname()[1]
+            job.start(tf_config([address, addresses_of(1)[0]], 1))
+            self.all_fail(job.end(), 5, 'is another program')
+
+    def test_two_jobs(self):
+        """The second job's rank 0 finds its port taken; a rank of another job is turned away."""
+        addresses = addresses_of(2)
+        job = Job('open', 'start=15')
+        job.start(tf_config(addresses, 0))
+        time.sleep(0.5 * SLOW)
+        second = Job('open')
+        second.start(tf_config([addresses[0], addresses_of(1)[0]], 0))
+        self.all_fail(second.end(), 4, r'port \d+ cannot be listened on: Address already in use')
+        second = Job('open', 'start=2')
+        second.start(tf_config([addresses[0], addresses_of(1)[0]], 1))
+        self.all_fail(second.end(), 5, 'is of another job')
+        job.start(tf_config(addresses, 1))
+        self.all_good(job.end())
+
+    def test_secret(self):
+        addresses = addresses_of(2)
+        job = Job('open', 'start=3')
+        for rank in range(2):
+            job.start({**tf_config(addresses, rank), 'BERT_TRAIN_COMM_SECRET': 'word %d' % rank})
+        self.all_fail(job.end(), 5, 'is of another job|did not come in time')
+        job = Job('open')
+        for rank in range(2):
+            job.start({**tf_config(addresses, rank), 'BERT_TRAIN_COMM_SECRET': 'word'})
+        self.all_good(job.end())
+
+    def test_ports_of_srun(self):
+        taken = socket.create_server(('', 0))
+        port = str(taken.getsockname()[1])
+        job = Job('open')
+        job.start({**slurm(0, 2, os.getpid()), 'BERT_TRAIN_COMM_PORT': port})
+        self.all_fail(job.end(), 4, 'set BERT_TRAIN_COMM_PORT for all ranks: port %s cannot' % port)
+        taken.close()
+        job = Job('open')
+        job.start({**slurm(0, 2, os.getpid()), 'BERT_TRAIN_COMM_PORT': '70000'})
+        self.all_fail(job.end(), 2, "BERT_TRAIN_COMM_PORT is '70000'")
+
+    def test_bad_environment(self):
+        job = Job('open')
+        job.start({'TF_CONFIG': '{"cluster": {"worker": ["a:1", "b:2"]}}'})
+        job.start({'OMPI_COMM_WORLD_SIZE': '2'})
+        self.all_fail(job.end(), 2, 'TF_CONFIG: task has no type|OMPI_COMM_WORLD_RANK is')
+
+
+class Proxy:
+    """Between rank 1 and rank 0; changes one byte of what rank 1 sends on its data connection."""
+
+    def __init__(self, port, at):
+        self.to, self.at = port, at
+        self.server = socket.create_server(('127.0.0.1', 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        try:
+            while True:
+                guest = self.server.accept()[0]
+                host = socket.create_connection(('127.0.0.1', self.to))
+                for a, b, changes in ((guest, host, True), (host, guest, False)):
+                    threading.Thread(target=self.pump, args=(a, b, changes), daemon=True).start()
+        except OSError:
+            pass
+
+    def pump(self, source, sink, changes):
+        seen, is_data = b'', False
+        n = 0
+        try:
+            while True:
+                part = bytearray(source.recv(65536))
+                if not part:
+                    break
+                if changes and len(seen) < 24:
+                    seen += part
+                    is_data = len(seen) >= 24 and seen[20] == 1
+                if is_data and n <= self.at < n + len(part):
+                    part[self.at - n] ^= 4
+                n += len(part)
+                sink.sendall(part)
+        except OSError:
+            pass
+        try:
+            sink.shutdown(socket.SHUT_WR)  # the other direction may still have something to say
+        except OSError:
+            pass
+
+
+class Damage(Base):
+    def test_damaged_bytes(self):
+        """A byte of a frame's header, of its payload, of the greeting's proof."""
+        greeting = 56 + 32
+        for at, pattern in ((greeting + 3, 'no message of this program'),
+                            (greeting + 40 + 40 + 700, r'were damaged on their way \(crc32c\)'),
+                            (56 + 5, 'closed the connection|reset by peer|did not come in time')):
+            ports = free_ports(1)
+            proxy = Proxy(ports[0], at)
+            job = Job('steps', 'start=3')
+            for rank, port in ((0, ports[0]), (1, proxy.port)):
+                job.start({**slurm(rank, 2, os.getpid()), 'BERT_TRAIN_COMM_PORT': str(port)})
+            self.all_fail(job.end(), 5, pattern)
+            proxy.server.close()
+
+
+if __name__ == '__main__':
+    e2e.main()
