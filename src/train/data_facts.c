@@ -142,7 +142,7 @@ static const char *of_both(const bt_data_config *config, const bt_data_schema *s
         return "";
     }
     return config->held_out == BT_HELD_OUT_ONLY ? ", with the rows to train with"
-                                                : ", with the rows that are held out";
+                                                : ", with the rows to evaluate with";
 }
 
 static void tell_census(const bt_data_stream *data, const bt_data_config *config,

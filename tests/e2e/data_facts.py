@@ -169,7 +169,7 @@ class Rows(Told):
         parts = ','.join('task.%s_data.%s' % (s, k) for s, h in (('train', 'without'), ('validation', 'only'))
                          for k in ('held_out=' + h, 'held_out_share=0.1'))
         said = self.start(parts, validation='train.tsv').stderr
-        self.assertIn('warning: task.train_data, with the rows that are held out: 1 of 42 rows have an empty '
+        self.assertIn('warning: task.train_data, with the rows to evaluate with: 1 of 42 rows have an empty '
                       'text', said)
         self.assertEqual(said.count('have an empty text'), 1)
         self.assertEqual(said.count('and cut'), 1)
