@@ -117,6 +117,9 @@ typedef struct bt_hlo_program {
     size_t           n_results;
     bt_hlo_variable *variables; /* those that the program has as arguments */
     size_t           n_variables;
+    /* operations of the products of one run on one replica, all slots counted, by the model's
+     * formulas: what is computed again for the backward pass is not in it */
+    double product_flops;
 } bt_hlo_program;
 
 /* optim: for TRAIN and UPDATE; else NULL. BT_E_CONFIG: sizes that are no sizes; BT_E_UNSUPPORTED:

@@ -91,6 +91,9 @@ hlo_value hlo_layer_value(hlo_step *s, hlo_var_kind kind, hlo_value layer);
 /* hlo_program.c: one more argument or result; variable -1: of none. */
 hlo_value hlo_add_argument(hlo_step *s, const bt_hlo_tensor *tensor);
 
+/* hlo_flops.c */
+double hlo_product_flops(const hlo_step *s);
+
 static inline hlo_value hlo_number_of(hlo_step *s, int32_t place) {
     hlo *const h = &s->h;
     return hlo_reshape(h, hlo_slice(h, s->args[BT_HLO_NUMBERS], 0, place, place + 1, 1), 0,

@@ -421,6 +421,7 @@ static bt_status write_program(hlo_step *s, bt_error *err) {
         break;
     }
     BT_CHECK(hlo_finish(&s->h, results.values, results.n, &text, err));
+    s->program->product_flops = hlo_product_flops(s);
     s->program->n_bytes = text.len;
     s->program->text = bt_str_take(&text);
 done:
