@@ -11,87 +11,74 @@
 /* ---- batches in rows ----------------------------------------------------------------------------
  */
 
-static void lay_token(hlo_layout *l, const bt_batch *batch, int64_t t, int64_t slot, int64_t b) {
-    l->ids[slot] = batch->ids[t];
-    l->types[slot] = batch->types[t];
-    l->positions[slot] = batch->positions[t];
-    l->tokens[slot] = (int32_t)t;
-    l->segments[slot] = (int32_t)b;
-    l->key_mask[slot] = batch->key_mask == NULL || batch->key_mask[t] != 0;
-    l->slots[t] = slot;
-}
-
-static void lay_rows(hlo_layout *l, const bt_batch *batch) {
-    int64_t used[HLO_TEST_MAX_SLOTS] = {0};
-    for (int64_t i = 0; i < HLO_TEST_MAX_SLOTS; i++) {
-        l->segments[i] = -1;
+/* The layout's array of a role, or NULL. */
+static void *array_of(hlo_layout *l, bt_hlo_role role) {
+    switch ((int)role) {
+    case BT_HLO_IDS:
+        return l->ids;
+    case BT_HLO_TYPES:
+        return l->types;
+    case BT_HLO_POSITIONS:
+        return l->positions;
+    case BT_HLO_TOKENS:
+        return l->tokens;
+    case BT_HLO_SEGMENTS:
+        return l->segments;
+    case BT_HLO_KEY_MASK:
+        return l->key_mask;
+    case BT_HLO_FIRST_SLOTS:
+        return l->first_slots;
+    case BT_HLO_SEQUENCES:
+        return l->sequences;
+    case BT_HLO_INT_LABELS:
+        return l->int_labels;
+    case BT_HLO_FLOAT_LABELS:
+        return l->float_labels;
+    case BT_HLO_WEIGHTS:
+        return l->weights;
+    case BT_HLO_NUMBERS:
+        return l->numbers;
+    case BT_HLO_SEED:
+        return l->seed;
+    case BT_HLO_N_LAYERS:
+        return &l->n_layers;
+    default:
+        return NULL;
     }
-    for (int64_t b = 0; b < batch->n_seqs; b++) {
-        const int64_t n = batch->offsets[b + 1] - batch->offsets[b];
-        int64_t       r = 0;
-        assert_true(n <= l->S);
-        while (used[r] + n > l->S) {
-            r++;
-        }
-        l->first_slots[b] = (int32_t)(r * l->S + used[r]);
-        for (int64_t i = 0; i < n; i++) {
-            lay_token(l, batch, batch->offsets[b] + i, l->first_slots[b] + i, b);
-        }
-        used[r] += n;
-    }
-}
-
-static double row_weight(const bt_model *model, const bt_batch *batch, int64_t row, int32_t label,
-                         bool training) {
-    double weight = label < 0 ? 0 : 1;
-    if (training && label >= 0) {
-        weight *= batch->row_weights != NULL ? (double)batch->row_weights[row] : 1;
-        weight *= model->class_rule.weights != NULL ? model->class_rule.weights[label] : 1;
-    }
-    return weight;
-}
-
-static void lay_labels(hlo_layout *l, const bt_model *model, const bt_batch *batch, bool training) {
-    const int64_t n_seqs = batch->n_seqs;
-    const bool    tokens = model->head.loss == BT_LOSS_TOKENS;
-    const int64_t n = tokens ? batch->n_tokens : n_seqs;
-    double        sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t at = tokens ? l->slots[i] : i;
-        int32_t       label = 0;
-        if (batch->int_labels != NULL && model->head.loss != BT_LOSS_SPAN) {
-            label = batch->int_labels[i];
-            l->int_labels[at] = label;
-        }
-        l->weights[at] = (float)row_weight(model, batch, i, label, training);
-        sum += (double)l->weights[at];
-    }
-    for (int64_t i = 0; model->head.loss == BT_LOSS_SPAN && i < n_seqs; i++) {
-        l->int_labels[i] = batch->int_labels[i];
-        l->int_labels[l->B + i] = batch->int_labels[n_seqs + i];
-    }
-    const int64_t n_floats = model->head.loss == BT_LOSS_SIGMOID ? model->head.num_classes : 1;
-    for (int64_t i = 0; batch->float_labels != NULL && i < n_seqs * n_floats; i++) {
-        l->float_labels[i] = batch->float_labels[i];
-    }
-    l->numbers[BT_HLO_WEIGHT_SUM] = (float)(model->head.loss == BT_LOSS_RANKING ? sum / 2 : sum);
-    l->numbers[BT_HLO_LOSS_SCALE] = 1;
 }
 
 void hlo_lay_out(hlo_layout *l, const bt_model *model, const bt_batch *batch, bool training) {
-    const int64_t S = 2 * batch->seq_length + 3;
-    const int64_t B = batch->n_seqs + 2;
+    static bt_hlo_rows rows; /* for all batches of the process */
+    const int64_t      S = 2 * batch->seq_length + 3;
+    bt_hlo_input       in = {.model = model,
+                             .batch = batch,
+                             .n_slots = S,
+                             .n_rows = (batch->n_seqs + 1) / 2 + 1,
+                             .n_seqs = batch->n_seqs + 2,
+                             .is_training = training};
     memset(l, 0, sizeof *l);
     l->S = S;
-    l->B = B;
-    l->R = (batch->n_seqs + 1) / 2 + 1;
+    l->B = in.n_seqs;
+    l->R = in.n_rows;
     assert_true(l->R * S <= HLO_TEST_MAX_SLOTS);
-    lay_rows(l, batch);
-    for (int64_t b = 0; b < B; b++) {
-        l->sequences[b] = (int32_t)b;
-        l->first_slots[b] = b < batch->n_seqs ? l->first_slots[b] : (int32_t)(l->R * S);
+    assert_ok(bt_hlo_rows_place(&rows, batch, S, err));
+    assert_true(rows.n_rows < in.n_rows);
+    in.first_slots = rows.first_slots;
+    for (int64_t b = 0; b < batch->n_seqs; b++) {
+        for (int64_t t = batch->offsets[b]; t < batch->offsets[b + 1]; t++) {
+            l->slots[t] = rows.first_slots[b] + t - batch->offsets[b];
+        }
     }
-    lay_labels(l, model, batch, training);
+    for (int role = 0; role < BT_HLO_N_ROLES; role++) {
+        void *const array = array_of(l, (bt_hlo_role)role);
+        const bool  has_it = (role != BT_HLO_INT_LABELS || batch->int_labels != NULL) &&
+                            (role != BT_HLO_FLOAT_LABELS || batch->float_labels != NULL);
+        if (array != NULL && has_it) {
+            (void)bt_hlo_fill(&in, (bt_hlo_role)role, array);
+        }
+    }
+    l->numbers[BT_HLO_WEIGHT_SUM] = (float)bt_hlo_weight_sum(&in);
+    l->numbers[BT_HLO_LOSS_SCALE] = 1;
 }
 
 void hlo_own_logits(float *own, const float *logits, const hlo_layout *l, const bt_model *model,
@@ -192,42 +179,7 @@ void hlo_run_set_state(hlo_run *run, const bt_model *model, bt_hlo_role role, in
     }
 }
 
-static const void *array_of(const hlo_layout *l, bt_hlo_role role) {
-    switch ((int)role) {
-    case BT_HLO_IDS:
-        return l->ids;
-    case BT_HLO_TYPES:
-        return l->types;
-    case BT_HLO_POSITIONS:
-        return l->positions;
-    case BT_HLO_TOKENS:
-        return l->tokens;
-    case BT_HLO_SEGMENTS:
-        return l->segments;
-    case BT_HLO_KEY_MASK:
-        return l->key_mask;
-    case BT_HLO_FIRST_SLOTS:
-        return l->first_slots;
-    case BT_HLO_SEQUENCES:
-        return l->sequences;
-    case BT_HLO_INT_LABELS:
-        return l->int_labels;
-    case BT_HLO_FLOAT_LABELS:
-        return l->float_labels;
-    case BT_HLO_WEIGHTS:
-        return l->weights;
-    case BT_HLO_NUMBERS:
-        return l->numbers;
-    case BT_HLO_SEED:
-        return l->seed;
-    case BT_HLO_N_LAYERS:
-        return &l->n_layers;
-    default:
-        return NULL;
-    }
-}
-
-void hlo_run_set_layout(hlo_run *run, int32_t replica, const hlo_layout *l) {
+void hlo_run_set_layout(hlo_run *run, int32_t replica, hlo_layout *l) {
     const bt_hlo_program *const p = run->program;
     for (size_t i = 0; i < p->n_args; i++) {
         const void *const array = array_of(l, p->args[i].role);

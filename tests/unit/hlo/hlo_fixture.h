@@ -27,9 +27,8 @@ typedef struct hlo_layout {
     int64_t  slots[HLO_TEST_MAX_SLOTS]; /* of each token of the batch */
 } hlo_layout;
 
-/* First fit into rows of S slots, two sequences of full length and a bit; what a batch of these
- * lengths can need at most, and a row that stays empty. B: two places more than there are
- * sequences. training: weights of rows and classes count. */
+/* Into rows of S slots, two sequences of full length and a bit; what a batch of these lengths can
+ * need at most, and a row that stays empty. B: two places more than there are sequences. */
 void hlo_lay_out(hlo_layout *l, const bt_model *model, const bt_batch *batch, bool training);
 
 /* A program's logits as an engine hands them out: of the batch's own sequences, pairs or tokens. */
@@ -50,7 +49,7 @@ void hlo_run_close(hlo_run *run);
 /* Arrays of variables from a flat buffer of a role (slot: of BT_HLO_SLOT); zeros for NULL. */
 void hlo_run_set_state(hlo_run *run, const bt_model *model, bt_hlo_role role, int32_t slot,
                        const float *flat);
-void hlo_run_set_layout(hlo_run *run, int32_t replica, const hlo_layout *l);
+void hlo_run_set_layout(hlo_run *run, int32_t replica, hlo_layout *l);
 /* Executes; results that take an argument's place become that argument's array. */
 void         hlo_run_step(hlo_run *run);
 const float *hlo_run_result(const hlo_run *run, int32_t replica, bt_hlo_role role, size_t *n);

@@ -177,6 +177,102 @@ static void text_depends_on_what_it_says(void **state) {
     assert_true(n_bytes[1] < n_bytes[0] + n_bytes[0] / 20);
 }
 
+/* ---- batches in rows ----------------------------------------------------------------------------
+ */
+
+enum { N_SEQS = 300, N_SLOTS = 64 };
+
+/* Sequences of drawn lengths: no two share a slot, none crosses the end of a row, and the rows are
+ * full: what real texts waste is less than one slot in twenty. */
+static void sequences_share_rows(void **state) {
+    (void)state;
+    static int64_t offsets[N_SEQS + 1];
+    static bool    is_taken[N_SEQS * N_SLOTS];
+    bt_hlo_rows    rows = {0};
+    bt_batch       batch = {.n_seqs = N_SEQS, .offsets = offsets};
+    for (int64_t b = 0; b < N_SEQS; b++) {
+        const float u = bt_rng_uniform(bt_rng_key_make(1, 2, 3, BT_SITE_INIT), (uint64_t)b);
+        offsets[b + 1] = offsets[b] + 1 + (int64_t)(u * u * N_SLOTS);
+    }
+    for (int again = 0; again < 2; again++) { /* its memory is used again */
+        memset(is_taken, 0, sizeof is_taken);
+        assert_ok(bt_hlo_rows_place(&rows, &batch, N_SLOTS, err));
+        for (int64_t b = 0; b < N_SEQS; b++) {
+            const int64_t first = rows.first_slots[b];
+            const int64_t n = offsets[b + 1] - offsets[b];
+            assert_true(first >= 0 && first + n <= rows.n_rows * N_SLOTS);
+            assert_int_equal(first / N_SLOTS, (first + n - 1) / N_SLOTS);
+            for (int64_t i = 0; i < n; i++) {
+                assert_false(is_taken[first + i]);
+                is_taken[first + i] = true;
+            }
+        }
+        assert_true((double)offsets[N_SEQS] > 0.95 * (double)(rows.n_rows * N_SLOTS));
+    }
+    offsets[N_SEQS] = offsets[N_SEQS - 1] + N_SLOTS + 1;
+    assert_fails(bt_hlo_rows_place(&rows, &batch, N_SLOTS, err), BT_E_SHAPE,
+                 "sequence 299 of the batch has 65 tokens, a row has 64 slots");
+    offsets[N_SEQS] = offsets[N_SEQS - 1];
+    assert_fails(bt_hlo_rows_place(&rows, &batch, N_SLOTS, err), BT_E_SHAPE, "has 0 tokens");
+    bt_hlo_rows_deinit(&rows);
+}
+
+/* Two sequences, three places, two rows of four slots: what each array is to be. */
+static void arrays_follow_from_the_batch(void **state) {
+    (void)state;
+    static const int64_t offsets[] = {0, 3, 5};
+    static const int32_t ids[] = {11, 12, 13, 21, 22};
+    static const uint8_t mask[] = {1, 0, 1, 1, 1};
+    static const int32_t labels[] = {2, -1, 0, 1, 1};
+    static const float   row_weights[] = {1, 0.5F, 2, 1, 4};
+    static const int32_t first_slots[] = {5, 0};
+    const double         class_weights[] = {1, 10, 3};
+    const bt_head_config head = {.kind = BT_HEAD_TOKENS, .loss = BT_LOSS_TOKENS, .num_classes = 3};
+    open_model(adamw, &head, 1);
+    assert_ok(bt_model_set_class_rule(f.model, 0, class_weights, err));
+    const bt_batch     batch = {.n_seqs = 2,
+                                .n_tokens = 5,
+                                .offsets = offsets,
+                                .ids = ids,
+                                .key_mask = mask,
+                                .int_labels = labels,
+                                .row_weights = row_weights};
+    const bt_hlo_input in = {.model = f.model,
+                             .batch = &batch,
+                             .first_slots = first_slots,
+                             .n_rows = 2,
+                             .n_slots = 4,
+                             .n_seqs = 3,
+                             .first_token = 100,
+                             .first_seq = 7,
+                             .is_training = true};
+    const struct {
+        bt_hlo_role role;
+        int32_t     want[8];
+    } rows[] = {{BT_HLO_IDS, {21, 22, 0, 0, 0, 11, 12, 13}},
+                {BT_HLO_TOKENS, {103, 104, 0, 0, 0, 100, 101, 102}},
+                {BT_HLO_SEGMENTS, {1, 1, -1, -1, -1, 0, 0, 0}},
+                {BT_HLO_INT_LABELS, {1, 1, 0, 0, 0, 2, -1, 0}},
+                {BT_HLO_FIRST_SLOTS, {5, 0, 8}},
+                {BT_HLO_SEQUENCES, {7, 8, 9}}};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        int32_t got[8] = {0};
+        assert_true(bt_hlo_fill(&in, rows[i].role, got));
+        assert_memory_equal(got, rows[i].want, sizeof got);
+    }
+    static const uint8_t want_mask[8] = {1, 1, 0, 0, 0, 1, 0, 1};
+    static const float   want_weights[8] = {10, 40, 0, 0, 0, 3, 0, 2};
+    uint8_t              got_mask[8];
+    float                got_weights[8];
+    assert_true(bt_hlo_fill(&in, BT_HLO_KEY_MASK, got_mask));
+    assert_memory_equal(got_mask, want_mask, sizeof got_mask);
+    assert_true(bt_hlo_fill(&in, BT_HLO_WEIGHTS, got_weights));
+    test_close_f32(got_weights, want_weights, 8, 0, 0, "weights");
+    assert_true(bt_hlo_weight_sum(&in) == 55);
+    assert_false(bt_hlo_fill(&in, BT_HLO_NUMBERS, got_weights));
+    fixture_close(&f);
+}
+
 /* ---- what there is no program for
  * -----------------------------------------------------------------
  */
@@ -278,6 +374,8 @@ int main(void) {
         cmocka_unit_test(variables_hold_every_parameter_once),
         cmocka_unit_test(text_depends_on_what_it_says),
         cmocka_unit_test(operations_are_counted),
+        cmocka_unit_test(sequences_share_rows),
+        cmocka_unit_test(arrays_follow_from_the_batch),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
         cmocka_unit_test(no_memory_is_told),
     };
