@@ -30,7 +30,7 @@ typedef struct bt_hlo_config {
     int64_t      n_seqs;          /* B: places for sequences; what is not used has weight 0 */
     bt_precision precision;       /* of the factors of products */
     bool         has_key_mask;    /* some tokens may not be attended to */
-    bool         has_labels;      /* EVALUATE: compute the loss, too */
+    bool         has_labels;      /* EVALUATE: compute the loss, too (where there is one) */
     bool         recompute;       /* keep of each layer its input only: a third more work */
     int32_t      n_replicas; /* each with a share of the batch; gradients are clipped, then added */
 } bt_hlo_config;

@@ -129,8 +129,9 @@ static void add_labels(hlo_step *s) {
     add_input(s, BT_HLO_WEIGHTS, BT_DTYPE_F32, of_slots ? 2 : 1, of_slots ? rows : &s->B);
 }
 
-static bool reads_loss(const bt_hlo_config *c) {
-    return trains(c->what) || (c->what == BT_HLO_EVALUATE && c->has_labels);
+static bool reads_loss(const hlo_step *s) {
+    return trains(s->config.what) || (s->config.what == BT_HLO_EVALUATE && s->config.has_labels &&
+                                      s->model->head.loss != BT_LOSS_NONE);
 }
 
 /* Heads that read first tokens, span's labels, and masks of attention. */
@@ -139,7 +140,7 @@ static bool reads_first_slots(const hlo_step *s) {
     const bool                  pools_all = head->kind == BT_HEAD_POOLED_OUTPUT &&
                            (head->pooling == BT_POOLING_MEAN || head->pooling == BT_POOLING_MAX);
     return s->config.what == BT_HLO_ENCODE || (head->kind != BT_HEAD_TOKENS && !pools_all) ||
-           (head->loss == BT_LOSS_SPAN && reads_loss(&s->config)) ||
+           (head->loss == BT_LOSS_SPAN && reads_loss(s)) ||
            (s->dropout && s->model->encoder.attention_dropout_rate > 0);
 }
 
@@ -165,12 +166,12 @@ static void add_inputs(hlo_step *s) {
         }
         add_input(s, BT_HLO_SEED, BT_DTYPE_U32, 1, &four);
     }
-    if (reads_loss(&s->config)) {
+    if (reads_loss(s)) {
         add_labels(s);
     }
     if (s->config.what == BT_HLO_ENCODE) {
         add_input(s, BT_HLO_N_LAYERS, BT_DTYPE_I32, 0, rows);
-    } else if (s->config.what != BT_HLO_EVALUATE || s->config.has_labels) {
+    } else if (s->config.what != BT_HLO_EVALUATE || reads_loss(s)) {
         const int64_t n = BT_HLO_N_NUMBERS;
         add_input(s, BT_HLO_NUMBERS, BT_DTYPE_F32, 1, &n);
     }
@@ -335,7 +336,7 @@ static void write_evaluation(hlo_step *s, hlo_results *results) {
     const hlo_value encoded =
         hlo_encoder_forward(s, hlo_number(h, BT_DTYPE_I32, (double)s->L), NULL);
     const hlo_value logits = hlo_head_forward(s, encoded, &head);
-    if (s->config.has_labels) {
+    if (reads_loss(s)) {
         add_result(s, results, BT_HLO_OUTCOME, -1, hlo_shape(h, hlo_loss(s, logits, NULL), 1));
     }
     add_result(s, results, BT_HLO_LOGITS, -1, logits);

@@ -246,6 +246,45 @@ static void mixed_precision_is_near(void **state) {
     task_case_close(&the_case);
 }
 
+/* Five updates; a sign of a gradient may flip, so the variables' tolerance is the sum of the rates.
+ */
+static void bfloat16_trains_as_float32(void **state) {
+    (void)state;
+    SKIP_WITHOUT_CASE();
+    const bt_param_table *const table = &the_case.f.model->table;
+    float *const                flat = bt_calloc_array((size_t)table->n_elements, sizeof *flat);
+    const float *const          losses = test_tensors_f32(the_case.golden, "losses", NULL);
+    hlo_run                     run;
+    assert_non_null(flat);
+    hlo_task_lay_out(&layout, &the_case, 0);
+    bt_hlo_config config = hlo_task_config(&the_case, &layout, BT_HLO_TRAIN);
+    config.precision = BT_PRECISION_BF16;
+    config.recompute = true;
+    hlo_run_open(&run, the_case.f.model, the_case.f.optim, &config);
+    hlo_task_load(&run, &the_case);
+    for (int64_t step = 0; step < 5; step++) {
+        hlo_task_lay_out(&layout, &the_case, step);
+        hlo_task_set_numbers(&layout, &the_case, step);
+        hlo_run_set_layout(&run, 0, &layout);
+        hlo_run_step(&run);
+        test_close_f32(hlo_run_result(&run, 0, BT_HLO_OUTCOME, NULL), losses + step, 1, 7e-3, 0,
+                       "loss");
+    }
+    hlo_run_get_state(&run, the_case.f.model, BT_HLO_PARAM, 0, flat);
+    for (int64_t p = 0; p < table->n_params; p++) {
+        const bt_param *const param = &table->params[p];
+        char                  name[256];
+        (void)snprintf(name, sizeof name, "step5/var/%s", param->tf_name);
+        if (param->has_gradient) {
+            test_close_f32(flat + param->offset, test_tensors_f32(the_case.golden, name, NULL),
+                           (size_t)param->n_elements, 2.1e-3, 0, name);
+        }
+    }
+    hlo_run_close(&run);
+    bt_free(flat);
+    task_case_close(&the_case);
+}
+
 /* An argument of the program chooses one test; each compiles for seconds. */
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
@@ -253,6 +292,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(accumulated_parts_are_the_whole),
         cmocka_unit_test(values_are_clipped_as_the_engine_does),
         cmocka_unit_test(mixed_precision_is_near),
+        cmocka_unit_test(bfloat16_trains_as_float32),
     };
     if (test_pjrt_client() == NULL) { /* which has said why */
         return TEST_SKIP_EXIT;
