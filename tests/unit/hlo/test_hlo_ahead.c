@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Training programs compiled for GPUs and TPUs that are not here, with the plug-ins of
+ * tools/get_pjrt.sh where they were fetched: a small one on two replicas; with BT_LONG_TESTS=1
+ * BERT-base, whose temporary memory is held to what docs/devices.md says. Nothing of results or
+ * speed. usage: test_hlo_ahead cuda|tpu */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bt/hlo.h"
+#include "bt/pjrt.h"
+#include "test_support.h"
+
+static bt_pjrt_plugin *plugin;
+static const char     *target_name;
+
+typedef struct step_row {
+    const char *what;
+    int64_t     H, L, NH, n_rows;
+    bool        recompute;
+    int32_t     n_replicas;
+    double      temporary_bytes; /* at most */
+    bool        is_long;
+} step_row;
+
+static const step_row gpu_rows[] = {
+    {"small", 32, 2, 4, 4, false, 2, 64e6, false},
+    {"BERT-base", 768, 12, 12, 128, false, 1, 6e9, true},
+    {"BERT-base, recomputed", 768, 12, 12, 128, true, 1, 2e9, true},
+};
+static const step_row tpu_rows[] = {
+    {"small", 32, 2, 4, 4, false, 2, 64e6, false},
+    {"BERT-base", 768, 12, 12, 32, false, 1, 2e9, true},
+};
+
+static bool is_long(void) {
+    const char *const value = getenv("BT_LONG_TESTS");
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
+static bt_hlo_program *make_step(const step_row *row) {
+    const bt_encoder_config encoder = {.vocab_size = row->is_long ? 30522 : 200,
+                                       .hidden_size = row->H,
+                                       .embedding_size = row->H,
+                                       .num_layers = row->L,
+                                       .num_attention_heads = row->NH,
+                                       .intermediate_size = 4 * row->H,
+                                       .max_position_embeddings = 512,
+                                       .type_vocab_size = 2,
+                                       .dropout_rate = 0.1F,
+                                       .attention_dropout_rate = 0.1F,
+                                       .initializer_range = 0.02F};
+    const bt_head_config    head = {.kind = BT_HEAD_POOLER_DENSE,
+                                    .loss = BT_LOSS_SOFTMAX,
+                                    .num_classes = 3,
+                                    .dropout_rate = 0.1F};
+    const bt_hlo_config     config = {.what = BT_HLO_TRAIN,
+                                      .n_rows = row->n_rows,
+                                      .n_slots = 128,
+                                      .n_seqs = 2 * row->n_rows,
+                                      .precision = BT_PRECISION_BF16,
+                                      .recompute = row->recompute,
+                                      .n_replicas = row->n_replicas};
+    const bt_conf_args      args = {.experiment = "bert/sentence_prediction"};
+    const bt_optim_derived  derived = {.train_steps = 30, .warmup_steps = 5};
+    bt_conf_errors          errors = BT_CONF_ERRORS_INIT;
+    bt_conf                *conf = NULL;
+    bt_model               *model = NULL;
+    bt_optim               *optim = NULL;
+    bt_hlo_program         *program = NULL;
+    assert_ok(bt_conf_build(&args, &conf, &errors, err));
+    assert_ok(bt_model_create(&encoder, &head, &model, err));
+    assert_ok(bt_optim_create(conf, &derived, &model->table, &optim, err));
+    assert_ok(bt_hlo_program_create(model, optim, &config, &program, err));
+    bt_optim_free(optim);
+    bt_model_free(model);
+    bt_conf_errors_deinit(&errors);
+    bt_conf_free(conf);
+    return program;
+}
+
+static void compile_step(const step_row *row) {
+    const bt_pjrt_compile_options options = {.n_replicas = row->n_replicas};
+    bt_hlo_program *const         step = make_step(row);
+    bt_pjrt_target                target;
+    bt_pjrt_topology             *topology = NULL;
+    bt_pjrt_program              *program = NULL;
+    bt_pjrt_memory                memory;
+    assert_ok(bt_pjrt_target_parse(target_name, &target, err));
+    assert_ok(bt_pjrt_topology_create(plugin, &target, &topology, err));
+    assert_ok(bt_pjrt_compile_ahead(topology, step->text, step->n_bytes, &options, &program, err));
+    assert_ok(bt_pjrt_program_memory(program, &memory, err));
+    print_message("%s for %s: compiled in %.1f s; %lld bytes of arguments, %lld donated, %lld "
+                  "temporary; %.1f GFLOP\n",
+                  row->what, target_name, bt_pjrt_program_seconds(program),
+                  (long long)memory.argument_bytes, (long long)memory.donated_bytes,
+                  (long long)memory.temporary_bytes, step->product_flops / 1e9);
+    assert_true((double)memory.temporary_bytes <= row->temporary_bytes);
+    assert_true(memory.donated_bytes > memory.argument_bytes / 2); /* all of the state */
+    bt_pjrt_program_free(program);
+    bt_pjrt_topology_free(topology);
+    bt_pjrt_target_deinit(&target);
+    bt_hlo_program_free(step);
+}
+
+static void compile_all(const step_row *rows, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (!rows[i].is_long || is_long()) {
+            compile_step(&rows[i]);
+        }
+    }
+}
+
+static void steps_compile_for_gpus(void **state) {
+    (void)state;
+    target_name = "h100:2";
+    compile_all(gpu_rows, BT_ARRAY_LEN(gpu_rows));
+}
+
+static void steps_compile_for_tpus(void **state) {
+    (void)state;
+    target_name = "v5e:2x2";
+    compile_all(tpu_rows, BT_ARRAY_LEN(tpu_rows));
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest gpu_tests[] = {cmocka_unit_test(steps_compile_for_gpus)};
+    const struct CMUnitTest tpu_tests[] = {cmocka_unit_test(steps_compile_for_tpus)};
+    const bool              is_tpu = argc > 1 && strcmp(argv[1], "tpu") == 0;
+    char                   *path = NULL;
+    bt_error                why = BT_ERROR_INIT;
+    if (!bt_pjrt_is_built_in() ||
+        bt_pjrt_plugin_find(is_tpu ? BT_PJRT_TPU : BT_PJRT_CUDA, &path, &why) != BT_OK) {
+        (void)printf("SKIPPED: %s\n",
+                     bt_pjrt_is_built_in() ? why.msg : "built without PJRT plug-ins");
+        return TEST_SKIP_EXIT;
+    }
+    if (bt_pjrt_plugin_open(path, BT_PJRT_TO_COMPILE, &plugin, &why) != BT_OK) {
+        (void)fprintf(stderr, "%s\n", why.msg);
+        return 1;
+    }
+    bt_free(path);
+    const int rc = is_tpu ? cmocka_run_group_tests(tpu_tests, NULL, NULL)
+                          : cmocka_run_group_tests(gpu_tests, NULL, NULL);
+    (void)fflush(NULL);
+    _Exit(rc != 0); /* the plug-in keeps threads: no destructors */
+}
