@@ -332,6 +332,8 @@ void *comm_thread_main(void *comm);
 void  comm_wake(bt_comm *comm);
 /* The job has failed, for this sentence; the others are told. Of the thread. */
 void comm_end_job(bt_comm *comm, const bt_error *why);
+/* What another rank says of itself and of the job, as far as it has come. */
+void comm_pump_control(bt_comm *comm, int32_t peer);
 /* comm_pump.c: as far as it goes now. */
 void comm_pump_out(bt_comm *comm, int32_t peer);
 void comm_pump_in(bt_comm *comm, int32_t peer);

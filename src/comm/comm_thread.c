@@ -92,21 +92,26 @@ static void flush_control(bt_comm *comm, int32_t peer) {
     p->n_control_sent = 0;
 }
 
-static void hear_failure(bt_comm *comm, const uint8_t *payload, size_t n) {
+static void hear_failure(bt_comm *comm, int32_t peer, const uint8_t *payload, size_t n) {
     bt_error why = BT_ERROR_INIT;
     if (n < 4) {
         return;
     }
     const uint32_t code = bt_load_u32le(payload);
-    (void)BT_FAIL(&why, code == BT_E_INTERNAL ? BT_E_INTERNAL : BT_E_BACKEND, "%.*s", (int)(n - 4),
-                  (const char *)payload + 4);
+    if (n == 4 || payload[4] == '\0') {
+        (void)BT_FAIL(&why, BT_E_BACKEND, "%s ended the job and did not say why",
+                      comm->peers[peer].label);
+    } else {
+        (void)BT_FAIL(&why, code == BT_E_INTERNAL ? BT_E_INTERNAL : BT_E_BACKEND, "%.*s",
+                      (int)(n - 4), (const char *)payload + 4);
+    }
     comm_end_job(comm, &why);
 }
 
 static void hear(bt_comm *comm, int32_t peer, const comm_header *header, const uint8_t *payload) {
     comm_peer *const p = &comm->peers[peer];
     if (header->kind == COMM_FRAME_FAIL) {
-        hear_failure(comm, payload, (size_t)header->n_bytes);
+        hear_failure(comm, peer, payload, (size_t)header->n_bytes);
     } else if (header->kind == COMM_FRAME_BYE) {
         p->has_left = true;
         p->left_at = header->seq;
@@ -154,7 +159,7 @@ static void lose_control(bt_comm *comm, int32_t peer, int failure) {
     comm_end_job(comm, &why);
 }
 
-static void pump_control(bt_comm *comm, int32_t peer) {
+void comm_pump_control(bt_comm *comm, int32_t peer) {
     comm_peer *const p = &comm->peers[peer];
     while (p->fds[COMM_CONTROL] >= 0) {
         const size_t  room = sizeof p->control_in - p->n_control_in;
@@ -389,7 +394,7 @@ static void take_events(bt_comm *comm) {
     /* bad news first: they say why a data connection is closed */
     for (int32_t peer = 0; peer < comm->size; peer++) {
         if (comm->polled[1 + 2 * peer].revents != 0) {
-            pump_control(comm, peer);
+            comm_pump_control(comm, peer);
         }
     }
     for (int32_t peer = 0; peer < comm->size && !comm->is_over; peer++) {

@@ -310,6 +310,44 @@ SENTENCE = {
     "new": b'[{"idx": 0, "path": "", "type": "sentence_transformers.base.modules.Transformer"}, {"path": "1_Pooling", "type": '
            b'"sentence_transformers.sentence_transformer.modules.Pooling"}]\0{"pooling_mode": "max"}\0{}',
     "dense": b'[{"path": "1_Pooling", "type": "x.Pooling"}, {"path": "2_Dense", "type": "x.Dense"}]'}
+def crc(data):
+    value = (masked_crc(data) - 0xA282EAD8) & 0xFFFFFFFF
+    return (value << 15 | value >> 17) & 0xFFFFFFFF
+
+
+def comm_frame(kind, phase, detail, seq, payload):
+    head = b"BtTF" + struct.pack("<IIIQQI", kind, phase, detail, seq, len(payload), crc(payload))
+    return head + struct.pack("<I", crc(head)) + payload
+
+
+def comm_text(text):
+    return struct.pack("<I", len(text)) + text
+
+
+# what ranks 0 and 2 send to rank 1 (fuzz_comm.c has the operations)
+COMM_FROM_0 = b"".join(comm_frame(*f) for f in (
+    (6, 0, 0, 0, bytes(8)), (6, 1, 0, 0, bytes(12)), (7, 0, 0, 1, b"some bytes"),
+    (7, 0, 2, 2, bytes(16)), (6, 0, 1, 3, b"\x80\x3f"), (6, 1, 1, 3, b"\x80\x3f")))
+COMM_FROM_2 = b"".join(comm_frame(*f) for f in (
+    (6, 0, 0, 0, struct.pack("<2f", 1, 2)), (6, 1, 0, 0, bytes(8)), (7, 0, 0, 1, b""),
+    (6, 0, 1, 3, b"\x80\xbf")))
+COMM_CONTROL = (comm_frame(3, 0, 0, 4, b"") + comm_frame(5, 0, 0, 9, b"")
+                + comm_frame(4, 0, 0, 4, struct.pack("<I", 8) + b"rank 2 is gone"))
+COMM_SILENT = comm_frame(4, 0, 0, 4, struct.pack("<I", 8))
+# the first byte says what it is; 8: checksums are mended
+COMM = {
+    "hello": b"\0BTcomm\r\n" + struct.pack("<4I", 1, 2, 3, 1) + bytes(32),
+    "answer": b"\1BTansw\r\n" + struct.pack("<2I", 0, 2) + bytes(48),
+    "header": b"\2" + comm_frame(6, 1, 0, 77, b""),
+    "card": b"\3" + comm_text(b"host") + struct.pack("<3I", 7, 2222, 2) + comm_text(b"10.0.0.1") + comm_text(b"::1"),
+    "tf_config": b'\4{"cluster": {"worker": ["a:1", "[::1]:2"], "chief": ["c:3"]}, "task": {"type": "worker", "index": "1"}}',
+    "fails_silently": b"\7" + struct.pack("<H", len(COMM_SILENT)) + COMM_SILENT,
+    "hosts": b"\5r[01-04,7]n[3-4].x,b", "address": b"\x05[::1]:2222",
+    **{name + end: bytes([kind + mend]) + struct.pack("<H", len(first)) + first + rest
+       for name, kind, first, rest in (("frames", 6, COMM_FROM_0, COMM_FROM_2), ("control", 7, COMM_CONTROL, b""))
+       for end, mend in (("", 0), ("_mended", 8))},
+}
+
 CORPUS = {
     "http": {"answer": HTTP},
     "aws": {"file": AWS_FILE, "json": AWS_JSON, "sts": AWS_STS},
@@ -346,6 +384,7 @@ CORPUS = {
         "jsonl": b'j{"a": "x\\u00e9", "b": [1, {}]}\n\n{"a": 1}\n', "info": b"i" + SET_INFO,
         "features": b'f{"featuresDict":{"features":{"label":{"classLabel":{"numClasses":"3"}}}}}',
         "shard": b"s" + frame(SET_ROW) * 2, "mended": b"m" + frame(SET_ROW) * 3},
+    "comm": COMM,
     "table": TABLES,
     "pairs": PAIRS,
     "gold": GOLD,

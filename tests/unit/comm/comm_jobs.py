@@ -228,13 +228,27 @@ class Death(Base):
 
     @unittest.skipUnless(shutil.which('mpirun'), 'no mpirun (Debian: openmpi-bin)')
     def test_mpirun(self):
-        """mpirun passes SIGTERM on; no rank may end, and be taken for a failure, before all can."""
+        """mpirun passes SIGUSR1 on and waits (after SIGTERM it kills in a second). No rank may end,
+        and be taken for a failure, before all can: so each of them says its line and its code."""
         child = mpirun(3, 'steps')
         time.sleep(2 * SLOW)
-        child.terminate()
+        child.send_signal(signal.SIGUSR1)
         out, err = child.communicate(timeout=60 * SLOW)
         self.assertEqual(len(re.findall(r'stopped at step \d+', out)), 3, out + err)
         self.assertEqual(len(set(re.findall(r'stopped at step \d+', out))), 1, out)
+        self.assertEqual(child.returncode, 75, err)
+
+    @unittest.skipUnless(shutil.which('mpirun'), 'no mpirun (Debian: openmpi-bin)')
+    def test_kill_under_mpirun(self):
+        child = mpirun(3, 'steps')
+        time.sleep(2 * SLOW)
+        with open('/proc/%d/task/%d/children' % (child.pid, child.pid)) as f:
+            ranks = [int(p) for p in f.read().split()]
+        self.assertEqual(len(ranks), 3)
+        os.kill(ranks[1], signal.SIGKILL)
+        out, err = child.communicate(timeout=60 * SLOW)
+        self.assertNotEqual(child.returncode, 0, out + err)
+        self.assertRegex(err, GONE.replace('%d of', r'\d of') % (3, ranks[1]))
 
     def test_other_calls(self):
         for what in ('other_call', 'other_size', 'leave'):
