@@ -45,20 +45,15 @@ static hlo_value global_factor(hlo *h, hlo_value norm, double clip) {
     return hlo_mul(h, limit, hlo_min(h, hlo_div(h, one, norm), hlo_div(h, one, limit)));
 }
 
-static hlo_value clamped(hlo *h, hlo_value x, double limit) {
-    return hlo_max(h, hlo_min(h, x, hlo_number(h, BT_DTYPE_F32, limit)),
-                   hlo_number(h, BT_DTYPE_F32, -limit));
-}
-
 /* Each token's row of the word table is clipped before rows of equal ids are added together. */
 static void clip_values(hlo_step *s, double limit) {
     hlo *const h = &s->h;
     for (int kind = HLO_VAR_WORD + 1; kind < HLO_N_VARS; kind++) {
         if (has_gradient(s, kind)) {
-            s->vars[kind].gradient = clamped(h, s->vars[kind].gradient, limit);
+            s->vars[kind].gradient = hlo_clamped(h, s->vars[kind].gradient, -limit, limit);
         }
     }
-    s->word_rows = clamped(h, s->word_rows, limit);
+    s->word_rows = hlo_clamped(h, s->word_rows, -limit, limit);
     s->word_sum_sq = sum_sq(h, s->word_rows);
     s->vars[HLO_VAR_WORD].gradient =
         hlo_scatter(h, "add", hlo_fill(h, s->vars[HLO_VAR_WORD].value, 0),
@@ -72,8 +67,7 @@ hlo_value hlo_parameter_sum_sq(hlo_step *s, const hlo_var *var, hlo_value x) {
     return hlo_reduce(h, "add", hlo_mul(h, x, x), all & ~lead);
 }
 
-/* x [lead...] spread over the variable's shape */
-static hlo_value over_parameters(hlo_step *s, const hlo_var *var, hlo_value x) {
+hlo_value hlo_over_variable(hlo_step *s, const hlo_var *var, hlo_value x) {
     return x.rank == 0 ? x : hlo_spread(&s->h, x, var->value, 0);
 }
 
@@ -88,7 +82,7 @@ static void clip_each(hlo_step *s, double clip) {
                 kind == HLO_VAR_WORD ? s->word_sum_sq : hlo_parameter_sum_sq(s, var, var->gradient);
             const hlo_value norm = hlo_unary(h, "sqrt", sum);
             const hlo_value factor = hlo_div(h, limit, hlo_max(h, norm, limit));
-            var->gradient = hlo_mul(h, var->gradient, over_parameters(s, var, factor));
+            var->gradient = hlo_mul(h, var->gradient, hlo_over_variable(s, var, factor));
         }
     }
 }

@@ -95,9 +95,7 @@ hlo_value hlo_add_argument(hlo_step *s, const bt_hlo_tensor *tensor);
 double hlo_product_flops(const hlo_step *s);
 
 static inline hlo_value hlo_number_of(hlo_step *s, int32_t place) {
-    hlo *const h = &s->h;
-    return hlo_reshape(h, hlo_slice(h, s->args[BT_HLO_NUMBERS], 0, place, place + 1, 1), 0,
-                       (int64_t[]){0});
+    return hlo_element(&s->h, s->args[BT_HLO_NUMBERS], place);
 }
 
 /* ---- parts of a layer
@@ -214,6 +212,8 @@ hlo_value hlo_loss(hlo_step *s, hlo_value logits, hlo_value *d_logits);
 /* hlo_clip.c, hlo_optim.c: leave the new values in the variables; the norm. */
 hlo_value hlo_global_norm(hlo_step *s);
 void      hlo_clip(hlo_step *s, hlo_value norm);
+/* x [lead...], a number for each parameter of a variable, or a scalar: over the variable's shape */
+hlo_value hlo_over_variable(hlo_step *s, const hlo_var *var, hlo_value x);
 /* sum of squares of each parameter of a variable, [lead...] */
 hlo_value hlo_parameter_sum_sq(hlo_step *s, const hlo_var *var, hlo_value x);
 void      hlo_update(hlo_step *s, hlo_value is_finite);

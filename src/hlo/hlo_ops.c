@@ -194,6 +194,10 @@ hlo_value hlo_convert(hlo *h, hlo_value x, bt_dtype dtype) {
     return out;
 }
 
+hlo_value hlo_element(hlo *h, hlo_value list, int64_t i) {
+    return hlo_reshape(h, hlo_slice(h, list, 0, i, i + 1, 1), 0, (int64_t[]){0});
+}
+
 /* ", %index, %zero, %zero" of a dynamic slice along the first axis */
 static void put_starts(hlo *h, hlo_value index, hlo_value zero, int32_t rank) {
     for (int32_t i = 0; i < rank; i++) {
@@ -351,4 +355,8 @@ hlo_value hlo_scaled(hlo *h, hlo_value x, double value) {
 
 hlo_value hlo_plus(hlo *h, hlo_value x, double value) {
     return value == 0 ? x : hlo_add(h, x, hlo_number(h, x.dtype, value));
+}
+
+hlo_value hlo_clamped(hlo *h, hlo_value x, double low, double high) {
+    return hlo_min(h, hlo_max(h, x, hlo_number(h, x.dtype, low)), hlo_number(h, x.dtype, high));
 }

@@ -33,16 +33,12 @@ static hlo_value parameter_factor(hlo_step *s, const hlo_var                   *
     return hlo_reshape(h, hlo_list(h, BT_DTYPE_F32, list, v->n_params), var->n_lead, var->dim);
 }
 
-static hlo_value over_variable(hlo_step *s, const hlo_var *var, hlo_value x) {
-    return x.rank == 0 ? x : hlo_spread(&s->h, x, var->value, 0);
-}
-
 /* weight decay * value where the patterns say so; *any: somewhere */
 static hlo_value decay_of(hlo_step *s, const hlo_var *var, hlo_value value, bool *any) {
     hlo *const      h = &s->h;
     const hlo_value factor = parameter_factor(s, var, bt_optim_decays, any);
     const hlo_value rate = hlo_scaled(h, factor, (double)s->facts.weight_decay);
-    return *any ? hlo_mul(h, value, over_variable(s, var, rate)) : value;
+    return *any ? hlo_mul(h, value, hlo_over_variable(s, var, rate)) : value;
 }
 
 /* |param| / |update| of each parameter, LARS's times eeta; 1 where either is 0 or the patterns
@@ -66,7 +62,7 @@ static hlo_value trust_ratio(hlo_step *s, const hlo_var *var, hlo_value update) 
         hlo_binary(h, "and", both, hlo_compare(h, "GT", hlo_add(h, adapts, zero), zero));
     const hlo_value ratio =
         hlo_select(h, counts, hlo_div(h, above, hlo_select(h, both, size, one)), one);
-    return over_variable(s, var, ratio);
+    return hlo_over_variable(s, var, ratio);
 }
 
 /* ---- rules

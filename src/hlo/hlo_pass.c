@@ -118,11 +118,6 @@ static hlo_value normal_share(hlo *h, hlo_value x) {
     return hlo_plus(h, hlo_scaled(h, erf_of(h, hlo_scaled(h, x, sqrt_half)), 0.5), 0.5);
 }
 
-/* between low and high */
-static hlo_value clamped(hlo *h, hlo_value x, double low, double high) {
-    return hlo_min(h, hlo_max(h, x, hlo_number(h, x.dtype, low)), hlo_number(h, x.dtype, high));
-}
-
 /* gelu's tanh form as x sigmoid(z) */
 static hlo_value gelu_z(hlo *h, hlo_value x) {
     const hlo_value x2 = hlo_mul(h, x, x);
@@ -139,13 +134,13 @@ hlo_value hlo_act_forward(hlo_step *s, bt_activation act, hlo_value x) {
     case BT_ACT_RELU:
         return hlo_max(h, x, hlo_number(h, x.dtype, 0));
     case BT_ACT_RELU6:
-        return clamped(h, x, 0, 6);
+        return hlo_clamped(h, x, 0, 6);
     case BT_ACT_TANH:
         return hlo_unary(h, "tanh", x);
     case BT_ACT_SWISH:
         return hlo_mul(h, x, sigmoid(h, x));
     case BT_ACT_HARD_SWISH:
-        return hlo_mul(h, x, hlo_scaled(h, clamped(h, hlo_plus(h, x, 3), 0, 6), 1.0 / 6));
+        return hlo_mul(h, x, hlo_scaled(h, hlo_clamped(h, hlo_plus(h, x, 3), 0, 6), 1.0 / 6));
     case BT_ACT_MISH:
         return hlo_mul(h, x, hlo_unary(h, "tanh", softplus(h, x)));
     case BT_ACT_SIGMOID:

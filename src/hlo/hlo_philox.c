@@ -61,9 +61,8 @@ void hlo_philox(hlo *h, hlo_value c[4], hlo_value k0, hlo_value k1) {
 /* ---- keys ---------------------------------------------------------------------------------------
  */
 
-static hlo_value seed_word(hlo_step *s, int32_t i) {
-    hlo *const h = &s->h;
-    return hlo_reshape(h, hlo_slice(h, s->args[BT_HLO_SEED], 0, i, i + 1, 1), 0, (int64_t[]){0});
+static hlo_value seed_word(hlo_step *s, int64_t i) {
+    return hlo_element(&s->h, s->args[BT_HLO_SEED], i);
 }
 
 /* Those of all places at once: bt_rng_key_make of (seed, step, layer, site). */
@@ -99,9 +98,7 @@ void hlo_make_keys(hlo_step *s) {
 hlo_key hlo_key_at(hlo_step *s, hlo_place place) {
     hlo_key key = {0};
     for (int i = 0; s->dropout && i < 4; i++) {
-        key.word[i] = hlo_reshape(
-            &s->h, hlo_slice(&s->h, s->keys.word[i], 0, (int64_t)place, (int64_t)place + 1, 1), 0,
-            (int64_t[]){0});
+        key.word[i] = hlo_element(&s->h, s->keys.word[i], (int64_t)place);
     }
     return key;
 }

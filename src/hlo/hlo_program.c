@@ -235,11 +235,7 @@ static hlo_value outcome_of(hlo_step *s, hlo_value loss, hlo_value norm, hlo_val
     return hlo_concatenate(h, parts, 3, 0);
 }
 
-static hlo_value one_of_list(hlo *h, hlo_value list, int64_t i) {
-    return hlo_reshape(h, hlo_slice(h, list, 0, i, i + 1, 1), 0, (int64_t[]){0});
-}
-
-/* Divides a loss scale out, and a replica's share in. */
+/* Divides a loss scale out. */
 static void unscale_gradients(hlo_step *s) {
     hlo *const      h = &s->h;
     const hlo_value factor =
@@ -320,8 +316,8 @@ static void write_accumulation(hlo_step *s, hlo_results *results) {
 static void write_update(hlo_step *s, hlo_results *results) {
     hlo *const      h = &s->h;
     hlo_value       is_finite = {0};
-    const hlo_value loss = one_of_list(h, s->args[BT_HLO_SUMS], 0);
-    s->word_sum_sq = one_of_list(h, s->args[BT_HLO_SUMS], 1);
+    const hlo_value loss = hlo_element(h, s->args[BT_HLO_SUMS], 0);
+    s->word_sum_sq = hlo_element(h, s->args[BT_HLO_SUMS], 1);
     const hlo_value norm = hlo_global_norm(s);
     const hlo_value outcome = outcome_of(s, loss, norm, &is_finite);
     hlo_clip(s, norm);

@@ -86,6 +86,8 @@ hlo_value hlo_transpose(hlo *h, hlo_value x, const int32_t *order);
 hlo_value hlo_slice(hlo *h, hlo_value x, int32_t axis, int64_t start, int64_t limit, int64_t step);
 hlo_value hlo_concatenate(hlo *h, const hlo_value *parts, int32_t n, int32_t axis);
 hlo_value hlo_convert(hlo *h, hlo_value x, bt_dtype dtype);
+/* One number of a list, as a scalar. */
+hlo_value hlo_element(hlo *h, hlo_value list, int64_t i);
 /* x[index], without its first axis; x with x[index] = part. */
 hlo_value hlo_row(hlo *h, hlo_value x, hlo_value index);
 hlo_value hlo_with_row(hlo *h, hlo_value x, hlo_value part, hlo_value index);
@@ -121,6 +123,7 @@ static inline hlo_value hlo_min(hlo *h, hlo_value a, hlo_value b) {
 /* x * value, x + value, with a number that is known now */
 hlo_value hlo_scaled(hlo *h, hlo_value x, double value);
 hlo_value hlo_plus(hlo *h, hlo_value x, double value);
+hlo_value hlo_clamped(hlo *h, hlo_value x, double low, double high);
 
 /* ---- sums, products, rows
  * ------------------------------------------------------------------------
