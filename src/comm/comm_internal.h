@@ -268,8 +268,9 @@ BT_MUST_USE bt_status comm_bytes_reserve(comm_bytes *bytes, size_t n, bt_error *
 void comm_add_f32(float *own, const float *others, int64_t n, int32_t rank, int32_t size);
 /* The same of bfloat16; own becomes the rounded sum. */
 void comm_add_bf16(uint16_t *own, const uint16_t *others, int64_t n, int32_t rank, int32_t size);
-uint16_t comm_to_bf16(float value); /* to the nearest, ties to even; NaN stays NaN */
-float    comm_from_bf16(uint16_t value);
+void comm_to_bf16(uint16_t *out, const float *in,
+                  int64_t n); /* nearest, ties to even; NaN stays one */
+void comm_from_bf16(float *out, const uint16_t *in, int64_t n);
 
 /* ---- the job -----------------------------------------------------------------------------------
  */

@@ -153,12 +153,9 @@ bt_status comm_op_place(bt_comm *comm, bt_comm_op *op, const comm_header *header
 }
 
 static void widen(const bt_comm *comm, bt_comm_op *op, int32_t rank) {
-    const int64_t         begin = share_begin(comm, op, rank);
-    const int64_t         n = share_size(comm, op, rank);
-    const uint16_t *const rounded = (const uint16_t *)(void *)op->rounded.data;
-    for (int64_t i = begin; i < begin + n; i++) {
-        op->values[i] = comm_from_bf16(rounded[i]);
-    }
+    comm_from_bf16(op->values + share_begin(comm, op, rank),
+                   (const uint16_t *)(void *)share_bytes(comm, op, rank),
+                   share_size(comm, op, rank));
 }
 
 static void add_shares(bt_comm *comm, bt_comm_op *op) {
@@ -199,10 +196,7 @@ bt_status comm_op_start(bt_comm *comm, bt_comm_op *op, bt_error *err) {
     op->is_reduced = false;
     if (op->kind == COMM_FRAME_SUM && op->wire == BT_COMM_BF16) {
         BT_TRY(comm_bytes_reserve(&op->rounded, (size_t)op->n * sizeof(uint16_t), err));
-        uint16_t *const rounded = (uint16_t *)(void *)op->rounded.data;
-        for (int64_t i = 0; i < op->n; i++) {
-            rounded[i] = comm_to_bf16(op->values[i]);
-        }
+        comm_to_bf16((uint16_t *)(void *)op->rounded.data, op->values, op->n);
     }
     for (int32_t peer = 0; peer < comm->size; peer++) {
         atomic_store(&op->has_come[peer], peer == comm->rank);

@@ -27,13 +27,13 @@ static size_t message_bytes(const row_format *r, int64_t n) {
 }
 
 static void store_row(const row_format *r, uint8_t *to, const float *row) {
+    for (int64_t i = 0; r->wire == BT_COMM_BF16 && i < r->width; i++) {
+        uint16_t rounded; /* to stands at any byte */
+        comm_to_bf16(&rounded, row + i, 1);
+        memcpy(to + 2 * i, &rounded, sizeof rounded);
+    }
     if (r->wire != BT_COMM_BF16) {
         memcpy(to, row, r->row_bytes);
-        return;
-    }
-    for (int64_t i = 0; i < r->width; i++) {
-        const uint16_t rounded = comm_to_bf16(row[i]);
-        memcpy(to + 2 * i, &rounded, sizeof rounded);
     }
 }
 
@@ -42,9 +42,10 @@ static float load_value(const row_format *r, const uint8_t *from, int64_t i) {
     uint16_t rounded;
     if (r->wire == BT_COMM_BF16) {
         memcpy(&rounded, from + 2 * i, sizeof rounded);
-        return comm_from_bf16(rounded);
+        comm_from_bf16(&value, &rounded, 1);
+    } else {
+        memcpy(&value, from + 4 * i, sizeof value);
     }
-    memcpy(&value, from + 4 * i, sizeof value);
     return value;
 }
 

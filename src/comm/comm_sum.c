@@ -30,29 +30,48 @@ void comm_add_f32(float *own, const float *others, int64_t n, int32_t rank, int3
     }
 }
 
-uint16_t comm_to_bf16(float value) {
+/* Without a branch, so that compilers make many at once. */
+static inline uint16_t to_bf16(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    if ((bits & 0x7fffffff) > 0x7f800000) {
-        return (uint16_t)(bits >> 16 | 0x40); /* rounding could make an infinity of it */
-    }
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const uint32_t quiet = bits >> 16 | 0x40; /* rounding a NaN could make an infinity of it */
+    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
 }
 
-float comm_from_bf16(uint16_t value) {
+static inline float from_bf16(uint16_t value) {
     const uint32_t bits = (uint32_t)value << 16;
     float          out;
     memcpy(&out, &bits, sizeof out);
     return out;
 }
 
-void comm_add_bf16(uint16_t *own, const uint16_t *others, int64_t n, int32_t rank, int32_t size) {
+void comm_to_bf16(uint16_t *out, const float *in, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        float sum = 0;
+        out[i] = to_bf16(in[i]);
+    }
+}
+
+void comm_from_bf16(float *out, const uint16_t *in, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = from_bf16(in[i]);
+    }
+}
+
+void comm_add_bf16(uint16_t *own, const uint16_t *others, int64_t n, int32_t rank, int32_t size) {
+    float sum[BLOCK];
+    for (int64_t begin = 0; begin < n; begin += BLOCK) {
+        const int64_t m = n - begin < BLOCK ? n - begin : BLOCK;
         for (int32_t k = 0; k < size; k++) {
-            const float x = comm_from_bf16(k == rank ? own[i] : others[row_of(k, rank, n) + i]);
-            sum = k == 0 ? x : sum + x;
+            const uint16_t *const x = (k == rank ? own : others + row_of(k, rank, n)) + begin;
+            if (k == 0) {
+                comm_from_bf16(sum, x, m);
+                continue;
+            }
+            for (int64_t i = 0; i < m; i++) {
+                sum[i] += from_bf16(x[i]);
+            }
         }
-        own[i] = comm_to_bf16(sum);
+        comm_to_bf16(own + begin, sum, m);
     }
 }

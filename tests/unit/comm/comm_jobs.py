@@ -226,6 +226,11 @@ class Death(Base):
             self.assertEqual(len({out for _, out, _ in results}), 1, results)
             self.assertIn('stopped at step', results[0][1])
 
+    def test_nobody_ends_early(self):
+        results = start_job(3, 'save').end()
+        self.all_good(results)
+        self.assertNotIn('WRONG', ''.join(out for _, out, _ in results))
+
     @unittest.skipUnless(shutil.which('mpirun'), 'no mpirun (Debian: openmpi-bin)')
     def test_mpirun(self):
         """mpirun passes SIGUSR1 on and waits (after SIGTERM it kills in a second). No rank may end,
@@ -325,21 +330,26 @@ class Start(Base):
             stranger.close()
 
     def test_stranger_listens(self):
-        """What answers at rank 0's address is another program."""
-        with socket.create_server(('127.0.0.1', 0)) as server:
-            def answer():
-                try:
-                    while True:
-                        guest = server.accept()[0]
-                        guest.sendall(b'220 welcome to the mail server, who are you? ' * 3)
-                        guest.close()
-                except OSError:
-                    pass
-            threading.Thread(target=answer, daemon=True).start()
-            job = Job('open', 'start=2')
-            address = '127.0.0.1:%d' % server.getsockname()[1]
-            job.start(tf_config([address, addresses_of(1)[0]], 1))
-            self.all_fail(job.end(), 5, 'is another program')
+        """What answers at rank 0's address is another program, or knows the words but not the key."""
+        for words, pattern in ((b'220 welcome to the mail server, who are you? ' * 3,
+                                'is another program'),
+                               (b'BTansw\r\n' + bytes(8 + 16 + 32) + b'BTwelc\r\n',
+                                'does not know the key of this job')):
+            with socket.create_server(('127.0.0.1', 0)) as server:
+                def answer(server=server, words=words):
+                    try:
+                        while True:
+                            guest = server.accept()[0]
+                            guest.sendall(words)
+                            guest.recv(1000)
+                            guest.close()
+                    except OSError:
+                        pass
+                threading.Thread(target=answer, daemon=True).start()
+                job = Job('open', 'start=2')
+                address = '127.0.0.1:%d' % server.getsockname()[1]
+                job.start(tf_config([address, addresses_of(1)[0]], 1))
+                self.all_fail(job.end(), 5, pattern)
 
     def test_two_jobs(self):
         """The second job's rank 0 finds its port taken; a rank of another job is turned away."""
