@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * exec: runs one step of a model description. The seam between the trainer and an engine is the
- * whole step, so that an engine is free to fuse. exec/cpu/ holds the native engine. */
+ * whole step, so that an engine is free to fuse. exec/cpu/ holds the native engine, exec/pjrt/ the
+ * one on accelerators. */
 #ifndef BT_EXEC_H
 #define BT_EXEC_H
 
 #include "bt/model.h"
 #include "bt/optim.h"
+#include "bt/pjrt.h"
 #include "bt/tensor.h"
 
 typedef struct bt_exec bt_exec;
@@ -59,6 +61,26 @@ bool bt_exec_has_blas(void);
 BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                                          const bt_exec_config *config, bt_exec **out,
                                          bt_error *err);
+
+/* Devices of a PJRT plug-in. */
+typedef struct bt_exec_devices {
+    const char  *plugin;         /* path of a plug-in; NULL: one of the kind is looked for */
+    bt_pjrt_kind kind;           /* without plugin */
+    int32_t      n_replicas;     /* devices, each with an equal share of a training batch; 0: all */
+    const char  *cache_folder;   /* of compiled programs; NULL: none */
+    const bt_pjrt_option *flags; /* of the compiler; borrowed for the engine's life */
+    size_t                n_flags;
+    bt_pjrt_client       *client; /* not NULL: these devices, and no plug-in is opened; borrowed */
+} bt_exec_devices;
+/* The engine on such devices. Steps are programs (bt/hlo.h), one for each bucket of batch shapes,
+ * compiled when a batch first needs it. Only training uses more than one of the devices, and each
+ * takes its own share's mean and clips by itself, as Model Garden's replicas do. Of config counts:
+ * precision, loss_scale, recompute; part_seqs is refused. BT_E_BACKEND: no plug-in, no device, or
+ * what one of them says; where that came once a step had begun, the state is lost. */
+BT_MUST_USE bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
+                                          const bt_exec_config  *config,
+                                          const bt_exec_devices *devices, bt_exec **out,
+                                          bt_error *err);
 void                  bt_exec_free(bt_exec *exec);
 
 /* These flush denormal numbers (bt/base.h) while they run, as TensorFlow's threads do, and leave

@@ -28,7 +28,7 @@ ALLOWED = {
     "nn": "tensor kern",
     "model": "tensor conf",
     "hlo": "model optim tensor kern conf",
-    "exec": "model nn optim comm tensor kern",
+    "exec": "hlo pjrt model nn optim comm tensor kern",
     "task": "data model metrics mine conf text wire squad",
     "train": "task exec ckpt hub data metrics optim comm conf tensor",
     "cli": "*",

@@ -8,24 +8,8 @@
 
 enum { COPY_CHUNK = 1 << 20 };
 
-static bt_status alloc_flat(const exec_cpu *exec, float start, float **out, bt_error *err) {
-    const size_t n = (size_t)exec->model->table.n_elements;
-    float *const flat = bt_calloc_array(n, sizeof *flat);
-    if (flat == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM,
-                       "out of memory: the model has %zu parameters, and each of its flat buffers "
-                       "takes %.1f MiB",
-                       n, (double)n * sizeof *flat / 0x1p20);
-    }
-    for (size_t i = 0; start != 0 && i < n; i++) { /* adagrad's accumulators do not start at 0 */
-        flat[i] = start;
-    }
-    *out = flat;
-    return BT_OK;
-}
-
 bt_status exec_need_gradients(exec_cpu *exec, bt_error *err) {
-    return exec->grad != NULL ? BT_OK : alloc_flat(exec, 0, &exec->grad, err);
+    return exec->grad != NULL ? BT_OK : exec_flat_create(&exec->model->table, 0, &exec->grad, err);
 }
 
 /* Of the flat buffers together, before one of them is touched. */
@@ -53,17 +37,18 @@ static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the plan of a step");
     }
     BT_TRY(check_room(exec, err));
-    BT_TRY(alloc_flat(exec, 0, &exec->param, err));
+    BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->param, err));
     if (exec->optim == NULL) {
         return BT_OK;
     }
     BT_TRY(exec_need_gradients(exec, err));
     BT_TRY(bt_optim_rows_create(exec->optim, &exec->rows, err));
     for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
-        BT_TRY(alloc_flat(exec, bt_optim_slot_init(exec->optim, i), &exec->slots[i], err));
+        BT_TRY(exec_flat_create(&exec->model->table, bt_optim_slot_init(exec->optim, i),
+                                &exec->slots[i], err));
     }
     if (bt_optim_has_average(exec->optim)) {
-        BT_TRY(alloc_flat(exec, 0, &exec->average, err));
+        BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->average, err));
     }
     return BT_OK;
 }
@@ -94,21 +79,7 @@ static bt_status check_model(const bt_model *model, const bt_exec_config *config
                        "runtime.products: BLAS multiplies in float32 only: set it to auto, or "
                        "runtime.mixed_precision_dtype to float32");
     }
-    if (!exec_reads_first_rows(model) && model->encoder.output_range > 0) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "encoder output_range is %" PRId64
-                       ", but this task reads every token: set it to null",
-                       model->encoder.output_range);
-    }
-    if (model->head.loss == BT_LOSS_SPAN && model->head.num_classes != 2) {
-        return BT_FAIL(err, BT_E_SHAPE,
-                       "a span head needs 2 columns of logits (start, end), got %" PRId64,
-                       model->head.num_classes);
-    }
-    if (model->head.loss == BT_LOSS_RANKING && model->head.kind != BT_HEAD_POOLED_OUTPUT) {
-        return BT_FAIL(err, BT_E_INTERNAL, "a ranking loss needs the pooled output as its head");
-    }
-    return BT_OK;
+    return exec_check_model(model, err);
 }
 
 /* *out NULL: BLAS, which is then loaded. */
@@ -216,11 +187,7 @@ static bt_status cpu_swap_averages(bt_exec *base, bt_error *err) {
     if (exec->average == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "this optimizer keeps no moving average to swap");
     }
-    for (int64_t i = 0; i < exec->model->table.n_elements; i++) {
-        const float weight = exec->param[i];
-        exec->param[i] = exec->average[i];
-        exec->average[i] = weight;
-    }
+    exec_swap(exec->param, exec->average, exec->model->table.n_elements);
     return BT_OK;
 }
 

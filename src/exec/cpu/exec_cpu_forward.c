@@ -9,19 +9,6 @@ bt_activation exec_act(const exec_cpu *exec) {
     return exec->model->encoder.hidden_activation;
 }
 
-bool exec_reads_first_rows(const bt_model *model) {
-    switch (model->head.kind) {
-    case BT_HEAD_POOLER_DENSE:
-    case BT_HEAD_ENCODER_POOLER:
-        return true;
-    case BT_HEAD_POOLED_OUTPUT:
-        return model->head.pooling == BT_POOLING_POOLER || model->head.pooling == BT_POOLING_CLS;
-    case BT_HEAD_TOKENS:
-        return false;
-    }
-    return false;
-}
-
 bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site site, float rate,
                            const int64_t *row_ids) {
     return (bt_nn_dropout){

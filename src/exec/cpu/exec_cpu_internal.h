@@ -11,6 +11,7 @@
 
 #include "bt/nn.h"
 #include "exec_engine.h"
+#include "exec_shared.h"
 
 enum { EXEC_DESCRIPTION_BYTES = 256 };
 
@@ -89,12 +90,6 @@ typedef enum exec_grad_kind {
     EXEC_GRAD_KERNEL_WRITTEN, /* the following ones add */
     EXEC_GRAD_WAITING_ROWS,   /* the word table's: 0 but for the rows of the batch */
 } exec_grad_kind;
-
-/* exec_cpu_scale.c */
-typedef struct exec_scale {
-    bool          is_on, is_dynamic;
-    bt_loss_scale now;
-} exec_scale;
 
 typedef struct exec_cpu {
     bt_exec         base;
@@ -185,9 +180,8 @@ static inline bt_nn_norm_grads exec_norm_grads(const exec_cpu *exec, bt_norm_ind
 /* The embedding as the step's buffers have it. */
 bt_nn_embedding exec_embedding(const exec_cpu *exec, const exec_pass *pass,
                                const bt_nn_dropout *dropout);
-bool exec_reads_first_rows(const bt_model *model); /* a head that reads one row a sequence? */
-bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site site, float rate,
-                           const int64_t *row_ids);
+bt_nn_dropout   exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site site, float rate,
+                             const int64_t *row_ids);
 /* Does layer l have one row a sequence in this pass? */
 bool exec_is_first_only(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* The input [T,H] of a layer, which is the output of the one before; and what its keys and values
@@ -229,11 +223,9 @@ void exec_part_keep_logits(exec_cpu *exec, const exec_pass *pass);
 void exec_parts_deinit(exec_parts *parts);
 
 /* exec_cpu_scale.c: into the gradient of the logits; out of all gradients and of the word rows' sum
- * of squares; the scale of the next step, and whether it is lower because this one overflowed. */
-void exec_scale_init(exec_scale *scale, bt_precision precision, double fixed);
+ * of squares. */
 void exec_scale_logits(exec_cpu *exec, const exec_pass *pass);
 void exec_unscale_gradients(exec_cpu *exec, int64_t n_tokens, double *word_rows_sum_sq);
-bool exec_scale_update(exec_scale *scale, bool is_finite);
 
 /* exec_cpu_head.c */
 void   exec_head_forward(exec_cpu *exec, const exec_pass *pass, const float *encoded);

@@ -9,19 +9,9 @@
 
 #include "exec_cpu_internal.h"
 
-enum { GROWTH_STEPS = 2000, UNSCALE_CHUNK = 1 << 18 };
+enum { UNSCALE_CHUNK = 1 << 18 };
 
-static const double first_scale = 0x1p15;
-static const float  first_infinite = 65520; /* rounds up to beyond float16's range */
-
-void exec_scale_init(exec_scale *scale, bt_precision precision, double fixed) {
-    const bool is_on = precision == BT_PRECISION_F16;
-    *scale = (exec_scale){.is_on = is_on,
-                          .is_dynamic = is_on && fixed <= 0,
-                          .now = {.factor = !is_on      ? 1
-                                            : fixed > 0 ? fixed
-                                                        : first_scale}};
-}
+static const float first_infinite = 65520; /* rounds up to beyond float16's range */
 
 void exec_scale_logits(exec_cpu *exec, const exec_pass *pass) {
     if (exec->scale.is_on) {
@@ -93,31 +83,6 @@ void exec_unscale_gradients(exec_cpu *exec, int64_t n_tokens, double *word_rows_
                 false);
     }
     *word_rows_sum_sq /= exec->scale.now.factor * exec->scale.now.factor;
-}
-
-/* ---- after an update ----------------------------------------------------------------------------
- */
-
-/* Not below 1, not beyond float32. */
-bool exec_scale_update(exec_scale *scale, bool is_finite) {
-    bt_loss_scale *const now = &scale->now;
-    if (!scale->is_dynamic) {
-        return false;
-    }
-    if (!is_finite) {
-        const bool can_shrink = now->factor > 1;
-        now->factor = fmax(now->factor / 2, 1);
-        now->n_good = 0;
-        return can_shrink;
-    }
-    now->n_good++;
-    if (now->n_good >= GROWTH_STEPS) {
-        now->n_good = 0;
-        if (isfinite((float)(now->factor * 2))) {
-            now->factor *= 2;
-        }
-    }
-    return false;
 }
 
 bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *base) {

@@ -1,103 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One step: checks of the batch, forward, loss, backward, update. Checks come first: an id beyond a
- * table would read or write outside it, and no caller may have to be trusted with that. */
+ * One step: checks of the batch (exec_batch.c), forward, loss, backward, update. */
 #include <math.h>
 #include <string.h>
 
 #include "exec_cpu_internal.h"
-
-/* ---- checks
- * --------------------------------------------------------------------------------------- */
-
-static bt_status check_column(const int32_t *values, int64_t n, int64_t limit, const char *what,
-                              bt_error *err) {
-    for (int64_t t = 0; t < n; t++) {
-        if (values[t] < 0 || values[t] >= limit) {
-            return BT_FAIL(err, BT_E_SHAPE,
-                           "token %" PRId64 " of the batch: %s %" PRId32
-                           " is outside the model's table of %" PRId64,
-                           t, what, values[t], limit);
-        }
-    }
-    return BT_OK;
-}
-
-static bt_status check_label(int64_t row, int64_t label, int64_t first, int64_t limit,
-                             const char *what, bt_error *err) {
-    if (label < first || label >= limit) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "%s %" PRId64 " of the batch: label %" PRId64 " is outside [%" PRId64
-                       ", %" PRId64 ")",
-                       what, row, label, first, limit);
-    }
-    return BT_OK;
-}
-
-static bt_status check_labels(const bt_model *model, const bt_batch *batch, bt_error *err) {
-    const int64_t        C = model->head.num_classes;
-    const int64_t        B = batch->n_seqs;
-    const int32_t *const labels = batch->int_labels;
-    if (labels == NULL) {
-        return BT_OK;
-    }
-    switch (model->head.loss) {
-    case BT_LOSS_SOFTMAX:
-        for (int64_t b = 0; b < B; b++) {
-            BT_TRY(check_label(b, labels[b], 0, C, "example", err));
-        }
-        return BT_OK;
-    case BT_LOSS_TOKENS:
-        for (int64_t t = 0; t < batch->n_tokens; t++) {
-            BT_TRY(check_label(t, labels[t], INT32_MIN, C, "token", err));
-        }
-        return BT_OK;
-    case BT_LOSS_SPAN:
-        for (int64_t i = 0; i < 2 * B; i++) {
-            const int64_t n = batch->offsets[i % B + 1] - batch->offsets[i % B];
-            BT_TRY(check_label(i % B, labels[i], 0, n,
-                               i < B ? "start of example" : "end of example", err));
-        }
-        return BT_OK;
-    case BT_LOSS_NONE:
-    case BT_LOSS_MSE:
-    case BT_LOSS_MSE_ALL_PAIRS:
-    case BT_LOSS_RANKING:
-    case BT_LOSS_SIGMOID:
-        return BT_OK;
-    }
-    return BT_OK;
-}
-
-static bt_status check_batch(const bt_model *model, const bt_batch *batch, int64_t *max_length,
-                             bt_error *err) {
-    const bt_encoder_config *const e = &model->encoder;
-    *max_length = 0;
-    for (int64_t b = 0; b < batch->n_seqs; b++) {
-        const int64_t n = batch->offsets[b + 1] - batch->offsets[b];
-        if (n < 1) {
-            return BT_FAIL(err, BT_E_SHAPE, "example %" PRId64 " of the batch has no token", b);
-        }
-        *max_length = n > *max_length ? n : *max_length;
-    }
-    if (batch->n_seqs < 1 || batch->offsets[0] != 0 ||
-        batch->offsets[batch->n_seqs] != batch->n_tokens) {
-        return BT_FAIL(err, BT_E_SHAPE,
-                       "a batch of %" PRId64 " sequences and %" PRId64
-                       " tokens, whose offsets do not say so",
-                       batch->n_seqs, batch->n_tokens);
-    }
-    if (model->head.loss == BT_LOSS_RANKING && batch->n_seqs % 2 != 0) {
-        return BT_FAIL(err, BT_E_SHAPE,
-                       "a batch of %" PRId64 " sequences, but a dual encoder reads them in pairs",
-                       batch->n_seqs);
-    }
-    BT_TRY(check_column(batch->ids, batch->n_tokens, e->vocab_size, "word id", err));
-    BT_TRY(check_column(batch->types, batch->n_tokens, e->type_vocab_size, "type id", err));
-    BT_TRY(check_column(batch->positions, batch->n_tokens, e->max_position_embeddings, "position",
-                        err));
-    return check_labels(model, batch, err);
-}
 
 /* Batches of real text differ by some percent in tokens: a quarter more than this one has, but
  * never more than the records can hold, so that training plans once. */
@@ -124,14 +31,14 @@ static bt_status make_room(exec_cpu *exec, const bt_batch *batch, const exec_sha
 
 static bt_status prepare(exec_cpu *exec, const bt_batch *batch, bool all_rows, bt_error *err) {
     exec_shape shape = {.n_seqs = batch->n_seqs, .n_tokens = batch->n_tokens, .all_rows = all_rows};
-    BT_TRY(check_batch(exec->model, batch, &shape.max_length, err));
+    BT_TRY(exec_check_batch(exec->model, batch, &shape.max_length, err));
     return make_room(exec, batch, &shape, err);
 }
 
 static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_error *err) {
     exec_shape shape = {.for_training = true};
     BT_TRY(exec_need_gradients(exec, err));
-    BT_TRY(check_batch(exec->model, batch, &shape.max_length, err));
+    BT_TRY(exec_check_batch(exec->model, batch, &shape.max_length, err));
     BT_TRY(exec_parts_reserve(exec, batch, err));
     shape.n_seqs = exec_part_seqs(exec, batch);
     shape.n_tokens = exec_part_max_tokens(exec, batch);
@@ -155,24 +62,6 @@ static void read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
 
 static exec_pass make_pass(const exec_cpu *exec, const bt_batch *batch) {
     return (exec_pass){.batch = batch, .whole = batch, .n_layers = exec->model->encoder.num_layers};
-}
-
-static bool has_labels(const bt_model *model, const bt_batch *batch) {
-    switch (model->head.loss) {
-    case BT_LOSS_NONE:
-        return false;
-    case BT_LOSS_SOFTMAX:
-    case BT_LOSS_SPAN:
-    case BT_LOSS_TOKENS:
-        return batch->int_labels != NULL;
-    case BT_LOSS_MSE:
-    case BT_LOSS_MSE_ALL_PAIRS:
-    case BT_LOSS_SIGMOID:
-        return batch->float_labels != NULL;
-    case BT_LOSS_RANKING:
-        return true; /* the pairs are the labels */
-    }
-    return false;
 }
 
 /* From here on the clocks of nn run for one step: keep what they showed, then take the difference.
@@ -208,7 +97,7 @@ static void add_part(exec_cpu *exec, const exec_pass *pass, bt_step_result *resu
 static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t step,
                                   uint64_t seed, bt_step_result *result, double *word_rows_sum_sq,
                                   bt_error *err) {
-    if (!has_labels(exec->model, batch)) {
+    if (!exec_has_labels(exec->model, batch)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "the batch has no labels of the kind that this loss reads");
     }
@@ -304,10 +193,7 @@ static bt_status encode(exec_cpu *exec, const bt_batch *batch, int64_t layer, fl
                         float *pooled, bt_error *err) {
     const bt_model *const m = exec->model;
     const int64_t         H = m->encoder.hidden_size;
-    if (layer < -1 || layer >= m->encoder.num_layers) {
-        return BT_FAIL(err, BT_E_SHAPE, "layer %" PRId64 " of an encoder with %" PRId64 " layers",
-                       layer, m->encoder.num_layers);
-    }
+    BT_TRY(exec_check_layer(m, layer, pooled != NULL, err));
     BT_TRY(prepare(exec, batch, true, err));
     read_words(exec, batch, -1);
     exec_pass pass = make_pass(exec, batch);
@@ -319,12 +205,6 @@ static bt_status encode(exec_cpu *exec, const bt_batch *batch, int64_t layer, fl
     }
     if (pooled == NULL) {
         return BT_OK;
-    }
-    if (layer != m->encoder.num_layers - 1) {
-        return BT_FAIL(err, BT_E_SHAPE,
-                       "the pooled output belongs to the last layer (%" PRId64
-                       "), not to layer %" PRId64,
-                       m->encoder.num_layers - 1, layer);
     }
     bt_nn_rows_gather(&exec->nn, exec->acts.first_rows, out, exec->acts.first_ids, batch->n_seqs,
                       H);

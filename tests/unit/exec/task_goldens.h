@@ -46,4 +46,13 @@ bool task_has_snapshot(const task_case *c, int64_t n_steps);
 /* kind: "var", "m", "v", "average" */
 void task_compare_state(const task_case *c, const float *flat, int64_t n_steps, const char *kind);
 
+/* The rows of `want` [B*S,H] that the batch kept, against got [T,H]. */
+void task_compare_rows(const fixture_batch *batch, const float *got, const float *want, int64_t H,
+                       const char *what);
+/* Through c->f.exec: every layer of the encoder for the first batch, where the golden has them; its
+ * gradients; all updates. */
+void task_run_layers(task_case *c);
+void task_run_gradients(task_case *c);
+void task_run_trajectory(task_case *c);
+
 #endif

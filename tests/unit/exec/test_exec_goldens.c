@@ -32,16 +32,6 @@ static const encoder_row encoder_rows[] = {
      false},
 };
 
-/* The rows of `want` [B*S,H] that were kept, against got [T,H]. */
-static void compare_rows(const fixture_batch *batch, const float *got, const float *want, int64_t H,
-                         const char *what) {
-    for (int64_t t = 0; t < batch->batch.n_tokens; t++) {
-        char text[256];
-        (void)snprintf(text, sizeof text, "%s, token %" PRId64, what, t);
-        test_close_f32(got + t * H, want + batch->places[t] * H, (size_t)H, 1e-5, 0, text);
-    }
-}
-
 static void compare_encoder(fixture *f, const test_tensors *golden, const encoder_row *row,
                             const char *isa, bool drop) {
     static fixture_batch batch;
@@ -62,11 +52,11 @@ static void compare_encoder(fixture *f, const test_tensors *golden, const encode
         (void)snprintf(what, sizeof what, "%s %s %s %s", row->name, isa, drop ? "packed" : "padded",
                        key);
         if (test_tensors_has(golden, key)) {
-            compare_rows(&batch, hidden, test_tensors_f32(golden, key, NULL), row->H, what);
+            task_compare_rows(&batch, hidden, test_tensors_f32(golden, key, NULL), row->H, what);
         }
     }
-    compare_rows(&batch, hidden, test_tensors_f32(golden, "out/sequence_output", NULL), row->H,
-                 "sequence_output");
+    task_compare_rows(&batch, hidden, test_tensors_f32(golden, "out/sequence_output", NULL), row->H,
+                      "sequence_output");
     test_close_f32(pooled, test_tensors_f32(golden, "out/pooled_output", NULL),
                    (size_t)(row->B * row->H), 1e-5, 0, "pooled_output");
     bt_free(hidden);
@@ -113,74 +103,14 @@ static void encoder_outputs_match(void **state) {
 /* ---- tasks
  * ---------------------------------------------------------------------------------------- */
 
-/* Every layer of the encoder for the first batch, where the golden has them. */
-static void compare_layers(task_case *c) {
-    const fixture *const       f = &c->f;
-    const test_tensors *const  golden = c->golden;
-    const fixture_batch *const batch = &c->batch;
-    const int64_t              H = f->model->encoder.hidden_size;
-    const int64_t              L = f->model->encoder.num_layers;
-    const int64_t              B = batch->batch.n_seqs;
-    if (!test_tensors_has(golden, "encoder/pooled_output")) {
-        return;
-    }
-    float *const hidden = bt_alloc_array((size_t)(batch->batch.n_tokens * H), sizeof *hidden);
-    float *const pooled = bt_alloc_array((size_t)(B * H), sizeof *pooled);
-    assert_non_null(hidden);
-    assert_non_null(pooled);
-    for (int64_t layer = -1; layer < L; layer++) {
-        char key[64];
-        char what[256];
-        (void)snprintf(key, sizeof key, "encoder/layer_%" PRId64, layer);
-        (void)snprintf(what, sizeof what, "%s %s layer %" PRId64, c->row->name, c->engine, layer);
-        assert_ok(bt_exec_encode(f->exec, &batch->batch, layer, hidden,
-                                 layer == L - 1 ? pooled : NULL, err));
-        compare_rows(batch, hidden,
-                     test_tensors_f32(golden, layer < 0 ? "encoder/embedding_output" : key, NULL),
-                     H, what);
-    }
-    test_close_f32(pooled, test_tensors_f32(golden, "encoder/pooled_output", NULL), (size_t)(B * H),
-                   1e-5, 0, "pooled_output");
-    bt_free(hidden);
-    bt_free(pooled);
-}
-
-static void compare_gradients(task_case *c) {
-    bt_step_result result;
-    assert_ok(bt_exec_gradients(c->f.exec, &c->batch.batch, 0, 1, &result, err));
-    task_compare_logits(c, result.logits);
-    task_compare_gradients(c, result.loss, result.grad_norm,
-                           settled(c->f.exec, bt_exec_gradient(c->f.exec)));
-}
-
-static void compare_trajectory(task_case *c) {
-    for (int64_t step = 0; step < task_fact(c, "steps", 0); step++) {
-        bt_step_result result;
-        task_case_pack(c, step);
-        assert_ok(bt_exec_train_step(c->f.exec, &c->batch.batch, step, 1, &result, err));
-        assert_int_equal(result.n_nonfinite, 0);
-        task_compare_update(c, step, result.loss, result.grad_norm);
-        if (!task_has_snapshot(c, step + 1)) {
-            continue;
-        }
-        bt_exec *const exec = c->f.exec;
-        task_compare_state(c, settled(exec, bt_exec_params(exec)), step + 1, "var");
-        task_compare_state(c, settled(exec, bt_exec_slot(exec, 0)), step + 1, "m");
-        task_compare_state(c, settled(exec, bt_exec_slot(exec, 1)), step + 1, "v");
-        if (bt_optim_has_average(c->f.optim)) {
-            task_compare_state(c, settled(exec, bt_exec_average(exec)), step + 1, "average");
-        }
-    }
-}
-
 static void run_task(const task_row *row, const char *isa, bool trajectory, int64_t part_seqs) {
     static task_case c;
     task_case_open(&c, row, isa, trajectory, part_seqs);
     if (trajectory) {
-        compare_trajectory(&c);
+        task_run_trajectory(&c);
     } else {
-        compare_layers(&c);
-        compare_gradients(&c);
+        task_run_layers(&c);
+        task_run_gradients(&c);
     }
     task_case_close(&c);
 }

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What every engine checks of a model and of a batch. Checks of a batch come first: an id beyond a
+ * table would read or write outside it, and no caller may have to be trusted with that. */
+#include "exec_shared.h"
+
+bool exec_reads_first_rows(const bt_model *model) {
+    switch (model->head.kind) {
+    case BT_HEAD_POOLER_DENSE:
+    case BT_HEAD_ENCODER_POOLER:
+        return true;
+    case BT_HEAD_POOLED_OUTPUT:
+        return model->head.pooling == BT_POOLING_POOLER || model->head.pooling == BT_POOLING_CLS;
+    case BT_HEAD_TOKENS:
+        return false;
+    }
+    return false;
+}
+
+bt_status exec_check_model(const bt_model *model, bt_error *err) {
+    if (!exec_reads_first_rows(model) && model->encoder.output_range > 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "encoder output_range is %" PRId64
+                       ", but this task reads every token: set it to null",
+                       model->encoder.output_range);
+    }
+    if (model->head.loss == BT_LOSS_SPAN && model->head.num_classes != 2) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "a span head needs 2 columns of logits (start, end), got %" PRId64,
+                       model->head.num_classes);
+    }
+    if (model->head.loss == BT_LOSS_RANKING && model->head.kind != BT_HEAD_POOLED_OUTPUT) {
+        return BT_FAIL(err, BT_E_INTERNAL, "a ranking loss needs the pooled output as its head");
+    }
+    return BT_OK;
+}
+
+bt_status exec_check_layer(const bt_model *model, int64_t layer, bool wants_pooled, bt_error *err) {
+    const int64_t last = model->encoder.num_layers - 1;
+    if (layer < -1 || layer > last) {
+        return BT_FAIL(err, BT_E_SHAPE, "layer %" PRId64 " of an encoder with %" PRId64 " layers",
+                       layer, last + 1);
+    }
+    if (wants_pooled && layer != last) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "the pooled output belongs to the last layer (%" PRId64
+                       "), not to layer %" PRId64,
+                       last, layer);
+    }
+    return BT_OK;
+}
+
+/* ---- of a batch
+ * --------------------------------------------------------------------------------------- */
+
+static bt_status check_column(const int32_t *values, int64_t n, int64_t limit, const char *what,
+                              bt_error *err) {
+    for (int64_t t = 0; t < n; t++) {
+        if (values[t] < 0 || values[t] >= limit) {
+            return BT_FAIL(err, BT_E_SHAPE,
+                           "token %" PRId64 " of the batch: %s %" PRId32
+                           " is outside the model's table of %" PRId64,
+                           t, what, values[t], limit);
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status check_label(int64_t row, int64_t label, int64_t first, int64_t limit,
+                             const char *what, bt_error *err) {
+    if (label < first || label >= limit) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s %" PRId64 " of the batch: label %" PRId64 " is outside [%" PRId64
+                       ", %" PRId64 ")",
+                       what, row, label, first, limit);
+    }
+    return BT_OK;
+}
+
+static bt_status check_labels(const bt_model *model, const bt_batch *batch, bt_error *err) {
+    const int64_t        C = model->head.num_classes;
+    const int64_t        B = batch->n_seqs;
+    const int32_t *const labels = batch->int_labels;
+    if (labels == NULL) {
+        return BT_OK;
+    }
+    switch (model->head.loss) {
+    case BT_LOSS_SOFTMAX:
+        for (int64_t b = 0; b < B; b++) {
+            BT_TRY(check_label(b, labels[b], 0, C, "example", err));
+        }
+        return BT_OK;
+    case BT_LOSS_TOKENS:
+        for (int64_t t = 0; t < batch->n_tokens; t++) {
+            BT_TRY(check_label(t, labels[t], INT32_MIN, C, "token", err));
+        }
+        return BT_OK;
+    case BT_LOSS_SPAN:
+        for (int64_t i = 0; i < 2 * B; i++) {
+            const int64_t n = batch->offsets[i % B + 1] - batch->offsets[i % B];
+            BT_TRY(check_label(i % B, labels[i], 0, n,
+                               i < B ? "start of example" : "end of example", err));
+        }
+        return BT_OK;
+    case BT_LOSS_NONE:
+    case BT_LOSS_MSE:
+    case BT_LOSS_MSE_ALL_PAIRS:
+    case BT_LOSS_RANKING:
+    case BT_LOSS_SIGMOID:
+        return BT_OK;
+    }
+    return BT_OK;
+}
+
+bt_status exec_check_batch(const bt_model *model, const bt_batch *batch, int64_t *max_length,
+                           bt_error *err) {
+    const bt_encoder_config *const e = &model->encoder;
+    *max_length = 0;
+    for (int64_t b = 0; b < batch->n_seqs; b++) {
+        const int64_t n = batch->offsets[b + 1] - batch->offsets[b];
+        if (n < 1) {
+            return BT_FAIL(err, BT_E_SHAPE, "example %" PRId64 " of the batch has no token", b);
+        }
+        *max_length = n > *max_length ? n : *max_length;
+    }
+    if (batch->n_seqs < 1 || batch->offsets[0] != 0 ||
+        batch->offsets[batch->n_seqs] != batch->n_tokens) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "a batch of %" PRId64 " sequences and %" PRId64
+                       " tokens, whose offsets do not say so",
+                       batch->n_seqs, batch->n_tokens);
+    }
+    if (model->head.loss == BT_LOSS_RANKING && batch->n_seqs % 2 != 0) {
+        return BT_FAIL(err, BT_E_SHAPE,
+                       "a batch of %" PRId64 " sequences, but a dual encoder reads them in pairs",
+                       batch->n_seqs);
+    }
+    BT_TRY(check_column(batch->ids, batch->n_tokens, e->vocab_size, "word id", err));
+    BT_TRY(check_column(batch->types, batch->n_tokens, e->type_vocab_size, "type id", err));
+    BT_TRY(check_column(batch->positions, batch->n_tokens, e->max_position_embeddings, "position",
+                        err));
+    return check_labels(model, batch, err);
+}
+
+bool exec_has_labels(const bt_model *model, const bt_batch *batch) {
+    switch (model->head.loss) {
+    case BT_LOSS_NONE:
+        return false;
+    case BT_LOSS_SOFTMAX:
+    case BT_LOSS_SPAN:
+    case BT_LOSS_TOKENS:
+        return batch->int_labels != NULL;
+    case BT_LOSS_MSE:
+    case BT_LOSS_MSE_ALL_PAIRS:
+    case BT_LOSS_SIGMOID:
+        return batch->float_labels != NULL;
+    case BT_LOSS_RANKING:
+        return true; /* the pairs are the labels */
+    }
+    return false;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Flat buffers: one number for each element of the parameter table. */
+#include "exec_shared.h"
+
+bt_status exec_flat_create(const bt_param_table *table, float start, float **out, bt_error *err) {
+    const size_t n = (size_t)table->n_elements;
+    float *const flat = bt_calloc_array(n, sizeof *flat);
+    if (flat == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM,
+                       "out of memory: the model has %zu parameters, and each of its flat buffers "
+                       "takes %.1f MiB",
+                       n, (double)n * sizeof *flat / 0x1p20);
+    }
+    for (size_t i = 0; start != 0 && i < n; i++) { /* adagrad's accumulators do not start at 0 */
+        flat[i] = start;
+    }
+    *out = flat;
+    return BT_OK;
+}
+
+void exec_swap(float *a, float *b, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        const float was = a[i];
+        a[i] = b[i];
+        b[i] = was;
+    }
+}

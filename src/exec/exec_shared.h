@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What engines share: checks of models and batches, flat buffers, the loss scale. */
+#ifndef BT_EXEC_SHARED_H
+#define BT_EXEC_SHARED_H
+
+#include "bt/exec.h"
+
+/* exec_batch.c */
+bool exec_reads_first_rows(const bt_model *model); /* a head that reads one row a sequence? */
+BT_MUST_USE bt_status exec_check_model(const bt_model *model, bt_error *err);
+/* max_length: of its longest sequence */
+BT_MUST_USE bt_status exec_check_batch(const bt_model *model, const bt_batch *batch,
+                                       int64_t *max_length, bt_error *err);
+/* Is there such a layer for bt_exec_encode? */
+BT_MUST_USE bt_status exec_check_layer(const bt_model *model, int64_t layer, bool wants_pooled,
+                                       bt_error *err);
+bool                  exec_has_labels(const bt_model *model, const bt_batch *batch);
+
+/* exec_flat.c */
+/* A buffer of table->n_elements floats, each that value. */
+BT_MUST_USE bt_status exec_flat_create(const bt_param_table *table, float start, float **out,
+                                       bt_error *err);
+void                  exec_swap(float *a, float *b, int64_t n);
+
+/* exec_scale.c */
+typedef struct exec_scale {
+    bool          is_on, is_dynamic;
+    bt_loss_scale now;
+} exec_scale;
+void exec_scale_init(exec_scale *scale, bt_precision precision, double fixed);
+/* The scale of the next step; true: it is lower because this one overflowed. */
+bool exec_scale_update(exec_scale *scale, bool is_finite);
+
+#endif

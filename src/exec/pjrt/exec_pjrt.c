@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine on PJRT devices: making it, its buffers as the trainer reads and writes them, and what
+ * it says of itself. */
+#include <stdio.h>
+#include <string.h>
+
+#include "exec_pjrt_internal.h"
+
+static void pjrt_destroy(bt_exec *base) {
+    exec_pjrt *const exec = exec_pjrt_of(base);
+    exec_arrays_drop(exec);
+    for (size_t i = 0; i < exec->n_programs; i++) {
+        exec_program_free(exec->programs[i]);
+    }
+    bt_free(exec->programs);
+    for (size_t r = 0; r < EXEC_PJRT_MAX_REPLICAS; r++) {
+        exec_rows_deinit(&exec->rows[r]);
+        exec_feed_deinit(&exec->feeds[r]);
+    }
+    bt_free(exec->param);
+    bt_free(exec->grad);
+    bt_free(exec->average);
+    for (size_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
+        bt_free(exec->slots[i]);
+    }
+    bt_free(exec->logits);
+    bt_free(exec->scratch);
+    bt_free(exec->cache_folder);
+    if (!exec->is_client_borrowed) {
+        bt_pjrt_client_free(exec->client);
+        bt_pjrt_plugin_close(exec->plugin);
+    }
+    bt_free(exec);
+}
+
+static float *pjrt_buffer(bt_exec *base, exec_buffer buffer, int32_t slot) {
+    const exec_pjrt *const exec = exec_pjrt_seen(base);
+    switch (buffer) {
+    case EXEC_PARAMS:
+        return exec->param;
+    case EXEC_GRADIENT:
+        return exec->grad;
+    case EXEC_AVERAGE:
+        return exec->average;
+    case EXEC_SLOT:
+        return exec->slots[slot];
+    }
+    return NULL;
+}
+
+static void pjrt_copy(bt_exec *base, float *to, const float *from) {
+    memcpy(to, from, (size_t)exec_pjrt_seen(base)->model->table.n_elements * sizeof *to);
+}
+
+static bt_loss_scale pjrt_get_loss_scale(const bt_exec *base) {
+    return exec_pjrt_seen(base)->scale.now;
+}
+
+static void pjrt_set_loss_scale(bt_exec *base, bt_loss_scale scale) {
+    exec_scale *const own = &exec_pjrt_of(base)->scale;
+    if (own->is_dynamic) {
+        own->now = scale;
+    }
+}
+
+static void pjrt_reserve_memory(bt_exec *base, uint64_t n_bytes) {
+    exec_pjrt_of(base)->reserved_bytes = n_bytes;
+}
+
+/* Of the host. */
+static size_t pjrt_memory_bytes(const bt_exec *base) {
+    const exec_pjrt *const exec = exec_pjrt_seen(base);
+    size_t                 n_flat = 1;
+    n_flat += exec->grad != NULL;
+    n_flat += exec->average != NULL;
+    for (size_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
+        n_flat += exec->slots[i] != NULL;
+    }
+    return (n_flat * (size_t)exec->model->table.n_elements + exec->logits_cap + exec->scratch_cap) *
+           sizeof(float);
+}
+
+/* A device has no yardstick here yet. */
+static bt_status pjrt_measure_peaks(bt_exec *base, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS], size_t *n,
+                                    bt_error *no_blas, bt_error *err) {
+    (void)peaks;
+    (void)no_blas;
+    *n = 0;
+    return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: how fast a device multiplies is not measured",
+                   exec_pjrt_seen(base)->description);
+}
+
+static const char *pjrt_describe(const bt_exec *base) {
+    return exec_pjrt_seen(base)->description;
+}
+
+static const exec_engine pjrt_engine = {
+    .destroy = pjrt_destroy,
+    .train_step = exec_pjrt_train_step,
+    .gradients = exec_pjrt_gradients,
+    .evaluate = exec_pjrt_evaluate,
+    .encode = exec_pjrt_encode,
+    .buffer = pjrt_buffer,
+    .settle = exec_pjrt_settle,
+    .changed = exec_pjrt_changed,
+    .copy = pjrt_copy,
+    .swap_averages = exec_pjrt_swap_averages,
+    .get_loss_scale = pjrt_get_loss_scale,
+    .set_loss_scale = pjrt_set_loss_scale,
+    .reserve_memory = pjrt_reserve_memory,
+    .memory_bytes = pjrt_memory_bytes,
+    .measure_peaks = pjrt_measure_peaks,
+    .plan_memory = exec_pjrt_plan_memory,
+    .describe = pjrt_describe,
+};
+
+/* ---- making it
+ * ---------------------------------------------------------------------------------------- */
+
+static bt_status check_config(const bt_model *model, const bt_exec_config *config,
+                              const bt_exec_devices *devices, bt_error *err) {
+    BT_TRY(exec_check_model(model, err));
+    if (devices->n_replicas < 0 || devices->n_replicas > EXEC_PJRT_MAX_REPLICAS) {
+        return BT_FAIL(err, BT_E_CONFIG, "%" PRId32 " devices: 1 to %d are used at once",
+                       devices->n_replicas, (int)EXEC_PJRT_MAX_REPLICAS);
+    }
+    if (config->part_seqs > 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "trainer.gradient_accumulation_steps: devices work on whole batches so far: "
+                       "set it to 1");
+    }
+    if (devices->n_replicas > 1 && model->head.loss == BT_LOSS_RANKING) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "a dual encoder's loss holds each pair against all others of the batch, "
+                       "which one device has so far: use one");
+    }
+    return BT_OK;
+}
+
+static bt_status open_plugin(exec_pjrt *exec, const bt_exec_devices *devices, bt_error *err) {
+    bt_status            rc = BT_OK;
+    char                *path = NULL;
+    const bt_pjrt_option count = {.name = "cpu_device_count",
+                                  .type = BT_PJRT_OPTION_INT,
+                                  .number = devices->n_replicas > 0 ? devices->n_replicas : 1};
+    const bool           is_cpu = devices->plugin == NULL && devices->kind == BT_PJRT_CPU;
+    if (devices->plugin == NULL) {
+        BT_TRY(bt_pjrt_plugin_find(devices->kind, &path, err));
+    }
+    BT_CHECK(bt_pjrt_plugin_open(path != NULL ? path : devices->plugin, BT_PJRT_TO_RUN,
+                                 &exec->plugin, err));
+    BT_CHECK(bt_pjrt_client_create(exec->plugin, &count, is_cpu ? 1 : 0, &exec->client, err));
+done:
+    bt_free(path);
+    return rc;
+}
+
+static bt_status choose_devices(exec_pjrt *exec, const bt_exec_devices *devices, bt_error *err) {
+    bt_pjrt_device device;
+    if (devices->client != NULL) {
+        exec->client = devices->client;
+        exec->is_client_borrowed = true;
+    } else {
+        BT_TRY(open_plugin(exec, devices, err));
+    }
+    const int32_t n_there = bt_pjrt_client_n_devices(exec->client);
+    const char   *platform = bt_pjrt_client_platform(exec->client);
+    if (devices->n_replicas > n_there) {
+        return BT_FAIL(err, BT_E_BACKEND, "%" PRId32 " devices are asked for, and %s has %" PRId32,
+                       devices->n_replicas, platform, n_there);
+    }
+    exec->n_replicas = devices->n_replicas > 0            ? devices->n_replicas
+                       : n_there < EXEC_PJRT_MAX_REPLICAS ? n_there
+                                                          : EXEC_PJRT_MAX_REPLICAS;
+    BT_TRY(bt_pjrt_client_device(exec->client, 0, &device, err));
+    (void)snprintf(exec->description, sizeof exec->description,
+                   "%s, %" PRId32 " device%s (%.100s), PJRT %.200s", platform, exec->n_replicas,
+                   exec->n_replicas == 1 ? "" : "s", device.kind,
+                   bt_pjrt_client_version(exec->client));
+    return BT_OK;
+}
+
+static bt_status alloc_state(exec_pjrt *exec, bt_error *err) {
+    const bt_param_table *const table = &exec->model->table;
+    BT_TRY(exec_flat_create(table, 0, &exec->param, err));
+    if (exec->optim == NULL) {
+        return BT_OK;
+    }
+    for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
+        BT_TRY(exec_flat_create(table, bt_optim_slot_init(exec->optim, i), &exec->slots[i], err));
+    }
+    return bt_optim_has_average(exec->optim) ? exec_flat_create(table, 0, &exec->average, err)
+                                             : BT_OK;
+}
+
+bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
+                              const bt_exec_config *config, const bt_exec_devices *devices,
+                              bt_exec **out, bt_error *err) {
+    bt_status rc = BT_OK;
+    BT_TRY(check_config(model, config, devices, err));
+    exec_pjrt *exec = bt_calloc_array(1, sizeof *exec);
+    if (exec == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
+    }
+    exec->base.engine = &pjrt_engine;
+    exec->model = model;
+    exec->optim = optim;
+    exec->precision = config->precision;
+    exec->recompute = config->recompute;
+    exec->memory_limit = config->memory_limit;
+    exec->flags = devices->flags;
+    exec->n_flags = devices->n_flags;
+    exec_scale_init(&exec->scale, config->precision, config->loss_scale);
+    if (devices->cache_folder != NULL) {
+        exec->cache_folder = bt_strdup(devices->cache_folder);
+        if (exec->cache_folder == NULL) {
+            rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
+            goto done;
+        }
+    }
+    BT_CHECK(choose_devices(exec, devices, err));
+    BT_CHECK(alloc_state(exec, err));
+    *out = &exec->base;
+    exec = NULL;
+done:
+    if (exec != NULL) {
+        pjrt_destroy(&exec->base);
+    }
+    return rc;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a batch of packed tokens to R rows of S slots. Programs have fixed shapes and each shape is
+ * compiled, so shapes are rounded to few: buckets. A bucket depends on the batch alone, never on
+ * what came before: a run that goes on has the numbers of one that was not interrupted. */
+#ifndef BT_EXEC_PJRT_BUCKET_H
+#define BT_EXEC_PJRT_BUCKET_H
+
+#include "bt/tensor.h"
+
+typedef struct exec_bucket {
+    int64_t n_rows, n_slots; /* R, S */
+    int64_t n_seqs;          /* B: places for sequences, even */
+} exec_bucket;
+
+/* Where the sequences of a share of a batch stand. */
+typedef struct exec_rows {
+    int64_t  first_seq, n_seqs; /* the share, in the batch */
+    int64_t  cap;
+    int64_t *first; /* owned; [n_seqs] row * S + slot of the first token */
+    int64_t *order; /* owned; [n_seqs] longest first */
+    int64_t *room;  /* owned; [R] slots left */
+    int64_t  room_cap;
+} exec_rows;
+
+/* Lays a checked batch into rows [n_shares], each with its part of the sequences in their order,
+ * all in one bucket. n_shares: not more than there are sequences. */
+BT_MUST_USE bt_status exec_rows_lay(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
+                                    exec_bucket *bucket, bt_error *err);
+void                  exec_rows_deinit(exec_rows *rows);
+
+#endif

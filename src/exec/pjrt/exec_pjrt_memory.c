@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What training takes of a device's memory, estimated from what programs keep of each layer
+ * (docs/devices.md); what a compiler makes of it is known only once it has compiled. */
+#include "exec_pjrt_internal.h"
+
+/* Bytes that a step keeps of a token, and those that it needs for a while. */
+static uint64_t kept_bytes(const exec_pjrt *exec) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const int64_t                  of_product = exec->precision == BT_PRECISION_F32 ? 4 : 2;
+    const int64_t                  of_layer = exec->recompute
+                                                  ? e->hidden_size * 4
+                                                  : (4 * e->hidden_size + e->intermediate_size) * of_product +
+                                       2 * e->hidden_size * 4 + e->num_attention_heads * 4;
+    return (uint64_t)(e->num_layers * of_layer + 4 * e->embedding_size * 4);
+}
+
+static uint64_t passing_bytes(const exec_pjrt *exec, int64_t length) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    return (uint64_t)(6 * e->hidden_size + 3 * e->intermediate_size +
+                      3 * e->num_attention_heads * length) *
+           4;
+}
+
+bt_exec_memory exec_pjrt_plan_memory(bt_exec *base, int64_t n_seqs, int64_t length) {
+    exec_pjrt *const exec = exec_pjrt_of(base);
+    const uint64_t   flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->param;
+    const uint64_t   n_replicas = (uint64_t)exec->n_replicas;
+    const uint64_t   n_tokens = (uint64_t)(n_seqs * length) / n_replicas;
+    bt_pjrt_device   device = {.limit_bytes = -1};
+    bt_error         unknown = BT_ERROR_INIT;
+    bt_exec_memory   m = {.variables = flat, .n_seqs = n_seqs, .length = length};
+    if (exec->optim != NULL) {
+        m.gradients = flat;
+        m.slots = flat * ((uint64_t)bt_optim_n_slots(exec->optim) +
+                          (bt_optim_has_average(exec->optim) ? 1 : 0));
+    }
+    m.activations = n_tokens * kept_bytes(exec);
+    m.scratch = n_tokens * passing_bytes(exec, length);
+    if (bt_pjrt_client_device(exec->client, 0, &device, &unknown) == BT_OK &&
+        device.limit_bytes > 0) {
+        m.available = (uint64_t)device.limit_bytes;
+    } else {
+        m.available = exec->memory_limit > 0 ? exec->memory_limit : bt_memory_available("");
+    }
+    const uint64_t fixed = m.variables + m.gradients + m.slots;
+    const uint64_t room = m.available > fixed ? m.available - fixed : 0;
+    const uint64_t most = room / (kept_bytes(exec) + passing_bytes(exec, length));
+    m.largest_tokens = (int64_t)(most < INT32_MAX ? most : INT32_MAX) * exec->n_replicas;
+    m.largest_seqs = length > 0 ? m.largest_tokens / length : 0;
+    return m;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Batches in rows of slots: every sequence in one place, few shapes, little waste. */
+#include "exec_pjrt_bucket.h"
+
+#include <string.h>
+
+#include "test_support.h"
+
+enum { MAX_SEQS = 512, MAX_SLOTS = 1 << 18 };
+
+static int64_t  offsets[MAX_SEQS + 1];
+static uint64_t random_state;
+
+static uint32_t next_random(void) {
+    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(random_state >> 33);
+}
+
+/* Lengths around half of most, as sentence pairs have them, or any. */
+static bt_batch make_batch(int64_t n_seqs, int64_t most, bool is_text) {
+    for (int64_t b = 0; b < n_seqs; b++) {
+        int64_t n = 1 + next_random() % (uint32_t)most;
+        if (is_text) {
+            n = 3;
+            for (int i = 0; i < 8; i++) {
+                n += next_random() % (uint32_t)(most / 12);
+            }
+        }
+        offsets[b + 1] = offsets[b] + n;
+    }
+    return (bt_batch){
+        .n_seqs = n_seqs, .n_tokens = offsets[n_seqs], .seq_length = most, .offsets = offsets};
+}
+
+static void check_share(const exec_rows *rows, const bt_batch *batch, const exec_bucket *bucket) {
+    static bool   is_taken[MAX_SLOTS];
+    const int64_t n_slots = bucket->n_rows * bucket->n_slots;
+    assert_true(n_slots <= MAX_SLOTS);
+    memset(is_taken, 0, sizeof is_taken);
+    for (int64_t b = 0; b < rows->n_seqs; b++) {
+        const int64_t first = rows->first[b];
+        const int64_t n =
+            batch->offsets[rows->first_seq + b + 1] - batch->offsets[rows->first_seq + b];
+        assert_true(first >= 0 && first + n <= n_slots);
+        assert_int_equal(first / bucket->n_slots, (first + n - 1) / bucket->n_slots);
+        for (int64_t i = first; i < first + n; i++) {
+            assert_false(is_taken[i]);
+            is_taken[i] = true;
+        }
+    }
+}
+
+static void every_sequence_has_its_place(void **state) {
+    (void)state;
+    exec_rows rows[4] = {{0}};
+    random_state = 1;
+    for (int i = 0; i < 300; i++) {
+        const int32_t  n_shares = 1 << (i % 3);
+        const int64_t  n_seqs = 4 + next_random() % 200;
+        const int64_t  most = 1 + next_random() % 512;
+        const bt_batch batch = make_batch(n_seqs, most, false);
+        exec_bucket    bucket;
+        int64_t        n_placed = 0;
+        assert_ok(exec_rows_lay(rows, n_shares, &batch, &bucket, err));
+        for (int32_t r = 0; r < n_shares; r++) {
+            assert_int_equal(rows[r].first_seq, n_placed);
+            n_placed += rows[r].n_seqs;
+            assert_true(rows[r].n_seqs <= bucket.n_seqs);
+            check_share(&rows[r], &batch, &bucket);
+        }
+        assert_int_equal(n_placed, n_seqs);
+        assert_int_equal(bucket.n_seqs % 2, 0);
+        assert_true(bucket.n_seqs <= bucket.n_rows * bucket.n_slots);
+    }
+    for (int r = 0; r < 4; r++) {
+        exec_rows_deinit(&rows[r]);
+    }
+}
+
+static void few_shapes_waste_little(void **state) {
+    (void)state;
+    enum { N_BATCHES = 200, MAX_SHAPES = 20 };
+    exec_rows   rows = {0};
+    exec_bucket seen[MAX_SHAPES];
+    size_t      n_shapes = 0;
+    double      n_tokens = 0;
+    double      n_slots = 0;
+    random_state = 7;
+    for (int i = 0; i < N_BATCHES; i++) {
+        const bt_batch batch = make_batch(32, 128, true);
+        exec_bucket    bucket;
+        size_t         k = 0;
+        assert_ok(exec_rows_lay(&rows, 1, &batch, &bucket, err));
+        n_tokens += (double)batch.n_tokens;
+        n_slots += (double)(bucket.n_rows * bucket.n_slots);
+        while (k < n_shapes && memcmp(&seen[k], &bucket, sizeof bucket) != 0) {
+            k++;
+        }
+        if (k == n_shapes) {
+            assert_true(n_shapes < MAX_SHAPES);
+            seen[n_shapes++] = bucket;
+        }
+    }
+    print_message("%.1f %% of slots empty, %zu shapes\n", 100 * (1 - n_tokens / n_slots), n_shapes);
+    assert_true(n_tokens / n_slots > 0.95);
+    assert_true(n_shapes <= 10);
+    exec_rows_deinit(&rows);
+}
+
+/* What came before must not matter, nor may one token or none of headroom. */
+static void small_ones(void **state) {
+    (void)state;
+    static const struct {
+        int64_t n_seqs, n_tokens_each, seq_length, R, S, B;
+    } cases[] = {
+        {1, 1, 0, 1, 8, 2},          {1, 1, 1, 1, 8, 2},          {1, 512, 512, 1, 512, 2},
+        {32, 128, 128, 16, 256, 32}, {33, 128, 128, 16, 384, 64}, {8, 1, 1, 4, 8, 8},
+        {32, 384, 384, 16, 768, 32}, {12, 384, 384, 6, 768, 16},  {7, 13, 128, 1, 128, 8},
+    };
+    exec_rows rows = {0};
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        exec_bucket bucket;
+        for (int64_t b = 0; b < cases[i].n_seqs; b++) {
+            offsets[b + 1] = offsets[b] + cases[i].n_tokens_each;
+        }
+        const bt_batch batch = {.n_seqs = cases[i].n_seqs,
+                                .n_tokens = offsets[cases[i].n_seqs],
+                                .seq_length = cases[i].seq_length,
+                                .offsets = offsets};
+        assert_ok(exec_rows_lay(&rows, 1, &batch, &bucket, err));
+        check_share(&rows, &batch, &bucket);
+        assert_int_equal(bucket.n_rows, cases[i].R);
+        assert_int_equal(bucket.n_slots, cases[i].S);
+        assert_int_equal(bucket.n_seqs, cases[i].B);
+    }
+    exec_rows_deinit(&rows);
+}
+
+static void memory_is_refused(void **state) {
+    (void)state;
+    random_state = 3;
+    const bt_batch batch = make_batch(20, 64, false);
+    for (uint64_t k = 1; k <= 4; k++) {
+        exec_rows   rows = {0};
+        exec_bucket bucket;
+        bt_alloc_fail_at(k, false);
+        assert_fails(exec_rows_lay(&rows, 1, &batch, &bucket, err), BT_E_NOMEM, "20 sequences");
+        bt_alloc_fail_at(0, false);
+        exec_rows_deinit(&rows);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_sequence_has_its_place),
+        cmocka_unit_test(few_shapes_waste_little),
+        cmocka_unit_test(small_ones),
+        cmocka_unit_test(memory_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine on devices (the CPU plug-in's) against the real Model Garden (goldens/numerics), the
+ * project's own goldens and the CPU engine: through bt/exec.h, as training calls it. Programs
+ * compile for seconds, so each case is a run of this program, and some
+ * are run with BT_LONG_TESTS=1 only (their programs are those of test_hlo_goldens):
+ * test_exec_devices [long] CASE */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices_fixture.h"
+#include "task_goldens.h"
+
+static const char *case_name;
+static task_case   the_case;
+
+/* ---- goldens ------------------------------------------------------------------------------------
+ */
+
+static const task_row *find_row(const char *name) {
+    const bool own = strncmp(name, "own_", 4) == 0;
+    for (size_t i = 0; i < (own ? n_own_rows : n_task_rows); i++) {
+        const task_row *const row = own ? &own_rows[i] : &task_rows[i];
+        if (strcmp(row->name, own ? name + 4 : name) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static void open_case(const char *name) {
+    const task_row *const row = find_row(name);
+    if (row == NULL) {
+        fail_msg("no case %s", name);
+    }
+    if (!task_is_here(row)) {
+        test_skip("the folder of Model Garden's goldens is absent");
+    }
+    task_case_open(&the_case, row, "ref", true, 0);
+}
+
+static void golden_matches(void **state) {
+    (void)state;
+    open_case(case_name);
+    the_case.engine = "devices";
+    fixture_to_devices(&the_case.f, 1, BT_PRECISION_F32);
+    task_run_layers(&the_case);
+    task_run_gradients(&the_case);
+    task_run_trajectory(&the_case);
+    task_case_close(&the_case);
+}
+
+/* ---- against the CPU engine
+ * ------------------------------------------------------------------------------
+ */
+
+static void compare_flat(const bt_model *model, const float *got, const float *want, double abs_tol,
+                         const char *what) {
+    for (int64_t i = 0; i < model->table.n_params; i++) {
+        const bt_param *const p = &model->table.params[i];
+        char                  name[512];
+        (void)snprintf(name, sizeof name, "%s of %s", what, p->name);
+        const bool is_noise = strstr(p->name, "key/bias") != NULL; /* its true gradient is 0 */
+        test_close_f32(got + p->offset, want + p->offset, (size_t)p->n_elements,
+                       is_noise ? 2e-4 : abs_tol, 0, name);
+    }
+}
+
+static void compare_engines(bt_exec *got, bt_exec *want, const fixture *f) {
+    compare_flat(f->model, settled(got, bt_exec_params(got)), settled(want, bt_exec_params(want)),
+                 3e-6, "value");
+    for (int32_t i = 0; i < bt_optim_n_slots(f->optim); i++) {
+        compare_flat(f->model, bt_exec_slot(got, i), bt_exec_slot(want, i), 2e-6, "slot");
+    }
+    if (bt_optim_has_average(f->optim)) {
+        compare_flat(f->model, bt_exec_average(got), bt_exec_average(want), 3e-6, "average");
+    }
+}
+
+/* Model Garden's ema case with dropout everywhere, on both engines. */
+static void open_pair(fixture *cpu, fixture *devices) {
+    const task_row *const row = find_row("sentence_prediction_ema");
+    task_case             other;
+    open_case("sentence_prediction_ema");
+    the_case.f.model->encoder.dropout_rate = 0.2F;
+    the_case.f.model->encoder.attention_dropout_rate = 0.2F;
+    the_case.f.model->head.dropout_rate = 0.2F;
+    *cpu = the_case.f;
+    task_case_open(&other, row, "ref", true, 0);
+    other.f.model->encoder = cpu->model->encoder;
+    other.f.model->head = cpu->model->head;
+    fixture_to_devices(&other.f, 1, BT_PRECISION_F32);
+    *devices = other.f;
+    json_decref(other.config);
+    test_tensors_close(other.golden);
+}
+
+static void step_both(fixture *cpu, fixture *devices, int64_t step) {
+    bt_step_result a;
+    bt_step_result b;
+    task_case_pack(&the_case, step);
+    assert_ok(bt_exec_train_step(cpu->exec, &the_case.batch.batch, step, 7, &a, err));
+    assert_ok(bt_exec_train_step(devices->exec, &the_case.batch.batch, step, 7, &b, err));
+    test_close_f64(&b.loss, &a.loss, 1, 1e-5, 1e-5, "loss");
+    test_close_f64(&b.grad_norm, &a.grad_norm, 1, 0, 2e-5, "norm");
+    assert_int_equal(b.n_nonfinite, 0);
+    assert_int_equal(b.n_tokens, a.n_tokens);
+    test_close_f32(b.logits, a.logits, (size_t)bt_model_n_logits(cpu->model, &the_case.batch.batch),
+                   2e-5, 0, "logits");
+}
+
+static void evaluate_both(fixture *cpu, fixture *devices) {
+    bt_step_result a;
+    bt_step_result b;
+    assert_ok(bt_exec_evaluate(cpu->exec, &the_case.batch.batch, &a, err));
+    assert_ok(bt_exec_evaluate(devices->exec, &the_case.batch.batch, &b, err));
+    test_close_f64(&b.loss, &a.loss, 1, 1e-5, 1e-5, "loss of an evaluation");
+    test_close_f32(b.logits, a.logits, (size_t)bt_model_n_logits(cpu->model, &the_case.batch.batch),
+                   2e-5, 0, "logits of an evaluation");
+}
+
+/* The state of one engine goes on in the other, and back. */
+static void hand_over(bt_exec *from, bt_exec *to, const fixture *f) {
+    bt_exec_copy(to, bt_exec_params(to), settled(from, bt_exec_params(from)));
+    for (int32_t i = 0; i < bt_optim_n_slots(f->optim); i++) {
+        bt_exec_copy(to, bt_exec_slot(to, i), bt_exec_slot(from, i));
+    }
+    bt_exec_copy(to, bt_exec_average(to), bt_exec_average(from));
+    assert_ok(bt_exec_changed(to, err));
+}
+
+/* A number that is none in one weight: nothing changes, and the step says so. */
+static void check_nonfinite(fixture *devices) {
+    const size_t   n = (size_t)devices->model->table.n_elements;
+    const int64_t  at = devices->model->table.params[devices->model->embedding_norm.beta].offset;
+    bt_step_result result;
+    float *const   before = bt_alloc_array(n, sizeof *before);
+    float *const   params = settled(devices->exec, bt_exec_params(devices->exec));
+    const float    was = params[at];
+    assert_non_null(before);
+    params[at] = NAN;
+    assert_ok(bt_exec_changed(devices->exec, err));
+    memcpy(before, params, n * sizeof *before);
+    assert_ok(bt_exec_train_step(devices->exec, &the_case.batch.batch, 4, 7, &result, err));
+    assert_int_equal(result.n_nonfinite, 1);
+    assert_false(result.is_skipped);
+    assert_true(isnan(result.loss));
+    assert_ok(bt_exec_settle(devices->exec, err));
+    assert_memory_equal(before, params, n * sizeof *before);
+    params[at] = was;
+    assert_ok(bt_exec_changed(devices->exec, err));
+    bt_free(before);
+}
+
+static void engines_agree(void **state) {
+    (void)state;
+    fixture cpu;
+    fixture devices;
+    open_pair(&cpu, &devices);
+    for (int64_t step = 0; step < 3; step++) {
+        step_both(&cpu, &devices, step);
+    }
+    compare_engines(devices.exec, cpu.exec, &cpu);
+    evaluate_both(&cpu, &devices);
+    assert_ok(bt_exec_swap_averages(cpu.exec, err));
+    assert_ok(bt_exec_swap_averages(devices.exec, err));
+    evaluate_both(&cpu, &devices);
+    assert_ok(bt_exec_swap_averages(cpu.exec, err));
+    assert_ok(bt_exec_swap_averages(devices.exec, err));
+    hand_over(devices.exec, cpu.exec, &cpu);
+    step_both(&cpu, &devices, 3);
+    hand_over(cpu.exec, devices.exec, &cpu);
+    step_both(&cpu, &devices, 4);
+    compare_engines(devices.exec, cpu.exec, &cpu);
+    check_nonfinite(&devices);
+    step_both(&cpu, &devices, 5);
+    compare_engines(devices.exec, cpu.exec, &cpu);
+    fixture_close(&devices);
+    task_case_close(&the_case);
+}
+
+/* ---- replicas -----------------------------------------------------------------------------------
+ */
+
+static void compare_replicas(const test_tensors *golden, int64_t n_steps) {
+    bt_exec *const              exec = the_case.f.exec;
+    const bt_param_table *const table = &the_case.f.model->table;
+    assert_ok(bt_exec_settle(exec, err));
+    for (int kind = 0; kind < 2; kind++) {
+        const float *const flat = kind == 0 ? bt_exec_params(exec) : bt_exec_slot(exec, 0);
+        for (int64_t i = 0; i < table->n_params; i++) {
+            const bt_param *const p = &table->params[i];
+            const bool            is_noise = strstr(p->tf_name, "key/bias") != NULL;
+            char                  name[256];
+            (void)snprintf(name, sizeof name, "step%" PRId64 "/%s/%s", n_steps,
+                           kind == 0 ? "var" : "m", p->tf_name);
+            if (p->has_gradient && !(is_noise && kind == 1)) {
+                test_close_f32(flat + p->offset, test_tensors_f32(golden, name, NULL),
+                               (size_t)p->n_elements, is_noise ? 2e-4 : 2e-6, 0, name);
+            }
+        }
+    }
+}
+
+static void two_replicas_match(void **state) {
+    (void)state;
+    open_case("sentence_prediction_3class");
+    test_tensors *const golden =
+        test_tensors_open(test_shared_path("goldens/numerics/tasks/two_replicas.safetensors"));
+    const float *const losses = test_tensors_f32(golden, "replica_losses", NULL);
+    fixture_to_devices(&the_case.f, 2, BT_PRECISION_F32);
+    for (int64_t step = 0; step < 5; step++) {
+        bt_step_result result;
+        const double   want = (double)(losses[2 * step] + losses[2 * step + 1]) / 2;
+        task_case_pack(&the_case, step);
+        assert_ok(
+            bt_exec_train_step(the_case.f.exec, &the_case.batch.batch, step, 1, &result, err));
+        test_close_f64(&result.loss, &want, 1, 1e-5, 1e-5, "mean of the replicas' losses");
+        assert_int_equal(result.n_nonfinite, 0);
+        if (step == 0 || step == 4) {
+            compare_replicas(golden, step + 1);
+        }
+    }
+    test_tensors_close(golden);
+    task_case_close(&the_case);
+}
+
+/* ---- refusals -----------------------------------------------------------------------------------
+ */
+
+static void what_is_not_offered_is_refused(void **state) {
+    (void)state;
+    open_case("own_classes");
+    const fixture *const f = &the_case.f;
+    bt_exec             *exec = NULL;
+    bt_exec_devices      devices = devices_of_test(TEST_PJRT_N_DEVICES + 1);
+    bt_exec_config       config = {.part_seqs = 2};
+    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &config, &devices, &exec, err),
+                 BT_E_UNSUPPORTED, "gradient_accumulation_steps");
+    config.part_seqs = 0;
+    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &config, &devices, &exec, err),
+                 BT_E_BACKEND, "devices are asked for");
+    devices = (bt_exec_devices){.plugin = "/nonexistent/plugin.so"};
+    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &config, &devices, &exec, err),
+                 BT_E_BACKEND, "/nonexistent/plugin.so: no such file");
+    task_case_close(&the_case);
+    open_case("own_pairs");
+    devices = devices_of_test(2);
+    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &config, &devices, &exec, err),
+                 BT_E_UNSUPPORTED, "dual encoder");
+    task_case_close(&the_case);
+    open_case("own_classes");
+    bt_step_result result;
+    bt_batch       odd = the_case.batch.batch;
+    fixture_to_devices(&the_case.f, 2, BT_PRECISION_F32);
+    odd.n_seqs = 3;
+    odd.n_tokens = odd.offsets[3];
+    assert_fails(bt_exec_train_step(the_case.f.exec, &odd, 0, 1, &result, err), BT_E_CONFIG,
+                 "equal shares");
+    task_case_close(&the_case);
+}
+
+/* The plug-in keeps threads: no destructors. */
+static int run(const struct CMUnitTest *test) {
+    const struct CMUnitTest tests[] = {*test};
+    return cmocka_run_group_tests_name(case_name, tests, NULL, NULL);
+}
+
+int main(int argc, char **argv) {
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(engines_agree),
+        cmocka_unit_test(two_replicas_match),
+        cmocka_unit_test(what_is_not_offered_is_refused),
+    };
+    static const struct CMUnitTest golden = cmocka_unit_test(golden_matches);
+    int                            rc = argc > 1 ? 0 : 1;
+    if (test_pjrt_client() == NULL) { /* which has said why */
+        return TEST_SKIP_EXIT;
+    }
+    const bool        is_long = argc > 1 && strcmp(argv[1], "long") == 0;
+    const char *const asked = getenv("BT_LONG_TESTS");
+    if (is_long && (asked == NULL || strcmp(asked, "1") != 0)) {
+        print_message("SKIPPED: only with BT_LONG_TESTS=1\n");
+        return TEST_SKIP_EXIT;
+    }
+    for (int i = is_long ? 2 : 1; i < argc; i++) {
+        const struct CMUnitTest *test = &golden;
+        case_name = argv[i];
+        for (size_t k = 0; k < BT_ARRAY_LEN(tests); k++) {
+            test = strcmp(tests[k].name, argv[i]) == 0 ? &tests[k] : test;
+        }
+        rc |= run(test);
+    }
+    (void)fflush(NULL);
+    _Exit(rc != 0);
+}
