@@ -215,6 +215,9 @@ const char *bt_text_encoding_advice(const char *key, const char *text, size_t n,
 /* Bytes of ".gz", ".bz2", ".xz", ".zst" or ".zip" where the path [n] ends so, in any case; else 0.
  */
 size_t bt_text_packed_suffix(const char *path, size_t n);
+/* A file that begins as one packed with bzip2, xz, zstd or zip, whose name does not say what is in
+ * it: BT_E_FORMAT with the names that do. */
+BT_MUST_USE bt_status bt_text_refuse_packed(const char *path, bt_error *err);
 /* Parquet, Arrow, Feather and Excel files, by name or first bytes: BT_E_FORMAT with the command
  * that makes a table of them. head may be NULL. */
 BT_MUST_USE bt_status bt_text_refuse_columns(const char *path, const char *head, size_t n,

@@ -11,8 +11,11 @@ typedef enum key_kind {
     ANY, /* bookkeeping, or compared elsewhere */
     COUNT,
     NUMBER,
+    POSITIVE,
+    SHARE,
     TEXT,
     FLAG,
+    NAMES,
 } key_kind;
 
 typedef struct key_row {
@@ -24,23 +27,25 @@ typedef struct key_row {
 static const key_row architecture[] = {
     {"activation", TEXT},
     {"add_cross_attention", FLAG},
-    {"attention_dropout", NUMBER},
-    {"attention_probs_dropout_prob", NUMBER},
-    {"classifier_dropout", NUMBER},
-    {"classifier_dropout_prob", NUMBER},
+    {"attention_dropout", SHARE},
+    {"attention_probs_dropout_prob", SHARE},
+    {"classifier_dropout", SHARE},
+    {"classifier_dropout_prob", SHARE},
     {"dim", COUNT},
-    {"dropout", NUMBER},
+    {"dropout", SHARE},
     {"embedding_size", COUNT},
     {"hidden_act", TEXT},
     {"hidden_dim", COUNT},
-    {"hidden_dropout_prob", NUMBER},
+    {"hidden_dropout_prob", SHARE},
     {"hidden_size", COUNT},
+    {"id2label", NAMES},
     {"initializer_range", NUMBER},
     {"inner_group_num", COUNT},
     {"intermediate_size", COUNT},
     {"is_decoder", FLAG},
     {"is_encoder_decoder", FLAG},
-    {"layer_norm_eps", NUMBER},
+    {"label2id", NAMES},
+    {"layer_norm_eps", POSITIVE},
     {"max_position_embeddings", COUNT},
     {"model_type", TEXT},
     {"n_heads", COUNT},
@@ -86,8 +91,6 @@ static const char *const bookkeeping[] = {
     "forced_eos_token_id",
     "gap_size",
     "gradient_checkpointing",
-    "id2label",
-    "label2id",
     "language",
     "layers_to_keep",
     "length_penalty",
@@ -149,10 +152,17 @@ static bool is_of_kind(const json_t *value, key_kind kind) {
         return json_is_integer(value) && json_integer_value(value) >= 0;
     case NUMBER:
         return json_is_number(value);
+    case POSITIVE:
+        return json_is_number(value) && json_number_value(value) > 0;
+    case SHARE:
+        return json_is_number(value) && json_number_value(value) >= 0 &&
+               json_number_value(value) < 1;
     case TEXT:
         return json_is_string(value);
     case FLAG:
         return json_is_boolean(value);
+    case NAMES:
+        return json_is_object(value);
     }
     return true;
 }
@@ -161,8 +171,11 @@ static const char *word_of(key_kind kind) {
     static const char *const words[] = {[ANY] = "value",
                                         [COUNT] = "whole number",
                                         [NUMBER] = "number",
+                                        [POSITIVE] = "number above 0",
+                                        [SHARE] = "number from 0 to below 1",
                                         [TEXT] = "text",
-                                        [FLAG] = "flag (true or false)"};
+                                        [FLAG] = "flag (true or false)",
+                                        [NAMES] = "object of names by their numbers"};
     return words[kind];
 }
 

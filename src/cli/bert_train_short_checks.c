@@ -103,6 +103,9 @@ bt_status short_refuse_text(const short_run *run, const char *section, const cha
     if (rc == BT_OK && files.n > 0 && bt_data_is_text_file(files.items[0])) {
         rc = BT_FAIL(err, BT_E_FORMAT, "%s is text, no record file: %s", files.items[0], advice);
     }
+    if (rc == BT_OK && files.n > 0) {
+        rc = bt_text_refuse_packed(files.items[0], err);
+    }
     bt_fs_names_deinit(&files);
     return rc;
 }

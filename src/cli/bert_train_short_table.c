@@ -175,22 +175,41 @@ static bool is_too_many(const bt_data_survey *survey) {
            (survey->n_labels > 20 && 2 * (int64_t)survey->n_labels > survey->n_rows);
 }
 
+static const char classes_key[] = "task.model.num_classes";
+static const char problem_key[] = "task.problem_type";
+static const char multi_label[] = "multi_label_classification";
+
+/* Several labels a row: n of them are known. */
+static bt_status decide_multi_label(short_run *run, size_t n, bt_error *err) {
+    char number[32];
+    (void)snprintf(number, sizeof number, "%zu", n);
+    BT_TRY(short_decide(run, problem_key, multi_label, "--train", err));
+    return short_decide(run, classes_key, number, "--train", err);
+}
+
+/* Nobody wrote that it is another one. */
+static bool may_be_multi_label(const short_run *run) {
+    const char *problem = "";
+    return bt_conf_has(run->conf, problem_key) &&
+           (!short_is_written(run, problem_key) ||
+            (bt_conf_get_str(run->conf, problem_key, &problem, NULL) == BT_OK &&
+             bt_str_equal(problem, multi_label)));
+}
+
 static bt_status decide_classes(short_run *run, const char *input, const bt_data_survey *survey,
                                 bt_error *err) {
-    static const char key[] = "task.model.num_classes";
-    char              number[32];
-    if (short_is_written(run, key) || (bt_conf_has(run->conf, "task.problem_type") &&
-                                       short_is_written(run, "task.problem_type"))) {
+    char number[32];
+    if (short_is_written(run, classes_key)) {
         return BT_OK;
     }
-    if (survey->n_lists > 0 && bt_conf_has(run->conf, "task.problem_type")) {
-        (void)snprintf(number, sizeof number, "%zu", survey->n_labels);
-        BT_TRY(
-            short_decide(run, "task.problem_type", "multi_label_classification", "--train", err));
-        return short_decide(run, key, number, "--train", err);
+    if (survey->n_lists > 0 && may_be_multi_label(run)) {
+        return decide_multi_label(run, survey->n_labels, err);
+    }
+    if (bt_conf_has(run->conf, problem_key) && short_is_written(run, problem_key)) {
+        return BT_OK;
     }
     if (survey->are_scores) {
-        BT_TRY(short_decide(run, key, "1", "--train", err));
+        BT_TRY(short_decide(run, classes_key, "1", "--train", err));
         BT_TRY(short_decide(run, TRAIN ".label_type", "float", "--train", err));
         return short_decide(run, VALIDATION ".label_type", "float", "--train", err);
     }
@@ -212,7 +231,7 @@ static bt_status decide_classes(short_run *run, const char *input, const bt_data
                        input, survey->n_labels, survey->n_rows, survey->label, survey->first_label);
     }
     (void)snprintf(number, sizeof number, "%zu", survey->n_labels);
-    return short_decide(run, key, number, "--train", err);
+    return short_decide(run, classes_key, number, "--train", err);
 }
 
 static bt_status read_config(const short_run *run, bt_arena *arena, bt_data_config *out,
@@ -236,10 +255,34 @@ static bt_status survey_input(const short_run *run, const column_list *texts,
     return rc;
 }
 
+/* Columns that hold a number for each class, in the place of one that holds the label. */
+static size_t count_label_fields(const short_run *run) {
+    static const char path[] = TRAIN ".label_fields";
+    bt_conf_str_list  list = {0};
+    return bt_conf_has(run->conf, path) && short_is_written(run, path) &&
+                   bt_conf_get_str_list(run->conf, path, &list, NULL) == BT_OK
+               ? list.n
+               : 0;
+}
+
+static bt_status refuse_both(const char *input, const char *label, const column_list *texts,
+                             bt_error *err) {
+    for (size_t i = 0; i < texts->n; i++) {
+        if (bt_str_equal(texts->items[i], label)) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "%s: column '%s' would be text and label at once: name the label's with "
+                           "--label=COLUMN, the text's with --text=COLUMN",
+                           input, label);
+        }
+    }
+    return BT_OK;
+}
+
 bt_status short_use_table(short_run *run, const char *input, column_list *texts,
                           column_list *labels, bt_error *err) {
     bt_status      rc = BT_OK;
     bt_data_survey survey = {0};
+    const size_t   n_fields = count_label_fields(run);
     read_written(run, TRAIN ".text_fields", true, texts);
     read_written(run, TRAIN ".label_field", false, labels);
     BT_CHECK(survey_input(run, texts, labels, &survey, err));
@@ -249,26 +292,22 @@ bt_status short_use_table(short_run *run, const char *input, column_list *texts,
         rc = short_use_records(run, input, table_advice, err);
         goto done;
     }
-    if (survey.label == NULL) {
+    if (survey.label == NULL && n_fields == 0) {
         rc = refuse_columns("label", input, &survey, err);
         goto done;
     }
-    labels->items[0] = survey.label;
-    labels->n = 1;
     if (texts->n == 0) {
         BT_CHECK(recognise_texts(input, &survey, texts, err));
     }
     BT_CHECK(short_put_columns(run, "text", "text_fields", texts, true, err));
-    BT_CHECK(short_put_columns(run, "label", "label_field", labels, false, err));
-    BT_CHECK(decide_classes(run, input, &survey, err));
-    for (size_t i = 0; i < texts->n; i++) {
-        if (bt_str_equal(texts->items[i], survey.label)) {
-            rc = BT_FAIL(err, BT_E_CONFIG,
-                         "%s: column '%s' would be text and label at once: name the label's with "
-                         "--label=COLUMN, the text's with --text=COLUMN",
-                         input, survey.label);
-            goto done;
-        }
+    if (n_fields > 0) {
+        BT_CHECK(may_be_multi_label(run) ? decide_multi_label(run, n_fields, err) : BT_OK);
+    } else {
+        labels->items[0] = survey.label;
+        labels->n = 1;
+        BT_CHECK(short_put_columns(run, "label", "label_field", labels, false, err));
+        BT_CHECK(decide_classes(run, input, &survey, err));
+        BT_CHECK(refuse_both(input, survey.label, texts, err));
     }
     rc = short_use_text(run, input, err);
 done:

@@ -170,8 +170,11 @@ bt_status short_use_words(short_run *run, const char *input, const column_list *
                           const column_list *labels, bt_error *err) {
     BT_TRY(put_column(run, "text", "words_column", texts, err));
     BT_TRY(put_column(run, "label", "label_column", labels, err));
-    if (input != NULL) { /* the experiment's own default is none at all */
-        BT_TRY(short_decide_both(run, "global_batch_size", "32", "--train", err));
+    static const char *const flags[] = {"--train", "--eval", "--predict"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(flags); i++) { /* the experiment's default is none at all */
+        if (short_flag(run, flags[i] + 2) != NULL) {
+            BT_TRY(short_decide_both(run, "global_batch_size", "32", flags[i], err));
+        }
     }
     if (short_flag(run, "eval") != NULL || short_flag(run, "predict") != NULL) {
         bool are_words = false;

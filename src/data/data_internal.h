@@ -190,6 +190,18 @@ typedef struct data_names  data_names;
 
 /* ---- raw text -------------------------------------------------------------------------------- */
 
+typedef struct data_vocab_wish {
+    const char     *path;
+    bt_text_rules   rules;
+    int64_t         vocab_size; /* of the model */
+    bt_text_options options;
+} data_vocab_wish;
+
+/* A vocabulary that was checked against the model, and what makes tokens of it: both the caller's,
+ * also after a failure. Errors name the file. */
+bt_status bt_data_load_vocab(const data_vocab_wish *wish, bt_text_vocab **vocab,
+                             bt_text_tokenizer **tokenizer, bt_error *err);
+
 typedef struct data_encoder {
     const bt_data_schema *schema;
     bt_text_vocab        *vocab;

@@ -180,6 +180,7 @@ static bt_status explain_format(const record_rows *rows, const char *path, bt_er
                        section);
     }
     BT_TRY(look_for_columns(path, problem));
+    BT_TRY(bt_text_refuse_packed(path, problem));
     if (bt_data_is_text_file(path)) {
         return BT_FAIL(problem, BT_E_FORMAT,
                        "%s is text, no record file: call it .tsv, .csv or .jsonl, or say so in "

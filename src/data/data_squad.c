@@ -111,14 +111,16 @@ done:
 /* ---- open -------------------------------------------------------------------------------------
  */
 
-static bt_status load_vocab(squad_rows *rows, const bt_data_squad *squad, bt_error *err) {
-    BT_TRY(bt_text_vocab_load(&rows->vocab, squad->vocab_file, err));
-    BT_TRY(bt_text_vocab_check(rows->vocab, squad->vocab_file, rows->schema->vocab_size, err));
-    const bt_text_options options = {.do_lower_case = squad->do_lower_case,
-                                     .accents = squad->accents,
-                                     .chinese_joined = squad->chinese_joined};
-    const bt_status rc = bt_text_tokenizer_create_as(&rows->tokenizer, rows->vocab, &options, err);
-    return rc == BT_OK ? BT_OK : bt_error_prefix(err, "%s", squad->vocab_file);
+static bt_status load_vocab(squad_rows *rows, const bt_data_squad *squad, const char *section,
+                            bt_error *err) {
+    const data_vocab_wish wish = {.path = squad->vocab_file,
+                                  .rules = BT_TEXT_PYTHON,
+                                  .vocab_size = rows->schema->vocab_size,
+                                  .options = {.do_lower_case = squad->do_lower_case,
+                                              .accents = squad->accents,
+                                              .chinese_joined = squad->chinese_joined}};
+    const bt_status       rc = bt_data_load_vocab(&wish, &rows->vocab, &rows->tokenizer, err);
+    return rc == BT_OK ? rc : bt_error_prefix(err, "%s.vocab_file", section);
 }
 
 /* Who has made records for training may give records here too. */
@@ -182,7 +184,7 @@ static bt_status open_squad(squad_rows *rows, const bt_data_config *config, bt_e
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a window of seq_length %" PRId64,
                        rows->schema->seq_length);
     }
-    BT_TRY(load_vocab(rows, squad, err));
+    BT_TRY(load_vocab(rows, squad, config->section, err));
     BT_TRY(read_files(rows, squad, config, err));
     BT_TRY(bt_data_squad_split(&rows->set, config, err));
     return make_windows(rows, squad, err);

@@ -26,21 +26,32 @@ static bt_status check_text(const bt_data_schema *schema, const char *section, b
     return BT_OK;
 }
 
+bt_status bt_data_load_vocab(const data_vocab_wish *wish, bt_text_vocab **vocab,
+                             bt_text_tokenizer **tokenizer, bt_error *err) {
+    BT_TRY(bt_text_vocab_load_as(vocab, wish->path, wish->rules, err));
+    BT_TRY(bt_text_vocab_check(*vocab, wish->path, wish->vocab_size, err));
+    const bt_status rc = bt_text_tokenizer_create_as(tokenizer, *vocab, &wish->options, err);
+    return rc == BT_E_FORMAT ? bt_error_prefix(err, "%s", wish->path) : rc;
+}
+
 static bt_status load_vocab(data_encoder *encoder, const char *section, bt_error *err) {
-    const bt_data_schema *const schema = encoder->schema;
-    const bt_data_text *const   text = &schema->text;
+    const bt_data_text *const text = &encoder->schema->text;
+    const data_vocab_wish     wish = {.path = text->vocab_file,
+                                      .rules = text->rules,
+                                      .vocab_size = encoder->schema->vocab_size,
+                                      .options = {.do_lower_case = text->lower_case,
+                                                  .accents = text->accents,
+                                                  .chinese_joined = text->chinese_joined}};
     if (text->vocab_file == NULL || text->vocab_file[0] == '\0') {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.vocab_file is empty, and raw text needs the vocabulary that the model "
                        "was trained with",
                        section);
     }
-    if (bt_text_vocab_load_as(&encoder->vocab, text->vocab_file, text->rules, err) != BT_OK) {
-        return bt_error_prefix(err, "%s.vocab_file", section);
-    }
-    return bt_text_vocab_check(encoder->vocab, text->vocab_file, schema->vocab_size, err) == BT_OK
-               ? BT_OK
-               : bt_error_prefix(err, "%s.vocab_file", section);
+    const bt_status rc = bt_data_load_vocab(&wish, &encoder->vocab, &encoder->tokenizer, err);
+    return rc == BT_OK
+               ? rc
+               : bt_error_prefix(err, "%s%s", section, rc == BT_E_UNSUPPORTED ? "" : ".vocab_file");
 }
 
 bt_status bt_data_encoder_init(data_encoder *encoder, const bt_data_schema *schema,
@@ -48,12 +59,6 @@ bt_status bt_data_encoder_init(data_encoder *encoder, const bt_data_schema *sche
     *encoder = (data_encoder){.schema = schema};
     BT_TRY(check_text(schema, section, err));
     BT_TRY(load_vocab(encoder, section, err));
-    const bt_text_options options = {.do_lower_case = schema->text.lower_case,
-                                     .accents = schema->text.accents,
-                                     .chinese_joined = schema->text.chinese_joined};
-    if (bt_text_tokenizer_create_as(&encoder->tokenizer, encoder->vocab, &options, err) != BT_OK) {
-        return bt_error_prefix(err, "%s", section);
-    }
     BT_TRY(bt_text_scratch_create(&encoder->scratch, err));
     size_t n = 0;
     if (!bt_size_mul((size_t)schema->seq_length, 2, &n) ||

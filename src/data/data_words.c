@@ -274,15 +274,14 @@ static bt_status load_vocab(words_rows *rows, bt_error *err) {
                        "trained with",
                        rows->section);
     }
-    if (bt_text_vocab_load(&rows->vocab, path, err) != BT_OK) {
+    const data_vocab_wish wish = {.path = path,
+                                  .rules = BT_TEXT_PYTHON,
+                                  .vocab_size = schema->vocab_size,
+                                  .options = {.do_lower_case = schema->text.lower_case,
+                                              .accents = schema->text.accents,
+                                              .chinese_joined = schema->text.chinese_joined}};
+    if (bt_data_load_vocab(&wish, &rows->vocab, &rows->tokenizer, err) != BT_OK) {
         return bt_error_prefix(err, "%s.vocab_file", rows->section);
-    }
-    BT_TRY(bt_text_vocab_check(rows->vocab, path, schema->vocab_size, err));
-    const bt_text_options options = {.do_lower_case = schema->text.lower_case,
-                                     .accents = schema->text.accents,
-                                     .chinese_joined = schema->text.chinese_joined};
-    if (bt_text_tokenizer_create_as(&rows->tokenizer, rows->vocab, &options, err) != BT_OK) {
-        return bt_error_prefix(err, "%s", path);
     }
     BT_TRY(bt_text_scratch_create(&rows->scratch, err));
     const bt_status rc =

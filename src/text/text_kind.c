@@ -28,6 +28,34 @@ static size_t peek(const char *path, char *head, size_t n) {
     return got;
 }
 
+bt_status bt_text_refuse_packed(const char *path, bt_error *err) {
+    static const struct {
+        const char *what;
+        const char *ending;
+        const char *magic;
+    } rows[] = {
+        {"bzip2", ".bz2", "BZh"},
+        {"xz", ".xz",
+         "\xfd"
+         "7zXZ"},
+        {"zstd", ".zst", "\x28\xb5\x2f\xfd"},
+        {"zip", ".zip", "PK\x03\x04"},
+    };
+    char         head[8] = "";
+    const size_t n = peek(path, head, sizeof head);
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        const size_t n_magic = strlen(rows[i].magic);
+        if (n >= n_magic && memcmp(head, rows[i].magic, n_magic) == 0) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s is packed with %s, and its name does not say what is in it: call "
+                           "it .tsv%s, .csv%s or .jsonl%s (a table), or .conll%s (words with tags)",
+                           path, rows[i].what, rows[i].ending, rows[i].ending, rows[i].ending,
+                           rows[i].ending);
+        }
+    }
+    return BT_OK;
+}
+
 bt_status bt_text_refuse_columns(const char *path, const char *head, size_t n, bt_error *err) {
     static const struct {
         const char *what;

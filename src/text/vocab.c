@@ -212,20 +212,41 @@ bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, bt_error *er
     return bt_text_vocab_load_as(out, path, BT_TEXT_PYTHON, err);
 }
 
+/* An added token is the piece of its number: one that lies in the vocabulary under another number,
+ * or with another text, is of another vocabulary. */
+static bt_status check_added(const bt_text_vocab *vocab, const char *path, bt_error *err) {
+    for (size_t i = 0; i < vocab->n_added; i++) {
+        const text_added *const added = &vocab->added[i];
+        size_t                  n = 0;
+        const char *const       piece = bt_text_vocab_piece(vocab, added->id, &n);
+        if (n != added->n || memcmp(piece, added->text, n) != 0) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s: the added token '%.100s' has the number %" PRId32
+                           ", which is that of the piece '%.*s'",
+                           path, added->text, added->id, (int)(n < 100 ? n : 100), piece);
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status load_json(bt_text_vocab **out, const char *bytes, size_t n, const char *path,
                            bt_text_rules rules, bt_error *err) {
     text_tokenizer_json json;
     BT_TRY(text_tokenizer_json_read(bytes, n, path, &json, err));
-    const bt_status rc =
-        parse_as(out, bt_str_text(&json.lines), json.lines.len, path, rules, true, err);
+    bt_status rc = parse_as(out, bt_str_text(&json.lines), json.lines.len, path, rules, true, err);
     if (rc == BT_OK) {
         (*out)->longest_word = json.max_word_codepoints;
         (*out)->added = json.added;
         (*out)->n_added = json.n_added;
         json.added = NULL;
         json.n_added = 0;
+        rc = check_added(*out, path, err);
     }
     text_tokenizer_json_deinit(&json);
+    if (rc != BT_OK) {
+        bt_text_vocab_free(*out);
+        *out = NULL;
+    }
     return rc;
 }
 

@@ -15,27 +15,43 @@
 
 #define ENCODER "task.model.encoder"
 
-bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_fact *fact, bt_error *err) {
-    bool adopted = false;
-    BT_TRY(bt_conf_adopt(f->conf, path, fact, f->origin, &adopted, err));
-    if (!adopted) {
-        return BT_OK;
-    }
-    const char *const name = strrchr(path, '.') + 1;
-    const char *const comma = f->told.len > 0 ? ", " : "";
+static bt_status write_fact(bt_str *out, const char *name, const bt_conf_fact *fact,
+                            bt_error *err) {
     switch (fact->kind) {
     case BT_CONF_FACT_BOOL:
-        return bt_str_appendf(&f->told, err, "%s%s %s", comma, name, fact->u.b ? "true" : "false");
+        return bt_str_appendf(out, err, " %s %s", name, fact->u.b ? "true" : "false");
     case BT_CONF_FACT_I64:
-        return bt_str_appendf(&f->told, err, "%s%s %" PRId64, comma, name, fact->u.i);
+        return bt_str_appendf(out, err, " %s %" PRId64, name, fact->u.i);
     case BT_CONF_FACT_F64:
-        return bt_str_appendf(&f->told, err, "%s%s %g", comma, name, fact->u.f);
+        return bt_str_appendf(out, err, " %s %g", name, fact->u.f);
     case BT_CONF_FACT_STR:
-        return bt_str_appendf(&f->told, err, "%s%s %s", comma, name, fact->u.s);
+        return bt_str_appendf(out, err, " %s %s", name, fact->u.s);
     case BT_CONF_FACT_STR_LIST: /* in a line of its own */
         return BT_OK;
     }
     return BT_OK;
+}
+
+/* The same key of the other section comes next, and is not told again. */
+static bt_status note_fact(fact_list *f, const char *name, const bt_conf_fact *fact,
+                           bt_error *err) {
+    bt_str    item = BT_STR_INIT;
+    bt_status rc = write_fact(&item, name, fact, err);
+    if (rc == BT_OK && item.len > 0 &&
+        !bt_str_ends_with(bt_str_text(&f->told), bt_str_text(&item))) {
+        rc = f->told.len > 0
+                 ? bt_str_append_char(&f->told, ',', err)
+                 : bt_str_appendf(&f->told, err, "%s says what nobody wrote:", f->origin);
+        rc = rc == BT_OK ? bt_str_append(&f->told, bt_str_text(&item), err) : rc;
+    }
+    bt_str_deinit(&item);
+    return rc;
+}
+
+bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_fact *fact, bt_error *err) {
+    bool adopted = false;
+    BT_TRY(bt_conf_adopt(f->conf, path, fact, f->origin, &adopted, err));
+    return adopted ? note_fact(f, strrchr(path, '.') + 1, fact, err) : BT_OK;
 }
 
 bt_status facts_adopt_i64(fact_list *f, const char *path, int64_t value, bt_error *err) {
@@ -115,8 +131,11 @@ static bt_status adopt_arithmetic(fact_list *f, const bt_ckpt *ckpt, const bt_ck
  */
 
 void facts_tell(fact_list *f) {
-    if (f->told.len > 0) {
-        bt_log(BT_LOG_INFO, "%s says what nobody wrote: %s", f->origin, bt_str_text(&f->told));
+    if (f->told.len > 0 && !bt_str_equal(bt_str_text(&f->told), bt_str_text(&f->last))) {
+        const bt_str old = f->last;
+        bt_log(BT_LOG_INFO, "%s", bt_str_text(&f->told));
+        f->last = f->told;
+        f->told = old;
     }
     bt_str_clear(&f->told);
 }
@@ -346,7 +365,7 @@ static bt_status adopt_all(fact_list *f, const bt_train_args *args, bool is_dry,
 }
 
 bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error *err) {
-    fact_list f = {.conf = args->conf, .told = BT_STR_INIT};
+    fact_list f = {.conf = args->conf, .told = BT_STR_INIT, .last = BT_STR_INIT};
     /* its checkpoints need not be there yet */
     if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL || !bt_conf_has(args->conf, ENCODER)) {
         return BT_OK;
@@ -354,5 +373,6 @@ bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error 
     BT_TRY(labels_recall(args, err)); /* without them there is no plan */
     bt_status rc = adopt_all(&f, args, is_dry, err);
     bt_str_deinit(&f.told);
+    bt_str_deinit(&f.last);
     return rc;
 }

@@ -48,6 +48,43 @@ static bt_status adopt_classifier(fact_list *f, const bt_ckpt_head *head, int64_
     return facts_adopt_bool(f, "task.model.use_encoder_pooler", true, err);
 }
 
+/* Tags that the short command found in the words: all of them are the head's. */
+static bool are_found_tags(const bt_conf *conf, const bt_conf_str_list *names,
+                           const bt_ckpt_head *head) {
+    char   origin[BT_CONF_ORIGIN_MAX];
+    size_t n_known = 0;
+    for (size_t i = 0; i < names->n; i++) {
+        for (size_t j = 0; j < head->n; j++) {
+            n_known += bt_str_equal(names->items[i], head->names[j]) ? 1 : 0;
+        }
+    }
+    return names->n > 0 && n_known == names->n && !bt_conf_is_written(conf, "task.init_head") &&
+           bt_str_starts_with(bt_conf_origin(conf, "task.class_names", origin), "--train");
+}
+
+/* They have no order of their own: that of the head, and its others too. */
+static bt_status take_tags(bt_conf *conf, const bt_ckpt_head *head, bt_error *err) {
+    bt_status      rc = BT_OK;
+    char           told[BT_LIST_MAX];
+    bt_str         list = BT_STR_INIT;
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    BT_CHECK(bt_str_append(&list, "task.class_names=[", err));
+    for (size_t i = 0; i < head->n; i++) {
+        BT_CHECK(bt_str_append(&list, i > 0 ? ", " : "", err));
+        BT_CHECK(bt_str_append_json(&list, head->names[i], err));
+    }
+    BT_CHECK(bt_str_append_char(&list, ']', err));
+    BT_CHECK(
+        bt_conf_set(conf, bt_str_text(&list), "id2label of task.init_checkpoint", &errors, err));
+    bt_list_all(told, sizeof told, (const char *const *)head->names, head->n);
+    bt_log(BT_LOG_INFO, "task.class_names are those of the head: %s (id2label of %s)", told,
+           head->path);
+done:
+    bt_conf_errors_deinit(&errors);
+    bt_str_deinit(&list);
+    return rc;
+}
+
 /* The tagger, unless its tags are not known, or the user has others: in task.class_names, or in the
  * meta data of his records. */
 static bt_status adopt_tagger(fact_list *f, const bt_ckpt_head *head, int64_t n_classes,
@@ -59,6 +96,10 @@ static bt_status adopt_tagger(fact_list *f, const bt_ckpt_head *head, int64_t n_
     BT_TRY(read_written(f->conf, "task.class_names", &names, err));
     BT_TRY(bt_conf_get_str(f->conf, "task.meta_data_path", &meta, err));
     BT_TRY(head_facts_have_names(head, &have_names, twice, err));
+    if (have_names && (int64_t)head->n == n_classes && are_found_tags(f->conf, &names, head)) {
+        BT_TRY(take_tags(f->conf, head, err));
+        return facts_adopt_bool(f, "task.init_head", true, err);
+    }
     const bool is_ours = names.n > 0
                              ? (int64_t)names.n == n_classes && !are_others(&names, head)
                              : have_names && (int64_t)head->n == n_classes && meta[0] == '\0';

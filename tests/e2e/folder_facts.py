@@ -86,7 +86,10 @@ class Architectures(Facts):
         for facts, code, text in (
                 (dict(hidden_act=5), DATA, 'weights/config.json: hidden_act is no text'),
                 (dict(is_decoder='true'), DATA, 'is_decoder is no flag (true or false)'),
-                (dict(layer_norm_eps='1e-5'), DATA, 'layer_norm_eps is no number'),
+                (dict(layer_norm_eps='1e-5'), DATA, 'layer_norm_eps is no number above 0'),
+                (dict(layer_norm_eps=0), DATA, 'layer_norm_eps is no number above 0'),
+                (dict(hidden_dropout_prob=1.5), DATA, 'hidden_dropout_prob is no number from 0 to below 1'),
+                (dict(id2label=['a', 'b']), DATA, 'id2label is no object of names by their numbers'),
                 (dict(num_hidden_layers=2.5), DATA, 'num_hidden_layers is no whole number'),
                 (dict(quantization_config={'bits': 8}), CONFIG, 'quantization_config (weights/config.json)'),
                 (dict(hidden_size=16), CONFIG,
@@ -122,6 +125,19 @@ class Everything(Facts):
         how.setdefault('files', ('run.yaml',))
         how.setdefault('mode', 'train')
         return self.train(override='task.init_checkpoint=%s,%s%s' % (init, SHORT, more), **how)
+
+    def test_each_fact_is_told_once(self):
+        """Both sections have the same keys."""
+        self.write('weights/vocab.txt', VOCAB)
+        self.write('rows.tsv', 'sentence\tlabel\n' + 'the cat\t0\na dog\t1\n' * 4)
+        result = self.train(mode='train', files=(), override=(
+            'task.init_checkpoint=weights,task.train_data.input_path=rows.tsv,'
+            'task.validation_data.input_path=rows.tsv,task.train_data.text_fields=[sentence],'
+            'task.validation_data.text_fields=[sentence],trainer.train_steps=1'))
+        lines = [line for line in result.stderr.splitlines() if 'says what nobody wrote' in line]
+        self.assertEqual(len(lines), 2, lines)
+        self.assertEqual(lines[0].count('seq_length '), 1)
+        self.assertEqual(lines[1].count('vocab_file weights/vocab.txt'), 1)
 
     def params(self, model_dir='out'):
         with open(self.path(model_dir, 'params.yaml'), encoding='utf-8') as source:
@@ -450,6 +466,27 @@ class Heads(Facts):
         self.train_tags(',task.class_names=[O,B-PER,I-PER,B-LOC]')
         with open(self.path('run/params.yaml'), encoding='utf-8') as source:
             self.assertIn('init_head: true\n', source.read())
+
+    def test_tags_of_the_short_command_take_the_head_s_order(self):
+        rows = self.rows('tags')
+        for tags, names in ((None, '[O, B-PER, I-PER, B-LOC]'), (['O', 'B-PER'], '[O, B-PER, I-PER, B-LOC]'),
+                            (['O', 'B-PER', 'B-ORG'], '[O, B-ORG, B-PER]')):
+            self.write_words(rows, *([[tags[i % len(tags)] for i in range(5)]] if tags else []))
+            result = e2e.run(['--experiment=bert/tagging', '--mode=train', '--train=words.conll',
+                              '--init=' + e2e.golden('folders/tags'), '--model_dir=short',
+                              '--params_override=task.train_data.seq_length=24'], cwd=self.folder)
+            self.assertEqual(result.code, 0, str(result))
+            with open(self.path('short/params.yaml'), encoding='utf-8') as source:
+                params = source.read()
+            self.assertIn('class_names: %s\n' % names, params)
+            self.assertEqual('init_head: true\n' in params, 'B-ORG' not in names)
+            self.assertEqual('task.class_names are those of the head: ' in result.stderr, 'B-ORG' not in names)
+            shutil.rmtree(self.path('short'))
+        self.write_words(rows)
+        result = e2e.run(['--experiment=bert/tagging', '--mode=predict', '--predict=words.conll',
+                          '--init=' + e2e.golden('folders/tags'), '--model_dir=out',
+                          '--output_path=tags.tsv'], cwd=self.folder)  # the folder is enough
+        self.assertEqual(result.code, 0, str(result))
 
     def test_a_tagger_goes_on_without_the_folder(self):
         rows = self.rows('tags')

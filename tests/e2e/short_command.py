@@ -221,9 +221,25 @@ class Inputs(Short):
         self.assertIn('num_classes: 3\n', params)
         self.assertEqual(json.loads(self.read('out/labels.json'))['label_names'],
                          ['7', 'a, b', 'c'])
+        kind = '--params_override=task.problem_type=multi_label_classification'
+        shutil.rmtree(self.path('out'))
+        self.short(kind, train='train.jsonl', evaluation='dev.jsonl')
+        self.assertIn('num_classes: 3\n', self.read('out/params.yaml'))
         shutil.rmtree(self.path('out'))
         run = self.short(train='train.jsonl', evaluation=None, expect=CONFIG)
         self.assertIn('name two files instead (--train and --eval)', self.one_error(run))
+
+    def test_a_column_for_each_label(self):
+        for name in ('train', 'dev'):
+            self.write(name + '.csv', 'text,joy,fear,anger\n' + ''.join(
+                'the %d,%d,%d,%d\n' % (i, i % 2, i % 3 == 0, 0) for i in range(24)))
+        run = self.short('--params_override=' + ','.join(
+            'task.%s_data.label_fields=[joy,fear,anger]' % s for s in ('train', 'validation')),
+                         train='train.csv', evaluation='dev.csv')
+        self.assertIn('f1_micro ', run.stdout)
+        params = self.read('out/params.yaml')
+        self.assertIn('problem_type: multi_label_classification\n', params)
+        self.assertIn('num_classes: 3\n', params)
 
     def test_a_folder_a_class(self):
         for i, (text, label) in enumerate(self.ROWS):

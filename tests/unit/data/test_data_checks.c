@@ -416,6 +416,13 @@ static void test_wrong_files(void **state) {
     check_open(path, BT_E_FORMAT,
                "train.txt is text, no record file: call it .tsv, .csv or .jsonl, or say so in "
                "task.train_data.file_type");
+    static const char zip[] = "PK\003\004, and so on for more bytes than a header has";
+    (void)snprintf(path, sizeof path, "%.4000s/train.zip", folder);
+    test_write_file(path, zip, sizeof zip - 1);
+    check_open(
+        path, BT_E_FORMAT,
+        "train.zip is packed with zip, and its name does not say what is in it: call it .tsv.zip, "
+        ".csv.zip or .jsonl.zip (a table)");
 }
 
 static void test_wrong_config(void **state) {

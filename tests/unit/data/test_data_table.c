@@ -585,6 +585,14 @@ static void test_kinds_do_not_mix(void **state) {
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
                  "but the model's vocab_size is 10");
     schema.vocab_size = 100;
+    static const char few[] = "[PAD]\n[CLS]\n[SEP]\na\n";
+    char              words[TEST_PATH_MAX];
+    (void)snprintf(words, sizeof words, "%.4000s/few.txt", test_temp_dir());
+    test_write_file(words, few, sizeof few - 1);
+    schema.text.vocab_file = words;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_FORMAT,
+                 "few.txt: the vocabulary (4 pieces) has no [UNK]");
+    schema.text.vocab_file = test_source_path("tests/goldens/text/vocab_tf.txt");
     schema.text.n_fields = 3;
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
                  "text_fields: expected at most 2 fields, got 3");

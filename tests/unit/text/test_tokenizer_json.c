@@ -132,6 +132,32 @@ static void test_refused(void **state) {
     }
 }
 
+/* One that no run could take for its words. */
+static void test_added_tokens_of_other_pieces(void **state) {
+    (void)state;
+    static const char        two[] = "{\"id\": 8, \"content\": \"x\"}, "
+                                     "{\"id\": 8, \"content\": \"y\"}";
+    static const char *const texts[] = {"{\"id\": 6, \"content\": \"[NEW]\"}",
+                                        "{\"id\": 7, \"content\": \"B\"}", two};
+    static const char *const words[] = {
+        "tokenizer.json: the added token '[NEW]' has the number 6, which is that of the piece 'B'",
+        "the added token 'B' has the number 7, which is that of the piece '##b'",
+        "the added token 'y' has the number 8, which is that of the piece 'x'"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(texts); i++) {
+        char           json[2048];
+        char           path[TEST_PATH_MAX];
+        bt_text_vocab *vocab = NULL;
+        (void)snprintf(
+            json, sizeof json,
+            "{\"added_tokens\": [%s], " NORMALIZER("false", "null") ", " MODEL(VOCAB) "}",
+            texts[i]);
+        put("tokenizer.json", json);
+        assert_fails(bt_text_vocab_load(&vocab, path_of("tokenizer.json", path), err), BT_E_FORMAT,
+                     words[i]);
+        assert_null(vocab);
+    }
+}
+
 /* ---- faults ------------------------------------------------------------------------------------
  */
 
@@ -166,6 +192,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_taken),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_added_tokens_of_other_pieces),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
