@@ -20,6 +20,7 @@ enum {
 };
 static const double hopeless_seconds = 8.0;
 static const double tell_seconds = 15.0;
+static const double verdict_seconds = 5.0; /* that rank 0's sentence may come later than the end */
 
 /* What MPI tells all ranks. */
 typedef struct shared_start {
@@ -430,6 +431,7 @@ static bt_status start_other(start *s, bt_error *err) {
     if (sent != BT_OK && sent != BT_E_BACKEND) {
         return sent;
     }
+    s->comm->start_deadline += verdict_seconds;
     BT_TRY(take_table(s, err)); /* or why there will be none, also where the card was not taken */
     for (int32_t rank = 1; rank < s->comm->rank; rank++) {
         BT_TRY(reach_rank(s, rank, COMM_CONTROL, err));

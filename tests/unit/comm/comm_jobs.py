@@ -81,6 +81,19 @@ def addresses_of(n, host='127.0.0.1'):
     return ['%s:%d' % (host, port) for port in free_ports(n)]
 
 
+def wait_for_port(address):
+    """Until a rank listens there; the connection is one of a stranger."""
+    host, port = address.rsplit(':', 1)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((host, int(port))).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError('nobody listens at ' + address)
+
+
 def slurm(rank, size, number):
     return {'SLURM_PROCID': str(rank), 'SLURM_STEP_NUM_TASKS': str(size),
             'SLURM_STEP_NODELIST': 'localhost', 'SLURM_JOB_ID': str(number), 'SLURM_STEP_ID': '0'}
@@ -158,10 +171,16 @@ class Sums(Base):
 
 class Death(Base):
     def wait_for_steps(self, job):
-        """Until they make steps; a second is not long enough to be through with anything."""
-        time.sleep(1 * SLOW)
         for child in job.children:
-            self.assertIsNone(child.poll())
+            self.assertEqual(child.stdout.readline(), 'first step\n')
+
+    def start_under_mpirun(self):
+        """Once all of them make steps: mpirun hands no signal to a rank that it has not started."""
+        child = mpirun(3, 'steps')
+        self.addCleanup(child.kill)
+        for _ in range(3):
+            self.assertEqual(child.stdout.readline(), 'first step\n')
+        return child
 
     def test_kill(self):
         for victim in (0, 1, 2):
@@ -235,8 +254,7 @@ class Death(Base):
     def test_mpirun(self):
         """mpirun passes SIGUSR1 on and waits (after SIGTERM it kills in a second). No rank may end,
         and be taken for a failure, before all can: so each of them says its line and its code."""
-        child = mpirun(3, 'steps')
-        time.sleep(2 * SLOW)
+        child = self.start_under_mpirun()
         child.send_signal(signal.SIGUSR1)
         out, err = child.communicate(timeout=60 * SLOW)
         self.assertEqual(len(re.findall(r'stopped at step \d+', out)), 3, out + err)
@@ -245,8 +263,7 @@ class Death(Base):
 
     @unittest.skipUnless(shutil.which('mpirun'), 'no mpirun (Debian: openmpi-bin)')
     def test_kill_under_mpirun(self):
-        child = mpirun(3, 'steps')
-        time.sleep(2 * SLOW)
+        child = self.start_under_mpirun()
         with open('/proc/%d/task/%d/children' % (child.pid, child.pid)) as f:
             ranks = [int(p) for p in f.read().split()]
         self.assertEqual(len(ranks), 3)
@@ -309,7 +326,7 @@ class Start(Base):
         port = int(addresses[0].rsplit(':', 1)[1])
         job = Job('all', 'rounds=3')
         job.start(tf_config(addresses, 0))
-        time.sleep(0.5 * SLOW)
+        wait_for_port(addresses[0])
         rng = random.Random(1)
         kept = []
         hello = b'BTcomm\r\n' + bytes([1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0])
@@ -356,7 +373,7 @@ class Start(Base):
         addresses = addresses_of(2)
         job = Job('open', 'start=15')
         job.start(tf_config(addresses, 0))
-        time.sleep(0.5 * SLOW)
+        wait_for_port(addresses[0])
         second = Job('open')
         second.start(tf_config([addresses[0], addresses_of(1)[0]], 0))
         self.all_fail(second.end(), 4, r'port \d+ cannot be listened on: Address already in use')

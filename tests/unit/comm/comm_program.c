@@ -340,6 +340,10 @@ static bt_status do_steps(world *w, int64_t *step, bt_error *err) {
         if (stop != 0) {
             return BT_OK;
         }
+        if (*step == 0) { /* who reads this may begin to disturb */
+            (void)printf("first step\n");
+            (void)fflush(stdout);
+        }
         (void)usleep(2000);
     }
 }
