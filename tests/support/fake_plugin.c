@@ -50,7 +50,7 @@ struct PJRT_Buffer {
     int64_t dims[8];
     size_t  n_dims, n_bytes;
     int     is_gone;
-    char    bytes[256];
+    char    bytes[1 << 15];
 };
 
 enum { MAX_DEVICES = 8, N_RESULTS = 2 };
@@ -75,6 +75,10 @@ static PJRT_Error *fail(void) {
     PJRT_Error *const error = give(sizeof *error);
     error->code = state.fail_code;
     return error;
+}
+
+static int n_results(void) {
+    return state.n_results > 0 ? state.n_results : N_RESULTS;
 }
 
 /* Is it this function's turn to fail? Once. */
@@ -207,7 +211,7 @@ static PJRT_Error *get_executable(PJRT_LoadedExecutable_GetExecutable_Args *args
 
 static PJRT_Error *num_outputs(PJRT_Executable_NumOutputs_Args *args) {
     CALLED(PJRT_Executable_NumOutputs);
-    args->num_outputs = N_RESULTS;
+    args->num_outputs = (size_t)n_results();
     return NULL;
 }
 
@@ -302,9 +306,9 @@ static PJRT_Error *execute(PJRT_LoadedExecutable_Execute_Args *args) {
     }
     CALLED(PJRT_LoadedExecutable_Execute);
     for (size_t d = 0; d < args->num_devices; d++) {
-        for (size_t i = 0; i < N_RESULTS; i++) {
+        for (size_t i = 0; i < (size_t)n_results(); i++) {
             PJRT_Buffer *const result = give(sizeof *result);
-            *result = *args->argument_lists[d][i];
+            *result = *args->argument_lists[d][i % args->num_args];
             result->is_gone = 0;
             args->output_lists[d][i] = result;
         }

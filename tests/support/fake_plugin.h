@@ -12,7 +12,8 @@ typedef struct fake_plugin {
     int         n_missing;     /* that many functions are missing at the end of the table */
     int         gives_nothing; /* GetPjrtApi gives NULL */
     int         n_devices;
-    int         live; /* objects given out and not given back */
+    int         n_results; /* of each program: copies of its arguments; 0: two */
+    int         live;      /* objects given out and not given back */
 } fake_plugin;
 
 /* "fake_plugin_state": the one that the plug-in uses. */

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine on a plug-in that fails: what was donated is lost and every later call says so, until
+ * the caller brings a state; what fails before that costs nothing; no object is kept. */
+#include <dlfcn.h>
+#include <string.h>
+
+#include "bt/hlo.h"
+#include "exec_fixture.h"
+#include "fake_plugin.h"
+
+enum { INTERNAL = 13, RESOURCE_EXHAUSTED = 8 }; /* of PJRT_Error_Code */
+
+static const char *fake_path(void) {
+    return test_build_path("tests/support/bt_fake_plugin.so");
+}
+
+static fake_plugin *fake(void) {
+    void *const library = dlopen(fake_path(), RTLD_NOW | RTLD_LOCAL);
+    assert_non_null(library);
+    void *const          object = dlsym(library, "fake_plugin_state");
+    fake_plugin_state_fn get = NULL;
+    memcpy(&get, &object, sizeof get);
+    return get();
+}
+
+static const int32_t  ids[] = {1, 2, 3, 4, 5, 6, 7, 8};
+static const int32_t  mask[] = {1, 1, 1, 1, 1, 1, 1, 1};
+static const int32_t  types[8];
+static fixture        f;
+static fixture_batch  batch;
+static bt_step_result result;
+
+/* The engine with a state, on the fake's device; programs give as many results as training's. */
+static void open_on_fake(fake_plugin *plugin) {
+    const bt_head_config head = {
+        .kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_SOFTMAX, .num_classes = 2};
+    const bt_encoder_config encoder = fixture_encoder();
+    json_t *const adam = json_loads("{\"optimizer\": {\"type\": \"adam\", \"adam\": {}}}", 0, NULL);
+    const bt_hlo_config config = {
+        .what = BT_HLO_TRAIN, .n_rows = 1, .n_slots = 8, .n_seqs = 2, .n_replicas = 1};
+    const bt_exec_config  plain = {.n_threads = 1};
+    const bt_exec_devices devices = {.plugin = fake_path(), .n_replicas = 1};
+    bt_hlo_program       *program = NULL;
+    fixture_open(&f, &encoder, &head, adam, "ref", 1);
+    json_decref(adam);
+    fixture_pack(&batch, ids, mask, types, 2, 4, true);
+    batch.batch.int_labels = batch.int_labels;
+    assert_ok(bt_hlo_program_create(f.model, f.optim, &config, &program, err));
+    plugin->n_devices = 1;
+    plugin->n_results = (int)program->n_results;
+    bt_hlo_program_free(program);
+    bt_exec_free(f.exec);
+    f.exec = NULL;
+    assert_ok(bt_exec_create_pjrt(f.model, f.optim, &plain, &devices, &f.exec, err));
+    bt_exec_params(f.exec)[0] = 42;
+    assert_ok(bt_exec_changed(f.exec, err));
+}
+
+static bt_status train(bt_error *problem) {
+    return bt_exec_train_step(f.exec, &batch.batch, 0, 1, &result, problem);
+}
+
+static void fail_at(fake_plugin *plugin, const char *function, int after, int code) {
+    plugin->fail = function;
+    plugin->fail_after = after;
+    plugin->fail_code = code;
+}
+
+static void check_lost(void) {
+    assert_fails(train(err), BT_E_BACKEND, "last checkpoint");
+    assert_fails(bt_exec_settle(f.exec, err), BT_E_BACKEND, "last checkpoint");
+    assert_fails(bt_exec_evaluate(f.exec, &batch.batch, &result, err), BT_E_BACKEND,
+                 "last checkpoint");
+    assert_ok(bt_exec_changed(f.exec, err));
+    assert_ok(bt_exec_settle(f.exec, err));
+}
+
+static void what_was_donated_is_lost(void **state) {
+    (void)state;
+    fake_plugin *const plugin = fake();
+    open_on_fake(plugin);
+    fail_at(plugin, "PJRT_LoadedExecutable_Execute", 0, INTERNAL);
+    assert_fails(train(err), BT_E_BACKEND, "a program failed");
+    check_lost();
+    fail_at(plugin, "PJRT_LoadedExecutable_Execute", 0, RESOURCE_EXHAUSTED);
+    assert_fails(train(err), BT_E_NOMEM, "a program failed");
+    check_lost();
+    fail_at(plugin, "PJRT_Buffer_ToHostBuffer", 0, INTERNAL); /* of the step's outcome */
+    assert_fails(train(err), BT_E_BACKEND, "cannot be read");
+    check_lost();
+    assert_true(bt_exec_params(f.exec)[0] == 42);
+    fixture_close(&f);
+    assert_int_equal(plugin->live, 0);
+}
+
+static void what_fails_before_costs_nothing(void **state) {
+    (void)state;
+    fake_plugin *const plugin = fake();
+    open_on_fake(plugin);
+    fail_at(plugin, "PJRT_Client_Compile", 0, INTERNAL);
+    assert_fails(train(err), BT_E_BACKEND, "bt_fake_plugin.so");
+    assert_ok(bt_exec_settle(f.exec, err));
+    for (int after = 0; after < 60; after += 7) { /* the state's arrays, then the batch's */
+        fail_at(plugin, "PJRT_Client_BufferFromHostBuffer", after, INTERNAL);
+        const bt_status rc = train(NULL);
+        const bool      was_reached = plugin->fail_after < 0;
+        if (was_reached) {
+            assert_int_equal(rc, BT_E_BACKEND);
+            assert_ok(bt_exec_settle(f.exec, err));
+        }
+        assert_ok(bt_exec_changed(f.exec, err));
+    }
+    fail_at(plugin, NULL, 0, 0);
+    fixture_close(&f);
+    assert_int_equal(plugin->live, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_donated_is_lost),
+        cmocka_unit_test(what_fails_before_costs_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
