@@ -167,14 +167,14 @@ static bt_status look_for_columns(const char *path, bt_error *problem) {
 }
 
 /* A file that is none of the kind that it was taken for: says what it is and what to set. */
-static bt_status explain_format(const record_rows *rows, const char *path, bt_error *problem) {
-    const char *const section = rows->section;
-    const bool        is_gzip = bt_gzip_is_magic(path);
-    const bt_status   stranger = bt_fs_refuse_stranger_file(path, problem);
+static bt_status explain_format(const char *section, bool gzip, const char *path,
+                                bt_error *problem) {
+    const bool      is_gzip = bt_gzip_is_magic(path);
+    const bt_status stranger = bt_fs_refuse_stranger_file(path, problem);
     if (stranger != BT_OK) {
         return stranger;
     }
-    if (is_gzip && !rows->gzip) {
+    if (is_gzip && !gzip) {
         return BT_FAIL(problem, BT_E_FORMAT,
                        "%s is compressed with gzip: set %s.file_type=tfrecord_compressed", path,
                        section);
@@ -187,7 +187,7 @@ static bt_status explain_format(const record_rows *rows, const char *path, bt_er
                        "%s.file_type",
                        path, section);
     }
-    if (!is_gzip && rows->gzip) {
+    if (!is_gzip && gzip) {
         return BT_FAIL(problem, BT_E_FORMAT,
                        "%s is not compressed with gzip: set %s.file_type=tfrecord", path, section);
     }
@@ -212,7 +212,7 @@ static bt_status index_file(record_rows *rows, data_part *part, record_file *fil
     bt_status rc = rows->gzip ? unpack_file(rows, file, part->path, &problem)
                               : bt_tfrecord_index_build(part->path, &file->index, &problem);
     if (rc == BT_E_FORMAT) {
-        rc = explain_format(rows, part->path, &problem);
+        rc = explain_format(rows->section, rows->gzip, part->path, &problem);
     }
     if (rc != BT_OK) {
         if (err != NULL) {
@@ -328,6 +328,9 @@ bt_status bt_data_records_have(const bt_data_config *config, const char *key, bo
     *out = false;
     for (size_t i = 0; rc == BT_OK && !is_there && i < rows.n_parts; i++) {
         rc = look_at_file(rows.parts[i].path, config->gzip, key, &is_there, out, err);
+        rc = rc == BT_E_FORMAT
+                 ? explain_format(config->section, config->gzip, rows.parts[i].path, err)
+                 : rc;
     }
     bt_data_rows_deinit(&rows);
     return rc;

@@ -287,6 +287,15 @@ static void refusals(void **state) {
     config.global_batch_size = INT64_MAX;
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_NOMEM, "global_batch_size");
     config.global_batch_size = 4;
+    static const char text[] = "a sentence a line, and no name that says so\n";
+    char              lines[TEST_PATH_MAX];
+    (void)snprintf(lines, sizeof lines, "%.4000s/lines.txt", folder);
+    test_write_file(lines, text, sizeof text - 1);
+    const char *const plain = lines;
+    config.paths = &plain;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_FORMAT,
+                 "lines.txt is text, no record file: call it .tsv, .csv or .jsonl, or say so in ");
+    config.paths = &pairs;
     const char *const missing = "nowhere/at-all";
     config.right_paths = &missing;
     config.n_right_paths = 1;
