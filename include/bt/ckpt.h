@@ -107,6 +107,8 @@ typedef struct bt_ckpt_head {
     char   problem_type[BT_CKPT_WORD_MAX]; /* "multi_label_classification"; "": not said */
     char **names;                          /* [n] owned; id2label in the order of its ids */
     size_t n;                              /* classes; 0: not said */
+    size_t odd;                            /* the first class that label2id numbers otherwise; n */
+    double odd_number;                     /* its number there */
 } bt_ckpt_head;
 /* BT_E_FORMAT when there is one that is no JSON, or whose id2label does not number its names. */
 BT_MUST_USE bt_status bt_ckpt_read_head(const bt_ckpt *ckpt, bt_ckpt_head *out, bt_error *err);

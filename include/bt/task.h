@@ -126,7 +126,8 @@ typedef struct bt_task {
 BT_MUST_USE bt_status bt_task_find(const char *experiment, const bt_task **out, bt_error *err);
 
 /* A model is evaluated on the tokens that it was trained on: BT_E_CONFIG where both sections of the
- * plan read raw text and only one lowers its case. For who changes the plan: plan() checks it too.
+ * plan read raw text and only one lowers its case, strips accents or parts Chinese characters. For
+ * who changes the plan: plan() checks it too.
  */
 BT_MUST_USE bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task_plan *plan,
                                               bt_error *err);

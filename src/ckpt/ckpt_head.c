@@ -84,6 +84,25 @@ static bt_status read_names(const json_t *list, bt_ckpt_head *head, bt_error *er
     return BT_OK;
 }
 
+/* Of a name that two classes have it can say one number only. */
+static bool is_called(const bt_ckpt_head *head, double number, const char *name) {
+    return number >= 0 && number < (double)head->n &&
+           strcmp(head->names[(size_t)number], name) == 0;
+}
+
+/* label2id is the reverse of id2label, or of another model. Names that it has not (LABEL_0 beside
+ * names that somebody gave later) contradict nothing. */
+static void compare_reverse(const json_t *reverse, bt_ckpt_head *head) {
+    head->odd = head->n;
+    for (size_t i = 0; head->names != NULL && i < head->n && head->odd == head->n; i++) {
+        const json_t *const number = json_object_get(reverse, head->names[i]);
+        if (json_is_number(number) && !is_called(head, json_number_value(number), head->names[i])) {
+            head->odd = i;
+            head->odd_number = json_number_value(number);
+        }
+    }
+}
+
 static bt_status read_head(const char *path, bt_ckpt_head *out, bt_error *err) {
     json_t *root = NULL;
     (void)snprintf(out->path, sizeof out->path, "%s", path);
@@ -94,6 +113,9 @@ static bt_status read_head(const char *path, bt_ckpt_head *out, bt_error *err) {
     (void)snprintf(out->problem_type, sizeof out->problem_type, "%s",
                    problem != NULL ? problem : "");
     const bt_status rc = read_names(json_object_get(root, "id2label"), out, err);
+    if (rc == BT_OK) {
+        compare_reverse(json_object_get(root, "label2id"), out);
+    }
     json_decref(root);
     return rc;
 }

@@ -133,11 +133,13 @@ static bt_status recognise_texts(const char *input, const bt_data_survey *survey
     return n_single == 1 ? BT_OK : refuse_columns("text", input, survey, err);
 }
 
-/* Both sections have the same columns. */
+/* Both sections have the same columns; in a run that was trained before (params) those of the
+ * training are known, and compared with these. */
 bt_status short_put_columns(const short_run *run, const char *flag, const char *key,
                             const column_list *columns, bool is_list, bt_error *err) {
     static const char *const sections[] = {TRAIN, VALIDATION};
-    for (size_t i = 0; i < BT_ARRAY_LEN(sections) && columns->n > 0; i++) {
+    for (size_t i = run->params != NULL ? 1 : 0; i < BT_ARRAY_LEN(sections) && columns->n > 0;
+         i++) {
         char path[PATH_MAX_BYTES];
         (void)snprintf(path, sizeof path, "%s.%s", sections[i], key);
         if (short_flag(run, flag) == NULL && short_is_written(run, path)) {

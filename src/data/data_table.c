@@ -378,8 +378,23 @@ static bt_status add_row(table_rows *rows, table_file *file, data_part *part, in
     return BT_OK;
 }
 
-static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, table_scan *scan,
-                           bt_error *err) {
+/* Tables that somebody put behind each other have the row of names again, and a class of its name.
+ */
+static bt_status check_names_again(const table_file *file, const bt_str *names, const char *row,
+                                   size_t n, bt_error *err) {
+    static const char mark[] = "\xef\xbb\xbf";
+    const size_t      n_mark = n > 3 && memcmp(row, mark, 3) == 0 ? 3 : 0;
+    if (names->len == 0 || file->n_columns < 2 || n - n_mark != names->len ||
+        memcmp(row + n_mark, names->data, names->len) != 0) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "the row of names again: were tables put together in this file? Take it out, or "
+                   "name the tables one by one");
+}
+
+static bt_status scan_rows(table_rows *rows, data_part *part, table_file *file, table_scan *scan,
+                           bt_str *names, bt_error *err) {
     bool is_first = rows->wish.table != BT_TABLE_JSONL;
     for (;;) {
         const char *row = NULL;
@@ -393,6 +408,12 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
         }
         const row_place place = {scan->row_line, scan->row_column};
         bt_status       rc = is_first ? read_header(rows, file, row, n, &is_row, &at, err) : BT_OK;
+        if (rc == BT_OK && !is_row) {
+            rc = bt_str_append_n(names, row, n, err);
+        }
+        if (rc == BT_OK && is_row) {
+            rc = check_names_again(file, names, row, n, err);
+        }
         if (rc == BT_OK && is_row) {
             rc = check_row(rows, file, row, n, place, &at, err);
         }
@@ -405,6 +426,14 @@ static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, 
         }
         is_first = false;
     }
+}
+
+static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, table_scan *scan,
+                           bt_error *err) {
+    bt_str          names = BT_STR_INIT;
+    const bt_status rc = scan_rows(rows, part, file, scan, &names, err);
+    bt_str_deinit(&names);
+    return rc;
 }
 
 static bt_status index_file(table_rows *rows, data_part *part, table_file *file, bt_error *err) {

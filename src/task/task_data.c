@@ -96,18 +96,52 @@ static bool has_input(const bt_conf *conf, const char *path) {
            list.items[0][0] != '\0';
 }
 
-bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task_plan *plan, bt_error *err) {
-    const bt_data_text *const train = &plan->train_schema.text;
-    const bt_data_text *const validation = &plan->validation_schema.text;
-    const bool                both = is_text(train) && is_text(validation) &&
-                      has_input(conf, "task.train_data.input_path") &&
-                      has_input(conf, "task.validation_data.input_path");
-    if (both && train->lower_case != validation->lower_case) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "task.train_data.lower_case is %s, task.validation_data.lower_case is %s: "
-                       "the model would be evaluated on other tokens than it was trained on",
-                       train->lower_case ? "true" : "false",
-                       validation->lower_case ? "true" : "false");
+/* What becomes of a text before it is cut into pieces. */
+typedef struct treatment {
+    const char *case_key; /* NULL: the section has no text */
+    bool        lower_case;
+    bool        strips_accents;
+    bool        chinese_apart;
+} treatment;
+
+static treatment make_treatment(const char *case_key, bool lower_case, bt_text_accents accents,
+                                bool chinese_joined) {
+    return (treatment){case_key, lower_case,
+                       accents == BT_TEXT_ACCENTS_BY_CASE ? lower_case
+                                                          : accents == BT_TEXT_ACCENTS_STRIPPED,
+                       !chinese_joined};
+}
+
+static treatment treatment_of(const bt_data_schema *schema) {
+    const bt_data_text *const  text = &schema->text;
+    const bt_data_squad *const squad = &schema->squad;
+    if (squad->vocab_file != NULL) {
+        return make_treatment("do_lower_case", squad->do_lower_case, squad->accents,
+                              squad->chinese_joined);
     }
-    return BT_OK;
+    return is_text(text) || schema->words.is_used
+               ? make_treatment("lower_case", text->lower_case, text->accents, text->chinese_joined)
+               : (treatment){.case_key = NULL};
+}
+
+static bt_status check_same(const char *key, bool train, bool validation, bt_error *err) {
+    return train == validation
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG,
+                         "task.train_data.%s is %s, task.validation_data.%s is %s: the model would "
+                         "be evaluated on other tokens than it was trained on",
+                         key, train ? "true" : "false", key, validation ? "true" : "false");
+}
+
+bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task_plan *plan, bt_error *err) {
+    const treatment train = treatment_of(&plan->train_schema);
+    const treatment validation = treatment_of(&plan->validation_schema);
+    if (train.case_key == NULL || validation.case_key == NULL ||
+        !has_input(conf, "task.train_data.input_path") ||
+        !has_input(conf, "task.validation_data.input_path")) {
+        return BT_OK;
+    }
+    BT_TRY(check_same(train.case_key, train.lower_case, validation.lower_case, err));
+    BT_TRY(check_same("strip_accents", train.strips_accents, validation.strips_accents, err));
+    return check_same("tokenize_chinese_chars", train.chinese_apart, validation.chinese_apart, err);
 }

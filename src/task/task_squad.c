@@ -215,6 +215,7 @@ static bt_status plan_squad(const bt_conf *conf, bt_task_plan *plan, bt_error *e
     plan->metric_names[plan->n_train_metrics++] = "start_position_accuracy";
     plan->metric_names[plan->n_train_metrics++] = "end_position_accuracy";
     plan->n_validation_metrics = 0; /* there are no places to compare with in an evaluation */
+    BT_TRY(bt_task_check_same_case(conf, plan, err));
     return check_best_metric(conf, plan, err);
 }
 

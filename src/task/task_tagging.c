@@ -198,7 +198,7 @@ static bt_status plan_tagging(const bt_conf *conf, bt_task_plan *plan, bt_error 
     plan->prediction_schema = plan->validation_schema; /* labels tell which tokens are words */
     plan->prediction_schema.words.needs_labels = false;
     plan_metrics(plan);
-    return BT_OK;
+    return bt_task_check_same_case(conf, plan, err);
 }
 
 const bt_task bt_task_tagging = {

@@ -206,8 +206,62 @@ static void take_fact(const char *key, const char *path, const char *config, int
     }
 }
 
-static bt_status read_normalizer(const char *path, const char *config, bt_text_facts *out,
-                                 bt_error *err) {
+/* The line at *text, without a carriage return; *text is moved behind it. */
+static bt_text_span take_line(const char **text, const char *end) {
+    const char *const begin = *text;
+    const char *const newline = memchr(begin, '\n', (size_t)(end - begin));
+    const char       *stop = newline != NULL ? newline : end;
+    *text = newline != NULL ? newline + 1 : end;
+    if (stop > begin && stop[-1] == '\r') {
+        stop--;
+    }
+    return (bt_text_span){begin, (size_t)(stop - begin)};
+}
+
+/* The first line, from 1, of which vocab.txt says another piece than tokenizer.json; 0: none.
+ * Added tokens may stand behind the pieces of tokenizer.json alone. */
+static size_t find_other_piece(const char *text, size_t n, const bt_str *lines) {
+    const char       *there = bt_str_text(lines);
+    const char *const there_end = there + lines->len;
+    const char *const end = text + n;
+    for (size_t line = 1; text < end; line++) {
+        const bt_text_span ours = take_line(&text, end);
+        if (there == there_end) {
+            return ours.n_bytes > 0 ? line : 0;
+        }
+        const bt_text_span theirs = take_line(&there, there_end);
+        if (ours.n_bytes != theirs.n_bytes || memcmp(ours.text, theirs.text, ours.n_bytes) != 0) {
+            return line;
+        }
+    }
+    return 0;
+}
+
+static bt_status compare_words(const char *folder, const char *path, const bt_str *lines,
+                               bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *other = NULL;
+    char     *bytes = NULL;
+    size_t    n = 0;
+    BT_CHECK(find_file(folder, "vocab.txt", &other, err));
+    if (other != NULL) {
+        BT_CHECK(bt_fs_read_all(other, BT_TEXT_VOCAB_MAX_BYTES, &bytes, &n, err));
+        const size_t line = find_other_piece(bytes, n, lines);
+        if (line > 0) {
+            bt_log(BT_LOG_WARNING,
+                   "%s and %s number the pieces otherwise, from line %zu on: the second is taken, "
+                   "as transformers does; were the weights trained with it?",
+                   other, path, line);
+        }
+    }
+done:
+    bt_free(bytes);
+    bt_free(other);
+    return rc;
+}
+
+static bt_status read_normalizer(const char *folder, const char *path, const char *config,
+                                 bt_text_facts *out, bt_error *err) {
     char               *bytes = NULL;
     size_t              n = 0;
     text_tokenizer_json json;
@@ -221,8 +275,9 @@ static bt_status read_normalizer(const char *path, const char *config, bt_text_f
     take_fact("do_lower_case", path, config, json.lower_case, &out->lower_case);
     take_fact("strip_accents", path, config, json.strip_accents, &out->strip_accents);
     take_fact("tokenize_chinese_chars", path, config, json.chinese_chars, &out->chinese_chars);
+    rc = compare_words(folder, path, &json.lines, err);
     text_tokenizer_json_deinit(&json);
-    return BT_OK;
+    return rc;
 }
 
 bt_status bt_text_read_facts(const char *folder, bt_text_facts *out, bt_error *err) {
@@ -237,7 +292,7 @@ bt_status bt_text_read_facts(const char *folder, bt_text_facts *out, bt_error *e
         BT_CHECK(read_config(config, json != NULL, out, &is_told, err));
     }
     if (json != NULL) {
-        BT_CHECK(read_normalizer(json, config, out, err));
+        BT_CHECK(read_normalizer(folder, json, config, out, err));
         out->vocab_file = bt_strdup(json);
         if (out->vocab_file == NULL) {
             rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");

@@ -276,8 +276,22 @@ static bt_status tell_shared(const train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+/* A model of pairs that is given single texts answers all the same. */
+static void tell_texts_a_row(const train_run *run, const bt_data_schema *validation) {
+    const bt_data_text *const train = &run->plan.train_schema.text;
+    const bt_data_text *const other = &validation->text;
+    if (run->validation_data != NULL && train->n_fields > 0 && other->n_fields > 0 &&
+        train->n_fields != other->n_fields) {
+        bt_log(BT_LOG_WARNING,
+               "task.train_data has %zu text%s a row (text_fields), task.validation_data %zu: the "
+               "model learns from other rows than it is asked about",
+               train->n_fields, train->n_fields == 1 ? "" : "s", other->n_fields);
+    }
+}
+
 bt_status data_facts_tell(const train_run *run, bt_error *err) {
     const bool predicts = run->args->mode == BT_CONF_MODE_PREDICT;
+    tell_texts_a_row(run, predicts ? &run->plan.prediction_schema : &run->plan.validation_schema);
     if (run->train_data != NULL) {
         tell_section(run->train_data, &run->config.train_data, &run->plan.train_schema, false);
     }

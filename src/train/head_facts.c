@@ -62,6 +62,13 @@ static bt_status set_names(bt_conf *conf, const bt_ckpt_head *head, const char *
     BT_TRY(bt_conf_adopt(conf, key, &fact, FROM_FILE, &adopted, err));
     bt_list_all(list, sizeof list, (const char *const *)head->names, head->n);
     bt_log(BT_LOG_INFO, "classes of the head: %s (id2label of %s)", list, head->path);
+    if (head->odd < head->n) {
+        bt_log(BT_LOG_WARNING,
+               "%s: class %zu is '%s' in id2label, but label2id says that '%s' is class %g: the "
+               "first is taken, as transformers does",
+               head->path, head->odd, head->names[head->odd], head->names[head->odd],
+               head->odd_number);
+    }
     return BT_OK;
 }
 

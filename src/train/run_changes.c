@@ -27,6 +27,7 @@ typedef enum change_when {
     OF_WINDOWS,    /* the rows are windows over documents */
     OF_VOCABULARY, /* the words are others, whatever the file is called */
     OF_PLACE,      /* what the files say is other, and the checkpoint's place is none in them */
+    OF_SHARE,      /* what the files say is other, and a share of it is held out */
 } change_when;
 
 typedef struct change_rule {
@@ -44,6 +45,7 @@ static const change_rule rules[] = {
     {"task.problem_type", ALWAYS, "the head was trained for the other problem"},
     {"task.class_names", ALWAYS, "the head was trained for the other classes"},
     {vocabulary_key, OF_VOCABULARY, "the weights were trained for other words"},
+    {data_key, OF_SHARE, "rows that were trained on would be evaluated"},
     {data_key, OF_PLACE, "the place in the data that the checkpoint knows is lost"},
     {"task.train_data.held_out", ALWAYS, "rows that were trained on would be evaluated"},
     {"task.train_data.held_out_seed", ALWAYS, "rows that were trained on would be evaluated"},
@@ -290,6 +292,8 @@ static bool applies(const changes *c, const change_rule *rule, const char *path)
         return c->words_differ;
     case OF_PLACE:
         return is_place_lost(c);
+    case OF_SHARE:
+        return c->rows_differ && c->run->config.train_data.held_out != BT_HELD_OUT_ALL;
     }
     return false;
 }
@@ -496,12 +500,81 @@ static bt_status check_vectors(changes *c, bt_error *err) {
     return check_unit_length(c, err);
 }
 
+/* Which rows are held out follows from all of the file: of another one they are others, and rows
+ * that were trained on are among them. */
+static bt_status check_held_out(const changes *c, bt_error *err) {
+    const bt_data_stream *const data = c->run->validation_data;
+    if (c->prefix == NULL || data == NULL ||
+        c->run->config.validation_data.held_out != BT_HELD_OUT_ONLY) {
+        return BT_OK;
+    }
+    const uint64_t then = state_of(c->prefix).content;
+    const uint64_t now = bt_data_content(data);
+    return then == 0 || now == 0 || then == now
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG,
+                         "task.validation_data.input_path has other rows (crc32c %08x) than those "
+                         "that %s was trained on (crc32c %08x): rows that were trained on would "
+                         "be evaluated as held out; take the data of then, or evaluate with others "
+                         "(--eval)",
+                         (unsigned)now, c->prefix, (unsigned)then);
+}
+
+/* As load_then(), but no file is nothing to tell: Model Garden's runs are evaluated too. */
+static bt_status load_if_there(changes *c, bt_error *err) {
+    char     *path = NULL;
+    bool      is_there = false;
+    bt_status rc = BT_OK;
+    BT_CHECK(bt_fs_join(c->run->args->model_dir, "params.yaml", &path, err));
+    BT_CHECK(bt_fs_look(path, &is_there, err));
+    if (is_there) {
+        rc = load_then(c, err);
+    }
+done:
+    bt_free(path);
+    return rc;
+}
+
+/* An encoder of the same shapes that computes otherwise (another activation) restores all the
+ * same. */
+static bt_status tell_encoder(changes *c, bt_error *err) {
+    static const char encoder[] = "task.model.encoder.";
+    if (c->prefix == NULL) {
+        return BT_OK;
+    }
+    if (c->then == NULL) {
+        BT_TRY(load_if_there(c, err));
+    }
+    if (c->then == NULL) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_diff(c->then, c->run->conf, &c->list, err));
+    for (size_t i = 0; i < c->list.n; i++) {
+        const bt_conf_change *const change = &c->list.items[i];
+        if (strncmp(change->path, encoder, sizeof encoder - 1) == 0 &&
+            is_about_model(change->path)) {
+            bt_log(BT_LOG_WARNING,
+                   "%s was trained with %s %s (params.yaml beside it), now it is %s: the model may "
+                   "answer otherwise",
+                   c->prefix, change->path, change->then, change->now);
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status check_evaluation(train_run *run, const char *prefix, bt_error *err) {
     changes   c = {.run = run, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
     bt_status rc = check_words(&c, err);
     if (rc == BT_OK) {
+        rc = check_held_out(&c, err);
+    }
+    if (rc == BT_OK) {
         rc = check_vectors(&c, err);
     }
+    if (rc == BT_OK) {
+        rc = tell_encoder(&c, err);
+    }
+    bt_conf_changes_deinit(&c.list);
     bt_conf_free(c.then);
     return rc;
 }

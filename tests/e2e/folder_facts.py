@@ -282,6 +282,21 @@ class Tokenizers(Facts):
             wanted = 'weights/%s: the added token \'<user>\' is text like any other here' % name
             self.assertEqual(result.stderr.count(wanted), int('<user>' in json.dumps(content)), str(result))
 
+    def test_two_vocabularies_that_differ(self):
+        with open(e2e.golden('folders/cased/tokenizer.json'), encoding='utf-8') as source:
+            numbers = json.load(source)['model']['vocab']
+        pieces = sorted(numbers, key=numbers.get)
+        for text, line in (('\n'.join(pieces) + '\n', None), ('\r\n'.join(pieces), None),
+                           ('\n'.join(pieces[:7] + [pieces[8], pieces[7]] + pieces[9:]) + '\n', 8),
+                           ('\n'.join(pieces[:-1] + ['other']), len(pieces))):
+            shutil.rmtree(self.path('weights'))
+            shutil.copytree(e2e.golden('folders/cased'), self.path('weights'))
+            self.write('weights/vocab.txt', text.encode())
+            result, _ = self.predict(self.path('weights'), ['The cat'])
+            self.assertEqual('number the pieces otherwise' in result.stderr, line is not None, str(result))
+            self.assertIn('weights/tokenizer.json number the pieces otherwise, from line %d on' % line
+                          if line is not None else '', result.stderr)
+
     def test_a_written_key_wins_with_a_line(self):
         result, worst = self.predict(e2e.golden('folders/cased'), None,
                                      ',task.validation_data.lower_case=true')

@@ -204,12 +204,14 @@ class HeadNames(Init):
     NAMES = ['pos', 'neg "x"', 'Müll, sonst']
     HEAD = ',task.init_head=true,task.model.use_encoder_pooler=true'
 
-    def folder_with(self, names, golden='bert_classifier'):
+    def folder_with(self, names, golden='bert_classifier', reverse=None):
         shutil.copytree(e2e.golden('hf/' + golden), self.path('weights'), dirs_exist_ok=True)
         config = self.path('weights/config.json')
         with open(config, encoding='utf-8') as source:
             facts = json.load(source)
         facts['id2label'] = names if isinstance(names, dict) else dict(enumerate(names))
+        if reverse is not None:
+            facts['label2id'] = reverse
         with open(config, 'w', encoding='utf-8') as out:
             json.dump(facts, out)
         return 'weights'
@@ -247,6 +249,17 @@ class HeadNames(Init):
         self.assertRegex(self.one_error(result),
                          "class 0 is 'pos' in out/labels.json, but 'Müll, sonst' in id2label of "
                          r"task.init_checkpoint: .* \('pos', .* against 'Müll, sonst', ")
+
+    def test_the_reverse_of_the_names(self):
+        for reverse, text in (({'a': 0, 'b': 2, 'c': 1}, "class 1 is 'b' in id2label, but label2id says that 'b' is class 2"),
+                              ({'a': -1}, "class 0 is 'a' in id2label, but label2id says that 'a' is class -1"),
+                              ({'a': 7}, "'a' is class 7"), ({'LABEL_0': 0, 'LABEL_1': 1}, None),
+                              ({'a': 0, 'b': 1, 'c': 2}, None), ({'a': 'x'}, None), ([], None)):
+            self.folder_with(['a', 'b', 'c'], reverse=reverse)
+            said = self.start('weights', more=self.HEAD + self.table('a', 'b', 'c')).stderr
+            self.assertEqual('label2id' in said, text is not None, said)
+            self.assertIn(text or '', said)
+            shutil.rmtree(self.path('out'))
 
     def test_a_label_that_the_head_does_not_know(self):
         more = self.HEAD + self.table('pos', 'neg "x"', 'Müll')

@@ -4,6 +4,7 @@ user decides instead, and what it refuses."""
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -161,6 +162,45 @@ class Recalls(Short):
         self.write('others.tsv', head + ''.join(rows[i + 1 if i + 1 < len(rows) else 0]
                                                 for i in held))
         self.assertNotEqual(self.bare('--eval=others.tsv').stdout, trained.stdout)
+
+    def test_what_is_held_out_of_other_rows(self):
+        """The rows that are held out follow from the whole file: of another file they are others."""
+        with open(DEV, encoding='utf-8') as source:
+            head, *rows = source.read().splitlines(keepends=True)
+        self.write('own.tsv', head + ''.join(rows))
+        few = '--params_override=task.train_data.epochs=1'
+        trained = self.short(few, train='own.tsv', evaluation=None)
+        for changed in (rows + rows[:3], rows[::-1]):
+            self.write('own.tsv', head + ''.join(changed))
+            for more in ((), ('--dry_run',)):
+                self.assertRegex(self.one_error(self.bare(*more, expect=CONFIG)),
+                                 r'input_path has other rows \(crc32c \w{8}\) than those that '
+                                 r'out/ckpt-\d+ was trained on \(crc32c \w{8}\): rows that were '
+                                 'trained on would be evaluated')
+            self.bare('--eval=own.tsv')
+            result = self.short(few, train='own.tsv', evaluation=None, expect=CONFIG)
+            self.assertIn('(rows that were trained on would be evaluated)', self.one_error(result))
+        self.write('own.tsv', head + ''.join(rows))
+        self.assertEqual(self.bare().stdout, trained.stdout)
+
+    def test_rows_of_another_number_of_texts(self):
+        self.write('pairs.csv', 'a,b,label\n' + 'the was,it,0\nwas,the it,1\n' * 8)
+        self.short('--text=a,b', train='pairs.csv', evaluation='pairs.csv')
+        for mode, what in (('eval', '--eval'), ('predict', '--predict')):
+            wanted = ('warning: task.train_data has 2 texts a row (text_fields), '
+                      'task.validation_data 1: the model learns from other rows')
+            self.assertIn(wanted, self.bare(what + '=pairs.csv', '--text=a', mode=mode).stderr)
+            self.assertNotIn(wanted, self.bare(what + '=pairs.csv', '--text=b,a', mode=mode).stderr)
+
+    def test_an_encoder_that_computes_otherwise(self):
+        self.short('--params_override=task.train_data.epochs=1')
+        other = '--params_override=task.model.encoder.bert.%s'
+        for key, is_told in (('hidden_activation=relu', True), ('dropout_rate=0.2', False)):
+            result = self.bare(other % key, '--predict=' + DEV, mode='predict')
+            self.assertEqual(is_told, bool(re.search(
+                r"warning: out/ckpt-\d+ was trained with task\.model\.encoder\.bert\."
+                r"hidden_activation '\w+' \(params\.yaml beside it\), now it is 'relu'", result.stderr)),
+                str(result))
 
     def test_nothing_there(self):
         result = self.bare(model_dir='none', expect=CONFIG)

@@ -389,6 +389,11 @@ class Told(Squad):
                                                for p in data for qa in p['qas']))
         self.assertIn(wanted, self.start(model_dir='flat'))
 
+    def test_case_of_both_sections(self):
+        self.assertIn('task.train_data.do_lower_case is true, task.validation_data.do_lower_case is false: '
+                      'the model would be evaluated on other tokens',
+                      self.start(more='task.validation_data.do_lower_case=false', expect=2))
+
     def test_case_of_the_vocabulary(self):
         dev = [self.paragraph('Gold1 W1 w2', ('a', 'who?', 'W1', 6))]
         said = self.start(dev=dev, more='task.validation_data.do_lower_case=false,'

@@ -272,6 +272,14 @@ class Tagging(e2e.Case):
         for name in ('columns', 'json'):
             self.assertEqual(self.read_conll(name + '.conll'), self.read_conll('p.conll'))
 
+    def test_case_of_both_sections(self):
+        for key, train in (('lower_case', 'true'), ('strip_accents', 'true'), ('tokenize_chinese_chars', 'true')):
+            result = self.train(expect=2, override=self.straight(
+                'in/train.txt', 'in/dev.txt', 'task.train_data.lower_case=true,'
+                'task.validation_data.lower_case=true,task.validation_data.%s=false' % key))
+            self.assertIn('task.train_data.%s is %s, task.validation_data.%s is false: the model would be '
+                          'evaluated on other tokens' % (key, train, key), self.one_error(result))
+
     def test_tags_of_the_training_words(self):
         """Named nowhere, they are those of the training file, as the data tool sorts them."""
         result = self.train(override=self.straight('in/train.txt', 'in/dev.txt', 'task.meta_data_path=""'))

@@ -508,6 +508,16 @@ class Refusals(Text):
             out.write(b'no label\n')
         self.refused(DATA, r'dev\.tsv:22:1: the row has 1 column, the header has 2')
 
+    def test_the_row_of_names_again(self):
+        """cat a.csv b.csv: it would be a row with a class of its own."""
+        for name, text, line in (('cat.csv', 'sentence,label\na,0\nb,1\nsentence,label\nc,0\n', 4),
+                                 ('mark.tsv', '\ufeffsentence\tlabel\na\t0\n\ufeffsentence\tlabel\nb\t1\n', 3)):
+            self.write(name, text)
+            self.refused(DATA, r'%s:%d:1: the row of names again: were tables put together' % (name, line),
+                         override='task.train_data.input_path=' + name)
+        self.write('near.csv', 'sentence,label\nsentence,0\nlabel,1\nsentence,1\n')
+        self.text(override=self.tables(more='task.train_data.input_path=near.csv,trainer.train_steps=1'))
+
     def test_open_quote(self):
         self.write('train.csv', 'sentence,label\na,0\n"b,1\nc,0\n')
         self.refused(DATA, r'train\.csv:3: a quote that is opened in this row is never closed',
@@ -554,6 +564,11 @@ class Refusals(Text):
     def test_lower_case_in_one_section(self):
         self.refused(CONFIG, 'lower_case is false.*lower_case is true',
                      override='task.train_data.lower_case=false')
+        for key in ('strip_accents', 'tokenize_chinese_chars'):
+            self.refused(CONFIG, 'train_data.%s is false, .*validation_data.%s is true' % (key, key),
+                         override='task.train_data.%s=false' % key)
+        said = 'task.train_data.strip_accents=true'  # what lower-case text has by itself
+        self.text(override=self.tables(more=said + ',trainer.train_steps=1'))
 
     def test_sentencepiece(self):
         result = self.text(override=self.tables(more='task.train_data.tokenization=SentencePiece'),
