@@ -64,10 +64,11 @@ BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *
 
 /* Devices of a PJRT plug-in. */
 typedef struct bt_exec_devices {
-    const char  *plugin;         /* path of a plug-in; NULL: one of the kind is looked for */
-    bt_pjrt_kind kind;           /* without plugin */
-    int32_t      n_replicas;     /* devices, each with an equal share of a training batch; 0: all */
-    const char  *cache_folder;   /* of compiled programs; NULL: none */
+    const char  *plugin;     /* path of a plug-in; NULL: one of the kind is looked for */
+    bt_pjrt_kind kind;       /* without plugin */
+    int32_t      n_replicas; /* devices, each with an equal share of a training batch; 0: all */
+    const char
+        *cache_folder; /* of compiled programs; NULL: none; "": programs in bt_pjrt_append_folder */
     const bt_pjrt_option *flags; /* of the compiler; borrowed for the engine's life */
     size_t                n_flags;
     bt_pjrt_client       *client; /* not NULL: these devices, and no plug-in is opened; borrowed */

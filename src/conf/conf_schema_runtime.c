@@ -113,7 +113,8 @@ static const conf_key runtime_keys[] = {
         "auto computes no padding wherever that leaves the result the same"),
     KEY("per_gpu_thread_count", T_INT, 0, "0", RULE_NONE, "threads per GPU; ignored"),
     KEY("pjrt_plugin", T_STR, EXT | NULLABLE, "", RULE_NONE,
-        "path of a PJRT plug-in that runs the steps"),
+        "path of a PJRT plug-in (a shared library) on whose devices the steps run; empty = on the "
+        "CPU"),
     KEY("products", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|blas"),
         "who multiplies large matrices: auto is our own kernels where the instruction set has "
         "them"),

@@ -28,12 +28,17 @@ typedef struct support_row {
 static const support_row support_rows[] = {
     {"task.differential_privacy_config", ACCEPTS_NULL, 0, NULL,
      "differential privacy is not built in this version; set it to null"},
-    {"runtime.num_gpus", ACCEPTS_NUMBER, 0, NULL, "this version runs on the CPU only; set it to 0"},
-    {"runtime.pjrt_plugin", ACCEPTS_EMPTY, 0, NULL,
-     "PJRT devices are not built in this version; leave it empty to run on the CPU"},
     {"runtime.distribution_strategy", ACCEPTS_CHOICE, 0, "off|one_device|mirrored",
-     "this version runs in one process on the CPU; set it to mirrored, one_device or 'off'"},
+     "this version runs in one process, on the CPU or on devices of runtime.pjrt_plugin; set it to "
+     "mirrored, one_device or 'off'"},
 };
+
+/* Without a plug-in. */
+static const support_row gpus_row = {
+    "runtime.num_gpus", ACCEPTS_NUMBER, 0, NULL,
+    "without a plug-in (runtime.pjrt_plugin) this runs on the CPU; set it to 0"};
+
+#define PLUGIN "runtime.pjrt_plugin"
 
 /* The same keys in both data sections. */
 static const support_row data_rows[] = {
@@ -146,11 +151,20 @@ static bt_status check_encoder_type(const support_check *c) {
     return refuse(c, TASK_ENCODER ".type", value, why);
 }
 
+static bt_status check_gpus(const support_check *c) {
+    const char *plugin = "";
+    if (!bt_conf_is_null(c->conf, PLUGIN)) {
+        BT_TRY(bt_conf_get_str(c->conf, PLUGIN, &plugin, c->err));
+    }
+    return plugin[0] != '\0' ? BT_OK : check_row(c, &gpus_row, gpus_row.path);
+}
+
 bt_status bt_task_check_supported(const bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
     static const char *const sections[] = {"task.train_data", "task.validation_data"};
     const support_check      check = {.conf = conf, .errors = errors, .err = err};
     char                     path[PATH_MAX_BYTES];
     BT_TRY(check_encoder_type(&check));
+    BT_TRY(check_gpus(&check));
     for (size_t i = 0; i < BT_ARRAY_LEN(support_rows); i++) {
         BT_TRY(check_row(&check, &support_rows[i], support_rows[i].path));
     }

@@ -42,6 +42,9 @@ typedef struct run_config {
     const char     *isa;
     const char     *products;        /* "auto", "blas" */
     const char     *blas_library;    /* "": one of the usual ones */
+    const char     *pjrt_plugin;     /* "": processors */
+    const char     *strategy;        /* distribution_strategy, in any case */
+    int32_t         n_gpus;          /* devices of the plug-in; 0: as many as the strategy says */
     const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */
     double          loss_scale;      /* of float16; 0: dynamic */
     bool            recompute;

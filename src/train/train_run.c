@@ -210,10 +210,30 @@ static void say_unused_blas(const train_run *run) {
     }
 }
 
+/* Who trains on several devices needs equal shares of every batch, the last one of an epoch too. */
+static bt_status create_on_devices(train_run *run, const bt_optim *optim,
+                                   const bt_exec_config *config, bt_error *err) {
+    const bool is_one =
+        !mode_trains(run->args->mode) || !bt_str_equal_nocase(run->config.strategy, "mirrored");
+    const int32_t n = is_one ? 1 : run->config.n_gpus;
+    if (n != 1 && !run->config.train_data.drop_remainder) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.train_data.drop_remainder: false leaves a last batch that has no "
+                       "equal shares for several devices: set it to true, or "
+                       "runtime.distribution_strategy to one_device");
+    }
+    const bt_exec_devices devices = {
+        .plugin = run->config.pjrt_plugin, .n_replicas = n, .cache_folder = ""};
+    return bt_exec_create_pjrt(run->model, optim, config, &devices, &run->exec, err);
+}
+
 bt_status run_create_exec(train_run *run, bt_error *err) {
-    const bt_exec_config config = exec_config(run);
-    BT_TRY(bt_exec_create_cpu(run->model, needs_optimizer(run) ? run->optim : NULL, &config,
-                              &run->exec, err));
+    const bt_exec_config  config = exec_config(run);
+    const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
+    if (run->config.pjrt_plugin[0] != '\0') {
+        return create_on_devices(run, optim, &config, err);
+    }
+    BT_TRY(bt_exec_create_cpu(run->model, optim, &config, &run->exec, err));
     say_unused_blas(run);
     return BT_OK;
 }

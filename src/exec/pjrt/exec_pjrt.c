@@ -181,6 +181,25 @@ static bt_status choose_devices(exec_pjrt *exec, const bt_exec_devices *devices,
     return BT_OK;
 }
 
+/* "": beside where plug-ins are kept */
+static bt_status choose_cache(exec_pjrt *exec, const char *folder, bt_error *err) {
+    bt_str    path = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    if (folder == NULL) {
+        return BT_OK;
+    }
+    if (folder[0] == '\0') {
+        BT_CHECK(bt_pjrt_append_folder(&path, err));
+        BT_CHECK(bt_str_append(&path, "/programs", err));
+    } else {
+        BT_CHECK(bt_str_append(&path, folder, err));
+    }
+    exec->cache_folder = bt_str_take(&path);
+done:
+    bt_str_deinit(&path);
+    return rc;
+}
+
 static bt_status alloc_state(exec_pjrt *exec, bt_error *err) {
     const bt_param_table *const table = &exec->model->table;
     BT_TRY(exec_flat_create(table, 0, &exec->param, err));
@@ -212,13 +231,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
     exec->flags = devices->flags;
     exec->n_flags = devices->n_flags;
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);
-    if (devices->cache_folder != NULL) {
-        exec->cache_folder = bt_strdup(devices->cache_folder);
-        if (exec->cache_folder == NULL) {
-            rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
-            goto done;
-        }
-    }
+    BT_CHECK(choose_cache(exec, devices->cache_folder, err));
     BT_CHECK(choose_devices(exec, devices, err));
     BT_CHECK(alloc_state(exec, err));
     *out = &exec->base;

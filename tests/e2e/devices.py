@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs on devices of a plug-in (runtime.pjrt_plugin): the CPU plug-in's here. They have the numbers
+of the CPU engine, their checkpoints go on there and the other way round, and what is not offered is
+refused before anything is written."""
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+# half the time to compile
+FLAGS = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
+
+
+def plugin():
+    folder = os.environ.get('BERT_TRAIN_PJRT_DIR') or os.path.join(
+        os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'bert-train', 'pjrt')
+    return os.path.join(folder, 'cpu', 'xla_plugins', 'xla_cpu_pjrt', 'xla_cpu_pjrt.so')
+
+
+class Devices(e2e.Case):
+    def setUp(self):
+        super().setUp()
+        if 'plug-ins: PJRT' not in e2e.run(['--version']).stdout or not os.path.exists(plugin()):
+            self.skipTest('SKIPPED: no CPU plug-in, or a build without (tools/get_pjrt.sh cpu)')
+        self.on_devices = f'runtime.pjrt_plugin={plugin()}'
+        self.how = {'env': {'XLA_FLAGS': FLAGS, 'BERT_TRAIN_PJRT_DIR': self.path('cache')},
+                    'timeout': 280}
+
+    def numbers(self, model_dir, what):
+        return [row[what] for row in e2e.read_jsonl(self.path(model_dir)) if what in row]
+
+    def same_numbers(self, a, b, what, delta):
+        got, want = self.numbers(a, what), self.numbers(b, what)
+        self.assertTrue(want, what)
+        self.assertEqual(len(got), len(want))
+        for x, y in zip(got, want):
+            self.assertAlmostEqual(x, y, delta=delta, msg=what)
+
+    def test_a_run_and_its_checkpoint(self):
+        """With dropout: training, evaluation, best export; a run goes on on the other engine."""
+        self.train(model_dir='cpu')
+        self.train(model_dir='first', override='trainer.train_steps=10,' + self.on_devices,
+                   run_how=self.how)
+        self.assertTrue(os.listdir(self.path('cache', 'programs')))
+        self.train(model_dir='first')
+        self.same_numbers('first', 'cpu', 'training_loss', 2e-4)
+        self.same_numbers('first', 'cpu', 'grad_norm', 2e-3)
+        last = [self.numbers(folder, 'cls_accuracy')[-1] for folder in ('first', 'cpu')]
+        self.assertAlmostEqual(*last, delta=0.051)  # one row in twenty
+
+    def test_refusals(self):
+        for override, code, words in (
+                ('runtime.num_gpus=2,runtime.distribution_strategy=mirrored', 2,
+                 'runtime.pjrt_plugin'),
+                ('runtime.pjrt_plugin=/nowhere/x.so', 5, '/nowhere/x.so'),
+                (self.on_devices + ',trainer.gradient_accumulation_steps=2', 2,
+                 'gradient_accumulation_steps'),
+                (self.on_devices + ',runtime.distribution_strategy=mirrored,'
+                 'task.train_data.drop_remainder=false', 2, 'drop_remainder'),
+                (self.on_devices + ',runtime.distribution_strategy=mirrored,runtime.num_gpus=99', 2,
+                 '99 devices'),
+                (self.on_devices + ',runtime.distribution_strategy=tpu', 2, "'tpu'")):
+            result = self.train(expect=code, override=override, run_how=self.how)
+            self.assertIn(words, self.one_error(result), override)
+            self.assertFalse(os.path.exists(self.path('out')), override)
+
+
+if __name__ == '__main__':
+    e2e.main()
