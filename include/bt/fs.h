@@ -49,6 +49,9 @@ BT_MUST_USE bt_status bt_fs_require_file(const char *path, int64_t *n_bytes, bt_
  * ever. Not /dev/null, and not the descriptors of this process (/dev/stdin, /dev/fd/N), which are
  * read as they are. All functions here that read refuse the same. */
 BT_MUST_USE bt_status bt_fs_refuse_special(const char *path, bt_error *err);
+/* Is it one of those descriptors, and no file: can it be read but once, from its begin to its end?
+ */
+bool bt_fs_is_pipe(const char *path);
 /* Before work whose result goes to path: BT_E_IO when something is there that is no regular file
  * (or no folder, as wanted says), links followed, or a link that leads nowhere. Nothing there, and
  * paths of stores, are BT_OK. */

@@ -199,10 +199,12 @@ typedef struct bt_text_source {
 } bt_text_source;
 
 /* *scratch is created when it is needed; the caller owns it. BT_E_FORMAT: the key contradicts the
- * mark, the file is cut, an archive of several, columns (bt_text_refuse_columns), or no text. */
+ * mark, the file is cut, an archive of several, columns (bt_text_refuse_columns), or no text. What
+ * is read but once takes pipes (bt_fs_is_pipe): their bytes go to *scratch. Others, and what is
+ * packed in a pipe, are refused (BT_E_IO). */
 BT_MUST_USE bt_status bt_text_source_open(const char *path, const bt_text_encoding *encoding,
-                                          bt_fs_scratch **scratch, bt_text_source *out,
-                                          bt_error *err);
+                                          bool takes_pipes, bt_fs_scratch **scratch,
+                                          bt_text_source *out, bt_error *err);
 void                  bt_text_source_deinit(bt_text_source *source);
 BT_MUST_USE bt_status bt_text_source_stream(const bt_text_source *source, const char *path,
                                             const bt_fs_scratch *scratch, bt_fs_stream **out,

@@ -26,7 +26,7 @@ bt_status table_source_open(const table_wish *wish, const char *path, bt_fs_scra
     if (info.kind == BT_FS_FOLDER && wish->table == BT_TABLE_JSONL) {
         return read_folder(wish, path, scratch, out, err);
     }
-    BT_TRY(bt_text_source_open(path, &wish->encoding, scratch, &text, err));
+    BT_TRY(bt_text_source_open(path, &wish->encoding, false, scratch, &text, err));
     out->is_unpacked = text.is_unpacked;
     out->begin = text.begin;
     out->end = text.end;

@@ -81,6 +81,12 @@ bt_status bt_fs_refuse_special(const char *path, bt_error *err) {
                : BT_OK;
 }
 
+bool bt_fs_is_pipe(const char *path) {
+    struct stat st;
+    return !fs_is_served(path) && stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+           !S_ISDIR(st.st_mode) && !is_null_device(&st);
+}
+
 /* There is something that path leads to. */
 static bt_status check_kind(const char *path, const struct stat *st, bt_fs_kind wanted,
                             bt_error *err) {

@@ -18,7 +18,7 @@ static bt_status load_unpacked(const bt_text_source *source, const bt_fs_scratch
 bt_status squad_bytes_open(squad_bytes *file, const char *path, const bt_text_encoding *encoding,
                            bt_error *err) {
     *file = (squad_bytes){0};
-    BT_TRY(bt_text_source_open(path, encoding, &file->scratch, &file->source, err));
+    BT_TRY(bt_text_source_open(path, encoding, true, &file->scratch, &file->source, err));
     if (file->source.is_unpacked) {
         BT_TRY(load_unpacked(&file->source, file->scratch, path, &file->unpacked, err));
         file->bytes = file->unpacked;

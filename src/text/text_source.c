@@ -19,6 +19,7 @@ typedef struct source_run {
     bt_fs_scratch         **scratch;
     bt_text_source         *source;
     bool                    is_all; /* source->head is the whole file */
+    bool                    is_pipe;
 } source_run;
 
 static bt_status need_scratch(source_run *run, bt_error *err) {
@@ -100,6 +101,13 @@ done:
     return rc;
 }
 
+static bt_status keep_bytes(source_run *run, void *state, const char *bytes, size_t n, bool is_last,
+                            bt_error *err) {
+    (void)state;
+    (void)is_last;
+    return bt_fs_scratch_append(*run->scratch, bytes, n, err);
+}
+
 /* ---- packed files -----------------------------------------------------------------------------
  */
 
@@ -133,6 +141,12 @@ static bt_status unpack(source_run *run, bt_error *err) {
     const size_t n_path = strlen(run->path);
     if (i == BT_ARRAY_LEN(packed) && bt_text_packed_suffix(run->path, n_path) == 0) {
         return BT_OK;
+    }
+    if (run->is_pipe) {
+        return BT_FAIL(err, BT_E_IO,
+                       "%s is a pipe with something packed (%s), which is unpacked of files only: "
+                       "unpack it before (gzip -dc FILE | ...)",
+                       run->path, i < BT_ARRAY_LEN(packed) ? packed[i].ending : "by its name");
     }
     BT_TRY(need_scratch(run, err));
     run->source->begin = bt_fs_scratch_size(*run->scratch);
@@ -333,13 +347,17 @@ static bt_status mend_line_ends(source_run *run, bt_error *err) {
 /* ---- open -------------------------------------------------------------------------------------
  */
 
-bt_status bt_text_source_open(const char *path, const bt_text_encoding *encoding,
+bt_status bt_text_source_open(const char *path, const bt_text_encoding *encoding, bool takes_pipes,
                               bt_fs_scratch **scratch, bt_text_source *out, bt_error *err) {
     bt_status  rc = BT_OK;
-    source_run run = {.path = path, .encoding = encoding, .scratch = scratch, .source = out};
+    source_run run = {.path = path,
+                      .encoding = encoding,
+                      .scratch = scratch,
+                      .source = out,
+                      .is_pipe = takes_pipes && bt_fs_is_pipe(path)};
     *out = (bt_text_source){0};
     BT_TRY(bt_fs_require_file(path, NULL, err));
-    BT_CHECK(read_head(&run, err));
+    BT_CHECK(run.is_pipe ? change_source(&run, keep_bytes, NULL, err) : read_head(&run, err));
     BT_CHECK(bt_fs_refuse_stranger(path, out->head.data, out->head.len, err));
     BT_CHECK(bt_text_refuse_columns(path, bt_str_text(&out->head), out->head.len, err));
     BT_CHECK(unpack(&run, err));

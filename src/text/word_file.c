@@ -27,7 +27,7 @@ bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
     }
     r->form = form;
     r->is_json = bt_text_is_word_json(path);
-    BT_CHECK(bt_text_source_open(path, &form->encoding, &r->scratch, &source, err));
+    BT_CHECK(bt_text_source_open(path, &form->encoding, true, &r->scratch, &source, err));
     BT_CHECK(bt_text_source_stream(&source, path, r->scratch, &r->stream, err));
     if (r->is_json) {
         BT_CHECK(word_json_open(r, bt_str_text(&source.head), source.head.len, err));

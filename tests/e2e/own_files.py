@@ -9,6 +9,7 @@ import lzma
 import os
 import random
 import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -228,6 +229,26 @@ class Squad(Tool):
         self.assertEqual(self.one('train.json', dump(others)), want, 'what nobody reads')
         half = dump([dict(item, s='@') for item in items]).replace('@', '\\udc00')
         self.assertEqual(self.one('train.json', half), want, 'half a pair')
+
+    def test_a_pipe_is_read_once(self):
+        """As it is; what is packed in one is refused with what to do."""
+        text = dump(articles_of(make_squad(20, 1))).encode()
+        want = self.one('train.json', text)
+        os.remove(self.path('train.json'))
+        for data, code in ((text, 0), (gzip.compress(text), DATA)):
+            self.write('bytes', data)
+            words = [e2e.program(TOOL)] + self.ARGS + [
+                '--squad_data_file=/dev/stdin', '--vocab_file=' + VOCAB, '--max_seq_length=24',
+                '--meta_data_file_path=m', '--train_data_output_path=t.rec']
+            with open(self.path('bytes'), 'rb') as source, \
+                    subprocess.Popen(['cat'], stdin=source, stdout=subprocess.PIPE) as cat:
+                made = subprocess.run(words, stdin=cat.stdout, cwd=self.folder, capture_output=True,
+                                      text=True, timeout=60, check=False)
+            self.assertEqual(made.returncode, code, made.stderr)
+            if code:
+                self.assertRegex(made.stderr, r'/dev/stdin is a pipe with something packed \(\.gz\).*gzip -dc')
+            else:
+                self.assertEqual([self.bytes('t.rec'), self.bytes('m')], want)
 
     def test_train_evaluate_predict(self):
         for name, seed in (('train', 1), ('dev', 2)):

@@ -35,8 +35,7 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
     const exec_layer *const        l = &exec->acts.layers[layer];
     exec_acts *const               acts = &exec->acts;
     bt_nn *const                   nn = &exec->nn;
-    const int64_t                  H = e->hidden_size;
-    const int64_t                  I = e->intermediate_size;
+    const int64_t                  H = e->hidden_size, I = e->intermediate_size;
     const bool                     norm_first = e->norm_first;
     const int64_t *const           row_ids = R == pass->batch->n_tokens ? NULL : acts->first_ids;
     const uint32_t                 place = (uint32_t)layer;
