@@ -50,6 +50,30 @@ class Devices(e2e.Case):
         last = [self.numbers(folder, 'cls_accuracy')[-1] for folder in ('first', 'cpu')]
         self.assertAlmostEqual(*last, delta=0.051)  # one row in twenty
 
+    def predictions(self, override):
+        self.train(mode='predict', override=override, run_how=self.how)
+        with open(self.path('out', 'predictions.tsv'), encoding='utf-8') as source:
+            return [[float(x) for x in line.split('\t')] for line in source.readlines()[1:]]
+
+    def test_two_devices_and_other_modes(self):
+        """Trained on two devices; predictions and an evaluation are those of the CPU engine."""
+        self.train(override='trainer.train_steps=4,trainer.validation_interval=4,'
+                   'runtime.distribution_strategy=mirrored,runtime.num_gpus=2,'
+                   'task.train_data.drop_remainder=true,' + self.on_devices, run_how=self.how)
+        want, got = self.predictions(''), self.predictions(self.on_devices)
+        self.assertEqual(len(want), 20)
+        self.assertEqual(len(got), 20)
+        for x, y in zip(want, got):
+            for a, b in zip(x, y):
+                self.assertAlmostEqual(a, b, delta=1e-5)
+        self.train(mode='eval', override='trainer.continuous_eval_timeout=1')
+        self.train(mode='eval', override='trainer.continuous_eval_timeout=1,' + self.on_devices,
+                   run_how=self.how)
+        losses = self.numbers('out', 'validation_loss')
+        self.assertGreater(len(losses), 2)
+        for loss in losses:  # of one step
+            self.assertAlmostEqual(loss, losses[0], delta=1e-5)
+
     def test_refusals(self):
         for override, code, words in (
                 ('runtime.num_gpus=2,runtime.distribution_strategy=mirrored', 2,
