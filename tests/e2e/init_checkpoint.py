@@ -254,12 +254,14 @@ class HeadNames(Init):
         for reverse, text in (({'a': 0, 'b': 2, 'c': 1}, "class 1 is 'b' in id2label, but label2id says that 'b' is class 2"),
                               ({'a': -1}, "class 0 is 'a' in id2label, but label2id says that 'a' is class -1"),
                               ({'a': 7}, "'a' is class 7"), ({'LABEL_0': 0, 'LABEL_1': 1}, None),
-                              ({'a': 0, 'b': 1, 'c': 2}, None), ({'a': 'x'}, None), ([], None)):
+                              ({'a': 0, 'b': 1, 'c': 2}, None), ({'a': 'x'}, None)):
             self.folder_with(['a', 'b', 'c'], reverse=reverse)
             said = self.start('weights', more=self.HEAD + self.table('a', 'b', 'c')).stderr
             self.assertEqual('label2id' in said, text is not None, said)
             self.assertIn(text or '', said)
             shutil.rmtree(self.path('out'))
+        self.refused(3, 'weights/config.json: label2id is no object',
+                     self.folder_with(['a', 'b', 'c'], reverse=[]), more=self.HEAD + self.table('a'))
 
     def test_a_label_that_the_head_does_not_know(self):
         more = self.HEAD + self.table('pos', 'neg "x"', 'Müll')
