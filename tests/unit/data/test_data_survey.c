@@ -12,8 +12,8 @@
 static const char *const names[] = {"train.tsv", "train.csv", "train.jsonl"};
 static const char *const texts[] = {
     "a\tlabel\nx y\tno\nz\tyes\n \tno\nx\tmaybe\n", "a,label\n\"x y\",no\nz,yes\n ,no\nx,maybe\n",
-    "{\"a\": \"x y\", \"label\": \"no\"}\n{\"a\": \"z\", \"label\": \"yes\"}\n"
-    "{\"a\": \" \", \"label\": \"no\"}\n{\"a\": \"x\", \"label\": \"maybe\"}\n"};
+    ("{\"a\": \"x y\", \"label\": \"no\"}\n{\"a\": \"z\", \"label\": \"yes\"}\n"
+     "{\"a\": \" \", \"label\": \"no\"}\n{\"a\": \"x\", \"label\": \"maybe\"}\n")};
 
 static const char *train;
 static const char *other;
