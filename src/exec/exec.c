@@ -30,20 +30,19 @@ bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, fl
 }
 
 float *bt_exec_params(bt_exec *exec) {
-    return exec->engine->buffer(exec, EXEC_PARAMS, 0);
+    return exec->param;
 }
 
 float *bt_exec_gradient(bt_exec *exec) {
-    return exec->engine->buffer(exec, EXEC_GRADIENT, 0);
+    return exec->grad;
 }
 
 float *bt_exec_average(bt_exec *exec) {
-    return exec->engine->buffer(exec, EXEC_AVERAGE, 0);
+    return exec->average;
 }
 
 float *bt_exec_slot(bt_exec *exec, int32_t slot) {
-    return slot >= 0 && slot < BT_OPTIM_MAX_SLOTS ? exec->engine->buffer(exec, EXEC_SLOT, slot)
-                                                  : NULL;
+    return slot >= 0 && slot < BT_OPTIM_MAX_SLOTS ? exec->slots[slot] : NULL;
 }
 
 bt_status bt_exec_settle(bt_exec *exec, bt_error *err) {

@@ -7,13 +7,6 @@
 
 #include "bt/exec.h"
 
-typedef enum exec_buffer {
-    EXEC_PARAMS,
-    EXEC_GRADIENT,
-    EXEC_AVERAGE,
-    EXEC_SLOT, /* which: by number */
-} exec_buffer;
-
 typedef struct exec_engine {
     void (*destroy)(bt_exec *exec);
     bt_status (*train_step)(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
@@ -24,7 +17,6 @@ typedef struct exec_engine {
                           bt_error *err);
     bt_status (*encode)(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
                         float *pooled, bt_error *err);
-    float *(*buffer)(bt_exec *exec, exec_buffer buffer, int32_t slot); /* NULL: there is none */
     bt_status (*settle)(bt_exec *exec, bt_error *err);
     bt_status (*changed)(bt_exec *exec, bt_error *err);
     void (*copy)(bt_exec *exec, float *to, const float *from);
@@ -41,6 +33,9 @@ typedef struct exec_engine {
 
 struct bt_exec {
     const exec_engine *engine;
+    /* the flat buffers of bt/exec.h, owned by the engine; NULL: there is none */
+    float *param, *grad, *average;
+    float *slots[BT_OPTIM_MAX_SLOTS];
 };
 
 #endif

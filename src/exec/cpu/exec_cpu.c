@@ -9,7 +9,9 @@
 enum { COPY_CHUNK = 1 << 20 };
 
 bt_status exec_need_gradients(exec_cpu *exec, bt_error *err) {
-    return exec->grad != NULL ? BT_OK : exec_flat_create(&exec->model->table, 0, &exec->grad, err);
+    return exec->base.grad != NULL
+               ? BT_OK
+               : exec_flat_create(&exec->model->table, 0, &exec->base.grad, err);
 }
 
 /* Of the flat buffers together, before one of them is touched. */
@@ -37,7 +39,7 @@ static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the plan of a step");
     }
     BT_TRY(check_room(exec, err));
-    BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->param, err));
+    BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->base.param, err));
     if (exec->optim == NULL) {
         return BT_OK;
     }
@@ -45,10 +47,10 @@ static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
     BT_TRY(bt_optim_rows_create(exec->optim, &exec->rows, err));
     for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
         BT_TRY(exec_flat_create(&exec->model->table, bt_optim_slot_init(exec->optim, i),
-                                &exec->slots[i], err));
+                                &exec->base.slots[i], err));
     }
     if (bt_optim_has_average(exec->optim)) {
-        BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->average, err));
+        BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->base.average, err));
     }
     return BT_OK;
 }
@@ -105,12 +107,12 @@ static void cpu_destroy(bt_exec *base) {
     bt_free(exec->nn.partials);
     bt_free(exec->nn.thread_scratch);
     bt_free(exec->nn.panels);
-    bt_free(exec->param);
-    bt_free(exec->grad);
+    bt_free(exec->base.param);
+    bt_free(exec->base.grad);
     bt_free(exec->grad_kinds);
-    bt_free(exec->average);
+    bt_free(exec->base.average);
     for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
-        bt_free(exec->slots[i]);
+        bt_free(exec->base.slots[i]);
     }
     bt_optim_rows_free(exec->rows);
     bt_pool_free(exec->pool);
@@ -121,25 +123,12 @@ static void cpu_destroy(bt_exec *base) {
  */
 
 bt_optim_buffers exec_optim_buffers(exec_cpu *exec) {
-    bt_optim_buffers buffers = {
-        .param = exec->param, .grad = exec->grad, .average = exec->average, .rows = exec->rows};
-    memcpy(buffers.slots, exec->slots, sizeof buffers.slots);
+    bt_optim_buffers buffers = {.param = exec->base.param,
+                                .grad = exec->base.grad,
+                                .average = exec->base.average,
+                                .rows = exec->rows};
+    memcpy(buffers.slots, exec->base.slots, sizeof buffers.slots);
     return buffers;
-}
-
-static float *cpu_buffer(bt_exec *base, exec_buffer buffer, int32_t slot) {
-    const exec_cpu *const exec = exec_cpu_seen(base);
-    switch (buffer) {
-    case EXEC_PARAMS:
-        return exec->param;
-    case EXEC_GRADIENT:
-        return exec->grad;
-    case EXEC_AVERAGE:
-        return exec->average;
-    case EXEC_SLOT:
-        return exec->slots[slot];
-    }
-    return NULL;
 }
 
 static bt_status cpu_settle(bt_exec *base, bt_error *err) {
@@ -184,10 +173,10 @@ static void cpu_copy(bt_exec *base, float *to, const float *from) {
 /* Values, not pointers: a buffer that the caller holds stays what it was. */
 static bt_status cpu_swap_averages(bt_exec *base, bt_error *err) {
     exec_cpu *const exec = exec_cpu_of(base);
-    if (exec->average == NULL) {
+    if (exec->base.average == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "this optimizer keeps no moving average to swap");
     }
-    exec_swap(exec->param, exec->average, exec->model->table.n_elements);
+    exec_swap(exec->base.param, exec->base.average, exec->model->table.n_elements);
     return BT_OK;
 }
 
@@ -196,11 +185,11 @@ static bt_status cpu_swap_averages(bt_exec *base, bt_error *err) {
 
 static size_t cpu_memory_bytes(const bt_exec *base) {
     const exec_cpu *const exec = exec_cpu_seen(base);
-    size_t                n_flat = exec->param != NULL;
-    n_flat += exec->grad != NULL;
-    n_flat += exec->average != NULL;
+    size_t                n_flat = exec->base.param != NULL;
+    n_flat += exec->base.grad != NULL;
+    n_flat += exec->base.average != NULL;
     for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
-        n_flat += exec->slots[i] != NULL;
+        n_flat += exec->base.slots[i] != NULL;
     }
     return n_flat * (size_t)exec->model->table.n_elements * sizeof(float) +
            (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes +
@@ -221,7 +210,6 @@ static const exec_engine cpu_engine = {
     .gradients = exec_cpu_gradients,
     .evaluate = exec_cpu_evaluate,
     .encode = exec_cpu_encode,
-    .buffer = cpu_buffer,
     .settle = cpu_settle,
     .changed = cpu_changed,
     .copy = cpu_copy,

@@ -64,15 +64,15 @@ static void zero_batch_rows(exec_cpu *exec, const bt_param *word) {
     int64_t              n = 0;
     const int32_t *const ids = bt_optim_rows_batch(exec->rows, &n);
     for (int64_t i = 0; i < n; i++) {
-        memset(exec->grad + word->offset + ids[i] * word->dim[1], 0,
-               (size_t)word->dim[1] * sizeof *exec->grad);
+        memset(exec->base.grad + word->offset + ids[i] * word->dim[1], 0,
+               (size_t)word->dim[1] * sizeof *exec->base.grad);
     }
 }
 
 void exec_zero_gradients(exec_cpu *exec) {
     for (int64_t i = 0; i < exec->model->table.n_params; i++) {
         const bt_param *const param = &exec->model->table.params[i];
-        zero_job              job = {.first = exec->grad + param->offset, .n = param->n_elements};
+        zero_job job = {.first = exec->base.grad + param->offset, .n = param->n_elements};
         switch (exec->grad_kinds[i]) {
         case EXEC_GRAD_SUM:
             if (param->has_gradient) {

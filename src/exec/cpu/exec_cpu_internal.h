@@ -99,8 +99,6 @@ typedef struct exec_cpu {
     bt_pool        *pool;
     bt_nn           nn;
     size_t          scratch_bytes;
-    float          *param, *grad, *average; /* owned flat buffers; average NULL without EMA */
-    float          *slots[BT_OPTIM_MAX_SLOTS];
     bt_precision    precision;
     bool            recompute;
     uint64_t        memory_limit;   /* 0: none but the machine's */
@@ -157,10 +155,10 @@ BT_MUST_USE bt_status exec_need_gradients(exec_cpu *exec, bt_error *err);
 
 /* parameter and gradient of an index of model->table */
 static inline const float *exec_param(const exec_cpu *exec, int64_t index) {
-    return exec->param + exec->model->table.params[index].offset;
+    return exec->base.param + exec->model->table.params[index].offset;
 }
 static inline float *exec_grad(const exec_cpu *exec, int64_t index) {
-    return exec->grad + exec->model->table.params[index].offset;
+    return exec->base.grad + exec->model->table.params[index].offset;
 }
 
 /* A norm of the model; mean and rstd: where the step keeps them. */

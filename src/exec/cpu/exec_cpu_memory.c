@@ -52,7 +52,7 @@ static bool tokens_fit(const exec_cpu *exec, int64_t n, exec_shape shape, uint64
 bt_exec_memory exec_cpu_plan_memory(bt_exec *base, int64_t n_seqs, int64_t length) {
     exec_cpu *const exec = exec_cpu_of(base);
     const int64_t   part = exec->parts.max_seqs;
-    const uint64_t  flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->param;
+    const uint64_t  flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->base.param;
     bt_exec_memory  m = {
          .variables = flat,
          .n_seqs = part > 0 && part < n_seqs ? part : n_seqs,

@@ -61,7 +61,7 @@ static void unscale_batch_rows(exec_cpu *exec, const bt_param *word) {
     int64_t              n = 0;
     const int32_t *const ids = bt_optim_rows_batch(exec->rows, &n);
     for (int64_t i = 0; i < n; i++) {
-        unscale(exec, exec->grad + word->offset + ids[i] * word->dim[1], word->dim[1], false);
+        unscale(exec, exec->base.grad + word->offset + ids[i] * word->dim[1], word->dim[1], false);
     }
 }
 
@@ -75,7 +75,8 @@ void exec_unscale_gradients(exec_cpu *exec, int64_t n_tokens, double *word_rows_
         if (exec->grad_kinds[i] == EXEC_GRAD_WAITING_ROWS) {
             unscale_batch_rows(exec, param);
         } else if (param->has_gradient) {
-            unscale(exec, exec->grad + param->offset, param->n_elements, is_f16_there(param->name));
+            unscale(exec, exec->base.grad + param->offset, param->n_elements,
+                    is_f16_there(param->name));
         }
     }
     if (exec->optim != NULL && bt_optim_needs_word_rows(exec->optim)) {

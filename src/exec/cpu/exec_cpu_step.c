@@ -135,7 +135,7 @@ static bt_status gradients(exec_cpu *exec, const bt_batch *batch, int64_t step, 
     for (int64_t i = 0; i < exec->model->table.n_params; i++) {
         const bt_param *const param = &exec->model->table.params[i];
         if (param->has_gradient && !param->is_word_embedding) {
-            sum_sq += exec->kern.sum_sq(exec->grad + param->offset, param->n_elements);
+            sum_sq += exec->kern.sum_sq(exec->base.grad + param->offset, param->n_elements);
         }
     }
     result->grad_norm = sqrt(sum_sq);

@@ -18,11 +18,11 @@ static void pjrt_destroy(bt_exec *base) {
         exec_rows_deinit(&exec->rows[r]);
         exec_feed_deinit(&exec->feeds[r]);
     }
-    bt_free(exec->param);
-    bt_free(exec->grad);
-    bt_free(exec->average);
+    bt_free(exec->base.param);
+    bt_free(exec->base.grad);
+    bt_free(exec->base.average);
     for (size_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
-        bt_free(exec->slots[i]);
+        bt_free(exec->base.slots[i]);
     }
     bt_free(exec->logits);
     bt_free(exec->scratch);
@@ -32,21 +32,6 @@ static void pjrt_destroy(bt_exec *base) {
         bt_pjrt_plugin_close(exec->plugin);
     }
     bt_free(exec);
-}
-
-static float *pjrt_buffer(bt_exec *base, exec_buffer buffer, int32_t slot) {
-    const exec_pjrt *const exec = exec_pjrt_seen(base);
-    switch (buffer) {
-    case EXEC_PARAMS:
-        return exec->param;
-    case EXEC_GRADIENT:
-        return exec->grad;
-    case EXEC_AVERAGE:
-        return exec->average;
-    case EXEC_SLOT:
-        return exec->slots[slot];
-    }
-    return NULL;
 }
 
 static void pjrt_copy(bt_exec *base, float *to, const float *from) {
@@ -72,10 +57,10 @@ static void pjrt_reserve_memory(bt_exec *base, uint64_t n_bytes) {
 static size_t pjrt_memory_bytes(const bt_exec *base) {
     const exec_pjrt *const exec = exec_pjrt_seen(base);
     size_t                 n_flat = 1;
-    n_flat += exec->grad != NULL;
-    n_flat += exec->average != NULL;
+    n_flat += exec->base.grad != NULL;
+    n_flat += exec->base.average != NULL;
     for (size_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
-        n_flat += exec->slots[i] != NULL;
+        n_flat += exec->base.slots[i] != NULL;
     }
     return (n_flat * (size_t)exec->model->table.n_elements + exec->logits_cap + exec->scratch_cap) *
            sizeof(float);
@@ -101,7 +86,6 @@ static const exec_engine pjrt_engine = {
     .gradients = exec_pjrt_gradients,
     .evaluate = exec_pjrt_evaluate,
     .encode = exec_pjrt_encode,
-    .buffer = pjrt_buffer,
     .settle = exec_pjrt_settle,
     .changed = exec_pjrt_changed,
     .copy = pjrt_copy,
@@ -202,14 +186,15 @@ done:
 
 static bt_status alloc_state(exec_pjrt *exec, bt_error *err) {
     const bt_param_table *const table = &exec->model->table;
-    BT_TRY(exec_flat_create(table, 0, &exec->param, err));
+    BT_TRY(exec_flat_create(table, 0, &exec->base.param, err));
     if (exec->optim == NULL) {
         return BT_OK;
     }
     for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
-        BT_TRY(exec_flat_create(table, bt_optim_slot_init(exec->optim, i), &exec->slots[i], err));
+        BT_TRY(
+            exec_flat_create(table, bt_optim_slot_init(exec->optim, i), &exec->base.slots[i], err));
     }
-    return bt_optim_has_average(exec->optim) ? exec_flat_create(table, 0, &exec->average, err)
+    return bt_optim_has_average(exec->optim) ? exec_flat_create(table, 0, &exec->base.average, err)
                                              : BT_OK;
 }
 

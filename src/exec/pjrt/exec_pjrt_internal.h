@@ -50,8 +50,6 @@ typedef struct exec_pjrt {
     char                 *cache_folder; /* owned or NULL */
     const bt_pjrt_option *flags;        /* borrowed */
     size_t                n_flags;
-    float                *param, *grad, *average; /* owned flat buffers */
-    float                *slots[BT_OPTIM_MAX_SLOTS];
     bool                  is_ahead; /* the devices are, of the flat buffers */
     bool           is_lost; /* what was on a device is gone, and the flat buffers are behind */
     exec_array     arrays[EXEC_PJRT_MAX_ARRAYS];

@@ -24,7 +24,7 @@ static uint64_t passing_bytes(const exec_pjrt *exec, int64_t length) {
 
 bt_exec_memory exec_pjrt_plan_memory(bt_exec *base, int64_t n_seqs, int64_t length) {
     exec_pjrt *const exec = exec_pjrt_of(base);
-    const uint64_t   flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->param;
+    const uint64_t   flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->base.param;
     const uint64_t   n_replicas = (uint64_t)exec->n_replicas;
     const uint64_t   n_tokens = (uint64_t)(n_seqs * length) / n_replicas;
     bt_pjrt_device   device = {.limit_bytes = -1};

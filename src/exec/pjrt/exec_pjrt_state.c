@@ -36,11 +36,11 @@ bt_pjrt_shape exec_shape_of(const bt_hlo_tensor *tensor) {
 static float *flat_of(exec_pjrt *exec, bt_hlo_role role, int32_t slot) {
     switch ((int)role) {
     case BT_HLO_PARAM:
-        return exec->param;
+        return exec->base.param;
     case BT_HLO_SLOT:
-        return exec->slots[slot];
+        return exec->base.slots[slot];
     case BT_HLO_AVERAGE:
-        return exec->average;
+        return exec->base.average;
     default:
         return NULL;
     }
@@ -141,11 +141,11 @@ bt_status exec_pjrt_changed(bt_exec *base, bt_error *err) {
 
 bt_status exec_pjrt_swap_averages(bt_exec *base, bt_error *err) {
     exec_pjrt *const exec = exec_pjrt_of(base);
-    if (exec->average == NULL) {
+    if (exec->base.average == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "this optimizer keeps no moving average to swap");
     }
     BT_TRY(exec_pjrt_settle(base, err));
-    exec_swap(exec->param, exec->average, exec->model->table.n_elements);
+    exec_swap(exec->base.param, exec->base.average, exec->model->table.n_elements);
     exec_arrays_drop(exec);
     return BT_OK;
 }

@@ -127,13 +127,13 @@ done:
 
 static bt_status take_gradients(exec_pjrt *exec, const exec_results *results, bt_error *err) {
     const bt_hlo_program *const hlo = results->program->hlo;
-    if (exec->grad == NULL) {
-        BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->grad, err));
+    if (exec->base.grad == NULL) {
+        BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->base.grad, err));
     }
     for (size_t i = 0; i < hlo->n_results; i++) {
         if (hlo->results[i].role == BT_HLO_GRADIENT) {
             BT_TRY(exec_array_download(exec, &hlo->variables[hlo->results[i].variable],
-                                       results->buffers[0][i], exec->grad, err));
+                                       results->buffers[0][i], exec->base.grad, err));
         }
     }
     return BT_OK;
