@@ -64,6 +64,17 @@ const task_row own_rows[] = {
 };
 const size_t n_own_rows = BT_ARRAY_LEN(own_rows);
 
+const task_row *task_find(const char *name) {
+    const bool own = strncmp(name, "own_", 4) == 0;
+    for (size_t i = 0; i < (own ? n_own_rows : n_task_rows); i++) {
+        const task_row *const row = own ? &own_rows[i] : &task_rows[i];
+        if (strcmp(row->name, own ? name + 4 : name) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
 static int64_t read_int(json_t *object, const char *key, int64_t otherwise) {
     json_t *const value = json_object_get(object, key);
     return value == NULL ? otherwise : json_integer_value(value);

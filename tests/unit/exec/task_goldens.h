@@ -17,6 +17,8 @@ typedef struct task_row {
 
 extern const task_row task_rows[], own_rows[]; /* Model Garden's; the project's own */
 extern const size_t   n_task_rows, n_own_rows;
+/* By name; rows of our own begin with "own_". NULL: there is none. */
+const task_row *task_find(const char *name);
 
 typedef struct task_case {
     const task_row *row;

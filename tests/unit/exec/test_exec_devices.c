@@ -19,19 +19,8 @@ static task_case   the_case;
 /* ---- goldens ------------------------------------------------------------------------------------
  */
 
-static const task_row *find_row(const char *name) {
-    const bool own = strncmp(name, "own_", 4) == 0;
-    for (size_t i = 0; i < (own ? n_own_rows : n_task_rows); i++) {
-        const task_row *const row = own ? &own_rows[i] : &task_rows[i];
-        if (strcmp(row->name, own ? name + 4 : name) == 0) {
-            return row;
-        }
-    }
-    return NULL;
-}
-
 static void open_case(const char *name) {
-    const task_row *const row = find_row(name);
+    const task_row *const row = task_find(name);
     if (row == NULL) {
         fail_msg("no case %s", name);
     }
@@ -81,7 +70,7 @@ static void compare_engines(bt_exec *got, bt_exec *want, const fixture *f) {
 
 /* Model Garden's ema case with dropout everywhere, on both engines. */
 static void open_pair(fixture *cpu, fixture *devices) {
-    const task_row *const row = find_row("sentence_prediction_ema");
+    const task_row *const row = task_find("sentence_prediction_ema");
     task_case             other;
     open_case("sentence_prediction_ema");
     the_case.f.model->encoder.dropout_rate = 0.2F;

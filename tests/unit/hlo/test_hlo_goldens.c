@@ -68,23 +68,12 @@ static void trajectory_matches(void **state) {
     hlo_run_close(&run);
 }
 
-static const task_row *find_row(const char *name) {
-    const bool own = strncmp(name, "own_", 4) == 0;
-    for (size_t i = 0; i < (own ? n_own_rows : n_task_rows); i++) {
-        const task_row *const row = own ? &own_rows[i] : &task_rows[i];
-        if (strcmp(row->name, own ? name + 4 : name) == 0) {
-            return row;
-        }
-    }
-    return NULL;
-}
-
 static int run_case(const char *name) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_match),
         cmocka_unit_test(trajectory_matches),
     };
-    const task_row *const row = find_row(name);
+    const task_row *const row = task_find(name);
     if (row == NULL) {
         (void)fprintf(stderr, "no case %s\n", name);
         return 1;
