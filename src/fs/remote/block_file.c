@@ -31,6 +31,14 @@ typedef struct block {
     uint32_t crc;
 } block;
 
+typedef enum fetcher_state { FETCHER_NONE, FETCHER_RUNS, FETCHER_ENDED } fetcher_state;
+
+typedef struct fetcher {
+    block_file   *file;
+    fetcher_state state; /* under the file's lock; ENDED: it only has to be joined */
+    pthread_t     thread;
+} fetcher;
+
 struct block_file {
     char               *path;
     const remote_store *store;
@@ -40,7 +48,7 @@ struct block_file {
     block              *blocks;
     int64_t             n_ready;
     int64_t             cursor; /* the block that was read last */
-    int32_t             n_threads;
+    fetcher             fetchers[N_FETCHERS];
     atomic_int          cancel;
     pthread_mutex_t     lock;
     pthread_cond_t      changed;
@@ -216,15 +224,33 @@ bt_status block_file_open(const char *path, block_file **out, bt_error *err) {
     return rc;
 }
 
+/* With the lock held, which an ended fetcher does not ask for again. */
+static void join_ended(fetcher *f) {
+    if (f->state == FETCHER_ENDED) {
+        (void)pthread_join(f->thread, NULL);
+        f->state = FETCHER_NONE;
+    }
+}
+
+/* With the lock held. No thread outlives the last user, what the thread frees at its very end
+ * included: the process may be about to end. */
+static void end_fetchers(block_file *file) {
+    for (size_t i = 0; i < N_FETCHERS; i++) {
+        fetcher *const f = &file->fetchers[i];
+        while (f->state == FETCHER_RUNS) {
+            pthread_cond_wait(&file->changed, &file->lock);
+        }
+        join_ended(f);
+    }
+}
+
 void block_file_close(block_file *file) {
     pthread_mutex_lock(&registry_lock);
     const bool is_last = --file->n_users == 0;
-    if (is_last) { /* no thread outlives the last user: the process may be about to end */
+    if (is_last) {
         pthread_mutex_lock(&file->lock);
         file->cancel = 1;
-        while (file->n_threads > 0) {
-            pthread_cond_wait(&file->changed, &file->lock);
-        }
+        end_fetchers(file);
         file->cancel = 0;
         file->failure = (bt_error)BT_ERROR_INIT; /* read-ahead that nobody waited for */
         pthread_mutex_unlock(&file->lock);
@@ -340,7 +366,8 @@ static int64_t next_ahead(const block_file *file) {
 }
 
 static void *fetch_ahead(void *context) {
-    block_file *const file = context;
+    fetcher *const    self = context;
+    block_file *const file = self->file;
     uint8_t *const    buffer = bt_alloc((size_t)block_bytes);
     bt_stop_shield(true); /* its readers decide, who may be saving: file->cancel */
     pthread_mutex_lock(&file->lock);
@@ -354,7 +381,7 @@ static void *fetch_ahead(void *context) {
             file->failure = err;
         }
     }
-    file->n_threads--;
+    self->state = FETCHER_ENDED;
     pthread_cond_broadcast(&file->changed);
     pthread_mutex_unlock(&file->lock);
     bt_stop_shield(false);
@@ -366,21 +393,25 @@ static void *fetch_ahead(void *context) {
  * thread can be had, the reader fetches alone. */
 static void start_fetchers(block_file *file) {
     const int64_t first = next_ahead(file);
+    int64_t       wanted = file->n_blocks - first;
     sigset_t      all;
     sigset_t      before;
-    if (first < 0 || file->n_threads >= N_FETCHERS) {
+    if (first < 0) {
         return;
     }
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
-    for (int64_t wanted = file->n_blocks - first; wanted > 0 && file->n_threads < N_FETCHERS;
-         wanted--) {
-        pthread_t thread;
-        if (pthread_create(&thread, NULL, fetch_ahead, file) != 0) {
-            break;
+    for (size_t i = 0; i < N_FETCHERS && wanted > 0; i++) {
+        fetcher *const f = &file->fetchers[i];
+        if (f->state != FETCHER_RUNS) {
+            join_ended(f);
+            f->file = file;
+            if (pthread_create(&f->thread, NULL, fetch_ahead, f) != 0) {
+                break;
+            }
+            f->state = FETCHER_RUNS;
+            wanted--;
         }
-        (void)pthread_detach(thread);
-        file->n_threads++;
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
