@@ -22,7 +22,7 @@
 
 /* ---- status and error ------------------------------------------------------------------ */
 
-/* The process exit codes that these map to are in DESIGN.md section 5; see bt_status_exit_code. */
+/* README.md lists the process exit codes that these map to; see bt_status_exit_code. */
 typedef enum bt_status {
     BT_OK = 0,
     BT_E_NOMEM,       /* the allocator said no, or a plan is larger than the machine */
@@ -60,7 +60,7 @@ bt_status bt_error_make(bt_error *err, bt_status code, const char *file, int lin
  */
 bt_status bt_error_prefix(bt_error *err, const char *fmt, ...) BT_PRINTF(2, 3);
 
-/* DESIGN.md section 5: 0, 2 config, 3 data, 4 resources, 5 device, 70 bug, 75 interrupted. */
+/* README.md explains them: 0, 2 config, 3 data, 4 resources, 5 device, 70 bug, 75 interrupted. */
 int         bt_status_exit_code(bt_status status);
 const char *bt_status_name(bt_status status);
 /* The status of a call of libc that failed with errnum: BT_E_NOMEM where memory was missing,
@@ -266,7 +266,8 @@ size_t           bt_store_varint(uint8_t dst[10], uint64_t v); /* bytes written 
 /* crc of the bytes so far (0 at the start) extended by data. Uses the processor's instruction. */
 uint32_t bt_crc32c(uint32_t crc, const void *data, size_t n);
 uint32_t bt_crc32c_table(uint32_t crc, const void *data, size_t n); /* the portable twin */
-uint32_t bt_crc32c_mask(uint32_t crc); /* rotr(crc,15) + 0xa282ead8: spec/data.md (e) */
+/* rotr(crc,15) + 0xa282ead8: docs/model_garden/data.md section 5 */
+uint32_t bt_crc32c_mask(uint32_t crc);
 
 /* ---- counter-based random numbers -------------------------------------------------------------
  * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11). A key names

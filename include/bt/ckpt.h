@@ -2,8 +2,8 @@
  *
  * ckpt: named tensors in and out. Reads TF1 name-based and TF2 object-based checkpoints (also the
  * variables of a SavedModel) and Hugging Face safetensors; writes what Model Garden's trainer
- * writes (spec/numerics.md sections 7 to 9). A variable is asked for by its canonical name
- * (bt_param.name); layouts, transposes and reshapes stay inside.
+ * writes (docs/model_garden/numerics.md sections 7 to 9). A variable is asked for by its canonical
+ * name (bt_param.name); layouts, transposes and reshapes stay inside.
  */
 #ifndef BT_CKPT_H
 #define BT_CKPT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cli: command lines in absl's spelling (spec/config.md 1.1), declared as a table.
+ * cli: command lines in absl's spelling (docs/model_garden/config.md 1.1), declared as a table.
  *
  * --name=value, --name value, the same with one dash; booleans --x, --nox, --x=true|false|t|f|1|0
  * (never "--x value"); "--" ends flags; a later occurrence replaces an earlier one, or is added for

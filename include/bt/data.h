@@ -2,8 +2,9 @@
  *
  * data: files -> batches of packed tokens: records of tokens, records of raw text, tables of raw
  * text. Sources, globs, shuffle, repeat, feature schema, packing, prefetch, resumable cursor.
- * Semantics: spec/config.md 5.5, spec/data.md (c). The order of the data is a pure function of
- * (seed, epoch, index), so a cursor is three numbers and seeking is instant. */
+ * Semantics: docs/model_garden/config.md 5.5, docs/model_garden/data.md section 3. The order of the
+ * data is a pure function of (seed, epoch, index), so a cursor is three numbers and seeking is
+ * instant. */
 #ifndef BT_DATA_H
 #define BT_DATA_H
 

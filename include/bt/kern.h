@@ -13,7 +13,8 @@
 
 #include "bt/tensor.h"
 
-/* One Adam-like update of n elements, float32, in this order (spec/numerics.md sections 4, 5):
+/* One Adam-like update of n elements, float32, in this order
+ * (docs/model_garden/numerics.md sections 4, 5):
  *   g = grad * grad_scale
  *   adamw: param -= (decay_lr * param) * weight_decay       (skipped when weight_decay is 0)
  *          m += (g - m) * one_minus_beta_1 ;  v += (g*g - v) * one_minus_beta_2

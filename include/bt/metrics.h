@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * metrics: streaming metrics of every task. Formulas: spec/numerics.md section 11. A set holds
- * several metrics over the same stream of batches; its state can be saved. */
+ * metrics: streaming metrics of every task. Formulas: docs/model_garden/numerics.md section 11. A
+ * set holds several metrics over the same stream of batches; its state can be saved. */
 #ifndef BT_METRICS_H
 #define BT_METRICS_H
 

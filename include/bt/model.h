@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * model: encoder and head as a description: dims, parameter table, names, init rules. What it
- * computes is in spec/numerics.md sections 1, 2 and 7; no arithmetic here. An engine (exec/) runs
- * it. */
+ * computes is in docs/model_garden/numerics.md sections 1, 2 and 7; no arithmetic here. An engine
+ * (exec/) runs it. */
 #ifndef BT_MODEL_H
 #define BT_MODEL_H
 
@@ -12,7 +12,8 @@
 const char           *bt_activation_name(bt_activation activation); /* its first name */
 BT_MUST_USE bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error *err);
 
-/* Keys of model.encoder.bert (spec/config.md appendix B, BertEncoderConfig) and of its kin. */
+/* Keys of model.encoder.bert (docs/model_garden/config.md appendix B, BertEncoderConfig) and of its
+ * kin. */
 typedef struct bt_encoder_config {
     bt_encoder_type type;
     int64_t         vocab_size;     /* V */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * nn: forward and backward pairs over packed tokens, on the threads of a pool. Formulas:
- * spec/numerics.md sections 1 and 2.
+ * docs/model_garden/numerics.md sections 1 and 2.
  *
  * Rows are split into chunks whose size depends on the number of rows only; partial sums are added
  * in chunk order. So outside BLAS the bits do not depend on the number of threads.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * optim: learning-rate schedules, optimizers, clipping, moving average. Formulas: spec/numerics.md
- * sections 3 to 6 and spec/config.md sections 5.3, 5.4. The order is pinned: clip by global norm ->
- * weight decay -> Adam -> moving average. */
+ * optim: learning-rate schedules, optimizers, clipping, moving average. Formulas:
+ * docs/model_garden/numerics.md sections 3 to 6 and docs/model_garden/config.md sections 5.3, 5.4.
+ * The order is pinned: clip by global norm -> weight decay -> Adam -> moving average. */
 #ifndef BT_OPTIM_H
 #define BT_OPTIM_H
 
@@ -13,7 +13,7 @@ typedef struct bt_optim bt_optim;
 
 enum { BT_OPTIM_MAX_SLOTS = 4 };
 
-/* What the configuration leaves open: derived steps replace nulls (DESIGN.md section 6). */
+/* What the configuration leaves open: derived steps replace nulls (docs/deviations.md). */
 typedef struct bt_optim_derived {
     int64_t train_steps;  /* decay_steps: null means this */
     int64_t warmup_steps; /* warmup_steps: null means this */

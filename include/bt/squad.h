@@ -3,7 +3,7 @@
  * squad: questions about a text, as SQuAD has them. Reading the files of versions 1.1 and 2.0,
  * cutting documents into windows that a model can read, from a score a token to answers, the
  * official scores, and the three files of predictions. What Model Garden's squad_lib and
- * squad_evaluate_* do (spec/data.md (d)); no model, no configuration.
+ * squad_evaluate_* do (docs/model_garden/data.md section 4); no model, no configuration.
  *
  * Texts are UTF-8, not NUL-terminated where a length stands beside them; offsets into a context
  * count code points, as in the files.

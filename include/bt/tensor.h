@@ -13,7 +13,7 @@
 
 enum { BT_MAX_RANK = 4 };
 
-/* Values are TensorFlow's DataType numbers (spec/numerics.md section 9). */
+/* Values are TensorFlow's DataType numbers (docs/model_garden/numerics.md section 9). */
 typedef enum bt_dtype {
     BT_DTYPE_INVALID = 0,
     BT_DTYPE_F32 = 1,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * text: from bytes to WordPiece ids, exactly as the two tokenizers of Model Garden (spec/data.md
- * (b)). Vocabulary, basic tokenizer, WordPiece, and [CLS] a [SEP] b [SEP].
+ * text: from bytes to WordPiece ids, exactly as the two tokenizers of Model Garden
+ * (docs/model_garden/data.md section 2). Vocabulary, basic tokenizer, WordPiece, and [CLS] a [SEP]
+ * b [SEP].
  *
  * Threads: a vocabulary and a tokenizer never change after they were made and may be shared; every
  * thread needs a bt_text_scratch of its own. Results are borrowed from the scratch until its next

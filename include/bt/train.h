@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * train: the controller. Runs a mode of train.py (spec/config.md sections 1.3 and 6) over a merged
- * configuration: restore or initialise, train in chunks, evaluate, save, export the best, resume.
+ * train: the controller. Runs a mode of train.py (docs/model_garden/config.md sections 1.3 and 6)
+ * over a merged configuration: restore or initialise, train in chunks, evaluate, save, export the
+ * best, resume.
  */
 #ifndef BT_TRAIN_H
 #define BT_TRAIN_H

@@ -2,7 +2,8 @@
  *
  * wire: bytes <-> records. TFRecord, tf.Example, TensorBoard event files, sorted-string tables,
  * tensor bundles (V2 checkpoints), TrackableObjectGraph, the `checkpoint` state file and
- * safetensors. Formats: spec/numerics.md section 9, spec/data.md (e).
+ * safetensors. Formats: docs/model_garden/numerics.md section 9, docs/model_garden/data.md
+ * section 5.
  *
  * Promises: every length read from a file is checked against the bytes that are left before it is
  * used; damage is BT_E_FORMAT with the file, the place, what was expected and what was found;

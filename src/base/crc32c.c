@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * crc32c: polynomial 0x1EDC6F41 reflected (0x82F63B78), initial and final xor 0xFFFFFFFF
- * (spec/data.md (e)). The SSE4.2 instruction where the processor has it, else slicing by eight. */
+ * (docs/model_garden/data.md section 5). The SSE4.2 instruction where the processor has it, else
+ * slicing by eight. */
 #include <pthread.h>
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * TF2 object-based checkpoints: variables are found by walking the object graph, never by their
- * keys, because the same variable has other keys in other checkpoints (spec/numerics.md section 7).
- * Encoders of both types carry the underscore names; files that have only layer_with_weights-K are
- * walked by order. */
+ * keys, because the same variable has other keys in other checkpoints
+ * (docs/model_garden/numerics.md section 7). Encoders of both types carry the underscore names;
+ * files that have only layer_with_weights-K are walked by order. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Saving into a folder of checkpoints, as tf.train.CheckpointManager keeps them (spec/config.md
- * 6.5), and what a start makes of what the run before left (bt/ckpt.h says the rules). */
+ * Saving into a folder of checkpoints, as tf.train.CheckpointManager keeps them
+ * (docs/model_garden/config.md 6.5), and what a start makes of what the run before left (bt/ckpt.h
+ * says the rules). */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Layouts that are known by their names: Google's TF1 checkpoints of BERT and ALBERT, and Hugging
- * Face's of BERT, ALBERT and DistilBERT (spec/numerics.md section 7). A name is that of a layer and
- * a leaf; # stands for the number of a layer. */
+ * Face's of BERT, ALBERT and DistilBERT (docs/model_garden/numerics.md section 7). A name is that
+ * of a layer and a leaf; # stands for the number of a layer. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>

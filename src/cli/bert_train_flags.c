@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The flags of bert-train: those of Model Garden's train.py (spec/config.md 1.1) and our own. Flags
- * that train.py declares and never reads are taken and do nothing here as well. */
+ * The flags of bert-train: those of Model Garden's train.py (docs/model_garden/config.md 1.1) and
+ * our own. Flags that train.py declares and never reads are taken and do nothing here as well. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * bert-train: flags -> configuration -> run. stdout carries results only (merged YAML, listings,
- * final metrics); everything else is one line each on stderr. Exit codes: DESIGN.md section 5. */
+ * final metrics); everything else is one line each on stderr. Exit codes: README.md. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * params.yaml: the layout of PyYAML's emitter as Model Garden uses it (block mappings, flow lists,
- * tuples as tagged blocks, width 80): spec/config.md section 4.4, byte for byte. */
+ * tuples as tagged blocks, width 80): docs/model_garden/config.md section 4.4, byte for byte. */
 #include "conf_internal.h"
 
 #include <math.h>

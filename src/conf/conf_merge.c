@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sections with their defaults, and merging a mapping into them: spec/config.md sections 3.2 to
- * 3.4. Model Garden stops at the first wrong key and lets unknown ones into sections that it
- * creates; here every wrong key is reported, and none gets in. */
+ * Sections with their defaults, and merging a mapping into them: docs/model_garden/config.md
+ * sections 3.2 to 3.4. Model Garden stops at the first wrong key and lets unknown ones into
+ * sections that it creates; here every wrong key is reported, and none gets in. */
 #include "conf_internal.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
  *
  * Schema tables: learning rates and warm-up.
  * One row a key: name, type, flags, default, range, meaning. Names and defaults are those of Model
- * Garden 2.19.1; EXT marks keys of our own (DESIGN.md section 6). Keys stand in sorted order. */
+ * Garden 2.19.1; EXT marks keys of our own. Keys stand in sorted order. */
 #include "conf_schema.h"
 
 static const conf_key lr_keys[] = {

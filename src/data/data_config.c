@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The keys of task.train_data and task.validation_data that a stream obeys (spec/config.md 5.5).
- * Checks what can be said without looking at a file. */
+ * The keys of task.train_data and task.validation_data that a stream obeys
+ * (docs/model_garden/config.md 5.5). Checks what can be said without looking at a file. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * tf.Example -> one row. Model Garden's decoder asks for the same features, kinds and lengths
- * (spec/data.md (c)); what the values may be is checked where the row is packed (data_row.c). */
+ * (docs/model_garden/data.md section 3); what the values may be is checked where the row is packed
+ * (data_row.c). */
 
 #include "data_internal.h"
 

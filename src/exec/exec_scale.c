@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The loss scale of float16 (spec/numerics.md section 10) from step to step. */
+ * The loss scale of float16 (docs/model_garden/numerics.md section 10) from step to step. */
 #include <math.h>
 
 #include "exec_shared.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The norm of the gradient, and clipping (spec/numerics.md section 3, optim_apply.c). The word
- * table's gradient counts slot by slot, before rows of equal ids are added together. Each replica
- * clips its own share; what is added up over replicas afterwards is not clipped again. */
+ * The norm of the gradient, and clipping (docs/model_garden/numerics.md section 3, optim_apply.c).
+ * The word table's gradient counts slot by slot, before rows of equal ids are added together. Each
+ * replica clips its own share; what is added up over replicas afterwards is not clipped again. */
 #include <math.h>
 
 #include "hlo_internal.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The encoder's forward pass (spec/numerics.md section 1), both orders of norm: a loop over layers
- * whose parameters are stacked. */
+ * The encoder's forward pass (docs/model_garden/numerics.md section 1), both orders of norm: a loop
+ * over layers whose parameters are stacked. */
 #include "hlo_internal.h"
 
 static hlo_value embedding_forward(hlo_step *s, hlo_encoder_keep *keep) {

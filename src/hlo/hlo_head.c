@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Heads (spec/numerics.md section 2): from the encoder's output [T,H] to logits, and back. */
+ * Heads (docs/model_garden/numerics.md section 2): from the encoder's output [T,H] to logits, and
+ * back. */
 #include "hlo_internal.h"
 
 static bool pools(const hlo_step *s, bt_pooling pooling) {

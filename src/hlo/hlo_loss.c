@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Losses (spec/numerics.md section 2) and the gradient of the logits, in float32. Every row has a
- * weight: 0 where there is none, so that what empty places hold never counts. */
+ * Losses (docs/model_garden/numerics.md section 2) and the gradient of the logits, in float32.
+ * Every row has a weight: 0 where there is none, so that what empty places hold never counts. */
 #include "hlo_internal.h"
 
 static const double lowest = -3.0e38;

@@ -2,7 +2,7 @@
  *
  * The portable kernels: plain C, sums over sixteen fixed lanes and a fixed tree, so the bits do
  * not depend on the compiler (built with -ffp-contract=off). Compiled a second time with `double`
- * for the tests. Formulas: spec/numerics.md sections 1, 4, 5. */
+ * for the tests. Formulas: docs/model_garden/numerics.md sections 1, 4, 5. */
 #include <string.h>
 #include <tgmath.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The portable optimizer kernels, one float32 operation after the other as spec/numerics.md
- * sections 4 and 5 write them: no fused multiply-add here nor in the vector twins, so every isa
- * gives the same bits. */
+ * The portable optimizer kernels, one float32 operation after the other as
+ * docs/model_garden/numerics.md sections 4 and 5 write them: no fused multiply-add here nor in the
+ * vector twins, so every isa gives the same bits. */
 #include <tgmath.h>
 
 #include "kern_ref_decl.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The table of metrics: which parts each reads, what models it is for, and its value from them.
- * spec/numerics.md section 11. Adding one is one row and one function. */
+ * docs/model_garden/numerics.md section 11. Adding one is one row and one function. */
 #include "metrics_internal.h"
 
 static double compute_pearson_spearman(const bt_metrics *m) {

@@ -2,7 +2,7 @@
  *
  * The encoder and its head as a parameter table: names, shapes, init rules and which parameters a
  * loss reaches. Order of the table = Model Garden's order of variables. Formulas and names:
- * spec/numerics.md sections 1, 2 and 7. */
+ * docs/model_garden/numerics.md sections 1, 2 and 7. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Losses (spec/numerics.md section 2): a few numbers a sequence, so plain C in double. A logit that
- * is not finite gives a loss that is not finite. */
+ * Losses (docs/model_garden/numerics.md section 2): a few numbers a sequence, so plain C in double.
+ * A logit that is not finite gives a loss that is not finite. */
 #include <math.h>
 
 #include "bt/nn.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a dual encoder does with its sentence vectors (spec/numerics.md section 2): unit length, and
- * the scores of every left side with every right side of the batch. Two vectors a pair against the
- * encoder's thousands of products, so plain loops and three calls of BLAS. */
+ * What a dual encoder does with its sentence vectors (docs/model_garden/numerics.md section 2):
+ * unit length, and the scores of every left side with every right side of the batch. Two vectors a
+ * pair against the encoder's thousands of products, so plain loops and three calls of BLAS. */
 #include <math.h>
 
 #include "nn_internal.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Adam and its relatives: adam, adamw, their experimental twins, and LAMB. The loops are kernels
- * (bt/kern.h); here is which numbers they get. spec/numerics.md sections 4 and 5. */
+ * (bt/kern.h); here is which numbers they get. docs/model_garden/numerics.md sections 4 and 5. */
 #include "optim_internal.h"
 
 bt_kern_adamw_args optim_adam_args(const optim_step *step, const optim_param_state *state) {

@@ -3,7 +3,7 @@
  * One update: norms, clipping, the optimizer's own formula, moving average. The work is cut into
  * chunks that never depend on the number of threads, and partial sums are added in the order of
  * the chunks. Order of clipping: gradient_clip_norm (adamw), clipvalue, then clipnorm or
- * global_clipnorm: spec/numerics.md section 3, spec/config.md 5.3. */
+ * global_clipnorm: docs/model_garden/numerics.md section 3, docs/model_garden/config.md 5.3. */
 #include <math.h>
 
 #include "optim_internal.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Learning-rate schedules and warm-ups: spec/numerics.md section 6, spec/config.md 5.4. All values
- * are float32 and every operation stands in TensorFlow's order, Python constants being rounded
- * where TensorFlow rounds them. One table row a schedule. */
+ * Learning-rate schedules and warm-ups: docs/model_garden/numerics.md section 6,
+ * docs/model_garden/config.md 5.4. All values are float32 and every operation stands in
+ * TensorFlow's order, Python constants being rounded where TensorFlow rounds them. One table row a
+ * schedule. */
 #include <math.h>
 #include <string.h>
 
@@ -223,7 +224,7 @@ static bt_status read_number(const bt_conf *conf, const char *path, double *out,
     return BT_OK;
 }
 
-/* Null means the length of the training (DESIGN.md section 6). */
+/* Null means the length of the training (docs/deviations.md). */
 static bt_status read_steps(const bt_conf *conf, const char *path, int64_t train_steps,
                             int64_t *out, bt_error *err) {
     bool is_null = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Windows as tf.Examples: the features, and the order of their keys, of squad_lib's FeatureWriter
- * (spec/data.md (a), "Byte form of the records"). */
+ * (docs/model_garden/data.md section 1, "Byte form of the records"). */
 #include <string.h>
 
 #include "bt/fs.h"

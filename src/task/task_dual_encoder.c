@@ -2,7 +2,8 @@
  *
  * dual_encoder: sentence vectors, trained on pairs so that each left side finds its right side
  * among those of its batch (retrieval). Configuration -> model description, record schema, metrics.
- * spec/numerics.md sections 2 and 11. Margin and scale count in evaluation too, as in Model Garden.
+ * docs/model_garden/numerics.md sections 2 and 11. Margin and scale count in evaluation too, as in
+ * Model Garden.
  */
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,8 @@
  *
  * sentence_prediction: classify sentences or pairs of them, or predict a score (num_classes 1).
  * Configuration -> model description, record schema, metrics. Model Garden's defaults; its defects
- * only under runtime.bug_compatible. spec/numerics.md sections 2 and 11, spec/config.md 5.6. */
+ * only under runtime.bug_compatible. docs/model_garden/numerics.md sections 2 and 11,
+ * docs/model_garden/config.md 5.6. */
 #include <stdio.h>
 #include <string.h>
 

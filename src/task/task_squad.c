@@ -2,7 +2,8 @@
  *
  * squad: the answer to a question is a span of a text. Training from TFRecords of windows or from
  * the JSON files themselves; evaluation and prediction from JSON, as Model Garden's
- * question_answering task does them. spec/numerics.md section 2, spec/data.md (d). */
+ * question_answering task does them. docs/model_garden/numerics.md section 2,
+ * docs/model_garden/data.md section 4. */
 #include <string.h>
 
 #include "bt/text.h"

@@ -3,7 +3,8 @@
  * tagging: a class for every word (named entities, parts of speech). A word is judged by its first
  * piece: the other pieces and padding have labels below 0, which neither loss nor metrics see.
  * Precision, recall and F1 are those of entities over sentences; Model Garden takes a whole batch
- * as one sentence, which runtime.bug_compatible reproduces. spec/numerics.md sections 2 and 11. */
+ * as one sentence, which runtime.bug_compatible reproduces. docs/model_garden/numerics.md sections
+ * 2 and 11. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Words as tensorflow-text's BasicTokenizer makes them (spec/data.md (b), second part), in one
- * pass.
+ * Words as tensorflow-text's BasicTokenizer makes them (docs/model_garden/data.md section 2, second
+ * part), in one pass.
  *
  * lower case: bytes that are no UTF-8 become U+FFFD; NFKC case folding, NFD, and marks (Mn) are
  * dropped. Canonical order needs no more memory than the combining characters since the last

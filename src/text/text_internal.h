@@ -7,7 +7,7 @@
 #include "bt/text.h"
 
 enum {
-    TEXT_WORD_MAX_CODEPOINTS = 400, /* a longer word is [UNK]; spec/data.md (b) */
+    TEXT_WORD_MAX_CODEPOINTS = 400, /* a longer word is [UNK] */
     TEXT_WORD_MAX_BYTES = 100,      /* the same by the rules of tensorflow-text */
     TEXT_PIECE_MAX_BYTES = 4 * TEXT_WORD_MAX_CODEPOINTS + 2, /* a longer piece can never match */
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The vocabulary file, by the rules of Model Garden's load_vocab (spec/data.md (b)): lines end at
- * LF only, every CR is dropped, Unicode white space is stripped, the last of equal lines counts; or
- * by those of tensorflow-text's lookup table: lines are not stripped, empty and equal ones are
- * refused. */
+ * The vocabulary file, by the rules of Model Garden's load_vocab (docs/model_garden/data.md section
+ * 2): lines end at LF only, every CR is dropped, Unicode white space is stripped, the last of equal
+ * lines counts; or by those of tensorflow-text's lookup table: lines are not stripped, empty and
+ * equal ones are refused. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A sentence of labelled words -> the sequences that hold it: a word is never divided, and the
- * first piece of a word carries its label (spec/data.md (a), "Tagging"). */
+ * first piece of a word carries its label (docs/model_garden/data.md section 1, "Tagging"). */
 #include <string.h>
 
 #include "bt/text.h"

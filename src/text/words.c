@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The basic tokenizer (spec/data.md (b), steps 1 to 6) in one pass over the text.
+ * The basic tokenizer (docs/model_garden/data.md section 2, steps 1 to 6) in one pass over the
+ * text.
  *
  * Nearly all text is ASCII, where every step works on one byte alone. A word (what stands between
  * white space) with any other byte is done again from its beginning, code point by code point: the

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The best checkpoint (spec/config.md 6.4): after an evaluation that is strictly better than every
- * one before, also those of earlier runs, best_ckpt-N and then info.json are written; one is kept.
+ * The best checkpoint (docs/model_garden/config.md 6.4): after an evaluation that is strictly
+ * better than every one before, also those of earlier runs, best_ckpt-N and then info.json are
+ * written; one is kept.
  *
  * The checkpoint comes first and holds the text of its info.json: whatever a kill or a full disk
  * leaves, the checkpoint is the truth, and the next start makes info.json say the same. Versions

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * info.json (spec/config.md 6.4): the values of the best evaluation and its step, as Python's json
- * writes them with an indent of four. */
+ * info.json (docs/model_garden/config.md 6.4): the values of the best evaluation and its step, as
+ * Python's json writes them with an indent of four. */
 #include "run.h"
 
 #include <jansson.h>

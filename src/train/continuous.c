@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The two modes that wait for checkpoints (spec/config.md 1.3, 1.4): continuous_eval evaluates each
- * new latest checkpoint of model_dir; continuous_train_and_eval fine-tunes from each new checkpoint
- * that a pre-training job writes into the folder task.init_checkpoint. */
+ * The two modes that wait for checkpoints (docs/model_garden/config.md 1.3, 1.4): continuous_eval
+ * evaluates each new latest checkpoint of model_dir; continuous_train_and_eval fine-tunes from each
+ * new checkpoint that a pre-training job writes into the folder task.init_checkpoint. */
 #include "run.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The weights that a run starts from: fresh ones by the init rules, then task.init_checkpoint into
- * the encoder (spec/numerics.md section 8); what was loaded, what stays fresh and what was left
- * over is said, because a partial load is otherwise never seen. */
+ * the encoder (docs/model_garden/numerics.md section 8); what was loaded, what stays fresh and what
+ * was left over is said, because a partial load is otherwise never seen. */
 #include "init_weights.h"
 
 #include <stdio.h>

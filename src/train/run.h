@@ -140,7 +140,7 @@ typedef struct train_run {
     saver               *saver;        /* NULL: saves are written between the steps */
     int64_t              round;        /* see run_log_config */
     int64_t              step;         /* updates made */
-    int64_t              save_counter; /* checkpoints saved, both kinds (spec/config.md 6.4) */
+    int64_t              save_counter; /* checkpoints saved, both kinds */
     int64_t              last_saved;   /* step, or -1 */
     int64_t              save_base;    /* step that checkpoint_interval counts from, or -1 */
     bool                 was_stopped;  /* what was restored is no save that was due */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The trainer's keys as a typed struct, and the steps that are derived from the size of the data
- * (DESIGN.md section 6): train_steps from epochs, warmup_steps from warmup_fraction. */
+ * (docs/deviations.md): train_steps from epochs, warmup_steps from warmup_fraction. */
 #include "run.h"
 
 #include <math.h>

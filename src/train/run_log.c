@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a run says: metrics.jsonl (run_record.h; a line a record, handed over at once), TensorBoard
- * events in train/ and the validation folder with Model Garden's tags (spec/config.md 6.6), one
- * line on stderr a record, and a progress line on a terminal. Event files appear with their first
- * record; an evaluation's events are written before its line, which says that it was made.
+ * events in train/ and the validation folder with Model Garden's tags
+ * (docs/model_garden/config.md 6.6), one line on stderr a record, and a progress line on a
+ * terminal. Event files appear with their first record; an evaluation's events are written before
+ * its line, which says that it was made.
  *
  * A run that trains first takes out what lies behind the step that it goes on from. Others open
  * metrics.jsonl for each record, and hold the lock of who trains for that moment; while a training

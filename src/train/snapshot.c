@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Checkpoints of a run: everything needed to continue bit-identically goes in (DESIGN.md decision
- * 4): variables, slots, averages, step, and, under a key that TensorFlow ignores, our own state:
- * data cursor, seed, the sums and metrics of an unfinished chunk. A checkpoint that Model Garden
- * wrote has no such state: the data then starts where that many steps would have taken it. */
+ * Checkpoints of a run: everything needed to continue bit-identically goes in
+ * (docs/decisions.md): variables, slots, averages, step, and, under a key that TensorFlow ignores,
+ * our own state: data cursor, seed, the sums and metrics of an unfinished chunk. A checkpoint that
+ * Model Garden wrote has no such state: the data then starts where that many steps would have taken
+ * it. */
 #include "run.h"
 
 #include <math.h>
@@ -114,7 +115,7 @@ bt_status snapshot_settle_best(train_run *run, const char *folder, const char *p
 bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *info,
                              bt_error *err) {
     BT_TRY(open_best_saves(run, folder, err));
-    /* numbered by the count of saves, not by the step: spec/config.md 6.4 */
+    /* numbered by the count of saves, not by the step: docs/model_garden/config.md 6.4 */
     char              name[40];
     const char *const latest = bt_ckpt_manager_latest(run->best_saves);
     (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Training with evaluations in between (spec/config.md 6.1), and early stopping on the metric of
- * the best checkpoint.
+ * Training with evaluations in between (docs/model_garden/config.md 6.1), and early stopping on the
+ * metric of the best checkpoint.
  *
  * Evaluations stand at multiples of validation_interval and at the end, wherever the run was
  * stopped and continued. A checkpoint is saved before the evaluation of its step, so a run that

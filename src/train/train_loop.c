@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Training in chunks of steps_per_loop: step, record, recovery, checkpoint
- * (spec/config.md 5.2, 6.3). A step is a function of (parameters, batch, step number, seed),
- * nothing else. */
+ * (docs/model_garden/config.md 5.2, 6.3). A step is a function of (parameters, batch, step number,
+ * seed), nothing else. */
 #include "run.h"
 
 #include <math.h>
@@ -111,9 +111,9 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
     return run_log_record(run->log, "train", run->step, values, n_values, extra, n_extra, err);
 }
 
-/* spec/config.md 5.2: NaN at any step, or a loss above the bound from recovery_begin_steps on, is
- * one trial; one too many is the end, else the latest checkpoint is restored. The data goes on: the
- * same batch would give the same loss again. */
+/* docs/model_garden/config.md 5.2: NaN at any step, or a loss above the bound from
+ * recovery_begin_steps on, is one trial; one too many is the end, else the latest checkpoint is
+ * restored. The data goes on: the same batch would give the same loss again. */
 static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt_error *err) {
     const run_config *const config = &run->config;
     *went_back = false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opening a tensor bundle: the index table becomes a sorted array of entries (spec/numerics.md
- * section 9). Shapes, offsets and sizes are checked against each other here, against the data
- * files when these are opened. */
+ * Opening a tensor bundle: the index table becomes a sorted array of entries
+ * (docs/model_garden/numerics.md section 9). Shapes, offsets and sizes are checked against each
+ * other here, against the data files when these are opened. */
 #include <stdlib.h>
 #include <string.h>
 

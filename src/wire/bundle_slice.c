@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The binary keys under which the parts of a partitioned variable lie: OrderedCode, whose bytes
- * sort as the values do (spec/numerics.md section 9). */
+ * sort as the values do (docs/model_garden/numerics.md section 9). */
 #include <string.h>
 
 #include "bundle_internal.h"

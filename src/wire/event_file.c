@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * TensorBoard event files: a TFRecord file of tensorflow.Event, scalars as the scalar plug-in's
- * float32 tensors, byte for byte as TensorFlow 2 lays them out (spec/config.md 6.5, 6.6). */
+ * float32 tensors, byte for byte as TensorFlow 2 lays them out
+ * (docs/model_garden/config.md 6.5, 6.6). */
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>

@@ -2,8 +2,9 @@
  *
  * tf.Example without copying: Example {1: Features {1: map<string, Feature>}}, Feature = one of
  * {1: BytesList, 2: FloatList, 3: Int64List}, each list {1: values}. Takes and refuses what
- * TensorFlow's parser takes and refuses (spec/data.md (e)): the last of equal keys wins, several
- * Features messages add up, unknown fields are skipped, the first kind of a feature counts. */
+ * TensorFlow's parser takes and refuses (docs/model_garden/data.md section 5): the last of equal
+ * keys wins, several Features messages add up, unknown fields are skipped, the first kind of a
+ * feature counts. */
 #include <string.h>
 
 #include "proto_wire.h"

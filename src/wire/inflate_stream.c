@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Plain, GZIP or ZLIB bytes as one stream. GZIP members follow each other and are read through.
- * Faults appear where TensorFlow meets them (spec/data.md (e)): it inflates a buffer ahead, so a
- * wrong trailer of a small file is an error before its first record, and a cut stream ends. */
+ * Faults appear where TensorFlow meets them (docs/model_garden/data.md section 5): it inflates a
+ * buffer ahead, so a wrong trailer of a small file is an error before its first record, and a cut
+ * stream ends. */
 #include <string.h>
 #include <zlib.h>
 

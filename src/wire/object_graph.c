@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * TrackableObjectGraph (spec/numerics.md section 7): parsed into an arena, and serialized. */
+ * TrackableObjectGraph (docs/model_garden/numerics.md section 7): parsed into an arena, and
+ * serialized. */
 #include <stdlib.h>
 #include <string.h>
 

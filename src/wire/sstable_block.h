@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the reader and the builder of sorted-string tables share (spec/numerics.md section 9). */
+ * What the reader and the builder of sorted-string tables share (docs/model_garden/numerics.md
+ * section 9). */
 #ifndef BT_SSTABLE_BLOCK_H
 #define BT_SSTABLE_BLOCK_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The `checkpoint` state file (CheckpointState as text protobuf, spec/config.md section 6.5):
- * fields "name: value" in any order, strings in double or single quotes with C escapes. */
+ * The `checkpoint` state file (CheckpointState as text protobuf, docs/model_garden/config.md
+ * section 6.5): fields "name: value" in any order, strings in double or single quotes with C
+ * escapes. */
 #include <ctype.h>
 #include <string.h>
 

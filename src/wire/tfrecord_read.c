@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading TFRecord files from front to back (spec/data.md (e)): u64 length, masked crc32c of it,
- * the data, masked crc32c of the data. Messages say file, record, byte and both checksums. */
+ * Reading TFRecord files from front to back (docs/model_garden/data.md section 5): u64 length,
+ * masked crc32c of it, the data, masked crc32c of the data. Messages say file, record, byte and
+ * both checksums. */
 #include <string.h>
 
 #include "inflate_stream.h"

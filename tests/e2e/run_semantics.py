@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller's semantics, run for run as Model Garden's trainer showed them
-(spec/config.md section 6, goldens/config/run): which checkpoints exist and under which names, what
+(docs/model_garden/config.md section 6, goldens/config/run): which checkpoints exist and under which names, what
 the state file, info.json, the event files and params.yaml hold, in every mode. Expectations stand
 here; where ../shared is present they are also compared with what Model Garden itself left.
 

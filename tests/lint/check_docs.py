@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the pages point at is there: relative links (and the headings that they name), and files of the
 repository that stand in backticks (`src/wire/npy.c`, `src/wire/bundle_*.c`, `bt/base.h`, `npy.c`). And
-what code and scripts say of pages: docs/testing.md. A page calls the scripts of bench/ and tools/ by their
+what code and scripts say of pages: docs/testing.md, docs/files.md#stores, and sections by number
+(docs/model_garden/numerics.md sections 2 and 11). A page calls the scripts of bench/ and tools/ by their
 names, so those that begin with #! may be executed.
 
 usage: check_docs.py [ROOT] | check_docs.py --self-test
@@ -26,10 +27,17 @@ HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
 # the first word in backticks, when it begins as a path of ours does
 OURS = re.compile(r"(?:\./)?((?:src|include|tests|bench|tools|configs|docs|cmake|\.ci)/[\w./*{},-]*)")
 # names of files are unique in the tree (check_style.py), so a name alone says which
-NAME = re.compile(r"[\w*]+\.(?:c|h|def|py|sh)")
-ELSEWHERE = {"train.py", "pjrt_c_api.h"}  # Model Garden's; a plug-in's
+NAME = re.compile(r"[\w*]+\.(?:c|h|def|py|sh|md)")
+ELSEWHERE = {"train.py", "create_finetuning_data.py", "pjrt_c_api.h"}  # Model Garden's; a plug-in's
 MADE = {"docs/bench/"}  # by the target bench-record, when somebody records
-PAGE = re.compile(r"(?<![\w/.-])docs/[\w/]+\.md")
+PAGE = re.compile(r"(?<![\w/.-])(docs/[\w/]+\.md)(?:#([\w-]+))?")
+# pages that a clone has not got
+OUTSIDE = re.compile(r"(?<![\w/.-])(?:spec/\w+|DESIGN|HOUSE)\.md")
+# behind a page: "section 3", "sections 2, 4 and 7", "sections 3.2 to 3.4", "5.4", "appendix B"
+BREAK = r"(?:[ \t]|\n[ \t]*(?:\*|#|//)?)*"
+NUMBER = r"\d+(?:\.\d+)*(?![\w])"
+SECTIONS = re.compile(rf"{BREAK}(?:sections?{BREAK})?({NUMBER}(?:(?:,|{BREAK}and|{BREAK}to){BREAK}{NUMBER})*)")
+APPENDIX = re.compile(rf"{BREAK}(appendix{BREAK}[A-Z])\b")
 CODE = (".c", ".h", ".def", ".py", ".sh", ".txt", ".cmake", ".yaml")
 HEADER = re.compile(r"bt/\w+\.h")
 CALLED = {"bench", "tools"}
@@ -104,11 +112,37 @@ def check_page(root, names, file, text):
     return problems
 
 
+def named_sections(text, at):
+    """What stands behind the name of a page: beginnings of headings."""
+    appendix = APPENDIX.match(text, at)
+    if appendix:
+        return [" ".join(re.sub(r"[*#/]", " ", appendix.group(1)).split())]
+    found = SECTIONS.match(text, at)
+    return re.findall(NUMBER, found.group(1)) if found else []
+
+
+def check_cited(root, match, text):
+    page = root / match.group(1)
+    if not page.exists():
+        return f"there is no {match.group(1)}"
+    whole = page.read_text(encoding="utf-8")
+    if match.group(2) and match.group(2) not in anchors(whole):
+        return f"{match.group(0)}: no heading of that name"
+    headings = HEADING.findall(FENCE.sub(blank, whole))
+    for wanted in named_sections(text, match.end()):
+        if not any(re.match(re.escape(wanted) + r"(?![\d])\.?(?!\d)", h, re.IGNORECASE) for h in headings):
+            return f"{match.group(1)} has no section {wanted}"
+    return None
+
+
 def check_code(root, file, text):
-    """Pages that a comment or a message names."""
+    """Pages that a comment or a message names, and their sections."""
     name = file.relative_to(root).as_posix()
-    problems = [f"{name}:{text.count(chr(10), 0, match.start()) + 1}: there is no {match.group(0)}"
-                for match in PAGE.finditer(text) if not (root / match.group(0)).exists()]
+    found = [(match.start(), check_cited(root, match, text)) for match in PAGE.finditer(text)]
+    found += [(match.start(), f"{match.group(0)} is not of this repository: name a page of docs/")
+              for match in OUTSIDE.finditer(text)]
+    problems = [f"{name}:{text.count(chr(10), 0, at) + 1}: {problem}" for at, problem in sorted(found)
+                if problem]
     called = file.relative_to(root).parts[0] in CALLED and text.startswith("#!")
     if called and not file.stat().st_mode & stat.S_IXUSR:
         problems.append(f"{name}:1: it begins with #! but may not be executed: chmod +x")
@@ -141,7 +175,12 @@ def self_test():
         "bad3.md": "`src/fs/b.c`", "bad4.md": "`src/fs/b_*.c --x`", "bad5.md": "`bt/none.h`",
         "bad6.md": "[a](../out)", "bad7.md": "`src/fs/{a_one,b}.c`", "bad8.md": "[`x`](nowhere.c)",
         "bad9.md": "`b_two.c`", "src/fs/a_bad.c": "/* docs/nine.md */\n",
-        "src/fs/a_good.c": "/* docs/there.md, and ../shared/docs/x.md */\n",
+        "docs/numbered.md": "# Numbers\n## 2. Two\n### 2.1 Two one\n## 11. Eleven\n## Appendix B. More\n",
+        "src/fs/a_good.c": "/* docs/there.md, docs/there.md#some-code-and-more and ../shared/docs/x.md, 5\n"
+                           " * docs/numbered.md sections 2,\n * 2.1 and 11, docs/numbered.md\n * appendix B; docs/numbered.md 2.1. 7 */\n",
+        "src/fs/no_b_bad.c": "/* docs/numbered.md sections 2 and 3 */\n", "src/fs/no_c_bad.c": "/* docs/numbered.md\n * 2.2 */\n",
+        "src/fs/no_d_bad.c": "/* docs/numbered.md section 1 */\n", "src/fs/no_e_bad.c": "/* docs/there.md#none */\n",
+        "src/fs/no_f_bad.c": "/* spec/numerics.md section 2 */\n", "src/fs/no_g_bad.c": "/* docs/numbered.md appendix C */\n",
         "bench/bad.py": "#!/usr/bin/env python3\n", "bench/part.py": "import sys\n",
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/goldens/data_tool/: small hand-made inputs of every kind that create-finetuning-data
 reads, its flags (cases.json), and the records and meta data that it must make of them, by the rules
-of spec/data.md (a) written down here once more. The vocabulary is tests/goldens/text/vocab.txt.
+of docs/model_garden/data.md section 1 written down here once more. The vocabulary is tests/goldens/text/vocab.txt.
 
 usage: make_data_tool_goldens.py OUT_DIR   (OUT_DIR = tests/goldens/data_tool)
 """

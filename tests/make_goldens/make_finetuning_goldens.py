@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/goldens/finetuning/: a few hand-made GLUE-like files, and the records and meta data
-that create-finetuning-data must make of them, by the rules of spec/data.md (a) written down here
+that create-finetuning-data must make of them, by the rules of docs/model_garden/data.md section 1 written down here
 once more. The vocabulary is tests/goldens/text/vocab.txt.
 
 usage: make_finetuning_goldens.py OUT_DIR   (OUT_DIR = tests/goldens/finetuning)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/goldens/squad/: hand-made files in SQuAD's form; the records, answers and scores that
-must come of them, by the rules of spec/data.md (d) written down here once more (the plain way: a
+must come of them, by the rules of docs/model_garden/data.md section 4 written down here once more (the plain way: a
 context is tokenised for each question, all logits are sorted). Vocabulary: tests/goldens/text.
 
 usage: make_squad_goldens.py OUT_DIR   (OUT_DIR = tests/goldens/squad; Python 3.11: Unicode 14.0)

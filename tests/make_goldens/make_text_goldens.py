@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/goldens/text/: a small vocabulary and what the tokenizer must make of hard texts.
 
-The expected values come from the rules of the data tool's tokenizer (spec/data.md (b)) written down
+The expected values come from the rules of the data tool's tokenizer (docs/model_garden/data.md section 2) written down
 here once more, in Python, on Python's own Unicode functions. With --random N SEED it prints N lines
 of the same form made of random code points instead (for a longer comparison by hand).
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * create-finetuning-data: text files -> TFRecords of tokenised examples and a meta data file, with
- * the flags of Model Garden's script of that name (spec/data.md (a)) and its bytes. */
+ * the flags of Model Garden's script of that name (docs/model_garden/data.md section 1) and its
+ * bytes. */
 #include <stdio.h>
 
 #include "data_flags.h"

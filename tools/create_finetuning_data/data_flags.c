@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The flags of create-finetuning-data: those of Model Garden's script of that name (spec/data.md
- * (a), "Flags") and a few of our own. */
+ * The flags of create-finetuning-data: those of Model Garden's script of that name
+ * (docs/model_garden/data.md section 1, "Flags") and a few of our own. */
 #include "data_flags.h"
 
 static const char *const task_types[] = {"classification", "regression", "squad",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A sentence of labelled words -> one record, or several when it does not fit in one (spec/data.md
- * (a), "Tagging"). */
+ * A sentence of labelled words -> one record, or several when it does not fit in one
+ * (docs/model_garden/data.md section 1, "Tagging"). */
 #include "example_writer.h"
 
 enum { PADDING_LABEL = -1 };
@@ -14,7 +14,8 @@ typedef struct sentence_output {
     int64_t                *n_records;
 } sentence_output;
 
-/* The order of the keys is that of the real tool's protobuf: spec/data.md (a). */
+/* The order of the keys is that of the real tool's protobuf: docs/model_garden/data.md section 1.
+ */
 static bt_status build_example(const sentence_output *out, int64_t sub_sentence_id, bt_error *err) {
     const size_t                length = (size_t)out->settings->max_seq_length;
     const example_worker *const w = out->worker;

@@ -12,7 +12,8 @@ static void pad(int32_t *dst, const int32_t *src, size_t n, size_t length) {
     memset(dst + n, 0, (length - n) * sizeof *dst);
 }
 
-/* The order of the keys is that of the real tool's protobuf: spec/data.md (a). */
+/* The order of the keys is that of the real tool's protobuf: docs/model_garden/data.md section 1.
+ */
 static bt_status build_example(const example_settings *s, example_worker *w, const example_row *row,
                                bt_error *err) {
     const size_t              length = (size_t)s->max_seq_length;

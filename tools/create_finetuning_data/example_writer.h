@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rows of text -> tokenised, padded tf.Examples in a TFRecord file (spec/data.md (a), "Example
- * conversion" and "Byte form of the records"). Rows are read, converted and written in blocks: one
- * thread reads the next block and one writes the last one while all others convert. Rows are
- * converted in fixed groups and written in order, so the bytes do not depend on the number of
- * threads, and memory does not grow with the file. */
+ * Rows of text -> tokenised, padded tf.Examples in a TFRecord file (docs/model_garden/data.md
+ * section 1, "Example conversion" and "Byte form of the records"). Rows are read, converted and
+ * written in blocks: one thread reads the next block and one writes the last one while all others
+ * convert. Rows are converted in fixed groups and written in order, so the bytes do not depend on
+ * the number of threads, and memory does not grow with the file. */
 #ifndef BT_EXAMPLE_WRITER_H
 #define BT_EXAMPLE_WRITER_H
 

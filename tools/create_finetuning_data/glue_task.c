@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The GLUE tasks. With --input_data_dir from the plain folders that people download, else, like the
- * real tool, from sets that TFDS has prepared of the same files (spec/data.md (a), "TFDS-based
- * processors"). Both have the same outcome: the rows in the order of the files, rows with a missing
- * value dropped, ids as TFDS numbers the classes. Test rows have label 0, but MNLI's the last one:
- * the real tool looks up label -1 in a Python list. */
+ * real tool, from sets that TFDS has prepared of the same files (docs/model_garden/data.md section
+ * 1, "TFDS-based processors"). Both have the same outcome: the rows in the order of the files, rows
+ * with a missing value dropped, ids as TFDS numbers the classes. Test rows have label 0, but MNLI's
+ * the last one: the real tool looks up label -1 in a Python list. */
 #include <math.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sentence retrieval: BUCC and Tatoeba (spec/data.md (a), "Retrieval"). Of every language pair each
- * side is a file of records without label; example_id tells which sentence it is. The output paths
- * are folders. */
+ * Sentence retrieval: BUCC and Tatoeba (docs/model_garden/data.md section 1, "Retrieval"). Of every
+ * language pair each side is a file of records without label; example_id tells which sentence it
+ * is. The output paths are folders. */
 #include <string.h>
 
 #include "data_task.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SQuAD: questions about a text -> windows with the place of the answer (spec/data.md (d)). All
- * questions are in memory, their records are not. Only training data are made: an evaluation reads
- * the JSON file itself. */
+ * SQuAD: questions about a text -> windows with the place of the answer (docs/model_garden/data.md
+ * section 4). All questions are in memory, their records are not. Only training data are made: an
+ * evaluation reads the JSON file itself. */
 #include "bt/squad.h"
 
 #include "data_task.h"

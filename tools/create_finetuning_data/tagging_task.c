@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tagging: PAN-X and UDPOS as the real tool makes them (spec/data.md (a), "Tagging"), and any CoNLL
- * file, whose labels are those of the training file ("O" first, then by their bytes) or given. */
+ * Tagging: PAN-X and UDPOS as the real tool makes them (docs/model_garden/data.md section 1,
+ * "Tagging"), and any CoNLL file, whose labels are those of the training file ("O" first, then by
+ * their bytes) or given. */
 #include <stdio.h>
 #include <string.h>
 

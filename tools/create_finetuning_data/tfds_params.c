@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --tfds_params="dataset=glue/cola,text_key=sentence,...": the generic processor (spec/data.md
- * (a)). It reads any prepared set of texts with a class or a number; the task's name does not
- * matter. */
+ * --tfds_params="dataset=glue/cola,text_key=sentence,...": the generic processor
+ * (docs/model_garden/data.md section 1). It reads any prepared set of texts with a class or a
+ * number; the task's name does not matter. */
 #include <string.h>
 
 #include "tfds_task.h"

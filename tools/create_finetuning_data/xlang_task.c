@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The cross-lingual classification tasks, PAWS-X and XNLI, in their own layout and in XTREME's
- * (spec/data.md (a), "TSV-reading processors"): several files a split, test records a language. */
+ * (docs/model_garden/data.md section 1, "TSV-reading processors"): several files a split, test
+ * records a language. */
 #include <string.h>
 
 #include "data_task.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The encoder's forward pass (spec/numerics.md section 1), both orders of norm. */
+ * The encoder's forward pass (docs/model_garden/numerics.md section 1), both orders of norm. */
 #include <string.h>
 
 #include "exec_cpu_internal.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Heads and losses (spec/numerics.md section 2). A sentence head reads one row a sequence; the
- * encoder hands it [B,H] already, unless a mean or a maximum is taken over all tokens. */
+ * Heads and losses (docs/model_garden/numerics.md section 2). A sentence head reads one row a
+ * sequence; the encoder hands it [B,H] already, unless a mean or a maximum is taken over all
+ * tokens. */
 #include <string.h>
 
 #include "exec_cpu_internal.h"

@@ -4,7 +4,7 @@
  * and the parts of a step.
  *
  * Rows: T tokens of the batch; R rows that a layer's queries have. R = T, but for the last layer of
- * a sentence head, which is read at the first token of each sequence only (DESIGN.md decision 2).
+ * a sentence head, which is read at the first token of each sequence only (docs/decisions.md).
  */
 #ifndef BT_EXEC_CPU_INTERNAL_H
 #define BT_EXEC_CPU_INTERNAL_H

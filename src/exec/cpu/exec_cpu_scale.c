@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The loss scale of float16 (spec/numerics.md section 10): the gradient of the loss is multiplied
- * so that what comes of it on its way back is large enough for float16, and divided out of the
- * gradients at the end. A dynamic scale doubles after 2000 good updates in a row; where something
- * overflowed, it is halved and there is no update. In the other precisions the scale is 1 and
- * nothing here does anything. */
+ * The loss scale of float16 (docs/model_garden/numerics.md section 10): the gradient of the loss is
+ * multiplied so that what comes of it on its way back is large enough for float16, and divided out
+ * of the gradients at the end. A dynamic scale doubles after 2000 good updates in a row; where
+ * something overflowed, it is halved and there is no update. In the other precisions the scale is 1
+ * and nothing here does anything. */
 #include <math.h>
 
 #include "exec_cpu_internal.h"

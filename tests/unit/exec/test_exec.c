@@ -317,7 +317,7 @@ static void steps_in_parts(void **state) {
 /* ---- the same result another way
  * --------------------------------------------------------------------- */
 
-/* DESIGN.md decision 1: leaving padding out changes nothing but rounding. */
+/* docs/decisions.md, "Packed tokens": leaving padding out changes nothing but rounding. */
 static void packed_equals_padded(void **state) {
     (void)state;
     static float         packed[1 << 14];

@@ -78,7 +78,8 @@ static void test_plan(void **state) {
     bt_conf_free(conf);
 }
 
-/* DESIGN.md, decision 1: the softmax of the loss reads padding, an evaluation does not. */
+/* docs/decisions.md, "Packed tokens": the softmax of the loss reads padding, an evaluation does
+ * not. */
 static void test_padding(void **state) {
     (void)state;
     static const struct {
