@@ -94,13 +94,17 @@ static const char *join(const char *variable, const char *relative) {
 }
 
 const char *test_shared_path(const char *relative) {
-    const char *const path = join("BT_SHARED_DIR", relative);
     struct stat       st;
+    char              own[TEST_PATH_MAX];
     const char *const folder = getenv("BT_SHARED_DIR");
-    if (path == NULL || folder == NULL || stat(folder, &st) != 0) {
-        return NULL;
+    if (strncmp(relative, "goldens/", 8) == 0) {
+        (void)snprintf(own, sizeof own, "tests/goldens/model_garden/%s", relative + 8);
+        const char *const path = join("BT_SOURCE_DIR", own);
+        if (path != NULL && stat(path, &st) == 0) {
+            return path;
+        }
     }
-    return path;
+    return folder != NULL && stat(folder, &st) == 0 ? join("BT_SHARED_DIR", relative) : NULL;
 }
 
 const char *test_source_path(const char *relative) {

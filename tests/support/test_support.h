@@ -54,9 +54,9 @@ double test_worst_excess_f32(const float *got, const float *want, size_t n, doub
 void test_check_failure(bt_status got, bt_status want, const bt_error *err, const char *text,
                         const char *call, const char *file, int line);
 
-/* Path below the folder of Model Garden's goldens ("goldens/numerics/..."), or NULL when that
- * folder is absent: then the test prints why and skips: if (p == NULL) { test_skip(...); }. Static
- * storage. */
+/* Path of Model Garden's goldens ("goldens/numerics/..."): the repository's own where it has them
+ * (tests/goldens/model_garden), else below the folder of the others; NULL when that one is absent:
+ * then the test prints why and skips: if (p == NULL) { test_skip(...); }. Static storage. */
 const char *test_shared_path(const char *relative);
 const char *test_source_path(const char *relative); /* below the repository */
 const char *test_build_path(const char *relative);  /* below the build folder */

@@ -38,9 +38,12 @@ TIMEOUT = 240 if SANITIZED else 60
 
 
 def shared(relative):
-    """Path below ../shared, or None where that folder is absent."""
-    path = os.path.join(SHARED, relative)
-    return path if os.path.exists(path) else None
+    """Path below ../shared, or None where that folder is absent; goldens that a clone has are its own."""
+    places = [os.path.join(SHARED, relative)]
+    if relative.startswith('goldens/'):
+        places.insert(0, golden(relative.replace('goldens', 'model_garden', 1)))
+    found = [path for path in places if os.path.exists(path)]
+    return found[0] if found else None
 
 
 def golden(relative):
