@@ -43,6 +43,12 @@ BT_MUST_USE bt_status bt_conf_errors_add(bt_conf_errors *errors, bt_conf_severit
                                          const char *path, bt_error *err, const char *fmt, ...)
     BT_PRINTF(5, 6);
 
+/* A value that a room above cannot serve, and why (with what to set instead). errors NULL: this is
+ * the failure, BT_E_UNSUPPORTED. Else it is added: an error where the user wrote it, a finding
+ * where the experiment begins with it. */
+BT_MUST_USE bt_status bt_conf_refuse(const bt_conf *conf, bt_conf_errors *errors, const char *path,
+                                     const char *value, const char *why, bt_error *err);
+
 /* ---- building ---------------------------------------------------------------------------- */
 
 typedef struct bt_conf_args {

@@ -43,6 +43,12 @@ enum { BT_TRAIN_MAX_VALUES = 2 * BT_METRIC_MAX + 8 };
  * nothing is fetched. Errors are those of reading the weights. */
 BT_MUST_USE bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error *err);
 
+/* Before a run: do runtime.distribution_strategy, num_gpus, tpu, pjrt_plugin, all_reduce_alg,
+ * worker_hosts and task_index go together, and are they offered? Looks for no device. errors: see
+ * bt_conf_refuse. */
+BT_MUST_USE bt_status bt_train_check_strategy(const bt_conf *conf, bt_conf_errors *errors,
+                                              bt_error *err);
+
 /* What the run ended with: the values of the last evaluation (or of the last training record when
  * the mode does not evaluate), in Model Garden's names. */
 typedef struct bt_train_summary {

@@ -258,6 +258,7 @@ static bt_status check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_erro
     const bt_task *task = NULL;
     bt_error       not_built = BT_ERROR_INIT;
     BT_TRY(bt_conf_check_for_mode(conf, mode, errors, err));
+    BT_TRY(bt_train_check_strategy(conf, errors, err));
     return bt_task_find(bt_conf_experiment_name(conf), &task, &not_built) == BT_OK
                ? bt_task_check_supported(conf, errors, err)
                : BT_OK;

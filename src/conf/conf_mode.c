@@ -412,24 +412,11 @@ static bt_status check_training(const checker *c) {
     return check_optimizer(c);
 }
 
-static bt_status check_runtime(const checker *c) {
-    const char *strategy = "";
-    int64_t     gpus = 0;
-    if (bt_conf_get_str(c->merge.conf, "runtime.distribution_strategy", &strategy, NULL) == BT_OK &&
-        int_at(c, "runtime.num_gpus", &gpus) && gpus > 1 &&
-        (bt_str_equal_nocase(strategy, "off") || bt_str_equal_nocase(strategy, "one_device"))) {
-        return REPORT(c, "runtime.num_gpus", "runtime.distribution_strategy",
-                      "%" PRId64 " GPUs do not go with the strategy '%s'", gpus, strategy);
-    }
-    return BT_OK;
-}
-
 bt_status bt_conf_check_for_mode(const bt_conf *conf, bt_conf_mode mode, bt_conf_errors *errors,
                                  bt_error *err) {
     /* the checks read only; the merge context is shared with code that writes */
     const checker c = {.merge = {.conf = (bt_conf *)(uintptr_t)conf, .errors = errors, .err = err},
                        .mode = mode};
-    BT_TRY(check_runtime(&c));
     BT_TRY(check_task(&c));
     BT_TRY(check_intervals(&c));
     BT_TRY(conf_check_folders(&c.merge));

@@ -47,6 +47,20 @@ bt_status bt_conf_errors_add(bt_conf_errors *errors, bt_conf_severity severity, 
     return add_text(errors, severity, path, text, err);
 }
 
+bt_status bt_conf_refuse(const bt_conf *conf, bt_conf_errors *errors, const char *path,
+                         const char *value, const char *why, bt_error *err) {
+    char origin[BT_CONF_ORIGIN_MAX];
+    if (errors == NULL) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: %s: %s", path, value, why);
+    }
+    if (!bt_conf_is_changed(conf, path)) {
+        return bt_conf_errors_add(errors, BT_CONF_FINDING, path, err, "%s: %s: %s", path, value,
+                                  why);
+    }
+    return bt_conf_errors_add(errors, BT_CONF_ERROR, path, err, "%s: %s: %s: %s",
+                              bt_conf_origin(conf, path, origin), path, value, why);
+}
+
 const char *conf_expand_branch(const bt_conf *conf, const char *path, char out[CONF_MAX_PATH]) {
     char         above[CONF_MAX_PATH];
     const char  *star = strstr(path, ".*.");

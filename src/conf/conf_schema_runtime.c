@@ -77,7 +77,7 @@ const conf_class conf_class_trainer = {"official.core.config_definitions.Trainer
 
 static const conf_key runtime_keys[] = {
     KEY("all_reduce_alg", T_STR, NULLABLE, NULL, RULE_NONE,
-        "how gradients are summed over devices (null = chosen)"),
+        "how gradients are summed over devices (null = chosen): checked, and without effect"),
     KEY("batchnorm_spatial_persistent", T_BOOL, 0, "false", RULE_NONE,
         "Model Garden's cuDNN setting; ignored"),
     KEY("blas_library", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
@@ -91,8 +91,7 @@ static const conf_key runtime_keys[] = {
         "dimension that model parallelism would shard; ignored"),
     KEY("deterministic", T_BOOL, EXT, "true", RULE_NONE, "the same command gives the same bits"),
     KEY("distribution_strategy", T_STR, 0, "mirrored",
-        &(const conf_rule)CHOICES_NOCASE(
-            "off|one_device|mirrored|multi_worker_mirrored|parameter_server|tpu"),
+        &(const conf_rule)CHOICES_NOCASE("off|one_device|mirrored|multi_worker_mirrored|tpu"),
         "how the work is spread over devices"),
     KEY("enable_xla", T_BOOL, 0, "false", RULE_NONE, "compile with XLA when there are GPUs"),
     KEY("gpu_thread_mode", T_STR, NULLABLE, NULL, RULE_NONE,
@@ -107,20 +106,21 @@ static const conf_key runtime_keys[] = {
         "else stay float32; bfloat16 is fast where the processor has it"),
     KEY("num_cores_per_replica", T_INT, 0, "1", RULE_NONE,
         "cores a model replica uses on TPU; ignored"),
-    KEY("num_gpus", T_INT, 0, "0", RULE_GE0, "number of GPUs to use"),
+    KEY("num_gpus", T_INT, 0, "0", RULE_GE0, "number of GPUs to use; 0 = the CPU"),
     KEY("num_packs", T_INT, 0, "1", RULE_NONE, "tensors per all-reduce pack; ignored"),
     KEY("padding", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|keep|drop"),
         "auto computes no padding wherever that leaves the result the same"),
     KEY("per_gpu_thread_count", T_INT, 0, "0", RULE_NONE, "threads per GPU; ignored"),
     KEY("pjrt_plugin", T_STR, EXT | NULLABLE, "", RULE_NONE,
-        "path of a PJRT plug-in (a shared library) on whose devices the steps run; empty = on the "
-        "CPU"),
+        "path of a PJRT plug-in (a shared library) on whose devices the steps run; empty = the "
+        "strategy looks for one, or needs none"),
     KEY("products", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|blas"),
         "who multiplies large matrices: auto is our own kernels where the instruction set has "
         "them"),
     KEY("recompute", T_BOOL, EXT, "false", RULE_NONE, "recompute activations in the backward pass"),
     KEY("run_eagerly", T_BOOL, 0, "false", RULE_NONE, "run op by op; ignored"),
-    KEY("task_index", T_INT, 0, "-1", RULE_NONE, "index of this worker; ignored, see TF_CONFIG"),
+    KEY("task_index", T_INT, 0, "-1", RULE_NONE,
+        "index of this worker; not read: TF_CONFIG, mpirun or srun say it"),
     KEY("threads", T_INT, EXT, "0", RULE_GE0, "CPU threads; 0 = one a physical core"),
     KEY("tpu", T_STR, NULLABLE, NULL, RULE_NONE,
         "name or address of the TPU; the flag --tpu sets it, and resets it when absent"),
@@ -128,7 +128,7 @@ static const conf_key runtime_keys[] = {
         "dynamic shapes on TPU"),
     KEY("use_tpu_mp_strategy", T_BOOL, 0, "false", RULE_NONE, "model parallelism on TPU; ignored"),
     KEY("worker_hosts", T_STR, NULLABLE, NULL, RULE_NONE,
-        "addresses of workers; ignored, see TF_CONFIG"),
+        "addresses of workers; refused: TF_CONFIG, mpirun or srun say who they are"),
 };
 const conf_class conf_class_runtime = {"official.core.config_definitions.RuntimeConfig", NULL,
                                        runtime_keys, BT_ARRAY_LEN(runtime_keys), false};

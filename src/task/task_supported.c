@@ -10,61 +10,36 @@
 enum { PATH_MAX_BYTES = 128, VALUE_MAX_BYTES = 128 };
 
 typedef enum accepts {
-    ACCEPTS_NULL,   /* null only */
-    ACCEPTS_EMPTY,  /* null or '' */
-    ACCEPTS_FALSE,  /* null or false */
-    ACCEPTS_NUMBER, /* `number` only */
-    ACCEPTS_CHOICE, /* null, '' or one of `choices`, in any case */
+    ACCEPTS_NULL,  /* null only */
+    ACCEPTS_EMPTY, /* null or '' */
+    ACCEPTS_FALSE, /* null or false */
+    ACCEPTS_WORD,  /* null, '' or `word`, in any case */
 } accepts;
 
 typedef struct support_row {
     const char *path;
     accepts     kind;
-    double      number;
-    const char *choices; /* separated by | */
-    const char *why;     /* and what to do */
+    const char *word;
+    const char *why; /* and what to do */
 } support_row;
 
 static const support_row support_rows[] = {
-    {"task.differential_privacy_config", ACCEPTS_NULL, 0, NULL,
+    {"task.differential_privacy_config", ACCEPTS_NULL, NULL,
      "differential privacy is not built in this version; set it to null"},
-    {"runtime.distribution_strategy", ACCEPTS_CHOICE, 0, "off|one_device|mirrored",
-     "this version runs in one process, on the CPU or on devices of runtime.pjrt_plugin; set it to "
-     "mirrored, one_device or 'off'"},
 };
-
-/* Without a plug-in. */
-static const support_row gpus_row = {
-    "runtime.num_gpus", ACCEPTS_NUMBER, 0, NULL,
-    "without a plug-in (runtime.pjrt_plugin) this runs on the CPU; set it to 0"};
-
-#define PLUGIN "runtime.pjrt_plugin"
 
 /* The same keys in both data sections. */
 static const support_row data_rows[] = {
-    {"tfds_name", ACCEPTS_EMPTY, 0, NULL,
+    {"tfds_name", ACCEPTS_EMPTY, NULL,
      "TensorFlow Datasets are not read; make TFRecords with create-finetuning-data and set "
      "input_path"},
-    {"enable_tf_data_service", ACCEPTS_FALSE, 0, NULL,
+    {"enable_tf_data_service", ACCEPTS_FALSE, NULL,
      "tf.data service is not built in this version; set it to false"},
-    {"tokenization", ACCEPTS_CHOICE, 0, "WordPiece",
+    {"tokenization", ACCEPTS_WORD, "WordPiece",
      "SentencePiece is not built in this version; set it to WordPiece"},
-    {"preprocessing_hub_module_url", ACCEPTS_EMPTY, 0, NULL,
+    {"preprocessing_hub_module_url", ACCEPTS_EMPTY, NULL,
      "preprocessing modules are not read; name the vocabulary in vocab_file"},
 };
-
-static bool is_choice(const char *choices, const char *word) {
-    for (const char *at = choices; *at != '\0';) {
-        const size_t n = strcspn(at, "|");
-        char         choice[VALUE_MAX_BYTES];
-        (void)snprintf(choice, sizeof choice, "%.*s", (int)n, at);
-        if (bt_str_equal_nocase(choice, word)) {
-            return true;
-        }
-        at += n + (at[n] == '|' ? 1 : 0);
-    }
-    return false;
-}
 
 typedef struct support_check {
     const bt_conf  *conf;
@@ -72,38 +47,20 @@ typedef struct support_check {
     bt_error       *err;
 } support_check;
 
-/* What the user wrote is wrong; what an experiment begins with is only missing something else. */
 static bt_status refuse(const support_check *c, const char *path, const char *value,
                         const char *why) {
-    char origin[BT_CONF_ORIGIN_MAX];
-    if (c->errors == NULL) {
-        return BT_FAIL(c->err, BT_E_UNSUPPORTED, "%s: %s: %s", path, value, why);
-    }
-    if (!bt_conf_is_changed(c->conf, path)) {
-        return bt_conf_errors_add(c->errors, BT_CONF_FINDING, path, c->err, "%s: %s: %s", path,
-                                  value, why);
-    }
-    return bt_conf_errors_add(c->errors, BT_CONF_ERROR, path, c->err, "%s: %s: %s: %s",
-                              bt_conf_origin(c->conf, path, origin), path, value, why);
+    return bt_conf_refuse(c->conf, c->errors, path, value, why, c->err);
 }
 
 static bt_status check_text(const support_check *c, const support_row *row, const char *path) {
     const char *text = NULL;
     BT_TRY(bt_conf_get_str(c->conf, path, &text, c->err));
-    if (text[0] == '\0' || (row->kind == ACCEPTS_CHOICE && is_choice(row->choices, text))) {
+    if (text[0] == '\0' || (row->kind == ACCEPTS_WORD && bt_str_equal_nocase(row->word, text))) {
         return BT_OK;
     }
     char value[VALUE_MAX_BYTES];
     (void)snprintf(value, sizeof value, "'%.100s'", text);
     return refuse(c, path, value, row->why);
-}
-
-static bt_status check_number(const support_check *c, const support_row *row, const char *path) {
-    double number = 0.0;
-    char   value[VALUE_MAX_BYTES];
-    BT_TRY(bt_conf_get_f64(c->conf, path, &number, c->err));
-    (void)snprintf(value, sizeof value, "%.10g", number); /* most are integers: 2, not 2.0 */
-    return number == row->number ? BT_OK : refuse(c, path, value, row->why);
 }
 
 static bt_status check_row(const support_check *c, const support_row *row, const char *path) {
@@ -115,10 +72,8 @@ static bt_status check_row(const support_check *c, const support_row *row, const
     case ACCEPTS_NULL:
         return refuse(c, path, "it is set", row->why);
     case ACCEPTS_EMPTY:
-    case ACCEPTS_CHOICE:
+    case ACCEPTS_WORD:
         return check_text(c, row, path);
-    case ACCEPTS_NUMBER:
-        return check_number(c, row, path);
     case ACCEPTS_FALSE:
         BT_TRY(bt_conf_get_bool(c->conf, path, &is_on, c->err));
         return is_on ? refuse(c, path, "true", row->why) : BT_OK;
@@ -151,20 +106,11 @@ static bt_status check_encoder_type(const support_check *c) {
     return refuse(c, TASK_ENCODER ".type", value, why);
 }
 
-static bt_status check_gpus(const support_check *c) {
-    const char *plugin = "";
-    if (!bt_conf_is_null(c->conf, PLUGIN)) {
-        BT_TRY(bt_conf_get_str(c->conf, PLUGIN, &plugin, c->err));
-    }
-    return plugin[0] != '\0' ? BT_OK : check_row(c, &gpus_row, gpus_row.path);
-}
-
 bt_status bt_task_check_supported(const bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
     static const char *const sections[] = {"task.train_data", "task.validation_data"};
     const support_check      check = {.conf = conf, .errors = errors, .err = err};
     char                     path[PATH_MAX_BYTES];
     BT_TRY(check_encoder_type(&check));
-    BT_TRY(check_gpus(&check));
     for (size_t i = 0; i < BT_ARRAY_LEN(support_rows); i++) {
         BT_TRY(check_row(&check, &support_rows[i], support_rows[i].path));
     }

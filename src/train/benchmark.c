@@ -221,9 +221,10 @@ static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *
                            bt_error *err) {
     sample sums = {.seconds = 0};
     BT_TRY(run_prepare(run, err));
-    if (run->config.pjrt_plugin[0] != '\0') {
+    if (run->strategy.on_devices) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "--benchmark measures processors so far: leave runtime.pjrt_plugin empty");
+                       "--benchmark measures processors: leave runtime.pjrt_plugin and "
+                       "runtime.num_gpus away, and take the strategy 'one_device'");
     }
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);

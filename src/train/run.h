@@ -10,6 +10,7 @@
 #include "bt/fs.h"
 #include "bt/model.h"
 #include "bt/optim.h"
+#include "bt/pjrt.h"
 #include "bt/task.h"
 #include "bt/train.h"
 
@@ -42,9 +43,6 @@ typedef struct run_config {
     const char     *isa;
     const char     *products;        /* "auto", "blas" */
     const char     *blas_library;    /* "": one of the usual ones */
-    const char     *pjrt_plugin;     /* "": processors */
-    const char     *strategy;        /* distribution_strategy, in any case */
-    int32_t         n_gpus;          /* devices of the plug-in; 0: as many as the strategy says */
     const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */
     double          loss_scale;      /* of float16; 0: dynamic */
     bool            recompute;
@@ -54,6 +52,16 @@ typedef struct run_config {
     bt_data_config train_data;
     bt_data_config validation_data;
 } run_config;
+
+/* What runtime.distribution_strategy and the keys beside it come to. */
+typedef struct run_strategy {
+    const char  *name;       /* as Model Garden writes it */
+    bool         on_devices; /* of a plug-in; false: the processors */
+    const char  *plugin;     /* its path; NULL: one of the kind is looked for */
+    bt_pjrt_kind kind;
+    int32_t      n_replicas; /* devices that train; 0, until they are counted: all there are */
+    int32_t      n_gpus;     /* runtime.num_gpus */
+} run_strategy;
 
 /* Sums since the last training record. Part of the checkpoint: a run stopped inside a chunk goes on
  * with the same sums. */
@@ -119,6 +127,9 @@ typedef struct train_run {
     run_locks           *locks; /* borrowed */
     bt_fs_names          made;  /* folders that this run made, from the inside out */
     run_config           config;
+    run_strategy         strategy;
+    bt_pjrt_plugin      *plugin; /* of strategy.on_devices, once they are open */
+    bt_pjrt_client      *client;
     bt_arena             arena;
     bool                 is_dry;        /* a check only: fetches nothing */
     const char          *module_folder; /* of task.hub_module_url; NULL: not looked for yet */
@@ -171,6 +182,15 @@ BT_MUST_USE bt_status run_config_fit_epoch(train_run *run, int64_t n_rows, bt_er
 
 /* run_config.c: of runtime.mixed_precision_dtype */
 bt_precision run_config_precision(const run_config *config);
+
+/* strategy.c: what the keys ask for, refused or told where they do not go together. */
+BT_MUST_USE bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err);
+/* The devices, where there are to be any: found, opened and counted; BT_E_BACKEND: there are none.
+ * run->config is read. strategy_close after the engine is freed. */
+BT_MUST_USE bt_status strategy_open(train_run *run, bt_error *err);
+void                  strategy_close(train_run *run);
+BT_MUST_USE bt_status strategy_create_exec(train_run *run, const bt_optim *optim,
+                                           const bt_exec_config *config, bt_error *err);
 
 /* train_run.c */
 /* Of a run whose args, conf, summary and last_saved are set: reads, checks and opens, makes nothing

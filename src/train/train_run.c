@@ -34,6 +34,7 @@ void run_deinit(train_run *run) {
     bt_metrics_free(run->train_metrics);
     bt_metrics_free(run->validation_metrics);
     bt_exec_free(run->exec);
+    strategy_close(run);
     bt_optim_free(run->optim);
     bt_model_free(run->model);
     bt_ckpt_module_deinit(&run->module);
@@ -210,30 +211,10 @@ static void say_unused_blas(const train_run *run) {
     }
 }
 
-/* Who trains on several devices needs equal shares of every batch, the last one of an epoch too. */
-static bt_status create_on_devices(train_run *run, const bt_optim *optim,
-                                   const bt_exec_config *config, bt_error *err) {
-    const bool is_one =
-        !mode_trains(run->args->mode) || !bt_str_equal_nocase(run->config.strategy, "mirrored");
-    const int32_t n = is_one ? 1 : run->config.n_gpus;
-    if (n != 1 && !run->config.train_data.drop_remainder) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "task.train_data.drop_remainder: false leaves a last batch that has no "
-                       "equal shares for several devices: set it to true, or "
-                       "runtime.distribution_strategy to one_device");
-    }
-    const bt_exec_devices devices = {
-        .plugin = run->config.pjrt_plugin, .n_replicas = n, .cache_folder = ""};
-    return bt_exec_create_pjrt(run->model, optim, config, &devices, &run->exec, err);
-}
-
 bt_status run_create_exec(train_run *run, bt_error *err) {
     const bt_exec_config  config = exec_config(run);
     const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
-    if (run->config.pjrt_plugin[0] != '\0') {
-        return create_on_devices(run, optim, &config, err);
-    }
-    BT_TRY(bt_exec_create_cpu(run->model, optim, &config, &run->exec, err));
+    BT_TRY(strategy_create_exec(run, optim, &config, err));
     say_unused_blas(run);
     return BT_OK;
 }
@@ -242,6 +223,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
     BT_TRY(bt_task_check_supported(args->conf, NULL, err));
+    BT_TRY(strategy_read(args->conf, &run->strategy, err));
     BT_TRY(bt_task_find(bt_conf_experiment_name(args->conf), &run->task, err));
     BT_TRY(run->task->plan(args->conf, &run->plan, err));
     if (args->mode == BT_CONF_MODE_PREDICT) {
@@ -249,6 +231,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     }
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
     BT_TRY(own_files_check(run, err));
+    BT_TRY(strategy_open(run, err)); /* before the data, which may take minutes to look at */
     BT_TRY(labels_settle(run, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
     BT_TRY(check_best_metric(run, err));

@@ -30,7 +30,7 @@ ALLOWED = {
     "hlo": "model optim tensor kern conf",
     "exec": "hlo pjrt model nn optim comm tensor kern",
     "task": "data model metrics mine conf text wire squad",
-    "train": "task exec ckpt hub data metrics optim comm conf tensor",
+    "train": "task exec ckpt hub data metrics optim pjrt comm conf tensor",
     "cli": "*",
 }
 

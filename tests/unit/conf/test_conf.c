@@ -330,8 +330,6 @@ static const struct {
      NULL},
     {CLASSIFY, "task.train_data.input_path=/a,task.train_data.tfds_name=b", BT_CONF_MODE_TRAIN,
      "not both", NULL},
-    {CLASSIFY, "runtime.num_gpus=2,runtime.distribution_strategy=one_device", BT_CONF_MODE_TRAIN,
-     "2 GPUs", NULL},
     {"bert/sentence_prediction_text", "", BT_CONF_MODE_TRAIN, "text_fields", NULL},
     {"bert/sentence_prediction_text", "", BT_CONF_MODE_TRAIN, "vocab_file", NULL},
     {"bert/sentence_prediction_text",

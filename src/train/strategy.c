@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where the steps run: runtime.distribution_strategy and the keys beside it, taken as Model
+ * Garden's distribute_utils takes them, become an engine and its devices here and nowhere else. One
+ * row a strategy; what does not go together is refused, what has no effect is told. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/comm.h"
+#include "run.h"
+
+/* What a strategy works on. */
+typedef enum strategy_devices {
+    ON_GPUS,       /* where runtime.num_gpus says so, else on the processors */
+    ON_TPUS,       /* all that the plug-in has */
+    ON_PROCESSORS, /* of each process */
+} strategy_devices;
+
+enum { N_ALGS = 2 };
+
+typedef struct strategy_row {
+    const char      *name;
+    strategy_devices devices;
+    int32_t          max_gpus;
+    const char      *algs[N_ALGS]; /* values of all_reduce_alg in Model Garden; NULL: not read */
+    const char      *refused;      /* why it is not offered, and what to do; NULL: it is */
+} strategy_row;
+
+static const strategy_row strategies[] = {
+    {.name = "off", .devices = ON_GPUS, .max_gpus = 1},
+    {.name = "one_device", .devices = ON_GPUS, .max_gpus = 1},
+    {.name = "mirrored",
+     .devices = ON_GPUS,
+     .max_gpus = INT32_MAX,
+     .algs = {"nccl", "hierarchical_copy"}},
+    {.name = "multi_worker_mirrored",
+     .devices = ON_PROCESSORS,
+     .algs = {"ring", "nccl"},
+     .refused = "this version trains in one process: set it to mirrored, tpu, one_device or 'off'"},
+    {.name = "tpu", .devices = ON_TPUS, .max_gpus = INT32_MAX},
+};
+
+#define RUNTIME "runtime"
+#define STRATEGY RUNTIME ".distribution_strategy"
+
+typedef struct strategy_keys {
+    const char *name, *plugin, *tpu, *alg, *worker_hosts;
+    int32_t     n_gpus, task_index;
+} strategy_keys;
+
+static const bt_conf_field strategy_fields[] = {
+    {"distribution_strategy", BT_CONF_FIELD_STR, offsetof(strategy_keys, name)},
+    {"pjrt_plugin", BT_CONF_FIELD_STR, offsetof(strategy_keys, plugin)},
+    {"tpu", BT_CONF_FIELD_STR, offsetof(strategy_keys, tpu)},
+    {"all_reduce_alg", BT_CONF_FIELD_STR, offsetof(strategy_keys, alg)},
+    {"worker_hosts", BT_CONF_FIELD_STR, offsetof(strategy_keys, worker_hosts)},
+    {"num_gpus", BT_CONF_FIELD_I32, offsetof(strategy_keys, n_gpus)},
+    {"task_index", BT_CONF_FIELD_I32, offsetof(strategy_keys, task_index)},
+};
+
+/* ---- what is asked for ------------------------------------------------------------------------
+ */
+
+typedef struct strategy_check {
+    const bt_conf      *conf;
+    bt_conf_errors     *errors; /* NULL: the first one is the failure */
+    const strategy_row *row;
+    strategy_keys       keys;
+    bt_error           *err;
+} strategy_check;
+
+static const strategy_row *find_row(const char *name) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(strategies); i++) {
+        if (bt_str_equal_nocase(strategies[i].name, name)) {
+            return &strategies[i];
+        }
+    }
+    return NULL; /* the schema knows no other names */
+}
+
+static bt_status read_keys(strategy_check *c) {
+    BT_TRY(bt_conf_bind(c->conf, RUNTIME, strategy_fields, BT_ARRAY_LEN(strategy_fields), &c->keys,
+                        c->err));
+    c->row = find_row(c->keys.name);
+    return c->row != NULL
+               ? BT_OK
+               : BT_FAIL(c->err, BT_E_INTERNAL, STRATEGY ": no row for '%s'", c->keys.name);
+}
+
+/* Of a key whose value is a text. */
+static bt_status refuse_text(const strategy_check *c, const char *path, const char *text,
+                             const char *why) {
+    char value[128];
+    (void)snprintf(value, sizeof value, "'%.100s'", text);
+    return bt_conf_refuse(c->conf, c->errors, path, value, why, c->err);
+}
+
+static bt_status refuse_number(const strategy_check *c, const char *path, int64_t number,
+                               const char *why) {
+    char value[32];
+    (void)snprintf(value, sizeof value, "%" PRId64, number);
+    return bt_conf_refuse(c->conf, c->errors, path, value, why, c->err);
+}
+
+static bt_status check_gpus(const strategy_check *c) {
+    char why[256];
+    if (c->keys.n_gpus <= c->row->max_gpus) {
+        return BT_OK;
+    }
+    (void)snprintf(why, sizeof why,
+                   "the strategy '%s' takes %s: set " STRATEGY " to mirrored, or this to %d",
+                   c->row->name, c->row->max_gpus > 0 ? "one GPU at most" : "processors only",
+                   (int)c->row->max_gpus);
+    return refuse_number(c, RUNTIME ".num_gpus", c->keys.n_gpus, why);
+}
+
+/* Model Garden reads the name of a TPU with its own strategy only, and trains on something else
+ * without a word. Its address of another machine (grpc://) is nothing that a plug-in could reach.
+ */
+static bt_status check_tpu(const strategy_check *c) {
+    static const char path[] = RUNTIME ".tpu";
+    char              why[256];
+    if (c->keys.tpu[0] == '\0') {
+        return BT_OK;
+    }
+    if (c->row->devices != ON_TPUS) {
+        (void)snprintf(why, sizeof why,
+                       "the strategy '%s' takes no TPU: set " STRATEGY
+                       " to tpu, or leave --tpu away",
+                       c->row->name);
+        return refuse_text(c, path, c->keys.tpu, why);
+    }
+    return strstr(c->keys.tpu, "://") == NULL
+               ? BT_OK
+               : refuse_text(c, path, c->keys.tpu,
+                             "TPUs of another machine are not reached: run on the machine that has "
+                             "them, with --tpu=local");
+}
+
+static bt_status check_plugin(const strategy_check *c) {
+    return c->keys.plugin[0] == '\0' || c->row->devices != ON_PROCESSORS
+               ? BT_OK
+               : refuse_text(c, RUNTIME ".pjrt_plugin", c->keys.plugin,
+                             "several processes train on processors: leave it empty");
+}
+
+/* Null is Model Garden's default; '' is no value of its. */
+static bt_status check_alg(const strategy_check *c) {
+    static const char        path[] = RUNTIME ".all_reduce_alg";
+    const char *const *const algs = c->row->algs;
+    char                     why[256];
+    if (algs[0] == NULL || bt_conf_is_null(c->conf, path) || bt_str_equal(c->keys.alg, algs[0]) ||
+        bt_str_equal(c->keys.alg, algs[1])) {
+        return BT_OK;
+    }
+    (void)snprintf(why, sizeof why, "the strategy '%s' takes %s or %s: set it to null",
+                   c->row->name, algs[0], algs[1]);
+    return refuse_text(c, path, c->keys.alg, why);
+}
+
+/* Who names several hosts would get one that does all the work, or each of them all of it. */
+static bt_status check_workers(const strategy_check *c) {
+    static const char why[] = "hosts are not found by this key: set TF_CONFIG on each, or start "
+                              "with mpirun or srun (docs/scaling.md), and leave it away";
+    bt_comm_job       job = {0};
+    if (c->keys.worker_hosts[0] == '\0' && c->keys.task_index <= 0) {
+        return BT_OK;
+    }
+    BT_TRY(bt_comm_job_read(&job, c->err));
+    const bool is_alone = job.launch == BT_COMM_ALONE;
+    bt_comm_job_deinit(&job);
+    if (!is_alone) { /* which knows who they are */
+        return BT_OK;
+    }
+    return c->keys.worker_hosts[0] != '\0'
+               ? refuse_text(c, RUNTIME ".worker_hosts", c->keys.worker_hosts, why)
+               : refuse_number(c, RUNTIME ".task_index", c->keys.task_index, why);
+}
+
+static bt_status check(strategy_check *c) {
+    BT_TRY(read_keys(c));
+    if (c->row->refused != NULL) {
+        return refuse_text(c, STRATEGY, c->keys.name, c->row->refused);
+    }
+    BT_TRY(check_gpus(c));
+    BT_TRY(check_tpu(c));
+    BT_TRY(check_plugin(c));
+    BT_TRY(check_alg(c));
+    return check_workers(c);
+}
+
+bt_status bt_train_check_strategy(const bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
+    strategy_check c = {.conf = conf, .errors = errors, .err = err};
+    return check(&c);
+}
+
+/* ---- what it comes to -------------------------------------------------------------------------
+ */
+
+static void tell_unused(const strategy_check *c) {
+    const strategy_keys *const k = &c->keys;
+    if (c->row->devices == ON_TPUS && k->n_gpus > 0) {
+        bt_log(BT_LOG_WARNING, "runtime.num_gpus: %" PRId32 " is not used: the strategy is tpu",
+               k->n_gpus);
+    }
+    if (c->row->devices == ON_TPUS && k->tpu[0] != '\0' && !bt_str_equal(k->tpu, "local")) {
+        bt_log(BT_LOG_INFO, "--tpu=%s: the TPUs of this machine, whatever their name", k->tpu);
+    }
+    if (k->alg[0] != '\0') {
+        bt_log(BT_LOG_INFO,
+               "runtime.all_reduce_alg: '%s' has no effect: how gradients are summed is not a "
+               "choice here",
+               k->alg);
+    }
+}
+
+bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err) {
+    strategy_check c = {.conf = conf, .err = err};
+    BT_TRY(check(&c));
+    tell_unused(&c);
+    const bool is_named = c.keys.plugin[0] != '\0';
+    const bool is_tpu = c.row->devices == ON_TPUS;
+    *out = (run_strategy){.name = c.row->name,
+                          .plugin = is_named ? c.keys.plugin : NULL,
+                          .kind = is_tpu ? BT_PJRT_TPU : BT_PJRT_CUDA,
+                          .on_devices = is_named || is_tpu || c.keys.n_gpus > 0,
+                          .n_replicas = is_tpu                 ? 0
+                                        : c.row->max_gpus == 1 ? 1
+                                                               : c.keys.n_gpus,
+                          .n_gpus = c.keys.n_gpus};
+    return BT_OK;
+}
+
+/* ---- the devices ------------------------------------------------------------------------------
+ */
+
+/* What to look at where the plug-in is there and finds no device. */
+static const char *const device_hints[BT_PJRT_N_KINDS] = {
+    [BT_PJRT_CPU] = "",
+    [BT_PJRT_CUDA] = " (the GPU needs NVIDIA's driver: nvidia-smi lists it; on a machine without "
+                     "one, runtime.num_gpus=0 trains on the processors)",
+    [BT_PJRT_TPU] = " (a TPU is a device /dev/accel* or /dev/vfio/* of this very machine; on one "
+                    "without, runtime.distribution_strategy=mirrored trains on the processors)",
+};
+
+static bt_status open_client(train_run *run, bt_error *err) {
+    const run_strategy *const s = &run->strategy;
+    bt_status                 rc = BT_OK;
+    char                     *path = NULL;
+    if (s->plugin == NULL) {
+        BT_CHECK(bt_pjrt_plugin_find(s->kind, &path, err));
+    }
+    BT_CHECK(
+        bt_pjrt_plugin_open(path != NULL ? path : s->plugin, BT_PJRT_TO_RUN, &run->plugin, err));
+    rc = bt_pjrt_client_create(run->plugin, NULL, 0, &run->client, err);
+    if (rc != BT_OK && s->plugin == NULL && err != NULL) {
+        bt_error why = *err;
+        rc = BT_FAIL(err, rc, "%s%s", why.msg, device_hints[s->kind]);
+    }
+done:
+    bt_free(path);
+    return rc;
+}
+
+/* Who asked for a device, where nobody named the plug-in. */
+static bt_status name_asker(const run_strategy *s, bt_error *err) {
+    if (s->plugin != NULL) {
+        return err->code;
+    }
+    return s->kind == BT_PJRT_TPU
+               ? bt_error_prefix(err, STRATEGY ": tpu")
+               : bt_error_prefix(err, RUNTIME ".num_gpus: %" PRId32 " (strategy %s)", s->n_gpus,
+                                 s->name);
+}
+
+/* Each device takes an equal share of every batch, the last one of an epoch too. */
+static bt_status check_shares(const train_run *run, int32_t n, bt_error *err) {
+    const bt_data_config *const data = &run->config.train_data;
+    const int64_t               batch = data->global_batch_size / run->config.accumulation_steps;
+    if (n == 1) {
+        return BT_OK;
+    }
+    if (!data->drop_remainder) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.train_data.drop_remainder: false leaves a last batch that has no "
+                       "equal shares for %" PRId32
+                       " devices: set it to true, or runtime.distribution_strategy to one_device",
+                       n);
+    }
+    if (batch % n != 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "task.train_data.global_batch_size: %" PRId64
+                       " has no equal shares for %" PRId32
+                       " devices: set it to a multiple of %" PRId32,
+                       batch, n, n);
+    }
+    return BT_OK;
+}
+
+static bt_status count_replicas(train_run *run, bt_error *err) {
+    run_strategy *const s = &run->strategy;
+    const int32_t       n_there = bt_pjrt_client_n_devices(run->client);
+    bt_pjrt_device      device = {.kind = ""};
+    BT_TRY(bt_pjrt_client_device(run->client, 0, &device, err));
+    if (s->n_gpus > n_there && s->kind != BT_PJRT_TPU) {
+        return BT_FAIL(err, BT_E_BACKEND,
+                       "runtime.num_gpus: %" PRId32 " devices are asked for, and %s has %" PRId32
+                       " (%s): set it to at most that",
+                       s->n_gpus, bt_pjrt_plugin_path(run->plugin), n_there, device.kind);
+    }
+    s->n_replicas = !bt_conf_mode_trains(run->args->mode) ? 1
+                    : s->n_replicas > 0                   ? s->n_replicas
+                                                          : n_there;
+    bt_log(BT_LOG_INFO, "strategy %s: %" PRId32 " of %" PRId32 " devices (%s) of %s", s->name,
+           s->n_replicas, n_there, device.kind, bt_pjrt_plugin_path(run->plugin));
+    return check_shares(run, s->n_replicas, err);
+}
+
+bt_status strategy_open(train_run *run, bt_error *err) {
+    if (!run->strategy.on_devices) {
+        return BT_OK;
+    }
+    const bt_status rc = open_client(run, err);
+    if (rc != BT_OK) {
+        return name_asker(&run->strategy, err);
+    }
+    return count_replicas(run, err);
+}
+
+void strategy_close(train_run *run) {
+    bt_pjrt_client_free(run->client);
+    bt_pjrt_plugin_close(run->plugin);
+}
+
+bt_status strategy_create_exec(train_run *run, const bt_optim *optim, const bt_exec_config *config,
+                               bt_error *err) {
+    const bt_exec_devices devices = {
+        .client = run->client, .n_replicas = run->strategy.n_replicas, .cache_folder = ""};
+    return run->strategy.on_devices
+               ? bt_exec_create_pjrt(run->model, optim, config, &devices, &run->exec, err)
+               : bt_exec_create_cpu(run->model, optim, config, &run->exec, err);
+}
