@@ -76,7 +76,8 @@ typedef struct bt_exec_devices {
 /* The engine on such devices. Steps are programs (bt/hlo.h), one for each bucket of batch shapes,
  * compiled when a batch first needs it. Only training uses more than one of the devices, and each
  * takes its own share's mean and clips by itself, as Model Garden's replicas do. Of config counts:
- * precision, loss_scale, recompute; part_seqs is refused. BT_E_BACKEND: no plug-in, no device, or
+ * precision, loss_scale, recompute, part_seqs (whose parts have equal numbers of sequences, of each
+ * share by itself). BT_E_BACKEND: no plug-in, no device, or
  * what one of them says; where that came once a step had begun, the state is lost. */
 BT_MUST_USE bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
                                           const bt_exec_config  *config,

@@ -19,7 +19,7 @@ typedef enum bt_hlo_what {
     BT_HLO_TRAIN,      /* forward, backward, clipping, update, moving average */
     BT_HLO_GRADIENTS,  /* forward and backward; the gradients, not clipped, are results */
     BT_HLO_ACCUMULATE, /* the same for a part of a batch, added to those that came in */
-    BT_HLO_UPDATE,     /* clipping and update with what was accumulated */
+    BT_HLO_UPDATE,     /* clipping and update with what was accumulated, which is 0 afterwards */
     BT_HLO_EVALUATE,   /* forward without dropout: logits and loss */
     BT_HLO_ENCODE,     /* the encoder alone: every slot of one layer's output; pooled output */
 } bt_hlo_what;

@@ -35,6 +35,25 @@ bt_status exec_check_model(const bt_model *model, bt_error *err) {
     return BT_OK;
 }
 
+bt_status exec_check_parts(const bt_model *model, const bt_optim *optim,
+                           const bt_exec_config *config, bt_error *err) {
+    if (config->part_seqs <= 0) {
+        return BT_OK;
+    }
+    if (model->head.loss == BT_LOSS_RANKING) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "trainer.gradient_accumulation_steps: this loss holds each pair against "
+                       "all others of the batch, so it cannot be added up from parts: set it to 1");
+    }
+    if (optim != NULL && bt_optim_needs_word_rows(optim)) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "trainer.gradient_accumulation_steps: clipvalue clips the gradient of each "
+                       "word of the batch, which are not kept beyond a part: set it to 1, or "
+                       "clipvalue to null");
+    }
+    return BT_OK;
+}
+
 bt_status exec_check_layer(const bt_model *model, int64_t layer, bool wants_pooled, bt_error *err) {
     const int64_t last = model->encoder.num_layers - 1;
     if (layer < -1 || layer > last) {

@@ -9,6 +9,9 @@
 /* exec_batch.c */
 bool exec_reads_first_rows(const bt_model *model); /* a head that reads one row a sequence? */
 BT_MUST_USE bt_status exec_check_model(const bt_model *model, bt_error *err);
+/* Can batches be worked on in parts, where they are to be? */
+BT_MUST_USE bt_status exec_check_parts(const bt_model *model, const bt_optim *optim,
+                                       const bt_exec_config *config, bt_error *err);
 /* max_length: of its longest sequence */
 BT_MUST_USE bt_status exec_check_batch(const bt_model *model, const bt_batch *batch,
                                        int64_t *max_length, bt_error *err);

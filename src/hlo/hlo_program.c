@@ -178,7 +178,7 @@ static void add_inputs(hlo_step *s) {
     if (s->config.what == BT_HLO_ACCUMULATE || s->config.what == BT_HLO_UPDATE) {
         const int64_t two = 2;
         bt_hlo_tensor sums = plain_tensor(BT_HLO_SUMS, BT_DTYPE_F32, 1, &two);
-        sums.takes_place = s->config.what == BT_HLO_ACCUMULATE ? 0 : -1;
+        sums.takes_place = 0;
         s->args[BT_HLO_SUMS] = hlo_add_argument(s, &sums);
     }
 }
@@ -322,7 +322,15 @@ static void write_update(hlo_step *s, hlo_results *results) {
     const hlo_value outcome = outcome_of(s, loss, norm, &is_finite);
     hlo_clip(s, norm);
     hlo_update(s, is_finite);
+    for (int kind = 0; kind < HLO_N_VARS; kind++) {
+        hlo_var *const var = &s->vars[kind];
+        if (var->is_used && var->has_gradient) {
+            var->gradient = hlo_fill(h, var->value, 0);
+        }
+    }
+    const size_t sums = s->program->n_results - 1; /* the last one donated */
     collect_donated(s, results);
+    results->values[sums] = hlo_fill(h, s->args[BT_HLO_SUMS], 0);
     add_result(s, results, BT_HLO_OUTCOME, -1, outcome);
 }
 

@@ -222,7 +222,7 @@ bt_status hlo_add_variables(hlo_step *s, bt_error *err) {
         var->value = add_argument(s, var, BT_HLO_PARAM, 0, updates && var->has_gradient);
         add_state_arguments(s, var, updates);
         if ((what == BT_HLO_ACCUMULATE || what == BT_HLO_UPDATE) && var->has_gradient) {
-            var->gradient = add_argument(s, var, BT_HLO_GRADIENT, 0, what == BT_HLO_ACCUMULATE);
+            var->gradient = add_argument(s, var, BT_HLO_GRADIENT, 0, true);
         }
     }
     return BT_OK;

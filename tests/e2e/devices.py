@@ -47,9 +47,10 @@ class Devices(e2e.Case):
             return [[float(x) for x in line.split('\t')] for line in source.readlines()[1:]]
 
     def test_two_devices_and_other_modes(self):
-        """Trained on two devices; predictions and an evaluation are those of the CPU engine."""
+        """Trained on two devices from parts; predictions and an evaluation are those of the CPU engine."""
         self.train(override='trainer.train_steps=4,trainer.validation_interval=4,'
                    'runtime.distribution_strategy=mirrored,runtime.num_gpus=2,'
+                   'trainer.gradient_accumulation_steps=2,'
                    'task.train_data.drop_remainder=true,' + self.on_devices, run_how=self.how)
         want, got = self.predictions(''), self.predictions(self.on_devices)
         self.assertEqual(len(want), 20)
@@ -68,7 +69,8 @@ class Devices(e2e.Case):
     def test_refusals(self):
         for override, code, words in (
                 ('runtime.pjrt_plugin=/nowhere/x.so', 5, '/nowhere/x.so'),
-                (self.on_devices + ',trainer.gradient_accumulation_steps=2', 2,
+                (self.on_devices + ',trainer.gradient_accumulation_steps=2,'
+                 'trainer.optimizer_config.optimizer.adamw.clipvalue=1', 2,
                  'gradient_accumulation_steps'),
                 (self.on_devices + ',runtime.distribution_strategy=mirrored,'
                  'task.train_data.drop_remainder=false', 2, 'drop_remainder'),

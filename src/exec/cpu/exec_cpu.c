@@ -55,26 +55,6 @@ static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
     return BT_OK;
 }
 
-/* What needs the whole batch at once. */
-static bt_status check_parts(const bt_model *model, const bt_optim *optim,
-                             const bt_exec_config *config, bt_error *err) {
-    if (config->part_seqs <= 0) {
-        return BT_OK;
-    }
-    if (model->head.loss == BT_LOSS_RANKING) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "trainer.gradient_accumulation_steps: this loss holds each pair against "
-                       "all others of the batch, so it cannot be added up from parts: set it to 1");
-    }
-    if (optim != NULL && bt_optim_needs_word_rows(optim)) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "trainer.gradient_accumulation_steps: clipvalue clips the gradient of each "
-                       "word of the batch, which are not kept beyond a part: set it to 1, or "
-                       "clipvalue to null");
-    }
-    return BT_OK;
-}
-
 static bt_status check_model(const bt_model *model, const bt_exec_config *config, bt_error *err) {
     if (config->use_blas && config->precision != BT_PRECISION_F32) {
         return BT_FAIL(err, BT_E_CONFIG,
@@ -227,7 +207,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
     BT_TRY(check_model(model, config, err));
-    BT_TRY(check_parts(model, optim, config, err));
+    BT_TRY(exec_check_parts(model, optim, config, err));
     exec_cpu *exec = bt_calloc_array(1, sizeof *exec);
     if (exec == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");

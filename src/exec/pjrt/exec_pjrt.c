@@ -9,15 +9,12 @@
 
 static void pjrt_destroy(bt_exec *base) {
     exec_pjrt *const exec = exec_pjrt_of(base);
+    exec_flight_deinit(exec, &exec->flight);
     exec_arrays_drop(exec);
     for (size_t i = 0; i < exec->n_programs; i++) {
         exec_program_free(exec->programs[i]);
     }
     bt_free(exec->programs);
-    for (size_t r = 0; r < EXEC_PJRT_MAX_REPLICAS; r++) {
-        exec_rows_deinit(&exec->rows[r]);
-        exec_feed_deinit(&exec->feeds[r]);
-    }
     bt_free(exec->base.param);
     bt_free(exec->base.grad);
     bt_free(exec->base.average);
@@ -102,17 +99,20 @@ static const exec_engine pjrt_engine = {
 /* ---- making it
  * ---------------------------------------------------------------------------------------- */
 
-static bt_status check_config(const bt_model *model, const bt_exec_config *config,
-                              const bt_exec_devices *devices, bt_error *err) {
+static bt_status check_config(const bt_model *model, const bt_optim *optim,
+                              const bt_exec_config *config, const bt_exec_devices *devices,
+                              bt_error *err) {
     BT_TRY(exec_check_model(model, err));
+    BT_TRY(exec_check_parts(model, optim, config, err));
     if (devices->n_replicas < 0 || devices->n_replicas > EXEC_PJRT_MAX_REPLICAS) {
         return BT_FAIL(err, BT_E_CONFIG, "%" PRId32 " devices: 1 to %d are used at once",
                        devices->n_replicas, (int)EXEC_PJRT_MAX_REPLICAS);
     }
-    if (config->part_seqs > 0) {
+    if (config->part_seqs > 0 && model->head.loss == BT_LOSS_MSE_ALL_PAIRS) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "trainer.gradient_accumulation_steps: devices work on whole batches so far: "
-                       "set it to 1");
+                       "trainer.gradient_accumulation_steps: runtime.bug_compatible's loss of a "
+                       "regression is over all pairs of a batch, which devices do not add up from "
+                       "parts: set one of the two back");
     }
     if (devices->n_replicas > 1 && model->head.loss == BT_LOSS_RANKING) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -202,7 +202,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
                               const bt_exec_config *config, const bt_exec_devices *devices,
                               bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
-    BT_TRY(check_config(model, config, devices, err));
+    BT_TRY(check_config(model, optim, config, devices, err));
     exec_pjrt *exec = bt_calloc_array(1, sizeof *exec);
     if (exec == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
@@ -210,6 +210,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
     exec->base.engine = &pjrt_engine;
     exec->model = model;
     exec->optim = optim;
+    exec->part_seqs = config->part_seqs;
     exec->precision = config->precision;
     exec->recompute = config->recompute;
     exec->memory_limit = config->memory_limit;

@@ -93,7 +93,7 @@ static bool place_all(exec_rows *rows, const bt_batch *batch, const exec_bucket 
         if (r < 0) {
             return false;
         }
-        rows->first[b] = r * S + S - rows->room[r];
+        rows->first[b] = (int32_t)(r * S + S - rows->room[r]);
         rows->room[r] -= n;
     }
     return true;
@@ -148,14 +148,17 @@ static exec_bucket first_bucket(const exec_rows *rows, int32_t n_shares, const b
     return (exec_bucket){.n_rows = R, .n_slots = S, .n_seqs = places < R * S ? places : R * S};
 }
 
-bt_status exec_rows_lay(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
-                        exec_bucket *bucket, bt_error *err) {
-    const int64_t eighth = longest_of(batch) / LENGTH_STEPS;
-    const int64_t step = eighth > 0 ? round_up(eighth, SMALLEST_STEP) : SMALLEST_STEP;
+void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch) {
     for (int32_t i = 0; i < n_shares; i++) {
         rows[i].first_seq = batch->n_seqs * i / n_shares;
         rows[i].n_seqs = batch->n_seqs * (i + 1) / n_shares - rows[i].first_seq;
     }
+}
+
+bt_status exec_rows_lay(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
+                        exec_bucket *bucket, bt_error *err) {
+    const int64_t eighth = longest_of(batch) / LENGTH_STEPS;
+    const int64_t step = eighth > 0 ? round_up(eighth, SMALLEST_STEP) : SMALLEST_STEP;
     *bucket = first_bucket(rows, n_shares, batch, step);
     for (int32_t i = 0; i < n_shares; i++) {
         BT_TRY(reserve(&rows[i], bucket->n_rows, err));

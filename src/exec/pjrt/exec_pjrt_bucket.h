@@ -15,16 +15,18 @@ typedef struct exec_bucket {
 
 /* Where the sequences of a share of a batch stand. */
 typedef struct exec_rows {
-    int64_t  first_seq, n_seqs; /* the share, in the batch */
+    int64_t  first_seq, n_seqs; /* the share, in the batch; there may be none */
     int64_t  cap;
-    int64_t *first; /* owned; [n_seqs] row * S + slot of the first token */
+    int32_t *first; /* owned; [n_seqs] row * S + slot of the first token */
     int64_t *order; /* owned; [n_seqs] longest first */
     int64_t *room;  /* owned; [R] slots left */
     int64_t  room_cap;
 } exec_rows;
 
-/* Lays a checked batch into rows [n_shares], each with its part of the sequences in their order,
- * all in one bucket. n_shares: not more than there are sequences. */
+/* Divides a batch: the n-th share has its n-th part of the sequences, as many as the others or one
+ * less. */
+void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch);
+/* Lays each share of a checked batch into rows, all in one bucket. */
 BT_MUST_USE bt_status exec_rows_lay(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
                                     exec_bucket *bucket, bt_error *err);
 void                  exec_rows_deinit(exec_rows *rows);

@@ -14,11 +14,12 @@
 
 enum { EXEC_PJRT_DESCRIPTION_BYTES = 512, EXEC_PJRT_MAX_REPLICAS = 64, EXEC_PJRT_MAX_ARRAYS = 256 };
 
-/* One variable's array of one kind: the same on every replica's device. */
+/* An array that stays on every replica's device from run to run: a variable's, or the sums of a
+ * batch in parts. */
 typedef struct exec_array {
     bt_hlo_role            role;
     int32_t                slot;
-    const bt_hlo_variable *variable; /* of the program that first asked for it */
+    const bt_hlo_variable *variable; /* of the program that first asked for it; NULL: sums */
     bt_pjrt_buffer        *buffers[EXEC_PJRT_MAX_REPLICAS]; /* owned */
 } exec_array;
 
@@ -28,14 +29,43 @@ typedef struct exec_program {
     bt_pjrt_program *compiled;
 } exec_program;
 
-/* A replica's share of a batch, as programs have it: an array for each role that is no variable's.
- */
-typedef struct exec_feed {
-    void    *data[BT_HLO_N_ROLES]; /* owned */
-    bt_dtype dtype[BT_HLO_N_ROLES];
-    int64_t  n[BT_HLO_N_ROLES]; /* elements; 0: there is none */
-    size_t   cap_bytes[BT_HLO_N_ROLES];
-} exec_feed;
+/* The results of a run that take no argument's place, in the order of the program's. */
+typedef struct exec_results {
+    const exec_program *program;
+    bt_pjrt_buffer    **buffers[EXEC_PJRT_MAX_REPLICAS]; /* owned; [n_results] */
+} exec_results;
+
+/* What one replica works on in one run. */
+typedef struct exec_piece {
+    bt_batch view; /* of these sequences alone */
+    int64_t *offsets;
+    size_t   offsets_cap;
+    int32_t *labels; /* both sides of the view's spans */
+    size_t   labels_cap;
+    double   weight_sum; /* BT_HLO_WEIGHT_SUM */
+} exec_piece;
+
+/* What a step is, beside its batch. */
+typedef struct exec_step {
+    bt_hlo_what what;
+    int64_t     step, n_layers;
+    uint64_t    seed;
+    bool        has_labels;
+} exec_step;
+
+/* A step on its way: its batch in pieces, and what its runs gave. Its memory is used again. */
+typedef struct exec_flight {
+    exec_step     what;
+    bt_batch      batch; /* borrowed */
+    exec_bucket   bucket;
+    int32_t       n_replicas, n_parts; /* each replica's share in so many pieces */
+    exec_rows    *rows;                /* owned; [n_replicas * n_parts], replica by replica */
+    exec_piece   *pieces;              /* owned; the same */
+    size_t        rows_cap, pieces_cap;
+    exec_results *runs; /* owned; of each part, then of their update, if there are parts */
+    size_t        n_runs, runs_cap;
+    double        began;
+} exec_flight;
 
 typedef struct exec_pjrt {
     bt_exec               base;
@@ -45,6 +75,7 @@ typedef struct exec_pjrt {
     bt_pjrt_client       *client;
     bool                  is_client_borrowed;
     int32_t               n_replicas;
+    int64_t               part_seqs; /* 0: whole batches */
     bt_precision          precision;
     bool                  recompute;
     char                 *cache_folder; /* owned or NULL */
@@ -56,8 +87,7 @@ typedef struct exec_pjrt {
     size_t         n_arrays;
     exec_program **programs; /* owned; compiled when first asked for */
     size_t         n_programs, programs_cap;
-    exec_rows      rows[EXEC_PJRT_MAX_REPLICAS];
-    exec_feed      feeds[EXEC_PJRT_MAX_REPLICAS];
+    exec_flight    flight;
     float         *logits; /* owned: in the batch's order */
     size_t         logits_cap;
     float         *scratch; /* owned: an array on its way */
@@ -79,25 +109,23 @@ BT_MUST_USE bt_status exec_need_floats(float **array, size_t *cap, int64_t n, bt
 
 /* ---- exec_pjrt_feed.c ---------------------------------------------------------------------------
  */
-/* What a step is, beside its batch. */
-typedef struct exec_step {
-    bt_hlo_what what;
-    int64_t     step, n_layers;
-    uint64_t    seed;
-    bool        has_labels;
-} exec_step;
-/* Lays the batch in n_replicas shares and fills their arrays; config: the program to run it. */
-BT_MUST_USE bt_status exec_feed_batch(exec_pjrt *exec, const bt_batch *batch, const exec_step *step,
-                                      int32_t n_replicas, bt_hlo_config *config, bt_error *err);
-void                  exec_feed_deinit(exec_feed *feed);
+/* Divides the flight's batch into n_replicas shares of n_parts pieces, each laid in rows. */
+BT_MUST_USE bt_status exec_feed_lay(exec_pjrt *exec, exec_flight *flight, bt_error *err);
+/* The array of a role that is no variable's, for a replica's piece in a part. */
+void exec_feed_fill(const exec_pjrt *exec, const exec_flight *flight, int32_t replica, int32_t part,
+                    bt_hlo_role role, void *array);
+void exec_piece_deinit(exec_piece *piece);
+static inline int32_t exec_piece_of(const exec_flight *flight, int32_t replica, int32_t part) {
+    return replica * flight->n_parts + part;
+}
 
 /* ---- exec_pjrt_state.c --------------------------------------------------------------------------
  */
-/* The array of a variable that a program's argument or result is, uploaded where it is not there.
- */
+/* The array that a program's argument or result is, uploaded where it is not there. */
 BT_MUST_USE bt_status exec_array_need(exec_pjrt *exec, const bt_hlo_program *hlo,
                                       const bt_hlo_tensor *tensor, exec_array **out, bt_error *err);
 void                  exec_arrays_drop(exec_pjrt *exec); /* the flat buffers count again */
+void                  exec_parts_drop(exec_pjrt *exec);  /* what was added up of parts: 0 again */
 /* Into a flat buffer, from one device. */
 BT_MUST_USE bt_status exec_array_download(exec_pjrt *exec, const bt_hlo_variable *variable,
                                           bt_pjrt_buffer *buffer, float *flat, bt_error *err);
@@ -112,18 +140,31 @@ BT_MUST_USE bt_status exec_need_state(const exec_pjrt *exec, bt_error *err); /* 
 BT_MUST_USE bt_status exec_program_need(exec_pjrt *exec, const bt_hlo_config *config,
                                         exec_program **out, bt_error *err);
 void                  exec_program_free(exec_program *program); /* accepts NULL */
-/* The results that take no argument's place, in the order of the program's: the caller frees. */
-typedef struct exec_results {
-    const exec_program *program;
-    bt_pjrt_buffer    **buffers[EXEC_PJRT_MAX_REPLICAS]; /* owned; [n_results] */
-} exec_results;
-/* Runs it with what was fed; donated arrays are those that came out. */
+/* Runs it on the flight's pieces of a part; donated arrays are those that came out. */
 BT_MUST_USE bt_status exec_program_run(exec_pjrt *exec, exec_program *program,
+                                       const exec_flight *flight, int32_t part,
                                        exec_results *results, bt_error *err);
 void                  exec_results_deinit(exec_pjrt *exec, exec_results *results);
 /* The result of a role of a replica, into exec->scratch. A failure of the program shows here. */
 BT_MUST_USE bt_status exec_result_download(exec_pjrt *exec, const exec_results *results,
                                            int32_t replica, bt_hlo_role role, bt_error *err);
+
+/* ---- exec_pjrt_flight.c -------------------------------------------------------------------------
+ */
+/* Checks the batch, lays it out and sends it: of training with an update all parts and the update.
+ * The batch is borrowed until the end. */
+BT_MUST_USE bt_status exec_flight_start(exec_pjrt *exec, exec_flight *flight, const bt_batch *batch,
+                                        const exec_step *what, int32_t n_replicas, bt_error *err);
+/* Loss, norm and whether they are finite; logits in the order of the batch, into exec->logits. */
+BT_MUST_USE bt_status exec_flight_outcome(exec_pjrt *exec, const exec_flight *flight,
+                                          bt_step_result *result, bt_error *err);
+BT_MUST_USE bt_status exec_flight_logits(exec_pjrt *exec, const exec_flight *flight,
+                                         bt_step_result *result, bt_error *err);
+/* One row of n numbers a token of a piece, from one a slot. */
+void exec_flight_tokens(const exec_flight *flight, int32_t piece, const float *slots, float *tokens,
+                        int64_t n);
+void exec_flight_end(exec_pjrt *exec, exec_flight *flight); /* frees what its runs gave */
+void exec_flight_deinit(exec_pjrt *exec, exec_flight *flight);
 
 /* ---- exec_pjrt_memory.c -------------------------------------------------------------------------
  */

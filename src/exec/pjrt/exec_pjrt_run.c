@@ -24,7 +24,8 @@ void exec_program_free(exec_program *program) {
 }
 
 static bt_status compile(exec_pjrt *exec, exec_program *program, bt_error *err) {
-    const bool updates = program->config.what == BT_HLO_TRAIN;
+    const bool updates =
+        program->config.what == BT_HLO_TRAIN || program->config.what == BT_HLO_UPDATE;
     BT_TRY(bt_hlo_program_create(exec->model, updates ? exec->optim : NULL, &program->config,
                                  &program->hlo, err));
     const bt_pjrt_compile_options options = {.n_replicas = program->config.n_replicas,
@@ -68,57 +69,61 @@ bt_status exec_program_need(exec_pjrt *exec, const bt_hlo_config *config, exec_p
 /* ---- run ----------------------------------------------------------------------------------------
  */
 
-static bool is_of_variable(const bt_hlo_tensor *t) {
-    return t->role == BT_HLO_PARAM || t->role == BT_HLO_SLOT || t->role == BT_HLO_AVERAGE;
+/* Does it stay on the devices? */
+static bool is_kept(const bt_hlo_tensor *t) {
+    return t->variable >= 0 || t->role == BT_HLO_SUMS;
 }
 
-/* The plug-in sees sizes, not types: int32 in the place of float32 would be taken. */
-static bt_status upload_input(exec_pjrt *exec, int32_t replica, const bt_hlo_tensor *t,
-                              bt_pjrt_buffer **out, bt_error *err) {
-    const exec_feed *const feed = &exec->feeds[replica];
-    const bt_pjrt_shape    shape = exec_shape_of(t);
-    int64_t                n = 0;
-    if (!bt_dims_count(t->dim, t->rank, &n) || feed->n[t->role] != n ||
-        feed->dtype[t->role] != t->dtype) {
-        char dims[BT_DIMS_TEXT_MAX];
-        return BT_FAIL(err, BT_E_INTERNAL,
-                       "a program reads %s %s as its input of role %d, but the batch has %" PRId64
-                       " of %s",
-                       bt_dtype_name(t->dtype), bt_dims_text(t->dim, t->rank, dims), (int)t->role,
-                       feed->n[t->role], bt_dtype_name(feed->dtype[t->role]));
+/* One of what comes with the batch: the host's copy is free again afterwards. */
+static bt_status upload_input(exec_pjrt *exec, const exec_flight *flight, int32_t replica,
+                              int32_t part, const bt_hlo_tensor *t, bt_pjrt_buffer **out,
+                              bt_error *err) {
+    const bt_pjrt_shape shape = exec_shape_of(t);
+    int64_t             n = 0;
+    if (!bt_dims_count(t->dim, t->rank, &n) || bt_dtype_size(t->dtype) > sizeof *exec->scratch) {
+        return BT_FAIL(err, BT_E_INTERNAL, "a program reads an input of role %d of %s",
+                       (int)t->role, bt_dtype_name(t->dtype));
     }
-    return bt_pjrt_upload(exec->client, replica, &shape, feed->data[t->role], out, err);
+    BT_TRY(exec_need_floats(&exec->scratch, &exec->scratch_cap, n, err));
+    exec_feed_fill(exec, flight, replica, part, t->role, exec->scratch);
+    return bt_pjrt_upload(exec->client, replica, &shape, exec->scratch, out, err);
 }
 
-/* Arguments in the program's order; those of variables stay their arrays' own. */
-static bt_status gather_arguments(exec_pjrt *exec, const exec_program *program,
-                                  bt_pjrt_buffer **args[], bt_error *err) {
+/* A run's arguments: what they come from, and lists of them in the program's order. */
+typedef struct arguments {
+    const exec_flight *flight;
+    int32_t            part;
+    bt_pjrt_buffer   **lists[EXEC_PJRT_MAX_REPLICAS];
+} arguments;
+
+static bt_status gather_arguments(exec_pjrt *exec, const exec_program *program, arguments *args,
+                                  bt_error *err) {
     const bt_hlo_program *const hlo = program->hlo;
     for (size_t i = 0; i < hlo->n_args; i++) {
         const bt_hlo_tensor *const t = &hlo->args[i];
         exec_array                *array = NULL;
-        if (is_of_variable(t)) {
+        if (is_kept(t)) {
             BT_TRY(exec_array_need(exec, hlo, t, &array, err));
         }
         for (int32_t r = 0; r < program->config.n_replicas; r++) {
             if (array != NULL) {
-                args[r][i] = array->buffers[r];
+                args->lists[r][i] = array->buffers[r]; /* which stays its own */
             } else {
-                BT_TRY(upload_input(exec, r, t, &args[r][i], err));
+                BT_TRY(upload_input(exec, args->flight, r, args->part, t, &args->lists[r][i], err));
             }
         }
     }
     return BT_OK;
 }
 
-static void free_inputs(exec_pjrt *exec, const exec_program *program, bt_pjrt_buffer **args[]) {
+static void free_inputs(exec_pjrt *exec, const exec_program *program, arguments *args) {
     for (int32_t r = 0; r < program->config.n_replicas; r++) {
-        for (size_t i = 0; args[r] != NULL && i < program->hlo->n_args; i++) {
-            if (!is_of_variable(&program->hlo->args[i])) {
-                bt_pjrt_buffer_free(exec->client, args[r][i]);
+        for (size_t i = 0; args->lists[r] != NULL && i < program->hlo->n_args; i++) {
+            if (!is_kept(&program->hlo->args[i])) {
+                bt_pjrt_buffer_free(exec->client, args->lists[r][i]);
             }
         }
-        bt_free(args[r]);
+        bt_free(args->lists[r]);
     }
 }
 
@@ -171,16 +176,16 @@ static bt_status need_lists(const exec_program *program, size_t n, bt_pjrt_buffe
     return BT_OK;
 }
 
-bt_status exec_program_run(exec_pjrt *exec, exec_program *program, exec_results *results,
-                           bt_error *err) {
+bt_status exec_program_run(exec_pjrt *exec, exec_program *program, const exec_flight *flight,
+                           int32_t part, exec_results *results, bt_error *err) {
     bt_status              rc = BT_OK;
-    bt_pjrt_buffer       **args[EXEC_PJRT_MAX_REPLICAS] = {NULL};
+    arguments              args = {.flight = flight, .part = part};
     bt_pjrt_buffer *const *arg_lists[EXEC_PJRT_MAX_REPLICAS] = {NULL};
     *results = (exec_results){.program = program};
-    BT_CHECK(need_lists(program, program->hlo->n_args, args, err));
+    BT_CHECK(need_lists(program, program->hlo->n_args, args.lists, err));
     BT_CHECK(need_lists(program, program->hlo->n_results, results->buffers, err));
-    BT_CHECK(gather_arguments(exec, program, args, err));
-    memcpy(arg_lists, args, sizeof args);
+    BT_CHECK(gather_arguments(exec, program, &args, err));
+    memcpy(arg_lists, args.lists, sizeof args.lists);
     const bt_pjrt_run run = {
         .args = arg_lists, .n_args = program->hlo->n_args, .results = results->buffers};
     rc = bt_pjrt_execute(program->compiled, &run, err);
@@ -190,7 +195,7 @@ bt_status exec_program_run(exec_pjrt *exec, exec_program *program, exec_results 
     }
     BT_CHECK(take_donated(exec, program, results, err));
 done:
-    free_inputs(exec, program, args);
+    free_inputs(exec, program, &args);
     return rc;
 }
 
@@ -202,6 +207,15 @@ void exec_results_deinit(exec_pjrt *exec, exec_results *results) {
         }
         bt_free(results->buffers[r]);
     }
+}
+
+static bool donates(const bt_hlo_program *hlo) {
+    for (size_t i = 0; i < hlo->n_results; i++) {
+        if (hlo->results[i].takes_place >= 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bt_status exec_result_download(exec_pjrt *exec, const exec_results *results, int32_t replica,
@@ -217,8 +231,7 @@ bt_status exec_result_download(exec_pjrt *exec, const exec_results *results, int
         const bt_status rc =
             bt_pjrt_download(exec->client, results->buffers[replica][i], exec->scratch,
                              (size_t)n * sizeof *exec->scratch, err);
-        exec->is_lost =
-            exec->is_lost || (rc != BT_OK && results->program->config.what == BT_HLO_TRAIN);
+        exec->is_lost = exec->is_lost || (rc != BT_OK && donates(hlo));
         return rc;
     }
     return BT_FAIL(err, BT_E_INTERNAL, "a program has no result of role %d", (int)role);

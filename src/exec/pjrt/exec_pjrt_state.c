@@ -53,6 +53,23 @@ static void drop_buffers(exec_pjrt *exec, exec_array *array) {
     }
 }
 
+/* Adds up what parts of a batch give: 0 at first, and again after an update (bt_hlo). */
+static bool is_of_parts(const exec_array *array) {
+    return array->role == BT_HLO_GRADIENT || array->role == BT_HLO_SUMS;
+}
+
+void exec_parts_drop(exec_pjrt *exec) {
+    size_t n_kept = 0;
+    for (size_t i = 0; i < exec->n_arrays; i++) {
+        if (is_of_parts(&exec->arrays[i])) {
+            drop_buffers(exec, &exec->arrays[i]);
+        } else {
+            exec->arrays[n_kept++] = exec->arrays[i];
+        }
+    }
+    exec->n_arrays = n_kept;
+}
+
 void exec_arrays_drop(exec_pjrt *exec) {
     for (size_t i = 0; i < exec->n_arrays; i++) {
         drop_buffers(exec, &exec->arrays[i]);
@@ -64,25 +81,37 @@ static bt_status upload(exec_pjrt *exec, const bt_hlo_tensor *tensor, exec_array
                         bt_error *err) {
     const bt_pjrt_shape shape = exec_shape_of(tensor);
     const float *const  flat = flat_of(exec, array->role, array->slot);
-    if (flat == NULL || tensor->dtype != BT_DTYPE_F32) {
+    int64_t             n = 0;
+    if ((flat == NULL && !is_of_parts(array)) || tensor->dtype != BT_DTYPE_F32 ||
+        !bt_dims_count(tensor->dim, tensor->rank, &n)) {
         return BT_FAIL(err, BT_E_INTERNAL, "a program wants %s of role %d, which no engine keeps",
                        bt_dtype_name(tensor->dtype), (int)array->role);
     }
-    BT_TRY(exec_need_floats(&exec->scratch, &exec->scratch_cap, array->variable->n_elements, err));
-    bt_hlo_stack(array->variable, &exec->model->table, flat, exec->scratch);
+    BT_TRY(exec_need_floats(&exec->scratch, &exec->scratch_cap, n, err));
+    if (flat != NULL) {
+        bt_hlo_stack(array->variable, &exec->model->table, flat, exec->scratch);
+    } else {
+        memset(exec->scratch, 0, (size_t)n * sizeof *exec->scratch);
+    }
     for (int32_t r = 0; r < exec->n_replicas; r++) {
         BT_TRY(bt_pjrt_upload(exec->client, r, &shape, exec->scratch, &array->buffers[r], err));
     }
     return BT_OK;
 }
 
+/* Programs have the same variables, each in a list of its own. */
+static bool is_same_variable(const bt_hlo_variable *a, const bt_hlo_variable *b) {
+    return a == b || (a != NULL && b != NULL && a->params[0] == b->params[0]);
+}
+
 bt_status exec_array_need(exec_pjrt *exec, const bt_hlo_program *hlo, const bt_hlo_tensor *tensor,
                           exec_array **out, bt_error *err) {
-    const bt_hlo_variable *const variable = &hlo->variables[tensor->variable];
+    const bt_hlo_variable *const variable =
+        tensor->variable >= 0 ? &hlo->variables[tensor->variable] : NULL;
     for (size_t i = 0; i < exec->n_arrays; i++) {
         exec_array *const array = &exec->arrays[i];
         if (array->role == tensor->role && array->slot == tensor->slot &&
-            array->variable->params[0] == variable->params[0]) {
+            is_same_variable(array->variable, variable)) {
             *out = array;
             return BT_OK;
         }
@@ -118,8 +147,12 @@ bt_status exec_pjrt_settle(bt_exec *base, bt_error *err) {
     BT_TRY(exec_need_state(exec, err));
     for (size_t i = 0; exec->is_ahead && i < exec->n_arrays; i++) {
         const exec_array *const array = &exec->arrays[i];
-        const bt_status         rc = exec_array_download(exec, array->variable, array->buffers[0],
-                                                         flat_of(exec, array->role, array->slot), err);
+        float *const            flat = flat_of(exec, array->role, array->slot);
+        if (flat == NULL) {
+            continue;
+        }
+        const bt_status rc =
+            exec_array_download(exec, array->variable, array->buffers[0], flat, err);
         if (rc != BT_OK) {
             exec->is_lost = exec->is_lost || rc == BT_E_BACKEND;
             return rc;

@@ -10,6 +10,6 @@
 /* Programs that take half the time to compile, with the same numbers but for rounding. */
 bt_exec_devices devices_of_test(int32_t n_replicas);
 /* The same parameters, slots and averages, on that many devices. */
-void fixture_to_devices(fixture *f, int32_t n_replicas, bt_precision precision);
+void fixture_to_devices(fixture *f, int32_t n_replicas, const bt_exec_config *config);
 
 #endif

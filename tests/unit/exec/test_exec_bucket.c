@@ -62,6 +62,7 @@ static void every_sequence_has_its_place(void **state) {
         const bt_batch batch = make_batch(n_seqs, most, false);
         exec_bucket    bucket;
         int64_t        n_placed = 0;
+        exec_rows_divide(rows, n_shares, &batch);
         assert_ok(exec_rows_lay(rows, n_shares, &batch, &bucket, err));
         for (int32_t r = 0; r < n_shares; r++) {
             assert_int_equal(rows[r].first_seq, n_placed);
@@ -91,6 +92,7 @@ static void few_shapes_waste_little(void **state) {
         const bt_batch batch = make_batch(32, 128, true);
         exec_bucket    bucket;
         size_t         k = 0;
+        exec_rows_divide(&rows, 1, &batch);
         assert_ok(exec_rows_lay(&rows, 1, &batch, &bucket, err));
         n_tokens += (double)batch.n_tokens;
         n_slots += (double)(bucket.n_rows * bucket.n_slots);
@@ -128,6 +130,7 @@ static void small_ones(void **state) {
                                 .n_tokens = offsets[cases[i].n_seqs],
                                 .seq_length = cases[i].seq_length,
                                 .offsets = offsets};
+        exec_rows_divide(&rows, 1, &batch);
         assert_ok(exec_rows_lay(&rows, 1, &batch, &bucket, err));
         check_share(&rows, &batch, &bucket);
         assert_int_equal(bucket.n_rows, cases[i].R);
@@ -144,6 +147,7 @@ static void memory_is_refused(void **state) {
     for (uint64_t k = 1; k <= 4; k++) {
         exec_rows   rows = {0};
         exec_bucket bucket;
+        exec_rows_divide(&rows, 1, &batch);
         bt_alloc_fail_at(k, false);
         assert_fails(exec_rows_lay(&rows, 1, &batch, &bucket, err), BT_E_NOMEM, "20 sequences");
         bt_alloc_fail_at(0, false);

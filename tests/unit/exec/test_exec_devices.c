@@ -4,7 +4,7 @@
  * project's own goldens and the CPU engine: through bt/exec.h, as training calls it. Programs
  * compile for seconds, so each case is a run of this program, and some
  * are run with BT_LONG_TESTS=1 only (their programs are those of test_hlo_goldens):
- * test_exec_devices [long] CASE */
+ * test_exec_devices [long] CASE, or CASE/N: N sequences of a batch at a time */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,9 @@
 #include "devices_fixture.h"
 #include "task_goldens.h"
 
-static const char *case_name;
-static task_case   the_case;
+static const char          *case_name;
+static task_case            the_case;
+static const bt_exec_config plain;
 
 /* ---- goldens ------------------------------------------------------------------------------------
  */
@@ -32,11 +33,19 @@ static void open_case(const char *name) {
 
 static void golden_matches(void **state) {
     (void)state;
-    open_case(case_name);
+    char              name[64];
+    const char *const slash = strchr(case_name, '/');
+    const int         n = slash != NULL ? (int)(slash - case_name) : (int)strlen(case_name);
+    bt_exec_config    config = {.part_seqs = 0};
+    (void)snprintf(name, sizeof name, "%.*s", n, case_name);
+    assert_true(slash == NULL || bt_parse_i64(slash + 1, &config.part_seqs));
+    open_case(name);
     the_case.engine = "devices";
-    fixture_to_devices(&the_case.f, 1, BT_PRECISION_F32);
-    task_run_layers(&the_case);
-    task_run_gradients(&the_case);
+    fixture_to_devices(&the_case.f, 1, &config);
+    if (slash == NULL) {
+        task_run_layers(&the_case);
+        task_run_gradients(&the_case);
+    }
     task_run_trajectory(&the_case);
     task_case_close(&the_case);
 }
@@ -69,7 +78,7 @@ static void compare_engines(bt_exec *got, bt_exec *want, const fixture *f) {
 }
 
 /* Model Garden's ema case with dropout everywhere, on both engines. */
-static void open_pair(fixture *cpu, fixture *devices) {
+static void open_pair(fixture *cpu, fixture *devices, const bt_exec_config *config) {
     const task_row *const row = task_find("sentence_prediction_ema");
     task_case             other;
     open_case("sentence_prediction_ema");
@@ -80,7 +89,7 @@ static void open_pair(fixture *cpu, fixture *devices) {
     task_case_open(&other, row, "ref", true, 0);
     other.f.model->encoder = cpu->model->encoder;
     other.f.model->head = cpu->model->head;
-    fixture_to_devices(&other.f, 1, BT_PRECISION_F32);
+    fixture_to_devices(&other.f, 1, config);
     *devices = other.f;
     json_decref(other.config);
     test_tensors_close(other.golden);
@@ -147,7 +156,7 @@ static void engines_agree(void **state) {
     (void)state;
     fixture cpu;
     fixture devices;
-    open_pair(&cpu, &devices);
+    open_pair(&cpu, &devices, &plain);
     for (int64_t step = 0; step < 3; step++) {
         step_both(&cpu, &devices, step);
     }
@@ -166,6 +175,22 @@ static void engines_agree(void **state) {
     check_nonfinite(&devices);
     step_both(&cpu, &devices, 5);
     compare_engines(devices.exec, cpu.exec, &cpu);
+    fixture_close(&devices);
+    task_case_close(&the_case);
+}
+
+/* Dropout and all, from parts of another number of sequences than divides the batch. */
+static void engines_agree_in_parts(void **state) {
+    (void)state;
+    fixture cpu;
+    fixture devices;
+    open_pair(&cpu, &devices, &(bt_exec_config){.part_seqs = 4});
+    for (int64_t step = 0; step < 3; step++) {
+        step_both(&cpu, &devices, step);
+    }
+    compare_engines(devices.exec, cpu.exec, &cpu);
+    check_nonfinite(&devices);
+    step_both(&cpu, &devices, 3);
     fixture_close(&devices);
     task_case_close(&the_case);
 }
@@ -193,13 +218,12 @@ static void compare_replicas(const test_tensors *golden, int64_t n_steps) {
     }
 }
 
-static void two_replicas_match(void **state) {
-    (void)state;
+static void compare_two_replicas(const bt_exec_config *config) {
     open_case("sentence_prediction_3class");
     test_tensors *const golden =
         test_tensors_open(test_shared_path("goldens/numerics/tasks/two_replicas.safetensors"));
     const float *const losses = test_tensors_f32(golden, "replica_losses", NULL);
-    fixture_to_devices(&the_case.f, 2, BT_PRECISION_F32);
+    fixture_to_devices(&the_case.f, 2, config);
     for (int64_t step = 0; step < 5; step++) {
         bt_step_result result;
         const double   want = (double)(losses[2 * step] + losses[2 * step + 1]) / 2;
@@ -216,6 +240,17 @@ static void two_replicas_match(void **state) {
     task_case_close(&the_case);
 }
 
+static void two_replicas_match(void **state) {
+    (void)state;
+    compare_two_replicas(&plain);
+}
+
+/* Each clips what its own parts add up to. */
+static void two_replicas_in_parts_match(void **state) {
+    (void)state;
+    compare_two_replicas(&(bt_exec_config){.part_seqs = 4});
+}
+
 /* ---- refusals -----------------------------------------------------------------------------------
  */
 
@@ -225,30 +260,60 @@ static void what_is_not_offered_is_refused(void **state) {
     const fixture *const f = &the_case.f;
     bt_exec             *exec = NULL;
     bt_exec_devices      devices = devices_of_test(TEST_PJRT_N_DEVICES + 1);
-    bt_exec_config       config = {.part_seqs = 2};
-    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &config, &devices, &exec, err),
-                 BT_E_UNSUPPORTED, "gradient_accumulation_steps");
-    config.part_seqs = 0;
-    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &config, &devices, &exec, err),
+    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &plain, &devices, &exec, err),
                  BT_E_BACKEND, "devices are asked for");
     devices = (bt_exec_devices){.plugin = "/nonexistent/plugin.so"};
-    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &config, &devices, &exec, err),
+    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &plain, &devices, &exec, err),
                  BT_E_BACKEND, "/nonexistent/plugin.so: no such file");
     task_case_close(&the_case);
     open_case("own_pairs");
     devices = devices_of_test(2);
-    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &config, &devices, &exec, err),
+    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &plain, &devices, &exec, err),
                  BT_E_UNSUPPORTED, "dual encoder");
     task_case_close(&the_case);
     open_case("own_classes");
     bt_step_result result;
     bt_batch       odd = the_case.batch.batch;
-    fixture_to_devices(&the_case.f, 2, BT_PRECISION_F32);
+    fixture_to_devices(&the_case.f, 2, &plain);
     odd.n_seqs = 3;
     odd.n_tokens = odd.offsets[3];
     assert_fails(bt_exec_train_step(the_case.f.exec, &odd, 0, 1, &result, err), BT_E_CONFIG,
                  "equal shares");
     task_case_close(&the_case);
+}
+
+/* What does not add up over the parts of a batch. */
+static void refuse_parts(const char *name, bool clips, bool all_pairs, const char *words) {
+    static const char    optimizer[] = "{\"optimizer\": {\"type\": \"adam\", \"adam\": "
+                                       "{\"clipvalue\": 0.5}}}";
+    const bt_exec_config config = {.part_seqs = 2};
+    bt_exec_devices      devices = devices_of_test(1);
+    bt_exec             *exec = NULL;
+    open_case(name);
+    fixture *const f = &the_case.f;
+    fixture        clipping = {0};
+    json_t *const  json = json_loads(optimizer, 0, NULL);
+    if (clips) {
+        fixture_open(&clipping, &f->model->encoder, &f->model->head, json, "ref", 1);
+    }
+    if (all_pairs) {
+        f->model->head.loss = BT_LOSS_MSE_ALL_PAIRS;
+    }
+    assert_fails(bt_exec_create_pjrt(f->model, clips ? clipping.optim : f->optim, &config, &devices,
+                                     &exec, err),
+                 BT_E_UNSUPPORTED, words);
+    if (clips) {
+        fixture_close(&clipping);
+    }
+    json_decref(json);
+    task_case_close(&the_case);
+}
+
+static void parts_that_do_not_add_up_are_refused(void **state) {
+    (void)state;
+    refuse_parts("own_classes", true, false, "gradient_accumulation_steps: clipvalue");
+    refuse_parts("own_pairs", false, false, "each pair");
+    refuse_parts("own_classes", false, true, "all pairs");
 }
 
 /* The plug-in keeps threads: no destructors. */
@@ -260,8 +325,11 @@ static int run(const struct CMUnitTest *test) {
 int main(int argc, char **argv) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(engines_agree),
+        cmocka_unit_test(engines_agree_in_parts),
         cmocka_unit_test(two_replicas_match),
+        cmocka_unit_test(two_replicas_in_parts_match),
         cmocka_unit_test(what_is_not_offered_is_refused),
+        cmocka_unit_test(parts_that_do_not_add_up_are_refused),
     };
     static const struct CMUnitTest golden = cmocka_unit_test(golden_matches);
     int                            rc = argc > 1 ? 0 : 1;

@@ -31,15 +31,15 @@ static fixture        f;
 static fixture_batch  batch;
 static bt_step_result result;
 
-/* The engine with a state, on the fake's device; programs give as many results as training's. */
-static void open_on_fake(fake_plugin *plugin) {
+/* The engine with a state, on the fake's device; programs give as many results as that kind's. */
+static void open_on_fake(fake_plugin *plugin, bt_hlo_what what, int64_t part_seqs) {
     const bt_head_config head = {
         .kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_SOFTMAX, .num_classes = 2};
     const bt_encoder_config encoder = fixture_encoder();
     json_t *const adam = json_loads("{\"optimizer\": {\"type\": \"adam\", \"adam\": {}}}", 0, NULL);
     const bt_hlo_config config = {
-        .what = BT_HLO_TRAIN, .n_rows = 1, .n_slots = 8, .n_seqs = 2, .n_replicas = 1};
-    const bt_exec_config  plain = {.n_threads = 1};
+        .what = what, .n_rows = 1, .n_slots = 8, .n_seqs = 2, .n_replicas = 1};
+    const bt_exec_config  plain = {.n_threads = 1, .part_seqs = part_seqs};
     const bt_exec_devices devices = {.plugin = fake_path(), .n_replicas = 1};
     bt_hlo_program       *program = NULL;
     fixture_open(&f, &encoder, &head, adam, "ref", 1);
@@ -79,7 +79,7 @@ static void check_lost(void) {
 static void what_was_donated_is_lost(void **state) {
     (void)state;
     fake_plugin *const plugin = fake();
-    open_on_fake(plugin);
+    open_on_fake(plugin, BT_HLO_TRAIN, 0);
     fail_at(plugin, "PJRT_LoadedExecutable_Execute", 0, INTERNAL);
     assert_fails(train(err), BT_E_BACKEND, "a program failed");
     check_lost();
@@ -97,7 +97,7 @@ static void what_was_donated_is_lost(void **state) {
 static void what_fails_before_costs_nothing(void **state) {
     (void)state;
     fake_plugin *const plugin = fake();
-    open_on_fake(plugin);
+    open_on_fake(plugin, BT_HLO_TRAIN, 0);
     fail_at(plugin, "PJRT_Client_Compile", 0, INTERNAL);
     assert_fails(train(err), BT_E_BACKEND, "bt_fake_plugin.so");
     assert_ok(bt_exec_settle(f.exec, err));
@@ -116,10 +116,38 @@ static void what_fails_before_costs_nothing(void **state) {
     assert_int_equal(plugin->live, 0);
 }
 
+/* What was added up before a part failed must not be in the next batch's sum. */
+static void no_part_is_left_behind(void **state) {
+    (void)state;
+    enum { MAX_UPLOADS = 200 };
+    fake_plugin *const plugin = fake();
+    int                n_params = 0;
+    int                n_failed = 0;
+    open_on_fake(plugin, BT_HLO_ACCUMULATE, 1);
+    for (int64_t i = 0; i < f.model->table.n_params; i++) {
+        n_params += f.model->table.params[i].has_gradient;
+    }
+    assert_fails(train(err), BT_E_INTERNAL, "results"); /* of the update's program, after both */
+    const int n_kept = plugin->live;
+    assert_true(n_kept > 0 && n_kept < n_params); /* layers are stacked */
+    for (int after = 0; after < MAX_UPLOADS; after++) {
+        fail_at(plugin, "PJRT_Client_BufferFromHostBuffer", after, INTERNAL);
+        const bt_status rc = train(NULL);
+        n_failed += rc == BT_E_BACKEND;
+        assert_int_equal(plugin->live, n_kept);
+    }
+    assert_in_range(n_failed, 20, MAX_UPLOADS - 1); /* gradients, and inputs of two parts */
+    assert_ok(bt_exec_settle(f.exec, err));
+    fail_at(plugin, NULL, 0, 0);
+    fixture_close(&f);
+    assert_int_equal(plugin->live, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_donated_is_lost),
         cmocka_unit_test(what_fails_before_costs_nothing),
+        cmocka_unit_test(no_part_is_left_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

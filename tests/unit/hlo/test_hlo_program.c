@@ -68,7 +68,7 @@ static void arguments_and_results_are_listed(void **state) {
         size_t      params, slots, averages, gradients_in, gradients_out, seeds, labels;
     } rows[] = {
         {BT_HLO_TRAIN, 23, 42, 23, 0, 0, 1, 1},      {BT_HLO_GRADIENTS, 21, 0, 0, 0, 21, 1, 1},
-        {BT_HLO_ACCUMULATE, 21, 0, 0, 21, 21, 1, 1}, {BT_HLO_UPDATE, 23, 42, 23, 21, 0, 0, 0},
+        {BT_HLO_ACCUMULATE, 21, 0, 0, 21, 21, 1, 1}, {BT_HLO_UPDATE, 23, 42, 23, 21, 21, 0, 0},
         {BT_HLO_EVALUATE, 21, 0, 0, 0, 0, 0, 1},     {BT_HLO_ENCODE, 19, 0, 0, 0, 0, 0, 0},
     };
     open_model(adamw, &classes, 3);

@@ -97,7 +97,7 @@ static void two_replicas_match(void **state) {
 /* ---- accumulation -------------------------------------------------------------------------------
  */
 
-/* What ACCUMULATE leaves in its arguments' places, as UPDATE's arguments. */
+/* What ACCUMULATE leaves in its arguments' places, as UPDATE's arguments; and back. */
 static void hand_over(const hlo_run *from, hlo_run *to) {
     for (size_t i = 0; i < from->program->n_args; i++) {
         const bt_hlo_tensor *const a = &from->program->args[i];
@@ -110,7 +110,6 @@ static void hand_over(const hlo_run *from, hlo_run *to) {
                     n *= (size_t)a->dim[d];
                 }
                 memcpy(to->args[k], from->args[i], n);
-                memset(from->args[i], 0, n);
             }
         }
     }
@@ -144,6 +143,7 @@ static void accumulated_parts_are_the_whole(void **state) {
         hlo_run_set_layout(&update, 0, &layout);
         hand_over(&add, &update);
         hlo_run_step(&update);
+        hand_over(&update, &add); /* which is 0 again */
         const float *const outcome = hlo_run_result(&update, 0, BT_HLO_OUTCOME, NULL);
         task_compare_update(&the_case, step, (double)outcome[0], (double)outcome[1]);
         hlo_task_compare(&update, &the_case, step + 1);
