@@ -49,12 +49,15 @@ static hlo_value with_dropout(hlo_step *s, hlo_value x, hlo_value mask, float ra
                       hlo_number(&s->h, x.dtype, 0));
 }
 
-static bool has_dropout(const hlo_step *s) {
+bool hlo_drops_attention(const hlo_step *s) {
     return s->dropout && s->model->encoder.attention_dropout_rate > 0;
 }
 
 hlo_attention hlo_attention_forward(hlo_step *s, hlo_value qkv, hlo_key key) {
-    hlo *const      h = &s->h;
+    hlo *const h = &s->h;
+    if (s->config.attention == BT_HLO_ATTENTION_TRITON) {
+        return hlo_attention_gpu_forward(s, qkv, key);
+    }
     const float     rate = s->model->encoder.attention_dropout_rate;
     hlo_attention   a = {0};
     const hlo_value scores = scores_of(s, scaled_query(s, qkv), part_of(s, qkv, 1));
@@ -64,7 +67,7 @@ hlo_attention hlo_attention_forward(hlo_step *s, hlo_value qkv, hlo_key key) {
     const hlo_value sum = hlo_reduce(h, "add", e, 8);
     a.inv_sum = hlo_div(h, hlo_fill(h, sum, 1), sum);
     hlo_value p = hlo_mul(h, e, hlo_spread(h, a.inv_sum, e, 0));
-    if (has_dropout(s)) {
+    if (hlo_drops_attention(s)) {
         p = with_dropout(s, p, hlo_attention_mask(s, key, rate), rate);
     }
     const hlo_value context =
@@ -75,7 +78,10 @@ hlo_attention hlo_attention_forward(hlo_step *s, hlo_value qkv, hlo_key key) {
 
 hlo_value hlo_attention_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
                                  const hlo_attention *a, hlo_key key) {
-    hlo *const      h = &s->h;
+    hlo *const h = &s->h;
+    if (s->config.attention == BT_HLO_ATTENTION_TRITON) {
+        return hlo_attention_gpu_backward(s, d_context, qkv, a);
+    }
     const float     rate = s->model->encoder.attention_dropout_rate;
     const hlo_value q = scaled_query(s, qkv);
     const hlo_value k = part_of(s, qkv, 1);
@@ -87,7 +93,7 @@ hlo_value hlo_attention_backward(hlo_step *s, hlo_value d_context, hlo_value qkv
     const hlo_value p = hlo_mul(h, e, hlo_spread(h, a->inv_sum, e, 0));
     hlo_value       kept = p;
     hlo_value       d_p = hlo_product(s, "rqnd,rknd->rnqk", d, v);
-    if (has_dropout(s)) {
+    if (hlo_drops_attention(s)) {
         const hlo_value mask = hlo_attention_mask(s, key, rate);
         kept = with_dropout(s, p, mask, rate);
         d_p = with_dropout(s, d_p, mask, rate);

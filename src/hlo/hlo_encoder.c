@@ -89,6 +89,7 @@ static void list_kept(const hlo_layer_keep *keep, hlo_value list[HLO_N_KEPT]) {
     list[4] = keep->attention.inv_sum;
     list[5] = keep->sum_1;
     list[6] = keep->pre_act;
+    list[7] = keep->attention.bits;
 }
 
 /* Empty stacks [L,...] of what a layer keeps; with recomputation its input only. */
@@ -106,6 +107,10 @@ static int32_t empty_stacks(hlo_step *s, hlo_value stacks[HLO_N_KEPT]) {
     stacks[4] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->R, s->NH, s->S));
     stacks[5] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
     stacks[6] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->I));
+    if (!hlo_attention_has_bits(s)) {
+        return 7;
+    }
+    stacks[7] = hlo_zeros(h, BT_DTYPE_U32, HLO_DIMS(L, s->T, s->NH, hlo_attention_words(s)));
     return HLO_N_KEPT;
 }
 

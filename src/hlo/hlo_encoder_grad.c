@@ -44,6 +44,9 @@ static hlo_layer_keep kept_of(hlo_step *s, hlo_value layer, hlo_value x,
     k.attention.inv_sum = hlo_row(h, keep->layers[4], layer);
     k.sum_1 = hlo_row(h, keep->layers[5], layer);
     k.pre_act = hlo_row(h, keep->layers[6], layer);
+    if (hlo_attention_has_bits(s)) {
+        k.attention.bits = hlo_row(h, keep->layers[7], layer);
+    }
     return k;
 }
 

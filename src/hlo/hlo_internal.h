@@ -79,8 +79,10 @@ typedef struct hlo_step {
     hlo_value       args[BT_HLO_N_ROLES]; /* of roles that are no variable's */
     hlo_var         vars[HLO_N_VARS];
     hlo_key         keys; /* of all dropout places: embedding, head, head's input, layer by layer */
-    hlo_value       word_rows;   /* [T,E] the word table's gradient, slot by slot */
-    hlo_value       word_sum_sq; /* of word_rows */
+    hlo_value       seq_first, seq_behind; /* [T] int32: hlo_flash.h; with kernels */
+    hlo_value       key_bias;              /* [T] float32: likewise */
+    hlo_value       word_rows;             /* [T,E] the word table's gradient, slot by slot */
+    hlo_value       word_sum_sq;           /* of word_rows */
 } hlo_step;
 
 /* hlo_variable.c */
@@ -123,6 +125,13 @@ hlo_value hlo_dropout(hlo_step *s, hlo_value x, hlo_key key, hlo_value rows, flo
  * sequence of each slot begins in its row. */
 hlo_value hlo_attention_mask(hlo_step *s, hlo_key key, float rate);
 
+/* The same as bits: bit k of the words of a slot and head is that of its sequence's k-th token,
+ * [T,NH,words] uint32. */
+hlo_value hlo_attention_bits(hlo_step *s, hlo_key key, float rate);
+int64_t   hlo_attention_words(const hlo_step *s);
+/* Attention drops some of its probabilities. */
+bool hlo_drops_attention(const hlo_step *s);
+
 /* hlo_pass.c: dense layers, norms, activations. */
 /* A product in the compute dtype, as Model Garden's policy has it: `letters` as hlo_einsum's;
  * float32 comes out. */
@@ -150,11 +159,19 @@ hlo_value hlo_act_backward(hlo_step *s, bt_activation act, hlo_value d_out, hlo_
 typedef struct hlo_attention {
     hlo_value context;      /* [T,H] */
     hlo_value max, inv_sum; /* [R,NH,S] of the softmax */
+    hlo_value bits;         /* [T,NH,words] of dropout, with kernels */
 } hlo_attention;
 hlo_attention hlo_attention_forward(hlo_step *s, hlo_value qkv, hlo_key key);
 /* -> the gradient of qkv */
 hlo_value hlo_attention_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
                                  const hlo_attention *a, hlo_key key);
+/* hlo_attention_gpu.c: the same by kernels of hlo_flash.h. prepare: once a program, before the
+ * layers. */
+bool          hlo_attention_has_bits(const hlo_step *s);
+void          hlo_attention_prepare(hlo_step *s);
+hlo_attention hlo_attention_gpu_forward(hlo_step *s, hlo_value qkv, hlo_key key);
+hlo_value     hlo_attention_gpu_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
+                                         const hlo_attention *a);
 
 /* ---- encoder, head
  * -------------------------------------------------------------------------------
@@ -168,7 +185,7 @@ typedef struct hlo_layer_keep {
     hlo_value     pre_act; /* [T,I] */
     hlo_value     sum_2;   /* [T,H] the feed-forward's residual sum */
 } hlo_layer_keep;
-enum { HLO_N_KEPT = 7 };
+enum { HLO_N_KEPT = 8 };
 
 /* What the backward needs of the encoder: keeps of all layers, [L,...]; with recomputation their
  * inputs alone. */

@@ -205,3 +205,42 @@ hlo_value hlo_attention_mask(hlo_step *s, hlo_key key, float rate) {
     }
     return mask;
 }
+
+int64_t hlo_attention_words(const hlo_step *s) {
+    const int64_t longest = s->config.n_longest;
+    return ((longest > 0 && longest < s->S ? longest : s->S) + 31) / 32;
+}
+
+/* Each block of four words is made once, and is four bits of a result's word. */
+hlo_value hlo_attention_bits(hlo_step *s, hlo_key key, float rate) {
+    enum { BLOCKS_A_WORD = 8 };
+    static const int32_t  of_token[] = {0};
+    hlo *const            h = &s->h;
+    const bt_kern_dropout dropout = bt_kern_dropout_make(rate);
+    const hlo_value       like =
+        hlo_new(h, BT_DTYPE_U32, HLO_DIMS(s->T, s->NH, hlo_attention_words(s), BLOCKS_A_WORD));
+    const hlo_value rows = hlo_new(h, BT_DTYPE_U32, HLO_DIMS(s->T, s->NH));
+    const hlo_value tokens = hlo_convert(h, hlo_slot_tokens(s), BT_DTYPE_U32);
+    const hlo_value x =
+        hlo_add(h, hlo_broadcast(h, hlo_scaled(h, tokens, (double)s->NH), rows, of_token),
+                hlo_iota(h, BT_DTYPE_U32, rows, 1));
+    const hlo_value in_word = hlo_iota(h, BT_DTYPE_U32, like, 3);
+    const hlo_value block =
+        hlo_add(h, hlo_scaled(h, hlo_iota(h, BT_DTYPE_U32, like, 2), BLOCKS_A_WORD), in_word);
+    hlo_value c[4] = {
+        hlo_binary(h, "or",
+                   hlo_spread(h, shifted(h, "shift_left", x, ATTENTION_BLOCKS_LOG2), like, 0),
+                   block),
+        hlo_spread(h, shifted(h, "shift_right_logical", x, 32 - ATTENTION_BLOCKS_LOG2), like, 0),
+        hlo_broadcast(h, key.word[2], like, NULL), hlo_broadcast(h, key.word[3], like, NULL)};
+    hlo_philox(h, c, key.word[0], key.word[1]);
+    hlo_value four = {0};
+    for (int i = 0; i < 4; i++) {
+        const hlo_value bit = hlo_scaled(
+            h, hlo_convert(h, hlo_compare(h, "GT", c[i], number(h, dropout.limit)), BT_DTYPE_U32),
+            (double)(1U << i));
+        four = i == 0 ? bit : hlo_binary(h, "or", four, bit);
+    }
+    const hlo_value placed = hlo_binary(h, "shift_left", four, hlo_scaled(h, in_word, 4));
+    return hlo_reduce(h, "or", placed, 8);
+}

@@ -93,6 +93,10 @@ void hlo_put(hlo *h, const char *fmt, ...) {
     put(h, &h->body, text);
 }
 
+void hlo_put_text(hlo *h, const char *text) {
+    put(h, &h->body, text);
+}
+
 void hlo_put_line(hlo *h) {
     put(h, &h->body, "\n");
     for (int32_t i = 0; i < h->depth; i++) {

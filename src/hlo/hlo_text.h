@@ -49,6 +49,7 @@ BT_MUST_USE bt_status hlo_finish(hlo *h, const hlo_value *results, size_t n_resu
 
 /* Appends to the body; begins a line with the indentation. */
 void      hlo_put(hlo *h, const char *fmt, ...) BT_PRINTF(2, 3);
+void      hlo_put_text(hlo *h, const char *text); /* as it is */
 void      hlo_put_line(hlo *h);
 void      hlo_put_value(hlo *h, hlo_value x);
 void      hlo_put_type(hlo *h, hlo_value x);

@@ -16,22 +16,31 @@ static bt_pjrt_plugin *plugin;
 static const char     *target_name;
 
 typedef struct step_row {
-    const char *what;
-    int64_t     H, L, NH, n_rows;
-    bool        recompute;
-    int32_t     n_replicas;
-    double      temporary_bytes; /* at most */
-    bool        is_long;
+    const char      *what;
+    int64_t          H, L, NH, n_rows, n_slots;
+    bool             recompute;
+    int32_t          n_replicas;
+    double           temporary_bytes; /* at most */
+    bool             is_long;
+    bt_hlo_attention attention;
 } step_row;
 
 static const step_row gpu_rows[] = {
-    {"small", 32, 2, 4, 4, false, 2, 64e6, false},
-    {"BERT-base", 768, 12, 12, 128, false, 1, 6e9, true},
-    {"BERT-base, recomputed", 768, 12, 12, 128, true, 1, 2e9, true},
+    {"small", 32, 2, 4, 4, 128, false, 2, 64e6, false, BT_HLO_ATTENTION_XLA},
+    {"small, kernels", 64, 2, 1, 4, 72, false, 2, 64e6, false, BT_HLO_ATTENTION_TRITON},
+    {"BERT-base", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_HLO_ATTENTION_XLA},
+    {"BERT-base, recomputed", 768, 12, 12, 128, 128, true, 1, 2e9, true, BT_HLO_ATTENTION_XLA},
+    {"BERT-base, kernels", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_HLO_ATTENTION_TRITON},
+    {"BERT-base, kernels, recomputed", 768, 12, 12, 128, 128, true, 1, 2e9, true,
+     BT_HLO_ATTENTION_TRITON},
+    {"BERT-base, kernels, SQuAD", 768, 12, 12, 16, 768, false, 1, 6e9, true,
+     BT_HLO_ATTENTION_TRITON},
+    {"BERT-large, kernels, SQuAD", 1024, 24, 16, 16, 768, false, 1, 12e9, true,
+     BT_HLO_ATTENTION_TRITON},
 };
 static const step_row tpu_rows[] = {
-    {"small", 32, 2, 4, 4, false, 2, 64e6, false},
-    {"BERT-base", 768, 12, 12, 32, false, 1, 2e9, true},
+    {"small", 32, 2, 4, 4, 128, false, 2, 64e6, false, BT_HLO_ATTENTION_XLA},
+    {"BERT-base", 768, 12, 12, 32, 128, false, 1, 2e9, true, BT_HLO_ATTENTION_XLA},
 };
 
 static bool is_long(void) {
@@ -57,10 +66,11 @@ static bt_hlo_program *make_step(const step_row *row) {
                                     .dropout_rate = 0.1F};
     const bt_hlo_config     config = {.what = BT_HLO_TRAIN,
                                       .n_rows = row->n_rows,
-                                      .n_slots = 128,
+                                      .n_slots = row->n_slots,
                                       .n_seqs = 2 * row->n_rows,
                                       .precision = BT_PRECISION_BF16,
                                       .recompute = row->recompute,
+                                      .attention = row->attention,
                                       .n_replicas = row->n_replicas};
     const bt_conf_args      args = {.experiment = "bert/sentence_prediction"};
     const bt_optim_derived  derived = {.train_steps = 30, .warmup_steps = 5};

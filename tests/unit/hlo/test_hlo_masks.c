@@ -149,10 +149,38 @@ static void probabilities_are_dropped_as_bt_rng_says(void **state) {
     assert_int_equal(n, NH * (25 + 81 + 49 + 169));
 }
 
+/* As bits of a sequence, which may not be longer than n_longest. */
+static void bits_are_dropped_as_bt_rng_says(void **state) {
+    (void)state;
+    enum { LONGEST = 40, WORDS = 2, BITS = 32 };
+    static hlo_step s;
+    static float    got[T][NH][WORDS][BITS];
+    begin(&s);
+    s.S = 64; /* words are those of the longest sequence, not of a row */
+    s.config.n_longest = LONGEST;
+    const hlo_value layer = hlo_number(&s.h, BT_DTYPE_I32, 1);
+    const hlo_value words = hlo_attention_bits(&s, hlo_layer_key(&s, layer, HLO_LAYER_PROBS), rate);
+    const hlo_value like = hlo_new(&s.h, BT_DTYPE_U32, HLO_DIMS(T, NH, WORDS, BITS));
+    const hlo_value moved =
+        hlo_binary(&s.h, "shift_right_logical", hlo_spread(&s.h, words, like, 0),
+                   hlo_iota(&s.h, BT_DTYPE_U32, like, 3));
+    run(&s, hlo_binary(&s.h, "and", moved, hlo_number(&s.h, BT_DTYPE_U32, 1)), &got[0][0][0][0]);
+    const bt_rng_key key = bt_rng_key_make(seed, step, 1, BT_SITE_ATTENTION_PROBS_DROPOUT);
+    for (int64_t t = 0; t < T; t++) {
+        for (int64_t i = 0; segments[t] >= 0 && i < NH * WORDS * BITS; i++) {
+            const int64_t  head = i / (WORDS * BITS);
+            const int64_t  k = i % (WORDS * BITS);
+            const uint64_t row = (uint64_t)tokens[t] * NH + (uint64_t)head;
+            assert_int_equal(got[t][head][k / BITS][k % BITS] != 0, is_kept(key, row << 18, k));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_dropped_as_bt_rng_says),
         cmocka_unit_test(probabilities_are_dropped_as_bt_rng_says),
+        cmocka_unit_test(bits_are_dropped_as_bt_rng_says),
     };
     if (test_pjrt_client() == NULL) { /* which has said why */
         return TEST_SKIP_EXIT;
