@@ -5,6 +5,8 @@
  * loop runs. */
 #include "run.h"
 
+#include <stdio.h>
+
 #include "bt/fs.h"
 
 static bool mode_trains(bt_conf_mode mode) {
@@ -339,6 +341,19 @@ static bt_status save_interrupted(train_run *run, bt_error *err) {
                    bt_stop_signal_name(), run->step, run->config.train_steps, run->args->model_dir);
 }
 
+/* What a device held and nobody saved may be gone with it. */
+static bt_status say_where_from(const train_run *run, bt_status rc, bt_error *err) {
+    char       from[64] = "begins anew";
+    bt_error   why = *err;
+    const bool is_full = rc == BT_E_NOMEM;
+    if (run->last_saved >= 0) {
+        (void)snprintf(from, sizeof from, "goes on from step %" PRId64, run->last_saved);
+    }
+    return BT_FAIL(err, rc, "%s; stopped after step %" PRId64 ": the same command %s%s", why.msg,
+                   run->step, from,
+                   is_full ? ", with a smaller task.train_data.global_batch_size" : "");
+}
+
 /* From here on there is something to save: waits for a store are not cut short any more, the loops
  * end at the next step or batch. */
 static bt_status train_and_save(train_run *run, bt_error *err) {
@@ -355,6 +370,9 @@ static bt_status train_and_save(train_run *run, bt_error *err) {
     bt_log_progress(NULL);
     if (rc == BT_OK) {
         rc = saver_join(run, err);
+    }
+    if (run->strategy.on_devices && (rc == BT_E_BACKEND || rc == BT_E_NOMEM) && err != NULL) {
+        return say_where_from(run, rc, err);
     }
     return rc == BT_E_INTERRUPTED ? save_interrupted(run, err) : rc;
 }

@@ -99,13 +99,15 @@ class Strategies(e2e.Case):
         if plugins.fetched('cpu') is None or 'plug-ins: PJRT' not in e2e.run(['--version']).stdout:
             self.skipTest('SKIPPED: no CPU plug-in, or a build without (tools/get_pjrt.sh cpu)')
         path = plugins.fetched('cpu')
+        e2e.write_records(self.path('train.tf_record'), e2e.make_rows(64, seq_length=6))
         env = {'XLA_FLAGS': plugins.QUICK, 'BERT_TRAIN_PJRT_DIR': self.path('cache'),
                'PJRT_NAMES_AND_LIBRARY_PATHS': 'cuda:%s,tpu:%s' % (path, path)}
         for override, tpu, words in (
                 (STRATEGY + 'one_device,runtime.num_gpus=1', '', 'strategy one_device: 1 of 4'),
                 (STRATEGY + 'mirrored,runtime.num_gpus=2', '', 'strategy mirrored: 2 of 4'),
                 (STRATEGY + 'tpu', 'my-tpu', 'strategy tpu: 4 of 4')):
-            result = self.train(mode='train', override='trainer.train_steps=1,' + override,
+            result = self.train(mode='train', override='trainer.train_steps=1,task.train_data.seq_length=6,' +
+                                override,
                                 model_dir=words[9:13], more=['--tpu=' + tpu] if tpu else [],
                                 run_how={'env': env, 'timeout': 280})
             self.assertIn(words, result.stderr)
@@ -114,7 +116,8 @@ class Strategies(e2e.Case):
                 (STRATEGY + 'mirrored,runtime.num_gpus=5', 5, 'has 4 (cpu): set it to at most'),
                 (STRATEGY + 'tpu,task.train_data.drop_remainder=false', 2, 'drop_remainder'),
                 (STRATEGY + 'mirrored,runtime.num_gpus=3', 2, 'a multiple of 3')):
-            self.assertIn(words, self.refused(override, code, env=env), override)
+            self.assertIn(words, self.refused(
+                'task.train_data.seq_length=6,' + override, code, env=env), override)
 
 
 if __name__ == '__main__':

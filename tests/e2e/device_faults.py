@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plug-ins and devices that fail, through the whole program: one sentence, the right exit code, and
+nothing lost that was saved. The CPU plug-in, with a fault (tests/support/faulty_plugin.c)."""
+import os
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+import plugins  # noqa: E402
+
+RESOURCE_EXHAUSTED = '8'
+# all rows have as many tokens: one shape, so one program
+EQUAL = 'task.train_data.seq_length=6'
+
+
+def built(name):
+    return os.path.join(e2e.BUILD, 'tests', 'support', name)
+
+
+class DeviceFaults(e2e.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.cache = tempfile.mkdtemp(prefix='bt-e2e-')  # programs, for all tests
+        cls.addClassCleanup(shutil.rmtree, cls.cache, ignore_errors=True)
+
+    def setUp(self):
+        super().setUp()
+        if plugins.fetched('cpu') is None or not os.path.exists(built('bt_faulty_plugin.so')):
+            self.skipTest('SKIPPED: no CPU plug-in, or a build without (tools/get_pjrt.sh cpu)')
+        e2e.write_records(self.path('train.tf_record'), e2e.make_rows(64, seq_length=6))
+
+    def on_device(self, path=None, override='', env=None, **how):
+        """A run of the mode train; env: the fault."""
+        path = built('bt_faulty_plugin.so') if path is None else path
+        override = ','.join(x for x in ('runtime.pjrt_plugin=' + path, EQUAL, override) if x)
+        env = dict(env or {}, XLA_FLAGS=plugins.QUICK, BERT_TRAIN_PJRT_DIR=self.cache,
+                   BT_FAULTY_PLUGIN=plugins.fetched('cpu'))
+        return self.train(mode='train', override=override, run_how={'env': env, 'timeout': 280},
+                          **how)
+
+    def test_what_is_no_plugin(self):
+        self.write('text.so', 'no library\n' * 99)
+        self.write('empty.so', '')
+        for path, env, words in (
+                (self.path('nowhere.so'), {}, ('nowhere.so', 'there is no plug-in')),
+                (self.folder, {}, (self.folder,)),
+                (self.path('text.so'), {}, ('text.so: not a plug-in', 'invalid ELF header')),
+                (self.path('empty.so'), {}, ('empty.so: not a plug-in', 'too short')),
+                (built('bt_no_plugin.so'), {}, ('bt_no_plugin.so', 'without the function GetPjrtApi')),
+                (None, {'BT_FAULTY_MAJOR': '1'}, ('interface 1.', 'calls 0.x', 'another version')),
+                (None, {'BT_FAULTY_TABLE': '400'}, ('400 bytes', 'a newer plug-in')),
+        ):
+            error = self.one_error(self.on_device(path, env=env, expect=5))
+            for word in words:
+                self.assertIn(word, error)
+            self.assertFalse(os.path.exists(self.path('out')))
+        # the same where a strategy looks for it
+        result = self.train(mode='train', override='runtime.num_gpus=1', expect=5, run_how={
+            'env': {'PJRT_NAMES_AND_LIBRARY_PATHS': 'cuda:' + built('bt_no_plugin.so')}})
+        self.assertIn('runtime.num_gpus: 1 (strategy one_device): ' + built('bt_no_plugin.so'),
+                      self.one_error(result))
+
+    def test_a_device_is_lost(self):
+        """Exit 5; what was saved is whole, and from there the run ends with the same bytes."""
+        self.on_device(model_dir='whole')
+        for model_dir, fault, code, words in (
+                ('lost', {}, 5, 'after step 12: the same command goes on from step 5'),
+                ('full', {'BT_FAULTY_CODE': RESOURCE_EXHAUSTED}, 4, 'global_batch_size')):
+            fault = dict(fault, BT_FAULTY_RUN='13')
+            error = self.one_error(self.on_device(model_dir=model_dir, env=fault, expect=code))
+            for word in (words, 'bt_faulty_plugin.so', 'the device fell off the bus'):
+                self.assertIn(word, error)
+            self.assertFalse(os.path.exists(self.path(model_dir, 'ckpt-15.index')))
+            self.same_values(self.path(model_dir, 'ckpt-5'), self.path('whole', 'ckpt-5'))
+            self.on_device(model_dir=model_dir)
+            self.same_values(self.path(model_dir, 'ckpt-20'), self.path('whole', 'ckpt-20'))
+
+    def test_the_processor_goes_on(self):
+        """Nothing was saved by the first run: the same command begins anew. The second loses the
+        device after a checkpoint, and the processor takes over."""
+        error = self.one_error(self.on_device(env={'BT_FAULTY_RUN': '1'}, expect=5))
+        self.assertIn('after step 0: the same command begins anew', error)
+        self.assertEqual([x for x in os.listdir(self.path('out')) if x.startswith('ckpt')], [])
+        self.on_device(env={'BT_FAULTY_RUN': '7'}, expect=5)
+        result = self.train(mode='train', override=EQUAL)
+        self.assertIn('ckpt-5', result.stderr)
+        self.assertTrue(os.path.exists(self.path('out', 'ckpt-20.index')))
+
+
+if __name__ == '__main__':
+    e2e.main()
