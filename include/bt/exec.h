@@ -94,6 +94,18 @@ void                  bt_exec_free(bt_exec *exec);
  * rates of 0 instead). */
 BT_MUST_USE bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
                                          uint64_t seed, bt_step_result *result, bt_error *err);
+/* The same in two halves, so that the next batch is made and sent while a device still works: steps
+ * end in the order in which they were begun. At most bt_exec_train_depth may be under way: 1 where
+ * a step is made when begin returns (CPU), or where a step needs to know how the last one went
+ * (a dynamic loss scale). All other functions want none to be under way. Where the depth is 1 the
+ * batch stays the caller's until the end, else it is free for other use when begin returns: *batch
+ * is the step's own, or a copy, and borrowed until the next call, as result->logits is. What goes
+ * wrong on a device may show at the end of an earlier step or of a later one. */
+int32_t               bt_exec_train_depth(const bt_exec *exec);
+BT_MUST_USE bt_status bt_exec_train_begin(bt_exec *exec, const bt_batch *batch, int64_t step,
+                                          uint64_t seed, bt_error *err);
+BT_MUST_USE bt_status bt_exec_train_end(bt_exec *exec, bt_step_result *result,
+                                        const bt_batch **batch, bt_error *err);
 /* Forward and backward only: the gradients stay readable in bt_exec_gradient (before clipping). */
 BT_MUST_USE bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step,
                                         uint64_t seed, bt_step_result *result, bt_error *err);

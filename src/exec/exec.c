@@ -9,9 +9,25 @@ void bt_exec_free(bt_exec *exec) {
     }
 }
 
+int32_t bt_exec_train_depth(const bt_exec *exec) {
+    return exec->engine->train_depth(exec);
+}
+
+bt_status bt_exec_train_begin(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
+                              bt_error *err) {
+    return exec->engine->train_begin(exec, batch, step, seed, err);
+}
+
+bt_status bt_exec_train_end(bt_exec *exec, bt_step_result *result, const bt_batch **batch,
+                            bt_error *err) {
+    return exec->engine->train_end(exec, result, batch, err);
+}
+
 bt_status bt_exec_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                              bt_step_result *result, bt_error *err) {
-    return exec->engine->train_step(exec, batch, step, seed, result, err);
+    const bt_batch *its_own = NULL;
+    BT_TRY(bt_exec_train_begin(exec, batch, step, seed, err));
+    return bt_exec_train_end(exec, result, &its_own, err);
 }
 
 bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,

@@ -7,27 +7,39 @@
 
 #include "bt/exec.h"
 
+/* Kinds of functions, by which the engines declare their own. */
+typedef int32_t               exec_train_depth_fn(const bt_exec *exec);
+typedef BT_MUST_USE bt_status exec_train_begin_fn(bt_exec *exec, const bt_batch *batch,
+                                                  int64_t step, uint64_t seed, bt_error *err);
+typedef BT_MUST_USE bt_status exec_train_end_fn(bt_exec *exec, bt_step_result *result,
+                                                const bt_batch **batch, bt_error *err);
+typedef BT_MUST_USE bt_status exec_gradients_fn(bt_exec *exec, const bt_batch *batch, int64_t step,
+                                                uint64_t seed, bt_step_result *result,
+                                                bt_error *err);
+typedef BT_MUST_USE bt_status exec_evaluate_fn(bt_exec *exec, const bt_batch *batch,
+                                               bt_step_result *result, bt_error *err);
+typedef BT_MUST_USE bt_status exec_encode_fn(bt_exec *exec, const bt_batch *batch, int64_t layer,
+                                             float *hidden, float *pooled, bt_error *err);
+typedef BT_MUST_USE bt_status exec_state_fn(bt_exec *exec, bt_error *err);
+typedef bt_exec_memory        exec_plan_memory_fn(bt_exec *exec, int64_t n_seqs, int64_t length);
+
 typedef struct exec_engine {
     void (*destroy)(bt_exec *exec);
-    bt_status (*train_step)(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
-                            bt_step_result *result, bt_error *err);
-    bt_status (*gradients)(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
-                           bt_step_result *result, bt_error *err);
-    bt_status (*evaluate)(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
-                          bt_error *err);
-    bt_status (*encode)(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,
-                        float *pooled, bt_error *err);
-    bt_status (*settle)(bt_exec *exec, bt_error *err);
-    bt_status (*changed)(bt_exec *exec, bt_error *err);
+    exec_train_depth_fn *train_depth;
+    exec_train_begin_fn *train_begin;
+    exec_train_end_fn   *train_end;
+    exec_gradients_fn   *gradients;
+    exec_evaluate_fn    *evaluate;
+    exec_encode_fn      *encode;
+    exec_state_fn       *settle, *changed, *swap_averages;
     void (*copy)(bt_exec *exec, float *to, const float *from);
-    bt_status (*swap_averages)(bt_exec *exec, bt_error *err);
     bt_loss_scale (*get_loss_scale)(const bt_exec *exec);
     void (*set_loss_scale)(bt_exec *exec, bt_loss_scale scale);
     void (*reserve_memory)(bt_exec *exec, uint64_t n_bytes);
     size_t (*memory_bytes)(const bt_exec *exec);
     bt_status (*measure_peaks)(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS], size_t *n,
                                bt_error *no_blas, bt_error *err);
-    bt_exec_memory (*plan_memory)(bt_exec *exec, int64_t n_seqs, int64_t length);
+    exec_plan_memory_fn *plan_memory;
     const char *(*describe)(const bt_exec *exec);
 } exec_engine;
 

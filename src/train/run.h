@@ -145,29 +145,30 @@ typedef struct train_run {
     bt_metrics          *validation_metrics;
     void                *output; /* state of output_ops(run); NULL when that is */
     run_log             *log;
-    bt_ckpt_choice       start;        /* the checkpoint that the run went on from */
-    bt_ckpt_manager     *saves;        /* of model_dir; opened when first needed */
-    bt_ckpt_manager     *best_saves;   /* of the best checkpoint's folder, likewise */
-    saver               *saver;        /* NULL: saves are written between the steps */
-    int64_t              round;        /* see run_log_config */
-    int64_t              step;         /* updates made */
-    int64_t              save_counter; /* checkpoints saved, both kinds */
-    int64_t              last_saved;   /* step, or -1 */
-    int64_t              save_base;    /* step that checkpoint_interval counts from, or -1 */
-    bool                 was_stopped;  /* what was restored is no save that was due */
-    uint64_t             vocabulary; /* names the bytes of the training rows' vocabulary; 0: none */
-    uint64_t             recorded_vocabulary; /* that of labels.json; 0: not said */
-    chunk_sums           chunk;
-    int64_t              recovery_trials;
-    bool                 evaluation_due; /* stopped inside an evaluation: it is owed */
-    early_stop           early_stop;
-    bool                 knows_best; /* early_stop holds all evaluations before run->step */
-    const char          *stopped; /* why training ended: "train_steps"; NULL: nothing was trained */
-    bool                 has_best;
-    double               best_value;
-    double               started;  /* bt_time_monotonic */
-    bool                 is_ready; /* the first step was begun */
-    bt_train_summary    *summary;
+    bt_ckpt_choice       start;      /* the checkpoint that the run went on from */
+    bt_ckpt_manager     *saves;      /* of model_dir; opened when first needed */
+    bt_ckpt_manager     *best_saves; /* of the best checkpoint's folder, likewise */
+    saver               *saver;      /* NULL: saves are written between the steps */
+    int64_t              round;      /* see run_log_config */
+    int64_t              step;       /* updates made */
+    int64_t           n_under_way;   /* updates begun after them, whose numbers are not there yet */
+    int64_t           save_counter;  /* checkpoints saved, both kinds */
+    int64_t           last_saved;    /* step, or -1 */
+    int64_t           save_base;     /* step that checkpoint_interval counts from, or -1 */
+    bool              was_stopped;   /* what was restored is no save that was due */
+    uint64_t          vocabulary;    /* names the bytes of the training rows' vocabulary; 0: none */
+    uint64_t          recorded_vocabulary; /* that of labels.json; 0: not said */
+    chunk_sums        chunk;
+    int64_t           recovery_trials;
+    bool              evaluation_due; /* stopped inside an evaluation: it is owed */
+    early_stop        early_stop;
+    bool              knows_best; /* early_stop holds all evaluations before run->step */
+    const char       *stopped;    /* why training ended: "train_steps"; NULL: nothing was trained */
+    bool              has_best;
+    double            best_value;
+    double            started;  /* bt_time_monotonic */
+    bool              is_ready; /* the first step was begun */
+    bt_train_summary *summary;
 } train_run;
 
 /* run_config.c: reads conf; needs no data. Then the derivation, when the number of rows is known.

@@ -44,17 +44,26 @@ bt_status fail_data_end(const train_run *run, int64_t step, bt_error *err) {
         step, run->config.train_steps);
 }
 
-static bt_status train_step(train_run *run, double *loss, bt_error *err) {
+static bt_status begin_step(train_run *run, bt_error *err) {
     const bt_batch *batch = NULL;
     bool            end = false;
+    const int64_t   step = run->step + run->n_under_way;
     const double    waited = bt_data_wait_seconds(run->train_data);
     BT_TRY(bt_data_next_batch(run->train_data, &batch, &end, err));
     run->chunk.input_wait += bt_data_wait_seconds(run->train_data) - waited;
     if (end) {
-        return fail_data_end(run, run->step, err);
+        return fail_data_end(run, step, err);
     }
-    bt_step_result result = {0};
-    BT_TRY(bt_exec_train_step(run->exec, batch, run->step, run->config.seed, &result, err));
+    BT_TRY(bt_exec_train_begin(run->exec, batch, step, run->config.seed, err));
+    run->n_under_way++;
+    return BT_OK;
+}
+
+static bt_status end_step(train_run *run, double *loss, bt_error *err) {
+    const bt_batch *batch = NULL;
+    bt_step_result  result = {0};
+    BT_TRY(bt_exec_train_end(run->exec, &result, &batch, err));
+    run->n_under_way--;
     if (result.n_nonfinite > 0 && !result.is_skipped && run->config.recovery_max_trials == 0) {
         return fail_nonfinite(run, batch, &result, err);
     }
@@ -188,28 +197,55 @@ static void log_ready(train_run *run) {
     }
 }
 
-static bt_status run_chunk(train_run *run, int64_t end_step, bt_error *err) {
-    log_ready(run);
-    (void)bt_stop_say("after this step");
+/* Makes one step, and lets the engine have as many more as it takes before their time. */
+static bt_status train_step(train_run *run, int64_t last, double *loss, bt_error *err) {
+    const int32_t depth = bt_exec_train_depth(run->exec);
+    while (run->n_under_way < depth && run->step + run->n_under_way < last) {
+        BT_TRY(begin_step(run, err));
+    }
+    return end_step(run, loss, err);
+}
+
+/* A stop takes in the steps that were begun: their updates are made, and saved. */
+static bt_status end_all(train_run *run, bt_status rc, bt_error *err) {
+    bt_error own = BT_ERROR_INIT;
+    double   loss = 0;
+    while (rc == BT_E_INTERRUPTED && run->n_under_way > 0) {
+        const bt_status ended = end_step(run, &loss, &own);
+        if (ended != BT_OK) {
+            *err = own; /* nothing is saved of them */
+            return ended;
+        }
+    }
+    return rc;
+}
+
+static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {
     double drawn = bt_time_monotonic();
-    while (run->step < end_step) {
+    while (run->step < last) {
         BT_TRY(bt_stop_check(err));
         if (saver_has_failed(run)) {
             return saver_join(run, err);
         }
         const double start = bt_time_monotonic();
         double       loss = 0;
-        BT_TRY(train_step(run, &loss, err));
+        BT_TRY(train_step(run, last, &loss, err));
         const double now = bt_time_monotonic();
         run->chunk.seconds += now - start;
         if (now - drawn > progress_period) {
             run_log_progress(run, loss, (double)bt_optim_learning_rate(run->optim, run->step - 1),
-                             end_step);
+                             last);
             drawn = now;
         }
     }
     bt_log_progress(NULL);
     return BT_OK;
+}
+
+static bt_status run_chunk(train_run *run, int64_t last, bt_error *err) {
+    log_ready(run);
+    (void)bt_stop_say("after this step");
+    return end_all(run, make_steps(run, last, err), err);
 }
 
 /* One chunk; *went_back: a recovery took the run back to a checkpoint after it. */

@@ -186,7 +186,9 @@ static const char *cpu_describe(const bt_exec *base) {
 
 static const exec_engine cpu_engine = {
     .destroy = cpu_destroy,
-    .train_step = exec_cpu_train_step,
+    .train_depth = exec_cpu_train_depth,
+    .train_begin = exec_cpu_train_begin,
+    .train_end = exec_cpu_train_end,
     .gradients = exec_cpu_gradients,
     .evaluate = exec_cpu_evaluate,
     .encode = exec_cpu_encode,

@@ -108,6 +108,8 @@ typedef struct exec_cpu {
     exec_acts       acts;
     exec_parts      parts;
     exec_scale      scale;
+    const bt_batch *begun; /* the step that was made and not ended; NULL: none */
+    bt_step_result  begun_result;
     char            description[EXEC_DESCRIPTION_BYTES];
 } exec_cpu;
 
@@ -121,9 +123,9 @@ size_t exec_scratch_bytes(const exec_cpu *exec, const exec_shape *shape);
 void   exec_acts_deinit(exec_acts *acts);
 
 /* exec_cpu_memory.c: bytes that the engine can still take. */
-uint64_t       exec_memory_left(const exec_cpu *exec);
-void           exec_cpu_reserve_memory(bt_exec *exec, uint64_t n_bytes);
-bt_exec_memory exec_cpu_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length);
+uint64_t            exec_memory_left(const exec_cpu *exec);
+void                exec_cpu_reserve_memory(bt_exec *exec, uint64_t n_bytes);
+exec_plan_memory_fn exec_cpu_plan_memory;
 
 /* The engine's rows of exec_engine.h, each in the file of its subject. */
 static inline exec_cpu *exec_cpu_of(bt_exec *exec) {
@@ -133,14 +135,12 @@ static inline const exec_cpu *exec_cpu_seen(const bt_exec *exec) {
     return (const exec_cpu *)(const void *)exec;
 }
 /* exec_cpu_step.c */
-BT_MUST_USE bt_status exec_cpu_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
-                                          uint64_t seed, bt_step_result *result, bt_error *err);
-BT_MUST_USE bt_status exec_cpu_gradients(bt_exec *exec, const bt_batch *batch, int64_t step,
-                                         uint64_t seed, bt_step_result *result, bt_error *err);
-BT_MUST_USE bt_status exec_cpu_evaluate(bt_exec *exec, const bt_batch *batch,
-                                        bt_step_result *result, bt_error *err);
-BT_MUST_USE bt_status exec_cpu_encode(bt_exec *exec, const bt_batch *batch, int64_t layer,
-                                      float *hidden, float *pooled, bt_error *err);
+exec_train_depth_fn exec_cpu_train_depth;
+exec_train_begin_fn exec_cpu_train_begin;
+exec_train_end_fn   exec_cpu_train_end;
+exec_gradients_fn   exec_cpu_gradients;
+exec_evaluate_fn    exec_cpu_evaluate;
+exec_encode_fn      exec_cpu_encode;
 /* exec_cpu_scale.c */
 bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *exec);
 void          exec_cpu_set_loss_scale(bt_exec *exec, bt_loss_scale scale);

@@ -227,12 +227,31 @@ bt_status exec_cpu_gradients(bt_exec *exec, const bt_batch *batch, int64_t step,
     return rc;
 }
 
-bt_status exec_cpu_train_step(bt_exec *exec, const bt_batch *batch, int64_t step, uint64_t seed,
-                              bt_step_result *result, bt_error *err) {
+int32_t exec_cpu_train_depth(const bt_exec *exec) {
+    (void)exec;
+    return 1;
+}
+
+bt_status exec_cpu_train_begin(bt_exec *base, const bt_batch *batch, int64_t step, uint64_t seed,
+                               bt_error *err) {
+    exec_cpu *const   exec = exec_cpu_of(base);
     const bt_fp_state before = bt_fp_flush();
-    const bt_status   rc = train_step(exec_cpu_of(exec), batch, step, seed, result, err);
+    const bt_status   rc = train_step(exec, batch, step, seed, &exec->begun_result, err);
     bt_fp_set(before);
+    exec->begun = rc == BT_OK ? batch : NULL;
     return rc;
+}
+
+bt_status exec_cpu_train_end(bt_exec *base, bt_step_result *result, const bt_batch **batch,
+                             bt_error *err) {
+    exec_cpu *const exec = exec_cpu_of(base);
+    if (exec->begun == NULL) {
+        return BT_FAIL(err, BT_E_INTERNAL, "a step ends that was not begun");
+    }
+    *result = exec->begun_result;
+    *batch = exec->begun;
+    exec->begun = NULL;
+    return BT_OK;
 }
 
 bt_status exec_cpu_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,

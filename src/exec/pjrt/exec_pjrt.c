@@ -10,6 +10,9 @@
 static void pjrt_destroy(bt_exec *base) {
     exec_pjrt *const exec = exec_pjrt_of(base);
     exec_flight_deinit(exec, &exec->flight);
+    for (int i = 0; i < EXEC_PJRT_DEPTH; i++) {
+        exec_flight_deinit(exec, &exec->steps[i]);
+    }
     exec_arrays_drop(exec);
     for (size_t i = 0; i < exec->n_programs; i++) {
         exec_program_free(exec->programs[i]);
@@ -79,7 +82,9 @@ static const char *pjrt_describe(const bt_exec *base) {
 
 static const exec_engine pjrt_engine = {
     .destroy = pjrt_destroy,
-    .train_step = exec_pjrt_train_step,
+    .train_depth = exec_pjrt_train_depth,
+    .train_begin = exec_pjrt_train_begin,
+    .train_end = exec_pjrt_train_end,
     .gradients = exec_pjrt_gradients,
     .evaluate = exec_pjrt_evaluate,
     .encode = exec_pjrt_encode,

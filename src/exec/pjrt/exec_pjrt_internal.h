@@ -14,6 +14,10 @@
 
 enum { EXEC_PJRT_DESCRIPTION_BYTES = 512, EXEC_PJRT_MAX_REPLICAS = 64, EXEC_PJRT_MAX_ARRAYS = 256 };
 
+/* Steps under way at once: one that the device works on, and enough behind it that it does not wait
+ * while the host is late. */
+enum { EXEC_PJRT_DEPTH = 8 };
+
 /* An array that stays on every replica's device from run to run: a variable's, or the sums of a
  * batch in parts. */
 typedef struct exec_array {
@@ -56,7 +60,9 @@ typedef struct exec_step {
 /* A step on its way: its batch in pieces, and what its runs gave. Its memory is used again. */
 typedef struct exec_flight {
     exec_step     what;
-    bt_batch      batch; /* borrowed */
+    bt_batch      batch; /* borrowed, or the copy */
+    uint8_t      *copy;  /* owned: its columns */
+    size_t        copy_cap;
     exec_bucket   bucket;
     int32_t       n_replicas, n_parts; /* each replica's share in so many pieces */
     exec_rows    *rows;                /* owned; [n_replicas * n_parts], replica by replica */
@@ -87,8 +93,10 @@ typedef struct exec_pjrt {
     size_t         n_arrays;
     exec_program **programs; /* owned; compiled when first asked for */
     size_t         n_programs, programs_cap;
-    exec_flight    flight;
-    float         *logits; /* owned: in the batch's order */
+    exec_flight    flight;                 /* of what is no training */
+    exec_flight    steps[EXEC_PJRT_DEPTH]; /* that were begun, in a ring */
+    int32_t        first_step, n_steps;    /* of those that did not end */
+    float         *logits;                 /* owned: in the batch's order */
     size_t         logits_cap;
     float         *scratch; /* owned: an array on its way */
     size_t         scratch_cap;
@@ -130,9 +138,7 @@ void                  exec_parts_drop(exec_pjrt *exec);  /* what was added up of
 BT_MUST_USE bt_status exec_array_download(exec_pjrt *exec, const bt_hlo_variable *variable,
                                           bt_pjrt_buffer *buffer, float *flat, bt_error *err);
 bt_pjrt_shape         exec_shape_of(const bt_hlo_tensor *tensor);
-BT_MUST_USE bt_status exec_pjrt_settle(bt_exec *exec, bt_error *err);
-BT_MUST_USE bt_status exec_pjrt_changed(bt_exec *exec, bt_error *err);
-BT_MUST_USE bt_status exec_pjrt_swap_averages(bt_exec *exec, bt_error *err);
+exec_state_fn         exec_pjrt_settle, exec_pjrt_changed, exec_pjrt_swap_averages;
 BT_MUST_USE bt_status exec_need_state(const exec_pjrt *exec, bt_error *err); /* not lost? */
 
 /* ---- exec_pjrt_run.c ----------------------------------------------------------------------------
@@ -151,6 +157,9 @@ BT_MUST_USE bt_status exec_result_download(exec_pjrt *exec, const exec_results *
 
 /* ---- exec_pjrt_flight.c -------------------------------------------------------------------------
  */
+/* From here on the flight has a batch of its own. */
+BT_MUST_USE bt_status exec_flight_keep(exec_pjrt *exec, exec_flight *flight, const bt_batch *batch,
+                                       bt_error *err);
 /* Checks the batch, lays it out and sends it: of training with an update all parts and the update.
  * The batch is borrowed until the end. */
 BT_MUST_USE bt_status exec_flight_start(exec_pjrt *exec, exec_flight *flight, const bt_batch *batch,
@@ -168,17 +177,15 @@ void exec_flight_deinit(exec_pjrt *exec, exec_flight *flight);
 
 /* ---- exec_pjrt_memory.c -------------------------------------------------------------------------
  */
-bt_exec_memory exec_pjrt_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length);
+exec_plan_memory_fn exec_pjrt_plan_memory;
 
 /* ---- exec_pjrt_step.c ---------------------------------------------------------------------------
  */
-BT_MUST_USE bt_status exec_pjrt_train_step(bt_exec *exec, const bt_batch *batch, int64_t step,
-                                           uint64_t seed, bt_step_result *result, bt_error *err);
-BT_MUST_USE bt_status exec_pjrt_gradients(bt_exec *exec, const bt_batch *batch, int64_t step,
-                                          uint64_t seed, bt_step_result *result, bt_error *err);
-BT_MUST_USE bt_status exec_pjrt_evaluate(bt_exec *exec, const bt_batch *batch,
-                                         bt_step_result *result, bt_error *err);
-BT_MUST_USE bt_status exec_pjrt_encode(bt_exec *exec, const bt_batch *batch, int64_t layer,
-                                       float *hidden, float *pooled, bt_error *err);
+exec_train_depth_fn exec_pjrt_train_depth;
+exec_train_begin_fn exec_pjrt_train_begin;
+exec_train_end_fn   exec_pjrt_train_end;
+exec_gradients_fn   exec_pjrt_gradients;
+exec_evaluate_fn    exec_pjrt_evaluate;
+exec_encode_fn      exec_pjrt_encode;
 
 #endif

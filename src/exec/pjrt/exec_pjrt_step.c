@@ -23,24 +23,55 @@ static bt_status check_training(const exec_pjrt *exec, const bt_batch *batch, bo
     return BT_OK;
 }
 
-bt_status exec_pjrt_train_step(bt_exec *base, const bt_batch *batch, int64_t step, uint64_t seed,
-                               bt_step_result *result, bt_error *err) {
+/* A loss scale that follows from the last step's outcome has to wait for it. */
+int32_t exec_pjrt_train_depth(const bt_exec *base) {
+    return exec_pjrt_seen(base)->scale.is_dynamic ? 1 : EXEC_PJRT_DEPTH;
+}
+
+bt_status exec_pjrt_train_begin(bt_exec *base, const bt_batch *batch, int64_t step, uint64_t seed,
+                                bt_error *err) {
     exec_pjrt *const   exec = exec_pjrt_of(base);
-    exec_flight *const flight = &exec->flight;
+    const int32_t      depth = exec_pjrt_train_depth(base);
+    exec_flight *const flight = &exec->steps[(exec->first_step + exec->n_steps) % EXEC_PJRT_DEPTH];
     const exec_step what = {.what = BT_HLO_TRAIN, .step = step, .seed = seed, .has_labels = true};
-    bt_status       rc = BT_OK;
+    if (exec->n_steps >= depth) {
+        return BT_FAIL(err, BT_E_INTERNAL, "more than %" PRId32 " steps are under way", depth);
+    }
     BT_TRY(check_training(exec, batch, true, err));
+    if (depth > 1) {
+        BT_TRY(exec_flight_keep(exec, flight, batch, err));
+        batch = &flight->batch;
+    }
     BT_TRY(exec_flight_start(exec, flight, batch, &what, exec->n_replicas, err));
-    *result = (bt_step_result){.n_tokens = batch->n_tokens};
-    BT_CHECK(exec_flight_outcome(exec, flight, result, err));
-    BT_CHECK(exec_flight_logits(exec, flight, result, err));
+    exec->n_steps++;
+    return BT_OK;
+}
+
+static bt_status take_step(exec_pjrt *exec, const exec_flight *flight, bt_step_result *result,
+                           bt_error *err) {
+    *result = (bt_step_result){.n_tokens = flight->batch.n_tokens};
+    BT_TRY(exec_flight_outcome(exec, flight, result, err));
+    BT_TRY(exec_flight_logits(exec, flight, result, err));
     const bool was_scaled = exec_scale_update(&exec->scale, result->n_nonfinite == 0);
     result->is_skipped = was_scaled && isfinite(result->loss); /* no scale helps a forward pass */
     if (!isfinite(result->loss)) {
         result->grad_norm = NAN;
     }
     result->times.forward = bt_time_monotonic() - flight->began;
-done:
+    return BT_OK;
+}
+
+bt_status exec_pjrt_train_end(bt_exec *base, bt_step_result *result, const bt_batch **batch,
+                              bt_error *err) {
+    exec_pjrt *const exec = exec_pjrt_of(base);
+    if (exec->n_steps == 0) {
+        return BT_FAIL(err, BT_E_INTERNAL, "a step ends that was not begun");
+    }
+    exec_flight *const flight = &exec->steps[exec->first_step];
+    exec->first_step = (exec->first_step + 1) % EXEC_PJRT_DEPTH;
+    exec->n_steps--;
+    *batch = &flight->batch;
+    const bt_status rc = take_step(exec, flight, result, err);
     exec_flight_end(exec, flight);
     return rc;
 }

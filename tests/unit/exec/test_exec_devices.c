@@ -195,6 +195,89 @@ static void engines_agree_in_parts(void **state) {
     task_case_close(&the_case);
 }
 
+/* ---- steps ahead --------------------------------------------------------------------------------
+ */
+
+/* What a step gave, kept. */
+typedef struct outcome {
+    double  loss, norm;
+    float   logits[FIXTURE_MAX_SEQS * 4];
+    int32_t labels[FIXTURE_MAX_SEQS];
+    int64_t n_tokens;
+} outcome;
+
+static void keep_outcome(outcome *out, const bt_step_result *result, const bt_batch *batch) {
+    const int64_t n = bt_model_n_logits(the_case.f.model, batch);
+    assert_true(n <= (int64_t)BT_ARRAY_LEN(out->logits));
+    memset(out, 0, sizeof *out);
+    out->loss = result->loss;
+    out->norm = result->grad_norm;
+    out->n_tokens = batch->n_tokens;
+    memcpy(out->logits, result->logits, (size_t)n * sizeof *out->logits);
+    memcpy(out->labels, batch->int_labels, (size_t)batch->n_seqs * sizeof *out->labels);
+}
+
+enum { N_AHEAD = 12 };
+
+/* depth 1: each step ends before the next begins. Else the batch's memory is another's at once. */
+static void make_steps(bt_exec *exec, int32_t depth, outcome *outcomes) {
+    int64_t n_begun = 0;
+    for (int64_t step = 0; step < N_AHEAD; step++) {
+        const bt_batch *batch = NULL;
+        bt_step_result  result;
+        while (n_begun < N_AHEAD && n_begun - step < depth) {
+            task_case_pack(&the_case, n_begun);
+            assert_ok(bt_exec_train_begin(exec, &the_case.batch.batch, n_begun, 7, err));
+            n_begun++;
+        }
+        if (depth > 1) {
+            memset(&the_case.batch, 0, sizeof the_case.batch);
+        }
+        assert_ok(bt_exec_train_end(exec, &result, &batch, err));
+        keep_outcome(&outcomes[step], &result, batch);
+    }
+}
+
+/* As before the first step. */
+static void start_again(void) {
+    const fixture *const f = &the_case.f;
+    for (int32_t i = 0; i < bt_optim_n_slots(f->optim); i++) {
+        memset(settled(f->exec, bt_exec_slot(f->exec, i)), 0,
+               (size_t)f->model->table.n_elements * sizeof(float));
+    }
+    fixture_load(&the_case.f, the_case.golden, "w/");
+    assert_ok(bt_exec_changed(f->exec, err));
+}
+
+static void steps_ahead_are_the_same(void **state) {
+    (void)state;
+    static outcome  one[N_AHEAD];
+    static outcome  ahead[N_AHEAD];
+    const bt_batch *batch = NULL;
+    bt_step_result  result;
+    open_case("sentence_prediction_3class");
+    assert_int_equal(bt_exec_train_depth(the_case.f.exec), 1);
+    assert_fails(bt_exec_train_end(the_case.f.exec, &result, &batch, err), BT_E_INTERNAL,
+                 "not begun");
+    fixture_to_devices(&the_case.f, 1, &plain);
+    bt_exec *const exec = the_case.f.exec;
+    const int32_t  depth = bt_exec_train_depth(exec);
+    assert_in_range(depth, 2, N_AHEAD - 1);
+    assert_fails(bt_exec_train_end(exec, &result, &batch, err), BT_E_INTERNAL, "not begun");
+    make_steps(exec, 1, one);
+    start_again();
+    make_steps(exec, depth, ahead);
+    assert_memory_equal(one, ahead, sizeof one);
+    assert_true(one[0].loss != one[N_AHEAD - 1].loss);
+    for (int32_t i = 0; i < depth; i++) {
+        task_case_pack(&the_case, i);
+        assert_ok(bt_exec_train_begin(exec, &the_case.batch.batch, i, 7, err));
+    }
+    assert_fails(bt_exec_train_begin(exec, &the_case.batch.batch, depth, 7, err), BT_E_INTERNAL,
+                 "under way");
+    task_case_close(&the_case); /* with all that is under way */
+}
+
 /* ---- replicas -----------------------------------------------------------------------------------
  */
 
@@ -326,6 +409,7 @@ int main(int argc, char **argv) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(engines_agree),
         cmocka_unit_test(engines_agree_in_parts),
+        cmocka_unit_test(steps_ahead_are_the_same),
         cmocka_unit_test(two_replicas_match),
         cmocka_unit_test(two_replicas_in_parts_match),
         cmocka_unit_test(what_is_not_offered_is_refused),

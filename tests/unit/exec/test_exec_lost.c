@@ -143,11 +143,29 @@ static void no_part_is_left_behind(void **state) {
     assert_int_equal(plugin->live, 0);
 }
 
+/* Steps under way when one fails on the device: that one tells, the others' objects go back. */
+static void steps_under_way_are_given_back(void **state) {
+    (void)state;
+    const bt_batch    *its_own = NULL;
+    fake_plugin *const plugin = fake();
+    open_on_fake(plugin, BT_HLO_TRAIN, 0);
+    for (int64_t step = 0; step < bt_exec_train_depth(f.exec); step++) {
+        assert_ok(bt_exec_train_begin(f.exec, &batch.batch, step, 1, err));
+    }
+    fail_at(plugin, "PJRT_Buffer_ToHostBuffer", 0, INTERNAL);
+    assert_fails(bt_exec_train_end(f.exec, &result, &its_own, err), BT_E_BACKEND, "cannot be read");
+    assert_fails(bt_exec_train_begin(f.exec, &batch.batch, 9, 1, err), BT_E_BACKEND,
+                 "last checkpoint");
+    fixture_close(&f);
+    assert_int_equal(plugin->live, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_donated_is_lost),
         cmocka_unit_test(what_fails_before_costs_nothing),
         cmocka_unit_test(no_part_is_left_behind),
+        cmocka_unit_test(steps_under_way_are_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
