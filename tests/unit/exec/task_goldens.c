@@ -351,7 +351,7 @@ static void set_class_rule(bt_model *model, json_t *config) {
 }
 
 bool task_is_here(const task_row *row) {
-    return row->own || test_shared_path("goldens/numerics") != NULL;
+    return row->own || test_shared_path("goldens/numerics/tasks") != NULL;
 }
 
 void task_case_open(task_case *c, const task_row *row, const char *isa, bool has_optimizer,

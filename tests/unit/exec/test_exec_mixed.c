@@ -93,7 +93,7 @@ typedef struct golden_case {
 } golden_case;
 
 static bool golden_open(golden_case *c, const golden_row *row) {
-    if (!row->own && test_shared_path("goldens/numerics") == NULL) {
+    if (!row->own && test_shared_path("goldens/numerics/mixed_precision") == NULL) {
         return false;
     }
     const char *const found = row->own ? test_source_path(row->path) : test_shared_path(row->path);
