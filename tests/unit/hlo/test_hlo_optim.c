@@ -140,7 +140,7 @@ static void compare_states(const hlo_run *run, const bt_optim_buffers *b) {
     }
 }
 
-/* All that was donated came back as it was. */
+/* All that was donated came back as it was, but the sum of gradients, which is 0 again. */
 static void leaves_all_as_it_was(hlo_run *run, float *gradient, const bt_optim_buffers *b) {
     load_state(run, b);
     gradient[f.model->table.params[4].offset + 1] = NAN;
@@ -156,11 +156,15 @@ static void leaves_all_as_it_was(hlo_run *run, float *gradient, const bt_optim_b
             continue;
         }
         const bt_hlo_variable *const v = &p->variables[t->variable];
-        bt_hlo_stack(v, &f.model->table,
-                     t->role == BT_HLO_PARAM  ? b->param
-                     : t->role == BT_HLO_SLOT ? b->slots[t->slot]
-                                              : b->average,
-                     array);
+        if (t->role == BT_HLO_GRADIENT) { /* the next sum begins */
+            memset(array, 0, (size_t)v->n_elements * sizeof *array);
+        } else {
+            bt_hlo_stack(v, &f.model->table,
+                         t->role == BT_HLO_PARAM  ? b->param
+                         : t->role == BT_HLO_SLOT ? b->slots[t->slot]
+                                                  : b->average,
+                         array);
+        }
         assert_memory_equal(run->results[i], array, (size_t)v->n_elements * sizeof *array);
     }
     bt_free(array);
