@@ -25,6 +25,7 @@ typedef struct bt_exec_config {
     bool         use_blas;  /* large products in BLAS even where the instruction set has its own */
     bt_precision precision; /* of the factors of large products; not with use_blas but in float32 */
     double       loss_scale; /* float16: a fixed one; 0: dynamic */
+    bt_attention attention;  /* on devices; processors have one of their own */
     bool         recompute; /* keep of each layer its output only: less memory, a third more work */
     uint64_t     memory_limit; /* bytes that the engine may take in all; 0: what the machine has */
     int64_t      part_seqs; /* training works on that many sequences of a batch at a time, in less
@@ -76,9 +77,9 @@ typedef struct bt_exec_devices {
 /* The engine on such devices. Steps are programs (bt/hlo.h), one for each bucket of batch shapes,
  * compiled when a batch first needs it. Only training uses more than one of the devices, and each
  * takes its own share's mean and clips by itself, as Model Garden's replicas do. Of config counts:
- * precision, loss_scale, recompute, part_seqs (whose parts have equal numbers of sequences, of each
- * share by itself). BT_E_BACKEND: no plug-in, no device, or
- * what one of them says; where that came once a step had begun, the state is lost. */
+ * precision, loss_scale, attention, recompute, part_seqs (whose parts have equal numbers of
+ * sequences, of each share by itself). BT_E_BACKEND: no plug-in, no device, or what one of them
+ * says; where that came once a step had begun, the state is lost. */
 BT_MUST_USE bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
                                           const bt_exec_config  *config,
                                           const bt_exec_devices *devices, bt_exec **out,

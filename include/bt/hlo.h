@@ -24,23 +24,17 @@ typedef enum bt_hlo_what {
     BT_HLO_ENCODE,     /* the encoder alone: every slot of one layer's output; pooled output */
 } bt_hlo_what;
 
-/* How attention is computed. The numbers are the same but for rounding, the dropout masks are. */
-typedef enum bt_hlo_attention {
-    BT_HLO_ATTENTION_XLA,    /* written out, for every plug-in: [R,heads,S,S] in memory */
-    BT_HLO_ATTENTION_TRITON, /* our kernels, for CUDA plug-ins: nothing of S * S in memory */
-} bt_hlo_attention;
-
 typedef struct bt_hlo_config {
-    bt_hlo_what      what;
-    int64_t          n_rows, n_slots; /* R, S */
-    int64_t          n_seqs;          /* B: places for sequences; what is not used has weight 0 */
-    int64_t          n_longest;       /* no sequence has more slots; 0: S */
-    bt_precision     precision;       /* of the factors of products */
-    bt_hlo_attention attention;
-    bool             has_key_mask; /* some tokens may not be attended to */
-    bool             has_labels;   /* EVALUATE: compute the loss, too (where there is one) */
-    bool             recompute;    /* keep of each layer its input only: a third more work */
-    int32_t n_replicas; /* each with a share of the batch; gradients are clipped, then added */
+    bt_hlo_what  what;
+    int64_t      n_rows, n_slots; /* R, S */
+    int64_t      n_seqs;          /* B: places for sequences; what is not used has weight 0 */
+    int64_t      n_longest;       /* no sequence has more slots; 0: S */
+    bt_precision precision;       /* of the factors of products */
+    bt_attention attention;       /* never AUTO: bt_hlo_attention_choose */
+    bool         has_key_mask;    /* some tokens may not be attended to */
+    bool         has_labels;      /* EVALUATE: compute the loss, too (where there is one) */
+    bool         recompute;       /* keep of each layer its input only: a third more work */
+    int32_t      n_replicas; /* each with a share of the batch; gradients are clipped, then added */
 } bt_hlo_config;
 
 /* What an argument or a result is. */
@@ -137,8 +131,12 @@ BT_MUST_USE bt_status bt_hlo_program_create(const bt_model *model, const bt_opti
                                             bt_error *err);
 void                  bt_hlo_program_free(bt_hlo_program *program);
 
-/* The kernels of BT_HLO_ATTENTION_TRITON are written for these sizes. */
-bool bt_hlo_attention_fits(const bt_model *model, const bt_hlo_config *config);
+/* Into config->attention: how a program of this config computes attention on a device of a platform
+ * ("cuda", ...), where `asked` is what the user wants. BT_E_CONFIG: what is asked for by name is
+ * not for that platform. BT_E_UNSUPPORTED: there is no kernel for these sizes. */
+BT_MUST_USE bt_status bt_hlo_attention_choose(const bt_model *model, bt_attention asked,
+                                              const char *platform, bt_hlo_config *config,
+                                              bt_error *err);
 
 /* A variable's array from a flat buffer of the table, and back. */
 void bt_hlo_stack(const bt_hlo_variable *variable, const bt_param_table *table, const float *flat,

@@ -74,6 +74,13 @@ enum { BT_N_ACTIVATIONS = BT_ACT_IDENTITY + 1 };
 typedef enum bt_precision { BT_PRECISION_F32, BT_PRECISION_BF16, BT_PRECISION_F16 } bt_precision;
 enum { BT_N_PRECISIONS = BT_PRECISION_F16 + 1 };
 
+/* How devices compute attention. The numbers are the same but for rounding; dropout's masks are. */
+typedef enum bt_attention {
+    BT_ATTENTION_XLA,    /* written out, for every device: [rows, heads, slots, slots] in memory */
+    BT_ATTENTION_AUTO,   /* the fastest of those that the device has */
+    BT_ATTENTION_TRITON, /* our kernels for GPUs: nothing of slots * slots in memory */
+} bt_attention;
+
 typedef enum bt_encoder_type {
     BT_ENCODER_BERT,
     BT_ENCODER_BERT_V2,

@@ -78,6 +78,9 @@ const conf_class conf_class_trainer = {"official.core.config_definitions.Trainer
 static const conf_key runtime_keys[] = {
     KEY("all_reduce_alg", T_STR, NULLABLE, NULL, RULE_NONE,
         "how gradients are summed over devices (null = chosen): checked, and without effect"),
+    KEY("attention", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|xla|triton"),
+        "how devices compute attention: xla writes it out, triton is our kernels for GPUs, auto is "
+        "triton where there are any; processors have one of their own"),
     KEY("batchnorm_spatial_persistent", T_BOOL, 0, "false", RULE_NONE,
         "Model Garden's cuDNN setting; ignored"),
     KEY("blas_library", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,

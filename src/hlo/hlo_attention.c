@@ -55,7 +55,7 @@ bool hlo_drops_attention(const hlo_step *s) {
 
 hlo_attention hlo_attention_forward(hlo_step *s, hlo_value qkv, hlo_key key) {
     hlo *const h = &s->h;
-    if (s->config.attention == BT_HLO_ATTENTION_TRITON) {
+    if (s->config.attention == BT_ATTENTION_TRITON) {
         return hlo_attention_gpu_forward(s, qkv, key);
     }
     const float     rate = s->model->encoder.attention_dropout_rate;
@@ -79,7 +79,7 @@ hlo_attention hlo_attention_forward(hlo_step *s, hlo_value qkv, hlo_key key) {
 hlo_value hlo_attention_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
                                  const hlo_attention *a, hlo_key key) {
     hlo *const h = &s->h;
-    if (s->config.attention == BT_HLO_ATTENTION_TRITON) {
+    if (s->config.attention == BT_ATTENTION_TRITON) {
         return hlo_attention_gpu_backward(s, d_context, qkv, a);
     }
     const float     rate = s->model->encoder.attention_dropout_rate;

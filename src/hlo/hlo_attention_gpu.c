@@ -2,6 +2,8 @@
  *
  * Attention by our kernels (hlo_flash.h), as custom calls of XLA's CUDA plug-ins. What they need to
  * know of the rows is made once a program; dropout's bits once a layer. */
+#include <string.h>
+
 #include "hlo_flash.h"
 #include "hlo_internal.h"
 
@@ -10,19 +12,60 @@ enum { MAX_OPERANDS = 12, MAX_RESULTS = 3 };
 static const double masked_score = -1.0e9; /* as in hlo_attention.c */
 
 static hlo_flash_shape shape_of(const bt_model *m, const bt_hlo_config *c) {
-    const int64_t longest =
-        c->n_longest > 0 && c->n_longest < c->n_slots ? c->n_longest : c->n_slots;
     return (hlo_flash_shape){.n_rows = c->n_rows,
                              .n_slots = c->n_slots,
                              .n_heads = m->encoder.num_attention_heads,
                              .head_size = m->encoder.hidden_size / m->encoder.num_attention_heads,
                              .has_bias = c->has_key_mask,
-                             .n_words = (longest + 31) / 32};
+                             .n_words = hlo_attention_words(c)};
 }
 
-bool bt_hlo_attention_fits(const bt_model *model, const bt_hlo_config *config) {
+static bool has_kernel(const bt_model *model, const bt_hlo_config *config) {
     const hlo_flash_shape shape = shape_of(model, config);
     return hlo_flash_fits(&shape);
+}
+
+bt_status hlo_attention_check(const bt_model *m, const bt_hlo_config *c, bt_error *err) {
+    if (c->attention == BT_ATTENTION_AUTO) {
+        return BT_FAIL(err, BT_E_INTERNAL, "a program for which nobody chose the attention");
+    }
+    if (c->attention == BT_ATTENTION_TRITON && !has_kernel(m, c)) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "runtime.attention: triton: there is no kernel for %" PRId64
+                       " rows of %" PRId64 " slots and %" PRId64 " attention heads of %" PRId64
+                       " (at most %d): set it to auto or xla",
+                       c->n_rows, c->n_slots, m->encoder.num_attention_heads,
+                       m->encoder.hidden_size / m->encoder.num_attention_heads,
+                       (int)HLO_FLASH_MAX_HEAD_SIZE);
+    }
+    return BT_OK;
+}
+
+/* Only dropout's bits read it, by whole words: else programs would differ by nothing. */
+static void settle_longest(const bt_model *model, bt_hlo_config *config) {
+    const bool drops = config->what == BT_HLO_TRAIN || config->what == BT_HLO_GRADIENTS ||
+                       config->what == BT_HLO_ACCUMULATE;
+    config->n_longest = drops && model->encoder.attention_dropout_rate > 0 &&
+                                config->attention == BT_ATTENTION_TRITON
+                            ? 32 * hlo_attention_words(config)
+                            : 0;
+}
+
+bt_status bt_hlo_attention_choose(const bt_model *model, bt_attention asked, const char *platform,
+                                  bt_hlo_config *config, bt_error *err) {
+    const bool is_cuda = strcmp(platform, "cuda") == 0;
+    if (asked == BT_ATTENTION_TRITON && !is_cuda) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "runtime.attention: triton: these kernels are for GPUs of the platform "
+                       "cuda, and this is %s: set it to auto",
+                       platform);
+    }
+    config->attention = asked != BT_ATTENTION_AUTO             ? asked
+                        : is_cuda && has_kernel(model, config) ? BT_ATTENTION_TRITON
+                                                               : BT_ATTENTION_XLA;
+    BT_TRY(hlo_attention_check(model, config, err));
+    settle_longest(model, config);
+    return BT_OK;
 }
 
 static hlo_flash_shape shape_of_step(const hlo_step *s) {
@@ -34,7 +77,7 @@ static hlo_flash_shape shape_of_step(const hlo_step *s) {
 }
 
 bool hlo_attention_has_bits(const hlo_step *s) {
-    return s->config.attention == BT_HLO_ATTENTION_TRITON && hlo_drops_attention(s);
+    return s->config.attention == BT_ATTENTION_TRITON && hlo_drops_attention(s);
 }
 
 /* ---- once a program -----------------------------------------------------------------------------
@@ -57,7 +100,7 @@ static hlo_value slot_of_sequence(hlo_step *s, const char *op, int64_t plus, int
 
 void hlo_attention_prepare(hlo_step *s) {
     hlo *const h = &s->h;
-    if (s->config.attention != BT_HLO_ATTENTION_TRITON || s->config.what == BT_HLO_UPDATE) {
+    if (s->config.attention != BT_ATTENTION_TRITON || s->config.what == BT_HLO_UPDATE) {
         return;
     }
     s->seq_first = slot_of_sequence(s, "minimum", 0, s->S);

@@ -110,7 +110,8 @@ static int32_t empty_stacks(hlo_step *s, hlo_value stacks[HLO_N_KEPT]) {
     if (!hlo_attention_has_bits(s)) {
         return 7;
     }
-    stacks[7] = hlo_zeros(h, BT_DTYPE_U32, HLO_DIMS(L, s->T, s->NH, hlo_attention_words(s)));
+    stacks[7] =
+        hlo_zeros(h, BT_DTYPE_U32, HLO_DIMS(L, s->T, s->NH, hlo_attention_words(&s->config)));
     return HLO_N_KEPT;
 }
 

@@ -128,7 +128,7 @@ hlo_value hlo_attention_mask(hlo_step *s, hlo_key key, float rate);
 /* The same as bits: bit k of the words of a slot and head is that of its sequence's k-th token,
  * [T,NH,words] uint32. */
 hlo_value hlo_attention_bits(hlo_step *s, hlo_key key, float rate);
-int64_t   hlo_attention_words(const hlo_step *s);
+int64_t   hlo_attention_words(const bt_hlo_config *config);
 /* Attention drops some of its probabilities. */
 bool hlo_drops_attention(const hlo_step *s);
 
@@ -167,11 +167,13 @@ hlo_value hlo_attention_backward(hlo_step *s, hlo_value d_context, hlo_value qkv
                                  const hlo_attention *a, hlo_key key);
 /* hlo_attention_gpu.c: the same by kernels of hlo_flash.h. prepare: once a program, before the
  * layers. */
-bool          hlo_attention_has_bits(const hlo_step *s);
-void          hlo_attention_prepare(hlo_step *s);
-hlo_attention hlo_attention_gpu_forward(hlo_step *s, hlo_value qkv, hlo_key key);
-hlo_value     hlo_attention_gpu_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
-                                         const hlo_attention *a);
+BT_MUST_USE bt_status hlo_attention_check(const bt_model *model, const bt_hlo_config *config,
+                                          bt_error *err);
+bool                  hlo_attention_has_bits(const hlo_step *s);
+void                  hlo_attention_prepare(hlo_step *s);
+hlo_attention         hlo_attention_gpu_forward(hlo_step *s, hlo_value qkv, hlo_key key);
+hlo_value             hlo_attention_gpu_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
+                                                 const hlo_attention *a);
 
 /* ---- encoder, head
  * -------------------------------------------------------------------------------

@@ -206,9 +206,10 @@ hlo_value hlo_attention_mask(hlo_step *s, hlo_key key, float rate) {
     return mask;
 }
 
-int64_t hlo_attention_words(const hlo_step *s) {
-    const int64_t longest = s->config.n_longest;
-    return ((longest > 0 && longest < s->S ? longest : s->S) + 31) / 32;
+int64_t hlo_attention_words(const bt_hlo_config *config) {
+    const int64_t S = config->n_slots;
+    const int64_t longest = config->n_longest;
+    return ((longest > 0 && longest < S ? longest : S) + 31) / 32;
 }
 
 /* Each block of four words is made once, and is four bits of a result's word. */
@@ -217,8 +218,8 @@ hlo_value hlo_attention_bits(hlo_step *s, hlo_key key, float rate) {
     static const int32_t  of_token[] = {0};
     hlo *const            h = &s->h;
     const bt_kern_dropout dropout = bt_kern_dropout_make(rate);
-    const hlo_value       like =
-        hlo_new(h, BT_DTYPE_U32, HLO_DIMS(s->T, s->NH, hlo_attention_words(s), BLOCKS_A_WORD));
+    const hlo_value       like = hlo_new(
+              h, BT_DTYPE_U32, HLO_DIMS(s->T, s->NH, hlo_attention_words(&s->config), BLOCKS_A_WORD));
     const hlo_value rows = hlo_new(h, BT_DTYPE_U32, HLO_DIMS(s->T, s->NH));
     const hlo_value tokens = hlo_convert(h, hlo_slot_tokens(s), BT_DTYPE_U32);
     const hlo_value x =

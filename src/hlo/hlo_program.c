@@ -35,21 +35,10 @@ static bt_status check_sizes(const bt_model *m, const bt_hlo_config *c, bt_error
     return BT_OK;
 }
 
-static bt_status check_attention(const bt_model *m, const bt_hlo_config *c, bt_error *err) {
-    const int64_t head_size = m->encoder.hidden_size / m->encoder.num_attention_heads;
-    if (c->attention == BT_HLO_ATTENTION_TRITON && !bt_hlo_attention_fits(m, c)) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "no kernel for attention heads of %" PRId64 " and %" PRId64
-                       " rows of %" PRId64 " slots: set runtime.attention to xla",
-                       head_size, c->n_rows, c->n_slots);
-    }
-    return BT_OK;
-}
-
 static bt_status check_config(const bt_model *m, const bt_optim *optim, const bt_hlo_config *c,
                               bt_error *err) {
     BT_TRY(check_sizes(m, c, err));
-    BT_TRY(check_attention(m, c, err));
+    BT_TRY(hlo_attention_check(m, c, err));
     if (trains(c->what) && m->head.loss == BT_LOSS_NONE) {
         return BT_FAIL(err, BT_E_CONFIG, "a program that trains without a loss");
     }

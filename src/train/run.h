@@ -45,6 +45,7 @@ typedef struct run_config {
     const char     *blas_library;    /* "": one of the usual ones */
     const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */
     double          loss_scale;      /* of float16; 0: dynamic */
+    const char     *attention;
     bool            recompute;
     bool            bug_compatible;
     uint64_t        seed; /* of everything: init, order, dropout */
@@ -183,6 +184,7 @@ BT_MUST_USE bt_status run_config_fit_epoch(train_run *run, int64_t n_rows, bt_er
 
 /* run_config.c: of runtime.mixed_precision_dtype */
 bt_precision run_config_precision(const run_config *config);
+bt_attention run_config_attention(const run_config *config);
 
 /* strategy.c: what the keys ask for, refused or told where they do not go together. */
 BT_MUST_USE bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err);

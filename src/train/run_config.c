@@ -44,6 +44,7 @@ static const bt_conf_field runtime_fields[] = {
     {"products", BT_CONF_FIELD_STR, offsetof(run_config, products)},
     {"blas_library", BT_CONF_FIELD_STR, offsetof(run_config, blas_library)},
     {"mixed_precision_dtype", BT_CONF_FIELD_STR, offsetof(run_config, mixed_precision)},
+    {"attention", BT_CONF_FIELD_STR, offsetof(run_config, attention)},
     {"recompute", BT_CONF_FIELD_BOOL, offsetof(run_config, recompute)},
     {"bug_compatible", BT_CONF_FIELD_BOOL, offsetof(run_config, bug_compatible)},
 };
@@ -128,6 +129,12 @@ bt_precision run_config_precision(const run_config *config) {
     return bt_str_equal(config->mixed_precision, "bfloat16")  ? BT_PRECISION_BF16
            : bt_str_equal(config->mixed_precision, "float16") ? BT_PRECISION_F16
                                                               : BT_PRECISION_F32;
+}
+
+bt_attention run_config_attention(const run_config *config) {
+    return bt_str_equal(config->attention, "triton") ? BT_ATTENTION_TRITON
+           : bt_str_equal(config->attention, "xla")  ? BT_ATTENTION_XLA
+                                                     : BT_ATTENTION_AUTO;
 }
 
 /* epochs * rows / batch, rounded up so that no row of the last epoch is left out. */

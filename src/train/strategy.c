@@ -44,7 +44,7 @@ static const strategy_row strategies[] = {
 #define STRATEGY RUNTIME ".distribution_strategy"
 
 typedef struct strategy_keys {
-    const char *name, *plugin, *tpu, *alg, *worker_hosts;
+    const char *name, *plugin, *tpu, *alg, *worker_hosts, *attention;
     int32_t     n_gpus, task_index;
 } strategy_keys;
 
@@ -53,6 +53,7 @@ static const bt_conf_field strategy_fields[] = {
     {"pjrt_plugin", BT_CONF_FIELD_STR, offsetof(strategy_keys, plugin)},
     {"tpu", BT_CONF_FIELD_STR, offsetof(strategy_keys, tpu)},
     {"all_reduce_alg", BT_CONF_FIELD_STR, offsetof(strategy_keys, alg)},
+    {"attention", BT_CONF_FIELD_STR, offsetof(strategy_keys, attention)},
     {"worker_hosts", BT_CONF_FIELD_STR, offsetof(strategy_keys, worker_hosts)},
     {"num_gpus", BT_CONF_FIELD_I32, offsetof(strategy_keys, n_gpus)},
     {"task_index", BT_CONF_FIELD_I32, offsetof(strategy_keys, task_index)},
@@ -144,6 +145,18 @@ static bt_status check_plugin(const strategy_check *c) {
                              "several processes train on processors: leave it empty");
 }
 
+static bool is_on_devices(const strategy_check *c) {
+    return c->keys.plugin[0] != '\0' || c->row->devices == ON_TPUS || c->keys.n_gpus > 0;
+}
+
+static bt_status check_attention(const strategy_check *c) {
+    return is_on_devices(c) || bt_str_equal(c->keys.attention, "auto")
+               ? BT_OK
+               : refuse_text(c, RUNTIME ".attention", c->keys.attention,
+                             "this run is on processors, which have one attention of their own: "
+                             "set it to auto");
+}
+
 /* Null is Model Garden's default; '' is no value of its. */
 static bt_status check_alg(const strategy_check *c) {
     static const char        path[] = RUNTIME ".all_reduce_alg";
@@ -186,6 +199,7 @@ static bt_status check(strategy_check *c) {
     BT_TRY(check_tpu(c));
     BT_TRY(check_plugin(c));
     BT_TRY(check_alg(c));
+    BT_TRY(check_attention(c));
     return check_workers(c);
 }
 
@@ -223,7 +237,7 @@ bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err) {
     *out = (run_strategy){.name = c.row->name,
                           .plugin = is_named ? c.keys.plugin : NULL,
                           .kind = is_tpu ? BT_PJRT_TPU : BT_PJRT_CUDA,
-                          .on_devices = is_named || is_tpu || c.keys.n_gpus > 0,
+                          .on_devices = is_on_devices(&c),
                           .n_replicas = is_tpu                 ? 0
                                         : c.row->max_gpus == 1 ? 1
                                                                : c.keys.n_gpus,

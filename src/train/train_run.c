@@ -200,6 +200,7 @@ static bt_exec_config exec_config(const train_run *run) {
         .use_blas = bt_str_equal(run->config.products, "blas"),
         .precision = run_config_precision(&run->config),
         .loss_scale = run->config.loss_scale,
+        .attention = run_config_attention(&run->config),
         .recompute = run->config.recompute,
         .part_seqs = n_parts > 1 ? run->config.train_data.global_batch_size / n_parts : 0};
 }

@@ -75,7 +75,8 @@ class Devices(e2e.Case):
                 (self.on_devices + ',runtime.distribution_strategy=mirrored,'
                  'task.train_data.drop_remainder=false', 2, 'drop_remainder'),
                 (self.on_devices + ',runtime.distribution_strategy=mirrored,runtime.num_gpus=99', 5,
-                 '99 devices')):
+                 '99 devices'),
+                (self.on_devices + ',runtime.attention=triton', 2, 'set it to auto')):
             result = self.train(expect=code, override=override, run_how=self.how)
             self.assertIn(words, self.one_error(result), override)
             self.assertFalse(os.path.exists(self.path('out')), override)

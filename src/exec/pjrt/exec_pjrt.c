@@ -189,6 +189,13 @@ done:
     return rc;
 }
 
+/* Whether it is for these devices at all: sizes come with the batches. */
+static bt_status check_attention(const exec_pjrt *exec, bt_error *err) {
+    bt_hlo_config smallest = {.n_rows = 1, .n_slots = 1};
+    return bt_hlo_attention_choose(exec->model, exec->attention,
+                                   bt_pjrt_client_platform(exec->client), &smallest, err);
+}
+
 static bt_status alloc_state(exec_pjrt *exec, bt_error *err) {
     const bt_param_table *const table = &exec->model->table;
     BT_TRY(exec_flat_create(table, 0, &exec->base.param, err));
@@ -217,6 +224,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
     exec->optim = optim;
     exec->part_seqs = config->part_seqs;
     exec->precision = config->precision;
+    exec->attention = config->attention;
     exec->recompute = config->recompute;
     exec->memory_limit = config->memory_limit;
     exec->flags = devices->flags;
@@ -224,6 +232,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);
     BT_CHECK(choose_cache(exec, devices->cache_folder, err));
     BT_CHECK(choose_devices(exec, devices, err));
+    BT_CHECK(check_attention(exec, err));
     BT_CHECK(alloc_state(exec, err));
     *out = &exec->base;
     exec = NULL;

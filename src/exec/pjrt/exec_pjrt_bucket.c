@@ -145,7 +145,8 @@ static exec_bucket first_bucket(const exec_rows *rows, int32_t n_shares, const b
     const int64_t S = round_up(even > longest ? even : longest, step);
     const int64_t places = places_for(n_seqs);
     /* R * S is even, and no less than there are tokens */
-    return (exec_bucket){.n_rows = R, .n_slots = S, .n_seqs = places < R * S ? places : R * S};
+    return (exec_bucket){
+        .n_rows = R, .n_slots = S, .n_seqs = places < R * S ? places : R * S, .n_longest = longest};
 }
 
 void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch) {

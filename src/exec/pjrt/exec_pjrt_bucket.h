@@ -11,6 +11,7 @@
 typedef struct exec_bucket {
     int64_t n_rows, n_slots; /* R, S */
     int64_t n_seqs;          /* B: places for sequences, even */
+    int64_t n_longest;       /* no sequence is longer */
 } exec_bucket;
 
 /* Where the sequences of a share of a batch stand. */

@@ -67,6 +67,7 @@ static bt_hlo_config config_of(const exec_pjrt *exec, const exec_flight *flight,
                            .n_rows = updates ? 1 : flight->bucket.n_rows,
                            .n_slots = updates ? 2 : flight->bucket.n_slots,
                            .n_seqs = updates ? 2 : flight->bucket.n_seqs,
+                           .n_longest = updates ? 0 : flight->bucket.n_longest,
                            .precision = exec->precision,
                            .has_key_mask = !updates && flight->batch.key_mask != NULL,
                            .has_labels = flight->what.has_labels,
@@ -76,8 +77,10 @@ static bt_hlo_config config_of(const exec_pjrt *exec, const exec_flight *flight,
 
 static bt_status run(exec_pjrt *exec, exec_flight *flight, bt_hlo_what what, int32_t part,
                      bt_error *err) {
-    const bt_hlo_config config = config_of(exec, flight, what);
-    exec_program       *program = NULL;
+    bt_hlo_config config = config_of(exec, flight, what);
+    exec_program *program = NULL;
+    BT_TRY(bt_hlo_attention_choose(exec->model, exec->attention,
+                                   bt_pjrt_client_platform(exec->client), &config, err));
     BT_TRY(exec_program_need(exec, &config, &program, err));
     BT_TRY(bt_grow(&flight->runs, &flight->runs_cap, flight->n_runs + 1, sizeof *flight->runs,
                    SIZE_MAX, err));

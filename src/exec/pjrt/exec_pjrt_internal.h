@@ -83,6 +83,7 @@ typedef struct exec_pjrt {
     int32_t               n_replicas;
     int64_t               part_seqs; /* 0: whole batches */
     bt_precision          precision;
+    bt_attention          attention; /* as asked for */
     bool                  recompute;
     char                 *cache_folder; /* owned or NULL */
     const bt_pjrt_option *flags;        /* borrowed */

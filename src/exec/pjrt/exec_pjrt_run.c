@@ -10,9 +10,10 @@
 
 static bool is_same(const bt_hlo_config *a, const bt_hlo_config *b) {
     return a->what == b->what && a->n_rows == b->n_rows && a->n_slots == b->n_slots &&
-           a->n_seqs == b->n_seqs && a->precision == b->precision &&
-           a->has_key_mask == b->has_key_mask && a->has_labels == b->has_labels &&
-           a->recompute == b->recompute && a->n_replicas == b->n_replicas;
+           a->n_seqs == b->n_seqs && a->precision == b->precision && a->n_longest == b->n_longest &&
+           a->attention == b->attention && a->has_key_mask == b->has_key_mask &&
+           a->has_labels == b->has_labels && a->recompute == b->recompute &&
+           a->n_replicas == b->n_replicas;
 }
 
 void exec_program_free(exec_program *program) {

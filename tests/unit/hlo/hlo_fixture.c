@@ -135,11 +135,16 @@ static bt_pjrt_program *compile(const bt_hlo_program *p, int32_t n_replicas) {
     return compiled;
 }
 
+void (*hlo_run_change)(bt_hlo_program *program, const bt_model *model, const bt_hlo_config *config);
+
 void hlo_run_open(hlo_run *run, const bt_model *model, const bt_optim *optim,
                   const bt_hlo_config *config) {
     memset(run, 0, sizeof *run);
     run->n_replicas = config->n_replicas;
     assert_ok(bt_hlo_program_create(model, optim, config, &run->program, err));
+    if (hlo_run_change != NULL) {
+        hlo_run_change(run->program, model, config);
+    }
     const bt_hlo_program *const p = run->program;
     const char *const dump = getenv("BT_TEST_DUMP_HLO"); /* for whom it does not compile */
     if (dump != NULL) {

@@ -43,6 +43,10 @@ typedef struct hlo_run {
     bt_pjrt_program *compiled;
 } hlo_run;
 
+/* What is done to every program before it is compiled; NULL: nothing. */
+extern void (*hlo_run_change)(bt_hlo_program *program, const bt_model *model,
+                              const bt_hlo_config *config);
+
 void hlo_run_open(hlo_run *run, const bt_model *model, const bt_optim *optim,
                   const bt_hlo_config *config);
 void hlo_run_close(hlo_run *run);

@@ -16,31 +16,30 @@ static bt_pjrt_plugin *plugin;
 static const char     *target_name;
 
 typedef struct step_row {
-    const char      *what;
-    int64_t          H, L, NH, n_rows, n_slots;
-    bool             recompute;
-    int32_t          n_replicas;
-    double           temporary_bytes; /* at most */
-    bool             is_long;
-    bt_hlo_attention attention;
+    const char  *what;
+    int64_t      H, L, NH, n_rows, n_slots;
+    bool         recompute;
+    int32_t      n_replicas;
+    double       temporary_bytes; /* at most */
+    bool         is_long;
+    bt_attention attention;
 } step_row;
 
 static const step_row gpu_rows[] = {
-    {"small", 32, 2, 4, 4, 128, false, 2, 64e6, false, BT_HLO_ATTENTION_XLA},
-    {"small, kernels", 64, 2, 1, 4, 72, false, 2, 64e6, false, BT_HLO_ATTENTION_TRITON},
-    {"BERT-base", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_HLO_ATTENTION_XLA},
-    {"BERT-base, recomputed", 768, 12, 12, 128, 128, true, 1, 2e9, true, BT_HLO_ATTENTION_XLA},
-    {"BERT-base, kernels", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_HLO_ATTENTION_TRITON},
+    {"small", 32, 2, 4, 4, 128, false, 2, 64e6, false, BT_ATTENTION_XLA},
+    {"small, kernels", 64, 2, 1, 4, 72, false, 2, 64e6, false, BT_ATTENTION_TRITON},
+    {"BERT-base", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_ATTENTION_XLA},
+    {"BERT-base, recomputed", 768, 12, 12, 128, 128, true, 1, 2e9, true, BT_ATTENTION_XLA},
+    {"BERT-base, kernels", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_ATTENTION_TRITON},
     {"BERT-base, kernels, recomputed", 768, 12, 12, 128, 128, true, 1, 2e9, true,
-     BT_HLO_ATTENTION_TRITON},
-    {"BERT-base, kernels, SQuAD", 768, 12, 12, 16, 768, false, 1, 6e9, true,
-     BT_HLO_ATTENTION_TRITON},
+     BT_ATTENTION_TRITON},
+    {"BERT-base, kernels, SQuAD", 768, 12, 12, 16, 768, false, 1, 6e9, true, BT_ATTENTION_TRITON},
     {"BERT-large, kernels, SQuAD", 1024, 24, 16, 16, 768, false, 1, 12e9, true,
-     BT_HLO_ATTENTION_TRITON},
+     BT_ATTENTION_TRITON},
 };
 static const step_row tpu_rows[] = {
-    {"small", 32, 2, 4, 4, 128, false, 2, 64e6, false, BT_HLO_ATTENTION_XLA},
-    {"BERT-base", 768, 12, 12, 32, 128, false, 1, 2e9, true, BT_HLO_ATTENTION_XLA},
+    {"small", 32, 2, 4, 4, 128, false, 2, 64e6, false, BT_ATTENTION_XLA},
+    {"BERT-base", 768, 12, 12, 32, 128, false, 1, 2e9, true, BT_ATTENTION_XLA},
 };
 
 static bool is_long(void) {

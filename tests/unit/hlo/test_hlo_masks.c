@@ -156,7 +156,7 @@ static void bits_are_dropped_as_bt_rng_says(void **state) {
     static hlo_step s;
     static float    got[T][NH][WORDS][BITS];
     begin(&s);
-    s.S = 64; /* words are those of the longest sequence, not of a row */
+    s.config.n_slots = 64; /* words are those of the longest sequence, not of a row */
     s.config.n_longest = LONGEST;
     const hlo_value layer = hlo_number(&s.h, BT_DTYPE_I32, 1);
     const hlo_value words = hlo_attention_bits(&s, hlo_layer_key(&s, layer, HLO_LAYER_PROBS), rate);

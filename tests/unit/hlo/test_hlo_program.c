@@ -350,10 +350,46 @@ static void what_cannot_be_is_refused_by_name(void **state) {
     }
 }
 
+/* Kernels where there are GPUs; the bits of dropout are as many as the longest sequence needs. */
+static void attention_is_chosen_by_platform(void **state) {
+    (void)state;
+    const struct {
+        bt_attention asked;
+        const char  *platform;
+        bt_attention chosen;
+        bt_hlo_what  what;
+        int64_t      n_rows, n_longest;
+    } rows[] = {
+        {BT_ATTENTION_AUTO, "cuda", BT_ATTENTION_TRITON, BT_HLO_TRAIN, 3, 64},
+        {BT_ATTENTION_AUTO, "cuda", BT_ATTENTION_TRITON, BT_HLO_EVALUATE, 3, 0},
+        {BT_ATTENTION_AUTO, "cuda", BT_ATTENTION_XLA, BT_HLO_TRAIN, 65536, 0}, /* too many */
+        {BT_ATTENTION_AUTO, "cpu", BT_ATTENTION_XLA, BT_HLO_TRAIN, 3, 0},
+        {BT_ATTENTION_AUTO, "tpu", BT_ATTENTION_XLA, BT_HLO_TRAIN, 3, 0},
+        {BT_ATTENTION_XLA, "cuda", BT_ATTENTION_XLA, BT_HLO_TRAIN, 3, 0},
+        {BT_ATTENTION_TRITON, "cuda", BT_ATTENTION_TRITON, BT_HLO_TRAIN, 3, 64},
+    };
+    bt_hlo_config config = {.n_rows = 3, .n_slots = 100};
+    open_model(adamw, &classes, 2);
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        config = (bt_hlo_config){
+            .what = rows[i].what, .n_rows = rows[i].n_rows, .n_slots = 100, .n_longest = 40};
+        assert_ok(bt_hlo_attention_choose(f.model, rows[i].asked, rows[i].platform, &config, err));
+        assert_int_equal(config.attention, rows[i].chosen);
+        assert_int_equal(config.n_longest, rows[i].n_longest);
+    }
+    assert_fails(bt_hlo_attention_choose(f.model, BT_ATTENTION_TRITON, "tpu", &config, err),
+                 BT_E_CONFIG, "and this is tpu");
+    config.n_rows = 65536;
+    assert_fails(bt_hlo_attention_choose(f.model, BT_ATTENTION_TRITON, "cuda", &config, err),
+                 BT_E_UNSUPPORTED, "65536 rows of 100 slots");
+    fixture_close(&f);
+}
+
 static bt_status make_and_free(void *context, bt_error *err) {
-    const bt_hlo_config config = config_of(BT_HLO_TRAIN);
-    bt_hlo_program     *program = NULL;
+    bt_hlo_config   config = config_of(BT_HLO_TRAIN);
+    bt_hlo_program *program = NULL;
     (void)context;
+    config.attention = BT_ATTENTION_TRITON;
     BT_TRY(bt_hlo_program_create(f.model, f.optim, &config, &program, err));
     bt_hlo_program_free(program);
     return BT_OK;
@@ -377,6 +413,7 @@ int main(void) {
         cmocka_unit_test(sequences_share_rows),
         cmocka_unit_test(arrays_follow_from_the_batch),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
+        cmocka_unit_test(attention_is_chosen_by_platform),
         cmocka_unit_test(no_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
