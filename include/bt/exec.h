@@ -169,6 +169,10 @@ typedef struct bt_exec_memory {
     uint64_t activations, scratch; /* of a step with n_seqs sequences of length tokens each; less
                                     * where sequences are shorter */
     uint64_t available;            /* for all of them together: held now, and what is left */
+    /* Of this process's memory: what such a step leaves. */
+    uint64_t left_here;
+    bool     is_of_device; /* of each device, which has memory of its own; else of this process */
+    bool     is_measured;  /* a compiled program said so: steps that are larger than it will fail */
     int64_t  n_seqs, length;
     int64_t  largest_seqs;  /* the most sequences of that length that a step, or a part of one, has
                              * room for */
@@ -176,6 +180,11 @@ typedef struct bt_exec_memory {
 } bt_exec_memory;
 /* n_seqs: of a batch; where the engine works on parts of it, a part's take its place. */
 bt_exec_memory bt_exec_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length);
+/* On devices with memory of their own, unless the plan is clearly below what they have: compiles
+ * the program of the longest step (or takes it from the cache) and puts what that takes into *plan.
+ * Where that does not fit, smaller ones are compiled, until one fits. largest_seqs is then what a
+ * program was compiled for, though larger ones may fit. On processors *plan stays. */
+BT_MUST_USE bt_status bt_exec_measure_memory(bt_exec *exec, bt_exec_memory *plan, bt_error *err);
 
 const char *
 bt_exec_describe(const bt_exec *exec); /* "cpu, 2 threads, avx512, OpenBLAS 0.3.21 ..." */

@@ -102,6 +102,11 @@ bt_exec_memory bt_exec_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length
     return exec->engine->plan_memory(exec, n_seqs, length);
 }
 
+bt_status bt_exec_measure_memory(bt_exec *exec, bt_exec_memory *plan, bt_error *err) {
+    return exec->engine->measure_memory != NULL ? exec->engine->measure_memory(exec, plan, err)
+                                                : BT_OK;
+}
+
 const char *bt_exec_describe(const bt_exec *exec) {
     return exec->engine->describe(exec);
 }

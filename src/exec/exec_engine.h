@@ -22,6 +22,8 @@ typedef BT_MUST_USE bt_status exec_encode_fn(bt_exec *exec, const bt_batch *batc
                                              float *hidden, float *pooled, bt_error *err);
 typedef BT_MUST_USE bt_status exec_state_fn(bt_exec *exec, bt_error *err);
 typedef bt_exec_memory        exec_plan_memory_fn(bt_exec *exec, int64_t n_seqs, int64_t length);
+typedef BT_MUST_USE bt_status exec_measure_memory_fn(bt_exec *exec, bt_exec_memory *plan,
+                                                     bt_error *err);
 
 typedef struct exec_engine {
     void (*destroy)(bt_exec *exec);
@@ -39,7 +41,8 @@ typedef struct exec_engine {
     size_t (*memory_bytes)(const bt_exec *exec);
     bt_status (*measure_peaks)(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS], size_t *n,
                                bt_error *no_blas, bt_error *err);
-    exec_plan_memory_fn *plan_memory;
+    exec_plan_memory_fn    *plan_memory;
+    exec_measure_memory_fn *measure_memory; /* NULL: the plan is all there is */
     const char *(*describe)(const bt_exec *exec);
 } exec_engine;
 

@@ -22,7 +22,7 @@ const char *run_size_text(char out[RUN_SIZE_TEXT], uint64_t n_bytes) {
     return out;
 }
 
-/* copy: what saving takes beside; 0: nothing. */
+/* copy: what saving takes beside, of the same memory; 0: nothing. */
 static void say(const bt_exec_memory *m, uint64_t all, uint64_t copy) {
     char variables[RUN_SIZE_TEXT];
     char gradients[RUN_SIZE_TEXT];
@@ -42,12 +42,27 @@ static void say(const bt_exec_memory *m, uint64_t all, uint64_t copy) {
                        run_size_text(size, copy));
     }
     bt_log(BT_LOG_INFO,
-           "memory: variables %s, gradients %s, slots %s, activations up to %s (%" PRId64
+           "memory%s: variables %s, gradients %s, slots %s, activations up to %s (%" PRId64
            " sequences of %" PRId64 " tokens), scratch %s%s: up to %s%s",
-           run_size_text(variables, m->variables), run_size_text(gradients, m->gradients),
-           run_size_text(slots, m->slots), run_size_text(activations, m->activations), m->n_seqs,
-           m->length, run_size_text(scratch, m->scratch), saving, run_size_text(sum, all + copy),
-           largest);
+           m->is_of_device ? " of each device" : "", run_size_text(variables, m->variables),
+           run_size_text(gradients, m->gradients), run_size_text(slots, m->slots),
+           run_size_text(activations, m->activations), m->n_seqs, m->length,
+           run_size_text(scratch, m->scratch), saving, run_size_text(sum, all + copy), largest);
+}
+
+/* What a compiled program takes is not divided as ours would be. */
+static void say_measured(const bt_exec_memory *m, uint64_t all) {
+    char variables[RUN_SIZE_TEXT];
+    char slots[RUN_SIZE_TEXT];
+    char step[RUN_SIZE_TEXT];
+    char sum[RUN_SIZE_TEXT];
+    char size[RUN_SIZE_TEXT];
+    bt_log(BT_LOG_INFO,
+           "memory of each device: variables %s, slots %s, a step of %" PRId64
+           " sequences of %" PRId64 " tokens %s as it was compiled: up to %s of %s",
+           run_size_text(variables, m->variables), run_size_text(slots, m->slots), m->n_seqs,
+           m->length, run_size_text(step, m->activations), run_size_text(sum, all),
+           run_size_text(size, m->available));
 }
 
 /* Is there going to be a save that is not the run's last act? */
@@ -57,11 +72,12 @@ static bool saves_before_the_end(const train_run *run) {
            (run->config.steps_per_loop < end || next_evaluation(run) < end);
 }
 
-/* Room for the copy beside the longest step, or saves between the steps. */
-static bt_status plan_saving(train_run *run, const bt_exec_memory *m, uint64_t all, uint64_t *copy,
+/* Room for the copy beside the longest step, or saves between the steps. The copy is of this
+ * process's memory, wherever the steps are made. */
+static bt_status plan_saving(train_run *run, const bt_exec_memory *m, uint64_t *copy,
                              bt_error *err) {
     const uint64_t wanted = saves_before_the_end(run) ? saver_wanted_bytes(run) : 0;
-    const uint64_t left = m->available > all ? m->available - all : 0;
+    const uint64_t left = m->left_here;
     *copy = 0;
     if (wanted == 0) {
         return BT_OK;
@@ -80,6 +96,36 @@ static bt_status plan_saving(train_run *run, const bt_exec_memory *m, uint64_t a
     return saver_create(run, err);
 }
 
+static uint64_t sum(const bt_exec_memory *m) {
+    return m->variables + m->gradients + m->slots + m->activations + m->scratch;
+}
+
+/* Devices are asked before the first step: one that has no room takes the state along. */
+static bt_status refuse_on_devices(const train_run *run, const bt_exec_memory *m, bt_error *err) {
+    const bool    pairs = run->plan.head.loss == BT_LOSS_RANKING;
+    const int64_t largest = pairs ? m->largest_seqs / 2 : m->largest_seqs;
+    char          takes[RUN_SIZE_TEXT] = "more than there is";
+    char          there[RUN_SIZE_TEXT];
+    char          fits[128] = "not even one such sequence fits";
+    if (m->activations < UINT64_MAX / 2) {
+        (void)run_size_text(takes, sum(m));
+    }
+    if (largest > 0) {
+        (void)snprintf(fits, sizeof fits,
+                       "task.train_data.global_batch_size=%" PRId64 " is the largest found to fit",
+                       largest);
+    }
+    return BT_FAIL(err, BT_E_NOMEM,
+                   "out of memory on the device: a step with %" PRId64 " sequences of %" PRId64
+                   " tokens takes %s of the %s that programs may take of each device: %s%s%s "
+                   "(trainer.gradient_accumulation_steps makes one update of several batches)",
+                   m->n_seqs, m->length, takes, run_size_text(there, m->available), fits,
+                   run->config.recompute ? "" : "; runtime.recompute=true takes less",
+                   run_config_precision(&run->config) == BT_PRECISION_F32
+                       ? ", so does runtime.mixed_precision_dtype=bfloat16"
+                       : "");
+}
+
 /* Rows are mostly shorter than seq_length, so what does not fit at the worst may never come. */
 bt_status memory_plan(train_run *run, bt_error *err) {
     const bt_data_config *const data = &run->config.train_data;
@@ -87,13 +133,20 @@ bt_status memory_plan(train_run *run, bt_error *err) {
     const int64_t               n_seqs = data->global_batch_size * (pairs ? 2 : 1);
     const int64_t               length = run->plan.train_schema.seq_length;
     bt_exec_memory              m = bt_exec_plan_memory(run->exec, n_seqs, length);
-    const uint64_t all = m.variables + m.gradients + m.slots + m.activations + m.scratch;
-    uint64_t       copy = 0;
-    BT_TRY(plan_saving(run, &m, all, &copy, err));
+    uint64_t                    copy = 0;
+    BT_TRY(plan_saving(run, &m, &copy, err));
     if (copy > 0) {
         m = bt_exec_plan_memory(run->exec, n_seqs, length); /* of what is left then */
     }
-    say(&m, all, copy);
+    BT_TRY(bt_exec_measure_memory(run->exec, &m, err));
+    if (m.is_measured && m.largest_seqs < m.n_seqs) {
+        return refuse_on_devices(run, &m, err);
+    }
+    if (m.is_measured) {
+        say_measured(&m, sum(&m));
+        return BT_OK;
+    }
+    say(&m, sum(&m), m.is_of_device ? 0 : copy);
     if (m.largest_tokens < m.n_seqs) {
         char available[RUN_SIZE_TEXT];
         return BT_FAIL(err, BT_E_NOMEM,

@@ -2,6 +2,7 @@
 """Plug-ins and devices that fail, through the whole program: one sentence, the right exit code, and
 nothing lost that was saved. The CPU plug-in, with a fault (tests/support/faulty_plugin.c)."""
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -66,16 +67,39 @@ class DeviceFaults(e2e.Case):
         """Exit 5; what was saved is whole, and from there the run ends with the same bytes."""
         self.on_device(model_dir='whole')
         for model_dir, fault, code, words in (
-                ('lost', {}, 5, 'after step 12: the same command goes on from step 5'),
+                ('lost', {}, 5, 'the same command goes on from step 5'),
                 ('full', {'BT_FAULTY_CODE': RESOURCE_EXHAUSTED}, 4, 'global_batch_size')):
             fault = dict(fault, BT_FAULTY_RUN='13')
             error = self.one_error(self.on_device(model_dir=model_dir, env=fault, expect=code))
+            step = int(re.search(r'stopped after step (\d+):', error).group(1))
+            self.assertTrue(5 <= step <= 12, error)  # some are sent ahead of what they gave
             for word in (words, 'bt_faulty_plugin.so', 'the device fell off the bus'):
                 self.assertIn(word, error)
             self.assertFalse(os.path.exists(self.path(model_dir, 'ckpt-15.index')))
             self.same_values(self.path(model_dir, 'ckpt-5'), self.path('whole', 'ckpt-5'))
             self.on_device(model_dir=model_dir)
             self.same_values(self.path(model_dir, 'ckpt-20'), self.path('whole', 'ckpt-20'))
+
+    def test_too_little_memory(self):
+        """Said before the first step, with a batch that fits; the estimate alone refuses nothing."""
+        quick = ('task.model.encoder.bert.dropout_rate=0,task.model.encoder.bert.num_layers=1,'
+                 'task.model.encoder.bert.attention_dropout_rate=0,trainer.train_steps=1,')
+        little = {'BT_FAULTY_MEMORY': '700000'}
+        batch = quick + 'task.train_data.global_batch_size='
+        for more in ([], ['--dry_run']):
+            error = self.one_error(self.on_device(override=batch + '32', env=little, expect=4,
+                                                  more=more))
+            self.assertFalse(os.path.exists(self.path('out')))
+        self.assertIn('a step with 32 sequences of 6 tokens takes', error)
+        self.assertIn('of the 683.6 KiB', error)
+        fits = re.search(r'global_batch_size=(\d+) is the largest found to fit', error).group(1)
+        self.assertTrue(1 < int(fits) < 32, error)
+        result = self.on_device(override=batch + fits, env=little)
+        self.assertIn('as it was compiled', result.stderr)
+        self.assertIn('step 1', result.stdout)
+        error = self.one_error(self.on_device(override=batch + '32', env={'BT_FAULTY_MEMORY': '9999'},
+                                              model_dir='other', expect=4))
+        self.assertIn('not even one such sequence fits', error)
 
     def test_the_processor_goes_on(self):
         """Nothing was saved by the first run: the same command begins anew. The second loses the

@@ -192,7 +192,7 @@ static PJRT_Error *attributes(PJRT_DeviceDescription_Attributes_Args *args) {
 static PJRT_Error *memory_stats(PJRT_Device_MemoryStats_Args *args) {
     CALLED(PJRT_Device_MemoryStats);
     args->bytes_in_use = 10;
-    args->bytes_limit = 1000;
+    args->bytes_limit = state.limit_bytes > 0 ? state.limit_bytes : 1000;
     args->bytes_limit_is_set = true;
     return NULL;
 }
@@ -227,7 +227,7 @@ static PJRT_Error *loaded_destroy(PJRT_LoadedExecutable_Destroy_Args *args) {
 
 static PJRT_Error *compiled_memory(PJRT_Executable_GetCompiledMemoryStats_Args *args) {
     CALLED(PJRT_Executable_GetCompiledMemoryStats);
-    args->temp_size_in_bytes = 77;
+    args->temp_size_in_bytes = state.temporary_bytes > 0 ? state.temporary_bytes : 77;
     return NULL;
 }
 

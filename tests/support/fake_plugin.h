@@ -4,6 +4,8 @@
 #ifndef BT_TEST_FAKE_PLUGIN_H
 #define BT_TEST_FAKE_PLUGIN_H
 
+#include <stdint.h>
+
 typedef struct fake_plugin {
     const char *fail;       /* name of the function that fails ("PJRT_Client_Create"); NULL: none */
     int         fail_code;  /* of PJRT_Error_Code */
@@ -12,8 +14,9 @@ typedef struct fake_plugin {
     int         n_missing;     /* that many functions are missing at the end of the table */
     int         gives_nothing; /* GetPjrtApi gives NULL */
     int         n_devices;
-    int         n_results; /* of each program: copies of its arguments; 0: two */
-    int         live;      /* objects given out and not given back */
+    int         n_results;                    /* of each program: copies of its arguments; 0: two */
+    int64_t     temporary_bytes, limit_bytes; /* of each program; of each device. 0: 77 and 1000 */
+    int         live;                         /* objects given out and not given back */
 } fake_plugin;
 
 /* "fake_plugin_state": the one that the plug-in uses. */

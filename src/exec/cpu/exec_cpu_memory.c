@@ -71,6 +71,8 @@ bt_exec_memory exec_cpu_plan_memory(bt_exec *base, int64_t n_seqs, int64_t lengt
     m.scratch = m.activations == SIZE_MAX ? 0 : exec_scratch_bytes(exec, &shape);
     const uint64_t fixed = m.variables + m.gradients + m.slots;
     const uint64_t room = m.available > fixed ? m.available - fixed : 0;
+    const uint64_t step = saturated_sum(m.activations, m.scratch);
+    m.left_here = room > step ? room - step : 0;
     m.largest_seqs = search(exec, seqs_fit, shape, room);
     m.largest_tokens = search(exec, tokens_fit, shape, room);
     if (exec->model->head.loss == BT_LOSS_RANKING) {

@@ -98,6 +98,7 @@ static const exec_engine pjrt_engine = {
     .memory_bytes = pjrt_memory_bytes,
     .measure_peaks = pjrt_measure_peaks,
     .plan_memory = exec_pjrt_plan_memory,
+    .measure_memory = exec_pjrt_measure_memory,
     .describe = pjrt_describe,
 };
 

@@ -4,6 +4,9 @@
  * (docs/devices.md); what a compiler makes of it is known only once it has compiled. */
 #include "exec_pjrt_internal.h"
 
+/* Slots of a row by the length of records, mostly (exec_pjrt_bucket.c). */
+enum { ROW_LENGTHS = 2 };
+
 /* Bytes that a step keeps of a token, and those that it needs for a while. */
 static uint64_t kept_bytes(const exec_pjrt *exec) {
     const bt_encoder_config *const e = &exec->model->encoder;
@@ -22,30 +25,52 @@ static uint64_t passing_bytes(const exec_pjrt *exec, int64_t length) {
            4;
 }
 
+int64_t exec_pjrt_device_bytes(const exec_pjrt *exec) {
+    bt_pjrt_device device = {.limit_bytes = -1};
+    bt_error       unknown = BT_ERROR_INIT;
+    return bt_pjrt_client_device(exec->client, 0, &device, &unknown) == BT_OK &&
+                   device.limit_bytes > 0
+               ? device.limit_bytes
+               : -1;
+}
+
+/* Devices whose memory is this process's tell no limit of their own. */
+static void count_available(exec_pjrt *exec, bt_exec_memory *m) {
+    const int64_t  device = exec_pjrt_device_bytes(exec);
+    const uint64_t here = exec->memory_limit > 0 ? exec->memory_limit : bt_memory_available("");
+    const uint64_t taken = exec->reserved_bytes + bt_exec_memory_bytes(&exec->base);
+    m->is_of_device = device > 0;
+    m->left_here = here > taken ? here - taken : 0; /* buffers that nobody has written are not yet
+                                                     * there */
+    m->available = device > 0                    ? (uint64_t)device
+                   : here > exec->reserved_bytes ? here - exec->reserved_bytes
+                                                 : 0;
+}
+
 bt_exec_memory exec_pjrt_plan_memory(bt_exec *base, int64_t n_seqs, int64_t length) {
     exec_pjrt *const exec = exec_pjrt_of(base);
     const uint64_t   flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->base.param;
-    const uint64_t   n_replicas = (uint64_t)exec->n_replicas;
-    const uint64_t   n_tokens = (uint64_t)(n_seqs * length) / n_replicas;
-    bt_pjrt_device   device = {.limit_bytes = -1};
-    bt_error         unknown = BT_ERROR_INIT;
-    bt_exec_memory   m = {.variables = flat, .n_seqs = n_seqs, .length = length};
+    const int64_t    part = exec->part_seqs;
+    bt_exec_memory   m = {
+          .variables = flat, .n_seqs = part > 0 && part < n_seqs ? part : n_seqs, .length = length};
+    int64_t n_tokens = 0;
+    if (!bt_i64_mul(m.n_seqs, length, &n_tokens) || n_tokens > INT32_MAX) {
+        n_tokens = INT32_MAX; /* more than devices take */
+    }
+    n_tokens = (n_tokens + exec->n_replicas - 1) / exec->n_replicas;
+    const uint64_t passing = passing_bytes(exec, ROW_LENGTHS * length);
+    const uint64_t of_token = kept_bytes(exec) + passing;
     if (exec->optim != NULL) {
         m.gradients = flat;
         m.slots = flat * ((uint64_t)bt_optim_n_slots(exec->optim) +
                           (bt_optim_has_average(exec->optim) ? 1 : 0));
     }
-    m.activations = n_tokens * kept_bytes(exec);
-    m.scratch = n_tokens * passing_bytes(exec, length);
-    if (bt_pjrt_client_device(exec->client, 0, &device, &unknown) == BT_OK &&
-        device.limit_bytes > 0) {
-        m.available = (uint64_t)device.limit_bytes;
-    } else {
-        m.available = exec->memory_limit > 0 ? exec->memory_limit : bt_memory_available("");
-    }
+    m.activations = (uint64_t)n_tokens * kept_bytes(exec);
+    m.scratch = (uint64_t)n_tokens * passing;
+    count_available(exec, &m);
     const uint64_t fixed = m.variables + m.gradients + m.slots;
     const uint64_t room = m.available > fixed ? m.available - fixed : 0;
-    const uint64_t most = room / (kept_bytes(exec) + passing_bytes(exec, length));
+    const uint64_t most = room / of_token;
     m.largest_tokens = (int64_t)(most < INT32_MAX ? most : INT32_MAX) * exec->n_replicas;
     m.largest_seqs = length > 0 ? m.largest_tokens / length : 0;
     return m;

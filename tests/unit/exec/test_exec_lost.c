@@ -160,10 +160,49 @@ static void steps_under_way_are_given_back(void **state) {
     assert_int_equal(plugin->live, 0);
 }
 
+/* Whether a step fits is known before it is made; a plan that is clearly below compiles nothing. */
+static void what_does_not_fit_is_known_before(void **state) {
+    (void)state;
+    fake_plugin *const plugin = fake();
+    open_on_fake(plugin, BT_HLO_TRAIN, 0);
+    plugin->limit_bytes = INT64_C(1) << 40;
+    plugin->temporary_bytes = 12345;
+    bt_exec_memory plan = bt_exec_plan_memory(f.exec, 8, 4);
+    const int64_t  kept = (int64_t)(plan.variables + plan.slots);
+    assert_true(plan.is_of_device && plan.available == UINT64_C(1) << 40);
+    fail_at(plugin, "PJRT_Client_Compile", 0, INTERNAL);
+    assert_ok(bt_exec_measure_memory(f.exec, &plan, err));
+    assert_false(plan.is_measured);
+    /* the same is too near for an estimate */
+    plugin->limit_bytes = kept + 12345;
+    plan = bt_exec_plan_memory(f.exec, 8, 4);
+    assert_true(plan.left_here > (uint64_t)plugin->limit_bytes); /* which is of the device alone */
+    assert_fails(bt_exec_measure_memory(f.exec, &plan, err), BT_E_BACKEND, "bt_fake_plugin.so");
+    plan = bt_exec_plan_memory(f.exec, 8, 4);
+    assert_ok(bt_exec_measure_memory(f.exec, &plan, err));
+    assert_true(plan.is_measured && plan.largest_seqs == 8);
+    /* the compiler has no room for 8, and 4 fit */
+    plan = bt_exec_plan_memory(f.exec, 16, 4);
+    fail_at(plugin, "PJRT_Client_Compile", 0, RESOURCE_EXHAUSTED);
+    assert_ok(bt_exec_measure_memory(f.exec, &plan, err));
+    assert_true(plan.is_measured && plan.largest_seqs == 8 && plan.n_seqs == 16);
+    /* nothing does: programs of this plug-in take the same whatever they are */
+    plugin->limit_bytes = 12344;
+    plan = bt_exec_plan_memory(f.exec, 8, 4);
+    assert_ok(bt_exec_measure_memory(f.exec, &plan, err));
+    assert_true(plan.is_measured && plan.largest_seqs == 0);
+    assert_int_equal(plan.activations + plan.variables + plan.slots > UINT64_C(12344), 1);
+    plugin->limit_bytes = plugin->temporary_bytes = 0;
+    fail_at(plugin, NULL, 0, 0);
+    fixture_close(&f);
+    assert_int_equal(plugin->live, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_donated_is_lost),
         cmocka_unit_test(what_fails_before_costs_nothing),
+        cmocka_unit_test(what_does_not_fit_is_known_before),
         cmocka_unit_test(no_part_is_left_behind),
         cmocka_unit_test(steps_under_way_are_given_back),
     };
