@@ -58,15 +58,11 @@ static bt_status size_step(exec_pjrt *exec, const bt_exec_memory *plan, bool in_
     bt_error      why = BT_ERROR_INIT;
     *out = (step_size){.n_seqs = n_seqs, .is_known = true};
     BT_TRY(find_bucket(n_seqs, plan->length, &bucket, err));
-    const bt_hlo_config config = {.what = in_parts ? BT_HLO_ACCUMULATE : BT_HLO_TRAIN,
-                                  .n_rows = bucket.n_rows,
-                                  .n_slots = bucket.n_slots,
-                                  .n_seqs = bucket.n_seqs,
-                                  .precision = exec->precision,
-                                  .has_labels = true,
-                                  .recompute = exec->recompute,
-                                  .n_replicas = exec->n_replicas};
-    const bt_status     rc = exec_program_need(exec, &config, &program, &why);
+    bt_hlo_config config = {.what = in_parts ? BT_HLO_ACCUMULATE : BT_HLO_TRAIN,
+                            .has_labels = true,
+                            .n_replicas = exec->n_replicas};
+    BT_TRY(exec_program_config(exec, &bucket, &config, err));
+    const bt_status rc = exec_program_need(exec, &config, &program, &why);
     if (rc == BT_E_NOMEM) {
         bt_log(BT_LOG_DEBUG, "%s", why.msg);
         out->is_known = false;

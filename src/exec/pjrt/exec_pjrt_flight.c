@@ -61,26 +61,15 @@ bt_status exec_flight_keep(exec_pjrt *exec, exec_flight *flight, const bt_batch 
 /* ---- there --------------------------------------------------------------------------------------
  */
 
-static bt_hlo_config config_of(const exec_pjrt *exec, const exec_flight *flight, bt_hlo_what what) {
-    const bool updates = what == BT_HLO_UPDATE; /* the same whatever the batch was */
-    return (bt_hlo_config){.what = what,
-                           .n_rows = updates ? 1 : flight->bucket.n_rows,
-                           .n_slots = updates ? 2 : flight->bucket.n_slots,
-                           .n_seqs = updates ? 2 : flight->bucket.n_seqs,
-                           .n_longest = updates ? 0 : flight->bucket.n_longest,
-                           .precision = exec->precision,
-                           .has_key_mask = !updates && flight->batch.key_mask != NULL,
-                           .has_labels = flight->what.has_labels,
-                           .recompute = exec->recompute,
-                           .n_replicas = flight->n_replicas};
-}
-
 static bt_status run(exec_pjrt *exec, exec_flight *flight, bt_hlo_what what, int32_t part,
                      bt_error *err) {
-    bt_hlo_config config = config_of(exec, flight, what);
+    const bool    updates = what == BT_HLO_UPDATE;
+    bt_hlo_config config = {.what = what,
+                            .has_key_mask = !updates && flight->batch.key_mask != NULL,
+                            .has_labels = flight->what.has_labels,
+                            .n_replicas = flight->n_replicas};
     exec_program *program = NULL;
-    BT_TRY(bt_hlo_attention_choose(exec->model, exec->attention,
-                                   bt_pjrt_client_platform(exec->client), &config, err));
+    BT_TRY(exec_program_config(exec, &flight->bucket, &config, err));
     BT_TRY(exec_program_need(exec, &config, &program, err));
     BT_TRY(bt_grow(&flight->runs, &flight->runs_cap, flight->n_runs + 1, sizeof *flight->runs,
                    SIZE_MAX, err));

@@ -144,6 +144,10 @@ BT_MUST_USE bt_status exec_need_state(const exec_pjrt *exec, bt_error *err); /* 
 
 /* ---- exec_pjrt_run.c ----------------------------------------------------------------------------
  */
+/* What the engine and a batch's bucket say of a program, beside what, has_key_mask, has_labels and
+ * n_replicas, which are set. */
+BT_MUST_USE bt_status exec_program_config(const exec_pjrt *exec, const exec_bucket *bucket,
+                                          bt_hlo_config *config, bt_error *err);
 BT_MUST_USE bt_status exec_program_need(exec_pjrt *exec, const bt_hlo_config *config,
                                         exec_program **out, bt_error *err);
 void                  exec_program_free(exec_program *program); /* accepts NULL */

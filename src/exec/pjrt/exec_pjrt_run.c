@@ -8,6 +8,19 @@
 /* ---- compiled -----------------------------------------------------------------------------------
  */
 
+bt_status exec_program_config(const exec_pjrt *exec, const exec_bucket *bucket,
+                              bt_hlo_config *config, bt_error *err) {
+    const bool updates = config->what == BT_HLO_UPDATE; /* the same whatever the batch was */
+    config->n_rows = updates ? 1 : bucket->n_rows;
+    config->n_slots = updates ? 2 : bucket->n_slots;
+    config->n_seqs = updates ? 2 : bucket->n_seqs;
+    config->n_longest = updates ? 0 : bucket->n_longest;
+    config->precision = exec->precision;
+    config->recompute = exec->recompute;
+    return bt_hlo_attention_choose(exec->model, exec->attention,
+                                   bt_pjrt_client_platform(exec->client), config, err);
+}
+
 static bool is_same(const bt_hlo_config *a, const bt_hlo_config *b) {
     return a->what == b->what && a->n_rows == b->n_rows && a->n_slots == b->n_slots &&
            a->n_seqs == b->n_seqs && a->precision == b->precision && a->n_longest == b->n_longest &&
