@@ -63,11 +63,21 @@ BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *
                                          const bt_exec_config *config, bt_exec **out,
                                          bt_error *err);
 
+/* How a batch is divided over devices. Each clips the gradient of its share before all are added,
+ * so this changes numbers. A loss over all pairs of a batch (a dual encoder's, or bug_compatible's
+ * of a regression) always has equal shares, whose pairs count alone, as in Model Garden. */
+typedef enum bt_exec_shares {
+    BT_EXEC_SHARES_TOKENS,    /* equal work; the loss is the mean of the whole batch */
+    BT_EXEC_SHARES_SEQUENCES, /* Model Garden's: equal numbers of sequences, a mean of each share;
+                               * of a batch that has no such shares the mean of all of it */
+} bt_exec_shares;
+
 /* Devices of a PJRT plug-in. */
 typedef struct bt_exec_devices {
-    const char  *plugin;     /* path of a plug-in; NULL: one of the kind is looked for */
-    bt_pjrt_kind kind;       /* without plugin */
-    int32_t      n_replicas; /* devices, each with an equal share of a training batch; 0: all */
+    const char    *plugin;     /* path of a plug-in; NULL: one of the kind is looked for */
+    bt_pjrt_kind   kind;       /* without plugin */
+    int32_t        n_replicas; /* devices, each with a share of every batch; 0: all */
+    bt_exec_shares shares;
     const char
         *cache_folder; /* of compiled programs; NULL: none; "": programs in bt_pjrt_append_folder */
     const bt_pjrt_option *flags; /* of the compiler; borrowed for the engine's life */
@@ -75,11 +85,11 @@ typedef struct bt_exec_devices {
     bt_pjrt_client       *client; /* not NULL: these devices, and no plug-in is opened; borrowed */
 } bt_exec_devices;
 /* The engine on such devices. Steps are programs (bt/hlo.h), one for each bucket of batch shapes,
- * compiled when a batch first needs it. Only training uses more than one of the devices, and each
- * takes its own share's mean and clips by itself, as Model Garden's replicas do. Of config counts:
- * precision, loss_scale, attention, recompute, part_seqs (whose parts have equal numbers of
- * sequences, of each share by itself). BT_E_BACKEND: no plug-in, no device, or what one of them
- * says; where that came once a step had begun, the state is lost. */
+ * compiled when a batch first needs it. Training and evaluations use all devices (but the
+ * evaluation of a loss over all pairs, gradients alone, and vectors: the first). Of config counts:
+ * precision, loss_scale, attention, recompute, part_seqs (for the number of parts of each share).
+ * BT_E_BACKEND: no plug-in, no device, or what one of them says; where that came once a step had
+ * begun, the state is lost. */
 BT_MUST_USE bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
                                           const bt_exec_config  *config,
                                           const bt_exec_devices *devices, bt_exec **out,

@@ -81,6 +81,9 @@ static const conf_key runtime_keys[] = {
     KEY("attention", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|xla|triton"),
         "how devices compute attention: xla writes it out, triton is our kernels for GPUs, auto is "
         "triton where there are any; processors have one of their own"),
+    KEY("batch_shares", T_STR, EXT, "tokens", &(const conf_rule)CHOICES("tokens|sequences"),
+        "how a batch is divided over devices: equal work, or equal numbers of sequences as Model "
+        "Garden's replicas have them"),
     KEY("batchnorm_spatial_persistent", T_BOOL, 0, "false", RULE_NONE,
         "Model Garden's cuDNN setting; ignored"),
     KEY("blas_library", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,

@@ -4,6 +4,10 @@
  * table would read or write outside it, and no caller may have to be trusted with that. */
 #include "exec_shared.h"
 
+bool exec_is_of_all_pairs(const bt_model *model) {
+    return model->head.loss == BT_LOSS_RANKING || model->head.loss == BT_LOSS_MSE_ALL_PAIRS;
+}
+
 bool exec_reads_first_rows(const bt_model *model) {
     switch (model->head.kind) {
     case BT_HEAD_POOLER_DENSE:

@@ -62,6 +62,7 @@ typedef struct run_strategy {
     bt_pjrt_kind kind;
     int32_t      n_replicas; /* devices that train; 0, until they are counted: all there are */
     int32_t      n_gpus;     /* runtime.num_gpus */
+    const char  *shares;     /* runtime.batch_shares */
 } run_strategy;
 
 /* Sums since the last training record. Part of the checkpoint: a run stopped inside a chunk goes on

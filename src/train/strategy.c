@@ -44,7 +44,7 @@ static const strategy_row strategies[] = {
 #define STRATEGY RUNTIME ".distribution_strategy"
 
 typedef struct strategy_keys {
-    const char *name, *plugin, *tpu, *alg, *worker_hosts, *attention;
+    const char *name, *plugin, *tpu, *alg, *worker_hosts, *attention, *shares;
     int32_t     n_gpus, task_index;
 } strategy_keys;
 
@@ -55,6 +55,7 @@ static const bt_conf_field strategy_fields[] = {
     {"all_reduce_alg", BT_CONF_FIELD_STR, offsetof(strategy_keys, alg)},
     {"attention", BT_CONF_FIELD_STR, offsetof(strategy_keys, attention)},
     {"worker_hosts", BT_CONF_FIELD_STR, offsetof(strategy_keys, worker_hosts)},
+    {"batch_shares", BT_CONF_FIELD_STR, offsetof(strategy_keys, shares)},
     {"num_gpus", BT_CONF_FIELD_I32, offsetof(strategy_keys, n_gpus)},
     {"task_index", BT_CONF_FIELD_I32, offsetof(strategy_keys, task_index)},
 };
@@ -241,7 +242,8 @@ bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err) {
                           .n_replicas = is_tpu                 ? 0
                                         : c.row->max_gpus == 1 ? 1
                                                                : c.keys.n_gpus,
-                          .n_gpus = c.keys.n_gpus};
+                          .n_gpus = c.keys.n_gpus,
+                          .shares = c.keys.shares};
     return BT_OK;
 }
 
@@ -287,25 +289,30 @@ static bt_status name_asker(const run_strategy *s, bt_error *err) {
                                  s->name);
 }
 
-/* Each device takes an equal share of every batch, the last one of an epoch too. */
+/* A loss over all pairs of a share needs equal shares of every batch, the last one of an epoch too.
+ */
 static bt_status check_shares(const train_run *run, int32_t n, bt_error *err) {
     const bt_data_config *const data = &run->config.train_data;
-    const int64_t               batch = data->global_batch_size / run->config.accumulation_steps;
-    if (n == 1) {
+    const bt_loss_kind          loss = run->plan.head.loss;
+    const int64_t               batch = data->global_batch_size;
+    if (n == 1 || !bt_conf_mode_trains(run->args->mode) ||
+        (loss != BT_LOSS_RANKING && loss != BT_LOSS_MSE_ALL_PAIRS)) {
         return BT_OK;
     }
     if (!data->drop_remainder) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "task.train_data.drop_remainder: false leaves a last batch that has no "
                        "equal shares for %" PRId32
-                       " devices: set it to true, or runtime.distribution_strategy to one_device",
+                       " devices, which a loss over all pairs of a batch needs: set it to true, or "
+                       "runtime.distribution_strategy to one_device",
                        n);
     }
     if (batch % n != 0) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "task.train_data.global_batch_size: %" PRId64
                        " has no equal shares for %" PRId32
-                       " devices: set it to a multiple of %" PRId32,
+                       " devices, which a loss over all pairs of a batch needs: set it to a "
+                       "multiple of %" PRId32,
                        batch, n, n);
     }
     return BT_OK;
@@ -322,9 +329,7 @@ static bt_status count_replicas(train_run *run, bt_error *err) {
                        " (%s): set it to at most that",
                        s->n_gpus, bt_pjrt_plugin_path(run->plugin), n_there, device.kind);
     }
-    s->n_replicas = !bt_conf_mode_trains(run->args->mode) ? 1
-                    : s->n_replicas > 0                   ? s->n_replicas
-                                                          : n_there;
+    s->n_replicas = s->n_replicas > 0 ? s->n_replicas : n_there;
     bt_log(BT_LOG_INFO, "strategy %s: %" PRId32 " of %" PRId32 " devices (%s) of %s", s->name,
            s->n_replicas, n_there, device.kind, bt_pjrt_plugin_path(run->plugin));
     return check_shares(run, s->n_replicas, err);
@@ -348,8 +353,12 @@ void strategy_close(train_run *run) {
 
 bt_status strategy_create_exec(train_run *run, const bt_optim *optim, const bt_exec_config *config,
                                bt_error *err) {
-    const bt_exec_devices devices = {
-        .client = run->client, .n_replicas = run->strategy.n_replicas, .cache_folder = ""};
+    const bt_exec_devices devices = {.client = run->client,
+                                     .n_replicas = run->strategy.n_replicas,
+                                     .shares = bt_str_equal(run->strategy.shares, "sequences")
+                                                   ? BT_EXEC_SHARES_SEQUENCES
+                                                   : BT_EXEC_SHARES_TOKENS,
+                                     .cache_folder = ""};
     return run->strategy.on_devices
                ? bt_exec_create_pjrt(run->model, optim, config, &devices, &run->exec, err)
                : bt_exec_create_cpu(run->model, optim, config, &run->exec, err);

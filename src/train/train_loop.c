@@ -206,18 +206,20 @@ static bt_status train_step(train_run *run, int64_t last, double *loss, bt_error
     return end_step(run, loss, err);
 }
 
-/* A stop takes in the steps that were begun: their updates are made, and saved. */
+/* A stop takes in the steps that were begun: their updates are made, and saved. So does a failure,
+ * as far as they can be had: it came after them. */
 static bt_status end_all(train_run *run, bt_status rc, bt_error *err) {
-    bt_error own = BT_ERROR_INIT;
-    double   loss = 0;
-    while (rc == BT_E_INTERRUPTED && run->n_under_way > 0) {
-        const bt_status ended = end_step(run, &loss, &own);
-        if (ended != BT_OK) {
-            *err = own; /* nothing is saved of them */
-            return ended;
-        }
+    bt_error  own = BT_ERROR_INIT;
+    bt_status ended = BT_OK;
+    double    loss = 0;
+    while (rc != BT_OK && ended == BT_OK && run->n_under_way > 0) {
+        ended = end_step(run, &loss, &own);
     }
-    return rc;
+    if (rc != BT_E_INTERRUPTED || ended == BT_OK) {
+        return rc;
+    }
+    *err = own; /* nothing is saved of them */
+    return ended;
 }
 
 static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {

@@ -120,11 +120,6 @@ static bt_status check_config(const bt_model *model, const bt_optim *optim,
                        "regression is over all pairs of a batch, which devices do not add up from "
                        "parts: set one of the two back");
     }
-    if (devices->n_replicas > 1 && model->head.loss == BT_LOSS_RANKING) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "a dual encoder's loss holds each pair against all others of the batch, "
-                       "which one device has so far: use one");
-    }
     return BT_OK;
 }
 
@@ -223,6 +218,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
     exec->base.engine = &pjrt_engine;
     exec->model = model;
     exec->optim = optim;
+    exec->shares = devices->shares;
     exec->part_seqs = config->part_seqs;
     exec->precision = config->precision;
     exec->attention = config->attention;

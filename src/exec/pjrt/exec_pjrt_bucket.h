@@ -24,9 +24,14 @@ typedef struct exec_rows {
     int64_t  room_cap;
 } exec_rows;
 
-/* Divides a batch: the n-th share has its n-th part of the sequences, as many as the others or one
- * less. */
-void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch);
+typedef enum exec_division {
+    EXEC_BY_TOKENS,    /* the largest share has as few tokens as can be */
+    EXEC_BY_SEQUENCES, /* as many sequences in each, or one less */
+    EXEC_BY_PAIRS,     /* the same, and no pair is parted */
+} exec_division;
+/* Divides a batch into shares of neighbouring sequences; there may be more shares than those. */
+void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
+                      exec_division division);
 /* Lays each share of a checked batch into rows, all in one bucket. */
 BT_MUST_USE bt_status exec_rows_lay(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
                                     exec_bucket *bucket, bt_error *err);

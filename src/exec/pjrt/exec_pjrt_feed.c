@@ -88,14 +88,34 @@ static bt_hlo_input input_of(const exec_pjrt *exec, const exec_flight *flight, i
                           .is_training = flight->what.what != BT_HLO_EVALUATE};
 }
 
-/* Each replica's own mean, over all of its parts. */
+static double weight_of_share(const exec_pjrt *exec, const exec_flight *flight, int32_t replica) {
+    double sum = 0;
+    for (int32_t p = 0; p < flight->n_parts; p++) {
+        const bt_hlo_input input = input_of(exec, flight, exec_piece_of(flight, replica, p));
+        sum += bt_hlo_weight_sum(&input);
+    }
+    return sum;
+}
+
+static exec_division division_of(const exec_pjrt *exec) {
+    const bool equal =
+        exec_is_of_all_pairs(exec->model) || exec->shares == BT_EXEC_SHARES_SEQUENCES;
+    return exec->model->head.loss == BT_LOSS_RANKING ? EXEC_BY_PAIRS
+           : equal                                   ? EXEC_BY_SEQUENCES
+                                                     : EXEC_BY_TOKENS;
+}
+
+/* Replicas' losses are divided by their number before they are added: either each is its share's
+ * own mean, or its part of the mean of all. */
 static void weigh(const exec_pjrt *exec, exec_flight *flight) {
+    const bool own =
+        division_of(exec) != EXEC_BY_TOKENS && flight->batch.n_seqs % flight->n_replicas == 0;
+    double of_all = 0;
     for (int32_t r = 0; flight->what.has_labels && r < flight->n_replicas; r++) {
-        double sum = 0;
-        for (int32_t p = 0; p < flight->n_parts; p++) {
-            const bt_hlo_input input = input_of(exec, flight, exec_piece_of(flight, r, p));
-            sum += bt_hlo_weight_sum(&input);
-        }
+        of_all += weight_of_share(exec, flight, r);
+    }
+    for (int32_t r = 0; flight->what.has_labels && r < flight->n_replicas; r++) {
+        const double sum = own ? weight_of_share(exec, flight, r) : of_all / flight->n_replicas;
         for (int32_t p = 0; p < flight->n_parts; p++) {
             flight->pieces[exec_piece_of(flight, r, p)].weight_sum = sum;
         }
@@ -110,7 +130,7 @@ bt_status exec_feed_lay(exec_pjrt *exec, exec_flight *flight, bt_error *err) {
                        batch->n_tokens, INT32_MAX / 4);
     }
     BT_TRY(need_pieces(flight, err));
-    exec_rows_divide(flight->rows, n, batch);
+    exec_rows_divide(flight->rows, n, batch, division_of(exec));
     BT_TRY(exec_rows_lay(flight->rows, n, batch, &flight->bucket, err));
     for (int32_t i = 0; i < n; i++) {
         BT_TRY(view_piece(exec->model, &flight->rows[i], batch, &flight->pieces[i], err));

@@ -30,7 +30,7 @@ static bt_status find_bucket(int64_t n_seqs, int64_t length, exec_bucket *out, b
     }
     const bt_batch batch = {
         .n_seqs = n_seqs, .n_tokens = n_seqs * length, .offsets = offsets, .seq_length = length};
-    exec_rows_divide(&rows, 1, &batch);
+    exec_rows_divide(&rows, 1, &batch, EXEC_BY_TOKENS);
     rc = exec_rows_lay(&rows, 1, &batch, out, err);
     exec_rows_deinit(&rows);
     bt_free(offsets);

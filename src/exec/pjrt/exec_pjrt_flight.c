@@ -83,16 +83,25 @@ static bt_status run_in_parts(exec_pjrt *exec, exec_flight *flight, bt_error *er
     return run(exec, flight, BT_HLO_UPDATE, 0, err);
 }
 
+/* Pairs of other shares do not count, so shares must have the same number of them. */
+static bt_status check_shares(const exec_pjrt *exec, const exec_flight *flight, bt_error *err) {
+    const bool    pairs = exec->model->head.loss == BT_LOSS_RANKING;
+    const int64_t n = flight->batch.n_seqs / (pairs ? 2 : 1);
+    if (!exec_is_of_all_pairs(exec->model) || n % flight->n_replicas == 0) {
+        return BT_OK;
+    }
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "a batch of %" PRId64 " %s has no equal shares for %" PRId32
+                   " devices, and this loss is over all pairs of a share: set the batch size to a "
+                   "multiple of it, and drop_remainder",
+                   n, pairs ? "pairs" : "rows", flight->n_replicas);
+}
+
 static bt_status lay_and_run(exec_pjrt *exec, exec_flight *flight, bt_error *err) {
     int64_t longest = 0;
     BT_TRY(exec_need_state(exec, err));
     BT_TRY(exec_check_batch(exec->model, &flight->batch, &longest, err));
-    if (flight->n_replicas > 1 && flight->batch.n_seqs % flight->n_replicas != 0) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "a batch of %" PRId64 " sequences has no equal shares for %" PRId32
-                       " devices: set the batch size to a multiple of it, and drop_remainder",
-                       flight->batch.n_seqs, flight->n_replicas);
-    }
+    BT_TRY(check_shares(exec, flight, err));
     BT_TRY(exec_feed_lay(exec, flight, err));
     if (flight->n_parts == 1) {
         return run(exec, flight, flight->what.what, 0, err);
@@ -178,10 +187,12 @@ static void gather_logits(exec_pjrt *exec, const exec_flight *flight, int32_t pi
     const exec_rows *const      rows = &flight->rows[piece];
     const float *const          from = exec->scratch;
     if (head->loss == BT_LOSS_RANKING) {
-        const int64_t n_pairs = rows->n_seqs / 2;
-        for (int64_t i = 0; i < n_pairs; i++) {
-            memcpy(exec->logits + i * n_pairs, from + i * (flight->bucket.n_seqs / 2),
-                   (size_t)n_pairs * sizeof *from);
+        const int64_t n_all = flight->batch.n_seqs / 2;
+        const int64_t first = rows->first_seq / 2;
+        const int64_t n = rows->n_seqs / 2;
+        for (int64_t i = 0; i < n; i++) {
+            memcpy(exec->logits + (first + i) * n_all + first,
+                   from + i * (flight->bucket.n_seqs / 2), (size_t)n * sizeof *from);
         }
     } else if (head->kind == BT_HEAD_TOKENS) {
         exec_flight_tokens(flight, piece, from, exec->logits, head->num_classes);
@@ -193,8 +204,13 @@ static void gather_logits(exec_pjrt *exec, const exec_flight *flight, int32_t pi
 
 bt_status exec_flight_logits(exec_pjrt *exec, const exec_flight *flight, bt_step_result *result,
                              bt_error *err) {
-    BT_TRY(exec_need_floats(&exec->logits, &exec->logits_cap,
-                            bt_model_n_logits(exec->model, &flight->batch), err));
+    const int64_t n_logits = bt_model_n_logits(exec->model, &flight->batch);
+    BT_TRY(exec_need_floats(&exec->logits, &exec->logits_cap, n_logits, err));
+    if (exec->model->head.loss == BT_LOSS_RANKING && flight->n_replicas > 1) {
+        for (int64_t i = 0; i < n_logits; i++) {
+            exec->logits[i] = -FLT_MAX; /* a pair of two shares: nobody scored it */
+        }
+    }
     for (int32_t p = 0; p < flight->n_parts; p++) {
         for (int32_t r = 0; r < flight->n_replicas; r++) {
             BT_TRY(exec_result_download(exec, &flight->runs[p], r, BT_HLO_LOGITS, err));

@@ -81,6 +81,7 @@ typedef struct exec_pjrt {
     bt_pjrt_client       *client;
     bool                  is_client_borrowed;
     int32_t               n_replicas;
+    bt_exec_shares        shares;
     int64_t               part_seqs; /* 0: whole batches */
     bt_precision          precision;
     bt_attention          attention; /* as asked for */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Steps as bt/exec.h has them. Training has a share of the batch on each replica; all else runs on
- * the first. */
+ * Steps as bt/exec.h has them. */
 #include <math.h>
 #include <string.h>
 
@@ -120,7 +119,8 @@ bt_status exec_pjrt_evaluate(bt_exec *base, const bt_batch *batch, bt_step_resul
     const exec_step    what = {.what = BT_HLO_EVALUATE,
                                .has_labels = exec_has_labels(exec->model, batch)};
     bt_status          rc = BT_OK;
-    BT_TRY(exec_flight_start(exec, flight, batch, &what, 1, err));
+    const int32_t      n_replicas = exec_is_of_all_pairs(exec->model) ? 1 : exec->n_replicas;
+    BT_TRY(exec_flight_start(exec, flight, batch, &what, n_replicas, err));
     *result = (bt_step_result){.n_tokens = batch->n_tokens};
     if (what.has_labels) {
         BT_CHECK(exec_flight_outcome(exec, flight, result, err));

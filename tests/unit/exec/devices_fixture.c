@@ -14,11 +14,10 @@ bt_exec_devices devices_of_test(int32_t n_replicas) {
                              .client = test_pjrt_client()};
 }
 
-void fixture_to_devices(fixture *f, int32_t n_replicas, const bt_exec_config *config) {
-    const bt_exec_devices devices = devices_of_test(n_replicas);
-    bt_exec *const        before = f->exec;
+static void move(fixture *f, const bt_exec_devices *devices, const bt_exec_config *config) {
+    bt_exec *const before = f->exec;
     assert_ok(bt_exec_settle(before, err));
-    assert_ok(bt_exec_create_pjrt(f->model, f->optim, config, &devices, &f->exec, err));
+    assert_ok(bt_exec_create_pjrt(f->model, f->optim, config, devices, &f->exec, err));
     bt_exec_copy(f->exec, bt_exec_params(f->exec), bt_exec_params(before));
     for (int32_t i = 0; bt_exec_slot(before, i) != NULL && i < BT_OPTIM_MAX_SLOTS; i++) {
         bt_exec_copy(f->exec, bt_exec_slot(f->exec, i), bt_exec_slot(before, i));
@@ -28,4 +27,15 @@ void fixture_to_devices(fixture *f, int32_t n_replicas, const bt_exec_config *co
     }
     assert_ok(bt_exec_changed(f->exec, err));
     bt_exec_free(before);
+}
+
+void fixture_to_devices(fixture *f, int32_t n_replicas, const bt_exec_config *config) {
+    const bt_exec_devices devices = devices_of_test(n_replicas);
+    move(f, &devices, config);
+}
+
+void fixture_to_replicas(fixture *f, int32_t n_replicas, const bt_exec_config *config) {
+    bt_exec_devices devices = devices_of_test(n_replicas);
+    devices.shares = BT_EXEC_SHARES_SEQUENCES;
+    move(f, &devices, config);
 }

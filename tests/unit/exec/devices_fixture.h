@@ -9,6 +9,8 @@
 
 /* Programs that take half the time to compile, with the same numbers but for rounding. */
 bt_exec_devices devices_of_test(int32_t n_replicas);
+/* With shares of sequences: those of Model Garden's replicas. */
+void fixture_to_replicas(fixture *f, int32_t n_replicas, const bt_exec_config *config);
 /* The same parameters, slots and averages, on that many devices. */
 void fixture_to_devices(fixture *f, int32_t n_replicas, const bt_exec_config *config);
 

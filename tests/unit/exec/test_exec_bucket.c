@@ -57,12 +57,12 @@ static void every_sequence_has_its_place(void **state) {
     random_state = 1;
     for (int i = 0; i < 300; i++) {
         const int32_t  n_shares = 1 << (i % 3);
-        const int64_t  n_seqs = 4 + next_random() % 200;
+        const int64_t  n_seqs = 1 + next_random() % 200; /* fewer than shares, too */
         const int64_t  most = 1 + next_random() % 512;
         const bt_batch batch = make_batch(n_seqs, most, false);
         exec_bucket    bucket;
         int64_t        n_placed = 0;
-        exec_rows_divide(rows, n_shares, &batch);
+        exec_rows_divide(rows, n_shares, &batch, i % 2 == 0 ? EXEC_BY_TOKENS : EXEC_BY_SEQUENCES);
         assert_ok(exec_rows_lay(rows, n_shares, &batch, &bucket, err));
         for (int32_t r = 0; r < n_shares; r++) {
             assert_int_equal(rows[r].first_seq, n_placed);
@@ -92,7 +92,7 @@ static void few_shapes_waste_little(void **state) {
         const bt_batch batch = make_batch(32, 128, true);
         exec_bucket    bucket;
         size_t         k = 0;
-        exec_rows_divide(&rows, 1, &batch);
+        exec_rows_divide(&rows, 1, &batch, EXEC_BY_TOKENS);
         assert_ok(exec_rows_lay(&rows, 1, &batch, &bucket, err));
         n_tokens += (double)batch.n_tokens;
         n_slots += (double)(bucket.n_rows * bucket.n_slots);
@@ -108,6 +108,66 @@ static void few_shapes_waste_little(void **state) {
     assert_true(n_tokens / n_slots > 0.95);
     assert_true(n_shapes <= 10);
     exec_rows_deinit(&rows);
+}
+
+static int64_t most_tokens(const exec_rows *rows, int32_t n_shares) {
+    int64_t most = 0;
+    for (int32_t r = 0; r < n_shares; r++) {
+        const int64_t n = offsets[rows[r].first_seq + rows[r].n_seqs] - offsets[rows[r].first_seq];
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+/* No other cuts would make the largest share smaller: all of them are tried. */
+static void shares_have_equal_work(void **state) {
+    (void)state;
+    enum { N_SHARES = 4, N_BATCHES = 100 };
+    exec_rows rows[N_SHARES] = {{0}};
+    double    by_tokens = 0;
+    double    by_sequences = 0;
+    random_state = 11;
+    for (int i = 0; i < N_BATCHES; i++) {
+        const bt_batch batch = make_batch(32, 128, true);
+        const int64_t  n = batch.n_seqs;
+        int64_t        best = batch.n_tokens;
+        exec_rows_divide(rows, N_SHARES, &batch, EXEC_BY_SEQUENCES);
+        assert_true(rows[0].n_seqs >= n / N_SHARES && rows[0].n_seqs <= n / N_SHARES + 1);
+        by_sequences += (double)most_tokens(rows, N_SHARES) * N_SHARES / (double)batch.n_tokens;
+        exec_rows_divide(rows, N_SHARES, &batch, EXEC_BY_TOKENS);
+        by_tokens += (double)most_tokens(rows, N_SHARES) * N_SHARES / (double)batch.n_tokens;
+        for (int64_t a = 0; a <= n; a++) {
+            for (int64_t b = a; b <= n; b++) {
+                for (int64_t c = b; c <= n; c++) {
+                    const exec_rows cut[N_SHARES] = {{.n_seqs = a},
+                                                     {.first_seq = a, .n_seqs = b - a},
+                                                     {.first_seq = b, .n_seqs = c - b},
+                                                     {.first_seq = c, .n_seqs = n - c}};
+                    const int64_t   most = most_tokens(cut, N_SHARES);
+                    best = most < best ? most : best;
+                }
+            }
+        }
+        assert_int_equal(most_tokens(rows, N_SHARES), best);
+        assert_int_equal(rows[N_SHARES - 1].first_seq + rows[N_SHARES - 1].n_seqs, n);
+    }
+    print_message("largest of %d shares beside their mean: by sequences %+.1f %%, by tokens "
+                  "%+.1f %%\n",
+                  (int)N_SHARES, 100 * (by_sequences / N_BATCHES - 1),
+                  100 * (by_tokens / N_BATCHES - 1));
+    assert_true(by_tokens < by_sequences);
+}
+
+static void no_pair_is_parted(void **state) {
+    (void)state;
+    exec_rows      rows[3] = {{0}};
+    const bt_batch batch = make_batch(14, 20, false);
+    const int64_t  firsts[] = {0, 4, 8};
+    exec_rows_divide(rows, 3, &batch, EXEC_BY_PAIRS);
+    for (int r = 0; r < 3; r++) {
+        assert_int_equal(rows[r].first_seq, firsts[r]);
+        assert_int_equal(rows[r].n_seqs, r < 2 ? 4 : 6);
+    }
 }
 
 /* What came before must not matter, nor may one token or none of headroom. */
@@ -130,7 +190,7 @@ static void small_ones(void **state) {
                                 .n_tokens = offsets[cases[i].n_seqs],
                                 .seq_length = cases[i].seq_length,
                                 .offsets = offsets};
-        exec_rows_divide(&rows, 1, &batch);
+        exec_rows_divide(&rows, 1, &batch, EXEC_BY_TOKENS);
         assert_ok(exec_rows_lay(&rows, 1, &batch, &bucket, err));
         check_share(&rows, &batch, &bucket);
         assert_int_equal(bucket.n_rows, cases[i].R);
@@ -147,7 +207,7 @@ static void memory_is_refused(void **state) {
     for (uint64_t k = 1; k <= 4; k++) {
         exec_rows   rows = {0};
         exec_bucket bucket;
-        exec_rows_divide(&rows, 1, &batch);
+        exec_rows_divide(&rows, 1, &batch, EXEC_BY_TOKENS);
         bt_alloc_fail_at(k, false);
         assert_fails(exec_rows_lay(&rows, 1, &batch, &bucket, err), BT_E_NOMEM, "20 sequences");
         bt_alloc_fail_at(0, false);
@@ -159,6 +219,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sequence_has_its_place),
         cmocka_unit_test(few_shapes_waste_little),
+        cmocka_unit_test(shares_have_equal_work),
+        cmocka_unit_test(no_pair_is_parted),
         cmocka_unit_test(small_ones),
         cmocka_unit_test(memory_is_refused),
     };

@@ -5,6 +5,7 @@
  * compile for seconds, so each case is a run of this program, and some
  * are run with BT_LONG_TESTS=1 only (their programs are those of test_hlo_goldens):
  * test_exec_devices [long] CASE, or CASE/N: N sequences of a batch at a time */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,7 +307,7 @@ static void compare_two_replicas(const bt_exec_config *config) {
     test_tensors *const golden =
         test_tensors_open(test_shared_path("goldens/numerics/tasks/two_replicas.safetensors"));
     const float *const losses = test_tensors_f32(golden, "replica_losses", NULL);
-    fixture_to_devices(&the_case.f, 2, config);
+    fixture_to_replicas(&the_case.f, 2, config);
     for (int64_t step = 0; step < 5; step++) {
         bt_step_result result;
         const double   want = (double)(losses[2 * step] + losses[2 * step + 1]) / 2;
@@ -334,6 +335,149 @@ static void two_replicas_in_parts_match(void **state) {
     compare_two_replicas(&(bt_exec_config){.part_seqs = 4});
 }
 
+/* ---- shares -------------------------------------------------------------------------------------
+ */
+
+static json_t *unclipped(void) {
+    return json_loads("{\"optimizer\": {\"type\": \"adam\", \"adam\": {}}}", 0, NULL);
+}
+
+/* The case's model and weights with an optimizer that does not clip, on this many devices; 0: on
+ * the CPU engine. */
+static void open_unclipped(fixture *f, int32_t n_replicas) {
+    json_t *const adam = unclipped();
+    fixture_open(f, &the_case.f.model->encoder, &the_case.f.model->head, adam, "ref", 1);
+    json_decref(adam);
+    fixture_load(f, the_case.golden, "w/");
+    if (n_replicas > 0) {
+        fixture_to_devices(f, n_replicas, &plain);
+    }
+}
+
+/* The first n sequences of a batch, each with a weight. */
+static bt_batch first_of(int64_t number, int64_t n) {
+    static const float weights[FIXTURE_MAX_SEQS] = {1, 0.5F, 2, 0, 3, 0.25F};
+    task_case_pack(&the_case, number);
+    bt_batch batch = the_case.batch.batch;
+    batch.n_seqs = n;
+    batch.n_tokens = batch.offsets[n];
+    batch.row_weights = weights;
+    return batch;
+}
+
+static void compare_whole(const fixture *cpu, const fixture *devices, const bt_batch *batch,
+                          int64_t step) {
+    bt_step_result a;
+    bt_step_result b;
+    const size_t   n = (size_t)bt_model_n_logits(cpu->model, batch);
+    assert_ok(bt_exec_train_step(cpu->exec, batch, step, 7, &a, err));
+    assert_ok(bt_exec_train_step(devices->exec, batch, step, 7, &b, err));
+    test_close_f64(&b.loss, &a.loss, 1, 1e-5, 1e-5, "loss of all shares");
+    test_close_f32(b.logits, a.logits, n, 2e-5, 0, "logits of all shares");
+    assert_ok(bt_exec_evaluate(cpu->exec, batch, &a, err));
+    assert_ok(bt_exec_evaluate(devices->exec, batch, &b, err));
+    test_close_f64(&b.loss, &a.loss, 1, 1e-5, 1e-5, "loss of an evaluation");
+    test_close_f32(b.logits, a.logits, n, 2e-5, 0, "logits of an evaluation");
+}
+
+/* Where nobody clips, shares of other numbers of sequences and weights, or of none, are the whole
+ * batch. */
+static void compare_shares(int32_t n_devices, const int64_t batches[2][2]) {
+    fixture cpu;
+    fixture devices;
+    open_case("sentence_prediction_3class");
+    open_unclipped(&cpu, 0);
+    open_unclipped(&devices, n_devices);
+    for (int64_t step = 0; step < 2; step++) {
+        const bt_batch batch = first_of(batches[step][0], batches[step][1]);
+        compare_whole(&cpu, &devices, &batch, step);
+    }
+    compare_engines(devices.exec, cpu.exec, &cpu);
+    fixture_close(&cpu);
+    fixture_close(&devices);
+    task_case_close(&the_case);
+}
+
+/* Batches whose shares have one shape, so that one program is compiled. */
+static void two_shares_are_the_whole(void **state) {
+    (void)state;
+    compare_shares(2, (const int64_t[2][2]){{1, 4}, {2, 3}});
+}
+
+static void four_shares_are_the_whole(void **state) {
+    (void)state;
+    compare_shares(4, (const int64_t[2][2]){{3, 5}, {0, 3}});
+}
+
+/* The mean of both halves' gradients, each over its own pairs. */
+static void mean_of_halves(const fixture *cpu, const bt_batch *whole, double *loss, float *mean) {
+    const int64_t n = whole->n_seqs / 2;
+    *loss = 0;
+    for (int half = 0; half < 2; half++) {
+        bt_step_result result;
+        int64_t        offsets[FIXTURE_MAX_SEQS + 1];
+        const int64_t  first = whole->offsets[half * n];
+        bt_batch       batch = *whole;
+        for (int64_t b = 0; b <= n; b++) {
+            offsets[b] = whole->offsets[half * n + b] - first;
+        }
+        batch.n_seqs = n;
+        batch.n_tokens = offsets[n];
+        batch.offsets = offsets;
+        batch.ids += first;
+        batch.types += first;
+        batch.positions += first;
+        assert_ok(bt_exec_gradients(cpu->exec, &batch, 0, 7, &result, err));
+        *loss += result.loss / 2;
+        for (int64_t i = 0; i < cpu->model->table.n_elements; i++) {
+            mean[i] += bt_exec_gradient(cpu->exec)[i] / 2;
+        }
+    }
+}
+
+/* Scores of pairs in one share are those of the whole batch; others were not made. */
+static void compare_scores(const float *got, const float *all, int64_t n_pairs) {
+    for (int64_t i = 0; i < n_pairs * n_pairs; i++) {
+        const bool  of_one_share = i / n_pairs / (n_pairs / 2) == i % n_pairs / (n_pairs / 2);
+        const float want = of_one_share ? all[i] : -FLT_MAX;
+        test_close_f32(&got[i], &want, 1, 2e-5, 0, "score of a pair");
+    }
+}
+
+static void pairs_of_a_share_count_alone(void **state) {
+    (void)state;
+    fixture        cpu;
+    fixture        devices;
+    bt_step_result all;
+    bt_step_result result;
+    double         loss = 0;
+    open_case("dual_encoder");
+    open_unclipped(&cpu, 0);
+    open_unclipped(&devices, 2);
+    bt_batch batch = the_case.batch.batch; /* of 7 pairs */
+    batch.n_seqs = 12;
+    batch.n_tokens = batch.offsets[12];
+    const size_t n = (size_t)cpu.model->table.n_elements;
+    float *const mean = bt_calloc_array(n, sizeof *mean);
+    assert_non_null(mean);
+    mean_of_halves(&cpu, &batch, &loss, mean);
+    assert_ok(bt_exec_train_step(devices.exec, &batch, 0, 7, &result, err));
+    test_close_f64(&result.loss, &loss, 1, 1e-5, 1e-5, "mean loss of the shares");
+    assert_ok(bt_exec_gradients(cpu.exec, &batch, 0, 7, &all, err));
+    compare_scores(result.logits, all.logits, batch.n_seqs / 2);
+    for (size_t i = 0; i < n; i++) {
+        mean[i] *= 0.1F; /* the first moment after one step */
+    }
+    compare_flat(cpu.model, settled(devices.exec, bt_exec_slot(devices.exec, 0)), mean, 1e-6,
+                 "first moment");
+    assert_fails(bt_exec_train_step(devices.exec, &the_case.batch.batch, 1, 7, &result, err),
+                 BT_E_CONFIG, "7 pairs has no equal shares");
+    bt_free(mean);
+    fixture_close(&cpu);
+    fixture_close(&devices);
+    task_case_close(&the_case);
+}
+
 /* ---- refusals -----------------------------------------------------------------------------------
  */
 
@@ -348,20 +492,6 @@ static void what_is_not_offered_is_refused(void **state) {
     devices = (bt_exec_devices){.plugin = "/nonexistent/plugin.so"};
     assert_fails(bt_exec_create_pjrt(f->model, f->optim, &plain, &devices, &exec, err),
                  BT_E_BACKEND, "/nonexistent/plugin.so: no such file");
-    task_case_close(&the_case);
-    open_case("own_pairs");
-    devices = devices_of_test(2);
-    assert_fails(bt_exec_create_pjrt(f->model, f->optim, &plain, &devices, &exec, err),
-                 BT_E_UNSUPPORTED, "dual encoder");
-    task_case_close(&the_case);
-    open_case("own_classes");
-    bt_step_result result;
-    bt_batch       odd = the_case.batch.batch;
-    fixture_to_devices(&the_case.f, 2, &plain);
-    odd.n_seqs = 3;
-    odd.n_tokens = odd.offsets[3];
-    assert_fails(bt_exec_train_step(the_case.f.exec, &odd, 0, 1, &result, err), BT_E_CONFIG,
-                 "equal shares");
     task_case_close(&the_case);
 }
 
@@ -412,6 +542,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(steps_ahead_are_the_same),
         cmocka_unit_test(two_replicas_match),
         cmocka_unit_test(two_replicas_in_parts_match),
+        cmocka_unit_test(two_shares_are_the_whole),
+        cmocka_unit_test(four_shares_are_the_whole),
+        cmocka_unit_test(pairs_of_a_share_count_alone),
         cmocka_unit_test(what_is_not_offered_is_refused),
         cmocka_unit_test(parts_that_do_not_add_up_are_refused),
     };
