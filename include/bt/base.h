@@ -333,6 +333,7 @@ int32_t               bt_pool_n_threads(const bt_pool *pool); /* 1 for NULL */
 void                  bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
                                   void *context); /* NULL pool: runs here */
 int32_t               bt_n_physical_cores(void);  /* >= 1; respects the affinity mask */
+int32_t               bt_n_machine_cores(void);   /* >= 1; all there are */
 
 /* ---- memory of the machine
  * ------------------------------------------------------------------------- */
@@ -392,6 +393,10 @@ bool bt_stop_sleep(double seconds);
 /* Readable once the process was asked to stop, for poll(2) and its kin; -1 before
  * bt_stop_install. Never read from it. */
 int bt_stop_fd(void);
+
+/* Another process of the same job got that signal, and this one stops with it. A signal that comes
+ * to this one later is its first. */
+void bt_stop_tell(int signal_number);
 
 /* The state of the work is on disk: exit status 75 from now on, else 128 + signal. */
 void bt_stop_mark_saved(void);

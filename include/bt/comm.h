@@ -130,6 +130,10 @@ BT_MUST_USE bt_status bt_comm_combine_i64(bt_comm *comm, bt_comm_combine how, in
 BT_MUST_USE bt_status bt_comm_broadcast(bt_comm *comm, int32_t root, void *bytes, size_t n_bytes,
                                         bt_error *err);
 
+/* More of what bt_comm_config.facts says, once it is known: BT_E_CONFIG, with the same sentence on
+ * all ranks, where it is not the same. */
+BT_MUST_USE bt_status bt_comm_agree(bt_comm *comm, const char *facts, bt_error *err);
+
 typedef struct bt_comm_piece {
     uint8_t *bytes; /* owned */
     size_t   n_bytes;

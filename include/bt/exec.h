@@ -6,6 +6,7 @@
 #ifndef BT_EXEC_H
 #define BT_EXEC_H
 
+#include "bt/comm.h"
 #include "bt/model.h"
 #include "bt/optim.h"
 #include "bt/pjrt.h"
@@ -19,6 +20,17 @@ typedef struct bt_loss_scale {
     int64_t n_good; /* updates in a row since it changed; 0 where it is fixed */
 } bt_loss_scale;
 
+/* How a batch is divided over devices or processes. Each clips the gradient of its share before all
+ * are added, so this changes numbers. On devices a loss over all pairs of a batch (a dual
+ * encoder's, or bug_compatible's of a regression) always has equal shares, whose pairs count alone,
+ * as in Model Garden. */
+typedef enum bt_exec_shares {
+    BT_EXEC_SHARES_TOKENS,    /* equal work; the loss is the mean of the whole batch */
+    BT_EXEC_SHARES_SEQUENCES, /* Model Garden's: equal numbers of sequences, a mean of each share;
+                               * of a batch that has no such shares, and of processes, the mean of
+                               * all of it */
+} bt_exec_shares;
+
 typedef struct bt_exec_config {
     int32_t      n_threads; /* 0: one a physical core */
     const char  *isa;       /* "auto", "ref", "avx2", "avx512" */
@@ -30,18 +42,26 @@ typedef struct bt_exec_config {
     uint64_t     memory_limit; /* bytes that the engine may take in all; 0: what the machine has */
     int64_t      part_seqs; /* training works on that many sequences of a batch at a time, in less
                              * memory and with the same result but for rounding; 0: on all */
+    /* One of several processes that train together: a training step works on this one's share of
+     * the batch, which all of them have, and makes the update of all. They make the same calls.
+     * NULL: alone. Borrowed. */
+    bt_comm       *comm;
+    bt_comm_wire   wire; /* how gradients travel */
+    bt_exec_shares shares;
 } bt_exec_config;
 
 /* Seconds of one step, for the benchmark and metrics. forward + backward + optimizer is all of it;
- * products (the large ones) and attention are shares of forward + backward. */
+ * products (the large ones) and attention are shares of forward + backward. exchange, beside
+ * them: waiting for other processes. */
 typedef struct bt_exec_times {
-    double forward, backward, optimizer, products, attention;
+    double forward, backward, optimizer, products, attention, exchange;
     double product_flops; /* a multiplication and an addition are two */
 } bt_exec_times;
 
 typedef struct bt_step_result {
-    double  loss;
-    double  grad_norm;   /* as Model Garden's clipping sees it: word rows un-aggregated */
+    double loss;
+    double grad_norm;    /* as Model Garden's clipping sees it: word rows un-aggregated; where
+                          * replicas clip by themselves, the largest of theirs */
     int64_t n_nonfinite; /* > 0: loss or norm is not finite; the update was NOT applied */
     bool    is_skipped;  /* that was float16's overflow: the loss scale was lowered for the
                           * next step */
@@ -62,15 +82,6 @@ bool bt_exec_has_blas(void);
 BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                                          const bt_exec_config *config, bt_exec **out,
                                          bt_error *err);
-
-/* How a batch is divided over devices. Each clips the gradient of its share before all are added,
- * so this changes numbers. A loss over all pairs of a batch (a dual encoder's, or bug_compatible's
- * of a regression) always has equal shares, whose pairs count alone, as in Model Garden. */
-typedef enum bt_exec_shares {
-    BT_EXEC_SHARES_TOKENS,    /* equal work; the loss is the mean of the whole batch */
-    BT_EXEC_SHARES_SEQUENCES, /* Model Garden's: equal numbers of sequences, a mean of each share;
-                               * of a batch that has no such shares the mean of all of it */
-} bt_exec_shares;
 
 /* Devices of a PJRT plug-in. */
 typedef struct bt_exec_devices {
@@ -196,6 +207,9 @@ bt_exec_memory bt_exec_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length
  * program was compiled for, though larger ones may fit. On processors *plan stays. */
 BT_MUST_USE bt_status bt_exec_measure_memory(bt_exec *exec, bt_exec_memory *plan, bt_error *err);
 
+/* The instruction set of the kernels, which decides how they round: "avx512"; "": not this
+ * process's. */
+const char *bt_exec_isa(const bt_exec *exec);
 const char *
 bt_exec_describe(const bt_exec *exec); /* "cpu, 2 threads, avx512, OpenBLAS 0.3.21 ..." */
 /* For --version: the BLAS, the instruction sets built in and those of this machine. Static storage.

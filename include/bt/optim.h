@@ -44,6 +44,9 @@ bool bt_optim_is_experimental(const bt_optim *optim);
 /* clipvalue clips the gradient row of each token before rows of equal ids are added together, so
  * it needs them: an engine must then fill word_rows below. False in every other configuration. */
 bool bt_optim_needs_word_rows(const bt_optim *optim);
+/* adamw's gradient_clip_norm: of several replicas each clips its own gradient before they are added
+ * together (numerics.md section 2). All other clipping works on the sum. */
+bool bt_optim_clips_shares(const bt_optim *optim);
 
 /* ---- rows of the word table that wait ---------------------------------------------------------
  * Adam moves every row of the word table at every step, but a batch gives a gradient to few of
@@ -89,9 +92,15 @@ struct bt_optim_buffers {
     int64_t        n_word_rows;
     /* rows of the word table that are not those of the batch wait; NULL: all are updated */
     bt_optim_rows *rows;
+    /* grad is the sum of clipped shares (bt_optim_share_norm) */
+    bool is_of_clipped;
 };
-void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
-                    double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
+/* Of a replica, where bt_optim_clips_shares: the norm of its own gradient, and by what factor that
+ * is clipped. Changes nothing. */
+double bt_optim_share_norm(const bt_optim *optim, const bt_optim_buffers *buffers,
+                           double word_rows_sum_sq, bt_pool *pool, float *factor);
+void   bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
+                      double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
 
 /* ---- the update as data
  * -------------------------------------------------------------------------- For an engine that

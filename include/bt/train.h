@@ -7,6 +7,7 @@
 #ifndef BT_TRAIN_H
 #define BT_TRAIN_H
 
+#include "bt/comm.h"
 #include "bt/conf.h"
 #include "bt/metrics.h"
 #include "bt/task.h"
@@ -32,6 +33,10 @@ typedef struct bt_train_args {
     /* trainer.validation_interval, checkpoint_interval, steps_per_loop and summary_interval that
      * nobody wrote follow from the rows of an epoch, and are set in conf. */
     bool once_an_epoch;
+    /* The processes that were started together with this one, and which of them it is. They train
+     * one model where runtime.distribution_strategy is multi_worker_mirrored; rank 0 alone writes,
+     * and its summary is the result. NULL: there is none. Borrowed. */
+    const bt_comm_job *job;
 } bt_train_args;
 
 /* metrics, values of the task's output, and what the trainer adds */

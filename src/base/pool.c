@@ -179,24 +179,35 @@ static int first_sibling(const char *path, int cpu) {
     return end != text ? (int)first : cpu;
 }
 
-int32_t bt_n_physical_cores(void) {
-    cpu_set_t affinity;
-    if (sched_getaffinity(0, sizeof affinity, &affinity) != 0) {
-        return 1;
-    }
+static int32_t count_cores(const cpu_set_t *mask) {
     /* A logical processor counts unless an earlier one of its core is in the mask as well. */
     int32_t n_cores = 0;
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET((size_t)cpu, &affinity)) {
+        if (!CPU_ISSET((size_t)cpu, mask)) {
             continue;
         }
         char path[128];
         (void)snprintf(path, sizeof path,
                        "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
         const int first = first_sibling(path, cpu);
-        if (first == cpu || !CPU_ISSET((size_t)first, &affinity)) {
+        if (first == cpu || !CPU_ISSET((size_t)first, mask)) {
             n_cores++;
         }
     }
     return n_cores > 0 ? n_cores : 1;
+}
+
+int32_t bt_n_physical_cores(void) {
+    cpu_set_t affinity;
+    return sched_getaffinity(0, sizeof affinity, &affinity) == 0 ? count_cores(&affinity) : 1;
+}
+
+int32_t bt_n_machine_cores(void) {
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t  all;
+    CPU_ZERO(&all);
+    for (int cpu = 0; cpu < CPU_SETSIZE && cpu < n; cpu++) {
+        CPU_SET((size_t)cpu, &all);
+    }
+    return count_cores(&all);
 }

@@ -18,6 +18,7 @@ static const int64_t same_request_ns = 20000000;
 static const double  sleep_slice = 0.05;
 
 static atomic_int            asked; /* the first signal's number */
+static atomic_int            told;  /* the number that another process of the job was asked with */
 static atomic_int_least64_t  asked_at;
 static atomic_int            is_saved;
 static atomic_int            pipe_kills; /* SIGPIPE had its default effect at the start */
@@ -145,15 +146,24 @@ void bt_stop_broken_pipe(void) {
 }
 
 bool bt_stop_requested(void) {
-    return atomic_load_explicit(&asked, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&asked, memory_order_relaxed) != 0 ||
+           atomic_load_explicit(&told, memory_order_relaxed) != 0;
 }
 
 int bt_stop_signal(void) {
-    return atomic_load(&asked);
+    const int number = atomic_load(&asked);
+    return number != 0 ? number : atomic_load(&told);
 }
 
 const char *bt_stop_signal_name(void) {
-    return name_of(atomic_load(&asked));
+    return name_of(bt_stop_signal());
+}
+
+void bt_stop_tell(int number) {
+    if (!bt_stop_requested()) {
+        atomic_store(&told, number);
+        wake();
+    }
 }
 
 const char *bt_stop_say(const char *new_words) {
@@ -206,7 +216,7 @@ void bt_stop_mark_saved(void) {
 }
 
 int bt_stop_exit_code(void) {
-    const int number = atomic_load(&asked);
+    const int number = bt_stop_signal();
     return atomic_load(&is_saved) != 0 || number == 0 ? bt_status_exit_code(BT_E_INTERRUPTED)
                                                       : 128 + number;
 }
@@ -221,6 +231,7 @@ void bt_stop_set(int signal_number) {
     while (fd >= 0 && read(fd, &byte, 1) == 1) {
     }
     atomic_store(&asked, 0);
+    atomic_store(&told, 0);
     atomic_store(&is_saved, 0);
     (void)bt_stop_say(NULL);
 }

@@ -324,10 +324,12 @@ static const char *text_or_null(const bt_flags *flags, const char *name) {
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mode mode) {
+static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mode mode,
+                               const bt_comm_job *job) {
     const bool has_pretrain_steps = bt_flags_is_set(flags, "pretrain_steps");
     return (bt_train_args){.conf = conf,
                            .mode = mode,
+                           .job = job,
                            .model_dir = bt_flags_string(flags, "model_dir"),
                            .offline = bt_flags_bool(flags, "offline"),
                            .saves_beside = bt_flags_bool(flags, "enable_async_checkpointing"),
@@ -342,6 +344,21 @@ static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mod
                                has_pretrain_steps ? bt_flags_int(flags, "pretrain_steps") : -1};
 }
 
+static void setup_log(const bt_flags *flags, const char *name, int verbosity) {
+    const bool is_json = bt_str_equal(bt_flags_string(flags, "log_format"), "json");
+    bt_log_setup(name, is_json ? BT_LOG_JSON : BT_LOG_TEXT, verbosity);
+}
+
+/* What all processes of a job have to say, the first one says. */
+static void quieten(const bt_flags *flags, const bt_comm_job *job) {
+    static char name[40];
+    const int   verbosity = (int)bt_flags_int(flags, "verbosity");
+    if (job->rank > 0) {
+        (void)snprintf(name, sizeof name, "%s[%" PRId32 "]", program, job->rank);
+        setup_log(flags, name, verbosity > 0 ? verbosity : (int)BT_LOG_WARNING);
+    }
+}
+
 /* Runs the mode; errors that were shown already leave err->msg empty. */
 static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_status         rc = BT_OK;
@@ -349,11 +366,14 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
     bt_train_summary  summary = {0};
     seed_list         seeds = {0};
+    bt_comm_job       job = {.size = 1};
     const dry_kind    dry = find_dry_kind(flags);
     const bool        is_benchmark = bt_flags_bool(flags, "benchmark");
     bt_conf_mode      mode = is_benchmark ? BT_CONF_MODE_TRAIN : BT_CONF_MODE_TRAIN_AND_EVAL;
     const char *const mode_name = bt_flags_string(flags, "mode");
     BT_CHECK(check_flags(flags, err));
+    BT_CHECK(bt_comm_job_read(&job, err));
+    quieten(flags, &job);
     if (mode_name != NULL && !bt_conf_mode_parse(mode_name, &mode)) {
         rc = BT_FAIL(err, BT_E_CONFIG, "--mode=%s: expected one of %s", mode_name,
                      bt_conf_mode_names());
@@ -364,7 +384,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         BT_CHECK(bt_train_check_seeds_mode(mode, err));
     }
     rc = build_conf(flags, &conf, &errors, err);
-    bt_train_args args = make_args(flags, conf, mode);
+    bt_train_args args = make_args(flags, conf, mode, &job);
     if (rc == BT_OK) {
         BT_CHECK(adopt_facts(&args, dry, err));
         rc = bt_train_read_head(conf, &errors, err);
@@ -380,6 +400,9 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         }
         goto done;
     }
+    if (dry != NOT_DRY && job.rank > 0) {
+        goto done; /* the first process says it all */
+    }
     if (dry != NOT_DRY) {
         BT_CHECK(dry_run(&args, &seeds, dry, &errors, err));
         goto done;
@@ -394,6 +417,9 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     }
     BT_CHECK(bt_train_run(&args, &summary, err));
     /* predictions may have values too; but what was sent to standard output stays alone there */
+    if (job.rank > 0) {
+        goto done;
+    }
     if (mode != BT_CONF_MODE_PREDICT ||
         (summary.n_values > 0 && !bt_str_equal(args.prediction.output_path, "/dev/stdout"))) {
         BT_CHECK(print_summary(&summary, err));
@@ -401,6 +427,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
 done:
     rc = rc != BT_OK ? name_path_key(flags, conf, rc, err) : rc;
     bt_free(seeds.items);
+    bt_comm_job_deinit(&job);
     bt_conf_free(conf);
     bt_conf_errors_deinit(&errors);
     return rc;
@@ -449,9 +476,7 @@ int main(int argc, char **argv) {
     bt_log_setup(program, BT_LOG_TEXT, 0);
     bt_status rc = bt_flags_parse(&flags, &bert_train_flags, argc, argv, &err);
     if (rc == BT_OK) {
-        const bool is_json = bt_str_equal(bt_flags_string(flags, "log_format"), "json");
-        bt_log_setup(program, is_json ? BT_LOG_JSON : BT_LOG_TEXT,
-                     (int)bt_flags_int(flags, "verbosity"));
+        setup_log(flags, program, (int)bt_flags_int(flags, "verbosity"));
         bt_stop_install();
         rc = run_flags(flags, &err);
     }

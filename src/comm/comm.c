@@ -549,7 +549,7 @@ done:
 }
 
 void bt_comm_fail(bt_comm *comm, const bt_error *why) {
-    if (comm == NULL) {
+    if (comm == NULL || comm->is_refused) { /* then all say the same, and part as they came */
         return;
     }
     pthread_mutex_lock(&comm->lock);

@@ -306,6 +306,7 @@ struct bt_comm {
     double               last_turn, said_alive, over_since;
     atomic_uint_fast64_t n_sent, n_received;
     /* of the caller's thread */
+    bool       is_refused; /* by bt_comm_agree, with one sentence for all */
     double     waited_seconds;
     comm_bytes row_shares, row_sums;
     comm_span *row_spans; /* [size] */
@@ -328,6 +329,9 @@ BT_MUST_USE bt_status comm_accept(bt_comm *comm, int32_t first, bool all, bt_err
 BT_MUST_USE bt_status comm_start(bt_comm *comm, const bt_comm_job *job,
                                  const bt_comm_config *config, bt_error *err);
 void                  comm_label(bt_comm *comm, int32_t rank);
+/* comm_facts.c: of a rank, and of rank 0; BT_E_CONFIG names the first that differs. */
+BT_MUST_USE bt_status comm_facts_compare(const bt_comm *comm, int32_t rank, const char *ours,
+                                         const char *theirs, bt_error *err);
 /* comm_thread.c */
 void *comm_thread_main(void *comm);
 void  comm_wake(bt_comm *comm);

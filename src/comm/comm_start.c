@@ -209,52 +209,15 @@ done:
     return rc == BT_E_BACKEND ? bt_error_prefix(err, "%s", comm->peers[rank].label) : rc;
 }
 
-/* The name of the first line in which they differ: "name" [cap]. */
-static void first_difference(const char *a, const char *b, char *name, size_t cap) {
-    size_t begin = 0;
-    for (size_t i = 0; a[i] != '\0' && a[i] == b[i]; i++) {
-        begin = a[i] == '\n' ? i + 1 : begin;
-    }
-    const char *const line = a[begin] != '\0' ? a + begin : b + begin;
-    const size_t      n = strcspn(line, "=\n");
-    (void)snprintf(name, cap, "%.*s", (int)(n < cap ? n : cap - 1), line);
-}
-
-static const char *value_of(const char *facts, const char *name, char *out, size_t cap) {
-    const size_t n = strlen(name);
-    (void)snprintf(out, cap, "(nothing)");
-    for (const char *line = facts; *line != '\0';) {
-        const size_t n_line = strcspn(line, "\n");
-        if (strncmp(line, name, n) == 0 && line[n] == '=') {
-            const size_t n_value = n_line - n - 1;
-            (void)snprintf(out, cap, "%.*s", (int)(n_value < cap ? n_value : cap - 1),
-                           line + n + 1);
-            break;
-        }
-        line += n_line + (line[n_line] == '\n');
-    }
-    return out;
-}
-
 static bt_status compare(const start *s, int32_t rank, const char *version, const char *facts,
                          bt_error *err) {
-    char name[128];
-    char ours[160];
-    char theirs[160];
     if (strcmp(version, s->config->version) != 0) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s runs version '%.100s' of the program, rank 0 (host %s) '%.100s': all "
                        "ranks must run the same one",
                        s->comm->peers[rank].label, version, s->own.host, s->config->version);
     }
-    if (strcmp(facts, s->config->facts) == 0) {
-        return BT_OK;
-    }
-    first_difference(s->config->facts, facts, name, sizeof name);
-    return BT_FAIL(err, BT_E_CONFIG,
-                   "%s has %s '%s', rank 0 (host %s) '%s': all ranks must run the same job",
-                   s->comm->peers[rank].label, name, value_of(facts, name, theirs, sizeof theirs),
-                   s->own.host, value_of(s->config->facts, name, ours, sizeof ours));
+    return comm_facts_compare(s->comm, rank, s->config->facts, facts, err);
 }
 
 /* On rank 0: the card of a rank, and what it runs. *first: what does not fit, of the first one; the
@@ -412,6 +375,7 @@ static bt_status share(start *s, bt_error *err) {
 
 static bt_status start_root(start *s, bt_error *err) {
     bt_error first = BT_ERROR_INIT;
+    s->comm->cards[0] = s->own;
     BT_TRY(comm_accept(s->comm, 1, false, err));
     for (int32_t rank = 1; rank < s->comm->size; rank++) {
         BT_TRY(take_card(s, rank, &first, err));
@@ -419,7 +383,6 @@ static bt_status start_root(start *s, bt_error *err) {
     if (first.code != BT_OK) {
         return BT_FAIL(err, first.code, "%s", first.msg);
     }
-    s->comm->cards[0] = s->own;
     comm_label(s->comm, 0);
     BT_TRY(send_table(s, err));
     return comm_accept(s->comm, 1, true, err);

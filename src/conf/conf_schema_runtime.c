@@ -82,8 +82,8 @@ static const conf_key runtime_keys[] = {
         "how devices compute attention: xla writes it out, triton is our kernels for GPUs, auto is "
         "triton where there are any; processors have one of their own"),
     KEY("batch_shares", T_STR, EXT, "tokens", &(const conf_rule)CHOICES("tokens|sequences"),
-        "how a batch is divided over devices: equal work, or equal numbers of sequences as Model "
-        "Garden's replicas have them"),
+        "how a batch is divided over devices or processes: equal work, or equal numbers of "
+        "sequences as Model Garden's replicas have them"),
     KEY("batchnorm_spatial_persistent", T_BOOL, 0, "false", RULE_NONE,
         "Model Garden's cuDNN setting; ignored"),
     KEY("blas_library", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
@@ -102,6 +102,9 @@ static const conf_key runtime_keys[] = {
     KEY("enable_xla", T_BOOL, 0, "false", RULE_NONE, "compile with XLA when there are GPUs"),
     KEY("gpu_thread_mode", T_STR, NULLABLE, NULL, RULE_NONE,
         "Model Garden's GPU thread pools; ignored"),
+    KEY("gradient_wire", T_STR, EXT, "float32", &(const conf_rule)CHOICES("float32|bfloat16"),
+        "in what gradients travel between processes (multi_worker_mirrored); bfloat16: half the "
+        "bytes, and each share and each sum is rounded"),
     KEY("isa", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|ref|avx2|avx512"),
         "instruction set of the kernels"),
     KEY("loss_scale", T_STR_OR_FLOAT, NULLABLE, NULL, &(const conf_rule)CHOICES("dynamic"),

@@ -107,6 +107,10 @@ bt_status bt_exec_measure_memory(bt_exec *exec, bt_exec_memory *plan, bt_error *
                                                 : BT_OK;
 }
 
+const char *bt_exec_isa(const bt_exec *exec) {
+    return exec->isa != NULL ? exec->isa : "";
+}
+
 const char *bt_exec_describe(const bt_exec *exec) {
     return exec->engine->describe(exec);
 }

@@ -48,6 +48,7 @@ typedef struct exec_engine {
 
 struct bt_exec {
     const exec_engine *engine;
+    const char        *isa; /* of the kernels; NULL: no processor's */
     /* the flat buffers of bt/exec.h, owned by the engine; NULL: there is none */
     float *param, *grad, *average;
     float *slots[BT_OPTIM_MAX_SLOTS];

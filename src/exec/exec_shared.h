@@ -21,6 +21,19 @@ BT_MUST_USE bt_status exec_check_layer(const bt_model *model, int64_t layer, boo
                                        bt_error *err);
 bool                  exec_has_labels(const bt_model *model, const bt_batch *batch);
 
+/* exec_shares.c: the sequences of a batch that a device or a process works on. */
+typedef struct exec_share {
+    int64_t first, end;
+} exec_share;
+typedef enum exec_division {
+    EXEC_BY_TOKENS,    /* the largest share has as few tokens as can be */
+    EXEC_BY_SEQUENCES, /* as many sequences in each, or one less */
+    EXEC_BY_PAIRS,     /* the same, and no pair is parted */
+} exec_division;
+/* The shares of all are the batch; there may be more of them than sequences. */
+exec_share exec_share_of(const bt_batch *batch, int32_t share, int32_t n_shares,
+                         exec_division division);
+
 /* exec_flat.c */
 /* A buffer of table->n_elements floats, each that value. */
 BT_MUST_USE bt_status exec_flat_create(const bt_param_table *table, float start, float **out,

@@ -139,7 +139,7 @@ static void clip_gradients(const optim_step *step, double sum_sq, bt_pool *pool)
     for (int64_t p = 0; p < optim->table->n_params; p++) {
         optim->params[p].grad_scale = 1.0F;
     }
-    if (o->gradient_clip_norm > 0.0) {
+    if (o->gradient_clip_norm > 0.0 && !step->buffers->is_of_clipped) {
         scale_all(optim, global_scale(sqrt(sum_sq), o->gradient_clip_norm));
     }
     if (o->clipvalue.is_set) {
@@ -158,6 +158,18 @@ static void clip_gradients(const optim_step *step, double sum_sq, bt_pool *pool)
             state->grad_scale *= clip / fmaxf(norm, clip);
         }
     }
+}
+
+bool bt_optim_clips_shares(const bt_optim *optim) {
+    return optim->options.gradient_clip_norm > 0.0;
+}
+
+double bt_optim_share_norm(const bt_optim *optim, const bt_optim_buffers *buffers,
+                           double word_rows_sum_sq, bt_pool *pool, float *factor) {
+    const optim_step step = {.optim = optim, .buffers = buffers};
+    const double     norm = sqrt(sum_gradients(&step, word_rows_sum_sq, pool));
+    *factor = global_scale(norm, optim->options.gradient_clip_norm);
+    return norm;
 }
 
 /* ---- update -------------------------------------------------------------------------------------

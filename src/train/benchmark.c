@@ -244,6 +244,7 @@ bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
     bt_train_summary summary = {0};
     bt_train_args    here = *args;
     train_run run = {.args = &here, .conf = args->conf, .last_saved = -1, .summary = &summary};
+    BT_TRY(ranks_check_alone(args, "--benchmark", err));
     if (args->mode != BT_CONF_MODE_TRAIN) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "--benchmark measures the steps of a training: use --mode=train (or leave "

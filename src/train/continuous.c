@@ -294,7 +294,7 @@ static bt_status train_from(const bt_train_args *args, run_locks *locks, const c
     BT_TRY(aim_at(args, prefix, best_subdir, *global_step, err));
     bt_train_args once = *args;
     once.mode = BT_CONF_MODE_TRAIN_AND_EVAL;
-    BT_TRY(run_once(&once, *global_step, locks, summary, err));
+    BT_TRY(run_once(&once, *global_step, locks, NULL, summary, err));
     bt_stop_shield(true); /* what was trained is kept */
     const bt_status rc = end_round(args, *global_step, events, summary, err);
     bt_stop_shield(false);

@@ -33,8 +33,11 @@ static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
     while (limit < 0 || sums->n_batches < limit) {
         const bt_batch *batch = NULL;
         bool            end = false;
-        BT_TRY(bt_stop_check(err));
-        BT_TRY(bt_data_next_batch(run->validation_data, &batch, &end, err));
+        bt_status       rc = bt_stop_check(err);
+        if (rc == BT_OK) {
+            rc = bt_data_next_batch(run->validation_data, &batch, &end, err);
+        }
+        BT_TRY(ranks_meet(run, rc, err));
         if (end) {
             if (limit > 0) {
                 bt_log(BT_LOG_INFO,
@@ -74,7 +77,7 @@ static bt_status collect_values(train_run *run, const pass_sums *sums, bt_metric
     if (output != NULL && output->finish != NULL) {
         BT_TRY(output->finish(run->output, values, n, err));
     }
-    if (output != NULL && output->write != NULL) {
+    if (output != NULL && output->write != NULL && run_writes(run)) {
         BT_TRY(output->write(run->output, err));
     }
     if (run->task->reports_validation_loss) {
@@ -97,7 +100,9 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
         value_add(values, &n_values, "steps_per_second", (double)sums->n_batches / seconds);
     }
     if (best_is_on(run)) {
-        BT_TRY(best_update(run, values, n_values, err));
+        if (run_writes(run)) {
+            BT_TRY(best_update(run, values, n_values, err));
+        }
         char   name[BT_METRIC_NAME_MAX];
         double value = 0;
         BT_TRY(best_find_value(run, values, n_values, &value, err));
@@ -114,6 +119,9 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     run->summary->n_values = 0;
     for (size_t i = 0; i < n_values; i++) {
         value_add(run->summary->values, &run->summary->n_values, values[i].name, values[i].value);
+    }
+    if (!run_writes(run)) {
+        return BT_OK;
     }
     return run_log_record(run->log, "validation", run->step, values, n_values, extra, n_extra, err);
 }

@@ -130,7 +130,9 @@ static bt_status refuse_on_devices(const train_run *run, const bt_exec_memory *m
 bt_status memory_plan(train_run *run, bt_error *err) {
     const bt_data_config *const data = &run->config.train_data;
     const bool                  pairs = run->plan.head.loss == BT_LOSS_RANKING;
-    const int64_t               n_seqs = data->global_batch_size * (pairs ? 2 : 1);
+    const int64_t               n_ranks = bt_comm_size(run->comm);
+    const int64_t               n_rows = (data->global_batch_size + n_ranks - 1) / n_ranks;
+    const int64_t               n_seqs = n_rows * (pairs ? 2 : 1);
     const int64_t               length = run->plan.train_schema.seq_length;
     bt_exec_memory              m = bt_exec_plan_memory(run->exec, n_seqs, length);
     uint64_t                    copy = 0;

@@ -5,6 +5,7 @@
 #define BT_TRAIN_RUN_H
 
 #include "bt/ckpt.h"
+#include "bt/comm.h"
 #include "bt/data.h"
 #include "bt/exec.h"
 #include "bt/fs.h"
@@ -43,6 +44,7 @@ typedef struct run_config {
     const char     *isa;
     const char     *products;        /* "auto", "blas" */
     const char     *blas_library;    /* "": one of the usual ones */
+    const char     *gradient_wire;   /* "float32", "bfloat16": how processes exchange gradients */
     const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */
     double          loss_scale;      /* of float16; 0: dynamic */
     const char     *attention;
@@ -126,8 +128,10 @@ typedef struct run_locks {
 typedef struct train_run {
     const bt_train_args *args;
     const bt_conf       *conf;
-    run_locks           *locks; /* borrowed */
-    bt_fs_names          made;  /* folders that this run made, from the inside out */
+    bt_comm             *comm; /* the others that train with this process; NULL: it is alone */
+    bool                 has_parted; /* in ranks_meet: all stop, or one cannot go on */
+    run_locks           *locks;      /* borrowed */
+    bt_fs_names          made;       /* folders that this run made, from the inside out */
     run_config           config;
     run_strategy         strategy;
     bt_pjrt_plugin      *plugin; /* of strategy.on_devices, once they are open */
@@ -173,6 +177,33 @@ typedef struct train_run {
     bt_train_summary *summary;
 } train_run;
 
+/* ranks.c: several processes that train together. Of them, one restores, writes model_dir and
+ * tells; so does who is alone. */
+static inline bool run_writes(const train_run *run) {
+    return bt_comm_rank(run->comm) == 0;
+}
+/* BT_E_CONFIG where several processes were started and the run is no training together. */
+BT_MUST_USE bt_status ranks_check_job(const bt_train_args *args, bt_error *err);
+/* The same of something that is made by one process. what: for the sentence, "--seeds". */
+BT_MUST_USE bt_status ranks_check_alone(const bt_train_args *args, const char *what, bt_error *err);
+/* *out NULL: alone. */
+BT_MUST_USE bt_status ranks_open(const bt_train_args *args, bt_comm **out, bt_error *err);
+int32_t               ranks_on_this_host(const bt_comm *comm); /* this one among them */
+/* Rows, words, kernels are the same on all, or BT_E_CONFIG. */
+BT_MUST_USE bt_status ranks_check_facts(train_run *run, bt_error *err);
+/* Everybody comes here with what came of its part, before each step and behind whatever only one
+ * did: BT_OK, or BT_E_INTERRUPTED, which then is everybody's. Who failed gets its failure back, the
+ * others its sentence (which ranks_fail sends). Alone: rc. */
+BT_MUST_USE bt_status ranks_meet(train_run *run, bt_status rc, bt_error *err);
+/* From who writes to the others. */
+BT_MUST_USE bt_status ranks_tell(train_run *run, void *bytes, size_t n_bytes, bt_error *err);
+/* The same of all that a run goes on from: weights, slots, place in the data, sums. */
+BT_MUST_USE bt_status ranks_share_state(train_run *run, bt_error *err);
+/* This process ends with rc: the others hear of it, unless they do the same. */
+void ranks_fail(train_run *run, bt_status rc, const bt_error *err);
+/* Waits until all have come to it; returns rc, or what became of the others. */
+BT_MUST_USE bt_status ranks_close(train_run *run, bt_status rc, bt_error *err);
+
 /* run_config.c: reads conf; needs no data. Then the derivation, when the number of rows is known.
  */
 BT_MUST_USE bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *arena,
@@ -193,6 +224,7 @@ BT_MUST_USE bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_e
  * run->config is read. strategy_close after the engine is freed. */
 BT_MUST_USE bt_status strategy_open(train_run *run, bt_error *err);
 void                  strategy_close(train_run *run);
+bt_exec_shares        strategy_shares(const run_strategy *strategy);
 BT_MUST_USE bt_status strategy_create_exec(train_run *run, const bt_optim *optim,
                                            const bt_exec_config *config, bt_error *err);
 
@@ -339,6 +371,9 @@ BT_MUST_USE bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from
 /* Of a recovery: restores the newest whole checkpoint of model_dir that was due, or any; *found
  * false: there is none. The data go on where they are. */
 BT_MUST_USE bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err);
+/* From who restored it: what run_state_write wrote there. */
+BT_MUST_USE bt_status snapshot_take_state(train_run *run, const uint8_t *bytes, size_t n_bytes,
+                                          bt_error *err);
 /* keep_data: go on with the data where it is instead of where it was. */
 BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data,
                                        bt_error *err);
@@ -439,9 +474,9 @@ BT_MUST_USE bt_status continuous_check(const bt_train_args *args, bool *is_there
 BT_MUST_USE bt_status run_continuous_train_and_eval(const bt_train_args *args,
                                                     bt_train_summary *summary, bt_error *err);
 /* train_run.c: one run without the continuous modes; round: see run_log_config. held: locks that
- * the caller has already, or NULL. */
+ * the caller has already, or NULL. comm: closed in any case; NULL: alone. */
 BT_MUST_USE bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
-                               bt_train_summary *summary, bt_error *err);
+                               bt_comm *comm, bt_train_summary *summary, bt_error *err);
 
 /* run_log.c: metrics.jsonl, TensorBoard events, lines and progress on stderr. */
 typedef struct run_log_config {

@@ -95,7 +95,7 @@ size_t saver_state_bytes(const train_run *run) {
 }
 
 uint64_t saver_wanted_bytes(const train_run *run) {
-    return run->args->saves_beside ? saver_state_bytes(run) : 0;
+    return run->args->saves_beside && run_writes(run) ? saver_state_bytes(run) : 0;
 }
 
 bt_status saver_create(train_run *run, bt_error *err) {

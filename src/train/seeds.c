@@ -233,6 +233,7 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
     char       *path = NULL;
     bt_fs_lock *lock = NULL;
     BT_ASSERT(n_seeds > 0);
+    BT_TRY(ranks_check_alone(args, "--seeds", err));
     BT_TRY(bt_train_check_seeds_mode(args->mode, err));
     BT_TRY(bt_fs_check_writable(args->model_dir, err));
     const bool is_new = !bt_fs_is_remote(args->model_dir) && !bt_fs_exists(args->model_dir);

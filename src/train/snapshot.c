@@ -94,6 +94,10 @@ static bt_status save(train_run *run, bt_error *err) {
 }
 
 bt_status snapshot_save(train_run *run, bt_error *err) {
+    if (!run_writes(run)) {
+        run->last_saved = run->step; /* by who writes */
+        return BT_OK;
+    }
     const char *const before = bt_stop_say("after this save");
     bt_stop_shield(true);
     const bt_status rc = save(run, err);
@@ -300,6 +304,20 @@ static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt
 done:
     bt_str_deinit(&bytes);
     return rc;
+}
+
+bt_status snapshot_take_state(train_run *run, const uint8_t *bytes, size_t n_bytes, bt_error *err) {
+    bt_reader reader = bt_reader_make(bytes, n_bytes);
+    run_state state = {0};
+    if (!run_state_read(&reader, &state)) {
+        return BT_FAIL(err, BT_E_INTERNAL, "rank 0 sent a state that cannot be read");
+    }
+    BT_TRY(bt_metrics_load(run->train_metrics, &reader, err));
+    restore_course(run, &state);
+    bt_exec_set_loss_scale(run->exec, state.scale);
+    run->chunk = state.chunk;
+    run->recovery_trials = state.recovery_trials;
+    return bt_data_seek(run->train_data, state.cursor, err);
 }
 
 static bt_status fail_no_step(const char *prefix, bt_error *err) {

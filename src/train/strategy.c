@@ -23,7 +23,6 @@ typedef struct strategy_row {
     strategy_devices devices;
     int32_t          max_gpus;
     const char      *algs[N_ALGS]; /* values of all_reduce_alg in Model Garden; NULL: not read */
-    const char      *refused;      /* why it is not offered, and what to do; NULL: it is */
 } strategy_row;
 
 static const strategy_row strategies[] = {
@@ -33,10 +32,7 @@ static const strategy_row strategies[] = {
      .devices = ON_GPUS,
      .max_gpus = INT32_MAX,
      .algs = {"nccl", "hierarchical_copy"}},
-    {.name = "multi_worker_mirrored",
-     .devices = ON_PROCESSORS,
-     .algs = {"ring", "nccl"},
-     .refused = "this version trains in one process: set it to mirrored, tpu, one_device or 'off'"},
+    {.name = "multi_worker_mirrored", .devices = ON_PROCESSORS, .algs = {"ring", "nccl"}},
     {.name = "tpu", .devices = ON_TPUS, .max_gpus = INT32_MAX},
 };
 
@@ -193,9 +189,6 @@ static bt_status check_workers(const strategy_check *c) {
 
 static bt_status check(strategy_check *c) {
     BT_TRY(read_keys(c));
-    if (c->row->refused != NULL) {
-        return refuse_text(c, STRATEGY, c->keys.name, c->row->refused);
-    }
     BT_TRY(check_gpus(c));
     BT_TRY(check_tpu(c));
     BT_TRY(check_plugin(c));
@@ -351,13 +344,15 @@ void strategy_close(train_run *run) {
     bt_pjrt_plugin_close(run->plugin);
 }
 
+bt_exec_shares strategy_shares(const run_strategy *s) {
+    return bt_str_equal(s->shares, "sequences") ? BT_EXEC_SHARES_SEQUENCES : BT_EXEC_SHARES_TOKENS;
+}
+
 bt_status strategy_create_exec(train_run *run, const bt_optim *optim, const bt_exec_config *config,
                                bt_error *err) {
     const bt_exec_devices devices = {.client = run->client,
                                      .n_replicas = run->strategy.n_replicas,
-                                     .shares = bt_str_equal(run->strategy.shares, "sequences")
-                                                   ? BT_EXEC_SHARES_SEQUENCES
-                                                   : BT_EXEC_SHARES_TOKENS,
+                                     .shares = config->shares,
                                      .cache_folder = ""};
     return run->strategy.on_devices
                ? bt_exec_create_pjrt(run->model, optim, config, &devices, &run->exec, err)

@@ -39,14 +39,23 @@ static bt_status count_evaluation(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+static bt_status recall_evaluation(train_run *run, bool *is_recorded, bt_error *err) {
+    BT_TRY(recall_record(run, "validation", run->step, run->summary, is_recorded, err));
+    return *is_recorded ? run_log_mend_evaluation(run->log, run->step, run->summary, err)
+                        : run_log_void_evaluation(run->log, run->step, err);
+}
+
+/* What follows from the values follows from those of who writes, on all ranks. */
 bt_status evaluate_once(train_run *run, bool is_restored, bt_error *err) {
     bool is_recorded = false;
     if (is_restored) {
-        BT_TRY(recall_record(run, "validation", run->step, run->summary, &is_recorded, err));
-        BT_TRY(is_recorded ? run_log_mend_evaluation(run->log, run->step, run->summary, err)
-                           : run_log_void_evaluation(run->log, run->step, err));
+        const bool      recalls = run_writes(run);
+        const bt_status rc = recalls ? recall_evaluation(run, &is_recorded, err) : BT_OK;
+        BT_TRY(ranks_meet(run, rc, err));
+        BT_TRY(ranks_tell(run, &is_recorded, sizeof is_recorded, err));
     }
-    return is_recorded ? BT_OK : evaluate(run, err);
+    BT_TRY(ranks_meet(run, is_recorded ? BT_OK : evaluate(run, err), err));
+    return ranks_tell(run, run->summary, sizeof *run->summary, err);
 }
 
 static bt_status evaluate_if_owed(train_run *run, bool is_restored, bt_error *err) {
@@ -106,7 +115,7 @@ bt_status train_and_eval(train_run *run, bt_error *err) {
     const bool was_over = training_is_over(run);
     if (was_over) {
         tell_finished(run);
-        BT_TRY(recall_result(run, "validation", err));
+        BT_TRY(run_writes(run) ? recall_result(run, "validation", err) : BT_OK);
     }
     while (!training_is_over(run)) {
         BT_TRY(train_on(run, &is_restored, err));

@@ -44,13 +44,41 @@ bt_status fail_data_end(const train_run *run, int64_t step, bt_error *err) {
         step, run->config.train_steps);
 }
 
+/* What may end the training between two steps. */
+static bt_status check_before_step(train_run *run, bt_error *err) {
+    BT_TRY(bt_stop_check(err));
+    return saver_has_failed(run) ? saver_join(run, err) : BT_OK;
+}
+
+static bt_status read_batch(train_run *run, const bt_batch **batch, bool *end, bt_error *err) {
+    const double waited = bt_data_wait_seconds(run->train_data);
+    BT_TRY(bt_data_next_batch(run->train_data, batch, end, err));
+    run->chunk.input_wait += bt_data_wait_seconds(run->train_data) - waited;
+    return BT_OK;
+}
+
+/* With others, who was asked to stop has told them so before anybody makes the step. A batch that
+ * is not used then is given back. */
+static bt_status read_together(train_run *run, const bt_batch **batch, bool *end, bt_error *err) {
+    const bt_data_cursor cursor = bt_data_get_cursor(run->train_data);
+    bt_status            rc = check_before_step(run, err);
+    if (rc == BT_OK) {
+        rc = read_batch(run, batch, end, err);
+    }
+    const bool is_read = rc == BT_OK;
+    rc = ranks_meet(run, rc, err);
+    if (is_read && rc == BT_E_INTERRUPTED) {
+        BT_TRY(bt_data_seek(run->train_data, cursor, err));
+    }
+    return rc;
+}
+
 static bt_status begin_step(train_run *run, bt_error *err) {
     const bt_batch *batch = NULL;
     bool            end = false;
     const int64_t   step = run->step + run->n_under_way;
-    const double    waited = bt_data_wait_seconds(run->train_data);
-    BT_TRY(bt_data_next_batch(run->train_data, &batch, &end, err));
-    run->chunk.input_wait += bt_data_wait_seconds(run->train_data) - waited;
+    BT_TRY(run->comm == NULL ? read_batch(run, &batch, &end, err)
+                             : read_together(run, &batch, &end, err));
     if (end) {
         return fail_data_end(run, step, err);
     }
@@ -117,7 +145,35 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
                       values[i].value);
         }
     }
+    if (!run_writes(run)) {
+        return BT_OK;
+    }
     return run_log_record(run->log, "train", run->step, values, n_values, extra, n_extra, err);
+}
+
+/* To the latest checkpoint, or to the beginning. */
+static bt_status go_back(train_run *run, double loss, bool *went_back, bt_error *err) {
+    bool found = false;
+    BT_TRY(snapshot_go_back(run, &found, err));
+    *went_back = found;
+    if (!found && run->save_base >= 0) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "training loss %g, and %s has no checkpoint any more to go back to: bring "
+                       "its files back and start again",
+                       loss, run->args->model_dir);
+    }
+    if (found) {
+        BT_TRY(run_log_rewind(run->log, run->step, err));
+    }
+    if (!found) {
+        BT_TRY(init_weights(run, err));
+    }
+    bt_log(BT_LOG_WARNING,
+           "training loss %g: recovered the model from %s at step %" PRId64 " (trial %" PRId64
+           " of %" PRId64 ")",
+           loss, found ? "the latest checkpoint" : "its initial weights", run->step,
+           run->recovery_trials, run->config.recovery_max_trials);
+    return BT_OK;
 }
 
 /* docs/model_garden/config.md 5.2: NaN at any step, or a loss above the bound from
@@ -140,27 +196,9 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
             run->step, loss, config->loss_upper_bound, run->recovery_trials,
             config->recovery_max_trials);
     }
-    bool found = false;
-    BT_TRY(snapshot_go_back(run, &found, err));
-    *went_back = found;
-    if (!found && run->save_base >= 0) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "training loss %g, and %s has no checkpoint any more to go back to: bring "
-                       "its files back and start again",
-                       loss, run->args->model_dir);
-    }
-    if (found) {
-        BT_TRY(run_log_rewind(run->log, run->step, err));
-    }
-    if (!found) {
-        BT_TRY(init_weights(run, err));
-    }
-    bt_log(BT_LOG_WARNING,
-           "training loss %g: recovered the model from %s at step %" PRId64 " (trial %" PRId64
-           " of %" PRId64 ")",
-           loss, found ? "the latest checkpoint" : "its initial weights", run->step,
-           run->recovery_trials, config->recovery_max_trials);
-    return BT_OK;
+    BT_TRY(ranks_meet(run, run_writes(run) ? go_back(run, loss, went_back, err) : BT_OK, err));
+    BT_TRY(ranks_tell(run, went_back, sizeof *went_back, err));
+    return ranks_share_state(run, err);
 }
 
 bool checkpoints_are_on(const train_run *run) {
@@ -225,10 +263,7 @@ static bt_status end_all(train_run *run, bt_status rc, bt_error *err) {
 static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {
     double drawn = bt_time_monotonic();
     while (run->step < last) {
-        BT_TRY(bt_stop_check(err));
-        if (saver_has_failed(run)) {
-            return saver_join(run, err);
-        }
+        BT_TRY(run->comm == NULL ? check_before_step(run, err) : BT_OK);
         const double start = bt_time_monotonic();
         double       loss = 0;
         BT_TRY(train_step(run, last, &loss, err));

@@ -186,6 +186,23 @@ static bt_status open_data(train_run *run, bt_error *err) {
     return mode_evaluates(mode) ? open_validation_data(run, err) : BT_OK;
 }
 
+/* The processes of one host share its cores, unless each was bound to some of its own. */
+static int32_t n_threads(const train_run *run) {
+    const int32_t own = bt_n_physical_cores();
+    const int32_t share = bt_n_machine_cores() / ranks_on_this_host(run->comm);
+    if (run->comm == NULL || run->config.threads > 0) {
+        return run->config.threads;
+    }
+    return share < 1 ? 1 : share < own ? share : own;
+}
+
+/* And its memory. */
+static uint64_t memory_limit(const train_run *run) {
+    const int32_t  n = ranks_on_this_host(run->comm);
+    const uint64_t available = bt_memory_available("");
+    return n > 1 && available != UINT64_MAX ? available / (uint64_t)n : 0;
+}
+
 /* Who neither trains nor saves has the weights alone in memory: a quarter of it. */
 static bool needs_optimizer(const train_run *run) {
     const bool saves = best_is_on(run) && run->args->mode != BT_CONF_MODE_PREDICT;
@@ -194,15 +211,21 @@ static bool needs_optimizer(const train_run *run) {
 
 static bt_exec_config exec_config(const train_run *run) {
     const int64_t n_parts = run->train_data != NULL ? run->config.accumulation_steps : 1;
+    const int64_t n_works = n_parts * bt_comm_size(run->comm);
     return (bt_exec_config){
-        .n_threads = run->config.threads,
+        .n_threads = n_threads(run),
+        .memory_limit = memory_limit(run),
+        .comm = run->comm,
+        .shares = strategy_shares(&run->strategy),
+        .wire = bt_str_equal(run->config.gradient_wire, "bfloat16") ? BT_COMM_BF16 : BT_COMM_F32,
         .isa = run->config.isa,
         .use_blas = bt_str_equal(run->config.products, "blas"),
         .precision = run_config_precision(&run->config),
         .loss_scale = run->config.loss_scale,
         .attention = run_config_attention(&run->config),
         .recompute = run->config.recompute,
-        .part_seqs = n_parts > 1 ? run->config.train_data.global_batch_size / n_parts : 0};
+        .part_seqs =
+            n_parts > 1 ? (run->config.train_data.global_batch_size + n_works - 1) / n_works : 0};
 }
 
 static void say_unused_blas(const train_run *run) {
@@ -222,6 +245,19 @@ bt_status run_create_exec(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+static bt_status check_shares(const train_run *run, bt_error *err) {
+    const int64_t n = run->config.train_data.global_batch_size;
+    if (n >= bt_comm_size(run->comm)) {
+        return BT_OK;
+    }
+    return run->train_data == NULL
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG,
+                         "task.train_data.global_batch_size: %" PRId64 " examples for %" PRId32
+                         " processes: each needs one at least",
+                         n, bt_comm_size(run->comm));
+}
+
 bt_status run_prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
@@ -233,7 +269,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
         run->plan.head.loss = BT_LOSS_NONE; /* and a head that ranks gives its vectors */
     }
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
-    BT_TRY(own_files_check(run, err));
+    BT_TRY(run_writes(run) ? own_files_check(run, err) : BT_OK);
     BT_TRY(strategy_open(run, err)); /* before the data, which may take minutes to look at */
     BT_TRY(labels_settle(run, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
@@ -253,6 +289,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
                                           run->config.train_steps > 0 ? run->config.train_steps : 1,
                                       .warmup_steps = run->config.warmup_steps};
     BT_TRY(bt_optim_create(args->conf, &derived, &run->model->table, &run->optim, err));
+    BT_TRY(check_shares(run, err));
     return mode_trains(args->mode) ? rate_check(run, err) : BT_OK;
 }
 
@@ -283,6 +320,28 @@ static bt_status remove_leftovers(const train_run *run, bt_error *err) {
     return rc;
 }
 
+static bt_status open_log(train_run *run, bt_error *err) {
+    const bt_conf_mode   mode = run->args->mode;
+    const run_log_config config = {.model_dir = run->args->model_dir,
+                                   .validation_subdir = run->config.validation_summary_subdir,
+                                   .mode = mode_trains(mode) ? NULL : bt_conf_mode_name(mode),
+                                   .last_step = run->step,
+                                   .round = run->round};
+    return run_log_open(&config, &run->log, err);
+}
+
+/* Of who writes: model_dir as this run needs it. */
+static bt_status begin_writing(train_run *run, bt_error *err) {
+    BT_TRY(snapshot_settle(run, &run->start, err));
+    if (run->last_saved < 0 || !training_is_over(run)) { /* else they are those of what was done */
+        BT_TRY(write_params_yaml(run, err));
+        BT_TRY(vocabulary_keep(run, err));
+        BT_TRY(labels_write(run, err));
+    }
+    BT_TRY(best_load(run, err));
+    return open_log(run, err);
+}
+
 static bt_status train_to_end(train_run *run, bt_error *err) {
     bool is_restored = false;
     tell_finished(run);
@@ -295,7 +354,7 @@ static bt_status run_mode(train_run *run, bt_error *err) {
     switch (run->args->mode) {
     case BT_CONF_MODE_TRAIN:
         BT_TRY(train_to_end(run, err));
-        return recall_result(run, "train", err);
+        return run_writes(run) ? recall_result(run, "train", err) : BT_OK;
     case BT_CONF_MODE_TRAIN_AND_EVAL:
         return train_and_eval(run, err);
     case BT_CONF_MODE_TRAIN_AND_POST_EVAL:
@@ -315,16 +374,6 @@ static bt_status run_mode(train_run *run, bt_error *err) {
                    bt_conf_mode_name(run->args->mode));
 }
 
-static bt_status open_log(train_run *run, bt_error *err) {
-    const bt_conf_mode   mode = run->args->mode;
-    const run_log_config config = {.model_dir = run->args->model_dir,
-                                   .validation_subdir = run->config.validation_summary_subdir,
-                                   .mode = mode_trains(mode) ? NULL : bt_conf_mode_name(mode),
-                                   .last_step = run->step,
-                                   .round = run->round};
-    return run_log_open(&config, &run->log, err);
-}
-
 /* An evaluation that was stopped is owed (evaluation_due): the run that continues makes it first.
  */
 static bt_status save_interrupted(train_run *run, bt_error *err) {
@@ -335,6 +384,7 @@ static bt_status save_interrupted(train_run *run, bt_error *err) {
     if (run->last_saved != run->step) {
         BT_TRY(snapshot_save(run, err));
     }
+    BT_TRY(bt_comm_barrier(run->comm, "the save of who was stopped", 0, err));
     bt_stop_mark_saved();
     return BT_FAIL(err, BT_E_INTERRUPTED,
                    "stopped by %s at step %" PRId64 " of %" PRId64
@@ -359,14 +409,8 @@ static bt_status say_where_from(const train_run *run, bt_status rc, bt_error *er
  * end at the next step or batch. */
 static bt_status train_and_save(train_run *run, bt_error *err) {
     run->stopped = "train_steps";
-    BT_TRY(snapshot_settle(run, &run->start, err));
-    if (run->last_saved < 0 || !training_is_over(run)) { /* else they are those of what was done */
-        BT_TRY(write_params_yaml(run, err));
-        BT_TRY(vocabulary_keep(run, err));
-        BT_TRY(labels_write(run, err));
-    }
-    BT_TRY(best_load(run, err));
-    BT_TRY(open_log(run, err));
+    BT_TRY(ranks_meet(run, run_writes(run) ? begin_writing(run, err) : BT_OK, err));
+    BT_TRY(ranks_share_state(run, err));
     bt_status rc = run_mode(run, err);
     bt_log_progress(NULL);
     if (rc == BT_OK) {
@@ -375,6 +419,7 @@ static bt_status train_and_save(train_run *run, bt_error *err) {
     if (run->strategy.on_devices && (rc == BT_E_BACKEND || rc == BT_E_NOMEM) && err != NULL) {
         return say_where_from(run, rc, err);
     }
+    rc = ranks_meet(run, rc, err);
     return rc == BT_E_INTERRUPTED ? save_interrupted(run, err) : rc;
 }
 
@@ -382,18 +427,23 @@ bt_status run_check(train_run *run, bt_error *err) {
     BT_TRY(run_prepare(run, err));
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
-    BT_TRY(start_check(run, err));
+    BT_TRY(run_writes(run) ? start_check(run, err) : BT_OK);
     return mode_trains(run->args->mode) ? memory_plan(run, err) : BT_OK;
 }
 
-static bt_status execute(train_run *run, bt_error *err) {
+/* What only who writes does: the folder is its own, and what the run starts from is restored. */
+static bt_status take_folder(train_run *run, bt_error *err) {
     BT_TRY(made_folders_make(run->args->model_dir, &run->made, err));
     BT_TRY(run_lock_take(run->args, run->locks, err));
     if (run->args->mode != BT_CONF_MODE_PREDICT) {
         BT_TRY(remove_leftovers(run, err));
     }
     BT_TRY(start_restore(run, err));
-    BT_TRY(bt_stop_check(err));
+    return bt_stop_check(err);
+}
+
+static bt_status execute(train_run *run, bt_error *err) {
+    BT_TRY(ranks_meet(run, run_writes(run) ? take_folder(run, err) : BT_OK, err));
     if (run->args->mode == BT_CONF_MODE_PREDICT) {
         return predict(run, err);
     }
@@ -419,12 +469,23 @@ static bt_status finish(train_run *run, bt_error *err) {
     return run_log_final(run->log, run->summary, run->stopped, err);
 }
 
-bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
+/* Everything that can be refused, on all ranks, before one of them makes a file. */
+static bt_status check_all(train_run *run, bt_error *err) {
+    bt_status rc = run_writes(run) ? run_lock_take_early(run->args, run->locks, err) : BT_OK;
+    if (rc == BT_OK) {
+        rc = run_check(run, err);
+    }
+    BT_TRY(ranks_meet(run, rc, err));
+    return ranks_check_facts(run, err);
+}
+
+bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held, bt_comm *comm,
                    bt_train_summary *summary, bt_error *err) {
     run_locks own = {0};
     train_run run = {.args = args,
                      .conf = args->conf,
                      .made = BT_FS_NAMES_INIT,
+                     .comm = comm,
                      .locks = held != NULL ? held : &own,
                      .last_saved = -1,
                      .save_base = -1,
@@ -432,10 +493,7 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
                      .started = bt_time_monotonic(),
                      .summary = summary};
     *summary = (bt_train_summary){0};
-    bt_status rc = run_lock_take_early(args, run.locks, err);
-    if (rc == BT_OK) {
-        rc = run_check(&run, err);
-    }
+    bt_status rc = check_all(&run, err);
     if (rc == BT_OK) {
         rc = execute(&run, err);
     }
@@ -443,6 +501,7 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
     if (rc == BT_OK) {
         rc = finish(&run, err);
     }
+    ranks_fail(&run, rc, err);
     const bt_status closed = run_log_close(run.log, rc == BT_OK ? err : NULL);
     run_deinit(&run); /* waits for a save beside, which needs the lock */
     run_lock_release(&own);
@@ -451,12 +510,15 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
         made_folders_undo(&run.made);
     }
     bt_fs_names_deinit(&run.made);
-    return rc == BT_OK ? closed : rc;
+    return ranks_close(&run, rc == BT_OK ? closed : rc, err);
 }
 
 bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_error *err) {
+    bt_comm *comm = NULL;
+    BT_TRY(ranks_check_job(args, err));
     if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
         return run_continuous_train_and_eval(args, summary, err);
     }
-    return run_once(args, -1, NULL, summary, err);
+    BT_TRY(ranks_open(args, &comm, err));
+    return run_once(args, -1, NULL, comm, summary, err);
 }

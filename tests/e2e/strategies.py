@@ -22,7 +22,7 @@ REFUSED = (
     (STRATEGY + 'central_storage', '', 'tpu, got the text \'central_storage\''),
     (STRATEGY + 'everywhere', '', 'tpu, got the text \'everywhere\''),
     (STRATEGY + 'off', '', 'put it in quotes'),
-    (STRATEGY + 'multi_worker_mirrored', '', 'one process'),
+    (STRATEGY + 'multi_worker_mirrored,runtime.num_gpus=1', '', 'takes processors only'),
     (STRATEGY + 'one_device,runtime.num_gpus=2', '', "'one_device' takes one GPU at most"),
     (STRATEGY + "'Off',runtime.num_gpus=2", '', "'off' takes one GPU at most"),
     (STRATEGY + 'mirrored,runtime.num_gpus=-1', '', 'runtime.num_gpus'),

@@ -84,6 +84,7 @@ static void cpu_destroy(bt_exec *base) {
     exec_cpu *const exec = exec_cpu_of(base);
     exec_acts_deinit(&exec->acts);
     exec_parts_deinit(&exec->parts);
+    exec_ranks_deinit(&exec->ranks);
     bt_free(exec->nn.partials);
     bt_free(exec->nn.thread_scratch);
     bt_free(exec->nn.panels);
@@ -174,7 +175,8 @@ static size_t cpu_memory_bytes(const bt_exec *base) {
     return n_flat * (size_t)exec->model->table.n_elements * sizeof(float) +
            (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes +
            (size_t)exec->parts.n_logits * sizeof(float) +
-           (size_t)exec->parts.n_offsets * sizeof(int64_t);
+           (size_t)exec->parts.n_offsets * sizeof(int64_t) +
+           (size_t)exec->ranks.cap_rows * sizeof(float);
 }
 
 static const char *cpu_describe(const bt_exec *base) {
@@ -219,6 +221,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->optim = optim;
     const int32_t n_threads = config->n_threads > 0 ? config->n_threads : bt_n_physical_cores();
     BT_CHECK(bt_kern_select(config->isa, &exec->kern, err));
+    exec->base.isa = exec->kern.isa;
     BT_CHECK(bt_pool_create(&exec->pool, n_threads, err));
     exec->nn.kern = &exec->kern;
     exec->nn.pool = exec->pool;
@@ -229,6 +232,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     BT_CHECK(choose_products(config, &exec->kern, &exec->nn.product, err));
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
+    BT_CHECK(exec_ranks_init(exec, config, err));
     exec->parts.max_seqs = config->part_seqs;
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);
     (void)snprintf(exec->description, sizeof exec->description,

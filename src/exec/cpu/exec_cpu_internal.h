@@ -83,6 +83,18 @@ typedef struct exec_parts {
     int64_t  n_logits;
 } exec_parts;
 
+/* Of a process that trains together with others (exec_cpu_ranks.c). */
+typedef struct exec_ranks {
+    bt_comm      *comm; /* borrowed; NULL: it is alone */
+    exec_division division;
+    bt_comm_wire  wire;
+    int32_t      *words;   /* owned; [n_words] of the whole batch, each once */
+    bool         *is_word; /* owned; [vocab_size] */
+    int64_t       n_words;
+    float        *rows; /* owned; [n_words, E] their gradients on the way */
+    int64_t       cap_rows;
+} exec_ranks;
+
 /* How a parameter's gradient starts in a step (exec_cpu_gradient.c). */
 typedef enum exec_grad_kind {
     EXEC_GRAD_SUM = 0,        /* cleared, then added to */
@@ -107,6 +119,8 @@ typedef struct exec_cpu {
     bt_optim_rows  *rows;           /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
     exec_parts      parts;
+    exec_share      share; /* of the batch of this step */
+    exec_ranks      ranks;
     exec_scale      scale;
     const bt_batch *begun; /* the step that was made and not ended; NULL: none */
     bt_step_result  begun_result;
@@ -211,14 +225,27 @@ const float *exec_encoder_forward(exec_cpu *exec, const exec_pass *pass);
 double exec_encoder_backward(exec_cpu *exec, const exec_pass *pass);
 
 /* exec_cpu_parts.c */
-int64_t exec_part_seqs(const exec_cpu *exec, const bt_batch *whole); /* of each part but the last */
-int64_t exec_part_max_tokens(const exec_cpu *exec, const bt_batch *whole);
+/* Parts of exec->share. */
+int64_t               exec_part_seqs(const exec_cpu *exec); /* of each part but the last */
+int64_t               exec_part_max_tokens(const exec_cpu *exec, const bt_batch *whole);
 BT_MUST_USE bt_status exec_parts_reserve(exec_cpu *exec, const bt_batch *whole, bt_error *err);
 /* The part that begins there: a view, valid until the next call. */
 bt_batch exec_part(exec_cpu *exec, const bt_batch *whole, int64_t first_seq);
 /* A part's logits into those of the whole batch. */
 void exec_part_keep_logits(exec_cpu *exec, const exec_pass *pass);
 void exec_parts_deinit(exec_parts *parts);
+
+/* exec_cpu_ranks.c */
+BT_MUST_USE bt_status exec_ranks_init(exec_cpu *exec, const bt_exec_config *config, bt_error *err);
+void                  exec_ranks_deinit(exec_ranks *ranks);
+/* All of the batch for who is alone. */
+exec_share exec_ranks_share(const exec_cpu *exec, const bt_batch *batch);
+/* In place of a pass. */
+void exec_ranks_empty_share(exec_cpu *exec);
+/* After the backward pass: loss, logits, gradient and the word rows' sum of squares of all, clipped
+ * before where that is done by the share; then grad_norm is the largest. */
+BT_MUST_USE bt_status exec_ranks_sum(exec_cpu *exec, const bt_batch *batch, bt_step_result *result,
+                                     double *word_rows_sum_sq, bt_error *err);
 
 /* exec_cpu_scale.c: into the gradient of the logits; out of all gradients and of the word rows' sum
  * of squares. */

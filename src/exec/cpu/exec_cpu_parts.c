@@ -7,20 +7,22 @@
 
 #include "exec_cpu_internal.h"
 
-int64_t exec_part_seqs(const exec_cpu *exec, const bt_batch *whole) {
+int64_t exec_part_seqs(const exec_cpu *exec) {
     const int64_t most = exec->parts.max_seqs;
-    return most > 0 && most < whole->n_seqs ? most : whole->n_seqs;
+    const int64_t n = exec->share.end - exec->share.first;
+    return most > 0 && most < n ? most : n;
 }
 
-static int64_t part_end(const exec_cpu *exec, const bt_batch *whole, int64_t first_seq) {
-    const int64_t end = first_seq + exec_part_seqs(exec, whole);
-    return end < whole->n_seqs ? end : whole->n_seqs;
+static int64_t part_end(const exec_cpu *exec, int64_t first_seq) {
+    const int64_t end = first_seq + exec_part_seqs(exec);
+    return end < exec->share.end ? end : exec->share.end;
 }
 
 int64_t exec_part_max_tokens(const exec_cpu *exec, const bt_batch *whole) {
     int64_t most = 0;
-    for (int64_t first = 0; first < whole->n_seqs; first = part_end(exec, whole, first)) {
-        const int64_t n = whole->offsets[part_end(exec, whole, first)] - whole->offsets[first];
+    for (int64_t first = exec->share.first; first < exec->share.end;
+         first = part_end(exec, first)) {
+        const int64_t n = whole->offsets[part_end(exec, first)] - whole->offsets[first];
         most = n > most ? n : most;
     }
     return most;
@@ -35,9 +37,9 @@ void exec_parts_deinit(exec_parts *parts) {
 /* Token heads differ from batch to batch: a quarter more than this one needs. */
 bt_status exec_parts_reserve(exec_cpu *exec, const bt_batch *whole, bt_error *err) {
     exec_parts *const parts = &exec->parts;
-    const int64_t     n_seqs = exec_part_seqs(exec, whole);
+    const int64_t     n_seqs = exec_part_seqs(exec);
     const int64_t     n_logits = bt_model_n_logits(exec->model, whole);
-    if (n_seqs == whole->n_seqs) {
+    if (n_seqs == whole->n_seqs && exec->ranks.comm == NULL) {
         return BT_OK;
     }
     if (n_seqs > parts->n_offsets - 1) {
@@ -54,11 +56,14 @@ bt_status exec_parts_reserve(exec_cpu *exec, const bt_batch *whole, bt_error *er
     if (parts->offsets == NULL || parts->logits == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " logits", n_logits);
     }
+    if (exec->ranks.comm != NULL) { /* others add theirs */
+        memset(parts->logits, 0, (size_t)n_logits * sizeof *parts->logits);
+    }
     return BT_OK;
 }
 
 bt_batch exec_part(exec_cpu *exec, const bt_batch *whole, int64_t first_seq) {
-    const int64_t end = part_end(exec, whole, first_seq);
+    const int64_t end = part_end(exec, first_seq);
     const int64_t first_token = whole->offsets[first_seq];
     bt_batch      part = *whole;
     if (end - first_seq == whole->n_seqs) {
@@ -83,7 +88,7 @@ bt_batch exec_part(exec_cpu *exec, const bt_batch *whole, int64_t first_seq) {
 void exec_part_keep_logits(exec_cpu *exec, const exec_pass *pass) {
     const bt_head_config *const head = &exec->model->head;
     const int64_t first = head->kind == BT_HEAD_TOKENS ? pass->first_token : pass->first_seq;
-    if (pass->batch->n_seqs < pass->whole->n_seqs) {
+    if (pass->batch->n_seqs < pass->whole->n_seqs || exec->ranks.comm != NULL) {
         memcpy(exec->parts.logits + first * head->num_classes, exec->acts.logits,
                (size_t)bt_model_n_logits(exec->model, pass->batch) * sizeof(float));
     }

@@ -39,8 +39,12 @@ static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_erro
     exec_shape shape = {.for_training = true};
     BT_TRY(exec_need_gradients(exec, err));
     BT_TRY(exec_check_batch(exec->model, batch, &shape.max_length, err));
+    exec->share = exec_ranks_share(exec, batch);
     BT_TRY(exec_parts_reserve(exec, batch, err));
-    shape.n_seqs = exec_part_seqs(exec, batch);
+    shape.n_seqs = exec_part_seqs(exec);
+    if (shape.n_seqs == 0) {
+        return BT_OK;
+    }
     shape.n_tokens = exec_part_max_tokens(exec, batch);
     return make_room(exec, batch, &shape, err);
 }
@@ -105,13 +109,16 @@ static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t
     *result = (bt_step_result){.n_tokens = batch->n_tokens, .times = start_times(exec)};
     *word_rows_sum_sq = 0;
     const double  start = bt_time_monotonic();
-    const int64_t n_seqs = exec_part_seqs(exec, batch);
+    const int64_t n_seqs = exec_part_seqs(exec);
     exec_zero_gradients(exec);
+    if (n_seqs == 0) {
+        exec_ranks_empty_share(exec);
+    }
     const double zeroed = bt_time_monotonic();
     read_words(exec, batch, step); /* what the optimizer left for later */
     result->times.backward = zeroed - start;
     result->times.optimizer = bt_time_monotonic() - zeroed;
-    for (int64_t first = 0; first < batch->n_seqs; first += n_seqs) {
+    for (int64_t first = exec->share.first; first < exec->share.end; first += n_seqs) {
         const bt_batch part = exec_part(exec, batch, first);
         exec_pass      pass = make_pass(exec, &part);
         pass.whole = batch;
@@ -123,7 +130,8 @@ static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t
         add_part(exec, &pass, result, word_rows_sum_sq);
     }
     exec_unscale_gradients(exec, batch->n_tokens, word_rows_sum_sq);
-    result->logits = n_seqs < batch->n_seqs ? exec->parts.logits : exec->acts.logits;
+    result->logits =
+        n_seqs < batch->n_seqs || exec->ranks.comm != NULL ? exec->parts.logits : exec->acts.logits;
     stop_times(exec, &result->times);
     return BT_OK;
 }
@@ -151,6 +159,9 @@ static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step,
                        "this engine was made without an optimizer and cannot train");
     }
     BT_TRY(forward_backward(exec, batch, step, seed, result, &word_rows_sum_sq, err));
+    if (exec->ranks.comm != NULL) {
+        BT_TRY(exec_ranks_sum(exec, batch, result, &word_rows_sum_sq, err));
+    }
     if (!isfinite(result->loss)) { /* no scale helps a forward pass */
         (void)exec_scale_update(&exec->scale, false);
         result->grad_norm = NAN;
@@ -163,10 +174,12 @@ static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step,
         buffers.word_ids = batch->ids;
         buffers.n_word_rows = batch->n_tokens;
     }
+    buffers.is_of_clipped = exec->ranks.comm != NULL && bt_optim_clips_shares(exec->optim);
     const double start = bt_time_monotonic();
     bool         applied = false;
-    bt_optim_apply(exec->optim, &buffers, step, word_rows_sum_sq, exec->pool, &result->grad_norm,
-                   &applied);
+    double       norm = 0;
+    bt_optim_apply(exec->optim, &buffers, step, word_rows_sum_sq, exec->pool, &norm, &applied);
+    result->grad_norm = buffers.is_of_clipped ? result->grad_norm : norm;
     result->times.optimizer += bt_time_monotonic() - start;
     result->n_nonfinite = applied ? 0 : 1;
     result->is_skipped = exec_scale_update(&exec->scale, applied);

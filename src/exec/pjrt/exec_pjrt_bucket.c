@@ -149,53 +149,12 @@ static exec_bucket first_bucket(const exec_rows *rows, int32_t n_shares, const b
         .n_rows = R, .n_slots = S, .n_seqs = places < R * S ? places : R * S, .n_longest = longest};
 }
 
-/* ---- shares -------------------------------------------------------------------------------------
- */
-
-/* The first sequence after those from `first` on that have at most that many tokens together. */
-static int64_t fill_share(const bt_batch *batch, int64_t first, int64_t most) {
-    int64_t end = first;
-    while (end < batch->n_seqs && batch->offsets[end + 1] - batch->offsets[first] <= most) {
-        end++;
-    }
-    return end;
-}
-
-static bool fits(const bt_batch *batch, int32_t n_shares, int64_t most) {
-    int64_t end = 0;
-    for (int32_t i = 0; i < n_shares; i++) {
-        end = fill_share(batch, end, most);
-    }
-    return end == batch->n_seqs;
-}
-
-/* The fewest tokens that the largest of the shares can have. */
-static int64_t smallest_share(const bt_batch *batch, int32_t n_shares) {
-    int64_t too_few = 0;
-    int64_t enough = batch->n_tokens;
-    while (enough - too_few > 1) {
-        const int64_t middle = too_few + (enough - too_few) / 2;
-        if (fits(batch, n_shares, middle)) {
-            enough = middle;
-        } else {
-            too_few = middle;
-        }
-    }
-    return enough;
-}
-
 void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
                       exec_division division) {
-    const int64_t unit = division == EXEC_BY_PAIRS ? 2 : 1;
-    const int64_t most = division == EXEC_BY_TOKENS ? smallest_share(batch, n_shares) : 0;
-    int64_t       first = 0;
     for (int32_t i = 0; i < n_shares; i++) {
-        const int64_t end = division == EXEC_BY_TOKENS
-                                ? fill_share(batch, first, most)
-                                : batch->n_seqs / unit * (i + 1) / n_shares * unit;
-        rows[i].first_seq = first;
-        rows[i].n_seqs = end - first;
-        first = end;
+        const exec_share share = exec_share_of(batch, i, n_shares, division);
+        rows[i].first_seq = share.first;
+        rows[i].n_seqs = share.end - share.first;
     }
 }
 

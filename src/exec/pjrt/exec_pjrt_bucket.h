@@ -6,7 +6,7 @@
 #ifndef BT_EXEC_PJRT_BUCKET_H
 #define BT_EXEC_PJRT_BUCKET_H
 
-#include "bt/tensor.h"
+#include "exec_shared.h"
 
 typedef struct exec_bucket {
     int64_t n_rows, n_slots; /* R, S */
@@ -24,11 +24,6 @@ typedef struct exec_rows {
     int64_t  room_cap;
 } exec_rows;
 
-typedef enum exec_division {
-    EXEC_BY_TOKENS,    /* the largest share has as few tokens as can be */
-    EXEC_BY_SEQUENCES, /* as many sequences in each, or one less */
-    EXEC_BY_PAIRS,     /* the same, and no pair is parted */
-} exec_division;
 /* Divides a batch into shares of neighbouring sequences; there may be more shares than those. */
 void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
                       exec_division division);

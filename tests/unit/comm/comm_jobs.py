@@ -18,85 +18,16 @@ import unittest
 SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'e2e', 'support')
 sys.path.insert(0, SUPPORT)
 import e2e  # noqa: E402
+import ranks  # noqa: E402
+from ranks import SLOW, addresses_of, slurm, tf_config, wait_for_port  # noqa: E402
 
 PROGRAM = os.path.join(e2e.BUILD, 'tests/unit/comm/comm_program')
-CLEAN = {k: v for k, v in os.environ.items()
-         if not re.match(r'TF_CONFIG$|OMPI_|PMI|SLURM_|BERT_TRAIN_', k)}
-SLOW = 10 if e2e.SANITIZED else 1
 GONE = r'rank %d of %d \(host [^ ]+, process %d\) is gone: its connection was closed'
 
 
-def free_ports(n):
-    """Below those that the system hands out, so that no connection of another test takes one."""
-    found = []
-    while len(found) < n:
-        port = random.randrange(10000, 20000)
-        with socket.socket(socket.AF_INET6) as s:
-            try:
-                s.bind(('::', port))
-                found.append(port)
-            except OSError:
-                pass
-    return found
-
-
-class Job:
-    """Processes with their own environments."""
-
+class Job(ranks.Job):
     def __init__(self, *args):
-        self.args = [PROGRAM, *args]
-        self.children = []
-
-    def start(self, env, *more):
-        child = subprocess.Popen(self.args + list(more), env={**CLEAN, **env}, text=True,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.children.append(child)
-        return child
-
-    def end(self, timeout=60 * SLOW):
-        """[(code, stdout, stderr)] of all."""
-        results = []
-        for child in self.children:
-            try:
-                out, err = child.communicate(timeout=timeout)
-            except subprocess.TimeoutExpired:
-                self.kill()
-                raise
-            results.append((child.returncode, out, err))
-        return results
-
-    def kill(self):
-        for child in self.children:
-            child.kill()
-            child.communicate()
-
-
-def tf_config(addresses, rank):
-    listed = ', '.join('"%s"' % a for a in addresses)
-    return {'TF_CONFIG': '{"cluster": {"worker": [%s]}, "task": {"type": "worker", "index": %d}}'
-                         % (listed, rank)}
-
-
-def addresses_of(n, host='127.0.0.1'):
-    return ['%s:%d' % (host, port) for port in free_ports(n)]
-
-
-def wait_for_port(address):
-    """Until a rank listens there; the connection is one of a stranger."""
-    host, port = address.rsplit(':', 1)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            socket.create_connection((host, int(port))).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError('nobody listens at ' + address)
-
-
-def slurm(rank, size, number):
-    return {'SLURM_PROCID': str(rank), 'SLURM_STEP_NUM_TASKS': str(size),
-            'SLURM_STEP_NODELIST': 'localhost', 'SLURM_JOB_ID': str(number), 'SLURM_STEP_ID': '0'}
+        super().__init__(PROGRAM, *args)
 
 
 def start_job(size, *args, addresses=None):
@@ -105,14 +36,6 @@ def start_job(size, *args, addresses=None):
     for rank in range(size):
         job.start(tf_config(addresses, rank))
     return job
-
-
-def mpirun(n, *args):
-    env = {**CLEAN, 'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1'}
-    if e2e.SANITIZED:  # Open MPI keeps memory for ever
-        env['ASAN_OPTIONS'] = env.get('ASAN_OPTIONS', '') + ':detect_leaks=0'
-    return subprocess.Popen(['mpirun', '--oversubscribe', '-n', str(n), PROGRAM, *args], env=env,
-                            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 class Base(unittest.TestCase):
@@ -162,7 +85,7 @@ class Sums(Base):
     @unittest.skipUnless(shutil.which('mpirun'), 'no mpirun (Debian: openmpi-bin)')
     def test_mpirun(self):
         for size in (1, 2, 3):
-            child = mpirun(size, 'all', 'rounds=5')
+            child = ranks.mpirun(size, PROGRAM, 'all', 'rounds=5')
             out, err = child.communicate(timeout=60 * SLOW)
             self.assertEqual(child.returncode, 0, err)
             self.assertEqual(len(re.findall('rank . of %d digest' % size, out)), size, out)
@@ -176,7 +99,7 @@ class Death(Base):
 
     def start_under_mpirun(self):
         """Once all of them make steps: mpirun hands no signal to a rank that it has not started."""
-        child = mpirun(3, 'steps')
+        child = ranks.mpirun(3, PROGRAM, 'steps')
         self.addCleanup(child.kill)
         for _ in range(3):
             self.assertEqual(child.stdout.readline(), 'first step\n')
@@ -461,7 +384,7 @@ class Damage(Base):
         for at, pattern in ((greeting + 3, 'no message of this program'),
                             (greeting + 40 + 40 + 700, r'were damaged on their way \(crc32c\)'),
                             (56 + 5, 'closed the connection|reset by peer|did not come in time')):
-            ports = free_ports(1)
+            ports = ranks.free_ports(1)
             proxy = Proxy(ports[0], at)
             job = Job('steps', 'start=3')
             for rank, port in ((0, ports[0]), (1, proxy.port)):

@@ -110,6 +110,13 @@ void fixture_in_precision(fixture *f, json_t *optimizer, const char *isa, bt_pre
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
 }
 
+void fixture_with_others(fixture *f, const char *isa, bt_comm *comm) {
+    const bt_exec_config config = {
+        .n_threads = 1, .isa = isa, .comm = comm, .shares = BT_EXEC_SHARES_SEQUENCES};
+    bt_exec_free(f->exec);
+    assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
+}
+
 void fixture_close(fixture *f) {
     bt_exec_free(f->exec);
     bt_optim_free(f->optim);

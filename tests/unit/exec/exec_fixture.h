@@ -42,6 +42,8 @@ void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t pa
  * optimizer as such a run has it. loss_scale 0: dynamic. */
 void fixture_in_precision(fixture *f, json_t *optimizer, const char *isa, bt_precision precision,
                           double loss_scale);
+/* The same with an engine of one of several processes, whose shares are Model Garden's. */
+void fixture_with_others(fixture *f, const char *isa, bt_comm *comm);
 void fixture_close(fixture *f);
 /* Every parameter of the table from tensors "prefix" + tf_name. */
 void fixture_load(fixture *f, const test_tensors *golden, const char *prefix);

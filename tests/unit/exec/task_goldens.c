@@ -436,6 +436,26 @@ void task_run_gradients(task_case *c) {
                            settled(c->f.exec, bt_exec_gradient(c->f.exec)));
 }
 
+void task_compare_replicas(const task_case *c, const test_tensors *golden, int64_t n_steps) {
+    bt_exec *const              exec = c->f.exec;
+    const bt_param_table *const table = &c->f.model->table;
+    assert_ok(bt_exec_settle(exec, err));
+    for (int kind = 0; kind < 2; kind++) {
+        const float *const flat = kind == 0 ? bt_exec_params(exec) : bt_exec_slot(exec, 0);
+        for (int64_t i = 0; i < table->n_params; i++) {
+            const bt_param *const p = &table->params[i];
+            const bool            is_noise = strstr(p->tf_name, "key/bias") != NULL;
+            char                  name[256];
+            (void)snprintf(name, sizeof name, "step%" PRId64 "/%s/%s", n_steps,
+                           kind == 0 ? "var" : "m", p->tf_name);
+            if (p->has_gradient && !(is_noise && kind == 1)) {
+                test_close_f32(flat + p->offset, test_tensors_f32(golden, name, NULL),
+                               (size_t)p->n_elements, is_noise ? 2e-4 : 2e-6, 0, name);
+            }
+        }
+    }
+}
+
 void task_run_trajectory(task_case *c) {
     for (int64_t step = 0; step < task_fact(c, "steps", 0); step++) {
         bt_step_result result;

@@ -48,6 +48,10 @@ bool task_has_snapshot(const task_case *c, int64_t n_steps);
 /* kind: "var", "m", "v", "average" */
 void task_compare_state(const task_case *c, const float *flat, int64_t n_steps, const char *kind);
 
+/* Weights and m of an engine of two replicas after n_steps of tasks/two_replicas, whose batches are
+ * those of sentence_prediction_3class. */
+void task_compare_replicas(const task_case *c, const test_tensors *golden, int64_t n_steps);
+
 /* The rows of `want` [B*S,H] that the batch kept, against got [T,H]. */
 void task_compare_rows(const fixture_batch *batch, const float *got, const float *want, int64_t H,
                        const char *what);

@@ -282,26 +282,6 @@ static void steps_ahead_are_the_same(void **state) {
 /* ---- replicas -----------------------------------------------------------------------------------
  */
 
-static void compare_replicas(const test_tensors *golden, int64_t n_steps) {
-    bt_exec *const              exec = the_case.f.exec;
-    const bt_param_table *const table = &the_case.f.model->table;
-    assert_ok(bt_exec_settle(exec, err));
-    for (int kind = 0; kind < 2; kind++) {
-        const float *const flat = kind == 0 ? bt_exec_params(exec) : bt_exec_slot(exec, 0);
-        for (int64_t i = 0; i < table->n_params; i++) {
-            const bt_param *const p = &table->params[i];
-            const bool            is_noise = strstr(p->tf_name, "key/bias") != NULL;
-            char                  name[256];
-            (void)snprintf(name, sizeof name, "step%" PRId64 "/%s/%s", n_steps,
-                           kind == 0 ? "var" : "m", p->tf_name);
-            if (p->has_gradient && !(is_noise && kind == 1)) {
-                test_close_f32(flat + p->offset, test_tensors_f32(golden, name, NULL),
-                               (size_t)p->n_elements, is_noise ? 2e-4 : 2e-6, 0, name);
-            }
-        }
-    }
-}
-
 static void compare_two_replicas(const bt_exec_config *config) {
     open_case("sentence_prediction_3class");
     test_tensors *const golden =
@@ -317,7 +297,7 @@ static void compare_two_replicas(const bt_exec_config *config) {
         test_close_f64(&result.loss, &want, 1, 1e-5, 1e-5, "mean of the replicas' losses");
         assert_int_equal(result.n_nonfinite, 0);
         if (step == 0 || step == 4) {
-            compare_replicas(golden, step + 1);
+            task_compare_replicas(&the_case, golden, step + 1);
         }
     }
     test_tensors_close(golden);

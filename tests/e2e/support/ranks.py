@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes of one job on this machine: found by TF_CONFIG, by mpirun, by the variables that
+srun sets."""
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import e2e  # noqa: E402
+
+CLEAN = {k: v for k, v in os.environ.items()
+         if not re.match(r'TF_CONFIG$|OMPI_|PMI|SLURM_|BERT_TRAIN_', k)}
+SLOW = 10 if e2e.SANITIZED else 1
+
+
+def free_ports(n):
+    """Below those that the system hands out, so that no connection of another test takes one."""
+    found = []
+    while len(found) < n:
+        port = random.randrange(10000, 20000)
+        with socket.socket(socket.AF_INET6) as s:
+            try:
+                s.bind(('::', port))
+                found.append(port)
+            except OSError:
+                pass
+    return found
+
+
+class Job:
+    """Processes with their own environments."""
+
+    def __init__(self, *command, cwd=None):
+        self.command = [str(word) for word in command]
+        self.cwd = cwd
+        self.children = []
+
+    def start(self, env, *more, before=None):
+        child = subprocess.Popen(self.command + list(more), env={**CLEAN, **env}, text=True,
+                                 cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 preexec_fn=before)
+        self.children.append(child)
+        return child
+
+    def end(self, timeout=60 * SLOW):
+        """[(code, stdout, stderr)] of all."""
+        results = []
+        for child in self.children:
+            try:
+                out, err = child.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            results.append((child.returncode, out, err))
+        return results
+
+    def kill(self):
+        for child in self.children:
+            child.kill()
+            child.communicate()
+
+
+def tf_config(addresses, rank):
+    listed = ', '.join('"%s"' % a for a in addresses)
+    return {'TF_CONFIG': '{"cluster": {"worker": [%s]}, "task": {"type": "worker", "index": %d}}'
+                         % (listed, rank)}
+
+
+def addresses_of(n, host='127.0.0.1'):
+    return ['%s:%d' % (host, port) for port in free_ports(n)]
+
+
+def wait_for_port(address):
+    """Until a rank listens there; the connection is one of a stranger."""
+    host, port = address.rsplit(':', 1)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((host, int(port))).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError('nobody listens at ' + address)
+
+
+def slurm(rank, size, number):
+    return {'SLURM_PROCID': str(rank), 'SLURM_STEP_NUM_TASKS': str(size),
+            'SLURM_STEP_NODELIST': 'localhost', 'SLURM_JOB_ID': str(number), 'SLURM_STEP_ID': '0'}
+
+
+def mpirun(n, *command, cwd=None):
+    env = {**CLEAN, 'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1'}
+    if e2e.SANITIZED:  # Open MPI keeps memory for ever
+        env['ASAN_OPTIONS'] = env.get('ASAN_OPTIONS', '') + ':detect_leaks=0'
+    return subprocess.Popen(['mpirun', '--oversubscribe', '-n', str(n), *map(str, command)],
+                            env=env, cwd=cwd, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
