@@ -152,7 +152,7 @@ static void leaves_all_as_it_was(hlo_run *run, float *gradient, const bt_optim_b
     assert_non_null(array);
     for (size_t i = 0; i < p->n_results; i++) {
         const bt_hlo_tensor *const t = &p->results[i];
-        if (t->takes_place < 0) {
+        if (t->takes_place < 0 || t->variable < 0) {
             continue;
         }
         const bt_hlo_variable *const v = &p->variables[t->variable];
