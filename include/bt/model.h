@@ -123,6 +123,9 @@ BT_MUST_USE bt_status bt_model_create(const bt_encoder_config *encoder, const bt
                                       bt_model **out, bt_error *err);
 /* Does the head read the encoder's own pooler? Where not, that has no gradient. */
 bool bt_model_reads_pooler(const bt_head_config *head);
+/* Does the head read the first token of each sequence alone? Then the last layer computes no more.
+ */
+bool bt_model_reads_first_rows(const bt_head_config *head);
 void bt_model_free(bt_model *model);
 /* task.label_smoothing and task.class_weights [C] (copied; NULL: all 1). BT_E_CONFIG: smoothing
  * outside [0,1), a weight that is negative or not finite, or none above 0. */

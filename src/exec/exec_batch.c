@@ -8,21 +8,8 @@ bool exec_is_of_all_pairs(const bt_model *model) {
     return model->head.loss == BT_LOSS_RANKING || model->head.loss == BT_LOSS_MSE_ALL_PAIRS;
 }
 
-bool exec_reads_first_rows(const bt_model *model) {
-    switch (model->head.kind) {
-    case BT_HEAD_POOLER_DENSE:
-    case BT_HEAD_ENCODER_POOLER:
-        return true;
-    case BT_HEAD_POOLED_OUTPUT:
-        return model->head.pooling == BT_POOLING_POOLER || model->head.pooling == BT_POOLING_CLS;
-    case BT_HEAD_TOKENS:
-        return false;
-    }
-    return false;
-}
-
 bt_status exec_check_model(const bt_model *model, bt_error *err) {
-    if (!exec_reads_first_rows(model) && model->encoder.output_range > 0) {
+    if (!bt_model_reads_first_rows(&model->head) && model->encoder.output_range > 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "encoder output_range is %" PRId64
                        ", but this task reads every token: set it to null",

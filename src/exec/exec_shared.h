@@ -7,8 +7,7 @@
 #include "bt/exec.h"
 
 /* exec_batch.c */
-bool exec_is_of_all_pairs(const bt_model *model);  /* a loss that holds each row against all? */
-bool exec_reads_first_rows(const bt_model *model); /* a head that reads one row a sequence? */
+bool exec_is_of_all_pairs(const bt_model *model); /* a loss that holds each row against all? */
 BT_MUST_USE bt_status exec_check_model(const bt_model *model, bt_error *err);
 /* Can batches be worked on in parts, where they are to be? */
 BT_MUST_USE bt_status exec_check_parts(const bt_model *model, const bt_optim *optim,

@@ -51,33 +51,58 @@ static hlo_value qkv_forward(hlo_step *s, hlo_value layer, hlo_value in) {
     return hlo_kept(s, hlo_plus_bias(s, product, hlo_layer_value(s, HLO_VAR_QKV_BIAS, layer)));
 }
 
-hlo_value hlo_layer_forward(hlo_step *s, hlo_value layer, hlo_value in, hlo_layer_keep *keep) {
+hlo_layer hlo_layer_at(hlo_step *s, hlo_value number, bool first_only) {
+    hlo_layer layer = {.number = number, .first_only = first_only, .tokens = hlo_slot_tokens(s)};
+    if (s->dropout) {
+        layer.tokens = hlo_layer_rows(s, &layer, layer.tokens);
+    }
+    return layer;
+}
+
+hlo_value hlo_layer_rows(hlo_step *s, const hlo_layer *layer, hlo_value x) {
+    return layer->first_only ? hlo_first_rows(s, x) : x;
+}
+
+hlo_value hlo_layer_rows_backward(hlo_step *s, const hlo_layer *layer, hlo_value d) {
+    return layer->first_only ? hlo_first_rows_backward(s, d) : d;
+}
+
+/* x + attention, of the tokens that count; its output's dropout comes before */
+static hlo_value attention_sum(hlo_step *s, const hlo_layer *layer, hlo_value x,
+                               hlo_value context) {
+    hlo *const      h = &s->h;
+    const hlo_value product =
+        hlo_product(s, "th,ho->to", hlo_layer_rows(s, layer, context),
+                    hlo_layer_value(s, HLO_VAR_ATTENTION_KERNEL, layer->number));
+    const hlo_value attention = hlo_dropout(
+        s, hlo_plus_bias(s, product, hlo_layer_value(s, HLO_VAR_ATTENTION_BIAS, layer->number)),
+        hlo_layer_key(s, layer->number, HLO_LAYER_ATTENTION), layer->tokens,
+        s->model->encoder.attention_dropout_rate);
+    return hlo_add(h, hlo_layer_rows(s, layer, x), attention);
+}
+
+hlo_value hlo_layer_forward(hlo_step *s, const hlo_layer *layer, hlo_value in,
+                            hlo_layer_keep *keep) {
     hlo *const                     h = &s->h;
     const bt_encoder_config *const e = &s->model->encoder;
+    const hlo_value                l = layer->number;
     const hlo_value                x = hlo_f32(s, hlo_kept(s, in)); /* the policy casts it */
-    keep->qkv = qkv_forward(s, layer, hlo_layer_qkv_input(s, layer, x));
-    keep->attention = hlo_attention_forward(s, keep->qkv, hlo_layer_key(s, layer, HLO_LAYER_PROBS));
-    hlo_value attention = hlo_product(s, "th,ho->to", keep->attention.context,
-                                      hlo_layer_value(s, HLO_VAR_ATTENTION_KERNEL, layer));
-    attention = hlo_dropout(
-        s, hlo_plus_bias(s, attention, hlo_layer_value(s, HLO_VAR_ATTENTION_BIAS, layer)),
-        hlo_layer_key(s, layer, HLO_LAYER_ATTENTION), hlo_slot_tokens(s),
-        e->attention_dropout_rate);
-    keep->sum_1 = hlo_kept(s, hlo_add(h, x, attention));
-    const hlo_value ffn_in = hlo_norm_forward(s, keep->sum_1, hlo_ffn_norm(s, layer));
+    keep->qkv = qkv_forward(s, l, hlo_layer_qkv_input(s, l, x));
+    keep->attention = hlo_attention_forward(s, keep->qkv, hlo_layer_key(s, l, HLO_LAYER_PROBS));
+    keep->sum_1 = hlo_kept(s, attention_sum(s, layer, x, keep->attention.context));
+    const hlo_value ffn_in = hlo_norm_forward(s, keep->sum_1, hlo_ffn_norm(s, l));
     const hlo_value pre =
-        hlo_product(s, "th,hi->ti", ffn_in, hlo_layer_value(s, HLO_VAR_INTERMEDIATE_KERNEL, layer));
+        hlo_product(s, "th,hi->ti", ffn_in, hlo_layer_value(s, HLO_VAR_INTERMEDIATE_KERNEL, l));
     keep->pre_act =
-        hlo_kept(s, hlo_plus_bias(s, pre, hlo_layer_value(s, HLO_VAR_INTERMEDIATE_BIAS, layer)));
+        hlo_kept(s, hlo_plus_bias(s, pre, hlo_layer_value(s, HLO_VAR_INTERMEDIATE_BIAS, l)));
     const hlo_value act = hlo_act_forward(s, e->hidden_activation, hlo_f32(s, keep->pre_act));
-    hlo_value       ffn =
-        hlo_product(s, "ti,ih->th", act, hlo_layer_value(s, HLO_VAR_OUTPUT_KERNEL, layer));
-    ffn = hlo_dropout(s, hlo_plus_bias(s, ffn, hlo_layer_value(s, HLO_VAR_OUTPUT_BIAS, layer)),
-                      hlo_layer_key(s, layer, HLO_LAYER_FFN), hlo_slot_tokens(s), e->dropout_rate);
+    hlo_value ffn = hlo_product(s, "ti,ih->th", act, hlo_layer_value(s, HLO_VAR_OUTPUT_KERNEL, l));
+    ffn = hlo_dropout(s, hlo_plus_bias(s, ffn, hlo_layer_value(s, HLO_VAR_OUTPUT_BIAS, l)),
+                      hlo_layer_key(s, l, HLO_LAYER_FFN), layer->tokens, e->dropout_rate);
     keep->sum_2 = hlo_add(h, ffn, e->norm_first ? hlo_f32(s, keep->sum_1) : ffn_in);
     return e->norm_first
                ? keep->sum_2
-               : hlo_norm_forward(s, keep->sum_2, hlo_layer_norm(s, HLO_VAR_OUTPUT_GAMMA, layer));
+               : hlo_norm_forward(s, keep->sum_2, hlo_layer_norm(s, HLO_VAR_OUTPUT_GAMMA, l));
 }
 
 /* In the order of hlo_encoder_keep.layers. */
@@ -93,9 +118,8 @@ static void list_kept(const hlo_layer_keep *keep, hlo_value list[HLO_N_KEPT]) {
 }
 
 /* Empty stacks [L,...] of what a layer keeps; with recomputation its input only. */
-static int32_t empty_stacks(hlo_step *s, hlo_value stacks[HLO_N_KEPT]) {
-    hlo *const    h = &s->h;
-    const int64_t L = s->L;
+static int32_t empty_stacks(hlo_step *s, int64_t L, hlo_value stacks[HLO_N_KEPT]) {
+    hlo *const h = &s->h;
     if (s->config.recompute) {
         stacks[0] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
         return 1;
@@ -115,18 +139,19 @@ static int32_t empty_stacks(hlo_step *s, hlo_value stacks[HLO_N_KEPT]) {
     return HLO_N_KEPT;
 }
 
-hlo_value hlo_encoder_forward(hlo_step *s, hlo_value n_layers, hlo_encoder_keep *keep) {
-    hlo *const       h = &s->h;
-    hlo_encoder_keep own = {0};
-    hlo_value        carry[HLO_N_KEPT + 1] = {{0}};
-    hlo_layer_keep   layer = {0};
-    hlo_value        kept[HLO_N_KEPT];
-    hlo_loop         loop;
-    carry[0] = embedding_forward(s, keep != NULL ? keep : &own);
-    const int32_t n_kept = keep != NULL ? empty_stacks(s, carry + 1) : 0;
+/* The layers of one loop: n_layers (int32) of them, for L of which there is room. */
+static hlo_value loop_forward(hlo_step *s, hlo_value n_layers, int64_t L, hlo_value x,
+                              hlo_encoder_keep *keep) {
+    hlo *const     h = &s->h;
+    hlo_value      carry[HLO_N_KEPT + 1] = {x};
+    hlo_value      kept[HLO_N_KEPT];
+    hlo_layer_keep layer_keep = {0};
+    hlo_loop       loop;
+    const int32_t  n_kept = keep != NULL ? empty_stacks(s, L, carry + 1) : 0;
     hlo_loop_begin(h, &loop, n_layers, carry, 1 + n_kept);
-    carry[0] = hlo_layer_forward(s, loop.counter, loop.carry[0], &layer);
-    list_kept(&layer, kept);
+    const hlo_layer layer = hlo_layer_at(s, loop.counter, false);
+    carry[0] = hlo_layer_forward(s, &layer, loop.carry[0], &layer_keep);
+    list_kept(&layer_keep, kept);
     if (s->config.recompute) {
         kept[0] = hlo_kept(s, loop.carry[0]);
     }
@@ -138,4 +163,25 @@ hlo_value hlo_encoder_forward(hlo_step *s, hlo_value n_layers, hlo_encoder_keep 
         keep->layers[i] = loop.carry[i + 1];
     }
     return loop.carry[0];
+}
+
+hlo_value hlo_encoder_forward(hlo_step *s, hlo_value n_layers, hlo_encoder_keep *keep) {
+    hlo *const       h = &s->h;
+    hlo_encoder_keep own = {0};
+    hlo_layer_keep   last = {0};
+    hlo_value        x = embedding_forward(s, keep != NULL ? keep : &own);
+    if (!s->first_only) {
+        return loop_forward(s, n_layers, s->L, x, keep);
+    }
+    const hlo_value number = hlo_number(h, BT_DTYPE_I32, (double)(s->L - 1));
+    if (s->L > 1) {
+        x = loop_forward(s, number, s->L - 1, x, keep);
+    }
+    const hlo_layer layer = hlo_layer_at(s, number, true);
+    const hlo_value out = hlo_layer_forward(s, &layer, x, &last);
+    if (keep != NULL) {
+        keep->last_in = hlo_kept(s, x);
+        keep->last = last;
+    }
+    return out;
 }

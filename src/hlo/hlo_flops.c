@@ -4,13 +4,20 @@
  * loop's body once. */
 #include "hlo_internal.h"
 
-/* One layer's forward pass over all slots: dense products, and the two of attention. */
-static double layer_flops(const hlo_step *s) {
+/* One layer's forward pass: dense products, those behind the attention over N tokens, and the two
+ * of attention. */
+static double layer_flops(const hlo_step *s, double N) {
     const double T = (double)s->T;
     const double H = (double)s->H;
-    const double dense = 2 * T * (4 * H * H + 2 * H * (double)s->I);
+    const double dense = 2 * T * 3 * H * H + 2 * N * (H * H + 2 * H * (double)s->I);
     const double attention = 2 * 2 * T * (double)s->S * H;
     return dense + attention;
+}
+
+static double layers_flops(const hlo_step *s) {
+    const double T = (double)s->T;
+    return (double)(s->L - 1) * layer_flops(s, T) +
+           layer_flops(s, s->first_only ? (double)s->B : T);
 }
 
 static double pooler_flops(const hlo_step *s) {
@@ -37,7 +44,7 @@ static double head_flops(const hlo_step *s) {
 
 double hlo_product_flops(const hlo_step *s) {
     const double projection = s->E != s->H ? 2 * (double)s->T * (double)s->E * (double)s->H : 0;
-    const double encoder = projection + (double)s->L * layer_flops(s);
+    const double encoder = projection + layers_flops(s);
     switch (s->config.what) {
     case BT_HLO_TRAIN:
     case BT_HLO_GRADIENTS:

@@ -4,10 +4,6 @@
  * back. */
 #include "hlo_internal.h"
 
-static bool pools(const hlo_step *s, bt_pooling pooling) {
-    return s->model->head.kind == BT_HEAD_POOLED_OUTPUT && s->model->head.pooling == pooling;
-}
-
 /* kernel of the tanh layer over first tokens; its bias is the next variable */
 static hlo_var_kind pooler_of(const hlo_step *s) {
     return s->model->head.kind == BT_HEAD_POOLER_DENSE ? HLO_VAR_HEAD_POOLER_KERNEL
@@ -29,15 +25,24 @@ hlo_value hlo_is_of_sequence(hlo_step *s) {
                        hlo_iota(h, BT_DTYPE_I32, like, 0));
 }
 
-static hlo_value first_rows(hlo_step *s, hlo_value encoded) {
-    return hlo_take(&s->h, encoded, s->args[BT_HLO_FIRST_SLOTS]);
+hlo_value hlo_first_rows(hlo_step *s, hlo_value x) {
+    return hlo_take(&s->h, x, s->args[BT_HLO_FIRST_SLOTS]);
 }
 
 /* Into the slots of first tokens; places without a sequence lie outside and are left out. */
-static hlo_value first_rows_backward(hlo_step *s, hlo_value d_rows) {
+hlo_value hlo_first_rows_backward(hlo_step *s, hlo_value d_rows) {
     hlo *const h = &s->h;
-    return hlo_scatter(h, "add", hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(s->T, s->H)),
+    return hlo_scatter(h, "add", hlo_zeros(h, d_rows.dtype, HLO_DIMS(s->T, d_rows.dim[1])),
                        s->args[BT_HLO_FIRST_SLOTS], d_rows);
+}
+
+/* The encoder may have computed no others. */
+static hlo_value encoded_rows(hlo_step *s, hlo_value encoded) {
+    return s->first_only ? encoded : hlo_first_rows(s, encoded);
+}
+
+static hlo_value encoded_rows_backward(hlo_step *s, hlo_value d_rows) {
+    return s->first_only ? d_rows : hlo_first_rows_backward(s, d_rows);
 }
 
 /* ---- dense layers of heads
@@ -53,7 +58,7 @@ static hlo_value pooler_forward(hlo_step *s, hlo_var_kind kernel, hlo_value rows
 
 hlo_value hlo_pooled_output(hlo_step *s, hlo_value encoded) {
     hlo_value before;
-    return pooler_forward(s, HLO_VAR_POOLER_KERNEL, first_rows(s, encoded), &before);
+    return pooler_forward(s, HLO_VAR_POOLER_KERNEL, hlo_first_rows(s, encoded), &before);
 }
 
 /* d [B,H] of the tanh's output -> of the first rows */
@@ -166,9 +171,9 @@ static hlo_value pooling_forward(hlo_step *s, hlo_value encoded, hlo_head_keep *
 static hlo_value pooling_backward(hlo_step *s, hlo_value d, const hlo_head_keep *keep) {
     switch (s->model->head.pooling) {
     case BT_POOLING_POOLER:
-        return first_rows_backward(s, pooler_backward(s, d, keep));
+        return encoded_rows_backward(s, pooler_backward(s, d, keep));
     case BT_POOLING_CLS:
-        return first_rows_backward(s, d);
+        return encoded_rows_backward(s, d);
     case BT_POOLING_MEAN:
         return mean_backward(s, d);
     case BT_POOLING_MAX:
@@ -249,9 +254,8 @@ static hlo_value pooled_output_forward(hlo_step *s, hlo_value encoded, hlo_head_
 
 hlo_value hlo_head_forward(hlo_step *s, hlo_value encoded, hlo_head_keep *keep) {
     keep->encoded = encoded;
-    if (s->model->head.kind != BT_HEAD_TOKENS && !pools(s, BT_POOLING_MEAN) &&
-        !pools(s, BT_POOLING_MAX)) {
-        keep->rows = first_rows(s, encoded);
+    if (bt_model_reads_first_rows(&s->model->head)) {
+        keep->rows = encoded_rows(s, encoded);
     }
     switch (s->model->head.kind) {
     case BT_HEAD_TOKENS:
@@ -284,5 +288,5 @@ hlo_value hlo_head_backward(hlo_step *s, hlo_value d_logits, const hlo_head_keep
         break;
     }
     const hlo_value d = all_dropout(s, logits_backward(s, d_logits, keep->dropped));
-    return first_rows_backward(s, pooler_backward(s, d, keep));
+    return encoded_rows_backward(s, pooler_backward(s, d, keep));
 }

@@ -75,14 +75,15 @@ typedef struct hlo_step {
     bt_hlo_program *program;
     bt_dtype        ct; /* of factors of products, and of what is kept for the backward */
     bool            dropout;
-    int64_t         R, S, T, B, H, NH, D, I, L, C, E;
-    hlo_value       args[BT_HLO_N_ROLES]; /* of roles that are no variable's */
-    hlo_var         vars[HLO_N_VARS];
-    hlo_key         keys; /* of all dropout places: embedding, head, head's input, layer by layer */
-    hlo_value       seq_first, seq_behind; /* [T] int32: hlo_flash.h; with kernels */
-    hlo_value       key_bias;              /* [T] float32: likewise */
-    hlo_value       word_rows;             /* [T,E] the word table's gradient, slot by slot */
-    hlo_value       word_sum_sq;           /* of word_rows */
+    bool      first_only; /* the last layer is computed for first tokens, behind its attention */
+    int64_t   R, S, T, B, H, NH, D, I, L, C, E;
+    hlo_value args[BT_HLO_N_ROLES]; /* of roles that are no variable's */
+    hlo_var   vars[HLO_N_VARS];
+    hlo_key   keys; /* of all dropout places: embedding, head, head's input, layer by layer */
+    hlo_value seq_first, seq_behind; /* [T] int32: hlo_flash.h; with kernels */
+    hlo_value key_bias;              /* [T] float32: likewise */
+    hlo_value word_rows;             /* [T,E] the word table's gradient, slot by slot */
+    hlo_value word_sum_sq;           /* of word_rows */
 } hlo_step;
 
 /* hlo_variable.c */
@@ -179,38 +180,55 @@ hlo_value             hlo_attention_gpu_backward(hlo_step *s, hlo_value d_contex
  * -------------------------------------------------------------------------------
  */
 
+/* A layer, and the tokens that it is computed for behind its attention: N of them, all T or the B
+ * first ones. */
+typedef struct hlo_layer {
+    hlo_value number; /* int32 */
+    bool      first_only;
+    hlo_value tokens; /* [N] their numbers, which name masks; nothing without dropout */
+} hlo_layer;
+
 /* What of each layer is kept for the backward. */
 typedef struct hlo_layer_keep {
     hlo_value     qkv; /* [T,3,H] */
     hlo_attention attention;
-    hlo_value     sum_1;   /* [T,H] x + attention */
-    hlo_value     pre_act; /* [T,I] */
-    hlo_value     sum_2;   /* [T,H] the feed-forward's residual sum */
+    hlo_value     sum_1;   /* [N,H] x + attention */
+    hlo_value     pre_act; /* [N,I] */
+    hlo_value     sum_2;   /* [N,H] the feed-forward's residual sum */
 } hlo_layer_keep;
 enum { HLO_N_KEPT = 8 };
 
 /* What the backward needs of the encoder: keeps of all layers, [L,...]; with recomputation their
- * inputs alone. */
+ * inputs alone. A last layer for first tokens is beside them, which are [L-1,...] then. */
 typedef struct hlo_encoder_keep {
-    hlo_value embedding_sum; /* [T,E] */
-    hlo_value embedding_out; /* [T,E], after dropout; before the projection */
-    hlo_value embedded;      /* [T,H] the input of layer 0 */
-    hlo_value layers[HLO_N_KEPT];
+    hlo_value      embedding_sum; /* [T,E] */
+    hlo_value      embedding_out; /* [T,E], after dropout; before the projection */
+    hlo_value      embedded;      /* [T,H] the input of layer 0 */
+    hlo_value      layers[HLO_N_KEPT];
+    hlo_value      last_in; /* [T,H] */
+    hlo_layer_keep last;
 } hlo_encoder_keep;
 
-/* hlo_encoder.c: the output [T,H] of the last of n_layers (int32) layers. */
+/* hlo_encoder.c: the output [T,H] of the last of n_layers (int32) layers; with s->first_only that
+ * of the last of all, [B,H]. */
 hlo_value hlo_encoder_forward(hlo_step *s, hlo_value n_layers, hlo_encoder_keep *keep);
 /* One layer; returns its output. */
-hlo_value hlo_layer_forward(hlo_step *s, hlo_value layer, hlo_value x, hlo_layer_keep *keep);
+hlo_value hlo_layer_forward(hlo_step *s, const hlo_layer *layer, hlo_value x, hlo_layer_keep *keep);
+hlo_layer hlo_layer_at(hlo_step *s, hlo_value number, bool first_only);
+/* [T,...] -> [N,...], and back: what is not there becomes 0. */
+hlo_value hlo_layer_rows(hlo_step *s, const hlo_layer *layer, hlo_value x);
+hlo_value hlo_layer_rows_backward(hlo_step *s, const hlo_layer *layer, hlo_value d);
 hlo_norm  hlo_layer_norm(hlo_step *s, hlo_var_kind gamma, hlo_value layer);
 hlo_value hlo_layer_qkv_input(hlo_step *s, hlo_value layer, hlo_value x);
 hlo_norm  hlo_ffn_norm(hlo_step *s, hlo_value layer);
 /* hlo_encoder_grad.c */
 void hlo_encoder_backward(hlo_step *s, hlo_value d_out, const hlo_encoder_keep *keep);
 
-/* hlo_head.c */
+/* hlo_head.c: of first tokens [B,H], and back */
+hlo_value hlo_first_rows(hlo_step *s, hlo_value x);
+hlo_value hlo_first_rows_backward(hlo_step *s, hlo_value d_rows);
 typedef struct hlo_head_keep {
-    hlo_value encoded;    /* [T,H] */
+    hlo_value encoded;    /* [T,H], or [B,H] with s->first_only */
     hlo_value rows;       /* [B,H] first tokens, where the head reads those */
     hlo_value pooled_pre; /* before tanh */
     hlo_value pooled;     /* [B,H] */

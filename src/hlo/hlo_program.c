@@ -138,11 +138,9 @@ static bool reads_loss(const hlo_step *s) {
 /* Heads that read first tokens, span's labels, and masks of attention. */
 static bool reads_first_slots(const hlo_step *s) {
     const bt_head_config *const head = &s->model->head;
-    const bool                  pools_all = head->kind == BT_HEAD_POOLED_OUTPUT &&
-                           (head->pooling == BT_POOLING_MEAN || head->pooling == BT_POOLING_MAX);
-    return s->config.what == BT_HLO_ENCODE || (head->kind != BT_HEAD_TOKENS && !pools_all) ||
+    return s->config.what == BT_HLO_ENCODE || bt_model_reads_first_rows(head) ||
            (head->loss == BT_LOSS_SPAN && reads_loss(s)) ||
-           (s->dropout && s->model->encoder.attention_dropout_rate > 0);
+           (hlo_drops_attention(s) && s->config.attention == BT_ATTENTION_XLA);
 }
 
 static void add_inputs(hlo_step *s) {
@@ -385,6 +383,7 @@ static void init_step(hlo_step *s, const bt_model *m, const bt_optim *optim,
     s->config = *c;
     s->ct = dtype_of(c->precision);
     s->dropout = has_dropout(m, c);
+    s->first_only = c->what != BT_HLO_ENCODE && bt_model_reads_first_rows(&m->head);
     s->R = c->n_rows;
     s->S = c->n_slots;
     s->T = s->R * s->S;

@@ -217,6 +217,19 @@ static bt_status add_layer(const builder *b, const char *base, bt_layer_index *l
 
 /* Without a reader it has no gradient, hence no slots, no decay and no part in the norm
  * (numerics.md section 2). */
+bool bt_model_reads_first_rows(const bt_head_config *head) {
+    switch (head->kind) {
+    case BT_HEAD_POOLER_DENSE:
+    case BT_HEAD_ENCODER_POOLER:
+        return true;
+    case BT_HEAD_POOLED_OUTPUT:
+        return head->pooling == BT_POOLING_POOLER || head->pooling == BT_POOLING_CLS;
+    case BT_HEAD_TOKENS:
+        return false;
+    }
+    return false;
+}
+
 bool bt_model_reads_pooler(const bt_head_config *head) {
     switch (head->kind) {
     case BT_HEAD_ENCODER_POOLER:

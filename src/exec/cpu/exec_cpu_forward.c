@@ -21,7 +21,7 @@ bt_nn_dropout exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site si
 
 bool exec_is_first_only(const exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     return !pass->all_rows && layer == exec->model->encoder.num_layers - 1 &&
-           exec_reads_first_rows(exec->model);
+           bt_model_reads_first_rows(&exec->model->head);
 }
 
 bt_nn_embedding exec_embedding(const exec_cpu *exec, const exec_pass *pass,

@@ -62,8 +62,9 @@ static void cut_layers(cutter *c, const bt_model *model, const exec_shape *shape
                        exec_layer *layers) {
     const int64_t T = shape->n_tokens;
     for (int64_t l = 0; l < model->encoder.num_layers; l++) {
-        const bool    is_last = l == model->encoder.num_layers - 1;
-        const bool    first_only = is_last && !shape->all_rows && exec_reads_first_rows(model);
+        const bool is_last = l == model->encoder.num_layers - 1;
+        const bool first_only =
+            is_last && !shape->all_rows && bt_model_reads_first_rows(&model->head);
         const int64_t R = first_only ? shape->n_seqs : T;
         if (l == 0 || (shape->for_training && !recompute)) {
             cut_layer(c, model, T, R, &layers[l]);
@@ -82,7 +83,7 @@ static void cut_gradients(cutter *c, const bt_model *model, int64_t T, exec_acts
     acts->grad_a = cut(c, T, H);
     acts->grad_b = cut(c, T, H);
     acts->grad_c = cut(c, T, H);
-    acts->grad_d = exec_reads_first_rows(model) ? cut(c, T, H) : NULL;
+    acts->grad_d = bt_model_reads_first_rows(&model->head) ? cut(c, T, H) : NULL;
     acts->grad_q = cut(c, T, H);
     acts->grad_k = cut(c, T, H);
     acts->grad_v = cut(c, T, H);

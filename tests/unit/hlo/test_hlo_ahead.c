@@ -3,7 +3,7 @@
  * Training programs compiled for GPUs and TPUs that are not here, with the plug-ins of
  * tools/get_pjrt.sh where they were fetched: a small one on two replicas; with BT_LONG_TESTS=1
  * BERT-base, whose temporary memory is held to what docs/devices.md says. Nothing of results or
- * speed. usage: test_hlo_ahead cuda|tpu */
+ * speed. usage: test_hlo_ahead cuda|tpu [ROW] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 
 static bt_pjrt_plugin *plugin;
 static const char     *target_name;
+static const char     *only; /* the row of that name; NULL: all */
 
 typedef struct step_row {
     const char  *what;
@@ -115,7 +116,7 @@ static void compile_step(const step_row *row) {
 
 static void compile_all(const step_row *rows, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        if (!rows[i].is_long || is_long()) {
+        if (only != NULL ? strcmp(only, rows[i].what) == 0 : !rows[i].is_long || is_long()) {
             compile_step(&rows[i]);
         }
     }
@@ -136,9 +137,10 @@ static void steps_compile_for_tpus(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest gpu_tests[] = {cmocka_unit_test(steps_compile_for_gpus)};
     const struct CMUnitTest tpu_tests[] = {cmocka_unit_test(steps_compile_for_tpus)};
-    const bool              is_tpu = argc > 1 && strcmp(argv[1], "tpu") == 0;
-    char                   *path = NULL;
-    bt_error                why = BT_ERROR_INIT;
+    only = argc > 2 ? argv[2] : NULL;
+    const bool is_tpu = argc > 1 && strcmp(argv[1], "tpu") == 0;
+    char      *path = NULL;
+    bt_error   why = BT_ERROR_INIT;
     if (!bt_pjrt_is_built_in() ||
         bt_pjrt_plugin_find(is_tpu ? BT_PJRT_TPU : BT_PJRT_CUDA, &path, &why) != BT_OK) {
         (void)printf("SKIPPED: %s\n",
