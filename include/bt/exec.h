@@ -210,6 +210,65 @@ BT_MUST_USE bt_status bt_exec_measure_memory(bt_exec *exec, bt_exec_memory *plan
 /* The instruction set of the kernels, which decides how they round: "avx512"; "": not this
  * process's. */
 const char *bt_exec_isa(const bt_exec *exec);
+
+/* ---- devices that are not here ------------------------------------------------------------------
+ * What the engine on devices would compile there: nothing can be run. */
+
+/* A device's share of a batch: its tokens stand in rows of slots, among places for sequences. */
+typedef struct bt_exec_shape {
+    int64_t n_rows, n_slots; /* R, S */
+    int64_t n_seqs;          /* B */
+    int64_t n_longest;       /* slots that a sequence may have */
+    bool    has_key_mask, has_labels;
+} bt_exec_shape;
+/* The shape of the program that runs this batch of the model's in n_pieces (devices, times parts on
+ * each); its tokens are not read. */
+BT_MUST_USE bt_status bt_exec_find_shape(const bt_model *model, const bt_batch *batch,
+                                         int32_t n_pieces, bt_exec_shares shares,
+                                         bt_exec_shape *out, bt_error *err);
+
+typedef struct bt_exec_ahead bt_exec_ahead;
+
+/* plugin: its path; NULL: one of the target's kind is looked for. BT_E_BACKEND: there is none that
+ * can be used; BT_E_CONFIG: it knows no such devices. */
+BT_MUST_USE bt_status bt_exec_ahead_open(const bt_pjrt_target *target, const char *plugin,
+                                         bt_exec_ahead **out, bt_error *err);
+void                  bt_exec_ahead_close(bt_exec_ahead *ahead); /* accepts NULL */
+
+/* Texts are borrowed from the object. */
+typedef struct bt_exec_chips {
+    const char *kind, *plugin, *version; /* "NVIDIA H100 80GB HBM3"; a path; of the platform */
+    int         api_minor;
+    int32_t     n_devices;
+    int64_t     memory_bytes; /* that a device has; -1: not known */
+    int64_t     usable_bytes; /* of it, that the plug-in gives to programs; -1: not known */
+} bt_exec_chips;
+bt_exec_chips bt_exec_ahead_chips(const bt_exec_ahead *ahead);
+
+/* A program of the engine; of config count precision, attention, recompute and part_seqs. */
+typedef struct bt_exec_wish {
+    const bt_model       *model;
+    const bt_optim       *optim; /* of a training step */
+    const bt_exec_config *config;
+    bool trains; /* else it evaluates; where batches are in parts it is that of a part, without the
+                  * update */
+    bt_exec_shape shape;
+    int32_t       n_replicas;
+} bt_exec_wish;
+/* What its temporary arrays may take, estimated before it is compiled: to compare shapes. */
+double bt_exec_ahead_estimate(const bt_exec_wish *wish);
+
+typedef struct bt_exec_compiled {
+    bool is_too_large; /* the compiler saw that a device has not the memory; all else is 0, but
+                        * product_flops */
+    bt_pjrt_memory memory;
+    double         seconds;
+    size_t         n_bytes;       /* of the program written down */
+    double         product_flops; /* of one device's products in one run */
+} bt_exec_compiled;
+BT_MUST_USE bt_status bt_exec_ahead_compile(bt_exec_ahead *ahead, const bt_exec_wish *wish,
+                                            bt_exec_compiled *out, bt_error *err);
+
 const char *
 bt_exec_describe(const bt_exec *exec); /* "cpu, 2 threads, avx512, OpenBLAS 0.3.21 ..." */
 /* For --version: the BLAS, the instruction sets built in and those of this machine. Static storage.

@@ -153,6 +153,68 @@ typedef struct bt_train_benchmark {
 BT_MUST_USE bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
                                              bt_train_benchmark *out, bt_error *err);
 
+/* ---- what a run would take on devices that are not here (--compile_only) ------------------------
+ */
+
+/* A program of the run, compiled. Bytes are those of one device. */
+typedef struct bt_train_program {
+    int64_t batch; /* examples, on all devices together, of a step or of one of its parts */
+    int32_t n_devices;
+    int32_t n_parts;                 /* of a step: trainer.gradient_accumulation_steps */
+    int64_t n_batches;               /* that were read to see how long the sequences are */
+    int64_t n_shapes;                /* that they have: so many programs */
+    int64_t n_rows, n_slots, n_seqs; /* of a device, in the largest of them: bt_exec_shape */
+    double  product_gflop;           /* 10^9 operations of one device's products in a step */
+    bool    is_too_large;            /* the compiler saw that it does not fit: no bytes are known */
+    int64_t argument_bytes, result_bytes, donated_bytes, temporary_bytes, code_bytes;
+    int64_t beside_bytes; /* of the state, what stays and is no argument: slots and averages while a
+                           * run that trains evaluates, or works on a part */
+    int64_t total_bytes;
+    int64_t serialized_bytes;
+    double  seconds; /* to compile */
+} bt_train_program;
+
+/* The largest batch whose program fits if all sequences are as long as may be. */
+typedef struct bt_train_largest {
+    bool             is_known;   /* it was looked for, and some batch fits; else nothing else is */
+    bool             is_bounded; /* larger ones do not fit; false: none larger was tried */
+    int64_t          batch;
+    bt_train_program program; /* its own */
+    int32_t          n_compiled;
+} bt_train_largest;
+
+typedef struct bt_train_part {
+    bool             is_there;
+    bt_train_program program;      /* of the largest batch among those that were read */
+    int64_t full_rows, full_slots; /* of such a batch whose sequences all are as long as may
+                                    * be, by which a run judges whether it fits */
+    int64_t          full_bytes;   /* its bytes, by estimate */
+    bool             has_full;
+    bt_train_program full; /* the same, compiled: where the estimate is more than half of what is
+                            * there, or the largest batch is looked for */
+    bt_train_largest largest;
+} bt_train_part;
+
+typedef struct bt_train_compiled {
+    char          chip[128], plugin[1024], version[256];
+    int           api_minor;
+    int32_t       n_devices;
+    int64_t       memory_bytes; /* of a device; -1: not known */
+    int64_t       usable_bytes; /* of it, by programs; -1: not known, and nothing is judged */
+    bt_train_part training, evaluation;
+} bt_train_compiled;
+
+/* Builds what args build, without weights, reads the rows of the first epoch (and of an evaluation)
+ * to see which shapes of batches they give, and compiles for target the program of the largest one.
+ * finds_largest: compiles some more to find the largest batch that fits; also done where this one
+ * does not. Makes the checks of bt_train_check, and writes nothing. *is_whole: out is filled, which
+ * it is too with BT_E_NOMEM of a batch that does not fit a device. target: bt_pjrt_target_parse's
+ * words. BT_E_CONFIG: target and configuration say different things; BT_E_BACKEND: there is no
+ * plug-in, or what it says. */
+BT_MUST_USE bt_status bt_train_compile_only(const bt_train_args *args, const char *target,
+                                            bool finds_largest, bt_train_compiled *out,
+                                            bool *is_whole, bt_error *err);
+
 /* --dry_run: makes the checks of bt_train_run in their order and fails as that would, with the same
  * sentence: configuration, data, model, steps, what it starts from, memory; also what the run would
  * find later: damage in the checkpoint, and in any row that it would read. Trains nothing and

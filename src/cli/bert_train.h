@@ -47,4 +47,10 @@ BT_MUST_USE bt_status check_benchmark_flags(const bt_flags *flags, const char *m
 BT_MUST_USE bt_status run_benchmark(const bt_train_args *args, const bt_flags *flags,
                                     bt_error *err);
 
+/* What --compile_only and --largest_batch do not go together with; and its target. */
+BT_MUST_USE bt_status check_compile_flags(const bt_flags *flags, bt_error *err);
+/* Compiles args' programs for the flag's target, and prints a table or a JSON object. */
+BT_MUST_USE bt_status run_compile_only(const bt_train_args *args, const bt_flags *flags,
+                                       bt_error *err);
+
 #endif

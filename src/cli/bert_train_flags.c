@@ -135,6 +135,16 @@ static const bt_flag_def defs[] = {
     {.name = "benchmark_steps",
      .kind = BT_FLAG_INT,
      .help = "--benchmark: how many steps to measure (default: those of ten seconds, at most 20)"},
+    {.name = "compile_only",
+     .kind = BT_FLAG_STRING,
+     .help = "compile training and evaluation of this command for devices that are not here and "
+             "print what they would take of them (with --log_format=json as one JSON object): "
+             "a100, h100, h200, h100:8 for 8 of them, a topology of TPUs (v5e:2x2), or a file with "
+             "a GpuTargetConfigProto; exit 4: a batch does not fit; trains and writes nothing"},
+    {.name = "largest_batch",
+     .kind = BT_FLAG_BOOL,
+     .help = "--compile_only: also look for the largest batch that fits, which compiles some "
+             "programs more (default: true)"},
     {.name = "offline",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",

@@ -195,6 +195,7 @@ static bt_status check_flags(const bt_flags *flags, bt_error *err) {
                        "there; --mode=train_and_eval is what you want");
     }
     BT_TRY(check_benchmark_flags(flags, mode, err));
+    BT_TRY(check_compile_flags(flags, err));
     return check_mode_flags(flags, bt_flags_bool(flags, "benchmark") ? "train" : mode, err);
 }
 
@@ -275,9 +276,10 @@ done:
 }
 
 /* Weights that cannot be read do not hinder who asks for the configuration alone. */
-static bt_status adopt_facts(const bt_train_args *args, dry_kind kind, bt_error *err) {
+static bt_status adopt_facts(const bt_train_args *args, dry_kind kind, bool is_compiling,
+                             bt_error *err) {
     bt_error        found = BT_ERROR_INIT;
-    const bt_status rc = bt_train_adopt_facts(args, kind != NOT_DRY, &found);
+    const bt_status rc = bt_train_adopt_facts(args, kind != NOT_DRY || is_compiling, &found);
     const bool      is_ignored =
         kind == DRY_CONFIG && rc != BT_E_NOMEM && rc != BT_E_INTERRUPTED && rc != BT_E_RESOURCE;
     if (rc == BT_OK || is_ignored) {
@@ -369,6 +371,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_comm_job       job = {.size = 1};
     const dry_kind    dry = find_dry_kind(flags);
     const bool        is_benchmark = bt_flags_bool(flags, "benchmark");
+    const bool        is_compiling = bt_flags_string(flags, "compile_only") != NULL;
     bt_conf_mode      mode = is_benchmark ? BT_CONF_MODE_TRAIN : BT_CONF_MODE_TRAIN_AND_EVAL;
     const char *const mode_name = bt_flags_string(flags, "mode");
     BT_CHECK(check_flags(flags, err));
@@ -386,7 +389,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     rc = build_conf(flags, &conf, &errors, err);
     bt_train_args args = make_args(flags, conf, mode, &job);
     if (rc == BT_OK) {
-        BT_CHECK(adopt_facts(&args, dry, err));
+        BT_CHECK(adopt_facts(&args, dry, is_compiling, err));
         rc = bt_train_read_head(conf, &errors, err);
     }
     if (rc == BT_OK) {
@@ -405,6 +408,10 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     }
     if (dry != NOT_DRY) {
         BT_CHECK(dry_run(&args, &seeds, dry, &errors, err));
+        goto done;
+    }
+    if (is_compiling) {
+        BT_CHECK(run_compile_only(&args, flags, err));
         goto done;
     }
     if (is_benchmark) {

@@ -7,9 +7,8 @@
 
 #include "bt/fs.h"
 
-/* The rows that the steps would read, in their order; rows that are repeated once, as more epochs
- * have no others. */
-static bt_status read_training_rows(train_run *run, int64_t first_step, bt_error *err) {
+bt_status dry_read_training(train_run *run, int64_t first_step, dry_batch_fn fn, void *context,
+                            bt_error *err) {
     const int64_t n_rows = bt_data_n_rows(run->train_data);
     const int64_t batch = run->config.train_data.global_batch_size;
     const int64_t n_steps = run->config.train_steps - first_step;
@@ -23,12 +22,12 @@ static bt_status read_training_rows(train_run *run, int64_t first_step, bt_error
         if (end) {
             return fail_data_end(run, first_step + i, err);
         }
+        BT_TRY(fn != NULL ? fn(context, rows, err) : BT_OK);
     }
     return BT_OK;
 }
 
-/* Those of an evaluation or a prediction. */
-static bt_status read_other_rows(train_run *run, bt_error *err) {
+bt_status dry_read_other(train_run *run, dry_batch_fn fn, void *context, bt_error *err) {
     const int64_t n_steps =
         run->args->mode == BT_CONF_MODE_PREDICT ? -1 : run->config.validation_steps;
     bool end = false;
@@ -36,6 +35,7 @@ static bt_status read_other_rows(train_run *run, bt_error *err) {
         const bt_batch *rows = NULL;
         BT_TRY(bt_stop_check(err));
         BT_TRY(bt_data_next_batch(run->validation_data, &rows, &end, err));
+        BT_TRY(!end && fn != NULL ? fn(context, rows, err) : BT_OK);
     }
     return BT_OK;
 }
@@ -47,9 +47,9 @@ static bt_status check(train_run *run, bt_error *err) {
     bt_log(BT_LOG_INFO, "model: %" PRId64 " parameters in %" PRId64 " variables",
            run->model->table.n_elements, run->model->table.n_params);
     if (run->train_data != NULL) {
-        BT_TRY(read_training_rows(run, step, err));
+        BT_TRY(dry_read_training(run, step, NULL, NULL, err));
     }
-    return run->validation_data != NULL ? read_other_rows(run, err) : BT_OK;
+    return run->validation_data != NULL ? dry_read_other(run, NULL, NULL, err) : BT_OK;
 }
 
 static bt_status check_once(const bt_train_args *args, bt_error *err) {

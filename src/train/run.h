@@ -67,6 +67,12 @@ typedef struct run_strategy {
     const char  *shares;     /* runtime.batch_shares */
 } run_strategy;
 
+/* Devices to compile for. */
+typedef struct compile_target {
+    const char    *name; /* as the user wrote it */
+    bt_pjrt_target parsed;
+} compile_target;
+
 /* Sums since the last training record. Part of the checkpoint: a run stopped inside a chunk goes on
  * with the same sums. */
 typedef struct chunk_sums {
@@ -126,43 +132,45 @@ typedef struct run_locks {
 } run_locks;
 
 typedef struct train_run {
-    const bt_train_args *args;
-    const bt_conf       *conf;
-    bt_comm             *comm; /* the others that train with this process; NULL: it is alone */
-    bool                 has_parted; /* in ranks_meet: all stop, or one cannot go on */
-    run_locks           *locks;      /* borrowed */
-    bt_fs_names          made;       /* folders that this run made, from the inside out */
-    run_config           config;
-    run_strategy         strategy;
-    bt_pjrt_plugin      *plugin; /* of strategy.on_devices, once they are open */
-    bt_pjrt_client      *client;
-    bt_arena             arena;
-    bool                 is_dry;        /* a check only: fetches nothing */
-    const char          *module_folder; /* of task.hub_module_url; NULL: not looked for yet */
-    bt_ckpt_module       module;        /* what it says */
-    const bt_task       *task;
-    bt_task_plan         plan;
-    bt_model            *model;
-    bt_optim            *optim;
-    bt_exec             *exec;
-    bt_data_stream      *train_data;
-    bt_data_stream      *validation_data;
-    bt_metrics          *train_metrics;
-    bt_metrics          *validation_metrics;
-    void                *output; /* state of output_ops(run); NULL when that is */
-    run_log             *log;
-    bt_ckpt_choice       start;      /* the checkpoint that the run went on from */
-    bt_ckpt_manager     *saves;      /* of model_dir; opened when first needed */
-    bt_ckpt_manager     *best_saves; /* of the best checkpoint's folder, likewise */
-    saver               *saver;      /* NULL: saves are written between the steps */
-    int64_t              round;      /* see run_log_config */
-    int64_t              step;       /* updates made */
-    int64_t           n_under_way;   /* updates begun after them, whose numbers are not there yet */
-    int64_t           save_counter;  /* checkpoints saved, both kinds */
-    int64_t           last_saved;    /* step, or -1 */
-    int64_t           save_base;     /* step that checkpoint_interval counts from, or -1 */
-    bool              was_stopped;   /* what was restored is no save that was due */
-    uint64_t          vocabulary;    /* names the bytes of the training rows' vocabulary; 0: none */
+    const bt_train_args  *args;
+    const bt_conf        *conf;
+    bt_comm              *comm; /* the others that train with this process; NULL: it is alone */
+    bool                  has_parted; /* in ranks_meet: all stop, or one cannot go on */
+    run_locks            *locks;      /* borrowed */
+    bt_fs_names           made;       /* folders that this run made, from the inside out */
+    run_config            config;
+    run_strategy          strategy;
+    bt_pjrt_plugin       *plugin; /* of strategy.on_devices, once they are open */
+    bt_pjrt_client       *client;
+    const compile_target *target; /* --compile_only: devices that need not be here; else NULL */
+    bt_exec_ahead        *ahead;  /* of the target, in the place of plugin and client */
+    bt_arena              arena;
+    bool                  is_dry;        /* a check only: fetches nothing */
+    const char           *module_folder; /* of task.hub_module_url; NULL: not looked for yet */
+    bt_ckpt_module        module;        /* what it says */
+    const bt_task        *task;
+    bt_task_plan          plan;
+    bt_model             *model;
+    bt_optim             *optim;
+    bt_exec              *exec;
+    bt_data_stream       *train_data;
+    bt_data_stream       *validation_data;
+    bt_metrics           *train_metrics;
+    bt_metrics           *validation_metrics;
+    void                 *output; /* state of output_ops(run); NULL when that is */
+    run_log              *log;
+    bt_ckpt_choice        start;      /* the checkpoint that the run went on from */
+    bt_ckpt_manager      *saves;      /* of model_dir; opened when first needed */
+    bt_ckpt_manager      *best_saves; /* of the best checkpoint's folder, likewise */
+    saver                *saver;      /* NULL: saves are written between the steps */
+    int64_t               round;      /* see run_log_config */
+    int64_t               step;       /* updates made */
+    int64_t           n_under_way;  /* updates begun after them, whose numbers are not there yet */
+    int64_t           save_counter; /* checkpoints saved, both kinds */
+    int64_t           last_saved;   /* step, or -1 */
+    int64_t           save_base;    /* step that checkpoint_interval counts from, or -1 */
+    bool              was_stopped;  /* what was restored is no save that was due */
+    uint64_t          vocabulary;   /* names the bytes of the training rows' vocabulary; 0: none */
     uint64_t          recorded_vocabulary; /* that of labels.json; 0: not said */
     chunk_sums        chunk;
     int64_t           recovery_trials;
@@ -221,10 +229,12 @@ bt_attention run_config_attention(const run_config *config);
 /* strategy.c: what the keys ask for, refused or told where they do not go together. */
 BT_MUST_USE bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err);
 /* The devices, where there are to be any: found, opened and counted; BT_E_BACKEND: there are none.
- * run->config is read. strategy_close after the engine is freed. */
+ * run->config is read. strategy_close after the engine is freed. With run->target those to compile
+ * for: it says of which kind they are and how many. */
 BT_MUST_USE bt_status strategy_open(train_run *run, bt_error *err);
 void                  strategy_close(train_run *run);
 bt_exec_shares        strategy_shares(const run_strategy *strategy);
+int32_t               strategy_n_evaluating(const train_run *run); /* devices, of n_replicas */
 BT_MUST_USE bt_status strategy_create_exec(train_run *run, const bt_optim *optim,
                                            const bt_exec_config *config, bt_error *err);
 
@@ -236,7 +246,9 @@ BT_MUST_USE bt_status run_prepare(train_run *run, bt_error *err);
  * starts from, memory. A dry run makes the same checks. */
 BT_MUST_USE bt_status run_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
-void                  run_deinit(train_run *run);
+/* What the engine is told of the configuration. */
+bt_exec_config run_exec_config(const train_run *run);
+void           run_deinit(train_run *run);
 
 /* run_lock.c: the locks of model_dir that the mode needs, where the folder is there (early) or must
  * be; a second process is BT_E_RESOURCE. Whoever saves asks before whether they are still held.
@@ -333,6 +345,14 @@ void labels_give(const train_run *run, bt_data_schema *schema);
 /* From the training data, which are open: what a table called its classes, when nobody said so. */
 BT_MUST_USE bt_status labels_learn(train_run *run, bt_error *err);
 BT_MUST_USE bt_status labels_write(const train_run *run, bt_error *err);
+
+/* dry_run.c: the batches that the steps would read, in their order (rows that are repeated once, as
+ * more epochs have no others), and those of an evaluation or a prediction. fn sees each; NULL: they
+ * are only read. */
+typedef bt_status (*dry_batch_fn)(void *context, const bt_batch *batch, bt_error *err);
+BT_MUST_USE bt_status dry_read_training(train_run *run, int64_t first_step, dry_batch_fn fn,
+                                        void *context, bt_error *err);
+BT_MUST_USE bt_status dry_read_other(train_run *run, dry_batch_fn fn, void *context, bt_error *err);
 
 /* data_facts.c: what is told of the data, which are open, before the first step. */
 BT_MUST_USE bt_status data_facts_tell(const train_run *run, bt_error *err);

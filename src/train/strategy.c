@@ -282,14 +282,17 @@ static bt_status name_asker(const run_strategy *s, bt_error *err) {
                                  s->name);
 }
 
+static bool is_of_all_pairs(const train_run *run) {
+    const bt_loss_kind loss = run->plan.head.loss;
+    return loss == BT_LOSS_RANKING || loss == BT_LOSS_MSE_ALL_PAIRS;
+}
+
 /* A loss over all pairs of a share needs equal shares of every batch, the last one of an epoch too.
  */
 static bt_status check_shares(const train_run *run, int32_t n, bt_error *err) {
     const bt_data_config *const data = &run->config.train_data;
-    const bt_loss_kind          loss = run->plan.head.loss;
     const int64_t               batch = data->global_batch_size;
-    if (n == 1 || !bt_conf_mode_trains(run->args->mode) ||
-        (loss != BT_LOSS_RANKING && loss != BT_LOSS_MSE_ALL_PAIRS)) {
+    if (n == 1 || !bt_conf_mode_trains(run->args->mode) || !is_of_all_pairs(run)) {
         return BT_OK;
     }
     if (!data->drop_remainder) {
@@ -328,7 +331,64 @@ static bt_status count_replicas(train_run *run, bt_error *err) {
     return check_shares(run, s->n_replicas, err);
 }
 
+/* ---- devices that are not here ------------------------------------------------------------------
+ */
+
+static bt_status fail_target(const train_run *run, const char *what, const char *value,
+                             const char *why, bt_error *err) {
+    return BT_FAIL(err, BT_E_CONFIG, "--compile_only=%s: %s is %s: %s", run->target->name, what,
+                   value, why);
+}
+
+/* Kind and number are the target's; what the keys say besides must be the same. */
+static bt_status agree_with_target(train_run *run, int32_t n_there, bt_error *err) {
+    run_strategy *const       s = &run->strategy;
+    const strategy_row *const row = find_row(s->name);
+    const bool                is_tpu = run->target->parsed.kind == BT_PJRT_TPU;
+    char                      number[16];
+    if (is_tpu && row->devices != ON_TPUS && bt_conf_is_changed(run->conf, STRATEGY)) {
+        return fail_target(run, STRATEGY, s->name, "these are TPUs: set it to tpu", err);
+    }
+    if (!is_tpu && row->devices == ON_TPUS) {
+        return fail_target(run, STRATEGY, s->name, "these are GPUs: set it to mirrored", err);
+    }
+    if (!is_tpu && row->devices == ON_PROCESSORS) {
+        return fail_target(run, STRATEGY, s->name,
+                           "it trains on processors, which need no compiling: set it to mirrored",
+                           err);
+    }
+    if (!is_tpu && row->max_gpus < n_there) {
+        return fail_target(run, STRATEGY, s->name,
+                           "it takes one GPU at most: set it to mirrored, or name one device", err);
+    }
+    if (s->n_gpus > 0 && row->devices != ON_TPUS && (is_tpu || s->n_gpus != n_there)) {
+        (void)snprintf(number, sizeof number, "%" PRId32, s->n_gpus);
+        return fail_target(run, RUNTIME ".num_gpus", number,
+                           is_tpu ? "these are TPUs: set it to 0"
+                                  : "the target has another number: set it to that or to 0",
+                           err);
+    }
+    s->name = is_tpu ? "tpu" : s->name;
+    s->kind = run->target->parsed.kind;
+    s->on_devices = true;
+    s->n_replicas = n_there;
+    return BT_OK;
+}
+
+static bt_status open_target(train_run *run, bt_error *err) {
+    const bt_status rc =
+        bt_exec_ahead_open(&run->target->parsed, run->strategy.plugin, &run->ahead, err);
+    if (rc != BT_OK) {
+        return bt_error_prefix(err, "--compile_only=%s", run->target->name);
+    }
+    BT_TRY(agree_with_target(run, bt_exec_ahead_chips(run->ahead).n_devices, err));
+    return check_shares(run, run->strategy.n_replicas, err);
+}
+
 bt_status strategy_open(train_run *run, bt_error *err) {
+    if (run->target != NULL) {
+        return open_target(run, err);
+    }
     if (!run->strategy.on_devices) {
         return BT_OK;
     }
@@ -340,12 +400,17 @@ bt_status strategy_open(train_run *run, bt_error *err) {
 }
 
 void strategy_close(train_run *run) {
+    bt_exec_ahead_close(run->ahead);
     bt_pjrt_client_free(run->client);
     bt_pjrt_plugin_close(run->plugin);
 }
 
 bt_exec_shares strategy_shares(const run_strategy *s) {
     return bt_str_equal(s->shares, "sequences") ? BT_EXEC_SHARES_SEQUENCES : BT_EXEC_SHARES_TOKENS;
+}
+
+int32_t strategy_n_evaluating(const train_run *run) {
+    return is_of_all_pairs(run) ? 1 : run->strategy.n_replicas;
 }
 
 bt_status strategy_create_exec(train_run *run, const bt_optim *optim, const bt_exec_config *config,

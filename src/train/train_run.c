@@ -209,7 +209,7 @@ static bool needs_optimizer(const train_run *run) {
     return mode_trains(run->args->mode) || saves || bt_optim_has_average(run->optim);
 }
 
-static bt_exec_config exec_config(const train_run *run) {
+bt_exec_config run_exec_config(const train_run *run) {
     const int64_t n_parts = run->train_data != NULL ? run->config.accumulation_steps : 1;
     const int64_t n_works = n_parts * bt_comm_size(run->comm);
     return (bt_exec_config){
@@ -238,7 +238,7 @@ static void say_unused_blas(const train_run *run) {
 }
 
 bt_status run_create_exec(train_run *run, bt_error *err) {
-    const bt_exec_config  config = exec_config(run);
+    const bt_exec_config  config = run_exec_config(run);
     const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
     BT_TRY(strategy_create_exec(run, optim, &config, err));
     say_unused_blas(run);

@@ -105,14 +105,13 @@ static const exec_engine pjrt_engine = {
 /* ---- making it
  * ---------------------------------------------------------------------------------------- */
 
-static bt_status check_config(const bt_model *model, const bt_optim *optim,
-                              const bt_exec_config *config, const bt_exec_devices *devices,
-                              bt_error *err) {
+bt_status exec_pjrt_check_config(const bt_model *model, const bt_optim *optim,
+                                 const bt_exec_config *config, int32_t n_replicas, bt_error *err) {
     BT_TRY(exec_check_model(model, err));
     BT_TRY(exec_check_parts(model, optim, config, err));
-    if (devices->n_replicas < 0 || devices->n_replicas > EXEC_PJRT_MAX_REPLICAS) {
+    if (n_replicas < 0 || n_replicas > EXEC_PJRT_MAX_REPLICAS) {
         return BT_FAIL(err, BT_E_CONFIG, "%" PRId32 " devices: 1 to %d are used at once",
-                       devices->n_replicas, (int)EXEC_PJRT_MAX_REPLICAS);
+                       n_replicas, (int)EXEC_PJRT_MAX_REPLICAS);
     }
     if (config->part_seqs > 0 && model->head.loss == BT_LOSS_MSE_ALL_PAIRS) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -210,7 +209,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
                               const bt_exec_config *config, const bt_exec_devices *devices,
                               bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
-    BT_TRY(check_config(model, optim, config, devices, err));
+    BT_TRY(exec_pjrt_check_config(model, optim, config, devices->n_replicas, err));
     exec_pjrt *exec = bt_calloc_array(1, sizeof *exec);
     if (exec == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");

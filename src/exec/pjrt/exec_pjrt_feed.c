@@ -97,19 +97,18 @@ static double weight_of_share(const exec_pjrt *exec, const exec_flight *flight, 
     return sum;
 }
 
-static exec_division division_of(const exec_pjrt *exec) {
-    const bool equal =
-        exec_is_of_all_pairs(exec->model) || exec->shares == BT_EXEC_SHARES_SEQUENCES;
-    return exec->model->head.loss == BT_LOSS_RANKING ? EXEC_BY_PAIRS
-           : equal                                   ? EXEC_BY_SEQUENCES
-                                                     : EXEC_BY_TOKENS;
+exec_division exec_division_of(const bt_model *model, bt_exec_shares shares) {
+    const bool equal = exec_is_of_all_pairs(model) || shares == BT_EXEC_SHARES_SEQUENCES;
+    return model->head.loss == BT_LOSS_RANKING ? EXEC_BY_PAIRS
+           : equal                             ? EXEC_BY_SEQUENCES
+                                               : EXEC_BY_TOKENS;
 }
 
 /* Replicas' losses are divided by their number before they are added: either each is its share's
  * own mean, or its part of the mean of all. */
 static void weigh(const exec_pjrt *exec, exec_flight *flight) {
-    const bool own =
-        division_of(exec) != EXEC_BY_TOKENS && flight->batch.n_seqs % flight->n_replicas == 0;
+    const bool own = exec_division_of(exec->model, exec->shares) != EXEC_BY_TOKENS &&
+                     flight->batch.n_seqs % flight->n_replicas == 0;
     double of_all = 0;
     for (int32_t r = 0; flight->what.has_labels && r < flight->n_replicas; r++) {
         of_all += weight_of_share(exec, flight, r);
@@ -130,7 +129,7 @@ bt_status exec_feed_lay(exec_pjrt *exec, exec_flight *flight, bt_error *err) {
                        batch->n_tokens, INT32_MAX / 4);
     }
     BT_TRY(need_pieces(flight, err));
-    exec_rows_divide(flight->rows, n, batch, division_of(exec));
+    exec_rows_divide(flight->rows, n, batch, exec_division_of(exec->model, exec->shares));
     BT_TRY(exec_rows_lay(flight->rows, n, batch, &flight->bucket, err));
     for (int32_t i = 0; i < n; i++) {
         BT_TRY(view_piece(exec->model, &flight->rows[i], batch, &flight->pieces[i], err));

@@ -119,6 +119,7 @@ BT_MUST_USE bt_status exec_need_floats(float **array, size_t *cap, int64_t n, bt
 
 /* ---- exec_pjrt_feed.c ---------------------------------------------------------------------------
  */
+exec_division exec_division_of(const bt_model *model, bt_exec_shares shares);
 /* Divides the flight's batch into n_replicas shares of n_parts pieces, each laid in rows. */
 BT_MUST_USE bt_status exec_feed_lay(exec_pjrt *exec, exec_flight *flight, bt_error *err);
 /* The array of a role that is no variable's, for a replica's piece in a part. */
@@ -190,6 +191,16 @@ int64_t exec_pjrt_device_bytes(const exec_pjrt *exec);
 /* ---- exec_pjrt_fits.c ---------------------------------------------------------------------------
  */
 exec_measure_memory_fn exec_pjrt_measure_memory;
+/* What a step of that shape may take beside the state: to compare shapes. */
+double exec_pjrt_step_bytes(const bt_model *model, const bt_exec_config *config, bool trains,
+                            int64_t n_rows, int64_t n_slots);
+
+/* ---- exec_pjrt.c --------------------------------------------------------------------------------
+ */
+/* What devices are refused for by name. */
+BT_MUST_USE bt_status exec_pjrt_check_config(const bt_model *model, const bt_optim *optim,
+                                             const bt_exec_config *config, int32_t n_replicas,
+                                             bt_error *err);
 
 /* ---- exec_pjrt_step.c ---------------------------------------------------------------------------
  */

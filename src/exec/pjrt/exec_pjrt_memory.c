@@ -8,21 +8,25 @@
 enum { ROW_LENGTHS = 2 };
 
 /* Bytes that a step keeps of a token, and those that it needs for a while. */
-static uint64_t kept_bytes(const exec_pjrt *exec) {
-    const bt_encoder_config *const e = &exec->model->encoder;
-    const int64_t                  of_product = exec->precision == BT_PRECISION_F32 ? 4 : 2;
-    const int64_t                  of_layer = exec->recompute
-                                                  ? e->hidden_size * 4
-                                                  : (4 * e->hidden_size + e->intermediate_size) * of_product +
-                                       2 * e->hidden_size * 4 + e->num_attention_heads * 4;
+static uint64_t kept_bytes(const bt_encoder_config *e, bt_precision precision, bool recompute) {
+    const int64_t of_product = precision == BT_PRECISION_F32 ? 4 : 2;
+    const int64_t of_layer = recompute ? e->hidden_size * 4
+                                       : (4 * e->hidden_size + e->intermediate_size) * of_product +
+                                             2 * e->hidden_size * 4 + e->num_attention_heads * 4;
     return (uint64_t)(e->num_layers * of_layer + 4 * e->embedding_size * 4);
 }
 
-static uint64_t passing_bytes(const exec_pjrt *exec, int64_t length) {
-    const bt_encoder_config *const e = &exec->model->encoder;
+static uint64_t passing_bytes(const bt_encoder_config *e, int64_t length) {
     return (uint64_t)(6 * e->hidden_size + 3 * e->intermediate_size +
                       3 * e->num_attention_heads * length) *
            4;
+}
+
+double exec_pjrt_step_bytes(const bt_model *model, const bt_exec_config *config, bool trains,
+                            int64_t n_rows, int64_t n_slots) {
+    const bt_encoder_config *const e = &model->encoder;
+    const uint64_t kept = trains ? kept_bytes(e, config->precision, config->recompute) : 0;
+    return (double)(n_rows * n_slots) * (double)(kept + passing_bytes(e, n_slots));
 }
 
 int64_t exec_pjrt_device_bytes(const exec_pjrt *exec) {
@@ -58,19 +62,20 @@ bt_exec_memory exec_pjrt_plan_memory(bt_exec *base, int64_t n_seqs, int64_t leng
         n_tokens = INT32_MAX; /* more than devices take */
     }
     n_tokens = (n_tokens + exec->n_replicas - 1) / exec->n_replicas;
-    const uint64_t passing = passing_bytes(exec, ROW_LENGTHS * length);
-    const uint64_t of_token = kept_bytes(exec) + passing;
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const uint64_t                 passing = passing_bytes(e, ROW_LENGTHS * length);
+    const uint64_t                 kept = kept_bytes(e, exec->precision, exec->recompute);
     if (exec->optim != NULL) {
         m.gradients = flat;
         m.slots = flat * ((uint64_t)bt_optim_n_slots(exec->optim) +
                           (bt_optim_has_average(exec->optim) ? 1 : 0));
     }
-    m.activations = (uint64_t)n_tokens * kept_bytes(exec);
+    m.activations = (uint64_t)n_tokens * kept;
     m.scratch = (uint64_t)n_tokens * passing;
     count_available(exec, &m);
     const uint64_t fixed = m.variables + m.gradients + m.slots;
     const uint64_t room = m.available > fixed ? m.available - fixed : 0;
-    const uint64_t most = room / of_token;
+    const uint64_t most = room / (kept + passing);
     m.largest_tokens = (int64_t)(most < INT32_MAX ? most : INT32_MAX) * exec->n_replicas;
     m.largest_seqs = length > 0 ? m.largest_tokens / length : 0;
     return m;
