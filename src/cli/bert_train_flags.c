@@ -80,7 +80,10 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_STRING,
      .help = "1,2,3 or 1..3: train once with each seed, in model_dir/seed_N; mean and standard "
              "deviation of every result, best one in model_dir/best_seed"},
-    {.name = "tpu", .kind = BT_FLAG_STRING, .help = "TPU address, written into runtime.tpu"},
+    {.name = "tpu",
+     .kind = BT_FLAG_STRING,
+     .help = "local, or the name of this machine's TPUs: written into runtime.tpu, for the "
+             "strategy tpu"},
     {.name = "tf_data_service",
      .kind = BT_FLAG_STRING,
      .help = "address of a tf.data service, written into both data sections"},
