@@ -8,12 +8,10 @@ run leaves, in everything.
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
-import compare  # noqa: E402
 import faults  # noqa: E402
 import jobs  # noqa: E402
 from jobs import e2e  # noqa: E402
@@ -45,51 +43,7 @@ VARIANTS = (
 )
 
 
-class RandomKills(faults.FaultCase):
-    def start(self, task, override, more):
-        return subprocess.Popen([e2e.program()] + jobs.args(task, faults.VICTIM, override,
-                                                            more=more),
-                                cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-    def stop_once(self, job, seconds, rng):
-        """Starts the job and stops it. The exit status, or None: it came to its end first."""
-        child = self.start(*job)
-        try:
-            child.communicate(timeout=rng.random() * seconds)
-            self.assertEqual(child.returncode, 0)
-            return None
-        except subprocess.TimeoutExpired:
-            pass
-        number = signal.SIGKILL if rng.random() < 0.75 else signal.SIGTERM
-        child.send_signal(number)
-        _out, said = child.communicate(timeout=e2e.TIMEOUT)
-        # before the handlers stand, SIGTERM is what it always is
-        self.assertIn(child.returncode, (0, 75, 143, -signal.SIGKILL, -signal.SIGTERM),
-                      said.decode('utf-8', 'replace'))
-        return child.returncode
-
-    def check(self, job, n_kills, rng, same):
-        task, override, more = job
-        self.wipe('straight')
-        self.wipe()
-        start = time.monotonic()
-        self.assertEqual(self.run_job(task, 'straight', override, more=more).code, 0)
-        seconds = max(0.2, time.monotonic() - start)
-        codes = []
-        while len(codes) < n_kills:
-            self.wipe()
-            for _ in range(min(12, n_kills - len(codes))):
-                code = self.stop_once(job, seconds * 0.7, rng)
-                if code is None:
-                    break
-                codes.append(code)
-            self.assertEqual(self.run_job(task, faults.VICTIM, override, more=more).code, 0)
-            same(self.path('straight'), self.path(faults.VICTIM), 'after %s' % codes)
-        return codes
-
-    def same_run(self, straight, victim, where):
-        self.assertEqual(compare.differences(straight, victim), [], where)
-
+class RandomKills(faults.StopCase):
     def test_variants(self):
         rng = random.Random(N_KILLS)
         n_each = max(1, N_KILLS // (len(VARIANTS) + 1))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Running StableHLO text on the CPU plug-in: arrays up, one run, arrays down. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,28 @@ bt_pjrt_client *test_pjrt_client(void) {
     assert_ok(open_client(path, &client, err));
     bt_free(path);
     return client;
+}
+
+_Noreturn void test_pjrt_exit(int rc) {
+    (void)fflush(NULL);
+    _Exit(rc != 0);
+}
+
+int test_pjrt_cases(int argc, char **argv, int (*run_case)(const char *name)) {
+    const bool        is_long = argc > 1 && strcmp(argv[1], "long") == 0;
+    const char *const asked = getenv("BT_LONG_TESTS");
+    int               rc = argc > 1 ? 0 : 1;
+    if (is_long && (asked == NULL || strcmp(asked, "1") != 0)) {
+        print_message("SKIPPED: only with BT_LONG_TESTS=1\n");
+        return TEST_SKIP_EXIT;
+    }
+    if (test_pjrt_client() == NULL) { /* which has said why */
+        return TEST_SKIP_EXIT;
+    }
+    for (int i = is_long ? 2 : 1; i < argc; i++) {
+        rc |= run_case(argv[i]);
+    }
+    test_pjrt_exit(rc);
 }
 
 bt_pjrt_program *test_pjrt_compile(const char *text, int32_t n_replicas) {

@@ -13,6 +13,12 @@
 bt_pjrt_client *test_pjrt_client(void);
 enum { TEST_PJRT_N_DEVICES = 4 };
 
+/* The end of a program that has used it: without destructors, since the plug-in keeps threads. */
+_Noreturn void test_pjrt_exit(int rc);
+/* All of a main() whose arguments name cases: runs each. "long" before them: with BT_LONG_TESTS=1
+ * only. Returns TEST_SKIP_EXIT where there is no plug-in, else does not return. */
+int test_pjrt_cases(int argc, char **argv, int (*run_case)(const char *name));
+
 typedef struct test_pjrt_array {
     bt_pjrt_shape shape;
     void         *data; /* an argument is read, a result written */

@@ -2,10 +2,14 @@
 """Runs of the tiny jobs with faults between program and system: file_faults.c preloaded."""
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import compare  # noqa: E402
 import jobs  # noqa: E402
 from jobs import e2e  # noqa: E402
 
@@ -53,6 +57,59 @@ class FaultCase(e2e.Case):
         self.wipe()
         return self.run_job(task, VICTIM, override, self.environment(at, action, **env),
                             more=more_args, timeout=timeout, may_die=True)
+
+
+class StopCase(FaultCase):
+    """kill -9 and SIGTERM at random instants, and what is there at the end; env: of all its runs."""
+
+    env = {}
+
+    def start(self, task, override, more):
+        return subprocess.Popen([e2e.program()] + jobs.args(task, VICTIM, override,
+                                                            more=more),
+                                cwd=self.folder, env=dict(os.environ, **self.env),
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def stop_once(self, job, seconds, rng):
+        """Starts the job and stops it. The exit status, or None: it came to its end first."""
+        child = self.start(*job)
+        try:
+            child.communicate(timeout=rng.random() * seconds)
+            self.assertEqual(child.returncode, 0)
+            return None
+        except subprocess.TimeoutExpired:
+            pass
+        number = signal.SIGKILL if rng.random() < 0.75 else signal.SIGTERM
+        child.send_signal(number)
+        _out, said = child.communicate(timeout=e2e.TIMEOUT)
+        # before the handlers stand, SIGTERM is what it always is
+        self.assertIn(child.returncode, (0, 75, 143, -signal.SIGKILL, -signal.SIGTERM),
+                      said.decode('utf-8', 'replace'))
+        return child.returncode
+
+    def check(self, job, n_kills, rng, same):
+        task, override, more = job
+        self.wipe('straight')
+        self.wipe()
+        start = time.monotonic()
+        self.assertEqual(self.run_job(task, 'straight', override, self.env, more=more,
+                                      timeout=4 * e2e.TIMEOUT).code, 0)
+        seconds = max(0.2, time.monotonic() - start)
+        codes = []
+        while len(codes) < n_kills:
+            self.wipe()
+            for _ in range(min(12, n_kills - len(codes))):
+                code = self.stop_once(job, seconds * 0.7, rng)
+                if code is None:
+                    break
+                codes.append(code)
+            self.assertEqual(self.run_job(task, VICTIM, override, self.env, more=more,
+                                          timeout=4 * e2e.TIMEOUT).code, 0)
+            same(self.path('straight'), self.path(VICTIM), 'after %s' % codes)
+        return codes
+
+    def same_run(self, straight, victim, where):
+        self.assertEqual(compare.differences(straight, victim), [], where)
 
 
 class EachTask:

@@ -475,3 +475,78 @@ void task_run_trajectory(task_case *c) {
         }
     }
 }
+
+/* ---- encoders -----------------------------------------------------------------------------------
+ */
+
+const encoder_row encoder_rows[] = {
+    {"tiny", BT_ENCODER_BERT, 200, 32, 2, 4, 64, 64, 2, 32, 4, 16, BT_ACT_GELU, false},
+    {"tiny_v2", BT_ENCODER_BERT_V2, 200, 32, 2, 4, 64, 64, 2, 32, 4, 16, BT_ACT_GELU, false},
+    {"tiny_relu", BT_ENCODER_BERT, 200, 32, 2, 4, 64, 64, 2, 32, 3, 10, BT_ACT_RELU, false},
+    {"tiny_norm_first", BT_ENCODER_BERT, 200, 32, 2, 4, 64, 64, 2, 32, 3, 10, BT_ACT_GELU, true},
+    {"tiny_factorized", BT_ENCODER_BERT, 200, 32, 2, 4, 64, 64, 16, 16, 3, 10, BT_ACT_GELU, false},
+    {"tiny_mask_hole", BT_ENCODER_BERT, 200, 32, 2, 4, 64, 64, 2, 32, 3, 10, BT_ACT_GELU, false},
+    {"tiny_uneven_h48", BT_ENCODER_BERT, 120, 48, 3, 4, 96, 40, 2, 48, 8, 24, BT_ACT_GELU, false},
+    {"base_1layer", BT_ENCODER_BERT, 200, 768, 1, 12, 1024, 128, 2, 768, 2, 128, BT_ACT_GELU,
+     false},
+};
+const size_t n_encoder_rows = BT_ARRAY_LEN(encoder_rows);
+
+void encoder_case_open(encoder_case *c, const encoder_row *row, const char *isa) {
+    char path[256];
+    (void)snprintf(path, sizeof path, "goldens/numerics/encoder/%s.safetensors", row->name);
+    const bt_encoder_config encoder = {.type = row->type,
+                                       .vocab_size = row->V,
+                                       .hidden_size = row->H,
+                                       .embedding_size = row->E,
+                                       .num_layers = row->L,
+                                       .num_attention_heads = row->N,
+                                       .intermediate_size = row->I,
+                                       .max_position_embeddings = row->P,
+                                       .type_vocab_size = row->types,
+                                       .hidden_activation = row->act,
+                                       .norm_first = row->norm_first};
+    const bt_head_config    head = {.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_NONE};
+    *c = (encoder_case){
+        .row = row, .engine = isa, .golden = test_tensors_open(test_shared_path(path))};
+    fixture_open(&c->f, &encoder, &head, NULL, isa, 2);
+    fixture_load(&c->f, c->golden, "w/");
+}
+
+void encoder_case_close(encoder_case *c) {
+    fixture_close(&c->f);
+    test_tensors_close(c->golden);
+}
+
+void encoder_case_run(encoder_case *c, bool drop) {
+    static fixture_batch      batch;
+    const encoder_row *const  row = c->row;
+    const test_tensors *const golden = c->golden;
+    fixture_pack(&batch, test_tensors_i32(golden, "in/input_word_ids", NULL),
+                 test_tensors_i32(golden, "in/input_mask", NULL),
+                 test_tensors_i32(golden, "in/input_type_ids", NULL), row->B, row->S, drop);
+    float *const hidden = bt_alloc_array((size_t)(batch.batch.n_tokens * row->H), sizeof *hidden);
+    float *const pooled = bt_alloc_array((size_t)(row->B * row->H), sizeof *pooled);
+    assert_non_null(hidden);
+    assert_non_null(pooled);
+    for (int64_t layer = -1; layer < row->L; layer++) {
+        char name[64];
+        char what[256];
+        (void)snprintf(name, sizeof name, "out/layer_%" PRId64, layer);
+        const bool        last = layer == row->L - 1;
+        const char *const key = layer < 0 ? "out/embedding_output" : name;
+        assert_ok(
+            bt_exec_encode(c->f.exec, &batch.batch, layer, hidden, last ? pooled : NULL, err));
+        (void)snprintf(what, sizeof what, "%s %s %s %s", row->name, c->engine,
+                       drop ? "packed" : "padded", key);
+        if (test_tensors_has(golden, key)) {
+            task_compare_rows(&batch, hidden, test_tensors_f32(golden, key, NULL), row->H, what);
+        }
+    }
+    task_compare_rows(&batch, hidden, test_tensors_f32(golden, "out/sequence_output", NULL), row->H,
+                      "sequence_output");
+    test_close_f32(pooled, test_tensors_f32(golden, "out/pooled_output", NULL),
+                   (size_t)(row->B * row->H), 1e-5, 0, "pooled_output");
+    bt_free(hidden);
+    bt_free(pooled);
+}

@@ -61,4 +61,31 @@ void task_run_layers(task_case *c);
 void task_run_gradients(task_case *c);
 void task_run_trajectory(task_case *c);
 
+/* ---- encoders -----------------------------------------------------------------------------------
+ * goldens/numerics/encoder: every layer's output and the pooled one. */
+
+typedef struct encoder_row {
+    const char     *name;
+    bt_encoder_type type;
+    int64_t         V, H, L, N, I, P, types, E, B, S;
+    bt_activation   act;
+    bool            norm_first;
+} encoder_row;
+
+enum { N_OWN_ENCODERS = 7 }; /* the first ones, which tests/goldens/model_garden holds */
+extern const encoder_row encoder_rows[];
+extern const size_t      n_encoder_rows;
+
+typedef struct encoder_case {
+    const encoder_row *row;
+    const char        *engine; /* for messages */
+    test_tensors      *golden;
+    fixture            f; /* a CPU engine with the golden's weights */
+} encoder_case;
+
+void encoder_case_open(encoder_case *c, const encoder_row *row, const char *isa);
+/* drop: the batch without padding. */
+void encoder_case_run(encoder_case *c, bool drop);
+void encoder_case_close(encoder_case *c);
+
 #endif

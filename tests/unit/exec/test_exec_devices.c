@@ -51,6 +51,23 @@ static void golden_matches(void **state) {
     task_case_close(&the_case);
 }
 
+/* Every layer of every encoder. Two programs each: where padding stays there is a mask of keys. */
+static void encoders_match(void **state) {
+    (void)state;
+    const bool has_all = test_shared_path("goldens/numerics/tasks") != NULL;
+    for (size_t i = 0; i < (has_all ? n_encoder_rows : N_OWN_ENCODERS); i++) {
+        encoder_case c;
+        encoder_case_open(&c, &encoder_rows[i], "ref");
+        c.engine = "devices";
+        fixture_to_devices(&c.f, 1, &plain);
+        encoder_case_run(&c, true);
+        if (i == 0) {
+            encoder_case_run(&c, false);
+        }
+        encoder_case_close(&c);
+    }
+}
+
 /* ---- against the CPU engine
  * ------------------------------------------------------------------------------
  */
@@ -509,14 +526,13 @@ static void parts_that_do_not_add_up_are_refused(void **state) {
     refuse_parts("own_classes", false, true, "all pairs");
 }
 
-/* The plug-in keeps threads: no destructors. */
-static int run(const struct CMUnitTest *test) {
-    const struct CMUnitTest tests[] = {*test};
-    return cmocka_run_group_tests_name(case_name, tests, NULL, NULL);
-}
+/* ---- cases --------------------------------------------------------------------------------------
+ */
 
-int main(int argc, char **argv) {
+/* One of these, or a golden. */
+static int run_case(const char *name) {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(encoders_match),
         cmocka_unit_test(engines_agree),
         cmocka_unit_test(engines_agree_in_parts),
         cmocka_unit_test(steps_ahead_are_the_same),
@@ -528,25 +544,14 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_is_not_offered_is_refused),
         cmocka_unit_test(parts_that_do_not_add_up_are_refused),
     };
-    static const struct CMUnitTest golden = cmocka_unit_test(golden_matches);
-    int                            rc = argc > 1 ? 0 : 1;
-    if (test_pjrt_client() == NULL) { /* which has said why */
-        return TEST_SKIP_EXIT;
+    struct CMUnitTest one[] = {cmocka_unit_test(golden_matches)};
+    case_name = name;
+    for (size_t k = 0; k < BT_ARRAY_LEN(tests); k++) {
+        one[0] = strcmp(tests[k].name, name) == 0 ? tests[k] : one[0];
     }
-    const bool        is_long = argc > 1 && strcmp(argv[1], "long") == 0;
-    const char *const asked = getenv("BT_LONG_TESTS");
-    if (is_long && (asked == NULL || strcmp(asked, "1") != 0)) {
-        print_message("SKIPPED: only with BT_LONG_TESTS=1\n");
-        return TEST_SKIP_EXIT;
-    }
-    for (int i = is_long ? 2 : 1; i < argc; i++) {
-        const struct CMUnitTest *test = &golden;
-        case_name = argv[i];
-        for (size_t k = 0; k < BT_ARRAY_LEN(tests); k++) {
-            test = strcmp(tests[k].name, argv[i]) == 0 ? &tests[k] : test;
-        }
-        rc |= run(test);
-    }
-    (void)fflush(NULL);
-    _Exit(rc != 0);
+    return cmocka_run_group_tests_name(name, one, NULL, NULL);
+}
+
+int main(int argc, char **argv) {
+    return test_pjrt_cases(argc, argv, run_case);
 }

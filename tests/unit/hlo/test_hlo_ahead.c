@@ -10,7 +10,7 @@
 
 #include "bt/hlo.h"
 #include "bt/pjrt.h"
-#include "test_support.h"
+#include "test_pjrt_run.h"
 
 static bt_pjrt_plugin *plugin;
 static const char     *target_name;
@@ -154,6 +154,5 @@ int main(int argc, char **argv) {
     bt_free(path);
     const int rc = is_tpu ? cmocka_run_group_tests(tpu_tests, NULL, NULL)
                           : cmocka_run_group_tests(gpu_tests, NULL, NULL);
-    (void)fflush(NULL);
-    _Exit(rc != 0); /* the plug-in keeps threads: no destructors */
+    test_pjrt_exit(rc);
 }

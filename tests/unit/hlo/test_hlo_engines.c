@@ -298,13 +298,5 @@ static int run_case(const char *name) {
 }
 
 int main(int argc, char **argv) {
-    int rc = 0;
-    if (test_pjrt_client() == NULL) { /* which has said why */
-        return TEST_SKIP_EXIT;
-    }
-    for (int i = 1; i < argc; i++) {
-        rc |= run_case(argv[i]);
-    }
-    (void)fflush(NULL);
-    _Exit(rc != 0); /* the plug-in keeps threads: no destructors */
+    return test_pjrt_cases(argc, argv, run_case);
 }

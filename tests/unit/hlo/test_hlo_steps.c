@@ -301,6 +301,5 @@ int main(int argc, char **argv) {
         cmocka_set_test_filter(argv[1]);
     }
     const int rc = cmocka_run_group_tests(tests, NULL, NULL);
-    (void)fflush(NULL);
-    _Exit(rc != 0); /* the plug-in keeps threads: no destructors */
+    test_pjrt_exit(rc);
 }
