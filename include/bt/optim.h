@@ -99,8 +99,14 @@ struct bt_optim_buffers {
  * is clipped. Changes nothing. */
 double bt_optim_share_norm(const bt_optim *optim, const bt_optim_buffers *buffers,
                            double word_rows_sum_sq, bt_pool *pool, float *factor);
-void   bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
-                      double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
+/* Does the update of a parameter need nothing but its own sum of clipped shares, which are finite?
+ * Then it can be made parameter by parameter: of those from first to before end, each once in a
+ * step, in any order; together they make the bits of bt_optim_apply. */
+bool bt_optim_is_by_parameter(const bt_optim *optim);
+void bt_optim_apply_part(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
+                         int64_t first, int64_t end, bt_pool *pool);
+void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
+                    double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
 
 /* ---- the update as data
  * -------------------------------------------------------------------------- For an engine that

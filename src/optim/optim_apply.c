@@ -13,17 +13,23 @@ typedef void (*chunk_fn)(const optim_step *step, int64_t chunk);
 typedef struct chunk_job {
     const optim_step *step;
     chunk_fn          fn;
+    int64_t           first;
 } chunk_job;
 
 static void run_task(void *context, int64_t task, int32_t thread) {
     const chunk_job *const job = context;
     (void)thread;
-    job->fn(job->step, task);
+    job->fn(job->step, job->first + task);
+}
+
+static void run_some_chunks(const optim_step *step, int64_t first, int64_t n, bt_pool *pool,
+                            chunk_fn fn) {
+    chunk_job job = {.step = step, .fn = fn, .first = first};
+    bt_pool_run(pool, n, run_task, &job);
 }
 
 static void run_chunks(const optim_step *step, bt_pool *pool, chunk_fn fn) {
-    chunk_job job = {.step = step, .fn = fn};
-    bt_pool_run(pool, step->optim->n_chunks, run_task, &job);
+    run_some_chunks(step, 0, step->optim->n_chunks, pool, fn);
 }
 
 static const bt_param *param_of(const bt_optim *optim, const optim_chunk *chunk) {
@@ -324,5 +330,40 @@ void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int6
     }
     if (optim->ema.on) {
         run_chunks(&step, pool, average_chunk);
+    }
+}
+
+bool bt_optim_is_by_parameter(const bt_optim *optim) {
+    const optim_options *const o = &optim->options;
+    return bt_optim_clips_shares(optim) && !optim->rule->needs_norms && !o->clipvalue.is_set &&
+           !o->clipnorm.is_set && !o->global_clipnorm.is_set;
+}
+
+/* The chunks stand in the order of their parameters. */
+static int64_t first_chunk(const bt_optim *optim, int64_t param) {
+    int64_t c = 0;
+    while (c < optim->n_chunks && optim->chunks[c].param < param) {
+        c++;
+    }
+    return c;
+}
+
+void bt_optim_apply_part(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
+                         int64_t first, int64_t end, bt_pool *pool) {
+    BT_ASSERT(bt_optim_is_by_parameter(optim) && buffers->is_of_clipped);
+    const optim_step step = make_step(optim, buffers, n_done);
+    const int64_t    begin = first_chunk(optim, first);
+    const int64_t    n = first_chunk(optim, end) - begin;
+    for (int64_t p = first; p < end; p++) {
+        optim->params[p].grad_scale = 1.0F;
+    }
+    run_some_chunks(&step, begin, n, pool, update_chunk);
+    for (int64_t p = first; p < end; p++) {
+        if (optim_rows_has(buffers->rows, p)) {
+            optim_rows_update(buffers->rows, &step, n_done, pool);
+        }
+    }
+    if (optim->ema.on) {
+        run_some_chunks(&step, begin, n, pool, average_chunk);
     }
 }

@@ -86,6 +86,7 @@ typedef struct chunk_sums {
     double  seconds;    /* training only; not in the checkpoint's promise of equal bits */
     int64_t n_skipped;  /* steps whose update float16's overflow prevented */
     double  input_wait; /* seconds of them that went by waiting for a batch; likewise */
+    double  exchange;   /* and for other processes */
 } chunk_sums;
 
 /* The evaluations of this run so far, seen by the metric of the best checkpoint; part of the

@@ -65,8 +65,10 @@ static bt_status read_together(train_run *run, const bt_batch **batch, bool *end
     if (rc == BT_OK) {
         rc = read_batch(run, batch, end, err);
     }
-    const bool is_read = rc == BT_OK;
+    const bool   is_read = rc == BT_OK;
+    const double began = bt_time_monotonic();
     rc = ranks_meet(run, rc, err);
+    run->chunk.exchange += bt_time_monotonic() - began;
     if (is_read && rc == BT_E_INTERRUPTED) {
         BT_TRY(bt_data_seek(run->train_data, cursor, err));
     }
@@ -97,6 +99,7 @@ static bt_status end_step(train_run *run, double *loss, bt_error *err) {
     }
     BT_TRY(bt_metrics_update(run->train_metrics, batch, result.logits, err));
     chunk_sums *const c = &run->chunk;
+    c->exchange += result.times.exchange;
     c->loss += result.loss;
     c->grad_norm += result.is_skipped ? 0 : result.grad_norm;
     c->n_skipped += result.is_skipped;
@@ -136,6 +139,9 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
         value_add(extra, &n_extra, "skipped_updates", (double)c->n_skipped);
     }
     value_add(extra, &n_extra, "input_wait", c->input_wait / seconds);
+    if (run->comm != NULL) {
+        value_add(extra, &n_extra, "exchange_wait", c->exchange / seconds);
+    }
     value_add(extra, &n_extra, "padding_avoided",
               c->n_padded > 0 ? 1.0 - (double)c->n_tokens / (double)c->n_padded : 0.0);
     if (!bt_conf_mode_evaluates(run->args->mode)) {

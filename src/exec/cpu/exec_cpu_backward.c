@@ -220,6 +220,7 @@ static double embedding_backward(exec_cpu *exec, const exec_pass *pass) {
 double exec_encoder_backward(exec_cpu *exec, const exec_pass *pass) {
     for (int64_t layer = pass->n_layers - 1; layer >= 0; layer--) {
         layer_backward(exec, pass, layer);
+        exec_ranks_layer_done(exec, layer);
     }
     return embedding_backward(exec, pass);
 }

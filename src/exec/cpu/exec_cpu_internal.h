@@ -83,6 +83,11 @@ typedef struct exec_parts {
     int64_t  n_logits;
 } exec_parts;
 
+/* Parameters whose gradients are final at the same time. */
+typedef struct exec_range {
+    int64_t first, end; /* of the table */
+} exec_range;
+
 /* Of a process that trains together with others (exec_cpu_ranks.c). */
 typedef struct exec_ranks {
     bt_comm      *comm; /* borrowed; NULL: it is alone */
@@ -93,6 +98,15 @@ typedef struct exec_ranks {
     int64_t       n_words;
     float        *rows; /* owned; [n_words, E] their gradients on the way */
     int64_t       cap_rows;
+    exec_range   *ranges; /* owned; [n_ranges], the word table last */
+    bt_comm_op  **ops;    /* owned; [n_ranges] of this step */
+    int32_t       n_ranges;
+    int32_t       n_begun;      /* ranges whose sums are on their way */
+    bool          is_last_part; /* is worked on now */
+    bool          sums_early;   /* then ranges are summed as soon as they are final */
+    bt_comm_op   *logits_op;
+    float         factor;  /* by which this share is clipped */
+    bt_error      problem; /* code BT_OK: none yet */
 } exec_ranks;
 
 /* How a parameter's gradient starts in a step (exec_cpu_gradient.c). */
@@ -242,10 +256,20 @@ void                  exec_ranks_deinit(exec_ranks *ranks);
 exec_share exec_ranks_share(const exec_cpu *exec, const bt_batch *batch);
 /* In place of a pass. */
 void exec_ranks_empty_share(exec_cpu *exec);
-/* After the backward pass: loss, logits, gradient and the word rows' sum of squares of all, clipped
- * before where that is done by the share; then grad_norm is the largest. */
-BT_MUST_USE bt_status exec_ranks_sum(exec_cpu *exec, const bt_batch *batch, bt_step_result *result,
-                                     double *word_rows_sum_sq, bt_error *err);
+/* Before the first part of a step. */
+BT_MUST_USE bt_status exec_ranks_begin(exec_cpu *exec, const bt_batch *batch, bt_error *err);
+/* Before each part. */
+void exec_ranks_begin_part(exec_cpu *exec, bool is_last);
+/* In the last part: its logits are there; the gradients of the head are final, or of a layer and
+ * what comes behind it. Alone: nothing. */
+void exec_ranks_logits_done(exec_cpu *exec, const bt_batch *batch);
+void exec_ranks_head_done(exec_cpu *exec);
+void exec_ranks_layer_done(exec_cpu *exec, int64_t layer);
+/* After it: the sums of all ranks, of the loss too, and the update with them. grad_norm: of the
+ * sum, or where shares are clipped the largest. *applied false: something is not finite. */
+BT_MUST_USE bt_status exec_ranks_update(exec_cpu *exec, const bt_batch *batch, int64_t step,
+                                        bt_step_result *result, double word_rows_sum_sq,
+                                        bool *applied, bt_error *err);
 
 /* exec_cpu_scale.c: into the gradient of the logits; out of all gradients and of the word rows' sum
  * of squares. */

@@ -10,6 +10,8 @@
 
 #include "exec_cpu_internal.h"
 
+enum { RANGES_BESIDE_LAYERS = 3, ROWS_A_TASK = 64, SCALE_CHUNK = 1 << 18 };
+
 exec_share exec_ranks_share(const exec_cpu *exec, const bt_batch *batch) {
     const bt_comm *const comm = exec->ranks.comm;
     return comm == NULL
@@ -38,6 +40,29 @@ static bt_status check_offered(const bt_model *model, const bt_optim *optim, bt_
     return BT_OK;
 }
 
+/* In the order in which the backward pass makes them final: what stands behind the layers, the
+ * layers from the last to the first (shared ones are one), the other embeddings, the word table. */
+static bt_status list_ranges(exec_ranks *ranks, const bt_model *m, bt_error *err) {
+    const int64_t L = m->encoder.type == BT_ENCODER_ALBERT ? 1 : m->encoder.num_layers;
+    int64_t       end = m->pooler_transform.kernel;
+    ranks->n_ranges = (int32_t)L + RANGES_BESIDE_LAYERS;
+    ranks->ranges = bt_calloc_array((size_t)ranks->n_ranges, sizeof *ranks->ranges);
+    ranks->ops = bt_calloc_array((size_t)ranks->n_ranges, sizeof(bt_comm_op *));
+    if (ranks->ranges == NULL || ranks->ops == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the gradients of %" PRId64 " layers", L);
+    }
+    exec_range *range = ranks->ranges;
+    *range++ = (exec_range){end, m->table.n_params};
+    for (int64_t l = L - 1; l >= 0; l--) {
+        *range++ = (exec_range){m->layers[l].query.kernel, end};
+        end = m->layers[l].query.kernel;
+    }
+    BT_ASSERT(m->word_embeddings == 0);
+    *range++ = (exec_range){1, end};
+    *range = (exec_range){0, 1};
+    return BT_OK;
+}
+
 bt_status exec_ranks_init(exec_cpu *exec, const bt_exec_config *config, bt_error *err) {
     exec_ranks *const ranks = &exec->ranks;
     if (config->comm == NULL || exec->optim == NULL) {
@@ -51,15 +76,18 @@ bt_status exec_ranks_init(exec_cpu *exec, const bt_exec_config *config, bt_error
                                                                                  : EXEC_BY_TOKENS,
                           .words = bt_calloc_array(n_words, sizeof *ranks->words),
                           .is_word = bt_calloc_array(n_words, sizeof *ranks->is_word)};
-    return ranks->words != NULL && ranks->is_word != NULL
-               ? BT_OK
-               : BT_FAIL(err, BT_E_NOMEM, "out of memory for the words of a batch");
+    if (ranks->words == NULL || ranks->is_word == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the words of a batch");
+    }
+    return list_ranges(ranks, exec->model, err);
 }
 
 void exec_ranks_deinit(exec_ranks *ranks) {
     bt_free(ranks->words);
     bt_free(ranks->is_word);
     bt_free(ranks->rows);
+    bt_free(ranks->ranges);
+    bt_free(ranks->ops);
     *ranks = (exec_ranks){.comm = NULL};
 }
 
@@ -110,8 +138,6 @@ typedef struct rows_job {
     bool        is_back; /* from the rows into the table */
 } rows_job;
 
-enum { ROWS_A_TASK = 64 };
-
 static void rows_task(void *context, int64_t task, int32_t thread) {
     const rows_job *const job = context;
     (void)thread;
@@ -131,88 +157,233 @@ static void move_rows(exec_cpu *exec, const bt_param *word, bool is_back) {
     bt_pool_run(exec->pool, (exec->ranks.n_words + ROWS_A_TASK - 1) / ROWS_A_TASK, rows_task, &job);
 }
 
-/* ---- the sum ------------------------------------------------------------------------------------
- */
+/* ---- sums ---------------------------------------------------------------------------------------
+ * Begun range by range, each as soon as it can be: in the backward pass, or where shares are
+ * clipped behind it. Passes cannot fail, so what goes wrong there is kept until they are over. */
 
 typedef struct scale_job {
     const exec_cpu *exec;
     float          *first;
     int64_t         n;
-    float           factor;
 } scale_job;
-
-enum { SCALE_CHUNK = 1 << 18 };
 
 static void scale_task(void *context, int64_t task, int32_t thread) {
     const scale_job *const job = context;
     const int64_t          left = job->n - task * SCALE_CHUNK;
     (void)thread;
-    job->exec->kern.scale(job->first + task * SCALE_CHUNK, job->factor,
+    job->exec->kern.scale(job->first + task * SCALE_CHUNK, job->exec->ranks.factor,
                           left < SCALE_CHUNK ? left : SCALE_CHUNK);
 }
 
-static void scale(exec_cpu *exec, float *first, int64_t n, float factor) {
-    scale_job job = {.exec = exec, .first = first, .n = n, .factor = factor};
-    if (factor != 1.0F) {
+/* n gradients from first on, clipped and on their way. */
+static bt_status begin_sum(exec_cpu *exec, float *first, int64_t n, bt_comm_op **op,
+                           bt_error *err) {
+    scale_job job = {.exec = exec, .first = first, .n = n};
+    if (exec->ranks.factor != 1.0F) {
         bt_pool_run(exec->pool, (n + SCALE_CHUNK - 1) / SCALE_CHUNK, scale_task, &job);
     }
-}
-
-/* A range of the gradient, clipped by factor, on its way. */
-static bt_status begin_sum(exec_cpu *exec, float *first, int64_t n, float factor, bt_comm_op **op,
-                           bt_error *err) {
-    scale(exec, first, n, factor);
     return bt_comm_begin_sum_f32(exec->ranks.comm, first, n, exec->ranks.wire, op, err);
 }
 
-static bt_status sum_gradients(exec_cpu *exec, const bt_batch *batch, float factor, bt_error *err) {
-    exec_ranks *const     ranks = &exec->ranks;
-    const bt_model *const m = exec->model;
-    const bt_param *const word = &m->table.params[m->word_embeddings];
-    const int64_t         behind = word->offset + word->n_elements;
-    bt_comm_op           *ops[3] = {NULL, NULL, NULL};
-    bt_status             rc = BT_OK;
-    list_words(ranks, batch);
-    BT_TRY(need_rows(ranks, word->dim[1], err));
-    move_rows(exec, word, false);
-    rc = begin_sum(exec, exec->base.grad, word->offset, factor, &ops[0], err);
-    if (rc == BT_OK) {
-        rc = begin_sum(exec, exec->base.grad + behind, m->table.n_elements - behind, factor,
-                       &ops[1], err);
-    }
-    if (rc == BT_OK) {
-        rc = begin_sum(exec, ranks->rows, ranks->n_words * word->dim[1], factor, &ops[2], err);
-    }
-    for (size_t i = 0; i < BT_ARRAY_LEN(ops); i++) { /* each that was begun is waited for */
-        const bt_status waited = bt_comm_wait(ops[i], rc == BT_OK ? err : NULL);
-        rc = rc == BT_OK ? waited : rc;
-    }
-    if (rc == BT_OK) {
-        move_rows(exec, word, true);
-    }
-    return rc;
+static const bt_param *word_table(const exec_cpu *exec) {
+    return &exec->model->table.params[exec->model->word_embeddings];
 }
 
-bt_status exec_ranks_sum(exec_cpu *exec, const bt_batch *batch, bt_step_result *result,
-                         double *word_rows_sum_sq, bt_error *err) {
-    bt_comm *const         comm = exec->ranks.comm;
-    const double           began = bt_time_monotonic();
-    const bt_optim_buffers buffers = exec_optim_buffers(exec);
-    const bool             is_clipped = bt_optim_clips_shares(exec->optim);
-    float                  factor = 1;
-    double                 norm = 0;
-    if (is_clipped) {
-        norm = bt_optim_share_norm(exec->optim, &buffers, *word_rows_sum_sq, exec->pool, &factor);
+static bt_status begin_range(exec_cpu *exec, int32_t i, bt_error *err) {
+    exec_ranks *const           ranks = &exec->ranks;
+    const bt_param_table *const table = &exec->model->table;
+    const exec_range            r = ranks->ranges[i];
+    if (i == ranks->n_ranges - 1) {
+        move_rows(exec, word_table(exec), false);
+        return begin_sum(exec, ranks->rows, ranks->n_words * word_table(exec)->dim[1],
+                         &ranks->ops[i], err);
     }
-    double sums[] = {result->loss, *word_rows_sum_sq * (double)factor * (double)factor};
-    BT_TRY(bt_comm_combine_f64(comm, BT_COMM_SUM, sums, BT_ARRAY_LEN(sums), err));
-    BT_TRY(bt_comm_combine_f64(comm, BT_COMM_MAX, &norm, 1, err));
-    BT_TRY(bt_comm_sum_f32(comm, exec->parts.logits, bt_model_n_logits(exec->model, batch),
-                           BT_COMM_F32, err));
-    BT_TRY(sum_gradients(exec, batch, factor, err));
-    result->loss = sums[0];
-    result->grad_norm = norm;
-    *word_rows_sum_sq = sums[1];
-    result->times.exchange = bt_time_monotonic() - began;
+    const int64_t first = table->params[r.first].offset;
+    const int64_t end = r.end < table->n_params ? table->params[r.end].offset : table->n_elements;
+    return begin_sum(exec, exec->base.grad + first, end - first, &ranks->ops[i], err);
+}
+
+/* The first n ranges are final. */
+static void begin_ranges(exec_cpu *exec, int32_t n) {
+    exec_ranks *const ranks = &exec->ranks;
+    while (ranks->n_begun < n && ranks->problem.code == BT_OK) {
+        if (begin_range(exec, ranks->n_begun, &ranks->problem) == BT_OK) {
+            ranks->n_begun++;
+        }
+    }
+}
+
+static void begin_logits(exec_cpu *exec, const bt_batch *batch) {
+    exec_ranks *const ranks = &exec->ranks;
+    const int64_t     n = bt_model_n_logits(exec->model, batch);
+    if (ranks->logits_op == NULL && ranks->problem.code == BT_OK) {
+        ranks->problem.code = bt_comm_begin_sum_f32(ranks->comm, exec->parts.logits, n, BT_COMM_F32,
+                                                    &ranks->logits_op, &ranks->problem);
+    }
+}
+
+/* ---- hooks of the passes ------------------------------------------------------------------------
+ */
+
+bt_status exec_ranks_begin(exec_cpu *exec, const bt_batch *batch, bt_error *err) {
+    exec_ranks *const ranks = &exec->ranks;
+    ranks->n_begun = 0;
+    ranks->is_last_part = false;
+    ranks->sums_early = false;
+    ranks->factor = 1;
+    ranks->problem = (bt_error)BT_ERROR_INIT;
+    list_words(ranks, batch);
+    return need_rows(ranks, word_table(exec)->dim[1], err);
+}
+
+/* A scaled gradient is final when the scale is divided out of it. */
+void exec_ranks_begin_part(exec_cpu *exec, bool is_last) {
+    exec_ranks *const ranks = &exec->ranks;
+    ranks->is_last_part = is_last && ranks->comm != NULL;
+    ranks->sums_early =
+        ranks->is_last_part && !bt_optim_clips_shares(exec->optim) && !exec->scale.is_on;
+}
+
+void exec_ranks_logits_done(exec_cpu *exec, const bt_batch *batch) {
+    if (exec->ranks.is_last_part) {
+        begin_logits(exec, batch);
+    }
+}
+
+void exec_ranks_head_done(exec_cpu *exec) {
+    if (exec->ranks.sums_early) {
+        begin_ranges(exec, 1);
+    }
+}
+
+void exec_ranks_layer_done(exec_cpu *exec, int64_t layer) {
+    const int32_t n_layers = exec->ranks.n_ranges - RANGES_BESIDE_LAYERS;
+    if (exec->ranks.sums_early && layer < n_layers) {
+        begin_ranges(exec, 1 + n_layers - (int32_t)layer);
+    }
+}
+
+/* ---- the update ---------------------------------------------------------------------------------
+ */
+
+/* NULL: it was waited for. */
+static bt_status wait_range(exec_cpu *exec, int32_t i, bt_error *err) {
+    exec_ranks *const ranks = &exec->ranks;
+    bt_comm_op *const op = ranks->ops[i];
+    ranks->ops[i] = NULL;
+    BT_TRY(bt_comm_wait(op, err));
+    if (op != NULL && i == ranks->n_ranges - 1) {
+        move_rows(exec, word_table(exec), true);
+    }
+    return BT_OK;
+}
+
+/* Each that was begun is waited for, whatever became of the others. Returns the first failure. */
+static bt_status wait_all(exec_cpu *exec, bt_status rc, bt_error *err) {
+    bt_comm_op *const logits = exec->ranks.logits_op;
+    exec->ranks.logits_op = NULL;
+    for (int32_t i = 0; i < exec->ranks.n_begun; i++) {
+        const bt_status waited = wait_range(exec, i, rc == BT_OK ? err : NULL);
+        rc = rc == BT_OK ? waited : rc;
+    }
+    const bt_status waited = bt_comm_wait(logits, rc == BT_OK ? err : NULL);
+    return rc == BT_OK ? waited : rc;
+}
+
+/* What ranks tell each other of a step beside gradients. */
+typedef enum told_sum { TOLD_LOSS, TOLD_WORD_ROWS, TOLD_NONFINITE, N_TOLD_SUMS } told_sum;
+typedef struct told {
+    double sums[N_TOLD_SUMS]; /* loss; word rows' squares as clipped; norms that are not finite */
+    double norm;              /* the largest */
+} told;
+
+static bt_status tell(bt_comm *comm, told *t, bt_error *err) {
+    bt_comm_op *sums = NULL;
+    bt_comm_op *norm = NULL;
+    bt_status   rc = bt_comm_begin_combine_f64(comm, BT_COMM_SUM, t->sums, N_TOLD_SUMS, &sums, err);
+    if (rc == BT_OK) {
+        rc = bt_comm_begin_combine_f64(comm, BT_COMM_MAX, &t->norm, 1, &norm, err);
+    }
+    const bt_status summed = bt_comm_wait(sums, rc == BT_OK ? err : NULL);
+    rc = rc == BT_OK ? summed : rc;
+    const bt_status compared = bt_comm_wait(norm, rc == BT_OK ? err : NULL);
+    return rc == BT_OK ? compared : rc;
+}
+
+/* Of clipped shares that are finite: the update of a range while the sums of others travel. */
+static bt_status update_by_range(exec_cpu *exec, int64_t step, bt_error *err) {
+    bt_optim_buffers buffers = exec_optim_buffers(exec);
+    bt_status        rc = BT_OK;
+    buffers.is_of_clipped = true;
+    for (int32_t i = 0; i < exec->ranks.n_ranges && rc == BT_OK; i++) {
+        const exec_range r = exec->ranks.ranges[i];
+        rc = wait_range(exec, i, err);
+        if (rc == BT_OK) {
+            bt_optim_apply_part(exec->optim, &buffers, step, r.first, r.end, exec->pool);
+        }
+    }
+    return wait_all(exec, rc, err);
+}
+
+static bt_status update_at_once(exec_cpu *exec, int64_t step, double word_rows_sum_sq, double *norm,
+                                bool *applied, bt_error *err) {
+    bt_optim_buffers buffers = exec_optim_buffers(exec);
+    buffers.is_of_clipped = bt_optim_clips_shares(exec->optim);
+    BT_TRY(wait_all(exec, BT_OK, err));
+    if (*applied) {
+        bt_optim_apply(exec->optim, &buffers, step, word_rows_sum_sq, exec->pool, norm, applied);
+    }
+    return BT_OK;
+}
+
+/* This rank's share of the sums is on its way, all of it. */
+static bt_status begin_all(exec_cpu *exec, const bt_batch *batch, double word_rows_sum_sq, told *t,
+                           bt_error *err) {
+    exec_ranks *const      ranks = &exec->ranks;
+    const bt_optim_buffers buffers = exec_optim_buffers(exec);
+    if (bt_optim_clips_shares(exec->optim)) {
+        t->norm = bt_optim_share_norm(exec->optim, &buffers, word_rows_sum_sq, exec->pool,
+                                      &ranks->factor);
+    }
+    t->sums[TOLD_WORD_ROWS] = word_rows_sum_sq * (double)ranks->factor * (double)ranks->factor;
+    t->sums[TOLD_NONFINITE] = !isfinite((float)t->norm);
+    begin_logits(exec, batch);
+    begin_ranges(exec, ranks->n_ranges);
+    return ranks->problem.code == BT_OK
+               ? BT_OK
+               : BT_FAIL(err, ranks->problem.code, "%s", ranks->problem.msg);
+}
+
+static bt_status update(exec_cpu *exec, const bt_batch *batch, int64_t step, bt_step_result *result,
+                        double word_rows_sum_sq, bool *applied, bt_error *err) {
+    told      t = {.sums = {[TOLD_LOSS] = result->loss}};
+    double    norm = 0;
+    bt_status rc = begin_all(exec, batch, word_rows_sum_sq, &t, err);
+    if (rc == BT_OK) {
+        rc = tell(exec->ranks.comm, &t, err);
+    }
+    if (rc != BT_OK) {
+        return wait_all(exec, rc, err);
+    }
+    result->loss = t.sums[TOLD_LOSS];
+    *applied = isfinite(result->loss) && t.sums[TOLD_NONFINITE] == 0;
+    if (*applied && bt_optim_is_by_parameter(exec->optim)) {
+        BT_TRY(update_by_range(exec, step, err));
+    } else {
+        BT_TRY(update_at_once(exec, step, t.sums[TOLD_WORD_ROWS], &norm, applied, err));
+    }
+    result->grad_norm = bt_optim_clips_shares(exec->optim) ? t.norm : norm;
+    return BT_OK;
+}
+
+bt_status exec_ranks_update(exec_cpu *exec, const bt_batch *batch, int64_t step,
+                            bt_step_result *result, double word_rows_sum_sq, bool *applied,
+                            bt_error *err) {
+    bt_comm *const comm = exec->ranks.comm;
+    const double   began = bt_time_monotonic();
+    const double   waited = bt_comm_get_stats(comm).waited_seconds;
+    BT_TRY(update(exec, batch, step, result, word_rows_sum_sq, applied, err));
+    result->times.exchange = bt_comm_get_stats(comm).waited_seconds - waited;
+    result->times.optimizer += bt_time_monotonic() - began - result->times.exchange;
     return BT_OK;
 }

@@ -90,9 +90,11 @@ static void add_part(exec_cpu *exec, const exec_pass *pass, bt_step_result *resu
     exec_head_forward(exec, pass, encoded);
     result->loss += exec_loss(exec, pass, exec->acts.d_logits);
     exec_part_keep_logits(exec, pass);
+    exec_ranks_logits_done(exec, pass->whole);
     exec_scale_logits(exec, pass);
     const double forward_end = bt_time_monotonic();
     exec_head_backward(exec, pass, encoded);
+    exec_ranks_head_done(exec);
     *word_rows_sum_sq += exec_encoder_backward(exec, pass);
     result->times.forward += forward_end - start;
     result->times.backward += bt_time_monotonic() - forward_end;
@@ -111,6 +113,9 @@ static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t
     const double  start = bt_time_monotonic();
     const int64_t n_seqs = exec_part_seqs(exec);
     exec_zero_gradients(exec);
+    if (exec->ranks.comm != NULL) {
+        BT_TRY(exec_ranks_begin(exec, batch, err));
+    }
     if (n_seqs == 0) {
         exec_ranks_empty_share(exec);
     }
@@ -127,6 +132,7 @@ static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t
         pass.step = step;
         pass.seed = seed;
         pass.dropout = true;
+        exec_ranks_begin_part(exec, first + n_seqs >= exec->share.end);
         add_part(exec, &pass, result, word_rows_sum_sq);
     }
     exec_unscale_gradients(exec, batch->n_tokens, word_rows_sum_sq);
@@ -139,6 +145,9 @@ static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t
 static bt_status gradients(exec_cpu *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                            bt_step_result *result, bt_error *err) {
     double sum_sq = 0;
+    if (exec->ranks.comm != NULL) {
+        return BT_FAIL(err, BT_E_INTERNAL, "gradients alone are made by one process");
+    }
     BT_TRY(forward_backward(exec, batch, step, seed, result, &sum_sq, err));
     for (int64_t i = 0; i < exec->model->table.n_params; i++) {
         const bt_param *const param = &exec->model->table.params[i];
@@ -151,6 +160,20 @@ static bt_status gradients(exec_cpu *exec, const bt_batch *batch, int64_t step, 
     return BT_OK;
 }
 
+/* The rest of a step of several processes, whose numbers are the same on all of them. */
+static bt_status update_together(exec_cpu *exec, const bt_batch *batch, int64_t step,
+                                 bt_step_result *result, double word_rows_sum_sq, bt_error *err) {
+    bool applied = false;
+    BT_TRY(exec_ranks_update(exec, batch, step, result, word_rows_sum_sq, &applied, err));
+    const bool was_scaled = exec_scale_update(&exec->scale, applied);
+    result->is_skipped = was_scaled && isfinite(result->loss); /* no scale helps a forward pass */
+    result->n_nonfinite = applied ? 0 : 1;
+    if (!isfinite(result->loss)) {
+        result->grad_norm = NAN;
+    }
+    return BT_OK;
+}
+
 static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step, uint64_t seed,
                             bt_step_result *result, bt_error *err) {
     double word_rows_sum_sq = 0;
@@ -160,7 +183,7 @@ static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step,
     }
     BT_TRY(forward_backward(exec, batch, step, seed, result, &word_rows_sum_sq, err));
     if (exec->ranks.comm != NULL) {
-        BT_TRY(exec_ranks_sum(exec, batch, result, &word_rows_sum_sq, err));
+        return update_together(exec, batch, step, result, word_rows_sum_sq, err);
     }
     if (!isfinite(result->loss)) { /* no scale helps a forward pass */
         (void)exec_scale_update(&exec->scale, false);
@@ -174,12 +197,10 @@ static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step,
         buffers.word_ids = batch->ids;
         buffers.n_word_rows = batch->n_tokens;
     }
-    buffers.is_of_clipped = exec->ranks.comm != NULL && bt_optim_clips_shares(exec->optim);
     const double start = bt_time_monotonic();
     bool         applied = false;
-    double       norm = 0;
-    bt_optim_apply(exec->optim, &buffers, step, word_rows_sum_sq, exec->pool, &norm, &applied);
-    result->grad_norm = buffers.is_of_clipped ? result->grad_norm : norm;
+    bt_optim_apply(exec->optim, &buffers, step, word_rows_sum_sq, exec->pool, &result->grad_norm,
+                   &applied);
     result->times.optimizer += bt_time_monotonic() - start;
     result->n_nonfinite = applied ? 0 : 1;
     result->is_skipped = exec_scale_update(&exec->scale, applied);

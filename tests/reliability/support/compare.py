@@ -15,7 +15,7 @@ BEST = 'best_ckpt'
 
 
 def is_time(name):
-    return 'second' in name or name in ('input_wait', 'time')
+    return 'second' in name or name in ('input_wait', 'exchange_wait', 'time')
 
 
 def is_same(a, b):
