@@ -201,11 +201,15 @@ typedef struct bt_exec_memory {
 } bt_exec_memory;
 /* n_seqs: of a batch; where the engine works on parts of it, a part's take its place. */
 bt_exec_memory bt_exec_plan_memory(bt_exec *exec, int64_t n_seqs, int64_t length);
-/* On devices with memory of their own, unless the plan is clearly below what they have: compiles
- * the program of the longest step (or takes it from the cache) and puts what that takes into *plan.
+/* On devices, unless the plan is clearly below what they have: compiles the program of the longest
+ * step (or takes it from the cache) and puts what that takes into *plan.
  * Where that does not fit, smaller ones are compiled, until one fits. largest_seqs is then what a
  * program was compiled for, though larger ones may fit. On processors *plan stays. */
 BT_MUST_USE bt_status bt_exec_measure_memory(bt_exec *exec, bt_exec_memory *plan, bt_error *err);
+/* The same of an evaluation of n_seqs sequences, slots and averages staying where they are. Where
+ * plan->is_measured is false nothing is to be said. */
+BT_MUST_USE bt_status bt_exec_measure_evaluation(bt_exec *exec, int64_t n_seqs, int64_t length,
+                                                 bt_exec_memory *plan, bt_error *err);
 
 /* The instruction set of the kernels, which decides how they round: "avx512"; "": not this
  * process's. */

@@ -111,6 +111,14 @@ const char *bt_exec_isa(const bt_exec *exec) {
     return exec->isa != NULL ? exec->isa : "";
 }
 
+bt_status bt_exec_measure_evaluation(bt_exec *exec, int64_t n_seqs, int64_t length,
+                                     bt_exec_memory *plan, bt_error *err) {
+    *plan = (bt_exec_memory){.is_measured = false};
+    return exec->engine->measure_evaluation != NULL
+               ? exec->engine->measure_evaluation(exec, n_seqs, length, plan, err)
+               : BT_OK;
+}
+
 const char *bt_exec_describe(const bt_exec *exec) {
     return exec->engine->describe(exec);
 }

@@ -100,10 +100,16 @@ static uint64_t sum(const bt_exec_memory *m) {
     return m->variables + m->gradients + m->slots + m->activations + m->scratch;
 }
 
-/* Devices are asked before the first step: one that has no room takes the state along. */
-static bt_status refuse_on_devices(const train_run *run, const bt_exec_memory *m, bt_error *err) {
-    const bool    pairs = run->plan.head.loss == BT_LOSS_RANKING;
-    const int64_t largest = pairs ? m->largest_seqs / 2 : m->largest_seqs;
+static bool is_of_pairs(const train_run *run) {
+    return run->plan.head.loss == BT_LOSS_RANKING;
+}
+
+/* Devices are asked before the first step: one that has no room takes the state along. section:
+ * whose batch it is. */
+static bt_status refuse_on_devices(const train_run *run, const bt_exec_memory *m,
+                                   const char *section, bt_error *err) {
+    const bool    trains = bt_str_equal(section, "train_data");
+    const int64_t largest = is_of_pairs(run) ? m->largest_seqs / 2 : m->largest_seqs;
     char          takes[RUN_SIZE_TEXT] = "more than there is";
     char          there[RUN_SIZE_TEXT];
     char          fits[128] = "not even one such sequence fits";
@@ -112,18 +118,35 @@ static bt_status refuse_on_devices(const train_run *run, const bt_exec_memory *m
     }
     if (largest > 0) {
         (void)snprintf(fits, sizeof fits,
-                       "task.train_data.global_batch_size=%" PRId64 " is the largest found to fit",
+                       "task.%s.global_batch_size=%" PRId64 " is the largest found to fit", section,
                        largest);
     }
-    return BT_FAIL(err, BT_E_NOMEM,
-                   "out of memory on the device: a step with %" PRId64 " sequences of %" PRId64
-                   " tokens takes %s of the %s that programs may take of each device: %s%s%s "
-                   "(trainer.gradient_accumulation_steps makes one update of several batches)",
-                   m->n_seqs, m->length, takes, run_size_text(there, m->available), fits,
-                   run->config.recompute ? "" : "; runtime.recompute=true takes less",
-                   run_config_precision(&run->config) == BT_PRECISION_F32
-                       ? ", so does runtime.mixed_precision_dtype=bfloat16"
-                       : "");
+    return BT_FAIL(
+        err, BT_E_NOMEM,
+        "out of memory on the device: %s with %" PRId64 " sequences of %" PRId64
+        " tokens takes %s of the %s that programs may take of each device: %s%s%s%s",
+        trains ? "a step" : "an evaluation", m->n_seqs, m->length, takes,
+        run_size_text(there, m->available), fits,
+        !trains || run->config.recompute ? "" : "; runtime.recompute=true takes less",
+        !trains || run_config_precision(&run->config) != BT_PRECISION_F32
+            ? ""
+            : ", so does runtime.mixed_precision_dtype=bfloat16",
+        trains ? " (trainer.gradient_accumulation_steps makes one update of several batches)" : "");
+}
+
+bt_status memory_check_evaluation(train_run *run, bt_error *err) {
+    const bool            predicts = run->args->mode == BT_CONF_MODE_PREDICT;
+    const bt_data_schema *schema =
+        predicts ? &run->plan.prediction_schema : &run->plan.validation_schema;
+    bt_exec_memory m;
+    if (run->validation_data == NULL) {
+        return BT_OK;
+    }
+    const int64_t n = run->config.validation_data.global_batch_size * (is_of_pairs(run) ? 2 : 1);
+    BT_TRY(bt_exec_measure_evaluation(run->exec, n, schema->seq_length, &m, err));
+    return m.is_measured && m.largest_seqs < m.n_seqs
+               ? refuse_on_devices(run, &m, "validation_data", err)
+               : BT_OK;
 }
 
 /* Rows are mostly shorter than seq_length, so what does not fit at the worst may never come. */
@@ -142,7 +165,7 @@ bt_status memory_plan(train_run *run, bt_error *err) {
     }
     BT_TRY(bt_exec_measure_memory(run->exec, &m, err));
     if (m.is_measured && m.largest_seqs < m.n_seqs) {
-        return refuse_on_devices(run, &m, err);
+        return refuse_on_devices(run, &m, "train_data", err);
     }
     if (m.is_measured) {
         say_measured(&m, sum(&m));

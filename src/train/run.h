@@ -270,6 +270,8 @@ BT_MUST_USE bt_status space_check(const train_run *run, int64_t step, bt_error *
 /* memory_plan.c: what training will take, told and checked before the first step; and whether there
  * is room to save beside it. */
 BT_MUST_USE bt_status memory_plan(train_run *run, bt_error *err);
+/* On devices: does the longest batch of the evaluation or prediction fit? */
+BT_MUST_USE bt_status memory_check_evaluation(train_run *run, bt_error *err);
 /* "417.7 MiB"; returns out. */
 enum { RUN_SIZE_TEXT = 32 };
 const char *run_size_text(char out[RUN_SIZE_TEXT], uint64_t n_bytes);

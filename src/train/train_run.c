@@ -428,7 +428,10 @@ bt_status run_check(train_run *run, bt_error *err) {
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     BT_TRY(run_writes(run) ? start_check(run, err) : BT_OK);
-    return mode_trains(run->args->mode) ? memory_plan(run, err) : BT_OK;
+    if (mode_trains(run->args->mode)) {
+        BT_TRY(memory_plan(run, err));
+    }
+    return memory_check_evaluation(run, err);
 }
 
 /* What only who writes does: the folder is its own, and what the run starts from is restored. */

@@ -32,13 +32,13 @@ class DeviceFaults(e2e.Case):
             self.skipTest('SKIPPED: no CPU plug-in, or a build without (tools/get_pjrt.sh cpu)')
         e2e.write_records(self.path('train.tf_record'), e2e.make_rows(64, seq_length=6))
 
-    def on_device(self, path=None, override='', env=None, **how):
-        """A run of the mode train; env: the fault."""
+    def on_device(self, path=None, override='', env=None, mode='train', **how):
+        """env: the fault."""
         path = built('bt_faulty_plugin.so') if path is None else path
         override = ','.join(x for x in ('runtime.pjrt_plugin=' + path, EQUAL, override) if x)
         env = dict(env or {}, XLA_FLAGS=plugins.QUICK, BERT_TRAIN_PJRT_DIR=self.cache,
                    BT_FAULTY_PLUGIN=plugins.fetched('cpu'))
-        return self.train(mode='train', override=override, run_how={'env': env, 'timeout': 280},
+        return self.train(mode=mode, override=override, run_how={'env': env, 'timeout': 280},
                           **how)
 
     def test_what_is_no_plugin(self):
@@ -100,6 +100,20 @@ class DeviceFaults(e2e.Case):
         error = self.one_error(self.on_device(override=batch + '32', env={'BT_FAULTY_MEMORY': '9999'},
                                               model_dir='other', expect=4))
         self.assertIn('not even one such sequence fits', error)
+
+    def test_too_little_memory_for_an_evaluation(self):
+        e2e.write_records(self.path('eval.tf_record'), e2e.make_rows(8, seq_length=6))
+        some = ('task.model.encoder.bert.num_layers=1,task.train_data.global_batch_size=1,'
+                'trainer.train_steps=0,task.validation_data.seq_length=6,'
+                'task.validation_data.global_batch_size=')
+        little = {'BT_FAULTY_MEMORY': '1200000'}
+        error = self.one_error(self.on_device(override=some + '1024', env=little, expect=4,
+                                              mode='train_and_eval'))
+        self.assertIn('an evaluation with 1024 sequences of 6 tokens takes', error)
+        self.assertFalse(os.path.exists(self.path('out')))
+        fits = re.search(r'validation_data.global_batch_size=(\d+) is the largest', error).group(1)
+        self.on_device(override=some + fits, env=little, mode='train_and_eval',
+                       more=['--dry_run'])
 
     def test_the_processor_goes_on(self):
         """Nothing was saved by the first run: the same command begins anew. The second loses the

@@ -99,6 +99,7 @@ static const exec_engine pjrt_engine = {
     .measure_peaks = pjrt_measure_peaks,
     .plan_memory = exec_pjrt_plan_memory,
     .measure_memory = exec_pjrt_measure_memory,
+    .measure_evaluation = exec_pjrt_measure_evaluation,
     .describe = pjrt_describe,
 };
 

@@ -9,6 +9,13 @@
  * compiled programs. And compilations take a minute each. */
 enum { CLEARLY_BELOW = 2, MOST_TRIES = 5 };
 
+/* Programs of one kind, and what stays on a device beside theirs. */
+typedef struct fit_kind {
+    bt_hlo_what what;
+    int32_t     n_replicas;
+    uint64_t    beside_bytes;
+} fit_kind;
+
 /* What a step with so many sequences on each device takes of it. */
 typedef struct step_size {
     int64_t  n_seqs;
@@ -37,30 +44,23 @@ static bt_status find_bucket(int64_t n_seqs, int64_t length, exec_bucket *out, b
     return rc;
 }
 
-/* Of a program, and of what stays on the device beside it. */
-static bt_status count_bytes(const exec_program *program, const bt_exec_memory *plan,
-                             uint64_t *n_bytes, bt_error *err) {
+static bt_status count_bytes(const exec_program *program, uint64_t *n_bytes, bt_error *err) {
     bt_pjrt_memory m;
     BT_TRY(bt_pjrt_program_memory(program->compiled, &m, err));
     const int64_t all =
         m.argument_bytes + m.result_bytes - m.donated_bytes + m.temporary_bytes + m.code_bytes;
     *n_bytes = all > 0 ? (uint64_t)all : 0;
-    if (program->config.what == BT_HLO_ACCUMULATE) {
-        *n_bytes += plan->slots;
-    }
     return BT_OK;
 }
 
-static bt_status size_step(exec_pjrt *exec, const bt_exec_memory *plan, bool in_parts,
+static bt_status size_step(exec_pjrt *exec, const bt_exec_memory *plan, const fit_kind *kind,
                            int64_t n_seqs, step_size *out, bt_error *err) {
     exec_bucket   bucket;
     exec_program *program = NULL;
     bt_error      why = BT_ERROR_INIT;
     *out = (step_size){.n_seqs = n_seqs, .is_known = true};
     BT_TRY(find_bucket(n_seqs, plan->length, &bucket, err));
-    bt_hlo_config config = {.what = in_parts ? BT_HLO_ACCUMULATE : BT_HLO_TRAIN,
-                            .has_labels = true,
-                            .n_replicas = exec->n_replicas};
+    bt_hlo_config config = {.what = kind->what, .has_labels = true, .n_replicas = kind->n_replicas};
     BT_TRY(exec_program_config(exec, &bucket, &config, err));
     const bt_status rc = exec_program_need(exec, &config, &program, &why);
     if (rc == BT_E_NOMEM) {
@@ -71,7 +71,9 @@ static bt_status size_step(exec_pjrt *exec, const bt_exec_memory *plan, bool in_
     if (rc != BT_OK) {
         return BT_FAIL(err, rc, "%s", why.msg);
     }
-    return count_bytes(program, plan, &out->n_bytes, err);
+    BT_TRY(count_bytes(program, &out->n_bytes, err));
+    out->n_bytes += kind->beside_bytes;
+    return BT_OK;
 }
 
 /* Where what grows with the sequences has room; always fewer than there were. */
@@ -92,7 +94,7 @@ static bool fits(const bt_exec_memory *plan, const step_size *size) {
     return size->is_known && size->n_bytes <= plan->available;
 }
 
-static bt_status find_largest(exec_pjrt *exec, const bt_exec_memory *plan, bool in_parts,
+static bt_status find_largest(exec_pjrt *exec, const bt_exec_memory *plan, const fit_kind *kind,
                               step_size *at, bt_error *err) {
     for (int32_t i = 0; i < MOST_TRIES && at->n_seqs > 0 && !fits(plan, at); i++) {
         BT_TRY(bt_stop_check(err));
@@ -101,7 +103,7 @@ static bt_status find_largest(exec_pjrt *exec, const bt_exec_memory *plan, bool 
             at->n_seqs = 0;
             break;
         }
-        BT_TRY(size_step(exec, plan, in_parts, fewer, at, err));
+        BT_TRY(size_step(exec, plan, kind, fewer, at, err));
     }
     if (!fits(plan, at)) {
         at->n_seqs = 0;
@@ -113,20 +115,18 @@ static uint64_t sum(const bt_exec_memory *plan) {
     return plan->variables + plan->gradients + plan->slots + plan->activations + plan->scratch;
 }
 
-bt_status exec_pjrt_measure_memory(bt_exec *base, bt_exec_memory *plan, bt_error *err) {
-    exec_pjrt *const exec = exec_pjrt_of(base);
-    const bool       in_parts = exec->part_seqs > 0;
-    step_size        longest;
-    if (!plan->is_of_device || exec->optim == NULL ||
-        sum(plan) <= plan->available / CLEARLY_BELOW) {
+static bt_status measure(exec_pjrt *exec, bt_exec_memory *plan, const fit_kind *kind,
+                         bt_error *err) {
+    const int64_t n_seqs = (plan->n_seqs + kind->n_replicas - 1) / kind->n_replicas;
+    step_size     longest;
+    if (sum(plan) <= plan->available / CLEARLY_BELOW) {
         return BT_OK;
     }
-    const int64_t n_seqs = (plan->n_seqs + exec->n_replicas - 1) / exec->n_replicas;
     bt_log(BT_LOG_INFO,
-           "a step of %" PRId64 " sequences of %" PRId64
+           "%s of %" PRId64 " sequences of %" PRId64
            " tokens may not fit: its program is compiled to see",
-           plan->n_seqs, plan->length);
-    BT_TRY(size_step(exec, plan, in_parts, n_seqs, &longest, err));
+           kind->what == BT_HLO_EVALUATE ? "an evaluation" : "a step", plan->n_seqs, plan->length);
+    BT_TRY(size_step(exec, plan, kind, n_seqs, &longest, err));
     const uint64_t kept = plan->variables + plan->slots;
     plan->is_measured = true;
     plan->gradients = 0; /* of what a program takes for a while */
@@ -135,9 +135,28 @@ bt_status exec_pjrt_measure_memory(bt_exec *base, bt_exec_memory *plan, bt_error
                         : longest.n_bytes > kept ? longest.n_bytes - kept
                                                  : 0;
     if (!fits(plan, &longest)) {
-        BT_TRY(find_largest(exec, plan, in_parts, &longest, err));
+        BT_TRY(find_largest(exec, plan, kind, &longest, err));
     }
-    plan->largest_seqs = longest.n_seqs * exec->n_replicas;
+    plan->largest_seqs = longest.n_seqs * kind->n_replicas;
     plan->largest_tokens = plan->largest_seqs * plan->length;
     return BT_OK;
+}
+
+bt_status exec_pjrt_measure_memory(bt_exec *base, bt_exec_memory *plan, bt_error *err) {
+    exec_pjrt *const exec = exec_pjrt_of(base);
+    const bool       in_parts = exec->part_seqs > 0;
+    const fit_kind   kind = {.what = in_parts ? BT_HLO_ACCUMULATE : BT_HLO_TRAIN,
+                             .n_replicas = exec->n_replicas,
+                             .beside_bytes = in_parts ? plan->slots : 0};
+    return measure(exec, plan, &kind, err);
+}
+
+bt_status exec_pjrt_measure_evaluation(bt_exec *base, int64_t n_seqs, int64_t length,
+                                       bt_exec_memory *plan, bt_error *err) {
+    exec_pjrt *const exec = exec_pjrt_of(base);
+    *plan = exec_pjrt_plan_evaluation(exec, n_seqs, length);
+    const fit_kind kind = {.what = BT_HLO_EVALUATE,
+                           .n_replicas = exec_is_of_all_pairs(exec->model) ? 1 : exec->n_replicas,
+                           .beside_bytes = plan->slots};
+    return measure(exec, plan, &kind, err);
 }

@@ -51,25 +51,40 @@ static void count_available(exec_pjrt *exec, bt_exec_memory *m) {
                                                  : 0;
 }
 
-bt_exec_memory exec_pjrt_plan_memory(bt_exec *base, int64_t n_seqs, int64_t length) {
-    exec_pjrt *const exec = exec_pjrt_of(base);
-    const uint64_t   flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->base.param;
-    const int64_t    part = exec->part_seqs;
-    bt_exec_memory   m = {
-          .variables = flat, .n_seqs = part > 0 && part < n_seqs ? part : n_seqs, .length = length};
-    int64_t n_tokens = 0;
-    if (!bt_i64_mul(m.n_seqs, length, &n_tokens) || n_tokens > INT32_MAX) {
-        n_tokens = INT32_MAX; /* more than devices take */
-    }
-    n_tokens = (n_tokens + exec->n_replicas - 1) / exec->n_replicas;
-    const bt_encoder_config *const e = &exec->model->encoder;
-    const uint64_t                 passing = passing_bytes(e, ROW_LENGTHS * length);
-    const uint64_t                 kept = kept_bytes(e, exec->precision, exec->recompute);
+/* The state, and tokens of one device. */
+static bt_exec_memory plan_state(const exec_pjrt *exec, int64_t n_seqs, int64_t length,
+                                 int64_t *n_tokens) {
+    const uint64_t flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->base.param;
+    bt_exec_memory m = {.variables = flat, .n_seqs = n_seqs, .length = length};
     if (exec->optim != NULL) {
-        m.gradients = flat;
         m.slots = flat * ((uint64_t)bt_optim_n_slots(exec->optim) +
                           (bt_optim_has_average(exec->optim) ? 1 : 0));
     }
+    if (!bt_i64_mul(n_seqs, length, n_tokens) || *n_tokens > INT32_MAX) {
+        *n_tokens = INT32_MAX; /* more than devices take */
+    }
+    *n_tokens = (*n_tokens + exec->n_replicas - 1) / exec->n_replicas;
+    return m;
+}
+
+bt_exec_memory exec_pjrt_plan_evaluation(exec_pjrt *exec, int64_t n_seqs, int64_t length) {
+    int64_t        n_tokens = 0;
+    bt_exec_memory m = plan_state(exec, n_seqs, length, &n_tokens);
+    m.scratch = (uint64_t)n_tokens * passing_bytes(&exec->model->encoder, ROW_LENGTHS * length);
+    count_available(exec, &m);
+    return m;
+}
+
+bt_exec_memory exec_pjrt_plan_memory(bt_exec *base, int64_t n_seqs, int64_t length) {
+    exec_pjrt *const exec = exec_pjrt_of(base);
+    const int64_t    part = exec->part_seqs;
+    int64_t          n_tokens = 0;
+    bt_exec_memory   m =
+        plan_state(exec, part > 0 && part < n_seqs ? part : n_seqs, length, &n_tokens);
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const uint64_t                 passing = passing_bytes(e, ROW_LENGTHS * length);
+    const uint64_t                 kept = kept_bytes(e, exec->precision, exec->recompute);
+    m.gradients = exec->optim != NULL ? m.variables : 0;
     m.activations = (uint64_t)n_tokens * kept;
     m.scratch = (uint64_t)n_tokens * passing;
     count_available(exec, &m);

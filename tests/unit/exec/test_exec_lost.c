@@ -192,6 +192,17 @@ static void what_does_not_fit_is_known_before(void **state) {
     assert_ok(bt_exec_measure_memory(f.exec, &plan, err));
     assert_true(plan.is_measured && plan.largest_seqs == 0);
     assert_int_equal(plan.activations + plan.variables + plan.slots > UINT64_C(12344), 1);
+    /* an evaluation, beside the slots that stay */
+    plugin->n_results = 2;
+    plugin->limit_bytes = kept + 12345;
+    assert_ok(bt_exec_measure_evaluation(f.exec, 4096, 4, &plan, err));
+    assert_true(plan.is_measured && plan.largest_seqs == 4096);
+    plugin->limit_bytes = (int64_t)plan.slots + 12344;
+    assert_ok(bt_exec_measure_evaluation(f.exec, 4096, 4, &plan, err));
+    assert_true(plan.is_measured && plan.largest_seqs == 0);
+    plugin->limit_bytes = INT64_C(1) << 40;
+    assert_ok(bt_exec_measure_evaluation(f.exec, 4096, 4, &plan, err));
+    assert_false(plan.is_measured);
     plugin->limit_bytes = plugin->temporary_bytes = 0;
     fail_at(plugin, NULL, 0, 0);
     fixture_close(&f);
