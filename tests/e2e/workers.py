@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -259,6 +260,27 @@ class Refusals(workers.Case):
         for rank in (0, 2):
             self.assertRegex(results[rank][2], r'rank 1 of 3 \(.*\) ended: .*train.tsv')
         self.assertFalse(os.path.exists(self.path('out')))
+
+
+class Measures(e2e.Case):
+    def run_bench(self, *args):
+        done = subprocess.run([sys.executable, '-B', os.path.join(e2e.SOURCE, 'bench/scaling.py'),
+                               '--build', e2e.BUILD, '--folder', self.folder, *args],
+                              capture_output=True, text=True, timeout=60 * SLOW)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [line.split(' | ') for line in done.stdout.splitlines() if line.startswith('| ')]
+
+    def test_steps(self):
+        rows = self.run_bench('--size', 'tiny', '--batch', '8', '--length', '16', '--steps', '2')
+        self.assertEqual([row[1] for row in rows[2:]], ['clip', 'sum'])
+
+    def test_prediction(self):
+        """By hand: 1 GB over 1 GB/s and 2 hosts is 1 s, and adding half of it at 2 GB/s 0.25 s."""
+        rows = self.run_bench('--predict', '--forward', '1', '--backward', '2', '--update', '0.5',
+                              '--gradient', '1e9', '--ranges', '10', '--latency', '0', '--links',
+                              '8', '--hosts', '1,2')
+        self.assertEqual(rows[2][2:], ['3.50 s, 100 %', '3.50 s, 100 % |'])
+        self.assertEqual(rows[3][2:], ['4.38 s, 80 %', '3.62 s, 97 % |'])
 
 
 if __name__ == '__main__':
