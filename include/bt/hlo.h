@@ -31,10 +31,12 @@ typedef struct bt_hlo_config {
     int64_t      n_longest;       /* no sequence has more slots; 0: S */
     bt_precision precision;       /* of the factors of products */
     bt_attention attention;       /* never AUTO: bt_hlo_attention_choose */
-    bool         has_key_mask;    /* some tokens may not be attended to */
-    bool         has_labels;      /* EVALUATE: compute the loss, too (where there is one) */
-    bool         recompute;       /* keep of each layer its input only: a third more work */
-    int32_t      n_replicas; /* each with a share of the batch; gradients are clipped, then added */
+    int64_t      attention_rows;  /* XLA: of at most so many rows at a time; 0: of as many as do not
+                                   * take much memory */
+    bool    has_key_mask;         /* some tokens may not be attended to */
+    bool    has_labels;           /* EVALUATE: compute the loss, too (where there is one) */
+    bool    recompute;            /* keep of each layer its input only: a third more work */
+    int32_t n_replicas; /* each with a share of the batch; gradients are clipped, then added */
 } bt_hlo_config;
 
 /* What an argument or a result is. */

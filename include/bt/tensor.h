@@ -79,6 +79,7 @@ typedef enum bt_attention {
     BT_ATTENTION_XLA,    /* written out, for every device: [rows, heads, slots, slots] in memory */
     BT_ATTENTION_AUTO,   /* the fastest of those that the device has */
     BT_ATTENTION_TRITON, /* our kernels for GPUs: nothing of slots * slots in memory */
+    BT_ATTENTION_CUDNN,  /* NVIDIA's, likewise; without dropout */
 } bt_attention;
 
 typedef enum bt_encoder_type {

@@ -78,9 +78,9 @@ const conf_class conf_class_trainer = {"official.core.config_definitions.Trainer
 static const conf_key runtime_keys[] = {
     KEY("all_reduce_alg", T_STR, NULLABLE, NULL, RULE_NONE,
         "how gradients are summed over devices (null = chosen): checked, and without effect"),
-    KEY("attention", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|xla|triton"),
-        "how devices compute attention: xla writes it out, triton is our kernels for GPUs, auto is "
-        "triton where there are any; processors have one of their own"),
+    KEY("attention", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|xla|triton|cudnn"),
+        "how devices compute attention: xla writes it out, triton is our kernels for GPUs, cudnn "
+        "NVIDIA's without dropout, auto is triton where there are GPUs; processors have their own"),
     KEY("batch_shares", T_STR, EXT, "tokens", &(const conf_rule)CHOICES("tokens|sequences"),
         "how a batch is divided over devices or processes: equal work, or equal numbers of "
         "sequences as Model Garden's replicas have them"),

@@ -4,10 +4,9 @@
  * know of the rows is made once a program; dropout's bits once a layer. */
 #include <string.h>
 
+#include "hlo_custom.h"
 #include "hlo_flash.h"
 #include "hlo_internal.h"
-
-enum { MAX_OPERANDS = 12, MAX_RESULTS = 3 };
 
 static const double masked_score = -1.0e9; /* as in hlo_attention.c */
 
@@ -25,46 +24,91 @@ static bool has_kernel(const bt_model *model, const bt_hlo_config *config) {
     return hlo_flash_fits(&shape);
 }
 
-bt_status hlo_attention_check(const bt_model *m, const bt_hlo_config *c, bt_error *err) {
-    if (c->attention == BT_ATTENTION_AUTO) {
-        return BT_FAIL(err, BT_E_INTERNAL, "a program for which nobody chose the attention");
-    }
-    if (c->attention == BT_ATTENTION_TRITON && !has_kernel(m, c)) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "runtime.attention: triton: there is no kernel for %" PRId64
-                       " rows of %" PRId64 " slots and %" PRId64 " attention heads of %" PRId64
-                       " (at most %d): set it to auto or xla",
-                       c->n_rows, c->n_slots, m->encoder.num_attention_heads,
-                       m->encoder.hidden_size / m->encoder.num_attention_heads,
-                       (int)HLO_FLASH_MAX_HEAD_SIZE);
-    }
-    return BT_OK;
+static bool trains_with_dropout(const bt_model *model, const bt_hlo_config *config) {
+    const bool trains = config->what == BT_HLO_TRAIN || config->what == BT_HLO_GRADIENTS ||
+                        config->what == BT_HLO_ACCUMULATE;
+    return trains && model->encoder.attention_dropout_rate > 0;
 }
 
-/* Only dropout's bits read it, by whole words: else programs would differ by nothing. */
-static void settle_longest(const bt_model *model, bt_hlo_config *config) {
-    const bool drops = config->what == BT_HLO_TRAIN || config->what == BT_HLO_GRADIENTS ||
-                       config->what == BT_HLO_ACCUMULATE;
-    config->n_longest = drops && model->encoder.attention_dropout_rate > 0 &&
-                                config->attention == BT_ATTENTION_TRITON
-                            ? 32 * hlo_attention_words(config)
-                            : 0;
+static bt_status check_triton(const bt_model *m, const bt_hlo_config *c, bt_error *err) {
+    return has_kernel(m, c)
+               ? BT_OK
+               : BT_FAIL(err, BT_E_UNSUPPORTED,
+                         "runtime.attention: triton: there is no kernel for %" PRId64
+                         " rows of %" PRId64 " slots and %" PRId64 " attention heads of %" PRId64
+                         " (at most %d): set it to auto or xla",
+                         c->n_rows, c->n_slots, m->encoder.num_attention_heads,
+                         m->encoder.hidden_size / m->encoder.num_attention_heads,
+                         (int)HLO_FLASH_MAX_HEAD_SIZE);
+}
+
+static bt_status check_cudnn(const bt_model *m, const bt_hlo_config *c, bt_error *err) {
+    enum { MAX_HEAD_SIZE = 128, HEAD_STEP = 8 };
+    const int64_t head_size = m->encoder.hidden_size / m->encoder.num_attention_heads;
+    if (trains_with_dropout(m, c)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "runtime.attention: cudnn: its dropout draws other masks than every other "
+                       "engine: set the encoder's attention_dropout_rate to 0, or this to auto");
+    }
+    if (head_size > MAX_HEAD_SIZE || head_size % HEAD_STEP != 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "runtime.attention: cudnn: attention heads of %" PRId64
+                       ", but it takes multiples of %d up to %d: set it to auto",
+                       head_size, (int)HEAD_STEP, (int)MAX_HEAD_SIZE);
+    }
+    return c->has_key_mask ? BT_FAIL(err, BT_E_INTERNAL, "masked keys for cuDNN") : BT_OK;
+}
+
+bt_status hlo_attention_check(const bt_model *m, const bt_hlo_config *c, bt_error *err) {
+    switch (c->attention) {
+    case BT_ATTENTION_XLA:
+        return BT_OK;
+    case BT_ATTENTION_AUTO:
+        break;
+    case BT_ATTENTION_TRITON:
+        return check_triton(m, c, err);
+    case BT_ATTENTION_CUDNN:
+        return check_cudnn(m, c, err);
+    }
+    return BT_FAIL(err, BT_E_INTERNAL, "a program for which nobody chose the attention");
+}
+
+/* What is asked for by name is for these devices and numbers. */
+static bt_status check_asked(bt_attention asked, const char *platform, const bt_hlo_config *config,
+                             bt_error *err) {
+    if (asked != BT_ATTENTION_TRITON && asked != BT_ATTENTION_CUDNN) {
+        return BT_OK;
+    }
+    if (strcmp(platform, "cuda") != 0) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "runtime.attention: %s: its kernels are for GPUs of the platform cuda, and "
+                       "this is %s: set it to auto",
+                       asked == BT_ATTENTION_TRITON ? "triton" : "cudnn", platform);
+    }
+    if (asked == BT_ATTENTION_CUDNN && config->precision == BT_PRECISION_F32) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "runtime.attention: cudnn: it multiplies bfloat16 or float16: set "
+                       "runtime.mixed_precision_dtype to one of them, or this to auto");
+    }
+    return BT_OK;
 }
 
 bt_status bt_hlo_attention_choose(const bt_model *model, bt_attention asked, const char *platform,
                                   bt_hlo_config *config, bt_error *err) {
     const bool is_cuda = strcmp(platform, "cuda") == 0;
-    if (asked == BT_ATTENTION_TRITON && !is_cuda) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "runtime.attention: triton: these kernels are for GPUs of the platform "
-                       "cuda, and this is %s: set it to auto",
-                       platform);
+    BT_TRY(check_asked(asked, platform, config, err));
+    config->attention = asked;
+    if (asked == BT_ATTENTION_AUTO) {
+        config->attention =
+            is_cuda && has_kernel(model, config) ? BT_ATTENTION_TRITON : BT_ATTENTION_XLA;
+    } else if (asked == BT_ATTENTION_CUDNN && config->has_key_mask) {
+        config->attention = BT_ATTENTION_TRITON; /* cuDNN's packed form has no place for masks */
     }
-    config->attention = asked != BT_ATTENTION_AUTO             ? asked
-                        : is_cuda && has_kernel(model, config) ? BT_ATTENTION_TRITON
-                                                               : BT_ATTENTION_XLA;
     BT_TRY(hlo_attention_check(model, config, err));
-    settle_longest(model, config);
+    /* only dropout's bits read it, by whole words: else programs would differ by nothing */
+    const bool has_bits =
+        config->attention == BT_ATTENTION_TRITON && trains_with_dropout(model, config);
+    config->n_longest = has_bits ? 32 * hlo_attention_words(config) : 0;
     return BT_OK;
 }
 
@@ -100,6 +144,9 @@ static hlo_value slot_of_sequence(hlo_step *s, const char *op, int64_t plus, int
 
 void hlo_attention_prepare(hlo_step *s) {
     hlo *const h = &s->h;
+    if (s->config.attention == BT_ATTENTION_CUDNN && s->config.what != BT_HLO_UPDATE) {
+        hlo_cudnn_prepare(s);
+    }
     if (s->config.attention != BT_ATTENTION_TRITON || s->config.what == BT_HLO_UPDATE) {
         return;
     }
@@ -114,112 +161,33 @@ void hlo_attention_prepare(hlo_step *s) {
 /* ---- the call -----------------------------------------------------------------------------------
  */
 
-typedef struct call {
-    hlo_value in[MAX_OPERANDS], out[MAX_RESULTS]; /* of out, shape and dtype */
-    int32_t   n_in, n_out;
-} call;
-
-static void add_operand(call *c, hlo_value x) {
-    c->in[c->n_in++] = x;
-}
-
-static void add_result(hlo_step *s, call *c, bt_dtype dtype, int32_t rank, const int64_t *dims) {
-    c->out[c->n_out++] = hlo_new(&s->h, dtype, rank, dims);
-}
-
-/* Text within a text of StableHLO. */
-static void put_quoted(hlo *h, const char *text) {
-    char   piece[256];
-    size_t n = 0;
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\n' || *text == '\\') {
-            static const char digits[] = "0123456789ABCDEF";
-            piece[n++] = '\\';
-            piece[n++] = digits[(unsigned char)*text >> 4];
-            piece[n++] = digits[(unsigned char)*text & 15];
-        } else {
-            piece[n++] = *text;
-        }
-        if (n + 4 > sizeof piece || text[1] == '\0') {
-            piece[n] = '\0';
-            hlo_put_text(h, piece);
-            n = 0;
-        }
-    }
-}
-
-/* "[dense<[1, 0]> : tensor<2xindex>, ...]": the last axis is that of neighbours */
-static void put_layouts(hlo *h, const hlo_value *values, int32_t n) {
-    hlo_put(h, "[");
-    for (int32_t i = 0; i < n; i++) {
-        hlo_put(h, "%sdense<[", i > 0 ? ", " : "");
-        for (int32_t axis = values[i].rank - 1; axis >= 0; axis--) {
-            hlo_put(h, "%" PRId32 "%s", axis, axis > 0 ? ", " : "");
-        }
-        hlo_put(h, "]> : tensor<%" PRId32 "xindex>", values[i].rank);
-    }
-    hlo_put(h, "]");
-}
-
-static void put_types(hlo *h, const hlo_value *values, int32_t n) {
-    hlo_put(h, "(");
-    for (int32_t i = 0; i < n; i++) {
-        hlo_put(h, "%s", i > 0 ? ", " : "");
-        hlo_put_type(h, values[i]);
-    }
-    hlo_put(h, ")");
-}
-
-static void put_attributes(hlo *h, const call *c, const hlo_kernel *k) {
+/* call->out are its results afterwards. */
+static void call_kernel(hlo_step *s, hlo_call *c, hlo_kernel *k) {
+    hlo *const h = &s->h;
+    hlo_call_begin(h, c, "__gpu$xla.gpu.triton");
     hlo_put(h,
-            ") {backend_config = \"\", mhlo.backend_config = {debug = false, grid_x = %" PRId64
+            "backend_config = \"\", mhlo.backend_config = {debug = false, grid_x = %" PRId64
             " : i32, grid_y = %" PRId64 " : i32, grid_z = %" PRId64 " : i32, ir = \"",
             k->grid[0], k->grid[1], k->grid[2]);
-    put_quoted(h, bt_str_text(&k->text));
-    hlo_put(h,
-            "\", name = \"%s\", num_stages = %" PRId32 " : i32, num_warps = %" PRId32
-            " : i32}, operand_layouts = ",
+    hlo_put_quoted(h, bt_str_text(&k->text));
+    hlo_put(h, "\", name = \"%s\", num_stages = %" PRId32 " : i32, num_warps = %" PRId32 " : i32}",
             k->name, k->n_stages, k->n_warps);
-    put_layouts(h, c->in, c->n_in);
-    hlo_put(h, ", result_layouts = ");
-    put_layouts(h, c->out, c->n_out);
-    hlo_put(h, "} : ");
-}
-
-/* c->out are its results afterwards. */
-static void call_kernel(hlo_step *s, call *c, hlo_kernel *k) {
-    hlo *const    h = &s->h;
-    const int32_t id = h->n_values++;
-    hlo_put_line(h);
-    hlo_put(h, "%%v%" PRId32 ":%" PRId32 " = stablehlo.custom_call @__gpu$xla.gpu.triton(", id,
-            c->n_out);
-    for (int32_t i = 0; i < c->n_in; i++) {
-        hlo_put(h, "%s", i > 0 ? ", " : "");
-        hlo_put_value(h, c->in[i]);
-    }
-    put_attributes(h, c, k);
-    put_types(h, c->in, c->n_in);
-    hlo_put(h, " -> ");
-    put_types(h, c->out, c->n_out);
-    for (int32_t i = 0; i < c->n_out; i++) {
-        c->out[i].id = id;
-        c->out[i].part = i;
-    }
+    hlo_call_end(h, c);
     bt_str_deinit(&k->text);
 }
 
 /* Those that both kernels begin with. */
-static call begin_call(hlo_step *s, hlo_value qkv, hlo_value bits) {
-    call c = {.n_in = 0};
-    add_operand(&c, qkv);
-    add_operand(&c, hlo_shape(&s->h, s->args[BT_HLO_SEGMENTS], s->T));
-    add_operand(&c, s->seq_first);
-    add_operand(&c, s->seq_behind);
+static hlo_call begin_call(hlo_step *s, hlo_value qkv, hlo_value bits) {
+    hlo_call c = {.n_in = 0};
+    hlo_call_operand(&c, qkv);
+    hlo_call_operand(&c, hlo_shape(&s->h, s->args[BT_HLO_SEGMENTS], s->T));
+    hlo_call_operand(&c, s->seq_first);
+    hlo_call_operand(&c, s->seq_behind);
     if (s->config.has_key_mask) {
-        add_operand(&c, s->key_bias);
+        hlo_call_operand(&c, s->key_bias);
     }
     if (hlo_attention_has_bits(s)) {
-        add_operand(&c, bits);
+        hlo_call_operand(&c, bits);
     }
     return c;
 }
@@ -232,14 +200,14 @@ hlo_attention hlo_attention_gpu_forward(hlo_step *s, hlo_value qkv, hlo_key key)
     if (shape.has_dropout) {
         a.bits = hlo_attention_bits(s, key, s->model->encoder.attention_dropout_rate);
     }
-    call            c = begin_call(s, qkv, a.bits);
+    hlo_call        c = begin_call(s, qkv, a.bits);
     const bt_status rc = hlo_flash_forward(&shape, &kernel, &err);
     if (rc != BT_OK) {
         hlo_fail(&s->h, rc, "%s", err.msg);
     }
-    add_result(s, &c, s->ct, HLO_DIMS(s->T, s->H));
-    add_result(s, &c, BT_DTYPE_F32, HLO_DIMS(s->R, s->NH, s->S));
-    add_result(s, &c, BT_DTYPE_F32, HLO_DIMS(s->R, s->NH, s->S));
+    hlo_call_result(&s->h, &c, s->ct, HLO_DIMS(s->T, s->H));
+    hlo_call_result(&s->h, &c, BT_DTYPE_F32, HLO_DIMS(s->R, s->NH, s->S));
+    hlo_call_result(&s->h, &c, BT_DTYPE_F32, HLO_DIMS(s->R, s->NH, s->S));
     call_kernel(s, &c, &kernel);
     a.context = c.out[0];
     a.max = c.out[1];
@@ -262,16 +230,16 @@ hlo_value hlo_attention_gpu_backward(hlo_step *s, hlo_value d_context, hlo_value
     const hlo_value       d = hlo_kept(s, d_context);
     hlo_kernel            kernel = {.text = BT_STR_INIT};
     bt_error              err = BT_ERROR_INIT;
-    call                  c = begin_call(s, qkv, a->bits);
+    hlo_call              c = begin_call(s, qkv, a->bits);
     const bt_status       rc = hlo_flash_backward(&shape, &kernel, &err);
     if (rc != BT_OK) {
         hlo_fail(&s->h, rc, "%s", err.msg);
     }
-    add_operand(&c, d);
-    add_operand(&c, a->max);
-    add_operand(&c, a->inv_sum);
-    add_operand(&c, along_context(s, a->context, d));
-    add_result(s, &c, s->ct, HLO_DIMS(s->T, 3, s->H));
+    hlo_call_operand(&c, d);
+    hlo_call_operand(&c, a->max);
+    hlo_call_operand(&c, a->inv_sum);
+    hlo_call_operand(&c, along_context(s, a->context, d));
+    hlo_call_result(&s->h, &c, s->ct, HLO_DIMS(s->T, 3, s->H));
     call_kernel(s, &c, &kernel);
     return c.out[0];
 }

@@ -105,38 +105,46 @@ hlo_value hlo_layer_forward(hlo_step *s, const hlo_layer *layer, hlo_value in,
                : hlo_norm_forward(s, keep->sum_2, hlo_layer_norm(s, HLO_VAR_OUTPUT_GAMMA, l));
 }
 
-/* In the order of hlo_encoder_keep.layers. */
+/* In the order of hlo_encoder_keep.layers: those that not every attention has come last. */
 static void list_kept(const hlo_layer_keep *keep, hlo_value list[HLO_N_KEPT]) {
     list[0] = keep->sum_2;
     list[1] = keep->qkv;
     list[2] = keep->attention.context;
-    list[3] = keep->attention.max;
-    list[4] = keep->attention.inv_sum;
-    list[5] = keep->sum_1;
-    list[6] = keep->pre_act;
+    list[3] = keep->sum_1;
+    list[4] = keep->pre_act;
+    list[5] = keep->attention.max;
+    list[6] = keep->attention.inv_sum;
     list[7] = keep->attention.bits;
 }
 
+int32_t hlo_n_kept(const hlo_step *s) {
+    return s->config.recompute                         ? 1
+           : s->config.attention == BT_ATTENTION_CUDNN ? HLO_N_KEPT - 2
+           : hlo_attention_has_bits(s)                 ? HLO_N_KEPT
+                                                       : HLO_N_KEPT - 1;
+}
+
 /* Empty stacks [L,...] of what a layer keeps; with recomputation its input only. */
-static int32_t empty_stacks(hlo_step *s, int64_t L, hlo_value stacks[HLO_N_KEPT]) {
-    hlo *const h = &s->h;
-    if (s->config.recompute) {
-        stacks[0] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
-        return 1;
+static void empty_stacks(hlo_step *s, int64_t L, hlo_value stacks[HLO_N_KEPT]) {
+    hlo *const    h = &s->h;
+    const bool    cudnn = s->config.attention == BT_ATTENTION_CUDNN;
+    const int32_t n = hlo_n_kept(s);
+    stacks[0] = hlo_zeros(h, s->config.recompute ? s->ct : BT_DTYPE_F32, HLO_DIMS(L, s->T, s->H));
+    if (n > 1) {
+        stacks[1] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, 3, s->H));
+        stacks[2] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
+        stacks[3] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
+        stacks[4] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->I));
+        stacks[5] = hlo_zeros(h, BT_DTYPE_F32,
+                              HLO_DIMS(L, cudnn ? hlo_cudnn_sequences(s) : s->R, s->NH, s->S));
     }
-    stacks[0] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->T, s->H));
-    stacks[1] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, 3, s->H));
-    stacks[2] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
-    stacks[3] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->R, s->NH, s->S));
-    stacks[4] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->R, s->NH, s->S));
-    stacks[5] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->H));
-    stacks[6] = hlo_zeros(h, s->ct, HLO_DIMS(L, s->T, s->I));
-    if (!hlo_attention_has_bits(s)) {
-        return 7;
+    if (n > 6) {
+        stacks[6] = hlo_zeros(h, BT_DTYPE_F32, HLO_DIMS(L, s->R, s->NH, s->S));
     }
-    stacks[7] =
-        hlo_zeros(h, BT_DTYPE_U32, HLO_DIMS(L, s->T, s->NH, hlo_attention_words(&s->config)));
-    return HLO_N_KEPT;
+    if (n > 7) {
+        stacks[7] =
+            hlo_zeros(h, BT_DTYPE_U32, HLO_DIMS(L, s->T, s->NH, hlo_attention_words(&s->config)));
+    }
 }
 
 /* The layers of one loop: n_layers (int32) of them, for L of which there is room. */
@@ -147,7 +155,10 @@ static hlo_value loop_forward(hlo_step *s, hlo_value n_layers, int64_t L, hlo_va
     hlo_value      kept[HLO_N_KEPT];
     hlo_layer_keep layer_keep = {0};
     hlo_loop       loop;
-    const int32_t  n_kept = keep != NULL ? empty_stacks(s, L, carry + 1) : 0;
+    const int32_t  n_kept = keep != NULL ? hlo_n_kept(s) : 0;
+    if (keep != NULL) {
+        empty_stacks(s, L, carry + 1);
+    }
     hlo_loop_begin(h, &loop, n_layers, carry, 1 + n_kept);
     const hlo_layer layer = hlo_layer_at(s, loop.counter, false);
     carry[0] = hlo_layer_forward(s, &layer, loop.carry[0], &layer_keep);

@@ -47,15 +47,11 @@ static hlo_layer_keep kept_of(hlo_step *s, const hlo_layer *l, hlo_value x,
         (void)hlo_layer_forward(s, l, x, &k);
         return k;
     }
-    k.sum_2 = hlo_row(h, keep->layers[0], layer);
-    k.qkv = hlo_row(h, keep->layers[1], layer);
-    k.attention.context = hlo_row(h, keep->layers[2], layer);
-    k.attention.max = hlo_row(h, keep->layers[3], layer);
-    k.attention.inv_sum = hlo_row(h, keep->layers[4], layer);
-    k.sum_1 = hlo_row(h, keep->layers[5], layer);
-    k.pre_act = hlo_row(h, keep->layers[6], layer);
-    if (hlo_attention_has_bits(s)) {
-        k.attention.bits = hlo_row(h, keep->layers[7], layer);
+    hlo_value *const places[HLO_N_KEPT] = {
+        &k.sum_2,   &k.qkv,           &k.attention.context, &k.sum_1,
+        &k.pre_act, &k.attention.max, &k.attention.inv_sum, &k.attention.bits};
+    for (int32_t i = 0; i < hlo_n_kept(s); i++) {
+        *places[i] = hlo_row(h, keep->layers[i], layer);
     }
     return k;
 }

@@ -82,8 +82,10 @@ typedef struct hlo_step {
     hlo_key   keys; /* of all dropout places: embedding, head, head's input, layer by layer */
     hlo_value seq_first, seq_behind; /* [T] int32: hlo_flash.h; with kernels */
     hlo_value key_bias;              /* [T] float32: likewise */
-    hlo_value word_rows;             /* [T,E] the word table's gradient, slot by slot */
-    hlo_value word_sum_sq;           /* of word_rows */
+    /* hlo_attention_cudnn.c: int32 [R,M], [R,M+1], true [T] */
+    hlo_value seq_lengths, seq_offsets, is_token;
+    hlo_value word_rows;   /* [T,E] the word table's gradient, slot by slot */
+    hlo_value word_sum_sq; /* of word_rows */
 } hlo_step;
 
 /* hlo_variable.c */
@@ -159,7 +161,7 @@ hlo_value hlo_act_backward(hlo_step *s, bt_activation act, hlo_value d_out, hlo_
 /* hlo_attention.c: qkv [T,3,H] */
 typedef struct hlo_attention {
     hlo_value context;      /* [T,H] */
-    hlo_value max, inv_sum; /* [R,NH,S] of the softmax */
+    hlo_value max, inv_sum; /* [R,NH,S] of the softmax; cuDNN: one array [sequences,NH,S] */
     hlo_value bits;         /* [T,NH,words] of dropout, with kernels */
 } hlo_attention;
 hlo_attention hlo_attention_forward(hlo_step *s, hlo_value qkv, hlo_key key);
@@ -175,6 +177,13 @@ void                  hlo_attention_prepare(hlo_step *s);
 hlo_attention         hlo_attention_gpu_forward(hlo_step *s, hlo_value qkv, hlo_key key);
 hlo_value             hlo_attention_gpu_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
                                                  const hlo_attention *a);
+
+/* hlo_attention_cudnn.c: the same by cuDNN. */
+int64_t       hlo_cudnn_sequences(const hlo_step *s); /* in its arrays */
+void          hlo_cudnn_prepare(hlo_step *s);
+hlo_attention hlo_cudnn_forward(hlo_step *s, hlo_value qkv);
+hlo_value     hlo_cudnn_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
+                                 const hlo_attention *a);
 
 /* ---- encoder, head
  * -------------------------------------------------------------------------------
@@ -197,6 +206,7 @@ typedef struct hlo_layer_keep {
     hlo_value     sum_2;   /* [N,H] the feed-forward's residual sum */
 } hlo_layer_keep;
 enum { HLO_N_KEPT = 8 };
+int32_t hlo_n_kept(const hlo_step *s); /* hlo_encoder.c: so many of them there are */
 
 /* What the backward needs of the encoder: keeps of all layers, [L,...]; with recomputation their
  * inputs alone. A last layer for first tokens is beside them, which are [L-1,...] then. */

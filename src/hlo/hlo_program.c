@@ -140,7 +140,8 @@ static bool reads_first_slots(const hlo_step *s) {
     const bt_head_config *const head = &s->model->head;
     return s->config.what == BT_HLO_ENCODE || bt_model_reads_first_rows(head) ||
            (head->loss == BT_LOSS_SPAN && reads_loss(s)) ||
-           (hlo_drops_attention(s) && s->config.attention == BT_ATTENTION_XLA);
+           (hlo_drops_attention(s) && s->config.attention == BT_ATTENTION_XLA) ||
+           s->config.attention == BT_ATTENTION_CUDNN;
 }
 
 static void add_inputs(hlo_step *s) {

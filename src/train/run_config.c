@@ -133,9 +133,10 @@ bt_precision run_config_precision(const run_config *config) {
 }
 
 bt_attention run_config_attention(const run_config *config) {
-    return bt_str_equal(config->attention, "triton") ? BT_ATTENTION_TRITON
-           : bt_str_equal(config->attention, "xla")  ? BT_ATTENTION_XLA
-                                                     : BT_ATTENTION_AUTO;
+    return bt_str_equal(config->attention, "triton")  ? BT_ATTENTION_TRITON
+           : bt_str_equal(config->attention, "cudnn") ? BT_ATTENTION_CUDNN
+           : bt_str_equal(config->attention, "xla")   ? BT_ATTENTION_XLA
+                                                      : BT_ATTENTION_AUTO;
 }
 
 /* epochs * rows / batch, rounded up so that no row of the last epoch is left out. */

@@ -96,7 +96,8 @@ class Devices(e2e.Case):
                 (self.on_devices + ',runtime.batch_shares=rows', 2, 'batch_shares'),
                 (self.on_devices + ',runtime.distribution_strategy=mirrored,runtime.num_gpus=99', 5,
                  '99 devices'),
-                (self.on_devices + ',runtime.attention=triton', 2, 'set it to auto')):
+                (self.on_devices + ',runtime.attention=triton', 2, 'set it to auto'),
+                (self.on_devices + ',runtime.attention=cudnn', 2, 'cudnn: its kernels')):
             result = self.train(expect=code, override=override, run_how=self.how)
             self.assertIn(words, self.one_error(result), override)
             self.assertFalse(os.path.exists(self.path('out')), override)

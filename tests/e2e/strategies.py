@@ -36,7 +36,7 @@ REFUSED = (
     ('runtime.task_index=1', '', 'runtime.task_index: 1'),
     ('runtime.attention=triton', '', "runtime.attention: 'triton'"),
     ('runtime.attention=xla', '', 'this run is on processors'),
-    ('runtime.attention=flash', '', 'auto|xla|triton'),
+    ('runtime.attention=flash', '', 'auto|xla|triton|cudnn'),
 )
 
 

@@ -187,7 +187,10 @@ done:
 
 /* Whether it is for these devices at all: sizes come with the batches. */
 static bt_status check_attention(const exec_pjrt *exec, bt_error *err) {
-    bt_hlo_config smallest = {.n_rows = 1, .n_slots = 1};
+    bt_hlo_config smallest = {.what = exec->optim != NULL ? BT_HLO_TRAIN : BT_HLO_EVALUATE,
+                              .n_rows = 1,
+                              .n_slots = 1,
+                              .precision = exec->precision};
     return bt_hlo_attention_choose(exec->model, exec->attention,
                                    bt_pjrt_client_platform(exec->client), &smallest, err);
 }

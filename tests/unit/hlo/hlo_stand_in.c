@@ -65,19 +65,23 @@ static hlo_value kept_of(stand_in *f, hlo_value bits, hlo_value firsts, double s
     return hlo_scaled(h, hlo_reduce(h, "add", own, 16), scale);
 }
 
-/* The arguments that both kernels begin with. */
-static void begin(stand_in *f, const bt_model *m, const bt_hlo_config *c) {
-    const float rate = c->what == BT_HLO_EVALUATE || c->what == BT_HLO_ENCODE
-                           ? 0
-                           : m->encoder.attention_dropout_rate;
+static void size_up(stand_in *f, const bt_model *m, const bt_hlo_config *c) {
     memset(f, 0, sizeof *f);
     hlo_init(&f->h, 1);
-    hlo *const h = &f->h;
     f->R = c->n_rows;
     f->S = c->n_slots;
     f->T = f->R * f->S;
     f->N = m->encoder.num_attention_heads;
     f->D = m->encoder.hidden_size / f->N;
+}
+
+/* The arguments that both kernels begin with. */
+static void begin(stand_in *f, const bt_model *m, const bt_hlo_config *c) {
+    const float rate = c->what == BT_HLO_EVALUATE || c->what == BT_HLO_ENCODE
+                           ? 0
+                           : m->encoder.attention_dropout_rate;
+    hlo *const  h = &f->h;
+    size_up(f, m, c);
     f->W = (c->n_longest + 31) / 32;
     f->has_dropout = rate > 0;
     const hlo_value qkv = argument(f, BT_DTYPE_F32, HLO_DIMS(f->T, 3, f->N * f->D));
@@ -171,10 +175,129 @@ static void add_backward(const bt_model *m, const bt_hlo_config *c, bt_str *out)
     end(&f, "bert_attention_backward", &d_qkv, 1, out);
 }
 
+/* ---- cuDNN --------------------------------------------------------------------------------------
+ * Sequences are a list of G, with their first elements in ascending order and their lengths. What
+ * is of no sequence is not a number in results. */
+
+/* [R,M] lengths twice, [R,M+1] first elements twice: where slots see each other */
+static void read_sequences(stand_in *f, int64_t M) {
+    hlo *const      h = &f->h;
+    const int64_t   G = f->R * M;
+    const hlo_value lengths = hlo_shape(h, argument(f, BT_DTYPE_I32, HLO_DIMS(f->R, M)), G);
+    (void)argument(f, BT_DTYPE_I32, HLO_DIMS(f->R, M));
+    const hlo_value offsets =
+        hlo_shape(h, argument(f, BT_DTYPE_I32, HLO_DIMS(f->R, M + 1)), G + f->R);
+    (void)argument(f, BT_DTYPE_I32, HLO_DIMS(f->R, M + 1));
+    const hlo_value starts =
+        hlo_div(h, offsets, hlo_fill(h, offsets, (double)(f->N * f->D))); /* slots */
+    const hlo_value like = hlo_new(h, BT_DTYPE_I32, HLO_DIMS(G, f->T));
+    const hlo_value slot = hlo_iota(h, BT_DTYPE_I32, like, 1);
+    const hlo_value from = hlo_spread(h, hlo_slice(h, starts, 0, 0, G, 1), like, 0);
+    const hlo_value is_in =
+        hlo_binary(h, "and", hlo_compare(h, "GE", slot, from),
+                   hlo_compare(h, "LT", slot, hlo_add(h, from, hlo_spread(h, lengths, like, 0))));
+    const hlo_value numbers = hlo_plus(h, hlo_iota(h, BT_DTYPE_I32, like, 0), 1);
+    const hlo_value own =
+        hlo_reduce(h, "add", hlo_select(h, is_in, numbers, hlo_fill(h, numbers, 0)), 1);
+    f->visible = hlo_compare(h, "EQ", over_scores(f, own, 2), over_scores(f, own, 3));
+    f->bias = hlo_fill(h, like_scores(f, BT_DTYPE_F32), 0);
+    const hlo_value n = hlo_shape(h, starts, G + f->R);
+    const hlo_value is_ascending =
+        hlo_reduce(h, "and",
+                   hlo_compare(h, "LE", hlo_slice(h, n, 0, 0, G + f->R - 1, 1),
+                               hlo_slice(h, n, 0, 1, G + f->R, 1)),
+                   1);
+    const hlo_value zero = hlo_fill_as(h, BT_DTYPE_F32, own, 0);
+    const hlo_value is_known = hlo_binary(h, "and", hlo_compare(h, "GT", own, hlo_fill(h, own, 0)),
+                                          hlo_broadcast(h, is_ascending, own, NULL));
+    f->kept = hlo_select(h, is_known, zero, hlo_div(h, zero, zero)); /* [T] 0, or no number */
+}
+
+/* [R,S,N,D] as [R,N,S,D], and no numbers where nothing is written */
+static hlo_value written(stand_in *f, hlo_value x) {
+    static const int32_t order[] = {0, 2, 1, 3};
+    static const int32_t of_slots[] = {0, 1};
+    hlo *const           h = &f->h;
+    const hlo_value      none = hlo_shape(h, f->kept, f->R, f->S);
+    return hlo_transpose(h, hlo_add(h, x, hlo_broadcast(h, none, x, of_slots)), order);
+}
+
+static hlo_value heads_argument(stand_in *f) {
+    return argument(f, BT_DTYPE_F32, HLO_DIMS(f->R, f->S, f->N, f->D));
+}
+
+static hlo_value softmax(stand_in *f) {
+    hlo *const      h = &f->h;
+    const hlo_value e = weights_of(f, hlo_reduce(h, "maximum", scores_of(f), 8));
+    return hlo_div(h, e, hlo_spread(h, hlo_reduce(h, "add", e, 8), e, 0));
+}
+
+static hlo_value workspace(stand_in *f) {
+    return hlo_zeros(&f->h, BT_DTYPE_U8, HLO_DIMS(0));
+}
+
+static const double some_statistic = 7;
+
+static void add_cudnn_forward(const bt_model *m, const bt_hlo_config *c, int64_t M, bt_str *out) {
+    stand_in f;
+    size_up(&f, m, c);
+    hlo *const h = &f.h;
+    f.q = heads_argument(&f);
+    f.k = heads_argument(&f);
+    f.v = heads_argument(&f);
+    read_sequences(&f, M);
+    const hlo_value context = hlo_einsum(h, "rnqk,rknd->rqnd", softmax(&f), f.v, BT_DTYPE_F32);
+    const hlo_value statistics =
+        hlo_fill(h, hlo_new(h, BT_DTYPE_F32, HLO_DIMS(f.R * M, f.N, f.S)), some_statistic);
+    const hlo_value results[3] = {written(&f, context), statistics, workspace(&f)};
+    end(&f, "cudnn_forward", results, 3, out);
+}
+
+static void add_cudnn_backward(const bt_model *m, const bt_hlo_config *c, int64_t M, bt_str *out) {
+    stand_in f;
+    size_up(&f, m, c);
+    hlo *const   h = &f.h;
+    const double root = 1 / sqrt((double)f.D);
+    f.q = heads_argument(&f);
+    f.k = heads_argument(&f);
+    f.v = heads_argument(&f);
+    const hlo_value statistics = argument(&f, BT_DTYPE_F32, HLO_DIMS(f.R * M, f.N, f.S));
+    const hlo_value is_forwards = hlo_reduce(
+        h, "and", hlo_compare(h, "EQ", statistics, hlo_fill(h, statistics, some_statistic)), 7);
+    const hlo_value given = heads_argument(&f);
+    const hlo_value d = hlo_select(h, is_forwards, given, hlo_fill(h, given, 0));
+    const hlo_value context = heads_argument(&f);
+    read_sequences(&f, M);
+    const hlo_value p = softmax(&f);
+    const hlo_value along = hlo_transpose(h, hlo_reduce(h, "add", hlo_mul(h, d, context), 8),
+                                          (const int32_t[]){0, 2, 1});
+    const hlo_value d_p = hlo_einsum(h, "rqnd,rknd->rnqk", d, f.v, BT_DTYPE_F32);
+    const hlo_value d_scores =
+        hlo_scaled(h, hlo_mul(h, p, hlo_sub(h, d_p, hlo_spread(h, along, p, 0))), root);
+    const hlo_value results[4] = {
+        written(&f, hlo_einsum(h, "rnqk,rknd->rqnd", d_scores, f.k, BT_DTYPE_F32)),
+        written(&f, hlo_einsum(h, "rnqk,rqnd->rknd", d_scores, f.q, BT_DTYPE_F32)),
+        written(&f, hlo_einsum(h, "rnqk,rqnd->rknd", p, d, BT_DTYPE_F32)), workspace(&f)};
+    end(&f, "cudnn_backward", results, 4, out);
+}
+
+/* ---- the program --------------------------------------------------------------------------------
+ */
+
+/* The function that stands for a target: one of Triton's has its name among the attributes. */
+static void put_name(bt_str *out, const char *target, const char *attributes) {
+    static const char named[] = "name = \"";
+    if (strncmp(target, "__cudnn$fmhaSoftmax", 19) == 0) {
+        assert_ok(bt_str_append(out, target[19] == '(' ? "cudnn_forward" : "cudnn_backward", err));
+        return;
+    }
+    const char *const name = strstr(attributes, named) + strlen(named);
+    assert_ok(bt_str_appendf(out, err, "%.*s", (int)strcspn(name, "\""), name));
+}
+
 /* The text with calls of functions in the place of custom calls. */
 static int replace_calls(const char *text, bt_str *out) {
-    static const char call[] = "stablehlo.custom_call @__gpu$xla.gpu.triton(";
-    static const char named[] = "name = \"";
+    static const char call[] = "stablehlo.custom_call @";
     static const char layouts[] = "result_layouts = [";
     int               n = 0;
     for (;; n++) {
@@ -183,23 +306,28 @@ static int replace_calls(const char *text, bt_str *out) {
             assert_ok(bt_str_append(out, text, err));
             return n;
         }
-        const char *const operands = at + strlen(call);
+        const char *const target = at + strlen(call);
+        const char *const operands = strchr(target, '(');
         const char *const close = strchr(operands, ')');
-        const char *const name = strstr(close, named) + strlen(named);
-        const char *const types = strstr(strstr(name, layouts), "]} : ") + 2;
-        assert_ok(bt_str_appendf(out, err, "%.*sfunc.call @%.*s(%.*s)", (int)(at - text), text,
-                                 (int)strcspn(name, "\""), name, (int)(close - operands),
-                                 operands));
-        text = types;
+        assert_ok(bt_str_appendf(out, err, "%.*sfunc.call @", (int)(at - text), text));
+        put_name(out, target, close);
+        assert_ok(bt_str_appendf(out, err, "%.*s)", (int)(close - operands), operands));
+        text = strstr(strstr(close, layouts), "]} : ") + 2;
     }
 }
 
 void hlo_stand_in(bt_hlo_program *program, const bt_model *model, const bt_hlo_config *config) {
-    bt_str functions = BT_STR_INIT;
-    bt_str text = BT_STR_INIT;
+    bt_str        functions = BT_STR_INIT;
+    bt_str        text = BT_STR_INIT;
+    const int64_t M = (config->n_seqs + config->n_rows - 1) / config->n_rows;
     assert_true(replace_calls(program->text, &text) > 0);
-    add_forward(model, config, &functions);
-    add_backward(model, config, &functions);
+    if (config->attention == BT_ATTENTION_CUDNN) {
+        add_cudnn_forward(model, config, M > 2 ? M : 2, &functions);
+        add_cudnn_backward(model, config, M > 2 ? M : 2, &functions);
+    } else {
+        add_forward(model, config, &functions);
+        add_backward(model, config, &functions);
+    }
     text.len = (size_t)(strrchr(text.data, '}') - text.data);
     text.data[text.len] = '\0';
     assert_ok(bt_str_appendf(&text, err, "%s}\n", bt_str_text(&functions)));

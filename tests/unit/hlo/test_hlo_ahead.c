@@ -3,7 +3,7 @@
  * Training programs compiled for GPUs and TPUs that are not here, with the plug-ins of
  * tools/get_pjrt.sh where they were fetched: a small one on two replicas; with BT_LONG_TESTS=1
  * BERT-base, whose temporary memory is held to what docs/devices.md says. Nothing of results or
- * speed. usage: test_hlo_ahead cuda|tpu [ROW] */
+ * speed. usage: test_hlo_ahead cuda|tpu [ROW [TARGET]] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +29,15 @@ typedef struct step_row {
 static const step_row gpu_rows[] = {
     {"small", 32, 2, 4, 4, 128, false, 2, 64e6, false, BT_ATTENTION_XLA},
     {"small, kernels", 64, 2, 1, 4, 72, false, 2, 64e6, false, BT_ATTENTION_TRITON},
+    {"small, cuDNN", 64, 2, 1, 4, 72, false, 1, 64e6, true, BT_ATTENTION_CUDNN},
     {"BERT-base", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_ATTENTION_XLA},
     {"BERT-base, recomputed", 768, 12, 12, 128, 128, true, 1, 2e9, true, BT_ATTENTION_XLA},
     {"BERT-base, kernels", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_ATTENTION_TRITON},
     {"BERT-base, kernels, recomputed", 768, 12, 12, 128, 128, true, 1, 2e9, true,
      BT_ATTENTION_TRITON},
-    {"BERT-base, kernels, SQuAD", 768, 12, 12, 16, 768, false, 1, 6e9, true, BT_ATTENTION_TRITON},
-    {"BERT-large, kernels, SQuAD", 1024, 24, 16, 16, 768, false, 1, 12e9, true,
-     BT_ATTENTION_TRITON},
+    {"BERT-base, cuDNN", 768, 12, 12, 128, 128, false, 1, 6e9, true, BT_ATTENTION_CUDNN},
+    {"SQuAD", 768, 12, 12, 16, 768, false, 1, 6e9, true, BT_ATTENTION_XLA},
+    {"SQuAD, kernels", 768, 12, 12, 16, 768, false, 1, 4e9, true, BT_ATTENTION_TRITON},
 };
 static const step_row tpu_rows[] = {
     {"small", 32, 2, 4, 4, 128, false, 2, 64e6, false, BT_ATTENTION_XLA},
@@ -58,7 +59,8 @@ static bt_hlo_program *make_step(const step_row *row) {
                                        .max_position_embeddings = 512,
                                        .type_vocab_size = 2,
                                        .dropout_rate = 0.1F,
-                                       .attention_dropout_rate = 0.1F,
+                                       .attention_dropout_rate =
+                                           row->attention == BT_ATTENTION_CUDNN ? 0 : 0.1F,
                                        .initializer_range = 0.02F};
     const bt_head_config    head = {.kind = BT_HEAD_POOLER_DENSE,
                                     .loss = BT_LOSS_SOFTMAX,
@@ -124,13 +126,13 @@ static void compile_all(const step_row *rows, size_t n) {
 
 static void steps_compile_for_gpus(void **state) {
     (void)state;
-    target_name = "h100:2";
+    target_name = target_name != NULL ? target_name : "h100:2";
     compile_all(gpu_rows, BT_ARRAY_LEN(gpu_rows));
 }
 
 static void steps_compile_for_tpus(void **state) {
     (void)state;
-    target_name = "v5e:2x2";
+    target_name = target_name != NULL ? target_name : "v5e:2x2";
     compile_all(tpu_rows, BT_ARRAY_LEN(tpu_rows));
 }
 
@@ -138,6 +140,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest gpu_tests[] = {cmocka_unit_test(steps_compile_for_gpus)};
     const struct CMUnitTest tpu_tests[] = {cmocka_unit_test(steps_compile_for_tpus)};
     only = argc > 2 ? argv[2] : NULL;
+    target_name = argc > 3 ? argv[3] : NULL;
     const bool is_tpu = argc > 1 && strcmp(argv[1], "tpu") == 0;
     char      *path = NULL;
     bt_error   why = BT_ERROR_INIT;

@@ -19,7 +19,9 @@ typedef struct engine_case {
     bt_activation  act;
     int64_t        E; /* 0: as hidden */
     float          dropout;
-    bool           norm_first, is_albert, key_mask, row_weights, class_rule, recompute, kernels;
+    int64_t        attention_rows;
+    bool           norm_first, is_albert, key_mask, row_weights, class_rule, recompute;
+    bt_attention   attention;
 } engine_case;
 
 #define HEAD(which, what, n)                                                                       \
@@ -41,16 +43,28 @@ static const engine_case cases[] = {
      .act = BT_ACT_GELU_ERF,
      .E = 20,
      .dropout = 0.25F},
+    {.name = "blocks", /* two, of two rows */
+     .head = HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 5),
+     .dropout = 0.1F,
+     .key_mask = true,
+     .attention_rows = 3},
     {.name = "kernels",
      .head = HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 5),
      .dropout = 0.1F,
      .key_mask = true,
-     .kernels = true},
+     .attention = BT_ATTENTION_TRITON},
     {.name = "kernels_recomputed",
      .head = HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3),
      .dropout = 0.25F,
      .recompute = true,
-     .kernels = true},
+     .attention = BT_ATTENTION_TRITON},
+    {.name = "cudnn",
+     .head = HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 5),
+     .attention = BT_ATTENTION_CUDNN},
+    {.name = "cudnn_recomputed",
+     .head = HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3),
+     .recompute = true,
+     .attention = BT_ATTENTION_CUDNN},
     {.name = "recomputed",
      .head = HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_MSE, 1),
      .act = BT_ACT_SWISH,
@@ -174,8 +188,9 @@ static bt_hlo_config config_for(const engine_case *c, bt_hlo_what what) {
                            .has_key_mask = c->key_mask,
                            .has_labels = true,
                            .recompute = c->recompute,
-                           .attention = c->kernels ? BT_ATTENTION_TRITON : BT_ATTENTION_XLA,
+                           .attention = c->attention,
                            .n_longest = MAX_LENGTH,
+                           .attention_rows = c->attention_rows,
                            .n_replicas = 1};
 }
 
@@ -282,7 +297,7 @@ static int run_case(const char *name) {
     for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
         if (strcmp(cases[i].name, name) == 0) {
             the_case = &cases[i];
-            hlo_run_change = the_case->kernels ? hlo_stand_in : NULL;
+            hlo_run_change = the_case->attention != BT_ATTENTION_XLA ? hlo_stand_in : NULL;
             open_model(the_case);
             draw_batch(the_case);
             /* forward alone is the same formulas: once is enough */

@@ -358,38 +358,93 @@ static void what_cannot_be_is_refused_by_name(void **state) {
     }
 }
 
+enum { MANY_ROWS = 65536 }; /* more than kernels count */
+
 /* Kernels where there are GPUs; the bits of dropout are as many as the longest sequence needs. */
 static void attention_is_chosen_by_platform(void **state) {
     (void)state;
     const struct {
-        bt_attention asked;
-        const char  *platform;
-        bt_attention chosen;
-        bt_hlo_what  what;
-        int64_t      n_rows, n_longest;
+        bt_attention  asked;
+        const char   *platform;
+        bt_attention  chosen;
+        bt_hlo_config config; /* n_longest: afterwards */
     } rows[] = {
-        {BT_ATTENTION_AUTO, "cuda", BT_ATTENTION_TRITON, BT_HLO_TRAIN, 3, 64},
-        {BT_ATTENTION_AUTO, "cuda", BT_ATTENTION_TRITON, BT_HLO_EVALUATE, 3, 0},
-        {BT_ATTENTION_AUTO, "cuda", BT_ATTENTION_XLA, BT_HLO_TRAIN, 65536, 0}, /* too many */
-        {BT_ATTENTION_AUTO, "cpu", BT_ATTENTION_XLA, BT_HLO_TRAIN, 3, 0},
-        {BT_ATTENTION_AUTO, "tpu", BT_ATTENTION_XLA, BT_HLO_TRAIN, 3, 0},
-        {BT_ATTENTION_XLA, "cuda", BT_ATTENTION_XLA, BT_HLO_TRAIN, 3, 0},
-        {BT_ATTENTION_TRITON, "cuda", BT_ATTENTION_TRITON, BT_HLO_TRAIN, 3, 64},
+        {BT_ATTENTION_AUTO,
+         "cuda",
+         BT_ATTENTION_TRITON,
+         {.what = BT_HLO_TRAIN, .n_rows = 3, .n_longest = 64}},
+        {BT_ATTENTION_AUTO, "cuda", BT_ATTENTION_TRITON, {.what = BT_HLO_EVALUATE, .n_rows = 3}},
+        {BT_ATTENTION_AUTO, "cuda", BT_ATTENTION_XLA, {.what = BT_HLO_TRAIN, .n_rows = MANY_ROWS}},
+        {BT_ATTENTION_AUTO, "cpu", BT_ATTENTION_XLA, {.what = BT_HLO_TRAIN, .n_rows = 3}},
+        {BT_ATTENTION_AUTO, "tpu", BT_ATTENTION_XLA, {.what = BT_HLO_TRAIN, .n_rows = 3}},
+        {BT_ATTENTION_XLA, "cuda", BT_ATTENTION_XLA, {.what = BT_HLO_TRAIN, .n_rows = 3}},
+        {BT_ATTENTION_TRITON,
+         "cuda",
+         BT_ATTENTION_TRITON,
+         {.what = BT_HLO_TRAIN, .n_rows = 3, .n_longest = 64}},
+        {BT_ATTENTION_CUDNN,
+         "cuda",
+         BT_ATTENTION_CUDNN,
+         {.what = BT_HLO_EVALUATE, .n_rows = 3, .precision = BT_PRECISION_BF16}},
+        {BT_ATTENTION_CUDNN,
+         "cuda",
+         BT_ATTENTION_TRITON,
+         {.what = BT_HLO_EVALUATE,
+          .n_rows = 3,
+          .precision = BT_PRECISION_F16,
+          .has_key_mask = true}},
     };
-    bt_hlo_config config = {.n_rows = 3, .n_slots = 100};
     open_model(adamw, &classes, 2);
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        config = (bt_hlo_config){
-            .what = rows[i].what, .n_rows = rows[i].n_rows, .n_slots = 100, .n_longest = 40};
+        bt_hlo_config config = rows[i].config;
+        config.n_slots = 100;
+        config.n_longest = 40;
         assert_ok(bt_hlo_attention_choose(f.model, rows[i].asked, rows[i].platform, &config, err));
         assert_int_equal(config.attention, rows[i].chosen);
-        assert_int_equal(config.n_longest, rows[i].n_longest);
+        assert_int_equal(config.n_longest, rows[i].config.n_longest);
     }
-    assert_fails(bt_hlo_attention_choose(f.model, BT_ATTENTION_TRITON, "tpu", &config, err),
-                 BT_E_CONFIG, "and this is tpu");
-    config.n_rows = 65536;
-    assert_fails(bt_hlo_attention_choose(f.model, BT_ATTENTION_TRITON, "cuda", &config, err),
-                 BT_E_UNSUPPORTED, "65536 rows of 100 slots");
+    fixture_close(&f);
+}
+
+static void attention_that_is_not_there_is_refused(void **state) {
+    (void)state;
+    const struct {
+        bt_attention  asked;
+        const char   *platform;
+        bt_hlo_config config;
+        bt_status     status;
+        const char   *message;
+    } rows[] = {
+        {BT_ATTENTION_TRITON,
+         "tpu",
+         {.n_rows = 3},
+         BT_E_CONFIG,
+         "triton: its kernels are for GPUs"},
+        {BT_ATTENTION_CUDNN, "cpu", {.n_rows = 3}, BT_E_CONFIG, "and this is cpu"},
+        {BT_ATTENTION_TRITON,
+         "cuda",
+         {.n_rows = MANY_ROWS},
+         BT_E_UNSUPPORTED,
+         "65536 rows of 100 slots"},
+        {BT_ATTENTION_CUDNN,
+         "cuda",
+         {.what = BT_HLO_EVALUATE, .n_rows = 3},
+         BT_E_CONFIG,
+         "mixed_precision_dtype"},
+        {BT_ATTENTION_CUDNN,
+         "cuda",
+         {.what = BT_HLO_TRAIN, .n_rows = 3, .precision = BT_PRECISION_BF16},
+         BT_E_CONFIG,
+         "attention_dropout_rate to 0"},
+    };
+    open_model(adamw, &classes, 2);
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_hlo_config config = rows[i].config;
+        config.n_slots = 100;
+        assert_fails(
+            bt_hlo_attention_choose(f.model, rows[i].asked, rows[i].platform, &config, err),
+            rows[i].status, rows[i].message);
+    }
     fixture_close(&f);
 }
 
@@ -422,6 +477,7 @@ int main(void) {
         cmocka_unit_test(arrays_follow_from_the_batch),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
         cmocka_unit_test(attention_is_chosen_by_platform),
+        cmocka_unit_test(attention_that_is_not_there_is_refused),
         cmocka_unit_test(no_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
