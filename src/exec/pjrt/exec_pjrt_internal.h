@@ -33,7 +33,8 @@ typedef struct exec_program {
     bt_pjrt_program *compiled;
 } exec_program;
 
-/* The results of a run that take no argument's place, in the order of the program's. */
+/* The results of a run, in the order of the program's; what took a donated argument's place has
+ * left that argument's handle. */
 typedef struct exec_results {
     const exec_program *program;
     bt_pjrt_buffer    **buffers[EXEC_PJRT_MAX_REPLICAS]; /* owned; [n_results] */

@@ -141,7 +141,8 @@ static void free_inputs(exec_pjrt *exec, const exec_program *program, arguments 
     }
 }
 
-/* The new arrays take the donated ones' places. */
+/* The new arrays take the donated ones' places, whose handles wait among the results: the CPU
+ * plug-in gives one back only when the run that it was donated to is over. */
 static bt_status take_donated(exec_pjrt *exec, const exec_program *program, exec_results *results,
                               bt_error *err) {
     const bt_hlo_program *const hlo = program->hlo;
@@ -154,9 +155,9 @@ static bt_status take_donated(exec_pjrt *exec, const exec_program *program, exec
         exec->is_ahead = true;
         BT_TRY(exec_array_need(exec, hlo, t, &array, err));
         for (int32_t r = 0; r < program->config.n_replicas; r++) {
-            bt_pjrt_buffer_free(exec->client, array->buffers[r]);
+            bt_pjrt_buffer *const donated = array->buffers[r];
             array->buffers[r] = results->buffers[r][i];
-            results->buffers[r][i] = NULL;
+            results->buffers[r][i] = donated;
         }
     }
     return BT_OK;

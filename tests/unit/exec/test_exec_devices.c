@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/hlo.h"
 #include "devices_fixture.h"
 #include "task_goldens.h"
 
@@ -296,6 +297,36 @@ static void steps_ahead_are_the_same(void **state) {
     task_case_close(&the_case); /* with all that is under way */
 }
 
+/* For docs/devices.md: while the host begins a step, a device at depth 1 has nothing to do. */
+static void time_between_steps(void **state) {
+    (void)state;
+    enum { N_STEPS = 400 };
+    open_case("sentence_prediction_3class");
+    fixture_to_devices(&the_case.f, 1, &plain);
+    bt_exec *const exec = the_case.f.exec;
+    const int32_t  depths[] = {1, bt_exec_train_depth(exec), 1, bt_exec_train_depth(exec)};
+    for (size_t i = 0; i < BT_ARRAY_LEN(depths); i++) {
+        double        in_begin = 0;
+        int64_t       n_begun = 0;
+        const double  start = bt_time_monotonic();
+        const int32_t depth = depths[i];
+        for (int64_t step = 0; step < N_STEPS; step++) {
+            const bt_batch *batch = NULL;
+            bt_step_result  result;
+            for (; n_begun < N_STEPS && n_begun - step < depth; n_begun++) {
+                const double before = bt_time_monotonic();
+                assert_ok(bt_exec_train_begin(exec, &the_case.batch.batch, n_begun, 7, err));
+                in_begin += bt_time_monotonic() - before;
+            }
+            assert_ok(bt_exec_train_end(exec, &result, &batch, err));
+        }
+        const double all = bt_time_monotonic() - start;
+        print_message("%" PRId32 " under way: %.0f us a step, of which %.0f us to begin it\n",
+                      depth, all / N_STEPS * 1e6, in_begin / N_STEPS * 1e6);
+    }
+    task_case_close(&the_case);
+}
+
 /* ---- replicas -----------------------------------------------------------------------------------
  */
 
@@ -475,6 +506,69 @@ static void pairs_of_a_share_count_alone(void **state) {
     task_case_close(&the_case);
 }
 
+/* ---- memory -------------------------------------------------------------------------------------
+ */
+
+enum { PLANNED_SEQS = 32, PLANNED_LENGTH = 64 };
+
+/* What the compiler says of the step that the plan is for. */
+static bt_pjrt_memory compiled_memory(const fixture *f, const bt_exec_config *config) {
+    const bt_exec_devices         devices = devices_of_test(1);
+    const bt_hlo_config           step = {.what = BT_HLO_TRAIN,
+                                          .n_rows = PLANNED_SEQS / 2,
+                                          .n_slots = 2 * PLANNED_LENGTH,
+                                          .n_seqs = PLANNED_SEQS,
+                                          .precision = config->precision,
+                                          .has_labels = true,
+                                          .recompute = config->recompute,
+                                          .n_replicas = 1};
+    const bt_pjrt_compile_options options = {
+        .n_replicas = 1, .flags = devices.flags, .n_flags = devices.n_flags};
+    bt_hlo_program  *program = NULL;
+    bt_pjrt_program *compiled = NULL;
+    bt_pjrt_memory   memory;
+    assert_ok(bt_hlo_program_create(f->model, f->optim, &step, &program, err));
+    assert_ok(bt_pjrt_compile(test_pjrt_client(), program->text, program->n_bytes, &options,
+                              &compiled, err));
+    assert_ok(bt_pjrt_program_memory(compiled, &memory, err));
+    bt_pjrt_program_free(compiled);
+    bt_hlo_program_free(program);
+    return memory;
+}
+
+/* The estimate before a step, and what a compiler made of the step. */
+static void memory_is_as_planned(void **state) {
+    (void)state;
+    static const bt_exec_config configs[] = {{.precision = BT_PRECISION_F32},
+                                             {.precision = BT_PRECISION_F32, .recompute = true}};
+    const bt_head_config        head = {
+               .kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_SOFTMAX, .num_classes = 3};
+    bt_encoder_config encoder = fixture_encoder();
+    json_t *const     adam = unclipped();
+    encoder.hidden_size = encoder.embedding_size = 128;
+    encoder.intermediate_size = 512;
+    encoder.num_layers = 6;
+    encoder.max_position_embeddings = PLANNED_LENGTH;
+    for (size_t i = 0; i < BT_ARRAY_LEN(configs); i++) {
+        fixture f;
+        fixture_open(&f, &encoder, &head, adam, "ref", 1);
+        fixture_to_devices(&f, 1, &configs[i]);
+        const bt_exec_memory plan = bt_exec_plan_memory(f.exec, PLANNED_SEQS, PLANNED_LENGTH);
+        const bt_pjrt_memory m = compiled_memory(&f, &configs[i]);
+        const double         step = (double)(plan.activations + plan.scratch + plan.gradients);
+        const double         kept = (double)(plan.variables + plan.slots);
+        print_message("planned %.1f MB beside the state, compiled %.1f; state %.2f, arguments "
+                      "%.2f\n",
+                      step / 1e6, (double)m.temporary_bytes / 1e6, kept / 1e6,
+                      (double)m.argument_bytes / 1e6);
+        assert_true(step > (double)m.temporary_bytes / 1.5 &&
+                    step < (double)m.temporary_bytes * 1.5);
+        assert_true(kept > (double)m.argument_bytes * 0.9 && kept < (double)m.argument_bytes * 1.1);
+        fixture_close(&f);
+    }
+    json_decref(adam);
+}
+
 /* ---- refusals -----------------------------------------------------------------------------------
  */
 
@@ -536,11 +630,13 @@ static int run_case(const char *name) {
         cmocka_unit_test(engines_agree),
         cmocka_unit_test(engines_agree_in_parts),
         cmocka_unit_test(steps_ahead_are_the_same),
+        cmocka_unit_test(time_between_steps),
         cmocka_unit_test(two_replicas_match),
         cmocka_unit_test(two_replicas_in_parts_match),
         cmocka_unit_test(two_shares_are_the_whole),
         cmocka_unit_test(four_shares_are_the_whole),
         cmocka_unit_test(pairs_of_a_share_count_alone),
+        cmocka_unit_test(memory_is_as_planned),
         cmocka_unit_test(what_is_not_offered_is_refused),
         cmocka_unit_test(parts_that_do_not_add_up_are_refused),
     };
