@@ -4,6 +4,8 @@
  * program can call. Versions 0.x only grow: a plug-in may be newer or older than the header, as
  * long as its table of functions reaches the last one that is called here. */
 #include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +51,52 @@ static bt_status check_api(const char *path, const PJRT_Api *api, bt_error *err)
     return BT_OK;
 }
 
+/* How many bytes a library has by its own header; 0 where that cannot be told. */
+static uint64_t promised_bytes(const bt_file *file) {
+    bt_error ignored = BT_ERROR_INIT;
+    ElfW(Ehdr) head = {0};
+    ElfW(Phdr) part = {0};
+    size_t        got = 0;
+    uint64_t      needed = 0;
+    const int64_t size = bt_fs_size(file);
+    if (bt_fs_read_upto(file, 0, &head, sizeof head, &got, &ignored) != BT_OK ||
+        got < sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+        head.e_phentsize != sizeof part || head.e_phoff > (uint64_t)size) {
+        return 0;
+    }
+    for (size_t i = 0; i < head.e_phnum; i++) {
+        const int64_t offset = (int64_t)(head.e_phoff + i * sizeof part);
+        if (bt_fs_read_upto(file, offset, &part, sizeof part, &got, &ignored) != BT_OK ||
+            got < sizeof part) {
+            return 0;
+        }
+        const uint64_t end = part.p_offset + part.p_filesz;
+        needed = part.p_type == PT_LOAD && end > needed ? end : needed;
+    }
+    return needed;
+}
+
+/* A file that ends before what its header promises (a copy that broke off) would kill this process
+ * inside dlopen, with SIGBUS. All else that is no library, or cannot be read, is left to dlopen. */
+static bt_status check_whole(const char *path, bt_error *err) {
+    bt_error ignored = BT_ERROR_INIT;
+    bt_file *file = NULL;
+    if (bt_fs_open(path, &file, &ignored) != BT_OK) {
+        return BT_OK;
+    }
+    const uint64_t needed = promised_bytes(file);
+    const int64_t  size = bt_fs_size(file);
+    bt_fs_close(file);
+    return needed <= (uint64_t)size
+               ? BT_OK
+               : BT_FAIL(err, BT_E_BACKEND,
+                         "%s: not a plug-in that can be loaded: it has %lld bytes of the %llu that "
+                         "its header promises: it was not copied whole, fetch it again",
+                         path, (long long)size, (unsigned long long)needed);
+}
+
 static bt_status load(const char *path, const PJRT_Api **api, bt_error *err) {
+    BT_TRY(check_whole(path, err));
     void *const library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
         const char *const why = dlerror();

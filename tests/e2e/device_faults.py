@@ -44,11 +44,14 @@ class DeviceFaults(e2e.Case):
     def test_what_is_no_plugin(self):
         self.write('text.so', 'no library\n' * 99)
         self.write('empty.so', '')
+        with open(built('bt_no_plugin.so'), 'rb') as source:
+            self.write('half.so', source.read(4096))
         for path, env, words in (
                 (self.path('nowhere.so'), {}, ('nowhere.so', 'there is no plug-in')),
                 (self.folder, {}, (self.folder,)),
                 (self.path('text.so'), {}, ('text.so: not a plug-in', 'invalid ELF header')),
                 (self.path('empty.so'), {}, ('empty.so: not a plug-in', 'too short')),
+                (self.path('half.so'), {}, ('half.so: not a plug-in', 'has 4096 bytes of the')),
                 (built('bt_no_plugin.so'), {}, ('bt_no_plugin.so', 'without the function GetPjrtApi')),
                 (None, {'BT_FAULTY_MAJOR': '1'}, ('interface 1.', 'calls 0.x', 'another version')),
                 (None, {'BT_FAULTY_TABLE': '400'}, ('400 bytes', 'a newer plug-in')),

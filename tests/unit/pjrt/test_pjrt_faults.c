@@ -271,6 +271,12 @@ static void refuses_what_is_no_plugin(void **state) {
     assert_fails(open_only(test_temp_dir(), err), BT_E_BACKEND, "there is no plug-in");
     assert_fails(open_only(test_build_path("tests/support/bt_no_plugin.so"), err), BT_E_BACKEND,
                  "without the function GetPjrtApi");
+    size_t      n_bytes = 0;
+    char *const library =
+        test_read_file(test_build_path("tests/support/bt_no_plugin.so"), &n_bytes);
+    test_write_file(path, library, n_bytes / 2); /* dlopen would end with SIGBUS */
+    bt_free(library);
+    assert_fails(open_only(path, err), BT_E_BACKEND, "it was not copied whole");
     assert_int_equal(mkfifo(path, 0600), -1); /* the file is there */
     snprintf(path, sizeof path, "%s/pipe.so", test_temp_dir());
     assert_int_equal(mkfifo(path, 0600), 0);
