@@ -231,6 +231,11 @@ BT_MUST_USE bt_status bt_exec_find_shape(const bt_model *model, const bt_batch *
                                          int32_t n_pieces, bt_exec_shares shares,
                                          bt_exec_shape *out, bt_error *err);
 
+/* Sizes into *shape, of n_seqs sequences that are all as long as records can be. */
+BT_MUST_USE bt_status bt_exec_find_full_shape(const bt_model *model, int64_t n_seqs, int64_t length,
+                                              int32_t n_pieces, bt_exec_shares shares,
+                                              bt_exec_shape *shape, bt_error *err);
+
 typedef struct bt_exec_ahead bt_exec_ahead;
 
 /* plugin: its path; NULL: one of the target's kind is looked for. BT_E_BACKEND: there is none that

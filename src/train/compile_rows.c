@@ -15,12 +15,6 @@ bool compile_is_same(const bt_exec_shape *a, const bt_exec_shape *b) {
            a->has_labels == b->has_labels;
 }
 
-static bt_status find_shape(const seen_rows *rows, const bt_batch *batch, bt_exec_shape *out,
-                            bt_error *err) {
-    return bt_exec_find_shape(rows->model, batch, rows->n_devices * rows->n_parts, rows->shares,
-                              out, err);
-}
-
 bt_status seen_rows_add(void *context, const bt_batch *batch, bt_error *err) {
     seen_rows *const rows = context;
     bt_exec_shape    seen;
@@ -28,7 +22,8 @@ bt_status seen_rows_add(void *context, const bt_batch *batch, bt_error *err) {
     rows->seq_length = batch->seq_length;
     rows->n_seqs += batch->n_seqs;
     rows->n_batches++;
-    BT_TRY(find_shape(rows, batch, &seen, err));
+    BT_TRY(bt_exec_find_shape(rows->model, batch, rows->n_devices * rows->n_parts, rows->shares,
+                              &seen, err));
     for (size_t i = 0; i < rows->n_shapes; i++) {
         if (compile_is_same(&rows->shapes[i], &seen)) {
             return BT_OK;
@@ -69,20 +64,7 @@ bt_status compile_full_shape(const compile_job *job, int64_t batch, bt_exec_shap
     const seen_rows *const rows = &job->rows;
     const int64_t          wanted = batch * rows->n_parts * rows->seqs_per_row;
     const int64_t          n = wanted > rows->n_seqs && !rows->repeats ? rows->n_seqs : wanted;
-    int64_t *const         offsets = bt_alloc_array((size_t)n + 1, sizeof *offsets);
-    const bt_batch         full = {.n_seqs = n,
-                                   .n_tokens = n * rows->seq_length,
-                                   .seq_length = rows->seq_length,
-                                   .offsets = offsets};
-    if (offsets == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a batch of %" PRId64 " sequences", n);
-    }
-    for (int64_t i = 0; i <= n; i++) {
-        offsets[i] = i * rows->seq_length;
-    }
-    const bt_status rc = find_shape(rows, &full, out, err);
-    out->has_key_mask = rows->shapes->has_key_mask;
-    out->has_labels = rows->shapes->has_labels;
-    bt_free(offsets);
-    return rc;
+    *out = *rows->shapes; /* but for its sizes */
+    return bt_exec_find_full_shape(rows->model, n, rows->seq_length,
+                                   rows->n_devices * rows->n_parts, rows->shares, out, err);
 }

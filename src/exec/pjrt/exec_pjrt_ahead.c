@@ -13,28 +13,31 @@ struct bt_exec_ahead {
  * is told otherwise (memory_fraction of OpenXLA's GpuAllocatorConfig). */
 static const double gpu_share = 0.75;
 
+static void set_shape(bt_exec_shape *shape, const exec_bucket *bucket) {
+    shape->n_rows = bucket->n_rows;
+    shape->n_slots = bucket->n_slots;
+    shape->n_seqs = bucket->n_seqs;
+    shape->n_longest = bucket->n_longest;
+}
+
 bt_status bt_exec_find_shape(const bt_model *model, const bt_batch *batch, int32_t n_pieces,
                              bt_exec_shares shares, bt_exec_shape *out, bt_error *err) {
-    bt_status        rc = BT_OK;
-    exec_bucket      bucket = {.n_rows = 0};
-    exec_rows *const rows = bt_calloc_array((size_t)n_pieces, sizeof *rows);
-    if (rows == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory to put a batch into rows");
-    }
-    exec_rows_divide(rows, n_pieces, batch, exec_division_of(model, shares));
-    BT_CHECK(exec_rows_lay(rows, n_pieces, batch, &bucket, err));
-    *out = (bt_exec_shape){.n_rows = bucket.n_rows,
-                           .n_slots = bucket.n_slots,
-                           .n_seqs = bucket.n_seqs,
-                           .n_longest = bucket.n_longest,
-                           .has_key_mask = batch->key_mask != NULL,
-                           .has_labels = exec_has_labels(model, batch)};
-done:
-    for (int32_t i = 0; i < n_pieces; i++) {
-        exec_rows_deinit(&rows[i]);
-    }
-    bt_free(rows);
-    return rc;
+    exec_bucket bucket = {.n_rows = 0};
+    BT_TRY(exec_bucket_of(batch, n_pieces, exec_division_of(model, shares), &bucket, err));
+    set_shape(out, &bucket);
+    out->has_key_mask = batch->key_mask != NULL;
+    out->has_labels = exec_has_labels(model, batch);
+    return BT_OK;
+}
+
+bt_status bt_exec_find_full_shape(const bt_model *model, int64_t n_seqs, int64_t length,
+                                  int32_t n_pieces, bt_exec_shares shares, bt_exec_shape *shape,
+                                  bt_error *err) {
+    exec_bucket bucket = {.n_rows = 0};
+    BT_TRY(exec_bucket_of_full(n_seqs, length, n_pieces, exec_division_of(model, shares), &bucket,
+                               err));
+    set_shape(shape, &bucket);
+    return BT_OK;
 }
 
 bt_status bt_exec_ahead_open(const bt_pjrt_target *target, const char *plugin, bt_exec_ahead **out,

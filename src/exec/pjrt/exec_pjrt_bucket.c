@@ -187,3 +187,35 @@ void exec_rows_deinit(exec_rows *rows) {
     bt_free(rows->room);
     memset(rows, 0, sizeof *rows);
 }
+
+bt_status exec_bucket_of(const bt_batch *batch, int32_t n_shares, exec_division division,
+                         exec_bucket *out, bt_error *err) {
+    exec_rows *const rows = bt_calloc_array((size_t)n_shares, sizeof *rows);
+    if (rows == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory to put a batch into rows");
+    }
+    exec_rows_divide(rows, n_shares, batch, division);
+    const bt_status rc = exec_rows_lay(rows, n_shares, batch, out, err);
+    for (int32_t i = 0; i < n_shares; i++) {
+        exec_rows_deinit(&rows[i]);
+    }
+    bt_free(rows);
+    return rc;
+}
+
+bt_status exec_bucket_of_full(int64_t n_seqs, int64_t length, int32_t n_shares,
+                              exec_division division, exec_bucket *out, bt_error *err) {
+    int64_t *const offsets = bt_alloc_array((size_t)n_seqs + 1, sizeof *offsets);
+    if (offsets == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory to plan a step of %" PRId64 " sequences",
+                       n_seqs);
+    }
+    for (int64_t i = 0; i <= n_seqs; i++) {
+        offsets[i] = i * length;
+    }
+    const bt_batch batch = {
+        .n_seqs = n_seqs, .n_tokens = n_seqs * length, .offsets = offsets, .seq_length = length};
+    const bt_status rc = exec_bucket_of(&batch, n_shares, division, out, err);
+    bt_free(offsets);
+    return rc;
+}

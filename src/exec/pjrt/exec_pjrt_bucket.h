@@ -31,5 +31,11 @@ void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
 BT_MUST_USE bt_status exec_rows_lay(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
                                     exec_bucket *bucket, bt_error *err);
 void                  exec_rows_deinit(exec_rows *rows);
+/* The bucket of a batch, divided. */
+BT_MUST_USE bt_status exec_bucket_of(const bt_batch *batch, int32_t n_shares,
+                                     exec_division division, exec_bucket *out, bt_error *err);
+/* That of n sequences, each as long as records can be. */
+BT_MUST_USE bt_status exec_bucket_of_full(int64_t n_seqs, int64_t length, int32_t n_shares,
+                                          exec_division division, exec_bucket *out, bt_error *err);
 
 #endif

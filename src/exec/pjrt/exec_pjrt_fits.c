@@ -23,27 +23,6 @@ typedef struct step_size {
     uint64_t n_bytes;
 } step_size;
 
-/* The bucket of n sequences, each as long as records can be. */
-static bt_status find_bucket(int64_t n_seqs, int64_t length, exec_bucket *out, bt_error *err) {
-    bt_status      rc = BT_OK;
-    exec_rows      rows = {.cap = 0};
-    int64_t *const offsets = bt_alloc_array((size_t)n_seqs + 1, sizeof *offsets);
-    if (offsets == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory to plan a step of %" PRId64 " sequences",
-                       n_seqs);
-    }
-    for (int64_t i = 0; i <= n_seqs; i++) {
-        offsets[i] = i * length;
-    }
-    const bt_batch batch = {
-        .n_seqs = n_seqs, .n_tokens = n_seqs * length, .offsets = offsets, .seq_length = length};
-    exec_rows_divide(&rows, 1, &batch, EXEC_BY_TOKENS);
-    rc = exec_rows_lay(&rows, 1, &batch, out, err);
-    exec_rows_deinit(&rows);
-    bt_free(offsets);
-    return rc;
-}
-
 static bt_status count_bytes(const exec_program *program, uint64_t *n_bytes, bt_error *err) {
     bt_pjrt_memory m;
     BT_TRY(bt_pjrt_program_memory(program->compiled, &m, err));
@@ -59,7 +38,7 @@ static bt_status size_step(exec_pjrt *exec, const bt_exec_memory *plan, const fi
     exec_program *program = NULL;
     bt_error      why = BT_ERROR_INIT;
     *out = (step_size){.n_seqs = n_seqs, .is_known = true};
-    BT_TRY(find_bucket(n_seqs, plan->length, &bucket, err));
+    BT_TRY(exec_bucket_of_full(n_seqs, plan->length, 1, EXEC_BY_TOKENS, &bucket, err));
     bt_hlo_config config = {.what = kind->what, .has_labels = true, .n_replicas = kind->n_replicas};
     BT_TRY(exec_program_config(exec, &bucket, &config, err));
     const bt_status rc = exec_program_need(exec, &config, &program, &why);

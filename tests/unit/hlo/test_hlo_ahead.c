@@ -3,10 +3,12 @@
  * Training programs compiled for GPUs and TPUs that are not here, with the plug-ins of
  * tools/get_pjrt.sh where they were fetched: a small one on two replicas; with BT_LONG_TESTS=1
  * BERT-base, whose temporary memory is held to what docs/devices.md says. Nothing of results or
- * speed. usage: test_hlo_ahead cuda|tpu [ROW [TARGET]] */
+ * speed. And, with BT_LONG_TESTS=1, how long BERT-base takes to compile for processors.
+ * usage: test_hlo_ahead cuda|tpu|cpu [ROW [TARGET]] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bt/hlo.h"
 #include "bt/pjrt.h"
@@ -44,6 +46,10 @@ static const step_row tpu_rows[] = {
     {"BERT-base", 768, 12, 12, 32, 128, false, 1, 2e9, true, BT_ATTENTION_XLA},
 };
 
+static const step_row cpu_row = {"BERT-base",     768, 12, 12, 4, 128, false, 1, 2e9, true,
+                                 BT_ATTENTION_XLA};
+static const double   cpu_seconds = 20;
+
 static bool is_long(void) {
     const char *const value = getenv("BT_LONG_TESTS");
     return value != NULL && strcmp(value, "1") == 0;
@@ -70,7 +76,8 @@ static bt_hlo_program *make_step(const step_row *row) {
                                       .n_rows = row->n_rows,
                                       .n_slots = row->n_slots,
                                       .n_seqs = 2 * row->n_rows,
-                                      .precision = BT_PRECISION_BF16,
+                                      .precision =
+                                      row == &cpu_row ? BT_PRECISION_F32 : BT_PRECISION_BF16,
                                       .recompute = row->recompute,
                                       .attention = row->attention,
                                       .n_replicas = row->n_replicas};
@@ -136,26 +143,66 @@ static void steps_compile_for_tpus(void **state) {
     compile_all(tpu_rows, BT_ARRAY_LEN(tpu_rows));
 }
 
+/* Measured, so only on demand: on another machine, or a busy one, it takes longer. */
+static void a_step_compiles_for_processors_in_time(void **state) {
+    (void)state;
+    const bt_pjrt_option one = {
+        .name = "cpu_device_count", .type = BT_PJRT_OPTION_INT, .number = 1};
+    const bt_pjrt_compile_options options = {.n_replicas = 1};
+    bt_hlo_program *const         step = make_step(&cpu_row);
+    bt_pjrt_client               *client = NULL;
+    bt_pjrt_program              *program = NULL;
+    assert_ok(bt_pjrt_client_create(plugin, &one, 1, &client, err));
+    const clock_t began = clock();
+    assert_ok(bt_pjrt_compile(client, step->text, step->n_bytes, &options, &program, err));
+    const double processor = (double)(clock() - began) / CLOCKS_PER_SEC;
+    print_message("BERT-base (4 x 128 slots, float32) for processors: compiled in %.1f s, %.1f s "
+                  "of a processor\n",
+                  bt_pjrt_program_seconds(program), processor);
+    assert_true(processor < cpu_seconds);
+    bt_pjrt_program_free(program);
+    bt_pjrt_client_free(client);
+    bt_hlo_program_free(step);
+}
+
+typedef struct kind_row {
+    const char       *name;
+    bt_pjrt_kind      kind;
+    bt_pjrt_purpose   purpose;
+    bool              is_long;
+    struct CMUnitTest test;
+} kind_row;
+
 int main(int argc, char **argv) {
-    const struct CMUnitTest gpu_tests[] = {cmocka_unit_test(steps_compile_for_gpus)};
-    const struct CMUnitTest tpu_tests[] = {cmocka_unit_test(steps_compile_for_tpus)};
+    const kind_row kinds[] = {
+        {"cuda", BT_PJRT_CUDA, BT_PJRT_TO_COMPILE, false, cmocka_unit_test(steps_compile_for_gpus)},
+        {"tpu", BT_PJRT_TPU, BT_PJRT_TO_COMPILE, false, cmocka_unit_test(steps_compile_for_tpus)},
+        {"cpu", BT_PJRT_CPU, BT_PJRT_TO_RUN, true,
+         cmocka_unit_test(a_step_compiles_for_processors_in_time)},
+    };
+    const kind_row *row = kinds;
+    char           *path = NULL;
+    bt_error        why = BT_ERROR_INIT;
+    for (size_t i = 0; argc > 1 && i < BT_ARRAY_LEN(kinds); i++) {
+        row = strcmp(argv[1], kinds[i].name) == 0 ? &kinds[i] : row;
+    }
     only = argc > 2 ? argv[2] : NULL;
     target_name = argc > 3 ? argv[3] : NULL;
-    const bool is_tpu = argc > 1 && strcmp(argv[1], "tpu") == 0;
-    char      *path = NULL;
-    bt_error   why = BT_ERROR_INIT;
-    if (!bt_pjrt_is_built_in() ||
-        bt_pjrt_plugin_find(is_tpu ? BT_PJRT_TPU : BT_PJRT_CUDA, &path, &why) != BT_OK) {
+    if (row->is_long && !is_long()) {
+        (void)printf("SKIPPED: only with BT_LONG_TESTS=1\n");
+        return TEST_SKIP_EXIT;
+    }
+    if (!bt_pjrt_is_built_in() || bt_pjrt_plugin_find(row->kind, &path, &why) != BT_OK) {
         (void)printf("SKIPPED: %s\n",
                      bt_pjrt_is_built_in() ? why.msg : "built without PJRT plug-ins");
         return TEST_SKIP_EXIT;
     }
-    if (bt_pjrt_plugin_open(path, BT_PJRT_TO_COMPILE, &plugin, &why) != BT_OK) {
+    if (bt_pjrt_plugin_open(path, row->purpose, &plugin, &why) != BT_OK) {
         (void)fprintf(stderr, "%s\n", why.msg);
         return 1;
     }
     bt_free(path);
-    const int rc = is_tpu ? cmocka_run_group_tests(tpu_tests, NULL, NULL)
-                          : cmocka_run_group_tests(gpu_tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {row->test};
+    const int               rc = cmocka_run_group_tests(tests, NULL, NULL);
     test_pjrt_exit(rc);
 }
