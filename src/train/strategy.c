@@ -328,6 +328,11 @@ static bt_status count_replicas(train_run *run, bt_error *err) {
     s->n_replicas = s->n_replicas > 0 ? s->n_replicas : n_there;
     bt_log(BT_LOG_INFO, "strategy %s: %" PRId32 " of %" PRId32 " devices (%s) of %s", s->name,
            s->n_replicas, n_there, device.kind, bt_pjrt_plugin_path(run->plugin));
+    if (bt_str_equal(bt_pjrt_client_platform(run->client), "cuda")) {
+        bt_log(BT_LOG_INFO,
+               "a GPU adds up the gradients of the words in any order: the last bits may differ "
+               "from run to run, whatever runtime.deterministic says (docs/devices.md)");
+    }
     return check_shares(run, s->n_replicas, err);
 }
 

@@ -66,6 +66,12 @@ class DeviceFaults(e2e.Case):
         self.assertIn('runtime.num_gpus: 1 (strategy one_device): ' + built('bt_no_plugin.so'),
                       self.one_error(result))
 
+    def test_what_a_gpu_does_not_promise(self):
+        for platform, is_told in (('cuda', True), ('tpu', False)):
+            result = self.on_device(env={'BT_FAULTY_PLATFORM': platform}, more=['--dry_run'],
+                                    expect=None)
+            self.assertEqual('whatever runtime.deterministic says' in result.stderr, is_told)
+
     def test_a_device_is_lost(self):
         """Exit 5; what was saved is whole, and from there the run ends with the same bytes."""
         self.on_device(model_dir='whole')

@@ -7,6 +7,7 @@
  *   BT_FAULTY_CODE=C    PJRT_Error_Code of that; without: INTERNAL
  *   BT_FAULTY_ONCE=1    only that run fails
  *   BT_FAULTY_MEMORY=B  bytes that programs may take of each device
+ *   BT_FAULTY_PLATFORM=NAME  what it says of its platform ("cuda")
  *   BT_FAULTY_MAJOR=M   version of the interface
  *   BT_FAULTY_TABLE=B   bytes of its table of functions */
 #include <dlfcn.h>
@@ -114,6 +115,16 @@ static PJRT_Error *download(PJRT_Buffer_ToHostBuffer_Args *args) {
     return is_lost ? &lost : real->PJRT_Buffer_ToHostBuffer(args);
 }
 
+static PJRT_Error *platform_name(PJRT_Client_PlatformName_Args *args) {
+    const char *const name = getenv("BT_FAULTY_PLATFORM");
+    if (name == NULL) {
+        return real->PJRT_Client_PlatformName(args);
+    }
+    args->platform_name = name;
+    args->platform_name_size = strlen(name);
+    return NULL;
+}
+
 static PJRT_Error *memory_stats(PJRT_Device_MemoryStats_Args *args) {
     const long limit = number("BT_FAULTY_MEMORY", 0);
     if (limit == 0) {
@@ -157,5 +168,6 @@ const PJRT_Api *GetPjrtApi(void) {
     api->PJRT_Client_BufferFromHostBuffer = upload;
     api->PJRT_Buffer_ToHostBuffer = download;
     api->PJRT_Device_MemoryStats = memory_stats;
+    api->PJRT_Client_PlatformName = platform_name;
     return api;
 }
