@@ -103,6 +103,7 @@ typedef struct bt_pjrt_compile_options {
                                            the next time; made where it is missing, for its user
                                            alone. One that cannot be used, or that others may
                                            write to, is told and not used. NULL: none */
+    const char *name; /* for the line that says what is being compiled; NULL: no line */
 } bt_pjrt_compile_options;
 
 /* text: StableHLO as text (or bytecode) of n_bytes. */

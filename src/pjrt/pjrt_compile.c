@@ -53,11 +53,16 @@ static PJRT_Program source_of(const char *text, size_t n_bytes) {
 /* ---- for devices that are here ----------------------------------------------------------------
  */
 
-static bt_status compile(bt_pjrt_client *client, const char *text, size_t n_bytes,
-                         const bt_str *options, bt_pjrt_program *program, bt_error *err) {
+/* bytes: the options as the plug-in takes them. It may take minutes, so that a line says so. */
+static bt_status compile(bt_pjrt_client *client, const bt_pjrt_compile_options *options,
+                         const bt_str *bytes, const char *text, size_t n_bytes,
+                         bt_pjrt_program *program, bt_error *err) {
     const PJRT_Program source = source_of(text, n_bytes);
     PJRT_ARGS(PJRT_Client_Compile, call, .client = client->client, .program = &source,
-              .compile_options = options->data, .compile_options_size = options->len);
+              .compile_options = bytes->data, .compile_options_size = bytes->len);
+    if (options->name != NULL) {
+        bt_log(BT_LOG_INFO, "compiling %s for %s", options->name, bt_pjrt_client_platform(client));
+    }
     BT_TRY(bt_pjrt_take_error(client->plugin, client->plugin->api->PJRT_Client_Compile(&call),
                               "the program cannot be compiled", err));
     program->loaded = call.executable;
@@ -113,27 +118,27 @@ static void keep(bt_pjrt_program *program, const char *folder, const char *path)
     bt_str_deinit(&bytes);
 }
 
-static bt_status compile_with_cache(bt_pjrt_client *client, const char *folder, const char *text,
-                                    size_t n_bytes, const bt_str *options, bt_pjrt_program *program,
-                                    bt_error *err) {
+static bt_status compile_with_cache(bt_pjrt_client *client, const bt_pjrt_compile_options *options,
+                                    const bt_str *bytes, const char *text, size_t n_bytes,
+                                    bt_pjrt_program *program, bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
-    bt_str    bytes = BT_STR_INIT;
-    BT_CHECK(find_cached(client, folder, text, n_bytes, options, &path, err));
+    bt_str    kept = BT_STR_INIT;
+    BT_CHECK(find_cached(client, options->cache_folder, text, n_bytes, bytes, &path, err));
     if (path != NULL) {
-        BT_CHECK(bt_pjrt_cache_read(path, &bytes, err));
+        BT_CHECK(bt_pjrt_cache_read(path, &kept, err));
     }
-    program->from_cache = bytes.len > 0 && load(client, path, &bytes, program);
+    program->from_cache = kept.len > 0 && load(client, path, &kept, program);
     if (program->from_cache) {
         goto done;
     }
-    BT_CHECK(compile(client, text, n_bytes, options, program, err));
+    BT_CHECK(compile(client, options, bytes, text, n_bytes, program, err));
     if (path != NULL) {
-        keep(program, folder, path);
+        keep(program, options->cache_folder, path);
     }
 done:
     bt_free(path);
-    bt_str_deinit(&bytes);
+    bt_str_deinit(&kept);
     return rc;
 }
 
@@ -148,10 +153,9 @@ bt_status bt_pjrt_compile(bt_pjrt_client *client, const char *text, size_t n_byt
     BT_CHECK(bt_pjrt_append_compile_options(&bytes, options, err));
     const double start = bt_time_monotonic();
     if (options->cache_folder != NULL) {
-        BT_CHECK(
-            compile_with_cache(client, options->cache_folder, text, n_bytes, &bytes, program, err));
+        BT_CHECK(compile_with_cache(client, options, &bytes, text, n_bytes, program, err));
     } else {
-        BT_CHECK(compile(client, text, n_bytes, &bytes, program, err));
+        BT_CHECK(compile(client, options, &bytes, text, n_bytes, program, err));
     }
     program->seconds = bt_time_monotonic() - start;
     *out = program;

@@ -53,8 +53,9 @@ class Devices(e2e.Case):
     def test_a_run_and_its_checkpoint(self):
         """With dropout: training, evaluation, best export; a run goes on on the other engine."""
         self.train(model_dir='cpu')
-        self.train(model_dir='first', override='trainer.train_steps=10,' + self.on_devices,
-                   run_how=self.how)
+        ran = self.train(model_dir='first', override='trainer.train_steps=10,' + self.on_devices,
+                         run_how=self.how)
+        self.assertIn('compiling a training step of ', ran.stderr)
         self.assertTrue(os.listdir(os.path.join(self.cache, 'programs')))
         self.train(model_dir='first')
         self.same_numbers('first', 'cpu', 'training_loss', 2e-4)

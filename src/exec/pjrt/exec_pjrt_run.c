@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Programs: compiled when a batch first needs one, and run on the devices. */
+#include <stdio.h>
 #include <string.h>
 
 #include "exec_pjrt_internal.h"
@@ -37,12 +38,28 @@ void exec_program_free(exec_program *program) {
     }
 }
 
+static void name_program(const bt_hlo_config *config, char *name, size_t size) {
+    static const char *const what[] = {
+        [BT_HLO_TRAIN] = "a training step",  [BT_HLO_GRADIENTS] = "gradients",
+        [BT_HLO_ACCUMULATE] = "gradients",   [BT_HLO_UPDATE] = "an update",
+        [BT_HLO_EVALUATE] = "an evaluation", [BT_HLO_ENCODE] = "an encoder",
+    };
+    (void)snprintf(name, size, "%s of %" PRId64 " x %" PRId64 " slots", what[config->what],
+                   config->n_rows, config->n_slots);
+    if (config->what == BT_HLO_UPDATE) { /* the same whatever the batch was */
+        (void)snprintf(name, size, "%s", what[config->what]);
+    }
+}
+
 static bt_status compile(exec_pjrt *exec, exec_program *program, bt_error *err) {
+    char       name[96];
     const bool updates =
         program->config.what == BT_HLO_TRAIN || program->config.what == BT_HLO_UPDATE;
     BT_TRY(bt_hlo_program_create(exec->model, updates ? exec->optim : NULL, &program->config,
                                  &program->hlo, err));
+    name_program(&program->config, name, sizeof name);
     const bt_pjrt_compile_options options = {.n_replicas = program->config.n_replicas,
+                                             .name = name,
                                              .flags = exec->flags,
                                              .n_flags = exec->n_flags,
                                              .cache_folder = exec->cache_folder};
