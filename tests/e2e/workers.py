@@ -79,6 +79,18 @@ class Numbers(workers.Case):
         self.run_job(2, 'sentence', 'out', override)
         self.close('one', 'out', 2e-6)
 
+    def test_both_clips(self):
+        """Of the one row of a batch, which one rank has: each share is clipped, and then the sum."""
+        rows = compare.read_text(self.path('train.tsv')).splitlines(keepends=True)
+        self.write('train.tsv', ''.join(rows[:2]))
+        adamw = 'trainer.optimizer_config.optimizer.adamw.'
+        override = ('%sgradient_clip_norm=0.05,%sglobal_clipnorm=0.02,trainer.train_steps=1,'
+                    'task.train_data.is_training=false,task.train_data.drop_remainder=false'
+                    % (adamw, adamw))
+        self.alone('sentence', 'one', override, 'train')
+        self.run_job(2, 'sentence', 'out', override, 'train')
+        self.close('one', 'out', 1e-8)
+
     def test_clipped_shares(self):
         """adamw clips each share: other numbers than one process has, the same in each run."""
         override = SHORT + ',trainer.optimizer_config.optimizer.adamw.gradient_clip_norm=0.1'

@@ -31,6 +31,14 @@ class Ends(workers.Case):
     def straight(self, size, override):
         self.run_job(size, 'sentence', 'straight', override)
 
+    def slow(self, path, ms, op=None):
+        """Environment of a rank for which such files are on a slow disk."""
+        env = {'LD_PRELOAD': os.path.join(e2e.BUILD, 'tests/reliability/libslow_files.so'),
+               'BT_SLOW_PATH': path, 'BT_SLOW_MS': str(ms), 'BT_SLOW_MARK': self.path('mark')}
+        if e2e.SANITIZED:  # the preloaded library comes before the sanitizer's
+            env['ASAN_OPTIONS'] = os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'
+        return {**env, 'BT_SLOW_OP': op} if op else env
+
     def same(self, model_dir):
         self.assertEqual(compare.differences(self.path('straight'), self.path(model_dir)), [])
 
@@ -58,12 +66,12 @@ class Stops(Ends):
     def test_all_ranks_at_once(self):
         """As srun and mpirun send it; a signal that comes later than the others' news is no second
         one."""
-        job = self.start(3, 'sentence', 'out', FOR_EVER)
-        self.wait_for_step(job, 'out', 20)
-        for child in job.children:
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-            time.sleep(0.05)
+        job = self.start(3, 'sentence', 'out', FOR_EVER,
+                         env={0: self.slow('.data-', 1500, 'fsync')})
+        self.wait_for(job, lambda: os.path.exists(self.path('mark')))
+        for rank in (0, 1, 2):  # rank 0 saves what it began, and what it stops with
+            job.children[rank].send_signal(signal.SIGTERM)
+            time.sleep(0.5)
         self.assertEqual([code for code, _, _ in job.end()], [75] * 3)
 
     def test_in_an_evaluation(self):
@@ -80,13 +88,10 @@ class Stops(Ends):
 
     def test_before_the_first_step(self):
         """Nothing to save: the signal's own code, and no folder."""
-        slow = {'LD_PRELOAD': os.path.join(e2e.BUILD, 'tests/reliability/libslow_files.so'),
-                'BT_SLOW_PATH': 'train.tsv', 'BT_SLOW_MS': '2000'}
-        if e2e.SANITIZED:  # the preloaded library comes before the sanitizer's
-            slow['ASAN_OPTIONS'] = os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'
         marks = [self.path('mark%d' % rank) for rank in range(2)]
         job = self.start(2, 'sentence', 'out', env={
-            rank: {**slow, 'BT_SLOW_MARK': marks[rank]} for rank in range(2)})
+            rank: {**self.slow('train.tsv', 2000), 'BT_SLOW_MARK': marks[rank]}
+            for rank in range(2)})
         self.wait_for(job, lambda: all(map(os.path.exists, marks)))
         for child in job.children:
             child.send_signal(signal.SIGTERM)
