@@ -2,7 +2,7 @@
  *
  * comm: the processes of one job, on one host or several. Who am I and how was the job started
  * (bt_comm_job), and what the processes do together (bt_comm): sums of gradients, small vectors,
- * rows of the word table, bytes, barriers. Knows nothing of BERT.
+ * bytes, barriers. Knows nothing of BERT.
  *
  * Promises
  * - A sum is made in the order of the ranks, element by element: ((x0 + x1) + x2) + ..., whatever
@@ -22,15 +22,14 @@
  * must hear of the request, see below).
  *
  * A step of training on several ranks (docs/scaling.md has the reasons):
- *     forward, loss
- *     backward, layer by layer; without a clip before the sum, after each layer
- *         bt_comm_begin_sum_f32(comm, gradient + layer.begin, layer.n, wire, &ops[layer])
+ *     bt_comm_combine_i64 {was this rank asked to stop, has it failed}, BT_COMM_MAX
+ *     forward, loss; bt_comm_begin_sum_f32 of the logits
+ *     backward, range by range; without a clip before the sum, after each range
+ *         bt_comm_begin_sum_f32(comm, gradient + range.begin, range.n, wire, &ops[range])
  *     (with one: clip this rank's share, then begin them all)
- *     bt_comm_sum_rows for the word table, while the sums of the layers travel
- *     bt_comm_begin_combine_i64 {bt_stop_requested(), a value is not finite}, BT_COMM_MAX
- *     bt_comm_begin_combine_f64 {loss, tokens, ...}, BT_COMM_SUM
- *     for each layer: bt_comm_wait(ops[layer]), and its part of the update
- * The stop flag travels with the step, so all ranks stop after the same one; each then saves or
+ *     bt_comm_begin_combine_f64 {loss, ...}, BT_COMM_SUM
+ *     for each range: bt_comm_wait(ops[range]), and its part of the update
+ * The stop flag travels before the step, so all ranks stop after the same one; each then saves or
  * waits in a bt_comm_barrier, and bt_comm_close returns when all have come to it, so that no rank
  * ends (and makes mpirun kill the rest) while another still writes. */
 #ifndef BT_COMM_H
@@ -143,20 +142,6 @@ typedef struct bt_comm_piece {
 BT_MUST_USE bt_status bt_comm_gather(bt_comm *comm, const void *bytes, size_t n_bytes,
                                      size_t max_bytes, bt_comm_piece *pieces, bt_error *err);
 void                  bt_comm_pieces_free(bt_comm_piece *pieces, int32_t n);
-
-/* Rows of a table by id. In: of this rank, ids ascending and each once. Out: of all ranks, each id
- * that one of them had, ascending, with the sum of its rows: the bits that bt_comm_sum_f32 of whole
- * tables would have made, a row that a rank does not have being zeros. */
-typedef struct bt_comm_rows {
-    int32_t *ids;  /* [n] */
-    float   *rows; /* [n, width] */
-    int64_t  n;
-    size_t   cap_ids, cap_rows; /* of the buffers above; owned by whoever made them grow */
-} bt_comm_rows;
-BT_MUST_USE bt_status bt_comm_sum_rows(bt_comm *comm, const int32_t *ids, const float *rows,
-                                       int64_t n, int64_t width, bt_comm_wire wire,
-                                       bt_comm_rows *out, bt_error *err);
-void                  bt_comm_rows_deinit(bt_comm_rows *rows);
 
 /* Returns when all ranks came to it. what: for the sentence, "before the first step". seconds 0:
  * waits as long as they live. Over time: BT_E_BACKEND names who did not come; the job has failed

@@ -49,8 +49,8 @@ static void free_op(const bt_comm *comm, bt_comm_op *op) {
     bt_free(op);
 }
 
-bt_status comm_op_take(bt_comm *comm, comm_frame_kind kind, const char *what, bt_comm_op **out,
-                       bt_error *err) {
+static bt_status take_op(bt_comm *comm, comm_frame_kind kind, const char *what, bt_comm_op **out,
+                         bt_error *err) {
     pthread_mutex_lock(&comm->lock);
     bt_comm_op *op = comm->free_ops;
     comm->free_ops = op != NULL ? op->next : NULL;
@@ -80,7 +80,7 @@ bt_status comm_op_take(bt_comm *comm, comm_frame_kind kind, const char *what, bt
 }
 
 /* With its further parts. */
-void comm_op_release(bt_comm_op *op) {
+static void release_op(bt_comm_op *op) {
     while (op != NULL) {
         bt_comm *const    comm = op->comm;
         bt_comm_op *const more = op->more;
@@ -92,7 +92,7 @@ void comm_op_release(bt_comm_op *op) {
     }
 }
 
-bt_status comm_op_post(bt_comm *comm, bt_comm_op *ops, bt_error *err) {
+static bt_status post_ops(bt_comm *comm, bt_comm_op *ops, bt_error *err) {
     pthread_mutex_lock(&comm->lock);
     const bool has_failed = comm->has_failed;
     for (bt_comm_op *op = ops; op != NULL && !has_failed; op = op->more) {
@@ -107,7 +107,7 @@ bt_status comm_op_post(bt_comm *comm, bt_comm_op *ops, bt_error *err) {
     const bt_error why = comm->error;
     pthread_mutex_unlock(&comm->lock);
     if (has_failed) {
-        comm_op_release(ops);
+        release_op(ops);
         return BT_FAIL(err, why.code, "%s", why.msg);
     }
     comm_wake(comm);
@@ -154,7 +154,7 @@ static bt_status fail_late(const bt_comm_op *op, bt_error *err) {
                    first, n - 1);
 }
 
-bt_status comm_op_wait(bt_comm_op *op, double deadline, bt_error *err) {
+static bt_status wait_op(bt_comm_op *op, double deadline, bt_error *err) {
     const double begin = bt_time_monotonic();
     bt_status    rc = BT_OK;
     bool         is_late = false;
@@ -188,9 +188,9 @@ bt_status bt_comm_begin_sum_f32(bt_comm *comm, float *values, int64_t n, bt_comm
     }
     for (int64_t begin = 0; begin < n; begin += PART_ELEMENTS) {
         bt_comm_op     *part = NULL;
-        const bt_status rc = comm_op_take(comm, COMM_FRAME_SUM, "a sum of gradients", &part, err);
+        const bt_status rc = take_op(comm, COMM_FRAME_SUM, "a sum of gradients", &part, err);
         if (rc != BT_OK) {
-            comm_op_release(first);
+            release_op(first);
             return rc;
         }
         part->values = values + begin;
@@ -203,7 +203,7 @@ bt_status bt_comm_begin_sum_f32(bt_comm *comm, float *values, int64_t n, bt_comm
         }
         last = part;
     }
-    BT_TRY(comm_op_post(comm, first, err));
+    BT_TRY(post_ops(comm, first, err));
     *op = first;
     return BT_OK;
 }
@@ -254,10 +254,10 @@ static bt_status begin_combine(bt_comm *comm, bt_comm_combine how, void *values,
     if (comm == NULL || n <= 0) {
         return BT_OK;
     }
-    BT_TRY(comm_op_take(comm, COMM_FRAME_EXCHANGE, "a combination of numbers", &op, err));
+    BT_TRY(take_op(comm, COMM_FRAME_EXCHANGE, "a combination of numbers", &op, err));
     const bt_status rc = comm_bytes_reserve(&op->own, n_bytes, err);
     if (rc != BT_OK) {
-        comm_op_release(op);
+        release_op(op);
         return rc;
     }
     memcpy(op->own.data, values, n_bytes);
@@ -267,7 +267,7 @@ static bt_status begin_combine(bt_comm *comm, bt_comm_combine how, void *values,
     op->result = values;
     op->is_f64 = is_f64;
     op->how = how;
-    BT_TRY(comm_op_post(comm, op, err));
+    BT_TRY(post_ops(comm, op, err));
     *out = op;
     return BT_OK;
 }
@@ -283,11 +283,11 @@ bt_status bt_comm_begin_combine_i64(bt_comm *comm, bt_comm_combine how, int64_t 
 }
 
 bt_status bt_comm_wait(bt_comm_op *op, bt_error *err) {
-    const bt_status rc = comm_op_wait(op, 0, err);
+    const bt_status rc = wait_op(op, 0, err);
     if (rc == BT_OK && op != NULL && op->result != NULL) {
         combine(op);
     }
-    comm_op_release(op);
+    release_op(op);
     return rc;
 }
 
@@ -321,14 +321,14 @@ bt_status bt_comm_broadcast(bt_comm *comm, int32_t root, void *bytes, size_t n_b
         return BT_OK;
     }
     BT_ASSERT(root >= 0 && root < comm->size);
-    BT_TRY(comm_op_take(comm, COMM_FRAME_EXCHANGE, "a broadcast", &op, err));
+    BT_TRY(take_op(comm, COMM_FRAME_EXCHANGE, "a broadcast", &op, err));
     op->pattern = COMM_FROM_ROOT;
     op->root = root;
     op->min_bytes = n_bytes;
     op->max_bytes = n_bytes;
     op->out = (comm_span){bytes, n_bytes};
     op->place = comm->rank == root ? NULL : bytes;
-    BT_TRY(comm_op_post(comm, op, err));
+    BT_TRY(post_ops(comm, op, err));
     return bt_comm_wait(op, err);
 }
 
@@ -371,18 +371,18 @@ bt_status bt_comm_gather(bt_comm *comm, const void *bytes, size_t n_bytes, size_
         pieces[0] = own;
         return take_pieces(NULL, 1, pieces, err);
     }
-    BT_TRY(comm_op_take(comm, COMM_FRAME_EXCHANGE, "gathering bytes", &op, err));
+    BT_TRY(take_op(comm, COMM_FRAME_EXCHANGE, "gathering bytes", &op, err));
     op->pattern = COMM_TO_ROOT;
     op->root = 0;
     op->max_bytes = max_bytes;
     op->out = (comm_span){bytes, n_bytes};
-    BT_TRY(comm_op_post(comm, op, err));
-    bt_status rc = comm_op_wait(op, 0, err);
+    BT_TRY(post_ops(comm, op, err));
+    bt_status rc = wait_op(op, 0, err);
     if (rc == BT_OK && comm->rank == 0) {
         pieces[0] = own;
         rc = take_pieces(op, comm->size, pieces, err);
     }
-    comm_op_release(op);
+    release_op(op);
     return rc;
 }
 
@@ -391,10 +391,10 @@ bt_status bt_comm_barrier(bt_comm *comm, const char *what, double seconds, bt_er
     if (comm == NULL) {
         return BT_OK;
     }
-    BT_TRY(comm_op_take(comm, COMM_FRAME_EXCHANGE, what, &op, err));
-    BT_TRY(comm_op_post(comm, op, err));
-    const bt_status rc = comm_op_wait(op, seconds > 0 ? bt_time_monotonic() + seconds : 0, err);
-    comm_op_release(op);
+    BT_TRY(take_op(comm, COMM_FRAME_EXCHANGE, what, &op, err));
+    BT_TRY(post_ops(comm, op, err));
+    const bt_status rc = wait_op(op, seconds > 0 ? bt_time_monotonic() + seconds : 0, err);
+    release_op(op);
     return rc;
 }
 
@@ -427,9 +427,6 @@ static void free_comm(bt_comm *comm) {
     bt_free(comm->polled);
     bt_free(comm->peers);
     bt_free(comm->cards);
-    bt_free(comm->row_shares.data);
-    bt_free(comm->row_sums.data);
-    bt_free(comm->row_spans);
     bt_free(comm);
 }
 
@@ -460,9 +457,7 @@ static bt_status create(const bt_comm_job *job, const bt_comm_config *config, bt
     }
     comm->cards = bt_calloc_array(n, sizeof *comm->cards);
     comm->polled = bt_calloc_array(1 + 2 * n, sizeof *comm->polled);
-    comm->row_spans = bt_calloc_array(n, sizeof *comm->row_spans);
-    if (comm->peers == NULL || comm->cards == NULL || comm->polled == NULL ||
-        comm->row_spans == NULL) {
+    if (comm->peers == NULL || comm->cards == NULL || comm->polled == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a job of %zu processes", n);
     }
     for (int32_t rank = 0; rank < job->size; rank++) {

@@ -230,8 +230,7 @@ struct bt_comm_op {
     /* COMM_FRAME_EXCHANGE */
     comm_pattern pattern;
     int32_t      root;
-    comm_span    out;   /* to everybody, */
-    comm_span   *outs;  /* or [size], borrowed: to each another; NULL: not so */
+    comm_span    out;   /* to everybody */
     comm_bytes   own;   /* a copy of what goes out, where the caller's may change */
     comm_bytes  *in;    /* [size] */
     void        *place; /* borrowed; where the root's bytes go, NULL: to in */
@@ -306,19 +305,9 @@ struct bt_comm {
     double               last_turn, said_alive, over_since;
     atomic_uint_fast64_t n_sent, n_received;
     /* of the caller's thread */
-    bool       is_refused; /* by bt_comm_agree, with one sentence for all */
-    double     waited_seconds;
-    comm_bytes row_shares, row_sums;
-    comm_span *row_spans; /* [size] */
+    bool   is_refused; /* by bt_comm_agree, with one sentence for all */
+    double waited_seconds;
 };
-
-/* comm.c, for comm_rows.c: an operation to fill, post and wait for. */
-BT_MUST_USE bt_status comm_op_take(bt_comm *comm, comm_frame_kind kind, const char *what,
-                                   bt_comm_op **out, bt_error *err);
-BT_MUST_USE bt_status comm_op_post(bt_comm *comm, bt_comm_op *ops, bt_error *err);
-/* deadline 0: none. Does not give the operation back: comm_op_release does. */
-BT_MUST_USE bt_status comm_op_wait(bt_comm_op *op, double deadline, bt_error *err);
-void                  comm_op_release(bt_comm_op *op);
 
 /* comm_greet.c: over a connection; rank is the other's, as expected and as found. */
 BT_MUST_USE bt_status comm_greet(const bt_comm *comm, int fd, int32_t rank, comm_channel channel,

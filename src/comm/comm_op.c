@@ -63,7 +63,7 @@ comm_turn comm_op_out(const bt_comm *comm, const bt_comm_op *op, uint32_t phase,
     const bool goes = phase == 0 && (op->pattern == COMM_ALL_TO_ALL ||
                                      (op->pattern == COMM_TO_ROOT && peer == op->root) ||
                                      (op->pattern == COMM_FROM_ROOT && comm->rank == op->root));
-    *span = op->outs != NULL ? op->outs[peer] : op->out;
+    *span = op->out;
     return goes ? COMM_READY : COMM_NOTHING;
 }
 

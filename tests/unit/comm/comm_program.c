@@ -13,7 +13,7 @@
 
 #include "bt/comm.h"
 
-enum { MAX_SUM = 30000, WIDTH = 7, MAX_ROWS = 200, N_IDS = 300, MAX_OPS = 6 };
+enum { MAX_SUM = 30000, MAX_OPS = 6 };
 
 typedef struct world {
     bt_comm *comm;
@@ -136,70 +136,6 @@ static bt_status do_sums(world *w, int64_t round, bt_error *err) {
     return is_max ? BT_OK : wrong("a maximum", round, 0, err);
 }
 
-static bool has_row(const world *w, int64_t round, int32_t rank, int32_t id) {
-    uint32_t words[4];
-    bt_rng_block(bt_rng_key_make(w->seed, (uint64_t)round, (uint32_t)rank, BT_SITE_FILE_SHUFFLE),
-                 (uint64_t)id, words);
-    return words[0] % 5 < draw(w, round, 2, 5);
-}
-
-static float row_value(const world *w, int64_t round, int32_t rank, int32_t id, int64_t j) {
-    return has_row(w, round, rank, id) ? value_of(w, round, rank, 1000000 + id * WIDTH + j) : 0.0F;
-}
-
-/* Against the sum of whole tables. */
-static bt_status check_rows(world *w, int64_t round, bool is_bf16, const bt_comm_rows *out,
-                            bt_error *err) {
-    int64_t at = 0;
-    for (int32_t id = 0; id < N_IDS; id++) {
-        bool is_there = false;
-        for (int32_t rank = 0; rank < w->size; rank++) {
-            is_there = is_there || has_row(w, round, rank, id);
-        }
-        if (!is_there) {
-            continue;
-        }
-        if (at >= out->n || out->ids[at] != id) {
-            return wrong("an id of the rows", round, id, err);
-        }
-        for (int64_t j = 0; j < WIDTH; j++) {
-            float sum = 0;
-            for (int32_t rank = 0; rank < w->size; rank++) {
-                const float raw = row_value(w, round, rank, id, j);
-                const float x = is_bf16 ? round_bf16(raw) : raw;
-                sum = rank == 0 ? x : sum + x;
-            }
-            sum = is_bf16 ? round_bf16(sum) : sum;
-            if (memcmp(&sum, &out->rows[at * WIDTH + j], sizeof sum) != 0) {
-                return wrong("a row", round, id, err);
-            }
-        }
-        at++;
-    }
-    add_digest(w, out->rows, (size_t)(out->n * WIDTH) * sizeof(float));
-    return at == out->n ? BT_OK : wrong("the number of rows", round, out->n, err);
-}
-
-static bt_status do_rows(world *w, int64_t round, bt_comm_rows *out, bt_error *err) {
-    static int32_t ids[N_IDS];
-    static float   rows[N_IDS * WIDTH];
-    const bool     is_bf16 = w->size > 1 && draw(w, round, 0, 2) == 1;
-    int64_t        n = 0;
-    for (int32_t id = 0; id < N_IDS; id++) {
-        if (!has_row(w, round, w->rank, id)) {
-            continue;
-        }
-        for (int64_t j = 0; j < WIDTH; j++) {
-            rows[n * WIDTH + j] = row_value(w, round, w->rank, id, j);
-        }
-        ids[n++] = id;
-    }
-    pause_a_while(w, round, 50);
-    BT_TRY(bt_comm_sum_rows(w->comm, ids, rows, n, WIDTH, is_bf16 ? BT_COMM_BF16 : BT_COMM_F32, out,
-                            err));
-    return check_rows(w, round, is_bf16, out, err);
-}
-
 static bt_status do_numbers(world *w, int64_t round, bt_error *err) {
     double  sums[2] = {(double)value_of(w, round, w->rank, 5) * 1e-9,
                        (double)value_of(w, round, w->rank, 6)};
@@ -264,26 +200,19 @@ static bt_status do_bytes(world *w, int64_t round, bt_error *err) {
 }
 
 static bt_status do_all(world *w, bt_error *err) {
-    bt_comm_rows rows = {.n = 0};
-    bt_status    rc = BT_OK;
     for (int64_t round = 0; round < w->rounds; round++) {
-        BT_CHECK(do_sums(w, round, err));
-        if (draw(w, round, 90, 2) == 0) {
-            BT_CHECK(do_rows(w, round, &rows, err));
-        }
+        BT_TRY(do_sums(w, round, err));
         if (draw(w, round, 91, 2) == 0) {
-            BT_CHECK(do_numbers(w, round, err));
+            BT_TRY(do_numbers(w, round, err));
         }
         if (draw(w, round, 92, 2) == 0) {
-            BT_CHECK(do_bytes(w, round, err));
+            BT_TRY(do_bytes(w, round, err));
         }
         if (draw(w, round, 93, 4) == 0) {
-            BT_CHECK(bt_comm_barrier(w->comm, "a round of the test", 60, err));
+            BT_TRY(bt_comm_barrier(w->comm, "a round of the test", 60, err));
         }
     }
-done:
-    bt_comm_rows_deinit(&rows);
-    return rc;
+    return BT_OK;
 }
 
 /* A sum larger than one part, and no call of the heap once it was made. */

@@ -174,16 +174,9 @@ static void test_alone(void **state) {
     assert_true(number == 0.1 && whole == -7);
 
     bt_comm_piece piece;
-    bt_comm_rows  rows = {.n = 0};
-    const int32_t ids[2] = {3, 900};
     assert_ok(bt_comm_gather(comm, values, sizeof values, 99, &piece, err));
     assert_memory_equal(piece.bytes, values, sizeof values);
     bt_comm_pieces_free(&piece, 1);
-    assert_ok(bt_comm_sum_rows(comm, ids, values, 2, 1, BT_COMM_BF16, &rows, err));
-    assert_int_equal(rows.n, 2);
-    assert_memory_equal(rows.ids, ids, sizeof ids);
-    assert_memory_equal(rows.rows, values, 2 * sizeof *values);
-    bt_comm_rows_deinit(&rows);
 }
 
 /* ---- two processes ---------------------------------------------------------------------------
@@ -201,10 +194,7 @@ static bt_status work_of_one(int32_t rank, bt_error *err) {
     const bt_comm_config config = {
         .version = "1", .facts = "a=1\n", .start_seconds = 2, .silence_seconds = 10};
     static float  values[1000];
-    const int32_t id = 5;
-    const float   row[2] = {1, 2};
     bt_comm_piece pieces[2] = {{.bytes = NULL}, {.bytes = NULL}};
-    bt_comm_rows  rows = {.n = 0};
     bt_comm      *comm = NULL;
     int64_t       stop = 0;
     bt_status     rc = BT_OK;
@@ -212,11 +202,10 @@ static bt_status work_of_one(int32_t rank, bt_error *err) {
     BT_CHECK(bt_comm_sum_f32(comm, values, 1000, BT_COMM_F32, err));
     BT_CHECK(bt_comm_sum_f32(comm, values, 1000, BT_COMM_BF16, err));
     BT_CHECK(bt_comm_combine_i64(comm, BT_COMM_MAX, &stop, 1, err));
-    BT_CHECK(bt_comm_sum_rows(comm, &id, row, 1, 2, BT_COMM_F32, &rows, err));
+    BT_CHECK(bt_comm_agree(comm, "b=2\n", err));
     BT_CHECK(bt_comm_gather(comm, "abc", 3, 10, pieces, err));
 done:
     bt_comm_pieces_free(pieces, 2);
-    bt_comm_rows_deinit(&rows);
     if (rc != BT_OK) {
         bt_error unheard = BT_ERROR_INIT;
         bt_comm_fail(comm, err);
