@@ -15,6 +15,7 @@ static hlo_flash_shape shape_of(const bt_model *m, const bt_hlo_config *c) {
                              .n_slots = c->n_slots,
                              .n_heads = m->encoder.num_attention_heads,
                              .head_size = m->encoder.hidden_size / m->encoder.num_attention_heads,
+                             .dtype = hlo_dtype_of(c->precision),
                              .has_bias = c->has_key_mask,
                              .n_words = hlo_attention_words(c)};
 }
@@ -36,10 +37,10 @@ static bt_status check_triton(const bt_model *m, const bt_hlo_config *c, bt_erro
                : BT_FAIL(err, BT_E_UNSUPPORTED,
                          "runtime.attention: triton: there is no kernel for %" PRId64
                          " rows of %" PRId64 " slots and %" PRId64 " attention heads of %" PRId64
-                         " (at most %d): set it to auto or xla",
+                         " (at most %d, in float32 %d): set it to auto or xla",
                          c->n_rows, c->n_slots, m->encoder.num_attention_heads,
                          m->encoder.hidden_size / m->encoder.num_attention_heads,
-                         (int)HLO_FLASH_MAX_HEAD_SIZE);
+                         (int)HLO_FLASH_MAX_HEAD_SIZE, (int)HLO_FLASH_MAX_HEAD_SIZE_F32);
 }
 
 static bt_status check_cudnn(const bt_model *m, const bt_hlo_config *c, bt_error *err) {
@@ -95,12 +96,13 @@ static bt_status check_asked(bt_attention asked, const char *platform, const bt_
 
 bt_status bt_hlo_attention_choose(const bt_model *model, bt_attention asked, const char *platform,
                                   bt_hlo_config *config, bt_error *err) {
-    const bool is_cuda = strcmp(platform, "cuda") == 0;
+    /* float32 is asked for by who wants the products of the other engines */
+    const bool has_better = strcmp(platform, "cuda") == 0 &&
+                            config->precision != BT_PRECISION_F32 && has_kernel(model, config);
     BT_TRY(check_asked(asked, platform, config, err));
     config->attention = asked;
     if (asked == BT_ATTENTION_AUTO) {
-        config->attention =
-            is_cuda && has_kernel(model, config) ? BT_ATTENTION_TRITON : BT_ATTENTION_XLA;
+        config->attention = has_better ? BT_ATTENTION_TRITON : BT_ATTENTION_XLA;
     } else if (asked == BT_ATTENTION_CUDNN && config->has_key_mask) {
         config->attention = BT_ATTENTION_TRITON; /* cuDNN's packed form has no place for masks */
     }
@@ -114,7 +116,6 @@ bt_status bt_hlo_attention_choose(const bt_model *model, bt_attention asked, con
 
 static hlo_flash_shape shape_of_step(const hlo_step *s) {
     hlo_flash_shape shape = shape_of(s->model, &s->config);
-    shape.dtype = s->ct;
     shape.has_dropout = hlo_drops_attention(s);
     shape.scale = (double)(1 / (1 - s->model->encoder.attention_dropout_rate));
     return shape;

@@ -49,9 +49,16 @@ static int64_t power_of_two(int64_t least, int64_t n) {
 bool hlo_flash_fits(const hlo_flash_shape *s) {
     int64_t       n = 0;
     const int64_t widest = 3 * s->head_size > s->n_words ? 3 * s->head_size : s->n_words;
-    return s->head_size <= HLO_FLASH_MAX_HEAD_SIZE && bt_i64_mul(s->n_rows, s->n_slots, &n) &&
+    const int64_t longest =
+        s->dtype == BT_DTYPE_F32 ? HLO_FLASH_MAX_HEAD_SIZE_F32 : HLO_FLASH_MAX_HEAD_SIZE;
+    return s->head_size <= longest && bt_i64_mul(s->n_rows, s->n_slots, &n) &&
            bt_i64_mul(n, s->n_heads, &n) && bt_i64_mul(n, widest, &n) && n < INT32_MAX / 2 &&
            s->n_rows < 65536 && s->n_heads < 65536;
+}
+
+/* Twice the bytes, three products for one. */
+static bool is_heavy(const flash *f) {
+    return f->width > 128 || f->shape->dtype == BT_DTYPE_F32;
 }
 
 static void begin(flash *f, const hlo_flash_shape *shape, const char *name) {
@@ -330,8 +337,8 @@ bt_status hlo_flash_forward(const hlo_flash_shape *shape, hlo_kernel *kernel, bt
     tt_value    bounds[3];
     tt_value    carry[N_FORWARD];
     begin(&f, shape, "bert_attention_forward");
-    f.n_queries = shape->n_slots > 64 && f.width <= 128 ? 128 : 64;
-    f.n_keys = f.width <= 128 ? 64 : 32;
+    f.n_queries = shape->n_slots > 64 && !is_heavy(&f) ? 128 : 64;
+    f.n_keys = is_heavy(&f) ? 32 : 64;
     const tt_value context = tt_argument(t, shape->dtype);
     const tt_value max = tt_argument(t, BT_DTYPE_F32);
     const tt_value inv_sum = tt_argument(t, BT_DTYPE_F32);
@@ -473,7 +480,7 @@ bt_status hlo_flash_backward(const hlo_flash_shape *shape, hlo_kernel *kernel, b
     flash *const f = &b.f;
     ttir *const  t = &f->t;
     begin(f, shape, "bert_attention_backward");
-    f->n_queries = f->width <= 128 ? 64 : 32;
+    f->n_queries = is_heavy(f) ? 32 : 64;
     f->n_keys = f->n_queries;
     b.d_context = tt_argument(t, shape->dtype);
     b.max = tt_argument(t, BT_DTYPE_F32);

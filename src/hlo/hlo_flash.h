@@ -24,9 +24,10 @@ typedef struct hlo_kernel {
     int32_t     n_warps, n_stages;
 } hlo_kernel;
 
-enum { HLO_FLASH_MAX_HEAD_SIZE = 256 };
+enum { HLO_FLASH_MAX_HEAD_SIZE = 256, HLO_FLASH_MAX_HEAD_SIZE_F32 = 64 };
 
-/* Places within arrays are 32-bit numbers there, heads at most so long: else false. */
+/* Places within arrays are 32-bit numbers there, and tiles of longer heads do not fit into a
+ * multiprocessor's memory: else false. Of the shape's dtype, sizes and words. */
 bool hlo_flash_fits(const hlo_flash_shape *shape);
 
 /* Memory of the kernels, in this order; T = rows * slots, H = heads * head size:

@@ -94,6 +94,7 @@ bool                  hlo_wants_averages(const hlo_step *s);
 /* Value and gradient of the layer with that number (int32). */
 hlo_value hlo_layer_value(hlo_step *s, hlo_var_kind kind, hlo_value layer);
 /* hlo_program.c: one more argument or result; variable -1: of none. */
+bt_dtype  hlo_dtype_of(bt_precision precision);
 hlo_value hlo_add_argument(hlo_step *s, const bt_hlo_tensor *tensor);
 
 /* hlo_flops.c */

@@ -362,7 +362,7 @@ static bool has_dropout(const bt_model *m, const bt_hlo_config *c) {
            (head || m->encoder.dropout_rate > 0 || m->encoder.attention_dropout_rate > 0);
 }
 
-static bt_dtype dtype_of(bt_precision precision) {
+bt_dtype hlo_dtype_of(bt_precision precision) {
     switch (precision) {
     case BT_PRECISION_F32:
         return BT_DTYPE_F32;
@@ -382,7 +382,7 @@ static void init_step(hlo_step *s, const bt_model *m, const bt_optim *optim,
     s->model = m;
     s->optim = optim;
     s->config = *c;
-    s->ct = dtype_of(c->precision);
+    s->ct = hlo_dtype_of(c->precision);
     s->dropout = has_dropout(m, c);
     s->first_only = c->what != BT_HLO_ENCODE && bt_model_reads_first_rows(&m->head);
     s->R = c->n_rows;

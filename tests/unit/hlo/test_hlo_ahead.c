@@ -76,6 +76,7 @@ static bt_hlo_program *make_step(const step_row *row) {
                                       .n_rows = row->n_rows,
                                       .n_slots = row->n_slots,
                                       .n_seqs = 2 * row->n_rows,
+                                      .n_longest = 384,
                                       .precision =
                                       row == &cpu_row ? BT_PRECISION_F32 : BT_PRECISION_BF16,
                                       .recompute = row->recompute,
