@@ -143,6 +143,7 @@ typedef struct bt_pjrt_target {
  * topology of TPUs ("v5e:2x2"). BT_E_CONFIG: none of these. */
 BT_MUST_USE bt_status bt_pjrt_target_parse(const char *text, bt_pjrt_target *out, bt_error *err);
 void                  bt_pjrt_target_deinit(bt_pjrt_target *target);
+extern const char     bt_pjrt_target_names[]; /* what there is to choose from, as a clause */
 
 typedef struct bt_pjrt_topology bt_pjrt_topology;
 BT_MUST_USE bt_status bt_pjrt_topology_create(bt_pjrt_plugin *plugin, const bt_pjrt_target *target,

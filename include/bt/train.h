@@ -177,7 +177,7 @@ typedef struct bt_train_program {
 /* The largest batch whose program fits if all sequences are as long as may be. */
 typedef struct bt_train_largest {
     bool             is_known;   /* it was looked for, and some batch fits; else nothing else is */
-    bool             is_bounded; /* larger ones do not fit; false: none larger was tried */
+    bool             is_bounded; /* one more does not fit; false: none larger was tried */
     int64_t          batch;
     bt_train_program program; /* its own */
     int32_t          n_compiled;

@@ -37,6 +37,11 @@ static const gpu_row gpus[] = {
      151397597184, 4800000000000},
 };
 
+const char bt_pjrt_target_names[] =
+    "a100, h100 or h200 (h100:8 for 8 of them), a file with the description of a GPU, or a "
+    "topology "
+    "of TPUs such as v5e:2x2, v6e:1x1 or v5p:2x2x1 (docs/devices.md)";
+
 enum { MAX_GPUS = 1024, MAX_TARGET_BYTES = 1 << 20 };
 
 static bt_status append_gpu(bt_str *out, const gpu_row *gpu, bt_error *err) {
@@ -117,11 +122,8 @@ done:
 }
 
 static bt_status fail_unknown(const char *text, bt_error *err) {
-    return BT_FAIL(err, BT_E_CONFIG,
-                   "'%s' is no device to compile for: a100, h100 or h200 (h100:8 for 8 of them), a "
-                   "file with the description of a GPU, or a topology of TPUs such as v5e:2x2, "
-                   "v6e:1x1 or v5p:2x2x1 (docs/devices.md)",
-                   text);
+    return BT_FAIL(err, BT_E_CONFIG, "'%s' is no device to compile for: %s", text,
+                   bt_pjrt_target_names);
 }
 
 bt_status bt_pjrt_target_parse(const char *text, bt_pjrt_target *out, bt_error *err) {

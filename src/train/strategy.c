@@ -383,6 +383,11 @@ static bt_status agree_with_target(train_run *run, int32_t n_there, bt_error *er
 static bt_status open_target(train_run *run, bt_error *err) {
     const bt_status rc =
         bt_exec_ahead_open(&run->target->parsed, run->strategy.plugin, &run->ahead, err);
+    if (rc == BT_E_CONFIG && err != NULL) {
+        const bt_error why = *err;
+        return BT_FAIL(err, rc, "--compile_only=%s: %s: choose %s", run->target->name, why.msg,
+                       bt_pjrt_target_names);
+    }
     if (rc != BT_OK) {
         return bt_error_prefix(err, "--compile_only=%s", run->target->name);
     }

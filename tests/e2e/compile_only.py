@@ -73,7 +73,7 @@ class CompileOnly(e2e.Case):
                 ('h100:2', 'runtime.num_gpus=4', 2, 'runtime.num_gpus is 4'),
                 ('h100:2', STRATEGY + 'one_device', 2, 'one GPU at most'),
                 ('h100:2', STRATEGY + 'multi_worker_mirrored', 2, 'on processors'),
-                ('v9e:1x1', '', 2, 'v9e'),
+                ('v9e:1x1', '', 2, ': choose a100, h100 or h200'),
                 ('v5e:9x9x9', '', 2, 'v5e:9x9x9'),
                 ('h100', 'runtime.pjrt_plugin=/nowhere/x.so', 5, '/nowhere/x.so'),
                 ('h100', 'runtime.pjrt_plugin=' + plugins.fetched('tpu'), 2, 'libtpu'),
