@@ -447,6 +447,9 @@ static bt_status take_folder(train_run *run, bt_error *err) {
 
 static bt_status execute(train_run *run, bt_error *err) {
     BT_TRY(ranks_meet(run, run_writes(run) ? take_folder(run, err) : BT_OK, err));
+    if (run->comm != NULL) { /* who waited for the others may have been asked to stop */
+        BT_TRY(ranks_meet(run, bt_stop_check(err), err));
+    }
     if (run->args->mode == BT_CONF_MODE_PREDICT) {
         return predict(run, err);
     }

@@ -88,16 +88,29 @@ class Stops(Ends):
 
     def test_before_the_first_step(self):
         """Nothing to save: the signal's own code, and no folder."""
-        marks = [self.path('mark%d' % rank) for rank in range(2)]
-        job = self.start(2, 'sentence', 'out', env={
-            rank: {**self.slow('train.tsv', 2000), 'BT_SLOW_MARK': marks[rank]}
-            for rank in range(2)})
-        self.wait_for(job, lambda: all(map(os.path.exists, marks)))
-        for child in job.children:
-            child.send_signal(signal.SIGTERM)
+        for i, asked in enumerate(((0, 1), (1,), (0,))):
+            marks = [self.path('mark%d%d' % (i, rank)) for rank in range(2)]
+            job = self.start(2, 'sentence', 'out', env={
+                rank: {**self.slow('train.tsv', 100), 'BT_SLOW_MARK': marks[rank]}
+                for rank in range(2)})
+            self.wait_for(job, lambda: all(map(os.path.exists, marks)))
+            for rank in asked:
+                job.children[rank].send_signal(signal.SIGTERM)
+            results = job.end()
+            self.assertEqual([code for code, _, _ in results], [143] * 2, results)
+            self.assertFalse(os.path.exists(self.path('out')))
+
+    def test_while_another_restores(self):
+        """Who waits for rank 0 is asked; nobody trains, nothing is saved anew."""
+        self.run_job(2, 'sentence', 'out', 'trainer.train_steps=10')
+        before = sorted(os.listdir(self.path('out')))
+        job = self.start(2, 'sentence', 'out', FOR_EVER,
+                         env={0: self.slow('.data-', 10, 'pread')})
+        self.wait_for(job, lambda: os.path.exists(self.path('mark')))
+        job.children[1].send_signal(signal.SIGTERM)
         results = job.end()
         self.assertEqual([code for code, _, _ in results], [143] * 2, results)
-        self.assertFalse(os.path.exists(self.path('out')))
+        self.assertEqual(sorted(os.listdir(self.path('out'))), before)
 
     def test_mpirun(self):
         if shutil.which('mpirun') is None:
