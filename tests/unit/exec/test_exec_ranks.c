@@ -69,7 +69,7 @@ static void step(int64_t n_done, bt_step_result *result) {
 }
 
 /* The other one: the same steps, and nothing is compared. Not a test that goes on: it ends. */
-static pid_t start_other(const char *name, int64_t n_steps) {
+static pid_t start_other(const char *name, int64_t n_steps, bool is_one_batch) {
     choose_addresses();
     const pid_t child = fork();
     assert_true(child >= 0);
@@ -81,7 +81,7 @@ static pid_t start_other(const char *name, int64_t n_steps) {
     open_case(name, comm);
     for (int64_t i = 0; i < n_steps; i++) {
         bt_step_result result;
-        step(i, &result);
+        step(is_one_batch ? 0 : i, &result);
     }
     check_same_bits(comm);
     _exit(bt_comm_close(comm, NULL) == BT_OK ? 0 : 1);
@@ -105,7 +105,7 @@ static void need_goldens(void) {
 static void two_replicas_match(void **state) {
     (void)state;
     need_goldens();
-    const pid_t         child = start_other("sentence_prediction_3class", 5);
+    const pid_t         child = start_other("sentence_prediction_3class", 5, false);
     bt_comm *const      comm = join(0);
     test_tensors *const golden =
         test_tensors_open(test_shared_path("goldens/numerics/tasks/two_replicas.safetensors"));
@@ -125,6 +125,24 @@ static void two_replicas_match(void **state) {
     end(comm, child);
 }
 
+/* The same batch again and again: once its buffers are there, a step asks for no memory. */
+static void steps_ask_for_no_memory(void **state) {
+    (void)state;
+    enum { WARM = 3, STEPS = 8 };
+    need_goldens();
+    bt_step_result result;
+    uint64_t       before = 0;
+    const pid_t    child = start_other("sentence_prediction_3class", STEPS, true);
+    bt_comm *const comm = join(0);
+    open_case("sentence_prediction_3class", comm);
+    for (int64_t i = 0; i < STEPS; i++) {
+        before = i == WARM ? bt_alloc_count() : before;
+        step(0, &result);
+    }
+    assert_int_equal(bt_alloc_count() - before, 0);
+    end(comm, child);
+}
+
 /* Without a clip before the sum: the steps of one process. */
 static void two_are_as_one(void **state) {
     (void)state;
@@ -133,7 +151,7 @@ static void two_are_as_one(void **state) {
     task_case_open(&the_case, task_find(name), "ref", true, 0);
     const int64_t n_steps = task_fact(&the_case, "steps", 10);
     task_case_close(&the_case);
-    const pid_t    child = start_other(name, n_steps);
+    const pid_t    child = start_other(name, n_steps, false);
     bt_comm *const comm = join(0);
     open_case(name, comm);
     task_run_trajectory(&the_case);
@@ -144,6 +162,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_replicas_match),
         cmocka_unit_test(two_are_as_one),
+        cmocka_unit_test(steps_ask_for_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
