@@ -62,7 +62,9 @@ static int64_t count_predicted_classes(const train_run *run) {
         return 0;
     }
     (void)snprintf(when, sizeof when, "step %" PRId64 ": ", run->step);
-    bt_task_notice_one_class(when, &run->plan.labels, counts, run->plan.head.num_classes, n);
+    if (run_writes(run)) { /* all have the same predictions */
+        bt_task_notice_one_class(when, &run->plan.labels, counts, run->plan.head.num_classes, n);
+    }
     for (int64_t c = 0; c < run->plan.head.num_classes; c++) {
         n_predicted += counts[c] > 0;
     }

@@ -137,7 +137,9 @@ class OneWriter(workers.Case):
 
     def test_files_are_those_of_one_process(self):
         self.alone('sentence', 'one')
-        self.run_job(3, 'sentence', 'out')
+        results = self.run_job(3, 'sentence', 'out')
+        self.assertEqual(['predictions are class' in err for _, _, err in results],
+                         [True, False, False])
         self.assertEqual(sorted(os.listdir(self.path('one'))), sorted(os.listdir(self.path('out'))))
         self.assertEqual(e2e.read_state_file(self.path('one')), e2e.read_state_file(self.path('out')))
 
