@@ -166,7 +166,8 @@ static bt_status plan_state(const bt_ckpt_manager *manager, const char *name, bt
     const size_t n_before = n_kept;
     size_t       n_drop = drop_passing(manager, keep, n_before);
     for (size_t i = 0; i < old->n_paths; i++) {
-        if (!keep[i] && bt_str_equal(old->paths[i], manager->passing)) {
+        if (!keep[i] && bt_str_equal(old->paths[i], manager->passing) &&
+            !bt_str_equal(old->paths[i], name)) { /* a save that was passing may be made again */
             BT_CHECK(ckpt_add_name(dropped, old->paths[i], err));
         }
         if (!keep[i]) {

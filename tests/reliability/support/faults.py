@@ -74,8 +74,8 @@ class StopCase(FaultCase):
         """Starts the job and stops it. The exit status, or None: it came to its end first."""
         child = self.start(*job)
         try:
-            child.communicate(timeout=rng.random() * seconds)
-            self.assertEqual(child.returncode, 0)
+            _out, said = child.communicate(timeout=rng.random() * seconds)
+            self.assertEqual(child.returncode, 0, said.decode('utf-8', 'replace'))
             return None
         except subprocess.TimeoutExpired:
             pass

@@ -354,6 +354,30 @@ static void test_passing(void **state) {
     }
 }
 
+/* The step at which a stop saved may be one whose save is due: it is saved again, and stays. */
+static void test_passing_is_saved_again(void **state) {
+    (void)state;
+    for (int64_t first = 20; first <= 33; first += 13) { /* beside another one, and alone */
+        manager_fixture  f = manager_make();
+        bt_ckpt_manager *manager = NULL;
+        char             prefix[TEST_PATH_MAX];
+        assert_ok(bt_ckpt_manager_open(f.folder, 2, &manager, err));
+        assert_ok(manager_save(&f, manager, first, err));
+        assert_ok(manager_save(&f, manager, 33, err));
+        manager_path(&f, "ckpt-33", prefix);
+        assert_ok(bt_ckpt_manager_mark_passing(manager, prefix, err));
+        assert_ok(manager_save(&f, manager, 33, err));
+        assert_true(manager_has(&f, "ckpt-33.index"));
+        assert_true(manager_has(&f, "ckpt-33.data-00000-of-00001"));
+        assert_int_equal(manager_has(&f, "ckpt-20.index"), first == 20);
+        bt_ckpt_state s = manager_state(&f);
+        assert_string_equal(s.latest, "ckpt-33");
+        bt_ckpt_state_deinit(&s);
+        bt_ckpt_manager_close(manager);
+        manager_free(&f);
+    }
+}
+
 /* A run that goes back by itself removes what it saved since; a copy that somebody put there is
  * kept aside as ever. */
 static void test_goes_back_by_itself(void **state) {
@@ -526,6 +550,7 @@ int main(void) {
         cmocka_unit_test(test_ends_a_killed_save),
         cmocka_unit_test(test_goes_back),
         cmocka_unit_test(test_passing),
+        cmocka_unit_test(test_passing_is_saved_again),
         cmocka_unit_test(test_goes_back_by_itself),
         cmocka_unit_test(test_lost_state),
         cmocka_unit_test(test_clear),
