@@ -95,6 +95,11 @@ class Devices(e2e.Case):
                  'trainer.optimizer_config.optimizer.adamw.clipvalue=1', 2,
                  'gradient_accumulation_steps'),
                 (self.on_devices + ',runtime.batch_shares=rows', 2, 'batch_shares'),
+                (self.on_devices + ',runtime.distribution_strategy=mirrored,runtime.num_gpus=2,'
+                 'trainer.optimizer_config.optimizer.adamw.global_clipnorm=1', 2,
+                 'global_clipnorm clips the sum'),
+                (self.on_devices + ',runtime.distribution_strategy=mirrored,runtime.num_gpus=2,'
+                 'trainer.optimizer_config.optimizer.adamw.clipvalue=1', 2, 'clipvalue clips the sum'),
                 (self.on_devices + ',runtime.distribution_strategy=mirrored,runtime.num_gpus=99', 5,
                  '99 devices'),
                 (self.on_devices + ',runtime.attention=triton', 2, 'set it to auto'),

@@ -195,6 +195,26 @@ static bt_status check_attention(const exec_pjrt *exec, bt_error *err) {
                                    bt_pjrt_client_platform(exec->client), &smallest, err);
 }
 
+/* Model Garden clips by these keys what all replicas have together (config.md, 5.3); a program
+ * clips each share by itself, which is right for adamw's gradient_clip_norm alone. */
+static bt_status check_clips(const exec_pjrt *exec, bt_error *err) {
+    if (exec->optim == NULL || exec->n_replicas == 1) {
+        return BT_OK;
+    }
+    const bt_optim_facts facts = bt_optim_get_facts(exec->optim);
+    const char *const    key = facts.clipvalue > 0         ? "clipvalue"
+                               : facts.clipnorm > 0        ? "clipnorm"
+                               : facts.global_clipnorm > 0 ? "global_clipnorm"
+                                                           : NULL;
+    return key == NULL
+               ? BT_OK
+               : BT_FAIL(err, BT_E_UNSUPPORTED,
+                         "%s clips the sum of all devices' gradients, which %" PRId32
+                         " devices do not offer: set it to null (adamw's gradient_clip_norm clips "
+                         "each share), or take one device",
+                         key, exec->n_replicas);
+}
+
 static bt_status alloc_state(exec_pjrt *exec, bt_error *err) {
     const bt_param_table *const table = &exec->model->table;
     BT_TRY(exec_flat_create(table, 0, &exec->base.param, err));
@@ -233,6 +253,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
     BT_CHECK(choose_cache(exec, devices->cache_folder, err));
     BT_CHECK(choose_devices(exec, devices, err));
     BT_CHECK(check_attention(exec, err));
+    BT_CHECK(check_clips(exec, err));
     BT_CHECK(alloc_state(exec, err));
     *out = &exec->base;
     exec = NULL;
