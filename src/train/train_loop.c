@@ -288,7 +288,14 @@ static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {
 static bt_status run_chunk(train_run *run, int64_t last, bt_error *err) {
     log_ready(run);
     (void)bt_stop_say("after this step");
-    return end_all(run, make_steps(run, last, err), err);
+    const bt_status rc = end_all(run, make_steps(run, last, err), err);
+    if (rc == BT_E_INTERRUPTED && run->step == last) {
+        /* Those under way were the chunk's last: it is over as ever, record and save; the request
+         * is heard before the next step. */
+        *err = (bt_error)BT_ERROR_INIT;
+        return BT_OK;
+    }
+    return rc;
 }
 
 /* One chunk; *went_back: a recovery took the run back to a checkpoint after it. */
