@@ -4,7 +4,7 @@
 repository that stand in backticks (`src/wire/npy.c`, `src/wire/bundle_*.c`, `bt/base.h`, `npy.c`). And
 what code and scripts say of pages: docs/testing.md, docs/files.md#stores, and sections by number
 (docs/model_garden/numerics.md sections 2 and 11). A page calls the scripts of bench/ and tools/ by their
-names, so those that begin with #! may be executed.
+names, so those that begin with #! may be executed. Prose of a page is wrapped at 120 columns.
 
 usage: check_docs.py [ROOT] | check_docs.py --self-test
 """
@@ -18,6 +18,7 @@ import tempfile
 import urllib.parse
 
 import lint_main
+import reflow_pages
 
 SKIP_FOLDERS = {".git", "build", "runs", "__pycache__"}
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
@@ -112,6 +113,19 @@ def check_page(root, names, file, text):
     return problems
 
 
+def check_width(root, file, text):
+    """Prose that reflow_pages.py would wrap; pages of goldens are made by their scripts."""
+    name = file.relative_to(root).as_posix()
+    wrapped = reflow_pages.reflow(text)
+    if name.startswith(("tests/goldens/", "CHANGELOG")) or wrapped == text:
+        return []
+    old, new = text.split("\n"), wrapped.split("\n")
+    at = next(i for i, line in enumerate(old) if i >= len(new) or line != new[i])
+    long = next(i for i in range(at, len(old)) if len(old[i]) > reflow_pages.WIDTH)
+    return [f"{name}:{long + 1}: {len(old[long])} columns, at most {reflow_pages.WIDTH}: run "
+            f"tests/lint/reflow_pages.py {name}"]
+
+
 def named_sections(text, at):
     """What stands behind the name of a page: beginnings of headings."""
     appendix = APPENDIX.match(text, at)
@@ -158,7 +172,8 @@ def check_tree(root):
     problems = []
     for file in files:
         if file.suffix == ".md":
-            problems += check_page(root, names, file, file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            problems += check_page(root, names, file, text) + check_width(root, file, text)
         elif file.suffix in CODE and file.parent.name != "lint":
             problems += check_code(root, file, file.read_text(encoding="utf-8", errors="replace"))
     return problems
@@ -181,6 +196,10 @@ def self_test():
         "src/fs/no_b_bad.c": "/* docs/numbered.md sections 2 and 3 */\n", "src/fs/no_c_bad.c": "/* docs/numbered.md\n * 2.2 */\n",
         "src/fs/no_d_bad.c": "/* docs/numbered.md section 1 */\n", "src/fs/no_e_bad.c": "/* docs/there.md#none */\n",
         "src/fs/no_f_bad.c": "/* spec/numerics.md section 2 */\n", "src/fs/no_g_bad.c": "/* docs/numbered.md appendix C */\n",
+        "wide_bad.md": "# Wide\n\n* an item\n* " + "word " * 30 + "\n",
+        "docs/wide_good.md": "| " + "word " * 30 + "|\n\n    " + "word " * 30 + "\n\n```\n" + "word " * 30 + "\n```\n\n"
+                             + "* [" + "word " * 30 + "](https://host/" + "x" * 120 + ")\n* `" + "word " * 30 + "`\n",
+        "tests/goldens/wide_good.md": "word " * 30 + "\n",
         "bench/bad.py": "#!/usr/bin/env python3\n", "bench/part.py": "import sys\n",
     }
     with tempfile.TemporaryDirectory() as folder:
