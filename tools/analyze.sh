@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The two static analyzers over src/ and tools/, each file as compile_commands.json compiles it: gcc's -fanalyzer (12 or
+# The two static analyzers over src/ and programs/, each file as compile_commands.json compiles it: gcc's -fanalyzer (12 or
 # newer) and clang's. Ends with a count; exit 1 when there is a finding.
 #   tools/analyze.sh [--gcc|--clang] [FILE...]      FILE: only these (src/fs/fs_lock.c)
 #   CLANG=clang-14 GCC=gcc-12 JOBS=2                the environment names other compilers, and how many at a time
@@ -75,7 +75,7 @@ def main():
     root = os.getcwd()
     with open('build/release/compile_commands.json', encoding='utf-8') as f:
         entries = {os.path.relpath(e['file'], root): e for e in json.load(f)}
-    wanted = sorted(n for n in entries if n.startswith(('src/', 'tools/')) and (not names or n in names))
+    wanted = sorted(n for n in entries if n.startswith(('src/', 'programs/')) and (not names or n in names))
     if not wanted:
         sys.exit('analyze: none of these files is compiled')
     failed = 0

@@ -21,12 +21,12 @@ tests+='|dry_run|tools|bad_input)|yaml_round_trip|optim_patterns|remote_(faults|
 tests+='|outputs|checkpoints|waits)|e2e_(run_semantics|module_assets|text_input|predict|tagging)'
 tests+='|finetuning_(cases|bad_input)|reliability_(planted|signals|one_writer|together$)|changed_keys)'
 select=(-L "short|medium" -R "$tests")
-rooms='conf|wire|squad|text|ckpt|optim|metrics|data|fs'
+folders='src/(conf|wire|squad|text|ckpt|optim|metrics|data|fs)'
 
 mode=${1:-}
 if [ "$mode" = "--all" ]; then
   select=(-L short)
-  rooms='[a-z]+'
+  folders='(src|programs)/[a-z_]+'
 fi
 if [ "$mode" != "--report" ]; then
   cmake --preset coverage > /dev/null
@@ -42,7 +42,7 @@ if [ "$mode" != "--report" ]; then
   # make every allocation and every file operation fail are among the tests.
   gcovr -r . -j "$(nproc)" --exclude-unreachable-branches \
     --exclude-branches-by-pattern '^\s*BT_ASSERT\(' \
-    -f "src/($rooms)/" --json -o "$build/coverage.json" "$build/src"
+    -f "$folders/" --json -o "$build/coverage.json" "$build/src" "$build/programs"
   shift $(($# > 0 ? 1 : 0))
 else
   shift

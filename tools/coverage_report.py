@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reads gcovr's JSON: lines and branches of each room against its floor, the files that lack most,
+"""Reads gcovr's JSON: lines and branches of each room (and program) against its floor, the files that lack most,
 or, with names of files, each line of them that was missed. Exit 1 when a room is below its floor.
 
 usage: coverage_report.py coverage.json [FILE...]      (called by tools/coverage.sh)

@@ -26,7 +26,7 @@ LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 TICKS = re.compile(r"`([^`\n]+)`")
 HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
 # the first word in backticks, when it begins as a path of ours does
-OURS = re.compile(r"(?:\./)?((?:src|include|tests|bench|tools|configs|docs|cmake|\.ci)/[\w./*{},-]*)")
+OURS = re.compile(r"(?:\./)?((?:src|include|programs|tests|bench|tools|configs|docs|cmake|\.ci)/[\w./*{},-]*)")
 # names of files are unique in the tree (check_style.py), so a name alone says which
 NAME = re.compile(r"[\w*]+\.(?:c|h|def|py|sh|md)")
 ELSEWHERE = {"train.py", "create_finetuning_data.py", "pjrt_c_api.h"}  # Model Garden's; a plug-in's

@@ -55,7 +55,7 @@ def main(argv):
     if "--self-test" in argv:
         return self_test(tool)
     root = pathlib.Path(argv[1] if len(argv) > 1 else pathlib.Path(__file__).parents[2])
-    files = [f.relative_to(root).as_posix() for top in ("src", "include", "tools", "tests", "bench")
+    files = [f.relative_to(root).as_posix() for top in ("src", "include", "programs", "tools", "tests", "bench")
              for f in sorted((root / top).rglob("*.[ch]"))]
     if not files:
         print("no C file found")

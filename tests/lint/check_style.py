@@ -55,11 +55,11 @@ def check_calls(path, text):
         for match in re.finditer(rf"\b({pattern})\s*\(", code):
             line = code.count("\n", 0, match.start()) + 1
             problems.append(f"{path}:{line}: {match.group(1)}() is banned: {advice}")
-    if path.startswith(("src/", "tools/")) and path != "src/fs/fs_json.c":
+    if path.startswith(("src/", "programs/", "tools/")) and path != "src/fs/fs_json.c":
         for match in re.finditer(rf"\b({JANSSON})\s*\(", code):
             line = code.count("\n", 0, match.start()) + 1
             problems.append(f"{path}:{line}: {match.group(1)}() is banned: use bt_json_load or bt_json_append")
-    if path.startswith(("src/", "tools/", "bench/")) and path not in HEAP_EXCEPTIONS:
+    if path.startswith(("src/", "programs/", "tools/", "bench/")) and path not in HEAP_EXCEPTIONS:
         for match in re.finditer(rf"\b({HEAP})\s*\(", code):
             line = code.count("\n", 0, match.start()) + 1
             near = "\n".join(lines[max(0, line - 15):line])

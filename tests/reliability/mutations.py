@@ -106,7 +106,7 @@ MUTATIONS = {
         'src/fs/fs_write.c', [('BT_TRY(bt_stop_check_now(err)); /* from here on they get', '/*')],
         'stop_phases.py', TABLE, {'BT_PHASES': 'syncing records'}, 'create-finetuning-data'),
     'the tokenizer does not look up while it waits': (
-        'tools/bert_tokenize.c', [('BT_TRY(bt_stop_check(err));\n        if (poll(', 'if (poll(')],
+        'programs/bert_tokenize/bert_tokenize.c', [('BT_TRY(bt_stop_check(err));\n        if (poll(', 'if (poll(')],
         'stop_phases.py', TABLE, {'BT_PHASES': 'waiting for lines', 'BT_TEST_SLOW': '1'},
         'bert-tokenize'),
     'what was converted gets its name although it was asked to stop': (

@@ -48,7 +48,7 @@ def build(folder, relative, changes, program='bert-train'):
 
 
 def link(folder, relative, made, program):
-    """A source of src/ is in its room's library, one of tools/ among the program's own objects."""
+    """A source of src/ is in its room's library, one of programs/ among the program's own objects."""
     top, room = relative.split('/')[:2]
     library = 'libbt_%s.a' % room
     (links,) = glob.glob(os.path.join(e2e.BUILD, '**/%s.dir/link.txt' % program), recursive=True)
@@ -56,7 +56,7 @@ def link(folder, relative, made, program):
     with open(links, encoding='utf-8') as text_of:
         words = shlex.split(text_of.read())
     out = os.path.join(folder, program)
-    if top == 'tools':
+    if top == 'programs':
         own, name = made, os.path.basename(made)
     else:
         own, name = os.path.join(folder, library), library
