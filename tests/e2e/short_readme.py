@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The short commands of the README, as they stand there: with a folder called FOLDER and the sample
-data in data/ each of them runs, in the README's order."""
+"""The short commands of README.md and docs/guide/your_data.md, as they stand there: with a folder called
+FOLDER and the sample data in data/ each of them runs, in the order of the page."""
 import os
 import re
 import shlex
@@ -11,23 +11,18 @@ import e2e  # noqa: E402
 import weights  # noqa: E402
 
 
-def commands():
-    """[(words)] of the section on one's own data, which is the first after the two commands."""
-    with open(os.path.join(e2e.SOURCE, 'README.md'), encoding='utf-8') as source:
-        sections = re.split(r'^## ', source.read(), flags=re.M)
-    titles = [section.split('\n')[0] for section in sections]
-    at = titles.index('Your own data')
-    blocks = re.findall(r'^    (bert-train (?:.*\\\n)*.*)', sections[at], re.M)
-    return titles, [shlex.split(block.replace('\\\n', ' ')) for block in blocks]
+def commands(page, heading):
+    """[(words)] of the section of that heading in a page."""
+    with open(os.path.join(e2e.SOURCE, *page), encoding='utf-8') as source:
+        sections = re.split(r'^#+ ', source.read(), flags=re.M)
+    section = next(section for section in sections if section.split('\n')[0] == heading)
+    blocks = re.findall(r'^    (bert-train (?:.*\\\n)*.*)', section, re.M)
+    return [shlex.split(block.replace('\\\n', ' ')) for block in blocks]
 
 
 class Readme(e2e.Case):
-    def test_every_command_runs(self):
-        titles, all_words = commands()
-        self.assertEqual(titles[1:3], ['Five minutes', 'Your own data'])
-        tasks = [w for words in all_words for w in words if w.startswith('--experiment')]
-        self.assertEqual(tasks, ['--experiment=bert/' + name for name in (
-            'sentence_prediction', 'tagging', 'squad', 'dual_encoder')])
+    def run_all(self, all_words):
+        """Runs them in a folder with FOLDER and data/; how many outputs were asked for, and are there."""
         weights.write_folder(self.path('FOLDER'), weights.words_of(
             *[os.path.join(e2e.SOURCE, 'data', name) for name in ('train.tsv', 'dev.tsv')]))
         os.symlink(os.path.join(e2e.SOURCE, 'data'), self.path('data'))
@@ -41,7 +36,26 @@ class Readme(e2e.Case):
                     if word.startswith('--output_path='):
                         self.assertTrue(os.path.exists(self.path(word.split('=')[1])))
                         outputs += 1
-        self.assertEqual((len(all_words), outputs), (9, 4))
+        return outputs
+
+    def test_the_commands_of_the_readme(self):
+        all_words = commands(('README.md',), 'Your own data')
+        self.assertEqual((len(all_words), self.run_all(all_words)), (2, 1))
+
+    def test_the_commands_of_the_guide(self):
+        all_words = commands(('docs', 'guide', 'your_data.md'), 'Your own data')
+        tasks = [w for words in all_words for w in words if w.startswith('--experiment')]
+        self.assertEqual(tasks, ['--experiment=bert/' + name for name in (
+            'sentence_prediction', 'tagging', 'squad', 'dual_encoder')])
+        self.assertEqual((len(all_words), self.run_all(all_words)), (9, 4))
+
+    def test_the_two_commands_are_there(self):
+        with open(os.path.join(e2e.SOURCE, 'README.md'), encoding='utf-8') as source:
+            code = re.findall(r'^    (.*)', source.read(), re.M)
+        self.assertTrue(code[0].endswith(' && tools/quickstart.sh'), code[0])
+        self.assertEqual(code[1], 'tests/run.sh')
+        for name in ('tools/quickstart.sh', 'tests/run.sh'):
+            self.assertTrue(os.access(os.path.join(e2e.SOURCE, name), os.X_OK), name)
 
 
 if __name__ == '__main__':
