@@ -84,7 +84,7 @@ def make_records(build, data, task, vocab, folder, **how):
     return path
 
 
-# ---- records: the int64 lists of a tf.Example
+# records: the int64 lists of a tf.Example
 
 def raw_records(path):
     """Each record as it stands in the file: length and checksum (12 bytes), the example, its checksum (4 bytes)."""
@@ -138,8 +138,6 @@ def ids_of(record):
             features[parts[1].decode()] = parts[2]
     return int_list(features["input_ids"])[:sum(int_list(features["input_mask"]))]
 
-
-# ---- peers and numbers
 
 def python_peer(python, program, settings, env=None, one_core=False):
     """What the Python program says in its last line; it gets the settings as JSON."""

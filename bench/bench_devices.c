@@ -26,9 +26,6 @@ typedef struct options {
     double      seconds;
 } options;
 
-/* ---- options ----------------------------------------------------------------------------------
- */
-
 typedef struct option_row {
     const char *name;
     size_t      at;
@@ -78,9 +75,6 @@ static bool are_whole(options *o) {
            (o->product > 0 || (o->lengths != NULL && o->length > 0 && o->layers > 0 &&
                                o->hidden > 0 && o->heads > 0 && o->intermediate > 0));
 }
-
-/* ---- the yardstick ----------------------------------------------------------------------------
- */
 
 /* CHAIN products after one another, so that starting them costs nothing. */
 static bt_status write_product(int64_t n, bt_str *text, bt_error *err) {
@@ -179,9 +173,6 @@ done:
     return rc;
 }
 
-/* ---- the batch --------------------------------------------------------------------------------
- */
-
 typedef struct packed {
     bt_batch batch;
     int64_t *offsets; /* owned, as all that follow */
@@ -274,9 +265,6 @@ static double count_flops(const packed *p, const options *o) {
            ((double)p->batch.n_tokens * 2 * (4 * H * H + 2 * H * (double)o->intermediate) +
             4 * H * squares);
 }
-
-/* ---- steps ------------------------------------------------------------------------------------
- */
 
 typedef struct measured {
     double  compile_seconds, seconds, loss;

@@ -122,9 +122,6 @@ static bt_status make_optim(const bt_model *model, bt_conf **conf, bt_optim **op
     return bt_optim_create(*conf, &derived, &model->table, optim, err);
 }
 
-/* ---- the bare products ------------------------------------------------------------------------
- */
-
 typedef struct matrices {
     float *a, *b, *c;
 } matrices;
@@ -171,10 +168,6 @@ static bt_status make_matrices(matrices *m, const options *o, const bt_encoder_c
     }
     return BT_OK;
 }
-
-/* ---- measuring
- * -----------------------------------------------------------------------------------
- */
 
 /* Of every measured step; bare of every bare one. */
 typedef struct samples {

@@ -38,7 +38,7 @@ UDPOS = ("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt r
          "yo zh").split()
 
 
-# ---- a set as TFDS prepares it
+# a set as TFDS prepares it
 
 def crc_table():
     table = []
@@ -111,7 +111,7 @@ def write_tfds(folder, rows, config="sst2", texts=("sentence",), labels=("negati
         f.write("".join(label + "\n" for label in labels))
 
 
-# ---- jobs: name -> flags on all rows, and on one
+# jobs: name -> flags on all rows, and on one
 
 def read_lines(path):
     with open(path, encoding="utf-8", newline="\n") as f:
@@ -159,8 +159,6 @@ def make_tatoeba(args, folder):
 
 JOBS = {"sst2": make_sst2, "udpos": make_udpos, "tatoeba": make_tatoeba}
 
-
-# ---- measuring
 
 def run(command, flags, source, out):
     """Seconds and processor seconds of a whole process."""

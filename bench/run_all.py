@@ -40,8 +40,6 @@ WHY = {"two_cores": "this process may use one core only", "bfloat16": "the proce
        "records": "it needs glue and vocab", "vocab": "vocab (or model) is not set or not there"}
 
 
-# ---- the machine
-
 def output(*words):
     try:
         return subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
@@ -72,8 +70,6 @@ def describe_machine(build):
             "build_type": cache_value(build, "CMAKE_BUILD_TYPE"), "engine": engine[1] if engine else version}
 
 
-# ---- settings
-
 def read_settings(args):
     settings = {"build": os.path.abspath(args.build), "threads": "2"}
     for name in SETTINGS:
@@ -95,8 +91,6 @@ def add_derived(settings, machine, scratch):
     if "glue" in settings and "vocab" in settings:
         settings["records"] = os.path.join(scratch, "MRPC.tf_record")
 
-
-# ---- measuring
 
 def fill(words, settings):
     return [re.sub(r"\{(\w+)\}", lambda m: settings[m[1]], word) for word in words]

@@ -66,8 +66,6 @@ def print_prediction(o):
         print(f"| {n} | {gradient_bytes(n, o) / 1e6:.0f} MB | " + " | ".join(cells) + " |")
 
 
-# ---- links -------------------------------------------------------------------------------------
-
 def as_root(*words):
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
@@ -102,8 +100,6 @@ def links(n, rate, delay):
             subprocess.run(["ip", "link", "del", name + "o"], stderr=subprocess.DEVNULL)
         subprocess.run(["ip", "link", "del", bridge], stderr=subprocess.DEVNULL)
 
-
-# ---- steps -------------------------------------------------------------------------------------
 
 def overrides(o, folder, batch, clipped):
     values = bench.training_overrides(os.path.join(folder, "train.tsv"), o.size, o.steps + o.warm, batch, o.length, o.threads)

@@ -97,8 +97,6 @@ def model_garden(args, folder, out):
                      env={"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1", "TFDS_DATA_DIR": folder}).seconds
 
 
-# ---- measuring
-
 def measure_mg(args, scratch, pairs, own_rate):
     folders = {}
     for name, count in (("some", args.mg_rows), ("one", 1)):

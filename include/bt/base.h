@@ -20,7 +20,7 @@
 #define BT_PRINTF(fmt_index, first_arg) __attribute__((format(printf, fmt_index, first_arg)))
 #define BT_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* ---- status and error ------------------------------------------------------------------ */
+/* Status and error. */
 
 /* README.md lists the process exit codes that these map to; see bt_status_exit_code. */
 typedef enum bt_status {
@@ -99,14 +99,14 @@ void bt_assert_failed(const char *what, const char *file, int line) __attribute_
 #define BT_ASSERT(x) ((x) ? (void)0 : bt_assert_failed(#x, __FILE__, __LINE__))
 #endif
 
-/* ---- checked sizes: int64_t for dims, size_t for bytes, decided here once --------------- */
+/* Checked sizes: int64_t for dims, size_t for bytes, decided here once. */
 
 /* true on success; *out untouched on overflow */
 BT_MUST_USE bool bt_size_mul(size_t a, size_t b, size_t *out);
 BT_MUST_USE bool bt_size_add(size_t a, size_t b, size_t *out);
 BT_MUST_USE bool bt_i64_mul(int64_t a, int64_t b, int64_t *out); /* both must be >= 0 */
 
-/* ---- the allocator seam ------------------------------------------------------------------
+/* The allocator seam.
  * All heap use goes through here. Memory is 64-byte aligned. Sizes of 0 give a unique non-NULL
  * pointer. NULL only when out of memory (or when a test asked for it). */
 
@@ -130,7 +130,7 @@ BT_MUST_USE bt_status bt_grow(void *ptr_to_array, size_t *cap, size_t need, size
 void     bt_alloc_fail_at(uint64_t k, bool persistent);
 uint64_t bt_alloc_count(void); /* successful and failed calls so far, all threads */
 
-/* ---- arena: a stack of bytes with marks ---------------------------------------------------
+/* Arena: a stack of bytes with marks.
  * Allocations are 64-byte aligned and live until reset, release or deinit. The first reservation
  * should be the planned size; more blocks are added if the plan was too small. After
  * bt_arena_reset the blocks are merged into one, so a repeated pattern stops calling the heap. */
@@ -157,7 +157,7 @@ bt_arena_mark         bt_arena_get_mark(const bt_arena *arena);
 void                  bt_arena_release(bt_arena *arena, bt_arena_mark mark);
 BT_MUST_USE bt_status bt_arena_reset(bt_arena *arena, bt_error *err);
 
-/* ---- strings ------------------------------------------------------------------------------ */
+/* Strings. */
 
 /* A growable byte string, always NUL-terminated once something was appended. Refuses to grow
  * beyond max_bytes. Zero-initialise with BT_STR_INIT, free with bt_str_deinit. */
@@ -210,7 +210,7 @@ enum { BT_F64_TEXT_MAX = 32 };
 char *bt_f64_repr(double value, char buffer[BT_F64_TEXT_MAX]);
 char *bt_f32_repr(float value, char buffer[BT_F64_TEXT_MAX]); /* shortest for a float */
 
-/* ---- URLs whose query is a key (signed_url.c) ---------------------------------------------------
+/* URLs whose query is a key (signed_url.c).
  * "https://host/file?X-Amz-Signature=...": what lets in whoever has it is used, and shown or
  * written nowhere. bt_log hides it by itself. */
 
@@ -221,7 +221,7 @@ bool bt_has_signature(const char *text, bool *is_hidden);
 /* Is that all in which they differ? The same file is signed anew each hour. */
 bool bt_equal_but_signatures(const char *a, const char *b);
 
-/* ---- a map from strings to int64 (an index into the caller's own array) --------------------- */
+/* A map from strings to int64 (an index into the caller's own array). */
 
 typedef struct bt_map bt_map;
 BT_MUST_USE bt_status bt_map_create(bt_map **out, size_t expected, bt_error *err);
@@ -235,7 +235,7 @@ size_t           bt_map_size(const bt_map *map);
 BT_MUST_USE bt_status bt_find_twice(const char *const *words, size_t n, size_t *first,
                                     size_t *second, bt_error *err);
 
-/* ---- reading bytes that came from outside ---------------------------------------------------
+/* Reading bytes that came from outside.
  * Every read checks the bytes left first. false: not enough bytes (or a varint over 10 bytes);
  * the cursor then stays where it was. */
 
@@ -261,7 +261,7 @@ uint32_t         bt_load_u32le(const uint8_t *src);
 uint64_t         bt_load_u64le(const uint8_t *src);
 size_t           bt_store_varint(uint8_t dst[10], uint64_t v); /* bytes written */
 
-/* ---- crc32c (Castagnoli), as TFRecord and LevelDB tables use it ----------------------------- */
+/* crc32c (Castagnoli), as TFRecord and LevelDB tables use it. */
 
 /* crc of the bytes so far (0 at the start) extended by data. Uses the processor's instruction. */
 uint32_t bt_crc32c(uint32_t crc, const void *data, size_t n);
@@ -269,7 +269,7 @@ uint32_t bt_crc32c_table(uint32_t crc, const void *data, size_t n); /* the porta
 /* rotr(crc,15) + 0xa282ead8: docs/model_garden/data.md section 5 */
 uint32_t bt_crc32c_mask(uint32_t crc);
 
-/* ---- counter-based random numbers -------------------------------------------------------------
+/* Counter-based random numbers.
  * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11). A key names
  * a stream; the counter names a place in it. Nothing is stored, so resume and any order of
  * evaluation give the same numbers. */
@@ -301,7 +301,7 @@ double bt_rng_normal_truncated(bt_rng_key key, uint64_t index); /* N(0,1) re-dra
  * network with cycle walking: O(1) memory, so seeking in a shuffle is instant. */
 uint64_t bt_rng_permute(bt_rng_key key, uint64_t n, uint64_t i);
 
-/* ---- floating-point control --------------------------------------------------------------------
+/* Floating-point control.
  * A number nearer to 0 than 2^-126 (a float) costs a processor some hundred cycles an operation.
  * While a thread flushes, such numbers count as 0 where they are read and become 0 where they
  * are made. Who sets it puts back what was there: it belongs to the caller's arithmetic too. */
@@ -318,7 +318,7 @@ bt_fp_state bt_fp_flushing(bt_fp_state state); /* the same, but flushing */
 /* Of a processor whose word is not known: true for every state. */
 bool bt_fp_is_flushing(bt_fp_state state);
 
-/* ---- threads ------------------------------------------------------------------------------------
+/* Threads.
  * A pool runs tasks 0..n_tasks-1 of one job on n_threads threads, the caller's included; which
  * thread runs which task is not defined, so results must not depend on it. All of them run under
  * the caller's floating-point control. Not reentrant: one caller at a time, no bt_pool_run from
@@ -335,8 +335,7 @@ void                  bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
 int32_t               bt_n_physical_cores(void);  /* >= 1; respects the affinity mask */
 int32_t               bt_n_machine_cores(void);   /* >= 1; all there are */
 
-/* ---- memory of the machine
- * ------------------------------------------------------------------------- */
+/* Memory of the machine. */
 
 /* Bytes of memory that this process can still take without being killed for it, or waiting for
  * swap, which is not counted: the least of what the system, its control groups and its limits
@@ -349,14 +348,13 @@ uint64_t bt_memory_within_limits(const char *root);
 /* The largest resident size of this process so far; 0: the system does not say. */
 int64_t bt_peak_resident_bytes(void);
 
-/* ---- the descriptors 0 to 2 -------------------------------------------------------------------
- */
+/* The descriptors 0 to 2. */
 
 /* Those that were closed when the program started are opened on /dev/null, so that no file gets
  * their numbers. First in main; false: that cannot be done. */
 bool bt_hold_standard_files(void);
 
-/* ---- being asked to stop ----------------------------------------------------------------------
+/* Being asked to stop.
  * SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU ask the process to stop in good order: the
  * handler writes one line at once and sets a flag; what waits or loops over input asks for it. Any
  * second signal has its default effect. Process-wide, as signals are; safe from every thread. */
@@ -406,8 +404,7 @@ int bt_stop_exit_code(void);
 /* As if the signal had come; 0 forgets everything. For tests. */
 void bt_stop_set(int signal_number);
 
-/* ---- time and log
- * --------------------------------------------------------------------------------- */
+/* Time and log. */
 
 double bt_time_monotonic(void); /* seconds, arbitrary origin */
 double bt_time_unix(void);      /* seconds since 1970 */

@@ -28,7 +28,7 @@ void                  bt_ckpt_close(bt_ckpt *ckpt);      /* accepts NULL */
 const char           *bt_ckpt_path(const bt_ckpt *ckpt); /* the prefix or file that was chosen */
 bt_ckpt_layout        bt_ckpt_get_layout(const bt_ckpt *ckpt);
 
-/* ---- physical tensors, as they are in the file ----------------------------------------------- */
+/* Physical tensors, as they are in the file. */
 
 typedef struct bt_ckpt_tensor {
     const char    *name; /* borrowed until close */
@@ -45,8 +45,7 @@ BT_MUST_USE bt_status bt_ckpt_read_tensor(bt_ckpt *ckpt, size_t i, void *dst, si
                                           bt_error *err);
 BT_MUST_USE bt_status bt_ckpt_verify(bt_ckpt *ckpt, bt_error *err); /* every byte that counts */
 
-/* ---- logical variables ------------------------------------------------------------------------
- */
+/* Logical variables. */
 
 /* Index of the physical tensor that holds the canonical variable, or its slot ("m", "v", "average",
  * ...; NULL: the variable itself); -1: not there. */
@@ -157,8 +156,7 @@ BT_MUST_USE bt_status bt_ckpt_read_state(bt_ckpt *ckpt, bt_str *bytes, bool *fou
 /* bt_ckpt_train.info, likewise. */
 BT_MUST_USE bt_status bt_ckpt_read_info(bt_ckpt *ckpt, bt_str *bytes, bool *found, bt_error *err);
 
-/* ---- SavedModels ------------------------------------------------------------------------------
- */
+/* SavedModels. */
 
 /* What a module says of its encoder: sizes from the shapes of its variables, the rest from Keras's
  * saved configuration where there is one. */
@@ -178,8 +176,7 @@ BT_MUST_USE bt_status bt_ckpt_module_read(const char *folder, bt_ckpt *ckpt, bt_
                                           bt_error *err);
 void                  bt_ckpt_module_deinit(bt_ckpt_module *module);
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* Writing. */
 
 enum { BT_CKPT_MAX_SLOTS = 4, BT_CKPT_MAX_HYPERS = 8 };
 
@@ -209,8 +206,7 @@ typedef struct bt_ckpt_train {
 BT_MUST_USE bt_status bt_ckpt_write_train(const char *prefix, const bt_ckpt_train *train,
                                           bt_error *err);
 
-/* ---- a folder of checkpoints --------------------------------------------------------------------
- *
+/* A folder of checkpoints.
  * The order of a save: a journal that says what is about to happen, the data, the index, the state
  * file `checkpoint` without what is too old, the removal of that, the end of the journal. So the
  * state file only ever names whole checkpoints, whenever the process dies, and the next one knows

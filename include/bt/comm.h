@@ -37,8 +37,7 @@
 
 #include "bt/base.h"
 
-/* ---- how the job was started ------------------------------------------------------------------
- */
+/* How the job was started. */
 
 typedef enum bt_comm_launch {
     BT_COMM_ALONE,
@@ -64,8 +63,7 @@ typedef struct bt_comm_job {
 BT_MUST_USE bt_status bt_comm_job_read(bt_comm_job *job, bt_error *err);
 void                  bt_comm_job_deinit(bt_comm_job *job);
 
-/* ---- the job ----------------------------------------------------------------------------------
- */
+/* The job. */
 
 typedef struct bt_comm    bt_comm;
 typedef struct bt_comm_op bt_comm_op; /* begun, and not waited for yet */
@@ -94,7 +92,7 @@ int32_t     bt_comm_rank(const bt_comm *comm); /* NULL: 0 */
 int32_t     bt_comm_size(const bt_comm *comm); /* NULL: 1 */
 const char *bt_comm_host(const bt_comm *comm, int32_t rank);
 
-/* ---- together ---------------------------------------------------------------------------------
+/* Together.
  * Begun operations go on by themselves, on a thread of their own, in the order in which they were
  * begun; their buffers are not touched until bt_comm_wait. Each must be waited for, once. *op is
  * NULL where nothing is to do. One thread at a time. */

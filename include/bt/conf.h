@@ -14,7 +14,7 @@
 
 typedef struct bt_conf bt_conf;
 
-/* ---- what was found -------------------------------------------------------------------- */
+/* What was found. */
 
 typedef enum bt_conf_severity {
     BT_CONF_ERROR,   /* the user wrote something wrong: refuse, in a dry run too */
@@ -49,7 +49,7 @@ BT_MUST_USE bt_status bt_conf_errors_add(bt_conf_errors *errors, bt_conf_severit
 BT_MUST_USE bt_status bt_conf_refuse(const bt_conf *conf, bt_conf_errors *errors, const char *path,
                                      const char *value, const char *why, bt_error *err);
 
-/* ---- building ---------------------------------------------------------------------------- */
+/* Building. */
 
 typedef struct bt_conf_args {
     const char        *experiment;   /* required */
@@ -72,8 +72,7 @@ void                  bt_conf_free(bt_conf *conf); /* accepts NULL */
 BT_MUST_USE bt_status bt_conf_set(bt_conf *conf, const char *override, const char *origin,
                                   bt_conf_errors *errors, bt_error *err);
 
-/* ---- facts in the place of defaults -------------------------------------------------------------
- */
+/* Facts in the place of defaults. */
 
 /* The user wrote it, in a file or a flag: it is no default, and was not adopted. */
 bool bt_conf_is_written(const bt_conf *conf, const char *path);
@@ -111,7 +110,7 @@ BT_MUST_USE bt_status bt_conf_adopt(bt_conf *conf, const char *path, const bt_co
 BT_MUST_USE bt_status bt_conf_adopt_from(bt_conf *conf, const bt_conf *from, const char *path,
                                          bt_error *err);
 
-/* ---- modes -------------------------------------------------------------------------------- */
+/* Modes. */
 
 typedef enum bt_conf_mode {
     BT_CONF_MODE_TRAIN,
@@ -138,13 +137,13 @@ bool        bt_conf_mode_evaluates(bt_conf_mode mode); /* reads task.validation_
 BT_MUST_USE bt_status bt_conf_check_for_mode(const bt_conf *conf, bt_conf_mode mode,
                                              bt_conf_errors *errors, bt_error *err);
 
-/* ---- output -------------------------------------------------------------------------------- */
+/* Output. */
 
 /* params.yaml, byte for byte as Model Garden writes it; extension keys only where they differ from
  * their default. Appends to *out. */
 BT_MUST_USE bt_status bt_conf_dump_yaml(const bt_conf *conf, bt_str *out, bt_error *err);
 
-/* ---- reading ---------------------------------------------------------------------------------
+/* Reading.
  * A path is dotted: "trainer.train_steps". In a one-of section the selected branch may be named or
  * written as '*': "task.model.encoder.*.num_layers". A branch that is not selected is not there.
  * Strings and lists are borrowed until the conf changes or is freed. Errors: BT_E_CONFIG, with the
@@ -219,8 +218,7 @@ BT_MUST_USE bt_status bt_conf_visit_paths(const bt_conf *conf,
 enum { BT_CONF_ORIGIN_MAX = 256 };
 const char *bt_conf_origin(const bt_conf *conf, const char *path, char buffer[BT_CONF_ORIGIN_MAX]);
 
-/* ---- what changed ------------------------------------------------------------------------------
- */
+/* What changed. */
 
 /* A key whose value differs; of a one-of section whose type differs only the type. The values are
  * for people: "0.001", "'adamw'", "[0, 1]", "null", "a section", long ones cut. All owned. */
@@ -242,8 +240,7 @@ void bt_conf_changes_deinit(bt_conf_changes *changes);
 BT_MUST_USE bt_status bt_conf_diff(const bt_conf *then, const bt_conf *now, bt_conf_changes *out,
                                    bt_error *err);
 
-/* ---- binding tables: a section into a typed struct --------------------------------------------
- */
+/* Binding tables: a section into a typed struct. */
 
 typedef enum bt_conf_field_type {
     BT_CONF_FIELD_BOOL,     /* bool */
@@ -284,7 +281,7 @@ BT_MUST_USE bt_status bt_conf_bind(const bt_conf *conf, const char *prefix,
                                    const bt_conf_field *fields, size_t n_fields, void *dst,
                                    bt_error *err);
 
-/* ---- listings ------------------------------------------------------------------------------- */
+/* Listings. */
 
 typedef struct bt_conf_experiment {
     const char *name;

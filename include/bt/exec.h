@@ -215,7 +215,7 @@ BT_MUST_USE bt_status bt_exec_measure_evaluation(bt_exec *exec, int64_t n_seqs, 
  * process's. */
 const char *bt_exec_isa(const bt_exec *exec);
 
-/* ---- devices that are not here ------------------------------------------------------------------
+/* Devices that are not here.
  * What the engine on devices would compile there: nothing can be run. */
 
 /* A device's share of a batch: its tokens stand in rows of slots, among places for sequences. */

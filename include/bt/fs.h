@@ -20,8 +20,7 @@
 
 #include "bt/base.h"
 
-/* ---- what is there ----------------------------------------------------------------------------
- */
+/* What is there. */
 
 typedef enum bt_fs_kind {
     BT_FS_MISSING, /* nothing there */
@@ -61,8 +60,7 @@ BT_MUST_USE bt_status bt_fs_require_folder(const char *path, bt_error *err);
 BT_MUST_USE bt_status bt_fs_look(const char *path, bool *is_there, bt_error *err);
 bool                  bt_fs_exists(const char *path); /* false also when it cannot be looked at */
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* Reading. */
 
 typedef struct bt_file bt_file; /* open for reading at any place */
 
@@ -159,8 +157,7 @@ BT_MUST_USE bt_status bt_fs_stream_seek(bt_fs_stream *stream, int64_t offset, bt
 BT_MUST_USE bt_status bt_fs_stream_line(bt_fs_stream *stream, size_t max_bytes, const char **line,
                                         size_t *n_bytes, bool *end, bt_error *err);
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* Writing. */
 
 typedef struct bt_fs_writer bt_fs_writer;
 
@@ -218,8 +215,7 @@ BT_MUST_USE bt_status bt_fs_replace(const char *path, const void *bytes, size_t 
  * the first n_bytes are uploaded anew. */
 BT_MUST_USE bt_status bt_fs_cut(const char *path, int64_t n_bytes, bt_error *err);
 
-/* ---- folders, names ---------------------------------------------------------------------------
- */
+/* Folders, names. */
 
 BT_MUST_USE bt_status bt_fs_make_folders(const char *path, bt_error *err); /* mkdir -p */
 /* Could it be made, or, where it is there, files in it? BT_E_RESOURCE with the sentence of who
@@ -295,7 +291,7 @@ BT_MUST_USE bt_status bt_fs_check_distinct(const bt_fs_named *files, size_t n, b
 BT_MUST_USE bt_status bt_fs_check_not_read(const bt_fs_named *output, const bt_fs_named *input,
                                            const char *const *names, bt_error *err);
 
-/* ---- one writer of a folder -------------------------------------------------------------------
+/* One writer of a folder.
  * A file of that name in the folder says who has it: host, process, start, what is done. A second
  * one is refused at once (BT_E_RESOURCE) in a sentence with these facts, in every process and on
  * every host; one whose owner is gone is taken over, and a line says so. On a local file system the
@@ -323,8 +319,7 @@ BT_MUST_USE bt_status bt_fs_lock_look(const char *folder, const char *name, bt_e
 BT_MUST_USE bt_status bt_fs_lock_check(bt_fs_lock *lock, bt_error *err);
 void                  bt_fs_lock_release(bt_fs_lock *lock); /* accepts NULL */
 
-/* ---- digests ----------------------------------------------------------------------------------
- */
+/* Digests. */
 
 typedef enum bt_fs_hash { BT_FS_SHA1, BT_FS_SHA256, BT_FS_MD5 } bt_fs_hash;
 enum { BT_FS_HEX_MAX = 65 };
@@ -354,8 +349,7 @@ BT_MUST_USE bt_status bt_fs_archive_content(const char *archive, int64_t max_ent
 BT_MUST_USE bt_status bt_fs_content_digest(const bt_fs_names *content, char sha256[BT_FS_HEX_MAX],
                                            bt_error *err);
 
-/* ---- whole files and archives from elsewhere --------------------------------------------------
- */
+/* Whole files and archives from elsewhere. */
 
 typedef struct bt_fs_download_limits {
     size_t max_bytes;
@@ -383,8 +377,7 @@ BT_MUST_USE bt_status bt_fs_remove_tree(const char *folder, bt_error *err);
 /* "libcurl/7.88.1 ..., libarchive 3.6.2": what is built in, for --version. */
 BT_MUST_USE bt_status bt_fs_append_build_info(bt_str *out, bt_error *err);
 
-/* ---- tests: make the k-th operation from now fail (1 = next), once or from then on; 0 = never -
- */
+/* Tests: make the k-th operation from now fail (1 = next), once or from then on; 0 = never. */
 
 typedef enum bt_fs_op {
     BT_FS_OP_OPEN,

@@ -146,8 +146,7 @@ void bt_hlo_stack(const bt_hlo_variable *variable, const bt_param_table *table, 
 void bt_hlo_unstack(const bt_hlo_variable *variable, const bt_param_table *table,
                     const float *array, float *flat);
 
-/* ---- batches ------------------------------------------------------------------------------------
- */
+/* Batches. */
 
 /* Where each sequence of a batch stands in rows of slots: the longest first, each in the first row
  * that has room. Zero-initialised at first; its memory is used again. */

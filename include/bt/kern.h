@@ -97,7 +97,7 @@ typedef struct bt_kern_product {
 typedef struct bt_kern {
     const char *isa; /* "ref", "avx2", "avx512" */
 
-    /* ---- vectors of n elements ---- */
+    /* Vectors of n elements. */
     void (*add)(float *out, const float *a, const float *b, int64_t n);
     void (*add3)(float *out, const float *a, const float *b, const float *c, int64_t n);
     void (*mul)(float *out, const float *a, const float *b, int64_t n);
@@ -115,7 +115,8 @@ typedef struct bt_kern {
     void (*act_backward[BT_N_ACTIVATIONS])(float *d_in, const float *d_out, const float *in,
                                            int64_t n);
 
-    /* ---- rows ---- */
+    /* Rows. */
+
     /* out = residual + (in + bias) * mult; bias [n], mult [n] or NULL, residual [n] or NULL */
     void (*bias_residual)(float *out, const float *in, const float *bias, const float *mult,
                           const float *residual, int64_t n);
@@ -139,7 +140,7 @@ typedef struct bt_kern {
     /* d_s = p * (d_p - sum(p * d_p)); d_s may be d_p */
     void (*softmax_backward)(float *d_s, const float *d_p, const float *p, int64_t n);
 
-    /* ---- small products on one thread (attention tiles): C[M,N] = alpha * A B (+ C) ----
+    /* Small products on one thread (attention tiles): C[M,N] = alpha * A B (+ C).
      * A(i,k) is a[i * a_row + k * a_col], so A may be transposed; B [K,N], C row-major. */
     void (*tile_product)(float *c, int64_t ld_c, const float *a, int64_t a_row, int64_t a_col,
                          const float *b, int64_t ld_b, int64_t M, int64_t N, int64_t K, float alpha,
@@ -174,7 +175,7 @@ typedef struct bt_kern_dropout {
 } bt_kern_dropout;
 bt_kern_dropout bt_kern_dropout_make(float rate);
 
-/* ---- products in BLAS -------------------------------------------------------------------------
+/* Products in BLAS.
  * A BLAS is loaded when something is about to multiply with it, never before; its state is the
  * process's. One thread of the process calls these functions and BLAS at a time; BLAS's own threads
  * are set here and nowhere else. */

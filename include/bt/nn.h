@@ -64,8 +64,7 @@ typedef struct bt_nn_norm_grads {
     float *gain, *bias; /* [N] */
 } bt_nn_norm_grads;
 
-/* ---- embedding ----------------------------------------------------------------------------------
- */
+/* Embedding. */
 
 typedef struct bt_nn_embedding {
     const float         *word, *position, *type; /* [V,E] [P,E] [types,E] */
@@ -87,8 +86,7 @@ void bt_nn_embedding_forward(bt_nn *nn, const bt_nn_embedding *e, float *out);
 double bt_nn_embedding_backward(bt_nn *nn, const bt_nn_embedding *e,
                                 const bt_nn_embedding_grads *grads, float *d_out);
 
-/* ---- product ------------------------------------------------------------------------------------
- */
+/* Product. */
 
 /* C[M,N] = alpha * op(A)[M,K] op(B)[K,N] (+ C), row-major, ld = elements between rows as stored.
  * K >= 1. */
@@ -108,8 +106,7 @@ typedef struct bt_nn_product {
 } bt_nn_product;
 void bt_nn_product_run(bt_nn *nn, const bt_nn_product *product);
 
-/* ---- dense
- * ---------------------------------------------------------------------------------------- */
+/* Dense. */
 
 /* out = in kernel (+ bias; NULL: the next function adds it in its own pass) */
 void bt_nn_dense_forward(bt_nn *nn, float *out, /* [R,N] */
@@ -131,8 +128,7 @@ void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out,
 void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, /* [R,N] [N] */
                              const float *in_out, bt_activation act, int64_t R, int64_t N);
 
-/* ---- layernorm, residual
- * --------------------------------------------------------------------------- */
+/* Layernorm, residual. */
 
 /* out [R,H] = norm(in) */
 void bt_nn_norm_forward(bt_nn *nn, const bt_nn_norm *norm, float *out, const float *in, int64_t R,
@@ -182,9 +178,8 @@ void bt_nn_rows_gather(bt_nn *nn, float *out, const float *in, const int64_t *ro
 void bt_nn_rows_scatter_add(bt_nn *nn, float *d_in, const float *d_out, const int64_t *row_ids,
                             int64_t R, int64_t H);
 
-/* ---- attention
- * --------------------------------------------------------------------------------------- Of
- * sequence b: queries are the rows [q_offsets[b], q_offsets[b+1]) of q, keys and values the rows
+/* Attention.
+ * Of sequence b: queries are the rows [q_offsets[b], q_offsets[b+1]) of q, keys and values the rows
  * [offsets[b], offsets[b+1]) of k and v. H = NH * D; head h is the columns [h*D, (h+1)*D). */
 typedef struct bt_nn_attention {
     const int64_t *offsets;   /* [B+1] */
@@ -202,7 +197,7 @@ void bt_nn_attention_backward(bt_nn *nn, float *d_q, float *d_k, float *d_v, con
                               const float *q, const float *k, const float *v, const float *max,
                               const float *inv_sum, const bt_nn_attention *a);
 
-/* ---- pairs -------------------------------------------------------------------------------------
+/* Pairs.
  * Rows 2i and 2i+1 of vectors [2B,H] are the left and the right side of pair i. */
 
 /* out[r,:] = in[r,:] / |in[r,:]|, as tf.math.l2_normalize: x * rsqrt(max(sum x^2, 1e-12)) */
@@ -217,7 +212,7 @@ void bt_nn_pair_scores_backward(bt_nn *nn, float *d_vectors, /* [2B,H] [B,B] [2B
                                 const float *d_scores, const float *vectors, int64_t B, int64_t H,
                                 float scale);
 
-/* ---- pooling -----------------------------------------------------------------------------------
+/* Pooling.
  * in [T,H], the rows offsets[b] to offsets[b+1] (at least one) -> out [B,H], row b. */
 
 void bt_nn_mean_rows_forward(bt_nn *nn, float *out, const float *in, const int64_t *offsets,
@@ -232,8 +227,7 @@ void bt_nn_max_rows_forward(bt_nn *nn, float *out, const float *in, const int64_
 void bt_nn_max_rows_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
                              const int64_t *offsets, int64_t B, int64_t H);
 
-/* ---- losses: return the loss, d_logits overwritten unless NULL
- * -------------------------------------
+/* Losses: return the loss, d_logits overwritten unless NULL.
  * The rows may be a part of a batch: what is called `all` is of the whole batch, and the losses and
  * gradients of its parts add up to those of the whole. */
 

@@ -48,7 +48,7 @@ bool bt_optim_needs_word_rows(const bt_optim *optim);
  * together (numerics.md section 2). All other clipping works on the sum. */
 bool bt_optim_clips_shares(const bt_optim *optim);
 
-/* ---- rows of the word table that wait ---------------------------------------------------------
+/* Rows of the word table that wait.
  * Adam moves every row of the word table at every step, but a batch gives a gradient to few of
  * them. The others can wait and make their steps later, many at once while they are in the cache,
  * to the same bits: their numbers depend on the schedule alone. This keeps the books. The caller
@@ -108,9 +108,8 @@ void bt_optim_apply_part(const bt_optim *optim, const bt_optim_buffers *buffers,
 void bt_optim_apply(const bt_optim *optim, const bt_optim_buffers *buffers, int64_t n_done,
                     double word_rows_sum_sq, bt_pool *pool, double *grad_norm, bool *applied);
 
-/* ---- the update as data
- * -------------------------------------------------------------------------- For an engine that
- * writes the update as a program instead of calling bt_optim_apply. */
+/* The update as data.
+ * For an engine that writes the update as a program instead of calling bt_optim_apply. */
 
 typedef enum bt_optim_kind {
     BT_OPTIM_ADAM,

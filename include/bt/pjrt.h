@@ -23,8 +23,7 @@ bool bt_pjrt_is_built_in(void);
 /* "plug-ins: PJRT interface 0.81\n", or that there are none: for --version. */
 BT_MUST_USE bt_status bt_pjrt_append_build_info(bt_str *out, bt_error *err);
 
-/* ---- the plug-in ------------------------------------------------------------------------------
- */
+/* The plug-in. */
 
 typedef enum bt_pjrt_kind { BT_PJRT_CPU, BT_PJRT_CUDA, BT_PJRT_TPU } bt_pjrt_kind;
 enum { BT_PJRT_N_KINDS = 3 };
@@ -67,8 +66,7 @@ typedef struct bt_pjrt_option {
     int64_t             number; /* of an INT; 0 or 1 of a BOOL */
 } bt_pjrt_option;
 
-/* ---- devices ----------------------------------------------------------------------------------
- */
+/* Devices. */
 
 /* The devices of this process. Options are the plug-in's own (cpu_device_count=4). BT_E_BACKEND
  * where there is no device. */
@@ -90,8 +88,7 @@ typedef struct bt_pjrt_device {
 BT_MUST_USE bt_status bt_pjrt_client_device(bt_pjrt_client *client, int32_t device,
                                             bt_pjrt_device *out, bt_error *err);
 
-/* ---- programs ---------------------------------------------------------------------------------
- */
+/* Programs. */
 
 typedef struct bt_pjrt_program bt_pjrt_program;
 
@@ -130,8 +127,7 @@ BT_MUST_USE bt_status bt_pjrt_program_memory(bt_pjrt_program *program, bt_pjrt_m
 BT_MUST_USE bt_status bt_pjrt_program_serialize(bt_pjrt_program *program, bt_str *out,
                                                 bt_error *err);
 
-/* ---- devices that are not here ----------------------------------------------------------------
- */
+/* Devices that are not here. */
 
 /* What to compile for. */
 typedef struct bt_pjrt_target {
@@ -160,7 +156,7 @@ BT_MUST_USE bt_status bt_pjrt_compile_ahead(bt_pjrt_topology *topology, const ch
                                             size_t n_bytes, const bt_pjrt_compile_options *options,
                                             bt_pjrt_program **out, bt_error *err);
 
-/* ---- arrays on a device -----------------------------------------------------------------------
+/* Arrays on a device.
  * A buffer is the plug-in's own object, so that lists of them are handed over as they are; the
  * client says whose. */
 
@@ -188,8 +184,7 @@ BT_MUST_USE bt_status bt_pjrt_is_gone(bt_pjrt_client *client, bt_pjrt_buffer *bu
                                       bt_error *err);
 void bt_pjrt_buffer_free(bt_pjrt_client *client, bt_pjrt_buffer *buffer); /* accepts NULL */
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* Running. */
 
 typedef struct bt_pjrt_run {
     bt_pjrt_buffer *const *const *args;    /* [n_replicas][n_args] */

@@ -15,7 +15,7 @@
 #include "bt/text.h"
 #include "bt/wire.h"
 
-/* ---- questions ------------------------------------------------------------------------------- */
+/* Questions. */
 
 typedef struct bt_squad_text {
     const char *bytes;
@@ -98,7 +98,7 @@ bool                  bt_squad_has_unanswered(const char *json, size_t n_bytes);
 /* Puts "FILE: article N ('TITLE'), paragraph N, question 'ID'" before the message. */
 BT_MUST_USE bt_status bt_squad_blame(const bt_squad_set *set, int64_t question, bt_error *err);
 
-/* ---- windows --------------------------------------------------------------------------------- */
+/* Windows. */
 
 typedef struct bt_squad_window_options {
     int64_t max_seq_length;
@@ -156,8 +156,7 @@ int64_t bt_squad_window_word(const bt_squad_windows *windows, int64_t i, int64_t
 /* Does no other window show the document token at this place with more around it? */
 bool bt_squad_window_is_max_context(const bt_squad_windows *windows, int64_t i, int64_t place);
 
-/* ---- records: a window as the tf.Example that Model Garden writes, byte for byte ---------------
- */
+/* Records: a window as the tf.Example that Model Garden writes, byte for byte. */
 
 /* Memory of the caller, [max_seq_length] each; one a thread. */
 typedef struct bt_squad_columns {
@@ -179,7 +178,7 @@ BT_MUST_USE bt_status bt_squad_write_eval_records(const bt_squad_windows *window
                                                   int64_t batch_size, const char *folder,
                                                   bt_error *err);
 
-/* ---- answers --------------------------------------------------------------------------------- */
+/* Answers. */
 
 typedef struct bt_squad_answer_options {
     int64_t n_best_size;
@@ -238,7 +237,7 @@ BT_MUST_USE bt_status bt_squad_final_text(bt_text_scratch *scratch, bt_squad_tex
                                           bt_squad_text original, bool do_lower_case, bt_str *out,
                                           bt_error *err);
 
-/* ---- scores ---------------------------------------------------------------------------------- */
+/* Scores. */
 
 /* Lower case, without ASCII punctuation, articles and superfluous white space; appended to out. */
 BT_MUST_USE bt_status bt_squad_normalize(bt_text_scratch *scratch, bt_squad_text text, bt_str *out,

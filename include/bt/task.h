@@ -140,8 +140,7 @@ BT_MUST_USE bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task
 BT_MUST_USE bt_status bt_task_check_supported(const bt_conf *conf, bt_conf_errors *errors,
                                               bt_error *err);
 
-/* ---- what training files say before anything is decided ----------------------------------------
- */
+/* What training files say before anything is decided. */
 
 /* bert/tagging: whether task.train_data.input_path is words with tags, and, where tags is not NULL,
  * which there are: O first, the others by their bytes. The caller deinits tags, also after a

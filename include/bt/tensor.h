@@ -52,8 +52,7 @@ BT_MUST_USE bool bt_dims_count(const int64_t *dims, int32_t rank, int64_t *n_ele
 enum { BT_DIMS_TEXT_MAX = 128 };
 char *bt_dims_text(const int64_t *dims, int32_t rank, char buffer[BT_DIMS_TEXT_MAX]);
 
-/* ---- kinds that descriptions, kernels and engines share ---------------------------------------
- */
+/* Kinds that descriptions, kernels and engines share. */
 
 typedef enum bt_activation {
     BT_ACT_GELU,     /* the tanh approximation, as Model Garden's "gelu" */
@@ -88,7 +87,7 @@ typedef enum bt_encoder_type {
     BT_ENCODER_ALBERT, /* BERT whose layers share one set of parameters */
 } bt_encoder_type;
 
-/* ---- parameters ------------------------------------------------------------------------------ */
+/* Parameters. */
 
 typedef enum bt_init_rule {
     BT_INIT_ZERO,
@@ -144,7 +143,7 @@ BT_MUST_USE bt_status bt_param_table_add(bt_param_table *table, const bt_param *
 /* index of a canonical name, or -1 */
 int64_t bt_param_table_find(const bt_param_table *table, const char *name);
 
-/* ---- a batch of packed tokens -------------------------------------------------------------------
+/* A batch of packed tokens.
  * The concatenation of the real tokens of B sequences, in the order of the records. Token t of
  * sequence b is at offsets[b] + t. Everything is borrowed until the next batch of its producer.
  * A dual encoder's batch of n pairs is one of 2n sequences: left and right side take turns. */

@@ -12,7 +12,7 @@
 
 #include "bt/fs.h"
 
-/* ---- vocabulary ---------------------------------------------------------------------------- */
+/* Vocabulary. */
 
 /* Whose rules a vocabulary and its tokenizers follow. */
 typedef enum bt_text_rules {
@@ -68,7 +68,7 @@ typedef struct bt_text_vocab_letters {
 } bt_text_vocab_letters;
 bt_text_vocab_letters bt_text_vocab_case(const bt_text_vocab *vocab);
 
-/* ---- tokenizer ----------------------------------------------------------------------------- */
+/* Tokenizer. */
 
 typedef struct bt_text_tokenizer bt_text_tokenizer;
 typedef struct bt_text_scratch   bt_text_scratch;
@@ -138,8 +138,7 @@ BT_MUST_USE bt_status bt_text_pack(const bt_text_tokenizer *tokenizer, bt_text_s
                                    const bt_text_span *texts, size_t n_texts,
                                    int64_t max_seq_length, bt_text_pair *out, bt_error *err);
 
-/* ---- what the files of a tokenizer say ---------------------------------------------------------
- */
+/* What the files of a tokenizer say. */
 
 /* Of a folder as Hugging Face's libraries write it: tokenizer.json, tokenizer_config.json,
  * vocab.txt; -1, 0 and NULL where they say nothing. */
@@ -153,7 +152,7 @@ typedef struct bt_text_facts {
 BT_MUST_USE bt_status bt_text_read_facts(const char *folder, bt_text_facts *out, bt_error *err);
 void                  bt_text_facts_deinit(bt_text_facts *facts);
 
-/* ---- basic tokenizer: words before WordPiece ------------------------------------------------- */
+/* Basic tokenizer: words before WordPiece. */
 
 typedef struct bt_text_word {
     const char *bytes;        /* UTF-8 (a lone surrogate as its three bytes); not NUL-terminated */
@@ -181,7 +180,7 @@ BT_MUST_USE bt_status bt_text_split_words_tf(bt_text_scratch *scratch, const cha
                                              const bt_text_word **words, size_t *n_words,
                                              bt_error *err);
 
-/* ---- files of text -----------------------------------------------------------------------------
+/* Files of text.
  * Their bytes as UTF-8: unpacked (gzip, bzip2, xz, zstd, zip; by the first bytes), converted, lines
  * that end with CR as lines. */
 
@@ -226,8 +225,7 @@ BT_MUST_USE bt_status bt_text_refuse_packed(const char *path, bt_error *err);
 BT_MUST_USE bt_status bt_text_refuse_columns(const char *path, const char *head, size_t n,
                                              bt_error *err);
 
-/* ---- objects of JSON one after the other
- * --------------------------------------------------------- */
+/* Objects of JSON one after the other. */
 
 /* The objects of a list, [{...}, {...}], or one after the other over any number of lines, as pretty
  * printers write them. Only where each ends is looked for: what is inside is checked by whoever
@@ -275,8 +273,7 @@ BT_MUST_USE bt_status bt_text_json_blank_others(const char *text, size_t n, cons
                                                 size_t n_keys, bt_str *out, bool *ok,
                                                 bt_error *err);
 
-/* ---- files of words with labels
- * ----------------------------------------------------------------- */
+/* Files of words with labels. */
 
 /* One word a line with its label, sentences apart by empty lines. Two forms: PAN-X's and UDPOS's,
  * exactly as Model Garden's data tool reads them (one or two columns, tab between; a line of blanks
@@ -396,7 +393,7 @@ BT_MUST_USE bt_status bt_text_pack_words(const bt_text_word_packer *packer,
                                          const bt_text_word_room *room, const char *words,
                                          size_t n_bytes, const void *labels, bt_error *err);
 
-/* ---- UTF-8 ----------------------------------------------------------------------------------- */
+/* UTF-8. */
 
 /* Number of leading bytes that are valid UTF-8 (== n when all are): no surrogates, no overlong
  * forms. */
@@ -409,8 +406,7 @@ BT_MUST_USE bool bt_text_read_utf8(const char **at, const char *end, uint32_t *c
 BT_MUST_USE bt_status bt_text_append_json_ascii(bt_str *out, const char *text, size_t n,
                                                 bt_error *err);
 
-/* ---- characters and texts as Python's str sees them -------------------------------------------
- */
+/* Characters and texts as Python's str sees them. */
 
 bool bt_text_is_space(uint32_t c); /* str.isspace() */
 bool bt_text_is_word(uint32_t c);  /* \w of re: str.isalnum() or the underscore */

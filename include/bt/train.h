@@ -75,8 +75,7 @@ BT_MUST_USE bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, 
 BT_MUST_USE bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary,
                                    bt_error *err);
 
-/* ---- the same job with several seeds (--seeds) ------------------------------------------------
- */
+/* The same job with several seeds (--seeds). */
 
 /* One value of the summaries over all seeds. */
 typedef struct bt_train_spread {
@@ -103,8 +102,7 @@ BT_MUST_USE bt_status bt_train_run_seeds(const bt_train_args *args, const int64_
 /* The mode check of bt_train_run_seeds alone. */
 BT_MUST_USE bt_status bt_train_check_seeds_mode(bt_conf_mode mode, bt_error *err);
 
-/* ---- what a step costs (--benchmark) ------------------------------------------------------------
- */
+/* What a step costs (--benchmark). */
 
 /* Where the seconds of a training step go. The phases are all of it. */
 typedef enum bt_train_phase {
@@ -153,8 +151,7 @@ typedef struct bt_train_benchmark {
 BT_MUST_USE bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
                                              bt_train_benchmark *out, bt_error *err);
 
-/* ---- what a run would take on devices that are not here (--compile_only) ------------------------
- */
+/* What a run would take on devices that are not here (--compile_only). */
 
 /* A program of the run, compiled. Bytes are those of one device. */
 typedef struct bt_train_program {

@@ -22,8 +22,7 @@ typedef struct bt_bytes {
     size_t         n_bytes;
 } bt_bytes;
 
-/* ---- TFRecord ---------------------------------------------------------------------------------
- */
+/* TFRecord. */
 
 typedef enum bt_compression {
     BT_COMPRESSION_NONE,
@@ -91,8 +90,7 @@ void                  bt_tfrecord_writer_abort(bt_tfrecord_writer *writer); /* N
 BT_MUST_USE bt_status bt_tfrecord_frame(bt_str *out, const void *data, size_t n_bytes,
                                         bt_error *err);
 
-/* ---- gzip files --------------------------------------------------------------------------------
- */
+/* Gzip files. */
 
 /* Appends all that a gzip file holds to out, and flushes it. BT_E_FORMAT: damaged, or it ends
  * within the stream. */
@@ -100,8 +98,7 @@ BT_MUST_USE bt_status bt_gzip_unpack(const char *path, bt_fs_scratch *out, bt_er
 /* Does the file begin as gzip files do? false also when it cannot be read. */
 bool bt_gzip_is_magic(const char *path);
 
-/* ---- tf.Example -------------------------------------------------------------------------------
- */
+/* tf.Example. */
 
 typedef enum bt_feature_kind {
     BT_FEATURE_UNSET = 0, /* the feature is there, its value is not: counts as missing */
@@ -176,8 +173,7 @@ BT_MUST_USE bt_status bt_example_add_bytes(bt_example_builder *builder, const ch
 /* The whole message; borrowed until the builder changes. */
 BT_MUST_USE bt_status bt_example_finish(bt_example_builder *builder, bt_bytes *out, bt_error *err);
 
-/* ---- TensorBoard event files ------------------------------------------------------------------
- */
+/* TensorBoard event files. */
 
 typedef struct bt_events_writer bt_events_writer;
 /* Creates folder when needed and in it events.out.tfevents.<unix s>.<host>.<pid>.<n>.bert-train.v2,
@@ -220,8 +216,7 @@ typedef struct bt_event {
 /* One record of an event file: its first scalar summary (tensor or simple value). */
 BT_MUST_USE bt_status bt_event_parse(bt_bytes bytes, bt_event *out, bt_error *err);
 
-/* ---- sorted-string table (LevelDB) -------------------------------------------------------------
- */
+/* Sorted-string table (LevelDB). */
 
 /* Called for every entry in key order; key and value are borrowed for the call. */
 typedef bt_status (*bt_sstable_visit)(void *context, bt_bytes key, bt_bytes value, bt_error *err);
@@ -239,8 +234,7 @@ BT_MUST_USE bt_status bt_sstable_add(bt_sstable_builder *builder, bt_bytes key, 
 /* Borrowed until the builder is freed. */
 BT_MUST_USE bt_status bt_sstable_finish(bt_sstable_builder *builder, bt_bytes *out, bt_error *err);
 
-/* ---- tensor bundle: PREFIX.index, PREFIX.data-SSSSS-of-NNNNN -----------------------------------
- */
+/* Tensor bundle: PREFIX.index, PREFIX.data-SSSSS-of-NNNNN. */
 
 enum { BT_WIRE_MAX_RANK = 8 };
 #define BT_BUNDLE_GRAPH_KEY "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -296,8 +290,7 @@ BT_MUST_USE bt_status bt_bundle_add_strings(bt_bundle_writer *writer, const char
 BT_MUST_USE bt_status bt_bundle_writer_commit(bt_bundle_writer **writer, bt_error *err);
 void                  bt_bundle_writer_abort(bt_bundle_writer *writer); /* NULL ok */
 
-/* ---- TrackableObjectGraph ----------------------------------------------------------------------
- */
+/* TrackableObjectGraph. */
 
 typedef struct bt_graph_child {
     int32_t     node;
@@ -337,8 +330,7 @@ int32_t bt_graph_child_node(const bt_graph *graph, int32_t node, const char *nam
 /* The bundle key of a variable node's VARIABLE_VALUE, or NULL. */
 const char *bt_graph_variable_key(const bt_graph *graph, int32_t node);
 
-/* ---- the `checkpoint` state file ----------------------------------------------------------------
- */
+/* The `checkpoint` state file. */
 
 typedef struct bt_ckpt_state {
     char   *latest; /* model_checkpoint_path; NULL: none */
@@ -359,8 +351,7 @@ BT_MUST_USE bt_status bt_ckpt_state_append(bt_ckpt_state *state, const char *pat
                                            bt_error *err);
 BT_MUST_USE bt_status bt_ckpt_state_format(const bt_ckpt_state *state, bt_str *out, bt_error *err);
 
-/* ---- safetensors -------------------------------------------------------------------------------
- */
+/* Safetensors. */
 
 typedef struct bt_st_entry {
     const char *name;
@@ -401,16 +392,14 @@ BT_MUST_USE bt_status bt_safetensors_put(bt_safetensors_writer *writer, const vo
 BT_MUST_USE bt_status bt_safetensors_writer_commit(bt_safetensors_writer **writer, bt_error *err);
 void                  bt_safetensors_writer_abort(bt_safetensors_writer *writer);
 
-/* ---- NumPy -------------------------------------------------------------------------------------
- */
+/* NumPy. */
 
 /* The header of a .npy file that holds a float32 matrix [n_rows,n_cols]; its little-endian rows
  * follow. */
 enum { BT_NPY_HEADER_BYTES = 128 };
 void bt_npy_header_f32(char header[BT_NPY_HEADER_BYTES], int64_t n_rows, int64_t n_cols);
 
-/* ---- SavedModel -------------------------------------------------------------------------------
- */
+/* SavedModel. */
 
 typedef bt_status (*bt_saved_model_text_fn)(void *context, bt_bytes json, bt_error *err);
 /* Calls visit with each JSON text that Keras left about an object, in the bytes of

@@ -5,9 +5,6 @@
 
 static const double mib = 0x1p20;
 
-/* ---- flags -------------------------------------------------------------------------------------
- */
-
 static bt_status check_steps(const bt_flags *flags, bt_error *err) {
     if (!bt_flags_is_set(flags, "benchmark_steps")) {
         return BT_OK;
@@ -45,9 +42,6 @@ bt_status check_benchmark_flags(const bt_flags *flags, const char *mode, bt_erro
     }
     return BT_OK;
 }
-
-/* ---- printers ----------------------------------------------------------------------------------
- */
 
 /* Of a is how much of b. */
 static double share(double a, double b) {

@@ -9,9 +9,6 @@
 
 static const double gib = 0x1p30, mib = 0x1p20;
 
-/* ---- flags -------------------------------------------------------------------------------------
- */
-
 bt_status check_compile_flags(const bt_flags *flags, bt_error *err) {
     static const char *const others[] = {"dry_run", "benchmark", "seeds"};
     const char *const        target = bt_flags_string(flags, "compile_only");
@@ -38,9 +35,6 @@ bt_status check_compile_flags(const bt_flags *flags, bt_error *err) {
     bt_pjrt_target_deinit(&parsed);
     return BT_OK;
 }
-
-/* ---- printers ----------------------------------------------------------------------------------
- */
 
 enum { CELL = 48, N_PARTS = 2 };
 

@@ -12,9 +12,6 @@
 #include "bt/fs.h"
 #include "bt/task.h"
 
-/* ---- --init ------------------------------------------------------------------------------------
- */
-
 /* A TF Hub module has weights that only task.hub_module_url reads. */
 static bt_status is_module(const char *init, bool *out, bt_error *err) {
     char *path = NULL;
@@ -63,9 +60,6 @@ static bt_status apply_init(short_run *run, bt_error *err) {
     BT_TRY(short_put_path(run, "init", "task.init_checkpoint", err));
     return BT_OK;
 }
-
-/* ---- all of them -------------------------------------------------------------------------------
- */
 
 /* What the task's data decide; the experiments are told apart by their keys. */
 static bt_status use_data(short_run *run, const char *input, bt_error *err) {

@@ -21,8 +21,7 @@ typedef struct short_run {
     bt_str          told; /* "epochs 3, ...": what was decided */
 } short_run;
 
-/* ---- bert_train_short_keys.c -------------------------------------------------------------------
- */
+/* bert_train_short_keys.c */
 
 /* NULL: not given, or empty. */
 const char *short_flag(const short_run *run, const char *name);
@@ -44,8 +43,7 @@ BT_MUST_USE bt_status short_put(const short_run *run, const char *flag, const ch
 BT_MUST_USE bt_status short_put_path(const short_run *run, const char *flag, const char *path,
                                      bt_error *err);
 
-/* ---- bert_train_short_table.c ------------------------------------------------------------------
- */
+/* bert_train_short_table.c */
 
 typedef struct column_list {
     char        text[1024];
@@ -68,8 +66,7 @@ BT_MUST_USE bt_status short_use_questions(short_run *run, const char *input, bt_
 /* Epochs and learning rate. */
 BT_MUST_USE bt_status short_decide_steps(short_run *run, bt_error *err);
 
-/* ---- bert_train_short_checks.c -----------------------------------------------------------------
- */
+/* bert_train_short_checks.c */
 
 /* --train that is missing, --init that is one too many. */
 BT_MUST_USE bt_status short_check_flags(const short_run *run, bt_error *err);
@@ -88,8 +85,7 @@ bool                  short_has_column(const bt_data_survey *survey, const char 
  * wanted. */
 BT_MUST_USE bt_status short_check_columns(const short_run *run, const char *flag, bt_error *err);
 
-/* ---- bert_train_short_table.c, bert_train_short_tasks.c ----------------------------------------
- */
+/* bert_train_short_table.c, bert_train_short_tasks.c */
 
 /* The columns that a flag names into both sections, without a look at a table. */
 BT_MUST_USE bt_status short_put_columns(const short_run *run, const char *flag, const char *key,

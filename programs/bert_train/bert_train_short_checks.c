@@ -14,8 +14,7 @@ static bool has_text(const short_run *run, const char *path) {
            text[0] != '\0';
 }
 
-/* ---- flags that are missing, or one too many ---------------------------------------------------
- */
+/* Flags that are missing, or one too many. */
 
 bt_status short_check_flags(const short_run *run, bt_error *err) {
     static const char *const of_training[] = {"init", "text", "label", "eval"};
@@ -73,9 +72,6 @@ static bt_status check_weights(const short_run *run, bt_error *err) {
                          short_flag(run, "train"));
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
-
 static bool needs_evaluation(const short_run *run) {
     const char *const mode = short_flag(run, "mode");
     return mode != NULL && !bt_str_equal(mode, "train") && short_flag(run, "eval") == NULL &&
@@ -121,9 +117,6 @@ bt_status short_use_records(const short_run *run, const char *input, const char 
                      input)
                : BT_OK;
 }
-
-/* ---- columns -----------------------------------------------------------------------------------
- */
 
 /* The columns that the section wants, the label's last. */
 static size_t list_wanted(const short_run *run, const char *section, bool with_label,

@@ -6,9 +6,6 @@
 
 #include "bert_train_short.h"
 
-/* ---- columns -----------------------------------------------------------------------------------
- */
-
 /* "a,b" */
 static bt_status split_columns(const char *flag, const char *text, column_list *out,
                                bt_error *err) {
@@ -168,9 +165,6 @@ static void read_written(const short_run *run, const char *path, bool is_list, c
     }
 }
 
-/* ---- what the data decide ----------------------------------------------------------------------
- */
-
 /* More classes than anybody means: an identifier, a score, a text. */
 static bool is_too_many(const bt_data_survey *survey) {
     return survey->n_labels > 1000 ||
@@ -316,9 +310,6 @@ done:
     bt_data_survey_deinit(&survey);
     return rc;
 }
-
-/* ---- pairs -------------------------------------------------------------------------------------
- */
 
 /* The first names of the pairs of columns that are known. */
 static size_t

@@ -10,9 +10,6 @@
 
 #define RATE "trainer.optimizer_config.learning_rate"
 
-/* ---- all tasks ---------------------------------------------------------------------------------
- */
-
 /* What README.md says: of sentences and pairs the rate of most recipes, of tags and answers, whose
  * heads have more to learn, the largest that BERT's authors tried. */
 static const struct {
@@ -55,9 +52,6 @@ static bt_status decide_best(short_run *run, const char *metric, bt_error *err) 
     BT_TRY(short_decide(run, keys[1], metric, "--train", err));
     return short_decide(run, keys[2], "higher", "--train", err);
 }
-
-/* ---- words with tags ---------------------------------------------------------------------------
- */
 
 /* --text and --label are numbers, or the names that a file's line # global.columns gives. */
 static bt_status put_column(const short_run *run, const char *flag, const char *key,
@@ -183,9 +177,6 @@ bt_status short_use_words(short_run *run, const char *input, const column_list *
     }
     return input != NULL ? use_word_files(run, input, err) : BT_OK;
 }
-
-/* ---- questions ---------------------------------------------------------------------------------
- */
 
 bt_status short_use_questions(short_run *run, const char *input, bt_error *err) {
     bool are_questions = false;

@@ -32,8 +32,7 @@ bool data_uses_language(const data_job *job, const char *language) {
     return false;
 }
 
-/* ---- paths with a place for the language
- * ------------------------------------------------------------- */
+/* Paths with a place for the language. */
 
 /* Python's format() with one argument: {} and {0} are the language, {{ and }} are braces. */
 static bt_status expand(const char *pattern, const char *language, bt_str *out, bool *has_place,
@@ -209,9 +208,6 @@ done:
     bt_free(path);
     return rc;
 }
-
-/* ---- writing
- * ------------------------------------------------------------------------------------------- */
 
 static bool is_same_file(const char *a, const char *b) {
     struct stat of_a;

@@ -70,9 +70,6 @@ static void warn_of_case(const bt_flags *flags, const bt_text_vocab *vocab) {
     }
 }
 
-/* ---- the run
- * ---------------------------------------------------------------------------------------- */
-
 static void report(const data_job *job, const data_task *task, double seconds) {
     char    counts[160] = "";
     size_t  used = 0;

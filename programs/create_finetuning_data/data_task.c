@@ -58,9 +58,6 @@ static const struct {
     {"retrieval", "retrieval_task_name"},
 };
 
-/* ---- finding the row
- * ----------------------------------------------------------------------------- */
-
 static const char *name_flag_of(const char *task_type) {
     for (size_t i = 0; i < BT_ARRAY_LEN(name_flags); i++) {
         if (bt_str_equal(name_flags[i].task_type, task_type)) {
@@ -174,9 +171,6 @@ bt_status data_find_task(const bt_flags *flags, const data_task **task, bt_error
     BT_TRY(check_own(flags, *task, err));
     return check_languages(flags, *task, err);
 }
-
-/* ---- what tasks share
- * ---------------------------------------------------------------------------- */
 
 bt_status data_require_output(const data_job *job, unsigned splits, bt_error *err) {
     bt_str    names = BT_STR_INIT;

@@ -65,9 +65,6 @@ typedef struct pipeline {
     bt_error                write_error;
 } pipeline;
 
-/* ---- set up ------------------------------------------------------------------------------------
- */
-
 static bt_status worker_init(example_worker *w, int64_t max_seq_length, bt_error *err) {
     int32_t **const arrays[] = {&w->ids, &w->mask, &w->segments, &w->labels};
     BT_TRY(bt_text_scratch_create(&w->scratch, err));
@@ -143,9 +140,6 @@ done:
     pipeline_free(p);
     return rc;
 }
-
-/* ---- the three stages
- * ----------------------------------------------------------------------------- */
 
 static bt_status append_text(bt_str *text, const char *bytes, size_t n, size_t *at, bt_error *err) {
     *at = text->len;
@@ -246,9 +240,6 @@ static void rotate(pipeline *p) {
     p->reading->n_rows = 0;
     p->reading->n_groups = 0;
 }
-
-/* ---- all of it
- * ------------------------------------------------------------------------------------- */
 
 static void show_progress(const pipeline *p, double start, double *last_shown) {
     const double now = bt_time_monotonic();

@@ -152,9 +152,6 @@ const glue_config glue_ax = {
              .text_b = "premise",
              .n_labels = 3}};
 
-/* ---- one split's file
- * ------------------------------------------------------------------------------ */
-
 typedef struct glue_source {
     const glue_config *config;
     tsv_reader        *reader;
@@ -335,9 +332,6 @@ static void close_source(void *state) {
         bt_free(s);
     }
 }
-
-/* ---- opening
- * ------------------------------------------------------------------------------------------ */
 
 static bt_status fail_missing(const char *folder, const char *const *files, const char *split,
                               bt_error *err) {

@@ -21,9 +21,6 @@ struct retrieval_config {
 const retrieval_config retrieval_bucc = {.stage = {NULL, ".dev", ".test"}, .has_ids = true};
 const retrieval_config retrieval_tatoeba = {.stage = {NULL, NULL, ""}};
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------ */
-
 typedef struct retrieval_source {
     const retrieval_config *config;
     tsv_reader             *reader;
@@ -97,9 +94,6 @@ static bt_status open_source(const data_job *job, const data_part *part, const v
     *out = (example_source){.state = s, .next = next_row, .close = close_source};
     return BT_OK;
 }
-
-/* ---- parts
- * ----------------------------------------------------------------------------------------- */
 
 /* language and side: "de-en" and "de" or "en". */
 static bt_status add_side(data_job *job, const retrieval_config *config, int split,

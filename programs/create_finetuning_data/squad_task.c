@@ -15,8 +15,7 @@ typedef struct squad_run {
     bt_squad_windows       *windows;
 } squad_run;
 
-/* ---- rows: windows ------------------------------------------------------------------------------
- */
+/* Rows: windows. */
 
 typedef struct window_source {
     int64_t next;
@@ -56,9 +55,6 @@ bt_status convert_window(const example_settings *settings, example_worker *worke
                                   records, err);
 }
 
-/* ---- input --------------------------------------------------------------------------------------
- */
-
 static bt_status read_translated(const data_job *job, squad_run *run, const char *folder,
                                  bt_error *err) {
     bt_status   rc = BT_OK;
@@ -96,9 +92,6 @@ static bt_status read_questions(const data_job *job, squad_run *run, bt_error *e
     }
     return BT_OK;
 }
-
-/* ---- the run
- * ------------------------------------------------------------------------------------------- */
 
 static bt_status read_flags(const data_job *job, squad_run *run, bt_error *err) {
     const bt_flags *const flags = job->flags;

@@ -76,9 +76,6 @@ const superglue_config superglue_axg = {.text_a = "premise",
                                         .reads_test_labels = true,
                                         .files = {NULL, NULL, "AX-g.jsonl"}};
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------ */
-
 typedef struct jsonl_source {
     const superglue_config *config;
     jsonl_reader           *reader;
@@ -161,9 +158,6 @@ static bt_status open_source(const data_job *job, const data_part *part, const v
     *out = (example_source){.state = s, .next = next_row, .close = close_source};
     return BT_OK;
 }
-
-/* ---- the run
- * ------------------------------------------------------------------------------------------- */
 
 /* What is wanted must be there: at least train or dev; of AX-g the test file. */
 static bt_status check_outputs(const data_job *job, const data_task *task, bt_error *err) {

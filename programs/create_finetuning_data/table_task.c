@@ -29,9 +29,6 @@ typedef struct table_run {
     int64_t         n_labels;
 } table_run;
 
-/* ---- files ------------------------------------------------------------------------------------
- */
-
 /* The first of a split's names that is there, a folder of that name last. */
 static bt_status find_file(const data_job *job, int split, char found[DATA_NAME_BYTES],
                            bool *is_folder, bt_error *err) {
@@ -84,9 +81,6 @@ static bt_status open_table(const table_run *run, const char *path, const bt_dat
                                             .rules = BT_TEXT_PYTHON}};
     return bt_data_open(&config, &schema, out, err);
 }
-
-/* ---- rows -------------------------------------------------------------------------------------
- */
 
 typedef struct table_source {
     bt_data_stream *stream; /* owned unless it is the run's */
@@ -148,9 +142,6 @@ static bt_status open_source(const data_job *job, const data_part *part, const v
     *out = (example_source){.state = s, .next = next_row, .close = close_source};
     return BT_OK;
 }
-
-/* ---- the run ----------------------------------------------------------------------------------
- */
 
 static bt_status read_flags(const data_job *job, table_run *run, bt_error *err) {
     const char *const list = data_path_flag(job->flags, "text_fields");

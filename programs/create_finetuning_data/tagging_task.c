@@ -52,8 +52,7 @@ typedef struct tagging_run {
     char                 *columns; /* owned: what the form's names point into */
 } tagging_run;
 
-/* ---- rows: sentences
- * ------------------------------------------------------------------------------- */
+/* Rows: sentences. */
 
 typedef struct sentence_source {
     const tagging_run *run;
@@ -171,9 +170,6 @@ static bt_status open_source(const data_job *job, const data_part *part, const v
     return BT_OK;
 }
 
-/* ---- parts
- * ----------------------------------------------------------------------------------------- */
-
 /* "train-de.tsv" of stem "train" -> "de", if --languages wants it. */
 static bool is_wanted_file(const data_job *job, const char *name, const char *stem) {
     char         language[32];
@@ -249,8 +245,7 @@ static bt_status add_tests(data_job *job, const tagging_run *run, bt_error *err)
     return BT_OK;
 }
 
-/* ---- CoNLL: its files, columns and labels
- * --------------------------------------------------------------- */
+/* CoNLL: its files, columns and labels. */
 
 static bt_status find_conll_file(const data_job *job, int split, char found[DATA_NAME_BYTES],
                                  bt_error *err) {
@@ -349,9 +344,6 @@ static bt_status add_xtreme(data_job *job, tagging_run *run, bt_error *err) {
     }
     return job->paths[DATA_TEST] == NULL ? BT_OK : add_tests(job, run, err);
 }
-
-/* ---- the run
- * ------------------------------------------------------------------------------------------- */
 
 static bt_status put_test_sizes(const data_job *job, meta_data *meta, bt_error *err) {
     bool is_open = false;

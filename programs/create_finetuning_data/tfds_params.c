@@ -49,9 +49,6 @@ static const struct {
     [PARAM_TEST_LABEL] = {"test_label", NULL},
 };
 
-/* ---- "k=v,k=v"
- * --------------------------------------------------------------------------------------- */
-
 /* Cuts blanks off both ends, in place. */
 static char *strip(char *text) {
     static const char blanks[] = " \t\r\n\f\v";
@@ -115,9 +112,6 @@ static bt_status parse_params(char *text, const char *values[N_PARAMS], bt_error
     }
     return BT_OK;
 }
-
-/* ---- parameters -> configuration
- * ----------------------------------------------------------------------- */
 
 static const char *or_null(const char *value) {
     return value == NULL || *value == '\0' ? NULL : value;

@@ -45,9 +45,6 @@ struct tfds_reader {
     size_t            shard;  /* where it is from */
 };
 
-/* ---- messages
- * ----------------------------------------------------------------------------------------- */
-
 bt_status tfds_reader_fail(const tfds_reader *reader, bt_status status, const char *message,
                            bt_error *err) {
     char *path = NULL;
@@ -72,9 +69,6 @@ done:
     bt_str_deinit(&text);
     return rc;
 }
-
-/* ---- TFDS's own order
- * ---------------------------------------------------------------------------------- */
 
 static bt_status fail_count(const tfds_reader *r, size_t shard, int64_t n_read, bt_error *err) {
     char *path = NULL;
@@ -166,9 +160,6 @@ static bt_status parse_record(tfds_reader *r, bt_error *err) {
     return rc == BT_OK ? BT_OK : tfds_reader_fail(r, rc, problem.msg, err);
 }
 
-/* ---- sorted
- * -------------------------------------------------------------------------------------------- */
-
 static int compare_places(const void *a, const void *b) {
     const place *const p = a;
     const place *const q = b;
@@ -241,9 +232,6 @@ static bt_status next_sorted(tfds_reader *r, bool *end, bt_error *err) {
                                    &r->record, NULL, err);
 }
 
-/* ---- open, next, close
- * ---------------------------------------------------------------------------------- */
-
 bt_status tfds_reader_open(tfds_reader **out, const tfds_set *set, const tfds_split *split,
                            const char *sort_key, bt_error *err) {
     bt_status    rc = BT_OK;
@@ -291,9 +279,6 @@ bt_status tfds_reader_next(tfds_reader *reader, const bt_example **example, bool
     *example = &reader->example;
     return parse_record(reader, err);
 }
-
-/* ---- values
- * ------------------------------------------------------------------------------------------- */
 
 bt_status tfds_reader_text(const tfds_reader *reader, const char *key, bt_bytes *text,
                            bt_error *err) {

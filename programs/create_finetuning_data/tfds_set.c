@@ -16,9 +16,6 @@ static const char   default_template[] = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_
 
 enum { VERSION_PARTS = 3, MAX_SHARDS = 100000 };
 
-/* ---- folders
- * ------------------------------------------------------------------------------------------- */
-
 bt_status tfds_default_folder(char **folder, bt_error *err) {
     const char *const set = getenv("TFDS_DATA_DIR");
     const char *const home = getenv("HOME");
@@ -188,9 +185,6 @@ done:
     return rc;
 }
 
-/* ---- dataset_info.json
- * -------------------------------------------------------------------------------- */
-
 static bt_status load_json(const char *folder, const char *name, json_t **root, bt_error *err) {
     char *path = NULL;
     BT_TRY(bt_fs_join(folder, name, &path, err));
@@ -299,9 +293,6 @@ void tfds_close(tfds_set *set) {
     bt_free(set->name);
     bt_free(set);
 }
-
-/* ---- questions
- * ------------------------------------------------------------------------------------- */
 
 bt_status tfds_find_split(const tfds_set *set, const char *name, const tfds_split **split,
                           bt_error *err) {

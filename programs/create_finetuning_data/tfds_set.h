@@ -41,8 +41,7 @@ bt_status tfds_shard_path(const tfds_set *set, const tfds_split *split, size_t s
 /* How many classes the feature of that name has; BT_E_CONFIG when it is no ClassLabel. */
 bt_status tfds_count_classes(const tfds_set *set, const char *key, int64_t *n, bt_error *err);
 
-/* ---- tfds_reader.c: the rows of a split
- * --------------------------------------------------------------- */
+/* tfds_reader.c: the rows of a split. */
 
 /* In TFDS's own order: blocks of 16 rows from 16 shards in turn. With a sort key (an integer
  * feature) in ascending order of it instead; that takes a pass over the file and 32 bytes a row. */

@@ -27,9 +27,6 @@ typedef struct tfds_source {
     bool            is_test;
 } tfds_source;
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------ */
-
 static bt_status fail_label(const tfds_source *s, double value, bt_error *err) {
     char text[160];
     if (s->run->n_labels > 0) {
@@ -141,9 +138,6 @@ static bt_status open_source(const data_job *job, const data_part *part, const v
     *out = (example_source){.state = s, .next = next_row, .close = close_source};
     return BT_OK;
 }
-
-/* ---- the run
- * ------------------------------------------------------------------------------------------- */
 
 static bt_status add_inputs(data_part *part, const wanted_split *wanted, bt_error *err) {
     for (size_t i = 0; i < wanted->split->n_shards; i++) {

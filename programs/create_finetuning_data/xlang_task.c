@@ -87,9 +87,6 @@ typedef struct xlang_run {
     const char         *translated_dir; /* NULL: not given, or not for this task */
 } xlang_run;
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------ */
-
 typedef struct xlang_source {
     const xlang_run    *run;
     const xlang_layout *layout;
@@ -240,9 +237,6 @@ static bt_status open_source(const data_job *job, const data_part *part, const v
     *out = (example_source){.state = s, .next = next_row, .close = close_source};
     return BT_OK;
 }
-
-/* ---- parts
- * ----------------------------------------------------------------------------------------- */
 
 static const char *file_name(const xlang_files *files, const char *language) {
     return bt_str_equal(language, "en") ? files->english_name : files->name;

@@ -180,9 +180,6 @@ bt_status bt_grow(void *ptr_to_array, size_t *cap, size_t need, size_t elem_size
     return BT_OK;
 }
 
-/* ---- arena ------------------------------------------------------------------------------------
- */
-
 struct bt_arena_block {
     bt_arena_block *older;
     size_t          cap;

@@ -114,7 +114,7 @@ void bt_log(bt_log_level level, const char *fmt, ...) {
     pthread_mutex_unlock(&state.lock);
 }
 
-/* ---- from a signal handler ----------------------------------------------------------------------
+/* From a signal handler.
  * Only what POSIX allows there: write(2) and clock_gettime(2). The lock is not taken (its owner may
  * be the interrupted thread); program, format and verbosity are set before any handler is. */
 

@@ -44,8 +44,7 @@ static const char *name_of(int number) {
     return "a request";
 }
 
-/* ---- the handler: nothing here that POSIX does not allow in one -------------------------------
- */
+/* The handler: nothing here that POSIX does not allow in one. */
 
 static int64_t now_ns(void) {
     struct timespec t;
@@ -107,9 +106,6 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     }
     errno = saved_errno;
 }
-
-/* ---- the rest ---------------------------------------------------------------------------------
- */
 
 static void make_pipe(void) {
     int ends[2];

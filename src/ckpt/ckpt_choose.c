@@ -65,9 +65,6 @@ static bt_status take(chooser *c, const char *prefix, int64_t step, bt_error *er
     return c->out->prefix != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
 }
 
-/* ---- the others on the disk --------------------------------------------------------------------
- */
-
 /* A checkpoint whose name says another step than it holds is a copy that somebody made: taken only
  * when there is nothing else. */
 static bt_status try_number(chooser *c, int64_t number, int64_t *copy, bt_error *err) {
@@ -224,9 +221,6 @@ bt_status bt_ckpt_choose(const char *folder, const char *family, bool numbers_ar
     return rc;
 }
 
-/* ---- checks ------------------------------------------------------------------------------------
- */
-
 static bt_status read_step(bt_ckpt *ckpt, int64_t *step, bt_error *err) {
     bool found = false;
     BT_TRY(bt_ckpt_read_scalar(ckpt, "global_step", step, &found, err));
@@ -266,9 +260,6 @@ done:
     bt_ckpt_close(ckpt);
     return rc;
 }
-
-/* ---- by the state file alone -------------------------------------------------------------------
- */
 
 static bt_status find_latest(const char *folder, const ckpt_state_file *file, char **prefix,
                              bt_error *err) {

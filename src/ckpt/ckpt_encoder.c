@@ -49,9 +49,6 @@ int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt) {
     return ckpt->n_layers;
 }
 
-/* ---- what a kind lacks -------------------------------------------------------------------------
- */
-
 bt_ckpt_absence bt_ckpt_why_absent(const bt_ckpt *ckpt, const char *name) {
     /* Model Garden and Google always write the pooler; Hugging Face leaves it out where the head
      * does not read it */
@@ -65,9 +62,6 @@ bt_ckpt_absence bt_ckpt_why_absent(const bt_ckpt *ckpt, const char *name) {
                ? BT_CKPT_ZERO
                : BT_CKPT_NEEDED;
 }
-
-/* ---- what nothing here computes ----------------------------------------------------------------
- */
 
 typedef struct refusal_row {
     const char *model_type; /* in config.json */
@@ -167,9 +161,6 @@ static bt_status check_groups(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, b
                    " layers; an encoder here shares 1 layer (1 group of 1)",
                    ckpt->path, larger(n_groups, 1), larger(n_inner, 1));
 }
-
-/* ---- the architecture beside the kind ----------------------------------------------------------
- */
 
 /* Words of programs that hold a model in a module of theirs: what is behind them is the model's. */
 static const char *const wrapper_words[] = {"_forward_module",

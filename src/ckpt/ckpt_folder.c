@@ -10,9 +10,6 @@
 
 static const size_t state_max_bytes = (size_t)1 << 26;
 
-/* ---- names -------------------------------------------------------------------------------------
- */
-
 bool ckpt_parse_name(const char *name, const char *family, int64_t *number) {
     const char *const dash = strrchr(name, '-');
     int64_t           value = 0;
@@ -34,9 +31,6 @@ bool ckpt_parse_name(const char *name, const char *family, int64_t *number) {
     }
     return true;
 }
-
-/* ---- listings ----------------------------------------------------------------------------------
- */
 
 bt_status ckpt_list(const char *folder, bt_fs_names *listing, bt_error *err) {
     bt_fs_info info = {0};
@@ -160,9 +154,6 @@ bt_status ckpt_list_numbers(const bt_fs_names *listing, const char *family, bool
     return BT_OK;
 }
 
-/* ---- removing and keeping ----------------------------------------------------------------------
- */
-
 static bt_status remove_file(const char *folder, const char *file, bt_error *err) {
     char *path = NULL;
     BT_TRY(bt_fs_join(folder, file, &path, err));
@@ -235,9 +226,6 @@ bt_status ckpt_keep_aside(const char *folder, const bt_fs_names *listing, const 
     }
     return BT_OK;
 }
-
-/* ---- the `checkpoint` file ---------------------------------------------------------------------
- */
 
 bt_status ckpt_absolute(const char *folder, const char *path, char **out, bt_error *err) {
     if (path[0] != '/' && !bt_fs_is_remote(path)) {

@@ -21,8 +21,7 @@ static int32_t numbered_child(const bt_ckpt *ckpt, int32_t node, const char *pre
     return child(ckpt, node, name);
 }
 
-/* ---- what belongs to each node, found once -----------------------------------------------------
- */
+/* What belongs to each node, found once. */
 
 static void free_slots(ckpt_slots *slots) {
     bt_free(slots->first);

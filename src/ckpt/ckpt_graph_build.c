@@ -20,9 +20,6 @@ typedef struct builder {
     size_t        cap_order;
 } builder;
 
-/* ---- numbers and paths
- * --------------------------------------------------------------------------------- */
-
 /* "." -> "..", "/" -> ".S" */
 static char *child_path(builder *b, const char *parent, const char *name) {
     const size_t n_parent = strlen(parent);
@@ -73,9 +70,6 @@ static bt_status number_objects(builder *b, ckpt_object *root, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- the graph
- * -------------------------------------------------------------------------------------------- */
 
 static char *copy_text(builder *b, const char *a, const char *middle, const char *c) {
     const size_t n = strlen(a) + strlen(middle) + strlen(c) + 1;

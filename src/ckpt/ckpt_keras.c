@@ -10,9 +10,6 @@
 
 enum { NAME_MAX_BYTES = 512, MAX_LAYERS = 16, MAX_ATTRIBUTES = 12 };
 
-/* ---- layers ------------------------------------------------------------------------------------
- */
-
 /* What a layer of a kind tracks, in order: its variables, and objects without any. */
 typedef const char *const member_list[5];
 static member_list        dense_members = {"kernel", "bias"};
@@ -85,9 +82,6 @@ static ckpt_object *make_transformer_layer(ckpt_objects *b, const char *base) {
     track_rows(b, layer, base, transformer_rows, BT_ARRAY_LEN(transformer_rows));
     return layer;
 }
-
-/* ---- models as tables --------------------------------------------------------------------------
- */
 
 typedef enum part {
     PART_END, /* of a list */
@@ -238,9 +232,6 @@ static ckpt_object *make_network(ckpt_objects *b, const network *n,
     }
     return c.owner;
 }
-
-/* ---- the parts ---------------------------------------------------------------------------------
- */
 
 static bool has_variable(const ckpt_objects *b, const char *name) {
     return bt_param_table_find(b->train->table, name) >= 0;

@@ -20,9 +20,6 @@ struct bt_ckpt_manager {
     ckpt_journal    journal;  /* of a save that has begun and is not over */
 };
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
-
 bt_status bt_ckpt_manager_open(const char *folder, int64_t max_to_keep, bt_ckpt_manager **out,
                                bt_error *err) {
     bt_status        rc = BT_OK;
@@ -61,9 +58,6 @@ void bt_ckpt_manager_close(bt_ckpt_manager *manager) {
 const char *bt_ckpt_manager_latest(const bt_ckpt_manager *manager) {
     return manager->latest;
 }
-
-/* ---- the list ----------------------------------------------------------------------------------
- */
 
 static bool is_listed(const bt_ckpt_state *state, const char *name) {
     for (size_t i = 0; i < state->n_paths; i++) {
@@ -186,9 +180,6 @@ done:
     return rc;
 }
 
-/* ---- the state file ----------------------------------------------------------------------------
- */
-
 /* Writes state, which is taken over on success and freed otherwise. */
 static bt_status write_state(bt_ckpt_manager *manager, bt_ckpt_state *state, bt_error *err) {
     bt_status        rc = BT_OK;
@@ -249,8 +240,7 @@ static bt_status refresh(bt_ckpt_manager *manager, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- the journal of a killed save --------------------------------------------------------------
- */
+/* The journal of a killed save. */
 
 /* What it had written was never published when the state file is still the one of before. What it
  * was about to remove was published as gone. */
@@ -293,9 +283,6 @@ done:
     bt_fs_names_deinit(&listing);
     return rc;
 }
-
-/* ---- going back --------------------------------------------------------------------------------
- */
 
 /* One that the list does not name is a copy that somebody made, unless its name says its step. */
 static bool is_real(const char *folder, const char *name, int64_t number) {
@@ -494,9 +481,6 @@ bt_status bt_ckpt_manager_mark_passing(bt_ckpt_manager *manager, const char *pre
     return own_name(manager, prefix, &manager->passing, err);
 }
 
-/* ---- beginning anew ----------------------------------------------------------------------------
- */
-
 /* Of the family's checkpoints on the disk those that the list names go; others are kept aside. */
 static bt_status clear_numbers(const bt_ckpt_manager *manager, const bt_fs_names *listing,
                                const char *family, bool with_index, bt_error *err) {
@@ -545,9 +529,6 @@ done:
     bt_ckpt_manager_close(manager);
     return rc;
 }
-
-/* ---- saving ------------------------------------------------------------------------------------
- */
 
 /* Files of that name that no run of this folder recorded are not ours to write over. */
 static bt_status make_room(const bt_ckpt_manager *manager, const bt_fs_names *listing,

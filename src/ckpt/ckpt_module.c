@@ -11,9 +11,6 @@
 
 enum { METADATA_MAX_BYTES = 1 << 30, MAX_NESTING = 64 };
 
-/* ---- Keras's configuration --------------------------------------------------------------------
- */
-
 /* The names that one setting has had. */
 typedef const char *const name_list[4];
 static name_list activation_names = {"inner_activation", "hidden_activation", "activation"};
@@ -127,9 +124,6 @@ done:
     bt_free(path);
     return rc;
 }
-
-/* ---- the assets -------------------------------------------------------------------------------
- */
 
 static bt_status read_do_lower_case(bt_ckpt *ckpt, bt_ckpt_module *module, bt_error *err) {
     static const char key[] = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE";

@@ -9,9 +9,6 @@
 
 #include "ckpt_internal.h"
 
-/* ---- tables ------------------------------------------------------------------------------------
- */
-
 typedef enum naming_id {
     TF1_BERT,
     TF1_ALBERT,
@@ -144,9 +141,6 @@ static const struct {
     {BT_CKPT_SAFETENSORS, KIND_LOGITS, ".weight", "kernel", true},
     {BT_CKPT_SAFETENSORS, KIND_LOGITS, ".bias", "bias", false},
 };
-
-/* ---- matching ----------------------------------------------------------------------------------
- */
 
 static const char *skip_text(const char *at, const char *text) {
     const size_t n = strlen(text);

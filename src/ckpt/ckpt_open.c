@@ -20,9 +20,6 @@ const char *bt_ckpt_layout_name(bt_ckpt_layout layout) {
     return "unknown";
 }
 
-/* ---- which files ------------------------------------------------------------------------------
- */
-
 /* "X.data-00000-of-00001" -> "X"; NULL when path is no such name. The caller frees. */
 static char *strip_data_suffix(const char *path) {
     const char *found = NULL;
@@ -162,9 +159,6 @@ static bt_status resolve(const char *path, char **out, bt_error *err) {
     }
     return rc;
 }
-
-/* ---- tensors ------------------------------------------------------------------------------------
- */
 
 static bt_status index_tensors(bt_ckpt *ckpt, bt_error *err) {
     BT_TRY(bt_map_create(&ckpt->tensor_index, ckpt->n_tensors, err));

@@ -8,9 +8,6 @@
 
 #include "ckpt_internal.h"
 
-/* ---- places
- * -------------------------------------------------------------------------------------- */
-
 static size_t place_key(const char *name, const char *slot, char key[CKPT_NAME_MAX]) {
     const int n = slot == NULL ? snprintf(key, CKPT_NAME_MAX, "%s", name)
                                : snprintf(key, CKPT_NAME_MAX, "%s\x01%s", name, slot);
@@ -44,9 +41,6 @@ int64_t bt_ckpt_find_variable(const bt_ckpt *ckpt, const char *name, const char 
     return place == NULL ? -1 : place->tensor;
 }
 
-/* ---- physical reads
- * --------------------------------------------------------------------------------- */
-
 bt_status bt_ckpt_read_tensor(bt_ckpt *ckpt, size_t i, void *dst, size_t n_bytes, bt_error *err) {
     BT_ASSERT(i < ckpt->n_tensors);
     if (ckpt->st_places != NULL) {
@@ -73,9 +67,6 @@ bt_status bt_ckpt_verify(bt_ckpt *ckpt, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- conversion
- * -------------------------------------------------------------------------------------- */
 
 static float half_to_float(uint16_t h) {
     const uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
@@ -135,9 +126,6 @@ static void convert(float *dst, const void *raw, bt_dtype dtype, size_t n, size_
         }
     }
 }
-
-/* ---- logical reads
- * ------------------------------------------------------------------------------------- */
 
 /* Are the param's dims the file's dims, or, in layouts that keep heads together, a split of them?
  * [H,NH,D] is stored as [H,NH*D], [NH,D,H] as [NH*D,H]. */
@@ -216,9 +204,6 @@ bt_status bt_ckpt_read_variable(bt_ckpt *ckpt, const bt_param *param, const char
     bt_free(raw);
     return rc;
 }
-
-/* ---- scalars and our own state
- * ---------------------------------------------------------------------------- */
 
 /* The node of "global_step", "save_counter" or "iterations"; -1: not there. */
 static int32_t scalar_node(const bt_ckpt *ckpt, const char *name) {

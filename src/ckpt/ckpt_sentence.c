@@ -41,9 +41,6 @@ static bt_status read_beside(const char *folder, const char *name, json_t **root
     return is_there ? bt_fs_read_json(*path, SENTENCE_MAX_BYTES, 0, root, err) : BT_OK;
 }
 
-/* ---- pooling -----------------------------------------------------------------------------------
- */
-
 static bt_status take_mode(const char *path, const char *word, bt_ckpt_sentence *out,
                            bt_error *err) {
     bool is_known = false;
@@ -97,9 +94,6 @@ static bt_status read_pooling(const char *folder, bt_ckpt_sentence *out, bt_erro
     return rc;
 }
 
-/* ---- modules -----------------------------------------------------------------------------------
- */
-
 /* "sentence_transformers.models.Pooling", and in later versions longer: the last word is the class.
  */
 static const char *class_of(const json_t *module) {
@@ -147,9 +141,6 @@ static bt_status take_modules(const json_t *list, const char *folder, const char
     }
     return BT_OK;
 }
-
-/* ---- other facts -------------------------------------------------------------------------------
- */
 
 static bt_status read_length(const char *folder, bt_ckpt_sentence *out, bt_error *err) {
     static const struct {

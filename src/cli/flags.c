@@ -30,8 +30,6 @@ struct bt_flags {
 
 enum { TEXT_BLOCK_BYTES = 4096, INT_TEXT_MAX = 80 };
 
-/* ---- values ---------------------------------------------------------------------------------- */
-
 /* What Python's int() takes: blanks around, a sign, 0x and 0o, single underscores between digits.
  */
 static bool parse_int(const char *text, int64_t *out) {
@@ -155,9 +153,6 @@ static bt_status set_value(const bt_flag_def *def, flag_value *value, const char
     return BT_OK;
 }
 
-/* ---- one argument ------------------------------------------------------------------------------
- */
-
 static const bt_flag_def *find_def(const bt_flag_table *table, const char *name, size_t n) {
     for (size_t i = 0; i < table->n_defs; i++) {
         const bt_flag_def *const def = &table->defs[i];
@@ -246,10 +241,6 @@ static bt_status read_flag(bt_flags *flags, const char *text, size_t *i, bt_erro
     }
     return give(flags, def, value, err);
 }
-
-/* ---- the whole line
- * ------------------------------------------------------------------------------
- */
 
 static bool list_has_name(const char *names, const char *name, size_t n) {
     while (*names != '\0') {
@@ -395,9 +386,6 @@ void bt_flags_free(bt_flags *flags) {
     text_list_deinit(&flags->tolerated);
     bt_free(flags);
 }
-
-/* ---- reading the result
- * -------------------------------------------------------------------------- */
 
 static const flag_value *get(const bt_flags *flags, const char *name) {
     const bt_flag_def *const def = find_def(flags->table, name, strlen(name));

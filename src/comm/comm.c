@@ -36,8 +36,6 @@ bt_comm_stats bt_comm_get_stats(bt_comm *comm) {
                                           .waited_seconds = comm->waited_seconds};
 }
 
-/* ---- operations ------------------------------------------------------------------------------ */
-
 static void free_op(const bt_comm *comm, bt_comm_op *op) {
     for (int32_t i = 0; op->in != NULL && i < comm->size; i++) {
         bt_free(op->in[i].data);
@@ -176,8 +174,6 @@ static bt_status wait_op(bt_comm_op *op, double deadline, bt_error *err) {
     return rc;
 }
 
-/* ---- sums ------------------------------------------------------------------------------------ */
-
 bt_status bt_comm_begin_sum_f32(bt_comm *comm, float *values, int64_t n, bt_comm_wire wire,
                                 bt_comm_op **op, bt_error *err) {
     bt_comm_op *first = NULL;
@@ -312,8 +308,6 @@ bt_status bt_comm_combine_i64(bt_comm *comm, bt_comm_combine how, int64_t *value
     return bt_comm_wait(op, err);
 }
 
-/* ---- bytes ----------------------------------------------------------------------------------- */
-
 bt_status bt_comm_broadcast(bt_comm *comm, int32_t root, void *bytes, size_t n_bytes,
                             bt_error *err) {
     bt_comm_op *op = NULL;
@@ -397,8 +391,6 @@ bt_status bt_comm_barrier(bt_comm *comm, const char *what, double seconds, bt_er
     release_op(op);
     return rc;
 }
-
-/* ---- begin and end --------------------------------------------------------------------------- */
 
 static void free_comm(bt_comm *comm) {
     for (bt_comm_op *op = comm->free_ops; op != NULL;) {

@@ -25,8 +25,7 @@ enum {
     COMM_MAX_FACTS = 65536,
 };
 
-/* ---- who am I (comm_job.c, comm_tf_config.c) ---------------------------------------------------
- */
+/* Who am I (comm_job.c, comm_tf_config.c). */
 
 /* rank, size, addresses and name of what the text of TF_CONFIG says. */
 BT_MUST_USE bt_status comm_tf_config_parse(bt_comm_job *job, const char *text, bt_error *err);
@@ -35,8 +34,7 @@ BT_MUST_USE bool comm_address_parse(const char *address, char host[COMM_HOST_MAX
 /* The first host of a list as Slurm writes it: "a[01-04,07]b,c" -> "a01b"; false: not one. */
 BT_MUST_USE bool comm_first_host(const char *list, char host[COMM_HOST_MAX]);
 
-/* ---- what is sent (comm_format.c) --------------------------------------------------------------
- */
+/* What is sent (comm_format.c). */
 
 typedef enum comm_channel { COMM_CONTROL, COMM_DATA, COMM_N_CHANNELS } comm_channel;
 
@@ -106,8 +104,7 @@ BT_MUST_USE bt_status comm_text_append(bt_str *out, const char *text, bt_error *
 /* max: with the NUL. false: longer, or a zero byte in it. */
 BT_MUST_USE bool comm_text_parse(bt_reader *reader, char *out, size_t max);
 
-/* ---- the key (comm_secret.c) -------------------------------------------------------------------
- */
+/* The key (comm_secret.c). */
 
 typedef struct comm_key {
     uint8_t bytes[COMM_KEY_BYTES];
@@ -120,7 +117,7 @@ BT_MUST_USE bt_status comm_mac(const comm_key *key, const char *purpose, const v
 bool                  comm_equal(const uint8_t *a, const uint8_t *b, size_t n); /* in equal time */
 BT_MUST_USE bt_status comm_random(void *bytes, size_t n, bt_error *err);
 
-/* ---- sockets (comm_socket.c) -------------------------------------------------------------------
+/* Sockets (comm_socket.c).
  * deadline: of bt_time_monotonic. Waits end early when the process is asked to stop. */
 
 /* *port 0: any, and says which. Of IPv4 and IPv6, where the machine has both. */
@@ -137,15 +134,13 @@ BT_MUST_USE bt_status comm_set_socket(int       fd,
 void                  comm_close_fd(int *fd);         /* -1 after it */
 void                  comm_own_addresses(comm_card *card);
 
-/* ---- libmpi (comm_mpi.c) -----------------------------------------------------------------------
- */
+/* libmpi (comm_mpi.c). */
 
 /* bytes of rank 0 to all, by the MPI that started this process; it is not used after that. */
 BT_MUST_USE bt_status comm_mpi_share(int32_t rank, int32_t size, void *bytes, size_t n,
                                      bt_error *err);
 
-/* ---- the others --------------------------------------------------------------------------------
- */
+/* The others. */
 
 typedef struct comm_sending {
     uint8_t        header[COMM_HEADER_BYTES];
@@ -181,7 +176,7 @@ typedef struct comm_peer {
     uint32_t       out_phase, in_phase;
 } comm_peer;
 
-/* ---- operations (comm_op.c) --------------------------------------------------------------------
+/* Operations (comm_op.c).
  * A sum has two phases: each rank gets its share of the buffer from all and adds, then gives the
  * sum to all. An exchange has one. Frames of a connection come in the order of operations and
  * phases, and none is read before its operation was posted: who is ahead waits in the network. */
@@ -271,8 +266,7 @@ void comm_to_bf16(uint16_t *out, const float *in,
                   int64_t n); /* nearest, ties to even; NaN stays one */
 void comm_from_bf16(float *out, const uint16_t *in, int64_t n);
 
-/* ---- the job -----------------------------------------------------------------------------------
- */
+/* The job. */
 
 struct bt_comm {
     int32_t    rank, size;

@@ -18,7 +18,7 @@ bt_status comm_bytes_reserve(comm_bytes *bytes, size_t n, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- shares of a sum: rank r adds elements [begin(r), begin(r + 1)) -------------------------- */
+/* Shares of a sum: rank r adds elements [begin(r), begin(r + 1)). */
 
 static int64_t share_begin(const bt_comm *comm, const bt_comm_op *op, int32_t rank) {
     return op->n / comm->size * rank +
@@ -42,8 +42,6 @@ static uint8_t *share_bytes(const bt_comm *comm, const bt_comm_op *op, int32_t r
 static size_t share_length(const bt_comm *comm, const bt_comm_op *op, int32_t rank) {
     return (size_t)share_size(comm, op, rank) * element_bytes(op);
 }
-
-/* ---- who sends what -------------------------------------------------------------------------- */
 
 static comm_turn sum_out(const bt_comm *comm, const bt_comm_op *op, uint32_t phase, int32_t peer,
                          comm_span *span) {
@@ -75,8 +73,6 @@ bool comm_op_expects(const bt_comm *comm, const bt_comm_op *op, uint32_t phase, 
                           (op->pattern == COMM_TO_ROOT && comm->rank == op->root) ||
                           (op->pattern == COMM_FROM_ROOT && peer == op->root));
 }
-
-/* ---- what comes ------------------------------------------------------------------------------ */
 
 static comm_scratch *take_scratch(bt_comm *comm, size_t n, bt_error *err) {
     comm_scratch *best = NULL;

@@ -46,8 +46,6 @@ static uint32_t detail_of(const bt_comm_op *op) {
     return op->kind == COMM_FRAME_SUM ? (uint32_t)op->wire : (uint32_t)op->pattern;
 }
 
-/* ---- out ------------------------------------------------------------------------------------- */
-
 /* The next frame for this rank, in the order of operations; NULL: there is none now. */
 static bt_comm_op *next_out(bt_comm *comm, int32_t peer, comm_span *span) {
     comm_peer *const p = &comm->peers[peer];
@@ -124,8 +122,6 @@ void comm_pump_out(bt_comm *comm, int32_t peer) {
         count_frame(comm, op_of(comm, seq), seq);
     }
 }
-
-/* ---- in -------------------------------------------------------------------------------------- */
 
 static bt_comm_op *next_in(bt_comm *comm, int32_t peer) {
     comm_peer *const p = &comm->peers[peer];

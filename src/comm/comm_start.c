@@ -53,8 +53,6 @@ void comm_label(bt_comm *comm, int32_t rank) {
     }
 }
 
-/* ---- connecting ------------------------------------------------------------------------------ */
-
 static bt_status try_target(bt_comm *comm, const target *t, int32_t rank, comm_channel channel,
                             bool *is_hopeless, bt_error *err) {
     int       fd = -1;
@@ -162,8 +160,6 @@ static bt_status reach_rank(start *s, int32_t rank, comm_channel channel, bt_err
     }
     return reach(s->comm, targets, n, rank, channel, err);
 }
-
-/* ---- cards ----------------------------------------------------------------------------------- */
 
 static bt_status send_frame(bt_comm *comm, int32_t rank, comm_frame_kind kind, const bt_str *text,
                             bt_error *err) {
@@ -325,8 +321,6 @@ done:
     bt_str_deinit(&text);
     return rc;
 }
-
-/* ---- who listens where ----------------------------------------------------------------------- */
 
 static bt_status choose_port(start *s, int32_t *port, bt_error *err) {
     char              host[COMM_HOST_MAX];

@@ -20,8 +20,6 @@ void comm_wake(bt_comm *comm) {
     (void)!write(comm->wake_fd, &one, sizeof one);
 }
 
-/* ---- control --------------------------------------------------------------------------------- */
-
 /* Without memory the other sees the connection close, which is news enough. */
 static void tell(bt_comm *comm, int32_t peer, comm_frame_kind kind, const void *payload, size_t n) {
     comm_peer *const  p = &comm->peers[peer];
@@ -178,8 +176,6 @@ void comm_pump_control(bt_comm *comm, int32_t peer) {
     }
 }
 
-/* ---- what was posted ------------------------------------------------------------------------- */
-
 static bt_status append_to_queue(bt_comm *comm, bt_comm_op *op, bt_error *err) {
     size_t n = (size_t)(comm->next_seq - comm->first_seq);
     size_t n_done = 0;
@@ -290,8 +286,6 @@ static bool take_requests(bt_comm *comm) {
     return ends;
 }
 
-/* ---- time ------------------------------------------------------------------------------------ */
-
 static void look_for_dead(bt_comm *comm, double now) {
     bt_error why = BT_ERROR_INIT;
     for (int32_t peer = 0; peer < comm->size && !comm->is_over; peer++) {
@@ -356,8 +350,6 @@ static void look_for_end(bt_comm *comm) {
         pthread_mutex_unlock(&comm->lock);
     }
 }
-
-/* ---- a turn ---------------------------------------------------------------------------------- */
 
 static nfds_t list_sockets(bt_comm *comm) {
     nfds_t n = 0;

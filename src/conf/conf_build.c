@@ -11,9 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- sources ----------------------------------------------------------------------------------
- */
-
 bt_status conf_add_source(bt_conf *conf, conf_source_kind kind, const char *label, int32_t *index,
                           bt_error *err) {
     char *copy = conf_strndup(conf, label, strlen(label));
@@ -63,8 +60,6 @@ static bt_status report_source(const conf_merge *merge, const char *flag, const 
     return bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err, "%s='%s': %s", flag,
                               shown, what);
 }
-
-/* ---- files ---------------------------------------------------------------------------------- */
 
 /* In a store, or a pipe of this process (/dev/stdin): whoever waits for it can be stopped. */
 static bt_status read_other_file(const char *path, bt_str *out, bt_error *err) {
@@ -162,8 +157,6 @@ done:
     return rc;
 }
 
-/* ---- texts ---------------------------------------------------------------------------------- */
-
 /* What a flag gave is CSV, else YAML, else the name of a file. */
 static bt_status merge_text(const conf_merge *merge, const char *flag, const char *text) {
     bt_str     converted = BT_STR_INIT;
@@ -207,8 +200,6 @@ done:
     bt_str_deinit(&converted);
     return rc;
 }
-
-/* ---- flags ---------------------------------------------------------------------------------- */
 
 /* Sets one string of a section below root.path; a null section is made anew, as a merge does. */
 static bt_status set_string(const conf_merge *merge, const char *const *path, size_t n,
@@ -255,9 +246,6 @@ static bt_status apply_tf_data_service(const conf_merge *merge, const char *addr
     BT_TRY(set_string(merge, train, BT_ARRAY_LEN(train), source, address));
     return set_string(merge, validation, BT_ARRAY_LEN(validation), source, address);
 }
-
-/* ---- lists as plain arrays ---------------------------------------------------------------------
- */
 
 static bt_status flatten_list(bt_conf *conf, conf_type type, conf_value *value, bt_error *err) {
     const size_t n = value->u.list.n;
@@ -306,8 +294,6 @@ static bt_status flatten_object(bt_conf *conf, conf_object *object, bt_error *er
     }
     return BT_OK;
 }
-
-/* ---- building ------------------------------------------------------------------------------- */
 
 static bt_status replace_section(bt_conf *conf, conf_object *parent, const char *name,
                                  const conf_class *cls, conf_object **out, bt_error *err) {

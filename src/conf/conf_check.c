@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- types --------------------------------------------------------------------------------------
- */
-
 static bool is_int(const conf_value *value) {
     return value->kind == K_INT ||
            (value->kind == K_FLOAT && value->u.f == floor(value->u.f) &&
@@ -102,9 +99,6 @@ static const char *hint_for(conf_type type, const conf_value *value, char hint[9
     return "";
 }
 
-/* ---- ranges -------------------------------------------------------------------------------------
- */
-
 static bool is_choice(const conf_rule *rule, const char *text) {
     for (const char *at = rule->choices; *at != '\0';) {
         const size_t n = strcspn(at, "|");
@@ -187,10 +181,6 @@ static bt_status check_leaf(const conf_merge *merge, const conf_slot *slot, cons
     }
     return check_rule(merge, key, value, path);
 }
-
-/* ---- the tree
- * -------------------------------------------------------------------------------------
- */
 
 /* Encoders of other programs: the nearest name here would be another model. */
 static const char *foreign_encoder(const char *path, const char *word) {

@@ -24,9 +24,6 @@ void bt_conf_changes_deinit(bt_conf_changes *changes) {
     *changes = (bt_conf_changes)BT_CONF_CHANGES_INIT;
 }
 
-/* ---- values as text ----------------------------------------------------------------------------
- */
-
 static bool is_list(const conf_value *value) {
     return value->kind == K_LIST || value->kind == K_TUPLE;
 }
@@ -79,9 +76,6 @@ static char *value_text(const conf_value *value, bt_error *err) {
     }
     return bt_str_take(&text);
 }
-
-/* ---- comparison --------------------------------------------------------------------------------
- */
 
 /* What a key without a value may be written as. */
 static bool is_empty(const conf_value *value) {

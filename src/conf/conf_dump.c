@@ -33,8 +33,6 @@ static bt_status new_line(dumper *d, size_t indent) {
     return BT_OK;
 }
 
-/* ---- styles of strings ---------------------------------------------------------------------- */
-
 typedef enum text_style { STYLE_PLAIN, STYLE_SINGLE, STYLE_DOUBLE } text_style;
 
 static bool contains_any(const char *text, size_t len, const char *set) {
@@ -239,8 +237,6 @@ static bt_status put_text(dumper *d, const char *text, size_t len, size_t indent
     }
     return BT_OK;
 }
-
-/* ---- values ---------------------------------------------------------------------------------- */
 
 static bt_status put_float(dumper *d, double value) {
     char repr[BT_F64_TEXT_MAX];

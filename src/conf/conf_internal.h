@@ -116,8 +116,7 @@ struct bt_conf {
     size_t                     cap_sources;
 };
 
-/* ---- conf_value.c ------------------------------------------------------------------------------
- */
+/* conf_value.c */
 
 void *conf_alloc(bt_conf *conf, size_t n, size_t size); /* NULL: out of memory */
 char *conf_strndup(bt_conf *conf, const char *text, size_t n);
@@ -148,9 +147,7 @@ const char *conf_describe(const conf_value *value, char buffer[BT_CONF_ORIGIN_MA
 const char *conf_origin_text(const bt_conf *conf, const conf_value *value, const char *path,
                              char buffer[BT_CONF_ORIGIN_MAX]);
 
-/* ---- conf_yaml_scalar.c: what a plain scalar means
- * -------------------------------------------------
- */
+/* conf_yaml_scalar.c: what a plain scalar means. */
 
 typedef enum conf_scalar {
     SCALAR_STR,
@@ -172,25 +169,19 @@ BT_MUST_USE bt_status conf_scalar_int(bt_conf *conf, const char *text, size_t le
                                       bt_error *err);
 BT_MUST_USE bt_status conf_scalar_float(const char *text, size_t len, double *out, bt_error *err);
 
-/* ---- conf_yaml_load.c
- * ------------------------------------------------------------------------------
- */
+/* conf_yaml_load.c */
 
 /* One document. BT_E_CONFIG: not YAML, or beyond the limits; the message has line and column. */
 BT_MUST_USE bt_status conf_yaml_load(bt_conf *conf, const char *text, size_t len, int32_t source,
                                      conf_value *out, bt_error *err);
 
-/* ---- conf_csv.c
- * ------------------------------------------------------------------------------------
- */
+/* conf_csv.c */
 
 /* Converts "a.b=1,c=2" to a YAML flow mapping and lists its entries. BT_E_CONFIG: not CSV. */
 BT_MUST_USE bt_status conf_csv_convert(bt_conf *conf, const char *text, bt_str *yaml,
                                        conf_source *source, bt_error *err);
 
-/* ---- conf_build.c, conf_merge.c, conf_check.c
- * ------------------------------------------------------------------
- */
+/* conf_build.c, conf_merge.c, conf_check.c */
 
 typedef struct conf_merge {
     bt_conf        *conf;

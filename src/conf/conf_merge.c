@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- defaults ----------------------------------------------------------------------------------
- */
-
 static bt_status set_default_scalar(bt_conf *conf, conf_type type, const char *text, size_t len,
                                     conf_value *out, bt_error *err) {
     const bool        is_text = type == T_STR || type == T_STR_LIST || type == T_PATHS;
@@ -98,9 +95,6 @@ bt_status conf_create_object(bt_conf *conf, const conf_class *cls, conf_object *
     *out = object;
     return BT_OK;
 }
-
-/* ---- unknown keys -------------------------------------------------------------------------------
- */
 
 static const char *nearest_key(const conf_object *object, const char *name) {
     const char *names[128];
@@ -193,9 +187,6 @@ static bt_status report_unknown(const conf_merge *merge, const conf_object *obje
                        meant == NULL ? "" : "; did you mean '", meant == NULL ? "" : meant,
                        meant == NULL ? "" : "'?");
 }
-
-/* ---- merging ------------------------------------------------------------------------------------
- */
 
 static bt_status report_expected(const conf_merge *merge, const conf_key *key,
                                  const conf_value *value, const char *path) {

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- modes ---------------------------------------------------------------------------------- */
-
 static const struct {
     const char *name;
     bool        trains;
@@ -52,9 +50,6 @@ bool bt_conf_mode_evaluates(bt_conf_mode mode) {
     return modes[mode].evaluates;
 }
 
-/* ---- reading for checks -----------------------------------------------------------------------
- */
-
 typedef struct checker {
     conf_merge   merge;
     bt_conf_mode mode;
@@ -95,9 +90,6 @@ static bt_conf_severity severity_of(const checker *c, const char *a, const char 
     conf_report(&(c)->merge, severity_of((c), (a), (b)), at((c), blame((c), (a), (b))),            \
                 blame((c), (a), (b)), __VA_ARGS__)
 #define MISSING(c, a, ...) conf_report(&(c)->merge, BT_CONF_FINDING, at((c), (a)), (a), __VA_ARGS__)
-
-/* ---- data ---------------------------------------------------------------------------------------
- */
 
 static const char *join(const char *section, const char *key, char out[CONF_MAX_PATH]) {
     return conf_join_path(section, key, strlen(key), out);
@@ -196,9 +188,6 @@ static bt_status check_data(const checker *c, const char *section) {
     BT_TRY(check_text_data(c, section));
     return check_lengths(c, section);
 }
-
-/* ---- model
- * --------------------------------------------------------------------------------------- */
 
 static bt_status check_encoder(const checker *c, const char *encoder) {
     char        heads_path[CONF_MAX_PATH];
@@ -303,9 +292,6 @@ static bt_status check_task(const checker *c) {
     }
     return BT_OK;
 }
-
-/* ---- trainer
- * -------------------------------------------------------------------------------------- */
 
 #define RATE "trainer.optimizer_config.learning_rate"
 #define OPTIMIZER "trainer.optimizer_config.optimizer"

@@ -99,8 +99,6 @@ bt_status conf_report(const conf_merge *merge, bt_conf_severity severity, const 
     return add_text(merge->errors, severity, path, text, merge->err);
 }
 
-/* ---- nearest name -------------------------------------------------------------------------- */
-
 enum { NEAREST_MAX = 64 };
 
 /* Insertions, deletions, substitutions, and swaps of neighbours. */

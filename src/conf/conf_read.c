@@ -52,8 +52,6 @@ static bt_status fail_type(const bt_conf *conf, const char *path, const conf_val
                    conf_describe(value, got));
 }
 
-/* ---- one value ------------------------------------------------------------------------------ */
-
 bt_status bt_conf_get_bool(const bt_conf *conf, const char *path, bool *out, bt_error *err) {
     const conf_value *value = NULL;
     BT_TRY(find(conf, path, &value, err));
@@ -133,8 +131,6 @@ bt_status bt_conf_get_f64_or(const bt_conf *conf, const char *path, double fallb
     }
     return BT_OK;
 }
-
-/* ---- lists ---------------------------------------------------------------------------------- */
 
 /* The key's own type: a list's flat array was made for it. */
 static conf_type type_at(const bt_conf *conf, const char *path) {
@@ -218,8 +214,6 @@ const char *bt_conf_type_of_oneof(const bt_conf *conf, const char *path) {
     const conf_slot *type = conf_find_slot(value->u.object, "type", 4);
     return type->value.kind == K_STR ? type->value.u.s.text : NULL;
 }
-
-/* ---- binding -------------------------------------------------------------------------------- */
 
 static bt_status bind_i32(const bt_conf *conf, const char *path, int32_t *out, bt_error *err) {
     int64_t wide = 0;

@@ -125,9 +125,6 @@ static bt_status push(loader *ld, const conf_value *value) {
     return BT_OK;
 }
 
-/* ---- scalars ---------------------------------------------------------------------------------
- */
-
 static bt_status set_text(loader *ld, conf_kind kind, const char *text, size_t len,
                           conf_value *out) {
     char *copy = conf_strndup(ld->conf, text, len);
@@ -273,9 +270,6 @@ static bt_status load_scalar(loader *ld, bool is_key, conf_value *out) {
     }
     return set_plain(ld, text, len, out);
 }
-
-/* ---- collections --------------------------------------------------------------------------------
- */
 
 static bt_status load_node(loader *ld, int depth, bool is_key, conf_value *out);
 
@@ -433,9 +427,6 @@ static bt_status load_mapping(loader *ld, int depth, conf_value *out) {
     ld->n_stack = base;
     return BT_OK;
 }
-
-/* ---- anchors ----------------------------------------------------------------------------------
- */
 
 static const anchor *find_anchor(const loader *ld, const char *name) {
     for (size_t i = 0; i < ld->n_anchors; i++) {

@@ -236,7 +236,7 @@ conf_scalar conf_scalar_resolve(const char *text, size_t len) {
     return SCALAR_STR;
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------
+/* Numbers.
  * Python's integers have no bounds, and params.yaml prints them in full: sums are kept in limbs of
  * nine decimal digits, least significant first. */
 

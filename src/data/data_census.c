@@ -16,9 +16,6 @@ void bt_data_census_deinit(data_census *census) {
     *census = (data_census){0};
 }
 
-/* ---- counting ----------------------------------------------------------------------------------
- */
-
 bool data_is_blank(const char *text, size_t n) {
     size_t i = 0;
     while (i < n && (text[i] == ' ' || text[i] == '\t' || text[i] == '\r' || text[i] == '\n')) {

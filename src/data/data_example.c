@@ -6,9 +6,6 @@
 
 #include "data_internal.h"
 
-/* ---- decoder ----------------------------------------------------------------------------------
- */
-
 bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,
                                const char *section, bt_error *err) {
     *decoder = (data_decoder){.schema = schema, .section = section};
@@ -44,9 +41,6 @@ void bt_data_decoder_deinit(data_decoder *decoder) {
 bt_status bt_data_decoder_parse(data_decoder *decoder, bt_bytes bytes, bt_error *err) {
     return bt_example_parse(&decoder->example, bytes, err);
 }
-
-/* ---- features ---------------------------------------------------------------------------------
- */
 
 static bt_status explain_kind(const data_decoder *decoder, const char *key, bt_feature_kind want,
                               bt_error *err) {
@@ -120,9 +114,6 @@ static bt_status read_f32(const data_decoder *decoder, const char *key, float *d
     BT_TRY(explain_kind(decoder, key, BT_FEATURE_F32, err));
     return bt_example_get_f32(&decoder->example, key, dst, 1, err);
 }
-
-/* ---- rows -------------------------------------------------------------------------------------
- */
 
 static bt_status read_label(data_decoder *decoder, data_row *row, bt_error *err) {
     const bt_data_schema *const schema = decoder->schema;

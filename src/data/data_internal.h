@@ -11,7 +11,7 @@
 #include "bt/fs.h"
 #include "bt/wire.h"
 
-/* ---- slot and row ---------------------------------------------------------------------------- */
+/* Slot and row. */
 
 /* One batch and its buffers, sized once for the largest batch there can be. Its rows are
  * sequences: a pair is two of them. */
@@ -66,7 +66,7 @@ void bt_data_slot_take_back(data_slot *slot, bool was_masked);
 /* Fills slot->batch from the rows so far. */
 void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema);
 
-/* ---- rows ------------------------------------------------------------------------------------
+/* Rows.
  * A kind of input is a struct that begins with data_rows, and the functions of data_rows_ops. Its
  * open function fills n_rows and parts and knows where each row stands, so that any row can be had
  * at any time: order, cursor, reading ahead and skipping are the stream's and the same for all. */
@@ -188,7 +188,7 @@ int64_t bt_data_pairs_n_left(const data_rows *rows);
 typedef struct data_census data_census;
 typedef struct data_names  data_names;
 
-/* ---- raw text -------------------------------------------------------------------------------- */
+/* Raw text. */
 
 typedef struct data_vocab_wish {
     const char     *path;
@@ -220,7 +220,7 @@ void      bt_data_encoder_deinit(data_encoder *encoder);
 bt_status bt_data_encode(data_encoder *encoder, const bt_text_span *texts, data_row *row,
                          bt_error *err);
 
-/* ---- examples --------------------------------------------------------------------------------
+/* Examples.
  * What tf.Examples of records are decoded with. */
 
 typedef struct data_decoder {
@@ -244,7 +244,7 @@ bt_status bt_data_decoder_parse(data_decoder *decoder, bt_bytes bytes, bt_error 
  * is a record that says something that the model cannot take. */
 bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err);
 
-/* ---- order ----------------------------------------------------------------------------------- */
+/* Order. */
 
 typedef struct data_order {
     int64_t   n_rows;

@@ -29,18 +29,12 @@ typedef struct label_rule {
     bool              some_name_is_number;
 } label_rule;
 
-/* ---- words for messages ------------------------------------------------------------------------
- */
-
 static void list_labels(const label_rule *rule, char out[BT_LIST_MAX]) {
     out[0] = '\0';
     for (size_t i = 0; i < rule->n_distinct && bt_list_add(out, BT_LIST_MAX, rule->sorted[i]->text);
          i++) {
     }
 }
-
-/* ---- names and numbers -------------------------------------------------------------------------
- */
 
 static bool is_class(const label_rule *rule, const data_label *label, int64_t *id) {
     const int64_t n_classes = rule->labels->schema->n_classes;
@@ -110,9 +104,6 @@ static void take_numbers(const label_rule *rule) {
     }
 }
 
-/* ---- names that are known ----------------------------------------------------------------------
- */
-
 static bt_status refuse_no_name(const label_rule *rule, const data_label *label, bt_error *err) {
     const data_labels *const    labels = rule->labels;
     const bt_data_schema *const schema = labels->schema;
@@ -157,9 +148,6 @@ static bt_status settle_known(label_rule *rule, bt_error *err) {
     }
     return refuse_no_name(rule, wrong, err);
 }
-
-/* ---- sorting -----------------------------------------------------------------------------------
- */
 
 static int compare_texts(const void *a, const void *b) {
     const data_label *const *p = a;
@@ -223,9 +211,6 @@ static bt_status sort(label_rule *rule, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- refusals without names --------------------------------------------------------------------
- */
 
 /* The label that is most likely the wrong one: the first that is no number where others are, that
  * is no class where others are, or that is one more than there are classes. */
@@ -299,9 +284,6 @@ static bt_status refuse_no_class(const label_rule *rule, bt_error *err) {
                    odd->text, rule->n_distinct, rule->section, list, n_classes);
 }
 
-/* ---- learning ----------------------------------------------------------------------------------
- */
-
 static bt_status check_learned(const label_rule *rule, bt_error *err) {
     const data_labels *const labels = rule->labels;
     const int64_t            n_classes = labels->schema->n_classes;
@@ -357,9 +339,6 @@ static bt_status take_names(const label_rule *rule, bt_error *err) {
            labels->n_names, list);
     return BT_OK;
 }
-
-/* ---- all --------------------------------------------------------------------------------------
- */
 
 static bt_status apply(label_rule *rule, bt_error *err) {
     const data_labels *const labels = rule->labels;

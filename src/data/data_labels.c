@@ -33,9 +33,6 @@ void bt_data_labels_deinit(data_labels *labels) {
     *labels = (data_labels){0};
 }
 
-/* ---- what a label says ------------------------------------------------------------------------
- */
-
 bt_text_span bt_data_trim(bt_text_span text) {
     while (text.n_bytes > 0 && strchr(" \t", text.text[0]) != NULL) {
         text.text++;
@@ -73,9 +70,6 @@ bool data_label_integer(const char *text, int64_t *value) {
     *value = (int64_t)number;
     return true;
 }
-
-/* ---- the set ----------------------------------------------------------------------------------
- */
 
 static bt_status see_new(data_labels *labels, bt_text_span text, data_label_place place,
                          bt_error *err) {

@@ -52,9 +52,6 @@ void data_names_deinit(data_names *names) {
     *names = (data_names){0};
 }
 
-/* ---- comparing ---------------------------------------------------------------------------------
- */
-
 /* Where the name stands in a table of a power of two places, or the free place for it. */
 static uint64_t *find(uint64_t *table, size_t mask, uint64_t name) {
     size_t at = (size_t)(name >> 8) & mask;

@@ -18,9 +18,6 @@ typedef struct pair_rows {
     data_names     names; /* of both sides together */
 } pair_rows;
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
-
 static bt_status append_pair(data_rows *base, int64_t row, data_slot *slot, bool *is_damaged,
                              bt_error *err) {
     pair_rows *const rows = (pair_rows *)base;
@@ -72,9 +69,6 @@ static const data_rows_ops chain_ops = {
 int64_t bt_data_pairs_n_left(const data_rows *rows) {
     return ((const pair_rows *)rows)->left->n_rows;
 }
-
-/* ---- open -------------------------------------------------------------------------------------
- */
 
 /* The sides' own files as parts of the whole: for the order, and to name in messages. */
 static bt_status add_parts(data_rows *base, const data_rows *side, bt_error *err) {

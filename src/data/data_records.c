@@ -27,9 +27,6 @@ typedef struct record_rows {
     data_names      names; /* of the records' bytes */
 } record_rows;
 
-/* ---- gzip -------------------------------------------------------------------------------------
- */
-
 static bt_status name_record(record_rows *rows, size_t length, uint32_t masked_crc, bt_error *err) {
     const uint64_t name[] = {length, masked_crc};
     return data_names_put(&rows->names, data_name_add(0, name, sizeof name), err);
@@ -77,9 +74,6 @@ done:
     bt_tfrecord_close(reader);
     return rc;
 }
-
-/* ---- read -------------------------------------------------------------------------------------
- */
 
 /* out->index is the number within its file; bytes are borrowed until the next call. */
 static bt_status read_record(record_rows *rows, size_t part, int64_t i, bt_record *out,
@@ -131,9 +125,6 @@ static bt_status append_record(data_rows *base, int64_t row, data_slot *slot, bo
     }
     return BT_OK;
 }
-
-/* ---- open and close ---------------------------------------------------------------------------
- */
 
 /* Lengths of records have many NULs. */
 bool bt_data_is_text_file(const char *path) {
@@ -291,9 +282,6 @@ done:
     }
     return rc;
 }
-
-/* ---- what the records are ---------------------------------------------------------------------
- */
 
 /* Looks at the first record of a file, if it has one. */
 static bt_status look_at_file(const char *path, bool gzip, const char *key, bool *is_there,

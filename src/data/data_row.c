@@ -7,9 +7,6 @@
 
 #include "data_internal.h"
 
-/* ---- checks -----------------------------------------------------------------------------------
- */
-
 /* Every value in [0,limit). */
 static bt_status check_range(const char *key, const int64_t *values, int64_t n, int64_t limit,
                              const char *limit_name, bt_error *err) {
@@ -38,9 +35,6 @@ static bt_status check_tokens(const bt_data_schema *schema, const data_row *row,
     }
     return BT_OK;
 }
-
-/* ---- tokens -----------------------------------------------------------------------------------
- */
 
 static void put_token(data_slot *slot, int64_t at, int64_t place, int64_t id, int64_t type,
                       bool is_real) {
@@ -81,9 +75,6 @@ static int64_t pack_tokens(data_slot *slot, const bt_data_schema *schema, const 
     }
     return at - begin;
 }
-
-/* ---- labels -----------------------------------------------------------------------------------
- */
 
 static bt_status append_class(data_slot *slot, const bt_data_schema *schema, const data_row *row,
                               bt_error *err) {
@@ -194,9 +185,6 @@ static bt_status append_label(data_slot *slot, const bt_data_schema *schema, con
     }
     return BT_OK;
 }
-
-/* ---- row --------------------------------------------------------------------------------------
- */
 
 bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, const data_row *row,
                               bt_error *err) {

@@ -8,9 +8,6 @@
 
 enum { MAX_PARTS = 1 << 20, MAX_OPEN_FILES = 256 };
 
-/* ---- the kind ---------------------------------------------------------------------------------
- */
-
 static bool is_folder(const char *path) {
     bt_fs_info info = {0};
     return !bt_fs_is_remote(path) && bt_fs_stat(path, &info, NULL) == BT_OK &&
@@ -93,9 +90,6 @@ bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *
     return table == BT_TABLE_NONE ? bt_data_records_open(config, schema, out, err)
                                   : bt_data_table_open(config, schema, table, out, err);
 }
-
-/* ---- parts ------------------------------------------------------------------------------------
- */
 
 void bt_data_rows_close(data_rows *rows) {
     if (rows != NULL) {
@@ -211,9 +205,6 @@ size_t bt_data_rows_part_of(const data_rows *rows, int64_t row) {
     }
     return low;
 }
-
-/* ---- open files -------------------------------------------------------------------------------
- */
 
 bt_status bt_data_open_files_init(data_open_files *open, size_t n, bt_error *err) {
     *open = (data_open_files){.files = bt_calloc_array(n, sizeof *open->files), .n = n};

@@ -20,9 +20,6 @@ typedef struct squad_rows {
     data_census           census;
 } squad_rows;
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
-
 static bt_status append_window(data_rows *base, int64_t row, data_slot *slot, bool *is_damaged,
                                bt_error *err) {
     squad_rows *const            rows = (squad_rows *)base;
@@ -67,9 +64,6 @@ const bt_squad_windows *bt_data_squad_rows_windows(const data_rows *rows) {
     return rows->ops == &squad_ops ? ((const squad_rows *)rows)->windows : NULL;
 }
 
-/* ---- order ------------------------------------------------------------------------------------
- */
-
 typedef struct sized_window {
     int32_t length;
     int32_t number;
@@ -107,9 +101,6 @@ done:
     bt_free(sizes);
     return rc;
 }
-
-/* ---- open -------------------------------------------------------------------------------------
- */
 
 static bt_status load_vocab(squad_rows *rows, const bt_data_squad *squad, const char *section,
                             bt_error *err) {

@@ -42,9 +42,6 @@ struct bt_data_stream {
     bt_error        failure;    /* code BT_OK: the end */
 };
 
-/* ---- the thread's side ------------------------------------------------------------------------
- */
-
 static uint64_t n_rows(const bt_data_stream *stream) {
     return (uint64_t)stream->rows->n_rows;
 }
@@ -187,9 +184,6 @@ static void stop_thread(bt_data_stream *stream) {
     (void)pthread_join(stream->thread, NULL);
     stream->has_thread = false;
 }
-
-/* ---- the caller's side ------------------------------------------------------------------------
- */
 
 bt_status bt_data_next_batch(bt_data_stream *stream, const bt_batch **batch, bool *end,
                              bt_error *err) {
@@ -376,9 +370,6 @@ double bt_data_wait_seconds(const bt_data_stream *stream) {
 double bt_data_make_seconds(const bt_data_stream *stream) {
     return stream->make_seconds;
 }
-
-/* ---- open and close ---------------------------------------------------------------------------
- */
 
 static bt_status check_schema(const bt_data_config *config, const bt_data_schema *schema,
                               bt_error *err) {

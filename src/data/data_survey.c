@@ -27,9 +27,6 @@ void bt_data_survey_deinit(bt_data_survey *survey) {
     *survey = (bt_data_survey){0};
 }
 
-/* ---- columns ----------------------------------------------------------------------------------
- */
-
 static bt_status keep_columns(survey_run *run, bt_error *err) {
     bt_data_survey *const out = run->out;
     bt_data_survey_deinit(&(bt_data_survey){.columns = out->columns, .n_columns = out->n_columns});
@@ -86,9 +83,6 @@ done:
     table_scan_close(&scan);
     return rc;
 }
-
-/* ---- labels -----------------------------------------------------------------------------------
- */
 
 /* The row's label, as far as it can be read. */
 static bt_status learn_row(survey_run *run, const table_form *form, int32_t column, const char *row,
@@ -183,9 +177,6 @@ static bt_status count_labels(survey_run *run, bt_error *err) {
     bt_free(values);
     return BT_OK;
 }
-
-/* ---- all of it --------------------------------------------------------------------------------
- */
 
 static void want(table_wish *wish, const char *const *keys, size_t n) {
     int64_t number = 0;

@@ -42,9 +42,6 @@ typedef struct table_rows {
     int64_t               n_damaged;
 } table_rows;
 
-/* ---- messages ---------------------------------------------------------------------------------
- */
-
 /* Where a row begins in its file, from 1. */
 typedef struct row_place {
     int64_t line;
@@ -89,9 +86,6 @@ static row_place place_of(const table_rows *rows, size_t part, int64_t offset) {
     bt_fs_stream_close(stream);
     return place;
 }
-
-/* ---- taking a row apart ------------------------------------------------------------------------
- */
 
 static bt_status check_bytes(const table_rows *rows, const char *row, size_t n, size_t *at,
                              bt_error *err) {
@@ -149,9 +143,6 @@ static bt_status take_apart(table_rows *rows, const table_file *file, const char
                                               : pick_columns(rows, file, row, n, values, at, err);
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
-
 static bt_status read_number(bt_text_span text, bool is_integer, int64_t *integer, double *number,
                              bt_error *err) {
     char copy[64] = "";
@@ -206,9 +197,6 @@ static bt_status read_values(table_rows *rows, const bt_text_span *values, int64
                ? read_score(rows, rows->wish.label_key, *label, &row->score, err)
                : bt_data_labels_find(&rows->labels, *label, &row->label, err);
 }
-
-/* ---- append -----------------------------------------------------------------------------------
- */
 
 /* The bytes from the row's first on, at least as many as it has. */
 static bt_status read_bytes(table_rows *rows, size_t part, int64_t i, const char **bytes, size_t *n,
@@ -300,9 +288,6 @@ static bt_status label_of_row(data_rows *base, int64_t number, int64_t *label, f
     *score = row.score;
     return BT_OK;
 }
-
-/* ---- open -------------------------------------------------------------------------------------
- */
 
 /* Learns the columns from the first row of a file; *is_row: it is a row like the others. */
 static bt_status read_header(table_rows *rows, table_file *file, const char *row, size_t n,

@@ -44,8 +44,7 @@ typedef struct table_wish {
 /* A longer row is refused: a quote that is never closed would swallow the file. */
 enum { TABLE_ROW_MAX_BYTES = 16 << 20 };
 
-/* ---- fields -----------------------------------------------------------------------------------
- */
+/* Fields. */
 
 enum { TABLE_NUMBER_MAX_BYTES = 32 };
 
@@ -86,8 +85,7 @@ typedef enum csv_state {
 } csv_state;
 csv_state csv_next(const table_form *form, csv_state state, char c);
 
-/* ---- form -------------------------------------------------------------------------------------
- */
+/* Form. */
 
 /* head: the beginning of the file, UTF-8. */
 bt_status table_form_find(const table_wish *wish, const char *path, bt_text_span head,
@@ -96,7 +94,7 @@ bt_status table_form_find(const table_wish *wish, const char *path, bt_text_span
 bt_status table_find_column(const table_wish *wish, const table_fields *fields, size_t k,
                             int32_t *column, bt_error *err);
 
-/* ---- source -----------------------------------------------------------------------------------
+/* Source.
  * A file as the scan wants it. Where the file itself is plain UTF-8, it is read where it is. */
 
 typedef struct table_source {
@@ -113,7 +111,7 @@ bt_status table_source_open(const table_wish *wish, const char *path, bt_fs_scra
 bt_status table_read_folder(const table_wish *wish, const char *folder, bt_fs_scratch *out,
                             bt_error *err);
 
-/* ---- scan -------------------------------------------------------------------------------------
+/* Scan.
  * Rows of a file (or of bytes in memory), one after the other. Empty lines are skipped (but of
  * BT_TABLE_LINES), a byte order mark at the beginning too; a line may end with CR LF. */
 
@@ -146,7 +144,7 @@ bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *e
 bt_status table_source_scan(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
                             table_source *source, table_scan *scan, bt_error *err);
 
-/* ---- several labels a row (data_table_targets.c) ----------------------------------------------
+/* Several labels a row (data_table_targets.c).
  * The field of a row shown to learn; then, settled, what applies: targets [n_classes]. Or a column
  * for each of the n classes. */
 bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_label_place place,

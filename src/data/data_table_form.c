@@ -8,9 +8,6 @@
 
 #include "data_table.h"
 
-/* ---- the first row ----------------------------------------------------------------------------
- */
-
 /* The next line that is not empty; *at moves behind it. false: there is none. */
 static bool next_line(bt_text_span head, size_t *at, bt_text_span *line) {
     while (*at < head.n_bytes) {
@@ -119,9 +116,6 @@ bt_status table_form_find(const table_wish *wish, const char *path, bt_text_span
     BT_TRY(has_columns(wish, form, line, &fits, err));
     return fits ? BT_OK : try_others(wish, line, form, path, err);
 }
-
-/* ---- columns ----------------------------------------------------------------------------------
- */
 
 enum { LIST_MAX_BYTES = 256 };
 

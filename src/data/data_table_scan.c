@@ -82,9 +82,6 @@ static bt_status next_line(table_scan *scan, const char **line, size_t *n, bool 
     return BT_OK;
 }
 
-/* ---- CSV --------------------------------------------------------------------------------------
- */
-
 /* CSV_QUOTED: a quote is open behind these bytes; else any of the others. */
 static csv_state csv_walk(const table_form *form, csv_state state, const char *bytes, size_t n) {
     if (state != CSV_QUOTED && memchr(bytes, form->quote, n) == NULL) {
@@ -131,9 +128,6 @@ static bt_status join_lines(table_scan *scan, const char **row, size_t *n, csv_s
     *n = scan->joined.len;
     return BT_OK;
 }
-
-/* ---- rows -------------------------------------------------------------------------------------
- */
 
 /* Of JSON a line of blanks, too: elsewhere they are a field. */
 static bool is_empty_line(const table_form *form, const char *line, size_t n) {

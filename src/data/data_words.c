@@ -36,9 +36,6 @@ typedef struct row_head {
     int64_t number; /* of the sentence, through all files: that of its name */
 } row_head;
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
-
 static bt_status read_row(words_rows *rows, int64_t row, row_head *head, bt_error *err) {
     const int64_t S = rows->schema->seq_length;
     const int64_t at = rows->places[row];
@@ -92,9 +89,6 @@ static void close_words(data_rows *base) {
 }
 
 static const data_rows_ops words_ops = {.append = append_sequence, .close = close_words};
-
-/* ---- sentences --------------------------------------------------------------------------------
- */
 
 static bt_status keep_sequence(void *context, size_t n, int64_t number, bt_error *err) {
     words_rows *const rows = context;
@@ -183,9 +177,6 @@ done:
     return rc;
 }
 
-/* ---- held out ----------------------------------------------------------------------------------
- */
-
 /* Of each row, or of each sentence by its number through all files. */
 typedef struct words_split {
     int64_t *sentence_of; /* [n_rows] */
@@ -261,9 +252,6 @@ static bt_status split_sentences(words_rows *rows, const bt_data_config *config,
     bt_free(split.is_used);
     return rc;
 }
-
-/* ---- open -------------------------------------------------------------------------------------
- */
 
 static bt_status load_vocab(words_rows *rows, bt_error *err) {
     const bt_data_schema *const schema = rows->schema;

@@ -60,9 +60,6 @@ bt_status exec_check_layer(const bt_model *model, int64_t layer, bool wants_pool
     return BT_OK;
 }
 
-/* ---- of a batch
- * --------------------------------------------------------------------------------------- */
-
 static bt_status check_column(const int32_t *values, int64_t n, int64_t limit, const char *what,
                               bt_error *err) {
     for (int64_t t = 0; t < n; t++) {

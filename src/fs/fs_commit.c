@@ -22,8 +22,7 @@ static const char magic[] = "bert-train commit 1";
 static const char journal_start[] = ".bert-train-commit-";
 static const char at_end[] = "end";
 
-/* ---- the journal: strings that end with NUL: magic, temporary, final, ..., "end" ---------------
- */
+/* The journal: strings that end with NUL: magic, temporary, final, ..., "end". */
 
 static bt_status put(bt_str *text, const char *word, bt_error *err) {
     return bt_str_append_n(text, word, strlen(word) + 1, err);
@@ -106,9 +105,6 @@ void fs_journal_end(fs_journal *journal, bool is_done) {
     *journal = (fs_journal){.fd = -1};
 }
 
-/* ---- placing -----------------------------------------------------------------------------------
- */
-
 /* What is there keeps a second name until all is done; where there are no hard links it cannot. */
 static bt_status keep_old(fs_placing *file, bt_error *err) {
     bt_status   rc = BT_OK;
@@ -165,9 +161,6 @@ void fs_placing_deinit(fs_placing *file) {
     bt_free(file->final);
     *file = (fs_placing){0};
 }
-
-/* ---- after a kill ------------------------------------------------------------------------------
- */
 
 /* The next word of the text, or NULL. */
 static const char *next_word(const char **at, const char *end) {
@@ -295,9 +288,6 @@ done:
     bt_fs_names_deinit(&names);
     return rc;
 }
-
-/* ---- before files are read ---------------------------------------------------------------------
- */
 
 /* In a folder where everybody writes, as /tmp, a journal of somebody else binds nobody. */
 static bool is_of_others(const char *folder, const struct stat *st) {

@@ -204,9 +204,6 @@ done:
     return rc;
 }
 
-/* ---- a whole tree -----------------------------------------------------------------------------
- */
-
 static int remove_visited(const char *path, const struct stat *st, int type, struct FTW *place) {
     (void)st, (void)type, (void)place;
     return remove(path);

@@ -74,9 +74,6 @@ static bool is_name_of(const char *path, int fd) {
     return lstat(path, &named) == 0 && fstat(fd, &opened) == 0 && is_same_file(&named, &opened);
 }
 
-/* ---- making one --------------------------------------------------------------------------------
- */
-
 static bt_status write_entry(const bt_fs_lock *lock, int fd, bt_error *err) {
     size_t done = 0;
     while (done < lock->text.len) {
@@ -147,9 +144,6 @@ done:
     }
     return rc;
 }
-
-/* ---- meeting one -------------------------------------------------------------------------------
- */
 
 typedef struct met_lock {
     int         fd;
@@ -348,9 +342,6 @@ static bt_status take_local(bt_fs_lock *lock, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- keeping it --------------------------------------------------------------------------------
- */
-
 /* The lock was removed by hand: made again, if nobody else has done so. */
 static bool make_again(bt_fs_lock *lock) {
     const int old = lock->fd;
@@ -423,9 +414,6 @@ static bt_status start_thread(bt_fs_lock *lock, bt_error *err) {
                         : BT_FAIL(err, BT_E_RESOURCE, "no thread for the lock of %s: %s",
                                   lock->folder, strerror(failure));
 }
-
-/* ---- the public face ---------------------------------------------------------------------------
- */
 
 static void lock_free(bt_fs_lock *lock) {
     if (lock->fd >= 0) {

@@ -174,9 +174,6 @@ const char *bt_fs_basename(const char *path) {
     return slash == NULL ? path : slash + 1;
 }
 
-/* ---- what a path means -------------------------------------------------------------------------
- */
-
 /* The home of a user, or of this one (NULL); *home NULL: there is no such user. */
 static bt_status find_home(const char *user, char **home, bt_error *err) {
     enum { ENTRY_BYTES = 16384 };

@@ -121,9 +121,6 @@ bt_status bt_fs_read_at(const bt_file *file, int64_t offset, void *dst, size_t n
     return BT_OK;
 }
 
-/* ---- whole files -------------------------------------------------------------------------------
- */
-
 static bt_status fail_too_large(const char *path, size_t max_bytes, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT, "%s: larger than the %zu bytes that such a file may have",
                    path, max_bytes);

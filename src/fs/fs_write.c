@@ -311,9 +311,6 @@ bt_status bt_fs_writer_commit(bt_fs_writer **writer_ptr, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- several at once
- * ------------------------------------------------------------------------------- */
-
 typedef struct flush_job {
     bt_fs_writer **writers;
     bt_status     *statuses;

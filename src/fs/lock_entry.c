@@ -23,9 +23,6 @@ static const double max_lease_seconds = 86400.0;
 
 lock_world lock_test_world;
 
-/* ---- this process ------------------------------------------------------------------------------
- */
-
 /* A small file of /proc as text; "" when it is not there. Not through the room's own calls: nothing
  * of it is a file of the user's. */
 static size_t read_proc(const char *path, char *text, size_t cap) {
@@ -121,9 +118,6 @@ bt_status lock_entry_fill(lock_entry *entry, const char *what, bt_error *err) {
     return fs_random_hex(entry->token, LOCK_TOKEN_MAX - 1, err);
 }
 
-/* ---- the text ----------------------------------------------------------------------------------
- */
-
 static void format_time(double unix_seconds, char text[64]) {
     const time_t at = (time_t)unix_seconds;
     struct tm    parts;
@@ -193,9 +187,6 @@ bt_status lock_entry_describe(const lock_entry *e, bt_str *out, bt_error *err) {
     return bt_str_appendf(out, err, "%s, process %" PRId64 " on host %s, since %s", e->what, e->pid,
                           e->host, when);
 }
-
-/* ---- the owner ---------------------------------------------------------------------------------
- */
 
 bool lock_entry_same_kernel(const lock_entry *entry) {
     char boot[LOCK_TEXT_MAX];

@@ -105,7 +105,7 @@ static hlo_value backward(hlo_step *s, hlo_value d_context, hlo_value qkv, const
     return hlo_concatenate(h, parts, 3, 1);
 }
 
-/* ---- in blocks of rows --------------------------------------------------------------------------
+/* In blocks of rows.
  * Of the scores of all rows there need not be more at a time than a device multiplies well. */
 
 static const int64_t block_bytes = INT64_C(1) << 26; /* of scores */

@@ -19,9 +19,6 @@ int64_t hlo_cudnn_sequences(const hlo_step *s) {
     return s->R * sequences_a_row(s);
 }
 
-/* ---- once a program -----------------------------------------------------------------------------
- */
-
 /* [B] -> [n] in the order of ranks [B]; behind the last one: other */
 static hlo_value in_order(hlo_step *s, hlo_value x, hlo_value ranks, int64_t n, double other) {
     hlo *const      h = &s->h;
@@ -62,9 +59,6 @@ void hlo_cudnn_prepare(hlo_step *s) {
     s->is_token = hlo_compare(h, "GE", hlo_shape(h, s->args[BT_HLO_SEGMENTS], s->T),
                               hlo_number(h, BT_DTYPE_I32, 0));
 }
-
-/* ---- the call -----------------------------------------------------------------------------------
- */
 
 /* One product's axes in the texts of XLA. */
 static void put_product(hlo *h, const char *name, int a, int b, int batch_a, int batch_b) {

@@ -125,9 +125,6 @@ bool hlo_attention_has_bits(const hlo_step *s) {
     return s->config.attention == BT_ATTENTION_TRITON && hlo_drops_attention(s);
 }
 
-/* ---- once a program -----------------------------------------------------------------------------
- */
-
 /* [T]: over the slots of the same sequence, the smallest (op: minimum) or largest of slot + plus.
  */
 static hlo_value slot_of_sequence(hlo_step *s, const char *op, int64_t plus, int64_t other) {
@@ -158,9 +155,6 @@ void hlo_attention_prepare(hlo_step *s) {
         s->key_bias = hlo_scaled(h, hlo_sub(h, hlo_fill(h, mask, 1), mask), masked_score);
     }
 }
-
-/* ---- the call -----------------------------------------------------------------------------------
- */
 
 /* call->out are its results afterwards. */
 static void call_kernel(hlo_step *s, hlo_call *c, hlo_kernel *k) {

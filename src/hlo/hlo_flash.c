@@ -35,9 +35,6 @@ typedef struct slots {
     bool     has_end; /* some may not be there */
 } slots;
 
-/* ---- sizes --------------------------------------------------------------------------------------
- */
-
 static int64_t power_of_two(int64_t least, int64_t n) {
     int64_t p = least;
     while (p < n) {
@@ -105,9 +102,6 @@ static bt_status finish(flash *f, int64_t tile, hlo_kernel *kernel, bt_error *er
     }
     return rc;
 }
-
-/* ---- memory -------------------------------------------------------------------------------------
- */
 
 static slots slots_from(flash *f, tt_value first, int64_t n) {
     ttir *const   t = &f->t;
@@ -185,8 +179,7 @@ static tt_value load_query(flash *f, const slots *s) {
                    f->shape->dtype);
 }
 
-/* ---- which keys a query has, and which queries a key -------------------------------------------
- */
+/* Which keys a query has, and which queries a key. */
 
 /* What masks are made of. */
 typedef struct seen {
@@ -240,7 +233,7 @@ static tt_value weights(flash *f, tt_value x, tt_value max) {
                     tt_mul(t, tt_sub(t, x, max), tt_number(t, BT_DTYPE_F32, log2_e)));
 }
 
-/* ---- dropout ------------------------------------------------------------------------------------
+/* Dropout.
  * Bit k of a query's words is that of its sequence's k-th token. A tile of keys begins anywhere in
  * that sequence, or before it. */
 
@@ -303,9 +296,6 @@ static tt_value rounded(flash *f, tt_value x) {
     return tt_cast(&f->t, "arith.truncf", x, f->shape->dtype);
 }
 
-/* ---- forward ------------------------------------------------------------------------------------
- */
-
 enum { CONTEXT, MAX, SUM, N_FORWARD };
 
 /* One tile of keys. */
@@ -363,9 +353,6 @@ bt_status hlo_flash_forward(const hlo_flash_shape *shape, hlo_kernel *kernel, bt
     tt_store(t, statistic_address(&f, inv_sum, &q), inverse, is_there);
     return finish(&f, f.n_queries, kernel, err);
 }
-
-/* ---- backward -----------------------------------------------------------------------------------
- */
 
 typedef struct backward {
     flash    f;

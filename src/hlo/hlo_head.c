@@ -45,10 +45,6 @@ static hlo_value encoded_rows_backward(hlo_step *s, hlo_value d_rows) {
     return s->first_only ? d_rows : hlo_first_rows_backward(s, d_rows);
 }
 
-/* ---- dense layers of heads
- * -----------------------------------------------------------------------
- */
-
 static hlo_value pooler_forward(hlo_step *s, hlo_var_kind kernel, hlo_value rows,
                                 hlo_value *before) {
     const hlo_value product = hlo_product(s, "bh,ho->bo", rows, s->vars[kernel].value);
@@ -102,10 +98,6 @@ static hlo_value all_dropout(hlo_step *s, hlo_value x) {
     return s->model->head.kind == BT_HEAD_ENCODER_POOLER ? head_dropout(s, x, HLO_PLACE_HEAD_INPUT)
                                                          : x;
 }
-
-/* ---- pooling
- * -------------------------------------------------------------------------------------
- */
 
 /* 1 / number of tokens of each sequence, spread over [B,H]; where there is no sequence, 1 */
 static hlo_value inverse_counts(hlo_step *s, hlo_value like) {
@@ -182,9 +174,7 @@ static hlo_value pooling_backward(hlo_step *s, hlo_value d, const hlo_head_keep 
     return d;
 }
 
-/* ---- pairs: rows 2i and 2i+1 are the two sides of pair i
- * ------------------------------------------
- */
+/* Pairs: rows 2i and 2i+1 are the two sides of pair i. */
 
 /* x * rsqrt(max(sum x^2, 1e-12)); *inverse [B,H] is that factor */
 static const double smallest_sum_sq = 1e-12;
@@ -247,10 +237,6 @@ static hlo_value pooled_output_forward(hlo_step *s, hlo_value encoded, hlo_head_
     keep->vectors = head->normalize ? unit_rows(s, keep->pooled, &inverse, &sum_sq) : keep->pooled;
     return head->loss == BT_LOSS_RANKING ? pair_scores(s, keep->vectors) : keep->vectors;
 }
-
-/* ---- heads
- * ---------------------------------------------------------------------------------------
- */
 
 hlo_value hlo_head_forward(hlo_step *s, hlo_value encoded, hlo_head_keep *keep) {
     keep->encoded = encoded;

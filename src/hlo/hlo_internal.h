@@ -11,8 +11,7 @@
 #include "bt/hlo.h"
 #include "hlo_text.h"
 
-/* ---- variables ----------------------------------------------------------------------------------
- */
+/* Variables. */
 
 typedef enum hlo_var_kind {
     HLO_VAR_WORD,
@@ -58,8 +57,7 @@ typedef struct hlo_var {
     hlo_value value, gradient, average, slots[BT_OPTIM_MAX_SLOTS];
 } hlo_var;
 
-/* ---- the program --------------------------------------------------------------------------------
- */
+/* The program. */
 
 /* The four words of a bt_rng_key, scalars or lists. */
 typedef struct hlo_key {
@@ -104,9 +102,7 @@ static inline hlo_value hlo_number_of(hlo_step *s, int32_t place) {
     return hlo_element(&s->h, s->args[BT_HLO_NUMBERS], place);
 }
 
-/* ---- parts of a layer
- * ----------------------------------------------------------------------------
- */
+/* Parts of a layer. */
 
 /* hlo_philox.c */
 void hlo_make_keys(hlo_step *s);
@@ -186,9 +182,7 @@ hlo_attention hlo_cudnn_forward(hlo_step *s, hlo_value qkv);
 hlo_value     hlo_cudnn_backward(hlo_step *s, hlo_value d_context, hlo_value qkv,
                                  const hlo_attention *a);
 
-/* ---- encoder, head
- * -------------------------------------------------------------------------------
- */
+/* Encoder, head. */
 
 /* A layer, and the tokens that it is computed for behind its attention: N of them, all T or the B
  * first ones. */

@@ -52,9 +52,7 @@ static hlo_value class_loss(hlo_step *s, hlo_value logits, hlo_value *d) {
     return cross_entropy(h, logits, targets, shares_of(s, weights), d);
 }
 
-/* ---- span: softmax over the tokens of a sequence
- * --------------------------------------------------
- */
+/* Span: softmax over the tokens of a sequence. */
 
 /* x [B] with one more element, for empty slots, by slot: [T] */
 static hlo_value by_slot(hlo_step *s, hlo_value x, double for_empty) {
@@ -105,10 +103,6 @@ static hlo_value span_loss(hlo_step *s, hlo_value logits, hlo_value *d) {
     return hlo_add(h, losses[0], losses[1]);
 }
 
-/* ---- numbers
- * --------------------------------------------------------------------------------------
- */
-
 /* sum(shares * (x - y)^2) */
 static hlo_value square_loss(hlo_step *s, hlo_value x, hlo_value y, hlo_value shares,
                              hlo_value *d) {
@@ -149,10 +143,6 @@ static hlo_value sigmoid_loss(hlo_step *s, hlo_value x, hlo_value *d) {
     *d = hlo_mul(h, share, hlo_sub(h, hlo_unary(h, "logistic", x), y));
     return hlo_sum_all(h, hlo_mul(h, share, ce));
 }
-
-/* ---- pairs
- * ----------------------------------------------------------------------------------------
- */
 
 static hlo_value ranking_loss(hlo_step *s, hlo_value scores, hlo_value *d) {
     static const int32_t turned[] = {1, 0};

@@ -31,9 +31,6 @@ static void refuse(hlo *h, const char *op, hlo_value a, hlo_value b) {
              hlo_type_text(b, type_b));
 }
 
-/* ---- shapes -------------------------------------------------------------------------------------
- */
-
 hlo_value hlo_iota(hlo *h, bt_dtype dtype, hlo_value like, int32_t axis) {
     const hlo_value x = hlo_new(h, dtype, like.rank, like.dim);
     if (axis < 0 || axis >= like.rank) {
@@ -265,9 +262,6 @@ hlo_value hlo_with_row(hlo *h, hlo_value x, hlo_value part, hlo_value index) {
     hlo_put_type(h, out);
     return out;
 }
-
-/* ---- element by element -------------------------------------------------------------------------
- */
 
 static hlo_value as_large_as(hlo *h, hlo_value x, hlo_value other) {
     return x.rank == 0 && other.rank > 0 ? hlo_broadcast(h, x, other, NULL) : x;

@@ -5,10 +5,6 @@
  * away when the program begins, so that nobody outside could leave them as they were. */
 #include "hlo_internal.h"
 
-/* ---- what is decided by parameter
- * -----------------------------------------------------------------
- */
-
 /* 1 where the optimizer's answer about a parameter is yes, as a factor over the variable's shape;
  * *any: for some parameter; a scalar where all agree. */
 static hlo_value parameter_factor(hlo_step *s, const hlo_var                   *var,
@@ -64,10 +60,6 @@ static hlo_value trust_ratio(hlo_step *s, const hlo_var *var, hlo_value update) 
         hlo_select(h, counts, hlo_div(h, above, hlo_select(h, both, size, one)), one);
     return hlo_over_variable(s, var, ratio);
 }
-
-/* ---- rules
- * ----------------------------------------------------------------------------------------
- */
 
 /* x + (y - x) * share */
 static hlo_value moved(hlo *h, hlo_value x, hlo_value y, double share) {
@@ -223,10 +215,6 @@ static void update_variable(hlo_step *s, hlo_var *var) {
         return;
     }
 }
-
-/* ---- the update
- * -----------------------------------------------------------------------------------
- */
 
 /* Takes the new values only where the condition holds (a scalar, or over the variable's shape). */
 static void choose(hlo_step *s, hlo_var *var, const hlo_var *old, hlo_value condition) {

@@ -27,8 +27,7 @@ hlo_value hlo_plus_bias(hlo_step *s, hlo_value x, hlo_value bias) {
     return hlo_add(&s->h, x, hlo_spread(&s->h, bias, x, 1));
 }
 
-/* ---- layer normalisation: x [N,H] -------------------------------------------------------------
- */
+/* Layer normalisation: x [N,H]. */
 
 /* mean over the columns, spread over them again */
 static hlo_value column_mean(hlo *h, hlo_value x) {
@@ -70,9 +69,7 @@ hlo_norm_gradient hlo_norm_backward(hlo_step *s, hlo_value d_out, hlo_value in, 
                                .d_beta = hlo_reduce(h, "add", d_out, 1)};
 }
 
-/* ---- activations: float32
- * ------------------------------------------------------------------------
- */
+/* Activations: float32. */
 
 static const double gelu_2c = 2 * 0.7978845608028654;
 static const double gelu_k = 0.044715;

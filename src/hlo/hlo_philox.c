@@ -8,9 +8,6 @@
 
 enum { ATTENTION_BLOCKS_LOG2 = 18 }; /* of four words; row (token, head) owns so many */
 
-/* ---- Philox -------------------------------------------------------------------------------------
- */
-
 static hlo_value number(hlo *h, uint32_t value) {
     return hlo_number(h, BT_DTYPE_U32, (double)value);
 }
@@ -57,9 +54,6 @@ void hlo_philox(hlo *h, hlo_value c[4], hlo_value k0, hlo_value k1) {
         k1 = hlo_add(h, k1, weyl_1);
     }
 }
-
-/* ---- keys ---------------------------------------------------------------------------------------
- */
 
 static hlo_value seed_word(hlo_step *s, int64_t i) {
     return hlo_element(&s->h, s->args[BT_HLO_SEED], i);
@@ -115,9 +109,6 @@ hlo_key hlo_layer_key(hlo_step *s, hlo_value layer, int32_t which) {
     }
     return key;
 }
-
-/* ---- masks --------------------------------------------------------------------------------------
- */
 
 /* The words of counters (low, high) of shape [...,M] as [...,4M]: true where they are kept. */
 static hlo_value kept_words(hlo *h, hlo_key key, hlo_value low_words, hlo_value high_words,

@@ -6,9 +6,6 @@
 
 #include "hlo_text.h"
 
-/* ---- sums ---------------------------------------------------------------------------------------
- */
-
 /* What changes nothing: where a reduction starts. */
 static hlo_value neutral(hlo *h, const char *op, bt_dtype dtype) {
     const bool is_float = dtype == BT_DTYPE_F32 || dtype == BT_DTYPE_F64;
@@ -62,9 +59,6 @@ hlo_value hlo_reduce(hlo *h, const char *op, hlo_value x, uint32_t axes) {
 hlo_value hlo_sum_all(hlo *h, hlo_value x) {
     return hlo_reduce(h, "add", x, (1U << x.rank) - 1);
 }
-
-/* ---- products -----------------------------------------------------------------------------------
- */
 
 /* "ab,bc->ac" in its three parts */
 typedef struct einsum_letters {
@@ -189,9 +183,6 @@ hlo_value hlo_einsum(hlo *h, const char *letters, hlo_value a, hlo_value b, bt_d
     return hlo_transpose(h, x, order);
 }
 
-/* ---- rows by number -----------------------------------------------------------------------------
- */
-
 hlo_value hlo_take(hlo *h, hlo_value table, hlo_value ids) {
     int64_t       dims[2 * HLO_MAX_RANK] = {0};
     const int32_t rank = ids.rank + table.rank - 1;
@@ -293,9 +284,6 @@ hlo_value hlo_scatter(hlo *h, const char *op, hlo_value into, hlo_value ids, hlo
     hlo_put_type(h, out);
     return out;
 }
-
-/* ---- control ------------------------------------------------------------------------------------
- */
 
 /* "%v1, %v2 : tensor<..>, tensor<..>" of the counter and what is carried */
 static void put_carry(hlo *h, hlo_value counter, const hlo_value *carry, int32_t n) {

@@ -5,9 +5,7 @@
 
 #include "hlo_internal.h"
 
-/* ---- what there is no program for
- * -----------------------------------------------------------------
- */
+/* What there is no program for. */
 
 static bool trains(bt_hlo_what what) {
     return what == BT_HLO_TRAIN || what == BT_HLO_GRADIENTS || what == BT_HLO_ACCUMULATE;
@@ -62,10 +60,6 @@ static bt_status check_config(const bt_model *m, const bt_optim *optim, const bt
     }
     return BT_OK;
 }
-
-/* ---- arguments and results
- * ------------------------------------------------------------------------
- */
 
 enum { MAX_TENSORS = HLO_N_VARS * (2 + BT_OPTIM_MAX_SLOTS) + BT_HLO_N_ROLES };
 
@@ -182,10 +176,6 @@ static void add_inputs(hlo_step *s) {
         s->args[BT_HLO_SUMS] = hlo_add_argument(s, &sums);
     }
 }
-
-/* ---- the parts of a step
- * --------------------------------------------------------------------------
- */
 
 /* What becomes of the results: those with a variable's place come first, in order of arguments. */
 typedef struct hlo_results {
@@ -351,10 +341,6 @@ static void write_encoding(hlo_step *s, hlo_results *results) {
     add_result(s, results, BT_HLO_HIDDEN, -1, hidden);
     add_result(s, results, BT_HLO_POOLED, -1, hlo_pooled_output(s, hidden));
 }
-
-/* ---- the program
- * ----------------------------------------------------------------------------------
- */
 
 static bool has_dropout(const bt_model *m, const bt_hlo_config *c) {
     const bool head = m->head.kind != BT_HEAD_POOLED_OUTPUT && m->head.dropout_rate > 0;

@@ -6,9 +6,6 @@
 
 #include "bt/hlo.h"
 
-/* ---- places -------------------------------------------------------------------------------------
- */
-
 static int64_t length_of(const bt_batch *batch, int64_t b) {
     return batch->offsets[b + 1] - batch->offsets[b];
 }
@@ -87,9 +84,6 @@ void bt_hlo_rows_deinit(bt_hlo_rows *rows) {
     bt_free(rows->starts);
     *rows = (bt_hlo_rows){0};
 }
-
-/* ---- arrays -------------------------------------------------------------------------------------
- */
 
 static int64_t n_slots_of(const bt_hlo_input *in) {
     return in->n_rows * in->n_slots;

@@ -71,9 +71,6 @@ void hlo_fail(hlo *h, bt_status code, const char *fmt, ...) {
     }
 }
 
-/* ---- text ---------------------------------------------------------------------------------------
- */
-
 static void put(hlo *h, bt_str *to, const char *text) {
     if (h->rc == BT_OK) {
         h->rc = bt_str_append(to, text, &h->err);
@@ -152,9 +149,6 @@ bool hlo_same_shape(hlo_value a, hlo_value b) {
     return a.rank == b.rank && memcmp(a.dim, b.dim, (size_t)a.rank * sizeof a.dim[0]) == 0;
 }
 
-/* ---- the function -------------------------------------------------------------------------------
- */
-
 hlo_value hlo_argument(hlo *h, bt_dtype dtype, int32_t rank, const int64_t *dims,
                        int32_t takes_place) {
     const hlo_value x = hlo_new(h, dtype, rank, dims);
@@ -208,9 +202,6 @@ bt_status hlo_finish(hlo *h, const hlo_value *results, size_t n_results, bt_str 
     BT_TRY(append_types(text, results, n_results, err));
     return bt_str_append(text, "\n  }\n}\n", err);
 }
-
-/* ---- constants ----------------------------------------------------------------------------------
- */
 
 static void put_number(hlo *h, bt_dtype dtype, double value) {
     if (dtype == BT_DTYPE_BOOL) {

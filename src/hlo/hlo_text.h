@@ -44,8 +44,7 @@ hlo_value hlo_argument(hlo *h, bt_dtype dtype, int32_t rank, const int64_t *dims
 BT_MUST_USE bt_status hlo_finish(hlo *h, const hlo_value *results, size_t n_results, bt_str *text,
                                  bt_error *err);
 
-/* ---- for the files that write operations ------------------------------------------------------
- */
+/* For the files that write operations. */
 
 /* Appends to the body; begins a line with the indentation. */
 void      hlo_put(hlo *h, const char *fmt, ...) BT_PRINTF(2, 3);
@@ -61,8 +60,7 @@ enum { HLO_TYPE_TEXT_MAX = 192 };
 const char *hlo_type_text(hlo_value x, char buffer[HLO_TYPE_TEXT_MAX]);
 bool        hlo_same_shape(hlo_value a, hlo_value b);
 
-/* ---- constants and shapes ---------------------------------------------------------------------
- */
+/* Constants and shapes. */
 
 hlo_value hlo_number(hlo *h, bt_dtype dtype, double value);              /* a scalar */
 hlo_value hlo_fill(hlo *h, hlo_value like, double value);                /* like's type */
@@ -93,7 +91,7 @@ hlo_value hlo_element(hlo *h, hlo_value list, int64_t i);
 hlo_value hlo_row(hlo *h, hlo_value x, hlo_value index);
 hlo_value hlo_with_row(hlo *h, hlo_value x, hlo_value part, hlo_value index);
 
-/* ---- element by element -------------------------------------------------------------------------
+/* Element by element.
  * A scalar is spread over the other's shape. */
 
 hlo_value hlo_binary(hlo *h, const char *op, hlo_value a, hlo_value b);
@@ -126,9 +124,7 @@ hlo_value hlo_scaled(hlo *h, hlo_value x, double value);
 hlo_value hlo_plus(hlo *h, hlo_value x, double value);
 hlo_value hlo_clamped(hlo *h, hlo_value x, double low, double high);
 
-/* ---- sums, products, rows
- * ------------------------------------------------------------------------
- */
+/* Sums, products, rows. */
 
 /* op: add maximum minimum or and. axes: bit i for axis i. */
 hlo_value hlo_reduce(hlo *h, const char *op, hlo_value x, uint32_t axes);
@@ -143,9 +139,7 @@ hlo_value hlo_take(hlo *h, hlo_value table, hlo_value ids);
  * out. */
 hlo_value hlo_scatter(hlo *h, const char *op, hlo_value into, hlo_value ids, hlo_value rows);
 
-/* ---- control
- * -------------------------------------------------------------------------------------
- */
+/* Control. */
 
 /* for (counter = 0; counter < n; counter++): what is written between begin and end is its body,
  * which reads carry and anything written before, and hands the next carry to end. After end, carry

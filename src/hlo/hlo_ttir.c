@@ -49,9 +49,6 @@ static const char *type_text(tt_value x, char buffer[TYPE_TEXT_MAX]) {
     return buffer;
 }
 
-/* ---- text ---------------------------------------------------------------------------------------
- */
-
 void tt_init(ttir *t, const char *name) {
     *t = (ttir){.arguments = BT_STR_INIT,
                 .body = BT_STR_INIT,
@@ -154,9 +151,6 @@ static void put_mapping(ttir *t, tt_value from, const char *arrow, tt_value to) 
     put_type(t, to);
 }
 
-/* ---- the function -------------------------------------------------------------------------------
- */
-
 tt_value tt_argument(ttir *t, bt_dtype dtype) {
     tt_value x = new_value(t, dtype, 0, NULL);
     char     type[TYPE_TEXT_MAX];
@@ -178,9 +172,6 @@ bt_status tt_finish(ttir *t, bt_str *text, bt_error *err) {
                           "module {\n  tt.func public @%s(%s) {%s\n    tt.return\n  }\n}\n",
                           t->name, bt_str_text(&t->arguments), bt_str_text(&t->body));
 }
-
-/* ---- constants and shapes -----------------------------------------------------------------------
- */
 
 tt_value tt_program_id(ttir *t, int32_t axis) {
     const tt_value x = new_value(t, BT_DTYPE_I32, 0, NULL);
@@ -275,9 +266,6 @@ static void spread_all(ttir *t, tt_value *values, int32_t n) {
     }
 }
 
-/* ---- element by element -------------------------------------------------------------------------
- */
-
 tt_value tt_binary(ttir *t, const char *op, tt_value a, tt_value b) {
     tt_value in[2] = {a, b};
     if (a.dtype != b.dtype) {
@@ -343,9 +331,6 @@ tt_value tt_cast(ttir *t, const char *op, tt_value x, bt_dtype dtype) {
     return out;
 }
 
-/* ---- products and sums --------------------------------------------------------------------------
- */
-
 tt_value tt_dot(ttir *t, tt_value a, tt_value b, tt_value sum) {
     const tt_value out = new_value(t, BT_DTYPE_F32, 2, (int64_t[]){a.dim[0], b.dim[1]});
     if (a.rank != 2 || b.rank != 2 || a.dim[1] != b.dim[0] || a.dtype != b.dtype ||
@@ -392,9 +377,6 @@ tt_value tt_reduce(ttir *t, const char *op, tt_value x) {
     put_type(t, out);
     return out;
 }
-
-/* ---- memory -------------------------------------------------------------------------------------
- */
 
 tt_value tt_address(ttir *t, tt_value pointer, tt_value offsets) {
     const tt_value from = spread(t, pointer, offsets.rank, offsets.dim);
@@ -446,9 +428,6 @@ void tt_store(ttir *t, tt_value address, tt_value x, const tt_value *is_there) {
     put(t, " : ");
     put_type(t, address);
 }
-
-/* ---- loops --------------------------------------------------------------------------------------
- */
 
 void tt_loop_begin(ttir *t, tt_loop *loop, const tt_value bounds[3], const tt_value *start,
                    int32_t n_carry) {

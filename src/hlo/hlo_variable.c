@@ -101,9 +101,6 @@ static bool is_wanted(const hlo_step *s, hlo_var_kind kind, bool has_gradient) {
     return true;
 }
 
-/* ---- shapes -------------------------------------------------------------------------------------
- */
-
 /* As the program sees one parameter: attention kernels are [H,H] there, whatever their heads. */
 static int32_t element_dims(const hlo_step *s, hlo_var_kind kind, const bt_param *p,
                             int64_t dims[BT_HLO_MAX_RANK]) {
@@ -179,9 +176,6 @@ static bt_status add_variable(hlo_step *s, hlo_var_kind kind, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- arguments ----------------------------------------------------------------------------------
- */
-
 static hlo_value add_argument(hlo_step *s, const hlo_var *var, bt_hlo_role role, int32_t slot,
                               bool is_donated) {
     bt_hlo_tensor tensor = {.role = role,
@@ -232,9 +226,6 @@ hlo_value hlo_layer_value(hlo_step *s, hlo_var_kind kind, hlo_value layer) {
     const hlo_var *const var = &s->vars[kind];
     return var->is_stacked ? hlo_row(&s->h, var->value, layer) : var->value;
 }
-
-/* ---- arrays and flat buffers --------------------------------------------------------------------
- */
 
 void bt_hlo_stack(const bt_hlo_variable *variable, const bt_param_table *table, const float *flat,
                   float *array) {

@@ -19,9 +19,6 @@ enum { HOST_MAX = 256, LOCK_MAX_BYTES = 4096 };
 static const double void_after_seconds = 600.0;
 static const double poll_seconds = 0.5;
 
-/* ---- names ------------------------------------------------------------------------------------
- */
-
 /* TFHUB_CACHE_DIR, or where TensorFlow Hub has it without that: tfhub_modules in the temporary
  * folder. */
 static bt_status cache_folder(char **out, bt_error *err) {
@@ -113,9 +110,6 @@ bool hub_slot_is_filled(const hub_slot *slot) {
     bt_fs_names_deinit(&names);
     return filled;
 }
-
-/* ---- the lock ---------------------------------------------------------------------------------
- */
 
 /* *taken false: another has it. */
 static bt_status try_lock(const hub_slot *slot, bool *taken, bt_error *err) {
@@ -320,9 +314,6 @@ void hub_slot_unlock(const hub_slot *slot) {
     }
     bt_stop_shield(false);
 }
-
-/* ---- what is beside a module ------------------------------------------------------------------
- */
 
 static bt_status write_beside(const hub_slot *slot, const char *tail, const bt_str *text,
                               bt_error *err) {

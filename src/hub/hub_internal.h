@@ -10,8 +10,7 @@
 enum { HUB_MAX_ENTRIES = 10000 };
 #define HUB_MAX_UNPACKED_BYTES ((int64_t)1 << 34)
 
-/* ---- task.hub_module_sha256 (hub_pin.c) -------------------------------------------------------
- */
+/* task.hub_module_sha256 (hub_pin.c). */
 
 typedef enum hub_pin_kind { HUB_PIN_NONE, HUB_PIN_ARCHIVE, HUB_PIN_CONTENT } hub_pin_kind;
 
@@ -34,8 +33,7 @@ BT_MUST_USE bt_status hub_content_digest(const char *folder, char sha256[BT_FS_H
 BT_MUST_USE bt_status hub_check_unpacked(const char *handle, const char *archive,
                                          const char *folder, bt_error *err);
 
-/* ---- the cache (hub_cache.c) ------------------------------------------------------------------
- */
+/* The cache (hub_cache.c). */
 
 /* A module's place in the cache: CACHE/sha1(handle). */
 typedef struct hub_slot {

@@ -32,9 +32,6 @@ static bt_status check_module(const char *folder, const char *handle, bt_error *
                            handle);
 }
 
-/* ---- fetching ---------------------------------------------------------------------------------
- */
-
 /* "tf-hub-format=compressed" asks for the archive where a page would be shown. */
 static bt_status first_place(const char *handle, char **url, bt_error *err) {
     bt_str     s = BT_STR_INIT;
@@ -165,9 +162,6 @@ static bt_status check_cached(hub_slot *slot, const hub_pin *pin, bool offline, 
     BT_TRY(hub_pin_check_archive(pin, slot->handle, sha256, err));
     return hub_check_unpacked(slot->handle, slot->archive, slot->module, err);
 }
-
-/* ---- the kinds of handles ---------------------------------------------------------------------
- */
 
 static bt_status resolve_remote(const bt_hub_request *request, const hub_pin *pin, char **folder,
                                 bt_error *err) {

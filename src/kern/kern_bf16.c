@@ -21,10 +21,6 @@ enum {
     AMX_DEPTH = 32, /* numbers, 16 words */
 };
 
-/* ---- packing
- * -------------------------------------------------------------------------------------
- */
-
 static inline __mmask16 first_lanes(int64_t n) {
     return (__mmask16)(n >= WORDS ? 0xFFFF : n <= 0 ? 0 : (UINT32_C(1) << n) - 1);
 }
@@ -183,10 +179,6 @@ static void pack_b(void *panels, const float *x, int64_t wide_step, int64_t deep
     }
 }
 
-/* ---- tiles
- * ---------------------------------------------------------------------------------------
- */
-
 static inline void store_row(float *c, __m512 sum_0, __m512 sum_1, int64_t n_cols, __m512 alpha,
                              bool accumulate) {
     const __mmask16 mask_0 = first_lanes(n_cols);
@@ -280,10 +272,6 @@ static void tile_amx(float *c, int64_t ld_c, const void *a_panel, const void *b_
                   alpha_v, accumulate);
     }
 }
-
-/* ---- into the table
- * ------------------------------------------------------------------------------
- */
 
 void bt_kern_override_bf16(bt_kern *kern) {
     kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (AVX512_BF16)",

@@ -20,9 +20,6 @@ static REAL sum_lanes(REAL lanes[SUM_LANES]) {
     return lanes[0];
 }
 
-/* ---- vectors ----------------------------------------------------------------------------------
- */
-
 void REF(add)(REAL *out, const REAL *a, const REAL *b, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         out[i] = a[i] + b[i];
@@ -76,9 +73,6 @@ void REF(dropout_mask)(REAL *mult, int64_t n, bt_rng_key key, uint64_t first_blo
         }
     }
 }
-
-/* ---- activations ------------------------------------------------------------------------------
- */
 
 /* gelu(x) = 0.5 x (1 + tanh(c (x + k x^3))) = x sigmoid(2 c (x + k x^3)): the second form keeps its
  * relative accuracy where tanh comes near -1. */
@@ -247,9 +241,6 @@ void REF(identity_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64
     REF(identity)(d_in, d_out, n);
 }
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
-
 void REF(bias_residual)(REAL *out, const REAL *in, const REAL *bias, const REAL *mult,
                         const REAL *residual, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
@@ -351,9 +342,6 @@ void REF(softmax_backward)(REAL *d_s, const REAL *d_p, const REAL *p, int64_t n)
         d_s[i] = p[i] * (d_p[i] - dot);
     }
 }
-
-/* ---- small products
- * ------------------------------------------------------------------------------ */
 
 void REF(tile_product)(REAL *c, int64_t ld_c, const REAL *a, int64_t a_row, int64_t a_col,
                        const REAL *b, int64_t ld_b, int64_t M, int64_t N, int64_t K, REAL alpha,

@@ -51,10 +51,6 @@ static void round_all_to_f16(float *x, int64_t n) {
     }
 }
 
-/* ---- packing
- * -------------------------------------------------------------------------------------
- */
-
 typedef void (*round_fn)(float *x, int64_t n);
 
 static void pack(float *panels, int64_t width, const float *x, int64_t wide_step, int64_t deep_step,

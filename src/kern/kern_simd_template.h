@@ -38,8 +38,7 @@ static inline vf exp_of(vf x) {
     return v_zero_where_less(x, low, v_mul(p, v_exp2_int(k)));
 }
 
-/* ---- vectors ----------------------------------------------------------------------------------
- */
+/* Vectors. */
 
 static void SIMD(add)(float *out, const float *a, const float *b, int64_t n) {
     FOR_VECTORS(n, v_store(out + at, m, v_add(v_load(a + at, m), v_load(b + at, m))););
@@ -88,8 +87,7 @@ static void SIMD(dropout_mask)(float *mult, int64_t n, bt_rng_key key, uint64_t 
     }
 }
 
-/* ---- activations ------------------------------------------------------------------------------
- */
+/* Activations. */
 
 static const float gelu_c1 = 1.5957691216057308f;   /* 2 sqrt(2/pi) */
 static const float gelu_c3 = 0.071354816272600418f; /* c1 * 0.044715 */
@@ -154,8 +152,7 @@ static void SIMD(relu_backward)(float *d_in, const float *d_out, const float *in
                 v_store(d_in + at, m, v_where_less(zero, v_load(in + at, m), d)););
 }
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
+/* Rows. */
 
 static void SIMD(bias_residual)(float *out, const float *in, const float *bias, const float *mult,
                                 const float *residual, int64_t n) {
@@ -261,8 +258,7 @@ static void SIMD(softmax_backward)(float *d_s, const float *d_p, const float *p,
                 v_store(d_s + at, m, v_mul(v_load(p + at, m), d)););
 }
 
-/* ---- small products
- * ------------------------------------------------------------------------------ */
+/* Small products. */
 
 /* R rows times one or two vectors of columns, all sums in registers. R and two are constants after
  * inlining. */
@@ -389,8 +385,7 @@ static void SIMD(transpose)(float *out, int64_t ld_out, const float *in, int64_t
                                n_rows - whole_rows, n_cols);
 }
 
-/* ---- optimizer: the same single operations as kern_ref_optim.c, never a fused multiply-add
- * ------- */
+/* Optimizer: the same single operations as kern_ref_optim.c, never a fused multiply-add. */
 
 static void SIMD(adamw)(float *param, float *m_state, float *v_state, float *v_max,
                         const float *grad, int64_t n, const bt_kern_adamw_args *a) {
@@ -485,8 +480,7 @@ static void SIMD(ema)(float *average, const float *param, int64_t n, float one_m
                 v_store(average + at, m, v_sub(old, step)););
 }
 
-/* ---- into the table -----------------------------------------------------------------------------
- */
+/* Into the table. */
 
 static void override_table(bt_kern *kern) {
     kern->add = SIMD(add);

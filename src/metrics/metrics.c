@@ -23,8 +23,6 @@ static bool has_part(const bt_metrics *metrics, size_t id) {
     return (metrics->parts & PART_BIT(id)) != 0;
 }
 
-/* ---- life ---------------------------------------------------------------------------------- */
-
 /* number: of a name that ends in one. */
 static const metric_row *find_row(const char *name, bt_metric_unit unit, int64_t *number) {
     for (size_t i = 0; i < n_metric_rows; i++) {
@@ -116,8 +114,6 @@ void bt_metrics_reset(bt_metrics *metrics) {
     }
 }
 
-/* ---- update ---------------------------------------------------------------------------------- */
-
 int64_t metric_argmax(const float *x, int64_t n) {
     int64_t best = 0;
     for (int64_t i = 1; i < n; i++) {
@@ -161,8 +157,6 @@ bt_status bt_metrics_update(bt_metrics *metrics, const bt_batch *batch, const fl
     return BT_OK;
 }
 
-/* ---- answers --------------------------------------------------------------------------------- */
-
 size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_METRIC_MAX]) {
     for (size_t i = 0; i < metrics->n_rows; i++) {
         const metric_row *const row = metrics->rows[i];
@@ -185,8 +179,6 @@ const int64_t *bt_metrics_prediction_counts(const bt_metrics *metrics, int64_t *
     *n = 0;
     return state != NULL ? metric_classes_predicted(state, n) : NULL;
 }
-
-/* ---- state ----------------------------------------------------------------------------------- */
 
 bt_status bt_metrics_save(const bt_metrics *metrics, bt_str *bytes, bt_error *err) {
     const uint64_t head[] = {state_magic, metrics->parts, (uint64_t)metrics->n_classes};

@@ -16,8 +16,6 @@ typedef struct auc_buckets {
     int64_t negative[AUC_THRESHOLDS];
 } auc_buckets;
 
-/* ---- the part -------------------------------------------------------------------------------- */
-
 static bt_status create_buckets(const bt_metrics_config *config, void **state, bt_error *err) {
     (void)config;
     *state = bt_calloc_array(1, sizeof(auc_buckets));
@@ -81,8 +79,6 @@ const metric_part metric_part_auc = {
     .save = save_buckets,
     .load = load_buckets,
 };
-
-/* ---- the value ------------------------------------------------------------------------------- */
 
 static double divide_no_nan(double a, double b) {
     return b == 0.0 ? 0.0 : a / b;

@@ -16,8 +16,6 @@ typedef struct class_counts {
     int64_t *labelled;        /* [n_classes] owned */
 } class_counts;
 
-/* ---- the part -------------------------------------------------------------------------------- */
-
 static void free_counts(void *state) {
     class_counts *const c = state;
     if (c != NULL) {
@@ -123,8 +121,6 @@ const metric_part metric_part_tokens = {
     .save = save_counts,
     .load = load_counts,
 };
-
-/* ---- values ---------------------------------------------------------------------------------- */
 
 const int64_t *metric_classes_predicted(const void *state, int64_t *n) {
     const class_counts *const c = state;

@@ -40,8 +40,6 @@ enum { TYPE_START = 0, TYPE_NONE = 1, FIRST_TYPE = 2 };
 
 static const tag outside = {'O', TYPE_NONE};
 
-/* ---- tags ------------------------------------------------------------------------------------ */
-
 /* Behind the first character, which may be several bytes of UTF-8. */
 static const char *skip_character(const char *name) {
     do {
@@ -75,8 +73,6 @@ static void number_types(entities *e, const char *const *names) {
         n_types += e->tags[c].type == n_types ? 1 : 0;
     }
 }
-
-/* ---- the rules ------------------------------------------------------------------------------- */
 
 static bool is_one_of(char letter, const char *letters) {
     return letter != '\0' && strchr(letters, letter) != NULL;
@@ -117,8 +113,6 @@ static void end_sentence(entities *e) {
         add_tags(e, outside, outside);
     }
 }
-
-/* ---- the part -------------------------------------------------------------------------------- */
 
 static void reset_entities(void *state) {
     entities *const e = state;
@@ -189,8 +183,6 @@ static bt_status update_entities(void *state, const bt_batch *batch, const float
     return BT_OK;
 }
 
-/* ---- state ----------------------------------------------------------------------------------- */
-
 enum { N_WORDS = 12 };
 
 static void walk_words(const walk *w, uint64_t words[4]) {
@@ -240,8 +232,6 @@ const metric_part metric_part_entities = {
     .save = save_entities,
     .load = load_entities,
 };
-
-/* ---- values ---------------------------------------------------------------------------------- */
 
 /* The last sentence has no next one that closes it. */
 static entities closed(const bt_metrics *metrics) {

@@ -8,7 +8,7 @@
 
 #include "bt/metrics.h"
 
-/* ---- parts ----------------------------------------------------------------------------------- */
+/* Parts. */
 
 /* Append, never renumber: the numbers are in saved states. */
 typedef enum metric_part_id {
@@ -49,7 +49,7 @@ extern const metric_part metric_part_entities;
 extern const metric_part metric_part_spans;
 extern const metric_part metric_part_multi;
 
-/* ---- rows ------------------------------------------------------------------------------------ */
+/* Rows. */
 
 typedef struct metric_row {
     const char    *name;        /* one row for each name and unit */
@@ -76,7 +76,7 @@ struct bt_metrics {
     void             *states[N_PARTS]; /* owned; NULL where the part is not kept */
 };
 
-/* ---- what parts share ------------------------------------------------------------------------ */
+/* What parts share. */
 
 /* The first of the largest, as TensorFlow's argmax. */
 int64_t metric_argmax(const float *x, int64_t n);
@@ -98,7 +98,7 @@ BT_MUST_USE bt_status metric_get_words(bt_reader *bytes, uint64_t *words, size_t
 BT_MUST_USE bt_status metric_get_counts(bt_reader *bytes, int64_t *counts, int64_t n,
                                         bt_error *err);
 
-/* ---- values of parts, read by the rows ------------------------------------------------------- */
+/* Values of parts, read by the rows. */
 
 double metric_multi_f1_micro(const bt_metrics *metrics);
 double metric_multi_f1_macro(const bt_metrics *metrics);

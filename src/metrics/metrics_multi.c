@@ -93,8 +93,6 @@ const metric_part metric_part_multi = {
     .load = load_counts,
 };
 
-/* ---- values ---------------------------------------------------------------------------------- */
-
 static double f1(int64_t applies, int64_t found, int64_t both) {
     return applies + found > 0 ? 2.0 * (double)both / (double)(applies + found) : 0;
 }

@@ -16,8 +16,6 @@ typedef struct score_pairs {
     size_t  cap;
 } score_pairs;
 
-/* ---- the part -------------------------------------------------------------------------------- */
-
 static bt_status create_pairs(const bt_metrics_config *config, void **state, bt_error *err) {
     (void)config;
     *state = bt_calloc_array(1, sizeof(score_pairs));
@@ -91,8 +89,6 @@ const metric_part metric_part_pairs = {
     .save = save_pairs,
     .load = load_pairs,
 };
-
-/* ---- the value ------------------------------------------------------------------------------- */
 
 typedef struct ranked {
     float   value;

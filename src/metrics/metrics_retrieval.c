@@ -17,8 +17,6 @@ typedef struct rank_counts {
 
 enum { MAX_BATCH = 1 << 24 }; /* far more pairs than have scores in memory */
 
-/* ---- the part -------------------------------------------------------------------------------- */
-
 static bt_status create_ranks(const bt_metrics_config *config, void **state, bt_error *err) {
     (void)config;
     *state = bt_calloc_array(1, sizeof(rank_counts));
@@ -130,8 +128,6 @@ const metric_part metric_part_ranks = {
     .save = save_ranks,
     .load = load_ranks,
 };
-
-/* ---- values ---------------------------------------------------------------------------------- */
 
 static const rank_counts *ranks_of(const bt_metrics *metrics) {
     return metrics->states[PART_RANKS];

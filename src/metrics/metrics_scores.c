@@ -17,8 +17,6 @@ typedef struct score_moments {
 
 enum { N_SUMS = 6 };
 
-/* ---- the part -------------------------------------------------------------------------------- */
-
 static bt_status create_moments(const bt_metrics_config *config, void **state, bt_error *err) {
     (void)config;
     *state = bt_calloc_array(1, sizeof(score_moments));
@@ -85,8 +83,6 @@ const metric_part metric_part_moments = {
     .save = save_moments,
     .load = load_moments,
 };
-
-/* ---- values ---------------------------------------------------------------------------------- */
 
 double metric_pearson(const bt_metrics *metrics) {
     const score_moments *const s = metrics->states[PART_MOMENTS];

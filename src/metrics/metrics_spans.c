@@ -76,8 +76,6 @@ const metric_part metric_part_spans = {.wants_labels = "class",
                                        .save = save_spans,
                                        .load = load_spans};
 
-/* ---- values ---------------------------------------------------------------------------------- */
-
 static double share_of(const bt_metrics *metrics, bool of_starts) {
     const span_counts *const c = metrics->states[PART_SPANS];
     const int64_t            n_right = of_starts ? c->n_starts_right : c->n_ends_right;

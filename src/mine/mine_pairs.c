@@ -163,9 +163,6 @@ void bt_mined_deinit(bt_mined *mined) {
     *mined = (bt_mined){0};
 }
 
-/* ---- how good they are ------------------------------------------------------------------------
- */
-
 int64_t bt_mine_n_same_row(const bt_neighbour *best, int64_t n_rows) {
     int64_t n = 0;
     for (int64_t r = 0; r < n_rows; r++) {

@@ -24,8 +24,6 @@ typedef struct builder {
     float       stddev;
 } builder;
 
-/* ---- checks ------------------------------------------------------------------------------ */
-
 typedef struct dim_check {
     const char *key;
     int64_t     value;
@@ -102,8 +100,6 @@ static bt_status check_model(const bt_encoder_config *e, const bt_head_config *h
     }
     return BT_OK;
 }
-
-/* ---- the table ----------------------------------------------------------------------------- */
 
 typedef struct shape {
     int32_t rank;

@@ -57,9 +57,6 @@ size_t bt_nn_product_scratch_bytes(const bt_kern_product *kern) {
     return kern == NULL ? 0 : panels_bytes(kern, block_cols(kern) + MAX_PIECE_ROWS, kern->depth);
 }
 
-/* ---- one piece --------------------------------------------------------------------------------
- */
-
 /* Where a piece and a block of the summed dimension lie. */
 typedef struct piece {
     int64_t row, end_row;
@@ -161,9 +158,6 @@ static void piece_task(void *context, int64_t task, int32_t thread) {
     }
 }
 
-/* ---- cutting ------------------------------------------------------------------------------------
- */
-
 /* What the busiest thread does, in multiply-adds for each step of the summed dimension. */
 static int64_t cost_of(int64_t rows, int64_t cols, int64_t n_pieces, int32_t n_threads) {
     return ceil_div(n_pieces, n_threads) * (rows * cols + PACK_COST * (rows + cols));
@@ -214,9 +208,6 @@ static void run_pieces(bt_nn *nn, const bt_nn_product *p) {
     cut_pieces(&job);
     bt_pool_run(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
 }
-
-/* ---- BLAS ---------------------------------------------------------------------------------------
- */
 
 typedef struct epilogue_job {
     const bt_nn_product *p;

@@ -7,9 +7,6 @@
 
 #include "nn_internal.h"
 
-/* ---- chunks and scratch -------------------------------------------------------------------------
- */
-
 nn_chunks nn_chunks_of(int64_t n_rows) {
     int64_t rows = (n_rows + NN_MAX_CHUNKS - 1) / NN_MAX_CHUNKS;
     rows = rows < NN_MIN_CHUNK_ROWS ? NN_MIN_CHUNK_ROWS : rows;
@@ -71,9 +68,6 @@ const float *nn_row_mask(const bt_nn *nn, float *mult, const bt_nn_dropout *drop
     return mult;
 }
 
-/* ---- bias and activation
- * --------------------------------------------------------------------------- */
-
 typedef struct bias_act_job {
     bt_nn        *nn;
     nn_chunks     chunks;
@@ -123,9 +117,6 @@ void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, const float
     bt_pool_run(nn->pool, job.chunks.n_chunks, bias_act_backward_task, &job);
     nn_add_partials(nn, d_bias, job.chunks.n_chunks, N, 0, N);
 }
-
-/* ---- layernorm
- * --------------------------------------------------------------------------------------- */
 
 typedef struct norm_job {
     bt_nn            *nn;
@@ -274,9 +265,6 @@ void bt_nn_residual_norm_backward(bt_nn *nn, const bt_nn_residual_norm *r,
         nn_add_partials(nn, grads->norm.bias, job.chunks.n_chunks, 3 * H, 2 * H, H);
     }
 }
-
-/* ---- dropout, activation, rows
- * ------------------------------------------------------------------------ */
 
 typedef struct rows_job {
     bt_nn               *nn;

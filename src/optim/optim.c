@@ -19,9 +19,6 @@ enum {
     NAME_MAX_BYTES = 256,
 };
 
-/* ---- options -----------------------------------------------------------------------------------
- */
-
 typedef struct range_check {
     const char *key;
     double      value;
@@ -183,9 +180,6 @@ static bt_status read_ema(bt_optim *optim, const bt_conf *conf, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------
- */
-
 typedef struct pattern_set {
     pattern_list *include_decay;
     pattern_list *exclude_decay;
@@ -313,9 +307,6 @@ void bt_optim_free(bt_optim *optim) {
         bt_free(optim);
     }
 }
-
-/* ---- answers -----------------------------------------------------------------------------------
- */
 
 float bt_optim_learning_rate(const bt_optim *optim, int64_t step) {
     return learning_rate_at(&optim->rate, step);

@@ -36,9 +36,6 @@ static const bt_param *param_of(const bt_optim *optim, const optim_chunk *chunk)
     return &optim->table->params[chunk->param];
 }
 
-/* ---- norms --------------------------------------------------------------------------------------
- */
-
 static void sum_gradient(const optim_step *step, int64_t c) {
     const bt_optim *const    optim = step->optim;
     const optim_chunk *const chunk = &optim->chunks[c];
@@ -69,9 +66,6 @@ static double sum_gradients(const optim_step *step, double word_rows_sum_sq, bt_
     }
     return total;
 }
-
-/* ---- clipping -----------------------------------------------------------------------------------
- */
 
 /* tf.clip_by_global_norm: the factor, in float32 as there. */
 static float global_scale(double norm, double clip) {
@@ -178,9 +172,6 @@ double bt_optim_share_norm(const bt_optim *optim, const bt_optim_buffers *buffer
     return norm;
 }
 
-/* ---- update -------------------------------------------------------------------------------------
- */
-
 static optim_span make_span(const optim_step *step, const optim_chunk *chunk) {
     const bt_optim *const optim = step->optim;
     const bt_param *const param = param_of(optim, chunk);
@@ -246,9 +237,6 @@ static void compute_ratios(const optim_step *step) {
     }
 }
 
-/* ---- moving average ----------------------------------------------------------------------------
- */
-
 /* step: the number of updates made, this one included. */
 static float one_minus_average_decay(const ema_options *ema, int64_t step) {
     if ((float)step < (float)ema->start_step) {
@@ -267,10 +255,6 @@ static void average_chunk(const optim_step *step, int64_t c) {
                                 step->buffers->param + chunk->first, chunk->n,
                                 step->one_minus_average_decay);
 }
-
-/* ---- the step
- * ------------------------------------------------------------------------------------
- */
 
 bt_optim_numbers bt_optim_get_numbers(const bt_optim *optim, int64_t n_done) {
     const optim_options *const o = &optim->options;

@@ -8,8 +8,7 @@
 #include "bt/kern.h"
 #include "bt/optim.h"
 
-/* ---- learning rate ----------------------------------------------------------------------------
- */
+/* Learning rate. */
 
 /* Keys of every schedule and warm-up together; each reads only its own. */
 typedef struct schedule_options {
@@ -57,8 +56,7 @@ BT_MUST_USE bt_status learning_rate_init(learning_rate *rate, const bt_conf *con
 void                  learning_rate_deinit(learning_rate *rate);
 float                 learning_rate_at(const learning_rate *rate, int64_t step);
 
-/* ---- patterns ----------------------------------------------------------------------------------
- */
+/* Patterns. */
 
 /* Compiled regular expressions of Python's module re (pattern_syntax.c says which syntax). */
 typedef struct pattern_list pattern_list;
@@ -73,8 +71,7 @@ BT_MUST_USE bt_status pattern_list_search(const pattern_list *list, const char *
 void pattern_library_version(char *text, size_t size);
 bool pattern_list_is_empty(const pattern_list *list);
 
-/* ---- optimizers --------------------------------------------------------------------------------
- */
+/* Optimizers. */
 
 /* Keys of every optimizer together; 0 for those that the selected one does not have. */
 typedef struct optim_options {

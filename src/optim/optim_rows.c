@@ -88,10 +88,6 @@ static void run_rows(rows_job *job, bt_pool *pool, bt_pool_fn fn) {
     bt_pool_run(pool, (job->n + ROWS_A_TASK - 1) / ROWS_A_TASK, fn, job);
 }
 
-/* ---- catching up
- * ---------------------------------------------------------------------------------
- */
-
 static void catch_up_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
     const rows_job *const         job = context;
@@ -157,10 +153,6 @@ const int32_t *bt_optim_rows_batch(const bt_optim_rows *rows, int64_t *n) {
     *n = rows->n_batch;
     return rows->batch;
 }
-
-/* ---- an update
- * ------------------------------------------------------------------------------------
- */
 
 static void update_task(void *context, int64_t task, int32_t thread) {
     (void)thread;

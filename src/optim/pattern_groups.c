@@ -31,9 +31,6 @@ bt_status pattern_put_reference(pattern_reader *r, const char *at, int group, pa
     return bt_str_appendf(&r->out, err, "\\g{%d}", group);
 }
 
-/* ---- groups -------------------------------------------------------------------------------------
- */
-
 /* The text up to `end`, which is passed. */
 static bt_status read_until(pattern_reader *r, char end, const char *what, const char **text,
                             size_t *n, bt_error *err) {
@@ -220,9 +217,6 @@ static bt_status read_conditional(pattern_reader *r, const char *start, pattern_
                              yes.most > no.most ? yes.most : no.most};
     return expect_close(r, start, err);
 }
-
-/* ---- flags --------------------------------------------------------------------------------------
- */
 
 static const char flag_letters[] = "aimsxuL";
 

@@ -88,9 +88,6 @@ bt_status pattern_put_literal(pattern_reader *r, uint32_t c, bt_error *err) {
     return bt_str_appendf(&r->out, err, "\\x{%" PRIx32 "}", c);
 }
 
-/* ---- escapes ------------------------------------------------------------------------------------
- */
-
 static bt_status read_hex(pattern_reader *r, const char *from, int n_digits, uint32_t *c,
                           bt_error *err) {
     uint32_t value = 0;
@@ -201,9 +198,6 @@ static bt_status read_escape(pattern_reader *r, pattern_item *kind, pattern_widt
     }
     return pattern_put_literal(r, c, err);
 }
-
-/* ---- items --------------------------------------------------------------------------------------
- */
 
 typedef struct repeat {
     uint64_t least;

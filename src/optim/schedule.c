@@ -16,10 +16,6 @@ enum { PATH_MAX_BYTES = 128, MAX_LEVELS = 100000 };
 
 static const float pi_f32 = 3.14159265358979323846F;
 
-/* ---- formulas
- * ------------------------------------------------------------------------------------
- */
-
 /* x of the schedules that have an offset. The subtraction is TensorFlow's, in float32. */
 static float shifted(const schedule_options *o, float step) {
     return step - (float)o->offset;
@@ -124,9 +120,6 @@ static float warmup_polynomial(const warmup_options *o, float step) {
     return o->target * powf(done, (float)o->power);
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
-
 typedef enum rate_key_kind { KEY_F64, KEY_I64, KEY_STEPS, KEY_BOOL, KEY_LEVELS } rate_key_kind;
 
 typedef struct rate_key {
@@ -199,9 +192,6 @@ static const warmup_row warmup_rows[] = {
     {"linear", warmup_linear, "warmup_learning_rate", offsetof(warmup_options, start)},
     {"polynomial", warmup_polynomial, "power", offsetof(warmup_options, power)},
 };
-
-/* ---- reading ----------------------------------------------------------------------------------
- */
 
 static void make_path(char path[PATH_MAX_BYTES], const char *prefix, const char *key) {
     /* both are literals of this file, far shorter than the buffer */

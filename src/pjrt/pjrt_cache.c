@@ -16,9 +16,6 @@ static const char ending[] = ".pjrt";
 enum { HEX_BYTES = 64, MAX_FILES = 200, EDGE_BYTES = 1 << 20 };
 static const size_t max_bytes = (size_t)1 << 32;
 
-/* ---- the name ---------------------------------------------------------------------------------
- */
-
 /* A part with its length before it, so that no two lists of parts give the same bytes. */
 static bt_status add_part(bt_fs_hasher *hasher, const void *bytes, size_t n, bt_error *err) {
     uint8_t size[8];
@@ -114,9 +111,6 @@ done:
     bt_str_deinit(&name);
     return rc;
 }
-
-/* ---- the file ---------------------------------------------------------------------------------
- */
 
 static bt_status hash_bytes(const void *bytes, size_t n, char hex[BT_FS_HEX_MAX], bt_error *err) {
     bt_fs_hasher *hasher = NULL;

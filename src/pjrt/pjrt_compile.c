@@ -50,9 +50,6 @@ static PJRT_Program source_of(const char *text, size_t n_bytes) {
                           .format_size = 4};
 }
 
-/* ---- for devices that are here ----------------------------------------------------------------
- */
-
 /* bytes: the options as the plug-in takes them. It may take minutes, so that a line says so. */
 static bt_status compile(bt_pjrt_client *client, const bt_pjrt_compile_options *options,
                          const bt_str *bytes, const char *text, size_t n_bytes,
@@ -165,9 +162,6 @@ done:
     bt_pjrt_program_free(program);
     return rc;
 }
-
-/* ---- ahead of time ----------------------------------------------------------------------------
- */
 
 bt_status bt_pjrt_compile_ahead(bt_pjrt_topology *topology, const char *text, size_t n_bytes,
                                 const bt_pjrt_compile_options *options, bt_pjrt_program **out,

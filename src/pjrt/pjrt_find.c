@@ -48,9 +48,6 @@ done:
     return rc;
 }
 
-/* ---- what the environment names ---------------------------------------------------------------
- */
-
 /* Does a name of PJRT_NAMES_AND_LIBRARY_PATHS mean this kind? */
 static bool is_name_of(bt_pjrt_kind kind, const char *name, size_t n) {
     static const struct {
@@ -112,9 +109,6 @@ static bt_status find_named(bt_pjrt_kind kind, char **out, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- what is installed ------------------------------------------------------------------------
- */
 
 /* PREFIX/lib/python3*: its site-packages, and dist-packages as Debian has them. */
 static bt_status find_below_prefix(const char *prefix, const char *file, char **out,

@@ -19,9 +19,6 @@ bt_status bt_pjrt_append_build_info(bt_str *out, bt_error *err) {
     return bt_str_append(out, "plug-ins: none, this build is for processors only\n", err);
 }
 
-/* ---- plug-in and devices ----------------------------------------------------------------------
- */
-
 bt_status bt_pjrt_plugin_open(const char *path, bt_pjrt_purpose purpose, bt_pjrt_plugin **out,
                               bt_error *err) {
     (void)purpose;
@@ -74,9 +71,6 @@ bt_status bt_pjrt_client_device(bt_pjrt_client *client, int32_t device, bt_pjrt_
     (void)client, (void)device, (void)out;
     return refuse("devices", err);
 }
-
-/* ---- programs ---------------------------------------------------------------------------------
- */
 
 bt_status bt_pjrt_compile(bt_pjrt_client *client, const char *text, size_t n_bytes,
                           const bt_pjrt_compile_options *options, bt_pjrt_program **out,
@@ -153,9 +147,6 @@ bt_status bt_pjrt_compile_ahead(bt_pjrt_topology *topology, const char *text, si
     *out = NULL;
     return refuse("programs", err);
 }
-
-/* ---- arrays and runs --------------------------------------------------------------------------
- */
 
 bt_status bt_pjrt_upload(bt_pjrt_client *client, int32_t device, const bt_pjrt_shape *shape,
                          const void *data, bt_pjrt_buffer **out, bt_error *err) {

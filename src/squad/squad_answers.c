@@ -11,9 +11,6 @@
 
 enum { MAX_PAIRS = 1 << 28 };
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
-
 static bt_status reserve(bt_squad_answers *a, bt_error *err) {
     const size_t n_windows = (size_t)bt_squad_n_windows(a->windows);
     const size_t n_questions = (size_t)bt_squad_windows_set(a->windows)->n_questions;
@@ -91,9 +88,6 @@ size_t bt_squad_answers_memory_bytes(const bt_squad_answers *answers) {
            answers->cap_nbest * sizeof *answers->nbest + answers->texts.cap;
 }
 
-/* ---- gathering ----------------------------------------------------------------------------------
- */
-
 /* What is no number must not decide an order: it counts as the lowest score. */
 static float orderly(float logit) {
     return logit > -FLT_MAX ? logit : -FLT_MAX;
@@ -128,9 +122,6 @@ void bt_squad_answers_add(bt_squad_answers *answers, int64_t i, const float *sta
     scores->null_start = orderly(starts[0]);
     scores->null_end = orderly(ends[0]);
 }
-
-/* ---- candidates of one question -----------------------------------------------------------------
- */
 
 static bt_status add_pair(bt_squad_answers *a, scored_pair pair, bt_error *err) {
     BT_TRY(bt_grow(&a->pairs, &a->cap_pairs, a->n_pairs + 1, sizeof *a->pairs, MAX_PAIRS, err));
@@ -211,9 +202,6 @@ static bt_status gather_pairs(bt_squad_answers *a, int64_t question, null_answer
     return BT_OK;
 }
 
-/* ---- texts ------------------------------------------------------------------------------------
- */
-
 /* The pieces of a span as a text: "##" joins to what stands before. */
 static bt_status join_pieces(bt_squad_answers *a, const scored_pair *pair, const int32_t *ids,
                              bt_error *err) {
@@ -274,9 +262,6 @@ static bt_status make_text(bt_squad_answers *a, const scored_pair *pair, bt_erro
                                (bt_squad_text){a->original.data, a->original.len},
                                a->options.do_lower_case, &a->texts, err);
 }
-
-/* ---- the n best ---------------------------------------------------------------------------------
- */
 
 static bt_squad_text text_of(const bt_squad_answers *a, const nbest_entry *entry) {
     return (bt_squad_text){bt_str_text(&a->texts) + entry->text, entry->n_text};

@@ -7,7 +7,7 @@
 #include "bt/fs.h"
 #include "bt/squad.h"
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* Files. */
 
 typedef struct squad_bytes {
     const char    *bytes; /* [n] until close */
@@ -22,7 +22,7 @@ bt_status squad_bytes_open(squad_bytes *file, const char *path, const bt_text_en
                            bt_error *err);
 void      squad_bytes_close(squad_bytes *file);
 
-/* ---- context --------------------------------------------------------------------------------- */
+/* Context. */
 
 /* Splits paragraph->context into words at the end of set->words and counts its code points. */
 bt_status squad_split_context(bt_squad_set *set, bt_squad_paragraph *paragraph, bt_error *err);
@@ -43,7 +43,7 @@ int64_t squad_find(const char *text, size_t n_bytes, const char *part, size_t n_
 /* Puts the place of a paragraph (and, id not NULL, of a question in it) before the message. */
 bt_status squad_blame(const bt_squad_paragraph *paragraph, const char *id, bt_error *err);
 
-/* ---- windows --------------------------------------------------------------------------------- */
+/* Windows. */
 
 /* Document tokens of a window's paragraph, all of them: ids [n] and, for each, its word. */
 void squad_document(const bt_squad_windows *windows, int64_t question, const int32_t **ids,

@@ -31,9 +31,6 @@ typedef struct squad_file {
     bt_error     *err;
 } squad_file;
 
-/* ---- the set ----------------------------------------------------------------------------------
- */
-
 void bt_squad_set_deinit(bt_squad_set *set) {
     for (size_t i = 0; i < set->n_buffers; i++) {
         bt_free(set->buffers[i]);
@@ -80,9 +77,6 @@ bt_status bt_squad_blame(const bt_squad_set *set, int64_t question, bt_error *er
     const bt_squad_question *const q = &set->questions[question];
     return squad_blame(&set->paragraphs[q->paragraph], q->id.bytes, err);
 }
-
-/* ---- values of JSON ---------------------------------------------------------------------------
- */
 
 static const char *kind_name(const json_t *value) {
     if (value == NULL) {
@@ -153,9 +147,6 @@ static bt_status get_id(squad_file *f, const json_t *qa, bt_squad_text *out) {
     *out = (bt_squad_text){at, (size_t)n};
     return BT_OK;
 }
-
-/* ---- answers ------------------------------------------------------------------------------------
- */
 
 /* The answers as a list of objects, whose reference is the caller's. Hugging Face's form is an
  * object of two lists, {"text": [...], "answer_start": [...]}. */
@@ -291,9 +282,6 @@ done:
     return rc;
 }
 
-/* ---- questions ----------------------------------------------------------------------------------
- */
-
 static bt_status check_id(squad_file *f, const bt_squad_question *question) {
     int64_t before = 0;
     if (f->ids == NULL) {
@@ -359,9 +347,6 @@ static bt_status read_question(squad_file *f, const json_t *qa,
     return BT_OK;
 }
 
-/* ---- paragraphs and articles --------------------------------------------------------------------
- */
-
 static bt_status take_context(squad_file *f, const json_t *json, bt_squad_paragraph *paragraph) {
     BT_TRY(get_text(f, json, "context", &paragraph->context));
     if (paragraph->context.n_bytes > MAX_CONTEXT_BYTES) {
@@ -416,7 +401,7 @@ static bt_status read_article(squad_file *f, const json_t *json, int64_t number)
     return BT_OK;
 }
 
-/* ---- the flat form ------------------------------------------------------------------------------
+/* The flat form.
  * An object is a question with the text that it asks of, as datasets has it: id, context, question,
  * answers. */
 
@@ -455,9 +440,6 @@ static bool is_flat(const json_t *items) {
     return json_is_string(json_object_get(first, "context")) &&
            json_object_get(first, "paragraphs") == NULL;
 }
-
-/* ---- files --------------------------------------------------------------------------------------
- */
 
 static bt_status read_articles(squad_file *f, json_t *root) {
     json_t *const data = json_is_array(root) ? root : json_object_get(root, "data");

@@ -70,9 +70,6 @@ bt_status bt_squad_record_append(const bt_squad_windows *windows, int64_t i, boo
     return bt_tfrecord_frame(out, message.data, message.n_bytes, err);
 }
 
-/* ---- eval.tf_record ---------------------------------------------------------------------------
- */
-
 /* The original looks at the unique id behind the last where it means the number of windows: a batch
  * size that does not divide 10^9 gives a whole batch more, or no padding where some was due. */
 static int64_t count_padding(int64_t n, int64_t batch_size) {

@@ -7,9 +7,6 @@
 
 #include "squad_score.h"
 
-/* ---- normalised texts -------------------------------------------------------------------------
- */
-
 static bool is_ascii_punctuation(unsigned char c) {
     return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
            (c >= '{' && c <= '~');
@@ -83,9 +80,6 @@ done:
     bt_str_deinit(&kept);
     return rc;
 }
-
-/* ---- bags of words ----------------------------------------------------------------------------
- */
 
 void squad_scorer_deinit(squad_scorer *s) {
     bt_text_scratch_free(s->scratch);
@@ -176,9 +170,6 @@ done:
     squad_scorer_deinit(&s);
     return rc;
 }
-
-/* ---- version 1.1 ------------------------------------------------------------------------------
- */
 
 static bt_status best_scores(squad_scorer *s, const bt_squad_set *set,
                              const bt_squad_question *question, bt_squad_text predicted,

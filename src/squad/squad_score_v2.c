@@ -22,9 +22,6 @@ typedef struct scored_question {
     int64_t order;
 } scored_question;
 
-/* ---- raw scores ---------------------------------------------------------------------------------
- */
-
 /* The largest over the answers that do not normalise to nothing; without any, "" is the answer. */
 static bt_status score_question(squad_scorer *s, const bt_squad_set *set,
                                 const bt_squad_question *question, scored_question *out,
@@ -76,9 +73,6 @@ done:
     return rc;
 }
 
-/* ---- sums ---------------------------------------------------------------------------------------
- */
-
 typedef enum part { PART_ALL, PART_HAS_ANSWER, PART_NO_ANSWER } part;
 
 static bool is_of(const scored_question *q, part which) {
@@ -108,8 +102,7 @@ static void mean_scores(const scored_question *scored, int64_t n, part which, do
     *f1 = *total > 0 ? 100.0 * f1_sum / (double)*total : (double)NAN;
 }
 
-/* ---- thresholds and areas, over questions by ascending score of "no answer" -------------------
- */
+/* Thresholds and areas, over questions by ascending score of "no answer". */
 
 static int compare_odds(const void *a, const void *b) {
     const scored_question *const x = a;

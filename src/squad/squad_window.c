@@ -35,9 +35,6 @@ struct bt_squad_windows {
     int64_t                 *window_first; /* [n_questions+1] */
 };
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
-
 int64_t bt_squad_n_windows(const bt_squad_windows *windows) {
     return (int64_t)windows->n_windows;
 }
@@ -170,8 +167,7 @@ int64_t bt_squad_window_tokens(const bt_squad_windows *windows, int64_t i, int32
     return put_run(ids, segments, n, &windows->sep, 1, 1);
 }
 
-/* ---- making: tokens -----------------------------------------------------------------------------
- */
+/* Making: tokens. */
 
 static bt_status add_ids(int32_t **ids, size_t *n, size_t *cap, const int32_t *more, size_t n_more,
                          bt_error *err) {
@@ -247,8 +243,7 @@ static bt_status tokenize_questions(bt_squad_windows *w, bt_text_scratch *scratc
     return BT_OK;
 }
 
-/* ---- making: the answer in tokens ---------------------------------------------------------------
- */
+/* Making: the answer in tokens. */
 
 typedef struct token_span {
     int64_t first;
@@ -305,8 +300,7 @@ static void place_answer(const bt_squad_windows *w, const token_span *span,
     }
 }
 
-/* ---- making: windows ----------------------------------------------------------------------------
- */
+/* Making: windows. */
 
 static bt_status check_room(const bt_squad_windows *w, int64_t n_query, int64_t n_doc,
                             bt_error *err) {

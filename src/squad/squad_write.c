@@ -10,9 +10,6 @@
 
 enum { FLUSH_BYTES = 1 << 16 };
 
-/* ---- JSON -------------------------------------------------------------------------------------
- */
-
 static bt_status put_string(bt_str *out, bt_squad_text text, bt_error *err) {
     return bt_text_append_json_ascii(out, text.bytes, text.n_bytes, err);
 }
@@ -24,9 +21,6 @@ static bt_status put_number(bt_str *out, double value, bt_error *err) {
     }
     return bt_str_append(out, isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity", err);
 }
-
-/* ---- values of one question -------------------------------------------------------------------
- */
 
 typedef bt_status (*put_value)(const bt_squad_answers *answers, int64_t question, bt_str *out,
                                bt_error *err);
@@ -64,9 +58,6 @@ static bt_status put_nbest(const bt_squad_answers *answers, int64_t question, bt
     }
     return bt_str_append(out, "    ]", err);
 }
-
-/* ---- files ------------------------------------------------------------------------------------
- */
 
 static bt_status put_questions(const bt_squad_answers *answers, const bt_squad_set *set,
                                put_value put, bt_fs_writer *writer, bt_str *text, bt_error *err) {

@@ -12,9 +12,6 @@
 
 #define MODEL "task.model"
 
-/* ---- head ---------------------------------------------------------------------------------------
- */
-
 static const bt_conf_field head_fields[] = {
     {"normalize", BT_CONF_FIELD_BOOL, offsetof(bt_head_config, normalize)},
     {"bidirectional", BT_CONF_FIELD_BOOL, offsetof(bt_head_config, bidirectional)},
@@ -42,9 +39,6 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
     plan->head.pooling = find_pooling(word);
     return bt_conf_bind(conf, MODEL, head_fields, BT_ARRAY_LEN(head_fields), &plan->head, err);
 }
-
-/* ---- records ------------------------------------------------------------------------------------
- */
 
 typedef struct data_keys {
     bt_conf_str_list left_text_fields;
@@ -109,9 +103,6 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     return is_used ? check_section(conf, section, schema, err) : BT_OK;
 }
 
-/* ---- metrics ------------------------------------------------------------------------------------
- */
-
 static bt_status check_top_k(const bt_conf_i64_list *top_k, size_t most, bt_error *err) {
     if (top_k->n > most) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -169,9 +160,6 @@ static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error 
     }
     return BT_OK;
 }
-
-/* ---- the task -----------------------------------------------------------------------------------
- */
 
 static void plan_prediction(bt_task_plan *plan) {
     plan->prediction_schema = plan->validation_schema;

@@ -7,9 +7,6 @@
 
 #define ENCODER TASK_ENCODER
 
-/* ---- types -------------------------------------------------------------------------------------
- */
-
 typedef enum encoder_keys_kind { KEYS_OF_BERT, KEYS_OF_ALBERT } encoder_keys_kind;
 
 typedef struct encoder_row {
@@ -74,9 +71,6 @@ static bt_status find_type(const bt_conf *conf, const encoder_row **out, bt_erro
                         : BT_FAIL(err, BT_E_UNSUPPORTED, ENCODER ".type: '%s': %s", name,
                                   task_encoder_refusal(name));
 }
-
-/* ---- keys --------------------------------------------------------------------------------------
- */
 
 /* Fields of the encoder's section in the widths of the file; checked before they are narrowed. */
 typedef struct encoder_keys {

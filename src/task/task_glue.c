@@ -40,8 +40,6 @@ struct task_glue {
     char            names[MAX_CLASSES][CLASS_MAX_BYTES];
 };
 
-/* ---- which task ------------------------------------------------------------------------------ */
-
 static bt_status refuse_task(const char *what, bt_error *err) {
     char   known[256] = "";
     size_t used = 0;
@@ -102,8 +100,6 @@ static bt_status choose_row(const bt_output_request *request, const glue_row **o
     return BT_OK;
 }
 
-/* ---- names ----------------------------------------------------------------------------------- */
-
 static void split_classes(task_glue *glue) {
     for (const char *at = glue->row->classes; *at != '\0' && glue->n_classes < MAX_CLASSES;) {
         const size_t n = strcspn(at, " ");
@@ -139,8 +135,6 @@ static bt_status take_names(task_glue *glue, const bt_task_labels *labels, bt_er
     }
     return BT_OK;
 }
-
-/* ---- life ------------------------------------------------------------------------------------ */
 
 void task_glue_free(task_glue *glue) {
     if (glue != NULL) {
@@ -179,8 +173,6 @@ bt_status task_glue_create(const bt_output_request *request, task_glue **out, bt
     *out = glue;
     return BT_OK;
 }
-
-/* ---- a pass ---------------------------------------------------------------------------------- */
 
 bt_status task_glue_begin(task_glue *glue, bt_error *err) {
     glue->n = 0;

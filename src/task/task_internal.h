@@ -12,7 +12,7 @@ extern const bt_task bt_task_sentence_prediction;
 extern const bt_task bt_task_squad;
 extern const bt_task bt_task_tagging;
 
-/* ---- configuration --------------------------------------------------------------------------- */
+/* Configuration. */
 
 #define TASK_ENCODER "task.model.encoder"
 /* task_encoder.c: why encoders of a type are not computed, and what to write; NULL: they are. */
@@ -50,7 +50,7 @@ BT_MUST_USE bt_status task_read_class_rule(const bt_conf *conf, bt_task_plan *pl
 BT_MUST_USE bt_status task_read_labels(const bt_conf *conf, const char *names_key, bool names_count,
                                        bt_task_labels *labels, bt_error *err);
 
-/* ---- outputs --------------------------------------------------------------------------------- */
+/* Outputs. */
 
 extern const bt_task_output task_output_sentences; /* task_predictions.c */
 extern const bt_task_output task_output_squad;     /* task_squad_output.c */

@@ -52,8 +52,6 @@ static const processor_row processors[] = {
     {"IMDB", 2, {"neg", "pos", NULL}},
 };
 
-/* ---- the list -------------------------------------------------------------------------------- */
-
 void bt_task_labels_deinit(bt_task_labels *labels) {
     for (int64_t i = 0; labels->names != NULL && i < labels->n; i++) {
         bt_free(labels->names[i]);
@@ -149,8 +147,6 @@ void bt_task_notice_one_class(const char *when, const bt_task_labels *labels, co
         }
     }
 }
-
-/* ---- meta data ------------------------------------------------------------------------------- */
 
 /* label_list of tagging: the model's names come from it where no key gives them. */
 static bt_status use_list(bt_task_labels *labels, bool names_count, const json_t *list,

@@ -21,9 +21,6 @@ typedef struct predictions {
     int64_t             n;
 } predictions;
 
-/* ---- choices that all tasks share --------------------------------------------------------------
- */
-
 bt_status task_choose_format(const bt_prediction_args *args, const char *const *formats,
                              const char **out, bt_error *err) {
     char   known[64] = "";
@@ -60,8 +57,6 @@ bt_status task_choose_path(const bt_output_request *request, const char *format,
     *out = bt_strdup(path);
     return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for %s", path);
 }
-
-/* ---- life ------------------------------------------------------------------------------------ */
 
 static void destroy_predictions(void *state) {
     predictions *const p = state;
@@ -118,8 +113,6 @@ static bt_status create_predictions(const bt_output_request *request, void **sta
     *state = p;
     return BT_OK;
 }
-
-/* ---- lines ----------------------------------------------------------------------------------- */
 
 static bt_status append_f32(bt_str *line, float value, bt_error *err) {
     char text[BT_F64_TEXT_MAX];
@@ -212,8 +205,6 @@ static bt_status write_json(predictions *p, int64_t id, int64_t best, float scor
     BT_TRY(bt_str_append_char(line, '}', err));
     return task_file_end_line(&p->file, err);
 }
-
-/* ---- a pass ---------------------------------------------------------------------------------- */
 
 static bt_status reset_predictions(void *state, bt_error *err) {
     predictions *const p = state;

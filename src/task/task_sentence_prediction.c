@@ -9,9 +9,6 @@
 
 #include "task_internal.h"
 
-/* ---- head ---------------------------------------------------------------------------------------
- */
-
 static bt_loss_kind choose_loss(const bt_task_plan *plan, bool bug_compatible) {
     const int64_t num_classes = plan->head.num_classes;
     if (plan->is_multi_label) {
@@ -83,10 +80,6 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
     head->initializer_range = plan->encoder.initializer_range;
     return BT_OK;
 }
-
-/* ---- records
- * -------------------------------------------------------------------------------------
- */
 
 typedef struct data_keys {
     const char      *label_field;
@@ -202,10 +195,6 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     return is_text_experiment(conf, section) ? task_read_rules(conf, section, &text->rules, err)
                                              : BT_OK;
 }
-
-/* ---- metrics
- * -------------------------------------------------------------------------------------
- */
 
 typedef struct metric_type_row {
     const char *type;   /* task.metric_type */

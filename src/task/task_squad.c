@@ -9,9 +9,6 @@
 #include "bt/text.h"
 #include "task_internal.h"
 
-/* ---- data ---------------------------------------------------------------------------------------
- */
-
 typedef struct squad_keys {
     bt_conf_str_list input_path;
     const char      *vocab_file;
@@ -164,9 +161,6 @@ static bt_status plan_evaluation(const bt_conf *conf, bt_task_plan *plan, bt_err
     plan->validation_schema = schema;
     return BT_OK;
 }
-
-/* ---- model and metrics --------------------------------------------------------------------------
- */
 
 static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     if (plan->encoder.output_range > 0) {

@@ -23,9 +23,6 @@ typedef struct squad_output {
     int64_t                 batch_size;
 } squad_output;
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
-
 static void destroy_output(void *state) {
     squad_output *const o = state;
     if (o != NULL) {
@@ -135,9 +132,6 @@ static bt_status create_output(const bt_output_request *request, void **state, b
     return BT_OK;
 }
 
-/* ---- a pass -------------------------------------------------------------------------------------
- */
-
 /* Model Garden cannot do without eval.tf_record; here it is written for who asks for it, once. */
 static bt_status reset_output(void *state, bt_error *err) {
     squad_output *const o = state;
@@ -162,9 +156,6 @@ static bt_status add_output(void *state, const bt_batch *batch, const float *log
     }
     return BT_OK;
 }
-
-/* ---- scores -------------------------------------------------------------------------------------
- */
 
 static void add_values(const double *numbers, size_t n_numbers, bt_metric_value *values,
                        size_t *n) {
@@ -213,9 +204,6 @@ static bt_status finish_output(void *state, bt_metric_value *values, size_t *n, 
     }
     return o->options.version_2 ? score_v2(o, values, n, err) : score_v1(o, values, n, err);
 }
-
-/* ---- files --------------------------------------------------------------------------------------
- */
 
 static bt_status write_output(void *state, bt_error *err) {
     squad_output *const o = state;

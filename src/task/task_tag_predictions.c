@@ -42,8 +42,6 @@ typedef struct tagged_word {
     float       probability;
 } tagged_word;
 
-/* ---- life ------------------------------------------------------------------------------------ */
-
 static void destroy_tags(void *state) {
     tag_predictions *const p = state;
     if (p != NULL) {
@@ -120,8 +118,6 @@ static bt_status reset_tags(void *state, bt_error *err) {
     return task_file_end_line(&p->file, err);
 }
 
-/* ---- words ----------------------------------------------------------------------------------- */
-
 static bt_status append_f32(bt_str *line, float value, bt_error *err) {
     char text[BT_F64_TEXT_MAX];
     return bt_str_append(line, bt_f32_repr(value, text), err);
@@ -186,8 +182,6 @@ static bt_status write_word(tag_predictions *p, const tagged_word *word, bt_erro
     }
     return BT_OK;
 }
-
-/* ---- sentences ------------------------------------------------------------------------------- */
 
 static bt_status append_list(bt_str *line, const char *name, bt_str *items, bt_error *err) {
     BT_TRY(bt_str_appendf(line, err, ", \"%s\": [", name));
@@ -278,8 +272,6 @@ static bt_status add_word(tag_predictions *p, const bt_batch *batch, int64_t b, 
     p->place++;
     return BT_OK;
 }
-
-/* ---- a pass ---------------------------------------------------------------------------------- */
 
 static bt_status add_tags(void *state, const bt_batch *batch, const float *logits, bt_error *err) {
     tag_predictions *const p = state;

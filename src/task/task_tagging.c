@@ -11,9 +11,6 @@
 #include "bt/text.h"
 #include "task_internal.h"
 
-/* ---- words with tags ---------------------------------------------------------------------------
- */
-
 #define TRAIN "task.train_data"
 
 /* Records are never called so. */
@@ -114,8 +111,6 @@ done:
     return rc;
 }
 
-/* ---- head ------------------------------------------------------------------------------------ */
-
 typedef struct head_keys {
     float dropout;
     float initializer_range;
@@ -141,8 +136,6 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
                                   .initializer_range = keys.initializer_range};
     return BT_OK;
 }
-
-/* ---- records --------------------------------------------------------------------------------- */
 
 static bt_status read_schema(const bt_conf *conf, const char *section, const bt_task_plan *plan,
                              bt_data_schema *schema, bt_error *err) {
@@ -171,8 +164,6 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     }
     return BT_OK;
 }
-
-/* ---- the plan -------------------------------------------------------------------------------- */
 
 static void plan_metrics(bt_task_plan *plan) {
     static const char *const names[] = {"f1", "precision", "recall", "accuracy"};

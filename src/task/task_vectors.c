@@ -38,8 +38,6 @@ static bool has_pairs(const vectors *v) {
     return v->sides[1].n_rows > 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
-
 static void destroy_vectors(void *state) {
     vectors *const v = state;
     if (v == NULL) {
@@ -182,8 +180,6 @@ static bt_status create_vectors(const bt_output_request *request, void **state, 
     return BT_OK;
 }
 
-/* ---- a pass ---------------------------------------------------------------------------------- */
-
 static bt_status begin_side(side *s, int64_t H, bt_error *err) {
     char header[BT_NPY_HEADER_BYTES];
     s->n = 0;
@@ -224,8 +220,6 @@ static bt_status add_vectors(void *state, const bt_batch *batch, const float *lo
     }
     return BT_OK;
 }
-
-/* ---- pairs ----------------------------------------------------------------------------------- */
 
 static void add_value(bt_metric_value *values, size_t *n, const char *name, double value) {
     bt_metric_value *const at = &values[(*n)++];
@@ -278,8 +272,6 @@ static bt_status finish_vectors(void *state, bt_metric_value *values, size_t *n,
     }
     return v->gold.n > 0 ? compare_with_gold(v, values, n, err) : BT_OK;
 }
-
-/* ---- files ----------------------------------------------------------------------------------- */
 
 /* A column of the texts of a row of the stream, separated by blanks; nothing where it has none. */
 static bt_status append_texts(vectors *v, int64_t row, bt_error *err) {

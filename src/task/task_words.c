@@ -21,8 +21,6 @@ struct task_words {
     bool               are_tagged; /* the file is the input, whose words may have labels */
 };
 
-/* ---- life ------------------------------------------------------------------------------------ */
-
 static bt_status get_column(const bt_conf *conf, const char *section, const char *key, int *out,
                             bt_error *err) {
     char    path[128];
@@ -159,8 +157,6 @@ bt_status task_words_rewind(task_words *words, bt_error *err) {
     words->next_path = 1;
     return bt_text_word_file_open(&words->file, words->paths.items[0], &words->form, err);
 }
-
-/* ---- walking --------------------------------------------------------------------------------- */
 
 static bt_status open_next(task_words *words, bt_error *err) {
     bt_text_word_file_close(words->file);

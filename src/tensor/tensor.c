@@ -68,9 +68,6 @@ char *bt_dims_text(const int64_t *dims, int32_t rank, char buffer[BT_DIMS_TEXT_M
     return buffer;
 }
 
-/* ---- parameter table
- * ----------------------------------------------------------------------------- */
-
 enum { NAMES_BYTES = 16384, OFFSET_ALIGN = 16 };
 
 bt_status bt_param_table_init(bt_param_table *table, int64_t max_params, bt_error *err) {

@@ -50,9 +50,6 @@ unsigned text_fold_combining_class(uint32_t c) {
     return 0;
 }
 
-/* ---- folded texts -----------------------------------------------------------------------------
- */
-
 /* A code point with its order among those before it decided. */
 static bt_status put(bt_text_scratch *s, uint32_t c, enum text_kind kind, bt_error *err) {
     switch (kind) {
@@ -121,9 +118,6 @@ static bt_status put_folded(bt_text_scratch *s, uint32_t c, size_t *n_waiting, b
     }
     return BT_OK;
 }
-
-/* ---- texts ------------------------------------------------------------------------------------
- */
 
 static bt_status put_ascii(bt_text_scratch *s, unsigned char c, bool do_lower_case, bt_error *err) {
     const bool is_upper = do_lower_case && c >= 'A' && c <= 'Z';

@@ -113,9 +113,6 @@ size_t bt_text_find_items(const char *head, size_t n, const char *const *keys, s
     return SIZE_MAX;
 }
 
-/* ---- the window -------------------------------------------------------------------------------
- */
-
 void bt_text_values_of_stream(bt_text_values *values, const char *path, bt_fs_stream *stream,
                               size_t max_bytes) {
     *values = (bt_text_values){.path = path,
@@ -198,9 +195,6 @@ static bt_status find_byte(bt_text_values *v, char *c, bt_error *err) {
         }
     }
 }
-
-/* ---- objects ----------------------------------------------------------------------------------
- */
 
 static void count_lines(bt_text_values *v, size_t n) {
     const char       *at = v->bytes + v->at;

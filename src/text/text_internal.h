@@ -12,8 +12,7 @@ enum {
     TEXT_PIECE_MAX_BYTES = 4 * TEXT_WORD_MAX_CODEPOINTS + 2, /* a longer piece can never match */
 };
 
-/* ---- trie: bytes -> id, as a double array -----------------------------------------------------
- */
+/* Trie: bytes -> id, as a double array. */
 
 typedef struct text_piece {
     const char *bytes;
@@ -55,8 +54,7 @@ uint32_t          text_vocab_longest_word(const bt_text_vocab *vocab); /* in cod
 const text_trie  *text_vocab_trie(const bt_text_vocab *vocab);
 bt_text_rules     text_vocab_rules(const bt_text_vocab *vocab);
 
-/* ---- scratch ------------------------------------------------------------------------------------
- */
+/* Scratch. */
 
 struct bt_text_scratch {
     char         *bytes; /* of the words; reserved before a text is read, so it never moves */
@@ -87,8 +85,7 @@ size_t text_lower_at(const uint32_t *text, size_t n, size_t i, uint32_t out[2]);
 /* A letter that str.lower() changes: true, and what stays of it without marks, still a capital. */
 bool text_strip_capital(uint32_t c, uint32_t *base);
 
-/* ---- words being built in scratch ---------------------------------------------------------------
- */
+/* Words being built in scratch. */
 
 /* Room for a text of n characters or bytes that grow at most so many times. */
 bt_status text_begin(bt_text_scratch *s, size_t n, size_t growth, bt_error *err);

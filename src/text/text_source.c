@@ -26,8 +26,7 @@ static bt_status need_scratch(source_run *run, bt_error *err) {
     return *run->scratch == NULL ? bt_fs_scratch_create(run->path, run->scratch, err) : BT_OK;
 }
 
-/* ---- reading what is there so far --------------------------------------------------------------
- */
+/* Reading what is there so far. */
 
 static bt_status read_head(source_run *run, bt_error *err) {
     bt_status             rc = BT_OK;
@@ -108,9 +107,6 @@ static bt_status keep_bytes(source_run *run, void *state, const char *bytes, siz
     return bt_fs_scratch_append(*run->scratch, bytes, n, err);
 }
 
-/* ---- packed files -----------------------------------------------------------------------------
- */
-
 static bool begins_with(const bt_str *head, const char *magic, size_t n) {
     return head->len >= n && memcmp(head->data, magic, n) == 0;
 }
@@ -160,9 +156,6 @@ static bt_status unpack(source_run *run, bt_error *err) {
     run->source->is_unpacked = true;
     return read_head(run, err);
 }
-
-/* ---- encodings --------------------------------------------------------------------------------
- */
 
 static const struct {
     const char *bytes;
@@ -305,9 +298,6 @@ static bt_status to_utf8(source_run *run, bt_error *err) {
     return decode(run, encoding, err);
 }
 
-/* ---- line ends --------------------------------------------------------------------------------
- */
-
 static bt_status mend_block(source_run *run, void *state, const char *bytes, size_t n, bool is_last,
                             bt_error *err) {
     int64_t *const at = state;
@@ -343,9 +333,6 @@ static bt_status mend_line_ends(source_run *run, bt_error *err) {
     bt_log(BT_LOG_INFO, "%s: its lines end with CR", run->path);
     return change_source(run, mend_block, &at, err);
 }
-
-/* ---- open -------------------------------------------------------------------------------------
- */
 
 bt_status bt_text_source_open(const char *path, const bt_text_encoding *encoding, bool takes_pipes,
                               bt_fs_scratch **scratch, bt_text_source *out, bt_error *err) {

@@ -167,8 +167,7 @@ static bt_status add_words(const bt_text_tokenizer *tokenizer, bt_text_scratch *
     return encode_words(tokenizer, s, words, n_words, err);
 }
 
-/* ---- tokens that were added to the vocabulary --------------------------------------------------
- */
+/* Tokens that were added to the vocabulary. */
 
 static bool is_word_byte(char byte) {
     const unsigned char c = (unsigned char)byte;
@@ -316,9 +315,6 @@ bt_status bt_text_encode_pair(const bt_text_tokenizer *tokenizer, bt_text_scratc
     *out = (bt_text_pair){.ids = s->ids, .segments = s->segments, .n = n};
     return BT_OK;
 }
-
-/* ---- packing as tensorflow-text does -----------------------------------------------------------
- */
 
 /* One more piece for each text in turn, as long as there is room. */
 static void keep_in_turn(size_t *kept, const size_t *lengths, size_t n_texts, size_t room) {

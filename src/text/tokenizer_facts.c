@@ -41,9 +41,6 @@ static bt_status find_file(const char *folder, const char *name, char **out, bt_
     return rc;
 }
 
-/* ---- other vocabularies ------------------------------------------------------------------------
- */
-
 /* There is neither tokenizer.json nor vocab.txt: what there is instead is said. */
 static bt_status refuse_others(const char *folder, bt_error *err) {
     static const struct {
@@ -68,9 +65,6 @@ static bt_status refuse_others(const char *folder, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- tokenizer_config.json ---------------------------------------------------------------------
- */
 
 static void put_bool(const json_t *root, const char *key, int8_t *out) {
     const json_t *const value = json_object_get(root, key);
@@ -190,9 +184,6 @@ static bt_status read_config(const char *path, bool has_json, bt_text_facts *out
     json_decref(root);
     return rc;
 }
-
-/* ---- tokenizer.json ----------------------------------------------------------------------------
- */
 
 static void take_fact(const char *key, const char *path, const char *config, int8_t theirs,
                       int8_t *out) {

@@ -17,9 +17,6 @@
 
 enum { MAX_HOLES = 1000, MAX_PIECES = 1 << 26 };
 
-/* ---- a little JSON -----------------------------------------------------------------------------
- */
-
 typedef struct scan {
     const char *at;
     const char *end;
@@ -155,9 +152,6 @@ static bool decode(const char *text, size_t n, char *out, size_t *n_out) {
     return true;
 }
 
-/* ---- the vocabulary ----------------------------------------------------------------------------
- */
-
 typedef struct pieces {
     char     *text; /* of all pieces, one behind the other */
     size_t    n_text;
@@ -280,9 +274,6 @@ static bt_status read_vocab(const char *begin, const char *end, const char *name
     bt_free(p.id);
     return rc;
 }
-
-/* ---- the rest ----------------------------------------------------------------------------------
- */
 
 static const char *type_of(const json_t *value) {
     const char *const type = json_string_value(json_object_get(value, "type"));

@@ -55,9 +55,6 @@ bt_status word_split_columns(const bt_text_word_file *r, const char *text, size_
     return BT_OK;
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
-
 static const char *name_at(const bt_text_word_file *r, size_t i) {
     const char *at = bt_str_text(&r->names);
     for (; i > 0; i--) {
@@ -165,9 +162,6 @@ void word_tell_columns(const bt_text_word_file *r) {
                bt_text_word_file_path(r), name_at(r, r->own_column - 1), r->form->columns_advice);
     }
 }
-
-/* ---- which ------------------------------------------------------------------------------------
- */
 
 /* "1", "1-2" or "1.1": CoNLL-U's first column; the last two are no words of their own. */
 static bool is_node_id(word_column id, bool *is_plain) {

@@ -106,9 +106,6 @@ void bt_text_word_file_tell(const bt_text_word_file *file, const char *repair_ad
     }
 }
 
-/* ---- lines
- * ------------------------------------------------------------------------------------------ */
-
 static bt_status drop_carriage_returns(bt_text_word_file *r, const char **text, size_t *n,
                                        bt_error *err) {
     if (*n == 0 || memchr(*text, '\r', *n) == NULL) {
@@ -150,9 +147,6 @@ bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n
     return n_valid == *n ? BT_OK : word_file_refuse_byte(r, *text, *n, n_valid, err);
 }
 
-/* ---- the real tool's form
- * ------------------------------------------------------------------------------ */
-
 static bt_status parse_plain(const bt_text_word_file *r, const char *text, size_t n,
                              bt_text_word_line *word, bt_error *err) {
     const char *const end = text + n;
@@ -174,9 +168,6 @@ static bt_status parse_plain(const bt_text_word_file *r, const char *text, size_
     word->n_label = label.n;
     return BT_OK;
 }
-
-/* ---- CoNLL
- * ------------------------------------------------------------------------------------------ */
 
 static bt_status parse_conll(bt_text_word_file *r, const char *text, size_t n,
                              bt_text_word_line *word, bool *skip, bt_error *err) {
@@ -202,10 +193,6 @@ static bool is_document_start(const char *text, size_t n) {
     static const char mark[] = "-DOCSTART-";
     return n >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0;
 }
-
-/* ---- comments
- * ------------------------------------------------------------------------------------
- */
 
 static bool begins_with(const char *text, size_t n, const char *start) {
     const size_t n_start = strlen(start);
@@ -257,10 +244,6 @@ static bt_status is_comment(bt_text_word_file *r, const char *text, size_t n, bo
     return BT_OK;
 }
 
-/* ---- I- without B-
- * -------------------------------------------------------------------------------
- */
-
 /* Is this I-X behind neither B-X nor I-X of the same sentence? */
 static bool begins_wrongly(const bt_str *before, const char *label, size_t n) {
     if (n <= 2 || label[0] != 'I' || label[1] != '-') {
@@ -291,10 +274,6 @@ static bt_status follow_label(bt_text_word_file *r, bt_text_word_line *word, bt_
     bt_str_clear(&r->before);
     return bt_str_append_n(&r->before, word->label, word->n_label, err);
 }
-
-/* ---- lines and sentences
- * -------------------------------------------------------------------------
- */
 
 /* *skip: the line is neither a word nor a break. */
 static bt_status next_conll(bt_text_word_file *r, const char *text, size_t n,

@@ -42,7 +42,7 @@ struct bt_text_word_file {
     char           id[32]; /* of a label that is a number */
 };
 
-/* ---- columns (word_columns.c) */
+/* Columns (word_columns.c). */
 
 enum { WORD_MAX_COLUMNS = 64 };
 

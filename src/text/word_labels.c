@@ -56,9 +56,6 @@ bt_status bt_text_labels_add(bt_text_labels *labels, const char *const *names, s
     return BT_OK;
 }
 
-/* ---- of a training file
- * ------------------------------------------------------------------------------ */
-
 static int compare_labels(const void *a, const void *b) {
     const char *const p = *(char *const *)a;
     const char *const q = *(char *const *)b;
@@ -129,9 +126,6 @@ done:
     return rc;
 }
 
-/* ---- given
- * ------------------------------------------------------------------------------ */
-
 /* Labels between separators, blanks around them cut off, in the given order. */
 static bt_status split_labels(bt_text_labels *labels, const char *text, const char *separators,
                               bt_error *err) {
@@ -168,9 +162,6 @@ bt_status bt_text_labels_parse(bt_text_labels *labels, const char *text, const c
     }
     return rc;
 }
-
-/* ---- asked for
- * ------------------------------------------------------------------------------ */
 
 static bt_status fail_label(const bt_text_labels *labels, const bt_text_word_file *file,
                             const bt_text_word_line *word, bt_error *err) {

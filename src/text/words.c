@@ -27,8 +27,7 @@ typedef struct splitter {
     bool             chinese_joined; /* Chinese characters are letters */
 } splitter;
 
-/* ---- emitting: append to the word, end the word -------------------------------------------------
- */
+/* Emitting: append to the word, end the word. */
 
 bt_status text_end_word(bt_text_scratch *s, bt_error *err) {
     if (s->word_codepoints == 0) {
@@ -59,8 +58,7 @@ static bt_status emit(const splitter *split, uint32_t c, bool is_punct, bt_error
     return text_put(split->scratch, c, is_punct && split->split_on_punc, err);
 }
 
-/* ---- a word with other than ASCII characters
- * ------------------------------------------------------ */
+/* A word with other than ASCII characters. */
 
 /* The word after lower(), NFD and without Mn, as it is being made. */
 typedef struct mapped_word {
@@ -194,9 +192,6 @@ static bt_status split_word_slowly(const splitter *split, const unsigned char **
     }
     return ended ? BT_OK : emit_word(split, s->codepoints, s->n_codepoints, err);
 }
-
-/* ---- whole texts
- * ------------------------------------------------------------------------------------ */
 
 bt_status text_begin(bt_text_scratch *s, size_t n, size_t growth, bt_error *err) {
     size_t need = 0;

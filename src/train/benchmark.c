@@ -41,9 +41,6 @@ const char *bt_train_phase_name(bt_train_phase phase) {
     return "rest";
 }
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
-
 static void take_apart(const bt_exec_times *times, sample *out) {
     double known = out->phase[BT_PHASE_INPUT];
     out->phase[BT_PHASE_PRODUCTS] = times->products;
@@ -177,9 +174,6 @@ static void set_means(bt_train_benchmark *out, const sample *sums) {
     out->tokens_per_second = (double)sums->n_tokens / sums->seconds;
 }
 
-/* ---- peaks -------------------------------------------------------------------------------------
- */
-
 static const char *precision_name(bt_precision precision) {
     switch (precision) {
     case BT_PRECISION_F32:
@@ -213,9 +207,6 @@ static bt_status measure_peaks(const train_run *run, bt_train_benchmark *out, bt
     }
     return BT_OK;
 }
-
-/* ---- all of it ---------------------------------------------------------------------------------
- */
 
 static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *out,
                            bt_error *err) {

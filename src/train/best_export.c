@@ -27,9 +27,6 @@ static bt_status info_path(const train_run *run, char **folder, char **path, bt_
     return bt_fs_join(*folder, "info.json", path, err);
 }
 
-/* ---- at the start ------------------------------------------------------------------------------
- */
-
 /* What is in the folder of the best checkpoint. */
 typedef struct best_files {
     char          *folder;
@@ -184,9 +181,6 @@ done:
     best_files_deinit(&files);
     return rc;
 }
-
-/* ---- after an evaluation -----------------------------------------------------------------------
- */
 
 static bt_status export_best(train_run *run, const bt_metric_value *values, size_t n,
                              bt_error *err) {

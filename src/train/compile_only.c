@@ -6,9 +6,6 @@
 
 #include <stdio.h>
 
-/* ---- the programs -------------------------------------------------------------------------------
- */
-
 bool compile_fits(const compile_job *job, const bt_train_program *program) {
     return !program->is_too_large &&
            (job->usable_bytes < 0 || program->total_bytes <= job->usable_bytes);
@@ -83,9 +80,6 @@ static bt_status compile_part(const compile_job *job, bool finds_largest, bt_tra
                ? compile_find_largest(job, shape, finds_largest, part, err)
                : BT_OK;
 }
-
-/* ---- all of it ----------------------------------------------------------------------------------
- */
 
 /* A plug-in's text on one line. */
 static void copy_line(char *out, size_t cap, const char *text) {

@@ -135,9 +135,6 @@ done:
     return rc;
 }
 
-/* ---- continuous_train_and_eval
- * ---------------------------------------------------------------------- */
-
 static bt_status fail_no_folder(const char *folder, bt_error *err) {
     return BT_FAIL(
         err, BT_E_CONFIG,

@@ -74,9 +74,6 @@ static bt_status adopt_rate(fact_list *f, const char *path, double value, bt_err
     return value >= 0 && value < 1 ? facts_adopt(f, path, &fact, err) : BT_OK; /* not NaN */
 }
 
-/* ---- the encoder -------------------------------------------------------------------------------
- */
-
 static bt_status adopt_sizes(fact_list *f, const bt_ckpt_sizes *sizes, bt_error *err) {
     const struct {
         const char *path;
@@ -126,9 +123,6 @@ static bt_status adopt_arithmetic(fact_list *f, const bt_ckpt *ckpt, const bt_ck
     BT_TRY(adopt_rate(f, "task.model.head_dropout", facts->classifier_dropout, err));
     return adopt_rate(f, ENCODER ".*.attention_dropout_rate", facts->attention_dropout, err);
 }
-
-/* ---- where the facts are -----------------------------------------------------------------------
- */
 
 void facts_tell(fact_list *f) {
     if (f->told.len > 0 && !bt_str_equal(bt_str_text(&f->told), bt_str_text(&f->last))) {
@@ -246,9 +240,6 @@ static bt_status adopt_module(fact_list *f, const bt_train_args *args, const cha
     return rc;
 }
 
-/* ---- a run that goes on -------------------------------------------------------------------------
- */
-
 /* Keys that facts may have decided, in an order in which each is there when its turn comes. */
 static const char *const decided_keys[] = {
     ENCODER ".type",
@@ -341,9 +332,6 @@ static bt_status adopt_decided(fact_list *f, const bt_conf *then, bt_error *err)
     }
     return BT_OK;
 }
-
-/* ---- all of it ---------------------------------------------------------------------------------
- */
 
 static bt_status adopt_all(fact_list *f, const bt_train_args *args, bool is_dry, bt_error *err) {
     const char *const checkpoint = text_of(f->conf, "task.init_checkpoint");

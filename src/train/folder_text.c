@@ -13,9 +13,6 @@
 
 enum { PATH_MAX_BYTES = 160, VOCAB_MAX_BYTES = 1 << 25 };
 
-/* ---- facts -------------------------------------------------------------------------------------
- */
-
 /* Google's folders say nothing of case, but the vocabulary of a model that lowers it has no capital
  * letters; *lower_case -1: it cannot be told. */
 static bt_status guess_case(const char *vocab_file, int8_t *lower_case, bt_error *err) {
@@ -58,9 +55,6 @@ done:
     bt_free(beside);
     return rc;
 }
-
-/* ---- into a section ----------------------------------------------------------------------------
- */
 
 static bt_status adopt_flag(fact_list *f, const char *path, bool value, bt_error *err) {
     char origin[BT_CONF_ORIGIN_MAX];
@@ -134,9 +128,6 @@ static bt_status adopt_section(fact_list *f, const text_section *text, const cha
     bt_text_facts_deinit(&facts);
     return rc;
 }
-
-/* ---- the sections ------------------------------------------------------------------------------
- */
 
 static bt_status adopt_if_text(fact_list *f, const char *section, bt_data_schema *schema,
                                const char *folder, bt_arena *arena, bt_error *err) {

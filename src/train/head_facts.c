@@ -31,9 +31,6 @@ static bool takes_head(const bt_conf *conf, const char **path) {
            bt_conf_get_str(conf, "task.init_checkpoint", path, NULL) == BT_OK && (*path)[0] != '\0';
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
-
 static bt_status compare_names(const bt_ckpt_head *head, const char *key,
                                const bt_conf_str_list *names, bt_error *err) {
     char ours[BT_LIST_MAX];
@@ -121,9 +118,6 @@ static bt_status take_names(bt_conf *conf, const bt_ckpt_head *head, bt_error *e
     }
     return set_names(conf, head, key, err);
 }
-
-/* ---- problem ----------------------------------------------------------------------------------
- */
 
 #define PROBLEM "task.problem_type"
 

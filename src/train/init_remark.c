@@ -48,9 +48,6 @@ static void remark_activation(const train_run *run, const bt_ckpt *ckpt,
            bt_ckpt_path(ckpt), facts->activation, word);
 }
 
-/* ---- heads -------------------------------------------------------------------------------------
- */
-
 /* Heads of files by how the names of their tensors begin, and what they are for. */
 static const struct {
     const char *begin;

@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- where each parameter comes from -----------------------------------------------------------
- */
-
 static bool is_head_pooler(const train_run *run, int64_t i) {
     return i == run->model->head_pooler.kernel || i == run->model->head_pooler.bias;
 }
@@ -42,9 +39,6 @@ init_source init_source_of(const train_run *run, const bt_ckpt *ckpt, int64_t in
     }
     return (init_source){.kind = INIT_FILE, .name = name};
 }
-
-/* ---- loading -----------------------------------------------------------------------------------
- */
 
 /* Encoder variables that a file of this kind does not hold: "; NAME starts at 0, NAME fresh". */
 static bt_status describe_absent(const train_run *run, const bt_ckpt *ckpt, bt_str *out,

@@ -23,8 +23,6 @@ static bt_status labels_path(const train_run *run, char **path, bt_error *err) {
     return bt_fs_join(run->args->model_dir, "labels.json", path, err);
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
-
 static bt_status adopt_names(bt_task_labels *labels, const json_t *names, const char *path,
                              bt_error *err) {
     bt_status    rc = BT_OK;
@@ -184,8 +182,6 @@ done:
     return rc;
 }
 
-/* ---- names of tables ------------------------------------------------------------------------- */
-
 /* Who took the head without knowing it is told how not to. */
 static const char *source_of(const bt_task_labels *labels) {
     static const char of_file[] =
@@ -212,8 +208,6 @@ bt_status labels_learn(train_run *run, bt_error *err) {
                ? BT_OK
                : bt_task_labels_set(&run->plan.labels, names, n, "task.train_data", err);
 }
-
-/* ---- writing --------------------------------------------------------------------------------- */
 
 static bt_status append_json(bt_str *text, const train_run *run, bt_error *err) {
     const bt_task_labels *const labels = &run->plan.labels;

@@ -126,8 +126,7 @@ bt_status module_give_assets(train_run *run, bt_error *err) {
                : BT_OK;
 }
 
-/* ---- a vocabulary of the user's own -----------------------------------------------------------
- */
+/* A vocabulary of the user's own. */
 
 static bt_status same_bytes(const char *a, const char *b, bool *out, bt_error *err) {
     bt_status rc = BT_OK;

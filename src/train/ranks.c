@@ -13,9 +13,6 @@
 static const char strategy_key[] = "runtime.distribution_strategy";
 static const char together[] = "multi_worker_mirrored";
 
-/* ---- which job ----------------------------------------------------------------------------------
- */
-
 static bool strategy_is_together(const bt_conf *conf) {
     const char *strategy = "";
     return bt_conf_get_str(conf, strategy_key, &strategy, NULL) == BT_OK &&
@@ -63,9 +60,6 @@ bt_status ranks_check_job(const bt_train_args *args, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- facts --------------------------------------------------------------------------------------
- */
 
 enum { MAX_FACTS_BYTES = 60000, MAX_DEPTH = 32, MAX_NAME = 512 };
 
@@ -164,9 +158,6 @@ static bt_status run_facts(const train_run *run, bt_str *out, bt_error *err) {
                           run->vocabulary, labels, run->config.train_steps, bt_exec_isa(run->exec));
 }
 
-/* ---- begin and end ------------------------------------------------------------------------------
- */
-
 bt_status ranks_open(const bt_train_args *args, bt_comm **out, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    facts = BT_STR_INIT;
@@ -205,9 +196,6 @@ bt_status ranks_close(train_run *run, bt_status rc, bt_error *err) {
     run->comm = NULL;
     return rc == BT_OK ? closed : rc;
 }
-
-/* ---- on the way ---------------------------------------------------------------------------------
- */
 
 bt_status ranks_meet(train_run *run, bt_status rc, bt_error *err) {
     enum { STOP, FAILED, N };

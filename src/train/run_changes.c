@@ -73,9 +73,6 @@ typedef struct changes {
     bool            rows_differ; /* what the training files say, whatever they are called */
 } changes;
 
-/* ---- --allow_changed ---------------------------------------------------------------------------
- */
-
 /* The i-th key of the flag's value, or false after the last. */
 static bool nth_key(const char *text, size_t index, char key[KEY_MAX]) {
     for (size_t i = 0; text != NULL && *text != '\0'; i++) {
@@ -122,9 +119,6 @@ static bt_status check_allowed(const changes *c, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- then and now ------------------------------------------------------------------------------
- */
 
 /* What cannot be read cannot be compared; that is said, and no reason to stop. */
 static bt_status load_then(changes *c, bt_error *err) {
@@ -244,9 +238,6 @@ static const char *describe_rows(int64_t n_rows, uint64_t content, char text[64]
                    n_rows, (unsigned)content);
     return text;
 }
-
-/* ---- what is refused ---------------------------------------------------------------------------
- */
 
 static bool is_about_model(const char *path) {
     for (size_t i = 0; i < BT_ARRAY_LEN(model_words); i++) {
@@ -401,9 +392,6 @@ static void tell(const changes *c) {
                    : "");
     }
 }
-
-/* ---- evaluations and predictions ---------------------------------------------------------------
- */
 
 /* Nothing but other words is refused there, so nothing else can be allowed. */
 static bt_status check_allowed_words(const changes *c, bt_error *err) {

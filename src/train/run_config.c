@@ -187,9 +187,6 @@ bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_r
     return BT_OK;
 }
 
-/* ---- once an epoch -----------------------------------------------------------------------------
- */
-
 static bt_status adopt_steps(bt_conf *conf, const char *key, int64_t steps, bt_error *err) {
     const bt_conf_fact fact = {.kind = BT_CONF_FACT_I64, .u.i = steps};
     bool               adopted = false;

@@ -142,9 +142,6 @@ bt_status history_is_torn(const char *path, bool *torn, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- what a run asks ---------------------------------------------------------------------------
- */
-
 /* The newest record of a kind and step. */
 typedef struct recall {
     const char       *kind;

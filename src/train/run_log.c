@@ -51,9 +51,6 @@ void value_add(bt_metric_value *values, size_t *n, const char *name, double valu
     slot->value = value;
 }
 
-/* ---- opening, going back, closing --------------------------------------------------------------
- */
-
 /* Events behind last_step go. */
 static bt_status rewind_events(run_log *log, event_folder *folder, int64_t last_step,
                                int64_t *n_cut, bt_error *err) {
@@ -189,9 +186,6 @@ bt_status run_log_close(run_log *log, bt_error *err) {
     bt_free(log);
     return rc;
 }
-
-/* ---- records -----------------------------------------------------------------------------------
- */
 
 static bt_status append_line(run_log *log, const bt_str *line, bt_error *err) {
     BT_TRY(bt_fs_writer_write(log->jsonl, line->data, line->len, err));
@@ -367,9 +361,6 @@ bt_status run_log_mend_evaluation(run_log *log, int64_t step, const bt_train_sum
     BT_TRY(run_log_void_evaluation(log, step, err));
     return write_events(log, &log->validation, step, recorded->values, recorded->n_values, err);
 }
-
-/* ---- the end -----------------------------------------------------------------------------------
- */
 
 static bool find_final(void *context, const record_line *line) {
     repetition *const r = context;

@@ -35,9 +35,6 @@ struct saver {
     bt_error   problem;
 };
 
-/* ---- one save ---------------------------------------------------------------------------------
- */
-
 static bool is_gone(const char *folder) {
     bt_fs_info info;
     return !bt_fs_is_remote(folder) && bt_fs_stat(folder, &info, NULL) == BT_OK &&
@@ -84,9 +81,6 @@ static void *write_beside(void *arg) {
     atomic_store(&s->status, (int)rc);
     return NULL;
 }
-
-/* ---- beside -----------------------------------------------------------------------------------
- */
 
 size_t saver_state_bytes(const train_run *run) {
     const size_t n_flat =

@@ -26,9 +26,6 @@ bt_status bt_train_check_seeds_mode(bt_conf_mode mode, bt_error *err) {
                    bt_conf_mode_name(mode));
 }
 
-/* ---- one seed ----------------------------------------------------------------------------------
- */
-
 static bt_status set_seed(const bt_train_args *args, int64_t seed, bt_error *err) {
     char           override[64];
     bt_conf_errors errors = BT_CONF_ERRORS_INIT;
@@ -82,9 +79,6 @@ done:
     bt_free(folder);
     return rc;
 }
-
-/* ---- over all seeds ----------------------------------------------------------------------------
- */
 
 static const bt_metric_value *find_value(const bt_train_summary *summary, const char *name) {
     for (size_t i = 0; i < summary->n_values; i++) {

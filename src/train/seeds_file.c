@@ -46,9 +46,6 @@ bt_status seeds_file_put(seeds_file *file, const seed_result *result, bt_error *
     return BT_OK;
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
-
 static bool read_values(json_t *values, bt_train_summary *out) {
     const char *name = NULL;
     json_t     *value = NULL;
@@ -118,9 +115,6 @@ bt_status seeds_file_read(seeds_file *file, const char *path, bt_error *err) {
     bt_free(text);
     return rc;
 }
-
-/* ---- writing -----------------------------------------------------------------------------------
- */
 
 static const char *number_text(double value, char buffer[BT_F64_TEXT_MAX]) {
     return isfinite(value) ? bt_f64_repr(value, buffer) : "null";

@@ -14,9 +14,6 @@
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 
-/* ---- saving
- * ------------------------------------------------------------------------------------------ */
-
 /* The engine's buffers as they are, settled before: no copy of the weights. */
 static void fill_view(const train_run *run, bt_ckpt_train *out) {
     out->table = &run->model->table;
@@ -130,9 +127,6 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
     }
     return save_into(run, run->best_saves, folder, name, info, false, err);
 }
-
-/* ---- restoring
- * ---------------------------------------------------------------------------------------- */
 
 /* Right into the engine's buffer, where what the file does not hold stays. NULL: slots that the
  * engine does not keep are not read. */

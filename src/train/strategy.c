@@ -56,9 +56,6 @@ static const bt_conf_field strategy_fields[] = {
     {"task_index", BT_CONF_FIELD_I32, offsetof(strategy_keys, task_index)},
 };
 
-/* ---- what is asked for ------------------------------------------------------------------------
- */
-
 typedef struct strategy_check {
     const bt_conf      *conf;
     bt_conf_errors     *errors; /* NULL: the first one is the failure */
@@ -202,9 +199,6 @@ bt_status bt_train_check_strategy(const bt_conf *conf, bt_conf_errors *errors, b
     return check(&c);
 }
 
-/* ---- what it comes to -------------------------------------------------------------------------
- */
-
 static void tell_unused(const strategy_check *c) {
     const strategy_keys *const k = &c->keys;
     if (c->row->devices == ON_TPUS && k->n_gpus > 0) {
@@ -239,9 +233,6 @@ bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err) {
                           .shares = c.keys.shares};
     return BT_OK;
 }
-
-/* ---- the devices ------------------------------------------------------------------------------
- */
 
 /* What to look at where the plug-in is there and finds no device. */
 static const char *const device_hints[BT_PJRT_N_KINDS] = {
@@ -335,9 +326,6 @@ static bt_status count_replicas(train_run *run, bt_error *err) {
     }
     return check_shares(run, s->n_replicas, err);
 }
-
-/* ---- devices that are not here ------------------------------------------------------------------
- */
 
 static bt_status fail_target(const train_run *run, const char *what, const char *value,
                              const char *why, bt_error *err) {

@@ -81,9 +81,6 @@ static bt_status read_checked(bt_bundle *bundle, const bt_bundle_entry *entry, u
     return check_crc(file, entry, crc, err);
 }
 
-/* ---- partitioned variables
- * ------------------------------------------------------------------------ */
-
 static int compare_key(const void *key, const void *part) {
     const bt_bytes *const    a = key;
     const bundle_part *const p = part;
@@ -196,9 +193,6 @@ bt_status bt_bundle_read(bt_bundle *bundle, const bt_bundle_entry *entry, void *
                                : read_checked(bundle, entry, dst, NULL, err);
 }
 
-/* ---- strings
- * --------------------------------------------------------------------------------------- */
-
 static bt_status fail_strings(const bt_bundle *bundle, const bt_bundle_entry *entry,
                               bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT,
@@ -281,9 +275,6 @@ bt_status bt_bundle_read_strings(bt_bundle *bundle, const bt_bundle_entry *entry
     *values = block;
     return BT_OK;
 }
-
-/* ---- everything
- * -------------------------------------------------------------------------------------- */
 
 static bt_status verify_entry(bt_bundle *bundle, const bt_bundle_entry *entry, uint8_t *scratch,
                               bt_error *err) {

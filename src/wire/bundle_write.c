@@ -121,9 +121,6 @@ bt_status bt_bundle_add_strings(bt_bundle_writer *writer, const char *name, int3
     return BT_OK;
 }
 
-/* ---- the index
- * ---------------------------------------------------------------------------------------- */
-
 static bt_status put_nonzero(bt_str *out, uint32_t field, int64_t value, bt_error *err) {
     return value == 0 ? BT_OK : pw_put_int(out, field, (uint64_t)value, err);
 }

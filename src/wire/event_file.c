@@ -172,9 +172,6 @@ bool bt_events_is_orphan(const bt_events_writer *writer) {
     return bt_fs_writer_is_orphan(writer->file);
 }
 
-/* ---- reading
- * --------------------------------------------------------------------------------------- */
-
 static bool parse_tensor(bt_bytes bytes, bt_event *out) {
     bt_reader r = pw_open(bytes);
     while (bt_reader_left(&r) > 0) {

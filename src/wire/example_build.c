@@ -47,8 +47,7 @@ static bt_status add_entry(bt_example_builder *builder, const char *key, bt_feat
     return pw_put_bytes(out, (uint32_t)kind, list->data, list->len, err);
 }
 
-/* ---- packed integers: most of a record
- * -------------------------------------------------------------- */
+/* Packed integers: most of a record. */
 
 enum { VARINT_MAX_BYTES = 10 };
 

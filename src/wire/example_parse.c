@@ -134,9 +134,6 @@ const bt_feature *bt_example_find(const bt_example *example, const char *key) {
     return NULL;
 }
 
-/* ---- lists --------------------------------------------------------------------------------------
- */
-
 static bt_status fail_kind(const bt_feature *feature, bt_feature_kind want, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT, "feature %.*s: %s expected, got %s", (int)feature->key.n_bytes,
                    (const char *)feature->key.data, bt_feature_kind_name(want),
@@ -276,9 +273,6 @@ bt_status bt_feature_read_bytes(const bt_feature *feature, bt_bytes *dst, size_t
     *n = count;
     return BT_OK;
 }
-
-/* ---- fixed lengths ------------------------------------------------------------------------------
- */
 
 static bt_status require(const bt_example *example, const char *key, bt_feature_kind kind,
                          const bt_feature **out, bt_error *err) {

@@ -257,9 +257,6 @@ void bt_graph_deinit(bt_graph *graph) {
     *graph = (bt_graph){0};
 }
 
-/* ---- serializing
- * --------------------------------------------------------------------------------- */
-
 /* proto3: zero values are left out */
 static bt_status put_number(bt_str *out, uint32_t field, int32_t value, bt_error *err) {
     return value == 0 ? BT_OK : pw_put_int(out, field, (uint64_t)value, err);
@@ -319,9 +316,6 @@ done:
     bt_str_deinit(&scratch);
     return rc;
 }
-
-/* ---- looking things up
- * ---------------------------------------------------------------------------- */
 
 static int32_t find_sorted(const bt_graph_node *node, const char *name) {
     size_t low = 0;

@@ -34,8 +34,6 @@ def skip(reason):
     sys.exit(77)
 
 
-# ---- counting ----------------------------------------------------------------------------------
-
 def plain_name(name):
     """Without what the compiler (clones) and callgrind (recursion) append."""
     return re.sub(r"(\.(part|constprop|isra|cold)(\.\d+)?)+$", '', re.sub(r"'\d+$", '', name))
@@ -87,8 +85,6 @@ def count_instructions(program, n_steps):
                      % name)
     return {name: n / n_steps for name, n in counts.items()}
 
-
-# ---- comparing ---------------------------------------------------------------------------------
 
 def make_budget(counts):
     total = sum(counts.values())
@@ -143,8 +139,6 @@ def check_itself():
     assert 'Grew most: new +110 (0 -> 110)' in compare({**counts, 'new': 110.0}, budget, 'x')
     assert 'Shrank most: a -150 (600 -> 450)' in compare({**counts, 'a': 450.0}, budget, 'x')
 
-
-# ---- the test ----------------------------------------------------------------------------------
 
 def check_build():
     """Only an optimised build has the count that users pay for."""

@@ -61,7 +61,7 @@ BAD = [
     ('squad', 3, 'train.tf_record', DEV + 'input_path=train.tf_record', None),
     ('pairs', 3, 'rows', TRAIN + 'right_input_path=x.txt', 'nan\n'),
     ('pairs', 2, 'max_sequence_length', 'task.model.max_sequence_length=8', None),
-    # ---- flags and keys
+    # flags and keys
     ('sentence', 2, 'nosuch', 'trainer.nosuch=1', None),
     ('sentence', 2, 'train_steps', 'trainer.train_steps=many', None),
     ('sentence', 2, 'threads', 'runtime.threads=-3', None),
@@ -78,7 +78,7 @@ BAD = [
     ('sentence', 2, 'type', 'task.model.encoder.type=bigbird', None),
     ('sentence', 2, 'held_out', TRAIN + 'held_out=evaluation,' + TRAIN + 'held_out_share=2.0', None),
     ('pairs', 2, 'pooling', 'task.model.pooling=nosuch', None),
-    # ---- data
+    # data
     ('sentence', 3, 'x.tsv', TRAIN + 'input_path=x.tsv', b'\xff\xfes\x00'),
     ('sentence', 3, 'x.tsv', TRAIN + 'input_path=x.tsv', '<!DOCTYPE html><html></html>'),
     ('sentence', 3, 'x.tsv', TRAIN + 'input_path=x.tsv',

@@ -70,8 +70,7 @@ static void *read_golden(const trajectory *t, const bt_st_entry *entry) {
     return values;
 }
 
-/* ---- the job: records, configuration, ckpt-0 --------------------------------------------------
- */
+/* The job: records, configuration, ckpt-0. */
 
 static void add_int_row(trajectory *t, const char *key, const int32_t *values, int64_t n) {
     assert_ok(bt_example_add_i32(&t->example, key, values, (size_t)n, err));
@@ -265,9 +264,6 @@ static void run_program(const trajectory *t, const char *mode_name, const char *
     }
 }
 
-/* ---- comparing ---------------------------------------------------------------------------------
- */
-
 /* The true gradient of these is 0: what is stored is rounding noise (MANIFEST.md). */
 static bool is_noise(const bt_param *param) {
     return bt_str_ends_with(param->name, "self_attention/key/bias");
@@ -385,9 +381,6 @@ static void compare_log(trajectory *t) {
     bt_free(norms);
     bt_free(rates);
 }
-
-/* ---- evaluation
- * -------------------------------------------------------------------------------------------- */
 
 /* The last validation record of metrics.jsonl; json_decref it. */
 static json_t *last_evaluation(const trajectory *t) {

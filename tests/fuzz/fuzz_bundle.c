@@ -16,9 +16,6 @@
 
 enum { HAS_KEYS = 2, MAX_ENTRIES = 100, MAX_READ_BYTES = 1 << 16 };
 
-/* ---- checksums ---------------------------------------------------------------------------------
- */
-
 typedef struct place {
     uint64_t dtype;
     uint64_t n_elements;
@@ -96,9 +93,6 @@ static void mend_entry(uint8_t *entry, size_t n, uint8_t *data, size_t size) {
     bt_store_u32le(p.crc, bt_crc32c_mask(crc));
 }
 
-/* ---- the index ---------------------------------------------------------------------------------
- */
-
 /* A byte of length and so many bytes, or as many as there are; moves *at behind them. */
 static uint8_t *take(uint8_t *text, size_t size, size_t *at, size_t *n) {
     uint8_t *const piece = text + *at + 1;
@@ -135,9 +129,6 @@ static bt_status build(uint8_t how, uint8_t *text, uint8_t *data, size_t size,
     }
     return bt_sstable_finish(builder, table, NULL);
 }
-
-/* ---- reading -----------------------------------------------------------------------------------
- */
 
 static void read_tensors(bt_bundle *bundle) {
     for (size_t i = 0; i < bt_bundle_n_entries(bundle); i++) {

@@ -20,8 +20,6 @@ static void require(bool is_so) {
     }
 }
 
-/* ---- parsers --------------------------------------------------------------------------------- */
-
 static void try_hello(const uint8_t *data) {
     comm_hello hello;
     uint8_t    again[COMM_HELLO_BYTES];
@@ -73,8 +71,6 @@ static void try_words(const char *text, bool is_job) {
     require(!comm_address_parse(text, host, &port) || (host[0] != '\0' && port > 0));
     require(!comm_first_host(text, host) || host[0] != '\0');
 }
-
-/* ---- frames ---------------------------------------------------------------------------------- */
 
 typedef struct world {
     bt_comm     comm;

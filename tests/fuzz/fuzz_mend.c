@@ -12,8 +12,7 @@ static uint32_t masked(const uint8_t *data, size_t n) {
     return bt_crc32c_mask(bt_crc32c(0, data, n));
 }
 
-/* ---- TFRecord: u64 length, its crc, data, their crc -------------------------------------------
- */
+/* TFRecord: u64 length, its crc, data, their crc. */
 
 void fuzz_mend_records(uint8_t *data, size_t n) {
     for (size_t at = 0; n - at >= 12;) {
@@ -28,8 +27,7 @@ void fuzz_mend_records(uint8_t *data, size_t n) {
     }
 }
 
-/* ---- sorted-string table: blocks, each with a type and a crc behind it -------------------------
- */
+/* Sorted-string table: blocks, each with a type and a crc behind it. */
 
 enum { FOOTER_BYTES = 48, HANDLES_BYTES = 40 };
 
@@ -90,8 +88,7 @@ void fuzz_mend_table(uint8_t *data, size_t n) {
     }
 }
 
-/* ---- tar: blocks of 512 bytes; the sum of a header's bytes, in octal digits, is part of it -----
- */
+/* Tar: blocks of 512 bytes; the sum of a header's bytes, in octal digits, is part of it. */
 
 enum { TAR_BLOCK = 512, TAR_SUM = 148, TAR_SUM_BYTES = 8, TAR_SIZE = 124, TAR_SIZE_BYTES = 12 };
 
@@ -123,9 +120,6 @@ void fuzz_mend_tar(uint8_t *data, size_t n) {
         at = size > n - at ? n : at + (size_t)size;
     }
 }
-
-/* ---- packing ----------------------------------------------------------------------------------
- */
 
 void fuzz_pack(fuzz_packing packing, const uint8_t *data, size_t n, bt_str *out) {
     static const int window_bits[] = {[FUZZ_GZIP] = 15 + 16, [FUZZ_ZLIB] = 15};

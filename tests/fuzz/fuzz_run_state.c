@@ -32,9 +32,6 @@ static const bt_metrics_config sets[N_SETS] = {
     {names_of_spans, BT_ARRAY_LEN(names_of_spans), 2, false, BT_METRIC_OF_TOKENS, 0.5, NULL},
 };
 
-/* ---- metrics -----------------------------------------------------------------------------------
- */
-
 static void update(bt_metrics *metrics) {
     static const int64_t offsets[N_SEQS + 1] = {0, 2, N_TOKENS};
     static const int32_t labels[N_TOKENS] = {1, 0, 1, 1};
@@ -95,9 +92,6 @@ static void read_metrics(const bt_metrics_config *set, bt_reader *bytes) {
     bt_metrics_free(metrics);
 }
 
-/* ---- the data ----------------------------------------------------------------------------------
- */
-
 static bt_data_stream *stream;
 
 static void close_stream(void) {
@@ -153,9 +147,6 @@ static void read_data(bt_data_cursor cursor) {
         abort();
     }
 }
-
-/* ---- the rest ----------------------------------------------------------------------------------
- */
 
 /* A run adds to them: not to what would overflow. */
 static void check_counts(const run_state *state) {

@@ -3,7 +3,8 @@
 """Rules of the house that no compiler flag holds.
 
 Banned functions, files under 700 lines, the licence line and the header comment, unique snake_case
-file names, no unfinished-work words, no paths of somebody's machine.
+file names, no unfinished-work words, no paths of somebody's machine, no section banners (clang-format
+breaks them, and a file that needs them is two files).
 usage: check_style.py [ROOT] | check_style.py --self-test
 """
 import os
@@ -39,6 +40,8 @@ FOREIGN_MEMORY = re.compile(r"libc's memory|jansson's own memory|realpath|getlin
 
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|not imple" r"mented)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.$}/-])/(work|root)/\w")
+# a line of a comment that is drawn, not written: /* ---- rows ----, * ------- */, # ==== more
+BANNER = re.compile(r"^\s*(/\*|//|\*|#)[ /]*([-=*#~])\2{2}|^\s*(/\*|//|\*|# ).*([-=~])\4{7,}\s*(\*/)?\s*$")
 COMMENT_OR_STRING = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 
@@ -93,6 +96,11 @@ def check_words(path, text):
     return problems
 
 
+def check_banners(path, text):
+    return [f"{path}:{number}: a section banner: write a plain comment where it says something, or a file of its own"
+            for number, line in enumerate(text.split("\n"), 1) if BANNER.match(line)]
+
+
 def check_file(path, text):
     problems = []
     suffix = os.path.splitext(path)[1]
@@ -101,6 +109,7 @@ def check_file(path, text):
         if n_lines >= MAX_LINES:
             problems.append(f"{path}: {n_lines} lines, at most {MAX_LINES - 1}: split it")
         problems += check_header(path, text)
+        problems += check_banners(path, text)
         if not re.fullmatch(r"[a-z0-9_]+\.[a-z]+", os.path.basename(path)):
             problems.append(f"{path}: file names are snake_case")
     if suffix in CODE:
@@ -146,13 +155,18 @@ def self_test():
         "tools/eight.py": "print('no licence')\n",
         "docs/nine.md": "see /wo" + "rk/main/x\n",
         "src/a/ten.c": head + "void h(char *s) { free(s); }\n",
+        "src/a/twelve.c": head + "/* ---- rows ---------\n */\n",
+        "src/a/thirteen.c": head + "/* rows\n * ------------ */\n",
+        "src/a/fourteen.h": head + "/* ---- rows */\n",
+        "tools/fifteen.py": "# SPDX-License-Identifier: Apache-2.0\n# ---- rows ----\n",
         "src/a/eleven.c": head + "void *i(void) { return json_loads(\"1\", 0, 0); }\n",
     }
     good = {
         "src/a/good.c": head + "/* strcpy( and malloc( in words */\nconst char *s = \"atoi(\";\n",
         "src/a/twin.c": head + "void bt_free(void *p);\n",
         "src/a/path.c": head + "char *p = realpath(a, NULL); /* libc's memory */ free(p);\n",
-        "tools/fine.py": "# SPDX-License-Identifier: Apache-2.0\n",
+        "src/a/plain.h": head + "/* Rows -- and more --- of them: a\n * - b\n * --flag */\nint *a; /* -1 */\n",
+        "tools/fine.py": "# SPDX-License-Identifier: Apache-2.0\n# -x: y\n",
     }
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)

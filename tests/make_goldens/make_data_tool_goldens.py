@@ -17,8 +17,6 @@ LENGTH = 16
 CASES = []
 
 
-# ---- records
-
 def entry(key, value):
     return message(1, message(1, key.encode()) + message(2, value))
 
@@ -90,8 +88,6 @@ def tagging_records(sentences, labels):
     return out
 
 
-# ---- cases
-
 def case(out, name, args, files, outputs, meta, tfds=None):
     """files: path -> text or bytes below in/; outputs: path -> records; meta: a dict."""
     folder = os.path.join(out, name)
@@ -126,8 +122,6 @@ def class_meta(processor, n_train, n_labels, n_eval=None, tests=(), **more):
         meta['eval_data_size'] = n_eval
     return meta
 
-
-# ---- sets that TFDS prepared
 
 def tfds_record(features):
     def value(v):
@@ -226,8 +220,6 @@ def make_tfds(out):
          {'train': rows_of([(r['text'], None, r['label']) for r in score])}, meta, tfds=True)
 
 
-# ---- SuperGLUE's .jsonl
-
 def jsonl(rows):
     return ''.join(json.dumps(r) + '\n' for r in rows)
 
@@ -262,8 +254,6 @@ def make_superglue(out):
          {'train': [wic_record(0, long_a, long_b, 'unaffable', 1),
                     wic_record(1, 'a cat', 'the cat', 'cat', 0)]}, class_meta('WiC', 2, 2))
 
-
-# ---- several languages
 
 def tsv(*rows):
     return ''.join('\t'.join(r) + '\n' for r in rows)
@@ -339,8 +329,6 @@ def make_retrieval(out):
          {'processor_type': 'TATOEBA', 'max_seq_length': LENGTH, 'number_eval_data': {},
           'number_test_data': {'de-en.de': 2, 'de-en.en': 1}})
 
-
-# ---- tagging
 
 PANX = ['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC', 'B-ORG', 'I-ORG']
 UDPOS = ('ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X').split()

@@ -72,9 +72,6 @@ def dev_file(version_2):
                              if not version_2 else (SHORT, [question(21, 'the', SHORT, 'cat')]))]}
 
 
-# ---- windows
-
-
 def words_of(context):
     words, places, before = [], [], True
     for ch in context:
@@ -169,9 +166,6 @@ def record(i, window):
                                      for k, v in features)))
 
 
-# ---- answers
-
-
 def f32(x):
     return struct.unpack('<f', struct.pack('<f', x))[0]
 
@@ -257,9 +251,6 @@ def answers(data, logits, version_2, n_best, longest, threshold):
             odds[qa['id']] = f32(f32(null[0] - best[1]) - best[2]) if best else null[0]
             predictions[qa['id']] = best[0] if best and not odds[qa['id']] > threshold else ''
     return predictions, nbest, odds
-
-
-# ---- scores
 
 
 def normalize(text):

@@ -25,7 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = 'Phases.test_table'
 # name: (source, changes, loop, test, environment[, program])
 MUTATIONS = {
-    # ---- what is saved
+    # what is saved
     'a folder is not synced after a rename': (
         'src/fs/fs_write.c',
         [('rc = sync_fd(fd, path, err);\n        (void)close(fd);', '(void)close(fd);')],
@@ -80,7 +80,7 @@ MUTATIONS = {
     'data are read without a look for journals': (
         'src/fs/fs_commit.c', [('access(folder, R_OK | X_OK) != 0) {', 'true) {')],
         'together_predictions.py', 'Readers.test_training_finishes', {}),
-    # ---- the same run
+    # the same run
     'records behind the restored step stay': (
         'src/train/run_history.c', [('        if (does) {', '        if (false) {')],
         'records.py', 'Whole.test_tails', {}),
@@ -91,7 +91,7 @@ MUTATIONS = {
         'src/train/run_changes.c',
         [('then != 0 && c->run->vocabulary != 0 && then != c->run->vocabulary;', 'false;')],
         'changed_keys.py', 'Changed.test_other_words', {}),
-    # ---- signals and hangs
+    # signals and hangs
     'a hang-up is no stop': (
         'src/base/stop.c', [('   {SIGHUP, "SIGHUP"},', '')],
         'signals.py', '-k test_training', {'BT_TEST_SLOW': '1'}),
@@ -125,7 +125,7 @@ MUTATIONS = {
                                        'if (moved_in_span < 0) {')],
         '../remote/waits.py', 'Waits.test_slow_bodies_are_told_by_their_speed',
         {'BT_TEST_SLOW': '1'}),
-    # ---- stores
+    # stores
     'what S3 kept is not compared': (
         'src/fs/remote/s3_upload.c', [('*same = crc == sent->crc32c;', '*same = true;')],
         '../remote/s3.py', 'Uploads.test_damage_that_stays', {}),
@@ -173,7 +173,7 @@ MUTATIONS = {
         'src/fs/remote/hf_cache.c', [('*whole = strcmp(hex, in->file->etag) == 0;',
                                       '*whole = true;')],
         '../remote/hf.py', 'Cache.test_damage', {}, 'bert-tokenize'),
-    # ---- failing allocations and hostile input
+    # failing allocations and hostile input
     'no memory for JSON means that it is none': (
         'src/fs/fs_json.c', [('return refused ? BT_FAIL(err, BT_E_NOMEM',
                               'return false ? BT_FAIL(err, BT_E_NOMEM')],

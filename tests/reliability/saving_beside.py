@@ -43,7 +43,7 @@ class Beside(faults.FaultCase):
     def last_step(self):
         return max([step for (_, step), _ in compare.records(self.path(VICTIM))] or [0])
 
-    # ---- the same bits ----
+    # the same bits
 
     def check_same(self, task, override=''):
         straight = self.straight(task, override)
@@ -72,7 +72,7 @@ class Beside(faults.FaultCase):
     def test_another_optimizer(self):
         self.check_same('sentence', 'trainer.optimizer_config.optimizer.type=sgd')
 
-    # ---- beside, and in order ----
+    # beside, and in order
 
     def order(self, **how):
         result = self.run_job('sentence', VICTIM,
@@ -100,7 +100,7 @@ class Beside(faults.FaultCase):
         self.assertLess(saved[0], place(r'train \| step +20 '))
         self.assertNotIn('the copy that is saved', result.stderr)
 
-    # ---- whatever happens to it ----
+    # whatever happens to it
 
     def test_killed(self):
         """In the middle of a save, when the steps are beyond it."""
@@ -164,7 +164,7 @@ class Beside(faults.FaultCase):
         self.assertGreater(int(latest.split('-')[1]), 15)
         self.ends()
 
-    # ---- the test of the tests ----
+    # the test of the tests
 
     def test_mutation(self):
         """Without the copy the steps change what is being written."""

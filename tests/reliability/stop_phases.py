@@ -39,7 +39,7 @@ def phase(program='bert-train', **facts):
     return add
 
 
-# ---- bert-train: nothing to save -----------------------------------------------------------------
+# bert-train: nothing to save
 
 @phase(hard=True)
 def scanning_a_table(case):
@@ -154,7 +154,7 @@ def a_benchmark(case):
     return case.train(mode='train', more=['--benchmark'], env=case.slow('train.tsv', 'pread', ms=200))
 
 
-# ---- bert-train: saved ---------------------------------------------------------------------------
+# bert-train: saved
 
 @phase(saved=True, within=3.0)
 def training(case):
@@ -202,8 +202,6 @@ def saving_to_a_store_that_stalls(case):
     case.server.store.faults.append(Fault('stall', when='upload', times=1))
     return program, lambda: True
 
-
-# ---- bert-train and places elsewhere -------------------------------------------------------------
 
 @phase(remote=True)
 def a_download_of_data(case):
@@ -275,8 +273,6 @@ def an_upload_of_predictions(case):
                       env=case.env), case.asked('upload')
 
 
-# ---- create-finetuning-data ----------------------------------------------------------------------
-
 @phase('create-finetuning-data', hard=True)
 def reading_rows(case):
     return case.data_tool(env=case.slow('dev.tsv', ms=300))
@@ -329,8 +325,6 @@ def an_upload_of_records(case):
     return case.data_tool(out='gs://bucket/made', n_rows=50, env=case.env), case.asked('upload')
 
 
-# ---- bert-tokenize -------------------------------------------------------------------------------
-
 @phase('bert-tokenize')
 def waiting_for_lines(case):
     source, _sink = case.pipe()
@@ -373,8 +367,6 @@ def repeating_a_request_for_its_vocabulary(case):
     return case.tool(['bert-tokenize', '--vocab_file=gs://bucket/vocab.txt', 'train.tsv'],
                      env=case.env), REPEAT
 
-
-# ---- bert-checkpoint -----------------------------------------------------------------------------
 
 def checkpoint(case, words, **how):
     case.trained('pre')
@@ -420,8 +412,6 @@ def repeating_a_request_for_a_checkpoint(case):
     case.gone()
     return case.tool(['bert-checkpoint', 'verify', 'gs://bucket/pre/ckpt-5'], env=case.env), REPEAT
 
-
-# ---- the table -----------------------------------------------------------------------------------
 
 def plan(phases, is_long):
     """[(phase, first, second or None)]: each signal once at least with each program."""

@@ -40,9 +40,6 @@ static bool is_writable(void) {
     return bt_str_starts_with(root, "gs://") || bt_str_starts_with(root, "s3://");
 }
 
-/* ---- looking and reading -----------------------------------------------------------------------
- */
-
 static bt_status look(void *context, bt_error *err) {
     bt_fs_info  info = {0};
     bt_fs_names names = BT_FS_NAMES_INIT;
@@ -119,9 +116,6 @@ static bt_status download(void *context, bt_error *err) {
     return bt_fs_download(at("big"), context, &limits, sha256, err);
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
-
 static void remove_made(void *context) {
     (void)context;
     assert_ok(bt_fs_remove(at("made"), err));
@@ -194,8 +188,6 @@ static void unlock(void *context) {
     (void)context;
     assert_ok(bt_fs_remove(at(BT_FS_LOCK_NAME), err));
 }
-
-/* ---- */
 
 static void test_reading(void **state) {
     (void)state;

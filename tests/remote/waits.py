@@ -122,7 +122,7 @@ class Waits(remote_case.RemoteCase):
                             'https://127.0.0.1:%d/x.safetensors' % raw.port)
         self.one_error(result)
 
-    # ---- signals -------------------------------------------------------------------------------
+    # signals
 
     def start(self, model_dir='gs://bucket/out', override='', program='bert-train', args=None):
         paths = 'task.train_data.input_path=gs://bucket/data/train*,' \

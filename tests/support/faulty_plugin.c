@@ -29,8 +29,7 @@ static long number(const char *name, long otherwise) {
     return text != NULL && text[0] != '\0' ? strtol(text, NULL, 10) : otherwise;
 }
 
-/* ---- an error of its own among the real ones --------------------------------------------------
- */
+/* An error of its own among the real ones. */
 
 struct PJRT_Error {
     int unused;
@@ -60,9 +59,6 @@ static PJRT_Error *error_code(PJRT_Error_GetCode_Args *args) {
     args->code = (PJRT_Error_Code)number("BT_FAULTY_CODE", PJRT_Error_Code_INTERNAL);
     return NULL;
 }
-
-/* ---- the device -------------------------------------------------------------------------------
- */
 
 static void drop_results(const PJRT_LoadedExecutable_Execute_Args *args) {
     PJRT_Executable                         *executable = NULL;
@@ -135,9 +131,6 @@ static PJRT_Error *memory_stats(PJRT_Device_MemoryStats_Args *args) {
     args->bytes_limit_is_set = true;
     return NULL;
 }
-
-/* ---- the table --------------------------------------------------------------------------------
- */
 
 static const PJRT_Api *real_table(void) {
     void *const library = dlopen(getenv("BT_FAULTY_PLUGIN"), RTLD_NOW | RTLD_LOCAL);

@@ -76,7 +76,7 @@ TSV = {"train.tsv": "sentence\tlabel\nthe cat\t1\n"}
 
 # flags, files, exit status, piece of the error; of the warning with status 0 (None: there is none)
 CASES = [
-    # ---- only warned of
+    # only warned of
     (classification("SST-2", "--vocab_file={in}/v"), dict(TSV, v=CASED), 0,
      "v: 1000 of 1004 pieces have upper-case letters, but the text is lower-cased: is --do_lower_case=f"),
     (classification("SST-2", "--vocab_file={in}/v", "--nodo_lower_case"), dict(TSV, v=CASED), 0, None),
@@ -91,12 +91,12 @@ CASES = [
     (retrieval("tatoeba", TRAIN, TEST, "--languages=de"), {"de-en.de": "a\n", "de-en.en": "b\n"}, 0,
      "tatoeba has no training data: nothing is written to "),
     (tfds("dataset=t", INPUT), text_set([ROW]), 0, "--input_data_dir is not read: --tfds_params names"),
-    # ---- outputs that would replace inputs
+    # outputs that would replace inputs
     (classification("SST-2")[:2] + ["--train_data_output_path={in}/../in/train.tsv"], TSV, CONFIG,
      "/in/../in/train.tsv is an input, too ("),
     (classification("SST-2", "--meta_data_file_path={in}/train.tsv"), TSV, CONFIG, "is an input, too"),
     (classification("SST-2")[:2] + ["--train_data_output_path=/dev/null"], TSV, 0, None),
-    # ---- TFDS
+    # TFDS
     (tfds("dataset=t"), text_set([ROW], [ROW]), 0, None),
     (tfds("dataset=u"), text_set([ROW]), DATA, "TFDS has not prepared 'u' there (looked for "),
     (tfds("dataset=t:2.0.0"), text_set([ROW]), DATA, "TFDS has not prepared 't:2.0.0' there"),
@@ -156,7 +156,7 @@ CASES = [
     (["--classification_task_name=COLA", TRAIN], {}, CONFIG, "COLA needs --input_data_dir"),
     (["--classification_task_name=CB", TRAIN], {}, CONFIG, "CB needs --input_data_dir: the folder wi"),
     (["--tfds_params=dataset=t", TRAIN], {}, DATA, "/tensorflow_datasets: TFDS has not prepared 't'"),
-    # ---- .jsonl
+    # .jsonl
     (classification("CB"), {"train.jsonl": line(CB)}, 0, None),
     (classification("CB"), {}, DATA, "/in/train.jsonl: no such file"),
     (classification("CB"), {"train.jsonl": line(CB) + '{"a" 1}\n'}, DATA, "train.jsonl:2:"),
@@ -175,7 +175,7 @@ CASES = [
      "max_seq_length 4 is too small: the word 'c' leaves no room"),
     (classification("AX-g"), {"AX-g.jsonl": line(CB)}, CONFIG, "AX-g has test data only"),
     (["--classification_task_name=AX-g", INPUT], {}, CONFIG, "--test_data_output_path must be given"),
-    # ---- tab separated, several languages
+    # tab separated, several languages
     (classification("XTREME-XNLI"), {"train-en.tsv": "a\tb\tneutral\n"}, 0, None),
     (classification("XTREME-XNLI"), {"train-en.tsv": "a\tb\tneutral\n\n"}, DATA,
      "train-en.tsv:2: expected at least 3 tab separated columns, got 0"),
@@ -203,13 +203,13 @@ CASES = [
     (classification("PAWS-X"), {"en/train.tsv": "id\ts\ts\tl\n"}, DATA, "there are no rows of data"),
     (classification("XNLI", EVAL)[:2] + [EVAL], {"xnli.dev.tsv": "h\nxx\tneutral\t\t\t\t\ta\tb\n"}, DATA,
      "xnli.dev.tsv:2: unknown language 'xx' in column 1"),
-    # ---- IMDB
+    # IMDB
     (classification("IMDB"), {"train/neg/1.txt": "a"}, DATA, "/in/train/pos: no such folder"),
     (classification("IMDB"), {"train/neg/1.txt": "a\nb\xff".encode("latin-1"), "train/pos/1.txt": ""},
      DATA, "/in/train/neg/1.txt: byte 4 (0xff) is not valid UTF-8"),
     (classification("IMDB"), {"train/neg/x": "", "train/pos/x": ""}, DATA, "there are no rows of data"),
     (classification("IMDB", TEST), {"train/neg/x": ""}, CONFIG, "leave out --test_data_output_path"),
-    # ---- retrieval
+    # retrieval
     (retrieval("bucc", EVAL, "--languages=de"), {"de-en.dev.de": "de_1\tx\n", "de-en.dev.en": "en-1\tx"},
      DATA, "de-en.dev.de:1: 'de_1' is no id of a sentence; expected LANGUAGE-NUMBER"),
     (retrieval("bucc", EVAL, "--languages=de"), {"de-en.dev.de": "de-1\tx\n", "de-en.dev.en": "en-\tx"},
@@ -222,7 +222,7 @@ CASES = [
     (retrieval("bucc"), {"x": ""}, CONFIG, "--eval_data_output_path or --test_data_output_path must"),
     (retrieval("bucc", "--test_data_output_path={in}/x", "--languages=de"),
      {"x": "", "de-en.test.de": "de-1\tx", "de-en.test.en": "en-1\tx"}, RESOURCES, "/in/x"),
-    # ---- tagging
+    # tagging
     (tagging("panx"), {"train-en.tsv": "a\tO\tx\n"}, DATA, "train-en.tsv:1: more than two columns"),
     (tagging("panx"), {"train-en.tsv": "a\tO\nb\tB-MISC\n"}, DATA,
      "train-en.tsv:2: unknown label 'B-MISC'; expected O, B-PER, I-PER, B-LOC, I-LOC, B-ORG, I-ORG"),

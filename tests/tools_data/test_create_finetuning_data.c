@@ -78,9 +78,6 @@ static size_t count_entries(const char *folder) {
     return n;
 }
 
-/* ---- own goldens
- * ---------------------------------------------------------------------------------- */
-
 static void test_own_goldens(void **state) {
     (void)state;
     static const struct {
@@ -116,9 +113,6 @@ static void test_own_goldens(void **state) {
         }
     }
 }
-
-/* ---- Model Garden's goldens
- * ------------------------------------------------------------------------- */
 
 static const struct {
     const char *folder; /* of the raw files */
@@ -199,8 +193,7 @@ static void test_mrpc_two_forms(void **state) {
     assert_int_equal(check_outputs(forms[0], forms[1], "MRPC"), 4);
 }
 
-/* ---- small inputs of our own: spellings, partial outputs, bad input
- * ----------------------------------- */
+/* Small inputs of our own: spellings, partial outputs, bad input. */
 
 /* A folder "in" with the files of the SST-2 layout, and where the outputs go. */
 typedef struct small_case {

@@ -100,9 +100,6 @@ static void cpu_destroy(bt_exec *base) {
     bt_free(exec);
 }
 
-/* ---- flat buffers -------------------------------------------------------------------------------
- */
-
 bt_optim_buffers exec_optim_buffers(exec_cpu *exec) {
     bt_optim_buffers buffers = {.param = exec->base.param,
                                 .grad = exec->base.grad,
@@ -161,9 +158,6 @@ static bt_status cpu_swap_averages(bt_exec *base, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- what it is
- * ---------------------------------------------------------------------------------- */
-
 static size_t cpu_memory_bytes(const bt_exec *base) {
     const exec_cpu *const exec = exec_cpu_seen(base);
     size_t                n_flat = exec->base.param != NULL;
@@ -182,9 +176,6 @@ static size_t cpu_memory_bytes(const bt_exec *base) {
 static const char *cpu_describe(const bt_exec *base) {
     return exec_cpu_seen(base)->description;
 }
-
-/* ---- making it
- * ---------------------------------------------------------------------------------------- */
 
 static const exec_engine cpu_engine = {
     .destroy = cpu_destroy,

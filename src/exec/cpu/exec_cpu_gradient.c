@@ -42,10 +42,6 @@ bt_status exec_gradients_plan(exec_cpu *exec, bt_error *err) {
     return BT_OK;
 }
 
-/* ---- clearing
- * ------------------------------------------------------------------------------------
- */
-
 typedef struct zero_job {
     float  *first;
     int64_t n;
@@ -89,10 +85,6 @@ void exec_zero_gradients(exec_cpu *exec) {
         }
     }
 }
-
-/* ---- dense layers
- * ---------------------------------------------------------------------------------
- */
 
 void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d) {
     const bool is_written = exec->grad_kinds[dense.kernel] != EXEC_GRAD_KERNEL;

@@ -19,9 +19,6 @@ exec_share exec_ranks_share(const exec_cpu *exec, const bt_batch *batch) {
                : exec_share_of(batch, bt_comm_rank(comm), bt_comm_size(comm), exec->ranks.division);
 }
 
-/* ---- making and checks --------------------------------------------------------------------------
- */
-
 static bt_status check_offered(const bt_model *model, const bt_optim *optim, bt_error *err) {
     if (model->head.loss == BT_LOSS_RANKING) {
         return BT_FAIL(
@@ -97,7 +94,7 @@ void exec_ranks_empty_share(exec_cpu *exec) {
     memset(exec->base.grad, 0, (size_t)exec->model->table.n_elements * sizeof *exec->base.grad);
 }
 
-/* ---- rows of the word table ---------------------------------------------------------------------
+/* Rows of the word table.
  * All ranks read the whole batch, so they know the same words in the same order: only rows travel.
  */
 
@@ -157,7 +154,7 @@ static void move_rows(exec_cpu *exec, const bt_param *word, bool is_back) {
     bt_pool_run(exec->pool, (exec->ranks.n_words + ROWS_A_TASK - 1) / ROWS_A_TASK, rows_task, &job);
 }
 
-/* ---- sums ---------------------------------------------------------------------------------------
+/* Sums.
  * Begun range by range, each as soon as it can be: in the backward pass, or where shares are
  * clipped behind it. Passes cannot fail, so what goes wrong there is kept until they are over. */
 
@@ -222,9 +219,6 @@ static void begin_logits(exec_cpu *exec, const bt_batch *batch) {
     }
 }
 
-/* ---- hooks of the passes ------------------------------------------------------------------------
- */
-
 bt_status exec_ranks_begin(exec_cpu *exec, const bt_batch *batch, bt_error *err) {
     exec_ranks *const ranks = &exec->ranks;
     ranks->n_begun = 0;
@@ -262,9 +256,6 @@ void exec_ranks_layer_done(exec_cpu *exec, int64_t layer) {
         begin_ranges(exec, 1 + n_layers - (int32_t)layer);
     }
 }
-
-/* ---- the update ---------------------------------------------------------------------------------
- */
 
 /* NULL: it was waited for. */
 static bt_status wait_range(exec_cpu *exec, int32_t i, bt_error *err) {

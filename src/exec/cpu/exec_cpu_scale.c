@@ -20,10 +20,6 @@ void exec_scale_logits(exec_cpu *exec, const exec_pass *pass) {
     }
 }
 
-/* ---- out of the gradients
- * -------------------------------------------------------------------------
- */
-
 typedef struct unscale_job {
     const exec_cpu *exec;
     float          *first;

@@ -49,9 +49,6 @@ static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_erro
     return make_room(exec, batch, &shape, err);
 }
 
-/* ---- parts of a step
- * ---------------------------------------------------------------------------------- */
-
 /* The rows of the word table that the pass reads; step < 0: no update follows. */
 static void read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
     if (exec->rows == NULL) {
@@ -249,7 +246,7 @@ static bt_status encode(exec_cpu *exec, const bt_batch *batch, int64_t layer, fl
     return BT_OK;
 }
 
-/* ---- the engine's face --------------------------------------------------------------------------
+/* The engine's face.
  * A pass flushes denormal numbers, on all threads of the pool: gradients of words that do not
  * matter, and the slots of rows that are not met, are full of them in time. */
 

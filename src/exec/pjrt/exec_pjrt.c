@@ -103,9 +103,6 @@ static const exec_engine pjrt_engine = {
     .describe = pjrt_describe,
 };
 
-/* ---- making it
- * ---------------------------------------------------------------------------------------- */
-
 bt_status exec_pjrt_check_config(const bt_model *model, const bt_optim *optim,
                                  const bt_exec_config *config, int32_t n_replicas, bt_error *err) {
     BT_TRY(exec_check_model(model, err));

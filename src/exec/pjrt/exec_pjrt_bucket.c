@@ -158,9 +158,6 @@ void exec_rows_divide(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
     }
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------
- */
-
 bt_status exec_rows_lay(exec_rows *rows, int32_t n_shares, const bt_batch *batch,
                         exec_bucket *bucket, bt_error *err) {
     const int64_t eighth = longest_of(batch) / LENGTH_STEPS;

@@ -6,9 +6,6 @@
 
 #include "exec_pjrt_internal.h"
 
-/* ---- pieces -------------------------------------------------------------------------------------
- */
-
 void exec_piece_deinit(exec_piece *piece) {
     bt_free(piece->offsets);
     bt_free(piece->labels);
@@ -137,10 +134,6 @@ bt_status exec_feed_lay(exec_pjrt *exec, exec_flight *flight, bt_error *err) {
     weigh(exec, flight);
     return BT_OK;
 }
-
-/* ---- a run's arrays
- * -----------------------------------------------------------------------------------------------
- */
 
 static void fill_numbers(const exec_pjrt *exec, const exec_flight *flight, double weight_sum,
                          float *numbers) {

@@ -9,9 +9,6 @@
 
 #include "exec_pjrt_internal.h"
 
-/* ---- a batch of its own -------------------------------------------------------------------------
- */
-
 /* Into memory at *at, which moves on; without memory only the place is counted. */
 static const void *keep_column(uint8_t *memory, size_t *at, const void *column, int64_t n,
                                size_t size) {
@@ -57,9 +54,6 @@ bt_status exec_flight_keep(exec_pjrt *exec, exec_flight *flight, const bt_batch 
     (void)keep_columns(&exec->model->head, &flight->batch, flight->copy);
     return BT_OK;
 }
-
-/* ---- there --------------------------------------------------------------------------------------
- */
 
 static bt_status run(exec_pjrt *exec, exec_flight *flight, bt_hlo_what what, int32_t part,
                      bt_error *err) {
@@ -150,9 +144,6 @@ void exec_flight_deinit(exec_pjrt *exec, exec_flight *flight) {
     bt_free(flight->pieces);
     bt_free(flight->runs);
 }
-
-/* ---- and back -----------------------------------------------------------------------------------
- */
 
 /* Loss: the mean of the replicas'. Norm: the largest, each as its replica's clipping saw it. */
 bt_status exec_flight_outcome(exec_pjrt *exec, const exec_flight *flight, bt_step_result *result,

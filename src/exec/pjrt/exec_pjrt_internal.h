@@ -118,8 +118,7 @@ static inline const exec_pjrt *exec_pjrt_seen(const bt_exec *exec) {
 /* *array has room for n elements afterwards; what was in it is gone. */
 BT_MUST_USE bt_status exec_need_floats(float **array, size_t *cap, int64_t n, bt_error *err);
 
-/* ---- exec_pjrt_feed.c ---------------------------------------------------------------------------
- */
+/* exec_pjrt_feed.c */
 exec_division exec_division_of(const bt_model *model, bt_exec_shares shares);
 /* Divides the flight's batch into n_replicas shares of n_parts pieces, each laid in rows. */
 BT_MUST_USE bt_status exec_feed_lay(exec_pjrt *exec, exec_flight *flight, bt_error *err);
@@ -131,8 +130,8 @@ static inline int32_t exec_piece_of(const exec_flight *flight, int32_t replica, 
     return replica * flight->n_parts + part;
 }
 
-/* ---- exec_pjrt_state.c --------------------------------------------------------------------------
- */
+/* exec_pjrt_state.c */
+
 /* The array that a program's argument or result is, uploaded where it is not there. */
 BT_MUST_USE bt_status exec_array_need(exec_pjrt *exec, const bt_hlo_program *hlo,
                                       const bt_hlo_tensor *tensor, exec_array **out, bt_error *err);
@@ -145,8 +144,8 @@ bt_pjrt_shape         exec_shape_of(const bt_hlo_tensor *tensor);
 exec_state_fn         exec_pjrt_settle, exec_pjrt_changed, exec_pjrt_swap_averages;
 BT_MUST_USE bt_status exec_need_state(const exec_pjrt *exec, bt_error *err); /* not lost? */
 
-/* ---- exec_pjrt_run.c ----------------------------------------------------------------------------
- */
+/* exec_pjrt_run.c */
+
 /* What the engine and a batch's bucket say of a program, beside what, has_key_mask, has_labels and
  * n_replicas, which are set. */
 BT_MUST_USE bt_status exec_program_config(const exec_pjrt *exec, const exec_bucket *bucket,
@@ -163,8 +162,8 @@ void                  exec_results_deinit(exec_pjrt *exec, exec_results *results
 BT_MUST_USE bt_status exec_result_download(exec_pjrt *exec, const exec_results *results,
                                            int32_t replica, bt_hlo_role role, bt_error *err);
 
-/* ---- exec_pjrt_flight.c -------------------------------------------------------------------------
- */
+/* exec_pjrt_flight.c */
+
 /* From here on the flight has a batch of its own. */
 BT_MUST_USE bt_status exec_flight_keep(exec_pjrt *exec, exec_flight *flight, const bt_batch *batch,
                                        bt_error *err);
@@ -183,30 +182,27 @@ void exec_flight_tokens(const exec_flight *flight, int32_t piece, const float *s
 void exec_flight_end(exec_pjrt *exec, exec_flight *flight); /* frees what its runs gave */
 void exec_flight_deinit(exec_pjrt *exec, exec_flight *flight);
 
-/* ---- exec_pjrt_memory.c -------------------------------------------------------------------------
- */
+/* exec_pjrt_memory.c */
 exec_plan_memory_fn exec_pjrt_plan_memory;
 bt_exec_memory      exec_pjrt_plan_evaluation(exec_pjrt *exec, int64_t n_seqs, int64_t length);
 /* That programs may take of a device; -1: it has no memory of its own, or does not tell. */
 int64_t exec_pjrt_device_bytes(const exec_pjrt *exec);
 
-/* ---- exec_pjrt_fits.c ---------------------------------------------------------------------------
- */
+/* exec_pjrt_fits.c */
 exec_measure_memory_fn     exec_pjrt_measure_memory;
 exec_measure_evaluation_fn exec_pjrt_measure_evaluation;
 /* What a step of that shape may take beside the state: to compare shapes. */
 double exec_pjrt_step_bytes(const bt_model *model, const bt_exec_config *config, bool trains,
                             int64_t n_rows, int64_t n_slots);
 
-/* ---- exec_pjrt.c --------------------------------------------------------------------------------
- */
+/* exec_pjrt.c */
+
 /* What devices are refused for by name. */
 BT_MUST_USE bt_status exec_pjrt_check_config(const bt_model *model, const bt_optim *optim,
                                              const bt_exec_config *config, int32_t n_replicas,
                                              bt_error *err);
 
-/* ---- exec_pjrt_step.c ---------------------------------------------------------------------------
- */
+/* exec_pjrt_step.c */
 exec_train_depth_fn exec_pjrt_train_depth;
 exec_train_begin_fn exec_pjrt_train_begin;
 exec_train_end_fn   exec_pjrt_train_end;

@@ -6,9 +6,6 @@
 
 #include "exec_pjrt_internal.h"
 
-/* ---- compiled -----------------------------------------------------------------------------------
- */
-
 bt_status exec_program_config(const exec_pjrt *exec, const exec_bucket *bucket,
                               bt_hlo_config *config, bt_error *err) {
     const bool updates = config->what == BT_HLO_UPDATE; /* the same whatever the batch was */
@@ -96,9 +93,6 @@ bt_status exec_program_need(exec_pjrt *exec, const bt_hlo_config *config, exec_p
     *out = program;
     return BT_OK;
 }
-
-/* ---- run ----------------------------------------------------------------------------------------
- */
 
 /* Does it stay on the devices? */
 static bool is_kept(const bt_hlo_tensor *t) {

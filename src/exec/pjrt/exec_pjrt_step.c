@@ -6,9 +6,6 @@
 
 #include "exec_pjrt_internal.h"
 
-/* ---- training -----------------------------------------------------------------------------------
- */
-
 static bt_status check_training(const exec_pjrt *exec, const bt_batch *batch, bool updates,
                                 bt_error *err) {
     if (updates && exec->optim == NULL) {
@@ -108,9 +105,6 @@ done:
     exec_flight_end(exec, flight);
     return rc;
 }
-
-/* ---- forward only -------------------------------------------------------------------------------
- */
 
 bt_status exec_pjrt_evaluate(bt_exec *base, const bt_batch *batch, bt_step_result *result,
                              bt_error *err) {

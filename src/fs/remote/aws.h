@@ -8,8 +8,7 @@
 #include "bt/fs.h"
 #include "http.h"
 
-/* ---- credentials (aws_credentials.c) ----------------------------------------------------------
- */
+/* Credentials (aws_credentials.c). */
 
 typedef struct aws_credentials {
     char  *id;      /* NULL: none were found (requests are not signed) */
@@ -34,8 +33,7 @@ BT_MUST_USE bt_status aws_credentials_get(const aws_credentials *refused, aws_cr
 /* RFC 3339, an offset too; 0 when it is none. */
 double aws_parse_expiration(const char *text);
 
-/* ---- settings ---------------------------------------------------------------------------------
- */
+/* Settings. */
 
 /* The text of an environment variable; NULL when it is unset or empty. */
 const char *aws_env(const char *name);
@@ -53,8 +51,7 @@ bool                  aws_is_region(const char *text); /* it becomes a part of a
 double aws_time(void);
 void   aws_set_time(double now);
 
-/* ---- ~/.aws (aws_profile.c) -------------------------------------------------------------------
- */
+/* ~/.aws (aws_profile.c). */
 
 typedef struct aws_ini_entry {
     char *section;
@@ -88,8 +85,7 @@ const char *aws_credentials_file_get(const aws_profiles *profiles, const char *p
 /* Of the "[services X]" that the profile names: "s3.endpoint_url". */
 const char *aws_services_get(const aws_profiles *profiles, const char *key);
 
-/* ---- where credentials come from --------------------------------------------------------------
- */
+/* Where credentials come from. */
 
 typedef struct aws_role {
     const char *arn;
@@ -117,8 +113,7 @@ BT_MUST_USE bt_status aws_process_credentials(const char *command, const char *p
 BT_MUST_USE bt_status aws_split_words(const char *text, char ***words, bt_error *err);
 void                  aws_free_words(char **words);
 
-/* ---- signatures -------------------------------------------------------------------------------
- */
+/* Signatures. */
 
 enum { AWS_MAX_FIELDS = 16, AWS_SHA256_HEX = 65 };
 

@@ -26,9 +26,6 @@ const char *aws_env(const char *name) {
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-/* ---- one set of keys --------------------------------------------------------------------------
- */
-
 static void forget(char **text) {
     if (*text != NULL) {
         secrets_wipe(*text, strlen(*text));
@@ -118,9 +115,6 @@ static bt_status copy(const aws_credentials *from, aws_credentials *out, bt_erro
     out->expires = from->expires;
     return BT_OK;
 }
-
-/* ---- the profile ------------------------------------------------------------------------------
- */
 
 typedef struct finder {
     const aws_profiles *profiles;
@@ -330,9 +324,6 @@ static bt_status find_of_profile(finder *f, const char *profile, bool with_env,
     return BT_OK;
 }
 
-/* ---- the chain --------------------------------------------------------------------------------
- */
-
 static bt_status find(finder *f, aws_credentials *out, bt_error *err) {
     const aws_profiles *const profiles = f->profiles;
     f->place = "the environment";
@@ -358,9 +349,6 @@ static bt_status find(finder *f, aws_credentials *out, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- those of this process --------------------------------------------------------------------
- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {

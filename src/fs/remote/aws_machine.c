@@ -17,9 +17,6 @@ static bool is_true(const char *text) {
     return bt_str_equal_nocase(text, "true");
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
-
 /* Own network: no proxy. *status: of the answer, whose body is in *body; other failures are told.
  */
 static bt_status ask(const char *what, const char *method, const char *url,
@@ -55,9 +52,6 @@ static bt_status fail_status(const char *what, long status, bt_error *err) {
     return BT_FAIL(err, BT_E_CONFIG, "%s: the server answers %ld to the request for credentials",
                    what, status);
 }
-
-/* ---- containers -------------------------------------------------------------------------------
- */
 
 /* What SDKs ask: https, this machine, and the addresses that ECS and EKS answer at. */
 static bool is_allowed(const http_url *url) {
@@ -145,9 +139,6 @@ done:
     bt_str_deinit(&url);
     return rc;
 }
-
-/* ---- machines ---------------------------------------------------------------------------------
- */
 
 static bt_status append_metadata(bt_str *url, const char *path, bt_error *err) {
     const char *const named = aws_env("AWS_EC2_METADATA_SERVICE_ENDPOINT");

@@ -22,9 +22,6 @@ extern char **environ; /* POSIX wants it declared by the program */
 enum { MAX_WORDS = 256, MAX_OUTPUT = 1 << 16 };
 static const double limit_seconds = 60.0;
 
-/* ---- words ------------------------------------------------------------------------------------
- */
-
 void aws_free_words(char **words) {
     for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
         bt_free(words[i]);
@@ -83,9 +80,6 @@ done:
     bt_str_deinit(&word);
     return rc;
 }
-
-/* ---- the program ------------------------------------------------------------------------------
- */
 
 static bt_status start(char **words, int output, pid_t *pid, bt_error *err) {
     posix_spawn_file_actions_t files;

@@ -40,9 +40,6 @@ void aws_profiles_deinit(aws_profiles *profiles) {
     *profiles = (aws_profiles){0};
 }
 
-/* ---- one file ---------------------------------------------------------------------------------
- */
-
 /* A copy without blanks at its ends. NULL: no memory. */
 static char *trimmed(const char *text, size_t n) {
     while (n > 0 && isspace((unsigned char)text[n - 1])) {
@@ -219,9 +216,6 @@ done:
     }
     return rc;
 }
-
-/* ---- asking -----------------------------------------------------------------------------------
- */
 
 /* The last one counts. */
 static const char *find(const aws_ini *file, const char *section, const char *key) {

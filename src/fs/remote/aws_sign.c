@@ -16,9 +16,6 @@
 
 enum { DIGEST = 32, MAX_PAIRS = 64, MAX_FIELD = 16384 };
 
-/* ---- fields -----------------------------------------------------------------------------------
- */
-
 void aws_fields_clear(aws_fields *fields) {
     for (size_t i = 0; i < fields->n; i++) {
         secrets_wipe(fields->lines[i], strlen(fields->lines[i]));
@@ -46,9 +43,6 @@ bt_status aws_fields_add(aws_fields *fields, bt_error *err, const char *fmt, ...
     fields->lines[fields->n] = NULL;
     return BT_OK;
 }
-
-/* ---- the canonical request --------------------------------------------------------------------
- */
 
 static void append_hex(const uint8_t *bytes, size_t n, char *out) {
     for (size_t i = 0; i < n; i++) {
@@ -179,9 +173,6 @@ done:
     bt_str_deinit(&text);
     return rc;
 }
-
-/* ---- the signature ----------------------------------------------------------------------------
- */
 
 static bt_status make_key(const aws_request *request, const char *secret, const char *day,
                           uint8_t key[DIGEST], bt_error *err) {

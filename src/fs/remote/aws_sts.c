@@ -16,9 +16,6 @@
 enum { MAX_ANSWER = 1 << 20, MAX_TOKEN = 1 << 16 };
 static const double far_seconds = 240.0;
 
-/* ---- the request ------------------------------------------------------------------------------
- */
-
 typedef struct sts_call {
     const char            *what; /* for messages */
     const bt_str          *form;
@@ -158,9 +155,6 @@ done:
     bt_str_deinit(&url);
     return rc;
 }
-
-/* ---- the two actions --------------------------------------------------------------------------
- */
 
 static bt_status append_parameter(bt_str *form, const char *name, const char *value,
                                   bt_error *err) {

@@ -64,9 +64,6 @@ static block_file     *registry[MAX_KEPT + 1024];
 static size_t          n_registry;
 static uint64_t        n_uses;
 
-/* ---- making and keeping -----------------------------------------------------------------------
- */
-
 bt_status remote_scratch_open(int *fd, bt_error *err) {
     const char *const set = getenv("TMPDIR");
     const char *const folder = set != NULL && set[0] != '\0' ? set : "/tmp";
@@ -263,9 +260,6 @@ int64_t block_file_size(const block_file *file) {
     return file->info.n_bytes;
 }
 
-/* ---- fetching ---------------------------------------------------------------------------------
- */
-
 static size_t size_of_block(const block_file *file, int64_t b) {
     const int64_t begin = b * block_bytes;
     const int64_t left = file->info.n_bytes - begin;
@@ -415,9 +409,6 @@ static void start_fetchers(block_file *file) {
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
-
-/* ---- reading ----------------------------------------------------------------------------------
- */
 
 /* With the lock held; a moment at most, so that a stop is noticed. */
 static void wait_for_change(block_file *file) {

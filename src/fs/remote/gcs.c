@@ -11,9 +11,6 @@
 
 #include "fs_internal.h"
 
-/* ---- URLs -------------------------------------------------------------------------------------
- */
-
 static bt_status append_trimmed(bt_str *url, const char *host, bt_error *err) {
     static const char *const tails[] = {"/", "/storage/v1"};
     size_t                   n = strlen(host);
@@ -56,9 +53,6 @@ static bt_status object_url(bt_str *url, const char *service, const remote_name 
     BT_TRY(http_append_encoded(url, name->name, "", err));
     return query[0] == '\0' ? BT_OK : bt_str_appendf(url, err, "?%s", query);
 }
-
-/* ---- JSON -------------------------------------------------------------------------------------
- */
 
 static bt_status load_json(const char *path, const char *text, size_t n, json_t **out,
                            bt_error *err) {
@@ -163,9 +157,6 @@ done:
     return rc;
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
-
 static http_request get_json(const char *what, const bt_str *url) {
     return (http_request){.what = what,
                           .method = "GET",
@@ -251,9 +242,6 @@ static bt_status gcs_stat(const char *path, remote_info *out, bt_error *err) {
     }
     return BT_OK;
 }
-
-/* ---- reading and removing ---------------------------------------------------------------------
- */
 
 static bt_status gcs_read(const char *path, const remote_info *info, int64_t offset, void *dst,
                           size_t n, const atomic_int *cancel, bt_error *err) {

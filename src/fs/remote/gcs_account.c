@@ -17,9 +17,6 @@ static const char *const exchange_url = "https://sts.googleapis.com/v1/token";
 static const char *const iam_scope = "https://www.googleapis.com/auth/iam";
 static const double      renew_before_seconds = 300.0;
 
-/* ---- small things -----------------------------------------------------------------------------
- */
-
 static void free_secret(char *text) {
     if (text != NULL) {
         secrets_wipe(text, strlen(text));
@@ -71,9 +68,6 @@ bt_status gcs_append_form(bt_str *form, const char *name, const char *value, bt_
     BT_TRY(bt_str_appendf(form, err, "%s%s=", form->len > 0 ? "&" : "", name));
     return http_append_encoded(form, value, "", err);
 }
-
-/* ---- the file ---------------------------------------------------------------------------------
- */
 
 static bt_status read_account(const json_t *root, const char *path, bool is_source,
                               gcs_account **out, bt_error *err);
@@ -182,9 +176,6 @@ done:
     json_decref(root);
     return rc;
 }
-
-/* ---- asking for a token -----------------------------------------------------------------------
- */
 
 static double seconds_left(const json_t *root) {
     const json_t *const seconds = json_object_get(root, "expires_in");
@@ -397,9 +388,6 @@ done:
     bt_str_deinit(&own.text);
     return rc == BT_OK ? rc : bt_error_prefix(err, "credentials %s", account->file);
 }
-
-/* ---- the metadata server ----------------------------------------------------------------------
- */
 
 bt_status gcs_machine_ask(double limit_seconds, gcs_token *out, bt_error *err) {
     static const char *const headers[] = {"Metadata-Flavor: Google", NULL};

@@ -52,8 +52,7 @@ BT_MUST_USE bt_status gcs_account_ask(const gcs_account *account, const char *sc
 /* The account of this machine (Compute Engine, GKE's workload identity). */
 BT_MUST_USE bt_status gcs_machine_ask(double limit_seconds, gcs_token *out, bt_error *err);
 
-/* ---- what the kinds share ---------------------------------------------------------------------
- */
+/* What the kinds share. */
 
 /* Fills a member from a key; fallback NULL: it must be there. */
 BT_MUST_USE bt_status gcs_copy_field(const json_t *root, const char *key, const char *fallback,

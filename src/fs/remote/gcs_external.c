@@ -12,9 +12,6 @@
 
 enum { MAX_SUBJECT_BYTES = 1 << 20, MAX_FIELDS = 32, MAX_DELEGATES = 32 };
 
-/* ---- the file ---------------------------------------------------------------------------------
- */
-
 /* Where a URL gives a token to this machine: also on its own link (metadata servers are there). */
 static bt_status check_subject_url(const char *path, const char *url, bt_error *err) {
     http_url parsed;
@@ -155,9 +152,6 @@ bt_status gcs_read_impersonation(const json_t *root, const char *path, gcs_accou
     return read_delegates(json_object_get(root, "delegates"), path, &out->delegates, err);
 }
 
-/* ---- the subject token ------------------------------------------------------------------------
- */
-
 static bt_status take_subject(const gcs_account *account, const char *text, size_t n,
                               const char *from, bt_str *out, bt_error *err) {
     json_t     *root = NULL;
@@ -224,9 +218,6 @@ done:
     return rc;
 }
 
-/* ---- exchanging it ----------------------------------------------------------------------------
- */
-
 static bt_status append_options(bt_str *form, const gcs_account *account, bt_error *err) {
     bt_str    json = BT_STR_INIT;
     bt_str    quoted = BT_STR_INIT;
@@ -269,9 +260,6 @@ done:
     bt_str_deinit(&subject);
     return rc;
 }
-
-/* ---- acting as a service account --------------------------------------------------------------
- */
 
 static json_t *impersonation_body(const gcs_account *account, const char *scope) {
     json_t *const list = json_array();

@@ -12,9 +12,6 @@
 
 enum { MAX_RACES = 3, MAX_CHUNK_TRIES = 1000 };
 
-/* ---- what both kinds share --------------------------------------------------------------------
- */
-
 /* The generation that is there now; 0: none. */
 static bt_status current_version(const char *path, int64_t *version, bt_error *err) {
     remote_info info = {0};
@@ -61,8 +58,7 @@ static bt_status look_whose(const char *path, size_t n, uint32_t crc, remote_inf
     return BT_OK;
 }
 
-/* ---- one request: small objects ---------------------------------------------------------------
- */
+/* One request: small objects. */
 
 static bt_status append_multipart(bt_str *body, const char *boundary, const void *bytes, size_t n,
                                   uint32_t crc, bt_error *err) {
@@ -202,8 +198,7 @@ bt_status gcs_put(const char *path, const void *bytes, size_t n, int64_t if_vers
     return end == PUT_LOST ? fail_lost(path, err) : fail_damaged(path, *version, err);
 }
 
-/* ---- chunks: large objects --------------------------------------------------------------------
- */
+/* Chunks: large objects. */
 
 typedef struct gcs_upload {
     char    *path;

@@ -20,9 +20,6 @@
 enum { MAX_TOKEN_BYTES = 4096, MAX_HOPS = 5 };
 static const double ask_seconds = 10.0; /* where the cache has an answer as well */
 
-/* ---- names ------------------------------------------------------------------------------------
- */
-
 static const char *hf_endpoint(void) {
     const char *const endpoint = getenv("HF_ENDPOINT");
     return endpoint != NULL && endpoint[0] != '\0' ? endpoint : "https://huggingface.co";
@@ -147,9 +144,6 @@ static bt_status append_name_url(bt_str *url, const hf_name *name, const char *r
     return http_append_encoded(url, name->file, "/", err);
 }
 
-/* ---- the token --------------------------------------------------------------------------------
- */
-
 static bool is_true(const char *variable) {
     static const char *const words[] = {"1", "on", "yes", "true"};
     const char *const        value = getenv(variable);
@@ -214,9 +208,6 @@ static bt_status append_hf_token(void *context, bool renew, bt_str *out, bt_erro
 }
 
 const http_auth hf_auth = {append_hf_token, NULL};
-
-/* ---- asking the hub ---------------------------------------------------------------------------
- */
 
 typedef struct answer {
     bool    is_missing; /* the commit has no such file */
@@ -336,8 +327,7 @@ done:
     return rc;
 }
 
-/* ---- what was found, for the life of the process ------------------------------------------------
- */
+/* What was found, for the life of the process. */
 
 typedef struct known {
     struct known *next;
@@ -485,9 +475,6 @@ done:
     bt_free(k);
     return rc;
 }
-
-/* ---- the store --------------------------------------------------------------------------------
- */
 
 /* What the cache can hold: of a commit, with a name and a length. */
 static bool can_be_cached(const known *k) {

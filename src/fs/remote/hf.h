@@ -24,8 +24,7 @@ bool                   hf_name_is_commit(const hf_name *name); /* the revision i
 BT_MUST_USE bt_status  hf_append_url(bt_str *url, const char *path, bt_error *err);
 extern const http_auth hf_auth;
 
-/* ---- the cache (hf_cache.c) -------------------------------------------------------------------
- */
+/* The cache (hf_cache.c). */
 
 /* HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub,
  * ~/.cache/huggingface/hub. The caller bt_free()s it. */

@@ -27,9 +27,6 @@ static const double   poll_seconds = 0.1;
 static const double   longest_lock_seconds = 600.0;
 static const uint64_t max_file_bytes = (uint64_t)1 << 40;
 
-/* ---- where ------------------------------------------------------------------------------------
- */
-
 static const char *value_of(const char *variable) {
     const char *const value = getenv(variable);
     return value != NULL && value[0] != '\0' ? value : NULL;
@@ -130,9 +127,6 @@ static bt_status check_cache(bool make, bt_error *err) {
     return rc;
 }
 
-/* ---- notes ------------------------------------------------------------------------------------
- */
-
 bt_status hf_cache_read_ref(const hf_name *name, char commit[HF_COMMIT_MAX], bt_error *err) {
     char     *path = NULL;
     char     *text = NULL;
@@ -196,9 +190,6 @@ void hf_cache_note_missing(const hf_name *name, const char *commit) {
     }
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
-
 /* The last part of what the link says; "" where it is none. */
 static void read_blob_name(const char *path, char blob[HF_ETAG_MAX]) {
     char          target[1024];
@@ -238,9 +229,6 @@ done:
     }
     return rc;
 }
-
-/* ---- the lock ---------------------------------------------------------------------------------
- */
 
 /* *fd: holds the lock until it is closed. *held false: this file system has none,
  * or another process kept it for too long. */
@@ -293,9 +281,6 @@ done:
     }
     return rc;
 }
-
-/* ---- fetching ---------------------------------------------------------------------------------
- */
 
 /* What the etag says: the SHA-256 of a large file, or the SHA-1 that git has of a small one. */
 typedef struct incoming {
@@ -409,9 +394,6 @@ done:
     forget(&in);
     return rc;
 }
-
-/* ---- publishing -------------------------------------------------------------------------------
- */
 
 /* "../../blobs/ETAG", one more ".." for each folder that the file is in. */
 static bt_status make_link(const hf_name *name, const hf_file *file, const char *blob,

@@ -11,8 +11,7 @@
 
 #include "bt/base.h"
 
-/* ---- header fields ----------------------------------------------------------------------------
- */
+/* Header fields. */
 
 enum { HTTP_MAX_FIELDS = 128, HTTP_MAX_FIELD_BYTES = 16384, HTTP_MAX_HEADER_BYTES = 65536 };
 
@@ -41,8 +40,7 @@ bool http_parse_content_range(const char *text, int64_t *begin, int64_t *last, i
 bool http_parse_goog_hash(const http_headers *headers, const char *which, uint8_t *digest,
                           size_t n_bytes);
 
-/* ---- URLs -------------------------------------------------------------------------------------
- */
+/* URLs. */
 
 typedef struct http_url {
     char    scheme[8]; /* lower case */
@@ -83,8 +81,7 @@ BT_MUST_USE bt_status http_append_base64(bt_str *out, const void *bytes, size_t 
 /* true: exactly n bytes. */
 bool http_decode_base64(const char *text, size_t n_text, uint8_t *bytes, size_t n);
 
-/* ---- requests ---------------------------------------------------------------------------------
- */
+/* Requests. */
 
 /* Adds "Authorization: Bearer ..." to a request. renew: the last token was refused. Appends nothing
  * where there is no credential (a public bucket). */
@@ -162,8 +159,7 @@ bool http_is_retryable(long status);
 /* Should the request end now: its cancel, or bt_stop_now. */
 bool http_must_stop(const http_request *request);
 
-/* ---- how long a server is asked again (http_window.c) ------------------------------------------
- */
+/* How long a server is asked again (http_window.c). */
 
 double http_retry_seconds(void); /* BERT_TRAIN_RETRY_SECONDS */
 /* A try of a request to the URL's origin failed: seconds that are left to ask it again, over all
@@ -176,8 +172,7 @@ bool   http_has_answered(const char *url); /* ever */
  * a first failure that costs less than a second is not told. */
 void http_window_tell(const char *url, const char *what, const char *reason, double wait);
 
-/* ---- the transport (http_curl.c) --------------------------------------------------------------
- */
+/* The transport (http_curl.c). */
 
 typedef enum http_outcome {
     HTTP_ANSWERED,

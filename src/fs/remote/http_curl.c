@@ -38,8 +38,7 @@ static link            pool[POOL_SIZE]; /* idle, each with its open connections 
 static size_t          n_pool;
 static pthread_once_t  once = PTHREAD_ONCE_INIT;
 
-/* ---- memory -----------------------------------------------------------------------------------
- *
+/* Memory.
  * libcurl may go on without: 7.88 leaves out the query of a URL that it had no memory to copy, and
  * the condition of a write, or the number of an upload that is given up, is in there. So each
  * request of it for memory is seen here, and nothing is sent behind one that was refused. */
@@ -76,9 +75,6 @@ static int on_request(void *context, char *server, char *own, int port, int own_
     (void)context, (void)server, (void)own, (void)port, (void)own_port;
     return lacks_memory ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
-
-/* ---- connections ------------------------------------------------------------------------------
- */
 
 static void init_libraries(void) {
 #ifdef BT_HAVE_OPENSSL
@@ -133,9 +129,6 @@ static void link_give(link l) {
 const char *http_library(void) {
     return curl_version();
 }
-
-/* ---- callbacks --------------------------------------------------------------------------------
- */
 
 typedef struct watch {
     double  stall;
@@ -285,9 +278,6 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down, cu
     return t->broken != NULL;
 }
 
-/* ---- options ----------------------------------------------------------------------------------
- */
-
 /* libcurl copies texts and lists: an option that it had no memory for is not set, and the request
  * would be another one (a GET for a DELETE, another certificate authority). */
 static void keep(bool *has_memory, CURLcode code) {
@@ -393,9 +383,6 @@ static void set_callbacks(CURL *handle, transfer *t) {
     (void)curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
     (void)curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, on_request);
 }
-
-/* ---- the try ----------------------------------------------------------------------------------
- */
 
 /* Only codes that no second try can change are refusals. */
 static http_outcome outcome_of(CURLcode code) {

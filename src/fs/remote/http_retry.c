@@ -65,9 +65,6 @@ static double retry_after(const http_response *response) {
     return seconds > 0 && seconds < 3600 ? seconds : 0;
 }
 
-/* ---- messages ---------------------------------------------------------------------------------
- */
-
 /* {"error": {"message": "..."}}, or the start of a text that is no markup. */
 static void server_words(const http_response *response, char *words, size_t cap) {
     json_t *root = NULL; /* without memory the message lacks the server's words, no more */
@@ -131,9 +128,6 @@ static bt_status fail_broken(const http_request *request, const char *url, int32
                               : "");
 }
 
-/* ---- redirects --------------------------------------------------------------------------------
- */
-
 static bool is_redirect(long status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
@@ -195,9 +189,6 @@ static bt_status go_where_told(attempt *a, bt_error *err) {
     a->url = next;
     return BT_OK;
 }
-
-/* ---- the loop ---------------------------------------------------------------------------------
- */
 
 static void forget_answer(http_response *response) {
     http_headers_deinit(&response->headers);

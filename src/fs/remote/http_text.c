@@ -7,9 +7,6 @@
 
 #include "http.h"
 
-/* ---- encodings --------------------------------------------------------------------------------
- */
-
 bt_status http_append_encoded(bt_str *out, const char *text, const char *keep, bt_error *err) {
     for (; *text != '\0'; text++) {
         const unsigned char c = (unsigned char)*text;
@@ -102,9 +99,6 @@ bool http_decode_base64(const char *text, size_t n_text, uint8_t *bytes, size_t 
     }
     return made == n;
 }
-
-/* ---- settings ---------------------------------------------------------------------------------
- */
 
 double http_env_seconds(const char *name, double fallback) {
     const char *const text = getenv(name);

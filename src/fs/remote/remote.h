@@ -65,8 +65,7 @@ BT_MUST_USE bt_status remote_read_back(const remote_store *store, const char *pa
 /* BT_E_UNSUPPORTED for what can be read only. */
 BT_MUST_USE bt_status remote_check_writable(const char *path, bt_error *err);
 
-/* ---- "scheme://bucket/name" -------------------------------------------------------------------
- */
+/* "scheme://bucket/name". */
 
 typedef struct remote_name {
     char        bucket[256];
@@ -75,8 +74,7 @@ typedef struct remote_name {
 /* BT_E_CONFIG when there is no bucket, or one that no store allows. */
 BT_MUST_USE bt_status remote_name_parse(const char *path, remote_name *out, bt_error *err);
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* Reading. */
 
 typedef struct block_file block_file; /* shared by all who have the same version open */
 
@@ -89,8 +87,7 @@ BT_MUST_USE bt_status block_file_read(block_file *file, int64_t offset, void *ds
 /* A file without a name, for bytes that are only passing through. */
 BT_MUST_USE bt_status remote_scratch_open(int *fd, bt_error *err);
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* Writing. */
 
 typedef struct remote_writer remote_writer;
 
@@ -106,8 +103,7 @@ BT_MUST_USE bt_status remote_writer_commit(remote_writer *writer, bt_error *err)
 void remote_writer_close_append(remote_writer *writer);
 void remote_writer_free(remote_writer *writer); /* what is not committed is not there */
 
-/* ---- the rest of the public interface ---------------------------------------------------------
- */
+/* The rest of the public interface. */
 
 BT_MUST_USE bt_status remote_stat(const char *path, bt_fs_info *out, bt_error *err);
 BT_MUST_USE bt_status remote_read_all(const char *path, size_t max_bytes, char **out,
@@ -121,8 +117,7 @@ BT_MUST_USE bt_status remote_remove(const char *path, bt_error *err);
 BT_MUST_USE bt_status remote_replace_if(const char *path, const void *bytes, size_t n,
                                         int64_t if_version, int64_t *version, bt_error *err);
 
-/* ---- hashes (remote_hash.c) -------------------------------------------------------------------
- */
+/* Hashes (remote_hash.c). */
 
 /* crc of A and B one after another, from theirs. */
 uint32_t remote_crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t n_b);

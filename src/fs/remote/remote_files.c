@@ -158,9 +158,6 @@ double remote_parse_time(const char *text) {
     return 0;
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
-
 /* A server may say anything; sizes are added and multiplied. */
 bt_status remote_look(const remote_store *store, const char *path, remote_info *out,
                       bt_error *err) {
@@ -235,9 +232,6 @@ done:
     block_file_close(file);
     return rc;
 }
-
-/* ---- listing ----------------------------------------------------------------------------------
- */
 
 static bt_status fail_no_list(const char *path, bt_error *err) {
     return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -358,9 +352,6 @@ done:
     bt_fs_names_deinit(&names);
     return rc;
 }
-
-/* ---- changing ---------------------------------------------------------------------------------
- */
 
 bt_status remote_remove(const char *path, bt_error *err) {
     BT_TRY(remote_check_writable(path, err));

@@ -10,9 +10,6 @@
 
 #include "s3_xml.h"
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
-
 static bt_status s3_list_page(const char *prefix, bool one_level, int max_names, bt_fs_names *out,
                               bt_str *token, bt_error *err) {
     bt_status   rc = BT_OK;
@@ -136,9 +133,6 @@ static bt_status s3_stat(const char *path, remote_info *out, bt_error *err) {
                          .version = any ? BT_FS_ANY_VERSION : 0};
     return BT_OK;
 }
-
-/* ---- reading ----------------------------------------------------------------------------------
- */
 
 bt_status s3_read(const char *path, const remote_info *info, int64_t offset, void *dst, size_t n,
                   const atomic_int *cancel, bt_error *err) {

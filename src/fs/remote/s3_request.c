@@ -25,9 +25,6 @@ bool s3_answer_is_good(const s3_answer *answer) {
     return answer->http.status >= 200 && answer->http.status < 300;
 }
 
-/* ---- what was learned -------------------------------------------------------------------------
- */
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     char bucket[256];
@@ -61,9 +58,6 @@ static void learn_region(const char *bucket, const char *region) {
     pthread_mutex_unlock(&lock);
 }
 
-/* ---- where it goes ----------------------------------------------------------------------------
- */
-
 /* https://BUCKET.HOST/NAME, or with the bucket in the path, where it cannot be a part of a host's
  * name: a dot has no certificate; an endpoint of one's own may be an address. */
 static bt_status append_url(bt_str *url, const remote_name *name, const char *region,
@@ -88,9 +82,6 @@ static bt_status append_url(bt_str *url, const remote_name *name, const char *re
     BT_TRY(bt_str_appendf(url, err, "/%s%s", in_host ? "" : name->bucket, in_host ? "" : "/"));
     return http_append_encoded(url, object, "/", err);
 }
-
-/* ---- one try ----------------------------------------------------------------------------------
- */
 
 typedef struct s3_signer {
     const s3_call  *call;
@@ -186,9 +177,6 @@ done:
     return rc;
 }
 
-/* ---- what the store asks for ------------------------------------------------------------------
- */
-
 typedef struct s3_repairs {
     bool region;
     bool time;
@@ -264,9 +252,6 @@ static bool must_wait(const s3_call *call, const s3_answer *answer, s3_repairs *
     http_backoff(++done->waits, 30.0, call->cancel);
     return true;
 }
-
-/* ---- the request ------------------------------------------------------------------------------
- */
 
 static bool is_allowed(const s3_call *call, const s3_answer *answer) {
     for (const long *status = call->allowed; status != NULL && *status != 0; status++) {

@@ -16,9 +16,6 @@
 enum { MAX_PARTS = 10000, MAX_SENDS = 3, MAX_FINISHES = 5, MD5_BYTES = 16 };
 static const double give_up_seconds = 10.0;
 
-/* ---- what was sent ----------------------------------------------------------------------------
- */
-
 typedef struct s3_sent {
     int64_t  n_bytes;
     uint32_t crc32c;
@@ -64,9 +61,6 @@ static bool looks_like_md5(const char *etag) {
     return n == 2 * (size_t)MD5_BYTES && (plain[n] == '\0' || plain[n] == '-');
 }
 
-/* ---- what the store kept ----------------------------------------------------------------------
- */
-
 /* info: of what is there (etag: of the answer to the upload). look: an equal tag is not enough. */
 static bt_status compare(const char *path, const s3_sent *sent, bool look, remote_info *info,
                          bool *same, bt_error *err) {
@@ -106,8 +100,7 @@ static bt_status fail_damaged(const char *path, const s3_sent *sent, const remot
                    is_removed ? "they were removed again" : "do not use them");
 }
 
-/* ---- one request: small objects ---------------------------------------------------------------
- */
+/* One request: small objects. */
 
 typedef struct s3_put_state {
     const char *path;
@@ -225,8 +218,7 @@ bt_status s3_put(const char *path, const void *bytes, size_t n, int64_t if_versi
     return same ? BT_OK : fail_damaged(path, &put.sent, &put.info, err);
 }
 
-/* ---- in parts: large objects ------------------------------------------------------------------
- */
+/* In parts: large objects. */
 
 typedef struct s3_upload {
     char   *path;

@@ -20,9 +20,6 @@ const char *s3_xml_library(void) {
     return XML_ExpatVersion();
 }
 
-/* ---- one pass ---------------------------------------------------------------------------------
- */
-
 typedef struct walk {
     /* An element without elements ended: its path and text. */
     bt_status (*leaf)(void *context, const char *path, const bt_str *text, bt_error *err);
@@ -139,9 +136,6 @@ static bt_status walk_xml(const char *xml, size_t n_bytes, walk *w, bt_error *er
     return rc;
 }
 
-/* ---- single texts -----------------------------------------------------------------------------
- */
-
 typedef struct field_list {
     s3_xml_field *fields;
     size_t        n;
@@ -168,9 +162,6 @@ bt_status s3_xml_read(const char *xml, size_t n_bytes, s3_xml_field *fields, siz
     }
     return walk_xml(xml, n_bytes, &w, err);
 }
-
-/* ---- lists ------------------------------------------------------------------------------------
- */
 
 typedef struct list_answer {
     bt_fs_names entries; /* as they came; a '/' in front: a folder */

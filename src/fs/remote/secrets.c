@@ -135,9 +135,6 @@ void bt_fs_hasher_free(bt_fs_hasher *hasher) {
     }
 }
 
-/* ---- JWT --------------------------------------------------------------------------------------
- */
-
 static int no_password(char *buffer, int size, int writing, void *context) {
     (void)buffer, (void)size, (void)writing, (void)context;
     return -1; /* never ask on the terminal */

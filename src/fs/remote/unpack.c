@@ -124,8 +124,7 @@ static bt_status write_all(const unpacking *u, int fd, const uint8_t *bytes, siz
     return BT_OK;
 }
 
-/* ---- libarchive without memory ----------------------------------------------------------------
- *
+/* libarchive without memory.
  * It tells of memory that is missing in three ways: by ENOMEM; by "damaged", where zlib, bzip2 or
  * lzma asked for it, and then only errno knows; and, while it puts a name together, by exit(1). */
 

@@ -8,9 +8,6 @@
 
 #include "hf.h"
 
-/* ---- from path to URL -------------------------------------------------------------------------
- */
-
 /* What a user writes is sent as it is written, but for what no URL may hold. */
 bt_status web_append_url(bt_str *url, const char *path, bt_error *err) {
     if (bt_str_starts_with(path, "hf://")) {
@@ -23,9 +20,6 @@ bt_status web_append_url(bt_str *url, const char *path, bt_error *err) {
 static const http_auth *auth_of(const char *path) {
     return bt_str_starts_with(path, "hf://") ? &hf_auth : NULL;
 }
-
-/* ---- looking ----------------------------------------------------------------------------------
- */
 
 static bt_status fill_info(const char *path, const http_response *response, int64_t n_bytes,
                            remote_info *out, bt_error *err) {
@@ -82,9 +76,6 @@ done:
     http_response_deinit(&response);
     return rc;
 }
-
-/* ---- reading ----------------------------------------------------------------------------------
- */
 
 static bt_status check_range(const char *path, const remote_info *info,
                              const http_response *response, int64_t offset, size_t n,

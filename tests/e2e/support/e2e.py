@@ -58,8 +58,6 @@ def program(name='bert-train'):
         BUILD, name)
 
 
-# ---- running -----------------------------------------------------------------------------------
-
 SANITIZER_WORDS = ('AddressSanitizer', 'LeakSanitizer', 'runtime error:', 'ThreadSanitizer',
                    'MemorySanitizer')
 
@@ -167,8 +165,6 @@ def wait_for(child, timeout, command):
         raise AssertionError('still running after %d s: %s' % (timeout, words_of(command))) from None
 
 
-# ---- TFRecord and tf.Example -------------------------------------------------------------------
-
 def make_crc_table():
     table = []
     for byte in range(256):
@@ -261,8 +257,6 @@ def make_rows(n, seed=7, **how):
     rng = random.Random(seed)
     return [make_row(rng, **how) for _ in range(n)]
 
-
-# ---- protobuf, event files, tensor bundles -----------------------------------------------------
 
 def read_varint(data, at):
     value = shift = 0
@@ -442,8 +436,6 @@ def read_jsonl(model_dir):
     assert text == '' or text.endswith('\n'), 'a torn last line'
     return [json.loads(line) for line in text.splitlines()]
 
-
-# ---- a tiny job --------------------------------------------------------------------------------
 
 TINY_MODEL = """\
 task:

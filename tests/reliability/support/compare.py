@@ -77,8 +77,6 @@ def best_differences(a, b):
     return out
 
 
-# ---- records -----------------------------------------------------------------------------------
-
 def records(model_dir):
     """[((kind, step), values without times)]; a line that is no record is ('torn', line)."""
     text = read_text(os.path.join(model_dir, 'metrics.jsonl'))
@@ -107,8 +105,6 @@ def record_differences(a, b):
     return ['metrics.jsonl: %s is %s, not %s' % (key, other, values)
             for (key, values), (_, other) in zip(want, got) if values != other][:4]
 
-
-# ---- events ------------------------------------------------------------------------------------
 
 def event_folders(model_dir):
     return sorted({os.path.relpath(where, model_dir) for where, _, names in os.walk(model_dir)
@@ -146,8 +142,6 @@ def event_differences(a, b):
                 out.append('%s: event %s is %s, not %s' % (folder, key, got[key], want[key]))
     return out[:8]
 
-
-# ---- other files -------------------------------------------------------------------------------
 
 def file_names(model_dir):
     """Relative paths, numbers of checkpoints and events' times taken out."""

@@ -167,7 +167,7 @@ class Disk:
             target.change((new, entry))
             folder.change((name, None))
 
-    # ---- states after the cut ----
+    # states after the cut
 
     def write(self, to, names_of, bytes_of):
         """Lays a state down in the folder `to`, in place of what is there."""

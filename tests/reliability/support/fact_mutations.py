@@ -3,7 +3,7 @@
 that of ../mutations.py, which runs them: name: (source, changes, loop, test, environment[, program])."""
 
 MUTATIONS = {
-    # ---- labels
+    # labels
     'a label of the evaluation that is no name is taken': (
         'src/data/data_label_rule.c', [('    return refuse_no_name(rule, wrong, err);',
                                         '    labels->is_by_name = true;\n    (void)wrong;\n    return BT_OK;')],
@@ -17,14 +17,14 @@ MUTATIONS = {
     'another problem than the run had is computed': (
         'src/train/labels.c', [('    if (was_multi == run->plan.is_multi_label ||', '    if (true ||')],
         '../e2e/multi_label.py', 'Refusals.test_another_problem_later', {}),
-    # ---- vectors of sentences
+    # vectors of sentences
     'every pooling is the mean': (
         'src/ckpt/ckpt_sentence.c', [('"%s", word);\n    return BT_OK;', '"mean");\n    return BT_OK;')],
         '../e2e/sentence_vectors.py', 'SentenceVectors.test_their_own_vectors', {}),
     'a prompt before every sentence is left out': (
         'src/ckpt/ckpt_sentence.c', [("text != NULL && text[0] != '\\0') {", 'false) {')],
         '../e2e/sentence_vectors.py', 'SentenceVectors.test_what_is_not_computed', {}),
-    # ---- vocabulary
+    # vocabulary
     'a special piece in two lines is one': (
         'src/text/vocab_check.c', [('    if (facts.n_repeats > 0) {\n        BT_TRY(refuse', '    if (false) {\n        BT_TRY(refuse')],
         '../e2e/data_facts.py', 'Vocabulary.test_special_pieces_once', {}),
@@ -37,7 +37,7 @@ MUTATIONS = {
     'the case of the vocabulary is not looked at': (
         'src/train/data_facts.c', [('    if (n_letters == 0 || census->lower_case != is_cased) {', '    if (true) {')],
         '../e2e/data_facts.py', 'Vocabulary.test_case', {}),
-    # ---- rows
+    # rows
     'rows without text are not counted': (
         'src/data/data_census.c', [('    if (is_empty) {\n        data_census_miss(facts, path, line);',
                                     '    if (false) {\n        data_census_miss(facts, path, line);')],
@@ -52,7 +52,7 @@ MUTATIONS = {
         'src/data/data_split.c', [('is_used[list[i].number] = (i - from < held) == (config->held_out == BT_HELD_OUT_ONLY);',
                                    'is_used[list[i].number] = i - from < held;')],
         '../e2e/short_command.py', 'Recalls.test_a_tenth_is_held_out', {}),
-    # ---- weights and what lies beside them
+    # weights and what lies beside them
     'the epsilon of the file is not obeyed': (
         'src/train/folder_facts.c', [('    if (facts->norm_eps > 0) {', '    if (false) {')],
         '../e2e/folder_facts.py', 'Everything.test_sizes_arithmetic_and_head', {}),
@@ -72,7 +72,7 @@ MUTATIONS = {
         'src/ckpt/ckpt_stranger.c', [('    {"pytorch_model.bin", bt_fs_refuse_torch},\n', ''),
                                      ('    {".bin", bt_fs_refuse_torch},\n', '')],
         '../e2e/folder_facts.py', 'Strangers.test_weights_of_other_libraries', {}),
-    # ---- before the run
+    # before the run
     'a dry run does not look at locks': (
         'src/train/run_lock.c', [('run_lock_take(args, locks, err) : look(args, err);',
                                   'run_lock_take(args, locks, err) : BT_OK;')],

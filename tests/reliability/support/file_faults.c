@@ -108,8 +108,6 @@ static bool fd_path(int fd, char path[PATH_MAX + 1]) {
     return n > 0;
 }
 
-/* ---- counting ---- */
-
 static action act_on(long k) {
     if (at == 0 || (k != at && !(onward && k > at))) {
         return GO_ON;
@@ -164,7 +162,7 @@ static action count_fd(const char *operation, int fd) {
     return counts ? count(operation, path) : GO_ON;
 }
 
-/* ---- recording: lines "OPERATION FIELDS"; a write's bytes follow its line ---- */
+/* Recording: lines "OPERATION FIELDS"; a write's bytes follow its line. */
 
 static void record(const char *line, const void *bytes, size_t n_bytes) {
     const struct iovec parts[] = {{(void *)(uintptr_t)line, strlen(line)},
@@ -205,8 +203,6 @@ static void record_path(const char *operation, const char *path, const char *oth
     }
     errno = kept;
 }
-
-/* ---- what stands in libc's place ---- */
 
 /* A function pointer out of dlsym, without a cast that ISO C forbids. */
 #define REAL(type, name, ...)                                                                      \

@@ -154,7 +154,7 @@ class Case(unittest.TestCase):
             self.addCleanup(os.close, end)
         return ends
 
-    # ---- programs ----
+    # programs
 
     def tool(self, words, env=None, **how):
         self.before = self.names()
@@ -194,7 +194,7 @@ class Case(unittest.TestCase):
             os.rename(TRAINED + '.part', TRAINED)
         shutil.copytree(TRAINED, self.path(name))
 
-    # ---- places elsewhere ----
+    # places elsewhere
 
     def gone(self):
         """gs:// leads to a port where nobody listens, and there is time."""
@@ -224,7 +224,7 @@ class Case(unittest.TestCase):
         return lambda: any(re.search(when, line) for line in self.server.store.log
                            if 'lock' not in line)
 
-    # ---- what is there ----
+    # what is there
 
     def names(self):
         """All that is below the folder, and in the store."""

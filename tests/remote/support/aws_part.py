@@ -45,7 +45,7 @@ class AwsPart:
     def aws_refuse(self, status, text=b'no'):
         self.answer(self.store.aws_fail or status, text, content_type='text/plain')
 
-    # ---- STS -----------------------------------------------------------------------------------
+    # STS
 
     def aws_sts(self):
         store = self.store
@@ -77,7 +77,7 @@ class AwsPart:
         self.xml('<ErrorResponse xmlns="x"><Error><Type>Sender</Type><Code>%s</Code><Message>%s'
                  '</Message></Error></ErrorResponse>' % (code, message), status)
 
-    # ---- the others ----------------------------------------------------------------------------
+    # the others
 
     def aws_json(self, place):
         key, secret, token, until = self.store.aws_give(place)

@@ -59,7 +59,7 @@ def quote(text):
 class S3Part:
     """Mixed into the handler: self.store, self.query, self.body, self.answer()."""
 
-    # ---- signatures ----------------------------------------------------------------------------
+    # signatures
 
     def signature_refused(self, service):
         try:
@@ -148,7 +148,7 @@ class S3Part:
         now = time.time() + self.store.s3_clock if timestamp is None else timestamp
         return super().date_time_string(now)
 
-    # ---- requests ------------------------------------------------------------------------------
+    # requests
 
     def xml(self, text, status=200, headers=()):
         self.answer(status, text.encode(), headers, 'application/xml')

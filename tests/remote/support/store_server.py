@@ -138,7 +138,7 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
     def store(self):
         return self.server.store
 
-    # ---- one request ---------------------------------------------------------------------------
+    # one request
 
     def handle_any(self):
         store = self.store
@@ -245,7 +245,7 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
             return self.gcs_list(bucket)
         return self.gcs_get(bucket, name)
 
-    # ---- tokens --------------------------------------------------------------------------------
+    # tokens
 
     def give_token(self, headers=()):
         store = self.store
@@ -257,7 +257,7 @@ class Handler(aws_part.AwsPart, s3_part.S3Part, http.server.BaseHTTPRequestHandl
             self.json({'access_token': store.token, 'expires_in': store.token_seconds,
                        'token_type': 'Bearer'}, headers=headers)
 
-    # ---- Google Cloud Storage ------------------------------------------------------------------
+    # Google Cloud Storage
 
     def resource(self, bucket, name, found):
         crc = crc32c(found.data)

@@ -45,9 +45,6 @@ static void check_folder(void *context, bt_status rc) {
     bt_fs_names_deinit(&names);
 }
 
-/* ---- going on ----------------------------------------------------------------------------------
- */
-
 static bt_status settle(void *context, bt_error *err) {
     const folder_case *const c = context;
     bt_ckpt_manager         *manager = NULL;
@@ -129,9 +126,6 @@ static void test_saving(void **state) {
     manager_free(&c.model);
 }
 
-/* ---- beginning anew ----------------------------------------------------------------------------
- */
-
 static bt_status clear(void *context, bt_error *err) {
     return bt_ckpt_clear(((const folder_case *)context)->folder, "ckpt", err);
 }
@@ -158,9 +152,6 @@ static void test_beginning_anew(void **state) {
                                               .context = &c}) > 50);
     manager_free(&c.model);
 }
-
-/* ---- choosing ----------------------------------------------------------------------------------
- */
 
 /* A checkpoint that cannot be read is passed over and told, so an operation that fails may lead to
  * an older one; memory that fails may not. */

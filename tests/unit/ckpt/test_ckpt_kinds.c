@@ -79,9 +79,6 @@ static void test_tf1_heads(void **state) {
     bt_ckpt_close(ckpt);
 }
 
-/* ---- kinds and configurations ------------------------------------------------------------------
- */
-
 /* A safetensors file of those names, each a [2,2] of zeros, and beside it a config.json or none. */
 static void write_kind(const char *folder, const char *const *names, size_t n, const char *json) {
     static const float     zeros[4] = {0};
@@ -349,10 +346,6 @@ static void test_facts(void **state) {
     bt_ckpt_close(ckpt);
 }
 
-/* ---- sentence-transformers' files
- * -------------------------------------------------------------------
- */
-
 static bt_status read_sentence(void *context, bt_error *fault) {
     bt_ckpt_sentence got;
     BT_TRY(bt_ckpt_read_sentence(context, &got, fault));
@@ -400,9 +393,6 @@ static void test_sentence(void **state) {
     }
     bt_ckpt_close(ckpt);
 }
-
-/* ---- weights in several files ------------------------------------------------------------------
- */
 
 /* NAME.safetensors in the folder: n tensors [2,2], all of that value. */
 static void write_shard(const char *folder, const char *name, const char *const *tensors, size_t n,

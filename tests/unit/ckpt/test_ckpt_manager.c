@@ -181,8 +181,7 @@ static void test_faults(void **state) {
     manager_free(&f);
 }
 
-/* ---- only what a run wrote and recorded -------------------------------------------------------
- */
+/* Only what a run wrote and recorded. */
 
 /* Copies that a user put there, names of the same form or not, stay; as does what paths in the
  * state file lead to elsewhere. */
@@ -448,9 +447,6 @@ static void test_clear(void **state) {
     }
     manager_free(&f);
 }
-
-/* ---- which one is taken -----------------------------------------------------------------------
- */
 
 typedef struct choice_row {
     const char *what;   /* of ckpt-1, ckpt-2, ckpt-3 and a copy ckpt-9 of ckpt-2 */

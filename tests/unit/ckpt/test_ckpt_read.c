@@ -211,9 +211,6 @@ static void test_hub(void **state) {
     bt_safetensors_close(st);
 }
 
-/* ---- Hugging Face
- * ---------------------------------------------------------------------------------- */
-
 typedef struct hf_row {
     const char *canonical;
     const char *name;
@@ -382,9 +379,6 @@ static void test_other_floats(void **state) {
         bt_ckpt_close(ckpt);
     }
 }
-
-/* ---- names, shapes, damage
- * --------------------------------------------------------------------------- */
 
 static void check_opens(const char *path, const char *chosen) {
     bt_ckpt *ckpt = NULL;

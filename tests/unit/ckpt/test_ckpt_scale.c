@@ -21,9 +21,6 @@ static double cpu_seconds(void) {
     return (double)clock() / CLOCKS_PER_SEC;
 }
 
-/* ---- what is made large ------------------------------------------------------------------------
- */
-
 typedef struct scale {
     bt_model     *model;
     float        *flat;
@@ -163,9 +160,6 @@ static void make_variables(const scale *s, size_t n) {
 static void make_layers(const scale *s, size_t n) {
     make_graph(s, n, true);
 }
-
-/* ---- how it grows ------------------------------------------------------------------------------
- */
 
 typedef struct scale_row {
     const char *what;

@@ -14,9 +14,6 @@
 
 #define GOLDENS "goldens/numerics/checkpoints/"
 
-/* ---- object graphs
- * ----------------------------------------------------------------------------------- */
-
 static void read_graph(const char *prefix, bt_graph *graph) {
     bt_bundle *bundle = NULL;
     bt_bytes  *value = NULL;
@@ -93,8 +90,7 @@ static void test_graphs(void **state) {
     }
 }
 
-/* ---- what is written is read back
- * --------------------------------------------------------------------- */
+/* What is written is read back. */
 
 static void check_variables(bt_ckpt *ckpt, const bt_model *model, const char *slot, int64_t seed,
                             bool every_variable) {
@@ -194,8 +190,7 @@ static void test_read_back(void **state) {
     check_read_back(&v2_pairs);
 }
 
-/* ---- Model Garden's own checkpoint, read and written again
- * --------------------------------------------- */
+/* Model Garden's own checkpoint, read and written again. */
 
 static float *read_flat(bt_ckpt *ckpt, const bt_model *model, const char *slot) {
     float *const flat = bt_calloc_array((size_t)model->table.n_elements, sizeof *flat);
@@ -297,10 +292,6 @@ static void test_kept_again(void **state) {
         }
     }
 }
-
-/* ---- faults
- * ------------------------------------------------------------------------------------------------
- */
 
 static void test_faults(void **state) {
     (void)state;

@@ -179,9 +179,6 @@ static void test_alone(void **state) {
     bt_comm_pieces_free(&piece, 1);
 }
 
-/* ---- two processes ---------------------------------------------------------------------------
- */
-
 static char *addresses[2];
 
 static bt_status work_of_one(int32_t rank, bt_error *err) {

@@ -13,9 +13,6 @@
 #define CLASSIFY "bert/sentence_prediction"
 #define PAIRS "bert/dual_encoder"
 
-/* ---- problems ---------------------------------------------------------------------------------
- */
-
 static const struct {
     const char *override;
     const char *want; /* part of the only problem */
@@ -175,9 +172,6 @@ static void test_many_problems_are_counted(void **state) {
     bt_conf_errors_deinit(&errors);
     bt_str_deinit(&text);
 }
-
-/* ---- modes --------------------------------------------------------------------------------------
- */
 
 static const struct {
     const char  *experiment;
@@ -399,9 +393,6 @@ static void test_mode_names(void **state) {
     assert_false(bt_conf_mode_parse("Train", &mode));
 }
 
-/* ---- setting, extension keys, help ------------------------------------------------------------
- */
-
 static void test_set(void **state) {
     (void)state;
     bt_conf       *conf = build_conf("bert/pretraining", "");
@@ -519,9 +510,6 @@ static void test_nearest(void **state) {
     assert_null(bt_conf_nearest(long_word, names, 3));
 }
 
-/* ---- schema -----------------------------------------------------------------------------------
- */
-
 static void check_class(const conf_class *cls, int depth) {
     assert_true(depth < 8);
     for (; cls != NULL; cls = cls->base) {
@@ -551,9 +539,6 @@ static void test_schema(void **state) {
         assert_true(strlen(conf_type_words((conf_type)type)) > 3);
     }
 }
-
-/* ---- out of memory ----------------------------------------------------------------------------
- */
 
 static bool try_everything(uint64_t fail_at, bool persistent) {
     const char *files[] = {"{task: {model: {num_classes: 3}, train_data: {input_path: [a, b]}}}"};

@@ -109,9 +109,6 @@ static void test_lists(void **state) {
     bt_conf_free(conf);
 }
 
-/* ---- faults ------------------------------------------------------------------------------------
- */
-
 /* More than fits into the room that a configuration begins with. */
 static const char *names[30000];
 

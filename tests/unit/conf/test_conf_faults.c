@@ -27,9 +27,6 @@ bt_conf *build_conf(const char *experiment, const char *text) {
     return conf;
 }
 
-/* ---- building, checking, comparing -------------------------------------------------------------
- */
-
 static bt_status build(const bt_conf_args *args, bt_conf **out, bt_error *err) {
     bt_conf_errors  errors = BT_CONF_ERRORS_INIT;
     const bt_status rc = bt_conf_build(args, out, &errors, err);
@@ -114,9 +111,6 @@ static void test_problems(void **state) {
         assert_true(k > 3);
     }
 }
-
-/* ---- writing -----------------------------------------------------------------------------------
- */
 
 typedef bt_status (*writer_fn)(const void *what, bt_str *out, bt_error *err);
 

@@ -15,8 +15,6 @@
 
 enum { MAX_ARGS = 32, MAX_CASES = 512 };
 
-/* ---- a case's command line ---------------------------------------------------------------- */
-
 /* Splits one line as a shell does: blanks, '...', "...". In place. */
 static size_t split_line(char *line, char **words) {
     size_t n = 0;
@@ -91,8 +89,6 @@ static void parse_flags(char **words, size_t n, case_flags *flags) {
     flags->is_bad |= flags->args.experiment == NULL;
 }
 
-/* ---- one case ------------------------------------------------------------------------------- */
-
 static bool file_exists(const char *path) {
     struct stat st;
     return stat(path, &st) == 0;
@@ -162,9 +158,6 @@ static bool run_case(const char *name, const char *deviations) {
     bt_free(line);
     return ok;
 }
-
-/* ---- all cases --------------------------------------------------------------------------------
- */
 
 static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -239,9 +232,6 @@ static void test_deviations_are_few(void **state) {
     assert_in_range(n, 1, 25);
     bt_free(text);
 }
-
-/* ---- configs/ ---------------------------------------------------------------------------------
- */
 
 static const struct {
     const char *experiment;

@@ -17,9 +17,6 @@ bt_conf *build_conf(const char *experiment, const char *override) {
     return conf;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
-
 static void test_reading(void **state) {
     (void)state;
     bt_conf *conf =

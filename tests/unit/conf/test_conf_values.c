@@ -9,8 +9,6 @@
 #include "conf_internal.h"
 #include "test_conf.h"
 
-/* ---- resolver ------------------------------------------------------------------------------- */
-
 static const struct {
     const char *text;
     conf_scalar want;
@@ -90,8 +88,7 @@ static void test_resolver(void **state) {
     }
 }
 
-/* ---- numbers: what a plain scalar becomes ------------------------------------------------------
- */
+/* Numbers: what a plain scalar becomes. */
 
 static bt_conf *new_conf(void) {
     bt_conf *conf = bt_calloc_array(1, sizeof(*conf));
@@ -186,8 +183,6 @@ static void test_numbers(void **state) {
     }
     bt_conf_free(conf);
 }
-
-/* ---- YAML that is refused ------------------------------------------------------------------- */
 
 static const struct {
     const char *yaml;
@@ -293,9 +288,6 @@ static void test_alias_bomb(void **state) {
     bt_str_deinit(&text);
 }
 
-/* ---- CSV --------------------------------------------------------------------------------------
- */
-
 static const struct {
     const char *csv;
     const char *want; /* NULL: no CSV */
@@ -380,8 +372,7 @@ static void test_csv_depth(void **state) {
     bt_str_deinit(&text);
 }
 
-/* ---- dumper: one string under task.name, in the real layout -------------------------------------
- */
+/* Dumper: one string under task.name, in the real layout. */
 
 static const struct {
     const char *yaml; /* a double-quoted YAML scalar */

@@ -50,9 +50,6 @@ static const bt_batch *first_batch(bt_data_stream *stream) {
     return batch;
 }
 
-/* ---- packing ----------------------------------------------------------------------------------
- */
-
 static void test_packing(void **state) {
     (void)state;
     static const int64_t hole[FIXTURE_S] = {1, 0, 1, 1, 0, 1, 0, 0};
@@ -244,9 +241,6 @@ static void test_labels_are_counted(void **state) {
     bt_data_close(stream);
 }
 
-/* ---- wrong records ----------------------------------------------------------------------------
- */
-
 static void check_row_refused(const fixture_row *row, const bt_data_schema *schema,
                               const char *text) {
     bt_data_stream *stream = NULL;
@@ -378,9 +372,6 @@ static void test_wrong_labels(void **state) {
     bt_data_close(stream);
 }
 
-/* ---- wrong files, wrong config ----------------------------------------------------------------
- */
-
 static void check_open(const char *path, bt_status status, const char *text) {
     const bt_data_config config = fixture_config(&path, 1);
     const bt_data_schema schema = fixture_schema();
@@ -454,9 +445,6 @@ static void test_wrong_config(void **state) {
     schema = fixture_schema();
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG, "input_path is empty");
 }
-
-/* ---- damage -----------------------------------------------------------------------------------
- */
 
 /* Numbered rows 0..n-1; of the records with a bit set in `bad` one byte of data is flipped. */
 static const char *damaged_file(int64_t n, uint64_t bad) {

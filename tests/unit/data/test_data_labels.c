@@ -145,9 +145,6 @@ static void check_all_orders(const label_case *cases, size_t n_cases) {
     }
 }
 
-/* ---- what is learned ---------------------------------------------------------------------------
- */
-
 static void test_learning(void **state) {
     (void)state;
     static const label_case cases[] = {
@@ -223,9 +220,6 @@ static void test_nothing_to_learn(void **state) {
     };
     check_all_orders(cases, BT_ARRAY_LEN(cases));
 }
-
-/* ---- names that are known ----------------------------------------------------------------------
- */
 
 static void test_known_names(void **state) {
     (void)state;

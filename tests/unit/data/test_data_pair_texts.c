@@ -50,9 +50,6 @@ static bt_data_config file_config(const char *const *paths) {
     return config;
 }
 
-/* ---- Model Garden's tokens --------------------------------------------------------------------
- */
-
 /* Sequence b of the batch, padded to S, against row r of a list of lists. */
 static void check_side(const bt_batch *batch, int64_t b, const json_t *expected, const char *side,
                        int64_t r, const char *what) {
@@ -200,9 +197,6 @@ static void lines_are_rows_empty_ones_too(void **state) {
     json_decref(cases);
 }
 
-/* ---- chains -----------------------------------------------------------------------------------
- */
-
 static void check_texts(bt_data_stream *stream, int64_t row, const char *want) {
     const bt_text_span *texts = NULL;
     size_t              n = 9;
@@ -304,9 +298,6 @@ static void chains_of_lines(void **state) {
     check_chain(stream, 4, 0);
     bt_data_close(stream);
 }
-
-/* ---- refusals ---------------------------------------------------------------------------------
- */
 
 static void refusals(void **state) {
     (void)state;

@@ -78,9 +78,6 @@ static const bt_batch *next(bt_data_stream *stream) {
     return end ? NULL : batch;
 }
 
-/* ---- pairs ------------------------------------------------------------------------------------
- */
-
 static void pairs_of_one_file(void **state) {
     (void)state;
     const char *const path = pair_file(test_temp_dir(), "p", 0, 10);
@@ -165,9 +162,6 @@ static void sides_of_two_files(void **state) {
     bt_data_close(stream);
 }
 
-/* ---- chains -----------------------------------------------------------------------------------
- */
-
 static void check_chain(bt_data_stream *stream, const int64_t *ids, const int64_t *tokens,
                         int64_t n) {
     int64_t r = 0;
@@ -226,9 +220,6 @@ static void chains_put_right_after_left(void **state) {
                 (const int64_t[]){104, 105, 106, 107, 108}, 5);
     bt_data_close(stream);
 }
-
-/* ---- trouble ----------------------------------------------------------------------------------
- */
 
 /* Damage on the right side takes the whole pair with it, and leaves the batch sound. */
 static void damage_takes_the_pair(void **state) {

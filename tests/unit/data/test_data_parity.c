@@ -336,9 +336,7 @@ static void test_loader_goldens(void **state) {
     json_decref(goldens);
 }
 
-/* ---- tables against the records that the real data tool made of them
- * -----------------------------
- */
+/* Tables against the records that the real data tool made of them. */
 
 typedef struct table_case {
     const char *table; /* below goldens/data/finetuning/raw */

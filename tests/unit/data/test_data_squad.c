@@ -76,9 +76,6 @@ static void check_same_batch(const bt_batch *got, const bt_batch *want) {
     }
 }
 
-/* ---- training ---------------------------------------------------------------------------------
- */
-
 static void test_same_as_records(void **state) {
     (void)state;
     for (int k = 0; k < 4; k++) {
@@ -108,9 +105,6 @@ static void test_same_as_records(void **state) {
         bt_data_close(records);
     }
 }
-
-/* ---- evaluation -------------------------------------------------------------------------------
- */
 
 /* Every window once, long ones first, whatever is_training and drop_remainder say. */
 static void test_evaluation_order(void **state) {
@@ -175,9 +169,6 @@ static void test_fit(void **state) {
     bt_data_config_fit(&config, &evaluation);
     assert_false(config.is_training || config.drop_remainder);
 }
-
-/* ---- what does not fit ------------------------------------------------------------------------
- */
 
 static void test_refused(void **state) {
     (void)state;

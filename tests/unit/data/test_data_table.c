@@ -122,9 +122,6 @@ static void check_case(const table_case *c) {
     bt_data_close(stream);
 }
 
-/* ---- what is fine -----------------------------------------------------------------------------
- */
-
 static void test_forms(void **state) {
     (void)state;
     static const table_case cases[] = {
@@ -184,9 +181,6 @@ static void test_label_names(void **state) {
     }
 }
 
-/* ---- what is not ------------------------------------------------------------------------------
- */
-
 static void test_wrong_labels(void **state) {
     (void)state;
     static const table_case cases[] = {
@@ -208,8 +202,7 @@ static void test_wrong_labels(void **state) {
 
 #define BYTES(text) text, sizeof(text) - 1
 
-/* ---- how columns are apart, and characters are written ------------------------------------------
- */
+/* How columns are apart, and characters are written. */
 
 static void test_delimiters(void **state) {
     (void)state;

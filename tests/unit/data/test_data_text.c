@@ -40,9 +40,6 @@ static const char *golden(const char *name) {
     return path;
 }
 
-/* ---- the goldens ------------------------------------------------------------------------------
- */
-
 static int64_t number_at(const json_t *rows, const char *key, size_t r, size_t t) {
     const json_t *const row = json_array_get(json_object_get(rows, key), r);
     return json_integer_value(json_array_get(row, t));
@@ -145,9 +142,6 @@ static void test_padding_is_kept(void **state) {
     assert_memory_equal(batch->key_mask, mask, sizeof mask);
     bt_data_close(stream);
 }
-
-/* ---- order, cursor, several files, gzip ---------------------------------------------------------
- */
 
 static const char *numbered(const char *folder, const char *name, bool is_gzip, int first, int n) {
     bt_str      text = BT_STR_INIT;

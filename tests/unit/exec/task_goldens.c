@@ -323,9 +323,6 @@ void task_compare_update(const task_case *c, int64_t step, double loss, double n
                 "global_norms", c->row->name);
 }
 
-/* ---- cases --------------------------------------------------------------------------------------
- */
-
 int64_t task_fact(const task_case *c, const char *key, int64_t otherwise) {
     return read_int(c->config, key, otherwise);
 }
@@ -384,9 +381,6 @@ void task_case_close(task_case *c) {
     json_decref(c->config);
     test_tensors_close(c->golden);
 }
-
-/* ---- through an engine
- * ----------------------------------------------------------------------------------------- */
 
 void task_compare_rows(const fixture_batch *batch, const float *got, const float *want, int64_t H,
                        const char *what) {
@@ -475,9 +469,6 @@ void task_run_trajectory(task_case *c) {
         }
     }
 }
-
-/* ---- encoders -----------------------------------------------------------------------------------
- */
 
 const encoder_row encoder_rows[] = {
     {"tiny", BT_ENCODER_BERT, 200, 32, 2, 4, 64, 64, 2, 32, 4, 16, BT_ACT_GELU, false},

@@ -61,7 +61,7 @@ void task_run_layers(task_case *c);
 void task_run_gradients(task_case *c);
 void task_run_trajectory(task_case *c);
 
-/* ---- encoders -----------------------------------------------------------------------------------
+/* Encoders.
  * goldens/numerics/encoder: every layer's output and the pooled one. */
 
 typedef struct encoder_row {

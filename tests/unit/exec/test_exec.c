@@ -99,9 +99,6 @@ static void toy_open(toy *t, const bt_encoder_config *encoder, const bt_head_con
     toy_pack(&t->batch, head, true);
 }
 
-/* ---- finite differences
- * ------------------------------------------------------------------------------ */
-
 static double difference_step = 0.004;
 
 static double loss_at(toy *t, float *flat, const bt_param *p, const float *direction, double h,
@@ -233,9 +230,6 @@ static void class_rule_in_training_and_evaluation(void **state) {
     fixture_close(&t.f);
 }
 
-/* ---- a batch in parts
- * --------------------------------------------------------------------------------- */
-
 /* Gradients, loss, norm and logits of the whole batch, however it is cut, with dropout on. */
 static void check_parts(const char *name, const bt_head_config *head, bool weighted) {
     static const double     weights[3] = {3, 0.5, 1};
@@ -313,9 +307,6 @@ static void steps_in_parts(void **state) {
     assert_true(bt_exec_memory_bytes(t.f.exec) < whole_bytes);
     fixture_close(&t.f);
 }
-
-/* ---- the same result another way
- * --------------------------------------------------------------------- */
 
 /* docs/decisions.md, "Packed tokens": leaving padding out changes nothing but rounding. */
 static void packed_equals_padded(void **state) {
@@ -445,9 +436,6 @@ static void steps_keep_no_state(void **state) {
     fixture_close(&t.f);
 }
 
-/* ---- memory
- * ------------------------------------------------------------------------------------------- */
-
 static void no_heap_calls_after_two_steps(void **state) {
     (void)state;
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
@@ -511,9 +499,6 @@ static void failing_allocations(void **state) {
     fail_allocations(0);
     fail_allocations(2);
 }
-
-/* ---- refusals, trouble
- * ---------------------------------------------------------------------------------- */
 
 /* What cannot be added up from parts says so before anything is made. */
 static void refusals_of_parts(void **state) {

@@ -19,9 +19,6 @@ static const char          *case_name;
 static task_case            the_case;
 static const bt_exec_config plain;
 
-/* ---- goldens ------------------------------------------------------------------------------------
- */
-
 static void open_case(const char *name) {
     const task_row *const row = task_find(name);
     if (row == NULL) {
@@ -68,10 +65,6 @@ static void encoders_match(void **state) {
         encoder_case_close(&c);
     }
 }
-
-/* ---- against the CPU engine
- * ------------------------------------------------------------------------------
- */
 
 static void compare_flat(const bt_model *model, const float *got, const float *want, double abs_tol,
                          const char *what) {
@@ -214,9 +207,6 @@ static void engines_agree_in_parts(void **state) {
     task_case_close(&the_case);
 }
 
-/* ---- steps ahead --------------------------------------------------------------------------------
- */
-
 /* What a step gave, kept. */
 typedef struct outcome {
     double  loss, norm;
@@ -327,9 +317,6 @@ static void time_between_steps(void **state) {
     task_case_close(&the_case);
 }
 
-/* ---- replicas -----------------------------------------------------------------------------------
- */
-
 static void compare_two_replicas(const bt_exec_config *config) {
     open_case("sentence_prediction_3class");
     test_tensors *const golden =
@@ -362,9 +349,6 @@ static void two_replicas_in_parts_match(void **state) {
     (void)state;
     compare_two_replicas(&(bt_exec_config){.part_seqs = 4});
 }
-
-/* ---- shares -------------------------------------------------------------------------------------
- */
 
 static json_t *unclipped(void) {
     return json_loads("{\"optimizer\": {\"type\": \"adam\", \"adam\": {}}}", 0, NULL);
@@ -506,9 +490,6 @@ static void pairs_of_a_share_count_alone(void **state) {
     task_case_close(&the_case);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------
- */
-
 enum { PLANNED_SEQS = 32, PLANNED_LENGTH = 64 };
 
 /* What the compiler says of the step that the plan is for. */
@@ -569,9 +550,6 @@ static void memory_is_as_planned(void **state) {
     json_decref(adam);
 }
 
-/* ---- refusals -----------------------------------------------------------------------------------
- */
-
 static void what_is_not_offered_is_refused(void **state) {
     (void)state;
     open_case("own_classes");
@@ -619,9 +597,6 @@ static void parts_that_do_not_add_up_are_refused(void **state) {
     refuse_parts("own_pairs", false, false, "each pair");
     refuse_parts("own_classes", false, true, "all pairs");
 }
-
-/* ---- cases --------------------------------------------------------------------------------------
- */
 
 /* One of these, or a golden. */
 static int run_case(const char *name) {

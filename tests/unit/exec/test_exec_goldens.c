@@ -9,9 +9,6 @@
 
 #include "task_goldens.h"
 
-/* ---- encoder ------------------------------------------------------------------------------------
- */
-
 static void run_encoder(const encoder_row *row, const char *isa) {
     encoder_case c;
     encoder_case_open(&c, row, isa);
@@ -40,9 +37,6 @@ static void outputs_of_other_encoders_match(void **state) {
     }
     run_encoders(N_OWN_ENCODERS, n_encoder_rows - N_OWN_ENCODERS);
 }
-
-/* ---- tasks
- * ---------------------------------------------------------------------------------------- */
 
 static void run_task(const task_row *row, const char *isa, bool trajectory, int64_t part_seqs) {
     static task_case c;

@@ -146,8 +146,7 @@ static void compare_update(const module *m, const char *golden_path, const char 
     test_tensors_close(golden);
 }
 
-/* ---- the module of the full goldens -----------------------------------------------------------
- */
+/* The module of the full goldens. */
 
 #define SHARED "goldens/numerics/checkpoints/hub/"
 
@@ -174,8 +173,7 @@ static void shared_module_matches(void **state) {
     module_close(&m);
 }
 
-/* ---- the project's own (make_goldens/make_hub_goldens.py) -------------------------------------
- */
+/* The project's own (make_goldens/make_hub_goldens.py). */
 
 /* golden_name: of the outputs, which several modules may share. */
 static void own_module_matches(const char *name, const char *golden_name, bool has_update) {

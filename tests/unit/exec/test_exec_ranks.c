@@ -14,9 +14,6 @@
 #include "exec_cpu_internal.h"
 #include "task_goldens.h"
 
-/* ---- two processes ------------------------------------------------------------------------------
- */
-
 static task_case the_case;
 static char      addresses[2][32];
 

@@ -34,9 +34,6 @@ static void start_anew(void *context) {
     assert_ok(bt_fs_replace(at("b.txt"), "old", 3, err));
 }
 
-/* ---- files together ----------------------------------------------------------------------------
- */
-
 static bt_status replace_together(void *context, bt_error *err) {
     bt_fs_writer *writers[N_FILES] = {NULL};
     bt_status     rc = BT_OK;
@@ -88,9 +85,6 @@ static void test_together(void **state) {
                                               .work = replace_together,
                                               .check = check_together}) > 60);
 }
-
-/* ---- a folder ----------------------------------------------------------------------------------
- */
 
 static bt_status lock(void *context, bt_error *err) {
     bt_fs_lock *held = NULL;

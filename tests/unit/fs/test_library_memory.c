@@ -21,9 +21,6 @@
 #include "secrets.h"
 #include "test_support.h"
 
-/* ---- the heap ---------------------------------------------------------------------------------
- */
-
 void *__libc_malloc(size_t n_bytes);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *ptr, size_t n_bytes);
@@ -56,9 +53,6 @@ void *realloc(void *ptr, size_t n_bytes) {
 void *aligned_alloc(size_t align, size_t n_bytes) {
     return refuses() ? NULL : __libc_memalign(align, n_bytes);
 }
-
-/* ---- the loop ---------------------------------------------------------------------------------
- */
 
 enum {
     NO_MEMORY = 4,
@@ -144,9 +138,6 @@ static void refuse_at_each(const char *what, work do_it, int max_crashed) {
     assert_true(n_refused > 0);
 }
 
-/* ---- libarchive -------------------------------------------------------------------------------
- */
-
 static char archive[TEST_PATH_MAX];
 
 static bt_status list_archive(bt_error *err) {
@@ -189,9 +180,6 @@ static void archives(void **state) {
     }
 }
 
-/* ---- OpenSSL ----------------------------------------------------------------------------------
- */
-
 static char *private_key;
 
 static bt_status sign(bt_error *err) {
@@ -233,9 +221,6 @@ static void signatures(void **state) {
     private_key = test_read_file(path, &n);
     refuse_at_each("a signature", sign, 0);
 }
-
-/* ---- libcurl ----------------------------------------------------------------------------------
- */
 
 #ifdef BT_HAVE_CURL
 

@@ -286,9 +286,6 @@ static void test_renewal(void **state) {
     assert_only_in(folder, 0);
 }
 
-/* ---- at the same instant -----------------------------------------------------------------------
- */
-
 enum { N_RACERS = 8 };
 
 static void race(const char *folder, int number, int go, int result, int end, bool own_host) {
@@ -380,9 +377,6 @@ static void test_same_instant(void **state) {
         }
     }
 }
-
-/* ---- faults ------------------------------------------------------------------------------------
- */
 
 static void test_faults(void **state) {
     (void)state;

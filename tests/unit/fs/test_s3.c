@@ -11,9 +11,6 @@
 #include "secrets.h"
 #include "test_support.h"
 
-/* ---- signatures -------------------------------------------------------------------------------
- */
-
 #if defined(BT_HAVE_CURL) && defined(BT_HAVE_EXPAT)
 
 static const char id[] = "AKIAIOSFODNN7EXAMPLE";
@@ -217,9 +214,6 @@ static void container_urls(void **state) {
 }
 
 #endif
-
-/* ---- XML --------------------------------------------------------------------------------------
- */
 
 static const char list[] =
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"

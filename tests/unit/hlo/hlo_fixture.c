@@ -8,9 +8,6 @@
 
 #include "test_pjrt_run.h"
 
-/* ---- batches in rows ----------------------------------------------------------------------------
- */
-
 /* The layout's array of a role, or NULL. */
 static void *array_of(hlo_layout *l, bt_hlo_role role) {
     switch ((int)role) {
@@ -97,9 +94,6 @@ void hlo_own_logits(float *own, const float *logits, const hlo_layout *l, const 
         memcpy(own, logits, (size_t)bt_model_n_logits(model, batch) * sizeof *own);
     }
 }
-
-/* ---- programs -----------------------------------------------------------------------------------
- */
 
 static bt_pjrt_shape shape_of(const bt_hlo_tensor *t, size_t *n_bytes) {
     bt_pjrt_shape shape = {.dtype = t->dtype, .rank = t->rank};

@@ -175,7 +175,7 @@ static void add_backward(const bt_model *m, const bt_hlo_config *c, bt_str *out)
     end(&f, "bert_attention_backward", &d_qkv, 1, out);
 }
 
-/* ---- cuDNN --------------------------------------------------------------------------------------
+/* cuDNN.
  * Sequences are a list of G, with their first elements in ascending order and their lengths. What
  * is of no sequence is not a number in results. */
 
@@ -280,9 +280,6 @@ static void add_cudnn_backward(const bt_model *m, const bt_hlo_config *c, int64_
         written(&f, hlo_einsum(h, "rnqk,rqnd->rknd", p, d, BT_DTYPE_F32)), workspace(&f)};
     end(&f, "cudnn_backward", results, 4, out);
 }
-
-/* ---- the program --------------------------------------------------------------------------------
- */
 
 /* The function that stands for a target: one of Triton's has its name among the attributes. */
 static void put_name(bt_str *out, const char *target, const char *attributes) {

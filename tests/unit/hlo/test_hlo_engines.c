@@ -96,9 +96,7 @@ static const engine_case cases[] = {
     {.name = "pairs_max", .head = PAIRS(BT_POOLING_MAX, true), .act = BT_ACT_IDENTITY},
 };
 
-/* ---- a model and a batch of numbers drawn by place
- * ------------------------------------------------
- */
+/* A model and a batch of numbers drawn by place. */
 
 static float drawn(uint32_t what, uint64_t i) {
     return bt_rng_uniform(bt_rng_key_make(SEED, what, 0, BT_SITE_INIT), i);
@@ -203,10 +201,6 @@ static void open_run(hlo_run *run, const engine_case *c, bt_hlo_what what) {
     hlo_run_set_state(run, f.model, BT_HLO_PARAM, 0, settled(f.exec, bt_exec_params(f.exec)));
     hlo_run_set_layout(run, 0, &layout);
 }
-
-/* ---- tests
- * ----------------------------------------------------------------------------------------
- */
 
 static const engine_case *the_case;
 

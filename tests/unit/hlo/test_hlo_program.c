@@ -50,9 +50,6 @@ static bt_hlo_program *make(bt_hlo_what what) {
     return program;
 }
 
-/* ---- lists --------------------------------------------------------------------------------------
- */
-
 static size_t count(const bt_hlo_tensor *tensors, size_t n, bt_hlo_role role) {
     size_t found = 0;
     for (size_t i = 0; i < n; i++) {
@@ -159,9 +156,6 @@ static void variables_hold_every_parameter_once(void **state) {
     fixture_close(&f);
 }
 
-/* ---- text ---------------------------------------------------------------------------------------
- */
-
 /* The same each time, as a cache of compiled programs wants it; and not longer for more layers. */
 static void text_depends_on_what_it_says(void **state) {
     (void)state;
@@ -178,9 +172,6 @@ static void text_depends_on_what_it_says(void **state) {
     }
     assert_true(n_bytes[1] < n_bytes[0] + n_bytes[0] / 20);
 }
-
-/* ---- batches in rows ----------------------------------------------------------------------------
- */
 
 enum { N_SEQS = 300, N_SLOTS = 64 };
 
@@ -274,9 +265,7 @@ static void arrays_follow_from_the_batch(void **state) {
     fixture_close(&f);
 }
 
-/* ---- what there is no program for
- * -----------------------------------------------------------------
- */
+/* What there is no program for. */
 
 /* The published figure of BERT-base at 128 tokens: 0.524 GFLOP a token in training. A head that
  * reads first tokens leaves three quarters of the last layer's products to one token in 128. */

@@ -31,9 +31,6 @@ static bool open_case(void) {
         test_skip("the folder of Model Garden's goldens is absent");                               \
     }
 
-/* ---- replicas -----------------------------------------------------------------------------------
- */
-
 static void compare_replicas(const hlo_run *run, const test_tensors *golden, int64_t n_steps) {
     const bt_param_table *const table = &the_case.f.model->table;
     float *const                flat = bt_calloc_array((size_t)table->n_elements, sizeof *flat);
@@ -94,9 +91,6 @@ static void two_replicas_match(void **state) {
     task_case_close(&the_case);
 }
 
-/* ---- accumulation -------------------------------------------------------------------------------
- */
-
 /* What ACCUMULATE leaves in its arguments' places, as UPDATE's arguments; and back. */
 static void hand_over(const hlo_run *from, hlo_run *to) {
     for (size_t i = 0; i < from->program->n_args; i++) {
@@ -156,10 +150,6 @@ static void accumulated_parts_are_the_whole(void **state) {
     task_case_close(&the_case);
 }
 
-/* ---- clipping by value
- * ---------------------------------------------------------------------------
- */
-
 static void values_are_clipped_as_the_engine_does(void **state) {
     (void)state;
     SKIP_WITHOUT_CASE();
@@ -197,10 +187,6 @@ static void values_are_clipped_as_the_engine_does(void **state) {
     json_decref(optimizer);
     task_case_close(&the_case);
 }
-
-/* ---- mixed precision
- * ------------------------------------------------------------------------------
- */
 
 /* How far Model Garden's mixed policies are from its float32 (MANIFEST.md). */
 static const struct {

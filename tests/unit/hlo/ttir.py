@@ -76,8 +76,6 @@ class Array:
         self.n_writes = np.zeros(self.values.size, np.int32)
 
 
-# ---- the text
-
 def split_types(text):
     """'A, B' where types hold no comma."""
     return [Type(part) for part in text.split(',')]
@@ -127,8 +125,6 @@ def parse(text):
         raise Mistake('braces that do not match')
     return head.group(1), arguments, stack[0]
 
-
-# ---- the operations
 
 BINARY = {
     'arith.addi': np.add, 'arith.subi': np.subtract, 'arith.muli': np.multiply,

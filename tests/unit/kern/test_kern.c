@@ -13,9 +13,6 @@
 
 static data a, b, c, out, more, sums_1, sums_2;
 
-/* ---- vectors
- * --------------------------------------------------------------------------------------- */
-
 static void check_vectors(const bt_kern *kern, size_t n, size_t offset) {
     const int64_t len = (int64_t)n;
     data_fill(&a, n, offset, 1, 2);
@@ -59,9 +56,6 @@ static void sum_sq_shows_nonfinite(const bt_kern *kern) {
     assert_true(isfinite(kern->sum_sq(a.f, 37)));
 }
 
-/* ---- dropout
- * ----------------------------------------------------------------------------------------- */
-
 static void check_mask(const bt_kern *kern, size_t n, uint64_t first_block, float rate) {
     const bt_rng_key      key = bt_rng_key_make(42, 7, 3, BT_SITE_FFN_OUTPUT_DROPOUT);
     const bt_kern_dropout drop = bt_kern_dropout_make(rate);
@@ -84,9 +78,6 @@ static void masks_are_equal_bits(const bt_kern *kern) {
     }
     assert_false(bt_kern_dropout_make(0).on);
 }
-
-/* ---- activations
- * --------------------------------------------------------------------------------------- */
 
 typedef void (*act_f64)(double *out, const double *in, int64_t n);
 typedef void (*act_back_f64)(double *d_in, const double *d_out, const double *in, int64_t n);
@@ -168,10 +159,6 @@ static void gelu_erf_is_the_normal_distribution(const bt_kern *kern) {
     kern->act_forward[BT_ACT_GELU_ERF](&got, &nan_in, 1);
     assert_true(isnan(got));
 }
-
-/* ---- rows
- * ------------------------------------------------------------------------------------------------
- */
 
 static void check_bias_residual(const bt_kern *kern, size_t n, bool with_mult, bool with_residual) {
     const int64_t len = (int64_t)n;
@@ -295,9 +282,6 @@ static void masked_scores(const bt_kern *kern) {
     }
 }
 
-/* ---- products
- * ---------------------------------------------------------------------------------------------- */
-
 static void check_tile(const bt_kern *kern, int64_t M, int64_t N, int64_t K, bool transposed,
                        bool accumulate) {
     const int64_t ld_a = (transposed ? M : K) + 2;
@@ -366,8 +350,7 @@ static void gemm_matches(void **state) {
     assert_non_null(strstr(bt_kern_build_info(), "ref"));
 }
 
-/* ---- optimizer: the same bits under every isa, and near the double
- * ------------------------------------------- */
+/* Optimizer: the same bits under every isa, and near the double. */
 
 static const bt_kern_adamw_args adamw_args = {0.75F,          1e-3F, 0.01F, 0.1F,
                                               0.00099998713F, 3e-4F, 1e-7F};
@@ -475,10 +458,6 @@ static void optim_is_near_double(const bt_kern *kern) {
     bt_kern_lamb_f64__ref(out.d, m.d, v.d, p.d, g.d, 1009, &lamb_args);
     data_check(&out, 2e-5, 1e-5, kern->isa, "lamb u");
 }
-
-/* ---- choosing
- * ------------------------------------------------------------------------------------------------
- */
 
 static void selection(void **state) {
     (void)state;

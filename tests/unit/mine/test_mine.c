@@ -12,9 +12,6 @@
 
 #include "bt/mine.h"
 
-/* ---- against NumPy ----------------------------------------------------------------------------
- */
-
 static float *read_unit_rows(const json_t *c, const char *key, int64_t H, int64_t *n_rows) {
     const json_t *const values = json_object_get(c, key);
     const size_t        n = json_array_size(values);
@@ -122,9 +119,6 @@ static void pairs_match_numpy(void **state) {
     json_decref(cases);
 }
 
-/* ---- blocks -----------------------------------------------------------------------------------
- */
-
 enum { N_LEFT = 1100, N_RIGHT = 2051, H = 5, K = 3 };
 
 static float        left_rows[N_LEFT * H], right_rows[N_RIGHT * H];
@@ -199,9 +193,6 @@ static void equal_scores_go_to_the_lower_row(void **state) {
     assert_int_equal(of_right[1700 * K + 1].row, 1);
     assert_int_equal(of_right[1700 * K + 2].row, -1); /* there are two left rows only */
 }
-
-/* ---- trouble ----------------------------------------------------------------------------------
- */
 
 static void odd_vectors_pair_with_nothing(void **state) {
     (void)state;

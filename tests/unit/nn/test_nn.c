@@ -11,9 +11,6 @@
 
 enum { MAX_INPUTS = 8, MAX_N = 12000, MAX_SCRATCH = 400000 };
 
-/* ---- a layer under test
- * ---------------------------------------------------------------------------- */
-
 typedef struct layer layer;
 struct layer {
     const char *name;
@@ -109,9 +106,6 @@ static void check_layer(const layer *l) {
         }
     }
 }
-
-/* ---- the layers
- * ------------------------------------------------------------------------------------- */
 
 enum { R = 37, H = 24, K = 13, N = 19, T = 41, E = 12, V = 11, P = 30, N_TYPES = 3 };
 
@@ -253,8 +247,7 @@ static void residual_backward(bt_nn *nn, float *const *d_in, const float *d_out,
         d_out, NULL);
 }
 
-/* ---- attention: a sequence longer than a block of queries, one of one token, masked keys
- * -------------- */
+/* Attention: a sequence longer than a block of queries, one of one token, masked keys. */
 
 enum { NH = 3, D = 5, AH = NH * D, AT = 71 + 1 + 6 };
 
@@ -497,9 +490,6 @@ static void fewer_rows_fit(void **state) {
     bt_free(rows);
     bt_free(columns);
 }
-
-/* ---- threads
- * --------------------------------------------------------------------------------------------- */
 
 static void check_threads(const layer *l) {
     static float first_out[MAX_N], first_gradients[MAX_INPUTS][MAX_N];

@@ -8,7 +8,7 @@
 
 #include "optim_fixture.h"
 
-/* ---- a run: table, buffers, one optimizer ---------------------------------------------------- */
+/* A run: table, buffers, one optimizer. */
 
 typedef struct run {
     bt_param_table   table;
@@ -83,9 +83,6 @@ static void copy_json(float *out, const json_t *array) {
         out[i] = (float)json_number_value(json_array_get(array, i));
     }
 }
-
-/* ---- own goldens -------------------------------------------------------------------------------
- */
 
 static void add_params(run *r, const json_t *shapes) {
     const char *name = NULL;
@@ -215,9 +212,7 @@ static void updates_are_model_gardens(void **state) {
     json_decref(root);
 }
 
-/* ---- shared goldens: the first step of real tasks
- * ------------------------------------------------
- */
+/* Shared goldens: the first step of real tasks. */
 
 static json_t *read_header(const char *path) {
     size_t         n = 0;
@@ -343,10 +338,6 @@ static void first_steps_of_tasks_hold(void **state) {
         test_tensors_close(tensors);
     }
 }
-
-/* ---- threads, odd numbers
- * ------------------------------------------------------------------------
- */
 
 /* What an engine gives when clipvalue is set: here some rows, several of them for one id. */
 static void add_word_rows(run *r) {
@@ -478,9 +469,6 @@ static void nonfinite_gradients_change_nothing(void **state) {
         close_run(&fresh);
     }
 }
-
-/* ---- descriptions and refusals ------------------------------------------------------------------
- */
 
 static void optimizers_describe_themselves(void **state) {
     (void)state;

@@ -175,9 +175,6 @@ static void adds_up_what_two_devices_have(void **state) {
     }
 }
 
-/* ---- the compile cache ------------------------------------------------------------------------
- */
-
 static bt_pjrt_program *compile_cached(const char *text, const char *folder, bool want_cached) {
     const bt_pjrt_compile_options options = {.n_replicas = 1, .cache_folder = folder};
     bt_pjrt_program              *program = NULL;
@@ -291,9 +288,6 @@ static void the_next_process_compiles_nothing(void **state) {
     assert_int_equal(unsetenv(SECOND_START), 0);
     assert_int_equal(rc, 0);
 }
-
-/* ---- what is refused --------------------------------------------------------------------------
- */
 
 static bt_status compile_only(const char *text, const bt_pjrt_compile_options *options,
                               bt_error *err) {

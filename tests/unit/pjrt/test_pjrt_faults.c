@@ -249,8 +249,7 @@ static void refuses_too_many_replicas_and_no_device(void **state) {
     assert_int_equal(fake()->live, 0);
 }
 
-/* ---- files that are no plug-in, or of another interface ---------------------------------------
- */
+/* Files that are no plug-in, or of another interface. */
 
 static bt_status open_only(const char *path, bt_error *err) {
     bt_pjrt_plugin *plugin = NULL;
@@ -301,9 +300,6 @@ static void refuses_other_interfaces(void **state) {
     fake()->gives_nothing = 0;
     assert_ok(open_only(fake_path(), err));
 }
-
-/* ---- our own memory and disk ------------------------------------------------------------------
- */
 
 static void check_nothing_is_left(void *context, bt_status rc) {
     (void)context;

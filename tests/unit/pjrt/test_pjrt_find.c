@@ -132,9 +132,6 @@ static void obeys_the_variables_or_fails(void **state) {
     bt_free(file);
 }
 
-/* ---- devices to compile for -------------------------------------------------------------------
- */
-
 static void knows_devices_to_compile_for(void **state) {
     (void)state;
     static const struct {

@@ -44,9 +44,6 @@ static void check_same_file(const char *got_path, const char *want_path) {
     bt_free(want);
 }
 
-/* ---- records ----------------------------------------------------------------------------------
- */
-
 static void test_training_records(void **state) {
     (void)state;
     static const char *const names[] = {"train", "train_v2"};
@@ -76,9 +73,6 @@ static void test_training_records(void **state) {
         squad_fixture_deinit(&f);
     }
 }
-
-/* ---- answers ----------------------------------------------------------------------------------
- */
 
 /* Scores of one window side by side, as a head's output has them: [n][2]. */
 static void add_window(bt_squad_answers *answers, int64_t i, const json_t *row) {
@@ -264,9 +258,6 @@ static void test_memory_is_bounded(void **state) {
     squad_fixture_deinit(&f);
 }
 
-/* ---- functions --------------------------------------------------------------------------------
- */
-
 static void check_functions(const json_t *all, bt_text_scratch *scratch) {
     size_t  k = 0;
     json_t *row = NULL;
@@ -308,9 +299,6 @@ static void test_functions(void **state) {
     bt_text_scratch_free(scratch);
     json_decref(all);
 }
-
-/* ---- faults -----------------------------------------------------------------------------------
- */
 
 /* Everything once, from file to file. */
 static bt_status run_all(const char *json, const char *vocab_path, const char *folder,

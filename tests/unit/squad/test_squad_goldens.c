@@ -39,9 +39,6 @@ static void dev_fixture(squad_fixture *f, bool version_2, int64_t length, int64_
                                         .options = {length, stride, query, false}});
 }
 
-/* ---- windows ----------------------------------------------------------------------------------
- */
-
 /* First 16 hex digits of the sha256 of the tokens, U+001F between. */
 static void hash_tokens(const squad_fixture *f, int64_t i, char out[17]) {
     int32_t       ids[1024];
@@ -156,9 +153,6 @@ static void test_combinations(void **state) {
     json_decref(combinations);
 }
 
-/* ---- records ----------------------------------------------------------------------------------
- */
-
 static void test_eval_records(void **state) {
     (void)state;
     for (int version = 1; version <= 2; version++) {
@@ -233,9 +227,6 @@ static void test_padding_of_eval_records(void **state) {
     json_decref(rows);
     squad_fixture_deinit(&f);
 }
-
-/* ---- answers ----------------------------------------------------------------------------------
- */
 
 static json_t *golden_json(const char *kind, const char *suffix) {
     char name[128];
@@ -384,9 +375,6 @@ static void test_answers(void **state) {
     json_decref(expected);
 }
 
-/* ---- scores -----------------------------------------------------------------------------------
- */
-
 /* Predictions by id; na_probs may be NULL: all 0. */
 static bt_squad_prediction *predictions_of(const bt_squad_set *set, const json_t *texts,
                                            const json_t *na_probs) {
@@ -488,9 +476,6 @@ static void test_scores_of_numerics(void **state) {
     bt_text_scratch_free(scratch);
     json_decref(all);
 }
-
-/* ---- functions --------------------------------------------------------------------------------
- */
 
 static void check_compare(bt_text_scratch *scratch, const json_t *row) {
     for (int version = 1; version <= 2; version++) {

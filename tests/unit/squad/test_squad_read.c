@@ -18,9 +18,6 @@ static bt_status parse(bt_squad_set *set, const char *json, bt_squad_use use, bo
     return bt_squad_parse(set, json, strlen(json), "f.json", use, version_2, err);
 }
 
-/* ---- what is refused --------------------------------------------------------------------------
- */
-
 typedef struct refused_row {
     const char  *json;
     const char  *message;
@@ -155,9 +152,6 @@ static void test_files_that_are_none(void **state) {
                  BT_E_FORMAT, "not JSON");
     bt_squad_set_deinit(&set);
 }
-
-/* ---- what is taken ----------------------------------------------------------------------------
- */
 
 static void test_taken(void **state) {
     (void)state;
@@ -296,9 +290,6 @@ static void test_unanswered(void **state) {
         bt_free(copy);
     }
 }
-
-/* ---- windows ----------------------------------------------------------------------------------
- */
 
 static void test_windows_that_cannot_be(void **state) {
     (void)state;

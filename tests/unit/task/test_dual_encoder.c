@@ -34,8 +34,6 @@ static const bt_task *dual_encoder(void) {
     return task;
 }
 
-/* ---- the plan -------------------------------------------------------------------------------- */
-
 static void check_names(const bt_task_plan *plan, const char *want) {
     bt_str names = BT_STR_INIT;
     for (size_t i = 0; i < plan->n_validation_metrics; i++) {
@@ -140,7 +138,7 @@ static void what_cannot_be_is_a_sentence(void **state) {
     }
 }
 
-/* ---- predictions ------------------------------------------------------------------------------
+/* Predictions.
  * Two record files; the vectors are ours: the rows of `left_vectors` and `right_vectors`. */
 
 enum { N_LEFT = 3, N_RIGHT = 4 };
@@ -371,8 +369,6 @@ static void raw_vectors_pair_by_direction(void **state) {
     close_fixture(&f);
 }
 
-/* ---- gold ------------------------------------------------------------------------------------ */
-
 static void gold_pairs_give_f1(void **state) {
     (void)state;
     static const char gold[] = "de-00000011\ten-3\n\n10\t0\r\n10\t0\nde-12\ten-1";
@@ -437,8 +433,6 @@ static void bad_gold_is_told_with_its_line(void **state) {
     assert_fails(predict(&f, err), BT_E_CONFIG, "--glue_submission");
     close_fixture(&f);
 }
-
-/* ---- faults ---------------------------------------------------------------------------------- */
 
 static const char *const outputs[] = {"left_vectors.npy", "right_vectors.npy", "pairs.tsv"};
 

@@ -11,8 +11,6 @@
 #include "bt/fs.h"
 #include "bt/task.h"
 
-/* ---- a task and its output ------------------------------------------------------------------- */
-
 typedef struct fixture {
     bt_conf           *conf;
     const bt_task     *task;
@@ -71,8 +69,6 @@ static void check_file(const fixture *f, const char *name, const char *want) {
     bt_free(got);
 }
 
-/* ---- sentences ------------------------------------------------------------------------------- */
-
 static const float        two_rows[] = {0, 0, 1.0986123F, 0};
 static const float        one_row[] = {-200, 200};
 static const bt_batch     sentences[] = {{.n_seqs = 2}, {.n_seqs = 1}};
@@ -127,8 +123,6 @@ static void numbers_that_are_none_are_told(void **state) {
     assert_false(bt_fs_exists(path_in(&f, "predictions.tsv")));
     close_fixture(&f);
 }
-
-/* ---- faults ---------------------------------------------------------------------------------- */
 
 static size_t n_files(const fixture *f) {
     bt_fs_names names = BT_FS_NAMES_INIT;
@@ -201,8 +195,6 @@ static void disks_may_fail(void **state) {
     }
     close_fixture(&f);
 }
-
-/* ---- names ----------------------------------------------------------------------------------- */
 
 static void names_of_processors(void **state) {
     (void)state;

@@ -11,7 +11,7 @@
 #include "bt/fs.h"
 #include "bt/task.h"
 
-/* ---- records ---------------------------------------------------------------------------------
+/* Records.
  * Three sentences in four records: "a b" | "c" + "d" | "e f". Of every record the first and the
  * last token are none of words; "b" has a second piece. Predicted: B-X I-X | O + B-X | I-X O. */
 
@@ -38,8 +38,6 @@ static bt_batch all_records(bool with_ids) {
                       .sentence_ids = with_ids ? sentences : NULL,
                       .sub_sentence_ids = with_ids ? pieces : NULL};
 }
-
-/* ---- a task and its output ------------------------------------------------------------------- */
 
 typedef struct fixture {
     bt_conf           *conf;
@@ -104,8 +102,6 @@ static void check_file(const fixture *f, const char *name, const char *want) {
     assert_string_equal(got, want);
     bt_free(got);
 }
-
-/* ---- what is written ------------------------------------------------------------------------- */
 
 static const char plain_words[] = "a\tO\nb\tB-X\n\n\nc\n\tO\nd\tO\n\ne\tO\nf\tO";
 
@@ -217,8 +213,6 @@ static void several_files(void **state) {
     close_fixture(&f);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------- */
-
 static void other_texts_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -267,8 +261,6 @@ static void other_texts_are_refused(void **state) {
     assert_fails(predict(&f, &batch, err), BT_E_FORMAT, "row 0: the model's output is");
     close_fixture(&f);
 }
-
-/* ---- faults ---------------------------------------------------------------------------------- */
 
 static void memory_may_run_out(void **state) {
     (void)state;

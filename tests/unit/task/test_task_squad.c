@@ -36,9 +36,6 @@ static const bt_task *squad(void) {
     return task;
 }
 
-/* ---- plan -------------------------------------------------------------------------------------
- */
-
 static void test_plan(void **state) {
     (void)state;
     bt_task_plan   plan;
@@ -182,9 +179,6 @@ static void test_best_metric_of_version_2(void **state) {
     bt_task_plan_deinit(&plan);
     bt_conf_free(conf);
 }
-
-/* ---- output -----------------------------------------------------------------------------------
- */
 
 typedef struct pass {
     bt_conf              *conf;

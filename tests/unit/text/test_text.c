@@ -17,9 +17,6 @@ static bt_text_vocab *parse_vocab(const char *text, size_t n) {
     return vocab;
 }
 
-/* ---- vocabulary --------------------------------------------------------------------------------
- */
-
 static void check_pieces(const char *file, size_t n_file, const char *const *pieces, int32_t n) {
     bt_text_vocab *const vocab = parse_vocab(file, n_file);
     assert_int_equal(bt_text_vocab_size(vocab), n);
@@ -154,9 +151,6 @@ static void test_long_pieces(void **state) {
     bt_str_deinit(&file);
 }
 
-/* ---- the project's own goldens
- * ------------------------------------------------------------------- */
-
 typedef struct own_goldens {
     bt_text_vocab     *vocab;
     bt_text_tokenizer *tokenizers[2]; /* cased, lower */
@@ -217,9 +211,6 @@ static void test_own_goldens(void **state) {
     bt_text_scratch_free(g.scratch);
     bt_text_vocab_free(g.vocab);
 }
-
-/* ---- pairs
- * --------------------------------------------------------------------------------------- */
 
 /* The rule as the data tool has it, one piece at a time. */
 static void cut_slowly(size_t *n_a, size_t *n_b, size_t limit) {
@@ -295,9 +286,6 @@ static void test_pairs(void **state) {
     bt_text_tokenizer_free(tokenizer);
     bt_text_vocab_free(vocab);
 }
-
-/* ---- the rest
- * --------------------------------------------------------------------------------------- */
 
 static void test_utf8_prefix(void **state) {
     (void)state;

@@ -11,8 +11,7 @@
 
 enum { MAX_INPUTS = 4096 };
 
-/* ---- inputs: JSON texts with lone surrogates, which no JSON library takes, or base64 bytes
- * -------- */
+/* Inputs: JSON texts with lone surrogates, which no JSON library takes, or base64 bytes. */
 
 typedef struct input {
     uint32_t *codepoints; /* NULL for a byte line */
@@ -139,9 +138,6 @@ static bool have_inputs(void) {
     }
     return true;
 }
-
-/* ---- FullTokenizer and BasicTokenizer
- * ---------------------------------------------------------------- */
 
 typedef struct comparison {
     const char        *name;
@@ -281,8 +277,7 @@ static void test_basic(void **state) {
     }
 }
 
-/* ---- every code point, between "a" and "b"
- * ------------------------------------------------------------ */
+/* Every code point, between "a" and "b". */
 
 static json_t *load_gz(const char *path) {
     gzFile file = gzopen(path, "rb"); /* reads plain files too */

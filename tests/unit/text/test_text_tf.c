@@ -90,9 +90,6 @@ static void test_lines(void **state) {
     close_goldens(&g);
 }
 
-/* ---- packing ----------------------------------------------------------------------------------
- */
-
 static void check_pack(void *context, json_t *line) {
     goldens *const      g = context;
     const json_t *const texts = json_object_get(line, "texts");
@@ -131,9 +128,6 @@ static void test_packs(void **state) {
                  "least 3");
     close_goldens(&g);
 }
-
-/* ---- vocabulary -------------------------------------------------------------------------------
- */
 
 #define BASE "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n"
 
@@ -175,9 +169,6 @@ static void test_vocabularies(void **state) {
                  "has no [PAD]");
     bt_text_vocab_free(vocab);
 }
-
-/* ---- memory -----------------------------------------------------------------------------------
- */
 
 static bt_status load_and_pack(bt_error *err) {
     static const char  text[] = "the cats\xcc\x81 a\xe3\x80\xae, run un the cat a b c d e 1 2";

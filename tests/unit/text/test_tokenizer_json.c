@@ -158,9 +158,6 @@ static void test_added_tokens_of_other_pieces(void **state) {
     }
 }
 
-/* ---- faults ------------------------------------------------------------------------------------
- */
-
 static bt_status read_and_encode(void *context, bt_error *err) {
     bt_text_facts facts;
     bt_str        ids = BT_STR_INIT;

@@ -348,9 +348,6 @@ static void test_index_alone(void **state) {
     bt_bundle_close(bundle);
 }
 
-/* ---- our own ------------------------------------------------------------------------------------
- */
-
 static bt_status write_small(const char *prefix, bt_error *err) {
     static const float    floats[6] = {1, 2, 3, 4, 5, 6};
     static const int64_t  number = -7;

@@ -12,9 +12,6 @@
 
 #define GOLDENS "goldens/numerics/checkpoints/"
 
-/* ---- object graph
- * -------------------------------------------------------------------------------- */
-
 static void check_graph(const char *prefix) {
     char       path[TEST_PATH_MAX];
     bt_bundle *bundle = NULL;
@@ -110,9 +107,6 @@ static void test_graph_damage(void **state) {
     }
 }
 
-/* ---- state file
- * ------------------------------------------------------------------------------------ */
-
 static void check_state_golden(const char *relative) {
     size_t        n = 0;
     char *const   text = test_read_file(test_shared_path(relative), &n);
@@ -196,9 +190,6 @@ static void test_state_text(void **state) {
     }
 }
 
-/* ---- NumPy
- * ---------------------------------------------------------------------------------------- */
-
 /* What numpy.save(file, numpy.zeros((3, 2), "float32")) begins with. */
 static void test_npy_header(void **state) {
     (void)state;
@@ -215,9 +206,6 @@ static void test_npy_header(void **state) {
     assert_non_null(strstr(header + 10, "(9223372036854775807, 9223372036854775807), }"));
     assert_true(header[sizeof want - 1] == '\n');
 }
-
-/* ---- safetensors
- * ----------------------------------------------------------------------------------- */
 
 static const char st_good[] =
     "{\"__metadata__\":{\"k\":\"v\"},\"b\":{\"dtype\":\"F32\",\"shape\":"
@@ -367,9 +355,6 @@ static void test_safetensors_write(void **state) {
         assert_int_equal(rc, BT_E_NOMEM);
     }
 }
-
-/* ---- events
- * ----------------------------------------------------------------------------------------- */
 
 static void test_events(void **state) {
     (void)state;
@@ -550,9 +535,6 @@ static void test_events_torn(void **state) {
     assert_int_equal(n_steps, 5);
     bt_free(bytes);
 }
-
-/* ---- sorted-string table
- * ------------------------------------------------------------------------------ */
 
 typedef struct visited {
     size_t n;
