@@ -11,11 +11,17 @@
  *         training steps of one batch that has these lengths, again and again: dropout, AdamW,
  *         clipping; only real tokens count
  *     both: [--seconds=5] [--cache=FOLDER for compiled programs] */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/rng.h"
+#include "bt/base/str.h"
+#include "bt/base/time.h"
 #include "bt/exec.h"
 
 enum { WARM_UP = 3, LEAST_STEPS = 3, CHAIN = 16, MAX_PRODUCTS = 4096 };

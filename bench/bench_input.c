@@ -5,8 +5,10 @@
  * object.
  *
  *     bench_input PATH [VOCAB FIELD...]      e.g. bench_input train.tsv vocab.txt sentence */
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "bt/base/time.h"
 #include "bt/data.h"
 
 static bt_status read_epoch(bt_data_stream *stream, int64_t *n_tokens, bt_error *err) {

@@ -4,8 +4,13 @@
  * and answers and scores from made-up logits. One thread. Prints one JSON object.
  *
  *     bench_squad JSON VOCAB [SEQ_LENGTH=384] [DOC_STRIDE=128] [QUERY_LENGTH=64] */
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/rng.h"
+#include "bt/base/time.h"
 #include "bt/squad.h"
 
 enum { MAX_LENGTH = 4096 };

@@ -10,12 +10,18 @@
  *     bench_step [--model=minilm|base] [--lengths=mrpc|sst2|cola] [--batch=32] [--steps=20]
  *                [--rounds=3] [--threads=0] [--isa=auto] [--products=auto|blas|bf16]
  *                [--weights=normal|denormal|nan] */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/rng.h"
+#include "bt/base/str.h"
+#include "bt/base/time.h"
 #include "bt/exec.h"
 #include "bt/kern.h"
 

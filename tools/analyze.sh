@@ -19,7 +19,7 @@ import time
 
 # Everything of -fanalyzer counts (null dereference, use after free, double free, free with another function,
 # descriptors and streams left open, signal handlers, ...) but the two that gcc 12 cannot judge. Without optimisation, as
-# it is meant to be used: inlined code loses the places. __clang_analyzer__ is for BT_FAIL in include/bt/base.h.
+# it is meant to be used: inlined code loses the places. __clang_analyzer__ is for BT_FAIL in include/bt/base/status.h.
 GCC = [
     '-fanalyzer', '-O0', '-D__clang_analyzer__', '-include', os.path.abspath('tools/analyze_heap.h'),
     # It forgets a block as soon as it is stored behind a pointer it knows nothing of (*out = copy; names->items[n] = copy):

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What tools/analyze.sh tells gcc's analyzer of our heap (include/bt/base.h), before each file:
- * then it looks for use after free and double free of these blocks, too. */
+ * What tools/analyze.sh tells gcc's analyzer of our heap (include/bt/base/alloc.h), before each
+ * file: then it looks for use after free and double free of these blocks, too. */
 #ifndef BT_ANALYZE_HEAP_H
 #define BT_ANALYZE_HEAP_H
 
 #include <stddef.h>
+
+#include "bt/base/alloc.h"
 
 #define BT_HEAP_BLOCK __attribute__((__malloc__, __malloc__(bt_free, 1)))
 

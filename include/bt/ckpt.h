@@ -8,6 +8,7 @@
 #ifndef BT_CKPT_H
 #define BT_CKPT_H
 
+#include "bt/base/str.h"
 #include "bt/tensor.h"
 
 typedef struct bt_ckpt bt_ckpt;

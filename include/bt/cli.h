@@ -9,7 +9,7 @@
 #ifndef BT_CLI_H
 #define BT_CLI_H
 
-#include "bt/base.h"
+#include "bt/base/str.h"
 
 typedef enum bt_flag_kind {
     BT_FLAG_STRING,

@@ -35,7 +35,7 @@
 #ifndef BT_COMM_H
 #define BT_COMM_H
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 /* How the job was started. */
 

@@ -10,7 +10,7 @@
 #ifndef BT_CONF_H
 #define BT_CONF_H
 
-#include "bt/base.h"
+#include "bt/base/str.h"
 
 typedef struct bt_conf bt_conf;
 

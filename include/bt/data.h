@@ -8,6 +8,7 @@
 #ifndef BT_DATA_H
 #define BT_DATA_H
 
+#include "bt/base/arena.h"
 #include "bt/conf.h"
 #include "bt/fs.h"
 #include "bt/squad.h"

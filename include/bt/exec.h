@@ -107,7 +107,7 @@ BT_MUST_USE bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim 
                                           bt_error *err);
 void                  bt_exec_free(bt_exec *exec);
 
-/* These flush denormal numbers (bt/base.h) while they run, as TensorFlow's threads do, and leave
+/* These flush denormal numbers (bt/base/fp.h) while they run, as TensorFlow's threads do, and leave
  * the calling thread's floating-point control as it was.
  *
  * One update: forward, backward, clip, optimizer, moving average. `step` is the number of updates

@@ -18,7 +18,7 @@
 #ifndef BT_FS_H
 #define BT_FS_H
 
-#include "bt/base.h"
+#include "bt/base/str.h"
 
 /* What is there. */
 

@@ -7,7 +7,7 @@
 #ifndef BT_HUB_H
 #define BT_HUB_H
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 typedef struct bt_hub_request {
     const char *handle;

@@ -11,6 +11,8 @@
 #ifndef BT_KERN_H
 #define BT_KERN_H
 
+#include "bt/base/rng.h"
+#include "bt/base/status.h"
 #include "bt/tensor.h"
 
 /* One Adam-like update of n elements, float32, in this order

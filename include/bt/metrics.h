@@ -5,6 +5,8 @@
 #ifndef BT_METRICS_H
 #define BT_METRICS_H
 
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/tensor.h"
 
 enum { BT_METRIC_MAX = 16, BT_METRIC_NAME_MAX = 48 };

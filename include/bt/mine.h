@@ -12,7 +12,7 @@
 #ifndef BT_MINE_H
 #define BT_MINE_H
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 typedef enum bt_mine_score { BT_MINE_RATIO, BT_MINE_COSINE } bt_mine_score;
 

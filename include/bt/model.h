@@ -6,6 +6,7 @@
 #ifndef BT_MODEL_H
 #define BT_MODEL_H
 
+#include "bt/base/status.h"
 #include "bt/tensor.h"
 
 /* BT_E_UNSUPPORTED with the list of known names. */

@@ -11,6 +11,8 @@
 #ifndef BT_NN_H
 #define BT_NN_H
 
+#include "bt/base/pool.h"
+#include "bt/base/rng.h"
 #include "bt/kern.h"
 #include "bt/tensor.h"
 

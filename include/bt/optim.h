@@ -6,6 +6,8 @@
 #ifndef BT_OPTIM_H
 #define BT_OPTIM_H
 
+#include "bt/base/pool.h"
+#include "bt/base/str.h"
 #include "bt/conf.h"
 #include "bt/tensor.h"
 

@@ -17,6 +17,7 @@
 #ifndef BT_PJRT_H
 #define BT_PJRT_H
 
+#include "bt/base/str.h"
 #include "bt/tensor.h"
 
 bool bt_pjrt_is_built_in(void);

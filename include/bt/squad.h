@@ -11,7 +11,7 @@
 #ifndef BT_SQUAD_H
 #define BT_SQUAD_H
 
-#include "bt/base.h"
+#include "bt/base/str.h"
 #include "bt/text.h"
 #include "bt/wire.h"
 

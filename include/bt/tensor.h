@@ -9,7 +9,7 @@
 #ifndef BT_TENSOR_H
 #define BT_TENSOR_H
 
-#include "bt/base.h"
+#include "bt/base/arena.h"
 
 enum { BT_MAX_RANK = 4 };
 

@@ -10,6 +10,8 @@
 #ifndef BT_TEXT_H
 #define BT_TEXT_H
 
+#include "bt/base/map.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 
 /* Vocabulary. */

@@ -12,7 +12,8 @@
 #ifndef BT_WIRE_H
 #define BT_WIRE_H
 
-#include "bt/base.h"
+#include "bt/base/arena.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/tensor.h"
 

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/log.h"
+#include "bt/base/standard_files.h"
+#include "bt/base/stop.h"
 #include "bt/cli.h"
 #include "tensor_source.h"
 

@@ -5,6 +5,7 @@
  * or not at all. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "tensor_source.h"
 
 static bool fits_safetensors(const source_tensor *tensor) {

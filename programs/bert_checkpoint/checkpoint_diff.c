@@ -2,9 +2,12 @@
  *
  * bert-checkpoint diff: tensors that only one of two checkpoints has, and tensors whose type,
  * shape or bits differ, one line each; nothing when they are the same. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "tensor_source.h"
 
 static bool same_kind(const source_tensor *a, const source_tensor *b) {

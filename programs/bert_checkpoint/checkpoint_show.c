@@ -3,8 +3,12 @@
  * bert-checkpoint show: a tensor's description, then its values, a row of the last dimension a
  * line; numbers in the shortest form that reads back as the same value, strings in C escapes. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/number.h"
 #include "tensor_source.h"
 
 static float half_to_float(uint16_t half) {

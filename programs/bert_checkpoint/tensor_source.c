@@ -3,7 +3,9 @@
  * See tensor_source.h. The ckpt room finds the files and the canonical names; the wire room gives
  * the tensors as they lie there, strings included. */
 #include "tensor_source.h"
+#include "bt/base/alloc.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 bt_status source_open(tensor_source *source, const char *path, bt_error *err) {

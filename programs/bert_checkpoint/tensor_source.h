@@ -5,6 +5,7 @@
 #ifndef BT_TENSOR_SOURCE_H
 #define BT_TENSOR_SOURCE_H
 
+#include "bt/base/str.h"
 #include "bt/ckpt.h"
 #include "bt/wire.h"
 

@@ -4,12 +4,17 @@
  * FullTokenizer makes them. Lines end at LF only; invalid UTF-8 is dropped. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/log.h"
+#include "bt/base/standard_files.h"
+#include "bt/base/stop.h"
+#include "bt/base/str.h"
 #include "bt/cli.h"
 #include "bt/fs.h"
 #include "bt/text.h"

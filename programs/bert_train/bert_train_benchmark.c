@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * --benchmark: its flags, and its result as a table for people or as JSON for programs. */
+#include <inttypes.h>
+
 #include "bert_train.h"
+#include "bt/base/json_text.h"
+#include "bt/base/log.h"
 
 static const double mib = 0x1p20;
 

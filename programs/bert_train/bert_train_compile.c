@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * --compile_only: its flags, and its result as a table for people or as JSON for programs. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bert_train.h"
+#include "bt/base/json_text.h"
 #include "bt/pjrt.h"
 
 static const double gib = 0x1p30, mib = 0x1p20;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bert_train.h"
+#include "bt/base/str.h"
 #include "bt/conf.h"
 
 enum { KEY_MAX = 256, PATH_MAX_BYTES = 512 };

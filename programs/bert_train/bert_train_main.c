@@ -3,10 +3,17 @@
  * bert-train: flags -> configuration -> run. stdout carries results only (merged YAML, listings,
  * final metrics); everything else is one line each on stderr. Exit codes: README.md. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bert_train.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/standard_files.h"
+#include "bt/base/stop.h"
+#include "bt/base/str.h"
 #include "bt/conf.h"
 #include "bt/exec.h"
 #include "bt/fs.h"

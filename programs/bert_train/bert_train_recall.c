@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "bert_train.h"
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/task.h"
 

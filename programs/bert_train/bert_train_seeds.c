@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * --seeds=1,2,5..8: the words of the flag, and the figures over all runs on stdout. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bert_train.h"
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/str.h"
 
 /* More runs of one job than anybody waits for: a slip of the pen. */
 enum { MAX_SEEDS = 1000, WORD_MAX = 64 };

@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include "bert_train_short.h"
+#include "bt/base/alloc.h"
+#include "bt/base/json_text.h"
+#include "bt/base/log.h"
 #include "bt/fs.h"
 #include "bt/task.h"
 

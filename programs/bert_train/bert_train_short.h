@@ -6,6 +6,7 @@
 #define BT_CLI_BERT_TRAIN_SHORT_H
 
 #include "bert_train.h"
+#include "bt/base/str.h"
 #include "bt/data.h"
 
 #define TRAIN "task.train_data"

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "bert_train_short.h"
+#include "bt/base/alloc.h"
+#include "bt/base/arena.h"
+#include "bt/base/number.h"
 #include "bt/fs.h"
 
 static bool has_text(const short_run *run, const char *path) {

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "bert_train_short.h"
+#include "bt/base/json_text.h"
+#include "bt/base/number.h"
 
 const char *short_flag(const short_run *run, const char *name) {
     const char *const text = bt_flags_string(run->flags, name);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The columns of the table that --train names, and the classes that its labels make. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bert_train_short.h"
+#include "bt/base/arena.h"
+#include "bt/base/map.h"
 
 /* "a,b" */
 static bt_status split_columns(const char *flag, const char *text, column_list *out,

@@ -2,10 +2,13 @@
  *
  * What --train decides beside columns: the tags of words, the version of SQuAD's questions, the
  * rows that are held out, epochs and learning rates. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bert_train_short.h"
+#include "bt/base/json_text.h"
+#include "bt/base/number.h"
 #include "bt/task.h"
 
 #define RATE "trainer.optimizer_config.learning_rate"

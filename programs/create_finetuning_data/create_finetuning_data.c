@@ -5,6 +5,10 @@
  * bytes. */
 #include <stdio.h>
 
+#include "bt/base/log.h"
+#include "bt/base/standard_files.h"
+#include "bt/base/stop.h"
+#include "bt/base/str.h"
 #include "data_flags.h"
 #include "data_run.h"
 

@@ -2,6 +2,8 @@
  *
  * See data_parts.h. */
 #include "data_parts.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 
 #include <stdio.h>
 #include <string.h>

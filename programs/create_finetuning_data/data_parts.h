@@ -7,6 +7,7 @@
 #ifndef BT_DATA_PARTS_H
 #define BT_DATA_PARTS_H
 
+#include "bt/base/pool.h"
 #include "bt/cli.h"
 
 #include "example_writer.h"

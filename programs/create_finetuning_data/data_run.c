@@ -2,7 +2,12 @@
  *
  * See data_run.h. */
 #include "data_run.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "data_task.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A row of one or two texts -> one record, for classification, regression and retrieval. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "example_writer.h"

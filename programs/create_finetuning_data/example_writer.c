@@ -3,7 +3,12 @@
  * See example_writer.h. Three blocks take turns: while one is converted, the next is read and the
  * one before is written, all as tasks of one job of the pool. */
 #include "example_writer.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -8,6 +8,8 @@
 #ifndef BT_EXAMPLE_WRITER_H
 #define BT_EXAMPLE_WRITER_H
 
+#include "bt/base/pool.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/text.h"
 #include "bt/wire.h"

@@ -5,9 +5,14 @@
  * 1, "TFDS-based processors"). Both have the same outcome: the rows in the order of the files, rows
  * with a missing value dropped, ids as TFDS numbers the classes. Test rows have label 0, but MNLI's
  * the last one: the real tool looks up label -1 in a Python list. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/map.h"
+#include "bt/base/number.h"
 #include "bt/wire.h"
 
 #include "tfds_task.h"

@@ -5,6 +5,7 @@
  * them, neg before pos. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "data_task.h"
 
 static const char *const classes[] = {"neg", "pos"};

@@ -3,8 +3,10 @@
  * See jsonl_reader.h. */
 #include "jsonl_reader.h"
 
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 
 enum { LINE_MAX_BYTES = 1 << 28 };

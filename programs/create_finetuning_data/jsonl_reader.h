@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 typedef struct jsonl_reader jsonl_reader;
 

@@ -3,6 +3,7 @@
  * See meta_data.h. */
 #include "meta_data.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "bt/text.h"

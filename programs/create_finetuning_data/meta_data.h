@@ -4,7 +4,7 @@
 #ifndef BT_META_DATA_H
 #define BT_META_DATA_H
 
-#include "bt/base.h"
+#include "bt/base/str.h"
 
 enum { META_MAX_DEPTH = 8 };
 

@@ -2,6 +2,9 @@
  *
  * See output_set.h. */
 #include "output_set.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 
 #include <string.h>
 #include <sys/stat.h>

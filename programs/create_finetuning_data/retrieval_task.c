@@ -3,8 +3,12 @@
  * Sentence retrieval: BUCC and Tatoeba (docs/model_garden/data.md section 1, "Retrieval"). Of every
  * language pair each side is a file of records without label; example_id tells which sentence it
  * is. The output paths are folders. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "data_task.h"
 #include "tsv_reader.h"
 

@@ -3,6 +3,10 @@
  * SQuAD: questions about a text -> windows with the place of the answer (docs/model_garden/data.md
  * section 4). All questions are in memory, their records are not. Only training data are made: an
  * evaluation reads the JSON file itself. */
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/squad.h"
 
 #include "data_task.h"

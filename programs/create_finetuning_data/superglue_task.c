@@ -3,8 +3,11 @@
  * The SuperGLUE tasks. With --input_data_dir from the plain .jsonl files, rows in file order; else,
  * like the real tool, from sets that TFDS has prepared, rows in TFDS's order (which is shuffled).
  * AX-g has one file, of test rows; the real tool cannot make it. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "jsonl_reader.h"
 #include "tfds_task.h"
 

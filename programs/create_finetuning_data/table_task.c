@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/map.h"
+#include "bt/base/stop.h"
 #include "bt/data.h"
 #include "data_task.h"
 

@@ -3,9 +3,13 @@
  * Tagging: PAN-X and UDPOS as the real tool makes them (docs/model_garden/data.md section 1,
  * "Tagging"), and any CoNLL file, whose labels are those of the training file ("O" first, then by
  * their bytes) or given. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "bt/text.h"
 #include "data_task.h"
 

@@ -5,6 +5,9 @@
  * number; the task's name does not matter. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "tfds_task.h"
 
 /* The parameters, in the order of the usage text. */

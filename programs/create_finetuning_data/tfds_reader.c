@@ -3,10 +3,13 @@
  * The rows of a split in the order in which TFDS gives them (its tf.data interleave, deterministic:
  * a slot of the cycle whose shard is at its end takes the next shard when its turn comes again), or
  * sorted by an integer feature. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "tfds_set.h"
 
 enum { CYCLE_LENGTH = 16, BLOCK_LENGTH = 16 };

@@ -9,6 +9,9 @@
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 
 static const size_t json_max_bytes = (size_t)64 << 20;

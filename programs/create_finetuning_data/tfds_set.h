@@ -6,7 +6,6 @@
 #ifndef BT_TFDS_SET_H
 #define BT_TFDS_SET_H
 
-#include "bt/base.h"
 #include "bt/wire.h"
 
 typedef struct tfds_split {

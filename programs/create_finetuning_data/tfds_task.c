@@ -2,7 +2,9 @@
  *
  * See tfds_task.h. */
 #include "tfds_task.h"
+#include "bt/base/alloc.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

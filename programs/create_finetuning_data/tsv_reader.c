@@ -3,8 +3,11 @@
  * See tsv_reader.h. */
 #include "tsv_reader.h"
 
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/text.h"
 

@@ -7,7 +7,7 @@
 #ifndef BT_TSV_READER_H
 #define BT_TSV_READER_H
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 typedef struct tsv_field {
     const char *text; /* not NUL-terminated; borrowed until the next row is read */

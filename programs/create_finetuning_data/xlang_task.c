@@ -3,8 +3,10 @@
  * The cross-lingual classification tasks, PAWS-X and XNLI, in their own layout and in XTREME's
  * (docs/model_garden/data.md section 1, "TSV-reading processors"): several files a split, test
  * records a language. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "data_task.h"
 #include "tsv_reader.h"
 

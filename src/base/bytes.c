@@ -3,7 +3,7 @@
  * The checked byte reader and little-endian stores: lengths from files are checked here, once. */
 #include <string.h>
 
-#include "bt/base.h"
+#include "bt/base/bytes.h"
 
 enum { VARINT_MAX_BYTES = 10 };
 

@@ -6,7 +6,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "bt/base.h"
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
 
 static uint32_t       tables[8][256];
 static pthread_once_t tables_once = PTHREAD_ONCE_INIT;

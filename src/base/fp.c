@@ -2,7 +2,7 @@
  *
  * The floating-point control word of a thread. x86-64: MXCSR; aarch64: FPCR; elsewhere there is
  * none that we know, and numbers below the normal ones stay what they are. */
-#include "bt/base.h"
+#include "bt/base/fp.h"
 
 #if defined(__x86_64__)
 

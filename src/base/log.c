@@ -3,12 +3,16 @@
  * The log: whole lines on stderr, written with one call each, and a progress line that is redrawn
  * in place on a terminal. The only mutable global state of the program. */
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "bt/base.h"
+#include "bt/base/json_text.h"
+#include "bt/base/log.h"
+#include "bt/base/signed_url.h"
+#include "bt/base/time.h"
 
 enum { LINE_MAX_BYTES = 4096 };
 
@@ -19,18 +23,6 @@ static struct {
     int             verbosity;
     bool            progress_drawn;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER, .program = "bert-train"};
-
-double bt_time_monotonic(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-double bt_time_unix(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 void bt_log_setup(const char *program, bt_log_format format, int verbosity) {
     pthread_mutex_lock(&state.lock);

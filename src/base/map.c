@@ -4,7 +4,9 @@
  * shrinks and has no delete, because nobody here deletes. */
 #include <string.h>
 
-#include "bt/base.h"
+#include "bt/base/alloc.h"
+#include "bt/base/arena.h"
+#include "bt/base/map.h"
 
 typedef struct slot {
     const char *key; /* in the arena; NULL = empty */

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "bt/base.h"
+#include "bt/base/memory.h"
 
 enum { PATH_BYTES = 512, LINE_BYTES = 512 };
 

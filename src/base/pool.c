@@ -4,6 +4,7 @@
  * an atomic counter. The caller works too, so a pool of one thread starts no thread at all. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -12,7 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bt/base.h"
+#include "bt/base/alloc.h"
+#include "bt/base/fp.h"
+#include "bt/base/pool.h"
 
 enum { MAX_THREADS = 1024, SPINS = 2000 };
 

@@ -5,7 +5,8 @@
  * four with cycle walking (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). */
 #include <math.h>
 
-#include "bt/base.h"
+#include "bt/base/rng.h"
+#include "bt/base/status.h"
 
 static const uint32_t mul_0 = UINT32_C(0xD2511F53);
 static const uint32_t mul_1 = UINT32_C(0xCD9E8D57);

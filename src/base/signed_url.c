@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "bt/base.h"
+#include "bt/base/signed_url.h"
 
 /* What cannot stand in a URL as programs write them; a message goes on behind it. */
 #define ENDS " \t\r\n\"'<>"

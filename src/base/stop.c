@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bt/base.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 
 /* timeout(1) and some batch systems send one request twice, to the process and to its group. */
 static const int64_t same_request_ns = 20000000;

@@ -3,6 +3,7 @@
  * What kind of encoder a file holds, told by the canonical names that its layout was mapped to;
  * what that kind lacks; and which kinds nothing here computes. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -5,6 +5,7 @@
  * here may change what the model computes, and is told. */
 #include <string.h>
 
+#include "bt/base/str.h"
 #include "ckpt_facts_keys.h"
 
 typedef enum key_kind {

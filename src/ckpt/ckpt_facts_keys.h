@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 /* unknown: the names of keys that nothing here knows, as far as there is room; "": none.
  * BT_E_FORMAT: a known one holds another kind of value. */

@@ -3,6 +3,8 @@
  * A folder of checkpoints as files: names, listings, removal, and the `checkpoint` file however it
  * was left. */
 #include "ckpt_folder.h"
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 
 #include <stdio.h>
 #include <stdlib.h>

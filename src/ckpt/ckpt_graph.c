@@ -4,9 +4,11 @@
  * keys, because the same variable has other keys in other checkpoints
  * (docs/model_garden/numerics.md section 7). Encoders of both types carry the underscore names;
  * files that have only layer_with_weights-K are walked by order. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "ckpt_internal.h"
 
 /* Node number or -1; -1 in gives -1 out, so that paths can be chained. */

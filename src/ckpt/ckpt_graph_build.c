@@ -4,6 +4,7 @@
  * numbered breadth first, and a variable's key is the path on which it was found first; then the
  * slots, behind all other nodes (docs/model_garden/numerics.md section 7). */
 #include "ckpt_graph_build.h"
+#include "bt/base/alloc.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,11 +3,14 @@
  * What Hugging Face's config.json says of a head: the names of its classes in the order of its
  * outputs, and which problem it solves. A head without these facts is a matrix whose rows anybody
  * may call as he likes, and somebody does. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "bt/fs.h"
 #include "ckpt_internal.h"
 

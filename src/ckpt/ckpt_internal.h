@@ -5,6 +5,7 @@
 #ifndef BT_CKPT_INTERNAL_H
 #define BT_CKPT_INTERNAL_H
 
+#include "bt/base/map.h"
 #include "bt/ckpt.h"
 #include "bt/wire.h"
 

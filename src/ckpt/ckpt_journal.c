@@ -9,9 +9,14 @@
  *     writes ckpt-30
  *     removes ckpt-10
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "ckpt_folder.h"
 
 static const char   file_name[] = "checkpoint.journal";

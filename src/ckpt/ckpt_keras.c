@@ -4,6 +4,7 @@
  * seen in checkpoints of the real trainer (tests/goldens/ckpt holds them, node for node). A Keras
  * model is a row of the tables below: its layers, which a functional model numbers (those that hold
  * variables a second time), then its attributes. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "ckpt_objects.h"

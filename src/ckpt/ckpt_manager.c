@@ -3,9 +3,13 @@
  * Saving into a folder of checkpoints, as tf.train.CheckpointManager keeps them
  * (docs/model_garden/config.md 6.5), and what a start makes of what the run before left (bt/ckpt.h
  * says the rules). */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/time.h"
 #include "ckpt_folder.h"
 #include "ckpt_internal.h"
 

@@ -4,9 +4,11 @@
  * Face's of BERT, ALBERT and DistilBERT (docs/model_garden/numerics.md section 7). A name is that
  * of a layer and a leaf; # stands for the number of a layer. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "ckpt_internal.h"
 
 typedef enum naming_id {

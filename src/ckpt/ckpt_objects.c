@@ -3,6 +3,7 @@
  * See ckpt_objects.h. */
 #include "ckpt_objects.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -6,6 +6,7 @@
 #ifndef BT_CKPT_OBJECTS_H
 #define BT_CKPT_OBJECTS_H
 
+#include "bt/base/arena.h"
 #include "bt/ckpt.h"
 
 typedef struct ckpt_object ckpt_object;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "ckpt_internal.h"
 

@@ -3,9 +3,11 @@
  * Reading tensors and logical variables: shapes are compared first, then the values are read
  * straight into the caller's buffer, or through a second one where they must be converted or
  * transposed. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "ckpt_internal.h"
 
 static size_t place_key(const char *name, const char *slot, char key[CKPT_NAME_MAX]) {

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "ckpt_internal.h"
 

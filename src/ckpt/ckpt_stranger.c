@@ -4,6 +4,7 @@
  * files that lie beside weights. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "ckpt_internal.h"
 

@@ -5,6 +5,9 @@
  * Unlike absl, flags after a positional argument are still flags. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "flags_internal.h"
 
 typedef struct flag_value {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "flags_internal.h"
 

@@ -5,6 +5,7 @@
 #ifndef BT_CLI_FLAGS_INTERNAL_H
 #define BT_CLI_FLAGS_INTERNAL_H
 
+#include "bt/base/arena.h"
 #include "bt/cli.h"
 
 typedef struct text_list {

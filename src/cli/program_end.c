@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How every program ends. Errors are shown whatever --verbosity says. */
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "bt/cli.h"
 
 int bt_cli_end(bt_status rc, const bt_error *err) {

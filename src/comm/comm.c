@@ -4,12 +4,15 @@
  * results taken. A job of one process has no bt_comm at all. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/time.h"
 #include "comm_internal.h"
 
 enum { PART_ELEMENTS = 1 << 22 }; /* of a sum: 16 MiB; what is added while the next one travels */

@@ -5,11 +5,16 @@
  * goes away while the rest is still coming ends the job at once. */
 #define _GNU_SOURCE /* POLLRDHUP, accept4 */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "comm_internal.h"
 
 enum { MAX_GUESTS = 64 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "comm_internal.h"
 
 static bool has_line(const char *facts, const char *line, size_t n) {

@@ -4,6 +4,7 @@
  * from whoever found the port: nothing is believed but what these checks let through. */
 #include <string.h>
 
+#include "bt/base/crc32c.h"
 #include "comm_internal.h"
 
 static const char     hello_magic[9] = "BTcomm\r\n";

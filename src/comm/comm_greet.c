@@ -2,8 +2,10 @@
  *
  * The greeting of the side that connects. (The other side's: comm_accept.c.) Both prove that they
  * know the job's key, over numbers that each has just drawn, so that nothing heard before helps. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/time.h"
 #include "comm_internal.h"
 
 static const double answer_seconds = 10.0;

@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/comm.h"
 
 enum {

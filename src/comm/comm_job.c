@@ -2,9 +2,12 @@
  *
  * How the job was started, from the environment: mpirun before srun, since mpirun's daemons may be
  * started by srun; TF_CONFIG beside either must say the same. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "comm_internal.h"
 
 const char *bt_comm_launch_name(bt_comm_launch launch) {

@@ -4,6 +4,7 @@
  * and the key of the job. All else goes over connections of our own (docs/decisions.md says why).
  * Handles are the addresses of what Open MPI's mpi.h calls MPI_COMM_WORLD and MPI_BYTE. */
 #include <dlfcn.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 

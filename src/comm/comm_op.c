@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What an operation sends to whom, what it expects, and what becomes of it. Runs on the thread. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "comm_internal.h"
 
 bt_status comm_bytes_reserve(comm_bytes *bytes, size_t n, bt_error *err) {

@@ -3,10 +3,13 @@
  * Frames of operations over the data connection of a rank, as far as the sockets take and give.
  * Runs on the thread. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "bt/base/crc32c.h"
+#include "bt/base/time.h"
 #include "comm_internal.h"
 
 /* NULL: done, or (seq == next_seq) not posted yet. */

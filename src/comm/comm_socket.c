@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -16,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "comm_internal.h"
 
 static const double one_try_seconds = 3.0; /* of one address of a host that has several */

@@ -5,11 +5,18 @@
  * the sentence that says what does not fit). Then each rank connects to those below it. A rank
  * waits only for lower ones before it listens, so that nobody waits in a circle. */
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "comm_internal.h"
 
 enum {

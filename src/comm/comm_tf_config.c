@@ -3,10 +3,13 @@
  * TF_CONFIG: {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}.
  * A "chief" is rank 0, as for TensorFlow. What does not fit together is refused; keys beside
  * cluster and task belong to other programs and are left alone. */
+#include <inttypes.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "bt/fs.h"
 #include "comm_internal.h"
 

@@ -5,12 +5,16 @@
  * that every rank hears who it was that died, and not who closed next. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/time.h"
 #include "comm_internal.h"
 
 static const double grace_seconds = 1.0; /* for news that explain a closed connection */

@@ -3,6 +3,8 @@
  * From arguments to a checked conf: docs/model_garden/config.md sections 1.2 (steps 3 and 4)
  * and 4.1. Each source is merged even when an earlier one had problems, so that all of them come
  * out at once. */
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "bt/fs.h"
 #include "conf_internal.h"
 

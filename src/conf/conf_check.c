@@ -2,6 +2,7 @@
  *
  * What Model Garden does not do: every value that the user wrote is held against the type and the
  * range of its key. Values that equal the experiment's default are never complained about here. */
+#include "bt/base/number.h"
 #include "conf_internal.h"
 
 #include <math.h>

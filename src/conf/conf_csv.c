@@ -3,6 +3,8 @@
  * The override mini language "a.b=1, c[0]=2": docs/model_garden/config.md section 4.2. It is
  * converted to the text of a YAML flow mapping, exactly as Model Garden does it, because what YAML
  * then makes of that text is part of the language. */
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "conf_internal.h"
 
 #include <string.h>

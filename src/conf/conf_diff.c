@@ -2,8 +2,12 @@
  *
  * What differs between two configurations of one experiment: by value, not by text, and only where
  * a value counts: branches that are not selected do not. */
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/signed_url.h"
 #include "conf_internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* Of a value in a list; longer ones end in dots. */

@@ -2,8 +2,11 @@
  *
  * params.yaml: the layout of PyYAML's emitter as Model Garden uses it (block mappings, flow lists,
  * tuples as tagged blocks, width 80): docs/model_garden/config.md section 4.4, byte for byte. */
+#include "bt/base/number.h"
+#include "bt/base/signed_url.h"
 #include "conf_internal.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 

@@ -2,8 +2,10 @@
  *
  * --help_experiment: every key of an experiment with type, default and meaning, from the schema
  * tables and the experiment's default tree. */
+#include "bt/base/number.h"
 #include "conf_internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -5,6 +5,7 @@
 #ifndef BT_CONF_INTERNAL_H
 #define BT_CONF_INTERNAL_H
 
+#include "bt/base/arena.h"
 #include "bt/conf.h"
 #include "conf_schema.h"
 

@@ -5,6 +5,7 @@
  * finding, so that --dry_run=config of any default experiment works. */
 #include "conf_internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

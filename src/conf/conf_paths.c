@@ -5,6 +5,7 @@
  * each. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "conf_internal.h"
 

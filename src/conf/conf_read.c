@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Reading a checked conf: by dotted path, with strict types, and in bulk through binding tables. */
+#include "bt/base/number.h"
 #include "conf_internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

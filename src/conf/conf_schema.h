@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "bt/base.h"
+#include "bt/base/compiler.h"
 
 typedef enum conf_type {
     T_BOOL,

@@ -2,8 +2,11 @@
  *
  * Values and sections: memory, copying, comparing, finding by path, and how messages speak of
  * them. */
+#include "bt/base/number.h"
+#include "bt/base/size.h"
 #include "conf_internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
  * One YAML document to one value: libyaml scans and parses, this file composes. Anchors, aliases,
  * merge keys and PyYAML's tags are understood. Refused: several documents, nesting and expansion
  * beyond the limits in conf_internal.h (a bomb of aliases costs no more than its text). */
+#include "bt/base/alloc.h"
 #include "conf_internal.h"
 
 #include <stdlib.h>

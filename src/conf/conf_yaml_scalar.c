@@ -3,6 +3,7 @@
  * What a plain YAML scalar means: YAML 1.1 as PyYAML's FullLoader resolves it, and the one float
  * form that Model Garden adds (1e6). The patterns are in the comments; the matchers follow them
  * character by character, because the exceptions (08 is a string, 1.5e3 too) are the point. */
+#include "bt/base/number.h"
 #include "conf_internal.h"
 
 #include <math.h>

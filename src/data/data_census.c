@@ -6,6 +6,7 @@
  * rows starts as fast as before. */
 #include "data_census.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

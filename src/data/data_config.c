@@ -2,9 +2,12 @@
  *
  * The keys of task.train_data and task.validation_data that a stream obeys
  * (docs/model_garden/config.md 5.5). Checks what can be said without looking at a file. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "data_internal.h"
 
 enum { LIST_ARENA_BYTES = 4096 };

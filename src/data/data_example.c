@@ -4,6 +4,11 @@
  * (docs/model_garden/data.md section 3); what the values may be is checked where the row is packed
  * (data_row.c). */
 
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
+#include "bt/base/str.h"
 #include "data_internal.h"
 
 bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,

@@ -3,6 +3,7 @@
  * What kind of input files are, by their names. */
 #include <string.h>
 
+#include "bt/base/str.h"
 #include "data_internal.h"
 
 bt_data_table bt_data_table_by_name(const char *path) {

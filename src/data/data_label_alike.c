@@ -3,10 +3,13 @@
  * Classes that were learned from rows and are perhaps a slip: two that are one but for case,
  * accents, blanks or the form of a number, and what stands for a missing label. They stay as they
  * are, and are told. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "data_labels.h"
 
 /* What is left of a label without all that; numbers by their value. */

@@ -8,10 +8,14 @@
  * - Without names they are class numbers, or where the rows train a model, names to be learned:
  *   sorted (numbers by value) and numbered.
  * - Everything else is refused, with the place of a label that is wrong. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "data_labels.h"
 
 enum { INTEGER_MAX_BYTES = 24 };

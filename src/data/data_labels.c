@@ -3,9 +3,12 @@
  * The labels of tables as a set: what occurs, how often and where first. What the set means is
  * decided when all of it is known (data_label_rule.c), so that a file means the same whatever the
  * order of its rows; until then nothing is refused but a label that can be none. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "data_labels.h"
 
 enum { LABEL_MAX_BYTES = 256 };

@@ -5,6 +5,7 @@
 #ifndef BT_DATA_LABELS_H
 #define BT_DATA_LABELS_H
 
+#include "bt/base/map.h"
 #include "data_internal.h"
 
 enum {

@@ -3,6 +3,7 @@
  * Names of rows: a hash of 64 bits of their texts, eight bytes at a time, so that naming a table
  * costs less than reading it. Two rows that differ have one name in 1 of 10^19 pairs. */
 #include "data_names.h"
+#include "bt/base/alloc.h"
 
 #include <string.h>
 

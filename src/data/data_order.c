@@ -3,6 +3,10 @@
  * Which row stands at which place of an epoch: a pure function of (seed, epoch, place), so that
  * a cursor is three numbers and seeking costs nothing. Model Garden's shuffle draws from a buffer
  * of shuffle_buffer_size rows; ours is exact over the whole epoch for every size above 1. */
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
 #include "data_internal.h"
 
 typedef struct cycle_slot {

@@ -3,8 +3,10 @@
  * Pairs for a dual encoder, made of two inputs of any kind that know nothing of pairs: a left and a
  * right one, from two sets of files or twice from the same. Row r of both together is a pair; or,
  * for predictions, the right rows follow the left ones. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "data_names.h"
 
 typedef struct pair_rows {

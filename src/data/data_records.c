@@ -7,8 +7,13 @@
  * Memory per record: 8 bytes of offset, 8 that name it (length and checksum), and 4 more where
  * files are interleaved (order). A million records are 16 to 20 MB; MNLI's 392,702 are 6 MB. Of
  * gzip the records themselves lie in a file without a name in TMPDIR. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "data_names.h"
 
 typedef struct record_file {

@@ -3,6 +3,7 @@
  * One row -> one more sequence of a batch of packed tokens. Everything that the model will index
  * with (word ids, segment ids, classes, spans) is checked here, once, so that no later room has
  * to. */
+#include <inttypes.h>
 #include <math.h>
 
 #include "data_internal.h"

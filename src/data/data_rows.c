@@ -4,6 +4,8 @@
  * which of them holds a row. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
 #include "data_internal.h"
 
 enum { MAX_PARTS = 1 << 20, MAX_OPEN_FILES = 256 };

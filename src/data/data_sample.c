@@ -3,7 +3,11 @@
  * The first records of an input, read once before they are wanted: which classes they have, and
  * whether the model can take them. Of tables and words all labels are known already. */
 #include "data_sample.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 void data_sample_deinit(data_sample *sample) {

@@ -2,9 +2,12 @@
  *
  * The buffers of one batch: sized once for the largest batch that the stream can make, so that no
  * batch calls the heap. Pages that no batch reaches are never touched. */
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "data_internal.h"
 
 /* Element counts of the arrays of a slot. At most 17 bytes a token and 36 a row. */

@@ -4,10 +4,14 @@
  * share, drawn by the seed and the rows' numbers alone, so that the two sections, a run that goes
  * on and a later evaluation agree. What belongs together (a sentence, an article) is drawn as one.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "data_internal.h"
 
 typedef struct split_row {

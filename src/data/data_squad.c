@@ -2,9 +2,12 @@
  *
  * SQuAD files as rows: each window over a document is one. The questions, the vocabulary and the
  * windows are in memory (dev-v1.1: 15 MB); a row's tokens are put together when it is read. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "data_census.h"
 
 typedef struct squad_rows {

@@ -3,9 +3,13 @@
  * Questions that are held out of training, so that nothing of what is asked about in the evaluation
  * was read in training: those of whole articles (by their titles), where there are 10 or more; else
  * of whole paragraphs, and paragraphs of the same text are one. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/map.h"
 #include "data_internal.h"
 
 enum { FEWEST_ARTICLES = 10, KEY_MAX = 512 };

@@ -3,11 +3,18 @@
  * The stream: a thread of its own makes batches ahead of the caller into a ring of slots. What is
  * delivered is a function of the cursor alone; the thread only decides when. Errors cross over as
  * values, behind the batches that came before them. */
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/size.h"
+#include "bt/base/stop.h"
+#include "bt/base/str.h"
+#include "bt/base/time.h"
 #include "data_labels.h"
 #include "data_names.h"
 #include "data_sample.h"

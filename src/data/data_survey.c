@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "data_table.h"
 
 typedef struct survey_run {

@@ -7,9 +7,12 @@
  * Memory per row: 8 bytes, and 8 that name its texts. A gzip stream cannot be entered in the
  * middle, so those files are unpacked into one file without a name in TMPDIR. */
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "data_census.h"
 #include "data_table.h"
 

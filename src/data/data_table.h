@@ -5,6 +5,7 @@
 #ifndef BT_DATA_TABLE_H
 #define BT_DATA_TABLE_H
 
+#include "bt/base/str.h"
 #include "data_internal.h"
 #include "data_labels.h"
 

@@ -6,6 +6,7 @@
  * error, because what was meant cannot be known. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "data_table.h"
 
 enum { MAX_COLUMNS = 1 << 16 };

@@ -3,8 +3,13 @@
  * A folder of a folder a class, as IMDB and scikit-learn's load_files have it: pos/1.txt,
  * neg/2.txt. It is a table of two columns, text and label: lines of JSON in the file without a
  * name. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/json_text.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "data_table.h"
 
 static bool is_text_name(const char *name) {

@@ -6,6 +6,8 @@
  * third one. */
 #include <string.h>
 
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "data_table.h"
 
 /* The next line that is not empty; *at moves behind it. false: there is none. */

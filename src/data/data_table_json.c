@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A line of JSON -> the values of the wanted keys. The one file of the room that knows jansson. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "data_table.h"
 
 void table_free_json(table_fields *fields) {

@@ -2,8 +2,10 @@
  *
  * Where the rows of a table begin. A row is a line; of CSV it goes on while a quoted field is open.
  * What is inside a row is checked where it is taken apart (data_table_fields.c). */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/stop.h"
 #include "data_table.h"
 
 bt_status table_scan_stream(table_scan *scan, const table_form *form, const char *path,

@@ -2,6 +2,7 @@
  *
  * Several labels a row of a table: the classes that apply, in one field (a JSON list, or a text
  * with a separator), or a number from 0 to 1 in a column for each class. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "data_table.h"

@@ -2,6 +2,10 @@
  *
  * The texts of a row -> its tokens, by either set of rules (bt/text.h). The vocabulary is checked
  * once against the model, so that no row can fail but for want of memory. */
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "data_internal.h"
 
 static bt_status check_text(const bt_data_schema *schema, const char *section, bt_error *err) {

@@ -3,8 +3,13 @@
  * Files of words with labels (CoNLL, CoNLL-U, lines of JSON) as rows: the sequences that
  * create-finetuning-data makes records of. They are made once, at open, and kept in a file without
  * a name in TMPDIR; 8 bytes a row stay in memory. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
+#include "bt/base/stop.h"
+#include "bt/base/str.h"
 #include "data_census.h"
 
 typedef struct words_rows {

@@ -2,6 +2,8 @@
  *
  * What every engine checks of a model and of a batch. Checks of a batch come first: an id beyond a
  * table would read or write outside it, and no caller may have to be trusted with that. */
+#include <inttypes.h>
+
 #include "exec_shared.h"
 
 bool exec_is_of_all_pairs(const bt_model *model) {

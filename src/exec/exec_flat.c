@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Flat buffers: one number for each element of the parameter table. */
+#include "bt/base/alloc.h"
 #include "exec_shared.h"
 
 bt_status exec_flat_create(const bt_param_table *table, float start, float **out, bt_error *err) {

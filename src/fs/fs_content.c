@@ -2,8 +2,10 @@
  *
  * What is in a folder, file by file, as digests: to hold it against an archive, or against one
  * digest of the whole. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "fs_internal.h"
 
 enum { COPY_BYTES = 1 << 20, MAX_DEPTH = 32 };

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 
 /* What jansson 2.14 gets when memory is gone while it collects a token: it does not look whether

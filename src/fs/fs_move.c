@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
 #include "fs_internal.h"
 
 enum { COPY_BYTES = 1 << 20 };

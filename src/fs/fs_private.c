@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
 #include "fs_internal.h"
 
 static bool is_shared_by_wish(void) {

@@ -4,11 +4,14 @@
  * where it ends. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "fs_internal.h"
 #include "remote.h"
 

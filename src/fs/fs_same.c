@@ -5,6 +5,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "fs_internal.h"
 
 bt_status bt_fs_check_distinct(const bt_fs_named *files, size_t n, bt_error *err) {

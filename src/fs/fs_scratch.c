@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
 #include "fs_internal.h"
 #include "remote.h"
 

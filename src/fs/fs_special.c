@@ -13,6 +13,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/stop.h"
 #include "fs_internal.h"
 
 enum { POLL_MILLISECONDS = 100, POLLS_BEFORE_A_LINE = 50, READER_POLLS = 600 };

@@ -4,9 +4,12 @@
  * ahead. Works on pipes too. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "fs_internal.h"
 #include "remote.h"
 

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/time.h"
 #include "fs_internal.h"
 
 static const double old_seconds = 86400.0;

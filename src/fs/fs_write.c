@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/pool.h"
+#include "bt/base/stop.h"
 #include "fs_commit.h"
 #include "fs_internal.h"
 #include "remote.h"

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/time.h"
 #include "fs_lock.h"
 
 enum { MAX_ROUNDS = 5 };

@@ -4,6 +4,7 @@
  * the call means is what JAX's cudnn/fused_attention_stablehlo.py writes. The batch is a list of
  * G >= B sequences, each with its first element in memory, in ascending order, and its length; what
  * is of no sequence is not written. */
+#include <inttypes.h>
 #include <math.h>
 
 #include "hlo_custom.h"

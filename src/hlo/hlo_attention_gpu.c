@@ -2,6 +2,7 @@
  *
  * Attention by our kernels (hlo_flash.h), as custom calls of XLA's CUDA plug-ins. What they need to
  * know of the rows is made once a program; dropout's bits once a layer. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "hlo_custom.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * See hlo_custom.h. */
+#include <inttypes.h>
+
 #include "hlo_custom.h"
 
 void hlo_call_operand(hlo_call *c, hlo_value x) {

@@ -4,6 +4,7 @@
  * the same bits: the backward has one program for a tile of slots, which first makes the gradient
  * of its keys and values over the queries that read them, then that of its queries. */
 #include "hlo_flash.h"
+#include "bt/base/size.h"
 
 #include <math.h>
 

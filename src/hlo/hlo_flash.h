@@ -6,6 +6,7 @@
 #ifndef BT_HLO_FLASH_H
 #define BT_HLO_FLASH_H
 
+#include "bt/base/str.h"
 #include "bt/tensor.h"
 
 typedef struct hlo_flash_shape {

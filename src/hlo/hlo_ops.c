@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Operations on shapes, and those that work element by element (hlo_text.h). */
+#include <inttypes.h>
 #include <string.h>
 
 #include "hlo_text.h"

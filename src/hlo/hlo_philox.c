@@ -3,6 +3,9 @@
  * Dropout masks of src/base/rng.c, bit for bit: Philox4x32-10 in 32-bit operations (StableHLO has
  * no product of two words whose upper half can be had), and how places are named: bt_nn_dropout in
  * bt/nn.h, the attention's rows in nn_attention.c. */
+#include <inttypes.h>
+
+#include "bt/base/rng.h"
 #include "bt/kern.h"
 #include "hlo_internal.h"
 

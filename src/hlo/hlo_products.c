@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Sums, products, rows by number, loops and sums over replicas (hlo_text.h). */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A whole program: its arguments, the parts of a step in their order, its results. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "hlo_internal.h"
 
 /* What there is no program for. */

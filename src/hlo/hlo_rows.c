@@ -2,8 +2,10 @@
  *
  * A batch as a program's arguments have it: which sequence stands where in the rows of slots, and
  * the arrays that follow. Nothing of devices here. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/hlo.h"
 
 static int64_t length_of(const bt_batch *batch, int64_t b) {

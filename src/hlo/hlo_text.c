@@ -3,6 +3,7 @@
  * See hlo_text.h: the module around the operations, types as text, constants. */
 #include "hlo_text.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

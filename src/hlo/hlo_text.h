@@ -10,6 +10,7 @@
 #ifndef BT_HLO_TEXT_H
 #define BT_HLO_TEXT_H
 
+#include "bt/base/str.h"
 #include "bt/tensor.h"
 
 enum { HLO_MAX_RANK = 6, HLO_MAX_CARRY = 48 };

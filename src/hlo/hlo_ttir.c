@@ -3,6 +3,7 @@
  * See hlo_ttir.h. */
 #include "hlo_ttir.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

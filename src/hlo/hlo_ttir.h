@@ -10,6 +10,7 @@
 #ifndef BT_HLO_TTIR_H
 #define BT_HLO_TTIR_H
 
+#include "bt/base/str.h"
 #include "bt/tensor.h"
 
 enum { TT_MAX_RANK = 2, TT_MAX_CARRY = 4 };

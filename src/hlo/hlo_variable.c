@@ -4,6 +4,7 @@
  * value of a layer together. Nothing here is computed: which there are, and where they lie. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "hlo_internal.h"
 
 static bt_norm_index layer_norm_of(const bt_layer_index *l, hlo_var_kind kind) {

@@ -13,6 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/signed_url.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "hub_internal.h"
 
 enum { HOST_MAX = 256, LOCK_MAX_BYTES = 4096 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "hub_internal.h"
 
 enum { TABLE_MAX_BYTES = 1 << 20 };

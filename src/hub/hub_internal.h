@@ -4,6 +4,7 @@
 #ifndef BT_HUB_INTERNAL_H
 #define BT_HUB_INTERNAL_H
 
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/hub.h"
 

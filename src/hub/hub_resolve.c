@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "hub_internal.h"
 
 static const size_t max_archive_bytes = (size_t)1 << 33;

@@ -7,10 +7,14 @@
  * its call for the number of threads differently (OpenBLAS, MKL, BLIS) is looked up by name. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/memory.h"
+#include "bt/base/pool.h"
+#include "bt/base/str.h"
 #include "bt/kern.h"
 
 /* CBLAS's enumerations, fixed since 1998. */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "bt/base/str.h"
 #include "kern_internal.h"
 #include "kern_ref_decl.h"
 

@@ -3,7 +3,10 @@
  * A set of streaming metrics over one stream of batches: chooses the rows, keeps the parts that
  * they read, and saves and loads them together. */
 #include "bt/metrics.h"
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

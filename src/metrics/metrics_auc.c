@@ -5,6 +5,7 @@
  * the counts are exact and the arithmetic double. */
 #include <math.h>
 
+#include "bt/base/alloc.h"
 #include "metrics_internal.h"
 
 enum { AUC_THRESHOLDS = 200 };

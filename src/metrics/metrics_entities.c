@@ -8,8 +8,10 @@
  * seqeval's own ways are kept, so that the numbers are the same: of a name without "-" the first
  * letter is the tag and the rest the type, and what was open before a sentence's end is closed by
  * an "O" between them. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "metrics_internal.h"
 
 typedef struct tag {

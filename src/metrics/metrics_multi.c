@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "metrics_internal.h"
 
 typedef struct multi_counts {

@@ -2,10 +2,13 @@
  *
  * Spearman's rank correlation, as scipy.stats.spearmanr: Pearson's of the average ranks. Its part
  * keeps every score and label, 8 bytes an example: ranks have no streaming form. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "metrics_internal.h"
 
 static const size_t max_floats = (size_t)1 << 40;

@@ -3,8 +3,10 @@
  * The part that counts ranks: where, among the right sides of its batch, each left side finds its
  * own, and the other way round. The logits are a matrix of scores, one row a left side, the right
  * answers on the diagonal. Counts of ranks give recall at any k and the mean reciprocal rank. */
+#include <inttypes.h>
 #include <math.h>
 
+#include "bt/base/alloc.h"
 #include "metrics_internal.h"
 
 typedef struct rank_counts {

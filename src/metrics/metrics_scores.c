@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "metrics_internal.h"
 
 /* Welford's running moments: no cancellation, and exactly 0 for constant values. */

@@ -3,6 +3,7 @@
  * The part that counts spans whose start or end has the highest score of its sequence: Model
  * Garden's start_position_accuracy and end_position_accuracy, padding included where the batch
  * keeps it. */
+#include "bt/base/alloc.h"
 #include "metrics_internal.h"
 
 typedef struct span_counts {

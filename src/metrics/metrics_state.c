@@ -2,6 +2,8 @@
  *
  * The exact state of a set of metrics goes into a checkpoint in the middle of an interval. Here are
  * the words that all parts are saved in: little-endian, doubles as their bits. */
+#include <inttypes.h>
+
 #include "metrics_internal.h"
 
 bt_status metric_put_words(bt_str *bytes, const uint64_t *words, size_t n, bt_error *err) {

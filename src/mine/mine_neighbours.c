@@ -2,6 +2,8 @@
  *
  * The k nearest neighbours of both sides in one sweep over blocks of the score matrix: a block is
  * one product, read once along its rows and once down its columns. */
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "bt/mine.h"
 
 #include <math.h>

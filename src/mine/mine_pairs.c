@@ -2,8 +2,11 @@
  *
  * From neighbours to pairs: the margin of each candidate, the best of each row, and a greedy choice
  * in which no row is taken twice; and the threshold of the best F1, as BUCC's evaluation has it. */
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "bt/mine.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 

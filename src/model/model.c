@@ -3,10 +3,12 @@
  * The encoder and its head as a parameter table: names, shapes, init rules and which parameters a
  * loss reaches. Order of the table = Model Garden's order of variables. Formulas and names:
  * docs/model_garden/numerics.md sections 1, 2 and 7. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/model.h"
 
 enum {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Names of hidden activations, as Model Garden's encoders take them. */
+#include "bt/base/str.h"
 #include "bt/model.h"
 
 typedef struct activation_row {

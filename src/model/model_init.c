@@ -6,6 +6,8 @@
  * a block of random words. */
 #include <string.h>
 
+#include "bt/base/crc32c.h"
+#include "bt/base/rng.h"
 #include "bt/model.h"
 
 /* Quantile of N(0,1) cut at +-2, as a function of u - 1/2 for u in (0,1): odd, and analytic beyond

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/time.h"
 #include "nn_internal.h"
 
 enum { QUERY_ROWS = 64, DROPOUT_BLOCKS_LOG2 = 18 };

@@ -10,6 +10,7 @@
  * hence not on the number of threads. */
 #include <unistd.h>
 
+#include "bt/base/time.h"
 #include "nn_internal.h"
 
 enum {

@@ -3,7 +3,10 @@
  * Makes an optimizer from trainer.optimizer_config: reads and checks the options, decides for each
  * parameter whether it decays and adapts, and cuts the parameters into the chunks of a step. */
 #include "bt/optim.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

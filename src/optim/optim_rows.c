@@ -5,6 +5,7 @@
  * gradient 0 in one go. When the list of rates is full, all rows catch up and it starts anew. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "optim_internal.h"
 
 enum { MAX_WAITING = 1024, ROWS_A_TASK = 16 };

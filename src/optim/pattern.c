@@ -10,6 +10,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "bt/base/alloc.h"
 #include "pattern.h"
 
 /* Bounds of one search: what names of variables need is a thousandth. */

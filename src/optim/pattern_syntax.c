@@ -3,6 +3,7 @@
  * Reads a pattern as Python's re does (Lib/re/_parser.py of 3.11: its grammar, its refusals, its
  * positions) and writes the same for PCRE2. Refused although Python has them: \N{NAME}, for want
  * of the table of names, and more than 500 groups or 100 inside one another. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

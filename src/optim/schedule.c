@@ -4,9 +4,11 @@
  * docs/model_garden/config.md 5.4. All values are float32 and every operation stands in
  * TensorFlow's order, Python constants being rounded where TensorFlow rounds them. One table row a
  * schedule. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "optim_internal.h"
 
 #define RATE_PREFIX "trainer.optimizer_config.learning_rate"

@@ -2,6 +2,8 @@
  *
  * Arrays on their way to a device and back. On this side they are dense and row-major; how a device
  * keeps them is its own affair. */
+#include <inttypes.h>
+
 #include "pjrt_internal.h"
 
 bool bt_pjrt_buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out) {

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/log.h"
 #include "bt/fs.h"
 #include "pjrt_cache.h"
 

@@ -3,6 +3,7 @@
  * The devices of this process: how many, of which kind, with how much memory. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "pjrt_internal.h"
 
 static bt_status copy_kind(const bt_pjrt_client *client, PJRT_Device *device, char **out,

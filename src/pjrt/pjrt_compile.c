@@ -2,6 +2,11 @@
  *
  * From text to a program: compiled by the plug-in for its devices, or taken from the cache on the
  * disk; or compiled ahead of time for devices that are not here. */
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/time.h"
 #include "bt/fs.h"
 #include "pjrt_cache.h"
 #include "pjrt_internal.h"

@@ -3,6 +3,7 @@
  * What a plug-in answers: its errors as ours, and the events that it hands out. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "pjrt_internal.h"
 
 /* A plug-in's message may be pages long (a whole program, a stack). */

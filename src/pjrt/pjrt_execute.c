@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Running a program on its devices. */
+#include "bt/base/alloc.h"
 #include "pjrt_internal.h"
 
 static void forget_results(const bt_pjrt_program *program, const bt_pjrt_run *run) {

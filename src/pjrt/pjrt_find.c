@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "bt/pjrt.h"
 

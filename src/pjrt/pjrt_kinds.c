@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What is true with and without plug-ins built in: names of their kinds, sizes of arrays. */
+#include "bt/base/size.h"
 #include "bt/pjrt.h"
 
 static const char *const names[BT_PJRT_N_KINDS] = {

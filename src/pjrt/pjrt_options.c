@@ -4,6 +4,7 @@
  * CompileOptionsProto of a compilation (proto/compile_options.proto). */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "compile_options.pb-c.h"
 #include "pjrt_internal.h"
 

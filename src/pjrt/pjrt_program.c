@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A compiled program: what it says of itself, its bytes, its end. */
+#include "bt/base/alloc.h"
 #include "pjrt_internal.h"
 
 void bt_pjrt_program_clear(bt_pjrt_program *program) {

@@ -3,8 +3,11 @@
  * Devices that need not be here, to compile for: "h100", "h100:8", "v5e:2x2", or a file. What XLA
  * wants to know of a GPU is a message GpuTargetConfigProto in text; the figures below are facts
  * of the devices, and the text is made of them. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "bt/fs.h"
 #include "bt/pjrt.h"
 

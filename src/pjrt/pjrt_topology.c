@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Devices as a plug-in describes them without having them: to compile for. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "pjrt_internal.h"
 
 static const char memory_attribute[] = "device_memory_bytes_limit";

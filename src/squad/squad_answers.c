@@ -3,10 +3,14 @@
  * Scores of windows -> answers (squad_lib's postprocess_output). Sums and comparisons are those of
  * float32, as the original's NumPy makes them; equal scores keep their order. */
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
+#include "bt/base/stop.h"
 #include "squad_answers.h"
 
 enum { MAX_PAIRS = 1 << 28 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The bytes of a SQuAD file, in memory: mapped, or what was unpacked or converted. */
+#include "bt/base/alloc.h"
 #include "squad_internal.h"
 
 /* What was unpacked or converted, in memory as a file's own bytes would be. */

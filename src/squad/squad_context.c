@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Contexts as words, and where an answer stands among them (squad_lib's read_squad_examples). */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "squad_internal.h"
 
 enum { NARROW_NO_BREAK_SPACE = 0x202F, MAX_WORDS = 1 << 30, CAP_WORDS = 3 };

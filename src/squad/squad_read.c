@@ -3,10 +3,16 @@
  * SQuAD JSON -> questions. Everything that later rooms rely on is checked here, with the place in
  * words: these files are one line long, so a line number would say nothing. Keys that nobody reads
  * may be anything. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/map.h"
+#include "bt/base/stop.h"
 #include "bt/fs.h"
 
 #include "squad_internal.h"

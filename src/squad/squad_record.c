@@ -4,6 +4,8 @@
  * (docs/model_garden/data.md section 1, "Byte form of the records"). */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "bt/fs.h"
 
 #include "squad_internal.h"

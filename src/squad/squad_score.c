@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "squad_score.h"
 
 static bool is_ascii_punctuation(unsigned char c) {

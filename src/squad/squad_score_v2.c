@@ -3,10 +3,13 @@
  * The scores of SQuAD 2.0 (squad_evaluate_v2_0): questions may have no answer, and a score of "no
  * answer" stands beside each prediction. Sums run in the original's order, so that the results are
  * the same doubles. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "squad_score.h"
 
 /* Above this score "no answer" counts, whatever the text says. */

@@ -3,8 +3,11 @@
  * Documents -> windows (squad_lib's convert_examples_to_features). The original tokenises a context
  * again for each of its questions; here each word is tokenised once, and a window is a few numbers:
  * its tokens are put together when they are asked for. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "squad_internal.h"
 
 enum {

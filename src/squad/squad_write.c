@@ -4,6 +4,8 @@
  * ASCII only, floats in their shortest form. */
 #include <math.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "bt/fs.h"
 
 #include "squad_answers.h"

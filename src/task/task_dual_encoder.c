@@ -5,9 +5,11 @@
  * docs/model_garden/numerics.md sections 2 and 11. Margin and scale count in evaluation too, as in
  * Model Garden.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "task_internal.h"
 
 #define MODEL "task.model"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The encoder's section, read alike by every task: task.model.encoder -> bt_encoder_config. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "task_internal.h"

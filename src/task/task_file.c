@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "task_internal.h"
 
 bt_status task_file_begin(task_file *file, const char *path, bt_error *err) {

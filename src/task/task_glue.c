@@ -3,10 +3,13 @@
  * --glue_submission: the file that the GLUE leaderboard wants of a task: "index TAB prediction",
  * rows numbered as the test file is, classes by the leaderboard's own names, STS-B's score cut to
  * 0..5. The files of all tasks, in one folder and zipped, are a submission. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "task_internal.h"
 
 typedef struct glue_row {

@@ -3,9 +3,12 @@
  * The pairs that are known to belong together, by the ids of their sides: lines "left id, TAB,
  * right id", as BUCC gives them. An id is a number, or a text that ends in '-' and a number
  * ("de-000000123" is 123, as create-finetuning-data numbers such records). */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "task_internal.h"
 
 enum { MAX_LINE_BYTES = 1 << 16 };

@@ -3,10 +3,14 @@
  * The names of a task's classes, from (in this order) the task's own key, the meta data that
  * create-finetuning-data wrote (task.meta_data_path), and what is known of its processors. What two
  * of them say must agree. Names only name: no number of a run depends on them. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/map.h"
 #include "bt/fs.h"
 #include "task_internal.h"
 

@@ -4,6 +4,7 @@
  * run. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "task_internal.h"
 
 /* Of model_dir, and of folders that a checkpoint or a module is read from. */

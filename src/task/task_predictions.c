@@ -4,10 +4,15 @@
  * class by name and the probability of each, or id and score. TSV with a header, or a JSON object a
  * line. With --glue_submission the leaderboard's file as well. Memory does not grow with the rows.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/json_text.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "task_internal.h"
 
 typedef struct predictions {

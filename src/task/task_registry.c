@@ -4,6 +4,7 @@
  * configuration knows but this version does not train are refused, each with what to do instead. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "task_internal.h"
 
 typedef struct registry_row {

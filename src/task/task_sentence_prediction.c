@@ -4,9 +4,11 @@
  * Configuration -> model description, record schema, metrics. Model Garden's defaults; its defects
  * only under runtime.bug_compatible. docs/model_garden/numerics.md sections 2 and 11,
  * docs/model_garden/config.md 5.6. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/number.h"
 #include "task_internal.h"
 
 static bt_loss_kind choose_loss(const bt_task_plan *plan, bool bug_compatible) {

@@ -4,8 +4,10 @@
  * the JSON files themselves; evaluation and prediction from JSON, as Model Garden's
  * question_answering task does them. docs/model_garden/numerics.md section 2,
  * docs/model_garden/data.md section 4. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/size.h"
 #include "bt/text.h"
 #include "task_internal.h"
 

@@ -3,9 +3,12 @@
  * What squad makes of the logits of a pass: answers, official scores, and predictions.json,
  * nbest_predictions.json and null_odds.json. Memory is that of the n best places of each window
  * and of the answers, never of all logits. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "task_internal.h"
 
 /* The first two are there always, the others with version_2_with_negative. */

@@ -7,10 +7,15 @@
  * blanks between and an empty line behind each sentence, as CoNLL's evaluation script reads it.
  * Memory does not grow with the data beyond one sentence. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/json_text.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "task_internal.h"
 
 typedef enum tag_format { TAGS_TSV, TAGS_JSONL, TAGS_CONLL } tag_format;

@@ -5,9 +5,11 @@
  * Precision, recall and F1 are those of entities over sentences; Model Garden takes a whole batch
  * as one sentence, which runtime.bug_compatible reproduces. docs/model_garden/numerics.md sections
  * 2 and 11. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/log.h"
 #include "bt/text.h"
 #include "task_internal.h"
 

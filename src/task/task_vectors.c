@@ -4,8 +4,14 @@
  * files, written as they come; and, where there are two sides, the best pairs among them
  * (bt/mine.h) as a table, and how good they are when the gold pairs are known. With two sides the
  * vectors stay in memory, else nothing does. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/size.h"
+#include "bt/base/stop.h"
 #include "bt/mine.h"
 #include "bt/wire.h"
 #include "task_internal.h"

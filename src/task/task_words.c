@@ -3,8 +3,10 @@
  * The words behind the records of a tagger: the files that create-finetuning-data read, walked in
  * the order of the records. A word without text has no piece, so no prediction, and is left out
  * here too. */
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "bt/base/alloc.h"
 #include "bt/text.h"
 #include "task_internal.h"
 

@@ -2,7 +2,10 @@
  *
  * Dtypes, dims and the parameter table. */
 #include "bt/tensor.h"
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

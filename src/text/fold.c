@@ -10,6 +10,7 @@
  *
  * Then controls (Cc, Cf) and ASCII white space separate words; punctuation and CJK stand alone. */
 #include "fold.h"
+#include "bt/base/alloc.h"
 
 #include "text_internal.h"
 

@@ -3,8 +3,11 @@
  * Objects of JSON that are no line each: the objects of a list, [{...}, {...}], or objects one
  * after the other over any number of lines, as pretty printers write them. What is inside of an
  * object is checked where it is taken apart; here only its end is looked for. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "bt/text.h"
 
 enum { WINDOW_BYTES = 1 << 18 };

@@ -3,6 +3,9 @@
  * Lower case of whole texts, and the two classes of characters that Python's str.split() and re
  * know. The tokenizer does not use these: it lower-cases word by word and decomposes as it goes
  * (words.c). */
+#include "bt/base/alloc.h"
+#include "bt/base/json_text.h"
+#include "bt/base/size.h"
 #include "text_internal.h"
 #include "unicode.h"
 

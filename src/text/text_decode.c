@@ -4,9 +4,11 @@
  * UTF-8, most of which are Windows-1252 (of which Latin-1 is a part, controls apart). */
 #include <errno.h>
 #include <iconv.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "text_source.h"
 
 enum { NAME_MAX_BYTES = 64, CHARACTER_MAX_BYTES = 16, OUT_BYTES = 1 << 16 };

@@ -3,9 +3,13 @@
  * What the first bytes of a file of text say, and what is done about it before it is read:
  * unpacked, converted to UTF-8, its line ends made LF, each into a file without a name. The usual
  * file is none of that and is read where it is. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "bt/wire.h"
 
 #include "text_source.h"

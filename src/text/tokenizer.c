@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * WordPiece (greedy longest match over the trie) and the sequences that BERT reads. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "text_internal.h"
 
 struct bt_text_tokenizer {

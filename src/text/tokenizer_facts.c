@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/fs.h"
 
 #include "tokenizer_json.h"

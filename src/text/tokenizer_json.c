@@ -7,9 +7,11 @@
  * Nearly all of the file is the vocabulary, one object of 30,000 numbers: it is read here by hand,
  * and the rest of the file, without it, as JSON: twenty times as fast, and a run reads it several
  * times. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 
 #include "tokenizer_json.h"

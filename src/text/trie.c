@@ -5,6 +5,7 @@
  * byte, and a vocabulary of 30,000 pieces fits the second-level cache. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "text_internal.h"
 
 enum { FIRST_CAPACITY = 1 << 12, MAX_TRIES = 8 };

@@ -6,7 +6,7 @@
 #ifndef BT_TEXT_UNICODE_H
 #define BT_TEXT_UNICODE_H
 
-#include "bt/base.h"
+#include "bt/base/compiler.h"
 
 enum {
     TEXT_MAX_CODEPOINT = 0x10FFFF,

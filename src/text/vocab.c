@@ -4,9 +4,12 @@
  * 2): lines end at LF only, every CR is dropped, Unicode white space is stripped, the last of equal
  * lines counts; or by those of tensorflow-text's lookup table: lines are not stripped, empty and
  * equal ones are refused. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "bt/fs.h"
 
 #include "tokenizer_json.h"

@@ -2,9 +2,11 @@
  *
  * A vocabulary against the table of a model: what would be read without a word and mean something
  * else is refused, or said. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/log.h"
 #include "bt/text.h"
 
 static const char *const specials[] = {"[CLS]", "[SEP]", "[UNK]", "[PAD]", "[MASK]"};

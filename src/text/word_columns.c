@@ -3,8 +3,10 @@
  * The columns of CoNLL files: which holds the word and which the label. As the user says, by number
  * or by name; else as CoNLL-U has them, as the line # global.columns of CoNLL-U Plus names them, or
  * the first and the last. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/log.h"
 #include "word_file.h"
 
 enum { CONLLU_COLUMNS = 10, CONLLU_FORM = 1, CONLLU_UPOS = 3 };

@@ -2,8 +2,12 @@
  *
  * Files of one word a line with its label, sentences apart by empty lines: the forms and their
  * rules are told in bt/text.h. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "word_file.h"
 
 bool bt_text_is_word_json(const char *path) {

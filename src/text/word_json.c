@@ -2,6 +2,7 @@
  *
  * Sentences as objects of JSON, as Hugging Face's datasets write them: {"tokens": ["Anna",
  * "lives"], "ner_tags": ["B-PER", "O"]}; one a line, in a list, or in a list that is a member. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>

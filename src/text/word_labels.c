@@ -2,9 +2,13 @@
  *
  * The labels of words, by id: given, or those that occur in files, "O" first and the others by
  * their bytes, so that they do not depend on the order of the sentences. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/stop.h"
 #include "bt/fs.h"
 #include "bt/text.h"
 

@@ -2,6 +2,7 @@
  *
  * A sentence of labelled words -> the sequences that hold it: a word is never divided, and the
  * first piece of a word carries its label (docs/model_garden/data.md section 1, "Tagging"). */
+#include <inttypes.h>
 #include <string.h>
 
 #include "bt/text.h"

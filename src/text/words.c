@@ -8,6 +8,8 @@
  * final sigma and the canonical order of combining characters depend on neighbours in the word. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "text_internal.h"
 #include "unicode.h"
 

@@ -4,9 +4,15 @@
  * functions that build every run; what differs is that nothing is kept, written or restored. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/memory.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "bt/exec.h"
 
 enum { WARM_UP = 3, DEFAULT_STEPS = 20, MAX_SKIPPED = 64 };

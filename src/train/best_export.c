@@ -9,10 +9,13 @@
  * that wrote info.json first may have left one that is newer than the checkpoint, or has none. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/fs.h"
 
 enum { INFO_MAX_BYTES = 1 << 20 };

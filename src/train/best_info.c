@@ -2,6 +2,7 @@
  *
  * info.json (docs/model_garden/config.md 6.4): the values of the best evaluation and its step, as
  * Python's json writes them with an indent of four. */
+#include "bt/base/number.h"
 #include "run.h"
 
 #include <jansson.h>

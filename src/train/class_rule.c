@@ -3,6 +3,10 @@
  * Class weights and label smoothing of the task's plan, into the model. `balanced` weighs a class
  * by n / (n_classes * count), so that every class has the same share of the loss; the counts are
  * those of the whole training data and so the same when a run continues. */
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "run.h"
 
 /* A class without a row weighs 1: no row asks for its weight. */

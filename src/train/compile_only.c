@@ -3,7 +3,11 @@
  * --compile_only: the checks of a dry run, then the programs that the run would need, compiled for
  * devices that are not here. Nothing is trained and nothing is written. */
 #include "compile_only.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 bool compile_fits(const compile_job *job, const bt_train_program *program) {

@@ -2,6 +2,7 @@
  *
  * --compile_only: which shapes the programs of a run's batches have, and those of the longest
  * batches that there can be. */
+#include "bt/base/alloc.h"
 #include "compile_only.h"
 
 void seen_rows_deinit(seen_rows *rows) {

@@ -6,6 +6,7 @@
  * and the largest that fits are of one shape. */
 #include <math.h>
 
+#include "bt/base/stop.h"
 #include "compile_only.h"
 
 /* Examples of one device: more are not looked for. */

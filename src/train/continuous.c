@@ -5,9 +5,15 @@
  * new checkpoint that a pre-training job writes into the folder task.init_checkpoint. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "bt/fs.h"
 #include "bt/wire.h"
 

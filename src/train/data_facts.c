@@ -4,8 +4,11 @@
  * cut, rows that are never read, classes of one section only, rows of both sections, and a
  * vocabulary that does not fit the case of the text. Nothing of it stops a run; all of it explains
  * numbers. */
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static double share(int64_t part, int64_t all) {

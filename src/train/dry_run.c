@@ -3,8 +3,13 @@
  * --dry_run: the checks of a run (its locks, which are only looked at, then run_check), the same
  * list in the same order; then what the run would find on its way: whether the checkpoint's values
  * are whole, and every row that it would read. Nothing is trained and nothing is written. */
+#include <inttypes.h>
+
 #include "run.h"
 
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "bt/fs.h"
 
 bt_status dry_read_training(train_run *run, int64_t first_step, dry_batch_fn fn, void *context,

@@ -3,8 +3,12 @@
  * One evaluation: the whole validation set (or validation_steps batches of it) from its start, with
  * the averaged weights when the optimizer keeps them; its record; the best export. Memory does not
  * grow with the number of examples beyond what the metrics need. */
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* What one pass over the validation data sums up. */

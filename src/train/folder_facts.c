@@ -6,9 +6,12 @@
  * be so is refused where the weights are loaded (init_check.c, module.c). */
 #include "folder_facts.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/hub.h"
 #include "run.h"

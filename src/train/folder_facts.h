@@ -4,6 +4,7 @@
 #ifndef BT_TRAIN_FOLDER_FACTS_H
 #define BT_TRAIN_FOLDER_FACTS_H
 
+#include "bt/base/str.h"
 #include "run.h"
 
 typedef struct fact_list {

@@ -5,6 +5,8 @@
  * names of the tensors do not. Names of classes come along, before anything plans with them. */
 #include "folder_facts.h"
 
+#include "bt/base/json_text.h"
+#include "bt/base/log.h"
 #include "bt/ckpt.h"
 
 /* Names that the user gave the classes are not the file's: his are other classes. */

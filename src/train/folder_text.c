@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/text.h"
 
 enum { PATH_MAX_BYTES = 160, VOCAB_MAX_BYTES = 1 << 25 };

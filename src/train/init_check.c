@@ -5,6 +5,7 @@
  * numbers are always said. */
 #include "init_weights.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

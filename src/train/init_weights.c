@@ -4,7 +4,10 @@
  * the encoder (docs/model_garden/numerics.md section 8); what was loaded, what stays fresh and what
  * was left over is said, because a partial load is otherwise never seen. */
 #include "init_weights.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -8,11 +8,14 @@
  * "crc32c": "0a1b2c3d"} (of its lines, where the training rows are text) or null} */
 #include "run.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/json_text.h"
 #include "bt/fs.h"
 
 #define MULTI_LABEL "multi_label_classification"

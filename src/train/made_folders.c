@@ -4,6 +4,7 @@
  * that were made for it. What somebody has put there meanwhile stays. */
 #include "run.h"
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 
 /* The folders of path that are missing, from the inside out. */

@@ -2,8 +2,10 @@
  *
  * What the run will take of the machine's memory, said before the first step: a batch that does not
  * fit should be known then, not when the rows happen to be long. */
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "bt/base/log.h"
 #include "run.h"
 
 const char *run_size_text(char out[RUN_SIZE_TEXT], uint64_t n_bytes) {

@@ -6,10 +6,13 @@
  * while params.yaml says another model. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 #include "bt/hub.h"

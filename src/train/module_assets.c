@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/fs.h"
 
 enum { VOCAB_MAX_BYTES = 1 << 28 };

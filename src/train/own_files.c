@@ -5,6 +5,7 @@
  * the first save. So is what may not be written. */
 #include "run.h"
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 
 typedef enum own_place { IN_MODEL_DIR, IN_BEST, IN_EVENTS } own_place;

@@ -5,9 +5,14 @@
  * of the run is the same everywhere. One, rank 0, restores, writes and tells; the others get their
  * state from it and touch no file of model_dir. They meet before each step and behind whatever only
  * rank 0 did: there a request to stop, to any of them, becomes everybody's. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "run.h"
 
 static const char strategy_key[] = "runtime.distribution_strategy";

@@ -2,8 +2,10 @@
  *
  * The learning rate of all steps before the first: a run that changes nothing, that unlearns, or
  * whose rate grows, is told with the numbers. Model Garden says nothing; it is no error there. */
+#include "bt/base/log.h"
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 

@@ -4,6 +4,9 @@
 #ifndef BT_TRAIN_RUN_H
 #define BT_TRAIN_RUN_H
 
+#include "bt/base/arena.h"
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/ckpt.h"
 #include "bt/comm.h"
 #include "bt/data.h"

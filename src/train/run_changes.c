@@ -6,9 +6,12 @@
  * what that is stands in docs/reliability.md as well. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/fs.h"
 
 enum { MAX_TOLD = 20, KEY_MAX = 256 };

@@ -2,8 +2,11 @@
  *
  * The trainer's keys as a typed struct, and the steps that are derived from the size of the data
  * (docs/deviations.md): train_steps from epochs, warmup_steps from warmup_fraction. */
+#include "bt/base/log.h"
+#include "bt/base/size.h"
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 /* Fixed, so that the same command in two empty folders gives the same bits. */

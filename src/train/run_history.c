@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 
 /* A line of the file: n_bytes without its end, n_all with it. */

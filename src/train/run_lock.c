@@ -8,6 +8,7 @@
 
 #include "run.h"
 
+#include "bt/base/stop.h"
 #include "bt/fs.h"
 
 /* out NULL: only looks. An evaluation has this lock while it adds a record to metrics.jsonl: that

@@ -12,10 +12,13 @@
  * and a store never sees two that write one object. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/fs.h"
 #include "bt/wire.h"
 #include "run_record.h"

@@ -2,6 +2,7 @@
  *
  * Our own state in a checkpoint, beside the variables (docs/formats.md): a u32 magic, u64 words and
  * doubles in the order of the functions below, then the training metrics. */
+#include "bt/base/crc32c.h"
 #include "run.h"
 
 #include <math.h>

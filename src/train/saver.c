@@ -6,6 +6,7 @@
  * no room for the copy, or nothing would go on meanwhile, a save is written at once from the
  * engine's own buffers; the bytes are the same. */
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,6 +15,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/memory.h"
+#include "bt/base/stop.h"
 #include "run.h"
 
 static const double first_retry_seconds = 0.5;

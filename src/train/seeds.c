@@ -7,10 +7,15 @@
  * (an unfinished seed, a kill in between) is the business of the run itself, which continues. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "bt/fs.h"
 #include "seeds_file.h"
 

@@ -4,11 +4,16 @@
  * is what each seed ever finished here ended with. Numbers that are not finite are null. */
 #include "seeds_file.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 
 enum { MAX_BYTES = 1 << 24 };

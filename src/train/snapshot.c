@@ -7,10 +7,14 @@
  * it. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 

@@ -4,8 +4,10 @@
  * could not save one is refused, and one that could not keep all that it is to keep is told. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "bt/base/log.h"
 #include "bt/fs.h"
 
 /* Checkpoints that are on the disk together at the end, while the oldest of them is not removed

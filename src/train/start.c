@@ -2,8 +2,12 @@
  *
  * What a run starts from: the latest checkpoint of model_dir, the best one or a named one (eval and
  * predict only), or fresh weights and task.init_checkpoint. */
+#include <inttypes.h>
+
 #include "run.h"
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 

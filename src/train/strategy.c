@@ -3,9 +3,12 @@
  * Where the steps run: runtime.distribution_strategy and the keys beside it, taken as Model
  * Garden's distribute_utils takes them, become an engine and its devices here and nowhere else. One
  * row a strategy; what does not go together is refused, what has no effect is told. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/comm.h"
 #include "run.h"
 

@@ -8,8 +8,10 @@
  * ends in between owes that evaluation; metrics.jsonl knows whether it was made. What the
  * evaluations were is in the checkpoint, not in info.json: that file may know of evaluations later
  * than the checkpoint. */
+#include "bt/base/log.h"
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 static bool early_stop_is_on(const train_run *run) {

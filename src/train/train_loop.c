@@ -3,8 +3,12 @@
  * Training in chunks of steps_per_loop: step, record, recovery, checkpoint
  * (docs/model_garden/config.md 5.2, 6.3). A step is a function of (parameters, batch, step number,
  * seed), nothing else. */
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "run.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 /* The progress line is redrawn at most this often, in seconds. */

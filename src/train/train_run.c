@@ -5,8 +5,15 @@
  * loop runs. */
 #include "run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/memory.h"
+#include "bt/base/pool.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "bt/fs.h"
 
 static bool mode_trains(bt_conf_mode mode) {

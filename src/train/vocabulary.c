@@ -2,8 +2,12 @@
  *
  * Which vocabulary the weights were trained with: the file may have another name later, or other
  * words under the same name. */
+#include <inttypes.h>
+
 #include "run.h"
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
 #include "bt/fs.h"
 
 enum { VOCABULARY_MAX_BYTES = 1 << 28 };

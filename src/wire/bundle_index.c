@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "bundle_internal.h"
 #include "proto_wire.h"
 

@@ -2,9 +2,14 @@
  *
  * Reading tensors of a bundle straight into the caller's memory, checksums verified on the way
  * (the bytes are still in the cache then); strings; partitioned variables put together. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/size.h"
 #include "bundle_internal.h"
 
 /* Read and checked in pieces of this size: large enough for the disk, small enough for the cache.

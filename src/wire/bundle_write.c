@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/size.h"
 #include "bundle_internal.h"
 #include "proto_wire.h"
 

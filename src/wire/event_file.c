@@ -3,10 +3,13 @@
  * TensorBoard event files: a TFRecord file of tensorflow.Event, scalars as the scalar plug-in's
  * float32 tensors, byte for byte as TensorFlow 2 lays them out
  * (docs/model_garden/config.md 6.5, 6.6). */
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/time.h"
 #include "event_mark.h"
 #include "proto_wire.h"
 

@@ -5,7 +5,7 @@
 #ifndef BT_EVENT_MARK_H
 #define BT_EVENT_MARK_H
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 static const char event_word[] = "tfevents.";
 static const char event_mark[] = ".bert-train.v2";

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
 #include "bt/wire.h"
 #include "event_mark.h"
 #include "tfrecord_frame.h"

@@ -5,6 +5,8 @@
  * list as an empty list message. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "proto_wire.h"
 
 enum { FIELD_FEATURES = 1, FIELD_ENTRY = 1, FIELD_KEY = 1, FIELD_VALUE = 2, FIELD_LIST_VALUE = 1 };

@@ -7,6 +7,7 @@
  * feature counts. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "proto_wire.h"
 
 static const size_t features_max = (size_t)1 << 24;

@@ -4,9 +4,11 @@
  * Faults appear where TensorFlow meets them (docs/model_garden/data.md section 5): it inflates a
  * buffer ahead, so a wrong trailer of a small file is an error before its first record, and a cut
  * stream ends. */
+#include <inttypes.h>
 #include <string.h>
 #include <zlib.h>
 
+#include "bt/base/alloc.h"
 #include "inflate_stream.h"
 
 enum { INFLATE_BUFFER_BYTES = 1 << 18, GZIP_WINDOW_BITS = 15 + 16, ZLIB_WINDOW_BITS = 15 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "proto_wire.h"
 
 static const size_t nodes_max = (size_t)1 << 24;

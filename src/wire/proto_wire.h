@@ -5,6 +5,7 @@
 #ifndef BT_PROTO_WIRE_H
 #define BT_PROTO_WIRE_H
 
+#include "bt/base/bytes.h"
 #include "bt/wire.h"
 
 typedef enum pw_type {

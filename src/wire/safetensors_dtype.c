@@ -2,6 +2,7 @@
  *
  * What a safetensors file calls element types: one table. */
 #include "safetensors_dtype.h"
+#include "bt/base/str.h"
 
 typedef struct dtype_row {
     bt_dtype    dtype;

@@ -3,11 +3,15 @@
  * Reading safetensors: u64 length of a JSON header, the header, the tensors' bytes. Shapes,
  * types and offsets are all checked against each other and against the file when it is opened:
  * no hole, no overlap, nothing behind the end. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/size.h"
 #include "bt/fs.h"
 #include "bt/wire.h"
 #include "safetensors_dtype.h"

@@ -2,10 +2,14 @@
  *
  * Writing safetensors: the header first, then the tensors as they come, in the declared order;
  * the file appears whole at commit. */
+#include <inttypes.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/size.h"
 #include "bt/fs.h"
 #include "bt/wire.h"
 #include "safetensors_dtype.h"

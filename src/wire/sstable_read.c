@@ -3,8 +3,11 @@
  * Reads LevelDB-style tables: footer -> index block -> data blocks. Every handle, length and
  * checksum is verified before it is used; keys must ascend. Compressed blocks are refused: the
  * writers of checkpoints make none. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
 #include "sstable_block.h"
 
 typedef struct sstable_reader {

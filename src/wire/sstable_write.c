@@ -4,6 +4,8 @@
  * TensorFlow's builder, so that equal entries give equal bytes. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
 #include "proto_wire.h"
 #include "sstable_block.h"
 

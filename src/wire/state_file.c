@@ -6,6 +6,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "bt/wire.h"
 
 typedef struct state_parser {

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * TFRecord files in any order: an index of where records start, and reading one of them. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
 #include "tfrecord_frame.h"
 
 /* The checksum behind the record before, which the header's bytes begin with. */

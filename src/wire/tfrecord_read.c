@@ -3,8 +3,12 @@
  * Reading TFRecord files from front to back (docs/model_garden/data.md section 5): u64 length,
  * masked crc32c of it, the data, masked crc32c of the data. Messages say file, record, byte and
  * both checksums. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
 #include "inflate_stream.h"
 #include "tfrecord_frame.h"
 

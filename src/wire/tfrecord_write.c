@@ -4,6 +4,9 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
 #include "tfrecord_frame.h"
 
 enum { DEFLATE_BUFFER_BYTES = 1 << 16, GZIP_BITS = 15 + 16, ZLIB_BITS = 15, ZLIB_MEM_LEVEL = 9 };

@@ -11,6 +11,7 @@
  * measured
  *
  * Exit status 77 with a reason where the machine has no AVX2. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/ckpt.h"
 #include "bt/task.h"
 #include "bt/wire.h"

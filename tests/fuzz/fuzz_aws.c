@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "aws.h"
+#include "bt/base/alloc.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
 #include "s3_xml.h"

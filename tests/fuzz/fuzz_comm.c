@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
 #include "comm_internal.h"
 #include "fuzz_targets.h"
 

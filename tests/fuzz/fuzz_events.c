@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/wire.h"
 #include "fuzz_file.h"
 #include "fuzz_mend.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/log.h"
 #include "bt/text.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"

@@ -3,11 +3,15 @@
  * A command line of bert-train, an argument a line; what is behind the first NUL is a file that
  * --flagfile may name (it stands before the other arguments then). What was accepted is written as
  * --name=value, and means the same when it is read again. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bert_train.h"
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/str.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
 

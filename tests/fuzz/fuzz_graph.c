@@ -3,6 +3,7 @@
  * Object graphs: what parses must also serialize, and parse again. */
 #include <stdlib.h>
 
+#include "bt/base/str.h"
 #include "bt/wire.h"
 #include "fuzz_targets.h"
 

@@ -2,6 +2,8 @@
  *
  * See fuzz_mend.h. */
 #include "fuzz_mend.h"
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #ifndef BT_FUZZ_MEND_H
 #define BT_FUZZ_MEND_H
 
-#include "bt/base.h"
+#include "bt/base/str.h"
 
 /* How the input that follows is meant: the first byte of targets whose formats have checksums. */
 enum { FUZZ_MENDS = 1 };

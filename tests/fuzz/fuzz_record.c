@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
 #include "bt/wire.h"
 #include "fuzz_file.h"
 #include "fuzz_mend.h"

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
 #include "bt/fs.h"
 #include "fuzz_targets.h"
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/log.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
 #include "run.h"

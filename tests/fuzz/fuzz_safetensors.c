@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/wire.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/wire.h"
 #include "fuzz_file.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * SQuAD JSON, the windows that are cut from it, and answers and scores for them. */
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "bt/squad.h"
 #include "fuzz_targets.h"
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/str.h"
 #include "bt/wire.h"
 #include "fuzz_targets.h"
 

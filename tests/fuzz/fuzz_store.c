@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "fuzz_targets.h"
 #include "remote.h"
 #include "s3_xml.h"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "fuzz_file.h"
 #include "fuzz_mend.h"

@@ -2,10 +2,12 @@
  *
  * Labelled words as files in the wild have them: the first byte says whether the rest is CoNLL
  * (columns chosen, BIO mended) or JSON. A word of CoNLL lies on one line. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/log.h"
 #include "bt/text.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "bt/conf.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the pages point at is there: relative links (and the headings that they name), and files of the
-repository that stand in backticks (`src/wire/npy.c`, `src/wire/bundle_*.c`, `bt/base.h`, `npy.c`). And
+repository that stand in backticks (`src/wire/npy.c`, `src/wire/bundle_*.c`, `bt/base/str.h`, `npy.c`). And
 what code and scripts say of pages: docs/testing.md, docs/files.md#stores, and sections by number
 (docs/model_garden/numerics.md sections 2 and 11). A page calls the scripts of bench/ and tools/ by their
 names, so those that begin with #! may be executed. Prose of a page is wrapped at 120 columns.
@@ -40,7 +40,7 @@ NUMBER = r"\d+(?:\.\d+)*(?![\w])"
 SECTIONS = re.compile(rf"{BREAK}(?:sections?{BREAK})?({NUMBER}(?:(?:,|{BREAK}and|{BREAK}to){BREAK}{NUMBER})*)")
 APPENDIX = re.compile(rf"{BREAK}(appendix{BREAK}[A-Z])\b")
 CODE = (".c", ".h", ".def", ".py", ".sh", ".txt", ".cmake", ".yaml")
-HEADER = re.compile(r"bt/\w+\.h")
+HEADER = re.compile(r"bt/(?:\w+/)?\w+\.h")
 CALLED = {"bench", "tools"}
 
 

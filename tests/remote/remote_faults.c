@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "test_faults.h"
 #include "test_support.h"

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "test_support.h"
 

@@ -5,7 +5,7 @@
 #ifndef BT_TEST_FAULTS_H
 #define BT_TEST_FAULTS_H
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 typedef struct test_work {
     const char *what;               /* for messages */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "test_pjrt_run.h"
 
 enum { MAX_RESULTS = 256, MAX_ARGS = 256 };

@@ -3,6 +3,7 @@
  * See test_support.h. */
 #define _XOPEN_SOURCE 700
 #include "test_support.h"
+#include "bt/base/alloc.h"
 
 #include <ftw.h>
 #include <glob.h>

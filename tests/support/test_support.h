@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 enum { TEST_SKIP_EXIT = 77, TEST_PATH_MAX = 4096 };
 

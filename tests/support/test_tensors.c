@@ -2,6 +2,9 @@
  *
  * See test_tensors.h. */
 #include "test_tensors.h"
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 
 #include <string.h>
 

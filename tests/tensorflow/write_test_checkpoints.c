@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/wire.h"
 #include "ckpt_test_support.h"
 #include "test_support.h"

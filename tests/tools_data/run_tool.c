@@ -3,6 +3,8 @@
  * See run_tool.h. */
 #define _XOPEN_SOURCE 700
 #include "run_tool.h"
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 
 #include <stdio.h>
 #include <stdlib.h>

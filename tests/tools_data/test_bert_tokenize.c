@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/str.h"
 #include "run_tool.h"
 
 static const char program[] = "bert-tokenize";

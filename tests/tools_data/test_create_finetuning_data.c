@@ -11,6 +11,8 @@
 
 #include "run_tool.h"
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 
 static const char program[] = "create-finetuning-data";

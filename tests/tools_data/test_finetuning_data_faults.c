@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "test_support.h"
 
 #include "example_writer.h"

@@ -10,6 +10,9 @@
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 
 #include "data_flags.h"

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The CPU engine: what it owns, and its flat buffers as the trainer reads and writes them. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/fp.h"
 #include "exec_cpu_internal.h"
 
 enum { COPY_CHUNK = 1 << 20 };

@@ -4,8 +4,10 @@
  * step is cleared, but for two kinds that need no pass over memory: the kernel of a dense layer is
  * overwritten by its first product, and the word table's gradient is 0 but for the rows of the last
  * batch where the other rows wait. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "exec_cpu_internal.h"
 
 enum { ZERO_CHUNK = 1 << 18 };

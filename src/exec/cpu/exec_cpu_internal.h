@@ -9,6 +9,8 @@
 #ifndef BT_EXEC_CPU_INTERNAL_H
 #define BT_EXEC_CPU_INTERNAL_H
 
+#include "bt/base/pool.h"
+#include "bt/base/rng.h"
 #include "bt/nn.h"
 #include "exec_engine.h"
 #include "exec_shared.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What training takes of the machine's memory, known before it is taken. */
+#include "bt/base/memory.h"
+#include "bt/base/size.h"
 #include "exec_cpu_internal.h"
 
 enum { MOST_SEQS_LOG2 = 40 };

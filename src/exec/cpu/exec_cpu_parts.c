@@ -3,8 +3,10 @@
  * A training batch worked on in parts: the memory of a part, the result of the whole. Each part is
  * a view of some sequences; gradients add up, losses and dropout masks know the whole batch
  * (exec_pass), so that only the rounding of sums tells the two apart. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "exec_cpu_internal.h"
 
 int64_t exec_part_seqs(const exec_cpu *exec) {

@@ -5,6 +5,8 @@
  * batch; fewer rows where even that takes long (portable C, a sanitizer). */
 #include <stdio.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/time.h"
 #include "exec_cpu_internal.h"
 
 enum { MAX_ROWS = 4096, FIRST_ROWS = 256, DEPTH = 768, COLS = 3072, RUNS = 5 };

@@ -4,9 +4,12 @@
  * for the largest pass so far, with some room; the buffers are laid out anew for each pass, close
  * together, so that only the largest pass that really came decides how much memory is touched. A
  * pass that fits runs without touching the heap. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "exec_cpu_internal.h"
 
 /* Two passes over the same list of requests: the first counts, the second hands out. */

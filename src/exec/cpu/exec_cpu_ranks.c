@@ -5,9 +5,12 @@
  * the weights of the whole batch and dropout masks are numbered through it, as for parts of a
  * batch (exec_cpu_parts.c), so that the sum is the gradient of the whole, whoever made which share.
  * adamw clips each share by itself (numerics.md section 2). */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/time.h"
 #include "exec_cpu_internal.h"
 
 enum { RANGES_BESIDE_LAYERS = 3, ROWS_A_TASK = 64, SCALE_CHUNK = 1 << 18 };

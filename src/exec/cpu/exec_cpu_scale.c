@@ -7,6 +7,7 @@
  * and nothing here does anything. */
 #include <math.h>
 
+#include "bt/base/str.h"
 #include "exec_cpu_internal.h"
 
 enum { UNSCALE_CHUNK = 1 << 18 };

@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/fp.h"
+#include "bt/base/size.h"
+#include "bt/base/time.h"
 #include "exec_cpu_internal.h"
 
 /* Batches of real text differ by some percent in tokens: a quarter more than this one has, but

@@ -2,9 +2,12 @@
  *
  * The engine on PJRT devices: making it, its buffers as the trainer reads and writes them, and what
  * it says of itself. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "exec_pjrt_internal.h"
 
 static void pjrt_destroy(bt_exec *base) {

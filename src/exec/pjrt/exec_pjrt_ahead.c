@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The engine's programs compiled for devices that are not here: what they would take there. */
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "exec_pjrt_internal.h"
 
 struct bt_exec_ahead {

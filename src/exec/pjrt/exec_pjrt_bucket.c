@@ -3,7 +3,9 @@
  * See exec_pjrt_bucket.h. Rows hold twice the records' length or more, so that sequences of half
  * that length do not leave the rest of a row empty; docs/devices.md has what was measured. */
 #include "exec_pjrt_bucket.h"
+#include "bt/base/alloc.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,8 +2,10 @@
  *
  * A batch in pieces, one for each run on each replica, and the arrays that programs read of a
  * piece: its tokens in rows of slots, labels, weights (bt_hlo_fill), numbers of the update. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "exec_pjrt_internal.h"
 
 void exec_piece_deinit(exec_piece *piece) {

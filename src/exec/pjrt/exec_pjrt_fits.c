@@ -3,6 +3,10 @@
  * Whether the longest step fits a device, before any is made: its program is compiled, and what the
  * compiler says of its memory held against what the device has. Where it does not fit, fewer
  * sequences are tried, each with its own program, until some do. */
+#include <inttypes.h>
+
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "exec_pjrt_internal.h"
 
 /* Below the half of what a device has an estimate is believed: docs/devices.md holds it against

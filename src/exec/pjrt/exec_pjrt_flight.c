@@ -4,9 +4,12 @@
  * another, and nobody waits; what comes back is put into the order of the batch, as the CPU engine
  * has it. */
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/time.h"
 #include "exec_pjrt_internal.h"
 
 /* Into memory at *at, which moves on; without memory only the place is counted. */

@@ -2,6 +2,8 @@
  *
  * What training takes of a device's memory, estimated from what programs keep of each layer
  * (docs/devices.md); what a compiler makes of it is known only once it has compiled. */
+#include "bt/base/memory.h"
+#include "bt/base/size.h"
 #include "exec_pjrt_internal.h"
 
 /* Slots of a row by the length of records, mostly (exec_pjrt_bucket.c). */

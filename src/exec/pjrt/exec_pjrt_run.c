@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Programs: compiled when a batch first needs one, and run on the devices. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "exec_pjrt_internal.h"
 
 bt_status exec_program_config(const exec_pjrt *exec, const exec_bucket *bucket,

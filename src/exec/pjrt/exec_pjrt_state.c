@@ -2,8 +2,10 @@
  *
  * Parameters, slots and averages between the flat buffers of the host and the devices' arrays. An
  * array goes up when a program first reads it; it comes down when the caller settles. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "exec_pjrt_internal.h"
 
 bt_status exec_need_floats(float **array, size_t *cap, int64_t n, bt_error *err) {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Steps as bt/exec.h has them. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/time.h"
 #include "exec_pjrt_internal.h"
 
 static bt_status check_training(const exec_pjrt *exec, const bt_batch *batch, bool updates,

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "aws.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "fs_internal.h"
 #include "remote.h"
 #include "secrets.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "aws.h"
+#include "bt/base/alloc.h"
 #include "fs_internal.h"
 #include "secrets.h"
 

@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "aws.h"
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "fs_internal.h"
 #include "secrets.h"
 

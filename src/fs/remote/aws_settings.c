@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "aws.h"
+#include "bt/base/time.h"
 #include "fs_internal.h"
 #include "secrets.h"
 

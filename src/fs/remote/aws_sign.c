@@ -5,6 +5,7 @@
  * every field that is signed is sent. (libcurl's CURLOPT_AWS_SIGV4 does neither for S3.) The
  * manual's own examples are the unit test. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 
 #include "aws.h"
+#include "bt/base/alloc.h"
 #include "secrets.h"
 
 enum { DIGEST = 32, MAX_PAIRS = 64, MAX_FIELD = 16384 };

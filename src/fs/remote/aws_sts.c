@@ -3,11 +3,14 @@
  * Roles: STS's AssumeRole (signed with other credentials) and AssumeRoleWithWebIdentity (with a
  * token that the platform puts into a file, read anew each time: it is replaced there). Tokens go
  * in the body of a request over TLS, and into no message. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "aws.h"
+#include "bt/base/alloc.h"
+#include "bt/base/time.h"
 #include "fs_internal.h"
 #include "remote.h"
 #include "s3_xml.h"

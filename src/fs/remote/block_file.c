@@ -10,6 +10,7 @@
 #define _GNU_SOURCE /* O_TMPFILE, mkostemp */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,6 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
 #include "remote.h"
 
 enum { N_FETCHERS = 6, AHEAD_BLOCKS = 12, MAX_KEPT = 64, MAX_DAMAGED = 3 };

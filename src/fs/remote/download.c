@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A remote file to a local one, hashed on the way. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "fs_internal.h"
 #include "remote.h"
 #include "secrets.h"

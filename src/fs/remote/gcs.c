@@ -4,7 +4,9 @@
  * has; nothing needs to be made for it. Everything that is read is read of one generation, so that
  * a file that is replaced meanwhile is an error and not a mixture. */
 #include "gcs.h"
+#include "bt/base/number.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,9 @@
  * Credentials as files, and asking for tokens with them. What a server says when it refuses is
  * shown, but for words that may be secret: it may have repeated what it was sent. */
 #include "gcs_account.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/time.h"
 
 #include <ctype.h>
 #include <stdlib.h>

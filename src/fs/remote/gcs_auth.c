@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/time.h"
 #include "fs_internal.h"
 #include "gcs.h"
 #include "gcs_account.h"

@@ -4,8 +4,13 @@
  * a request that is sent twice, or arrives late, changes nothing twice. An object appears whole or
  * not at all; the store checks the crc32c of small ones before they appear, that of large ones is
  * held against ours afterwards. */
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 #include "gcs.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,9 +5,13 @@
  * lives: files of two commits are never mixed. The token goes to the hub's own host only, although
  * the hub redirects to others. */
 #include "hf.h"
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

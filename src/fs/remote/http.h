@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-#include "bt/base.h"
+#include "bt/base/str.h"
 
 /* Header fields. */
 

@@ -5,6 +5,7 @@
  * TLS is always verified; proxies come from the usual variables (libcurl reads them itself), the
  * certificate authorities from CURL_CA_BUNDLE, SSL_CERT_FILE and SSL_CERT_DIR. */
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,6 +16,11 @@
 #include <openssl/crypto.h>
 #endif
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/size.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "http.h"
 
 enum { POOL_SIZE = 16, MAX_RETRY_AFTER_BODY = 1 << 20, MAX_HEADERS_OF_ALL_ANSWERS = 1 << 18 };

@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "http.h"
 
 static void clear_fields(http_headers *headers) {

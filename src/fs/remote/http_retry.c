@@ -9,6 +9,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "bt/fs.h"
 #include "http.h"
 

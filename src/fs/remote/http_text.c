@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/number.h"
 #include "http.h"
 
 bt_status http_append_encoded(bt_str *out, const char *text, const char *keep, bt_error *err) {

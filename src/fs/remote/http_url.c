@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "http.h"
 
 bool http_same_origin(const http_url *a, const http_url *b) {

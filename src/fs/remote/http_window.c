@@ -5,11 +5,14 @@
  * what is left of it, and after its end a request is tried once. So neither repeats within repeats,
  * nor several files one after another, wait longer than is promised. Each window is told once, and
  * each minute of it. */
+#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/log.h"
+#include "bt/base/time.h"
 #include "http.h"
 
 enum { N_WINDOWS = 32, ORIGIN_MAX = 280 };

@@ -5,11 +5,15 @@
 #define _XOPEN_SOURCE 700
 #include <ctype.h>
 #include <fnmatch.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/signed_url.h"
 #include "fs_internal.h"
 #include "remote.h"
 

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "remote.h"
 
 static const size_t append_max_bytes = (size_t)1 << 28;

@@ -4,6 +4,7 @@
  * s3_upload.c, how a request is made in s3_request.c, with whose credentials in aws_credentials.c.
  */
 #include "s3.h"
+#include "bt/base/number.h"
 
 #include <stdio.h>
 #include <string.h>

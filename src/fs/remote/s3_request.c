@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/log.h"
+#include "bt/base/time.h"
 #include "s3.h"
 #include "s3_xml.h"
 

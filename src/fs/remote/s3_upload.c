@@ -6,9 +6,13 @@
  * is asked to check it (If-Match, If-None-Match), and is looked at first, since some ignore that.
  */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
 #include "s3.h"
 #include "s3_xml.h"
 #include "secrets.h"

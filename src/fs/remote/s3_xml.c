@@ -3,6 +3,7 @@
  * XML by expat, bounded. Elements are told by their whole path, so that a "Message" somewhere else
  * is not taken for the one that is meant. Names are only ever sent back to the store. */
 #include "s3_xml.h"
+#include "bt/base/alloc.h"
 
 #include <limits.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
  *
  * Signing and digests over OpenSSL's EVP interface. */
 #include "secrets.h"
+#include "bt/base/alloc.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -2,6 +2,9 @@
  *
  * Unpacking an archive that may want to do harm. libarchive reads it; where each entry goes is
  * decided here, component by component, below the folder's own descriptor. */
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 
 #ifdef BT_HAVE_ARCHIVE

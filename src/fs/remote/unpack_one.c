@@ -2,6 +2,10 @@
  *
  * One file out of what packs it: bzip2, xz and zstd as they are, of zip and tar the one member that
  * there is. In blocks, so that memory does not grow with the file; of any store. */
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 #include "bt/fs.h"
 
 #include "fs_internal.h"

@@ -3,6 +3,7 @@
  * https://, which is read only, and how what comes from the Hugging Face hub is transferred. */
 #include "web.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

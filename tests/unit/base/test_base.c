@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * base: sizes, strings, numbers, map, reader, crc32c, Philox, permutation, pool, arena. */
+#include "bt/base/alloc.h"
+#include "bt/base/arena.h"
+#include "bt/base/bytes.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/fp.h"
+#include "bt/base/json_text.h"
+#include "bt/base/map.h"
+#include "bt/base/memory.h"
+#include "bt/base/number.h"
+#include "bt/base/pool.h"
+#include "bt/base/rng.h"
+#include "bt/base/signed_url.h"
+#include "bt/base/size.h"
+#include "bt/base/str.h"
 #include "test_support.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <sched.h>
 #include <stdatomic.h>

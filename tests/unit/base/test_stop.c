@@ -2,6 +2,9 @@
  *
  * base: being asked to stop. Signals are sent to children, which answer with their exit status and
  * their standard error. */
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "test_support.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
  *
  * See ckpt_test_support.h. */
 #include "ckpt_test_support.h"
+#include "bt/base/alloc.h"
 
 #include <string.h>
 

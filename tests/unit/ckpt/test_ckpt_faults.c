@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/wire.h"
 #include "manager_fixture.h"

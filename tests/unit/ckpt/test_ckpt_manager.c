@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/str.h"
+#include "bt/base/time.h"
 #include "bt/fs.h"
 #include "bt/wire.h"
 #include "manager_fixture.h"

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/wire.h"
 #include "ckpt_test_support.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 #include "bt/wire.h"

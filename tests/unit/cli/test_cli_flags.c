@@ -7,6 +7,8 @@
 
 #include "test_support.h"
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/cli.h"
 
 static const char *const mode_choices[] = {"train", "eval", NULL};

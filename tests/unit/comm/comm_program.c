@@ -5,12 +5,20 @@
  * does: a sentence on stderr and the exit code of its kind.
  * usage: comm_program WHAT [NAME=VALUE...] */
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "bt/base/rng.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "bt/comm.h"
 
 enum { MAX_SUM = 30000, MAX_OPS = 6 };

@@ -4,6 +4,7 @@
  * ranks, bfloat16, what is sent as bytes, a job of one process; and two processes of which one has
  * no memory at each of its requests in turn. */
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/time.h"
 #include "comm_internal.h"
 #include "test_support.h"
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/str.h"
 #include "bt/conf.h"
 #include "bt/fs.h"
 

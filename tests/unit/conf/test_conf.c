@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/conf.h"
 #include "conf_schema.h"
 

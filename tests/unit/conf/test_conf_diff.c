@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "test_conf.h"
 
 static const struct {

@@ -5,6 +5,8 @@
  * finished is none. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "test_conf.h"
 #include "test_faults.h"
 

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/str.h"
 #include "bt/conf.h"
 #include "test_support.h"
 

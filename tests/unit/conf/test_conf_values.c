@@ -2,10 +2,14 @@
  *
  * What single texts mean and how they are written: resolver rows, CSV rows, dumper rows, and YAML
  * that is no configuration (deep nesting, alias bombs). */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/str.h"
 #include "conf_internal.h"
 #include "test_conf.h"
 

@@ -2,6 +2,8 @@
  *
  * What the tests of the data room share: record files made through the wire writer, whose rows can
  * be told apart by their ids, and a config and schema to change. */
+#include "bt/base/str.h"
+
 #ifndef DATA_FIXTURE_H
 #define DATA_FIXTURE_H
 

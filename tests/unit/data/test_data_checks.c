@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/log.h"
 #include "data_fixture.h"
 
 /* A row of FIXTURE_S values that is right in every way; tests spoil one thing. */

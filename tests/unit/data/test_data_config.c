@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/arena.h"
 #include "data_fixture.h"
 
 typedef struct config_fixture {

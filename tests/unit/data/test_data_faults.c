@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "data_fixture.h"
 
 static const bt_data_schema *text_schema(void) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/log.h"
 #include "data_fixture.h"
 
 enum { MAX_ROWS = 16, MAX_GIVEN = 4, WORD_MAX = 40 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bt/base/alloc.h"
 #include "data_fixture.h"
 
 enum { MAX_ROWS = 4096 };

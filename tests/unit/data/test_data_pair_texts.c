@@ -2,8 +2,10 @@
  *
  * Pairs from raw text: tokens of both sides against Model Garden's loader, from records, tables and
  * lines alike; chains of sides for predictions with their texts; refusals. */
+#include "bt/base/alloc.h"
 #include "data_fixture.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "data_fixture.h"
 
 enum { S = FIXTURE_S };

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "data_fixture.h"
 #include "sha256.h"
 

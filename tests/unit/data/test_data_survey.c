@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/log.h"
 #include "data_fixture.h"
 #include "test_faults.h"
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "data_fixture.h"
 
 static const char *folder;

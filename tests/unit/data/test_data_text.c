@@ -9,6 +9,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 #include "data_fixture.h"
 
 enum { N_ROWS = 11, BATCH = 4 };

@@ -2,7 +2,9 @@
  *
  * See task_goldens.h. */
 #include "task_goldens.h"
+#include "bt/base/alloc.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

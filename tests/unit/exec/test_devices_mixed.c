@@ -5,10 +5,12 @@
  * (test_exec_mixed); updates that overflow and the loss scale. A case is a run of this program:
  * test_devices_mixed CASE
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "devices_fixture.h"
 #include "task_goldens.h"
 

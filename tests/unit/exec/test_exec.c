@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
+#include "bt/base/str.h"
 #include "exec_fixture.h"
 
 enum { B = 3, S = 9 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Batches in rows of slots: every sequence in one place, few shapes, little waste. */
+#include "bt/base/alloc.h"
 #include "exec_pjrt_bucket.h"
 
 #include <string.h>

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "exec_cpu_internal.h"
 #include "exec_fixture.h"
 

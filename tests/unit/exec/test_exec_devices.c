@@ -6,11 +6,15 @@
  * are run with BT_LONG_TESTS=1 only (their programs are those of test_hlo_goldens):
  * test_exec_devices [long] CASE, or CASE/N: N sequences of a batch at a time */
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/number.h"
+#include "bt/base/time.h"
 #include "bt/hlo.h"
 #include "devices_fixture.h"
 #include "task_goldens.h"

@@ -4,6 +4,7 @@
  * or makes them, and its caller's floating-point control is what it was. */
 #include <math.h>
 
+#include "bt/base/fp.h"
 #include "exec_fixture.h"
 
 enum { B = 3, S = 9 };

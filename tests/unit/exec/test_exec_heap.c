@@ -3,6 +3,9 @@
  * A step after the second one calls no heap, whatever the engine is set to: rows of the word table
  * that wait or do not, batches in parts, 16-bit products, recomputing, moving averages; nor does an
  * evaluation between steps, or a reader of the state. */
+#include <inttypes.h>
+
+#include "bt/base/alloc.h"
 #include "exec_fixture.h"
 
 enum { MAX_SEQS = 6, S = 9, N_BATCHES = 3, WARM_UP = 2, STEPS = 8 };

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 #include "exec_fixture.h"

@@ -4,6 +4,7 @@
  * taken, and a refusal leaves the engine as it was. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "exec_fixture.h"
 
 enum { N_SEQS = 4, LENGTH = 10, N_WORDS = 50 };

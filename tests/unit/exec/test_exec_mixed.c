@@ -5,6 +5,7 @@
  * activation as well. Where there is a float32 golden of the same seed, both must be as near to it
  * as goldens/numerics/MANIFEST.md says that Model Garden is, hence to each other within twice that.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

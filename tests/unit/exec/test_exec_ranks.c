@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
 #include "exec_cpu_internal.h"
 #include "task_goldens.h"
 

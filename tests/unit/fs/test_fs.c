@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "test_support.h"
 

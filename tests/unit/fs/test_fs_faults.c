@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "test_faults.h"
 #include "test_support.h"

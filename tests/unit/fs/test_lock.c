@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "fs_lock.h"
 #include "test_support.h"

@@ -10,6 +10,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "test_support.h"
 

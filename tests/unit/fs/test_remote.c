@@ -4,6 +4,8 @@
  * buckets, the answers of stores, and paths that need what is not built in. */
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
 #include "bt/fs.h"
 #include "bt/hub.h"
 #include "remote.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "aws.h"
+#include "bt/base/alloc.h"
 #include "s3_xml.h"
 #include "secrets.h"
 #include "test_support.h"

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "test_support.h"
 

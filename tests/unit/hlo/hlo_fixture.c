@@ -2,6 +2,7 @@
  *
  * See hlo_fixture.h. */
 #include "hlo_fixture.h"
+#include "bt/base/alloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,7 @@
  *
  * See hlo_stand_in.h. */
 #include "hlo_stand_in.h"
+#include "bt/base/alloc.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,6 +2,7 @@
  *
  * See hlo_task.h. */
 #include "hlo_task.h"
+#include "bt/base/alloc.h"
 
 #include <string.h>
 

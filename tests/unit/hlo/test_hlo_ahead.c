@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bt/base/alloc.h"
 #include "bt/hlo.h"
 #include "bt/pjrt.h"
 #include "test_pjrt_run.h"

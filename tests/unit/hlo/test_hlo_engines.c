@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
+#include "bt/base/str.h"
 #include "hlo_fixture.h"
 #include "hlo_stand_in.h"
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "hlo_task.h"
 
 static task_case  the_case; /* of the running test */

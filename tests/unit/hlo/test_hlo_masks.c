@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/rng.h"
 #include "bt/kern.h"
 #include "hlo_internal.h"
 #include "test_pjrt_run.h"

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
 #include "hlo_fixture.h"
 
 enum { N_UPDATES = 3 };

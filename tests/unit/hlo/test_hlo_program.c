@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
 #include "bt/hlo.h"
 #include "exec_fixture.h"
 #include "test_faults.h"

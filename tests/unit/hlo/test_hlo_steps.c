@@ -3,11 +3,13 @@
  * Steps of other kinds against Model Garden's numbers (goldens/numerics): of two replicas with a
  * share of the batch each, accumulated from parts, in mixed precision; and clipping by value
  * against the CPU engine. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "hlo_task.h"
 
 static task_case  the_case;

@@ -2,6 +2,7 @@
  *
  * See kern_test_data.h. */
 #include "kern_test_data.h"
+#include "bt/base/rng.h"
 
 #include <stdio.h>
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/rng.h"
 #include "kern_test_data.h"
 
 #define BT_KERN_REF_F64

@@ -8,6 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/metrics.h"
 
 static bt_status try_create(const char *const *names, size_t n_names, bt_metrics **out,

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/metrics.h"
 
 static const char *const names[] = {"start_position_accuracy", "end_position_accuracy"};

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/metrics.h"
 
 typedef struct examples {

@@ -5,11 +5,15 @@
  */
 #include "test_tensors.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
+#include "bt/base/stop.h"
 #include "bt/mine.h"
 
 static float *read_unit_rows(const json_t *c, const char *key, int64_t H, int64_t *n_rows) {

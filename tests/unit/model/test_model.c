@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/model.h"
 
 static bt_encoder_config small_encoder(void) {

@@ -2,10 +2,14 @@
  *
  * Each layer's backward against finite differences of its forward (four-point stencil) with odd
  * sizes, masks and dropout on; and equal bits for one and three threads. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/pool.h"
+#include "bt/base/rng.h"
 #include "bt/nn.h"
 #include "test_support.h"
 

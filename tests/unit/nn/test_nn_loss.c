@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/rng.h"
 #include "bt/nn.h"
 #include "test_support.h"
 

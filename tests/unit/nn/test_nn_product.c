@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/pool.h"
+#include "bt/base/rng.h"
 #include "bt/nn.h"
 #include "test_support.h"
 

@@ -2,6 +2,8 @@
  *
  * See optim_fixture.h. */
 #include "optim_fixture.h"
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 
 #include <stdio.h>
 #include <stdlib.h>

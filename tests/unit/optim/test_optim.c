@@ -6,6 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/pool.h"
+#include "bt/base/rng.h"
+#include "bt/base/str.h"
 #include "optim_fixture.h"
 
 /* A run: table, buffers, one optimizer. */

@@ -3,6 +3,9 @@
  * Rows of the word table that wait make the same updates as rows that do not: equal bits of
  * parameters and slots, over more steps than can wait, with rows that are never touched, with all
  * rows settled in between, after a step that was not applied and after a jump to another step. */
+#include "bt/base/alloc.h"
+#include "bt/base/pool.h"
+#include "bt/base/rng.h"
 #include "optim_fixture.h"
 
 #include <math.h>

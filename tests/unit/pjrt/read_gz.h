@@ -6,6 +6,7 @@
 
 #include <zlib.h>
 
+#include "bt/base/alloc.h"
 #include "test_support.h"
 
 /* A whole file below the folder of goldens, NUL-terminated; NULL: it is not here, which was told.

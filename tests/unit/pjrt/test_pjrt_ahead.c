@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/str.h"
+#include "bt/base/time.h"
 #include "bt/pjrt.h"
 #include "read_gz.h"
 #include "test_support.h"

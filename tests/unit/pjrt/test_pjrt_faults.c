@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "fake_plugin.h"
 #include "test_faults.h"

@@ -9,6 +9,9 @@
 
 #include "squad_fixture.h"
 
+#include "bt/base/alloc.h"
+#include "bt/base/stop.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 
 enum { LENGTH = 24, STRIDE = 7, QUERY = 5 };

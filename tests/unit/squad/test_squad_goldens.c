@@ -2,9 +2,12 @@
  *
  * The squad room against Model Garden's own runs: windows, records, answers from given logits,
  * scores, and the functions alone. Skips where the goldens are absent. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "sha256.h"
 #include "squad_answers.h"
 #include "squad_fixture.h"

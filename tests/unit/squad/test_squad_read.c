@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "squad_fixture.h"
 
 /* A file with one question in one paragraph; the question's own keys are given. */

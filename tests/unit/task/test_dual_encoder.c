@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/task.h"
 #include "bt/wire.h"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "bt/fs.h"
 #include "bt/task.h"
 

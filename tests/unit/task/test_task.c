@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/str.h"
 #include "bt/task.h"
 
 /* text: YAML merged over an experiment. */

@@ -4,6 +4,7 @@
  * checksum, and texts whose sigmas depend on their neighbours. */
 #include <string.h>
 
+#include "bt/base/crc32c.h"
 #include "text_json.h"
 
 enum { MAX_CODEPOINT = 0x10FFFF, SURROGATES_FIRST = 0xD800, SURROGATES_END = 0xE000 };

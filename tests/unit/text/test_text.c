@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "text_json.h"
 
 static const char small_vocab[] = "[UNK]\n[CLS]\n[SEP]\na\nb\n##b\n##c\nx\n";

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "text_json.h"
 
 enum { MAX_INPUTS = 4096 };

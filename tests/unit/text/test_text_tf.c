@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
 #include "text_json.h"
 
 typedef struct goldens {

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/text.h"
 #include "test_faults.h"

@@ -2,6 +2,7 @@
  *
  * See text_json.h. */
 #include "text_json.h"
+#include "bt/base/alloc.h"
 
 #include <string.h>
 

@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/str.h"
 #include "bt/wire.h"
 #include "test_support.h"
 

@@ -2,11 +2,15 @@
  *
  * Object graphs, state files, safetensors, event files and sorted-string tables: real files where
  * there are goldens, round trips, and every kind of damage. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/wire.h"
 #include "test_support.h"
 

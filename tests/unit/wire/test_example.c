@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
 #include "bt/wire.h"
 #include "test_support.h"
 

@@ -7,6 +7,9 @@
 
 #include <jansson.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/wire.h"
 #include "test_support.h"
 

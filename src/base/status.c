@@ -2,11 +2,12 @@
  *
  * Status codes and the fixed-size error record. Works without memory: nothing here allocates. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bt/base.h"
+#include "bt/base/status.h"
 
 bt_status bt_error_make(bt_error *err, bt_status code, const char *file, int line, const char *fmt,
                         ...) {

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Threads: a pool runs tasks 0..n_tasks-1 of one job on n_threads threads, the caller's included;
+ * which thread runs which task is not defined, so results must not depend on it. All of them run
+ * under the caller's floating-point control. Not reentrant: one caller at a time, no bt_pool_run
+ * from inside a task. */
+#ifndef BT_BASE_POOL_H
+#define BT_BASE_POOL_H
+
+#include "bt/base/status.h"
+
+typedef struct bt_pool bt_pool;
+typedef void (*bt_pool_fn)(void *context, int64_t task, int32_t thread);
+
+BT_MUST_USE bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err);
+void                  bt_pool_free(bt_pool *pool);
+int32_t               bt_pool_n_threads(const bt_pool *pool); /* 1 for NULL */
+void                  bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
+                                  void *context); /* NULL pool: runs here */
+int32_t               bt_n_physical_cores(void);  /* >= 1; respects the affinity mask */
+int32_t               bt_n_machine_cores(void);   /* >= 1; all there are */
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
+ * 1, 2, 3", SC11). A key names a stream; the counter names a place in it. Nothing is stored, so
+ * resume and any order of evaluation give the same numbers. */
+#ifndef BT_BASE_RNG_H
+#define BT_BASE_RNG_H
+
+#include "bt/base/compiler.h"
+
+typedef struct bt_rng_key {
+    uint32_t key[2];
+    uint32_t stream[2];
+} bt_rng_key;
+
+/* What a stream is for. Values are part of the reproducibility promise: append, never renumber. */
+typedef enum bt_rng_site {
+    BT_SITE_INIT = 1,
+    BT_SITE_SHUFFLE = 2,
+    BT_SITE_EMBEDDING_DROPOUT = 3,
+    BT_SITE_ATTENTION_PROBS_DROPOUT = 4,
+    BT_SITE_ATTENTION_OUTPUT_DROPOUT = 5,
+    BT_SITE_FFN_OUTPUT_DROPOUT = 6,
+    BT_SITE_HEAD_DROPOUT = 7,
+    BT_SITE_HEAD_INPUT_DROPOUT = 8,
+    BT_SITE_FILE_SHUFFLE = 9,
+} bt_rng_site;
+
+bt_rng_key bt_rng_key_make(uint64_t seed, uint64_t step, uint32_t layer, bt_rng_site site);
+/* Four words for one counter value. */
+void   bt_rng_block(bt_rng_key key, uint64_t counter, uint32_t out[4]);
+float  bt_rng_uniform(bt_rng_key key, uint64_t index);          /* [0,1), 24 bits */
+double bt_rng_normal_truncated(bt_rng_key key, uint64_t index); /* N(0,1) re-drawn outside +-2 */
+/* A bijection of [0,n): place i of the epoch named by key -> element. n >= 1, i < n. Feistel
+ * network with cycle walking: O(1) memory, so seeking in a shuffle is instant. */
+uint64_t bt_rng_permute(bt_rng_key key, uint64_t n, uint64_t i);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Checked sizes: int64_t for dims, size_t for bytes, decided here once. */
+#ifndef BT_BASE_SIZE_H
+#define BT_BASE_SIZE_H
+
+#include "bt/base/compiler.h"
+
+/* true on success; *out untouched on overflow */
+BT_MUST_USE bool bt_size_mul(size_t a, size_t b, size_t *out);
+BT_MUST_USE bool bt_size_add(size_t a, size_t b, size_t *out);
+BT_MUST_USE bool bt_i64_mul(int64_t a, int64_t b, int64_t *out); /* both must be >= 0 */
+
+#endif
