@@ -12,12 +12,12 @@ import re
 import sys
 import tempfile
 
-PAGE = "docs/architecture.md"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/lint"))
+import rooms_table
+from rooms_table import BASE, PAGE
+
 PICTURE = "docs/rooms.svg"
-ROW = re.compile(r"^\| *(\d+) *\|([^|]*)\|", re.MULTILINE)
-ROOM = re.compile(r"\[`(\w+)/`\]\(\.\./([\w/]+)\)")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"bt/(\w+)[/.]', re.MULTILINE)
-BASE = "base"
 
 BOX_W, BOX_H, GAP_X, GAP_Y, BAND = 92, 30, 22, 34, 14
 LEFT = 70
@@ -38,10 +38,7 @@ class Problem(Exception):
 
 def read_table(root):
     """{room: (row, folder)} of the page's table."""
-    rooms = {}
-    for row, cell in ROW.findall((root / PAGE).read_text(encoding="utf-8")):
-        for name, folder in ROOM.findall(cell):
-            rooms[name] = (int(row), folder)
+    rooms = {name: (room.row, room.folder) for name, room in rooms_table.read_rooms(root).items()}
     if BASE not in rooms:
         raise Problem(f"{PAGE}: the table of rooms has no row for `{BASE}/`")
     return rooms
