@@ -67,6 +67,20 @@ CASES = {
     "err-text": override(CLS, "task.name=a: b"),
     "err-yaml": {"experiment": CLS, "config_file": ["a.yaml"], "files": {"a.yaml": "a: [1\n"}},
 }
+# Files of configs/experiments with keys that Model Garden has, on a file of configs/models: what it makes of them.
+STACKED = {
+    CLS: {"glue_cola": "bert_en_cased_base", "glue_mnli_matched": "bert_en_uncased_base", "glue_mrpc": "minilm",
+          "glue_qnli": "minilm", "glue_qqp": "minilm", "glue_rte": "minilm", "glue_sst2": "bert_en_uncased_large",
+          "glue_stsb": "minilm", "glue_wnli": "albert_base"},
+    CLS + "_text": {"glue_mnli_text": "bert_en_uncased_base"},
+    "bert/squad": {"squad_v1": "distilbert_base_uncased", "squad_v1.1": "distilbert_base_uncased"},
+    "bert/tagging": {"tagging_panx": "bert_en_cased_base", "tagging_udpos": "minilm"},
+}
+for EXPERIMENT, FILES in STACKED.items():
+    for FILE, MODEL in FILES.items():
+        CASES["file-" + FILE.replace(".", "-")] = {
+            "experiment": EXPERIMENT, "config_file": [f"../../../../configs/models/{MODEL}.yaml",
+                                                      f"../../../../configs/experiments/{FILE}.yaml"]}
 
 
 def register_dual_encoder():
@@ -92,7 +106,7 @@ def register_dual_encoder():
 
 def run(case, folder):
     from absl import flags
-    from official.common import registry_imports  # noqa: F401  registers the experiments
+    from official.nlp.configs import experiment_configs  # noqa: F401  registers the experiments
     from official.common import flags as tfm_flags
     from official.core import train_utils
     values = flags.FlagValues()
