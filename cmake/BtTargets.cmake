@@ -1,5 +1,5 @@
 # bt_add_room(NAME SOURCES a.c b.c [ROOMS base wire] [LIBRARIES m ...])
-#   A room is one static library, bt_NAME, whose public header is include/bt/NAME.h.
+#   A room is one static library, bt_NAME, whose public header is include/bt/NAME.h, or a header a subject in include/bt/NAME/.
 function(bt_add_room name)
   cmake_parse_arguments(ARG "" "" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
   add_library(bt_${name} STATIC ${ARG_SOURCES})

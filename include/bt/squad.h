@@ -13,7 +13,7 @@
 
 #include "bt/base/str.h"
 #include "bt/text.h"
-#include "bt/wire.h"
+#include "bt/wire/example.h"
 
 /* Questions. */
 

@@ -11,7 +11,7 @@
 
 #include "bt/base/arena.h"
 
-enum { BT_MAX_RANK = 4 };
+enum { BT_MAX_RANK = 4, BT_WIRE_MAX_RANK = 8 }; /* of ours; of what files hold */
 
 /* Values are TensorFlow's DataType numbers (docs/model_garden/numerics.md section 9). */
 typedef enum bt_dtype {

@@ -10,6 +10,7 @@
 #include "bt/base/standard_files.h"
 #include "bt/base/stop.h"
 #include "bt/cli.h"
+#include "bt/fs.h"
 #include "tensor_source.h"
 
 static const char program[] = "bert-checkpoint";

@@ -5,9 +5,12 @@
 #ifndef BT_TENSOR_SOURCE_H
 #define BT_TENSOR_SOURCE_H
 
+#include "bt/base/bytes.h"
 #include "bt/base/str.h"
 #include "bt/ckpt.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/bundle.h"
+#include "bt/wire/safetensors.h"
 
 typedef struct tensor_source {
     bt_ckpt        *ckpt;

@@ -2,6 +2,8 @@
  *
  * A sentence of labelled words -> one record, or several when it does not fit in one
  * (docs/model_garden/data.md section 1, "Tagging"). */
+#include "bt/base/bytes.h"
+#include "bt/wire/tfrecord.h"
 #include "example_writer.h"
 
 enum { PADDING_LABEL = -1 };

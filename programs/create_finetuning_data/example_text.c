@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bt/base/bytes.h"
+#include "bt/wire/tfrecord.h"
 #include "example_writer.h"
 
 enum { SEGMENT_B = 1 }; /* BERT's second and last segment type */

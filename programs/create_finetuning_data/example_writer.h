@@ -12,7 +12,7 @@
 #include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/text.h"
-#include "bt/wire.h"
+#include "bt/wire/example.h"
 
 /* One row of an input. Texts are borrowed and not NUL-terminated. */
 typedef struct example_row {

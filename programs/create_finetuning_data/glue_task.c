@@ -13,7 +13,7 @@
 #include "bt/base/log.h"
 #include "bt/base/map.h"
 #include "bt/base/number.h"
-#include "bt/wire.h"
+#include "bt/fs.h"
 
 #include "tfds_task.h"
 #include "tsv_reader.h"

@@ -10,6 +10,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/str.h"
+#include "bt/wire/tfrecord.h"
 #include "tfds_set.h"
 
 enum { CYCLE_LENGTH = 16, BLOCK_LENGTH = 16 };

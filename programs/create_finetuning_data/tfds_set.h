@@ -6,7 +6,8 @@
 #ifndef BT_TFDS_SET_H
 #define BT_TFDS_SET_H
 
-#include "bt/wire.h"
+#include "bt/base/bytes.h"
+#include "bt/wire/example.h"
 
 typedef struct tfds_split {
     char    *name;

@@ -3,6 +3,7 @@
  * Which checkpoint of a folder a run goes on from: the one that `checkpoint` names, when it is
  * whole; else the newest whole one before it, never none in silence. Nothing is written here. */
 #include "bt/base/alloc.h"
+#include "bt/wire/bundle.h"
 #include "ckpt_folder.h"
 
 #include <inttypes.h>

@@ -7,7 +7,7 @@
 
 #include "bt/ckpt.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
+#include "bt/wire/state_file.h"
 
 /* Is name of that form, with that family (NULL: any)? number may be NULL. */
 bool ckpt_parse_name(const char *name, const char *family, int64_t *number);

@@ -6,7 +6,8 @@
 #define BT_CKPT_GRAPH_BUILD_H
 
 #include "bt/ckpt.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/object_graph.h"
 
 /* One tensor of the checkpoint: its key, and where its value is. */
 typedef struct ckpt_item {

@@ -7,7 +7,9 @@
 
 #include "bt/base/map.h"
 #include "bt/ckpt.h"
-#include "bt/wire.h"
+#include "bt/wire/bundle.h"
+#include "bt/wire/object_graph.h"
+#include "bt/wire/safetensors.h"
 
 #define BT_CKPT_STATE_KEY "bert_train/state"
 #define BT_CKPT_INFO_KEY "bert_train/info"

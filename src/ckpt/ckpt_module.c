@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/fs.h"
+#include "bt/wire/saved_model.h"
 #include "ckpt_internal.h"
 
 enum { METADATA_MAX_BYTES = 1 << 30, MAX_NESTING = 64 };

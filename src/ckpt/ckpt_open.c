@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/fs.h"
 #include "ckpt_internal.h"
 

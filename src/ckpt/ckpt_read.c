@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "ckpt_internal.h"
 
 static size_t place_key(const char *name, const char *slot, char key[CKPT_NAME_MAX]) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/bytes.h"
 #include "ckpt_graph_build.h"
 #include "ckpt_internal.h"
 

@@ -7,9 +7,11 @@
 #ifndef BT_DATA_INTERNAL_H
 #define BT_DATA_INTERNAL_H
 
+#include "bt/base/bytes.h"
 #include "bt/data.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/example.h"
 
 /* Slot and row. */
 

@@ -14,6 +14,9 @@
 #include "bt/base/crc32c.h"
 #include "bt/base/log.h"
 #include "bt/base/str.h"
+#include "bt/wire/example.h"
+#include "bt/wire/gzip.h"
+#include "bt/wire/tfrecord.h"
 #include "data_names.h"
 
 typedef struct record_file {

@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/base/size.h"
 #include "bt/fs.h"
+#include "bt/wire/example.h"
+#include "bt/wire/tfrecord.h"
 
 #include "squad_internal.h"
 

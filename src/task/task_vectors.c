@@ -13,7 +13,7 @@
 #include "bt/base/size.h"
 #include "bt/base/stop.h"
 #include "bt/mine.h"
-#include "bt/wire.h"
+#include "bt/wire/npy.h"
 #include "task_internal.h"
 
 typedef struct side {

@@ -10,7 +10,8 @@
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
-#include "bt/wire.h"
+#include "bt/fs.h"
+#include "bt/wire/gzip.h"
 
 #include "text_source.h"
 

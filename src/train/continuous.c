@@ -15,7 +15,7 @@
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
+#include "bt/wire/events.h"
 
 static const double poll_seconds = 1.0;
 static const double folder_poll_seconds = 60.0;

@@ -20,7 +20,7 @@
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
+#include "bt/wire/events.h"
 #include "run_record.h"
 
 /* One of the two folders of events. */

@@ -8,6 +8,9 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/size.h"
+#include "bt/fs.h"
+#include "bt/tensor.h"
+#include "bt/wire/sstable.h"
 #include "bundle_internal.h"
 #include "proto_wire.h"
 

@@ -4,7 +4,11 @@
 #ifndef BT_BUNDLE_INTERNAL_H
 #define BT_BUNDLE_INTERNAL_H
 
-#include "bt/wire.h"
+#include "bt/base/arena.h"
+#include "bt/base/bytes.h"
+#include "bt/base/str.h"
+#include "bt/fs.h"
+#include "bt/wire/bundle.h"
 
 /* Which part of a partitioned variable a slice is. */
 typedef struct bundle_slice {

@@ -9,6 +9,8 @@
 #include "bt/base/crc32c.h"
 #include "bt/base/log.h"
 #include "bt/base/size.h"
+#include "bt/tensor.h"
+#include "bt/wire/sstable.h"
 #include "bundle_internal.h"
 #include "proto_wire.h"
 

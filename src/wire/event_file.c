@@ -10,6 +10,10 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/time.h"
+#include "bt/fs.h"
+#include "bt/tensor.h"
+#include "bt/wire/events.h"
+#include "bt/wire/tfrecord.h"
 #include "event_mark.h"
 #include "proto_wire.h"
 

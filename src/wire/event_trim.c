@@ -10,7 +10,9 @@
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
 #include "bt/base/crc32c.h"
-#include "bt/wire.h"
+#include "bt/base/str.h"
+#include "bt/fs.h"
+#include "bt/wire/events.h"
 #include "event_mark.h"
 #include "tfrecord_frame.h"
 

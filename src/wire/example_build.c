@@ -7,6 +7,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/size.h"
+#include "bt/wire/example.h"
 #include "proto_wire.h"
 
 enum { FIELD_FEATURES = 1, FIELD_ENTRY = 1, FIELD_KEY = 1, FIELD_VALUE = 2, FIELD_LIST_VALUE = 1 };

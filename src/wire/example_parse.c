@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/wire/example.h"
 #include "proto_wire.h"
 
 static const size_t features_max = (size_t)1 << 24;

@@ -3,6 +3,8 @@
  * Whole gzip files. Unlike record files, which end where TensorFlow lets them end, a cut one is an
  * error: there is nothing else that says where its text should stop. */
 #include "bt/base/alloc.h"
+#include "bt/fs.h"
+#include "bt/wire/gzip.h"
 #include "inflate_stream.h"
 
 enum { BLOCK_BYTES = 1 << 16 };

@@ -4,7 +4,7 @@
 #ifndef BT_INFLATE_STREAM_H
 #define BT_INFLATE_STREAM_H
 
-#include "bt/wire.h"
+#include "bt/wire/tfrecord.h"
 
 typedef struct inflate_stream inflate_stream;
 

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bt/wire.h"
+#include "bt/base/status.h"
+#include "bt/wire/npy.h"
 
 void bt_npy_header_f32(char header[BT_NPY_HEADER_BYTES], int64_t n_rows, int64_t n_cols) {
     enum { N_FIXED = 10, N_TEXT = BT_NPY_HEADER_BYTES - N_FIXED };

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/arena.h"
+#include "bt/wire/object_graph.h"
 #include "proto_wire.h"
 
 static const size_t nodes_max = (size_t)1 << 24;

@@ -6,7 +6,7 @@
 #define BT_PROTO_WIRE_H
 
 #include "bt/base/bytes.h"
-#include "bt/wire.h"
+#include "bt/base/str.h"
 
 typedef enum pw_type {
     PW_VARINT = 0,

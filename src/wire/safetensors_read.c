@@ -10,10 +10,11 @@
 #include <jansson.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/arena.h"
 #include "bt/base/bytes.h"
 #include "bt/base/size.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
+#include "bt/wire/safetensors.h"
 #include "safetensors_dtype.h"
 
 static const uint64_t header_max_bytes = 100000000; /* as the format's own reader */

@@ -10,8 +10,9 @@
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
 #include "bt/base/size.h"
+#include "bt/base/str.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
+#include "bt/wire/safetensors.h"
 #include "safetensors_dtype.h"
 
 enum { DATA_ALIGN = 8 };

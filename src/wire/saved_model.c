@@ -4,6 +4,7 @@
  * (SavedMetadata {1: nodes {5: metadata}}) or, in older exports, in saved_model.pb itself
  * (SavedModel {2: MetaGraphDef {7: SavedObjectGraph {1: nodes {4: SavedUserObject {3:
  * metadata}}}}}). */
+#include "bt/wire/saved_model.h"
 #include "proto_wire.h"
 
 enum { MAX_DEPTH = 5 };

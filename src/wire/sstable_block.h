@@ -5,7 +5,7 @@
 #ifndef BT_SSTABLE_BLOCK_H
 #define BT_SSTABLE_BLOCK_H
 
-#include "bt/wire.h"
+#include "bt/base/bytes.h"
 
 enum {
     SSTABLE_FOOTER_BYTES = 48,

@@ -8,6 +8,8 @@
 
 #include "bt/base/bytes.h"
 #include "bt/base/crc32c.h"
+#include "bt/base/str.h"
+#include "bt/wire/sstable.h"
 #include "sstable_block.h"
 
 typedef struct sstable_reader {

@@ -6,6 +6,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/crc32c.h"
+#include "bt/wire/sstable.h"
 #include "proto_wire.h"
 #include "sstable_block.h"
 

@@ -8,7 +8,8 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/number.h"
-#include "bt/wire.h"
+#include "bt/base/str.h"
+#include "bt/wire/state_file.h"
 
 typedef struct state_parser {
     const char *text;

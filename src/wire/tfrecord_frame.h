@@ -4,7 +4,7 @@
 #ifndef BT_TFRECORD_FRAME_H
 #define BT_TFRECORD_FRAME_H
 
-#include "bt/wire.h"
+#include "bt/base/status.h"
 
 enum { TFRECORD_HEADER_BYTES = 12, TFRECORD_FOOTER_BYTES = 4 };
 

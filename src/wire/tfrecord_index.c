@@ -7,6 +7,9 @@
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
 #include "bt/base/crc32c.h"
+#include "bt/base/str.h"
+#include "bt/fs.h"
+#include "bt/wire/tfrecord.h"
 #include "tfrecord_frame.h"
 
 /* The checksum behind the record before, which the header's bytes begin with. */

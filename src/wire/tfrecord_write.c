@@ -7,6 +7,9 @@
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
 #include "bt/base/crc32c.h"
+#include "bt/base/str.h"
+#include "bt/fs.h"
+#include "bt/wire/tfrecord.h"
 #include "tfrecord_frame.h"
 
 enum { DEFLATE_BUFFER_BYTES = 1 << 16, GZIP_BITS = 15 + 16, ZLIB_BITS = 15, ZLIB_MEM_LEVEL = 9 };

@@ -16,10 +16,15 @@
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/base/str.h"
 #include "bt/ckpt.h"
+#include "bt/fs.h"
 #include "bt/task.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/example.h"
+#include "bt/wire/safetensors.h"
+#include "bt/wire/tfrecord.h"
 
 static const int64_t snapshots[] = {1, 2, 5, 20};
 

@@ -10,7 +10,9 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/crc32c.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/bundle.h"
+#include "bt/wire/sstable.h"
 #include "fuzz_file.h"
 #include "fuzz_mend.h"
 #include "fuzz_targets.h"

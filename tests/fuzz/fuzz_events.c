@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "bt/wire.h"
+#include "bt/wire/events.h"
+#include "bt/wire/tfrecord.h"
 #include "fuzz_file.h"
 #include "fuzz_mend.h"
 #include "fuzz_targets.h"

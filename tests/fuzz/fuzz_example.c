@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * tf.Example, its lists, and events. */
-#include "bt/wire.h"
+#include "bt/base/bytes.h"
+#include "bt/wire/events.h"
+#include "bt/wire/example.h"
 #include "fuzz_targets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -3,8 +3,9 @@
  * Object graphs: what parses must also serialize, and parse again. */
 #include <stdlib.h>
 
+#include "bt/base/bytes.h"
 #include "bt/base/str.h"
-#include "bt/wire.h"
+#include "bt/wire/object_graph.h"
 #include "fuzz_targets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

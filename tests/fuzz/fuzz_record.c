@@ -8,7 +8,9 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/crc32c.h"
-#include "bt/wire.h"
+#include "bt/fs.h"
+#include "bt/wire/gzip.h"
+#include "bt/wire/tfrecord.h"
 #include "fuzz_file.h"
 #include "fuzz_mend.h"
 #include "fuzz_targets.h"

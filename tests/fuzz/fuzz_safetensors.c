@@ -6,7 +6,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
-#include "bt/wire.h"
+#include "bt/wire/safetensors.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
 

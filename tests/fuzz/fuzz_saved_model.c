@@ -3,7 +3,8 @@
  * The messages of a SavedModel: every text that is found lies inside the input. */
 #include <stdlib.h>
 
-#include "bt/wire.h"
+#include "bt/base/bytes.h"
+#include "bt/wire/saved_model.h"
 #include "fuzz_targets.h"
 
 typedef struct input {

@@ -10,7 +10,8 @@
 
 #include "bt/base/log.h"
 #include "bt/ckpt.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/safetensors.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
 

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/base/crc32c.h"
-#include "bt/wire.h"
+#include "bt/wire/sstable.h"
 #include "fuzz_mend.h"
 #include "fuzz_targets.h"
 

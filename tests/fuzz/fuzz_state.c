@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bt/base/str.h"
-#include "bt/wire.h"
+#include "bt/wire/state_file.h"
 #include "fuzz_targets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

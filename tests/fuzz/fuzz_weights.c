@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "bt/ckpt.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/safetensors.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
 

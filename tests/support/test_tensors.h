@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Golden tensors: a small reader of safetensors files that trusts them (bt/wire.h has the one for
- * users' files, and is itself tested against these). Every function fails the running test when
- * something is missing. */
+ * Golden tensors: a small reader of safetensors files that trusts them (bt/wire/safetensors.h has
+ * the one for users' files, and is itself tested against these). Every function fails the running
+ * test when something is missing. */
 #ifndef BT_TEST_TENSORS_H
 #define BT_TEST_TENSORS_H
 

@@ -7,8 +7,12 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/base/str.h"
-#include "bt/wire.h"
+#include "bt/fs.h"
+#include "bt/wire/events.h"
+#include "bt/wire/example.h"
+#include "bt/wire/tfrecord.h"
 #include "ckpt_test_support.h"
 #include "test_support.h"
 

@@ -8,6 +8,12 @@
 
 #include "bt/base/compiler.h"
 
+/* Borrowed bytes. */
+typedef struct bt_bytes {
+    const uint8_t *data;
+    size_t         n_bytes;
+} bt_bytes;
+
 typedef struct bt_reader {
     const uint8_t *pos;
     const uint8_t *end;

@@ -4,7 +4,7 @@
 #ifndef BT_MANAGER_FIXTURE_H
 #define BT_MANAGER_FIXTURE_H
 
-#include "bt/wire.h"
+#include "bt/wire/state_file.h"
 #include "ckpt_test_support.h"
 #include "test_support.h"
 

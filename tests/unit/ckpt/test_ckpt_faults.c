@@ -9,7 +9,6 @@
 
 #include "bt/base/str.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
 #include "manager_fixture.h"
 #include "test_faults.h"
 

@@ -7,7 +7,9 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/str.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/bundle.h"
+#include "bt/wire/safetensors.h"
 #include "ckpt_test_support.h"
 #include "test_faults.h"
 #include "test_support.h"

@@ -12,7 +12,6 @@
 #include "bt/base/str.h"
 #include "bt/base/time.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
 #include "manager_fixture.h"
 #include "test_support.h"
 

@@ -13,7 +13,9 @@
 #include "bt/base/bytes.h"
 #include "bt/base/str.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/bundle.h"
+#include "bt/wire/object_graph.h"
 #include "ckpt_test_support.h"
 #include "test_support.h"
 

@@ -9,7 +9,8 @@
 #include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/fs.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/safetensors.h"
 #include "test_faults.h"
 #include "test_support.h"
 

@@ -2,6 +2,9 @@
  *
  * See data_fixture.h. */
 #include "data_fixture.h"
+#include "bt/base/bytes.h"
+#include "bt/wire/example.h"
+#include "bt/wire/tfrecord.h"
 
 #include <stdio.h>
 #include <string.h>

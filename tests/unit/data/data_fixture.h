@@ -8,7 +8,7 @@
 #define DATA_FIXTURE_H
 
 #include "bt/data.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
 #include "test_support.h"
 
 enum { FIXTURE_S = 8, FIXTURE_VOCAB = 2000 };

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
+#include "bt/wire/example.h"
+#include "bt/wire/tfrecord.h"
 #include "data_fixture.h"
 
 enum { S = FIXTURE_S };

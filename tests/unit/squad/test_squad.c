@@ -13,6 +13,7 @@
 #include "bt/base/stop.h"
 #include "bt/base/str.h"
 #include "bt/fs.h"
+#include "bt/wire/example.h"
 
 enum { LENGTH = 24, STRIDE = 7, QUERY = 5 };
 

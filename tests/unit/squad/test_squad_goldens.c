@@ -8,6 +8,8 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/str.h"
+#include "bt/wire/example.h"
+#include "bt/wire/tfrecord.h"
 #include "sha256.h"
 #include "squad_answers.h"
 #include "squad_fixture.h"

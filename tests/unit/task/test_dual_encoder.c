@@ -10,10 +10,14 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/task.h"
-#include "bt/wire.h"
+#include "bt/tensor.h"
+#include "bt/wire/example.h"
+#include "bt/wire/npy.h"
+#include "bt/wire/tfrecord.h"
 
 #define PAIRS "bert/dual_encoder"
 #define TINY                                                                                       \

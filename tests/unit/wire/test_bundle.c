@@ -9,8 +9,12 @@
 #include <jansson.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bytes.h"
 #include "bt/base/str.h"
-#include "bt/wire.h"
+#include "bt/fs.h"
+#include "bt/tensor.h"
+#include "bt/wire/bundle.h"
+#include "bt/wire/safetensors.h"
 #include "test_support.h"
 
 #define GOLDENS "goldens/numerics/checkpoints/"

@@ -9,7 +9,8 @@
 #include <jansson.h>
 
 #include "bt/base/alloc.h"
-#include "bt/wire.h"
+#include "bt/base/bytes.h"
+#include "bt/wire/example.h"
 #include "test_support.h"
 
 static bt_bytes from_hex(const char *hex) {

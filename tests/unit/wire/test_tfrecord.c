@@ -10,7 +10,8 @@
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
 #include "bt/base/str.h"
-#include "bt/wire.h"
+#include "bt/fs.h"
+#include "bt/wire/tfrecord.h"
 #include "test_support.h"
 
 static bt_compression compression_of(const char *name) {

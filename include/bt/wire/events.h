@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * TensorBoard event files: scalars of a run, written, read and cut. */
+#ifndef BT_WIRE_EVENTS_H
+#define BT_WIRE_EVENTS_H
+
+#include "bt/base/bytes.h"
+#include "bt/base/status.h"
+
+typedef struct bt_events_writer bt_events_writer;
+/* Creates folder when needed and in it events.out.tfevents.<unix s>.<host>.<pid>.<n>.bert-train.v2,
+ * whose first record is file_version "brain.Event:2". n counts the event files of this process;
+ * the name is the last of the folder in order of time, whatever the clock says. */
+BT_MUST_USE bt_status bt_events_create(const char *folder, bt_events_writer **out, bt_error *err);
+BT_MUST_USE bt_status bt_events_scalar(bt_events_writer *writer, int64_t step, const char *tag,
+                                       float value, bt_error *err);
+/* Tells TensorBoard, also one that is reading the folder now, that what it saw of this step and
+ * later ones is void. */
+BT_MUST_USE bt_status bt_events_restart(bt_events_writer *writer, int64_t step, bt_error *err);
+BT_MUST_USE bt_status bt_events_flush(bt_events_writer *writer, bt_error *err);
+/* The same, and waits until the disk or the store has it. */
+BT_MUST_USE bt_status bt_events_sync(bt_events_writer *writer, bt_error *err);
+/* Flushes and frees, also on failure; NULL is BT_OK. */
+BT_MUST_USE bt_status bt_events_close(bt_events_writer *writer, bt_error *err);
+const char           *bt_events_path(const bt_events_writer *writer);
+bool bt_events_is_orphan(const bt_events_writer *writer); /* see bt_fs_writer_is_orphan */
+
+typedef struct bt_events_found {
+    size_t  n_files; /* event files in the folder, whoever wrote them */
+    int64_t n_last;  /* scalars of last_step in them */
+    int64_t n_cut;   /* events that were taken out */
+    int64_t n_damaged_bytes;
+} bt_events_found;
+/* Takes out of the event files of folder (which may be missing) that bert-train wrote every event
+ * of a step after last_step, and what is torn or damaged; files of others stay as they are. At any
+ * moment a file holds at least what stays. */
+BT_MUST_USE bt_status bt_events_cut(const char *folder, int64_t last_step, bt_events_found *found,
+                                    bt_error *err);
+
+typedef struct bt_event {
+    double   wall_time;
+    int64_t  step;
+    bt_bytes file_version; /* n_bytes 0: not that kind of event */
+    bt_bytes tag;          /* n_bytes 0: no scalar in it */
+    bt_bytes plugin;
+    float    value;
+} bt_event;
+/* One record of an event file: its first scalar summary (tensor or simple value). */
+BT_MUST_USE bt_status bt_event_parse(bt_bytes bytes, bt_event *out, bt_error *err);
+
+#endif
