@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cli: command lines in absl's spelling (docs/model_garden/config.md 1.1), declared as a table.
+ * cli: what every program shares. Command lines in absl's spelling (docs/model_garden/config.md
+ * 1.1), declared as a table; and a program from its first line to its exit code.
  *
  * --name=value, --name value, the same with one dash; booleans --x, --nox, --x=true|false|t|f|1|0
  * (never "--x value"); "--" ends flags; a later occurrence replaces an earlier one, or is added for
- * BT_FLAG_LIST; --flagfile=F (one argument a line, # and // comments, may nest) and --undefok=a,b
- * work everywhere; no prefix abbreviations. Nothing here prints or exits. */
+ * BT_FLAG_LIST; no prefix abbreviations. Everywhere, without a row of the table: --flagfile=F (one
+ * argument a line, # and // comments, may nest), --undefok=a,b, --log_format, --verbosity, and what
+ * absl declares for each program (--logtostderr and its kin, without effect here). */
 #ifndef BT_CLI_H
 #define BT_CLI_H
 
@@ -61,8 +63,8 @@ BT_MUST_USE bt_status bt_flags_parse(bt_flags **out, const bt_flag_table *table,
 void                  bt_flags_free(bt_flags *flags);
 bt_flags_ask          bt_flags_asked(const bt_flags *flags);
 
-/* name must be in the table and of that kind (our own mistake otherwise). Text is borrowed until
- * bt_flags_free. */
+/* name must be in the table (or one of those that work everywhere) and of that kind (our own
+ * mistake otherwise). Text is borrowed until bt_flags_free. */
 bool        bt_flags_is_set(const bt_flags *flags, const char *name);   /* has a value */
 bool        bt_flags_is_given(const bt_flags *flags, const char *name); /* ... from the user */
 const char *bt_flags_string(const bt_flags *flags, const char *name);   /* any kind's; or NULL */
@@ -78,12 +80,36 @@ size_t bt_flags_args(const bt_flags *flags, const char *const **args);
 BT_MUST_USE bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out,
                                     bt_error *err);
 
-/* A line for each text that is given twice with different values: the last one counts, and the
- * other may have been meant as well. */
-void bt_cli_warn_of_repeated(const bt_flags *flags);
+/* All borrowed. */
+typedef struct bt_cli_program {
+    const bt_flag_table *flags;
+    /* The lines of --version below the version and the compiler; NULL: none. */
+    bt_status (*append_build_info)(bt_str *out, bt_error *err);
+    /* What the program does. An error whose message is empty was shown already. *status, 0 before,
+     * is what to exit with when all went well: diff(1) answers 1. */
+    bt_status (*run)(const bt_flags *flags, int *status, bt_error *err);
+} bt_cli_program;
 
-/* The end of a program: says what went wrong, unless err->msg is empty (said already), or, which is
- * no error, that it was stopped as asked; returns the exit code. */
-int bt_cli_end(bt_status rc, const bt_error *err);
+/* The whole main of a program: holds descriptors 0 to 2, lets signals ask it to stop, reads the
+ * flags, answers --help and --version, warns of flags that were replaced, runs, and says what went
+ * wrong. Returns the exit code. */
+int bt_cli_run(const bt_cli_program *program, int argc, char *const *argv);
+
+/* Lines on stderr as --log_format has them, of a program (or a process of a job) of that name. */
+void bt_cli_setup_log(const bt_flags *flags, const char *name, int verbosity);
+
+/* What becomes of a program whose output nobody reads to its end. */
+typedef enum bt_cli_reader {
+    BT_READER_NEEDS_ALL,  /* results: BT_E_RESOURCE, as on a full disk */
+    BT_READER_MAY_LEAVE,  /* of a filter: ends as SIGPIPE ends it, in silence */
+    BT_READER_HAS_ENOUGH, /* help, listings: all is well */
+} bt_cli_reader;
+
+/* Writes all of text to standard output; waits for a slow reader until the process is asked to
+ * stop. */
+BT_MUST_USE bt_status bt_cli_print(const bt_str *text, bt_cli_reader reader, bt_error *err);
+
+/* Until fd is ready for events of poll(2). BT_E_INTERRUPTED: asked to stop meanwhile. */
+BT_MUST_USE bt_status bt_cli_wait(int fd, short events, bt_error *err);
 
 #endif

@@ -2,31 +2,21 @@
  *
  * bert-checkpoint: lists, shows, verifies, converts and compares checkpoints (TensorFlow bundles of
  * any layout, safetensors). Results go to standard output, everything else to standard error. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bt/base/log.h"
-#include "bt/base/standard_files.h"
-#include "bt/base/stop.h"
 #include "bt/cli.h"
 #include "bt/fs.h"
 #include "tensor_source.h"
 
-static const char program[] = "bert-checkpoint";
+static const char program_name[] = "bert-checkpoint";
 
 /* What diff answers when there are differences, as diff(1) does. */
 enum { EXIT_DIFFERENT = 1 };
 
-static const bt_flag_def flag_defs[] = {
-    {.name = "verbosity",
-     .kind = BT_FLAG_INT,
-     .default_text = "0",
-     .alias = "v",
-     .help = "Log level: 1 says more, -1 only warnings and errors."},
-};
 static const bt_flag_table flag_table = {
-    .program = program,
+    .program = program_name,
     .summary =
         "bert-checkpoint: looks into checkpoints. A checkpoint is named by its prefix, its\n"
         "folder, or any one of its files (.index, .data-*, .safetensors, checkpoint).\n"
@@ -35,19 +25,7 @@ static const bt_flag_table flag_table = {
         "bert-checkpoint show PREFIX NAME     one tensor's values (NAME: tensor or variable)\n"
         "bert-checkpoint verify PREFIX        reads and checks every byte that counts\n"
         "bert-checkpoint convert SRC DST      DST.safetensors, or the prefix of a bundle\n"
-        "bert-checkpoint diff A B             what differs; exit status 1 if anything does",
-    .defs = flag_defs,
-    .n_defs = BT_ARRAY_LEN(flag_defs)};
-
-static bt_status print_text(const bt_str *text, bt_error *err) {
-    if (fwrite(bt_str_text(text), 1, text->len, stdout) != text->len || fflush(stdout) != 0) {
-        if (errno == EPIPE) {
-            bt_stop_broken_pipe();
-        }
-        return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output: %s", strerror(errno));
-    }
-    return BT_OK;
-}
+        "bert-checkpoint diff A B             what differs; exit status 1 if anything does"};
 
 static bt_status run_list(tensor_source *source, const char *const *args, bt_str *out, int *status,
                           bt_error *err) {
@@ -148,7 +126,7 @@ static bt_status find_command(const char *const *args, size_t n_args, const comm
         if (n_args != commands[i].n_args + 1) {
             return BT_FAIL(err, BT_E_CONFIG, "%s takes %zu argument%s, got %zu: %s %s", args[0],
                            commands[i].n_args, commands[i].n_args == 1 ? "" : "s", n_args - 1,
-                           program, commands[i].usage);
+                           program_name, commands[i].usage);
         }
         *out = &commands[i];
         return BT_OK;
@@ -169,41 +147,14 @@ static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
     bt_status rc = chosen->run(&source, args, &out, status, err);
     source_close(&source);
     if (rc == BT_OK) { /* all of the result, or none of it */
-        rc = print_text(&out, err);
+        rc = bt_cli_print(&out, BT_READER_MAY_LEAVE, err);
     }
     bt_str_deinit(&out);
     return rc;
 }
 
-static bt_status answer(bt_flags_ask ask, bt_error *err) {
-    bt_str    text = BT_STR_INIT;
-    bt_status rc = BT_OK;
-    if (ask == BT_ASK_VERSION) {
-        BT_CHECK(bt_str_appendf(&text, err, "%s %s\n", program, BT_VERSION));
-    } else {
-        BT_CHECK(bt_flags_help(&flag_table, ask == BT_ASK_HELPFULL, &text, err));
-    }
-    BT_CHECK(print_text(&text, err));
-done:
-    bt_str_deinit(&text);
-    return rc;
-}
-
 int main(int argc, char **argv) {
-    bt_error  err = BT_ERROR_INIT;
-    bt_flags *flags = NULL;
-    int       status = 0;
-    if (!bt_hold_standard_files()) {
-        return bt_status_exit_code(BT_E_RESOURCE); /* there is nowhere to say it */
-    }
-    bt_log_setup(program, BT_LOG_TEXT, 0);
-    bt_status rc = bt_flags_parse(&flags, &flag_table, argc, argv, &err);
-    if (rc == BT_OK) {
-        const bt_flags_ask ask = bt_flags_asked(flags);
-        bt_log_setup(program, BT_LOG_TEXT, (int)bt_flags_int(flags, "verbosity"));
-        bt_stop_install();
-        rc = ask == BT_ASK_RUN ? run(flags, &status, &err) : answer(ask, &err);
-    }
-    bt_flags_free(flags);
-    return rc == BT_OK ? status : bt_cli_end(rc, &err);
+    static const bt_cli_program program = {
+        .flags = &flag_table, .append_build_info = bt_fs_append_build_info, .run = run};
+    return bt_cli_run(&program, argc, argv);
 }

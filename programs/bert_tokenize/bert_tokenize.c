@@ -5,21 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "bt/base/log.h"
-#include "bt/base/standard_files.h"
 #include "bt/base/stop.h"
 #include "bt/base/str.h"
 #include "bt/cli.h"
 #include "bt/fs.h"
 #include "bt/text.h"
-
-static const char program[] = "bert-tokenize";
 
 static const bt_flag_def flag_defs[] = {
     {.name = "vocab_file",
@@ -34,7 +29,7 @@ static const bt_flag_def flag_defs[] = {
     {.name = "ids", .kind = BT_FLAG_BOOL, .default_text = "false", .help = "Print ids."},
 };
 static const bt_flag_table flag_table = {
-    .program = program,
+    .program = "bert-tokenize",
     .summary = "bert-tokenize: splits lines of text from standard input, or from the files named\n"
                "after the flags, into word pieces: one line out for each line in.\n"
                "\n"
@@ -53,33 +48,8 @@ typedef struct tokenize_job {
     bt_str                   out;
 } tokenize_job;
 
-/* Until fd is ready; BT_E_INTERRUPTED: asked to stop meanwhile. */
-static bt_status wait_for(int fd, short events, bt_error *err) {
-    struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = bt_stop_fd(), .events = POLLIN}};
-    for (;;) {
-        BT_TRY(bt_stop_check(err));
-        if (poll(fds, BT_ARRAY_LEN(fds), -1) > 0 && fds[0].revents != 0) {
-            return BT_OK;
-        }
-    }
-}
-
 static bt_status flush_out(tokenize_job *job, bt_error *err) {
-    const char *at = bt_str_text(&job->out);
-    for (size_t left = job->out.len; left > 0;) {
-        BT_TRY(wait_for(STDOUT_FILENO, POLLOUT, err));
-        /* a pipe that is ready takes so much without waiting */
-        const ssize_t n = write(STDOUT_FILENO, at, left < PIPE_BUF ? left : PIPE_BUF);
-        if (n < 0 && errno == EPIPE) {
-            bt_stop_broken_pipe();
-        }
-        if (n < 0 && errno != EINTR && errno != EAGAIN) {
-            return BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output: %s",
-                           strerror(errno));
-        }
-        at += n > 0 ? n : 0;
-        left -= n > 0 ? (size_t)n : 0;
-    }
+    BT_TRY(bt_cli_print(&job->out, BT_READER_MAY_LEAVE, err));
     bt_str_clear(&job->out);
     return BT_OK;
 }
@@ -131,7 +101,8 @@ static bt_status take_bytes(tokenize_job *job, const char *bytes, size_t n, bt_e
 static bt_status tokenize_stream(tokenize_job *job, int fd, const char *name, bt_error *err) {
     char bytes[READ_BYTES];
     for (;;) {
-        BT_TRY(wait_for(fd, POLLIN, err));
+        BT_TRY(bt_stop_check(err));
+        BT_TRY(bt_cli_wait(fd, POLLIN, err));
         const ssize_t n = read(fd, bytes, sizeof bytes);
         if (n == 0) {
             break;
@@ -182,7 +153,7 @@ static bt_status tokenize_file(tokenize_job *job, const char *path, bt_error *er
     return rc;
 }
 
-static bt_status run(const bt_flags *flags, bt_error *err) {
+static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
     bt_status          rc = BT_OK;
     bt_text_vocab     *vocab = NULL;
     bt_text_tokenizer *tokenizer = NULL;
@@ -190,6 +161,7 @@ static bt_status run(const bt_flags *flags, bt_error *err) {
     const size_t       n_files = bt_flags_args(flags, &files);
     const char *const  path = bt_flags_string(flags, "vocab_file");
     tokenize_job       job = {.prints_ids = bt_flags_bool(flags, "ids")};
+    (void)status;
     BT_CHECK(bt_text_vocab_load(&vocab, path, err));
     rc = bt_text_tokenizer_create(&tokenizer, vocab, bt_flags_bool(flags, "do_lower_case"), err);
     if (rc != BT_OK) {
@@ -214,35 +186,8 @@ done:
     return rc;
 }
 
-static bt_status answer(bt_flags_ask ask, bt_error *err) {
-    bt_str    text = BT_STR_INIT;
-    bt_status rc = BT_OK;
-    if (ask == BT_ASK_VERSION) {
-        BT_CHECK(bt_str_appendf(&text, err, "%s %s\n", program, BT_VERSION));
-    } else {
-        BT_CHECK(bt_flags_help(&flag_table, ask == BT_ASK_HELPFULL, &text, err));
-    }
-    if (fputs(bt_str_text(&text), stdout) == EOF || fflush(stdout) != 0) {
-        rc = BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
-    }
-done:
-    bt_str_deinit(&text);
-    return rc;
-}
-
 int main(int argc, char **argv) {
-    bt_error  err = BT_ERROR_INIT;
-    bt_flags *flags = NULL;
-    if (!bt_hold_standard_files()) {
-        return bt_status_exit_code(BT_E_RESOURCE); /* there is nowhere to say it */
-    }
-    bt_log_setup(program, BT_LOG_TEXT, 0);
-    bt_status rc = bt_flags_parse(&flags, &flag_table, argc, argv, &err);
-    if (rc == BT_OK) {
-        bt_stop_install();
-        const bt_flags_ask ask = bt_flags_asked(flags);
-        rc = ask == BT_ASK_RUN ? run(flags, &err) : answer(ask, &err);
-    }
-    bt_flags_free(flags);
-    return bt_cli_end(rc, &err);
+    static const bt_cli_program program = {
+        .flags = &flag_table, .append_build_info = bt_fs_append_build_info, .run = run};
+    return bt_cli_run(&program, argc, argv);
 }

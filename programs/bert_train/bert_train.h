@@ -10,9 +10,6 @@
 
 extern const bt_flag_table bert_train_flags;
 
-/* Results go to stdout; that they did not arrive is a failure too. */
-BT_MUST_USE bt_status print_text(const char *text, bt_error *err);
-
 /* The seeds of --seeds: "1,2,5..8" in this order. Owned by the caller. */
 typedef struct seed_list {
     int64_t *items;

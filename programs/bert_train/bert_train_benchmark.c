@@ -163,7 +163,7 @@ bt_status run_benchmark(const bt_train_args *args, const bt_flags *flags, bt_err
     BT_CHECK(bt_train_run_benchmark(args, is_told ? bt_flags_int(flags, "benchmark_steps") : 0,
                                     &result, err));
     BT_CHECK(as_json ? append_json(&result, &text, err) : append_table(&result, &text, err));
-    BT_CHECK(print_text(bt_str_text(&text), err));
+    BT_CHECK(bt_cli_print(&text, BT_READER_NEEDS_ALL, err));
 done:
     bt_str_deinit(&text);
     return rc;

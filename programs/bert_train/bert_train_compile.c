@@ -303,7 +303,7 @@ bt_status run_compile_only(const bt_train_args *args, const bt_flags *flags, bt_
     }
     BT_CHECK(as_json ? append_json(&result, target, &text, err)
                      : append_table(&result, target, &text, err));
-    BT_CHECK(print_text(bt_str_text(&text), err));
+    BT_CHECK(bt_cli_print(&text, BT_READER_NEEDS_ALL, err));
     rc = found;
     if (rc != BT_OK) {
         *err = unfit;

@@ -18,7 +18,6 @@ static const char *const modes[] = {"train",
                                     "predict",
                                     NULL};
 static const char *const dry_runs[] = {"config", NULL};
-static const char *const log_formats[] = {"text", "json", NULL};
 
 static const bt_flag_def defs[] = {
     {.name = "experiment",
@@ -162,25 +161,10 @@ static const bt_flag_def defs[] = {
     {.name = "isa",
      .kind = BT_FLAG_STRING,
      .help = "auto, ref, avx2 or avx512: short for runtime.isa"},
-    {.name = "log_format",
-     .kind = BT_FLAG_ENUM,
-     .choices = log_formats,
-     .default_text = "text",
-     .help = "form of the lines on stderr"},
-    {.name = "verbosity",
-     .kind = BT_FLAG_INT,
-     .default_text = "0",
-     .alias = "v",
-     .help = "-2 errors, -1 and warnings, 0 and progress, 1 and details"},
-    /* declared by train.py or by absl, without effect there or here */
+    /* declared by train.py, without effect there or here */
     {.name = "tpu_platform", .kind = BT_FLAG_STRING},
     {.name = "tfhub_handle", .kind = BT_FLAG_STRING},
     {.name = "tflex_output_uri", .kind = BT_FLAG_STRING},
-    {.name = "logtostderr", .kind = BT_FLAG_BOOL},
-    {.name = "alsologtostderr", .kind = BT_FLAG_BOOL},
-    {.name = "showprefixforinfo", .kind = BT_FLAG_BOOL},
-    {.name = "stderrthreshold", .kind = BT_FLAG_STRING},
-    {.name = "log_dir", .kind = BT_FLAG_STRING},
 };
 
 /* A key of the configuration that was typed as a flag. */

@@ -2,17 +2,13 @@
  *
  * bert-train: flags -> configuration -> run. stdout carries results only (merged YAML, listings,
  * final metrics); everything else is one line each on stderr. Exit codes: README.md. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "bert_train.h"
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/base/number.h"
-#include "bt/base/standard_files.h"
-#include "bt/base/stop.h"
 #include "bt/base/str.h"
 #include "bt/conf.h"
 #include "bt/exec.h"
@@ -22,25 +18,6 @@
 #include "bt/task.h"
 #include "bt/train.h"
 
-static const char *const program = "bert-train";
-
-static bool has_written(const char *text) {
-    return fputs(text, stdout) != EOF && fflush(stdout) != EOF;
-}
-
-/* `bert-train ... > full_disk` */
-bt_status print_text(const char *text, bt_error *err) {
-    return has_written(text) ? BT_OK
-                             : BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
-}
-
-/* Help and listings: `| head` has read enough of them. */
-static bt_status print_reference(const char *text, bt_error *err) {
-    return has_written(text) || errno == EPIPE
-               ? BT_OK
-               : BT_FAIL(err, BT_E_RESOURCE, "cannot write to standard output");
-}
-
 static bt_status print_experiments(bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
@@ -48,7 +25,7 @@ static bt_status print_experiments(bt_error *err) {
         const bt_conf_experiment *const e = bt_conf_experiment_at(i);
         BT_CHECK(bt_str_appendf(&text, err, "%-32s %s\n", e->name, e->doc));
     }
-    BT_CHECK(print_reference(bt_str_text(&text), err));
+    BT_CHECK(bt_cli_print(&text, BT_READER_HAS_ENOUGH, err));
 done:
     bt_str_deinit(&text);
     return rc;
@@ -58,40 +35,17 @@ static bt_status print_help_experiment(const char *experiment, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
     BT_CHECK(bt_conf_help(experiment, &text, err));
-    BT_CHECK(print_reference(bt_str_text(&text), err));
+    BT_CHECK(bt_cli_print(&text, BT_READER_HAS_ENOUGH, err));
 done:
     bt_str_deinit(&text);
     return rc;
 }
 
-static bt_status print_help(bool full, bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    text = BT_STR_INIT;
-    BT_CHECK(bt_flags_help(&bert_train_flags, full, &text, err));
-    BT_CHECK(print_reference(bt_str_text(&text), err));
-done:
-    bt_str_deinit(&text);
-    return rc;
-}
-
-#ifdef __clang__
-static const char compiler[] = __VERSION__; /* begins with its name */
-#else
-static const char compiler[] = "gcc " __VERSION__;
-#endif
-
-static bt_status print_version(bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    text = BT_STR_INIT;
-    BT_CHECK(bt_str_appendf(&text, err, "bert-train %s\ncompiler: %s\nengine: %s\n", BT_VERSION,
-                            compiler, bt_exec_build_info()));
-    BT_CHECK(bt_optim_append_build_info(&text, err));
-    BT_CHECK(bt_fs_append_build_info(&text, err));
-    BT_CHECK(bt_pjrt_append_build_info(&text, err));
-    BT_CHECK(print_reference(bt_str_text(&text), err));
-done:
-    bt_str_deinit(&text);
-    return rc;
+static bt_status append_build_info(bt_str *out, bt_error *err) {
+    BT_TRY(bt_str_appendf(out, err, "engine: %s\n", bt_exec_build_info()));
+    BT_TRY(bt_optim_append_build_info(out, err));
+    BT_TRY(bt_fs_append_build_info(out, err));
+    return bt_pjrt_append_build_info(out, err);
 }
 
 /* Of --dry_run. Without a mode nobody can say what the run would do. */
@@ -276,7 +230,7 @@ static bt_status print_yaml(const bt_conf *conf, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    yaml = BT_STR_INIT;
     BT_CHECK(bt_conf_dump_yaml(conf, &yaml, err));
-    BT_CHECK(print_text(bt_str_text(&yaml), err));
+    BT_CHECK(bt_cli_print(&yaml, BT_READER_NEEDS_ALL, err));
 done:
     bt_str_deinit(&yaml);
     return rc;
@@ -308,7 +262,7 @@ static bt_status print_summary(const bt_train_summary *summary, bt_error *err) {
         BT_CHECK(bt_str_appendf(&text, err, "%s %s\n", summary->values[i].name,
                                 bt_f32_repr((float)summary->values[i].value, number)));
     }
-    BT_CHECK(print_text(bt_str_text(&text), err));
+    BT_CHECK(bt_cli_print(&text, BT_READER_NEEDS_ALL, err));
 done:
     bt_str_deinit(&text);
     return rc;
@@ -353,18 +307,13 @@ static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mod
                                has_pretrain_steps ? bt_flags_int(flags, "pretrain_steps") : -1};
 }
 
-static void setup_log(const bt_flags *flags, const char *name, int verbosity) {
-    const bool is_json = bt_str_equal(bt_flags_string(flags, "log_format"), "json");
-    bt_log_setup(name, is_json ? BT_LOG_JSON : BT_LOG_TEXT, verbosity);
-}
-
 /* What all processes of a job have to say, the first one says. */
 static void quieten(const bt_flags *flags, const bt_comm_job *job) {
     static char name[40];
     const int   verbosity = (int)bt_flags_int(flags, "verbosity");
     if (job->rank > 0) {
-        (void)snprintf(name, sizeof name, "%s[%" PRId32 "]", program, job->rank);
-        setup_log(flags, name, verbosity > 0 ? verbosity : (int)BT_LOG_WARNING);
+        (void)snprintf(name, sizeof name, "%s[%" PRId32 "]", bert_train_flags.program, job->rank);
+        bt_cli_setup_log(flags, name, verbosity > 0 ? verbosity : (int)BT_LOG_WARNING);
     }
 }
 
@@ -459,17 +408,8 @@ static void warn_of_arguments(const bt_flags *flags) {
     }
 }
 
-static bt_status run_flags(const bt_flags *flags, bt_error *err) {
-    switch (bt_flags_asked(flags)) {
-    case BT_ASK_HELP:
-        return print_help(false, err);
-    case BT_ASK_HELPFULL:
-        return print_help(true, err);
-    case BT_ASK_VERSION:
-        return print_version(err);
-    case BT_ASK_RUN:
-        break;
-    }
+static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
+    (void)status;
     if (bt_flags_bool(flags, "list_experiments")) {
         return print_experiments(err);
     }
@@ -477,23 +417,11 @@ static bt_status run_flags(const bt_flags *flags, bt_error *err) {
         return print_help_experiment(bt_flags_string(flags, "help_experiment"), err);
     }
     warn_of_arguments(flags);
-    bt_cli_warn_of_repeated(flags);
     return run_mode(flags, err);
 }
 
 int main(int argc, char **argv) {
-    bt_error  err = BT_ERROR_INIT;
-    bt_flags *flags = NULL;
-    if (!bt_hold_standard_files()) {
-        return bt_status_exit_code(BT_E_RESOURCE); /* there is nowhere to say it */
-    }
-    bt_log_setup(program, BT_LOG_TEXT, 0);
-    bt_status rc = bt_flags_parse(&flags, &bert_train_flags, argc, argv, &err);
-    if (rc == BT_OK) {
-        setup_log(flags, program, (int)bt_flags_int(flags, "verbosity"));
-        bt_stop_install();
-        rc = run_flags(flags, &err);
-    }
-    bt_flags_free(flags);
-    return bt_cli_end(rc, &err);
+    static const bt_cli_program program = {
+        .flags = &bert_train_flags, .append_build_info = append_build_info, .run = run};
+    return bt_cli_run(&program, argc, argv);
 }

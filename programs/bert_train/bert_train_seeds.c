@@ -95,7 +95,7 @@ static bt_status print_spreads(const bt_train_seeds_summary *summary, size_t n_s
     if (summary->has_best) {
         BT_CHECK(bt_str_appendf(&text, err, "best_seed %" PRId64 "\n", summary->best_seed));
     }
-    BT_CHECK(print_text(bt_str_text(&text), err));
+    BT_CHECK(bt_cli_print(&text, BT_READER_NEEDS_ALL, err));
 done:
     bt_str_deinit(&text);
     return rc;

@@ -16,8 +16,7 @@ static const char *const retrieval_names[] = {"bucc", "tatoeba", NULL};
 static const char *const tagging_names[] = {"panx", "udpos", "conll", NULL};
 static const char *const tokenizations[] = {"WordPiece", "SentencePiece", NULL};
 
-/* Flags without help are shown by --helpfull only: what is refused, and what every absl program
- * takes. */
+/* Flags without help are shown by --helpfull only: what is refused. */
 static const bt_flag_def flag_defs[] = {
     /* the task */
     {.name = "fine_tuning_task_type",
@@ -173,14 +172,7 @@ static const bt_flag_def flag_defs[] = {
      .kind = BT_FLAG_INT,
      .default_text = "0",
      .help = "Threads; 0: one a core. The output does not depend on it."},
-    {.name = "verbosity", .alias = "v", .kind = BT_FLAG_INT, .default_text = "0"},
     {.name = "sp_model_file", .kind = BT_FLAG_STRING, .default_text = ""},
-    /* absl's */
-    {.name = "logtostderr", .kind = BT_FLAG_BOOL},
-    {.name = "alsologtostderr", .kind = BT_FLAG_BOOL},
-    {.name = "stderrthreshold", .kind = BT_FLAG_STRING},
-    {.name = "showprefixforinfo", .kind = BT_FLAG_BOOL},
-    {.name = "log_dir", .kind = BT_FLAG_STRING},
 };
 
 const bt_flag_table data_flag_table = {

@@ -11,18 +11,20 @@
 #include "flags_internal.h"
 
 typedef struct flag_value {
-    const char *text; /* NULL: unset */
-    int64_t     integer;
-    double      real;
-    bool        boolean;
-    bool        is_given;
-    bool        is_replaced; /* by another value, further on */
-    text_list   list;
+    const bt_flag_def *def;
+    const char        *text; /* NULL: unset */
+    int64_t            integer;
+    double             real;
+    bool               boolean;
+    bool               is_given;
+    bool               is_replaced; /* by another value, further on */
+    text_list          list;
 } flag_value;
 
 struct bt_flags {
     const bt_flag_table *table;
-    flag_value          *values; /* [table->n_defs] */
+    flag_value          *values; /* of all flags, in the order of flag_at */
+    size_t               n_values;
     bt_arena             texts;
     text_list            argv; /* expanded */
     text_list            args; /* positional */
@@ -111,19 +113,18 @@ static const char *find_choice(const bt_flag_def *def, const char *text) {
     return NULL;
 }
 
-static bt_status set_choice(const bt_flag_def *def, flag_value *value, const char *text,
-                            bt_error *err) {
-    const char *const choice = find_choice(def, text);
+static bt_status set_choice(flag_value *value, const char *text, bt_error *err) {
+    const char *const choice = find_choice(value->def, text);
     if (choice == NULL) {
-        return fail_choice(def, text, err);
+        return fail_choice(value->def, text, err);
     }
     value->text = choice;
     return BT_OK;
 }
 
 /* Checks text and stores it; text must live as long as the flags. */
-static bt_status set_value(const bt_flag_def *def, flag_value *value, const char *text,
-                           bt_error *err) {
+static bt_status set_value(flag_value *value, const char *text, bt_error *err) {
+    const bt_flag_def *const def = value->def;
     value->text = text;
     switch (def->kind) {
     case BT_FLAG_STRING:
@@ -149,26 +150,25 @@ static bt_status set_value(const bt_flag_def *def, flag_value *value, const char
         }
         break;
     case BT_FLAG_ENUM:
-        return set_choice(def, value, text, err);
+        return set_choice(value, text, err);
     case BT_FLAG_LIST:
         return text_list_add(&value->list, text, err);
     }
     return BT_OK;
 }
 
-static const bt_flag_def *find_def(const bt_flag_table *table, const char *name, size_t n) {
-    for (size_t i = 0; i < table->n_defs; i++) {
-        const bt_flag_def *const def = &table->defs[i];
-        if ((strlen(def->name) == n && memcmp(def->name, name, n) == 0) ||
-            (def->alias != NULL && strlen(def->alias) == n && memcmp(def->alias, name, n) == 0)) {
-            return def;
+static bool is_called(const char *own, const char *name, size_t n) {
+    return own != NULL && strlen(own) == n && memcmp(own, name, n) == 0;
+}
+
+static flag_value *find_flag(const bt_flags *flags, const char *name, size_t n) {
+    for (size_t i = 0; i < flags->n_values; i++) {
+        const bt_flag_def *const def = flags->values[i].def;
+        if (is_called(def->name, name, n) || is_called(def->alias, name, n)) {
+            return &flags->values[i];
         }
     }
     return NULL;
-}
-
-static flag_value *value_of(const bt_flags *flags, const bt_flag_def *def) {
-    return &flags->values[def - flags->table->defs];
 }
 
 static bool meets_builtin(bt_flags *flags, const char *name, size_t n) {
@@ -200,49 +200,48 @@ static const char *take_value(bt_flags *flags, const char *name, size_t n, const
     return NULL;
 }
 
-static bt_status give(bt_flags *flags, const bt_flag_def *def, const char *text, bt_error *err) {
-    flag_value *const value = value_of(flags, def);
+static bt_status give(bt_flags *flags, flag_value *value, const char *text, bt_error *err) {
+    const bt_flag_def *const def = value->def;
     if (def->is_path) {
         BT_TRY(expand_user(&flags->texts, &text, err));
     }
     value->is_replaced = value->is_replaced || (value->is_given && def->kind == BT_FLAG_STRING &&
                                                 !bt_str_equal(value->text, text));
     value->is_given = true;
-    return set_value(def, value, text, err);
+    return set_value(value, text, err);
 }
 
 /* argv.items[*i] is the flag whose text after the dashes is given; may take the next one too. */
 static bt_status read_flag(bt_flags *flags, const char *text, size_t *i, bt_error *err) {
     const char *const equals = strchr(text, '=');
     const size_t      n = equals == NULL ? strlen(text) : (size_t)(equals - text);
-    if (find_def(flags->table, text, n) == NULL && meets_builtin(flags, text, n)) {
+    flag_value       *value = find_flag(flags, text, n);
+    const char       *words = NULL;
+    if (value == NULL && meets_builtin(flags, text, n)) {
         return BT_OK;
     }
     if (n == 7 && memcmp(text, "undefok", n) == 0) {
-        const char *const names = take_value(flags, text, n, equals, i, err);
-        return names == NULL ? BT_E_CONFIG : text_list_add(&flags->tolerated, names, err);
+        words = take_value(flags, text, n, equals, i, err);
+        return words == NULL ? BT_E_CONFIG : text_list_add(&flags->tolerated, words, err);
     }
-    const bt_flag_def *def = find_def(flags->table, text, n);
-    const char        *value = NULL;
-    if (def == NULL && n > 2 && text[0] == 'n' && text[1] == 'o') {
-        def = find_def(flags->table, text + 2, n - 2);
-        if (def != NULL && def->kind == BT_FLAG_BOOL && equals != NULL) {
-            return BT_FAIL(err, BT_E_CONFIG, "flag --%s: --no%s takes no value", text, def->name);
+    if (value == NULL && n > 2 && text[0] == 'n' && text[1] == 'o') {
+        value = find_flag(flags, text + 2, n - 2);
+        value = value != NULL && value->def->kind == BT_FLAG_BOOL ? value : NULL;
+        if (value != NULL && equals != NULL) {
+            return BT_FAIL(err, BT_E_CONFIG, "flag --%s: --no%s takes no value", text,
+                           value->def->name);
         }
-        def = def != NULL && def->kind == BT_FLAG_BOOL ? def : NULL;
-        value = "false";
-    } else if (def != NULL && def->kind == BT_FLAG_BOOL) {
-        value = equals == NULL ? "true" : equals + 1;
-    } else if (def != NULL) {
-        value = take_value(flags, text, n, equals, i, err);
-        if (value == NULL) {
+        words = "false";
+    } else if (value != NULL && value->def->kind == BT_FLAG_BOOL) {
+        words = equals == NULL ? "true" : equals + 1;
+    } else if (value != NULL) {
+        words = take_value(flags, text, n, equals, i, err);
+        if (words == NULL) {
             return BT_E_CONFIG;
         }
     }
-    if (def == NULL) {
-        return text_list_add(&flags->unknown, text, err);
-    }
-    return give(flags, def, value, err);
+    return value == NULL ? text_list_add(&flags->unknown, text, err)
+                         : give(flags, value, words, err);
 }
 
 static bool list_has_name(const char *names, const char *name, size_t n) {
@@ -301,11 +300,11 @@ static bt_status check_required(const bt_flags *flags, bt_error *err) {
     bt_str    names = BT_STR_INIT;
     size_t    n_missing = 0;
     bt_status rc = BT_OK;
-    for (size_t i = 0; i < flags->table->n_defs; i++) {
-        const bt_flag_def *const def = &flags->table->defs[i];
-        const flag_value *const  value = &flags->values[i];
-        if (def->is_required && value->text == NULL) {
-            BT_CHECK(bt_str_appendf(&names, err, "%s--%s", n_missing == 0 ? "" : ", ", def->name));
+    for (size_t i = 0; i < flags->n_values; i++) {
+        const flag_value *const value = &flags->values[i];
+        if (value->def->is_required && value->text == NULL) {
+            BT_CHECK(bt_str_appendf(&names, err, "%s--%s", n_missing == 0 ? "" : ", ",
+                                    value->def->name));
             n_missing++;
         }
     }
@@ -319,10 +318,11 @@ done:
 }
 
 static bt_status set_defaults(bt_flags *flags, bt_error *err) {
-    for (size_t i = 0; i < flags->table->n_defs; i++) {
-        const bt_flag_def *const def = &flags->table->defs[i];
-        if (def->default_text != NULL && def->kind != BT_FLAG_LIST) {
-            BT_TRY(set_value(def, &flags->values[i], def->default_text, err));
+    for (size_t i = 0; i < flags->n_values; i++) {
+        flag_value *const value = &flags->values[i];
+        value->def = flag_at(flags->table, i);
+        if (value->def->default_text != NULL && value->def->kind != BT_FLAG_LIST) {
+            BT_TRY(set_value(value, value->def->default_text, err));
         }
     }
     return BT_OK;
@@ -358,11 +358,12 @@ bt_status bt_flags_parse(bt_flags **out, const bt_flag_table *table, int argc, c
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the command line");
     }
     flags->table = table;
-    flags->values = bt_calloc_array(table->n_defs, sizeof *flags->values);
+    flags->values = bt_calloc_array(flag_count(table), sizeof *flags->values);
     if (flags->values == NULL) {
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for the command line");
         goto done;
     }
+    flags->n_values = flag_count(table);
     BT_CHECK(bt_arena_init(&flags->texts, TEXT_BLOCK_BYTES, err));
     BT_CHECK(expand_flagfiles(&flags->argv, &flags->texts, argc, argv, err));
     BT_CHECK(set_defaults(flags, err));
@@ -378,7 +379,7 @@ void bt_flags_free(bt_flags *flags) {
     if (flags == NULL) {
         return;
     }
-    for (size_t i = 0; flags->values != NULL && i < flags->table->n_defs; i++) {
+    for (size_t i = 0; i < flags->n_values; i++) {
         text_list_deinit(&flags->values[i].list);
     }
     bt_free(flags->values);
@@ -391,9 +392,9 @@ void bt_flags_free(bt_flags *flags) {
 }
 
 static const flag_value *get(const bt_flags *flags, const char *name) {
-    const bt_flag_def *const def = find_def(flags->table, name, strlen(name));
-    BT_ASSERT(def != NULL);
-    return value_of(flags, def);
+    const flag_value *const value = find_flag(flags, name, strlen(name));
+    BT_ASSERT(value != NULL);
+    return value;
 }
 
 bt_flags_ask bt_flags_asked(const bt_flags *flags) {
@@ -430,12 +431,12 @@ size_t bt_flags_list(const bt_flags *flags, const char *name, const char *const 
     return value->list.n;
 }
 
-void bt_cli_warn_of_repeated(const bt_flags *flags) {
-    for (size_t i = 0; i < flags->table->n_defs; i++) {
+void warn_of_replaced(const bt_flags *flags) {
+    for (size_t i = 0; i < flags->n_values; i++) {
         if (flags->values[i].is_replaced) {
             bt_log(BT_LOG_WARNING,
                    "flag --%s is given twice with different values: only the last one counts",
-                   flags->table->defs[i].name);
+                   flags->values[i].def->name);
         }
     }
 }

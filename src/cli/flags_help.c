@@ -57,10 +57,10 @@ static size_t distance_of(const char *candidate, const char *name, size_t n) {
 const char *nearest_flag(const bt_flag_table *table, const char *name, size_t n) {
     const char  *best = NULL;
     size_t       best_distance = SIZE_MAX;
-    const size_t n_builtin = BT_ARRAY_LEN(builtin_names);
-    for (size_t i = 0; i < table->n_defs + n_builtin; i++) {
+    const size_t n_flags = flag_count(table);
+    for (size_t i = 0; i < n_flags + BT_ARRAY_LEN(builtin_names); i++) {
         const char *const candidate =
-            i < table->n_defs ? table->defs[i].name : builtin_names[i - table->n_defs];
+            i < n_flags ? flag_at(table, i)->name : builtin_names[i - n_flags];
         const size_t distance = distance_of(candidate, name, n);
         if (distance < best_distance) {
             best_distance = distance;
@@ -117,9 +117,9 @@ static bt_status append_flag(const bt_flag_def *def, bt_str *out, bt_error *err)
 
 bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out, bt_error *err) {
     BT_TRY(bt_str_appendf(out, err, "%s\n\nFlags:\n", table->summary));
-    for (size_t i = 0; i < table->n_defs; i++) {
-        if (full || table->defs[i].help != NULL) {
-            BT_TRY(append_flag(&table->defs[i], out, err));
+    for (size_t i = 0; i < flag_count(table); i++) {
+        if (full || flag_at(table, i)->help != NULL) {
+            BT_TRY(append_flag(flag_at(table, i), out, err));
         }
     }
     return bt_str_append(

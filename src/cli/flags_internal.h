@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the three files of the flag parser share: a growing list of borrowed texts, the expansion of
+ * What the files of the flag parser share: all flags, a growing list of borrowed texts, the
+ * expansion of
  * --flagfile, and the search for the nearest name. */
 #ifndef BT_CLI_FLAGS_INTERNAL_H
 #define BT_CLI_FLAGS_INTERNAL_H
@@ -28,6 +29,14 @@ bt_status expand_user(bt_arena *arena, const char **path, bt_error *err);
 
 /* "-name..." or "--name...": the text after the dashes; NULL when arg is no flag. */
 const char *flag_text(const char *arg);
+
+/* All flags: those of the table, then those of every program. */
+size_t             flag_count(const bt_flag_table *table);
+const bt_flag_def *flag_at(const bt_flag_table *table, size_t i);
+
+/* A line for each text that is given twice with different values: the last one counts, and the
+ * other may have been meant as well. */
+void warn_of_replaced(const bt_flags *flags);
 
 /* The table's name that is nearest to the first n bytes of name, or NULL when none is near. */
 const char *nearest_flag(const bt_flag_table *table, const char *name, size_t n);

@@ -106,13 +106,22 @@ MUTATIONS = {
         'src/fs/fs_write.c', [('BT_TRY(bt_stop_check_now(err)); /* from here on they get', '/*')],
         'stop_phases.py', TABLE, {'BT_PHASES': 'syncing records'}, 'create-finetuning-data'),
     'the tokenizer does not look up while it waits': (
-        'programs/bert_tokenize/bert_tokenize.c', [('BT_TRY(bt_stop_check(err));\n        if (poll(', 'if (poll(')],
+        'src/cli/program_print.c', [('        BT_TRY(bt_stop_check(err));\n', '        (void)err;\n')],
         'stop_phases.py', TABLE, {'BT_PHASES': 'waiting for lines', 'BT_TEST_SLOW': '1'},
         'bert-tokenize'),
     'what was converted gets its name although it was asked to stop': (
         'src/fs/fs_write.c', [('writer->temporary != NULL ? bt_stop_check_now(err) : BT_OK;',
                                'BT_OK;')],
         'stop_phases.py', TABLE, {'BT_PHASES': 'what was converted'}, 'bert-checkpoint'),
+    'programs do not hear signals': (
+        'src/cli/program_run.c', [('    bt_stop_install();\n', '')], '../cli/programs.py', '-k test_signals', {},
+        'create-finetuning-data'),
+    'help is cut short by a reader that left': (
+        'src/cli/program_print.c', [('errno == EPIPE && reader', 'false && reader')], '../cli/programs.py',
+        '-k gone', {}, 'bert-tokenize'),
+    'a flag is replaced in silence': (
+        'src/cli/program_run.c', [('    warn_of_replaced(flags);\n', '')], '../cli/programs.py',
+        '-k every_program', {}, 'bert-tokenize'),
     'closed descriptors are left to the first files': (
         'src/base/standard_files.c',
         [('if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) {', 'if (true) {')],

@@ -272,7 +272,8 @@ def check(args, files, want_status, text):
             [TOOL, "--vocab_file=" + VOCAB, "--max_seq_length=16", f"--meta_data_file_path={out}/meta"]
             + [a.replace("{in}", source).replace("{out}", out) for a in args],
             capture_output=True, text=True, env=dict(env, HOME=folder))
-        lines = done.stderr.splitlines()
+        # a flag that a row gives as well replaces that of all rows
+        lines = [line for line in done.stderr.splitlines() if "is given twice" not in line]
         if done.returncode != want_status or done.stdout:
             return f"exit {done.returncode}, expected {want_status}: {done.stderr}"
         if want_status == 0:

@@ -43,12 +43,23 @@ void run_tool(tool_run *run, const char *program, const char *stdin_path, const 
     read_output(err_path, run->err);
 }
 
+/* The error alone, or behind what is said of flags that a case gives a second time. */
+static const char *skip_warnings(const char *err, const char *program) {
+    char begin[128];
+    (void)snprintf(begin, sizeof begin, "%s: warning: flag --", program);
+    while (bt_str_starts_with(err, begin) && strchr(err, '\n') != NULL) {
+        err = strchr(err, '\n') + 1;
+    }
+    return err;
+}
+
 void check_tool_error(const tool_run *run, const char *program, int exit_status, const char *text) {
     char begin[128];
     (void)snprintf(begin, sizeof begin, "%s: error: ", program);
-    const char *const lf = strchr(run->err, '\n');
-    if (run->exit_status != exit_status || !bt_str_starts_with(run->err, begin) || lf == NULL ||
-        lf[1] != '\0' || strstr(run->err, text) == NULL || run->out[0] != '\0') {
+    const char *const err = skip_warnings(run->err, program);
+    const char *const lf = strchr(err, '\n');
+    if (run->exit_status != exit_status || !bt_str_starts_with(err, begin) || lf == NULL ||
+        lf[1] != '\0' || strstr(err, text) == NULL || run->out[0] != '\0') {
         fail_msg("expected exit %d and one error with '%s'; got exit %d, stderr:\n%s\nstdout:\n%s",
                  exit_status, text, run->exit_status, run->err, run->out);
     }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The flags of every program. */
+#include "flags_internal.h"
+
+static const char *const log_formats[] = {"text", "json", NULL};
+
+static const bt_flag_def common[] = {
+    {.name = "log_format",
+     .kind = BT_FLAG_ENUM,
+     .choices = log_formats,
+     .default_text = "text",
+     .help = "form of the lines on stderr"},
+    {.name = "verbosity",
+     .kind = BT_FLAG_INT,
+     .default_text = "0",
+     .alias = "v",
+     .help = "-2 errors, -1 and warnings, 0 and progress, 1 and details"},
+    /* declared by absl, without effect there or here */
+    {.name = "logtostderr", .kind = BT_FLAG_BOOL},
+    {.name = "alsologtostderr", .kind = BT_FLAG_BOOL},
+    {.name = "showprefixforinfo", .kind = BT_FLAG_BOOL},
+    {.name = "stderrthreshold", .kind = BT_FLAG_STRING},
+    {.name = "log_dir", .kind = BT_FLAG_STRING},
+};
+
+size_t flag_count(const bt_flag_table *table) {
+    return table->n_defs + BT_ARRAY_LEN(common);
+}
+
+const bt_flag_def *flag_at(const bt_flag_table *table, size_t i) {
+    return i < table->n_defs ? &table->defs[i] : &common[i - table->n_defs];
+}
