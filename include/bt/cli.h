@@ -37,7 +37,8 @@ typedef struct bt_flag_def {
 /* All borrowed for as long as the bt_flags made from it lives. */
 typedef struct bt_flag_table {
     const char        *program;
-    const char        *summary; /* first lines of --help */
+    const char        *summary;    /* first lines of --help */
+    const char        *exit_codes; /* of this program alone, "5 a device is lost; "; or NULL */
     const bt_flag_def *defs;
     size_t             n_defs;
     /* Writes to out what an unknown flag of another program is here ("--model_dir") and returns

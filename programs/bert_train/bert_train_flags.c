@@ -194,6 +194,9 @@ const bt_flag_table bert_train_flags = {
                "--model_dir=DIR \\\n"
                "    --config_file=MODEL.yaml --config_file=TASK.yaml "
                "--params_override=task.init_checkpoint=CKPT",
+    .exit_codes =
+        "5 a device, or a process of the job, is lost; 6 training diverged (a loss or gradient "
+        "that is not finite, or a loss above trainer.loss_upper_bound); ",
     .defs = defs,
     .n_defs = sizeof defs / sizeof defs[0],
     .other_name = other_name,

@@ -70,6 +70,8 @@ int bt_status_exit_code(bt_status status) {
         return 4;
     case BT_E_BACKEND:
         return 5;
+    case BT_E_DIVERGED:
+        return 6;
     case BT_E_INTERRUPTED:
         return 75;
     case BT_E_INTERNAL:
@@ -100,6 +102,8 @@ const char *bt_status_name(bt_status status) {
         return "back end error";
     case BT_E_INTERRUPTED:
         return "interrupted";
+    case BT_E_DIVERGED:
+        return "diverged";
     case BT_E_INTERNAL:
         return "internal error";
     }

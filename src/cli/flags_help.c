@@ -122,13 +122,20 @@ bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out, bt_e
             BT_TRY(append_flag(flag_at(table, i), out, err));
         }
     }
-    return bt_str_append(
+    BT_TRY(bt_str_append(
         out,
         "  --help, -h, --helpfull, --version, -V\n"
         "      Print this, this with rarely needed flags, or the version; then exit.\n"
         "  --flagfile=FILE\n"
         "      Read further flags from FILE, one a line; # begins a comment line.\n"
         "  --undefok=NAME,NAME\n"
-        "      Unknown flags of these names are no error.\n",
-        err);
+        "      Unknown flags of these names are no error.\n\n"
+        "Exit codes: 0 done; 2 flags or configuration; 3 data that cannot be read or is damaged; 4 "
+        "disk, memory, network or another process; ",
+        err));
+    if (table->exit_codes != NULL) {
+        BT_TRY(bt_str_append(out, table->exit_codes, err));
+    }
+    return bt_str_append(
+        out, "70 a bug; 75 stopped by a signal after saving; 128 + N stopped by signal N.\n", err);
 }

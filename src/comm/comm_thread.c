@@ -94,6 +94,12 @@ static void flush_control(bt_comm *comm, int32_t peer) {
     p->n_control_sent = 0;
 }
 
+/* What a failure of one rank is to the others: a bug and numbers that grew without bound are
+ * everybody's; else they lost a process. */
+static bt_status code_for_others(uint32_t code) {
+    return code == BT_E_INTERNAL || code == BT_E_DIVERGED ? (bt_status)code : BT_E_BACKEND;
+}
+
 static void hear_failure(bt_comm *comm, int32_t peer, const uint8_t *payload, size_t n) {
     bt_error why = BT_ERROR_INIT;
     if (n < 4) {
@@ -104,8 +110,7 @@ static void hear_failure(bt_comm *comm, int32_t peer, const uint8_t *payload, si
         (void)BT_FAIL(&why, BT_E_BACKEND, "%s ended the job and did not say why",
                       comm->peers[peer].label);
     } else {
-        (void)BT_FAIL(&why, code == BT_E_INTERNAL ? BT_E_INTERNAL : BT_E_BACKEND, "%.*s",
-                      (int)(n - 4), (const char *)payload + 4);
+        (void)BT_FAIL(&why, code_for_others(code), "%.*s", (int)(n - 4), (const char *)payload + 4);
     }
     comm_end_job(comm, &why);
 }
@@ -263,8 +268,8 @@ static bool take_requests(bt_comm *comm) {
         comm->last_posted = NULL;
     }
     if (fails) {
-        (void)BT_FAIL(&why, comm->failure.code == BT_E_INTERNAL ? BT_E_INTERNAL : BT_E_BACKEND,
-                      "%s ended: %s", comm->peers[comm->rank].label, comm->failure.msg);
+        (void)BT_FAIL(&why, code_for_others(comm->failure.code), "%s ended: %s",
+                      comm->peers[comm->rank].label, comm->failure.msg);
     }
     pthread_mutex_unlock(&comm->lock);
     while (op != NULL) {

@@ -73,7 +73,7 @@ static bt_status one_step(train_run *run, sample *out, bool *is_skipped, bool *e
     out->phase[BT_PHASE_INPUT] = bt_time_monotonic() - start;
     BT_TRY(bt_exec_train_step(run->exec, batch, run->step, run->config.seed, &result, err));
     if (result.n_nonfinite > 0 && !result.is_skipped) {
-        return BT_FAIL(err, BT_E_CONFIG,
+        return BT_FAIL(err, BT_E_DIVERGED,
                        "--benchmark: step %" PRId64
                        ": loss %g, gradient norm %g: not a finite number, so the step was not "
                        "finished and its time tells nothing; try a smaller learning rate, or look "
@@ -104,7 +104,7 @@ static void add_sample(sample *sums, const sample *s) {
 
 static bt_status check_skipped(int64_t n_skipped, bt_error *err) {
     if (n_skipped > MAX_SKIPPED) {
-        return BT_FAIL(err, BT_E_CONFIG,
+        return BT_FAIL(err, BT_E_DIVERGED,
                        "--benchmark: float16 overflowed in %" PRId64
                        " steps, none of which made an update: try runtime.loss_scale, or "
                        "runtime.mixed_precision_dtype=bfloat16",

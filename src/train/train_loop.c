@@ -30,7 +30,7 @@ static const char *nonfinite_hint(const run_config *config) {
 static bt_status fail_nonfinite(const train_run *run, const bt_batch *batch,
                                 const bt_step_result *result, bt_error *err) {
     return BT_FAIL(
-        err, BT_E_CONFIG,
+        err, BT_E_DIVERGED,
         "step %" PRId64
         ": loss %g, gradient norm %g: not a finite number, in the batch of training rows %" PRId64
         " to %" PRId64 " (counted from the start of the run); the weights of the step before are "
@@ -200,7 +200,7 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
     run->recovery_trials++;
     if (run->recovery_trials > config->recovery_max_trials) {
         return BT_FAIL(
-            err, BT_E_CONFIG,
+            err, BT_E_DIVERGED,
             "step %" PRId64 ": training loss %g (trainer.loss_upper_bound is %g) for the %" PRId64
             ". time, and trainer.recovery_max_trials is %" PRId64 ": try a smaller learning rate",
             run->step, loss, config->loss_upper_bound, run->recovery_trials,

@@ -15,7 +15,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../e2e/support'))
 import e2e  # noqa: E402
 
-CONFIG, DATA, RESOURCES = 2, 3, 4
+CONFIG, DATA, RESOURCES, DIVERGED = 2, 3, 4, 6
 
 
 class BadInput(e2e.Case):
@@ -491,19 +491,19 @@ class Disk(BadInput):
 class Numbers(BadInput):
     def test_rate_without_measure(self):
         result = self.refused(
-            CONFIG, 'step', 'row', mode='train',
+            DIVERGED, 'step', 'row', mode='train',
             override='trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=1.0e+30,'
                      'trainer.loss_upper_bound=1.0e+38', foreseen=False)
         self.assertRegex(self.one_error(result), r'rows? \d+ to \d+')
 
     def test_loss_above_the_bound(self):
-        self.refused(CONFIG, 'loss_upper_bound', mode='train',
+        self.refused(DIVERGED, 'loss_upper_bound', mode='train',
                      override='trainer.loss_upper_bound=0.0001', foreseen=False)
 
     def test_checkpoint_that_holds_nan(self):
         self.train(mode='train', override='trainer.train_steps=5')
         self.poison(self.path('out', 'ckpt-5'))
-        result = self.refused(CONFIG, 'step 5', 'row', mode='train', foreseen=False)
+        result = self.refused(DIVERGED, 'step 5', 'row', mode='train', foreseen=False)
         self.assertEqual(e2e.read_state_file(self.path('out'))[0], 'ckpt-5', str(result))
 
     def poison(self, prefix):

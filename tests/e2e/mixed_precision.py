@@ -86,7 +86,7 @@ class Mixed(e2e.Case):
         self.assertEqual(self.last('out', 'train')['step'], 20)
 
     def test_a_fixed_scale_that_overflows(self):
-        result = self.train(expect=2, override=F16 + ',runtime.loss_scale=1.0e+30')
+        result = self.train(expect=6, override=F16 + ',runtime.loss_scale=1.0e+30')
         self.assertIn('try a smaller runtime.loss_scale', self.one_error(result))
 
     def test_regression(self):

@@ -290,7 +290,7 @@ class Rules(Run):
         self.assertIn("'nope'", self.one_error(result))
 
     def test_recovery_fails(self):  # 15
-        result = self.train(expect=2, mode='train',
+        result = self.train(expect=6, mode='train',
                             override='trainer.loss_upper_bound=0.5,trainer.recovery_max_trials=1')
         self.one_error(result)
         self.assertEqual(e2e.read_state_file(self.path('out')), ('ckpt-5', ['ckpt-5']))

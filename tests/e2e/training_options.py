@@ -452,7 +452,7 @@ class Seeds(e2e.Case):
         self.assertEqual(file['best_seed'], 1)
 
     def test_a_seed_that_fails_is_named(self):
-        result = self.train(expect=2, more=['--seeds=4,5'], mode='train',
+        result = self.train(expect=6, more=['--seeds=4,5'], mode='train',
                             override='trainer.loss_upper_bound=0.5')
         self.assertIn('seed 4: ', self.one_error(result))
         self.assertFalse(os.path.exists(self.path('out/seed_5')))

@@ -135,7 +135,7 @@ class Recovery(e2e.Case):
                 data.seek(20000)
                 data.write(b'\xff' * 64)
             child.send_signal(signal.SIGCONT)
-            self.assertEqual(child.wait(e2e.TIMEOUT), 2)
+            self.assertEqual(child.wait(e2e.TIMEOUT), 6)
         said = compare.read_text(self.path('log'))
         self.assertRegex(said, 'names ckpt-2000, which cannot be used (.*): ckpt-500, the newest '
                                'whole one before it, is taken')
@@ -144,7 +144,7 @@ class Recovery(e2e.Case):
         self.assertRegex(said, r'error: step 3500: training loss .* for the 2. time')
         self.assertTrue(os.path.exists(out + '/ckpt-2000.index.kept-1'))
         self.assertTrue(os.path.exists(out + '/ckpt-2000.index'))  # made anew
-        again = self.run_job('out', override, expect=2)
+        again = self.run_job('out', override, expect=6)
         self.assertIn('for the 2. time', self.one_error(again))
 
 

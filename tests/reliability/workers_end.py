@@ -193,20 +193,20 @@ class Restarts(Ends):
 
 
 class Numbers(Ends):
-    def refused(self, override, pattern):
+    def diverges(self, override, pattern):
         results = self.start(2, 'sentence', 'out', override).end()
         for code, _, err in results:
-            self.assertEqual(code, 2, results)
+            self.assertEqual(code, 6, results)
             self.assertRegex(err, pattern)
         return results
 
     def test_not_finite(self):
-        self.refused('trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=1e30,'
+        self.diverges('trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=1e30,'
                      'trainer.optimizer_config.warmup.type=null', 'not a finite number')
 
     def test_recovery(self):
         """Back to a checkpoint together, and no further than the trials allow."""
-        results = self.refused(
+        results = self.diverges(
             UNALIGNED + ',trainer.loss_upper_bound=0.01,trainer.recovery_begin_steps=20,'
             'trainer.recovery_max_trials=2', 'for the 3. time')
         self.assertEqual(results[0][2].count('recovered the model from'), 2, results[0][2])

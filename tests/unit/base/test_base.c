@@ -51,9 +51,9 @@ static void errors_carry_context(void **state) {
     static const struct {
         bt_status status;
         int       exit_code;
-    } rows[] = {{BT_OK, 0},        {BT_E_CONFIG, 2},    {BT_E_FORMAT, 3},
-                {BT_E_IO, 3},      {BT_E_NOMEM, 4},     {BT_E_RESOURCE, 4},
-                {BT_E_BACKEND, 5}, {BT_E_INTERNAL, 70}, {BT_E_INTERRUPTED, 75}};
+    } rows[] = {{BT_OK, 0},          {BT_E_CONFIG, 2},      {BT_E_FORMAT, 3},  {BT_E_IO, 3},
+                {BT_E_NOMEM, 4},     {BT_E_RESOURCE, 4},    {BT_E_BACKEND, 5}, {BT_E_DIVERGED, 6},
+                {BT_E_INTERNAL, 70}, {BT_E_INTERRUPTED, 75}};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         assert_int_equal(bt_status_exit_code(rows[i].status), rows[i].exit_code);
     }

@@ -154,6 +154,10 @@ class Death(Base):
         for _, _, err in (first, third):
             self.assertRegex(err, r'rank 1 of 3 \(host .*\) ended: the disk is full')
 
+    def test_divergence_is_everybodys(self):
+        """Whoever hears of it first, and whichever code the launcher passes on."""
+        self.all_fail(start_job(3, 'diverged').end(), 6, 'the loss is not finite')
+
     def test_late(self):
         self.all_fail(start_job(3, 'late').end(), 5,
                       'the first step: rank 2 of 3 .* did not come in time')

@@ -319,6 +319,10 @@ static bt_status do_what(world *w, const char *what, bt_error *err) {
         return w->rank == 1 ? BT_FAIL(err, BT_E_RESOURCE, "the disk is full")
                             : bt_comm_barrier(w->comm, "nothing", 0, err);
     }
+    if (strcmp(what, "diverged") == 0) {
+        return w->rank == 1 ? BT_FAIL(err, BT_E_DIVERGED, "the loss is not finite")
+                            : bt_comm_barrier(w->comm, "nothing", 0, err);
+    }
     if (strcmp(what, "late") == 0) {
         (void)(w->rank == 2 && sleep(3));
         return bt_comm_barrier(w->comm, "the first step", 0.5, err);
