@@ -7,13 +7,12 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "bt/base/size.h"
 #include "bt/base/str.h"
 
 void bt_str_deinit(bt_str *s) {
     if (s != NULL) {
         bt_free(s->data);
-        *s = (bt_str)BT_STR_INIT;
+        *s = (bt_str)BT_STR_INIT_MAX(s->max_bytes);
     }
 }
 
@@ -36,16 +35,26 @@ static void copy_behind(bt_str *s, const void *bytes, size_t n) {
     s->data[s->len] = '\0';
 }
 
+/* The capacity that n more bytes and the NUL need. */
+static bt_status need_of(const bt_str *s, size_t n, size_t *need, bt_error *err) {
+    const size_t max = s->max_bytes > 0 ? s->max_bytes : BT_STR_MAX_BYTES;
+    if (s->len <= max && n <= max - s->len) {
+        *need = s->len + n + 1;
+        return BT_OK;
+    }
+    return s->max_bytes > 0
+               ? BT_FAIL(err, BT_E_FORMAT, "a text of more than %zu bytes", max)
+               : BT_FAIL(err, BT_E_NOMEM, "string of %zu + %zu bytes is too long", s->len, n);
+}
+
 bt_status bt_str_append_n(bt_str *s, const void *bytes, size_t n, bt_error *err) {
     size_t need = 0;
-    if (s->cap > s->len && n < s->cap - s->len) { /* the usual case: there is room */
+    BT_TRY(need_of(s, n, &need, err));
+    if (need <= s->cap) { /* the usual case: there is room */
         copy_behind(s, bytes, n);
         return BT_OK;
     }
-    if (!bt_size_add(s->len, n, &need) || !bt_size_add(need, 1, &need)) {
-        return BT_FAIL(err, BT_E_NOMEM, "string of %zu + %zu bytes is too long", s->len, n);
-    }
-    BT_TRY(bt_grow(&s->data, &s->cap, need, 1, BT_STR_MAX_BYTES, err));
+    BT_TRY(bt_grow(&s->data, &s->cap, need, 1, BT_STR_MAX_BYTES + 1, err));
     copy_behind(s, bytes, n);
     return BT_OK;
 }
@@ -69,8 +78,11 @@ bt_status bt_str_appendf(bt_str *s, bt_error *err, const char *fmt, ...) {
         va_end(again);
         return BT_FAIL(err, BT_E_INTERNAL, "cannot format '%s'", fmt);
     }
-    const bt_status rc =
-        bt_grow(&s->data, &s->cap, s->len + (size_t)n + 1, 1, BT_STR_MAX_BYTES, err);
+    size_t    need = 0;
+    bt_status rc = need_of(s, (size_t)n, &need, err);
+    if (rc == BT_OK) {
+        rc = bt_grow(&s->data, &s->cap, need, 1, BT_STR_MAX_BYTES + 1, err);
+    }
     if (rc == BT_OK) {
         (void)vsnprintf(s->data + s->len, (size_t)n + 1, fmt, again);
         s->len += (size_t)n;
@@ -81,7 +93,7 @@ bt_status bt_str_appendf(bt_str *s, bt_error *err, const char *fmt, ...) {
 
 char *bt_str_take(bt_str *s) {
     char *const text = s->data;
-    *s = (bt_str)BT_STR_INIT;
+    *s = (bt_str)BT_STR_INIT_MAX(s->max_bytes);
     return text;
 }
 

@@ -81,10 +81,6 @@ static void XMLCALL on_text(void *context, const XML_Char *text, int n) {
     if (w->rc != BT_OK || !w->is_leaf || n <= 0) {
         return;
     }
-    if ((size_t)n > MAX_TEXT - w->text.len) {
-        stop(w, BT_FAIL(w->err, BT_E_FORMAT, "a text of more than %d bytes", MAX_TEXT));
-        return;
-    }
     const bt_status rc = bt_str_append_n(&w->text, text, (size_t)n, w->err);
     if (rc != BT_OK) {
         stop(w, rc);
@@ -157,7 +153,10 @@ static bt_status keep_field(void *context, const char *path, const bt_str *text,
 bt_status s3_xml_read(const char *xml, size_t n_bytes, s3_xml_field *fields, size_t n_fields,
                       bt_error *err) {
     field_list list = {fields, n_fields};
-    walk       w = {.leaf = keep_field, .context = &list, .path = BT_STR_INIT, .text = BT_STR_INIT};
+    walk       w = {.leaf = keep_field,
+                    .context = &list,
+                    .path = BT_STR_INIT,
+                    .text = BT_STR_INIT_MAX(MAX_TEXT)};
     for (size_t i = 0; i < n_fields; i++) {
         fields[i].found = false;
     }
@@ -274,8 +273,9 @@ static bt_status take_list(const char *bucket, const list_answer *a, bt_fs_names
 bt_status s3_parse_list(const char *bucket, const char *xml, size_t n_bytes, bt_fs_names *out,
                         bt_str *token, bt_error *err) {
     list_answer a = {.entries = BT_FS_NAMES_INIT, .token = BT_STR_INIT};
-    walk        w = {.leaf = keep_entry, .context = &a, .path = BT_STR_INIT, .text = BT_STR_INIT};
-    bt_status   rc = walk_xml(xml, n_bytes, &w, err);
+    walk        w = {
+               .leaf = keep_entry, .context = &a, .path = BT_STR_INIT, .text = BT_STR_INIT_MAX(MAX_TEXT)};
+    bt_status rc = walk_xml(xml, n_bytes, &w, err);
     if (rc == BT_OK) {
         rc = take_list(bucket, &a, out, token, err);
     }

@@ -132,6 +132,36 @@ static void strings_grow(void **state) {
     bt_str_deinit(&s);
 }
 
+/* Its own maximum, and everybody's; what is refused leaves the text as it was. */
+static void strings_have_a_maximum(void **state) {
+    (void)state;
+    bt_error       fault = BT_ERROR_INIT;
+    bt_str         s = BT_STR_INIT_MAX(10);
+    const uint64_t calls = bt_alloc_count();
+    assert_int_equal(bt_str_append(&s, "12345678901", &fault), BT_E_FORMAT);
+    assert_string_equal(fault.msg, "a text of more than 10 bytes");
+    assert_int_equal(bt_alloc_count(), calls);
+    for (int round = 0; round < 2; round++) {
+        assert_ok(bt_str_append(&s, "1234567", err));
+        assert_int_equal(bt_str_appendf(&s, &fault, "%d", 8901), BT_E_FORMAT);
+        assert_ok(bt_str_appendf(&s, err, "%d", 89));
+        assert_ok(bt_str_append_char(&s, '0', err));
+        assert_true(s.cap > 11); /* there would be room */
+        assert_int_equal(bt_str_append_char(&s, '1', &fault), BT_E_FORMAT);
+        assert_string_equal(bt_str_text(&s), "1234567890");
+        bt_str_clear(&s);
+    }
+    bt_free(bt_str_take(&s));
+    assert_int_equal(bt_str_append(&s, "12345678901", &fault), BT_E_FORMAT);
+    bt_str_deinit(&s);
+    s = (bt_str)BT_STR_INIT;
+    assert_ok(bt_str_append(&s, "x", err));
+    assert_int_equal(bt_str_append_n(&s, "", BT_STR_MAX_BYTES, &fault), BT_E_NOMEM);
+    assert_int_equal(bt_str_append_n(&s, "", SIZE_MAX, &fault), BT_E_NOMEM);
+    assert_string_equal(bt_str_text(&s), "x");
+    bt_str_deinit(&s);
+}
+
 static void lists_for_messages(void **state) {
     (void)state;
     static const char *const words[] = {"a", "b c", "", "a"};
@@ -517,6 +547,7 @@ int main(void) {
         cmocka_unit_test(numbers_print_as_python_does),
         cmocka_unit_test(numbers_parse_strictly),
         cmocka_unit_test(strings_grow),
+        cmocka_unit_test(strings_have_a_maximum),
         cmocka_unit_test(json_escapes),
         cmocka_unit_test(lists_for_messages),
         cmocka_unit_test(map_finds_what_was_put),
