@@ -218,7 +218,7 @@ static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *
                            bt_error *err) {
     sample sums = {.seconds = 0};
     BT_TRY(run_prepare(run, err));
-    if (run->strategy.on_devices) {
+    if (run->devices.strategy.on_devices) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "--benchmark measures processors: leave runtime.pjrt_plugin and "
                        "runtime.num_gpus away, and take the strategy 'one_device'");
@@ -226,7 +226,7 @@ static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     (void)snprintf(out->engine, sizeof out->engine, "%s", bt_exec_describe(run->exec));
-    BT_TRY(memory_plan(run, err));
+    BT_TRY(run_plan_memory(run, err));
     BT_TRY(init_weights(run, err));
     BT_TRY(measure_steps(run, n_steps, out, &sums, err));
     set_means(out, &sums);
@@ -240,7 +240,7 @@ bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
                                  bt_train_benchmark *out, bt_error *err) {
     bt_train_summary summary = {0};
     bt_train_args    here = *args;
-    train_run run = {.args = &here, .conf = args->conf, .last_saved = -1, .summary = &summary};
+    train_run run = {.args = &here, .conf = args->conf, .saved = {.last = -1}, .summary = &summary};
     BT_TRY(ranks_check_alone(args, "--benchmark", err));
     if (args->mode != BT_CONF_MODE_TRAIN) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,

@@ -10,10 +10,10 @@
 #include "run.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "best_info.h"
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/fs.h"
@@ -101,7 +101,8 @@ static bt_status recall_info(const train_run *run, best_files *files, bt_error *
     bool             found = false;
     bt_metric_value  values[BT_TRAIN_MAX_VALUES];
     size_t           n = 0;
-    BT_TRY(recall_record(run, "validation", files->ckpt.step, &seen, &found, err));
+    BT_TRY(recall_record(run->args->model_dir, run->round, "validation", files->ckpt.step, &seen,
+                         &found, err));
     (void)snprintf(best, sizeof best, "best_%s", run->config.best_metric);
     for (size_t i = 0; found && i < seen.n_values; i++) {
         if (!bt_str_equal(seen.values[i].name, best)) {
@@ -201,12 +202,6 @@ done:
     bt_free(path);
     bt_str_deinit(&info);
     return rc;
-}
-
-bool best_is_better(const char *comparison, double value, double best) {
-    const bool higher = bt_str_equal(comparison, "higher");
-    /* any number is better than NaN, which Model Garden would keep for ever */
-    return (higher ? value > best : value < best) || (isnan(best) && !isnan(value));
 }
 
 /* info.json may hold a value of an evaluation later than the checkpoint that the run goes on from:

@@ -2,13 +2,15 @@
  *
  * info.json (docs/model_garden/config.md 6.4): the values of the best evaluation and its step, as
  * Python's json writes them with an indent of four. */
-#include "bt/base/number.h"
-#include "run.h"
+#include "best_info.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "bt/base/number.h"
+#include "bt/fs.h"
 
 /* Python's json, and so Model Garden, writes NaN, Infinity and -Infinity, which are no JSON:
  * outside of strings they become strings. */
@@ -87,6 +89,12 @@ done:
     json_decref(root);
     bt_str_deinit(&json);
     return rc;
+}
+
+bool best_is_better(const char *comparison, double value, double best) {
+    const bool higher = bt_str_equal(comparison, "higher");
+    /* any number is better than NaN, which Model Garden would keep for ever */
+    return (higher ? value > best : value < best) || (isnan(best) && !isnan(value));
 }
 
 /* As Python's json writes it. */

@@ -3,12 +3,15 @@
  * --compile_only: the checks of a dry run, then the programs that the run would need, compiled for
  * devices that are not here. Nothing is trained and nothing is written. */
 #include "compile_only.h"
-#include "bt/base/log.h"
-#include "bt/base/stop.h"
-#include "bt/base/time.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "bt/base/log.h"
+#include "bt/base/stop.h"
+#include "bt/base/time.h"
+#include "run.h"
+#include "run_checks.h"
 
 bool compile_fits(const compile_job *job, const bt_train_program *program) {
     return !program->is_too_large &&
@@ -27,7 +30,7 @@ bt_status compile_program(const compile_job *job, int64_t batch, const bt_exec_s
            "compiling the %s of a batch of %" PRId64 ": %" PRId64 " x %" PRId64 " slots a device",
            job_name(job), batch, shape->n_rows, shape->n_slots);
     BT_TRY(bt_stop_check(err));
-    BT_TRY(bt_exec_ahead_compile(job->run->ahead, &wish, &c, err));
+    BT_TRY(bt_exec_ahead_compile(job->ahead, &wish, &c, err));
     *out = (bt_train_program){.batch = batch,
                               .n_devices = job->rows.n_devices,
                               .n_parts = job->rows.n_parts,
@@ -108,7 +111,7 @@ static void describe(const bt_exec_ahead *ahead, bt_train_compiled *out) {
  * gradients that parts are added to. */
 static void stay_beside(const train_run *run, compile_job *training, compile_job *evaluation) {
     const int64_t one = run->model->table.n_elements * (int64_t)sizeof(float);
-    const int64_t slots = (int64_t)saver_state_bytes(run) - one;
+    const int64_t slots = (int64_t)saver_state_bytes(&run->model->table, run->optim) - one;
     const bool    in_parts = training->rows.n_parts > 1;
     training->beside_bytes = in_parts ? slots : 0;
     evaluation->beside_bytes = slots + (in_parts ? one : 0);
@@ -140,17 +143,20 @@ static bt_status compile_parts(train_run *run, compile_job *training, compile_jo
 static bt_status compile_run(train_run *run, bool finds_largest, bt_train_compiled *out,
                              bt_error *err) {
     bt_status   rc = BT_OK;
-    compile_job training = {.run = run, .trains = true};
-    compile_job evaluation = {.run = run, .rows = {.n_parts = 1}};
+    compile_job training = {.trains = true};
+    compile_job evaluation = {.rows = {.n_parts = 1}};
     BT_TRY(run_prepare(run, err));
-    describe(run->ahead, out);
-    training.rows.n_devices = run->strategy.n_replicas;
-    evaluation.rows.n_devices = strategy_n_evaluating(run);
-    training.rows.shares = evaluation.rows.shares = strategy_shares(&run->strategy);
+    describe(run->devices.ahead, out);
+    training.rows.n_devices = run->devices.strategy.n_replicas;
+    evaluation.rows.n_devices = strategy_n_evaluating(&run->devices.strategy, run->plan.head.loss);
+    training.rows.shares = evaluation.rows.shares = strategy_shares(&run->devices.strategy);
     training.rows.n_parts = (int32_t)run->config.accumulation_steps;
     training.rows.model = evaluation.rows.model = run->model;
     training.rows.repeats = run->config.train_data.is_training;
     evaluation.rows.repeats = run->config.validation_data.is_training;
+    training.model = evaluation.model = run->model;
+    training.optim = evaluation.optim = run->optim;
+    training.ahead = evaluation.ahead = run->devices.ahead;
     training.config = evaluation.config = run_exec_config(run);
     training.usable_bytes = evaluation.usable_bytes = out->usable_bytes;
     BT_CHECK(compile_parts(run, &training, &evaluation, finds_largest, out, err));
@@ -198,8 +204,8 @@ bt_status bt_train_compile_only(const bt_train_args *args, const char *target, b
     train_run        run = {.args = args,
                             .conf = args->conf,
                             .is_dry = true,
-                            .target = &aim,
-                            .last_saved = -1,
+                            .devices = {.target = &aim},
+                            .saved = {.last = -1},
                             .save_base = -1,
                             .round = -1,
                             .started = bt_time_monotonic(),

@@ -4,7 +4,10 @@
 #ifndef BT_TRAIN_COMPILE_ONLY_H
 #define BT_TRAIN_COMPILE_ONLY_H
 
-#include "run.h"
+#include "bt/exec.h"
+#include "bt/model.h"
+#include "bt/optim.h"
+#include "bt/train.h"
 
 /* The batches of a section that were read, and what shapes their programs have. */
 typedef struct seen_rows {
@@ -28,13 +31,15 @@ void                  seen_rows_deinit(seen_rows *rows);
 
 /* What is compiled: training steps or evaluations of a run. */
 typedef struct compile_job {
-    const train_run *run;
-    bt_exec_config   config;
-    bool             trains;
-    seen_rows        rows;
-    int64_t          batch;        /* examples of a step, or of a part of it */
-    int64_t          beside_bytes; /* that a device holds while it runs, beside it */
-    int64_t          usable_bytes; /* of a device; -1: not known */
+    const bt_model *model;
+    const bt_optim *optim;
+    bt_exec_ahead  *ahead;
+    bt_exec_config  config;
+    bool            trains;
+    seen_rows       rows;
+    int64_t         batch;        /* examples of a step, or of a part of it */
+    int64_t         beside_bytes; /* that a device holds while it runs, beside it */
+    int64_t         usable_bytes; /* of a device; -1: not known */
 } compile_job;
 
 bt_exec_wish compile_wish(const compile_job *job, const bt_exec_shape *shape);

@@ -37,8 +37,8 @@ bt_status seen_rows_add(void *context, const bt_batch *batch, bt_error *err) {
 }
 
 bt_exec_wish compile_wish(const compile_job *job, const bt_exec_shape *shape) {
-    return (bt_exec_wish){.model = job->run->model,
-                          .optim = job->run->optim,
+    return (bt_exec_wish){.model = job->model,
+                          .optim = job->optim,
                           .config = &job->config,
                           .trains = job->trains,
                           .shape = *shape,

@@ -100,7 +100,7 @@ static void learn(search *s, int64_t examples, const bt_exec_shape *shape,
 }
 
 static int64_t most_examples(const compile_job *job) {
-    const bt_encoder_config *const e = &job->run->model->encoder;
+    const bt_encoder_config *const e = &job->model->encoder;
     const int64_t                  names =
         e->hidden_size / 4 > e->num_attention_heads ? e->hidden_size / 4 : e->num_attention_heads;
     const double each = (double)names * (double)job->rows.seq_length *

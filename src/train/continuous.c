@@ -96,7 +96,7 @@ static bt_status restore_whole(train_run *run, const char *prefix, bool *is_whol
     const bt_status rc = snapshot_check(run, prefix, &step, &problem);
     *is_whole = rc == BT_OK;
     if (rc == BT_OK) {
-        BT_TRY(changes_check(run, prefix, err));
+        BT_TRY(start_check_changes(run, prefix, err));
         return snapshot_restore(run, prefix, false, err);
     }
     if (rc == BT_E_FORMAT || rc == BT_E_IO) {
@@ -112,7 +112,7 @@ static bt_status restore_whole(train_run *run, const char *prefix, bool *is_whol
 bt_status run_continuous_eval(train_run *run, bt_error *err) {
     bt_status rc = BT_OK;
     char     *seen = NULL;
-    if (run->last_saved >= 0) { /* the one that was there at the start is evaluated as well */
+    if (run->saved.last >= 0) { /* the one that was there at the start is evaluated as well */
         seen = bt_strdup(run->start.prefix);
         BT_CHECK(seen != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path"));
         BT_CHECK(evaluate(run, err));

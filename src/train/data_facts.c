@@ -4,12 +4,13 @@
  * cut, rows that are never read, classes of one section only, rows of both sections, and a
  * vocabulary that does not fit the case of the text. Nothing of it stops a run; all of it explains
  * numbers. */
-#include "bt/base/alloc.h"
-#include "bt/base/log.h"
-#include "run.h"
+#include "run_checks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 
 static double share(int64_t part, int64_t all) {
     return all > 0 ? 100.0 * (double)part / (double)all : 0;
@@ -148,8 +149,10 @@ static const char *of_both(const bt_data_config *config, const bt_data_schema *s
                                                 : ", with the rows to evaluate with";
 }
 
-static void tell_census(const bt_data_stream *data, const bt_data_config *config,
-                        const bt_data_schema *schema) {
+static void tell_census(const data_side *side) {
+    const bt_data_stream *const data = side->data;
+    const bt_data_config *const config = side->config;
+    const bt_data_schema *const schema = side->schema;
     const bt_data_census *const left = bt_data_get_census(data, 0);
     const bt_data_census *const right = bt_data_get_census(data, 1);
     const bt_data_census *const sides[] = {left, right};
@@ -174,12 +177,12 @@ static void tell_census(const bt_data_stream *data, const bt_data_config *config
 }
 
 /* is_told: of the same rows all was said, before some were held out. */
-static void tell_section(const bt_data_stream *data, const bt_data_config *config,
-                         const bt_data_schema *schema, bool is_told) {
-    const int64_t n = bt_data_n_rows(data);
-    const int64_t rest = n % config->global_batch_size;
-    if (!is_told || of_both(config, schema)[0] == '\0') {
-        tell_census(data, config, schema);
+static void tell_section(const data_side *side, bool is_told) {
+    const bt_data_config *const config = side->config;
+    const int64_t               n = bt_data_n_rows(side->data);
+    const int64_t               rest = n % config->global_batch_size;
+    if (!is_told || of_both(config, side->schema)[0] == '\0') {
+        tell_census(side);
     }
     if (config->drop_remainder && !config->is_training && rest > 0) {
         bt_log(BT_LOG_WARNING,
@@ -212,10 +215,9 @@ static const char *looked_at(const class_counts *counts, char text[128]) {
 }
 
 /* Names of the classes that occur in one of the sections alone. */
-static void tell_lonely(const train_run *run, const class_counts *here, const class_counts *there,
-                        bool is_bad) {
-    const int64_t n = run->plan.labels.n;
-    const bool    are_tags = run->plan.train_schema.label_kind == BT_LABEL_TOKENS;
+static void tell_lonely(const bt_task_labels *labels, bool are_tags, const class_counts *here,
+                        const class_counts *there, bool is_bad) {
+    const int64_t n = labels->n;
     char          list[BT_LIST_MAX] = "";
     char          notes[2][128];
     int64_t       n_lonely = 0;
@@ -223,7 +225,7 @@ static void tell_lonely(const train_run *run, const class_counts *here, const cl
     for (int64_t c = 0; c < n; c++) {
         char text[BT_TASK_LABEL_TEXT_MAX];
         if (here->counts[c] > 0 && there->counts[c] == 0) {
-            (void)bt_list_add(list, sizeof list, bt_task_label_text(&run->plan.labels, c, text));
+            (void)bt_list_add(list, sizeof list, bt_task_label_text(labels, c, text));
             n_lonely++;
             n_rows += here->counts[c];
         }
@@ -238,11 +240,12 @@ static void tell_lonely(const train_run *run, const class_counts *here, const cl
     }
 }
 
-static bt_status tell_classes(const train_run *run, bt_error *err) {
-    const int64_t n = run->plan.labels.n;
-    class_counts  train = {.section = "task.train_data", .n_rows = bt_data_n_rows(run->train_data)};
-    class_counts  other = {.section = "task.validation_data",
-                           .n_rows = bt_data_n_rows(run->validation_data)};
+static bt_status tell_classes(const data_side *training, const bt_data_stream *evaluation,
+                              const bt_task_labels *labels, bt_error *err) {
+    const int64_t n = labels->n;
+    const bool    are_tags = training->schema->label_kind == BT_LABEL_TOKENS;
+    class_counts  train = {.section = "task.train_data", .n_rows = bt_data_n_rows(training->data)};
+    class_counts  other = {.section = "task.validation_data", .n_rows = bt_data_n_rows(evaluation)};
     train.counts = n > 0 ? bt_calloc_array((size_t)n * 2, sizeof *train.counts) : NULL;
     if (n == 0) {
         return BT_OK;
@@ -251,21 +254,22 @@ static bt_status tell_classes(const train_run *run, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for counts of %" PRId64 " classes", n);
     }
     other.counts = train.counts + n;
-    train.n_counted = bt_data_class_counts(run->train_data, train.counts, n);
-    other.n_counted = bt_data_class_counts(run->validation_data, other.counts, n);
+    train.n_counted = bt_data_class_counts(training->data, train.counts, n);
+    other.n_counted = bt_data_class_counts(evaluation, other.counts, n);
     if (train.n_counted > 0 && other.n_counted > 0) {
-        tell_lonely(run, &train, &other, false);
-        tell_lonely(run, &other, &train, true);
+        tell_lonely(labels, are_tags, &train, &other, false);
+        tell_lonely(labels, are_tags, &other, &train, true);
     }
     bt_free(train.counts);
     return BT_OK;
 }
 
-static bt_status tell_shared(const train_run *run, bt_error *err) {
-    const bt_data_census *const census = bt_data_get_census(run->validation_data, 0);
+static bt_status tell_shared(const bt_data_stream *train, const bt_data_stream *other,
+                             bt_error *err) {
+    const bt_data_census *const census = bt_data_get_census(other, 0);
     const char *const           unit = census != NULL ? census->unit : "record";
     bt_data_shared              shared = {0};
-    BT_TRY(bt_data_count_shared(run->validation_data, run->train_data, &shared, err));
+    BT_TRY(bt_data_count_shared(other, train, &shared, err));
     if (shared.n > 0) {
         bt_log(BT_LOG_WARNING,
                "task.validation_data: %" PRId64 " of %" PRId64
@@ -280,11 +284,8 @@ static bt_status tell_shared(const train_run *run, bt_error *err) {
 }
 
 /* A model of pairs that is given single texts answers all the same. */
-static void tell_texts_a_row(const train_run *run, const bt_data_schema *validation) {
-    const bt_data_text *const train = &run->plan.train_schema.text;
-    const bt_data_text *const other = &validation->text;
-    if (run->validation_data != NULL && train->n_fields > 0 && other->n_fields > 0 &&
-        train->n_fields != other->n_fields) {
+static void tell_texts_a_row(const bt_data_text *train, const bt_data_text *other) {
+    if (train->n_fields > 0 && other->n_fields > 0 && train->n_fields != other->n_fields) {
         bt_log(BT_LOG_WARNING,
                "task.train_data has %zu text%s a row (text_fields), task.validation_data %zu: the "
                "model learns from other rows than it is asked about",
@@ -292,21 +293,22 @@ static void tell_texts_a_row(const train_run *run, const bt_data_schema *validat
     }
 }
 
-bt_status data_facts_tell(const train_run *run, bt_error *err) {
-    const bool predicts = run->args->mode == BT_CONF_MODE_PREDICT;
-    tell_texts_a_row(run, predicts ? &run->plan.prediction_schema : &run->plan.validation_schema);
-    if (run->train_data != NULL) {
-        tell_section(run->train_data, &run->config.train_data, &run->plan.train_schema, false);
+bt_status data_facts_tell(const data_side *train, const data_side *other,
+                          const bt_task_labels *labels, bt_error *err) {
+    const bool has_both = train->data != NULL && other->data != NULL;
+    if (other->data != NULL) {
+        tell_texts_a_row(&train->schema->text, &other->schema->text);
     }
-    if (run->validation_data != NULL) {
-        tell_section(run->validation_data, &run->config.validation_data,
-                     predicts ? &run->plan.prediction_schema : &run->plan.validation_schema,
-                     run->train_data != NULL &&
-                         bt_data_content(run->train_data) == bt_data_content(run->validation_data));
+    if (train->data != NULL) {
+        tell_section(train, false);
     }
-    if (run->train_data == NULL || run->validation_data == NULL) {
+    if (other->data != NULL) {
+        tell_section(other,
+                     has_both && bt_data_content(train->data) == bt_data_content(other->data));
+    }
+    if (!has_both) {
         return BT_OK;
     }
-    BT_TRY(tell_classes(run, err));
-    return tell_shared(run, err);
+    BT_TRY(tell_classes(train, other->data, labels, err));
+    return tell_shared(train->data, other->data, err);
 }

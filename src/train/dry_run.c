@@ -5,12 +5,11 @@
  * are whole, and every row that it would read. Nothing is trained and nothing is written. */
 #include <inttypes.h>
 
-#include "run.h"
-
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "bt/fs.h"
+#include "run.h"
 
 bt_status dry_read_training(train_run *run, int64_t first_step, dry_batch_fn fn, void *context,
                             bt_error *err) {
@@ -62,7 +61,7 @@ static bt_status check_once(const bt_train_args *args, bt_error *err) {
     train_run        run = {.args = args,
                             .conf = args->conf,
                             .is_dry = true,
-                            .last_saved = -1,
+                            .saved = {.last = -1},
                             .save_base = -1,
                             .round = -1,
                             .started = bt_time_monotonic(),

@@ -3,13 +3,13 @@
  * One evaluation: the whole validation set (or validation_steps batches of it) from its start, with
  * the averaged weights when the optimizer keeps them; its record; the best export. Memory does not
  * grow with the number of examples beyond what the metrics need. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "run.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 /* What one pass over the validation data sums up. */
 typedef struct pass_sums {
@@ -41,7 +41,7 @@ static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
         if (rc == BT_OK) {
             rc = bt_data_next_batch(run->validation_data, &batch, &end, err);
         }
-        BT_TRY(ranks_meet(run, rc, err));
+        BT_TRY(ranks_meet(&run->ranks, rc, err));
         if (end) {
             if (limit > 0) {
                 bt_log(BT_LOG_INFO,
@@ -100,7 +100,7 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     size_t          n_extra = 0;
     /* the record of an evaluation, and the best checkpoint, come behind the step's own checkpoint
      */
-    BT_TRY(saver_join(run, err));
+    BT_TRY(saver_join(run->saver, &run->saved, err));
     BT_TRY(collect_values(run, sums, values, &n_values, err));
     if (run->config.validation_steps > 0) {
         value_add(values, &n_values, "steps_per_second", (double)sums->n_batches / seconds);

@@ -14,6 +14,7 @@
 #include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/hub.h"
+#include "labels.h"
 #include "run.h"
 
 #define ENCODER "task.model.encoder"

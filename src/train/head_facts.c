@@ -4,13 +4,13 @@
  * outputs are called (id2label of config.json). Where the user says nothing they become keys of the
  * configuration, so that params.yaml holds them and every later run knows; where he says something
  * else, the run is refused with both. */
-#include "bt/base/log.h"
-#include "bt/base/map.h"
-#include "run.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "bt/base/log.h"
+#include "bt/base/map.h"
+#include "run.h"
 
 #define FROM_FILE BT_TASK_LABELS_OF_FILE
 

@@ -2,11 +2,11 @@
  *
  * What fits task.init_checkpoint and is worth a word when it is loaded: a line each, in words that
  * need no knowledge of networks. */
-#include "bt/base/log.h"
-#include "init_weights.h"
-
 #include <inttypes.h>
 #include <string.h>
+
+#include "bt/base/log.h"
+#include "init_weights.h"
 
 #define ENCODER_KEYS "task.model.encoder.*."
 

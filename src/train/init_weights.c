@@ -4,12 +4,13 @@
  * the encoder (docs/model_garden/numerics.md section 8); what was loaded, what stays fresh and what
  * was left over is said, because a partial load is otherwise never seen. */
 #include "init_weights.h"
-#include "bt/base/alloc.h"
-#include "bt/base/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/log.h"
 
 static bool is_head_pooler(const train_run *run, int64_t i) {
     return i == run->model->head_pooler.kernel || i == run->model->head_pooler.bias;

@@ -6,7 +6,7 @@
  * "labels_are": "names" or "numbers" (how the training rows called the classes; files of earlier
  * versions do not say), "processor_type": "MNLI" or null, "vocabulary": {"bytes": 231508,
  * "crc32c": "0a1b2c3d"} (of its lines, where the training rows are text) or null} */
-#include "run.h"
+#include "labels.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -22,8 +22,8 @@
 
 enum { LABELS_MAX_BYTES = 16 << 20 };
 
-static bt_status labels_path(const train_run *run, char **path, bt_error *err) {
-    return bt_fs_join(run->args->model_dir, "labels.json", path, err);
+static bt_status labels_path(const char *model_dir, char **path, bt_error *err) {
+    return bt_fs_join(model_dir, "labels.json", path, err);
 }
 
 static bt_status adopt_names(bt_task_labels *labels, const json_t *names, const char *path,
@@ -49,11 +49,11 @@ done:
 }
 
 /* A head of several labels a row has the shape of one of a class a row. */
-static bt_status check_problem(const train_run *run, const json_t *root, const char *path,
+static bt_status check_problem(const bt_task_plan *plan, const json_t *root, const char *path,
                                bt_error *err) {
     const char *const then = json_string_value(json_object_get(root, "problem_type"));
     const bool        was_multi = then != NULL && strcmp(then, MULTI_LABEL) == 0;
-    if (was_multi == run->plan.is_multi_label ||
+    if (was_multi == plan->is_multi_label ||
         !(was_multi || json_is_string(json_object_get(root, "labels_are")))) {
         return BT_OK;
     }
@@ -103,23 +103,25 @@ static uint64_t recorded_words(const json_t *root) {
                                                : 0;
 }
 
-bt_status labels_settle(train_run *run, bt_error *err) {
+bt_status labels_settle(const char *model_dir, bt_task_plan *plan, uint64_t *vocabulary,
+                        bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
     json_t   *root = NULL;
     bool      is_there = false;
-    if (run->args->model_dir == NULL) { /* a dry run */
+    *vocabulary = 0;
+    if (model_dir == NULL) { /* a dry run */
         return BT_OK;
     }
-    BT_CHECK(labels_path(run, &path, err));
+    BT_CHECK(labels_path(model_dir, &path, err));
     BT_CHECK(bt_fs_look(path, &is_there, err));
     if (is_there) {
         BT_CHECK(bt_fs_read_json(path, LABELS_MAX_BYTES, 0, &root, err));
-        BT_CHECK(adopt(&run->plan.labels, root, path, err));
-        BT_CHECK(check_problem(run, root, path, err));
-        run->recorded_vocabulary = recorded_words(root);
+        BT_CHECK(adopt(&plan->labels, root, path, err));
+        BT_CHECK(check_problem(plan, root, path, err));
+        *vocabulary = recorded_words(root);
         /* a model that knows its classes by number must not learn names from other data now */
-        run->plan.train_schema.learns_labels = false;
+        plan->train_schema.learns_labels = false;
     }
 done:
     json_decref(root);
@@ -195,25 +197,25 @@ static const char *source_of(const bt_task_labels *labels) {
     return strcmp(labels->source, BT_TASK_LABELS_OF_FILE) == 0 ? of_file : labels->source;
 }
 
-void labels_give(const train_run *run, bt_data_schema *schema) {
-    const bt_task_labels *const labels = &run->plan.labels;
+void labels_give(const bt_task_labels *labels, bt_data_schema *schema) {
     schema->label_names = (const char *const *)labels->names;
     schema->n_label_names = labels->names != NULL ? (size_t)labels->n : 0;
     schema->label_source = source_of(labels);
     schema->only_by_name = labels->only_by_name;
 }
 
-bt_status labels_learn(train_run *run, bt_error *err) {
+bt_status labels_learn(bt_task_labels *labels, const bt_data_stream *train_data, bt_error *err) {
     size_t                   n = 0;
-    const char *const *const names = bt_data_label_names(run->train_data, &n);
-    run->plan.labels.only_by_name = n > 0;
-    return n == 0 || run->plan.labels.names != NULL
+    const char *const *const names = bt_data_label_names(train_data, &n);
+    labels->only_by_name = n > 0;
+    return n == 0 || labels->names != NULL
                ? BT_OK
-               : bt_task_labels_set(&run->plan.labels, names, n, "task.train_data", err);
+               : bt_task_labels_set(labels, names, n, "task.train_data", err);
 }
 
-static bt_status append_json(bt_str *text, const train_run *run, bt_error *err) {
-    const bt_task_labels *const labels = &run->plan.labels;
+static bt_status append_json(bt_str *text, const bt_task_plan *plan, uint64_t vocabulary,
+                             bt_error *err) {
+    const bt_task_labels *const labels = &plan->labels;
     BT_TRY(bt_str_appendf(text, err, "{\n \"num_labels\": %" PRId64 ",\n \"label_names\": %s",
                           labels->n, labels->names != NULL ? "[" : "null"));
     for (int64_t i = 0; labels->names != NULL && i < labels->n; i++) {
@@ -228,28 +230,29 @@ static bt_status append_json(bt_str *text, const train_run *run, bt_error *err) 
     BT_TRY(bt_str_append(text, " \"processor_type\": ", err));
     BT_TRY(labels->processor[0] != '\0' ? bt_str_append_json(text, labels->processor, err)
                                         : bt_str_append(text, "null", err));
-    if (run->plan.is_multi_label) {
+    if (plan->is_multi_label) {
         BT_TRY(bt_str_append(text, ",\n \"problem_type\": \"" MULTI_LABEL "\"", err));
     }
-    if (run->vocabulary != 0) {
+    if (vocabulary != 0) {
         BT_TRY(bt_str_appendf(text, err,
                               ",\n \"vocabulary\": {\"bytes\": %" PRIu64
                               ", \"crc32c\": \"%08" PRIx32 "\"}",
-                              run->vocabulary >> 32, (uint32_t)run->vocabulary));
+                              vocabulary >> 32, (uint32_t)vocabulary));
     }
     return bt_str_append(text, "\n}\n", err);
 }
 
-bt_status labels_write(const train_run *run, bt_error *err) {
-    const bt_task_labels *const labels = &run->plan.labels;
-    if (labels->n == 0 && labels->processor[0] == '\0' && run->vocabulary == 0) {
+bt_status labels_write(const char *model_dir, const bt_task_plan *plan, uint64_t vocabulary,
+                       bt_error *err) {
+    const bt_task_labels *const labels = &plan->labels;
+    if (labels->n == 0 && labels->processor[0] == '\0' && vocabulary == 0) {
         return BT_OK; /* nothing to remember */
     }
     bt_status rc = BT_OK;
     char     *path = NULL;
     bt_str    text = BT_STR_INIT;
-    BT_CHECK(labels_path(run, &path, err));
-    BT_CHECK(append_json(&text, run, err));
+    BT_CHECK(labels_path(model_dir, &path, err));
+    BT_CHECK(append_json(&text, plan, vocabulary, err));
     BT_CHECK(bt_fs_replace(path, bt_str_text(&text), text.len, err));
 done:
     bt_str_deinit(&text);

@@ -2,7 +2,7 @@
  *
  * A run that ends before it has written anything leaves no empty model_dir behind, nor the folders
  * that were made for it. What somebody has put there meanwhile stays. */
-#include "run.h"
+#include "model_dir.h"
 
 #include "bt/base/alloc.h"
 #include "bt/fs.h"

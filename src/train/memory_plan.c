@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "bt/base/log.h"
-#include "run.h"
+#include "run_checks.h"
 
 const char *run_size_text(char out[RUN_SIZE_TEXT], uint64_t n_bytes) {
     static const struct {
@@ -67,22 +67,11 @@ static void say_measured(const bt_exec_memory *m, uint64_t all) {
            run_size_text(size, m->available));
 }
 
-/* Is there going to be a save that is not the run's last act? */
-static bool saves_before_the_end(const train_run *run) {
-    const int64_t end = run->config.train_steps;
-    return checkpoints_are_on(run) &&
-           (run->config.steps_per_loop < end || next_evaluation(run) < end);
-}
-
 /* Room for the copy beside the longest step, or saves between the steps. The copy is of this
  * process's memory, wherever the steps are made. */
-static bt_status plan_saving(train_run *run, const bt_exec_memory *m, uint64_t *copy,
-                             bt_error *err) {
-    const uint64_t wanted = saves_before_the_end(run) ? saver_wanted_bytes(run) : 0;
-    const uint64_t left = m->left_here;
-    *copy = 0;
+static bool plan_saving(bt_exec *exec, uint64_t wanted, uint64_t left) {
     if (wanted == 0) {
-        return BT_OK;
+        return false;
     }
     if (wanted > left) {
         char size[RUN_SIZE_TEXT];
@@ -91,27 +80,26 @@ static bt_status plan_saving(train_run *run, const bt_exec_memory *m, uint64_t *
                "checkpoints are written between the steps, not beside them: the copy of the state "
                "that this takes is %s, and %s are left",
                run_size_text(size, wanted), run_size_text(there, left));
-        return BT_OK;
+        return false;
     }
-    bt_exec_reserve_memory(run->exec, wanted);
-    *copy = wanted;
-    return saver_create(run, err);
+    bt_exec_reserve_memory(exec, wanted);
+    return true;
 }
 
 static uint64_t sum(const bt_exec_memory *m) {
     return m->variables + m->gradients + m->slots + m->activations + m->scratch;
 }
 
-static bool is_of_pairs(const train_run *run) {
-    return run->plan.head.loss == BT_LOSS_RANKING;
+static bool is_of_pairs(const bt_task_plan *plan) {
+    return plan->head.loss == BT_LOSS_RANKING;
 }
 
 /* Devices are asked before the first step: one that has no room takes the state along. section:
  * whose batch it is. */
-static bt_status refuse_on_devices(const train_run *run, const bt_exec_memory *m,
-                                   const char *section, bt_error *err) {
+static bt_status refuse_on_devices(const run_config *config, const bt_task_plan *plan,
+                                   const bt_exec_memory *m, const char *section, bt_error *err) {
     const bool    trains = bt_str_equal(section, "train_data");
-    const int64_t largest = is_of_pairs(run) ? m->largest_seqs / 2 : m->largest_seqs;
+    const int64_t largest = is_of_pairs(plan) ? m->largest_seqs / 2 : m->largest_seqs;
     char          takes[RUN_SIZE_TEXT] = "more than there is";
     char          there[RUN_SIZE_TEXT];
     char          fits[128] = "not even one such sequence fits";
@@ -129,51 +117,44 @@ static bt_status refuse_on_devices(const train_run *run, const bt_exec_memory *m
         " tokens takes %s of the %s that programs may take of each device: %s%s%s%s",
         trains ? "a step" : "an evaluation", m->n_seqs, m->length, takes,
         run_size_text(there, m->available), fits,
-        !trains || run->config.recompute ? "" : "; runtime.recompute=true takes less",
-        !trains || run_config_precision(&run->config) != BT_PRECISION_F32
+        !trains || config->recompute ? "" : "; runtime.recompute=true takes less",
+        !trains || run_config_precision(config) != BT_PRECISION_F32
             ? ""
             : ", so does runtime.mixed_precision_dtype=bfloat16",
         trains ? " (trainer.gradient_accumulation_steps makes one update of several batches)" : "");
 }
 
-bt_status memory_check_evaluation(train_run *run, bt_error *err) {
-    const bool            predicts = run->args->mode == BT_CONF_MODE_PREDICT;
-    const bt_data_schema *schema =
-        predicts ? &run->plan.prediction_schema : &run->plan.validation_schema;
+bt_status memory_check_evaluation(bt_exec *exec, const run_config *config, const bt_task_plan *plan,
+                                  const bt_data_schema *schema, bt_error *err) {
     bt_exec_memory m;
-    if (run->validation_data == NULL) {
-        return BT_OK;
-    }
-    const int64_t n = run->config.validation_data.global_batch_size * (is_of_pairs(run) ? 2 : 1);
-    BT_TRY(bt_exec_measure_evaluation(run->exec, n, schema->seq_length, &m, err));
+    const int64_t  n = config->validation_data.global_batch_size * (is_of_pairs(plan) ? 2 : 1);
+    BT_TRY(bt_exec_measure_evaluation(exec, n, schema->seq_length, &m, err));
     return m.is_measured && m.largest_seqs < m.n_seqs
-               ? refuse_on_devices(run, &m, "validation_data", err)
+               ? refuse_on_devices(config, plan, &m, "validation_data", err)
                : BT_OK;
 }
 
 /* Rows are mostly shorter than seq_length, so what does not fit at the worst may never come. */
-bt_status memory_plan(train_run *run, bt_error *err) {
-    const bt_data_config *const data = &run->config.train_data;
-    const bool                  pairs = run->plan.head.loss == BT_LOSS_RANKING;
-    const int64_t               n_ranks = bt_comm_size(run->comm);
+bt_status memory_plan(bt_exec *exec, const run_config *config, const bt_task_plan *plan,
+                      int32_t n_ranks, uint64_t wanted, bool *has_room, bt_error *err) {
+    const bt_data_config *const data = &config->train_data;
     const int64_t               n_rows = (data->global_batch_size + n_ranks - 1) / n_ranks;
-    const int64_t               n_seqs = n_rows * (pairs ? 2 : 1);
-    const int64_t               length = run->plan.train_schema.seq_length;
-    bt_exec_memory              m = bt_exec_plan_memory(run->exec, n_seqs, length);
-    uint64_t                    copy = 0;
-    BT_TRY(plan_saving(run, &m, &copy, err));
-    if (copy > 0) {
-        m = bt_exec_plan_memory(run->exec, n_seqs, length); /* of what is left then */
+    const int64_t               n_seqs = n_rows * (is_of_pairs(plan) ? 2 : 1);
+    const int64_t               length = plan->train_schema.seq_length;
+    bt_exec_memory              m = bt_exec_plan_memory(exec, n_seqs, length);
+    *has_room = plan_saving(exec, wanted, m.left_here);
+    if (*has_room) {
+        m = bt_exec_plan_memory(exec, n_seqs, length); /* of what is left then */
     }
-    BT_TRY(bt_exec_measure_memory(run->exec, &m, err));
+    BT_TRY(bt_exec_measure_memory(exec, &m, err));
     if (m.is_measured && m.largest_seqs < m.n_seqs) {
-        return refuse_on_devices(run, &m, "train_data", err);
+        return refuse_on_devices(config, plan, &m, "train_data", err);
     }
     if (m.is_measured) {
         say_measured(&m, sum(&m));
         return BT_OK;
     }
-    say(&m, sum(&m), m.is_of_device ? 0 : copy);
+    say(&m, sum(&m), m.is_of_device || !*has_room ? 0 : wanted);
     if (m.largest_tokens < m.n_seqs) {
         char available[RUN_SIZE_TEXT];
         return BT_FAIL(err, BT_E_NOMEM,
@@ -190,7 +171,7 @@ bt_status memory_plan(train_run *run, bt_error *err) {
                " tokens would always fit (task.train_data.global_batch_size, with "
                "trainer.gradient_accumulation_steps for the same update%s)",
                m.n_seqs, m.largest_tokens, m.largest_seqs, m.length,
-               run->config.recompute ? "" : "; runtime.recompute");
+               config->recompute ? "" : "; runtime.recompute");
     }
     return BT_OK;
 }

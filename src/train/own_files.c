@@ -3,7 +3,7 @@
  * The names that a run keeps for itself in model_dir: what stands there under them and is something
  * else (a folder, a pipe, a link that leads nowhere) is refused before anything is computed, not by
  * the first save. So is what may not be written. */
-#include "run.h"
+#include "model_dir.h"
 
 #include "bt/base/alloc.h"
 #include "bt/fs.h"
@@ -77,15 +77,16 @@ static bt_status check_folder(const char *path, bt_error *err) {
     return bt_fs_check_writable(path, err);
 }
 
-static bt_status check_file(const train_run *run, const own_file *file, bt_error *err) {
+static bt_status check_file(const char *model_dir, bt_conf_mode mode, const run_config *config,
+                            const own_file *file, bt_error *err) {
     bt_status         rc = BT_OK;
     char             *folder = NULL;
     char             *path = NULL;
-    const char *const name = folder_name(&run->config, file->place);
-    if (name == NULL || !is_used(file->user, run->args->mode)) {
+    const char *const name = folder_name(config, file->place);
+    if (name == NULL || !is_used(file->user, mode)) {
         return BT_OK;
     }
-    BT_CHECK(bt_fs_join(run->args->model_dir, name, &folder, err));
+    BT_CHECK(bt_fs_join(model_dir, name, &folder, err));
     if (file->name[0] == '\0') { /* joined, it would end in a slash, which follows links */
         BT_CHECK(check_folder(folder, err));
         goto done;
@@ -103,9 +104,10 @@ done:
     return rc;
 }
 
-bt_status own_files_check(const train_run *run, bt_error *err) {
-    for (size_t i = 0; run->args->model_dir != NULL && i < BT_ARRAY_LEN(files); i++) {
-        BT_TRY(check_file(run, &files[i], err));
+bt_status own_files_check(const char *model_dir, bt_conf_mode mode, const run_config *config,
+                          bt_error *err) {
+    for (size_t i = 0; model_dir != NULL && i < BT_ARRAY_LEN(files); i++) {
+        BT_TRY(check_file(model_dir, mode, config, &files[i], err));
     }
     return BT_OK;
 }

@@ -3,13 +3,13 @@
  * --mode=predict: one pass over all rows of task.validation_data in the order of the files, with
  * the averaged weights when the optimizer keeps them; the task's output writes what it makes of the
  * logits. A pass that was stopped leaves no file: the same command makes it again. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "run.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 /* The progress line is redrawn at most this often, in seconds. */
 static const double progress_period = 0.2;

@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bt/base/alloc.h"
 #include "bt/base/crc32c.h"
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
-#include "run.h"
+#include "ranks.h"
 
 static const char strategy_key[] = "runtime.distribution_strategy";
 static const char together[] = "multi_worker_mirrored";
@@ -148,19 +147,19 @@ static bt_status data_facts(const char *section, const bt_data_stream *data, bt_
 
 /* What is known once the data are open. Another instruction set rounds otherwise, and the weights
  * of the ranks would drift apart. */
-static bt_status run_facts(const train_run *run, bt_str *out, bt_error *err) {
-    uint32_t labels = 0;
-    for (int64_t i = 0; run->plan.labels.names != NULL && i < run->plan.labels.n; i++) {
-        labels =
-            bt_crc32c(labels, run->plan.labels.names[i], strlen(run->plan.labels.names[i]) + 1);
+static bt_status run_facts(const ranks_facts *facts, bt_str *out, bt_error *err) {
+    const bt_task_labels *const l = facts->labels;
+    uint32_t                    labels = 0;
+    for (int64_t i = 0; l->names != NULL && i < l->n; i++) {
+        labels = bt_crc32c(labels, l->names[i], strlen(l->names[i]) + 1);
     }
-    BT_TRY(data_facts("task.train_data", run->train_data, out, err));
-    BT_TRY(data_facts("task.validation_data", run->validation_data, out, err));
+    BT_TRY(data_facts("task.train_data", facts->train_data, out, err));
+    BT_TRY(data_facts("task.validation_data", facts->validation_data, out, err));
     return bt_str_appendf(out, err,
                           "checksum of the vocabulary=%010" PRIx64
                           "\nchecksum of the names of the classes=%08" PRIx32
                           "\ntrainer.train_steps=%" PRId64 "\nkernels (runtime.isa)=%s\n",
-                          run->vocabulary, labels, run->config.train_steps, bt_exec_isa(run->exec));
+                          facts->vocabulary, labels, facts->train_steps, facts->isa);
 }
 
 bt_status ranks_open(const bt_train_args *args, bt_comm **out, bt_error *err) {
@@ -189,29 +188,29 @@ int32_t ranks_on_this_host(const bt_comm *comm) {
     return n;
 }
 
-void ranks_fail(train_run *run, bt_status rc, const bt_error *err) {
-    const bool is_agreed = rc == BT_E_INTERRUPTED && run->has_parted;
+void ranks_fail(ranks *r, bt_status rc, const bt_error *err) {
+    const bool is_agreed = rc == BT_E_INTERRUPTED && r->has_parted;
     if (rc != BT_OK && !is_agreed) {
-        bt_comm_fail(run->comm, err);
+        bt_comm_fail(r->comm, err);
     }
 }
 
-bt_status ranks_close(train_run *run, bt_status rc, bt_error *err) {
-    const bt_status closed = bt_comm_close(run->comm, rc == BT_OK ? err : NULL);
-    run->comm = NULL;
+bt_status ranks_close(ranks *r, bt_status rc, bt_error *err) {
+    const bt_status closed = bt_comm_close(r->comm, rc == BT_OK ? err : NULL);
+    r->comm = NULL;
     return rc == BT_OK ? closed : rc;
 }
 
-bt_status ranks_meet(train_run *run, bt_status rc, bt_error *err) {
+bt_status ranks_meet(ranks *r, bt_status rc, bt_error *err) {
     enum { STOP, FAILED, N };
     const bool has_failed = rc != BT_OK && rc != BT_E_INTERRUPTED;
     int64_t    numbers[N] = {rc == BT_E_INTERRUPTED ? bt_stop_signal() : 0, has_failed};
     bt_error   other = BT_ERROR_INIT;
-    if (run->comm == NULL || run->has_parted) {
+    if (r->comm == NULL || r->has_parted) {
         return rc;
     }
-    const bt_status met = bt_comm_combine_i64(run->comm, BT_COMM_MAX, numbers, N, &other);
-    run->has_parted = has_failed || met != BT_OK || numbers[FAILED] != 0 || numbers[STOP] != 0;
+    const bt_status met = bt_comm_combine_i64(r->comm, BT_COMM_MAX, numbers, N, &other);
+    r->has_parted = has_failed || met != BT_OK || numbers[FAILED] != 0 || numbers[STOP] != 0;
     if (has_failed) {
         return rc; /* what this rank has to say itself */
     }
@@ -219,7 +218,7 @@ bt_status ranks_meet(train_run *run, bt_status rc, bt_error *err) {
         return BT_FAIL(err, met, "%s", other.msg);
     }
     if (numbers[FAILED] != 0) { /* its sentence is on the way */
-        return bt_comm_barrier(run->comm, "the end of a rank that failed", 0, err);
+        return bt_comm_barrier(r->comm, "the end of a rank that failed", 0, err);
     }
     if (numbers[STOP] == 0) {
         return BT_OK;
@@ -228,75 +227,19 @@ bt_status ranks_meet(train_run *run, bt_status rc, bt_error *err) {
     return bt_stop_check(err);
 }
 
-bt_status ranks_check_facts(train_run *run, bt_error *err) {
+bt_status ranks_check_facts(ranks *r, const ranks_facts *facts, bt_error *err) {
     bt_status rc = BT_OK;
-    bt_str    facts = BT_STR_INIT;
-    if (run->comm == NULL) {
+    bt_str    text = BT_STR_INIT;
+    if (r->comm == NULL) {
         return BT_OK;
     }
-    BT_CHECK(run_facts(run, &facts, err));
-    BT_CHECK(bt_comm_agree(run->comm, bt_str_text(&facts), err));
+    BT_CHECK(run_facts(facts, &text, err));
+    BT_CHECK(bt_comm_agree(r->comm, bt_str_text(&text), err));
 done:
-    bt_str_deinit(&facts);
+    bt_str_deinit(&text);
     return rc;
 }
 
-bt_status ranks_tell(train_run *run, void *bytes, size_t n_bytes, bt_error *err) {
-    return bt_comm_broadcast(run->comm, 0, bytes, n_bytes, err);
-}
-
-/* In pieces, so that no message is longer than comm's. */
-static bt_status tell_flat(train_run *run, float *flat, bt_error *err) {
-    enum { PIECE = 1 << 22 };
-    const int64_t n = run->model->table.n_elements;
-    for (int64_t at = 0; flat != NULL && at < n; at += PIECE) {
-        BT_TRY(ranks_tell(run, flat + at, (size_t)(n - at < PIECE ? n - at : PIECE) * sizeof *flat,
-                          err));
-    }
-    return BT_OK;
-}
-
-static bt_status tell_buffers(train_run *run, bt_error *err) {
-    BT_TRY(bt_exec_settle(run->exec, err));
-    BT_TRY(tell_flat(run, bt_exec_params(run->exec), err));
-    for (int32_t i = 0; i < bt_optim_n_slots(run->optim); i++) {
-        BT_TRY(tell_flat(run, bt_exec_slot(run->exec, i), err));
-    }
-    BT_TRY(tell_flat(run, bt_exec_average(run->exec), err));
-    return bt_exec_changed(run->exec, err);
-}
-
-/* What the state of a checkpoint does not hold, and how long that state is. */
-enum { TELL_STEP, TELL_LAST_SAVED, TELL_KNOWS_BEST, TELL_N_BYTES, N_TOLD };
-
-bt_status ranks_share_state(train_run *run, bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    bytes = BT_STR_INIT;
-    uint8_t  *state = NULL;
-    if (run->comm == NULL) {
-        return BT_OK;
-    }
-    if (run_writes(run)) {
-        BT_CHECK(run_state_write(run, &bytes, err));
-    }
-    int64_t told[N_TOLD] = {run->step, run->last_saved, run->knows_best, (int64_t)bytes.len};
-    BT_CHECK(ranks_tell(run, told, sizeof told, err));
-    state = bt_alloc((size_t)told[TELL_N_BYTES] + 1);
-    if (state == NULL) {
-        rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for the state of a run");
-        goto done;
-    }
-    memcpy(state, bt_str_text(&bytes), bytes.len);
-    BT_CHECK(ranks_tell(run, state, (size_t)told[TELL_N_BYTES], err));
-    BT_CHECK(tell_buffers(run, err));
-    if (!run_writes(run)) {
-        run->step = told[TELL_STEP];
-        run->last_saved = told[TELL_LAST_SAVED];
-        BT_CHECK(snapshot_take_state(run, state, (size_t)told[TELL_N_BYTES], err));
-        run->knows_best = told[TELL_KNOWS_BEST] != 0;
-    }
-done:
-    bt_free(state);
-    bt_str_deinit(&bytes);
-    return rc;
+bt_status ranks_tell(ranks *r, void *bytes, size_t n_bytes, bt_error *err) {
+    return bt_comm_broadcast(r->comm, 0, bytes, n_bytes, err);
 }

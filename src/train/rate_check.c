@@ -2,12 +2,13 @@
  *
  * The learning rate of all steps before the first: a run that changes nothing, that unlearns, or
  * whose rate grows, is told with the numbers. Model Garden says nothing; it is no error there. */
-#include "bt/base/log.h"
-#include "run.h"
+#include "run_checks.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+
+#include "bt/base/log.h"
 
 #define RATE "trainer.optimizer_config.learning_rate"
 #define WARMUP "trainer.optimizer_config.warmup"
@@ -31,16 +32,16 @@ typedef struct rate_seen {
     int64_t warmup_steps; /* 0: no warm-up */
 } rate_seen;
 
-static int64_t warmup_steps(const train_run *run) {
-    int64_t steps = run->config.warmup_steps;
+static int64_t warmup_steps(const bt_conf *conf, int64_t derived) {
+    int64_t steps = derived;
     bool    is_null = true;
-    if (bt_conf_type_of_oneof(run->conf, WARMUP) == NULL) {
+    if (bt_conf_type_of_oneof(conf, WARMUP) == NULL) {
         return 0;
     }
-    return bt_conf_get_i64_or(run->conf, WARMUP ".*.warmup_steps", steps, &steps, &is_null, NULL) ==
+    return bt_conf_get_i64_or(conf, WARMUP ".*.warmup_steps", steps, &steps, &is_null, NULL) ==
                    BT_OK
                ? steps
-               : run->config.warmup_steps;
+               : derived;
 }
 
 static void look_at(rate_seen *seen, double rate, int64_t step) {
@@ -55,16 +56,16 @@ static void look_at(rate_seen *seen, double rate, int64_t step) {
     seen->last = rate;
 }
 
-static rate_seen look(const train_run *run) {
-    const int64_t n = run->config.train_steps;
+static rate_seen look(const bt_conf *conf, const run_config *config, const bt_optim *optim) {
+    const int64_t n = config->train_steps;
     const int64_t stride = n / MAX_LOOKS + 1;
-    rate_seen     seen = {.first_zero = -1, .warmup_steps = warmup_steps(run)};
+    rate_seen seen = {.first_zero = -1, .warmup_steps = warmup_steps(conf, config->warmup_steps)};
     for (int64_t step = 0; step < n - 1; step += stride) {
-        look_at(&seen, (double)bt_optim_learning_rate(run->optim, step), step);
+        look_at(&seen, (double)bt_optim_learning_rate(optim, step), step);
     }
-    look_at(&seen, (double)bt_optim_learning_rate(run->optim, n - 1), n - 1);
+    look_at(&seen, (double)bt_optim_learning_rate(optim, n - 1), n - 1);
     const int64_t warm = seen.warmup_steps < n ? seen.warmup_steps : n - 1;
-    seen.start = (double)bt_optim_learning_rate(run->optim, warm);
+    seen.start = (double)bt_optim_learning_rate(optim, warm);
     return seen;
 }
 
@@ -120,8 +121,8 @@ static bool tell_warmup(const rate_seen *seen, int64_t n) {
 }
 
 /* Schedules that grow by their form, however slowly, and others only where it is much. */
-static bool tell_growth(const train_run *run, const rate_seen *seen, int64_t n) {
-    const char *const type = bt_conf_type_of_oneof(run->conf, RATE);
+static bool tell_growth(const bt_conf *conf, const rate_seen *seen, int64_t n) {
+    const char *const type = bt_conf_type_of_oneof(conf, RATE);
     const bool has_bound = !bt_str_equal(type, "exponential") && !bt_str_equal(type, "power");
     const bool is_sloped = !has_bound || bt_str_equal(type, "polynomial");
     double     initial = 0;
@@ -132,7 +133,7 @@ static bool tell_growth(const train_run *run, const rate_seen *seen, int64_t n) 
                has_bound ? "" : " without bound", seen->start, seen->last, n);
         return true;
     }
-    if (bt_conf_get_f64(run->conf, RATE ".*.initial_learning_rate", &initial, NULL) == BT_OK &&
+    if (bt_conf_get_f64(conf, RATE ".*.initial_learning_rate", &initial, NULL) == BT_OK &&
         initial > 0 && seen->largest > growth * initial) {
         bt_log(BT_LOG_WARNING,
                "the learning rate is up to %g, %.0f times the %g of " RATE
@@ -143,12 +144,13 @@ static bool tell_growth(const train_run *run, const rate_seen *seen, int64_t n) 
     return false;
 }
 
-bt_status rate_check(const train_run *run, bt_error *err) {
-    const int64_t n = run->config.train_steps;
+bt_status rate_check(const bt_conf *conf, const run_config *config, const bt_optim *optim,
+                     bt_error *err) {
+    const int64_t n = config->train_steps;
     if (n <= 0) {
         return BT_OK;
     }
-    const rate_seen seen = look(run);
+    const rate_seen seen = look(conf, config, optim);
     if (!isfinite(seen.largest) || !isfinite(seen.smallest)) {
         const double bad = isfinite(seen.largest) ? seen.smallest : seen.largest;
         return BT_FAIL(err, BT_E_CONFIG,
@@ -158,6 +160,6 @@ bt_status rate_check(const train_run *run, bt_error *err) {
     }
     /* one sentence: the first that explains the others */
     (void)(tell_zero(&seen, n) || tell_negative(&seen, n) || tell_warmup(&seen, n) ||
-           tell_growth(run, &seen, n));
+           tell_growth(conf, &seen, n));
     return BT_OK;
 }

@@ -4,7 +4,7 @@
  * configuration of now, key by key, and the words of the vocabulary against those that the
  * checkpoint knows. What cannot be meant is refused, unless --allow_changed names it. The table of
  * what that is stands in docs/reliability.md as well. */
-#include "run.h"
+#include "run_checks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +12,10 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
+#include "bt/ckpt.h"
 #include "bt/fs.h"
+#include "run_state.h"
+#include "vocabulary.h"
 
 enum { MAX_TOLD = 20, KEY_MAX = 256 };
 
@@ -66,14 +69,15 @@ static const char *const model_words[] = {"dropout", "initializer", "stddev", "l
                                           "logit_margin"};
 
 typedef struct changes {
-    train_run      *run;
-    const char     *prefix; /* the checkpoint */
-    bt_conf        *then;   /* NULL: params.yaml is missing or cannot be compared */
-    run_state       state;  /* of the checkpoint; zeros: it has none */
-    bt_conf_changes list;
-    bool            slots_differ;
-    bool            words_differ;
-    bool            rows_differ; /* what the training files say, whatever they are called */
+    const changes_now *now;
+    const bt_conf     *conf;   /* of now */
+    const char        *prefix; /* the checkpoint */
+    bt_conf           *then;   /* NULL: params.yaml is missing or cannot be compared */
+    run_state          state;  /* of the checkpoint; zeros: it has none */
+    bt_conf_changes    list;
+    bool               slots_differ;
+    bool               words_differ;
+    bool               rows_differ; /* what the training files say, whatever they are called */
 } changes;
 
 /* The i-th key of the flag's value, or false after the last. */
@@ -99,7 +103,7 @@ static bool is_above(const char *key, const char *path) {
 
 static bool is_allowed(const changes *c, const char *path) {
     char key[KEY_MAX];
-    for (size_t i = 0; nth_key(c->run->args->allow_changed, i, key); i++) {
+    for (size_t i = 0; nth_key(c->now->args->allow_changed, i, key); i++) {
         if (is_above(key, path)) {
             return true;
         }
@@ -110,15 +114,15 @@ static bool is_allowed(const changes *c, const char *path) {
 /* A key that is nowhere would allow nothing, in silence. */
 static bt_status check_allowed(const changes *c, bt_error *err) {
     char key[KEY_MAX];
-    for (size_t i = 0; nth_key(c->run->args->allow_changed, i, key); i++) {
+    for (size_t i = 0; nth_key(c->now->args->allow_changed, i, key); i++) {
         if (key[0] != '\0' &&
-            (bt_conf_has(c->run->conf, key) || (c->then != NULL && bt_conf_has(c->then, key)))) {
+            (bt_conf_has(c->conf, key) || (c->then != NULL && bt_conf_has(c->then, key)))) {
             continue;
         }
         return BT_FAIL(err, BT_E_CONFIG,
                        "--allow_changed: '%s' is no key of %s (a key as in params.yaml, e.g. "
                        "trainer.optimizer_config.optimizer.type, or a section)",
-                       key, bt_conf_experiment_name(c->run->conf));
+                       key, bt_conf_experiment_name(c->conf));
     }
     return BT_OK;
 }
@@ -130,7 +134,7 @@ static bt_status load_then(changes *c, bt_error *err) {
     bt_conf_errors errors = BT_CONF_ERRORS_INIT;
     bt_error       problem = BT_ERROR_INIT;
     bt_fs_info     info = {0};
-    BT_CHECK(bt_fs_join(c->run->args->model_dir, "params.yaml", &path, err));
+    BT_CHECK(bt_fs_join(c->now->args->model_dir, "params.yaml", &path, err));
     BT_CHECK(bt_fs_stat(path, &info, err));
     if (info.kind == BT_FS_MISSING) {
         bt_log(BT_LOG_WARNING, "%s is missing: what has changed since the run began is not known",
@@ -138,9 +142,8 @@ static bt_status load_then(changes *c, bt_error *err) {
         goto done;
     }
     const char *const  files[] = {path};
-    const bt_conf_args args = {.experiment = bt_conf_experiment_name(c->run->conf),
-                               .config_files = files,
-                               .n_config_files = 1};
+    const bt_conf_args args = {
+        .experiment = bt_conf_experiment_name(c->conf), .config_files = files, .n_config_files = 1};
     rc = bt_conf_build(&args, &c->then, &errors, &problem);
     if (rc == BT_E_NOMEM) {
         *err = problem;
@@ -161,10 +164,10 @@ done:
 static bool other_slots(const changes *c) {
     bt_optim              *then = NULL;
     bt_error               ignored = BT_ERROR_INIT;
-    const bt_optim *const  now = c->run->optim;
+    const bt_optim *const  now = c->now->optim;
     const bt_optim_derived derived = {.train_steps = 1};
     if (now == NULL ||
-        bt_optim_create(c->then, &derived, &c->run->model->table, &then, &ignored) != BT_OK) {
+        bt_optim_create(c->then, &derived, c->now->table, &then, &ignored) != BT_OK) {
         return false; /* it cannot be built any more: its type says so */
     }
     bool differ = bt_optim_n_slots(then) != bt_optim_n_slots(now);
@@ -196,7 +199,7 @@ static run_state state_of(const char *prefix) {
 
 /* Where the checkpoint does not say, the file of then may still be there. */
 static bool other_words(const changes *c) {
-    uint64_t    then = c->state.vocabulary != 0 ? c->state.vocabulary : c->run->recorded_vocabulary;
+    uint64_t    then = c->state.vocabulary != 0 ? c->state.vocabulary : c->now->recorded_vocabulary;
     const char *path = "";
     bt_error    ignored = BT_ERROR_INIT;
     if (then == 0 && c->then != NULL && bt_conf_has(c->then, vocabulary_key) &&
@@ -204,12 +207,12 @@ static bool other_words(const changes *c) {
         vocabulary_read(path, &then, &ignored) != BT_OK) {
         then = 0;
     }
-    return then != 0 && c->run->vocabulary != 0 && then != c->run->vocabulary;
+    return then != 0 && c->now->vocabulary != 0 && then != c->now->vocabulary;
 }
 
 /* A checkpoint of an earlier version does not say; a number of rows alone says little. */
 static bool other_rows(const changes *c) {
-    const bt_data_stream *const data = c->run->train_data;
+    const bt_data_stream *const data = c->now->train_data;
     const uint64_t              now = bt_data_content(data);
     return (c->state.content != 0 && now != 0 && c->state.content != now) ||
            (c->state.n_rows > 0 && c->state.n_rows != bt_data_n_rows(data));
@@ -226,7 +229,7 @@ static const bt_conf_change *find_change(const changes *c, const char *path) {
 
 static bt_status compare(changes *c, bt_error *err) {
     if (c->then != NULL) {
-        BT_TRY(bt_conf_diff(c->then, c->run->conf, &c->list, err));
+        BT_TRY(bt_conf_diff(c->then, c->conf, &c->list, err));
         c->slots_differ = other_slots(c);
     }
     c->state = state_of(c->prefix);
@@ -253,15 +256,15 @@ static bool is_about_model(const char *path) {
 
 /* Windows and sequences of words are other ones with another vocabulary or other texts. */
 static bool has_windows(const changes *c) {
-    return c->run->plan.train_schema.squad.vocab_file != NULL ||
-           c->run->plan.train_schema.words.is_used;
+    return c->now->plan->train_schema.squad.vocab_file != NULL ||
+           c->now->plan->train_schema.words.is_used;
 }
 
 /* Windows over other documents are other rows; a table that has lost rows may end before the place.
  */
 static bool is_place_lost(const changes *c) {
     return c->rows_differ &&
-           (has_windows(c) || c->state.cursor.index > (uint64_t)bt_data_n_rows(c->run->train_data));
+           (has_windows(c) || c->state.cursor.index > (uint64_t)bt_data_n_rows(c->now->train_data));
 }
 
 static bool applies(const changes *c, const change_rule *rule, const char *path) {
@@ -279,15 +282,15 @@ static bool applies(const changes *c, const change_rule *rule, const char *path)
     case OF_MODEL:
         return is_about_model(path);
     case OF_TEXT:
-        return c->run->vocabulary != 0;
+        return c->now->vocabulary != 0;
     case OF_WINDOWS:
-        return c->run->vocabulary != 0 && has_windows(c);
+        return c->now->vocabulary != 0 && has_windows(c);
     case OF_VOCABULARY:
         return c->words_differ;
     case OF_PLACE:
         return is_place_lost(c);
     case OF_SHARE:
-        return c->rows_differ && c->run->config.train_data.held_out != BT_HELD_OUT_ALL;
+        return c->rows_differ && c->now->config->train_data.held_out != BT_HELD_OUT_ALL;
     }
     return false;
 }
@@ -321,7 +324,7 @@ static bt_status object(objections *all, const char *path, const char *then, con
 }
 
 static bt_status object_to_rows(const changes *c, objections *all, bt_error *err) {
-    const bt_data_stream *const data = c->run->train_data;
+    const bt_data_stream *const data = c->now->train_data;
     const char *const           why = find_objection(c, data_key);
     char                        then[64];
     char                        now[64];
@@ -384,7 +387,7 @@ static void tell(const changes *c) {
         bt_log(BT_LOG_WARNING, "changed since the run began: the words of the vocabulary");
     }
     if (c->rows_differ) {
-        const bt_data_stream *const data = c->run->train_data;
+        const bt_data_stream *const data = c->now->train_data;
         char                        then[64];
         char                        now[64];
         bt_log(BT_LOG_WARNING, "changed since the run began: the training data: %s -> %s%s",
@@ -399,11 +402,11 @@ static void tell(const changes *c) {
 /* Nothing but other words is refused there, so nothing else can be allowed. */
 static bt_status check_allowed_words(const changes *c, bt_error *err) {
     char key[KEY_MAX];
-    for (size_t i = 0; nth_key(c->run->args->allow_changed, i, key); i++) {
+    for (size_t i = 0; nth_key(c->now->args->allow_changed, i, key); i++) {
         if (!is_above(key, evaluated_key)) {
             return BT_FAIL(err, BT_E_CONFIG,
                            "--allow_changed: '%s': with --mode=%s only %s can be allowed", key,
-                           bt_conf_mode_name(c->run->args->mode), evaluated_key);
+                           bt_conf_mode_name(c->now->args->mode), evaluated_key);
         }
     }
     return BT_OK;
@@ -411,7 +414,7 @@ static bt_status check_allowed_words(const changes *c, bt_error *err) {
 
 /* Text cut into other words than those that the weights know gives numbers that mean nothing. */
 static bt_status check_words(changes *c, bt_error *err) {
-    const char *const path = vocabulary_file(&c->run->plan.validation_schema);
+    const char *const path = vocabulary_file(&c->now->plan->validation_schema);
     const char       *then_path = "";
     uint64_t          now = 0;
     BT_TRY(check_allowed_words(c, err));
@@ -420,7 +423,7 @@ static bt_status check_words(changes *c, bt_error *err) {
     }
     uint64_t then = state_of(c->prefix).vocabulary;
     if (then == 0) { /* a checkpoint that another program wrote */
-        then = c->run->recorded_vocabulary;
+        then = c->now->recorded_vocabulary;
     }
     if (then != 0) {
         BT_TRY(vocabulary_read(path, &now, err));
@@ -450,7 +453,7 @@ static bt_status check_pooling(const changes *c, bt_error *err) {
     const char       *then = NULL;
     const char       *now = NULL;
     BT_TRY(bt_conf_get_str(c->then, key, &then, err));
-    BT_TRY(bt_conf_get_str(c->run->conf, key, &now, err));
+    BT_TRY(bt_conf_get_str(c->conf, key, &now, err));
     return bt_str_equal(then, now)
                ? BT_OK
                : BT_FAIL(err, BT_E_CONFIG,
@@ -466,8 +469,8 @@ static bt_status check_unit_length(const changes *c, bt_error *err) {
     bool              then = false;
     bool              now = false;
     BT_TRY(bt_conf_get_bool(c->then, key, &then, err));
-    BT_TRY(bt_conf_get_bool(c->run->conf, key, &now, err));
-    if (then == now || !bt_str_equal(bt_conf_origin(c->run->conf, key, origin), "default")) {
+    BT_TRY(bt_conf_get_bool(c->conf, key, &now, err));
+    if (then == now || !bt_str_equal(bt_conf_origin(c->conf, key, origin), "default")) {
         return BT_OK;
     }
     return BT_FAIL(err, BT_E_CONFIG,
@@ -478,7 +481,7 @@ static bt_status check_unit_length(const changes *c, bt_error *err) {
 
 /* No variable is missing where a dual encoder's vectors are made otherwise than in training. */
 static bt_status check_vectors(changes *c, bt_error *err) {
-    if (c->prefix == NULL || !bt_conf_has(c->run->conf, "task.model.pooling")) {
+    if (c->prefix == NULL || !bt_conf_has(c->conf, "task.model.pooling")) {
         return BT_OK;
     }
     if (c->then == NULL) {
@@ -494,9 +497,9 @@ static bt_status check_vectors(changes *c, bt_error *err) {
 /* Which rows are held out follows from all of the file: of another one they are others, and rows
  * that were trained on are among them. */
 static bt_status check_held_out(const changes *c, bt_error *err) {
-    const bt_data_stream *const data = c->run->validation_data;
+    const bt_data_stream *const data = c->now->validation_data;
     if (c->prefix == NULL || data == NULL ||
-        c->run->config.validation_data.held_out != BT_HELD_OUT_ONLY) {
+        c->now->config->validation_data.held_out != BT_HELD_OUT_ONLY) {
         return BT_OK;
     }
     const uint64_t then = state_of(c->prefix).content;
@@ -516,7 +519,7 @@ static bt_status load_if_there(changes *c, bt_error *err) {
     char     *path = NULL;
     bool      is_there = false;
     bt_status rc = BT_OK;
-    BT_CHECK(bt_fs_join(c->run->args->model_dir, "params.yaml", &path, err));
+    BT_CHECK(bt_fs_join(c->now->args->model_dir, "params.yaml", &path, err));
     BT_CHECK(bt_fs_look(path, &is_there, err));
     if (is_there) {
         rc = load_then(c, err);
@@ -539,7 +542,7 @@ static bt_status tell_encoder(changes *c, bt_error *err) {
     if (c->then == NULL) {
         return BT_OK;
     }
-    BT_TRY(bt_conf_diff(c->then, c->run->conf, &c->list, err));
+    BT_TRY(bt_conf_diff(c->then, c->conf, &c->list, err));
     for (size_t i = 0; i < c->list.n; i++) {
         const bt_conf_change *const change = &c->list.items[i];
         if (strncmp(change->path, encoder, sizeof encoder - 1) == 0 &&
@@ -553,8 +556,9 @@ static bt_status tell_encoder(changes *c, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status check_evaluation(train_run *run, const char *prefix, bt_error *err) {
-    changes   c = {.run = run, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
+static bt_status check_evaluation(const changes_now *now, const char *prefix, bt_error *err) {
+    changes c = {
+        .now = now, .conf = now->args->conf, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
     bt_status rc = check_words(&c, err);
     if (rc == BT_OK) {
         rc = check_held_out(&c, err);
@@ -570,11 +574,12 @@ static bt_status check_evaluation(train_run *run, const char *prefix, bt_error *
     return rc;
 }
 
-bt_status changes_check(train_run *run, const char *prefix, bt_error *err) {
+bt_status changes_check(const changes_now *now, const char *prefix, bt_error *err) {
     bt_status rc = BT_OK;
-    changes   c = {.run = run, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
-    if (!bt_conf_mode_trains(run->args->mode)) {
-        return check_evaluation(run, prefix, err);
+    changes   c = {
+          .now = now, .conf = now->args->conf, .prefix = prefix, .list = BT_CONF_CHANGES_INIT};
+    if (!bt_conf_mode_trains(now->args->mode)) {
+        return check_evaluation(now, prefix, err);
     }
     if (prefix == NULL) {
         return check_allowed(&c, err);

@@ -2,12 +2,13 @@
  *
  * The trainer's keys as a typed struct, and the steps that are derived from the size of the data
  * (docs/deviations.md): train_steps from epochs, warmup_steps from warmup_fraction. */
-#include "bt/base/log.h"
-#include "bt/base/size.h"
-#include "run.h"
+#include "run_config.h"
 
 #include <inttypes.h>
 #include <math.h>
+
+#include "bt/base/log.h"
+#include "bt/base/size.h"
 
 /* Fixed, so that the same command in two empty folders gives the same bits. */
 static const uint64_t default_seed = 20181011; /* the day BERT's paper appeared */
@@ -142,6 +143,20 @@ bt_attention run_config_attention(const run_config *config) {
                                                       : BT_ATTENTION_AUTO;
 }
 
+bool run_config_saves(const run_config *config) {
+    return config->checkpoint_interval.is_set && config->checkpoint_interval.value > 0;
+}
+
+int64_t run_config_next_evaluation(const run_config *config, bt_conf_mode mode, int64_t step) {
+    const bt_conf_opt_i64 interval = config->validation_interval;
+    const int64_t         end = config->train_steps;
+    if (mode != BT_CONF_MODE_TRAIN_AND_EVAL || !interval.is_set || interval.value <= 0) {
+        return end;
+    }
+    const int64_t n_done = step / interval.value;
+    return n_done >= end / interval.value ? end : (n_done + 1) * interval.value;
+}
+
 /* epochs * rows / batch, rounded up so that no row of the last epoch is left out. */
 static bt_status steps_of_epochs(const bt_data_config *data, int64_t n_rows, int64_t *steps,
                                  bt_error *err) {
@@ -196,8 +211,7 @@ static bt_status adopt_steps(bt_conf *conf, const char *key, int64_t steps, bt_e
     return bt_conf_adopt(conf, key, &fact, "the rows of an epoch", &adopted, err);
 }
 
-static void warn_of_swapped(const train_run *run, int64_t n_rows) {
-    const int64_t n = run->validation_data != NULL ? bt_data_n_rows(run->validation_data) : 0;
+static void warn_of_swapped(int64_t n_rows, int64_t n) {
     if (n > n_rows) {
         bt_log(BT_LOG_WARNING,
                "task.train_data has %" PRId64 " rows, task.validation_data %" PRId64
@@ -206,18 +220,18 @@ static void warn_of_swapped(const train_run *run, int64_t n_rows) {
     }
 }
 
-bt_status run_config_fit_epoch(train_run *run, int64_t n_rows, bt_error *err) {
+bt_status run_config_fit_epoch(const bt_train_args *args, run_config *config, int64_t n_rows,
+                               int64_t n_evaluated, bt_error *err) {
     static const char loop[] = "trainer.steps_per_loop";
     static const char summary[] = "trainer.summary_interval";
     static const char validation[] = "trainer.validation_interval";
     static const char checkpoint[] = "trainer.checkpoint_interval";
-    run_config *const config = &run->config;
-    bt_conf *const    conf = run->args->conf;
+    bt_conf *const    conf = args->conf;
     const int64_t     batch = config->train_data.global_batch_size;
-    if (!run->args->once_an_epoch || n_rows < 1 || batch < 1) {
+    if (!args->once_an_epoch || n_rows < 1 || batch < 1) {
         return BT_OK;
     }
-    warn_of_swapped(run, n_rows);
+    warn_of_swapped(n_rows, n_evaluated);
     const int64_t steps = (n_rows - 1) / batch + 1;
     BT_TRY(adopt_steps(conf, validation, steps, err));
     BT_TRY(adopt_steps(conf, checkpoint, steps, err));

@@ -163,21 +163,14 @@ static bool take_newest(void *context, const record_line *line) {
     return false;
 }
 
-bt_status recall_record(const train_run *run, const char *kind, int64_t step, bt_train_summary *out,
-                        bool *found, bt_error *err) {
+bt_status recall_record(const char *model_dir, int64_t round, const char *kind, int64_t step,
+                        bt_train_summary *out, bool *found, bt_error *err) {
     char  *path = NULL;
-    recall r = {.kind = kind, .step = step, .round = run->round, .out = out};
+    recall r = {.kind = kind, .step = step, .round = round, .out = out};
     *found = false;
-    BT_TRY(bt_fs_join(run->args->model_dir, "metrics.jsonl", &path, err));
+    BT_TRY(bt_fs_join(model_dir, "metrics.jsonl", &path, err));
     const bt_status rc = history_visit(path, take_newest, &r, err);
     *found = r.found;
     bt_free(path);
     return rc;
-}
-
-bt_status recall_result(train_run *run, const char *kind, bt_error *err) {
-    bool found = false;
-    return run->summary->n_values > 0
-               ? BT_OK
-               : recall_record(run, kind, run->step, run->summary, &found, err);
 }

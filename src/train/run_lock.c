@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "run.h"
-
 #include "bt/base/stop.h"
-#include "bt/fs.h"
+#include "run_lock.h"
 
 /* out NULL: only looks. An evaluation has this lock while it adds a record to metrics.jsonl: that
  * is not refused but waited for. */
@@ -75,9 +73,9 @@ bt_status run_lock_take_early(const bt_train_args *args, run_locks *locks, bt_er
     return locks != NULL ? run_lock_take(args, locks, err) : look(args, err);
 }
 
-bt_status run_lock_check(const train_run *run, bt_error *err) {
-    BT_TRY(bt_fs_lock_check(run->locks->train, err));
-    return bt_fs_lock_check(run->locks->eval, err);
+bt_status run_lock_check(const run_locks *locks, bt_error *err) {
+    BT_TRY(bt_fs_lock_check(locks->train, err));
+    return bt_fs_lock_check(locks->eval, err);
 }
 
 void run_lock_release(run_locks *locks) {

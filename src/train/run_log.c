@@ -10,7 +10,7 @@
  * metrics.jsonl for each record, and hold the lock of who trains for that moment; while a training
  * has it they write to metrics-eval.jsonl. So a line is neither cut nor torn by another process,
  * and a store never sees two that write one object. */
-#include "run.h"
+#include "run_log.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,6 +21,7 @@
 #include "bt/base/log.h"
 #include "bt/fs.h"
 #include "bt/wire/events.h"
+#include "run_lock.h"
 #include "run_record.h"
 
 /* One of the two folders of events. */
@@ -418,20 +419,19 @@ static void format_duration(double seconds, char *text, size_t cap) {
     }
 }
 
-void run_log_progress(const train_run *run, double loss, double learning_rate, int64_t target) {
-    const chunk_sums *const c = &run->chunk;
-    const double            seconds = c->seconds > 0 ? c->seconds : 1e-9;
-    const double            steps_per_second = (double)c->n_steps / seconds;
+void run_log_progress(const chunk_sums *c, int64_t step, int64_t n_steps, double loss,
+                      double learning_rate) {
+    const double seconds = c->seconds > 0 ? c->seconds : 1e-9;
+    const double steps_per_second = (double)c->n_steps / seconds;
     const double avoided = c->n_padded > 0 ? 1.0 - (double)c->n_tokens / (double)c->n_padded : 0.0;
     char         left[32];
-    format_duration((double)(run->config.train_steps - run->step) / steps_per_second, left,
-                    sizeof left);
+    format_duration((double)(n_steps - step) / steps_per_second, left, sizeof left);
     char line[256];
-    (void)snprintf(
-        line, sizeof line,
-        "step %" PRId64 "/%" PRId64 " | loss %.4f | lr %.2e | %.1f examples/s | %.0f tokens/s | "
-        "padding avoided %.0f%% | %s left",
-        run->step, target > 0 ? run->config.train_steps : run->step, loss, learning_rate,
-        (double)c->n_examples / seconds, (double)c->n_tokens / seconds, 100.0 * avoided, left);
+    (void)snprintf(line, sizeof line,
+                   "step %" PRId64 "/%" PRId64
+                   " | loss %.4f | lr %.2e | %.1f examples/s | %.0f tokens/s | "
+                   "padding avoided %.0f%% | %s left",
+                   step, n_steps, loss, learning_rate, (double)c->n_examples / seconds,
+                   (double)c->n_tokens / seconds, 100.0 * avoided, left);
     bt_log_progress(line);
 }

@@ -4,15 +4,16 @@
  * and stopped, then the values in Model Garden's names, then ours. JSON knows no NaN and no
  * infinity: null says that there is no number. */
 #include "run_record.h"
-#include "bt/base/number.h"
-#include "bt/base/time.h"
-#include "bt/fs.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "bt/base/number.h"
+#include "bt/base/time.h"
+#include "bt/fs.h"
 
 /* "second" is in the names of all values that differ from run to run. */
 static const char time_key[] = "wall_time_seconds";

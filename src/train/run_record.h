@@ -4,7 +4,7 @@
 #ifndef BT_TRAIN_RUN_RECORD_H
 #define BT_TRAIN_RUN_RECORD_H
 
-#include "run.h"
+#include "run_log.h"
 
 enum { RECORD_KIND_MAX = 16 };
 

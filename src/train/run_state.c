@@ -2,11 +2,11 @@
  *
  * Our own state in a checkpoint, beside the variables (docs/formats.md): a u32 magic, u64 words and
  * doubles in the order of the functions below, then the training metrics. */
-#include "bt/base/crc32c.h"
-#include "run.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "bt/base/crc32c.h"
+#include "run.h"
 
 /* "BTS5"; BTS4 lacks the newest words, BTS3 those before them as well */
 static const uint32_t state_magic = UINT32_C(0x42545335);

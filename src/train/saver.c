@@ -19,7 +19,8 @@
 #include "bt/base/log.h"
 #include "bt/base/memory.h"
 #include "bt/base/stop.h"
-#include "run.h"
+#include "bt/fs.h"
+#include "saver.h"
 
 static const double first_retry_seconds = 0.5;
 
@@ -27,14 +28,15 @@ static const double first_retry_seconds = 0.5;
 enum { WRITER_NICE = 5 };
 
 struct saver {
+    bt_exec   *exec;    /* borrowed */
+    int64_t    n_flat;  /* elements of one of its buffers */
     size_t     n_bytes; /* of the copy */
     float     *copy;    /* NULL: not taken yet */
     bool       is_off;  /* there was no room after all */
     bool       is_running;
-    bool       has_waited; /* and that was said */
     pthread_t  thread;
-    atomic_int status;     /* bt_status of the job that runs, once it is over */
-    int64_t    last_saved; /* run->last_saved before it */
+    atomic_int status; /* bt_status of the job that runs, once it is over */
+    int64_t    last;   /* save_counts.last before it */
     save_order order;
     int64_t    n_retries;
     bt_error   problem;
@@ -87,30 +89,29 @@ static void *write_beside(void *arg) {
     return NULL;
 }
 
-size_t saver_state_bytes(const train_run *run) {
+size_t saver_state_bytes(const bt_param_table *table, const bt_optim *optim) {
     const size_t n_flat =
-        1 + (size_t)bt_optim_n_slots(run->optim) + (bt_optim_has_average(run->optim) ? 1 : 0);
-    return n_flat * (size_t)run->model->table.n_elements * sizeof(float);
+        1 + (size_t)bt_optim_n_slots(optim) + (bt_optim_has_average(optim) ? 1 : 0);
+    return n_flat * (size_t)table->n_elements * sizeof(float);
 }
 
-uint64_t saver_wanted_bytes(const train_run *run) {
-    return run->args->saves_beside && run_writes(run) ? saver_state_bytes(run) : 0;
-}
-
-bt_status saver_create(train_run *run, bt_error *err) {
-    run->saver = bt_calloc_array(1, sizeof *run->saver);
-    if (run->saver == NULL) {
+bt_status saver_create(bt_exec *exec, const bt_param_table *table, size_t n_bytes, saver **out,
+                       bt_error *err) {
+    saver *const s = bt_calloc_array(1, sizeof *s);
+    if (s == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory to save");
     }
-    run->saver->n_bytes = saver_state_bytes(run);
+    s->exec = exec;
+    s->n_flat = table->n_elements;
+    s->n_bytes = n_bytes;
+    *out = s;
     return BT_OK;
 }
 
 /* Not worth ending a run: it saves between the steps then. */
-static bool has_copy(train_run *run) {
-    saver *const s = run->saver;
+static bool has_copy(saver *s) {
     if (s->copy == NULL && !s->is_off) {
-        bt_exec_reserve_memory(run->exec, 0); /* it is taken now */
+        bt_exec_reserve_memory(s->exec, 0); /* it is taken now */
         s->copy = bt_memory_available("") >= s->n_bytes ? bt_alloc(s->n_bytes) : NULL;
         s->is_off = s->copy == NULL;
     }
@@ -124,20 +125,20 @@ static bool has_copy(train_run *run) {
 }
 
 /* From the engine's buffer, at *view, into the copy, which takes its place. */
-static void copy_buffer(const train_run *run, float **at, const float **view) {
-    bt_exec_copy(run->exec, *at, *view);
+static void copy_buffer(const saver *s, float **at, const float **view) {
+    bt_exec_copy(s->exec, *at, *view);
     *view = *at;
-    *at += run->model->table.n_elements;
+    *at += s->n_flat;
 }
 
-static void copy_all(const train_run *run, bt_ckpt_train *view) {
-    float *at = run->saver->copy;
-    copy_buffer(run, &at, &view->params);
+static void copy_all(const saver *s, bt_ckpt_train *view) {
+    float *at = s->copy;
+    copy_buffer(s, &at, &view->params);
     for (int32_t i = 0; i < view->n_slots; i++) {
-        copy_buffer(run, &at, &view->slots[i]);
+        copy_buffer(s, &at, &view->slots[i]);
     }
     if (view->average != NULL) {
-        copy_buffer(run, &at, &view->average);
+        copy_buffer(s, &at, &view->average);
     }
 }
 
@@ -153,15 +154,14 @@ static bool start_thread(saver *s) {
 }
 
 /* Moves the order. false: nothing was done. */
-static bool save_beside(train_run *run, save_order *order) {
-    saver *const s = run->saver;
-    if (s->is_off || !has_copy(run)) {
+static bool save_beside(saver *s, save_order *order, int64_t n_retries, const save_counts *counts) {
+    if (s->is_off || !has_copy(s)) {
         return false;
     }
-    copy_all(run, &order->view);
+    copy_all(s, &order->view);
     s->order = *order;
-    s->n_retries = run->config.checkpoint_retry;
-    s->last_saved = run->last_saved;
+    s->n_retries = n_retries;
+    s->last = counts->last;
     s->problem = (bt_error)BT_ERROR_INIT;
     atomic_store(&s->status, (int)BT_OK);
     *order = (save_order){.state = BT_STR_INIT};
@@ -173,23 +173,23 @@ static bool save_beside(train_run *run, save_order *order) {
     return s->is_running;
 }
 
-bt_status saver_save(train_run *run, save_order *order, bool goes_on, bt_error *err) {
-    bt_status  rc = saver_join(run, err);
-    const bool is_beside = rc == BT_OK && goes_on && run->saver != NULL && save_beside(run, order);
+bt_status saver_save(saver *s, save_order *order, bool goes_on, int64_t n_retries,
+                     save_counts *counts, bt_error *err) {
+    bt_status  rc = saver_join(s, counts, err);
+    const bool is_beside =
+        rc == BT_OK && goes_on && s != NULL && save_beside(s, order, n_retries, counts);
     if (rc == BT_OK && !is_beside) {
-        rc = write_with_retries(order, run->config.checkpoint_retry, err);
+        rc = write_with_retries(order, n_retries, err);
     }
     free_order(order);
     return rc;
 }
 
-bool saver_has_failed(const train_run *run) {
-    return run->saver != NULL && run->saver->is_running &&
-           atomic_load(&run->saver->status) != (int)BT_OK;
+bool saver_has_failed(const saver *s) {
+    return s != NULL && s->is_running && atomic_load(&s->status) != (int)BT_OK;
 }
 
-bt_status saver_join(train_run *run, bt_error *err) {
-    saver *const s = run->saver;
+bt_status saver_join(saver *s, save_counts *counts, bt_error *err) {
     if (s == NULL || !s->is_running) {
         return BT_OK;
     }
@@ -200,8 +200,8 @@ bt_status saver_join(train_run *run, bt_error *err) {
     if (rc == BT_OK) {
         return BT_OK;
     }
-    run->last_saved = s->last_saved;
-    run->save_counter--;                              /* it was counted when it began */
+    counts->last = s->last;
+    counts->n--;                                      /* it was counted when it began */
     if (rc == BT_E_RESOURCE && bt_stop_requested()) { /* the stop saves, too: another try */
         bt_log(BT_LOG_WARNING, "%s", s->problem.msg);
         return bt_stop_check(err);
@@ -212,15 +212,15 @@ bt_status saver_join(train_run *run, bt_error *err) {
     return rc;
 }
 
-void saver_free(train_run *run) {
+void saver_free(saver *s) {
     bt_error        problem = BT_ERROR_INIT;
-    const bt_status rc = saver_join(run, &problem);
+    save_counts     ignored = {0};
+    const bt_status rc = saver_join(s, &ignored, &problem);
     if (rc != BT_OK && rc != BT_E_INTERRUPTED) {
         bt_log(BT_LOG_WARNING, "%s", problem.msg); /* of a run that ends with another error */
     }
-    if (run->saver != NULL) {
-        bt_free(run->saver->copy);
-        bt_free(run->saver);
-        run->saver = NULL;
+    if (s != NULL) {
+        bt_free(s->copy);
+        bt_free(s);
     }
 }

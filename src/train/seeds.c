@@ -5,18 +5,19 @@
  * seeds.json is written anew after each seed, and is what the next start reads: a seed counts as
  * finished when its entry was made by the same mode and parameters, byte for byte. Everything else
  * (an unfinished seed, a kill in between) is the business of the run itself, which continues. */
-#include "run.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "best_info.h"
 #include "bt/base/alloc.h"
 #include "bt/base/crc32c.h"
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/fs.h"
+#include "ranks.h"
 #include "seeds_file.h"
 
 bt_status bt_train_check_seeds_mode(bt_conf_mode mode, bt_error *err) {

@@ -4,12 +4,12 @@
  * vector, whether it has unit length, and where sentences are cut. Where the user says nothing they
  * become keys of the configuration, so that params.yaml holds them. Another pooling is refused with
  * both; another length or normalisation can be meant, and is told. */
-#include "bt/base/log.h"
-#include "run.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "bt/base/log.h"
+#include "run.h"
 
 #define MODEL "task.model"
 

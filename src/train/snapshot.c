@@ -34,7 +34,7 @@ static void fill_view(const train_run *run, bt_ckpt_train *out) {
     }
     out->iterations = run->step;
     out->global_step = run->step;
-    out->save_counter = run->save_counter + 1;
+    out->save_counter = run->saved.n + 1;
     /* Before the first update there is no optimizer to speak of: Model Garden makes it then. */
     out->without_optimizer = run->step == 0;
 }
@@ -44,7 +44,7 @@ static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char 
                            const char *name, const bt_str *info, bool goes_on, bt_error *err) {
     save_order order = {.manager = manager, .folder = folder, .state = BT_STR_INIT};
     bt_status  rc = BT_OK;
-    BT_TRY(run_lock_check(run, err));
+    BT_TRY(run_lock_check(run->locks, err));
     (void)snprintf(order.name, sizeof order.name, "%s", name);
     BT_TRY(bt_exec_settle(run->exec, err));
     fill_view(run, &order.view);
@@ -61,8 +61,8 @@ static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char 
         order.view.info = info->data;
         order.view.n_info_bytes = info->len;
     }
-    BT_TRY(saver_save(run, &order, goes_on, err));
-    run->save_counter++;
+    BT_TRY(saver_save(run->saver, &order, goes_on, run->config.checkpoint_retry, &run->saved, err));
+    run->saved.n++;
     return BT_OK;
 }
 
@@ -84,19 +84,19 @@ bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *
  * that needs the manager. Who stops, or is at the last step, has nothing to do meanwhile. */
 static bt_status save(train_run *run, bt_error *err) {
     const bool goes_on = run->step < run->config.train_steps && !bt_stop_requested();
-    BT_TRY(saver_join(run, err));
+    BT_TRY(saver_join(run->saver, &run->saved, err));
     BT_TRY(run_log_sync(run->log, err));
     char name[32];
     (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
     BT_TRY(open_saves(run, err));
     BT_TRY(save_into(run, run->saves, run->args->model_dir, name, NULL, goes_on, err));
-    run->last_saved = run->step;
+    run->saved.last = run->step;
     return BT_OK;
 }
 
 bt_status snapshot_save(train_run *run, bt_error *err) {
     if (!run_writes(run)) {
-        run->last_saved = run->step; /* by who writes */
+        run->saved.last = run->step; /* by who writes */
         return BT_OK;
     }
     const char *const before = bt_stop_say("after this save");
@@ -123,11 +123,11 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
     /* numbered by the count of saves, not by the step: docs/model_garden/config.md 6.4 */
     char              name[40];
     const char *const latest = bt_ckpt_manager_latest(run->best_saves);
-    (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 1);
+    (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->saved.n + 1);
     if (latest != NULL && bt_str_equal(bt_fs_basename(latest), name)) {
         /* After a kill the count may come to a number again: the best so far stays whole until the
          * new one is. The count itself is that of a run that was not killed. */
-        (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->save_counter + 2);
+        (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->saved.n + 2);
     }
     return save_into(run, run->best_saves, folder, name, info, false, err);
 }
@@ -338,9 +338,9 @@ bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, b
     }
     BT_CHECK(bt_ckpt_read_scalar(ckpt, "save_counter", &save_counter, &found, err));
     run->step = step;
-    run->last_saved = step;
-    if (!keep_data && save_counter > run->save_counter) {
-        run->save_counter = save_counter;
+    run->saved.last = step;
+    if (!keep_data && save_counter > run->saved.n) {
+        run->saved.n = save_counter;
     }
     if (run->train_data != NULL) {
         BT_CHECK(restore_state(run, ckpt, keep_data, err));
@@ -403,11 +403,11 @@ bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err) {
     bt_status      rc = BT_OK;
     bt_ckpt_choice from = {.step = -1};
     *found = false;
-    BT_CHECK(saver_join(run, err));
+    BT_CHECK(saver_join(run->saver, &run->saved, err));
     if (run->save_base < 0) {
         goto done; /* but for what a stop saved there is none yet */
     }
-    if (run->last_saved != run->save_base) {
+    if (run->saved.last != run->save_base) {
         BT_CHECK(choose_due(run, &from, err));
     }
     if (from.prefix == NULL) {

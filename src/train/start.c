@@ -4,12 +4,12 @@
  * predict only), or fresh weights and task.init_checkpoint. */
 #include <inttypes.h>
 
-#include "run.h"
-
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/fs.h"
+#include "run.h"
+#include "run_checks.h"
 
 static bool is_latest(const char *checkpoint) {
     return checkpoint == NULL || checkpoint[0] == '\0' || bt_str_equal(checkpoint, "latest");
@@ -66,18 +66,35 @@ static bt_status check_fresh(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+bt_status start_check_changes(const train_run *run, const char *prefix, bt_error *err) {
+    const changes_now now = {.args = run->args,
+                             .config = &run->config,
+                             .plan = &run->plan,
+                             .table = &run->model->table,
+                             .optim = run->optim,
+                             .train_data = run->train_data,
+                             .validation_data = run->validation_data,
+                             .vocabulary = run->vocabulary,
+                             .recorded_vocabulary = run->recorded_vocabulary};
+    return changes_check(&now, prefix, err);
+}
+
 bt_status start_check(train_run *run, bt_error *err) {
     bt_ckpt_choice from = {0};
     BT_TRY(find_checkpoint(run, bt_ckpt_check_files, &from, err));
     const int64_t   step = from.prefix != NULL ? from.step : -1;
     const bool      is_fresh = from.prefix == NULL;
-    const bt_status rc = changes_check(run, from.prefix, err);
+    const bt_status rc = start_check_changes(run, from.prefix, err);
     bt_ckpt_choice_deinit(&from);
     BT_TRY(rc);
     if (is_fresh) {
         BT_TRY(check_fresh(run, err));
     }
-    return space_check(run, step, err);
+    return bt_conf_mode_trains(run->args->mode)
+               ? space_check(run->args->model_dir, &run->config,
+                             saver_state_bytes(&run->model->table, run->optim), best_is_on(run),
+                             step, err)
+               : BT_OK;
 }
 
 bt_status start_tell(train_run *run, int64_t *step, bt_error *err) {

@@ -10,7 +10,8 @@
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/comm.h"
-#include "run.h"
+#include "bt/train.h"
+#include "strategy.h"
 
 /* What a strategy works on. */
 typedef enum strategy_devices {
@@ -246,16 +247,15 @@ static const char *const device_hints[BT_PJRT_N_KINDS] = {
                     "without, runtime.distribution_strategy=mirrored trains on the processors)",
 };
 
-static bt_status open_client(train_run *run, bt_error *err) {
-    const run_strategy *const s = &run->strategy;
+static bt_status open_client(run_devices *d, bt_error *err) {
+    const run_strategy *const s = &d->strategy;
     bt_status                 rc = BT_OK;
     char                     *path = NULL;
     if (s->plugin == NULL) {
         BT_CHECK(bt_pjrt_plugin_find(s->kind, &path, err));
     }
-    BT_CHECK(
-        bt_pjrt_plugin_open(path != NULL ? path : s->plugin, BT_PJRT_TO_RUN, &run->plugin, err));
-    rc = bt_pjrt_client_create(run->plugin, NULL, 0, &run->client, err);
+    BT_CHECK(bt_pjrt_plugin_open(path != NULL ? path : s->plugin, BT_PJRT_TO_RUN, &d->plugin, err));
+    rc = bt_pjrt_client_create(d->plugin, NULL, 0, &d->client, err);
     if (rc != BT_OK && s->plugin == NULL && err != NULL) {
         bt_error why = *err;
         rc = BT_FAIL(err, rc, "%s%s", why.msg, device_hints[s->kind]);
@@ -276,19 +276,18 @@ static bt_status name_asker(const run_strategy *s, bt_error *err) {
                                  s->name);
 }
 
-static bool is_of_all_pairs(const train_run *run) {
-    const bt_loss_kind loss = run->plan.head.loss;
+static bool is_of_all_pairs(bt_loss_kind loss) {
     return loss == BT_LOSS_RANKING || loss == BT_LOSS_MSE_ALL_PAIRS;
 }
 
 /* A loss over all pairs of a share needs equal shares of every batch, the last one of an epoch too.
  */
-static bt_status check_shares(const train_run *run, int32_t n, bt_error *err) {
-    const bt_data_config *const data = &run->config.train_data;
-    const int64_t               batch = data->global_batch_size;
-    if (n == 1 || !bt_conf_mode_trains(run->args->mode) || !is_of_all_pairs(run)) {
+static bt_status check_shares(const strategy_work *work, int32_t n, bt_error *err) {
+    const bt_data_config *const data = work->train_data;
+    if (n == 1 || data == NULL || !is_of_all_pairs(work->loss)) {
         return BT_OK;
     }
+    const int64_t batch = data->global_batch_size;
     if (!data->drop_remainder) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "task.train_data.drop_remainder: false leaves a last batch that has no "
@@ -308,119 +307,119 @@ static bt_status check_shares(const train_run *run, int32_t n, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status count_replicas(train_run *run, bt_error *err) {
-    run_strategy *const s = &run->strategy;
-    const int32_t       n_there = bt_pjrt_client_n_devices(run->client);
+static bt_status count_replicas(run_devices *d, bt_error *err) {
+    run_strategy *const s = &d->strategy;
+    const int32_t       n_there = bt_pjrt_client_n_devices(d->client);
     bt_pjrt_device      device = {.kind = ""};
-    BT_TRY(bt_pjrt_client_device(run->client, 0, &device, err));
+    BT_TRY(bt_pjrt_client_device(d->client, 0, &device, err));
     if (s->n_gpus > n_there && s->kind != BT_PJRT_TPU) {
         return BT_FAIL(err, BT_E_BACKEND,
                        "runtime.num_gpus: %" PRId32 " devices are asked for, and %s has %" PRId32
                        " (%s): set it to at most that",
-                       s->n_gpus, bt_pjrt_plugin_path(run->plugin), n_there, device.kind);
+                       s->n_gpus, bt_pjrt_plugin_path(d->plugin), n_there, device.kind);
     }
     s->n_replicas = s->n_replicas > 0 ? s->n_replicas : n_there;
     bt_log(BT_LOG_INFO, "strategy %s: %" PRId32 " of %" PRId32 " devices (%s) of %s", s->name,
-           s->n_replicas, n_there, device.kind, bt_pjrt_plugin_path(run->plugin));
-    if (bt_str_equal(bt_pjrt_client_platform(run->client), "cuda")) {
+           s->n_replicas, n_there, device.kind, bt_pjrt_plugin_path(d->plugin));
+    if (bt_str_equal(bt_pjrt_client_platform(d->client), "cuda")) {
         bt_log(BT_LOG_INFO,
                "a GPU adds up the gradients of the words in any order: the last bits may differ "
                "from run to run, whatever runtime.deterministic says (docs/devices.md)");
     }
-    return check_shares(run, s->n_replicas, err);
+    return BT_OK;
 }
 
-static bt_status fail_target(const train_run *run, const char *what, const char *value,
+static bt_status fail_target(const compile_target *target, const char *what, const char *value,
                              const char *why, bt_error *err) {
-    return BT_FAIL(err, BT_E_CONFIG, "--compile_only=%s: %s is %s: %s", run->target->name, what,
-                   value, why);
+    return BT_FAIL(err, BT_E_CONFIG, "--compile_only=%s: %s is %s: %s", target->name, what, value,
+                   why);
 }
 
 /* Kind and number are the target's; what the keys say besides must be the same. */
-static bt_status agree_with_target(train_run *run, int32_t n_there, bt_error *err) {
-    run_strategy *const       s = &run->strategy;
+static bt_status agree_with_target(run_devices *d, const bt_conf *conf, int32_t n_there,
+                                   bt_error *err) {
+    run_strategy *const       s = &d->strategy;
     const strategy_row *const row = find_row(s->name);
-    const bool                is_tpu = run->target->parsed.kind == BT_PJRT_TPU;
+    const bool                is_tpu = d->target->parsed.kind == BT_PJRT_TPU;
     char                      number[16];
-    if (is_tpu && row->devices != ON_TPUS && bt_conf_is_changed(run->conf, STRATEGY)) {
-        return fail_target(run, STRATEGY, s->name, "these are TPUs: set it to tpu", err);
+    if (is_tpu && row->devices != ON_TPUS && bt_conf_is_changed(conf, STRATEGY)) {
+        return fail_target(d->target, STRATEGY, s->name, "these are TPUs: set it to tpu", err);
     }
     if (!is_tpu && row->devices == ON_TPUS) {
-        return fail_target(run, STRATEGY, s->name, "these are GPUs: set it to mirrored", err);
+        return fail_target(d->target, STRATEGY, s->name, "these are GPUs: set it to mirrored", err);
     }
     if (!is_tpu && row->devices == ON_PROCESSORS) {
-        return fail_target(run, STRATEGY, s->name,
+        return fail_target(d->target, STRATEGY, s->name,
                            "it trains on processors, which need no compiling: set it to mirrored",
                            err);
     }
     if (!is_tpu && row->max_gpus < n_there) {
-        return fail_target(run, STRATEGY, s->name,
+        return fail_target(d->target, STRATEGY, s->name,
                            "it takes one GPU at most: set it to mirrored, or name one device", err);
     }
     if (s->n_gpus > 0 && row->devices != ON_TPUS && (is_tpu || s->n_gpus != n_there)) {
         (void)snprintf(number, sizeof number, "%" PRId32, s->n_gpus);
-        return fail_target(run, RUNTIME ".num_gpus", number,
+        return fail_target(d->target, RUNTIME ".num_gpus", number,
                            is_tpu ? "these are TPUs: set it to 0"
                                   : "the target has another number: set it to that or to 0",
                            err);
     }
     s->name = is_tpu ? "tpu" : s->name;
-    s->kind = run->target->parsed.kind;
+    s->kind = d->target->parsed.kind;
     s->on_devices = true;
     s->n_replicas = n_there;
     return BT_OK;
 }
 
-static bt_status open_target(train_run *run, bt_error *err) {
-    const bt_status rc =
-        bt_exec_ahead_open(&run->target->parsed, run->strategy.plugin, &run->ahead, err);
+static bt_status open_target(run_devices *d, const bt_conf *conf, bt_error *err) {
+    const bt_status rc = bt_exec_ahead_open(&d->target->parsed, d->strategy.plugin, &d->ahead, err);
     if (rc == BT_E_CONFIG && err != NULL) {
         const bt_error why = *err;
-        return BT_FAIL(err, rc, "--compile_only=%s: %s: choose %s", run->target->name, why.msg,
+        return BT_FAIL(err, rc, "--compile_only=%s: %s: choose %s", d->target->name, why.msg,
                        bt_pjrt_target_names);
     }
     if (rc != BT_OK) {
-        return bt_error_prefix(err, "--compile_only=%s", run->target->name);
+        return bt_error_prefix(err, "--compile_only=%s", d->target->name);
     }
-    BT_TRY(agree_with_target(run, bt_exec_ahead_chips(run->ahead).n_devices, err));
-    return check_shares(run, run->strategy.n_replicas, err);
+    return agree_with_target(d, conf, bt_exec_ahead_chips(d->ahead).n_devices, err);
 }
 
-bt_status strategy_open(train_run *run, bt_error *err) {
-    if (run->target != NULL) {
-        return open_target(run, err);
+static bt_status open_devices(run_devices *d, const bt_conf *conf, bt_error *err) {
+    if (d->target != NULL) {
+        return open_target(d, conf, err);
     }
-    if (!run->strategy.on_devices) {
+    return open_client(d, err) == BT_OK ? count_replicas(d, err) : name_asker(&d->strategy, err);
+}
+
+bt_status strategy_open(run_devices *d, const bt_conf *conf, const strategy_work *work,
+                        bt_error *err) {
+    if (d->target == NULL && !d->strategy.on_devices) {
         return BT_OK;
     }
-    const bt_status rc = open_client(run, err);
-    if (rc != BT_OK) {
-        return name_asker(&run->strategy, err);
-    }
-    return count_replicas(run, err);
+    BT_TRY(open_devices(d, conf, err));
+    return check_shares(work, d->strategy.n_replicas, err);
 }
 
-void strategy_close(train_run *run) {
-    bt_exec_ahead_close(run->ahead);
-    bt_pjrt_client_free(run->client);
-    bt_pjrt_plugin_close(run->plugin);
+void strategy_close(run_devices *d) {
+    bt_exec_ahead_close(d->ahead);
+    bt_pjrt_client_free(d->client);
+    bt_pjrt_plugin_close(d->plugin);
 }
 
 bt_exec_shares strategy_shares(const run_strategy *s) {
     return bt_str_equal(s->shares, "sequences") ? BT_EXEC_SHARES_SEQUENCES : BT_EXEC_SHARES_TOKENS;
 }
 
-int32_t strategy_n_evaluating(const train_run *run) {
-    return is_of_all_pairs(run) ? 1 : run->strategy.n_replicas;
+int32_t strategy_n_evaluating(const run_strategy *s, bt_loss_kind loss) {
+    return is_of_all_pairs(loss) ? 1 : s->n_replicas;
 }
 
-bt_status strategy_create_exec(train_run *run, const bt_optim *optim, const bt_exec_config *config,
-                               bt_error *err) {
-    const bt_exec_devices devices = {.client = run->client,
-                                     .n_replicas = run->strategy.n_replicas,
+bt_status strategy_create_exec(const run_devices *d, const bt_model *model, const bt_optim *optim,
+                               const bt_exec_config *config, bt_exec **out, bt_error *err) {
+    const bt_exec_devices devices = {.client = d->client,
+                                     .n_replicas = d->strategy.n_replicas,
                                      .shares = config->shares,
                                      .cache_folder = ""};
-    return run->strategy.on_devices
-               ? bt_exec_create_pjrt(run->model, optim, config, &devices, &run->exec, err)
-               : bt_exec_create_cpu(run->model, optim, config, &run->exec, err);
+    return d->strategy.on_devices ? bt_exec_create_pjrt(model, optim, config, &devices, out, err)
+                                  : bt_exec_create_cpu(model, optim, config, out, err);
 }

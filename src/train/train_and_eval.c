@@ -8,11 +8,12 @@
  * ends in between owes that evaluation; metrics.jsonl knows whether it was made. What the
  * evaluations were is in the checkpoint, not in info.json: that file may know of evaluations later
  * than the checkpoint. */
-#include "bt/base/log.h"
-#include "run.h"
-
 #include <inttypes.h>
 #include <math.h>
+
+#include "best_info.h"
+#include "bt/base/log.h"
+#include "run.h"
 
 static bool early_stop_is_on(const train_run *run) {
     return run->args->mode == BT_CONF_MODE_TRAIN_AND_EVAL &&
@@ -42,7 +43,8 @@ static bt_status count_evaluation(train_run *run, bt_error *err) {
 }
 
 static bt_status recall_evaluation(train_run *run, bool *is_recorded, bt_error *err) {
-    BT_TRY(recall_record(run, "validation", run->step, run->summary, is_recorded, err));
+    BT_TRY(recall_record(run->args->model_dir, run->round, "validation", run->step, run->summary,
+                         is_recorded, err));
     return *is_recorded ? run_log_mend_evaluation(run->log, run->step, run->summary, err)
                         : run_log_void_evaluation(run->log, run->step, err);
 }
@@ -53,11 +55,11 @@ bt_status evaluate_once(train_run *run, bool is_restored, bt_error *err) {
     if (is_restored) {
         const bool      recalls = run_writes(run);
         const bt_status rc = recalls ? recall_evaluation(run, &is_recorded, err) : BT_OK;
-        BT_TRY(ranks_meet(run, rc, err));
-        BT_TRY(ranks_tell(run, &is_recorded, sizeof is_recorded, err));
+        BT_TRY(ranks_meet(&run->ranks, rc, err));
+        BT_TRY(ranks_tell(&run->ranks, &is_recorded, sizeof is_recorded, err));
     }
-    BT_TRY(ranks_meet(run, is_recorded ? BT_OK : evaluate(run, err), err));
-    return ranks_tell(run, run->summary, sizeof *run->summary, err);
+    BT_TRY(ranks_meet(&run->ranks, is_recorded ? BT_OK : evaluate(run, err), err));
+    return ranks_tell(&run->ranks, run->summary, sizeof *run->summary, err);
 }
 
 static bt_status evaluate_if_owed(train_run *run, bool is_restored, bt_error *err) {
@@ -68,23 +70,13 @@ static bt_status evaluate_if_owed(train_run *run, bool is_restored, bt_error *er
     return count_evaluation(run, err);
 }
 
-int64_t next_evaluation(const train_run *run) {
-    const bt_conf_opt_i64 interval = run->config.validation_interval;
-    const int64_t         end = run->config.train_steps;
-    if (run->args->mode != BT_CONF_MODE_TRAIN_AND_EVAL || !interval.is_set || interval.value <= 0) {
-        return end;
-    }
-    const int64_t n_done = run->step / interval.value;
-    return n_done >= end / interval.value ? end : (n_done + 1) * interval.value;
-}
-
 bool training_is_over(const train_run *run) {
     return run->step >= run->config.train_steps || early_stop_is_due(run);
 }
 
 void tell_finished(const train_run *run) {
     const run_config *const config = &run->config;
-    if (run->last_saved < 0 || !training_is_over(run)) {
+    if (run->saved.last < 0 || !training_is_over(run)) {
         return;
     }
     if (run->step >= config->train_steps) {
@@ -109,6 +101,13 @@ static void tell_stopped_early(const train_run *run) {
            ")",
            run->step, run->config.train_steps, run->early_stop.n_worse, run->config.best_metric,
            run->early_stop.best, run->config.early_stopping_patience);
+}
+
+bt_status recall_result(train_run *run, const char *kind, bt_error *err) {
+    bool found = false;
+    return run->summary->n_values > 0 ? BT_OK
+                                      : recall_record(run->args->model_dir, run->round, kind,
+                                                      run->step, run->summary, &found, err);
 }
 
 bt_status train_and_eval(train_run *run, bt_error *err) {

@@ -3,13 +3,13 @@
  * Training in chunks of steps_per_loop: step, record, recovery, checkpoint
  * (docs/model_garden/config.md 5.2, 6.3). A step is a function of (parameters, batch, step number,
  * seed), nothing else. */
+#include <inttypes.h>
+#include <math.h>
+
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "run.h"
-
-#include <inttypes.h>
-#include <math.h>
 
 /* The progress line is redrawn at most this often, in seconds. */
 static const double progress_period = 0.2;
@@ -51,7 +51,7 @@ bt_status fail_data_end(const train_run *run, int64_t step, bt_error *err) {
 /* What may end the training between two steps. */
 static bt_status check_before_step(train_run *run, bt_error *err) {
     BT_TRY(bt_stop_check(err));
-    return saver_has_failed(run) ? saver_join(run, err) : BT_OK;
+    return saver_has_failed(run->saver) ? saver_join(run->saver, &run->saved, err) : BT_OK;
 }
 
 static bt_status read_batch(train_run *run, const bt_batch **batch, bool *end, bt_error *err) {
@@ -71,7 +71,7 @@ static bt_status read_together(train_run *run, const bt_batch **batch, bool *end
     }
     const bool   is_read = rc == BT_OK;
     const double began = bt_time_monotonic();
-    rc = ranks_meet(run, rc, err);
+    rc = ranks_meet(&run->ranks, rc, err);
     run->chunk.exchange += bt_time_monotonic() - began;
     if (is_read && rc == BT_E_INTERRUPTED) {
         BT_TRY(bt_data_seek(run->train_data, cursor, err));
@@ -83,8 +83,8 @@ static bt_status begin_step(train_run *run, bt_error *err) {
     const bt_batch *batch = NULL;
     bool            end = false;
     const int64_t   step = run->step + run->n_under_way;
-    BT_TRY(run->comm == NULL ? read_batch(run, &batch, &end, err)
-                             : read_together(run, &batch, &end, err));
+    BT_TRY(run->ranks.comm == NULL ? read_batch(run, &batch, &end, err)
+                                   : read_together(run, &batch, &end, err));
     if (end) {
         return fail_data_end(run, step, err);
     }
@@ -143,7 +143,7 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
         value_add(extra, &n_extra, "skipped_updates", (double)c->n_skipped);
     }
     value_add(extra, &n_extra, "input_wait", c->input_wait / seconds);
-    if (run->comm != NULL) {
+    if (run->ranks.comm != NULL) {
         value_add(extra, &n_extra, "exchange_wait", c->exchange / seconds);
     }
     value_add(extra, &n_extra, "padding_avoided",
@@ -206,17 +206,14 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
             run->step, loss, config->loss_upper_bound, run->recovery_trials,
             config->recovery_max_trials);
     }
-    BT_TRY(ranks_meet(run, run_writes(run) ? go_back(run, loss, went_back, err) : BT_OK, err));
-    BT_TRY(ranks_tell(run, went_back, sizeof *went_back, err));
+    BT_TRY(
+        ranks_meet(&run->ranks, run_writes(run) ? go_back(run, loss, went_back, err) : BT_OK, err));
+    BT_TRY(ranks_tell(&run->ranks, went_back, sizeof *went_back, err));
     return ranks_share_state(run, err);
 }
 
-bool checkpoints_are_on(const train_run *run) {
-    return run->config.checkpoint_interval.is_set && run->config.checkpoint_interval.value > 0;
-}
-
 static bt_status save_if_due(train_run *run, bt_error *err) {
-    if (!checkpoints_are_on(run)) {
+    if (!run_config_saves(&run->config)) {
         return BT_OK;
     }
     /* Model Garden's rule: the first chunk's end is always saved, intervals count from there; what
@@ -229,7 +226,7 @@ static bt_status save_if_due(train_run *run, bt_error *err) {
 }
 
 bt_status save_final(train_run *run, bt_error *err) {
-    if (!checkpoints_are_on(run) || run->last_saved == run->step) {
+    if (!run_config_saves(&run->config) || run->saved.last == run->step) {
         return BT_OK;
     }
     run->save_base = run->step;
@@ -273,15 +270,15 @@ static bt_status end_all(train_run *run, bt_status rc, bt_error *err) {
 static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {
     double drawn = bt_time_monotonic();
     while (run->step < last) {
-        BT_TRY(run->comm == NULL ? check_before_step(run, err) : BT_OK);
+        BT_TRY(run->ranks.comm == NULL ? check_before_step(run, err) : BT_OK);
         const double start = bt_time_monotonic();
         double       loss = 0;
         BT_TRY(train_step(run, last, &loss, err));
         const double now = bt_time_monotonic();
         run->chunk.seconds += now - start;
         if (now - drawn > progress_period) {
-            run_log_progress(run, loss, (double)bt_optim_learning_rate(run->optim, run->step - 1),
-                             last);
+            run_log_progress(&run->chunk, run->step, run->config.train_steps, loss,
+                             (double)bt_optim_learning_rate(run->optim, run->step - 1));
             drawn = now;
         }
     }
@@ -323,7 +320,9 @@ bt_status train_on(train_run *run, bool *is_restored, bt_error *err) {
     *is_restored = false;
     while (run->step < run->config.train_steps && !run->evaluation_due) {
         bool went_back = false;
-        BT_TRY(train_chunk(run, next_evaluation(run), &went_back, err));
+        BT_TRY(train_chunk(run,
+                           run_config_next_evaluation(&run->config, run->args->mode, run->step),
+                           &went_back, err));
         *is_restored = went_back;
     }
     return BT_OK;

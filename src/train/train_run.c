@@ -15,6 +15,11 @@
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "bt/fs.h"
+#include "class_rule.h"
+#include "labels.h"
+#include "model_dir.h"
+#include "run_checks.h"
+#include "vocabulary.h"
 
 static bool mode_trains(bt_conf_mode mode) {
     return bt_conf_mode_trains(mode);
@@ -33,7 +38,7 @@ static const bt_task_output *output_ops(const train_run *run) {
 }
 
 void run_deinit(train_run *run) {
-    saver_free(run); /* it may still read what is freed below */
+    saver_free(run->saver); /* it may still read what is freed below */
     if (output_ops(run) != NULL) {
         output_ops(run)->destroy(run->output);
     }
@@ -43,7 +48,7 @@ void run_deinit(train_run *run) {
     bt_metrics_free(run->train_metrics);
     bt_metrics_free(run->validation_metrics);
     bt_exec_free(run->exec);
-    strategy_close(run);
+    strategy_close(&run->devices);
     bt_optim_free(run->optim);
     bt_model_free(run->model);
     bt_ckpt_module_deinit(&run->module);
@@ -150,16 +155,16 @@ static bt_status create_output(train_run *run, bt_error *err) {
 }
 
 static bt_status open_train_data(train_run *run, bt_error *err) {
-    labels_give(run, &run->plan.train_schema);
+    labels_give(&run->plan.labels, &run->plan.train_schema);
     BT_TRY(bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
-    BT_TRY(labels_learn(run, err));
+    BT_TRY(labels_learn(&run->plan.labels, run->train_data, err));
     return create_metrics(run, run->plan.n_train_metrics, &run->train_metrics, err);
 }
 
 static bt_status open_validation_data(train_run *run, bt_error *err) {
     bt_data_config_fit(&run->config.validation_data, &run->plan.validation_schema);
     BT_TRY(check_endless_evaluation(run, err));
-    labels_give(run, &run->plan.validation_schema);
+    labels_give(&run->plan.labels, &run->plan.validation_schema);
     BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
                         &run->validation_data, err));
     BT_TRY(check_one_batch(run, err));
@@ -196,8 +201,8 @@ static bt_status open_data(train_run *run, bt_error *err) {
 /* The processes of one host share its cores, unless each was bound to some of its own. */
 static int32_t n_threads(const train_run *run) {
     const int32_t own = bt_n_physical_cores();
-    const int32_t share = bt_n_machine_cores() / ranks_on_this_host(run->comm);
-    if (run->comm == NULL || run->config.threads > 0) {
+    const int32_t share = bt_n_machine_cores() / ranks_on_this_host(run->ranks.comm);
+    if (run->ranks.comm == NULL || run->config.threads > 0) {
         return run->config.threads;
     }
     return share < 1 ? 1 : share < own ? share : own;
@@ -205,7 +210,7 @@ static int32_t n_threads(const train_run *run) {
 
 /* And its memory. */
 static uint64_t memory_limit(const train_run *run) {
-    const int32_t  n = ranks_on_this_host(run->comm);
+    const int32_t  n = ranks_on_this_host(run->ranks.comm);
     const uint64_t available = bt_memory_available("");
     return n > 1 && available != UINT64_MAX ? available / (uint64_t)n : 0;
 }
@@ -218,12 +223,12 @@ static bool needs_optimizer(const train_run *run) {
 
 bt_exec_config run_exec_config(const train_run *run) {
     const int64_t n_parts = run->train_data != NULL ? run->config.accumulation_steps : 1;
-    const int64_t n_works = n_parts * bt_comm_size(run->comm);
+    const int64_t n_works = n_parts * bt_comm_size(run->ranks.comm);
     return (bt_exec_config){
         .n_threads = n_threads(run),
         .memory_limit = memory_limit(run),
-        .comm = run->comm,
-        .shares = strategy_shares(&run->strategy),
+        .comm = run->ranks.comm,
+        .shares = strategy_shares(&run->devices.strategy),
         .wire = bt_str_equal(run->config.gradient_wire, "bfloat16") ? BT_COMM_BF16 : BT_COMM_F32,
         .isa = run->config.isa,
         .use_blas = bt_str_equal(run->config.products, "blas"),
@@ -247,14 +252,14 @@ static void say_unused_blas(const train_run *run) {
 bt_status run_create_exec(train_run *run, bt_error *err) {
     const bt_exec_config  config = run_exec_config(run);
     const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
-    BT_TRY(strategy_create_exec(run, optim, &config, err));
+    BT_TRY(strategy_create_exec(&run->devices, run->model, optim, &config, &run->exec, err));
     say_unused_blas(run);
     return BT_OK;
 }
 
 static bt_status check_shares(const train_run *run, bt_error *err) {
     const int64_t n = run->config.train_data.global_batch_size;
-    if (n >= bt_comm_size(run->comm)) {
+    if (n >= bt_comm_size(run->ranks.comm)) {
         return BT_OK;
     }
     return run->train_data == NULL
@@ -262,33 +267,62 @@ static bt_status check_shares(const train_run *run, bt_error *err) {
                : BT_FAIL(err, BT_E_CONFIG,
                          "task.train_data.global_batch_size: %" PRId64 " examples for %" PRId32
                          " processes: each needs one at least",
-                         n, bt_comm_size(run->comm));
+                         n, bt_comm_size(run->ranks.comm));
+}
+
+static bt_status open_devices(train_run *run, bt_error *err) {
+    const bool          trains = mode_trains(run->args->mode);
+    const strategy_work work = {.train_data = trains ? &run->config.train_data : NULL,
+                                .loss = run->plan.head.loss};
+    return strategy_open(&run->devices, run->conf, &work, err);
+}
+
+/* The rows that are evaluated or predicted. */
+static const bt_data_schema *other_schema(const train_run *run) {
+    return run->args->mode == BT_CONF_MODE_PREDICT ? &run->plan.prediction_schema
+                                                   : &run->plan.validation_schema;
+}
+
+static bt_status find_vocabulary(train_run *run, bt_error *err) {
+    return run->train_data == NULL
+               ? BT_OK
+               : vocabulary_fingerprint(&run->plan, run->validation_data != NULL, &run->vocabulary,
+                                        err);
+}
+
+static bt_status tell_data(const train_run *run, bt_error *err) {
+    const data_side train = {run->train_data, &run->config.train_data, &run->plan.train_schema};
+    const data_side other = {run->validation_data, &run->config.validation_data, other_schema(run)};
+    return data_facts_tell(&train, &other, &run->plan.labels, err);
 }
 
 bt_status run_prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
     BT_TRY(bt_task_check_supported(args->conf, NULL, err));
-    BT_TRY(strategy_read(args->conf, &run->strategy, err));
+    BT_TRY(strategy_read(args->conf, &run->devices.strategy, err));
     BT_TRY(bt_task_find(bt_conf_experiment_name(args->conf), &run->task, err));
     BT_TRY(run->task->plan(args->conf, &run->plan, err));
     if (args->mode == BT_CONF_MODE_PREDICT) {
         run->plan.head.loss = BT_LOSS_NONE; /* and a head that ranks gives its vectors */
     }
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
-    BT_TRY(run_writes(run) ? own_files_check(run, err) : BT_OK);
-    BT_TRY(strategy_open(run, err)); /* before the data, which may take minutes to look at */
-    BT_TRY(labels_settle(run, err));
+    BT_TRY(run_writes(run) ? own_files_check(args->model_dir, args->mode, &run->config, err)
+                           : BT_OK);
+    BT_TRY(open_devices(run, err)); /* before the data, which may take minutes to look at */
+    BT_TRY(labels_settle(args->model_dir, &run->plan, &run->recorded_vocabulary, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
     BT_TRY(check_best_metric(run, err));
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
     BT_TRY(module_give_assets(run, err));
     BT_TRY(open_data(run, err));
-    BT_TRY(set_class_rule(run, err));
-    BT_TRY(vocabulary_fingerprint(run, err));
-    BT_TRY(data_facts_tell(run, err));
+    BT_TRY(set_class_rule(&run->plan, run->train_data, run->model, err));
+    BT_TRY(find_vocabulary(run, err));
+    BT_TRY(tell_data(run, err));
     const int64_t n_rows = run->train_data != NULL ? bt_data_n_rows(run->train_data) : 0;
-    BT_TRY(run_config_fit_epoch(run, n_rows, err));
+    const int64_t n_evaluated =
+        run->validation_data != NULL ? bt_data_n_rows(run->validation_data) : 0;
+    BT_TRY(run_config_fit_epoch(args, &run->config, n_rows, n_evaluated, err));
     if (mode_trains(args->mode) || run->config.train_steps_key.is_set) {
         BT_TRY(run_config_derive(args->conf, &run->config, n_rows, err));
     }
@@ -297,7 +331,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
                                       .warmup_steps = run->config.warmup_steps};
     BT_TRY(bt_optim_create(args->conf, &derived, &run->model->table, &run->optim, err));
     BT_TRY(check_shares(run, err));
-    return mode_trains(args->mode) ? rate_check(run, err) : BT_OK;
+    return mode_trains(args->mode) ? rate_check(run->conf, &run->config, run->optim, err) : BT_OK;
 }
 
 static bt_status write_params_yaml(const train_run *run, bt_error *err) {
@@ -340,10 +374,11 @@ static bt_status open_log(train_run *run, bt_error *err) {
 /* Of who writes: model_dir as this run needs it. */
 static bt_status begin_writing(train_run *run, bt_error *err) {
     BT_TRY(snapshot_settle(run, &run->start, err));
-    if (run->last_saved < 0 || !training_is_over(run)) { /* else they are those of what was done */
+    if (run->saved.last < 0 || !training_is_over(run)) { /* else they are those of what was done */
         BT_TRY(write_params_yaml(run, err));
-        BT_TRY(vocabulary_keep(run, err));
-        BT_TRY(labels_write(run, err));
+        BT_TRY(
+            vocabulary_keep(run->args->model_dir, &run->plan.train_schema, run->vocabulary, err));
+        BT_TRY(labels_write(run->args->model_dir, &run->plan, run->vocabulary, err));
     }
     BT_TRY(best_load(run, err));
     return open_log(run, err);
@@ -384,14 +419,14 @@ static bt_status run_mode(train_run *run, bt_error *err) {
 /* An evaluation that was stopped is owed (evaluation_due): the run that continues makes it first.
  */
 static bt_status save_interrupted(train_run *run, bt_error *err) {
-    const bt_status joined = saver_join(run, err);
+    const bt_status joined = saver_join(run->saver, &run->saved, err);
     if (joined != BT_OK && joined != BT_E_INTERRUPTED) {
         return joined;
     }
-    if (run->last_saved != run->step) {
+    if (run->saved.last != run->step) {
         BT_TRY(snapshot_save(run, err));
     }
-    BT_TRY(bt_comm_barrier(run->comm, "the save of who was stopped", 0, err));
+    BT_TRY(bt_comm_barrier(run->ranks.comm, "the save of who was stopped", 0, err));
     bt_stop_mark_saved();
     return BT_FAIL(err, BT_E_INTERRUPTED,
                    "stopped by %s at step %" PRId64 " of %" PRId64
@@ -404,8 +439,8 @@ static bt_status say_where_from(const train_run *run, bt_status rc, bt_error *er
     char       from[64] = "begins anew";
     bt_error   why = *err;
     const bool is_full = rc == BT_E_NOMEM;
-    if (run->last_saved >= 0) {
-        (void)snprintf(from, sizeof from, "goes on from step %" PRId64, run->last_saved);
+    if (run->saved.last >= 0) {
+        (void)snprintf(from, sizeof from, "goes on from step %" PRId64, run->saved.last);
     }
     return BT_FAIL(err, rc, "%s; stopped after step %" PRId64 ": the same command %s%s", why.msg,
                    run->step, from,
@@ -416,18 +451,46 @@ static bt_status say_where_from(const train_run *run, bt_status rc, bt_error *er
  * end at the next step or batch. */
 static bt_status train_and_save(train_run *run, bt_error *err) {
     run->stopped = "train_steps";
-    BT_TRY(ranks_meet(run, run_writes(run) ? begin_writing(run, err) : BT_OK, err));
+    BT_TRY(ranks_meet(&run->ranks, run_writes(run) ? begin_writing(run, err) : BT_OK, err));
     BT_TRY(ranks_share_state(run, err));
     bt_status rc = run_mode(run, err);
     bt_log_progress(NULL);
     if (rc == BT_OK) {
-        rc = saver_join(run, err);
+        rc = saver_join(run->saver, &run->saved, err);
     }
-    if (run->strategy.on_devices && (rc == BT_E_BACKEND || rc == BT_E_NOMEM) && err != NULL) {
+    if (run->devices.strategy.on_devices && (rc == BT_E_BACKEND || rc == BT_E_NOMEM) &&
+        err != NULL) {
         return say_where_from(run, rc, err);
     }
-    rc = ranks_meet(run, rc, err);
+    rc = ranks_meet(&run->ranks, rc, err);
     return rc == BT_E_INTERRUPTED ? save_interrupted(run, err) : rc;
+}
+
+/* Is there going to be a save that is not the run's last act? */
+static bool saves_before_the_end(const train_run *run) {
+    const run_config *const config = &run->config;
+    const int64_t           end = config->train_steps;
+    return run_config_saves(config) &&
+           (config->steps_per_loop < end ||
+            run_config_next_evaluation(config, run->args->mode, run->step) < end);
+}
+
+bt_status run_plan_memory(train_run *run, bt_error *err) {
+    const size_t n_bytes = saver_state_bytes(&run->model->table, run->optim);
+    const bool   saves_beside =
+        run->args->saves_beside && run_writes(run) && saves_before_the_end(run);
+    bool has_room = false;
+    BT_TRY(memory_plan(run->exec, &run->config, &run->plan, bt_comm_size(run->ranks.comm),
+                       saves_beside ? n_bytes : 0, &has_room, err));
+    return has_room ? saver_create(run->exec, &run->model->table, n_bytes, &run->saver, err)
+                    : BT_OK;
+}
+
+static bt_status check_evaluation_memory(train_run *run, bt_error *err) {
+    return run->validation_data == NULL
+               ? BT_OK
+               : memory_check_evaluation(run->exec, &run->config, &run->plan, other_schema(run),
+                                         err);
 }
 
 bt_status run_check(train_run *run, bt_error *err) {
@@ -436,9 +499,9 @@ bt_status run_check(train_run *run, bt_error *err) {
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     BT_TRY(run_writes(run) ? start_check(run, err) : BT_OK);
     if (mode_trains(run->args->mode)) {
-        BT_TRY(memory_plan(run, err));
+        BT_TRY(run_plan_memory(run, err));
     }
-    return memory_check_evaluation(run, err);
+    return check_evaluation_memory(run, err);
 }
 
 /* What only who writes does: the folder is its own, and what the run starts from is restored. */
@@ -453,9 +516,9 @@ static bt_status take_folder(train_run *run, bt_error *err) {
 }
 
 static bt_status execute(train_run *run, bt_error *err) {
-    BT_TRY(ranks_meet(run, run_writes(run) ? take_folder(run, err) : BT_OK, err));
-    if (run->comm != NULL) { /* who waited for the others may have been asked to stop */
-        BT_TRY(ranks_meet(run, bt_stop_check(err), err));
+    BT_TRY(ranks_meet(&run->ranks, run_writes(run) ? take_folder(run, err) : BT_OK, err));
+    if (run->ranks.comm != NULL) { /* who waited for the others may have been asked to stop */
+        BT_TRY(ranks_meet(&run->ranks, bt_stop_check(err), err));
     }
     if (run->args->mode == BT_CONF_MODE_PREDICT) {
         return predict(run, err);
@@ -488,8 +551,17 @@ static bt_status check_all(train_run *run, bt_error *err) {
     if (rc == BT_OK) {
         rc = run_check(run, err);
     }
-    BT_TRY(ranks_meet(run, rc, err));
-    return ranks_check_facts(run, err);
+    BT_TRY(ranks_meet(&run->ranks, rc, err));
+    if (run->ranks.comm == NULL) {
+        return BT_OK;
+    }
+    const ranks_facts facts = {.train_data = run->train_data,
+                               .validation_data = run->validation_data,
+                               .labels = &run->plan.labels,
+                               .vocabulary = run->vocabulary,
+                               .train_steps = run->config.train_steps,
+                               .isa = bt_exec_isa(run->exec)};
+    return ranks_check_facts(&run->ranks, &facts, err);
 }
 
 bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held, bt_comm *comm,
@@ -498,9 +570,9 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held, bt
     train_run run = {.args = args,
                      .conf = args->conf,
                      .made = BT_FS_NAMES_INIT,
-                     .comm = comm,
+                     .ranks = {.comm = comm},
                      .locks = held != NULL ? held : &own,
-                     .last_saved = -1,
+                     .saved = {.last = -1},
                      .save_base = -1,
                      .round = round,
                      .started = bt_time_monotonic(),
@@ -514,7 +586,7 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held, bt
     if (rc == BT_OK) {
         rc = finish(&run, err);
     }
-    ranks_fail(&run, rc, err);
+    ranks_fail(&run.ranks, rc, err);
     const bt_status closed = run_log_close(run.log, rc == BT_OK ? err : NULL);
     run_deinit(&run); /* waits for a save beside, which needs the lock */
     run_lock_release(&own);
@@ -523,7 +595,7 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held, bt
         made_folders_undo(&run.made);
     }
     bt_fs_names_deinit(&run.made);
-    return ranks_close(&run, rc == BT_OK ? closed : rc, err);
+    return ranks_close(&run.ranks, rc == BT_OK ? closed : rc, err);
 }
 
 bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_error *err) {

@@ -2,13 +2,14 @@
  *
  * Which vocabulary the weights were trained with: the file may have another name later, or other
  * words under the same name. */
-#include <inttypes.h>
+#include "vocabulary.h"
 
-#include "run.h"
+#include <inttypes.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/crc32c.h"
 #include "bt/fs.h"
+#include "bt/text.h"
 
 enum { VOCABULARY_MAX_BYTES = 1 << 28 };
 
@@ -52,50 +53,52 @@ bt_status vocabulary_read(const char *path, uint64_t *out, bt_error *err) {
 }
 
 /* Both sections read text: the model is evaluated on the words that it is trained on. */
-static bt_status check_sections(train_run *run, bt_error *err) {
-    const char *const path = vocabulary_file(&run->plan.validation_schema);
+static bt_status check_sections(const bt_task_plan *plan, uint64_t trained, bt_error *err) {
+    const char *const path = vocabulary_file(&plan->validation_schema);
     uint64_t          evaluated = 0;
-    if (run->vocabulary == 0 || run->validation_data == NULL || path == NULL) {
+    if (path == NULL) {
         return BT_OK;
     }
     BT_TRY(vocabulary_read(path, &evaluated, err));
-    if (evaluated == 0 || evaluated == run->vocabulary) {
+    if (evaluated == 0 || evaluated == trained) {
         return BT_OK;
     }
-    return BT_FAIL(
-        err, BT_E_CONFIG,
-        "task.validation_data.vocab_file %s (%" PRIu64 " bytes, crc32c %08" PRIx32
-        ") has other words than task.train_data.vocab_file %s (%" PRIu64 " bytes, crc32c %08" PRIx32
-        "): the model would be evaluated on other ids than it is trained on",
-        path, evaluated >> 32, (uint32_t)evaluated, vocabulary_file(&run->plan.train_schema),
-        run->vocabulary >> 32, (uint32_t)run->vocabulary);
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "task.validation_data.vocab_file %s (%" PRIu64 " bytes, crc32c %08" PRIx32
+                   ") has other words than task.train_data.vocab_file %s (%" PRIu64
+                   " bytes, crc32c %08" PRIx32
+                   "): the model would be evaluated on other ids than it is trained on",
+                   path, evaluated >> 32, (uint32_t)evaluated, vocabulary_file(&plan->train_schema),
+                   trained >> 32, (uint32_t)trained);
 }
 
-bt_status vocabulary_fingerprint(train_run *run, bt_error *err) {
-    const char *const path = vocabulary_file(&run->plan.train_schema);
-    run->vocabulary = 0;
-    if (run->train_data == NULL || path == NULL) {
+bt_status vocabulary_fingerprint(const bt_task_plan *plan, bool evaluates, uint64_t *out,
+                                 bt_error *err) {
+    const char *const path = vocabulary_file(&plan->train_schema);
+    *out = 0;
+    if (path == NULL) {
         return BT_OK;
     }
-    BT_TRY(vocabulary_read(path, &run->vocabulary, err));
-    return check_sections(run, err);
+    BT_TRY(vocabulary_read(path, out, err));
+    return *out != 0 && evaluates ? check_sections(plan, *out, err) : BT_OK;
 }
 
 /* Predictions need nothing but model_dir: the words are kept there too. */
-bt_status vocabulary_keep(const train_run *run, bt_error *err) {
-    const char *const path = vocabulary_file(&run->plan.train_schema);
+bt_status vocabulary_keep(const char *model_dir, const bt_data_schema *schema, uint64_t words,
+                          bt_error *err) {
+    const char *const path = vocabulary_file(schema);
     bt_status         rc = BT_OK;
     char             *kept = NULL;
     char             *text = NULL;
     size_t            n_bytes = 0;
-    uint64_t          words = 0;
-    if (run->vocabulary == 0 || path == NULL) {
+    uint64_t          there = 0;
+    if (words == 0 || path == NULL) {
         return BT_OK;
     }
     const char *const name = bt_str_ends_with(path, ".json") ? "tokenizer.json" : "vocab.txt";
-    BT_CHECK(bt_fs_join(run->args->model_dir, name, &kept, err));
-    BT_CHECK(vocabulary_read(kept, &words, err));
-    if (words != run->vocabulary) {
+    BT_CHECK(bt_fs_join(model_dir, name, &kept, err));
+    BT_CHECK(vocabulary_read(kept, &there, err));
+    if (there != words) {
         BT_CHECK(bt_fs_read_all(path, VOCABULARY_MAX_BYTES, &text, &n_bytes, err));
         BT_CHECK(bt_fs_replace(kept, text, n_bytes, err));
     }

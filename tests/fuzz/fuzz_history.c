@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "best_info.h"
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
-#include "run.h"
 #include "run_record.h"
 #include "seeds_file.h"
 

@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "bt/base/log.h"
+#include "bt/base/str.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
-#include "run.h"
+#include "labels.h"
 
 static void check_names(const bt_task_labels *labels) {
     for (int64_t i = 0; labels->names != NULL && i < labels->n; i++) {
@@ -20,13 +21,15 @@ static void check_names(const bt_task_labels *labels) {
     }
 }
 
-static void check_again(train_run *run, bt_error *err) {
-    train_run             again = {.args = run->args, .last_saved = -1};
-    bt_task_labels *const labels = &run->plan.labels;
-    bt_task_labels *const read = &again.plan.labels;
+static void check_again(const char *folder, const bt_task_plan *plan, bt_error *err) {
+    bt_task_plan                again = {0};
+    uint64_t                    words = 0;
+    const bt_task_labels *const labels = &plan->labels;
+    bt_task_labels *const       read = &again.labels;
     check_names(labels);
     read->n = labels->n;
-    if (labels_write(run, err) != BT_OK || labels_settle(&again, err) != BT_OK) {
+    if (labels_write(folder, plan, 0, err) != BT_OK ||
+        labels_settle(folder, &again, &words, err) != BT_OK) {
         (void)fprintf(stderr, "%s\n", err->msg);
         abort();
     }
@@ -49,20 +52,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     bt_log_setup("fuzz", BT_LOG_TEXT, BT_LOG_ERROR);
-    const bt_train_args args = {.model_dir = fuzz_folder("model")};
-    train_run           run = {.args = &args, .last_saved = -1};
-    run.plan.labels.n = data[0] & 7;
+    const char *const folder = fuzz_folder("model");
+    uint64_t          words = 0;
+    bt_task_plan      plan = {.labels.n = data[0] & 7};
     (void)fuzz_file("model/labels.json", data + 1, size - 1);
-    if ((data[0] & 8) != 0 && bt_task_labels_set(&run.plan.labels, names, (size_t)run.plan.labels.n,
-                                                 "f", &err) != BT_OK) {
+    if ((data[0] & 8) != 0 &&
+        bt_task_labels_set(&plan.labels, names, (size_t)plan.labels.n, "f", &err) != BT_OK) {
         abort();
     }
-    const bt_status rc = labels_settle(&run, &err);
+    const bt_status rc = labels_settle(folder, &plan, &words, &err);
     if (rc == BT_OK) {
-        check_again(&run, &err);
+        check_again(folder, &plan, &err);
     } else if (err.msg[0] == '\0' || (rc != BT_E_FORMAT && rc != BT_E_CONFIG)) {
         abort();
     }
-    bt_task_labels_deinit(&run.plan.labels);
+    bt_task_labels_deinit(&plan.labels);
     return 0;
 }

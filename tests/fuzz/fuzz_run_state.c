@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "bt/base/log.h"
+#include "bt/metrics.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
-#include "run.h"
+#include "run_state.h"
 
 enum { N_SETS = 6, N_SEQS = 2, N_TOKENS = 4, MAX_LOGITS = 3 * N_TOKENS, N_ROWS = 5 };
 

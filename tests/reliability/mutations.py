@@ -89,7 +89,7 @@ MUTATIONS = {
         'changed_keys.py', 'Changed.test_other_slots_of_the_same_optimizer', {}),
     'other words count as the same': (
         'src/train/run_changes.c',
-        [('then != 0 && c->run->vocabulary != 0 && then != c->run->vocabulary;', 'false;')],
+        [('then != 0 && c->now->vocabulary != 0 && then != c->now->vocabulary;', 'false;')],
         'changed_keys.py', 'Changed.test_other_words', {}),
     # signals and hangs
     'a hang-up is no stop': (

@@ -120,10 +120,10 @@ class SameRun(e2e.Case):
     def test_the_loop_can_fail(self):
         """With evaluations that count from where the run was restored, and with records of steps
         that are made again left in the file, as it was."""
-        self.assertTrue(self.goes_red('validation', 'src/train/train_and_eval.c', [
-            ('const int64_t n_done = run->step / interval.value;',
-             'static int64_t base = -1; base = base < 0 ? run->step : base;'
-             'const int64_t n_done = (run->step - base) / interval.value;'),
+        self.assertTrue(self.goes_red('validation', 'src/train/run_config.c', [
+            ('const int64_t n_done = step / interval.value;',
+             'static int64_t base = -1; base = base < 0 ? step : base;'
+             'const int64_t n_done = (step - base) / interval.value;'),
             ('n_done >= end / interval.value ? end : (n_done + 1) * interval.value;',
              'n_done >= (end - base) / interval.value ? end : base + (n_done + 1) * '
              'interval.value;')]))

@@ -172,7 +172,7 @@ class Beside(faults.FaultCase):
             self.skipTest('a mutant is linked without the sanitizer')
         self.straight()
         program = mutant.build(self.folder, 'src/train/saver.c', [
-            ('    copy_all(run, &order->view);\n', '')])
+            ('    copy_all(s, &order->view);\n', '')])
         result = self.run_job('sentence', VICTIM, '', self.slow(VICTIM + '/ckpt-'), name=program)
         self.assertEqual(result.code, 0, str(result))
         names = e2e.read_state_file(self.path('straight'))[1]
