@@ -179,7 +179,7 @@ bt_status best_load(train_run *run, bt_error *err) {
     run->has_best = true;
     run->best_value = info.value;
     if (!run->knows_best) {
-        run->early_stop = (early_stop){.has_best = true, .best = run->best_value};
+        run->course.early_stop = (early_stop){.has_best = true, .best = run->best_value};
     }
 done:
     best_files_deinit(&files);
@@ -207,7 +207,7 @@ done:
 /* info.json may hold a value of an evaluation later than the checkpoint that the run goes on from:
  * its records must not know of that one yet. */
 double best_so_far(const train_run *run, double value) {
-    const early_stop *const seen = &run->early_stop;
+    const early_stop *const seen = &run->course.early_stop;
     const bool              is_best =
         !seen->has_best || best_is_better(run->config.best_comparison, value, seen->best);
     return is_best ? value : seen->best;

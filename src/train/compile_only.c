@@ -206,7 +206,7 @@ bt_status bt_train_compile_only(const bt_train_args *args, const char *target, b
                             .is_dry = true,
                             .devices = {.target = &aim},
                             .saved = {.last = -1},
-                            .save_base = -1,
+                            .course = {.save_base = -1},
                             .round = -1,
                             .started = bt_time_monotonic(),
                             .summary = &summary};

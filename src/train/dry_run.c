@@ -62,7 +62,7 @@ static bt_status check_once(const bt_train_args *args, bt_error *err) {
                             .conf = args->conf,
                             .is_dry = true,
                             .saved = {.last = -1},
-                            .save_base = -1,
+                            .course = {.save_base = -1},
                             .round = -1,
                             .started = bt_time_monotonic(),
                             .summary = &summary};

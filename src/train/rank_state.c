@@ -38,7 +38,7 @@ bt_status ranks_share_state(train_run *run, bt_error *err) {
         return BT_OK;
     }
     if (run_writes(run)) {
-        BT_CHECK(run_state_write(run, &bytes, err));
+        BT_CHECK(course_write(run, &bytes, err));
     }
     int64_t told[N_TOLD] = {run->step, run->saved.last, run->knows_best, (int64_t)bytes.len};
     BT_CHECK(ranks_tell(&run->ranks, told, sizeof told, err));
@@ -53,7 +53,7 @@ bt_status ranks_share_state(train_run *run, bt_error *err) {
     if (!run_writes(run)) {
         run->step = told[TELL_STEP];
         run->saved.last = told[TELL_LAST_SAVED];
-        BT_CHECK(snapshot_take_state(run, state, (size_t)told[TELL_N_BYTES], err));
+        BT_CHECK(course_take(run, state, (size_t)told[TELL_N_BYTES], err));
         run->knows_best = told[TELL_KNOWS_BEST] != 0;
     }
 done:

@@ -51,14 +51,10 @@ typedef struct train_run {
     int64_t              step;       /* updates made */
     int64_t           n_under_way;   /* updates begun after them, whose numbers are not there yet */
     save_counts       saved;
-    int64_t           save_base;   /* step that checkpoint_interval counts from, or -1 */
     bool              was_stopped; /* what was restored is no save that was due */
     uint64_t          vocabulary;  /* names the bytes of the training rows' vocabulary; 0: none */
     uint64_t          recorded_vocabulary; /* that of labels.json; 0: not said */
-    chunk_sums        chunk;
-    int64_t           recovery_trials;
-    bool              evaluation_due; /* stopped inside an evaluation: it is owed */
-    early_stop        early_stop;
+    run_course        course;
     bool              knows_best; /* early_stop holds all evaluations before run->step */
     const char       *stopped;    /* why training ended: "train_steps"; NULL: nothing was trained */
     bool              has_best;
@@ -136,10 +132,17 @@ BT_MUST_USE bt_status start_check_changes(const train_run *run, const char *pref
  * *step: its step, or 0. */
 BT_MUST_USE bt_status start_tell(train_run *run, int64_t *step, bt_error *err);
 
-/* run_state.c: our own state for a checkpoint, as run_state_read reads it. */
-BT_MUST_USE bt_status run_state_write(const train_run *run, bt_str *bytes, bt_error *err);
-/* Names the metric of the best checkpoint and its direction. Never 0. */
-uint64_t run_best_rule(const train_run *run);
+/* course.c: between the run and its state in a checkpoint. course_write appends that. */
+BT_MUST_USE bt_status course_write(const train_run *run, bt_str *bytes, bt_error *err);
+/* Of the state in prefix: is it whole? The training metrics are then those in it. */
+BT_MUST_USE bt_status course_check(train_run *run, const char *prefix, const bt_str *bytes,
+                                   bt_error *err);
+/* Goes on where the state in ckpt was; without one, where so many steps lead. keep_data: see
+ * snapshot_restore. */
+BT_MUST_USE bt_status course_restore(train_run *run, bt_ckpt *ckpt, bool keep_data, bt_error *err);
+/* From who restored it: what course_write wrote there. */
+BT_MUST_USE bt_status course_take(train_run *run, const uint8_t *bytes, size_t n_bytes,
+                                  bt_error *err);
 
 /* snapshot.c: the checkpoint PREFIX (model_dir/ckpt-STEP) with everything needed to continue, and
  * back. */
@@ -160,9 +163,6 @@ BT_MUST_USE bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from
 /* Of a recovery: restores the newest whole checkpoint of model_dir that was due, or any; *found
  * false: there is none. The data go on where they are. */
 BT_MUST_USE bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err);
-/* From who restored it: what run_state_write wrote there. */
-BT_MUST_USE bt_status snapshot_take_state(train_run *run, const uint8_t *bytes, size_t n_bytes,
-                                          bt_error *err);
 /* keep_data: go on with the data where it is instead of where it was. */
 BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data,
                                        bt_error *err);

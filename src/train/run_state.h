@@ -31,25 +31,35 @@ typedef struct early_stop {
     int64_t n_worse; /* evaluations since then */
 } early_stop;
 
-/* What run_state_read() gives: applied by whoever restores. */
+/* How far a run has come, beside its step; part of the checkpoint. */
+typedef struct run_course {
+    chunk_sums chunk;
+    int64_t    recovery_trials;
+    bool       evaluation_due; /* stopped inside an evaluation: it is owed */
+    early_stop early_stop;
+    int64_t    save_base; /* step that checkpoint_interval counts from; -1: no save was due yet */
+} run_course;
+
+/* All of our own state in a checkpoint but the training metrics: the course, and what it is the
+ * course of. */
 typedef struct run_state {
+    run_course     course;
     uint64_t       seed;
     bt_data_cursor cursor;
-    bool           evaluation_due;
-    chunk_sums     chunk;
     uint64_t       precision; /* a bt_precision */
     bt_loss_scale  scale;
-    early_stop     early_stop;
-    int64_t        save_base;  /* -1: none was due yet, or not said */
-    uint64_t       best_rule;  /* run_best_rule() of then; 0: not said */
-    uint64_t       vocabulary; /* train_run.vocabulary of then; 0: none, or not said */
+    uint64_t       best_rule;  /* run_state_best_rule(); 0: not said */
+    uint64_t       vocabulary; /* of the training rows; 0: none, or not said */
     int64_t        n_rows;     /* of the training data; 0: not said */
-    int64_t        recovery_trials;
-    uint64_t       content; /* bt_data_content() of the training data; 0: not said */
+    uint64_t       content;    /* bt_data_content() of the training data; 0: not said */
 } run_state;
 
-/* Our own state in a checkpoint; false where it is damaged or of another version. The training
- * metrics are what is left in bytes. */
+/* Appends it. */
+BT_MUST_USE bt_status run_state_write(const run_state *state, bt_str *bytes, bt_error *err);
+/* false where it is damaged or of another version. The training metrics are what is left in bytes.
+ */
 BT_MUST_USE bool run_state_read(bt_reader *bytes, run_state *state);
+/* Names the metric of the best checkpoint and its direction. Never 0. */
+uint64_t run_state_best_rule(const char *metric, const char *comparison);
 
 #endif

@@ -49,7 +49,7 @@ static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char 
     BT_TRY(bt_exec_settle(run->exec, err));
     fill_view(run, &order.view);
     if (run->train_data != NULL) {
-        rc = run_state_write(run, &order.state, err);
+        rc = course_write(run, &order.state, err);
         order.view.state = order.state.data;
         order.view.n_state_bytes = order.state.len;
     }
@@ -208,116 +208,6 @@ static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
     return bt_exec_changed(run->exec, err);
 }
 
-/* Where the data would stand after `step` batches: what Model Garden's checkpoints do not hold. */
-static bt_data_cursor cursor_of_step(const train_run *run) {
-    const uint64_t n_rows = (uint64_t)bt_data_n_rows(run->train_data);
-    const uint64_t n_seen =
-        (uint64_t)run->step * (uint64_t)run->config.train_data.global_batch_size;
-    return (bt_data_cursor){.epoch = n_seen / n_rows, .index = n_seen % n_rows};
-}
-
-/* Another precision may well be meant: it is told, and float16 begins with a fresh scale. */
-static void restore_precision(train_run *run, const bt_ckpt *ckpt, const run_state *state) {
-    static const char *const names[] = {"float32", "bfloat16", "float16"};
-    const bt_precision       precision = run_config_precision(&run->config);
-    if (state->precision == (uint64_t)precision) {
-        bt_exec_set_loss_scale(run->exec, state->scale);
-        return;
-    }
-    bt_log(BT_LOG_WARNING, "%s was made with products in %s, this run multiplies in %s",
-           bt_ckpt_path(ckpt), names[state->precision], names[precision]);
-}
-
-/* Of another seed it is told how the run goes on; of other rows before (run_changes.c). */
-static void tell_other_seed(const train_run *run, const bt_ckpt *ckpt, const run_state *state) {
-    if (state->seed != run->config.seed) {
-        bt_log(BT_LOG_WARNING,
-               "%s was made with seed %" PRIu64 ", this run has %" PRIu64
-               ": order and dropout go on differently",
-               bt_ckpt_path(ckpt), state->seed, run->config.seed);
-    }
-}
-
-/* Of fewer rows than then, where --allow_changed took them: the next epoch begins. */
-static bt_data_cursor place_in_data(const train_run *run, bt_data_cursor then) {
-    const bt_data_cursor next_epoch = {.epoch = then.epoch + 1};
-    return then.index > (uint64_t)bt_data_n_rows(run->train_data) ? next_epoch : then;
-}
-
-/* What belongs to the course of the run, whatever becomes of its data. */
-static void restore_course(train_run *run, const run_state *state) {
-    const bool same_metric = state->best_rule == 0 || state->best_rule == run_best_rule(run);
-    run->early_stop = same_metric ? state->early_stop : (early_stop){0};
-    run->knows_best = same_metric && (state->best_rule != 0 || state->early_stop.has_best);
-    run->evaluation_due = state->evaluation_due;
-    /* the older form, which has no rule either, does not say; -1 of this one: no save was due yet
-     */
-    run->save_base = state->best_rule != 0 ? state->save_base : run->step;
-    run->was_stopped = run->save_base != run->step;
-}
-
-/* The state and, into the run's, the training metrics. */
-static bt_status parse_state(train_run *run, const char *prefix, const bt_str *bytes,
-                             run_state *state, bt_error *err) {
-    bt_reader reader = bt_reader_make(bytes->data, bytes->len);
-    if (!run_state_read(&reader, state)) {
-        return BT_FAIL(
-            err, BT_E_FORMAT,
-            "%s: the state of bert-train in it (%zu bytes) is of another version or damaged",
-            prefix, bytes->len);
-    }
-    return bt_metrics_load(run->train_metrics, &reader, err);
-}
-
-static bt_status restore_state(train_run *run, bt_ckpt *ckpt, bool keep_data, bt_error *err) {
-    run->chunk = (chunk_sums){.start_step = run->step};
-    run->save_base = run->step;
-    bt_metrics_reset(run->train_metrics);
-    bt_status rc = BT_OK;
-    bt_str    bytes = BT_STR_INIT;
-    bool      found = false;
-    run_state state = {0};
-    BT_CHECK(bt_ckpt_read_state(ckpt, &bytes, &found, err));
-    if (!found) {
-        if (!keep_data) {
-            bt_log(BT_LOG_INFO,
-                   "%s has no data position of bert-train: the data starts where %" PRId64
-                   " batches end",
-                   bt_ckpt_path(ckpt), run->step);
-            BT_CHECK(bt_data_seek(run->train_data, cursor_of_step(run), err));
-        }
-        goto done;
-    }
-    BT_CHECK(parse_state(run, bt_ckpt_path(ckpt), &bytes, &state, err));
-    restore_course(run, &state);
-    if (keep_data) {
-        bt_metrics_reset(run->train_metrics);
-        goto done;
-    }
-    tell_other_seed(run, ckpt, &state);
-    restore_precision(run, ckpt, &state);
-    BT_CHECK(bt_data_seek(run->train_data, place_in_data(run, state.cursor), err));
-    run->chunk = state.chunk;
-    run->recovery_trials = state.recovery_trials;
-done:
-    bt_str_deinit(&bytes);
-    return rc;
-}
-
-bt_status snapshot_take_state(train_run *run, const uint8_t *bytes, size_t n_bytes, bt_error *err) {
-    bt_reader reader = bt_reader_make(bytes, n_bytes);
-    run_state state = {0};
-    if (!run_state_read(&reader, &state)) {
-        return BT_FAIL(err, BT_E_INTERNAL, "rank 0 sent a state that cannot be read");
-    }
-    BT_TRY(bt_metrics_load(run->train_metrics, &reader, err));
-    restore_course(run, &state);
-    bt_exec_set_loss_scale(run->exec, state.scale);
-    run->chunk = state.chunk;
-    run->recovery_trials = state.recovery_trials;
-    return bt_data_seek(run->train_data, state.cursor, err);
-}
-
 static bt_status fail_no_step(const char *prefix, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT,
                    "%s: no global_step in it, so it is no checkpoint of a training run", prefix);
@@ -343,7 +233,7 @@ bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, b
         run->saved.n = save_counter;
     }
     if (run->train_data != NULL) {
-        BT_CHECK(restore_state(run, ckpt, keep_data, err));
+        BT_CHECK(course_restore(run, ckpt, keep_data, err));
     }
     bt_log(BT_LOG_INFO, "restored step %" PRId64 " from %s", step, prefix);
 done:
@@ -361,7 +251,6 @@ bt_status snapshot_check(void *context, const char *prefix, int64_t *step, bt_er
     bt_ckpt         *ckpt = NULL;
     bt_str           bytes = BT_STR_INIT;
     bool             found = false;
-    run_state        state = {0};
     BT_CHECK(bt_ckpt_check_values(NULL, prefix, step, err));
     if (*step < 0) {
         rc = fail_no_step(prefix, err);
@@ -373,7 +262,7 @@ bt_status snapshot_check(void *context, const char *prefix, int64_t *step, bt_er
     BT_CHECK(bt_ckpt_open(prefix, &ckpt, err));
     BT_CHECK(bt_ckpt_read_state(ckpt, &bytes, &found, err));
     if (found) {
-        BT_CHECK(parse_state(run, prefix, &bytes, &state, err));
+        BT_CHECK(course_check(run, prefix, &bytes, err));
     }
 done:
     bt_ckpt_close(ckpt);
@@ -388,10 +277,10 @@ static bt_status choose_due(train_run *run, bt_ckpt_choice *out, bt_error *err) 
     char     *prefix = NULL;
     bt_error  problem = BT_ERROR_INIT;
     bt_status rc = BT_OK;
-    (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->save_base);
+    (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->course.save_base);
     BT_TRY(bt_fs_join(run->args->model_dir, name, &prefix, err));
     rc = snapshot_check(run, prefix, &out->step, &problem);
-    if (rc == BT_OK && out->step == run->save_base) {
+    if (rc == BT_OK && out->step == run->course.save_base) {
         out->prefix = prefix;
         return BT_OK;
     }
@@ -404,10 +293,10 @@ bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err) {
     bt_ckpt_choice from = {.step = -1};
     *found = false;
     BT_CHECK(saver_join(run->saver, &run->saved, err));
-    if (run->save_base < 0) {
+    if (run->course.save_base < 0) {
         goto done; /* but for what a stop saved there is none yet */
     }
-    if (run->saved.last != run->save_base) {
+    if (run->saved.last != run->course.save_base) {
         BT_CHECK(choose_due(run, &from, err));
     }
     if (from.prefix == NULL) {

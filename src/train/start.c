@@ -136,7 +136,7 @@ bt_status start_restore(train_run *run, bt_error *err) {
                run->args->model_dir,
                has_head ? "a head that was never trained" : "what this run starts from");
     }
-    run->chunk.start_step = run->step;
+    run->course.chunk.start_step = run->step;
     run->knows_best = bt_conf_mode_trains(run->args->mode);
     return BT_OK;
 }

@@ -21,14 +21,15 @@ static bool early_stop_is_on(const train_run *run) {
 }
 
 static bool early_stop_is_due(const train_run *run) {
-    return early_stop_is_on(run) && run->early_stop.n_worse >= run->config.early_stopping_patience;
+    return early_stop_is_on(run) &&
+           run->course.early_stop.n_worse >= run->config.early_stopping_patience;
 }
 
 /* One evaluation more, whose values are in the summary: just made, or recorded before a restart. */
 static bt_status count_evaluation(train_run *run, bt_error *err) {
-    early_stop *const state = &run->early_stop;
+    early_stop *const state = &run->course.early_stop;
     double            value = 0;
-    run->evaluation_due = false;
+    run->course.evaluation_due = false;
     if (!best_is_on(run)) {
         return BT_OK;
     }
@@ -63,7 +64,7 @@ bt_status evaluate_once(train_run *run, bool is_restored, bt_error *err) {
 }
 
 static bt_status evaluate_if_owed(train_run *run, bool is_restored, bt_error *err) {
-    if (!run->evaluation_due) {
+    if (!run->course.evaluation_due) {
         return BT_OK;
     }
     BT_TRY(evaluate_once(run, is_restored, err));
@@ -90,8 +91,8 @@ void tell_finished(const train_run *run) {
            "already finished at step %" PRId64 " of %" PRId64 ": %" PRId64
            " evaluations without a better %s than %.6g (trainer.early_stopping_patience is %" PRId64
            "), so nothing is trained",
-           run->step, config->train_steps, run->early_stop.n_worse, config->best_metric,
-           run->early_stop.best, config->early_stopping_patience);
+           run->step, config->train_steps, run->course.early_stop.n_worse, config->best_metric,
+           run->course.early_stop.best, config->early_stopping_patience);
 }
 
 static void tell_stopped_early(const train_run *run) {
@@ -99,8 +100,9 @@ static void tell_stopped_early(const train_run *run) {
            "stopped early at step %" PRId64 " of %" PRId64 ": %" PRId64
            " evaluations without a better %s than %.6g (trainer.early_stopping_patience is %" PRId64
            ")",
-           run->step, run->config.train_steps, run->early_stop.n_worse, run->config.best_metric,
-           run->early_stop.best, run->config.early_stopping_patience);
+           run->step, run->config.train_steps, run->course.early_stop.n_worse,
+           run->config.best_metric, run->course.early_stop.best,
+           run->config.early_stopping_patience);
 }
 
 bt_status recall_result(train_run *run, const char *kind, bt_error *err) {

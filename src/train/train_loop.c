@@ -57,7 +57,7 @@ static bt_status check_before_step(train_run *run, bt_error *err) {
 static bt_status read_batch(train_run *run, const bt_batch **batch, bool *end, bt_error *err) {
     const double waited = bt_data_wait_seconds(run->train_data);
     BT_TRY(bt_data_next_batch(run->train_data, batch, end, err));
-    run->chunk.input_wait += bt_data_wait_seconds(run->train_data) - waited;
+    run->course.chunk.input_wait += bt_data_wait_seconds(run->train_data) - waited;
     return BT_OK;
 }
 
@@ -72,7 +72,7 @@ static bt_status read_together(train_run *run, const bt_batch **batch, bool *end
     const bool   is_read = rc == BT_OK;
     const double began = bt_time_monotonic();
     rc = ranks_meet(&run->ranks, rc, err);
-    run->chunk.exchange += bt_time_monotonic() - began;
+    run->course.chunk.exchange += bt_time_monotonic() - began;
     if (is_read && rc == BT_E_INTERRUPTED) {
         BT_TRY(bt_data_seek(run->train_data, cursor, err));
     }
@@ -102,7 +102,7 @@ static bt_status end_step(train_run *run, double *loss, bt_error *err) {
         return fail_nonfinite(run, batch, &result, err);
     }
     BT_TRY(bt_metrics_update(run->train_metrics, batch, result.logits, err));
-    chunk_sums *const c = &run->chunk;
+    chunk_sums *const c = &run->course.chunk;
     c->exchange += result.times.exchange;
     c->loss += result.loss;
     c->grad_norm += result.is_skipped ? 0 : result.grad_norm;
@@ -117,12 +117,12 @@ static bt_status end_step(train_run *run, double *loss, bt_error *err) {
 }
 
 static void reset_chunk(train_run *run) {
-    run->chunk = (chunk_sums){.start_step = run->step};
+    run->course.chunk = (chunk_sums){.start_step = run->step};
     bt_metrics_reset(run->train_metrics);
 }
 
 static bt_status record_chunk(train_run *run, bt_error *err) {
-    const chunk_sums *const c = &run->chunk;
+    const chunk_sums *const c = &run->course.chunk;
     const double            n = c->n_steps > 0 ? (double)c->n_steps : 1.0;
     const double            seconds = c->seconds > 0 ? c->seconds : 1e-9;
     bt_metric_value         values[BT_TRAIN_MAX_VALUES];
@@ -166,7 +166,7 @@ static bt_status go_back(train_run *run, double loss, bool *went_back, bt_error 
     bool found = false;
     BT_TRY(snapshot_go_back(run, &found, err));
     *went_back = found;
-    if (!found && run->save_base >= 0) {
+    if (!found && run->course.save_base >= 0) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "training loss %g, and %s has no checkpoint any more to go back to: bring "
                        "its files back and start again",
@@ -182,7 +182,7 @@ static bt_status go_back(train_run *run, double loss, bool *went_back, bt_error 
            "training loss %g: recovered the model from %s at step %" PRId64 " (trial %" PRId64
            " of %" PRId64 ")",
            loss, found ? "the latest checkpoint" : "its initial weights", run->step,
-           run->recovery_trials, run->config.recovery_max_trials);
+           run->course.recovery_trials, run->config.recovery_max_trials);
     return BT_OK;
 }
 
@@ -197,13 +197,13 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
     if (config->recovery_max_trials < 0 || (isfinite(loss) && !is_above)) {
         return BT_OK;
     }
-    run->recovery_trials++;
-    if (run->recovery_trials > config->recovery_max_trials) {
+    run->course.recovery_trials++;
+    if (run->course.recovery_trials > config->recovery_max_trials) {
         return BT_FAIL(
             err, BT_E_DIVERGED,
             "step %" PRId64 ": training loss %g (trainer.loss_upper_bound is %g) for the %" PRId64
             ". time, and trainer.recovery_max_trials is %" PRId64 ": try a smaller learning rate",
-            run->step, loss, config->loss_upper_bound, run->recovery_trials,
+            run->step, loss, config->loss_upper_bound, run->course.recovery_trials,
             config->recovery_max_trials);
     }
     BT_TRY(
@@ -218,8 +218,9 @@ static bt_status save_if_due(train_run *run, bt_error *err) {
     }
     /* Model Garden's rule: the first chunk's end is always saved, intervals count from there; what
      * a stop saved in between does not count. */
-    if (run->save_base < 0 || run->step >= run->save_base + run->config.checkpoint_interval.value) {
-        run->save_base = run->step;
+    if (run->course.save_base < 0 ||
+        run->step >= run->course.save_base + run->config.checkpoint_interval.value) {
+        run->course.save_base = run->step;
         return snapshot_save(run, err);
     }
     return BT_OK;
@@ -229,7 +230,7 @@ bt_status save_final(train_run *run, bt_error *err) {
     if (!run_config_saves(&run->config) || run->saved.last == run->step) {
         return BT_OK;
     }
-    run->save_base = run->step;
+    run->course.save_base = run->step;
     return snapshot_save(run, err);
 }
 
@@ -275,9 +276,9 @@ static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {
         double       loss = 0;
         BT_TRY(train_step(run, last, &loss, err));
         const double now = bt_time_monotonic();
-        run->chunk.seconds += now - start;
+        run->course.chunk.seconds += now - start;
         if (now - drawn > progress_period) {
-            run_log_progress(&run->chunk, run->step, run->config.train_steps, loss,
+            run_log_progress(&run->course.chunk, run->step, run->config.train_steps, loss,
                              (double)bt_optim_learning_rate(run->optim, run->step - 1));
             drawn = now;
         }
@@ -302,9 +303,10 @@ static bt_status run_chunk(train_run *run, int64_t last, bt_error *err) {
 /* One chunk; *went_back: a recovery took the run back to a checkpoint after it. */
 static bt_status train_chunk(train_run *run, int64_t target, bool *went_back, bt_error *err) {
     /* A run that was stopped inside a chunk goes on to that chunk's end. */
-    const int64_t chunk_end = smaller(target, run->chunk.start_step + run->config.steps_per_loop);
+    const int64_t chunk_end =
+        smaller(target, run->course.chunk.start_step + run->config.steps_per_loop);
     BT_TRY(run_chunk(run, chunk_end, err));
-    const double loss = run->chunk.loss / (double)run->chunk.n_steps;
+    const double loss = run->course.chunk.loss / (double)run->course.chunk.n_steps;
     BT_TRY(record_chunk(run, err));
     BT_TRY(check_recovery(run, loss, went_back, err));
     reset_chunk(run);
@@ -312,13 +314,14 @@ static bt_status train_chunk(train_run *run, int64_t target, bool *went_back, bt
         return BT_OK; /* what the checkpoint says of evaluations and saves is true again */
     }
     /* Goes into the checkpoint: a run that ends here, however it ends, still owes it. */
-    run->evaluation_due = run->args->mode == BT_CONF_MODE_TRAIN_AND_EVAL && run->step == target;
+    run->course.evaluation_due =
+        run->args->mode == BT_CONF_MODE_TRAIN_AND_EVAL && run->step == target;
     return save_if_due(run, err);
 }
 
 bt_status train_on(train_run *run, bool *is_restored, bt_error *err) {
     *is_restored = false;
-    while (run->step < run->config.train_steps && !run->evaluation_due) {
+    while (run->step < run->config.train_steps && !run->course.evaluation_due) {
         bool went_back = false;
         BT_TRY(train_chunk(run,
                            run_config_next_evaluation(&run->config, run->args->mode, run->step),

@@ -573,7 +573,7 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held, bt
                      .ranks = {.comm = comm},
                      .locks = held != NULL ? held : &own,
                      .saved = {.last = -1},
-                     .save_base = -1,
+                     .course = {.save_base = -1},
                      .round = round,
                      .started = bt_time_monotonic(),
                      .summary = summary};

@@ -152,7 +152,7 @@ static void read_data(bt_data_cursor cursor) {
 
 /* A run adds to them: not to what would overflow. */
 static void check_counts(const run_state *state) {
-    const chunk_sums *const c = &state->chunk;
+    const chunk_sums *const c = &state->course.chunk;
     const int64_t           counts[] = {c->start_step,
                                         c->n_steps,
                                         c->n_examples,
@@ -161,9 +161,9 @@ static void check_counts(const run_state *state) {
                                         c->n_skipped,
                                         state->n_rows,
                                         state->scale.n_good,
-                                        state->early_stop.n_worse,
-                                        state->save_base + 1,
-                                        state->recovery_trials};
+                                        state->course.early_stop.n_worse,
+                                        state->course.save_base + 1,
+                                        state->course.recovery_trials};
     for (size_t i = 0; i < BT_ARRAY_LEN(counts); i++) {
         if (counts[i] < 0 || counts[i] > INT64_MAX / 2) {
             abort();

@@ -43,11 +43,13 @@ MUTATIONS = {
         'src/fs/fs_write.c', [('        n_bytes -= (size_t)n;', '        n_bytes = 0;')],
         'failing_calls.py', 'FailingCalls.test_sentence', {'BT_SAMPLE': '6'}),
     'the sums of an unfinished chunk are not kept': (
-        'src/train/run_state.c',
-        [('(uint64_t)c->start_step,', '(uint64_t)run->step,')],
+        'src/train/course.c',
+        [('    run->course.chunk = state.course.chunk;\n    run->course.recovery_trials = state.course.recovery_trials;\ndone:',
+          '    run->course.recovery_trials = state.course.recovery_trials;\ndone:')],
         'random_kills.py', 'RandomKills.test_variants', {'BT_KILLS': '60'}),
     'the epoch of the data is not kept': (
-        'src/train/run_state.c', [('cursor.epoch,', '(uint64_t)0 * cursor.epoch,')],
+        'src/train/course.c', [('.cursor = bt_data_get_cursor(run->train_data),',
+                                '.cursor = {.index = bt_data_get_cursor(run->train_data).index},')],
         'kill_points.py', 'KillPoints.test_sentence', {'BT_SAMPLE': '6'}),
     'the values of a checkpoint are not verified before it is taken': (
         'src/train/snapshot.c', [('bt_ckpt_check_values(NULL, prefix, step, err)',
@@ -143,7 +145,8 @@ MUTATIONS = {
                                        'if (false &&')],
         '../remote/s3.py', 'Parts.test_an_upload_that_fails_is_given_up', {}),
     'the place in the data is not kept in S3': (
-        'src/train/run_state.c', [('cursor.index,', '(uint64_t)0 * cursor.index,')],
+        'src/train/course.c', [('.cursor = bt_data_get_cursor(run->train_data),',
+                                '.cursor = {.epoch = bt_data_get_cursor(run->train_data).epoch},')],
         '../remote/s3.py', 'Runs.test_killed_at_requests', {}),
     'a lock in S3 is not looked at again': (
         'src/fs/lock_store.c', [('? settle(lock, err)', '? BT_OK')],
@@ -166,7 +169,8 @@ MUTATIONS = {
         'src/fs/remote/gcs_auth.c', [('bt_time_unix() >= the.token.expires', 'false')],
         '../remote/gcs_identity.py', 'Identities.test_a_job', {}),
     'the place in the data is not kept at Google': (
-        'src/train/run_state.c', [('cursor.index,', '(uint64_t)0 * cursor.index,')],
+        'src/train/course.c', [('.cursor = bt_data_get_cursor(run->train_data),',
+                                '.cursor = {.epoch = bt_data_get_cursor(run->train_data).epoch},')],
         '../remote/kill.py', 'Kill.test_at_every_request', {}),
     'a store that has a bad time damages checkpoints': (
         'src/fs/remote/http_retry.c', [('code = BT_E_RESOURCE; /* the server has', '/* the server has')],

@@ -111,8 +111,8 @@ class Recovery(e2e.Case):
         """With a mistake in the program: what the checkpoint says of trials is not taken."""
         if not e2e.LONG:
             self.skipTest('compiles the program anew: BT_LONG_TESTS=1')
-        self.name = mutant.build(self.folder, 'src/train/snapshot.c', [
-            ('run->recovery_trials = state.recovery_trials;', '')])
+        self.name = mutant.build(self.folder, 'src/train/course.c', [
+            ('    run->course.recovery_trials = state.course.recovery_trials;\ndone:', 'done:')])
         self.assertNotEqual(self.check_ends_alike(), [])
 
     def test_newest_is_damaged_then(self):
