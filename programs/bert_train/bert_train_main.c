@@ -318,11 +318,36 @@ static void quieten(const bt_flags *flags, const bt_comm_job *job) {
 }
 
 /* Runs the mode; errors that were shown already leave err->msg empty. */
+static bt_status run_and_print(const bt_train_args *args, bt_error *err) {
+    bt_train_summary summary = {0};
+    BT_TRY(bt_train_run(args, &summary, err));
+    /* predictions may have values too; but what was sent to standard output stays alone there */
+    const bool has_values =
+        args->mode != BT_CONF_MODE_PREDICT ||
+        (summary.n_values > 0 && !bt_str_equal(args->prediction.output_path, "/dev/stdout"));
+    return args->job->rank == 0 && has_values ? print_summary(&summary, err) : BT_OK;
+}
+
+/* What the flags ask for, of a configuration that is right. */
+static bt_status run_checked(const bt_flags *flags, const bt_train_args *args,
+                             const seed_list *seeds, dry_kind dry, bt_conf_errors *errors,
+                             bt_error *err) {
+    if (dry != NOT_DRY) { /* the first process says it all */
+        return args->job->rank > 0 ? BT_OK : dry_run(args, seeds, dry, errors, err);
+    }
+    if (bt_flags_string(flags, "compile_only") != NULL) {
+        return run_compile_only(args, flags, err);
+    }
+    if (bt_flags_bool(flags, "benchmark")) {
+        return run_benchmark(args, flags, err);
+    }
+    return seeds->n > 0 ? run_seeds(args, seeds, err) : run_and_print(args, err);
+}
+
 static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_status         rc = BT_OK;
     bt_conf          *conf = NULL;
     bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
-    bt_train_summary  summary = {0};
     seed_list         seeds = {0};
     bt_comm_job       job = {.size = 1};
     const dry_kind    dry = find_dry_kind(flags);
@@ -359,34 +384,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         }
         goto done;
     }
-    if (dry != NOT_DRY && job.rank > 0) {
-        goto done; /* the first process says it all */
-    }
-    if (dry != NOT_DRY) {
-        BT_CHECK(dry_run(&args, &seeds, dry, &errors, err));
-        goto done;
-    }
-    if (is_compiling) {
-        BT_CHECK(run_compile_only(&args, flags, err));
-        goto done;
-    }
-    if (is_benchmark) {
-        BT_CHECK(run_benchmark(&args, flags, err));
-        goto done;
-    }
-    if (seeds.n > 0) {
-        BT_CHECK(run_seeds(&args, &seeds, err));
-        goto done;
-    }
-    BT_CHECK(bt_train_run(&args, &summary, err));
-    /* predictions may have values too; but what was sent to standard output stays alone there */
-    if (job.rank > 0) {
-        goto done;
-    }
-    if (mode != BT_CONF_MODE_PREDICT ||
-        (summary.n_values > 0 && !bt_str_equal(args.prediction.output_path, "/dev/stdout"))) {
-        BT_CHECK(print_summary(&summary, err));
-    }
+    BT_CHECK(run_checked(flags, &args, &seeds, dry, &errors, err));
 done:
     rc = rc != BT_OK ? name_path_key(flags, conf, rc, err) : rc;
     bt_free(seeds.items);

@@ -12,7 +12,7 @@
 
 enum { SAMPLE_BYTES = 1 << 20 };
 
-void bt_data_census_deinit(data_census *census) {
+void data_census_deinit(data_census *census) {
     data_names_deinit(&census->names);
     *census = (data_census){0};
 }
@@ -80,8 +80,8 @@ void data_census_miss(bt_data_census *facts, const char *path, int64_t line) {
     }
 }
 
-bt_status bt_data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
-                             const char *path, int64_t line, bt_error *err) {
+bt_status data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
+                          const char *path, int64_t line, bt_error *err) {
     const size_t          n = encoder->schema->text.n_fields;
     bt_data_census *const facts = &census->facts;
     bool                  is_empty = false;

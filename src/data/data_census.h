@@ -27,10 +27,10 @@ bt_status data_census_squad(data_census *census, const bt_squad_windows *windows
 /* A row without text. */
 void data_census_miss(bt_data_census *facts, const char *path, int64_t line);
 /* A row whose texts are these; encoder's scratch is used. */
-bt_status bt_data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
-                             const char *path, int64_t line, bt_error *err);
+bt_status data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
+                          const char *path, int64_t line, bt_error *err);
 /* Blanks, tabs and line ends alone. */
 bool data_is_blank(const char *text, size_t n);
-void bt_data_census_deinit(data_census *census);
+void data_census_deinit(data_census *census);
 
 #endif

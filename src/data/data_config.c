@@ -129,7 +129,7 @@ const char *bt_data_set_separators(bt_data_config *config, const char *delimiter
                : NULL;
 }
 
-bt_text_encoding bt_data_encoding(const bt_data_config *config) {
+bt_text_encoding data_encoding(const bt_data_config *config) {
     bt_text_encoding  out = {.name = config->encoding};
     const char *const section = config->section != NULL ? config->section : "the data";
     if (config->encoding_key != NULL) {
@@ -289,7 +289,7 @@ bt_status bt_data_list_files(const bt_conf *conf, const char *section, bt_fs_nam
     bt_status      rc = BT_OK;
     BT_TRY(bt_arena_init(&arena, LIST_ARENA_BYTES, err));
     BT_CHECK(read_paths(&reader, &arena, &config));
-    BT_CHECK(bt_data_rows_expand(&rows, &config, err));
+    BT_CHECK(data_rows_expand(&rows, &config, err));
     for (size_t i = 0; i < rows.n_parts; i++) {
         BT_CHECK(bt_grow(&names.items, &names.cap, i + 1, sizeof *names.items, SIZE_MAX / 16, err));
         names.items[i] = rows.parts[i].path;
@@ -300,7 +300,7 @@ bt_status bt_data_list_files(const bt_conf *conf, const char *section, bt_fs_nam
     names = (bt_fs_names)BT_FS_NAMES_INIT;
 done:
     bt_fs_names_deinit(&names);
-    bt_data_rows_deinit(&rows);
+    data_rows_deinit(&rows);
     bt_arena_deinit(&arena);
     return rc;
 }

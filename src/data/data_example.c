@@ -11,8 +11,8 @@
 #include "bt/base/str.h"
 #include "data_internal.h"
 
-bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,
-                               const char *section, bt_error *err) {
+bt_status data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,
+                            const char *section, bt_error *err) {
     *decoder = (data_decoder){.schema = schema, .section = section};
     size_t n = 0;
     if (!bt_size_mul((size_t)schema->seq_length, 4, &n) ||
@@ -30,20 +30,19 @@ bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *sche
     decoder->mask = decoder->ids + schema->seq_length;
     decoder->types = decoder->mask + schema->seq_length;
     decoder->labels = decoder->types + schema->seq_length;
-    return schema->text.n_fields == 0
-               ? BT_OK
-               : bt_data_encoder_init(&decoder->encoder, schema, section, err);
+    return schema->text.n_fields == 0 ? BT_OK
+                                      : data_encoder_init(&decoder->encoder, schema, section, err);
 }
 
-void bt_data_decoder_deinit(data_decoder *decoder) {
+void data_decoder_deinit(data_decoder *decoder) {
     bt_free(decoder->ids);
     bt_free(decoder->targets);
-    bt_data_encoder_deinit(&decoder->encoder);
+    data_encoder_deinit(&decoder->encoder);
     bt_example_deinit(&decoder->example);
     *decoder = (data_decoder){0};
 }
 
-bt_status bt_data_decoder_parse(data_decoder *decoder, bt_bytes bytes, bt_error *err) {
+bt_status data_decoder_parse(data_decoder *decoder, bt_bytes bytes, bt_error *err) {
     return bt_example_parse(&decoder->example, bytes, err);
 }
 
@@ -161,7 +160,7 @@ static bt_status read_texts(data_decoder *decoder, data_row *row, bt_error *err)
     for (size_t i = 0; i < text->n_fields; i++) {
         BT_TRY(read_text(decoder, text->fields[i], &spans[i], err));
     }
-    return bt_data_encode(&decoder->encoder, spans, row, err);
+    return data_encode(&decoder->encoder, spans, row, err);
 }
 
 static bt_status read_tokens(data_decoder *decoder, data_row *row, bt_error *err) {
@@ -181,7 +180,7 @@ static bt_status read_tokens(data_decoder *decoder, data_row *row, bt_error *err
     return read_i64(decoder, keys[2], decoder->types, S, err);
 }
 
-bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err) {
+bt_status data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err) {
     *row = (data_row){0};
     if (decoder->schema->text.n_fields > 0) {
         BT_TRY(read_texts(decoder, row, err));

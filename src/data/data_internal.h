@@ -55,18 +55,18 @@ typedef struct data_row {
     int64_t        sub_sentence_id;
 } data_row;
 
-bt_status bt_data_slot_init(data_slot *slot, const bt_data_schema *schema, int64_t cap_rows,
-                            bt_error *err);
-void      bt_data_slot_deinit(data_slot *slot);
-void      bt_data_slot_clear(data_slot *slot);
+bt_status data_slot_init(data_slot *slot, const bt_data_schema *schema, int64_t cap_rows,
+                         bt_error *err);
+void      data_slot_deinit(data_slot *slot);
+void      data_slot_clear(data_slot *slot);
 /* Checks everything that the model will index with, then packs the row behind those that are
  * there. On failure the slot is as it was. */
-bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, const data_row *row,
-                              bt_error *err);
+bt_status data_slot_append(data_slot *slot, const bt_data_schema *schema, const data_row *row,
+                           bt_error *err);
 /* Takes back the last row; was_masked: slot->is_masked before it. */
-void bt_data_slot_take_back(data_slot *slot, bool was_masked);
+void data_slot_take_back(data_slot *slot, bool was_masked);
 /* Fills slot->batch from the rows so far. */
-void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema);
+void data_slot_finish(data_slot *slot, const bt_data_schema *schema);
 
 /* Rows.
  * A kind of input is a struct that begins with data_rows, and the functions of data_rows_ops. Its
@@ -94,7 +94,7 @@ typedef struct data_rows_ops {
                        bt_error *err);
     /* The class of row number `row`. NULL: only slots have it. */
     bt_status (*label)(data_rows *rows, int64_t row, int64_t *label, float *score, bt_error *err);
-    /* Frees all that it owns, and rows itself (bt_data_rows_deinit does the common part). */
+    /* Frees all that it owns, and rows itself (data_rows_deinit does the common part). */
     void (*close)(data_rows *rows);
 } data_rows_ops;
 
@@ -117,37 +117,36 @@ struct data_rows {
 };
 
 /* is_used [n_rows]: the rows that config.held_out wants. */
-bt_status bt_data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
-                             bt_error *err);
+bt_status data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
+                          bt_error *err);
 /* The same of n things without labels, called what (NULL: nothing is told), numbered from 0. */
-bt_status bt_data_split_units(int64_t n, const char *what, const bt_data_config *config,
-                              bool *is_used, bt_error *err);
+bt_status data_split_units(int64_t n, const char *what, const bt_data_config *config, bool *is_used,
+                           bt_error *err);
 /* Of SQuAD's questions, which are filtered, before their windows are made. */
-bt_status bt_data_squad_split(bt_squad_set *set, const bt_data_config *config, bt_error *err);
+bt_status data_squad_split(bt_squad_set *set, const bt_data_config *config, bt_error *err);
 /* Picks the kind of input, opens it and learns its rows. No row at all is an error. */
-bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
-                            data_rows **out, bt_error *err);
-void      bt_data_rows_close(data_rows *rows); /* accepts NULL */
+bt_status data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
+                         data_rows **out, bt_error *err);
+void      data_rows_close(data_rows *rows); /* accepts NULL */
 /* *n = 0: rows of this kind have no texts. */
-bt_status bt_data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
-                             bt_error *err);
+bt_status data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
+                          bt_error *err);
 
-bt_data_table bt_data_table_by_name(const char *path);
+bt_data_table data_table_by_name(const char *path);
 /* What the section says of the encoding. */
-bt_text_encoding bt_data_encoding(const bt_data_config *config);
+bt_text_encoding data_encoding(const bt_data_config *config);
 /* delimiter, quote and encoding where they say nothing: BT_E_CONFIG. */
-bt_status bt_data_check_table_keys(const bt_data_config *config, bt_data_table table,
-                                   bt_error *err);
+bt_status data_check_table_keys(const bt_data_config *config, bt_data_table table, bt_error *err);
 
 /* For the kinds. One part a path of config, patterns expanded; first and n_rows are 0 yet. */
-bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err);
+bt_status data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err);
 /* One more part. */
-bt_status bt_data_rows_add_path(data_rows *rows, const char *path, bt_error *err);
-void      bt_data_rows_deinit(data_rows *rows);
+bt_status data_rows_add_path(data_rows *rows, const char *path, bt_error *err);
+void      data_rows_deinit(data_rows *rows);
 /* While they are read for the first time anyway: a row, or what names many. */
-void bt_data_rows_add_content(data_rows *rows, const void *bytes, size_t n);
+void data_rows_add_content(data_rows *rows, const void *bytes, size_t n);
 /* Index of the part that holds the row. */
-size_t bt_data_rows_part_of(const data_rows *rows, int64_t row);
+size_t data_rows_part_of(const data_rows *rows, int64_t row);
 
 /* The files of the parts, opened when they are needed; thousands of shards must not exhaust the
  * process's descriptors. */
@@ -157,35 +156,35 @@ typedef struct data_open_files {
     size_t    n_open;
     size_t    next_to_close; /* clock hand, when more are wanted than may be open */
 } data_open_files;
-bt_status bt_data_open_files_init(data_open_files *open, size_t n, bt_error *err);
-void      bt_data_open_files_deinit(data_open_files *open);
+bt_status data_open_files_init(data_open_files *open, size_t n, bt_error *err);
+void      data_open_files_deinit(data_open_files *open);
 /* *file is borrowed until the next call. */
-bt_status bt_data_open_files_get(data_open_files *open, const data_rows *rows, size_t part,
-                                 bt_file **file, bt_error *err);
+bt_status data_open_files_get(data_open_files *open, const data_rows *rows, size_t part,
+                              bt_file **file, bt_error *err);
 
 /* The kinds: *out is created, or NULL after a failure. section and schema are borrowed for the
  * life of the rows. */
-bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schema *schema,
-                               data_rows **out, bt_error *err);
+bt_status data_records_open(const bt_data_config *config, const bt_data_schema *schema,
+                            data_rows **out, bt_error *err);
 
-bt_status bt_data_squad_open(const bt_data_config *config, const bt_data_schema *schema,
-                             data_rows **out, bt_error *err);
-bt_status bt_data_words_open(const bt_data_config *config, const bt_data_schema *schema,
-                             data_rows **out, bt_error *err);
+bt_status data_squad_open(const bt_data_config *config, const bt_data_schema *schema,
+                          data_rows **out, bt_error *err);
+bt_status data_words_open(const bt_data_config *config, const bt_data_schema *schema,
+                          data_rows **out, bt_error *err);
 /* NULL: rows of another kind. */
-const bt_squad_windows *bt_data_squad_rows_windows(const data_rows *rows);
-bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema *schema,
-                             bt_data_table table, data_rows **out, bt_error *err);
+const bt_squad_windows *data_squad_rows_windows(const data_rows *rows);
+bt_status               data_table_open(const bt_data_config *config, const bt_data_schema *schema,
+                                        bt_data_table table, data_rows **out, bt_error *err);
 
 /* Does the first record that config names have this feature? */
-bt_status bt_data_records_have(const bt_data_config *config, const char *key, bool *out,
-                               bt_error *err);
+bt_status data_records_have(const bt_data_config *config, const char *key, bool *out,
+                            bt_error *err);
 /* Two of these as one: pairs of rows, or one after the other (BT_PAIRING_...). Not yet known which
  * kind of input the sides are. */
-bt_status bt_data_pairs_open(const bt_data_config *config, const bt_data_schema *schema,
-                             data_rows **out, bt_error *err);
+bt_status data_pairs_open(const bt_data_config *config, const bt_data_schema *schema,
+                          data_rows **out, bt_error *err);
 /* BT_PAIRING_CHAIN: rows of the left side; else all. */
-int64_t bt_data_pairs_n_left(const data_rows *rows);
+int64_t data_pairs_n_left(const data_rows *rows);
 
 typedef struct data_census data_census;
 typedef struct data_names  data_names;
@@ -201,8 +200,8 @@ typedef struct data_vocab_wish {
 
 /* A vocabulary that was checked against the model, and what makes tokens of it: both the caller's,
  * also after a failure. Errors name the file. */
-bt_status bt_data_load_vocab(const data_vocab_wish *wish, bt_text_vocab **vocab,
-                             bt_text_tokenizer **tokenizer, bt_error *err);
+bt_status data_load_vocab(const data_vocab_wish *wish, bt_text_vocab **vocab,
+                          bt_text_tokenizer **tokenizer, bt_error *err);
 
 typedef struct data_encoder {
     const bt_data_schema *schema;
@@ -215,12 +214,12 @@ typedef struct data_encoder {
 
 /* Zero-initialise; deinit also after a failure. Reads schema->text.vocab_file and checks it against
  * the model. */
-bt_status bt_data_encoder_init(data_encoder *encoder, const bt_data_schema *schema,
-                               const char *section, bt_error *err);
-void      bt_data_encoder_deinit(data_encoder *encoder);
+bt_status data_encoder_init(data_encoder *encoder, const bt_data_schema *schema,
+                            const char *section, bt_error *err);
+void      data_encoder_deinit(data_encoder *encoder);
 /* The texts of one row [schema->text.n_fields] -> ids and types of *row, which borrows them. */
-bt_status bt_data_encode(data_encoder *encoder, const bt_text_span *texts, data_row *row,
-                         bt_error *err);
+bt_status data_encode(data_encoder *encoder, const bt_text_span *texts, data_row *row,
+                      bt_error *err);
 
 /* Examples.
  * What tf.Examples of records are decoded with. */
@@ -237,14 +236,14 @@ typedef struct data_decoder {
     float                *targets; /* owned; MULTI: [n_classes] */
 } data_decoder;
 
-bt_status bt_data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,
-                               const char *section, bt_error *err);
-void      bt_data_decoder_deinit(data_decoder *decoder);
+bt_status data_decoder_init(data_decoder *decoder, const bt_data_schema *schema,
+                            const char *section, bt_error *err);
+void      data_decoder_deinit(data_decoder *decoder);
 /* Parses decoder->example from the record. BT_E_FORMAT: damage. */
-bt_status bt_data_decoder_parse(data_decoder *decoder, bt_bytes bytes, bt_error *err);
+bt_status data_decoder_parse(data_decoder *decoder, bt_bytes bytes, bt_error *err);
 /* The features that the schema asks for -> *row, which borrows from the decoder. Any failure here
  * is a record that says something that the model cannot take. */
-bt_status bt_data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err);
+bt_status data_decoder_read(data_decoder *decoder, data_row *row, bt_error *err);
 
 /* Order. */
 
@@ -255,9 +254,9 @@ typedef struct data_order {
     uint32_t *interleaved; /* owned; [n_rows], or NULL: as the source numbers them */
 } data_order;
 
-bt_status bt_data_order_init(data_order *order, const data_rows *rows, const bt_data_config *config,
-                             bt_error *err);
-void      bt_data_order_deinit(data_order *order);
-int64_t   bt_data_order_at(const data_order *order, uint64_t epoch, uint64_t index);
+bt_status data_order_init(data_order *order, const data_rows *rows, const bt_data_config *config,
+                          bt_error *err);
+void      data_order_deinit(data_order *order);
+int64_t   data_order_at(const data_order *order, uint64_t epoch, uint64_t index);
 
 #endif

@@ -6,7 +6,7 @@
 #include "bt/base/str.h"
 #include "data_internal.h"
 
-bt_data_table bt_data_table_by_name(const char *path) {
+bt_data_table data_table_by_name(const char *path) {
     static const struct {
         const char   *ending;
         bt_data_table table;

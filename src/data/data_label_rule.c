@@ -362,8 +362,8 @@ static bt_status apply(label_rule *rule, bt_error *err) {
     return data_labels_tell_slips(labels, rule->section, err);
 }
 
-bt_status bt_data_labels_settle(data_labels *labels, const char *section, data_label_place *place,
-                                bt_error *err) {
+bt_status data_labels_settle(data_labels *labels, const char *section, data_label_place *place,
+                             bt_error *err) {
     label_rule rule = {.labels = labels, .section = section, .place = place, .are_integers = true};
     *place = (data_label_place){0};
     for (size_t i = 0; i < labels->n_seen; i++) {

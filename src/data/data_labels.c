@@ -13,7 +13,7 @@
 
 enum { LABEL_MAX_BYTES = 256 };
 
-bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err) {
+bt_status data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err) {
     *labels = (data_labels){.schema = schema};
     return bt_map_create(&labels->places, schema->n_label_names, err);
 }
@@ -25,7 +25,7 @@ void data_labels_forget(data_labels *labels) {
     labels->n_seen = 0;
 }
 
-void bt_data_labels_deinit(data_labels *labels) {
+void data_labels_deinit(data_labels *labels) {
     data_labels_forget(labels);
     for (size_t i = 0; i < labels->n_names; i++) {
         bt_free(labels->names[i]);
@@ -36,7 +36,7 @@ void bt_data_labels_deinit(data_labels *labels) {
     *labels = (data_labels){0};
 }
 
-bt_text_span bt_data_trim(bt_text_span text) {
+bt_text_span data_trim(bt_text_span text) {
     while (text.n_bytes > 0 && strchr(" \t", text.text[0]) != NULL) {
         text.text++;
         text.n_bytes--;
@@ -92,11 +92,11 @@ static bt_status see_new(data_labels *labels, bt_text_span text, data_label_plac
     return bt_map_put(labels->places, text.text, text.n_bytes, (int64_t)n, err);
 }
 
-bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
-                               bt_error *err) {
+bt_status data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
+                            bt_error *err) {
     const int64_t n_classes = labels->schema->n_classes;
     int64_t       known = 0;
-    text = bt_data_trim(text);
+    text = data_trim(text);
     if (text.n_bytes == 0 || text.n_bytes > LABEL_MAX_BYTES) {
         return BT_FAIL(err, BT_E_FORMAT,
                        text.n_bytes == 0 ? "the label is empty"
@@ -117,10 +117,10 @@ bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, data_labe
     return see_new(labels, text, place, err);
 }
 
-bt_status bt_data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
-                              bt_error *err) {
+bt_status data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
+                           bt_error *err) {
     int64_t place = 0;
-    text = bt_data_trim(text);
+    text = data_trim(text);
     if (!bt_map_get(labels->places, text.text, text.n_bytes, &place)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "label '%.*s' was not there when the file was read first: it changed while "

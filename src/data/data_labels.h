@@ -45,24 +45,24 @@ typedef struct data_labels {
 } data_labels;
 
 /* Without the blanks and tabs around it. */
-bt_text_span bt_data_trim(bt_text_span text);
+bt_text_span data_trim(bt_text_span text);
 /* A decimal number; and one without a fraction, whose integer part has no leading zero. */
 bool data_label_number(const char *text, double *value);
 bool data_label_integer(const char *text, int64_t *value);
 
-bt_status bt_data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err);
-void      bt_data_labels_deinit(data_labels *labels);
+bt_status data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err);
+void      data_labels_deinit(data_labels *labels);
 void      data_labels_forget(data_labels *labels); /* what was learned */
-bt_status bt_data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
-                               bt_error *err);
+bt_status data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
+                            bt_error *err);
 /* What pandas, R and databases write where there is nothing. */
 bool data_label_says_missing(const char *text);
 /* Of classes that were learned: those that look like a slip. */
 bt_status data_labels_tell_slips(const data_labels *labels, const char *section, bt_error *err);
 /* On failure *place is where the label stands that the message speaks of. */
-bt_status bt_data_labels_settle(data_labels *labels, const char *section, data_label_place *place,
-                                bt_error *err);
-bt_status bt_data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
-                              bt_error *err);
+bt_status data_labels_settle(data_labels *labels, const char *section, data_label_place *place,
+                             bt_error *err);
+bt_status data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
+                           bt_error *err);
 
 #endif

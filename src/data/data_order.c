@@ -67,8 +67,8 @@ static bt_status make_interleaved(data_order *order, const data_rows *rows, int6
     return BT_OK;
 }
 
-bt_status bt_data_order_init(data_order *order, const data_rows *rows, const bt_data_config *config,
-                             bt_error *err) {
+bt_status data_order_init(data_order *order, const data_rows *rows, const bt_data_config *config,
+                          bt_error *err) {
     *order = (data_order){.n_rows = rows->n_rows,
                           .seed = config->seed,
                           .shuffle = config->is_training && config->shuffle_buffer_size > 1};
@@ -79,12 +79,12 @@ bt_status bt_data_order_init(data_order *order, const data_rows *rows, const bt_
     return BT_OK;
 }
 
-void bt_data_order_deinit(data_order *order) {
+void data_order_deinit(data_order *order) {
     bt_free(order->interleaved);
     order->interleaved = NULL;
 }
 
-int64_t bt_data_order_at(const data_order *order, uint64_t epoch, uint64_t index) {
+int64_t data_order_at(const data_order *order, uint64_t epoch, uint64_t index) {
     if (order->shuffle) {
         const bt_rng_key key = bt_rng_key_make(order->seed, epoch, 0, BT_SITE_SHUFFLE);
         return (int64_t)bt_rng_permute(key, (uint64_t)order->n_rows, index);

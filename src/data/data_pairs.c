@@ -27,7 +27,7 @@ static bt_status append_pair(data_rows *base, int64_t row, data_slot *slot, bool
     BT_TRY(rows->left->ops->append(rows->left, row, slot, is_damaged, err));
     const bt_status rc = rows->right->ops->append(rows->right, row, slot, is_damaged, err);
     if (rc != BT_OK) {
-        bt_data_slot_take_back(slot, was_masked);
+        data_slot_take_back(slot, was_masked);
     }
     return rc;
 }
@@ -51,16 +51,16 @@ static bt_status texts_of_link(data_rows *base, int64_t row, const bt_text_span 
                                bt_error *err) {
     const pair_rows *const rows = (const pair_rows *)base;
     const int64_t          n_left = rows->left->n_rows;
-    return row < n_left ? bt_data_rows_texts(rows->left, row, texts, n, err)
-                        : bt_data_rows_texts(rows->right, row - n_left, texts, n, err);
+    return row < n_left ? data_rows_texts(rows->left, row, texts, n, err)
+                        : data_rows_texts(rows->right, row - n_left, texts, n, err);
 }
 
 static void close_pairs(data_rows *base) {
     pair_rows *const rows = (pair_rows *)base;
-    bt_data_rows_close(rows->left);
-    bt_data_rows_close(rows->right);
+    data_rows_close(rows->left);
+    data_rows_close(rows->right);
     data_names_deinit(&rows->names);
-    bt_data_rows_deinit(base);
+    data_rows_deinit(base);
     bt_free(rows);
 }
 
@@ -68,14 +68,14 @@ static const data_rows_ops pair_ops = {.append = append_pair, .close = close_pai
 static const data_rows_ops chain_ops = {
     .append = append_link, .texts = texts_of_link, .close = close_pairs};
 
-int64_t bt_data_pairs_n_left(const data_rows *rows) {
+int64_t data_pairs_n_left(const data_rows *rows) {
     return ((const pair_rows *)rows)->left->n_rows;
 }
 
 /* The sides' own files as parts of the whole: for the order, and to name in messages. */
 static bt_status add_parts(data_rows *base, const data_rows *side, bt_error *err) {
     for (size_t i = 0; i < side->n_parts; i++) {
-        BT_TRY(bt_data_rows_add_path(base, side->parts[i].path, err));
+        BT_TRY(data_rows_add_path(base, side->parts[i].path, err));
         data_part *const part = &base->parts[base->n_parts - 1];
         part->first = base->n_rows + side->parts[i].first;
         part->n_rows = side->parts[i].n_rows;
@@ -138,10 +138,10 @@ static bt_status open_side(const bt_data_config *config, bt_data_schema *schema,
     of_side.n_right_paths = 0;
     bt_status rc = BT_OK;
     if (is_chain && schema->include_example_id && table == BT_TABLE_NONE) {
-        rc = bt_data_records_have(&of_side, "example_id", &schema->include_example_id, err);
+        rc = data_records_have(&of_side, "example_id", &schema->include_example_id, err);
     }
     if (rc == BT_OK) {
-        rc = bt_data_rows_open(&of_side, schema, out, err);
+        rc = data_rows_open(&of_side, schema, out, err);
     }
     return explain(rc, config, schema, table, err);
 }
@@ -166,7 +166,7 @@ static bt_status have_both(const pair_rows *rows, const bt_data_config *config, 
         return BT_OK;
     }
     const char *const key = text->n_fields > 0 ? text->right_fields[0] : "left_word_ids";
-    return explain(bt_data_records_have(config, key, out, err), config, &rows->left_schema, table,
+    return explain(data_records_have(config, key, out, err), config, &rows->left_schema, table,
                    err);
 }
 
@@ -174,7 +174,7 @@ static void name_content(pair_rows *rows) {
     const data_rows *const sides[] = {rows->left, rows->right};
     for (size_t i = 0; i < BT_ARRAY_LEN(sides); i++) {
         if (sides[i] != NULL && sides[i]->has_content) {
-            bt_data_rows_add_content(&rows->base, &sides[i]->content, sizeof sides[i]->content);
+            data_rows_add_content(&rows->base, &sides[i]->content, sizeof sides[i]->content);
         }
     }
 }
@@ -202,7 +202,7 @@ static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_er
     bt_data_table table = BT_TABLE_NONE;
     bool          has_right = true;
     BT_TRY(bt_data_find_table(config, &table, err));
-    BT_TRY(bt_data_check_table_keys(config, table, err));
+    BT_TRY(data_check_table_keys(config, table, err));
     if (table == BT_TABLE_NONE && rows->left_schema.text.tables_only) {
         rows->left_schema.text = rows->right_schema.text = (bt_data_text){0};
     }
@@ -231,8 +231,8 @@ static bt_status open_sides(pair_rows *rows, const bt_data_config *config, bt_er
     return join_facts(rows, err);
 }
 
-bt_status bt_data_pairs_open(const bt_data_config *config, const bt_data_schema *schema,
-                             data_rows **out, bt_error *err) {
+bt_status data_pairs_open(const bt_data_config *config, const bt_data_schema *schema,
+                          data_rows **out, bt_error *err) {
     pair_rows *const rows = bt_calloc_array(1, sizeof *rows);
     *out = NULL;
     if (rows == NULL) {

@@ -99,26 +99,26 @@ static bt_status read_record(record_rows *rows, size_t part, int64_t i, bt_recor
         return bt_fs_scratch_read(rows->unpacked, begin, rows->buffer.data, n, err);
     }
     bt_file *bytes = NULL;
-    BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &bytes, err));
+    BT_TRY(data_open_files_get(&rows->open, &rows->base, part, &bytes, err));
     return bt_tfrecord_read_at(bytes, &file->index, i, &rows->buffer, out, err);
 }
 
 static bt_status append_example(record_rows *rows, const bt_record *record, data_slot *slot,
                                 bool *is_damaged, bt_error *err) {
     data_row        row;
-    const bt_status rc = bt_data_decoder_parse(&rows->decoder, record->data, err);
+    const bt_status rc = data_decoder_parse(&rows->decoder, record->data, err);
     *is_damaged = rc == BT_E_FORMAT;
     if (rc != BT_OK) {
         return rc;
     }
-    BT_TRY(bt_data_decoder_read(&rows->decoder, &row, err));
-    return bt_data_slot_append(slot, rows->decoder.schema, &row, err);
+    BT_TRY(data_decoder_read(&rows->decoder, &row, err));
+    return data_slot_append(slot, rows->decoder.schema, &row, err);
 }
 
 static bt_status append_record(data_rows *base, int64_t row, data_slot *slot, bool *is_damaged,
                                bt_error *err) {
     record_rows *const     rows = (record_rows *)base;
-    const size_t           part = bt_data_rows_part_of(base, row);
+    const size_t           part = data_rows_part_of(base, row);
     const data_part *const file = &base->parts[part];
     bt_record              record = {0};
     bt_status              rc = read_record(rows, part, row - file->first, &record, err);
@@ -229,7 +229,7 @@ static bt_status index_file(record_rows *rows, data_part *part, record_file *fil
     part->first = rows->base.n_rows;
     part->n_rows = file->index.n_records;
     rows->base.n_rows += part->n_rows;
-    bt_data_rows_add_content(&rows->base, &file->index.content, sizeof file->index.content);
+    data_rows_add_content(&rows->base, &file->index.content, sizeof file->index.content);
     return BT_OK;
 }
 
@@ -239,7 +239,7 @@ static bt_status index_files(record_rows *rows, bt_error *err) {
     if (rows->files == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
     }
-    BT_TRY(bt_data_open_files_init(&rows->open, n, err));
+    BT_TRY(data_open_files_init(&rows->open, n, err));
     for (size_t i = 0; i < n; i++) {
         BT_TRY(index_file(rows, &rows->base.parts[i], &rows->files[i], err));
     }
@@ -257,18 +257,18 @@ static void close_records(data_rows *base) {
     }
     bt_fs_scratch_close(rows->unpacked);
     bt_free(rows->files);
-    bt_data_open_files_deinit(&rows->open);
-    bt_data_decoder_deinit(&rows->decoder);
+    data_open_files_deinit(&rows->open);
+    data_decoder_deinit(&rows->decoder);
     data_names_deinit(&rows->names);
     bt_str_deinit(&rows->buffer);
-    bt_data_rows_deinit(base);
+    data_rows_deinit(base);
     bt_free(rows);
 }
 
 static const data_rows_ops record_ops = {.append = append_record, .close = close_records};
 
-bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schema *schema,
-                               data_rows **out, bt_error *err) {
+bt_status data_records_open(const bt_data_config *config, const bt_data_schema *schema,
+                            data_rows **out, bt_error *err) {
     bt_status    rc = BT_OK;
     record_rows *rows = bt_calloc_array(1, sizeof *rows);
     *out = NULL;
@@ -278,9 +278,9 @@ bt_status bt_data_records_open(const bt_data_config *config, const bt_data_schem
     rows->base.ops = &record_ops;
     rows->gzip = config->gzip;
     rows->section = config->section;
-    BT_CHECK(bt_data_rows_expand(&rows->base, config, err));
+    BT_CHECK(data_rows_expand(&rows->base, config, err));
     BT_CHECK(index_files(rows, err));
-    BT_CHECK(bt_data_decoder_init(&rows->decoder, schema, config->section, err));
+    BT_CHECK(data_decoder_init(&rows->decoder, schema, config->section, err));
     rows->base.names = &rows->names;
     *out = &rows->base;
     rows = NULL;
@@ -316,11 +316,11 @@ done:
     return rc;
 }
 
-bt_status bt_data_records_have(const bt_data_config *config, const char *key, bool *out,
-                               bt_error *err) {
+bt_status data_records_have(const bt_data_config *config, const char *key, bool *out,
+                            bt_error *err) {
     data_rows rows = {0};
     bool      is_there = false;
-    bt_status rc = bt_data_rows_expand(&rows, config, err);
+    bt_status rc = data_rows_expand(&rows, config, err);
     *out = false;
     for (size_t i = 0; rc == BT_OK && !is_there && i < rows.n_parts; i++) {
         rc = look_at_file(rows.parts[i].path, config->gzip, key, &is_there, out, err);
@@ -328,6 +328,6 @@ bt_status bt_data_records_have(const bt_data_config *config, const char *key, bo
                  ? explain_format(config->section, config->gzip, rows.parts[i].path, err)
                  : rc;
     }
-    bt_data_rows_deinit(&rows);
+    data_rows_deinit(&rows);
     return rc;
 }

@@ -187,8 +187,8 @@ static bt_status append_label(data_slot *slot, const bt_data_schema *schema, con
     return BT_OK;
 }
 
-bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, const data_row *row,
-                              bt_error *err) {
+bt_status data_slot_append(data_slot *slot, const bt_data_schema *schema, const data_row *row,
+                           bt_error *err) {
     BT_ASSERT(slot->n_rows < slot->cap_rows);
     BT_ASSERT(row->n >= 1 && row->n <= schema->seq_length);
     BT_TRY(check_tokens(schema, row, err));
@@ -214,7 +214,7 @@ bt_status bt_data_slot_append(data_slot *slot, const bt_data_schema *schema, con
     return BT_OK;
 }
 
-void bt_data_slot_take_back(data_slot *slot, bool was_masked) {
+void data_slot_take_back(data_slot *slot, bool was_masked) {
     BT_ASSERT(slot->n_rows > 0);
     slot->n_rows--;
     slot->is_masked = was_masked;

@@ -19,7 +19,7 @@ static bool is_folder(const char *path) {
 /* Before anything is made of its bytes. A folder is one of a folder a class. */
 static bt_status find_one(const char *path, bt_data_table *out, bt_error *err) {
     BT_TRY(bt_text_refuse_columns(path, NULL, 0, err));
-    *out = bt_data_table_by_name(path);
+    *out = data_table_by_name(path);
     *out = *out == BT_TABLE_NONE && is_folder(path) ? BT_TABLE_JSONL : *out;
     return BT_OK;
 }
@@ -32,7 +32,7 @@ bt_status bt_data_find_table(const bt_data_config *config, bt_data_table *out, b
     if (config->table != BT_TABLE_NONE || config->gzip) {
         return BT_OK;
     }
-    BT_CHECK(bt_data_rows_expand(&rows, config, err));
+    BT_CHECK(data_rows_expand(&rows, config, err));
     BT_CHECK(find_one(rows.parts[0].path, out, err));
     for (size_t i = 1; i < rows.n_parts; i++) {
         bt_data_table other = BT_TABLE_NONE;
@@ -46,13 +46,12 @@ bt_status bt_data_find_table(const bt_data_config *config, bt_data_table *out, b
         }
     }
 done:
-    bt_data_rows_deinit(&rows);
+    data_rows_deinit(&rows);
     return rc;
 }
 
 /* Keys that would say nothing. */
-bt_status bt_data_check_table_keys(const bt_data_config *config, bt_data_table table,
-                                   bt_error *err) {
+bt_status data_check_table_keys(const bt_data_config *config, bt_data_table table, bt_error *err) {
     const bool        has_columns = table == BT_TABLE_TSV || table == BT_TABLE_CSV;
     const char *const section = config->section != NULL ? config->section : "the data";
     if (!has_columns && (config->delimiter != 0 || config->quote != 0)) {
@@ -72,40 +71,40 @@ bt_status bt_data_check_table_keys(const bt_data_config *config, bt_data_table t
     return BT_OK;
 }
 
-bt_status bt_data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
-                            data_rows **out, bt_error *err) {
+bt_status data_rows_open(const bt_data_config *config, const bt_data_schema *schema,
+                         data_rows **out, bt_error *err) {
     bt_data_table table = BT_TABLE_NONE;
     if (schema->pairing != BT_PAIRING_NONE) {
-        return bt_data_pairs_open(config, schema, out, err);
+        return data_pairs_open(config, schema, out, err);
     }
     if (schema->squad.vocab_file != NULL) {
-        return bt_data_squad_open(config, schema, out, err);
+        return data_squad_open(config, schema, out, err);
     }
     if (schema->words.is_used) {
-        return bt_data_words_open(config, schema, out, err);
+        return data_words_open(config, schema, out, err);
     }
     BT_TRY(bt_data_find_table(config, &table, err));
     if (schema->text.n_fields == 0 && is_folder(config->paths[0])) {
         table = BT_TABLE_NONE; /* no text is wanted */
     }
-    BT_TRY(bt_data_check_table_keys(config, table, err));
-    return table == BT_TABLE_NONE ? bt_data_records_open(config, schema, out, err)
-                                  : bt_data_table_open(config, schema, table, out, err);
+    BT_TRY(data_check_table_keys(config, table, err));
+    return table == BT_TABLE_NONE ? data_records_open(config, schema, out, err)
+                                  : data_table_open(config, schema, table, out, err);
 }
 
-void bt_data_rows_close(data_rows *rows) {
+void data_rows_close(data_rows *rows) {
     if (rows != NULL) {
         rows->ops->close(rows);
     }
 }
 
-bt_status bt_data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
-                             bt_error *err) {
+bt_status data_rows_texts(data_rows *rows, int64_t row, const bt_text_span **texts, size_t *n,
+                          bt_error *err) {
     *n = 0;
     return rows->ops->texts != NULL ? rows->ops->texts(rows, row, texts, n, err) : BT_OK;
 }
 
-void bt_data_rows_deinit(data_rows *rows) {
+void data_rows_deinit(data_rows *rows) {
     for (size_t i = 0; i < rows->n_parts; i++) {
         bt_free(rows->parts[i].path);
     }
@@ -113,7 +112,7 @@ void bt_data_rows_deinit(data_rows *rows) {
     *rows = (data_rows){0};
 }
 
-bt_status bt_data_rows_add_path(data_rows *rows, const char *path, bt_error *err) {
+bt_status data_rows_add_path(data_rows *rows, const char *path, bt_error *err) {
     BT_TRY(bt_grow(&rows->parts, &rows->cap_parts, rows->n_parts + 1, sizeof *rows->parts,
                    MAX_PARTS, err));
     char *const copy = bt_strdup(path);
@@ -165,21 +164,21 @@ static bt_status add_matches(data_rows *rows, const char *section, const char *p
         goto done;
     }
     for (size_t i = 0; i < names.n; i++) {
-        BT_CHECK(bt_data_rows_add_path(rows, names.items[i], err));
+        BT_CHECK(data_rows_add_path(rows, names.items[i], err));
     }
 done:
     bt_fs_names_deinit(&names);
     return rc;
 }
 
-bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err) {
+bt_status data_rows_expand(data_rows *rows, const bt_data_config *config, bt_error *err) {
     const char *const section = config->section != NULL ? config->section : "the data";
     for (size_t i = 0; i < config->n_paths; i++) {
         BT_TRY(settle_folders(config->paths[i], err));
         if (is_pattern(config->paths[i])) {
             BT_TRY(add_matches(rows, section, config->paths[i], err));
         } else {
-            BT_TRY(bt_data_rows_add_path(rows, config->paths[i], err));
+            BT_TRY(data_rows_add_path(rows, config->paths[i], err));
         }
     }
     if (rows->n_parts == 0) {
@@ -189,12 +188,12 @@ bt_status bt_data_rows_expand(data_rows *rows, const bt_data_config *config, bt_
     return BT_OK;
 }
 
-void bt_data_rows_add_content(data_rows *rows, const void *bytes, size_t n) {
+void data_rows_add_content(data_rows *rows, const void *bytes, size_t n) {
     rows->has_content = true;
     rows->content = bt_crc32c(bt_crc32c(rows->content, &n, sizeof n), bytes, n);
 }
 
-size_t bt_data_rows_part_of(const data_rows *rows, int64_t row) {
+size_t data_rows_part_of(const data_rows *rows, int64_t row) {
     size_t low = 0; /* the last part whose first row is not beyond; empty parts come before it */
     size_t high = rows->n_parts;
     while (high - low > 1) {
@@ -208,12 +207,12 @@ size_t bt_data_rows_part_of(const data_rows *rows, int64_t row) {
     return low;
 }
 
-bt_status bt_data_open_files_init(data_open_files *open, size_t n, bt_error *err) {
+bt_status data_open_files_init(data_open_files *open, size_t n, bt_error *err) {
     *open = (data_open_files){.files = bt_calloc_array(n, sizeof *open->files), .n = n};
     return open->files != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
 }
 
-void bt_data_open_files_deinit(data_open_files *open) {
+void data_open_files_deinit(data_open_files *open) {
     for (size_t i = 0; open->files != NULL && i < open->n; i++) {
         bt_fs_close(open->files[i]);
     }
@@ -233,8 +232,8 @@ static void close_another(data_open_files *open) {
     }
 }
 
-bt_status bt_data_open_files_get(data_open_files *open, const data_rows *rows, size_t part,
-                                 bt_file **file, bt_error *err) {
+bt_status data_open_files_get(data_open_files *open, const data_rows *rows, size_t part,
+                              bt_file **file, bt_error *err) {
     if (open->files[part] == NULL) {
         close_another(open);
         BT_TRY(bt_fs_open(rows->parts[part].path, &open->files[part], err));

@@ -43,7 +43,7 @@ static void note_wrong(data_sample *sample, data_rows *rows, bt_data_schema *sch
     if (sample->n_wrong++ == 0) {
         sample->first_wrong = *problem;
     }
-    bt_data_slot_clear(slot);
+    data_slot_clear(slot);
     schema->n_classes = 0;
     if (rows->ops->append(rows, row, slot, &is_damaged, NULL) == BT_OK) {
         const int64_t n = schema->label_kind == BT_LABEL_TOKENS ? slot->offsets[1] : 1;
@@ -62,7 +62,7 @@ static bt_status read_row(data_sample *sample, data_rows *rows, bt_data_schema *
                           data_slot *slot, int64_t *n_may_skip, bt_error *err) {
     bool     is_damaged = false;
     bt_error problem = BT_ERROR_INIT;
-    bt_data_slot_clear(slot);
+    data_slot_clear(slot);
     const bt_status rc = rows->ops->append(rows, i, slot, &is_damaged, &problem);
     if (rc == BT_OK) {
         count_row(sample, schema, slot);
@@ -135,7 +135,7 @@ bt_status data_sample_read(data_sample *sample, data_rows *rows, bt_data_schema 
         BT_TRY(bt_stop_check(err));
         BT_TRY(read_row(sample, rows, schema, i, slot, &n_may_skip, err));
     }
-    bt_data_slot_clear(slot);
+    data_slot_clear(slot);
     tell_wrong(sample, config->section != NULL ? config->section : "the data", schema->label_field);
     return BT_OK;
 }

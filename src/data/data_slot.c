@@ -60,8 +60,8 @@ static bool plan_slot(const bt_data_schema *schema, int64_t cap_rows, slot_sizes
     return true;
 }
 
-bt_status bt_data_slot_init(data_slot *slot, const bt_data_schema *schema, int64_t cap_rows,
-                            bt_error *err) {
+bt_status data_slot_init(data_slot *slot, const bt_data_schema *schema, int64_t cap_rows,
+                         bt_error *err) {
     *slot = (data_slot){.cap_rows = cap_rows};
     slot_sizes sizes;
     bool       ok = plan_slot(schema, cap_rows, &sizes);
@@ -88,11 +88,11 @@ bt_status bt_data_slot_init(data_slot *slot, const bt_data_schema *schema, int64
                        ": lower global_batch_size",
                        cap_rows, schema->seq_length);
     }
-    bt_data_slot_clear(slot);
+    data_slot_clear(slot);
     return BT_OK;
 }
 
-void bt_data_slot_deinit(data_slot *slot) {
+void data_slot_deinit(data_slot *slot) {
     bt_free(slot->offsets);
     bt_free(slot->ids);
     bt_free(slot->types);
@@ -106,7 +106,7 @@ void bt_data_slot_deinit(data_slot *slot) {
     *slot = (data_slot){0};
 }
 
-void bt_data_slot_clear(data_slot *slot) {
+void data_slot_clear(data_slot *slot) {
     slot->n_rows = 0;
     slot->offsets[0] = 0;
     slot->is_masked = false;
@@ -121,7 +121,7 @@ static int64_t longest(const data_slot *slot) {
     return max;
 }
 
-void bt_data_slot_finish(data_slot *slot, const bt_data_schema *schema) {
+void data_slot_finish(data_slot *slot, const bt_data_schema *schema) {
     const int64_t B = slot->n_rows;
     const bool    has_ints = schema->label_kind == BT_LABEL_CLASS ||
                           schema->label_kind == BT_LABEL_TOKENS ||

@@ -114,8 +114,8 @@ static bt_status make_list(data_rows *rows, int64_t n, const bt_data_config *con
     return BT_OK;
 }
 
-bt_status bt_data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
-                             bt_error *err) {
+bt_status data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
+                          bt_error *err) {
     split_row *list = NULL;
     bt_status  rc = make_list(rows, rows->n_rows, config, &list, err);
     if (rc == BT_OK) {
@@ -125,8 +125,8 @@ bt_status bt_data_split_draw(data_rows *rows, const bt_data_config *config, bool
     return rc;
 }
 
-bt_status bt_data_split_units(int64_t n, const char *what, const bt_data_config *config,
-                              bool *is_used, bt_error *err) {
+bt_status data_split_units(int64_t n, const char *what, const bt_data_config *config, bool *is_used,
+                           bt_error *err) {
     split_row *list = NULL;
     bt_status  rc = make_list(NULL, n, config, &list, err);
     if (rc == BT_OK) {

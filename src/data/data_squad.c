@@ -41,7 +41,7 @@ static bt_status append_window(data_rows *base, int64_t row, data_slot *slot, bo
                            .end = window->answer_end,
                            .example_id = i};
     *is_damaged = false;
-    if (bt_data_slot_append(slot, rows->schema, &made, err) != BT_OK) {
+    if (data_slot_append(slot, rows->schema, &made, err) != BT_OK) {
         return bt_squad_blame(&rows->set, window->question, err);
     }
     return BT_OK;
@@ -49,7 +49,7 @@ static bt_status append_window(data_rows *base, int64_t row, data_slot *slot, bo
 
 static void close_squad(data_rows *base) {
     squad_rows *const rows = (squad_rows *)base;
-    bt_data_census_deinit(&rows->census);
+    data_census_deinit(&rows->census);
     bt_squad_windows_free(rows->windows);
     bt_squad_set_deinit(&rows->set);
     bt_text_tokenizer_free(rows->tokenizer);
@@ -57,13 +57,13 @@ static void close_squad(data_rows *base) {
     bt_free(rows->order);
     bt_free(rows->tokens);
     bt_free(rows->columns);
-    bt_data_rows_deinit(base);
+    data_rows_deinit(base);
     bt_free(rows);
 }
 
 static const data_rows_ops squad_ops = {.append = append_window, .close = close_squad};
 
-const bt_squad_windows *bt_data_squad_rows_windows(const data_rows *rows) {
+const bt_squad_windows *data_squad_rows_windows(const data_rows *rows) {
     return rows->ops == &squad_ops ? ((const squad_rows *)rows)->windows : NULL;
 }
 
@@ -113,7 +113,7 @@ static bt_status load_vocab(squad_rows *rows, const bt_data_squad *squad, const 
                                   .options = {.do_lower_case = squad->do_lower_case,
                                               .accents = squad->accents,
                                               .chinese_joined = squad->chinese_joined}};
-    const bt_status       rc = bt_data_load_vocab(&wish, &rows->vocab, &rows->tokenizer, err);
+    const bt_status       rc = data_load_vocab(&wish, &rows->vocab, &rows->tokenizer, err);
     return rc == BT_OK ? rc : bt_error_prefix(err, "%s.vocab_file", section);
 }
 
@@ -131,8 +131,8 @@ static bt_status check_name(const char *path, bt_error *err) {
 static bt_status read_files(squad_rows *rows, const bt_data_squad *squad,
                             const bt_data_config *config, bt_error *err) {
     data_rows named = {0}; /* the files of input_path; the rows are one part, whatever the order */
-    const bt_text_encoding encoding = bt_data_encoding(config);
-    bt_status              rc = bt_data_rows_expand(&named, config, err);
+    const bt_text_encoding encoding = data_encoding(config);
+    bt_status              rc = data_rows_expand(&named, config, err);
     for (size_t i = 0; rc == BT_OK && i < named.n_parts; i++) {
         rc = check_name(named.parts[i].path, err);
         if (rc == BT_OK) {
@@ -141,9 +141,9 @@ static bt_status read_files(squad_rows *rows, const bt_data_squad *squad,
         }
     }
     if (rc == BT_OK) {
-        rc = bt_data_rows_add_path(&rows->base, named.parts[0].path, err);
+        rc = data_rows_add_path(&rows->base, named.parts[0].path, err);
     }
-    bt_data_rows_deinit(&named);
+    data_rows_deinit(&named);
     return rc;
 }
 
@@ -161,7 +161,7 @@ static bt_status make_windows(squad_rows *rows, const bt_data_squad *squad, bt_e
     rows->base.census[0] = &rows->census.facts;
     rows->base.names = &rows->census.names;
     rows->base.n_rows = n;
-    bt_data_rows_add_content(&rows->base, &rows->set.content, sizeof rows->set.content);
+    data_rows_add_content(&rows->base, &rows->set.content, sizeof rows->set.content);
     rows->base.parts[0].n_rows = n;
     const bool is_whole = squad->max_rows == 0 || squad->max_rows >= n;
     return squad->use != BT_SQUAD_TRAIN && is_whole ? sort_by_length(rows, err) : BT_OK;
@@ -180,12 +180,12 @@ static bt_status open_squad(squad_rows *rows, const bt_data_config *config, bt_e
     }
     BT_TRY(load_vocab(rows, squad, config->section, err));
     BT_TRY(read_files(rows, squad, config, err));
-    BT_TRY(bt_data_squad_split(&rows->set, config, err));
+    BT_TRY(data_squad_split(&rows->set, config, err));
     return make_windows(rows, squad, err);
 }
 
-bt_status bt_data_squad_open(const bt_data_config *config, const bt_data_schema *schema,
-                             data_rows **out, bt_error *err) {
+bt_status data_squad_open(const bt_data_config *config, const bt_data_schema *schema,
+                          data_rows **out, bt_error *err) {
     squad_rows *const rows = bt_calloc_array(1, sizeof *rows);
     if (rows == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for SQuAD files");

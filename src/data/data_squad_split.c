@@ -65,7 +65,7 @@ static bt_status split(bt_squad_set *set, const bt_data_config *config, int64_t 
         by_article = false;
         BT_TRY(number_units(set, false, unit_of, &n, err));
     }
-    BT_TRY(bt_data_split_units(n, by_article ? "articles" : "paragraphs", config, is_used, err));
+    BT_TRY(data_split_units(n, by_article ? "articles" : "paragraphs", config, is_used, err));
     const int64_t n_before = set->n_questions;
     keep_questions(set, unit_of, is_used);
     bt_log(BT_LOG_INFO, "%s: these have %" PRId64 " of %" PRId64 " questions",
@@ -73,7 +73,7 @@ static bt_status split(bt_squad_set *set, const bt_data_config *config, int64_t 
     return BT_OK;
 }
 
-bt_status bt_data_squad_split(bt_squad_set *set, const bt_data_config *config, bt_error *err) {
+bt_status data_squad_split(bt_squad_set *set, const bt_data_config *config, bt_error *err) {
     if (config->held_out == BT_HELD_OUT_ALL || set->n_paragraphs == 0) {
         return BT_OK;
     }

@@ -72,7 +72,7 @@ static bt_status skip_row(bt_data_stream *stream, bt_data_cursor *cursor, int64_
            limit, damage->msg);
     if (cursor->n_skipped >= n_rows(stream)) {
         return BT_FAIL(damage, BT_E_FORMAT, "%s: all records are damaged",
-                       stream->rows->parts[bt_data_rows_part_of(stream->rows, row)].path);
+                       stream->rows->parts[data_rows_part_of(stream->rows, row)].path);
     }
     return BT_OK;
 }
@@ -80,7 +80,7 @@ static bt_status skip_row(bt_data_stream *stream, bt_data_cursor *cursor, int64_
 /* One row, unless it is damaged and may be skipped. Moves the cursor over it. */
 static bt_status add_row(bt_data_stream *stream, data_slot *slot, bt_data_cursor *cursor,
                          bt_error *err) {
-    const int64_t row = bt_data_order_at(&stream->order, cursor->epoch, cursor->index);
+    const int64_t row = data_order_at(&stream->order, cursor->epoch, cursor->index);
     bool          is_damaged = false;
     bt_status     rc = stream->rows->ops->append(stream->rows, row, slot, &is_damaged, err);
     if (is_damaged) {
@@ -100,7 +100,7 @@ static bt_status fill_slot(bt_data_stream *stream, data_slot *slot, bool *end, b
     bt_data_cursor *const cursor = &stream->next;
     const uint64_t        n = n_rows(stream);
     const int64_t         n_full = stream->config.global_batch_size * seqs_a_row(&stream->schema);
-    bt_data_slot_clear(slot);
+    data_slot_clear(slot);
     slot->batch.first_record = (int64_t)(cursor->epoch * n + cursor->index);
     while (slot->n_rows < n_full) {
         if (cursor->index >= n) {
@@ -117,7 +117,7 @@ static bt_status fill_slot(bt_data_stream *stream, data_slot *slot, bool *end, b
     }
     *end = slot->n_rows == 0 || (slot->n_rows < n_full && stream->config.drop_remainder);
     slot->after = *cursor;
-    bt_data_slot_finish(slot, &stream->schema);
+    data_slot_finish(slot, &stream->schema);
     return BT_OK;
 }
 
@@ -264,7 +264,7 @@ bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row, const bt_text_s
                             size_t *n, bt_error *err) {
     BT_ASSERT(row >= 0 && row < stream->rows->n_rows);
     stop_thread(stream); /* the rows are its own while it runs */
-    return bt_data_rows_texts(stream->rows, row, texts, n, err);
+    return data_rows_texts(stream->rows, row, texts, n, err);
 }
 
 bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label, bt_error *err) {
@@ -284,7 +284,7 @@ bt_status bt_data_row_score(bt_data_stream *stream, int64_t row, float *score, b
 }
 
 int64_t bt_data_n_left_rows(const bt_data_stream *stream) {
-    return stream->schema.pairing == BT_PAIRING_CHAIN ? bt_data_pairs_n_left(stream->rows)
+    return stream->schema.pairing == BT_PAIRING_CHAIN ? data_pairs_n_left(stream->rows)
                                                       : stream->rows->n_rows;
 }
 
@@ -351,7 +351,7 @@ bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes, int64_
         bool     is_damaged = false;
         bt_error failure = BT_ERROR_INIT;
         BT_TRY(bt_stop_check(err));
-        bt_data_slot_clear(slot);
+        data_slot_clear(slot);
         if (stream->rows->ops->append(stream->rows, row, slot, &is_damaged, &failure) != BT_OK) {
             if (is_damaged && stream->config.skip_bad_records > 0) {
                 continue;
@@ -367,7 +367,7 @@ bt_status bt_data_count_labels(bt_data_stream *stream, int64_t n_classes, int64_
 }
 
 const bt_squad_windows *bt_data_squad_windows(const bt_data_stream *stream) {
-    return bt_data_squad_rows_windows(stream->rows);
+    return data_squad_rows_windows(stream->rows);
 }
 
 double bt_data_wait_seconds(const bt_data_stream *stream) {
@@ -409,7 +409,7 @@ static bt_status check_schema(const bt_data_config *config, const bt_data_schema
 static bt_status check_first_row(bt_data_stream *stream, const data_part *part, bt_error *err) {
     data_slot *const slot = &stream->slots[0];
     bt_status        rc = BT_OK;
-    bt_data_slot_clear(slot);
+    data_slot_clear(slot);
     for (int64_t i = 0; i < part->n_rows; i++) {
         bool     is_damaged = false;
         bt_error damage = BT_ERROR_INIT;
@@ -422,18 +422,18 @@ static bt_status check_first_row(bt_data_stream *stream, const data_part *part, 
         }
         rc = BT_OK;
     }
-    bt_data_slot_clear(slot);
+    data_slot_clear(slot);
     return rc;
 }
 
 static bt_status open_data(bt_data_stream *stream, const bt_data_config *config, bt_error *err) {
     BT_TRY(check_schema(&stream->config, &stream->schema, err));
-    BT_TRY(bt_data_rows_open(&stream->config, &stream->schema, &stream->rows, err));
+    BT_TRY(data_rows_open(&stream->config, &stream->schema, &stream->rows, err));
     bt_data_config ordered = *config;
     if (stream->schema.pairing == BT_PAIRING_CHAIN) {
         ordered.cycle_length = 1; /* left rows first */
     }
-    BT_TRY(bt_data_order_init(&stream->order, stream->rows, &ordered, err));
+    BT_TRY(data_order_init(&stream->order, stream->rows, &ordered, err));
     const int64_t n = stream->rows->n_rows;
     int64_t       cap_rows = config->global_batch_size;
     if (!config->is_training && cap_rows > n) {
@@ -451,7 +451,7 @@ static bt_status open_data(bt_data_stream *stream, const bt_data_config *config,
                        stream->config.section, cap_rows);
     }
     for (int i = 0; i < N_SLOTS; i++) {
-        BT_TRY(bt_data_slot_init(&stream->slots[i], &stream->schema, cap_seqs, err));
+        BT_TRY(data_slot_init(&stream->slots[i], &stream->schema, cap_seqs, err));
     }
     BT_TRY(data_sample_read(&stream->sample, stream->rows, &stream->schema, config,
                             &stream->slots[0], err));
@@ -544,11 +544,11 @@ void bt_data_close(bt_data_stream *stream) {
     }
     stop_thread(stream);
     for (int i = 0; i < N_SLOTS; i++) {
-        bt_data_slot_deinit(&stream->slots[i]);
+        data_slot_deinit(&stream->slots[i]);
     }
-    bt_data_order_deinit(&stream->order);
+    data_order_deinit(&stream->order);
     data_sample_deinit(&stream->sample);
-    bt_data_rows_close(stream->rows);
+    data_rows_close(stream->rows);
     if (stream->has_lock) {
         (void)pthread_cond_destroy(&stream->can_take);
         (void)pthread_cond_destroy(&stream->can_fill);

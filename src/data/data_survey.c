@@ -39,7 +39,7 @@ static bt_status keep_columns(survey_run *run, bt_error *err) {
                        run->fields.n);
     }
     for (size_t i = 0; i < run->fields.n; i++) {
-        const bt_text_span name = bt_data_trim(run->fields.spans[i]);
+        const bt_text_span name = data_trim(run->fields.spans[i]);
         out->columns[i] = bt_strndup(name.text, name.n_bytes);
         if (out->columns[i] == NULL) {
             return BT_FAIL(err, BT_E_NOMEM, "out of memory for the names of %zu columns",
@@ -104,7 +104,7 @@ static bt_status learn_row(survey_run *run, const table_form *form, int32_t colu
             is_json && (label.n_bytes == 0 || label.text[label.n_bytes - 1] == TABLE_LIST_MARK);
         run->out->n_lists += is_list && label.n_bytes > 0 ? 1 : 0;
         rc = is_list ? table_learn_targets(&run->labels, label, place, &found)
-                     : bt_data_labels_learn(&run->labels, label, place, &found);
+                     : data_labels_learn(&run->labels, label, place, &found);
     }
     return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", found.msg) : BT_OK;
 }
@@ -212,7 +212,7 @@ static bt_status survey(survey_run *run, const bt_data_config *config, const cha
     if (out->table == BT_TABLE_NONE || out->table == BT_TABLE_LINES) {
         goto done;
     }
-    BT_CHECK(bt_data_rows_expand(&files, config, err));
+    BT_CHECK(data_rows_expand(&files, config, err));
     run->wish.table = out->table;
     want(&run->wish, labels, n_labels);
     BT_CHECK(find_label(run, files.parts[0].path, labels, n_labels, err));
@@ -221,7 +221,7 @@ static bt_status survey(survey_run *run, const bt_data_config *config, const cha
     }
     rc = count_labels(run, err);
 done:
-    bt_data_rows_deinit(&files);
+    data_rows_deinit(&files);
     return rc;
 }
 
@@ -231,7 +231,7 @@ static bt_status start(const bt_data_config *config, const char *const *fields, 
     survey_run run = {.out = out,
                       .wish = {.delimiter = config->delimiter,
                                .quote = config->quote,
-                               .encoding = bt_data_encoding(config),
+                               .encoding = data_encoding(config),
                                .section = config->section,
                                .id_key = TABLE_NO_KEY,
                                .may_be_number = {true},
@@ -239,12 +239,12 @@ static bt_status start(const bt_data_config *config, const char *const *fields, 
     *out = (bt_data_survey){0};
     run.fields.list_key = 1; /* the label's, where it is a list of JSON */
     want(&run.wish, fields, n_fields);
-    bt_status rc = bt_data_labels_init(&run.labels, &run.schema, err);
+    bt_status rc = data_labels_init(&run.labels, &run.schema, err);
     if (rc == BT_OK) {
         rc = survey(&run, config, labels, n_labels, counts, err);
     }
     table_fields_deinit(&run.fields);
-    bt_data_labels_deinit(&run.labels);
+    data_labels_deinit(&run.labels);
     bt_fs_scratch_close(run.scratch);
     if (rc != BT_OK) {
         bt_data_survey_deinit(out);

@@ -149,7 +149,7 @@ static bt_status take_apart(table_rows *rows, const table_file *file, const char
 static bt_status read_number(bt_text_span text, bool is_integer, int64_t *integer, double *number,
                              bt_error *err) {
     char copy[64] = "";
-    text = bt_data_trim(text);
+    text = data_trim(text);
     if (text.n_bytes > 0 && text.n_bytes < sizeof copy) {
         memcpy(copy, text.text, text.n_bytes);
         if (is_integer ? bt_parse_i64(copy, integer) : bt_parse_f64(copy, number)) {
@@ -198,7 +198,7 @@ static bt_status read_values(table_rows *rows, const bt_text_span *values, int64
     }
     return rows->schema->label_kind == BT_LABEL_FLOAT
                ? read_score(rows, rows->wish.label_key, *label, &row->score, err)
-               : bt_data_labels_find(&rows->labels, *label, &row->label, err);
+               : data_labels_find(&rows->labels, *label, &row->label, err);
 }
 
 /* The bytes from the row's first on, at least as many as it has. */
@@ -212,7 +212,7 @@ static bt_status read_bytes(table_rows *rows, size_t part, int64_t i, const char
     /* the rest can only be empty lines */
     *n = *n > TABLE_ROW_MAX_BYTES + 2 ? TABLE_ROW_MAX_BYTES + 2 : *n;
     if (!file->source.is_unpacked) {
-        BT_TRY(bt_data_open_files_get(&rows->open, &rows->base, part, &source, err));
+        BT_TRY(data_open_files_get(&rows->open, &rows->base, part, &source, err));
     }
     BT_TRY(bt_grow(&rows->buffer.data, &rows->buffer.cap, *n, 1, 2 * (size_t)TABLE_ROW_MAX_BYTES,
                    err));
@@ -238,7 +238,7 @@ static bt_status find_row(table_rows *rows, size_t part, int64_t number, const c
 static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bool *is_damaged,
                             bt_error *err) {
     table_rows *const rows = (table_rows *)base;
-    const size_t      part = bt_data_rows_part_of(base, number);
+    const size_t      part = data_rows_part_of(base, number);
     bt_text_span      values[TABLE_MAX_KEYS];
     data_row          row;
     const char       *bytes = NULL;
@@ -252,10 +252,10 @@ static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bo
         rc = read_values(rows, values, number, &row, err);
     }
     if (rc == BT_OK) {
-        rc = bt_data_encode(&rows->encoder, values, &row, err);
+        rc = data_encode(&rows->encoder, values, &row, err);
     }
     if (rc == BT_OK) {
-        rc = bt_data_slot_append(slot, rows->schema, &row, err);
+        rc = data_slot_append(slot, rows->schema, &row, err);
     }
     if (rc != BT_OK) {
         const int64_t   i = number - base->parts[part].first;
@@ -268,7 +268,7 @@ static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bo
 static bt_status texts_of_row(data_rows *base, int64_t number, const bt_text_span **texts,
                               size_t *n_texts, bt_error *err) {
     table_rows *const rows = (table_rows *)base;
-    const size_t      part = bt_data_rows_part_of(base, number);
+    const size_t      part = data_rows_part_of(base, number);
     const char       *bytes = NULL;
     size_t            n = 0;
     size_t            at = 0;
@@ -319,7 +319,7 @@ static bt_status learn_label(table_rows *rows, const bt_text_span *values, data_
     }
     return rows->schema->label_kind == BT_LABEL_FLOAT
                ? read_score(rows, rows->wish.label_key, *label, &score, err)
-               : bt_data_labels_learn(&rows->labels, *label, place, err);
+               : data_labels_learn(&rows->labels, *label, place, err);
 }
 
 static bt_status check_weight(const table_rows *rows, const bt_text_span *values, bt_error *err) {
@@ -343,8 +343,8 @@ static bt_status check_row(table_rows *rows, const table_file *file, const char 
     if (take_apart(rows, file, row, n, values, at, &damage) == BT_OK) {
         const data_label_place place = {(size_t)(file - rows->files), begin.line, begin.column};
         BT_TRY(check_weight(rows, values, err));
-        BT_TRY(bt_data_census_add(&rows->census, &rows->encoder, values,
-                                  rows->base.parts[place.part].path, begin.line, err));
+        BT_TRY(data_census_add(&rows->census, &rows->encoder, values,
+                               rows->base.parts[place.part].path, begin.line, err));
         return learn_label(rows, values, place, err);
     }
     if (damage.code == BT_E_FORMAT && rows->n_damaged < rows->max_damaged) {
@@ -408,7 +408,7 @@ static bt_status scan_rows(table_rows *rows, data_part *part, table_file *file, 
         if (rc != BT_OK) {
             return put_place(part->path, place, row, at, err);
         }
-        bt_data_rows_add_content(&rows->base, row, n);
+        data_rows_add_content(&rows->base, row, n);
         if (is_row) {
             BT_TRY(add_row(rows, file, part, scan->begin, err));
         }
@@ -444,7 +444,7 @@ static bt_status index_files(table_rows *rows, bt_error *err) {
     if (rows->files == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
     }
-    BT_TRY(bt_data_open_files_init(&rows->open, n, err));
+    BT_TRY(data_open_files_init(&rows->open, n, err));
     for (size_t i = 0; i < n; i++) {
         BT_TRY(index_file(rows, &rows->base.parts[i], &rows->files[i], err));
     }
@@ -526,7 +526,7 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     data_label_place            place = {0};
     bt_status                   rc = table_settle_targets(&rows->labels, &place, err);
     if (rc == BT_OK) {
-        rc = bt_data_labels_settle(&rows->labels, rows->wish.section, &place, err);
+        rc = data_labels_settle(&rows->labels, rows->wish.section, &place, err);
     }
     if (rc != BT_OK && place.line > 0) {
         return put_place(rows->base.parts[place.part].path, (row_place){place.line, place.column},
@@ -611,10 +611,9 @@ static bt_status split(table_rows *rows, const bt_data_config *config, bt_error 
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the rows that are held out");
     }
     const bool      is_left = rows->schema->text.key != rows->schema->text.right_key;
-    const bt_status rc =
-        are_pairs
-            ? bt_data_split_units(rows->base.n_rows, is_left ? "pairs" : NULL, config, is_used, err)
-            : bt_data_split_draw(&rows->base, config, is_used, err);
+    const bt_status rc = are_pairs ? data_split_units(rows->base.n_rows, is_left ? "pairs" : NULL,
+                                                      config, is_used, err)
+                                   : data_split_draw(&rows->base, config, is_used, err);
     if (rc == BT_OK) {
         keep_rows(rows, is_used);
     }
@@ -629,23 +628,23 @@ static void close_table(data_rows *base) {
     }
     bt_fs_scratch_close(rows->unpacked);
     bt_free(rows->files);
-    bt_data_open_files_deinit(&rows->open);
-    bt_data_encoder_deinit(&rows->encoder);
-    bt_data_labels_deinit(&rows->labels);
-    bt_data_census_deinit(&rows->census);
+    data_open_files_deinit(&rows->open);
+    data_encoder_deinit(&rows->encoder);
+    data_labels_deinit(&rows->labels);
+    data_census_deinit(&rows->census);
     bt_free(rows->targets);
     table_fields_deinit(&rows->fields);
     table_scan_close(&rows->scan);
     bt_str_deinit(&rows->buffer);
-    bt_data_rows_deinit(base);
+    data_rows_deinit(base);
     bt_free(rows);
 }
 
 static const data_rows_ops table_ops = {
     .append = append_row, .texts = texts_of_row, .label = label_of_row, .close = close_table};
 
-bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema *schema,
-                             bt_data_table table, data_rows **out, bt_error *err) {
+bt_status data_table_open(const bt_data_config *config, const bt_data_schema *schema,
+                          bt_data_table table, data_rows **out, bt_error *err) {
     bt_status   rc = BT_OK;
     table_rows *rows = bt_calloc_array(1, sizeof *rows);
     *out = NULL;
@@ -657,15 +656,15 @@ bt_status bt_data_table_open(const bt_data_config *config, const bt_data_schema 
     rows->wish = (table_wish){.table = table,
                               .delimiter = config->delimiter,
                               .quote = config->quote,
-                              .encoding = bt_data_encoding(config),
+                              .encoding = data_encoding(config),
                               .section = config->section != NULL ? config->section : "the data"};
     rows->max_damaged = config->skip_bad_records;
     BT_CHECK(check_kind(rows, err));
-    BT_CHECK(bt_data_encoder_init(&rows->encoder, schema, config->section, err));
+    BT_CHECK(data_encoder_init(&rows->encoder, schema, config->section, err));
     choose_keys(rows); /* no more than the encoder takes */
-    BT_CHECK(bt_data_labels_init(&rows->labels, schema, err));
+    BT_CHECK(data_labels_init(&rows->labels, schema, err));
     BT_CHECK(make_targets(rows, err));
-    BT_CHECK(bt_data_rows_expand(&rows->base, config, err));
+    BT_CHECK(data_rows_expand(&rows->base, config, err));
     BT_CHECK(index_files(rows, err));
     BT_CHECK(settle_labels(rows, err));
     BT_CHECK(split(rows, config, err));

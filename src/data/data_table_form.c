@@ -159,7 +159,7 @@ static bt_status find_name(const table_fields *fields, const char *key, bool is_
                            int32_t *column, bt_error *err) {
     *column = -1;
     for (size_t i = 0; i < fields->n; i++) {
-        const bt_text_span name = is_trimmed ? bt_data_trim(fields->spans[i]) : fields->spans[i];
+        const bt_text_span name = is_trimmed ? data_trim(fields->spans[i]) : fields->spans[i];
         if (name.n_bytes != strlen(key) || memcmp(name.text, key, name.n_bytes) != 0) {
             continue;
         }

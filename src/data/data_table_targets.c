@@ -31,7 +31,7 @@ static char separator_of(const bt_data_schema *schema, bt_text_span field) {
 static bool read_target(bt_text_span text, float *target) {
     char   copy[64] = "";
     double number = -1;
-    text = bt_data_trim(text);
+    text = data_trim(text);
     if (text.n_bytes < sizeof copy) {
         memcpy(copy, text.text, text.n_bytes);
     }
@@ -89,7 +89,7 @@ static bt_status split_value(bt_text_span *label, float *target, bt_error *err) 
 bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_label_place place,
                               bt_error *err) {
     const char   separator = separator_of(labels->schema, field);
-    bt_text_span rest = separator == TABLE_LIST_MARK ? field : bt_data_trim(field);
+    bt_text_span rest = separator == TABLE_LIST_MARK ? field : data_trim(field);
     bt_text_span label = {0};
     bool         is_open = false;
     bool         is_sure = false;
@@ -106,7 +106,7 @@ bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_labe
     while (next_label(&rest, separator, &is_open, &label)) {
         float ignored = 0;
         BT_TRY(split_value(&label, &ignored, err));
-        BT_TRY(bt_data_labels_learn(labels, label, place, err));
+        BT_TRY(data_labels_learn(labels, label, place, err));
     }
     return BT_OK;
 }
@@ -132,7 +132,7 @@ bt_status table_settle_targets(data_labels *labels, data_label_place *place, bt_
 bt_status table_find_targets(const data_labels *labels, bt_text_span field, float *targets,
                              bt_error *err) {
     const char   separator = separator_of(labels->schema, field);
-    bt_text_span rest = separator == TABLE_LIST_MARK ? field : bt_data_trim(field);
+    bt_text_span rest = separator == TABLE_LIST_MARK ? field : data_trim(field);
     bt_text_span label = {0};
     bool         is_open = false;
     bool         is_sure = false;
@@ -146,7 +146,7 @@ bt_status table_find_targets(const data_labels *labels, bt_text_span field, floa
         int64_t id = 0;
         float   target = 0;
         BT_TRY(split_value(&label, &target, err));
-        BT_TRY(bt_data_labels_find(labels, label, &id, err));
+        BT_TRY(data_labels_find(labels, label, &id, err));
         targets[id] = target;
     }
     return BT_OK;
@@ -155,7 +155,7 @@ bt_status table_find_targets(const data_labels *labels, bt_text_span field, floa
 bt_status table_read_targets(const table_wish *wish, const bt_text_span *values, size_t n,
                              float *targets, bt_error *err) {
     for (size_t i = 0; i < n; i++) {
-        const bt_text_span text = bt_data_trim(values[i]);
+        const bt_text_span text = data_trim(values[i]);
         if (!read_target(text, &targets[i])) {
             return BT_FAIL(
                 err, BT_E_FORMAT,

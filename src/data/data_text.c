@@ -30,8 +30,8 @@ static bt_status check_text(const bt_data_schema *schema, const char *section, b
     return BT_OK;
 }
 
-bt_status bt_data_load_vocab(const data_vocab_wish *wish, bt_text_vocab **vocab,
-                             bt_text_tokenizer **tokenizer, bt_error *err) {
+bt_status data_load_vocab(const data_vocab_wish *wish, bt_text_vocab **vocab,
+                          bt_text_tokenizer **tokenizer, bt_error *err) {
     BT_TRY(bt_text_vocab_load_as(vocab, wish->path, wish->rules, err));
     BT_TRY(bt_text_vocab_check(*vocab, wish->path, wish->vocab_size, err));
     const bt_status rc = bt_text_tokenizer_create_as(tokenizer, *vocab, &wish->options, err);
@@ -52,14 +52,14 @@ static bt_status load_vocab(data_encoder *encoder, const char *section, bt_error
                        "was trained with",
                        section);
     }
-    const bt_status rc = bt_data_load_vocab(&wish, &encoder->vocab, &encoder->tokenizer, err);
+    const bt_status rc = data_load_vocab(&wish, &encoder->vocab, &encoder->tokenizer, err);
     return rc == BT_OK
                ? rc
                : bt_error_prefix(err, "%s%s", section, rc == BT_E_UNSUPPORTED ? "" : ".vocab_file");
 }
 
-bt_status bt_data_encoder_init(data_encoder *encoder, const bt_data_schema *schema,
-                               const char *section, bt_error *err) {
+bt_status data_encoder_init(data_encoder *encoder, const bt_data_schema *schema,
+                            const char *section, bt_error *err) {
     *encoder = (data_encoder){.schema = schema};
     BT_TRY(check_text(schema, section, err));
     BT_TRY(load_vocab(encoder, section, err));
@@ -74,7 +74,7 @@ bt_status bt_data_encoder_init(data_encoder *encoder, const bt_data_schema *sche
     return BT_OK;
 }
 
-void bt_data_encoder_deinit(data_encoder *encoder) {
+void data_encoder_deinit(data_encoder *encoder) {
     bt_text_scratch_free(encoder->scratch);
     bt_text_tokenizer_free(encoder->tokenizer);
     bt_text_vocab_free(encoder->vocab);
@@ -82,8 +82,8 @@ void bt_data_encoder_deinit(data_encoder *encoder) {
     *encoder = (data_encoder){0};
 }
 
-bt_status bt_data_encode(data_encoder *encoder, const bt_text_span *texts, data_row *row,
-                         bt_error *err) {
+bt_status data_encode(data_encoder *encoder, const bt_text_span *texts, data_row *row,
+                      bt_error *err) {
     const bt_data_schema *const schema = encoder->schema;
     const size_t                n_texts = schema->text.n_fields;
     bt_text_pair                pair;

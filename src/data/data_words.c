@@ -72,7 +72,7 @@ static bt_status append_sequence(data_rows *base, int64_t row, data_slot *slot, 
                            .example_id = row,
                            .sentence_id = head.sentence_id,
                            .sub_sentence_id = head.sub_sentence_id};
-    return bt_data_slot_append(slot, rows->schema, &made, err);
+    return data_slot_append(slot, rows->schema, &made, err);
 }
 
 static void close_words(data_rows *base) {
@@ -84,12 +84,12 @@ static void close_words(data_rows *base) {
     bt_text_vocab_free(rows->vocab);
     bt_str_deinit(&rows->words);
     bt_str_deinit(&rows->word_ids);
-    bt_data_census_deinit(&rows->census);
+    data_census_deinit(&rows->census);
     bt_free(rows->tag_counts);
     bt_free(rows->places);
     bt_free(rows->numbers);
     bt_free(rows->columns);
-    bt_data_rows_deinit(base);
+    data_rows_deinit(base);
     bt_free(rows);
 }
 
@@ -129,8 +129,8 @@ static bt_status keep_sentence(words_rows *rows, bt_error *err) {
     rows->census.facts.n_sampled++;
     BT_TRY(data_names_put(&rows->census.names,
                           data_name_add(0, bt_str_text(&rows->words), rows->words.len), err));
-    bt_data_rows_add_content(&rows->base, rows->words.data, rows->words.len);
-    bt_data_rows_add_content(&rows->base, rows->word_ids.data, rows->word_ids.len);
+    data_rows_add_content(&rows->base, rows->words.data, rows->words.len);
+    data_rows_add_content(&rows->base, rows->word_ids.data, rows->word_ids.len);
     BT_TRY(bt_text_pack_words(&rows->packer, &room, bt_str_text(&rows->words), rows->words.len,
                               bt_str_text(&rows->word_ids), err));
     rows->sentence_id++;
@@ -247,7 +247,7 @@ static bt_status split_sentences(words_rows *rows, const bt_data_config *config,
                           ? read_sentences(rows, split.sentence_of, err)
                           : BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu sentences", n);
     if (rc == BT_OK) {
-        rc = bt_data_split_units((int64_t)n, "sentences", config, split.is_used, err);
+        rc = data_split_units((int64_t)n, "sentences", config, split.is_used, err);
     }
     if (rc == BT_OK) {
         keep_sentences(rows, &split);
@@ -273,7 +273,7 @@ static bt_status load_vocab(words_rows *rows, bt_error *err) {
                                   .options = {.do_lower_case = schema->text.lower_case,
                                               .accents = schema->text.accents,
                                               .chinese_joined = schema->text.chinese_joined}};
-    if (bt_data_load_vocab(&wish, &rows->vocab, &rows->tokenizer, err) != BT_OK) {
+    if (data_load_vocab(&wish, &rows->vocab, &rows->tokenizer, err) != BT_OK) {
         return bt_error_prefix(err, "%s.vocab_file", rows->section);
     }
     BT_TRY(bt_text_scratch_create(&rows->scratch, err));
@@ -315,10 +315,10 @@ static bt_status open_words(words_rows *rows, const bt_data_config *config, bt_e
     BT_TRY(take_labels(rows, err));
     BT_TRY(data_census_begin(&rows->census, "sentence", "have no words", rows->vocab, rows->schema,
                              err));
-    BT_CHECK(bt_data_rows_expand(&named, config, err));
+    BT_CHECK(data_rows_expand(&named, config, err));
     BT_CHECK(bt_fs_scratch_create(named.parts[0].path, &rows->store, err));
     for (size_t i = 0; i < named.n_parts; i++) {
-        BT_CHECK(bt_data_rows_add_path(&rows->base, named.parts[i].path, err));
+        BT_CHECK(data_rows_add_path(&rows->base, named.parts[i].path, err));
         rows->base.parts[i].first = rows->base.n_rows;
         BT_CHECK(read_file(rows, named.parts[i].path, err));
     }
@@ -337,12 +337,12 @@ static bt_status open_words(words_rows *rows, const bt_data_config *config, bt_e
         rc = split_sentences(rows, config, err);
     }
 done:
-    bt_data_rows_deinit(&named);
+    data_rows_deinit(&named);
     return rc;
 }
 
-bt_status bt_data_words_open(const bt_data_config *config, const bt_data_schema *schema,
-                             data_rows **out, bt_error *err) {
+bt_status data_words_open(const bt_data_config *config, const bt_data_schema *schema,
+                          data_rows **out, bt_error *err) {
     words_rows *const rows = bt_calloc_array(1, sizeof *rows);
     *out = NULL;
     if (rows == NULL) {

@@ -185,7 +185,7 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
 
 #include "kern_product_template.h"
 
-void bt_kern_override_avx2(bt_kern *kern) {
+void kern_override_avx2(bt_kern *kern) {
     kern->isa = "avx2";
     override_table(kern);
     override_products(kern);

@@ -273,7 +273,7 @@ static void tile_amx(float *c, int64_t ld_c, const void *a_panel, const void *b_
     }
 }
 
-void bt_kern_override_bf16(bt_kern *kern) {
+void kern_override_bf16(bt_kern *kern) {
     kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (AVX512_BF16)",
                                                           .rows = DOT_ROWS,
                                                           .cols = COLS,
@@ -285,7 +285,7 @@ void bt_kern_override_bf16(bt_kern *kern) {
                                                           .tile = tile_dot};
 }
 
-void bt_kern_override_amx(bt_kern *kern) {
+void kern_override_amx(bt_kern *kern) {
     kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (AMX)",
                                                           .rows = AMX_ROWS,
                                                           .cols = COLS,
@@ -300,7 +300,7 @@ void bt_kern_override_amx(bt_kern *kern) {
 }
 
 /* The kernel gives a process its tiles on request (Linux, Documentation/arch/x86/xstate.rst). */
-bool bt_kern_request_amx(void) {
+bool kern_request_amx(void) {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }

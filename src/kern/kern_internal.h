@@ -14,17 +14,17 @@
 #endif
 
 /* Each puts its kernels over the ones that are there. Only call where the processor has it. */
-void bt_kern_override_avx2(bt_kern *kern);
-void bt_kern_override_avx512(bt_kern *kern);
-void bt_kern_override_bf16(bt_kern *kern);
-void bt_kern_override_amx(bt_kern *kern);
+void kern_override_avx2(bt_kern *kern);
+void kern_override_avx512(bt_kern *kern);
+void kern_override_bf16(bt_kern *kern);
+void kern_override_amx(bt_kern *kern);
 /* Asks the operating system for AMX's tiles, for this process and the threads that it will start.
  */
-bool bt_kern_request_amx(void);
+bool kern_request_amx(void);
 
 /* kern_ref_product.c */
 extern const bt_kern_product bt_kern_product_bf16__ref;
 extern const bt_kern_product bt_kern_product_f16__ref;
-void                         bt_kern_round_to_bf16(float *x, int64_t n);
+void                         kern_round_to_bf16(float *x, int64_t n);
 
 #endif

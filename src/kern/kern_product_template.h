@@ -91,16 +91,14 @@ static void SIMD(product_pack_a_bf16)(void *panels, const float *x, int64_t wide
                                       int64_t deep_step, int64_t n_wide, int64_t n_there,
                                       int64_t depth) {
     SIMD(product_pack_a)(panels, x, wide_step, deep_step, n_wide, n_there, depth);
-    bt_kern_round_to_bf16(panels,
-                          (n_wide + PRODUCT_ROWS - 1) / PRODUCT_ROWS * PRODUCT_ROWS * depth);
+    kern_round_to_bf16(panels, (n_wide + PRODUCT_ROWS - 1) / PRODUCT_ROWS * PRODUCT_ROWS * depth);
 }
 
 static void SIMD(product_pack_b_bf16)(void *panels, const float *x, int64_t wide_step,
                                       int64_t deep_step, int64_t n_wide, int64_t n_there,
                                       int64_t depth) {
     SIMD(product_pack_b)(panels, x, wide_step, deep_step, n_wide, n_there, depth);
-    bt_kern_round_to_bf16(panels,
-                          (n_wide + PRODUCT_COLS - 1) / PRODUCT_COLS * PRODUCT_COLS * depth);
+    kern_round_to_bf16(panels, (n_wide + PRODUCT_COLS - 1) / PRODUCT_COLS * PRODUCT_COLS * depth);
 }
 
 /* float16: the processor rounds, and multiplies in float32. */

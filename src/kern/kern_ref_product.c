@@ -16,7 +16,7 @@ static inline uint32_t round_bits(uint32_t bits) {
     return (is_nan ? bits | UINT32_C(0x00400000) : rounded) & UINT32_C(0xFFFF0000);
 }
 
-void bt_kern_round_to_bf16(float *x, int64_t n) {
+void kern_round_to_bf16(float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, x + i, sizeof bits);
@@ -69,12 +69,12 @@ static void pack(float *panels, int64_t width, const float *x, int64_t wide_step
 
 static void pack_a_bf16(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
                         int64_t n_wide, int64_t n_there, int64_t depth) {
-    pack(panels, ROWS, x, wide_step, deep_step, n_wide, n_there, depth, bt_kern_round_to_bf16);
+    pack(panels, ROWS, x, wide_step, deep_step, n_wide, n_there, depth, kern_round_to_bf16);
 }
 
 static void pack_b_bf16(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
                         int64_t n_wide, int64_t n_there, int64_t depth) {
-    pack(panels, COLS, x, wide_step, deep_step, n_wide, n_there, depth, bt_kern_round_to_bf16);
+    pack(panels, COLS, x, wide_step, deep_step, n_wide, n_there, depth, kern_round_to_bf16);
 }
 
 static void pack_a_f16(void *panels, const float *x, int64_t wide_step, int64_t deep_step,

@@ -56,7 +56,7 @@ static bool has_bf16(void) {
 static bool has_amx(void) {
     uint32_t a = 0, b = 0, c = 0, d = 0;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & AMX_BITS) == AMX_BITS &&
-           (read_xcr0() & XCR0_TILES) == XCR0_TILES && bt_kern_request_amx();
+           (read_xcr0() & XCR0_TILES) == XCR0_TILES && kern_request_amx();
 }
 #else
 static bool has_bf16(void) {
@@ -65,10 +65,10 @@ static bool has_bf16(void) {
 static bool has_amx(void) {
     return false;
 }
-void bt_kern_override_bf16(bt_kern *kern) {
+void kern_override_bf16(bt_kern *kern) {
     (void)kern;
 }
-void bt_kern_override_amx(bt_kern *kern) {
+void kern_override_amx(bt_kern *kern) {
     (void)kern;
 }
 static const char *const built_in = "ref";
@@ -78,10 +78,10 @@ static void probe(bool *avx2, bool *avx512) {
     *avx2 = false;
     *avx512 = false;
 }
-void bt_kern_override_avx2(bt_kern *kern) {
+void kern_override_avx2(bt_kern *kern) {
     (void)kern;
 }
-void bt_kern_override_avx512(bt_kern *kern) {
+void kern_override_avx512(bt_kern *kern) {
     (void)kern;
 }
 #endif
@@ -159,9 +159,9 @@ bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
     out->products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
     out->products[BT_PRECISION_F16] = bt_kern_product_f16__ref;
     if (bt_str_equal(isa, "avx2")) {
-        bt_kern_override_avx2(out);
+        kern_override_avx2(out);
     } else if (bt_str_equal(isa, "avx512")) {
-        bt_kern_override_avx512(out);
+        kern_override_avx512(out);
     }
     while (bt_kern_bf16_variant(out, n_bf16_variants, &out->products[BT_PRECISION_BF16])) {
         n_bf16_variants++;
@@ -175,16 +175,16 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
         other = ref_table;
         other.products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
         if (bt_str_equal(kern->isa, "avx2")) {
-            bt_kern_override_avx2(&other);
+            kern_override_avx2(&other);
         } else if (bt_str_equal(kern->isa, "avx512")) {
-            bt_kern_override_avx512(&other);
+            kern_override_avx512(&other);
         }
     } else if (!bt_str_equal(kern->isa, "avx512") || !has_bf16()) {
         return false;
     } else if (i == 1) {
-        bt_kern_override_bf16(&other);
+        kern_override_bf16(&other);
     } else if (i == 2 && has_amx()) {
-        bt_kern_override_amx(&other);
+        kern_override_amx(&other);
     } else {
         return false;
     }

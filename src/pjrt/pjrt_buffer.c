@@ -6,7 +6,7 @@
 
 #include "pjrt_internal.h"
 
-bool bt_pjrt_buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out) {
+bool pjrt_buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out) {
     static const struct {
         bt_dtype         dtype;
         PJRT_Buffer_Type type;
@@ -34,7 +34,7 @@ bt_status bt_pjrt_upload(bt_pjrt_client *client, int32_t device, const bt_pjrt_s
     const bt_pjrt_plugin *const plugin = client->plugin;
     PJRT_Buffer_Type            type = PJRT_Buffer_Type_INVALID;
     size_t                      n_bytes = 0;
-    if (!bt_pjrt_buffer_type(shape->dtype, &type) || !bt_pjrt_shape_bytes(shape, &n_bytes)) {
+    if (!pjrt_buffer_type(shape->dtype, &type) || !bt_pjrt_shape_bytes(shape, &n_bytes)) {
         return BT_FAIL(err, BT_E_SHAPE,
                        "an array of %s and rank %" PRId32 " has no place on a device",
                        bt_dtype_name(shape->dtype), shape->rank);
@@ -43,10 +43,10 @@ bt_status bt_pjrt_upload(bt_pjrt_client *client, int32_t device, const bt_pjrt_s
               .type = type, .dims = shape->dim, .num_dims = (size_t)shape->rank,
               .device = client->devices[device],
               .host_buffer_semantics = PJRT_HostBufferSemantics_kImmutableOnlyDuringCall);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Client_BufferFromHostBuffer(&upload),
-                              "an array cannot be put on the device", err));
-    const bt_status rc = bt_pjrt_await(plugin, upload.done_with_host_buffer,
-                                       "an array cannot be put on the device", err);
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_Client_BufferFromHostBuffer(&upload),
+                           "an array cannot be put on the device", err));
+    const bt_status rc = pjrt_await(plugin, upload.done_with_host_buffer,
+                                    "an array cannot be put on the device", err);
     if (rc != BT_OK) {
         bt_pjrt_buffer_free(client, upload.buffer);
         return rc;
@@ -59,9 +59,9 @@ bt_status bt_pjrt_upload(bt_pjrt_client *client, int32_t device, const bt_pjrt_s
 static bt_status host_bytes(bt_pjrt_client *client, PJRT_Buffer *buffer,
                             PJRT_Buffer_MemoryLayout *layout, size_t *n_bytes, bt_error *err) {
     PJRT_ARGS(PJRT_Buffer_ToHostBuffer, ask, .src = buffer, .host_layout = layout);
-    BT_TRY(bt_pjrt_take_error(client->plugin, client->plugin->api->PJRT_Buffer_ToHostBuffer(&ask),
-                              "an array cannot be read from the device", err));
-    bt_pjrt_drop_event(client->plugin, ask.event);
+    BT_TRY(pjrt_take_error(client->plugin, client->plugin->api->PJRT_Buffer_ToHostBuffer(&ask),
+                           "an array cannot be read from the device", err));
+    pjrt_drop_event(client->plugin, ask.event);
     *n_bytes = ask.dst_size;
     return BT_OK;
 }
@@ -70,8 +70,8 @@ bt_status bt_pjrt_download(bt_pjrt_client *client, bt_pjrt_buffer *buffer, void 
                            size_t n_bytes, bt_error *err) {
     const bt_pjrt_plugin *const plugin = client->plugin;
     PJRT_ARGS(PJRT_Buffer_Dimensions, dims, .buffer = buffer);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Buffer_Dimensions(&dims),
-                              "an array cannot be read from the device", err));
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_Buffer_Dimensions(&dims),
+                           "an array cannot be read from the device", err));
     if (dims.num_dims > BT_PJRT_MAX_RANK) {
         return BT_FAIL(err, BT_E_SHAPE, "an array on a device has rank %zu, at most %d is read",
                        dims.num_dims, BT_PJRT_MAX_RANK);
@@ -95,16 +95,16 @@ bt_status bt_pjrt_download(bt_pjrt_client *client, bt_pjrt_buffer *buffer, void 
     }
     PJRT_ARGS(PJRT_Buffer_ToHostBuffer, download, .src = buffer, .host_layout = &layout,
               .dst = data, .dst_size = n_bytes);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Buffer_ToHostBuffer(&download),
-                              "an array cannot be read from the device", err));
-    return bt_pjrt_await(plugin, download.event, "an array cannot be read from the device", err);
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_Buffer_ToHostBuffer(&download),
+                           "an array cannot be read from the device", err));
+    return pjrt_await(plugin, download.event, "an array cannot be read from the device", err);
 }
 
 bt_status bt_pjrt_is_gone(bt_pjrt_client *client, bt_pjrt_buffer *buffer, bool *is_gone,
                           bt_error *err) {
     PJRT_ARGS(PJRT_Buffer_IsDeleted, ask, .buffer = buffer);
-    BT_TRY(bt_pjrt_take_error(client->plugin, client->plugin->api->PJRT_Buffer_IsDeleted(&ask),
-                              "asking whether an array is still there", err));
+    BT_TRY(pjrt_take_error(client->plugin, client->plugin->api->PJRT_Buffer_IsDeleted(&ask),
+                           "asking whether an array is still there", err));
     *is_gone = ask.is_deleted;
     return BT_OK;
 }
@@ -112,6 +112,6 @@ bt_status bt_pjrt_is_gone(bt_pjrt_client *client, bt_pjrt_buffer *buffer, bool *
 void bt_pjrt_buffer_free(bt_pjrt_client *client, bt_pjrt_buffer *buffer) {
     if (buffer != NULL) {
         PJRT_ARGS(PJRT_Buffer_Destroy, destroy, .buffer = buffer);
-        bt_pjrt_drop_error(client->plugin, client->plugin->api->PJRT_Buffer_Destroy(&destroy));
+        pjrt_drop_error(client->plugin, client->plugin->api->PJRT_Buffer_Destroy(&destroy));
     }
 }

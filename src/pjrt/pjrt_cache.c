@@ -98,8 +98,8 @@ static bt_status add_all(bt_fs_hasher *hasher, const bt_pjrt_client *client, con
     return bt_str_equal(client->platform, "cpu") ? add_processor(hasher, err) : BT_OK;
 }
 
-bt_status bt_pjrt_cache_path(const bt_pjrt_client *client, const char *folder, const char *text,
-                             size_t n_bytes, const bt_str *options, char **path, bt_error *err) {
+bt_status pjrt_cache_path(const bt_pjrt_client *client, const char *folder, const char *text,
+                          size_t n_bytes, const bt_str *options, char **path, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_fs_hasher *hasher = NULL;
     bt_str        name = BT_STR_INIT;
@@ -126,7 +126,7 @@ static bt_status hash_bytes(const void *bytes, size_t n, char hex[BT_FS_HEX_MAX]
     return rc;
 }
 
-bt_status bt_pjrt_cache_read(const char *path, bt_str *out, bt_error *err) {
+bt_status pjrt_cache_read(const char *path, bt_str *out, bt_error *err) {
     const size_t n_head = strlen(head) + HEX_BYTES + 1;
     char        *bytes = NULL;
     size_t       n = 0;
@@ -211,7 +211,7 @@ done:
     return rc;
 }
 
-void bt_pjrt_cache_write(const char *folder, const char *path, const void *bytes, size_t n_bytes) {
+void pjrt_cache_write(const char *folder, const char *path, const void *bytes, size_t n_bytes) {
     bt_error why = BT_ERROR_INIT;
     if (write_file(folder, path, bytes, n_bytes, &why) != BT_OK) {
         bt_log(BT_LOG_WARNING, "the compiled program is not kept for the next start: %s", why.msg);

@@ -10,32 +10,32 @@ static bt_status copy_kind(const bt_pjrt_client *client, PJRT_Device *device, ch
                            bt_error *err) {
     const bt_pjrt_plugin *const plugin = client->plugin;
     PJRT_ARGS(PJRT_Device_GetDescription, about, .device = device);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Device_GetDescription(&about),
-                              "asking a device what it is", err));
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_Device_GetDescription(&about),
+                           "asking a device what it is", err));
     PJRT_ARGS(PJRT_DeviceDescription_Kind, kind, .device_description = about.device_description);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_DeviceDescription_Kind(&kind),
-                              "asking a device for its kind", err));
-    return bt_pjrt_copy_text(kind.device_kind, kind.device_kind_size, out, err);
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_DeviceDescription_Kind(&kind),
+                           "asking a device for its kind", err));
+    return pjrt_copy_text(kind.device_kind, kind.device_kind_size, out, err);
 }
 
 static bt_status read_platform(bt_pjrt_client *client, bt_error *err) {
     const bt_pjrt_plugin *const plugin = client->plugin;
     PJRT_ARGS(PJRT_Client_PlatformName, name, .client = client->client);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Client_PlatformName(&name),
-                              "asking for the platform", err));
-    BT_TRY(bt_pjrt_copy_text(name.platform_name, name.platform_name_size, &client->platform, err));
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_Client_PlatformName(&name),
+                           "asking for the platform", err));
+    BT_TRY(pjrt_copy_text(name.platform_name, name.platform_name_size, &client->platform, err));
     PJRT_ARGS(PJRT_Client_PlatformVersion, version, .client = client->client);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Client_PlatformVersion(&version),
-                              "asking for the platform's version", err));
-    return bt_pjrt_copy_text(version.platform_version, version.platform_version_size,
-                             &client->version, err);
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_Client_PlatformVersion(&version),
+                           "asking for the platform's version", err));
+    return pjrt_copy_text(version.platform_version, version.platform_version_size, &client->version,
+                          err);
 }
 
 static bt_status read_devices(bt_pjrt_client *client, bt_error *err) {
     const bt_pjrt_plugin *const plugin = client->plugin;
     PJRT_ARGS(PJRT_Client_AddressableDevices, list, .client = client->client);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Client_AddressableDevices(&list),
-                              "asking for the devices", err));
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_Client_AddressableDevices(&list),
+                           "asking for the devices", err));
     if (list.num_addressable_devices == 0 || list.num_addressable_devices > INT32_MAX) {
         return BT_FAIL(err, BT_E_BACKEND, "%s: the plug-in finds no device here", plugin->path);
     }
@@ -60,10 +60,10 @@ bt_status bt_pjrt_client_create(bt_pjrt_plugin *plugin, const bt_pjrt_option *op
         return BT_FAIL(err, BT_E_NOMEM, "no memory for the client of a plug-in");
     }
     client->plugin = plugin;
-    BT_CHECK(bt_pjrt_named_values(options, n_options, &values, err));
+    BT_CHECK(pjrt_named_values(options, n_options, &values, err));
     PJRT_ARGS(PJRT_Client_Create, create, .create_options = values, .num_options = n_options);
-    BT_CHECK(bt_pjrt_take_error(plugin, plugin->api->PJRT_Client_Create(&create),
-                                "no device can be used", err));
+    BT_CHECK(pjrt_take_error(plugin, plugin->api->PJRT_Client_Create(&create),
+                             "no device can be used", err));
     client->client = create.client;
     BT_CHECK(read_platform(client, err));
     BT_CHECK(read_devices(client, err));
@@ -85,7 +85,7 @@ void bt_pjrt_client_free(bt_pjrt_client *client) {
     bt_free(client->kinds);
     if (client->client != NULL) {
         PJRT_ARGS(PJRT_Client_Destroy, destroy, .client = client->client);
-        bt_pjrt_drop_error(client->plugin, client->plugin->api->PJRT_Client_Destroy(&destroy));
+        pjrt_drop_error(client->plugin, client->plugin->api->PJRT_Client_Destroy(&destroy));
     }
     bt_free(client->platform);
     bt_free(client->version);
@@ -113,7 +113,7 @@ bt_status bt_pjrt_client_device(bt_pjrt_client *client, int32_t device, bt_pjrt_
     PJRT_ARGS(PJRT_Device_MemoryStats, stats, .device = client->devices[device]);
     PJRT_Error *const error = plugin->api->PJRT_Device_MemoryStats(&stats);
     if (error != NULL) { /* many plug-ins do not count: that is no failure */
-        bt_pjrt_drop_error(plugin, error);
+        pjrt_drop_error(plugin, error);
         return BT_OK;
     }
     out->in_use_bytes = stats.bytes_in_use;

@@ -16,13 +16,13 @@ static bt_status read_program(bt_pjrt_program *program, bt_error *err) {
     const bt_pjrt_plugin *const plugin = program->plugin;
     if (program->loaded != NULL) {
         PJRT_ARGS(PJRT_LoadedExecutable_GetExecutable, get, .loaded_executable = program->loaded);
-        BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_LoadedExecutable_GetExecutable(&get),
-                                  "asking for the compiled program", err));
+        BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_LoadedExecutable_GetExecutable(&get),
+                               "asking for the compiled program", err));
         program->executable = get.executable;
     }
     PJRT_ARGS(PJRT_Executable_NumOutputs, outputs, .executable = program->executable);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_Executable_NumOutputs(&outputs),
-                              "asking for the number of results", err));
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_Executable_NumOutputs(&outputs),
+                           "asking for the number of results", err));
     program->n_results = outputs.num_outputs;
     return BT_OK;
 }
@@ -65,8 +65,8 @@ static bt_status compile(bt_pjrt_client *client, const bt_pjrt_compile_options *
     if (options->name != NULL) {
         bt_log(BT_LOG_INFO, "compiling %s for %s", options->name, bt_pjrt_client_platform(client));
     }
-    BT_TRY(bt_pjrt_take_error(client->plugin, client->plugin->api->PJRT_Client_Compile(&call),
-                              "the program cannot be compiled", err));
+    BT_TRY(pjrt_take_error(client->plugin, client->plugin->api->PJRT_Client_Compile(&call),
+                           "the program cannot be compiled", err));
     program->loaded = call.executable;
     return read_program(program, err);
 }
@@ -77,16 +77,16 @@ static bool load(bt_pjrt_client *client, const char *path, const bt_str *bytes,
     bt_error why = BT_ERROR_INIT;
     PJRT_ARGS(PJRT_Executable_DeserializeAndLoad, call, .client = client->client,
               .serialized_executable = bytes->data, .serialized_executable_size = bytes->len);
-    bt_status rc = bt_pjrt_take_error(
-        client->plugin, client->plugin->api->PJRT_Executable_DeserializeAndLoad(&call),
-        "the compiled program cannot be loaded", &why);
+    bt_status rc = pjrt_take_error(client->plugin,
+                                   client->plugin->api->PJRT_Executable_DeserializeAndLoad(&call),
+                                   "the compiled program cannot be loaded", &why);
     if (rc == BT_OK) {
         program->loaded = call.loaded_executable;
         rc = read_program(program, &why);
     }
     if (rc != BT_OK) {
         bt_log(BT_LOG_WARNING, "%s: %s; the program is compiled anew", path, why.msg);
-        bt_pjrt_program_clear(program);
+        pjrt_program_clear(program);
     }
     return rc == BT_OK;
 }
@@ -98,7 +98,7 @@ static bt_status find_cached(const bt_pjrt_client *client, const char *folder, c
     bt_error  why = BT_ERROR_INIT;
     bt_status rc = bt_fs_make_private_folder(folder, &why);
     if (rc == BT_OK) {
-        rc = bt_pjrt_cache_path(client, folder, text, n_bytes, options, path, &why);
+        rc = pjrt_cache_path(client, folder, text, n_bytes, options, path, &why);
     }
     if (rc == BT_E_NOMEM) {
         return BT_FAIL(err, rc, "%s", why.msg);
@@ -113,7 +113,7 @@ static void keep(bt_pjrt_program *program, const char *folder, const char *path)
     bt_str   bytes = BT_STR_INIT;
     bt_error why = BT_ERROR_INIT;
     if (bt_pjrt_program_serialize(program, &bytes, &why) == BT_OK) {
-        bt_pjrt_cache_write(folder, path, bytes.data, bytes.len);
+        pjrt_cache_write(folder, path, bytes.data, bytes.len);
     } else {
         bt_log(BT_LOG_WARNING, "the compiled program is not kept for the next start: %s", why.msg);
     }
@@ -128,7 +128,7 @@ static bt_status compile_with_cache(bt_pjrt_client *client, const bt_pjrt_compil
     bt_str    kept = BT_STR_INIT;
     BT_CHECK(find_cached(client, options->cache_folder, text, n_bytes, bytes, &path, err));
     if (path != NULL) {
-        BT_CHECK(bt_pjrt_cache_read(path, &kept, err));
+        BT_CHECK(pjrt_cache_read(path, &kept, err));
     }
     program->from_cache = kept.len > 0 && load(client, path, &kept, program);
     if (program->from_cache) {
@@ -152,7 +152,7 @@ bt_status bt_pjrt_compile(bt_pjrt_client *client, const char *text, size_t n_byt
     bt_pjrt_program *program = NULL;
     BT_TRY(check_replicas(client->plugin, options->n_replicas, client->n_devices, err));
     BT_CHECK(create(client->plugin, options, &program, err));
-    BT_CHECK(bt_pjrt_append_compile_options(&bytes, options, err));
+    BT_CHECK(pjrt_append_compile_options(&bytes, options, err));
     const double start = bt_time_monotonic();
     if (options->cache_folder != NULL) {
         BT_CHECK(compile_with_cache(client, options, &bytes, text, n_bytes, program, err));
@@ -177,13 +177,13 @@ bt_status bt_pjrt_compile_ahead(bt_pjrt_topology *topology, const char *text, si
     bt_pjrt_program            *program = NULL;
     BT_TRY(check_replicas(plugin, options->n_replicas, (size_t)topology->n_devices, err));
     BT_CHECK(create(topology->plugin, options, &program, err));
-    BT_CHECK(bt_pjrt_append_compile_options(&bytes, options, err));
+    BT_CHECK(pjrt_append_compile_options(&bytes, options, err));
     const double       start = bt_time_monotonic();
     const PJRT_Program source = source_of(text, n_bytes);
     PJRT_ARGS(PJRT_Compile, call, .topology = topology->topology, .program = &source,
               .compile_options = bytes.data, .compile_options_size = bytes.len);
-    BT_CHECK(bt_pjrt_take_error(plugin, plugin->api->PJRT_Compile(&call),
-                                "the program cannot be compiled", err));
+    BT_CHECK(pjrt_take_error(plugin, plugin->api->PJRT_Compile(&call),
+                             "the program cannot be compiled", err));
     program->executable = call.executable;
     BT_CHECK(read_program(program, err));
     program->seconds = bt_time_monotonic() - start;

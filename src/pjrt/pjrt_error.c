@@ -32,8 +32,8 @@ static bt_status status_of(PJRT_Error_Code code) {
     return code == PJRT_Error_Code_RESOURCE_EXHAUSTED ? BT_E_NOMEM : BT_E_BACKEND;
 }
 
-bt_status bt_pjrt_take_error(const bt_pjrt_plugin *plugin, PJRT_Error *error, const char *what,
-                             bt_error *err) {
+bt_status pjrt_take_error(const bt_pjrt_plugin *plugin, PJRT_Error *error, const char *what,
+                          bt_error *err) {
     if (error == NULL) {
         return BT_OK;
     }
@@ -43,38 +43,38 @@ bt_status bt_pjrt_take_error(const bt_pjrt_plugin *plugin, PJRT_Error *error, co
     copy_line(line, message.message != NULL ? message.message : "",
               message.message != NULL ? message.message_size : 0);
     PJRT_ARGS(PJRT_Error_GetCode, code, .error = error, .code = PJRT_Error_Code_UNKNOWN);
-    bt_pjrt_drop_error(plugin, plugin->api->PJRT_Error_GetCode(&code));
-    bt_pjrt_drop_error(plugin, error);
+    pjrt_drop_error(plugin, plugin->api->PJRT_Error_GetCode(&code));
+    pjrt_drop_error(plugin, error);
     return BT_FAIL(err, status_of(code.code), "%s: %s: %s", plugin->path, what,
                    line[0] != '\0' ? line : "the plug-in failed and does not say why");
 }
 
-bt_status bt_pjrt_copy_text(const char *text, size_t n, char **out, bt_error *err) {
+bt_status pjrt_copy_text(const char *text, size_t n, char **out, bt_error *err) {
     *out = bt_strndup(text != NULL ? text : "", text != NULL ? n : 0);
     return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "no memory for a text of a plug-in");
 }
 
-void bt_pjrt_drop_error(const bt_pjrt_plugin *plugin, PJRT_Error *error) {
+void pjrt_drop_error(const bt_pjrt_plugin *plugin, PJRT_Error *error) {
     if (error != NULL) {
         PJRT_ARGS(PJRT_Error_Destroy, destroy, .error = error);
         plugin->api->PJRT_Error_Destroy(&destroy);
     }
 }
 
-bt_status bt_pjrt_await(const bt_pjrt_plugin *plugin, PJRT_Event *event, const char *what,
-                        bt_error *err) {
+bt_status pjrt_await(const bt_pjrt_plugin *plugin, PJRT_Event *event, const char *what,
+                     bt_error *err) {
     if (event == NULL) {
         return BT_OK;
     }
     PJRT_ARGS(PJRT_Event_Await, await, .event = event);
     PJRT_Error *const error = plugin->api->PJRT_Event_Await(&await);
-    bt_pjrt_drop_event(plugin, event);
-    return bt_pjrt_take_error(plugin, error, what, err);
+    pjrt_drop_event(plugin, event);
+    return pjrt_take_error(plugin, error, what, err);
 }
 
-void bt_pjrt_drop_event(const bt_pjrt_plugin *plugin, PJRT_Event *event) {
+void pjrt_drop_event(const bt_pjrt_plugin *plugin, PJRT_Event *event) {
     if (event != NULL) {
         PJRT_ARGS(PJRT_Event_Destroy, destroy, .event = event);
-        bt_pjrt_drop_error(plugin, plugin->api->PJRT_Event_Destroy(&destroy));
+        pjrt_drop_error(plugin, plugin->api->PJRT_Event_Destroy(&destroy));
     }
 }

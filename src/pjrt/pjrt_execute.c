@@ -16,8 +16,7 @@ static void free_results(const bt_pjrt_program *program, const bt_pjrt_run *run)
     for (size_t r = 0; r < program->n_replicas; r++) {
         for (size_t i = 0; i < program->n_results; i++) {
             PJRT_ARGS(PJRT_Buffer_Destroy, destroy, .buffer = run->results[r][i]);
-            bt_pjrt_drop_error(program->plugin,
-                               program->plugin->api->PJRT_Buffer_Destroy(&destroy));
+            pjrt_drop_error(program->plugin, program->plugin->api->PJRT_Buffer_Destroy(&destroy));
         }
     }
     forget_results(program, run);
@@ -28,8 +27,8 @@ static bt_status await_all(const bt_pjrt_program *program, PJRT_Event **events, 
     bt_status rc = BT_OK;
     for (size_t r = 0; r < program->n_replicas; r++) {
         bt_error        later = BT_ERROR_INIT;
-        const bt_status one = bt_pjrt_await(program->plugin, events[r], "a program failed",
-                                            rc == BT_OK ? err : &later);
+        const bt_status one =
+            pjrt_await(program->plugin, events[r], "a program failed", rc == BT_OK ? err : &later);
         rc = rc == BT_OK ? one : rc;
     }
     return rc;
@@ -52,8 +51,8 @@ bt_status bt_pjrt_execute(bt_pjrt_program *program, const bt_pjrt_run *run, bt_e
               .options = &options, .argument_lists = run->args, .num_devices = program->n_replicas,
               .num_args = run->n_args, .output_lists = run->results,
               .device_complete_events = events);
-    bt_status rc = bt_pjrt_take_error(plugin, plugin->api->PJRT_LoadedExecutable_Execute(&execute),
-                                      "a program failed", err);
+    bt_status rc = pjrt_take_error(plugin, plugin->api->PJRT_LoadedExecutable_Execute(&execute),
+                                   "a program failed", err);
     if (rc != BT_OK) {
         forget_results(program, run); /* what a plug-in that failed left there is nothing */
     } else if (events != NULL) {

@@ -48,36 +48,36 @@ struct bt_pjrt_topology {
     type##_Args name = {.struct_size = type##_Args_STRUCT_SIZE, __VA_ARGS__}
 
 /* Turns an error of the plug-in (NULL: none) into ours and frees it. what: what was tried. */
-BT_MUST_USE bt_status bt_pjrt_take_error(const bt_pjrt_plugin *plugin, PJRT_Error *error,
-                                         const char *what, bt_error *err);
+BT_MUST_USE bt_status pjrt_take_error(const bt_pjrt_plugin *plugin, PJRT_Error *error,
+                                      const char *what, bt_error *err);
 /* The same for what nobody can be told of: freeing. */
-void bt_pjrt_drop_error(const bt_pjrt_plugin *plugin, PJRT_Error *error);
+void pjrt_drop_error(const bt_pjrt_plugin *plugin, PJRT_Error *error);
 /* Waits for an event (NULL: nothing to wait for) and destroys it. */
-BT_MUST_USE bt_status bt_pjrt_await(const bt_pjrt_plugin *plugin, PJRT_Event *event,
-                                    const char *what, bt_error *err);
-void                  bt_pjrt_drop_event(const bt_pjrt_plugin *plugin, PJRT_Event *event);
+BT_MUST_USE bt_status pjrt_await(const bt_pjrt_plugin *plugin, PJRT_Event *event, const char *what,
+                                 bt_error *err);
+void                  pjrt_drop_event(const bt_pjrt_plugin *plugin, PJRT_Event *event);
 
 /* A text of the plug-in's (NULL: ""), copied. */
-BT_MUST_USE bt_status bt_pjrt_copy_text(const char *text, size_t n, char **out, bt_error *err);
+BT_MUST_USE bt_status pjrt_copy_text(const char *text, size_t n, char **out, bt_error *err);
 
 /* Before a plug-in is loaded. */
-BT_MUST_USE bt_status bt_pjrt_set_environment(bt_pjrt_purpose purpose, bt_error *err);
+BT_MUST_USE bt_status pjrt_set_environment(bt_pjrt_purpose purpose, bt_error *err);
 /* Is a TPU among the devices of the bus? pci_folder: /sys/bus/pci/devices but in tests. */
-bool bt_pjrt_has_tpu(const char *pci_folder);
+bool pjrt_has_tpu(const char *pci_folder);
 
 /* Gives the plug-in's objects back. */
-void bt_pjrt_program_clear(bt_pjrt_program *program);
+void pjrt_program_clear(bt_pjrt_program *program);
 
 /* Options as the interface has them. *out is bt_free()d by the caller and borrows the texts. */
-BT_MUST_USE bt_status bt_pjrt_named_values(const bt_pjrt_option *options, size_t n,
-                                           PJRT_NamedValue **out, bt_error *err);
+BT_MUST_USE bt_status pjrt_named_values(const bt_pjrt_option *options, size_t n,
+                                        PJRT_NamedValue **out, bt_error *err);
 
 /* The bytes of CompileOptionsProto. */
-BT_MUST_USE bt_status bt_pjrt_append_compile_options(bt_str                        *out,
-                                                     const bt_pjrt_compile_options *options,
-                                                     bt_error                      *err);
+BT_MUST_USE bt_status pjrt_append_compile_options(bt_str                        *out,
+                                                  const bt_pjrt_compile_options *options,
+                                                  bt_error                      *err);
 
 /* false: devices have no such type */
-BT_MUST_USE bool bt_pjrt_buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out);
+BT_MUST_USE bool pjrt_buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out);
 
 #endif

@@ -8,8 +8,8 @@
 #include "compile_options.pb-c.h"
 #include "pjrt_internal.h"
 
-bt_status bt_pjrt_named_values(const bt_pjrt_option *options, size_t n, PJRT_NamedValue **out,
-                               bt_error *err) {
+bt_status pjrt_named_values(const bt_pjrt_option *options, size_t n, PJRT_NamedValue **out,
+                            bt_error *err) {
     PJRT_NamedValue *const values = bt_calloc_array(n, sizeof *values);
     if (values == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "no memory for %zu options of a plug-in", n);
@@ -81,8 +81,8 @@ static bt_status append_packed(bt_str *out, const BtXla__CompileOptionsProto *me
     return rc;
 }
 
-bt_status bt_pjrt_append_compile_options(bt_str *out, const bt_pjrt_compile_options *options,
-                                         bt_error *err) {
+bt_status pjrt_append_compile_options(bt_str *out, const bt_pjrt_compile_options *options,
+                                      bt_error *err) {
     BtXla__ExecutableBuildOptionsProto build;
     bt_xla__executable_build_options_proto__init(&build);
     build.num_replicas = options->n_replicas;

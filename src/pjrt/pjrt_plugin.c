@@ -129,11 +129,11 @@ bt_status bt_pjrt_plugin_open(const char *path, bt_pjrt_purpose purpose, bt_pjrt
     }
     /* absolute: dlopen would look for a bare name elsewhere */
     BT_CHECK(bt_fs_canonical(path, &plugin->path, err));
-    BT_CHECK(bt_pjrt_set_environment(purpose, err));
+    BT_CHECK(pjrt_set_environment(purpose, err));
     BT_CHECK(load(plugin->path, &plugin->api, err));
     PJRT_ARGS(PJRT_Plugin_Initialize, initialize, .extension_start = NULL);
-    BT_CHECK(bt_pjrt_take_error(plugin, plugin->api->PJRT_Plugin_Initialize(&initialize),
-                                "the plug-in does not start", err));
+    BT_CHECK(pjrt_take_error(plugin, plugin->api->PJRT_Plugin_Initialize(&initialize),
+                             "the plug-in does not start", err));
     *out = plugin;
     plugin = NULL;
 done:

@@ -24,12 +24,12 @@ static bt_status read_device(bt_pjrt_topology *topology, PJRT_DeviceDescription 
                              bt_error *err) {
     const bt_pjrt_plugin *const plugin = topology->plugin;
     PJRT_ARGS(PJRT_DeviceDescription_Kind, kind, .device_description = device);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_DeviceDescription_Kind(&kind),
-                              "asking a device for its kind", err));
-    BT_TRY(bt_pjrt_copy_text(kind.device_kind, kind.device_kind_size, &topology->kind, err));
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_DeviceDescription_Kind(&kind),
+                           "asking a device for its kind", err));
+    BT_TRY(pjrt_copy_text(kind.device_kind, kind.device_kind_size, &topology->kind, err));
     PJRT_ARGS(PJRT_DeviceDescription_Attributes, attributes, .device_description = device);
-    BT_TRY(bt_pjrt_take_error(plugin, plugin->api->PJRT_DeviceDescription_Attributes(&attributes),
-                              "asking a device for its attributes", err));
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_DeviceDescription_Attributes(&attributes),
+                           "asking a device for its attributes", err));
     topology->memory_bytes =
         find_number(attributes.attributes, attributes.num_attributes, memory_attribute);
     return BT_OK;
@@ -38,15 +38,14 @@ static bt_status read_device(bt_pjrt_topology *topology, PJRT_DeviceDescription 
 static bt_status read_topology(bt_pjrt_topology *topology, bt_error *err) {
     const bt_pjrt_plugin *const plugin = topology->plugin;
     PJRT_ARGS(PJRT_TopologyDescription_PlatformVersion, version, .topology = topology->topology);
-    BT_TRY(bt_pjrt_take_error(plugin,
-                              plugin->api->PJRT_TopologyDescription_PlatformVersion(&version),
-                              "asking for the platform's version", err));
-    BT_TRY(bt_pjrt_copy_text(version.platform_version, version.platform_version_size,
-                             &topology->version, err));
+    BT_TRY(pjrt_take_error(plugin, plugin->api->PJRT_TopologyDescription_PlatformVersion(&version),
+                           "asking for the platform's version", err));
+    BT_TRY(pjrt_copy_text(version.platform_version, version.platform_version_size,
+                          &topology->version, err));
     PJRT_ARGS(PJRT_TopologyDescription_GetDeviceDescriptions, list, .topology = topology->topology);
-    BT_TRY(bt_pjrt_take_error(plugin,
-                              plugin->api->PJRT_TopologyDescription_GetDeviceDescriptions(&list),
-                              "asking for the devices", err));
+    BT_TRY(pjrt_take_error(plugin,
+                           plugin->api->PJRT_TopologyDescription_GetDeviceDescriptions(&list),
+                           "asking for the devices", err));
     if (list.num_descriptions == 0 || list.num_descriptions > INT32_MAX) {
         return BT_FAIL(err, BT_E_BACKEND, "%s: the plug-in describes no device", plugin->path);
     }
@@ -67,12 +66,12 @@ static bt_status create(bt_pjrt_plugin *plugin, const bt_pjrt_target *target,
     };
     const char *const name = is_gpu ? "cuda" : bt_str_text(&target->description);
     const size_t      n_options = is_gpu ? BT_ARRAY_LEN(options) : 0;
-    BT_CHECK(bt_pjrt_named_values(options, n_options, &values, err));
+    BT_CHECK(pjrt_named_values(options, n_options, &values, err));
     PJRT_ARGS(PJRT_TopologyDescription_Create, call, .topology_name = name,
               .topology_name_size = strlen(name), .create_options = values,
               .num_options = n_options);
-    BT_CHECK(bt_pjrt_take_error(plugin, plugin->api->PJRT_TopologyDescription_Create(&call),
-                                "the plug-in cannot compile for these devices", err));
+    BT_CHECK(pjrt_take_error(plugin, plugin->api->PJRT_TopologyDescription_Create(&call),
+                             "the plug-in cannot compile for these devices", err));
     *out = call.topology;
 done:
     bt_str_deinit(&shape);
@@ -103,8 +102,8 @@ void bt_pjrt_topology_free(bt_pjrt_topology *topology) {
     }
     if (topology->topology != NULL) {
         PJRT_ARGS(PJRT_TopologyDescription_Destroy, destroy, .topology = topology->topology);
-        bt_pjrt_drop_error(topology->plugin,
-                           topology->plugin->api->PJRT_TopologyDescription_Destroy(&destroy));
+        pjrt_drop_error(topology->plugin,
+                        topology->plugin->api->PJRT_TopologyDescription_Destroy(&destroy));
     }
     bt_free(topology->kind);
     bt_free(topology->version);

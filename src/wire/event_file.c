@@ -61,7 +61,7 @@ static bt_status write_version(bt_events_writer *writer, bt_error *err) {
  * the clock says. */
 static bt_status file_time(const char *folder, int64_t *time, bt_error *err) {
     int64_t last = 0;
-    BT_TRY(bt_events_last_time(folder, &last, err));
+    BT_TRY(events_last_time(folder, &last, err));
     *time = (int64_t)bt_time_unix();
     *time = *time > last ? *time : last + 1;
     return BT_OK;

@@ -143,7 +143,7 @@ done:
     return rc;
 }
 
-bt_status bt_events_last_time(const char *folder, int64_t *last, bt_error *err) {
+bt_status events_last_time(const char *folder, int64_t *last, bt_error *err) {
     bt_status   rc = BT_OK;
     bt_fs_names names = BT_FS_NAMES_INIT;
     *last = 0;

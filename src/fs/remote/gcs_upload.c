@@ -346,50 +346,77 @@ static bt_status send_part(const gcs_upload *upload, const uint8_t *bytes, size_
     return rc;
 }
 
+/* Bytes [begin, end) of the object, on their way. */
+typedef struct sending {
+    int64_t begin, end;
+    bool    must_ask; /* a connection broke: where does the store stand? */
+    int32_t n_failed;
+} sending;
+
+/* The store has the object's first bytes, and says how many. */
+static bt_status take_progress(gcs_upload *upload, sending *s, int64_t persisted, bt_error *err) {
+    s->must_ask = false;
+    s->n_failed += persisted <= upload->offset;
+    if (persisted < s->begin || persisted > s->end) {
+        return BT_FAIL(err, BT_E_RESOURCE,
+                       "%s: the store has %" PRId64 " bytes, but %" PRId64 " were sent",
+                       upload->path, persisted, s->end);
+    }
+    upload->offset = persisted;
+    return BT_OK;
+}
+
+/* Neither progress nor the end nor anything that is worth another try. */
+static bt_status take_refusal(gcs_upload *upload, const http_request *request,
+                              const http_response *response, int64_t total, bt_error *err) {
+    BT_TRY(finish_lost(upload, response->status, total, err));
+    if (upload->is_done) {
+        return BT_OK;
+    }
+    return response->status != 0 ? http_fail(request, response, "write", BT_E_RESOURCE, err)
+                                 : BT_FAIL(err, BT_E_RESOURCE,
+                                           "%s: the connection to the store broke, for %.0f s on "
+                                           "end (BERT_TRAIN_RETRY_SECONDS)",
+                                           upload->path, http_retry_seconds());
+}
+
+static bt_status take_answer(gcs_upload *upload, sending *s, const http_request *request,
+                             const http_response *response, int64_t total, bt_error *err) {
+    const long status = response->status;
+    int64_t    persisted = 0;
+    if (status == 308 && parse_persisted(response, &persisted)) {
+        return take_progress(upload, s, persisted, err);
+    }
+    if ((status == 200 || status == 201) && total >= 0) {
+        return finish(upload, response, total, err);
+    }
+    if ((status == 0 || http_is_retryable(status)) && http_window_left(upload->session) > 0) {
+        s->n_failed++;
+        s->must_ask = true;
+        http_window_tell(upload->session, upload->path, "the connection broke", 0);
+        http_backoff(s->n_failed, http_window_left(upload->session), NULL);
+        return BT_OK;
+    }
+    return take_refusal(upload, request, response, total, err);
+}
+
 /* Sends what the store does not have yet of [offset at entry, + n), asking where it stands when a
  * connection broke. */
 static bt_status send_until_there(gcs_upload *upload, const uint8_t *bytes, size_t n, int64_t total,
                                   bt_error *err) {
-    const int64_t start = upload->offset;
-    const int64_t end = start + (int64_t)n;
-    bool          must_ask = false;
-    for (int32_t n_failed = 0; n_failed < MAX_CHUNK_TRIES && !upload->is_done;) {
+    sending s = {.begin = upload->offset, .end = upload->offset + (int64_t)n};
+    while (s.n_failed < MAX_CHUNK_TRIES && !upload->is_done) {
         http_response response = {0};
         http_request  request;
-        const size_t  done = (size_t)(upload->offset - start);
-        const size_t  left = must_ask ? 0 : n - done;
-        bt_status     rc = send_part(upload, bytes + done, left, total, &response, &request, err);
-        int64_t       persisted = 0;
-        const long    status = response.status;
-        const bool    broken = rc == BT_OK && (status == 0 || http_is_retryable(status));
-        if (rc == BT_OK && status == 308 && parse_persisted(&response, &persisted)) {
-            must_ask = false;
-            n_failed += persisted <= upload->offset;
-            if (persisted < start || persisted > end) {
-                rc = BT_FAIL(err, BT_E_RESOURCE,
-                             "%s: the store has %" PRId64 " bytes, but %" PRId64 " were sent",
-                             upload->path, persisted, end);
-            }
-            upload->offset = persisted;
-        } else if (rc == BT_OK && (status == 200 || status == 201) && total >= 0) {
-            rc = finish(upload, &response, total, err);
-        } else if (broken && http_window_left(upload->session) > 0) {
-            n_failed++;
-            must_ask = true;
-            http_window_tell(upload->session, upload->path, "the connection broke", 0);
-            http_backoff(n_failed, http_window_left(upload->session), NULL);
-        } else if (rc == BT_OK) {
-            rc = finish_lost(upload, status, total, err);
-            rc = rc != BT_OK || upload->is_done ? rc
-                 : status != 0 ? http_fail(&request, &response, "write", BT_E_RESOURCE, err)
-                               : BT_FAIL(err, BT_E_RESOURCE,
-                                         "%s: the connection to the store broke, for %.0f s on end "
-                                         "(BERT_TRAIN_RETRY_SECONDS)",
-                                         upload->path, http_retry_seconds());
+        const size_t  done = (size_t)(upload->offset - s.begin);
+        bt_status rc = send_part(upload, bytes + done, s.must_ask ? 0 : n - done, total, &response,
+                                 &request, err);
+        if (rc == BT_OK) {
+            rc = take_answer(upload, &s, &request, &response, total, err);
         }
         http_response_deinit(&response);
         BT_TRY(rc);
-        if (upload->offset == end && total < 0) {
+        if (upload->offset == s.end && total < 0) {
             return BT_OK;
         }
     }

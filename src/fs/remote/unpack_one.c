@@ -100,12 +100,13 @@ static bt_status note_member(unpacking_one *u, const char *name, bt_error *err) 
                : bt_str_appendf(&u->names, err, "%s%s", u->n_members > 0 ? ", " : "", shown);
 }
 
-static bt_status unpack_members(unpacking_one *u, bt_error *err) {
+/* The bytes of the first member; u->n_members and u->names of all. */
+static bt_status read_members(unpacking_one *u, bt_error *err) {
     for (;;) {
         struct archive_entry *entry = NULL;
         const int             result = archive_read_next_header(u->archive, &entry);
         if (result == ARCHIVE_EOF) {
-            break;
+            return BT_OK;
         }
         if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
             return fail_archive(u, err);
@@ -118,6 +119,10 @@ static bt_status unpack_members(unpacking_one *u, bt_error *err) {
             }
         }
     }
+}
+
+static bt_status unpack_members(unpacking_one *u, bt_error *err) {
+    BT_TRY(read_members(u, err));
     const int64_t n_unread = bt_fs_stream_size(u->stream) - archive_filter_bytes(u->archive, -1);
     if (!u->is_zip && u->n_members == 1 && n_unread > 0) {
         /* a second bzip2 stream whose beginning is damaged looks like that */

@@ -26,7 +26,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void sizes_are_checked(void **state) {
+static void test_sizes_are_checked(void **state) {
     (void)state;
     size_t  n = 7;
     int64_t i = 7;
@@ -41,7 +41,7 @@ static void sizes_are_checked(void **state) {
     assert_null(bt_alloc_array(SIZE_MAX / 2, 4));
 }
 
-static void errors_carry_context(void **state) {
+static void test_errors_carry_context(void **state) {
     (void)state;
     bt_error err = BT_ERROR_INIT;
     assert_int_equal(BT_FAIL(&err, BT_E_FORMAT, "record %d", 7), BT_E_FORMAT);
@@ -59,7 +59,7 @@ static void errors_carry_context(void **state) {
     }
 }
 
-static void allocation_can_be_made_to_fail(void **state) {
+static void test_allocation_can_be_made_to_fail(void **state) {
     (void)state;
     bt_alloc_fail_at(2, false);
     void *const a = bt_alloc(8);
@@ -76,7 +76,7 @@ static void allocation_can_be_made_to_fail(void **state) {
     bt_free(c);
 }
 
-static void numbers_print_as_python_does(void **state) {
+static void test_numbers_print_as_python_does(void **state) {
     (void)state;
     static const struct {
         double      value;
@@ -103,7 +103,7 @@ static void numbers_print_as_python_does(void **state) {
     assert_string_equal(bt_f32_repr(1.0992244f, buffer), "1.0992244");
 }
 
-static void numbers_parse_strictly(void **state) {
+static void test_numbers_parse_strictly(void **state) {
     (void)state;
     int64_t i = 0;
     double  f = 0;
@@ -118,7 +118,7 @@ static void numbers_parse_strictly(void **state) {
     assert_false(bt_parse_f64("1e-3,", &f));
 }
 
-static void strings_grow(void **state) {
+static void test_strings_grow(void **state) {
     (void)state;
     bt_str s = BT_STR_INIT;
     assert_string_equal(bt_str_text(&s), "");
@@ -133,7 +133,7 @@ static void strings_grow(void **state) {
 }
 
 /* Its own maximum, and everybody's; what is refused leaves the text as it was. */
-static void strings_have_a_maximum(void **state) {
+static void test_strings_have_a_maximum(void **state) {
     (void)state;
     bt_error       fault = BT_ERROR_INIT;
     bt_str         s = BT_STR_INIT_MAX(10);
@@ -162,7 +162,7 @@ static void strings_have_a_maximum(void **state) {
     bt_str_deinit(&s);
 }
 
-static void lists_for_messages(void **state) {
+static void test_lists_for_messages(void **state) {
     (void)state;
     static const char *const words[] = {"a", "b c", "", "a"};
     char                     list[32] = "";
@@ -182,7 +182,7 @@ static void lists_for_messages(void **state) {
     assert_int_equal(second, 3);
 }
 
-static void map_finds_what_was_put(void **state) {
+static void test_map_finds_what_was_put(void **state) {
     (void)state;
     bt_map *map = NULL;
     assert_ok(bt_map_create(&map, 0, err));
@@ -202,7 +202,7 @@ static void map_finds_what_was_put(void **state) {
     bt_map_free(map);
 }
 
-static void reader_never_passes_the_end(void **state) {
+static void test_reader_never_passes_the_end(void **state) {
     (void)state;
     const uint8_t bytes[] = {0xac, 0x02, 1, 2, 3, 4, 0x80};
     bt_reader     r = bt_reader_make(bytes, sizeof bytes);
@@ -223,7 +223,7 @@ static void reader_never_passes_the_end(void **state) {
     assert_memory_equal(out, bytes, 2);
 }
 
-static void signatures_are_hidden(void **state) {
+static void test_signatures_are_hidden(void **state) {
     static const struct {
         const char *text;
         const char *shown; /* NULL: the same */
@@ -266,7 +266,7 @@ static void signatures_are_hidden(void **state) {
     assert_false(bt_equal_but_signatures("https://h/a?sig=1&v=1", "https://h/a?sig=2&v=2"));
 }
 
-static void crc32c_is_castagnoli(void **state) {
+static void test_crc32c_is_castagnoli(void **state) {
     (void)state;
     /* RFC 3720 B.4 */
     uint8_t zeros[32] = {0};
@@ -282,7 +282,7 @@ static void crc32c_is_castagnoli(void **state) {
     }
 }
 
-static void philox_matches_known_answers(void **state) {
+static void test_philox_matches_known_answers(void **state) {
     (void)state;
     /* Random123 kat_vectors: philox4x32 10 with all words ff */
     const bt_rng_key key = {.key = {0xffffffff, 0xffffffff}, .stream = {0xffffffff, 0xffffffff}};
@@ -296,7 +296,7 @@ static void philox_matches_known_answers(void **state) {
     assert_memory_equal(out, want_zero, sizeof want_zero);
 }
 
-static void random_numbers_have_their_moments(void **state) {
+static void test_random_numbers_have_their_moments(void **state) {
     (void)state;
     const bt_rng_key key = bt_rng_key_make(1, 2, 3, BT_SITE_INIT);
     const int        n = 200000;
@@ -315,7 +315,7 @@ static void random_numbers_have_their_moments(void **state) {
     assert_true(fabs(sum_u / n - 0.5) < 0.005);
 }
 
-static void permutation_is_a_bijection(void **state) {
+static void test_permutation_is_a_bijection(void **state) {
     (void)state;
     static const uint64_t sizes[] = {1, 2, 3, 17, 64, 65, 1000, 4097};
     static uint8_t        seen[4097];
@@ -344,7 +344,7 @@ static void visit(void *context, int64_t task, int32_t thread) {
     atomic_fetch_add(&c->visits[task], 1);
 }
 
-static void pool_runs_each_task_once(void **state) {
+static void test_pool_runs_each_task_once(void **state) {
     (void)state;
     bt_pool *pool = NULL;
     assert_ok(bt_pool_create(&pool, 4, err));
@@ -401,7 +401,7 @@ static void expect_fp(bt_pool *pool, bool is_flushing) {
     }
 }
 
-static void pool_flushes_denormals_with_its_caller(void **state) {
+static void test_pool_flushes_denormals_with_its_caller(void **state) {
     (void)state;
     const bt_fp_state plain = bt_fp_get();
     bt_pool          *pool = NULL;
@@ -424,7 +424,7 @@ static void pool_flushes_denormals_with_its_caller(void **state) {
     bt_pool_free(pool);
 }
 
-static void arena_stops_calling_the_heap(void **state) {
+static void test_arena_stops_calling_the_heap(void **state) {
     (void)state;
     bt_arena arena;
     assert_ok(bt_arena_init(&arena, 128, err));
@@ -448,7 +448,7 @@ static void arena_stops_calling_the_heap(void **state) {
     bt_arena_deinit(&arena);
 }
 
-static void json_escapes(void **state) {
+static void test_json_escapes(void **state) {
     static const struct {
         uint32_t    c;
         const char *utf8; /* NULL: no byte */
@@ -506,7 +506,7 @@ static void write_below(const char *root, const char *path, const char *text) {
 }
 
 /* The least of the machine and of the control groups, of both versions, that the process is in. */
-static void memory_that_is_left_is_found(void **state) {
+static void test_memory_that_is_left_is_found(void **state) {
     (void)state;
     const char *const root = test_temp_dir();
     assert_true(bt_memory_available("") > 1 << 20);
@@ -540,26 +540,26 @@ static void memory_that_is_left_is_found(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_that_is_left_is_found),
-        cmocka_unit_test(sizes_are_checked),
-        cmocka_unit_test(errors_carry_context),
-        cmocka_unit_test(allocation_can_be_made_to_fail),
-        cmocka_unit_test(numbers_print_as_python_does),
-        cmocka_unit_test(numbers_parse_strictly),
-        cmocka_unit_test(strings_grow),
-        cmocka_unit_test(strings_have_a_maximum),
-        cmocka_unit_test(json_escapes),
-        cmocka_unit_test(lists_for_messages),
-        cmocka_unit_test(map_finds_what_was_put),
-        cmocka_unit_test(reader_never_passes_the_end),
-        cmocka_unit_test(signatures_are_hidden),
-        cmocka_unit_test(crc32c_is_castagnoli),
-        cmocka_unit_test(philox_matches_known_answers),
-        cmocka_unit_test(random_numbers_have_their_moments),
-        cmocka_unit_test(permutation_is_a_bijection),
-        cmocka_unit_test(pool_runs_each_task_once),
-        cmocka_unit_test(pool_flushes_denormals_with_its_caller),
-        cmocka_unit_test(arena_stops_calling_the_heap),
+        cmocka_unit_test(test_memory_that_is_left_is_found),
+        cmocka_unit_test(test_sizes_are_checked),
+        cmocka_unit_test(test_errors_carry_context),
+        cmocka_unit_test(test_allocation_can_be_made_to_fail),
+        cmocka_unit_test(test_numbers_print_as_python_does),
+        cmocka_unit_test(test_numbers_parse_strictly),
+        cmocka_unit_test(test_strings_grow),
+        cmocka_unit_test(test_strings_have_a_maximum),
+        cmocka_unit_test(test_json_escapes),
+        cmocka_unit_test(test_lists_for_messages),
+        cmocka_unit_test(test_map_finds_what_was_put),
+        cmocka_unit_test(test_reader_never_passes_the_end),
+        cmocka_unit_test(test_signatures_are_hidden),
+        cmocka_unit_test(test_crc32c_is_castagnoli),
+        cmocka_unit_test(test_philox_matches_known_answers),
+        cmocka_unit_test(test_random_numbers_have_their_moments),
+        cmocka_unit_test(test_permutation_is_a_bijection),
+        cmocka_unit_test(test_pool_runs_each_task_once),
+        cmocka_unit_test(test_pool_flushes_denormals_with_its_caller),
+        cmocka_unit_test(test_arena_stops_calling_the_heap),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

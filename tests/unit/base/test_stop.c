@@ -64,7 +64,7 @@ static void one_signal(void) {
     }
 }
 
-static void first_signal_is_told(void **state) {
+static void test_first_signal_is_told(void **state) {
     (void)state;
     assert_exit(in_child(one_signal), 128 + SIGHUP, "prog: SIGHUP: stopping; again to stop now\n");
 }
@@ -78,7 +78,7 @@ static void json_and_words(void) {
     _exit(bt_stop_exit_code());
 }
 
-static void line_may_be_json(void **state) {
+static void test_line_may_be_json(void **state) {
     (void)state;
     ending      e = in_child(json_and_words);
     const char *rest = strchr(e.text, ',');
@@ -100,7 +100,7 @@ static void two_signals(void) {
     _exit(1);
 }
 
-static void second_signal_ends_at_once(void **state) {
+static void test_second_signal_ends_at_once(void **state) {
     (void)state;
     const ending e = in_child(two_signals);
     assert_true(WIFSIGNALED(e.status) && WTERMSIG(e.status) == SIGINT);
@@ -117,7 +117,7 @@ static void ignored_at_start(void) {
     _exit(bt_stop_requested() ? 1 : 0);
 }
 
-static void ignored_stays_ignored(void **state) {
+static void test_ignored_stays_ignored(void **state) {
     (void)state;
     assert_exit(in_child(ignored_at_start), 0, "");
 }
@@ -146,7 +146,7 @@ static void too_long_a_file(void) {
     _exit(bt_stop_signal() == SIGXFSZ ? 0 : 2);
 }
 
-static void file_size_limit_is_no_request(void **state) {
+static void test_file_size_limit_is_no_request(void **state) {
     (void)state;
     assert_exit(in_child(too_long_a_file), 0, "prog: SIGXFSZ: stopping; again to stop now\n");
 }
@@ -163,7 +163,7 @@ static void processor_time(void) {
     _exit(bt_stop_signal() == SIGXCPU ? 0 : 1);
 }
 
-static void processor_time_is_a_request(void **state) {
+static void test_processor_time_is_a_request(void **state) {
     (void)state;
     assert_exit(in_child(processor_time), 0, "prog: SIGXCPU: stopping; again to stop now\n");
 }
@@ -184,7 +184,7 @@ static void waits_and_shields(void) {
     _exit(shielded && bare && strcmp(err.msg, "stopped by SIGTERM") == 0 ? 0 : 1);
 }
 
-static void shield_keeps_waits(void **state) {
+static void test_shield_keeps_waits(void **state) {
     (void)state;
     assert_exit(in_child(waits_and_shields), 0, "prog: SIGTERM: stopping; again to stop now\n");
 }
@@ -215,7 +215,7 @@ static void sleeper(void) {
     _exit(0);
 }
 
-static void request_ends_a_sleep(void **state) {
+static void test_request_ends_a_sleep(void **state) {
     (void)state;
     assert_exit(in_child(sleeper), 0,
                 "prog: SIGTERM: stopping; again to stop now\n"
@@ -223,13 +223,13 @@ static void request_ends_a_sleep(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(first_signal_is_told),
-                                       cmocka_unit_test(line_may_be_json),
-                                       cmocka_unit_test(second_signal_ends_at_once),
-                                       cmocka_unit_test(ignored_stays_ignored),
-                                       cmocka_unit_test(file_size_limit_is_no_request),
-                                       cmocka_unit_test(processor_time_is_a_request),
-                                       cmocka_unit_test(shield_keeps_waits),
-                                       cmocka_unit_test(request_ends_a_sleep)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_first_signal_is_told),
+                                       cmocka_unit_test(test_line_may_be_json),
+                                       cmocka_unit_test(test_second_signal_ends_at_once),
+                                       cmocka_unit_test(test_ignored_stays_ignored),
+                                       cmocka_unit_test(test_file_size_limit_is_no_request),
+                                       cmocka_unit_test(test_processor_time_is_a_request),
+                                       cmocka_unit_test(test_shield_keeps_waits),
+                                       cmocka_unit_test(test_request_ends_a_sleep)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

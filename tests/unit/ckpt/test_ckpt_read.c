@@ -13,6 +13,7 @@
 #include "bt/wire/bundle.h"
 #include "bt/wire/safetensors.h"
 #include "ckpt_test_support.h"
+#include "test_faults.h"
 #include "test_support.h"
 
 #define GOLDENS "goldens/numerics/checkpoints/"
@@ -484,6 +485,10 @@ static void test_damaged(void **state) {
     }
 }
 
+static bt_status open_as_work(void *path, bt_error *err) {
+    return open_and_verify(path, err);
+}
+
 static void test_faults(void **state) {
     (void)state;
     static const char *const paths[] = {GOLDENS "tf1_bert", GOLDENS "train/ema",
@@ -492,28 +497,9 @@ static void test_faults(void **state) {
     for (size_t p = 0; p < BT_ARRAY_LEN(paths); p++) {
         char path[TEST_PATH_MAX];
         (void)snprintf(path, sizeof path, "%s", test_shared_path(paths[p]));
-        for (int round = 0; round < 3; round++) {
-            bool     succeeded = false;
-            uint64_t k = 1;
-            for (; k < 20000 && !succeeded; k += k < 60 ? 1 : 37) {
-                bt_error fault = BT_ERROR_INIT;
-                if (round == 0) {
-                    bt_alloc_fail_at(k, false);
-                } else {
-                    bt_fs_fail_at(round == 1 ? BT_FS_OP_READ : BT_FS_OP_OPEN, k, true);
-                }
-                const bt_status rc = open_and_verify(path, &fault);
-                bt_alloc_fail_at(0, false);
-                bt_fs_fail_at(BT_FS_OP_READ, 0, false);
-                bt_fs_fail_at(BT_FS_OP_OPEN, 0, false);
-                succeeded = rc == BT_OK;
-                if (!succeeded && rc != (round == 0 ? BT_E_NOMEM : BT_E_IO)) {
-                    fail_msg("%s, fault %d at %llu: %s: %s", path, round, (unsigned long long)k,
-                             bt_status_name(rc), fault.msg);
-                }
-            }
-            assert_true(succeeded);
-        }
+        const test_work work = {
+            .what = paths[p], .work = open_as_work, .context = path, .stride = 37};
+        assert_true(test_every_fault(&work) > 0);
     }
 }
 

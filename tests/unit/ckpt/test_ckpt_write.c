@@ -15,6 +15,7 @@
 #include "bt/wire/bundle.h"
 #include "bt/wire/object_graph.h"
 #include "ckpt_test_support.h"
+#include "test_faults.h"
 #include "test_support.h"
 
 #define GOLDENS "goldens/numerics/checkpoints/"
@@ -298,47 +299,48 @@ static void test_kept_again(void **state) {
     }
 }
 
+typedef struct faulty_save {
+    const char          *folder;
+    char                 prefix[TEST_PATH_MAX];
+    const bt_ckpt_train *train;
+} faulty_save;
+
+static bt_status save_as_work(void *context, bt_error *err) {
+    const faulty_save *const save = context;
+    return bt_ckpt_write_train(save->prefix, save->train, err);
+}
+
+/* Nothing temporary is left, and where there is an index, the checkpoint is whole. */
+static void look_at_folder(void *context, bt_status rc) {
+    const faulty_save *const save = context;
+    bt_fs_names              names = BT_FS_NAMES_INIT;
+    bt_ckpt                 *ckpt = NULL;
+    assert_true(rc != BT_E_IO); /* it reads nothing */
+    assert_ok(bt_fs_list(save->folder, &names, err));
+    for (size_t i = 0; i < names.n; i++) {
+        assert_null(strstr(names.items[i], ".tmp-"));
+        if (bt_str_ends_with(names.items[i], ".index")) {
+            assert_ok(bt_ckpt_open(save->prefix, &ckpt, err));
+            assert_ok(bt_ckpt_verify(ckpt, err));
+            bt_ckpt_close(ckpt);
+        }
+    }
+    bt_fs_names_deinit(&names);
+}
+
 static void test_faults(void **state) {
     (void)state;
-    const char *const   folder = test_temp_dir();
-    char                prefix[TEST_PATH_MAX];
     bt_model *const     model = test_make_case_model(&test_graph_cases[1]);
     float *const        flat = test_fill_flat(model, 1);
     const bt_ckpt_train train = test_make_train(model, flat, flat, flat, flat);
-    (void)snprintf(prefix, sizeof prefix, "%s/ckpt-4", folder);
-    for (int op = 0; op <= BT_FS_N_OPS; op++) {
-        bool succeeded = false;
-        for (uint64_t k = 1; k < 5000 && !succeeded; k += k < 100 ? 1 : 23) {
-            bt_error fault = BT_ERROR_INIT;
-            if (op < BT_FS_N_OPS) {
-                bt_fs_fail_at((bt_fs_op)op, k, (k & 1) != 0);
-            } else {
-                bt_alloc_fail_at(k, (k & 1) != 0);
-            }
-            const bt_status rc = bt_ckpt_write_train(prefix, &train, &fault);
-            for (int o = 0; o < BT_FS_N_OPS; o++) {
-                bt_fs_fail_at((bt_fs_op)o, 0, false);
-            }
-            bt_alloc_fail_at(0, false);
-            succeeded = rc == BT_OK;
-            if (!succeeded) {
-                assert_int_equal(rc, op < BT_FS_N_OPS ? BT_E_RESOURCE : BT_E_NOMEM);
-            }
-            bt_fs_names names = BT_FS_NAMES_INIT;
-            bt_ckpt    *ckpt = NULL;
-            assert_ok(bt_fs_list(folder, &names, err));
-            for (size_t i = 0; i < names.n; i++) {
-                assert_null(strstr(names.items[i], ".tmp-"));
-                if (bt_str_ends_with(names.items[i], ".index")) { /* then it is whole */
-                    assert_ok(bt_ckpt_open(prefix, &ckpt, err));
-                    assert_ok(bt_ckpt_verify(ckpt, err));
-                    bt_ckpt_close(ckpt);
-                }
-            }
-            bt_fs_names_deinit(&names);
-        }
-        assert_true(succeeded);
-    }
+    faulty_save         save = {.folder = test_temp_dir(), .train = &train};
+    const test_work     work = {.what = "saving",
+                                .work = save_as_work,
+                                .check = look_at_folder,
+                                .context = &save,
+                                .stride = 23};
+    (void)snprintf(save.prefix, sizeof save.prefix, "%s/ckpt-4", save.folder);
+    assert_true(test_every_fault(&work) > 0);
     bt_free(flat);
     bt_model_free(model);
 }

@@ -29,7 +29,6 @@ static void test_reading(void **state) {
     bool        b = false;
     bool        is_null = false;
     const char *s = NULL;
-    char        origin[BT_CONF_ORIGIN_MAX];
     assert_string_equal(bt_conf_experiment_name(conf), CLASSIFY);
     assert_ok(bt_conf_get_i64(conf, "trainer.train_steps", &i, err));
     assert_int_equal(i, 100);
@@ -67,6 +66,13 @@ static void test_reading(void **state) {
     assert_fails(bt_conf_get_f64(conf, "task.metric_type", &f, err), BT_E_CONFIG, "a number");
     assert_fails(bt_conf_get_bool(conf, "task.metric_type", &b, err), BT_E_CONFIG, "true or false");
     assert_fails(bt_conf_get_str(conf, "trainer.train_steps", &s, err), BT_E_CONFIG, "a string");
+    bt_conf_free(conf);
+}
+
+static void test_what_keys_are(void **state) {
+    (void)state;
+    char     origin[BT_CONF_ORIGIN_MAX];
+    bt_conf *conf = build_conf(CLASSIFY, "trainer.train_steps=1e2");
     assert_true(bt_conf_has(conf, "task.train_data.seed"));
     assert_false(bt_conf_has(conf, "task.train_data.seed.x"));
     assert_true(bt_conf_is_null(conf, "task.train_data.seed"));
@@ -186,6 +192,7 @@ static void test_binding(void **state) {
 int run_read_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_what_keys_are),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_binding),
     };

@@ -348,12 +348,16 @@ static void test_wrong_labels(void **state) {
     bt_data_stream *stream = NULL;
     assert_fails(open_rows(&row, 1, &schema, &stream, err), BT_E_FORMAT,
                  "feature nope (int64) is required but missing");
+}
 
-    schema = fixture_schema();
+static void test_wrong_spans_and_tags(void **state) {
+    (void)state;
+    bt_data_stream *stream = NULL;
+    bt_data_schema  schema = fixture_schema();
     schema.label_kind = BT_LABEL_SPAN;
     static const int64_t five = 5;
     static const int64_t eight = 8;
-    row = good_row();
+    fixture_row          row = good_row();
     row.start = &eight;
     check_row_refused(&row, &schema, "start_positions is 8, expected 0 to 7");
     row = good_row();
@@ -587,6 +591,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_seq_length_of_the_config),
         cmocka_unit_test(test_wrong_labels),
+        cmocka_unit_test(test_wrong_spans_and_tags),
         cmocka_unit_test(test_wrong_files),
         cmocka_unit_test(test_wrong_config),
         cmocka_unit_test(test_damage_is_an_error),

@@ -125,7 +125,7 @@ static json_t *read_cases(void) {
     return cases;
 }
 
-static void sides_have_model_gardens_tokens(void **state) {
+static void test_sides_have_model_gardens_tokens(void **state) {
     (void)state;
     static const char *const files[] = {"rows.tfrecord", "rows.tsv", "rows.csv", "rows.jsonl"};
     json_t *const            cases = read_cases();
@@ -179,7 +179,7 @@ static bt_data_config lines_config(char left[TEST_PATH_MAX], char right[TEST_PAT
     return config;
 }
 
-static void lines_are_rows_empty_ones_too(void **state) {
+static void test_lines_are_rows_empty_ones_too(void **state) {
     (void)state;
     static const char *const ends[] = {"\n", "\r\n"};
     char                     left[TEST_PATH_MAX];
@@ -231,7 +231,7 @@ static void check_chain(bt_data_stream *stream, int64_t n_left, int64_t n_right)
     assert_int_equal(r, n_left + n_right);
 }
 
-static void chains_know_their_texts(void **state) {
+static void test_chains_know_their_texts(void **state) {
     (void)state;
     static const char *const a[] = {"text_a"};
     static const char *const b[] = {"text_b"};
@@ -253,7 +253,7 @@ static void chains_know_their_texts(void **state) {
     }
 }
 
-static void chains_may_have_a_left_side_only(void **state) {
+static void test_chains_may_have_a_left_side_only(void **state) {
     (void)state;
     static const char *const a[] = {"text_a"};
     static const char *const missing[] = {"nobody"};
@@ -279,7 +279,7 @@ static void chains_may_have_a_left_side_only(void **state) {
 }
 
 /* Sides of different lengths, one of which is lines. */
-static void chains_of_lines(void **state) {
+static void test_chains_of_lines(void **state) {
     (void)state;
     static const char *const a[] = {"x"};
     char                     left[TEST_PATH_MAX];
@@ -301,7 +301,7 @@ static void chains_of_lines(void **state) {
     bt_data_close(stream);
 }
 
-static void refusals(void **state) {
+static void test_refusals(void **state) {
     (void)state;
     static const char *const a[] = {"text_a"};
     static const char *const b[] = {"text_b"};
@@ -343,12 +343,12 @@ static void refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sides_have_model_gardens_tokens),
-        cmocka_unit_test(lines_are_rows_empty_ones_too),
-        cmocka_unit_test(chains_know_their_texts),
-        cmocka_unit_test(chains_may_have_a_left_side_only),
-        cmocka_unit_test(chains_of_lines),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(test_sides_have_model_gardens_tokens),
+        cmocka_unit_test(test_lines_are_rows_empty_ones_too),
+        cmocka_unit_test(test_chains_know_their_texts),
+        cmocka_unit_test(test_chains_may_have_a_left_side_only),
+        cmocka_unit_test(test_chains_of_lines),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

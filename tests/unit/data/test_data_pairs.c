@@ -82,7 +82,7 @@ static const bt_batch *next(bt_data_stream *stream) {
     return end ? NULL : batch;
 }
 
-static void pairs_of_one_file(void **state) {
+static void test_pairs_of_one_file(void **state) {
     (void)state;
     const char *const path = pair_file(test_temp_dir(), "p", 0, 10);
     bt_data_config    config = fixture_config(&path, 1);
@@ -110,7 +110,7 @@ static void pairs_of_one_file(void **state) {
 }
 
 /* Each pair once an epoch, its sides together, and a cursor that continues. */
-static void shuffles_keep_pairs_together(void **state) {
+static void test_shuffles_keep_pairs_together(void **state) {
     (void)state;
     const char *const path = pair_file(test_temp_dir(), "p", 0, 12);
     bt_data_config    config = fixture_config(&path, 1);
@@ -143,7 +143,7 @@ static void shuffles_keep_pairs_together(void **state) {
     bt_data_close(stream);
 }
 
-static void sides_of_two_files(void **state) {
+static void test_sides_of_two_files(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     const char *const lefts[] = {fixture_file(folder, "l0", 0, 3),
@@ -179,7 +179,7 @@ static void check_chain(bt_data_stream *stream, const int64_t *ids, const int64_
     assert_int_equal(r, n);
 }
 
-static void chains_put_right_after_left(void **state) {
+static void test_chains_put_right_after_left(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     const char *const left = fixture_file(folder, "l", 4, 5);
@@ -226,7 +226,7 @@ static void chains_put_right_after_left(void **state) {
 }
 
 /* Damage on the right side takes the whole pair with it, and leaves the batch sound. */
-static void damage_takes_the_pair(void **state) {
+static void test_damage_takes_the_pair(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     const char *const left = fixture_file(folder, "l", 0, 6);
@@ -257,7 +257,7 @@ static void damage_takes_the_pair(void **state) {
     bt_data_close(stream);
 }
 
-static void refusals(void **state) {
+static void test_refusals(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     const char *const single = fixture_file(folder, "single", 0, 5);
@@ -302,7 +302,7 @@ static void refusals(void **state) {
     assert_null(stream);
 }
 
-static void failing_allocations(void **state) {
+static void test_failing_allocations(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     const char *const left = fixture_file(folder, "l", 0, 3);
@@ -331,10 +331,13 @@ static void failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pairs_of_one_file),     cmocka_unit_test(shuffles_keep_pairs_together),
-        cmocka_unit_test(sides_of_two_files),    cmocka_unit_test(chains_put_right_after_left),
-        cmocka_unit_test(damage_takes_the_pair), cmocka_unit_test(refusals),
-        cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(test_pairs_of_one_file),
+        cmocka_unit_test(test_shuffles_keep_pairs_together),
+        cmocka_unit_test(test_sides_of_two_files),
+        cmocka_unit_test(test_chains_put_right_after_left),
+        cmocka_unit_test(test_damage_takes_the_pair),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ static void compare_variables(int64_t n_steps) {
     }
 }
 
-static void golden_matches(void **state) {
+static void test_golden_matches(void **state) {
     (void)state;
     open_case(row->name);
     const float *const losses = test_tensors_f32(the_case.golden, "losses", NULL);
@@ -93,7 +93,7 @@ static void golden_matches(void **state) {
 }
 
 /* An update that overflows leaves everything but the scale; 2000 good ones in a row double it. */
-static void scale_goes_down_and_up(void **state) {
+static void test_scale_goes_down_and_up(void **state) {
     (void)state;
     bt_step_result result;
     open_case("float16");
@@ -121,8 +121,8 @@ static void scale_goes_down_and_up(void **state) {
 }
 
 static int run_case(const char *name) {
-    static const struct CMUnitTest golden[] = {cmocka_unit_test(golden_matches)};
-    static const struct CMUnitTest scale[] = {cmocka_unit_test(scale_goes_down_and_up)};
+    static const struct CMUnitTest golden[] = {cmocka_unit_test(test_golden_matches)};
+    static const struct CMUnitTest scale[] = {cmocka_unit_test(test_scale_goes_down_and_up)};
     row = &rows[1];
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (strcmp(rows[i].name, name) == 0) {

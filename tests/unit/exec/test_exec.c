@@ -152,7 +152,7 @@ static void check_differences(const char *name, const bt_encoder_config *encoder
     fixture_close(&t.f);
 }
 
-static void toy_bert_matches_differences(void **state) {
+static void test_toy_bert_matches_differences(void **state) {
     (void)state;
     const bt_head_config classes = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
     bt_encoder_config    e = toy_encoder();
@@ -209,7 +209,7 @@ static void toy_bert_matches_differences(void **state) {
 
 /* Weights belong to training; a smoothed target is the loss everywhere. With equal weights both
  * are the plain loss again. */
-static void class_rule_in_training_and_evaluation(void **state) {
+static void test_class_rule_in_training_and_evaluation(void **state) {
     (void)state;
     static const double     weights[3] = {4, 1, 0.25};
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3);
@@ -266,7 +266,7 @@ static void check_parts(const char *name, const bt_head_config *head, bool weigh
     }
 }
 
-static void parts_add_up(void **state) {
+static void test_parts_add_up(void **state) {
     (void)state;
     const bt_head_config classes = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3);
     const bt_head_config pooler = toy_head(BT_HEAD_ENCODER_POOLER, BT_LOSS_MSE, 1);
@@ -283,7 +283,7 @@ static void parts_add_up(void **state) {
 }
 
 /* A step is a function of its batch here too, needs the memory of a part, and calls no heap. */
-static void steps_in_parts(void **state) {
+static void test_steps_in_parts(void **state) {
     (void)state;
     static float            first[1 << 14], second[1 << 14];
     const bt_head_config    head = toy_head(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3);
@@ -312,7 +312,7 @@ static void steps_in_parts(void **state) {
 }
 
 /* docs/decisions.md, "Packed tokens": leaving padding out changes nothing but rounding. */
-static void packed_equals_padded(void **state) {
+static void test_packed_equals_padded(void **state) {
     (void)state;
     static float         packed[1 << 14];
     const bt_head_config head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
@@ -339,7 +339,7 @@ static void packed_equals_padded(void **state) {
 }
 
 /* Decision 2: the last layer for first tokens only, against every layer for every token. */
-static void first_rows_equal_all_rows(void **state) {
+static void test_first_rows_equal_all_rows(void **state) {
     (void)state;
     for (int norm_first = 0; norm_first < 2; norm_first++) {
         const bt_head_config head = toy_head(BT_HEAD_POOLED_OUTPUT, BT_LOSS_NONE, 1);
@@ -367,7 +367,7 @@ static void run_steps(toy *t, int64_t n, float *param) {
            (size_t)t->f.model->table.n_elements * sizeof *param);
 }
 
-static void bits_repeat(void **state) {
+static void test_bits_repeat(void **state) {
     (void)state;
     static float            param[3][1 << 14];
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
@@ -384,7 +384,7 @@ static void bits_repeat(void **state) {
 }
 
 /* Activations that are made again are the same: equal bits, in less memory. */
-static void recomputation_changes_no_bit(void **state) {
+static void test_recomputation_changes_no_bit(void **state) {
     (void)state;
     static float         kept[1 << 14], again[1 << 14];
     const bt_head_config heads[] = {toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2),
@@ -414,7 +414,7 @@ static void recomputation_changes_no_bit(void **state) {
 
 /* A step is a function of parameters, batch, seed and step: an evaluation between changes nothing.
  */
-static void steps_keep_no_state(void **state) {
+static void test_steps_keep_no_state(void **state) {
     (void)state;
     static float            straight[1 << 14];
     static float            mixed[1 << 14];
@@ -439,7 +439,7 @@ static void steps_keep_no_state(void **state) {
     fixture_close(&t.f);
 }
 
-static void no_heap_calls_after_two_steps(void **state) {
+static void test_no_heap_calls_after_two_steps(void **state) {
     (void)state;
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
     const bt_encoder_config e = toy_encoder();
@@ -497,14 +497,14 @@ static void fail_allocations(int64_t part_seqs) {
     fixture_close(&t.f);
 }
 
-static void failing_allocations(void **state) {
+static void test_failing_allocations(void **state) {
     (void)state;
     fail_allocations(0);
     fail_allocations(2);
 }
 
 /* What cannot be added up from parts says so before anything is made. */
-static void refusals_of_parts(void **state) {
+static void test_refusals_of_parts(void **state) {
     (void)state;
     const bt_exec_config    config = {.n_threads = 1, .isa = "auto", .part_seqs = 2};
     const bt_encoder_config e = toy_encoder();
@@ -528,7 +528,7 @@ static void refusals_of_parts(void **state) {
     json_decref(optimizer);
 }
 
-static void refusals(void **state) {
+static void test_refusals(void **state) {
     (void)state;
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
     const bt_encoder_config e = toy_encoder();
@@ -575,7 +575,7 @@ static void refusals(void **state) {
     bt_model_free(model);
 }
 
-static void pairs_are_refused_by_halves(void **state) {
+static void test_pairs_are_refused_by_halves(void **state) {
     (void)state;
     const bt_encoder_config e = toy_encoder();
     bt_head_config          head = toy_head(BT_HEAD_POOLED_OUTPUT, BT_LOSS_RANKING, 0);
@@ -601,7 +601,7 @@ static void pairs_are_refused_by_halves(void **state) {
 }
 
 /* NaN is reported, and the update is not made. */
-static void nonfinite_is_reported(void **state) {
+static void test_nonfinite_is_reported(void **state) {
     (void)state;
     static float            before[1 << 14];
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
@@ -623,7 +623,7 @@ static void nonfinite_is_reported(void **state) {
     fixture_close(&t.f);
 }
 
-static void averages_swap_exactly(void **state) {
+static void test_averages_swap_exactly(void **state) {
     (void)state;
     static float            weights[1 << 14];
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
@@ -650,22 +650,22 @@ static void averages_swap_exactly(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(toy_bert_matches_differences),
-        cmocka_unit_test(class_rule_in_training_and_evaluation),
-        cmocka_unit_test(parts_add_up),
-        cmocka_unit_test(steps_in_parts),
-        cmocka_unit_test(packed_equals_padded),
-        cmocka_unit_test(first_rows_equal_all_rows),
-        cmocka_unit_test(bits_repeat),
-        cmocka_unit_test(recomputation_changes_no_bit),
-        cmocka_unit_test(steps_keep_no_state),
-        cmocka_unit_test(no_heap_calls_after_two_steps),
-        cmocka_unit_test(failing_allocations),
-        cmocka_unit_test(refusals_of_parts),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(pairs_are_refused_by_halves),
-        cmocka_unit_test(nonfinite_is_reported),
-        cmocka_unit_test(averages_swap_exactly),
+        cmocka_unit_test(test_toy_bert_matches_differences),
+        cmocka_unit_test(test_class_rule_in_training_and_evaluation),
+        cmocka_unit_test(test_parts_add_up),
+        cmocka_unit_test(test_steps_in_parts),
+        cmocka_unit_test(test_packed_equals_padded),
+        cmocka_unit_test(test_first_rows_equal_all_rows),
+        cmocka_unit_test(test_bits_repeat),
+        cmocka_unit_test(test_recomputation_changes_no_bit),
+        cmocka_unit_test(test_steps_keep_no_state),
+        cmocka_unit_test(test_no_heap_calls_after_two_steps),
+        cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_refusals_of_parts),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_pairs_are_refused_by_halves),
+        cmocka_unit_test(test_nonfinite_is_reported),
+        cmocka_unit_test(test_averages_swap_exactly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

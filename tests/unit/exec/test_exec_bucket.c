@@ -52,7 +52,7 @@ static void check_share(const exec_rows *rows, const bt_batch *batch, const exec
     }
 }
 
-static void every_sequence_has_its_place(void **state) {
+static void test_every_sequence_has_its_place(void **state) {
     (void)state;
     exec_rows rows[4] = {{0}};
     random_state = 1;
@@ -80,7 +80,7 @@ static void every_sequence_has_its_place(void **state) {
     }
 }
 
-static void few_shapes_waste_little(void **state) {
+static void test_few_shapes_waste_little(void **state) {
     (void)state;
     enum { N_BATCHES = 200, MAX_SHAPES = 20 };
     exec_rows   rows = {0};
@@ -121,7 +121,7 @@ static int64_t most_tokens(const exec_rows *rows, int32_t n_shares) {
 }
 
 /* No other cuts would make the largest share smaller: all of them are tried. */
-static void shares_have_equal_work(void **state) {
+static void test_shares_have_equal_work(void **state) {
     (void)state;
     enum { N_SHARES = 4, N_BATCHES = 100 };
     exec_rows rows[N_SHARES] = {{0}};
@@ -159,7 +159,7 @@ static void shares_have_equal_work(void **state) {
     assert_true(by_tokens < by_sequences);
 }
 
-static void no_pair_is_parted(void **state) {
+static void test_no_pair_is_parted(void **state) {
     (void)state;
     exec_rows      rows[3] = {{0}};
     const bt_batch batch = make_batch(14, 20, false);
@@ -172,7 +172,7 @@ static void no_pair_is_parted(void **state) {
 }
 
 /* What came before must not matter, nor may one token or none of headroom. */
-static void small_ones(void **state) {
+static void test_small_ones(void **state) {
     (void)state;
     static const struct {
         int64_t n_seqs, n_tokens_each, seq_length, R, S, B;
@@ -201,7 +201,7 @@ static void small_ones(void **state) {
     exec_rows_deinit(&rows);
 }
 
-static void memory_is_refused(void **state) {
+static void test_memory_is_refused(void **state) {
     (void)state;
     random_state = 3;
     const bt_batch batch = make_batch(20, 64, false);
@@ -218,12 +218,12 @@ static void memory_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_sequence_has_its_place),
-        cmocka_unit_test(few_shapes_waste_little),
-        cmocka_unit_test(shares_have_equal_work),
-        cmocka_unit_test(no_pair_is_parted),
-        cmocka_unit_test(small_ones),
-        cmocka_unit_test(memory_is_refused),
+        cmocka_unit_test(test_every_sequence_has_its_place),
+        cmocka_unit_test(test_few_shapes_waste_little),
+        cmocka_unit_test(test_shares_have_equal_work),
+        cmocka_unit_test(test_no_pair_is_parted),
+        cmocka_unit_test(test_small_ones),
+        cmocka_unit_test(test_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

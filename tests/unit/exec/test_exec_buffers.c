@@ -194,7 +194,7 @@ static void check_orders(const char *name, bt_encoder_config e, bt_head_config h
     }
 }
 
-static void buffers_do_not_show(void **state) {
+static void test_buffers_do_not_show(void **state) {
     (void)state;
     static const bt_head_config heads[] = {
         {.kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_SOFTMAX, .num_classes = 3},
@@ -229,7 +229,7 @@ static void buffers_do_not_show(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buffers_do_not_show),
+        cmocka_unit_test(test_buffers_do_not_show),
     };
     return cmocka_run_group_tests_name("exec_buffers", tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static void open_case(const char *name) {
     task_case_open(&the_case, row, "ref", true, 0);
 }
 
-static void golden_matches(void **state) {
+static void test_golden_matches(void **state) {
     (void)state;
     char              name[64];
     const char *const slash = strchr(case_name, '/');
@@ -54,7 +54,7 @@ static void golden_matches(void **state) {
 }
 
 /* Every layer of every encoder. Two programs each: where padding stays there is a mask of keys. */
-static void encoders_match(void **state) {
+static void test_encoders_match(void **state) {
     (void)state;
     const bool has_all = test_shared_path("goldens/numerics/tasks") != NULL;
     for (size_t i = 0; i < (has_all ? n_encoder_rows : N_OWN_ENCODERS); i++) {
@@ -168,7 +168,7 @@ static void check_nonfinite(fixture *devices) {
     bt_free(before);
 }
 
-static void engines_agree(void **state) {
+static void test_engines_agree(void **state) {
     (void)state;
     fixture cpu;
     fixture devices;
@@ -196,7 +196,7 @@ static void engines_agree(void **state) {
 }
 
 /* Dropout and all, from parts of another number of sequences than divides the batch. */
-static void engines_agree_in_parts(void **state) {
+static void test_engines_agree_in_parts(void **state) {
     (void)state;
     fixture cpu;
     fixture devices;
@@ -262,7 +262,7 @@ static void start_again(void) {
     assert_ok(bt_exec_changed(f->exec, err));
 }
 
-static void steps_ahead_are_the_same(void **state) {
+static void test_steps_ahead_are_the_same(void **state) {
     (void)state;
     static outcome  one[N_AHEAD];
     static outcome  ahead[N_AHEAD];
@@ -292,7 +292,7 @@ static void steps_ahead_are_the_same(void **state) {
 }
 
 /* For docs/devices.md: while the host begins a step, a device at depth 1 has nothing to do. */
-static void time_between_steps(void **state) {
+static void test_time_between_steps(void **state) {
     (void)state;
     enum { N_STEPS = 400 };
     open_case("sentence_prediction_3class");
@@ -343,13 +343,13 @@ static void compare_two_replicas(const bt_exec_config *config) {
     task_case_close(&the_case);
 }
 
-static void two_replicas_match(void **state) {
+static void test_two_replicas_match(void **state) {
     (void)state;
     compare_two_replicas(&plain);
 }
 
 /* Each clips what its own parts add up to. */
-static void two_replicas_in_parts_match(void **state) {
+static void test_two_replicas_in_parts_match(void **state) {
     (void)state;
     compare_two_replicas(&(bt_exec_config){.part_seqs = 4});
 }
@@ -415,12 +415,12 @@ static void compare_shares(int32_t n_devices, const int64_t batches[2][2]) {
 }
 
 /* Batches whose shares have one shape, so that one program is compiled. */
-static void two_shares_are_the_whole(void **state) {
+static void test_two_shares_are_the_whole(void **state) {
     (void)state;
     compare_shares(2, (const int64_t[2][2]){{1, 4}, {2, 3}});
 }
 
-static void four_shares_are_the_whole(void **state) {
+static void test_four_shares_are_the_whole(void **state) {
     (void)state;
     compare_shares(4, (const int64_t[2][2]){{3, 5}, {0, 3}});
 }
@@ -460,7 +460,7 @@ static void compare_scores(const float *got, const float *all, int64_t n_pairs) 
     }
 }
 
-static void pairs_of_a_share_count_alone(void **state) {
+static void test_pairs_of_a_share_count_alone(void **state) {
     (void)state;
     fixture        cpu;
     fixture        devices;
@@ -522,7 +522,7 @@ static bt_pjrt_memory compiled_memory(const fixture *f, const bt_exec_config *co
 }
 
 /* The estimate before a step, and what a compiler made of the step. */
-static void memory_is_as_planned(void **state) {
+static void test_memory_is_as_planned(void **state) {
     (void)state;
     static const bt_exec_config configs[] = {{.precision = BT_PRECISION_F32},
                                              {.precision = BT_PRECISION_F32, .recompute = true}};
@@ -554,7 +554,7 @@ static void memory_is_as_planned(void **state) {
     json_decref(adam);
 }
 
-static void what_is_not_offered_is_refused(void **state) {
+static void test_what_is_not_offered_is_refused(void **state) {
     (void)state;
     open_case("own_classes");
     const fixture *const f = &the_case.f;
@@ -595,7 +595,7 @@ static void refuse_parts(const char *name, bool clips, bool all_pairs, const cha
     task_case_close(&the_case);
 }
 
-static void parts_that_do_not_add_up_are_refused(void **state) {
+static void test_parts_that_do_not_add_up_are_refused(void **state) {
     (void)state;
     refuse_parts("own_classes", true, false, "gradient_accumulation_steps: clipvalue");
     refuse_parts("own_pairs", false, false, "each pair");
@@ -605,24 +605,25 @@ static void parts_that_do_not_add_up_are_refused(void **state) {
 /* One of these, or a golden. */
 static int run_case(const char *name) {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encoders_match),
-        cmocka_unit_test(engines_agree),
-        cmocka_unit_test(engines_agree_in_parts),
-        cmocka_unit_test(steps_ahead_are_the_same),
-        cmocka_unit_test(time_between_steps),
-        cmocka_unit_test(two_replicas_match),
-        cmocka_unit_test(two_replicas_in_parts_match),
-        cmocka_unit_test(two_shares_are_the_whole),
-        cmocka_unit_test(four_shares_are_the_whole),
-        cmocka_unit_test(pairs_of_a_share_count_alone),
-        cmocka_unit_test(memory_is_as_planned),
-        cmocka_unit_test(what_is_not_offered_is_refused),
-        cmocka_unit_test(parts_that_do_not_add_up_are_refused),
+        cmocka_unit_test(test_encoders_match),
+        cmocka_unit_test(test_engines_agree),
+        cmocka_unit_test(test_engines_agree_in_parts),
+        cmocka_unit_test(test_steps_ahead_are_the_same),
+        cmocka_unit_test(test_time_between_steps),
+        cmocka_unit_test(test_two_replicas_match),
+        cmocka_unit_test(test_two_replicas_in_parts_match),
+        cmocka_unit_test(test_two_shares_are_the_whole),
+        cmocka_unit_test(test_four_shares_are_the_whole),
+        cmocka_unit_test(test_pairs_of_a_share_count_alone),
+        cmocka_unit_test(test_memory_is_as_planned),
+        cmocka_unit_test(test_what_is_not_offered_is_refused),
+        cmocka_unit_test(test_parts_that_do_not_add_up_are_refused),
     };
-    struct CMUnitTest one[] = {cmocka_unit_test(golden_matches)};
+    struct CMUnitTest one[] = {cmocka_unit_test(test_golden_matches)};
     case_name = name;
     for (size_t k = 0; k < BT_ARRAY_LEN(tests); k++) {
-        one[0] = strcmp(tests[k].name, name) == 0 ? tests[k] : one[0];
+        const char *const function = tests[k].name + strlen("test_");
+        one[0] = strcmp(function, name) == 0 ? tests[k] : one[0];
     }
     return cmocka_run_group_tests_name(name, one, NULL, NULL);
 }

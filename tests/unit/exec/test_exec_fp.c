@@ -50,7 +50,7 @@ static uint64_t control(void) {
     return bt_fp_get().word & ~(uint64_t)0x3f;
 }
 
-static void the_callers_control_stays(void **state) {
+static void test_the_callers_control_stays(void **state) {
     (void)state;
     const bt_fp_state plain = bt_fp_get();
     const bt_fp_state states[] = {plain, bt_fp_flushing(plain)};
@@ -92,7 +92,7 @@ static bool flushes_here(void) {
 }
 
 /* A head whose kernel is all denormal says what its bias says, and not a bit more. */
-static void denormal_weights_are_zero(void **state) {
+static void test_denormal_weights_are_zero(void **state) {
     (void)state;
     const char *const *const isas = fixture_isas();
     for (size_t i = 0; flushes_here() && isas[i] != NULL; i++) {
@@ -128,7 +128,7 @@ static int64_t count_denormals(const fixture *f, const float *flat) {
 
 /* Moments of what no batch touches fade by a tenth each step: they go to 0, also in the rows of the
  * word table that make their steps late. */
-static void moments_fade_to_zero(void **state) {
+static void test_moments_fade_to_zero(void **state) {
     (void)state;
     const char *const *const isas = fixture_isas();
     for (size_t i = 0; flushes_here() && isas[i] != NULL; i++) {
@@ -154,9 +154,9 @@ static void moments_fade_to_zero(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_callers_control_stays),
-        cmocka_unit_test(denormal_weights_are_zero),
-        cmocka_unit_test(moments_fade_to_zero),
+        cmocka_unit_test(test_the_callers_control_stays),
+        cmocka_unit_test(test_denormal_weights_are_zero),
+        cmocka_unit_test(test_moments_fade_to_zero),
     };
     return cmocka_run_group_tests_name("exec_fp", tests, NULL, NULL);
 }

@@ -25,12 +25,12 @@ static void run_encoders(size_t first, size_t n) {
     }
 }
 
-static void encoder_outputs_match(void **state) {
+static void test_encoder_outputs_match(void **state) {
     (void)state;
     run_encoders(0, N_OWN_ENCODERS);
 }
 
-static void outputs_of_other_encoders_match(void **state) {
+static void test_outputs_of_other_encoders_match(void **state) {
     (void)state;
     if (test_shared_path("goldens/numerics/tasks") == NULL) {
         test_skip("the folder of Model Garden's other goldens is absent");
@@ -69,17 +69,17 @@ static void run_shared_tasks(bool trajectory) {
     }
 }
 
-static void gradients_match(void **state) {
+static void test_gradients_match(void **state) {
     (void)state;
     run_shared_tasks(false);
 }
 
-static void trajectories_match(void **state) {
+static void test_trajectories_match(void **state) {
     (void)state;
     run_shared_tasks(true);
 }
 
-static void own_goldens_match(void **state) {
+static void test_own_goldens_match(void **state) {
     (void)state;
     for (const char *const *isa = fixture_isas(); *isa != NULL; isa++) {
         for (size_t i = 0; i < n_own_rows; i++) {
@@ -93,11 +93,11 @@ static void own_goldens_match(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_goldens_match),
-        cmocka_unit_test(encoder_outputs_match),
-        cmocka_unit_test(outputs_of_other_encoders_match),
-        cmocka_unit_test(gradients_match),
-        cmocka_unit_test(trajectories_match),
+        cmocka_unit_test(test_own_goldens_match),
+        cmocka_unit_test(test_encoder_outputs_match),
+        cmocka_unit_test(test_outputs_of_other_encoders_match),
+        cmocka_unit_test(test_gradients_match),
+        cmocka_unit_test(test_trajectories_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

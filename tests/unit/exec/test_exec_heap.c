@@ -127,7 +127,7 @@ static void check_case(const heap_case *c) {
     fixture_close(&f);
 }
 
-static void no_heap_calls_after_two_steps(void **state) {
+static void test_no_heap_calls_after_two_steps(void **state) {
     (void)state;
     for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
         check_case(&cases[i]);
@@ -136,7 +136,7 @@ static void no_heap_calls_after_two_steps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_heap_calls_after_two_steps),
+        cmocka_unit_test(test_no_heap_calls_after_two_steps),
     };
     return cmocka_run_group_tests_name("exec_heap", tests, NULL, NULL);
 }

@@ -151,7 +151,7 @@ static void compare_update(const module *m, const char *golden_path, const char 
 
 #define SHARED "goldens/numerics/checkpoints/hub/"
 
-static void shared_module_matches(void **state) {
+static void test_shared_module_matches(void **state) {
     char io[TEST_PATH_MAX];
     char update[TEST_PATH_MAX];
     char json[TEST_PATH_MAX];
@@ -213,27 +213,27 @@ static void own_module_matches(const char *name, const char *golden_name, bool h
     assert_ok(bt_fs_remove_tree(folder, err));
 }
 
-static void own_bert_matches(void **state) {
+static void test_own_bert_matches(void **state) {
     (void)state;
     own_module_matches("small", "small", true);
 }
 
-static void own_bert_v2_matches(void **state) {
+static void test_own_bert_v2_matches(void **state) {
     (void)state;
     own_module_matches("small_v2", "small_v2", false);
 }
 
-static void own_old_export_matches(void **state) {
+static void test_own_old_export_matches(void **state) {
     (void)state;
     own_module_matches("small_old", "small", false);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_bert_matches),
-        cmocka_unit_test(own_bert_v2_matches),
-        cmocka_unit_test(own_old_export_matches),
-        cmocka_unit_test(shared_module_matches),
+        cmocka_unit_test(test_own_bert_matches),
+        cmocka_unit_test(test_own_bert_v2_matches),
+        cmocka_unit_test(test_own_old_export_matches),
+        cmocka_unit_test(test_shared_module_matches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

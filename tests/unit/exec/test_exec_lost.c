@@ -76,7 +76,7 @@ static void check_lost(void) {
     assert_ok(bt_exec_settle(f.exec, err));
 }
 
-static void what_was_donated_is_lost(void **state) {
+static void test_what_was_donated_is_lost(void **state) {
     (void)state;
     fake_plugin *const plugin = fake();
     open_on_fake(plugin, BT_HLO_TRAIN, 0);
@@ -94,7 +94,7 @@ static void what_was_donated_is_lost(void **state) {
     assert_int_equal(plugin->live, 0);
 }
 
-static void what_fails_before_costs_nothing(void **state) {
+static void test_what_fails_before_costs_nothing(void **state) {
     (void)state;
     fake_plugin *const plugin = fake();
     open_on_fake(plugin, BT_HLO_TRAIN, 0);
@@ -117,7 +117,7 @@ static void what_fails_before_costs_nothing(void **state) {
 }
 
 /* What was added up before a part failed must not be in the next batch's sum. */
-static void no_part_is_left_behind(void **state) {
+static void test_no_part_is_left_behind(void **state) {
     (void)state;
     enum { MAX_UPLOADS = 200 };
     fake_plugin *const plugin = fake();
@@ -144,7 +144,7 @@ static void no_part_is_left_behind(void **state) {
 }
 
 /* Steps under way when one fails on the device: that one tells, the others' objects go back. */
-static void steps_under_way_are_given_back(void **state) {
+static void test_steps_under_way_are_given_back(void **state) {
     (void)state;
     const bt_batch    *its_own = NULL;
     fake_plugin *const plugin = fake();
@@ -161,7 +161,7 @@ static void steps_under_way_are_given_back(void **state) {
 }
 
 /* Whether a step fits is known before it is made; a plan that is clearly below compiles nothing. */
-static void what_does_not_fit_is_known_before(void **state) {
+static void test_what_does_not_fit_is_known_before(void **state) {
     (void)state;
     fake_plugin *const plugin = fake();
     open_on_fake(plugin, BT_HLO_TRAIN, 0);
@@ -211,11 +211,11 @@ static void what_does_not_fit_is_known_before(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_donated_is_lost),
-        cmocka_unit_test(what_fails_before_costs_nothing),
-        cmocka_unit_test(what_does_not_fit_is_known_before),
-        cmocka_unit_test(no_part_is_left_behind),
-        cmocka_unit_test(steps_under_way_are_given_back),
+        cmocka_unit_test(test_what_was_donated_is_lost),
+        cmocka_unit_test(test_what_fails_before_costs_nothing),
+        cmocka_unit_test(test_what_does_not_fit_is_known_before),
+        cmocka_unit_test(test_no_part_is_left_behind),
+        cmocka_unit_test(test_steps_under_way_are_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static uint64_t sum_of(const bt_exec_memory *m) {
     return m->variables + m->gradients + m->slots + m->activations + m->scratch;
 }
 
-static void plan_is_what_is_taken(void **state) {
+static void test_plan_is_what_is_taken(void **state) {
     (void)state;
     for (int i = 0; i < 4; i++) {
         job            j;
@@ -99,7 +99,7 @@ static void plan_is_what_is_taken(void **state) {
 }
 
 /* The largest that fits does, and one more does not. */
-static void largest_is_the_largest(void **state) {
+static void test_largest_is_the_largest(void **state) {
     (void)state;
     job            j;
     bt_step_result r;
@@ -122,7 +122,7 @@ static void largest_is_the_largest(void **state) {
     close_job(&j);
 }
 
-static void too_large_is_refused(void **state) {
+static void test_too_large_is_refused(void **state) {
     (void)state;
     job            j;
     bt_step_result r;
@@ -152,7 +152,7 @@ static void too_large_is_refused(void **state) {
 }
 
 /* Recomputation and parts take less. */
-static void what_saves_memory_does(void **state) {
+static void test_what_saves_memory_does(void **state) {
     (void)state;
     job j;
     open_job(&j, false, BT_HEAD_POOLER_DENSE);
@@ -169,10 +169,10 @@ static void what_saves_memory_does(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plan_is_what_is_taken),
-        cmocka_unit_test(largest_is_the_largest),
-        cmocka_unit_test(too_large_is_refused),
-        cmocka_unit_test(what_saves_memory_does),
+        cmocka_unit_test(test_plan_is_what_is_taken),
+        cmocka_unit_test(test_largest_is_the_largest),
+        cmocka_unit_test(test_too_large_is_refused),
+        cmocka_unit_test(test_what_saves_memory_does),
     };
     return cmocka_run_group_tests_name("exec_memory", tests, NULL, NULL);
 }

@@ -315,18 +315,18 @@ static void run_rows(bool own) {
     }
 }
 
-static void own_goldens_match(void **state) {
+static void test_own_goldens_match(void **state) {
     (void)state;
     run_rows(true);
 }
 
-static void shared_goldens_match(void **state) {
+static void test_shared_goldens_match(void **state) {
     (void)state;
     run_rows(false);
 }
 
 /* A head so steep that gradients overflow: the same updates are skipped, with the same scales. */
-static void overflow_skips_updates(void **state) {
+static void test_overflow_skips_updates(void **state) {
     (void)state;
     static const golden_row row = {"tests/goldens/engine/classes_float16_overflow",
                                    NULL,
@@ -343,7 +343,7 @@ static void overflow_skips_updates(void **state) {
 }
 
 /* What an update that overflows leaves: everything but the scale; and that it is told. */
-static void skipped_step_changes_nothing(void **state) {
+static void test_skipped_step_changes_nothing(void **state) {
     (void)state;
     static float            before[MAX_PARAMS];
     static fixture_batch    batch;
@@ -375,7 +375,7 @@ static void skipped_step_changes_nothing(void **state) {
 }
 
 /* The bounds of the scale, and where there is none. */
-static void scale_has_bounds(void **state) {
+static void test_scale_has_bounds(void **state) {
     (void)state;
     exec_scale scale;
     exec_scale_init(&scale, BT_PRECISION_F16, 0);
@@ -395,7 +395,7 @@ static void scale_has_bounds(void **state) {
 }
 
 /* Waiting rows, parts of a batch and clipping by value see unscaled gradients too. */
-static void gradients_are_unscaled_everywhere(void **state) {
+static void test_gradients_are_unscaled_everywhere(void **state) {
     (void)state;
     static const double     scales[] = {1, 1024};
     static float            got[2][MAX_PARAMS];
@@ -429,7 +429,7 @@ static void gradients_are_unscaled_everywhere(void **state) {
 }
 
 /* BLAS knows one precision. */
-static void blas_is_refused(void **state) {
+static void test_blas_is_refused(void **state) {
     (void)state;
     const bt_encoder_config e = fixture_encoder();
     const bt_head_config    head = {
@@ -447,13 +447,13 @@ static void blas_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_goldens_match),
-        cmocka_unit_test(shared_goldens_match),
-        cmocka_unit_test(overflow_skips_updates),
-        cmocka_unit_test(skipped_step_changes_nothing),
-        cmocka_unit_test(scale_has_bounds),
-        cmocka_unit_test(gradients_are_unscaled_everywhere),
-        cmocka_unit_test(blas_is_refused),
+        cmocka_unit_test(test_own_goldens_match),
+        cmocka_unit_test(test_shared_goldens_match),
+        cmocka_unit_test(test_overflow_skips_updates),
+        cmocka_unit_test(test_skipped_step_changes_nothing),
+        cmocka_unit_test(test_scale_has_bounds),
+        cmocka_unit_test(test_gradients_are_unscaled_everywhere),
+        cmocka_unit_test(test_blas_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

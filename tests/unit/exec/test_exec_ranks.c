@@ -101,7 +101,7 @@ static void need_goldens(void) {
     }
 }
 
-static void two_replicas_match(void **state) {
+static void test_two_replicas_match(void **state) {
     (void)state;
     need_goldens();
     const pid_t         child = start_other("sentence_prediction_3class", 5, false);
@@ -125,7 +125,7 @@ static void two_replicas_match(void **state) {
 }
 
 /* The same batch again and again: once its buffers are there, a step asks for no memory. */
-static void steps_ask_for_no_memory(void **state) {
+static void test_steps_ask_for_no_memory(void **state) {
     (void)state;
     enum { WARM = 3, STEPS = 8 };
     need_goldens();
@@ -143,7 +143,7 @@ static void steps_ask_for_no_memory(void **state) {
 }
 
 /* Without a clip before the sum: the steps of one process. */
-static void two_are_as_one(void **state) {
+static void test_two_are_as_one(void **state) {
     (void)state;
     need_goldens();
     static const char name[] = "sentence_prediction_lamb";
@@ -159,9 +159,9 @@ static void two_are_as_one(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_replicas_match),
-        cmocka_unit_test(two_are_as_one),
-        cmocka_unit_test(steps_ask_for_no_memory),
+        cmocka_unit_test(test_two_replicas_match),
+        cmocka_unit_test(test_two_are_as_one),
+        cmocka_unit_test(test_steps_ask_for_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

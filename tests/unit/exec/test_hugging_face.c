@@ -133,7 +133,7 @@ static void check_row(const hf_row *row, const char *isa) {
     test_tensors_close(expected);
 }
 
-static void weights_compute_the_same(void **state) {
+static void test_weights_compute_the_same(void **state) {
     (void)state;
     for (const char *const *isa = fixture_isas(); *isa != NULL; isa++) {
         for (size_t i = 0; i < BT_ARRAY_LEN(hf_rows); i++) {
@@ -143,6 +143,6 @@ static void weights_compute_the_same(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(weights_compute_the_same)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_weights_compute_the_same)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

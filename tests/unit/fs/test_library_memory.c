@@ -149,7 +149,7 @@ static bt_status list_archive(bt_error *err) {
     return rc;
 }
 
-static void archives(void **state) {
+static void test_archives(void **state) {
     static const struct {
         const char *name;
         const char *how; /* tar's option */
@@ -204,7 +204,7 @@ done:
     return rc;
 }
 
-static void signatures(void **state) {
+static void test_signatures(void **state) {
     char   path[TEST_PATH_MAX];
     char   command[2 * TEST_PATH_MAX];
     size_t n = 0;
@@ -271,7 +271,7 @@ static bt_status run_program(bt_error *err) {
     return rc;
 }
 
-static void programs(void **state) {
+static void test_programs(void **state) {
     (void)state;
     refuse_at_each("credential_process", run_program, 0);
 }
@@ -321,7 +321,7 @@ static bt_status ask(bt_error *err) {
     return outcome == HTTP_ANSWERED ? BT_OK : err->code;
 }
 
-static void requests(void **state) {
+static void test_requests(void **state) {
     (void)state;
     const pid_t server = serve();
     method = "DELETE";
@@ -334,23 +334,23 @@ static void requests(void **state) {
 
 #else
 
-static void requests(void **state) {
+static void test_requests(void **state) {
     (void)state;
     test_skip("built without libcurl");
 }
 
-static void programs(void **state) {
-    requests(state);
+static void test_programs(void **state) {
+    test_requests(state);
 }
 
 #endif
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(archives),
-        cmocka_unit_test(signatures),
-        cmocka_unit_test(requests),
-        cmocka_unit_test(programs),
+        cmocka_unit_test(test_archives),
+        cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ static bool can_parse(void) {
 }
 
 /* What libcurl makes of each is what it would connect to. */
-static void urls(void **state) {
+static void test_urls(void **state) {
     static const struct {
         const char *text;
         const char *host; /* NULL: refused */
@@ -94,7 +94,7 @@ static void urls(void **state) {
     }
 }
 
-static void redirects(void **state) {
+static void test_redirects(void **state) {
     static const struct {
         const char *location;
         const char *want; /* NULL: refused */
@@ -137,7 +137,7 @@ static void redirects(void **state) {
     }
 }
 
-static void what_is_shown(void **state) {
+static void test_what_is_shown(void **state) {
     static const struct {
         const char *url;
         const char *want;
@@ -159,7 +159,7 @@ static void what_is_shown(void **state) {
     }
 }
 
-static void base64(void **state) {
+static void test_base64(void **state) {
     static const struct {
         const char *bytes;
         const char *text;
@@ -189,7 +189,7 @@ static void base64(void **state) {
     assert_false(http_decode_base64("4waSgw=", 7, four, 4));
 }
 
-static void header_values(void **state) {
+static void test_header_values(void **state) {
     static const char *const lines[][2] = {{"X-Goog-Hash", "crc32c=4waSgw=="},
                                            {"x-goog-hash", "md5=rL0Y20zC+Fzt72VPzMSk2A=="},
                                            {"ETag", "\"x\""}};
@@ -227,7 +227,7 @@ static void header_values(void **state) {
     http_headers_deinit(&headers);
 }
 
-static void checksums_of_parts(void **state) {
+static void test_checksums_of_parts(void **state) {
     uint8_t data[4099];
     (void)state;
     for (size_t i = 0; i < sizeof data; i++) {
@@ -241,7 +241,7 @@ static void checksums_of_parts(void **state) {
     }
 }
 
-static void times(void **state) {
+static void test_times(void **state) {
     (void)state;
     assert_true(remote_parse_time("1970-01-01T00:00:00Z") == 0);
     assert_true(remote_parse_time("2026-11-25T18:36:28.500Z") == 1795631788.5);
@@ -251,7 +251,7 @@ static void times(void **state) {
     assert_true(remote_parse_time(NULL) == 0);
 }
 
-static void bucket_names(void **state) {
+static void test_bucket_names(void **state) {
     remote_name name;
     (void)state;
     assert_ok(remote_name_parse("gs://my-bucket_1.x/a/b", &name, err));
@@ -267,7 +267,7 @@ static void bucket_names(void **state) {
     }
 }
 
-static void paths_that_are_refused(void **state) {
+static void test_paths_that_are_refused(void **state) {
     bt_fs_info info;
     bt_str     text = BT_STR_INIT;
     (void)state;
@@ -289,7 +289,7 @@ static void paths_that_are_refused(void **state) {
     bt_str_deinit(&text);
 }
 
-static void places_of_handles(void **state) {
+static void test_places_of_handles(void **state) {
     static const char table[] = "# comment\nhttps://old/  https://new/*.tar.gz\n\nhttps://x/ a*b\n"
                                 "https://old/ https://more/*\n";
     static const char *const want[] = {"https://new/a/b/4.tar.gz", "https://more/a/b/4", NULL};
@@ -306,7 +306,7 @@ static void places_of_handles(void **state) {
     }
 }
 
-static void digests(void **state) {
+static void test_digests(void **state) {
     bt_fs_hasher *hasher = NULL;
     bt_error      problem = BT_ERROR_INIT;
     char          hex[BT_FS_HEX_MAX];
@@ -322,17 +322,17 @@ static void digests(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(urls),
-        cmocka_unit_test(redirects),
-        cmocka_unit_test(what_is_shown),
-        cmocka_unit_test(base64),
-        cmocka_unit_test(header_values),
-        cmocka_unit_test(checksums_of_parts),
-        cmocka_unit_test(times),
-        cmocka_unit_test(bucket_names),
-        cmocka_unit_test(paths_that_are_refused),
-        cmocka_unit_test(places_of_handles),
-        cmocka_unit_test(digests),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_what_is_shown),
+        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_header_values),
+        cmocka_unit_test(test_checksums_of_parts),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_bucket_names),
+        cmocka_unit_test(test_paths_that_are_refused),
+        cmocka_unit_test(test_places_of_handles),
+        cmocka_unit_test(test_digests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

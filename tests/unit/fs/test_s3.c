@@ -20,7 +20,7 @@ enum { MAY_24_2013 = 1369353600 };
 
 /* "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk",
  * its four examples. */
-static void examples_of_the_manual(void **state) {
+static void test_examples_of_the_manual(void **state) {
     static const struct {
         const char *method;
         const char *url;
@@ -84,7 +84,7 @@ static void examples_of_the_manual(void **state) {
 }
 
 /* What is signed is what is sent: the token and the hash are among the fields. */
-static void what_is_sent(void **state) {
+static void test_what_is_sent(void **state) {
     aws_credentials who = {0};
     aws_fields      fields = {0};
     aws_request     request = {.method = "GET",
@@ -114,7 +114,7 @@ static void what_is_sent(void **state) {
 }
 
 /* They go into header fields; and none is ever shown. */
-static void odd_credentials(void **state) {
+static void test_odd_credentials(void **state) {
     static const char *const rows[][3] = {
         {"", "secret", NULL},    {"id", "", NULL},          {"id", "sec\nret", NULL},
         {"i d", "secret", NULL}, {"id", "sec ret", NULL},   {"id", "secret", "t\r\nX: y"},
@@ -134,7 +134,7 @@ static void odd_credentials(void **state) {
     }
 }
 
-static void expirations(void **state) {
+static void test_expirations(void **state) {
     static const struct {
         const char *text;
         double      want;
@@ -153,7 +153,7 @@ static void expirations(void **state) {
     }
 }
 
-static void words_of_commands(void **state) {
+static void test_words_of_commands(void **state) {
     static const struct {
         const char *text;
         const char *words[5];
@@ -178,7 +178,7 @@ static void words_of_commands(void **state) {
 }
 
 /* Where a container's credentials may come from, as SDKs have it. */
-static void container_urls(void **state) {
+static void test_container_urls(void **state) {
     static const struct {
         const char *relative;
         const char *full;
@@ -231,7 +231,7 @@ static bt_status parse(const char *xml, bt_fs_names *names, bt_str *token, bt_er
     return s3_parse_list("bucket", xml, strlen(xml), names, token, err);
 }
 
-static void lists(void **state) {
+static void test_lists(void **state) {
     bt_fs_names names = BT_FS_NAMES_INIT;
     bt_str      token = BT_STR_INIT;
     (void)state;
@@ -260,7 +260,7 @@ static void lists(void **state) {
     bt_str_deinit(&token);
 }
 
-static void what_is_no_list(void **state) {
+static void test_what_is_no_list(void **state) {
     static const struct {
         const char *xml;
         const char *why;
@@ -290,7 +290,7 @@ static void what_is_no_list(void **state) {
     }
 }
 
-static void long_texts(void **state) {
+static void test_long_texts(void **state) {
     bt_fs_names names = BT_FS_NAMES_INIT;
     bt_str      token = BT_STR_INIT;
     bt_str      xml = BT_STR_INIT;
@@ -308,7 +308,7 @@ static void long_texts(void **state) {
 }
 
 /* "Out of memory" is never taken for "not well-formed", and nothing is lost in silence. */
-static void memory_ends(void **state) {
+static void test_memory_ends(void **state) {
     bool ended = false;
     (void)state;
     if (s3_xml_library() == NULL) {
@@ -333,7 +333,7 @@ static void memory_ends(void **state) {
     }
 }
 
-static void single_texts(void **state) {
+static void test_single_texts(void **state) {
     bt_str       code = BT_STR_INIT;
     bt_str       message = BT_STR_INIT;
     s3_xml_field fields[] = {{"Error/Code", &code, false}, {"Error/Message", &message, false}};
@@ -354,18 +354,18 @@ static void single_texts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #if defined(BT_HAVE_CURL) && defined(BT_HAVE_EXPAT)
-        cmocka_unit_test(examples_of_the_manual),
-        cmocka_unit_test(what_is_sent),
-        cmocka_unit_test(odd_credentials),
-        cmocka_unit_test(expirations),
-        cmocka_unit_test(words_of_commands),
-        cmocka_unit_test(container_urls),
+        cmocka_unit_test(test_examples_of_the_manual),
+        cmocka_unit_test(test_what_is_sent),
+        cmocka_unit_test(test_odd_credentials),
+        cmocka_unit_test(test_expirations),
+        cmocka_unit_test(test_words_of_commands),
+        cmocka_unit_test(test_container_urls),
 #endif
-        cmocka_unit_test(lists),
-        cmocka_unit_test(what_is_no_list),
-        cmocka_unit_test(long_texts),
-        cmocka_unit_test(memory_ends),
-        cmocka_unit_test(single_texts),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_what_is_no_list),
+        cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_memory_ends),
+        cmocka_unit_test(test_single_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ static const char *make_archive(void) {
 }
 
 /* Skips where the build cannot unpack. */
-static void caps(void **state) {
+static void test_caps(void **state) {
     static const struct {
         int64_t     max_entries;
         int64_t     max_bytes;
@@ -82,7 +82,7 @@ static void caps(void **state) {
 }
 
 /* What went over the cap was not written: the disk never holds more than max_bytes. */
-static void nothing_beyond_the_cap(void **state) {
+static void test_nothing_beyond_the_cap(void **state) {
     const char *const folder = test_temp_dir();
     bt_error          problem = BT_ERROR_INIT;
     char              path[TEST_PATH_MAX];
@@ -99,8 +99,8 @@ static void nothing_beyond_the_cap(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(caps),
-        cmocka_unit_test(nothing_beyond_the_cap),
+        cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_nothing_beyond_the_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

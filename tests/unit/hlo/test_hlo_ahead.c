@@ -133,20 +133,20 @@ static void compile_all(const step_row *rows, size_t n) {
     }
 }
 
-static void steps_compile_for_gpus(void **state) {
+static void test_steps_compile_for_gpus(void **state) {
     (void)state;
     target_name = target_name != NULL ? target_name : "h100:2";
     compile_all(gpu_rows, BT_ARRAY_LEN(gpu_rows));
 }
 
-static void steps_compile_for_tpus(void **state) {
+static void test_steps_compile_for_tpus(void **state) {
     (void)state;
     target_name = target_name != NULL ? target_name : "v5e:2x2";
     compile_all(tpu_rows, BT_ARRAY_LEN(tpu_rows));
 }
 
 /* Measured, so only on demand: on another machine, or a busy one, it takes longer. */
-static void a_step_compiles_for_processors_in_time(void **state) {
+static void test_a_step_compiles_for_processors_in_time(void **state) {
     (void)state;
     const bt_pjrt_option one = {
         .name = "cpu_device_count", .type = BT_PJRT_OPTION_INT, .number = 1};
@@ -177,10 +177,12 @@ typedef struct kind_row {
 
 int main(int argc, char **argv) {
     const kind_row kinds[] = {
-        {"cuda", BT_PJRT_CUDA, BT_PJRT_TO_COMPILE, false, cmocka_unit_test(steps_compile_for_gpus)},
-        {"tpu", BT_PJRT_TPU, BT_PJRT_TO_COMPILE, false, cmocka_unit_test(steps_compile_for_tpus)},
+        {"cuda", BT_PJRT_CUDA, BT_PJRT_TO_COMPILE, false,
+         cmocka_unit_test(test_steps_compile_for_gpus)},
+        {"tpu", BT_PJRT_TPU, BT_PJRT_TO_COMPILE, false,
+         cmocka_unit_test(test_steps_compile_for_tpus)},
         {"cpu", BT_PJRT_CPU, BT_PJRT_TO_RUN, true,
-         cmocka_unit_test(a_step_compiles_for_processors_in_time)},
+         cmocka_unit_test(test_a_step_compiles_for_processors_in_time)},
     };
     const kind_row *row = kinds;
     char           *path = NULL;

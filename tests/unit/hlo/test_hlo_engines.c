@@ -219,7 +219,7 @@ static void check_number(double got, double want, const char *what) {
     test_close_f64(&got, &want, 1, 1e-6, 1e-5, what);
 }
 
-static void gradients_are_the_engines(void **state) {
+static void test_gradients_are_the_engines(void **state) {
     (void)state;
     hlo_run        run;
     bt_step_result want;
@@ -246,7 +246,7 @@ static void gradients_are_the_engines(void **state) {
     hlo_run_close(&run);
 }
 
-static void evaluations_are_the_engines(void **state) {
+static void test_evaluations_are_the_engines(void **state) {
     (void)state;
     hlo_run        run;
     bt_step_result want;
@@ -259,7 +259,7 @@ static void evaluations_are_the_engines(void **state) {
 }
 
 /* Every layer by one program. */
-static void encodings_are_the_engines(void **state) {
+static void test_encodings_are_the_engines(void **state) {
     (void)state;
     const int64_t H = f.model->encoder.hidden_size;
     const int64_t L = f.model->encoder.num_layers;
@@ -286,11 +286,11 @@ static void encodings_are_the_engines(void **state) {
 
 static int run_case(const char *name) {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(gradients_are_the_engines),
-        cmocka_unit_test(evaluations_are_the_engines),
-        cmocka_unit_test(encodings_are_the_engines),
+        cmocka_unit_test(test_gradients_are_the_engines),
+        cmocka_unit_test(test_evaluations_are_the_engines),
+        cmocka_unit_test(test_encodings_are_the_engines),
     };
-    const struct CMUnitTest first[] = {cmocka_unit_test(gradients_are_the_engines)};
+    const struct CMUnitTest first[] = {cmocka_unit_test(test_gradients_are_the_engines)};
     for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
         if (strcmp(cases[i].name, name) == 0) {
             the_case = &cases[i];

@@ -25,7 +25,7 @@ static void compare_logits(const task_case *c, const hlo_run *run) {
     }
 }
 
-static void gradients_match(void **state) {
+static void test_gradients_match(void **state) {
     (void)state;
     task_case *const c = &the_case;
     hlo_run          run;
@@ -46,7 +46,7 @@ static void gradients_match(void **state) {
     hlo_run_close(&run);
 }
 
-static void trajectory_matches(void **state) {
+static void test_trajectory_matches(void **state) {
     (void)state;
     task_case *const c = &the_case;
     hlo_run          run;
@@ -71,8 +71,8 @@ static void trajectory_matches(void **state) {
 
 static int run_case(const char *name) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_match),
-        cmocka_unit_test(trajectory_matches),
+        cmocka_unit_test(test_gradients_match),
+        cmocka_unit_test(test_trajectory_matches),
     };
     const task_row *const row = task_find(name);
     if (row == NULL) {

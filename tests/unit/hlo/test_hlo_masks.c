@@ -88,7 +88,7 @@ static void run(hlo_step *s, hlo_value mask, float *out) {
 
 /* Columns that are no whole number of blocks; layers' keys are looked up by a number that only the
  * program knows. */
-static void rows_are_dropped_as_bt_rng_says(void **state) {
+static void test_rows_are_dropped_as_bt_rng_says(void **state) {
     (void)state;
     static const bt_rng_site sites[] = {
         BT_SITE_EMBEDDING_DROPOUT, BT_SITE_HEAD_DROPOUT, BT_SITE_HEAD_INPUT_DROPOUT,
@@ -124,7 +124,7 @@ static void rows_are_dropped_as_bt_rng_says(void **state) {
     assert_true(share > 0.25 && share < 0.35);
 }
 
-static void probabilities_are_dropped_as_bt_rng_says(void **state) {
+static void test_probabilities_are_dropped_as_bt_rng_says(void **state) {
     (void)state;
     static hlo_step s;
     static float    got[R][NH][S][S];
@@ -151,7 +151,7 @@ static void probabilities_are_dropped_as_bt_rng_says(void **state) {
 }
 
 /* As bits of a sequence, which may not be longer than n_longest. */
-static void bits_are_dropped_as_bt_rng_says(void **state) {
+static void test_bits_are_dropped_as_bt_rng_says(void **state) {
     (void)state;
     enum { LONGEST = 40, WORDS = 2, BITS = 32 };
     static hlo_step s;
@@ -179,9 +179,9 @@ static void bits_are_dropped_as_bt_rng_says(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_dropped_as_bt_rng_says),
-        cmocka_unit_test(probabilities_are_dropped_as_bt_rng_says),
-        cmocka_unit_test(bits_are_dropped_as_bt_rng_says),
+        cmocka_unit_test(test_rows_are_dropped_as_bt_rng_says),
+        cmocka_unit_test(test_probabilities_are_dropped_as_bt_rng_says),
+        cmocka_unit_test(test_bits_are_dropped_as_bt_rng_says),
     };
     if (test_pjrt_client() == NULL) { /* which has said why */
         return TEST_SKIP_EXIT;

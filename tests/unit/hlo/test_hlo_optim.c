@@ -206,7 +206,7 @@ static void run_rule(const char *rule, bool has_average) {
     fixture_close(&f);
 }
 
-static void updates_are_those_of_optim(void **state) {
+static void test_updates_are_those_of_optim(void **state) {
     (void)state;
     for (size_t i = 0; i < BT_ARRAY_LEN(rules); i++) {
         run_rule(rules[i], i == 0);
@@ -214,7 +214,7 @@ static void updates_are_those_of_optim(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(updates_are_those_of_optim)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_updates_are_those_of_optim)};
     if (test_pjrt_client() == NULL) { /* which has said why */
         return TEST_SKIP_EXIT;
     }

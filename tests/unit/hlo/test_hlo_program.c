@@ -62,7 +62,7 @@ static size_t count(const bt_hlo_tensor *tensors, size_t n, bt_hlo_role role) {
 
 /* 19 variables of a classifier whose layers are stacked: 5 of embeddings, 12 of layers, the head's
  * 4; and 2 of the encoder's pooler, which no loss reads but averages do. */
-static void arguments_and_results_are_listed(void **state) {
+static void test_arguments_and_results_are_listed(void **state) {
     (void)state;
     static const struct {
         bt_hlo_what what;
@@ -119,7 +119,7 @@ static void check_places(const bt_hlo_program *p) {
     assert_int_equal(n_donated, n_in_text);
 }
 
-static void places_are_given_away_once(void **state) {
+static void test_places_are_given_away_once(void **state) {
     (void)state;
     open_model(adamw, &classes, 2);
     for (int what = BT_HLO_TRAIN; what <= BT_HLO_ENCODE; what++) {
@@ -131,7 +131,7 @@ static void places_are_given_away_once(void **state) {
 }
 
 /* Every parameter that has a gradient is in one variable, once; an array comes back as it went. */
-static void variables_hold_every_parameter_once(void **state) {
+static void test_variables_hold_every_parameter_once(void **state) {
     (void)state;
     open_model(adamw, &classes, 3);
     bt_hlo_program *const       p = make(BT_HLO_TRAIN);
@@ -159,7 +159,7 @@ static void variables_hold_every_parameter_once(void **state) {
 }
 
 /* The same each time, as a cache of compiled programs wants it; and not longer for more layers. */
-static void text_depends_on_what_it_says(void **state) {
+static void test_text_depends_on_what_it_says(void **state) {
     (void)state;
     size_t n_bytes[2];
     for (int i = 0; i < 2; i++) {
@@ -179,7 +179,7 @@ enum { N_SEQS = 300, N_SLOTS = 64 };
 
 /* Sequences of drawn lengths: no two share a slot, none crosses the end of a row, and the rows are
  * full: what real texts waste is less than one slot in twenty. */
-static void sequences_share_rows(void **state) {
+static void test_sequences_share_rows(void **state) {
     (void)state;
     static int64_t offsets[N_SEQS + 1];
     static bool    is_taken[N_SEQS * N_SLOTS];
@@ -213,7 +213,7 @@ static void sequences_share_rows(void **state) {
 }
 
 /* Two sequences, three places, two rows of four slots: what each array is to be. */
-static void arrays_follow_from_the_batch(void **state) {
+static void test_arrays_follow_from_the_batch(void **state) {
     (void)state;
     static const int64_t offsets[] = {0, 3, 5};
     static const int32_t ids[] = {11, 12, 13, 21, 22};
@@ -271,7 +271,7 @@ static void arrays_follow_from_the_batch(void **state) {
 
 /* The published figure of BERT-base at 128 tokens: 0.524 GFLOP a token in training. A head that
  * reads first tokens leaves three quarters of the last layer's products to one token in 128. */
-static void operations_are_counted(void **state) {
+static void test_operations_are_counted(void **state) {
     (void)state;
     const bt_encoder_config encoder = {.vocab_size = 100,
                                        .hidden_size = 768,
@@ -305,7 +305,7 @@ static void operations_are_counted(void **state) {
     }
 }
 
-static void what_cannot_be_is_refused_by_name(void **state) {
+static void test_what_cannot_be_is_refused_by_name(void **state) {
     (void)state;
     const struct {
         const char           *optimizer;
@@ -352,7 +352,7 @@ static void what_cannot_be_is_refused_by_name(void **state) {
 enum { MANY_ROWS = 65536 }; /* more than kernels count */
 
 /* Kernels where there are GPUs; the bits of dropout are as many as the longest sequence needs. */
-static void attention_is_chosen_by_platform(void **state) {
+static void test_attention_is_chosen_by_platform(void **state) {
     (void)state;
     const struct {
         bt_attention  asked;
@@ -404,7 +404,7 @@ static void attention_is_chosen_by_platform(void **state) {
     fixture_close(&f);
 }
 
-static void attention_that_is_not_there_is_refused(void **state) {
+static void test_attention_that_is_not_there_is_refused(void **state) {
     (void)state;
     const struct {
         bt_attention  asked;
@@ -456,7 +456,7 @@ static bt_status make_and_free(void *context, bt_error *err) {
     return BT_OK;
 }
 
-static void no_memory_is_told(void **state) {
+static void test_no_memory_is_told(void **state) {
     (void)state;
     open_model(adamw, &classes, 2);
     const test_work work = {.what = "writing a program", .work = make_and_free};
@@ -466,17 +466,17 @@ static void no_memory_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arguments_and_results_are_listed),
-        cmocka_unit_test(places_are_given_away_once),
-        cmocka_unit_test(variables_hold_every_parameter_once),
-        cmocka_unit_test(text_depends_on_what_it_says),
-        cmocka_unit_test(operations_are_counted),
-        cmocka_unit_test(sequences_share_rows),
-        cmocka_unit_test(arrays_follow_from_the_batch),
-        cmocka_unit_test(what_cannot_be_is_refused_by_name),
-        cmocka_unit_test(attention_is_chosen_by_platform),
-        cmocka_unit_test(attention_that_is_not_there_is_refused),
-        cmocka_unit_test(no_memory_is_told),
+        cmocka_unit_test(test_arguments_and_results_are_listed),
+        cmocka_unit_test(test_places_are_given_away_once),
+        cmocka_unit_test(test_variables_hold_every_parameter_once),
+        cmocka_unit_test(test_text_depends_on_what_it_says),
+        cmocka_unit_test(test_operations_are_counted),
+        cmocka_unit_test(test_sequences_share_rows),
+        cmocka_unit_test(test_arrays_follow_from_the_batch),
+        cmocka_unit_test(test_what_cannot_be_is_refused_by_name),
+        cmocka_unit_test(test_attention_is_chosen_by_platform),
+        cmocka_unit_test(test_attention_that_is_not_there_is_refused),
+        cmocka_unit_test(test_no_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,7 @@ static void compare_replicas(const hlo_run *run, const test_tensors *golden, int
     bt_free(flat);
 }
 
-static void two_replicas_match(void **state) {
+static void test_two_replicas_match(void **state) {
     (void)state;
     SKIP_WITHOUT_CASE();
     test_tensors *const golden =
@@ -111,7 +111,7 @@ static void hand_over(const hlo_run *from, hlo_run *to) {
     }
 }
 
-static void accumulated_parts_are_the_whole(void **state) {
+static void test_accumulated_parts_are_the_whole(void **state) {
     (void)state;
     SKIP_WITHOUT_CASE();
     hlo_run      add;
@@ -152,7 +152,7 @@ static void accumulated_parts_are_the_whole(void **state) {
     task_case_close(&the_case);
 }
 
-static void values_are_clipped_as_the_engine_does(void **state) {
+static void test_values_are_clipped_as_the_engine_does(void **state) {
     (void)state;
     SKIP_WITHOUT_CASE();
     json_t *const  optimizer = json_loads("{\"optimizer\": {\"type\": \"adam\", \"adam\": "
@@ -196,7 +196,7 @@ static const struct {
     double       logits, losses, gradients;
 } mixed[] = {{BT_PRECISION_BF16, 2.7e-2, 7e-3, 1.2e-2}, {BT_PRECISION_F16, 4.9e-3, 1.4e-2, 1.5e-3}};
 
-static void mixed_precision_is_near(void **state) {
+static void test_mixed_precision_is_near(void **state) {
     (void)state;
     SKIP_WITHOUT_CASE();
     const bt_param_table *const table = &the_case.f.model->table;
@@ -236,7 +236,7 @@ static void mixed_precision_is_near(void **state) {
 
 /* Five updates; a sign of a gradient may flip, so the variables' tolerance is the sum of the rates.
  */
-static void bfloat16_trains_as_float32(void **state) {
+static void test_bfloat16_trains_as_float32(void **state) {
     (void)state;
     SKIP_WITHOUT_CASE();
     const bt_param_table *const table = &the_case.f.model->table;
@@ -276,11 +276,11 @@ static void bfloat16_trains_as_float32(void **state) {
 /* An argument of the program chooses one test; each compiles for seconds. */
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_replicas_match),
-        cmocka_unit_test(accumulated_parts_are_the_whole),
-        cmocka_unit_test(values_are_clipped_as_the_engine_does),
-        cmocka_unit_test(mixed_precision_is_near),
-        cmocka_unit_test(bfloat16_trains_as_float32),
+        cmocka_unit_test(test_two_replicas_match),
+        cmocka_unit_test(test_accumulated_parts_are_the_whole),
+        cmocka_unit_test(test_values_are_clipped_as_the_engine_does),
+        cmocka_unit_test(test_mixed_precision_is_near),
+        cmocka_unit_test(test_bfloat16_trains_as_float32),
     };
     if (test_pjrt_client() == NULL) { /* which has said why */
         return TEST_SKIP_EXIT;

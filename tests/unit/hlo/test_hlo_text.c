@@ -11,7 +11,7 @@
 static const int64_t two_three[] = {2, 3};
 static const int64_t three_four[] = {3, 4};
 
-static void operations_are_written(void **state) {
+static void test_operations_are_written(void **state) {
     (void)state;
     hlo    h;
     bt_str text = BT_STR_INIT;
@@ -42,7 +42,7 @@ static void operations_are_written(void **state) {
     hlo_deinit(&h);
 }
 
-static void products_find_their_axes(void **state) {
+static void test_products_find_their_axes(void **state) {
     (void)state;
     static const int64_t rqnd[] = {2, 5, 3, 4};
     static const int64_t rknd[] = {2, 7, 3, 4};
@@ -121,7 +121,7 @@ static void bad_number(hlo *h, hlo_value x, hlo_value w) {
     (void)hlo_number(h, BT_DTYPE_F32, (double)INFINITY);
 }
 
-static void shapes_that_do_not_fit_are_named(void **state) {
+static void test_shapes_that_do_not_fit_are_named(void **state) {
     (void)state;
     static const struct {
         void (*write)(hlo *h, hlo_value x, hlo_value w);
@@ -158,7 +158,7 @@ static void shapes_that_do_not_fit_are_named(void **state) {
     }
 }
 
-static void replicas_add_up(void **state) {
+static void test_replicas_add_up(void **state) {
     (void)state;
     for (int32_t n = 1; n <= 2; n++) {
         hlo h;
@@ -175,10 +175,10 @@ static void replicas_add_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(operations_are_written),
-        cmocka_unit_test(products_find_their_axes),
-        cmocka_unit_test(shapes_that_do_not_fit_are_named),
-        cmocka_unit_test(replicas_add_up),
+        cmocka_unit_test(test_operations_are_written),
+        cmocka_unit_test(test_products_find_their_axes),
+        cmocka_unit_test(test_shapes_that_do_not_fit_are_named),
+        cmocka_unit_test(test_replicas_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

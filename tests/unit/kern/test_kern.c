@@ -324,7 +324,7 @@ static void transposes_match(const bt_kern *kern) {
     }
 }
 
-static void gemm_matches(void **state) {
+static void test_gemm_matches(void **state) {
     (void)state;
     bt_kern_blas_choose(NULL, 2);
     assert_ok(bt_kern_blas_load(err));
@@ -460,7 +460,7 @@ static void optim_is_near_double(const bt_kern *kern) {
     data_check(&out, 2e-5, 1e-5, kern->isa, "lamb u");
 }
 
-static void selection(void **state) {
+static void test_selection(void **state) {
     (void)state;
     bt_kern kern;
     assert_ok(bt_kern_select(NULL, &kern, err));
@@ -509,7 +509,7 @@ ISA_TEST(optim_is_near_double)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(selection),
+        cmocka_unit_test(test_selection),
         cmocka_unit_test(test_vectors_match),
         cmocka_unit_test(test_sum_sq_shows_nonfinite),
         cmocka_unit_test(test_masks_are_equal_bits),
@@ -521,7 +521,7 @@ int main(void) {
         cmocka_unit_test(test_masked_scores),
         cmocka_unit_test(test_tiles_match),
         cmocka_unit_test(test_transposes_match),
-        cmocka_unit_test(gemm_matches),
+        cmocka_unit_test(test_gemm_matches),
         cmocka_unit_test(test_optim_is_equal_bits),
         cmocka_unit_test(test_idle_steps_are_steps),
         cmocka_unit_test(test_optim_is_near_double),

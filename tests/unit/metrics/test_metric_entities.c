@@ -98,7 +98,7 @@ static void save_and_load(bt_metrics *from, bt_metrics *to) {
 }
 
 /* Model Garden's golden: every batch is one sequence there. */
-static void shared_goldens_hold(void **state) {
+static void test_shared_goldens_hold(void **state) {
     (void)state;
     const char *const path = test_shared_path("goldens/numerics/metrics/seqeval.json");
     if (path == NULL) {
@@ -172,7 +172,7 @@ static void check_case(const json_t *entry, const char *way, int64_t batch_size,
     bt_metrics_free(metrics);
 }
 
-static void own_goldens_hold(void **state) {
+static void test_own_goldens_hold(void **state) {
     (void)state;
     json_t *const root = test_read_json(test_source_path("tests/goldens/metrics/entities.json"));
     const char   *title = NULL;
@@ -191,7 +191,7 @@ static void own_goldens_hold(void **state) {
     json_decref(root);
 }
 
-static void names_of_other_units_are_unknown(void **state) {
+static void test_names_of_other_units_are_unknown(void **state) {
     (void)state;
     static const char *const matthews[] = {"matthews_corrcoef"};
     static const char *const tags[] = {"O", "B"};
@@ -220,7 +220,7 @@ static void names_of_other_units_are_unknown(void **state) {
     bt_metrics_free(metrics);
 }
 
-static void memory_may_run_out(void **state) {
+static void test_memory_may_run_out(void **state) {
     (void)state;
     static const char *const tags[] = {"O", "B-a"};
     const bt_metrics_config  config = {.names = names,
@@ -243,7 +243,7 @@ static void memory_may_run_out(void **state) {
 }
 
 /* The walks are gone on with: places and numbers of more than can be counted would overflow. */
-static void impossible_places_are_refused(void **state) {
+static void test_impossible_places_are_refused(void **state) {
     (void)state;
     static const char *const tags[] = {"O", "B"};
     static const size_t      counted[] = {0, 3, 6, 7, 10, 11}; /* of the words of entities */
@@ -270,11 +270,11 @@ static void impossible_places_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shared_goldens_hold),
-        cmocka_unit_test(own_goldens_hold),
-        cmocka_unit_test(names_of_other_units_are_unknown),
-        cmocka_unit_test(impossible_places_are_refused),
-        cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(test_shared_goldens_hold),
+        cmocka_unit_test(test_own_goldens_hold),
+        cmocka_unit_test(test_names_of_other_units_are_unknown),
+        cmocka_unit_test(test_impossible_places_are_refused),
+        cmocka_unit_test(test_memory_may_run_out),
     };
     return cmocka_run_group_tests_name("metrics of tags", tests, NULL, NULL);
 }

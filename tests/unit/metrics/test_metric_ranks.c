@@ -82,7 +82,7 @@ static void check_case(const char *title, const json_t *batches, const json_t *w
     bt_metrics_free(metrics);
 }
 
-static void values_are_model_gardens(void **state) {
+static void test_values_are_model_gardens(void **state) {
     (void)state;
     json_t *const root = test_read_json(test_source_path("tests/goldens/metrics/ranks.json"));
     json_t *const cases = json_object_get(root, "cases");
@@ -98,7 +98,7 @@ static void values_are_model_gardens(void **state) {
     json_decref(root);
 }
 
-static void shared_goldens_hold(void **state) {
+static void test_shared_goldens_hold(void **state) {
     (void)state;
     static const char *const names[] = {
         "batch_size_per_core", "left_recall_at_1",  "right_recall_at_1", "left_recall_at_3",
@@ -135,7 +135,7 @@ static void shared_goldens_hold(void **state) {
 }
 
 /* As tf.math.in_top_k: where a score is not finite, nobody can say. */
-static void odd_scores_are_misses(void **state) {
+static void test_odd_scores_are_misses(void **state) {
     (void)state;
     static const char *const names[] = {"left_recall_at_9", "right_recall_at_9", "left_mrr"};
     const float              scores[9] = {5, 0, 0, 0, 5, NAN, 0, INFINITY, 5};
@@ -156,7 +156,7 @@ static void odd_scores_are_misses(void **state) {
     bt_metrics_free(metrics);
 }
 
-static void wrong_requests_are_sentences(void **state) {
+static void test_wrong_requests_are_sentences(void **state) {
     (void)state;
     static const char *const wrong[] = {"left_recall_at_0", "left_recall_at_", "left_recall_at_1.5",
                                         "left_recall"};
@@ -172,7 +172,7 @@ static void wrong_requests_are_sentences(void **state) {
     assert_null(metrics);
 }
 
-static void trouble_is_reported(void **state) {
+static void test_trouble_is_reported(void **state) {
     (void)state;
     static const char *const names[] = {"left_mrr"};
     const float              scores[4] = {1, 0, 0, 1};
@@ -200,9 +200,11 @@ static void trouble_is_reported(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_model_gardens), cmocka_unit_test(shared_goldens_hold),
-        cmocka_unit_test(odd_scores_are_misses),    cmocka_unit_test(wrong_requests_are_sentences),
-        cmocka_unit_test(trouble_is_reported),
+        cmocka_unit_test(test_values_are_model_gardens),
+        cmocka_unit_test(test_shared_goldens_hold),
+        cmocka_unit_test(test_odd_scores_are_misses),
+        cmocka_unit_test(test_wrong_requests_are_sentences),
+        cmocka_unit_test(test_trouble_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,7 +120,7 @@ static float *floats_of(const json_t *array) {
     return out;
 }
 
-static void values_are_model_gardens(void **state) {
+static void test_values_are_model_gardens(void **state) {
     (void)state;
     json_t *const root = test_read_json(test_source_path("tests/goldens/metrics/cases.json"));
     const char   *title = NULL;
@@ -174,7 +174,7 @@ static json_t *wanted_values(const json_t *results) {
     return want;
 }
 
-static void shared_goldens_hold(void **state) {
+static void test_shared_goldens_hold(void **state) {
     (void)state;
     const char *const inputs = test_shared_path("goldens/numerics/metrics/inputs.safetensors");
     const char *const results = test_shared_path("goldens/numerics/metrics/results.json");
@@ -216,7 +216,7 @@ static void shared_goldens_hold(void **state) {
     test_tensors_close(tensors);
 }
 
-static void predictions_are_counted_and_reset(void **state) {
+static void test_predictions_are_counted_and_reset(void **state) {
     (void)state;
     static const char *const names[] = {"cls_accuracy"};
     static const float       logits[] = {1, 0, 0, 0, 1, 2, 5, 5, 5, 0, 3, 0};
@@ -240,7 +240,7 @@ static void predictions_are_counted_and_reset(void **state) {
     bt_metrics_free(metrics);
 }
 
-static void odd_scores_give_nan_not_a_crash(void **state) {
+static void test_odd_scores_give_nan_not_a_crash(void **state) {
     (void)state;
     static const char *const names[] = {"pearson", "spearman", "mean_squared_error"};
     static const float       labels[] = {1, 2, 3};
@@ -264,7 +264,7 @@ static void odd_scores_give_nan_not_a_crash(void **state) {
     bt_metrics_free(metrics);
 }
 
-static void extreme_logits_find_a_bucket(void **state) {
+static void test_extreme_logits_find_a_bucket(void **state) {
     (void)state;
     static const char *const names[] = {"auc"};
     const float   logits[] = {NAN, 0, INFINITY, 0, 0, INFINITY, -INFINITY, 0, 3e38F, -3e38F, 0, 1};
@@ -277,7 +277,7 @@ static void extreme_logits_find_a_bucket(void **state) {
     bt_metrics_free(metrics);
 }
 
-static void wrong_requests_are_sentences(void **state) {
+static void test_wrong_requests_are_sentences(void **state) {
     (void)state;
     static const char *const unknown[] = {"accuracy"};
     static const char *const f1[] = {"f1"};
@@ -305,7 +305,7 @@ static void wrong_requests_are_sentences(void **state) {
     bt_metrics_free(metrics);
 }
 
-static void damaged_states_are_refused(void **state) {
+static void test_damaged_states_are_refused(void **state) {
     (void)state;
     static const char *const names[] = {"pearson_spearman_corr"};
     static const char *const others[] = {"pearson"};
@@ -341,7 +341,7 @@ static void damaged_states_are_refused(void **state) {
 }
 
 /* What was loaded is added to: a state of more than can be counted would overflow then. */
-static void impossible_counts_are_refused(void **state) {
+static void test_impossible_counts_are_refused(void **state) {
     (void)state;
     static const char *const names[] = {"cls_accuracy", "auc"};
     static const int32_t     labels[] = {0, 1};
@@ -366,7 +366,7 @@ static void impossible_counts_are_refused(void **state) {
     bt_metrics_free(metrics);
 }
 
-static void running_out_of_memory_is_clean(void **state) {
+static void test_running_out_of_memory_is_clean(void **state) {
     (void)state;
     static const char *const names[] = {"pearson_spearman_corr"};
     static const float       labels[] = {1, 2, 3};
@@ -394,15 +394,15 @@ static void running_out_of_memory_is_clean(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_model_gardens),
-        cmocka_unit_test(shared_goldens_hold),
-        cmocka_unit_test(predictions_are_counted_and_reset),
-        cmocka_unit_test(odd_scores_give_nan_not_a_crash),
-        cmocka_unit_test(extreme_logits_find_a_bucket),
-        cmocka_unit_test(wrong_requests_are_sentences),
-        cmocka_unit_test(damaged_states_are_refused),
-        cmocka_unit_test(impossible_counts_are_refused),
-        cmocka_unit_test(running_out_of_memory_is_clean),
+        cmocka_unit_test(test_values_are_model_gardens),
+        cmocka_unit_test(test_shared_goldens_hold),
+        cmocka_unit_test(test_predictions_are_counted_and_reset),
+        cmocka_unit_test(test_odd_scores_give_nan_not_a_crash),
+        cmocka_unit_test(test_extreme_logits_find_a_bucket),
+        cmocka_unit_test(test_wrong_requests_are_sentences),
+        cmocka_unit_test(test_damaged_states_are_refused),
+        cmocka_unit_test(test_impossible_counts_are_refused),
+        cmocka_unit_test(test_running_out_of_memory_is_clean),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 }

@@ -111,7 +111,7 @@ static void check_case(const char *name, const json_t *c) {
     bt_free(right_rows);
 }
 
-static void pairs_match_numpy(void **state) {
+static void test_pairs_match_numpy(void **state) {
     (void)state;
     json_t *const cases = test_read_json(test_source_path("tests/goldens/mine/cases.json"));
     const char   *name = NULL;
@@ -161,7 +161,7 @@ static void check_list(const bt_neighbour *list, const float *row, const float *
     assert_true(n_better < K);
 }
 
-static void blocks_do_not_show(void **state) {
+static void test_blocks_do_not_show(void **state) {
     (void)state;
     fill(left_rows, N_LEFT * H, 1);
     fill(right_rows, N_RIGHT * H, 2);
@@ -179,7 +179,7 @@ static void blocks_do_not_show(void **state) {
 }
 
 /* Equal vectors in different blocks: the lower row stands first. */
-static void equal_scores_go_to_the_lower_row(void **state) {
+static void test_equal_scores_go_to_the_lower_row(void **state) {
     (void)state;
     for (int64_t j = 0; j < N_RIGHT; j++) {
         memcpy(right_rows + j * H, (const float[H]){1, 0, 0, 0, 0}, sizeof(float[H]));
@@ -198,7 +198,7 @@ static void equal_scores_go_to_the_lower_row(void **state) {
     assert_int_equal(of_right[1700 * K + 2].row, -1); /* there are two left rows only */
 }
 
-static void odd_vectors_pair_with_nothing(void **state) {
+static void test_odd_vectors_pair_with_nothing(void **state) {
     (void)state;
     float              rows[3 * 2] = {0, 0, NAN, 1, 3, 4};
     float              others[2] = {5, 0};
@@ -222,7 +222,7 @@ static void odd_vectors_pair_with_nothing(void **state) {
 }
 
 /* Pairs of one score cannot be told apart by a threshold. */
-static void equal_scores_are_kept_together(void **state) {
+static void test_equal_scores_are_kept_together(void **state) {
     (void)state;
     const bt_mined_pair   pairs[] = {{2, 0, 0}, {1, 1, 1}, {1, 2, 2}, {0, 3, 3}};
     const bool            is_gold[] = {false, true, false, false};
@@ -231,7 +231,7 @@ static void equal_scores_are_kept_together(void **state) {
     assert_true(got.threshold == 0.5 && got.recall == 1);
 }
 
-static void failing_allocations(void **state) {
+static void test_failing_allocations(void **state) {
     (void)state;
     float              rows[4] = {1, 0, 0, 1};
     const bt_mine_side side = {rows, 2};
@@ -253,7 +253,7 @@ static void failing_allocations(void **state) {
 }
 
 /* Hours of products among millions of sentences must not outlast a signal. */
-static void stops_when_asked(void **state) {
+static void test_stops_when_asked(void **state) {
     (void)state;
     const float        vectors[2] = {1, 0};
     const bt_mine_side side = {.vectors = vectors, .n_rows = 1};
@@ -266,13 +266,13 @@ static void stops_when_asked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pairs_match_numpy),
-        cmocka_unit_test(blocks_do_not_show),
-        cmocka_unit_test(equal_scores_go_to_the_lower_row),
-        cmocka_unit_test(odd_vectors_pair_with_nothing),
-        cmocka_unit_test(equal_scores_are_kept_together),
-        cmocka_unit_test(failing_allocations),
-        cmocka_unit_test(stops_when_asked),
+        cmocka_unit_test(test_pairs_match_numpy),
+        cmocka_unit_test(test_blocks_do_not_show),
+        cmocka_unit_test(test_equal_scores_go_to_the_lower_row),
+        cmocka_unit_test(test_odd_vectors_pair_with_nothing),
+        cmocka_unit_test(test_equal_scores_are_kept_together),
+        cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_stops_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

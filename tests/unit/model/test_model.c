@@ -57,7 +57,7 @@ static void table_text(const bt_model *model, bt_str *out) {
     }
 }
 
-static void table_is_model_gardens(void **state) {
+static void test_table_is_model_gardens(void **state) {
     (void)state;
     static const struct {
         const char     *golden;
@@ -92,7 +92,7 @@ static void table_is_model_gardens(void **state) {
 }
 
 /* However many layers ALBERT has, there is one set of parameters, and each layer reads it. */
-static void shared_layers_are_one_set(void **state) {
+static void test_shared_layers_are_one_set(void **state) {
     (void)state;
     bt_encoder_config encoder = small_encoder();
     bt_head_config    head = small_head();
@@ -110,7 +110,7 @@ static void shared_layers_are_one_set(void **state) {
     bt_model_free(deep);
 }
 
-static void indices_point_at_their_names(void **state) {
+static void test_indices_point_at_their_names(void **state) {
     (void)state;
     bt_encoder_config encoder = small_encoder();
     bt_head_config    head = small_head();
@@ -151,7 +151,7 @@ static void indices_point_at_their_names(void **state) {
     bt_model_free(model);
 }
 
-static void logits_are_counted(void **state) {
+static void test_logits_are_counted(void **state) {
     (void)state;
     static const struct {
         bt_head_kind kind;
@@ -177,7 +177,7 @@ static double truncated_cdf(double z) {
     return 0.5 + 0.5 * erf(z / sqrt(2.0)) / whole;
 }
 
-static void weights_follow_their_rules(void **state) {
+static void test_weights_follow_their_rules(void **state) {
     (void)state;
     bt_encoder_config encoder = small_encoder();
     encoder.vocab_size = 4001;
@@ -230,7 +230,7 @@ static void weights_follow_their_rules(void **state) {
     bt_model_free(model);
 }
 
-static void impossible_dims_are_sentences(void **state) {
+static void test_impossible_dims_are_sentences(void **state) {
     (void)state;
     const bt_encoder_config good = small_encoder();
     const bt_head_config    good_head = small_head();
@@ -275,7 +275,7 @@ static void impossible_dims_are_sentences(void **state) {
     assert_fails(bt_activation_from_name("gellu", &act, err), BT_E_UNSUPPORTED, "got 'gellu'");
 }
 
-static void class_rules_are_checked_and_copied(void **state) {
+static void test_class_rules_are_checked_and_copied(void **state) {
     (void)state;
     static const struct {
         double      smoothing;
@@ -316,7 +316,7 @@ static void class_rules_are_checked_and_copied(void **state) {
     bt_model_free(model);
 }
 
-static void running_out_of_memory_is_clean(void **state) {
+static void test_running_out_of_memory_is_clean(void **state) {
     (void)state;
     const bt_encoder_config e = small_encoder();
     const bt_head_config    h = small_head();
@@ -337,14 +337,14 @@ static void running_out_of_memory_is_clean(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_is_model_gardens),
-        cmocka_unit_test(shared_layers_are_one_set),
-        cmocka_unit_test(indices_point_at_their_names),
-        cmocka_unit_test(logits_are_counted),
-        cmocka_unit_test(weights_follow_their_rules),
-        cmocka_unit_test(impossible_dims_are_sentences),
-        cmocka_unit_test(class_rules_are_checked_and_copied),
-        cmocka_unit_test(running_out_of_memory_is_clean),
+        cmocka_unit_test(test_table_is_model_gardens),
+        cmocka_unit_test(test_shared_layers_are_one_set),
+        cmocka_unit_test(test_indices_point_at_their_names),
+        cmocka_unit_test(test_logits_are_counted),
+        cmocka_unit_test(test_weights_follow_their_rules),
+        cmocka_unit_test(test_impossible_dims_are_sentences),
+        cmocka_unit_test(test_class_rules_are_checked_and_copied),
+        cmocka_unit_test(test_running_out_of_memory_is_clean),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -354,7 +354,7 @@ static const layer layers[] = {
     {"pair_scores", 1, {2 * PAIRS * H}, PAIRS *PAIRS, pair_scores_forward, pair_scores_backward},
 };
 
-static void layers_match_differences(void **state) {
+static void test_layers_match_differences(void **state) {
     (void)state;
     fill_ids();
     for (size_t i = 0; i < BT_ARRAY_LEN(layers); i++) {
@@ -362,7 +362,7 @@ static void layers_match_differences(void **state) {
     }
 }
 
-static void activations_match_differences(void **state) {
+static void test_activations_match_differences(void **state) {
     (void)state;
     const layer l = {"bias_act", 2, {R * N, N}, R * N, bias_act_forward, bias_act_backward};
     for (int act = 0; act < (int)BT_N_ACTIVATIONS; act++) {
@@ -375,7 +375,7 @@ static void activations_match_differences(void **state) {
     }
 }
 
-static void attention_matches_differences(void **state) {
+static void test_attention_matches_differences(void **state) {
     (void)state;
     for (int t = 0; t < AT; t++) {
         att_mask[t] = t % 4 != 1 || t == 71;
@@ -394,7 +394,7 @@ static void attention_matches_differences(void **state) {
 
 /* A mask belongs to its token: computed for all tokens or for the first ones only, a row is the
  * same. */
-static void masks_belong_to_tokens(void **state) {
+static void test_masks_belong_to_tokens(void **state) {
     (void)state;
     bt_nn  nn = make_nn(NULL);
     float *in[MAX_INPUTS];
@@ -419,7 +419,7 @@ static void masks_belong_to_tokens(void **state) {
 }
 
 /* Below the epsilon a vector is only scaled, and so is its gradient. */
-static void tiny_rows_are_scaled(void **state) {
+static void test_tiny_rows_are_scaled(void **state) {
     (void)state;
     bt_nn       nn = make_nn(NULL);
     const float in[2] = {3e-8F, -4e-8F};
@@ -435,7 +435,7 @@ static void tiny_rows_are_scaled(void **state) {
 }
 
 /* The gradient of a maximum goes to the first of equal ones; a NaN is not hidden by it. */
-static void first_of_equal_ones(void **state) {
+static void test_first_of_equal_ones(void **state) {
     (void)state;
     bt_nn         nn = make_nn(NULL);
     const int64_t offsets[3] = {0, 3, 4};
@@ -457,7 +457,7 @@ static void first_of_equal_ones(void **state) {
 }
 
 /* Partial sums planned for a batch hold those of a smaller one, which may have more chunks. */
-static void fewer_rows_fit(void **state) {
+static void test_fewer_rows_fit(void **state) {
     (void)state;
     enum { PLANNED = 2049, ROWS = 2048, COLS = 400, GUARD = 1 << 14 };
     const int64_t n = bt_nn_partials_size(PLANNED, COLS);
@@ -525,7 +525,7 @@ static void check_threads(const layer *l) {
     }
 }
 
-static void bits_do_not_depend_on_threads(void **state) {
+static void test_bits_do_not_depend_on_threads(void **state) {
     (void)state;
     fill_ids();
     for (size_t i = 0; i < BT_ARRAY_LEN(layers); i++) {
@@ -547,14 +547,14 @@ static int setup(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layers_match_differences),
-        cmocka_unit_test(activations_match_differences),
-        cmocka_unit_test(attention_matches_differences),
-        cmocka_unit_test(masks_belong_to_tokens),
-        cmocka_unit_test(tiny_rows_are_scaled),
-        cmocka_unit_test(first_of_equal_ones),
-        cmocka_unit_test(fewer_rows_fit),
-        cmocka_unit_test(bits_do_not_depend_on_threads),
+        cmocka_unit_test(test_layers_match_differences),
+        cmocka_unit_test(test_activations_match_differences),
+        cmocka_unit_test(test_attention_matches_differences),
+        cmocka_unit_test(test_masks_belong_to_tokens),
+        cmocka_unit_test(test_tiny_rows_are_scaled),
+        cmocka_unit_test(test_first_of_equal_ones),
+        cmocka_unit_test(test_fewer_rows_fit),
+        cmocka_unit_test(test_bits_do_not_depend_on_threads),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -80,7 +80,7 @@ static double loss_ranking_both_ways(float *d, const float *x) {
     return bt_nn_ranking_loss(d, x, 4, true);
 }
 
-static void losses_match_differences(void **state) {
+static void test_losses_match_differences(void **state) {
     (void)state;
     static const struct {
         const char *name;
@@ -121,7 +121,7 @@ static void losses_match_differences(void **state) {
     }
 }
 
-static void losses_of_nothing(void **state) {
+static void test_losses_of_nothing(void **state) {
     (void)state;
     const int32_t          none[2] = {-1, -1};
     const int32_t          weightless[2] = {2, 2};
@@ -140,7 +140,7 @@ static void losses_of_nothing(void **state) {
 
 /* A weight of 2 is the row twice; the scale of all weights is nothing; the loss of a smoothed
  * target is that much of the plain loss and the rest of the mean loss over all classes. */
-static void class_rules_mean_what_they_say(void **state) {
+static void test_class_rules_mean_what_they_say(void **state) {
     (void)state;
     const int32_t          labels[3] = {0, 1, 1};
     const int32_t          repeated[5] = {0, 1, 1, 1, 1};
@@ -169,9 +169,9 @@ static void class_rules_mean_what_they_say(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(losses_match_differences),
-        cmocka_unit_test(losses_of_nothing),
-        cmocka_unit_test(class_rules_mean_what_they_say),
+        cmocka_unit_test(test_losses_match_differences),
+        cmocka_unit_test(test_losses_of_nothing),
+        cmocka_unit_test(test_class_rules_mean_what_they_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,7 +140,7 @@ static void check_shapes(bt_nn *nn, bt_precision precision) {
     }
 }
 
-static void products_match(void **state) {
+static void test_products_match(void **state) {
     (void)state;
     assert_ok(bt_kern_blas_load(err));
     for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
@@ -189,7 +189,7 @@ static float times_one(bt_nn *nn, float x) {
     return c[0];
 }
 
-static void float16_at_its_edges(void **state) {
+static void test_float16_at_its_edges(void **state) {
     (void)state;
     static const float values[] = {
         0,          0x1p-24F,     0x1p-25F,     0x1.8p-25F,   -0x1.8p-24F,
@@ -226,7 +226,7 @@ static void check_bits(bt_nn *nn, bt_pool *pool, const shape *s) {
 }
 
 /* BLAS promises nothing of the kind. */
-static void bits_do_not_depend_on_threads(void **state) {
+static void test_bits_do_not_depend_on_threads(void **state) {
     (void)state;
     const shape s = shapes[BT_ARRAY_LEN(shapes) - 1];
     fill_factors(&s, BT_PRECISION_F32);
@@ -253,9 +253,9 @@ static void bits_do_not_depend_on_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products_match),
-        cmocka_unit_test(float16_at_its_edges),
-        cmocka_unit_test(bits_do_not_depend_on_threads),
+        cmocka_unit_test(test_products_match),
+        cmocka_unit_test(test_float16_at_its_edges),
+        cmocka_unit_test(test_bits_do_not_depend_on_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

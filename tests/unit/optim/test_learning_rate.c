@@ -59,12 +59,12 @@ static size_t check_schedules(const char *path) {
     return n_cases;
 }
 
-static void own_schedules_hold(void **state) {
+static void test_own_schedules_hold(void **state) {
     (void)state;
     assert_int_equal(check_schedules(test_source_path("tests/goldens/optim/rates.json")), 17);
 }
 
-static void shared_probes_hold(void **state) {
+static void test_shared_probes_hold(void **state) {
     (void)state;
     const char *const path = test_shared_path("goldens/config/lr_schedules.json");
     if (path == NULL) {
@@ -73,7 +73,7 @@ static void shared_probes_hold(void **state) {
     assert_true(check_schedules(path) >= 10);
 }
 
-static void shared_schedules_hold(void **state) {
+static void test_shared_schedules_hold(void **state) {
     (void)state;
     const char *const tensors_path = test_shared_path("goldens/numerics/lr/lr.safetensors");
     const char *const configs_path = test_shared_path("goldens/numerics/lr/lr.json");
@@ -114,7 +114,7 @@ static void shared_schedules_hold(void **state) {
     test_tensors_close(tensors);
 }
 
-static void nulls_take_the_derived_steps(void **state) {
+static void test_nulls_take_the_derived_steps(void **state) {
     (void)state;
     bt_conf *const conf = fixture_conf(
         "{\"learning_rate\": {\"polynomial\": {\"initial_learning_rate\": 1.0}}}", NULL);
@@ -133,7 +133,7 @@ static void nulls_take_the_derived_steps(void **state) {
     bt_conf_free(conf);
 }
 
-static void impossible_schedules_are_sentences(void **state) {
+static void test_impossible_schedules_are_sentences(void **state) {
     (void)state;
     static const struct {
         const char *config;
@@ -160,11 +160,11 @@ static void impossible_schedules_are_sentences(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_schedules_hold),
-        cmocka_unit_test(shared_probes_hold),
-        cmocka_unit_test(shared_schedules_hold),
-        cmocka_unit_test(nulls_take_the_derived_steps),
-        cmocka_unit_test(impossible_schedules_are_sentences),
+        cmocka_unit_test(test_own_schedules_hold),
+        cmocka_unit_test(test_shared_probes_hold),
+        cmocka_unit_test(test_shared_schedules_hold),
+        cmocka_unit_test(test_nulls_take_the_derived_steps),
+        cmocka_unit_test(test_impossible_schedules_are_sentences),
     };
     return cmocka_run_group_tests_name("learning_rate", tests, NULL, NULL);
 }

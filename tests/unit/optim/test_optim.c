@@ -199,7 +199,7 @@ static void run_case(const json_t *root, const char *title, const json_t *entry,
     close_run(&r);
 }
 
-static void updates_are_model_gardens(void **state) {
+static void test_updates_are_model_gardens(void **state) {
     (void)state;
     json_t *const root = test_read_json(test_source_path("tests/goldens/optim/steps.json"));
     const char   *title = NULL;
@@ -305,7 +305,7 @@ static void compare_first_step(const run *r, const test_tensors *tensors) {
     assert_true(n_compared >= (size_t)(3 * r->table.n_params - 4));
 }
 
-static void first_steps_of_tasks_hold(void **state) {
+static void test_first_steps_of_tasks_hold(void **state) {
     (void)state;
     static const char *const cases[] = {"sentence_prediction_3class",
                                         "sentence_prediction_lamb",
@@ -400,7 +400,7 @@ static void open_large(run *r, const char *optimizer_config) {
     }
 }
 
-static void bits_do_not_depend_on_threads(void **state) {
+static void test_bits_do_not_depend_on_threads(void **state) {
     (void)state;
     static const char *const configs[] = {
         "{\"optimizer\": {\"type\": \"adamw\"}, \"ema\": {\"average_decay\": 0.9}}",
@@ -448,7 +448,7 @@ static void bits_do_not_depend_on_threads(void **state) {
     }
 }
 
-static void nonfinite_gradients_change_nothing(void **state) {
+static void test_nonfinite_gradients_change_nothing(void **state) {
     (void)state;
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     for (size_t i = 0; i < BT_ARRAY_LEN(bad); i++) {
@@ -475,7 +475,7 @@ static void nonfinite_gradients_change_nothing(void **state) {
     }
 }
 
-static void optimizers_describe_themselves(void **state) {
+static void test_optimizers_describe_themselves(void **state) {
     (void)state;
     static const struct {
         const char *config;
@@ -512,7 +512,7 @@ static void optimizers_describe_themselves(void **state) {
     }
 }
 
-static void impossible_optimizers_are_sentences(void **state) {
+static void test_impossible_optimizers_are_sentences(void **state) {
     (void)state;
     static const struct {
         const char *config;
@@ -563,7 +563,7 @@ static bool pattern_excludes_bias(const char *pattern) {
     return excluded;
 }
 
-static void patterns_search_as_python_does(void **state) {
+static void test_patterns_search_as_python_does(void **state) {
     (void)state;
     static const struct {
         const char *pattern; /* as JSON writes it; the name is transformer/layer_0/output/bias:0 */
@@ -599,7 +599,7 @@ static void patterns_search_as_python_does(void **state) {
     }
 }
 
-static void running_out_of_memory_is_clean(void **state) {
+static void test_running_out_of_memory_is_clean(void **state) {
     (void)state;
     run r = {0};
     /* the pattern needs more than PCRE2's stack: a search asks for memory, too */
@@ -624,14 +624,14 @@ static void running_out_of_memory_is_clean(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(updates_are_model_gardens),
-        cmocka_unit_test(first_steps_of_tasks_hold),
-        cmocka_unit_test(bits_do_not_depend_on_threads),
-        cmocka_unit_test(nonfinite_gradients_change_nothing),
-        cmocka_unit_test(optimizers_describe_themselves),
-        cmocka_unit_test(impossible_optimizers_are_sentences),
-        cmocka_unit_test(patterns_search_as_python_does),
-        cmocka_unit_test(running_out_of_memory_is_clean),
+        cmocka_unit_test(test_updates_are_model_gardens),
+        cmocka_unit_test(test_first_steps_of_tasks_hold),
+        cmocka_unit_test(test_bits_do_not_depend_on_threads),
+        cmocka_unit_test(test_nonfinite_gradients_change_nothing),
+        cmocka_unit_test(test_optimizers_describe_themselves),
+        cmocka_unit_test(test_impossible_optimizers_are_sentences),
+        cmocka_unit_test(test_patterns_search_as_python_does),
+        cmocka_unit_test(test_running_out_of_memory_is_clean),
     };
     return cmocka_run_group_tests_name("optim", tests, NULL, NULL);
 }

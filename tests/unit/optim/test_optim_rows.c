@@ -104,14 +104,14 @@ static void run_both(const char *optimizer) {
     bt_pool_free(pool);
 }
 
-static void rows_wait_exactly(void **state) {
+static void test_rows_wait_exactly(void **state) {
     (void)state;
     run_both("{\"optimizer\": {\"type\": \"adamw\"}}");
     run_both("{\"optimizer\": {\"type\": \"adamw\", \"adamw\": {\"weight_decay_rate\": 0.0}}}");
     run_both("{\"optimizer\": {\"type\": \"adam\"}}");
 }
 
-static void some_optimizers_do_not_wait(void **state) {
+static void test_some_optimizers_do_not_wait(void **state) {
     static const char *const configs[] = {
         "{\"optimizer\": {\"type\": \"lamb\"}}",
         "{\"optimizer\": {\"type\": \"sgd\"}}",
@@ -130,7 +130,7 @@ static void some_optimizers_do_not_wait(void **state) {
     }
 }
 
-static void memory_may_run_out(void **state) {
+static void test_memory_may_run_out(void **state) {
     static side s;
     (void)state;
     side_open(&s, "{\"optimizer\": {\"type\": \"adamw\"}}", false);
@@ -146,9 +146,9 @@ static void memory_may_run_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_wait_exactly),
-        cmocka_unit_test(some_optimizers_do_not_wait),
-        cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(test_rows_wait_exactly),
+        cmocka_unit_test(test_some_optimizers_do_not_wait),
+        cmocka_unit_test(test_memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

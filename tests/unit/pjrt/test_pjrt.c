@@ -21,7 +21,7 @@
         }                                                                                          \
     } while (0)
 
-static void shows_its_devices(void **state) {
+static void test_shows_its_devices(void **state) {
     (void)state;
     NEED_PLUGIN();
     bt_pjrt_client *const client = test_pjrt_client();
@@ -62,7 +62,7 @@ static bool is_gone(bt_pjrt_buffer *buffer) {
     return gone;
 }
 
-static void donates_state_from_step_to_step(void **state) {
+static void test_donates_state_from_step_to_step(void **state) {
     (void)state;
     NEED_PLUGIN();
     bt_pjrt_client *const  client = test_pjrt_client();
@@ -98,7 +98,7 @@ static void donates_state_from_step_to_step(void **state) {
     bt_pjrt_program_free(program);
 }
 
-static void tells_of_a_donated_array_that_is_used_again(void **state) {
+static void test_tells_of_a_donated_array_that_is_used_again(void **state) {
     (void)state;
     NEED_PLUGIN();
     bt_pjrt_client *const  client = test_pjrt_client();
@@ -161,7 +161,7 @@ static void check_two_replicas(bt_pjrt_program *program) {
     }
 }
 
-static void adds_up_what_two_devices_have(void **state) {
+static void test_adds_up_what_two_devices_have(void **state) {
     (void)state;
     NEED_PLUGIN();
     const char *const folder = test_temp_dir();
@@ -201,7 +201,7 @@ static void check_three_types(bt_pjrt_program *program) {
     assert_int_equal(square, 0xCD9E8D57u * 0xCD9E8D57u);
 }
 
-static void runs_floats_and_integers(void **state) {
+static void test_runs_floats_and_integers(void **state) {
     (void)state;
     NEED_PLUGIN();
     bt_pjrt_program *const program = test_pjrt_compile(three_types, 1);
@@ -226,7 +226,7 @@ static char *only_file(const char *folder) {
     return path;
 }
 
-static void compiles_nothing_the_second_time(void **state) {
+static void test_compiles_nothing_the_second_time(void **state) {
     (void)state;
     NEED_PLUGIN();
     char folder[TEST_PATH_MAX];
@@ -268,7 +268,7 @@ static void compiles_nothing_the_second_time(void **state) {
     bt_free(path);
 }
 
-static void a_cache_that_others_may_write_is_not_used(void **state) {
+static void test_a_cache_that_others_may_write_is_not_used(void **state) {
     (void)state;
     NEED_PLUGIN();
     const char *const folder = test_temp_dir();
@@ -279,7 +279,7 @@ static void a_cache_that_others_may_write_is_not_used(void **state) {
 }
 
 /* A start of the program: another process, which must find what this one has kept. */
-static void the_next_process_compiles_nothing(void **state) {
+static void test_the_next_process_compiles_nothing(void **state) {
     (void)state;
     NEED_PLUGIN();
     const char *const folder = test_temp_dir();
@@ -299,7 +299,7 @@ static bt_status compile_only(const char *text, const bt_pjrt_compile_options *o
     return rc;
 }
 
-static void tells_what_the_compiler_refuses(void **state) {
+static void test_tells_what_the_compiler_refuses(void **state) {
     (void)state;
     NEED_PLUGIN();
     const bt_pjrt_option flag = {
@@ -314,7 +314,7 @@ static void tells_what_the_compiler_refuses(void **state) {
 }
 
 /* Arguments that do not fit the program: our own mistake, which must not end in other numbers. */
-static void tells_of_arguments_that_do_not_fit(void **state) {
+static void test_tells_of_arguments_that_do_not_fit(void **state) {
     (void)state;
     NEED_PLUGIN();
     bt_pjrt_client *const  client = test_pjrt_client();
@@ -351,7 +351,7 @@ static void tells_of_arguments_that_do_not_fit(void **state) {
     bt_pjrt_program_free(program);
 }
 
-static void knows_the_size_of_arrays(void **state) {
+static void test_knows_the_size_of_arrays(void **state) {
     (void)state;
     size_t n = 0;
     assert_true(bt_pjrt_shape_bytes(&(bt_pjrt_shape){BT_DTYPE_BF16, 3, {4, 5, 6}}, &n));
@@ -367,28 +367,28 @@ static void knows_the_size_of_arrays(void **state) {
         bt_pjrt_shape_bytes(&(bt_pjrt_shape){BT_DTYPE_F32, 2, {INT64_MAX, INT64_MAX}}, &n));
 }
 
-static void uses_the_cache_of_the_first(void **state) {
+static void test_uses_the_cache_of_the_first(void **state) {
     (void)state;
     use_cached(three_types, getenv(SECOND_START), true);
 }
 
 int main(void) {
-    const struct CMUnitTest second[] = {cmocka_unit_test(uses_the_cache_of_the_first)};
+    const struct CMUnitTest second[] = {cmocka_unit_test(test_uses_the_cache_of_the_first)};
     if (getenv(SECOND_START) != NULL) {
         return cmocka_run_group_tests(second, NULL, NULL);
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shows_its_devices),
-        cmocka_unit_test(runs_floats_and_integers),
-        cmocka_unit_test(donates_state_from_step_to_step),
-        cmocka_unit_test(tells_of_a_donated_array_that_is_used_again),
-        cmocka_unit_test(adds_up_what_two_devices_have),
-        cmocka_unit_test(compiles_nothing_the_second_time),
-        cmocka_unit_test(the_next_process_compiles_nothing),
-        cmocka_unit_test(a_cache_that_others_may_write_is_not_used),
-        cmocka_unit_test(tells_what_the_compiler_refuses),
-        cmocka_unit_test(tells_of_arguments_that_do_not_fit),
-        cmocka_unit_test(knows_the_size_of_arrays),
+        cmocka_unit_test(test_shows_its_devices),
+        cmocka_unit_test(test_runs_floats_and_integers),
+        cmocka_unit_test(test_donates_state_from_step_to_step),
+        cmocka_unit_test(test_tells_of_a_donated_array_that_is_used_again),
+        cmocka_unit_test(test_adds_up_what_two_devices_have),
+        cmocka_unit_test(test_compiles_nothing_the_second_time),
+        cmocka_unit_test(test_the_next_process_compiles_nothing),
+        cmocka_unit_test(test_a_cache_that_others_may_write_is_not_used),
+        cmocka_unit_test(test_tells_what_the_compiler_refuses),
+        cmocka_unit_test(test_tells_of_arguments_that_do_not_fit),
+        cmocka_unit_test(test_knows_the_size_of_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

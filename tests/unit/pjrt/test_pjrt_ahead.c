@@ -138,7 +138,7 @@ static void compile_step(const step_row *row) {
     bt_free(step);
 }
 
-static void compiles_steps_for_gpus(void **state) {
+static void test_compiles_steps_for_gpus(void **state) {
     (void)state;
     static const step_row rows[] = {
         {"pjrt/export/tiny_cls_f32_2replicas.mlir.gz", "h100:2", 2},
@@ -151,7 +151,7 @@ static void compiles_steps_for_gpus(void **state) {
     }
 }
 
-static void compiles_steps_for_tpus(void **state) {
+static void test_compiles_steps_for_tpus(void **state) {
     (void)state;
     static const step_row rows[] = {
         {"pjrt/export/tiny_cls_f32_2replicas.mlir.gz", "v5e:2x2", 2},
@@ -162,14 +162,14 @@ static void compiles_steps_for_tpus(void **state) {
     }
 }
 
-static void compiles_for_gpus(void **state) {
+static void test_compiles_for_gpus(void **state) {
     (void)state;
     for (size_t i = 0; i < BT_ARRAY_LEN(gpus); i++) {
         check_row(&gpus[i]);
     }
 }
 
-static void compiles_for_tpus(void **state) {
+static void test_compiles_for_tpus(void **state) {
     (void)state;
     for (size_t i = 0; i < BT_ARRAY_LEN(tpus); i++) {
         check_row(&tpus[i]);
@@ -179,7 +179,7 @@ static void compiles_for_tpus(void **state) {
 }
 
 /* libtpu lets one process a machine have it, unless it is told otherwise: a second one, now. */
-static void another_process_compiles_at_the_same_time(void **state) {
+static void test_another_process_compiles_at_the_same_time(void **state) {
     (void)state;
     assert_int_equal(setenv("BT_TEST_PJRT_ONLY", "1", 1), 0);
     const int rc = system("exec /proc/$PPID/exe tpu");
@@ -188,7 +188,7 @@ static void another_process_compiles_at_the_same_time(void **state) {
 }
 
 /* Without a device: soon (a metadata server that is not there would be waited for 25 s). */
-static void says_soon_that_there_is_no_device(void **state) {
+static void test_says_soon_that_there_is_no_device(void **state) {
     (void)state;
     const double    start = bt_time_monotonic();
     bt_pjrt_client *client = NULL;
@@ -228,17 +228,17 @@ static bool find_plugin(bt_pjrt_kind kind) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest cuda[] = {
-        cmocka_unit_test(compiles_for_gpus),
-        cmocka_unit_test(compiles_steps_for_gpus),
-        cmocka_unit_test(says_soon_that_there_is_no_device),
+        cmocka_unit_test(test_compiles_for_gpus),
+        cmocka_unit_test(test_compiles_steps_for_gpus),
+        cmocka_unit_test(test_says_soon_that_there_is_no_device),
     };
     const struct CMUnitTest tpu[] = {
-        cmocka_unit_test(compiles_for_tpus),
-        cmocka_unit_test(compiles_steps_for_tpus),
-        cmocka_unit_test(another_process_compiles_at_the_same_time),
-        cmocka_unit_test(says_soon_that_there_is_no_device),
+        cmocka_unit_test(test_compiles_for_tpus),
+        cmocka_unit_test(test_compiles_steps_for_tpus),
+        cmocka_unit_test(test_another_process_compiles_at_the_same_time),
+        cmocka_unit_test(test_says_soon_that_there_is_no_device),
     };
-    const struct CMUnitTest second[] = {cmocka_unit_test(compiles_for_tpus)};
+    const struct CMUnitTest second[] = {cmocka_unit_test(test_compiles_for_tpus)};
     const bool              is_tpu = argc > 1 && strcmp(argv[1], "tpu") == 0;
     if (!find_plugin(is_tpu ? BT_PJRT_TPU : BT_PJRT_CUDA)) {
         return TEST_SKIP_EXIT;

@@ -162,7 +162,7 @@ static int fail_each_call(const char *name, use_fn use, int code, bt_status want
     }
 }
 
-static void tells_of_each_function_that_fails(void **state) {
+static void test_tells_of_each_function_that_fails(void **state) {
     (void)state;
     static const char *const running[] = {"PJRT_Plugin_Initialize",
                                           "PJRT_Client_Create",
@@ -210,7 +210,7 @@ static void tells_of_each_function_that_fails(void **state) {
     print_message("%d failures of the plug-in\n", n);
 }
 
-static void too_little_memory_is_a_resource(void **state) {
+static void test_too_little_memory_is_a_resource(void **state) {
     (void)state;
     assert_true(fail_each_call("PJRT_Client_Compile", use_devices, RESOURCE_EXHAUSTED, BT_E_NOMEM) >
                 0);
@@ -219,7 +219,7 @@ static void too_little_memory_is_a_resource(void **state) {
     assert_int_equal(bt_status_exit_code(BT_E_BACKEND), 5);
 }
 
-static void devices_need_not_count_their_memory(void **state) {
+static void test_devices_need_not_count_their_memory(void **state) {
     (void)state;
     bt_pjrt_plugin *plugin = NULL;
     bt_pjrt_client *client = NULL;
@@ -241,7 +241,7 @@ static void devices_need_not_count_their_memory(void **state) {
     assert_int_equal(fake()->live, 0);
 }
 
-static void refuses_too_many_replicas_and_no_device(void **state) {
+static void test_refuses_too_many_replicas_and_no_device(void **state) {
     (void)state;
     fake()->n_devices = 1;
     assert_fails(use_devices(NULL, err), BT_E_BACKEND, "2 devices are wanted, and there is 1");
@@ -261,7 +261,7 @@ static bt_status open_only(const char *path, bt_error *err) {
     return rc;
 }
 
-static void refuses_what_is_no_plugin(void **state) {
+static void test_refuses_what_is_no_plugin(void **state) {
     (void)state;
     char path[TEST_PATH_MAX];
     snprintf(path, sizeof path, "%s/x.so", test_temp_dir());
@@ -285,7 +285,7 @@ static void refuses_what_is_no_plugin(void **state) {
     assert_fails(open_only(path, err), BT_E_BACKEND, "there is no plug-in");
 }
 
-static void refuses_other_interfaces(void **state) {
+static void test_refuses_other_interfaces(void **state) {
     (void)state;
     const int minor = fake()->minor;
     fake()->major = 1;
@@ -310,7 +310,7 @@ static void check_nothing_is_left(void *context, bt_status rc) {
     assert_int_equal(fake()->live, 0);
 }
 
-static void survives_memory_that_is_refused(void **state) {
+static void test_survives_memory_that_is_refused(void **state) {
     (void)state;
     const test_work running = {
         .what = "use of devices", .work = use_devices, .check = check_nothing_is_left};
@@ -339,7 +339,7 @@ static bt_status use_devices_and_disk(void *context, bt_error *err) {
     return rc;
 }
 
-static void keeps_programs_without_compiling_again(void **state) {
+static void test_keeps_programs_without_compiling_again(void **state) {
     (void)state;
     char *const folder = bt_strdup(test_temp_dir());
     assert_ok(use_devices(folder, err));
@@ -360,7 +360,7 @@ static void keeps_programs_without_compiling_again(void **state) {
     bt_free(folder);
 }
 
-static void a_cache_never_makes_a_run_fail(void **state) {
+static void test_a_cache_never_makes_a_run_fail(void **state) {
     (void)state;
     char *const     empty = bt_strdup(test_temp_dir());
     char *const     full = bt_strdup(test_temp_dir());
@@ -384,15 +384,15 @@ static void a_cache_never_makes_a_run_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_of_each_function_that_fails),
-        cmocka_unit_test(too_little_memory_is_a_resource),
-        cmocka_unit_test(devices_need_not_count_their_memory),
-        cmocka_unit_test(refuses_too_many_replicas_and_no_device),
-        cmocka_unit_test(refuses_what_is_no_plugin),
-        cmocka_unit_test(refuses_other_interfaces),
-        cmocka_unit_test(survives_memory_that_is_refused),
-        cmocka_unit_test(keeps_programs_without_compiling_again),
-        cmocka_unit_test(a_cache_never_makes_a_run_fail),
+        cmocka_unit_test(test_tells_of_each_function_that_fails),
+        cmocka_unit_test(test_too_little_memory_is_a_resource),
+        cmocka_unit_test(test_devices_need_not_count_their_memory),
+        cmocka_unit_test(test_refuses_too_many_replicas_and_no_device),
+        cmocka_unit_test(test_refuses_what_is_no_plugin),
+        cmocka_unit_test(test_refuses_other_interfaces),
+        cmocka_unit_test(test_survives_memory_that_is_refused),
+        cmocka_unit_test(test_keeps_programs_without_compiling_again),
+        cmocka_unit_test(test_a_cache_never_makes_a_run_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ static void check_missing(bt_pjrt_kind kind, const char *words) {
 #define CUDA12 "jax_plugins/xla_cuda12/xla_cuda_plugin.so"
 #define CPU "xla_plugins/xla_cpu_pjrt/xla_cpu_pjrt.so"
 
-static void says_what_to_type_where_there_is_none(void **state) {
+static void test_says_what_to_type_where_there_is_none(void **state) {
     (void)state;
     check_missing(BT_PJRT_CUDA, "run tools/get_pjrt.sh cuda13");
     check_missing(BT_PJRT_TPU, "PJRT_NAMES_AND_LIBRARY_PATHS or TPU_LIBRARY_PATH");
@@ -73,7 +73,7 @@ static void says_what_to_type_where_there_is_none(void **state) {
     check_missing(BT_PJRT_CPU, "nor /some/plugins has one");
 }
 
-static void takes_what_the_script_has_fetched(void **state) {
+static void test_takes_what_the_script_has_fetched(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     set("BERT_TRAIN_PJRT_DIR", "%s", folder);
@@ -84,7 +84,7 @@ static void takes_what_the_script_has_fetched(void **state) {
 }
 
 /* Each place before the one that was made before it. */
-static void looks_in_python_before(void **state) {
+static void test_looks_in_python_before(void **state) {
     (void)state;
     const char *const home = test_temp_dir(), *const venv = test_temp_dir();
     set("HOME", "%s", home);
@@ -111,7 +111,7 @@ static void looks_in_python_before(void **state) {
     check_found(BT_PJRT_CUDA, make_file(first, CUDA12));
 }
 
-static void obeys_the_variables_or_fails(void **state) {
+static void test_obeys_the_variables_or_fails(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     char *const       file = bt_strdup(make_file(folder, "mine.so"));
@@ -134,7 +134,7 @@ static void obeys_the_variables_or_fails(void **state) {
     bt_free(file);
 }
 
-static void knows_devices_to_compile_for(void **state) {
+static void test_knows_devices_to_compile_for(void **state) {
     (void)state;
     static const struct {
         const char  *text;
@@ -160,7 +160,7 @@ static void knows_devices_to_compile_for(void **state) {
     }
 }
 
-static void refuses_other_devices(void **state) {
+static void test_refuses_other_devices(void **state) {
     (void)state;
     static const char *const rows[] = {
         "",         "h101",    "H100",         "h100:0", "h100:",
@@ -174,7 +174,7 @@ static void refuses_other_devices(void **state) {
     }
 }
 
-static void reads_a_description_from_a_file(void **state) {
+static void test_reads_a_description_from_a_file(void **state) {
     (void)state;
     static const char text[] = "gpu_device_info { core_count: 1 }\n";
     char              path[TEST_PATH_MAX], name[TEST_PATH_MAX + 8];
@@ -196,7 +196,7 @@ static void reads_a_description_from_a_file(void **state) {
 }
 
 /* Every build has a sentence for what it was built without. */
-static void says_what_it_was_built_without(void **state) {
+static void test_says_what_it_was_built_without(void **state) {
     (void)state;
     bt_str          info = BT_STR_INIT;
     bt_pjrt_plugin *plugin = NULL;
@@ -215,18 +215,16 @@ static void says_what_it_was_built_without(void **state) {
     assert_null(plugin);
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, forget_everything)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(says_what_to_type_where_there_is_none),
-        TEST(takes_what_the_script_has_fetched),
-        TEST(looks_in_python_before),
-        TEST(obeys_the_variables_or_fails),
-        TEST(knows_devices_to_compile_for),
-        TEST(refuses_other_devices),
-        TEST(reads_a_description_from_a_file),
-        TEST(says_what_it_was_built_without),
+        cmocka_unit_test_setup(test_says_what_to_type_where_there_is_none, forget_everything),
+        cmocka_unit_test_setup(test_takes_what_the_script_has_fetched, forget_everything),
+        cmocka_unit_test_setup(test_looks_in_python_before, forget_everything),
+        cmocka_unit_test_setup(test_obeys_the_variables_or_fails, forget_everything),
+        cmocka_unit_test_setup(test_knows_devices_to_compile_for, forget_everything),
+        cmocka_unit_test_setup(test_refuses_other_devices, forget_everything),
+        cmocka_unit_test_setup(test_reads_a_description_from_a_file, forget_everything),
+        cmocka_unit_test_setup(test_says_what_it_was_built_without, forget_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

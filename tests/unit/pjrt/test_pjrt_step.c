@@ -94,7 +94,7 @@ static void train(bt_pjrt_program *program, const bt_pjrt_shape *shapes, size_t 
     }
 }
 
-static void trains_as_the_golden_says(void **state) {
+static void test_trains_as_the_golden_says(void **state) {
     (void)state;
     size_t      n_text = 0, n_bytes = 0;
     char *const text = read_gz("pjrt/export/tiny_cls_f32.mlir.gz", &n_text);
@@ -127,6 +127,6 @@ static void trains_as_the_golden_says(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(trains_as_the_golden_says)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_trains_as_the_golden_says)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

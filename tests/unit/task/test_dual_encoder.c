@@ -50,7 +50,7 @@ static void check_names(const bt_task_plan *plan, const char *want) {
     bt_str_deinit(&names);
 }
 
-static void defaults_are_model_gardens(void **state) {
+static void test_defaults_are_model_gardens(void **state) {
     (void)state;
     bt_conf *const conf = build("{}");
     bt_task_plan   plan = {0};
@@ -74,7 +74,7 @@ static void defaults_are_model_gardens(void **state) {
     bt_conf_free(conf);
 }
 
-static void every_key_reaches_the_plan(void **state) {
+static void test_every_key_reaches_the_plan(void **state) {
     (void)state;
     bt_conf *const conf = build("{runtime: {padding: keep}, task: {model: {bidirectional: true, "
                                 "normalize: false, pooling: max, "
@@ -94,7 +94,7 @@ static void every_key_reaches_the_plan(void **state) {
 }
 
 /* A vocabulary makes text of the rows. */
-static void texts_reach_the_plan(void **state) {
+static void test_texts_reach_the_plan(void **state) {
     (void)state;
     bt_conf *const conf = build("{task: {validation_data: {input_path: a, vocab_file: v, "
                                 "left_text_fields: [de, more], right_text_fields: ['2'], "
@@ -114,7 +114,7 @@ static void texts_reach_the_plan(void **state) {
     bt_conf_free(conf);
 }
 
-static void what_cannot_be_is_a_sentence(void **state) {
+static void test_what_cannot_be_is_a_sentence(void **state) {
     (void)state;
     static const struct {
         const char *text;
@@ -307,7 +307,7 @@ static double value_of(const fixture *f, const char *name) {
 /* Left ids are those of the records, right ids the numbers of their rows. */
 #define COSINE_PAIRS "score\tleft_id\tright_id\n1.0\t11\t3\n1.0\t12\t2\n0.8\t10\t0\n"
 
-static void vectors_and_pairs(void **state) {
+static void test_vectors_and_pairs(void **state) {
     (void)state;
     fixture f;
     open_fixture(&f, true, "mining_score: cosine,");
@@ -326,7 +326,7 @@ static void vectors_and_pairs(void **state) {
     close_fixture(&f);
 }
 
-static void one_side_is_vectors_only(void **state) {
+static void test_one_side_is_vectors_only(void **state) {
     (void)state;
     fixture f;
     open_fixture(&f, false, "");
@@ -339,7 +339,7 @@ static void one_side_is_vectors_only(void **state) {
 }
 
 /* Of raw text the texts stand beside the ids; a tab in one does not break the table. */
-static void texts_stand_beside_their_pairs(void **state) {
+static void test_texts_stand_beside_their_pairs(void **state) {
     (void)state;
     static const char *const field[] = {"x"};
     static const char        left[] = "a cat\nthe\tdog\nun\n";
@@ -364,7 +364,7 @@ static void texts_stand_beside_their_pairs(void **state) {
 }
 
 /* Raw vectors are written as they are, and compared by their directions. */
-static void raw_vectors_pair_by_direction(void **state) {
+static void test_raw_vectors_pair_by_direction(void **state) {
     (void)state;
     fixture f;
     open_fixture(&f, true, "mining_score: cosine,");
@@ -375,7 +375,7 @@ static void raw_vectors_pair_by_direction(void **state) {
     close_fixture(&f);
 }
 
-static void gold_pairs_give_f1(void **state) {
+static void test_gold_pairs_give_f1(void **state) {
     (void)state;
     static const char gold[] = "de-00000011\ten-3\n\n10\t0\r\n10\t0\nde-12\ten-1";
     char              path[TEST_PATH_MAX + 16];
@@ -394,7 +394,7 @@ static void gold_pairs_give_f1(void **state) {
     close_fixture(&f);
 }
 
-static void same_rows_give_accuracy(void **state) {
+static void test_same_rows_give_accuracy(void **state) {
     (void)state;
     fixture f;
     open_fixture(&f, true, "mining_score: cosine, gold_pairs: rows,");
@@ -409,7 +409,7 @@ static void same_rows_give_accuracy(void **state) {
     close_fixture(&f);
 }
 
-static void bad_gold_is_told_with_its_line(void **state) {
+static void test_bad_gold_is_told_with_its_line(void **state) {
     (void)state;
     static const struct {
         const char *text;
@@ -465,7 +465,7 @@ static void check_whole(const fixture *f) {
     bt_fs_names_deinit(&names);
 }
 
-static void memory_may_run_out(void **state) {
+static void test_memory_may_run_out(void **state) {
     (void)state;
     fixture f;
     open_fixture(&f, true, "mining_score: cosine,");
@@ -483,7 +483,7 @@ static void memory_may_run_out(void **state) {
     close_fixture(&f);
 }
 
-static void disks_may_fail(void **state) {
+static void test_disks_may_fail(void **state) {
     (void)state;
     static const bt_fs_op ops[] = {BT_FS_OP_WRITE, BT_FS_OP_FSYNC, BT_FS_OP_RENAME};
     fixture               f;
@@ -506,19 +506,19 @@ static void disks_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_model_gardens),
-        cmocka_unit_test(every_key_reaches_the_plan),
-        cmocka_unit_test(texts_reach_the_plan),
-        cmocka_unit_test(what_cannot_be_is_a_sentence),
-        cmocka_unit_test(vectors_and_pairs),
-        cmocka_unit_test(one_side_is_vectors_only),
-        cmocka_unit_test(texts_stand_beside_their_pairs),
-        cmocka_unit_test(raw_vectors_pair_by_direction),
-        cmocka_unit_test(gold_pairs_give_f1),
-        cmocka_unit_test(same_rows_give_accuracy),
-        cmocka_unit_test(bad_gold_is_told_with_its_line),
-        cmocka_unit_test(memory_may_run_out),
-        cmocka_unit_test(disks_may_fail),
+        cmocka_unit_test(test_defaults_are_model_gardens),
+        cmocka_unit_test(test_every_key_reaches_the_plan),
+        cmocka_unit_test(test_texts_reach_the_plan),
+        cmocka_unit_test(test_what_cannot_be_is_a_sentence),
+        cmocka_unit_test(test_vectors_and_pairs),
+        cmocka_unit_test(test_one_side_is_vectors_only),
+        cmocka_unit_test(test_texts_stand_beside_their_pairs),
+        cmocka_unit_test(test_raw_vectors_pair_by_direction),
+        cmocka_unit_test(test_gold_pairs_give_f1),
+        cmocka_unit_test(test_same_rows_give_accuracy),
+        cmocka_unit_test(test_bad_gold_is_told_with_its_line),
+        cmocka_unit_test(test_memory_may_run_out),
+        cmocka_unit_test(test_disks_may_fail),
     };
     return cmocka_run_group_tests_name("dual encoder", tests, NULL, NULL);
 }

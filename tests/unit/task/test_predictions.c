@@ -76,7 +76,7 @@ static const float        one_row[] = {-200, 200};
 static const bt_batch     sentences[] = {{.n_seqs = 2}, {.n_seqs = 1}};
 static const float *const sentence_logits[] = {two_rows, one_row};
 
-static void classes_by_name(void **state) {
+static void test_classes_by_name(void **state) {
     (void)state;
     fixture f;
     open_fixture(&f, "bert/sentence_prediction",
@@ -99,7 +99,7 @@ static void classes_by_name(void **state) {
     close_fixture(&f);
 }
 
-static void scores_and_their_submission(void **state) {
+static void test_scores_and_their_submission(void **state) {
     (void)state;
     static const float        values[] = {-0.5F, 2.71828F, 5.25F};
     static const int64_t      ids[] = {7, -3, 12345678901};
@@ -115,7 +115,7 @@ static void scores_and_their_submission(void **state) {
     close_fixture(&f);
 }
 
-static void numbers_that_are_none_are_told(void **state) {
+static void test_numbers_that_are_none_are_told(void **state) {
     (void)state;
     const float        bad[] = {0, 1, NAN, 0};
     const float *const logits[] = {bad};
@@ -157,7 +157,7 @@ static void check_whole(const fixture *f) {
     assert_int_equal(n_files(f), n);
 }
 
-static void memory_may_run_out(void **state) {
+static void test_memory_may_run_out(void **state) {
     (void)state;
     fixture f;
     open_submission(&f);
@@ -175,7 +175,7 @@ static void memory_may_run_out(void **state) {
     close_fixture(&f);
 }
 
-static void disks_may_fail(void **state) {
+static void test_disks_may_fail(void **state) {
     (void)state;
     static const bt_fs_op ops[] = {BT_FS_OP_WRITE, BT_FS_OP_FSYNC, BT_FS_OP_RENAME};
     fixture               f;
@@ -198,7 +198,7 @@ static void disks_may_fail(void **state) {
     close_fixture(&f);
 }
 
-static void names_of_processors(void **state) {
+static void test_names_of_processors(void **state) {
     (void)state;
     static const struct {
         const char *processor;
@@ -238,7 +238,7 @@ static void names_of_processors(void **state) {
     }
 }
 
-static void a_class_is_named_or_numbered(void **state) {
+static void test_a_class_is_named_or_numbered(void **state) {
     (void)state;
     static const char *const names[] = {"a", "b"};
     bt_task_labels           labels = {.n = 2};
@@ -257,13 +257,13 @@ static void a_class_is_named_or_numbered(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes_by_name),
-        cmocka_unit_test(scores_and_their_submission),
-        cmocka_unit_test(numbers_that_are_none_are_told),
-        cmocka_unit_test(memory_may_run_out),
-        cmocka_unit_test(disks_may_fail),
-        cmocka_unit_test(names_of_processors),
-        cmocka_unit_test(a_class_is_named_or_numbered),
+        cmocka_unit_test(test_classes_by_name),
+        cmocka_unit_test(test_scores_and_their_submission),
+        cmocka_unit_test(test_numbers_that_are_none_are_told),
+        cmocka_unit_test(test_memory_may_run_out),
+        cmocka_unit_test(test_disks_may_fail),
+        cmocka_unit_test(test_names_of_processors),
+        cmocka_unit_test(test_a_class_is_named_or_numbered),
     };
     return cmocka_run_group_tests_name("task predictions", tests, NULL, NULL);
 }

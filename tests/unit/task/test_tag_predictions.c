@@ -106,7 +106,7 @@ static void check_file(const fixture *f, const char *name, const char *want) {
 
 static const char plain_words[] = "a\tO\nb\tB-X\n\n\nc\n\tO\nd\tO\n\ne\tO\nf\tO";
 
-static void rows_of_words(void **state) {
+static void test_rows_of_words(void **state) {
     (void)state;
     fixture        f;
     const bt_batch batch = all_records(true);
@@ -120,7 +120,7 @@ static void rows_of_words(void **state) {
     close_fixture(&f);
 }
 
-static void sentences_are_those_of_the_records(void **state) {
+static void test_sentences_are_those_of_the_records(void **state) {
     (void)state;
     fixture  f;
     bt_batch batch = all_records(true);
@@ -141,7 +141,7 @@ static void sentences_are_those_of_the_records(void **state) {
     close_fixture(&f);
 }
 
-static void words_in_json(void **state) {
+static void test_words_in_json(void **state) {
     (void)state;
     fixture        f;
     const bt_batch batch = all_records(false); /* the text tells the sentences */
@@ -161,7 +161,7 @@ static void words_in_json(void **state) {
 }
 
 /* Word, true tag, predicted tag; CoNLL's words are in any column. */
-static void columns_that_can_be_scored(void **state) {
+static void test_columns_that_can_be_scored(void **state) {
     (void)state;
     fixture        f;
     const bt_batch batch = all_records(true);
@@ -185,7 +185,7 @@ static void columns_that_can_be_scored(void **state) {
     close_fixture(&f);
 }
 
-static void several_files(void **state) {
+static void test_several_files(void **state) {
     (void)state;
     fixture        f;
     const bt_batch batch = all_records(true);
@@ -214,7 +214,7 @@ static void several_files(void **state) {
     close_fixture(&f);
 }
 
-static void other_texts_are_refused(void **state) {
+static void test_other_texts_are_refused(void **state) {
     (void)state;
     static const struct {
         const char *words;
@@ -263,7 +263,7 @@ static void other_texts_are_refused(void **state) {
     close_fixture(&f);
 }
 
-static void memory_may_run_out(void **state) {
+static void test_memory_may_run_out(void **state) {
     (void)state;
     fixture        f;
     const bt_batch batch = all_records(true);
@@ -289,7 +289,7 @@ static void memory_may_run_out(void **state) {
     close_fixture(&f);
 }
 
-static void disks_may_fail(void **state) {
+static void test_disks_may_fail(void **state) {
     (void)state;
     static const bt_fs_op ops[] = {BT_FS_OP_READ, BT_FS_OP_WRITE, BT_FS_OP_FSYNC, BT_FS_OP_RENAME};
     fixture               f;
@@ -312,10 +312,14 @@ static void disks_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_of_words),      cmocka_unit_test(sentences_are_those_of_the_records),
-        cmocka_unit_test(words_in_json),      cmocka_unit_test(columns_that_can_be_scored),
-        cmocka_unit_test(several_files),      cmocka_unit_test(other_texts_are_refused),
-        cmocka_unit_test(memory_may_run_out), cmocka_unit_test(disks_may_fail),
+        cmocka_unit_test(test_rows_of_words),
+        cmocka_unit_test(test_sentences_are_those_of_the_records),
+        cmocka_unit_test(test_words_in_json),
+        cmocka_unit_test(test_columns_that_can_be_scored),
+        cmocka_unit_test(test_several_files),
+        cmocka_unit_test(test_other_texts_are_refused),
+        cmocka_unit_test(test_memory_may_run_out),
+        cmocka_unit_test(test_disks_may_fail),
     };
     return cmocka_run_group_tests_name("task tag predictions", tests, NULL, NULL);
 }

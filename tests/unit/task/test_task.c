@@ -38,7 +38,7 @@ static void plan_of(const char *text, bt_conf **conf, bt_task_plan *plan) {
     assert_ok(sentence_prediction()->plan(*conf, plan, err));
 }
 
-static void defaults_are_model_gardens(void **state) {
+static void test_defaults_are_model_gardens(void **state) {
     (void)state;
     bt_conf     *conf = NULL;
     bt_task_plan plan;
@@ -78,7 +78,7 @@ static void defaults_are_model_gardens(void **state) {
     bt_conf_free(conf);
 }
 
-static void every_key_reaches_the_plan(void **state) {
+static void test_every_key_reaches_the_plan(void **state) {
     (void)state;
     bt_conf     *conf = NULL;
     bt_task_plan plan;
@@ -113,7 +113,7 @@ static void every_key_reaches_the_plan(void **state) {
     bt_conf_free(conf);
 }
 
-static void metrics_follow_classes_and_type(void **state) {
+static void test_metrics_follow_classes_and_type(void **state) {
     (void)state;
     static const struct {
         const char *text;
@@ -150,7 +150,7 @@ static void metrics_follow_classes_and_type(void **state) {
     }
 }
 
-static void regression_has_the_right_loss(void **state) {
+static void test_regression_has_the_right_loss(void **state) {
     (void)state;
     bt_conf     *conf = NULL;
     bt_task_plan plan;
@@ -168,7 +168,7 @@ static void regression_has_the_right_loss(void **state) {
     bt_conf_free(conf);
 }
 
-static void albert_has_keys_of_its_own(void **state) {
+static void test_albert_has_keys_of_its_own(void **state) {
     (void)state;
     bt_conf     *conf = NULL;
     bt_task_plan plan;
@@ -195,7 +195,7 @@ static void albert_has_keys_of_its_own(void **state) {
 }
 
 /* Each with what is missing and what to write instead. */
-static void other_encoders_are_refused_by_name(void **state) {
+static void test_other_encoders_are_refused_by_name(void **state) {
     (void)state;
     static const char *const types[] = {"any",    "bigbird", "fnet",        "funnel",
                                         "kernel", "xlnet",   "mobilebert",  "query_bert",
@@ -216,7 +216,7 @@ static void other_encoders_are_refused_by_name(void **state) {
     }
 }
 
-static void class_rule_reaches_the_plan(void **state) {
+static void test_class_rule_reaches_the_plan(void **state) {
     (void)state;
     bt_conf     *conf = NULL;
     bt_task_plan plan;
@@ -233,7 +233,7 @@ static void class_rule_reaches_the_plan(void **state) {
     bt_conf_free(conf);
 }
 
-static void contradictions_name_both_values(void **state) {
+static void test_contradictions_name_both_values(void **state) {
     (void)state;
     static const struct {
         const char *text;
@@ -274,7 +274,7 @@ static void contradictions_name_both_values(void **state) {
     }
 }
 
-static void unused_sections_are_not_checked(void **state) {
+static void test_unused_sections_are_not_checked(void **state) {
     (void)state;
     bt_conf     *conf = NULL;
     bt_task_plan plan;
@@ -285,7 +285,7 @@ static void unused_sections_are_not_checked(void **state) {
     bt_conf_free(conf);
 }
 
-static void unsupported_keys_are_refused_by_name(void **state) {
+static void test_unsupported_keys_are_refused_by_name(void **state) {
     (void)state;
     static const struct {
         const char *text;
@@ -336,7 +336,7 @@ static bt_status plan_tagging(const char *text, bt_task_plan *plan, bt_error *er
     return rc;
 }
 
-static void taggers_are_planned(void **state) {
+static void test_taggers_are_planned(void **state) {
     (void)state;
     bt_task_plan plan = {0};
     assert_ok(plan_tagging("{task: {class_names: [O, B-X, I-X], model: {head_dropout: 0.2, "
@@ -360,7 +360,7 @@ static void taggers_are_planned(void **state) {
     bt_task_plan_deinit(&plan);
 }
 
-static void taggers_need_names(void **state) {
+static void test_taggers_need_names(void **state) {
     (void)state;
     char path[TEST_PATH_MAX + 16];
     char text[TEST_PATH_MAX + 128];
@@ -393,7 +393,7 @@ static void taggers_need_names(void **state) {
 #define BOTH(keys)                                                                                 \
     "train_data: {input_path: a, " keys "}, validation_data: {input_path: b, " keys "}"
 
-static void raw_text_reaches_the_plan(void **state) {
+static void test_raw_text_reaches_the_plan(void **state) {
     (void)state;
     static const struct {
         const char   *experiment;
@@ -446,7 +446,7 @@ static void raw_text_reaches_the_plan(void **state) {
     }
 }
 
-static void other_experiments_are_refused(void **state) {
+static void test_other_experiments_are_refused(void **state) {
     (void)state;
     static const char *const trainable[] = {"bert/dual_encoder", "bert/sentence_prediction",
                                             "bert/sentence_prediction_text", "bert/squad",
@@ -472,20 +472,20 @@ static void other_experiments_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_model_gardens),
-        cmocka_unit_test(every_key_reaches_the_plan),
-        cmocka_unit_test(metrics_follow_classes_and_type),
-        cmocka_unit_test(regression_has_the_right_loss),
-        cmocka_unit_test(albert_has_keys_of_its_own),
-        cmocka_unit_test(other_encoders_are_refused_by_name),
-        cmocka_unit_test(class_rule_reaches_the_plan),
-        cmocka_unit_test(raw_text_reaches_the_plan),
-        cmocka_unit_test(contradictions_name_both_values),
-        cmocka_unit_test(unused_sections_are_not_checked),
-        cmocka_unit_test(unsupported_keys_are_refused_by_name),
-        cmocka_unit_test(taggers_are_planned),
-        cmocka_unit_test(taggers_need_names),
-        cmocka_unit_test(other_experiments_are_refused),
+        cmocka_unit_test(test_defaults_are_model_gardens),
+        cmocka_unit_test(test_every_key_reaches_the_plan),
+        cmocka_unit_test(test_metrics_follow_classes_and_type),
+        cmocka_unit_test(test_regression_has_the_right_loss),
+        cmocka_unit_test(test_albert_has_keys_of_its_own),
+        cmocka_unit_test(test_other_encoders_are_refused_by_name),
+        cmocka_unit_test(test_class_rule_reaches_the_plan),
+        cmocka_unit_test(test_raw_text_reaches_the_plan),
+        cmocka_unit_test(test_contradictions_name_both_values),
+        cmocka_unit_test(test_unused_sections_are_not_checked),
+        cmocka_unit_test(test_unsupported_keys_are_refused_by_name),
+        cmocka_unit_test(test_taggers_are_planned),
+        cmocka_unit_test(test_taggers_need_names),
+        cmocka_unit_test(test_other_experiments_are_refused),
     };
     return cmocka_run_group_tests_name("task", tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include "bt/tensor.h"
 #include "bt/wire/bundle.h"
 #include "bt/wire/safetensors.h"
+#include "test_faults.h"
 #include "test_support.h"
 
 #define GOLDENS "goldens/numerics/checkpoints/"
@@ -458,51 +459,48 @@ static void test_every_byte(void **state) {
 }
 
 /* A failing disk or heap while writing: the error says so, and there is no half checkpoint. */
+typedef struct faulty_bundle {
+    const char *folder;
+    char        prefix[TEST_PATH_MAX];
+} faulty_bundle;
+
+static bt_status write_as_work(void *context, bt_error *err) {
+    return write_small(((const faulty_bundle *)context)->prefix, err);
+}
+
+/* Nothing temporary is left, and an index is there only with its whole data file. Empties the
+ * folder. */
+static void look_at_bundle(void *context, bt_status rc) {
+    const faulty_bundle *const bundle = context;
+    bt_fs_names                names = BT_FS_NAMES_INIT;
+    bool                       has_index = false;
+    assert_true(rc != BT_E_IO); /* it reads nothing */
+    assert_ok(bt_fs_list(bundle->folder, &names, err));
+    for (size_t i = 0; i < names.n; i++) {
+        assert_null(strstr(names.items[i], ".tmp-"));
+        has_index = has_index || bt_str_ends_with(names.items[i], ".index");
+    }
+    assert_true(has_index || rc != BT_OK);
+    if (has_index) {
+        check_small(bundle->prefix);
+    }
+    for (size_t i = 0; i < names.n; i++) {
+        char path[TEST_PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/%s", bundle->folder, names.items[i]);
+        assert_ok(bt_fs_remove(path, err));
+    }
+    bt_fs_names_deinit(&names);
+}
+
 static void test_write_faults(void **state) {
     (void)state;
-    const char *const folder = test_temp_dir();
-    char              prefix[TEST_PATH_MAX];
-    (void)snprintf(prefix, sizeof prefix, "%s/ckpt-1", folder);
-    for (int op = 0; op <= BT_FS_N_OPS; op++) { /* the last round: the heap */
-        bool succeeded = false;
-        for (uint64_t k = 1; k < 200 && !succeeded; k++) {
-            bt_error fault = BT_ERROR_INIT;
-            if (op < BT_FS_N_OPS) {
-                bt_fs_fail_at((bt_fs_op)op, k, (k & 1) != 0);
-            } else {
-                bt_alloc_fail_at(k, (k & 1) != 0);
-            }
-            const bt_status rc = write_small(prefix, &fault);
-            for (int o = 0; o < BT_FS_N_OPS; o++) {
-                bt_fs_fail_at((bt_fs_op)o, 0, false);
-            }
-            bt_alloc_fail_at(0, false);
-            succeeded = rc == BT_OK;
-            if (succeeded) {
-                check_small(prefix);
-            } else {
-                assert_int_equal(rc, op < BT_FS_N_OPS ? BT_E_RESOURCE : BT_E_NOMEM);
-            }
-            bt_fs_names names = BT_FS_NAMES_INIT;
-            assert_ok(bt_fs_list(folder, &names, err));
-            for (size_t i = 0; i < names.n; i++) {
-                assert_null(strstr(names.items[i], ".tmp-"));
-                char path[TEST_PATH_MAX];
-                (void)snprintf(path, sizeof path, "%s/%s", folder, names.items[i]);
-                /* an index is there only with its whole data file */
-                if (bt_str_ends_with(path, ".index")) {
-                    check_small(prefix);
-                }
-            }
-            for (size_t i = 0; i < names.n; i++) {
-                char path[TEST_PATH_MAX];
-                (void)snprintf(path, sizeof path, "%s/%s", folder, names.items[i]);
-                assert_ok(bt_fs_remove(path, err));
-            }
-            bt_fs_names_deinit(&names);
-        }
-        assert_true(succeeded);
-    }
+    faulty_bundle   bundle = {.folder = test_temp_dir()};
+    const test_work work = {.what = "writing a bundle",
+                            .work = write_as_work,
+                            .check = look_at_bundle,
+                            .context = &bundle};
+    (void)snprintf(bundle.prefix, sizeof bundle.prefix, "%s/ckpt-1", bundle.folder);
+    assert_true(test_every_fault(&work) > 0);
 }
 
 static void test_read_faults(void **state) {

@@ -415,6 +415,13 @@ static void test_events(void **state) {
     assert_ok(bt_event_parse((bt_bytes){simple, sizeof simple}, &event, err));
     assert_true(event.value == 2.0F);
     assert_fails(bt_events_create("/proc/none/such", &writer, err), BT_E_RESOURCE, "/proc/none");
+}
+
+static void test_events_without_memory(void **state) {
+    (void)state;
+    char              folder[TEST_PATH_MAX];
+    bt_events_writer *writer = NULL;
+    (void)snprintf(folder, sizeof folder, "%s/run/train", test_temp_dir());
     for (uint64_t k = 1; k < 40; k++) {
         bt_error fault = BT_ERROR_INIT;
         bt_alloc_fail_at(k, false);
@@ -612,6 +619,7 @@ int main(void) {
         cmocka_unit_test(test_safetensors_damage),
         cmocka_unit_test(test_safetensors_write),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_events_without_memory),
         cmocka_unit_test(test_events_cut),
         cmocka_unit_test(test_events_torn),
         cmocka_unit_test(test_sstable),
