@@ -63,12 +63,6 @@ typedef struct bt_train_summary {
     double          seconds;
 } bt_train_summary;
 
-/* Before the configuration is checked for a mode: what the file says of a head that is taken from
- * task.init_checkpoint (the names of its classes), or of how a dual encoder makes its vectors, into
- * the keys that the user left open.
- * BT_E_CONFIG where he says something else. Nothing, where the file cannot be opened. */
-BT_MUST_USE bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err);
-
 /* The whole run. Everything that can be refused is refused before model_dir is touched. Errors are
  * those of the rooms below; BT_E_INTERRUPTED: stopped by request (bt_stop_requested), after saving
  * what a run of that mode saves (then bt_stop_mark_saved was called). */

@@ -17,6 +17,7 @@
 #include "bt/pjrt.h"
 #include "bt/task.h"
 #include "bt/train.h"
+#include "bt/weights.h"
 
 static bt_status print_experiments(bt_error *err) {
     bt_status rc = BT_OK;
@@ -371,7 +372,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_train_args args = make_args(flags, conf, mode, &job);
     if (rc == BT_OK) {
         BT_CHECK(adopt_facts(&args, dry, is_compiling, err));
-        rc = bt_train_read_head(conf, &errors, err);
+        rc = bt_weights_read_head(conf, &errors, err);
     }
     if (rc == BT_OK) {
         BT_CHECK(check_conf(conf, mode, &errors, err));

@@ -227,7 +227,7 @@ static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
     (void)snprintf(out->engine, sizeof out->engine, "%s", bt_exec_describe(run->exec));
     BT_TRY(run_plan_memory(run, err));
-    BT_TRY(init_weights(run, err));
+    BT_TRY(start_fresh(run, err));
     BT_TRY(measure_steps(run, n_steps, out, &sums, err));
     set_means(out, &sums);
     out->engine_bytes = (int64_t)bt_exec_memory_bytes(run->exec);

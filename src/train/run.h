@@ -12,6 +12,7 @@
 #include "bt/ckpt.h"
 #include "bt/model.h"
 #include "bt/optim.h"
+#include "bt/weights.h"
 #include "ranks.h"
 #include "run_config.h"
 #include "run_lock.h"
@@ -29,9 +30,8 @@ typedef struct train_run {
     run_config           config;
     run_devices          devices;
     bt_arena             arena;
-    bool                 is_dry;        /* a check only: fetches nothing */
-    const char          *module_folder; /* of task.hub_module_url; NULL: not looked for yet */
-    bt_ckpt_module       module;        /* what it says */
+    bool                 is_dry;  /* a check only: fetches nothing */
+    bt_weights          *weights; /* to start from */
     const bt_task       *task;
     bt_task_plan         plan;
     bt_model            *model;
@@ -83,6 +83,8 @@ BT_MUST_USE bt_status run_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
 /* What training will take, and the saver that there is room for. */
 BT_MUST_USE bt_status run_plan_memory(train_run *run, bt_error *err);
+/* What the weights to start from are for. */
+bt_weights_use run_weights_use(train_run *run);
 /* What the engine is told of the configuration. */
 bt_exec_config run_exec_config(const train_run *run);
 void           run_deinit(train_run *run);
@@ -128,6 +130,8 @@ BT_MUST_USE bt_status start_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status start_restore(train_run *run, bt_error *err);
 /* What changed since the checkpoint prefix, if any (run_changes.c). */
 BT_MUST_USE bt_status start_check_changes(const train_run *run, const char *prefix, bt_error *err);
+/* Fresh weights, and those of a checkpoint or module into them. */
+BT_MUST_USE bt_status start_fresh(train_run *run, bt_error *err);
 /* Of a dry run: looks for the checkpoint as start_restore does, and says what it would restore;
  * *step: its step, or 0. */
 BT_MUST_USE bt_status start_tell(train_run *run, int64_t *step, bt_error *err);
@@ -170,46 +174,6 @@ BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool 
 BT_MUST_USE bt_status snapshot_latest(const char *model_dir, char **prefix, bt_error *err);
 /* global_step of any checkpoint. */
 BT_MUST_USE bt_status snapshot_read_global_step(const char *prefix, int64_t *step, bt_error *err);
-
-/* init_weights.c: fresh weights, then init_checkpoint into the encoder (and head where asked). */
-BT_MUST_USE bt_status init_weights(train_run *run, bt_error *err);
-/* Weights to start from; what cannot be opened is named with its key, unless it is a module's. */
-BT_MUST_USE bt_status init_open(const char *path, bool is_of_module, bt_ckpt **out, bt_error *err);
-/* Opens init_checkpoint and compares shapes without reading values: for preflight and --dry_run. */
-BT_MUST_USE bt_status check_init_checkpoint(const train_run *run, bt_error *err);
-
-/* module.c: task.hub_module_url, which is set, to run->module_folder and run->module, whose encoder
- * is the model's. Once a run. */
-BT_MUST_USE bt_status module_find(train_run *run, bt_error *err);
-/* The module, when there is one, to the folder in config.init_checkpoint. */
-BT_MUST_USE bt_status module_prepare(train_run *run, bt_error *err);
-
-/* module_assets.c: a section that reads text. Pointers into its schema. */
-typedef struct text_section {
-    const char  *name;     /* "task.train_data"; NULL: the section reads no text */
-    const char  *case_key; /* of the section */
-    const char **vocab_file;
-    bool        *lower_case;
-} text_section;
-BT_MUST_USE bt_status text_section_find(const bt_data_config *config, bt_data_schema *schema,
-                                        text_section *out, bt_error *err);
-/* The module's vocabulary and do_lower_case into the schemas of data sections that
- * read text and name no vocabulary. Looks for the module only where there is such a section. */
-BT_MUST_USE bt_status module_give_assets(train_run *run, bt_error *err);
-/* Says where a section's own vocabulary or case differ from those of the module, which is found. */
-BT_MUST_USE bt_status module_compare_assets(train_run *run, bt_error *err);
-
-/* head_facts.c: the names of a head are names: two or more, none twice. twice: the places of two
- * that are one. */
-BT_MUST_USE bt_status head_facts_have_names(const bt_ckpt_head *head, bool *have, size_t twice[2],
-                                            bt_error *err);
-/* The names of a head that is taken, into the key that names the classes, where that is empty. */
-BT_MUST_USE bt_status head_facts_take_names(bt_conf *conf, const bt_ckpt_head *head, bt_error *err);
-
-/* sentence_facts.c: what sentence-transformers says beside the weights, into the keys of a dual
- * encoder that nobody wrote; BT_E_CONFIG where another pooling was written. */
-BT_MUST_USE bt_status sentence_facts_adopt(bt_conf *conf, const bt_ckpt *ckpt,
-                                           bt_conf_errors *errors, bt_error *err);
 
 /* best_export.c: the best checkpoint and info.json of an earlier run, made to agree; of a run that
  * does not know its evaluations so far that is what is known of them. */

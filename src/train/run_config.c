@@ -36,12 +36,6 @@ static const bt_conf_field trainer_fields[] = {
     {"warmup_fraction", BT_CONF_FIELD_F64, offsetof(run_config, warmup_fraction)},
 };
 
-static const bt_conf_field task_fields[] = {
-    {"init_checkpoint", BT_CONF_FIELD_STR, offsetof(run_config, init_checkpoint)},
-    {"hub_module_url", BT_CONF_FIELD_STR, offsetof(run_config, hub_module_url)},
-    {"hub_module_sha256", BT_CONF_FIELD_STR, offsetof(run_config, hub_module_sha256)},
-};
-
 static const bt_conf_field runtime_fields[] = {
     {"threads", BT_CONF_FIELD_I32, offsetof(run_config, threads)},
     {"isa", BT_CONF_FIELD_STR, offsetof(run_config, isa)},
@@ -110,7 +104,6 @@ bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *aren
                           bt_error *err) {
     *out = (run_config){0};
     BT_TRY(bt_conf_bind(conf, "trainer", trainer_fields, BT_ARRAY_LEN(trainer_fields), out, err));
-    BT_TRY(bt_conf_bind(conf, "task", task_fields, BT_ARRAY_LEN(task_fields), out, err));
     BT_TRY(bt_conf_bind(conf, "runtime", runtime_fields, BT_ARRAY_LEN(runtime_fields), out, err));
     BT_TRY(read_loss_scale(conf, &out->loss_scale, err));
     int64_t seed = 0;

@@ -29,10 +29,7 @@ typedef struct run_config {
     int64_t         checkpoint_retry; /* more tries of a save that found no room */
     int64_t         recovery_begin_steps;
     int64_t         recovery_max_trials; /* < 0: no check at all */
-    const char     *init_checkpoint;     /* or the folder of the module, once it is there */
-    const char     *hub_module_url;
-    const char     *hub_module_sha256;
-    int64_t         warmup_steps; /* derived when null */
+    int64_t         warmup_steps;        /* derived when null */
     double          warmup_fraction;
     int32_t         threads;
     const char     *isa;

@@ -43,10 +43,9 @@ static bt_status find_checkpoint(train_run *run, bt_ckpt_check_fn check, bt_ckpt
 }
 
 /* Predictions of a head that nobody trained mean nothing. */
-static bt_status check_head(const train_run *run, bt_error *err) {
-    const run_config *const config = &run->config;
-    const bool              has_head = config->init_checkpoint[0] != '\0' &&
-                          (run->plan.init_head || run->model->head_logits.kernel < 0);
+static bt_status check_head(const train_run *run, bool has_weights, bt_error *err) {
+    const bool has_head =
+        has_weights && (run->plan.init_head || run->model->head_logits.kernel < 0);
     if (run->args->mode == BT_CONF_MODE_PREDICT && !has_head) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "no checkpoint in --model_dir %s: train first, or name a checkpoint that "
@@ -57,11 +56,13 @@ static bt_status check_head(const train_run *run, bt_error *err) {
 }
 
 static bt_status check_fresh(train_run *run, bt_error *err) {
-    BT_TRY(module_prepare(run, err));
-    BT_TRY(check_head(run, err));
-    BT_TRY(check_init_checkpoint(run, err));
-    if (run->is_dry && run->config.init_checkpoint[0] != '\0') {
-        bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", run->config.init_checkpoint);
+    const bt_weights_use use = run_weights_use(run);
+    BT_TRY(bt_weights_prepare(run->weights, &use, err));
+    const char *const path = bt_weights_path(run->weights);
+    BT_TRY(check_head(run, path[0] != '\0', err));
+    BT_TRY(bt_weights_check(run->weights, &use, err));
+    if (run->is_dry && path[0] != '\0') {
+        bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", path);
     }
     return BT_OK;
 }
@@ -120,6 +121,15 @@ done:
     return rc;
 }
 
+bt_status start_fresh(train_run *run, bt_error *err) {
+    const bt_weights_use use = run_weights_use(run);
+    float *const         flat = bt_exec_params(run->exec); /* a copy would be a fifth buffer */
+    BT_TRY(bt_weights_prepare(run->weights, &use, err));   /* a recovery may come here first */
+    BT_TRY(bt_exec_settle(run->exec, err));
+    BT_TRY(bt_weights_load(run->weights, &use, run->config.seed, flat, err));
+    return bt_exec_changed(run->exec, err);
+}
+
 bt_status start_restore(train_run *run, bt_error *err) {
     bt_ckpt_choice *const from = &run->start;
     BT_TRY(find_checkpoint(run, snapshot_check, from, err));
@@ -129,7 +139,7 @@ bt_status start_restore(train_run *run, bt_error *err) {
     if (from->prefix != NULL) {
         return snapshot_restore(run, from->prefix, false, err);
     }
-    BT_TRY(init_weights(run, err));
+    BT_TRY(start_fresh(run, err));
     if (run->args->mode == BT_CONF_MODE_EVAL || run->args->mode == BT_CONF_MODE_CONTINUOUS_EVAL) {
         const bool has_head = run->model->head_logits.kernel >= 0 && !run->plan.init_head;
         bt_log(BT_LOG_WARNING, "no checkpoint in --model_dir %s: what is evaluated is %s",

@@ -176,7 +176,7 @@ static bt_status go_back(train_run *run, double loss, bool *went_back, bt_error 
         BT_TRY(run_log_rewind(run->log, run->step, err));
     }
     if (!found) {
-        BT_TRY(init_weights(run, err));
+        BT_TRY(start_fresh(run, err));
     }
     bt_log(BT_LOG_WARNING,
            "training loss %g: recovered the model from %s at step %" PRId64 " (trial %" PRId64

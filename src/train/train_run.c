@@ -51,7 +51,7 @@ void run_deinit(train_run *run) {
     strategy_close(&run->devices);
     bt_optim_free(run->optim);
     bt_model_free(run->model);
-    bt_ckpt_module_deinit(&run->module);
+    bt_weights_free(run->weights);
     bt_ckpt_choice_deinit(&run->start);
     bt_ckpt_manager_close(run->saves);
     bt_ckpt_manager_close(run->best_saves);
@@ -296,6 +296,22 @@ static bt_status tell_data(const train_run *run, bt_error *err) {
     return data_facts_tell(&train, &other, &run->plan.labels, err);
 }
 
+bt_weights_use run_weights_use(train_run *run) {
+    return (bt_weights_use){.conf = run->conf,
+                            .mode = run->args->mode,
+                            .train_data = &run->config.train_data,
+                            .validation_data = &run->config.validation_data,
+                            .plan = &run->plan,
+                            .model = run->model};
+}
+
+static bt_status give_assets(train_run *run, bt_error *err) {
+    const bt_weights_use use = run_weights_use(run);
+    const bool           offline = run->args->offline || run->is_dry;
+    BT_TRY(bt_weights_create(run->conf, offline, &run->weights, err));
+    return bt_weights_give_assets(run->weights, &use, err);
+}
+
 bt_status run_prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
@@ -314,7 +330,7 @@ bt_status run_prepare(train_run *run, bt_error *err) {
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
     BT_TRY(check_best_metric(run, err));
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
-    BT_TRY(module_give_assets(run, err));
+    BT_TRY(give_assets(run, err));
     BT_TRY(open_data(run, err));
     BT_TRY(set_class_rule(&run->plan, run->train_data, run->model, err));
     BT_TRY(find_vocabulary(run, err));

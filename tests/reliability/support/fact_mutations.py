@@ -9,10 +9,10 @@ MUTATIONS = {
                                         '    labels->is_by_name = true;\n    (void)wrong;\n    return BT_OK;')],
         '../e2e/text_input.py', 'Names.test_unknown_name_in_the_evaluation', {}),
     'the names of a head that is taken are not read': (
-        'src/train/head_facts.c', [('    if (!is_useful) {', '    if (true) {')],
+        'src/weights/head_facts.c', [('    if (!is_useful) {', '    if (true) {')],
         '../e2e/init_checkpoint.py', 'HeadNames.test_their_order_is_that_of_the_outputs', {}),
     'names that contradict the head are taken': (
-        'src/train/head_facts.c', [('        return compare_names(head, key, &names, err);', '        return BT_OK;')],
+        'src/weights/head_facts.c', [('        return compare_names(head, key, &names, err);', '        return BT_OK;')],
         '../e2e/init_checkpoint.py', 'HeadNames.test_a_contradiction_names_both_lists', {}),
     'another problem than the run had is computed': (
         'src/train/labels.c', [('    if (was_multi == plan->is_multi_label ||', '    if (true ||')],
@@ -54,7 +54,7 @@ MUTATIONS = {
         '../e2e/short_command.py', 'Recalls.test_a_tenth_is_held_out', {}),
     # weights and what lies beside them
     'the epsilon of the file is not obeyed': (
-        'src/train/folder_facts.c', [('    if (facts->norm_eps > 0) {', '    if (false) {')],
+        'src/weights/folder_facts.c', [('    if (facts->norm_eps > 0) {', '    if (false) {')],
         '../e2e/folder_facts.py', 'Everything.test_sizes_arithmetic_and_head', {}),
     'the case of tokenizer_config.json is not read': (
         'src/text/tokenizer_facts.c', [('    put_bool(root, "do_lower_case", &out->lower_case);\n', '')],

@@ -4,7 +4,7 @@
  * then is what an init_checkpoint is: the encoder's variables. Model Garden ignores the encoder of
  * the configuration; here the two must agree, because the numbers would be those of the module
  * while params.yaml says another model. */
-#include "run.h"
+#include "weights_internal.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -107,9 +107,10 @@ done:
     return rc;
 }
 
-static bt_status read_module(train_run *run, const char *folder, bt_error *err) {
-    const char *const     url = run->config.hub_module_url;
-    bt_ckpt_module *const module = &run->module;
+static bt_status read_module(bt_weights *w, const bt_encoder_config *encoder, const char *folder,
+                             bt_error *err) {
+    const char *const     url = w->hub_module_url;
+    bt_ckpt_module *const module = &w->module;
     bt_status             rc = BT_OK;
     bt_ckpt              *ckpt = NULL;
     bt_ckpt_module_deinit(module);
@@ -123,7 +124,7 @@ static bt_status read_module(train_run *run, const char *folder, bt_error *err) 
                     url);
         goto done;
     }
-    BT_CHECK(compare(url, module, &run->plan.encoder, err));
+    BT_CHECK(compare(url, module, encoder, err));
     bt_log(BT_LOG_INFO,
            "module %s: %" PRId64 " layers of %" PRId64 ", vocabulary %s, do_lower_case %s", url,
            module->sizes.num_layers, module->sizes.hidden_size,
@@ -136,34 +137,30 @@ done:
     return rc;
 }
 
-bt_status module_find(train_run *run, bt_error *err) {
+bt_status module_find(bt_weights *w, const bt_encoder_config *encoder, bt_error *err) {
     char                *folder = NULL;
-    const bt_hub_request request = {.handle = run->config.hub_module_url,
-                                    .sha256 = run->config.hub_module_sha256,
-                                    .offline = run->args->offline || run->is_dry};
-    if (run->module_folder != NULL) {
+    const bt_hub_request request = {
+        .handle = w->hub_module_url, .sha256 = w->hub_module_sha256, .offline = w->offline};
+    if (w->module_folder != NULL) {
         return BT_OK;
     }
     BT_TRY(bt_hub_resolve(&request, &folder, err));
-    bt_status rc = read_module(run, folder, err);
-    if (rc == BT_OK) {
-        run->module_folder = bt_arena_strdup(&run->arena, folder);
-        rc = run->module_folder != NULL ? BT_OK
-                                        : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
+    const bt_status rc = read_module(w, encoder, folder, err);
+    if (rc != BT_OK) {
+        bt_free(folder);
+        return rc;
     }
-    bt_free(folder);
-    return rc;
+    w->module_folder = folder;
+    return BT_OK;
 }
 
-bt_status module_prepare(train_run *run, bt_error *err) {
-    run_config *const config = &run->config;
-    if (config->hub_module_url == NULL || config->hub_module_url[0] == '\0' ||
-        config->init_checkpoint[0] != '\0') {
+bt_status bt_weights_prepare(bt_weights *w, const bt_weights_use *use, bt_error *err) {
+    if (w->hub_module_url[0] == '\0' || w->init_checkpoint[0] != '\0') {
         return BT_OK; /* none, or prepared already */
     }
-    BT_TRY(module_find(run, err));
-    note_rates(config->hub_module_url, &run->module, &run->plan.encoder);
-    BT_TRY(module_compare_assets(run, err));
-    config->init_checkpoint = run->module_folder;
+    BT_TRY(module_find(w, &use->plan->encoder, err));
+    note_rates(w->hub_module_url, &w->module, &use->plan->encoder);
+    BT_TRY(module_compare_assets(w, use, err));
+    w->init_checkpoint = w->module_folder;
     return BT_OK;
 }

@@ -144,17 +144,16 @@ static bt_status adopt_if_text(fact_list *f, const char *section, bt_data_schema
 }
 
 /* Both sections, whichever the mode reads: they must not differ. */
-static bt_status adopt_planned(fact_list *f, const bt_train_args *args, bt_task_plan *plan,
+static bt_status adopt_planned(fact_list *f, bt_conf_mode mode, bt_task_plan *plan,
                                const char *folder, bt_arena *arena, bt_error *err) {
-    const bool predicts = args->mode == BT_CONF_MODE_PREDICT;
+    const bool predicts = mode == BT_CONF_MODE_PREDICT;
     BT_TRY(adopt_if_text(f, "task.train_data", &plan->train_schema, folder, arena, err));
     return adopt_if_text(f, "task.validation_data",
                          predicts ? &plan->prediction_schema : &plan->validation_schema, folder,
                          arena, err);
 }
 
-bt_status facts_adopt_text(fact_list *f, const bt_train_args *args, const char *folder,
-                           bt_error *err) {
+bt_status facts_adopt_text(fact_list *f, bt_conf_mode mode, const char *folder, bt_error *err) {
     const bt_task *task = NULL;
     bt_task_plan   plan = {0};
     bt_error       unread = BT_ERROR_INIT;
@@ -164,7 +163,7 @@ bt_status facts_adopt_text(fact_list *f, const bt_train_args *args, const char *
     }
     BT_TRY(bt_arena_init(&arena, 4096, err));
     bt_status rc = task->plan(f->conf, &plan, &unread) == BT_OK
-                       ? adopt_planned(f, args, &plan, folder, &arena, err)
+                       ? adopt_planned(f, mode, &plan, folder, &arena, err)
                        : BT_OK;
     bt_task_plan_deinit(&plan);
     bt_arena_deinit(&arena);

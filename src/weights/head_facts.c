@@ -10,7 +10,7 @@
 
 #include "bt/base/log.h"
 #include "bt/base/map.h"
-#include "run.h"
+#include "weights_internal.h"
 
 #define FROM_FILE BT_TASK_LABELS_OF_FILE
 
@@ -225,7 +225,7 @@ bt_status head_facts_take_names(bt_conf *conf, const bt_ckpt_head *head, bt_erro
                : BT_OK;
 }
 
-bt_status bt_train_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
+bt_status bt_weights_read_head(bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
     const char *path = NULL;
     bt_ckpt    *ckpt = NULL;
     bt_error    ignored = BT_ERROR_INIT;

@@ -5,7 +5,7 @@
  * vocabulary is obeyed in both, as in Model Garden, and a difference is told. What is taken here
  * stands in the schemas only: params.yaml keeps what the user wrote, and a run that continues or
  * evaluates takes the same again. */
-#include "run.h"
+#include "weights_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,19 +46,18 @@ bt_status text_section_find(const bt_data_config *config, bt_data_schema *schema
 }
 
 /* Those of the mode; an absent one has no name. */
-static bt_status find_texts(train_run *run, text_section out[2], bt_error *err) {
-    run_config *const   config = &run->config;
-    bt_task_plan *const plan = &run->plan;
-    const bt_conf_mode  mode = run->args->mode;
+static bt_status find_texts(const bt_weights_use *use, text_section out[2], bt_error *err) {
+    bt_task_plan *const plan = use->plan;
+    const bt_conf_mode  mode = use->mode;
     out[0] = out[1] = (text_section){.name = NULL};
     if (bt_conf_mode_trains(mode)) {
-        BT_TRY(text_section_find(&config->train_data, &plan->train_schema, &out[0], err));
+        BT_TRY(text_section_find(use->train_data, &plan->train_schema, &out[0], err));
     }
     if (mode == BT_CONF_MODE_PREDICT) {
-        return text_section_find(&config->validation_data, &plan->prediction_schema, &out[1], err);
+        return text_section_find(use->validation_data, &plan->prediction_schema, &out[1], err);
     }
     return bt_conf_mode_evaluates(mode)
-               ? text_section_find(&config->validation_data, &plan->validation_schema, &out[1], err)
+               ? text_section_find(use->validation_data, &plan->validation_schema, &out[1], err)
                : BT_OK;
 }
 
@@ -68,13 +67,13 @@ static const char *bool_text(bool value) {
 
 /* false is what the user wrote. true may be just the default, written out (params.yaml has all
  * keys), so it gives way: it says nothing of the vocabulary that the user did not name. */
-static void take_case(const train_run *run, const text_section *text) {
-    const char *const url = run->config.hub_module_url;
-    const int32_t     theirs = run->module.do_lower_case;
+static void take_case(const bt_weights *w, const bt_conf *conf, const text_section *text) {
+    const char *const url = w->hub_module_url;
+    const int32_t     theirs = w->module.do_lower_case;
     char              path[128];
     char              origin[BT_CONF_ORIGIN_MAX];
     (void)snprintf(path, sizeof path, "%s.%s", text->name, text->case_key);
-    (void)bt_conf_origin(run->conf, path, origin);
+    (void)bt_conf_origin(conf, path, origin);
     if (theirs < 0 || (theirs == 1) == *text->lower_case) {
         return;
     }
@@ -95,36 +94,36 @@ static void take_case(const train_run *run, const text_section *text) {
     *text->lower_case = false;
 }
 
-static bt_status take_assets(train_run *run, const text_section *text, bt_error *err) {
-    BT_TRY(module_find(run, err));
-    if (run->module.vocab_file == NULL) {
+static bt_status take_assets(bt_weights *w, const bt_weights_use *use, const text_section *text,
+                             bt_error *err) {
+    BT_TRY(module_find(w, &use->plan->encoder, err));
+    if (w->module.vocab_file == NULL) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.vocab_file is empty, raw text needs the vocabulary that the model was "
                        "trained with, and there is none in the assets of task.hub_module_url "
                        "%.300s",
-                       text->name, run->config.hub_module_url);
+                       text->name, w->hub_module_url);
     }
-    *text->vocab_file = run->module.vocab_file;
-    take_case(run, text);
+    *text->vocab_file = w->module.vocab_file;
+    take_case(w, use->conf, text);
     bt_log(BT_LOG_INFO, "%s: vocab_file %s and %s %s, from the module", text->name,
            *text->vocab_file, text->case_key, bool_text(*text->lower_case));
     return BT_OK;
 }
 
-bt_status module_give_assets(train_run *run, bt_error *err) {
-    const char *const url = run->config.hub_module_url;
-    text_section      texts[2];
-    if (url == NULL || url[0] == '\0') {
+bt_status bt_weights_give_assets(bt_weights *w, const bt_weights_use *use, bt_error *err) {
+    text_section texts[2];
+    if (w->hub_module_url[0] == '\0') {
         return BT_OK;
     }
-    BT_TRY(find_texts(run, texts, err));
+    BT_TRY(find_texts(use, texts, err));
     for (size_t i = 0; i < BT_ARRAY_LEN(texts); i++) {
         if (texts[i].name != NULL && (*texts[i].vocab_file)[0] == '\0') {
-            BT_TRY(take_assets(run, &texts[i], err));
+            BT_TRY(take_assets(w, use, &texts[i], err));
         }
     }
     return texts[0].name != NULL && texts[1].name != NULL
-               ? bt_task_check_same_case(run->conf, &run->plan, err)
+               ? bt_task_check_same_case(use->conf, use->plan, err)
                : BT_OK;
 }
 
@@ -145,17 +144,17 @@ done:
     return rc;
 }
 
-static bt_status compare_own(const train_run *run, const text_section *text, bt_error *err) {
-    const char *const url = run->config.hub_module_url;
-    const int32_t     theirs = run->module.do_lower_case;
+static bt_status compare_own(const bt_weights *w, const text_section *text, bt_error *err) {
+    const char *const url = w->hub_module_url;
+    const int32_t     theirs = w->module.do_lower_case;
     bool              is_same = true;
-    if (run->module.vocab_file != NULL) {
-        BT_TRY(same_bytes(*text->vocab_file, run->module.vocab_file, &is_same, err));
+    if (w->module.vocab_file != NULL) {
+        BT_TRY(same_bytes(*text->vocab_file, w->module.vocab_file, &is_same, err));
     }
     if (!is_same) {
         bt_log(BT_LOG_WARNING,
                "%s.vocab_file %s is not the vocabulary of module %s (%s): %s.vocab_file is used",
-               text->name, *text->vocab_file, url, run->module.vocab_file, text->name);
+               text->name, *text->vocab_file, url, w->module.vocab_file, text->name);
     }
     if (theirs >= 0 && (theirs == 1) != *text->lower_case) {
         bt_log(BT_LOG_WARNING,
@@ -166,12 +165,12 @@ static bt_status compare_own(const train_run *run, const text_section *text, bt_
     return BT_OK;
 }
 
-bt_status module_compare_assets(train_run *run, bt_error *err) {
+bt_status module_compare_assets(const bt_weights *w, const bt_weights_use *use, bt_error *err) {
     text_section texts[2];
-    BT_TRY(find_texts(run, texts, err));
+    BT_TRY(find_texts(use, texts, err));
     for (size_t i = 0; i < BT_ARRAY_LEN(texts); i++) {
-        if (texts[i].name != NULL && *texts[i].vocab_file != run->module.vocab_file) {
-            BT_TRY(compare_own(run, &texts[i], err));
+        if (texts[i].name != NULL && *texts[i].vocab_file != w->module.vocab_file) {
+            BT_TRY(compare_own(w, &texts[i], err));
         }
     }
     return BT_OK;

@@ -3,7 +3,7 @@
  * Does task.init_checkpoint fit the model? Every encoder variable must be in it, with its shape; so
  * must what shapes do not show, where a configuration beside it tells: heads and layers. Both
  * numbers are always said. */
-#include "init_weights.h"
+#include "weights_internal.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,8 +12,8 @@
 
 #define ENCODER_KEYS "task.model.encoder.*."
 
-static bt_ckpt_encoder wanted_encoder(const train_run *run) {
-    switch (run->plan.encoder.type) {
+static bt_ckpt_encoder wanted_encoder(const bt_weights_use *use) {
+    switch (use->plan->encoder.type) {
     case BT_ENCODER_BERT:
     case BT_ENCODER_BERT_V2:
         return BT_CKPT_BERT;
@@ -29,9 +29,9 @@ static bt_ckpt_encoder wanted_by(bt_ckpt_encoder file) {
 }
 
 /* Another kind of encoder would be missing every variable: say why instead. */
-static bt_status check_encoder(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
+static bt_status check_encoder(const bt_weights_use *use, const bt_ckpt *ckpt, bt_error *err) {
     const bt_ckpt_encoder has = bt_ckpt_get_encoder(ckpt);
-    const bt_ckpt_encoder wants = wanted_encoder(run);
+    const bt_ckpt_encoder wants = wanted_encoder(use);
     if (has == BT_CKPT_NO_ENCODER) {
         return BT_FAIL(
             err, BT_E_FORMAT,
@@ -53,9 +53,9 @@ static bt_status check_encoder(const train_run *run, const bt_ckpt *ckpt, bt_err
 }
 
 /* Shapes do not show how a layer's columns are cut into heads. */
-static bt_status check_heads(const train_run *run, const bt_ckpt *ckpt, const bt_ckpt_facts *facts,
-                             bt_error *err) {
-    const int64_t n = run->plan.encoder.num_attention_heads;
+static bt_status check_heads(const bt_weights_use *use, const bt_ckpt *ckpt,
+                             const bt_ckpt_facts *facts, bt_error *err) {
+    const int64_t n = use->plan->encoder.num_attention_heads;
     if (facts->n_heads == 0 || facts->n_heads == n) {
         return BT_OK;
     }
@@ -67,8 +67,8 @@ static bt_status check_heads(const train_run *run, const bt_ckpt *ckpt, const bt
 }
 
 /* Its place in the file's arithmetic would be left out. */
-static bt_status check_projection(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
-    const bt_encoder_config *const e = &run->plan.encoder;
+static bt_status check_projection(const bt_weights_use *use, const bt_ckpt *ckpt, bt_error *err) {
+    const bt_encoder_config *const e = &use->plan->encoder;
     if (e->embedding_size != e->hidden_size ||
         bt_ckpt_find_variable(ckpt, "embedding_projection/kernel", NULL) < 0) {
         return BT_OK;
@@ -82,15 +82,15 @@ static bt_status check_projection(const train_run *run, const bt_ckpt *ckpt, bt_
                                      : ENCODER_KEYS "embedding_size");
 }
 
-static bt_status fail_missing(const train_run *run, const bt_ckpt *ckpt, const char *first,
+static bt_status fail_missing(const bt_weights_use *use, const bt_ckpt *ckpt, const char *first,
                               int64_t n_missing, bt_error *err) {
     const int64_t n_layers = bt_ckpt_n_layers(ckpt);
-    if (bt_ckpt_get_encoder(ckpt) != BT_CKPT_ALBERT && n_layers < run->plan.encoder.num_layers) {
+    if (bt_ckpt_get_encoder(ckpt) != BT_CKPT_ALBERT && n_layers < use->plan->encoder.num_layers) {
         return BT_FAIL(err, BT_E_SHAPE,
                        "task.init_checkpoint %s has %" PRId64
                        " transformer layers, the model has %" PRId64 " (" ENCODER_KEYS
                        "num_layers)",
-                       bt_ckpt_path(ckpt), n_layers, run->plan.encoder.num_layers);
+                       bt_ckpt_path(ckpt), n_layers, use->plan->encoder.num_layers);
     }
     return BT_FAIL(err, BT_E_FORMAT,
                    "task.init_checkpoint %s: %" PRId64
@@ -99,23 +99,23 @@ static bt_status fail_missing(const train_run *run, const bt_ckpt *ckpt, const c
                    bt_ckpt_path(ckpt), n_missing, first);
 }
 
-static bt_status check_names(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
+static bt_status check_names(const bt_weights_use *use, const bt_ckpt *ckpt, bt_error *err) {
     const char *first_missing = NULL;
     int64_t     n_missing = 0;
-    for (int64_t i = 0; i < run->model->table.n_params; i++) {
-        const init_source source = init_source_of(run, ckpt, i);
+    for (int64_t i = 0; i < use->model->table.n_params; i++) {
+        const init_source source = init_source_of(use, ckpt, i);
         if (source.kind == INIT_FILE && bt_ckpt_find_variable(ckpt, source.name, NULL) < 0) {
             first_missing = first_missing == NULL ? source.name : first_missing;
             n_missing++;
         }
     }
-    return n_missing == 0 ? BT_OK : fail_missing(run, ckpt, first_missing, n_missing, err);
+    return n_missing == 0 ? BT_OK : fail_missing(use, ckpt, first_missing, n_missing, err);
 }
 
-static bt_status check_shapes(const train_run *run, bt_ckpt *ckpt, bt_error *err) {
-    for (int64_t i = 0; i < run->model->table.n_params; i++) {
-        const init_source source = init_source_of(run, ckpt, i);
-        bt_param          wanted = run->model->table.params[i];
+static bt_status check_shapes(const bt_weights_use *use, bt_ckpt *ckpt, bt_error *err) {
+    for (int64_t i = 0; i < use->model->table.n_params; i++) {
+        const init_source source = init_source_of(use, ckpt, i);
+        bt_param          wanted = use->model->table.params[i];
         wanted.name = source.name;
         if (source.kind == INIT_FILE && bt_ckpt_check_variable(ckpt, &wanted, err) != BT_OK) {
             return bt_error_prefix(err,
@@ -127,7 +127,7 @@ static bt_status check_shapes(const train_run *run, bt_ckpt *ckpt, bt_error *err
 }
 
 /* The word of the key that was written, and the file's. */
-static bt_status fail_arithmetic(const train_run *run, const bt_ckpt *ckpt,
+static bt_status fail_arithmetic(const bt_weights_use *use, const bt_ckpt *ckpt,
                                  const bt_ckpt_facts *facts, const char *key, const char *theirs,
                                  const char *ours, bt_error *err) {
     char path[128];
@@ -137,7 +137,7 @@ static bt_status fail_arithmetic(const train_run *run, const bt_ckpt *ckpt,
                    "task.init_checkpoint %s was trained with %s (%s), but %s is %s (%s): leave the "
                    "key out, and what the file says is taken",
                    bt_ckpt_path(ckpt), theirs, facts->path, path, ours,
-                   bt_conf_origin(run->conf, path, origin));
+                   bt_conf_origin(use->conf, path, origin));
 }
 
 static bool is_gelu(bt_activation activation) {
@@ -146,9 +146,9 @@ static bool is_gelu(bt_activation activation) {
 
 /* The two forms of gelu differ by less than 0.0005: nothing that fine-tuning would notice, so that
  * either may be meant. */
-static bt_status check_activation(const train_run *run, const bt_ckpt *ckpt,
+static bt_status check_activation(const bt_weights_use *use, const bt_ckpt *ckpt,
                                   const bt_ckpt_facts *facts, bt_error *err) {
-    const bt_activation ours = run->plan.encoder.hidden_activation;
+    const bt_activation ours = use->plan->encoder.hidden_activation;
     const char *const   word = bt_ckpt_activation_word(ckpt, facts->activation);
     bt_activation       theirs = ours;
     char                text[BT_CKPT_WORD_MAX + 40];
@@ -158,13 +158,13 @@ static bt_status check_activation(const train_run *run, const bt_ckpt *ckpt,
         return BT_OK;
     }
     (void)snprintf(text, sizeof text, "the activation '%s'", facts->activation);
-    return fail_arithmetic(run, ckpt, facts, "hidden_activation", text, bt_activation_name(ours),
+    return fail_arithmetic(use, ckpt, facts, "hidden_activation", text, bt_activation_name(ours),
                            err);
 }
 
-static bt_status check_epsilon(const train_run *run, const bt_ckpt *ckpt,
+static bt_status check_epsilon(const bt_weights_use *use, const bt_ckpt *ckpt,
                                const bt_ckpt_facts *facts, bt_error *err) {
-    const double eps = (double)run->model->encoder.norm_eps;
+    const double eps = (double)use->model->encoder.norm_eps;
     char         theirs[64];
     char         ours[32];
     if (facts->norm_eps == 0 || fabs(facts->norm_eps - eps) <= eps / 10) {
@@ -172,18 +172,18 @@ static bt_status check_epsilon(const train_run *run, const bt_ckpt *ckpt,
     }
     (void)snprintf(theirs, sizeof theirs, "layer_norm_eps %g", facts->norm_eps);
     (void)snprintf(ours, sizeof ours, "%g", eps);
-    return fail_arithmetic(run, ckpt, facts, "layer_norm_eps", theirs, ours, err);
+    return fail_arithmetic(use, ckpt, facts, "layer_norm_eps", theirs, ours, err);
 }
 
-bt_status init_check(const train_run *run, bt_ckpt *ckpt, bt_error *err) {
+bt_status init_check(const bt_weights_use *use, bt_ckpt *ckpt, bt_error *err) {
     bt_ckpt_facts facts;
     BT_TRY(bt_ckpt_read_facts(ckpt, &facts, err));
     BT_TRY(bt_ckpt_check_kind(ckpt, &facts, err));
-    BT_TRY(check_encoder(run, ckpt, err));
-    BT_TRY(check_names(run, ckpt, err));
-    BT_TRY(check_shapes(run, ckpt, err));
-    BT_TRY(check_projection(run, ckpt, err));
-    BT_TRY(check_heads(run, ckpt, &facts, err));
-    BT_TRY(check_activation(run, ckpt, &facts, err));
-    return check_epsilon(run, ckpt, &facts, err);
+    BT_TRY(check_encoder(use, ckpt, err));
+    BT_TRY(check_names(use, ckpt, err));
+    BT_TRY(check_shapes(use, ckpt, err));
+    BT_TRY(check_projection(use, ckpt, err));
+    BT_TRY(check_heads(use, ckpt, &facts, err));
+    BT_TRY(check_activation(use, ckpt, &facts, err));
+    return check_epsilon(use, ckpt, &facts, err);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the weights say of themselves in the place of defaults: sizes, kind, activation, epsilon,
- * dropout and head of task.init_checkpoint or task.hub_module_url into the keys that nobody wrote;
- * of a run that goes on, what it decided when it began (params.yaml). What was written and cannot
- * be so is refused where the weights are loaded (init_check.c, module.c). */
+ * dropout and head of task.init_checkpoint or task.hub_module_url into the keys that nobody wrote.
+ * What was written and cannot be so is refused where the weights are loaded (init_check.c,
+ * module.c). */
 #include "folder_facts.h"
 
 #include <inttypes.h>
@@ -14,8 +14,7 @@
 #include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/hub.h"
-#include "labels.h"
-#include "run.h"
+#include "weights_internal.h"
 
 #define ENCODER "task.model.encoder"
 
@@ -154,7 +153,7 @@ static const char *text_of(const bt_conf *conf, const char *path) {
     return bt_conf_has(conf, path) && bt_conf_get_str(conf, path, &text, NULL) == BT_OK ? text : "";
 }
 
-static bt_status adopt_checkpoint(fact_list *f, const bt_train_args *args, const char *path,
+static bt_status adopt_checkpoint(fact_list *f, bt_conf_mode mode, const char *path,
                                   bt_error *err) {
     bt_status     rc = BT_OK;
     char         *folder = NULL;
@@ -193,7 +192,7 @@ static bt_status adopt_checkpoint(fact_list *f, const bt_train_args *args, const
     BT_CHECK(facts_adopt_head(f, ckpt, &facts, &sizes, err));
     facts_tell(f);
     BT_CHECK(bt_fs_parent(bt_ckpt_path(ckpt), &folder, err));
-    BT_CHECK(facts_adopt_text(f, args, folder, err));
+    BT_CHECK(facts_adopt_text(f, mode, folder, err));
 done:
     bt_free(folder);
     bt_ckpt_close(ckpt);
@@ -228,15 +227,13 @@ done:
     return rc;
 }
 
-static bt_status adopt_module(fact_list *f, const bt_train_args *args, const char *url, bool is_dry,
-                              bt_error *err) {
+static bt_status adopt_module(fact_list *f, const char *url, bool offline, bt_error *err) {
     char           *folder = NULL;
     const char     *sha256 = "";
     const bool      has_pin = bt_conf_has(f->conf, "task.hub_module_sha256");
     const bt_status pinned =
         has_pin ? bt_conf_get_str(f->conf, "task.hub_module_sha256", &sha256, err) : BT_OK;
-    const bt_hub_request request = {
-        .handle = url, .sha256 = sha256, .offline = args->offline || is_dry};
+    const bt_hub_request request = {.handle = url, .sha256 = sha256, .offline = offline};
     BT_TRY(pinned);
     BT_TRY(bt_hub_resolve(&request, &folder, err));
     const bt_status rc = adopt_module_folder(f, folder, err);
@@ -244,126 +241,19 @@ static bt_status adopt_module(fact_list *f, const bt_train_args *args, const cha
     return rc;
 }
 
-/* Keys that facts may have decided, in an order in which each is there when its turn comes. */
-static const char *const decided_keys[] = {
-    ENCODER ".type",
-    ENCODER ".*.vocab_size",
-    ENCODER ".*.hidden_size",
-    ENCODER ".*.num_layers",
-    ENCODER ".*.num_attention_heads",
-    ENCODER ".*.intermediate_size",
-    ENCODER ".*.max_position_embeddings",
-    ENCODER ".*.type_vocab_size",
-    ENCODER ".*.embedding_width",
-    ENCODER ".*.embedding_size",
-    ENCODER ".*.hidden_activation",
-    ENCODER ".*.layer_norm_eps",
-    ENCODER ".*.norm_first",
-    ENCODER ".*.dropout_rate",
-    ENCODER ".*.attention_dropout_rate",
-    ENCODER ".*.initializer_range",
-    "task.model.head_dropout",
-    "task.model.head_initializer_range",
-    "task.model.num_classes",
-    "task.model.use_encoder_pooler",
-    "task.init_head",
-    "task.class_names",
-    "task.train_data.label_type",
-    "task.validation_data.label_type",
-    "task.train_data.vocab_file",
-    "task.validation_data.vocab_file",
-    "task.train_data.lower_case",
-    "task.validation_data.lower_case",
-    "task.train_data.do_lower_case",
-    "task.validation_data.do_lower_case",
-    "task.train_data.strip_accents",
-    "task.validation_data.strip_accents",
-    "task.train_data.tokenize_chinese_chars",
-    "task.validation_data.tokenize_chinese_chars",
-    "task.train_data.text_rules",
-    "task.validation_data.text_rules",
-    "task.train_data.seq_length",
-    "task.validation_data.seq_length",
-    "task.model.max_sequence_length",
-};
-
-static bt_status read_params(const bt_conf *conf, const char *path, bt_conf **out, bt_error *err) {
-    const char *const  files[] = {path};
-    const bt_conf_args args = {
-        .experiment = bt_conf_experiment_name(conf), .config_files = files, .n_config_files = 1};
-    bt_conf_errors  errors = BT_CONF_ERRORS_INIT;
-    bt_error        unread = BT_ERROR_INIT; /* what cannot be compared is told in run_changes.c */
-    const bt_status rc = bt_conf_build(&args, out, &errors, &unread);
-    bt_conf_errors_deinit(&errors);
-    return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", unread.msg) : BT_OK;
-}
-
-/* A folder with a checkpoint: *out is params.yaml beside it, or NULL. */
-static bt_status find_decided(const bt_train_args *args, bt_conf **out, bt_error *err) {
-    bt_status rc = BT_OK;
-    char     *state = NULL;
-    char     *params = NULL;
-    bool      has_state = false;
-    bool      has_params = false;
-    *out = NULL;
-    if (args->model_dir == NULL) {
-        return BT_OK;
-    }
-    BT_CHECK(bt_fs_join(args->model_dir, "checkpoint", &state, err));
-    BT_CHECK(bt_fs_join(args->model_dir, "params.yaml", &params, err));
-    rc = bt_fs_look(state, &has_state, err);
-    if (rc == BT_OK && has_state) {
-        rc = bt_fs_look(params, &has_params, err);
-    }
-    if (rc ==
-        BT_E_IO) { /* a link to itself and its kin: said where a run's own files are checked */
-        rc = BT_OK;
-        has_params = false;
-    }
-    BT_CHECK(rc);
-    if (has_params) {
-        BT_CHECK(read_params(args->conf, params, out, err));
-    }
-done:
-    bt_free(state);
-    bt_free(params);
-    return rc;
-}
-
-static bt_status adopt_decided(fact_list *f, const bt_conf *then, bt_error *err) {
-    for (size_t i = 0; i < BT_ARRAY_LEN(decided_keys); i++) {
-        BT_TRY(bt_conf_adopt_from(f->conf, then, decided_keys[i], err));
-    }
-    return BT_OK;
-}
-
-static bt_status adopt_all(fact_list *f, const bt_train_args *args, bool is_dry, bt_error *err) {
-    const char *const checkpoint = text_of(f->conf, "task.init_checkpoint");
-    const char *const url = text_of(f->conf, "task.hub_module_url");
-    bt_conf          *then = NULL;
-    BT_TRY(find_decided(args, &then, err));
-    if (then != NULL) {
-        const bt_status rc = adopt_decided(f, then, err);
-        bt_conf_free(then);
-        return rc;
-    }
+bt_status bt_weights_adopt_facts(bt_conf *conf, bt_conf_mode mode, bool offline, bt_error *err) {
+    fact_list         f = {.conf = conf, .told = BT_STR_INIT, .last = BT_STR_INIT};
+    bt_status         rc = BT_OK;
+    const char *const checkpoint = text_of(conf, "task.init_checkpoint");
+    const char *const url = text_of(conf, "task.hub_module_url");
     if (checkpoint[0] != '\0' && url[0] != '\0') {
         return BT_OK; /* refused with the other contradictions between keys */
     }
     if (checkpoint[0] != '\0') {
-        return adopt_checkpoint(f, args, checkpoint, err);
+        rc = adopt_checkpoint(&f, mode, checkpoint, err);
+    } else if (url[0] != '\0') {
+        rc = adopt_module(&f, url, offline, err);
     }
-    return url[0] != '\0' ? adopt_module(f, args, url, is_dry, err) : BT_OK;
-}
-
-bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error *err) {
-    fact_list f = {.conf = args->conf, .told = BT_STR_INIT, .last = BT_STR_INIT};
-    /* its checkpoints need not be there yet */
-    if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL || !bt_conf_has(args->conf, ENCODER)) {
-        return BT_OK;
-    }
-    BT_TRY(labels_recall(args, err)); /* without them there is no plan */
-    bt_status rc = adopt_all(&f, args, is_dry, err);
     bt_str_deinit(&f.told);
     bt_str_deinit(&f.last);
     return rc;

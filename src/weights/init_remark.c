@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bt/base/log.h"
-#include "init_weights.h"
+#include "weights_internal.h"
 
 #define ENCODER_KEYS "task.model.encoder.*."
 
@@ -22,10 +22,11 @@ static void remark_wrapper(const bt_ckpt *ckpt) {
     }
 }
 
-static void remark_layers(const train_run *run, const bt_ckpt *ckpt, const bt_ckpt_facts *facts) {
+static void remark_layers(const bt_weights_use *use, const bt_ckpt *ckpt,
+                          const bt_ckpt_facts *facts) {
     const bool    is_albert = bt_ckpt_get_encoder(ckpt) == BT_CKPT_ALBERT;
     const int64_t n_file = is_albert ? facts->n_layers : bt_ckpt_n_layers(ckpt);
-    const int64_t n = run->plan.encoder.num_layers;
+    const int64_t n = use->plan->encoder.num_layers;
     if (n_file == 0 || n_file == n) {
         return;
     }
@@ -36,12 +37,12 @@ static void remark_layers(const train_run *run, const bt_ckpt *ckpt, const bt_ck
            is_albert ? "the shared one is repeated that often" : "the first ones are used");
 }
 
-static void remark_activation(const train_run *run, const bt_ckpt *ckpt,
+static void remark_activation(const bt_weights_use *use, const bt_ckpt *ckpt,
                               const bt_ckpt_facts *facts) {
     const char *const word = bt_ckpt_activation_word(ckpt, facts->activation);
-    bt_activation     wants = run->plan.encoder.hidden_activation;
+    bt_activation     wants = use->plan->encoder.hidden_activation;
     if (word == NULL || bt_activation_from_name(word, &wants, NULL) != BT_OK ||
-        wants == run->plan.encoder.hidden_activation) {
+        wants == use->plan->encoder.hidden_activation) {
         return;
     }
     bt_log(BT_LOG_INFO,
@@ -95,13 +96,13 @@ static bt_status list_unused_heads(const bt_ckpt *ckpt, const bool *used, bt_str
     return BT_OK;
 }
 
-static bt_status remark_unused_heads(const train_run *run, const bt_ckpt *ckpt, const bool *used,
-                                     bt_error *err) {
+static bt_status remark_unused_heads(const bt_weights_use *use, const bt_ckpt *ckpt,
+                                     const bool *used, bt_error *err) {
     bt_str          list = BT_STR_INIT;
     const bt_status rc = list_unused_heads(ckpt, used, &list, err);
     const bool      could_be =
-        !run->plan.init_head && run->model->head_logits.kernel >= 0 &&
-        bt_ckpt_find_variable(ckpt, run->model->table.params[run->model->head_logits.kernel].name,
+        !use->plan->init_head && use->model->head_logits.kernel >= 0 &&
+        bt_ckpt_find_variable(ckpt, use->model->table.params[use->model->head_logits.kernel].name,
                               NULL) >= 0;
     if (rc == BT_OK && list.len > 0) {
         bt_log(BT_LOG_INFO,
@@ -113,33 +114,34 @@ static bt_status remark_unused_heads(const train_run *run, const bt_ckpt *ckpt, 
     return rc;
 }
 
-static bool is_fresh(const train_run *run, const bt_ckpt *ckpt, int64_t param) {
-    return param >= 0 && init_source_of(run, ckpt, param).kind == INIT_FRESH;
+static bool is_fresh(const bt_weights_use *use, const bt_ckpt *ckpt, int64_t param) {
+    return param >= 0 && init_source_of(use, ckpt, param).kind == INIT_FRESH;
 }
 
-static void remark_fresh_parts(const train_run *run, const bt_ckpt *ckpt) {
-    const bt_head_kind kind = run->plan.head.kind;
+static void remark_fresh_parts(const bt_weights_use *use, const bt_ckpt *ckpt) {
+    const bt_head_kind kind = use->plan->head.kind;
     const bool reads_pooler = kind == BT_HEAD_ENCODER_POOLER || kind == BT_HEAD_POOLED_OUTPUT;
-    if (is_fresh(run, ckpt, run->model->head_logits.kernel)) {
+    if (is_fresh(use, ckpt, use->model->head_logits.kernel)) {
         bt_log(BT_LOG_INFO,
                "the head, the last layer, which gives the answers, is new: it starts from random "
                "numbers and learns from the training rows");
     }
-    if (reads_pooler && is_fresh(run, ckpt, run->model->pooler_transform.kernel)) {
+    if (reads_pooler && is_fresh(use, ckpt, use->model->pooler_transform.kernel)) {
         bt_log(BT_LOG_WARNING,
                "the weights have no pooler, the layer that makes one vector of a text: a new one "
                "starts from random numbers and must learn from the training rows");
     }
 }
 
-bt_status init_remark(const train_run *run, const bt_ckpt *ckpt, const bool *used, bt_error *err) {
+bt_status init_remark(const bt_weights_use *use, const bt_ckpt *ckpt, const bool *used,
+                      bt_error *err) {
     bt_ckpt_facts facts;
     BT_TRY(bt_ckpt_read_facts(ckpt, &facts, err));
     remark_wrapper(ckpt);
-    remark_layers(run, ckpt, &facts);
+    remark_layers(use, ckpt, &facts);
     if (facts.activation[0] != '\0') {
-        remark_activation(run, ckpt, &facts);
+        remark_activation(use, ckpt, &facts);
     }
-    remark_fresh_parts(run, ckpt);
-    return remark_unused_heads(run, ckpt, used, err);
+    remark_fresh_parts(use, ckpt);
+    return remark_unused_heads(use, ckpt, used, err);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * train, private: facts in the place of defaults, as they are found. */
-#ifndef BT_TRAIN_FOLDER_FACTS_H
-#define BT_TRAIN_FOLDER_FACTS_H
+ * weights, private: facts in the place of defaults, as they are found. */
+#ifndef BT_WEIGHTS_FOLDER_FACTS_H
+#define BT_WEIGHTS_FOLDER_FACTS_H
 
 #include "bt/base/str.h"
-#include "run.h"
+#include "weights_internal.h"
 
 typedef struct fact_list {
     bt_conf    *conf;
@@ -32,7 +32,7 @@ void facts_tell(fact_list *f);
 BT_MUST_USE bt_status facts_adopt_length(fact_list *f, const char *path, int64_t longest,
                                          bt_error *err);
 /* folder_text.c: vocabulary and treatment of text; folder: of the weights, or NULL. */
-BT_MUST_USE bt_status facts_adopt_text(fact_list *f, const bt_train_args *args, const char *folder,
+BT_MUST_USE bt_status facts_adopt_text(fact_list *f, bt_conf_mode mode, const char *folder,
                                        bt_error *err);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "bt/base/log.h"
-#include "run.h"
+#include "weights_internal.h"
 
 #define MODEL "task.model"
 
