@@ -184,7 +184,7 @@ def parse_arguments(programs):
     if args.record and args.quick:
         parser.error("--record: figures of --quick are not to be kept")
     if not args.list and not os.path.exists(os.path.join(args.build, "CMakeCache.txt")):
-        parser.error(f"--build: {args.build} is no build folder: it has no CMakeCache.txt")
+        parser.error(f"--build: {args.build} is not a build folder: it has no CMakeCache.txt")
     return args, names
 
 

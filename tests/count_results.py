@@ -28,7 +28,7 @@ def count_case(case):
             reason = case.find("skipped")
             reason = reason.get("message") if reason is not None else case.get("status")
             lines.append(f"SKIPPED: {name}: {reason}")
-        # a program that was not found is no skip
+        # a program that was not found is not a skip
         failed = "Unable to find" in text or "NOT_AVAILABLE" in " ".join(lines)
         return (0, 1, 0, [f"FAILED: {name}: it could not be run"]) if failed else (0, 0, 1, lines)
     ran = sum(int(n) for n in RAN.findall(text))

@@ -98,7 +98,7 @@ typedef struct bt_ckpt_facts {
     bool    is_quantized;
     char    unknown_keys[BT_CKPT_PATH_MAX]; /* names of keys that nothing here knows */
 } bt_ckpt_facts;
-/* BT_E_FORMAT when there is one that is no JSON. */
+/* BT_E_FORMAT when there is one that is not JSON. */
 BT_MUST_USE bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *err);
 /* What Hugging Face's config.json says of the classification head that stands beside the encoder.
  * Zeros where it says nothing. Names that say nothing (LABEL_0, ...) are none. */
@@ -110,7 +110,7 @@ typedef struct bt_ckpt_head {
     size_t odd;                            /* the first class that label2id numbers otherwise; n */
     double odd_number;                     /* its number there */
 } bt_ckpt_head;
-/* BT_E_FORMAT when there is one that is no JSON, or whose id2label does not number its names. */
+/* BT_E_FORMAT when there is one that is not JSON, or whose id2label does not number its names. */
 BT_MUST_USE bt_status bt_ckpt_read_head(const bt_ckpt *ckpt, bt_ckpt_head *out, bt_error *err);
 void                  bt_ckpt_head_deinit(bt_ckpt_head *head);
 /* What sentence-transformers says beside the weights of how a sentence becomes a vector. */

@@ -74,7 +74,7 @@ double      bt_flags_float(const bt_flags *flags, const char *name);    /* 0 whe
 bool        bt_flags_bool(const bt_flags *flags, const char *name);     /* false when unset */
 size_t      bt_flags_list(const bt_flags *flags, const char *name, const char *const **values);
 
-/* Arguments that are no flags, in order (those after "--" too). */
+/* Arguments that are not flags, in order (those after "--" too). */
 size_t bt_flags_args(const bt_flags *flags, const char *const **args);
 
 /* The help text: summary, then each flag with kind, default and meaning. full: hidden ones too. */

@@ -17,7 +17,7 @@
  *   once.
  *
  * Errors: BT_E_CONFIG what the environment says does not fit together; BT_E_UNSUPPORTED a way to
- * start that is not offered; BT_E_RESOURCE no port, no thread; BT_E_BACKEND another process.
+ * start that is not supported; BT_E_RESOURCE no port, no thread; BT_E_BACKEND another process.
  * BT_E_INTERRUPTED: asked to stop while the job was still starting (later waits go on: the others
  * must hear of the request, see below).
  *

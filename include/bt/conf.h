@@ -74,7 +74,7 @@ BT_MUST_USE bt_status bt_conf_set(bt_conf *conf, const char *override, const cha
 
 /* Facts in the place of defaults. */
 
-/* The user wrote it, in a file or a flag: it is no default, and was not adopted. */
+/* The user wrote it, in a file or a flag: it is not a default, and was not adopted. */
 bool bt_conf_is_written(const bt_conf *conf, const char *path);
 /* Some key of the section was written. */
 bool bt_conf_is_written_below(const bt_conf *conf, const char *path);

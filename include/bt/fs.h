@@ -24,7 +24,7 @@
 
 typedef enum bt_fs_kind {
     BT_FS_MISSING, /* nothing there */
-    BT_FS_FILE,    /* a regular file, or what is no folder: see bt_fs_refuse_special */
+    BT_FS_FILE,    /* a regular file, or what is not a folder: see bt_fs_refuse_special */
     BT_FS_FOLDER
 } bt_fs_kind;
 
@@ -51,7 +51,7 @@ BT_MUST_USE bt_status bt_fs_refuse_special(const char *path, bt_error *err);
 /* Is it one of those descriptors, and no file: can it be read but once, from its begin to its end?
  */
 bool bt_fs_is_pipe(const char *path);
-/* Before work whose result goes to path: BT_E_IO when something is there that is no regular file
+/* Before work whose result goes to path: BT_E_IO when something is there that is not a regular file
  * (or no folder, as wanted says), links followed, or a link that leads nowhere. Nothing there, and
  * paths of stores, are BT_OK. */
 BT_MUST_USE bt_status bt_fs_check_place(const char *path, bt_fs_kind wanted, bt_error *err);
@@ -164,7 +164,7 @@ typedef struct bt_fs_writer bt_fs_writer;
 /* Atomic replace: bytes go to a temporary file in path's own folder (which must exist) until
  * bt_fs_writer_commit: a new one, of a name that nobody can know before (NAME.tmp- and 16
  * hexadecimal digits). A file that is replaced hands on its permissions. path must not be a folder.
- * What is there and is no regular file (a pipe, /dev/stdout) is written as it is. */
+ * What is there and is not a regular file (a pipe, /dev/stdout) is written as it is. */
 BT_MUST_USE bt_status bt_fs_writer_create(const char *path, bt_fs_writer **out, bt_error *err);
 /* Appends to path, a regular file, which is created when it is missing; commit and abort both only
  * close it. In a store, which cannot append, the whole file is uploaded anew: by a flush when the
@@ -223,7 +223,7 @@ BT_MUST_USE bt_status bt_fs_make_folders(const char *path, bt_error *err); /* mk
 BT_MUST_USE bt_status bt_fs_check_writable(const char *folder, bt_error *err);
 /* Could a file of that name be written: is there no folder of that name, and may its own folder be
  * written to (made, where it is missing)? appends: what is there must be writable itself. What is
- * no regular file (a pipe, a descriptor) and paths of stores are left to who opens them. */
+ * not a regular file (a pipe, a descriptor) and paths of stores are left to who opens them. */
 BT_MUST_USE bt_status bt_fs_check_output(const char *path, bool appends, bt_error *err);
 /* Free for this user on the disk of path, or of the first folder above it that is there. *n_bytes
  * UINT64_MAX: a store, or it cannot be told. */
@@ -248,7 +248,7 @@ BT_MUST_USE bt_status bt_fs_sweep(const char *folder, const char *start, bt_erro
 BT_MUST_USE bt_status bt_fs_move(const char *from, const char *to, bt_error *err);
 
 /* Makes path a symbolic link that says target (relative to path's folder), at once in place of a
- * link that is there. What is no link stays, and is BT_E_RESOURCE. */
+ * link that is there. What is not a link stays, and is BT_E_RESOURCE. */
 BT_MUST_USE bt_status bt_fs_replace_link(const char *path, const char *target, bt_error *err);
 
 typedef struct bt_fs_names {

@@ -126,7 +126,7 @@ typedef struct bt_hlo_program {
     double product_flops;
 } bt_hlo_program;
 
-/* optim: for TRAIN and UPDATE; else NULL. BT_E_CONFIG: sizes that are no sizes; BT_E_UNSUPPORTED:
+/* optim: for TRAIN and UPDATE; else NULL. BT_E_CONFIG: sizes that are not sizes; BT_E_UNSUPPORTED:
  * what no program is written for, by name. */
 BT_MUST_USE bt_status bt_hlo_program_create(const bt_model *model, const bt_optim *optim,
                                             const bt_hlo_config *config, bt_hlo_program **out,

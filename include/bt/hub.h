@@ -17,8 +17,8 @@ typedef struct bt_hub_request {
 } bt_hub_request;
 
 /* *folder holds saved_model.pb (local, or gs:// when the handle is such a folder); the caller
- * bt_free()s it. BT_E_IO: not to be had, and what to do; BT_E_FORMAT: it was, and is no module, or
- * not the pinned one. */
+ * bt_free()s it. BT_E_IO: not to be had, and what to do; BT_E_FORMAT: it was, and is not a module,
+ * or not the pinned one. */
 BT_MUST_USE bt_status bt_hub_resolve(const bt_hub_request *request, char **folder, bt_error *err);
 
 /* Where else a handle's archive may be, from the text of a table of handles

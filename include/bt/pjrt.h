@@ -119,7 +119,7 @@ typedef struct bt_pjrt_memory {
     int64_t result_bytes;
     int64_t donated_bytes; /* of the results: in the place of arguments */
     int64_t temporary_bytes;
-    int64_t code_bytes; /* 0 where the plug-in does not tell */
+    int64_t code_bytes; /* 0 where the plug-in does not report it */
     int64_t peak_bytes; /* -1: not told */
 } bt_pjrt_memory;
 BT_MUST_USE bt_status bt_pjrt_program_memory(bt_pjrt_program *program, bt_pjrt_memory *out,
@@ -149,7 +149,7 @@ void                  bt_pjrt_topology_free(bt_pjrt_topology *topology); /* acce
 int32_t               bt_pjrt_topology_n_devices(const bt_pjrt_topology *topology);
 const char           *bt_pjrt_topology_kind(const bt_pjrt_topology *topology);
 const char           *bt_pjrt_topology_version(const bt_pjrt_topology *topology);
-/* That programs may take on one of the devices; -1: the plug-in does not tell. */
+/* That programs may take on one of the devices; -1: the plug-in does not report it. */
 int64_t bt_pjrt_topology_memory_bytes(const bt_pjrt_topology *topology);
 
 /* Such a program cannot run; it has memory, bytes and seconds. cache_folder is not used. */

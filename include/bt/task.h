@@ -19,7 +19,7 @@ typedef struct bt_task_labels {
     char  **names;         /* [n] owned; NULL: not known, and a class is called by its number */
     char    processor[64]; /* of create-finetuning-data's meta data, or "" */
     char    source[BT_TASK_SOURCE_MAX]; /* who says so, for messages: "task.class_names" */
-    bool    only_by_name; /* the training rows call the classes so: numbers are no labels */
+    bool    only_by_name; /* the training rows call the classes so: numbers are not labels */
 } bt_task_labels;
 
 /* Where a key's value comes from (bt_conf_origin) that the head's file gave, not the user. */

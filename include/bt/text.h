@@ -31,7 +31,7 @@ typedef struct bt_text_vocab bt_text_vocab;
  * unreadable; BT_E_FORMAT empty, not UTF-8 (file:line), larger than BT_TEXT_VOCAB_MAX_BYTES. */
 BT_MUST_USE bt_status bt_text_vocab_load(bt_text_vocab **out, const char *path, bt_error *err);
 /* A path that ends in .json is Hugging Face's tokenizer.json: its model.vocab, tokens that were
- * added and the longest word. BT_E_UNSUPPORTED, by name: its tokenizer is no WordPiece, or treats
+ * added and the longest word. BT_E_UNSUPPORTED, by name: its tokenizer is not WordPiece, or treats
  * characters in another way than BERT's. */
 /* The same from bytes in memory (copied); name is used in messages only. */
 BT_MUST_USE bt_status bt_text_vocab_parse(bt_text_vocab **out, const void *bytes, size_t n_bytes,
@@ -176,7 +176,7 @@ BT_MUST_USE bt_status bt_text_split_words_codepoints(bt_text_scratch *scratch, c
                                                      bool split_on_punc, const bt_text_word **words,
                                                      size_t *n_words, bt_error *err);
 
-/* The words of tensorflow-text's BasicTokenizer. In cased texts bytes that are no UTF-8 stay. */
+/* The words of tensorflow-text's BasicTokenizer. In cased texts bytes that are not UTF-8 stay. */
 BT_MUST_USE bt_status bt_text_split_words_tf(bt_text_scratch *scratch, const char *text,
                                              size_t n_bytes, bool do_lower_case,
                                              const bt_text_word **words, size_t *n_words,
@@ -212,7 +212,7 @@ BT_MUST_USE bt_status bt_text_source_stream(const bt_text_source *source, const 
                                             const bt_fs_scratch *scratch, bt_fs_stream **out,
                                             bt_error *err);
 
-/* What to do about the byte at of text that is no UTF-8; "" or a text. */
+/* What to do about the byte at of text that is not UTF-8; "" or a text. */
 enum { BT_TEXT_ADVICE_MAX = 160 };
 const char *bt_text_encoding_advice(const char *key, const char *text, size_t n, size_t at,
                                     char advice[BT_TEXT_ADVICE_MAX]);
@@ -270,7 +270,7 @@ BT_MUST_USE bt_status bt_text_values_next(bt_text_values *values, const char **o
                                           bool *end, bt_error *err);
 /* A copy of JSON without the values of other keys, in all its objects: null stands for them, so
  * that NaN, long integers and half surrogate pairs there matter to nobody. *ok is false where it is
- * no JSON even in Python's eyes. */
+ * not JSON even in Python's eyes. */
 BT_MUST_USE bt_status bt_text_json_blank_others(const char *text, size_t n, const char *const *keys,
                                                 size_t n_keys, bt_str *out, bool *ok,
                                                 bt_error *err);
@@ -404,7 +404,7 @@ size_t bt_text_utf8_valid_prefix(const char *text, size_t n);
  * and *at has moved one byte on. */
 BT_MUST_USE bool bt_text_read_utf8(const char **at, const char *end, uint32_t *c);
 /* UTF-8 as a JSON string with its quotes, as Python's json.dumps writes it: all ASCII. Bytes that
- * are no UTF-8 become U+FFFD. */
+ * are not UTF-8 become U+FFFD. */
 BT_MUST_USE bt_status bt_text_append_json_ascii(bt_str *out, const char *text, size_t n,
                                                 bt_error *err);
 

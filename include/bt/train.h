@@ -158,8 +158,8 @@ typedef struct bt_train_program {
     double  product_gflop;           /* 10^9 operations of one device's products in a step */
     bool    is_too_large;            /* the compiler saw that it does not fit: no bytes are known */
     int64_t argument_bytes, result_bytes, donated_bytes, temporary_bytes, code_bytes;
-    int64_t beside_bytes; /* of the state, what stays and is no argument: slots and averages while a
-                           * run that trains evaluates, or works on a part */
+    int64_t beside_bytes; /* of the state, what stays and is not an argument: slots and averages
+                           * while a run that trains evaluates, or works on a part */
     int64_t total_bytes;
     int64_t serialized_bytes;
     double  seconds; /* to compile */

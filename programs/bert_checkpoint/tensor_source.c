@@ -60,7 +60,7 @@ int64_t source_find(const tensor_source *source, const char *name) {
 bt_status source_read(tensor_source *source, size_t i, void **data, bt_error *err) {
     const source_tensor tensor = source_tensor_at(source, i);
     if (bt_dtype_size(tensor.dtype) == 0) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: tensor '%s' is of a type that is not read here",
+        return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: tensor '%s' is of a type that cannot be read",
                        bt_ckpt_path(source->ckpt), tensor.name);
     }
     void *const block = bt_alloc(tensor.n_bytes);

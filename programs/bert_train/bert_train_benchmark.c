@@ -32,7 +32,7 @@ bt_status check_benchmark_flags(const bt_flags *flags, const char *mode, bt_erro
     if (mode != NULL && !bt_str_equal(mode, "train")) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "--benchmark measures the steps of a training: use --mode=train (or leave "
-                       "--mode away), not --mode=%s",
+                       "--mode out), not --mode=%s",
                        mode);
     }
     if (bt_flags_bool(flags, "dry_run")) {
@@ -41,7 +41,7 @@ bt_status check_benchmark_flags(const bt_flags *flags, const char *mode, bt_erro
     }
     if (bt_flags_string(flags, "seeds") != NULL) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "--benchmark measures one run: leave --seeds away (task.train_data.seed "
+                       "--benchmark measures one run: leave --seeds out (task.train_data.seed "
                        "chooses one)");
     }
     return BT_OK;

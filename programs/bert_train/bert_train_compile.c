@@ -26,7 +26,7 @@ bt_status check_compile_flags(const bt_flags *flags, bt_error *err) {
         const char *const value = bt_flags_string(flags, others[i]);
         if (value != NULL && !bt_str_equal(value, "false")) {
             return BT_FAIL(err, BT_E_CONFIG,
-                           "--compile_only compiles one run and trains nothing: leave --%s away",
+                           "--compile_only compiles one run and trains nothing: leave --%s out",
                            others[i]);
         }
     }
@@ -134,7 +134,7 @@ static bt_status append_head(const bt_train_compiled *r, const char *target, bt_
         BT_TRY(bt_str_appendf(out, err, "memory a chip    %s, of it for programs %s\n",
                               put_size(all, r->memory_bytes), put_size(usable, r->usable_bytes)));
     } else {
-        BT_TRY(bt_str_append(out, "memory a chip    the plug-in does not tell\n", err));
+        BT_TRY(bt_str_append(out, "memory a chip    the plug-in does not report it\n", err));
     }
     return bt_str_appendf(out, err, "plug-in          %s, interface 0.%d, %s\n\n", r->plugin,
                           r->api_minor, r->version);

@@ -38,8 +38,9 @@ static const bt_flag_def defs[] = {
     {.name = "train",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "training data: short for task.train_data.input_path. What nobody wrote follows from "
-             "them: columns of a table (--text, --label), num_classes from the labels, the tags of "
+     .help = "training data: short for task.train_data.input_path. What you do not set is inferred "
+             "from them: columns of a table (--text, --label), num_classes from the labels, the "
+             "tags of "
              "words, SQuAD 2 where questions have no answer, 3 epochs in batches of 32 (questions: "
              "2, of 48), learning rate 2e-5 (tags and questions 5e-5) after a warm-up of 10 % and "
              "down to 0, evaluation and checkpoint once an epoch; without --eval 10 % is held out"},
@@ -97,8 +98,9 @@ static const bt_flag_def defs[] = {
              "pairs.tsv); of bert/squad the folder (default: model_dir)"},
     {.name = "output_format",
      .kind = BT_FLAG_STRING,
-     .help = "predict: tsv, jsonl or, of tags, conll (default: as the ending of output_path says, "
-             "else tsv)"},
+     .help =
+         "predict: tsv, jsonl or, of tags, conll (default: as the extension of output_path says, "
+         "else tsv)"},
     {.name = "glue_submission",
      .kind = BT_FLAG_STRING,
      .is_path = true,

@@ -401,8 +401,8 @@ static void warn_of_arguments(const bt_flags *flags) {
     const size_t       n = bt_flags_args(flags, &args);
     for (size_t i = 0; i < n; i++) {
         bt_log(BT_LOG_WARNING,
-               "argument '%s' is ignored: it is no flag (--name=value); a list of overrides must "
-               "not have blanks outside quotes",
+               "argument '%s' is ignored: it is not a flag (--name=value); a list of overrides "
+               "must not have spaces outside quotes",
                args[i]);
     }
 }

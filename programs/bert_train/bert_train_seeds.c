@@ -22,7 +22,7 @@ static bt_status fail_word(const char *text, const char *word, bt_error *err) {
 static bt_status add_seed(seed_list *list, size_t *cap, int64_t seed, bt_error *err) {
     for (size_t i = 0; i < list->n; i++) {
         if (list->items[i] == seed) {
-            return BT_FAIL(err, BT_E_CONFIG, "--seeds: %" PRId64 " is there twice", seed);
+            return BT_FAIL(err, BT_E_CONFIG, "--seeds: %" PRId64 " appears twice", seed);
         }
     }
     if (list->n == MAX_SEEDS) {

@@ -132,7 +132,7 @@ bt_status apply_short_flags(const bt_flags *flags, const recalled_run *recalled,
     BT_CHECK(short_check_columns(&run, "eval", err));
     BT_CHECK(short_check_columns(&run, "predict", err));
     if (run.told.len > 0) {
-        bt_log(BT_LOG_INFO, "decided, as nobody wrote it: %s", bt_str_text(&run.told));
+        bt_log(BT_LOG_INFO, "decided, because it was not set: %s", bt_str_text(&run.told));
     }
 done:
     bt_str_deinit(&run.told);

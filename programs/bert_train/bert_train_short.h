@@ -76,7 +76,7 @@ BT_MUST_USE bt_status short_use_text(short_run *run, const char *input, bt_error
 /* What a section would take for records is refused where it is text (advice: what to do). */
 BT_MUST_USE bt_status short_refuse_text(const short_run *run, const char *section,
                                         const char *advice, bt_error *err);
-/* Training data that are no text: refused likewise, or where nothing is there to evaluate with. */
+/* Training data that are not text: refused likewise, or where nothing is there to evaluate with. */
 BT_MUST_USE bt_status short_use_records(const short_run *run, const char *input, const char *advice,
                                         bt_error *err);
 /* A run that goes on has its words in params.yaml, and needs no weights. */

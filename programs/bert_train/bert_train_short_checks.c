@@ -70,8 +70,8 @@ static bt_status check_weights(const short_run *run, bt_error *err) {
                ? BT_OK
                : BT_FAIL(err, BT_E_CONFIG,
                          "--train=%s, but no --init: name the weights to start from (--init=FOLDER "
-                         "of Hugging Face, a checkpoint, hf://owner/name); who trains from random "
-                         "numbers names a vocabulary (task.train_data.vocab_file)",
+                         "of Hugging Face, a checkpoint, hf://owner/name); to train from random "
+                         "numbers, name a vocabulary (task.train_data.vocab_file)",
                          short_flag(run, "train"));
 }
 
@@ -100,7 +100,7 @@ bt_status short_refuse_text(const short_run *run, const char *section, const cha
         rc = bt_fs_require_file(files.items[0], NULL, err);
     }
     if (rc == BT_OK && files.n > 0 && bt_data_is_text_file(files.items[0])) {
-        rc = BT_FAIL(err, BT_E_FORMAT, "%s is text, no record file: %s", files.items[0], advice);
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s is text, not a record file: %s", files.items[0], advice);
     }
     if (rc == BT_OK && files.n > 0) {
         rc = bt_text_refuse_packed(files.items[0], err);
@@ -115,8 +115,8 @@ bt_status short_use_records(const short_run *run, const char *input, const char 
     return needs_evaluation(run)
                ? BT_FAIL(
                      err, BT_E_CONFIG,
-                     "--train=%s: it is taken for records, of which none are held out: name the "
-                     "data to evaluate with (--eval=FILE)",
+                     "--train=%s: it is read as records, of which none can be held out: name the "
+                     "data to evaluate on (--eval=FILE)",
                      input)
                : BT_OK;
 }
@@ -173,7 +173,7 @@ static bt_status refuse_other(const short_run *run, const char *flag, const bt_d
     return BT_FAIL(
         err, BT_E_FORMAT,
         "--%s=%s has no column '%s', where the training data have the %s; its columns are "
-        "%s: call it so there, or name another one (%s)",
+        "%s: give it that name, or name another one (%s)",
         flag, short_flag(run, flag), name, is_label ? "label" : "text", columns, advice);
 }
 

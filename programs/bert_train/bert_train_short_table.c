@@ -17,7 +17,7 @@ static bt_status split_columns(const char *flag, const char *text, column_list *
         return BT_OK;
     }
     if (strlen(text) >= sizeof out->text) {
-        return BT_FAIL(err, BT_E_CONFIG, "--%s: longer than names of columns are", flag);
+        return BT_FAIL(err, BT_E_CONFIG, "--%s: longer than a column name can be", flag);
     }
     (void)snprintf(out->text, sizeof out->text, "%s", text);
     for (char *at = out->text; at != NULL;) {
@@ -36,7 +36,7 @@ static bt_status split_columns(const char *flag, const char *text, column_list *
         }
         for (size_t i = 0; i < out->n; i++) {
             if (bt_str_equal(out->items[i], at)) {
-                return BT_FAIL(err, BT_E_CONFIG, "--%s=%s: '%s' is there twice", flag, text, at);
+                return BT_FAIL(err, BT_E_CONFIG, "--%s=%s: '%s' appears twice", flag, text, at);
             }
         }
         out->items[out->n++] = at;
@@ -213,7 +213,7 @@ static bt_status decide_classes(short_run *run, const char *input, const bt_data
         return short_decide(run, VALIDATION ".label_type", "float", "--train", err);
     }
     if (survey->n_rows == 0) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: no rows, but one of names", input);
+        return BT_FAIL(err, BT_E_FORMAT, "%s: no rows except the column names", input);
     }
     if (survey->n_labels < 2) {
         return BT_FAIL(err, BT_E_FORMAT,

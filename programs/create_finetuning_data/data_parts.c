@@ -247,7 +247,7 @@ static bt_status write_part(const data_job *job, data_part *part, const example_
     return rc;
 }
 
-/* A file without rows among others of its split is told; a split without any is no data. */
+/* A file without rows among others of its split is told; a split without any is not data. */
 static bt_status check_sizes(const data_job *job, bt_error *err) {
     for (size_t i = 0; i < job->n_parts; i++) {
         const data_part *const part = &job->parts[i];

@@ -109,8 +109,8 @@ static bt_status check_languages(const bt_flags *flags, const data_task *task, b
         const size_t n = strcspn(at, ", ");
         if (!knows_language(task, at, n)) {
             BT_CHECK(list_languages(task, &known, err));
-            rc = BT_FAIL(err, BT_E_CONFIG, "--languages: '%.*s' is no language of %s: %s", (int)n,
-                         at, task->name, bt_str_text(&known));
+            rc = BT_FAIL(err, BT_E_CONFIG, "--languages: '%.*s' is not a language of %s: %s",
+                         (int)n, at, task->name, bt_str_text(&known));
             goto done;
         }
         at += n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files of one JSON object a line (SuperGLUE's). Blank lines are no rows. */
+ * Files of one JSON object a line (SuperGLUE's). Blank lines are not rows. */
 #ifndef BT_JSONL_READER_H
 #define BT_JSONL_READER_H
 

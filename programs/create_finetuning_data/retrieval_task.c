@@ -50,7 +50,8 @@ static bt_status read_id(const retrieval_source *s, const tsv_field *field, int6
         }
     }
     return BT_FAIL(err, BT_E_FORMAT,
-                   "%s:%" PRId64 ": '%.*s' is no id of a sentence; expected LANGUAGE-NUMBER, e.g. "
+                   "%s:%" PRId64
+                   ": '%.*s' is not an id of a sentence; expected LANGUAGE-NUMBER, e.g. "
                    "de-000012",
                    tsv_path(s->reader), tsv_line(s->reader), (int)(field->n < 64 ? field->n : 64),
                    field->text);

@@ -91,8 +91,8 @@ static bt_status read_questions(const data_job *job, squad_run *run, bt_error *e
     }
     BT_TRY(bt_squad_windows_create(&run->windows, &run->set, job->tokenizer, &run->options, err));
     if (bt_squad_n_windows(run->windows) == 0) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: no question with a text to look for its answer",
-                       run->file);
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: no question has a text in which to look for its answer", run->file);
     }
     return BT_OK;
 }

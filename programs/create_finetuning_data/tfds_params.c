@@ -70,7 +70,7 @@ static bt_status fail_name(const char *name, bt_error *err) {
     for (size_t i = 0; i < N_PARAMS; i++) {
         BT_CHECK(bt_str_appendf(&list, err, "%s%s", i == 0 ? "" : ", ", params[i].name));
     }
-    rc = BT_FAIL(err, BT_E_CONFIG, "--tfds_params: '%s' is no parameter; there are: %s", name,
+    rc = BT_FAIL(err, BT_E_CONFIG, "--tfds_params: '%s' is not a parameter; there are: %s", name,
                  bt_str_text(&list));
 done:
     bt_str_deinit(&list);

@@ -153,7 +153,7 @@ static bt_status parse_name(const char *text, char **path, int64_t pattern[VERSI
     if (n == 0 || text[0] == '/' || strstr(text, "..") != NULL ||
         (colon != NULL && !parse_version(colon + 1, true, pattern))) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "'%s' is no name of a data set: expected NAME, NAME/CONFIG or "
+                       "'%s' is not a name of a data set: expected NAME, NAME/CONFIG or "
                        "NAME/CONFIG:VERSION, e.g. glue/cola:2.0.0",
                        text);
     }
@@ -361,7 +361,8 @@ bt_status tfds_count_classes(const tfds_set *set, const char *key, int64_t *n, b
                      "%s/features.json: '%s' is %s; label_key must name a class label, or give "
                      "is_regression=true",
                      set->folder, key,
-                     feature == NULL ? "no feature of the set" : "not a class label with classes");
+                     feature == NULL ? "not a feature of the set"
+                                     : "not a class label with classes");
     }
     json_decref(root);
     return rc;

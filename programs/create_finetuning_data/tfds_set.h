@@ -38,7 +38,7 @@ bt_status tfds_find_split(const tfds_set *set, const char *name, const tfds_spli
                           bt_error *err);
 bt_status tfds_shard_path(const tfds_set *set, const tfds_split *split, size_t shard, char **path,
                           bt_error *err);
-/* How many classes the feature of that name has; BT_E_CONFIG when it is no ClassLabel. */
+/* How many classes the feature of that name has; BT_E_CONFIG when it is not a ClassLabel. */
 bt_status tfds_count_classes(const tfds_set *set, const char *key, int64_t *n, bt_error *err);
 
 /* tfds_reader.c: the rows of a split. */

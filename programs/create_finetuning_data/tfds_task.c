@@ -36,7 +36,7 @@ static bt_status fail_label(const tfds_source *s, double value, bt_error *err) {
                        s->run->n_labels - 1);
     } else if (isfinite(value)) {
         (void)snprintf(text, sizeof text,
-                       "label %g is no integer of 64 bits; give label_type=float", value);
+                       "label %g is not an integer of 64 bits; give label_type=float", value);
     } else {
         (void)snprintf(text, sizeof text, "label %g is not a finite number", value);
     }

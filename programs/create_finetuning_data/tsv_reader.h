@@ -18,7 +18,7 @@ typedef struct tsv_reader tsv_reader;
 
 typedef enum tsv_form {
     TSV_NO_HEADER,
-    TSV_HEADER,   /* the first line gives the columns' names, and blank lines are no rows */
+    TSV_HEADER,   /* the first line gives the columns' names, and blank lines are not rows */
     TSV_DROPS_CR, /* no header, and the tool's own line ends */
 } tsv_form;
 

@@ -321,7 +321,7 @@ static bt_status check_language_flag(const data_job *job, const xlang_run *run, 
         }
         BT_CHECK(bt_str_appendf(&list, err, "%s ", run->task->languages[i]));
     }
-    rc = BT_FAIL(err, BT_E_CONFIG, "--%s=%s is no language of %s: %sor all", flag, named,
+    rc = BT_FAIL(err, BT_E_CONFIG, "--%s=%s is not a language of %s: %sor all", flag, named,
                  run->task->name, bt_str_text(&list));
 done:
     bt_str_deinit(&list);

@@ -69,7 +69,7 @@ static bool read_number(const char *root, const char *folder, const char *name, 
             const char *const text = line + strlen(key);
             char             *end = NULL;
             const uint64_t    value = strtoull(text, &end, 10);
-            found = end != text; /* "max" is no number: no limit */
+            found = end != text; /* "max" is not a number: no limit */
             *out = found ? value : *out;
         }
     }

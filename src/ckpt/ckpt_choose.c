@@ -38,7 +38,7 @@ static bt_status check_once(const chooser *c, const char *prefix, int64_t *step,
 
 /* *good false: damaged, and why is in c. What could not be read is read once more: a fault that
  * passes must not cost a checkpoint. Other errors (memory, the way to a store, another model) are
- * no damage. */
+ * not damage. */
 static bt_status look_at(chooser *c, const char *prefix, int64_t *step, bool *good, bt_error *err) {
     bt_error  problem = BT_ERROR_INIT;
     bt_status rc = check_once(c, prefix, step, &problem);
@@ -143,7 +143,7 @@ static bt_status say_why(const chooser *c, bt_error *err) {
 static bt_status fail_none(const chooser *c, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT,
                    "%s: %zu checkpoint%s there, and none can be used (%.200s: %.500s): bring the "
-                   "files back from a copy, or use another folder; to begin anew move the "
+                   "files back from a copy, or use another folder; to start over move the "
                    "checkpoints and the file `checkpoint` away",
                    c->folder, c->n_damaged, c->n_damaged == 1 ? "" : "s", c->first_name,
                    c->first_problem.msg);
@@ -159,14 +159,15 @@ static bt_status consider_shards(const chooser *c, bt_error *err) {
     if (n > 1) {
         rc = BT_FAIL(err, BT_E_FORMAT,
                      "%s: data files of %zu checkpoints (%s-%" PRId64 " ...) and no *.index: bring "
-                     "the indexes back from a copy, or use another folder; to begin anew move the "
+                     "the indexes back from a copy, or use another folder; to start over move the "
                      "files away",
                      c->folder, n, c->family, numbers[0]);
     } else if (n == 1) {
-        rc = bt_str_appendf(&c->out->why, err,
-                            "%s/%s-%" PRId64 " has no index: a first save that did not come to its "
-                            "end; there is no checkpoint to go on from",
-                            c->folder, c->family, numbers[0]);
+        rc = bt_str_appendf(
+            &c->out->why, err,
+            "%s/%s-%" PRId64
+            " has no index: a first save that did not finish; there is no checkpoint to go on from",
+            c->folder, c->family, numbers[0]);
     }
     bt_free(numbers);
     return rc;
@@ -196,7 +197,7 @@ static bt_status choose(chooser *c, bt_error *err) {
     if (c->file.kind == CKPT_STATE_UNREADABLE) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s/checkpoint cannot be used (%s), and there is no checkpoint beside it: "
-                       "bring the files back from a copy, or remove that file to begin anew",
+                       "bring the files back from a copy, or remove that file to start over",
                        c->folder, c->file.problem.msg);
     }
     return consider_shards(c, err);

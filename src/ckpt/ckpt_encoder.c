@@ -71,25 +71,29 @@ typedef struct refusal_row {
     const char *why;
 } refusal_row;
 
-#define BPE "its vocabulary is byte-level BPE, which is not read here, and its positions start at 2"
-#define POSITIONS "its relative positions are not built here"
+#define BPE                                                                                        \
+    "its vocabulary is byte-level BPE, which this program cannot read, and its positions start "   \
+    "at 2"
+#define POSITIONS "its relative positions are not supported"
 static const refusal_row refusals[] = {
     {"roberta", "roberta.", "RoBERTa", BPE},
     {"xlm-roberta", NULL, "XLM-RoBERTa",
-     "its vocabulary is a SentencePiece model, which is not read here, and its positions start at "
+     "its vocabulary is a SentencePiece model, which this program cannot read, and its positions "
+     "start at "
      "2"},
     {"camembert", NULL, "CamemBERT",
-     "its vocabulary is a SentencePiece model, which is not read here, and its positions start at "
+     "its vocabulary is a SentencePiece model, which this program cannot read, and its positions "
+     "start at "
      "2"},
-    {"big_bird", NULL, "BigBird", "its block-sparse attention is not built here"},
-    {"convbert", "convbert.", "ConvBERT", "its convolutions are not built here"},
+    {"big_bird", NULL, "BigBird", "its block-sparse attention is not supported"},
+    {"convbert", "convbert.", "ConvBERT", "its convolutions are not supported"},
     {"deberta", "deberta.", "DeBERTa", POSITIONS},
     {"deberta-v2", NULL, "DeBERTa", POSITIONS},
     {"electra", "electra.", "ELECTRA", "its names are not mapped here"},
-    {"fnet", "fnet.", "FNet", "its Fourier mixing is not built here"},
-    {"funnel", "funnel.", "Funnel transformer", "its pooling of the sequence is not built here"},
-    {"longformer", "longformer.", "Longformer", "its sliding attention is not built here"},
-    {"mobilebert", "mobilebert.", "MobileBERT", "its bottleneck layers are not built here"},
+    {"fnet", "fnet.", "FNet", "its Fourier mixing is not supported"},
+    {"funnel", "funnel.", "Funnel transformer", "its pooling of the sequence is not supported"},
+    {"longformer", "longformer.", "Longformer", "its sliding attention is not supported"},
+    {"mobilebert", "mobilebert.", "MobileBERT", "its bottleneck layers are not supported"},
     {"mpnet", "mpnet.", "MPNet", POSITIONS},
     {"xlnet", "transformer.layer.0.rel_attn.", "XLNet", POSITIONS},
 };
@@ -204,11 +208,10 @@ static bool is_wrapper_word(const char *word, size_t n) {
 
 static bt_status check_wrapper(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
     if (ckpt->other_wrapper != NULL) {
-        return BT_FAIL(
-            err, BT_E_UNSUPPORTED,
-            "%s holds two encoders, one below '%s' and one below '%s': save the one that "
-            "is meant by itself",
-            ckpt->path, ckpt->wrapper, ckpt->other_wrapper);
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s holds two encoders, one below '%s' and one below '%s': save the one "
+                       "that you mean by itself",
+                       ckpt->path, ckpt->wrapper, ckpt->other_wrapper);
     }
     for (const char *at = ckpt->wrapper;
          at != NULL && *at != '\0' && facts->model_type[0] == '\0';) {
@@ -258,16 +261,16 @@ static bt_status check_facts(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
     if (facts->positions[0] != '\0' && strcmp(facts->positions, "absolute") != 0) {
         (void)snprintf(what, sizeof what, "position_embedding_type is '%s'", facts->positions);
         return fail_fact(ckpt, facts, what,
-                         "only absolute positions are built here; start from weights with those",
+                         "only absolute positions are supported; start from weights with those",
                          err);
     }
     if (facts->is_decoder || facts->has_cross_attention) {
         return fail_fact(
             ckpt, facts, facts->is_decoder ? "is_decoder is true" : "add_cross_attention is true",
-            "a decoder, each token of which sees those before it only, is not built here", err);
+            "a decoder, in which each token sees only those before it, is not supported", err);
     }
     if (facts->has_pruned_heads) {
-        return fail_fact(ckpt, facts, "pruned_heads", "layers with fewer heads are not built here",
+        return fail_fact(ckpt, facts, "pruned_heads", "layers with fewer heads are not supported",
                          err);
     }
     if (facts->has_own_code) {
@@ -277,7 +280,7 @@ static bt_status check_facts(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
     }
     if (facts->is_quantized) {
         return fail_fact(ckpt, facts, "quantization_config",
-                         "weights that were made smaller by quantization are not read here", err);
+                         "weights that were made smaller by quantization cannot be read", err);
     }
     if (facts->activation[0] != '\0' && ckpt->layout == BT_CKPT_SAFETENSORS &&
         bt_ckpt_activation_word(ckpt, facts->activation) == NULL) {
@@ -286,7 +289,7 @@ static bt_status check_facts(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
     }
     if (ckpt->foreign >= 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s: tensor '%s' is part of its encoder and of none that is built here: its "
+                       "%s: tensor '%s' is part of its encoder and of no supported one: its "
                        "model computes something else",
                        ckpt->path, ckpt->tensors[ckpt->foreign].name);
     }
@@ -341,7 +344,7 @@ bt_status bt_ckpt_check_kind(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
     }
     if (!is_known) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s holds a model of type '%s' (%s), which is not built here; start from "
+                       "%s holds a model of type '%s' (%s), which is not supported; start from "
                        "weights of BERT, ALBERT or DistilBERT",
                        ckpt->path, facts->model_type, facts->path);
     }

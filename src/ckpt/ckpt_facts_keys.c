@@ -169,14 +169,14 @@ static bool is_of_kind(const json_t *value, key_kind kind) {
 }
 
 static const char *word_of(key_kind kind) {
-    static const char *const words[] = {[ANY] = "value",
-                                        [COUNT] = "whole number",
-                                        [NUMBER] = "number",
-                                        [POSITIVE] = "number above 0",
-                                        [SHARE] = "number from 0 to below 1",
+    static const char *const words[] = {[ANY] = "a value",
+                                        [COUNT] = "a whole number",
+                                        [NUMBER] = "a number",
+                                        [POSITIVE] = "a number above 0",
+                                        [SHARE] = "a number from 0 to below 1",
                                         [TEXT] = "text",
-                                        [FLAG] = "flag (true or false)",
-                                        [NAMES] = "object of names by their numbers"};
+                                        [FLAG] = "a flag (true or false)",
+                                        [NAMES] = "an object of names by their numbers"};
     return words[kind];
 }
 
@@ -207,7 +207,7 @@ bt_status ckpt_facts_check_keys(const json_t *root, const char *path, char *unkn
         if (!find_key(name, &kind)) {
             has_room = has_room && bt_list_add(unknown, n_unknown, name);
         } else if (!json_is_null(value) && !is_of_kind(value, kind)) {
-            return BT_FAIL(err, BT_E_FORMAT, "%s: %s is no %s", path, name, word_of(kind));
+            return BT_FAIL(err, BT_E_FORMAT, "%s: %s is not %s", path, name, word_of(kind));
         }
     }
     return BT_OK;

@@ -42,7 +42,7 @@ static bt_status put_name(bt_ckpt_head *head, const char *key, const json_t *val
                        head->path, head->n, key, head->n - 1);
     }
     if (!json_is_string(value) && !json_is_integer(value)) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: id2label: the name of class %s is no text",
+        return BT_FAIL(err, BT_E_FORMAT, "%s: id2label: the name of class %s is not text",
                        head->path, key);
     }
     head->names[id] = name_of(value);

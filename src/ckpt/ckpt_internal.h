@@ -74,8 +74,8 @@ bool                  ckpt_is_safetensors(const char *path);
 BT_MUST_USE bt_status ckpt_open_st_files(bt_ckpt *ckpt, bt_error *err);
 void                  ckpt_close_st_files(bt_ckpt *ckpt);
 
-/* ckpt_stranger.c: always a failure: what a file is that is no checkpoint. And of a folder without
- * one: BT_OK when there is nothing in it that could have been meant. */
+/* ckpt_stranger.c: always a failure: what a file is that is not a checkpoint. And of a folder
+ * without one: BT_OK when there is nothing in it that could have been meant. */
 BT_MUST_USE bt_status ckpt_refuse_file(const char *path, bt_error *err);
 BT_MUST_USE bt_status ckpt_refuse_folder(const char *folder, bt_error *err);
 

@@ -222,8 +222,8 @@ static bool is_same_text(const ckpt_state_file *a, const ckpt_state_file *b) {
            memcmp(a->text, b->text, a->n_bytes) == 0;
 }
 
-/* The state file as it is now: somebody may have changed it by hand; one that was lost while the
- * run went on is written again from what the run knows. A store tells by its versions. */
+/* The state file as it is now: somebody may have changed it by hand; one that was lost during the
+ * run is written again from what the run knows. A store tells by its versions. */
 static bt_status refresh(bt_ckpt_manager *manager, bt_error *err) {
     ckpt_state_file now = {0};
     if (bt_fs_is_remote(manager->folder) && !manager->is_stale) {
@@ -233,7 +233,7 @@ static bt_status refresh(bt_ckpt_manager *manager, bt_error *err) {
     manager->is_stale = false;
     manager->file.version = now.version;
     if (now.kind != CKPT_STATE_NAMES && manager->file.kind == CKPT_STATE_NAMES) {
-        bt_log(BT_LOG_WARNING, "%s/checkpoint was %s while the run went on: it is written anew",
+        bt_log(BT_LOG_WARNING, "%s/checkpoint was %s during the run: it is written again",
                manager->folder, now.kind == CKPT_STATE_MISSING ? "removed" : "damaged");
     } else if (!is_same_text(&manager->file, &now)) {
         const ckpt_state_file old = manager->file;
@@ -390,7 +390,7 @@ static bt_status keep_newer(const bt_ckpt_manager *manager, const bt_fs_names *l
     bt_log(
         BT_LOG_WARNING,
         "%s: going on from %s; what is newer (%s) is kept under other names, *.kept-1 and so on: "
-        "without that ending its files are a checkpoint again",
+        "without that suffix its files are a checkpoint again",
         manager->folder, restored, bt_str_text(&all));
     for (size_t i = 0; i < newer->n; i++) {
         BT_CHECK(ckpt_keep_aside(manager->folder, listing, newer->items[i], err));
@@ -502,10 +502,11 @@ static bt_status clear_numbers(const bt_ckpt_manager *manager, const bt_fs_names
             BT_CHECK(ckpt_remove_files(manager->folder, listing, bt_str_text(&name), err));
             continue;
         }
-        bt_log(BT_LOG_WARNING,
-               "%s/%s is no checkpoint that a run recorded: its files are kept under other names, "
-               "*.kept-1 and so on",
-               manager->folder, bt_str_text(&name));
+        bt_log(
+            BT_LOG_WARNING,
+            "%s/%s is not a checkpoint that a run recorded: its files are kept under other names, "
+            "*.kept-1 and so on",
+            manager->folder, bt_str_text(&name));
         BT_CHECK(ckpt_keep_aside(manager->folder, listing, bt_str_text(&name), err));
     }
 done:
@@ -540,11 +541,11 @@ static bt_status make_room(const bt_ckpt_manager *manager, const bt_fs_names *li
     if (!ckpt_has_files(listing, name) || is_listed(&manager->file.state, name)) {
         return BT_OK;
     }
-    bt_log(
-        BT_LOG_WARNING,
-        "%s/%s is there and is no checkpoint that this run wrote: its files are kept under other "
-        "names, *.kept-1 and so on",
-        manager->folder, name);
+    bt_log(BT_LOG_WARNING,
+           "%s/%s is there and is not a checkpoint that this run wrote: its files are kept under "
+           "other "
+           "names, *.kept-1 and so on",
+           manager->folder, name);
     return ckpt_keep_aside(manager->folder, listing, name, err);
 }
 

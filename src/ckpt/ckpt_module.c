@@ -97,7 +97,7 @@ static bt_status visit_text(void *context, bt_bytes text, bt_error *err) {
     if (!module->has_config && text.n_bytes > 0 && text.data[0] == '{') {
         json_t *root = NULL;
         BT_TRY(bt_json_load((const char *)text.data, text.n_bytes, 0, &root, NULL, err));
-        (void)find_encoder(root, 0, module); /* what is no JSON tells nothing */
+        (void)find_encoder(root, 0, module); /* what is not JSON tells nothing */
         json_decref(root);
     }
     return BT_OK;

@@ -47,7 +47,7 @@ ckpt_object *ckpt_track(ckpt_objects *b, ckpt_object *parent, const char *name, 
 ckpt_object *ckpt_track_new(ckpt_objects *b, ckpt_object *parent, const char *name);
 ckpt_object *ckpt_track_numbered(ckpt_objects *b, ckpt_object *parent, const char *prefix,
                                  int64_t number, ckpt_object *child);
-/* A variable of one value that is no parameter; data is borrowed. */
+/* A variable of one value that is not a parameter; data is borrowed. */
 ckpt_object *ckpt_object_scalar(ckpt_objects *b, const char *full_name, bt_dtype dtype,
                                 const void *data);
 /* The model's variable of that canonical name; an empty object when the model has none. */

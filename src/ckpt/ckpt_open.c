@@ -230,8 +230,9 @@ static bt_status list_safetensors(bt_ckpt *ckpt, bt_error *err) {
 static bt_status read_graph(bt_ckpt *ckpt, const bt_bundle_entry *entry, bt_error *err) {
     bt_bytes *values = NULL;
     if (entry->dtype != BT_DTYPE_STRING || entry->n_elements != 1) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: %s is no scalar string: the object graph is damaged",
-                       ckpt->path, BT_BUNDLE_GRAPH_KEY);
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: %s is not a scalar string: the object graph is damaged", ckpt->path,
+                       BT_BUNDLE_GRAPH_KEY);
     }
     BT_TRY(bt_bundle_read_strings(ckpt->bundle, entry, &values, err));
     const bt_status rc = bt_graph_parse(values[0], &ckpt->graph, err);

@@ -254,7 +254,7 @@ static bt_status read_own(bt_ckpt *ckpt, const char *key, bt_str *bytes, bool *f
         return BT_OK;
     }
     if (entry->dtype != BT_DTYPE_STRING || entry->n_elements != 1) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: %s is no scalar string", ckpt->path, key);
+        return BT_FAIL(err, BT_E_FORMAT, "%s: %s is not a scalar string", ckpt->path, key);
     }
     bt_bytes *values = NULL;
     BT_TRY(bt_bundle_read_strings(ckpt->bundle, entry, &values, err));

@@ -44,8 +44,8 @@ static bt_status open_named(bt_ckpt *ckpt, const char *folder, const char *name,
     char *path = NULL;
     if (name == NULL || !is_plain_name(name)) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "%s: names '%.100s', which is no *.safetensors file beside it", ckpt->path,
-                       name != NULL ? name : "?");
+                       "%s: names '%.100s', which is not a *.safetensors file beside it",
+                       ckpt->path, name != NULL ? name : "?");
     }
     if (bt_map_get(seen, name, strlen(name), file)) {
         return BT_OK;
@@ -73,7 +73,7 @@ static bt_status open_all(bt_ckpt *ckpt, const json_t *map, size_t *cap, bt_erro
         if (bt_safetensors_find(ckpt->st_files[file], tensor) == NULL) {
             rc = BT_FAIL(err, BT_E_FORMAT,
                          "%s: %s holds no tensor %.200s, which the index says it holds: the files "
-                         "are not those of this index; fetch them anew",
+                         "are not those of this index; fetch them again",
                          ckpt->path, json_string_value(name), tensor);
             goto done;
         }

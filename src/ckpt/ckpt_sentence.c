@@ -28,7 +28,7 @@ static const struct {
     {"pooling_mode_lasttoken", "lasttoken", false},
 };
 
-#define CHOICE "computed here are cls, mean and max, one of them"
+#define CHOICE "supported are cls, mean and max, one at a time"
 
 /* *root NULL: there is no such file. One that cannot be asked for may be there. */
 static bt_status read_beside(const char *folder, const char *name, json_t **root, char **path,
@@ -49,12 +49,12 @@ static bt_status take_mode(const char *path, const char *word, bt_ckpt_sentence 
         is_known = is_known || (modes[i].is_known && strcmp(modes[i].word, word) == 0);
     }
     if (!is_known) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: the pooling '%.64s' is not built here: " CHOICE,
+        return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: the pooling '%.64s' is not supported: " CHOICE,
                        path, word);
     }
     if (out->pooling[0] != '\0') {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s: several poolings at once ('%s' and '%s') are not built here: " CHOICE,
+                       "%s: several poolings at once ('%s' and '%s') are not supported: " CHOICE,
                        path, out->pooling, word);
     }
     (void)snprintf(out->pooling, sizeof out->pooling, "%s", word);
@@ -120,7 +120,7 @@ static bt_status take_module(const json_t *module, size_t i, const char *folder,
         return rc;
     }
     return BT_FAIL(err, BT_E_UNSUPPORTED,
-                   "%s: module %zu is '%.64s', which is not built here in this place: a "
+                   "%s: module %zu is '%.64s', which is not supported here: a "
                    "Transformer, a Pooling and perhaps a Normalize are",
                    path, i, name);
 }
@@ -177,7 +177,7 @@ static bt_status check_prompt(const char *folder, bt_error *err) {
     if (rc == BT_OK && text != NULL && text[0] != '\0') {
         rc = BT_FAIL(err, BT_E_UNSUPPORTED,
                      "%s: default_prompt_name '%.64s' puts '%.64s' before every sentence, which is "
-                     "not built here: take default_prompt_name out, and write the text before the "
+                     "not supported: take default_prompt_name out, and write the text before the "
                      "sentences where it is meant",
                      path, name, text);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is no checkpoint that is read here, by name: weights in the formats of other libraries, and
- * files that lie beside weights. */
+ * What is not a checkpoint that is read here, by name: weights in the formats of other libraries,
+ * and files that lie beside weights. */
 #include <string.h>
 
 #include "bt/base/alloc.h"
@@ -14,19 +14,18 @@ typedef struct stranger_row {
 } stranger_row;
 
 static bt_status refuse_flax(const char *path, bt_error *err) {
-    return BT_FAIL(
-        err, BT_E_FORMAT,
-        "%s: these are weights of Flax (msgpack), which are not read here; this makes a "
-        "file that is of the folder of them (transformers below 5, flax, torch): python3 "
-        "-c \"from transformers import AutoModel as A; A.from_pretrained('FOLDER', "
-        "from_flax=True).save_pretrained('FOLDER')\"",
-        path);
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "%s: these are weights of Flax (msgpack), which this program cannot read; this "
+                   "command converts their folder (transformers below 5, flax, torch): python3 "
+                   "-c \"from transformers import AutoModel as A; A.from_pretrained('FOLDER', "
+                   "from_flax=True).save_pretrained('FOLDER')\"",
+                   path);
 }
 
 static bt_status refuse_adapter(const char *path, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT,
                    "%s: this is an adapter of PEFT (LoRA), which changes the weights of another "
-                   "model and is none: merge both first (merge_and_unload(), then "
+                   "model and is not a model itself: merge both first (merge_and_unload(), then "
                    "save_pretrained())",
                    path);
 }
@@ -34,7 +33,7 @@ static bt_status refuse_adapter(const char *path, bt_error *err) {
 static bt_status refuse_other(const char *path, bt_error *err) {
     return BT_FAIL(
         err, BT_E_FORMAT,
-        "%s: a model in the format of another program (%s), which is not read here: take "
+        "%s: a model in the format of another program (%s), which this program cannot read: take "
         "the model.safetensors or the TensorFlow checkpoint that it was made of",
         path, strrchr(path, '.'));
 }
@@ -69,12 +68,12 @@ bt_status ckpt_refuse_file(const char *path, bt_error *err) {
     }
     if (bt_str_ends_with(path, ".json") || bt_str_ends_with(path, ".txt")) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "%s lies beside weights and holds none: name its folder, if a checkpoint is "
+                       "%s is beside weights, but holds none: name its folder, if a checkpoint is "
                        "there, or the checkpoint",
                        path);
     }
     return BT_FAIL(err, BT_E_FORMAT,
-                   "%s is no checkpoint: expected a folder of weights, X.safetensors, or X for "
+                   "%s is not a checkpoint: expected a folder of weights, X.safetensors, or X for "
                    "TensorFlow's X.index and X.data-00000-of-00001",
                    path);
 }

@@ -129,7 +129,7 @@ bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out, bt_e
         "  --flagfile=FILE\n"
         "      Read further flags from FILE, one a line; # begins a comment line.\n"
         "  --undefok=NAME,NAME\n"
-        "      Unknown flags of these names are no error.\n\n"
+        "      Unknown flags of these names are not an error.\n\n"
         "Exit codes: 0 done; 2 flags or configuration; 3 data that cannot be read or is damaged; 4 "
         "disk, memory, network or another process; ",
         err));

@@ -27,7 +27,7 @@ bt_status expand_flagfiles(text_list *out, bt_arena *arena, int argc, char *cons
  * stands behind --name=. The new text lives in arena. */
 bt_status expand_user(bt_arena *arena, const char **path, bt_error *err);
 
-/* "-name..." or "--name...": the text after the dashes; NULL when arg is no flag. */
+/* "-name..." or "--name...": the text after the dashes; NULL when arg is not a flag. */
 const char *flag_text(const char *arg);
 
 /* All flags: those of the table, then those of every program. */

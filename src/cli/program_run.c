@@ -46,8 +46,8 @@ static bt_status run_asked(const bt_cli_program *program, const bt_flags *flags,
     return program->run(flags, status, err);
 }
 
-/* Says what went wrong, unless err->msg is empty (said already), or, which is no error, that the
- * program was stopped as asked. Errors are shown whatever --verbosity says. */
+/* Says what went wrong, unless err->msg is empty (said already), or, which is not an error, that
+ * the program was stopped as asked. Errors are shown whatever --verbosity says. */
 static int end_program(bt_status rc, const bt_error *err) {
     if (rc == BT_E_INTERRUPTED) {
         const int code = bt_stop_exit_code();

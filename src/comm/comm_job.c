@@ -49,7 +49,7 @@ static bt_status read_pair(const char *rank_name, const char *size_name, bt_comm
                        size_text != NULL ? size_text : "(not set)");
     }
     if (size > BT_COMM_MAX_RANKS) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s is %" PRId64 ": at most %d processes are offered",
+        return BT_FAIL(err, BT_E_CONFIG, "%s is %" PRId64 ": at most %d processes are supported",
                        size_name, size, (int)BT_COMM_MAX_RANKS);
     }
     job->rank = (int32_t)rank;
@@ -137,7 +137,7 @@ static bt_status refuse_other_mpi(bt_error *err) {
     }
     return BT_FAIL(err, BT_E_UNSUPPORTED,
                    "PMI_SIZE is %" PRId64 ": a job started by MPICH's or Intel's mpiexec is not "
-                   "offered; use Open MPI's mpirun, srun or TF_CONFIG",
+                   "supported; use Open MPI's mpirun, srun or TF_CONFIG",
                    size);
 }
 
@@ -146,7 +146,7 @@ static bt_status read_launcher(bt_comm_job *job, bt_error *err) {
         job->launch = BT_COMM_OPENMPI;
         return read_pair("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", job, err);
     }
-    /* a script of sbatch has SLURM_PROCID as well, but is no step */
+    /* a script of sbatch has SLURM_PROCID as well, but is not a step */
     if (getenv("SLURM_STEP_NUM_TASKS") != NULL) {
         return read_slurm(job, err);
     }

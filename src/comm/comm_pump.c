@@ -155,7 +155,7 @@ static bool take_header(bt_comm *comm, int32_t peer, bt_comm_op *op) {
     bt_error              err = BT_ERROR_INIT;
     if (!comm_header_parse(r->bytes, &r->header)) {
         (void)BT_FAIL(&err, BT_E_BACKEND,
-                      "%s sent bytes that are no message of this program (for %s)", p->label,
+                      "%s sent bytes that are not a message of this program (for %s)", p->label,
                       op->what);
         comm_end_job(comm, &err);
         return false;

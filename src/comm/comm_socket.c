@@ -212,7 +212,7 @@ bt_status comm_connect(const char *host, int32_t port, double deadline, int *fd,
 }
 
 /* Addresses of this host that others may know, and the loopback for ranks beside this one last.
- * None is no error: rank 0 sees from where this one comes. */
+ * None is not an error: rank 0 sees from where this one comes. */
 void comm_own_addresses(comm_card *card) {
     struct ifaddrs *all = NULL;
     card->n_candidates = 0;

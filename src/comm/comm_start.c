@@ -192,7 +192,7 @@ static bt_status recv_frame(bt_comm *comm, int32_t rank, size_t max, comm_frame_
     bt_status   rc = BT_OK;
     BT_CHECK(comm_recv_all(fd, bytes, sizeof bytes, comm->start_deadline, err));
     if (!comm_header_parse(bytes, &header) || header.n_bytes > max) {
-        rc = BT_FAIL(err, BT_E_BACKEND, "sent something that is no message of this program");
+        rc = BT_FAIL(err, BT_E_BACKEND, "sent something that is not a message of this program");
         goto done;
     }
     payload = bt_alloc((size_t)header.n_bytes);
@@ -267,7 +267,7 @@ done:
     return rc;
 }
 
-/* On rank 0, to those that came: why it will be no job. */
+/* On rank 0, to those that came: why it will not be a job. */
 static void refuse_all(start *s, const bt_error *why) {
     bt_str  text = BT_STR_INIT;
     uint8_t status[4];

@@ -47,7 +47,7 @@ static bt_status add_address(bt_comm_job *job, const char *kind, const json_t *v
     const char *const text = json_string_value(value);
     if (text == NULL || !comm_address_parse(text, host, &port)) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "TF_CONFIG: cluster.%s: '%s' is no address: expected \"host:port\" or "
+                       "TF_CONFIG: cluster.%s: '%s' is not an address: expected \"host:port\" or "
                        "\"[IPv6 address]:port\"",
                        kind, text != NULL ? text : "(no string)");
     }
@@ -75,7 +75,7 @@ static bt_status add_addresses(bt_comm_job *job, const char *kind, const json_t 
         return BT_OK;
     }
     if (!json_is_array(list)) {
-        return BT_FAIL(err, BT_E_CONFIG, "TF_CONFIG: cluster.%s is no list of addresses; " USUAL,
+        return BT_FAIL(err, BT_E_CONFIG, "TF_CONFIG: cluster.%s is not a list of addresses; " USUAL,
                        kind);
     }
     json_array_foreach(list, i, value) {
@@ -94,12 +94,12 @@ static bt_status check_cluster(const json_t *cluster, bt_error *err) {
     json_object_foreach((json_t *)cluster, kind, value) {
         if (strcmp(kind, "ps") == 0) {
             return BT_FAIL(err, BT_E_UNSUPPORTED,
-                           "TF_CONFIG: cluster.ps: parameter servers are not offered; take them "
+                           "TF_CONFIG: cluster.ps: parameter servers are not supported; take them "
                            "out of TF_CONFIG, multi_worker_mirrored needs workers only");
         }
         if (strcmp(kind, "worker") != 0 && strcmp(kind, "chief") != 0) {
             return BT_FAIL(err, BT_E_UNSUPPORTED,
-                           "TF_CONFIG: cluster.%s: processes of this kind are not offered; "
+                           "TF_CONFIG: cluster.%s: processes of this kind are not supported; "
                            "expected worker, and chief where there is one",
                            kind);
         }
@@ -118,7 +118,7 @@ static bt_status take_cluster(bt_comm_job *job, const json_t *cluster, bt_error 
     }
     if (n > BT_COMM_MAX_RANKS) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "TF_CONFIG: cluster names %zu processes: at most %d are offered", n,
+                       "TF_CONFIG: cluster names %zu processes: at most %d are supported", n,
                        (int)BT_COMM_MAX_RANKS);
     }
     job->addresses = bt_calloc_array(n + 1, sizeof *job->addresses);
@@ -156,7 +156,7 @@ static bt_status take_task(bt_comm_job *job, const json_t *root, bt_error *err) 
     if (!is_chief && strcmp(type, "worker") != 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "TF_CONFIG: task.type is '%s': expected worker%s; processes of other kinds "
-                       "are not offered",
+                       "are not supported",
                        type, n_chiefs > 0 ? " or chief" : "");
     }
     const int64_t n = is_chief ? n_chiefs : job->size - n_chiefs;
@@ -189,7 +189,7 @@ bt_status comm_tf_config_parse(bt_comm_job *job, const char *text, bt_error *err
     bt_status    rc = BT_OK;
     BT_CHECK(bt_json_load(text, strlen(text), JSON_REJECT_DUPLICATES, &root, &problem, err));
     if (root == NULL || !json_is_object(root)) {
-        rc = BT_FAIL(err, BT_E_CONFIG, "TF_CONFIG is no JSON object%s%s; " USUAL,
+        rc = BT_FAIL(err, BT_E_CONFIG, "TF_CONFIG is not a JSON object%s%s; " USUAL,
                      root == NULL ? ": " : "", root == NULL ? problem.text : "");
         goto done;
     }

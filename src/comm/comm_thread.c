@@ -134,8 +134,8 @@ static void parse_control(bt_comm *comm, int32_t peer) {
         const uint8_t *const payload = p->control_in + COMM_HEADER_BYTES;
         if (!comm_header_parse(p->control_in, &header) ||
             header.n_bytes > sizeof p->control_in - COMM_HEADER_BYTES) {
-            (void)BT_FAIL(&why, BT_E_BACKEND, "%s sent bytes that are no message of this program",
-                          p->label);
+            (void)BT_FAIL(&why, BT_E_BACKEND,
+                          "%s sent bytes that are not a message of this program", p->label);
             comm_end_job(comm, &why);
             p->n_control_in = 0;
             return;

@@ -80,7 +80,8 @@ static bt_status read_file(const char *path, bt_str *out, bt_error *err) {
         return read_other_file(path, out, err);
     }
     if (bt_fs_refuse_special(path, err) != BT_OK) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s", "this is no file, but a pipe, a socket or a device");
+        return BT_FAIL(err, BT_E_CONFIG, "%s",
+                       "this is not a file, but a pipe, a socket or a device");
     }
     if (stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
         return read_other_file(path, out, err);
@@ -98,7 +99,7 @@ static bt_status read_file(const char *path, bt_str *out, bt_error *err) {
     for (size_t n = fread(block, 1, sizeof(block), file); n > 0;
          n = fread(block, 1, sizeof(block), file)) {
         if (out->len + n > CONF_MAX_FILE_BYTES) {
-            rc = BT_FAIL(err, BT_E_CONFIG, "larger than %d bytes: this is no configuration",
+            rc = BT_FAIL(err, BT_E_CONFIG, "larger than %d bytes: this is not a configuration",
                          CONF_MAX_FILE_BYTES);
             goto done;
         }

@@ -189,12 +189,12 @@ static const char *foreign_encoder(const char *path, const char *word) {
         const char *word;
         const char *why;
     } rows[] = {
-        {"roberta", "RoBERTa's vocabulary, byte-level BPE, is not read here"},
-        {"xlm_roberta", "XLM-RoBERTa's vocabulary, a SentencePiece model, is not read here"},
-        {"xlm-roberta", "XLM-RoBERTa's vocabulary, a SentencePiece model, is not read here"},
-        {"camembert", "CamemBERT's vocabulary, a SentencePiece model, is not read here"},
-        {"deberta", "DeBERTa's relative positions are not built here"},
-        {"electra", "ELECTRA is not built here"},
+        {"roberta", "RoBERTa's vocabulary, byte-level BPE, cannot be read"},
+        {"xlm_roberta", "XLM-RoBERTa's vocabulary, a SentencePiece model, cannot be read"},
+        {"xlm-roberta", "XLM-RoBERTa's vocabulary, a SentencePiece model, cannot be read"},
+        {"camembert", "CamemBERT's vocabulary, a SentencePiece model, cannot be read"},
+        {"deberta", "DeBERTa's relative positions are not supported"},
+        {"electra", "ELECTRA is not supported"},
         {"distilbert", "DistilBERT's layers are those of bert "
                        "(configs/models/distilbert_base_uncased.yaml): write bert"},
     };

@@ -144,7 +144,7 @@ static bool append_python_int(bt_str *out, const char *at, const char *end, bt_s
     return has_digit;
 }
 
-/* An array element is an int, or a float if it has a point; anything else is no CSV. */
+/* An array element is an int, or a float if it has a point; anything else is not CSV. */
 static bt_status append_number(bt_str *out, const csv_entry *entry, bt_error *err) {
     const char *at = entry->value;
     const char *end = at + entry->value_len;

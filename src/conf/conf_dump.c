@@ -301,7 +301,7 @@ static bt_status put_scalar(dumper *d, const conf_value *value, size_t indent, b
     case K_OBJECT:
         break;
     }
-    return BT_FAIL(d->err, BT_E_INTERNAL, "a value of kind %d is no scalar", (int)value->kind);
+    return BT_FAIL(d->err, BT_E_INTERNAL, "a value of kind %d is not a scalar", (int)value->kind);
 }
 
 /* indent: of the key that holds the list */

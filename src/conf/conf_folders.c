@@ -36,7 +36,7 @@ static const char *why_not(const char *name) {
             return "it has an empty part";
         }
         if (is_name(part, n, ".") || is_name(part, n, "..")) {
-            return "'.' and '..' are no names of folders in it";
+            return "'.' and '..' are not names of folders in it";
         }
         for (size_t i = 0; i < n; i++) {
             if ((unsigned char)part[i] < ' ' || part[i] == 0x7f) {

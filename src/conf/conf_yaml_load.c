@@ -106,7 +106,7 @@ static bt_status count_nodes(loader *ld, size_t n) {
         return BT_FAIL(
             ld->err, BT_E_CONFIG,
             "line %zu, column %zu: more than %d values (aliases counted as often as they "
-            "are used): this is no configuration",
+            "are used): this is not a configuration",
             ld->event.start_mark.line + 1, ld->event.start_mark.column + 1, CONF_MAX_NODES);
     }
     return BT_OK;

@@ -214,7 +214,7 @@ static bt_status read_paths(key_reader *reader, bt_arena *arena, bt_data_config 
         BT_TRY(bt_conf_get_str(reader->conf, tfds, &name, reader->err));
         if (name[0] != '\0') {
             return refuse(reader, "tfds_name", BT_E_UNSUPPORTED,
-                          "TensorFlow Datasets are not read here; make record files with "
+                          "TensorFlow Datasets cannot be read; make record files with "
                           "create-finetuning-data and name them in input_path");
         }
     }
@@ -228,7 +228,7 @@ static bt_status read_paths(key_reader *reader, bt_arena *arena, bt_data_config 
     if (out->n_paths == 1 && bt_str_equal(out->paths[0], "dummy")) {
         return refuse(reader, "input_path", BT_E_UNSUPPORTED,
                       "'dummy' (Model Garden's synthetic batches) trains on nothing real and is "
-                      "not offered; name record files (a file of that name: ./dummy)");
+                      "not supported; name record files (a file of that name: ./dummy)");
     }
     return BT_OK;
 }

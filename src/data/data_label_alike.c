@@ -83,7 +83,7 @@ bt_status data_labels_tell_slips(const data_labels *labels, const char *section,
     if (alike.n > 0) {
         bt_log(BT_LOG_WARNING,
                "%s: labels '%s' (%" PRId64 " rows) and '%s' (%" PRId64
-               " rows) are two classes, and one but for case, accents, blanks or the form of a "
+               " rows) are two classes that differ only in case, accents, spaces or the form of a "
                "number%s",
                section, alike.a->text, alike.a->count, alike.b->text, alike.b->count, more);
     }

@@ -216,8 +216,8 @@ static bt_status sort(label_rule *rule, bt_error *err) {
     return BT_OK;
 }
 
-/* The label that is most likely the wrong one: the first that is no number where others are, that
- * is no class where others are, or that is one more than there are classes. */
+/* The label that is most likely the wrong one: the first that is not a number where others are,
+ * that is not a class where others are, or that is one more than there are classes. */
 static const data_label *find_odd(const label_rule *rule) {
     const data_labels *const labels = rule->labels;
     const data_label        *outside = NULL;
@@ -282,7 +282,7 @@ static bt_status refuse_no_class(const label_rule *rule, bt_error *err) {
                        odd->text, n_classes, n_classes - 1, rule->n_distinct, rule->section, list);
     }
     return BT_FAIL(err, BT_E_FORMAT,
-                   "label '%s' is no class number, and the names of the classes are not known: "
+                   "label '%s' is not a class number, and the names of the classes are not known: "
                    "list them in the order of their numbers in task.label_names (%zu different "
                    "labels occur in %s: %s; task.model.num_classes is %" PRId64 ")",
                    odd->text, rule->n_distinct, rule->section, list, n_classes);

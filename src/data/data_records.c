@@ -182,7 +182,7 @@ static bt_status explain_format(const char *section, bool gzip, const char *path
     BT_TRY(bt_text_refuse_packed(path, problem));
     if (bt_data_is_text_file(path)) {
         return BT_FAIL(problem, BT_E_FORMAT,
-                       "%s is text, no record file: call it .tsv, .csv or .jsonl, or say so in "
+                       "%s is text, not a record file: call it .tsv, .csv or .jsonl, or say so in "
                        "%s.file_type",
                        path, section);
     }
@@ -222,7 +222,7 @@ static bt_status index_file(record_rows *rows, data_part *part, record_file *fil
     if (file->index.n_trailing_bytes > 0) {
         bt_log(BT_LOG_WARNING,
                "%s: %" PRId64 " bytes after record %" PRId64
-               " are no record and were ignored: is the file complete?",
+               " are not a record and were ignored: is the file complete?",
                part->path, file->index.n_trailing_bytes, file->index.n_records);
     }
     BT_TRY(name_records(rows, &file->index, err));

@@ -39,8 +39,8 @@ bt_status bt_data_find_table(const bt_data_config *config, bt_data_table *out, b
         BT_CHECK(find_one(rows.parts[i].path, &other, err));
         if (other != *out) {
             rc = BT_FAIL(err, BT_E_CONFIG,
-                         "%s and %s are files of different kinds (by their endings): one input is "
-                         "all .tsv, .csv, .jsonl or records; %s.file_type says what they are",
+                         "%s and %s are files of different kinds (by their extensions): one input "
+                         "is all .tsv, .csv, .jsonl or records; %s.file_type says what they are",
                          rows.parts[0].path, rows.parts[i].path, config->section);
             goto done;
         }
@@ -61,7 +61,7 @@ bt_status data_check_table_keys(const bt_data_config *config, bt_data_table tabl
     if (table == BT_TABLE_NONE && config->held_out != BT_HELD_OUT_ALL) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.held_out is for tables of text, but this input is records: name other "
-                       "records to evaluate with (--eval)",
+                       "records to evaluate on (--eval)",
                        section);
     }
     if (table == BT_TABLE_NONE && config->encoding != NULL) {

@@ -53,8 +53,8 @@ static bt_status tell(int64_t n, const char *what, const bt_data_config *config,
     if (n_held == 0 || n_held == n) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: %" PRId64 " of %" PRId64
-                       " %s are held out (held_out_share %g): too few for that; name other data "
-                       "to evaluate with (--eval)",
+                       " %s are held out (held_out_share %g): too few for that; name other data to "
+                       "evaluate on (--eval)",
                        section, n_held, n, what != NULL ? what : "rows", config->held_out_share);
     }
     if (what == NULL) {

@@ -154,7 +154,8 @@ static bt_status make_windows(squad_rows *rows, const bt_data_squad *squad, bt_e
     BT_TRY(bt_squad_windows_create(&rows->windows, &rows->set, rows->tokenizer, &options, err));
     const int64_t n = bt_squad_n_windows(rows->windows);
     if (n == 0) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: no question with a text to look for its answer",
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: no question has a text in which to look for its answer",
                        rows->base.parts[0].path);
     }
     BT_TRY(data_census_squad(&rows->census, rows->windows, rows->vocab, rows->schema, err));

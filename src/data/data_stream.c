@@ -447,7 +447,8 @@ static bt_status open_data(bt_data_stream *stream, const bt_data_config *config,
     }
     int64_t cap_seqs = 0;
     if (!bt_i64_mul(cap_rows, seqs_a_row(&stream->schema), &cap_seqs)) {
-        return BT_FAIL(err, BT_E_NOMEM, "%s.global_batch_size: %" PRId64 " pairs fit no memory",
+        return BT_FAIL(err, BT_E_NOMEM,
+                       "%s.global_batch_size: %" PRId64 " pairs do not fit into memory",
                        stream->config.section, cap_rows);
     }
     for (int i = 0; i < N_SLOTS; i++) {

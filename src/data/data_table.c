@@ -156,8 +156,8 @@ static bt_status read_number(bt_text_span text, bool is_integer, int64_t *intege
             return BT_OK;
         }
     }
-    return BT_FAIL(err, BT_E_FORMAT, "'%.*s' is no %s", text.n_bytes < 40 ? (int)text.n_bytes : 40,
-                   text.text, is_integer ? "integer" : "number");
+    return BT_FAIL(err, BT_E_FORMAT, "'%.*s' is not %s", text.n_bytes < 40 ? (int)text.n_bytes : 40,
+                   text.text, is_integer ? "an integer" : "a number");
 }
 
 static bt_status read_score(const table_rows *rows, size_t key, bt_text_span text, float *score,
@@ -167,7 +167,7 @@ static bt_status read_score(const table_rows *rows, size_t key, bt_text_span tex
         return bt_error_prefix(err, "field %s", rows->wish.keys[key]);
     }
     if (!isfinite(number) || fabs(number) > (double)FLT_MAX) {
-        return BT_FAIL(err, BT_E_FORMAT, "field %s: '%.*s' is no score: is it missing?",
+        return BT_FAIL(err, BT_E_FORMAT, "field %s: '%.*s' is not a score: is it missing?",
                        rows->wish.keys[key], text.n_bytes < 40 ? (int)text.n_bytes : 40, text.text);
     }
     *score = (float)number;

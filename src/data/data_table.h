@@ -14,7 +14,7 @@ typedef struct table_form {
     bt_data_table table;
     char          delimiter;    /* TSV, CSV */
     char          quote;        /* the same; BT_DATA_NO_QUOTE */
-    bool          has_sep_line; /* its first line says the delimiter and is no row */
+    bool          has_sep_line; /* its first line says the delimiter and is not a row */
     bool          is_values;    /* JSON: objects of a list, or over several lines */
     size_t        list_at;      /* ... of a list that is a member of an object, from this byte on */
 } table_form;

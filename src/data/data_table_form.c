@@ -150,7 +150,7 @@ static bt_status refuse_column(const table_wish *wish, const table_fields *field
     }
     return BT_FAIL(err, BT_E_FORMAT,
                    "no column is called '%s'; the columns are: %s (when text_fields and "
-                   "label_field are all numbers, the first row is no header)",
+                   "label_field are all numbers, the first row is not a header)",
                    key, known);
 }
 

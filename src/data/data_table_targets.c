@@ -117,7 +117,7 @@ bt_status table_settle_targets(data_labels *labels, data_label_place *place, bt_
     if (labels->vector.line > 0 && !are_all) {
         *place = labels->other;
         return BT_FAIL(err, BT_E_FORMAT,
-                       "the labels are no list of %" PRId64
+                       "the labels are not a list of %" PRId64
                        " numbers from 0 to 1, one for each class, as those of line %" PRId64
                        " are: all rows must have the same form",
                        labels->schema->n_classes, labels->vector.line);

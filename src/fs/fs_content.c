@@ -51,7 +51,7 @@ static bt_status add_file(walk *w, const char *path, bt_error *err) {
     }
     for (const char *p = name; *p != '\0'; p++) {
         if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '\\') {
-            return BT_FAIL(err, BT_E_FORMAT, "%s: a file's name has characters that none needs",
+            return BT_FAIL(err, BT_E_FORMAT, "%s: a file's name has characters that no name needs",
                            w->root);
         }
     }
@@ -69,7 +69,7 @@ static bt_status add_folder(walk *w, const char *folder, int depth, bt_error *er
     bt_fs_names names = BT_FS_NAMES_INIT;
     char       *path = NULL;
     if (depth == MAX_DEPTH) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: folders in folders, too deep", w->root);
+        return BT_FAIL(err, BT_E_FORMAT, "%s: its folders are nested too deeply", w->root);
     }
     BT_CHECK(bt_fs_list(folder, &names, err));
     for (size_t i = 0; i < names.n; i++) {

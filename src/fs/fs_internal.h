@@ -65,7 +65,8 @@ bool fs_is_descriptor(const char *path);
 BT_MUST_USE bt_status fs_await_bytes(int fd, const char *path, bt_error *err);
 /* Likewise until a pipe has room for PIPE_BUF bytes, or nobody to read them. */
 BT_MUST_USE bt_status fs_await_room(int fd, const char *path, bt_error *err);
-/* Opens what is no regular file for writing; a pipe waits a minute for its reader, and says so. */
+/* Opens what is not a regular file for writing; a pipe waits a minute for its reader, and says so.
+ */
 BT_MUST_USE bt_status fs_open_special(const char *path, int flags, int *fd, bt_error *err);
 /* Opens a file for reading; *n_bytes is -1 when it is not a regular file, but a descriptor of this
  * process or /dev/null. */

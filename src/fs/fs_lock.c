@@ -175,9 +175,10 @@ static bt_status open_met(const bt_fs_lock *lock, met_lock *met, bt_error *err) 
         return fs_fail_write(lock->path, "open", why, err);
     }
     if (met->fd < 0 || fstat(met->fd, &met->st) != 0 || !S_ISREG(met->st.st_mode)) {
-        return BT_FAIL(err, BT_E_RESOURCE,
-                       "%s is no regular file, so it cannot be the lock of that folder: remove it",
-                       lock->path);
+        return BT_FAIL(
+            err, BT_E_RESOURCE,
+            "%s is not a regular file, so it cannot be the lock of that folder: remove it",
+            lock->path);
     }
     return BT_OK;
 }
@@ -262,7 +263,7 @@ static bt_status judge(const bt_fs_lock *lock, met_lock *met, bt_error *err) {
         met->why = "its process has ended";
         return BT_OK;
     }
-    met->why = "nothing was heard of it for too long";
+    met->why = "it was not heard from for too long";
     met->is_guess = true;
     return lock_judge_lease(lock, entry, lock->now - modified(&met->st), err);
 }

@@ -39,7 +39,7 @@ bt_status fs_check_local(const char *path, bt_error *err) {
     const size_t n = scheme_length(path);
     if (n > 0) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s: paths of scheme '%.*s://' are not served here: copy it to a local "
+                       "%s: paths of scheme '%.*s://' are not supported: copy it to a local "
                        "folder and name that",
                        path, (int)n, path);
     }

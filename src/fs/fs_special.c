@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is no regular file. A pipe, a socket or a device where a file is expected would be waited
+ * What is not a regular file. A pipe, a socket or a device where a file is expected would be waited
  * for without end, so it is refused; but one that was handed to this process as a descriptor
  * (/dev/stdin, /dev/fd/63 of a shell's "<(...)") is meant, and is read: whoever waits for its bytes
  * says so, and can be stopped. /dev/null is an empty file to read and a place to write to. */
@@ -61,7 +61,7 @@ static const char *kind_name(mode_t mode) {
            : S_ISSOCK(mode) ? "a socket"
            : S_ISCHR(mode)  ? "a character device"
            : S_ISBLK(mode)  ? "a block device"
-                            : "no regular file";
+                            : "not a regular file";
 }
 
 static bool is_refused(const char *path, const struct stat *st) {
@@ -70,11 +70,10 @@ static bool is_refused(const char *path, const struct stat *st) {
 }
 
 static bt_status fail_special(const char *path, const struct stat *st, bt_error *err) {
-    return BT_FAIL(
-        err, BT_E_IO,
-        "%s is %s, but a file is expected (a pipe on purpose is read as /dev/stdin or as "
-        "a shell's <(...))",
-        path, kind_name(st->st_mode));
+    return BT_FAIL(err, BT_E_IO,
+                   "%s is %s, but a file is expected (to read a pipe, name /dev/stdin or use a "
+                   "shell's <(...))",
+                   path, kind_name(st->st_mode));
 }
 
 bt_status bt_fs_refuse_special(const char *path, bt_error *err) {

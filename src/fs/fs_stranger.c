@@ -73,13 +73,14 @@ bt_status bt_fs_refuse_torch(const char *path, bt_error *err) {
     const char *const slash = strrchr(path, '/');
     const int         n_folder = slash != NULL ? (int)(slash - path) : 1;
     const char *const folder = slash != NULL ? path : ".";
-    return BT_FAIL(err, BT_E_FORMAT,
-                   "%.*s: this is a PyTorch file, a pickle, which is not read here (it is a "
-                   "program); this makes a file of it that is: python3 -c \"import torch; from "
-                   "safetensors.torch import save_file; save_file({k: v.clone() for k, v in "
-                   "torch.load('%.*s', 'cpu', weights_only=True).items()}, "
-                   "'%.*s/model.safetensors')\"",
-                   SHOWN_PATH, path, SHOWN_PATH, path, n_folder, folder);
+    return BT_FAIL(
+        err, BT_E_FORMAT,
+        "%.*s: this is a PyTorch file, a pickle, which this program cannot read (it is a "
+        "program); this command converts it: python3 -c \"import torch; from "
+        "safetensors.torch import save_file; save_file({k: v.clone() for k, v in "
+        "torch.load('%.*s', 'cpu', weights_only=True).items()}, "
+        "'%.*s/model.safetensors')\"",
+        SHOWN_PATH, path, SHOWN_PATH, path, n_folder, folder);
 }
 
 bt_status bt_fs_refuse_keras(const char *path, bt_error *err) {
@@ -88,8 +89,8 @@ bt_status bt_fs_refuse_keras(const char *path, bt_error *err) {
     const char *const folder = slash != NULL ? path : ".";
     return BT_FAIL(
         err, BT_E_FORMAT,
-        "%.*s: this is a file of Keras (HDF5), which is not read here; of a Hugging Face "
-        "folder this makes a file that is (transformers below 5, tensorflow, torch): "
+        "%.*s: this is a file of Keras (HDF5), which this program cannot read; for a Hugging Face "
+        "folder, this command converts it (transformers below 5, tensorflow, torch): "
         "python3 -c \"from transformers import AutoModel as A; A.from_pretrained('%.*s',"
         " from_tf=True).save_pretrained('%.*s')\"",
         SHOWN_PATH, path, n_folder, folder, n_folder, folder);

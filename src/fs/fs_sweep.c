@@ -81,7 +81,7 @@ bt_status bt_fs_sweep(const char *folder, const char *start, bt_error *err) {
         }
         BT_CHECK(bt_fs_join(folder, name, &path, err));
         if (remove_left(path, is_shared)) {
-            bt_log(BT_LOG_DEBUG, "%s: left from a run that was killed, removed", path);
+            bt_log(BT_LOG_DEBUG, "%s: left by a run that was killed; removed", path);
         }
         bt_free(path);
         path = NULL;

@@ -141,7 +141,8 @@ static bt_status open_append(bt_fs_writer *writer, bt_error *err) {
         return fs_fail_write(writer->path, "write", errno, err);
     }
     if (writer->fd < 0 || fstat(writer->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        return BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is no regular file", writer->path);
+        return BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is not a regular file",
+                       writer->path);
     }
     const off_t end = lseek(writer->fd, 0, SEEK_END);
     writer->offset = end < 0 ? 0 : (int64_t)end;
@@ -517,7 +518,7 @@ bt_status bt_fs_replace(const char *path, const void *bytes, size_t n_bytes, bt_
     struct stat   st;
     if (!fs_is_served(path) && stat(path, &st) == 0 &&
         (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
-        return BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is no regular file", path);
+        return BT_FAIL(err, BT_E_RESOURCE, "cannot write %s: it is not a regular file", path);
     }
     BT_CHECK(bt_fs_writer_create(path, &writer, err));
     BT_CHECK(bt_fs_writer_write(writer, bytes, n_bytes, err));

@@ -33,13 +33,13 @@ bt_status lock_judge_lease(const bt_fs_lock *lock, const lock_entry *entry, doub
     }
     bt_status rc = describe(entry, &who, err);
     if (rc == BT_OK) {
-        rc =
-            BT_FAIL(err, BT_E_RESOURCE,
-                    "%.250s is in use: %.350s, heard of %.0f s ago: if that process is gone, start "
-                    "again in %.0f s (its lock is void %.0f s after its last word), or at once "
-                    "after removing %.250s",
-                    lock->folder, bt_str_text(&who), age > 0 ? age : 0.0,
-                    ceil(lease - (age > 0 ? age : 0.0)), lease, lock->path);
+        rc = BT_FAIL(
+            err, BT_E_RESOURCE,
+            "%.250s is in use: %.350s, heard from %.0f s ago: if that process is gone, start "
+            "again in %.0f s (its lock is void %.0f s after its last word), or at once "
+            "after removing %.250s",
+            lock->folder, bt_str_text(&who), age > 0 ? age : 0.0,
+            ceil(lease - (age > 0 ? age : 0.0)), lease, lock->path);
     }
     bt_str_deinit(&who);
     return rc;
@@ -62,7 +62,7 @@ bt_status lock_fail_lost(const bt_fs_lock *lock, bt_error *err) {
                        lock->folder);
     }
     return BT_FAIL(err, BT_E_RESOURCE,
-                   "%s: another process has taken the lock %s of this one, which was not heard of "
-                   "for too long or whose lock was removed: nothing more is written there",
+                   "%s: another process has taken the lock %s of this one, which was not heard "
+                   "from for too long or whose lock was removed: nothing more is written there",
                    lock->folder, bt_fs_basename(lock->path));
 }

@@ -69,7 +69,7 @@ static bt_status judge(bt_fs_lock *lock, const bt_fs_info              *info,
     }
     const double age = now(lock) - info->modified_unix;
     BT_TRY(lock_judge_lease(lock, is_entry ? &entry : NULL, age, err));
-    return lock_note_taken(lock, is_entry ? &entry : NULL, "nothing was heard of it for too long",
+    return lock_note_taken(lock, is_entry ? &entry : NULL, "it was not heard from for too long",
                            err);
 }
 

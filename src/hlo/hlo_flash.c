@@ -259,7 +259,7 @@ static void shifted_words(flash *f, const slots *q, const seen *queries, tt_valu
         }
         loaded[i] = tt_load(t, tt_address(t, f->bits, tt_add(t, line, at)), &is_there, 0);
     }
-    for (int64_t i = 0; i < n_words; i++) { /* a shift by 32 would be no number */
+    for (int64_t i = 0; i < n_words; i++) { /* a shift by 32 would not be a number */
         const tt_value next = tt_binary(t, "arith.shli", loaded[i + 1], tt_int(t, 1));
         words[i] = tt_binary(t, "arith.ori", tt_binary(t, "arith.shrui", loaded[i], shift),
                              tt_binary(t, "arith.shli", next, up));

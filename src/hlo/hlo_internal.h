@@ -75,7 +75,7 @@ typedef struct hlo_step {
     bool            dropout;
     bool      first_only; /* the last layer is computed for first tokens, behind its attention */
     int64_t   R, S, T, B, H, NH, D, I, L, C, E;
-    hlo_value args[BT_HLO_N_ROLES]; /* of roles that are no variable's */
+    hlo_value args[BT_HLO_N_ROLES]; /* of roles that are not a variable's */
     hlo_var   vars[HLO_N_VARS];
     hlo_key   keys; /* of all dropout places: embedding, head, head's input, layer by layer */
     hlo_value seq_first, seq_behind; /* [T] int32: hlo_flash.h; with kernels */

@@ -123,7 +123,7 @@ static tt_value new_value(ttir *t, bt_dtype dtype, int32_t rank, const int64_t *
     for (int32_t i = 0; i < rank && i < TT_MAX_RANK; i++) {
         x.dim[i] = dims[i];
         if (dims[i] < 1 || (dims[i] & (dims[i] - 1)) != 0) {
-            refuse(t, "a tile with an axis of %" PRId64 ", which is no power of two", dims[i]);
+            refuse(t, "a tile with an axis of %" PRId64 ", which is not a power of two", dims[i]);
         }
     }
     if (rank > TT_MAX_RANK) {

@@ -84,7 +84,7 @@ bool hlo_wants_averages(const hlo_step *s) {
            bt_optim_has_average(s->optim);
 }
 
-/* A variable that nothing reads or changes is no argument: a compiler would drop it. */
+/* A variable that nothing reads or changes is not an argument: a compiler would drop it. */
 static bool is_wanted(const hlo_step *s, hlo_var_kind kind, bool has_gradient) {
     const bool is_pooler = kind == HLO_VAR_POOLER_KERNEL || kind == HLO_VAR_POOLER_BIAS;
     const bool is_head = kind >= HLO_VAR_HEAD_POOLER_KERNEL;

@@ -30,8 +30,8 @@ static bt_status check_module(const char *folder, const char *handle, bt_error *
     const bool there = bt_fs_exists(path);
     bt_free(path);
     return there ? BT_OK
-                 : BT_FAIL(err, BT_E_FORMAT, "%s: no SavedModel: there is no saved_model.pb in it",
-                           handle);
+                 : BT_FAIL(err, BT_E_FORMAT,
+                           "%s: not a SavedModel: there is no saved_model.pb in it", handle);
 }
 
 /* "tf-hub-format=compressed" asks for the archive where a page would be shown. */

@@ -34,7 +34,7 @@ static void choose_best(bt_neighbour *best, const bt_neighbour *lists, const dou
         for (int64_t i = 0; i < k && lists[r * k + i].row >= 0; i++) {
             const bt_neighbour *const at = &lists[r * k + i];
             const float value = score_of(at->score, means[r], other_means[at->row], score);
-            if (value > best[r].score) { /* 0/0 of vectors of zeros is no score */
+            if (value > best[r].score) { /* 0/0 of vectors of zeros is not a score */
                 best[r] = (bt_neighbour){.score = value, .row = at->row};
             }
         }

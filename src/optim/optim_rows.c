@@ -2,7 +2,7 @@
  *
  * Rows of the word table that wait. For each row the number of updates that it has made since
  * `base`; for each update since then its rate. A row catches up by making its missing updates with
- * gradient 0 in one go. When the list of rates is full, all rows catch up and it starts anew. */
+ * gradient 0 in one go. When the list of rates is full, all rows catch up and it starts over. */
 #include <string.h>
 
 #include "bt/base/alloc.h"

@@ -36,7 +36,7 @@ bt_status bt_pjrt_upload(bt_pjrt_client *client, int32_t device, const bt_pjrt_s
     size_t                      n_bytes = 0;
     if (!pjrt_buffer_type(shape->dtype, &type) || !bt_pjrt_shape_bytes(shape, &n_bytes)) {
         return BT_FAIL(err, BT_E_SHAPE,
-                       "an array of %s and rank %" PRId32 " has no place on a device",
+                       "an array of %s and rank %" PRId32 " cannot be put on a device",
                        bt_dtype_name(shape->dtype), shape->rank);
     }
     PJRT_ARGS(PJRT_Client_BufferFromHostBuffer, upload, .client = client->client, .data = data,

@@ -3,7 +3,7 @@
  * The compile cache: NAME.pjrt in a folder of the user's own, NAME a digest of all that decides
  * what comes out: the text, the options, the plug-in, the devices, the variables that compilers
  * read. What is in a file is run as code, so the folder must be private, and a file whose digest
- * does not fit is compiled anew. A cache never makes a run fail: a line says what was
+ * does not fit is compiled again. A cache never makes a run fail: a line says what was
  * not used or not kept. */
 #include <stdlib.h>
 #include <string.h>
@@ -137,7 +137,7 @@ bt_status pjrt_cache_read(const char *path, bt_str *out, bt_error *err) {
     bt_status rc = BT_OK;
     char      hex[BT_FS_HEX_MAX] = {0};
     if (bt_fs_read_all(path, max_bytes, &bytes, &n, &why) != BT_OK) {
-        bt_log(BT_LOG_WARNING, "%s; the program is compiled anew", why.msg);
+        bt_log(BT_LOG_WARNING, "%s; the program is compiled again", why.msg);
         goto done;
     }
     if (n > n_head) {
@@ -147,7 +147,7 @@ bt_status pjrt_cache_read(const char *path, bt_str *out, bt_error *err) {
         memcmp(bytes + strlen(head), hex, HEX_BYTES) != 0) {
         bt_log(BT_LOG_WARNING,
                "%s: a damaged file of the compile cache (its SHA-256 differs); the "
-               "program is compiled anew",
+               "program is compiled again",
                path);
         goto done;
     }

@@ -112,7 +112,7 @@ bt_status bt_pjrt_client_device(bt_pjrt_client *client, int32_t device, bt_pjrt_
     *out = (bt_pjrt_device){client->kinds[device], -1, -1, -1};
     PJRT_ARGS(PJRT_Device_MemoryStats, stats, .device = client->devices[device]);
     PJRT_Error *const error = plugin->api->PJRT_Device_MemoryStats(&stats);
-    if (error != NULL) { /* many plug-ins do not count: that is no failure */
+    if (error != NULL) { /* many plug-ins do not count: that is not a failure */
         pjrt_drop_error(plugin, error);
         return BT_OK;
     }

@@ -71,7 +71,7 @@ static bt_status compile(bt_pjrt_client *client, const bt_pjrt_compile_options *
     return read_program(program, err);
 }
 
-/* true: the program is there. What cannot be loaded is no failure: it is compiled. */
+/* true: the program is there. What cannot be loaded is not a failure: it is compiled. */
 static bool load(bt_pjrt_client *client, const char *path, const bt_str *bytes,
                  bt_pjrt_program *program) {
     bt_error why = BT_ERROR_INIT;
@@ -85,7 +85,7 @@ static bool load(bt_pjrt_client *client, const char *path, const bt_str *bytes,
         rc = read_program(program, &why);
     }
     if (rc != BT_OK) {
-        bt_log(BT_LOG_WARNING, "%s: %s; the program is compiled anew", path, why.msg);
+        bt_log(BT_LOG_WARNING, "%s: %s; the program is compiled again", path, why.msg);
         pjrt_program_clear(program);
     }
     return rc == BT_OK;

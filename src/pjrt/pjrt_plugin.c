@@ -30,7 +30,8 @@ static bt_status check_api(const char *path, const PJRT_Api *api, bt_error *err)
     /* size and version stand first in every version of the table */
     if (api == NULL || api->struct_size < offsetof(PJRT_Api, PJRT_Error_Destroy)) {
         return BT_FAIL(err, BT_E_BACKEND,
-                       "%s: GetPjrtApi gives no table of functions: this is no PJRT plug-in", path);
+                       "%s: GetPjrtApi gives no table of functions: this is not a PJRT plug-in",
+                       path);
     }
     const int major = api->pjrt_api_version.major_version;
     const int minor = api->pjrt_api_version.minor_version;
@@ -78,7 +79,8 @@ static uint64_t promised_bytes(const bt_file *file) {
 }
 
 /* A file that ends before what its header promises (a copy that broke off) would kill this process
- * inside dlopen, with SIGBUS. All else that is no library, or cannot be read, is left to dlopen. */
+ * inside dlopen, with SIGBUS. All else that is not a library, or cannot be read, is left to dlopen.
+ */
 static bt_status check_whole(const char *path, bt_error *err) {
     bt_error ignored = BT_ERROR_INIT;
     bt_file *file = NULL;

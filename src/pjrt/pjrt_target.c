@@ -72,7 +72,7 @@ static bt_status append_gpu(bt_str *out, const gpu_row *gpu, bt_error *err) {
         gpu->kind, gpu->kind);
 }
 
-/* "NAME:COUNT" -> its parts; no count is 1. false: the count is no number, or out of range. */
+/* "NAME:COUNT" -> its parts; no count is 1. false: the count is not a number, or out of range. */
 static bool split_count(const char *text, size_t *n_name, int64_t *count) {
     const char *const colon = strrchr(text, ':');
     *n_name = colon != NULL ? (size_t)(colon - text) : strlen(text);
@@ -125,7 +125,7 @@ done:
 }
 
 static bt_status fail_unknown(const char *text, bt_error *err) {
-    return BT_FAIL(err, BT_E_CONFIG, "'%s' is no device to compile for: %s", text,
+    return BT_FAIL(err, BT_E_CONFIG, "'%s' is not a device to compile for: %s", text,
                    bt_pjrt_target_names);
 }
 

@@ -92,7 +92,7 @@ size_t bt_squad_answers_memory_bytes(const bt_squad_answers *answers) {
            answers->cap_nbest * sizeof *answers->nbest + answers->texts.cap;
 }
 
-/* What is no number must not decide an order: it counts as the lowest score. */
+/* What is not a number must not decide an order: it counts as the lowest score. */
 static float orderly(float logit) {
     return logit > -FLT_MAX ? logit : -FLT_MAX;
 }

@@ -26,7 +26,7 @@ static bool is_codepoint_start(char c) {
     return ((unsigned char)c & 0xC0) != 0x80;
 }
 
-/* Characters that are no blank (U+0020 only). */
+/* Characters that are not a blank (U+0020 only). */
 static size_t count_visible(const char *text, size_t n_bytes) {
     size_t n = 0;
     for (size_t i = 0; i < n_bytes; i++) {

@@ -296,7 +296,7 @@ static bt_status check_id(squad_file *f, const bt_squad_question *question) {
     if (bt_map_get(f->ids, question->id.bytes, question->id.n_bytes, &before)) {
         return BT_FAIL(f->err, BT_E_FORMAT,
                        "id: question %" PRId64
-                       " has the same one; predictions are told apart by it",
+                       " has the same one; predictions are identified by it",
                        before + 1);
     }
     return bt_map_put(f->ids, question->id.bytes, question->id.n_bytes, f->set->n_questions,
@@ -324,7 +324,7 @@ static void skip_question(squad_file *f, const bt_squad_paragraph *paragraph,
     bt_error told = BT_ERROR_INIT;
     if (f->set->n_skipped++ < SHOWN) {
         (void)bt_error_make(&told, BT_E_FORMAT, __FILE__, __LINE__,
-                            "'%.60s' does not stand at answer_start; the question is left out",
+                            "'%.60s' is not at answer_start; the question is left out",
                             f->set->answers[question->first_answer].bytes);
         (void)squad_blame(paragraph, question->id.bytes, &told);
         bt_log(BT_LOG_WARNING, "%s", told.msg);
@@ -540,7 +540,7 @@ static bt_status load_lines(const char *json, size_t n_bytes, json_t **list, jso
     return rc;
 }
 
-/* A byte order mark is no JSON, but some editors put one there. */
+/* A byte order mark is not JSON, but some editors put one there. */
 static json_t *load_json(const char *json, size_t n_bytes, const char *name, bt_error *err) {
     static const char mark[] = "\xEF\xBB\xBF";
     json_error_t      problem = {0};

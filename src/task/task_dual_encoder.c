@@ -119,7 +119,7 @@ static bt_status check_top_k(const bt_conf_i64_list *top_k, size_t most, bt_erro
         }
         for (size_t j = 0; j < i; j++) {
             if (top_k->items[j] == top_k->items[i]) {
-                return BT_FAIL(err, BT_E_CONFIG, MODEL ".eval_top_k: %" PRId64 " is there twice",
+                return BT_FAIL(err, BT_E_CONFIG, MODEL ".eval_top_k: %" PRId64 " appears twice",
                                top_k->items[i]);
             }
         }

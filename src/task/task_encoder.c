@@ -29,18 +29,18 @@ static const struct {
 } refused_rows[] = {
     {"any", "it stands for an encoder that a user's Python code builds; write bert, with its keys "
             "below task.model.encoder.bert"},
-    {"bigbird", "its block-sparse attention is not built here; write bert for texts of up to 512 "
+    {"bigbird", "its block-sparse attention is not supported; write bert for texts of up to 512 "
                 "tokens"},
-    {"fnet", "its Fourier mixing is not built here; write bert"},
-    {"funnel", "its pooling of the sequence is not built here; write bert"},
-    {"kernel", "its attention by random features is not built here; write bert"},
-    {"mobilebert", "its bottleneck layers are not built here; write bert, with a small model as "
+    {"fnet", "its Fourier mixing is not supported; write bert"},
+    {"funnel", "its pooling of the sequence is not supported; write bert"},
+    {"kernel", "its attention by random features is not supported; write bert"},
+    {"mobilebert", "its bottleneck layers are not supported; write bert, with a small model as "
                    "configs/models/minilm.yaml"},
-    {"query_bert", "its word embedding, projected by itself before the norm, is not built here; "
+    {"query_bert", "its word embedding, projected by itself before the norm, is not supported; "
                    "write bert_v2 (embedding_size there projects behind the norm)"},
-    {"reuse", "its reused attention scores are not built here; write bert"},
-    {"sparse_mixer", "its mixture of experts is not built here; write bert"},
-    {"xlnet", "its two-stream, relative attention is not built here; write bert"},
+    {"reuse", "its reused attention scores are not supported; write bert"},
+    {"sparse_mixer", "its mixture of experts is not supported; write bert"},
+    {"xlnet", "its two-stream, relative attention is not supported; write bert"},
 };
 
 static const encoder_row *find_row(const char *type) {

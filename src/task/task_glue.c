@@ -97,7 +97,7 @@ static bt_status choose_row(const bt_output_request *request, const glue_row **o
     *out = find_task(name);
     if (*out == NULL) {
         char what[128];
-        (void)snprintf(what, sizeof what, "--glue_task=%.80s is no task of GLUE", name);
+        (void)snprintf(what, sizeof what, "--glue_task=%.80s is not a task of GLUE", name);
         return refuse_task(what, err);
     }
     return BT_OK;

@@ -72,7 +72,7 @@ static int compare(const void *a, const void *b) {
     return (x->right > y->right) - (x->right < y->right);
 }
 
-/* A pair that is there twice counts once. */
+/* A pair that appears twice counts once. */
 static void sort_and_unite(task_gold *gold) {
     int64_t n = 0;
     qsort(gold->pairs, (size_t)gold->n, sizeof *gold->pairs, compare);

@@ -120,8 +120,8 @@ static bt_status refuse_other(const bt_task_labels *labels, const char *const *n
     bt_list_all(theirs, sizeof theirs, names, n);
     bt_list_all(ours, sizeof ours, (const char *const *)labels->names, n);
     return BT_FAIL(err, BT_E_CONFIG,
-                   "class %zu is '%s' in %s, but '%s' in %s: predictions would be called by wrong "
-                   "names (%s against %s)",
+                   "class %zu is '%s' in %s, but '%s' in %s: predictions would get the wrong names "
+                   "(%s against %s)",
                    i, names[i], source, labels->names[i], labels->source, theirs, ours);
 }
 
@@ -164,7 +164,7 @@ static bt_status use_list(bt_task_labels *labels, bool names_count, const json_t
     for (size_t i = 0; i < n; i++) {
         names[i] = json_string_value(json_array_get(list, i));
         if (names[i] == NULL) {
-            rc = BT_FAIL(err, BT_E_FORMAT, "%s: label_list[%zu] is no string", source, i);
+            rc = BT_FAIL(err, BT_E_FORMAT, "%s: label_list[%zu] is not a string", source, i);
             goto done;
         }
     }

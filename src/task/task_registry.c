@@ -44,9 +44,8 @@ bt_status bt_task_find(const char *experiment, const bt_task **out, bt_error *er
             advice = refusals[i].advice;
         }
     }
-    return BT_FAIL(err, BT_E_UNSUPPORTED,
-                   "experiment '%s': training of it is not built in this version; %s", experiment,
-                   advice);
+    return BT_FAIL(err, BT_E_UNSUPPORTED, "experiment '%s': training it is not supported; %s",
+                   experiment, advice);
 }
 
 void bt_task_plan_deinit(bt_task_plan *plan) {

@@ -134,12 +134,12 @@ static bt_status check_label_fields(const char *section, const data_keys *keys,
     if (keys->weight_field[0] != '\0' && plan->head.loss == BT_LOSS_MSE_ALL_PAIRS) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.weight_field: Model Garden's regression over all pairs "
-                       "(runtime.bug_compatible) has no weight of a row",
+                       "(runtime.bug_compatible) has no row weights",
                        section);
     }
     if (strlen(keys->label_separator) != 1) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s.label_separator: expected one sign, got '%s'", section,
-                       keys->label_separator);
+        return BT_FAIL(err, BT_E_CONFIG, "%s.label_separator: expected one character, got '%s'",
+                       section, keys->label_separator);
     }
     return BT_OK;
 }

@@ -83,8 +83,7 @@ static bt_status read_keys(const bt_conf *conf, const char *section, const bt_ta
     BT_TRY(task_begin_schema(conf, section, plan, schema, &is_used, err));
     if (is_used && keys->xlnet_format) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s.xlnet_format: true: XLNet is not built in this version; set it to false",
-                       section);
+                       "%s.xlnet_format: true: XLNet is not supported; set it to false", section);
     }
     return BT_OK;
 }
@@ -166,11 +165,10 @@ static bt_status plan_evaluation(const bt_conf *conf, bt_task_plan *plan, bt_err
 
 static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     if (plan->encoder.output_range > 0) {
-        return BT_FAIL(
-            err, BT_E_UNSUPPORTED,
-            "task.model.encoder.*.output_range: %" PRId64
-            ": an answer may stand anywhere, so every position is needed; set it to null",
-            plan->encoder.output_range);
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "task.model.encoder.*.output_range: %" PRId64
+                       ": an answer may be anywhere, so every position is needed; set it to null",
+                       plan->encoder.output_range);
     }
     plan->head = (bt_head_config){.kind = BT_HEAD_TOKENS,
                                   .loss = BT_LOSS_SPAN,

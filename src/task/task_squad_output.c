@@ -63,7 +63,7 @@ static bt_status choose_folder(const bt_output_request *request, squad_output *o
     if (args != NULL) {
         BT_TRY(task_choose_format(args, formats, &format, err));
         if (args->glue_folder != NULL) {
-            return BT_FAIL(err, BT_E_CONFIG, "--glue_submission: SQuAD is no task of GLUE");
+            return BT_FAIL(err, BT_E_CONFIG, "--glue_submission: SQuAD is not a task of GLUE");
         }
         folder = args->output_path != NULL ? args->output_path : folder;
     }
@@ -198,7 +198,7 @@ static bt_status finish_output(void *state, bt_metric_value *values, size_t *n, 
     if (n_scored < n_windows) {
         bt_log(BT_LOG_WARNING,
                "only %" PRId64 " of %" PRId64 " windows were evaluated (trainer.validation_steps); "
-               "answers that stand in the others count as not found",
+               "answers in the others count as not found",
                n_scored, n_windows);
     }
     BT_TRY(bt_squad_answers_finish(o->answers, err));

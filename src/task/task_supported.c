@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Keys that exist, would change the training, and are not built in this version: each is refused
+ * Keys that exist, would change the training, and are not supported: each is refused
  * by name, with its value and with what to set instead. One row a key. */
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +25,7 @@ typedef struct support_row {
 
 static const support_row support_rows[] = {
     {"task.differential_privacy_config", ACCEPTS_NULL, NULL,
-     "differential privacy is not built in this version; set it to null"},
+     "differential privacy is not supported; set it to null"},
 };
 
 /* The same keys in both data sections. */
@@ -34,9 +34,9 @@ static const support_row data_rows[] = {
      "TensorFlow Datasets are not read; make TFRecords with create-finetuning-data and set "
      "input_path"},
     {"enable_tf_data_service", ACCEPTS_FALSE, NULL,
-     "tf.data service is not built in this version; set it to false"},
+     "tf.data service is not supported; set it to false"},
     {"tokenization", ACCEPTS_WORD, "WordPiece",
-     "SentencePiece is not built in this version; set it to WordPiece"},
+     "SentencePiece is not supported; set it to WordPiece"},
     {"preprocessing_hub_module_url", ACCEPTS_EMPTY, NULL,
      "preprocessing modules are not read; name the vocabulary in vocab_file"},
 };
@@ -90,7 +90,7 @@ static bt_status check_dummy_input(const support_check *c, const char *path) {
     return paths.n != 1 || strcmp(paths.items[0], "dummy") != 0
                ? BT_OK
                : refuse(c, path, "'dummy'",
-                        "synthetic batches are not built in this version; name a TFRecord file "
+                        "synthetic batches are not supported; name a TFRecord file "
                         "(./dummy if that is one)");
 }
 

@@ -3,10 +3,10 @@
  * Words as tensorflow-text's BasicTokenizer makes them (docs/model_garden/data.md section 2, second
  * part), in one pass.
  *
- * lower case: bytes that are no UTF-8 become U+FFFD; NFKC case folding, NFD, and marks (Mn) are
+ * lower case: bytes that are not UTF-8 become U+FFFD; NFKC case folding, NFD, and marks (Mn) are
  * dropped. Canonical order needs no more memory than the combining characters since the last
  * starter, because folding then decomposing a text is folding and decomposing each character, then
- * ordering. cased: bytes stay as they are, also those that are no UTF-8.
+ * ordering. cased: bytes stay as they are, also those that are not UTF-8.
  *
  * Then controls (Cc, Cf) and ASCII white space separate words; punctuation and CJK stand alone. */
 #include "fold.h"
@@ -126,7 +126,7 @@ static bt_status put_ascii(bt_text_scratch *s, unsigned char c, bool do_lower_ca
                (enum text_kind)(text_fold_class(c) & TEXT_KIND_MASK), err);
 }
 
-/* What is no UTF-8: one U+FFFD for the longest beginning of a sequence, or the byte itself. */
+/* What is not UTF-8: one U+FFFD for the longest beginning of a sequence, or the byte itself. */
 static bt_status put_invalid(bt_text_scratch *s, const unsigned char **at, const unsigned char *end,
                              bool do_lower_case, size_t *n_waiting, bt_error *err) {
     if (do_lower_case) {

@@ -2,7 +2,7 @@
  *
  * What Python writes and the JSON library does not take (NaN, Infinity, integers of any length,
  * half a surrogate pair) must not matter in a field that is not read: the values of such fields are
- * blanked. What is no JSON in either's eyes stays an error. */
+ * blanked. What is not JSON in either's eyes stays an error. */
 #include <string.h>
 
 #include "bt/text.h"

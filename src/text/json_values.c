@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Objects of JSON that are no line each: the objects of a list, [{...}, {...}], or objects one
- * after the other over any number of lines, as pretty printers write them. What is inside of an
- * object is checked where it is taken apart; here only its end is looked for. */
+ * Objects of JSON that do not each stand on a line of their own: the objects of a list, [{...},
+ * {...}], or objects one after the other over any number of lines, as pretty printers write them.
+ * What is inside of an object is checked where it is taken apart; here only its end is looked for.
+ */
 #include <inttypes.h>
 #include <string.h>
 
@@ -176,7 +177,7 @@ static bt_status fail_here(const bt_text_values *v, const char *what, bt_error *
     return fail_at(v, v->line + 1, place_of(v) - v->line_begin + 1, what, err);
 }
 
-/* The next byte that is no blank stands at v->at; *c is 0 at the end. */
+/* The next byte that is not a blank stands at v->at; *c is 0 at the end. */
 static bt_status find_byte(bt_text_values *v, char *c, bt_error *err) {
     for (;;) {
         bool any = true;

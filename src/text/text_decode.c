@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Text of another encoding -> UTF-8, by the iconv of libc; and what to say of bytes that are no
+ * Text of another encoding -> UTF-8, by the iconv of libc; and what to say of bytes that are not
  * UTF-8, most of which are Windows-1252 (of which Latin-1 is a part, controls apart). */
 #include <errno.h>
 #include <iconv.h>
@@ -77,7 +77,7 @@ static bt_status refuse_bytes(const text_decoder *decoder, const char *at, size_
         bytes[3 * i + 2] = i + 1 < n ? ' ' : '\0';
     }
     return BT_FAIL(err, BT_E_FORMAT,
-                   "%s: byte %" PRId64 " (%s) is no text in the encoding %s (a byte order mark or "
+                   "%s: byte %" PRId64 " (%s) is not text in the encoding %s (a byte order mark or "
                    "%s says so)",
                    decoder->path, decoder->n_done, bytes, decoder->encoding, decoder->key);
 }

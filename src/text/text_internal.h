@@ -45,7 +45,7 @@ typedef struct text_added {
     size_t  n;
     int32_t id;
     bool    is_raw;      /* else what is lower-cased is compared in lower case */
-    bool    single_word; /* only between characters that are no part of a word */
+    bool    single_word; /* only between characters that are not part of a word */
 } text_added;
 
 /* Borrowed from the vocabulary. */

@@ -88,8 +88,8 @@ bt_status bt_text_refuse_columns(const char *path, const char *head, size_t n, b
         }
         const bool is_dataset = strstr(rows[i].reader, "datasets") != NULL;
         return BT_FAIL(err, BT_E_FORMAT,
-                       "%s is %s, which is not read here; python3 -c \"%s('%s').to_json("
-                       "'data.jsonl'%s)\" makes a table of it",
+                       "%s is %s, which this program cannot read; python3 -c \"%s('%s').to_json("
+                       "'data.jsonl'%s)\" converts it to a table",
                        path, rows[i].what, rows[i].reader, path,
                        is_dataset ? "" : ", orient='records', lines=True, force_ascii=False");
     }

@@ -156,7 +156,7 @@ static bt_status unpack(source_run *run, bt_error *err) {
                ? bt_gzip_unpack(run->path, *run->scratch, err)
            : i < BT_ARRAY_LEN(packed)
                ? bt_fs_unpack_one(run->path, *run->scratch, err)
-               : BT_FAIL(err, BT_E_FORMAT, "%s is called so, but is not packed", run->path));
+               : BT_FAIL(err, BT_E_FORMAT, "%s has that name, but is not compressed", run->path));
     run->source->end = bt_fs_scratch_size(*run->scratch);
     run->source->is_unpacked = true;
     return read_head(run, err);

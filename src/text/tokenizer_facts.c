@@ -58,8 +58,8 @@ static bt_status refuse_others(const char *folder, bt_error *err) {
         if (path != NULL) {
             const bt_status rc =
                 BT_FAIL(err, BT_E_UNSUPPORTED,
-                        "%s: its tokenizer is of kind %s, which is not read here: only WordPiece, "
-                        "BERT's, is; take weights with such a vocabulary",
+                        "%s: its tokenizer is of kind %s, which this program cannot read: only "
+                        "WordPiece (BERT's) is supported; use weights with such a vocabulary",
                         path, rows[i].kind);
             bt_free(path);
             return rc;
@@ -80,16 +80,15 @@ static bt_status check_class(const json_t *root, const char *path, bool has_json
     const bool        is_basic = !json_is_false(json_object_get(root, "do_basic_tokenize"));
     if (name != NULL && !is_bert_class(name) && !has_json) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s: tokenizer_class is '%.*s', which is not read here: only BERT's, "
-                       "WordPiece, is",
+                       "%s: tokenizer_class is '%.*s', which this program cannot read: only "
+                       "WordPiece (BERT's) is supported",
                        path, SHOWN_CLASS, name);
     }
     if (name != NULL && bt_str_starts_with(name, "BertJapanese")) {
-        return BT_FAIL(
-            err, BT_E_UNSUPPORTED,
-            "%s: tokenizer_class is '%.*s': words are found by a dictionary of Japanese, "
-            "which is not built here",
-            path, SHOWN_CLASS, name);
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s: tokenizer_class is '%.*s': it finds words with a Japanese dictionary, "
+                       "which is not supported",
+                       path, SHOWN_CLASS, name);
     }
     return is_basic
                ? BT_OK
@@ -113,11 +112,10 @@ static bool note_token(const char *token, const char *path) {
     if (token == NULL || is_usual(token)) {
         return false;
     }
-    bt_log(
-        BT_LOG_WARNING,
-        "%s: the added token '%.60s' is text like any other here: only a tokenizer.json beside it "
-        "says where such tokens stand (transformers writes one with save_pretrained)",
-        path, token);
+    bt_log(BT_LOG_WARNING,
+           "%s: the added token '%.60s' is treated as ordinary text: only a tokenizer.json beside "
+           "it says where such tokens are (transformers writes one with save_pretrained)",
+           path, token);
     return true;
 }
 
@@ -241,10 +239,11 @@ static bt_status compare_words(const char *folder, const char *path, const bt_st
         BT_CHECK(bt_fs_read_all(other, BT_TEXT_VOCAB_MAX_BYTES, &bytes, &n, err));
         const size_t line = find_other_piece(bytes, n, lines);
         if (line > 0) {
-            bt_log(BT_LOG_WARNING,
-                   "%s and %s number the pieces otherwise, from line %zu on: the second is taken, "
-                   "as transformers does; were the weights trained with it?",
-                   other, path, line);
+            bt_log(
+                BT_LOG_WARNING,
+                "%s and %s number the pieces differently, from line %zu on: the second is taken, "
+                "as transformers does; were the weights trained with it?",
+                other, path, line);
         }
     }
 done:

@@ -285,7 +285,7 @@ static const char *type_of(const json_t *value) {
 static bt_status refuse_part(const char *name, const char *part, const char *type,
                              const char *wanted, bt_error *err) {
     return BT_FAIL(err, BT_E_UNSUPPORTED,
-                   "%s: its %s is '%s', which is not built here: only that of BERT, '%s', is", name,
+                   "%s: its %s is '%s', which is not supported: only that of BERT, '%s', is", name,
                    part, type, wanted);
 }
 
@@ -296,8 +296,8 @@ static bt_status check_model(const json_t *model, const char *name, bt_error *er
         json_string_value(json_object_get(model, "continuing_subword_prefix"));
     if (!bt_str_equal(type, "WordPiece")) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s: its tokenizer is of kind '%s', which is not read here: only WordPiece, "
-                       "BERT's, is; take weights with such a vocabulary",
+                       "%s: its tokenizer is of kind '%s', which this program cannot read: only "
+                       "WordPiece (BERT's) is supported; use weights with such a vocabulary",
                        name, type);
     }
     if (prefix != NULL && !bt_str_equal(prefix, "##")) {

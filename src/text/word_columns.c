@@ -92,7 +92,7 @@ bt_status word_read_names(bt_text_word_file *r, const char *text, size_t n, bt_e
             return BT_FAIL(err, BT_E_FORMAT, "%s:%" PRId64 ": global.columns: '%.*s' %s",
                            bt_text_word_file_path(r), r->line,
                            (int)(columns[i].n < 80 ? columns[i].n : 80), columns[i].text,
-                           name[0] == '\0' ? "is no name of a column" : "stands there twice");
+                           name[0] == '\0' ? "is not a name of a column" : "appears twice");
         }
         BT_TRY(bt_str_append_n(&r->names, name, strlen(name) + 1, err));
         r->n_names++;
@@ -165,7 +165,7 @@ void word_tell_columns(const bt_text_word_file *r) {
     }
 }
 
-/* "1", "1-2" or "1.1": CoNLL-U's first column; the last two are no words of their own. */
+/* "1", "1-2" or "1.1": CoNLL-U's first column; the last two are not words of their own. */
 static bool is_node_id(word_column id, bool *is_plain) {
     const char *const end = id.text + id.n;
     const char       *at = id.text;

@@ -37,7 +37,7 @@ bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
         BT_CHECK(word_json_open(r, bt_str_text(&source.head), source.head.len, err));
     } else if (source.head.len >= 3 && memcmp(source.head.data, "\xef\xbb\xbf", 3) == 0 &&
                (form->is_conll || source.is_unpacked)) {
-        BT_CHECK(bt_fs_stream_seek(r->stream, 3, err)); /* a byte order mark is no word */
+        BT_CHECK(bt_fs_stream_seek(r->stream, 3, err)); /* a byte order mark is not a word */
     }
 done:
     bt_text_source_deinit(&source);

@@ -74,7 +74,7 @@ bt_status word_choose_columns(bt_text_word_file *r, bool has_tab, const word_col
 bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n, bool *end,
                               bt_error *err);
 
-/* The byte at is no UTF-8. */
+/* The byte at is not UTF-8. */
 bt_status word_file_refuse_byte(const bt_text_word_file *r, const char *text, size_t n, size_t at,
                                 bt_error *err);
 

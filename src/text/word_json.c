@@ -39,7 +39,8 @@ static bt_status check_sentence(const bt_text_word_file *r, bt_error *err) {
     if (!json_is_array(words)) {
         return BT_FAIL(err, BT_E_FORMAT, "%s%s",
                        words == NULL ? "neither tokens nor words is there" : word_key,
-                       words == NULL ? ", the list of a sentence's words" : " is no list of words");
+                       words == NULL ? ", the list of a sentence's words"
+                                     : " is not a list of words");
     }
     if (labels != NULL && json_array_size(labels) != json_array_size(words)) {
         return BT_FAIL(err, BT_E_FORMAT, "%zu in %s, but %zu in %s", json_array_size(words),
@@ -154,7 +155,7 @@ static bt_status take_word(bt_text_word_file *r, bt_text_word_line *word, bool *
     if (!json_is_string(text) || has_nul(text) ||
         strpbrk(json_string_value(text), "\n\r") != NULL) {
         return BT_FAIL(err, BT_E_FORMAT, "word %zu is %s", r->next_word,
-                       !json_is_string(text) ? "no text"
+                       !json_is_string(text) ? "not text"
                        : has_nul(text)       ? "a text with a NUL character"
                                              : "of several lines");
     }

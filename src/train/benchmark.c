@@ -221,7 +221,7 @@ static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *
     if (run->devices.strategy.on_devices) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "--benchmark measures processors: leave runtime.pjrt_plugin and "
-                       "runtime.num_gpus away, and take the strategy 'one_device'");
+                       "runtime.num_gpus out, and take the strategy 'one_device'");
     }
     BT_TRY(run_create_exec(run, err));
     bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
@@ -245,7 +245,7 @@ bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
     if (args->mode != BT_CONF_MODE_TRAIN) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "--benchmark measures the steps of a training: use --mode=train (or leave "
-                       "--mode away), not --mode=%s",
+                       "--mode out), not --mode=%s",
                        bt_conf_mode_name(args->mode));
     }
     *out = (bt_train_benchmark){.n_steps = 0};

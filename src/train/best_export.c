@@ -151,7 +151,7 @@ static bt_status mend(train_run *run, best_files *files, bool *usable, bt_error 
     if (is_same_text(&files->told, &files->text)) {
         return BT_OK;
     }
-    bt_log(BT_LOG_WARNING, "%s did not belong to %s (step %" PRId64 "): written anew", files->path,
+    bt_log(BT_LOG_WARNING, "%s did not belong to %s (step %" PRId64 "): written again", files->path,
            name, files->ckpt.step);
     bt_str_clear(&files->text);
     BT_TRY(bt_str_append_n(&files->text, files->told.data, files->told.len, err));

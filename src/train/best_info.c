@@ -12,7 +12,7 @@
 #include "bt/base/number.h"
 #include "bt/fs.h"
 
-/* Python's json, and so Model Garden, writes NaN, Infinity and -Infinity, which are no JSON:
+/* Python's json, and so Model Garden, writes NaN, Infinity and -Infinity, which are not JSON:
  * outside of strings they become strings. */
 static bt_status quote_not_finite(const char *text, size_t n_bytes, bt_str *out, bt_error *err) {
     static const char *const words[] = {"NaN", "-Infinity", "Infinity"};

@@ -213,10 +213,10 @@ bt_status bt_train_compile_only(const bt_train_args *args, const char *target, b
     *is_whole = false;
     *out = (bt_train_compiled){.usable_bytes = -1};
     if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "--compile_only compiles one run: use --mode=train_and_eval in the place of "
-                       "--mode=%s",
-                       bt_conf_mode_name(args->mode));
+        return BT_FAIL(
+            err, BT_E_UNSUPPORTED,
+            "--compile_only compiles one run: use --mode=train_and_eval instead of --mode=%s",
+            bt_conf_mode_name(args->mode));
     }
     BT_TRY(bt_pjrt_target_parse(target, &aim.parsed, err));
     bt_status rc = run_lock_take_early(args, NULL, err);

@@ -145,8 +145,8 @@ static const char *of_both(const bt_data_config *config, const bt_data_schema *s
     if (config->held_out == BT_HELD_OUT_ALL || schema->squad.vocab_file != NULL) {
         return "";
     }
-    return config->held_out == BT_HELD_OUT_ONLY ? ", with the rows to train with"
-                                                : ", with the rows to evaluate with";
+    return config->held_out == BT_HELD_OUT_ONLY ? ", with the rows to train on"
+                                                : ", with the rows to evaluate on";
 }
 
 static void tell_census(const data_side *side) {
@@ -187,7 +187,7 @@ static void tell_section(const data_side *side, bool is_told) {
     if (config->drop_remainder && !config->is_training && rest > 0) {
         bt_log(BT_LOG_WARNING,
                "%s.drop_remainder is true: the last %" PRId64 " of %" PRId64
-               " rows are never read, as they fill no batch of %" PRId64,
+               " rows are never read, because they do not fill a batch of %" PRId64,
                config->section, rest, n, config->global_batch_size);
     }
 }
@@ -274,7 +274,7 @@ static bt_status tell_shared(const bt_data_stream *train, const bt_data_stream *
         bt_log(BT_LOG_WARNING,
                "task.validation_data: %" PRId64 " of %" PRId64
                " %ss (%.1f %%) have the %s of a %s of task.train_data, the first is %s %" PRId64
-               ": what is measured on them was learned by heart",
+               ": what is measured on them was memorized",
                shared.n, shared.n_of, unit, share(shared.n, shared.n_of),
                census != NULL ? "texts" : "length and checksum", unit, unit,
                /* records are numbered from 0 in all messages */

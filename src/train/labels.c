@@ -37,7 +37,7 @@ static bt_status adopt_names(bt_task_labels *labels, const json_t *names, const 
     for (size_t i = 0; i < n; i++) {
         list[i] = json_string_value(json_array_get(names, i));
         if (list[i] == NULL) {
-            rc = BT_FAIL(err, BT_E_FORMAT, "%s: label_names[%zu] is no string", path, i);
+            rc = BT_FAIL(err, BT_E_FORMAT, "%s: label_names[%zu] is not a string", path, i);
             goto done;
         }
     }

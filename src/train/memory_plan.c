@@ -77,7 +77,7 @@ static bool plan_saving(bt_exec *exec, uint64_t wanted, uint64_t left) {
         char size[RUN_SIZE_TEXT];
         char there[RUN_SIZE_TEXT];
         bt_log(BT_LOG_INFO,
-               "checkpoints are written between the steps, not beside them: the copy of the state "
+               "checkpoints are written between the steps, not during them: the copy of the state "
                "that this takes is %s, and %s are left",
                run_size_text(size, wanted), run_size_text(there, left));
         return false;

@@ -18,7 +18,7 @@ typedef struct ranks {
 static inline bool ranks_writes(const ranks *r) {
     return bt_comm_rank(r->comm) == 0;
 }
-/* BT_E_CONFIG where several processes were started and the run is no training together. */
+/* BT_E_CONFIG where several processes were started and the run is not training together. */
 BT_MUST_USE bt_status ranks_check_job(const bt_train_args *args, bt_error *err);
 /* The same of something that is made by one process. what: for the sentence, "--seeds". */
 BT_MUST_USE bt_status ranks_check_alone(const bt_train_args *args, const char *what, bt_error *err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The learning rate of all steps before the first: a run that changes nothing, that unlearns, or
- * whose rate grows, is told with the numbers. Model Garden says nothing; it is no error there. */
+ * whose rate grows, is told with the numbers. Model Garden says nothing; it is not an error there.
+ */
 #include "run_checks.h"
 
 #include <inttypes.h>
@@ -155,7 +156,7 @@ bt_status rate_check(const bt_conf *conf, const run_config *config, const bt_opt
         const double bad = isfinite(seen.largest) ? seen.smallest : seen.largest;
         return BT_FAIL(err, BT_E_CONFIG,
                        RATE ": within the %" PRId64
-                            " steps the rate becomes %g, which is no finite number",
+                            " steps the rate becomes %g, which is not a finite number",
                        n, isnan(bad) ? fabs(bad) : bad);
     }
     /* one sentence: the first that explains the others */

@@ -51,7 +51,7 @@ typedef struct train_run {
     int64_t              step;       /* updates made */
     int64_t           n_under_way;   /* updates begun after them, whose numbers are not there yet */
     save_counts       saved;
-    bool              was_stopped; /* what was restored is no save that was due */
+    bool              was_stopped; /* what was restored is not a save that was due */
     uint64_t          vocabulary;  /* names the bytes of the training rows' vocabulary; 0: none */
     uint64_t          recorded_vocabulary; /* that of labels.json; 0: not said */
     run_course        course;

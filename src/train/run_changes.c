@@ -43,11 +43,12 @@ typedef struct change_rule {
 } change_rule;
 
 static const change_rule rules[] = {
-    {"trainer.optimizer_config.optimizer.type", ALWAYS, "the checkpoint's slots are of the other"},
+    {"trainer.optimizer_config.optimizer.type", ALWAYS,
+     "the checkpoint's slots belong to the other"},
     {optimizer_key, OF_SLOTS, "it keeps other slots than the checkpoint holds"},
     {"trainer.optimizer_config.ema", ALWAYS, "averages would begin or end in the middle of a run"},
-    {"task.model.", OF_MODEL, "the checkpoint's weights are of the other model"},
-    {"task.model", ALWAYS, "the checkpoint's weights are of the other model"},
+    {"task.model.", OF_MODEL, "the checkpoint's weights belong to the other model"},
+    {"task.model", ALWAYS, "the checkpoint's weights belong to the other model"},
     {"task.problem_type", ALWAYS, "the head was trained for the other problem"},
     {"task.class_names", ALWAYS, "the head was trained for the other classes"},
     {vocabulary_key, OF_VOCABULARY, "the weights were trained for other words"},
@@ -59,9 +60,12 @@ static const change_rule rules[] = {
     {"task.train_data.lower_case", OF_TEXT, "the same text would have other words"},
     {"task.train_data.do_lower_case", OF_TEXT, "the same text would have other words"},
     {"task.train_data.tokenization", OF_TEXT, "the same text would have other words"},
-    {"task.train_data.seq_length", OF_WINDOWS, "the windows are the rows: there would be others"},
-    {"task.train_data.doc_stride", OF_WINDOWS, "the windows are the rows: there would be others"},
-    {"task.train_data.query_length", OF_WINDOWS, "the windows are the rows: there would be others"},
+    {"task.train_data.seq_length", OF_WINDOWS,
+     "the windows are the rows, so the rows would differ"},
+    {"task.train_data.doc_stride", OF_WINDOWS,
+     "the windows are the rows, so the rows would differ"},
+    {"task.train_data.query_length", OF_WINDOWS,
+     "the windows are the rows, so the rows would differ"},
 };
 
 /* Keys of the model that a run may well change on its way. */
@@ -120,7 +124,7 @@ static bt_status check_allowed(const changes *c, bt_error *err) {
             continue;
         }
         return BT_FAIL(err, BT_E_CONFIG,
-                       "--allow_changed: '%s' is no key of %s (a key as in params.yaml, e.g. "
+                       "--allow_changed: '%s' is not a key of %s (a key as in params.yaml, e.g. "
                        "trainer.optimizer_config.optimizer.type, or a section)",
                        key, bt_conf_experiment_name(c->conf));
     }
@@ -150,7 +154,7 @@ static bt_status load_then(changes *c, bt_error *err) {
         goto done;
     }
     if (rc != BT_OK) {
-        bt_log(BT_LOG_WARNING, "what has changed since the run began cannot be told: %s",
+        bt_log(BT_LOG_WARNING, "what has changed since the run began cannot be determined: %s",
                errors.n > 0 ? errors.items[0].text : problem.msg);
         rc = BT_OK;
     }
@@ -357,7 +361,7 @@ static bt_status refuse(const changes *c, bt_error *err) {
     BT_CHECK(collect(c, &all, err));
     if (all.n > 0) {
         rc = BT_FAIL(err, BT_E_CONFIG,
-                     "%s was trained with other parameters, which cannot be changed on the way: "
+                     "%s was trained with other parameters, which cannot be changed during a run: "
                      "%s%s; take the old values (params.yaml beside it) or another --model_dir, or "
                      "say --allow_changed=%.300s",
                      c->prefix, bt_str_text(&all.what), all.n > 3 ? "; and more" : "",
@@ -509,7 +513,7 @@ static bt_status check_held_out(const changes *c, bt_error *err) {
                : BT_FAIL(err, BT_E_CONFIG,
                          "task.validation_data.input_path has other rows (crc32c %08x) than those "
                          "that %s was trained on (crc32c %08x): rows that were trained on would "
-                         "be evaluated as held out; take the data of then, or evaluate with others "
+                         "be evaluated as held out; take the data of then, or evaluate on others "
                          "(--eval)",
                          (unsigned)now, c->prefix, (unsigned)then);
 }

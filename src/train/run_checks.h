@@ -10,7 +10,7 @@
 #include "bt/task.h"
 #include "run_config.h"
 
-/* rate_check.c: a learning rate that is 0, negative or grows is told; one that is no number is
+/* rate_check.c: a learning rate that is 0, negative or grows is told; one that is not a number is
  * BT_E_CONFIG. */
 BT_MUST_USE bt_status rate_check(const bt_conf *conf, const run_config *config,
                                  const bt_optim *optim, bt_error *err);

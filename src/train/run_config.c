@@ -208,7 +208,7 @@ static void warn_of_swapped(int64_t n_rows, int64_t n) {
     if (n > n_rows) {
         bt_log(BT_LOG_WARNING,
                "task.train_data has %" PRId64 " rows, task.validation_data %" PRId64
-               ": more is evaluated than trained on; are --train and --eval swapped?",
+               ": more rows are evaluated than trained on; are --train and --eval swapped?",
                n_rows, n);
     }
 }
@@ -235,7 +235,7 @@ bt_status run_config_fit_epoch(const bt_train_args *args, run_config *config, in
     }
     bt_log(BT_LOG_INFO,
            "an epoch is %" PRId64 " steps of %" PRId64
-           " rows: as often it is evaluated and saved, where nobody wrote it otherwise",
+           " rows: it is evaluated and saved that often, unless set otherwise",
            steps, batch);
     return bt_conf_bind(conf, "trainer", trainer_fields, BT_ARRAY_LEN(trainer_fields), config, err);
 }

@@ -71,7 +71,7 @@ static bt_status rewind_events(run_log *log, event_folder *folder, int64_t last_
     folder->restart = folder->has_files ? last_step + 1 : -1;
     *n_cut += found.n_cut;
     if (found.n_damaged_bytes > 0) {
-        bt_log(BT_LOG_WARNING, "%s: %" PRId64 " torn or damaged bytes of event files taken out",
+        bt_log(BT_LOG_WARNING, "%s: %" PRId64 " torn or damaged bytes of event files removed",
                folder->path, found.n_damaged_bytes);
     }
     return BT_OK;
@@ -99,7 +99,7 @@ static bt_status take_out(run_log *log, int64_t last_step, bt_error *err) {
     if (n_records > 0 || n_events > 0) {
         bt_log(BT_LOG_INFO,
                "%" PRId64 " records and %" PRId64 " events behind step %" PRId64
-               " taken out: this run makes those steps anew",
+               " taken out: this run makes those steps again",
                n_records, n_events, last_step);
     }
     return BT_OK;
@@ -206,7 +206,7 @@ static bt_status append_beside(run_log *log, const bt_str *line, bt_error *err) 
     }
     if (lock == NULL && !log->is_beside) {
         log->is_beside = true;
-        bt_log(BT_LOG_INFO, "%s: metrics.jsonl is that of another process: records go to %s",
+        bt_log(BT_LOG_INFO, "%s: metrics.jsonl belongs to another process: records go to %s",
                busy.msg, log->beside_path);
     }
     rc = open_jsonl(log, lock != NULL ? log->jsonl_path : log->beside_path, err);
@@ -223,12 +223,12 @@ static bt_status append_beside(run_log *log, const bt_str *line, bt_error *err) 
 static bt_status tell_removed(const run_log *log, const char *path, int64_t step, bt_error *err) {
     if (!bt_fs_exists(log->model_dir)) {
         return BT_FAIL(err, BT_E_RESOURCE,
-                       "%s was removed while the run went on, and %s with it: nothing more is "
-                       "written there; the same command starts anew",
+                       "%s was removed during the run, and %s with it: nothing more is "
+                       "written there; the same command starts over",
                        log->model_dir, bt_fs_basename(path));
     }
     bt_log(BT_LOG_WARNING,
-           "%s was removed while the run went on: what it held is lost; it begins anew with step "
+           "%s was removed during the run: what it held is lost; it starts again with step "
            "%" PRId64,
            path, step);
     return BT_OK;

@@ -17,7 +17,7 @@ typedef struct run_log_config {
     int64_t     round;     /* of continuous_train_and_eval: step of the checkpoint that it starts
                               from, and there are no event files; else -1 */
 } run_log_config;
-/* The strings of config are kept, not copied, where they are no paths. */
+/* The strings of config are kept, not copied, where they are not paths. */
 BT_MUST_USE bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *err);
 BT_MUST_USE bt_status run_log_close(run_log *log, bt_error *err); /* NULL is BT_OK; frees always */
 /* The run goes on from an earlier step: what was said of later ones is taken out. */

@@ -36,7 +36,7 @@ BT_MUST_USE bt_status record_format(const run_record *r, bt_str *line, bt_error 
 /* Without its end. *is_record false: another text, a torn line. The one error: no memory. */
 BT_MUST_USE bt_status record_parse(const char *line, size_t n_bytes, record_line *out,
                                    bool *is_record, bt_error *err);
-/* A line that is no record, but looks like the remains of one. */
+/* A line that is not a record, but looks like the remains of one. */
 bool record_is_torn(const char *line, size_t n_bytes);
 /* The same numbers, but for times and best_*: the same evaluation, made again. */
 bool record_is_repeated(const record_line *line, const run_record *r);

@@ -59,7 +59,7 @@ static bt_status write_with_retries(const save_order *order, int64_t n_retries, 
         }
         if (rc == BT_E_RESOURCE && is_gone(order->folder)) {
             return BT_FAIL(err, rc,
-                           "%s was removed or renamed while the run went on: %s is not saved, and "
+                           "%s was removed or renamed during the run: %s is not saved, and "
                            "nothing more is written there",
                            order->folder, order->name);
         }
@@ -118,7 +118,7 @@ static bool has_copy(saver *s) {
     if (s->copy == NULL) {
         bt_log(BT_LOG_INFO,
                "checkpoints are written between the steps from now on: the %.1f MiB for a copy of "
-               "the state are not there any more",
+               "the state are no longer available",
                (double)s->n_bytes / 0x1p20);
     }
     return s->copy != NULL;

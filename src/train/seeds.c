@@ -2,7 +2,7 @@
  *
  * The same job with several seeds: one run each below model_dir, then means and deviations.
  *
- * seeds.json is written anew after each seed, and is what the next start reads: a seed counts as
+ * seeds.json is written again after each seed, and is what the next start reads: a seed counts as
  * finished when its entry was made by the same mode and parameters, byte for byte. Everything else
  * (an unfinished seed, a kill in between) is the business of the run itself, which continues. */
 

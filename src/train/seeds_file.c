@@ -114,7 +114,7 @@ bt_status seeds_file_read(seeds_file *file, const char *path, bt_error *err) {
     BT_TRY(bt_fs_read_all(path, MAX_BYTES, &text, &n_bytes, err));
     const bt_status rc = parse(file, text, n_bytes, &is_ours, err);
     if (rc == BT_OK && !is_ours) {
-        bt_log(BT_LOG_WARNING, "%s: not the results of seeds; it is written anew", path);
+        bt_log(BT_LOG_WARNING, "%s: not the results of seeds; it is written again", path);
         seeds_file_deinit(file);
     }
     bt_free(text);

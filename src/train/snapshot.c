@@ -210,7 +210,7 @@ static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
 
 static bt_status fail_no_step(const char *prefix, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT,
-                   "%s: no global_step in it, so it is no checkpoint of a training run", prefix);
+                   "%s: no global_step in it, so it is not a checkpoint of a training run", prefix);
 }
 
 bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, bt_error *err) {

@@ -125,7 +125,7 @@ static bt_status check_tpu(const strategy_check *c) {
     if (c->row->devices != ON_TPUS) {
         (void)snprintf(why, sizeof why,
                        "the strategy '%s' takes no TPU: set " STRATEGY
-                       " to tpu, or leave --tpu away",
+                       " to tpu, or leave --tpu out",
                        c->row->name);
         return refuse_text(c, path, c->keys.tpu, why);
     }
@@ -155,7 +155,7 @@ static bt_status check_attention(const strategy_check *c) {
                              "set it to auto");
 }
 
-/* Null is Model Garden's default; '' is no value of its. */
+/* Null is Model Garden's default; '' is not a value of its. */
 static bt_status check_alg(const strategy_check *c) {
     static const char        path[] = RUNTIME ".all_reduce_alg";
     const char *const *const algs = c->row->algs;
@@ -172,7 +172,7 @@ static bt_status check_alg(const strategy_check *c) {
 /* Who names several hosts would get one that does all the work, or each of them all of it. */
 static bt_status check_workers(const strategy_check *c) {
     static const char why[] = "hosts are not found by this key: set TF_CONFIG on each, or start "
-                              "with mpirun or srun (docs/scaling.md), and leave it away";
+                              "with mpirun or srun (docs/scaling.md), and leave it out";
     bt_comm_job       job = {0};
     if (c->keys.worker_hosts[0] == '\0' && c->keys.task_index <= 0) {
         return BT_OK;
@@ -314,7 +314,7 @@ static bt_status count_replicas(run_devices *d, bt_error *err) {
     BT_TRY(bt_pjrt_client_device(d->client, 0, &device, err));
     if (s->n_gpus > n_there && s->kind != BT_PJRT_TPU) {
         return BT_FAIL(err, BT_E_BACKEND,
-                       "runtime.num_gpus: %" PRId32 " devices are asked for, and %s has %" PRId32
+                       "runtime.num_gpus: %" PRId32 " devices are requested, but %s has %" PRId32
                        " (%s): set it to at most that",
                        s->n_gpus, bt_pjrt_plugin_path(d->plugin), n_there, device.kind);
     }

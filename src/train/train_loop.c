@@ -168,7 +168,7 @@ static bt_status go_back(train_run *run, double loss, bool *went_back, bt_error 
     *went_back = found;
     if (!found && run->course.save_base >= 0) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "training loss %g, and %s has no checkpoint any more to go back to: bring "
+                       "training loss %g, and %s no longer has a checkpoint to go back to: bring "
                        "its files back and start again",
                        loss, run->args->model_dir);
     }

@@ -442,7 +442,7 @@ static bt_status save_interrupted(train_run *run, bt_error *err) {
     if (run->saved.last != run->step) {
         BT_TRY(snapshot_save(run, err));
     }
-    BT_TRY(bt_comm_barrier(run->ranks.comm, "the save of who was stopped", 0, err));
+    BT_TRY(bt_comm_barrier(run->ranks.comm, "the save after a stop", 0, err));
     bt_stop_mark_saved();
     return BT_FAIL(err, BT_E_INTERRUPTED,
                    "stopped by %s at step %" PRId64 " of %" PRId64

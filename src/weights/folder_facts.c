@@ -44,7 +44,7 @@ static bt_status note_fact(fact_list *f, const char *name, const bt_conf_fact *f
         !bt_str_ends_with(bt_str_text(&f->told), bt_str_text(&item))) {
         rc = f->told.len > 0
                  ? bt_str_append_char(&f->told, ',', err)
-                 : bt_str_appendf(&f->told, err, "%s says what nobody wrote:", f->origin);
+                 : bt_str_appendf(&f->told, err, "%s supplies what was not set:", f->origin);
         rc = rc == BT_OK ? bt_str_append(&f->told, bt_str_text(&item), err) : rc;
     }
     bt_str_deinit(&item);
@@ -167,11 +167,10 @@ static bt_status adopt_checkpoint(fact_list *f, bt_conf_mode mode, const char *p
         goto done; /* said where it is loaded */
     }
     if (facts.unknown_keys[0] != '\0') {
-        bt_log(
-            BT_LOG_WARNING,
-            "%s: nothing here knows the keys %s: where they change what the model computes, this "
-            "one computes something else",
-            facts.path, facts.unknown_keys);
+        bt_log(BT_LOG_WARNING,
+               "%s: unknown keys %s: if they change what the model computes, this program computes "
+               "something else",
+               facts.path, facts.unknown_keys);
     }
     bt_ckpt_read_sizes(ckpt, &sizes);
     if (facts.n_layers > 0 &&

@@ -134,7 +134,7 @@ static bt_status take_problem(bt_conf *conf, const bt_ckpt_head *head, bt_conf_e
     if (bt_str_equal(head->problem_type, "regression") && head->n > 1) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
                        "the head that task.init_head takes predicts %zu scores (problem_type of "
-                       "%s): one score, or classes, are built here",
+                       "%s): one score, or classes, are supported",
                        head->n, head->path);
     }
     if (!bt_conf_is_null(conf, PROBLEM)) {

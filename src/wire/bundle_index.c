@@ -35,7 +35,7 @@ static bt_status parse_header(bt_bundle *bundle, bt_bytes value, bt_error *err) 
         }
         if (field.number == 2 && field.value != 0) {
             return BT_FAIL(err, BT_E_UNSUPPORTED,
-                           "%s: written on a big-endian machine, which is not read here",
+                           "%s: written on a big-endian machine, which this program cannot read",
                            bundle->index_path);
         }
     }

@@ -48,7 +48,7 @@ bt_status bundle_open_shard(bt_bundle *bundle, const bt_bundle_entry *entry, bt_
     const int64_t size = bt_fs_size(*slot);
     if (entry->offset + entry->n_bytes > size) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "%s is cut: tensor '%s' needs its bytes %" PRId64 " to %" PRId64
+                       "%s is truncated: tensor '%s' needs its bytes %" PRId64 " to %" PRId64
                        ", it has only %" PRId64,
                        bt_fs_path(*slot), entry->name, entry->offset,
                        entry->offset + entry->n_bytes, size);

@@ -44,7 +44,7 @@ static size_t whole_frame(const uint8_t *data, size_t n_left) {
     return is_good ? TFRECORD_HEADER_BYTES + (size_t)n + TFRECORD_FOOTER_BYTES : 0;
 }
 
-/* Does the event stay? Counts it. What is no event is none of ours and stays. */
+/* Does the event stay? Counts it. What is not an event is none of ours and stays. */
 static bool stays(trim *t, const uint8_t *frame, size_t n_frame) {
     bt_event       event;
     bt_error       ignored = BT_ERROR_INIT;

@@ -101,7 +101,7 @@ static bt_status parse_child(bt_graph *graph, bt_graph_node *node, bt_bytes byte
     small_message m;
     BT_TRY(parse_small(bytes, &m, err));
     if (!is_node(graph, m.ints[1])) {
-        return fail_damaged("a child is no node", err);
+        return fail_damaged("a child is not a node", err);
     }
     bt_graph_child *const child = &node->children[node->n_children++];
     child->node = (int32_t)m.ints[1];
@@ -122,7 +122,7 @@ static bt_status parse_slot(bt_graph *graph, bt_graph_node *node, bt_bytes bytes
     small_message m;
     BT_TRY(parse_small(bytes, &m, err));
     if (!is_node(graph, m.ints[1]) || !is_node(graph, m.ints[3])) {
-        return fail_damaged("a slot variable is no node", err);
+        return fail_damaged("a slot variable is not a node", err);
     }
     bt_graph_slot *const slot = &node->slots[node->n_slots++];
     slot->variable_node = (int32_t)m.ints[1];
@@ -219,7 +219,7 @@ static bt_status parse_nodes(bt_bytes bytes, bt_graph *graph, bt_error *err) {
     size_t    n = 0;
     while (bt_reader_left(&r) > 0) {
         if (!pw_next(&r, &field) || (field.number == NODE && field.type != PW_BYTES)) {
-            return fail_damaged("the list of nodes is cut", err);
+            return fail_damaged("the list of nodes is truncated", err);
         }
         n += field.number == NODE;
     }

@@ -25,7 +25,7 @@ typedef struct pw_field {
     bt_bytes bytes;
 } pw_field;
 
-/* Reads the next field; false when the bytes are no field (a cut length, a group, number 0). The
+/* Reads the next field; false when the bytes are not a field (a cut length, a group, number 0). The
  * caller stops by itself at bt_reader_left() == 0. */
 BT_MUST_USE bool pw_next(bt_reader *r, pw_field *field);
 bt_reader        pw_open(bt_bytes bytes); /* a reader of a nested message */

@@ -55,10 +55,11 @@ static bt_status parse_entry(const char *path, const json_t *value, int64_t data
     const json_t *const offsets = json_object_get(value, "data_offsets");
     entry->dtype = type != NULL ? safetensors_dtype(type) : BT_DTYPE_INVALID;
     if (entry->dtype == BT_DTYPE_INVALID) {
-        return type == NULL ? fail_tensor(path, entry->name, "no dtype", err)
-                            : BT_FAIL(err, BT_E_UNSUPPORTED,
-                                      "%s: tensor '%s' is of type %s, which is not read here", path,
-                                      entry->name, type);
+        return type == NULL
+                   ? fail_tensor(path, entry->name, "no dtype", err)
+                   : BT_FAIL(err, BT_E_UNSUPPORTED,
+                             "%s: tensor '%s' is of type %s, which this program cannot read", path,
+                             entry->name, type);
     }
     if (!parse_shape(json_object_get(value, "shape"), entry)) {
         return fail_tensor(path, entry->name, "its shape", err);
@@ -74,7 +75,7 @@ static bt_status parse_entry(const char *path, const json_t *value, int64_t data
     if (from < 0 || to < from || to > data_end - data_start) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: tensor '%s' should lie in bytes %" PRId64 " to %" PRId64
-                       " of the data, but there are only %" PRId64 ": is the file cut?",
+                       " of the data, but there are only %" PRId64 ": is the file truncated?",
                        path, entry->name, from, to, data_end - data_start);
     }
     if (!bt_i64_mul(entry->n_elements, (int64_t)bt_dtype_size(entry->dtype), &n_bytes) ||
@@ -172,7 +173,7 @@ static bt_status read_header(bt_safetensors *st, bt_error *err) {
     if (n_header > header_max_bytes || n_header > (uint64_t)(size - 8)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: its header should have %" PRIu64 " bytes, but the file has %" PRId64
-                       ": cut, or not a safetensors file",
+                       ": truncated, or not a safetensors file",
                        path, n_header, size);
     }
     char *const text = bt_alloc((size_t)n_header);
@@ -185,7 +186,7 @@ static bt_status read_header(bt_safetensors *st, bt_error *err) {
     BT_CHECK(bt_fs_read_at(st->file, 8, text, (size_t)n_header, err));
     BT_CHECK(bt_json_load(text, (size_t)n_header, JSON_REJECT_DUPLICATES, &root, &json_error, err));
     if (!json_is_object(root)) {
-        rc = BT_FAIL(err, BT_E_FORMAT, "%s: the header is no JSON object: %s", path,
+        rc = BT_FAIL(err, BT_E_FORMAT, "%s: the header is not a JSON object: %s", path,
                      root == NULL ? json_error.text : "another value");
         goto done;
     }

@@ -24,7 +24,7 @@ static bt_status follow(bt_bytes bytes, const text_path *path, size_t depth,
     while (bt_reader_left(&r) > 0) {
         pw_field field;
         if (!pw_next(&r, &field)) {
-            return BT_FAIL(err, BT_E_FORMAT, "damaged: the messages of a SavedModel are cut");
+            return BT_FAIL(err, BT_E_FORMAT, "damaged: the messages of a SavedModel are truncated");
         }
         if (field.number != path->numbers[depth] || field.type != PW_BYTES) {
             continue;

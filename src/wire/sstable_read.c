@@ -147,17 +147,19 @@ done:
 bt_status bt_sstable_read(bt_bytes table, const char *name, bt_sstable_visit visit, void *context,
                           bt_error *err) {
     if (table.n_bytes < SSTABLE_FOOTER_BYTES) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "%s: %zu bytes are too few for a table of a checkpoint: it is cut or empty",
-                       name, table.n_bytes);
+        return BT_FAIL(
+            err, BT_E_FORMAT,
+            "%s: %zu bytes are too few for a table of a checkpoint: it is truncated or empty", name,
+            table.n_bytes);
     }
     const uint8_t *const footer = table.data + table.n_bytes - SSTABLE_FOOTER_BYTES;
     const uint64_t       magic = bt_load_u64le(footer + SSTABLE_HANDLES_BYTES);
     if (magic != SSTABLE_MAGIC) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "%s: not a table of a checkpoint, or cut: its last 8 bytes are 0x%016" PRIx64
-                       ", not 0x%016" PRIx64,
-                       name, magic, (uint64_t)SSTABLE_MAGIC);
+        return BT_FAIL(
+            err, BT_E_FORMAT,
+            "%s: not a table of a checkpoint, or truncated: its last 8 bytes are 0x%016" PRIx64
+            ", not 0x%016" PRIx64,
+            name, magic, (uint64_t)SSTABLE_MAGIC);
     }
     bt_reader      r = bt_reader_make(footer, SSTABLE_HANDLES_BYTES);
     block_handle   meta;

@@ -58,7 +58,7 @@ bt_status tfrecord_check_header(const uint8_t header[TFRECORD_HEADER_BYTES], con
 bt_status tfrecord_fail_cut(const char *path, int64_t index, int64_t offset, uint64_t n_bytes,
                             uint64_t got, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT,
-                   "%s: record %" PRId64 " at byte %" PRId64 " is cut: %" PRIu64
+                   "%s: record %" PRId64 " at byte %" PRId64 " is truncated: %" PRIu64
                    " bytes must follow its header, only %" PRIu64 " do",
                    path, index, offset, n_bytes + TFRECORD_FOOTER_BYTES, got);
 }
@@ -67,7 +67,7 @@ bt_status tfrecord_fail_cut_header(const char *path, int64_t index, int64_t offs
                                    bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT,
                    "%s: record %" PRId64 " at byte %" PRId64
-                   " is cut: its header has %d bytes, only %" PRId64
+                   " is truncated: its header has %d bytes, only %" PRId64
                    " are there: is the file complete?",
                    path, index, offset, (int)TFRECORD_HEADER_BYTES, got);
 }
@@ -119,8 +119,8 @@ bt_status bt_tfrecord_check_end(const bt_tfrecord_reader *reader, bt_error *err)
     }
     if (inflate_stream_is_cut(reader->stream)) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "%s: it is cut: what is compressed must end by itself, but the file ends "
-                       "within it, behind record %" PRId64 " (byte %" PRId64
+                       "%s: it is truncated: what is compressed must end by itself, but the file "
+                       "ends within it, after record %" PRId64 " (byte %" PRId64
                        " of what is unpacked): copy it again",
                        path, reader->index, reader->offset);
     }

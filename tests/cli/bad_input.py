@@ -97,7 +97,7 @@ class Files(BadInput):
         self.untouched(DATA, 'empty', override='task.init_checkpoint=empty')
 
     def test_init_checkpoint_is_no_checkpoint(self):
-        self.write('x.index', 'this is no table')
+        self.write('x.index', 'this is not a table')
         self.write('x.data-00000-of-00001', 'nor is this one')
         self.untouched(DATA, r'x\.index', override='task.init_checkpoint=x')
 
@@ -130,7 +130,7 @@ class Records(BadInput):
 
     def test_not_a_record_file(self):
         self.write('train.tf_record', 'sentence\tlabel\nA fine film\t1\n' * 50)
-        self.untouched(DATA, r'train\.tf_record is text, no record file', r'\.tsv')
+        self.untouched(DATA, r'train\.tf_record is text, not a record file', r'\.tsv')
 
     def test_damaged_length(self):
         def change(data):
@@ -282,7 +282,7 @@ class Checkpoints(BadInput):
         self.train(override='trainer.train_steps=5')
         self.write('out/best_ckpt/info.json', '{"cls_accuracy": ')
         result = self.train(override='trainer.train_steps=10')
-        self.assertRegex(result.stderr, r'info\.json did not belong to best_ckpt-\d+ .*written anew')
+        self.assertRegex(result.stderr, r'info\.json did not belong to best_ckpt-\d+ .*written again')
 
 
 class Settings(BadInput):

@@ -121,7 +121,7 @@ class Messages(e2e.Case):
         error = self.one_error(self.run_job(
             RATE + 'type=exponential,' + RATE + 'exponential.initial_learning_rate=1.0,' + RATE +
             'exponential.decay_steps=1,' + RATE + 'exponential.decay_rate=1000.0', expect=2))
-        self.assertIn('no finite number', error)
+        self.assertIn('not a finite number', error)
 
     def test_other_names(self):
         for override, want in (

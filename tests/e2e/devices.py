@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs on devices of a plug-in (runtime.pjrt_plugin): the CPU plug-in's here. They have the numbers
-of the CPU engine, their checkpoints go on there and the other way round, and what is not offered is
+of the CPU engine, their checkpoints go on there and the other way round, and what is not supported is
 refused before anything is written."""
 import os
 import shutil

@@ -84,13 +84,13 @@ class Architectures(Facts):
     def test_values_of_another_kind_and_unknown_keys(self):
         plain = e2e.golden('hf/bert_classifier/config.json')
         for facts, code, text in (
-                (dict(hidden_act=5), DATA, 'weights/config.json: hidden_act is no text'),
-                (dict(is_decoder='true'), DATA, 'is_decoder is no flag (true or false)'),
-                (dict(layer_norm_eps='1e-5'), DATA, 'layer_norm_eps is no number above 0'),
-                (dict(layer_norm_eps=0), DATA, 'layer_norm_eps is no number above 0'),
-                (dict(hidden_dropout_prob=1.5), DATA, 'hidden_dropout_prob is no number from 0 to below 1'),
-                (dict(id2label=['a', 'b']), DATA, 'id2label is no object of names by their numbers'),
-                (dict(num_hidden_layers=2.5), DATA, 'num_hidden_layers is no whole number'),
+                (dict(hidden_act=5), DATA, 'weights/config.json: hidden_act is not text'),
+                (dict(is_decoder='true'), DATA, 'is_decoder is not a flag (true or false)'),
+                (dict(layer_norm_eps='1e-5'), DATA, 'layer_norm_eps is not a number above 0'),
+                (dict(layer_norm_eps=0), DATA, 'layer_norm_eps is not a number above 0'),
+                (dict(hidden_dropout_prob=1.5), DATA, 'hidden_dropout_prob is not a number from 0 to below 1'),
+                (dict(id2label=['a', 'b']), DATA, 'id2label is not an object of names by their numbers'),
+                (dict(num_hidden_layers=2.5), DATA, 'num_hidden_layers is not a whole number'),
                 (dict(quantization_config={'bits': 8}), CONFIG, 'quantization_config (weights/config.json)'),
                 (dict(hidden_size=16), CONFIG,
                  'its tensors have hidden_size 8, but weights/config.json says 16'),
@@ -102,7 +102,7 @@ class Architectures(Facts):
         shutil.copy(plain, self.path('weights/config.json'))
         self.set_config(share_layers=True, use_cache=False, torch_dtype='float32', rotary_base=1000)
         result = self.start()
-        self.assertRegex(result.stderr, 'warning: weights/config.json: nothing here knows the keys '
+        self.assertRegex(result.stderr, 'warning: weights/config.json: unknown keys '
                          "'share_layers', 'rotary_base': ")
         self.assertNotIn('use_cache', result.stderr)
 
@@ -134,7 +134,7 @@ class Everything(Facts):
             'task.init_checkpoint=weights,task.train_data.input_path=rows.tsv,'
             'task.validation_data.input_path=rows.tsv,task.train_data.text_fields=[sentence],'
             'task.validation_data.text_fields=[sentence],trainer.train_steps=1'))
-        lines = [line for line in result.stderr.splitlines() if 'says what nobody wrote' in line]
+        lines = [line for line in result.stderr.splitlines() if 'supplies what was not set' in line]
         self.assertEqual(len(lines), 2, lines)
         self.assertEqual(lines[0].count('seq_length '), 1)
         self.assertEqual(lines[1].count('vocab_file weights/vocab.txt'), 1)
@@ -146,7 +146,7 @@ class Everything(Facts):
     def test_sizes_arithmetic_and_head(self):
         self.set_config(layer_norm_eps=1e-5, hidden_dropout_prob=0.25)
         result = self.silent()
-        self.assertRegex(result.stderr, r'weights/config.json says what nobody wrote: vocab_size 20, '
+        self.assertRegex(result.stderr, r'weights/config.json supplies what was not set: vocab_size 20, '
                          r'hidden_size 8, num_layers 2, num_attention_heads 2, intermediate_size 12, '
                          r'max_position_embeddings 10, hidden_activation gelu_erf, '
                          r'layer_norm_eps 1e-05, dropout_rate 0.25, num_classes 3, init_head true, '
@@ -221,17 +221,17 @@ class Everything(Facts):
 
     def test_albert_and_google(self):
         result = self.silent(e2e.golden('hf/albert_classifier'), model_dir='albert')
-        self.assertIn('nobody wrote: type albert, vocab_size 20, hidden_size 8, num_layers 2, '
+        self.assertIn('was not set: type albert, vocab_size 20, hidden_size 8, num_layers 2, '
                       'num_attention_heads 2', result.stderr)
         self.assertIn('embedding_width 4, num_classes 3, init_head true', result.stderr)
         result = self.silent(e2e.golden('ckpt/albert_tf1'), model_dir='google',
                              more=',task.model.num_classes=3')
-        self.assertRegex(result.stderr, r'albert_config.json says what nobody wrote: type albert, '
+        self.assertRegex(result.stderr, r'albert_config.json supplies what was not set: type albert, '
                          r'vocab_size 20, hidden_size 8, num_layers 2, num_attention_heads 2, .*')
         for name in ('bert_span', 'bert_v2_tagging_ema'):
             result = self.silent(e2e.golden('ckpt/' + name), model_dir=name,
                                  more=',task.model.num_classes=3')
-            self.assertRegex(result.stderr, r'says what nobody wrote: vocab_size 20, hidden_size 8, '
+            self.assertRegex(result.stderr, r'supplies what was not set: vocab_size 20, hidden_size 8, '
                              r'num_layers 2, num_attention_heads 2, ')
         result = self.silent(e2e.golden('hf/distilbert_tagger'), model_dir='distilbert',
                              more=',task.model.num_classes=3')
@@ -279,7 +279,7 @@ class Tokenizers(Facts):
             shutil.copytree(e2e.golden('folders/lines'), self.path('weights'))
             self.write('weights/' + name, json.dumps(content))
             result, _ = self.predict(self.path('weights'), ['The cat'])
-            wanted = 'weights/%s: the added token \'<user>\' is text like any other here' % name
+            wanted = 'weights/%s: the added token \'<user>\' is treated as ordinary text' % name
             self.assertEqual(result.stderr.count(wanted), int('<user>' in json.dumps(content)), str(result))
 
     def test_two_vocabularies_that_differ(self):
@@ -293,8 +293,8 @@ class Tokenizers(Facts):
             shutil.copytree(e2e.golden('folders/cased'), self.path('weights'))
             self.write('weights/vocab.txt', text.encode())
             result, _ = self.predict(self.path('weights'), ['The cat'])
-            self.assertEqual('number the pieces otherwise' in result.stderr, line is not None, str(result))
-            self.assertIn('weights/tokenizer.json number the pieces otherwise, from line %d on' % line
+            self.assertEqual('number the pieces differently' in result.stderr, line is not None, str(result))
+            self.assertIn('weights/tokenizer.json number the pieces differently, from line %d on' % line
                           if line is not None else '', result.stderr)
 
     def test_a_written_key_wins_with_a_line(self):
@@ -403,7 +403,7 @@ class Heads(Facts):
             self.assertGreater(len({tag for row in rows for tag in row['tags']}), 1)
             self.write_words(rows)
             result = self.apply('bert/tagging', name, self.DATA)
-            self.assertRegex(result.stderr, r'tags.*/config.json says what nobody wrote: .*init_head true\n')
+            self.assertRegex(result.stderr, r'tags.*/config.json supplies what was not set: .*init_head true\n')
             self.assertIn("classes of the head: 'O', 'B-PER', 'I-PER', 'B-LOC' (id2label of ",
                           result.stderr)
             with open(self.path('out/predictions.tsv'), encoding='utf-8') as source:
@@ -549,7 +549,7 @@ class Module(Facts):
             result = self.train(mode='train', files=('run.yaml',), model_dir=model_dir,
                                 override='task.hub_module_url=module,' + SHORT + more + words)
             if not keys:
-                self.assertRegex(result.stderr, 'module says what nobody wrote: vocab_size 24, hidden_size 8, '
+                self.assertRegex(result.stderr, 'module supplies what was not set: vocab_size 24, hidden_size 8, '
                                  'num_layers 2, num_attention_heads 2, intermediate_size 16, '
                                  'max_position_embeddings 8')
         self.same_values(self.path('silent/ckpt-1'), self.path('typed/ckpt-1'))

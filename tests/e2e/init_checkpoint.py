@@ -153,7 +153,7 @@ class HuggingFace(Init):
             self.refused(2, text, 'weights')
         with open(config, 'w', encoding='utf-8') as out:
             json.dump({'model_type': 'bert', 'layer_norm_eps': 1e-5}, out)
-        self.assertIn('weights/config.json says what nobody wrote: hidden_activation gelu_erf, layer_norm_eps 1e-05',
+        self.assertIn('weights/config.json supplies what was not set: hidden_activation gelu_erf, layer_norm_eps 1e-05',
                       self.start('weights').stderr)
         shutil.rmtree(self.path('out'))
         self.refused(2, 'trained with layer_norm_eps 1e-05 (weights/config.json), but '
@@ -240,7 +240,7 @@ class HeadNames(Init):
         with open(self.path('fresh/predictions.tsv'), encoding='utf-8') as source:
             self.assertEqual(source.readline().rstrip('\n').split('\t')[2:],
                              ['probability_' + name for name in self.NAMES])
-        # a run that goes on needs the file no more; another head beside it is no silent change
+        # a run that goes on needs the file no more; another head beside it is not a silent change
         os.rename(self.path('weights'), self.path('moved'))
         self.start('weights', more=more + ',trainer.train_steps=3')
         os.rename(self.path('moved'), self.path('weights'))
@@ -260,7 +260,7 @@ class HeadNames(Init):
             self.assertEqual('label2id' in said, text is not None, said)
             self.assertIn(text or '', said)
             shutil.rmtree(self.path('out'))
-        self.refused(3, 'weights/config.json: label2id is no object',
+        self.refused(3, 'weights/config.json: label2id is not an object',
                      self.folder_with(['a', 'b', 'c'], reverse=[]), more=self.HEAD + self.table('a'))
 
     def test_a_label_that_the_head_does_not_know(self):
@@ -330,7 +330,7 @@ class HeadNames(Init):
         self.start(self.folder_with([5, 3, 1]), more=self.HEAD, model_dir='numbers')
         for names, text in (({'0': 'a', '2': 'b', '3': 'c'}, "'3' is not one of their numbers"),
                             ({'a': 0, 'b': 1, 'c': 2}, "'a' is not one of their numbers, 0 to 2"),
-                            ({'0': 'a', '1': None, '2': 'c'}, 'the name of class 1 is no text')):
+                            ({'0': 'a', '1': None, '2': 'c'}, 'the name of class 1 is not text')):
             result = self.start(self.folder_with(names), more=self.HEAD, model_dir='x', expect=3)
             self.assertIn(text, self.one_error(result))
 

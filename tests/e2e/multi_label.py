@@ -184,7 +184,7 @@ class Tables(MultiLabel):
             for rows in (('[0.5, 0, 1]', other), (other, '[0.5, 0, 1]')):
                 self.write('mixed.jsonl', ''.join('{"sentence": "x", "label": %s}\n' % row for row in rows))
                 result = self.start('mixed.jsonl', expect=DATA)
-                self.assertRegex(self.one_error(result), r'mixed\.jsonl:%d:\d+: the labels are no list of 3 '
+                self.assertRegex(self.one_error(result), r'mixed\.jsonl:%d:\d+: the labels are not a list of 3 '
                                  'numbers from 0 to 1, one for each class, as those of line %d are'
                                  % ((2, 1) if rows[1] == other else (1, 2)))
         for value, words in (('{"a": 1.5}', "class 'a' is 1.5: expected a number from 0 to 1"),
@@ -252,7 +252,7 @@ class Refusals(MultiLabel):
     def test_keys(self):
         self.refused(CONFIG, r'label_fields has 2 columns, but task.model.num_classes is 3',
                      more='task.train_data.label_fields=[a,b]')
-        self.refused(CONFIG, r"label_separator: expected one sign, got '::'",
+        self.refused(CONFIG, r"label_separator: expected one character, got '::'",
                      more='task.train_data.label_separator="::"')
         self.refused(CONFIG, 'prediction_threshold', more='task.prediction_threshold=0.0')
         self.refused(CONFIG, "metric_type is 'f1', which is not for several labels",

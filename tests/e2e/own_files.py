@@ -183,7 +183,7 @@ class Words(Tool):
         for ending, whole in variants.packed(data).items():
             for n in (6, 9, len(whole) // 2, len(whole) - 3):
                 self.one_refused('train.txt' + ending, whole[:n], r'in/train\.txt%s' % ending)
-            self.one_refused('train.txt' + ending, data, 'is called so, but is not packed|cannot decompress as GZIP')
+            self.one_refused('train.txt' + ending, data, 'has that name, but is not compressed|cannot decompress as GZIP')
         self.one_refused('train.txt.zip', variants.zipped(('a.txt', data), ('b.txt', data)), 'holds 2 files: a.txt, b.txt')
         self.one_refused('train.txt', text.encode('utf-16')[:-1], 'ends within a character of the encoding UTF-16')
         self.one_refused('train.txt', text.encode('utf-16-le'), 'looks like UTF-16LE without a byte order mark.*--encoding=UTF-16LE')
@@ -352,7 +352,7 @@ class Tables(Tool):
         self.assertEqual(made[0], want[0])
         ours, theirs = json.loads(made[-1]), json.loads(want[-1])
         self.assertEqual(dict(ours, processor_type=''), dict(theirs, processor_type=''))
-        for bad, what in (('nan', 'is no score'), ('x', 'is no number'), ('', 'is no number')):
+        for bad, what in (('nan', 'is not a score'), ('x', 'is not a number'), ('', 'is not a number')):
             made = self.one('train.csv', 'one,two,what,score\na,b,c,1\na,b,c,%s\n' % bad, *flags, expect=DATA)
             self.assertRegex(self.one_error(made, name=TOOL), r'train\.csv:3.*' + what)
         made = self.one('train.csv', self.csv_text(), '--fine_tuning_task_type=regression', expect=CONFIG)
@@ -438,13 +438,13 @@ class Damaged(Tool):
             'zip of a folder': ('x.csv.zip', variants.zipped(('a/', '')), 'holds 0 files'),
             'cut zip': ('x.csv.zip', packed['.zip'][:-1], 'cannot be unpacked'),
             'xz with a wrong sum': ('x.csv.xz', bytes(wrong_crc), 'cannot be unpacked'),
-            'bzip2 with more behind': ('x.csv.bz2', packed['.bz2'] + b'BZx91', '5 bytes behind the end'),
+            'bzip2 with more behind': ('x.csv.bz2', packed['.bz2'] + b'BZx91', '5 bytes after the end'),
             'packed twice': ('x.csv.gz', gzip.compress(gzip.compress(rows.encode())), r'x\.csv\.gz:1:'),
             'zstd cut': ('x.csv.zst', packed.get('.zst', b'\x28\xb5\x2f\xfd')[:-5], 'x.csv.zst'),
             'UTF-16 and an odd byte': ('x.csv', rows.encode('utf-16') + b'\n', 'ends within a character'),
             'UTF-16 with half a pair': ('x.csv', (rows + '@').encode('utf-16').replace(b'@\0', b'\x3d\xd8\x20\0'),
-                                        r'byte \d+ \(3d d8 20 00\) is no text'),
-            'UTF-32 beyond Unicode': ('x.csv', rows.encode('utf-32') + b'\xff\xff\xff\x7f', 'is no text'),
+                                        r'byte \d+ \(3d d8 20 00\) is not text'),
+            'UTF-32 beyond Unicode': ('x.csv', rows.encode('utf-32') + b'\xff\xff\xff\x7f', 'is not text'),
             'an open quote, 1 MB': ('x.csv', rows + '"' + 'a,b\n' * 262144, 'x.csv:5: a quote that is opened'),
             'an open quote, 17 MB': ('x.csv', rows + '"' + 'a,b\n' * (17 << 18), 'x.csv:5: .*is a quote not closed'),
             'nested lines': ('x.jsonl', '{"one": ' + deep + '}\n', r'x\.jsonl:1:\d+: not JSON'),

@@ -285,7 +285,7 @@ class Told(Pairs):
         train = make_pairs(160, seed=1)
         pairs = make_pairs(40, seed=2)
         pairs[4], pairs[9] = train[100], train[3]
-        pairs[6] = (train[1][0], train[2][1])  # each side alone is no pair
+        pairs[6] = (train[1][0], train[2][1])  # each side alone is not a pair
         self.write_sides('eval', pairs)
         wanted = (r'warning: task\.validation_data: 2 of 40 rows \(5\.0 %\) have the texts of a row of '
                   r'task\.train_data, the first is row 5: ')

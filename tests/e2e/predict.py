@@ -318,7 +318,7 @@ class Labels(Predict):
         self.train()
         for text, code, words in (('[', 3, 'not JSON'), ('{}', 3, 'no number num_labels'),
                                   ('{"num_labels": 3, "label_names": [1, 2, 3]}', 3,
-                                   'label_names[0] is no string'),
+                                   'label_names[0] is not a string'),
                                   ('{"num_labels": 3, "label_names": ["a", "b"]}', 2,
                                    'names 2 classes, but the model has 3')):
             self.write('out/labels.json', text)
@@ -404,7 +404,7 @@ class Glue(Predict):
                               more=['--glue_submission=sub'], expect=2)
         self.assertIn('say MNLI, which is MNLI-m or MNLI-mm', self.one_error(result))
         result = self.predict(more=['--glue_submission=sub', '--glue_task=GLUE'], expect=2)
-        self.assertIn('--glue_task=GLUE is no task of GLUE', self.one_error(result))
+        self.assertIn('--glue_task=GLUE is not a task of GLUE', self.one_error(result))
         result = self.predict(more=['--glue_submission=sub', '--glue_task=RTE'], expect=2)
         self.assertIn('RTE has 2 classes (0: scores), but the model has 3',
                       self.one_error(result))

@@ -142,7 +142,7 @@ class Recalls(Short):
                           '0.1, held_out_seed 0); held out of each class: 25 of 250, 25 of 250'
                           % (section, n, words), trained.stderr)
         self.assertIn('= 1 epochs of 450 rows', trained.stderr)
-        self.assertNotIn('learned by heart', trained.stderr)
+        self.assertNotIn('memorized', trained.stderr)
         self.assertIn('examples 50 ', trained.stderr)
         with open(self.path('out/params.yaml'), encoding='utf-8') as source:
             params = source.read()
@@ -357,7 +357,7 @@ class Mistakes(Short):
                      '--label=2', train='bare.csv')
         self.refused(DATA, "columns 2 and 3 are both called 'label'", train='twice.csv')
         self.refused(CONFIG, "column 'label' would be text and label at once", '--text=label')
-        self.refused(CONFIG, "--text=text, text: 'text' is there twice", '--text=text, text')
+        self.refused(CONFIG, "--text=text, text: 'text' appears twice", '--text=text, text')
         self.refused(DATA, "--train=good.csv has no column 'txt'; its columns are 'text', 'label' "
                      '(--text=COLUMN)', '--text=txt')
         self.refused(DATA, "--eval=class.csv has no column 'label', where the training data have "
@@ -372,15 +372,15 @@ class Mistakes(Short):
         self.write('x.data', 'text,label\na,0\n')
         self.refused(DATA, 'empty.csv: no rows', train='empty.csv')
         self.refused(DATA, '--eval=empty.csv: no rows', evaluation='empty.csv')
-        self.refused(DATA, 'names.csv: no rows, but one of names', train='names.csv')
-        self.refused(DATA, 'x.data is text, no record file: call a table .tsv, .csv or .jsonl',
+        self.refused(DATA, 'names.csv: no rows except the column names', train='names.csv')
+        self.refused(DATA, 'x.data is text, not a record file: call a table .tsv, .csv or .jsonl',
                      train='x.data')
 
     def test_flags(self):
         self.refused(CONFIG, '--init=weights, but no --train: name the data', train=None)
         for init, text in (('nope', '--init=nope: no such folder, file or checkpoint; a repository '
                             'of Hugging Face is hf://owner/name'),
-                           ('good.csv', 'good.csv is no checkpoint')):
+                           ('good.csv', 'good.csv is not a checkpoint')):
             result = e2e.run(['--experiment=bert/sentence_prediction', '--mode=train_and_eval',
                               '--model_dir=out', '--train=good.csv', '--init=' + init],
                              cwd=self.folder)
@@ -395,8 +395,7 @@ class Mistakes(Short):
     def test_swapped(self):
         self.write('few.csv', 'text,label\na,0\nb,1\n')
         result = self.short('--dry_run', train='few.csv', evaluation='good.csv')
-        self.assertIn('task.train_data has 2 rows, task.validation_data 40: more is evaluated than '
-                      'trained on; are --train and --eval swapped?', result.stderr)
+        self.assertIn('task.train_data has 2 rows, task.validation_data 40: more rows are evaluated than trained on; are --train and --eval swapped?', result.stderr)
         self.assertNotIn('swapped', self.short('--dry_run', train='good.csv',
                                                evaluation='few.csv').stderr)
 
@@ -407,7 +406,7 @@ class Mistakes(Short):
         for args, expect, text in (
                 (['--mode=predict', '--predict=id.csv'], DATA, "--predict=id.csv has no column "
                  "'text', where the training data have the text; its columns are 'id', 'label': "
-                 'call it so there, or name another one (--text=COLUMN)'),
+                 'give it that name, or name another one (--text=COLUMN)'),
                 (['--mode=eval', '--eval=id.csv', '--text=id', '--label=x'], DATA,
                  "--eval=id.csv has no column 'x'"),
                 (['--mode=predict', '--init=weights'], CONFIG, '--init=weights is for modes that '

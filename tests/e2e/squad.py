@@ -322,7 +322,7 @@ class BadInput(Squad):
         self.train(mode='train', override='trainer.train_steps=20')
         for flag, text in (('--output_path=p.json', 'name a folder'),
                            ('--output_format=tsv', 'written as json'),
-                           ('--glue_submission=g', 'SQuAD is no task of GLUE')):
+                           ('--glue_submission=g', 'SQuAD is not a task of GLUE')):
             result = self.train(mode='predict', expect=2, more=[flag])
             self.assertIn(text, self.one_error(result))
 

@@ -256,7 +256,7 @@ task: {train_data: {text_fields: null}, validation_data: {text_fields: null}}
             self.assertIn('cut.tsv.%s' % kind, self.one_error(result))
             self.write('none.tsv.' + kind, plain)
             result = self.text(override=self.tables('none.tsv.' + kind), expect=DATA)
-            self.assertIn('none.tsv.%s is called so, but is not packed' % kind, self.one_error(result))
+            self.assertIn('none.tsv.%s has that name, but is not compressed' % kind, self.one_error(result))
         with zipfile.ZipFile(self.path('two.tsv.zip'), 'w') as out:
             out.writestr('a.tsv', plain)
             out.writestr('b.tsv', plain)
@@ -275,7 +275,7 @@ task: {train_data: {text_fields: null}, validation_data: {text_fields: null}}
             self.write(name, data + b'x' * 40)
             result = self.text(override=self.tables(name), expect=DATA)
             error = self.one_error(result)
-            self.assertRegex(error, '%s is an? %s file, which is not read here; python3 -c ' % (name, what))
+            self.assertRegex(error, '%s is an? %s file, which this program cannot read; python3 -c ' % (name, what))
             self.assertIn(".to_json('data.jsonl'", error)
             # pandas 3 and datasets 5 ran each of these commands; only streams are datasets' own
             self.assertIn('datasets' if name == 'y.arrow' else 'pandas', error)
@@ -437,7 +437,7 @@ class Names(Text):
         self.write_tsv('numbers.tsv', self.rows['train'])
         result = self.text(override=override, mode='train')
         result = self.text(override=override, mode='eval', expect=DATA)
-        self.assertRegex(self.one_error(result), r"dev\.tsv:2:1: label '(bad|good)' is no class "
+        self.assertRegex(self.one_error(result), r"dev\.tsv:2:1: label '(bad|good)' is not a class "
                                                  'number.*task.label_names')
         result = self.text(override=self.tables(), mode='train', expect=DATA)
         self.assertRegex(self.one_error(result), r'train\.tsv:2:1: label .*task.label_names')
@@ -470,8 +470,8 @@ class Weights(Text):
 
     def test_what_is_no_weight(self):
         for weight, text in (('-1', r'w\.tsv:2:1: field w is -1: the weight of a row is 0 or more'),
-                             ('nan', r"w\.tsv:2:1: field w: 'nan' is no score: is it missing\?"),
-                             ('x', r"w\.tsv:2:1: field w: 'x' is no number")):
+                             ('nan', r"w\.tsv:2:1: field w: 'nan' is not a score: is it missing\?"),
+                             ('x', r"w\.tsv:2:1: field w: 'x' is not a number")):
             result = self.text(override=self.table(lambda i, label, w=weight: w), expect=DATA)
             self.assertRegex(self.one_error(result), text)
         result = self.text(override=self.tables(more='task.train_data.weight_field=w'), expect=DATA)
@@ -573,7 +573,7 @@ class Refusals(Text):
     def test_sentencepiece(self):
         result = self.text(override=self.tables(more='task.train_data.tokenization=SentencePiece'),
                            expect=CONFIG, experiment='bert/sentence_prediction_text')
-        self.assertRegex(self.one_error(result), 'SentencePiece is not built in this version')
+        self.assertRegex(self.one_error(result), 'SentencePiece is not supported')
 
 
 @unittest.skipIf(e2e.SANITIZED, 'a sanitizer keeps freed memory: nothing could be learned here')

@@ -479,7 +479,7 @@ class Seeds(e2e.Case):
                 ('9' * 70, 'train', 'is neither'),
                 ('1..1001', 'train', 'more than 1000 seeds'),
                 ('0..999,1000', 'train', 'more than 1000 seeds'),
-                ('1..3,2', 'train', '2 is there twice'),
+                ('1..3,2', 'train', '2 appears twice'),
                 ('1', 'eval', '--seeds trains one job with several seeds, which --mode=eval'),
                 ('1', 'continuous_eval', '--mode=continuous_eval does not'),
                 ('1', 'continuous_train_and_eval', '--mode=continuous_train_and_eval does not')):

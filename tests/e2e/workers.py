@@ -211,10 +211,10 @@ class Refusals(workers.Case):
                      '--benchmark runs in one process')
 
     def test_not_offered(self):
-        self.refused(self.start(2, 'pairs', 'out').end(), 'not offered for a dual encoder')
+        self.refused(self.start(2, 'pairs', 'out').end(), 'not supported for a dual encoder')
         self.refused(self.start(
             2, 'sentence', 'out', 'trainer.optimizer_config.optimizer.adamw.clipvalue=1.0').end(),
-            'not offered with clipvalue')
+            'not supported with clipvalue')
         self.refused(self.start(3, 'sentence', 'out', 'task.train_data.global_batch_size=2').end(),
                      'global_batch_size: 2 examples for 3 processes')
 

@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bt_log_setup("fuzz", BT_LOG_TEXT, BT_LOG_ERROR);
     if (bt_data_open(&config, &schema, &stream, &err) == BT_OK) {
         const bt_status rc = read_rows(stream, &err);
-        /* scores that are no finite numbers and ids that are none are found with their row */
+        /* scores that are not finite numbers and ids that are none are found with their row */
         if (rc != BT_OK && rc != BT_E_FORMAT && rc != BT_E_NOMEM) {
             (void)fprintf(stderr, "%s\n", err.msg);
             abort();

@@ -43,7 +43,7 @@ def make_batch(rng, num_classes):
     types = (np.arange(SEQ)[None] >= lengths[:, None] // 2) * mask
     batch = dict(input_word_ids=ids * mask, input_mask=mask, input_type_ids=types)
     batch = {k: v.astype(np.int32) for k, v in batch.items()}
-    if num_classes == 0:  # a tag for most words; what is no first piece, and padding, has none
+    if num_classes == 0:  # a tag for most words; what is not a first piece, and padding, has none
         tags = np.where(rng.random((BATCH, SEQ)) < 0.2, -1, batch["input_word_ids"] % len(TAGS))
         return dict(batch, label_ids=np.where(mask == 1, tags, -1).astype(np.int32))
     if num_classes == 1:

@@ -159,7 +159,7 @@ class Best(faults.FaultCase):
                     out.write(text)
             out, result = self.continued()
             self.assertEqual(out, [], text)
-            self.assertIn('written anew', result.stderr)
+            self.assertIn('written again', result.stderr)
 
     def test_state_file_lost(self):
         self.straight()

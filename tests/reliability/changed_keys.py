@@ -345,15 +345,14 @@ class Changed(e2e.Case):
             self.write('out/params.yaml', source.read())
         error = self.one_error(self.run_job(steps=25, expect=2))
         self.assertIn('task.model.', error)
-        self.assertNotIn('cannot be told', error)
+        self.assertNotIn('cannot be determined', error)
 
     def test_params_that_cannot_be_read(self):
         self.run_job()
         for text in ('task: [1', 'task: {no_such_key: 1}\n'):
             self.write('out/params.yaml', text)
             result = self.run_job(steps=20)
-            self.assertRegex(result.stderr, 'warning: what has changed since the run began cannot be '
-                                            'told: .*params.yaml')
+            self.assertRegex(result.stderr, 'warning: what has changed since the run began cannot be determined: .*params.yaml')
         os.unlink(self.path('out/params.yaml'))
         self.assertRegex(self.run_job(steps=20).stderr, 'warning: .*params.yaml is missing')
 

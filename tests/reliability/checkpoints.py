@@ -279,7 +279,7 @@ class Own(Case):
         for ending in ('index', DATA):
             shutil.copy(out + '/ckpt-20.' + ending, out + '/ckpt-35.' + ending)
         result = self.run_job('out', TO_40)
-        self.assertIn('out/ckpt-35 is there and is no checkpoint that this run wrote', result.stderr)
+        self.assertIn('out/ckpt-35 is there and is not a checkpoint that this run wrote', result.stderr)
         for ending in ('index', DATA):
             self.assertEqual(read('%s/ckpt-35.%s.kept-1' % (out, ending)),
                              read(self.path('done/ckpt-20.' + ending)))
@@ -332,7 +332,7 @@ class Own(Case):
         for what in (lambda out: os.remove(out + '/checkpoint'),
                      lambda out: write(out + '/checkpoint', b'zzz')):
             result = vanish(what)
-            self.assertRegex(result.stderr, 'checkpoint was (removed|damaged) while the run went on')
+            self.assertRegex(result.stderr, 'checkpoint was (removed|damaged) during the run')
             latest, names = e2e.read_state_file(self.path('out'))
             kept = sorted(n[:-6] for n in os.listdir(self.path('out')) if n.endswith('.index'))
             self.assertEqual(sorted(names), kept)

@@ -94,7 +94,7 @@ MUTATIONS = {
         [('then != 0 && c->now->vocabulary != 0 && then != c->now->vocabulary;', 'false;')],
         'changed_keys.py', 'Changed.test_other_words', {}),
     # signals and hangs
-    'a hang-up is no stop': (
+    'a hang-up is not a stop': (
         'src/base/stop.c', [('   {SIGHUP, "SIGHUP"},', '')],
         'signals.py', '-k test_training', {'BT_TEST_SLOW': '1'}),
     'a second signal is one more request': (

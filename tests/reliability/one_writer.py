@@ -128,7 +128,7 @@ class OneWriter(e2e.Case):
             shutil.rmtree(self.path('out'))
 
     def test_stopped_process(self):
-        """SIGSTOP is no end: the lock stays."""
+        """SIGSTOP is not an end: the lock stays."""
         child, _entry = self.started(override=ENDLESS)
         child.send_signal(signal.SIGSTOP)
         self.refused(child, override=ENDLESS)
@@ -238,12 +238,12 @@ class OneWriter(e2e.Case):
         self.write('out/' + LOCK, json.dumps(entry))
         how = {'env': {'BERT_TRAIN_LOCK_SHARED': '1'}}
         result = self.train(expect=4, run_how=how, override='trainer.train_steps=1')
-        self.assertRegex(result.errors()[0], 'out is in use: .* on host far, .* heard of .* after '
+        self.assertRegex(result.errors()[0], 'out is in use: .* on host far, .* heard from .* after '
                                              'removing out/' + LOCK)
         then = time.time() - 190
         os.utime(self.path('out', LOCK), (then, then))
         result = self.train(run_how=how, override='trainer.train_steps=1')
-        self.assertIn('nothing was heard of it for too long; it is taken over', result.stderr)
+        self.assertIn('it was not heard from for too long; it is taken over', result.stderr)
 
 
 if __name__ == '__main__':

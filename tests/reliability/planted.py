@@ -35,7 +35,7 @@ class Planted(e2e.Case):
 
     def test_links_under_guessed_names(self):
         """A program that knows the number of the process makes links for every counter beside every
-        file: nothing is written through them, and what appears is no link."""
+        file: nothing is written through them, and what appears is not a link."""
         self.job()
         victim = self.write('victim', 'precious\n')
         self.job(model_dir='other')

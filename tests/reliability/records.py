@@ -241,7 +241,7 @@ class Removed(Records):
         path = self.path('out/metrics.jsonl')
         result = self.removed(lambda: os.unlink(path), lambda: os.path.exists(path))
         self.assertEqual(result.code, 75, str(result))
-        self.assertEqual(result.stderr.count('metrics.jsonl was removed while the run went on'), 1)
+        self.assertEqual(result.stderr.count('metrics.jsonl was removed during the run'), 1)
         self.assertGreater(len(e2e.read_jsonl(self.path('out'))), 0)
 
     def test_event_files(self):
@@ -249,7 +249,7 @@ class Removed(Records):
         result = self.removed(lambda: [os.unlink(p) for p in glob.glob(pattern)],
                               lambda: glob.glob(pattern))
         self.assertEqual(result.code, 75, str(result))
-        self.assertEqual(result.stderr.count('was removed while the run went on'), 1, str(result))
+        self.assertEqual(result.stderr.count('was removed during the run'), 1, str(result))
         self.assertGreater(len(e2e.read_event_folder(self.path('out/train'))), 0)
 
     def test_model_dir(self):

@@ -204,8 +204,7 @@ class Memory(e2e.Case):
         with_copy = self.limited(1200)
         self.assertRegex(with_copy.stderr, r'the copy that is saved 2\d\d\.\d MiB: up to ')
         without = self.limited(480)
-        self.assertRegex(without.stderr, r'checkpoints are written between the steps, not beside '
-                         r'them: the copy of the state that this takes is 2\d\d\.\d MiB, and '
+        self.assertRegex(without.stderr, r'checkpoints are written between the steps, not during them: the copy of the state that this takes is 2\d\d\.\d MiB, and '
                          r'[\d.]+ MiB are left')
         self.same_values(self.path('at1200', 'ckpt-2'), self.path('at480', 'ckpt-2'))
 

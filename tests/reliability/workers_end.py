@@ -64,7 +64,7 @@ class Stops(Ends):
             self.same(name)
 
     def test_all_ranks_at_once(self):
-        """As srun and mpirun send it; a signal that comes later than the others' news is no second
+        """As srun and mpirun send it; a signal that comes later than the others' news is not a second
         one."""
         job = self.start(3, 'sentence', 'out', FOR_EVER,
                          env={0: self.slow('.data-', 1500, 'fsync')})

@@ -354,7 +354,7 @@ class Renewal(AwsCase):
         self.store.aws_seconds, self.store.latency = 8, 0.15
         result = self.job()
         self.assertGreater(len(self.store.aws_given), 1)
-        self.assertIn('the credentials in use hold for another', result.stderr)
+        self.assertIn('the credentials in use are valid for another', result.stderr)
 
 
 if __name__ == '__main__':

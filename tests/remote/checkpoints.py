@@ -51,7 +51,7 @@ class Checkpoints(remote_case.RemoteCase):
         before = {n: self.store.get(n) for n in self.store.names('')}
         dry = self.one_error(self.go(5, expect=4, more=['--dry_run']))
         run = self.one_error(self.go(5, expect=4))
-        self.assertRegex(dry, r'process 7 on host far.*heard of \d+ s ago')
+        self.assertRegex(dry, r'process 7 on host far.*heard from \d+ s ago')
         self.assertEqual(re.sub(r'\d+ s\b', 'N s', dry), re.sub(r'\d+ s\b', 'N s', run))
         lock.updated -= 200
         self.go(5, more=['--dry_run'])
@@ -64,7 +64,7 @@ class Checkpoints(remote_case.RemoteCase):
         lock = self.another_host()
         lock.updated -= 10
         self.assertRegex(self.one_error(self.go(5, expect=4)),
-                         r'process 7 on host far.*heard of 1\d s ago')
+                         r'process 7 on host far.*heard from 1\d s ago')
         lock.updated -= 200
         self.assertRegex(self.go(5).stderr, 'was left from .*process 7 on host far.*it is taken over')
         self.assertEqual([n for n in self.store.names('out/') if 'lock' in n], [])

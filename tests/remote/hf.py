@@ -317,7 +317,7 @@ class Facts(HfCase):
             shutil.rmtree(self.path('out'), ignore_errors=True)
             shutil.rmtree(self.path('hf'), ignore_errors=True)
             result = self.start(name)
-            self.assertIn('hf://owner/name/config.json says what nobody wrote: ', result.stderr)
+            self.assertIn('hf://owner/name/config.json supplies what was not set: ', result.stderr)
             with open(self.path('out/predictions.tsv'), encoding='utf-8') as source:
                 lines = [line.split('\t') for line in source.read().splitlines()]
             self.assertEqual(len(lines), 1 + len(self.rows))

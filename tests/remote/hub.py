@@ -520,7 +520,7 @@ class Hostile(HttpsCase):
         self.refused(make_tar([('.bert-train-archive', b'2')]), 'twice')
 
     def test_strange_names(self):
-        self.refused(make_tar([('a\nb', b'1')]), 'characters that none needs')
+        self.refused(make_tar([('a\nb', b'1')]), 'characters that no name needs')
         self.refused(make_tar([('/'.join('d' * 40), b'1')]), 'too deep')
 
     def test_bombs(self):

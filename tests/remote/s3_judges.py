@@ -277,7 +277,7 @@ class Swift(Jobs, JudgedCase):
         cls.s3.create_bucket(Bucket=cls.bucket)
 
     def test_it_checks_the_payload(self):
-        """Else it would be no judge of that."""
+        """Else it would not be a judge of that."""
         import botocore.awsrequest
         import botocore.auth
         import botocore.credentials

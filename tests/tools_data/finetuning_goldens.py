@@ -38,7 +38,7 @@ ERRORS = {
     "int_flag_bad_value": (CONFIG, "--max_seq_length=abc"),
     "glue_with_input_data_dir": (0, None),  # the plain folder
     "xnli_without_input_data_dir": (CONFIG, "XNLI needs --input_data_dir"),
-    "xnli_bad_language": (CONFIG, "--xnli_language=xx is no language of XNLI: ar bg de"),
+    "xnli_bad_language": (CONFIG, "--xnli_language=xx is not a language of XNLI: ar bg de"),
     "no_train_output_path": (0, None),
     "no_outputs_at_all": (CONFIG, "--train_data_output_path or --eval_data_output_path must be"),
     "vocab_missing_file": (DATA, "no_such_vocab.txt: no such file"),

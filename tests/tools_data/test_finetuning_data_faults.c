@@ -76,7 +76,7 @@ static void test_io_faults(void **state) {
     for (size_t i = 0; i < BT_ARRAY_LEN(ops); i++) {
         bt_status rc = BT_E_RESOURCE;
         int       n_failed = 0;
-        /* a folder that cannot be opened to be synced is no failure, so k = 1 may pass */
+        /* a folder that cannot be opened to be synced is not a failure, so k = 1 may pass */
         for (uint64_t k = 1; k < 12; k++) {
             const char *const folder = test_temp_dir();
             bt_error          err = BT_ERROR_INIT;

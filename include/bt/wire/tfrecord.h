@@ -25,8 +25,9 @@ BT_MUST_USE bt_status             bt_tfrecord_open(const char *path, bt_compress
                                                    bt_tfrecord_reader **out, bt_error *err);
 void                              bt_tfrecord_close(bt_tfrecord_reader *reader); /* accepts NULL */
 /* The next record, both checksums verified; *end is true after the last. An empty file is an empty
- * set. Fewer than 12 bytes at the end of the file are no record and no error (as in TensorFlow):
- * see bt_tfrecord_trailing_bytes. After an error every further call gives the same kind of error.
+ * set. Fewer than 12 bytes at the end of the file are neither a record nor an error (as in
+ * TensorFlow): see bt_tfrecord_trailing_bytes. After an error every further call gives the same
+ * kind of error.
  */
 BT_MUST_USE bt_status bt_tfrecord_next(bt_tfrecord_reader *reader, bt_record *record, bool *end,
                                        bt_error *err);

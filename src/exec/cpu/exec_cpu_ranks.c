@@ -27,14 +27,14 @@ static bt_status check_offered(const bt_model *model, const bt_optim *optim, bt_
         return BT_FAIL(
             err, BT_E_UNSUPPORTED,
             "runtime.distribution_strategy: multi_worker_mirrored with several processes "
-            "is not offered for a dual encoder, whose loss holds each pair against all "
+            "is not supported for a dual encoder, whose loss holds each pair against all "
             "others of the batch: train it in one process");
     }
     if (bt_optim_needs_word_rows(optim)) {
         return BT_FAIL(
             err, BT_E_UNSUPPORTED,
             "runtime.distribution_strategy: multi_worker_mirrored with several processes "
-            "is not offered with clipvalue, which clips the gradient of each word: set "
+            "is not supported with clipvalue, which clips the gradient of each word: set "
             "clipvalue to null");
     }
     return BT_OK;

@@ -280,7 +280,7 @@ bt_status exec_cpu_train_end(bt_exec *base, bt_step_result *result, const bt_bat
                              bt_error *err) {
     exec_cpu *const exec = exec_cpu_of(base);
     if (exec->begun == NULL) {
-        return BT_FAIL(err, BT_E_INTERNAL, "a step ends that was not begun");
+        return BT_FAIL(err, BT_E_INTERNAL, "a step was ended that was not begun");
     }
     *result = exec->begun_result;
     *batch = exec->begun;

@@ -152,7 +152,7 @@ static bt_status choose_devices(exec_pjrt *exec, const bt_exec_devices *devices,
     const int32_t n_there = bt_pjrt_client_n_devices(exec->client);
     const char   *platform = bt_pjrt_client_platform(exec->client);
     if (devices->n_replicas > n_there) {
-        return BT_FAIL(err, BT_E_BACKEND, "%" PRId32 " devices are asked for, and %s has %" PRId32,
+        return BT_FAIL(err, BT_E_BACKEND, "%" PRId32 " devices are requested, but %s has %" PRId32,
                        devices->n_replicas, platform, n_there);
     }
     exec->n_replicas = devices->n_replicas > 0            ? devices->n_replicas

@@ -96,7 +96,7 @@ typedef struct exec_pjrt {
     size_t         n_arrays;
     exec_program **programs; /* owned; compiled when first asked for */
     size_t         n_programs, programs_cap;
-    exec_flight    flight;                 /* of what is no training */
+    exec_flight    flight;                 /* of what is not training */
     exec_flight    steps[EXEC_PJRT_DEPTH]; /* that were begun, in a ring */
     int32_t        first_step, n_steps;    /* of those that did not end */
     float         *logits;                 /* owned: in the batch's order */
@@ -122,7 +122,7 @@ BT_MUST_USE bt_status exec_need_floats(float **array, size_t *cap, int64_t n, bt
 exec_division exec_division_of(const bt_model *model, bt_exec_shares shares);
 /* Divides the flight's batch into n_replicas shares of n_parts pieces, each laid in rows. */
 BT_MUST_USE bt_status exec_feed_lay(exec_pjrt *exec, exec_flight *flight, bt_error *err);
-/* The array of a role that is no variable's, for a replica's piece in a part. */
+/* The array of a role that is not a variable's, for a replica's piece in a part. */
 void exec_feed_fill(const exec_pjrt *exec, const exec_flight *flight, int32_t replica, int32_t part,
                     bt_hlo_role role, void *array);
 void exec_piece_deinit(exec_piece *piece);

@@ -63,7 +63,7 @@ bt_status exec_pjrt_train_end(bt_exec *base, bt_step_result *result, const bt_ba
                               bt_error *err) {
     exec_pjrt *const exec = exec_pjrt_of(base);
     if (exec->n_steps == 0) {
-        return BT_FAIL(err, BT_E_INTERNAL, "a step ends that was not begun");
+        return BT_FAIL(err, BT_E_INTERNAL, "a step was ended that was not begun");
     }
     exec_flight *const flight = &exec->steps[exec->first_step];
     exec->first_step = (exec->first_step + 1) % EXEC_PJRT_DEPTH;

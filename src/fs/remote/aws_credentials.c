@@ -55,11 +55,10 @@ bt_status aws_credentials_set(aws_credentials *out, const char *id, const char *
     token = token != NULL ? token : "";
     if (id[0] == '\0' || secret[0] == '\0' || !is_printable(id) || !is_printable(secret) ||
         !is_printable(token) || strpbrk(id, "/,") != NULL) {
-        return BT_FAIL(
-            err, BT_E_CONFIG,
-            "%s: an access key, secret or session token that is empty or holds blanks or "
-            "other characters that none has",
-            from);
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: an access key, secret or session token that is empty or holds spaces "
+                       "or other characters that are not allowed",
+                       from);
     }
     aws_credentials made = {
         .id = bt_strdup(id), .secret = bt_strdup(secret), .token = bt_strdup(token)};
@@ -102,7 +101,7 @@ bt_status aws_credentials_from_json(aws_credentials *out, const char *text, size
         out->expires = aws_parse_expiration(expires);
         if (out->expires <= 0) {
             aws_credentials_deinit(out);
-            rc = BT_FAIL(err, BT_E_CONFIG, "%s: an Expiration that is no time", from);
+            rc = BT_FAIL(err, BT_E_CONFIG, "%s: an Expiration that is not a time", from);
         }
     }
     json_decref(root);
@@ -166,7 +165,7 @@ static bt_status static_keys(const finder *f, get_value get, const char *file, c
                                file, err);
 }
 
-/* Ways in that need a person, or that are not served. */
+/* Ways in that need a person, or that are not supported. */
 static bt_status refuse_others(const finder *f, const char *profile, bt_error *err) {
     static const struct {
         const char *key;
@@ -180,7 +179,7 @@ static bt_status refuse_others(const finder *f, const char *profile, bt_error *e
         if (aws_profile_get(f->profiles, profile, rows[i].key) != NULL) {
             return BT_FAIL(
                 err, BT_E_UNSUPPORTED,
-                "the profile %s uses %s (%s), which is not served here: give another "
+                "the profile %s uses %s (%s), which is not supported: give another "
                 "profile 'credential_process = aws configure export-credentials --profile "
                 "%s --format process' and name that in AWS_PROFILE",
                 profile, rows[i].what, rows[i].key, profile);
@@ -255,7 +254,8 @@ static bt_status check_source(const finder *f, const char *profile, const char *
     if (aws_profile_get(f->profiles, profile, "mfa_serial") != NULL) {
         return BT_FAIL(
             err, BT_E_UNSUPPORTED,
-            "the profile %s wants a code from a person (mfa_serial), which is not served", profile);
+            "the profile %s requires a code from a person (mfa_serial), which is not supported",
+            profile);
     }
     if (source != NULL && aws_profile_get(f->profiles, source, NULL) == NULL) {
         return BT_FAIL(err, BT_E_CONFIG, "the profile %s: its source_profile %s does not exist",
@@ -272,8 +272,8 @@ static bt_status assume(finder *f, const char *profile, aws_credentials *out, bt
     BT_TRY(check_source(f, profile, source, named, err));
     for (size_t i = 0; source != NULL && i < f->n_visited; i++) {
         if (strcmp(f->visited[i], source) == 0 || f->n_visited == MAX_ROLES) {
-            return BT_FAIL(err, BT_E_CONFIG, "the profile %s: its source_profile leads in a circle",
-                           profile);
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "the profile %s: its source_profile leads back to itself", profile);
         }
     }
     if (named != NULL) {
@@ -401,7 +401,7 @@ static bt_status renew_in_time(bt_error *err) {
     if (rc == BT_OK || rc == BT_E_INTERRUPTED || aws_time() >= the.now.expires) {
         return rc == BT_OK ? rc : BT_FAIL(err, rc, "%s", problem.msg);
     }
-    bt_log(BT_LOG_WARNING, "%s: the credentials in use hold for another %.0f s", problem.msg,
+    bt_log(BT_LOG_WARNING, "%s: the credentials in use are valid for another %.0f s", problem.msg,
            the.now.expires - aws_time());
     the.renew_at = aws_time() + try_again_seconds;
     the.renew_at = the.renew_at < the.now.expires ? the.renew_at : the.now.expires;

@@ -71,7 +71,7 @@ bt_status bt_fs_download(const char *path, const char *local, const bt_fs_downlo
     BT_TRY(remote_check(path, err));
     const remote_store *const store = remote_store_of(path);
     if (store == NULL) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: is no path of a store", path);
+        return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: is not a path of a store", path);
     }
     if (store->download != NULL) {
         BT_CHECK(store->download(path, &sink, limits->max_bytes, limits->limit_seconds, err));

@@ -64,7 +64,7 @@ static bt_status load_json(const char *path, const char *text, size_t n, json_t 
     if (!json_is_object(root)) {
         const bool is_json = root != NULL;
         json_decref(root);
-        return BT_FAIL(err, BT_E_FORMAT, "%s: the store's answer is no JSON object (%s)", path,
+        return BT_FAIL(err, BT_E_FORMAT, "%s: the store's answer is not a JSON object (%s)", path,
                        is_json ? "another value" : problem.text);
     }
     *out = root;

@@ -131,7 +131,7 @@ static bt_status read_kind(const json_t *root, const char *path, bool is_source,
         return read_proxy(root, path, out, err);
     }
     return BT_FAIL(err, BT_E_UNSUPPORTED,
-                   "%s: %scredentials of type '%.60s' are not served: expected service_account, "
+                   "%s: %scredentials of type '%.60s' are not supported: expected service_account, "
                    "authorized_user, external_account%s",
                    path, is_source ? "source " : "", type != NULL ? type : "none",
                    is_source
@@ -165,7 +165,7 @@ bt_status gcs_account_load(const char *path, gcs_account **out, bt_error *err) {
     BT_CHECK(bt_fs_read_all(path, MAX_CREDENTIALS_BYTES, &text, &n, err));
     BT_CHECK(bt_json_load(text, n, 0, &root, &problem, err));
     if (root == NULL) {
-        rc = BT_FAIL(err, BT_E_CONFIG, "%s:%d: credentials that are no JSON", path, problem.line);
+        rc = BT_FAIL(err, BT_E_CONFIG, "%s:%d: credentials that are not JSON", path, problem.line);
         goto done;
     }
     BT_CHECK(read_account(root, path, false, out, err));

@@ -70,7 +70,7 @@ static bt_status read_format(const json_t *source, const char *path, gcs_account
 static bt_status fail_source(const char *path, const char *what, const char *instead,
                              bt_error *err) {
     return BT_FAIL(err, BT_E_UNSUPPORTED,
-                   "%s: %s are not served: expected credential_source with file or url%s", path,
+                   "%s: %s are not supported: expected credential_source with file or url%s", path,
                    what, instead);
 }
 

@@ -37,8 +37,7 @@ static bool is_ours(const char *path, const remote_info *info, size_t n, uint32_
     static atomic_flag told = ATOMIC_FLAG_INIT;
     if (!info->has_crc32c && !atomic_flag_test_and_set(&told)) {
         bt_log(BT_LOG_WARNING,
-               "%s: the store tells no crc32c of what it kept: nothing but sizes is compared",
-               path);
+               "%s: the store reports no crc32c of what it kept: only sizes are compared", path);
     }
     return info->n_bytes == (int64_t)n && (!info->has_crc32c || info->crc32c == crc);
 }
@@ -375,8 +374,8 @@ static bt_status take_refusal(gcs_upload *upload, const http_request *request,
     }
     return response->status != 0 ? http_fail(request, response, "write", BT_E_RESOURCE, err)
                                  : BT_FAIL(err, BT_E_RESOURCE,
-                                           "%s: the connection to the store broke, for %.0f s on "
-                                           "end (BERT_TRAIN_RETRY_SECONDS)",
+                                           "%s: the connection to the store has been broken for "
+                                           "%.0f s (BERT_TRAIN_RETRY_SECONDS)",
                                            upload->path, http_retry_seconds());
 }
 
@@ -422,7 +421,7 @@ static bt_status send_until_there(gcs_upload *upload, const uint8_t *bytes, size
     }
     return upload->is_done
                ? BT_OK
-               : BT_FAIL(err, BT_E_RESOURCE, "%s: the upload does not move on", upload->path);
+               : BT_FAIL(err, BT_E_RESOURCE, "%s: the upload makes no progress", upload->path);
 }
 
 bt_status gcs_upload_chunk(void *context, const void *bytes, size_t n, bool last, bt_error *err) {

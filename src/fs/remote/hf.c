@@ -323,7 +323,7 @@ static bt_status ask_hub(const char *path, const hf_name *name, const char *revi
         bt_str_clear(&url);
         BT_CHECK(bt_str_append(&url, next, err));
     }
-    rc = BT_FAIL(err, BT_E_RESOURCE, "%s: the hub redirects in a circle", path);
+    rc = BT_FAIL(err, BT_E_RESOURCE, "%s: the hub's redirects form a loop", path);
 done:
     bt_free(next);
     bt_str_deinit(&url);

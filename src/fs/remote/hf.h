@@ -41,7 +41,7 @@ void hf_cache_note_missing(const hf_name *name, const char *commit);
 typedef struct hf_found {
     char   *path; /* snapshots/COMMIT/FILE; NULL: not there. Owned */
     int64_t n_bytes;
-    char    blob[HF_ETAG_MAX]; /* the name of the blob that it leads to; "": it is no link */
+    char    blob[HF_ETAG_MAX]; /* the name of the blob that it leads to; "": it is not a link */
     bool    is_noted_missing;  /* the hub said that this commit has no such file */
 } hf_found;
 BT_MUST_USE bt_status hf_cache_find(const hf_name *name, const char *commit, hf_found *out,

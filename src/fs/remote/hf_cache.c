@@ -183,7 +183,7 @@ void hf_cache_note_ref(const hf_name *name, const char *commit) {
         return;
     }
     if (write_note(name, "refs", name->revision, NULL, commit, &problem) != BT_OK) {
-        bt_log(BT_LOG_WARNING, "hf://%s: the cache does not learn which commit '%s' is: %s",
+        bt_log(BT_LOG_WARNING, "hf://%s: it cannot be found out which commit '%s' is: %s",
                name->repository, name->revision, problem.msg);
     }
 }
@@ -292,7 +292,7 @@ typedef struct incoming {
     const hf_file *file;
     const char    *blob;
     bt_fs_writer  *writer;
-    bt_fs_hasher  *hasher; /* NULL: the etag is no digest that we know */
+    bt_fs_hasher  *hasher; /* NULL: the etag is not a digest that we know */
     int64_t        n_bytes;
 } incoming;
 
@@ -383,13 +383,13 @@ static bt_status fetch_blob(const hf_file *file, const char *blob, hf_fetch fetc
         if (!whole && i == MAX_DAMAGED) {
             rc = BT_FAIL(err, BT_E_IO,
                          "%s: %" PRId64 " bytes came whose digest is not that of the %" PRId64
-                         " bytes that the hub tells (%s): damaged on the way, or just replaced",
+                         " bytes that the hub reports (%s): damaged on the way, or just replaced",
                          file->path, in.n_bytes, file->n_bytes, file->etag);
             goto done;
         }
         if (!whole) {
             bt_log(BT_LOG_WARNING,
-                   "%s: the bytes that came are not those that the hub tells of, "
+                   "%s: the bytes that came are not those that the hub reports, "
                    "asked for again",
                    file->path);
         }

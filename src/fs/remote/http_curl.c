@@ -475,7 +475,7 @@ http_outcome http_try(const http_request *request, const char *url, const char *
         link_give(l);
         (void)BT_FAIL(problem, parsed.no_memory ? BT_E_NOMEM : BT_E_CONFIG,
                       parsed.no_memory ? "out of memory for a URL"
-                                       : "this is no URL that can be asked for");
+                                       : "this is not a URL that can be asked for");
         return HTTP_REFUSED;
     }
     transfer   t = {.request = request, .response = response, .handle = handle, .problem = problem};

@@ -69,7 +69,7 @@ static double retry_after(const http_response *response) {
     return seconds > 0 && seconds < 3600 ? seconds : 0;
 }
 
-/* {"error": {"message": "..."}}, or the start of a text that is no markup. */
+/* {"error": {"message": "..."}}, or the start of a text that is not markup. */
 static void server_words(const http_response *response, char *words, size_t cap) {
     json_t *root = NULL; /* without memory the message lacks the server's words, no more */
     (void)!bt_json_load(bt_str_text(&response->body), response->body.len, 0, &root, NULL, NULL);
@@ -159,9 +159,10 @@ static bt_status fail_unsafe(const http_request *request, const char *url, bt_er
     bt_str    shown = BT_STR_INIT;
     bt_status rc = http_append_shown(&shown, url, err);
     if (rc == BT_OK) {
-        rc = BT_FAIL(err, BT_E_RESOURCE,
-                     "%s: the server redirects to %.200s, which is no https:// URL: not followed",
-                     request->what, bt_str_text(&shown));
+        rc = BT_FAIL(
+            err, BT_E_RESOURCE,
+            "%s: the server redirects to %.200s, which is not an https:// URL: not followed",
+            request->what, bt_str_text(&shown));
     }
     bt_str_deinit(&shown);
     return rc;

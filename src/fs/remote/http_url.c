@@ -134,7 +134,7 @@ bt_status http_check_private(const char *what, const char *url, bt_error *err) {
     bt_status rc = http_append_shown(&shown, url, err);
     if (rc == BT_OK) {
         rc = BT_FAIL(err, BT_E_CONFIG,
-                     "%s: '%.200s' is no URL that can be used: expected https://, or http:// to "
+                     "%s: '%.200s' is not a URL that can be used: expected https://, or http:// to "
                      "this machine itself, no user name, and the host's name in ASCII (xn--...)",
                      what, bt_str_text(&shown));
     }
@@ -162,7 +162,7 @@ bt_status http_resolve(const char *base, const char *location, char **out, bt_er
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for a URL");
     } else if (code != CURLUE_OK) {
         BT_CHECK(http_append_shown(&shown, location, err));
-        rc = BT_FAIL(err, BT_E_RESOURCE, "it redirects to '%.200s', which is no URL (%s)",
+        rc = BT_FAIL(err, BT_E_RESOURCE, "it redirects to '%.200s', which is not a URL (%s)",
                      bt_str_text(&shown), curl_url_strerror(code));
     }
 done:

@@ -72,7 +72,7 @@ double http_window_fail(const char *url) {
     const double now = bt_time_monotonic();
     pthread_mutex_lock(&lock);
     window *const w = find(url);
-    /* nothing was asked for so long: what happened then is no news of now */
+    /* nothing was asked for so long: what happened then is not news of now */
     if (!w->is_open || now - w->failed > limit) {
         w->is_open = true;
         w->opened = now;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * remote, private to the fs room: files that are no local ones. A store is a row of functions
+ * remote, private to the fs room: files that are not local ones. A store is a row of functions
  * (gs://, s3://, https://, hf://); what the public interface promises on top of them (read-ahead,
  * blocks kept on disk, whole-file replace, appending, patterns) is made once for all of them. */
 #ifndef BT_FS_REMOTE_H
@@ -51,7 +51,7 @@ typedef struct remote_store {
 
 /* The store of a path; NULL: it is local. */
 const remote_store *remote_store_of(const char *path);
-/* BT_E_UNSUPPORTED in one sentence for a path whose scheme is not served, or not built in. */
+/* BT_E_UNSUPPORTED in one sentence for a path whose scheme is not supported, or not built in. */
 BT_MUST_USE bt_status remote_check(const char *path, bt_error *err);
 
 /* store->stat; a file of a size that no store keeps is BT_E_FORMAT. */

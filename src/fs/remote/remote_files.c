@@ -66,10 +66,11 @@ static bt_status fail_user(const char *path, bt_error *err) {
     bt_str    shown = BT_STR_INIT;
     bt_status rc = http_append_shown(&shown, path, err);
     if (rc == BT_OK) {
-        rc = BT_FAIL(err, BT_E_CONFIG,
-                     "%s: a user name or password in a URL is not served: it would be written into "
-                     "logs and params.yaml",
-                     bt_str_text(&shown));
+        rc = BT_FAIL(
+            err, BT_E_CONFIG,
+            "%s: a user name or password in a URL is not supported: it would be written into "
+            "logs and params.yaml",
+            bt_str_text(&shown));
     }
     bt_str_deinit(&shown);
     return rc;

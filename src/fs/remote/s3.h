@@ -24,7 +24,7 @@ typedef struct s3_call {
     size_t            n_buffer;
     const atomic_int *cancel;
     const char       *verb;
-    bt_status         failure; /* code of an answer that is no success */
+    bt_status         failure; /* code of an answer that is not a success */
     const long       *allowed; /* statuses that are the caller's, 0 behind the last; or NULL */
     double            limit_seconds; /* 0: the usual */
 } s3_call;
@@ -41,7 +41,7 @@ void                  s3_answer_deinit(s3_answer *answer);
 bool                  s3_answer_is_good(const s3_answer *answer); /* 2xx */
 
 /* *out: what is there; BT_FS_MISSING where nothing has that very name. *is_encrypted (may be NULL):
- * so that its ETag is no MD5. */
+ * so that its ETag is not an MD5. */
 BT_MUST_USE bt_status s3_look(const char *path, remote_info *out, bool *is_encrypted,
                               bt_error *err);
 BT_MUST_USE bt_status s3_read(const char *path, const remote_info *info, int64_t offset, void *dst,

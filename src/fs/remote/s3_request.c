@@ -147,7 +147,7 @@ static bt_status keep_message(const s3_signer *s, s3_answer *answer, char region
     bt_str_deinit(&code);
     bt_str_deinit(&message);
     bt_str_deinit(&own);
-    /* what is no XML is some other server's words: they stay */
+    /* what is not XML is some other server's words: they stay */
     return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "out of memory for a store's answer") : BT_OK;
 }
 

@@ -160,7 +160,7 @@ static bt_status append_signature(bt_str *out, const void *text, size_t n, const
     (void)BIO_free(bio);
     return ok          ? http_append_base64(out, signature, n_signature, true, err)
            : is_memory ? BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot sign with private_key")
-                       : BT_FAIL(err, BT_E_CONFIG, "private_key is no RSA key that can sign");
+                       : BT_FAIL(err, BT_E_CONFIG, "private_key is not an RSA key that can sign");
 }
 
 bt_status secrets_append_jwt(bt_str *out, const char *key_id, const char *claims, const char *key,

@@ -62,7 +62,7 @@ static const char *what_is_wrong_with(const char *name) {
     }
     for (const char *p = name; *p != '\0'; p++) {
         if ((unsigned char)*p < ' ' || *p == '\\' || *p == 0x7f) {
-            return "its name has characters that none needs";
+            return "its name has characters that no name needs";
         }
     }
     return NULL;
@@ -101,7 +101,7 @@ static bt_status walk(const unpacking *u, const char *name, bool is_folder, int 
                 if (at != u->root) {
                     (void)close(at);
                 }
-                return fail_entry(u, name, "folders in folders, too deep", err);
+                return fail_entry(u, name, "its folders are nested too deeply", err);
             }
         }
         p += n + (p[n] == '/' ? 1 : 0);
@@ -192,8 +192,8 @@ static bt_status copy_content(unpacking *u, int fd, bt_fs_hasher *hasher, const 
         u->n_bytes += n;
         if (u->n_bytes > u->max_bytes) {
             rc = BT_FAIL(err, BT_E_FORMAT,
-                         "%s: unpacks to more than %" PRId64 " bytes: refused to go on", u->path,
-                         u->max_bytes);
+                         "%s: unpacks to more than %" PRId64 " bytes: not unpacked any further",
+                         u->path, u->max_bytes);
             break;
         }
         if (hasher != NULL) {
@@ -218,7 +218,7 @@ static bt_status unpack_file(unpacking *u, const char *name, bt_error *err) {
             : openat(folder, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0) {
         rc = errno == EEXIST || last[0] == '\0'
-                 ? fail_entry(u, name, "the name is there twice", err)
+                 ? fail_entry(u, name, "the name appears twice", err)
                  : BT_FAIL(err, BT_E_RESOURCE, "%s: cannot create %s: %s", u->path, name,
                            strerror(errno));
     } else {
@@ -281,7 +281,7 @@ static bt_status unpack_entry(unpacking *u, struct archive_entry *entry, bt_erro
         return fail_memory(u, err);
     }
     if (name == NULL) {
-        return fail_entry(u, "?", "its name is no text", err);
+        return fail_entry(u, "?", "its name is not text", err);
     }
     const char *const wrong = what_is_wrong_with(name);
     if (wrong != NULL) {
@@ -317,8 +317,8 @@ static bt_status unpack_all(unpacking *u, bt_error *err) {
         }
         if (++u->n_entries > u->max_entries) {
             return BT_FAIL(err, BT_E_FORMAT,
-                           "%s: has more than %" PRId64 " entries: refused to go on", u->path,
-                           u->max_entries);
+                           "%s: has more than %" PRId64 " entries: not unpacked any further",
+                           u->path, u->max_entries);
         }
         BT_TRY(unpack_entry(u, entry, err));
     }

@@ -127,7 +127,7 @@ static bt_status unpack_members(unpacking_one *u, bt_error *err) {
     if (!u->is_zip && u->n_members == 1 && n_unread > 0) {
         /* a second bzip2 stream whose beginning is damaged looks like that */
         return BT_FAIL(err, BT_E_FORMAT,
-                       "%s: %" PRId64 " bytes behind the end of what is packed: damaged, or "
+                       "%s: %" PRId64 " bytes after the end of the compressed data: damaged, or "
                        "something was appended",
                        u->path, n_unread);
     }
@@ -137,7 +137,7 @@ static bt_status unpack_members(unpacking_one *u, bt_error *err) {
     }
     if (!is_packed && archive_format(u->archive) == ARCHIVE_FORMAT_RAW) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "%s begins as a packed file does, but is none: was it copied whole?",
+                       "%s begins like a compressed file, but is not one: was it copied whole?",
                        u->path);
     }
     if (u->n_members != 1) {

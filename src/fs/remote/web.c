@@ -109,7 +109,7 @@ bt_status web_read(const char *path, const remote_info *info, int64_t offset, vo
     http_response response = {0};
     BT_CHECK(web_append_url(&url, path, err));
     BT_CHECK(bt_str_appendf(&if_match, err, "If-Match: %s", info->etag));
-    /* a weak tag, or the tag of what a redirect leads to, is no condition */
+    /* a weak tag, or the tag of what a redirect leads to, is not a condition */
     const bool         strong = info->etag[0] == '"' && bt_str_starts_with(path, "https://");
     const char *const  headers[] = {strong ? if_match.data : NULL, NULL};
     const http_request request = {.what = path,

@@ -78,7 +78,7 @@ def best_differences(a, b):
 
 
 def records(model_dir):
-    """[((kind, step), values without times)]; a line that is no record is ('torn', line)."""
+    """[((kind, step), values without times)]; a line that is not a record is ('torn', line)."""
     text = read_text(os.path.join(model_dir, 'metrics.jsonl'))
     out = []
     for line in (text or '').splitlines(keepends=True):

@@ -4,7 +4,7 @@ that of ../mutations.py, which runs them: name: (source, changes, loop, test, en
 
 MUTATIONS = {
     # labels
-    'a label of the evaluation that is no name is taken': (
+    'a label of the evaluation that is not a name is taken': (
         'src/data/data_label_rule.c', [('    return refuse_no_name(rule, wrong, err);',
                                         '    labels->is_by_name = true;\n    (void)wrong;\n    return BT_OK;')],
         '../e2e/text_input.py', 'Names.test_unknown_name_in_the_evaluation', {}),

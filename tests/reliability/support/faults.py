@@ -53,7 +53,7 @@ class FaultCase(e2e.Case):
             return [line.rstrip('\n').split(' ', 2)[1:] for line in source]
 
     def suffer(self, task, override='', at=0, action='', timeout=None, more_args=(), **env):
-        """A run from nothing with one fault; to die of a signal is no error here."""
+        """A run from nothing with one fault; to die of a signal is not an error here."""
         self.wipe()
         return self.run_job(task, VICTIM, override, self.environment(at, action, **env),
                             more=more_args, timeout=timeout, may_die=True)

@@ -38,7 +38,7 @@ static long            at, n_requests;
 static bool            onward, has_refused;
 static int             log_fd = -1, trace_fd = -1;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-/* what backtrace() and snprintf() ask for is no request of the program's */
+/* what backtrace() and snprintf() ask for is not a request of the program's */
 static __thread bool inside;
 
 static long number(const char *name) {
@@ -165,7 +165,7 @@ int posix_memalign(void **out, size_t align, size_t n_bytes) {
     return 0;
 }
 
-/* Memory that is no file. */
+/* Memory that is not a file. */
 void *mmap(void *where, size_t n_bytes, int protection, int flags, int fd, off_t offset) {
     if ((flags & MAP_ANONYMOUS) != 0 && refuses()) {
         return MAP_FAILED;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program with one mistake in it: a source file is changed in a copy, compiled as the build
-compiles it, and linked in place of its twin. A loop that stays green with the mistake is no test."""
+compiles it, and linked in place of its twin. A loop that stays green with the mistake is not a test."""
 import glob
 import json
 import os
@@ -63,7 +63,7 @@ def link(folder, relative, made, program):
         place = next(w for w in words if os.path.basename(w) == name)
         shutil.copy(os.path.join(where, place), own)
         run_words(['ar', 'r', own, made], folder)
-    assert name in [os.path.basename(w) for w in words], '%s is no part of %s' % (name, program)
+    assert name in [os.path.basename(w) for w in words], '%s is not part of %s' % (name, program)
     words = [own if os.path.basename(w) == name else w for w in words]
     words[words.index('-o') + 1] = out
     run_words(words, where)

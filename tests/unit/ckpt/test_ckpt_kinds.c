@@ -266,8 +266,8 @@ static void test_strangers(void **state) {
         {"flax_model.msgpack", "x", true, "from_flax=True"},
         {"model.onnx", "x", true, "a model in the format of another program (.onnx)"},
         {"adapter_model.safetensors", "x", true, "this is an adapter of PEFT"},
-        {"config.json", "{}", false, "lies beside weights and holds none: name its folder"},
-        {"notes", "x", false, "is no checkpoint: expected a folder of weights"},
+        {"config.json", "{}", false, "is beside weights, but holds none: name its folder"},
+        {"notes", "x", false, "is not a checkpoint: expected a folder of weights"},
         {"model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
          true, "this is a Git LFS pointer"},
         {"model.safetensors", "\n<!DOCTYPE HTML><html>", true, "this is an HTML page"},
@@ -318,12 +318,12 @@ static void test_facts(void **state) {
         const char *json;
         const char *message;
     } wrong[] = {
-        {"{\"num_hidden_layers\": \"6\"}", "num_hidden_layers is no whole number"},
-        {"{\"n_layers\": -1}", "n_layers is no whole number"},
-        {"{\"n_heads\": 2.5}", "n_heads is no whole number"},
-        {"{\"hidden_act\": 7}", "hidden_act is no text"},
-        {"{\"layer_norm_eps\": \"1e-5\"}", "layer_norm_eps is no number"},
-        {"{\"is_decoder\": 1}", "is_decoder is no flag (true or false)"},
+        {"{\"num_hidden_layers\": \"6\"}", "num_hidden_layers is not a whole number"},
+        {"{\"n_layers\": -1}", "n_layers is not a whole number"},
+        {"{\"n_heads\": 2.5}", "n_heads is not a whole number"},
+        {"{\"hidden_act\": 7}", "hidden_act is not text"},
+        {"{\"layer_norm_eps\": \"1e-5\"}", "layer_norm_eps is not a number"},
+        {"{\"is_decoder\": 1}", "is_decoder is not a flag (true or false)"},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(wrong); i++) {
         write_kind(folder, names, 1, wrong[i].json);
@@ -440,7 +440,7 @@ static const struct {
     {"[]", "it has no weight_map"},
     {"{\"weight_map\": {\"x\": ", "no index of safetensors files"},
     {"", "no index of safetensors files"},
-    {"{\"weight_map\": {\"x\": 7}}", "names '?', which is no *.safetensors file beside it"},
+    {"{\"weight_map\": {\"x\": 7}}", "names '?', which is not a *.safetensors file beside it"},
     {"{\"weight_map\": {\"x\": \"\"}}", "names '', which is no"},
     {"{\"weight_map\": {\"x\": \"../a.safetensors\"}}", "names '../a.safetensors', which is no"},
     {"{\"weight_map\": {\"x\": \"/etc/a.safetensors\"}}", "which is no"},

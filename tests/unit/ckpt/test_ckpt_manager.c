@@ -21,7 +21,7 @@ static void test_keeps_the_last(void **state) {
     bt_ckpt_manager *manager = NULL;
     char            *prefix = NULL;
     assert_ok(bt_ckpt_latest(f.folder, &prefix, err));
-    assert_null(prefix); /* an empty folder has none, and that is no error */
+    assert_null(prefix); /* an empty folder has none, and that is not an error */
     assert_ok(bt_ckpt_manager_open(f.folder, 3, &manager, err));
     assert_null(bt_ckpt_manager_latest(manager));
     const double before = bt_time_unix();
@@ -280,7 +280,7 @@ static void test_ends_a_killed_save(void **state) {
     manager_save_steps(&f, 3, 6, 6);
     assert_false(manager_has(&f, "ckpt-1.index"));
     assert_true(manager_has(&f, "ckpt-2.index") && manager_has(&f, "ckpt-3.index"));
-    /* what is no journal of ours removes nothing */
+    /* what is not a journal of ours removes nothing */
     static const char *const texts[] = {
         "",
         "x",

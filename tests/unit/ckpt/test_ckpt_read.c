@@ -465,12 +465,12 @@ static bt_status open_and_verify(const char *path, bt_error *err) {
 static void test_damaged(void **state) {
     (void)state;
     static const char *const cases[][2] = {
-        {"data_truncated", "is cut"},       {"data_empty", "is cut"},
+        {"data_truncated", "is truncated"}, {"data_empty", "is truncated"},
         {"data_flip", "is damaged"},        {"data_bitflip", "is damaged"},
         {"index_flip", "crc of the block"}, {"index_footer_magic", "not a table"},
         {"index_truncated", "not a table"}, {"index_empty", "0 bytes"},
         {"data_missing", "no such file"},   {"index_missing", "no such checkpoint"},
-        {"shard_missing", "no such file"},  {"shard_truncated", "is cut"},
+        {"shard_missing", "no such file"},  {"shard_truncated", "is truncated"},
     };
     NEED_GOLDENS();
     for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {

@@ -385,7 +385,7 @@ class Damage(Base):
     def test_damaged_bytes(self):
         """A byte of a frame's header, of its payload, of the greeting's proof."""
         greeting = 56 + 32
-        for at, pattern in ((greeting + 3, 'no message of this program'),
+        for at, pattern in ((greeting + 3, 'not a message of this program'),
                             (greeting + 40 + 40 + 700, r'were damaged on their way \(crc32c\)'),
                             (56 + 5, 'closed the connection|reset by peer|did not come in time')):
             ports = ranks.free_ports(1)

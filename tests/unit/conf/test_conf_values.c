@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What single texts mean and how they are written: resolver rows, CSV rows, dumper rows, and YAML
- * that is no configuration (deep nesting, alias bombs). */
+ * that is not a configuration (deep nesting, alias bombs). */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -41,7 +41,7 @@ static const struct {
     {"1_000", SCALAR_INT, "underscores"},
     {"_1", SCALAR_STR, "leading underscore"},
     {"1:30", SCALAR_INT, "base 60"},
-    {"1:75", SCALAR_STR, "75 is no base 60 digit"},
+    {"1:75", SCALAR_STR, "75 is not a base 60 digit"},
     {"0:30", SCALAR_STR, "base 60 starts with 1 to 9"},
     {"1.", SCALAR_FLOAT, "no digits after the point"},
     {".5", SCALAR_FLOAT, "no digits before"},

@@ -404,13 +404,14 @@ static void test_wrong_files(void **state) {
     const bt_data_config two = fixture_config(both, 2);
     const bt_data_schema rows = fixture_schema();
     bt_data_stream      *none = NULL;
-    assert_fails(bt_data_open(&two, &rows, &none, err), BT_E_FORMAT,
-                 "short: record 0 at byte 0 is cut: its header has 12 bytes, only 5 are there");
+    assert_fails(
+        bt_data_open(&two, &rows, &none, err), BT_E_FORMAT,
+        "short: record 0 at byte 0 is truncated: its header has 12 bytes, only 5 are there");
     static const char text[] = "sentence\tlabel\nthis is not a record file at all\t1\n";
     (void)snprintf(path, sizeof path, "%.4000s/train.txt", folder);
     test_write_file(path, text, sizeof text - 1);
     check_open(path, BT_E_FORMAT,
-               "train.txt is text, no record file: call it .tsv, .csv or .jsonl, or say so in "
+               "train.txt is text, not a record file: call it .tsv, .csv or .jsonl, or say so in "
                "task.train_data.file_type");
     static const char zip[] = "PK\003\004, and so on for more bytes than a header has";
     (void)snprintf(path, sizeof path, "%.4000s/train.zip", folder);

@@ -153,7 +153,7 @@ static void test_files_fail(void **state) {
     }
 }
 
-/* I/O failures are no damage: skip_bad_records does not hide them. */
+/* I/O failures are not damage: skip_bad_records does not hide them. */
 static void test_io_errors_are_not_skipped(void **state) {
     (void)state;
     const char    *paths[1];

@@ -156,7 +156,7 @@ static void test_learning(void **state) {
         {"as numpy writes them", "0.000000000000000000e+00 1e0 2.0", 3, .ids = "0 1 2"},
         {"both ways", "0 1 0.0 1.0", 2, .ids = "0 1 0 1"},
         {"two of ten, by value", "0.0 10.0 9.0 1.0", 11, .ids = "0 10 9 1"},
-        {"integers that are no classes", "1.0 2 3 1", 3, .ids = "0 1 2 0", .names = "1,2,3"},
+        {"integers that are not classes", "1.0 2 3 1", 3, .ids = "0 1 2 0", .names = "1,2,3"},
         {"numbers sort by value", "10 9 -1", 3, .ids = "2 1 0", .names = "-1,9,10"},
         {"so do those with a fraction", "10.5 9.5 -1", 3, .ids = "2 1 0", .names = "-1,9.5,10.5"},
         {"1.0 and 1 beside 1.5 are two", "1.0 1 1.5", 3, .ids = "1 0 2", .names = "1,1.0,1.5"},
@@ -291,7 +291,7 @@ static void test_known_names(void **state) {
          {"yes", "no"},
          .at = "1",
          .error = "label '1' is none of the classes"},
-        {"a number that is no class",
+        {"a number that is not a class",
          "1 2",
          2,
          {"yes", "no"},
@@ -329,14 +329,14 @@ static void test_evaluation_by_number(void **state) {
          .error = "label 2, but there are 2 classes (task.model.num_classes): expected 0 to 1 (3 "
                   "different labels occur in task.train_data: '0', '1', '2')"},
         {"a word", "1 yes", 2, .is_evaluation = true, .at = "yes",
-         .error = "label 'yes' is no class number, and the names of the classes are not known: "
+         .error = "label 'yes' is not a class number, and the names of the classes are not known: "
                   "list them in the order of their numbers in task.label_names (2 different labels "
                   "occur in task.train_data: '1', 'yes'; task.model.num_classes is 2)"},
     };
     check_all_orders(cases, BT_ARRAY_LEN(cases));
 }
 
-/* Blanks and tabs around a label are none of it, and blanks alone are no label. */
+/* Blanks and tabs around a label are none of it, and spaces alone are not a label. */
 static void test_blanks(void **state) {
     (void)state;
     static const label_case c = {.why = "blanks", .labels = "", .n_classes = 2};

@@ -288,8 +288,9 @@ static void test_refusals(void **state) {
     test_write_file(lines, text, sizeof text - 1);
     const char *const plain = lines;
     config.paths = &plain;
-    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_FORMAT,
-                 "lines.txt is text, no record file: call it .tsv, .csv or .jsonl, or say so in ");
+    assert_fails(
+        bt_data_open(&config, &schema, &stream, err), BT_E_FORMAT,
+        "lines.txt is text, not a record file: call it .tsv, .csv or .jsonl, or say so in ");
     config.paths = &pairs;
     const char *const missing = "nowhere/at-all";
     config.right_paths = &missing;

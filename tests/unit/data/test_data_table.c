@@ -189,11 +189,11 @@ static void test_wrong_labels(void **state) {
         {"an empty label", "t.tsv", "a\tlabel\na\t0\na\t \n",
          .error = "t.tsv:3:1: the label is empty"},
         {"a text as score", "t.tsv", "a\tlabel\na\tgood\n", .is_float = true,
-         .error = "t.tsv:2:1: field label: 'good' is no number"},
+         .error = "t.tsv:2:1: field label: 'good' is not a number"},
         {"a missing score", "t.tsv", "a\tlabel\na\t1\na\tnan\n", .is_float = true,
-         .error = "t.tsv:3:1: field label: 'nan' is no score: is it missing?"},
+         .error = "t.tsv:3:1: field label: 'nan' is not a score: is it missing?"},
         {"a score beyond float32", "t.tsv", "a\tlabel\na\t1e39\n", .is_float = true,
-         .error = "t.tsv:2:1: field label: '1e39' is no score"},
+         .error = "t.tsv:2:1: field label: '1e39' is not a score"},
         {"a label that JSON cannot mean", "t.jsonl", "{\"a\":\"\",\"label\":[1]}",
          .error = "t.jsonl:1:1: \"label\" is a list, expected a text or a number"},
     };
@@ -282,7 +282,7 @@ static void test_encodings(void **state) {
         {"half a pair", "t.csv",
          BYTES("\xff\xfe"
                "a\0\0\xdc\0\xdc"),
-         .error = "t.csv: byte 4 (00 dc 00 dc) is no text in the encoding UTF-16LE"},
+         .error = "t.csv: byte 4 (00 dc 00 dc) is not text in the encoding UTF-16LE"},
         {"Windows-1252", "t.csv", BYTES("a,label\nvoil\xe0 a,0\na,1\n"),
          .error =
              "t.csv:2:5: byte 0xe0 is not valid UTF-8; in Windows-1252 (Latin-1) it would read "
@@ -292,7 +292,7 @@ static void test_encodings(void **state) {
         {"Latin-1 in Python's words", "t.csv", BYTES("a,label\na \xe9,0\na,1\n"),
          .encoding = "latin-1", .tokens = "4 3"},
         {"what Windows-1252 has not", "t.csv", BYTES("a,label\na \x81,0\na,1\n"),
-         .encoding = "windows-1252", .error = "t.csv: byte 10 (81 2c 30 0a) is no text in the "},
+         .encoding = "windows-1252", .error = "t.csv: byte 10 (81 2c 30 0a) is not text in the "},
         {"UTF-8 by the key", "t.csv", BYTES("a,label\na b,0\na,1\n"), .encoding = "UTF-8",
          .tokens = "4 3"},
         {"a mark that says something else", "t.csv",
@@ -305,7 +305,8 @@ static void test_encodings(void **state) {
     }
 }
 
-/* JSON that is no object a line, and what other programs write into fields that nobody reads. */
+/* JSON that is not an object a line, and what other programs write into fields that nobody reads.
+ */
 static void test_json_forms(void **state) {
     (void)state;
     static const table_case cases[] = {
@@ -342,9 +343,9 @@ static void test_json_forms(void **state) {
          "{\"\\u0061\":\"a b\",\"label\":0,\"x\":NaN}\n{\"a\":\"a\",\"label\":1}", .tokens = "4 3"},
         {"NaN as the label", "t.jsonl", "{\"a\":\"a b\",\"label\":NaN}\n",
          .error = "t.jsonl:1:22: not JSON: "},
-        {"another field that is no JSON", "t.jsonl", "{\"a\":\"a b\",\"label\":0,\"x\":nan}\n",
+        {"another field that is not JSON", "t.jsonl", "{\"a\":\"a b\",\"label\":0,\"x\":nan}\n",
          .error = "t.jsonl:1:28: not JSON: "},
-        {"an item that is no object", "t.json", "[{\"a\":\"a\",\"label\":0},\n 7]",
+        {"an item that is not an object", "t.json", "[{\"a\":\"a\",\"label\":0},\n 7]",
          .error = "t.json:2:2: expected an object"},
         {"a list that is a member", "t.json",
          "{\"version\":1,\n\"data\":[{\"a\":\"a "
@@ -452,7 +453,7 @@ static void test_bad_tables(void **state) {
          .label_field = "2", .error = "t.tsv:2:1: the row has 1 column, the first row has 2"},
         {"no such column", "t.tsv", BYTES("text\tlabel\na\t0\n"),
          .error = "t.tsv:1:1: no column is called 'a'; the columns are: text, label (when "
-                  "text_fields and label_field are all numbers, the first row is no header)"},
+                  "text_fields and label_field are all numbers, the first row is not a header)"},
         {"no such number", "t.tsv", BYTES("a\t0\n"), .fields = {"3"}, .label_field = "2",
          .error = "t.tsv:1:1: there is no column 3: the first row has 2 columns"},
         {"column 0", "t.tsv", BYTES("a\t0\n"), .fields = {"0"}, .label_field = "2",
@@ -605,7 +606,7 @@ static void test_kinds_do_not_mix(void **state) {
     schema.seq_length = 8;
     schema.label_kind = BT_LABEL_TOKENS;
     expect_refused(&config, &schema, BT_E_UNSUPPORTED, "tables hold sentences with one label each");
-    /* file_type wins over the ending; a record file is no table */
+    /* file_type wins over the ending; a record file is not a table */
     schema.label_kind = BT_LABEL_CLASS;
     schema.label_field = "label";
     config.table = BT_TABLE_JSONL;

@@ -561,7 +561,7 @@ static void test_what_is_not_offered_is_refused(void **state) {
     bt_exec             *exec = NULL;
     bt_exec_devices      devices = devices_of_test(TEST_PJRT_N_DEVICES + 1);
     assert_fails(bt_exec_create_pjrt(f->model, f->optim, &plain, &devices, &exec, err),
-                 BT_E_BACKEND, "devices are asked for");
+                 BT_E_BACKEND, "devices are requested");
     devices = (bt_exec_devices){.plugin = "/nonexistent/plugin.so"};
     assert_fails(bt_exec_create_pjrt(f->model, f->optim, &plain, &devices, &exec, err),
                  BT_E_BACKEND, "/nonexistent/plugin.so: no such file");

@@ -288,7 +288,8 @@ static void test_append(void **state) {
         }
     }
     check_content(path, "ababab");
-    assert_fails(bt_fs_writer_append("/dev/full", &writer, err), BT_E_RESOURCE, "no regular file");
+    assert_fails(bt_fs_writer_append("/dev/full", &writer, err), BT_E_RESOURCE,
+                 "not a regular file");
     assert_ok(bt_fs_writer_create("/dev/full", &writer, err));
     assert_ok(bt_fs_writer_write(writer, "ab", 2, err));
     assert_fails(bt_fs_writer_flush(writer, false, err), BT_E_RESOURCE, "No space left");

@@ -258,7 +258,7 @@ static void answer(int connection) {
     (void)!write(connection, is_meant ? yes : no, (is_meant ? sizeof yes : sizeof no) - 1);
 }
 
-/* A program whose words are lost, or go elsewhere, is no program that knows no key. */
+/* A program whose words are lost, or go elsewhere, is not a program that knows no key. */
 static bt_status run_program(bt_error *err) {
     static const char words[] =
         "echo '{\"Version\": 1, \"AccessKeyId\": \"A\", \"SecretAccessKey\": \"S\"}'";

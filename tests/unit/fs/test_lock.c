@@ -192,7 +192,7 @@ static void test_processes(void **state) {
     entry.pid_space++; /* another container: not to be looked at */
     assert_int_equal(lock_entry_owner(&entry), LOCK_OWNER_UNKNOWN);
     write_entry(path, &entry);
-    assert_refused(folder, "heard of 0 s ago");
+    assert_refused(folder, "heard from 0 s ago");
 }
 
 static void test_other_hosts(void **state) {
@@ -231,16 +231,16 @@ static void test_what_is_no_lock(void **state) {
     (void)snprintf(victim, sizeof victim, "%s/victim", folder);
     test_write_file(victim, "precious", 8);
     assert_int_equal(symlink(victim, path), 0);
-    assert_refused(folder, "no regular file");
+    assert_refused(folder, "not a regular file");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink("nowhere", path), 0);
-    assert_refused(folder, "no regular file");
+    assert_refused(folder, "not a regular file");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_refused(folder, "no regular file");
+    assert_refused(folder, "not a regular file");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_refused(folder, "no regular file");
+    assert_refused(folder, "not a regular file");
     assert_int_equal(rmdir(path), 0);
     assert_ok(bt_fs_read_all(victim, 100, &text, &n, err));
     assert_string_equal(text, "precious");
@@ -281,7 +281,7 @@ static void test_renewal(void **state) {
     for (int i = 0; i < 6; i++) {
         const struct timespec pause = {.tv_nsec = 400 * 1000 * 1000};
         (void)nanosleep(&pause, NULL);
-        assert_refused(folder, "heard of");
+        assert_refused(folder, "heard from");
     }
     assert_ok(bt_fs_lock_check(lock, err));
     bt_fs_lock_release(lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Temporary files: names that nobody can know, permissions, what a killed writer leaves and what a
- * sweep must not touch; and what is no regular file where one is expected. */
+ * sweep must not touch; and what is not a regular file where one is expected. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -214,7 +214,7 @@ static void assert_refused(const char *path, const char *kind) {
     assert_fails(bt_fs_view_open(path, &view, err), BT_E_IO, kind);
     assert_fails(bt_fs_require_file(path, NULL, err), BT_E_IO, kind);
     assert_fails(bt_fs_refuse_special(path, err), BT_E_IO, kind);
-    assert_fails(bt_fs_writer_append(path, &writer, err), BT_E_RESOURCE, "no regular file");
+    assert_fails(bt_fs_writer_append(path, &writer, err), BT_E_RESOURCE, "not a regular file");
 }
 
 static void test_special(void **state) {

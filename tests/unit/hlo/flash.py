@@ -54,7 +54,7 @@ CASES = [
     Case('bf16_64', 'bf16', 2, 64, 200, [[1, 71, 37], [200], [], [3, 60, 2, 100]], 0.1),
     Case('f32_64', 'f32', 2, 64, 200, [[1, 71, 37], [], [150, -13, 33]], 0.1),
     Case('f32_no_dropout', 'f32', 1, 64, 128, [[1, 71, 37], [128]]),
-    # heads that are no power of two, or below what a product of tiles takes; masked keys
+    # heads that are not a power of two, or below what a product of tiles takes; masked keys
     Case('f32_48_masked', 'f32', 2, 48, 130, [[65, 64], [5, 1, 90]], 0.25, bias=True),
     Case('f32_8_masked', 'f32', 4, 8, 19, [[5, 7], [19], [1]], bias=True),
     Case('f16_32', 'f16', 3, 32, 96, [[40, 41], [96]], 0.1),

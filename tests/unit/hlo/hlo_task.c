@@ -74,7 +74,7 @@ void hlo_task_compare(const hlo_run *run, const task_case *c, int64_t n_steps) {
     float *const                flat = bt_alloc_array((size_t)table->n_elements, sizeof *flat);
     assert_non_null(flat);
     for (size_t i = 0; i < (bt_optim_has_average(c->f.optim) ? 4 : 3); i++) {
-        /* what no loss reads is no variable of the program, and stays as it was */
+        /* what no loss reads is not a variable of the program, and stays as it was */
         memcpy(flat, settled(c->f.exec, bt_exec_params(c->f.exec)),
                (size_t)table->n_elements * sizeof *flat);
         hlo_run_get_state(run, c->f.model, states[i].role, states[i].slot, flat);

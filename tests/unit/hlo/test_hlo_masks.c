@@ -86,8 +86,8 @@ static void run(hlo_step *s, hlo_value mask, float *out) {
     hlo_deinit(&s->h);
 }
 
-/* Columns that are no whole number of blocks; layers' keys are looked up by a number that only the
- * program knows. */
+/* Columns that are not a whole number of blocks; layers' keys are looked up by a number that only
+ * the program knows. */
 static void test_rows_are_dropped_as_bt_rng_says(void **state) {
     (void)state;
     static const bt_rng_site sites[] = {

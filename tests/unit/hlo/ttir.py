@@ -46,7 +46,7 @@ class Type:
             raise Mistake(f'the type {text!r}')
         for n in self.shape:
             if n & (n - 1):
-                raise Mistake(f'{text!r} has an axis that is no power of two')
+                raise Mistake(f'{text!r} has an axis that is not a power of two')
 
     def key(self):
         return self.shape, self.element, self.is_pointer

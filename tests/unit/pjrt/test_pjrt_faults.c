@@ -252,7 +252,7 @@ static void test_refuses_too_many_replicas_and_no_device(void **state) {
     assert_int_equal(fake()->live, 0);
 }
 
-/* Files that are no plug-in, or of another interface. */
+/* Files that are not plug-ins, or of another interface. */
 
 static bt_status open_only(const char *path, bt_error *err) {
     bt_pjrt_plugin *plugin = NULL;

@@ -170,7 +170,7 @@ static void test_refuses_other_devices(void **state) {
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         bt_pjrt_target target;
         assert_fails(bt_pjrt_target_parse(rows[i], &target, err), BT_E_CONFIG,
-                     "is no device to compile for");
+                     "is not a device to compile for");
     }
 }
 

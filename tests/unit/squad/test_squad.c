@@ -209,7 +209,7 @@ static void test_no_scores(void **state) {
     }
 }
 
-/* What is no number is the lowest score, and every order stays one. */
+/* What is not a number is the lowest score, and every order stays one. */
 static void test_scores_that_are_no_numbers(void **state) {
     (void)state;
     squad_fixture                 f;

@@ -462,8 +462,7 @@ static void test_other_experiments_are_refused(void **state) {
             assert_ok(bt_task_find(name, &task, err));
             task = NULL;
         } else {
-            assert_fails(bt_task_find(name, &task, err), BT_E_UNSUPPORTED,
-                         "not built in this version");
+            assert_fails(bt_task_find(name, &task, err), BT_E_UNSUPPORTED, "not supported");
         }
     }
     assert_fails(bt_task_find("nobody/knows", &task, err), BT_E_UNSUPPORTED, "'nobody/knows'");

@@ -380,7 +380,7 @@ static void test_refused_outputs(void **state) {
         const char        *message;
     } rows[] = {
         {{.format = "tsv"}, "--output_format=tsv: predictions of this task are written as json"},
-        {{.glue_folder = "g"}, "--glue_submission: SQuAD is no task of GLUE"},
+        {{.glue_folder = "g"}, "--glue_submission: SQuAD is not a task of GLUE"},
         {{.output_path = "a/p.json"},
          "--output_path=a/p.json: the predictions of SQuAD are several"},
     };

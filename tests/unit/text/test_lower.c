@@ -20,7 +20,8 @@ static size_t put_utf8(char out[4], uint32_t c) {
     return n;
 }
 
-/* The sigma alone is no final one, so code point by code point is Python's per-character lower. */
+/* The sigma alone is not a final one, so code point by code point is Python's per-character lower.
+ */
 static void test_every_character(void **state) {
     (void)state;
     bt_text_scratch *const scratch = make_scratch();

@@ -52,7 +52,7 @@ static void test_vocab_rules(void **state) {
          "a\n",
          1,
          {"\xef\xbb\xbf"
-          "a"}}, /* a mark is no white space */
+          "a"}}, /* a mark is not white space */
         {"a\n\xe2\x80\x8b\n", 2, {"a", "\xe2\x80\x8b"}},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {

@@ -240,7 +240,7 @@ static void check_basic_line(void *context, json_t *line) {
     check_basic(c, in, json_object_get(line, "tokens_no_punc_split"), false, name);
 }
 
-/* Lines whose tokens hold lone surrogates are no JSON for jansson: their escapes are made U+FFFD,
+/* Lines whose tokens hold lone surrogates are not JSON for jansson: their escapes are made U+FFFD,
  * and check_basic leaves those inputs out. */
 static size_t each_basic_line(const char *path, comparison *c) {
     size_t      n_bytes = 0;

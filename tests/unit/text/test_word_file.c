@@ -166,7 +166,7 @@ static void test_conllu_plus(void **state) {
         {"names without the line", "a.txt", "a\tb\n", .word_name = "FORM", .label_name = "NER",
          .error = "a.txt: no line '# global.columns = ...' before its first word"},
         {"a name twice", "a.txt", "# global.columns = ID FORM FORM\n1\ta\tb\n",
-         .error = "a.txt:1: global.columns: 'FORM' stands there twice"},
+         .error = "a.txt:1: global.columns: 'FORM' appears twice"},
         {"a line that lost a column", "a.txt", "# global.columns = ID FORM NER\n1\ta\tO\n2\tb\n",
          .error = "a.txt:3: 2 columns, but global.columns names 3"},
     };
@@ -282,7 +282,7 @@ static void test_json(void **state) {
         {"behind the member's object", "a.json", "{\"data\": [{\"tokens\": [\"a\"]}]} {}",
          .error = "a.json:1:31: something stands behind the list"},
         {"a place in one line", "a.json", "[{\"tokens\": [\"a\"]}, {\"tokens\": [1]}]",
-         .error = "a.json:1:21: word 1 is no text"},
+         .error = "a.json:1:21: word 1 is not text"},
         {"what nobody reads may be anything", "a.jsonl",
          "{\"id\": 123456789012345678901234567890, \"x\": NaN, \"y\": \"\\ud800\", \"z\": "
          "\"\\u0000\", "
@@ -296,18 +296,18 @@ static void test_json(void **state) {
          .error = "a.jsonl:1: the label of word 1 is neither"},
         {"a key twice", "a.jsonl", "{\"tokens\": [\"a\"], \"tags\": [\"O\"], \"tags\": [\"B\"]}\n",
          .error = "a.jsonl:1: not JSON: duplicate object key"},
-        {"bytes that are no UTF-8", "a.json", "[{\"tokens\": [\"caf\xe9\"]}]",
+        {"bytes that are not UTF-8", "a.json", "[{\"tokens\": [\"caf\xe9\"]}]",
          .error = "a.json:1: byte 17 of the line (0xe9) is not valid UTF-8; in Windows-1252"},
         {"no JSON", "a.json", "{\"tokens\": [\"a\"]}\n{\"tokens\"\n",
          .error = "a.json:2: not JSON: "},
         {"no words", "a.json", "{\"text\": \"a\"}",
          .error = "a.json:1: neither tokens nor words is"},
         {"a text", "a.json", "{\"tokens\": \"a\"}",
-         .error = "a.json:1: tokens is no list of words"},
+         .error = "a.json:1: tokens is not a list of words"},
         {"more words", "a.json", "{\"tokens\": [\"a\"], \"ner_tags\": []}",
          .error = "a.json:1: 1 in tokens, but 0 in ner_tags"},
         {"a number for a word", "a.json", "{\"tokens\": [\"a\", 1], \"tags\": [\"O\", \"O\"]}",
-         .error = "a.json:1: word 2 is no text"},
+         .error = "a.json:1: word 2 is not text"},
         {"a list for a label", "a.json", "{\"tokens\": [\"a\"], \"tags\": [[]]}",
          .error = "a.json:1: the label of word 1 is neither a name nor a number"},
     };
@@ -326,7 +326,8 @@ static void test_bio(void **state) {
          "{\"tokens\": [\"a\"], \"tags\": [\"I-X\"]}\n",
          .repair_bio = true, .words = "a/B-X b/I-X|a/B-X|"},
         {"an empty label", "a.txt", "a\t\tb\nc\tI-X\tb\n", .label_column = 1, .words = "a/ c/I-X"},
-        {"I alone is no entity", "a.txt", "a I\nb I-\n", .repair_bio = true, .words = "a/I b/I-"},
+        {"I alone is not an entity", "a.txt", "a I\nb I-\n", .repair_bio = true,
+         .words = "a/I b/I-"},
     };
     check(cases, BT_ARRAY_LEN(cases));
 }

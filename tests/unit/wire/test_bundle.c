@@ -315,8 +315,8 @@ static void test_damaged(void **state) {
         bt_status   status;
         const char *text; /* a part of the message */
     } cases[] = {
-        {"data_truncated", BT_E_FORMAT, "data-00000-of-00001 is cut"},
-        {"data_empty", BT_E_FORMAT, "data-00000-of-00001 is cut"},
+        {"data_truncated", BT_E_FORMAT, "data-00000-of-00001 is truncated"},
+        {"data_empty", BT_E_FORMAT, "data-00000-of-00001 is truncated"},
         {"data_flip", BT_E_FORMAT, "bert/encoder/layer_0/output/dense/kernel' is damaged"},
         {"data_bitflip", BT_E_FORMAT, "bert/embeddings/LayerNorm/beta' is damaged"},
         {"index_flip", BT_E_FORMAT, "bert_model.ckpt.index: the crc of the block"},
@@ -326,7 +326,7 @@ static void test_damaged(void **state) {
         {"data_missing", BT_E_IO, "bert_model.ckpt.data-00000-of-00001: no such file"},
         {"index_missing", BT_E_IO, "bert_model.ckpt.index: no such file"},
         {"shard_missing", BT_E_IO, "bert_model.ckpt.data-00001-of-00003: no such file"},
-        {"shard_truncated", BT_E_FORMAT, "data-00002-of-00003 is cut"},
+        {"shard_truncated", BT_E_FORMAT, "data-00002-of-00003 is truncated"},
     };
     if (test_shared_path(GOLDENS) == NULL) {
         test_skip("no goldens of Model Garden here");

@@ -103,13 +103,13 @@ static void test_graph_damage(void **state) {
         const char *text;
     } cases[] = {
         {"", 0, "no nodes"},
-        {"\x0a\x05\x0a", 3, "list of nodes is cut"},
-        {"\x08\x01", 2, "list of nodes is cut"},
-        {"\x0a\x04\x0a\x02\x08\x07", 6, "a child is no node"},
+        {"\x0a\x05\x0a", 3, "list of nodes is truncated"},
+        {"\x08\x01", 2, "list of nodes is truncated"},
+        {"\x0a\x04\x0a\x02\x08\x07", 6, "a child is not a node"},
         {"\x0a\x02\x08\x07", 4, "wrong type"},
         {"\x0a\x02\x0a\x05", 4, "a node is cut"},
         {"\x0a\x03\x0a\x01\x0a", 5, "a message is cut"},
-        {"\x0a\x04\x1a\x02\x18\x07", 6, "a slot variable is no node"},
+        {"\x0a\x04\x1a\x02\x18\x07", 6, "a slot variable is not a node"},
         {"\x0a\x07\x0a\x05\x12\x03\x61\x00\x62", 9, "NUL"},
     };
     bt_graph graph;
@@ -279,9 +279,9 @@ static void test_safetensors_damage(void **state) {
         bt_status   status;
         const char *text;
     } cases[] = {
-        {"[1]", 0, BT_E_FORMAT, "no JSON object"},
-        {"{", 0, BT_E_FORMAT, "no JSON object"},
-        {"{\"a\":{},\"a\":{}}", 0, BT_E_FORMAT, "no JSON object"},
+        {"[1]", 0, BT_E_FORMAT, "not a JSON object"},
+        {"{", 0, BT_E_FORMAT, "not a JSON object"},
+        {"{\"a\":{},\"a\":{}}", 0, BT_E_FORMAT, "not a JSON object"},
         {"{\"a\":5}", 0, BT_E_FORMAT, "no dtype"},
         {ENTRY("\"F4\"", "[1]", "[0,4]"), 4, BT_E_UNSUPPORTED, "type F4"},
         {ENTRY("\"F32\"", "[-1]", "[0,4]"), 4, BT_E_FORMAT, "its shape"},
@@ -292,7 +292,7 @@ static void test_safetensors_damage(void **state) {
         {ENTRY("\"F32\"", "[1]", "[0,\"4\"]"), 4, BT_E_FORMAT, "data_offsets"},
         {ENTRY("\"F32\"", "[1]", "[4,0]"), 4, BT_E_FORMAT, "should lie"},
         {ENTRY("\"F32\"", "[1]", "[-4,0]"), 4, BT_E_FORMAT, "should lie"},
-        {ENTRY("\"F32\"", "[2]", "[0,8]"), 4, BT_E_FORMAT, "is the file cut"},
+        {ENTRY("\"F32\"", "[2]", "[0,8]"), 4, BT_E_FORMAT, "is the file truncated"},
         {ENTRY("\"F32\"", "[2]", "[0,4]"), 4, BT_E_FORMAT, "does not fit its shape"},
         {ENTRY("\"F32\"", "[1]", "[4,8]"), 8, BT_E_FORMAT, "hole"},
         {ENTRY("\"F32\"", "[1]", "[0,4]"), 8, BT_E_FORMAT, "the tensors end at"},

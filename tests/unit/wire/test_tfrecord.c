@@ -348,8 +348,8 @@ static bt_status read_to_end(const char *path, bt_compression compression, int64
     return rc;
 }
 
-/* A file that is cut before its first record is whole is no empty one, and a stream that lacks its
- * end is refused wherever it was cut. */
+/* A file that is cut before its first record is whole is not an empty one, and a stream that lacks
+ * its end is refused wherever it was cut. */
 static void test_cut_files(void **state) {
     static const bt_compression kinds[] = {BT_COMPRESSION_NONE, BT_COMPRESSION_GZIP};
     char                        path[TEST_PATH_MAX];
@@ -372,7 +372,8 @@ static void test_cut_files(void **state) {
             }
             if (c == 0 && k > 0 && k < 12) {
                 bt_tfrecord_index index = {0};
-                assert_non_null(strstr(err.msg, "record 0 at byte 0 is cut: its header has 12"));
+                assert_non_null(
+                    strstr(err.msg, "record 0 at byte 0 is truncated: its header has 12"));
                 assert_int_equal(bt_tfrecord_index_build(path, &index, &err), BT_E_FORMAT);
             }
         }
