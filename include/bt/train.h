@@ -42,11 +42,20 @@ typedef struct bt_train_args {
 /* metrics, values of the task's output, and what the trainer adds */
 enum { BT_TRAIN_MAX_VALUES = 2 * BT_METRIC_MAX + 8 };
 
+/* What an evaluation, a chunk of steps or a run came to, in Model Garden's names. */
+typedef struct bt_train_values {
+    size_t          n;
+    bt_metric_value items[BT_TRAIN_MAX_VALUES];
+} bt_train_values;
+
 /* What the weights say of themselves (task.init_checkpoint, task.hub_module_url; of a model_dir
  * with a checkpoint what params.yaml there says) into the keys of args->conf that nobody wrote:
  * sizes, kind and arithmetic of the encoder, the head. Before bt_conf_check_for_mode. is_dry:
  * nothing is fetched. Errors are those of reading the weights. */
 BT_MUST_USE bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error *err);
+
+/* Where a run in model_dir keeps its configuration; owned by the caller. */
+BT_MUST_USE bt_status bt_train_params_path(const char *model_dir, char **path, bt_error *err);
 
 /* Before a run: do runtime.distribution_strategy, num_gpus, tpu, pjrt_plugin, all_reduce_alg,
  * worker_hosts and task_index go together, and are they offered? Looks for no device. errors: see
@@ -58,8 +67,7 @@ BT_MUST_USE bt_status bt_train_check_strategy(const bt_conf *conf, bt_conf_error
  * the mode does not evaluate), in Model Garden's names. */
 typedef struct bt_train_summary {
     int64_t         step;
-    size_t          n_values;
-    bt_metric_value values[BT_TRAIN_MAX_VALUES];
+    bt_train_values values;
     double          seconds;
 } bt_train_summary;
 

@@ -258,10 +258,10 @@ static bt_status print_summary(const bt_train_summary *summary, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
     BT_CHECK(bt_str_appendf(&text, err, "step %" PRId64 "\n", summary->step));
-    for (size_t i = 0; i < summary->n_values; i++) {
+    for (size_t i = 0; i < summary->values.n; i++) {
         char number[BT_F64_TEXT_MAX];
-        BT_CHECK(bt_str_appendf(&text, err, "%s %s\n", summary->values[i].name,
-                                bt_f32_repr((float)summary->values[i].value, number)));
+        BT_CHECK(bt_str_appendf(&text, err, "%s %s\n", summary->values.items[i].name,
+                                bt_f32_repr((float)summary->values.items[i].value, number)));
     }
     BT_CHECK(bt_cli_print(&text, BT_READER_NEEDS_ALL, err));
 done:
@@ -325,7 +325,7 @@ static bt_status run_and_print(const bt_train_args *args, bt_error *err) {
     /* predictions may have values too; but what was sent to standard output stays alone there */
     const bool has_values =
         args->mode != BT_CONF_MODE_PREDICT ||
-        (summary.n_values > 0 && !bt_str_equal(args->prediction.output_path, "/dev/stdout"));
+        (summary.values.n > 0 && !bt_str_equal(args->prediction.output_path, "/dev/stdout"));
     return args->job->rank == 0 && has_values ? print_summary(&summary, err) : BT_OK;
 }
 

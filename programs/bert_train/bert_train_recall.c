@@ -9,6 +9,7 @@
 #include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/task.h"
+#include "bt/train.h"
 
 static bool is_given(const bt_flags *flags, const char *name) {
     const char *const text = bt_flags_string(flags, name);
@@ -96,7 +97,7 @@ bt_status recall_run(const bt_flags *flags, recalled_run *out, bt_error *err) {
     if (!may_recall(flags)) {
         return BT_OK;
     }
-    BT_TRY(bt_fs_join(model_dir, "params.yaml", &out->params, err));
+    BT_TRY(bt_train_params_path(model_dir, &out->params, err));
     BT_TRY(bt_fs_look(out->params, &has_params, err));
     if (!has_params) {
         bt_free(out->params);

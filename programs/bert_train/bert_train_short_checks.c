@@ -10,6 +10,7 @@
 #include "bt/base/arena.h"
 #include "bt/base/number.h"
 #include "bt/fs.h"
+#include "bt/train.h"
 
 static bool has_text(const short_run *run, const char *path) {
     const char *text = "";
@@ -52,7 +53,7 @@ bt_status short_goes_on(const short_run *run, bool *out, bt_error *err) {
     if (model_dir == NULL) {
         return BT_OK;
     }
-    BT_TRY(bt_fs_join(model_dir, "params.yaml", &path, err));
+    BT_TRY(bt_train_params_path(model_dir, &path, err));
     *out = bt_fs_exists(path);
     bt_free(path);
     return BT_OK;

@@ -9,6 +9,7 @@
 #include "bt/train.h"
 #include "bt/weights.h"
 #include "labels.h"
+#include "model_dir.h"
 
 #define ENCODER "task.model.encoder"
 
@@ -77,8 +78,8 @@ static bt_status find_decided(const bt_train_args *args, bt_conf **out, bt_error
     if (args->model_dir == NULL) {
         return BT_OK;
     }
-    BT_CHECK(bt_fs_join(args->model_dir, "checkpoint", &state, err));
-    BT_CHECK(bt_fs_join(args->model_dir, "params.yaml", &params, err));
+    BT_CHECK(model_dir_file(args->model_dir, MODEL_STATE, &state, err));
+    BT_CHECK(model_dir_file(args->model_dir, MODEL_PARAMS, &params, err));
     rc = bt_fs_look(state, &has_state, err);
     if (rc == BT_OK && has_state) {
         rc = bt_fs_look(params, &has_params, err);

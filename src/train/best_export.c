@@ -17,6 +17,7 @@
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/fs.h"
+#include "records.h"
 
 enum { INFO_MAX_BYTES = 1 << 20 };
 
@@ -26,8 +27,8 @@ bool best_is_on(const train_run *run) {
 }
 
 static bt_status info_path(const train_run *run, char **folder, char **path, bt_error *err) {
-    BT_TRY(bt_fs_join(run->args->model_dir, run->config.best_subdir, folder, err));
-    return bt_fs_join(*folder, "info.json", path, err);
+    BT_TRY(model_dir_join(&run->dir, MODEL_BEST, folder, err));
+    return model_dir_join(&run->dir, MODEL_BEST_INFO, path, err);
 }
 
 /* What is in the folder of the best checkpoint. */
@@ -75,8 +76,8 @@ static bt_status find_files(const train_run *run, best_files *files, bt_error *e
     bt_error problem = BT_ERROR_INIT;
     BT_TRY(info_path(run, &files->folder, &files->path, err));
     BT_TRY(read_text(files, err));
-    bt_status rc = bt_ckpt_choose(files->folder, "best_ckpt", false, bt_ckpt_check_files, NULL,
-                                  &files->ckpt, &problem);
+    bt_status rc = bt_ckpt_choose(files->folder, model_series_stem(SERIES_BEST_CKPT), false,
+                                  bt_ckpt_check_files, NULL, &files->ckpt, &problem);
     if (rc == BT_OK && files->ckpt.prefix != NULL) {
         rc = read_told(files, &problem);
     }
@@ -96,20 +97,19 @@ static bt_status find_files(const train_run *run, best_files *files, bt_error *e
 
 /* info.json of the step of the checkpoint from the record of that evaluation, if there is one. */
 static bt_status recall_info(const train_run *run, best_files *files, bt_error *err) {
-    bt_train_summary seen = {0};
-    char             best[BT_METRIC_NAME_MAX];
-    bool             found = false;
-    bt_metric_value  values[BT_TRAIN_MAX_VALUES];
-    size_t           n = 0;
-    BT_TRY(recall_record(run->args->model_dir, run->round, "validation", files->ckpt.step, &seen,
-                         &found, err));
+    bt_train_values seen = {.n = 0};
+    bt_train_values values = {.n = 0};
+    char            best[BT_METRIC_NAME_MAX];
+    bool            found = false;
+    BT_TRY(records_recall(run->dir.path, run->round, RECORD_VALIDATION, files->ckpt.step, &seen,
+                          &found, err));
     (void)snprintf(best, sizeof best, "best_%s", run->config.best_metric);
-    for (size_t i = 0; found && i < seen.n_values; i++) {
-        if (!bt_str_equal(seen.values[i].name, best)) {
-            value_add(values, &n, seen.values[i].name, seen.values[i].value);
+    for (size_t i = 0; found && i < seen.n; i++) {
+        if (!bt_str_equal(seen.items[i].name, best)) {
+            record_add(&values, seen.items[i].name, seen.items[i].value);
         }
     }
-    return found ? best_info_format(values, n, files->ckpt.step, &files->told, err) : BT_OK;
+    return found ? best_info_format(&values, files->ckpt.step, &files->told, err) : BT_OK;
 }
 
 static bool is_same_text(const bt_str *a, const bt_str *b) {
@@ -186,15 +186,14 @@ done:
     return rc;
 }
 
-static bt_status export_best(train_run *run, const bt_metric_value *values, size_t n,
-                             bt_error *err) {
+static bt_status export_best(train_run *run, const bt_train_values *values, bt_error *err) {
     bt_status rc = BT_OK;
     char     *folder = NULL;
     char     *path = NULL;
     bt_str    info = BT_STR_INIT;
     BT_CHECK(info_path(run, &folder, &path, err));
     BT_CHECK(bt_fs_make_folders(folder, err));
-    BT_CHECK(best_info_format(values, n, run->step, &info, err));
+    BT_CHECK(best_info_format(values, run->step, &info, err));
     BT_CHECK(snapshot_save_best(run, folder, &info, err));
     BT_CHECK(bt_fs_replace(path, info.data, info.len, err));
 done:
@@ -213,24 +212,24 @@ double best_so_far(const train_run *run, double value) {
     return is_best ? value : seen->best;
 }
 
-bt_status best_find_value(const train_run *run, const bt_metric_value *values, size_t n,
-                          double *value, bt_error *err) {
-    for (size_t i = 0; i < n; i++) {
-        if (bt_str_equal(values[i].name, run->config.best_metric)) {
-            *value = (double)(float)values[i].value;
+bt_status best_find_value(const train_run *run, const bt_train_values *values, double *value,
+                          bt_error *err) {
+    for (size_t i = 0; i < values->n; i++) {
+        if (bt_str_equal(values->items[i].name, run->config.best_metric)) {
+            *value = (double)(float)values->items[i].value;
             return BT_OK;
         }
     }
     return BT_FAIL(err, BT_E_INTERNAL, "the evaluation has no value '%s'", run->config.best_metric);
 }
 
-bt_status best_update(train_run *run, const bt_metric_value *values, size_t n, bt_error *err) {
+bt_status best_update(train_run *run, const bt_train_values *values, bt_error *err) {
     double value = 0;
-    BT_TRY(best_find_value(run, values, n, &value, err));
+    BT_TRY(best_find_value(run, values, &value, err));
     if (run->has_best && !best_is_better(run->config.best_comparison, value, run->best_value)) {
         return BT_OK;
     }
-    BT_TRY(export_best(run, values, n, err));
+    BT_TRY(export_best(run, values, err));
     run->has_best = true;
     run->best_value = value;
     bt_log(BT_LOG_INFO, "step %" PRId64 ": best %s so far: %.6g", run->step,

@@ -105,14 +105,14 @@ static const char *json_number(double value, char number[BT_F64_TEXT_MAX]) {
     return isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
 }
 
-bt_status best_info_format(const bt_metric_value *values, size_t n, int64_t step, bt_str *out,
+bt_status best_info_format(const bt_train_values *values, int64_t step, bt_str *out,
                            bt_error *err) {
     char number[BT_F64_TEXT_MAX];
     BT_TRY(bt_str_append(out, "{\n", err));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < values->n; i++) {
         /* Model Garden's metrics are float32: the doubles that it writes are those */
-        BT_TRY(bt_str_appendf(out, err, "    \"%s\": %s,\n", values[i].name,
-                              json_number((double)(float)values[i].value, number)));
+        BT_TRY(bt_str_appendf(out, err, "    \"%s\": %s,\n", values->items[i].name,
+                              json_number((double)(float)values->items[i].value, number)));
     }
     return bt_str_appendf(out, err, "    \"best_ckpt_global_step\": %s\n}\n",
                           bt_f64_repr((double)step, number));

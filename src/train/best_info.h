@@ -4,14 +4,14 @@
 #ifndef BT_TRAIN_BEST_INFO_H
 #define BT_TRAIN_BEST_INFO_H
 
-#include "bt/metrics.h"
+#include "bt/train.h"
 
 typedef struct best_info {
     double  value; /* of the metric that decides */
     int64_t step;  /* -1: not said */
 } best_info;
-BT_MUST_USE bt_status best_info_format(const bt_metric_value *values, size_t n, int64_t step,
-                                       bt_str *out, bt_error *err);
+BT_MUST_USE bt_status best_info_format(const bt_train_values *values, int64_t step, bt_str *out,
+                                       bt_error *err);
 /* BT_E_FORMAT: it is not JSON; BT_E_CONFIG: it has no such metric. path is for messages. */
 BT_MUST_USE bt_status best_info_parse(const char *text, size_t n_bytes, const char *metric,
                                       const char *path, best_info *out, bt_error *err);

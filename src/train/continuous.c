@@ -198,26 +198,25 @@ static bt_status wait_for_folder(const char *folder, bt_error *err) {
 }
 
 /* Every value as a string, 4 spaces: what Model Garden writes. */
-static bt_status write_metrics_json(const char *model_dir, int64_t global_step,
+static bt_status write_metrics_json(const char *folder, int64_t global_step,
                                     const bt_train_summary *summary, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
-    bt_str    name = BT_STR_INIT;
+    char      name[MODEL_NAME_MAX];
     char     *path = NULL;
     BT_CHECK(bt_str_append(&text, "{", err));
-    for (size_t i = 0; i < summary->n_values; i++) {
+    for (size_t i = 0; i < summary->values.n; i++) {
         char number[BT_F64_TEXT_MAX];
         BT_CHECK(bt_str_appendf(&text, err, "%s\n    \"%s\": \"%s\"", i > 0 ? "," : "",
-                                summary->values[i].name,
-                                bt_f32_repr((float)summary->values[i].value, number)));
+                                summary->values.items[i].name,
+                                bt_f32_repr((float)summary->values.items[i].value, number)));
     }
     BT_CHECK(bt_str_append(&text, "\n}\n", err));
-    BT_CHECK(bt_str_appendf(&name, err, "metrics-%" PRId64 ".json", global_step));
-    BT_CHECK(bt_fs_join(model_dir, bt_str_text(&name), &path, err));
+    BT_CHECK(
+        bt_fs_join(folder, model_series_name(SERIES_ROUND_METRICS, global_step, name), &path, err));
     BT_CHECK(bt_fs_replace(path, text.data, text.len, err));
 done:
     bt_str_deinit(&text);
-    bt_str_deinit(&name);
     bt_free(path);
     return rc;
 }
@@ -231,7 +230,7 @@ static bt_status open_eval_events(const bt_train_args *args, int64_t global_step
     if (*events != NULL) {
         return BT_OK;
     }
-    BT_CHECK(bt_fs_join(args->model_dir, "eval", &folder, err));
+    BT_CHECK(model_dir_file(args->model_dir, MODEL_ROUND_EVENTS, &folder, err));
     BT_CHECK(bt_events_cut(folder, global_step - 1, &found, err));
     BT_CHECK(bt_events_create(folder, events, err));
     if (found.n_files > 0) {
@@ -250,11 +249,12 @@ static bt_status write_eval_events(bt_events_writer *events, const bt_train_args
     if (task_name[0] == '\0') {
         task_name = "sentence_prediction";
     }
-    for (size_t i = 0; i < summary->n_values; i++) {
+    for (size_t i = 0; i < summary->values.n; i++) {
         char tag[512];
         (void)snprintf(tag, sizeof tag, "%s_%s/%s", bt_fs_basename(args->model_dir), task_name,
-                       summary->values[i].name);
-        BT_TRY(bt_events_scalar(events, global_step, tag, (float)summary->values[i].value, err));
+                       summary->values.items[i].name);
+        BT_TRY(
+            bt_events_scalar(events, global_step, tag, (float)summary->values.items[i].value, err));
     }
     return bt_events_flush(events, err);
 }
@@ -286,14 +286,14 @@ static bt_status end_round(const bt_train_args *args, int64_t global_step,
     BT_TRY(write_metrics_json(args->model_dir, global_step, summary, err));
     BT_TRY(open_eval_events(args, global_step, events, err));
     BT_TRY(write_eval_events(*events, args, global_step, summary, err));
-    return bt_ckpt_clear(args->model_dir, "ckpt", err);
+    return bt_ckpt_clear(args->model_dir, model_series_stem(SERIES_CKPT), err);
 }
 
 static bt_status train_from(const bt_train_args *args, run_locks *locks, const char *prefix,
                             const char *best_subdir, bt_events_writer **events,
                             int64_t *global_step, bt_train_summary *summary, bt_error *err) {
     BT_TRY(snapshot_read_global_step(prefix, global_step, err));
-    BT_TRY(bt_ckpt_clear(args->model_dir, "ckpt", err));
+    BT_TRY(bt_ckpt_clear(args->model_dir, model_series_stem(SERIES_CKPT), err));
     BT_TRY(aim_at(args, prefix, best_subdir, *global_step, err));
     bt_train_args once = *args;
     once.mode = BT_CONF_MODE_TRAIN_AND_EVAL;

@@ -76,60 +76,55 @@ static int64_t count_predicted_classes(const train_run *run) {
 }
 
 /* The metrics, what the task's output adds, and the loss, in this order. */
-static bt_status collect_values(train_run *run, const pass_sums *sums, bt_metric_value *values,
-                                size_t *n, bt_error *err) {
+static bt_status collect_values(train_run *run, const pass_sums *sums, bt_train_values *values,
+                                bt_error *err) {
     const bt_task_output *const output = run->task->evaluation;
-    *n = bt_metrics_compute(run->validation_metrics, values);
+    values->n = bt_metrics_compute(run->validation_metrics, values->items);
     if (output != NULL && output->finish != NULL) {
-        BT_TRY(output->finish(run->output, values, n, err));
+        BT_TRY(output->finish(run->output, values->items, &values->n, err));
     }
     if (output != NULL && output->write != NULL && run_writes(run)) {
         BT_TRY(output->write(run->output, err));
     }
     if (run->task->reports_validation_loss) {
-        value_add(values, n, "validation_loss", sums->loss / (double)sums->n_batches);
+        record_add(values, "validation_loss", sums->loss / (double)sums->n_batches);
     }
     return BT_OK;
 }
 
 static bt_status record_evaluation(train_run *run, const pass_sums *sums, double seconds,
                                    bt_error *err) {
-    bt_metric_value values[BT_TRAIN_MAX_VALUES];
-    bt_metric_value extra[BT_TRAIN_MAX_VALUES];
-    size_t          n_values = 0;
-    size_t          n_extra = 0;
+    bt_train_values values = {.n = 0};
+    bt_train_values extra = {.n = 0};
     /* the record of an evaluation, and the best checkpoint, come behind the step's own checkpoint
      */
     BT_TRY(saver_join(run->saver, &run->saved, err));
-    BT_TRY(collect_values(run, sums, values, &n_values, err));
+    BT_TRY(collect_values(run, sums, &values, err));
     if (run->config.validation_steps > 0) {
-        value_add(values, &n_values, "steps_per_second", (double)sums->n_batches / seconds);
+        record_add(&values, "steps_per_second", (double)sums->n_batches / seconds);
     }
     if (best_is_on(run)) {
         if (run_writes(run)) {
-            BT_TRY(best_update(run, values, n_values, err));
+            BT_TRY(best_update(run, &values, err));
         }
         char   name[BT_METRIC_NAME_MAX];
         double value = 0;
-        BT_TRY(best_find_value(run, values, n_values, &value, err));
+        BT_TRY(best_find_value(run, &values, &value, err));
         (void)snprintf(name, sizeof name, "best_%s", run->config.best_metric);
-        value_add(values, &n_values, name, best_so_far(run, value));
+        record_add(&values, name, best_so_far(run, value));
     }
-    value_add(extra, &n_extra, "examples", (double)sums->n_examples);
-    value_add(extra, &n_extra, "examples_per_second", (double)sums->n_examples / seconds);
-    value_add(extra, &n_extra, "seconds", seconds);
+    record_add_extra(&extra, EXTRA_EXAMPLES, (double)sums->n_examples);
+    record_add_extra(&extra, EXTRA_EXAMPLES_PER_SECOND, (double)sums->n_examples / seconds);
+    record_add_extra(&extra, EXTRA_SECONDS, seconds);
     const int64_t n_predicted = count_predicted_classes(run);
     if (n_predicted > 0) {
-        value_add(extra, &n_extra, "predicted_classes", (double)n_predicted);
+        record_add_extra(&extra, EXTRA_PREDICTED_CLASSES, (double)n_predicted);
     }
-    run->summary->n_values = 0;
-    for (size_t i = 0; i < n_values; i++) {
-        value_add(run->summary->values, &run->summary->n_values, values[i].name, values[i].value);
-    }
+    run->summary->values = values;
     if (!run_writes(run)) {
         return BT_OK;
     }
-    return run_log_record(run->log, "validation", run->step, values, n_values, extra, n_extra, err);
+    return run_log_record(run->log, RECORD_VALIDATION, run->step, &values, &extra, err);
 }
 
 static bt_status evaluate_weights(train_run *run, bt_error *err) {

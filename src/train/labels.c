@@ -17,14 +17,11 @@
 #include "bt/base/alloc.h"
 #include "bt/base/json_text.h"
 #include "bt/fs.h"
+#include "model_dir.h"
 
 #define MULTI_LABEL "multi_label_classification"
 
 enum { LABELS_MAX_BYTES = 16 << 20 };
-
-static bt_status labels_path(const char *model_dir, char **path, bt_error *err) {
-    return bt_fs_join(model_dir, "labels.json", path, err);
-}
 
 static bt_status adopt_names(bt_task_labels *labels, const json_t *names, const char *path,
                              bt_error *err) {
@@ -103,17 +100,17 @@ static uint64_t recorded_words(const json_t *root) {
                                                : 0;
 }
 
-bt_status labels_settle(const char *model_dir, bt_task_plan *plan, uint64_t *vocabulary,
+bt_status labels_settle(const char *folder, bt_task_plan *plan, uint64_t *vocabulary,
                         bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
     json_t   *root = NULL;
     bool      is_there = false;
     *vocabulary = 0;
-    if (model_dir == NULL) { /* a dry run */
+    if (folder == NULL) { /* a dry run */
         return BT_OK;
     }
-    BT_CHECK(labels_path(model_dir, &path, err));
+    BT_CHECK(model_dir_file(folder, MODEL_LABELS, &path, err));
     BT_CHECK(bt_fs_look(path, &is_there, err));
     if (is_there) {
         BT_CHECK(bt_fs_read_json(path, LABELS_MAX_BYTES, 0, &root, err));
@@ -168,7 +165,7 @@ bt_status labels_recall(const bt_train_args *args, bt_error *err) {
         !is_empty(args->conf, "task.meta_data_path")) {
         return BT_OK;
     }
-    BT_CHECK(bt_fs_join(args->model_dir, "labels.json", &path, err));
+    BT_CHECK(model_dir_file(args->model_dir, MODEL_LABELS, &path, err));
     if (!bt_fs_exists(path) || bt_fs_read_json(path, LABELS_MAX_BYTES, 0, &root, NULL) != BT_OK) {
         goto done; /* unreadable: said by labels_settle */
     }
@@ -177,7 +174,7 @@ bt_status labels_recall(const bt_train_args *args, bt_error *err) {
         BT_CHECK(list_names(names, key, &text, err));
     }
     if (text.len > 0) {
-        rc = bt_conf_set(args->conf, bt_str_text(&text), "labels.json", &errors, err);
+        rc = bt_conf_set(args->conf, bt_str_text(&text), bt_fs_basename(path), &errors, err);
     }
 done:
     bt_conf_errors_deinit(&errors);
@@ -242,7 +239,7 @@ static bt_status append_json(bt_str *text, const bt_task_plan *plan, uint64_t vo
     return bt_str_append(text, "\n}\n", err);
 }
 
-bt_status labels_write(const char *model_dir, const bt_task_plan *plan, uint64_t vocabulary,
+bt_status labels_write(const char *folder, const bt_task_plan *plan, uint64_t vocabulary,
                        bt_error *err) {
     const bt_task_labels *const labels = &plan->labels;
     if (labels->n == 0 && labels->processor[0] == '\0' && vocabulary == 0) {
@@ -251,7 +248,7 @@ bt_status labels_write(const char *model_dir, const bt_task_plan *plan, uint64_t
     bt_status rc = BT_OK;
     char     *path = NULL;
     bt_str    text = BT_STR_INIT;
-    BT_CHECK(labels_path(model_dir, &path, err));
+    BT_CHECK(model_dir_file(folder, MODEL_LABELS, &path, err));
     BT_CHECK(append_json(&text, plan, vocabulary, err));
     BT_CHECK(bt_fs_replace(path, bt_str_text(&text), text.len, err));
 done:

@@ -60,7 +60,8 @@ static bt_status predict_weights(train_run *run, bt_error *err) {
     bt_log_progress(NULL);
     BT_TRY(rc);
     if (output->finish != NULL) {
-        BT_TRY(output->finish(run->output, run->summary->values, &run->summary->n_values, err));
+        BT_TRY(
+            output->finish(run->output, run->summary->values.items, &run->summary->values.n, err));
     }
     BT_TRY(output->write(run->output, err));
     const double seconds = bt_time_monotonic() - start;

@@ -13,6 +13,7 @@
 #include "bt/model.h"
 #include "bt/optim.h"
 #include "bt/weights.h"
+#include "model_dir.h"
 #include "ranks.h"
 #include "run_config.h"
 #include "run_lock.h"
@@ -28,6 +29,7 @@ typedef struct train_run {
     run_locks           *locks; /* borrowed */
     bt_fs_names          made;  /* folders that this run made, from the inside out */
     run_config           config;
+    model_dir            dir; /* as args and config name it */
     run_devices          devices;
     bt_arena             arena;
     bool                 is_dry;  /* a check only: fetches nothing */
@@ -171,7 +173,7 @@ BT_MUST_USE bt_status snapshot_go_back(train_run *run, bool *found, bt_error *er
 BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data,
                                        bt_error *err);
 /* Path of the checkpoint that the state file of a folder names (owned by the caller), or NULL. */
-BT_MUST_USE bt_status snapshot_latest(const char *model_dir, char **prefix, bt_error *err);
+BT_MUST_USE bt_status snapshot_latest(const char *folder, char **prefix, bt_error *err);
 /* global_step of any checkpoint. */
 BT_MUST_USE bt_status snapshot_read_global_step(const char *prefix, int64_t *step, bt_error *err);
 
@@ -180,13 +182,12 @@ BT_MUST_USE bt_status snapshot_read_global_step(const char *prefix, int64_t *ste
 BT_MUST_USE bt_status best_load(train_run *run, bt_error *err);
 bool                  best_is_on(const train_run *run);
 /* The value that decides, as float32 like Model Garden's. */
-BT_MUST_USE bt_status best_find_value(const train_run *run, const bt_metric_value *values, size_t n,
+BT_MUST_USE bt_status best_find_value(const train_run *run, const bt_train_values *values,
                                       double *value, bt_error *err);
 /* The best value of this run with an evaluation of that value. */
 double best_so_far(const train_run *run, double value);
 /* Decides, writes the checkpoint and info.json; values are those of the evaluation. */
-BT_MUST_USE bt_status best_update(train_run *run, const bt_metric_value *values, size_t n,
-                                  bt_error *err);
+BT_MUST_USE bt_status best_update(train_run *run, const bt_train_values *values, bt_error *err);
 
 /* continuous.c */
 BT_MUST_USE bt_status run_continuous_eval(train_run *run, bt_error *err);
@@ -200,6 +201,6 @@ BT_MUST_USE bt_status run_once(const bt_train_args *args, int64_t round, run_loc
                                bt_comm *comm, bt_train_summary *summary, bt_error *err);
 
 /* A run that found nothing left to do: its result is that of the last record of the kind. */
-BT_MUST_USE bt_status recall_result(train_run *run, const char *kind, bt_error *err);
+BT_MUST_USE bt_status recall_result(train_run *run, record_kind kind, bt_error *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include "bt/base/log.h"
 #include "bt/ckpt.h"
 #include "bt/fs.h"
+#include "model_dir.h"
 #include "run_state.h"
 #include "vocabulary.h"
 
@@ -138,7 +139,7 @@ static bt_status load_then(changes *c, bt_error *err) {
     bt_conf_errors errors = BT_CONF_ERRORS_INIT;
     bt_error       problem = BT_ERROR_INIT;
     bt_fs_info     info = {0};
-    BT_CHECK(bt_fs_join(c->now->args->model_dir, "params.yaml", &path, err));
+    BT_CHECK(model_dir_file(c->now->args->model_dir, MODEL_PARAMS, &path, err));
     BT_CHECK(bt_fs_stat(path, &info, err));
     if (info.kind == BT_FS_MISSING) {
         bt_log(BT_LOG_WARNING, "%s is missing: what has changed since the run began is not known",
@@ -523,7 +524,7 @@ static bt_status load_if_there(changes *c, bt_error *err) {
     char     *path = NULL;
     bool      is_there = false;
     bt_status rc = BT_OK;
-    BT_CHECK(bt_fs_join(c->now->args->model_dir, "params.yaml", &path, err));
+    BT_CHECK(model_dir_file(c->now->args->model_dir, MODEL_PARAMS, &path, err));
     BT_CHECK(bt_fs_look(path, &is_there, err));
     if (is_there) {
         rc = load_then(c, err);

@@ -25,10 +25,10 @@ typedef struct data_side {
 BT_MUST_USE bt_status data_facts_tell(const data_side *train, const data_side *other,
                                       const bt_task_labels *labels, bt_error *err);
 
-/* space_check.c: BT_E_RESOURCE where the disk of model_dir has no room for one checkpoint of
+/* space_check.c: BT_E_RESOURCE where the disk of the folder has no room for one checkpoint of
  * n_bytes (and the best one, where has_best); for all that are kept together: a warning. step: that
  * the run goes on from; -1: none. */
-BT_MUST_USE bt_status space_check(const char *model_dir, const run_config *config, uint64_t n_bytes,
+BT_MUST_USE bt_status space_check(const char *folder, const run_config *config, uint64_t n_bytes,
                                   bool has_best, int64_t step, bt_error *err);
 
 /* memory_plan.c: what training with n_ranks processes will take, told and checked. wanted: bytes of

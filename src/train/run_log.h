@@ -4,34 +4,34 @@
 #ifndef BT_TRAIN_RUN_LOG_H
 #define BT_TRAIN_RUN_LOG_H
 
-#include "bt/train.h"
+#include "model_dir.h"
+#include "record.h"
 #include "run_state.h"
 
 typedef struct run_log run_log;
 
 typedef struct run_log_config {
-    const char *model_dir;
-    const char *validation_subdir;
-    const char *mode;      /* of a run that does not train; NULL: it trains, and nobody else */
-    int64_t     last_step; /* of one that trains: what lies behind is taken out */
-    int64_t     round;     /* of continuous_train_and_eval: step of the checkpoint that it starts
-                              from, and there are no event files; else -1 */
+    const model_dir *dir;
+    const char      *mode;      /* of a run that does not train; NULL: it trains, and nobody else */
+    int64_t          last_step; /* of one that trains: what lies behind is taken out */
+    int64_t          round; /* of continuous_train_and_eval: step of the checkpoint that it starts
+                               from, and there are no event files; else -1 */
 } run_log_config;
 /* The strings of config are kept, not copied, where they are not paths. */
 BT_MUST_USE bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *err);
 BT_MUST_USE bt_status run_log_close(run_log *log, bt_error *err); /* NULL is BT_OK; frees always */
 /* The run goes on from an earlier step: what was said of later ones is taken out. */
 BT_MUST_USE bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err);
-/* kind: "train", "validation". extra values go to metrics.jsonl only, after the values. An
- * evaluation by a run that does not train is left out where the same one is there. */
-BT_MUST_USE bt_status run_log_record(run_log *log, const char *kind, int64_t step,
-                                     const bt_metric_value *values, size_t n_values,
-                                     const bt_metric_value *extra, size_t n_extra, bt_error *err);
+/* extra values go to metrics.jsonl only, after the values. An evaluation by a run that does not
+ * train is left out where the same one is there. */
+BT_MUST_USE bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
+                                     const bt_train_values *values, const bt_train_values *extra,
+                                     bt_error *err);
 /* The evaluation of the restored step will be made again: its events go. */
 BT_MUST_USE bt_status run_log_void_evaluation(run_log *log, int64_t step, bt_error *err);
 /* It is in metrics.jsonl: it is in the events too, or put there. */
 BT_MUST_USE bt_status run_log_mend_evaluation(run_log *log, int64_t step,
-                                              const bt_train_summary *recorded, bt_error *err);
+                                              const bt_train_values *recorded, bt_error *err);
 /* The last record of a run, unless it is there and nothing was added; stopped: see train_run. */
 BT_MUST_USE bt_status run_log_final(run_log *log, const bt_train_summary *summary,
                                     const char *stopped, bt_error *err);
@@ -41,13 +41,5 @@ BT_MUST_USE bt_status run_log_sync(run_log *log, bt_error *err);
 /* Of a run of n_steps, inside a chunk; loss and learning_rate: of the last step. */
 void run_log_progress(const chunk_sums *chunk, int64_t step, int64_t n_steps, double loss,
                       double learning_rate);
-/* name = value, appended; cut off silently never: the arrays are large enough by construction */
-void value_add(bt_metric_value *values, size_t *n, const char *name, double value);
-
-/* run_history.c: the values of the newest record of that kind and step that training made (of this
- * round, see run_log_config) into out; *found false: there is none, and out is as it was. */
-BT_MUST_USE bt_status recall_record(const char *model_dir, int64_t round, const char *kind,
-                                    int64_t step, bt_train_summary *out, bool *found,
-                                    bt_error *err);
 
 #endif

@@ -17,6 +17,7 @@
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/fs.h"
+#include "model_dir.h"
 #include "ranks.h"
 #include "seeds_file.h"
 
@@ -62,10 +63,10 @@ static bt_status run_seed(const bt_train_args *args, int64_t seed, seeds_file *f
                           bt_error *err) {
     bt_status     rc = BT_OK;
     char         *folder = NULL;
-    char          name[SEED_NAME_MAX];
+    char          name[MODEL_NAME_MAX];
     seed_result   result = {.seed = seed};
     bt_train_args once = *args;
-    BT_CHECK(bt_fs_join(args->model_dir, seed_name(seed, name), &folder, err));
+    BT_CHECK(bt_fs_join(args->model_dir, model_series_name(SERIES_SEED, seed, name), &folder, err));
     BT_CHECK(set_seed(args, seed, err));
     BT_CHECK(fingerprint(args, &result.params, err));
     if (is_finished(file, seed, result.params, folder)) {
@@ -87,9 +88,9 @@ done:
 }
 
 static const bt_metric_value *find_value(const bt_train_summary *summary, const char *name) {
-    for (size_t i = 0; i < summary->n_values; i++) {
-        if (bt_str_equal(summary->values[i].name, name)) {
-            return &summary->values[i];
+    for (size_t i = 0; i < summary->values.n; i++) {
+        if (bt_str_equal(summary->values.items[i].name, name)) {
+            return &summary->values.items[i];
         }
     }
     return NULL;
@@ -144,9 +145,9 @@ static bt_status summarise(const bt_conf *conf, const seeds_file *file, const in
                            size_t n, bt_train_seeds_summary *out, bt_error *err) {
     const bt_train_summary *const first = &seeds_file_find(file, seeds[0])->summary;
     *out = (bt_train_seeds_summary){0};
-    for (size_t i = 0; i < first->n_values; i++) {
+    for (size_t i = 0; i < first->values.n; i++) {
         bt_train_spread *const spread = &out->values[out->n_values];
-        (void)snprintf(spread->name, sizeof spread->name, "%s", first->values[i].name);
+        (void)snprintf(spread->name, sizeof spread->name, "%s", first->values.items[i].name);
         out->n_values += compute_spread(file, seeds, n, spread) ? 1 : 0;
     }
     return find_best(conf, file, seeds, n, out, err);
@@ -157,12 +158,13 @@ static bt_status link_best(const bt_train_args *args, const bt_train_seeds_summa
                            bt_error *err) {
     bt_error problem = BT_ERROR_INIT;
     char    *path = NULL;
-    char     name[SEED_NAME_MAX];
+    char     name[MODEL_NAME_MAX];
     if (!summary->has_best) {
         return BT_OK;
     }
-    BT_TRY(bt_fs_join(args->model_dir, "best_seed", &path, err));
-    if (bt_fs_replace_link(path, seed_name(summary->best_seed, name), &problem) != BT_OK) {
+    BT_TRY(model_dir_file(args->model_dir, MODEL_BEST_SEED, &path, err));
+    if (bt_fs_replace_link(path, model_series_name(SERIES_SEED, summary->best_seed, name),
+                           &problem) != BT_OK) {
         bt_log(BT_LOG_WARNING, "%s", problem.msg);
     }
     bt_free(path);
@@ -193,15 +195,16 @@ bt_status bt_train_check_seeds(const bt_train_args *args, const int64_t *seeds, 
     BT_TRY(bt_fs_check_writable(args->model_dir, err));
     BT_TRY(bt_fs_lock_look(args->model_dir, BT_FS_LOCK_NAME, err));
     BT_TRY(bt_conf_get_i64_or(args->conf, "task.train_data.seed", 0, &seed, &is_null, err));
-    BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
+    BT_CHECK(model_dir_file(args->model_dir, MODEL_SEEDS, &path, err));
     BT_CHECK(bt_fs_check_place(path, BT_FS_FILE, err));
     BT_CHECK(seeds_file_read(&file, path, err));
     for (size_t i = 0; i < n_seeds; i++) {
-        char          name[SEED_NAME_MAX];
+        char          name[MODEL_NAME_MAX];
         bt_train_args once = *args;
         bt_free(folder);
         folder = NULL;
-        BT_CHECK(bt_fs_join(args->model_dir, seed_name(seeds[i], name), &folder, err));
+        BT_CHECK(bt_fs_join(args->model_dir, model_series_name(SERIES_SEED, seeds[i], name),
+                            &folder, err));
         BT_CHECK(set_seed(args, seeds[i], err));
         once.model_dir = folder;
         rc = bt_train_check(&once, err);
@@ -241,7 +244,7 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
     BT_CHECK(bt_fs_lock_take(args->model_dir, BT_FS_LOCK_NAME, "bert-train --seeds", &lock, err));
     BT_CHECK(bt_fs_finish_commits(args->model_dir, err));
     BT_CHECK(bt_fs_sweep(args->model_dir, NULL, err));
-    BT_CHECK(bt_fs_join(args->model_dir, "seeds.json", &path, err));
+    BT_CHECK(model_dir_file(args->model_dir, MODEL_SEEDS, &path, err));
     BT_CHECK(bt_fs_check_place(path, BT_FS_FILE, err));
     BT_CHECK(seeds_file_read(&file, path, err));
     for (size_t i = 0; i < n_seeds; i++) {

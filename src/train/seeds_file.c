@@ -2,7 +2,7 @@
  *
  * seeds.json: "seeds" and "metrics" are the answer (means and deviations over those seeds), "runs"
  * is what each seed ever finished here ended with. Numbers that are not finite are null. */
-#include "seeds_file.h"
+#include "model_dir.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -15,6 +15,7 @@
 #include "bt/base/number.h"
 #include "bt/base/str.h"
 #include "bt/fs.h"
+#include "seeds_file.h"
 
 enum { MAX_BYTES = 1 << 24 };
 
@@ -23,11 +24,6 @@ static const size_t max_seeds = (size_t)1 << 20;
 void seeds_file_deinit(seeds_file *file) {
     bt_free(file->items);
     *file = (seeds_file)SEEDS_FILE_INIT;
-}
-
-const char *seed_name(int64_t seed, char buffer[SEED_NAME_MAX]) {
-    (void)snprintf(buffer, SEED_NAME_MAX, "seed_%" PRId64, seed);
-    return buffer;
 }
 
 const seed_result *seeds_file_find(const seeds_file *file, int64_t seed) {
@@ -51,20 +47,20 @@ bt_status seeds_file_put(seeds_file *file, const seed_result *result, bt_error *
     return BT_OK;
 }
 
-static bool read_values(json_t *values, bt_train_summary *out) {
+static bool read_values(json_t *values, bt_train_values *out) {
     const char *name = NULL;
     json_t     *value = NULL;
     if (!json_is_object(values) || json_object_size(values) > BT_TRAIN_MAX_VALUES) {
         return false;
     }
     json_object_foreach(values, name, value) {
-        bt_metric_value *const slot = &out->values[out->n_values];
+        bt_metric_value *const slot = &out->items[out->n];
         if (strlen(name) >= sizeof slot->name || !(json_is_number(value) || json_is_null(value))) {
             return false;
         }
         (void)snprintf(slot->name, sizeof slot->name, "%s", name);
         slot->value = json_is_null(value) ? (double)NAN : json_number_value(value);
-        out->n_values++;
+        out->n++;
     }
     return true;
 }
@@ -79,7 +75,7 @@ static bool read_run(json_t *run, seed_result *out) {
                          .summary.step = json_integer_value(step),
                          .summary.seconds = json_number_value(seconds)};
     return json_is_integer(seed) && json_is_integer(params) && json_is_integer(step) &&
-           read_values(json_object_get(run, "values"), &out->summary);
+           read_values(json_object_get(run, "values"), &out->summary.values);
 }
 
 static bt_status parse(seeds_file *file, const char *text, size_t n_bytes, bool *is_ours,
@@ -147,15 +143,15 @@ static bt_status put_metrics(bt_str *out, const bt_train_seeds_summary *summary,
 }
 
 static bt_status put_run(bt_str *out, const seed_result *run, bt_error *err) {
-    char name[SEED_NAME_MAX];
+    char name[MODEL_NAME_MAX];
     char number[BT_F64_TEXT_MAX];
     BT_TRY(bt_str_appendf(out, err,
                           "    {\"seed\": %" PRId64 ", \"model_dir\": \"%s\", \"params\": %" PRIu32
                           ", \"step\": %" PRId64 ", \"seconds\": %s, \"values\": {",
-                          run->seed, seed_name(run->seed, name), run->params, run->summary.step,
-                          number_text(run->summary.seconds, number)));
-    for (size_t i = 0; i < run->summary.n_values; i++) {
-        const bt_metric_value *const v = &run->summary.values[i];
+                          run->seed, model_series_name(SERIES_SEED, run->seed, name), run->params,
+                          run->summary.step, number_text(run->summary.seconds, number)));
+    for (size_t i = 0; i < run->summary.values.n; i++) {
+        const bt_metric_value *const v = &run->summary.values.items[i];
         BT_TRY(bt_str_appendf(out, err, "%s\"%s\": %s", i > 0 ? ", " : "", v->name,
                               number_text(v->value, number)));
     }

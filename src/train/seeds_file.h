@@ -6,8 +6,6 @@
 
 #include "bt/train.h"
 
-enum { SEED_NAME_MAX = 32 };
-
 typedef struct seed_result {
     int64_t          seed;
     uint32_t         params; /* fingerprint of mode and parameters */
@@ -23,8 +21,6 @@ typedef struct seeds_file {
     { .items = NULL, .n = 0, .cap = 0 }
 
 void seeds_file_deinit(seeds_file *file);
-/* "seed_7", the folder of a seed; returns buffer */
-const char *seed_name(int64_t seed, char buffer[SEED_NAME_MAX]);
 /* No such file: an empty list. One that is not ours gives a warning and counts as none, because all
  * that it saves is time. */
 BT_MUST_USE bt_status seeds_file_read(seeds_file *file, const char *path, bt_error *err);

@@ -86,8 +86,8 @@ static bt_status save(train_run *run, bt_error *err) {
     const bool goes_on = run->step < run->config.train_steps && !bt_stop_requested();
     BT_TRY(saver_join(run->saver, &run->saved, err));
     BT_TRY(run_log_sync(run->log, err));
-    char name[32];
-    (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->step);
+    char name[MODEL_NAME_MAX];
+    (void)model_series_name(SERIES_CKPT, run->step, name);
     BT_TRY(open_saves(run, err));
     BT_TRY(save_into(run, run->saves, run->args->model_dir, name, NULL, goes_on, err));
     run->saved.last = run->step;
@@ -121,13 +121,13 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
                              bt_error *err) {
     BT_TRY(open_best_saves(run, folder, err));
     /* numbered by the count of saves, not by the step: docs/model_garden/config.md 6.4 */
-    char              name[40];
+    char              name[MODEL_NAME_MAX];
     const char *const latest = bt_ckpt_manager_latest(run->best_saves);
-    (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->saved.n + 1);
+    (void)model_series_name(SERIES_BEST_CKPT, run->saved.n + 1, name);
     if (latest != NULL && bt_str_equal(bt_fs_basename(latest), name)) {
         /* After a kill the count may come to a number again: the best so far stays whole until the
          * new one is. The count itself is that of a run that was not killed. */
-        (void)snprintf(name, sizeof name, "best_ckpt-%" PRId64, run->saved.n + 2);
+        (void)model_series_name(SERIES_BEST_CKPT, run->saved.n + 2, name);
     }
     return save_into(run, run->best_saves, folder, name, info, false, err);
 }
@@ -241,8 +241,8 @@ done:
     return rc;
 }
 
-bt_status snapshot_latest(const char *model_dir, char **prefix, bt_error *err) {
-    return bt_ckpt_latest(model_dir, prefix, err);
+bt_status snapshot_latest(const char *folder, char **prefix, bt_error *err) {
+    return bt_ckpt_latest(folder, prefix, err);
 }
 
 bt_status snapshot_check(void *context, const char *prefix, int64_t *step, bt_error *err) {
@@ -273,12 +273,12 @@ done:
 /* The last save that was due, where a stop saved a later step: a run that was not stopped would go
  * back to it. prefix stays NULL where it is not there any more, or damaged. */
 static bt_status choose_due(train_run *run, bt_ckpt_choice *out, bt_error *err) {
-    char      name[32];
+    char      name[MODEL_NAME_MAX];
     char     *prefix = NULL;
     bt_error  problem = BT_ERROR_INIT;
     bt_status rc = BT_OK;
-    (void)snprintf(name, sizeof name, "ckpt-%" PRId64, run->course.save_base);
-    BT_TRY(bt_fs_join(run->args->model_dir, name, &prefix, err));
+    BT_TRY(bt_fs_join(run->dir.path, model_series_name(SERIES_CKPT, run->course.save_base, name),
+                      &prefix, err));
     rc = snapshot_check(run, prefix, &out->step, &problem);
     if (rc == BT_OK && out->step == run->course.save_base) {
         out->prefix = prefix;
@@ -300,8 +300,8 @@ bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err) {
         BT_CHECK(choose_due(run, &from, err));
     }
     if (from.prefix == NULL) {
-        BT_CHECK(
-            bt_ckpt_choose(run->args->model_dir, "ckpt", true, snapshot_check, run, &from, err));
+        BT_CHECK(bt_ckpt_choose(run->dir.path, model_series_stem(SERIES_CKPT), true, snapshot_check,
+                                run, &from, err));
     }
     *found = from.prefix != NULL;
     if (from.prefix == NULL) {

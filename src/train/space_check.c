@@ -21,7 +21,7 @@ static uint64_t n_kept(const run_config *config) {
     return (uint64_t)n_max;
 }
 
-static bt_status fail_full(const char *model_dir, uint64_t one, uint64_t wanted, uint64_t n_free,
+static bt_status fail_full(const char *folder, uint64_t one, uint64_t wanted, uint64_t n_free,
                            bt_error *err) {
     char size[RUN_SIZE_TEXT];
     char text[RUN_SIZE_TEXT];
@@ -34,11 +34,11 @@ static bt_status fail_full(const char *model_dir, uint64_t one, uint64_t wanted,
     return BT_FAIL(err, BT_E_RESOURCE,
                    "no room in %s: a checkpoint takes %s%s, and %s are free there: make room, or "
                    "name another --model_dir",
-                   model_dir, run_size_text(size, one), both, run_size_text(there, n_free));
+                   folder, run_size_text(size, one), both, run_size_text(there, n_free));
 }
 
-bt_status space_check(const char *model_dir, const run_config *config, uint64_t n_bytes,
-                      bool has_best, int64_t step, bt_error *err) {
+bt_status space_check(const char *folder, const run_config *config, uint64_t n_bytes, bool has_best,
+                      int64_t step, bt_error *err) {
     const uint64_t one = n_bytes;
     const bool     is_resumed = step >= 0; /* what it replaces is there already */
     const uint64_t n_best = has_best && !is_resumed ? 1 : 0;
@@ -46,9 +46,9 @@ bt_status space_check(const char *model_dir, const run_config *config, uint64_t 
     if (!run_config_saves(config) || step >= config->train_steps || one == 0) {
         return BT_OK;
     }
-    BT_TRY(bt_fs_free_bytes(model_dir, &n_free, err));
+    BT_TRY(bt_fs_free_bytes(folder, &n_free, err));
     if (n_free / one < 1 + n_best) {
-        return fail_full(model_dir, one, one * (1 + n_best), n_free, err);
+        return fail_full(folder, one, one * (1 + n_best), n_free, err);
     }
     if (!is_resumed && n_free / one < n_kept(config) + n_best) {
         char size[RUN_SIZE_TEXT];
@@ -56,7 +56,7 @@ bt_status space_check(const char *model_dir, const run_config *config, uint64_t 
         bt_log(BT_LOG_WARNING,
                "%" PRIu64 " checkpoints of %s will be kept in %s%s, and %s are free there: the run "
                "will end with a full disk, unless room is made or trainer.max_to_keep lowered",
-               n_kept(config), run_size_text(size, one), model_dir,
+               n_kept(config), run_size_text(size, one), folder,
                n_best > 0 ? ", and the best one" : "", run_size_text(there, n_free));
     }
     return BT_OK;

@@ -23,15 +23,16 @@ static bt_status find_checkpoint(train_run *run, bt_ckpt_check_fn check, bt_ckpt
     char             *folder = NULL;
     *out = (bt_ckpt_choice){.step = -1};
     if (is_latest(checkpoint)) {
-        return bt_ckpt_choose(run->args->model_dir, "ckpt", true, check, run, out, err);
+        return bt_ckpt_choose(run->dir.path, model_series_stem(SERIES_CKPT), true, check, run, out,
+                              err);
     }
     if (!bt_str_equal(checkpoint, "best")) {
         out->prefix = bt_strdup(checkpoint);
         return out->prefix != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
     }
-    const char *const name = run->config.best_subdir;
-    BT_TRY(bt_fs_join(run->args->model_dir, name[0] != '\0' ? name : "best_ckpt", &folder, err));
-    bt_status rc = bt_ckpt_choose(folder, "best_ckpt", false, check, run, out, err);
+    BT_TRY(model_dir_join(&run->dir, MODEL_BEST, &folder, err));
+    bt_status rc =
+        bt_ckpt_choose(folder, model_series_stem(SERIES_BEST_CKPT), false, check, run, out, err);
     if (rc == BT_OK && out->prefix == NULL) {
         rc = BT_FAIL(err, BT_E_CONFIG,
                      "--checkpoint=best: no checkpoint in %s (trainer.best_checkpoint_export_subdir"

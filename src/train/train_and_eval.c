@@ -13,6 +13,7 @@
 
 #include "best_info.h"
 #include "bt/base/log.h"
+#include "records.h"
 #include "run.h"
 
 static bool early_stop_is_on(const train_run *run) {
@@ -33,7 +34,7 @@ static bt_status count_evaluation(train_run *run, bt_error *err) {
     if (!best_is_on(run)) {
         return BT_OK;
     }
-    BT_TRY(best_find_value(run, run->summary->values, run->summary->n_values, &value, err));
+    BT_TRY(best_find_value(run, &run->summary->values, &value, err));
     value = isfinite(value) ? value : (double)NAN; /* as metrics.jsonl gives it back */
     if (!state->has_best || best_is_better(run->config.best_comparison, value, state->best)) {
         *state = (early_stop){.has_best = true, .best = value};
@@ -44,9 +45,9 @@ static bt_status count_evaluation(train_run *run, bt_error *err) {
 }
 
 static bt_status recall_evaluation(train_run *run, bool *is_recorded, bt_error *err) {
-    BT_TRY(recall_record(run->args->model_dir, run->round, "validation", run->step, run->summary,
-                         is_recorded, err));
-    return *is_recorded ? run_log_mend_evaluation(run->log, run->step, run->summary, err)
+    BT_TRY(records_recall(run->dir.path, run->round, RECORD_VALIDATION, run->step,
+                          &run->summary->values, is_recorded, err));
+    return *is_recorded ? run_log_mend_evaluation(run->log, run->step, &run->summary->values, err)
                         : run_log_void_evaluation(run->log, run->step, err);
 }
 
@@ -105,11 +106,11 @@ static void tell_stopped_early(const train_run *run) {
            run->config.early_stopping_patience);
 }
 
-bt_status recall_result(train_run *run, const char *kind, bt_error *err) {
+bt_status recall_result(train_run *run, record_kind kind, bt_error *err) {
     bool found = false;
-    return run->summary->n_values > 0 ? BT_OK
-                                      : recall_record(run->args->model_dir, run->round, kind,
-                                                      run->step, run->summary, &found, err);
+    return run->summary->values.n > 0 ? BT_OK
+                                      : records_recall(run->dir.path, run->round, kind, run->step,
+                                                       &run->summary->values, &found, err);
 }
 
 bt_status train_and_eval(train_run *run, bt_error *err) {
@@ -118,7 +119,7 @@ bt_status train_and_eval(train_run *run, bt_error *err) {
     const bool was_over = training_is_over(run);
     if (was_over) {
         tell_finished(run);
-        BT_TRY(run_writes(run) ? recall_result(run, "validation", err) : BT_OK);
+        BT_TRY(run_writes(run) ? recall_result(run, RECORD_VALIDATION, err) : BT_OK);
     }
     while (!training_is_over(run)) {
         BT_TRY(train_on(run, &is_restored, err));

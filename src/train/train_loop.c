@@ -125,40 +125,35 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
     const chunk_sums *const c = &run->course.chunk;
     const double            n = c->n_steps > 0 ? (double)c->n_steps : 1.0;
     const double            seconds = c->seconds > 0 ? c->seconds : 1e-9;
-    bt_metric_value         values[BT_TRAIN_MAX_VALUES];
-    bt_metric_value         extra[BT_TRAIN_MAX_VALUES];
-    size_t                  n_values = bt_metrics_compute(run->train_metrics, values);
-    size_t                  n_extra = 0;
-    value_add(values, &n_values, "training_loss", c->loss / n);
+    bt_train_values         values;
+    bt_train_values         extra = {.n = 0};
+    values.n = bt_metrics_compute(run->train_metrics, values.items);
+    record_add(&values, "training_loss", c->loss / n);
     /* of the next update, as Model Garden logs it */
-    value_add(values, &n_values, "learning_rate",
-              (double)bt_optim_learning_rate(run->optim, run->step));
-    value_add(values, &n_values, "steps_per_second", n / seconds);
-    value_add(extra, &n_extra, "examples_per_second", (double)c->n_examples / seconds);
-    value_add(extra, &n_extra, "tokens_per_second", (double)c->n_tokens / seconds);
-    value_add(extra, &n_extra, "grad_norm",
-              c->grad_norm / (double)(c->n_steps > c->n_skipped ? c->n_steps - c->n_skipped : 1));
+    record_add(&values, "learning_rate", (double)bt_optim_learning_rate(run->optim, run->step));
+    record_add(&values, "steps_per_second", n / seconds);
+    record_add_extra(&extra, EXTRA_EXAMPLES_PER_SECOND, (double)c->n_examples / seconds);
+    record_add_extra(&extra, EXTRA_TOKENS_PER_SECOND, (double)c->n_tokens / seconds);
+    record_add_extra(&extra, EXTRA_GRAD_NORM,
+                     c->grad_norm /
+                         (double)(c->n_steps > c->n_skipped ? c->n_steps - c->n_skipped : 1));
     if (run_config_precision(&run->config) == BT_PRECISION_F16) {
-        value_add(extra, &n_extra, "loss_scale", bt_exec_get_loss_scale(run->exec).factor);
-        value_add(extra, &n_extra, "skipped_updates", (double)c->n_skipped);
+        record_add_extra(&extra, EXTRA_LOSS_SCALE, bt_exec_get_loss_scale(run->exec).factor);
+        record_add_extra(&extra, EXTRA_SKIPPED_UPDATES, (double)c->n_skipped);
     }
-    value_add(extra, &n_extra, "input_wait", c->input_wait / seconds);
+    record_add_extra(&extra, EXTRA_INPUT_WAIT, c->input_wait / seconds);
     if (run->ranks.comm != NULL) {
-        value_add(extra, &n_extra, "exchange_wait", c->exchange / seconds);
+        record_add_extra(&extra, EXTRA_EXCHANGE_WAIT, c->exchange / seconds);
     }
-    value_add(extra, &n_extra, "padding_avoided",
-              c->n_padded > 0 ? 1.0 - (double)c->n_tokens / (double)c->n_padded : 0.0);
+    record_add_extra(&extra, EXTRA_PADDING_AVOIDED,
+                     c->n_padded > 0 ? 1.0 - (double)c->n_tokens / (double)c->n_padded : 0.0);
     if (!bt_conf_mode_evaluates(run->args->mode)) {
-        run->summary->n_values = 0;
-        for (size_t i = 0; i < n_values; i++) {
-            value_add(run->summary->values, &run->summary->n_values, values[i].name,
-                      values[i].value);
-        }
+        run->summary->values = values;
     }
     if (!run_writes(run)) {
         return BT_OK;
     }
-    return run_log_record(run->log, "train", run->step, values, n_values, extra, n_extra, err);
+    return run_log_record(run->log, RECORD_TRAIN, run->step, &values, &extra, err);
 }
 
 /* To the latest checkpoint, or to the beginning. */

@@ -323,8 +323,10 @@ bt_status run_prepare(train_run *run, bt_error *err) {
         run->plan.head.loss = BT_LOSS_NONE; /* and a head that ranks gives its vectors */
     }
     BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
-    BT_TRY(run_writes(run) ? own_files_check(args->model_dir, args->mode, &run->config, err)
-                           : BT_OK);
+    run->dir = (model_dir){.path = args->model_dir,
+                           .best_subdir = run->config.best_subdir,
+                           .events_subdir = run->config.validation_summary_subdir};
+    BT_TRY(run_writes(run) ? model_dir_check(&run->dir, args->mode, err) : BT_OK);
     BT_TRY(open_devices(run, err)); /* before the data, which may take minutes to look at */
     BT_TRY(labels_settle(args->model_dir, &run->plan, &run->recorded_vocabulary, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
@@ -355,7 +357,7 @@ static bt_status write_params_yaml(const train_run *run, bt_error *err) {
     bt_str    yaml = BT_STR_INIT;
     char     *path = NULL;
     BT_CHECK(bt_conf_dump_yaml(run->conf, &yaml, err));
-    BT_CHECK(bt_fs_join(run->args->model_dir, "params.yaml", &path, err));
+    BT_CHECK(model_dir_join(&run->dir, MODEL_PARAMS, &path, err));
     BT_CHECK(bt_fs_replace(path, bt_str_text(&yaml), yaml.len, err));
 done:
     bt_str_deinit(&yaml);
@@ -371,7 +373,7 @@ static bt_status remove_leftovers(const train_run *run, bt_error *err) {
     if (run->config.best_subdir[0] == '\0') {
         return BT_OK;
     }
-    BT_TRY(bt_fs_join(run->args->model_dir, run->config.best_subdir, &folder, err));
+    BT_TRY(model_dir_join(&run->dir, MODEL_BEST, &folder, err));
     const bt_status rc = bt_fs_sweep(folder, NULL, err);
     bt_free(folder);
     return rc;
@@ -379,8 +381,7 @@ static bt_status remove_leftovers(const train_run *run, bt_error *err) {
 
 static bt_status open_log(train_run *run, bt_error *err) {
     const bt_conf_mode   mode = run->args->mode;
-    const run_log_config config = {.model_dir = run->args->model_dir,
-                                   .validation_subdir = run->config.validation_summary_subdir,
+    const run_log_config config = {.dir = &run->dir,
                                    .mode = mode_trains(mode) ? NULL : bt_conf_mode_name(mode),
                                    .last_step = run->step,
                                    .round = run->round};
@@ -412,7 +413,7 @@ static bt_status run_mode(train_run *run, bt_error *err) {
     switch (run->args->mode) {
     case BT_CONF_MODE_TRAIN:
         BT_TRY(train_to_end(run, err));
-        return run_writes(run) ? recall_result(run, "train", err) : BT_OK;
+        return run_writes(run) ? recall_result(run, RECORD_TRAIN, err) : BT_OK;
     case BT_CONF_MODE_TRAIN_AND_EVAL:
         return train_and_eval(run, err);
     case BT_CONF_MODE_TRAIN_AND_POST_EVAL:

@@ -2,7 +2,7 @@
  *
  * Which vocabulary the weights were trained with: the file may have another name later, or other
  * words under the same name. */
-#include "vocabulary.h"
+#include "model_dir.h"
 
 #include <inttypes.h>
 
@@ -10,6 +10,7 @@
 #include "bt/base/crc32c.h"
 #include "bt/fs.h"
 #include "bt/text.h"
+#include "vocabulary.h"
 
 enum { VOCABULARY_MAX_BYTES = 1 << 28 };
 
@@ -84,7 +85,7 @@ bt_status vocabulary_fingerprint(const bt_task_plan *plan, bool evaluates, uint6
 }
 
 /* Predictions need nothing but model_dir: the words are kept there too. */
-bt_status vocabulary_keep(const char *model_dir, const bt_data_schema *schema, uint64_t words,
+bt_status vocabulary_keep(const char *folder, const bt_data_schema *schema, uint64_t words,
                           bt_error *err) {
     const char *const path = vocabulary_file(schema);
     bt_status         rc = BT_OK;
@@ -95,8 +96,8 @@ bt_status vocabulary_keep(const char *model_dir, const bt_data_schema *schema, u
     if (words == 0 || path == NULL) {
         return BT_OK;
     }
-    const char *const name = bt_str_ends_with(path, ".json") ? "tokenizer.json" : "vocab.txt";
-    BT_CHECK(bt_fs_join(model_dir, name, &kept, err));
+    const bool is_json = bt_str_ends_with(path, ".json");
+    BT_CHECK(model_dir_file(folder, is_json ? MODEL_TOKENIZER : MODEL_VOCAB, &kept, err));
     BT_CHECK(vocabulary_read(kept, &there, err));
     if (there != words) {
         BT_CHECK(bt_fs_read_all(path, VOCABULARY_MAX_BYTES, &text, &n_bytes, err));

@@ -17,7 +17,7 @@ BT_MUST_USE bt_status vocabulary_fingerprint(const bt_task_plan *plan, bool eval
                                              uint64_t *out, bt_error *err);
 /* Copies the training's vocabulary into model_dir: vocab.txt, or tokenizer.json. words: as
  * vocabulary_fingerprint gave it. */
-BT_MUST_USE bt_status vocabulary_keep(const char *model_dir, const bt_data_schema *schema,
+BT_MUST_USE bt_status vocabulary_keep(const char *folder, const bt_data_schema *schema,
                                       uint64_t words, bt_error *err);
 
 #endif

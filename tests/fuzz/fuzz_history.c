@@ -14,7 +14,7 @@
 #include "bt/base/str.h"
 #include "fuzz_file.h"
 #include "fuzz_targets.h"
-#include "run_record.h"
+#include "records.h"
 #include "seeds_file.h"
 
 static bool is_same(double a, double b) {
@@ -43,20 +43,21 @@ static bool are_plain(const bt_metric_value *values, size_t n) {
 }
 
 static void write_record(const record_line *line, bt_error *err) {
-    record_line      again;
-    bool             is_record = false;
-    bt_str           text = BT_STR_INIT;
-    const run_record r = {.kind = "train",
-                          .step = line->step,
-                          .round = line->round,
-                          .mode = line->from_training ? NULL : "eval",
-                          .values = line->values,
-                          .n_values = line->n_values};
+    record_line           again;
+    bool                  is_record = false;
+    bt_str                text = BT_STR_INIT;
+    const bt_train_values none = {.n = 0};
+    const run_record      r = {.kind = RECORD_TRAIN,
+                               .step = line->step,
+                               .round = line->round,
+                               .mode = line->from_training ? NULL : "eval",
+                               .values = &line->values,
+                               .extra = &none};
     if (record_format(&r, &text, err) != BT_OK ||
         record_parse(bt_str_text(&text), text.len - 1, &again, &is_record, err) != BT_OK ||
         !is_record || again.step != line->step || again.from_training != line->from_training ||
-        again.round != (line->round < 0 ? -1 : line->round) || again.n_values != line->n_values ||
-        !are_same(again.values, line->values, line->n_values)) {
+        again.round != (line->round < 0 ? -1 : line->round) || again.values.n != line->values.n ||
+        !are_same(again.values.items, line->values.items, line->values.n)) {
         (void)fprintf(stderr, "%s", bt_str_text(&text));
         abort();
     }
@@ -69,11 +70,10 @@ static void read_record(const char *text, size_t n, bt_error *err) {
     if (record_parse(text, n, &line, &is_record, err) != BT_OK) {
         abort();
     }
-    if (is_record &&
-        (line.n_values > BT_TRAIN_MAX_VALUES || strlen(line.kind) >= sizeof line.kind)) {
+    if (is_record && (line.values.n > BT_TRAIN_MAX_VALUES || line.kind > RECORD_OTHER)) {
         abort();
     }
-    if (is_record && are_plain(line.values, line.n_values)) {
+    if (is_record && are_plain(line.values.items, line.values.n)) {
         write_record(&line, err);
     }
     (void)record_is_torn(text, n);
@@ -89,8 +89,8 @@ static void read_info(const char *text, size_t n, bt_error *err) {
         }
         return;
     }
-    const bt_metric_value value = {"f1", info.value};
-    if (best_info_format(&value, 1, info.step, &out, err) != BT_OK ||
+    const bt_train_values values = {.n = 1, .items = {{"f1", info.value}}};
+    if (best_info_format(&values, info.step, &out, err) != BT_OK ||
         best_info_parse(bt_str_text(&out), out.len, "f1", "again", &again, err) != BT_OK ||
         again.step != info.step || !is_same(again.value, (double)(float)info.value)) {
         (void)fprintf(stderr, "%s%s\n", bt_str_text(&out), err->msg);
@@ -113,8 +113,8 @@ static void read_seeds(const char *text, size_t n, bt_error *err) {
     } else {
         bool is_plain = true;
         for (size_t i = 0; i < file.n; i++) {
-            is_plain =
-                is_plain && are_plain(file.items[i].summary.values, file.items[i].summary.n_values);
+            is_plain = is_plain && are_plain(file.items[i].summary.values.items,
+                                             file.items[i].summary.values.n);
         }
         if (seeds_file_read(&again, path, err) != BT_OK || (is_plain && again.n != file.n)) {
             abort();
@@ -123,8 +123,8 @@ static void read_seeds(const char *text, size_t n, bt_error *err) {
             const seed_result *const a = &file.items[i];
             const seed_result *const b = seeds_file_find(&again, a->seed);
             if (b == NULL || a->params != b->params || a->summary.step != b->summary.step ||
-                a->summary.n_values != b->summary.n_values ||
-                !are_same(a->summary.values, b->summary.values, a->summary.n_values)) {
+                a->summary.values.n != b->summary.values.n ||
+                !are_same(a->summary.values.items, b->summary.values.items, a->summary.values.n)) {
                 abort();
             }
         }
@@ -149,10 +149,10 @@ static void read_history(const char *text, size_t n, bt_error *err) {
     int64_t           n_cut = 0;
     int64_t           n_again = 0;
     bool              torn = false;
-    if (history_cut(path, &cut, &n_cut, err) != BT_OK ||
-        history_cut(path, &cut, &n_again, err) != BT_OK || n_again != 0 ||
-        history_visit(path, visit, NULL, err) != BT_OK ||
-        history_is_torn(path, &torn, err) != BT_OK || torn) {
+    if (records_cut(path, &cut, &n_cut, err) != BT_OK ||
+        records_cut(path, &cut, &n_again, err) != BT_OK || n_again != 0 ||
+        records_visit(path, visit, NULL, err) != BT_OK ||
+        records_are_torn(path, &torn, err) != BT_OK || torn) {
         (void)fprintf(stderr, "%s\n", err->msg);
         abort();
     }

@@ -84,7 +84,7 @@ MUTATIONS = {
         'together_predictions.py', 'Readers.test_training_finishes', {}),
     # the same run
     'records behind the restored step stay': (
-        'src/train/run_history.c', [('        if (does) {', '        if (false) {')],
+        'src/train/records.c', [('        if (does) {', '        if (false) {')],
         'records.py', 'Whole.test_tails', {}),
     'what must not change is told only': (
         'src/train/run_changes.c', [('    BT_CHECK(refuse(&c, err));\n', '')],
@@ -176,8 +176,7 @@ MUTATIONS = {
         'src/fs/remote/http_retry.c', [('code = BT_E_RESOURCE; /* the server has', '/* the server has')],
         '../remote/checkpoints.py', 'Checkpoints.test_newest_cannot_be_reached', {}),
     'an evaluation writes into the log of the training': (
-        'src/train/run_log.c', [('lock != NULL ? log->jsonl_path : log->beside_path',
-                                 'log->jsonl_path')],
+        'src/train/records.c', [('lock != NULL ? r->path : r->beside_path', 'r->path')],
         '../remote/outputs.py', 'Gcs.test_an_evaluation_beside_a_training', {}),
     'a module is not held against its archive': (
         'src/hub/hub_pin.c', [('    if (different != NULL) {', '    if (false) {')],

@@ -127,8 +127,8 @@ class SameRun(e2e.Case):
             ('n_done >= end / interval.value ? end : (n_done + 1) * interval.value;',
              'n_done >= (end - base) / interval.value ? end : base + (n_done + 1) * '
              'interval.value;')]))
-        self.assertTrue(self.goes_red('twice', 'src/train/run_log.c', [
-            ('BT_TRY(history_cut(log->jsonl_path, &cut, &n_records, err));', '')]))
+        self.assertTrue(self.goes_red('twice', 'src/train/records.c', [
+            ('BT_TRY(records_cut(r->path, cut, n_cut, err));', '')]))
 
 
 if __name__ == '__main__':

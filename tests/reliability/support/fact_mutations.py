@@ -89,7 +89,7 @@ MUTATIONS = {
         'src/train/space_check.c', [('    if (n_free / one < 1 + n_best) {', '    if (false) {')],
         '../cli/dry_run_resources.py', 'Resources.test_a_full_disk', {}),
     'folders that may not be written are found by the first save': (
-        'src/train/own_files.c', [('    return bt_fs_check_writable(path, err);', '    return BT_OK;')],
+        'src/train/model_dir.c', [('    return bt_fs_check_writable(path, err);', '    return BT_OK;')],
         '../cli/dry_run_resources.py', 'Resources.test_table', {}),
     'where predictions go is not looked at': (
         'src/task/task_outputs.c', [('        if (bt_fs_check_output(outputs[i].path, false, err) != BT_OK) {',

@@ -3,7 +3,7 @@
  * A record is one line of JSON: kind, step, time, then (where they are meant) pretrain_step, mode
  * and stopped, then the values in Model Garden's names, then ours. JSON knows no NaN and no
  * infinity: null says that there is no number. */
-#include "run_record.h"
+#include "record.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -21,10 +21,55 @@ static const char round_key[] = "pretrain_step";
 static const char time_word[] = "second";
 static const char best_start[] = "best_";
 
-/* Extra values begin with the first whose name starts so. */
-static const char extra_start[] = "examples";
+/* More than that is none of ours. */
+enum { KIND_MAX = 16 };
+
+static const char *const kind_names[] = {
+    [RECORD_TRAIN] = "train", [RECORD_VALIDATION] = "validation", [RECORD_FINAL] = "final"};
+
+static const char *const extra_names[N_RECORD_EXTRAS] = {
+    [EXTRA_EXAMPLES] = "examples",
+    [EXTRA_EXAMPLES_PER_SECOND] = "examples_per_second",
+    [EXTRA_TOKENS_PER_SECOND] = "tokens_per_second",
+    [EXTRA_SECONDS] = "seconds",
+    [EXTRA_GRAD_NORM] = "grad_norm",
+    [EXTRA_LOSS_SCALE] = "loss_scale",
+    [EXTRA_SKIPPED_UPDATES] = "skipped_updates",
+    [EXTRA_INPUT_WAIT] = "input_wait",
+    [EXTRA_EXCHANGE_WAIT] = "exchange_wait",
+    [EXTRA_PADDING_AVOIDED] = "padding_avoided",
+    [EXTRA_PREDICTED_CLASSES] = "predicted_classes",
+};
 
 static const char line_start[] = "{\"kind\": \"";
+
+void record_add(bt_train_values *values, const char *name, double value) {
+    bt_metric_value *const slot = &values->items[values->n++];
+    (void)snprintf(slot->name, sizeof slot->name, "%s", name);
+    slot->value = value;
+}
+
+void record_add_extra(bt_train_values *extra, record_extra which, double value) {
+    record_add(extra, extra_names[which], value);
+}
+
+static bool is_extra(const char *name) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(extra_names); i++) {
+        if (bt_str_equal(name, extra_names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static record_kind kind_of(const char *name) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(kind_names); i++) {
+        if (bt_str_equal(name, kind_names[i])) {
+            return (record_kind)i;
+        }
+    }
+    return RECORD_OTHER;
+}
 
 static bt_status append_number(bt_str *line, double value, bt_error *err) {
     char text[BT_F64_TEXT_MAX];
@@ -34,18 +79,17 @@ static bt_status append_number(bt_str *line, double value, bt_error *err) {
     return bt_str_append(line, bt_f64_repr(value, text), err);
 }
 
-static bt_status append_values(bt_str *line, const bt_metric_value *values, size_t n,
-                               bt_error *err) {
-    for (size_t i = 0; i < n; i++) {
-        BT_TRY(bt_str_appendf(line, err, ", \"%s\": ", values[i].name));
-        BT_TRY(append_number(line, values[i].value, err));
+static bt_status append_values(bt_str *line, const bt_train_values *values, bt_error *err) {
+    for (size_t i = 0; i < values->n; i++) {
+        BT_TRY(bt_str_appendf(line, err, ", \"%s\": ", values->items[i].name));
+        BT_TRY(append_number(line, values->items[i].value, err));
     }
     return BT_OK;
 }
 
 bt_status record_format(const run_record *r, bt_str *line, bt_error *err) {
     BT_TRY(bt_str_appendf(line, err, "%s%s\", \"step\": %" PRId64 ", \"%s\": %.3f", line_start,
-                          r->kind, r->step, time_key, bt_time_unix()));
+                          kind_names[r->kind], r->step, time_key, bt_time_unix()));
     if (r->round >= 0) {
         BT_TRY(bt_str_appendf(line, err, ", \"%s\": %" PRId64, round_key, r->round));
     }
@@ -55,8 +99,8 @@ bt_status record_format(const run_record *r, bt_str *line, bt_error *err) {
     if (r->stopped != NULL) {
         BT_TRY(bt_str_appendf(line, err, ", \"stopped\": \"%s\"", r->stopped));
     }
-    BT_TRY(append_values(line, r->values, r->n_values, err));
-    BT_TRY(append_values(line, r->extra, r->n_extra, err));
+    BT_TRY(append_values(line, r->values, err));
+    BT_TRY(append_values(line, r->extra, err));
     return bt_str_append(line, "}\n", err);
 }
 
@@ -68,15 +112,15 @@ static bool is_head(const char *name) {
 static void read_values(json_t *root, record_line *out) {
     const char *name = NULL;
     json_t     *value = NULL;
-    out->n_values = 0;
+    out->values.n = 0;
     json_object_foreach(root, name, value) {
-        if (bt_str_starts_with(name, extra_start)) {
+        if (is_extra(name)) {
             break;
         }
         if ((json_is_number(value) || json_is_null(value)) && !is_head(name) &&
-            out->n_values < BT_TRAIN_MAX_VALUES && strlen(name) < BT_METRIC_NAME_MAX) {
-            value_add(out->values, &out->n_values, name,
-                      json_is_null(value) ? (double)NAN : json_number_value(value));
+            out->values.n < BT_TRAIN_MAX_VALUES && strlen(name) < BT_METRIC_NAME_MAX) {
+            record_add(&out->values, name,
+                       json_is_null(value) ? (double)NAN : json_number_value(value));
         }
     }
 }
@@ -88,9 +132,9 @@ bt_status record_parse(const char *line, size_t n_bytes, record_line *out, bool 
     const char *const   kind = json_string_value(json_object_get(root, "kind"));
     const json_t *const step = json_object_get(root, "step");
     const json_t *const round = json_object_get(root, round_key);
-    *is_record = kind != NULL && strlen(kind) < RECORD_KIND_MAX && json_is_integer(step);
+    *is_record = kind != NULL && strlen(kind) < KIND_MAX && json_is_integer(step);
     if (*is_record) {
-        (void)snprintf(out->kind, sizeof out->kind, "%s", kind);
+        out->kind = kind_of(kind);
         out->step = json_integer_value(step);
         out->round = json_is_integer(round) ? json_integer_value(round) : -1;
         out->from_training = json_object_get(root, "mode") == NULL;
@@ -115,14 +159,14 @@ static bool is_same_number(double a, double b) {
 }
 
 bool record_is_repeated(const record_line *line, const run_record *r) {
-    if (!bt_str_equal(line->kind, r->kind) || line->step != r->step || line->round != r->round ||
-        line->n_values != r->n_values) {
+    if (line->kind != r->kind || line->step != r->step || line->round != r->round ||
+        line->values.n != r->values->n) {
         return false;
     }
-    for (size_t i = 0; i < r->n_values; i++) {
-        const bt_metric_value *const old = &line->values[i];
-        if (!bt_str_equal(old->name, r->values[i].name) ||
-            (is_compared(old->name) && !is_same_number(old->value, r->values[i].value))) {
+    for (size_t i = 0; i < r->values->n; i++) {
+        const bt_metric_value *const old = &line->values.items[i];
+        if (!bt_str_equal(old->name, r->values->items[i].name) ||
+            (is_compared(old->name) && !is_same_number(old->value, r->values->items[i].value))) {
             return false;
         }
     }
