@@ -138,8 +138,9 @@ static bt_status multiply(bt_pjrt_client *client, bt_pjrt_program *program,
 static bt_status time_products(bt_pjrt_client *client, bt_pjrt_program *program,
                                bt_pjrt_buffer *const factors[2], const options *o, double *flops,
                                bt_error *err) {
-    const double each = 2.0 * (double)o->product * (double)o->product * (double)o->product * CHAIN;
-    double       spent = 0;
+    const double each =
+        2.0 * (double)o->product * (double)o->product * (double)o->product * (double)CHAIN;
+    double spent = 0;
     *flops = 0;
     BT_TRY(multiply(client, program, factors, 1, err));
     for (int64_t times = 1; times <= MAX_PRODUCTS && spent < o->seconds; times *= 2) {

@@ -8,11 +8,12 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 option(BT_BUILD_TESTS "build the test suite" ON)
-option(BT_WERROR "warnings are errors" OFF)
+option(BT_WERROR "warnings are errors (the preset dev and .ci/run: a user's compiler may know more)" OFF)
 set(BT_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")
 option(BT_COVERAGE "instrument for coverage" OFF)
 option(BT_FUZZ "build the libFuzzer targets (clang)" OFF)
 option(BT_ISA_REF_ONLY "leave out the AVX2 and AVX-512 kernels" OFF)
+set(BT_TEST_SLOW 4 CACHE STRING "how many times as slow as a quiet machine of two cores tests may be (a whole number)")
 set(BT_SHARED_DIR "${CMAKE_SOURCE_DIR}/../shared" CACHE PATH
     "folder with Model Garden's goldens; tests that need it skip when it is absent")
 
@@ -21,6 +22,7 @@ target_compile_definitions(bt_flags INTERFACE _POSIX_C_SOURCE=200809L _FILE_OFFS
 target_compile_options(bt_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
   -Wswitch-enum -fno-math-errno -ffp-contract=off
+  $<$<C_COMPILER_ID:Clang>:-Wenum-float-conversion>
   # snprintf into a fixed buffer cuts on purpose: messages and names of bounded length
   $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
 if(BT_WERROR)

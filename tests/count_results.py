@@ -3,9 +3,11 @@
 """Counts what ctest ran, test by test inside cmocka programs too, and says why anything was skipped.
 
 usage: count_results.py JUNIT.xml... | count_results.py --self-test
-Prints a line for each skip and each failure, then "N passed, N failed, N skipped"; exit 1 when
-something failed or nothing ran at all.
+Prints a line for each skip and each failure, then how many were skipped for which kind of reason and how
+to get what is missing, then "N passed, N failed, N skipped"; exit 1 when something failed or nothing ran
+at all.
 """
+import collections
 import re
 import sys
 import tempfile
@@ -15,6 +17,37 @@ RAN = re.compile(r"^\[==========\].*?(\d+) test\(s\) run\.", re.MULTILINE)
 OK = re.compile(r"\[  PASSED  \] (\d+) test\(s\)\.")
 BAD = re.compile(r"\[  FAILED  \] (\d+) test\(s\), listed below")
 REASON = re.compile(r"SKIPPED: (.*)")
+
+# What a reason says, what kind it is, how to have the test run; the first that fits counts.
+KINDS = (
+    (r"BT_LONG_TESTS", "long tests", "BT_LONG_TESTS=1 tests/run.sh runs them too"),
+    (r"TensorFlow", "no TensorFlow and Model Garden", "BT_TF_PYTHON names a python that has them"),
+    (r"goldens|\.\./shared|BT_SHARED_DIR|GLUE data|data folder|of Model Garden", "goldens with texts of others",
+     "they may not be redistributed; BT_SHARED_DIR names a folder that has them"),
+    (r"plug-in|get_pjrt|bench_devices", "no PJRT plug-in",
+     "tools/get_pjrt.sh cpu (cuda13 and tpu for those that only compile), then again"),
+    (r"there is a [GT]PU|such a device", "for machines without a device", "nothing is missing"),
+    (r"weights|MiniLM", "no weights of MiniLM", "tools/get_minilm.sh downloads them"),
+    (r"could not be installed|no network|PyYAML|numpy|fake-gcs-server", "no Python packages of the tests",
+     "they are installed by themselves where there is a network"),
+    (r"is not installed|(there is no|no program) (python3|openssl|ldd|gcc|readelf)|mpirun|no unshare",
+     "no program of Debian's", "tools/install_packages.sh all installs it"),
+    (r"built without", "built without a library", "tools/install_packages.sh build, then again"),
+    (r"sanitize|optimised build|release build|heap of their own", "not for this kind of build",
+     "tests/run.sh --preset=release (or dev, for those of sanitizers)"),
+    (r"IPv6|/dev/full|root|mount|tmpfs|kernels of our own|control word|processor|this machine",
+     "this machine cannot", "another machine, or root in a container"),
+)
+
+
+def summary_of(reasons):
+    """Lines: how many tests were skipped for each kind of reason, and what helps."""
+    counts = collections.Counter()
+    for reason in reasons:
+        kind = next(((what, advice) for words, what, advice in KINDS if re.search(words, reason)), None)
+        counts[kind or (reason, "")] += 1
+    return [f"  {n} skipped: {what}" + (f": {advice}" if advice else "")
+            for (what, advice), n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def count_case(case):
@@ -82,8 +115,10 @@ LeakSanitizer</system-out></testcase>
         file.write(sample)
         file.flush()
         total, lines = count_files([file.name])
+    told = summary_of(["no ../shared: SST-2 is not here", "Model Garden's goldens are not here", "odd"])
     # a: 2 passed 1 skipped; b: 3 and 1 failed; c: 1 failed; d: 1 skipped; e: 1; f: 2 and 1; g: 1
-    ok = total == [8, 4, 2] and "SKIPPED: a: no data" in lines and "FAILED: f" in lines
+    ok = total == [8, 4, 2] and "SKIPPED: a: no data" in lines and "FAILED: f" in lines and len(told) == 2 and \
+        told[0].startswith("  2 skipped: goldens") and told[1] == "  1 skipped: odd"
     print("self-test:", "passed" if ok else f"failed: {total} {lines}")
     return 0 if ok else 1
 
@@ -94,6 +129,9 @@ def main(argv):
     (passed, failed, skipped), lines = count_files(argv[1:])
     for line in lines:
         print(line)
+    reasons = [line.split(": ", 2)[2] for line in lines if line.startswith("SKIPPED: ")]
+    if reasons:
+        print("Skipped, by reason:", *summary_of(reasons), sep="\n")
     if passed + failed == 0:
         print("FAILED: no test ran")
         failed = 1

@@ -374,7 +374,7 @@ static bool still_have(bt_fs_lock *lock) {
 static void *renew_thread(void *context) {
     bt_fs_lock *const lock = context;
     struct timespec   until;
-    const double      wait = lock->mine.lease / RENEWALS_PER_LEASE;
+    const double      wait = lock->mine.lease / (double)RENEWALS_PER_LEASE;
     bt_stop_shield(true); /* who was asked to stop still saves, and needs the lock for that */
     (void)pthread_mutex_lock(&lock->mutex);
     (void)clock_gettime(CLOCK_MONOTONIC, &until);

@@ -5,12 +5,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
 #include "fs_internal.h"
 
 enum { COPY_BYTES = 1 << 20 };
+
+#ifndef RENAME_NOREPLACE /* musl has the call from 1.2.6 on */
+enum { RENAME_NOREPLACE = 1 };
+static int renameat2(int from_folder, const char *from, int to_folder, const char *to,
+                     unsigned flags) {
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+}
+#endif
 
 /* A store has no names to change: the bytes go there and the old name goes. */
 static bt_status copy_bytes(const char *from, const char *to, bt_error *err) {

@@ -190,7 +190,7 @@ bt_status fs_open_special(const char *path, int flags, int *fd, bt_error *err) {
         if (i == 0) {
             bt_log(BT_LOG_INFO, "waiting for a reader of %s, for a minute at most", path);
         }
-        (void)bt_stop_sleep(1e-3 * POLL_MILLISECONDS);
+        (void)bt_stop_sleep(1e-3 * (double)POLL_MILLISECONDS);
         BT_TRY(bt_stop_check_now(err));
     }
 }

@@ -41,7 +41,11 @@ static int64_t min_i64(int64_t a, int64_t b) {
 
 /* Columns of B whose panels fill half of the second cache; what sysconf does not tell is small. */
 static int64_t block_cols(const bt_kern_product *kern) {
-    const long    known = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    const long known = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#else
+    const long known = 0; /* musl */
+#endif
     const int64_t cache = known < SMALL_CACHE_BYTES   ? SMALL_CACHE_BYTES
                           : known > LARGE_CACHE_BYTES ? LARGE_CACHE_BYTES
                                                       : known;

@@ -122,7 +122,7 @@ static bt_status put_folded(bt_text_scratch *s, uint32_t c, size_t *n_waiting, b
 
 static bt_status put_ascii(bt_text_scratch *s, unsigned char c, bool do_lower_case, bt_error *err) {
     const bool is_upper = do_lower_case && c >= 'A' && c <= 'Z';
-    return put(s, is_upper ? c + ('a' - 'A') : c,
+    return put(s, is_upper ? c + (uint32_t)('a' - 'A') : c,
                (enum text_kind)(text_fold_class(c) & TEXT_KIND_MASK), err);
 }
 

@@ -105,7 +105,8 @@ static int64_t most_examples(const compile_job *job) {
         e->hidden_size / 4 > e->num_attention_heads ? e->hidden_size / 4 : e->num_attention_heads;
     const double each = (double)names * (double)job->rows.seq_length *
                         (double)(job->rows.seqs_per_row * job->rows.n_devices * job->rows.n_parts);
-    return max_names / each < MAX_EXAMPLES ? (int64_t)(max_names / each) : MAX_EXAMPLES;
+    const double most = max_names / each;
+    return most < (double)MAX_EXAMPLES ? (int64_t)most : MAX_EXAMPLES;
 }
 
 /* One step: *is_over, or another program is compiled. */

@@ -241,7 +241,7 @@ class Resources(e2e.Case):
                  'mount -t tmpfs -o size=%s none disk 2> /dev/null || exit 199; exec "$@"' % size, 'sh',
                  e2e.program('bert-train')] + args
         done = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, check=False,
-                              timeout=120)
+                              timeout=e2e.TIMEOUT)
         if done.returncode == 199 or 'unshare' in done.stderr:
             self.skipTest('no file system can be mounted here')
         return e2e.Result(done.returncode, done.stdout, done.stderr, 0)

@@ -63,7 +63,7 @@ class GetPjrt(unittest.TestCase):
 
     def get(self, *args, expect=0, **how):
         process = self.start(*args, **how)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         self.assertEqual(process.returncode, expect, out + err)
         return out, err
 
@@ -120,7 +120,7 @@ class GetPjrt(unittest.TestCase):
         script = self.script()
         both = [self.start(script, 'cpu') for _ in range(2)]
         for process in both:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=240)
             self.assertEqual((process.returncode, out), (0, os.path.join(self.folder, 'cpu', PLUGIN) + '\n'), err)
         self.assertEqual(self.n_asked(), 1)
 

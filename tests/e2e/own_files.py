@@ -243,7 +243,7 @@ class Squad(Tool):
             with open(self.path('bytes'), 'rb') as source, \
                     subprocess.Popen(['cat'], stdin=source, stdout=subprocess.PIPE) as cat:
                 made = subprocess.run(words, stdin=cat.stdout, cwd=self.folder, capture_output=True,
-                                      text=True, timeout=60, check=False)
+                                      text=True, timeout=e2e.TIMEOUT, check=False)
             self.assertEqual(made.returncode, code, made.stderr)
             if code:
                 self.assertRegex(made.stderr, r'/dev/stdin is a pipe with something packed \(\.gz\).*gzip -dc')

@@ -15,7 +15,7 @@ import compare  # noqa: E402
 import jobs  # noqa: E402
 import ranks  # noqa: E402
 import workers  # noqa: E402
-from workers import SLOW, UNCLIPPED, e2e  # noqa: E402
+from workers import UNCLIPPED, e2e  # noqa: E402
 
 SHORT = 'trainer.train_steps=20'
 
@@ -165,7 +165,7 @@ class Launchers(workers.Case):
             self.skipTest('no mpirun: tools/install_packages.sh brings Open MPI')
         self.run_job(2, 'sentence', 'out', SHORT)
         child = ranks.mpirun(2, e2e.program(), *self.args('sentence', 'mpi', SHORT), cwd=self.folder)
-        out, err = child.communicate(timeout=60 * SLOW)
+        out, err = child.communicate(timeout=e2e.TIMEOUT)
         self.assertEqual(child.returncode, 0, out + err)
         self.assertEqual(len(re.findall('^step 20$', out, re.M)), 1, out)
         self.assertEqual(compare.differences(self.path('out'), self.path('mpi'), kept=True), [])
@@ -280,7 +280,7 @@ class Measures(e2e.Case):
     def run_bench(self, *args):
         done = subprocess.run([sys.executable, '-B', os.path.join(e2e.SOURCE, 'bench/scaling.py'),
                                '--build', e2e.BUILD, '--folder', self.folder, *args],
-                              capture_output=True, text=True, timeout=60 * SLOW)
+                              capture_output=True, text=True, timeout=e2e.TIMEOUT)
         self.assertEqual(done.returncode, 0, done.stderr)
         return [line.split(' | ') for line in done.stdout.splitlines() if line.startswith('| ')]
 

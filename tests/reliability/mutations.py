@@ -219,7 +219,7 @@ class Mutations(e2e.Case):
         began = time.monotonic()
         done = subprocess.run([sys.executable, '-B', os.path.join(HERE, loop), '-f'] + test.split(),
                               env=dict(os.environ, BT_MUTANTS=folder, BT_LONG_TESTS='0', **more),
-                              capture_output=True, text=True, timeout=600, check=False)
+                              capture_output=True, text=True, timeout=1800, check=False)
         said = '%s: %s %s' % (name, os.path.basename(loop), test)
         print('%s: %s after %.0f s' % (said, done.returncode, time.monotonic() - began), flush=True)
         shutil.rmtree(folder)

@@ -76,7 +76,7 @@ class Server:
         where = 'http://127.0.0.1:%d/data/plugin/scalars/scalars?' % self.port
         try:
             with urllib.request.urlopen(where + urllib.parse.urlencode(
-                    {'run': run, 'tag': tag}), timeout=10) as reply:
+                    {'run': run, 'tag': tag}), timeout=e2e.TIMEOUT) as reply:
                 return [[step, value] for _time, step, value in json.load(reply)]
         except OSError:
             return []
@@ -121,7 +121,7 @@ class TensorBoard(e2e.Case):
     def accumulated(self, folder, which):
         done = subprocess.run([PYTHON, os.path.join(HERE, 'support/read_tensorboard.py'),
                                self.path('out', folder), which],
-                              capture_output=True, text=True, timeout=120)
+                              capture_output=True, text=True, timeout=600)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn('rror', done.stderr)
         return json.loads(done.stdout)

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'sup
 import compare  # noqa: E402
 import ranks  # noqa: E402
 import workers  # noqa: E402
-from workers import SLOW, UNCLIPPED, e2e  # noqa: E402
+from workers import UNCLIPPED, e2e  # noqa: E402
 
 STEPS = 300
 # intervals that do not divide each other: a run goes on from steps where nothing else happens
@@ -117,11 +117,11 @@ class Stops(Ends):
             self.skipTest('no mpirun: tools/install_packages.sh brings Open MPI')
         child = ranks.mpirun(2, e2e.program(), *self.args('sentence', 'out', FOR_EVER),
                              cwd=self.folder)
-        end = time.monotonic() + 60 * SLOW
+        end = time.monotonic() + e2e.TIMEOUT
         while not os.path.exists(self.path('out/checkpoint')) and time.monotonic() < end:
             time.sleep(0.02)
         child.send_signal(signal.SIGUSR1)
-        out, err = child.communicate(timeout=60 * SLOW)
+        out, err = child.communicate(timeout=e2e.TIMEOUT)
         self.assertEqual(child.returncode, 75, out + err)
         self.assertEqual(len(re.findall('everything saved in out', err)), 1, err)
 

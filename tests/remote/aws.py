@@ -293,7 +293,7 @@ class Profiles(AwsCase):
             time.sleep(0.01)
         time.sleep(0.3)
         child.send_signal(signal.SIGTERM)
-        _, said = child.communicate(timeout=30)
+        _, said = child.communicate(timeout=e2e.TIMEOUT)
         self.assertEqual(child.returncode, 128 + signal.SIGTERM, said)
         with open(self.path('pid'), encoding='utf-8') as source:
             self.assertRaises(ProcessLookupError, os.kill, int(source.read()), 0)

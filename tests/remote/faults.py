@@ -29,7 +29,7 @@ class AnyFolder(dict):
 def attack(case, root, least, **env):
     program = os.path.join(e2e.BUILD, 'tests/remote/remote_faults')
     result = subprocess.run([program], env={**os.environ, **case.env, **env, 'BT_FAULTS_AT': root},
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=500)
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=10 * e2e.TIMEOUT)
     text = result.stdout.decode(errors='replace')
     case.assertEqual(result.returncode, 0, text[-4000:])
     counts = re.findall(r'^(.*): (\d+) faults$', text, re.M)

@@ -15,7 +15,7 @@ from remote_case import e2e  # noqa: E402
 from raw_server import Raw, closed_port, stall  # noqa: E402
 from store_server import Fault  # noqa: E402
 
-SLOW = float(os.environ.get('BT_TEST_SLOW', '4')) * (5 if e2e.SANITIZED else 1)
+SLOW = e2e.SLOW
 AGAIN = '; again to stop now'
 ASKED = 'asked again, for'
 RETRY = 3

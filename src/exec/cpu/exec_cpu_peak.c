@@ -73,7 +73,7 @@ static double best_rate(bt_nn *nn, const peak_matrices *m) {
         best = seconds < best ? seconds : best;
         spent += seconds;
     }
-    return 2.0 * (double)rows * DEPTH * COLS / best;
+    return 2.0 * (double)(rows * DEPTH * COLS) / best;
 }
 
 /* product NULL: BLAS. */

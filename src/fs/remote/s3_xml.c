@@ -5,6 +5,7 @@
 #include "s3_xml.h"
 #include "bt/base/alloc.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,14 @@ static void XMLCALL on_doctype(void *context, const XML_Char *name, const XML_Ch
     }
 }
 
+static uint64_t line_of(XML_Parser parser) {
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9
+    return XML_GetCurrentLineNumber64(parser); /* the other is deprecated */
+#else
+    return XML_GetCurrentLineNumber(parser);
+#endif
+}
+
 /* Why expat stopped. */
 static bt_status result_of(walk *w, enum XML_Status status, bt_error *err) {
     if (w->rc != BT_OK) {
@@ -108,8 +117,8 @@ static bt_status result_of(walk *w, enum XML_Status status, bt_error *err) {
     if (code == XML_ERROR_NO_MEMORY) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a store's answer");
     }
-    return BT_FAIL(err, BT_E_FORMAT, "no XML: %s in line %lu", XML_ErrorString(code),
-                   (unsigned long)XML_GetCurrentLineNumber(w->parser));
+    return BT_FAIL(err, BT_E_FORMAT, "no XML: %s in line %" PRIu64, XML_ErrorString(code),
+                   line_of(w->parser));
 }
 
 static bt_status walk_xml(const char *xml, size_t n_bytes, walk *w, bt_error *err) {

@@ -46,7 +46,7 @@ class Job:
         self.children.append(child)
         return child
 
-    def end(self, timeout=60 * SLOW):
+    def end(self, timeout=e2e.TIMEOUT):
         """[(code, stdout, stderr)] of all."""
         results = []
         for child in self.children:

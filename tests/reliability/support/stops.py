@@ -22,8 +22,7 @@ import remote_case  # noqa: E402
 import store_server  # noqa: E402
 
 SLOW_LIBRARY = os.path.join(e2e.BUILD, 'tests/reliability/libslow_files.so')
-# Times are bounds of a quiet machine; BT_TEST_SLOW stretches them.
-SLOW = float(os.environ.get('BT_TEST_SLOW', '4')) * (5 if e2e.SANITIZED else 1)
+SLOW = e2e.SLOW
 AGAIN = '; again to stop now\n'
 ALL = ('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGXCPU', 'SIGXFSZ')
 VOCAB = os.path.join(e2e.SOURCE, 'tests/goldens/text/vocab.txt')

@@ -81,7 +81,7 @@ class Case(e2e.Case):
                 self.assertLessEqual(worst, tolerance, '%s of %s and %s' % (name, a, b))
 
     def wait_for(self, job, there, seconds=30):
-        end = time.monotonic() + seconds * SLOW
+        end = time.monotonic() + seconds * e2e.SLOW
         while not there():
             if any(c.poll() is not None for c in job.children) or time.monotonic() > end:
                 self.fail('%r' % (job.end(),))

@@ -86,7 +86,7 @@ class Sums(Base):
     def test_mpirun(self):
         for size in (1, 2, 3):
             child = ranks.mpirun(size, PROGRAM, 'all', 'rounds=5')
-            out, err = child.communicate(timeout=60 * SLOW)
+            out, err = child.communicate(timeout=e2e.TIMEOUT)
             self.assertEqual(child.returncode, 0, err)
             self.assertEqual(len(re.findall('rank . of %d digest' % size, out)), size, out)
             self.assertEqual(len(set(re.findall(r'digest (\w+)', out))), 1, out)
@@ -114,7 +114,7 @@ class Death(Base):
             dead.communicate()
             begin = time.monotonic()
             said = self.all_fail(job.end(), 5, GONE % (victim, 3, dead.pid))
-            self.assertLess(time.monotonic() - begin, 5 * SLOW)
+            self.assertLess(time.monotonic() - begin, 5 * e2e.SLOW)
             self.assertEqual(len(set(said)), 1, said)
 
     def test_stopped(self):
@@ -127,10 +127,10 @@ class Death(Base):
         try:
             self.all_fail(job.end(), 5, r'rank 1 of 3 \(host [^ ]+, process %d\) has given no sign '
                           'of life for 2 s' % stopped.pid)
-            self.assertLess(time.monotonic() - begin, 2 + 5 * SLOW)
+            self.assertLess(time.monotonic() - begin, 2 + 5 * e2e.SLOW)
         finally:
             stopped.send_signal(signal.SIGCONT)
-        err = stopped.communicate(timeout=30 * SLOW)[1]
+        err = stopped.communicate(timeout=e2e.TIMEOUT)[1]
         self.assertEqual(stopped.returncode, 5, err)
         self.assertRegex(err, 'rank 1 of 3 .* has given no sign of life|is gone')
 
@@ -183,7 +183,7 @@ class Death(Base):
         and be taken for a failure, before all can: so each of them says its line and its code."""
         child = self.start_under_mpirun()
         child.send_signal(signal.SIGUSR1)
-        out, err = child.communicate(timeout=60 * SLOW)
+        out, err = child.communicate(timeout=e2e.TIMEOUT)
         self.assertEqual(len(re.findall(r'stopped at step \d+', out)), 3, out + err)
         self.assertEqual(len(set(re.findall(r'stopped at step \d+', out))), 1, out)
         self.assertEqual(child.returncode, 75, err)
@@ -195,7 +195,7 @@ class Death(Base):
             ranks = [int(p) for p in f.read().split()]
         self.assertEqual(len(ranks), 3)
         os.kill(ranks[1], signal.SIGKILL)
-        out, err = child.communicate(timeout=60 * SLOW)
+        out, err = child.communicate(timeout=e2e.TIMEOUT)
         self.assertNotEqual(child.returncode, 0, out + err)
         self.assertRegex(err, GONE.replace('%d of', r'\d of') % (3, ranks[1]))
 
@@ -245,7 +245,7 @@ class Start(Base):
         time.sleep(1)
         for child in job.children:
             child.terminate()
-        self.assertEqual([code for code, _, _ in job.end(10 * SLOW)], [143, 143])
+        self.assertEqual([code for code, _, _ in job.end(e2e.TIMEOUT)], [143, 143])
 
     def test_strangers(self):
         """Rubbish, silence, half a greeting, a web browser and a crowd, before the others come."""

@@ -134,9 +134,9 @@ static void test_shares_have_equal_work(void **state) {
         int64_t        best = batch.n_tokens;
         exec_rows_divide(rows, N_SHARES, &batch, EXEC_BY_SEQUENCES);
         assert_true(rows[0].n_seqs >= n / N_SHARES && rows[0].n_seqs <= n / N_SHARES + 1);
-        by_sequences += (double)most_tokens(rows, N_SHARES) * N_SHARES / (double)batch.n_tokens;
+        by_sequences += (double)(most_tokens(rows, N_SHARES) * N_SHARES) / (double)batch.n_tokens;
         exec_rows_divide(rows, N_SHARES, &batch, EXEC_BY_TOKENS);
-        by_tokens += (double)most_tokens(rows, N_SHARES) * N_SHARES / (double)batch.n_tokens;
+        by_tokens += (double)(most_tokens(rows, N_SHARES) * N_SHARES) / (double)batch.n_tokens;
         for (int64_t a = 0; a <= n; a++) {
             for (int64_t b = a; b <= n; b++) {
                 for (int64_t c = b; c <= n; c++) {
@@ -154,8 +154,8 @@ static void test_shares_have_equal_work(void **state) {
     }
     print_message("largest of %d shares beside their mean: by sequences %+.1f %%, by tokens "
                   "%+.1f %%\n",
-                  (int)N_SHARES, 100 * (by_sequences / N_BATCHES - 1),
-                  100 * (by_tokens / N_BATCHES - 1));
+                  (int)N_SHARES, 100 * (by_sequences / (double)N_BATCHES - 1),
+                  100 * (by_tokens / (double)N_BATCHES - 1));
     assert_true(by_tokens < by_sequences);
 }
 

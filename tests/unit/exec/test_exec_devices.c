@@ -316,7 +316,7 @@ static void test_time_between_steps(void **state) {
         }
         const double all = bt_time_monotonic() - start;
         print_message("%" PRId32 " under way: %.0f us a step, of which %.0f us to begin it\n",
-                      depth, all / N_STEPS * 1e6, in_begin / N_STEPS * 1e6);
+                      depth, all / (double)N_STEPS * 1e6, in_begin / (double)N_STEPS * 1e6);
     }
     task_case_close(&the_case);
 }

@@ -120,7 +120,7 @@ static void test_rows_are_dropped_as_bt_rng_says(void **state) {
             }
         }
     }
-    const double share = (double)n_dropped / (5.0 * 34 * COLUMNS);
+    const double share = (double)n_dropped / (double)(5 * 34 * COLUMNS);
     assert_true(share > 0.25 && share < 0.35);
 }
 

@@ -187,7 +187,7 @@ static void test_sequences_share_rows(void **state) {
     bt_batch       batch = {.n_seqs = N_SEQS, .offsets = offsets};
     for (int64_t b = 0; b < N_SEQS; b++) {
         const float u = bt_rng_uniform(bt_rng_key_make(1, 2, 3, BT_SITE_INIT), (uint64_t)b);
-        offsets[b + 1] = offsets[b] + 1 + (int64_t)(u * u * N_SLOTS);
+        offsets[b + 1] = offsets[b] + 1 + (int64_t)(u * u * (float)N_SLOTS);
     }
     for (int again = 0; again < 2; again++) { /* its memory is used again */
         memset(is_taken, 0, sizeof is_taken);

@@ -99,7 +99,8 @@ static void test_shared_schedules_hold(void **state) {
         bt_optim *const    optim = fixture_optim(conf, NULL);
         double             largest = 0.0;
         for (size_t i = 0; i < n; i++) {
-            largest = fmax(largest, fabs((double)rates[i]));
+            const double rate = fabs((double)rates[i]);
+            largest = rate > largest ? rate : largest; /* gcc 12.2 for ARM dies of fmax here */
         }
         for (size_t i = 0; i < n; i++) {
             check_rate(bt_optim_learning_rate(optim, steps[i]), (double)rates[i], largest, title,
