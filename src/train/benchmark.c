@@ -217,16 +217,8 @@ static bt_status measure_peaks(const train_run *run, bt_train_benchmark *out, bt
 static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *out,
                            bt_error *err) {
     sample sums = {.seconds = 0};
-    BT_TRY(run_prepare(run, err));
-    if (run->devices.strategy.on_devices) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "--benchmark measures processors: leave runtime.pjrt_plugin and "
-                       "runtime.num_gpus out, and take the strategy 'one_device'");
-    }
-    BT_TRY(run_create_exec(run, err));
-    bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
+    BT_TRY(run_check(run, err));
     (void)snprintf(out->engine, sizeof out->engine, "%s", bt_exec_describe(run->exec));
-    BT_TRY(run_plan_memory(run, err));
     BT_TRY(start_fresh(run, err));
     BT_TRY(measure_steps(run, n_steps, out, &sums, err));
     set_means(out, &sums);
@@ -240,7 +232,7 @@ bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
                                  bt_train_benchmark *out, bt_error *err) {
     bt_train_summary summary = {0};
     bt_train_args    here = *args;
-    train_run run = {.args = &here, .conf = args->conf, .saved = {.last = -1}, .summary = &summary};
+    train_run        run = run_begin(&here, FOR_BENCHMARK, &summary);
     BT_TRY(ranks_check_alone(args, "--benchmark", err));
     if (args->mode != BT_CONF_MODE_TRAIN) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
@@ -251,7 +243,6 @@ bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,
     *out = (bt_train_benchmark){.n_steps = 0};
     here.model_dir = NULL; /* nothing there can be read or written by mistake */
     here.saves_beside = false;
-    run.started = bt_time_monotonic();
     const bt_status rc = benchmark(&run, n_steps, out, err);
     run_deinit(&run);
     return rc;

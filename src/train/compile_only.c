@@ -120,12 +120,9 @@ static void stay_beside(const train_run *run, compile_job *training, compile_job
 static bt_status compile_parts(train_run *run, compile_job *training, compile_job *evaluation,
                                bool finds_largest, bt_train_compiled *out, bt_error *err) {
     const bool trains = run->train_data != NULL;
-    int64_t    step = 0;
-    BT_TRY(start_check(run, err));
-    BT_TRY(start_tell(run, &step, err));
     if (trains) {
         training->batch = run->config.train_data.global_batch_size / run->config.accumulation_steps;
-        BT_TRY(dry_read_training(run, step, seen_rows_add, &training->rows, err));
+        BT_TRY(dry_read_training(run, seen_rows_add, &training->rows, err));
     }
     if (run->validation_data != NULL) {
         evaluation->batch = run->config.validation_data.global_batch_size;
@@ -145,7 +142,7 @@ static bt_status compile_run(train_run *run, bool finds_largest, bt_train_compil
     bt_status   rc = BT_OK;
     compile_job training = {.trains = true};
     compile_job evaluation = {.rows = {.n_parts = 1}};
-    BT_TRY(run_prepare(run, err));
+    BT_TRY(run_check(run, err));
     describe(run->devices.ahead, out);
     training.rows.n_devices = run->devices.strategy.n_replicas;
     evaluation.rows.n_devices = strategy_n_evaluating(&run->devices.strategy, run->plan.head.loss);
@@ -201,15 +198,8 @@ bt_status bt_train_compile_only(const bt_train_args *args, const char *target, b
                                 bt_train_compiled *out, bool *is_whole, bt_error *err) {
     bt_train_summary summary = {0};
     compile_target   aim = {.name = target};
-    train_run        run = {.args = args,
-                            .conf = args->conf,
-                            .is_dry = true,
-                            .devices = {.target = &aim},
-                            .saved = {.last = -1},
-                            .course = {.save_base = -1},
-                            .round = -1,
-                            .started = bt_time_monotonic(),
-                            .summary = &summary};
+    train_run        run = run_begin(args, FOR_COMPILING, &summary);
+    run.devices.target = &aim;
     *is_whole = false;
     *out = (bt_train_compiled){.usable_bytes = -1};
     if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
@@ -219,8 +209,7 @@ bt_status bt_train_compile_only(const bt_train_args *args, const char *target, b
             bt_conf_mode_name(args->mode));
     }
     BT_TRY(bt_pjrt_target_parse(target, &aim.parsed, err));
-    bt_status rc = run_lock_take_early(args, NULL, err);
-    rc = rc == BT_OK ? compile_run(&run, finds_largest, out, err) : rc;
+    bt_status rc = compile_run(&run, finds_largest, out, err);
     if (rc == BT_OK) {
         *is_whole = true;
         rc = judge(&run, &out->training, true, out, err);

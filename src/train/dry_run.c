@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --dry_run: the checks of a run (its locks, which are only looked at, then run_check), the same
- * list in the same order; then what the run would find on its way: whether the checkpoint's values
- * are whole, and every row that it would read. Nothing is trained and nothing is written. */
+ * --dry_run: the checks of a run (run_check), the same list; then what the run would find on its
+ * way: every row that it would read. Nothing is trained and nothing is written. */
 #include <inttypes.h>
 
 #include "bt/base/log.h"
@@ -11,8 +10,8 @@
 #include "bt/fs.h"
 #include "run.h"
 
-bt_status dry_read_training(train_run *run, int64_t first_step, dry_batch_fn fn, void *context,
-                            bt_error *err) {
+bt_status dry_read_training(train_run *run, dry_batch_fn fn, void *context, bt_error *err) {
+    const int64_t first_step = run->step;
     const int64_t n_rows = bt_data_n_rows(run->train_data);
     const int64_t batch = run->config.train_data.global_batch_size;
     const int64_t n_steps = run->config.train_steps - first_step;
@@ -44,31 +43,19 @@ bt_status dry_read_other(train_run *run, dry_batch_fn fn, void *context, bt_erro
     return BT_OK;
 }
 
-static bt_status check(train_run *run, bt_error *err) {
-    int64_t step = 0;
-    BT_TRY(run_check(run, err));
-    BT_TRY(start_tell(run, &step, err));
-    bt_log(BT_LOG_INFO, "model: %" PRId64 " parameters in %" PRId64 " variables",
-           run->model->table.n_elements, run->model->table.n_params);
+static bt_status read_all(train_run *run, bt_error *err) {
     if (run->train_data != NULL) {
-        BT_TRY(dry_read_training(run, step, NULL, NULL, err));
+        BT_TRY(dry_read_training(run, NULL, NULL, err));
     }
     return run->validation_data != NULL ? dry_read_other(run, NULL, NULL, err) : BT_OK;
 }
 
 static bt_status check_once(const bt_train_args *args, bt_error *err) {
     bt_train_summary summary = {0};
-    train_run        run = {.args = args,
-                            .conf = args->conf,
-                            .is_dry = true,
-                            .saved = {.last = -1},
-                            .course = {.save_base = -1},
-                            .round = -1,
-                            .started = bt_time_monotonic(),
-                            .summary = &summary};
-    bt_status        rc = run_lock_take_early(args, NULL, err);
+    train_run        run = run_begin(args, FOR_DRY_RUN, &summary);
+    bt_status        rc = run_check(&run, err);
     if (rc == BT_OK) {
-        rc = check(&run, err);
+        rc = read_all(&run, err);
     }
     run_deinit(&run);
     return rc;

@@ -22,6 +22,15 @@
 #include "saver.h"
 #include "strategy.h"
 
+/* What a run is made for; as bits, of the list of checks. */
+typedef enum run_purpose {
+    FOR_RUN = 1,
+    FOR_DRY_RUN = 2,   /* a check only: fetches nothing */
+    FOR_COMPILING = 4, /* likewise, for devices that are not here */
+    FOR_BENCHMARK = 8,
+    FOR_ALL = 15,
+} run_purpose;
+
 typedef struct train_run {
     const bt_train_args *args;
     const bt_conf       *conf;
@@ -32,7 +41,7 @@ typedef struct train_run {
     model_dir            dir; /* as args and config name it */
     run_devices          devices;
     bt_arena             arena;
-    bool                 is_dry;  /* a check only: fetches nothing */
+    run_purpose          purpose;
     bt_weights          *weights; /* to start from */
     const bt_task       *task;
     bt_task_plan         plan;
@@ -71,25 +80,28 @@ static inline bool run_writes(const train_run *run) {
     return ranks_writes(&run->ranks);
 }
 
+/* Makes nothing, fetches nothing. */
+static inline bool run_is_dry(const train_run *run) {
+    return run->purpose == FOR_DRY_RUN || run->purpose == FOR_COMPILING;
+}
+
 /* rank_state.c: from who writes to the others, all that a run goes on from: weights, slots, place
  * in the data, sums. */
 BT_MUST_USE bt_status ranks_share_state(train_run *run, bt_error *err);
 
-/* train_run.c */
-/* Of a run whose args, conf, summary and last_saved are set: reads, checks and opens, makes nothing
- * on disk. Then the engine. run_deinit frees whatever is there, also after a failure. */
-BT_MUST_USE bt_status run_prepare(train_run *run, bt_error *err);
-/* All that a run is refused for before it makes or changes a file: run_prepare, the engine, what it
- * starts from, memory. A dry run makes the same checks. */
+/* prepare.c: a run that is nothing yet. run_deinit frees whatever it came to, also after a failure.
+ */
+train_run run_begin(const bt_train_args *args, run_purpose purpose, bt_train_summary *summary);
+void      run_deinit(train_run *run);
+/* All that a run is refused for before it makes or changes a file, as one list: its lock (only
+ * looked at without run->locks), configuration, data, model, the engine, what it starts from,
+ * memory. A row is made for the purposes that it names. Afterwards all of it is open, and run->step
+ * of a dry run is the step that it would go on from. */
 BT_MUST_USE bt_status run_check(train_run *run, bt_error *err);
-BT_MUST_USE bt_status run_create_exec(train_run *run, bt_error *err);
-/* What training will take, and the saver that there is room for. */
-BT_MUST_USE bt_status run_plan_memory(train_run *run, bt_error *err);
 /* What the weights to start from are for. */
 bt_weights_use run_weights_use(train_run *run);
 /* What the engine is told of the configuration. */
 bt_exec_config run_exec_config(const train_run *run);
-void           run_deinit(train_run *run);
 
 /* train_loop.c: trains until an evaluation is due or train_steps are made, with records and
  * checkpoints on the way. *is_restored: a recovery went back to a checkpoint last, so that what is
@@ -122,8 +134,8 @@ BT_MUST_USE bt_status predict(train_run *run, bt_error *err);
  * more epochs have no others), and those of an evaluation or a prediction. fn sees each; NULL: they
  * are only read. */
 typedef bt_status (*dry_batch_fn)(void *context, const bt_batch *batch, bt_error *err);
-BT_MUST_USE bt_status dry_read_training(train_run *run, int64_t first_step, dry_batch_fn fn,
-                                        void *context, bt_error *err);
+BT_MUST_USE bt_status dry_read_training(train_run *run, dry_batch_fn fn, void *context,
+                                        bt_error *err);
 BT_MUST_USE bt_status dry_read_other(train_run *run, dry_batch_fn fn, void *context, bt_error *err);
 
 /* start.c: what a run starts from. Checks it before model_dir is made; then restores it or makes
@@ -135,8 +147,8 @@ BT_MUST_USE bt_status start_check_changes(const train_run *run, const char *pref
 /* Fresh weights, and those of a checkpoint or module into them. */
 BT_MUST_USE bt_status start_fresh(train_run *run, bt_error *err);
 /* Of a dry run: looks for the checkpoint as start_restore does, and says what it would restore;
- * *step: its step, or 0. */
-BT_MUST_USE bt_status start_tell(train_run *run, int64_t *step, bt_error *err);
+ * run->step: its step, or 0. */
+BT_MUST_USE bt_status start_tell(train_run *run, bt_error *err);
 
 /* course.c: between the run and its state in a checkpoint. course_write appends that. */
 BT_MUST_USE bt_status course_write(const train_run *run, bt_str *bytes, bt_error *err);

@@ -62,7 +62,7 @@ static bt_status check_fresh(train_run *run, bt_error *err) {
     const char *const path = bt_weights_path(run->weights);
     BT_TRY(check_head(run, path[0] != '\0', err));
     BT_TRY(bt_weights_check(run->weights, &use, err));
-    if (run->is_dry && path[0] != '\0') {
+    if (run_is_dry(run) && path[0] != '\0') {
         bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", path);
     }
     return BT_OK;
@@ -99,16 +99,15 @@ bt_status start_check(train_run *run, bt_error *err) {
                : BT_OK;
 }
 
-bt_status start_tell(train_run *run, int64_t *step, bt_error *err) {
+bt_status start_tell(train_run *run, bt_error *err) {
     bt_ckpt_choice         from = {0};
     bt_status              rc = BT_OK;
     const bt_ckpt_check_fn check = run->train_data == NULL ? bt_ckpt_check_values : snapshot_check;
-    *step = 0;
     BT_CHECK(find_checkpoint(run, check, &from, err));
     if (from.prefix != NULL && from.step < 0) { /* named on the command line */
         BT_CHECK(check(run, from.prefix, &from.step, err));
     }
-    *step = from.prefix != NULL ? from.step : 0;
+    run->step = from.prefix != NULL ? from.step : 0;
     if (from.why.len > 0) {
         bt_log(BT_LOG_WARNING, "%s", bt_str_text(&from.why));
     }

@@ -96,7 +96,7 @@ MUTATIONS = {
                                      '        if (false) {')],
         '../cli/dry_run_resources.py', 'Resources.test_table', {}),
     'a dry run reads no rows': (
-        'src/train/dry_run.c', [('    if (run->train_data != NULL) {\n        BT_TRY(dry_read_training(run, step, NULL, NULL, err));\n    }\n', ''),
+        'src/train/dry_run.c', [('    if (run->train_data != NULL) {\n        BT_TRY(dry_read_training(run, NULL, NULL, err));\n    }\n', ''),
                                 ('    return run->validation_data != NULL ? dry_read_other(run, NULL, NULL, err) : BT_OK;',
                                  '    return BT_OK;')],
         '../cli/dry_run.py', 'DryRun.test_a_label_type_that_records_contradict', {}),

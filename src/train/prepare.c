@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A run made ready: everything that is read, checked and opened before it makes or changes a file,
+ * as one list (run_check), which a run, a dry run, a compilation and a benchmark go through
+ * alike. */
+#include "run.h"
+
+#include <inttypes.h>
+
+#include "bt/base/log.h"
+#include "bt/base/memory.h"
+#include "bt/base/pool.h"
+#include "bt/base/time.h"
+#include "class_rule.h"
+#include "labels.h"
+#include "run_checks.h"
+#include "vocabulary.h"
+
+static bool mode_trains(bt_conf_mode mode) {
+    return bt_conf_mode_trains(mode);
+}
+
+static bool mode_evaluates(bt_conf_mode mode) {
+    return bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL;
+}
+
+/* The output of the pass that the mode makes, or NULL. */
+static const bt_task_output *output_ops(const train_run *run) {
+    if (run->task == NULL) {
+        return NULL;
+    }
+    return run->args->mode == BT_CONF_MODE_PREDICT ? run->task->prediction : run->task->evaluation;
+}
+
+train_run run_begin(const bt_train_args *args, run_purpose purpose, bt_train_summary *summary) {
+    return (train_run){.args = args,
+                       .conf = args->conf,
+                       .purpose = purpose,
+                       .made = BT_FS_NAMES_INIT,
+                       .saved = {.last = -1},
+                       .course = {.save_base = -1},
+                       .round = -1,
+                       .started = bt_time_monotonic(),
+                       .summary = summary};
+}
+
+void run_deinit(train_run *run) {
+    saver_free(run->saver); /* it may still read what is freed below */
+    if (output_ops(run) != NULL) {
+        output_ops(run)->destroy(run->output);
+    }
+    bt_task_plan_deinit(&run->plan);
+    bt_data_close(run->train_data);
+    bt_data_close(run->validation_data);
+    bt_metrics_free(run->train_metrics);
+    bt_metrics_free(run->validation_metrics);
+    bt_exec_free(run->exec);
+    strategy_close(&run->devices);
+    bt_optim_free(run->optim);
+    bt_model_free(run->model);
+    bt_weights_free(run->weights);
+    bt_ckpt_choice_deinit(&run->start);
+    bt_ckpt_manager_close(run->saves);
+    bt_ckpt_manager_close(run->best_saves);
+    bt_arena_deinit(&run->arena);
+}
+
+/* The i-th value that an evaluation reports, or NULL after the last: metrics, values of the task's
+ * output, the loss. */
+static const char *reported_name(const bt_task *task, const bt_task_plan *plan, size_t i) {
+    if (i < plan->n_validation_metrics) {
+        return plan->metric_names[i];
+    }
+    i -= plan->n_validation_metrics;
+    const char *const *const names = task->output_names;
+    size_t                   n_names = 0;
+    while (names != NULL && names[n_names] != NULL) {
+        if (n_names == i) {
+            return names[i];
+        }
+        n_names++;
+    }
+    return i == n_names && task->reports_validation_loss ? "validation_loss" : NULL;
+}
+
+/* The metric of the best checkpoint is known before any work: Model Garden finds out after the
+ * first evaluation that there is none of that name. */
+static bt_status check_best_metric(const run_config *config, const bt_task *task,
+                                   const bt_task_plan *plan, bt_error *err) {
+    if (config->best_subdir[0] == '\0' || config->best_metric[0] == '\0') {
+        return BT_OK;
+    }
+    bt_str    known = BT_STR_INIT;
+    bt_status rc = BT_OK;
+    for (size_t i = 0;; i++) {
+        const char *const name = reported_name(task, plan, i);
+        if (name == NULL) {
+            break;
+        }
+        if (bt_str_equal(name, config->best_metric)) {
+            goto done;
+        }
+        BT_CHECK(bt_str_appendf(&known, err, "%s%s", i > 0 ? ", " : "", name));
+    }
+    rc = BT_FAIL(err, BT_E_CONFIG,
+                 "trainer.best_checkpoint_eval_metric is '%s', but the evaluation of this task has "
+                 "only %s",
+                 config->best_metric, bt_str_text(&known));
+done:
+    bt_str_deinit(&known);
+    return rc;
+}
+
+static bt_status check_endless_evaluation(const run_config *config, bt_error *err) {
+    if (config->validation_data.is_training && config->validation_steps < 0) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "task.validation_data.is_training is true and trainer.validation_steps is -1: the "
+            "evaluation would never end; set task.validation_data.is_training=false");
+    }
+    return BT_OK;
+}
+
+/* Model Garden finds no batch after the training that came before. */
+static bt_status check_one_batch(const bt_data_config *config, const bt_data_stream *data,
+                                 bt_error *err) {
+    const int64_t n_rows = bt_data_n_rows(data);
+    if (config->drop_remainder && !config->is_training && n_rows < config->global_batch_size) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "task.validation_data: its %" PRId64 " records are fewer than one batch of %" PRId64
+            " and drop_remainder is true, so there is no batch at all: lower global_batch_size "
+            "or set drop_remainder to false",
+            n_rows, config->global_batch_size);
+    }
+    return BT_OK;
+}
+
+static bt_status create_metrics(const bt_task_plan *plan, size_t n, bool bug_compatible,
+                                bt_metrics **out, bt_error *err) {
+    const bt_metrics_config config = {.names = plan->metric_names,
+                                      .n_names = n,
+                                      .n_classes = plan->head.num_classes,
+                                      .unit = plan->metric_unit,
+                                      .threshold = plan->threshold,
+                                      .class_names = (const char *const *)plan->labels.names,
+                                      .bug_compatible = bug_compatible};
+    return bt_metrics_create(&config, out, err);
+}
+
+static bt_status create_output(train_run *run, bt_error *err) {
+    const bool                  predicts = run->args->mode == BT_CONF_MODE_PREDICT;
+    const bt_output_request     request = {.conf = run->conf,
+                                           .plan = &run->plan,
+                                           .data = run->validation_data,
+                                           .model_dir = run->args->model_dir,
+                                           .checkpoint = run->args->checkpoint,
+                                           .prediction = predicts ? &run->args->prediction : NULL};
+    const bt_task_output *const output = output_ops(run);
+    return output != NULL ? output->create(&request, &run->output, err) : BT_OK;
+}
+
+static bt_status open_train_data(train_run *run, bt_error *err) {
+    labels_give(&run->plan.labels, &run->plan.train_schema);
+    BT_TRY(bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
+    BT_TRY(labels_learn(&run->plan.labels, run->train_data, err));
+    return create_metrics(&run->plan, run->plan.n_train_metrics, run->config.bug_compatible,
+                          &run->train_metrics, err);
+}
+
+static bt_status open_validation_data(train_run *run, bt_error *err) {
+    bt_data_config_fit(&run->config.validation_data, &run->plan.validation_schema);
+    BT_TRY(check_endless_evaluation(&run->config, err));
+    labels_give(&run->plan.labels, &run->plan.validation_schema);
+    BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
+                        &run->validation_data, err));
+    BT_TRY(check_one_batch(&run->config.validation_data, run->validation_data, err));
+    BT_TRY(create_metrics(&run->plan, run->plan.n_validation_metrics, run->config.bug_compatible,
+                          &run->validation_metrics, err));
+    return create_output(run, err);
+}
+
+/* Every row once, in the order of the files, whatever the section says for an evaluation. */
+static bt_status open_prediction_data(train_run *run, bt_error *err) {
+    bt_data_config *const config = &run->config.validation_data;
+    if (run->task->prediction == NULL) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED, "--mode=predict: experiment %s has no predictions",
+                       bt_conf_experiment_name(run->conf));
+    }
+    config->is_training = false;
+    config->drop_remainder = false;
+    config->cycle_length = 1;
+    config->skip_bad_records = 0; /* a row that is left out would move the others */
+    BT_TRY(bt_data_open(config, &run->plan.prediction_schema, &run->validation_data, err));
+    return create_output(run, err);
+}
+
+static bt_status open_data(train_run *run, bt_error *err) {
+    const bt_conf_mode mode = run->args->mode;
+    if (mode == BT_CONF_MODE_PREDICT) {
+        return open_prediction_data(run, err);
+    }
+    if (mode_trains(mode)) {
+        BT_TRY(open_train_data(run, err));
+    }
+    return mode_evaluates(mode) ? open_validation_data(run, err) : BT_OK;
+}
+
+/* The processes of one host share its cores, unless each was bound to some of its own. */
+static int32_t n_threads(const bt_comm *comm, int32_t wanted) {
+    const int32_t own = bt_n_physical_cores();
+    const int32_t share = bt_n_machine_cores() / ranks_on_this_host(comm);
+    if (comm == NULL || wanted > 0) {
+        return wanted;
+    }
+    return share < 1 ? 1 : share < own ? share : own;
+}
+
+/* And its memory. */
+static uint64_t memory_limit(const bt_comm *comm) {
+    const int32_t  n = ranks_on_this_host(comm);
+    const uint64_t available = bt_memory_available("");
+    return n > 1 && available != UINT64_MAX ? available / (uint64_t)n : 0;
+}
+
+/* Who neither trains nor saves has the weights alone in memory: a quarter of it. */
+static bool needs_optimizer(const train_run *run) {
+    const bool saves = best_is_on(run) && run->args->mode != BT_CONF_MODE_PREDICT;
+    return mode_trains(run->args->mode) || saves || bt_optim_has_average(run->optim);
+}
+
+bt_exec_config run_exec_config(const train_run *run) {
+    const int64_t n_parts = run->train_data != NULL ? run->config.accumulation_steps : 1;
+    const int64_t n_works = n_parts * bt_comm_size(run->ranks.comm);
+    return (bt_exec_config){
+        .n_threads = n_threads(run->ranks.comm, run->config.threads),
+        .memory_limit = memory_limit(run->ranks.comm),
+        .comm = run->ranks.comm,
+        .shares = strategy_shares(&run->devices.strategy),
+        .wire = bt_str_equal(run->config.gradient_wire, "bfloat16") ? BT_COMM_BF16 : BT_COMM_F32,
+        .isa = run->config.isa,
+        .use_blas = bt_str_equal(run->config.products, "blas"),
+        .precision = run_config_precision(&run->config),
+        .loss_scale = run->config.loss_scale,
+        .attention = run_config_attention(&run->config),
+        .recompute = run->config.recompute,
+        .part_seqs =
+            n_parts > 1 ? (run->config.train_data.global_batch_size + n_works - 1) / n_works : 0};
+}
+
+static void say_unused_blas(const run_config *config) {
+    if (config->blas_library[0] != '\0' && !bt_exec_has_blas()) {
+        bt_log(BT_LOG_WARNING,
+               "runtime.blas_library is %s, and nothing in this run multiplies with a BLAS: it is "
+               "not loaded (runtime.products=blas asks for it)",
+               config->blas_library);
+    }
+}
+
+static bt_status create_exec(train_run *run, bt_error *err) {
+    const bt_exec_config  config = run_exec_config(run);
+    const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
+    BT_TRY(strategy_create_exec(&run->devices, run->model, optim, &config, &run->exec, err));
+    say_unused_blas(&run->config);
+    return BT_OK;
+}
+
+static bt_status check_shares(int64_t n, int32_t n_ranks, bt_error *err) {
+    return n >= n_ranks ? BT_OK
+                        : BT_FAIL(err, BT_E_CONFIG,
+                                  "task.train_data.global_batch_size: %" PRId64
+                                  " examples for %" PRId32 " processes: each needs one at least",
+                                  n, n_ranks);
+}
+
+static bt_status open_devices(train_run *run, bt_error *err) {
+    const bool          trains = mode_trains(run->args->mode);
+    const strategy_work work = {.train_data = trains ? &run->config.train_data : NULL,
+                                .loss = run->plan.head.loss};
+    return strategy_open(&run->devices, run->conf, &work, err);
+}
+
+/* The rows that are evaluated or predicted. */
+static const bt_data_schema *other_schema(const train_run *run) {
+    return run->args->mode == BT_CONF_MODE_PREDICT ? &run->plan.prediction_schema
+                                                   : &run->plan.validation_schema;
+}
+
+static bt_status find_vocabulary(train_run *run, bt_error *err) {
+    return run->train_data == NULL
+               ? BT_OK
+               : vocabulary_fingerprint(&run->plan, run->validation_data != NULL, &run->vocabulary,
+                                        err);
+}
+
+static bt_status tell_data(const train_run *run, bt_error *err) {
+    const data_side train = {run->train_data, &run->config.train_data, &run->plan.train_schema};
+    const data_side other = {run->validation_data, &run->config.validation_data, other_schema(run)};
+    return data_facts_tell(&train, &other, &run->plan.labels, err);
+}
+
+bt_weights_use run_weights_use(train_run *run) {
+    return (bt_weights_use){.conf = run->conf,
+                            .mode = run->args->mode,
+                            .train_data = &run->config.train_data,
+                            .validation_data = &run->config.validation_data,
+                            .plan = &run->plan,
+                            .model = run->model};
+}
+
+static bt_status give_assets(train_run *run, bt_error *err) {
+    const bt_weights_use use = run_weights_use(run);
+    const bool           offline = run->args->offline || run_is_dry(run);
+    BT_TRY(bt_weights_create(run->conf, offline, &run->weights, err));
+    return bt_weights_give_assets(run->weights, &use, err);
+}
+
+static bt_status prepare(train_run *run, bt_error *err) {
+    const bt_train_args *const args = run->args;
+    BT_TRY(bt_arena_init(&run->arena, 4096, err));
+    BT_TRY(bt_task_check_supported(args->conf, NULL, err));
+    BT_TRY(strategy_read(args->conf, &run->devices.strategy, err));
+    BT_TRY(bt_task_find(bt_conf_experiment_name(args->conf), &run->task, err));
+    BT_TRY(run->task->plan(args->conf, &run->plan, err));
+    if (args->mode == BT_CONF_MODE_PREDICT) {
+        run->plan.head.loss = BT_LOSS_NONE; /* and a head that ranks gives its vectors */
+    }
+    BT_TRY(run_config_read(args->conf, args->mode, &run->arena, &run->config, err));
+    run->dir = (model_dir){.path = args->model_dir,
+                           .best_subdir = run->config.best_subdir,
+                           .events_subdir = run->config.validation_summary_subdir};
+    BT_TRY(run_writes(run) ? model_dir_check(&run->dir, args->mode, err) : BT_OK);
+    BT_TRY(open_devices(run, err)); /* before the data, which may take minutes to look at */
+    BT_TRY(labels_settle(args->model_dir, &run->plan, &run->recorded_vocabulary, err));
+    bt_exec_choose_blas(run->config.blas_library, run->config.threads);
+    BT_TRY(mode_evaluates(args->mode) ? check_best_metric(&run->config, run->task, &run->plan, err)
+                                      : BT_OK);
+    BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
+    BT_TRY(give_assets(run, err));
+    BT_TRY(open_data(run, err));
+    BT_TRY(set_class_rule(&run->plan, run->train_data, run->model, err));
+    BT_TRY(find_vocabulary(run, err));
+    BT_TRY(tell_data(run, err));
+    const int64_t n_rows = run->train_data != NULL ? bt_data_n_rows(run->train_data) : 0;
+    const int64_t n_evaluated =
+        run->validation_data != NULL ? bt_data_n_rows(run->validation_data) : 0;
+    BT_TRY(run_config_fit_epoch(args, &run->config, n_rows, n_evaluated, err));
+    if (mode_trains(args->mode) || run->config.train_steps_key.is_set) {
+        BT_TRY(run_config_derive(args->conf, &run->config, n_rows, err));
+    }
+    const bt_optim_derived derived = {.train_steps =
+                                          run->config.train_steps > 0 ? run->config.train_steps : 1,
+                                      .warmup_steps = run->config.warmup_steps};
+    BT_TRY(bt_optim_create(args->conf, &derived, &run->model->table, &run->optim, err));
+    if (run->train_data != NULL) {
+        BT_TRY(check_shares(run->config.train_data.global_batch_size, bt_comm_size(run->ranks.comm),
+                            err));
+    }
+    return mode_trains(args->mode) ? rate_check(run->conf, &run->config, run->optim, err) : BT_OK;
+}
+
+/* Is there going to be a save that is not the run's last act? */
+static bool saves_before_the_end(const run_config *config, bt_conf_mode mode) {
+    const int64_t end = config->train_steps;
+    return run_config_saves(config) &&
+           (config->steps_per_loop < end || run_config_next_evaluation(config, mode, 0) < end);
+}
+
+static bt_status plan_memory(train_run *run, bt_error *err) {
+    if (!mode_trains(run->args->mode)) {
+        return BT_OK;
+    }
+    const size_t n_bytes = saver_state_bytes(&run->model->table, run->optim);
+    const bool   saves_beside = run->args->saves_beside && run_writes(run) &&
+                              saves_before_the_end(&run->config, run->args->mode);
+    bool has_room = false;
+    BT_TRY(memory_plan(run->exec, &run->config, &run->plan, bt_comm_size(run->ranks.comm),
+                       saves_beside ? n_bytes : 0, &has_room, err));
+    return has_room ? saver_create(run->exec, &run->model->table, n_bytes, &run->saver, err)
+                    : BT_OK;
+}
+
+static bt_status check_evaluation_memory(train_run *run, bt_error *err) {
+    return run->validation_data == NULL
+               ? BT_OK
+               : memory_check_evaluation(run->exec, &run->config, &run->plan, other_schema(run),
+                                         err);
+}
+
+/* The folder is its own, or would be: it may be written, and nobody else has it. */
+static bt_status check_lock(train_run *run, bt_error *err) {
+    return run_writes(run) ? run_lock_take_early(run->args, run->locks, err) : BT_OK;
+}
+
+static bt_status refuse_devices(train_run *run, bt_error *err) {
+    return run->devices.strategy.on_devices
+               ? BT_FAIL(err, BT_E_UNSUPPORTED,
+                         "--benchmark measures processors: leave runtime.pjrt_plugin and "
+                         "runtime.num_gpus out, and take the strategy 'one_device'")
+               : BT_OK;
+}
+
+static bt_status tell_engine(train_run *run, bt_error *err) {
+    (void)err;
+    bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
+    return BT_OK;
+}
+
+static bt_status check_start(train_run *run, bt_error *err) {
+    return run_writes(run) ? start_check(run, err) : BT_OK;
+}
+
+static bt_status tell_model(train_run *run, bt_error *err) {
+    (void)err;
+    bt_log(BT_LOG_INFO, "model: %" PRId64 " parameters in %" PRId64 " variables",
+           run->model->table.n_elements, run->model->table.n_params);
+    return BT_OK;
+}
+
+typedef struct check_row {
+    bt_status (*check)(train_run *run, bt_error *err);
+    unsigned purposes; /* for which it is made */
+} check_row;
+
+/* In this order. A row for a run is one for a dry run, unless it says why not. */
+static const check_row checks[] = {
+    {check_lock, FOR_RUN | FOR_DRY_RUN | FOR_COMPILING},
+    {prepare, FOR_ALL},
+    {refuse_devices, FOR_BENCHMARK},
+    {create_exec, FOR_RUN | FOR_DRY_RUN | FOR_BENCHMARK}, /* compiled for devices not here */
+    {tell_engine, FOR_RUN | FOR_DRY_RUN | FOR_BENCHMARK},
+    {check_start, FOR_RUN | FOR_DRY_RUN | FOR_COMPILING},
+    {plan_memory, FOR_RUN | FOR_DRY_RUN | FOR_BENCHMARK}, /* compiling measures it */
+    {check_evaluation_memory, FOR_RUN | FOR_DRY_RUN},
+    {start_tell, FOR_DRY_RUN | FOR_COMPILING}, /* a run restores it */
+    {tell_model, FOR_DRY_RUN},
+};
+
+bt_status run_check(train_run *run, bt_error *err) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(checks); i++) {
+        if ((checks[i].purposes & (unsigned)run->purpose) != 0) {
+            BT_TRY(checks[i].check(run, err));
+        }
+    }
+    return BT_OK;
+}
