@@ -38,7 +38,7 @@ class CompileOnly(e2e.Case):
         for more, words in ((['--dry_run'], '--dry_run'), (['--seeds=1,2'], '--seeds'),
                             (['--benchmark'], '--benchmark')):
             result = self.compile('h100', mode='train', more=more, expect=2)
-            self.assertIn('leave %s away' % words, self.one_error(result))
+            self.assertIn('leave %s out' % words, self.one_error(result))
         result = self.train(more=['--nolargest_batch'], expect=2)
         self.assertIn('--compile_only', self.one_error(result))
         for name in ('h900', 'h100:0', 'h100:x', ':8', '', 'v5e', 'v5e:', 'v5e:2y2', '/nowhere'):
