@@ -66,12 +66,11 @@ bt_flags_ask          bt_flags_asked(const bt_flags *flags);
 
 /* name must be in the table (or one of those that work everywhere) and of that kind (our own
  * mistake otherwise). Text is borrowed until bt_flags_free. */
-bool        bt_flags_is_set(const bt_flags *flags, const char *name);   /* has a value */
-bool        bt_flags_is_given(const bt_flags *flags, const char *name); /* ... from the user */
-const char *bt_flags_string(const bt_flags *flags, const char *name);   /* any kind's; or NULL */
-int64_t     bt_flags_int(const bt_flags *flags, const char *name);      /* 0 when unset */
-double      bt_flags_float(const bt_flags *flags, const char *name);    /* 0 when unset */
-bool        bt_flags_bool(const bt_flags *flags, const char *name);     /* false when unset */
+bool        bt_flags_is_set(const bt_flags *flags, const char *name); /* has a value */
+const char *bt_flags_string(const bt_flags *flags, const char *name); /* any kind's; or NULL */
+int64_t     bt_flags_int(const bt_flags *flags, const char *name);    /* 0 when unset */
+double      bt_flags_float(const bt_flags *flags, const char *name);  /* 0 when unset */
+bool        bt_flags_bool(const bt_flags *flags, const char *name);   /* false when unset */
 size_t      bt_flags_list(const bt_flags *flags, const char *name, const char *const **values);
 
 /* Arguments that are not flags, in order (those after "--" too). */

@@ -111,15 +111,9 @@ enum { BT_COMM_COMBINE_MAX = 4096 };
  * those of int64 wrap. A NaN is the result wherever there is one. */
 BT_MUST_USE bt_status bt_comm_begin_combine_f64(bt_comm *comm, bt_comm_combine how, double *values,
                                                 int32_t n, bt_comm_op **op, bt_error *err);
-BT_MUST_USE bt_status bt_comm_begin_combine_i64(bt_comm *comm, bt_comm_combine how, int64_t *values,
-                                                int32_t n, bt_comm_op **op, bt_error *err);
 BT_MUST_USE bt_status bt_comm_wait(bt_comm_op *op, bt_error *err); /* NULL: BT_OK */
 
-/* The same, waited for. */
-BT_MUST_USE bt_status bt_comm_sum_f32(bt_comm *comm, float *values, int64_t n, bt_comm_wire wire,
-                                      bt_error *err);
-BT_MUST_USE bt_status bt_comm_combine_f64(bt_comm *comm, bt_comm_combine how, double *values,
-                                          int32_t n, bt_error *err);
+/* The same of integers, waited for. */
 BT_MUST_USE bt_status bt_comm_combine_i64(bt_comm *comm, bt_comm_combine how, int64_t *values,
                                           int32_t n, bt_error *err);
 

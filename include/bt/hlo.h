@@ -148,26 +148,12 @@ void bt_hlo_unstack(const bt_hlo_variable *variable, const bt_param_table *table
 
 /* Batches. */
 
-/* Where each sequence of a batch stands in rows of slots: the longest first, each in the first row
- * that has room. Zero-initialised at first; its memory is used again. */
-typedef struct bt_hlo_rows {
-    int64_t  n_rows;
-    int32_t *first_slots; /* [n_seqs] row * n_slots + slot; valid until the next call */
-    int32_t *memory;      /* owned */
-    int32_t *starts;      /* owned */
-    int64_t  capacity, n_starts;
-} bt_hlo_rows;
-/* BT_E_SHAPE: a sequence without tokens or with more than n_slots. */
-BT_MUST_USE bt_status bt_hlo_rows_place(bt_hlo_rows *rows, const bt_batch *batch, int64_t n_slots,
-                                        bt_error *err);
-void                  bt_hlo_rows_deinit(bt_hlo_rows *rows);
-
 /* A batch, or one replica's share or one part of it, on its way into a program. Ids and labels were
  * checked. */
 typedef struct bt_hlo_input {
     const bt_model *model;
     const bt_batch *batch;
-    const int32_t  *first_slots;             /* [batch->n_seqs], as bt_hlo_rows has them */
+    const int32_t  *first_slots;             /* [batch->n_seqs] row * n_slots + slot */
     int64_t         n_rows, n_slots, n_seqs; /* of the program */
     int64_t         first_token, first_seq;  /* of the share in the whole batch */
     bool            is_training;             /* weights of rows and of classes count */

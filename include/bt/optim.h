@@ -40,9 +40,6 @@ bool  bt_optim_has_average(const bt_optim *optim);
 int32_t     bt_optim_n_hypers(const bt_optim *optim);
 const char *bt_optim_hyper(const bt_optim *optim, int32_t i, float *value);
 
-/* One of the new Keras optimizers (adam_experimental, ...): TensorFlow stores their slots under
- * other names (optimizer/_variables/N). */
-bool bt_optim_is_experimental(const bt_optim *optim);
 /* clipvalue clips the gradient row of each token before rows of equal ids are added together, so
  * it needs them: an engine must then fill word_rows below. False in every other configuration. */
 bool bt_optim_needs_word_rows(const bt_optim *optim);

@@ -94,7 +94,6 @@ bool bt_squad_answer_occurs(const bt_squad_set *set, int64_t question);
  * yet how to read it; what is wrong with the file is left to bt_squad_read. */
 BT_MUST_USE bt_status bt_squad_find_unanswered(const char *path, const bt_text_encoding *encoding,
                                                bool *any, bt_error *err);
-bool                  bt_squad_has_unanswered(const char *json, size_t n_bytes);
 /* Puts "FILE: article N ('TITLE'), paragraph N, question 'ID'" before the message. */
 BT_MUST_USE bt_status bt_squad_blame(const bt_squad_set *set, int64_t question, bt_error *err);
 
@@ -238,14 +237,6 @@ BT_MUST_USE bt_status bt_squad_final_text(bt_text_scratch *scratch, bt_squad_tex
                                           bt_error *err);
 
 /* Scores. */
-
-/* Lower case, without ASCII punctuation, articles and superfluous white space; appended to out. */
-BT_MUST_USE bt_status bt_squad_normalize(bt_text_scratch *scratch, bt_squad_text text, bt_str *out,
-                                         bt_error *err);
-/* Of one prediction against one answer. version_2: two empty ones agree (f1 1, not 0). */
-BT_MUST_USE bt_status bt_squad_compare(bt_text_scratch *scratch, bt_squad_text predicted,
-                                       bt_squad_text answer, bool version_2, bool *exact,
-                                       double *f1, bt_error *err);
 
 /* squad_evaluate_v1_1: fractions of 1 over all questions. */
 typedef struct bt_squad_scores_v1 {

@@ -79,11 +79,6 @@ bt_status convert_sentence(const example_settings *settings, example_worker *wor
                            const example_row *row, bt_str *records, int64_t *n_records,
                            bt_error *err);
 
-/* squad_task.c: the record of window number row->id; context: the windows. */
-bt_status convert_window(const example_settings *settings, example_worker *worker,
-                         const example_row *row, bt_str *records, int64_t *n_records,
-                         bt_error *err);
-
 /* Reads source to its end. *n_written counts records. BT_E_INTERRUPTED when asked to stop. */
 bt_status write_examples(const example_settings *settings, const example_source *source,
                          bt_fs_writer *out, int64_t *n_written, bt_error *err);

@@ -47,9 +47,10 @@ static bt_status open_windows(const data_job *job, const data_part *part, const 
     return BT_OK;
 }
 
-bt_status convert_window(const example_settings *settings, example_worker *worker,
-                         const example_row *row, bt_str *records, int64_t *n_records,
-                         bt_error *err) {
+/* The record of window number row->id; context: the windows. */
+static bt_status convert_window(const example_settings *settings, example_worker *worker,
+                                const example_row *row, bt_str *records, int64_t *n_records,
+                                bt_error *err) {
     const bt_squad_columns columns = {.ids = worker->ids,
                                       .mask = worker->mask,
                                       .segments = worker->segments,

@@ -58,7 +58,7 @@ bt_status bt_arena_init(bt_arena *arena, size_t first_bytes, bt_error *err) {
     if (block == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot reserve %zu bytes", first_bytes);
     }
-    *arena = (bt_arena){.head = block, .used_bytes = 0, .peak_bytes = 0};
+    *arena = (bt_arena){.head = block};
     return BT_OK;
 }
 
@@ -94,10 +94,6 @@ void *bt_arena_alloc(bt_arena *arena, size_t n_bytes) {
     }
     unsigned char *const ptr = arena->head->bytes + arena->head->used;
     arena->head->used += rounded;
-    arena->used_bytes += rounded;
-    if (arena->used_bytes > arena->peak_bytes) {
-        arena->peak_bytes = arena->used_bytes;
-    }
     UNPOISON(ptr, n_bytes);
     return ptr;
 }
@@ -121,33 +117,4 @@ char *bt_arena_strndup(bt_arena *arena, const char *s, size_t n) {
 
 char *bt_arena_strdup(bt_arena *arena, const char *s) {
     return bt_arena_strndup(arena, s, strlen(s));
-}
-
-bt_arena_mark bt_arena_get_mark(const bt_arena *arena) {
-    return (bt_arena_mark){arena->head, arena->head->used, arena->used_bytes};
-}
-
-void bt_arena_release(bt_arena *arena, bt_arena_mark mark) {
-    /* Blocks added since the mark are given back. */
-    while (arena->head != mark.block) {
-        bt_arena_block *const older = arena->head->older;
-        block_free(arena->head);
-        arena->head = older;
-    }
-    mark.block->used = mark.block_used;
-    POISON(mark.block->bytes + mark.block->used, mark.block->cap - mark.block->used);
-    arena->used_bytes = mark.used_bytes;
-}
-
-bt_status bt_arena_reset(bt_arena *arena, bt_error *err) {
-    if (arena->head->older != NULL) {
-        const size_t peak = arena->peak_bytes;
-        bt_arena_deinit(arena);
-        BT_TRY(bt_arena_init(arena, peak, err));
-        arena->peak_bytes = peak;
-    }
-    arena->head->used = 0;
-    arena->used_bytes = 0;
-    POISON(arena->head->bytes, arena->head->cap);
-    return BT_OK;
 }

@@ -47,15 +47,6 @@ bool bt_read_bytes(bt_reader *r, size_t n, const uint8_t **out) {
     return true;
 }
 
-bool bt_read_u8(bt_reader *r, uint8_t *out) {
-    const uint8_t *p = NULL;
-    if (!bt_read_bytes(r, 1, &p)) {
-        return false;
-    }
-    *out = *p;
-    return true;
-}
-
 bool bt_read_u32le(bt_reader *r, uint32_t *out) {
     const uint8_t *p = NULL;
     if (!bt_read_bytes(r, 4, &p)) {

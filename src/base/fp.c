@@ -16,7 +16,7 @@ void bt_fp_set(bt_fp_state state) {
     __builtin_ia32_ldmxcsr((unsigned)state.word);
 }
 
-bt_fp_state bt_fp_flushing(bt_fp_state state) {
+static bt_fp_state flushing(bt_fp_state state) {
     return (bt_fp_state){.word = state.word | DENORMALS_ARE_ZERO | FLUSH_TO_ZERO};
 }
 
@@ -34,7 +34,7 @@ void bt_fp_set(bt_fp_state state) {
     __asm__ volatile("msr fpcr, %0" : : "r"(state.word));
 }
 
-bt_fp_state bt_fp_flushing(bt_fp_state state) {
+static bt_fp_state flushing(bt_fp_state state) {
     return (bt_fp_state){.word = state.word | FLUSH_TO_ZERO};
 }
 
@@ -48,18 +48,14 @@ void bt_fp_set(bt_fp_state state) {
     (void)state;
 }
 
-bt_fp_state bt_fp_flushing(bt_fp_state state) {
+static bt_fp_state flushing(bt_fp_state state) {
     return state;
 }
 
 #endif
 
-bool bt_fp_is_flushing(bt_fp_state state) {
-    return state.word == bt_fp_flushing(state).word;
-}
-
 bt_fp_state bt_fp_flush(void) {
     const bt_fp_state before = bt_fp_get();
-    bt_fp_set(bt_fp_flushing(before));
+    bt_fp_set(flushing(before));
     return before;
 }

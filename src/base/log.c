@@ -32,7 +32,7 @@ void bt_log_setup(const char *program, bt_log_format format, int verbosity) {
     pthread_mutex_unlock(&state.lock);
 }
 
-bool bt_log_is_on(bt_log_level level) {
+static bool is_on(bt_log_level level) {
     return (int)level <= state.verbosity;
 }
 
@@ -77,7 +77,7 @@ static void erase_progress(void) {
 }
 
 void bt_log(bt_log_level level, const char *fmt, ...) {
-    if (!bt_log_is_on(level)) {
+    if (!is_on(level)) {
         return;
     }
     char    text[LINE_MAX_BYTES];
@@ -140,7 +140,7 @@ void bt_log_from_handler(const char *const *parts, size_t n_parts) {
     char       line[512];
     size_t     n = 0;
     const bool is_json = state.format == BT_LOG_JSON;
-    if (!bt_log_is_on(BT_LOG_WARNING)) {
+    if (!is_on(BT_LOG_WARNING)) {
         return;
     }
     if (is_json) {

@@ -3,8 +3,6 @@
  * Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC11), its known-answer
  * vectors are in the tests. And a bijection of [0,n) by a Feistel network over the next power of
  * four with cycle walking (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). */
-#include <math.h>
-
 #include "bt/base/rng.h"
 #include "bt/base/status.h"
 
@@ -48,26 +46,6 @@ float bt_rng_uniform(bt_rng_key key, uint64_t index) {
     uint32_t words[4];
     bt_rng_block(key, index / 4, words);
     return (float)(words[index % 4] >> 8) * 0x1p-24f;
-}
-
-double bt_rng_normal_truncated(bt_rng_key key, uint64_t index) {
-    /* Each index has its own 2^20 counters to re-draw from; 4.6 % of draws are rejected, so a
-     * second block is rare and a thousandth cannot be seen. Box-Muller, both halves used. */
-    for (uint64_t attempt = 0; attempt < UINT64_C(1) << 20; attempt++) {
-        uint32_t w[4];
-        bt_rng_block(key, index << 20 | attempt, w);
-        const double u1 = ((double)w[0] + 0.5) * 0x1p-32;
-        const double u2 = ((double)w[1] + 0.5) * 0x1p-32;
-        const double radius = sqrt(-2.0 * log(u1));
-        const double angle = 6.283185307179586477 * u2;
-        const double z[2] = {radius * cos(angle), radius * sin(angle)};
-        for (int i = 0; i < 2; i++) {
-            if (fabs(z[i]) < 2.0) {
-                return z[i];
-            }
-        }
-    }
-    return 0.0;
 }
 
 uint64_t bt_rng_permute(bt_rng_key key, uint64_t n, uint64_t i) {

@@ -405,10 +405,6 @@ bool bt_flags_is_set(const bt_flags *flags, const char *name) {
     return get(flags, name)->text != NULL;
 }
 
-bool bt_flags_is_given(const bt_flags *flags, const char *name) {
-    return get(flags, name)->is_given;
-}
-
 const char *bt_flags_string(const bt_flags *flags, const char *name) {
     return get(flags, name)->text;
 }

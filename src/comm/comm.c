@@ -276,11 +276,6 @@ bt_status bt_comm_begin_combine_f64(bt_comm *comm, bt_comm_combine how, double *
     return begin_combine(comm, how, values, n, true, op, err);
 }
 
-bt_status bt_comm_begin_combine_i64(bt_comm *comm, bt_comm_combine how, int64_t *values, int32_t n,
-                                    bt_comm_op **op, bt_error *err) {
-    return begin_combine(comm, how, values, n, false, op, err);
-}
-
 bt_status bt_comm_wait(bt_comm_op *op, bt_error *err) {
     const bt_status rc = wait_op(op, 0, err);
     if (rc == BT_OK && op != NULL && op->result != NULL) {
@@ -290,24 +285,10 @@ bt_status bt_comm_wait(bt_comm_op *op, bt_error *err) {
     return rc;
 }
 
-bt_status bt_comm_sum_f32(bt_comm *comm, float *values, int64_t n, bt_comm_wire wire,
-                          bt_error *err) {
-    bt_comm_op *op = NULL;
-    BT_TRY(bt_comm_begin_sum_f32(comm, values, n, wire, &op, err));
-    return bt_comm_wait(op, err);
-}
-
-bt_status bt_comm_combine_f64(bt_comm *comm, bt_comm_combine how, double *values, int32_t n,
-                              bt_error *err) {
-    bt_comm_op *op = NULL;
-    BT_TRY(bt_comm_begin_combine_f64(comm, how, values, n, &op, err));
-    return bt_comm_wait(op, err);
-}
-
 bt_status bt_comm_combine_i64(bt_comm *comm, bt_comm_combine how, int64_t *values, int32_t n,
                               bt_error *err) {
     bt_comm_op *op = NULL;
-    BT_TRY(bt_comm_begin_combine_i64(comm, how, values, n, &op, err));
+    BT_TRY(begin_combine(comm, how, values, n, false, &op, err));
     return bt_comm_wait(op, err);
 }
 

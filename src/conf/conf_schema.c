@@ -20,7 +20,8 @@ static const conf_key *find_own_key(const conf_class *cls, const char *name, siz
     return NULL;
 }
 
-const conf_key *conf_class_find_key(const conf_class *cls, const char *name, size_t len) {
+/* The key of this name in cls or its bases, or NULL. */
+static const conf_key *find_key(const conf_class *cls, const char *name, size_t len) {
     for (; cls != NULL; cls = cls->base) {
         const conf_key *key = find_own_key(cls, name, len);
         if (key != NULL) {
@@ -35,7 +36,7 @@ size_t conf_class_count_keys(const conf_class *cls) {
     for (const conf_class *level = cls; level != NULL; level = level->base) {
         for (size_t i = 0; i < level->n_keys; i++) {
             const char *name = level->keys[i].name;
-            n += conf_class_find_key(cls, name, strlen(name)) == &level->keys[i];
+            n += find_key(cls, name, strlen(name)) == &level->keys[i];
         }
     }
     return n;
@@ -46,7 +47,7 @@ void conf_class_list_keys(const conf_class *cls, const conf_key **out) {
     for (const conf_class *level = cls; level != NULL; level = level->base) {
         for (size_t i = 0; i < level->n_keys; i++) {
             const conf_key *key = &level->keys[i];
-            if (conf_class_find_key(cls, key->name, strlen(key->name)) != key) {
+            if (find_key(cls, key->name, strlen(key->name)) != key) {
                 continue; /* overridden further down */
             }
             size_t at = n;

@@ -180,8 +180,6 @@ const conf_experiment_def       *conf_experiment_find(const char *name); /* or N
 /* Why a name of Model Garden's that bert-train does not train is refused; NULL: unknown name. */
 const char *conf_experiment_refusal(const char *name);
 
-/* The key of this name in cls or its bases, or NULL. */
-const conf_key *conf_class_find_key(const conf_class *cls, const char *name, size_t len);
 /* Number of keys, bases included, each name once; conf_class_list_keys writes them sorted. */
 size_t conf_class_count_keys(const conf_class *cls);
 void   conf_class_list_keys(const conf_class *cls, const conf_key **out);

@@ -105,9 +105,6 @@ typedef struct table_source {
     int64_t    end;
 } table_source;
 
-/* *scratch is created when it is needed; the caller owns it. */
-bt_status table_source_open(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
-                            table_source *out, bt_error *err);
 /* Lines {"text": ..., "label": ...} of the .txt files of a folder's folders, each a class. */
 bt_status table_read_folder(const table_wish *wish, const char *folder, bt_fs_scratch *out,
                             bt_error *err);

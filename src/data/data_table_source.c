@@ -17,8 +17,9 @@ static bt_status read_folder(const table_wish *wish, const char *path, bt_fs_scr
     return BT_OK;
 }
 
-bt_status table_source_open(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
-                            table_source *out, bt_error *err) {
+/* *scratch is created when it is needed; the caller owns it. */
+static bt_status open_source(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
+                             table_source *out, bt_error *err) {
     bt_fs_info     info = {0};
     bt_text_source text = {0};
     *out = (table_source){0};
@@ -38,7 +39,7 @@ bt_status table_source_open(const table_wish *wish, const char *path, bt_fs_scra
 
 bt_status table_source_scan(const table_wish *wish, const char *path, bt_fs_scratch **scratch,
                             table_source *source, table_scan *scan, bt_error *err) {
-    BT_TRY(table_source_open(wish, path, scratch, source, err));
+    BT_TRY(open_source(wish, path, scratch, source, err));
     const bt_text_source text = {
         .is_unpacked = source->is_unpacked, .begin = source->begin, .end = source->end};
     bt_fs_stream *stream = NULL;

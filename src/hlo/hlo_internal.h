@@ -115,8 +115,6 @@ typedef enum hlo_place {
 enum { HLO_LAYER_PROBS, HLO_LAYER_ATTENTION, HLO_LAYER_FFN, HLO_PLACES_A_LAYER };
 hlo_key hlo_key_at(hlo_step *s, hlo_place place);
 hlo_key hlo_layer_key(hlo_step *s, hlo_value layer, int32_t which);
-/* Philox4x32-10 of counters of one shape, in place. */
-void hlo_philox(hlo *h, hlo_value counter[4], hlo_value k0, hlo_value k1);
 /* [T] numbers of the tokens, which name their masks; nothing without dropout. */
 hlo_value hlo_slot_tokens(hlo_step *s);
 /* x [N,C] float32 with inverted dropout; rows [N] int32 name them. Its own backward. */

@@ -39,7 +39,8 @@ static hlo_value product_high(hlo *h, uint32_t m, hlo_value x) {
     return hlo_add(h, hlo_add(h, hlo_mul(h, x_high, m_high), high(h, u)), high(h, w));
 }
 
-void hlo_philox(hlo *h, hlo_value c[4], hlo_value k0, hlo_value k1) {
+/* Philox4x32-10 of counters of one shape, in place. */
+static void philox(hlo *h, hlo_value c[4], hlo_value k0, hlo_value k1) {
     static const uint32_t mul_0 = UINT32_C(0xD2511F53);
     static const uint32_t mul_1 = UINT32_C(0xCD9E8D57);
     const hlo_value       weyl_0 = number(h, UINT32_C(0x9E3779B9));
@@ -89,7 +90,7 @@ void hlo_make_keys(hlo_step *s) {
     s->keys.word[3] = hlo_list(h, BT_DTYPE_U32, sites, n);
     s->keys.word[0] = hlo_broadcast(h, seed_word(s, 2), s->keys.word[2], NULL);
     s->keys.word[1] = hlo_broadcast(h, seed_word(s, 3), s->keys.word[2], NULL);
-    hlo_philox(h, s->keys.word, seed_word(s, 0), seed_word(s, 1));
+    philox(h, s->keys.word, seed_word(s, 0), seed_word(s, 1));
 }
 
 hlo_key hlo_key_at(hlo_step *s, hlo_place place) {
@@ -119,7 +120,7 @@ static hlo_value kept_words(hlo *h, hlo_key key, hlo_value low_words, hlo_value 
     hlo_value c[4] = {low_words, high_words, hlo_broadcast(h, key.word[2], low_words, NULL),
                       hlo_broadcast(h, key.word[3], low_words, NULL)};
     int64_t   dims[HLO_MAX_RANK];
-    hlo_philox(h, c, key.word[0], key.word[1]);
+    philox(h, c, key.word[0], key.word[1]);
     for (int32_t i = 0; i < low_words.rank; i++) {
         dims[i] = low_words.dim[i];
     }
@@ -228,7 +229,7 @@ hlo_value hlo_attention_bits(hlo_step *s, hlo_key key, float rate) {
                    block),
         hlo_spread(h, shifted(h, "shift_right_logical", x, 32 - ATTENTION_BLOCKS_LOG2), like, 0),
         hlo_broadcast(h, key.word[2], like, NULL), hlo_broadcast(h, key.word[3], like, NULL)};
-    hlo_philox(h, c, key.word[0], key.word[1]);
+    philox(h, c, key.word[0], key.word[1]);
     hlo_value four = {0};
     for (int i = 0; i < 4; i++) {
         const hlo_value bit = hlo_scaled(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A batch as a program's arguments have it: which sequence stands where in the rows of slots, and
- * the arrays that follow. Nothing of devices here. */
+ * A batch as a program's arguments have it: arrays that follow from where each sequence stands in
+ * the rows of slots. Nothing of devices here. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -10,81 +10,6 @@
 
 static int64_t length_of(const bt_batch *batch, int64_t b) {
     return batch->offsets[b + 1] - batch->offsets[b];
-}
-
-static bt_status reserve(bt_hlo_rows *rows, int64_t n_seqs, int64_t n_slots, bt_error *err) {
-    if (n_seqs > rows->capacity) {
-        bt_free(rows->memory);
-        *rows = (bt_hlo_rows){.memory = bt_alloc_array((size_t)n_seqs, 3 * sizeof(int32_t)),
-                              .starts = rows->starts,
-                              .n_starts = rows->n_starts};
-        rows->capacity = rows->memory != NULL ? n_seqs : 0;
-    }
-    if (n_slots + 2 > rows->n_starts) {
-        bt_free(rows->starts);
-        rows->starts = bt_alloc_array((size_t)n_slots + 2, sizeof *rows->starts);
-        rows->n_starts = rows->starts != NULL ? n_slots + 2 : 0;
-    }
-    if (rows->memory == NULL || rows->starts == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the places of %" PRId64 " sequences",
-                       n_seqs);
-    }
-    rows->first_slots = rows->memory;
-    return BT_OK;
-}
-
-/* The sequences from the longest to the shortest, in their own order where equal. */
-static void sort_by_length(const bt_hlo_rows *rows, const bt_batch *batch, int64_t n_slots,
-                           int32_t *order) {
-    memset(rows->starts, 0, (size_t)(n_slots + 2) * sizeof *rows->starts);
-    for (int64_t b = 0; b < batch->n_seqs; b++) {
-        rows->starts[n_slots - length_of(batch, b) + 1]++;
-    }
-    for (int64_t i = 0; i < n_slots; i++) {
-        rows->starts[i + 1] += rows->starts[i];
-    }
-    for (int64_t b = 0; b < batch->n_seqs; b++) {
-        order[rows->starts[n_slots - length_of(batch, b)]++] = (int32_t)b;
-    }
-}
-
-bt_status bt_hlo_rows_place(bt_hlo_rows *rows, const bt_batch *batch, int64_t n_slots,
-                            bt_error *err) {
-    for (int64_t b = 0; b < batch->n_seqs; b++) {
-        if (length_of(batch, b) < 1 || length_of(batch, b) > n_slots) {
-            return BT_FAIL(err, BT_E_SHAPE,
-                           "sequence %" PRId64 " of the batch has %" PRId64
-                           " tokens, a row has %" PRId64 " slots",
-                           b, length_of(batch, b), n_slots);
-        }
-    }
-    BT_TRY(reserve(rows, batch->n_seqs, n_slots, err));
-    int32_t *const order = rows->memory + batch->n_seqs;
-    int32_t *const used = rows->memory + 2 * batch->n_seqs;
-    sort_by_length(rows, batch, n_slots, order);
-    rows->n_rows = 0;
-    for (int64_t i = 0; i < batch->n_seqs; i++) {
-        const int64_t n = length_of(batch, order[i]);
-        int64_t       r = 0;
-        while (r < rows->n_rows && used[r] + n > n_slots) {
-            r++;
-        }
-        if (r == rows->n_rows) {
-            used[rows->n_rows++] = 0;
-        }
-        if ((r + 1) * n_slots > INT32_MAX) {
-            return BT_FAIL(err, BT_E_SHAPE, "a batch of more than %d slots", INT32_MAX);
-        }
-        rows->first_slots[order[i]] = (int32_t)(r * n_slots + used[r]);
-        used[r] += (int32_t)n;
-    }
-    return BT_OK;
-}
-
-void bt_hlo_rows_deinit(bt_hlo_rows *rows) {
-    bt_free(rows->memory);
-    bt_free(rows->starts);
-    *rows = (bt_hlo_rows){0};
 }
 
 static int64_t n_slots_of(const bt_hlo_input *in) {

@@ -347,10 +347,6 @@ const char *bt_optim_hyper(const bt_optim *optim, int32_t i, float *value) {
     return optim->hypers[i].name;
 }
 
-bool bt_optim_is_experimental(const bt_optim *optim) {
-    return optim->rule->is_experimental;
-}
-
 bool bt_optim_needs_word_rows(const bt_optim *optim) {
     return optim->options.clipvalue.is_set;
 }

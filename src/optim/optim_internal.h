@@ -203,7 +203,6 @@ struct bt_optim {
 };
 
 /* Helpers of the describe functions. */
-void optim_add_slot(bt_optim *optim, const char *name, float init);
 void optim_add_hyper(bt_optim *optim, const char *name, double value);
 
 /* Update functions, one file a family. */

@@ -71,7 +71,7 @@ static const bt_conf_field lars_fields[] = {
     CLIP_FIELDS,
 };
 
-void optim_add_slot(bt_optim *optim, const char *name, float init) {
+static void add_slot(bt_optim *optim, const char *name, float init) {
     BT_ASSERT(optim->n_slots < BT_OPTIM_MAX_SLOTS);
     optim->slots[optim->n_slots++] = (optim_slot){.name = name, .init = init};
 }
@@ -82,10 +82,10 @@ void optim_add_hyper(bt_optim *optim, const char *name, double value) {
 }
 
 static void add_moments(bt_optim *optim) {
-    optim_add_slot(optim, "m", 0.0F);
-    optim_add_slot(optim, "v", 0.0F);
+    add_slot(optim, "m", 0.0F);
+    add_slot(optim, "v", 0.0F);
     if (optim->options.amsgrad) {
-        optim_add_slot(optim, "vhat", 0.0F);
+        add_slot(optim, "vhat", 0.0F);
     }
 }
 
@@ -107,23 +107,23 @@ static void describe_lamb(bt_optim *optim) {
 
 static void describe_sgd(bt_optim *optim) {
     if (optim->options.momentum > 0.0) {
-        optim_add_slot(optim, "momentum", 0.0F);
+        add_slot(optim, "momentum", 0.0F);
     }
     optim_add_hyper(optim, "decay", optim->options.decay);
     optim_add_hyper(optim, "momentum", optim->options.momentum);
 }
 
 static void describe_sgd_experimental(bt_optim *optim) {
-    optim_add_slot(optim, "m", 0.0F); /* kept even without momentum */
+    add_slot(optim, "m", 0.0F); /* kept even without momentum */
 }
 
 static void describe_rmsprop(bt_optim *optim) {
-    optim_add_slot(optim, "rms", 0.0F);
+    add_slot(optim, "rms", 0.0F);
     if (optim->options.momentum > 0.0) {
-        optim_add_slot(optim, "momentum", 0.0F);
+        add_slot(optim, "momentum", 0.0F);
     }
     if (optim->options.centered) {
-        optim_add_slot(optim, "mg", 0.0F);
+        add_slot(optim, "mg", 0.0F);
     }
     optim_add_hyper(optim, "decay", optim->options.decay);
     optim_add_hyper(optim, "momentum", optim->options.momentum);
@@ -131,12 +131,12 @@ static void describe_rmsprop(bt_optim *optim) {
 }
 
 static void describe_adagrad(bt_optim *optim) {
-    optim_add_slot(optim, "accumulator", (float)optim->options.initial_accumulator);
+    add_slot(optim, "accumulator", (float)optim->options.initial_accumulator);
     optim_add_hyper(optim, "decay", optim->options.decay);
 }
 
 static void describe_lars(bt_optim *optim) {
-    optim_add_slot(optim, "momentum", 0.0F);
+    add_slot(optim, "momentum", 0.0F);
     optim_add_hyper(optim, "decay", optim->options.decay);
 }
 

@@ -6,7 +6,8 @@
 
 #include "pjrt_internal.h"
 
-bool pjrt_buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out) {
+/* false: devices have no such type */
+static bool buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out) {
     static const struct {
         bt_dtype         dtype;
         PJRT_Buffer_Type type;
@@ -34,7 +35,7 @@ bt_status bt_pjrt_upload(bt_pjrt_client *client, int32_t device, const bt_pjrt_s
     const bt_pjrt_plugin *const plugin = client->plugin;
     PJRT_Buffer_Type            type = PJRT_Buffer_Type_INVALID;
     size_t                      n_bytes = 0;
-    if (!pjrt_buffer_type(shape->dtype, &type) || !bt_pjrt_shape_bytes(shape, &n_bytes)) {
+    if (!buffer_type(shape->dtype, &type) || !bt_pjrt_shape_bytes(shape, &n_bytes)) {
         return BT_FAIL(err, BT_E_SHAPE,
                        "an array of %s and rank %" PRId32 " cannot be put on a device",
                        bt_dtype_name(shape->dtype), shape->rank);

@@ -55,7 +55,8 @@ static bool file_says(const char *folder, const char *name, const char *const *w
     return says;
 }
 
-bool pjrt_has_tpu(const char *pci_folder) {
+/* Is a TPU among the devices of the bus? pci_folder: /sys/bus/pci/devices but in tests. */
+static bool has_tpu(const char *pci_folder) {
     static const char *const vendor[] = {"0x1ae0"};
     bt_fs_names              names = BT_FS_NAMES_INIT;
     bool                     has = false;
@@ -75,7 +76,7 @@ bool pjrt_has_tpu(const char *pci_folder) {
 }
 
 bt_status pjrt_set_environment(bt_pjrt_purpose purpose, bt_error *err) {
-    const bool with_tpu = purpose == BT_PJRT_TO_RUN && pjrt_has_tpu("/sys/bus/pci/devices");
+    const bool with_tpu = purpose == BT_PJRT_TO_RUN && has_tpu("/sys/bus/pci/devices");
     for (size_t i = 0; i < BT_ARRAY_LEN(variables); i++) {
         if ((variables[i].when == ALWAYS || !with_tpu) &&
             setenv(variables[i].name, variables[i].value, 0) != 0) {

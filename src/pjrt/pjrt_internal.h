@@ -62,8 +62,6 @@ BT_MUST_USE bt_status pjrt_copy_text(const char *text, size_t n, char **out, bt_
 
 /* Before a plug-in is loaded. */
 BT_MUST_USE bt_status pjrt_set_environment(bt_pjrt_purpose purpose, bt_error *err);
-/* Is a TPU among the devices of the bus? pci_folder: /sys/bus/pci/devices but in tests. */
-bool pjrt_has_tpu(const char *pci_folder);
 
 /* Gives the plug-in's objects back. */
 void pjrt_program_clear(bt_pjrt_program *program);
@@ -76,8 +74,5 @@ BT_MUST_USE bt_status pjrt_named_values(const bt_pjrt_option *options, size_t n,
 BT_MUST_USE bt_status pjrt_append_compile_options(bt_str                        *out,
                                                   const bt_pjrt_compile_options *options,
                                                   bt_error                      *err);
-
-/* false: devices have no such type */
-BT_MUST_USE bool pjrt_buffer_type(bt_dtype dtype, PJRT_Buffer_Type *out);
 
 #endif

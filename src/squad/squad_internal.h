@@ -40,8 +40,8 @@ bt_status squad_join_words(const bt_squad_set *set, const bt_squad_paragraph *pa
 /* Byte where the first occurrence of `part` begins, or -1. */
 int64_t squad_find(const char *text, size_t n_bytes, const char *part, size_t n_part);
 
-/* Puts the place of a paragraph (and, id not NULL, of a question in it) before the message. */
-bt_status squad_blame(const bt_squad_paragraph *paragraph, const char *id, bt_error *err);
+/* squad_survey.c: bt_squad_find_unanswered of a file's bytes. */
+bool squad_has_unanswered(const char *json, size_t n_bytes);
 
 /* Windows. */
 

@@ -63,7 +63,8 @@ static bt_status own_buffer(bt_squad_set *set, char *buffer, const char *name, b
     return BT_OK;
 }
 
-bt_status squad_blame(const bt_squad_paragraph *paragraph, const char *id, bt_error *err) {
+/* Puts the place of a paragraph (and, id not NULL, of a question in it) before the message. */
+static bt_status blame(const bt_squad_paragraph *paragraph, const char *id, bt_error *err) {
     enum { SHOWN_TITLE = 60, SHOWN_ID = 80 };
     char question[SHOWN_ID + 32] = "";
     if (id != NULL) {
@@ -81,7 +82,7 @@ bt_status squad_blame(const bt_squad_paragraph *paragraph, const char *id, bt_er
 
 bt_status bt_squad_blame(const bt_squad_set *set, int64_t question, bt_error *err) {
     const bt_squad_question *const q = &set->questions[question];
-    return squad_blame(&set->paragraphs[q->paragraph], q->id.bytes, err);
+    return blame(&set->paragraphs[q->paragraph], q->id.bytes, err);
 }
 
 static const char *kind_name(const json_t *value) {
@@ -217,7 +218,7 @@ static bt_status note_unanswered(squad_file *f, const bt_squad_paragraph *paragr
     if (f->n_unanswered++ == 0) {
         (void)BT_FAIL(&f->first_unanswered, BT_E_FORMAT,
                       "answers: expected exactly 1, as training needs, got 0");
-        (void)squad_blame(paragraph, question->id.bytes, &f->first_unanswered);
+        (void)blame(paragraph, question->id.bytes, &f->first_unanswered);
     }
     return BT_OK;
 }
@@ -326,7 +327,7 @@ static void skip_question(squad_file *f, const bt_squad_paragraph *paragraph,
         (void)bt_error_make(&told, BT_E_FORMAT, __FILE__, __LINE__,
                             "'%.60s' is not at answer_start; the question is left out",
                             f->set->answers[question->first_answer].bytes);
-        (void)squad_blame(paragraph, question->id.bytes, &told);
+        (void)blame(paragraph, question->id.bytes, &told);
         bt_log(BT_LOG_WARNING, "%s", told.msg);
     }
     f->set->n_answers = question->first_answer;
@@ -341,7 +342,7 @@ static bt_status read_question(squad_file *f, const json_t *qa,
                                     .last_word = -1};
     bool                is_there = true;
     if (parse_question(f, qa, paragraph, &question, &is_there) != BT_OK) {
-        return squad_blame(paragraph, question.id.bytes, f->err);
+        return blame(paragraph, question.id.bytes, f->err);
     }
     if (!is_there) {
         skip_question(f, paragraph, &question);
@@ -375,7 +376,7 @@ static bt_status read_paragraph(squad_file *f, const json_t *json, bt_squad_para
     bt_squad_set *const set = f->set;
     json_t             *qas = NULL;
     if (parse_paragraph(f, json, &paragraph, &qas) != BT_OK) {
-        return squad_blame(&paragraph, NULL, f->err);
+        return blame(&paragraph, NULL, f->err);
     }
     BT_TRY(bt_grow(&set->paragraphs, &set->caps[CAP_PARAGRAPHS], (size_t)set->n_paragraphs + 1,
                    sizeof *set->paragraphs, MAX_ITEMS, f->err));
@@ -438,7 +439,7 @@ static bt_status read_item(squad_file *f, const json_t *item, int64_t number) {
     const bt_status    rc = json_is_object(item)
                                 ? keep_context(f, item, &paragraph)
                                 : refuse_value(f, "data", "objects with context and question", item);
-    return rc == BT_OK ? read_question(f, item, &paragraph) : squad_blame(&paragraph, NULL, f->err);
+    return rc == BT_OK ? read_question(f, item, &paragraph) : blame(&paragraph, NULL, f->err);
 }
 
 static bool is_flat(const json_t *items) {

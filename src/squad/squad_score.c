@@ -65,8 +65,8 @@ static bt_status drop_articles(const char *text, size_t n_bytes, bt_str *out, bt
                : BT_OK;
 }
 
-bt_status bt_squad_normalize(bt_text_scratch *scratch, bt_squad_text text, bt_str *out,
-                             bt_error *err) {
+bt_status squad_normalize(bt_text_scratch *scratch, bt_squad_text text, bt_str *out,
+                          bt_error *err) {
     const char *lower = NULL;
     size_t      n = 0;
     bt_str      kept = BT_STR_INIT;
@@ -108,7 +108,7 @@ static int compare_words(const void *a, const void *b) {
 bt_status squad_fill_bag(squad_scorer *s, word_bag *bag, bt_squad_text text, bt_error *err) {
     bag->n_words = 0;
     bt_str_clear(&bag->text);
-    BT_TRY(bt_squad_normalize(s->scratch, text, &bag->text, err));
+    BT_TRY(squad_normalize(s->scratch, text, &bag->text, err));
     const char       *at = bt_str_text(&bag->text);
     const char *const end = at + bag->text.len;
     while (at < end) {
@@ -159,18 +159,6 @@ bt_status squad_compare_bag(squad_scorer *s, bt_squad_text answer, bool version_
              memcmp(bt_str_text(&predicted->text), bt_str_text(&other->text), other->text.len) == 0;
     *f1 = f1_of(predicted, other, version_2);
     return BT_OK;
-}
-
-bt_status bt_squad_compare(bt_text_scratch *scratch, bt_squad_text predicted, bt_squad_text answer,
-                           bool version_2, bool *exact, double *f1, bt_error *err) {
-    squad_scorer s = {.scratch = scratch};
-    bt_status    rc = BT_OK;
-    BT_CHECK(squad_fill_bag(&s, &s.bags[0], predicted, err));
-    BT_CHECK(squad_compare_bag(&s, answer, version_2, exact, f1, err));
-done:
-    s.scratch = NULL; /* the caller's */
-    squad_scorer_deinit(&s);
-    return rc;
 }
 
 static bt_status best_scores(squad_scorer *s, const bt_squad_set *set,

@@ -6,6 +6,9 @@
 
 #include "squad_internal.h"
 
+/* Lower case, without ASCII punctuation, articles and superfluous white space; appended to out. */
+bt_status squad_normalize(bt_text_scratch *scratch, bt_squad_text text, bt_str *out, bt_error *err);
+
 /* A normalised text and its words, sorted. */
 typedef struct word_bag {
     bt_str         text;

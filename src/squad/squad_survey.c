@@ -58,7 +58,7 @@ static bool says_none(bt_squad_text key, json_scan scan, bool *is_flat) {
     return false;
 }
 
-bool bt_squad_has_unanswered(const char *json, size_t n_bytes) {
+bool squad_has_unanswered(const char *json, size_t n_bytes) {
     json_scan scan = {json, json + n_bytes};
     bool      is_flat = false;
     while (scan.at < scan.end) {
@@ -78,7 +78,7 @@ bt_status bt_squad_find_unanswered(const char *path, const bt_text_encoding *enc
                                    bt_error *err) {
     squad_bytes     file;
     const bt_status rc = squad_bytes_open(&file, path, encoding, err);
-    *any = rc == BT_OK && bt_squad_has_unanswered(file.bytes, file.n);
+    *any = rc == BT_OK && squad_has_unanswered(file.bytes, file.n);
     squad_bytes_close(&file);
     return rc;
 }

@@ -14,7 +14,8 @@
 
 #include "text_internal.h"
 
-size_t text_fold(uint32_t c, uint32_t out[TEXT_FOLD_MAX]) {
+/* NFD of the folded code point, of class TEXT_IS_FOLDED; returns how many. */
+static size_t fold(uint32_t c, uint32_t out[TEXT_FOLD_MAX]) {
     size_t n = text_map_hangul(c, out);
     if (n > 0) {
         return n;
@@ -42,7 +43,8 @@ size_t text_fold(uint32_t c, uint32_t out[TEXT_FOLD_MAX]) {
     return n;
 }
 
-unsigned text_fold_combining_class(uint32_t c) {
+/* Canonical combining class of a code point of kind TEXT_COMBINING. */
+static unsigned combining_class(uint32_t c) {
     for (int32_t i = 0; i < text_fold_combining_size; i++) {
         if (text_fold_combining[i].codepoint == c) {
             return text_fold_combining[i].combining_class;
@@ -80,10 +82,10 @@ static bt_status flush(bt_text_scratch *s, size_t *n_waiting, bt_error *err) {
 
 /* A stable sort by combining class. */
 static bt_status wait_combining(bt_text_scratch *s, size_t *n_waiting, uint32_t c, bt_error *err) {
-    const unsigned class_of_c = text_fold_combining_class(c);
+    const unsigned class_of_c = combining_class(c);
     size_t         i = *n_waiting;
     BT_TRY(bt_grow(&s->mapped, &s->mapped_cap, i + 1, sizeof *s->mapped, SIZE_MAX / 64, err));
-    while (i > 0 && text_fold_combining_class(s->mapped[i - 1]) > class_of_c) {
+    while (i > 0 && combining_class(s->mapped[i - 1]) > class_of_c) {
         s->mapped[i] = s->mapped[i - 1];
         i--;
     }
@@ -113,7 +115,7 @@ static bt_status put_folded(bt_text_scratch *s, uint32_t c, size_t *n_waiting, b
         return put_decomposed(s, c, n_waiting, err);
     }
     uint32_t     targets[TEXT_FOLD_MAX];
-    const size_t n = text_fold(c, targets);
+    const size_t n = fold(c, targets);
     for (size_t i = 0; i < n; i++) {
         BT_TRY(put_decomposed(s, targets[i], n_waiting, err));
     }

@@ -16,7 +16,7 @@ enum {
 
 /* A class is one of enum text_kind (none is TEXT_REMOVED), and one of these. */
 enum text_fold_flag {
-    TEXT_IS_FOLDED = 8,       /* text_fold changes it */
+    TEXT_IS_FOLDED = 8,       /* fold.c changes it */
     TEXT_IS_FOLDED_AWAY = 16, /* default ignorable: folding leaves nothing of it */
 };
 
@@ -34,11 +34,5 @@ extern const struct text_combining text_fold_combining[];
 static inline unsigned text_fold_class(uint32_t c) {
     return (unsigned char)text_fold_class_blocks[text_fold_class_index[c >> 8]][c & 255] - 64u;
 }
-
-/* NFD of the folded code point, of class TEXT_IS_FOLDED; returns how many. */
-size_t text_fold(uint32_t c, uint32_t out[TEXT_FOLD_MAX]);
-
-/* Canonical combining class of a code point of kind TEXT_COMBINING. */
-unsigned text_fold_combining_class(uint32_t c);
 
 #endif

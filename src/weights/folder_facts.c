@@ -51,7 +51,8 @@ static bt_status note_fact(fact_list *f, const char *name, const bt_conf_fact *f
     return rc;
 }
 
-bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_fact *fact, bt_error *err) {
+/* Into the key unless it was written, is not there, or says the same; then it is told. */
+static bt_status adopt(fact_list *f, const char *path, const bt_conf_fact *fact, bt_error *err) {
     bool adopted = false;
     BT_TRY(bt_conf_adopt(f->conf, path, fact, f->origin, &adopted, err));
     return adopted ? note_fact(f, strrchr(path, '.') + 1, fact, err) : BT_OK;
@@ -59,22 +60,22 @@ bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_fact *fact, 
 
 bt_status facts_adopt_i64(fact_list *f, const char *path, int64_t value, bt_error *err) {
     const bt_conf_fact fact = {.kind = BT_CONF_FACT_I64, .u.i = value};
-    return value > 0 ? facts_adopt(f, path, &fact, err) : BT_OK;
+    return value > 0 ? adopt(f, path, &fact, err) : BT_OK;
 }
 
 bt_status facts_adopt_bool(fact_list *f, const char *path, bool value, bt_error *err) {
     const bt_conf_fact fact = {.kind = BT_CONF_FACT_BOOL, .u.b = value};
-    return facts_adopt(f, path, &fact, err);
+    return adopt(f, path, &fact, err);
 }
 
 bt_status facts_adopt_str(fact_list *f, const char *path, const char *value, bt_error *err) {
     const bt_conf_fact fact = {.kind = BT_CONF_FACT_STR, .u.s = value};
-    return facts_adopt(f, path, &fact, err);
+    return adopt(f, path, &fact, err);
 }
 
 static bt_status adopt_rate(fact_list *f, const char *path, double value, bt_error *err) {
     const bt_conf_fact fact = {.kind = BT_CONF_FACT_F64, .u.f = value};
-    return value >= 0 && value < 1 ? facts_adopt(f, path, &fact, err) : BT_OK; /* not NaN */
+    return value >= 0 && value < 1 ? adopt(f, path, &fact, err) : BT_OK; /* not NaN */
 }
 
 static bt_status adopt_sizes(fact_list *f, const bt_ckpt_sizes *sizes, bt_error *err) {

@@ -14,9 +14,6 @@ typedef struct fact_list {
     bt_str      last; /* the line that was said last: often both sections have the same */
 } fact_list;
 
-/* Into the key unless it was written, is not there, or says the same; then it is told. */
-BT_MUST_USE bt_status facts_adopt(fact_list *f, const char *path, const bt_conf_fact *fact,
-                                  bt_error *err);
 /* 0: not known. */
 BT_MUST_USE bt_status facts_adopt_i64(fact_list *f, const char *path, int64_t value, bt_error *err);
 BT_MUST_USE bt_status facts_adopt_bool(fact_list *f, const char *path, bool value, bt_error *err);

@@ -305,14 +305,6 @@ void bt_bundle_close(bt_bundle *bundle) {
     bt_free(bundle);
 }
 
-const char *bt_bundle_prefix(const bt_bundle *bundle) {
-    return bundle->prefix;
-}
-
-int32_t bt_bundle_n_shards(const bt_bundle *bundle) {
-    return bundle->n_shards;
-}
-
 size_t bt_bundle_n_entries(const bt_bundle *bundle) {
     return bundle->n_entries;
 }

@@ -41,9 +41,6 @@ struct bt_bundle {
     bool             has_header;
 };
 
-/* Opens (or finds open) the data file of an entry and verifies that the entry lies within it. */
-BT_MUST_USE bt_status bundle_open_shard(bt_bundle *bundle, const bt_bundle_entry *entry,
-                                        bt_file **out, bt_error *err);
 /* PREFIX.data-SSSSS-of-NNNNN; the caller bt_free()s it */
 BT_MUST_USE bt_status bundle_shard_path(const char *prefix, int32_t shard, int32_t n_shards,
                                         char **out, bt_error *err);

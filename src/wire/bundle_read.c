@@ -28,7 +28,8 @@ bt_status bundle_shard_path(const char *prefix, int32_t shard, int32_t n_shards,
     return rc;
 }
 
-bt_status bundle_open_shard(bt_bundle *bundle, const bt_bundle_entry *entry, bt_file **out,
+/* Opens (or finds open) the data file of an entry and verifies that the entry lies within it. */
+static bt_status open_shard(bt_bundle *bundle, const bt_bundle_entry *entry, bt_file **out,
                             bt_error *err) {
     bt_file **const slot = &bundle->shards[entry->shard];
     if (*slot == NULL) {
@@ -75,7 +76,7 @@ static bt_status read_checked(bt_bundle *bundle, const bt_bundle_entry *entry, u
                               uint8_t *scratch, bt_error *err) {
     bt_file *file = NULL;
     uint32_t crc = 0;
-    BT_TRY(bundle_open_shard(bundle, entry, &file, err));
+    BT_TRY(open_shard(bundle, entry, &file, err));
     const size_t n_bytes = (size_t)entry->n_bytes;
     for (size_t at = 0; at < n_bytes; at += piece_bytes) {
         const size_t   n = n_bytes - at < piece_bytes ? n_bytes - at : piece_bytes;
@@ -158,7 +159,7 @@ static bt_status read_parts(bt_bundle *bundle, const bt_bundle_entry *entry, uin
         bt_bundle_entry           part;
         bt_file                  *file = NULL;
         BT_TRY(find_part(bundle, entry, slice, &part, err));
-        BT_TRY(bundle_open_shard(bundle, &part, &file, err));
+        BT_TRY(open_shard(bundle, &part, &file, err));
         uint8_t *const bytes = bt_alloc((size_t)part.n_bytes);
         if (bytes == NULL) {
             return BT_FAIL(err, BT_E_NOMEM, "out of memory for a part of '%s'", entry->name);
@@ -256,7 +257,7 @@ bt_status bt_bundle_read_strings(bt_bundle *bundle, const bt_bundle_entry *entry
         return BT_FAIL(err, BT_E_UNSUPPORTED, "%s: tensor '%s' is not a whole tensor of strings",
                        bundle->prefix, entry->name);
     }
-    BT_TRY(bundle_open_shard(bundle, entry, &file, err));
+    BT_TRY(open_shard(bundle, entry, &file, err));
     if (entry->n_elements > entry->n_bytes) { /* a length takes a byte at least */
         return fail_strings(bundle, entry, err);
     }
@@ -312,11 +313,11 @@ bt_status bt_bundle_check_files(bt_bundle *bundle, bt_error *err) {
     bt_file *file = NULL;
     for (size_t i = 0; i < bundle->n_entries; i++) {
         if (bundle->entries[i].n_slices == 0) {
-            BT_TRY(bundle_open_shard(bundle, &bundle->entries[i], &file, err));
+            BT_TRY(open_shard(bundle, &bundle->entries[i], &file, err));
         }
     }
     for (size_t i = 0; i < bundle->n_parts; i++) {
-        BT_TRY(bundle_open_shard(bundle, &bundle->parts[i].entry, &file, err));
+        BT_TRY(open_shard(bundle, &bundle->parts[i].entry, &file, err));
     }
     return BT_OK;
 }

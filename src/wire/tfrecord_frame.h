@@ -16,8 +16,6 @@ BT_MUST_USE bt_status tfrecord_check_header(const uint8_t header[TFRECORD_HEADER
 /* data is followed by its checksum. */
 BT_MUST_USE bt_status tfrecord_check_data(const uint8_t *data, size_t n_bytes, const char *path,
                                           int64_t index, int64_t offset, bt_error *err);
-bt_status tfrecord_fail_cut(const char *path, int64_t index, int64_t offset, uint64_t n_bytes,
-                            uint64_t got, bt_error *err);
 
 /* Fewer bytes than a header has. */
 bt_status tfrecord_fail_cut_header(const char *path, int64_t index, int64_t offset, int64_t got,

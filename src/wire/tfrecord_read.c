@@ -28,6 +28,14 @@ struct bt_tfrecord_reader {
     bt_error        error;
 };
 
+static bt_status fail_cut(const char *path, int64_t index, int64_t offset, uint64_t n_bytes,
+                          uint64_t got, bt_error *err) {
+    return BT_FAIL(err, BT_E_FORMAT,
+                   "%s: record %" PRId64 " at byte %" PRId64 " is truncated: %" PRIu64
+                   " bytes must follow its header, only %" PRIu64 " do",
+                   path, index, offset, n_bytes + TFRECORD_FOOTER_BYTES, got);
+}
+
 bt_status tfrecord_check_header(const uint8_t header[TFRECORD_HEADER_BYTES], const char *path,
                                 int64_t index, int64_t offset, int64_t n_left, uint64_t *n_bytes,
                                 bt_error *err) {
@@ -49,18 +57,10 @@ bt_status tfrecord_check_header(const uint8_t header[TFRECORD_HEADER_BYTES], con
                        path, index, offset, length);
     }
     if (n_left >= 0 && length + TFRECORD_FOOTER_BYTES > (uint64_t)n_left) {
-        return tfrecord_fail_cut(path, index, offset, length, (uint64_t)n_left, err);
+        return fail_cut(path, index, offset, length, (uint64_t)n_left, err);
     }
     *n_bytes = length;
     return BT_OK;
-}
-
-bt_status tfrecord_fail_cut(const char *path, int64_t index, int64_t offset, uint64_t n_bytes,
-                            uint64_t got, bt_error *err) {
-    return BT_FAIL(err, BT_E_FORMAT,
-                   "%s: record %" PRId64 " at byte %" PRId64 " is truncated: %" PRIu64
-                   " bytes must follow its header, only %" PRIu64 " do",
-                   path, index, offset, n_bytes + TFRECORD_FOOTER_BYTES, got);
 }
 
 bt_status tfrecord_fail_cut_header(const char *path, int64_t index, int64_t offset, int64_t got,
@@ -138,8 +138,8 @@ static bt_status read_data(bt_tfrecord_reader *reader, uint64_t length, bt_error
         BT_TRY(inflate_stream_read(reader->stream, reader->data + have, want, &got, err));
         have += got;
         if (got < want) {
-            return tfrecord_fail_cut(inflate_stream_path(reader->stream), reader->index,
-                                     reader->offset, length, have, err);
+            return fail_cut(inflate_stream_path(reader->stream), reader->index, reader->offset,
+                            length, have, err);
         }
     }
     return BT_OK;

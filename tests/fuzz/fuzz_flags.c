@@ -84,7 +84,7 @@ static void write_line(const bt_flags *flags, words *w) {
     add_word(w, "bert-train", sizeof "bert-train" - 1);
     for (size_t i = 0; i < bert_train_flags.n_defs; i++) {
         const bt_flag_def *const def = &bert_train_flags.defs[i];
-        if (!bt_flags_is_given(flags, def->name)) {
+        if (!bt_flags_is_set(flags, def->name)) {
             continue;
         }
         if (def->kind != BT_FLAG_LIST) {

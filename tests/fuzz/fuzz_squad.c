@@ -5,6 +5,7 @@
 #include "bt/base/log.h"
 #include "bt/squad.h"
 #include "fuzz_targets.h"
+#include "squad_internal.h"
 
 enum { LENGTH = 12 };
 
@@ -48,7 +49,7 @@ static void cut_and_answer(const bt_squad_set *set, bt_error *err) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bt_log_setup("fuzz_squad", BT_LOG_TEXT, BT_LOG_ERROR); /* warnings of each input are noise */
-    (void)bt_squad_has_unanswered((const char *)data, size);
+    (void)squad_has_unanswered((const char *)data, size);
     for (int use = BT_SQUAD_TRAIN; use <= BT_SQUAD_PREDICT; use++) {
         bt_error     err = BT_ERROR_INIT;
         bt_squad_set set = {0};

@@ -25,7 +25,6 @@ static inline bt_reader bt_reader_make(const void *data, size_t n) {
 static inline size_t bt_reader_left(const bt_reader *r) {
     return (size_t)(r->end - r->pos);
 }
-BT_MUST_USE bool bt_read_u8(bt_reader *r, uint8_t *out);
 BT_MUST_USE bool bt_read_u32le(bt_reader *r, uint32_t *out);
 BT_MUST_USE bool bt_read_u64le(bt_reader *r, uint64_t *out);
 BT_MUST_USE bool bt_read_varint(bt_reader *r, uint64_t *out); /* protobuf / LevelDB varint64 */

@@ -17,8 +17,5 @@ bt_fp_state
      bt_fp_flush(void); /* this thread flushes from now on; returns what was, for bt_fp_set */
 void bt_fp_set(bt_fp_state state);
 bt_fp_state bt_fp_get(void);
-bt_fp_state bt_fp_flushing(bt_fp_state state); /* the same, but flushing */
-/* Of a processor whose word is not known: true for every state. */
-bool bt_fp_is_flushing(bt_fp_state state);
 
 #endif

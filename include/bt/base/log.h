@@ -19,7 +19,6 @@ void bt_log_setup(const char *program, bt_log_format format, int verbosity);
 /* One line on stderr: "bt-program: text" (INFO and DEBUG), "...: warning: text", "...: error:
  * text"; with BT_LOG_JSON one object {"time","level","message"}. */
 void bt_log(bt_log_level level, const char *fmt, ...) BT_PRINTF(2, 3);
-bool bt_log_is_on(bt_log_level level);
 /* A line that is rewritten in place: drawn only when stderr is a terminal; NULL ends it. */
 void bt_log_progress(const char *text);
 /* One line of the parts, one after another, with nothing but write(2): for signal handlers. Shown

@@ -28,9 +28,8 @@ typedef enum bt_rng_site {
 
 bt_rng_key bt_rng_key_make(uint64_t seed, uint64_t step, uint32_t layer, bt_rng_site site);
 /* Four words for one counter value. */
-void   bt_rng_block(bt_rng_key key, uint64_t counter, uint32_t out[4]);
-float  bt_rng_uniform(bt_rng_key key, uint64_t index);          /* [0,1), 24 bits */
-double bt_rng_normal_truncated(bt_rng_key key, uint64_t index); /* N(0,1) re-drawn outside +-2 */
+void  bt_rng_block(bt_rng_key key, uint64_t counter, uint32_t out[4]);
+float bt_rng_uniform(bt_rng_key key, uint64_t index); /* [0,1), 24 bits */
 /* A bijection of [0,n): place i of the epoch named by key -> element. n >= 1, i < n. Feistel
  * network with cycle walking: O(1) memory, so seeking in a shuffle is instant. */
 uint64_t bt_rng_permute(bt_rng_key key, uint64_t n, uint64_t i);

@@ -28,9 +28,7 @@ typedef struct bt_bundle_entry {
 typedef struct bt_bundle bt_bundle;
 /* Reads the index. Data files are opened when they are first read. */
 BT_MUST_USE bt_status  bt_bundle_open(const char *prefix, bt_bundle **out, bt_error *err);
-void                   bt_bundle_close(bt_bundle *bundle); /* accepts NULL */
-const char            *bt_bundle_prefix(const bt_bundle *bundle);
-int32_t                bt_bundle_n_shards(const bt_bundle *bundle);
+void                   bt_bundle_close(bt_bundle *bundle);                    /* accepts NULL */
 size_t                 bt_bundle_n_entries(const bt_bundle *bundle);          /* without slices */
 const bt_bundle_entry *bt_bundle_entry_at(const bt_bundle *bundle, size_t i); /* in key order */
 const bt_bundle_entry *bt_bundle_find(const bt_bundle *bundle, const char *name); /* or NULL */

@@ -185,8 +185,6 @@ void exec_flight_deinit(exec_pjrt *exec, exec_flight *flight);
 /* exec_pjrt_memory.c */
 exec_plan_memory_fn exec_pjrt_plan_memory;
 bt_exec_memory      exec_pjrt_plan_evaluation(exec_pjrt *exec, int64_t n_seqs, int64_t length);
-/* That programs may take of a device; -1: it has no memory of its own, or does not tell. */
-int64_t exec_pjrt_device_bytes(const exec_pjrt *exec);
 
 /* exec_pjrt_fits.c */
 exec_measure_memory_fn     exec_pjrt_measure_memory;

@@ -31,7 +31,8 @@ double exec_pjrt_step_bytes(const bt_model *model, const bt_exec_config *config,
     return (double)(n_rows * n_slots) * (double)(kept + passing_bytes(e, n_slots));
 }
 
-int64_t exec_pjrt_device_bytes(const exec_pjrt *exec) {
+/* That programs may take of a device; -1: it has no memory of its own, or does not tell. */
+static int64_t device_bytes(const exec_pjrt *exec) {
     bt_pjrt_device device = {.limit_bytes = -1};
     bt_error       unknown = BT_ERROR_INIT;
     return bt_pjrt_client_device(exec->client, 0, &device, &unknown) == BT_OK &&
@@ -42,7 +43,7 @@ int64_t exec_pjrt_device_bytes(const exec_pjrt *exec) {
 
 /* Devices whose memory is this process's tell no limit of their own. */
 static void count_available(exec_pjrt *exec, bt_exec_memory *m) {
-    const int64_t  device = exec_pjrt_device_bytes(exec);
+    const int64_t  device = device_bytes(exec);
     const uint64_t here = exec->memory_limit > 0 ? exec->memory_limit : bt_memory_available("");
     const uint64_t taken = exec->reserved_bytes + bt_exec_memory_bytes(&exec->base);
     m->is_of_device = device > 0;

@@ -25,7 +25,9 @@ static bt_status append_trimmed(bt_str *url, const char *host, bt_error *err) {
     return bt_str_append_n(url, host, n, err);
 }
 
-bt_status gcs_append_endpoint(bt_str *url, bt_error *err) {
+/* "https://storage.googleapis.com" or what STORAGE_EMULATOR_HOST or
+ * CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE says; appended without a slash at the end. */
+static bt_status append_endpoint(bt_str *url, bt_error *err) {
     const char *const emulator = getenv("STORAGE_EMULATOR_HOST");
     const char *const other = getenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE");
     if (emulator != NULL && emulator[0] != '\0') {
@@ -43,7 +45,7 @@ bt_status gcs_append_endpoint(bt_str *url, bt_error *err) {
 
 bt_status gcs_append_bucket(bt_str *url, const char *service, const remote_name *name,
                             bt_error *err) {
-    BT_TRY(gcs_append_endpoint(url, err));
+    BT_TRY(append_endpoint(url, err));
     return bt_str_appendf(url, err, "%s/b/%s/o", service, name->bucket);
 }
 

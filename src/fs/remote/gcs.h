@@ -11,9 +11,6 @@
 
 enum { GCS_MAX_JSON = 64 << 20 };
 
-/* "https://storage.googleapis.com" or what STORAGE_EMULATOR_HOST or
- * CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE says; appended without a slash at the end. */
-BT_MUST_USE bt_status gcs_append_endpoint(bt_str *url, bt_error *err);
 /* The credentials to use with that endpoint; NULL: none (an emulator). */
 const http_auth *gcs_auth(void);
 

@@ -34,7 +34,8 @@ static void free_list(char **list) {
     bt_free(list);
 }
 
-void gcs_account_free(gcs_account *account) {
+/* wipes; accepts NULL */
+static void free_account(gcs_account *account) {
     if (account == NULL) {
         return;
     }
@@ -47,7 +48,7 @@ void gcs_account_free(gcs_account *account) {
     }
     free_list(account->subject_fields);
     free_list(account->delegates);
-    gcs_account_free(account->source);
+    free_account(account->source);
     bt_free(account);
 }
 
@@ -149,7 +150,7 @@ static bt_status read_account(const json_t *root, const char *path, bool is_sour
     }
     const bt_status rc = read_kind(root, path, is_source, account, err);
     if (rc != BT_OK) {
-        gcs_account_free(account);
+        free_account(account);
         return rc;
     }
     *out = account;

@@ -46,7 +46,6 @@ typedef struct gcs_token {
 } gcs_token;
 
 BT_MUST_USE bt_status gcs_account_load(const char *path, gcs_account **out, bt_error *err);
-void                  gcs_account_free(gcs_account *account); /* wipes; accepts NULL */
 BT_MUST_USE bt_status gcs_account_ask(const gcs_account *account, const char *scope, gcs_token *out,
                                       bt_error *err);
 /* The account of this machine (Compute Engine, GKE's workload identity). */

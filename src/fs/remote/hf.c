@@ -87,7 +87,14 @@ static const char *take_kind(const char *text, const char **kind) {
     return text;
 }
 
-bt_status hf_name_parse(const char *path, hf_name *out, bt_error *err) {
+static void deinit_name(hf_name *name) {
+    bt_free(name->repository);
+    bt_free(name->revision);
+    bt_free(name->file);
+    *name = (hf_name){.kind = "models"};
+}
+
+static bt_status parse_name(const char *path, hf_name *out, bt_error *err) {
     bt_status         rc = BT_OK;
     const char *const start = take_kind(path + strlen("hf://"), &out->kind);
     const size_t      n_owner = strcspn(start, "/");
@@ -119,15 +126,8 @@ refused:
         err, BT_E_CONFIG,
         "%s: expected hf://OWNER/REPOSITORY[@REVISION][/FILE] (or hf://datasets/OWNER/...)", path);
 done:
-    hf_name_deinit(out);
+    deinit_name(out);
     return rc;
-}
-
-void hf_name_deinit(hf_name *name) {
-    bt_free(name->repository);
-    bt_free(name->revision);
-    bt_free(name->file);
-    *name = (hf_name){.kind = "models"};
 }
 
 bool hf_name_is_commit(const hf_name *name) {
@@ -465,7 +465,7 @@ static bt_status find_known(const char *path, known **out, bt_error *err) {
         bt_free(k);
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
     }
-    BT_CHECK(hf_name_parse(path, &k->name, err));
+    BT_CHECK(parse_name(path, &k->name, err));
     BT_CHECK(resolve(k, err));
     k->file.path = k->path;
     k->next = all;
@@ -473,7 +473,7 @@ static bt_status find_known(const char *path, known **out, bt_error *err) {
     *out = k;
     return BT_OK;
 done:
-    hf_name_deinit(&k->name);
+    deinit_name(&k->name);
     bt_free(k->local);
     bt_free(k->path);
     bt_free(k);
@@ -502,9 +502,9 @@ static bt_status stat_known(const char *path, remote_info *out, bool *is_plain_f
 static bt_status hf_stat(const char *path, remote_info *out, bt_error *err) {
     hf_name name = {0};
     bool    is_plain_file = false;
-    BT_TRY(hf_name_parse(path, &name, err));
+    BT_TRY(parse_name(path, &name, err));
     const bool is_folder = name.file[0] == '\0';
-    hf_name_deinit(&name);
+    deinit_name(&name);
     if (is_folder) {
         *out = (remote_info){.kind = BT_FS_FOLDER, .version = BT_FS_ANY_VERSION};
         return BT_OK;
@@ -549,12 +549,12 @@ static bt_status hf_open_whole(const char *path, int *fd, bt_error *err) {
 
 bt_status hf_append_url(bt_str *url, const char *path, bt_error *err) {
     hf_name name = {0};
-    BT_TRY(hf_name_parse(path, &name, err));
+    BT_TRY(parse_name(path, &name, err));
     bt_status rc = append_name_url(url, &name, name.revision, err);
     if (rc == BT_OK) {
         rc = http_check_private("HF_ENDPOINT", url->data, err);
     }
-    hf_name_deinit(&name);
+    deinit_name(&name);
     return rc;
 }
 

@@ -18,17 +18,12 @@ typedef struct hf_name {
     char       *file;       /* "" for the repository itself */
 } hf_name;
 
-BT_MUST_USE bt_status  hf_name_parse(const char *path, hf_name *out, bt_error *err);
-void                   hf_name_deinit(hf_name *name);
 bool                   hf_name_is_commit(const hf_name *name); /* the revision is a whole commit */
 BT_MUST_USE bt_status  hf_append_url(bt_str *url, const char *path, bt_error *err);
 extern const http_auth hf_auth;
 
 /* The cache (hf_cache.c). */
 
-/* HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub,
- * ~/.cache/huggingface/hub. The caller bt_free()s it. */
-BT_MUST_USE bt_status hf_cache_folder(char **out, bt_error *err);
 /* A file in HF_HOME, "token" for one. The caller bt_free()s it. */
 BT_MUST_USE bt_status hf_home_file(const char *name, char **out, bt_error *err);
 /* The commit that the name's revision was when it was last asked for; "": not known. */

@@ -69,7 +69,9 @@ bt_status hf_home_file(const char *name, char **out, bt_error *err) {
     return rc;
 }
 
-bt_status hf_cache_folder(char **out, bt_error *err) {
+/* HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub,
+ * ~/.cache/huggingface/hub. The caller bt_free()s it. */
+static bt_status cache_folder(char **out, bt_error *err) {
     static const char *const names[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"};
     bt_str                   path = BT_STR_INIT;
     for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
@@ -102,7 +104,7 @@ static bt_status place(const hf_name *name, const char *folder, const char *part
     bt_str    path = BT_STR_INIT;
     bt_status rc = BT_OK;
     char     *cache = NULL;
-    BT_CHECK(hf_cache_folder(&cache, err));
+    BT_CHECK(cache_folder(&cache, err));
     BT_CHECK(bt_str_appendf(&path, err, "%s/", cache));
     BT_CHECK(append_repository(&path, name, err));
     BT_CHECK(bt_str_appendf(&path, err, "/%s/%s%s%s", folder, part, rest != NULL ? "/" : "",
@@ -125,7 +127,7 @@ static bt_status make_parent(const char *path, bt_error *err) {
 /* The folder of the cache, which must be its user's; make: it is made where it is missing. */
 static bt_status check_cache(bool make, bt_error *err) {
     char *cache = NULL;
-    BT_TRY(hf_cache_folder(&cache, err));
+    BT_TRY(cache_folder(&cache, err));
     const bt_status rc =
         make ? bt_fs_make_private_folder(cache, err) : bt_fs_check_private_folder(cache, err);
     bt_free(cache);
@@ -244,7 +246,7 @@ static bt_status lock_blob(const hf_name *name, const hf_file *file, int *fd, bo
     char     *cache = NULL;
     *fd = -1;
     *held = true;
-    BT_CHECK(hf_cache_folder(&cache, err));
+    BT_CHECK(cache_folder(&cache, err));
     BT_CHECK(bt_str_appendf(&path, err, "%s/.locks/", cache));
     BT_CHECK(append_repository(&path, name, err));
     BT_CHECK(bt_fs_make_folders(path.data, err));

@@ -135,8 +135,8 @@ static bt_status s3_stat(const char *path, remote_info *out, bt_error *err) {
     return BT_OK;
 }
 
-bt_status s3_read(const char *path, const remote_info *info, int64_t offset, void *dst, size_t n,
-                  const atomic_int *cancel, bt_error *err) {
+static bt_status s3_read(const char *path, const remote_info *info, int64_t offset, void *dst,
+                         size_t n, const atomic_int *cancel, bt_error *err) {
     s3_answer answer = {0};
     char      if_match[REMOTE_ETAG_MAX + 16];
     (void)snprintf(if_match, sizeof if_match, "If-Match: %s", info->etag);

@@ -38,14 +38,11 @@ typedef struct s3_answer {
  * region, its own clock, renewed credentials (each once), a little patience. */
 BT_MUST_USE bt_status s3_run(const s3_call *call, s3_answer *answer, bt_error *err);
 void                  s3_answer_deinit(s3_answer *answer);
-bool                  s3_answer_is_good(const s3_answer *answer); /* 2xx */
 
 /* *out: what is there; BT_FS_MISSING where nothing has that very name. *is_encrypted (may be NULL):
  * so that its ETag is not an MD5. */
 BT_MUST_USE bt_status s3_look(const char *path, remote_info *out, bool *is_encrypted,
                               bt_error *err);
-BT_MUST_USE bt_status s3_read(const char *path, const remote_info *info, int64_t offset, void *dst,
-                              size_t n, const atomic_int *cancel, bt_error *err);
 
 /* s3_upload.c */
 bt_status s3_put(const char *path, const void *bytes, size_t n, int64_t if_version,

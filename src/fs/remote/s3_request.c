@@ -23,7 +23,8 @@ void s3_answer_deinit(s3_answer *answer) {
     answer->code[0] = '\0';
 }
 
-bool s3_answer_is_good(const s3_answer *answer) {
+/* 2xx */
+static bool is_good(const s3_answer *answer) {
     return answer->http.status >= 200 && answer->http.status < 300;
 }
 
@@ -261,7 +262,7 @@ static bool is_allowed(const s3_call *call, const s3_answer *answer) {
             return true;
         }
     }
-    return s3_answer_is_good(answer);
+    return is_good(answer);
 }
 
 static bt_status renew(s3_signer *s, bt_error *err) {
@@ -281,7 +282,7 @@ static bt_status run_repaired(s3_signer *s, s3_answer *answer, bt_error *err) {
             BT_TRY(aws_hash_body(s->call->body, s->call->n_body, s->hash, err));
         }
         BT_TRY(run_once(s, answer, err));
-        if (s3_answer_is_good(answer)) {
+        if (is_good(answer)) {
             return BT_OK;
         }
         BT_TRY(keep_message(s, answer, region, err));

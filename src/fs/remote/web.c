@@ -10,7 +10,7 @@
 #include "hf.h"
 
 /* What a user writes is sent as it is written, but for what no URL may hold. */
-bt_status web_append_url(bt_str *url, const char *path, bt_error *err) {
+static bt_status append_url(bt_str *url, const char *path, bt_error *err) {
     if (bt_str_starts_with(path, "hf://")) {
         return hf_append_url(url, path, err);
     }
@@ -56,7 +56,7 @@ bt_status web_stat(const char *path, remote_info *out, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_str        url = BT_STR_INIT;
     http_response response = {0};
-    BT_CHECK(web_append_url(&url, path, err));
+    BT_CHECK(append_url(&url, path, err));
     const http_request request = {.what = path,
                                   .method = "HEAD",
                                   .url = url.data,
@@ -107,7 +107,7 @@ bt_status web_read(const char *path, const remote_info *info, int64_t offset, vo
     bt_str        url = BT_STR_INIT;
     bt_str        if_match = BT_STR_INIT;
     http_response response = {0};
-    BT_CHECK(web_append_url(&url, path, err));
+    BT_CHECK(append_url(&url, path, err));
     BT_CHECK(bt_str_appendf(&if_match, err, "If-Match: %s", info->etag));
     /* a weak tag, or the tag of what a redirect leads to, is not a condition */
     const bool         strong = info->etag[0] == '"' && bt_str_starts_with(path, "https://");
@@ -143,7 +143,7 @@ bt_status web_download(const char *path, const http_sink *sink, size_t max_bytes
     bt_status     rc = BT_OK;
     bt_str        url = BT_STR_INIT;
     http_response response = {0};
-    BT_CHECK(web_append_url(&url, path, err));
+    BT_CHECK(append_url(&url, path, err));
     const http_request request = {.what = path,
                                   .method = "GET",
                                   .url = url.data,

@@ -7,7 +7,6 @@
 
 #include "remote.h"
 
-BT_MUST_USE bt_status web_append_url(bt_str *url, const char *path, bt_error *err);
 BT_MUST_USE bt_status web_stat(const char *path, remote_info *out, bt_error *err);
 BT_MUST_USE bt_status web_read(const char *path, const remote_info *info, int64_t offset, void *dst,
                                size_t n, const atomic_int *cancel, bt_error *err);

@@ -135,8 +135,6 @@ static void test_values(void **state) {
     assert_string_equal(list[0], "a");
     assert_string_equal(list[1], "--mode=eval");
     assert_string_equal(list[2], "-");
-    assert_true(bt_flags_is_given(flags, "mode"));
-    assert_false(bt_flags_is_given(flags, "max_seq_length"));
     assert_true(bt_flags_is_set(flags, "max_seq_length"));
     assert_false(bt_flags_is_set(flags, "hidden"));
     assert_int_equal(bt_flags_asked(flags), BT_ASK_RUN);

@@ -19,7 +19,7 @@
 #include "bt/base/rng.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
-#include "bt/comm.h"
+#include "comm_waited.h"
 
 enum { MAX_SUM = 30000, MAX_OPS = 6 };
 
@@ -115,7 +115,7 @@ static bt_status do_sums(world *w, int64_t round, bt_error *err) {
     bt_comm_op  *ops[MAX_OPS] = {NULL};
     bt_comm_op  *last = NULL;
     int64_t      sizes[MAX_OPS];
-    int64_t      most[3] = {round, w->rank, -w->rank};
+    double       most[3] = {(double)round, w->rank, -w->rank};
     const bool   is_bf16 = draw(w, round, 0, 2) == 1;
     const bool   is_small = draw(w, round, 7, 3) == 0;
     const int    n_ops = 1 + (int)draw(w, round, 1, MAX_OPS);
@@ -128,7 +128,7 @@ static bt_status do_sums(world *w, int64_t round, bt_error *err) {
         BT_TRY(bt_comm_begin_sum_f32(w->comm, values[k], sizes[k],
                                      is_bf16 ? BT_COMM_BF16 : BT_COMM_F32, &ops[k], err));
     }
-    BT_TRY(bt_comm_begin_combine_i64(w->comm, BT_COMM_MAX, most, 3, &last, err));
+    BT_TRY(bt_comm_begin_combine_f64(w->comm, BT_COMM_MAX, most, 3, &last, err));
     for (int k = n_ops - 1; k >= 0; k--) { /* in any order */
         BT_TRY(bt_comm_wait(ops[k], err));
         for (int64_t i = 0; i < sizes[k]; i++) {
@@ -140,7 +140,7 @@ static bt_status do_sums(world *w, int64_t round, bt_error *err) {
         add_digest(w, values[k], (size_t)sizes[k] * sizeof values[k][0]);
     }
     BT_TRY(bt_comm_wait(last, err));
-    const bool is_max = most[0] == round && most[1] == w->size - 1 && most[2] == 0;
+    const bool is_max = most[0] == (double)round && most[1] == w->size - 1 && most[2] == 0;
     return is_max ? BT_OK : wrong("a maximum", round, 0, err);
 }
 
@@ -157,8 +157,8 @@ static bt_status do_numbers(world *w, int64_t round, bt_error *err) {
         want[1] = rank == 0 ? b : want[1] + b;
     }
     pause_a_while(w, round, 60);
-    BT_TRY(bt_comm_combine_f64(w->comm, BT_COMM_SUM, sums, 2, err));
-    BT_TRY(bt_comm_combine_f64(w->comm, BT_COMM_MIN, &least, 1, err));
+    BT_TRY(waited_combine_f64(w->comm, BT_COMM_SUM, sums, 2, err));
+    BT_TRY(waited_combine_f64(w->comm, BT_COMM_MIN, &least, 1, err));
     BT_TRY(bt_comm_combine_i64(w->comm, BT_COMM_SUM, &n, 1, err));
     const int64_t wrapped = (int64_t)((uint64_t)INT64_MAX * (uint64_t)w->size);
     if (memcmp(sums, want, sizeof sums) != 0 || least == least || n != wrapped) {
@@ -241,8 +241,8 @@ static bt_status do_large(world *w, bt_error *err) {
             BT_CHECK(bt_comm_barrier(w->comm, "counting", 60, err));
             heap_calls = bt_alloc_count();
         }
-        BT_CHECK(bt_comm_sum_f32(w->comm, values, n, BT_COMM_F32, err));
-        BT_CHECK(bt_comm_combine_f64(w->comm, BT_COMM_SUM, &loss, 1, err));
+        BT_CHECK(waited_sum_f32(w->comm, values, n, BT_COMM_F32, err));
+        BT_CHECK(waited_combine_f64(w->comm, BT_COMM_SUM, &loss, 1, err));
     }
     heap_calls = bt_alloc_count() - heap_calls;
     for (int64_t i = 0; i < n; i++) {
@@ -272,7 +272,7 @@ static bt_status do_steps(world *w, int64_t *step, bt_error *err) {
         for (size_t i = 0; i < BT_ARRAY_LEN(gradient); i++) {
             gradient[i] = 1;
         }
-        BT_TRY(bt_comm_sum_f32(w->comm, gradient, BT_ARRAY_LEN(gradient), BT_COMM_F32, err));
+        BT_TRY(waited_sum_f32(w->comm, gradient, BT_ARRAY_LEN(gradient), BT_COMM_F32, err));
         BT_TRY(bt_comm_combine_i64(w->comm, BT_COMM_MAX, &stop, 1, err));
         if (stop != 0) {
             return BT_OK;
@@ -310,7 +310,7 @@ static bt_status do_what(world *w, const char *what, bt_error *err) {
     }
     if (strcmp(what, "other_size") == 0) {
         static float x[100];
-        return bt_comm_sum_f32(w->comm, x, 50 + 10 * w->rank, BT_COMM_F32, err);
+        return waited_sum_f32(w->comm, x, 50 + 10 * w->rank, BT_COMM_F32, err);
     }
     if (strcmp(what, "leave") == 0) { /* rank 1 is through */
         return w->rank == 1 ? BT_OK : bt_comm_barrier(w->comm, "one more", 0, err);
@@ -346,7 +346,7 @@ static bt_status do_time(world *w, int64_t n, bt_comm_wire wire, bt_error *err) 
         int64_t stop = 0;
         BT_CHECK(bt_comm_barrier(w->comm, "timing", 0, err));
         const double begin = bt_time_monotonic();
-        BT_CHECK(bt_comm_sum_f32(w->comm, values, n, wire, err));
+        BT_CHECK(waited_sum_f32(w->comm, values, n, wire, err));
         const double middle = bt_time_monotonic();
         BT_CHECK(bt_comm_combine_i64(w->comm, BT_COMM_MAX, &stop, 1, err));
         const double end = bt_time_monotonic();

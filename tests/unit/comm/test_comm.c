@@ -15,6 +15,7 @@
 #include "bt/base/alloc.h"
 #include "bt/base/time.h"
 #include "comm_internal.h"
+#include "comm_waited.h"
 #include "test_support.h"
 
 /* python3: hmac.new(bytes(range(32)), b"listens\0what is proven", hashlib.sha256) */
@@ -165,8 +166,8 @@ static void test_alone(void **state) {
     assert_ok(bt_comm_begin_sum_f32(comm, values, 3, BT_COMM_BF16, &op, err));
     assert_null(op);
     assert_ok(bt_comm_wait(op, err));
-    assert_ok(bt_comm_sum_f32(comm, values, 3, BT_COMM_F32, err));
-    assert_ok(bt_comm_combine_f64(comm, BT_COMM_SUM, &number, 1, err));
+    assert_ok(waited_sum_f32(comm, values, 3, BT_COMM_F32, err));
+    assert_ok(waited_combine_f64(comm, BT_COMM_SUM, &number, 1, err));
     assert_ok(bt_comm_combine_i64(comm, BT_COMM_MIN, &whole, 1, err));
     assert_ok(bt_comm_broadcast(comm, 0, values, sizeof values, err));
     assert_ok(bt_comm_barrier(comm, "nothing", 1, err));
@@ -199,8 +200,8 @@ static bt_status work_of_one(int32_t rank, bt_error *err) {
     int64_t       stop = 0;
     bt_status     rc = BT_OK;
     BT_CHECK(bt_comm_open(&job, &config, &comm, err));
-    BT_CHECK(bt_comm_sum_f32(comm, values, 1000, BT_COMM_F32, err));
-    BT_CHECK(bt_comm_sum_f32(comm, values, 1000, BT_COMM_BF16, err));
+    BT_CHECK(waited_sum_f32(comm, values, 1000, BT_COMM_F32, err));
+    BT_CHECK(waited_sum_f32(comm, values, 1000, BT_COMM_BF16, err));
     BT_CHECK(bt_comm_combine_i64(comm, BT_COMM_MAX, &stop, 1, err));
     BT_CHECK(bt_comm_agree(comm, "b=2\n", err));
     BT_CHECK(bt_comm_gather(comm, "abc", 3, 10, pieces, err));

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "bt/base/rng.h"
 #include "bt/base/str.h"
 #include "exec_fixture.h"
+#include "test_random.h"
 
 enum { B = 3, S = 9 };
 
@@ -87,8 +87,7 @@ static void toy_fill(toy *t) {
     for (int64_t i = 0; i < t->f.model->table.n_params; i++) { /* biases and gains off 0 and 1 */
         const bt_param *const p = &t->f.model->table.params[i];
         for (int64_t k = 0; p->rank == 1 && k < p->n_elements; k++) {
-            flat[p->offset + k] +=
-                (float)(0.3 * bt_rng_normal_truncated(key, (uint64_t)(p->offset + k)));
+            flat[p->offset + k] += (float)(0.3 * test_normal(key, (uint64_t)(p->offset + k)));
         }
     }
 }
@@ -134,7 +133,7 @@ static void check_differences(const char *name, const bt_encoder_config *encoder
         assert_true(p->n_elements <= (int64_t)BT_ARRAY_LEN(centre));
         for (int64_t k = 0; k < p->n_elements; k++) {
             centre[k] = flat[p->offset + k];
-            direction[k] = (float)bt_rng_normal_truncated(key, (uint64_t)k);
+            direction[k] = (float)test_normal(key, (uint64_t)k);
             got += (double)gradient[p->offset + k] * (double)direction[k];
         }
         const double h = difference_step;

@@ -45,26 +45,38 @@ static void *array_of(hlo_layout *l, bt_hlo_role role) {
     }
 }
 
+/* Each sequence behind the one before, or in the next row where the row has no room for it. Returns
+ * how many rows. */
+static int64_t place(const bt_batch *batch, int64_t n_slots, int32_t *first_slots) {
+    int64_t at = 0;
+    for (int64_t b = 0; b < batch->n_seqs; b++) {
+        const int64_t n = batch->offsets[b + 1] - batch->offsets[b];
+        at = at % n_slots + n > n_slots ? (at / n_slots + 1) * n_slots : at;
+        first_slots[b] = (int32_t)at;
+        at += n;
+    }
+    return (at + n_slots - 1) / n_slots;
+}
+
 void hlo_lay_out(hlo_layout *l, const bt_model *model, const bt_batch *batch, bool training) {
-    static bt_hlo_rows rows; /* for all batches of the process */
-    const int64_t      S = 2 * batch->seq_length + 3;
-    bt_hlo_input       in = {.model = model,
-                             .batch = batch,
-                             .n_slots = S,
-                             .n_rows = (batch->n_seqs + 1) / 2 + 1,
-                             .n_seqs = batch->n_seqs + 2,
-                             .is_training = training};
+    static int32_t first_slots[HLO_TEST_MAX_SLOTS];
+    const int64_t  S = 2 * batch->seq_length + 3;
+    bt_hlo_input   in = {.model = model,
+                         .batch = batch,
+                         .n_slots = S,
+                         .n_rows = (batch->n_seqs + 1) / 2 + 1,
+                         .n_seqs = batch->n_seqs + 2,
+                         .is_training = training};
     memset(l, 0, sizeof *l);
     l->S = S;
     l->B = in.n_seqs;
     l->R = in.n_rows;
     assert_true(l->R * S <= HLO_TEST_MAX_SLOTS);
-    assert_ok(bt_hlo_rows_place(&rows, batch, S, err));
-    assert_true(rows.n_rows < in.n_rows);
-    in.first_slots = rows.first_slots;
+    assert_true(place(batch, S, first_slots) < in.n_rows);
+    in.first_slots = first_slots;
     for (int64_t b = 0; b < batch->n_seqs; b++) {
         for (int64_t t = batch->offsets[b]; t < batch->offsets[b + 1]; t++) {
-            l->slots[t] = rows.first_slots[b] + t - batch->offsets[b];
+            l->slots[t] = first_slots[b] + t - batch->offsets[b];
         }
     }
     for (int role = 0; role < BT_HLO_N_ROLES; role++) {

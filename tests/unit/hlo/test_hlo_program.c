@@ -175,43 +175,6 @@ static void test_text_depends_on_what_it_says(void **state) {
     assert_true(n_bytes[1] < n_bytes[0] + n_bytes[0] / 20);
 }
 
-enum { N_SEQS = 300, N_SLOTS = 64 };
-
-/* Sequences of drawn lengths: no two share a slot, none crosses the end of a row, and the rows are
- * full: what real texts waste is less than one slot in twenty. */
-static void test_sequences_share_rows(void **state) {
-    (void)state;
-    static int64_t offsets[N_SEQS + 1];
-    static bool    is_taken[N_SEQS * N_SLOTS];
-    bt_hlo_rows    rows = {0};
-    bt_batch       batch = {.n_seqs = N_SEQS, .offsets = offsets};
-    for (int64_t b = 0; b < N_SEQS; b++) {
-        const float u = bt_rng_uniform(bt_rng_key_make(1, 2, 3, BT_SITE_INIT), (uint64_t)b);
-        offsets[b + 1] = offsets[b] + 1 + (int64_t)(u * u * (float)N_SLOTS);
-    }
-    for (int again = 0; again < 2; again++) { /* its memory is used again */
-        memset(is_taken, 0, sizeof is_taken);
-        assert_ok(bt_hlo_rows_place(&rows, &batch, N_SLOTS, err));
-        for (int64_t b = 0; b < N_SEQS; b++) {
-            const int64_t first = rows.first_slots[b];
-            const int64_t n = offsets[b + 1] - offsets[b];
-            assert_true(first >= 0 && first + n <= rows.n_rows * N_SLOTS);
-            assert_int_equal(first / N_SLOTS, (first + n - 1) / N_SLOTS);
-            for (int64_t i = 0; i < n; i++) {
-                assert_false(is_taken[first + i]);
-                is_taken[first + i] = true;
-            }
-        }
-        assert_true((double)offsets[N_SEQS] > 0.95 * (double)(rows.n_rows * N_SLOTS));
-    }
-    offsets[N_SEQS] = offsets[N_SEQS - 1] + N_SLOTS + 1;
-    assert_fails(bt_hlo_rows_place(&rows, &batch, N_SLOTS, err), BT_E_SHAPE,
-                 "sequence 299 of the batch has 65 tokens, a row has 64 slots");
-    offsets[N_SEQS] = offsets[N_SEQS - 1];
-    assert_fails(bt_hlo_rows_place(&rows, &batch, N_SLOTS, err), BT_E_SHAPE, "has 0 tokens");
-    bt_hlo_rows_deinit(&rows);
-}
-
 /* Two sequences, three places, two rows of four slots: what each array is to be. */
 static void test_arrays_follow_from_the_batch(void **state) {
     (void)state;
@@ -471,7 +434,6 @@ int main(void) {
         cmocka_unit_test(test_variables_hold_every_parameter_once),
         cmocka_unit_test(test_text_depends_on_what_it_says),
         cmocka_unit_test(test_operations_are_counted),
-        cmocka_unit_test(test_sequences_share_rows),
         cmocka_unit_test(test_arrays_follow_from_the_batch),
         cmocka_unit_test(test_what_cannot_be_is_refused_by_name),
         cmocka_unit_test(test_attention_is_chosen_by_platform),

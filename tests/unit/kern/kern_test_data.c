@@ -2,7 +2,7 @@
  *
  * See kern_test_data.h. */
 #include "kern_test_data.h"
-#include "bt/base/rng.h"
+#include "test_random.h"
 
 #include <stdio.h>
 
@@ -25,7 +25,7 @@ void data_fill(data *x, size_t n, size_t offset, uint64_t seed, double size) {
     place(x, n, offset);
     const bt_rng_key key = bt_rng_key_make(seed, n, 0, BT_SITE_INIT);
     for (size_t i = 0; i < n; i++) {
-        x->f[i] = (float)(bt_rng_normal_truncated(key, i) * size);
+        x->f[i] = (float)(test_normal(key, i) * size);
         x->d[i] = (double)x->f[i];
     }
 }

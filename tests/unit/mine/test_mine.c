@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "bt/base/rng.h"
 #include "bt/base/stop.h"
 #include "bt/mine.h"
+#include "test_random.h"
 
 static float *read_unit_rows(const json_t *c, const char *key, int64_t H, int64_t *n_rows) {
     const json_t *const values = json_object_get(c, key);
@@ -131,7 +131,7 @@ static bt_neighbour of_left[N_LEFT * K], of_right[N_RIGHT * K];
 static void fill(float *x, int64_t n, uint64_t seed) {
     const bt_rng_key key = bt_rng_key_make(seed, 0, 0, BT_SITE_INIT);
     for (int64_t i = 0; i < n; i++) {
-        x[i] = (float)bt_rng_normal_truncated(key, (uint64_t)i);
+        x[i] = (float)test_normal(key, (uint64_t)i);
     }
 }
 

@@ -9,8 +9,8 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/pool.h"
-#include "bt/base/rng.h"
 #include "bt/nn.h"
+#include "test_random.h"
 #include "test_support.h"
 
 enum { MAX_INPUTS = 8, MAX_N = 12000, MAX_SCRATCH = 400000 };
@@ -50,7 +50,7 @@ static bt_nn make_nn(bt_pool *pool) {
 static void fill(float *x, int64_t n, uint64_t seed, double size) {
     const bt_rng_key key = bt_rng_key_make(seed, 5, 0, BT_SITE_INIT);
     for (int64_t i = 0; i < n; i++) {
-        x[i] = (float)(bt_rng_normal_truncated(key, (uint64_t)i) * size);
+        x[i] = (float)(test_normal(key, (uint64_t)i) * size);
     }
 }
 

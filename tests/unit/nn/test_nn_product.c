@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "bt/base/pool.h"
-#include "bt/base/rng.h"
 #include "bt/nn.h"
+#include "test_random.h"
 #include "test_support.h"
 
 enum { MAX_FLOATS = 1 << 22, GAP = 3, SEED_A = 1, SEED_B = 2, SEED_C = 3 };
@@ -46,7 +46,7 @@ static const shape shapes[] = {
 static void fill(float *x, int64_t n, uint64_t seed) {
     const bt_rng_key key = bt_rng_key_make(seed, 0, 0, BT_SITE_INIT);
     for (int64_t i = 0; i < n; i++) {
-        x[i] = (float)bt_rng_normal_truncated(key, (uint64_t)i);
+        x[i] = (float)test_normal(key, (uint64_t)i);
     }
 }
 

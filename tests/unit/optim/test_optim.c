@@ -505,7 +505,6 @@ static void test_optimizers_describe_themselves(void **state) {
         }
         assert_string_equal(bt_optim_name(r.optim), rows[i].name);
         assert_string_equal(bt_str_text(&text), rows[i].text);
-        assert_true(bt_optim_is_experimental(r.optim) == (i == 3));
         assert_false(bt_optim_needs_word_rows(r.optim));
         bt_str_deinit(&text);
         close_run(&r);

@@ -5,8 +5,8 @@
  * rows settled in between, after a step that was not applied and after a jump to another step. */
 #include "bt/base/alloc.h"
 #include "bt/base/pool.h"
-#include "bt/base/rng.h"
 #include "optim_fixture.h"
+#include "test_random.h"
 
 #include <math.h>
 #include <string.h>
@@ -64,8 +64,7 @@ static void side_step(side *s, bt_pool *pool, int64_t step, bool is_broken) {
     for (uint64_t i = 0; i < N_IDS; i++) {
         ids[i] = (int32_t)(bt_rng_uniform(key, i) * (N_ROWS - 3));
         for (uint64_t c = 0; c < WIDTH; c++) {
-            s->grad[ids[i] * WIDTH + (int64_t)c] +=
-                (float)bt_rng_normal_truncated(key, 100 + i * WIDTH + c);
+            s->grad[ids[i] * WIDTH + (int64_t)c] += (float)test_normal(key, 100 + i * WIDTH + c);
         }
     }
     if (s->rows != NULL) {

@@ -2,6 +2,7 @@
  *
  * See squad_fixture.h. */
 #include "squad_fixture.h"
+#include "squad_score.h"
 
 #include <string.h>
 
@@ -45,4 +46,16 @@ int64_t squad_find_question(const bt_squad_set *set, const char *id) {
         }
     }
     return -1;
+}
+
+bt_status squad_compare(bt_text_scratch *scratch, bt_squad_text predicted, bt_squad_text answer,
+                        bool version_2, bool *exact, double *f1, bt_error *err) {
+    squad_scorer s = {.scratch = scratch};
+    bt_status    rc = BT_OK;
+    BT_CHECK(squad_fill_bag(&s, &s.bags[0], predicted, err));
+    BT_CHECK(squad_compare_bag(&s, answer, version_2, exact, f1, err));
+done:
+    s.scratch = NULL; /* the caller's */
+    squad_scorer_deinit(&s);
+    return rc;
 }

@@ -30,7 +30,10 @@ void squad_fixture_init(squad_fixture *f, const squad_case *c);
 void squad_fixture_deinit(squad_fixture *f);
 
 bt_squad_text squad_text_of(const json_t *string);
-void          check_squad_text(bt_squad_text got, const json_t *want, const char *name);
+/* Of one prediction against one answer. version_2: two empty ones agree (f1 1, not 0). */
+bt_status squad_compare(bt_text_scratch *scratch, bt_squad_text predicted, bt_squad_text answer,
+                        bool version_2, bool *exact, double *f1, bt_error *err);
+void      check_squad_text(bt_squad_text got, const json_t *want, const char *name);
 /* |got - want| <= 1e-12 |want| */
 void check_squad_number(double got, const json_t *want, const char *name);
 /* The question of that id, or -1. */

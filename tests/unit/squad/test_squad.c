@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "squad_fixture.h"
+#include "squad_score.h"
 
 #include "bt/base/alloc.h"
 #include "bt/base/stop.h"
@@ -267,7 +268,7 @@ static void check_functions(const json_t *all, bt_text_scratch *scratch) {
     json_t *row = NULL;
     json_array_foreach(json_object_get(all, "normalize"), k, row) {
         bt_str got = BT_STR_INIT;
-        assert_ok(bt_squad_normalize(scratch, squad_text_of(json_array_get(row, 0)), &got, err));
+        assert_ok(squad_normalize(scratch, squad_text_of(json_array_get(row, 0)), &got, err));
         check_squad_text((bt_squad_text){bt_str_text(&got), got.len}, json_array_get(row, 1),
                          "normalize");
         bt_str_deinit(&got);
@@ -276,9 +277,9 @@ static void check_functions(const json_t *all, bt_text_scratch *scratch) {
         for (size_t version = 1; version <= 2; version++) {
             bool   exact = false;
             double f1 = -1;
-            assert_ok(bt_squad_compare(scratch, squad_text_of(json_array_get(row, 0)),
-                                       squad_text_of(json_array_get(row, 1)), version == 2, &exact,
-                                       &f1, err));
+            assert_ok(squad_compare(scratch, squad_text_of(json_array_get(row, 0)),
+                                    squad_text_of(json_array_get(row, 1)), version == 2, &exact,
+                                    &f1, err));
             check_squad_number(f1, json_array_get(row, version + 1), "f1");
         }
     }

@@ -13,6 +13,7 @@
 #include "sha256.h"
 #include "squad_answers.h"
 #include "squad_fixture.h"
+#include "squad_score.h"
 
 static const char *golden(const char *name, char path[TEST_PATH_MAX]) {
     char relative[256];
@@ -452,7 +453,7 @@ static void check_numerics(const char *name, const json_t *row) {
 
 static void check_normalize(bt_text_scratch *scratch, const json_t *row) {
     bt_str got = BT_STR_INIT;
-    assert_ok(bt_squad_normalize(scratch, squad_text_of(json_array_get(row, 0)), &got, err));
+    assert_ok(squad_normalize(scratch, squad_text_of(json_array_get(row, 0)), &got, err));
     for (size_t k = 1; k < json_array_size(row); k++) { /* both versions have the same function */
         check_squad_text((bt_squad_text){bt_str_text(&got), got.len}, json_array_get(row, k),
                          "normalize");
@@ -487,9 +488,9 @@ static void check_compare(bt_text_scratch *scratch, const json_t *row) {
         const json_t *const want_em = json_object_get(row, version == 1 ? "v1_em" : "v2_em");
         bool                exact = false;
         double              f1 = -1;
-        assert_ok(bt_squad_compare(scratch, squad_text_of(json_object_get(row, "pred")),
-                                   squad_text_of(json_object_get(row, "gold")), version == 2,
-                                   &exact, &f1, err));
+        assert_ok(squad_compare(scratch, squad_text_of(json_object_get(row, "pred")),
+                                squad_text_of(json_object_get(row, "gold")), version == 2, &exact,
+                                &f1, err));
         check_squad_number(f1, json_object_get(row, version == 1 ? "v1_f1" : "v2_f1"), "f1");
         assert_int_equal(exact, json_is_true(want_em) || json_integer_value(want_em) == 1);
     }

@@ -7,6 +7,7 @@
 
 #include "bt/base/alloc.h"
 #include "squad_fixture.h"
+#include "squad_internal.h"
 
 /* A file with one question in one paragraph; the question's own keys are given. */
 #define FILE_OF(context, qa)                                                                       \
@@ -285,7 +286,7 @@ static void test_unanswered(void **state) {
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         const size_t n = strlen(rows[i].json);
         char *const  copy = bt_strndup(rows[i].json, n); /* the sanitizer sees where it ends */
-        if (bt_squad_has_unanswered(copy, n) != rows[i].has) {
+        if (squad_has_unanswered(copy, n) != rows[i].has) {
             fail_msg("%s", rows[i].json);
         }
         bt_free(copy);
