@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training steps of BERT in JAX, for bench/gpu: padded sequences, cuDNN's attention by their lengths (XLA's elsewhere), bfloat16 products of float32
 weights, AdamW, clipping, dropout but not on the probabilities (cuDNN's call has none here). One compiled step with donated state; layers in a scan.
-Prints one JSON object as bench_devices does. usage: gpu_jax.py JOB, a JSON object that bench/gpu makes."""
+Prints one JSON object as bench_step does. usage: gpu_jax.py JOB, a JSON object that bench/gpu makes."""
 import functools
 import json
 import sys
@@ -115,7 +115,7 @@ def main():
     seconds = (time.perf_counter() - start) / steps
     stats = jax.devices()[0].memory_stats() or {}
     count = sum(job["lengths"])
-    print(json.dumps({"batch": len(job["lengths"]), "tokens": count, "steps": steps, "step_seconds": seconds, "first_step_seconds": first,
+    print(json.dumps({"batch": len(job["lengths"]), "tokens": count, "steps": steps, "seconds_per_step": seconds, "first_step_seconds": first,
                       "tokens_per_second": count / seconds, "flops": count_flops(job) / seconds, "loss": float(loss),
                       "peak_bytes": stats.get("peak_bytes_in_use", -1), "note": f"jax {jax.__version__}, padded, {attention}"}))
 

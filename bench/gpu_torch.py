@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training steps of BERT in PyTorch, for bench/gpu: packed tokens, flash attention over sequences of different lengths, bfloat16 by autocast,
-AdamW (fused on a GPU), clipping, dropout. Prints one JSON object as bench_devices does. usage: gpu_torch.py JOB, a JSON object that bench/gpu makes."""
+AdamW (fused on a GPU), clipping, dropout. Prints one JSON object as bench_step does. usage: gpu_torch.py JOB, a JSON object that bench/gpu makes."""
 import itertools
 import json
 import sys
@@ -126,7 +126,7 @@ def main():
         steps += 3
         wait()
     seconds = (time.perf_counter() - start) / steps
-    print(json.dumps({"batch": len(job["lengths"]), "tokens": batch["count"], "steps": steps, "step_seconds": seconds, "first_step_seconds": first,
+    print(json.dumps({"batch": len(job["lengths"]), "tokens": batch["count"], "steps": steps, "seconds_per_step": seconds, "first_step_seconds": first,
                       "tokens_per_second": batch["count"] / seconds, "flops": count_flops(job) / seconds, "loss": float(loss),
                       "peak_bytes": torch.cuda.max_memory_allocated() if on_gpu else -1,
                       "note": f"torch {torch.__version__}, {'flash attention, packed' if on_gpu else 'no GPU: a sequence at a time'}"}))

@@ -17,6 +17,7 @@
 
 #include "bt/exec.h"
 #include "bt/kern.h"
+#include "step_job.h"
 
 enum { N_SEQS = 16, MAX_LENGTH = 32, VOCABULARY = 2000, WARM_UP = 2, MEASURED = 2 };
 
@@ -102,55 +103,27 @@ __attribute__((noinline)) bt_status measured_steps(bt_exec *exec, const bt_batch
     return run_steps(exec, batch, WARM_UP, MEASURED, err);
 }
 
-static bt_status make_optim(const bt_model *model, bt_conf **conf, bt_optim **optim,
-                            bt_error *err) {
-    const bt_conf_args args = {.experiment = "bert/sentence_prediction"};
-    bt_conf_errors     errors = BT_CONF_ERRORS_INIT;
-    const bt_status    rc = bt_conf_build(&args, conf, &errors, err);
-    bt_conf_errors_deinit(&errors);
-    BT_TRY(rc);
-    const bt_optim_derived derived = {.train_steps = 1000, .warmup_steps = 100};
-    return bt_optim_create(*conf, &derived, &model->table, optim, err);
-}
-
 static bt_status run(bt_error *err) {
-    static columns          c;
-    bt_status               rc = BT_OK;
-    bt_model               *model = NULL;
-    bt_conf                *conf = NULL;
-    bt_optim               *optim = NULL;
-    bt_exec                *exec = NULL;
-    const bt_batch          batch = make_batch(&c);
-    const bt_encoder_config encoder = {.type = BT_ENCODER_BERT,
-                                       .vocab_size = VOCABULARY,
-                                       .hidden_size = 128,
-                                       .embedding_size = 128,
-                                       .num_layers = 3,
-                                       .num_attention_heads = 4,
-                                       .intermediate_size = 512,
-                                       .max_position_embeddings = 64,
-                                       .type_vocab_size = 2,
-                                       .hidden_activation = BT_ACT_GELU,
-                                       .dropout_rate = 0.1F,
-                                       .attention_dropout_rate = 0.1F,
-                                       .initializer_range = 0.02F};
-    const bt_head_config    head = {.kind = BT_HEAD_POOLER_DENSE,
-                                    .loss = BT_LOSS_SOFTMAX,
-                                    .num_classes = 2,
-                                    .dropout_rate = 0.1F,
-                                    .initializer_range = 0.02F};
-    const bt_exec_config    config = {.n_threads = 1, .isa = "avx2", .use_blas = true};
-    BT_CHECK(bt_model_create(&encoder, &head, &model, err));
-    BT_CHECK(make_optim(model, &conf, &optim, err));
-    BT_CHECK(bt_exec_create_cpu(model, optim, &config, &exec, err));
-    bt_model_init_params(model, 1, bt_exec_params(exec));
+    static columns         c;
+    static const step_dims dims = {.layers = 3,
+                                   .hidden = 128,
+                                   .heads = 4,
+                                   .intermediate = 512,
+                                   .vocab = VOCABULARY,
+                                   .positions = 64};
+    bt_status              rc = BT_OK;
+    bt_exec               *exec = NULL;
+    step_job               job = {NULL, NULL, NULL};
+    const bt_batch         batch = make_batch(&c);
+    const bt_exec_config   config = {.n_threads = 1, .isa = "avx2", .use_blas = true};
+    BT_CHECK(step_job_init(&job, &dims, err));
+    BT_CHECK(bt_exec_create_cpu(job.model, job.optim, &config, &exec, err));
+    bt_model_init_params(job.model, 1, bt_exec_params(exec));
     BT_CHECK(run_steps(exec, &batch, 0, WARM_UP, err));
     BT_CHECK(measured_steps(exec, &batch, err));
 done:
     bt_exec_free(exec);
-    bt_optim_free(optim);
-    bt_conf_free(conf);
-    bt_model_free(model);
+    step_job_deinit(&job);
     return rc;
 }
 

@@ -17,8 +17,8 @@ BENCH = os.path.join(e2e.SOURCE, 'bench', 'gpu')
 class BenchGpu(e2e.Case):
     def setUp(self):
         super().setUp()
-        if plugins.fetched('cpu') is None or not os.path.exists(e2e.program('bench_devices')):
-            self.skipTest('SKIPPED: no CPU plug-in, or no bench_devices (tools/get_pjrt.sh cpu)')
+        if plugins.fetched('cpu') is None or not os.path.exists(e2e.program('bench_step')):
+            self.skipTest('SKIPPED: no CPU plug-in, or no bench_step (tools/get_pjrt.sh cpu)')
 
     def start(self, *words):
         return subprocess.Popen(
@@ -49,10 +49,10 @@ class BenchGpu(e2e.Case):
         self.assertGreater(row['steps'], 2)
         # what stood above was there before the first step, which has compiled
         self.assertGreater(after, row['first_step_seconds'])
-        self.assertAlmostEqual(row['tokens_per_second'] * row['step_seconds'] / row['tokens'], 1, 3)
+        self.assertAlmostEqual(row['tokens_per_second'] * row['seconds_per_step'] / row['tokens'], 1, 3)
         # 1 layer of 32, 64: three times 2 * (4 * 32^2 + 2 * 32 * 64) for a token, and attention
         least = 3 * 2 * (4 * 32 * 32 + 2 * 32 * 64) * row['tokens']
-        work = row['flops'] * row['step_seconds']
+        work = row['flops'] * row['seconds_per_step']
         self.assertTrue(least < work < least + 3 * 4 * 32 * 4 * 128 * 128, (least, work))
         self.assertGreater(out['peak_flops'], 0)
 
