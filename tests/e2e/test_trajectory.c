@@ -3,9 +3,8 @@
  * The trajectory of the real Model Garden, reproduced through the program itself: the golden's
  * batches are written as TFRecords, its initial weights as the ckpt-0 of a model_dir, bert-train
  * trains, and what it saved and logged is compared with what Model Garden had after the same
- * updates. Tolerances: goldens/numerics/MANIFEST.md. Small goldens of the project's own
- * (tests/goldens/e2e) keep the test alive where ../shared is absent. */
-#include "test_support.h"
+ * updates. Tolerances: goldens/numerics/MANIFEST.md. */
+#include "test_tensors.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -21,9 +20,7 @@
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 #include "bt/task.h"
-#include "bt/tensor.h"
 #include "bt/wire/example.h"
-#include "bt/wire/safetensors.h"
 #include "bt/wire/tfrecord.h"
 
 static const int64_t snapshots[] = {1, 2, 5, 20};
@@ -32,7 +29,7 @@ typedef struct trajectory {
     const char        *name;
     const char        *folder; /* everything of this case is written here */
     json_t            *facts;  /* the golden's .json */
-    bt_safetensors    *golden;
+    test_tensors      *golden;
     bt_conf           *conf;
     bt_model          *model;
     bt_task_plan       plan;
@@ -58,59 +55,50 @@ static const char *experiment_of(const trajectory *t) {
                                         : "bert/sentence_prediction";
 }
 
-static const bt_st_entry *find(const trajectory *t, const char *format, ...) BT_PRINTF(2, 3);
-static const bt_st_entry *find(const trajectory *t, const char *format, ...) {
-    char    key[512];
+typedef char key_text[512];
+
+static const char *key_of(key_text out, const char *format, ...) BT_PRINTF(2, 3);
+static const char *key_of(key_text out, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(key, sizeof key, format, args);
+    (void)vsnprintf(out, sizeof(key_text), format, args);
     va_end(args);
-    return bt_safetensors_find(t->golden, key);
+    return out;
 }
 
-/* All values of a golden tensor; bt_free it. */
-static void *read_golden(const trajectory *t, const bt_st_entry *entry) {
-    const size_t n_bytes = (size_t)entry->n_bytes;
-    void *const  values = bt_alloc(n_bytes + 1);
-    assert_non_null(values);
-    assert_ok(bt_safetensors_read(t->golden, entry, values, n_bytes, err));
-    return values;
+static const int32_t *batch_ints(const trajectory *t, int64_t k, const char *name) {
+    key_text key;
+    return test_tensors_i32(t->golden, key_of(key, "batch%d/%s", (int)k, name), NULL);
 }
-
-/* The job: records, configuration, ckpt-0. */
 
 static void add_int_row(trajectory *t, const char *key, const int32_t *values, int64_t n) {
     assert_ok(bt_example_add_i32(&t->example, key, values, (size_t)n, err));
 }
 
 static void write_batch(trajectory *t, int64_t k, bt_tfrecord_writer *writer) {
-    const int64_t            B = fact(t, "batch");
-    const int64_t            S = fact(t, "seq");
-    const bt_st_entry *const label_entry = find(t, "batch%d/label_ids", (int)k);
-    int32_t *const           ids = read_golden(t, find(t, "batch%d/input_word_ids", (int)k));
-    int32_t *const           mask = read_golden(t, find(t, "batch%d/input_mask", (int)k));
-    int32_t *const           types = read_golden(t, find(t, "batch%d/input_type_ids", (int)k));
-    void *const              labels = read_golden(t, label_entry);
-    const int64_t            n_labels = is_task(t, "tagging") ? S : 1; /* of a row */
+    const int64_t        B = fact(t, "batch");
+    const int64_t        S = fact(t, "seq");
+    key_text             key;
+    const int32_t *const ids = batch_ints(t, k, "input_word_ids");
+    const int32_t *const mask = batch_ints(t, k, "input_mask");
+    const int32_t *const types = batch_ints(t, k, "input_type_ids");
+    const int64_t        n_labels = is_task(t, "tagging") ? S : 1; /* of a row */
     for (int64_t b = 0; b < B; b++) {
         bt_bytes message = {0};
         bt_example_builder_clear(&t->example);
         add_int_row(t, "input_ids", ids + b * S, S);
         add_int_row(t, "input_mask", mask + b * S, S);
         add_int_row(t, "segment_ids", types + b * S, S);
-        if (label_entry->dtype == BT_DTYPE_F32) {
-            assert_ok(
-                bt_example_add_f32(&t->example, "label_ids", (const float *)labels + b, 1, err));
+        if (is_task(t, "regression")) {
+            const float *const scores =
+                test_tensors_f32(t->golden, key_of(key, "batch%d/label_ids", (int)k), NULL);
+            assert_ok(bt_example_add_f32(&t->example, "label_ids", scores + b, 1, err));
         } else {
-            add_int_row(t, "label_ids", (const int32_t *)labels + b * n_labels, n_labels);
+            add_int_row(t, "label_ids", batch_ints(t, k, "label_ids") + b * n_labels, n_labels);
         }
         assert_ok(bt_example_finish(&t->example, &message, err));
         assert_ok(bt_tfrecord_write(writer, message.data, message.n_bytes, err));
     }
-    bt_free(ids);
-    bt_free(mask);
-    bt_free(types);
-    bt_free(labels);
 }
 
 /* A dual encoder's features bear the names of the golden's tensors. */
@@ -118,21 +106,14 @@ static void write_pairs(trajectory *t, int64_t k, bt_tfrecord_writer *writer) {
     static const char *const keys[] = {"left_word_ids",  "left_mask",  "left_type_ids",
                                        "right_word_ids", "right_mask", "right_type_ids"};
     const int64_t            S = fact(t, "seq");
-    int32_t                 *columns[BT_ARRAY_LEN(keys)];
-    for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
-        columns[i] = read_golden(t, find(t, "batch%d/%s", (int)k, keys[i]));
-    }
     for (int64_t b = 0; b < fact(t, "batch"); b++) {
         bt_bytes message = {0};
         bt_example_builder_clear(&t->example);
         for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
-            add_int_row(t, keys[i], columns[i] + b * S, S);
+            add_int_row(t, keys[i], batch_ints(t, k, keys[i]) + b * S, S);
         }
         assert_ok(bt_example_finish(&t->example, &message, err));
         assert_ok(bt_tfrecord_write(writer, message.data, message.n_bytes, err));
-    }
-    for (size_t i = 0; i < BT_ARRAY_LEN(keys); i++) {
-        bt_free(columns[i]);
     }
 }
 
@@ -205,10 +186,18 @@ static void build_model(trajectory *t) {
     bt_conf_errors_deinit(&errors);
 }
 
-/* bert_v2's goldens carry the encoder's own prefix, like tf_name. */
-static const bt_st_entry *find_value(const trajectory *t, const char *what, const bt_param *param) {
-    const bt_st_entry *const by_name = find(t, "%s/%s", what, param->name);
-    return by_name != NULL ? by_name : find(t, "%s/%s", what, param->tf_name);
+/* NULL: the golden has none. bert_v2's goldens carry the encoder's own prefix, like tf_name. */
+static const float *find_value(const trajectory *t, const char *what, const bt_param *param) {
+    key_text key;
+    size_t   n = 0;
+    (void)key_of(key, "%s/%s", what, param->name);
+    if (!test_tensors_has(t->golden, key) &&
+        !test_tensors_has(t->golden, key_of(key, "%s/%s", what, param->tf_name))) {
+        return NULL;
+    }
+    const float *const values = test_tensors_f32(t->golden, key, &n);
+    assert_int_equal(n, param->n_elements);
+    return values;
 }
 
 /* A model_dir in which nothing but the initial weights stands: it resumes from step 0. */
@@ -217,14 +206,13 @@ static void write_initial_checkpoint(trajectory *t) {
     float *const                flat = bt_calloc_array((size_t)table->n_elements, sizeof *flat);
     assert_non_null(flat);
     for (int64_t i = 0; i < table->n_params; i++) {
-        const bt_param *const    param = &table->params[i];
-        const bt_st_entry *const entry = find_value(t, "w", param);
-        if (entry == NULL || entry->n_elements != param->n_elements) {
-            fail_msg("%s: the golden has no w/%s of that shape", t->name, param->name);
+        const bt_param *const param = &table->params[i];
+        const float *const    values = find_value(t, "w", param);
+        if (values == NULL) {
+            fail_msg("%s: the golden has no w/%s", t->name, param->name);
             return;
         }
-        assert_ok(bt_safetensors_read(t->golden, entry, flat + param->offset,
-                                      (size_t)entry->n_bytes, err));
+        memcpy(flat + param->offset, values, (size_t)param->n_elements * sizeof *flat);
     }
     bt_ckpt_manager    *manager = NULL;
     const bt_ckpt_train start = {.table = table, .params = flat, .without_optimizer = true};
@@ -281,27 +269,23 @@ static void compare_value(trajectory *t, bt_ckpt *ckpt, int64_t step, const bt_p
                           int64_t *n_compared) {
     char what[64];
     (void)snprintf(what, sizeof what, "step%d/%s", (int)step, golden_slot);
-    const bt_st_entry *const entry = find_value(t, what, param);
-    if (entry == NULL) {
+    const float *const want = find_value(t, what, param);
+    if (want == NULL) {
         return;
     }
     char label[512];
     (void)snprintf(label, sizeof label, "%s: %s/%s", t->name, what, param->name);
-    float *const want = read_golden(t, entry);
     float *const got = bt_calloc_array((size_t)param->n_elements, sizeof *got);
     assert_non_null(got);
     const char *const slot = bt_str_equal(golden_slot, "var") ? NULL : golden_slot;
     assert_ok(bt_ckpt_read_variable(ckpt, param, slot, got, err));
-    const bt_st_entry *const grad_entry = find_value(t, "grad", param);
-    if (slot == NULL && strstr(t->name, "lamb") != NULL && grad_entry != NULL && !is_noise(param)) {
-        float *const grad = read_golden(t, grad_entry);
+    const float *const grad = find_value(t, "grad", param);
+    if (slot == NULL && strstr(t->name, "lamb") != NULL && grad != NULL && !is_noise(param)) {
         test_close_lamb(got, want, grad, (size_t)param->n_elements, abs_tol, 5e-6, label);
-        bt_free(grad);
     } else {
         test_close_f32(got, want, (size_t)param->n_elements, abs_tol, rel_tol, label);
     }
     (*n_compared)++;
-    bt_free(want);
     bt_free(got);
 }
 
@@ -319,7 +303,8 @@ static void compare_param(trajectory *t, bt_ckpt *ckpt, int64_t step, const bt_p
 }
 
 static void compare_snapshot(trajectory *t, int64_t step, int64_t *n_compared) {
-    if (find(t, "step%d/iterations", (int)step) == NULL) {
+    key_text key;
+    if (!test_tensors_has(t->golden, key_of(key, "step%d/iterations", (int)step))) {
         return;
     }
     char     prefix[TEST_PATH_MAX + 32];
@@ -350,11 +335,11 @@ static void check_near(const trajectory *t, const char *what, int64_t step, doub
 
 /* metrics.jsonl, a train record a step: losses, rates and norms of every update. */
 static void compare_log(trajectory *t) {
-    const int64_t n_steps = fact(t, "steps");
-    char          path[TEST_PATH_MAX + 32];
-    float *const  losses = read_golden(t, find(t, "losses"));
-    float *const  norms = read_golden(t, find(t, "global_norms"));
-    float *const  rates = read_golden(t, find(t, "lrs"));
+    const int64_t      n_steps = fact(t, "steps");
+    char               path[TEST_PATH_MAX + 32];
+    const float *const losses = test_tensors_f32(t->golden, "losses", NULL);
+    const float *const norms = test_tensors_f32(t->golden, "global_norms", NULL);
+    const float *const rates = test_tensors_f32(t->golden, "lrs", NULL);
     (void)snprintf(path, sizeof path, "%s/metrics.jsonl", t->model_dir);
     char *const text = test_read_file(path, NULL);
     int64_t     n_seen = 0;
@@ -384,9 +369,6 @@ static void compare_log(trajectory *t) {
     }
     assert_int_equal(n_seen, n_steps);
     bt_free(text);
-    bt_free(losses);
-    bt_free(norms);
-    bt_free(rates);
 }
 
 /* The last validation record of metrics.jsonl; json_decref it. */
@@ -470,7 +452,7 @@ static void run_trajectory(const char *name, const char *stem) {
     t.facts = json_load_file(path, 0, NULL);
     assert_non_null(t.facts);
     (void)snprintf(path, sizeof path, "%s.safetensors", stem);
-    assert_ok(bt_safetensors_open(path, &t.golden, err));
+    t.golden = test_tensors_open(path);
     write_records(&t);
     write_config(&t);
     build_model(&t);
@@ -484,7 +466,7 @@ static void run_trajectory(const char *name, const char *stem) {
     print_message("%s: %d tensors compared\n", name, (int)n_compared);
     assert_true(n_compared > t.model->table.n_params); /* slots too: nothing was left out */
     bt_example_builder_deinit(&t.example);
-    bt_safetensors_close(t.golden);
+    test_tensors_close(t.golden);
     bt_model_free(t.model);
     bt_task_plan_deinit(&t.plan);
     bt_conf_free(t.conf);
@@ -494,11 +476,10 @@ static void run_trajectory(const char *name, const char *stem) {
 static void run_shared(const char *name) {
     char relative[256];
     (void)snprintf(relative, sizeof relative, "goldens/numerics/tasks/%s", name);
-    const char *const stem = test_shared_path(relative);
-    if (stem == NULL) {
-        test_skip("no ../shared: the goldens of Model Garden are not here");
+    run_trajectory(name, test_shared_path(relative));
+    if (test_outside_path(relative) != NULL) { /* the same of a larger model */
+        run_trajectory(name, test_outside_path(relative));
     }
-    run_trajectory(name, stem);
 }
 
 #define SHARED_TEST(name)                                                                          \

@@ -105,6 +105,11 @@ static bool is_there(const char *path) {
     return any;
 }
 
+const char *test_outside_path(const char *relative) {
+    const char *const path = join("BT_SHARED_DIR", relative);
+    return path != NULL && is_there(path) ? path : NULL;
+}
+
 const char *test_shared_path(const char *relative) {
     struct stat       st;
     char              own[TEST_PATH_MAX];

@@ -58,6 +58,8 @@ void test_check_failure(bt_status got, bt_status want, const bt_error *err, cons
  * (tests/goldens/model_garden), else below the folder of the others; NULL when that one is absent:
  * then the test prints why and skips: if (p == NULL) { test_skip(...); }. Static storage. */
 const char *test_shared_path(const char *relative);
+/* Of goldens that both have, in different sizes: the one outside the repository, or NULL. */
+const char *test_outside_path(const char *relative);
 const char *test_source_path(const char *relative); /* below the repository */
 const char *test_build_path(const char *relative);  /* below the build folder */
 /* A fresh folder below $TMPDIR that is removed at exit. Static storage per call (up to 64). */

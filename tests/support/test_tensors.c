@@ -4,6 +4,7 @@
 #include "test_tensors.h"
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
+#include "bt/base/rng.h"
 #include "bt/base/str.h"
 
 #include <string.h>
@@ -13,7 +14,54 @@ struct test_tensors {
     json_t *header;
     size_t  data; /* offset of the first tensor */
     char   *aligned;
+    size_t  n_bytes; /* of aligned */
 };
+
+/* base + scale * u with u in [-1, 1) of 24 bits; the product is exact, as scale is a power of two.
+ */
+static void generate(float *out, size_t n, uint64_t seed, const json_t *rule) {
+    const uint32_t   stream = (uint32_t)json_integer_value(json_object_get(rule, "stream"));
+    const bt_rng_key key = bt_rng_key_make(seed, 0, stream, BT_SITE_INIT);
+    const float      scale = (float)json_number_value(json_object_get(rule, "scale"));
+    const float      base = (float)json_number_value(json_object_get(rule, "base"));
+    uint32_t         words[4];
+    for (size_t i = 0; i < n; i++) {
+        if (i % 4 == 0) {
+            bt_rng_block(key, i / 4, words);
+        }
+        out[i] = base + scale * ((float)(words[i % 4] >> 8) * 0x1p-23F - 1.0F);
+    }
+}
+
+static size_t n_values(const json_t *shape) {
+    size_t n = 1;
+    for (size_t i = 0; i < json_array_size(shape); i++) {
+        n *= (size_t)json_integer_value(json_array_get(shape, i));
+    }
+    return n;
+}
+
+/* What the metadata name comes behind what the file holds. */
+static void add_generated(test_tensors *t, const json_t *generated) {
+    const uint64_t seed = (uint64_t)json_integer_value(json_object_get(generated, "seed"));
+    const char    *name = NULL;
+    json_t        *rule = NULL;
+    json_object_foreach(json_object_get(generated, "tensors"), name, rule) {
+        json_t *const shape = json_object_get(rule, "shape");
+        const size_t  n = n_values(shape);
+        const size_t  first = (t->n_bytes + 7) / 8 * 8;
+        char *const   grown = bt_realloc(t->aligned, t->n_bytes, first + n * sizeof(float));
+        assert_non_null(grown);
+        t->aligned = grown;
+        t->n_bytes = first + n * sizeof(float);
+        generate((float *)(void *)(t->aligned + first), n, seed, rule);
+        assert_int_equal(json_object_set_new(t->header, name,
+                                             json_pack("{s:s, s:O, s:[I, I]}", "dtype", "F32",
+                                                       "shape", shape, "data_offsets",
+                                                       (json_int_t)first, (json_int_t)t->n_bytes)),
+                         0);
+    }
+}
 
 test_tensors *test_tensors_open(const char *path) {
     test_tensors *const t = bt_calloc_array(1, sizeof *t);
@@ -30,6 +78,15 @@ test_tensors *test_tensors_open(const char *path) {
     t->aligned = bt_alloc(n_bytes - t->data + 1);
     assert_non_null(t->aligned);
     memcpy(t->aligned, t->bytes + t->data, n_bytes - t->data);
+    t->n_bytes = n_bytes - t->data;
+    const json_t *const metadata = json_object_get(t->header, "__metadata__");
+    const char *const   text = json_string_value(json_object_get(metadata, "generated"));
+    if (text != NULL) {
+        json_t *const generated = json_loads(text, 0, NULL);
+        assert_non_null(generated);
+        add_generated(t, generated);
+        json_decref(generated);
+    }
     return t;
 }
 
@@ -38,6 +95,10 @@ void test_tensors_close(test_tensors *tensors) {
     bt_free(tensors->bytes);
     bt_free(tensors->aligned);
     bt_free(tensors);
+}
+
+const json_t *test_tensors_header(const test_tensors *tensors) {
+    return tensors->header;
 }
 
 bool test_tensors_has(const test_tensors *tensors, const char *name) {

@@ -13,6 +13,7 @@ void fixture_pack(fixture_batch *out, const int32_t *ids, const int32_t *mask, c
                   int64_t B, int64_t S, bool drop) {
     memset(out, 0, sizeof *out);
     assert_true(B <= FIXTURE_MAX_SEQS && B * S <= FIXTURE_MAX_TOKENS);
+    out->n_places = B * S;
     int64_t n = 0;
     bool    any_masked = false;
     for (int64_t b = 0; b < B; b++) {

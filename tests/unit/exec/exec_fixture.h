@@ -18,6 +18,7 @@ typedef struct fixture_batch {
     int32_t  int_labels[FIXTURE_MAX_TOKENS];
     float    float_labels[FIXTURE_MAX_SEQS];
     int64_t  places[FIXTURE_MAX_TOKENS]; /* b * S + s of each token kept */
+    int64_t  n_places;                   /* B * S */
 } fixture_batch;
 
 /* drop: leave masked tokens out, but for sequences whose first token is masked. */

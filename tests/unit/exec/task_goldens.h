@@ -1,22 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Golden steps of Model Garden (goldens/numerics/tasks) and the project's own
- * (tests/goldens/engine): their models and batches, and what an engine's numbers are held against,
- * with the tolerances of goldens/numerics/MANIFEST.md. */
+ * Golden steps of Model Garden (goldens/numerics/tasks; those outside the repository are of larger
+ * models) and the project's own (tests/goldens/engine): their models and batches, and what an
+ * engine's numbers are held against, with the tolerances of goldens/numerics/MANIFEST.md. */
 #ifndef BT_TASK_GOLDENS_H
 #define BT_TASK_GOLDENS_H
 
 #include "exec_fixture.h"
 
+typedef enum task_place {
+    TASK_GARDEN,  /* goldens/model_garden/numerics/tasks */
+    TASK_OUTSIDE, /* the larger case of that name in ../shared */
+    TASK_OWN,     /* goldens/engine */
+} task_place;
+
 typedef struct task_row {
     const char    *name;
     bt_head_config head;
-    bool           own;
+    task_place     place;
     bool           drop; /* padding dropped; squad's and tagging's losses read padded positions */
 } task_row;
 
 extern const task_row task_rows[], own_rows[]; /* Model Garden's; the project's own */
 extern const size_t   n_task_rows, n_own_rows;
+/* The same case outside the repository: see task_is_here. */
+task_row task_outside(const task_row *row);
 /* By name; rows of our own begin with "own_". NULL: there is none. */
 const task_row *task_find(const char *name);
 
@@ -33,7 +41,7 @@ typedef struct task_case {
 void task_case_open(task_case *c, const task_row *row, const char *isa, bool has_optimizer,
                     int64_t part_seqs);
 void task_case_close(task_case *c);
-/* false: the goldens are not here. */
+/* false: the goldens are not here, which only those outside may be. */
 bool    task_is_here(const task_row *row);
 int64_t task_fact(const task_case *c, const char *key, int64_t otherwise);
 /* The batch of update `step` into c->batch. */
@@ -52,9 +60,12 @@ void task_compare_state(const task_case *c, const float *flat, int64_t n_steps, 
  * those of sentence_prediction_3class. */
 void task_compare_replicas(const task_case *c, const test_tensors *golden, int64_t n_steps);
 
-/* The rows of `want` [B*S,H] that the batch kept, against got [T,H]. */
-void task_compare_rows(const fixture_batch *batch, const float *got, const float *want, int64_t H,
-                       const char *what);
+/* The golden's rows [B*S,H] that the batch kept, against got [T,H]; a golden may have one row in so
+ * many only. */
+void task_compare_rows(const fixture_batch *batch, const float *got, const test_tensors *golden,
+                       const char *name, int64_t H, const char *what);
+/* model.encoder of a golden's facts. */
+bt_encoder_config task_read_encoder(json_t *config);
 /* Through c->f.exec: every layer of the encoder for the first batch, where the golden has them; its
  * gradients; all updates. */
 void task_run_layers(task_case *c);
@@ -72,7 +83,6 @@ typedef struct encoder_row {
     bool            norm_first;
 } encoder_row;
 
-enum { N_OWN_ENCODERS = 7 }; /* the first ones, which tests/goldens/model_garden holds */
 extern const encoder_row encoder_rows[];
 extern const size_t      n_encoder_rows;
 
@@ -84,6 +94,8 @@ typedef struct encoder_case {
 } encoder_case;
 
 void encoder_case_open(encoder_case *c, const encoder_row *row, const char *isa);
+/* base_1layer outside the repository, every row of every layer; false: it is not here. */
+bool encoder_case_open_outside(encoder_case *c, const char *isa);
 /* drop: the batch without padding. */
 void encoder_case_run(encoder_case *c, bool drop);
 void encoder_case_close(encoder_case *c);

@@ -37,7 +37,7 @@ static void open_case(const char *name) {
     its = (task_row){
         .name = path,
         .head = {.kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_SOFTMAX, .num_classes = 3},
-        .own = true,
+        .place = TASK_OWN,
         .drop = true};
     task_case_open(&the_case, &its, "ref", true, 0);
     json_t *const        optimizer = json_object_get(the_case.config, "optimizer");

@@ -95,15 +95,8 @@ static void end(bt_comm *comm, pid_t child) {
     task_case_close(&the_case);
 }
 
-static void need_goldens(void) {
-    if (!task_is_here(task_find("sentence_prediction_3class"))) {
-        test_skip("the folder of Model Garden's goldens is absent");
-    }
-}
-
 static void test_two_replicas_match(void **state) {
     (void)state;
-    need_goldens();
     const pid_t         child = start_other("sentence_prediction_3class", 5, false);
     bt_comm *const      comm = join(0);
     test_tensors *const golden =
@@ -128,7 +121,6 @@ static void test_two_replicas_match(void **state) {
 static void test_steps_ask_for_no_memory(void **state) {
     (void)state;
     enum { WARM = 3, STEPS = 8 };
-    need_goldens();
     bt_step_result result;
     uint64_t       before = 0;
     const pid_t    child = start_other("sentence_prediction_3class", STEPS, true);
@@ -145,7 +137,6 @@ static void test_steps_ask_for_no_memory(void **state) {
 /* Without a clip before the sum: the steps of one process. */
 static void test_two_are_as_one(void **state) {
     (void)state;
-    need_goldens();
     static const char name[] = "sentence_prediction_lamb";
     task_case_open(&the_case, task_find(name), "ref", true, 0);
     const int64_t n_steps = task_fact(&the_case, "steps", 10);

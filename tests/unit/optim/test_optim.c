@@ -219,16 +219,6 @@ static void test_updates_are_model_gardens(void **state) {
 
 /* Shared goldens: the first step of real tasks. */
 
-static json_t *read_header(const char *path) {
-    size_t         n = 0;
-    char *const    bytes = test_read_file(path, &n);
-    const uint64_t n_header = bt_load_u64le((const uint8_t *)bytes);
-    json_t *const  header = json_loadb(bytes + 8, (size_t)n_header, 0, NULL);
-    assert_non_null(header);
-    bt_free(bytes);
-    return header;
-}
-
 /* A parameter for each w/NAME; gradient where there is grad/NAME. */
 static void add_golden_params(run *r, const json_t *header, const test_tensors *tensors) {
     const char *key = NULL;
@@ -305,6 +295,31 @@ static void compare_first_step(const run *r, const test_tensors *tensors) {
     assert_true(n_compared >= (size_t)(3 * r->table.n_params - 4));
 }
 
+/* path: without .safetensors and .json */
+static void check_first_step(const char *path) {
+    char name[TEST_PATH_MAX + 16];
+    run  r = {0};
+    (void)snprintf(name, sizeof name, "%s.safetensors", path);
+    test_tensors *const tensors = test_tensors_open(name);
+    (void)snprintf(name, sizeof name, "%s.json", path);
+    json_t *const config = test_read_json(name);
+    add_golden_params(&r, test_tensors_header(tensors), tensors);
+    r.conf = fixture_conf_of(json_object_get(config, "optimizer"));
+    open_run(&r);
+    load_flat(&r, r.buffers.param, tensors, "w");
+    load_flat(&r, r.buffers.grad, tensors, "grad");
+    double norm = 0.0;
+    bool   applied = false;
+    bt_optim_apply(r.optim, &r.buffers, 0, word_rows_sum_sq(tensors), NULL, &norm, &applied);
+    assert_true(applied);
+    const double want = (double)*test_tensors_f32(tensors, "global_norm", NULL);
+    test_close_f64(&norm, &want, 1, 0.0, 5e-6, path);
+    compare_first_step(&r, tensors);
+    close_run(&r);
+    json_decref(config);
+    test_tensors_close(tensors);
+}
+
 static void test_first_steps_of_tasks_hold(void **state) {
     (void)state;
     static const char *const cases[] = {"sentence_prediction_3class",
@@ -313,34 +328,13 @@ static void test_first_steps_of_tasks_hold(void **state) {
                                         "regression",
                                         "squad",
                                         "tagging"};
-    if (test_shared_path("goldens/numerics/tasks") == NULL) {
-        test_skip("Model Garden's goldens (../shared) are not here");
-    }
     for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
         char path[128];
-        run  r = {0};
-        (void)snprintf(path, sizeof path, "goldens/numerics/tasks/%s.safetensors", cases[i]);
-        test_tensors *const tensors = test_tensors_open(test_shared_path(path));
-        json_t *const       header = read_header(test_shared_path(path));
-        const json_t *const meta = json_object_get(header, "__metadata__");
-        json_t *const       config =
-            json_loads(json_string_value(json_object_get(meta, "config")), 0, NULL);
-        add_golden_params(&r, header, tensors);
-        r.conf = fixture_conf_of(json_object_get(config, "optimizer"));
-        open_run(&r);
-        load_flat(&r, r.buffers.param, tensors, "w");
-        load_flat(&r, r.buffers.grad, tensors, "grad");
-        double norm = 0.0;
-        bool   applied = false;
-        bt_optim_apply(r.optim, &r.buffers, 0, word_rows_sum_sq(tensors), NULL, &norm, &applied);
-        assert_true(applied);
-        const double want = (double)*test_tensors_f32(tensors, "global_norm", NULL);
-        test_close_f64(&norm, &want, 1, 0.0, 5e-6, cases[i]);
-        compare_first_step(&r, tensors);
-        close_run(&r);
-        json_decref(config);
-        json_decref(header);
-        test_tensors_close(tensors);
+        (void)snprintf(path, sizeof path, "goldens/numerics/tasks/%s", cases[i]);
+        check_first_step(test_shared_path(path));
+        if (test_outside_path(path) != NULL) { /* the same of larger models */
+            check_first_step(test_outside_path(path));
+        }
     }
 }
 
