@@ -87,7 +87,7 @@ def make_records(build, data, task, vocab, folder, **how):
 # records: the int64 lists of a tf.Example
 
 def raw_records(path):
-    """Each record as it stands in the file: length and checksum (12 bytes), the example, its checksum (4 bytes)."""
+    """Each record as it is in the file: length and checksum (12 bytes), the example, its checksum (4 bytes)."""
     with open(path, "rb") as file:
         while len(head := file.read(12)) == 12:
             yield head + file.read(struct.unpack("<Q", head[:8])[0] + 4)

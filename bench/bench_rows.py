@@ -22,7 +22,7 @@ class Program:
     words: list                                   # {names} are filled in from the settings
     rows: list
     needs: tuple = ()                             # settings without which it is skipped
-    quick: tuple = ()                             # words put behind the others by --quick
+    quick: tuple = ()                             # words put after the others by --quick
     also: typing.Optional[list] = None            # a second run, whose JSON object becomes result["also"]
 
 
@@ -62,7 +62,7 @@ def efficiency(name, model, lengths, bound, *words):
         return (f"{result['efficiency']:.2f} ({result['bare_products']:.3f} of {result['seconds_per_step']:.3f} s; "
                 f"{result['examples_per_second']:g} examples/s)")
     size = "MiniLM" if model == "minilm" else "BERT-base"
-    what = f"seconds of the bare products / seconds of the step, {size}, {'SST-2' if lengths == 'sst2' else 'MRPC'} lengths"
+    what = f"seconds of the bare matrix products / seconds of the step, {size}, {'SST-2' if lengths == 'sst2' else 'MRPC'} lengths"
     row = Row(name, what, f">= {bound:g}" if bound else "", lambda result: result["efficiency"], shown, (AT_LEAST, bound) if bound else None)
     return Program([*STEP, f"--model={model}", f"--lengths={lengths}", *words], [row], (), QUICK_STEP)
 

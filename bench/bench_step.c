@@ -47,7 +47,8 @@ static const bt_flag_def flag_defs[] = {
      .kind = BT_FLAG_ENUM,
      .choices = products,
      .default_text = "auto",
-     .help = "large products: f32 or bf16 of our own, or of a BLAS; auto: f32, on a device bf16"},
+     .help = "large matrix products: f32 or bf16 of our own, or of a BLAS; auto: f32, on a device "
+             "bf16"},
     {.name = "recompute", .kind = BT_FLAG_BOOL, .default_text = "false", .help = "less memory"},
     {.name = "weights",
      .kind = BT_FLAG_ENUM,

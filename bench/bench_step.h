@@ -27,7 +27,7 @@ BT_MUST_USE bt_status measure_steps(const step_options *o, bt_pjrt_client *clien
 BT_MUST_USE bt_status measure_product(const step_options *o, bt_pjrt_client *client, bt_str *out,
                                       bt_error *err);
 
-/* The large products of a step alone, in BLAS: same shapes, no padding, no unread rows. */
+/* The large matrix products of a step alone, in BLAS: same shapes, no padding, no unread rows. */
 typedef struct bare_products {
     float *a, *b, *c; /* owned */
 } bare_products;

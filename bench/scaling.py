@@ -109,7 +109,7 @@ def overrides(o, folder, batch, clipped):
 
 
 def train(o, folder, n, batch, clipped, rate):
-    """{seconds, exchange}: medians over the steps behind the warm ones."""
+    """{seconds, exchange}: medians over the steps after the warm ones."""
     model_dir = tempfile.mkdtemp(dir=folder)
     cores = sorted(os.sched_getaffinity(0))
     each = max(1, len(cores) // o.ranks)

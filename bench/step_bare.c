@@ -40,7 +40,7 @@ bt_status bare_init(bare_products *m, const step_dims *dims, int64_t n_tokens, b
     m->b = bt_calloc_array(n, sizeof(float));
     m->c = bt_calloc_array(n, sizeof(float));
     if (m->a == NULL || m->b == NULL || m->c == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the bare products");
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the bare matrix products");
     }
     for (size_t i = 0; i < n; i++) {
         m->a[i] = 0.5F + 1e-3F * (float)(i % 97);

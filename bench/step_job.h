@@ -13,7 +13,7 @@ typedef struct step_dims {
     bool    has_spans; /* the head: starts and ends for each token, not two classes */
 } step_dims;
 
-/* Owned, each made from what stands before it. */
+/* Owned, each made from what is before it. */
 typedef struct step_job {
     bt_model *model;
     bt_conf  *conf;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Steps, measured. On the processor whole steps and the bare products of the same steps take turns,
- * o->rounds of each, and medians count. On a device as many steps are under way as the engine
- * takes, as in training, and their mean counts. */
+ * Steps, measured. On the processor whole steps and the bare matrix products of the same steps take
+ * turns, o->rounds of each, and medians count. On a device as many steps are under way as the
+ * engine takes, as in training, and their mean counts. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -207,7 +207,7 @@ static void run_bare(const bench *b, const bare_products *m, samples *s) {
     (void)nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
 }
 
-/* Of the large products of a mean step on real tokens alone: three times the forward pass;
+/* Of the large matrix products of a mean step on real tokens alone: three times the forward pass;
  * attention by the length of each sequence. */
 static double count_flops(const bench *b) {
     const double H = (double)b->o->dims.hidden;

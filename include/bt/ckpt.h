@@ -100,7 +100,7 @@ typedef struct bt_ckpt_facts {
 } bt_ckpt_facts;
 /* BT_E_FORMAT when there is one that is not JSON. */
 BT_MUST_USE bt_status bt_ckpt_read_facts(const bt_ckpt *ckpt, bt_ckpt_facts *out, bt_error *err);
-/* What Hugging Face's config.json says of the classification head that stands beside the encoder.
+/* What Hugging Face's config.json says of the classification head that is beside the encoder.
  * Zeros where it says nothing. Names that say nothing (LABEL_0, ...) are none. */
 typedef struct bt_ckpt_head {
     char   path[BT_CKPT_PATH_MAX];         /* of the configuration */
@@ -125,7 +125,7 @@ typedef struct bt_ckpt_sentence {
  * or not of that form. */
 BT_MUST_USE bt_status bt_ckpt_read_sentence(const bt_ckpt *ckpt, bt_ckpt_sentence *out,
                                             bt_error *err);
-/* What the shapes of the variables tell; 0: no such variable, or not told by it. */
+/* What the shapes of the variables tell; 0: no such variable, or not known from it. */
 typedef struct bt_ckpt_sizes {
     int64_t vocab_size;
     int64_t embedding_size;
@@ -142,7 +142,7 @@ void bt_ckpt_read_sizes(const bt_ckpt *ckpt, bt_ckpt_sizes *out);
 /* The word here (bt_activation_from_name) for what the file's activation computes; NULL: nothing
  * here computes it. */
 const char *bt_ckpt_activation_word(const bt_ckpt *ckpt, const char *activation);
-/* What stands before the names of all encoder tensors ("module."), taken off for the canonical
+/* What is before the names of all encoder tensors ("module."), taken off for the canonical
  * ones; *n_without: tensors that do not have it, which are left over. */
 const char *bt_ckpt_wrapper(const bt_ckpt *ckpt, size_t *n_without);
 /* BT_E_UNSUPPORTED, by name, when the file holds an encoder that nothing here computes. */
@@ -217,7 +217,7 @@ BT_MUST_USE bt_status bt_ckpt_write_train(const char *prefix, const bt_ckpt_trai
  * family ("ckpt-12"), and what the journal of a killed save names. Nothing else: no path that leads
  * elsewhere, no file that somebody put there. What stands in the way of a name that is to be
  * written, or is newer than what a run went back to, gets another name: "ckpt-30.index.kept-1" and
- * so its data, which nobody takes for a checkpoint; without the ending it is one again. Which are
+ * so its data, which nobody takes for a checkpoint; without the suffix it is one again. Which are
  * kept and which go depends on the order of the list alone, never on a clock. */
 typedef struct bt_ckpt_manager bt_ckpt_manager;
 /* Reads the state file; one that is missing or damaged is as one that names nothing. The object
@@ -247,7 +247,7 @@ BT_MUST_USE bt_status bt_ckpt_manager_save(bt_ckpt_manager *manager, const char 
                                            const bt_ckpt_train *train, bt_error *err);
 
 /* Removes the family's checkpoints that the state file lists, and the state file; others of the
- * family are kept aside: a run that starts in the folder begins anew. */
+ * family are kept aside: a run that starts in the folder begins again. */
 BT_MUST_USE bt_status bt_ckpt_clear(const char *folder, const char *family, bt_error *err);
 
 /* Is the checkpoint whole? BT_E_FORMAT and BT_E_IO mean no; other errors end the search. *step: its

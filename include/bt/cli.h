@@ -46,7 +46,7 @@ typedef struct bt_flag_table {
     const char *(*other_name)(const char *name, size_t n, char *out, size_t cap);
 } bt_flag_table;
 
-/* What the command line asks for. Anything but BT_ASK_RUN is met as soon as it is read: what stands
+/* What the command line asks for. Anything but BT_ASK_RUN is met as soon as it is read: what is
  * after it, and missing flags, do not matter then. */
 typedef enum bt_flags_ask {
     BT_ASK_RUN,

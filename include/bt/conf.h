@@ -72,7 +72,7 @@ void                  bt_conf_free(bt_conf *conf); /* accepts NULL */
 BT_MUST_USE bt_status bt_conf_set(bt_conf *conf, const char *override, const char *origin,
                                   bt_conf_errors *errors, bt_error *err);
 
-/* Facts in the place of defaults. */
+/* Facts in place of defaults. */
 
 /* The user wrote it, in a file or a flag: it is not a default, and was not adopted. */
 bool bt_conf_is_written(const bt_conf *conf, const char *path);

@@ -157,11 +157,11 @@ typedef struct bt_data_config {
     uint64_t      seed;
     bool          is_training; /* repeat for ever and shuffle */
     bool          drop_remainder;
-    bool          gzip;         /* file_type: tfrecord_compressed */
-    bt_data_table table;        /* file_type: tsv, csv, jsonl; NONE: by the ending of each path */
-    char          delimiter;    /* of TSV and CSV; 0: as above */
-    char          quote;        /* of TSV and CSV; 0: a double quote in CSV, none in TSV */
-    const char   *encoding;     /* of texts; NULL: UTF-8, or what a byte order mark says */
+    bool          gzip;      /* file_type: tfrecord_compressed */
+    bt_data_table table;     /* file_type: tsv, csv, jsonl; NONE: by the extension of each path */
+    char          delimiter; /* of TSV and CSV; 0: as above */
+    char          quote;     /* of TSV and CSV; 0: a double quote in CSV, none in TSV */
+    const char   *encoding;  /* of texts; NULL: UTF-8, or what a byte order mark says */
     const char   *encoding_key; /* what sets it, for messages; NULL: SECTION.encoding */
     bt_held_out   held_out;     /* which rows are read: all, or without or only those held out */
     double        held_out_share;
@@ -169,7 +169,8 @@ typedef struct bt_data_config {
     const char   *section; /* "task.train_data", for messages; NULL: "the data" */
 } bt_data_config;
 
-/* What the files are: file_type, else their endings, which must agree. Patterns are looked up. */
+/* What the files are: file_type, else their extensions, which must agree. Patterns are looked up.
+ */
 BT_MUST_USE bt_status bt_data_find_table(const bt_data_config *config, bt_data_table *out,
                                          bt_error *err);
 
@@ -228,7 +229,7 @@ BT_MUST_USE bt_status bt_data_config_read(const bt_conf *conf, const char *secti
 void bt_data_config_fit(bt_data_config *config, const bt_data_schema *schema);
 /* Opens the files, indexes their records (offsets only; checks the framing as it goes) and checks
  * the first record of each against the schema, so that a wrong seq_length is found before any
- * work. Tables are read through once: every row is taken apart, and every label is known, before
+ * work. Tables are read through once: every row is parsed, and every label is known, before
  * training. No record at all is an error. Keeps nothing of config; schema's strings stay borrowed.
  *
  * Order, per epoch: training with shuffle_buffer_size > 1 is one exact shuffle of all records,

@@ -32,10 +32,11 @@ typedef enum bt_exec_shares {
 } bt_exec_shares;
 
 typedef struct bt_exec_config {
-    int32_t      n_threads; /* 0: one a physical core */
-    const char  *isa;       /* "auto", "ref", "avx2", "avx512" */
-    bool         use_blas;  /* large products in BLAS even where the instruction set has its own */
-    bt_precision precision; /* of the factors of large products; not with use_blas but in float32 */
+    int32_t     n_threads; /* 0: one a physical core */
+    const char *isa;       /* "auto", "ref", "avx2", "avx512" */
+    bool use_blas; /* large matrix products in BLAS even where the instruction set has its own */
+    bt_precision
+        precision; /* of the factors of large matrix products; not with use_blas but in float32 */
     double       loss_scale; /* float16: a fixed one; 0: dynamic */
     bt_attention attention;  /* on devices; processors have one of their own */
     bool         recompute; /* keep of each layer its output only: less memory, a third more work */
@@ -168,8 +169,8 @@ void bt_exec_reserve_memory(bt_exec *exec, uint64_t n_bytes);
 
 size_t bt_exec_memory_bytes(const bt_exec *exec); /* reserved now, arenas and buffers */
 
-/* The yardstick of a step: how fast this machine makes a large product, [M,768] x [768,3072] with M
- * up to 4096, on the engine's threads; the best of a few. */
+/* The yardstick of a step: how fast this machine makes a large matrix product, [M,768] x [768,3072]
+ * with M up to 4096, on the engine's threads; the best of a few. */
 typedef struct bt_exec_peak {
     char         kernels[128]; /* which made it: "avx512, bfloat16 (AMX)", "OpenBLAS 0.3.21 ..." */
     bt_precision precision;

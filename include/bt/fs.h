@@ -75,7 +75,7 @@ BT_MUST_USE bt_status bt_fs_read_at(const bt_file *file, int64_t offset, void *d
 BT_MUST_USE bt_status bt_fs_read_upto(const bt_file *file, int64_t offset, void *dst,
                                       size_t n_bytes, size_t *got, bt_error *err);
 
-/* A whole file in memory, NUL-terminated one byte behind n_bytes. Refuses more than max_bytes
+/* A whole file in memory, NUL-terminated one byte after n_bytes. Refuses more than max_bytes
  * (BT_E_FORMAT). The caller bt_free()s *out. */
 BT_MUST_USE bt_status bt_fs_read_all(const char *path, size_t max_bytes, char **out,
                                      size_t *n_bytes, bt_error *err);
@@ -96,7 +96,7 @@ void bt_json_watch(void);
 bool bt_json_was_refused(void);
 
 /* BT_E_FORMAT, by name and with the command that helps, when a file of these first bytes (512 are
- * enough) is something else in the place of what was meant: a Git LFS pointer (whoever opens a
+ * enough) is something else in place of what was meant: a Git LFS pointer (whoever opens a
  * local one is told so by itself), an HTML page, a file of PyTorch or Keras. */
 BT_MUST_USE bt_status bt_fs_refuse_stranger(const char *path, const void *bytes, size_t n_bytes,
                                             bt_error *err);
@@ -211,15 +211,15 @@ BT_MUST_USE bt_status bt_fs_replace_if(const char *path, const void *bytes, size
 BT_MUST_USE bt_status bt_fs_replace(const char *path, const void *bytes, size_t n_bytes,
                                     bt_error *err);
 
-/* Cuts a file off behind its first n_bytes, in place, and waits until the disk has it. In a store
+/* Cuts a file off after its first n_bytes, in place, and waits until the disk has it. In a store
  * the first n_bytes are uploaded anew. */
 BT_MUST_USE bt_status bt_fs_cut(const char *path, int64_t n_bytes, bt_error *err);
 
 /* Folders, names. */
 
 BT_MUST_USE bt_status bt_fs_make_folders(const char *path, bt_error *err); /* mkdir -p */
-/* Could it be made, or, where it is there, files in it? BT_E_RESOURCE with the sentence of who
- * tries; changes nothing. */
+/* Could it be made, or, where it is there, files in it? BT_E_RESOURCE with the sentence that
+ * trying would give; changes nothing. */
 BT_MUST_USE bt_status bt_fs_check_writable(const char *folder, bt_error *err);
 /* Could a file of that name be written: is there no folder of that name, and may its own folder be
  * written to (made, where it is missing)? appends: what is there must be writable itself. What is
@@ -302,7 +302,7 @@ BT_MUST_USE bt_status bt_fs_check_not_read(const bt_fs_named *output, const bt_f
 
 typedef struct bt_fs_lock bt_fs_lock;
 
-/* The names of the locks of a model_dir: of who trains, and of who evaluates. */
+/* The names of the locks of a model_dir: of the training and of the evaluation. */
 #define BT_FS_LOCK_NAME ".bert-train.lock"
 #define BT_FS_LOCK_EVAL_NAME ".bert-train-eval.lock"
 
@@ -311,7 +311,7 @@ typedef struct bt_fs_lock bt_fs_lock;
 BT_MUST_USE bt_status bt_fs_lock_take(const char *folder, const char *name, const char *what,
                                       bt_fs_lock **out, bt_error *err);
 /* Would it be refused at this moment? The same sentence; nothing is written or taken over. What
- * time it is on a file server or in a store is told by this host's clock: theirs takes a file to
+ * time it is on a file server or in a store is judged by this host's clock: theirs takes a file to
  * ask. */
 BT_MUST_USE bt_status bt_fs_lock_look(const char *folder, const char *name, bt_error *err);
 /* Is it still ours? To be asked before what must not be written by two: BT_E_RESOURCE where it was

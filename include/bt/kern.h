@@ -66,10 +66,10 @@ typedef struct bt_kern_optim {
     void (*ema)(float *average, const float *param, int64_t n, float one_minus_decay);
 } bt_kern_optim;
 
-/* Pieces of a large product C[M,N] = alpha * A B (+ C), in packed panels; nn/ splits the work. A
- * panel of A holds `rows` rows of it, one of B `cols` columns, both `depth` deep at most; how they
- * lie inside is the kernel's own affair. Which elements are summed in which order depends on
- * `depth` only, so the bits do not depend on the split. */
+/* Pieces of a large matrix product C[M,N] = alpha * A B (+ C), in packed panels; nn/ splits the
+ * work. A panel of A holds `rows` rows of it, one of B `cols` columns, both `depth` deep at most;
+ * how they lie inside is the kernel's own affair. Which elements are summed in which order depends
+ * on `depth` only, so the bits do not depend on the split. */
 typedef struct bt_kern_product {
     const char *name;       /* "float32", "bfloat16 (AMX)", "bfloat16 by rounding", ... */
     int64_t     rows, cols; /* of a tile of C; 0: this instruction set leaves products to BLAS */

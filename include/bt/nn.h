@@ -16,7 +16,8 @@
 #include "bt/kern.h"
 #include "bt/tensor.h"
 
-/* The large products so far, with what was done to their results while they were in the cache. */
+/* The large matrix products so far, with what was done to their results while they were in the
+ * cache. */
 typedef struct bt_nn_products {
     double  seconds;
     double  flops;
@@ -30,7 +31,7 @@ typedef struct bt_nn {
     int64_t                n_partials;     /* at least bt_nn_partials_size */
     float                 *thread_scratch; /* [n_threads][n_thread_scratch] */
     int64_t                n_thread_scratch;
-    const bt_kern_product *product;     /* of the large products; NULL: BLAS makes them */
+    const bt_kern_product *product;     /* of the large matrix products; NULL: BLAS makes them */
     unsigned char         *panels;      /* packed factors of products: [n_threads][panel_bytes] */
     size_t                 panel_bytes; /* at least bt_nn_product_scratch_bytes */
     bt_nn_products         products;
@@ -41,7 +42,7 @@ typedef struct bt_nn {
  * for attention over sequences of at most max_length tokens and rows of max_cols. */
 int64_t bt_nn_partials_size(int64_t max_rows, int64_t max_cols);
 int64_t bt_nn_thread_scratch_size(int64_t max_length, int64_t head_dim, int64_t max_cols);
-/* Bytes for the large products, a thread; 0 for NULL. */
+/* Bytes for the large matrix products, a thread; 0 for NULL. */
 size_t bt_nn_product_scratch_bytes(const bt_kern_product *kern);
 
 /* One dropout place of one step. Row r of a tensor with C columns owns the random words
@@ -51,7 +52,7 @@ typedef struct bt_nn_dropout {
     bt_rng_key      key;
     bt_kern_dropout rate;
     const int64_t  *row_ids;
-    int64_t         first_row; /* added: what stands before these rows in the whole batch */
+    int64_t         first_row; /* added: what is before these rows in the whole batch */
 } bt_nn_dropout;
 
 /* A layer normalisation over rows of width N: its parameters, and what the forward keeps of each

@@ -117,7 +117,7 @@ double bt_pjrt_program_seconds(const bt_pjrt_program *program); /* to compile or
 typedef struct bt_pjrt_memory {
     int64_t argument_bytes;
     int64_t result_bytes;
-    int64_t donated_bytes; /* of the results: in the place of arguments */
+    int64_t donated_bytes; /* of the results: in place of arguments */
     int64_t temporary_bytes;
     int64_t code_bytes; /* 0 where the plug-in does not report it */
     int64_t peak_bytes; /* -1: not told */
@@ -195,7 +195,7 @@ typedef struct bt_pjrt_run {
 } bt_pjrt_run;
 
 /* Runs the program on its devices. The plug-in holds the number, the sizes and the devices of the
- * arguments against the program, but not their types: int32 in the place of float32 is the caller's
+ * arguments against the program, but not their types: int32 in place of float32 is the caller's
  * to see. Arguments that the text donates are gone afterwards, also when
  * this fails once the program had begun (bt_pjrt_is_gone tells); their handles stay the caller's to
  * free. On failure results are all NULL. */

@@ -5,7 +5,7 @@
  * official scores, and the three files of predictions. What Model Garden's squad_lib and
  * squad_evaluate_* do (docs/model_garden/data.md section 4); no model, no configuration.
  *
- * Texts are UTF-8, not NUL-terminated where a length stands beside them; offsets into a context
+ * Texts are UTF-8, not NUL-terminated where a length is beside them; offsets into a context
  * count code points, as in the files.
  */
 #ifndef BT_SQUAD_H
@@ -22,7 +22,7 @@ typedef struct bt_squad_text {
     size_t      n_bytes;
 } bt_squad_text;
 
-/* A piece of a context between blanks: space, tab, CR, LF and U+202F, and nothing else. */
+/* A piece of a context between spaces: space, tab, CR, LF and U+202F, and nothing else. */
 typedef struct bt_squad_word {
     uint32_t begin; /* byte in the context */
     uint32_t end;
@@ -60,7 +60,7 @@ typedef struct bt_squad_set {
     int64_t             n_answers;
     bt_squad_word      *words;
     int64_t             n_words;
-    int64_t  n_skipped; /* training: answers that do not stand where the file says; left out */
+    int64_t  n_skipped; /* training: answers that are not where the file says; left out */
     uint32_t content;   /* crc32c of the files, one after the other */
     size_t   caps[4];   /* private */
     char   **buffers;   /* private: file names and texts */
@@ -90,8 +90,8 @@ BT_MUST_USE bt_status bt_squad_parse(bt_squad_set *set, const char *json, size_t
 void                  bt_squad_set_deinit(bt_squad_set *set);
 /* Does one of its answers occur in its context, to the byte? */
 bool bt_squad_answer_occurs(const bt_squad_set *set, int64_t question);
-/* Does some question of the file have no answer, as SQuAD 2's? A quick look for who has not decided
- * yet how to read it; what is wrong with the file is left to bt_squad_read. */
+/* Does some question of the file have no answer, as SQuAD 2's? A quick look for callers that have
+ * not decided yet how to read it; what is wrong with the file is left to bt_squad_read. */
 BT_MUST_USE bt_status bt_squad_find_unanswered(const char *path, const bt_text_encoding *encoding,
                                                bool *any, bt_error *err);
 /* Puts "FILE: article N ('TITLE'), paragraph N, question 'ID'" before the message. */
@@ -150,7 +150,7 @@ int64_t bt_squad_window_length(const bt_squad_windows *windows, int64_t i);
 /* ids and segments have room for max_seq_length; padding is not written. Returns the length. */
 int64_t bt_squad_window_tokens(const bt_squad_windows *windows, int64_t i, int32_t *ids,
                                int32_t *segments);
-/* Word of the paragraph at a place of the sequence, or -1: no document token stands there. */
+/* Word of the paragraph at a place of the sequence, or -1: no document token is there. */
 int64_t bt_squad_window_word(const bt_squad_windows *windows, int64_t i, int64_t place);
 /* Does no other window show the document token at this place with more around it? */
 bool bt_squad_window_is_max_context(const bt_squad_windows *windows, int64_t i, int64_t place);

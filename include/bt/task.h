@@ -72,9 +72,9 @@ void bt_task_plan_deinit(bt_task_plan *plan);
 /* What the command line says about predictions. */
 typedef struct bt_prediction_args {
     const char *output_path; /* NULL: the task's own name in model_dir */
-    const char *format;      /* NULL: told by the ending of output_path */
+    const char *format;      /* NULL: inferred from the extension of output_path */
     const char *glue_folder; /* --glue_submission, or NULL */
-    const char *glue_task;   /* NULL: told by the meta data */
+    const char *glue_task;   /* NULL: inferred from the meta data */
 } bt_prediction_args;
 
 /* What an output is made for; strings and pointers are borrowed for its life. */

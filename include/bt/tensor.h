@@ -68,8 +68,8 @@ typedef enum bt_activation {
 } bt_activation;
 enum { BT_N_ACTIVATIONS = BT_ACT_IDENTITY + 1 };
 
-/* What the factors of the large products are rounded to before they are multiplied; everything else
- * is float32, sums too. */
+/* What the factors of the large matrix products are rounded to before they are multiplied;
+ * everything else is float32, sums too. */
 typedef enum bt_precision { BT_PRECISION_F32, BT_PRECISION_BF16, BT_PRECISION_F16 } bt_precision;
 enum { BT_N_PRECISIONS = BT_PRECISION_F16 + 1 };
 
@@ -166,7 +166,7 @@ typedef struct bt_batch {
     const float   *row_weights;  /* [B] >= 0, of a row in the training loss; NULL: all 1 */
     const int64_t *example_ids;  /* [B] or NULL */
     const int64_t *sentence_ids; /* [B] or NULL: which sentence of its file a sequence belongs to */
-    const int64_t *sub_sentence_ids; /* [B] or NULL: the how-many-eth piece of that sentence */
+    const int64_t *sub_sentence_ids; /* [B] or NULL: index of the piece within that sentence */
     int64_t        first_record;     /* number of the first record since the start of the stream */
 } bt_batch;
 

@@ -57,7 +57,7 @@ BT_MUST_USE bool bt_text_vocab_find(const bt_text_vocab *vocab, const char *piec
                                     int32_t *id);
 
 /* Against the table of a model (its rows): BT_E_CONFIG when it has more pieces, empty lines at the
- * end left out; BT_E_FORMAT when [CLS] or another special piece stands in two lines, or lines hold
+ * end left out; BT_E_FORMAT when [CLS] or another special piece is in two lines, or lines hold
  * more than pieces. Fewer pieces, empty and repeated lines are told as warnings. path: for
  * messages.
  */
@@ -231,12 +231,12 @@ BT_MUST_USE bt_status bt_text_refuse_columns(const char *path, const char *head,
 
 /* The objects of a list, [{...}, {...}], or one after the other over any number of lines, as pretty
  * printers write them. Only where each ends is looked for: what is inside is checked by whoever
- * takes it apart. Zero-initialise. */
+ * parses it. Zero-initialise. */
 typedef struct bt_text_values {
     const char   *path;   /* borrowed, for messages */
     bt_fs_stream *stream; /* borrowed; NULL: the bytes are all there is */
     size_t        max_bytes;
-    bool          is_whole;  /* from the beginning of a file: a mark or a list may stand there */
+    bool          is_whole;  /* from the beginning of a file: a mark or a list may be there */
     bool          is_member; /* the list is a member of an object */
     const char   *bytes;     /* [n_bytes] the window, of which at are behind us */
     size_t        n_bytes;
@@ -278,12 +278,12 @@ BT_MUST_USE bt_status bt_text_json_blank_others(const char *text, size_t n, cons
 /* Files of words with labels. */
 
 /* One word a line with its label, sentences apart by empty lines. Two forms: PAN-X's and UDPOS's,
- * exactly as Model Garden's data tool reads them (one or two columns, tab between; a line of blanks
- * is a word), and what CoNLL files look like in the wild (columns apart by tabs or blanks, lines of
- * blanks between sentences, -DOCSTART- lines left out). Strict UTF-8; every CR is dropped.
+ * exactly as Model Garden's data tool reads them (one or two columns, tab between; a line of spaces
+ * is a word), and what CoNLL files look like in the wild (columns separated by tabs or spaces,
+ * lines of spaces between sentences, -DOCSTART- lines left out). Strict UTF-8; every CR is dropped.
  *
  * CoNLL's comments are left out: "# key = value", "#begin document", "#end document"; in a line
- * with tabs whatever begins with # and a blank ("# id 4711 TAB domain=en"); before the first word
+ * with tabs whatever begins with # and a space ("# id 4711 TAB domain=en"); before the first word
  * of a sentence also what begins so and has no tab where the file's first word has, or another
  * number of columns. So a word # is one, as every word that begins with #. CoNLL-U (ten columns,
  * the first a number): ranges (1-2) and empty nodes (1.1) are left out, and unless columns are
@@ -323,7 +323,7 @@ typedef struct bt_text_word_line {
 
 typedef struct bt_text_word_file bt_text_word_file;
 
-/* By its ending: sentences in JSON. */
+/* By its extension: sentences in JSON. */
 bool bt_text_is_word_json(const char *path);
 /* form is borrowed until the file is closed. */
 BT_MUST_USE bt_status bt_text_word_file_open(bt_text_word_file **out, const char *path,
@@ -390,7 +390,7 @@ typedef struct bt_text_word_room {
     bt_status (*take)(void *context, size_t n, int64_t number, bt_error *err);
     void *context;
 } bt_text_word_room;
-/* words: an LF behind each; labels: an int32_t each, aligned or not. */
+/* words: an LF after each; labels: an int32_t each, aligned or not. */
 BT_MUST_USE bt_status bt_text_pack_words(const bt_text_word_packer *packer,
                                          const bt_text_word_room *room, const char *words,
                                          size_t n_bytes, const void *labels, bt_error *err);
@@ -400,7 +400,7 @@ BT_MUST_USE bt_status bt_text_pack_words(const bt_text_word_packer *packer,
 /* Number of leading bytes that are valid UTF-8 (== n when all are): no surrogates, no overlong
  * forms. */
 size_t bt_text_utf8_valid_prefix(const char *text, size_t n);
-/* Reads the code point at *at (before end) and moves behind it. false: no valid one starts there,
+/* Reads the code point at *at (before end) and moves after it. false: no valid one starts there,
  * and *at has moved one byte on. */
 BT_MUST_USE bool bt_text_read_utf8(const char **at, const char *end, uint32_t *c);
 /* UTF-8 as a JSON string with its quotes, as Python's json.dumps writes it: all ASCII. Bytes that

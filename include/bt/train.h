@@ -118,7 +118,7 @@ typedef enum bt_train_phase {
 enum { BT_TRAIN_N_PHASES = BT_PHASE_REST + 1 };
 const char *bt_train_phase_name(bt_train_phase phase); /* "other_kernels" */
 
-/* How fast this machine makes one large product (bt/exec.h), in one way. */
+/* How fast this machine makes one large matrix product (bt/exec.h), in one way. */
 typedef struct bt_train_peak {
     char        kernels[128];
     const char *precision; /* "float32", "bfloat16", "float16"; static */

@@ -61,11 +61,11 @@ static bt_status run_verify(tensor_source *source, const char *const *args, bt_s
 
 /* The source is read while the target is written: a folder names the file or prefix in it. */
 static bt_status check_target(const tensor_source *source, const char *dst, bt_error *err) {
-    static const char *const endings[] = {"", ".index", ".data-00000-of-00001"};
+    static const char *const suffixes[] = {"", ".index", ".data-00000-of-00001"};
     const bt_fs_named        src = {"SRC", bt_ckpt_path(source->ckpt)};
-    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(suffixes); i++) {
         char path[BT_CKPT_PATH_MAX];
-        (void)snprintf(path, sizeof path, "%s%s", dst, endings[i]);
+        (void)snprintf(path, sizeof path, "%s%s", dst, suffixes[i]);
         const bt_fs_named target = {"DST", path};
         BT_TRY(bt_fs_check_not_read(&target, &src, NULL, err));
     }
@@ -101,7 +101,7 @@ static bt_status run_diff(tensor_source *source, const char *const *args, bt_str
 
 typedef struct command {
     const char *name;
-    size_t      n_args; /* behind the name */
+    size_t      n_args; /* after the name */
     const char *usage;
     bt_status (*run)(tensor_source *source, const char *const *args, bt_str *out, int *status,
                      bt_error *err);

@@ -15,7 +15,7 @@ enum { KEY_MAX = 256, PATH_MAX_BYTES = 512 };
 
 typedef struct path_search {
     const char *sentence;
-    bool        only_first;   /* the path must stand at its beginning */
+    bool        only_first;   /* the path must be at its beginning */
     char        key[KEY_MAX]; /* of the longest path so far; "": none */
     size_t      n_longest;
     bool        is_named; /* the sentence has the key of such a path already */
@@ -26,7 +26,7 @@ static bool is_name_char(char c) {
 }
 
 /* Words of a language may be names of files, too: one without a dot and a slash counts only where a
- * sentence names its file, at its beginning or behind "cannot VERB". */
+ * sentence names its file, at its beginning or after "cannot VERB". */
 static bool is_named_there(const char *sentence, const char *at, const char *path) {
     if (at == sentence || strpbrk(path, "./") != NULL) {
         return true;

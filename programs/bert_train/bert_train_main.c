@@ -237,7 +237,7 @@ done:
     return rc;
 }
 
-/* Weights that cannot be read do not hinder who asks for the configuration alone. */
+/* Weights that cannot be read do not matter if only the configuration is wanted. */
 static bt_status adopt_facts(const bt_train_args *args, dry_kind kind, bool is_compiling,
                              bt_error *err) {
     bt_error        found = BT_ERROR_INIT;
@@ -395,7 +395,7 @@ done:
     return rc;
 }
 
-/* Ignored as train.py does, but not in silence: mostly they are the end of a list with blanks. */
+/* Ignored as train.py does, but not in silence: mostly they are the end of a list with spaces. */
 static void warn_of_arguments(const bt_flags *flags) {
     const char *const *args = NULL;
     const size_t       n = bt_flags_args(flags, &args);

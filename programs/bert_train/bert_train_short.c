@@ -2,7 +2,7 @@
  *
  * The short flags of bert-train: --init, --train, --eval, --predict, --text and --label as keys of
  * the configuration, and what follows from them: columns and number of classes from the table,
- * steps from epochs, the usual rates. What is set so stands in params.yaml like all else. A key
+ * steps from epochs, the usual rates. What is set so is in params.yaml like all else. A key
  * that the user wrote wins over what follows from a flag; where it contradicts the flag itself,
  * both are named. */
 #include <stdio.h>

@@ -16,7 +16,7 @@ enum { MAX_FIELDS = 16, MAX_WANTED = 3 * MAX_FIELDS, PATH_MAX_BYTES = 128 };
 
 typedef struct short_run {
     const bt_flags *flags;
-    const char     *params; /* the recalled run's: what stands there is nothing that was typed */
+    const char     *params; /* the recalled run's: what is there is nothing that was typed */
     bt_conf        *conf;
     bt_conf_errors *errors;
     bt_str          told; /* "epochs 3, ...": what was decided */

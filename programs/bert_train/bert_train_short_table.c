@@ -150,7 +150,7 @@ bt_status short_put_columns(const short_run *run, const char *flag, const char *
     return BT_OK;
 }
 
-/* What the user wrote in the place of a flag. */
+/* What the user wrote in place of a flag. */
 static void read_written(const short_run *run, const char *path, bool is_list, column_list *out) {
     const bt_conf *const conf = run->conf;
     bt_conf_str_list     list = {0};
@@ -254,7 +254,7 @@ static bt_status survey_input(const short_run *run, const column_list *texts,
     return rc;
 }
 
-/* Columns that hold a number for each class, in the place of one that holds the label. */
+/* Columns that hold a number for each class, in place of one that holds the label. */
 static size_t count_label_fields(const short_run *run) {
     static const char path[] = TRAIN ".label_fields";
     bt_conf_str_list  list = {0};

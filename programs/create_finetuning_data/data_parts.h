@@ -62,7 +62,7 @@ bt_status data_add_input(data_part *part, const char *folder, const char *name,
 /* The same for a folder. */
 bt_status data_add_input_folder(data_part *part, const char *folder, const char *name,
                                 bt_error *err);
-/* Is folder/name there, or that with .gz, .bz2, .xz, .zst or .zip behind it? found: its name. */
+/* Is folder/name there, or that with .gz, .bz2, .xz, .zst or .zip after it? found: its name. */
 enum { DATA_NAME_BYTES = 64 };
 BT_MUST_USE bt_status data_find_file(const char *folder, const char *name,
                                      char found[DATA_NAME_BYTES], bool *is_there, bt_error *err);

@@ -92,7 +92,7 @@ static void report(const data_job *job, const data_task *task, double seconds) {
            bt_pool_n_threads(job->pool), bt_pool_n_threads(job->pool) == 1 ? "" : "s");
 }
 
-/* First in all folders of the outputs: the journal of a run that was killed stands in one of them
+/* First in all folders of the outputs: the journal of a run that was killed is in one of them
  * and names temporary files in the others, which would be swept there as left over. */
 static bt_status finish_earlier(const data_job *job, bt_error *err) {
     const char *const paths[] = {job->paths[0], job->paths[1], job->paths[2],

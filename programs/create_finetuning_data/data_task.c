@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The table of tasks, and what classification tasks share: the meta data (docs/model_garden/data.md
- * section 1: keys, order and blanks as Python's json writes them). */
+ * section 1: keys, order and spaces as Python's json writes them). */
 #include "data_task.h"
 
 #include <stdio.h>

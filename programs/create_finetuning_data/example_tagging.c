@@ -50,7 +50,7 @@ static bt_status take_sequence(void *context, size_t n, int64_t number, bt_error
     return bt_tfrecord_frame(out->records, message.data, message.n_bytes, err);
 }
 
-/* row->a: the words, an LF behind each; row->b: their labels, an int32_t each. */
+/* row->a: the words, an LF after each; row->b: their labels, an int32_t each. */
 bt_status convert_sentence(const example_settings *settings, example_worker *worker,
                            const example_row *row, bt_str *records, int64_t *n_records,
                            bt_error *err) {

@@ -73,7 +73,7 @@ struct example_settings {
 bt_status convert_text(const example_settings *settings, example_worker *worker,
                        const example_row *row, bt_str *records, int64_t *n_records, bt_error *err);
 
-/* example_tagging.c: records of a labelled sentence: a is its words, an LF behind each, b their
+/* example_tagging.c: records of a labelled sentence: a is its words, an LF after each, b their
  * labels, an int32_t each, id the sentence's number; context: a bt_text_word_packer. */
 bt_status convert_sentence(const example_settings *settings, example_worker *worker,
                            const example_row *row, bt_str *records, int64_t *n_records,

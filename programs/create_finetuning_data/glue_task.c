@@ -206,7 +206,7 @@ static bt_status is_wanted(const glue_source *s, const tsv_field *fields, bool *
     return rc;
 }
 
-/* Python's int() and float() take blanks around a number. Too long for a number: "". */
+/* Python's int() and float() take spaces around a number. Too long for a number: "". */
 static const char *number_text(const tsv_field *field, char text[LABEL_MAX_BYTES]) {
     size_t first = 0;
     size_t last = field->n;

@@ -32,7 +32,7 @@ static bt_status list_class(imdb_source *s, bt_error *err) {
     return rc;
 }
 
-/* Replaces every line break by a blank, in place; returns the new length. */
+/* Replaces every line break by a space, in place; returns the new length. */
 static size_t replace_breaks(char *text, size_t n) {
     const size_t n_break = sizeof line_break - 1;
     size_t       to = 0;

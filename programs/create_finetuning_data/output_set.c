@@ -50,7 +50,7 @@ static bool is_regular_file(const char *path) {
     return bt_fs_is_remote(path) || (stat(path, &info) == 0 && S_ISREG(info.st_mode));
 }
 
-/* One run a file: the lock stands beside it while the run lasts. In a store each upload has a
+/* One run a file: the lock is beside it while the run lasts. In a store each upload has a
  * condition instead. */
 static bt_status take_lock(output_file *file, const char *folder, bt_error *err) {
     enum { NAME_BYTES = 240 };

@@ -21,7 +21,7 @@ struct superglue_config {
     bool        has_boolean_labels;   /* true and false are the classes 1 and 0 */
     bool        reads_test_labels;
     int64_t     n_labels;
-    int64_t     test_label; /* of test rows, whatever stands there */
+    int64_t     test_label; /* of test rows, whatever is there */
     const char *files[DATA_N_SPLITS];
     tfds_config tfds;           /* without datasets: none */
     const char *tfds_processor; /* processor_type when read from TFDS; NULL: as the task's */

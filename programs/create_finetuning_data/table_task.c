@@ -16,7 +16,7 @@ enum { SEQ_LENGTH = 8 };
 
 static const char *const stems[DATA_N_SPLITS][4] = {
     {"train"}, {"dev", "eval", "valid", "validation"}, {"test"}};
-static const char *const endings[] = {".tsv", ".csv", ".jsonl", ".json", ".ndjson"};
+static const char *const extensions[] = {".tsv", ".csv", ".jsonl", ".json", ".ndjson"};
 
 typedef struct table_run {
     bt_data_config  config; /* what the flags say of all files */
@@ -35,14 +35,14 @@ typedef struct table_run {
 /* The first of a split's names that is there, a folder of that name last. */
 static bt_status find_file(const data_job *job, int split, char found[DATA_NAME_BYTES],
                            bool *is_folder, bt_error *err) {
-    const size_t n_files = BT_ARRAY_LEN(endings);
+    const size_t n_files = BT_ARRAY_LEN(extensions);
     for (size_t s = 0; s < BT_ARRAY_LEN(stems[split]) && stems[split][s] != NULL; s++) {
         for (size_t i = 0; i <= n_files; i++) {
             char name[DATA_NAME_BYTES] = "";
             bool is_there = false;
             *is_folder = i == n_files;
             (void)snprintf(name, sizeof name, "%s%s", stems[split][s],
-                           *is_folder ? "" : endings[i]);
+                           *is_folder ? "" : extensions[i]);
             BT_TRY(data_find_file(job->input_dir, name, found, &is_there, err));
             if (is_there) {
                 return BT_OK;

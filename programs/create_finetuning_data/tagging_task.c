@@ -64,7 +64,7 @@ typedef struct sentence_source {
     size_t             next_input;
     bt_text_word_file *reader;
     int64_t            sentence_id; /* in the file */
-    bt_str             words;       /* an LF behind each */
+    bt_str             words;       /* an LF after each */
     bt_str             labels;      /* int32_t */
     int64_t            n_unlabelled;
     int64_t            first_unlabelled; /* its line */

@@ -52,7 +52,7 @@ static const struct {
     [PARAM_TEST_LABEL] = {"test_label", NULL},
 };
 
-/* Cuts blanks off both ends, in place. */
+/* Cuts spaces off both ends, in place. */
 static char *strip(char *text) {
     static const char blanks[] = " \t\r\n\f\v";
     text += strspn(text, blanks);

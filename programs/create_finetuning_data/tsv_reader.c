@@ -73,7 +73,7 @@ static bt_status read_line(tsv_reader *r, bool *end, bt_error *err) {
     return BT_OK;
 }
 
-/* The next line; *end (and no line) behind the last one. */
+/* The next line; *end (and no line) after the last one. */
 static bt_status next_line(tsv_reader *r, const char **line, size_t *n, bool *end, bt_error *err) {
     *end = false;
     if (r->rest == NULL) {

@@ -57,7 +57,7 @@ static bool next_line(small_file *file, char line[LINE_BYTES]) {
     return true;
 }
 
-/* The number behind `key` at the start of a line; with key "", at the start of the file. */
+/* The number after `key` at the start of a line; with key "", at the start of the file. */
 static bool read_number(const char *root, const char *folder, const char *name, const char *key,
                         uint64_t *out) {
     small_file file;

@@ -8,7 +8,7 @@
 
 #include "bt/base/signed_url.h"
 
-/* What cannot stand in a URL as programs write them; a message goes on behind it. */
+/* What cannot be in a URL as programs write them; a message goes on after it. */
 #define ENDS " \t\r\n\"'<>"
 
 enum { NAME_MAX_BYTES = 64 };
@@ -43,7 +43,7 @@ static bool is_secret(const char *name, size_t n) {
     return false;
 }
 
-/* Of a value; what ends a sentence behind the URL is none of it. */
+/* Of a value; what ends a sentence after the URL is none of it. */
 static size_t value_length(const char *value) {
     size_t n = strcspn(value, "&;#" ENDS);
     if (strncmp(value, hidden, sizeof hidden - 1) == 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What kind of encoder a file holds, told by the canonical names that its layout was mapped to;
- * what that kind lacks; and which kinds nothing here computes. */
+ * What kind of encoder a file holds, inferred from the canonical names that its layout was mapped
+ * to; what that kind lacks; and which kinds nothing here computes. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -107,7 +107,7 @@ static const refusal_row *refusal_of_type(const char *model_type) {
     return NULL;
 }
 
-/* words stand in name, at its beginning or behind a dot. */
+/* words stand in name, at its beginning or after a dot. */
 static bool has_words(const char *name, const char *words) {
     for (const char *at = strstr(name, words); at != NULL; at = strstr(at + 1, words)) {
         if (at == name || at[-1] == '.') {
@@ -134,7 +134,7 @@ static const refusal_row *refusal_of_names(const bt_ckpt *ckpt, bool has_model_t
     return is_roberta ? refusal_of_type("roberta") : NULL;
 }
 
-/* 1 + the largest number that stands behind mark in any name. */
+/* 1 + the largest number that is after mark in any name. */
 static int64_t count_numbered(const bt_ckpt *ckpt, const char *mark) {
     int64_t n = 0;
     for (size_t t = 0; t < ckpt->n_tensors; t++) {

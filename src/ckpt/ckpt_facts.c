@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The JSON configuration that stands beside a checkpoint: what cannot be seen in the shapes of its
+ * The JSON configuration that is beside a checkpoint: what cannot be seen in the shapes of its
  * tensors, as the number of heads. Google's and Hugging Face's keys; keys that are not there say
  * nothing. */
 #include <math.h>

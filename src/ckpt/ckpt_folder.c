@@ -182,13 +182,13 @@ bt_status ckpt_remove_files(const char *folder, const bt_fs_names *listing, cons
 }
 
 static bool is_kept_number_free(const bt_fs_names *listing, const char *name, int k) {
-    char         ending[32];
+    char         suffix[32];
     char         start[BT_CKPT_PATH_MAX];
     const size_t n = (size_t)snprintf(start, sizeof start, "%s.", name);
-    (void)snprintf(ending, sizeof ending, ".kept-%d", k);
+    (void)snprintf(suffix, sizeof suffix, ".kept-%d", k);
     for (size_t i = lower_bound(listing, start);
          i < listing->n && strncmp(listing->items[i], start, n) == 0; i++) {
-        if (bt_str_ends_with(listing->items[i], ending)) {
+        if (bt_str_ends_with(listing->items[i], suffix)) {
             return false;
         }
     }

@@ -218,7 +218,7 @@ static bt_status map_by_order(bt_ckpt *ckpt, int32_t encoder, bt_error *err) {
 }
 
 /* Names of Model Garden's first Keras BERT (2019), and what they are called since (the BERT and the
- * BERT_V2 replacements of its checkpoint converter). A start, or a part behind the layer. */
+ * BERT_V2 replacements of its checkpoint converter). A start, or a part after the layer. */
 static const struct {
     const char *old;
     const char *now;
@@ -263,8 +263,8 @@ static const char *keras_name(const bt_graph_node *node) {
     return full_name;
 }
 
-/* Variables that are told by their Keras name: heads, and whole SavedModels, which have no encoder
- * child. */
+/* Variables that are recognized by their Keras name: heads, and whole SavedModels, which have no
+ * encoder child. */
 static bt_status map_full_names(bt_ckpt *ckpt, bool heads_only, bt_error *err) {
     for (size_t n = 0; n < ckpt->graph.n_nodes; n++) {
         const char *const full_name = keras_name(&ckpt->graph.nodes[n]);

@@ -2,7 +2,7 @@
  *
  * From the tracked objects of a training checkpoint (ckpt_keras.c) to its object graph: nodes are
  * numbered breadth first, and a variable's key is the path on which it was found first; then the
- * slots, behind all other nodes (docs/model_garden/numerics.md section 7). */
+ * slots, after all other nodes (docs/model_garden/numerics.md section 7). */
 #include "ckpt_graph_build.h"
 #include "bt/base/alloc.h"
 

@@ -2,7 +2,7 @@
  *
  * `checkpoint.journal`: what a save is about to write and to remove. It is on the disk before the
  * save begins and goes when the save is over, so where one is found, a save was killed, and what it
- * had begun is told from what a user put there:
+ * had begun is distinguished from what a user put there:
  *
  *     bert-train checkpoint journal 1
  *     state 2893452313

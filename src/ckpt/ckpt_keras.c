@@ -186,7 +186,7 @@ static const network models[] = {
 
 /* A model of its own inside the span labeler. */
 static const network span_labeling = {.layers = {PART_NEW, PART_LOGITS, PART_NEW, /* transposed */
-                                                 PART_NEW /* taken apart */}};
+                                                 PART_NEW /* split */}};
 
 static bool holds_variable(const ckpt_object *o) {
     for (const ckpt_edge *e = o->first; e != NULL; e = e->next) {

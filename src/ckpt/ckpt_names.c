@@ -22,7 +22,7 @@ typedef enum naming_id {
 
 typedef struct naming {
     bt_ckpt_layout layout;
-    const char    *prefix;    /* may stand before every name, or not */
+    const char    *prefix;    /* may be before every name, or not */
     const char    *layer;     /* before the names of a transformer layer */
     const char    *canonical; /* the same here */
 } naming;
@@ -110,7 +110,7 @@ static const struct {
     {IN(HF_ALBERT), KIND_DENSE, "pooler", "pooler_transform"},
     {IN(HF_ALBERT), KIND_DENSE, "pooler", "next_sentence/pooler_dense"},
     {IN(HF_ALBERT), KIND_DENSE, "pooler", "sentence_prediction/pooler_dense"},
-    /* not DistilBERT's: another activation stands before its sentence classifier */
+    /* not DistilBERT's: another activation is before its sentence classifier */
     {IN(HF_BERT) | IN(HF_ALBERT), KIND_LOGITS, "classifier", "sentence_prediction/logits"},
     {IN_TF1, KIND_LOGITS, "output", "sentence_prediction/logits"},
     {IN_TF1, KIND_LOGITS, "cls/squad/output", "predictions/transform/logits"},
@@ -118,7 +118,7 @@ static const struct {
     {IN_HF, KIND_LOGITS, "qa_outputs", "predictions/transform/logits"},
 };
 
-/* What stands behind a layer's name. */
+/* What is after a layer's name. */
 static const struct {
     bt_ckpt_layout layout;
     layer_kind     kind;
@@ -149,7 +149,7 @@ static const char *skip_text(const char *at, const char *text) {
     return strncmp(at, text, n) == 0 ? at + n : NULL;
 }
 
-/* Behind pattern, or NULL; # in it is the number of a layer. */
+/* After pattern, or NULL; # in it is the number of a layer. */
 static const char *skip_pattern(const char *at, const char *pattern, int64_t *layer) {
     enum { MOST_LAYERS = 100000 }; /* no network has that many: not one of ours */
     for (; *pattern != '\0'; pattern++) {
@@ -183,7 +183,7 @@ static const char *skip_prefix(const bt_ckpt *ckpt, const char *name, const nami
     return bare != NULL ? bare : name;
 }
 
-/* rest: what stands behind the layer's name. */
+/* rest: what is behind the layer's name. */
 static bt_status add_leaf(bt_ckpt *ckpt, const naming *n, int64_t tensor, layer_kind kind,
                           const char *canonical, const char *rest, bt_error *err) {
     for (size_t i = 0; i < BT_ARRAY_LEN(leaf_rows); i++) {
@@ -279,7 +279,7 @@ static size_t wrapper_length(const char *name, naming_id id) {
     return (size_t)(at - name);
 }
 
-/* Sets ckpt->wrapper to what stands before every query of that naming, and other_wrapper where it
+/* Sets ckpt->wrapper to what is before every query of that naming, and other_wrapper where it
  * is not the same before all of them. *found: there is a query. A file that has some without any is
  * as it should be. */
 static bt_status find_wrapper(bt_ckpt *ckpt, naming_id id, bool *found, bt_error *err) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The sizes of an encoder, told by the shapes of its variables, in whatever layout they are. */
+ * The sizes of an encoder, inferred from the shapes of its variables, in whatever layout they are.
+ */
 #include <string.h>
 
 #include "ckpt_internal.h"

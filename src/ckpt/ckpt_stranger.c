@@ -9,7 +9,8 @@
 #include "ckpt_internal.h"
 
 typedef struct stranger_row {
-    const char *name; /* of the file, whole or its ending; of a folder the first row that matches */
+    const char
+        *name; /* of the file, whole or its extension; of a folder the first row that matches */
     bt_status (*refuse)(const char *path, bt_error *err);
 } stranger_row;
 
@@ -93,7 +94,7 @@ static const char *find_stranger(const bt_fs_names *names, const stranger_row **
 
 bt_status ckpt_refuse_folder(const char *folder, bt_error *err) {
     bt_fs_names         names = BT_FS_NAMES_INIT;
-    bt_error            unread = BT_ERROR_INIT; /* what cannot be listed is told by the caller */
+    bt_error            unread = BT_ERROR_INIT; /* the caller reports what cannot be listed */
     const stranger_row *row = NULL;
     char               *path = NULL;
     bt_status           rc = BT_OK;

@@ -35,7 +35,7 @@ struct bt_flags {
 
 enum { TEXT_BLOCK_BYTES = 4096, INT_TEXT_MAX = 80 };
 
-/* What Python's int() takes: blanks around, a sign, 0x and 0o, single underscores between digits.
+/* What Python's int() takes: spaces around, a sign, 0x and 0o, single underscores between digits.
  */
 static bool parse_int(const char *text, int64_t *out) {
     static const char blanks[] = " \t\n\r\f\v";

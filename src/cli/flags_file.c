@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --flagfile: a file of arguments, one a line, put in the place of the flag. Blank lines and lines
+ * --flagfile: a file of arguments, one a line, put in place of the flag. Blank lines and lines
  * that begin with # or // are left out; files may name further files, but not themselves. */
 #include <errno.h>
 #include <stdio.h>

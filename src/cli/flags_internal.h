@@ -24,7 +24,7 @@ bt_status expand_flagfiles(text_list *out, bt_arena *arena, int argc, char *cons
                            bt_error *err);
 
 /* A ~ at the beginning of a path becomes what a shell makes of it; bash does not look at what
- * stands behind --name=. The new text lives in arena. */
+ * is after --name=. The new text lives in arena. */
 bt_status expand_user(bt_arena *arena, const char **path, bt_error *err);
 
 /* "-name..." or "--name...": the text after the dashes; NULL when arg is not a flag. */

@@ -72,7 +72,7 @@ void              comm_answer_write(const comm_answer *answer, uint8_t out[COMM_
 BT_MUST_USE bool  comm_answer_parse(const uint8_t bytes[COMM_ANSWER_BYTES], comm_answer *out);
 extern const char comm_welcome[COMM_WELCOME_BYTES + 1];
 
-/* Everything behind the greeting is frames. */
+/* Everything after the greeting is frames. */
 enum { COMM_HEADER_BYTES = 40 };
 typedef enum comm_frame_kind {
     COMM_FRAME_CARD = 1, /* who a rank is; to rank 0 */
@@ -181,7 +181,8 @@ typedef struct comm_peer {
 /* Operations (comm_op.c).
  * A sum has two phases: each rank gets its share of the buffer from all and adds, then gives the
  * sum to all. An exchange has one. Frames of a connection come in the order of operations and
- * phases, and none is read before its operation was posted: who is ahead waits in the network. */
+ * phases, and none is read before its operation was posted: a rank that is ahead waits in the
+ * network. */
 
 typedef enum comm_pattern {
     COMM_ALL_TO_ALL,

@@ -138,7 +138,7 @@ static size_t targets_of_card(const comm_card *card, const comm_card *own, targe
     size_t     n = 0;
     const bool is_beside = strcmp(card->host, own->host) == 0;
     for (int32_t i = 0; i < card->n_candidates; i++) {
-        /* the loopback stands last; from a host of the same name it is the best */
+        /* the loopback is last; from a host of the same name it is the best */
         const int32_t at = is_beside ? card->n_candidates - 1 - i : i;
         memcpy(targets[n].host, card->candidates[at], COMM_CANDIDATE_MAX);
         targets[n++].port = card->port;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Facts in the place of defaults: what is known from elsewhere (a file beside the weights) of keys
+ * Facts in place of defaults: what is known from elsewhere (a file beside the weights) of keys
  * that nobody wrote. */
 #include "conf_internal.h"
 

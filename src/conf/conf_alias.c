@@ -179,7 +179,7 @@ static const conf_alias rows[] = {
     {"config_name", "--config_file"},
 };
 
-/* The same key of the section that the unknown one stands in. */
+/* The same key of the section that the unknown one is in. */
 static const char *in_section(const bt_conf *conf, const char *key, const char *where,
                               char out[CONF_MAX_PATH]) {
     const char *const sections[] = {TRAIN, VALIDATION};

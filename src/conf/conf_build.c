@@ -32,7 +32,7 @@ static size_t secret_length(const char *text) {
     return strcspn(text, ", \t\r\n'\"");
 }
 
-/* A text of the command line as it may be shown, cut to its first bytes: what stands before '@' in
+/* A text of the command line as it may be shown, cut to its first bytes: what is before '@' in
  * a URL, and behind '?', may be a password or a signature. */
 static void show_source(char *shown, size_t n_room, const char *text) {
     static const size_t max_shown = 100;
@@ -204,7 +204,7 @@ done:
     return rc;
 }
 
-/* Sets one string of a section below root.path; a null section is made anew, as a merge does. */
+/* Sets one string of a section below root.path; a null section is made again, as a merge does. */
 static bt_status set_string(const conf_merge *merge, const char *const *path, size_t n,
                             int32_t source, const char *text) {
     conf_pair  pairs[4];

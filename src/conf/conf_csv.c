@@ -117,7 +117,7 @@ static bool match_entry(const char *text, csv_entry *out) {
     return true;
 }
 
-/* Python's int(): blanks around, a sign, digits with single underscores between. */
+/* Python's int(): spaces around, a sign, digits with single underscores between. */
 static bool append_python_int(bt_str *out, const char *at, const char *end, bt_status *rc,
                               bt_error *err) {
     bool negative = false;

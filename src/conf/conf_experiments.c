@@ -15,7 +15,7 @@ const conf_experiment_def conf_experiments[] = {
 };
 const size_t conf_n_experiments = BT_ARRAY_LEN(conf_experiments);
 
-/* Names of one kind, separated by blanks, and the kind. */
+/* Names of one kind, separated by spaces, and the kind. */
 static const struct {
     const char *names;
     const char *kind;

@@ -15,7 +15,7 @@ typedef struct path_walk {
     void *context;
 } path_walk;
 
-/* One path of value; the next begins behind a comma. */
+/* One path of value; the next begins after a comma. */
 static bt_status expand_one(const char *text, size_t n, bt_str *out, bt_error *err) {
     char *path = NULL;
     char *expanded = NULL;

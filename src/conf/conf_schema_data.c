@@ -65,13 +65,13 @@ const conf_class conf_class_data = {"official.core.config_definitions.DataConfig
         KEY("held_out_share", T_FLOAT, EXT, "0.0", RULE_RATE,                                      \
             "share of the rows that is held out")
 
-/* Of all sections that texts can stand in. */
+/* Of all sections that texts can be in. */
 #define KEY_ENCODING(WHAT)                                                                         \
     KEY("encoding", T_STR, EXT | NULLABLE, "", RULE_NONE,                                          \
         WHAT ": how text is encoded, a name as iconv knows it: windows-1252, utf-16le, ... "       \
              "(empty: UTF-8, or what a byte order mark says)")
 
-/* Keys of ours of all sections that tables can stand in. */
+/* Keys of ours of all sections that tables can be in. */
 static const conf_key table_data_keys[] = {
     KEY("delimiter", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "tsv, csv: what separates the columns, one character or tab (empty: tab or comma, or what "
@@ -95,7 +95,7 @@ static const conf_key sentence_prediction_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl"),
         "records (compressed: GZIP), or tables of text; files called .tsv, .csv, .jsonl, .json (or "
-        "that and .gz) are tables whatever stands here"),
+        "that and .gz) are tables whatever this key says"),
     KEY("global_batch_size", T_INT, 0, "32", RULE_GE0, "examples per step, over all replicas"),
     KEY("include_example_id", T_BOOL, 0, "false", RULE_NONE, "read example_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
@@ -130,7 +130,7 @@ static const conf_key sentence_prediction_text_data_keys[] = {
     KEY("file_type", T_STR, 0, "tfrecord",
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl"),
         "records (compressed: GZIP), or tables of text; files called .tsv, .csv, .jsonl, .json (or "
-        "that and .gz) are tables whatever stands here"),
+        "that and .gz) are tables whatever this key says"),
     KEY("global_batch_size", T_INT, 0, "32", RULE_GE0, "examples per step, over all replicas"),
     KEY("include_example_id", T_BOOL, 0, "false", RULE_NONE, "read example_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
@@ -207,7 +207,8 @@ static const conf_key tagging_data_keys[] = {
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|conll"),
         "records (compressed: GZIP), or words with tags: files called .conll, .conllu, .conllup, "
         ".bio, .iob, "
-        ".txt, .tsv, .jsonl, .json (or that and .gz, ...) are those whatever stands here"),
+        ".txt, .tsv, .jsonl, .json (or that and .gz, ...) are words with tags whatever this key "
+        "says"),
     HELD_OUT_KEYS,
     KEY("include_sentence_id", T_BOOL, 0, "false", RULE_NONE, "read sentence_id from the records"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),
@@ -246,7 +247,7 @@ static const conf_key dual_encoder_data_keys[] = {
         &(const conf_rule)CHOICES("tfrecord|tfrecord_compressed|tsv|csv|jsonl|lines"),
         "records (compressed: GZIP), tables of text, or texts of one side, a line each; files "
         "called "
-        ".tsv, .csv, .jsonl (or that and .gz) are tables whatever stands here"),
+        ".tsv, .csv, .jsonl (or that and .gz) are tables whatever this key says"),
     KEY("global_batch_size", T_INT, 0, "32", RULE_GE0,
         "pairs per step, over all replicas: each side has the others as negatives"),
     KEY("is_training", T_BOOL, 0, "true", RULE_NONE, "shuffle and repeat, for training"),

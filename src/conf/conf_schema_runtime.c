@@ -112,7 +112,8 @@ static const conf_key runtime_keys[] = {
         "what float16 multiplies the loss by: null or dynamic, or a fixed factor"),
     KEY("mixed_precision_dtype", T_STR, NULLABLE, NULL,
         &(const conf_rule)CHOICES("float16|bfloat16|float32"),
-        "what the factors of the large products are rounded to (null = float32); weights and all "
+        "what the factors of the large matrix products are rounded to (null = float32); weights "
+        "and all "
         "else stay float32; bfloat16 is fast where the processor has it"),
     KEY("num_cores_per_replica", T_INT, 0, "1", RULE_NONE,
         "cores a model replica uses on TPU; ignored"),

@@ -68,7 +68,7 @@ static bt_status next_event(loader *ld) {
     return BT_OK;
 }
 
-/* PyYAML takes a tab only within quoted and block texts and comments; libyaml takes it as a blank.
+/* PyYAML takes a tab only within quoted and block texts and comments; libyaml takes it as a space.
  * Moves the cursor to the character `index`; tabs in between are an error if `strict`. */
 static bt_status pass_over(loader *ld, size_t index, bool strict, size_t line) {
     bool in_comment = false;
@@ -80,7 +80,7 @@ static bt_status pass_over(loader *ld, size_t index, bool strict, size_t line) {
         after_blank = c == ' ' || c == '\n' || c == '\t';
         if (strict && c == '\t' && !in_comment) {
             return BT_FAIL(ld->err, BT_E_CONFIG,
-                           "line %zu: a tab stands where YAML wants blanks (before this line, "
+                           "line %zu: a tab is where YAML wants spaces (before this line, "
                            "if there is none in it)",
                            line + 1);
         }
@@ -92,7 +92,7 @@ static bt_status pass_over(loader *ld, size_t index, bool strict, size_t line) {
     return BT_OK;
 }
 
-/* The current event is a scalar: what stands before it, and a plain one itself, has no tabs. */
+/* The current event is a scalar: what is before it, and a plain one itself, has no tabs. */
 static bt_status check_tabs(loader *ld) {
     const yaml_event_t *event = &ld->event;
     const bool          plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;

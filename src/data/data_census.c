@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a table's texts are, counted while its rows are taken apart for the first time: rows without
+ * What a table's texts are, counted while its rows are parsed for the first time: rows without
  * text, tokens that seq_length cuts off, [UNK], and a name of each row's texts by which two
  * sections are compared. Tokens are counted of the first rows only, so that a run on millions of
  * rows starts as fast as before. */
@@ -37,7 +37,7 @@ static bt_status count_tokens(data_census *census, data_encoder *encoder, const 
                               bt_error *err) {
     const bt_data_schema *const schema = encoder->schema;
     bt_data_census *const       facts = &census->facts;
-    int64_t                     n_marks = 1; /* [CLS], and a [SEP] behind each text */
+    int64_t                     n_marks = 1; /* [CLS], and a [SEP] after each text */
     int64_t                     n_pieces = 0;
     for (size_t t = 0; t < schema->text.n_fields; t++) {
         const int32_t *ids = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * data, private: what is seen of the texts of an input while it is taken apart for the first time
+ * data, private: what is seen of the texts of an input while it is parsed for the first time
  * (data_census.c). */
 #ifndef BT_DATA_CENSUS_H
 #define BT_DATA_CENSUS_H
@@ -29,7 +29,7 @@ void data_census_miss(bt_data_census *facts, const char *path, int64_t line);
 /* A row whose texts are these; encoder's scratch is used. */
 bt_status data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
                           const char *path, int64_t line, bt_error *err);
-/* Blanks, tabs and line ends alone. */
+/* Spaces, tabs and line ends alone. */
 bool data_is_blank(const char *text, size_t n);
 void data_census_deinit(data_census *census);
 

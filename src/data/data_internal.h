@@ -59,7 +59,7 @@ bt_status data_slot_init(data_slot *slot, const bt_data_schema *schema, int64_t 
                          bt_error *err);
 void      data_slot_deinit(data_slot *slot);
 void      data_slot_clear(data_slot *slot);
-/* Checks everything that the model will index with, then packs the row behind those that are
+/* Checks everything that the model will index with, then packs the row after those that are
  * there. On failure the slot is as it was. */
 bt_status data_slot_append(data_slot *slot, const bt_data_schema *schema, const data_row *row,
                            bt_error *err);

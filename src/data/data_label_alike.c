@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Classes that were learned from rows and are perhaps a slip: two that are one but for case,
- * accents, blanks or the form of a number, and what stands for a missing label. They stay as they
+ * accents, spaces or the form of a number, and what stands for a missing label. They stay as they
  * are, and are told. */
 #include <inttypes.h>
 #include <math.h>

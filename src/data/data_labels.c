@@ -109,7 +109,7 @@ bt_status data_labels_learn(data_labels *labels, bt_text_span text, data_label_p
     }
     if (n_classes > 0 && (int64_t)labels->n_seen >= n_classes + DATA_LABELS_MORE) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "label '%.*s' is the %zuth different one, but task.model.num_classes is "
+                       "label '%.*s' is different label number %zu, but task.model.num_classes is "
                        "%" PRId64 ": is '%s' the column of the labels?",
                        (int)text.n_bytes, text.text, labels->n_seen + 1, n_classes,
                        labels->schema->label_field);

@@ -44,7 +44,7 @@ typedef struct data_labels {
     bool             are_vectors; /* then nothing was learned */
 } data_labels;
 
-/* Without the blanks and tabs around it. */
+/* Without the spaces and tabs around it. */
 bt_text_span data_trim(bt_text_span text);
 /* A decimal number; and one without a fraction, whose integer part has no leading zero. */
 bool data_label_number(const char *text, double *value);

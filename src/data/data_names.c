@@ -53,7 +53,7 @@ void data_names_deinit(data_names *names) {
     *names = (data_names){0};
 }
 
-/* Where the name stands in a table of a power of two places, or the free place for it. */
+/* Where the name is in a table of a power of two places, or the free place for it. */
 static uint64_t *find(uint64_t *table, size_t mask, uint64_t name) {
     size_t at = (size_t)(name >> 8) & mask;
     while (table[at] != 0 && (table[at] | FOUND) != (name | FOUND)) {

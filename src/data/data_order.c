@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which row stands at which place of an epoch: a pure function of (seed, epoch, place), so that
+ * Which row is at which place of an epoch: a pure function of (seed, epoch, place), so that
  * a cursor is three numbers and seeking costs nothing. Model Garden's shuffle draws from a buffer
  * of shuffle_buffer_size rows; ours is exact over the whole epoch for every size above 1. */
 #include <inttypes.h>

@@ -59,7 +59,7 @@ static bool has_labelled_padding(const bt_data_schema *schema, const data_row *r
     return false;
 }
 
-/* Packs the tokens behind those that are there; returns how many. */
+/* Packs the tokens after those that are there; returns how many. */
 static int64_t pack_tokens(data_slot *slot, const bt_data_schema *schema, const data_row *row) {
     const bool keep_all = schema->keep_padding || (row->mask != NULL && row->mask[0] == 0) ||
                           has_labelled_padding(schema, row);

@@ -127,7 +127,7 @@ void data_slot_finish(data_slot *slot, const bt_data_schema *schema) {
                           schema->label_kind == BT_LABEL_TOKENS ||
                           schema->label_kind == BT_LABEL_SPAN;
     if (schema->label_kind == BT_LABEL_SPAN && B < slot->cap_rows) {
-        /* the ends stand behind cap_rows starts; the batch has [2,B] */
+        /* the ends stand after cap_rows starts; the batch has [2,B] */
         memmove(slot->int_labels + B, slot->int_labels + slot->cap_rows,
                 (size_t)B * sizeof *slot->int_labels);
     }

@@ -2,7 +2,7 @@
  *
  * The stream: a thread of its own makes batches ahead of the caller into a ring of slots. What is
  * delivered is a function of the cursor alone; the thread only decides when. Errors cross over as
- * values, behind the batches that came before them. */
+ * values, after the batches that came before them. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>

@@ -50,7 +50,7 @@ static bt_status keep_columns(survey_run *run, bt_error *err) {
     return BT_OK;
 }
 
-/* The first row, taken apart; *end: there is none. */
+/* The first row, parsed; *end: there is none. */
 static bt_status read_first(survey_run *run, table_scan *scan, const table_form *form, bool *end,
                             bt_error *err) {
     const char *row = NULL;

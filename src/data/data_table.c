@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Tables of text (TSV, CSV, JSON lines) as rows. At open every file is read through once: where
- * each row begins, whether it can be taken apart, what its label is. Then a row is read at its
+ * each row begins, whether it can be parsed, what its label is. Then a row is read at its
  * place and tokenized, in the thread that reads ahead; nothing of the text is kept.
  *
  * Memory per row: 8 bytes, and 8 that name its texts. A gzip stream cannot be entered in the
@@ -366,7 +366,7 @@ static bt_status add_row(table_rows *rows, table_file *file, data_part *part, in
     return BT_OK;
 }
 
-/* Tables that somebody put behind each other have the row of names again, and a class of its name.
+/* Tables that somebody put after each other have the row of names again, and a class of its name.
  */
 static bt_status check_names_again(const table_file *file, const bt_str *names, const char *row,
                                    size_t n, bt_error *err) {

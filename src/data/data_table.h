@@ -22,7 +22,7 @@ typedef struct table_form {
 enum {
     TABLE_MAX_KEYS = BT_DATA_MAX_TEXTS + 2 + BT_DATA_MAX_LABEL_FIELDS,
     TABLE_NO_KEY = TABLE_MAX_KEYS,
-    TABLE_LIST_MARK = '\x1f',  /* behind each text of a list of JSON */
+    TABLE_LIST_MARK = '\x1f',  /* after each text of a list of JSON */
     TABLE_VALUE_MARK = '\x1e', /* between how much a label applies and the label, of an object */
 };
 
@@ -49,7 +49,7 @@ enum { TABLE_ROW_MAX_BYTES = 16 << 20 };
 
 enum { TABLE_NUMBER_MAX_BYTES = 32 };
 
-/* A row taken apart: of TSV and CSV all columns, of JSON the wanted keys. Zero-initialise, reuse
+/* A parsed row: of TSV and CSV all columns, of JSON the wanted keys. Zero-initialise, reuse
  * for many rows. */
 typedef struct table_fields {
     bt_text_span *spans; /* [n]; text NULL: there is no such field */
@@ -76,12 +76,12 @@ bt_status table_pick_json(table_fields *fields, const char *row, size_t n, const
 /* The keys of an object; the spans are borrowed from fields. */
 bt_status table_name_members(table_fields *fields, const char *row, size_t n, bt_error *err);
 void      table_free_json(table_fields *fields);
-/* Where a CSV text stands after some bytes. */
+/* Where a CSV text is after some bytes. */
 typedef enum csv_state {
     CSV_FIELD_START,
     CSV_PLAIN,
     CSV_QUOTED,
-    CSV_QUOTE, /* behind a quote inside quotes: the end of the field, or half of a doubled one */
+    CSV_QUOTE, /* after a quote inside quotes: the end of the field, or half of a doubled one */
     CSV_WRONG,
 } csv_state;
 csv_state csv_next(const table_form *form, csv_state state, char c);
@@ -131,7 +131,7 @@ typedef struct table_scan {
 /* The stream is the scan's from here on. */
 bt_status table_scan_stream(table_scan *scan, const table_form *form, const char *path,
                             bt_fs_stream *stream, bt_error *err);
-/* The bytes of one row, and what may stand before the next. */
+/* The bytes of one row, and what may be before the next. */
 void table_scan_memory(table_scan *scan, const table_form *form, const char *path,
                        const char *bytes, size_t n_bytes);
 void table_scan_close(table_scan *scan);
@@ -147,7 +147,7 @@ bt_status table_source_scan(const table_wish *wish, const char *path, bt_fs_scra
  * for each of the n classes. */
 bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_label_place place,
                               bt_error *err);
-/* Behind the last row: what the fields are. On failure *place is where. */
+/* After the last row: what the fields are. On failure *place is where. */
 bt_status table_settle_targets(data_labels *labels, data_label_place *place, bt_error *err);
 bt_status table_find_targets(const data_labels *labels, bt_text_span field, float *targets,
                              bt_error *err);

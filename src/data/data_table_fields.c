@@ -2,7 +2,7 @@
  *
  * A row of TSV or CSV -> its fields. TSV as GLUE has it: tabs, nothing is quoted. CSV as RFC 4180:
  * a field in quotes may hold commas, line ends and doubled quotes. In a field that does not begin
- * with one a quote is text (5" pipe), as Python's csv has it; text behind a closing quote is an
+ * with one a quote is text (5" pipe), as Python's csv has it; text after a closing quote is an
  * error, because what was meant cannot be known. */
 #include <string.h>
 
@@ -75,7 +75,7 @@ static bt_status split_quoted(table_fields *fields, const table_form *form, cons
         if (state == CSV_WRONG) {
             *at = i;
             return BT_FAIL(err, BT_E_FORMAT,
-                           "text behind a closing quote; CSV writes a quote inside a quoted "
+                           "text after a closing quote; CSV writes a quote inside a quoted "
                            "field twice (the key quote=none: quotes are text)");
         }
         if (before == CSV_FIELD_START && state == CSV_QUOTED) {

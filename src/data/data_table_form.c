@@ -10,7 +10,7 @@
 #include "bt/base/number.h"
 #include "data_table.h"
 
-/* The next line that is not empty; *at moves behind it. false: there is none. */
+/* The next line that is not empty; *at moves after it. false: there is none. */
 static bool next_line(bt_text_span head, size_t *at, bt_text_span *line) {
     while (*at < head.n_bytes) {
         const char *const from = head.text + *at;
@@ -27,7 +27,7 @@ static bool next_line(bt_text_span head, size_t *at, bt_text_span *line) {
     return false;
 }
 
-/* Does the first row, taken apart so, have the columns? */
+/* Does the first row, parsed so, have the columns? */
 static bt_status has_columns(const table_wish *wish, const table_form *form, bt_text_span line,
                              bool *out, bt_error *err) {
     table_fields fields = {0};
@@ -154,7 +154,7 @@ static bt_status refuse_column(const table_wish *wish, const table_fields *field
                    key, known);
 }
 
-/* *column: of that name, blanks around it left out where is_trimmed; -1: none. */
+/* *column: of that name, spaces around it left out where is_trimmed; -1: none. */
 static bt_status find_name(const table_fields *fields, const char *key, bool is_trimmed,
                            int32_t *column, bt_error *err) {
     *column = -1;

@@ -38,7 +38,7 @@ static bool number_text(const json_t *value, char out[TABLE_NUMBER_MAX_BYTES]) {
     return json_is_boolean(value);
 }
 
-/* A list of texts and numbers, each with a mark behind it. */
+/* A list of texts and numbers, each with a mark after it. */
 static bt_status pick_list(table_fields *fields, size_t k, const char *key, const json_t *list,
                            bt_error *err) {
     bt_str_clear(&fields->list);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Where the rows of a table begin. A row is a line; of CSV it goes on while a quoted field is open.
- * What is inside a row is checked where it is taken apart (data_table_fields.c). */
+ * What is inside a row is checked where it is parsed (data_table_fields.c). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -84,7 +84,7 @@ static bt_status next_line(table_scan *scan, const char **line, size_t *n, bool 
     return BT_OK;
 }
 
-/* CSV_QUOTED: a quote is open behind these bytes; else any of the others. */
+/* CSV_QUOTED: a quote is open after these bytes; else any of the others. */
 static csv_state csv_walk(const table_form *form, csv_state state, const char *bytes, size_t n) {
     if (state != CSV_QUOTED && memchr(bytes, form->quote, n) == NULL) {
         return state; /* most lines, and whatever is not quoted */
@@ -131,7 +131,7 @@ static bt_status join_lines(table_scan *scan, const char **row, size_t *n, csv_s
     return BT_OK;
 }
 
-/* Of JSON a line of blanks, too: elsewhere they are a field. */
+/* Of JSON a line of spaces, too: elsewhere they are a field. */
 static bool is_empty_line(const table_form *form, const char *line, size_t n) {
     if (form->table == BT_TABLE_JSONL) {
         while (n > 0 && (*line == ' ' || *line == '\t')) {

@@ -26,14 +26,14 @@ typedef struct words_rows {
     size_t                cap_places;
     int32_t              *numbers;  /* [2*S] ids, then labels, of a sequence in the making */
     int64_t              *columns;  /* [3*S] ids, labels, types (all 0) of the row that is read */
-    bt_str                words;    /* of a sentence, an LF behind each */
+    bt_str                words;    /* of a sentence, an LF after each */
     bt_str                word_ids; /* their labels, int32_t */
     int64_t               sentence_id;
     data_census           census;     /* of sentences */
     int64_t              *tag_counts; /* [labels.n] */
 } words_rows;
 
-/* What stands before a row's ids and labels in the store. */
+/* What is before a row's ids and labels in the store. */
 typedef struct row_head {
     int64_t n;
     int64_t sentence_id;

@@ -48,7 +48,7 @@ const char *fs_reason(int errnum, char buffer[FS_REASON_MAX]);
 /* The sentence for a path that cannot be opened or read: missing, a folder, no permission... */
 bt_status fs_fail_read(const char *path, int errnum, bt_error *err);
 bt_status fs_fail_write(const char *path, const char *what, int errnum, bt_error *err);
-/* The folder that path is in, to the disk: what stands in it by name then survives a power cut. */
+/* The folder that path is in, to the disk: what is in it by name then survives a power cut. */
 BT_MUST_USE bt_status fs_sync_folder_of(const char *path, bt_error *err);
 /* How far a file that is written from its begin on has come: begun and ended to go to the disk. */
 typedef struct fs_pacer {

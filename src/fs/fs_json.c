@@ -14,7 +14,7 @@
 
 /* What jansson 2.14 gets when memory is gone while it collects a token: it does not look whether
  * its buffer could grow (load.c, lex_save), so characters would be lost, and an assertion, or a
- * read behind the buffer, may follow. The buffer's sizes are powers of two from 32 on; everything
+ * read after the buffer, may follow. The buffer's sizes are powers of two from 32 on; everything
  * else that it asks for may be refused, which ends the parse. */
 typedef struct json_reserve {
     char  *bytes;
@@ -54,7 +54,7 @@ static void take_over(void) {
     json_set_alloc_funcs(allocate, release);
 }
 
-/* Of what stands between two quotes or two characters that end a word; never less than it is. */
+/* Of what is between two quotes or two characters that end a word; never less than it is. */
 static size_t longest_token(const char *text, size_t n_bytes) {
     size_t longest = 0;
     size_t n = 0;

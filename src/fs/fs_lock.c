@@ -325,7 +325,7 @@ static bt_status look_local(bt_fs_lock *lock, bt_error *err) {
         }
         (void)nanosleep(&pause, NULL);
     }
-    return BT_OK; /* it comes and goes: who takes it will see */
+    return BT_OK; /* it comes and goes: its next owner will see */
 }
 
 static bt_status take_local(bt_fs_lock *lock, bt_error *err) {
@@ -375,7 +375,8 @@ static void *renew_thread(void *context) {
     bt_fs_lock *const lock = context;
     struct timespec   until;
     const double      wait = lock->mine.lease / (double)RENEWALS_PER_LEASE;
-    bt_stop_shield(true); /* who was asked to stop still saves, and needs the lock for that */
+    bt_stop_shield(
+        true); /* a program that was asked to stop still saves, and needs the lock for that */
     (void)pthread_mutex_lock(&lock->mutex);
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     while (!lock->must_end && !lock->is_lost) {
@@ -391,7 +392,8 @@ static void *renew_thread(void *context) {
             break;
         }
         if (lock->is_remote) {
-            /* only this thread writes the object, and who asks must not wait for a store */
+            /* only this thread writes the object, and the asking thread must not wait for a store
+             */
             (void)pthread_mutex_unlock(&lock->mutex);
             const bool is_lost = !lock_store_renew(lock);
             (void)pthread_mutex_lock(&lock->mutex);

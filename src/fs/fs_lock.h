@@ -34,12 +34,12 @@ struct bt_fs_lock {
     char           *folder;
     char           *path;
     lock_entry      mine;
-    bt_str          text; /* mine, as it stands in the file */
+    bt_str          text; /* mine, as it is in the file */
     bool            is_remote;
     bool            is_shared;  /* other kernels may come: renewed by a thread */
     bt_str          taken_from; /* whose void lock was found; said when it was taken over */
     int             fd;         /* local */
-    double          now;        /* local: by the clock of who keeps the files */
+    double          now;        /* local: by the clock of the file server */
     int64_t         version;    /* remote: of what we wrote last */
     bool            has_thread;
     pthread_t       thread;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Long files go to the disk while they are written, a window at a time, and out of the page cache
- * behind it: the fsync at the end then has little to do, what others keep in the cache stays there,
+ * after it: the fsync at the end then has little to do, what others keep in the cache stays there,
  * and the kernel need not find (in a virtual machine: ask its host for) a gigabyte of fresh pages,
  * which costs more of a processor than all the rest of a checkpoint. */
 #define _GNU_SOURCE /* sync_file_range */

@@ -16,7 +16,7 @@ enum { SCRATCH_BUFFER_BYTES = 1 << 18 };
 struct bt_fs_scratch {
     int      fd;
     int64_t  n_written;
-    uint8_t *buffer; /* what comes behind that */
+    uint8_t *buffer; /* what comes after that */
     size_t   n_buffered;
     char    *what;
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files that are not what their name says: what git, a web server or a library left in the place of
- * the file that was meant. Told by their first bytes, each with the one command that helps. */
+ * Files that are not what their name says: what git, a web server or a library left in place of
+ * the file that was meant. Recognized by their first bytes, each with the one command that helps.
+ */
 #include <ctype.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ enum { SHOWN_PATH = 250 };
 static bt_status fail_pointer(const char *path, bt_error *err) {
     const char *const slash = strrchr(path, '/');
     return BT_FAIL(err, BT_E_FORMAT,
-                   "%.*s: this is a Git LFS pointer, a short text in the place of the file itself: "
+                   "%.*s: this is a Git LFS pointer, a short text in place of the file itself: "
                    "'git -C %.*s lfs pull' fetches it (package git-lfs)",
                    SHOWN_PATH, path, slash != NULL ? (int)(slash - path) : 1,
                    slash != NULL ? path : ".");
@@ -43,7 +44,7 @@ static bool begins_with(const char *text, size_t n, const char *word) {
     return true;
 }
 
-/* A page of the web, behind a byte order mark and blanks. */
+/* A page of the web, after a byte order mark and spaces. */
 static bool is_page(const char *text, size_t n) {
     size_t at = n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     while (at < n && isspace((unsigned char)text[at])) {
@@ -55,11 +56,11 @@ static bool is_page(const char *text, size_t n) {
 
 /* torch.save writes a ZIP whose first entry is NAME/data.pkl; before 1.6, a bare pickle. */
 static bool is_torch(const char *path, const char *bytes, size_t n) {
-    static const char *const endings[] = {".bin", ".pt", ".pth", ".th", ".ckpt"};
+    static const char *const extensions[] = {".bin", ".pt", ".pth", ".th", ".ckpt"};
     const bool               is_zip = n >= 4 && memcmp(bytes, "PK\003\004", 4) == 0;
     bool                     by_name = false;
-    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
-        by_name = by_name || bt_str_ends_with(path, endings[i]);
+    for (size_t i = 0; i < BT_ARRAY_LEN(extensions); i++) {
+        by_name = by_name || bt_str_ends_with(path, extensions[i]);
     }
     for (size_t i = 0; is_zip && i + 8 <= n; i++) {
         by_name = by_name || memcmp(bytes + i, "data.pkl", 8) == 0;
@@ -104,13 +105,12 @@ bt_status bt_fs_refuse_stranger(const char *path, const void *bytes, size_t n_by
         return fail_pointer(path, err);
     }
     if (is_page(head, n)) {
-        return BT_FAIL(
-            err, BT_E_FORMAT,
-            "%.*s: this is an HTML page in the place of the file (of a refusal, a login, "
-            "or the page that shows the file): fetch the file itself with 'curl -fL -o "
-            "FILE ADDRESS'; on huggingface.co its address has /resolve/ where the page "
-            "has /blob/",
-            SHOWN_PATH, path);
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%.*s: this is an HTML page in place of the file (of a refusal, a login, "
+                       "or the page that shows the file): fetch the file itself with 'curl -fL -o "
+                       "FILE ADDRESS'; on huggingface.co its address has /resolve/ where the page "
+                       "has /blob/",
+                       SHOWN_PATH, path);
     }
     if (is_torch(path, head, n)) {
         return bt_fs_refuse_torch(path, err);

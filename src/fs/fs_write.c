@@ -34,7 +34,7 @@ struct bt_fs_writer {
     char          *temporary;  /* NULL: written directly */
     bool           keeps_mode; /* of the file that it replaces */
     mode_t         mode;
-    bool           is_special; /* a pipe, a terminal: who reads it may let it wait */
+    bool           is_special; /* a pipe, a terminal: its reader may let it wait */
     uint8_t       *buffer;
     size_t         used;
     int64_t        offset;

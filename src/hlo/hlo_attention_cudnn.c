@@ -20,7 +20,7 @@ int64_t hlo_cudnn_sequences(const hlo_step *s) {
     return s->R * sequences_a_row(s);
 }
 
-/* [B] -> [n] in the order of ranks [B]; behind the last one: other */
+/* [B] -> [n] in the order of ranks [B]; after the last one: other */
 static hlo_value in_order(hlo_step *s, hlo_value x, hlo_value ranks, int64_t n, double other) {
     hlo *const      h = &s->h;
     const hlo_value like = hlo_new(h, BT_DTYPE_I32, HLO_DIMS(n, s->B));

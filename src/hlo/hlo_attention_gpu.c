@@ -97,7 +97,7 @@ static bt_status check_asked(bt_attention asked, const char *platform, const bt_
 
 bt_status bt_hlo_attention_choose(const bt_model *model, bt_attention asked, const char *platform,
                                   bt_hlo_config *config, bt_error *err) {
-    /* float32 is asked for by who wants the products of the other engines */
+    /* float32 is chosen to get the matrix products of the other engines */
     const bool has_better = strcmp(platform, "cuda") == 0 &&
                             config->precision != BT_PRECISION_F32 && has_kernel(model, config);
     BT_TRY(check_asked(asked, platform, config, err));

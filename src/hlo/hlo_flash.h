@@ -32,7 +32,7 @@ enum { HLO_FLASH_MAX_HEAD_SIZE = 256, HLO_FLASH_MAX_HEAD_SIZE_F32 = 64 };
 bool hlo_flash_fits(const hlo_flash_shape *shape);
 
 /* Memory of the kernels, in this order; T = rows * slots, H = heads * head size:
- * forward: qkv [T,3,H], segments [T] int32, first and behind-last slot of each slot's sequence in
+ * forward: qkv [T,3,H], segments [T] int32, first and past-the-end slot of each slot's sequence in
  *   its row [T] int32, bias [T] float32 (added to the scores of that key) where there is one,
  *   bits [T,heads,words] int32 where there is dropout
  *   -> context [T,H], max and 1 / sum [rows,heads,slots] float32

@@ -4,7 +4,7 @@
  * loop's body once. */
 #include "hlo_internal.h"
 
-/* One layer's forward pass: dense products, those behind the attention over N tokens, and the two
+/* One layer's forward pass: dense products, those after the attention over N tokens, and the two
  * of attention. */
 static double layer_flops(const hlo_step *s, double N) {
     const double T = (double)s->T;

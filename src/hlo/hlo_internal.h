@@ -73,7 +73,7 @@ typedef struct hlo_step {
     bt_hlo_program *program;
     bt_dtype        ct; /* of factors of products, and of what is kept for the backward */
     bool            dropout;
-    bool      first_only; /* the last layer is computed for first tokens, behind its attention */
+    bool      first_only; /* the last layer is computed for first tokens, after its attention */
     int64_t   R, S, T, B, H, NH, D, I, L, C, E;
     hlo_value args[BT_HLO_N_ROLES]; /* of roles that are not a variable's */
     hlo_var   vars[HLO_N_VARS];
@@ -182,7 +182,7 @@ hlo_value     hlo_cudnn_backward(hlo_step *s, hlo_value d_context, hlo_value qkv
 
 /* Encoder, head. */
 
-/* A layer, and the tokens that it is computed for behind its attention: N of them, all T or the B
+/* A layer, and the tokens that it is computed for after its attention: N of them, all T or the B
  * first ones. */
 typedef struct hlo_layer {
     hlo_value number; /* int32 */

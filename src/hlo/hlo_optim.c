@@ -129,7 +129,7 @@ static void update_sgd(hlo_step *s, hlo_var *var) {
     var->value = hlo_add(h, var->value, f->nesterov ? ahead : var->slots[0]);
 }
 
-/* With momentum epsilon stands inside the root, without it outside: two kernels of TensorFlow. */
+/* With momentum epsilon is inside the root, without it outside: two kernels of TensorFlow. */
 static void update_rmsprop(hlo_step *s, hlo_var *var) {
     hlo *const                  h = &s->h;
     const bt_optim_facts *const f = &s->facts;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A batch as a program's arguments have it: arrays that follow from where each sequence stands in
+ * A batch as a program's arguments have it: arrays that follow from where each sequence is in
  * the rows of slots. Nothing of devices here. */
 #include <inttypes.h>
 #include <string.h>

@@ -311,7 +311,7 @@ bt_status hub_slot_lock_always(hub_slot *slot, bt_error *err) {
 void hub_slot_unlock(const hub_slot *slot) {
     char     text[LOCK_MAX_BYTES];
     bt_error ignored = BT_ERROR_INIT;
-    bt_stop_shield(true); /* who is asked to stop leaves no lock */
+    bt_stop_shield(true); /* a program that is asked to stop leaves no lock */
     if (bt_fs_remove_tree(slot->temporary, &ignored) != BT_OK) {
         bt_log(BT_LOG_WARNING, "%s", ignored.msg);
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Large products in packed panels, for one instruction set; included behind kern_simd_template.h by
- * a file that defines PRODUCT_ROWS and PRODUCT_DEPTH. A tile of C, PRODUCT_ROWS x 2 vectors, stays
- * in registers while a panel of A (broadcast) and one of B (vectors) stream past: K. Goto, R. van
- * de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008. */
+ * Large matrix products in packed panels, for one instruction set; included after
+ * kern_simd_template.h by a file that defines PRODUCT_ROWS and PRODUCT_DEPTH. A tile of C,
+ * PRODUCT_ROWS x 2 vectors, stays in registers while a panel of A (broadcast) and one of B
+ * (vectors) stream past: K. Goto, R. van de Geijn, "Anatomy of high-performance matrix
+ * multiplication", ACM TOMS 34(3), 2008. */
 
 enum { PRODUCT_COLS = 2 * LANES, PREFETCH_ROWS = 12, LINE_FLOATS = 16, PACK_ROWS = 32 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The portable product kernel for factors rounded to bfloat16 or float16, and the rounding itself.
- * In float32 the portable kernels leave large products to BLAS. */
+ * In float32 the portable kernels leave large matrix products to BLAS. */
 #include <math.h>
 #include <string.h>
 

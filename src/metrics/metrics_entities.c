@@ -42,7 +42,7 @@ enum { TYPE_START = 0, TYPE_NONE = 1, FIRST_TYPE = 2 };
 
 static const tag outside = {'O', TYPE_NONE};
 
-/* Behind the first character, which may be several bytes of UTF-8. */
+/* After the first character, which may be several bytes of UTF-8. */
 static const char *skip_character(const char *name) {
     do {
         name++;

@@ -46,7 +46,7 @@ bt_status metric_get_counts(bt_reader *bytes, int64_t *counts, int64_t n, bt_err
 bt_status metric_check_count(int64_t count, bt_error *err) {
     if (count < 0 || count > METRIC_MAX_COUNT) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "metrics state: %" PRId64 " stands where a count from 0 to %" PRId64
+                       "metrics state: %" PRId64 " is where a count from 0 to %" PRId64
                        " is expected",
                        count, METRIC_MAX_COUNT);
     }

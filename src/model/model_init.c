@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Fresh weights: a pure function of (seed, name of the parameter, index in it), so a head gets the
- * same weights whatever encoder stands below it, and parameters can be filled one at a time in any
+ * same weights whatever encoder is below it, and parameters can be filled one at a time in any
  * order. The truncated normal comes from its quantile function: no re-drawing, no libm, four values
  * a block of random words. */
 #include <string.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Large products on the threads of the pool. C is cut into pieces, one task each. A task goes
- * through the summed dimension in blocks: it packs its rows of A, then as many columns of B at a
- * time as stay in the core's second cache while all its rows go past them. Packing happens on the
+ * Large matrix products on the threads of the pool. C is cut into pieces, one task each. A task
+ * goes through the summed dimension in blocks: it packs its rows of A, then as many columns of B at
+ * a time as stay in the core's second cache while all its rows go past them. Packing happens on the
  * core that uses the panels. Where the instruction set has no
- * product kernels, or the engine was told so, BLAS does the whole product.
+ * matrix-product kernels, or the engine was told so, BLAS does the whole product.
  *
  * Every element of C is summed in the order of the blocks: the bits do not depend on the pieces,
  * hence not on the number of threads. */

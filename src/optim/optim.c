@@ -69,7 +69,7 @@ static bt_status check_ranges(const optim_rule *rule, const optim_options *o, bt
     return BT_OK;
 }
 
-/* The old optimizers clip with whatever number stands there, so that 0 stops all training; the new
+/* The old optimizers clip with whatever number is there, so that 0 stops all training; the new
  * ones read 0 as off. */
 static bt_status check_clip(const optim_rule *rule, const char *key, bt_conf_opt_f64 *value,
                             bt_error *err) {

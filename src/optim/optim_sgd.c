@@ -41,7 +41,7 @@ void optim_update_sgd(const optim_step *step, const optim_span *span) {
     for_rows(step, span, sgd_row);
 }
 
-/* With momentum epsilon stands inside the root, without it outside: two kernels of TensorFlow. */
+/* With momentum epsilon is inside the root, without it outside: two kernels of TensorFlow. */
 static void rmsprop_momentum_row(const optim_step *step, const optim_span *span, int64_t first,
                                  int64_t n) {
     const optim_options *const o = &step->optim->options;

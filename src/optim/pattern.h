@@ -55,18 +55,18 @@ bool pattern_is_letter(char c); /* ASCII */
 /* Reads r->pattern (key and pattern are set, all else 0) into r->out, which the caller frees. */
 BT_MUST_USE bt_status pattern_read(pattern_reader *r, bt_error *err);
 
-/* The character at r->at; moves behind it. Not at the end of the pattern. */
+/* The character at r->at; moves after it. Not at the end of the pattern. */
 BT_MUST_USE bt_status pattern_next(pattern_reader *r, uint32_t *c, bt_error *err);
 BT_MUST_USE bt_status pattern_put_literal(pattern_reader *r, uint32_t c, bt_error *err);
 
-/* Escapes that are one character anywhere: \n \x41 \u00e9 ... r->at stands behind the backslash.
+/* Escapes that are one character anywhere: \n \x41 \u00e9 ... r->at is behind the backslash.
  * *is_one false: another escape, nothing was read. */
 BT_MUST_USE bt_status pattern_read_character(pattern_reader *r, bool *is_one, uint32_t *c,
                                              bt_error *err);
 BT_MUST_USE bt_status pattern_read_octal(pattern_reader *r, const char *from, int n_max,
                                          uint32_t *c, bt_error *err);
 
-/* What stands before a quantifier. */
+/* What is before a quantifier. */
 typedef enum pattern_item {
     PATTERN_NONE,
     PATTERN_PLACE, /* ^ $ \b ..: nothing to repeat */
@@ -79,17 +79,17 @@ typedef enum pattern_item {
 BT_MUST_USE bt_status pattern_read_branches(pattern_reader *r, pattern_width *width, bt_error *err);
 BT_MUST_USE bt_status pattern_read_branch(pattern_reader *r, bool is_first, pattern_width *width,
                                           bt_error *err);
-/* Behind a ( that stands at start: a group with or (n_name 0) without a name. */
+/* After a ( that is at start: a group with or (n_name 0) without a name. */
 BT_MUST_USE bt_status pattern_read_capture(pattern_reader *r, const char *start, const char *name,
                                            size_t n_name, pattern_width *width, bt_error *err);
-/* Behind (? ; *kind stays where that was a comment, or flags of the whole pattern. */
+/* After (? ; *kind stays where that was a comment, or flags of the whole pattern. */
 BT_MUST_USE bt_status pattern_read_extension(pattern_reader *r, const char *start, bool is_first,
                                              pattern_item *kind, pattern_width *width,
                                              bt_error *err);
 BT_MUST_USE bt_status pattern_put_reference(pattern_reader *r, const char *at, int group,
                                             pattern_width *width, bt_error *err);
 
-/* [ ]; r->at stands behind the [. */
+/* [ ]; r->at is after the [. */
 BT_MUST_USE bt_status pattern_read_set(pattern_reader *r, bt_error *err);
 /* \d \D \s \S \w \W \b \B as an atom of their own. */
 BT_MUST_USE bt_status pattern_put_class(pattern_reader *r, char letter, bt_error *err);

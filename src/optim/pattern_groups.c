@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What stands in parentheses in Python's regular expressions: groups, their names and references,
+ * What is in parentheses in Python's regular expressions: groups, their names and references,
  * look-around, conditions, flags. */
 #include <string.h>
 
@@ -83,7 +83,7 @@ static bt_status expect_close(pattern_reader *r, const char *start, bt_error *er
     return bt_str_append_char(&r->out, ')', err);
 }
 
-/* What stands between an opening that was written and its ). */
+/* What is between an opening that was written and its ). */
 static bt_status read_inside(pattern_reader *r, const char *start, pattern_width *width,
                              bt_error *err) {
     if (++r->depth > PATTERN_MAX_DEPTH) {
@@ -116,7 +116,7 @@ bt_status pattern_read_capture(pattern_reader *r, const char *start, const char 
     return BT_OK;
 }
 
-/* Behind (?P */
+/* After (?P */
 static bt_status read_named(pattern_reader *r, const char *start, pattern_width *width,
                             bt_error *err) {
     const char *name = "";
@@ -191,7 +191,7 @@ static bt_status read_condition_group(pattern_reader *r, int *group, bt_error *e
     return check_reference(r, *group, err);
 }
 
-/* Behind (?( */
+/* After (?( */
 static bt_status read_conditional(pattern_reader *r, const char *start, pattern_width *width,
                                   bt_error *err) {
     int           group = 0;
@@ -269,7 +269,7 @@ static bt_status read_flag_letters(pattern_reader *r, flag_set *set, bool turn_o
     return BT_OK;
 }
 
-/* (?ims) for the whole pattern; r->at stands on the ). */
+/* (?ims) for the whole pattern; r->at is on the ). */
 static bt_status set_whole_flags(pattern_reader *r, const char *start, bool is_first,
                                  const flag_set *on, bt_error *err) {
     r->at++;
@@ -286,7 +286,7 @@ static bt_status set_whole_flags(pattern_reader *r, const char *start, bool is_f
     return on->n == 0 ? BT_OK : bt_str_appendf(&r->out, err, "(?%.*s)", (int)on->n, on->letters);
 }
 
-/* Behind (?, at a flag or a hyphen. *kind stays when the flags are the whole pattern's. */
+/* After (?, at a flag or a hyphen. *kind stays when the flags are the whole pattern's. */
 static bt_status read_flags(pattern_reader *r, const char *start, bool is_first, pattern_item *kind,
                             pattern_width *width, bt_error *err) {
     flag_set on = {0};
@@ -323,7 +323,7 @@ static bt_status read_flags(pattern_reader *r, const char *start, bool is_first,
     return BT_OK;
 }
 
-/* Behind (? */
+/* After (? */
 bt_status pattern_read_extension(pattern_reader *r, const char *start, bool is_first,
                                  pattern_item *kind, pattern_width *width, bt_error *err) {
     const char c = *r->at;

@@ -20,7 +20,7 @@
 #define ASCII_WORD "A-Za-z0-9_"
 #define ASCII_NO_WORD "\\x{0}-\\/:-@\\[-\\^`\\{-\\x{10ffff}"
 
-/* What stands inside [ ] for a letter. NULL: only as the opposite of a set (\W with Unicode). */
+/* What is inside [ ] for a letter. NULL: only as the opposite of a set (\W with Unicode). */
 static const char *class_ranges(char letter, bool ascii) {
     switch (letter) {
     case 'd':
@@ -137,7 +137,7 @@ static bt_status read_range(pattern_reader *r, const char *start, bool *no_word,
     return pattern_put_literal(r, high.c, err);
 }
 
-/* \W is everything but word characters: no list of ranges, so it stands beside the set. What was
+/* \W is everything but word characters: no list of ranges, so it is beside the set. What was
  * written since `begin` are the ranges of the others. */
 static bt_status join_no_word(pattern_reader *r, size_t begin, bool negated, bt_error *err) {
     bt_status rc = BT_OK;

@@ -288,7 +288,7 @@ static bt_status read_quantifier(pattern_reader *r, pattern_item *kind, pattern_
     return put_repeat(r, &count, err);
 }
 
-/* Blanks and comments of (?x). */
+/* Spaces and comments of (?x). */
 static bool skip_verbose(pattern_reader *r) {
     if (!r->verbose || *r->at == '\0' || strchr(" \t\n\r\v\f#", *r->at) == NULL) {
         return false;

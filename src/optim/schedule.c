@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Learning-rate schedules and warm-ups: docs/model_garden/numerics.md section 6,
- * docs/model_garden/config.md 5.4. All values are float32 and every operation stands in
+ * docs/model_garden/config.md 5.4. All values are float32 and every operation is in
  * TensorFlow's order, Python constants being rounded where TensorFlow rounds them. One table row a
  * schedule. */
 #include <inttypes.h>

@@ -15,7 +15,7 @@
 #include "pjrt_cache.h"
 
 static const char head[] = "bert-train compiled program 1\n";
-static const char ending[] = ".pjrt";
+static const char extension[] = ".pjrt";
 enum { HEX_BYTES = 64, MAX_FILES = 200, EDGE_BYTES = 1 << 20 };
 static const size_t max_bytes = (size_t)1 << 32;
 
@@ -107,7 +107,7 @@ bt_status pjrt_cache_path(const bt_pjrt_client *client, const char *folder, cons
     BT_CHECK(bt_fs_hasher_create(BT_FS_SHA256, &hasher, err));
     BT_CHECK(add_all(hasher, client, text, n_bytes, options, err));
     BT_CHECK(bt_fs_hasher_finish(hasher, hex, err));
-    BT_CHECK(bt_str_appendf(&name, err, "%s%s", hex, ending));
+    BT_CHECK(bt_str_appendf(&name, err, "%s%s", hex, extension));
     BT_CHECK(bt_fs_join(folder, bt_str_text(&name), path, err));
 done:
     bt_fs_hasher_free(hasher);
@@ -168,7 +168,7 @@ static bt_status make_room(const char *folder, bt_error *err) {
     size_t n_ours = 0;
     for (size_t i = 0; i < names.n; i++) {
         bt_fs_info info;
-        if (!bt_str_ends_with(names.items[i], ending)) {
+        if (!bt_str_ends_with(names.items[i], extension)) {
             continue;
         }
         bt_free(path);

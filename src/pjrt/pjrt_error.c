@@ -9,7 +9,7 @@
 /* A plug-in's message may be pages long (a whole program, a stack). */
 enum { MESSAGE_MAX = 640 };
 
-/* On one line: control characters and runs of blanks become one blank. */
+/* On one line: control characters and runs of spaces become one space. */
 static void copy_line(char out[MESSAGE_MAX + 4], const char *text, size_t n) {
     size_t len = 0;
     bool   blank = true; /* none at the start */

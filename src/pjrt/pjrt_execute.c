@@ -22,7 +22,7 @@ static void free_results(const bt_pjrt_program *program, const bt_pjrt_run *run)
     forget_results(program, run);
 }
 
-/* All are awaited, also behind the first that failed: none may be left. */
+/* All are awaited, also after the first that failed: none may be left. */
 static bt_status await_all(const bt_pjrt_program *program, PJRT_Event **events, bt_error *err) {
     bt_status rc = BT_OK;
     for (size_t r = 0; r < program->n_replicas; r++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * In the place of this room where it is not built in, so that who uses it links all the same: no
+ * In the place of this room where it is not built in, so that its users still link: no
  * plug-in can be opened, in one sentence, and so nothing else here is ever called. */
 #include "bt/pjrt.h"
 

@@ -206,7 +206,7 @@ static bt_status gather_pairs(bt_squad_answers *a, int64_t question, null_answer
     return BT_OK;
 }
 
-/* The pieces of a span as a text: "##" joins to what stands before. */
+/* The pieces of a span as a text: "##" joins to what is before. */
 static bt_status join_pieces(bt_squad_answers *a, const scored_pair *pair, const int32_t *ids,
                              bt_error *err) {
     const bt_text_vocab *const vocab = squad_vocab(a->windows);
@@ -220,7 +220,7 @@ static bt_status join_pieces(bt_squad_answers *a, const scored_pair *pair, const
     return BT_OK;
 }
 
-/* replace(" ##", ""), replace("##", ""), and blanks collapsed; in place. */
+/* replace(" ##", ""), replace("##", ""), and spaces collapsed; in place. */
 static void clean_pieces(bt_str *pieces) {
     size_t n = 0;
     for (size_t i = 0; i < pieces->len;) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Contexts as words, and where an answer stands among them (squad_lib's read_squad_examples). */
+ * Contexts as words, and where an answer is among them (squad_lib's read_squad_examples). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 enum { NARROW_NO_BREAK_SPACE = 0x202F, MAX_WORDS = 1 << 30, CAP_WORDS = 3 };
 
-/* What separates words: fewer characters than Unicode has blanks. */
+/* What separates words: fewer characters than Unicode has spaces. */
 static bool is_blank(uint32_t c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == NARROW_NO_BREAK_SPACE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * From predicted word pieces back to a part of the original text (squad_lib's get_final_text): the
- * original is tokenised again; where that only adds blanks, characters correspond one to one. */
+ * original is tokenised again; where that only adds spaces, characters correspond one to one. */
 #include <string.h>
 
 #include "squad_internal.h"
@@ -26,7 +26,7 @@ static bool is_codepoint_start(char c) {
     return ((unsigned char)c & 0xC0) != 0x80;
 }
 
-/* Characters that are not a blank (U+0020 only). */
+/* Characters that are not a space (U+0020 only). */
 static size_t count_visible(const char *text, size_t n_bytes) {
     size_t n = 0;
     for (size_t i = 0; i < n_bytes; i++) {
@@ -35,7 +35,7 @@ static size_t count_visible(const char *text, size_t n_bytes) {
     return n;
 }
 
-/* Byte where visible character `number` begins; n_bytes behind the last. */
+/* Byte where visible character `number` begins; n_bytes after the last. */
 static size_t visible_at(const char *text, size_t n_bytes, size_t number) {
     size_t n = 0;
     for (size_t i = 0; i < n_bytes; i++) {
@@ -65,7 +65,7 @@ bt_status bt_squad_final_text(bt_text_scratch *scratch, bt_squad_text predicted,
     bt_str        tokens = BT_STR_INIT;
     bt_status     rc = BT_OK;
     if (predicted.n_bytes > 0 && predicted.bytes[0] != ' ' &&
-        predicted.bytes[predicted.n_bytes - 1] != ' ') { /* at a blank no character stands */
+        predicted.bytes[predicted.n_bytes - 1] != ' ') { /* at a space no character stands */
         BT_CHECK(join_tokens(scratch, original, do_lower_case, &tokens, err));
         const char *const joined = bt_str_text(&tokens);
         const int64_t     at = squad_find(joined, tokens.len, predicted.bytes, predicted.n_bytes);

@@ -27,13 +27,13 @@ void      squad_bytes_close(squad_bytes *file);
 /* Splits paragraph->context into words at the end of set->words and counts its code points. */
 bt_status squad_split_context(bt_squad_set *set, bt_squad_paragraph *paragraph, bt_error *err);
 
-/* Where an answer stands in its paragraph, in words. *is_there false: the words there do not
+/* Where an answer is in its paragraph, in words. *is_there false: the words there do not
  * contain it. BT_E_FORMAT: beyond the context, or an answer without a visible character. */
 bt_status squad_find_answer(const bt_squad_set *set, const bt_squad_paragraph *paragraph,
                             bt_squad_text text, int64_t start, bt_squad_question *question,
                             bool *is_there, bt_error *err);
 
-/* Appends words [first, last] of a paragraph, single blanks between. */
+/* Appends words [first, last] of a paragraph, single spaces between. */
 bt_status squad_join_words(const bt_squad_set *set, const bt_squad_paragraph *paragraph,
                            int64_t first, int64_t last, bt_str *out, bt_error *err);
 

@@ -145,7 +145,7 @@ static bt_status get_id(squad_file *f, const json_t *qa, bt_squad_text *out) {
     if (!json_is_integer(value)) {
         return get_text(f, qa, "id", out);
     }
-    /* the number takes as many bytes in the file, and one of those behind it is for the NUL */
+    /* the number takes as many bytes in the file, and one of those after it is for the NUL */
     char *const at = f->text + f->n_text;
     const int   n =
         snprintf(at, f->cap_text - f->n_text, "%" PRId64, (int64_t)json_integer_value(value));
@@ -477,7 +477,7 @@ static bool is_blank(const char *line, size_t n) {
     return n == 0;
 }
 
-/* *root NULL: no JSON, and *problem says why. What stands under other keys may be anything that
+/* *root NULL: no JSON, and *problem says why. What is under other keys may be anything that
  * Python writes. */
 static bt_status load(const char *json, size_t n, json_t **root, json_error_t *problem,
                       bt_error *err) {

@@ -75,7 +75,7 @@ bt_status bt_squad_record_append(const bt_squad_windows *windows, int64_t i, boo
     return bt_tfrecord_frame(out, message.data, message.n_bytes, err);
 }
 
-/* The original looks at the unique id behind the last where it means the number of windows: a batch
+/* The original looks at the unique id after the last where it means the number of windows: a batch
  * size that does not divide 10^9 gives a whole batch more, or no padding where some was due. */
 static int64_t count_padding(int64_t n, int64_t batch_size) {
     return n == 0 || (BT_SQUAD_FIRST_ID + n) % batch_size == 0 ? 0 : batch_size - n % batch_size;

@@ -19,11 +19,11 @@ static bool is_article(const char *word, size_t n) {
            (n == 3 && memcmp(word, "the", 3) == 0);
 }
 
-/* Writes text without what is blank: words with one blank between. */
+/* Writes text without what is blank: words with one space between. */
 typedef struct joiner {
     bt_str *out;
     size_t  begin;
-    bool    is_pending; /* a blank is due before the next character */
+    bool    is_pending; /* a space is due before the next character */
 } joiner;
 
 static bt_status put_run(joiner *j, const char *bytes, size_t n, bt_error *err) {
@@ -34,7 +34,7 @@ static bt_status put_run(joiner *j, const char *bytes, size_t n, bt_error *err) 
     return bt_str_append_n(j->out, bytes, n, err);
 }
 
-/* A run of \w characters that is an article becomes a blank, as re.sub(r"\b(a|an|the)\b", " ")
+/* A run of \w characters that is an article becomes a space, as re.sub(r"\b(a|an|the)\b", " ")
  * does; other characters stay. Afterwards " ".join(text.split()). */
 static bt_status drop_articles(const char *text, size_t n_bytes, bt_str *out, bt_error *err) {
     const char       *at = text;

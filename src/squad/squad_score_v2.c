@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The scores of SQuAD 2.0 (squad_evaluate_v2_0): questions may have no answer, and a score of "no
- * answer" stands beside each prediction. Sums run in the original's order, so that the results are
+ * answer" is beside each prediction. Sums run in the original's order, so that the results are
  * the same doubles. */
 #include <inttypes.h>
 #include <math.h>
@@ -157,7 +157,7 @@ static double average_precision(const scored_question *sorted, int64_t n, int64_
         const double precision = true_positives / (double)(i + 1);
         const double recall = true_positives / (double)n_has_answer;
         if (i == n - 1 || sorted[i].null_odds != sorted[i + 1].null_odds) {
-            sum += precision * (recall - last_recall); /* a threshold can stand here */
+            sum += precision * (recall - last_recall); /* a threshold can be here */
             last_recall = recall;
         }
     }

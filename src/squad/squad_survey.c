@@ -27,7 +27,7 @@ static bool take(json_scan *scan, const char *word) {
     return true;
 }
 
-/* The string that begins at the scan's place, a quote; the scan stands behind it then. */
+/* The string that begins at the scan's place, a quote; the scan is after it then. */
 static bt_squad_text take_string(json_scan *scan) {
     const char *const from = ++scan->at;
     while (scan->at < scan->end && *scan->at != '"') {
@@ -42,7 +42,7 @@ static bool is_called(bt_squad_text key, const char *name) {
     return key.n_bytes == strlen(name) && memcmp(key.bytes, name, key.n_bytes) == 0;
 }
 
-/* *is_flat: the key is one of the lists of Hugging Face's answers. scan: behind the colon. */
+/* *is_flat: the key is one of the lists of Hugging Face's answers. scan: after the colon. */
 static bool says_none(bt_squad_text key, json_scan scan, bool *is_flat) {
     if (is_called(key, "is_impossible")) {
         return take(&scan, "true");

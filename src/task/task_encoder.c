@@ -37,7 +37,7 @@ static const struct {
     {"mobilebert", "its bottleneck layers are not supported; write bert, with a small model as "
                    "configs/models/minilm.yaml"},
     {"query_bert", "its word embedding, projected by itself before the norm, is not supported; "
-                   "write bert_v2 (embedding_size there projects behind the norm)"},
+                   "write bert_v2 (embedding_size there projects after the norm)"},
     {"reuse", "its reused attention scores are not supported; write bert"},
     {"sparse_mixer", "its mixture of experts is not supported; write bert"},
     {"xlnet", "its two-stream, relative attention is not supported; write bert"},

@@ -15,7 +15,7 @@
 typedef struct glue_row {
     const char *task;      /* also the name of the file */
     const char *processor; /* of create-finetuning-data's meta data */
-    const char *classes;   /* by their ids, separated by blanks; "": a score */
+    const char *classes;   /* by their ids, separated by spaces; "": a score */
     int64_t     n_rows;    /* of the leaderboard's test set */
 } glue_row;
 
@@ -62,7 +62,7 @@ static const glue_row *find_task(const char *name) {
     return NULL;
 }
 
-/* MNLI has two test sets, which only their names tell apart. */
+/* MNLI has two test sets, which only their names distinguish. */
 static bt_status find_by_meta(const bt_task_labels *labels, const glue_row **out, bt_error *err) {
     char what[256];
     *out = NULL;

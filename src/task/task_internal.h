@@ -62,8 +62,8 @@ enum { TASK_SQUAD_N_VALUES_V1 = 2 };
 extern const bt_task_output task_output_vectors; /* task_vectors.c */
 extern const bt_task_output task_output_tags;    /* task_tag_predictions.c */
 
-/* The format of a prediction file: asked for, or told by the ending of its path. BT_E_CONFIG unless
- * it is one of formats (NULL-terminated; the first is for other endings). */
+/* The format of a prediction file: asked for, or inferred from the extension of its path.
+ * BT_E_CONFIG unless it is one of formats (NULL-terminated; the first is for other extensions). */
 BT_MUST_USE bt_status task_choose_format(const bt_prediction_args *args, const char *const *formats,
                                          const char **out, bt_error *err);
 /* args->output_path, or the task's own name in model_dir. The caller bt_free()s *out. */

@@ -32,13 +32,13 @@ bt_status task_choose_format(const bt_prediction_args *args, const char *const *
     size_t used = 0;
     *out = formats[0];
     for (size_t i = 0; formats[i] != NULL; i++) {
-        char ending[16];
-        (void)snprintf(ending, sizeof ending, ".%s", formats[i]);
+        char extension[16];
+        (void)snprintf(extension, sizeof extension, ".%s", formats[i]);
         used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
                                  formats[i]);
         if (args->format != NULL
                 ? bt_str_equal(formats[i], args->format)
-                : args->output_path != NULL && bt_str_ends_with(args->output_path, ending)) {
+                : args->output_path != NULL && bt_str_ends_with(args->output_path, extension)) {
             *out = formats[i];
             return BT_OK;
         }

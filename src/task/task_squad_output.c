@@ -135,7 +135,7 @@ static bt_status create_output(const bt_output_request *request, void **state, b
     return BT_OK;
 }
 
-/* Model Garden cannot do without eval.tf_record; here it is written for who asks for it, once. */
+/* Model Garden cannot do without eval.tf_record; here it is written on request, once. */
 static bt_status reset_output(void *state, bt_error *err) {
     squad_output *const o = state;
     bt_squad_answers_reset(o->answers);

@@ -4,7 +4,7 @@
  * tokens whose label is not below 0). Sentences are the records, the records of one sentence_id, or
  * those of the text that the records were made of (words_path), and then words are written too.
  * TSV: a row a word. JSON lines: an object a sentence. CoNLL: word, true and predicted tag with
- * blanks between and an empty line behind each sentence, as CoNLL's evaluation script reads it.
+ * spaces between and an empty line after each sentence, as CoNLL's evaluation script reads it.
  * Memory does not grow with the data beyond one sentence. */
 #include <ctype.h>
 #include <inttypes.h>
@@ -153,7 +153,7 @@ static bt_status write_json(tag_predictions *p, const tagged_word *word, bt_erro
     return append_f32(&p->scores, word->probability, err);
 }
 
-/* Columns are told apart by blanks: one inside of a word becomes "_". */
+/* Columns are separated by spaces: one inside of a word becomes "_". */
 static bt_status append_column(bt_str *line, const char *text, bt_error *err) {
     /* no NULL where p->words is set: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     for (; *text != '\0'; text++) {

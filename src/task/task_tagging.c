@@ -17,16 +17,16 @@
 
 /* Records are never called so. */
 static bool is_called_words(const char *path) {
-    static const char *const endings[] = {".conll", ".conllu", ".conllup", ".bio",
-                                          ".iob",   ".iob2",   ".txt",     ".tsv",
-                                          ".jsonl", ".ndjson", ".json"};
+    static const char *const extensions[] = {".conll", ".conllu", ".conllup", ".bio",
+                                             ".iob",   ".iob2",   ".txt",     ".tsv",
+                                             ".jsonl", ".ndjson", ".json"};
     size_t                   n = strlen(path);
     while (n > 0 && strchr(" \t\r\n,", path[n - 1]) != NULL) {
         n--;
     }
     n -= bt_text_packed_suffix(path, n);
-    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
-        if (bt_str_ends_with_nocase(path, n, endings[i])) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(extensions); i++) {
+        if (bt_str_ends_with_nocase(path, n, extensions[i])) {
             return true;
         }
     }

@@ -279,7 +279,7 @@ static bt_status finish_vectors(void *state, bt_metric_value *values, size_t *n,
     return v->gold.n > 0 ? compare_with_gold(v, values, n, err) : BT_OK;
 }
 
-/* A column of the texts of a row of the stream, separated by blanks; nothing where it has none. */
+/* A column of the texts of a row of the stream, separated by spaces; nothing where it has none. */
 static bt_status append_texts(vectors *v, int64_t row, bt_error *err) {
     bt_str *const       line = &v->file.line;
     const bt_text_span *texts = NULL;

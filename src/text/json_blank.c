@@ -170,7 +170,7 @@ static bt_status copy_member(skipper *s, const char *const *keys, size_t n_keys,
     return bt_str_append(out, "null", err);
 }
 
-/* What stands between the brackets, and the closing one. */
+/* What is between the brackets, and the closing one. */
 // NOLINTNEXTLINE(misc-no-recursion)
 static bt_status copy_items(skipper *s, bool is_object, const char *const *keys, size_t n_keys,
                             bt_str *out, bool *ok, bt_error *err) {

@@ -2,7 +2,7 @@
  *
  * Objects of JSON that do not each stand on a line of their own: the objects of a list, [{...},
  * {...}], or objects one after the other over any number of lines, as pretty printers write them.
- * What is inside of an object is checked where it is taken apart; here only its end is looked for.
+ * What is inside of an object is checked where it is parsed; here only its end is looked for.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -16,7 +16,7 @@ enum { WINDOW_BYTES = 1 << 18 };
 /* Where the reading is. */
 enum { LIST_UNKNOWN, LIST_NONE, LIST_OPEN, LIST_ITEM, LIST_OVER };
 
-/* Where JSON stands after some characters of it. */
+/* Where JSON is after some characters of it. */
 typedef struct json_walk {
     int64_t depth;
     bool    is_text;
@@ -40,7 +40,7 @@ static bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Behind blanks; n: nothing else is there. */
+/* After spaces; n: nothing else is there. */
 static size_t skip_blanks(const char *text, size_t n, size_t at) {
     while (at < n && is_blank(text[at])) {
         at++;
@@ -141,7 +141,7 @@ void bt_text_values_deinit(bt_text_values *values) {
     *values = (bt_text_values){0};
 }
 
-/* More bytes behind what is left of the window, which moves. *any: there were more. */
+/* More bytes after what is left of the window, which moves. *any: there were more. */
 static bt_status widen(bt_text_values *v, bool *any, bt_error *err) {
     bt_str *const window = &v->window;
     size_t        n = 0;
@@ -177,7 +177,7 @@ static bt_status fail_here(const bt_text_values *v, const char *what, bt_error *
     return fail_at(v, v->line + 1, place_of(v) - v->line_begin + 1, what, err);
 }
 
-/* The next byte that is not a blank stands at v->at; *c is 0 at the end. */
+/* The next byte that is not a space is at v->at; *c is 0 at the end. */
 static bt_status find_byte(bt_text_values *v, char *c, bt_error *err) {
     for (;;) {
         bool any = true;
@@ -248,7 +248,7 @@ static bt_status take_object(bt_text_values *v, const char **object, size_t *n, 
     return BT_OK;
 }
 
-/* Behind the list, to the end of the object that it is a member of. Other objects in lists are data
+/* After the list, to the end of the object that it is a member of. Other objects in lists are data
  * as well, and nobody said which are meant. */
 static bt_status leave_member(bt_text_values *v, bt_error *err) {
     json_walk walk = {.depth = 1};
@@ -285,7 +285,7 @@ static bt_status find_object(bt_text_values *v, bool *end, bt_error *err) {
         v->at++;
         BT_TRY(find_byte(v, &c, err));
     } else if (v->state == LIST_ITEM && c != ']' && c != '\0') {
-        return fail_here(v, "expected a comma or ] behind an object of the list", err);
+        return fail_here(v, "expected a comma or ] after an object of the list", err);
     } else if ((v->state == LIST_ITEM || v->state == LIST_OPEN) && c == ']') {
         v->at++;
         v->state = LIST_OVER;
@@ -299,7 +299,7 @@ static bt_status find_object(bt_text_values *v, bool *end, bt_error *err) {
     }
     if (!*end && (c != '{' || v->state == LIST_OVER)) {
         return fail_here(v,
-                         v->state == LIST_OVER ? "something stands behind the list"
+                         v->state == LIST_OVER ? "something follows the list"
                                                : "expected an object {\"field\": ...}",
                          err);
     }

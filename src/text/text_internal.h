@@ -65,7 +65,7 @@ struct bt_text_scratch {
     size_t        n_words;
     size_t        word_start; /* in bytes: where the word being built begins */
     size_t        word_codepoints;
-    uint32_t     *codepoints; /* of one word, as it stands in the text */
+    uint32_t     *codepoints; /* of one word, as it is in the text */
     size_t        codepoints_cap;
     size_t        n_codepoints;
     uint32_t     *mapped; /* the same, lower-cased and decomposed */

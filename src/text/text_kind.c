@@ -31,7 +31,7 @@ static size_t peek(const char *path, char *head, size_t n) {
 bt_status bt_text_refuse_packed(const char *path, bt_error *err) {
     static const struct {
         const char *what;
-        const char *ending;
+        const char *extension;
         const char *magic;
     } rows[] = {
         {"bzip2", ".bz2", "BZh"},
@@ -49,8 +49,8 @@ bt_status bt_text_refuse_packed(const char *path, bt_error *err) {
             return BT_FAIL(err, BT_E_FORMAT,
                            "%s is packed with %s, and its name does not say what is in it: call "
                            "it .tsv%s, .csv%s or .jsonl%s (a table), or .conll%s (words with tags)",
-                           path, rows[i].what, rows[i].ending, rows[i].ending, rows[i].ending,
-                           rows[i].ending);
+                           path, rows[i].what, rows[i].extension, rows[i].extension,
+                           rows[i].extension, rows[i].extension);
         }
     }
     return BT_OK;
@@ -59,7 +59,7 @@ bt_status bt_text_refuse_packed(const char *path, bt_error *err) {
 bt_status bt_text_refuse_columns(const char *path, const char *head, size_t n, bt_error *err) {
     static const struct {
         const char *what;
-        const char *ending; /* NULL: known by its bytes only */
+        const char *extension; /* NULL: known by its bytes only */
         const char *magic;
         const char *reader; /* of pandas */
     } rows[] = {
@@ -82,7 +82,7 @@ bt_status bt_text_refuse_columns(const char *path, const char *head, size_t n, b
         const bool   has_magic = head != NULL && n_magic > 0 && n >= n_magic &&
                                memcmp(head, rows[i].magic, n_magic) == 0;
         const bool is_called =
-            rows[i].ending != NULL && bt_str_ends_with_nocase(path, n_path, rows[i].ending);
+            rows[i].extension != NULL && bt_str_ends_with_nocase(path, n_path, rows[i].extension);
         if (!has_magic && !is_called) {
             continue;
         }

@@ -70,7 +70,7 @@ static bt_status walk_source(source_run *run, bt_fs_stream *stream, char *block,
         } else {
             const int64_t left = end - at;
             n = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
-            /* what comes behind is being appended */
+            /* what comes after is being appended */
             BT_TRY(bt_fs_scratch_flush(*run->scratch, err));
             BT_TRY(bt_fs_scratch_read(*run->scratch, at, block, n, err));
         }
@@ -79,7 +79,7 @@ static bt_status walk_source(source_run *run, bt_fs_stream *stream, char *block,
     return BT_OK;
 }
 
-/* Makes of the source another one behind it in the scratch file. */
+/* Makes of the source another one after it in the scratch file. */
 static bt_status change_source(source_run *run, source_step step, void *state, bt_error *err) {
     bt_status     rc = BT_OK;
     bt_fs_stream *stream = NULL;
@@ -118,7 +118,7 @@ static bool begins_with(const bt_str *head, const char *magic, size_t n) {
 
 /* Packed files by their first bytes, or by their names, which then must be true. */
 static const struct {
-    const char *ending;
+    const char *extension;
     const char *magic;
     size_t      n;
 } packed[] = {
@@ -147,7 +147,7 @@ static bt_status unpack(source_run *run, bt_error *err) {
         return BT_FAIL(err, BT_E_IO,
                        "%s is a pipe with something packed (%s), which is unpacked of files only: "
                        "unpack it before (gzip -dc FILE | ...)",
-                       run->path, i < BT_ARRAY_LEN(packed) ? packed[i].ending : "by its name");
+                       run->path, i < BT_ARRAY_LEN(packed) ? packed[i].extension : "by its name");
     }
     BT_TRY(need_scratch(run, err));
     run->source->begin = bt_fs_scratch_size(*run->scratch);

@@ -142,7 +142,7 @@ static size_t encode_word(const bt_text_tokenizer *tokenizer, const bt_text_word
     return n;
 }
 
-/* Adds the ids of all words behind those that are there. */
+/* Adds the ids of all words after those that are there. */
 static bt_status encode_words(const bt_text_tokenizer *tokenizer, bt_text_scratch *s,
                               const bt_text_word *words, size_t n_words, bt_error *err) {
     for (size_t i = 0; i < n_words; i++) {
@@ -194,7 +194,7 @@ static bool matches(const bt_text_tokenizer *tokenizer, const text_added *added,
                                    (at + added->n == end || !is_word_byte(at[added->n])));
 }
 
-/* The longest one that stands at this place, or NULL. */
+/* The longest one that is at this place, or NULL. */
 static const text_added *added_at(const bt_text_tokenizer *tokenizer, const char *text,
                                   const char *at, const char *end) {
     const text_added *best = NULL;
@@ -334,7 +334,7 @@ static void keep_in_turn(size_t *kept, const size_t *lengths, size_t n_texts, si
     }
 }
 
-/* [CLS] and the pieces of all texts into s->ids, a gap for [SEP] behind each. */
+/* [CLS] and the pieces of all texts into s->ids, a gap for [SEP] after each. */
 static bt_status encode_texts(const bt_text_tokenizer *tokenizer, bt_text_scratch *s,
                               const bt_text_span *texts, size_t n_texts, bt_error *err) {
     BT_TRY(bt_grow(&s->ids, &s->ids_cap, 1, sizeof *s->ids, SIZE_MAX / 64, err));

@@ -197,7 +197,7 @@ static void take_fact(const char *key, const char *path, const char *config, int
     }
 }
 
-/* The line at *text, without a carriage return; *text is moved behind it. */
+/* The line at *text, without a carriage return; *text is moved after it. */
 static bt_text_span take_line(const char **text, const char *end) {
     const char *const begin = *text;
     const char *const newline = memchr(begin, '\n', (size_t)(end - begin));
@@ -210,7 +210,7 @@ static bt_text_span take_line(const char **text, const char *end) {
 }
 
 /* The first line, from 1, of which vocab.txt says another piece than tokenizer.json; 0: none.
- * Added tokens may stand behind the pieces of tokenizer.json alone. */
+ * Added tokens may be after the pieces of tokenizer.json alone. */
 static size_t find_other_piece(const char *text, size_t n, const bt_str *lines) {
     const char       *there = bt_str_text(lines);
     const char *const there_end = there + lines->len;

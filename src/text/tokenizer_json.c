@@ -38,7 +38,7 @@ static bool take(scan *s, char c) {
     return is_there;
 }
 
-/* Behind the opening quote: to behind the closing one. *n: bytes between, escapes as they are. */
+/* After the opening quote: to after the closing one. *n: bytes between, escapes as they are. */
 static bool skip_string(scan *s, const char **text, size_t *n) {
     *text = s->at;
     for (; s->at < s->end; s->at++) {
@@ -57,7 +57,7 @@ static bool is_text(const char *text, size_t n, const char *word) {
     return n == strlen(word) && memcmp(text, word, n) == 0;
 }
 
-/* model.vocab of the file, where that is an object: from its brace to behind the last one. */
+/* model.vocab of the file, where that is an object: from its brace to after the last one. */
 static bool find_vocab(const char *bytes, size_t n_bytes, const char **begin, const char **end) {
     scan s = {bytes, bytes + n_bytes};
     int  depth = 0;
@@ -109,7 +109,7 @@ static bool read_hex(const char *text, const char *end, uint32_t *out) {
     return true;
 }
 
-/* \uXXXX, or two of them that are one character; *at behind the first u. */
+/* \uXXXX, or two of them that are one character; *at after the first u. */
 static bool read_escaped_codepoint(const char **at, const char *end, uint32_t *c) {
     uint32_t low = 0;
     if (!read_hex(*at, end, c)) {
@@ -155,7 +155,7 @@ static bool decode(const char *text, size_t n, char *out, size_t *n_out) {
 }
 
 typedef struct pieces {
-    char     *text; /* of all pieces, one behind the other */
+    char     *text; /* of all pieces, one after the other */
     size_t    n_text;
     uint32_t *start; /* [n] by the order of the file */
     uint32_t *length;
@@ -381,7 +381,7 @@ static bt_status add_token(text_tokenizer_json *out, const json_t *value, const 
     return BT_OK;
 }
 
-/* Those behind the vocabulary become lines of it: they must follow it without a hole. */
+/* Those after the vocabulary become lines of it: they must follow it without a hole. */
 static bt_status append_added(text_tokenizer_json *out, size_t *n_lines, const char *name,
                               bt_error *err) {
     for (bool any = true; any;) {
@@ -429,7 +429,7 @@ static bt_status read_rest(const json_t *root, const char *name, text_tokenizer_
     return BT_OK;
 }
 
-/* The file with {} in the place of its vocabulary. */
+/* The file with {} in place of its vocabulary. */
 static bt_status load_rest(const char *bytes, size_t n_bytes, const char *begin, const char *end,
                            const char *name, json_t **root, bt_error *err) {
     bt_status    rc = BT_OK;

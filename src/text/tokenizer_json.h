@@ -7,7 +7,7 @@
 #include "text_internal.h"
 
 typedef struct text_tokenizer_json {
-    bt_str      lines; /* the vocabulary, a piece a line; added tokens behind it */
+    bt_str      lines; /* the vocabulary, a piece a line; added tokens after it */
     text_added *added; /* owned, also their texts */
     size_t      n_added;
     size_t      cap_added;

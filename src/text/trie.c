@@ -25,7 +25,7 @@ typedef struct builder {
     size_t     n_queued;
     size_t     search_one;  /* places below are taken: for nodes with one child, which fill holes */
     size_t     search_many; /* places below hardly ever fit: for nodes with several */
-    size_t    *next_free; /* [trie->n + 1] a free place itself; a taken one: some place behind it */
+    size_t    *next_free; /* [trie->n + 1] a free place itself; a taken one: some place after it */
 } builder;
 
 static bt_status grow_next_free(builder *b, size_t n, bt_error *err) {
@@ -72,7 +72,7 @@ static bt_status reserve(builder *b, size_t need, bt_error *err) {
     return BT_OK;
 }
 
-/* The first free place at or behind `at`; the paths that lead there get shorter on the way. */
+/* The first free place at or after `at`; the paths that lead there get shorter on the way. */
 static size_t find_free(builder *b, size_t at) {
     size_t *const next = b->next_free;
     while (next[at] != at) {

@@ -81,13 +81,13 @@ bool text_is_final_sigma(const uint32_t *word, size_t n, size_t i);
 /* str.isspace(): what str.strip() takes away. */
 bool text_is_python_space(uint32_t c);
 
-/* Reads one code point from *at (before end) if the bytes are valid UTF-8: true, *at moved behind
+/* Reads one code point from *at (before end) if the bytes are valid UTF-8: true, *at moved after
  * it. Else false and *at is moved one byte on: doing so until a code point comes drops exactly what
  * Python's 'ignore' handler drops, because what follows the first bad byte of a sequence cannot
  * begin another. */
 bool text_read_utf8(const unsigned char **at, const unsigned char *end, uint32_t *c);
 
-/* *at is where no valid sequence begins: moves it behind what one U+FFFD stands for, the longest
+/* *at is where no valid sequence begins: moves it after what one U+FFFD stands for, the longest
  * beginning of a sequence or one byte (Unicode 14.0, table 3-8). */
 void text_skip_invalid(const unsigned char **at, const unsigned char *end);
 

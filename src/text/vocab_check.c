@@ -15,7 +15,7 @@ typedef struct vocab_facts {
     int32_t n;         /* lines without the empty ones at the end */
     int32_t n_empty;   /* among them */
     int32_t empty;     /* the first of those */
-    int32_t n_repeats; /* lines whose piece stands in a later one too */
+    int32_t n_repeats; /* lines whose piece is in a later one too */
     int32_t repeat;    /* the first of those */
 } vocab_facts;
 
@@ -56,7 +56,7 @@ static bt_status refuse_special_twice(const bt_text_vocab *vocab, int32_t first,
                 return BT_FAIL(err, BT_E_FORMAT,
                                "%s:%" PRId32 ": %s again, which line %" PRId32
                                " is already: which of the two did the model learn? Remove the "
-                               "other without moving the lines behind it",
+                               "other without moving the lines after it",
                                path, last + 1, specials[s], i + 1);
             }
         }
@@ -94,12 +94,12 @@ static void remark(const bt_text_vocab *vocab, const vocab_facts *facts, const c
     if (facts->n_empty > 0) {
         bt_log(BT_LOG_WARNING,
                "%s:%" PRId32 ": an empty line, which counts as a piece (there %s %" PRId32
-               "): are the ids behind it right?",
+               "): are the ids after it right?",
                path, facts->empty + 1, facts->n_empty == 1 ? "is" : "are", facts->n_empty);
     }
     if (facts->n_repeats > 0) {
         bt_log(BT_LOG_WARNING,
-               "%s:%" PRId32 ": '%.60s' stands in a later line as well, which counts, as in Model "
+               "%s:%" PRId32 ": '%.60s' is in a later line as well, which counts, as in Model "
                "Garden (%" PRId32 " such lines)",
                path, facts->repeat + 1, piece_at(vocab, facts->repeat), facts->n_repeats);
     }

@@ -200,7 +200,7 @@ static bool is_conllu(bt_text_word_file *r, bool has_tab, const word_column *col
     return is;
 }
 
-/* A line that lost a column, or a blank in a word, would be read with the columns of others. */
+/* A line that lost a column, or a space in a word, would be read with the columns of others. */
 static bt_status check_width(bt_text_word_file *r, size_t n_columns, bt_error *err) {
     r->is_one_width = r->n_names > 0 || r->form->label_column == BT_TEXT_LAST_COLUMN;
     if (r->n_names > 0 && n_columns != r->n_names) {

@@ -11,10 +11,10 @@
 #include "word_file.h"
 
 bool bt_text_is_word_json(const char *path) {
-    static const char *const endings[] = {".jsonl", ".ndjson", ".json"};
+    static const char *const extensions[] = {".jsonl", ".ndjson", ".json"};
     const size_t             n = strlen(path) - bt_text_packed_suffix(path, strlen(path));
-    for (size_t i = 0; i < BT_ARRAY_LEN(endings); i++) {
-        if (bt_str_ends_with_nocase(path, n, endings[i])) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(extensions); i++) {
+        if (bt_str_ends_with_nocase(path, n, extensions[i])) {
             return true;
         }
     }
@@ -203,7 +203,7 @@ static bool begins_with(const char *text, size_t n, const char *start) {
     return n >= n_start && memcmp(text, start, n_start) == 0;
 }
 
-/* Columns of the file's first word: looked for beyond the comments that may stand before it. */
+/* Columns of the file's first word: looked for beyond the comments that may be before it. */
 static bt_status find_width(bt_text_word_file *r, bt_error *err) {
     const int64_t back = bt_fs_stream_offset(r->stream);
     bool          end = false;
@@ -248,7 +248,7 @@ static bt_status is_comment(bt_text_word_file *r, const char *text, size_t n, bo
     return BT_OK;
 }
 
-/* Is this I-X behind neither B-X nor I-X of the same sentence? */
+/* Is this I-X after neither B-X nor I-X of the same sentence? */
 static bool begins_wrongly(const bt_str *before, const char *label, size_t n) {
     if (n <= 2 || label[0] != 'I' || label[1] != '-') {
         return false;

@@ -24,7 +24,7 @@ struct bt_text_word_file {
     bt_str  names; /* of CoNLL-U Plus's columns, each with a NUL */
     size_t  n_names;
     size_t  own_column; /* whose labels were taken unasked, plus 1 */
-    bool    is_inside;  /* behind the first word of a sentence */
+    bool    is_inside;  /* after the first word of a sentence */
     bt_str  before;     /* the label before, in the sentence */
     bt_str  label;      /* that was repaired */
     int64_t n_comments, first_comment;
@@ -59,7 +59,7 @@ typedef struct word_choice {
 } word_choice;
 
 word_column word_strip(const char *text, size_t n); /* Python's str.strip() */
-/* Between tabs where there is one, else between blanks. */
+/* Between tabs where there is one, else between spaces. */
 bt_status word_split_columns(const bt_text_word_file *r, const char *text, size_t n,
                              word_column columns[WORD_MAX_COLUMNS], size_t *n_columns,
                              bt_error *err);
@@ -78,7 +78,7 @@ bt_status word_file_read_line(bt_text_word_file *r, const char **text, size_t *n
 bt_status word_file_refuse_byte(const bt_text_word_file *r, const char *text, size_t n, size_t at,
                                 bt_error *err);
 
-/* The next word of a JSON sentence, a break behind its last one, or the end. */
+/* The next word of a JSON sentence, a break after its last one, or the end. */
 bt_status word_json_next(bt_text_word_file *r, bt_text_word_line *word, bool *is_break, bool *end,
                          bt_error *err);
 void      word_json_deinit(bt_text_word_file *r);

@@ -130,7 +130,7 @@ done:
     return rc;
 }
 
-/* Labels between separators, blanks around them cut off, in the given order. */
+/* Labels between separators, spaces around them cut off, in the given order. */
 static bt_status split_labels(bt_text_labels *labels, const char *text, const char *separators,
                               bt_error *err) {
     static const char blanks[] = " \t\r";

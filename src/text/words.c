@@ -3,7 +3,7 @@
  * The basic tokenizer (docs/model_garden/data.md section 2, steps 1 to 6) in one pass over the
  * text.
  *
- * Nearly all text is ASCII, where every step works on one byte alone. A word (what stands between
+ * Nearly all text is ASCII, where every step works on one byte alone. A word (what is between
  * white space) with any other byte is done again from its beginning, code point by code point: the
  * final sigma and the canonical order of combining characters depend on neighbours in the word. */
 #include <string.h>
@@ -178,7 +178,7 @@ static bt_status gather(const splitter *split, uint32_t c, bool *ended, bt_error
     return kind == TEXT_CJK ? emit_word(split, &c, 1, err) : BT_OK;
 }
 
-/* From the beginning of a word to its end; *at moves behind it. */
+/* From the beginning of a word to its end; *at moves after it. */
 static bt_status split_word_slowly(const splitter *split, const unsigned char **at,
                                    const unsigned char *end, bt_error *err) {
     bt_text_scratch *const s = split->scratch;
@@ -208,7 +208,7 @@ bt_status text_begin(bt_text_scratch *s, size_t n, size_t growth, bt_error *err)
     return BT_OK;
 }
 
-/* One ASCII word; *at ends behind it, or at the first byte that is not ASCII. */
+/* One ASCII word; *at ends after it, or at the first byte that is not ASCII. */
 static bt_status split_ascii(const splitter *split, const unsigned char **at,
                              const unsigned char *end, bt_error *err) {
     bt_text_scratch *const s = split->scratch;

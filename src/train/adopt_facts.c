@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Facts in the place of defaults, before the configuration is checked: of a run that goes on what
+ * Facts in place of defaults, before the configuration is checked: of a run that goes on what
  * it decided when it began (params.yaml of model_dir), else what the weights say of themselves. */
 #include <string.h>
 

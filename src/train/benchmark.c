@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --benchmark: the steps of a training run with their cost taken apart. The run is built by the
- * functions that build every run; what differs is that nothing is kept, written or restored. */
+ * --benchmark: the steps of a training run with their cost broken down by phase. The run is built
+ * by the functions that build every run; what differs is that nothing is kept, written or restored.
+ */
 #include "run.h"
 
 #include <inttypes.h>

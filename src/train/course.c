@@ -27,7 +27,7 @@ bt_status course_write(const train_run *run, bt_str *bytes, bt_error *err) {
     return bt_metrics_save(run->train_metrics, bytes, err);
 }
 
-/* Where the data would stand after `step` batches: what Model Garden's checkpoints do not hold. */
+/* Where the data would be after `step` batches: what Model Garden's checkpoints do not hold. */
 static bt_data_cursor cursor_of_step(const train_run *run) {
     const uint64_t n_rows = (uint64_t)bt_data_n_rows(run->train_data);
     const uint64_t n_seen =

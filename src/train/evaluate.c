@@ -96,7 +96,7 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
                                    bt_error *err) {
     bt_train_values values = {.n = 0};
     bt_train_values extra = {.n = 0};
-    /* the record of an evaluation, and the best checkpoint, come behind the step's own checkpoint
+    /* the record of an evaluation, and the best checkpoint, come after the step's own checkpoint
      */
     BT_TRY(saver_join(run->saver, &run->saved, err));
     BT_TRY(collect_values(run, sums, &values, err));

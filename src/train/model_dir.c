@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The names that a run keeps for itself in model_dir: what stands there under them and is something
+ * The names that a run keeps for itself in model_dir: what is there under them and is something
  * else (a folder, a pipe, a link that leads nowhere) is refused before anything is computed, not by
  * the first save. So is what may not be written. */
 #include "model_dir.h"

@@ -57,11 +57,11 @@ const char *model_series_stem(model_series series);
 /* "ckpt-20"; returns name */
 const char *model_series_name(model_series series, int64_t number, char name[MODEL_NAME_MAX]);
 
-/* What stands in the folder under the names that a run of that mode uses there is what it keeps
+/* What is in the folder under the names that a run of that mode uses there is what it keeps
  * under them, or BT_E_IO; and may be written, or BT_E_RESOURCE. */
 BT_MUST_USE bt_status model_dir_check(const model_dir *dir, bt_conf_mode mode, bt_error *err);
 /* Something that was being written, path, has been removed: BT_E_RESOURCE where the folder is gone
- * as well; else it is told that it begins anew with step. */
+ * as well; else it is told that it begins again with step. */
 BT_MUST_USE bt_status model_dir_tell_removed(const char *folder, const char *path, int64_t step,
                                              bt_error *err);
 

@@ -223,7 +223,7 @@ static uint64_t memory_limit(const bt_comm *comm) {
     return n > 1 && available != UINT64_MAX ? available / (uint64_t)n : 0;
 }
 
-/* Who neither trains nor saves has the weights alone in memory: a quarter of it. */
+/* A process that neither trains nor saves holds only the weights in memory: a quarter. */
 static bool needs_optimizer(const train_run *run) {
     const bool saves = best_is_on(run) && run->args->mode != BT_CONF_MODE_PREDICT;
     return mode_trains(run->args->mode) || saves || bt_optim_has_average(run->optim);

@@ -3,7 +3,7 @@
  * Several processes that train together (multi_worker_mirrored, docs/scaling.md). All of them make
  * the same run: each reads every batch and works on its share (exec), and what decides the course
  * of the run is the same everywhere. One, rank 0, restores, writes and tells; the others get their
- * state from it and touch no file of model_dir. They meet before each step and behind whatever only
+ * state from it and touch no file of model_dir. They meet before each step and after whatever only
  * rank 0 did: there a request to stop, to any of them, becomes everybody's. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -110,7 +110,7 @@ static bt_status append_line(bt_str *out, const char *line, size_t n, char name[
                           (int)(n_text > skipped ? n_text - skipped : 0), text + skipped);
 }
 
-/* The configuration; what is too long to be named is told by its checksum. */
+/* The configuration; what is too long to be named is represented by its checksum. */
 static bt_status config_facts(const bt_train_args *args, bt_str *out, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    yaml = BT_STR_INIT;

@@ -14,7 +14,7 @@ typedef struct ranks {
     bool     has_parted; /* in ranks_meet: all stop, or one cannot go on */
 } ranks;
 
-/* Of them, one restores, writes model_dir and tells; so does who is alone. */
+/* Of them, one restores, writes model_dir and tells; so does a single process. */
 static inline bool ranks_writes(const ranks *r) {
     return bt_comm_rank(r->comm) == 0;
 }
@@ -37,11 +37,11 @@ typedef struct ranks_facts {
 } ranks_facts;
 /* Rows, words, kernels are the same on all, or BT_E_CONFIG. */
 BT_MUST_USE bt_status ranks_check_facts(ranks *r, const ranks_facts *facts, bt_error *err);
-/* Everybody comes here with what came of its part, before each step and behind whatever only one
+/* Everybody comes here with what came of its part, before each step and after whatever only one
  * did: BT_OK, or BT_E_INTERRUPTED, which then is everybody's. Who failed gets its failure back, the
  * others its sentence (which ranks_fail sends). Alone: rc. */
 BT_MUST_USE bt_status ranks_meet(ranks *r, bt_status rc, bt_error *err);
-/* From who writes to the others. */
+/* From the writing rank to the others. */
 BT_MUST_USE bt_status ranks_tell(ranks *r, void *bytes, size_t n_bytes, bt_error *err);
 /* This process ends with rc: the others hear of it, unless they do the same. */
 void ranks_fail(ranks *r, bt_status rc, const bt_error *err);

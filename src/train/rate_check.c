@@ -23,7 +23,7 @@ static const double nothing = 1e-15;  /* no weight in float32 is moved by less *
 typedef struct rate_seen {
     int64_t n_looks;
     int64_t n_zero;
-    int64_t first_zero; /* of those behind the last step with a rate; -1 */
+    int64_t first_zero; /* of those after the last step with a rate; -1 */
     int64_t n_negative;
     int64_t first_negative;
     double  largest;

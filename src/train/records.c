@@ -2,10 +2,10 @@
  *
  * metrics.jsonl: a line a record, handed over at once. As earlier runs left it, it is read back,
  * and cut to what a run that continues has behind it. Where the rest of the file goes it is cut off
- * in place, so that whoever follows it or appends to it goes on; where something behind it stays,
+ * in place, so that whoever follows it or appends to it goes on; where something after it stays,
  * the file is replaced by a whole one.
  *
- * Runs that do not train open it for each record, and hold the lock of who trains for that moment;
+ * Runs that do not train open it for each record, and hold the training's lock for that moment;
  * while a training has it they write to metrics-eval.jsonl. So a line is neither cut nor torn by
  * another process, and a store never sees two that write one object. */
 #include "records.h"

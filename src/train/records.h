@@ -13,7 +13,7 @@ typedef struct run_records run_records;
  * opened yet. */
 BT_MUST_USE bt_status records_create(const char *model_dir, const char *mode, int64_t round,
                                      run_records **out, bt_error *err);
-/* Of a run that trains, before the first record: those behind last_step go (*n_cut), and what is
+/* Of a run that trains, before the first record: those after last_step go (*n_cut), and what is
  * torn; then the file is open. Again when the run goes back to an earlier step. */
 BT_MUST_USE bt_status records_rewind(run_records *r, int64_t last_step, int64_t *n_cut,
                                      bt_error *err);
@@ -38,7 +38,7 @@ BT_MUST_USE bt_status records_recall(const char *model_dir, int64_t round, recor
                                      int64_t step, bt_train_values *out, bool *found,
                                      bt_error *err);
 
-/* What is behind these, for tests. Which records go: those behind last_step, and the end of a run
+/* What is after these, for tests. Which records go: those after last_step, and the end of a run
  * at last_step where that is asked; only of this round, unless it is -1. */
 typedef struct record_cut {
     int64_t last_step;

@@ -75,7 +75,7 @@ typedef struct train_run {
     bt_train_summary *summary;
 } train_run;
 
-/* Of several processes one restores, writes model_dir and tells; so does who is alone. */
+/* Of several processes one restores, writes model_dir and tells; so does a single process. */
 static inline bool run_writes(const train_run *run) {
     return ranks_writes(&run->ranks);
 }
@@ -85,8 +85,8 @@ static inline bool run_is_dry(const train_run *run) {
     return run->purpose == FOR_DRY_RUN || run->purpose == FOR_COMPILING;
 }
 
-/* rank_state.c: from who writes to the others, all that a run goes on from: weights, slots, place
- * in the data, sums. */
+/* rank_state.c: from the writing rank to the others, all that a run goes on from: weights, slots,
+ * place in the data, sums. */
 BT_MUST_USE bt_status ranks_share_state(train_run *run, bt_error *err);
 
 /* prepare.c: a run that is nothing yet. run_deinit frees whatever it came to, also after a failure.

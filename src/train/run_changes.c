@@ -3,7 +3,7 @@
  * A run that goes on says what differs from how it began: params.yaml of model_dir against the
  * configuration of now, key by key, and the words of the vocabulary against those that the
  * checkpoint knows. What cannot be meant is refused, unless --allow_changed names it. The table of
- * what that is stands in docs/reliability.md as well. */
+ * what that is is in docs/reliability.md as well. */
 #include "run_checks.h"
 
 #include <inttypes.h>

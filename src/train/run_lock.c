@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One writer of model_dir: who trains has its lock, who evaluates has another (best_ckpt/ and the
+ * One writer of model_dir: a training has its lock, an evaluation has another (best_ckpt/ and the
  * validation events), and who does both has both. So an evaluation runs beside a training that does
  * not evaluate, and two of a kind do not run. A prediction needs none: it only reads. */
 #include <stdio.h>

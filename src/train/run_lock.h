@@ -16,7 +16,7 @@ typedef struct run_locks {
 /* The locks of model_dir that the mode needs, where the folder is there (early) or must
  * be; a second process is BT_E_RESOURCE. Whoever saves asks before whether they are still held.
  * Early, a folder that may not be written is refused as well; locks NULL: only looked at. */
-/* What an evaluation says that holds the lock of who trains while it adds a record: a training
+/* What an evaluation says that holds the training's lock while it adds a record: a training
  * waits for it. */
 #define RUN_LOCK_RECORD "bert-train, adding a record of an evaluation"
 BT_MUST_USE bt_status run_lock_take_early(const bt_train_args *args, run_locks *locks,

@@ -4,7 +4,7 @@
  * Model Garden's tags (docs/model_garden/config.md 6.6), one line on stderr a record, and a
  * progress line on a terminal. Event files appear with their first record; an evaluation's events
  * are written before its line, which says that it was made. A run that trains first takes out what
- * lies behind the step that it goes on from. */
+ * lies after the step that it goes on from. */
 #include "run_log.h"
 
 #include <inttypes.h>
@@ -37,7 +37,7 @@ struct run_log {
     bool         is_dirty; /* something may not be on the disk */
 };
 
-/* Events behind last_step go. */
+/* Events after last_step go. */
 static bt_status rewind_events(run_log *log, event_folder *folder, int64_t last_step,
                                int64_t *n_cut, bt_error *err) {
     bt_events_found   found = {0};
@@ -67,7 +67,7 @@ bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err) {
     BT_TRY(rewind_events(log, &log->validation, last_step, &n_events, err));
     if (n_records > 0 || n_events > 0) {
         bt_log(BT_LOG_INFO,
-               "%" PRId64 " records and %" PRId64 " events behind step %" PRId64
+               "%" PRId64 " records and %" PRId64 " events after step %" PRId64
                " taken out: this run makes those steps again",
                n_records, n_events, last_step);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Our own state in a checkpoint, beside the variables (docs/formats.md): a u32 magic, then 64 bits
- * a row of the table below, which writes and reads them; behind them the training metrics. */
+ * a row of the table below, which writes and reads them; after them the training metrics. */
 #include "run_state.h"
 
 #include <math.h>

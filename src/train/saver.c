@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Saving beside training: the state is copied, and a thread of its own writes the copy while the
- * steps go on. One save at a time: the next one, and whatever must come behind a save (reading it
+ * steps go on. One save at a time: the next one, and whatever must come after a save (reading it
  * back, the record of an evaluation, the end of the run), waits for the one before. Where there is
  * no room for the copy, or nothing would go on meanwhile, a save is written at once from the
  * engine's own buffers; the bytes are the same. */

@@ -96,7 +96,7 @@ static bt_status save(train_run *run, bt_error *err) {
 
 bt_status snapshot_save(train_run *run, bt_error *err) {
     if (!run_writes(run)) {
-        run->saved.last = run->step; /* by who writes */
+        run->saved.last = run->step; /* by the writing rank */
         return BT_OK;
     }
     const char *const before = bt_stop_say("after this save");

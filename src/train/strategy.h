@@ -33,7 +33,7 @@ typedef struct run_devices {
     bt_pjrt_plugin       *plugin; /* of strategy.on_devices, once they are open */
     bt_pjrt_client       *client;
     const compile_target *target; /* --compile_only: devices that need not be here; else NULL */
-    bt_exec_ahead        *ahead;  /* of the target, in the place of plugin and client */
+    bt_exec_ahead        *ahead;  /* of the target, in place of plugin and client */
 } run_devices;
 
 /* What of the run says whether its batches can be shared between devices. */

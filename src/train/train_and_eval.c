@@ -51,7 +51,7 @@ static bt_status recall_evaluation(train_run *run, bool *is_recorded, bt_error *
                         : run_log_void_evaluation(run->log, run->step, err);
 }
 
-/* What follows from the values follows from those of who writes, on all ranks. */
+/* What follows from the values follows from those of the writing rank, on all ranks. */
 bt_status evaluate_once(train_run *run, bool is_restored, bt_error *err) {
     bool is_recorded = false;
     if (is_restored) {

@@ -61,8 +61,8 @@ static bt_status read_batch(train_run *run, const bt_batch **batch, bool *end, b
     return BT_OK;
 }
 
-/* With others, who was asked to stop has told them so before anybody makes the step. A batch that
- * is not used then is given back. */
+/* With others, a rank that was asked to stop has told them so before anybody makes the step. A
+ * batch that is not used then is given back. */
 static bt_status read_together(train_run *run, const bt_batch **batch, bool *end, bt_error *err) {
     const bt_data_cursor cursor = bt_data_get_cursor(run->train_data);
     bt_status            rc = check_before_step(run, err);

@@ -54,7 +54,7 @@ static bt_status open_log(train_run *run, bt_error *err) {
     return run_log_open(&config, &run->log, err);
 }
 
-/* Of who writes: model_dir as this run needs it. */
+/* For the writing rank: model_dir as this run needs it. */
 static bt_status begin_writing(train_run *run, bt_error *err) {
     BT_TRY(snapshot_settle(run, &run->start, err));
     if (run->saved.last < 0 || !training_is_over(run)) { /* else they are those of what was done */
@@ -119,7 +119,7 @@ static bt_status save_interrupted(train_run *run, bt_error *err) {
 
 /* What a device held and nobody saved may be gone with it. */
 static bt_status say_where_from(const train_run *run, bt_status rc, bt_error *err) {
-    char       from[64] = "begins anew";
+    char       from[64] = "begins again";
     bt_error   why = *err;
     const bool is_full = rc == BT_E_NOMEM;
     if (run->saved.last >= 0) {
@@ -149,7 +149,8 @@ static bt_status train_and_save(train_run *run, bt_error *err) {
     return rc == BT_E_INTERRUPTED ? save_interrupted(run, err) : rc;
 }
 
-/* What only who writes does: the folder is its own, and what the run starts from is restored. */
+/* What only the writing rank does: the folder is its own, and what the run starts from is restored.
+ */
 static bt_status take_folder(train_run *run, bt_error *err) {
     BT_TRY(made_folders_make(run->args->model_dir, &run->made, err));
     BT_TRY(run_lock_take(run->args, run->locks, err));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the weights say of themselves in the place of defaults: sizes, kind, activation, epsilon,
+ * What the weights say of themselves in place of defaults: sizes, kind, activation, epsilon,
  * dropout and head of task.init_checkpoint or task.hub_module_url into the keys that nobody wrote.
  * What was written and cannot be so is refused where the weights are loaded (init_check.c,
  * module.c). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * weights, private: facts in the place of defaults, as they are found. */
+ * weights, private: facts in place of defaults, as they are found. */
 #ifndef BT_WEIGHTS_FOLDER_FACTS_H
 #define BT_WEIGHTS_FOLDER_FACTS_H
 

@@ -3,7 +3,7 @@
  * What a TF Hub module knows of text: its vocabulary, and whether that is of lower case. A data
  * section that reads text and names no vocabulary takes both from the module; one that names a
  * vocabulary is obeyed in both, as in Model Garden, and a difference is told. What is taken here
- * stands in the schemas only: params.yaml keeps what the user wrote, and a run that continues or
+ * is in the schemas only: params.yaml keeps what the user wrote, and a run that continues or
  * evaluates takes the same again. */
 #include "weights_internal.h"
 

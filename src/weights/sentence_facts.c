@@ -104,7 +104,7 @@ static bt_status take_length(bt_conf *conf, const sentence_facts *facts, bt_conf
     return BT_OK;
 }
 
-/* do_lower_case of sentence-transformers stands before the tokenizer: one that leaves the case
+/* do_lower_case of sentence-transformers is before the tokenizer: one that leaves the case
  * leaves the accents too. */
 static bt_status take_case_of(bt_conf *conf, const char *section, const sentence_facts *facts,
                               bt_conf_errors *errors, bt_error *err) {

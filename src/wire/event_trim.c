@@ -2,7 +2,7 @@
  *
  * Takes out of event files what a run that goes back to an earlier step will write again, and what
  * a kill or a power cut tore. Where the rest of a file goes it is cut off in place; where something
- * behind it stays, the file is replaced. Only files that carry our mark in their name are changed.
+ * after it stays, the file is replaced. Only files that carry our mark in their name are changed.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The header of a NumPy file, format version 1.0: magic, version, length, a Python dict, blanks up
+ * The header of a NumPy file, format version 1.0: magic, version, length, a Python dict, spaces up
  * to a multiple of 64 and LF. Always 128 bytes here, as numpy.save gives them for a matrix. */
 #include <inttypes.h>
 #include <stdio.h>

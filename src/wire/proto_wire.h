@@ -17,7 +17,7 @@ typedef enum pw_type {
     PW_FIXED32 = 5
 } pw_type;
 
-/* One field as it stands on the wire: value holds varint and fixed contents, bytes the rest. */
+/* One field as it is on the wire: value holds varint and fixed contents, bytes the rest. */
 typedef struct pw_field {
     uint32_t number;
     pw_type  type;

@@ -2,7 +2,7 @@
  *
  * Reading safetensors: u64 length of a JSON header, the header, the tensors' bytes. Shapes,
  * types and offsets are all checked against each other and against the file when it is opened:
- * no hole, no overlap, nothing behind the end. */
+ * no hole, no overlap, nothing after the end. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -29,7 +29,7 @@ static bt_status put_json_text(bt_str *out, const char *text, bt_error *err) {
     json_t *const value = json_string(text);
     if (value == NULL && !bt_json_was_refused()) {
         return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "the name '%s' is not UTF-8 and cannot stand in a safetensors file", text);
+                       "the name '%s' is not UTF-8 and cannot be in a safetensors file", text);
     }
     const bt_status rc = bt_json_append(out, value, JSON_ENCODE_ANY, err);
     json_decref(value);

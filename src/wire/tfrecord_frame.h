@@ -8,7 +8,7 @@
 
 enum { TFRECORD_HEADER_BYTES = 12, TFRECORD_FOOTER_BYTES = 4 };
 
-/* Verifies a header and gives the record's length. n_left: bytes of the file behind the header,
+/* Verifies a header and gives the record's length. n_left: bytes of the file after the header,
  * or -1 when unknown; a longer record is refused before anything is allocated. */
 BT_MUST_USE bt_status tfrecord_check_header(const uint8_t header[TFRECORD_HEADER_BYTES],
                                             const char *path, int64_t index, int64_t offset,

@@ -12,7 +12,7 @@
 #include "bt/wire/tfrecord.h"
 #include "tfrecord_frame.h"
 
-/* The checksum behind the record before, which the header's bytes begin with. */
+/* The checksum after the record before, which the header's bytes begin with. */
 static bt_status keep_checksum(bt_tfrecord_index *index, const uint8_t *bytes, size_t *cap,
                                bt_error *err) {
     const size_t n = (size_t)index->n_records;

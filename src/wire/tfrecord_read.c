@@ -175,7 +175,7 @@ bt_status bt_tfrecord_next(bt_tfrecord_reader *reader, bt_record *record, bool *
         reader->failed = read_record(reader, record, end, &reader->error);
     }
     if (reader->failed != BT_OK && err != NULL) {
-        *err = reader->error; /* nothing behind a fault can be trusted: it stays one */
+        *err = reader->error; /* nothing after a fault can be trusted: it stays one */
     }
     return reader->failed;
 }

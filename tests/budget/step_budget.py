@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holds the instructions of a training step, its large products apart, against a budget.
+"""Holds the instructions of a training step, its large matrix products apart, against a budget.
 
 Instructions are counted by valgrind's callgrind: the same number on a busy machine and on a quiet
 one. What a change may add or save without anybody saying so is MARGIN; beyond it the budget is

@@ -3,8 +3,8 @@
  * Training steps whose instructions step_budget.py counts: a small BERT, one fixed batch, one
  * thread, AVX2, dropout and AdamW on. The counted steps are inside measured_steps, so that a
  * profiler can find them; what comes before (plans, first touches) is not counted. Nor are the
- * large products: they go to a BLAS, and that is the function below, which costs next to nothing
- * (a profiler takes minutes for the real ones).
+ * large matrix products: they go to a BLAS, and that is the function below, which costs next to
+ * nothing (a profiler takes minutes for the real ones).
  *
  *     step_program            WARM_UP steps and the measured ones
  *     step_program --about    the compiler's name and major version, and how many steps are

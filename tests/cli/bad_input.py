@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every kind of bad input gets one clear sentence, the exit status of its kind, and leaves nothing
 half-written: no crash, no hang, no silence. Each test is one kind; what the sentence must name
-stands beside it."""
+is beside it."""
 import os
 import re
 import resource

@@ -48,7 +48,7 @@ class GetPjrt(unittest.TestCase):
                 archive.writestr(name, text)
 
     def script(self):
-        """The script, with the small wheel's digest in the place of the real one's."""
+        """The script, with the small wheel's digest in place of the real one's."""
         with open(SCRIPT) as file:
             text = file.read()
         with open(self.wheel, 'rb') as file:

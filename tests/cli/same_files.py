@@ -99,7 +99,7 @@ class SameFiles(e2e.Case):
         self.refused('squad', ['--output_path=.'], ['./predictions.json', 'this run reads'], override)
 
     def test_records_of_an_evaluation(self):
-        """eval.tf_record, which an evaluation of questions writes for who asks for it."""
+        """eval.tf_record, which an evaluation of questions writes on request."""
         key = 'task.validation_data.input_preprocessed_data_path='
         os.mkdir(self.path('records'))
         shutil.copy(self.path('train.json'), self.path('records/eval.tf_record'))

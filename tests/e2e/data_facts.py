@@ -113,7 +113,7 @@ class Vocabulary(Told):
         self.assertIn('v.txt:%d: [CLS] again, which line 3 is already' % (n + 1),
                       self.one_error(result))
         self.vocabulary(lambda v: '\n'.join(v + ['cat']) + '\n')
-        self.assertRegex(self.start(self.BOTH).stderr, r"warning: v\.txt:\d+: 'cat' stands in a later "
+        self.assertRegex(self.start(self.BOTH).stderr, r"warning: v\.txt:\d+: 'cat' is in a later "
                                                        r'line as well, which counts')
 
     def test_lines_that_hold_more(self):

@@ -125,10 +125,10 @@ class DeviceFaults(e2e.Case):
                        more=['--dry_run'])
 
     def test_the_processor_goes_on(self):
-        """Nothing was saved by the first run: the same command begins anew. The second loses the
+        """Nothing was saved by the first run: the same command begins again. The second loses the
         device after a checkpoint, and the processor takes over."""
         error = self.one_error(self.on_device(env={'BT_FAULTY_RUN': '1'}, expect=5))
-        self.assertIn('after step 0: the same command begins anew', error)
+        self.assertIn('after step 0: the same command begins again', error)
         self.assertEqual([x for x in os.listdir(self.path('out')) if x.startswith('ckpt')], [])
         self.on_device(env={'BT_FAULTY_RUN': '7'}, expect=5)
         result = self.train(mode='train', override=EQUAL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands beside weights and data is read: other architectures and other files in the place of
+"""What is beside weights and data is read: other architectures and other files in place of
 what was meant are refused by name, with the command that helps; wrappers of names are taken off."""
 
 import json
@@ -586,7 +586,7 @@ class Google(Facts):
 
 
 class Strangers(Facts):
-    """Another file in the place of the one that was meant: its kind, and the command that helps."""
+    """Another file in place of the one that was meant: its kind, and the command that helps."""
 
     def test_weights_of_other_libraries(self):
         os.remove(self.path('weights/model.safetensors'))

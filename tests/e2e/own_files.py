@@ -438,7 +438,7 @@ class Damaged(Tool):
             'zip of a folder': ('x.csv.zip', variants.zipped(('a/', '')), 'holds 0 files'),
             'cut zip': ('x.csv.zip', packed['.zip'][:-1], 'cannot be unpacked'),
             'xz with a wrong sum': ('x.csv.xz', bytes(wrong_crc), 'cannot be unpacked'),
-            'bzip2 with more behind': ('x.csv.bz2', packed['.bz2'] + b'BZx91', '5 bytes after the end'),
+            'bzip2 with more after': ('x.csv.bz2', packed['.bz2'] + b'BZx91', '5 bytes after the end'),
             'packed twice': ('x.csv.gz', gzip.compress(gzip.compress(rows.encode())), r'x\.csv\.gz:1:'),
             'zstd cut': ('x.csv.zst', packed.get('.zst', b'\x28\xb5\x2f\xfd')[:-5], 'x.csv.zst'),
             'UTF-16 and an odd byte': ('x.csv', rows.encode('utf-16') + b'\n', 'ends within a character'),

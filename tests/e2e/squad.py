@@ -54,7 +54,7 @@ V2 = ('task.train_data.version_2_with_negative=true,'
 
 
 def make_questions(n, seed, version_2=False):
-    """The answer is the one golden word of the context, and a word behind it for "what"; without a
+    """The answer is the one golden word of the context, and a word after it for "what"; without a
     golden word there is none."""
     rng = random.Random(seed)
     paragraphs = []

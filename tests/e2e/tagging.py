@@ -53,7 +53,7 @@ trainer:
 
 def make_sentences(n, seed):
     """Words and tags: what begins with p is a person, with q goes on with it, x is a place; now and
-    then another tag, so that nothing can be learned by heart."""
+    then another tag, so that nothing can be memorized."""
     rng = random.Random(seed)
     sentences = []
     for _ in range(n):
@@ -64,7 +64,7 @@ def make_sentences(n, seed):
             word = word[0] if word[0] in '.,' else word
             tag = {'p': 'B-PER', 'x': 'B-LOC'}.get(word[0], 'O')
             if word[0] == 'q':
-                # also at the start: what stands before it in another sentence is none of its own
+                # also at the start: what is before it in another sentence is none of its own
                 tag = 'I-PER' if not tags else 'O' if tags[-1] == 'O' else 'I-' + tags[-1][2:]
             if rng.random() < 0.1:
                 tag = rng.choice(['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC'])

@@ -146,7 +146,7 @@ task: {train_data: {text_fields: null}, validation_data: {text_fields: null}}
 
     def test_csv_as_python_reads_it(self):
         """What Python's csv makes of random quotes, separators and line ends, written as JSON, gives the
-        same records; or it is refused: text behind a closing quote, and rows of other lengths."""
+        same records; or it is refused: text after a closing quote, and rows of other lengths."""
         rng = random.Random(11)
         same = 0
         os.mkdir(self.path('x'))
@@ -171,7 +171,7 @@ task: {train_data: {text_fields: null}, validation_data: {text_fields: null}}
                             '--max_seq_length=32', '--train_data_output_path=x.rec', '--meta_data_file_path=m'] + args,
                            name='create-finetuning-data', cwd=self.folder)
             if made.code != 0:
-                self.assertRegex(made.stderr, 'text behind a closing quote|is never closed', text)
+                self.assertRegex(made.stderr, 'text after a closing quote|is never closed', text)
                 continue
             self.write('y/train.jsonl', ''.join(json.dumps(dict(zip(('a', 'b', 'label'), row))) + '\n' for row in rows[1:]))
             made = e2e.run(['--classification_task_name=table', '--input_data_dir=y', '--vocab_file=' + VOCAB,

@@ -231,7 +231,7 @@ class Refusals(workers.Case):
         self.run_job(2, 'sentence', 'out', SHORT, others={1: 'runtime.threads=2'})
 
     def test_other_rows(self):
-        """The same names, and in one place other rows behind them."""
+        """The same names, and in one place other rows after them."""
         for task, name in (('sentence', 'train.tsv'), ('sentence', 'dev.tsv'),
                            ('tagging', 'train.tf_record')):
             other = self.copied()

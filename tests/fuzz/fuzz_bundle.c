@@ -97,7 +97,7 @@ static void mend_entry(uint8_t *entry, size_t n, uint8_t *data, size_t size) {
     bt_store_u32le(p.crc, bt_crc32c_mask(crc));
 }
 
-/* A byte of length and so many bytes, or as many as there are; moves *at behind them. */
+/* A byte of length and so many bytes, or as many as there are; moves *at after them. */
 static uint8_t *take(uint8_t *text, size_t size, size_t *at, size_t *n) {
     uint8_t *const piece = text + *at + 1;
     *n = text[*at] < size - *at - 1 ? text[*at] : size - *at - 1;

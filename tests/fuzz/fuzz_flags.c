@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A command line of bert-train, an argument a line; what is behind the first NUL is a file that
- * --flagfile may name (it stands before the other arguments then). What was accepted is written as
+ * --flagfile may name (it is before the other arguments then). What was accepted is written as
  * --name=value, and means the same when it is read again. */
 #include <inttypes.h>
 #include <stdio.h>

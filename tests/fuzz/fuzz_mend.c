@@ -29,7 +29,7 @@ void fuzz_mend_records(uint8_t *data, size_t n) {
     }
 }
 
-/* Sorted-string table: blocks, each with a type and a crc behind it. */
+/* Sorted-string table: blocks, each with a type and a crc after it. */
 
 enum { FOOTER_BYTES = 48, HANDLES_BYTES = 40 };
 
@@ -102,7 +102,7 @@ static void mend_header(uint8_t *header) {
         sum += header[i];
     }
     (void)snprintf(digits, sizeof digits, "%06o", sum);
-    memcpy(header + TAR_SUM, digits, TAR_SUM_BYTES - 1); /* with its NUL; a blank stays */
+    memcpy(header + TAR_SUM, digits, TAR_SUM_BYTES - 1); /* with its NUL; a space stays */
 }
 
 void fuzz_mend_tar(uint8_t *data, size_t n) {

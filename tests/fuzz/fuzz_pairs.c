@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Pairs of text: the first byte says how the others are read (lines, TSV or JSON lines; one file a
- * side, the right one behind the first byte 1, or both sides in one; pairs or a chain of sides),
+ * side, the right one after the first byte 1, or both sides in one; pairs or a chain of sides),
  * then every row is asked for, and the texts of a chain's rows. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  *
  * Tables of text: the first byte says how the others are read (TSV, CSV, JSON lines; with a row of
  * names or without; damaged rows skipped or not), then every row is asked for. What opened must
- * also give its rows: at open every row was taken apart once. */
+ * also give its rows: at open every row was parsed once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

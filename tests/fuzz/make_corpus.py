@@ -109,7 +109,7 @@ def fixed32(number, value):
 def bundle_entries():
     dims = shape(2, 3)
     whole = field(1, 1) + dims + field(5, 24) + fixed32(6, 0)
-    strings = b"\2\3" + bytes(4) + b"abcde"  # in a field that says nothing, behind the first 24 bytes
+    strings = b"\2\3" + bytes(4) + b"abcde"  # in a field that says nothing, after the first 24 bytes
     text = field(1, 7) + shape(2) + field(5, len(strings)) + fixed32(6, 0) + field(15, strings)
     text += field(4, len(sized(whole)) + len(sized(text)) - len(strings))
     extent = field(1, field(1, 1) + field(2, 1)) + field(1, b"")

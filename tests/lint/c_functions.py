@@ -165,7 +165,7 @@ def name_of(head):
 
 
 def table_lines(body):
-    """How many lines of a body are tables: what stands in `static const ... = {...};`."""
+    """How many lines of a body are tables: what is in `static const ... = {...};`."""
     n_lines, i = 0, 0
     while i < len(body) - 1:
         if body[i][0] == "static" and body[i + 1][0] == "const":

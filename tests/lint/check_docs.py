@@ -34,7 +34,7 @@ MADE = {"docs/bench/"}  # by the target bench-record, when somebody records
 PAGE = re.compile(r"(?<![\w/.-])(docs/[\w/]+\.md)(?:#([\w-]+))?")
 # pages that a clone has not got
 OUTSIDE = re.compile(r"(?<![\w/.-])(?:spec/\w+|DESIGN|HOUSE)\.md")
-# behind a page: "section 3", "sections 2, 4 and 7", "sections 3.2 to 3.4", "5.4", "appendix B"
+# after a page: "section 3", "sections 2, 4 and 7", "sections 3.2 to 3.4", "5.4", "appendix B"
 BREAK = r"(?:[ \t]|\n[ \t]*(?:\*|#|//)?)*"
 NUMBER = r"\d+(?:\.\d+)*(?![\w])"
 SECTIONS = re.compile(rf"{BREAK}(?:sections?{BREAK})?({NUMBER}(?:(?:,|{BREAK}and|{BREAK}to){BREAK}{NUMBER})*)")
@@ -127,7 +127,7 @@ def check_width(root, file, text):
 
 
 def named_sections(text, at):
-    """What stands behind the name of a page: beginnings of headings."""
+    """What is after the name of a page: beginnings of headings."""
     appendix = APPENDIX.match(text, at)
     if appendix:
         return [" ".join(re.sub(r"[*#/]", " ", appendix.group(1)).split())]

@@ -5,7 +5,7 @@
 Rooms: a file of src/ROOM, include/bt/ROOM.h or include/bt/ROOM/ may include its own headers, those of
 `base` and of the rooms that its row names, all of which stand in rows below; so may its CMakeLists.txt
 link. What a row names and nothing includes is refused too. Libraries: a header that is neither ours nor
-libc's stands in the table, and is included in the one room that its row names.
+libc's is in the table, and is included in the one room that its row names.
 usage: check_layers.py [ROOT] | check_layers.py --self-test
 """
 import collections

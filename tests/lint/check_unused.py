@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A header declares what somebody else calls. A function or table that a header of include/bt/, src/ or
 programs/ declares is named in a file other than the one that defines it; what is called by nobody else is
-static. What only tests call stands in TESTS_ONLY with the reason; a row of what is not declared is refused,
+static. What only tests call is in TESTS_ONLY with the reason; a row of what is not declared is refused,
 too. The benchmarks (bench/) count as callers.
 
 usage: check_unused.py [ROOT] | check_unused.py --self-test
@@ -46,7 +46,7 @@ TESTS_ONLY = {
     "squad_softmax": "a step of the official answers beside the official script's",
 }
 
-# prefix: why what one file alone names stands in a header all the same
+# prefix: why what one file alone names is in a header all the same
 FILE_ONLY = {
     "conf_class_": "classes of the schema refer to each other across its files",
 }

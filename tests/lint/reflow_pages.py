@@ -53,14 +53,14 @@ def wrap(lines):
 
 
 def is_prose(line, before):
-    """Whether a paragraph or a list item may begin here; indented code begins behind an empty line."""
+    """Whether a paragraph or a list item may begin here; indented code begins after an empty line."""
     if not line.strip() or ALONE.match(line):
         return False
     return not (line.startswith("    ") and not before.strip() and not ITEM.match(line))
 
 
 def code_end(lines, at):
-    """The index behind the code that begins at `at`, or `at` where none begins."""
+    """The index after the code that begins at `at`, or `at` where none begins."""
     if FENCE.match(lines[at]):
         end = at + 1
         while end < len(lines) and not FENCE.match(lines[end]):

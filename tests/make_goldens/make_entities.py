@@ -16,7 +16,7 @@ NAMES = {
     "iob": ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"],
     "parts_of_speech": ["ADJ", "NOUN", "VERB", "X", "PUNCT", "O"],
     "bioes": ["O", "B-X", "I-X", "E-X", "S-X", "B-Y", "I-Y", "E-Y", "S-Y"],
-    # one letter, no type, two dashes, equal types behind other letters, a dot, more than ASCII
+    # one letter, no type, two dashes, equal types after other letters, a dot, more than ASCII
     "odd": ["X", "Y", "_", "B-", "B-_", "I-a-b", "B-a-b", "Qa-b", "E-a-b", ".", ".-a", "-", "é-a",
             "I-a", "O-a", "O"],
 }

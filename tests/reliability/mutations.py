@@ -83,7 +83,7 @@ MUTATIONS = {
         'src/fs/fs_commit.c', [('access(folder, R_OK | X_OK) != 0) {', 'true) {')],
         'together_predictions.py', 'Readers.test_training_finishes', {}),
     # the same run
-    'records behind the restored step stay': (
+    'records after the restored step stay': (
         'src/train/records.c', [('        if (does) {', '        if (false) {')],
         'records.py', 'Whole.test_tails', {}),
     'what must not change is told only': (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in model_dir under a name that a run uses there, and is something else (a folder, a
+"""What is in model_dir under a name that a run uses there, and is something else (a folder, a
 pipe, a device, a link that leads nowhere or in a circle), is refused before anything is computed:
 exit 3 with one sentence that names it, nothing changed; a dry run says the same."""
 import os

@@ -64,8 +64,8 @@ class Planted(e2e.Case):
                 self.assertFalse(os.path.islink(self.path('out', name)), name)
 
     def test_links_under_seen_names(self):
-        """One that looks at the folder all the time cannot put a link into the place of a file that is
-        being made either: it would have to remove it first, and the name is new each time."""
+        """One that looks at the folder all the time cannot put a link where a file is being made
+        either: it would have to remove it first, and the name is new each time."""
         seen = set()
         stop = threading.Event()
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """metrics.jsonl and event files hold each step once and whole lines only, whatever they were when
-the run began: torn, behind the restored step, of a run that was thrown away. A finished job that is
+the run began: torn, after the restored step, of a run that was thrown away. A finished job that is
 given again changes no byte. Every record says when it was made."""
 import glob
 import json
@@ -66,7 +66,7 @@ class Whole(Records):
 
     def test_tails(self):
         """Whatever a kill, a full disk or a power cut leaves at the end is cut; what was whole and
-        not behind the restored step stays."""
+        not after the restored step stays."""
         self.run_job('straight')
         first = b'{"kind": "train", "step": 45, "wall_time_seconds": 1.0, "training_loss": 0.5}'
         tails = {
@@ -108,7 +108,7 @@ class Whole(Records):
                 glob.glob(self.path('out/best_ckpt/*')):
             os.unlink(path)
         result = self.run_job()
-        self.assertRegex(result.stderr, r'records and \d+ events behind step 0 taken out')
+        self.assertRegex(result.stderr, r'records and \d+ events after step 0 taken out')
         self.same_as_straight()
 
     def test_back_to_an_earlier_checkpoint(self):
@@ -122,7 +122,7 @@ class Whole(Records):
             self.path('straight'), self.path('out')), [])
 
     def test_damage_inside_an_event_file(self):
-        """A flipped bit takes one record, not those behind it."""
+        """A flipped bit takes one record, not those after it."""
         self.run_job('straight')
         self.run_job()
         path, = glob.glob(self.path('out/train/*tfevents*'))

@@ -54,8 +54,8 @@ class Recovery(e2e.Case):
         return None
 
     def recoveries_and_stops(self, override):
-        """Stops the job STOPS times after a recovery: by kill -9 at once, behind the next save, by
-        SIGTERM soon, behind the next record, in turn; then it runs to its end. Its exit status, the
+        """Stops the job STOPS times after a recovery: by kill -9 at once, after the next save, by
+        SIGTERM soon, after the next record, in turn; then it runs to its end. Its exit status, the
         number of stops, and all lines."""
         said = ''
         n_stops = 0
@@ -143,7 +143,7 @@ class Recovery(e2e.Case):
                                r'of 1\)')
         self.assertRegex(said, r'error: step 3500: training loss .* for the 2. time')
         self.assertTrue(os.path.exists(out + '/ckpt-2000.index.kept-1'))
-        self.assertTrue(os.path.exists(out + '/ckpt-2000.index'))  # made anew
+        self.assertTrue(os.path.exists(out + '/ckpt-2000.index'))  # made again
         again = self.run_job('out', override, expect=6)
         self.assertIn('for the 2. time', self.one_error(again))
 

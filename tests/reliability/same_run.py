@@ -103,7 +103,7 @@ class SameRun(e2e.Case):
         self.check('sentence', UNALIGNED, mode='train_and_post_eval')
 
     def goes_red(self, word, *mutation):
-        """Does it go red, with that word in what was found? A kill right behind a checkpoint has
+        """Does it go red, with that word in what was found? A kill right after a checkpoint has
         nothing to make again, and where kills land is the machine's: so up to ten times."""
         self.name = mutant.build(self.folder, *mutation)
         for _ in range(10):

@@ -90,7 +90,7 @@ class Beside(faults.FaultCase):
     def test_steps_go_on(self):
         place, saved, result = self.order()
         self.assertGreater(saved[0], place(r'train \| step +20 '))
-        # an evaluation's record and the best checkpoint come behind the step's own checkpoint
+        # an evaluation's record and the best checkpoint come after the step's own checkpoint
         for step in (20, 40, 60):
             self.assertGreater(place(r'eval  \| step +%d ' % step), saved[step // 10 - 1])
         self.assertIn('the copy that is saved', result.stderr)

@@ -163,7 +163,7 @@ def training(case):
 
 @phase(saved=True, within=3.0, hard=True)
 def training_on_rows_from_a_slow_disk(case):
-    """Each row comes after 100 ms: behind some steps that were quick the next one takes a second."""
+    """Each row comes after 100 ms: after some steps that were quick the next one takes a second."""
     return case.train(override='trainer.checkpoint_interval=1000,trainer.steps_per_loop=1',
                       env=case.slow('train.tsv', 'pread', skip=100))
 

@@ -127,7 +127,7 @@ class TensorBoard(e2e.Case):
         return json.loads(done.stdout)
 
     def kill_at(self, step, watch=None):
-        """kill -9 soon after a step behind a checkpoint; what watch() says comes first."""
+        """kill -9 soon after a step after a checkpoint; what watch() says comes first."""
         def there():
             text = compare.read_text(self.path('out/metrics.jsonl')) or ''
             return any(int(s) >= step for s in re.findall(r'"train", "step": (\d+)', text))
@@ -198,7 +198,7 @@ class TensorBoard(e2e.Case):
         self.assertNotEqual(server.get('train', 'training_loss'), want)
 
     def test_model_garden_began_it(self):
-        """Its event files have another ending, and none of its bytes change; TensorBoard is told
+        """Its event files have another extension, and none of its bytes change; TensorBoard is told
         that what they say of the steps made again is void."""
         self.assertEqual(self.run_job('out').code, 0)
         for path in glob.glob(self.path('out/*/*tfevents*')):

@@ -92,7 +92,7 @@ class Together(faults.FaultCase):
         self.check('kill', True)
 
     def test_several_folders(self):
-        """The journal stands in each folder and names temporary files in the others: the
+        """The journal is in each folder and names temporary files in the others: the
         next run, of which nothing comes, gives it its name before it sweeps."""
         outputs = ('a/t.rec', 'b/d.rec', 'c/m')
         paths = [self.path(faults.VICTIM, name) for name in outputs]

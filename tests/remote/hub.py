@@ -603,7 +603,7 @@ class Files(HttpsCase):
         self.assertEqual([a for _, _, a in other.log if a], [], 'a token went to another host')
 
     def test_strange_redirects(self):
-        """The host that a token is for and the one that is connected to are told by one parser."""
+        """The host that a token is for and the one that is connected to are found by one parser."""
         other = HttpsServer((self.path('server.pem'), self.path('server.key')))
         self.addCleanup(other.server_close)
         self.addCleanup(other.shutdown)

@@ -41,7 +41,7 @@ static size_t n_values(const json_t *shape) {
     return n;
 }
 
-/* What the metadata name comes behind what the file holds. */
+/* What the metadata name comes after what the file holds. */
 static void add_generated(test_tensors *t, const json_t *generated) {
     const uint64_t seed = (uint64_t)json_integer_value(json_object_get(generated, "seed"));
     const char    *name = NULL;

@@ -45,7 +45,7 @@ def check_golden(name, *flags):
 
 
 def input_ids(data):
-    """Of each record: 24 ids below 128, a byte each, behind the key and six bytes of lengths."""
+    """Of each record: 24 ids below 128, a byte each, after the key and six bytes of lengths."""
     key, out, at = b"input_ids", [], 0
     while (at := data.find(key, at)) >= 0:
         at += len(key)

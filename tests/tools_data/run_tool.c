@@ -43,7 +43,7 @@ void run_tool(tool_run *run, const char *program, const char *stdin_path, const 
     read_output(err_path, run->err);
 }
 
-/* The error alone, or behind what is said of flags that a case gives a second time. */
+/* The error alone, or after what is said of flags that a case gives a second time. */
 static const char *skip_warnings(const char *err, const char *program) {
     char begin[128];
     (void)snprintf(begin, sizeof begin, "%s: warning: flag --", program);

@@ -49,7 +49,7 @@ static void check_same_file(const char *got_path, const char *want_path, const c
     bt_free(want);
 }
 
-/* Every output that stands in want_folder, byte for byte, and no other. */
+/* Every output that is in want_folder, byte for byte, and no other. */
 static size_t check_outputs(const char *folder, const char *want_folder, const char *name) {
     size_t n = 0;
     for (size_t i = 0; i < BT_ARRAY_LEN(outputs); i++) {

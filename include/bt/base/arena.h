@@ -9,7 +9,7 @@
 
 typedef struct bt_arena_block bt_arena_block;
 typedef struct bt_arena {
-    bt_arena_block *head; /* the block being filled; older ones linked behind it */
+    bt_arena_block *head; /* the block being filled; older ones linked after it */
 } bt_arena;
 
 BT_MUST_USE bt_status bt_arena_init(bt_arena *arena, size_t first_bytes, bt_error *err);

@@ -57,7 +57,7 @@ bt_status bt_status_of_errno(int errnum, bt_status otherwise);
 /* BT_FAIL makes an error and is the value to return. BT_TRY returns a failure up: for functions
  * that own nothing. BT_CHECK stores it in `rc` and jumps to `done`: for functions that own
  * something. */
-#ifdef __clang_analyzer__ /* it sees one file: that the value is the code must stand here */
+#ifdef __clang_analyzer__ /* it sees one file: that the value is the code must be here */
 #define BT_FAIL(err, code, ...)                                                                    \
     ((void)bt_error_make((err), (code), __FILE__, __LINE__, __VA_ARGS__), (code))
 #else

@@ -39,7 +39,7 @@ bool bt_str_ends_with(const char *s, const char *suffix);
 bool bt_str_ends_with_nocase(const char *s, size_t n, const char *suffix); /* ASCII; s [n] */
 
 /* A list for a message: appends "'word'" to out (cap bytes, "" at first), with a comma before it
- * unless it is the first; false: there was no room, and ", ..." stands there. */
+ * unless it is the first; false: there was no room, and ", ..." is there. */
 enum { BT_LIST_MAX = 256 };
 bool bt_list_add(char *out, size_t cap, const char *word);
 void bt_list_all(char *out, size_t cap, const char *const *words, size_t n); /* from the start */

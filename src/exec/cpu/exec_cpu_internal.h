@@ -45,7 +45,7 @@ typedef struct exec_acts {
     exec_layer *layers;        /* owned; [L]; without training all share one set of buffers */
     float      *embedding_sum; /* [T,E] */
     float      *embedding_mean, *embedding_rstd;
-    float      *embedding_out; /* [T,E]; hidden where nothing stands between it and layer 0 */
+    float      *embedding_out; /* [T,E]; hidden where nothing is between it and layer 0 */
     float      *embedded;      /* [T,H] the input of layer 0 */
     float      *hidden;        /* [T,H] in turn: the layer's input, the feed-forward's, the output;
                                 * norm_first: what a norm put out */
@@ -224,7 +224,7 @@ typedef struct exec_query_input {
 } exec_query_input;
 exec_query_input exec_layer_query_input(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
 bt_nn_attention  exec_attention(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
-/* The norm behind the first residual: the attention's, or with norm_first the output's. */
+/* The norm after the first residual: the attention's, or with norm_first the output's. */
 bt_norm_index exec_ffn_norm_index(const exec_cpu *exec, int64_t layer);
 bt_nn_norm    exec_ffn_norm(const exec_cpu *exec, int64_t layer);
 /* A layer up to its feed-forward's activation, from acts.hidden on: what recomputation repeats. */
@@ -254,7 +254,7 @@ void exec_parts_deinit(exec_parts *parts);
 /* exec_cpu_ranks.c */
 BT_MUST_USE bt_status exec_ranks_init(exec_cpu *exec, const bt_exec_config *config, bt_error *err);
 void                  exec_ranks_deinit(exec_ranks *ranks);
-/* All of the batch for who is alone. */
+/* All of the batch for a single rank. */
 exec_share exec_ranks_share(const exec_cpu *exec, const bt_batch *batch);
 /* In place of a pass. */
 void exec_ranks_empty_share(exec_cpu *exec);
@@ -263,7 +263,7 @@ BT_MUST_USE bt_status exec_ranks_begin(exec_cpu *exec, const bt_batch *batch, bt
 /* Before each part. */
 void exec_ranks_begin_part(exec_cpu *exec, bool is_last);
 /* In the last part: its logits are there; the gradients of the head are final, or of a layer and
- * what comes behind it. Alone: nothing. */
+ * what comes after it. Alone: nothing. */
 void exec_ranks_logits_done(exec_cpu *exec, const bt_batch *batch);
 void exec_ranks_head_done(exec_cpu *exec);
 void exec_ranks_layer_done(exec_cpu *exec, int64_t layer);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How fast this machine multiplies: one large product on the engine's threads, with each kind of
- * kernels that there is. The factors are the size of a feed-forward layer of BERT-base over a large
- * batch; fewer rows where even that takes long (portable C, a sanitizer). */
+ * How fast this machine multiplies: one large matrix product on the engine's threads, with each
+ * kind of kernels that there is. The factors are the size of a feed-forward layer of BERT-base over
+ * a large batch; fewer rows where even that takes long (portable C, a sanitizer). */
 #include <stdio.h>
 
 #include "bt/base/alloc.h"

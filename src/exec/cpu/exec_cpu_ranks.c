@@ -40,7 +40,7 @@ static bt_status check_offered(const bt_model *model, const bt_optim *optim, bt_
     return BT_OK;
 }
 
-/* In the order in which the backward pass makes them final: what stands behind the layers, the
+/* In the order in which the backward pass makes them final: what is behind the layers, the
  * layers from the last to the first (shared ones are one), the other embeddings, the word table. */
 static bt_status list_ranges(exec_ranks *ranks, const bt_model *m, bt_error *err) {
     const int64_t L = m->encoder.type == BT_ENCODER_ALBERT ? 1 : m->encoder.num_layers;
@@ -159,7 +159,7 @@ static void move_rows(exec_cpu *exec, const bt_param *word, bool is_back) {
 
 /* Sums.
  * Begun range by range, each as soon as it can be: in the backward pass, or where shares are
- * clipped behind it. Passes cannot fail, so what goes wrong there is kept until they are over. */
+ * clipped after it. Passes cannot fail, so what goes wrong there is kept until they are over. */
 
 typedef struct scale_job {
     const exec_cpu *exec;

@@ -14,7 +14,7 @@
 
 enum { EXEC_PJRT_DESCRIPTION_BYTES = 512, EXEC_PJRT_MAX_REPLICAS = 64, EXEC_PJRT_MAX_ARRAYS = 256 };
 
-/* Steps under way at once: one that the device works on, and enough behind it that it does not wait
+/* Steps under way at once: one that the device works on, and enough after it that it does not wait
  * while the host is late. */
 enum { EXEC_PJRT_DEPTH = 8 };
 

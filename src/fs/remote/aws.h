@@ -119,7 +119,7 @@ enum { AWS_MAX_FIELDS = 16, AWS_SHA256_HEX = 65 };
 
 /* Header fields as they are sent, "Name: value". */
 typedef struct aws_fields {
-    char  *lines[AWS_MAX_FIELDS + 1]; /* owned; NULL behind the last */
+    char  *lines[AWS_MAX_FIELDS + 1]; /* owned; NULL after the last */
     size_t n;
 } aws_fields;
 

@@ -3,9 +3,9 @@
  * Whose requests these are: the places of boto3's documented chain, in its order. The environment;
  * the profile's role; a web identity; the profile's keys (credentials file, credential_process,
  * config file); the container's; the machine's; then nobody's (public buckets). Found once for the
- * process, renewed five minutes before they run out, and once when they were refused. What stands
- * in the profile decides: a place that is configured and fails is an error, not a reason to go on
- * to the next. */
+ * process, renewed five minutes before they run out, and once when they were refused. What is in
+ * the profile decides: a place that is configured and fails is an error, not a reason to go on to
+ * the next. */
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>

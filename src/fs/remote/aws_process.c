@@ -32,7 +32,7 @@ void aws_free_words(char **words) {
     bt_free(words);
 }
 
-/* One word from *text on, which ends behind it. false: a quote is open. */
+/* One word from *text on, which ends after it. false: a quote is open. */
 static bool take_word(const char **text, bt_str *word, bt_error *err, bt_status *rc) {
     char        quote = '\0';
     const char *p = *text;

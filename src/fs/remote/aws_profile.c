@@ -41,7 +41,7 @@ void aws_profiles_deinit(aws_profiles *profiles) {
     *profiles = (aws_profiles){0};
 }
 
-/* A copy without blanks at its ends. NULL: no memory. */
+/* A copy without spaces at its ends. NULL: no memory. */
 static char *trimmed(const char *text, size_t n) {
     while (n > 0 && isspace((unsigned char)text[n - 1])) {
         n--;
@@ -102,11 +102,10 @@ static bool take_section(const char *line, size_t n, char section[MAX_NAME]) {
 }
 
 static bt_status fail_line(const aws_ini *file, int line, bt_error *err) {
-    return BT_FAIL(
-        err, BT_E_CONFIG,
-        "%s:%d: expected '[section]' or 'key = value' (what stands there is not shown: it "
-        "may be a secret)",
-        file->path, line);
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "%s:%d: expected '[section]' or 'key = value' (what is there is not shown: it "
+                   "may be a secret)",
+                   file->path, line);
 }
 
 typedef struct ini_state {

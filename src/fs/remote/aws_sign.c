@@ -123,7 +123,7 @@ static int compare_lines(const void *a, const void *b) {
     return strcmp(x, y);
 }
 
-/* Blanks at the ends go, several of them become one. */
+/* Spaces at the ends go, several of them become one. */
 static bt_status append_value(bt_str *out, const char *value, bt_error *err) {
     const char *p = value + strspn(value, " \t");
     while (*p != '\0') {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Roles: STS's AssumeRole (signed with other credentials) and AssumeRoleWithWebIdentity (with a
- * token that the platform puts into a file, read anew each time: it is replaced there). Tokens go
+ * token that the platform puts into a file, read again each time: it is replaced there). Tokens go
  * in the body of a request over TLS, and into no message. */
 #include <inttypes.h>
 #include <math.h>

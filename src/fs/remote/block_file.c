@@ -2,7 +2,7 @@
  *
  * A remote file as blocks. Blocks that were fetched are kept in a nameless local file, so that
  * reading in any order, and reading again, costs one transfer of each; threads fetch the blocks
- * behind the place that was read last, several at a time, so that a round trip's latency is paid
+ * after the place that was read last, several at a time, so that a round trip's latency is paid
  * once and not once a block. All that have the same version of a file open share it, and it is kept
  * after the last one closed it, for whoever opens it next (an index pass, then the rows).
  *

@@ -239,7 +239,7 @@ static bool may_be_secret(const http_request *request, const char *text, size_t 
     return odd && n >= SHORTEST_SECRET && is_in_request(request, word);
 }
 
-/* What the server says behind "answers NNN: " may repeat what it was sent. */
+/* What the server says after "answers NNN: " may repeat what it was sent. */
 static void hide_secrets(const http_request *request, bt_error *err) {
     char *const told = err != NULL ? strstr(err->msg, "the server answers ") : NULL;
     for (char *p = told; p != NULL && *p != '\0';) {

@@ -2,7 +2,7 @@
  *
  * Workload identity: the token of another provider (a file that Kubernetes writes, a URL of the
  * cloud or of a CI job) is changed for one of Google's (RFC 8693), which may then be changed for
- * one of a service account. The subject token is read anew each time: its provider renews it. */
+ * one of a service account. The subject token is read again each time: its provider renews it. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

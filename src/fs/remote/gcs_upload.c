@@ -44,7 +44,7 @@ static bool is_ours(const char *path, const remote_info *info, size_t n, uint32_
 
 /* A condition that failed, or an upload that is not known any more: perhaps an earlier try arrived,
  * ours or one that libcurl made by itself on a connection that had died, and only its answer was
- * lost. What stands there says so; equal sizes alone do not. */
+ * lost. What is there says so; equal sizes alone do not. */
 static bt_status look_whose(const char *path, size_t n, uint32_t crc, remote_info *info, bool *ours,
                             bt_error *err) {
     bool     found = false;

@@ -49,7 +49,7 @@ static bool is_plain(const char *text) {
     return true;
 }
 
-/* "main", "refs/pr/1", "refs%2Fpr%2F1"; moves *text behind it. */
+/* "main", "refs/pr/1", "refs%2Fpr%2F1"; moves *text after it. */
 static bt_status take_revision(const char **text, char **out, bt_error *err) {
     const char *const start = *text;
     size_t            n = strcspn(start, "/");

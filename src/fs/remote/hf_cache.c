@@ -6,9 +6,9 @@
  *                        /snapshots/COMMIT/FILE      a relative link to it
  *                        /refs/REVISION              the commit that the revision was
  *                        /.no_exist/COMMIT/FILE      the commit has no such file
- *     .locks/models--OWNER--NAME/ETAG.lock           flock'ed by who fetches it
+ *     .locks/models--OWNER--NAME/ETAG.lock           flock'ed by the fetching process
  *
- * A blob gets its name when it is whole and its digest is the one that the hub tells. */
+ * A blob gets its name when it is whole and its digest is the one that the hub reports. */
 #define _XOPEN_SOURCE 700
 #include <errno.h>
 #include <fcntl.h>

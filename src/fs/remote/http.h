@@ -91,7 +91,7 @@ typedef struct http_auth {
 } http_auth;
 
 /* Makes the fields of a request anew before each try, for signatures that hold the time. *headers:
- * all that are sent in place of the request's own, NULL behind the last; borrowed until the next
+ * all that are sent in place of the request's own, NULL after the last; borrowed until the next
  * call. Not asked once a redirect led to another host. */
 struct http_request;
 typedef struct http_sign {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The transport: one try of one request with libcurl. Connections are kept in a small pool of
- * handles, so that threads do not wait for each other and TLS is not begun anew for each request.
+ * handles, so that threads do not wait for each other and TLS is not begun again for each request.
  * TLS is always verified; proxies come from the usual variables (libcurl reads them itself), the
  * certificate authorities from CURL_CA_BUNDLE, SSL_CERT_FILE and SSL_CERT_DIR. */
 #include <curl/curl.h>
@@ -233,7 +233,7 @@ static void watch_begin(watch *w, const http_request *request) {
     const double now = bt_time_monotonic();
     *w = (watch){.stall = stall, .moved_at = now, .mark_at = now};
     w->min_bytes = http_env_seconds("BERT_TRAIN_MIN_BYTES_PER_SECOND", usual_min_bytes);
-    /* an answer to POST may be made while blanks keep the connection alive */
+    /* an answer to POST may be made while spaces keep the connection alive */
     w->span =
         strcmp(request->method, "POST") == 0 ? fmax(2 * stall, http_retry_seconds()) : 2 * stall;
 }

@@ -62,7 +62,7 @@ const char *http_header(const http_headers *headers, const char *name) {
     return NULL;
 }
 
-/* A decimal number that ends at stop; moves *text behind stop. */
+/* A decimal number that ends at stop; moves *text after stop. */
 static bool take_number(const char **text, char stop, int64_t *out) {
     char              digits[24];
     const char *const end = strchr(*text, stop);

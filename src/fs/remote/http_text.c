@@ -20,7 +20,7 @@ bt_status http_append_encoded(bt_str *out, const char *text, const char *keep, b
     return BT_OK;
 }
 
-/* How much of the text is "scheme://", and how much behind it may be names before a host. For
+/* How much of the text is "scheme://", and how much after it may be names before a host. For
  * messages only: where a request goes is decided in http_url.c. */
 static size_t find_authority(const char *url, size_t *n) {
     const char *const start = strstr(url, "://");

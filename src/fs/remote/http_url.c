@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * URLs, taken apart by libcurl alone. What is asked here (which host is this, may a token go there,
+ * URLs, parsed by libcurl alone. What is asked here (which host is this, may a token go there,
  * is it https) and where libcurl connects are answers of one parser: http_try gives it the same
  * parsed URL. */
 #include <arpa/inet.h>

@@ -58,7 +58,7 @@ BT_MUST_USE bt_status remote_check(const char *path, bt_error *err);
 BT_MUST_USE bt_status remote_look(const remote_store *store, const char *path, remote_info *out,
                                   bt_error *err);
 
-/* The crc32c of what stands there, by reading all of it. */
+/* The crc32c of what is there, by reading all of it. */
 BT_MUST_USE bt_status remote_read_back(const remote_store *store, const char *path,
                                        const remote_info *info, uint32_t *crc, bt_error *err);
 
@@ -81,7 +81,7 @@ typedef struct block_file block_file; /* shared by all who have the same version
 BT_MUST_USE bt_status block_file_open(const char *path, block_file **out, bt_error *err);
 void                  block_file_close(block_file *file);
 int64_t               block_file_size(const block_file *file);
-/* As bt_fs_read_upto; the blocks behind what is read are fetched ahead. */
+/* As bt_fs_read_upto; the blocks after what is read are fetched ahead. */
 BT_MUST_USE bt_status block_file_read(block_file *file, int64_t offset, void *dst, size_t n,
                                       size_t *got, bt_error *err);
 /* A file without a name, for bytes that are only passing through. */

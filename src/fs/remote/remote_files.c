@@ -61,7 +61,7 @@ bool bt_fs_is_remote(const char *path) {
     return find_scheme(path) != NULL;
 }
 
-/* It would stand in params.yaml and in every message about the path. */
+/* It would be in params.yaml and in every message about the path. */
 static bt_status fail_user(const char *path, bt_error *err) {
     bt_str    shown = BT_STR_INIT;
     bt_status rc = http_append_shown(&shown, path, err);

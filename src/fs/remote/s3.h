@@ -14,7 +14,7 @@ typedef struct s3_call {
     const char       *method;
     const char       *object;                      /* NULL: that of the path; "": the bucket */
     const char       *query;                       /* encoded, "" for none */
-    const char       *headers[S3_MAX_HEADERS + 1]; /* "Name: value", NULL behind the last */
+    const char       *headers[S3_MAX_HEADERS + 1]; /* "Name: value", NULL after the last */
     const char       *content_type;                /* of the body; NULL: none is sent */
     const void       *body;
     size_t            n_body;
@@ -24,8 +24,8 @@ typedef struct s3_call {
     size_t            n_buffer;
     const atomic_int *cancel;
     const char       *verb;
-    bt_status         failure; /* code of an answer that is not a success */
-    const long       *allowed; /* statuses that are the caller's, 0 behind the last; or NULL */
+    bt_status         failure;       /* code of an answer that is not a success */
+    const long       *allowed;       /* statuses that are the caller's, 0 after the last; or NULL */
     double            limit_seconds; /* 0: the usual */
 } s3_call;
 

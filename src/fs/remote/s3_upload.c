@@ -98,7 +98,7 @@ static bt_status fail_damaged(const char *path, const s3_sent *sent, const remot
                             remote_s3.remove(path, NULL) == BT_OK;
     return BT_FAIL(err, BT_E_RESOURCE,
                    "%s: the store kept other bytes than were sent (%" PRId64
-                   " bytes, MD5 %.32s); %s: write it again, and find out what stands between this "
+                   " bytes, MD5 %.32s); %s: write it again, and find out what is between this "
                    "machine and the store",
                    path, sent->n_bytes, sent->etag,
                    is_removed ? "they were removed again" : "do not use them");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * XML by expat, bounded. Elements are told by their whole path, so that a "Message" somewhere else
- * is not taken for the one that is meant. Names are only ever sent back to the store. */
+ * XML by expat, bounded. Elements are identified by their whole path, so that a "Message" somewhere
+ * else is not taken for the one that is meant. Names are only ever sent back to the store. */
 #include "s3_xml.h"
 #include "bt/base/alloc.h"
 
@@ -222,7 +222,7 @@ static int hex_value(char c) {
     return at == NULL ? -1 : (int)(at - digits) % 16;
 }
 
-/* In place, as encoding-type=url has it ('+' is a blank). false: it holds a zero byte. */
+/* In place, as encoding-type=url has it ('+' is a space). false: it holds a zero byte. */
 static bool decode_name(char *text) {
     char *out = text;
     for (const char *p = text; *p != '\0'; p++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * s3_xml, private: the answers of S3 (and of STS) taken apart by expat. What no answer of theirs
+ * s3_xml, private: the answers of S3 (and of STS) parsed by expat. What no answer of theirs
  * has is refused: a DTD (and with it entities of its own), depth, long texts. "Not well-formed"
- * (BT_E_FORMAT) is told from "out of memory" (BT_E_NOMEM). */
+ * (BT_E_FORMAT) is distinguished from "out of memory" (BT_E_NOMEM). */
 #ifndef BT_FS_S3_XML_H
 #define BT_FS_S3_XML_H
 

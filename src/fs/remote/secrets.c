@@ -31,7 +31,7 @@ const char *secrets_library(void) {
     return OpenSSL_version(OPENSSL_VERSION);
 }
 
-/* Before calls of which one may fail: OpenSSL says "0" of everything, and what it was stands in its
+/* Before calls of which one may fail: OpenSSL says "0" of everything, and what it was is in its
  * list of errors; where there was no memory even for that, errno knows. */
 static void begin_calls(void) {
     ERR_clear_error();

@@ -42,7 +42,7 @@ static la_ssize_t give_input(struct archive *archive, void *context, const void 
     return (la_ssize_t)got;
 }
 
-/* A zip's directory stands at its end. */
+/* A zip's directory is at its end. */
 static la_int64_t seek_input(struct archive *archive, void *context, la_int64_t offset,
                              int whence) {
     unpacking_one *const u = context;

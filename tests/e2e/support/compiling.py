@@ -66,7 +66,7 @@ def gflop(program, trains, layers, hidden, inner, classes, per_token=False):
         """rows: whose output somebody reads."""
         return (3 * (2 * tokens * hidden * hidden)            # query, key, value
                 + 2 * (2 * tokens * program['slots'] * hidden)  # each slot with its row's, twice
-                + 2 * rows * hidden * hidden                  # behind the attention
+                + 2 * rows * hidden * hidden                  # after the attention
                 + 2 * (2 * rows * hidden * inner))            # the two of the feed-forward part
 
     last = tokens if per_token else places  # first tokens alone are classified

@@ -55,7 +55,7 @@ def values(name, n, rng):
 
 
 def write_folder(path, words, seed=1, special=SPECIAL, **sizes):
-    """words: the vocabulary behind the special pieces. sizes: keys of config.json."""
+    """words: the vocabulary after the special pieces. sizes: keys of config.json."""
     os.makedirs(path, exist_ok=True)
     pieces = list(special) + list(words)
     sizes = dict(SIZES, vocab_size=len(pieces), **sizes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A library to preload: what a program does to files below one folder is counted, written down, and
- * made to fail or to be the program's last act. It stands between the program and libc, so it knows
+ * made to fail or to be the program's last act. It is between the program and libc, so it knows
  * nothing of the program. The environment says what to do:
  *   BT_FAULT_ROOT   only paths that hold this text count
  *   BT_FAULT_LOG    each operation adds a line "NUMBER OPERATION PATH"; the last one is the count

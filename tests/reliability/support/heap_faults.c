@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A library to preload: every request for memory of the whole process, whichever library makes it,
- * is counted, and one of them (or all from one on) is refused. It stands between everything and
+ * is counted, and one of them (or all from one on) is refused. It is between everything and
  * libc's heap. The environment says what to do:
  *   BT_HEAP_AT      the number of the request (from 1) that is refused; 0 or unset: none
  *   BT_HEAP_ONWARD  1: so are all later ones
@@ -25,7 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* glibc's own, behind the names that are taken here */
+/* glibc's own, after the names that are taken here */
 void *__libc_malloc(size_t n_bytes);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *ptr, size_t n_bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every allocation and every file operation fails, in turn, in what a run does with a folder of
- * checkpoints beside saving: it chooses one, ends a killed save, goes back, begins anew; and while
+ * checkpoints beside saving: it chooses one, ends a killed save, goes back, begins again; and while
  * a module or weights in several files are read. Whatever fails: a sentence, and a folder from
  * which the same thing can be done again. */
 #include <stdio.h>
@@ -95,7 +95,7 @@ static void test_ending_a_killed_save(void **state) {
     manager_free(&c.model);
 }
 
-/* Saves two steps: the second finds a name that stands in its way and removes what is too old. */
+/* Saves two steps: the second finds a name that is in its way and removes what is too old. */
 static bt_status save_twice(void *context, bt_error *err) {
     const folder_case *const c = context;
     manager_fixture          f = c->model;

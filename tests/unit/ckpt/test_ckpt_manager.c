@@ -428,7 +428,7 @@ static void test_lost_state(void **state) {
     manager_free(&f);
 }
 
-/* To begin anew removes what the list names, and keeps the rest. */
+/* To begin again removes what the list names, and keeps the rest. */
 static void test_clear(void **state) {
     (void)state;
     manager_fixture f = manager_make();

@@ -174,7 +174,7 @@ static void test_train_parts(void **state) {
     bt_model_free(model);
 }
 
-/* A hub SavedModel: variables/N, told by their full names. */
+/* A hub SavedModel: variables/N, recognized by their full names. */
 static void test_hub(void **state) {
     (void)state;
     bt_safetensors *st = NULL;

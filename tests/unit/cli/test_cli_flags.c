@@ -40,7 +40,7 @@ static const bt_flag_table table = {
 
 enum { ARGS_MAX = 24, LINE_MAX_BYTES = 4096 };
 
-/* "a b c" -> argv; words are split at single blanks, the first one is the program. */
+/* "a b c" -> argv; words are split at single spaces, the first one is the program. */
 typedef struct command_line {
     char  text[LINE_MAX_BYTES];
     char *argv[ARGS_MAX];

@@ -109,7 +109,7 @@ static void add_digest(world *w, const void *bytes, size_t n) {
     w->digest = bt_crc32c(w->digest, bytes, n);
 }
 
-/* Several sums under way at once, and a combination behind them. */
+/* Several sums under way at once, and a combination after them. */
 static bt_status do_sums(world *w, int64_t round, bt_error *err) {
     static float values[MAX_OPS][MAX_SUM];
     bt_comm_op  *ops[MAX_OPS] = {NULL};

@@ -476,7 +476,7 @@ static void test_flags(void **state) {
     bt_conf_errors_deinit(&errors);
 }
 
-/* A section that was null and is made anew must be of the class that the task reads. */
+/* A section that was null and is made again must be of the class that the task reads. */
 static void test_sections_made_anew(void **state) {
     (void)state;
     const char        *files[] = {"task.train_data=null", "task.model=null"};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Facts in the place of defaults: which keys take them, what is then said of where a value came
+ * Facts in place of defaults: which keys take them, what is then said of where a value came
  * from, and that memory which is refused leaves no half of one. */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every configuration case of Model Garden's: the same params.yaml byte for byte, or an error.
- * Where bert-train refuses what Model Garden accepts, the case stands in docs/deviations.md with a
+ * Where bert-train refuses what Model Garden accepts, the case is in docs/deviations.md with a
  * reason, and this test reads that list: a case that is listed must be refused, and none else. */
 #include <dirent.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 
 enum { MAX_ARGS = 32, MAX_CASES = 512 };
 
-/* Splits one line as a shell does: blanks, '...', "...". In place. */
+/* Splits one line as a shell does: spaces, '...', "...". In place. */
 static size_t split_line(char *line, char **words) {
     size_t n = 0;
     char  *out = line;

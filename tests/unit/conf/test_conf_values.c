@@ -299,7 +299,7 @@ static const struct {
 } csv_rows[] = {
     {"a=1", "{a : 1}", "plain"},
     {"a=1,", "{a : 1}", "trailing comma"},
-    {"a = 1 , b=  2", "{a : 1 , b : 2}", "blanks"},
+    {"a = 1 , b=  2", "{a : 1 , b : 2}", "spaces"},
     {"a.b=1,c=2,a.d=3", "{c : 2, a : {b : 1, d : 3}}", "groups come after plain keys"},
     {"a={x: 1},a.b=2", "{a : {x: 1}, a : {b : 2}}", "both stay; YAML takes the last"},
     {"a=", "{a : }", "empty value"},
@@ -322,7 +322,7 @@ static const struct {
     {"a[]=1", NULL, "no index"},
     {"a[999999999]=1", NULL, "no memory for that"},
     {"a[0=1", NULL, "no closing bracket"},
-    {" a=1", NULL, "leading blank"},
+    {" a=1", NULL, "leading space"},
     {"a=1,,b=2", NULL, "doubled comma"},
     {"a", NULL, "no equals"},
     {"1a=2", NULL, "digit first"},
@@ -380,7 +380,7 @@ static void test_csv_depth(void **state) {
 
 static const struct {
     const char *yaml; /* a double-quoted YAML scalar */
-    const char *want; /* what stands after "  name: " */
+    const char *want; /* what is after "  name: " */
 } dump_rows[] = {
     {"plain", "plain"},
     {"", "''"},

@@ -13,7 +13,7 @@ static uint32_t rotate(uint32_t x, int n) {
     return x >> n | x << (32 - n);
 }
 
-/* Bits 1..32 behind the point of a root, by bisection in integers of 128 bits. */
+/* Bits 1..32 after the point of a root, by bisection in integers of 128 bits. */
 static uint32_t root_fraction(uint64_t prime, int power) {
     __extension__ typedef unsigned __int128 wide;
     uint64_t                                low = 0; /* floor(root * 2^32): below 2^37 here */

@@ -248,7 +248,7 @@ static void check_row_refused(const fixture_row *row, const bt_data_schema *sche
     assert_fails(open_rows(row, 1, schema, &stream, err), BT_E_FORMAT, text);
     assert_fails(open_rows(row, 1, schema, &stream, err), BT_E_FORMAT,
                  "rows.tfrecord: record 0 at byte 0: ");
-    /* the same as the second record: found when it is read, behind nothing (one batch) */
+    /* the same as the second record: found when it is read, after nothing (one batch) */
     const fixture_row rows[2] = {good_row(), *row};
     bt_data_schema    lax = *schema;
     const bool        first_fits = schema->seq_length == FIXTURE_S;

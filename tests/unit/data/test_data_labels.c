@@ -14,7 +14,7 @@ static const char *folder;
 
 typedef struct label_case {
     const char *why;
-    const char *labels; /* of the rows, apart by blanks */
+    const char *labels; /* of the rows, separated by spaces */
     int64_t     n_classes;
     const char *given[MAX_GIVEN]; /* label_names */
     bool        only_by_name;
@@ -175,7 +175,7 @@ static void test_learning(void **state) {
         {"case counts", "Yes yes", 2, .ids = "0 1", .names = "Yes,yes"},
         {"the form of Unicode counts", "\xc3\xa9 e\xcc\x81", 2, .ids = "1 0",
          .names = "e\xcc\x81,\xc3\xa9"},
-        {"blanks of Unicode count", "a a\xc2\xa0", 2, .ids = "0 1", .names = "a,a\xc2\xa0"},
+        {"spaces of Unicode count", "a a\xc2\xa0", 2, .ids = "0 1", .names = "a,a\xc2\xa0"},
         {"integers of 64 bits are told apart",
          "9007199254740993 9007199254740992 -9007199254740993", 3, .ids = "2 1 0",
          .names = "-9007199254740993,9007199254740992,9007199254740993"},
@@ -336,10 +336,10 @@ static void test_evaluation_by_number(void **state) {
     check_all_orders(cases, BT_ARRAY_LEN(cases));
 }
 
-/* Blanks and tabs around a label are none of it, and spaces alone are not a label. */
+/* Spaces and tabs around a label are none of it, and spaces alone are not a label. */
 static void test_blanks(void **state) {
     (void)state;
-    static const label_case c = {.why = "blanks", .labels = "", .n_classes = 2};
+    static const label_case c = {.why = "spaces", .labels = "", .n_classes = 2};
     bt_str                  text = BT_STR_INIT;
     bt_data_stream         *stream = NULL;
     size_t                  n = 0;
@@ -370,7 +370,7 @@ static void test_no_column_of_labels(void **state) {
         assert_ok(bt_str_appendf(&text, err, "a\ttext %d\n", i));
     }
     assert_fails(open_rows(&c, fixture_write(folder, "t.tsv", &text), &stream, err), BT_E_FORMAT,
-                 "t.tsv:1004:1: label 'text 1002' is the 1003th different one, but "
+                 "t.tsv:1004:1: label 'text 1002' is different label number 1003, but "
                  "task.model.num_classes is 2: is 'label' the column of the labels?");
 }
 

@@ -13,7 +13,7 @@ static const char *folder;
 
 typedef struct table_case {
     const char *why;
-    const char *file; /* its ending says the format */
+    const char *file; /* its extension says the format */
     const char *text; /* NUL-terminated, unless n_bytes */
     size_t      n_bytes;
     const char *fields[3];   /* NULL: "a" */
@@ -148,7 +148,7 @@ static void test_forms(void **state) {
          .tokens = "6 3"},
         {"no label wanted", "t.tsv", "a\na b\na\n", .no_label = true, .labels = "",
          .tokens = "4 3"},
-        {"blanks around a label", "t.tsv", "a\tlabel\na\t 0\na\t1 \n", .labels = "0 1"},
+        {"spaces around a label", "t.tsv", "a\tlabel\na\t 0\na\t1 \n", .labels = "0 1"},
         {"CSV", "t.csv", "a,label\na b,0\na,1\n", .tokens = "4 3"},
         {"CSV in capitals", "T.CSV", "a,label\na b,0\na,1\n", .tokens = "4 3"},
         {"commas, quotes and line ends in quotes", "t.csv",
@@ -229,8 +229,8 @@ static void test_delimiters(void **state) {
          .tokens = "4 3"},
         {"a quote is text where it does not begin the field", "t.csv",
          "a,label\na \"b\" a,0\na 5\",1\n", .tokens = "7 5"},
-        {"a quote behind a blank is text", "t.csv", "a, label\n \"a\",0\na,1\n", .tokens = "5 3"},
-        {"blanks around names", "t.tsv", " a \t label\na b\t0\na\t1\n", .tokens = "4 3"},
+        {"a quote after a space is text", "t.csv", "a, label\n \"a\",0\na,1\n", .tokens = "5 3"},
+        {"spaces around names", "t.tsv", " a \t label\na b\t0\na\t1\n", .tokens = "4 3"},
         {"CR", "t.csv", "a,label\ra b,0\ra,1\r", .tokens = "4 3"},
         {"CR in .jsonl", "t.jsonl", "{\"a\":\"a b\",\"label\":0}\r{\"a\":\"a\",\"label\":1}",
          .tokens = "4 3"},
@@ -314,7 +314,7 @@ static void test_json_forms(void **state) {
          .tokens = "4 3"},
         {"a list in one line", "t.json",
          "[{\"a\":\"a b\",\"label\":0} , {\"a\":\"]}\\\"\",\"label\":1}]", .tokens = "4 5"},
-        {"a list with a mark and blanks", "t.ndjson",
+        {"a list with a mark and spaces", "t.ndjson",
          "\xef\xbb\xbf \n[\n {\"a\":\"a b\",\r\n\"label\":0}\n,\n{\"label\":1, \"a\":\"a\"}\n "
          "]\n\n",
          .tokens = "4 3"},
@@ -322,7 +322,7 @@ static void test_json_forms(void **state) {
          "{\n \"a\": \"a b\",\n \"label\": 0\n}\n{\n \"a\": \"a {\",\n \"x\": [{}, []],\n "
          "\"label\": 1\n}",
          .tokens = "4 4"},
-        {"blanks on a line", "t.jsonl",
+        {"spaces on a line", "t.jsonl",
          " \n{\"a\":\"a b\",\"label\":0}\n \t\r\n{\"a\":\"a\",\"label\":1}\n \n", .tokens = "4 3"},
         {"NaN in another field", "t.jsonl",
          "{\"a\":\"a "
@@ -365,13 +365,13 @@ static void test_json_forms(void **state) {
         {"a key twice", "t.jsonl", "{\"a\":\"a\",\"label\":0,\"a\":\"b\"}\n",
          .error = "t.jsonl:1:22: not JSON: duplicate object key"},
         {"no comma", "t.json", "[{\"a\":\"a\",\"label\":0}\n{\"a\":\"a\",\"label\":1}]",
-         .error = "t.json:2:1: expected a comma or ] behind an object of the list"},
+         .error = "t.json:2:1: expected a comma or ] after an object of the list"},
         {"a cut list", "t.json", "[{\"a\":\"a\",\"label\":0},\n{\"a\":\"a\",\"label\":1}\n",
          .error = "t.json:3:1: the list that the file begins with is not closed"},
         {"a cut object", "t.json", "[{\"a\":\"a\",\"label\":0},\n{\"a\":\"a\"",
          .error = "t.json:2:1: the object that begins here is never closed"},
         {"more than a list", "t.json", "[{\"a\":\"a\",\"label\":0}]\n[]",
-         .error = "t.json:2:1: something stands behind the list"},
+         .error = "t.json:2:1: something follows the list"},
         {"an empty list", "t.json", "[ ]\n", .error = "t.json: no rows"},
         {"a mistake on an object's third line", "t.json", "{\n\"a\":\"a\",\n\"label\": x\n}\n",
          .error = "t.json:3:10: not JSON: "},
@@ -445,7 +445,7 @@ static void test_bad_tables(void **state) {
          .error = "t.csv:2:2: a NUL byte: is this a text file?"},
         {"a short row", "t.tsv", BYTES("a\tb\tlabel\na\tb\t0\na b\t1\n"),
          .error = "t.tsv:3:1: the row has 2 columns, the header has 3"},
-        {"blanks for tabs", "t.tsv", BYTES("a\tlabel\na 0\n"),
+        {"spaces for tabs", "t.tsv", BYTES("a\tlabel\na 0\n"),
          .error = "t.tsv:2:1: the row has 1 column, the header has 2 (separated by tabs)"},
         {"a long row", "t.csv", BYTES("a,label\nhello, world,0\n"),
          .error = "t.csv:2:1: the row has 3 columns, the header has 2"},
@@ -462,15 +462,15 @@ static void test_bad_tables(void **state) {
          .error = "t.tsv:1:1: two columns are called 'a'; use their numbers"},
         {"an open quote", "t.csv", BYTES("a,label\nx,0\n\"a,1\nb,0\n"),
          .error = "t.csv:3: a quote that is opened in this row is never closed"},
-        {"text behind a quote", "t.csv", BYTES("a,label\n\"a\nb\"c,0\n"),
-         .error = "t.csv:3:3: text behind a closing quote"},
+        {"text after a quote", "t.csv", BYTES("a,label\n\"a\nb\"c,0\n"),
+         .error = "t.csv:3:3: text after a closing quote"},
         {"broken JSON", "t.jsonl",
          BYTES("{\"a\": \"x\", \"label\": 0}\n{\"a\": \"x\", label: 0}\n"),
          .error = "t.jsonl:2:16: not JSON: "},
         {"half a line of JSON", "t.jsonl", BYTES("{\"a\": \"x\","), .error = "t.jsonl:1:"},
         {"a list", "t.jsonl", BYTES("[\"x\", 0]\n"),
          .error = "t.jsonl:1:2: expected an object {\"field\": ...}"},
-        {"a list behind an object", "t.jsonl", BYTES("{\"a\": \"x\", \"label\": 0}\n[\"x\", 0]\n"),
+        {"a list after an object", "t.jsonl", BYTES("{\"a\": \"x\", \"label\": 0}\n[\"x\", 0]\n"),
          .error = "t.jsonl:2:1: the line is a list, expected an object"},
         {"a key twice", "t.jsonl", BYTES("{\"a\": \"x\", \"a\": \"y\", \"label\": 0}\n"),
          .error = "t.jsonl:1:14: not JSON: duplicate object key"},
@@ -606,7 +606,7 @@ static void test_kinds_do_not_mix(void **state) {
     schema.seq_length = 8;
     schema.label_kind = BT_LABEL_TOKENS;
     expect_refused(&config, &schema, BT_E_UNSUPPORTED, "tables hold sentences with one label each");
-    /* file_type wins over the ending; a record file is not a table */
+    /* file_type wins over the extension; a record file is not a table */
     schema.label_kind = BT_LABEL_CLASS;
     schema.label_field = "label";
     config.table = BT_TABLE_JSONL;

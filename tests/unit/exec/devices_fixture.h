@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The engine on devices of the CPU plug-in in the place of a fixture's engine. */
+ * The engine on devices of the CPU plug-in in place of a fixture's engine. */
 #ifndef BT_DEVICES_FIXTURE_H
 #define BT_DEVICES_FIXTURE_H
 

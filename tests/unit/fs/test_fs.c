@@ -203,7 +203,7 @@ static void check_content(const char *path, const char *want) {
     bt_free(text);
 }
 
-/* Of an open file that has lost its name, as a standard output may be: behind what is there. */
+/* Of an open file that has lost its name, as a standard output may be: after what is there. */
 static void check_descriptor(const char *folder) {
     char path[TEST_PATH_MAX];
     char name[64];

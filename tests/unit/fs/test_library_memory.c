@@ -2,7 +2,7 @@
  *
  * Libraries that are refused memory, at each request that they make: what they answer then must
  * never count as another answer ("damaged", "no RSA key"), nor may they go on without something.
- * The heap of the whole program stands in this file; each try is a process of its own, because
+ * The heap of the whole program is in this file; each try is a process of its own, because
  * libarchive may end it. */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -70,7 +70,7 @@ static void assert_takes(const char *folder) {
     assert_only_in(folder, 0);
 }
 
-/* The folder is in use; the message holds the words, also for who only looks. */
+/* The folder is in use; the message holds the words, also for a process that only looks. */
 static void assert_refused(const char *folder, const char *words) {
     bt_fs_lock *lock = NULL;
     assert_fails(bt_fs_lock_look(folder, NAME, err), BT_E_RESOURCE, words);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What stands on no connection: URLs, encodings, header values, checksums of parts, times, names of
+ * What is on no connection: URLs, encodings, header values, checksums of parts, times, names of
  * buckets, the answers of stores, and paths that need what is not built in. */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What of s3:// stands on no connection: signatures, held against the examples that Amazon's manual
+ * What of s3:// is on no connection: signatures, held against the examples that Amazon's manual
  * publishes, and the XML of answers. */
 #include <stdio.h>
 #include <stdlib.h>

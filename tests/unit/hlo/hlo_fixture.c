@@ -45,7 +45,7 @@ static void *array_of(hlo_layout *l, bt_hlo_role role) {
     }
 }
 
-/* Each sequence behind the one before, or in the next row where the row has no room for it. Returns
+/* Each sequence after the one before, or in the next row where the row has no room for it. Returns
  * how many rows. */
 static int64_t place(const bt_batch *batch, int64_t n_slots, int32_t *first_slots) {
     int64_t at = 0;

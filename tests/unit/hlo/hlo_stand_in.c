@@ -293,7 +293,7 @@ static void put_name(bt_str *out, const char *target, const char *attributes) {
     assert_ok(bt_str_appendf(out, err, "%.*s", (int)strcspn(name, "\""), name));
 }
 
-/* The text with calls of functions in the place of custom calls. */
+/* The text with calls of functions in place of custom calls. */
 static int replace_calls(const char *text, bt_str *out) {
     static const char call[] = "stablehlo.custom_call @";
     static const char layouts[] = "result_layouts = [";

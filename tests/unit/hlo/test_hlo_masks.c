@@ -16,7 +16,7 @@ enum { R = 2, S = 21, T = R * S, NH = 3, L = 2, B = 4, COLUMNS = 10 };
 static const float rate = 0.3F;
 
 /* Sequences of 5, 9 and 7 slots in the first row, one of 13 in the second, and empty slots; their
- * tokens have large numbers, as behind a long batch. */
+ * tokens have large numbers, as after a long batch. */
 static const int32_t lengths[B] = {5, 9, 7, 13};
 static int32_t       tokens[T], segments[T], first_slots[B] = {0, 5, 14, S};
 

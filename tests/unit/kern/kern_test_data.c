@@ -47,7 +47,7 @@ void data_check(const data *x, double abs_tol, double rel_tol, const char *isa, 
     }
     for (size_t i = 0; i < DATA_GUARD; i++) {
         if (x->f[x->n + i] != guard) {
-            fail_msg("%s: wrote %zu behind the end", what, i);
+            fail_msg("%s: wrote %zu after the end", what, i);
         }
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Numbers for the kernel tests: reproducible floats at chosen offsets, their double twins, and a
- * guard behind every output that shows a write too far. */
+ * guard after every output that shows a write too far. */
 #ifndef BT_KERN_TEST_DATA_H
 #define BT_KERN_TEST_DATA_H
 
@@ -20,7 +20,7 @@ typedef struct data {
 /* n values like N(0,1) * size, different for each seed; n + offset <= DATA_MAX */
 void data_fill(data *x, size_t n, size_t offset, uint64_t seed, double size);
 void data_constant(data *x, size_t n, size_t offset, double value);
-/* |f - d| <= abs + rel |d| everywhere, and nothing behind [n] was written */
+/* |f - d| <= abs + rel |d| everywhere, and nothing after [n] was written */
 void data_check(const data *x, double abs_tol, double rel_tol, const char *isa, const char *op);
 
 /* sizes around the vector widths, odd primes, large */

@@ -36,7 +36,7 @@ static void add_token(tagged_batch *b, int32_t label, int64_t prediction, int64_
     (*n)++;
 }
 
-/* One more sequence; a token that is not a first piece stands before every word. */
+/* One more sequence; a token that is not a first piece is before every word. */
 static void add_sequence(tagged_batch *b, const json_t *labels, const json_t *predictions,
                          int64_t n_classes) {
     assert_true(b->batch.n_seqs < MAX_SEQS);

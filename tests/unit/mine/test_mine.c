@@ -178,7 +178,7 @@ static void test_blocks_do_not_show(void **state) {
     }
 }
 
-/* Equal vectors in different blocks: the lower row stands first. */
+/* Equal vectors in different blocks: the lower row is first. */
 static void test_equal_scores_go_to_the_lower_row(void **state) {
     (void)state;
     for (int64_t j = 0; j < N_RIGHT; j++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Large products against the plain triple loop: every instruction set, precision and BLAS,
+ * Large matrix products against the plain triple loop: every instruction set, precision and BLAS,
  * transposes, sizes around the tiles and the blocks, gaps between rows that must stay as they are,
  * C added to or not; the epilogue sees each element once; the bits are the same for one and three
  * threads. */

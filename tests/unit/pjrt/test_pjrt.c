@@ -44,7 +44,7 @@ static const char three_types[] =
     "  %2 = stablehlo.multiply %u, %u : tensor<ui32>\n"
     "  return %0, %1, %2 : tensor<2x2xf32>, tensor<4xi32>, tensor<ui32> } }\n";
 
-/* State that goes round: s <- s + x in the place of s, and a sum to look at. */
+/* State that goes round: s <- s + x in place of s, and a sum to look at. */
 static const char step_text[] =
     "module @step { func.func public @main(%s: tensor<3xf32> {tf.aliasing_output = 0 : i32},\n"
     "    %x: tensor<3xf32>) -> (tensor<3xf32>, tensor<f32>) {\n"
@@ -235,7 +235,7 @@ static void test_compiles_nothing_the_second_time(void **state) {
     use_cached(three_types, folder, true);
     char *const path = only_file(folder);
 
-    /* damaged in the middle, cut, empty: compiled anew, and kept anew */
+    /* damaged in the middle, cut, empty: compiled again, and kept anew */
     size_t      n = 0;
     char *const whole = test_read_file(path, &n);
     whole[n / 2] ^= 1;

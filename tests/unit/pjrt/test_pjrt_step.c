@@ -12,7 +12,7 @@
 
 enum { MAX_ARRAYS = 128, N_STATE = 63, LOSS = 63, NORM = 64 };
 
-/* "2x32xf32>": the shape behind ": tensor<". */
+/* "2x32xf32>": the shape after ": tensor<". */
 static bt_pjrt_shape parse_shape(const char *text) {
     bt_pjrt_shape shape = {.rank = 0};
     while (*text >= '0' && *text <= '9') {

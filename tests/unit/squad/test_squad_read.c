@@ -172,7 +172,7 @@ static void test_taken(void **state) {
         {FILE_OF("a b", ANSWER("a", 0) ", \"is_impossible\": 1"), BT_SQUAD_TRAIN, true, 1, 0},
         {FILE_OF("a b", "\"answers\": [1, 2], \"is_impossible\": true"), BT_SQUAD_TRAIN, true, 1,
          0},
-        {FILE_OF("a b", ANSWER("a", 1)), BT_SQUAD_TRAIN, false, 1, 1}, /* the blank is of word a */
+        {FILE_OF("a b", ANSWER("a", 1)), BT_SQUAD_TRAIN, false, 1, 1}, /* the space is of word a */
         {FILE_OF("a b", ANSWER("a", 2)), BT_SQUAD_TRAIN, false, 0, 0}, /* stands elsewhere */
         {FILE_OF("a b", "\"answers\": []"), BT_SQUAD_EVALUATE, true, 1, 0},
         {FILE_OF("a b", "\"answers\": [{\"text\": \"\"}, {\"text\": \"b\"}]"), BT_SQUAD_EVALUATE,

@@ -107,7 +107,7 @@ static void test_comments(void **state) {
         {"free words", "a.txt", "# made by hand in June\na O\n\n# the end\n", .words = "a/O|"},
         {"a word # is one", "a.txt", "a O\n# O\n1 B\n\n# O\nb O\n", .words = "a/O #/O 1/B|#/O b/O"},
         {"first of all, too", "a.txt", "# O\na O\n", .words = "#/O a/O"},
-        {"a word # behind a tab", "a.txt", "#\tO\n#tag\tB\n\n#\tO\n", .words = "#/O #tag/B|#/O"},
+        {"a word # after a tab", "a.txt", "#\tO\n#tag\tB\n\n#\tO\n", .words = "#/O #tag/B|#/O"},
         {"a word that begins with it", "a.txt", "#metoo NN B-EVENT\n# NN O\n\n",
          .words = "#metoo/B-EVENT #/O|"},
         {"only comments", "a.txt", "# a\n\n# b = c\n", .words = ""},
@@ -133,7 +133,7 @@ static void test_conllu(void **state) {
          .words = "vamos/VERB nos/PRON a/ADP el/DET mar/NOUN|si/INTJ|"},
         {"columns that are given", "a.conllu", CONLLU, .word_column = 2, .label_column = 7,
          .words = "ir/root nosotros/obj a/case el/det mar/obl|si/root|"},
-        {"ten columns of blanks are none", "a.txt", "1 a b c d e f g h I\n", .words = "1/I"},
+        {"ten columns of spaces are none", "a.txt", "1 a b c d e f g h I\n", .words = "1/I"},
         {"ten columns without numbers are none", "a.txt", "w\ta\tb\tc\td\te\tf\tg\th\tI\n",
          .words = "w/I"},
     };
@@ -176,7 +176,7 @@ static void test_conllu_plus(void **state) {
 static void test_width(void **state) {
     (void)state;
     static const word_case cases[] = {
-        {"a blank in a word", "a.txt", "a O\nNew York B-LOC\n",
+        {"a space in a word", "a.txt", "a O\nNew York B-LOC\n",
          .error = "a.txt:2: 3 columns, but the words before it have 2"},
         {"in another sentence", "a.txt", "a O\n\nNew York B-LOC\n",
          .error = "a.txt:3: 3 columns, but the words before it have 2"},
@@ -187,7 +187,7 @@ static void test_width(void **state) {
         {"within a sentence", "a.txt", "d a DT O x\nd b c NN O x\n", .word_column = 1,
          .label_column = 2, .error = "a.txt:2: 6 columns, but the words before it have 5"},
         {"words without a tag", "a.txt", "a\nb O\nc\n", .words = "a b/O c"},
-        {"blanks at the end", "a.txt", "a O \nb\tO\t\n-DOCSTART- -X- O O\n\nc O",
+        {"spaces at the end", "a.txt", "a O \nb\tO\t\n-DOCSTART- -X- O O\n\nc O",
          .words = "a/O b/O|c/O"},
         {"IOBES and BILOU", "a.txt", "a S-X\nb B-X\nc E-X\nd U-X\ne L-X\n",
          .words = "a/S-X b/B-X c/E-X d/U-X e/L-X"},
@@ -279,8 +279,8 @@ static void test_json(void **state) {
          .error = "a.json:2:1: the object that the file begins with is never closed"},
         {"a list that is cut", "a.json", "{\"data\": [{\"tokens\": [\"a\"]}\n",
          .error = "a.json:2:1: the list that the file begins with is not closed"},
-        {"behind the member's object", "a.json", "{\"data\": [{\"tokens\": [\"a\"]}]} {}",
-         .error = "a.json:1:31: something stands behind the list"},
+        {"after the member's object", "a.json", "{\"data\": [{\"tokens\": [\"a\"]}]} {}",
+         .error = "a.json:1:31: something follows the list"},
         {"a place in one line", "a.json", "[{\"tokens\": [\"a\"]}, {\"tokens\": [1]}]",
          .error = "a.json:1:21: word 1 is not text"},
         {"what nobody reads may be anything", "a.jsonl",

@@ -474,7 +474,7 @@ static void read_steps(const char *path, char steps[32]) {
     steps[n] = '\0';
 }
 
-/* 1 2 3 5 4 cut behind step 3 with the k-th call failing: until it passes, all that stays is there
+/* 1 2 3 5 4 cut after step 3 with the k-th call failing: until it passes, all that stays is there
  * at any moment. */
 static void cut_with_faults(const char *folder, const int64_t *steps, const char *want) {
     for (uint64_t k = 1;; k++) {

@@ -88,7 +88,7 @@ static void check_golden(const char *name, const char *compression, const json_t
         if (colon != NULL && strstr(err.msg, colon + strlen("error -3: ")) == NULL) {
             fail_msg("%s: '%s' lacks '%s'", name, err.msg, colon);
         }
-        long at = 0; /* "corrupted record at N": N is a header, or 12 behind it */
+        long at = 0; /* "corrupted record at N": N is a header, or 12 after it */
         if (text != NULL && sscanf(text, "corrupted record at %ld", &at) == 1) {
             char place[2][40];
             (void)snprintf(place[0], sizeof place[0], "at byte %ld:", at);

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-# What stands after --help, and missing flags, do not matter.
+# What is after --help, and missing flags, do not matter.
 bert-train --help --nonsense | head -n 1
