@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_TEMP_DIRS = 64, N_PATHS = 16 };
+enum { MAX_TEMP_DIRS = 64, N_PATHS = 32 };
 
 static double excess(double got, double want, double abs_tol, double rel_tol) {
     if (got == want) {
@@ -110,16 +110,32 @@ const char *test_outside_path(const char *relative) {
     return path != NULL && is_there(path) ? path : NULL;
 }
 
+static bool prefers_outside = false;
+
+void test_prefer_outside(bool yes) {
+    prefers_outside = yes;
+}
+
+/* In the sources, or what the build has unpacked of them; NULL: not in the repository. */
+static const char *inside_path(const char *relative) {
+    char              own[TEST_PATH_MAX];
+    const char *const unpacked = join("BT_BUILD_DIR", relative);
+    if (strncmp(relative, "goldens/", 8) != 0) {
+        return NULL;
+    }
+    (void)snprintf(own, sizeof own, "tests/goldens/model_garden/%s", relative + 8);
+    const char *const path = join("BT_SOURCE_DIR", own);
+    return path != NULL && is_there(path)           ? path
+           : unpacked != NULL && is_there(unpacked) ? unpacked
+                                                    : NULL;
+}
+
 const char *test_shared_path(const char *relative) {
     struct stat       st;
-    char              own[TEST_PATH_MAX];
+    const char *const inside = inside_path(relative);
     const char *const folder = getenv("BT_SHARED_DIR");
-    if (strncmp(relative, "goldens/", 8) == 0) {
-        (void)snprintf(own, sizeof own, "tests/goldens/model_garden/%s", relative + 8);
-        const char *const path = join("BT_SOURCE_DIR", own);
-        if (path != NULL && is_there(path)) {
-            return path;
-        }
+    if (inside != NULL && !(prefers_outside && test_outside_path(relative) != NULL)) {
+        return inside;
     }
     return folder != NULL && stat(folder, &st) == 0 ? join("BT_SHARED_DIR", relative) : NULL;
 }

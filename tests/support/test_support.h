@@ -58,6 +58,8 @@ void test_check_failure(bt_status got, bt_status want, const bt_error *err, cons
  * (tests/goldens/model_garden), else below the folder of the others; NULL when that one is absent:
  * then the test prints why and skips: if (p == NULL) { test_skip(...); }. Static storage. */
 const char *test_shared_path(const char *relative);
+/* While this holds, test_shared_path looks outside the repository first. */
+void test_prefer_outside(bool yes);
 /* Of goldens that both have, in different sizes: the one outside the repository, or NULL. */
 const char *test_outside_path(const char *relative);
 const char *test_source_path(const char *relative); /* below the repository */

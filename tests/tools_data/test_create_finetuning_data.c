@@ -140,13 +140,12 @@ static const struct {
     {"WNLI", "WNLI", "wnli", "", "uncased", true},
 };
 
+static bool is_outside = false; /* the same of real text, which stands outside the repository */
+
 static void test_model_garden_goldens(void **state) {
     (void)state;
     char   base[TEST_PATH_MAX];
     size_t n_files = 0;
-    if (test_shared_path("goldens/data/finetuning") == NULL) {
-        test_skip("no goldens of Model Garden's data tool");
-    }
     (void)snprintf(base, sizeof base, "%s", test_shared_path("goldens/data"));
     for (size_t i = 0; i < BT_ARRAY_LEN(golden_rows); i++) {
         char              args[ARGS_MAX];
@@ -173,19 +172,18 @@ static void test_model_garden_goldens(void **state) {
 /* MRPC as train.tsv/dev.tsv/test.tsv gives what its original files in extra/ give. */
 static void test_mrpc_two_forms(void **state) {
     (void)state;
-    char base[TEST_PATH_MAX];
     char forms[2][TEST_PATH_MAX];
-    if (test_shared_path("data/glue/MRPC/train.tsv") == NULL) {
-        test_skip("no GLUE data");
-    }
-    (void)snprintf(base, sizeof base, "%s", test_shared_path("."));
+    char vocab[TEST_PATH_MAX];
+    char input[TEST_PATH_MAX];
+    (void)snprintf(vocab, sizeof vocab, "%s", test_shared_path("goldens/data/vocab/uncased.txt"));
+    (void)snprintf(input, sizeof input, "%s",
+                   test_shared_path(is_outside ? "data/glue/MRPC" : "goldens/data/mrpc_two_forms"));
     for (int form = 0; form < 2; form++) {
         char args[ARGS_MAX];
         (void)snprintf(forms[form], TEST_PATH_MAX, "%s", test_temp_dir());
         (void)snprintf(args, sizeof args,
-                       "--vocab_file='%s/goldens/data/vocab/uncased.txt' "
-                       "--input_data_dir='%s/data/glue/MRPC%s' --classification_task_name=MRPC",
-                       base, base, form == 0 ? "" : "/extra");
+                       "--vocab_file='%s' --input_data_dir='%s%s' --classification_task_name=MRPC",
+                       vocab, input, form == 0 ? "" : "/extra");
         for (size_t k = 0; k < BT_ARRAY_LEN(outputs); k++) {
             add_output(args, forms[form], k);
         }
@@ -462,5 +460,13 @@ int main(void) {
         cmocka_unit_test(test_field_limit),    cmocka_unit_test(test_bad_labels_and_ids),
         cmocka_unit_test(test_help),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest again[] = {cmocka_unit_test(test_model_garden_goldens),
+                                       cmocka_unit_test(test_mrpc_two_forms)};
+    int                     rc = cmocka_run_group_tests(tests, NULL, NULL);
+    if (test_outside_path("goldens/data/finetuning") != NULL) {
+        is_outside = true;
+        test_prefer_outside(true);
+        rc |= cmocka_run_group_tests_name("text outside the repository", again, NULL, NULL);
+    }
+    return rc;
 }

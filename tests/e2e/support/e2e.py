@@ -43,7 +43,7 @@ def shared(relative):
     """Path below ../shared, or None where that folder is absent; goldens that a clone has are its own."""
     places = [os.path.join(SHARED, relative)]
     if relative.startswith('goldens/'):
-        places.insert(0, golden(relative.replace('goldens', 'model_garden', 1)))
+        places = [golden(relative.replace('goldens', 'model_garden', 1)), os.path.join(BUILD, relative)] + places
     found = [path for path in places if os.path.exists(path)]
     return found[0] if found else None
 

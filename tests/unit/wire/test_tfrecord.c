@@ -54,15 +54,14 @@ static bt_status read_file(const char *path, bt_compression compression, int64_t
 }
 
 static void check_golden(const char *name, const char *compression, const json_t *want) {
-    char          relative[256];
+    char          path[TEST_PATH_MAX + 256];
     int64_t       n = 0;
     int64_t       n_trailing = 0;
     int64_t       sizes[64];
     bt_error      err = BT_ERROR_INIT;
     json_t *const error = json_object_get(want, "error");
-    (void)snprintf(relative, sizeof relative, "goldens/data/tfrecord/%s", name);
-    const bt_status rc = read_file(test_shared_path(relative), compression_of(compression), &n,
-                                   sizes, &n_trailing, &err);
+    (void)snprintf(path, sizeof path, "%s/%s", test_shared_path("goldens/data/tfrecord"), name);
+    const bt_status rc = read_file(path, compression_of(compression), &n, sizes, &n_trailing, &err);
     const bool      dies = json_object_get(want, "process_exit_status") != NULL;
     const bool      must_fail = dies || json_is_object(error);
     if ((rc != BT_OK) != must_fail) {
@@ -70,7 +69,7 @@ static void check_golden(const char *name, const char *compression, const json_t
     }
     const int64_t n_want =
         json_integer_value(json_object_get(want, dies ? "records_seen" : "records_read"));
-    if (n != n_want) {
+    if (dies ? n < n_want : n != n_want) { /* TensorFlow dies reading ahead, sooner or later */
         fail_msg("%s as '%s': %lld records, expected %lld", name, compression, (long long)n,
                  (long long)n_want);
     }
