@@ -15,6 +15,7 @@
 #include "bt/fs.h"
 #include "bt/optim.h"
 #include "bt/pjrt.h"
+#include "bt/proto.h"
 #include "bt/task.h"
 #include "bt/train.h"
 #include "bt/weights.h"
@@ -45,6 +46,7 @@ done:
 static bt_status append_build_info(bt_str *out, bt_error *err) {
     BT_TRY(bt_str_appendf(out, err, "engine: %s\n", bt_exec_build_info()));
     BT_TRY(bt_optim_append_build_info(out, err));
+    BT_TRY(bt_proto_append_build_info(out, err));
     BT_TRY(bt_fs_append_build_info(out, err));
     return bt_pjrt_append_build_info(out, err);
 }

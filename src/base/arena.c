@@ -74,6 +74,15 @@ void bt_arena_deinit(bt_arena *arena) {
     *arena = (bt_arena){0};
 }
 
+void bt_arena_reset(bt_arena *arena) {
+    bt_arena_block *const kept = arena->head;
+    bt_arena              rest = {.head = kept->older};
+    bt_arena_deinit(&rest);
+    kept->older = NULL;
+    kept->used = 0;
+    POISON(kept->bytes, kept->cap);
+}
+
 void *bt_arena_alloc(bt_arena *arena, size_t n_bytes) {
     size_t rounded = 0;
     if (arena->head == NULL || !bt_size_add(n_bytes == 0 ? 1 : n_bytes, ALIGN - 1, &rounded)) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/proto.h"
 #include "compile_options.pb-c.h"
 #include "pjrt_internal.h"
 
@@ -68,19 +69,6 @@ static void set_flag(flag_message *message, const bt_pjrt_option *flag) {
     }
 }
 
-static bt_status append_packed(bt_str *out, const BtXla__CompileOptionsProto *message,
-                               bt_error *err) {
-    const size_t   n = bt_xla__compile_options_proto__get_packed_size(message);
-    uint8_t *const bytes = bt_alloc(n);
-    if (bytes == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "no memory for %zu bytes of compile options", n);
-    }
-    (void)bt_xla__compile_options_proto__pack(message, bytes);
-    const bt_status rc = bt_str_append_n(out, bytes, n, err);
-    bt_free(bytes);
-    return rc;
-}
-
 bt_status pjrt_append_compile_options(bt_str *out, const bt_pjrt_compile_options *options,
                                       bt_error *err) {
     BtXla__ExecutableBuildOptionsProto build;
@@ -104,7 +92,7 @@ bt_status pjrt_append_compile_options(bt_str *out, const bt_pjrt_compile_options
     }
     message.n_env_option_overrides = options->n_flags;
     message.env_option_overrides = entries;
-    rc = append_packed(out, &message, err);
+    rc = bt_proto_append(out, &message.base, err);
 done:
     bt_free(flags);
     bt_free(entries);

@@ -9,12 +9,13 @@
 #include "bt/base/alloc.h"
 #include "bt/base/size.h"
 #include "bt/fs.h"
+#include "bt/proto.h"
 #include "bt/tensor.h"
 #include "bt/wire/sstable.h"
 #include "bundle_internal.h"
-#include "proto_wire.h"
+#include "tensor_bundle.pb-c.h"
 
-static const int64_t shards_max = 1 << 16;
+static const int32_t shards_max = 1 << 16;
 
 static bt_status fail_entry(const bt_bundle *bundle, const char *name, const char *what,
                             bt_error *err) {
@@ -22,29 +23,19 @@ static bt_status fail_entry(const bt_bundle *bundle, const char *name, const cha
                    bundle->index_path, name, what);
 }
 
-static bt_status parse_header(bt_bundle *bundle, bt_bytes value, bt_error *err) {
-    bt_reader r = pw_open(value);
-    int64_t   n_shards = 0;
-    while (bt_reader_left(&r) > 0) {
-        pw_field field;
-        if (!pw_next(&r, &field)) {
-            return BT_FAIL(err, BT_E_FORMAT, "%s: the header is damaged", bundle->index_path);
-        }
-        if (field.number == 1) {
-            n_shards = field.value > INT32_MAX ? -1 : (int64_t)field.value;
-        }
-        if (field.number == 2 && field.value != 0) {
-            return BT_FAIL(err, BT_E_UNSUPPORTED,
-                           "%s: written on a big-endian machine, which this program cannot read",
-                           bundle->index_path);
-        }
+static bt_status take_header(bt_bundle *bundle, const BtTf__BundleHeaderProto *header,
+                             bt_error *err) {
+    if (header->endianness != 0) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       "%s: written on a big-endian machine, which this program cannot read",
+                       bundle->index_path);
     }
-    if (n_shards < 1 || n_shards > shards_max) {
+    if (header->num_shards < 1 || header->num_shards > shards_max) {
         return BT_FAIL(err, BT_E_FORMAT, "%s: the header's number of data files is wrong",
                        bundle->index_path);
     }
-    bundle->n_shards = (int32_t)n_shards;
-    bundle->shards = bt_calloc_array((size_t)n_shards, sizeof bundle->shards[0]);
+    bundle->n_shards = header->num_shards;
+    bundle->shards = bt_calloc_array((size_t)bundle->n_shards, sizeof bundle->shards[0]);
     if (bundle->shards == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot open %s", bundle->prefix);
     }
@@ -52,131 +43,66 @@ static bt_status parse_header(bt_bundle *bundle, bt_bytes value, bt_error *err) 
     return BT_OK;
 }
 
-/* TensorShapeProto {2: dim {1: size}, 3: unknown_rank} */
-static bool parse_shape(bt_bytes bytes, bt_bundle_entry *entry) {
-    bt_reader r = pw_open(bytes);
-    while (bt_reader_left(&r) > 0) {
-        pw_field field;
-        if (!pw_next(&r, &field) || field.number == 3) {
+static bt_status parse_header(bt_bundle *bundle, bt_bytes value, bt_error *err) {
+    const ProtobufCMessage *message = NULL;
+    if (bt_proto_unpack(&bt_tf__bundle_header_proto__descriptor, value, &bundle->scratch, &message,
+                        err) != BT_OK) {
+        return bt_error_prefix(err, "%s: the header", bundle->index_path);
+    }
+    return take_header(bundle, (const BtTf__BundleHeaderProto *)message, err);
+}
+
+static bool take_shape(const BtTf__TensorShapeProto *shape, bt_bundle_entry *entry) {
+    entry->n_elements = 1;
+    if (shape == NULL) {
+        return true;
+    }
+    if (shape->unknown_rank || shape->n_dim > BT_WIRE_MAX_RANK) {
+        return false;
+    }
+    entry->rank = (int32_t)shape->n_dim;
+    for (int32_t i = 0; i < entry->rank; i++) {
+        entry->dim[i] = shape->dim[i]->size;
+        if (!bt_i64_mul(entry->n_elements, entry->dim[i], &entry->n_elements)) {
             return false;
         }
-        if (field.number != 2) {
-            continue;
-        }
-        if (field.type != PW_BYTES || entry->rank == BT_WIRE_MAX_RANK) {
-            return false;
-        }
-        bt_reader inner = pw_open(field.bytes);
-        int64_t   size = 0;
-        while (bt_reader_left(&inner) > 0) {
-            pw_field dim;
-            if (!pw_next(&inner, &dim)) {
-                return false;
-            }
-            if (dim.number == 1) {
-                size = (int64_t)dim.value;
-            }
-        }
-        entry->dim[entry->rank++] = size;
     }
     return true;
 }
 
-/* TensorSliceProto {1: extent {1: start, 2: length}} */
-static bool parse_slice(bt_bytes bytes, const bt_bundle_entry *entry, bundle_slice *slice) {
-    bt_reader r = pw_open(bytes);
-    int32_t   rank = 0;
+static bool take_slice(const BtTf__TensorSliceProto *from, const bt_bundle_entry *entry,
+                       bundle_slice *slice) {
     *slice = (bundle_slice){0};
-    while (bt_reader_left(&r) > 0) {
-        pw_field field;
-        if (!pw_next(&r, &field)) {
-            return false;
-        }
-        if (field.number != 1) {
-            continue;
-        }
-        if (field.type != PW_BYTES || rank == entry->rank) {
-            return false;
-        }
-        bt_reader inner = pw_open(field.bytes);
-        slice->whole[rank] = true;
-        slice->length[rank] = entry->dim[rank];
-        while (bt_reader_left(&inner) > 0) {
-            pw_field part;
-            if (!pw_next(&inner, &part)) {
-                return false;
-            }
-            if (part.number == 1) {
-                slice->start[rank] = (int64_t)part.value;
-            } else if (part.number == 2) {
-                slice->whole[rank] = false;
-                slice->length[rank] = (int64_t)part.value;
-            }
-        }
-        if (slice->start[rank] < 0 || slice->length[rank] < 0 ||
-            slice->start[rank] > entry->dim[rank] ||
-            slice->length[rank] > entry->dim[rank] - slice->start[rank]) {
-            return false;
-        }
-        rank++;
+    if (from->n_extent != (size_t)entry->rank) {
+        return false;
     }
-    return rank == entry->rank;
+    for (int32_t i = 0; i < entry->rank; i++) {
+        const BtTf__TensorSliceProto__Extent *const extent = from->extent[i];
+        slice->whole[i] =
+            extent->has_length_case == BT_TF__TENSOR_SLICE_PROTO__EXTENT__HAS_LENGTH__NOT_SET;
+        slice->start[i] = extent->start;
+        slice->length[i] = slice->whole[i] ? entry->dim[i] : extent->length;
+        if (slice->start[i] < 0 || slice->length[i] < 0 || slice->start[i] > entry->dim[i] ||
+            slice->length[i] > entry->dim[i] - slice->start[i]) {
+            return false;
+        }
+    }
+    return true;
 }
 
-static bt_status parse_slices(bt_bundle *bundle, bt_bytes value, bt_bundle_entry *entry,
-                              bt_error *err) {
-    bt_reader r = pw_open(value);
-    pw_field  field;
+static bt_status take_slices(bt_bundle *bundle, const BtTf__BundleEntryProto *from,
+                             bt_bundle_entry *entry, bt_error *err) {
     entry->first_slice = bundle->n_slices;
-    while (bt_reader_left(&r) > 0 && pw_next(&r, &field)) {
-        if (field.number != 7) {
-            continue;
-        }
+    for (size_t i = 0; i < from->n_slices; i++) {
         BT_TRY(bt_grow(&bundle->slices, &bundle->cap_slices, bundle->n_slices + 1,
                        sizeof bundle->slices[0], SIZE_MAX / 1024, err));
-        if (field.type != PW_BYTES ||
-            !parse_slice(field.bytes, entry, &bundle->slices[bundle->n_slices])) {
+        if (!take_slice(from->slices[i], entry, &bundle->slices[bundle->n_slices])) {
             return fail_entry(bundle, entry->name, "a slice is outside of the tensor", err);
         }
         bundle->n_slices++;
         entry->n_slices++;
     }
     return BT_OK;
-}
-
-static bool parse_fields(bt_bytes value, bt_bundle_entry *entry, uint64_t *dtype) {
-    bt_reader r = pw_open(value);
-    while (bt_reader_left(&r) > 0) {
-        pw_field field;
-        if (!pw_next(&r, &field)) {
-            return false;
-        }
-        switch (field.number) {
-        case 1:
-            *dtype = field.value;
-            break;
-        case 2:
-            if (field.type != PW_BYTES || !parse_shape(field.bytes, entry)) {
-                return false;
-            }
-            break;
-        case 3:
-            entry->shard = field.value > INT32_MAX ? -1 : (int32_t)field.value;
-            break;
-        case 4:
-            entry->offset = (int64_t)field.value;
-            break;
-        case 5:
-            entry->n_bytes = (int64_t)field.value;
-            break;
-        case 6:
-            entry->crc = (uint32_t)field.value;
-            break;
-        default:
-            break;
-        }
-    }
-    return true;
 }
 
 static bt_status check_entry(const bt_bundle *bundle, const bt_bundle_entry *entry, bt_error *err) {
@@ -193,22 +119,30 @@ static bt_status check_entry(const bt_bundle *bundle, const bt_bundle_entry *ent
     return BT_OK;
 }
 
+static bt_status take_entry(bt_bundle *bundle, const BtTf__BundleEntryProto *from,
+                            bt_bundle_entry *entry, bt_error *err) {
+    entry->dtype = bt_dtype_is_known(from->dtype) ? (bt_dtype)from->dtype : BT_DTYPE_INVALID;
+    entry->shard = from->shard_id;
+    entry->offset = from->offset;
+    entry->n_bytes = from->size;
+    entry->crc = from->crc32c;
+    if (!take_shape(from->shape, entry)) {
+        return fail_entry(bundle, entry->name, "its shape is unknown, negative or too large", err);
+    }
+    BT_TRY(take_slices(bundle, from, entry, err));
+    return check_entry(bundle, entry, err);
+}
+
 static bt_status parse_entry(bt_bundle *bundle, const char *name, bt_bytes value,
                              bt_bundle_entry *entry, bt_error *err) {
-    uint64_t dtype = 0;
-    *entry = (bt_bundle_entry){.name = name, .n_elements = 1};
-    if (!parse_fields(value, entry, &dtype)) {
-        return fail_entry(bundle, name, "its fields or its shape", err);
+    const ProtobufCMessage *message = NULL;
+    *entry = (bt_bundle_entry){.name = name};
+    bt_arena_reset(&bundle->scratch);
+    if (bt_proto_unpack(&bt_tf__bundle_entry_proto__descriptor, value, &bundle->scratch, &message,
+                        err) != BT_OK) {
+        return bt_error_prefix(err, "%s: the entry of tensor '%s'", bundle->index_path, name);
     }
-    for (int32_t i = 0; i < entry->rank; i++) {
-        if (!bt_i64_mul(entry->n_elements, entry->dim[i], &entry->n_elements)) {
-            return fail_entry(bundle, name, "its shape is negative or too large", err);
-        }
-    }
-    entry->dtype = dtype <= INT32_MAX && bt_dtype_is_known((int64_t)dtype) ? (bt_dtype)dtype
-                                                                           : BT_DTYPE_INVALID;
-    BT_TRY(parse_slices(bundle, value, entry, err));
-    return check_entry(bundle, entry, err);
+    return take_entry(bundle, (const BtTf__BundleEntryProto *)message, entry, err);
 }
 
 static bt_status visit_part(bt_bundle *bundle, bt_bytes key, bt_bytes value, bt_error *err) {
@@ -279,7 +213,9 @@ bt_status bt_bundle_open(const char *prefix, bt_bundle **out, bt_error *err) {
     BT_CHECK(bt_str_appendf(&path, err, "%s.index", prefix));
     bundle->index_path = bt_str_take(&path);
     BT_CHECK(bt_arena_init(&bundle->names, 1U << 14, err));
+    BT_CHECK(bt_arena_init(&bundle->scratch, 1U << 12, err));
     BT_CHECK(read_index(bundle, err));
+    bt_arena_deinit(&bundle->scratch);
     *out = bundle;
     return BT_OK;
 done:
@@ -300,6 +236,7 @@ void bt_bundle_close(bt_bundle *bundle) {
     bt_free(bundle->slices);
     bt_free(bundle->parts);
     bt_arena_deinit(&bundle->names);
+    bt_arena_deinit(&bundle->scratch);
     bt_free(bundle->index_path);
     bt_free(bundle->prefix);
     bt_free(bundle);

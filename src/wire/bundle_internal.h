@@ -27,6 +27,7 @@ struct bt_bundle {
     char            *prefix;
     char            *index_path;
     bt_arena         names;
+    bt_arena         scratch; /* the message of an entry, while the index is read */
     bt_bundle_entry *entries; /* ascending names */
     size_t           n_entries;
     size_t           cap_entries;

@@ -9,10 +9,12 @@
 #include "bt/base/crc32c.h"
 #include "bt/base/log.h"
 #include "bt/base/size.h"
+#include "bt/proto.h"
 #include "bt/tensor.h"
 #include "bt/wire/sstable.h"
 #include "bundle_internal.h"
-#include "proto_wire.h"
+#include "tensor_bundle.pb-c.h"
+#include "tensor_shape.pb-c.h"
 
 struct bt_bundle_writer {
     char            *prefix;
@@ -127,34 +129,34 @@ bt_status bt_bundle_add_strings(bt_bundle_writer *writer, const char *name, int3
     return BT_OK;
 }
 
-static bt_status put_nonzero(bt_str *out, uint32_t field, int64_t value, bt_error *err) {
-    return value == 0 ? BT_OK : pw_put_int(out, field, (uint64_t)value, err);
+static bt_status append_header(bt_str *out, bt_error *err) {
+    BtTf__VersionDef        version = BT_TF__VERSION_DEF__INIT;
+    BtTf__BundleHeaderProto header = BT_TF__BUNDLE_HEADER_PROTO__INIT;
+    version.producer = 1;
+    header.num_shards = 1;
+    header.version = &version;
+    return bt_proto_append(out, &header.base, err);
 }
 
-static bt_status put_shape(bt_str *out, const bt_bundle_entry *entry, bt_error *err) {
-    bt_str    shape = BT_STR_INIT;
-    bt_str    dim = BT_STR_INIT;
-    bt_status rc = BT_OK;
+static bt_status append_entry(bt_str *out, const bt_bundle_entry *entry, bt_error *err) {
+    BtTf__TensorShapeProto__Dim  dims[BT_WIRE_MAX_RANK];
+    BtTf__TensorShapeProto__Dim *pointers[BT_WIRE_MAX_RANK];
+    BtTf__TensorShapeProto       shape = BT_TF__TENSOR_SHAPE_PROTO__INIT;
+    BtTf__BundleEntryProto       message = BT_TF__BUNDLE_ENTRY_PROTO__INIT;
     for (int32_t i = 0; i < entry->rank; i++) {
-        bt_str_clear(&dim);
-        BT_CHECK(put_nonzero(&dim, 1, entry->dim[i], err));
-        BT_CHECK(pw_put_bytes(&shape, 2, dim.data, dim.len, err));
+        bt_tf__tensor_shape_proto__dim__init(&dims[i]);
+        dims[i].size = entry->dim[i];
+        pointers[i] = &dims[i];
     }
-    BT_CHECK(pw_put_bytes(out, 2, shape.data, shape.len, err));
-done:
-    bt_str_deinit(&shape);
-    bt_str_deinit(&dim);
-    return rc;
-}
-
-static bt_status put_entry(bt_str *out, const bt_bundle_entry *entry, bt_error *err) {
-    bt_str_clear(out);
-    BT_TRY(put_nonzero(out, 1, (int64_t)entry->dtype, err));
-    BT_TRY(put_shape(out, entry, err));
-    BT_TRY(put_nonzero(out, 3, entry->shard, err));
-    BT_TRY(put_nonzero(out, 4, entry->offset, err));
-    BT_TRY(put_nonzero(out, 5, entry->n_bytes, err));
-    return entry->crc == 0 ? BT_OK : pw_put_fixed32(out, 6, entry->crc, err);
+    shape.n_dim = (size_t)entry->rank;
+    shape.dim = pointers;
+    message.dtype = (int32_t)entry->dtype;
+    message.shape = &shape;
+    message.shard_id = entry->shard;
+    message.offset = entry->offset;
+    message.size = entry->n_bytes;
+    message.crc32c = entry->crc;
+    return bt_proto_append(out, &message.base, err);
 }
 
 static int compare_entries(const void *a, const void *b) {
@@ -164,17 +166,18 @@ static int compare_entries(const void *a, const void *b) {
 }
 
 static bt_status build_index(bt_bundle_writer *writer, bt_sstable_builder *builder, bt_error *err) {
-    static const uint8_t header[] = {0x08, 1, 0x1a, 2, 0x08, 1}; /* 1 shard, version {producer 1} */
-    bt_str               value = BT_STR_INIT;
-    bt_status            rc = BT_OK;
+    bt_str    value = BT_STR_INIT;
+    bt_status rc = BT_OK;
     if (writer->n_entries > 1) {
         qsort(writer->entries, writer->n_entries, sizeof writer->entries[0], compare_entries);
     }
+    BT_CHECK(append_header(&value, err));
     BT_CHECK(bt_sstable_add(builder, (bt_bytes){(const uint8_t *)"", 0},
-                            (bt_bytes){header, sizeof header}, err));
+                            (bt_bytes){(const uint8_t *)value.data, value.len}, err));
     for (size_t i = 0; i < writer->n_entries; i++) {
         const bt_bundle_entry *const entry = &writer->entries[i];
-        BT_CHECK(put_entry(&value, entry, err));
+        bt_str_clear(&value);
+        BT_CHECK(append_entry(&value, entry, err));
         BT_CHECK(bt_sstable_add(builder,
                                 (bt_bytes){(const uint8_t *)entry->name, strlen(entry->name)},
                                 (bt_bytes){(const uint8_t *)value.data, value.len}, err));

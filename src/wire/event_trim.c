@@ -8,24 +8,28 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/arena.h"
 #include "bt/base/bytes.h"
 #include "bt/base/crc32c.h"
 #include "bt/base/str.h"
 #include "bt/fs.h"
+#include "bt/proto.h"
 #include "bt/wire/events.h"
+#include "event.pb-c.h"
 #include "event_mark.h"
 #include "tfrecord_frame.h"
 
 /* What becomes of one file: [0, cut) stays; when is_rewritten, kept holds all that stays. */
 typedef struct trim {
-    int64_t last_step;
-    bool    is_rewritten;
-    size_t  cut;
-    bool    has_gap; /* something before this place goes */
-    bt_str  kept;
-    int64_t n_cut;
-    int64_t n_last;
-    int64_t n_damaged; /* bytes */
+    int64_t  last_step;
+    bool     is_rewritten;
+    size_t   cut;
+    bool     has_gap; /* something before this place goes */
+    bt_str   kept;
+    bt_arena scratch; /* the message of one event */
+    int64_t  n_cut;
+    int64_t  n_last;
+    int64_t  n_damaged; /* bytes */
 } trim;
 
 /* The whole frame that begins at data, or 0: its size. */
@@ -44,21 +48,39 @@ static size_t whole_frame(const uint8_t *data, size_t n_left) {
     return is_good ? TFRECORD_HEADER_BYTES + (size_t)n + TFRECORD_FOOTER_BYTES : 0;
 }
 
-/* Does the event stay? Counts it. What is not an event is none of ours and stays. */
-static bool stays(trim *t, const uint8_t *frame, size_t n_frame) {
-    bt_event       event;
-    bt_error       ignored = BT_ERROR_INIT;
-    const bt_bytes record = {frame + TFRECORD_HEADER_BYTES,
-                             n_frame - TFRECORD_HEADER_BYTES - TFRECORD_FOOTER_BYTES};
-    if (bt_event_parse(record, &event, &ignored) != BT_OK || event.file_version.n_bytes > 0) {
+static bool has_scalar(const BtTf__Event *event) {
+    return event->what_case == BT_TF__EVENT__WHAT_SUMMARY && event->summary->n_value > 0 &&
+           event->summary->value[0]->tag.len > 0;
+}
+
+/* Does the event stay? Counts it. */
+static bool judge(trim *t, const BtTf__Event *event) {
+    if (event->what_case == BT_TF__EVENT__WHAT_FILE_VERSION) {
         return true;
     }
-    if (event.step > t->last_step) {
+    if (event->step > t->last_step) {
         t->n_cut++;
         return false;
     }
-    t->n_last += event.step == t->last_step && event.tag.n_bytes > 0;
+    t->n_last += event->step == t->last_step && has_scalar(event);
     return true;
+}
+
+/* What is not an event is none of ours and stays. */
+static bt_status judge_frame(trim *t, const uint8_t *frame, size_t n_frame, bool *stays,
+                             bt_error *err) {
+    const ProtobufCMessage *message = NULL;
+    const bt_bytes          record = {frame + TFRECORD_HEADER_BYTES,
+                                      n_frame - TFRECORD_HEADER_BYTES - TFRECORD_FOOTER_BYTES};
+    bt_error                fault = BT_ERROR_INIT;
+    bt_arena_reset(&t->scratch);
+    const bt_status rc =
+        bt_proto_unpack(&bt_tf__event__descriptor, record, &t->scratch, &message, &fault);
+    if (rc == BT_E_NOMEM) {
+        return BT_FAIL(err, rc, "%s", fault.msg);
+    }
+    *stays = rc != BT_OK || judge(t, (const BtTf__Event *)message);
+    return BT_OK;
 }
 
 static bt_status keep(trim *t, const bt_fs_view *file, size_t at, size_t n, bt_error *err) {
@@ -76,7 +98,11 @@ static bt_status keep(trim *t, const bt_fs_view *file, size_t at, size_t n, bt_e
 static bt_status scan(trim *t, const bt_fs_view *file, bt_error *err) {
     for (size_t at = 0; at < file->n_bytes;) {
         const size_t n = whole_frame(file->data + at, file->n_bytes - at);
-        if (n > 0 && stays(t, file->data + at, n)) {
+        bool         stays = false;
+        if (n > 0) {
+            BT_TRY(judge_frame(t, file->data + at, n, &stays, err));
+        }
+        if (stays) {
             BT_TRY(keep(t, file, at, n, err));
         } else {
             t->has_gap = true;
@@ -93,6 +119,7 @@ static bt_status trim_file(const char *path, bool is_ours, int64_t last_step,
     bt_fs_view file = {0};
     trim       t = {.last_step = last_step, .kept = BT_STR_INIT};
     BT_TRY(bt_fs_view_open(path, &file, err));
+    BT_CHECK(bt_arena_init(&t.scratch, 1U << 12, err));
     BT_CHECK(scan(&t, &file, err));
     const bool is_cut = t.cut < file.n_bytes && !t.is_rewritten;
     bt_fs_view_close(&file); /* before the file changes below it */
@@ -110,6 +137,7 @@ static bt_status trim_file(const char *path, bool is_ours, int64_t last_step,
 done:
     bt_fs_view_close(&file);
     bt_str_deinit(&t.kept);
+    bt_arena_deinit(&t.scratch);
     return rc;
 }
 

@@ -1,178 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * TrackableObjectGraph (docs/model_garden/numerics.md section 7): parsed into an arena, and
- * serialized. */
+ * TrackableObjectGraph (docs/model_garden/numerics.md section 7): copied from the message into an
+ * arena, and packed again. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/arena.h"
+#include "bt/proto.h"
 #include "bt/wire/object_graph.h"
-#include "proto_wire.h"
+#include "trackable_object_graph.pb-c.h"
+
+typedef BtTf__TrackableObjectGraph                                         message_graph;
+typedef BtTf__TrackableObjectGraph__TrackableObject                        message_node;
+typedef BtTf__TrackableObjectGraph__TrackableObject__ObjectReference       message_child;
+typedef BtTf__TrackableObjectGraph__TrackableObject__SerializedTensor      message_attribute;
+typedef BtTf__TrackableObjectGraph__TrackableObject__SlotVariableReference message_slot;
 
 static const size_t nodes_max = (size_t)1 << 24;
 
 enum { MANY_CHILDREN = 32 };
 
-typedef enum graph_field {
-    NODE = 1,
-    NODE_CHILD = 1,
-    NODE_ATTRIBUTE = 2,
-    NODE_SLOT = 3,
-    NODE_SAVER = 4,
-    NODE_HAS_VALUES = 5
-} graph_field;
-
 static bt_status fail_damaged(const char *what, bt_error *err) {
     return BT_FAIL(err, BT_E_FORMAT, "the object graph is damaged: %s", what);
 }
 
-static bt_status copy_text(bt_graph *graph, bt_bytes bytes, const char **out, bt_error *err) {
-    if (bytes.n_bytes > 0 && memchr(bytes.data, 0, bytes.n_bytes) != NULL) {
+static bt_status fail_memory(bt_error *err) {
+    return BT_FAIL(err, BT_E_NOMEM, "out of memory for the object graph");
+}
+
+static bool is_node(const bt_graph *graph, int32_t number) {
+    return number >= 0 && (size_t)number < graph->n_nodes;
+}
+
+static bt_status copy_text(bt_graph *graph, ProtobufCBinaryData bytes, const char **out,
+                           bt_error *err) {
+    if (bytes.len > 0 && memchr(bytes.data, 0, bytes.len) != NULL) {
         return fail_damaged("a name holds a NUL byte", err);
     }
-    *out = bt_arena_strndup(&graph->arena, bytes.n_bytes > 0 ? (const char *)bytes.data : "",
-                            bytes.n_bytes);
-    return *out != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for the object graph");
-}
-
-/* A small message of at most three fields: ints and texts by number. */
-typedef struct small_message {
-    uint64_t ints[4];
-    bt_bytes texts[4];
-} small_message;
-
-static bt_status parse_small(bt_bytes bytes, small_message *out, bt_error *err) {
-    bt_reader r = pw_open(bytes);
-    *out = (small_message){0};
-    while (bt_reader_left(&r) > 0) {
-        pw_field field;
-        if (!pw_next(&r, &field)) {
-            return fail_damaged("a message is cut", err);
-        }
-        if (field.number < 4) {
-            out->ints[field.number] = field.value;
-            out->texts[field.number] = field.bytes;
-        }
-    }
-    return BT_OK;
-}
-
-static bool is_node(const bt_graph *graph, uint64_t number) {
-    return number < graph->n_nodes;
-}
-
-static bt_status count_fields(bt_bytes bytes, size_t counts[8], bt_error *err) {
-    bt_reader r = pw_open(bytes);
-    memset(counts, 0, 8 * sizeof counts[0]);
-    while (bt_reader_left(&r) > 0) {
-        pw_field field;
-        if (!pw_next(&r, &field)) {
-            return fail_damaged("a node is cut", err);
-        }
-        if (field.number <= NODE_HAS_VALUES && field.type != PW_BYTES) {
-            return fail_damaged("a node has a field of the wrong type", err);
-        }
-        if (field.number < 8) {
-            counts[field.number]++;
-        }
-    }
-    return BT_OK;
+    *out =
+        bt_arena_strndup(&graph->arena, bytes.len > 0 ? (const char *)bytes.data : "", bytes.len);
+    return *out != NULL ? BT_OK : fail_memory(err);
 }
 
 /* NULL for none: many nodes are empty, and an arena's piece is not small. */
-static void *reserve_array(bt_graph *graph, size_t n, size_t size, bool *good) {
-    void *const array = n == 0 ? NULL : bt_arena_alloc_array(&graph->arena, n, size);
-    *good = *good && (n == 0 || array != NULL);
-    return array;
+static bt_status reserve_array(bt_arena *arena, size_t n, size_t size, void *out, bt_error *err) {
+    void *const array = n == 0 ? NULL : bt_arena_alloc_array(arena, n, size);
+    memcpy(out, &array, sizeof array);
+    return n == 0 || array != NULL ? BT_OK : fail_memory(err);
 }
 
-static bt_status reserve_node(bt_graph *graph, bt_graph_node *node, const size_t counts[8],
-                              bt_error *err) {
-    bool good = true;
-    node->children = reserve_array(graph, counts[NODE_CHILD], sizeof node->children[0], &good);
-    node->attributes =
-        reserve_array(graph, counts[NODE_ATTRIBUTE], sizeof node->attributes[0], &good);
-    node->slots = reserve_array(graph, counts[NODE_SLOT], sizeof node->slots[0], &good);
-    return good ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for the object graph");
-}
-
-static bt_status parse_child(bt_graph *graph, bt_graph_node *node, bt_bytes bytes, bt_error *err) {
-    small_message m;
-    BT_TRY(parse_small(bytes, &m, err));
-    if (!is_node(graph, m.ints[1])) {
+static bt_status copy_child(bt_graph *graph, const message_child *from, bt_graph_child *to,
+                            bt_error *err) {
+    if (!is_node(graph, from->node_id)) {
         return fail_damaged("a child is not a node", err);
     }
-    bt_graph_child *const child = &node->children[node->n_children++];
-    child->node = (int32_t)m.ints[1];
-    return copy_text(graph, m.texts[2], &child->name, err);
+    to->node = from->node_id;
+    return copy_text(graph, from->local_name, &to->name, err);
 }
 
-static bt_status parse_attribute(bt_graph *graph, bt_graph_node *node, bt_bytes bytes,
-                                 bt_error *err) {
-    small_message m;
-    BT_TRY(parse_small(bytes, &m, err));
-    bt_graph_attribute *const attribute = &node->attributes[node->n_attributes++];
-    BT_TRY(copy_text(graph, m.texts[1], &attribute->name, err));
-    BT_TRY(copy_text(graph, m.texts[2], &attribute->full_name, err));
-    return copy_text(graph, m.texts[3], &attribute->checkpoint_key, err);
+static bt_status copy_attribute(bt_graph *graph, const message_attribute *from,
+                                bt_graph_attribute *to, bt_error *err) {
+    BT_TRY(copy_text(graph, from->name, &to->name, err));
+    BT_TRY(copy_text(graph, from->full_name, &to->full_name, err));
+    return copy_text(graph, from->checkpoint_key, &to->checkpoint_key, err);
 }
 
-static bt_status parse_slot(bt_graph *graph, bt_graph_node *node, bt_bytes bytes, bt_error *err) {
-    small_message m;
-    BT_TRY(parse_small(bytes, &m, err));
-    if (!is_node(graph, m.ints[1]) || !is_node(graph, m.ints[3])) {
+static bt_status copy_slot(bt_graph *graph, const message_slot *from, bt_graph_slot *to,
+                           bt_error *err) {
+    if (!is_node(graph, from->original_variable_node_id) ||
+        !is_node(graph, from->slot_variable_node_id)) {
         return fail_damaged("a slot variable is not a node", err);
     }
-    bt_graph_slot *const slot = &node->slots[node->n_slots++];
-    slot->variable_node = (int32_t)m.ints[1];
-    slot->slot_node = (int32_t)m.ints[3];
-    return copy_text(graph, m.texts[2], &slot->slot_name, err);
+    to->variable_node = from->original_variable_node_id;
+    to->slot_node = from->slot_variable_node_id;
+    return copy_text(graph, from->slot_name, &to->slot_name, err);
 }
 
-/* BoolValue {1: value} */
-static bt_status parse_has_values(bt_graph_node *node, bt_bytes bytes, bt_error *err) {
-    small_message m;
-    BT_TRY(parse_small(bytes, &m, err));
-    node->has_values = m.ints[1] != 0;
-    return BT_OK;
-}
-
-static bt_status parse_node(bt_graph *graph, bt_graph_node *node, bt_bytes bytes, bt_error *err) {
-    size_t counts[8];
-    BT_TRY(count_fields(bytes, counts, err));
-    BT_TRY(reserve_node(graph, node, counts, err));
-    node->has_values = -1;
-    bt_reader r = pw_open(bytes);
-    pw_field  field;
-    while (bt_reader_left(&r) > 0 && pw_next(&r, &field)) {
-        switch (field.number) {
-        case NODE_CHILD:
-            BT_TRY(parse_child(graph, node, field.bytes, err));
-            break;
-        case NODE_ATTRIBUTE:
-            BT_TRY(parse_attribute(graph, node, field.bytes, err));
-            break;
-        case NODE_SLOT:
-            BT_TRY(parse_slot(graph, node, field.bytes, err));
-            break;
-        case NODE_SAVER: {
-            const char *copy = NULL;
-            copy = bt_arena_strndup(&graph->arena, (const char *)field.bytes.data,
-                                    field.bytes.n_bytes);
-            if (copy == NULL) {
-                return BT_FAIL(err, BT_E_NOMEM, "out of memory for the object graph");
-            }
-            node->registered_saver = (bt_bytes){(const uint8_t *)copy, field.bytes.n_bytes};
-            break;
-        }
-        case NODE_HAS_VALUES:
-            BT_TRY(parse_has_values(node, field.bytes, err));
-            break;
-        default: /* unknown fields are skipped */
-            break;
-        }
+static bt_status copy_saver(bt_graph *graph, ProtobufCBinaryData bytes, bt_bytes *to,
+                            bt_error *err) {
+    if (bytes.len == 0) {
+        return BT_OK;
     }
+    const char *const copy = bt_arena_strndup(&graph->arena, (const char *)bytes.data, bytes.len);
+    if (copy == NULL) {
+        return fail_memory(err);
+    }
+    *to = (bt_bytes){(const uint8_t *)copy, bytes.len};
     return BT_OK;
 }
 
@@ -213,46 +127,58 @@ static bt_status sort_children(bt_graph *graph, bt_graph_node *node, bt_error *e
     return BT_OK;
 }
 
-static bt_status parse_nodes(bt_bytes bytes, bt_graph *graph, bt_error *err) {
-    bt_reader r = pw_open(bytes);
-    pw_field  field;
-    size_t    n = 0;
-    while (bt_reader_left(&r) > 0) {
-        if (!pw_next(&r, &field) || (field.number == NODE && field.type != PW_BYTES)) {
-            return fail_damaged("the list of nodes is truncated", err);
-        }
-        n += field.number == NODE;
+static bt_status copy_node(bt_graph *graph, const message_node *from, bt_graph_node *to,
+                           bt_error *err) {
+    bt_arena *const arena = &graph->arena;
+    to->has_values = from->has_checkpoint_values != NULL ? from->has_checkpoint_values->value : -1;
+    BT_TRY(reserve_array(arena, from->n_children, sizeof *to->children, &to->children, err));
+    BT_TRY(reserve_array(arena, from->n_attributes, sizeof *to->attributes, &to->attributes, err));
+    BT_TRY(reserve_array(arena, from->n_slot_variables, sizeof *to->slots, &to->slots, err));
+    for (; to->n_children < from->n_children; to->n_children++) {
+        BT_TRY(
+            copy_child(graph, from->children[to->n_children], &to->children[to->n_children], err));
     }
+    for (; to->n_attributes < from->n_attributes; to->n_attributes++) {
+        BT_TRY(copy_attribute(graph, from->attributes[to->n_attributes],
+                              &to->attributes[to->n_attributes], err));
+    }
+    for (; to->n_slots < from->n_slot_variables; to->n_slots++) {
+        BT_TRY(copy_slot(graph, from->slot_variables[to->n_slots], &to->slots[to->n_slots], err));
+    }
+    BT_TRY(copy_saver(graph, from->registered_saver, &to->registered_saver, err));
+    return sort_children(graph, to, err);
+}
+
+static bt_status copy_graph(const message_graph *message, bt_graph *graph, bt_error *err) {
+    const size_t n = message->n_nodes;
     if (n == 0 || n > nodes_max) {
         return fail_damaged("it has no nodes", err);
     }
-    graph->nodes = bt_arena_alloc_array(&graph->arena, n, sizeof(bt_graph_node));
-    if (graph->nodes == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the object graph");
-    }
+    BT_TRY(bt_arena_init(&graph->arena, 1U << 16, err));
+    BT_TRY(reserve_array(&graph->arena, n, sizeof(bt_graph_node), &graph->nodes, err));
     memset(graph->nodes, 0, n * sizeof(bt_graph_node));
     graph->n_nodes = n;
-    r = pw_open(bytes);
-    for (size_t i = 0; bt_reader_left(&r) > 0 && pw_next(&r, &field);) {
-        if (field.number == NODE) {
-            BT_TRY(parse_node(graph, &graph->nodes[i], field.bytes, err));
-            BT_TRY(sort_children(graph, &graph->nodes[i], err));
-            i++;
-        }
+    for (size_t i = 0; i < n; i++) {
+        BT_TRY(copy_node(graph, message->nodes[i], &graph->nodes[i], err));
     }
     return BT_OK;
 }
 
 bt_status bt_graph_parse(bt_bytes bytes, bt_graph *out, bt_error *err) {
-    bt_graph graph = {0};
-    BT_TRY(bt_arena_init(&graph.arena, 1U << 16, err));
-    const bt_status rc = parse_nodes(bytes, &graph, err);
-    if (rc != BT_OK) {
-        bt_graph_deinit(&graph);
-        return rc;
-    }
+    bt_graph                graph = {0};
+    bt_arena                arena = {0};
+    const ProtobufCMessage *message = NULL;
+    bt_status               rc = BT_OK;
+    BT_CHECK(bt_arena_init(&arena, 1U << 16, err));
+    BT_CHECK(
+        bt_proto_unpack(&bt_tf__trackable_object_graph__descriptor, bytes, &arena, &message, err));
+    BT_CHECK(copy_graph((const message_graph *)message, &graph, err));
     *out = graph;
-    return BT_OK;
+    graph = (bt_graph){0};
+done:
+    bt_arena_deinit(&arena);
+    bt_graph_deinit(&graph);
+    return rc;
 }
 
 void bt_graph_deinit(bt_graph *graph) {
@@ -260,65 +186,101 @@ void bt_graph_deinit(bt_graph *graph) {
     *graph = (bt_graph){0};
 }
 
-/* proto3: zero values are left out */
-static bt_status put_number(bt_str *out, uint32_t field, int32_t value, bt_error *err) {
-    return value == 0 ? BT_OK : pw_put_int(out, field, (uint64_t)value, err);
+/* Serializing: the message's structs are made in an arena of their own; texts stay where they are.
+ * An array of n structs and one of pointers to them, as protobuf-c has repeated fields. */
+static bt_status reserve_messages(bt_arena *arena, size_t n, size_t size, void *structs,
+                                  void *pointers, bt_error *err) {
+    BT_TRY(reserve_array(arena, n, size, structs, err));
+    return reserve_array(arena, n, sizeof(void *), pointers, err);
 }
 
-static bt_status put_name(bt_str *out, uint32_t field, const char *text, bt_error *err) {
-    return text == NULL || text[0] == '\0' ? BT_OK : pw_put_text(out, field, text, err);
-}
-
-static bt_status put_message(bt_str *out, uint32_t field, bt_str *message, bt_error *err) {
-    BT_TRY(pw_put_bytes(out, field, message->data, message->len, err));
-    bt_str_clear(message);
+static bt_status make_children(bt_arena *arena, const bt_graph_node *from, message_node *to,
+                               bt_error *err) {
+    message_child *children = NULL;
+    BT_TRY(
+        reserve_messages(arena, from->n_children, sizeof *children, &children, &to->children, err));
+    for (size_t i = 0; i < from->n_children; i++) {
+        to->children[i] = &children[i];
+        bt_tf__trackable_object_graph__trackable_object__object_reference__init(&children[i]);
+        children[i].node_id = from->children[i].node;
+        children[i].local_name = bt_proto_text(from->children[i].name);
+    }
+    to->n_children = from->n_children;
     return BT_OK;
 }
 
-static bt_status serialize_node(const bt_graph_node *node, bt_str *out, bt_str *scratch,
-                                bt_error *err) {
-    bt_str_clear(scratch);
-    for (size_t i = 0; i < node->n_children; i++) {
-        BT_TRY(put_number(scratch, 1, node->children[i].node, err));
-        BT_TRY(put_name(scratch, 2, node->children[i].name, err));
-        BT_TRY(put_message(out, NODE_CHILD, scratch, err));
+static bt_status make_attributes(bt_arena *arena, const bt_graph_node *from, message_node *to,
+                                 bt_error *err) {
+    message_attribute *attributes = NULL;
+    BT_TRY(reserve_messages(arena, from->n_attributes, sizeof *attributes, &attributes,
+                            &to->attributes, err));
+    for (size_t i = 0; i < from->n_attributes; i++) {
+        to->attributes[i] = &attributes[i];
+        bt_tf__trackable_object_graph__trackable_object__serialized_tensor__init(&attributes[i]);
+        attributes[i].name = bt_proto_text(from->attributes[i].name);
+        attributes[i].full_name = bt_proto_text(from->attributes[i].full_name);
+        attributes[i].checkpoint_key = bt_proto_text(from->attributes[i].checkpoint_key);
     }
-    for (size_t i = 0; i < node->n_attributes; i++) {
-        BT_TRY(put_name(scratch, 1, node->attributes[i].name, err));
-        BT_TRY(put_name(scratch, 2, node->attributes[i].full_name, err));
-        BT_TRY(put_name(scratch, 3, node->attributes[i].checkpoint_key, err));
-        BT_TRY(put_message(out, NODE_ATTRIBUTE, scratch, err));
+    to->n_attributes = from->n_attributes;
+    return BT_OK;
+}
+
+static bt_status make_slots(bt_arena *arena, const bt_graph_node *from, message_node *to,
+                            bt_error *err) {
+    message_slot *slots = NULL;
+    BT_TRY(reserve_messages(arena, from->n_slots, sizeof *slots, &slots, &to->slot_variables, err));
+    for (size_t i = 0; i < from->n_slots; i++) {
+        to->slot_variables[i] = &slots[i];
+        bt_tf__trackable_object_graph__trackable_object__slot_variable_reference__init(&slots[i]);
+        slots[i].original_variable_node_id = from->slots[i].variable_node;
+        slots[i].slot_name = bt_proto_text(from->slots[i].slot_name);
+        slots[i].slot_variable_node_id = from->slots[i].slot_node;
     }
-    for (size_t i = 0; i < node->n_slots; i++) {
-        BT_TRY(put_number(scratch, 1, node->slots[i].variable_node, err));
-        BT_TRY(put_name(scratch, 2, node->slots[i].slot_name, err));
-        BT_TRY(put_number(scratch, 3, node->slots[i].slot_node, err));
-        BT_TRY(put_message(out, NODE_SLOT, scratch, err));
+    to->n_slot_variables = from->n_slots;
+    return BT_OK;
+}
+
+static bt_status make_node(bt_arena *arena, const bt_graph_node *from, message_node *to,
+                           bt_error *err) {
+    bt_tf__trackable_object_graph__trackable_object__init(to);
+    BT_TRY(make_children(arena, from, to, err));
+    BT_TRY(make_attributes(arena, from, to, err));
+    BT_TRY(make_slots(arena, from, to, err));
+    to->registered_saver = bt_proto_bytes(from->registered_saver);
+    if (from->has_values >= 0) {
+        BT_TRY(reserve_array(arena, 1, sizeof *to->has_checkpoint_values,
+                             &to->has_checkpoint_values, err));
+        bt_tf__bool_value__init(to->has_checkpoint_values);
+        to->has_checkpoint_values->value = from->has_values != 0;
     }
-    if (node->registered_saver.n_bytes > 0) {
-        BT_TRY(pw_put_bytes(out, NODE_SAVER, node->registered_saver.data,
-                            node->registered_saver.n_bytes, err));
+    return BT_OK;
+}
+
+static bt_status make_message(bt_arena *arena, const bt_graph *graph, message_graph *message,
+                              bt_error *err) {
+    message_node *nodes = NULL;
+    BT_TRY(reserve_messages(arena, graph->n_nodes, sizeof *nodes, &nodes, &message->nodes, err));
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        message->nodes[i] = &nodes[i];
+        BT_TRY(make_node(arena, &graph->nodes[i], &nodes[i], err));
     }
-    if (node->has_values >= 0) {
-        BT_TRY(put_number(scratch, 1, node->has_values, err));
-        BT_TRY(put_message(out, NODE_HAS_VALUES, scratch, err));
-    }
+    message->n_nodes = graph->n_nodes;
     return BT_OK;
 }
 
 bt_status bt_graph_serialize(const bt_graph *graph, bt_str *out, bt_error *err) {
-    bt_str    node = BT_STR_INIT;
-    bt_str    scratch = BT_STR_INIT;
-    bt_status rc = BT_OK;
-    for (size_t i = 0; i < graph->n_nodes; i++) {
-        BT_CHECK(serialize_node(&graph->nodes[i], &node, &scratch, err));
-        BT_CHECK(put_message(out, NODE, &node, err));
-    }
+    message_graph message = BT_TF__TRACKABLE_OBJECT_GRAPH__INIT;
+    bt_arena      arena = {0};
+    bt_status     rc = BT_OK;
+    BT_CHECK(bt_arena_init(&arena, 1U << 16, err));
+    BT_CHECK(make_message(&arena, graph, &message, err));
+    BT_CHECK(bt_proto_append(out, &message.base, err));
 done:
-    bt_str_deinit(&node);
-    bt_str_deinit(&scratch);
+    bt_arena_deinit(&arena);
     return rc;
 }
+
+/* Looking things up. */
 
 static int32_t find_sorted(const bt_graph_node *node, const char *name) {
     size_t low = 0;

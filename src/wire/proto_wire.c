@@ -16,12 +16,6 @@ float pw_f32(uint32_t bits) {
     return value;
 }
 
-double pw_f64(uint64_t bits) {
-    double value = 0;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 bool pw_next(bt_reader *r, pw_field *field) {
     uint64_t tag = 0;
     if (!bt_read_varint(r, &tag) || tag > UINT32_MAX || tag >> 3 == 0) {
@@ -63,25 +57,6 @@ bt_status pw_put_varint(bt_str *out, uint64_t value, bt_error *err) {
 
 bt_status pw_put_tag(bt_str *out, uint32_t number, pw_type type, bt_error *err) {
     return pw_put_varint(out, (uint64_t)number << 3 | (uint64_t)type, err);
-}
-
-bt_status pw_put_int(bt_str *out, uint32_t number, uint64_t value, bt_error *err) {
-    BT_TRY(pw_put_tag(out, number, PW_VARINT, err));
-    return pw_put_varint(out, value, err);
-}
-
-bt_status pw_put_fixed32(bt_str *out, uint32_t number, uint32_t value, bt_error *err) {
-    uint8_t bytes[4];
-    BT_TRY(pw_put_tag(out, number, PW_FIXED32, err));
-    bt_store_u32le(bytes, value);
-    return bt_str_append_n(out, bytes, sizeof bytes, err);
-}
-
-bt_status pw_put_fixed64(bt_str *out, uint32_t number, uint64_t value, bt_error *err) {
-    uint8_t bytes[8];
-    BT_TRY(pw_put_tag(out, number, PW_FIXED64, err));
-    bt_store_u64le(bytes, value);
-    return bt_str_append_n(out, bytes, sizeof bytes, err);
 }
 
 bt_status pw_put_bytes(bt_str *out, uint32_t number, const void *bytes, size_t n_bytes,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The protobuf wire format, read and written field by field: no generated code, no allocation for
- * reading, every length checked against the bytes left. */
+ * The protobuf wire format by hand, for tf.Example, which is read millions of times (all other
+ * messages: bt/proto.h), and the varints of tables: nothing is allocated for reading, every length
+ * is checked against the bytes left. */
 #ifndef BT_PROTO_WIRE_H
 #define BT_PROTO_WIRE_H
 
@@ -30,14 +31,10 @@ typedef struct pw_field {
 BT_MUST_USE bool pw_next(bt_reader *r, pw_field *field);
 bt_reader        pw_open(bt_bytes bytes); /* a reader of a nested message */
 float            pw_f32(uint32_t bits);
-double           pw_f64(uint64_t bits);
 
 /* Appending fields. Zero values are written too: the caller leaves defaults out, as proto3 does. */
 BT_MUST_USE bt_status pw_put_varint(bt_str *out, uint64_t value, bt_error *err);
 BT_MUST_USE bt_status pw_put_tag(bt_str *out, uint32_t number, pw_type type, bt_error *err);
-BT_MUST_USE bt_status pw_put_int(bt_str *out, uint32_t number, uint64_t value, bt_error *err);
-BT_MUST_USE bt_status pw_put_fixed32(bt_str *out, uint32_t number, uint32_t value, bt_error *err);
-BT_MUST_USE bt_status pw_put_fixed64(bt_str *out, uint32_t number, uint64_t value, bt_error *err);
 BT_MUST_USE bt_status pw_put_bytes(bt_str *out, uint32_t number, const void *bytes, size_t n_bytes,
                                    bt_error *err);
 BT_MUST_USE bt_status pw_put_text(bt_str *out, uint32_t number, const char *text, bt_error *err);

@@ -1,42 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What Keras wrote about the objects of a SavedModel: JSON texts, in keras_metadata.pb
- * (SavedMetadata {1: nodes {5: metadata}}) or, in older exports, in saved_model.pb itself
- * (SavedModel {2: MetaGraphDef {7: SavedObjectGraph {1: nodes {4: SavedUserObject {3:
- * metadata}}}}}). */
+ * What Keras wrote about the objects of a SavedModel: JSON texts, in keras_metadata.pb or, in older
+ * exports, in saved_model.pb itself (proto/keras_metadata.proto, proto/saved_model.proto). */
 #include "bt/wire/saved_model.h"
-#include "proto_wire.h"
+#include "bt/proto.h"
+#include "keras_metadata.pb-c.h"
+#include "saved_model.pb-c.h"
 
-enum { MAX_DEPTH = 5 };
+typedef struct visitor {
+    bt_saved_model_text_fn visit;
+    void                  *context;
+} visitor;
 
-/* The field numbers that lead to a text. */
-typedef struct text_path {
-    uint32_t numbers[MAX_DEPTH];
-    size_t   n;
-} text_path;
+static bt_status visit_text(const visitor *v, ProtobufCBinaryData text, bt_error *err) {
+    return v->visit(v->context, (bt_bytes){text.data, text.len}, err);
+}
 
-static const text_path keras_path = {{1, 5}, 2};
-static const text_path saved_model_path = {{2, 7, 1, 4, 3}, 5};
+static bt_status visit_metadata(const BtKeras__SavedMetadata *metadata, const visitor *v,
+                                bt_error *err) {
+    for (size_t i = 0; i < metadata->n_nodes; i++) {
+        BT_TRY(visit_text(v, metadata->nodes[i]->metadata, err));
+    }
+    return BT_OK;
+}
 
-static bt_status follow(bt_bytes bytes, const text_path *path, size_t depth,
-                        bt_saved_model_text_fn visit, void *context, bt_error *err) {
-    bt_reader r = pw_open(bytes);
-    while (bt_reader_left(&r) > 0) {
-        pw_field field;
-        if (!pw_next(&r, &field)) {
-            return BT_FAIL(err, BT_E_FORMAT, "damaged: the messages of a SavedModel are truncated");
-        }
-        if (field.number != path->numbers[depth] || field.type != PW_BYTES) {
-            continue;
-        }
-        BT_TRY(depth + 1 == path->n ? visit(context, field.bytes, err)
-                                    : follow(field.bytes, path, depth + 1, visit, context, err));
+static bt_status visit_objects(const BtTf__SavedObjectGraph *objects, const visitor *v,
+                               bt_error *err) {
+    for (size_t i = 0; i < objects->n_nodes; i++) {
+        const BtTf__SavedUserObject *const object = objects->nodes[i]->user_object;
+        BT_TRY(object != NULL ? visit_text(v, object->metadata, err) : BT_OK);
+    }
+    return BT_OK;
+}
+
+static bt_status visit_model(const BtTf__SavedModel *model, const visitor *v, bt_error *err) {
+    for (size_t i = 0; i < model->n_meta_graphs; i++) {
+        const BtTf__SavedObjectGraph *const objects = model->meta_graphs[i]->object_graph_def;
+        BT_TRY(objects != NULL ? visit_objects(objects, v, err) : BT_OK);
     }
     return BT_OK;
 }
 
 bt_status bt_saved_model_texts(bt_bytes bytes, bool is_keras_metadata, bt_saved_model_text_fn visit,
                                void *context, bt_error *err) {
-    return follow(bytes, is_keras_metadata ? &keras_path : &saved_model_path, 0, visit, context,
-                  err);
+    const visitor           v = {visit, context};
+    bt_arena                arena = {0};
+    const ProtobufCMessage *message = NULL;
+    bt_status               rc = BT_OK;
+    BT_CHECK(bt_arena_init(&arena, 1U << 16, err));
+    BT_CHECK(bt_proto_unpack(is_keras_metadata ? &bt_keras__saved_metadata__descriptor
+                                               : &bt_tf__saved_model__descriptor,
+                             bytes, &arena, &message, err));
+    BT_CHECK(is_keras_metadata ? visit_metadata((const BtKeras__SavedMetadata *)message, &v, err)
+                               : visit_model((const BtTf__SavedModel *)message, &v, err));
+done:
+    bt_arena_deinit(&arena);
+    return rc;
 }

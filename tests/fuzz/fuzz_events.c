@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/arena.h"
+#include "bt/proto.h"
 #include "bt/wire/events.h"
 #include "bt/wire/tfrecord.h"
+#include "event.pb-c.h"
 #include "fuzz_file.h"
 #include "fuzz_mend.h"
 #include "fuzz_targets.h"
@@ -16,9 +19,10 @@
 static void check_rest(const char *path, int64_t last_step) {
     bt_tfrecord_reader *reader = NULL;
     bt_record           record;
-    bt_event            event;
+    bt_arena            arena = {0};
     bool                end = false;
-    if (bt_tfrecord_open(path, BT_COMPRESSION_NONE, &reader, NULL) != BT_OK) {
+    if (bt_arena_init(&arena, 1U << 12, NULL) != BT_OK ||
+        bt_tfrecord_open(path, BT_COMPRESSION_NONE, &reader, NULL) != BT_OK) {
         abort();
     }
     for (;;) {
@@ -28,8 +32,13 @@ static void check_rest(const char *path, int64_t last_step) {
         if (end) {
             break;
         }
-        if (bt_event_parse(record.data, &event, NULL) == BT_OK && event.file_version.n_bytes == 0 &&
-            event.step > last_step) {
+        const ProtobufCMessage *message = NULL;
+        bt_arena_reset(&arena);
+        (void)(bt_proto_unpack(&bt_tf__event__descriptor, record.data, &arena, &message, NULL) ==
+               BT_OK);
+        const BtTf__Event *const event = (const BtTf__Event *)message;
+        if (event != NULL && event->what_case != BT_TF__EVENT__WHAT_FILE_VERSION &&
+            event->step > last_step) {
             abort();
         }
     }
@@ -37,6 +46,7 @@ static void check_rest(const char *path, int64_t last_step) {
         abort();
     }
     bt_tfrecord_close(reader);
+    bt_arena_deinit(&arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

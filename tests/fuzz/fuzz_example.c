@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tf.Example, its lists, and events. */
+ * tf.Example and its lists. */
 #include "bt/base/bytes.h"
-#include "bt/wire/events.h"
 #include "bt/wire/example.h"
 #include "fuzz_targets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bt_example     example = BT_EXAMPLE_INIT;
-    bt_event       event;
     const bt_bytes bytes = {data, size};
     int64_t        ints[8];
     float          floats[8];
@@ -28,8 +26,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (void)n_good;
     }
     bt_example_deinit(&example);
-    if (bt_event_parse(bytes, &event, NULL) != BT_OK) {
-        return 0;
-    }
     return 0;
 }

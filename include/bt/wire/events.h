@@ -4,7 +4,6 @@
 #ifndef BT_WIRE_EVENTS_H
 #define BT_WIRE_EVENTS_H
 
-#include "bt/base/bytes.h"
 #include "bt/base/status.h"
 
 typedef struct bt_events_writer bt_events_writer;
@@ -36,16 +35,5 @@ typedef struct bt_events_found {
  * moment a file holds at least what stays. */
 BT_MUST_USE bt_status bt_events_cut(const char *folder, int64_t last_step, bt_events_found *found,
                                     bt_error *err);
-
-typedef struct bt_event {
-    double   wall_time;
-    int64_t  step;
-    bt_bytes file_version; /* n_bytes 0: not that kind of event */
-    bt_bytes tag;          /* n_bytes 0: no scalar in it */
-    bt_bytes plugin;
-    float    value;
-} bt_event;
-/* One record of an event file: its first scalar summary (tensor or simple value). */
-BT_MUST_USE bt_status bt_event_parse(bt_bytes bytes, bt_event *out, bt_error *err);
 
 #endif

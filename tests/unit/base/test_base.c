@@ -438,6 +438,12 @@ static void test_arena_seldom_calls_the_heap(void **state) {
         memset(p, i, 100);
         assert_int_equal(bt_alloc_count() - calls, i < 8 ? 1 : i < 24 ? 2 : 3);
     }
+    bt_arena_reset(&arena); /* the newest block stays, and does for as much again */
+    const uint64_t before_again = bt_alloc_count();
+    for (int i = 0; i < 8; i++) {
+        memset(bt_arena_alloc(&arena, 100), 0xff, 100);
+    }
+    assert_int_equal(bt_alloc_count(), before_again);
     assert_null(bt_arena_alloc(&arena, SIZE_MAX));
     assert_null(bt_arena_alloc_array(&arena, SIZE_MAX / 2, 3));
     bt_arena_deinit(&arena);
