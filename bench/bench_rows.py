@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows that run_all.py measures: one program may give several. A row says what was asked for and how its value is found in the program's JSON object."""
+"""The rows that run_all.py measures: one program, or one function of measured_runs.py, may give several. A row says what was asked for and how its value is found in
+what that answers."""
 import dataclasses
 import operator
 import os
 import sys
 import typing
+
+import measured_runs
 
 
 @dataclasses.dataclass
@@ -24,6 +27,15 @@ class Program:
     needs: tuple = ()                             # settings without which it is skipped
     quick: tuple = ()                             # words put after the others by --quick
     also: typing.Optional[list] = None            # a second run, whose JSON object becomes result["also"]
+
+
+@dataclasses.dataclass
+class Call:
+    function: typing.Callable                     # of measured_runs.py
+    rows: list
+    needs: tuple = ()
+    quick: dict = dataclasses.field(default_factory=dict)    # arguments under --quick
+    threads: bool = False                         # the setting is an argument of the function
 
 
 AT_LEAST, AT_MOST = operator.ge, operator.le
@@ -92,20 +104,39 @@ def memory_program():
                 (AT_MOST, 2.1)),
             Row("recompute-cost", "what that costs in time", "<= 30 %", lambda r: r["recompute_cost"],
                 lambda r: f"{100 * r['recompute_cost']:.0f} % ({r['recompute_seconds_per_step']:.2f} against {r['seconds_per_step']:.2f} s)", (AT_MOST, 0.3))]
-    return Program(script("memory", "--glue", "{glue}", "--vocab", "{vocab}", "--threads", "{threads}", "--steps", "4"), rows, ("glue", "vocab"),
-                   ("--model", "tiny", "--rounds", "1", "--steps", "1"))
-
+    return Call(measured_runs.memory, rows, ("glue", "vocab"), {"model": "tiny", "rounds": 1, "steps": 1}, threads=True)
 
 def start_program():
     row = Row("start", "from exec to the first training step, MiniLM, less reading the weights at 1 GB/s", "<= 0.3 s", lambda r: r["beyond_reading_seconds"],
               lambda r: f"{r['beyond_reading_seconds']:.2f} s ({r['from_exec_seconds']:.2f} s with {r['weights_gb']:.2f} GB of weights)", (AT_MOST, 0.3))
-    return Program(script("start_and_memory", "--model", "{model}", "--records", "{records}", "--skip", "evaluation"), [row], ("model", "records"), ("--repeats", "1"))
+    return Call(measured_runs.start, [row], ("model", "glue", "vocab"), {"repeats": 1})
+
+
+def short_start_program():
+    def shown(result):
+        short, typed = result["short"], result["typed"]
+        return f"{short['processor_seconds']:.3f} against {typed['processor_seconds']:.3f} s ({short['wall_seconds']:.3f} against {typed['wall_seconds']:.3f})"
+    row = Row("start-short", "the short command (`--init`, `--train`) beside the same run typed in full, MiniLM's sizes, SST-2: processor time until the first step (wall time)",
+              "<= 0.15 s", lambda r: r["short"]["processor_seconds"], shown, (AT_MOST, 0.15))
+    return Call(measured_runs.short_start, [row], ("glue", "vocab"), {"repeats": 1, "task": "MRPC"})
+
+
+def evaluation_memory_program():
+    row = Row("evaluation-memory", "peak memory of an evaluation, MiniLM, MRPC rows, once and ten times over", "does not grow", lambda r: r["growth"],
+              lambda r: f"{r['mib']:g} and {r['mib_more_rows']:g} MiB", (AT_MOST, 0.02))
+    return Call(measured_runs.evaluation_memory, [row], ("model", "glue", "vocab"))
+
+
+def latency_program():
+    row = Row("latency", "training from gs:// against local files, 20 ms added to each answer, encoder of 128 by 2 layers, 1,500 steps of 32, the fastest run of each",
+              "within 5 %", lambda r: r["cost"], lambda r: f"{100 * r['cost']:.1f} % ({r['gs_seconds']:.2f} against {r['local_seconds']:.2f} s)", (AT_MOST, 0.05))
+    return Call(measured_runs.latency, [row], ("remote",), {"runs": 1, "steps": 10})
 
 
 def bits_program():
     row = Row("bits", "training with 1 and 2 threads, MiniLM, MRPC rows: the checkpoints' bytes", "the same", lambda r: r["same_bits"],
               lambda r: f"{'the same' if r['same_bits'] else 'DIFFERENT'} after {r['steps']} steps", (operator.is_, True))
-    return Program(script("bits", "--glue", "{glue}", "--vocab", "{vocab}"), [row], ("glue", "vocab"), ("--model", "tiny", "--steps", "1"))
+    return Call(measured_runs.bits, [row], ("glue", "vocab"), {"model": "tiny", "steps": 1})
 
 
 def squad_program():
@@ -143,5 +174,5 @@ def programs():
         all_programs.append(steps_beside(task, "base", "hf", "hf_python", [row], *words))
     return all_programs + [
         efficiency("efficiency-base-mrpc", "base", "mrpc", 0.88, "--steps=4", "--rounds=2"), efficiency("efficiency-minilm-sst2", "minilm", "sst2", 0.75, "--steps=15", "--rounds=5"),
-        efficiency("efficiency-minilm-mrpc", "minilm", "mrpc", 0, "--steps=12", "--rounds=3"), squad_program(), memory_program(), start_program(), threads_program(),
-        rows_program("mg", "tf_python"), rows_program("hf", "hf_python"), bits_program(), bf16_program()]
+        efficiency("efficiency-minilm-mrpc", "minilm", "mrpc", 0, "--steps=12", "--rounds=3"), squad_program(), memory_program(), evaluation_memory_program(), start_program(), short_start_program(), threads_program(),
+        rows_program("mg", "tf_python"), rows_program("hf", "hf_python"), bits_program(), bf16_program(), latency_program()]

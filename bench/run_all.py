@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures every row of docs/performance.md that this machine can, writes one JSON file and prints the table.
 
-  bench/run_all.py [--build build/release] [--rows=a,b] [--list] [--quick] [--out FILE | --record] [SETTINGS]
+  bench/run_all.py [--build build/release] [--rows=a,b] [--list] [--quick] [--with NAME=VALUE]... [--out FILE | --record] [SETTINGS]
   cmake --build build/release --target bench              the same with the settings of CMake's cache; bench-record adds --record
 
 Settings, each a flag (--hf_python=...), a variable of the environment or of CMake's cache (BT_BENCH_HF_PYTHON=...); the flag counts first:
@@ -15,11 +15,13 @@ Settings, each a flag (--hf_python=...), a variable of the environment or of CMa
   threads     of everything that is not said to use one (2)
   rows        names, separated by commas (all): for the cmake target, BT_BENCH_ROWS=start,bits
 A row whose needs are not there is skipped, and said to be. A failed row does not stop the others; the exit code is 1 then. A bound that is missed is not a failure.
+--with steps=4 --with threads=1,2: other arguments of the functions of bench/measured_runs.py that measure the rows (with --rows).
 --quick: as few steps as possible, to see that the programs work; such figures mean nothing. --record writes docs/bench/DATE-MACHINE.json, without it
 the file is BUILD/bench/DATE-MACHINE.json. Needs only Python's standard library.
 """
 import argparse
 import datetime
+import inspect
 import json
 import os
 import platform
@@ -32,12 +34,13 @@ import time
 
 import bench_common as bench
 import bench_rows
+import measured_runs
 
 ROOT = os.path.dirname(bench.HERE)
 SETTINGS = ("hf_python", "tf_python", "glue", "squad", "model", "vocab", "threads")
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
 WHY = {"two_cores": "this process may use one core only", "bfloat16": "the processor has no products of bfloat16",
-       "records": "it needs glue and vocab", "vocab": "vocab (or model) is not set or not there"}
+       "remote": "built without libcurl", "vocab": "vocab (or model) is not set or not there"}
 
 
 def output(*words):
@@ -83,13 +86,13 @@ def read_settings(args):
     return settings
 
 
-def add_derived(settings, machine, scratch):
+def add_derived(settings, machine):
     if machine["cores"] >= 2:
         settings["two_cores"] = "yes"
     if {"amx_bf16", "avx512_bf16"} & set(machine["flags"]):
         settings["bfloat16"] = "yes"
-    if "glue" in settings and "vocab" in settings:
-        settings["records"] = os.path.join(scratch, "MRPC.tf_record")
+    if "remote files: not built in" not in output(os.path.join(settings["build"], "bert-train"), "--version"):
+        settings["remote"] = "yes"
 
 
 def fill(words, settings):
@@ -98,7 +101,7 @@ def fill(words, settings):
 
 def shown_command(words, settings):
     """Without this machine's paths: the name of each setting in its place."""
-    text = " ".join(shlex.quote(word) for word in fill(words, {**settings, **{n: n.upper() for n in SETTINGS if n != "threads"}, "build": "BUILD", "records": "MRPC.tf_record"}))
+    text = " ".join(shlex.quote(word) for word in fill(words, {**settings, **{n: n.upper() for n in SETTINGS if n != "threads"}, "build": "BUILD"}))
     return text.replace(sys.executable + " -B ", "").replace("BUILD/bench_step", "bench_step").replace(" --build BUILD", "")
 
 
@@ -109,26 +112,47 @@ def run_program(words, settings):
     return json.loads(done.stdout.strip().split("\n")[-1])
 
 
-def measure(program, settings, quick):
+def run_words(program, settings, quick):
+    """What a program answers, and its command."""
+    more = list(program.quick) if quick else []
+    words = [w + more for w in (program.words, program.also) if w]
+    results = [run_program(w, settings) for w in words]
+    return {**results[0], **({"also": results[1]} if program.also else {})}, "; ".join(shown_command(w, settings) for w in words)
+
+
+def run_call(call, settings, quick, changed, scratch):
+    """What a function of measured_runs.py answers, and the command that calls it."""
+    how = {**({"threads": int(settings["threads"])} if call.threads else {}), **(call.quick if quick else {}), **arguments_of(call, changed)}
+    result = call.function(measured_runs.Place(settings["build"], scratch, settings), **how)
+    return result, " ".join(["bench/run_all.py --rows=" + ",".join(row.name for row in call.rows), *(f"--with {pair}" for pair in changed)])
+
+
+def arguments_of(call, changed):
+    """NAME=VALUE, each of the type of the function's own; ValueError: it has none of that name."""
+    own, found = inspect.signature(call.function).parameters, {}
+    for pair in changed:
+        name, _, value = pair.partition("=")
+        if name not in own or name == "place":
+            raise ValueError(f"--with {pair}: expected one of {', '.join(list(own)[1:])}")
+        found[name] = value == "true" if isinstance(own[name].default, bool) else type(own[name].default)(value)
+    return found
+
+
+def measure(program, settings, quick, changed, scratch):
     """The records of the program's rows."""
-    words = program.words + (list(program.quick) if quick else [])
-    if "records" in program.needs and not os.path.exists(settings["records"]):
-        bench.make_records(settings["build"], os.path.join(settings["glue"], "MRPC"), "MRPC", settings["vocab"], os.path.dirname(settings["records"]))
     start, load = time.monotonic(), os.getloadavg()[0]
-    result = run_program(words, settings)
-    also = program.also and program.also + (list(program.quick) if quick else [])
-    if also:
-        result["also"] = run_program(also, settings)
+    called = isinstance(program, bench_rows.Call)
+    result, command = run_call(program, settings, quick, changed, scratch) if called else run_words(program, settings, quick)
     records = []
     for row in program.rows:
         value = row.value(result)
         ok = None if row.limit is None else bool(row.limit[0](value, row.limit[1]))
-        records.append({"row": row.name, "what": row.what, "asked": row.asked, "value": value, "measured": row.shown(result), "ok": ok,
-                        "command": "; ".join(shown_command(w, settings) for w in (words, also) if w), "took_seconds": round(time.monotonic() - start, 1), "load_before": round(load, 2), "result": result})
+        records.append({"row": row.name, "what": row.what, "asked": row.asked, "value": value, "measured": row.shown(result), "ok": ok, "command": command,
+                        "took_seconds": round(time.monotonic() - start, 1), "load_before": round(load, 2), "result": result})
     return records
 
 
-def run_rows(programs, wanted, settings, quick):
+def run_rows(programs, wanted, settings, args, scratch):
     rows, skipped, failed = [], [], []
     for program in programs:
         names = [row.name for row in program.rows if not wanted or row.name in wanted]
@@ -142,8 +166,8 @@ def run_rows(programs, wanted, settings, quick):
             continue
         print(f"measuring {', '.join(names)} ...", file=sys.stderr, flush=True)
         try:
-            rows += [record for record in measure(program, settings, quick) if record["row"] in names]
-        except (RuntimeError, SystemExit, ValueError, KeyError) as error:
+            rows += [record for record in measure(program, settings, args.quick, args.changed, scratch) if record["row"] in names]
+        except (RuntimeError, SystemExit, ValueError, KeyError, OSError, subprocess.SubprocessError) as error:
             failed += [{"row": name, "why": str(error)} for name in names]
             print(f"FAILED {', '.join(names)}: {error}", file=sys.stderr)
     return rows, skipped, failed
@@ -173,6 +197,7 @@ def parse_arguments(programs):
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--with", dest="changed", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--out")
     for name in SETTINGS:
         parser.add_argument(f"--{name}")
@@ -181,6 +206,16 @@ def parse_arguments(programs):
     unknown = [name for name in args.rows.split(",") if name and name not in names]
     if unknown:
         parser.error(f"--rows: {', '.join(unknown)}: expected names among {', '.join(names)}")
+    if args.changed and not args.rows:
+        parser.error("--with: say of which --rows")
+    for program in programs if args.changed else []:
+        if any(row.name in args.rows.split(",") for row in program.rows):
+            if not isinstance(program, bench_rows.Call):
+                parser.error(f"--with: {program.rows[0].name} is measured by a program of its own: call that (the table has its command)")
+            try:
+                arguments_of(program, args.changed)
+            except ValueError as error:
+                parser.error(str(error))
     if args.record and args.quick:
         parser.error("--record: figures of --quick are not to be kept")
     if not args.list and not os.path.exists(os.path.join(args.build, "CMakeCache.txt")):
@@ -198,8 +233,8 @@ def main():
     machine = describe_machine(args.build)
     settings = read_settings(args)
     with tempfile.TemporaryDirectory() as scratch:
-        add_derived(settings, machine, scratch)
-        rows, skipped, failed = run_rows(programs, set(filter(None, args.rows.split(","))), settings, args.quick)
+        add_derived(settings, machine)
+        rows, skipped, failed = run_rows(programs, set(filter(None, args.rows.split(","))), settings, args, scratch)
     commit = output("git", "rev-parse", "--short", "HEAD") + ("-dirty" if output("git", "status", "--porcelain", "--untracked-files=no") else "")
     result = {"date": date, "commit": commit, "quick": args.quick, "threads": settings["threads"], "machine": machine, "load_after": round(os.getloadavg()[0], 2),
               "took_seconds": round(time.monotonic() - start, 1), "rows": rows, "skipped": skipped, "failed": failed}

@@ -25,7 +25,7 @@ class Driver(e2e.Case):
             return json.load(file), done
 
     def make_glue(self):
-        os.makedirs(self.path('glue', 'MRPC'))
+        os.makedirs(self.path('glue', 'MRPC'), exist_ok=True)
         rows = ['Quality\t#1 ID\t#2 ID\t#1 String\t#2 String']
         rows += ['%d\t1\t2\tThe house number %d is red .\tA red house has the number %d .' % (i % 2, i, i) for i in range(200)]
         self.write('glue/MRPC/train.tsv', '\n'.join(rows) + '\n')
@@ -48,6 +48,17 @@ class Driver(e2e.Case):
         self.assertEqual((bits['value'], bits['ok'], bits['measured']), (True, True, 'the same after 1 steps'))
         self.assertGreater(found['rows'][1]['value'], 0)
 
+    def test_whole_runs_and_their_arguments(self):
+        """start-short and latency (where libcurl is built in) run, and --with reaches the function."""
+        found, done = self.measure('start-short,latency', *self.make_glue())
+        self.assertEqual(found['failed'], [], done.stderr)
+        self.assertEqual([r['row'] for r in found['rows'] + found['skipped']], ['start-short', 'latency'])
+        self.assertTrue(all(r['value'] is not None for r in found['rows']))
+        found, _ = self.measure('bits', *self.make_glue(), '--with=threads=1,3', '--with=steps=2')
+        (row,) = found['rows']
+        self.assertEqual((row['measured'], sorted(row['result']['sha256'])), ('the same after 2 steps', ['1', '3']))
+        self.assertEqual(row['command'], 'bench/run_all.py --rows=bits --with threads=1,3 --with steps=2')
+
     def test_a_row_that_fails_stops_no_other(self):
         found, done = self.measure('rows-hf,bits', *self.make_glue(), '--hf_python=/bin/false', expect=1)
         self.assertEqual([r['row'] for r in found['rows']], ['bits'])
@@ -56,6 +67,9 @@ class Driver(e2e.Case):
 
     def test_wrong_words(self):
         self.assertIn("unknown-row: expected names among", self.drive('--rows=unknown-row', expect=2).stderr)
+        self.assertIn('--with stepz=3: expected one of model, task, steps, threads', self.drive('--rows=bits', '--with=stepz=3', expect=2).stderr)
+        self.assertIn('--with: say of which --rows', self.drive('--with=steps=3', expect=2).stderr)
+        self.assertIn('threads is measured by a program of its own', self.drive('--rows=threads', '--with=steps=3', expect=2).stderr)
         self.assertIn('figures of --quick are not to be kept', self.drive('--quick', '--record', expect=2).stderr)
 
 
