@@ -151,6 +151,9 @@ BT_MUST_USE bt_status bt_conf_dump_yaml(const bt_conf *conf, bt_str *out, bt_err
 
 const char *bt_conf_experiment_name(const bt_conf *conf);
 
+/* Was a key given by a name that it had in earlier versions? Which; borrowed for ever. */
+bool bt_conf_old_key(const bt_conf *conf, const char **section, const char **old,
+                     const char **name);
 bool bt_conf_has(const bt_conf *conf, const char *path);     /* the key exists, maybe null */
 bool bt_conf_is_null(const bt_conf *conf, const char *path); /* absent counts as null */
 /* It has another value than the experiment's default. */

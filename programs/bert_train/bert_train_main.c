@@ -198,6 +198,16 @@ static bt_status merge_conf(const bt_flags *flags, const recalled_run *recalled,
     return rc;
 }
 
+static void tell_old_key(const bt_conf *conf) {
+    const char *section = NULL;
+    const char *old = NULL;
+    const char *name = NULL;
+    if (bt_conf_old_key(conf, &section, &old, &name)) {
+        bt_log(BT_LOG_WARNING, "%s.%s is the old name of %s.%s, which params.yaml says from now on",
+               section, old, section, name);
+    }
+}
+
 static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_errors *errors,
                             bt_error *err) {
     bt_status    rc = BT_OK;
@@ -211,6 +221,7 @@ static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_error
         BT_CHECK(bt_conf_set(*conf, override, "--isa", errors, err));
     }
     BT_CHECK(apply_short_flags(flags, &recalled, *conf, errors, err));
+    tell_old_key(*conf);
 done:
     recalled_deinit(&recalled);
     return rc;

@@ -115,6 +115,7 @@ struct bt_conf {
     conf_source               *sources;
     size_t                     n_sources;
     size_t                     cap_sources;
+    size_t                     old_key; /* 1 + a row of conf_merge.c's renamed keys; 0: none used */
 };
 
 /* conf_value.c */

@@ -272,8 +272,49 @@ static bt_status merge_leaf(const conf_merge *merge, conf_slot *slot, const conf
     return BT_OK;
 }
 
-static bt_status merge_pair(const conf_merge *merge, conf_object *object, const conf_pair *pair,
-                            const char *path) {
+/* Keys that were renamed: what was written with the old name is read on. */
+static const struct {
+    const char *section;
+    const char *old;
+    const char *name;
+} renamed[] = {
+    {"runtime", "products", "matmul"},
+};
+
+static bool holds_key(const conf_value *map, const char *name) {
+    for (size_t i = 0; i < map->u.map.n; i++) {
+        const conf_value *const key = &map->u.map.items[i].key;
+        if (key->kind == K_STR && strcmp(key->u.s.text, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The key's name of today; the conf remembers that an old one was used. */
+static const char *current_name(const conf_merge *merge, const char *path, const char *name) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(renamed); i++) {
+        if (strcmp(renamed[i].section, path) == 0 && strcmp(renamed[i].old, name) == 0) {
+            merge->conf->old_key = i + 1;
+            return renamed[i].name;
+        }
+    }
+    return name;
+}
+
+bool bt_conf_old_key(const bt_conf *conf, const char **section, const char **old,
+                     const char **name) {
+    if (conf->old_key == 0) {
+        return false;
+    }
+    *section = renamed[conf->old_key - 1].section;
+    *old = renamed[conf->old_key - 1].old;
+    *name = renamed[conf->old_key - 1].name;
+    return true;
+}
+
+static bt_status merge_pair(const conf_merge *merge, conf_object *object, const conf_value *map,
+                            const conf_pair *pair, const char *path) {
     char below[CONF_MAX_PATH];
     char got[BT_CONF_ORIGIN_MAX];
     if (pair->key.kind != K_STR) {
@@ -285,7 +326,17 @@ static bt_status merge_pair(const conf_merge *merge, conf_object *object, const 
     if (strcmp(name, "_locked") == 0 || strcmp(name, "_restrictions") == 0) {
         return conf_report(merge, BT_CONF_ERROR, &pair->key, below, "this key is reserved");
     }
-    conf_slot *slot = conf_find_slot(object, name, pair->key.u.s.len);
+    const char *const name_now = current_name(merge, path, name);
+    if (name_now != name && holds_key(map, name_now)) {
+        return conf_report(merge, BT_CONF_ERROR, &pair->key, below,
+                           "this is the old name of %s, which is given as well: leave one of the "
+                           "two out",
+                           name_now);
+    }
+    (void)conf_join_path(path, name_now, strlen(name_now), below);
+    const size_t n_name = name_now == name ? pair->key.u.s.len : strlen(name_now);
+    name = name_now;
+    conf_slot *slot = conf_find_slot(object, name, n_name);
     if (slot == NULL) {
         return report_unknown(merge, object, &pair->key, name, below);
     }
@@ -301,7 +352,7 @@ static bt_status merge_pair(const conf_merge *merge, conf_object *object, const 
 bt_status conf_merge_map(const conf_merge *merge, conf_object *object, const conf_value *map,
                          const char *path) {
     for (size_t i = 0; i < map->u.map.n; i++) {
-        BT_TRY(merge_pair(merge, object, &map->u.map.items[i], path));
+        BT_TRY(merge_pair(merge, object, map, &map->u.map.items[i], path));
     }
     return BT_OK;
 }

@@ -110,6 +110,9 @@ static const conf_key runtime_keys[] = {
         "instruction set of the kernels"),
     KEY("loss_scale", T_STR_OR_FLOAT, NULLABLE, NULL, &(const conf_rule)CHOICES("dynamic"),
         "what float16 multiplies the loss by: null or dynamic, or a fixed factor"),
+    KEY("matmul", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|blas"),
+        "what computes matrix products: auto is our own kernels where the instruction set has "
+        "them"),
     KEY("mixed_precision_dtype", T_STR, NULLABLE, NULL,
         &(const conf_rule)CHOICES("float16|bfloat16|float32"),
         "what the factors of the large matrix products are rounded to (null = float32); weights "
@@ -125,9 +128,6 @@ static const conf_key runtime_keys[] = {
     KEY("pjrt_plugin", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "path of a PJRT plug-in (a shared library) on whose devices the steps run; empty = the "
         "strategy looks for one, or needs none"),
-    KEY("products", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|blas"),
-        "who multiplies large matrices: auto is our own kernels where the instruction set has "
-        "them"),
     KEY("recompute", T_BOOL, EXT, "false", RULE_NONE, "recompute activations in the backward pass"),
     KEY("run_eagerly", T_BOOL, 0, "false", RULE_NONE, "run op by op; ignored"),
     KEY("task_index", T_INT, 0, "-1", RULE_NONE,

@@ -239,7 +239,7 @@ bt_exec_config run_exec_config(const train_run *run) {
         .shares = strategy_shares(&run->devices.strategy),
         .wire = bt_str_equal(run->config.gradient_wire, "bfloat16") ? BT_COMM_BF16 : BT_COMM_F32,
         .isa = run->config.isa,
-        .use_blas = bt_str_equal(run->config.products, "blas"),
+        .use_blas = bt_str_equal(run->config.matmul, "blas"),
         .precision = run_config_precision(&run->config),
         .loss_scale = run->config.loss_scale,
         .attention = run_config_attention(&run->config),
@@ -252,7 +252,7 @@ static void say_unused_blas(const run_config *config) {
     if (config->blas_library[0] != '\0' && !bt_exec_has_blas()) {
         bt_log(BT_LOG_WARNING,
                "runtime.blas_library is %s, and nothing in this run multiplies with a BLAS: it is "
-               "not loaded (runtime.products=blas asks for it)",
+               "not loaded (runtime.matmul=blas asks for it)",
                config->blas_library);
     }
 }

@@ -39,7 +39,7 @@ static const bt_conf_field trainer_fields[] = {
 static const bt_conf_field runtime_fields[] = {
     {"threads", BT_CONF_FIELD_I32, offsetof(run_config, threads)},
     {"isa", BT_CONF_FIELD_STR, offsetof(run_config, isa)},
-    {"products", BT_CONF_FIELD_STR, offsetof(run_config, products)},
+    {"matmul", BT_CONF_FIELD_STR, offsetof(run_config, matmul)},
     {"blas_library", BT_CONF_FIELD_STR, offsetof(run_config, blas_library)},
     {"gradient_wire", BT_CONF_FIELD_STR, offsetof(run_config, gradient_wire)},
     {"mixed_precision_dtype", BT_CONF_FIELD_STR, offsetof(run_config, mixed_precision)},

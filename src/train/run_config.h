@@ -33,7 +33,7 @@ typedef struct run_config {
     double          warmup_fraction;
     int32_t         threads;
     const char     *isa;
-    const char     *products;        /* "auto", "blas" */
+    const char     *matmul;          /* "auto", "blas" */
     const char     *blas_library;    /* "": one of the usual ones */
     const char     *gradient_wire;   /* "float32", "bfloat16": how processes exchange gradients */
     const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */

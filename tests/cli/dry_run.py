@@ -52,7 +52,7 @@ BAD = [
      None),
     ('sentence', None, 'exclude_from', 'trainer.optimizer_config.optimizer.adamw.'
      "exclude_from_weight_decay=['(']", None),
-    ('sentence', None, 'libnone', 'runtime.products=blas,runtime.blas_library=libnone.so', None),
+    ('sentence', None, 'libnone', 'runtime.matmul=blas,runtime.blas_library=libnone.so', None),
     ('sentence', None, 'isa', 'runtime.isa=avx9', None),
     ('tagging', 3, 'x.tf_record', TRAIN + 'input_path=x.tf_record', b'\0' * 40),
     ('tagging', 2, 'class', 'task.class_names=[O,O,O]', None),

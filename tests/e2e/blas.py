@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'sup
 import e2e  # noqa: E402
 
 PROGRAMS = ('bert-train', 'bert-tokenize', 'bert-checkpoint', 'create-finetuning-data')
-BLAS = ',runtime.products=blas'
+BLAS = ',runtime.matmul=blas'
 SMALL = ',trainer.train_steps=2,trainer.validation_interval=2'
 
 
@@ -71,6 +71,23 @@ class Loading(e2e.Case):
                             override=SMALL[1:] + BLAS + ",runtime.blas_library='%s'" % path)
         self.assertIn('(%s)' % path, result.stderr)
         self.same_values(self.path('a', 'ckpt-2'), self.path('path', 'ckpt-2'))
+
+    def test_a_run_with_the_old_name_of_the_key(self):
+        """A folder of an earlier version goes on: told once, written with the new name, no change."""
+        told = 'warning: runtime.products is the old name of runtime.matmul'
+        first = self.train(mode='train', model_dir='old', override=SMALL[1:] + ',runtime.products=blas')
+        self.assertEqual(first.stderr.count(told), 1, str(first))
+        params = self.path('old', 'params.yaml')
+        with open(params, encoding='utf-8') as source:
+            text = source.read()
+        self.assertIn('  matmul: blas\n', text)
+        self.assertNotIn('products', text)
+        self.write('old/params.yaml', text.replace('  matmul: blas\n', '  products: blas\n'))
+        again = self.train(mode='train', model_dir='old', override=(SMALL + BLAS)[1:].replace('steps=2', 'steps=4'))
+        self.assertIn('restored step 2', again.stderr)
+        self.assertNotIn('runtime.', again.stderr)  # neither changed nor old: what is asked for now is new
+        with open(params, encoding='utf-8') as source:
+            self.assertIn('  matmul: blas\n', source.read())
 
     def test_what_is_none(self):
         """The run refuses it, and a dry run says so; both before anything is written."""

@@ -24,7 +24,7 @@ class InstructionSets(e2e.Case):
         self.assertLess(ref[-1][0], ref[0][0])  # it does learn
         runs = {isa: self.steps(isa, more=['--isa=' + isa])
                 for isa in e2e.instruction_sets() if isa != 'ref'}
-        runs['blas'] = self.steps('blas', ',runtime.products=blas')
+        runs['blas'] = self.steps('blas', ',runtime.matmul=blas')
         for name, rows in runs.items():
             loss = max(abs(a[0] / b[0] - 1) for a, b in zip(rows, ref))
             norm = max(abs(a[1] / b[1] - 1) for a, b in zip(rows, ref))

@@ -29,7 +29,7 @@ class Mixed(e2e.Case):
         losses = {}
         for isa in self.isas():
             result = self.train(model_dir=isa, override=BF16 + NO_DROPOUT, more=['--isa=' + isa])
-            self.assertIn('products: bfloat16', result.stderr)
+            self.assertIn('matmul: bfloat16', result.stderr)
             losses[isa] = self.last(isa)['validation_loss']
             self.assertNotEqual(losses[isa], plain)
             self.assertAlmostEqual(losses[isa], plain, delta=0.02)
@@ -55,7 +55,7 @@ class Mixed(e2e.Case):
         plain = self.last('plain')['validation_loss']
         for isa in self.isas():
             result = self.train(model_dir=isa, override=F16 + NO_DROPOUT, more=['--isa=' + isa])
-            self.assertIn('products: float16 by rounding', result.stderr)
+            self.assertIn('matmul: float16 by rounding', result.stderr)
             self.assertIn('float16 switches gradient_clip_norm (1) off', result.stderr)
             self.assertAlmostEqual(self.last(isa)['validation_loss'], plain, delta=0.05)
             record = self.last(isa, 'train')
@@ -102,7 +102,7 @@ class Mixed(e2e.Case):
                                self.last('plain')['validation_loss'], delta=0.05)
 
     def test_refusals(self):
-        result = self.train(expect=2, override=BF16 + ',runtime.products=blas')
+        result = self.train(expect=2, override=BF16 + ',runtime.matmul=blas')
         self.assertIn('BLAS multiplies in float32 only', self.one_error(result))
         self.assertFalse(os.path.exists(self.path('out')))
         for scale in ('0', '-1.0', '1.0e+300', 'static'):

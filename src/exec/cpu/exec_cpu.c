@@ -61,7 +61,7 @@ static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
 static bt_status check_model(const bt_model *model, const bt_exec_config *config, bt_error *err) {
     if (config->use_blas && config->precision != BT_PRECISION_F32) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "runtime.products: BLAS multiplies in float32 only: set it to auto, or "
+                       "runtime.matmul: BLAS multiplies in float32 only: set it to auto, or "
                        "runtime.mixed_precision_dtype to float32");
     }
     return exec_check_model(model, err);
@@ -230,7 +230,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->parts.max_seqs = config->part_seqs;
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);
     (void)snprintf(exec->description, sizeof exec->description,
-                   "cpu, %" PRId32 " thread%s, %s, products: %s", n_threads,
+                   "cpu, %" PRId32 " thread%s, %s, matmul: %s", n_threads,
                    n_threads == 1 ? "" : "s", exec->kern.isa,
                    exec->nn.product != NULL ? exec->nn.product->name : bt_kern_blas_describe());
     *out = &exec->base;

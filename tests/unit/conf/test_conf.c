@@ -435,6 +435,41 @@ static void test_extension_keys(void **state) {
     bt_conf_free(conf);
 }
 
+/* A file of an earlier version has a key's old name; it is written with today's. */
+static void test_an_old_name(void **state) {
+    (void)state;
+    const char        *files[] = {"runtime: {products: blas}"};
+    const bt_conf_args args = {.experiment = CLASSIFY, .config_files = files, .n_config_files = 1};
+    bt_conf           *conf = NULL;
+    bt_conf_errors     errors = BT_CONF_ERRORS_INIT;
+    bt_str             yaml = BT_STR_INIT;
+    const char        *section = NULL;
+    const char        *old = NULL;
+    const char        *name = NULL;
+    assert_ok(bt_conf_build(&args, &conf, &errors, err));
+    assert_true(bt_conf_old_key(conf, &section, &old, &name));
+    assert_string_equal(section, "runtime");
+    assert_string_equal(old, "products");
+    assert_string_equal(name, "matmul");
+    assert_ok(bt_conf_dump_yaml(conf, &yaml, err));
+    assert_non_null(strstr(yaml.data, "  matmul: blas\n"));
+    assert_null(strstr(yaml.data, "products"));
+    bt_str_deinit(&yaml);
+    bt_conf_free(conf);
+    files[0] = "runtime: {matmul: blas}";
+    assert_ok(bt_conf_build(&args, &conf, &errors, err));
+    assert_false(bt_conf_old_key(conf, &section, &old, &name));
+    bt_conf_free(conf);
+    files[0] = "runtime: {products: blas, matmul: auto}";
+    assert_fails(bt_conf_build(&args, &conf, &errors, err), BT_E_CONFIG,
+                 "runtime.products: this is the old name of matmul, which is given as well");
+    bt_conf_errors_deinit(&errors);
+    files[0] = "runtime: {products: mkl}";
+    assert_fails(bt_conf_build(&args, &conf, &errors, err), BT_E_CONFIG,
+                 "runtime.matmul: expected");
+    bt_conf_errors_deinit(&errors);
+}
+
 /* What bert-train prints, bert-train reads: the same tree comes out. */
 static void test_round_trip(void **state) {
     (void)state;
@@ -597,13 +632,21 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_problems),       cmocka_unit_test(test_all_problems_at_once),
-        cmocka_unit_test(test_experiments),    cmocka_unit_test(test_many_problems_are_counted),
-        cmocka_unit_test(test_mode_checks),    cmocka_unit_test(test_defaults_are_no_errors),
-        cmocka_unit_test(test_mode_names),     cmocka_unit_test(test_set),
-        cmocka_unit_test(test_extension_keys), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_flags),          cmocka_unit_test(test_sections_made_anew),
-        cmocka_unit_test(test_nearest),        cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_all_problems_at_once),
+        cmocka_unit_test(test_experiments),
+        cmocka_unit_test(test_many_problems_are_counted),
+        cmocka_unit_test(test_mode_checks),
+        cmocka_unit_test(test_defaults_are_no_errors),
+        cmocka_unit_test(test_mode_names),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_extension_keys),
+        cmocka_unit_test(test_an_old_name),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_sections_made_anew),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_schema),
         cmocka_unit_test(test_out_of_memory),
     };
     const int failed = run_value_tests() + run_read_tests() + run_diff_tests();
