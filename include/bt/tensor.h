@@ -170,4 +170,17 @@ typedef struct bt_batch {
     int64_t        first_record;     /* number of the first record since the start of the stream */
 } bt_batch;
 
+/* What a stream of random numbers (bt/base/rng.h) is for. Values are part of the reproducibility
+ * promise: append, never renumber. */
+typedef enum bt_rng_site {
+    BT_SITE_INIT = 1,
+    BT_SITE_SHUFFLE = 2,
+    BT_SITE_EMBEDDING_DROPOUT = 3,
+    BT_SITE_ATTENTION_PROBS_DROPOUT = 4,
+    BT_SITE_ATTENTION_OUTPUT_DROPOUT = 5,
+    BT_SITE_FFN_OUTPUT_DROPOUT = 6,
+    BT_SITE_HEAD_DROPOUT = 7,
+    BT_SITE_HEAD_INPUT_DROPOUT = 8, /* the next one is 10 */
+} bt_rng_site;
+
 #endif

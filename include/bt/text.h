@@ -231,43 +231,36 @@ BT_MUST_USE bt_status bt_text_refuse_columns(const char *path, const char *head,
 
 /* The objects of a list, [{...}, {...}], or one after the other over any number of lines, as pretty
  * printers write them. Only where each ends is looked for: what is inside is checked by whoever
- * parses it. Zero-initialise. */
-typedef struct bt_text_values {
-    const char   *path;   /* borrowed, for messages */
-    bt_fs_stream *stream; /* borrowed; NULL: the bytes are all there is */
-    size_t        max_bytes;
-    bool          is_whole;  /* from the beginning of a file: a mark or a list may be there */
-    bool          is_member; /* the list is a member of an object */
-    const char   *bytes;     /* [n_bytes] the window, of which at are behind us */
-    size_t        n_bytes;
-    size_t        at;
-    int64_t       window_begin;
-    int           state;
-    int64_t       line;       /* lines that ended before at, and where the one of at begins */
-    int64_t       line_begin; /* in the file */
-    int64_t       begin;      /* of the object that was given last: byte, line and column from 1 */
-    int64_t       begin_line;
-    int64_t       begin_column;
-    bt_str        window; /* owned */
-} bt_text_values;
+ * parses it. */
+typedef struct bt_text_values bt_text_values;
 
 /* Does the file that begins so hold anything else than an object a line? */
 bool bt_text_is_values(const char *head, size_t n);
-/* The stream is at its beginning. An object of more than max_bytes is refused. */
-void bt_text_values_of_stream(bt_text_values *values, const char *path, bt_fs_stream *stream,
-                              size_t max_bytes);
+/* The stream, which stays the caller's, is at its beginning. An object of more than max_bytes is
+ * refused. *values is made where it is NULL, else used again; the caller frees it. */
+BT_MUST_USE bt_status bt_text_values_of_stream(bt_text_values **values, const char *path,
+                                               bt_fs_stream *stream, size_t max_bytes,
+                                               bt_error *err);
 /* {"data": [{...}, ...]}: where in the head the list begins whose objects have one of the keys;
  * SIZE_MAX: there is none, or the object itself has one. enter: the values are those of the list.
  */
 size_t bt_text_find_items(const char *head, size_t n, const char *const *keys, size_t n_keys);
 BT_MUST_USE bt_status bt_text_values_enter(bt_text_values *values, size_t at, bt_error *err);
-/* Keeps the window's memory, for many calls. */
-void bt_text_values_of_bytes(bt_text_values *values, const char *path, const char *bytes, size_t n,
-                             bool is_whole, size_t max_bytes);
-void bt_text_values_deinit(bt_text_values *values);
+/* The same of bytes, which stay the caller's. is_whole: a file's, so that a mark or a list may
+ * stand at the beginning. */
+BT_MUST_USE bt_status bt_text_values_of_bytes(bt_text_values **values, const char *path,
+                                              const char *bytes, size_t n, bool is_whole,
+                                              size_t max_bytes, bt_error *err);
+void                  bt_text_values_free(bt_text_values *values);
 /* *object, borrowed until the next call; *end: there is none. Errors name file, line and column. */
 BT_MUST_USE bt_status bt_text_values_next(bt_text_values *values, const char **object, size_t *n,
                                           bool *end, bt_error *err);
+typedef struct bt_text_place {
+    int64_t byte;
+    int64_t line, column; /* from 1 */
+} bt_text_place;
+/* Where the object that was given last begins. */
+bt_text_place bt_text_values_place(const bt_text_values *values);
 /* A copy of JSON without the values of other keys, in all its objects: null stands for them, so
  * that NaN, long integers and half surrogate pairs there matter to nobody. *ok is false where it is
  * not JSON even in Python's eyes. */

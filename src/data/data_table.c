@@ -230,7 +230,8 @@ static bt_status find_row(table_rows *rows, size_t part, int64_t number, const c
     size_t                 n_bytes = 0;
     bool                   end = false;
     BT_TRY(read_bytes(rows, part, number - file->first, &bytes, &n_bytes, err));
-    table_scan_memory(&rows->scan, &rows->files[part].source.form, file->path, bytes, n_bytes);
+    BT_TRY(table_scan_memory(&rows->scan, &rows->files[part].source.form, file->path, bytes,
+                             n_bytes, err));
     BT_TRY(table_scan_next(&rows->scan, row, n, &end, err));
     return end ? BT_FAIL(err, BT_E_FORMAT, "%s changed while it was in use", file->path) : BT_OK;
 }

@@ -114,27 +114,27 @@ bt_status table_read_folder(const table_wish *wish, const char *folder, bt_fs_sc
  * BT_TABLE_LINES), a byte order mark at the beginning too; a line may end with CR LF. */
 
 typedef struct table_scan {
-    table_form     form;
-    const char    *path;   /* borrowed, for messages */
-    bt_fs_stream  *file;   /* owned; NULL: memory, one row */
-    const char    *memory; /* [n_memory], of which at are behind us */
-    size_t         n_memory;
-    size_t         at;
-    bt_text_values values; /* form.is_values */
-    bt_str         joined; /* a CSV row of several lines */
-    int64_t        line;   /* number of the last line that was read, from 1 */
-    int64_t        begin;  /* of the row that was given last: byte, line, column from 1 */
-    int64_t        row_line;
-    int64_t        row_column;
+    table_form      form;
+    const char     *path;   /* borrowed, for messages */
+    bt_fs_stream   *file;   /* owned; NULL: memory, one row */
+    const char     *memory; /* [n_memory], of which at are behind us */
+    size_t          n_memory;
+    size_t          at;
+    bt_text_values *values; /* form.is_values */
+    bt_str          joined; /* a CSV row of several lines */
+    int64_t         line;   /* number of the last line that was read, from 1 */
+    int64_t         begin;  /* of the row that was given last: byte, line, column from 1 */
+    int64_t         row_line;
+    int64_t         row_column;
 } table_scan;
 
 /* The stream is the scan's from here on. */
 bt_status table_scan_stream(table_scan *scan, const table_form *form, const char *path,
                             bt_fs_stream *stream, bt_error *err);
 /* The bytes of one row, and what may be before the next. */
-void table_scan_memory(table_scan *scan, const table_form *form, const char *path,
-                       const char *bytes, size_t n_bytes);
-void table_scan_close(table_scan *scan);
+bt_status table_scan_memory(table_scan *scan, const table_form *form, const char *path,
+                            const char *bytes, size_t n_bytes, bt_error *err);
+void      table_scan_close(table_scan *scan);
 /* *row without its line end, borrowed until the next call. *end: there is none. Errors name file
  * and line. */
 bt_status table_scan_next(table_scan *scan, const char **row, size_t *n, bool *end, bt_error *err);

@@ -11,24 +11,25 @@
 bt_status table_scan_stream(table_scan *scan, const table_form *form, const char *path,
                             bt_fs_stream *stream, bt_error *err) {
     *scan = (table_scan){.form = *form, .path = path, .file = stream};
-    bt_text_values_of_stream(&scan->values, path, stream, TABLE_ROW_MAX_BYTES);
-    return form->list_at > 0 ? bt_text_values_enter(&scan->values, form->list_at, err) : BT_OK;
+    BT_TRY(bt_text_values_of_stream(&scan->values, path, stream, TABLE_ROW_MAX_BYTES, err));
+    return form->list_at > 0 ? bt_text_values_enter(scan->values, form->list_at, err) : BT_OK;
 }
 
-void table_scan_memory(table_scan *scan, const table_form *form, const char *path,
-                       const char *bytes, size_t n_bytes) {
+bt_status table_scan_memory(table_scan *scan, const table_form *form, const char *path,
+                            const char *bytes, size_t n_bytes, bt_error *err) {
     *scan = (table_scan){.form = *form,
                          .path = path,
                          .memory = bytes,
                          .n_memory = n_bytes,
                          .values = scan->values,
                          .joined = scan->joined};
-    bt_text_values_of_bytes(&scan->values, path, bytes, n_bytes, false, TABLE_ROW_MAX_BYTES);
+    return bt_text_values_of_bytes(&scan->values, path, bytes, n_bytes, false, TABLE_ROW_MAX_BYTES,
+                                   err);
 }
 
 void table_scan_close(table_scan *scan) {
     bt_fs_stream_close(scan->file);
-    bt_text_values_deinit(&scan->values);
+    bt_text_values_free(scan->values);
     bt_str_deinit(&scan->joined);
     *scan = (table_scan){0};
 }
@@ -144,10 +145,11 @@ static bool is_empty_line(const table_form *form, const char *line, size_t n) {
 
 static bt_status next_value(table_scan *scan, const char **row, size_t *n, bool *end,
                             bt_error *err) {
-    BT_TRY(bt_text_values_next(&scan->values, row, n, end, err));
-    scan->begin = scan->values.begin;
-    scan->row_line = scan->values.begin_line;
-    scan->row_column = scan->values.begin_column;
+    BT_TRY(bt_text_values_next(scan->values, row, n, end, err));
+    const bt_text_place place = bt_text_values_place(scan->values);
+    scan->begin = place.byte;
+    scan->row_line = place.line;
+    scan->row_column = place.column;
     return BT_OK;
 }
 

@@ -16,6 +16,23 @@ enum { WINDOW_BYTES = 1 << 18 };
 /* Where the reading is. */
 enum { LIST_UNKNOWN, LIST_NONE, LIST_OPEN, LIST_ITEM, LIST_OVER };
 
+struct bt_text_values {
+    const char   *path;   /* borrowed, for messages */
+    bt_fs_stream *stream; /* borrowed; NULL: the bytes are all there is */
+    size_t        max_bytes;
+    bool          is_whole;  /* from the beginning of a file: a mark or a list may be there */
+    bool          is_member; /* the list is a member of an object */
+    const char   *bytes;     /* [n_bytes] the window, of which at are behind us */
+    size_t        n_bytes;
+    size_t        at;
+    int64_t       window_begin;
+    int           state;
+    int64_t       line;       /* lines that ended before at, and where the one of at begins */
+    int64_t       line_begin; /* in the file */
+    bt_text_place begin;      /* of the object that was given last */
+    bt_str        window;     /* owned */
+};
+
 /* Where JSON is after some characters of it. */
 typedef struct json_walk {
     int64_t depth;
@@ -117,28 +134,42 @@ size_t bt_text_find_items(const char *head, size_t n, const char *const *keys, s
     return SIZE_MAX;
 }
 
-void bt_text_values_of_stream(bt_text_values *values, const char *path, bt_fs_stream *stream,
-                              size_t max_bytes) {
-    *values = (bt_text_values){.path = path,
-                               .stream = stream,
-                               .max_bytes = max_bytes,
-                               .is_whole = true,
-                               .window = values->window};
+bt_text_place bt_text_values_place(const bt_text_values *values) {
+    return values->begin;
 }
 
-void bt_text_values_of_bytes(bt_text_values *values, const char *path, const char *bytes, size_t n,
-                             bool is_whole, size_t max_bytes) {
-    *values = (bt_text_values){.path = path,
-                               .max_bytes = max_bytes,
-                               .is_whole = is_whole,
-                               .bytes = bytes,
-                               .n_bytes = n,
-                               .window = values->window};
+/* As it is at the beginning of something, with the window's memory that there was. */
+static bt_status begin(bt_text_values **values, bt_text_values fresh, bt_error *err) {
+    if (*values == NULL) {
+        *values = bt_calloc_array(1, sizeof **values);
+        if (*values == NULL) {
+            return BT_FAIL(err, BT_E_NOMEM, "out of memory for reading %s", fresh.path);
+        }
+    }
+    fresh.window = (*values)->window;
+    **values = fresh;
+    return BT_OK;
 }
 
-void bt_text_values_deinit(bt_text_values *values) {
-    bt_str_deinit(&values->window);
-    *values = (bt_text_values){0};
+bt_status bt_text_values_of_stream(bt_text_values **values, const char *path, bt_fs_stream *stream,
+                                   size_t max_bytes, bt_error *err) {
+    const bt_text_values fresh = {
+        .path = path, .stream = stream, .max_bytes = max_bytes, .is_whole = true};
+    return begin(values, fresh, err);
+}
+
+bt_status bt_text_values_of_bytes(bt_text_values **values, const char *path, const char *bytes,
+                                  size_t n, bool is_whole, size_t max_bytes, bt_error *err) {
+    const bt_text_values fresh = {
+        .path = path, .max_bytes = max_bytes, .is_whole = is_whole, .bytes = bytes, .n_bytes = n};
+    return begin(values, fresh, err);
+}
+
+void bt_text_values_free(bt_text_values *values) {
+    if (values != NULL) {
+        bt_str_deinit(&values->window);
+        bt_free(values);
+    }
 }
 
 /* More bytes after what is left of the window, which moves. *any: there were more. */
@@ -237,7 +268,7 @@ static bt_status take_object(bt_text_values *v, const char **object, size_t *n, 
         if (i > v->max_bytes) {
             return BT_FAIL(err, BT_E_FORMAT,
                            "%s:%" PRId64 ":%" PRId64 ": the object has more than %zu bytes",
-                           v->path, v->begin_line, v->begin_column, v->max_bytes);
+                           v->path, v->begin.line, v->begin.column, v->max_bytes);
         }
         is_over = walk_on(&walk, v->bytes[v->at + i]);
     }
@@ -321,9 +352,8 @@ bt_status bt_text_values_next(bt_text_values *v, const char **object, size_t *n,
     if (*end) {
         return BT_OK;
     }
-    v->begin = place_of(v);
-    v->begin_line = v->line + 1;
-    v->begin_column = v->begin - v->line_begin + 1;
+    const int64_t byte = place_of(v);
+    v->begin = (bt_text_place){byte, v->line + 1, byte - v->line_begin + 1};
     v->state = v->state == LIST_OPEN ? LIST_ITEM : v->state;
     return take_object(v, object, n, err);
 }

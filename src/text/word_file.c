@@ -58,7 +58,7 @@ void bt_text_word_file_close(bt_text_word_file *file) {
         bt_str_deinit(&file->before);
         bt_str_deinit(&file->names);
         word_json_deinit(file);
-        bt_text_values_deinit(&file->values);
+        bt_text_values_free(file->values);
         bt_str_deinit(&file->blanked);
         bt_free(file);
     }

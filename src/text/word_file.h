@@ -32,14 +32,14 @@ struct bt_text_word_file {
     int64_t n_broken, first_broken;
     int64_t n_single, n_bilou; /* S- and E-, U- and L- */
     /* JSON */
-    bool           is_json;
-    bool           is_values; /* no object a line */
-    bt_text_values values;
-    int64_t        column;   /* where the sentence begins in its line */
-    void          *sentence; /* json_t of it; NULL: between sentences */
-    bt_str         blanked;  /* without the values of other keys */
-    size_t         next_word;
-    char           id[32]; /* of a label that is a number */
+    bool            is_json;
+    bool            is_values; /* no object a line */
+    bt_text_values *values;
+    int64_t         column;   /* where the sentence begins in its line */
+    void           *sentence; /* json_t of it; NULL: between sentences */
+    bt_str          blanked;  /* without the values of other keys */
+    size_t          next_word;
+    char            id[32]; /* of a label that is a number */
 };
 
 /* Columns (word_columns.c). */

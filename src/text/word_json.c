@@ -97,8 +97,9 @@ static bt_status load_sentence(bt_text_word_file *r, const char *text, size_t n,
 bt_status word_json_open(bt_text_word_file *r, const char *head, size_t n, bt_error *err) {
     const size_t list = bt_text_find_items(head, n, word_keys, BT_ARRAY_LEN(word_keys));
     r->is_values = list != SIZE_MAX || bt_text_is_values(head, n);
-    bt_text_values_of_stream(&r->values, bt_text_word_file_path(r), r->stream, WORD_ITEM_MAX_BYTES);
-    return list != SIZE_MAX ? bt_text_values_enter(&r->values, list, err) : BT_OK;
+    BT_TRY(bt_text_values_of_stream(&r->values, bt_text_word_file_path(r), r->stream,
+                                    WORD_ITEM_MAX_BYTES, err));
+    return list != SIZE_MAX ? bt_text_values_enter(r->values, list, err) : BT_OK;
 }
 
 /* The bytes of the next sentence. Errors name their place. */
@@ -107,12 +108,13 @@ static bt_status find_sentence(bt_text_word_file *r, const char **text, size_t *
     if (!r->is_values) {
         return read_sentence_line(r, text, n, end, err);
     }
-    BT_TRY(bt_text_values_next(&r->values, text, n, end, err));
+    BT_TRY(bt_text_values_next(r->values, text, n, end, err));
     if (*end) {
         return BT_OK;
     }
-    r->line = r->values.begin_line;
-    r->column = r->values.begin_column;
+    const bt_text_place place = bt_text_values_place(r->values);
+    r->line = place.line;
+    r->column = place.column;
     const size_t n_valid = bt_text_utf8_valid_prefix(*text, *n);
     return n_valid == *n ? BT_OK : word_file_refuse_byte(r, *text, *n, n_valid, err);
 }

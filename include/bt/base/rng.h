@@ -13,20 +13,8 @@ typedef struct bt_rng_key {
     uint32_t stream[2];
 } bt_rng_key;
 
-/* What a stream is for. Values are part of the reproducibility promise: append, never renumber. */
-typedef enum bt_rng_site {
-    BT_SITE_INIT = 1,
-    BT_SITE_SHUFFLE = 2,
-    BT_SITE_EMBEDDING_DROPOUT = 3,
-    BT_SITE_ATTENTION_PROBS_DROPOUT = 4,
-    BT_SITE_ATTENTION_OUTPUT_DROPOUT = 5,
-    BT_SITE_FFN_OUTPUT_DROPOUT = 6,
-    BT_SITE_HEAD_DROPOUT = 7,
-    BT_SITE_HEAD_INPUT_DROPOUT = 8,
-    BT_SITE_FILE_SHUFFLE = 9,
-} bt_rng_site;
-
-bt_rng_key bt_rng_key_make(uint64_t seed, uint64_t step, uint32_t layer, bt_rng_site site);
+/* site: what the stream is for, a number that its user chooses. */
+bt_rng_key bt_rng_key_make(uint64_t seed, uint64_t step, uint32_t layer, uint32_t site);
 /* Four words for one counter value. */
 void  bt_rng_block(bt_rng_key key, uint64_t counter, uint32_t out[4]);
 float bt_rng_uniform(bt_rng_key key, uint64_t index); /* [0,1), 24 bits */

@@ -49,7 +49,7 @@ static void sleep_for(double seconds, const atomic_int *cancel) {
 /* Jitter only spreads clients over time: nothing that is computed depends on it. */
 static double jitter(int32_t n) {
     const double     now = bt_time_monotonic();
-    const bt_rng_key key = bt_rng_key_make((uint64_t)(now * 1e9), (uint64_t)n, 0, BT_SITE_SHUFFLE);
+    const bt_rng_key key = bt_rng_key_make((uint64_t)(now * 1e9), (uint64_t)n, 0, 0);
     return (double)bt_rng_uniform(key, 0);
 }
 

@@ -51,7 +51,7 @@ static double number(int argc, char **argv, const char *name, double otherwise) 
 /* What rank has at a place of a round: exponents far apart, so that another order gives other
  * bits, and now and then a zero of either sign. */
 static float value_of(const world *w, int64_t round, int32_t rank, int64_t i) {
-    const bt_rng_key key = bt_rng_key_make(w->seed, (uint64_t)round, (uint32_t)rank, BT_SITE_INIT);
+    const bt_rng_key key = bt_rng_key_make(w->seed, (uint64_t)round, (uint32_t)rank, 1);
     uint32_t         words[4];
     bt_rng_block(key, (uint64_t)i, words);
     if (words[2] % 16 == 0) {
@@ -64,14 +64,14 @@ static float value_of(const world *w, int64_t round, int32_t rank, int64_t i) {
 /* The same number on all ranks. */
 static uint32_t draw(const world *w, int64_t round, uint32_t which, uint32_t below) {
     uint32_t words[4];
-    bt_rng_block(bt_rng_key_make(w->seed, (uint64_t)round, 77777, BT_SITE_SHUFFLE), which, words);
+    bt_rng_block(bt_rng_key_make(w->seed, (uint64_t)round, 77777, 2), which, words);
     return words[0] % below;
 }
 
 static void pause_a_while(const world *w, int64_t round, uint32_t which) {
     uint32_t words[4];
-    bt_rng_block(bt_rng_key_make(w->seed, (uint64_t)round, (uint32_t)w->rank, BT_SITE_SHUFFLE),
-                 1000 + which, words);
+    bt_rng_block(bt_rng_key_make(w->seed, (uint64_t)round, (uint32_t)w->rank, 2), 1000 + which,
+                 words);
     if (w->delay > 0 && words[0] % 4 == 0) {
         (void)usleep((useconds_t)((double)words[1] / 4294967296.0 * w->delay * 1e6));
     }

@@ -129,7 +129,7 @@ static float        left_rows[N_LEFT * H], right_rows[N_RIGHT * H];
 static bt_neighbour of_left[N_LEFT * K], of_right[N_RIGHT * K];
 
 static void fill(float *x, int64_t n, uint64_t seed) {
-    const bt_rng_key key = bt_rng_key_make(seed, 0, 0, BT_SITE_INIT);
+    const bt_rng_key key = bt_rng_key_make(seed, 0, 0, 1);
     for (int64_t i = 0; i < n; i++) {
         x[i] = (float)test_normal(key, (uint64_t)i);
     }
