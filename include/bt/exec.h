@@ -86,10 +86,9 @@ BT_MUST_USE bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *
 
 /* Devices of a PJRT plug-in. */
 typedef struct bt_exec_devices {
-    const char    *plugin;     /* path of a plug-in; NULL: one of the kind is looked for */
-    bt_pjrt_kind   kind;       /* without plugin */
-    int32_t        n_replicas; /* devices, each with a share of every batch; 0: all */
-    bt_exec_shares shares;
+    const char  *plugin;     /* path of a plug-in; NULL: one of the kind is looked for */
+    bt_pjrt_kind kind;       /* without plugin */
+    int32_t      n_replicas; /* devices, each with a share of every batch; 0: all */
     const char
         *cache_folder; /* of compiled programs; NULL: none; "": programs in bt_pjrt_append_folder */
     const bt_pjrt_option *flags; /* of the compiler; borrowed for the engine's life */
@@ -99,7 +98,8 @@ typedef struct bt_exec_devices {
 /* The engine on such devices. Steps are programs (bt/hlo.h), one for each bucket of batch shapes,
  * compiled when a batch first needs it. Training and evaluations use all devices (but the
  * evaluation of a loss over all pairs, gradients alone, and vectors: the first). Of config counts:
- * precision, loss_scale, attention, recompute, part_seqs (for the number of parts of each share).
+ * precision, loss_scale, attention, recompute, shares, part_seqs (for the number of parts of each
+ * share).
  * BT_E_BACKEND: no plug-in, no device, or what one of them says; where that came once a step had
  * begun, the state is lost. */
 BT_MUST_USE bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,

@@ -13,15 +13,9 @@
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "ranks.h"
+#include "strategy.h"
 
 static const char strategy_key[] = "runtime.distribution_strategy";
-static const char together[] = "multi_worker_mirrored";
-
-static bool strategy_is_together(const bt_conf *conf) {
-    const char *strategy = "";
-    return bt_conf_get_str(conf, strategy_key, &strategy, NULL) == BT_OK &&
-           bt_str_equal_nocase(strategy, together);
-}
 
 bt_status ranks_check_alone(const bt_train_args *args, const char *what, bt_error *err) {
     const bt_comm_job *const job = args->job;
@@ -45,7 +39,7 @@ bt_status ranks_check_job(const bt_train_args *args, bt_error *err) {
         if (is_together && bt_conf_mode_trains(args->mode)) {
             bt_log(BT_LOG_INFO,
                    "%s: %s with one process (no mpirun, srun or TF_CONFIG of several): one replica",
-                   strategy_key, together);
+                   strategy_key, STRATEGY_TOGETHER);
         }
         return BT_OK;
     }
@@ -56,7 +50,7 @@ bt_status ranks_check_job(const bt_train_args *args, bt_error *err) {
                        "), which would all write into --model_dir %s: set it to %s, or start one "
                        "process",
                        strategy_key, strategy, bt_comm_launch_name(job->launch), job->size,
-                       job->rank, args->model_dir, together);
+                       job->rank, args->model_dir, STRATEGY_TOGETHER);
     }
     if (!bt_conf_mode_trains(args->mode) || args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
         (void)snprintf(what, sizeof what, "--mode=%s", bt_conf_mode_name(args->mode));
@@ -172,8 +166,9 @@ bt_status ranks_open(const bt_train_args *args, bt_comm **out, bt_error *err) {
     BT_CHECK(config_facts(args, &facts, err));
     const bt_comm_config config = {.version = BT_VERSION, .facts = bt_str_text(&facts)};
     BT_CHECK(bt_comm_open(args->job, &config, out, err));
-    bt_log(BT_LOG_INFO, "%s: %" PRId32 " processes, found by %s; rank 0 (host %s) writes", together,
-           bt_comm_size(*out), bt_comm_launch_name(args->job->launch), bt_comm_host(*out, 0));
+    bt_log(BT_LOG_INFO, "%s: %" PRId32 " processes, found by %s; rank 0 (host %s) writes",
+           STRATEGY_TOGETHER, bt_comm_size(*out), bt_comm_launch_name(args->job->launch),
+           bt_comm_host(*out, 0));
 done:
     bt_str_deinit(&facts);
     return rc;

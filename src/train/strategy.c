@@ -36,7 +36,7 @@ static const strategy_row strategies[] = {
      .devices = ON_GPUS,
      .max_gpus = INT32_MAX,
      .algs = {"nccl", "hierarchical_copy"}},
-    {.name = "multi_worker_mirrored", .devices = ON_PROCESSORS, .algs = {"ring", "nccl"}},
+    {.name = STRATEGY_TOGETHER, .devices = ON_PROCESSORS, .algs = {"ring", "nccl"}},
     {.name = "tpu", .devices = ON_TPUS, .max_gpus = INT32_MAX},
 };
 
@@ -67,6 +67,12 @@ typedef struct strategy_check {
     strategy_keys       keys;
     bt_error           *err;
 } strategy_check;
+
+bool strategy_is_together(const bt_conf *conf) {
+    const char *name = "";
+    return bt_conf_get_str(conf, STRATEGY, &name, NULL) == BT_OK &&
+           bt_str_equal_nocase(name, STRATEGY_TOGETHER);
+}
 
 static const strategy_row *find_row(const char *name) {
     for (size_t i = 0; i < BT_ARRAY_LEN(strategies); i++) {
@@ -416,10 +422,8 @@ int32_t strategy_n_evaluating(const run_strategy *s, bt_loss_kind loss) {
 
 bt_status strategy_create_exec(const run_devices *d, const bt_model *model, const bt_optim *optim,
                                const bt_exec_config *config, bt_exec **out, bt_error *err) {
-    const bt_exec_devices devices = {.client = d->client,
-                                     .n_replicas = d->strategy.n_replicas,
-                                     .shares = config->shares,
-                                     .cache_folder = ""};
+    const bt_exec_devices devices = {
+        .client = d->client, .n_replicas = d->strategy.n_replicas, .cache_folder = ""};
     return d->strategy.on_devices ? bt_exec_create_pjrt(model, optim, config, &devices, out, err)
                                   : bt_exec_create_cpu(model, optim, config, out, err);
 }

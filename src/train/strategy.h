@@ -42,6 +42,9 @@ typedef struct strategy_work {
     bt_loss_kind          loss;
 } strategy_work;
 
+/* Of the processes of a job, which train together. */
+#define STRATEGY_TOGETHER "multi_worker_mirrored"
+bool strategy_is_together(const bt_conf *conf);
 /* What the keys ask for, refused or told where they do not go together. */
 BT_MUST_USE bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err);
 /* The devices, where there are to be any: found, opened and counted; BT_E_BACKEND: there are none.

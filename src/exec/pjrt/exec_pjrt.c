@@ -241,7 +241,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
     exec->base.engine = &pjrt_engine;
     exec->model = model;
     exec->optim = optim;
-    exec->shares = devices->shares;
+    exec->shares = config->shares;
     exec->part_seqs = config->part_seqs;
     exec->precision = config->precision;
     exec->attention = config->attention;

@@ -35,7 +35,8 @@ void fixture_to_devices(fixture *f, int32_t n_replicas, const bt_exec_config *co
 }
 
 void fixture_to_replicas(fixture *f, int32_t n_replicas, const bt_exec_config *config) {
-    bt_exec_devices devices = devices_of_test(n_replicas);
-    devices.shares = BT_EXEC_SHARES_SEQUENCES;
-    move(f, &devices, config);
+    const bt_exec_devices devices = devices_of_test(n_replicas);
+    bt_exec_config        shared = *config;
+    shared.shares = BT_EXEC_SHARES_SEQUENCES;
+    move(f, &devices, &shared);
 }
