@@ -60,12 +60,9 @@ typedef struct bt_squad_set {
     int64_t             n_answers;
     bt_squad_word      *words;
     int64_t             n_words;
-    int64_t  n_skipped; /* training: answers that are not where the file says; left out */
-    uint32_t content;   /* crc32c of the files, one after the other */
-    size_t   caps[4];   /* private */
-    char   **buffers;   /* private: file names and texts */
-    size_t   n_buffers;
-    size_t   cap_buffers;
+    int64_t  n_skipped;          /* training: answers that are not where the file says; left out */
+    uint32_t content;            /* crc32c of the files, one after the other */
+    struct squad_memory *memory; /* file names, texts, and the room that there is */
 } bt_squad_set;
 
 typedef enum bt_squad_use {

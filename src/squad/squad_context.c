@@ -7,7 +7,7 @@
 #include "bt/base/alloc.h"
 #include "squad_internal.h"
 
-enum { NARROW_NO_BREAK_SPACE = 0x202F, MAX_WORDS = 1 << 30, CAP_WORDS = 3 };
+enum { NARROW_NO_BREAK_SPACE = 0x202F, MAX_WORDS = 1 << 30 };
 
 /* What separates words: fewer characters than Unicode has spaces. */
 static bool is_blank(uint32_t c) {
@@ -30,7 +30,7 @@ bt_status squad_split_context(bt_squad_set *set, bt_squad_paragraph *paragraph, 
             in_word = false;
         } else if (!in_word) {
             in_word = true;
-            BT_TRY(bt_grow(&set->words, &set->caps[CAP_WORDS], (size_t)set->n_words + 1,
+            BT_TRY(bt_grow(&set->words, &set->memory->caps[CAP_WORDS], (size_t)set->n_words + 1,
                            sizeof *set->words, MAX_WORDS, err));
             set->words[set->n_words++] = (bt_squad_word){
                 .begin = (uint32_t)(start - begin), .first = (uint32_t)paragraph->n_codepoints};

@@ -22,6 +22,15 @@ bt_status squad_bytes_open(squad_bytes *file, const char *path, const bt_text_en
                            bt_error *err);
 void      squad_bytes_close(squad_bytes *file);
 
+/* What a set owns beside its arrays. */
+enum { CAP_PARAGRAPHS, CAP_QUESTIONS, CAP_ANSWERS, CAP_WORDS, N_CAPS };
+typedef struct squad_memory {
+    size_t caps[N_CAPS]; /* of the arrays */
+    char **buffers;      /* file names and texts */
+    size_t n_buffers;
+    size_t cap_buffers;
+} squad_memory;
+
 /* Context. */
 
 /* Splits paragraph->context into words at the end of set->words and counts its code points. */

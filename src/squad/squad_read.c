@@ -17,7 +17,6 @@
 
 #include "squad_internal.h"
 
-enum { CAP_PARAGRAPHS, CAP_QUESTIONS, CAP_ANSWERS, CAP_WORDS };
 enum { MAX_ITEMS = 1 << 30, MAX_CONTEXT_BYTES = 1 << 30 };
 
 /* One file that is being read. */
@@ -38,10 +37,12 @@ typedef struct squad_file {
 } squad_file;
 
 void bt_squad_set_deinit(bt_squad_set *set) {
-    for (size_t i = 0; i < set->n_buffers; i++) {
-        bt_free(set->buffers[i]);
+    squad_memory *const memory = set->memory;
+    for (size_t i = 0; memory != NULL && i < memory->n_buffers; i++) {
+        bt_free(memory->buffers[i]);
     }
-    bt_free(set->buffers);
+    bt_free(memory != NULL ? memory->buffers : NULL);
+    bt_free(memory);
     bt_free(set->paragraphs);
     bt_free(set->questions);
     bt_free(set->answers);
@@ -51,15 +52,20 @@ void bt_squad_set_deinit(bt_squad_set *set) {
 
 /* The set owns the memory from here on, also after a failure. */
 static bt_status own_buffer(bt_squad_set *set, char *buffer, const char *name, bt_error *err) {
-    const bt_status rc = buffer == NULL
-                             ? BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for its texts", name)
-                             : bt_grow(&set->buffers, &set->cap_buffers, set->n_buffers + 1,
-                                       sizeof *set->buffers, MAX_ITEMS, err);
+    bt_status rc = BT_OK;
+    if (set->memory == NULL) {
+        set->memory = bt_calloc_array(1, sizeof *set->memory);
+    }
+    squad_memory *const memory = set->memory;
+    rc = buffer == NULL || memory == NULL
+             ? BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for its texts", name)
+             : bt_grow(&memory->buffers, &memory->cap_buffers, memory->n_buffers + 1,
+                       sizeof *memory->buffers, MAX_ITEMS, err);
     if (rc != BT_OK) {
         bt_free(buffer);
         return rc;
     }
-    set->buffers[set->n_buffers++] = buffer;
+    memory->buffers[memory->n_buffers++] = buffer;
     return BT_OK;
 }
 
@@ -205,7 +211,7 @@ static bt_status add_answer(squad_file *f, const json_t *answer, bt_squad_questi
         return refuse_value(f, "answers", "objects with a text", answer);
     }
     BT_TRY(get_text(f, answer, "text", &text));
-    BT_TRY(bt_grow(&set->answers, &set->caps[CAP_ANSWERS], (size_t)set->n_answers + 1,
+    BT_TRY(bt_grow(&set->answers, &set->memory->caps[CAP_ANSWERS], (size_t)set->n_answers + 1,
                    sizeof *set->answers, MAX_ITEMS, f->err));
     set->answers[set->n_answers++] = text;
     question->n_answers++;
@@ -348,7 +354,7 @@ static bt_status read_question(squad_file *f, const json_t *qa,
         skip_question(f, paragraph, &question);
         return BT_OK;
     }
-    BT_TRY(bt_grow(&set->questions, &set->caps[CAP_QUESTIONS], (size_t)set->n_questions + 1,
+    BT_TRY(bt_grow(&set->questions, &set->memory->caps[CAP_QUESTIONS], (size_t)set->n_questions + 1,
                    sizeof *set->questions, MAX_ITEMS, f->err));
     set->questions[set->n_questions++] = question;
     return BT_OK;
@@ -378,8 +384,8 @@ static bt_status read_paragraph(squad_file *f, const json_t *json, bt_squad_para
     if (parse_paragraph(f, json, &paragraph, &qas) != BT_OK) {
         return blame(&paragraph, NULL, f->err);
     }
-    BT_TRY(bt_grow(&set->paragraphs, &set->caps[CAP_PARAGRAPHS], (size_t)set->n_paragraphs + 1,
-                   sizeof *set->paragraphs, MAX_ITEMS, f->err));
+    BT_TRY(bt_grow(&set->paragraphs, &set->memory->caps[CAP_PARAGRAPHS],
+                   (size_t)set->n_paragraphs + 1, sizeof *set->paragraphs, MAX_ITEMS, f->err));
     set->paragraphs[set->n_paragraphs++] = paragraph;
     for (size_t i = 0; i < json_array_size(qas); i++) {
         BT_TRY(read_question(f, json_array_get(qas, i), &paragraph));
@@ -428,8 +434,8 @@ static bt_status keep_context(squad_file *f, const json_t *item, bt_squad_paragr
         }
     }
     BT_TRY(take_context(f, item, paragraph));
-    BT_TRY(bt_grow(&set->paragraphs, &set->caps[CAP_PARAGRAPHS], (size_t)set->n_paragraphs + 1,
-                   sizeof *set->paragraphs, MAX_ITEMS, f->err));
+    BT_TRY(bt_grow(&set->paragraphs, &set->memory->caps[CAP_PARAGRAPHS],
+                   (size_t)set->n_paragraphs + 1, sizeof *set->paragraphs, MAX_ITEMS, f->err));
     set->paragraphs[set->n_paragraphs++] = *paragraph;
     return BT_OK;
 }

@@ -12,15 +12,41 @@
 
 enum { FIELD_FEATURES = 1, FIELD_ENTRY = 1, FIELD_KEY = 1, FIELD_VALUE = 2, FIELD_LIST_VALUE = 1 };
 
+typedef struct example_texts {
+    bt_str features; /* those that were added, as they stand in the message */
+    bt_str scratch;  /* the list at hand */
+    bt_str packed;   /* its integers */
+    bt_str message;
+} example_texts;
+
 void bt_example_builder_deinit(bt_example_builder *builder) {
-    bt_str_deinit(&builder->features);
-    bt_str_deinit(&builder->scratch);
-    bt_str_deinit(&builder->packed);
-    bt_str_deinit(&builder->message);
+    if (builder->texts != NULL) {
+        bt_str_deinit(&builder->texts->features);
+        bt_str_deinit(&builder->texts->scratch);
+        bt_str_deinit(&builder->texts->packed);
+        bt_str_deinit(&builder->texts->message);
+        bt_free(builder->texts);
+        builder->texts = NULL;
+    }
 }
 
 void bt_example_builder_clear(bt_example_builder *builder) {
-    bt_str_clear(&builder->features);
+    if (builder->texts != NULL) {
+        bt_str_clear(&builder->texts->features);
+    }
+}
+
+/* An empty list to fill. */
+static bt_status begin_list(bt_example_builder *builder, bt_str **list, bt_error *err) {
+    if (builder->texts == NULL) {
+        builder->texts = bt_calloc_array(1, sizeof *builder->texts);
+        if (builder->texts == NULL) {
+            return BT_FAIL(err, BT_E_NOMEM, "out of memory for a record");
+        }
+    }
+    *list = &builder->texts->scratch;
+    bt_str_clear(*list);
+    return BT_OK;
 }
 
 static size_t varint_size(uint64_t value) {
@@ -39,7 +65,7 @@ static size_t nested_size(size_t n) {
 /* Appends the entry whose list message is `list`; every length is known before it is written. */
 static bt_status add_entry(bt_example_builder *builder, const char *key, bt_feature_kind kind,
                            const bt_str *list, bt_error *err) {
-    bt_str *const out = &builder->features;
+    bt_str *const out = &builder->texts->features;
     const size_t  n_value = nested_size(list->len);
     const size_t  n_entry = nested_size(strlen(key)) + nested_size(n_value);
     BT_TRY(pw_put_tag(out, FIELD_ENTRY, PW_BYTES, err));
@@ -107,7 +133,7 @@ static uint8_t *pack_i32(uint8_t *to, const int32_t *values, size_t n) {
 /* Room for n values of any size in the builder's buffer. */
 static bt_status reserve_packed(bt_example_builder *builder, size_t n, uint8_t **out,
                                 bt_error *err) {
-    bt_str *const packed = &builder->packed;
+    bt_str *const packed = &builder->texts->packed;
     size_t        n_bytes = 0;
     if (!bt_size_mul(n, VARINT_MAX_BYTES, &n_bytes)) {
         return BT_FAIL(err, BT_E_NOMEM, "a feature of %zu integers is too long", n);
@@ -119,8 +145,8 @@ static bt_status reserve_packed(bt_example_builder *builder, size_t n, uint8_t *
 
 static bt_status add_ints(bt_example_builder *builder, const char *key, const void *values,
                           bool is_wide, size_t n, bt_error *err) {
-    bt_str *const list = &builder->scratch;
-    bt_str_clear(list);
+    bt_str *list = NULL;
+    BT_TRY(begin_list(builder, &list, err));
     if (n > 0) {
         uint8_t *packed = NULL;
         BT_TRY(reserve_packed(builder, n, &packed, err));
@@ -143,8 +169,8 @@ bt_status bt_example_add_i32(bt_example_builder *builder, const char *key, const
 
 bt_status bt_example_add_f32(bt_example_builder *builder, const char *key, const float *values,
                              size_t n, bt_error *err) {
-    bt_str *const list = &builder->scratch;
-    bt_str_clear(list);
+    bt_str *list = NULL;
+    BT_TRY(begin_list(builder, &list, err));
     if (n > 0) {
         BT_TRY(pw_put_tag(list, FIELD_LIST_VALUE, PW_BYTES, err));
         BT_TRY(pw_put_varint(list, n * sizeof(float), err));
@@ -161,8 +187,8 @@ bt_status bt_example_add_f32(bt_example_builder *builder, const char *key, const
 
 bt_status bt_example_add_bytes(bt_example_builder *builder, const char *key, const bt_bytes *values,
                                size_t n, bt_error *err) {
-    bt_str *const list = &builder->scratch;
-    bt_str_clear(list);
+    bt_str *list = NULL;
+    BT_TRY(begin_list(builder, &list, err));
     for (size_t i = 0; i < n; i++) {
         BT_TRY(pw_put_bytes(list, FIELD_LIST_VALUE, values[i].data, values[i].n_bytes, err));
     }
@@ -170,10 +196,12 @@ bt_status bt_example_add_bytes(bt_example_builder *builder, const char *key, con
 }
 
 bt_status bt_example_finish(bt_example_builder *builder, bt_bytes *out, bt_error *err) {
-    bt_str *const message = &builder->message;
-    bt_str_clear(message);
-    BT_TRY(
-        pw_put_bytes(message, FIELD_FEATURES, builder->features.data, builder->features.len, err));
-    *out = (bt_bytes){(const uint8_t *)message->data, message->len};
+    bt_str *list = NULL;
+    BT_TRY(begin_list(builder, &list, err));
+    example_texts *const texts = builder->texts;
+    bt_str_clear(&texts->message);
+    BT_TRY(pw_put_bytes(&texts->message, FIELD_FEATURES, texts->features.data, texts->features.len,
+                        err));
+    *out = (bt_bytes){(const uint8_t *)texts->message.data, texts->message.len};
     return BT_OK;
 }

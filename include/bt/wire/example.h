@@ -58,16 +58,10 @@ BT_MUST_USE bt_status bt_feature_read_bytes(const bt_feature *feature, bt_bytes 
 /* Serializes features in the order in which they are added (int lists packed varints, floats
  * packed little-endian), as TensorFlow's protobuf does. Reusable: bt_example_builder_clear. */
 typedef struct bt_example_builder {
-    bt_str features; /* private */
-    bt_str scratch;  /* private */
-    bt_str packed;   /* private */
-    bt_str message;  /* private */
+    struct example_texts *texts; /* owned; NULL: nothing was added */
 } bt_example_builder;
 #define BT_EXAMPLE_BUILDER_INIT                                                                    \
-    {                                                                                              \
-        .features = BT_STR_INIT, .scratch = BT_STR_INIT, .packed = BT_STR_INIT,                    \
-        .message = BT_STR_INIT                                                                     \
-    }
+    { .texts = NULL }
 void                  bt_example_builder_deinit(bt_example_builder *builder);
 void                  bt_example_builder_clear(bt_example_builder *builder);
 BT_MUST_USE bt_status bt_example_add_i64(bt_example_builder *builder, const char *key,
