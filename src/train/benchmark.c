@@ -193,12 +193,12 @@ static const char *precision_name(bt_precision precision) {
     return "float32";
 }
 
-static bt_status measure_peaks(const train_run *run, bt_train_benchmark *out, bt_error *err) {
-    const bt_precision precision = run_config_precision(&run->config);
-    double             best = 0;
-    bt_exec_peak       peaks[BT_EXEC_MAX_PEAKS];
-    bt_error           no_blas = BT_ERROR_INIT;
-    BT_TRY(bt_exec_measure_peaks(run->exec, peaks, &out->n_peaks, &no_blas, err));
+static bt_status measure_peaks(bt_exec *exec, bt_precision precision, bt_train_benchmark *out,
+                               bt_error *err) {
+    double       best = 0;
+    bt_exec_peak peaks[BT_EXEC_MAX_PEAKS];
+    bt_error     no_blas = BT_ERROR_INIT;
+    BT_TRY(bt_exec_measure_peaks(exec, peaks, &out->n_peaks, &no_blas, err));
     if (no_blas.code != BT_OK) {
         bt_log(BT_LOG_WARNING, "--benchmark: the peak of a BLAS is left out: %s", no_blas.msg);
     }
@@ -226,7 +226,7 @@ static bt_status benchmark(train_run *run, int64_t n_steps, bt_train_benchmark *
     out->engine_bytes = (int64_t)bt_exec_memory_bytes(run->exec);
     out->peak_resident_bytes = bt_peak_resident_bytes();
     bt_log(BT_LOG_INFO, "%" PRId64 " steps measured; now the machine's peak", out->n_steps);
-    return measure_peaks(run, out, err);
+    return measure_peaks(run->exec, run_config_precision(&run->config), out, err);
 }
 
 bt_status bt_train_run_benchmark(const bt_train_args *args, int64_t n_steps,

@@ -109,10 +109,11 @@ static void describe(const bt_exec_ahead *ahead, bt_train_compiled *out) {
 
 /* A device that trains keeps slots and averages while it evaluates, and works on parts; and the
  * gradients that parts are added to. */
-static void stay_beside(const train_run *run, compile_job *training, compile_job *evaluation) {
-    const int64_t one = run->model->table.n_elements * (int64_t)sizeof(float);
-    const int64_t slots = (int64_t)saver_state_bytes(&run->model->table, run->optim) - one;
-    const bool    in_parts = training->rows.n_parts > 1;
+static void stay_beside(compile_job *training, compile_job *evaluation) {
+    const bt_param_table *const table = &training->model->table;
+    const int64_t               one = table->n_elements * (int64_t)sizeof(float);
+    const int64_t               slots = (int64_t)saver_state_bytes(table, training->optim) - one;
+    const bool                  in_parts = training->rows.n_parts > 1;
     training->beside_bytes = in_parts ? slots : 0;
     evaluation->beside_bytes = slots + (in_parts ? one : 0);
 }
@@ -129,7 +130,7 @@ static bt_status compile_parts(train_run *run, compile_job *training, compile_jo
         BT_TRY(dry_read_other(run, seen_rows_add, &evaluation->rows, err));
     }
     if (trains) {
-        stay_beside(run, training, evaluation);
+        stay_beside(training, evaluation);
         BT_TRY(compile_part(training, finds_largest, &out->training, err));
     }
     return run->validation_data != NULL

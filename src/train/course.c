@@ -9,8 +9,8 @@
 #include "bt/base/log.h"
 #include "bt/ckpt.h"
 
-static uint64_t best_rule(const train_run *run) {
-    return run_state_best_rule(run->config.best_metric, run->config.best_comparison);
+static uint64_t best_rule(const run_config *config) {
+    return run_state_best_rule(config->best_metric, config->best_comparison);
 }
 
 bt_status course_write(const train_run *run, bt_str *bytes, bt_error *err) {
@@ -19,7 +19,7 @@ bt_status course_write(const train_run *run, bt_str *bytes, bt_error *err) {
                              .cursor = bt_data_get_cursor(run->train_data),
                              .precision = (uint64_t)run_config_precision(&run->config),
                              .scale = bt_exec_get_loss_scale(run->exec),
-                             .best_rule = best_rule(run),
+                             .best_rule = best_rule(&run->config),
                              .vocabulary = run->vocabulary,
                              .n_rows = bt_data_n_rows(run->train_data),
                              .content = bt_data_content(run->train_data)};
@@ -28,19 +28,18 @@ bt_status course_write(const train_run *run, bt_str *bytes, bt_error *err) {
 }
 
 /* Where the data would be after `step` batches: what Model Garden's checkpoints do not hold. */
-static bt_data_cursor cursor_of_step(const train_run *run) {
-    const uint64_t n_rows = (uint64_t)bt_data_n_rows(run->train_data);
-    const uint64_t n_seen =
-        (uint64_t)run->step * (uint64_t)run->config.train_data.global_batch_size;
+static bt_data_cursor cursor_of_step(const bt_data_stream *data, int64_t step, int64_t batch) {
+    const uint64_t n_rows = (uint64_t)bt_data_n_rows(data);
+    const uint64_t n_seen = (uint64_t)step * (uint64_t)batch;
     return (bt_data_cursor){.epoch = n_seen / n_rows, .index = n_seen % n_rows};
 }
 
 /* Another precision may well be meant: it is told, and float16 begins with a fresh scale. */
-static void restore_precision(train_run *run, const bt_ckpt *ckpt, const run_state *state) {
+static void restore_precision(bt_exec *exec, bt_precision precision, const bt_ckpt *ckpt,
+                              const run_state *state) {
     static const char *const names[] = {"float32", "bfloat16", "float16"};
-    const bt_precision       precision = run_config_precision(&run->config);
     if (state->precision == (uint64_t)precision) {
-        bt_exec_set_loss_scale(run->exec, state->scale);
+        bt_exec_set_loss_scale(exec, state->scale);
         return;
     }
     bt_log(BT_LOG_WARNING, "%s was made with products in %s, this run multiplies in %s",
@@ -48,24 +47,24 @@ static void restore_precision(train_run *run, const bt_ckpt *ckpt, const run_sta
 }
 
 /* Of another seed it is told how the run goes on; of other rows before (run_changes.c). */
-static void tell_other_seed(const train_run *run, const bt_ckpt *ckpt, const run_state *state) {
-    if (state->seed != run->config.seed) {
+static void tell_other_seed(uint64_t seed, const bt_ckpt *ckpt, const run_state *state) {
+    if (state->seed != seed) {
         bt_log(BT_LOG_WARNING,
                "%s was made with seed %" PRIu64 ", this run has %" PRIu64
                ": order and dropout go on differently",
-               bt_ckpt_path(ckpt), state->seed, run->config.seed);
+               bt_ckpt_path(ckpt), state->seed, seed);
     }
 }
 
 /* Of fewer rows than then, where --allow_changed took them: the next epoch begins. */
-static bt_data_cursor place_in_data(const train_run *run, bt_data_cursor then) {
+static bt_data_cursor place_in_data(const bt_data_stream *data, bt_data_cursor then) {
     const bt_data_cursor next_epoch = {.epoch = then.epoch + 1};
-    return then.index > (uint64_t)bt_data_n_rows(run->train_data) ? next_epoch : then;
+    return then.index > (uint64_t)bt_data_n_rows(data) ? next_epoch : then;
 }
 
 /* What belongs to the course of the run, whatever becomes of its data. */
 static void restore_course(train_run *run, const run_state *state) {
-    const bool same_metric = state->best_rule == 0 || state->best_rule == best_rule(run);
+    const bool same_metric = state->best_rule == 0 || state->best_rule == best_rule(&run->config);
     run->course.early_stop = same_metric ? state->course.early_stop : (early_stop){0};
     run->knows_best = same_metric && (state->best_rule != 0 || state->course.early_stop.has_best);
     run->course.evaluation_due = state->course.evaluation_due;
@@ -108,7 +107,10 @@ bt_status course_restore(train_run *run, bt_ckpt *ckpt, bool keep_data, bt_error
                    "%s has no data position of bert-train: the data starts where %" PRId64
                    " batches end",
                    bt_ckpt_path(ckpt), run->step);
-            BT_CHECK(bt_data_seek(run->train_data, cursor_of_step(run), err));
+            BT_CHECK(bt_data_seek(run->train_data,
+                                  cursor_of_step(run->train_data, run->step,
+                                                 run->config.train_data.global_batch_size),
+                                  err));
         }
         goto done;
     }
@@ -118,9 +120,9 @@ bt_status course_restore(train_run *run, bt_ckpt *ckpt, bool keep_data, bt_error
         bt_metrics_reset(run->train_metrics);
         goto done;
     }
-    tell_other_seed(run, ckpt, &state);
-    restore_precision(run, ckpt, &state);
-    BT_CHECK(bt_data_seek(run->train_data, place_in_data(run, state.cursor), err));
+    tell_other_seed(run->config.seed, ckpt, &state);
+    restore_precision(run->exec, run_config_precision(&run->config), ckpt, &state);
+    BT_CHECK(bt_data_seek(run->train_data, place_in_data(run->train_data, state.cursor), err));
     run->course.chunk = state.course.chunk;
     run->course.recovery_trials = state.course.recovery_trials;
 done:

@@ -23,7 +23,7 @@ bt_status dry_read_training(train_run *run, dry_batch_fn fn, void *context, bt_e
         BT_TRY(bt_stop_check(err));
         BT_TRY(bt_data_next_batch(run->train_data, &rows, &end, err));
         if (end) {
-            return fail_data_end(run, first_step + i, err);
+            return fail_data_end(first_step + i, run->config.train_steps, err);
         }
         BT_TRY(fn != NULL ? fn(context, rows, err) : BT_OK);
     }

@@ -57,19 +57,20 @@ static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
 
 /* How many classes were predicted at all, or 0 where nothing is classified. A run that predicts one
  * class for everything looks fine by accuracy on unbalanced data, so that is said. */
-static int64_t count_predicted_classes(const train_run *run) {
+static int64_t count_predicted_classes(const bt_metrics *metrics, const bt_task_plan *plan,
+                                       int64_t step, bool tells) {
     char                 when[40];
     int64_t              n = 0;
     int64_t              n_predicted = 0;
-    const int64_t *const counts = bt_metrics_prediction_counts(run->validation_metrics, &n);
+    const int64_t *const counts = bt_metrics_prediction_counts(metrics, &n);
     if (counts == NULL) {
         return 0;
     }
-    (void)snprintf(when, sizeof when, "step %" PRId64 ": ", run->step);
-    if (run_writes(run)) { /* all have the same predictions */
-        bt_task_notice_one_class(when, &run->plan.labels, counts, run->plan.head.num_classes, n);
+    (void)snprintf(when, sizeof when, "step %" PRId64 ": ", step);
+    if (tells) { /* all have the same predictions */
+        bt_task_notice_one_class(when, &plan->labels, counts, plan->head.num_classes, n);
     }
-    for (int64_t c = 0; c < run->plan.head.num_classes; c++) {
+    for (int64_t c = 0; c < plan->head.num_classes; c++) {
         n_predicted += counts[c] > 0;
     }
     return n_predicted;
@@ -109,14 +110,16 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
         }
         char   name[BT_METRIC_NAME_MAX];
         double value = 0;
-        BT_TRY(best_find_value(run, &values, &value, err));
+        BT_TRY(best_find_value(run->config.best_metric, &values, &value, err));
         (void)snprintf(name, sizeof name, "best_%s", run->config.best_metric);
-        record_add(&values, name, best_so_far(run, value));
+        record_add(&values, name,
+                   best_so_far(run->config.best_comparison, &run->course.early_stop, value));
     }
     record_add_extra(&extra, EXTRA_EXAMPLES, (double)sums->n_examples);
     record_add_extra(&extra, EXTRA_EXAMPLES_PER_SECOND, (double)sums->n_examples / seconds);
     record_add_extra(&extra, EXTRA_SECONDS, seconds);
-    const int64_t n_predicted = count_predicted_classes(run);
+    const int64_t n_predicted =
+        count_predicted_classes(run->validation_metrics, &run->plan, run->step, run_writes(run));
     if (n_predicted > 0) {
         record_add_extra(&extra, EXTRA_PREDICTED_CLASSES, (double)n_predicted);
     }

@@ -14,7 +14,7 @@
 /* The progress line is redrawn at most this often, in seconds. */
 static const double progress_period = 0.2;
 
-static void show_progress(const train_run *run, int64_t n_rows, double start, double *shown) {
+static void show_progress(int64_t n_rows, int64_t n_all, double start, double *shown) {
     const double now = bt_time_monotonic();
     char         line[128];
     if (now - *shown < progress_period) {
@@ -22,7 +22,7 @@ static void show_progress(const train_run *run, int64_t n_rows, double start, do
     }
     *shown = now;
     (void)snprintf(line, sizeof line, "predict %" PRId64 "/%" PRId64 " rows | %.0f examples/s",
-                   n_rows, bt_data_n_rows(run->validation_data), (double)n_rows / (now - start));
+                   n_rows, n_all, (double)n_rows / (now - start));
     bt_log_progress(line);
 }
 
@@ -47,7 +47,7 @@ static bt_status predict_rows(train_run *run, int64_t *n_rows, bt_error *err) {
         BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
         BT_TRY(output->add(run->output, batch, result.logits, err));
         *n_rows += batch->n_rows;
-        show_progress(run, *n_rows, start, &shown);
+        show_progress(*n_rows, bt_data_n_rows(run->validation_data), start, &shown);
     }
 }
 

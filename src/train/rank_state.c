@@ -7,23 +7,23 @@
 #include "run.h"
 
 /* In pieces, so that no message is longer than comm's. */
-static bt_status tell_flat(train_run *run, float *flat, bt_error *err) {
+static bt_status tell_flat(ranks *r, float *flat, int64_t n, bt_error *err) {
     enum { PIECE = 1 << 22 };
-    const int64_t n = run->model->table.n_elements;
     for (int64_t at = 0; flat != NULL && at < n; at += PIECE) {
-        BT_TRY(ranks_tell(&run->ranks, flat + at,
-                          (size_t)(n - at < PIECE ? n - at : PIECE) * sizeof *flat, err));
+        BT_TRY(ranks_tell(r, flat + at, (size_t)(n - at < PIECE ? n - at : PIECE) * sizeof *flat,
+                          err));
     }
     return BT_OK;
 }
 
 static bt_status tell_buffers(train_run *run, bt_error *err) {
+    const int64_t n = run->model->table.n_elements;
     BT_TRY(bt_exec_settle(run->exec, err));
-    BT_TRY(tell_flat(run, bt_exec_params(run->exec), err));
+    BT_TRY(tell_flat(&run->ranks, bt_exec_params(run->exec), n, err));
     for (int32_t i = 0; i < bt_optim_n_slots(run->optim); i++) {
-        BT_TRY(tell_flat(run, bt_exec_slot(run->exec, i), err));
+        BT_TRY(tell_flat(&run->ranks, bt_exec_slot(run->exec, i), n, err));
     }
-    BT_TRY(tell_flat(run, bt_exec_average(run->exec), err));
+    BT_TRY(tell_flat(&run->ranks, bt_exec_average(run->exec), n, err));
     return bt_exec_changed(run->exec, err);
 }
 

@@ -108,7 +108,7 @@ bt_exec_config run_exec_config(const train_run *run);
  * due may have been made before. */
 BT_MUST_USE bt_status train_on(train_run *run, bool *is_restored, bt_error *err);
 /* The rows ended although there are steps left. */
-bt_status fail_data_end(const train_run *run, int64_t step, bt_error *err);
+bt_status fail_data_end(int64_t step, int64_t n_steps, bt_error *err);
 /* Saves unless this very step is saved already or checkpoints are switched off. */
 BT_MUST_USE bt_status save_final(train_run *run, bt_error *err);
 
@@ -194,10 +194,10 @@ BT_MUST_USE bt_status snapshot_read_global_step(const char *prefix, int64_t *ste
 BT_MUST_USE bt_status best_load(train_run *run, bt_error *err);
 bool                  best_is_on(const train_run *run);
 /* The value that decides, as float32 like Model Garden's. */
-BT_MUST_USE bt_status best_find_value(const train_run *run, const bt_train_values *values,
+BT_MUST_USE bt_status best_find_value(const char *metric, const bt_train_values *values,
                                       double *value, bt_error *err);
 /* The best value of this run with an evaluation of that value. */
-double best_so_far(const train_run *run, double value);
+double best_so_far(const char *comparison, const early_stop *seen, double value);
 /* Decides, writes the checkpoint and info.json; values are those of the evaluation. */
 BT_MUST_USE bt_status best_update(train_run *run, const bt_train_values *values, bt_error *err);
 

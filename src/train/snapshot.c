@@ -19,24 +19,20 @@
 #include "bt/fs.h"
 
 /* The engine's buffers as they are, settled before: no copy of the weights. */
-static void fill_view(const train_run *run, bt_ckpt_train *out) {
-    out->table = &run->model->table;
-    out->params = bt_exec_params(run->exec);
-    out->n_slots = bt_optim_n_slots(run->optim);
+static void fill_view(bt_exec *exec, const bt_param_table *table, const bt_optim *optim,
+                      bt_ckpt_train *out) {
+    out->table = table;
+    out->params = bt_exec_params(exec);
+    out->n_slots = bt_optim_n_slots(optim);
     for (int32_t i = 0; i < out->n_slots; i++) {
-        out->slot_names[i] = bt_optim_slot_name(run->optim, i);
-        out->slots[i] = bt_exec_slot(run->exec, i);
+        out->slot_names[i] = bt_optim_slot_name(optim, i);
+        out->slots[i] = bt_exec_slot(exec, i);
     }
-    out->average = bt_exec_average(run->exec);
-    out->n_hypers = bt_optim_n_hypers(run->optim);
+    out->average = bt_exec_average(exec);
+    out->n_hypers = bt_optim_n_hypers(optim);
     for (int32_t i = 0; i < out->n_hypers; i++) {
-        out->hyper_names[i] = bt_optim_hyper(run->optim, i, &out->hypers[i]);
+        out->hyper_names[i] = bt_optim_hyper(optim, i, &out->hypers[i]);
     }
-    out->iterations = run->step;
-    out->global_step = run->step;
-    out->save_counter = run->saved.n + 1;
-    /* Before the first update there is no optimizer to speak of: Model Garden makes it then. */
-    out->without_optimizer = run->step == 0;
 }
 
 /* info: NULL, or what a best checkpoint says of itself. goes_on: see saver_save. */
@@ -47,7 +43,11 @@ static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char 
     BT_TRY(run_lock_check(run->locks, err));
     (void)snprintf(order.name, sizeof order.name, "%s", name);
     BT_TRY(bt_exec_settle(run->exec, err));
-    fill_view(run, &order.view);
+    fill_view(run->exec, &run->model->table, run->optim, &order.view);
+    order.view.iterations = order.view.global_step = run->step;
+    order.view.save_counter = run->saved.n + 1;
+    /* Before the first update there is no optimizer to speak of: Model Garden makes it then. */
+    order.view.without_optimizer = run->step == 0;
     if (run->train_data != NULL) {
         rc = course_write(run, &order.state, err);
         order.view.state = order.state.data;
@@ -107,19 +107,19 @@ bt_status snapshot_save(train_run *run, bt_error *err) {
     return rc;
 }
 
-static bt_status open_best_saves(train_run *run, const char *folder, bt_error *err) {
-    return run->best_saves != NULL ? BT_OK : bt_ckpt_manager_open(folder, 1, &run->best_saves, err);
+static bt_status open_best_saves(bt_ckpt_manager **saves, const char *folder, bt_error *err) {
+    return *saves != NULL ? BT_OK : bt_ckpt_manager_open(folder, 1, saves, err);
 }
 
 bt_status snapshot_settle_best(train_run *run, const char *folder, const char *prefix,
                                bt_error *err) {
-    BT_TRY(open_best_saves(run, folder, err));
+    BT_TRY(open_best_saves(&run->best_saves, folder, err));
     return bt_ckpt_manager_settle(run->best_saves, prefix, INT64_MAX, err);
 }
 
 bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *info,
                              bt_error *err) {
-    BT_TRY(open_best_saves(run, folder, err));
+    BT_TRY(open_best_saves(&run->best_saves, folder, err));
     /* numbered by the count of saves, not by the step: docs/model_garden/config.md 6.4 */
     char              name[MODEL_NAME_MAX];
     const char *const latest = bt_ckpt_manager_latest(run->best_saves);
@@ -134,9 +134,8 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
 
 /* Right into the engine's buffer, where what the file does not hold stays. NULL: slots that the
  * engine does not keep are not read. */
-static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, float *flat,
-                           int64_t *n_missing, bt_error *err) {
-    const bt_param_table *const table = &run->model->table;
+static bt_status read_flat(const bt_param_table *table, bt_ckpt *ckpt, const char *slot,
+                           float *flat, int64_t *n_missing, bt_error *err) {
     if (flat == NULL) {
         return BT_OK;
     }
@@ -157,8 +156,7 @@ static bt_status read_flat(train_run *run, bt_ckpt *ckpt, const char *slot, floa
 
 /* Missing layers are missing variables; layers too many would go unnoticed, and give other numbers.
  * Shared layers are one set, whose number no checkpoint holds. */
-static bt_status check_layers(const train_run *run, const bt_ckpt *ckpt, bt_error *err) {
-    const int64_t n = run->plan.encoder.num_layers;
+static bt_status check_layers(int64_t n, const bt_ckpt *ckpt, bt_error *err) {
     const int64_t n_file = bt_ckpt_n_layers(ckpt);
     if (bt_ckpt_get_encoder(ckpt) == BT_CKPT_ALBERT || n_file <= n) {
         return BT_OK;
@@ -170,42 +168,44 @@ static bt_status check_layers(const train_run *run, const bt_ckpt *ckpt, bt_erro
                    bt_ckpt_path(ckpt), n_file, n);
 }
 
-static void start_averages(train_run *run) {
-    float *const average = bt_exec_average(run->exec);
+static void start_averages(bt_exec *exec, const bt_param_table *table) {
+    float *const average = bt_exec_average(exec);
     if (average != NULL) {
-        memcpy(average, bt_exec_params(run->exec),
-               (size_t)run->model->table.n_elements * sizeof *average);
+        memcpy(average, bt_exec_params(exec), (size_t)table->n_elements * sizeof *average);
     }
 }
 
-static bt_status restore_buffers(train_run *run, bt_ckpt *ckpt, bt_error *err) {
-    int64_t n_missing = 0;
-    int64_t n_missing_slots = 0;
-    BT_TRY(check_layers(run, ckpt, err));
-    BT_TRY(bt_exec_settle(run->exec, err));
-    BT_TRY(read_flat(run, ckpt, NULL, bt_exec_params(run->exec), &n_missing, err));
+/* trains: slots that the file does not hold are told. */
+static bt_status restore_buffers(bt_exec *exec, const bt_model *model, const bt_optim *optim,
+                                 bool trains, bt_ckpt *ckpt, bt_error *err) {
+    const bt_param_table *const table = &model->table;
+    int64_t                     n_missing = 0;
+    int64_t                     n_missing_slots = 0;
+    BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
+    BT_TRY(bt_exec_settle(exec, err));
+    BT_TRY(read_flat(table, ckpt, NULL, bt_exec_params(exec), &n_missing, err));
     if (n_missing > 0) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: %" PRId64 " of the model's %" PRId64
                        " variables are not in it (--verbosity=1 names them): it belongs to another "
                        "model; use another "
                        "--model_dir, or give it as task.init_checkpoint to take its encoder only",
-                       bt_ckpt_path(ckpt), n_missing, run->model->table.n_params);
+                       bt_ckpt_path(ckpt), n_missing, table->n_params);
     }
-    for (int32_t i = 0; i < bt_optim_n_slots(run->optim); i++) {
-        BT_TRY(read_flat(run, ckpt, bt_optim_slot_name(run->optim, i), bt_exec_slot(run->exec, i),
+    for (int32_t i = 0; i < bt_optim_n_slots(optim); i++) {
+        BT_TRY(read_flat(table, ckpt, bt_optim_slot_name(optim, i), bt_exec_slot(exec, i),
                          &n_missing_slots, err));
     }
-    if (bt_optim_has_average(run->optim)) {
-        start_averages(run); /* of what the file does not hold: averages begin now */
-        BT_TRY(read_flat(run, ckpt, "average", bt_exec_average(run->exec), &n_missing_slots, err));
+    if (bt_optim_has_average(optim)) {
+        start_averages(exec, table); /* of what the file does not hold: averages begin now */
+        BT_TRY(read_flat(table, ckpt, "average", bt_exec_average(exec), &n_missing_slots, err));
     }
-    if (n_missing_slots > 0 && run->train_data != NULL) {
+    if (n_missing_slots > 0 && trains) {
         bt_log(BT_LOG_WARNING,
                "%s: %" PRId64 " slots of the optimizer (%s) are not in it and start fresh",
-               bt_ckpt_path(ckpt), n_missing_slots, bt_optim_name(run->optim));
+               bt_ckpt_path(ckpt), n_missing_slots, bt_optim_name(optim));
     }
-    return bt_exec_changed(run->exec, err);
+    return bt_exec_changed(exec, err);
 }
 
 static bt_status fail_no_step(const char *prefix, bt_error *err) {
@@ -220,7 +220,8 @@ bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, b
     int64_t   step = 0;
     int64_t   save_counter = 0;
     BT_CHECK(bt_ckpt_open(prefix, &ckpt, err));
-    BT_CHECK(restore_buffers(run, ckpt, err));
+    BT_CHECK(
+        restore_buffers(run->exec, run->model, run->optim, run->train_data != NULL, ckpt, err));
     BT_CHECK(bt_ckpt_read_scalar(ckpt, "global_step", &step, &found, err));
     if (!found || step < 0) {
         rc = fail_no_step(prefix, err);

@@ -44,14 +44,14 @@ static bt_status find_checkpoint(train_run *run, bt_ckpt_check_fn check, bt_ckpt
 }
 
 /* Predictions of a head that nobody trained mean nothing. */
-static bt_status check_head(const train_run *run, bool has_weights, bt_error *err) {
-    const bool has_head =
-        has_weights && (run->plan.init_head || run->model->head_logits.kernel < 0);
-    if (run->args->mode == BT_CONF_MODE_PREDICT && !has_head) {
+static bt_status check_head(const bt_task_plan *plan, const bt_model *model, bool has_weights,
+                            const char *folder, bt_error *err) {
+    const bool has_head = has_weights && (plan->init_head || model->head_logits.kernel < 0);
+    if (!has_head) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "no checkpoint in --model_dir %s: train first, or name a checkpoint that "
                        "holds the head too (task.init_checkpoint with task.init_head=true)",
-                       run->args->model_dir);
+                       folder);
     }
     return BT_OK;
 }
@@ -60,7 +60,9 @@ static bt_status check_fresh(train_run *run, bt_error *err) {
     const bt_weights_use use = run_weights_use(run);
     BT_TRY(bt_weights_prepare(run->weights, &use, err));
     const char *const path = bt_weights_path(run->weights);
-    BT_TRY(check_head(run, path[0] != '\0', err));
+    if (run->args->mode == BT_CONF_MODE_PREDICT) {
+        BT_TRY(check_head(&run->plan, run->model, path[0] != '\0', run->dir.path, err));
+    }
     BT_TRY(bt_weights_check(run->weights, &use, err));
     if (run_is_dry(run) && path[0] != '\0') {
         bt_log(BT_LOG_INFO, "init_checkpoint %s: fits the model", path);

@@ -34,7 +34,7 @@ static bt_status count_evaluation(train_run *run, bt_error *err) {
     if (!best_is_on(run)) {
         return BT_OK;
     }
-    BT_TRY(best_find_value(run, &run->summary->values, &value, err));
+    BT_TRY(best_find_value(run->config.best_metric, &run->summary->values, &value, err));
     value = isfinite(value) ? value : (double)NAN; /* as metrics.jsonl gives it back */
     if (!state->has_best || best_is_better(run->config.best_comparison, value, state->best)) {
         *state = (early_stop){.has_best = true, .best = value};
@@ -96,14 +96,13 @@ void tell_finished(const train_run *run) {
            run->course.early_stop.best, config->early_stopping_patience);
 }
 
-static void tell_stopped_early(const train_run *run) {
+static void tell_stopped_early(const run_config *config, const early_stop *seen, int64_t step) {
     bt_log(BT_LOG_INFO,
            "stopped early at step %" PRId64 " of %" PRId64 ": %" PRId64
            " evaluations without a better %s than %.6g (trainer.early_stopping_patience is %" PRId64
            ")",
-           run->step, run->config.train_steps, run->course.early_stop.n_worse,
-           run->config.best_metric, run->course.early_stop.best,
-           run->config.early_stopping_patience);
+           step, config->train_steps, seen->n_worse, config->best_metric, seen->best,
+           config->early_stopping_patience);
 }
 
 bt_status recall_result(train_run *run, record_kind kind, bt_error *err) {
@@ -128,7 +127,7 @@ bt_status train_and_eval(train_run *run, bt_error *err) {
     if (run->step < run->config.train_steps) {
         run->stopped = "early_stopping";
         if (!was_over) {
-            tell_stopped_early(run);
+            tell_stopped_early(&run->config, &run->course.early_stop, run->step);
         }
     }
     return save_final(run, err);

@@ -27,25 +27,26 @@ static const char *nonfinite_hint(const run_config *config) {
 
 /* A number that is not finite: says where, and which rows, because the next thing that one wants
  * to do is to look at them. */
-static bt_status fail_nonfinite(const train_run *run, const bt_batch *batch,
-                                const bt_step_result *result, bt_error *err) {
+static bt_status fail_nonfinite(const run_config *config, const bt_optim *optim, int64_t step,
+                                const bt_batch *batch, const bt_step_result *result,
+                                bt_error *err) {
     return BT_FAIL(
         err, BT_E_DIVERGED,
         "step %" PRId64
         ": loss %g, gradient norm %g: not a finite number, in the batch of training rows %" PRId64
         " to %" PRId64 " (counted from the start of the run); the weights of the step before are "
         "kept; try %s (it was %g) or look at those rows",
-        run->step, result->loss, result->grad_norm, batch->first_record,
-        batch->first_record + batch->n_rows - 1, nonfinite_hint(&run->config),
-        (double)bt_optim_learning_rate(run->optim, run->step));
+        step, result->loss, result->grad_norm, batch->first_record,
+        batch->first_record + batch->n_rows - 1, nonfinite_hint(config),
+        (double)bt_optim_learning_rate(optim, step));
 }
 
-bt_status fail_data_end(const train_run *run, int64_t step, bt_error *err) {
+bt_status fail_data_end(int64_t step, int64_t n_steps, bt_error *err) {
     return BT_FAIL(
         err, BT_E_FORMAT,
         "training data ended at step %" PRId64 " of %" PRId64
         ": task.train_data.is_training is false, so the rows are not repeated; set it to true",
-        step, run->config.train_steps);
+        step, n_steps);
 }
 
 /* What may end the training between two steps. */
@@ -54,10 +55,11 @@ static bt_status check_before_step(train_run *run, bt_error *err) {
     return saver_has_failed(run->saver) ? saver_join(run->saver, &run->saved, err) : BT_OK;
 }
 
-static bt_status read_batch(train_run *run, const bt_batch **batch, bool *end, bt_error *err) {
-    const double waited = bt_data_wait_seconds(run->train_data);
-    BT_TRY(bt_data_next_batch(run->train_data, batch, end, err));
-    run->course.chunk.input_wait += bt_data_wait_seconds(run->train_data) - waited;
+static bt_status read_batch(bt_data_stream *data, chunk_sums *chunk, const bt_batch **batch,
+                            bool *end, bt_error *err) {
+    const double waited = bt_data_wait_seconds(data);
+    BT_TRY(bt_data_next_batch(data, batch, end, err));
+    chunk->input_wait += bt_data_wait_seconds(data) - waited;
     return BT_OK;
 }
 
@@ -67,7 +69,7 @@ static bt_status read_together(train_run *run, const bt_batch **batch, bool *end
     const bt_data_cursor cursor = bt_data_get_cursor(run->train_data);
     bt_status            rc = check_before_step(run, err);
     if (rc == BT_OK) {
-        rc = read_batch(run, batch, end, err);
+        rc = read_batch(run->train_data, &run->course.chunk, batch, end, err);
     }
     const bool   is_read = rc == BT_OK;
     const double began = bt_time_monotonic();
@@ -83,10 +85,11 @@ static bt_status begin_step(train_run *run, bt_error *err) {
     const bt_batch *batch = NULL;
     bool            end = false;
     const int64_t   step = run->step + run->n_under_way;
-    BT_TRY(run->ranks.comm == NULL ? read_batch(run, &batch, &end, err)
-                                   : read_together(run, &batch, &end, err));
+    BT_TRY(run->ranks.comm == NULL
+               ? read_batch(run->train_data, &run->course.chunk, &batch, &end, err)
+               : read_together(run, &batch, &end, err));
     if (end) {
-        return fail_data_end(run, step, err);
+        return fail_data_end(step, run->config.train_steps, err);
     }
     BT_TRY(bt_exec_train_begin(run->exec, batch, step, run->config.seed, err));
     run->n_under_way++;
@@ -99,7 +102,7 @@ static bt_status end_step(train_run *run, double *loss, bt_error *err) {
     BT_TRY(bt_exec_train_end(run->exec, &result, &batch, err));
     run->n_under_way--;
     if (result.n_nonfinite > 0 && !result.is_skipped && run->config.recovery_max_trials == 0) {
-        return fail_nonfinite(run, batch, &result, err);
+        return fail_nonfinite(&run->config, run->optim, run->step, batch, &result, err);
     }
     BT_TRY(bt_metrics_update(run->train_metrics, batch, result.logits, err));
     chunk_sums *const c = &run->course.chunk;

@@ -17,12 +17,12 @@
 #include "model_dir.h"
 #include "vocabulary.h"
 
-static bt_status write_params_yaml(const train_run *run, bt_error *err) {
+static bt_status write_params_yaml(const model_dir *dir, const bt_conf *conf, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    yaml = BT_STR_INIT;
     char     *path = NULL;
-    BT_CHECK(bt_conf_dump_yaml(run->conf, &yaml, err));
-    BT_CHECK(model_dir_join(&run->dir, MODEL_PARAMS, &path, err));
+    BT_CHECK(bt_conf_dump_yaml(conf, &yaml, err));
+    BT_CHECK(model_dir_join(dir, MODEL_PARAMS, &path, err));
     BT_CHECK(bt_fs_replace(path, bt_str_text(&yaml), yaml.len, err));
 done:
     bt_str_deinit(&yaml);
@@ -31,14 +31,14 @@ done:
 }
 
 /* A run that was killed while it wrote leaves temporary files behind. */
-static bt_status remove_leftovers(const train_run *run, bt_error *err) {
+static bt_status remove_leftovers(const model_dir *dir, bt_error *err) {
     char *folder = NULL;
-    BT_TRY(bt_fs_finish_commits(run->args->model_dir, err)); /* their files are temporary ones */
-    BT_TRY(bt_fs_sweep(run->args->model_dir, NULL, err));
-    if (run->config.best_subdir[0] == '\0') {
+    BT_TRY(bt_fs_finish_commits(dir->path, err)); /* their files are temporary ones */
+    BT_TRY(bt_fs_sweep(dir->path, NULL, err));
+    if (dir->best_subdir[0] == '\0') {
         return BT_OK;
     }
-    BT_TRY(model_dir_join(&run->dir, MODEL_BEST, &folder, err));
+    BT_TRY(model_dir_join(dir, MODEL_BEST, &folder, err));
     const bt_status rc = bt_fs_sweep(folder, NULL, err);
     bt_free(folder);
     return rc;
@@ -58,7 +58,7 @@ static bt_status open_log(train_run *run, bt_error *err) {
 static bt_status begin_writing(train_run *run, bt_error *err) {
     BT_TRY(snapshot_settle(run, &run->start, err));
     if (run->saved.last < 0 || !training_is_over(run)) { /* else they are those of what was done */
-        BT_TRY(write_params_yaml(run, err));
+        BT_TRY(write_params_yaml(&run->dir, run->conf, err));
         BT_TRY(
             vocabulary_keep(run->args->model_dir, &run->plan.train_schema, run->vocabulary, err));
         BT_TRY(labels_write(run->args->model_dir, &run->plan, run->vocabulary, err));
@@ -155,7 +155,7 @@ static bt_status take_folder(train_run *run, bt_error *err) {
     BT_TRY(made_folders_make(run->args->model_dir, &run->made, err));
     BT_TRY(run_lock_take(run->args, run->locks, err));
     if (run->args->mode != BT_CONF_MODE_PREDICT) {
-        BT_TRY(remove_leftovers(run, err));
+        BT_TRY(remove_leftovers(&run->dir, err));
     }
     BT_TRY(start_restore(run, err));
     return bt_stop_check(err);

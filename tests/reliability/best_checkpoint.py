@@ -108,7 +108,7 @@ class Best(faults.FaultCase):
             ('BT_CHECK(bt_fs_replace(path, info.data, info.len, err));',
              'BT_CHECK(bt_fs_replace(path, info.data, info.len, err));'
              'BT_CHECK(snapshot_save_best(run, folder, &info, err));'),
-            ('BT_CHECK(mend(run, &files, &usable, err));', 'usable = files.text.len > 0;')])
+            ('BT_CHECK(best_files_mend(&files, &from, &usable, err));', 'usable = files.text.len > 0; (void)from;')])
         self.straight()
         _n_kills, bad = self.kill_all(('kill',), 5)
         self.assertGreater(len(bad), 0)

@@ -75,7 +75,7 @@ class Recovery(e2e.Case):
                     child.send_signal((signal.SIGKILL, signal.SIGTERM)[i % 4 // 2])
                 code = child.wait(e2e.TIMEOUT)
             said += compare.read_text(self.path('log'))
-            if code in (0, 2):
+            if code in (0, 6):
                 return code, n_stops, said
             n_stops += 1
         self.fail('it does not come to its end')
@@ -97,10 +97,10 @@ class Recovery(e2e.Case):
         shutil.rmtree(self.path('out'))
         shutil.rmtree(self.path('straight'))
         override = JOB + BOUND % (bound, n - 1)
-        straight = self.run_job('straight', override, expect=2)
+        straight = self.run_job('straight', override, expect=6)
         code, n_stops, said = self.recoveries_and_stops(override)
         error = self.one_error(straight).split('error: ')[1]
-        if code != 2 or error not in said:
+        if code != 6 or error not in said:
             out.append('%r, not %r' % (said[-300:], error))
         return out
 
