@@ -49,6 +49,13 @@ BT_MUST_USE bt_status bt_conf_errors_add(bt_conf_errors *errors, bt_conf_severit
 BT_MUST_USE bt_status bt_conf_refuse(const bt_conf *conf, bt_conf_errors *errors, const char *path,
                                      const char *value, const char *why, bt_error *err);
 
+/* Keys that the schema refuses, whose value is another than null, nothing and the key's default;
+ * errors as in bt_conf_refuse. */
+BT_MUST_USE bt_status bt_conf_check_refused(const bt_conf *conf, bt_conf_errors *errors,
+                                            bt_error *err);
+/* A warning for each key that has no effect and was written with another value than its default. */
+BT_MUST_USE bt_status bt_conf_tell_ignored(const bt_conf *conf, bt_error *err);
+
 /* Building. */
 
 typedef struct bt_conf_args {
@@ -129,13 +136,7 @@ const char      *bt_conf_mode_name(bt_conf_mode mode);
 const char *bt_conf_mode_names(void);
 bool        bt_conf_mode_trains(bt_conf_mode mode);    /* reads task.train_data */
 bool        bt_conf_mode_evaluates(bt_conf_mode mode); /* reads task.validation_data */
-
-/* Checks that depend on what will be run: the batch size and input of the sections in use,
- * sequence length against positions, num_classes, null rates, step counts. Problems with a value
- * that the user wrote are errors; missing ones are findings. Returns BT_OK whatever was found;
- * only BT_E_NOMEM otherwise. */
-BT_MUST_USE bt_status bt_conf_check_for_mode(const bt_conf *conf, bt_conf_mode mode,
-                                             bt_conf_errors *errors, bt_error *err);
+bool        bt_conf_mode_reads(bt_conf_mode mode, const char *section);
 
 /* Output. */
 
@@ -201,6 +202,37 @@ size_t bt_conf_n_items(const bt_conf *conf, const char *path);
 
 /* The selected branch of a one-of section, or NULL when its type is null or it is not one. */
 const char *bt_conf_type_of_oneof(const bt_conf *conf, const char *path);
+
+/* Checks: each room has an entry point that looks at the keys whose meaning it knows and adds all
+ * that is wrong, before a run and before any file is looked at. Looking is not reading: the values
+ * come by bt_conf_peek_*, a key that is only checked does not act. */
+typedef struct bt_conf_check {
+    const bt_conf  *conf;
+    bt_conf_mode    mode;
+    bt_conf_errors *errors;
+    bt_error       *err; /* of BT_E_NOMEM */
+} bt_conf_check;
+
+/* a (or b, which it does not go with; or NULL) is wrong: an error where the user wrote one of the
+ * two, about that one; else a finding about a. */
+BT_MUST_USE bt_status bt_conf_check_fail(const bt_conf_check *check, const char *a, const char *b,
+                                         const char *fmt, ...) BT_PRINTF(4, 5);
+/* A finding whoever wrote it. */
+BT_MUST_USE bt_status bt_conf_check_missing(const bt_conf_check *check, const char *path,
+                                            const char *fmt, ...) BT_PRINTF(3, 4);
+
+/* null, false, 0, "", an empty list, or not there */
+bool bt_conf_peek_is_empty(const bt_conf *conf, const char *path);
+bool bt_conf_peek_is_null(const bt_conf *conf, const char *path);
+/* false: null, not there, or of another type; *out is as it was */
+bool             bt_conf_peek_i64(const bt_conf *conf, const char *path, int64_t *out);
+bool             bt_conf_peek_f64(const bt_conf *conf, const char *path, double *out);
+const char      *bt_conf_peek_str(const bt_conf *conf, const char *path); /* never NULL */
+bt_conf_str_list bt_conf_peek_str_list(const bt_conf *conf, const char *path);
+bool        bt_conf_peek_i64_list(const bt_conf *conf, const char *path, bt_conf_i64_list *out);
+bool        bt_conf_peek_f64_list(const bt_conf *conf, const char *path, bt_conf_f64_list *out);
+size_t      bt_conf_peek_n_items(const bt_conf *conf, const char *path); /* of any list */
+const char *bt_conf_peek_type(const bt_conf *conf, const char *path);    /* of a one-of, or NULL */
 
 /* What a word of other programs ("num_train_epochs") is called here: a key with the usual branches,
  * or a flag with its dashes; NULL: no word of theirs. Returns out. */

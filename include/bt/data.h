@@ -219,6 +219,8 @@ typedef struct bt_data_cursor {
 const char *bt_data_set_separators(bt_data_config *config, const char *delimiter, const char *quote,
                                    const char **key);
 
+/* What is wrong or missing in the data sections that the mode reads, without a look at a file. */
+BT_MUST_USE bt_status bt_data_check(const bt_conf_check *check);
 /* section: "task.train_data" or "task.validation_data" (borrowed). Strings live in conf and arena.
  */
 BT_MUST_USE bt_status bt_data_config_read(const bt_conf *conf, const char *section,

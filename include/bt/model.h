@@ -128,8 +128,8 @@ bool bt_model_reads_pooler(const bt_head_config *head);
  */
 bool bt_model_reads_first_rows(const bt_head_config *head);
 void bt_model_free(bt_model *model);
-/* task.label_smoothing and task.class_weights [C] (copied; NULL: all 1). BT_E_CONFIG: smoothing
- * outside [0,1), a weight that is negative or not finite, or none above 0. */
+/* task.label_smoothing, in [0,1), and task.class_weights [C] (copied; NULL: all 1): finite, none
+ * negative, one above 0. */
 BT_MUST_USE bt_status bt_model_set_class_rule(bt_model *model, double label_smoothing,
                                               const double *weights, bt_error *err);
 /* Fresh weights by the init rules into flat [table.n_elements]; a pure function of the seed. */

@@ -21,6 +21,9 @@ typedef struct bt_optim_derived {
     int64_t warmup_steps; /* warmup_steps: null means this */
 } bt_optim_derived;
 
+/* What is wrong or missing in trainer.optimizer_config; bt_optim_create takes it for granted. */
+BT_MUST_USE bt_status bt_optim_check(const bt_conf_check *check);
+
 /* Reads `trainer.optimizer_config` of conf and resolves for each parameter of the table whether it
  * decays and adapts (regex search on tf_name). Borrowed: table. Errors: BT_E_CONFIG,
  * BT_E_UNSUPPORTED. */

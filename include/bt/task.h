@@ -132,13 +132,10 @@ BT_MUST_USE bt_status bt_task_find(const char *experiment, const bt_task **out, 
 BT_MUST_USE bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task_plan *plan,
                                               bt_error *err);
 
-/* Refuses each key whose value would change the training and that this version does not build, so
- * that nothing is silently ignored: one sentence with key, value and what to set instead. Keys that
- * are execution mechanics of TensorFlow only are accepted. With errors all go there, what the user
- * did not write as a finding (conf.h); without (NULL) the first is the failure, BT_E_UNSUPPORTED.
- */
-BT_MUST_USE bt_status bt_task_check_supported(const bt_conf *conf, bt_conf_errors *errors,
-                                              bt_error *err);
+/* What is wrong or missing in the encoder's sizes, in classes and their weights, and in texts,
+ * vocabularies and lengths of the data sections that the mode reads. plan() takes it for granted,
+ * but may be called before: then what it makes is not to be used. */
+BT_MUST_USE bt_status bt_task_check(const bt_conf_check *check);
 
 /* What training files say before anything is decided. */
 

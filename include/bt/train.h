@@ -50,18 +50,19 @@ typedef struct bt_train_values {
 
 /* What the weights say of themselves (task.init_checkpoint, task.hub_module_url; of a model_dir
  * with a checkpoint what params.yaml there says) into the keys of args->conf that nobody wrote:
- * sizes, kind and arithmetic of the encoder, the head. Before bt_conf_check_for_mode. is_dry:
+ * sizes, kind and arithmetic of the encoder, the head. Before bt_train_check_conf. is_dry:
  * nothing is fetched. Errors are those of reading the weights. */
 BT_MUST_USE bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error *err);
 
 /* Where a run in model_dir keeps its configuration; owned by the caller. */
 BT_MUST_USE bt_status bt_train_params_path(const char *model_dir, char **path, bt_error *err);
 
-/* Before a run: do runtime.distribution_strategy, num_gpus, tpu, pjrt_plugin, all_reduce_alg,
- * worker_hosts and task_index go together, and are they offered? Looks for no device. errors: see
- * bt_conf_refuse. */
-BT_MUST_USE bt_status bt_train_check_strategy(const bt_conf *conf, bt_conf_errors *errors,
-                                              bt_error *err);
+/* Everything that can be said of a configuration for a mode without looking at a file: the checks
+ * of the rooms data, task, optim and train (bt_conf_check), keys that the schema refuses, and those
+ * of runtime.distribution_strategy, which looks for no device. Adds to errors what is wrong, and as
+ * findings what is missing; fails on BT_E_NOMEM only. bt_train_run makes these checks too. */
+BT_MUST_USE bt_status bt_train_check_conf(const bt_conf *conf, bt_conf_mode mode,
+                                          bt_conf_errors *errors, bt_error *err);
 
 /* What the run ended with: the values of the last evaluation (or of the last training record when
  * the mode does not evaluate), in Model Garden's names. */

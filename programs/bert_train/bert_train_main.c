@@ -227,19 +227,6 @@ done:
     return rc;
 }
 
-/* What can be said without looking at a file. Experiments whose training is not built can be merged
- * and printed all the same; the run refuses them. */
-static bt_status check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_errors *errors,
-                            bt_error *err) {
-    const bt_task *task = NULL;
-    bt_error       not_built = BT_ERROR_INIT;
-    BT_TRY(bt_conf_check_for_mode(conf, mode, errors, err));
-    BT_TRY(bt_train_check_strategy(conf, errors, err));
-    return bt_task_find(bt_conf_experiment_name(conf), &task, &not_built) == BT_OK
-               ? bt_task_check_supported(conf, errors, err)
-               : BT_OK;
-}
-
 static bt_status print_yaml(const bt_conf *conf, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    yaml = BT_STR_INIT;
@@ -346,6 +333,9 @@ static bt_status run_and_print(const bt_train_args *args, bt_error *err) {
 static bt_status run_checked(const bt_flags *flags, const bt_train_args *args,
                              const seed_list *seeds, dry_kind dry, bt_conf_errors *errors,
                              bt_error *err) {
+    if (args->job->rank == 0) {
+        BT_TRY(bt_conf_tell_ignored(args->conf, err));
+    }
     if (dry != NOT_DRY) { /* the first process says it all */
         return args->job->rank > 0 ? BT_OK : dry_run(args, seeds, dry, errors, err);
     }
@@ -388,7 +378,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
         rc = bt_weights_read_head(conf, &errors, err);
     }
     if (rc == BT_OK) {
-        BT_CHECK(check_conf(conf, mode, &errors, err));
+        BT_CHECK(bt_train_check_conf(conf, mode, &errors, err));
     }
     if (rc != BT_OK || errors.n_errors > 0 || (errors.n > 0 && dry != DRY_CONFIG)) {
         if (errors.n > 0) {

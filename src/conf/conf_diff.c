@@ -10,8 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Of a value in a list; longer ones end in dots. */
-enum { VALUE_TEXT_MAX = 100, MAX_CHANGES = CONF_MAX_NODES };
+enum { MAX_CHANGES = CONF_MAX_NODES };
 
 typedef struct diff {
     bt_conf_changes *out;
@@ -30,55 +29,6 @@ void bt_conf_changes_deinit(bt_conf_changes *changes) {
 
 static bool is_list(const conf_value *value) {
     return value->kind == K_LIST || value->kind == K_TUPLE;
-}
-
-static bt_status put_value(bt_str *text, const conf_value *value, bt_error *err);
-
-static bt_status put_list(bt_str *text, const conf_value *list, bt_error *err) {
-    BT_TRY(bt_str_append(text, "[", err));
-    for (size_t i = 0; i < list->u.list.n && text->len < VALUE_TEXT_MAX; i++) {
-        BT_TRY(bt_str_append(text, i > 0 ? ", " : "", err));
-        BT_TRY(put_value(text, &list->u.list.items[i], err));
-    }
-    return bt_str_append(text, "]", err);
-}
-
-static bt_status put_value(bt_str *text, const conf_value *value, bt_error *err) {
-    char number[BT_F64_TEXT_MAX];
-    switch (value->kind) {
-    case K_NULL:
-        return bt_str_append(text, "null", err);
-    case K_BOOL:
-        return bt_str_append(text, value->u.b ? "true" : "false", err);
-    case K_INT:
-        return bt_str_appendf(text, err, "%" PRId64, value->u.i);
-    case K_FLOAT:
-        return bt_str_append(text, bt_f64_repr(value->u.f, number), err);
-    case K_STR:
-    case K_BIGINT:
-    case K_ALIEN:
-        return bt_str_appendf(text, err, "'%s'", value->u.s.text);
-    case K_LIST:
-    case K_TUPLE:
-        return put_list(text, value, err);
-    case K_MAP:
-    case K_OBJECT:
-        break;
-    }
-    return bt_str_append(text, "a section", err);
-}
-
-/* NULL: out of memory. */
-static char *value_text(const conf_value *value, bt_error *err) {
-    bt_str text = BT_STR_INIT;
-    if (put_value(&text, value, err) != BT_OK) {
-        bt_str_deinit(&text);
-        return NULL;
-    }
-    if (text.len > VALUE_TEXT_MAX) {
-        memcpy(text.data + VALUE_TEXT_MAX - 3, "...", 4);
-    }
-    return bt_str_take(&text);
 }
 
 /* What a key without a value may be written as. */
@@ -111,8 +61,9 @@ static bt_status add_change(const diff *d, const char *path, const conf_value *t
     bt_conf_changes *const out = d->out;
     BT_TRY(bt_grow(&out->items, &out->cap, out->n + 1, sizeof *out->items, MAX_CHANGES, d->err));
     bt_conf_change *const change = &out->items[out->n];
-    *change = (bt_conf_change){
-        .path = bt_strdup(path), .then = value_text(then, d->err), .now = value_text(now, d->err)};
+    *change = (bt_conf_change){.path = bt_strdup(path),
+                               .then = conf_value_text(then, d->err),
+                               .now = conf_value_text(now, d->err)};
     out->n++;
     if (change->path == NULL || change->then == NULL || change->now == NULL) {
         return BT_FAIL(d->err, BT_E_NOMEM, "out of memory for what differs in %s", path);

@@ -67,6 +67,15 @@ static bt_status put_doc(const helper *h, const conf_key *key, const char *path,
     return bt_str_appendf(h->out, h->err, "%s%s\n    %c%s.", path, mark, first, key->doc + 1);
 }
 
+/* Of a key that does not act. */
+static bt_status put_effect(const helper *h, const conf_key *key) {
+    return key->effect == CONF_ACTS
+               ? BT_OK
+               : bt_str_appendf(h->out, h->err, " %s: %s%s.",
+                                key->effect == CONF_IGNORED ? "No effect" : "Refused", key->why,
+                                (key->flags & QUIET) != 0 ? ", and nothing is lost by it" : "");
+}
+
 static bt_status put_key(const helper *h, const conf_object *object, const conf_key *key,
                          const conf_value *value, const char *path) {
     BT_TRY(put_doc(h, key, path, ""));
@@ -87,9 +96,10 @@ static bt_status put_key(const helper *h, const conf_object *object, const conf_
         h->out, (key->flags & NULLABLE) != 0 && value->kind != K_NULL ? " or null" : "", h->err));
     BT_TRY(bt_str_append(h->out, "; default ", h->err));
     BT_TRY(put_default(h, value));
-    return bt_str_append(
-        h->out, (key->flags & EXT) != 0 ? "; bert-train only, not in Model Garden.\n" : ".\n",
-        h->err);
+    BT_TRY(bt_str_append(
+        h->out, (key->flags & EXT) != 0 ? "; bert-train only, not in Model Garden." : ".", h->err));
+    BT_TRY(put_effect(h, key));
+    return bt_str_append_char(h->out, '\n', h->err);
 }
 
 static bt_status put_section(const helper *h, const conf_object *object, const char *path);
@@ -111,6 +121,7 @@ static bt_status put_section(const helper *h, const conf_object *object, const c
         (void)conf_join_path(path, key->name, strlen(key->name), below);
         if (value->kind == K_OBJECT) {
             BT_TRY(put_doc(h, key, below, ":"));
+            BT_TRY(put_effect(h, key));
             BT_TRY(bt_str_append_char(h->out, '\n', h->err));
             BT_TRY(put_section(h, value->u.object, below));
             continue;

@@ -116,6 +116,9 @@ struct bt_conf {
     size_t                     n_sources;
     size_t                     cap_sources;
     size_t                     old_key; /* 1 + a row of conf_merge.c's renamed keys; 0: none used */
+    /* Of a test that looks which rows of the schema are read; or NULL. */
+    void (*on_read)(void *context, const conf_key *key);
+    void *on_read_context;
 };
 
 /* conf_value.c */
@@ -199,11 +202,17 @@ BT_MUST_USE bt_status conf_merge_map(const conf_merge *merge, conf_object *objec
                                      const conf_value *map, const char *path);
 /* Types, ranges and one-ofs of the whole tree. Fails only on BT_E_NOMEM. */
 BT_MUST_USE bt_status conf_check_tree(const conf_merge *merge);
+/* conf_read.c: false: it is no such number (null is none). */
+bool conf_to_i64(const conf_value *value, int64_t *out);
+bool conf_to_f64(const conf_value *value, double *out);
+/* The selected branch; NULL where value is no one-of section (NULL: neither), or its type null. */
+const char *conf_type_of_oneof(const conf_value *value);
+/* conf_effects.c: a value for people: "0.001", "'adamw'", "[0, 1]", long ones cut. The caller
+ * bt_free()s it; NULL: out of memory. */
+char *conf_value_text(const conf_value *value, bt_error *err);
 /* conf_paths.c: a ~ at the beginning of paths, in the whole tree, which is checked. */
 BT_MUST_USE bt_status conf_expand_paths(bt_conf *conf, bt_error *err);
 /* "origin: path: " and the text. */
-/* conf_folders.c: keys that name a folder in model_dir. */
-BT_MUST_USE bt_status conf_check_folders(const conf_merge *merge);
 BT_MUST_USE bt_status conf_report(const conf_merge *merge, bt_conf_severity severity,
                                   const conf_value *at, const char *path, const char *fmt, ...)
     BT_PRINTF(5, 6);

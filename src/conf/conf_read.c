@@ -12,12 +12,39 @@ const char *bt_conf_experiment_name(const bt_conf *conf) {
     return conf->experiment->name;
 }
 
+/* The slot of a key, or NULL where the path names something else (an item of a list). */
+static const conf_slot *find_slot(const bt_conf *conf, const char *path) {
+    const char  *last = strrchr(path, '.');
+    char         above[CONF_MAX_PATH];
+    const size_t len = last == NULL ? 0 : (size_t)(last - path);
+    if (last == NULL || len >= sizeof(above)) {
+        return NULL;
+    }
+    memcpy(above, path, len);
+    above[len] = '\0';
+    const conf_value *parent = conf_find(conf->root, above);
+    return parent == NULL || parent->kind != K_OBJECT
+               ? NULL
+               : conf_find_slot(parent->u.object, last + 1, strlen(last + 1));
+}
+
+/* The value at a path, or NULL. Who looks this way acts by it: a test may be watching. */
+static const conf_value *read_value(const bt_conf *conf, const char *path) {
+    if (conf->on_read != NULL) {
+        const conf_slot *const slot = find_slot(conf, path);
+        if (slot != NULL) {
+            conf->on_read(conf->on_read_context, slot->key);
+        }
+    }
+    return conf_find(conf->root, path);
+}
+
 bool bt_conf_has(const bt_conf *conf, const char *path) {
     return conf_find(conf->root, path) != NULL;
 }
 
 bool bt_conf_is_null(const bt_conf *conf, const char *path) {
-    const conf_value *value = conf_find(conf->root, path);
+    const conf_value *value = read_value(conf, path);
     return value == NULL || value->kind == K_NULL;
 }
 
@@ -38,7 +65,7 @@ const char *bt_conf_origin(const bt_conf *conf, const char *path, char buffer[BT
 
 static bt_status find(const bt_conf *conf, const char *path, const conf_value **out,
                       bt_error *err) {
-    *out = conf_find(conf->root, path);
+    *out = read_value(conf, path);
     return *out != NULL ? BT_OK
                         : BT_FAIL(err, BT_E_CONFIG,
                                   "%s: there is no such key in %s (or its branch is not selected)",
@@ -67,31 +94,37 @@ bt_status bt_conf_get_bool(const bt_conf *conf, const char *path, bool *out, bt_
     return BT_OK;
 }
 
+bool conf_to_i64(const conf_value *value, int64_t *out) {
+    if (value->kind == K_INT) {
+        *out = value->u.i;
+        return true;
+    }
+    if (value->kind != K_FLOAT || !(value->u.f >= -9223372036854774784.0) ||
+        value->u.f > 9223372036854774784.0 || value->u.f != (double)(int64_t)value->u.f) {
+        return false;
+    }
+    *out = (int64_t)value->u.f;
+    return true;
+}
+
 bt_status bt_conf_get_i64(const bt_conf *conf, const char *path, int64_t *out, bt_error *err) {
     const conf_value *value = NULL;
     BT_TRY(find(conf, path, &value, err));
-    if (value->kind == K_INT) {
-        *out = value->u.i;
-    } else if (value->kind == K_FLOAT && value->u.f >= -9223372036854774784.0 &&
-               value->u.f <= 9223372036854774784.0 && value->u.f == (double)(int64_t)value->u.f) {
-        *out = (int64_t)value->u.f;
-    } else {
-        return fail_type(conf, path, value, "an integer", err);
+    return conf_to_i64(value, out) ? BT_OK : fail_type(conf, path, value, "an integer", err);
+}
+
+bool conf_to_f64(const conf_value *value, double *out) {
+    if (value->kind == K_FLOAT || value->kind == K_INT) {
+        *out = value->kind == K_FLOAT ? value->u.f : (double)value->u.i;
+        return true;
     }
-    return BT_OK;
+    return value->kind == K_BIGINT && bt_parse_f64(value->u.s.text, out);
 }
 
 bt_status bt_conf_get_f64(const bt_conf *conf, const char *path, double *out, bt_error *err) {
     const conf_value *value = NULL;
     BT_TRY(find(conf, path, &value, err));
-    if (value->kind == K_FLOAT) {
-        *out = value->u.f;
-    } else if (value->kind == K_INT) {
-        *out = (double)value->u.i;
-    } else if (value->kind != K_BIGINT || !bt_parse_f64(value->u.s.text, out)) {
-        return fail_type(conf, path, value, "a number", err);
-    }
-    return BT_OK;
+    return conf_to_f64(value, out) ? BT_OK : fail_type(conf, path, value, "a number", err);
 }
 
 bt_status bt_conf_get_str(const bt_conf *conf, const char *path, const char **out, bt_error *err) {
@@ -136,18 +169,7 @@ bt_status bt_conf_get_f64_or(const bt_conf *conf, const char *path, double fallb
 
 /* The key's own type: a list's flat array was made for it. */
 static conf_type type_at(const bt_conf *conf, const char *path) {
-    const char  *last = strrchr(path, '.');
-    char         above[CONF_MAX_PATH];
-    const size_t len = last == NULL ? 0 : (size_t)(last - path);
-    if (last == NULL || len >= sizeof(above)) {
-        return T_NULL;
-    }
-    memcpy(above, path, len);
-    above[len] = '\0';
-    const conf_value *parent = conf_find(conf->root, above);
-    const conf_slot  *slot = parent == NULL || parent->kind != K_OBJECT
-                                 ? NULL
-                                 : conf_find_slot(parent->u.object, last + 1, strlen(last + 1));
+    const conf_slot *const slot = find_slot(conf, path);
     return slot == NULL ? T_NULL : slot->key->type;
 }
 
@@ -204,17 +226,22 @@ bt_status bt_conf_get_f64_list(const bt_conf *conf, const char *path, bt_conf_f6
 }
 
 size_t bt_conf_n_items(const bt_conf *conf, const char *path) {
-    const conf_value *value = conf_find(conf->root, path);
+    const conf_value *value = read_value(conf, path);
     return value != NULL && (value->kind == K_LIST || value->kind == K_TUPLE) ? value->u.list.n : 0;
 }
 
-const char *bt_conf_type_of_oneof(const bt_conf *conf, const char *path) {
-    const conf_value *value = conf_find(conf->root, path);
+const char *conf_type_of_oneof(const conf_value *value) {
     if (value == NULL || value->kind != K_OBJECT || !value->u.object->cls->is_one_of) {
         return NULL;
     }
     const conf_slot *type = conf_find_slot(value->u.object, "type", 4);
     return type->value.kind == K_STR ? type->value.u.s.text : NULL;
+}
+
+const char *bt_conf_type_of_oneof(const bt_conf *conf, const char *path) {
+    char type[CONF_MAX_PATH];
+    (void)read_value(conf, conf_join_path(path, "type", strlen("type"), type));
+    return conf_type_of_oneof(conf_find(conf->root, path));
 }
 
 static bt_status bind_i32(const bt_conf *conf, const char *path, int32_t *out, bt_error *err) {

@@ -5,8 +5,13 @@
 
 #include <string.h>
 
-const conf_rule conf_rule_ge0 = {.lo = 0, .hi = HUGE_VAL, .words = "at least 0"};
-const conf_rule conf_rule_ge1 = {.lo = 1, .hi = HUGE_VAL, .words = "at least 1"};
+const conf_rule conf_rule_finite = {
+    .lo = -HUGE_VAL, .lo_open = true, .hi = HUGE_VAL, .hi_open = true, .words = "that is finite"};
+const conf_rule conf_rule_ge0 = {.lo = 0, .hi = HUGE_VAL, .hi_open = true, .words = "at least 0"};
+const conf_rule conf_rule_ge1 = {.lo = 1, .hi = HUGE_VAL, .hi_open = true, .words = "at least 1"};
+const conf_rule conf_rule_0_to_1 = {.lo = 0, .hi = 1, .words = "from 0 to 1"};
+const conf_rule conf_rule_inside = {
+    .lo = 0, .lo_open = true, .hi = 1, .hi_open = true, .words = "above 0 and below 1"};
 const conf_rule conf_rule_rate = {
     .lo = 0, .hi = 1, .hi_open = true, .words = "at least 0 and less than 1"};
 

@@ -34,6 +34,7 @@ enum {
     PAIR = 8,     /* a list of exactly two */
     ABSENT = 16,  /* a section that is null by default */
     PATH = 32,    /* names files or folders: a ~ at its beginning is expanded */
+    QUIET = 64,   /* ignored, and nothing is lost by it: no run speaks of it */
 };
 
 /* What a value must satisfy besides its type. Either a range or a list of words. */
@@ -48,8 +49,6 @@ typedef struct conf_rule {
     const char *words;   /* how a message names the rule */
 } conf_rule;
 
-#define RANGE(low, high, text)                                                                     \
-    { .lo = (low), .hi = (high), .words = (text) }
 #define CHOICES(list)                                                                              \
     { .choices = (list), .words = NULL }
 #define CHOICES_NOCASE(list)                                                                       \
@@ -57,15 +56,28 @@ typedef struct conf_rule {
 #define STEPS_OR_ALL                                                                               \
     { .lo = -1, .hi = HUGE_VAL, .no_zero = true, .words = "-1 or at least 1" }
 
+extern const conf_rule conf_rule_finite;
 extern const conf_rule conf_rule_ge0;
 extern const conf_rule conf_rule_ge1;
+extern const conf_rule conf_rule_0_to_1;
+extern const conf_rule conf_rule_inside;
 extern const conf_rule conf_rule_rate;
 #define RULE_NONE NULL
-#define RULE_GE0 &conf_rule_ge0   /* at least 0 */
-#define RULE_GE1 &conf_rule_ge1   /* at least 1 */
-#define RULE_RATE &conf_rule_rate /* 0 <= x < 1 */
+#define RULE_FINITE &conf_rule_finite
+#define RULE_GE0 &conf_rule_ge0 /* at least 0, and finite */
+#define RULE_GE1 &conf_rule_ge1 /* at least 1, and finite */
+#define RULE_0_TO_1 &conf_rule_0_to_1
+#define RULE_INSIDE &conf_rule_inside /* 0 < x < 1 */
+#define RULE_RATE &conf_rule_rate     /* 0 <= x < 1 */
 
 typedef struct conf_class conf_class;
+
+/* What becomes of a key's value. */
+typedef enum conf_effect {
+    CONF_ACTS,    /* some line obeys it: tests/unit/train/test_key_effects.c looks for it */
+    CONF_IGNORED, /* nothing does: told where it is another than the default, unless QUIET */
+    CONF_REFUSED, /* a run refuses all but null, '' and the default */
+} conf_effect;
 
 typedef struct conf_key {
     const char       *name;
@@ -75,16 +87,32 @@ typedef struct conf_key {
     const conf_class *sub; /* T_SECTION, T_SECTIONS */
     const conf_rule  *rule;
     const char       *doc; /* a few words that say what it means */
+    conf_effect       effect;
+    const char       *why; /* unless it acts: the reason, and what to do instead */
 } conf_key;
 
 #define KEY(name, type, flags, def, rule, doc)                                                     \
-    { name, type, flags, def, NULL, rule, doc }
+    { name, type, flags, def, NULL, rule, doc, CONF_ACTS, NULL }
+#define KEY_IGNORED(name, type, flags, def, rule, doc, why)                                        \
+    { name, type, flags, def, NULL, rule, doc, CONF_IGNORED, why }
+#define KEY_REFUSED(name, type, flags, def, rule, doc, why)                                        \
+    { name, type, flags, def, NULL, rule, doc, CONF_REFUSED, why }
 #define SECTION(name, cls, doc)                                                                    \
-    { name, T_SECTION, 0, NULL, cls, NULL, doc }
+    { name, T_SECTION, 0, NULL, cls, NULL, doc, CONF_ACTS, NULL }
+/* A branch that cannot be chosen. */
+#define SECTION_REFUSED(name, cls, doc, why)                                                       \
+    { name, T_SECTION, 0, NULL, cls, NULL, doc, CONF_REFUSED, why }
 #define NO_SECTION(name, cls, doc)                                                                 \
-    { name, T_SECTION, NULLABLE | ABSENT, NULL, cls, NULL, doc }
+    { name, T_SECTION, NULLABLE | ABSENT, NULL, cls, NULL, doc, CONF_ACTS, NULL }
+/* A section that must stay null. */
+#define NO_SECTION_REFUSED(name, cls, doc, why)                                                    \
+    { name, T_SECTION, NULLABLE | ABSENT, NULL, cls, NULL, doc, CONF_REFUSED, why }
 #define SECTIONS(name, cls, doc)                                                                   \
-    { name, T_SECTIONS, 0, NULL, cls, NULL, doc }
+    { name, T_SECTIONS, 0, NULL, cls, NULL, doc, CONF_ACTS, NULL }
+
+/* Reasons of several tables. */
+#define WHY_NAME "it names an object of TensorFlow's"
+#define WHY_OUTPUTS "it adds outputs that no task here uses"
 
 struct conf_class {
     const char       *qualified; /* Model Garden's name: users search for it */

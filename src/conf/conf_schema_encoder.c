@@ -7,25 +7,36 @@
 
 static const conf_key encoder_keys[] = {
     SECTION("albert", &conf_class_albert_encoder, "ALBERT"),
-    SECTION("any", &conf_class_empty, "an encoder given as Python code"),
+    SECTION_REFUSED("any", &conf_class_empty, "an encoder given as Python code",
+                    "it stands for an encoder that a user's Python code builds; write bert, with "
+                    "its keys below task.model.encoder.bert"),
     SECTION("bert", &conf_class_bert_encoder, "BERT"),
     SECTION("bert_v2", &conf_class_bert_encoder, "BERT, new layout"),
-    SECTION("bigbird", &conf_class_big_bird_encoder, "BigBird"),
-    SECTION("fnet", &conf_class_f_net_encoder, "FNet"),
-    SECTION("funnel", &conf_class_funnel_encoder, "Funnel transformer"),
-    SECTION("kernel", &conf_class_kernel_encoder, "kernel attention"),
-    SECTION("mobilebert", &conf_class_mobile_bert_encoder, "MobileBERT"),
-    SECTION("query_bert", &conf_class_query_bert, "BERT with factorised embedding"),
-    SECTION("reuse", &conf_class_reuse_encoder, "reused attention scores"),
-    SECTION("sparse_mixer", &conf_class_sparse_mixer_encoder, "Sparse Mixer"),
+    SECTION_REFUSED(
+        "bigbird", &conf_class_big_bird_encoder, "BigBird",
+        "its block-sparse attention is not supported; write bert for texts of up to 512 tokens"),
+    SECTION_REFUSED("fnet", &conf_class_f_net_encoder, "FNet",
+                    "its Fourier mixing is not supported; write bert"),
+    SECTION_REFUSED("funnel", &conf_class_funnel_encoder, "Funnel transformer",
+                    "its pooling of the sequence is not supported; write bert"),
+    SECTION_REFUSED("kernel", &conf_class_kernel_encoder, "kernel attention",
+                    "its attention by random features is not supported; write bert"),
+    SECTION_REFUSED("mobilebert", &conf_class_mobile_bert_encoder, "MobileBERT",
+                    "its bottleneck layers are not supported; write bert, with a small model as "
+                    "configs/models/minilm.yaml"),
+    SECTION_REFUSED("query_bert", &conf_class_query_bert, "BERT with factorised embedding",
+                    "its word embedding, projected by itself before the norm, is not supported; "
+                    "write bert_v2 (embedding_size there projects behind the norm)"),
+    SECTION_REFUSED("reuse", &conf_class_reuse_encoder, "reused attention scores",
+                    "its reused attention scores are not supported; write bert"),
+    SECTION_REFUSED("sparse_mixer", &conf_class_sparse_mixer_encoder, "Sparse Mixer",
+                    "its mixture of experts is not supported; write bert"),
     KEY("type", T_STR, NULLABLE, "bert", RULE_NONE, "which branch is used"),
-    SECTION("xlnet", &conf_class_xl_net_encoder, "XLNet"),
+    SECTION_REFUSED("xlnet", &conf_class_xl_net_encoder, "XLNet",
+                    "its two-stream, relative attention is not supported; write bert"),
 };
 const conf_class conf_class_encoder = {"official.nlp.configs.encoders.EncoderConfig", NULL,
                                        encoder_keys, BT_ARRAY_LEN(encoder_keys), true};
-
-static const conf_rule positive = {
-    .lo = 0, .hi = 1, .lo_open = true, .hi_open = true, .words = "above 0 and below 1"};
 
 static const conf_key albert_encoder_keys[] = {
     KEY("attention_dropout_rate", T_FLOAT, 0, "0.0", RULE_RATE,
@@ -37,7 +48,7 @@ static const conf_key albert_encoder_keys[] = {
     KEY("hidden_size", T_INT, 0, "768", RULE_GE1, "width of the model"),
     KEY("initializer_range", T_FLOAT, 0, "0.02", RULE_GE0, "standard deviation of initial weights"),
     KEY("intermediate_size", T_INT, 0, "3072", RULE_GE1, "width of the feed-forward layers"),
-    KEY("layer_norm_eps", T_FLOAT, EXT, "1.0e-12", &positive,
+    KEY("layer_norm_eps", T_FLOAT, EXT, "1.0e-12", RULE_INSIDE,
         "epsilon of the layer normalisations"),
     KEY("max_position_embeddings", T_INT, 0, "512", RULE_GE1,
         "longest sequence that has positions"),
@@ -62,7 +73,7 @@ static const conf_key bert_encoder_keys[] = {
     KEY("hidden_size", T_INT, 0, "768", RULE_GE1, "width of the model"),
     KEY("initializer_range", T_FLOAT, 0, "0.02", RULE_GE0, "standard deviation of initial weights"),
     KEY("intermediate_size", T_INT, 0, "3072", RULE_GE1, "width of the feed-forward layers"),
-    KEY("layer_norm_eps", T_FLOAT, EXT, "1.0e-12", &positive,
+    KEY("layer_norm_eps", T_FLOAT, EXT, "1.0e-12", RULE_INSIDE,
         "epsilon of the layer normalisations"),
     KEY("max_position_embeddings", T_INT, 0, "512", RULE_GE1,
         "longest sequence that has positions"),
@@ -73,12 +84,12 @@ static const conf_key bert_encoder_keys[] = {
     KEY("num_layers", T_INT, 0, "12", RULE_GE1, "number of layers"),
     KEY("output_range", T_INT, NULLABLE, NULL, RULE_GE1,
         "only the first positions of the last layer are computed (null = all)"),
-    KEY("return_all_encoder_outputs", T_BOOL, 0, "false", RULE_NONE,
-        "return every layer; no effect on training"),
-    KEY("return_attention_scores", T_BOOL, 0, "false", RULE_NONE,
-        "return attention scores; no effect on training"),
-    KEY("return_word_embeddings", T_BOOL, 0, "false", RULE_NONE,
-        "return word embeddings; no effect on training"),
+    KEY_IGNORED("return_all_encoder_outputs", T_BOOL, QUIET, "false", RULE_NONE,
+                "return every layer", WHY_OUTPUTS),
+    KEY_IGNORED("return_attention_scores", T_BOOL, QUIET, "false", RULE_NONE,
+                "return attention scores", WHY_OUTPUTS),
+    KEY_IGNORED("return_word_embeddings", T_BOOL, QUIET, "false", RULE_NONE,
+                "return word embeddings", WHY_OUTPUTS),
     KEY("type_vocab_size", T_INT, 0, "2", RULE_GE1, "number of segment types"),
     KEY("vocab_size", T_INT, 0, "30522", RULE_GE1, "number of pieces in the vocabulary"),
 };
@@ -191,10 +202,10 @@ static const conf_key query_bert_keys[] = {
     KEY("num_layers", T_INT, 0, "12", RULE_GE1, "number of layers"),
     KEY("output_range", T_INT, NULLABLE, NULL, RULE_GE1,
         "only the first positions of the last layer are computed (null = all)"),
-    KEY("return_all_encoder_outputs", T_BOOL, 0, "false", RULE_NONE,
-        "return every layer; no effect on training"),
-    KEY("return_attention_scores", T_BOOL, 0, "false", RULE_NONE,
-        "return attention scores; no effect on training"),
+    KEY_IGNORED("return_all_encoder_outputs", T_BOOL, QUIET, "false", RULE_NONE,
+                "return every layer", WHY_OUTPUTS),
+    KEY_IGNORED("return_attention_scores", T_BOOL, QUIET, "false", RULE_NONE,
+                "return attention scores", WHY_OUTPUTS),
     KEY("type_vocab_size", T_INT, 0, "2", RULE_GE1, "number of segment types"),
     KEY("vocab_size", T_INT, 0, "30522", RULE_GE1, "number of pieces in the vocabulary"),
 };

@@ -16,10 +16,13 @@ const conf_class conf_class_optimization = {
     "official.modeling.optimization.configs.optimization_config.OptimizationConfig", NULL,
     optimization_keys, BT_ARRAY_LEN(optimization_keys), false};
 
+#define WHY_ONLY_A_NAME "Model Garden's open source has only its name, and fails when it is chosen"
+
 static const conf_key optimizer_keys[] = {
-    SECTION("adafactor", &conf_class_adafactor,
-            "Adafactor; not in the open source of Model Garden"),
-    SECTION("adafactor_keras", &conf_class_adafactor_keras, "Adafactor of Keras"),
+    SECTION_REFUSED("adafactor", &conf_class_adafactor, "Adafactor", WHY_ONLY_A_NAME),
+    SECTION_REFUSED("adafactor_keras", &conf_class_adafactor_keras, "Adafactor of Keras",
+                    "its second moments are row and column means, whose shapes this version's "
+                    "checkpoints do not hold; use adamw or lamb"),
     SECTION("adagrad", &conf_class_adagrad, "Adagrad"),
     SECTION("adam", &conf_class_adam, "Adam"),
     SECTION("adam_experimental", &conf_class_adam_experimental, "Adam of new Keras"),
@@ -31,7 +34,7 @@ static const conf_key optimizer_keys[] = {
     SECTION("rmsprop", &conf_class_rms_prop, "RMSprop"),
     SECTION("sgd", &conf_class_sgd, "stochastic gradient descent"),
     SECTION("sgd_experimental", &conf_class_sgd_experimental, "SGD of new Keras"),
-    SECTION("slide", &conf_class_slide, "SLIDE; not in the open source of Model Garden"),
+    SECTION_REFUSED("slide", &conf_class_slide, "SLIDE", WHY_ONLY_A_NAME),
     KEY("type", T_STR, NULLABLE, NULL, RULE_NONE, "which branch is used"),
 };
 const conf_class conf_class_optimizer = {
@@ -43,11 +46,11 @@ static const conf_key sgd_keys[] = {
         "clip each variable's gradient to this norm (null = off)"),
     KEY("clipvalue", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip each gradient element to this size (null = off)"),
-    KEY("decay", T_FLOAT, 0, "0.0", RULE_NONE, "learning rate is divided by 1 + decay * step"),
+    KEY("decay", T_FLOAT, 0, "0.0", RULE_GE0, "learning rate is divided by 1 + decay * step"),
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
-    KEY("momentum", T_FLOAT, 0, "0.0", RULE_GE0, "momentum"),
-    KEY("name", T_STR, 0, "SGD", RULE_NONE, "name of this section; no effect"),
+    KEY("momentum", T_FLOAT, 0, "0.0", RULE_0_TO_1, "momentum"),
+    KEY_IGNORED("name", T_STR, QUIET, "SGD", RULE_NONE, "name of this section", WHY_NAME),
     KEY("nesterov", T_BOOL, 0, "false", RULE_NONE, "Nesterov's momentum"),
 };
 const conf_class conf_class_sgd = {
@@ -61,9 +64,10 @@ static const conf_key sgd_experimental_keys[] = {
         "clip each gradient element to this size (null = off)"),
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
-    KEY("jit_compile", T_BOOL, 0, "false", RULE_NONE, "compile the update with XLA; no effect"),
-    KEY("momentum", T_FLOAT, 0, "0.0", RULE_GE0, "momentum"),
-    KEY("name", T_STR, 0, "SGD", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("jit_compile", T_BOOL, QUIET, "false", RULE_NONE, "compile the update with XLA",
+                "updates are compiled here in any case"),
+    KEY("momentum", T_FLOAT, 0, "0.0", RULE_0_TO_1, "momentum"),
+    KEY_IGNORED("name", T_STR, QUIET, "SGD", RULE_NONE, "name of this section", WHY_NAME),
     KEY("nesterov", T_BOOL, 0, "false", RULE_NONE, "Nesterov's momentum"),
 };
 const conf_class conf_class_sgd_experimental = {
@@ -81,7 +85,7 @@ static const conf_key adam_keys[] = {
     KEY("epsilon", T_FLOAT, 0, "1.0e-07", RULE_GE0, "added to the root of the second moment"),
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
-    KEY("name", T_STR, 0, "Adam", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "Adam", RULE_NONE, "name of this section", WHY_NAME),
 };
 const conf_class conf_class_adam = {
     "official.modeling.optimization.configs.optimizer_config.AdamConfig", NULL, adam_keys,
@@ -98,8 +102,9 @@ static const conf_key adam_experimental_keys[] = {
     KEY("epsilon", T_FLOAT, 0, "1.0e-07", RULE_GE0, "added to the root of the second moment"),
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
-    KEY("jit_compile", T_BOOL, 0, "false", RULE_NONE, "compile the update with XLA; no effect"),
-    KEY("name", T_STR, 0, "Adam", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("jit_compile", T_BOOL, QUIET, "false", RULE_NONE, "compile the update with XLA",
+                "updates are compiled here in any case"),
+    KEY_IGNORED("name", T_STR, QUIET, "Adam", RULE_NONE, "name of this section", WHY_NAME),
 };
 const conf_class conf_class_adam_experimental = {
     "official.modeling.optimization.configs.optimizer_config.AdamExperimentalConfig", NULL,
@@ -122,7 +127,8 @@ static const conf_key adam_weight_decay_keys[] = {
         "clip all gradients together to this norm (0 = off)"),
     KEY("include_in_weight_decay", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
         "regular expressions of variables that are decayed in any case"),
-    KEY("name", T_STR, 0, "AdamWeightDecay", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "AdamWeightDecay", RULE_NONE, "name of this section",
+                WHY_NAME),
     KEY("weight_decay_rate", T_FLOAT, 0, "0.0", RULE_GE0,
         "weight decay per step, times the learning rate"),
 };
@@ -141,9 +147,10 @@ static const conf_key adam_weight_decay_experimental_keys[] = {
     KEY("epsilon", T_FLOAT, 0, "1.0e-07", RULE_GE0, "added to the root of the second moment"),
     KEY("global_clipnorm", T_FLOAT, 0, "1.0", RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
-    KEY("jit_compile", T_BOOL, 0, "false", RULE_NONE, "compile the update with XLA; no effect"),
-    KEY("name", T_STR, 0, "AdamWeightDecayExperimental", RULE_NONE,
-        "name of this section; no effect"),
+    KEY_IGNORED("jit_compile", T_BOOL, QUIET, "false", RULE_NONE, "compile the update with XLA",
+                "updates are compiled here in any case"),
+    KEY_IGNORED("name", T_STR, QUIET, "AdamWeightDecayExperimental", RULE_NONE,
+                "name of this section", WHY_NAME),
     KEY("weight_decay", T_FLOAT, 0, "0.0", RULE_GE0,
         "weight decay per step, times the learning rate"),
 };
@@ -166,7 +173,7 @@ static const conf_key lamb_keys[] = {
         "regular expressions of variables that are not decayed"),
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
-    KEY("name", T_STR, 0, "LAMB", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "LAMB", RULE_NONE, "name of this section", WHY_NAME),
     KEY("weight_decay_rate", T_FLOAT, 0, "0.0", RULE_GE0,
         "weight decay per step, times the learning rate"),
 };
@@ -183,9 +190,9 @@ static const conf_key rms_prop_keys[] = {
     KEY("epsilon", T_FLOAT, 0, "1.0e-07", RULE_GE0, "added to the root of the second moment"),
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
-    KEY("momentum", T_FLOAT, 0, "0.0", RULE_GE0, "momentum"),
-    KEY("name", T_STR, 0, "RMSprop", RULE_NONE, "name of this section; no effect"),
-    KEY("rho", T_FLOAT, 0, "0.9", RULE_NONE, "decay of the mean square"),
+    KEY("momentum", T_FLOAT, 0, "0.0", RULE_0_TO_1, "momentum"),
+    KEY_IGNORED("name", T_STR, QUIET, "RMSprop", RULE_NONE, "name of this section", WHY_NAME),
+    KEY("rho", T_FLOAT, 0, "0.9", RULE_0_TO_1, "decay of the mean square"),
 };
 const conf_class conf_class_rms_prop = {
     "official.modeling.optimization.configs.optimizer_config.RMSPropConfig", NULL, rms_prop_keys,
@@ -197,15 +204,15 @@ static const conf_key lars_keys[] = {
         "clip each variable's gradient to this norm (null = off)"),
     KEY("clipvalue", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip each gradient element to this size (null = off)"),
-    KEY("eeta", T_FLOAT, 0, "0.001", RULE_NONE, "trust coefficient"),
+    KEY("eeta", T_FLOAT, 0, "0.001", RULE_FINITE, "trust coefficient"),
     KEY("exclude_from_layer_adaptation", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
         "regular expressions of variables whose step is not scaled by layer"),
     KEY("exclude_from_weight_decay", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
         "regular expressions of variables that are not decayed"),
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
-    KEY("momentum", T_FLOAT, 0, "0.9", RULE_GE0, "momentum"),
-    KEY("name", T_STR, 0, "LARS", RULE_NONE, "name of this section; no effect"),
+    KEY("momentum", T_FLOAT, 0, "0.9", RULE_0_TO_1, "momentum"),
+    KEY_IGNORED("name", T_STR, QUIET, "LARS", RULE_NONE, "name of this section", WHY_NAME),
     KEY("nesterov", T_BOOL, 0, "false", RULE_NONE, "Nesterov's momentum"),
     KEY("weight_decay_rate", T_FLOAT, 0, "0.0", RULE_GE0,
         "weight decay per step, times the learning rate"),
@@ -223,7 +230,7 @@ static const conf_key adagrad_keys[] = {
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
     KEY("initial_accumulator_value", T_FLOAT, 0, "0.1", RULE_GE0, "start of the sum of squares"),
-    KEY("name", T_STR, 0, "Adagrad", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "Adagrad", RULE_NONE, "name of this section", WHY_NAME),
 };
 const conf_class conf_class_adagrad = {
     "official.modeling.optimization.configs.optimizer_config.AdagradConfig", NULL, adagrad_keys,
@@ -247,7 +254,7 @@ static const conf_key slide_keys[] = {
         "clip all gradients together to this norm (null = off)"),
     KEY("include_in_sparse_layer_adaptation", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
         "variables with sparse adaptation"),
-    KEY("name", T_STR, 0, "SLIDE", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "SLIDE", RULE_NONE, "name of this section", WHY_NAME),
     KEY("norm_type", T_STR, 0, "layer", RULE_NONE, "norm of the layer adaptation"),
     KEY("ratio_clip_norm", T_FLOAT, 0, "100000.0", RULE_NONE, "largest ratio"),
     KEY("sparse_layer_learning_rate", T_FLOAT, 0, "0.1", RULE_NONE,
@@ -280,7 +287,7 @@ static const conf_key adafactor_keys[] = {
         "smallest dimension that is factored"),
     KEY("multiply_by_parameter_scale", T_BOOL, 0, "true", RULE_NONE,
         "scale updates by the parameters"),
-    KEY("name", T_STR, 0, "Adafactor", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "Adafactor", RULE_NONE, "name of this section", WHY_NAME),
     KEY("step_offset", T_INT, 0, "0", RULE_NONE, "steps to subtract"),
     KEY("weight_decay", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "weight decay per step, times the learning rate"),
@@ -301,26 +308,30 @@ static const conf_key adafactor_keras_keys[] = {
     KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "clip all gradients together to this norm (null = off)"),
     KEY("learning_rate", T_FLOAT, 0, "0.001", RULE_GE0, "learning rate"),
-    KEY("name", T_STR, 0, "Adafactor", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "Adafactor", RULE_NONE, "name of this section", WHY_NAME),
     KEY("relative_step", T_BOOL, 0, "true", RULE_NONE, "learning rate falls with the step"),
 };
 const conf_class conf_class_adafactor_keras = {
     "official.modeling.optimization.configs.optimizer_config.AdafactorKerasConfig", NULL,
     adafactor_keras_keys, BT_ARRAY_LEN(adafactor_keras_keys), false};
 
+#define WHY_NO_CLIP                                                                                \
+    "it has no effect (Model Garden never reads it); clip in the section of the optimizer"
+
 static const conf_key ema_keys[] = {
-    KEY("average_decay", T_FLOAT, 0, "0.99", &(const conf_rule)RANGE(0, 1, "from 0 to 1"),
-        "decay of the average"),
-    KEY("clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
-        "clip each variable's gradient to this norm (null = off)"),
-    KEY("clipvalue", T_FLOAT, NULLABLE, NULL, RULE_GE0,
-        "clip each gradient element to this size (null = off)"),
+    KEY("average_decay", T_FLOAT, 0, "0.99", RULE_0_TO_1, "decay of the average"),
+    KEY_REFUSED("clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
+                "clip each variable's gradient to this norm (null = off)", WHY_NO_CLIP),
+    KEY_REFUSED("clipvalue", T_FLOAT, NULLABLE, NULL, RULE_GE0,
+                "clip each gradient element to this size (null = off)", WHY_NO_CLIP),
     KEY("dynamic_decay", T_BOOL, 0, "true", RULE_NONE, "start with a smaller decay"),
-    KEY("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
-        "clip all gradients together to this norm (null = off)"),
-    KEY("name", T_STR, 0, "ExponentialMovingAverage", RULE_NONE, "name of this section; no effect"),
+    KEY_REFUSED("global_clipnorm", T_FLOAT, NULLABLE, NULL, RULE_GE0,
+                "clip all gradients together to this norm (null = off)", WHY_NO_CLIP),
+    KEY_IGNORED("name", T_STR, QUIET, "ExponentialMovingAverage", RULE_NONE, "name of this section",
+                WHY_NAME),
     KEY("start_step", T_INT, 0, "0", RULE_NONE, "first step that is averaged"),
-    KEY("trainable_weights_only", T_BOOL, 0, "true", RULE_NONE, "average trainable weights only"),
+    KEY_IGNORED("trainable_weights_only", T_BOOL, 0, "true", RULE_NONE,
+                "average trainable weights only", "all weights are trainable here"),
 };
 const conf_class conf_class_ema = {
     "official.modeling.optimization.configs.optimizer_config.EMAConfig", NULL, ema_keys,

@@ -25,7 +25,7 @@ const conf_class conf_class_lr = {
 
 static const conf_key constant_lr_keys[] = {
     KEY("learning_rate", T_FLOAT, 0, "0.1", RULE_GE0, "learning rate"),
-    KEY("name", T_STR, 0, "Constant", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "Constant", RULE_NONE, "name of this section", WHY_NAME),
 };
 const conf_class conf_class_constant_lr = {
     "official.modeling.optimization.configs.learning_rate_config.ConstantLrConfig", NULL,
@@ -33,7 +33,8 @@ const conf_class conf_class_constant_lr = {
 
 static const conf_key stepwise_lr_keys[] = {
     KEY("boundaries", T_INT_LIST, NULLABLE, NULL, RULE_NONE, "steps at which the value changes"),
-    KEY("name", T_STR, 0, "PiecewiseConstantDecay", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "PiecewiseConstantDecay", RULE_NONE, "name of this section",
+                WHY_NAME),
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
     KEY("values", T_FLOAT_LIST, NULLABLE, NULL, RULE_NONE, "learning rates of the intervals"),
 };
@@ -42,10 +43,11 @@ const conf_class conf_class_stepwise_lr = {
     stepwise_lr_keys, BT_ARRAY_LEN(stepwise_lr_keys), false};
 
 static const conf_key exponential_lr_keys[] = {
-    KEY("decay_rate", T_FLOAT, NULLABLE, NULL, RULE_NONE, "factor per decay_steps"),
+    KEY("decay_rate", T_FLOAT, NULLABLE, NULL, RULE_FINITE, "factor per decay_steps"),
     KEY("decay_steps", T_INT, NULLABLE, NULL, RULE_GE0, "steps of the decay (null = train_steps)"),
     KEY("initial_learning_rate", T_FLOAT, NULLABLE, NULL, RULE_GE0, "learning rate at step 0"),
-    KEY("name", T_STR, 0, "ExponentialDecay", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "ExponentialDecay", RULE_NONE, "name of this section",
+                WHY_NAME),
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
     KEY("staircase", T_BOOL, NULLABLE, NULL, RULE_NONE, "decay in whole intervals"),
 };
@@ -56,23 +58,23 @@ const conf_class conf_class_exponential_lr = {
 static const conf_key polynomial_lr_keys[] = {
     KEY("cycle", T_BOOL, 0, "false", RULE_NONE, "start again when the end is reached"),
     KEY("decay_steps", T_INT, NULLABLE, NULL, RULE_GE0, "steps of the decay (null = train_steps)"),
-    KEY("end_learning_rate", T_FLOAT, 0, "0.0001", RULE_NONE,
+    KEY("end_learning_rate", T_FLOAT, 0, "0.0001", RULE_FINITE,
         "learning rate at the end of the decay"),
     KEY("initial_learning_rate", T_FLOAT, NULLABLE, NULL, RULE_GE0, "learning rate at step 0"),
-    KEY("name", T_STR, 0, "PolynomialDecay", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "PolynomialDecay", RULE_NONE, "name of this section",
+                WHY_NAME),
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
-    KEY("power", T_FLOAT, 0, "1.0", RULE_NONE, "exponent"),
+    KEY("power", T_FLOAT, 0, "1.0", RULE_FINITE, "exponent"),
 };
 const conf_class conf_class_polynomial_lr = {
     "official.modeling.optimization.configs.learning_rate_config.PolynomialLrConfig", NULL,
     polynomial_lr_keys, BT_ARRAY_LEN(polynomial_lr_keys), false};
 
 static const conf_key cosine_lr_keys[] = {
-    KEY("alpha", T_FLOAT, 0, "0.0", &(const conf_rule)RANGE(0, 1, "from 0 to 1"),
-        "lowest learning rate as a share of the first"),
+    KEY("alpha", T_FLOAT, 0, "0.0", RULE_0_TO_1, "lowest learning rate as a share of the first"),
     KEY("decay_steps", T_INT, NULLABLE, NULL, RULE_GE0, "steps of the decay (null = train_steps)"),
     KEY("initial_learning_rate", T_FLOAT, NULLABLE, NULL, RULE_GE0, "learning rate at step 0"),
-    KEY("name", T_STR, 0, "CosineDecay", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "CosineDecay", RULE_NONE, "name of this section", WHY_NAME),
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
 };
 const conf_class conf_class_cosine_lr = {
@@ -81,8 +83,9 @@ const conf_class conf_class_cosine_lr = {
 
 static const conf_key direct_power_lr_keys[] = {
     KEY("initial_learning_rate", T_FLOAT, NULLABLE, NULL, RULE_GE0, "learning rate at step 0"),
-    KEY("name", T_STR, 0, "DirectPowerDecay", RULE_NONE, "name of this section; no effect"),
-    KEY("power", T_FLOAT, 0, "-0.5", RULE_NONE, "exponent"),
+    KEY_IGNORED("name", T_STR, QUIET, "DirectPowerDecay", RULE_NONE, "name of this section",
+                WHY_NAME),
+    KEY("power", T_FLOAT, 0, "-0.5", RULE_FINITE, "exponent"),
 };
 const conf_class conf_class_direct_power_lr = {
     "official.modeling.optimization.configs.learning_rate_config.DirectPowerLrConfig", NULL,
@@ -90,11 +93,12 @@ const conf_class conf_class_direct_power_lr = {
 
 static const conf_key power_and_linear_decay_lr_keys[] = {
     KEY("initial_learning_rate", T_FLOAT, NULLABLE, NULL, RULE_GE0, "learning rate at step 0"),
-    KEY("linear_decay_fraction", T_FLOAT, 0, "0.1", RULE_NONE,
+    KEY("linear_decay_fraction", T_FLOAT, 0, "0.1", RULE_FINITE,
         "share of the steps with linear decay at the end"),
-    KEY("name", T_STR, 0, "PowerAndLinearDecay", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "PowerAndLinearDecay", RULE_NONE, "name of this section",
+                WHY_NAME),
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
-    KEY("power", T_FLOAT, 0, "-0.5", RULE_NONE, "exponent"),
+    KEY("power", T_FLOAT, 0, "-0.5", RULE_FINITE, "exponent"),
     KEY("total_decay_steps", T_INT, NULLABLE, NULL, RULE_GE0, "all steps"),
 };
 const conf_class conf_class_power_and_linear_decay_lr = {
@@ -103,10 +107,11 @@ const conf_class conf_class_power_and_linear_decay_lr = {
 
 static const conf_key power_decay_with_offset_lr_keys[] = {
     KEY("initial_learning_rate", T_FLOAT, NULLABLE, NULL, RULE_GE0, "learning rate at step 0"),
-    KEY("name", T_STR, 0, "PowerDecayWithOffset", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "PowerDecayWithOffset", RULE_NONE, "name of this section",
+                WHY_NAME),
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
-    KEY("power", T_FLOAT, 0, "-0.5", RULE_NONE, "exponent"),
-    KEY("pre_offset_learning_rate", T_FLOAT, 0, "1000000.0", RULE_NONE,
+    KEY("power", T_FLOAT, 0, "-0.5", RULE_FINITE, "exponent"),
+    KEY("pre_offset_learning_rate", T_FLOAT, 0, "1000000.0", RULE_FINITE,
         "learning rate before offset, and its upper bound"),
 };
 const conf_class conf_class_power_decay_with_offset_lr = {
@@ -115,8 +120,8 @@ const conf_class conf_class_power_decay_with_offset_lr = {
 
 static const conf_key step_cosine_lr_keys[] = {
     KEY("boundaries", T_INT_LIST, NULLABLE, NULL, RULE_NONE, "steps at which the value changes"),
-    KEY("name", T_STR, 0, "StepCosineDecayWithOffset", RULE_NONE,
-        "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "StepCosineDecayWithOffset", RULE_NONE,
+                "name of this section", WHY_NAME),
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
     KEY("values", T_FLOAT_LIST, NULLABLE, NULL, RULE_NONE, "learning rates of the intervals"),
 };
@@ -134,7 +139,7 @@ const conf_class conf_class_warmup = {
     BT_ARRAY_LEN(warmup_keys), true};
 
 static const conf_key linear_warmup_keys[] = {
-    KEY("name", T_STR, 0, "linear", RULE_NONE, "name of this section; no effect"),
+    KEY_IGNORED("name", T_STR, QUIET, "linear", RULE_NONE, "name of this section", WHY_NAME),
     KEY("warmup_learning_rate", T_FLOAT, 0, "0", RULE_GE0, "learning rate at step 0"),
     KEY("warmup_steps", T_INT, NULLABLE, NULL, RULE_GE0,
         "steps of the warm-up (null = warmup_fraction of train_steps)"),
@@ -144,8 +149,8 @@ const conf_class conf_class_linear_warmup = {
     linear_warmup_keys, BT_ARRAY_LEN(linear_warmup_keys), false};
 
 static const conf_key polynomial_warmup_keys[] = {
-    KEY("name", T_STR, 0, "polynomial", RULE_NONE, "name of this section; no effect"),
-    KEY("power", T_FLOAT, 0, "1", RULE_NONE, "exponent"),
+    KEY_IGNORED("name", T_STR, QUIET, "polynomial", RULE_NONE, "name of this section", WHY_NAME),
+    KEY("power", T_FLOAT, 0, "1", RULE_FINITE, "exponent"),
     KEY("warmup_steps", T_INT, NULLABLE, NULL, RULE_GE0,
         "steps of the warm-up (null = warmup_fraction of train_steps)"),
 };

@@ -11,14 +11,16 @@
 #define LABEL_SMOOTHING_DOC "share of the target spread over all classes, in evaluation too"
 
 static const conf_key task_keys[] = {
-    KEY("allow_image_summary", T_BOOL, 0, "false", RULE_NONE,
-        "write image summaries; no effect on text tasks"),
-    NO_SECTION("differential_privacy_config", &conf_class_differential_privacy,
-               "clip and blur gradients for differential privacy (null = off)"),
+    KEY_IGNORED("allow_image_summary", T_BOOL, QUIET, "false", RULE_NONE, "write image summaries",
+                "there are no images"),
+    NO_SECTION_REFUSED("differential_privacy_config", &conf_class_differential_privacy,
+                       "clip and blur gradients for differential privacy (null = off)",
+                       "differential privacy is not supported; set it to null"),
     KEY("init_checkpoint", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "checkpoint to start from: a prefix, a directory, or one of its files"),
     NO_SECTION("model", &conf_class_empty, "the model: encoder and head"),
-    KEY("name", T_STR, NULLABLE, NULL, RULE_NONE, "name of this section; no effect"),
+    KEY("name", T_STR, NULLABLE, NULL, RULE_NONE,
+        "what continuous_train_and_eval calls the task in its events"),
     SECTION("train_data", &conf_class_data, "the training examples"),
     SECTION("validation_data", &conf_class_data, "the evaluation examples"),
 };
@@ -43,7 +45,7 @@ static const conf_key sentence_prediction_keys[] = {
         &(const conf_rule)CHOICES("accuracy|f1|matthews_corrcoef|pearson_spearman_corr"),
         "metric to log besides the losses"),
     SECTION("model", &conf_class_sentence_model, "the model: encoder and head"),
-    KEY("prediction_threshold", T_FLOAT, EXT, "0.5", RULE_RATE,
+    KEY("prediction_threshold", T_FLOAT, EXT, "0.5", RULE_INSIDE,
         "several labels a row: a class applies from this probability on"),
     KEY("problem_type", T_STR, EXT | NULLABLE, NULL,
         &(const conf_rule)CHOICES(
@@ -139,8 +141,8 @@ static const conf_key dual_encoder_model_keys[] = {
     KEY("logit_margin", T_FLOAT, 0, "0", RULE_NONE,
         "taken off the score of the right pair, in training and evaluation"),
     KEY("logit_scale", T_FLOAT, 0, "1", RULE_NONE, "factor of all scores"),
-    KEY("max_sequence_length", T_INT, 0, "64", RULE_GE1,
-        "tokens per side; equal to seq_length of the data"),
+    KEY_IGNORED("max_sequence_length", T_INT, QUIET, "64", RULE_GE1, "tokens per side",
+                "it must be seq_length of the data, which is what counts"),
     KEY("normalize", T_BOOL, 0, "true", RULE_NONE, "sentence vectors of unit length"),
     KEY("pooling", T_STR, EXT, "pooler", &(const conf_rule)CHOICES("pooler|cls|mean|max"),
         "a sentence's vector: tanh(pooler([CLS])), the output of [CLS], or the mean or maximum "

@@ -37,22 +37,12 @@ static bt_status refuse(key_reader *reader, const char *key, bt_status status, c
                    bt_conf_origin(reader->conf, path, origin), text);
 }
 
-static bt_status read_i64_at_least(key_reader *reader, const char *key, int64_t least,
-                                   int64_t fallback, int64_t *out) {
+static bt_status read_i64(key_reader *reader, const char *key, int64_t fallback, int64_t *out) {
     const char *const path = path_of(reader, key);
     *out = fallback;
-    if (!bt_conf_has(reader->conf, path)) {
-        return BT_OK; /* extension keys exist in some sections only */
-    }
-    bool is_null = false;
-    BT_TRY(bt_conf_get_i64_or(reader->conf, path, fallback, out, &is_null, reader->err));
-    if (!is_null && *out < least) {
-        char origin[BT_CONF_ORIGIN_MAX];
-        return BT_FAIL(reader->err, BT_E_CONFIG,
-                       "%s (%s): expected at least %" PRId64 ", got %" PRId64, path,
-                       bt_conf_origin(reader->conf, path, origin), least, *out);
-    }
-    return BT_OK;
+    return bt_conf_has(reader->conf, path) /* extension keys exist in some sections only */
+               ? bt_conf_get_i64_or(reader->conf, path, fallback, out, NULL, reader->err)
+               : BT_OK;
 }
 
 static bt_status read_bool(key_reader *reader, const char *key, bool *out) {
@@ -87,9 +77,7 @@ static bt_status read_file_type(key_reader *reader, bt_data_config *out) {
             return BT_OK;
         }
     }
-    return refuse(reader, "file_type", BT_E_CONFIG,
-                  "unrecognized file_type: expected tfrecord, tfrecord_compressed, tsv, csv, "
-                  "jsonl or (pairs) lines");
+    return BT_OK; /* conll: words with tags, which the task knows */
 }
 
 /* A key that only sections of tables have. *out: NULL where it is empty. */
@@ -149,13 +137,10 @@ static bt_status read_held_out(key_reader *reader, bt_data_config *out) {
         return BT_OK;
     }
     out->held_out = bt_str_equal(word, "only") ? BT_HELD_OUT_ONLY : BT_HELD_OUT_WITHOUT;
-    BT_TRY(read_i64_at_least(reader, "held_out_seed", 0, 0, &seed));
+    BT_TRY(read_i64(reader, "held_out_seed", 0, &seed));
     out->held_out_seed = (uint64_t)seed;
-    BT_TRY(bt_conf_get_f64(reader->conf, path_of(reader, "held_out_share"), &out->held_out_share,
-                           reader->err));
-    return out->held_out_share > 0 ? BT_OK
-                                   : refuse(reader, "held_out_share", BT_E_CONFIG,
-                                            "held_out is set: expected a share above 0");
+    return bt_conf_get_f64(reader->conf, path_of(reader, "held_out_share"), &out->held_out_share,
+                           reader->err);
 }
 
 static bt_status read_table_keys(key_reader *reader, bt_data_config *out) {
@@ -208,27 +193,12 @@ static bt_status split_paths(const bt_conf_str_list *list, bt_arena *arena, cons
 }
 
 static bt_status read_paths(key_reader *reader, bt_arena *arena, bt_data_config *out) {
-    const char *const tfds = path_of(reader, "tfds_name");
-    if (!bt_conf_is_null(reader->conf, tfds)) {
-        const char *name = "";
-        BT_TRY(bt_conf_get_str(reader->conf, tfds, &name, reader->err));
-        if (name[0] != '\0') {
-            return refuse(reader, "tfds_name", BT_E_UNSUPPORTED,
-                          "TensorFlow Datasets cannot be read; make record files with "
-                          "create-finetuning-data and name them in input_path");
-        }
-    }
     bt_conf_str_list list = {0};
     BT_TRY(bt_conf_get_str_list(reader->conf, path_of(reader, "input_path"), &list, reader->err));
     BT_TRY(split_paths(&list, arena, &out->paths, &out->n_paths, reader->err));
     if (out->n_paths == 0) {
         return refuse(reader, "input_path", BT_E_CONFIG,
                       "names no file; expected record files: a path, a list, or a pattern");
-    }
-    if (out->n_paths == 1 && bt_str_equal(out->paths[0], "dummy")) {
-        return refuse(reader, "input_path", BT_E_UNSUPPORTED,
-                      "'dummy' (Model Garden's synthetic batches) trains on nothing real and is "
-                      "not supported; name record files (a file of that name: ./dummy)");
     }
     return BT_OK;
 }
@@ -251,24 +221,18 @@ bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t
     *out = (bt_data_config){.section = section};
     BT_TRY(read_paths(&reader, arena, out));
     BT_TRY(read_right_paths(&reader, arena, out));
-    BT_TRY(read_i64_at_least(&reader, "global_batch_size", 1, 0, &out->global_batch_size));
+    BT_TRY(read_i64(&reader, "global_batch_size", 0, &out->global_batch_size));
     BT_TRY(read_bool(&reader, "is_training", &out->is_training));
     BT_TRY(read_bool(&reader, "drop_remainder", &out->drop_remainder));
-    BT_TRY(read_i64_at_least(&reader, "shuffle_buffer_size", 1, 1, &out->shuffle_buffer_size));
-    BT_TRY(read_i64_at_least(&reader, "cycle_length", -1, 0, &out->cycle_length));
-    BT_TRY(read_i64_at_least(&reader, "block_length", 1, 1, &out->block_length));
-    BT_TRY(read_i64_at_least(&reader, "skip_bad_records", 0, 0, &out->skip_bad_records));
-    BT_TRY(read_i64_at_least(&reader, "epochs", 1, 0, &out->epochs));
+    BT_TRY(read_i64(&reader, "shuffle_buffer_size", 1, &out->shuffle_buffer_size));
+    BT_TRY(read_i64(&reader, "cycle_length", 0, &out->cycle_length));
+    BT_TRY(read_i64(&reader, "block_length", 1, &out->block_length));
+    BT_TRY(read_i64(&reader, "skip_bad_records", 0, &out->skip_bad_records));
+    BT_TRY(read_i64(&reader, "epochs", 0, &out->epochs));
     BT_TRY(read_file_type(&reader, out));
     BT_TRY(read_table_keys(&reader, out));
     BT_TRY(bt_conf_get_i64_or(conf, path_of(&reader, "seed"), 0, &seed, &no_seed, err));
     out->seed = no_seed ? default_seed : (uint64_t)seed;
-    if (out->cycle_length < 0) {
-        out->cycle_length = 0; /* -1 is tf.data's AUTOTUNE */
-    }
-    if (out->global_batch_size == 0) {
-        return refuse(&reader, "global_batch_size", BT_E_CONFIG, "batch size must be at least 1");
-    }
     return BT_OK;
 }
 

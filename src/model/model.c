@@ -50,22 +50,11 @@ static bt_status check_encoder(const bt_encoder_config *e, bt_error *err) {
                            checks[i].key, checks[i].max, checks[i].value);
         }
     }
-    if (e->hidden_size % e->num_attention_heads != 0) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "encoder num_attention_heads: %" PRId64
-                       " heads do not divide hidden_size %" PRId64
-                       " (choose a number of heads that divides it)",
-                       e->num_attention_heads, e->hidden_size);
-    }
+    BT_ASSERT(e->hidden_size % e->num_attention_heads == 0 && e->output_range >= 0);
     if (!(e->norm_eps >= 0 && e->norm_eps < 1)) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "encoder layer_norm_eps: expected a number above 0 and below 1, got %g",
                        (double)e->norm_eps);
-    }
-    if (e->output_range < 0) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "encoder output_range: expected null or a number >= 1, got %" PRId64,
-                       e->output_range);
     }
     return BT_OK;
 }
@@ -345,33 +334,12 @@ done:
     return rc;
 }
 
-static bt_status check_class_weights(const double *weights, int64_t n, bt_error *err) {
-    double largest = 0;
-    for (int64_t c = 0; c < n; c++) {
-        if (!isfinite(weights[c]) || weights[c] < 0) {
-            return BT_FAIL(err, BT_E_CONFIG,
-                           "the weight of class %" PRId64 " is %g: expected a finite number, 0 or "
-                           "more",
-                           c, weights[c]);
-        }
-        largest = fmax(largest, weights[c]);
-    }
-    return largest > 0
-               ? BT_OK
-               : BT_FAIL(err, BT_E_CONFIG,
-                         "the weights of all %" PRId64 " classes are 0: no example would count", n);
-}
-
 bt_status bt_model_set_class_rule(bt_model *model, double label_smoothing, const double *weights,
                                   bt_error *err) {
     const size_t n = (size_t)model->head.num_classes;
     double      *copy = NULL;
-    if (!(label_smoothing >= 0 && label_smoothing < 1)) {
-        return BT_FAIL(err, BT_E_CONFIG, "label smoothing %g: expected at least 0 and less than 1",
-                       label_smoothing);
-    }
+    BT_ASSERT(label_smoothing >= 0 && label_smoothing < 1);
     if (weights != NULL) {
-        BT_TRY(check_class_weights(weights, model->head.num_classes, err));
         copy = bt_alloc_array(n, sizeof *copy);
         if (copy == NULL) {
             return BT_FAIL(err, BT_E_NOMEM, "out of memory for the weights of %zu classes", n);

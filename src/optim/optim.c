@@ -22,109 +22,29 @@ enum {
     NAME_MAX_BYTES = 256,
 };
 
-typedef struct range_check {
-    const char *key;
-    double      value;
-    double      min;
-    double      max;
-    bool        below_max; /* max itself is refused */
-} range_check;
-
-static bool has_field(const optim_rule *rule, const char *key) {
-    for (size_t i = 0; i < rule->n_fields; i++) {
-        if (strcmp(rule->fields[i].key, key) == 0) {
-            return true;
-        }
+/* The new optimizers read a norm of 0 as off, and obey one of the three, in this order. */
+static void choose_clip(const optim_rule *rule, optim_options *o) {
+    if (!rule->is_experimental) {
+        return;
     }
-    return false;
-}
-
-static bt_status check_ranges(const optim_rule *rule, const optim_options *o, bt_error *err) {
-    const range_check checks[] = {
-        {"beta_1", o->beta_1, 0.0, 1.0, true},
-        {"beta_2", o->beta_2, 0.0, 1.0, true},
-        {"epsilon", o->epsilon, 0.0, HUGE_VAL, true},
-        {"momentum", o->momentum, 0.0, 1.0, false},
-        {"rho", o->rho, 0.0, 1.0, false},
-        {"decay", o->decay, 0.0, HUGE_VAL, true},
-        {"initial_accumulator_value", o->initial_accumulator, 0.0, HUGE_VAL, true},
-        {"eeta", o->eeta, -HUGE_VAL, HUGE_VAL, true},
-        {"weight_decay_rate", o->weight_decay, -HUGE_VAL, HUGE_VAL, true},
-        {"weight_decay", o->weight_decay, -HUGE_VAL, HUGE_VAL, true},
-        {"gradient_clip_norm", o->gradient_clip_norm, -HUGE_VAL, HUGE_VAL, true},
-    };
-    for (size_t i = 0; i < BT_ARRAY_LEN(checks); i++) {
-        const range_check *const c = &checks[i];
-        if (!has_field(rule, c->key)) {
-            continue;
-        }
-        const bool high = c->below_max ? c->value < c->max : c->value <= c->max;
-        if (!(c->value >= c->min && high && isfinite(c->value))) {
-            return BT_FAIL(err, BT_E_CONFIG,
-                           OPTIMIZER_PREFIX ".%s.%s: expected a number from %g to %g%s, got %g",
-                           rule->type, c->key, c->min, c->max, c->below_max ? " (not itself)" : "",
-                           c->value);
-        }
-    }
-    return BT_OK;
-}
-
-/* The old optimizers clip with whatever number is there, so that 0 stops all training; the new
- * ones read 0 as off. */
-static bt_status check_clip(const optim_rule *rule, const char *key, bt_conf_opt_f64 *value,
-                            bt_error *err) {
-    if (!value->is_set) {
-        return BT_OK;
-    }
-    if (rule->is_experimental && value->value <= 0.0) {
-        value->is_set = false;
-        return BT_OK;
-    }
-    if (!(value->value > 0.0) || !isfinite(value->value)) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       OPTIMIZER_PREFIX ".%s.%s: expected a number > 0, or null for no clipping, "
-                                        "got %g",
-                       rule->type, key, value->value);
-    }
-    return BT_OK;
-}
-
-static bt_status check_clipping(const optim_rule *rule, optim_options *o, bt_error *err) {
-    if (o->clipnorm.is_set && o->global_clipnorm.is_set) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       OPTIMIZER_PREFIX ".%s: clipnorm (%g) and global_clipnorm (%g) exclude each "
-                                        "other; set one of them to null",
-                       rule->type, o->clipnorm.value, o->global_clipnorm.value);
-    }
-    BT_TRY(check_clip(rule, "clipvalue", &o->clipvalue, err));
-    BT_TRY(check_clip(rule, "clipnorm", &o->clipnorm, err));
-    BT_TRY(check_clip(rule, "global_clipnorm", &o->global_clipnorm, err));
-    if (rule->is_experimental && (o->clipnorm.is_set || o->global_clipnorm.is_set)) {
-        o->clipvalue.is_set = false; /* the new optimizers obey one of the three, in this order */
-    }
-    return BT_OK;
+    o->clipvalue.is_set = o->clipvalue.is_set && o->clipvalue.value > 0.0;
+    o->clipnorm.is_set = o->clipnorm.is_set && o->clipnorm.value > 0.0;
+    o->global_clipnorm.is_set = o->global_clipnorm.is_set && o->global_clipnorm.value > 0.0;
+    o->clipvalue.is_set = o->clipvalue.is_set && !o->clipnorm.is_set && !o->global_clipnorm.is_set;
 }
 
 static bt_status read_options(bt_optim *optim, const bt_conf *conf, bt_error *err) {
     const char *const type = bt_conf_type_of_oneof(conf, OPTIMIZER_PREFIX);
-    if (type == NULL) {
-        return BT_FAIL(err, BT_E_CONFIG, OPTIMIZER_PREFIX ".type: null; choose one, e.g. adamw");
-    }
-    for (size_t i = 0; i < n_optim_rules; i++) {
-        if (strcmp(optim_rules[i].type, type) == 0) {
-            optim->rule = &optim_rules[i];
-        }
-    }
+    optim->rule = type == NULL ? NULL : optim_find_rule(type);
     if (optim->rule == NULL) {
-        const char *const why = optim_refusal(type);
-        return BT_FAIL(err, BT_E_UNSUPPORTED, OPTIMIZER_PREFIX ".type: %s: %s", type,
-                       why != NULL ? why : "no optimizer of that name");
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       OPTIMIZER_PREFIX ".type: no optimizer of the name '%s'",
+                       type == NULL ? "null" : type);
     }
     optim_options *const o = &optim->options;
     BT_TRY(bt_conf_bind(conf, OPTIMIZER_PREFIX ".*", optim->rule->fields, optim->rule->n_fields, o,
                         err));
-    BT_TRY(check_ranges(optim->rule, o, err));
-    BT_TRY(check_clipping(optim->rule, o, err));
+    choose_clip(optim->rule, o);
     if (!optim->rule->is_experimental && o->epsilon == 0.0) {
         o->epsilon = 1e-7; /* the old Keras optimizers read 0 as "the default" */
     }
@@ -154,31 +74,10 @@ static bt_status read_ema(bt_optim *optim, const bt_conf *conf, bt_error *err) {
     if (bt_conf_is_null(conf, EMA_PREFIX)) {
         return BT_OK;
     }
-    if (optim->rule->is_experimental) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       EMA_PREFIX
-                       ": a moving average cannot wrap %s (in Model Garden neither); use "
-                       "adamw, adam or sgd, or set ema to null",
-                       optim->rule->type);
-    }
-    static const char *const ignored[] = {EMA_PREFIX ".clipnorm", EMA_PREFIX ".clipvalue",
-                                          EMA_PREFIX ".global_clipnorm"};
-    for (size_t i = 0; i < BT_ARRAY_LEN(ignored); i++) {
-        if (!bt_conf_is_null(conf, ignored[i])) {
-            return BT_FAIL(err, BT_E_CONFIG,
-                           "%s: has no effect (Model Garden never reads it); clip in the section "
-                           "of the optimizer",
-                           ignored[i]);
-        }
-    }
+    BT_ASSERT(!optim->rule->is_experimental);
     BT_TRY(bt_conf_get_f64(conf, EMA_PREFIX ".average_decay", &ema->decay, err));
     BT_TRY(bt_conf_get_i64(conf, EMA_PREFIX ".start_step", &ema->start_step, err));
     BT_TRY(bt_conf_get_bool(conf, EMA_PREFIX ".dynamic_decay", &ema->dynamic, err));
-    if (!(ema->decay >= 0.0 && ema->decay <= 1.0)) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       EMA_PREFIX ".average_decay: expected a number from 0 to 1, got %g",
-                       ema->decay);
-    }
     ema->on = true;
     return BT_OK;
 }

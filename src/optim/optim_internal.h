@@ -180,10 +180,11 @@ typedef struct optim_rule {
     bool is_lazy;
 } optim_rule;
 
-extern const optim_rule optim_rules[];
-extern const size_t     n_optim_rules;
-/* Names that exist but cannot be used, and why; NULL when type is not one of them. */
-const char *optim_refusal(const char *type);
+/* optim_rules.c: NULL: no optimizer of that name. */
+const optim_rule *optim_find_rule(const char *type);
+
+/* Of a schedule's boundaries. */
+enum { OPTIM_MAX_LEVELS = 100000 };
 
 struct bt_optim {
     const optim_rule     *rule;

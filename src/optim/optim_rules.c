@@ -142,7 +142,7 @@ static void describe_lars(bt_optim *optim) {
 
 #define FIELDS(table) .fields = (table), .n_fields = BT_ARRAY_LEN(table)
 
-const optim_rule optim_rules[] = {
+static const optim_rule optim_rules[] = {
     {.type = "adamw",
      .kind = BT_OPTIM_ADAM,
      FIELDS(adamw_fields),
@@ -209,21 +209,10 @@ const optim_rule optim_rules[] = {
      .ratio_has_eeta = true,
      .needs_norms = true},
 };
-const size_t n_optim_rules = BT_ARRAY_LEN(optim_rules);
-
-const char *optim_refusal(const char *type) {
-    static const struct {
-        const char *type;
-        const char *why;
-    } rows[] = {
-        {"slide", "Model Garden's open source has only its name, and fails when it is chosen"},
-        {"adafactor", "Model Garden's open source has only its name, and fails when it is chosen"},
-        {"adafactor_keras", "its second moments are row and column means, whose shapes this "
-                            "version's checkpoints do not hold; use adamw or lamb"},
-    };
-    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        if (strcmp(rows[i].type, type) == 0) {
-            return rows[i].why;
+const optim_rule *optim_find_rule(const char *type) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(optim_rules); i++) {
+        if (strcmp(optim_rules[i].type, type) == 0) {
+            return &optim_rules[i];
         }
     }
     return NULL;

@@ -14,7 +14,7 @@
 #define RATE_PREFIX "trainer.optimizer_config.learning_rate"
 #define WARMUP_PREFIX "trainer.optimizer_config.warmup"
 
-enum { PATH_MAX_BYTES = 128, MAX_LEVELS = 100000 };
+enum { PATH_MAX_BYTES = 128 };
 
 static const float pi_f32 = 3.14159265358979323846F;
 
@@ -204,18 +204,6 @@ static void make_path(char path[PATH_MAX_BYTES], const char *prefix, const char 
     memcpy(path + n + 3, key, strlen(key) + 1);
 }
 
-static bt_status read_number(const bt_conf *conf, const char *path, double *out, bt_error *err) {
-    bool is_null = false;
-    BT_TRY(bt_conf_get_f64_or(conf, path, 0.0, out, &is_null, err));
-    if (is_null) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s: null; training needs a number here", path);
-    }
-    if (!isfinite(*out)) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s: expected a finite number, got %g", path, *out);
-    }
-    return BT_OK;
-}
-
 /* Null means the length of the training (docs/deviations.md). */
 static bt_status read_steps(const bt_conf *conf, const char *path, int64_t train_steps,
                             int64_t *out, bt_error *err) {
@@ -224,11 +212,7 @@ static bt_status read_steps(const bt_conf *conf, const char *path, int64_t train
     if (is_null && *out < 1) {
         *out = 1; /* nothing will be trained, but the rate at step 0 may still be asked for */
     }
-    if (*out < 1) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s: expected a number of steps >= 1, or null for train_steps, got %" PRId64,
-                       path, *out);
-    }
+    BT_ASSERT(*out >= 1);
     return BT_OK;
 }
 
@@ -242,21 +226,7 @@ static bt_status read_levels(learning_rate *rate, const bt_conf *conf, int32_t e
     bt_conf_f64_list values = {0};
     BT_TRY(bt_conf_get_i64_list(conf, boundaries_path, &boundaries, err));
     BT_TRY(bt_conf_get_f64_list(conf, values_path, &values, err));
-    if (boundaries.n < 1 || boundaries.n > MAX_LEVELS ||
-        values.n != boundaries.n + (size_t)extra_boundaries) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s has %zu numbers and %s has %zu: expected at least one boundary and %s",
-                       boundaries_path, boundaries.n, values_path, values.n,
-                       extra_boundaries == 1 ? "one value more than boundaries"
-                                             : "as many values as boundaries");
-    }
-    for (size_t i = 1; i < boundaries.n; i++) {
-        if (boundaries.items[i] <= boundaries.items[i - 1]) {
-            return BT_FAIL(err, BT_E_CONFIG,
-                           "%s: boundaries must grow, but %" PRId64 " follows %" PRId64,
-                           boundaries_path, boundaries.items[i], boundaries.items[i - 1]);
-        }
-    }
+    BT_ASSERT(boundaries.n >= 1 && values.n == boundaries.n + (size_t)extra_boundaries);
     rate->boundaries = bt_alloc_array(boundaries.n, sizeof *rate->boundaries);
     rate->values = bt_alloc_array(values.n, sizeof *rate->values);
     if (rate->boundaries == NULL || rate->values == NULL) {
@@ -279,7 +249,7 @@ static bt_status read_key(learning_rate *rate, const rate_key *key, int32_t extr
     bool        is_null = false;
     switch (key->kind) {
     case KEY_F64:
-        return read_number(conf, path, (double *)(void *)field, err);
+        return bt_conf_get_f64(conf, path, (double *)(void *)field, err);
     case KEY_I64:
         return bt_conf_get_i64(conf, path, (int64_t *)(void *)field, err);
     case KEY_STEPS:
@@ -308,13 +278,9 @@ static bt_status check_step_cosine(const schedule_options *o, int64_t train_step
 static bt_status read_base(learning_rate *rate, const bt_conf *conf, int64_t train_steps,
                            bt_error *err) {
     const char *const type = bt_conf_type_of_oneof(conf, RATE_PREFIX);
-    if (type == NULL) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       RATE_PREFIX ".type: null; choose a schedule, e.g. polynomial");
-    }
     for (size_t i = 0; i < BT_ARRAY_LEN(schedule_rows); i++) {
         const schedule_row *const row = &schedule_rows[i];
-        if (strcmp(row->type, type) != 0) {
+        if (!bt_str_equal(row->type, type)) {
             continue;
         }
         rate->base = row->fn;
@@ -325,7 +291,8 @@ static bt_status read_base(learning_rate *rate, const bt_conf *conf, int64_t tra
         return row->fn == rate_step_cosine ? check_step_cosine(&rate->options, train_steps, err)
                                            : BT_OK;
     }
-    return BT_FAIL(err, BT_E_UNSUPPORTED, RATE_PREFIX ".type: no schedule of the name '%s'", type);
+    return BT_FAIL(err, BT_E_UNSUPPORTED, RATE_PREFIX ".type: no schedule of the name '%s'",
+                   type == NULL ? "null" : type);
 }
 
 static bt_status read_warmup(learning_rate *rate, const bt_conf *conf, int64_t derived_steps,
@@ -345,7 +312,7 @@ static bt_status read_warmup(learning_rate *rate, const bt_conf *conf, int64_t d
         make_path(path, WARMUP_PREFIX, "warmup_steps");
         BT_TRY(bt_conf_get_i64_or(conf, path, derived_steps, &o->steps, &is_null, err));
         make_path(path, WARMUP_PREFIX, row->key);
-        BT_TRY(read_number(conf, path, (double *)(void *)((char *)o + row->offset), err));
+        BT_TRY(bt_conf_get_f64(conf, path, (double *)(void *)((char *)o + row->offset), err));
         o->target = rate->base(&rate->options, (float)o->steps);
         rate->warmup = row->fn;
         rate->is_plain = false;

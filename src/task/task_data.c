@@ -38,9 +38,6 @@ bt_status task_begin_schema(const bt_conf *conf, const char *section, const bt_t
     BT_TRY(bt_conf_bind(conf, section, section_fields, BT_ARRAY_LEN(section_fields), &keys, err));
     BT_TRY(bt_conf_get_str(conf, "runtime.padding", &padding, err));
     *is_used = keys.input_path.n > 0;
-    if (*is_used) {
-        BT_TRY(task_check_seq_length(conf, section, keys.seq_length, &plan->encoder, err));
-    }
     *schema = (bt_data_schema){.seq_length = keys.seq_length,
                                .vocab_size = plan->encoder.vocab_size,
                                .type_vocab_size = plan->encoder.type_vocab_size,

@@ -75,34 +75,13 @@ static bt_status read_text(const bt_conf *conf, const char *section, bt_data_tex
     return BT_OK;
 }
 
-static bt_status check_section(const bt_conf *conf, const char *section,
-                               const bt_data_schema *schema, bt_error *err) {
-    const bt_data_text *const text = &schema->text;
-    int64_t                   built_for = 0;
-    BT_TRY(bt_conf_get_i64(conf, MODEL ".max_sequence_length", &built_for, err));
-    if (schema->seq_length != built_for) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.seq_length is %" PRId64 ", but " MODEL ".max_sequence_length is %" PRId64
-                       ": set both to the same number",
-                       section, schema->seq_length, built_for);
-    }
-    if (text->vocab_file != NULL && !text->tables_only && text->n_fields == 0) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.left_text_fields is empty: name the features or columns that hold the "
-                       "left text",
-                       section);
-    }
-    return BT_OK;
-}
-
 static bt_status read_schema(const bt_conf *conf, const char *section, const bt_task_plan *plan,
                              bt_data_schema *schema, bt_error *err) {
     bool is_used = false;
     BT_TRY(task_begin_schema(conf, section, plan, schema, &is_used, err));
     schema->pairing = BT_PAIRING_ROWS;
     schema->label_kind = BT_LABEL_NONE;
-    BT_TRY(read_text(conf, section, &schema->text, err));
-    return is_used ? check_section(conf, section, schema, err) : BT_OK;
+    return read_text(conf, section, &schema->text, err);
 }
 
 static bt_status check_top_k(const bt_conf_i64_list *top_k, size_t most, bt_error *err) {

@@ -16,15 +16,9 @@ extern const bt_task bt_task_tagging;
 /* Configuration. */
 
 #define TASK_ENCODER "task.model.encoder"
-/* task_encoder.c: why encoders of a type are not computed, and what to write; NULL: they are. */
-const char *task_encoder_refusal(const char *type);
-/* task.model.encoder, checked. */
+/* task_encoder.c: task.model.encoder, which bt_task_check has looked at. */
 BT_MUST_USE bt_status task_read_encoder(const bt_conf *conf, bt_encoder_config *encoder,
                                         bt_error *err);
-/* BT_E_CONFIG unless sequences of a data section fit the encoder's positions. */
-BT_MUST_USE bt_status task_check_seq_length(const bt_conf *conf, const char *section,
-                                            int64_t seq_length, const bt_encoder_config *encoder,
-                                            bt_error *err);
 /* task_data.c: what the data sections of all tasks say: length, sizes of the encoder, and padding,
  * which is kept only when asked for. *is_used: it names an input; else it is not in use, and not
  * checked.

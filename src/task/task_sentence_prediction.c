@@ -28,11 +28,6 @@ static bt_status read_problem(const bt_conf *conf, bt_task_plan *plan, bt_error 
     const char              *type = "";
     const int64_t            n = plan->head.num_classes;
     BT_TRY(bt_conf_get_f64(conf, "task.prediction_threshold", &plan->threshold, err));
-    if (!(plan->threshold > 0 && plan->threshold < 1)) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "task.prediction_threshold: expected a number between 0 and 1, got %g",
-                       plan->threshold);
-    }
     if (bt_conf_is_null(conf, key)) {
         return BT_OK;
     }
@@ -59,12 +54,6 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
     bool                  bug_compatible = false;
     double                dropout = 0.0;
     BT_TRY(bt_conf_get_i64(conf, "task.model.num_classes", &head->num_classes, err));
-    if (head->num_classes < 1) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "task.model.num_classes: expected a number >= 1 (1 = regression), got "
-                       "%" PRId64,
-                       head->num_classes);
-    }
     BT_TRY(read_problem(conf, plan, err));
     BT_TRY(bt_conf_get_bool(conf, "task.model.use_encoder_pooler", &use_encoder_pooler, err));
     BT_TRY(bt_conf_get_bool(conf, "runtime.bug_compatible", &bug_compatible, err));
@@ -144,13 +133,8 @@ static bt_status check_label_fields(const char *section, const data_keys *keys,
     return BT_OK;
 }
 
-static bt_status check_section(const bt_conf *conf, const char *section, const data_keys *keys,
-                               const bt_task_plan *plan, bt_error *err) {
-    if (is_text_experiment(conf, section) && keys->text_fields.n == 0) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.text_fields is empty: name the features or columns that hold the text",
-                       section);
-    }
+static bt_status check_section(const char *section, const data_keys *keys, const bt_task_plan *plan,
+                               bt_error *err) {
     BT_TRY(check_label_fields(section, keys, plan, err));
     if (!plan->is_multi_label && is_regression(plan) != (strcmp(keys->label_type, "float") == 0)) {
         return BT_FAIL(err, BT_E_CONFIG,
@@ -179,7 +163,7 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     BT_TRY(task_read_vocab_keys(conf, section, text, err));
     BT_TRY(bt_conf_bind(conf, section, data_fields, BT_ARRAY_LEN(data_fields), &keys, err));
     if (is_used) {
-        BT_TRY(check_section(conf, section, &keys, plan, err));
+        BT_TRY(check_section(section, &keys, plan, err));
     }
     schema->label_kind = plan->is_multi_label  ? BT_LABEL_MULTI
                          : is_regression(plan) ? BT_LABEL_FLOAT

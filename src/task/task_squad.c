@@ -14,12 +14,10 @@
 typedef struct squad_keys {
     bt_conf_str_list input_path;
     const char      *vocab_file;
-    const char      *tokenization;
     bool             do_lower_case;
     bt_text_accents  accents;
     bool             chinese_joined;
     bool             version_2;
-    bool             xlnet_format;
     int64_t          doc_stride;
     int64_t          query_length;
     int64_t          batch_size;
@@ -28,10 +26,8 @@ typedef struct squad_keys {
 static const bt_conf_field squad_fields[] = {
     {"input_path", BT_CONF_FIELD_STR_LIST, offsetof(squad_keys, input_path)},
     {"vocab_file", BT_CONF_FIELD_STR, offsetof(squad_keys, vocab_file)},
-    {"tokenization", BT_CONF_FIELD_STR, offsetof(squad_keys, tokenization)},
     {"do_lower_case", BT_CONF_FIELD_BOOL, offsetof(squad_keys, do_lower_case)},
     {"version_2_with_negative", BT_CONF_FIELD_BOOL, offsetof(squad_keys, version_2)},
-    {"xlnet_format", BT_CONF_FIELD_BOOL, offsetof(squad_keys, xlnet_format)},
     {"doc_stride", BT_CONF_FIELD_I64, offsetof(squad_keys, doc_stride)},
     {"query_length", BT_CONF_FIELD_I64, offsetof(squad_keys, query_length)},
     {"global_batch_size", BT_CONF_FIELD_I64, offsetof(squad_keys, batch_size)},
@@ -59,11 +55,6 @@ static bool names_json(const bt_conf_str_list *paths) {
 
 static bt_status check_json(const bt_conf *conf, const char *section, const squad_keys *keys,
                             bt_error *err) {
-    if (strcmp(keys->tokenization, "WordPiece") != 0) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s.tokenization: '%s': this version tokenises with WordPiece only", section,
-                       keys->tokenization);
-    }
     if (keys->vocab_file[0] == '\0' && !task_may_have_vocab(conf)) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s.vocab_file is empty: questions are read from JSON and tokenised here; "
@@ -80,12 +71,7 @@ static bt_status read_keys(const bt_conf *conf, const char *section, const bt_ta
     *keys = (squad_keys){0};
     BT_TRY(bt_conf_bind(conf, section, squad_fields, BT_ARRAY_LEN(squad_fields), keys, err));
     BT_TRY(task_read_treatment(conf, section, &keys->accents, &keys->chinese_joined, err));
-    BT_TRY(task_begin_schema(conf, section, plan, schema, &is_used, err));
-    if (is_used && keys->xlnet_format) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s.xlnet_format: true: XLNet is not supported; set it to false", section);
-    }
-    return BT_OK;
+    return task_begin_schema(conf, section, plan, schema, &is_used, err);
 }
 
 static bt_data_squad make_source(const squad_keys *keys, bt_squad_use use) {

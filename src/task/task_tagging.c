@@ -182,6 +182,7 @@ static bt_status plan_tagging(const bt_conf *conf, bt_task_plan *plan, bt_error 
     BT_TRY(task_read_encoder(conf, &plan->encoder, err));
     BT_TRY(read_head(conf, plan, err));
     BT_TRY(task_read_class_rule(conf, plan, err));
+    /* of classes that only the meta data or the training files know */
     if (plan->class_weights.n > 0 && (int64_t)plan->class_weights.n != plan->labels.n) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "task.class_weights: %zu weights for the %" PRId64 " classes of %s",

@@ -16,14 +16,6 @@
 #include "run_checks.h"
 #include "vocabulary.h"
 
-static bool mode_trains(bt_conf_mode mode) {
-    return bt_conf_mode_trains(mode);
-}
-
-static bool mode_evaluates(bt_conf_mode mode) {
-    return bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL;
-}
-
 /* The output of the pass that the mode makes, or NULL. */
 static const bt_task_output *output_ops(const train_run *run) {
     if (run->task == NULL) {
@@ -200,10 +192,10 @@ static bt_status open_data(train_run *run, bt_error *err) {
     if (mode == BT_CONF_MODE_PREDICT) {
         return open_prediction_data(run, err);
     }
-    if (mode_trains(mode)) {
+    if (bt_conf_mode_trains(mode)) {
         BT_TRY(open_train_data(run, err));
     }
-    return mode_evaluates(mode) ? open_validation_data(run, err) : BT_OK;
+    return bt_conf_mode_evaluates(mode) ? open_validation_data(run, err) : BT_OK;
 }
 
 /* The processes of one host share its cores, unless each was bound to some of its own. */
@@ -226,7 +218,7 @@ static uint64_t memory_limit(const bt_comm *comm) {
 /* A process that neither trains nor saves holds only the weights in memory: a quarter. */
 static bool needs_optimizer(const train_run *run) {
     const bool saves = best_is_on(run) && run->args->mode != BT_CONF_MODE_PREDICT;
-    return mode_trains(run->args->mode) || saves || bt_optim_has_average(run->optim);
+    return bt_conf_mode_trains(run->args->mode) || saves || bt_optim_has_average(run->optim);
 }
 
 bt_exec_config run_exec_config(const train_run *run) {
@@ -274,7 +266,7 @@ static bt_status check_shares(int64_t n, int32_t n_ranks, bt_error *err) {
 }
 
 static bt_status open_devices(train_run *run, bt_error *err) {
-    const bool          trains = mode_trains(run->args->mode);
+    const bool          trains = bt_conf_mode_trains(run->args->mode);
     const strategy_work work = {.train_data = trains ? &run->config.train_data : NULL,
                                 .loss = run->plan.head.loss};
     return strategy_open(&run->devices, run->conf, &work, err);
@@ -318,7 +310,7 @@ static bt_status give_assets(train_run *run, bt_error *err) {
 static bt_status prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
-    BT_TRY(bt_task_check_supported(args->conf, NULL, err));
+    BT_TRY(config_check(args->conf, args->mode, err));
     BT_TRY(strategy_read(args->conf, &run->devices.strategy, err));
     BT_TRY(bt_task_find(bt_conf_experiment_name(args->conf), &run->task, err));
     BT_TRY(run->task->plan(args->conf, &run->plan, err));
@@ -333,8 +325,9 @@ static bt_status prepare(train_run *run, bt_error *err) {
     BT_TRY(open_devices(run, err)); /* before the data, which may take minutes to look at */
     BT_TRY(labels_settle(args->model_dir, &run->plan, &run->recorded_vocabulary, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
-    BT_TRY(mode_evaluates(args->mode) ? check_best_metric(&run->config, run->task, &run->plan, err)
-                                      : BT_OK);
+    BT_TRY(bt_conf_mode_evaluates(args->mode)
+               ? check_best_metric(&run->config, run->task, &run->plan, err)
+               : BT_OK);
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
     BT_TRY(give_assets(run, err));
     BT_TRY(open_data(run, err));
@@ -345,7 +338,7 @@ static bt_status prepare(train_run *run, bt_error *err) {
     const int64_t n_evaluated =
         run->validation_data != NULL ? bt_data_n_rows(run->validation_data) : 0;
     BT_TRY(run_config_fit_epoch(args, &run->config, n_rows, n_evaluated, err));
-    if (mode_trains(args->mode) || run->config.train_steps_key.is_set) {
+    if (bt_conf_mode_trains(args->mode) || run->config.train_steps_key.is_set) {
         BT_TRY(run_config_derive(args->conf, &run->config, n_rows, err));
     }
     const bt_optim_derived derived = {.train_steps =
@@ -356,7 +349,8 @@ static bt_status prepare(train_run *run, bt_error *err) {
         BT_TRY(check_shares(run->config.train_data.global_batch_size, bt_comm_size(run->ranks.comm),
                             err));
     }
-    return mode_trains(args->mode) ? rate_check(run->conf, &run->config, run->optim, err) : BT_OK;
+    return bt_conf_mode_trains(args->mode) ? rate_check(run->conf, &run->config, run->optim, err)
+                                           : BT_OK;
 }
 
 /* Is there going to be a save that is not the run's last act? */
@@ -367,7 +361,7 @@ static bool saves_before_the_end(const run_config *config, bt_conf_mode mode) {
 }
 
 static bt_status plan_memory(train_run *run, bt_error *err) {
-    if (!mode_trains(run->args->mode)) {
+    if (!bt_conf_mode_trains(run->args->mode)) {
         return BT_OK;
     }
     const size_t n_bytes = saver_state_bytes(&run->model->table, run->optim);

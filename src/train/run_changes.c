@@ -165,13 +165,24 @@ done:
     return rc;
 }
 
+/* params.yaml may have been written by hand since. */
+static bool has_optimizer(const bt_conf *then) {
+    bt_error            ignored = BT_ERROR_INIT;
+    bt_conf_errors      errors = BT_CONF_ERRORS_INIT;
+    const bt_conf_check check = {
+        .conf = then, .mode = BT_CONF_MODE_TRAIN, .errors = &errors, .err = &ignored};
+    const bool is_whole = bt_optim_check(&check) == BT_OK && errors.n == 0;
+    bt_conf_errors_deinit(&errors);
+    return is_whole;
+}
+
 /* The slots of the optimizer of then: another list of names is another optimizer. */
 static bool other_slots(const changes *c) {
     bt_optim              *then = NULL;
     bt_error               ignored = BT_ERROR_INIT;
     const bt_optim *const  now = c->now->optim;
     const bt_optim_derived derived = {.train_steps = 1};
-    if (now == NULL ||
+    if (now == NULL || !has_optimizer(c->then) ||
         bt_optim_create(c->then, &derived, c->now->table, &then, &ignored) != BT_OK) {
         return false; /* it cannot be built any more: its type says so */
     }

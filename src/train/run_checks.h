@@ -10,6 +10,11 @@
 #include "bt/task.h"
 #include "run_config.h"
 
+/* config_check.c: bt_train_check_conf, whose first problem is the failure. */
+BT_MUST_USE bt_status config_check(const bt_conf *conf, bt_conf_mode mode, bt_error *err);
+/* subfolder_check.c: keys that name a folder in model_dir. */
+BT_MUST_USE bt_status subfolder_check(const bt_conf_check *check);
+
 /* rate_check.c: a learning rate that is 0, negative or grows is told; one that is not a number is
  * BT_E_CONFIG. */
 BT_MUST_USE bt_status rate_check(const bt_conf *conf, const run_config *config,

@@ -73,31 +73,7 @@ static bt_status read_loss_scale(const bt_conf *conf, double *out, bt_error *err
     if (bt_conf_is_null(conf, path) || bt_conf_get_str(conf, path, &word, NULL) == BT_OK) {
         return BT_OK;
     }
-    BT_TRY(bt_conf_get_f64(conf, path, out, err));
-    if (!(*out > 0) || !isfinite((float)*out)) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s: expected null, 'dynamic' or a number above 0 that is a float32, got %g",
-                       path, *out);
-    }
-    return BT_OK;
-}
-
-/* Rows held out of the training by one rule and evaluated by another would be both. */
-static bt_status check_held_out(const run_config *config, bt_error *err) {
-    const bt_data_config *const train = &config->train_data;
-    const bt_data_config *const validation = &config->validation_data;
-    const bool both = train->held_out != BT_HELD_OUT_ALL && validation->held_out != BT_HELD_OUT_ALL;
-    if (both && (train->held_out_share != validation->held_out_share ||
-                 train->held_out_seed != validation->held_out_seed)) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "task.train_data holds out a share of %g with seed %" PRIu64
-                       ", task.validation_data %g with seed %" PRIu64
-                       ": rows would be trained on and evaluated; set held_out_share and "
-                       "held_out_seed alike in both",
-                       train->held_out_share, train->held_out_seed, validation->held_out_share,
-                       validation->held_out_seed);
-    }
-    return BT_OK;
+    return bt_conf_get_f64(conf, path, out, err);
 }
 
 bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *arena, run_config *out,
@@ -116,11 +92,11 @@ bt_status run_config_read(const bt_conf *conf, bt_conf_mode mode, bt_arena *aren
             bt_data_config_read(conf, "task.train_data", out->seed, arena, &out->train_data, err));
         BT_TRY(accumulate(out, err));
     }
-    if (bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL) {
+    if (bt_conf_mode_evaluates(mode)) {
         BT_TRY(bt_data_config_read(conf, "task.validation_data", out->seed, arena,
                                    &out->validation_data, err));
     }
-    return check_held_out(out, err);
+    return BT_OK;
 }
 
 bt_precision run_config_precision(const run_config *config) {
@@ -176,10 +152,6 @@ bt_status run_config_derive(const bt_conf *conf, run_config *config, int64_t n_r
                "trainer.train_steps: %" PRId64 " = %" PRId64 " epochs of %" PRId64
                " rows in batches of %" PRId64,
                config->train_steps, data->epochs, n_rows, data->global_batch_size);
-    } else if (!config->train_steps_key.is_set) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "trainer.train_steps is null and so is task.train_data.epochs: "
-                       "set one of them");
     }
     const char *const warmup = bt_conf_type_of_oneof(conf, "trainer.optimizer_config.warmup");
     if (warmup != NULL && bt_conf_is_null(conf, "trainer.optimizer_config.warmup.*.warmup_steps")) {

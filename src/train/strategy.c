@@ -44,29 +44,28 @@ static const strategy_row strategies[] = {
 #define STRATEGY RUNTIME ".distribution_strategy"
 
 typedef struct strategy_keys {
-    const char *name, *plugin, *tpu, *alg, *worker_hosts, *attention, *shares;
-    int32_t     n_gpus, task_index;
+    const char      *name, *plugin, *tpu, *attention, *shares;
+    int32_t          n_gpus;
+    bt_conf_opt_bool deterministic;
 } strategy_keys;
 
 static const bt_conf_field strategy_fields[] = {
     {"distribution_strategy", BT_CONF_FIELD_STR, offsetof(strategy_keys, name)},
     {"pjrt_plugin", BT_CONF_FIELD_STR, offsetof(strategy_keys, plugin)},
     {"tpu", BT_CONF_FIELD_STR, offsetof(strategy_keys, tpu)},
-    {"all_reduce_alg", BT_CONF_FIELD_STR, offsetof(strategy_keys, alg)},
     {"attention", BT_CONF_FIELD_STR, offsetof(strategy_keys, attention)},
-    {"worker_hosts", BT_CONF_FIELD_STR, offsetof(strategy_keys, worker_hosts)},
     {"batch_shares", BT_CONF_FIELD_STR, offsetof(strategy_keys, shares)},
     {"num_gpus", BT_CONF_FIELD_I32, offsetof(strategy_keys, n_gpus)},
-    {"task_index", BT_CONF_FIELD_I32, offsetof(strategy_keys, task_index)},
+    {"deterministic", BT_CONF_FIELD_OPT_BOOL, offsetof(strategy_keys, deterministic)},
 };
 
-typedef struct strategy_check {
+typedef struct asked {
     const bt_conf      *conf;
-    bt_conf_errors     *errors; /* NULL: the first one is the failure */
+    bt_conf_errors     *errors;
     const strategy_row *row;
     strategy_keys       keys;
     bt_error           *err;
-} strategy_check;
+} asked;
 
 bool strategy_is_together(const bt_conf *conf) {
     const char *name = "";
@@ -83,7 +82,7 @@ static const strategy_row *find_row(const char *name) {
     return NULL; /* the schema knows no other names */
 }
 
-static bt_status read_keys(strategy_check *c) {
+static bt_status read_keys(asked *c) {
     BT_TRY(bt_conf_bind(c->conf, RUNTIME, strategy_fields, BT_ARRAY_LEN(strategy_fields), &c->keys,
                         c->err));
     c->row = find_row(c->keys.name);
@@ -93,21 +92,19 @@ static bt_status read_keys(strategy_check *c) {
 }
 
 /* Of a key whose value is a text. */
-static bt_status refuse_text(const strategy_check *c, const char *path, const char *text,
-                             const char *why) {
+static bt_status refuse_text(const asked *c, const char *path, const char *text, const char *why) {
     char value[128];
     (void)snprintf(value, sizeof value, "'%.100s'", text);
     return bt_conf_refuse(c->conf, c->errors, path, value, why, c->err);
 }
 
-static bt_status refuse_number(const strategy_check *c, const char *path, int64_t number,
-                               const char *why) {
+static bt_status refuse_number(const asked *c, const char *path, int64_t number, const char *why) {
     char value[32];
     (void)snprintf(value, sizeof value, "%" PRId64, number);
     return bt_conf_refuse(c->conf, c->errors, path, value, why, c->err);
 }
 
-static bt_status check_gpus(const strategy_check *c) {
+static bt_status check_gpus(const asked *c) {
     char why[256];
     if (c->keys.n_gpus <= c->row->max_gpus) {
         return BT_OK;
@@ -122,7 +119,7 @@ static bt_status check_gpus(const strategy_check *c) {
 /* Model Garden reads the name of a TPU with its own strategy only, and trains on something else
  * without a word. Its address of another machine (grpc://) is nothing that a plug-in could reach.
  */
-static bt_status check_tpu(const strategy_check *c) {
+static bt_status check_tpu(const asked *c) {
     static const char path[] = RUNTIME ".tpu";
     char              why[256];
     if (c->keys.tpu[0] == '\0') {
@@ -142,18 +139,18 @@ static bt_status check_tpu(const strategy_check *c) {
                              "them, with --tpu=local");
 }
 
-static bt_status check_plugin(const strategy_check *c) {
+static bt_status check_plugin(const asked *c) {
     return c->keys.plugin[0] == '\0' || c->row->devices != ON_PROCESSORS
                ? BT_OK
                : refuse_text(c, RUNTIME ".pjrt_plugin", c->keys.plugin,
                              "several processes train on processors: leave it empty");
 }
 
-static bool is_on_devices(const strategy_check *c) {
+static bool is_on_devices(const asked *c) {
     return c->keys.plugin[0] != '\0' || c->row->devices == ON_TPUS || c->keys.n_gpus > 0;
 }
 
-static bt_status check_attention(const strategy_check *c) {
+static bt_status check_attention(const asked *c) {
     return is_on_devices(c) || bt_str_equal(c->keys.attention, "auto")
                ? BT_OK
                : refuse_text(c, RUNTIME ".attention", c->keys.attention,
@@ -161,26 +158,44 @@ static bt_status check_attention(const strategy_check *c) {
                              "set it to auto");
 }
 
+static const char not_deterministic[] =
+    "a GPU adds up the gradients of the words in any order, so that the last bits may differ from "
+    "run to run (docs/devices.md): leave it out, or train on the processors";
+
+/* Of a plug-in that is named only its client knows what it has. */
+static bt_status check_deterministic(const asked *c) {
+    const bool is_gpu =
+        c->row->devices == ON_GPUS && c->keys.n_gpus > 0 && c->keys.plugin[0] == '\0';
+    return is_gpu && c->keys.deterministic.value
+               ? bt_conf_refuse(c->conf, c->errors, RUNTIME ".deterministic", "true",
+                                not_deterministic, c->err)
+               : BT_OK;
+}
+
 /* Null is Model Garden's default; '' is not a value of its. */
-static bt_status check_alg(const strategy_check *c) {
+static bt_status check_alg(const asked *c) {
     static const char        path[] = RUNTIME ".all_reduce_alg";
     const char *const *const algs = c->row->algs;
+    const char *const        alg = bt_conf_peek_str(c->conf, path);
     char                     why[256];
-    if (algs[0] == NULL || bt_conf_is_null(c->conf, path) || bt_str_equal(c->keys.alg, algs[0]) ||
-        bt_str_equal(c->keys.alg, algs[1])) {
+    if (algs[0] == NULL || bt_conf_peek_is_null(c->conf, path) || bt_str_equal(alg, algs[0]) ||
+        bt_str_equal(alg, algs[1])) {
         return BT_OK;
     }
     (void)snprintf(why, sizeof why, "the strategy '%s' takes %s or %s: set it to null",
                    c->row->name, algs[0], algs[1]);
-    return refuse_text(c, path, c->keys.alg, why);
+    return refuse_text(c, path, alg, why);
 }
 
 /* Who names several hosts would get one that does all the work, or each of them all of it. */
-static bt_status check_workers(const strategy_check *c) {
+static bt_status check_workers(const asked *c) {
     static const char why[] = "hosts are not found by this key: set TF_CONFIG on each, or start "
                               "with mpirun or srun (docs/scaling.md), and leave it out";
+    const char *const hosts = bt_conf_peek_str(c->conf, RUNTIME ".worker_hosts");
+    int64_t           index = 0;
     bt_comm_job       job = {0};
-    if (c->keys.worker_hosts[0] == '\0' && c->keys.task_index <= 0) {
+    (void)bt_conf_peek_i64(c->conf, RUNTIME ".task_index", &index);
+    if (hosts[0] == '\0' && index <= 0) {
         return BT_OK;
     }
     BT_TRY(bt_comm_job_read(&job, c->err));
@@ -189,28 +204,29 @@ static bt_status check_workers(const strategy_check *c) {
     if (!is_alone) { /* which knows who they are */
         return BT_OK;
     }
-    return c->keys.worker_hosts[0] != '\0'
-               ? refuse_text(c, RUNTIME ".worker_hosts", c->keys.worker_hosts, why)
-               : refuse_number(c, RUNTIME ".task_index", c->keys.task_index, why);
+    return hosts[0] != '\0' ? refuse_text(c, RUNTIME ".worker_hosts", hosts, why)
+                            : refuse_number(c, RUNTIME ".task_index", index, why);
 }
 
-static bt_status check(strategy_check *c) {
-    BT_TRY(read_keys(c));
-    BT_TRY(check_gpus(c));
-    BT_TRY(check_tpu(c));
-    BT_TRY(check_plugin(c));
-    BT_TRY(check_alg(c));
-    BT_TRY(check_attention(c));
-    return check_workers(c);
+bt_status strategy_check(const bt_conf_check *check) {
+    asked c = {.conf = check->conf, .errors = check->errors, .err = check->err};
+    BT_TRY(read_keys(&c));
+    BT_TRY(check_gpus(&c));
+    BT_TRY(check_tpu(&c));
+    BT_TRY(check_plugin(&c));
+    BT_TRY(check_alg(&c));
+    BT_TRY(check_attention(&c));
+    BT_TRY(check_deterministic(&c));
+    return check_workers(&c);
 }
 
-bt_status bt_train_check_strategy(const bt_conf *conf, bt_conf_errors *errors, bt_error *err) {
-    strategy_check c = {.conf = conf, .errors = errors, .err = err};
-    return check(&c);
-}
-
-static void tell_unused(const strategy_check *c) {
+static void tell_unused(const asked *c) {
     const strategy_keys *const k = &c->keys;
+    if (k->deterministic.is_set && !k->deterministic.value && !is_on_devices(c)) {
+        bt_log(BT_LOG_WARNING,
+               RUNTIME ".deterministic: false has no effect: on processors the same command always "
+                       "gives the same bits");
+    }
     if (c->row->devices == ON_TPUS && k->n_gpus > 0) {
         bt_log(BT_LOG_WARNING, "runtime.num_gpus: %" PRId32 " is not used: the strategy is tpu",
                k->n_gpus);
@@ -218,17 +234,11 @@ static void tell_unused(const strategy_check *c) {
     if (c->row->devices == ON_TPUS && k->tpu[0] != '\0' && !bt_str_equal(k->tpu, "local")) {
         bt_log(BT_LOG_INFO, "--tpu=%s: the TPUs of this machine, whatever their name", k->tpu);
     }
-    if (k->alg[0] != '\0') {
-        bt_log(BT_LOG_INFO,
-               "runtime.all_reduce_alg: '%s' has no effect: how gradients are summed is not a "
-               "choice here",
-               k->alg);
-    }
 }
 
 bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err) {
-    strategy_check c = {.conf = conf, .err = err};
-    BT_TRY(check(&c));
+    asked c = {.conf = conf, .err = err};
+    BT_TRY(read_keys(&c));
     tell_unused(&c);
     const bool is_named = c.keys.plugin[0] != '\0';
     const bool is_tpu = c.row->devices == ON_TPUS;
@@ -240,6 +250,7 @@ bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err) {
                                         : c.row->max_gpus == 1 ? 1
                                                                : c.keys.n_gpus,
                           .n_gpus = c.keys.n_gpus,
+                          .deterministic = c.keys.deterministic.value,
                           .shares = c.keys.shares};
     return BT_OK;
 }
@@ -313,6 +324,15 @@ static bt_status check_shares(const strategy_work *work, int32_t n, bt_error *er
     return BT_OK;
 }
 
+static bt_status tell_order(const run_strategy *s, bt_error *err) {
+    if (s->deterministic) {
+        return BT_FAIL(err, BT_E_CONFIG, RUNTIME ".deterministic: true: %s", not_deterministic);
+    }
+    bt_log(BT_LOG_INFO, "a GPU adds up the gradients of the words in any order: the last bits may "
+                        "differ from run to run (docs/devices.md)");
+    return BT_OK;
+}
+
 static bt_status count_replicas(run_devices *d, bt_error *err) {
     run_strategy *const s = &d->strategy;
     const int32_t       n_there = bt_pjrt_client_n_devices(d->client);
@@ -328,9 +348,7 @@ static bt_status count_replicas(run_devices *d, bt_error *err) {
     bt_log(BT_LOG_INFO, "strategy %s: %" PRId32 " of %" PRId32 " devices (%s) of %s", s->name,
            s->n_replicas, n_there, device.kind, bt_pjrt_plugin_path(d->plugin));
     if (bt_str_equal(bt_pjrt_client_platform(d->client), "cuda")) {
-        bt_log(BT_LOG_INFO,
-               "a GPU adds up the gradients of the words in any order: the last bits may differ "
-               "from run to run, whatever runtime.deterministic says (docs/devices.md)");
+        BT_TRY(tell_order(s, err));
     }
     return BT_OK;
 }
@@ -369,6 +387,9 @@ static bt_status agree_with_target(run_devices *d, const bt_conf *conf, int32_t 
                            is_tpu ? "these are TPUs: set it to 0"
                                   : "the target has another number: set it to that or to 0",
                            err);
+    }
+    if (d->target->parsed.kind == BT_PJRT_CUDA && s->deterministic) {
+        return fail_target(d->target, RUNTIME ".deterministic", "true", not_deterministic, err);
     }
     s->name = is_tpu ? "tpu" : s->name;
     s->kind = d->target->parsed.kind;

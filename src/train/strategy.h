@@ -16,9 +16,10 @@ typedef struct run_strategy {
     bool         on_devices; /* of a plug-in; false: the processors */
     const char  *plugin;     /* its path; NULL: one of the kind is looked for */
     bt_pjrt_kind kind;
-    int32_t      n_replicas; /* devices that train; 0, until they are counted: all there are */
-    int32_t      n_gpus;     /* runtime.num_gpus */
-    const char  *shares;     /* runtime.batch_shares */
+    int32_t      n_replicas;    /* devices that train; 0, until they are counted: all there are */
+    int32_t      n_gpus;        /* runtime.num_gpus */
+    const char  *shares;        /* runtime.batch_shares */
+    bool         deterministic; /* runtime.deterministic is true: no GPU */
 } run_strategy;
 
 /* Devices to compile for. */
@@ -45,7 +46,10 @@ typedef struct strategy_work {
 /* Of the processes of a job, which train together. */
 #define STRATEGY_TOGETHER "multi_worker_mirrored"
 bool strategy_is_together(const bt_conf *conf);
-/* What the keys ask for, refused or told where they do not go together. */
+/* Do runtime.distribution_strategy and the keys beside it go together, and are they offered? Looks
+ * for no device. */
+BT_MUST_USE bt_status strategy_check(const bt_conf_check *check);
+/* What the keys, which are checked, ask for; what has no effect is told. */
 BT_MUST_USE bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err);
 /* The devices, where there are to be any: found, opened and counted; BT_E_BACKEND: there are none.
  * strategy_close after the engine is freed. With a target those to compile for: it says of which

@@ -70,7 +70,10 @@ class DeviceFaults(e2e.Case):
         for platform, is_told in (('cuda', True), ('tpu', False)):
             result = self.on_device(env={'BT_FAULTY_PLATFORM': platform}, more=['--dry_run'],
                                     expect=None)
-            self.assertEqual('whatever runtime.deterministic says' in result.stderr, is_told)
+            self.assertEqual('the last bits may differ from run to run' in result.stderr, is_told)
+        error = self.one_error(self.on_device(
+            env={'BT_FAULTY_PLATFORM': 'cuda'}, override='runtime.deterministic=true', expect=2))
+        self.assertIn('runtime.deterministic: true: a GPU adds up', error)
 
     def test_a_device_is_lost(self):
         """Exit 5; what was saved is whole, and from there the run ends with the same bytes."""

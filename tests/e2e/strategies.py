@@ -34,6 +34,7 @@ REFUSED = (
     ('runtime.worker_hosts=10.0.0.2:5000', '', 'set TF_CONFIG on each, or start with mpirun'),
     ("runtime.worker_hosts='a:1,b:1',runtime.task_index=0", '', 'runtime.worker_hosts'),
     ('runtime.task_index=1', '', 'runtime.task_index: 1'),
+    ('runtime.num_gpus=1,runtime.deterministic=true', '', 'runtime.deterministic: true: a GPU'),
     ('runtime.attention=triton', '', "runtime.attention: 'triton'"),
     ('runtime.attention=xla', '', 'this run is on processors'),
     ('runtime.attention=flash', '', 'auto|xla|triton|cudnn'),

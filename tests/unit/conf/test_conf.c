@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The conf room as others use it: merging, problems with their places, checks per mode, reading,
+ * The conf room as others use it: merging, problems with their places, reading,
  * binding, help, and every allocation failing in turn. */
 #include "test_conf.h"
 
@@ -173,212 +173,6 @@ static void test_many_problems_are_counted(void **state) {
     assert_int_equal(errors.n_errors, 300);
     bt_conf_errors_deinit(&errors);
     bt_str_deinit(&text);
-}
-
-static const struct {
-    const char  *experiment;
-    const char  *override;
-    bt_conf_mode mode;
-    const char  *want; /* "error: ..." or "finding: ..."; NULL: no such problem as unwanted */
-    const char  *unwanted;
-} mode_rows[] = {
-    {CLASSIFY, "", BT_CONF_MODE_TRAIN, "finding: task.model.num_classes", "validation_data"},
-    {CLASSIFY, "task.model.num_classes=2", BT_CONF_MODE_TRAIN,
-     "finding: task.train_data.input_path", "num_classes"},
-    {CLASSIFY, "", BT_CONF_MODE_EVAL, "finding: task.validation_data.input_path", "train_data"},
-    {CLASSIFY, "task.train_data.global_batch_size=0", BT_CONF_MODE_TRAIN,
-     "error: --params_override: 'task.train_data.global_batch_size=0'", NULL},
-    {CLASSIFY, "task.train_data.global_batch_size=0", BT_CONF_MODE_EVAL, NULL, "global_batch_size"},
-    {"bert/tagging", "", BT_CONF_MODE_TRAIN, "finding: task.train_data.global_batch_size", NULL},
-    {"bert/tagging", "", BT_CONF_MODE_TRAIN, "finding: task.class_names", NULL},
-    {PAIRS, "", BT_CONF_MODE_TRAIN, "finding: task.train_data.input_path", "max_sequence_length"},
-    {PAIRS, "task.train_data.seq_length=63", BT_CONF_MODE_TRAIN,
-     "error: --params_override: 'task.train_data.seq_length=63'", NULL},
-    {PAIRS, "task.train_data.seq_length=63", BT_CONF_MODE_EVAL, NULL, "63"},
-    {PAIRS, "task.model.max_sequence_length=63", BT_CONF_MODE_EVAL,
-     "sides of 64 tokens do not fit a model of task.model.max_sequence_length 63", NULL},
-    {PAIRS, "task.train_data.vocab_file=v,task.train_data.preprocessing_hub_module_url=u",
-     BT_CONF_MODE_TRAIN, "not both", NULL},
-    {CLASSIFY, "task.model.encoder.bert.num_attention_heads=7", BT_CONF_MODE_EVAL,
-     "7 heads do not divide the hidden size 768", NULL},
-    {CLASSIFY, "task.model.encoder.bert.hidden_size=100", BT_CONF_MODE_EVAL,
-     "error: --params_override: 'task.model.encoder.bert.hidden_size=100': "
-     "task.model.encoder.bert.hidden_size: 12 heads",
-     NULL},
-    {CLASSIFY, "task.train_data.seq_length=600", BT_CONF_MODE_TRAIN,
-     "sequences of 600 tokens do not fit an encoder of 512 positions", NULL},
-    {CLASSIFY, "task.train_data.seq_length=600", BT_CONF_MODE_EVAL, NULL, "600"},
-    {CLASSIFY, "task.model.encoder.bert.max_position_embeddings=16", BT_CONF_MODE_TRAIN,
-     "error: --params_override: 'task.model.encoder.bert.max_position_embeddings=16'", NULL},
-    {CLASSIFY, "trainer.steps_per_loop=3", BT_CONF_MODE_TRAIN, "must be a multiple", NULL},
-    {CLASSIFY, "trainer.steps_per_loop=3,trainer.summary_interval=9", BT_CONF_MODE_TRAIN, NULL,
-     "multiple"},
-    {CLASSIFY, "trainer.train_steps=null", BT_CONF_MODE_TRAIN, "task.train_data.epochs", NULL},
-    {CLASSIFY, "trainer.train_steps=null,task.train_data.epochs=3", BT_CONF_MODE_TRAIN, NULL,
-     "train_steps"},
-    {CLASSIFY, "task.validation_data.epochs=3", BT_CONF_MODE_TRAIN, "error: ", NULL},
-    {CLASSIFY, "trainer.optimizer_config.learning_rate.type=cosine", BT_CONF_MODE_TRAIN,
-     "learning_rate.cosine.initial_learning_rate: the 'cosine' rate needs", NULL},
-    {CLASSIFY, "trainer.optimizer_config.learning_rate.type=cosine", BT_CONF_MODE_EVAL, NULL,
-     "cosine"},
-    {CLASSIFY, "trainer.optimizer_config.learning_rate.type=null", BT_CONF_MODE_TRAIN,
-     "name the type of the learning rate", NULL},
-    {CLASSIFY, "trainer.optimizer_config.optimizer.type=null", BT_CONF_MODE_TRAIN,
-     "name the type of the optimizer", NULL},
-    {CLASSIFY, "trainer.optimizer_config.optimizer.type=slide", BT_CONF_MODE_TRAIN,
-     "not in the open source", NULL},
-    {CLASSIFY,
-     "trainer.optimizer_config.optimizer.adamw.clipnorm=1,trainer.optimizer_config."
-     "optimizer.adamw.global_clipnorm=1",
-     BT_CONF_MODE_TRAIN, "not both", NULL},
-    {CLASSIFY, "trainer.optimizer_config.learning_rate.polynomial.decay_steps=0",
-     BT_CONF_MODE_TRAIN, "a decay over 0 steps", NULL},
-    {CLASSIFY,
-     "trainer.optimizer_config.learning_rate={type: stepwise},trainer.optimizer_config."
-     "learning_rate.type=stepwise,trainer.optimizer_config.learning_rate.stepwise.values="
-     "[1.0, 2.0],trainer.optimizer_config.learning_rate.stepwise.boundaries=[1, 2]",
-     BT_CONF_MODE_TRAIN, "one value more", NULL},
-    {CLASSIFY, "task.model.encoder.type=null", BT_CONF_MODE_TRAIN, "type of the encoder", NULL},
-    {CLASSIFY, "task.model.encoder.type=any", BT_CONF_MODE_TRAIN, "Python code", NULL},
-    {CLASSIFY, "task.model.num_classes=2,task.class_weights=[1.0, 2, 3]", BT_CONF_MODE_TRAIN,
-     "error: --params_override: 'task.class_weights=[1.0, 2, 3]': task.class_weights: 3 weights "
-     "for 2 "
-     "classes",
-     NULL},
-    {CLASSIFY, "task.model.num_classes=2,task.class_weights=[]", BT_CONF_MODE_TRAIN,
-     "0 weights for 2 classes", NULL},
-    {CLASSIFY, "task.model.num_classes=2,task.class_weights=[1, -0.5]", BT_CONF_MODE_TRAIN,
-     "the weight of class 1 is -0.5", NULL},
-    {CLASSIFY, "task.model.num_classes=2,task.class_weights=[.inf, 1]", BT_CONF_MODE_TRAIN,
-     "the weight of class 0 is inf", NULL},
-    {CLASSIFY, "task.model.num_classes=2,task.class_weights=[0, 0]", BT_CONF_MODE_TRAIN,
-     "no example would count", NULL},
-    {CLASSIFY, "task.model.num_classes=2,task.class_weights=balanced,task.label_smoothing=0.1",
-     BT_CONF_MODE_TRAIN, NULL, "task.class_weights"},
-    {CLASSIFY, "task.model.num_classes=2,task.class_weights=[0, 1.5]", BT_CONF_MODE_TRAIN, NULL,
-     "class_weights"},
-    {CLASSIFY, "task.model.num_classes=1,task.class_weights=balanced", BT_CONF_MODE_TRAIN,
-     "no classes to weigh", NULL},
-    {CLASSIFY, "task.model.num_classes=1,task.label_smoothing=0.1", BT_CONF_MODE_TRAIN,
-     "no classes to spread over", NULL},
-    {"bert/tagging", "task.class_names=[O, B, I],task.class_weights=[1, 2]", BT_CONF_MODE_TRAIN,
-     "2 weights for 3 classes", NULL},
-    {CLASSIFY, "trainer.early_stopping_patience=2", BT_CONF_MODE_TRAIN_AND_EVAL,
-     "trainer.best_checkpoint_eval_metric is empty", NULL},
-    {CLASSIFY, "trainer.early_stopping_patience=2,trainer.best_checkpoint_eval_metric=auc",
-     BT_CONF_MODE_TRAIN_AND_EVAL, "trainer.best_checkpoint_export_subdir is empty", NULL},
-    {CLASSIFY,
-     "trainer.early_stopping_patience=2,trainer.best_checkpoint_eval_metric=auc,"
-     "trainer.best_checkpoint_export_subdir=best",
-     BT_CONF_MODE_TRAIN_AND_EVAL, NULL, "trainer.early"},
-    {CLASSIFY, "trainer.early_stopping_patience=2", BT_CONF_MODE_TRAIN,
-     "mode 'train' makes no evaluations while it trains", NULL},
-    {CLASSIFY, "trainer.early_stopping_patience=2", BT_CONF_MODE_TRAIN_AND_POST_EVAL,
-     "mode 'train_and_post_eval' makes no", NULL},
-    {CLASSIFY, "trainer.early_stopping_patience=2", BT_CONF_MODE_EVAL, NULL, "trainer.early"},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=..", BT_CONF_MODE_TRAIN,
-     "error: --params_override: 'trainer.best_checkpoint_export_subdir=..': "
-     "trainer.best_checkpoint_export_subdir: '..' cannot be a folder in model_dir: '.' and '..'",
-     NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=.", BT_CONF_MODE_TRAIN,
-     "not names of folders", NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=a/../../b", BT_CONF_MODE_TRAIN,
-     "not names of folders", NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=a/./b", BT_CONF_MODE_TRAIN,
-     "not names of folders", NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=/tmp/x", BT_CONF_MODE_TRAIN, "leads out",
-     NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=gs://bucket/x", BT_CONF_MODE_TRAIN,
-     "leads out", NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=a//b", BT_CONF_MODE_TRAIN, "empty part",
-     NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=a/", BT_CONF_MODE_TRAIN, "empty part", NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=train", BT_CONF_MODE_TRAIN, "of its own",
-     NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=ckpt-7", BT_CONF_MODE_TRAIN, "of its own",
-     NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=checkpoint/x", BT_CONF_MODE_TRAIN,
-     "of its own", NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=params.yaml", BT_CONF_MODE_TRAIN,
-     "of its own", NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=seed_1", BT_CONF_MODE_TRAIN, "of its own",
-     NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=.bert-train.lock", BT_CONF_MODE_TRAIN,
-     "of its own", NULL},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=best_ckpt", BT_CONF_MODE_TRAIN, NULL,
-     "model_dir"},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=a/b/..c", BT_CONF_MODE_TRAIN, NULL,
-     "model_dir"},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=training", BT_CONF_MODE_TRAIN, NULL,
-     "model_dir"},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=best.ckpt-1", BT_CONF_MODE_TRAIN, NULL,
-     "model_dir"},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=checkpoints", BT_CONF_MODE_TRAIN, NULL,
-     "model_dir"},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=evaluation", BT_CONF_MODE_TRAIN, NULL,
-     "model_dir"},
-    {CLASSIFY, "trainer.best_checkpoint_export_subdir=''", BT_CONF_MODE_TRAIN, NULL, "model_dir"},
-    {CLASSIFY, "trainer.validation_summary_subdir=../x", BT_CONF_MODE_EVAL, "not names of folders",
-     NULL},
-    {CLASSIFY, "trainer.validation_summary_subdir=/x", BT_CONF_MODE_PREDICT, "leads out", NULL},
-    {CLASSIFY, "trainer.validation_summary_subdir=val", BT_CONF_MODE_TRAIN, NULL, "model_dir"},
-    {CLASSIFY, "task.init_checkpoint=/a,task.hub_module_url=/b", BT_CONF_MODE_TRAIN, "not both",
-     NULL},
-    {CLASSIFY, "task.train_data.input_path=/a,task.train_data.tfds_name=b", BT_CONF_MODE_TRAIN,
-     "not both", NULL},
-    {"bert/sentence_prediction_text", "", BT_CONF_MODE_TRAIN, "text_fields", NULL},
-    {"bert/sentence_prediction_text", "", BT_CONF_MODE_TRAIN, "vocab_file", NULL},
-    {"bert/sentence_prediction_text",
-     "task.train_data.vocab_file=/v,task.train_data.preprocessing_hub_module_url=/h",
-     BT_CONF_MODE_TRAIN, "not both", NULL},
-};
-
-static bool has_problem(const bt_conf_errors *errors, const char *want) {
-    for (size_t i = 0; i < errors->n; i++) {
-        char text[2048];
-        (void)snprintf(text, sizeof(text), "%s: %s",
-                       errors->items[i].severity == BT_CONF_ERROR ? "error" : "finding",
-                       errors->items[i].text);
-        if (strstr(text, want) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void test_mode_checks(void **state) {
-    (void)state;
-    for (size_t i = 0; i < BT_ARRAY_LEN(mode_rows); i++) {
-        bt_conf       *conf = build_conf(mode_rows[i].experiment, mode_rows[i].override);
-        bt_conf_errors errors = BT_CONF_ERRORS_INIT;
-        assert_ok(bt_conf_check_for_mode(conf, mode_rows[i].mode, &errors, err));
-        if (mode_rows[i].want != NULL && !has_problem(&errors, mode_rows[i].want)) {
-            fail_msg("row %zu '%s': nothing says '%s' (%zu problems, first '%s')", i,
-                     mode_rows[i].override, mode_rows[i].want, errors.n,
-                     errors.n > 0 ? errors.items[0].text : "");
-        }
-        if (mode_rows[i].unwanted != NULL && has_problem(&errors, mode_rows[i].unwanted)) {
-            fail_msg("row %zu '%s': '%s' is complained about", i, mode_rows[i].override,
-                     mode_rows[i].unwanted);
-        }
-        bt_conf_errors_deinit(&errors);
-        bt_conf_free(conf);
-    }
-}
-
-/* A dry run of any default experiment works in any mode: findings, but no errors. */
-static void test_defaults_are_no_errors(void **state) {
-    (void)state;
-    for (size_t i = 0; i < bt_conf_n_experiments(); i++) {
-        bt_conf *conf = build_conf(bt_conf_experiment_at(i)->name, NULL);
-        for (int mode = BT_CONF_MODE_TRAIN; mode <= BT_CONF_MODE_PREDICT; mode++) {
-            bt_conf_errors errors = BT_CONF_ERRORS_INIT;
-            assert_ok(bt_conf_check_for_mode(conf, (bt_conf_mode)mode, &errors, err));
-            assert_int_equal(errors.n_errors, 0);
-            bt_conf_errors_deinit(&errors);
-        }
-        bt_conf_free(conf);
-    }
 }
 
 static void test_mode_names(void **state) {
@@ -601,9 +395,6 @@ static bool try_everything(uint64_t fail_at, bool persistent) {
         rc = bt_conf_build(&good, &conf, &errors, &why);
     }
     if (rc == BT_OK) {
-        rc = bt_conf_check_for_mode(conf, BT_CONF_MODE_TRAIN, &errors, &why);
-    }
-    if (rc == BT_OK) {
         rc = bt_conf_set(conf, "task.name=x", "--x", &errors, &why);
     }
     if (rc == BT_OK) {
@@ -636,8 +427,6 @@ int main(void) {
         cmocka_unit_test(test_all_problems_at_once),
         cmocka_unit_test(test_experiments),
         cmocka_unit_test(test_many_problems_are_counted),
-        cmocka_unit_test(test_mode_checks),
-        cmocka_unit_test(test_defaults_are_no_errors),
         cmocka_unit_test(test_mode_names),
         cmocka_unit_test(test_set),
         cmocka_unit_test(test_extension_keys),

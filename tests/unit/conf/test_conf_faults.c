@@ -42,9 +42,8 @@ static bt_status use(const bt_conf *conf, const bt_conf *other, bt_error *err) {
     bt_conf_str_list paths = {0};
     bt_str           text = BT_STR_INIT;
     bt_status        rc = BT_OK;
-    for (int mode = BT_CONF_MODE_TRAIN; mode <= BT_CONF_MODE_PREDICT; mode++) {
-        BT_CHECK(bt_conf_check_for_mode(conf, (bt_conf_mode)mode, &errors, err));
-    }
+    BT_CHECK(bt_conf_check_refused(conf, &errors, err));
+    BT_CHECK(bt_conf_tell_ignored(conf, err));
     BT_CHECK(bt_conf_diff(conf, other, &changes, err));
     assert_true(changes.n >= 4);
     BT_CHECK(bt_conf_get_str_list(conf, "task.train_data.input_path", &paths, err));

@@ -236,18 +236,11 @@ static void test_impossible_dims_are_sentences(void **state) {
     const bt_head_config    good_head = small_head();
     bt_model               *model = NULL;
     bt_encoder_config       e = good;
-    e.num_attention_heads = 5;
-    assert_fails(bt_model_create(&e, &good_head, &model, err), BT_E_CONFIG,
-                 "5 heads do not divide hidden_size 32");
-    e = good;
     e.num_layers = 0;
     assert_fails(bt_model_create(&e, &good_head, &model, err), BT_E_CONFIG, "num_layers");
     e = good;
     e.vocab_size = -3;
     assert_fails(bt_model_create(&e, &good_head, &model, err), BT_E_CONFIG, "got -3");
-    e = good;
-    e.output_range = -1;
-    assert_fails(bt_model_create(&e, &good_head, &model, err), BT_E_CONFIG, "output_range");
     e = good;
     e.dropout_rate = 1.5F;
     assert_fails(bt_model_create(&e, &good_head, &model, err), BT_E_CONFIG, "1.5");
@@ -275,19 +268,8 @@ static void test_impossible_dims_are_sentences(void **state) {
     assert_fails(bt_activation_from_name("gellu", &act, err), BT_E_UNSUPPORTED, "got 'gellu'");
 }
 
-static void test_class_rules_are_checked_and_copied(void **state) {
+static void test_class_rules_are_copied(void **state) {
     (void)state;
-    static const struct {
-        double      smoothing;
-        double      first; /* of the weights {first, 2, 0...} */
-        const char *message;
-    } rows[] = {
-        {1, 1, "label smoothing 1"},
-        {-0.5, 1, "label smoothing -0.5"},
-        {(double)NAN, 1, "expected at least 0 and less than 1"},
-        {0, -1, "the weight of class 0 is -1"},
-        {0, (double)INFINITY, "the weight of class 0 is inf"},
-    };
     const bt_encoder_config e = small_encoder();
     const bt_head_config    h = small_head();
     bt_model               *model = NULL;
@@ -295,15 +277,8 @@ static void test_class_rules_are_checked_and_copied(void **state) {
     assert_ok(bt_model_create(&e, &h, &model, err));
     assert_true(h.num_classes <= (int64_t)BT_ARRAY_LEN(weights));
     assert_null(model->class_rule.weights);
-    assert_fails(bt_model_set_class_rule(model, 0, weights, err), BT_E_CONFIG,
-                 "no example would count");
     weights[1] = 2;
     assert_ok(bt_model_set_class_rule(model, 0.25, weights, err));
-    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        weights[0] = rows[i].first;
-        assert_fails(bt_model_set_class_rule(model, rows[i].smoothing, weights, err), BT_E_CONFIG,
-                     rows[i].message);
-    }
     assert_true(model->class_rule.weights[0] == 0 && model->class_rule.weights[1] == 2);
     assert_true(model->class_rule.label_smoothing == 0.25);
     weights[0] = 1;
@@ -343,7 +318,7 @@ int main(void) {
         cmocka_unit_test(test_logits_are_counted),
         cmocka_unit_test(test_weights_follow_their_rules),
         cmocka_unit_test(test_impossible_dims_are_sentences),
-        cmocka_unit_test(test_class_rules_are_checked_and_copied),
+        cmocka_unit_test(test_class_rules_are_copied),
         cmocka_unit_test(test_running_out_of_memory_is_clean),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);

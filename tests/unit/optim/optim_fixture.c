@@ -66,16 +66,36 @@ bt_optim *fixture_optim(const bt_conf *conf, const bt_param_table *table) {
     return optim;
 }
 
-void fixture_refuses(const char *optimizer_config, bt_status status, const char *text) {
+static bool is_said(const bt_conf_errors *errors, const char *text) {
+    for (size_t i = 0; i < errors->n; i++) {
+        if (strstr(errors->items[i].text, text) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void fixture_refuses(const char *optimizer_config, const char *text) {
     static const char good[] =
         "{\"learning_rate\": {\"polynomial\": {\"initial_learning_rate\": 0.1, \"decay_steps\": "
         "10}}, \"warmup\": {\"polynomial\": {\"warmup_steps\": 2}}}";
     const bt_optim_derived derived = {.train_steps = 100, .warmup_steps = 0};
     bt_param_table         table = {0};
     bt_conf *const         conf = fixture_conf(good, optimizer_config);
+    bt_conf_errors         errors = BT_CONF_ERRORS_INIT;
     bt_optim              *optim = NULL;
-    assert_fails(bt_optim_create(conf, &derived, &table, &optim, err), status, text);
-    assert_null(optim);
+    bt_error               unused = BT_ERROR_INIT;
+    const bt_conf_check    check = {
+           .conf = conf, .mode = BT_CONF_MODE_TRAIN, .errors = &errors, .err = &unused};
+    assert_ok(bt_conf_check_refused(conf, &errors, err));
+    assert_ok(bt_optim_check(&check));
+    if (errors.n == 0) {
+        assert_fails(bt_optim_create(conf, &derived, &table, &optim, err), BT_E_CONFIG, text);
+        assert_null(optim);
+    } else if (!is_said(&errors, text)) {
+        fail_msg("%s: '%s', not '%s'", optimizer_config, errors.items[0].text, text);
+    }
+    bt_conf_errors_deinit(&errors);
     bt_conf_free(conf);
 }
 

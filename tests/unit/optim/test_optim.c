@@ -509,29 +509,28 @@ static void test_impossible_optimizers_are_sentences(void **state) {
     (void)state;
     static const struct {
         const char *config;
-        bt_status   status;
         const char *text;
     } rows[] = {
-        {"{\"optimizer\": {\"type\": null}}", BT_E_CONFIG, "type: null"},
-        {"{\"optimizer\": {\"type\": \"slide\"}}", BT_E_UNSUPPORTED, "slide: Model Garden"},
-        {"{\"optimizer\": {\"type\": \"adafactor\"}}", BT_E_UNSUPPORTED, "adafactor: Model"},
-        {"{\"optimizer\": {\"type\": \"adafactor_keras\"}}", BT_E_UNSUPPORTED, "adafactor_keras"},
-        {"{\"optimizer\": {\"adamw\": {\"clipnorm\": 1.0, \"global_clipnorm\": 2.0}}}", BT_E_CONFIG,
-         "clipnorm (1) and global_clipnorm (2)"},
-        {"{\"ema\": {}, \"optimizer\": {\"type\": \"adam_experimental\"}}", BT_E_UNSUPPORTED,
-         "cannot wrap adam_experimental"},
-        {"{\"ema\": {\"clipnorm\": 1.0}}", BT_E_CONFIG, "ema.clipnorm: has no effect"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"a\\\\m\"]}}}", BT_E_CONFIG,
+        {"{\"optimizer\": {\"type\": null}}", "name the type of the optimizer"},
+        {"{\"optimizer\": {\"type\": \"slide\"}}", "'slide': Model Garden"},
+        {"{\"optimizer\": {\"type\": \"adafactor\"}}", "'adafactor': Model"},
+        {"{\"optimizer\": {\"type\": \"adafactor_keras\"}}", "'adafactor_keras': its second"},
+        {"{\"optimizer\": {\"adamw\": {\"clipnorm\": 1.0, \"global_clipnorm\": 2.0}}}",
+         "set either clipnorm or global_clipnorm, not both"},
+        {"{\"ema\": {}, \"optimizer\": {\"type\": \"adam_experimental\"}}",
+         "ema: adam_experimental: a moving average cannot wrap"},
+        {"{\"ema\": {\"clipnorm\": 1.0}}", "ema.clipnorm: 1.0: it has no effect"},
+        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"a\\\\m\"]}}}",
          "pattern 'a\\m': bad escape \\m at position 1"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"*a\"]}}}", BT_E_CONFIG,
+        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"*a\"]}}}",
          "nothing to repeat at position 0"},
-        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"(a\"]}}}", BT_E_CONFIG,
+        {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"(a\"]}}}",
          "missing ), unterminated subpattern at position 0"},
         {"{\"optimizer\": {\"adamw\": {\"exclude_from_weight_decay\": [\"(?<=a*)b\"]}}}",
-         BT_E_CONFIG, "look-behind requires fixed-width pattern"},
+         "look-behind requires fixed-width pattern"},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        fixture_refuses(rows[i].config, rows[i].status, rows[i].text);
+        fixture_refuses(rows[i].config, rows[i].text);
     }
 }
 

@@ -54,7 +54,6 @@ static void test_defaults_are_model_gardens(void **state) {
     (void)state;
     bt_conf *const conf = build("{}");
     bt_task_plan   plan = {0};
-    assert_ok(bt_task_check_supported(conf, NULL, err));
     assert_ok(dual_encoder()->plan(conf, &plan, err));
     assert_true(dual_encoder()->reports_validation_loss);
     assert_int_equal(plan.head.kind, BT_HEAD_POOLED_OUTPUT);
@@ -125,15 +124,9 @@ static void test_what_cannot_be_is_a_sentence(void **state) {
         {"{task: {model: {eval_top_k: [3, 1, 3]}}}", BT_E_CONFIG, "3 appears twice"},
         {"{task: {model: {bidirectional: true, eval_top_k: [1, 2, 3, 4, 5, 6, 7]}}}",
          BT_E_UNSUPPORTED, "at most 6 values are reported, got 7"},
-        {"{task: {train_data: {input_path: a, vocab_file: v, left_text_fields: []}}}", BT_E_CONFIG,
-         "task.train_data.left_text_fields is empty"},
         {"{task: {train_data: {input_path: a, vocab_file: v}, validation_data: {input_path: a, "
          "vocab_file: v, lower_case: false}}}",
          BT_E_CONFIG, "other tokens than it was trained on"},
-        {"{task: {train_data: {input_path: a, seq_length: 63}}}", BT_E_CONFIG,
-         "task.train_data.seq_length is 63, but task.model.max_sequence_length is 64"},
-        {"{task: {validation_data: {input_path: a, seq_length: 600}}}", BT_E_CONFIG,
-         "max_position_embeddings is 512"},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         bt_conf *const conf = build(rows[i].text);

@@ -148,13 +148,6 @@ static void test_refused(void **state) {
          "task.validation_data.vocab_file is empty"},
         {"{task: {train_data: {input_path: t.json}}}", BT_E_CONFIG,
          "task.train_data.vocab_file is empty"},
-        {"{task: {validation_data: {input_path: d.json, vocab_file: v, tokenization: "
-         "SentencePiece}}}",
-         BT_E_UNSUPPORTED, "task.validation_data.tokenization: 'SentencePiece'"},
-        {"{task: {validation_data: {input_path: d.json, vocab_file: v, xlnet_format: true}}}",
-         BT_E_UNSUPPORTED, "task.validation_data.xlnet_format: true"},
-        {"{task: {train_data: {input_path: t, xlnet_format: true}}}", BT_E_UNSUPPORTED,
-         "task.train_data.xlnet_format: true"},
         {"{task: {model: {encoder: {bert: {output_range: 1}}}}}", BT_E_UNSUPPORTED,
          "output_range: 1"},
         {"{trainer: {best_checkpoint_export_subdir: b, best_checkpoint_eval_metric: "

@@ -2,10 +2,10 @@
  *
  * Names of folders in model_dir that the configuration chooses: they must lie in it, and must not
  * be what a run writes there itself. */
-#include "conf_internal.h"
-
-#include <stdio.h>
 #include <string.h>
+
+#include "bt/base/compiler.h"
+#include "run_checks.h"
 
 /* What a run has in model_dir under names of its own; with '*': names that begin so. */
 static const char *const taken[] = {
@@ -50,20 +50,15 @@ static const char *why_not(const char *name) {
     }
 }
 
-bt_status conf_check_folders(const conf_merge *merge) {
+bt_status subfolder_check(const bt_conf_check *check) {
     static const char *const paths[] = {"trainer.best_checkpoint_export_subdir",
                                         "trainer.validation_summary_subdir"};
     for (size_t i = 0; i < BT_ARRAY_LEN(paths); i++) {
-        const conf_value *const value = conf_find(merge->conf->root, paths[i]);
-        const char             *name = NULL;
-        if (value == NULL || !conf_is_truthy(value) ||
-            bt_conf_get_str(merge->conf, paths[i], &name, NULL) != BT_OK) {
-            continue;
-        }
-        const char *const why = why_not(name);
+        const char *const name = bt_conf_peek_str(check->conf, paths[i]);
+        const char *const why = name[0] != '\0' ? why_not(name) : NULL;
         if (why != NULL) {
-            BT_TRY(conf_report(merge, BT_CONF_ERROR, value, paths[i],
-                               "'%.200s' cannot be a folder in model_dir: %s", name, why));
+            BT_TRY(bt_conf_check_fail(check, paths[i], NULL,
+                                      "'%.200s' cannot be a folder in model_dir: %s", name, why));
         }
     }
     return BT_OK;

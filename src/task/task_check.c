@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What can be said of task.* without looking at a file: the encoder's sizes, classes and their
+ * weights, texts and lengths of the data sections. Whoever plans the task takes it for granted. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/base/str.h"
+#include "task_internal.h"
+
+#define TRAIN "task.train_data"
+#define VALIDATION "task.validation_data"
+
+enum { PATH_MAX_BYTES = 128 };
+
+static const char *join(const char *section, const char *key, char path[PATH_MAX_BYTES]) {
+    (void)snprintf(path, PATH_MAX_BYTES, "%s.%s", section, key);
+    return path;
+}
+
+/* The encoder. */
+
+static bt_status check_encoder(const bt_conf_check *c, const char *encoder) {
+    char        heads_path[PATH_MAX_BYTES];
+    char        size_path[PATH_MAX_BYTES];
+    int64_t     heads = 0;
+    int64_t     size = 0;
+    const char *type = bt_conf_peek_type(c->conf, encoder);
+    if (!bt_conf_has(c->conf, encoder)) {
+        return BT_OK;
+    }
+    if (type == NULL) {
+        return bt_conf_check_missing(c, join(encoder, "type", heads_path),
+                                     "name the type of the encoder");
+    }
+    return !bt_conf_peek_i64(c->conf, join(encoder, "*.num_attention_heads", heads_path), &heads) ||
+                   !bt_conf_peek_i64(c->conf, join(encoder, "*.hidden_size", size_path), &size) ||
+                   heads < 1 || strcmp(type, "xlnet") == 0 || size % heads == 0
+               ? BT_OK
+               : bt_conf_check_fail(c, heads_path, size_path,
+                                    "%" PRId64 " heads do not divide the hidden size %" PRId64,
+                                    heads, size);
+}
+
+/* Classes. */
+
+#define WEIGHTS "task.class_weights"
+#define SMOOTHING "task.label_smoothing"
+
+/* classes: the key that says how many there are. */
+static bt_status check_class_weights(const bt_conf_check *c, const char *classes, int64_t n) {
+    bt_conf_f64_list list = {0};
+    bool             one_counts = false;
+    if (!bt_conf_peek_f64_list(c->conf, WEIGHTS, &list) || (classes == NULL && list.n == 0)) {
+        return BT_OK; /* null, nothing, or the word */
+    }
+    if (classes != NULL && (int64_t)list.n != n) {
+        return bt_conf_check_fail(c, WEIGHTS, classes, "%zu weights for %" PRId64 " classes",
+                                  list.n, n);
+    }
+    for (size_t i = 0; i < list.n; i++) {
+        if (!(list.items[i] >= 0 && list.items[i] < HUGE_VAL)) {
+            return bt_conf_check_fail(
+                c, WEIGHTS, NULL,
+                "the weight of class %zu is %g: expected a finite number, 0 or more", i,
+                list.items[i]);
+        }
+        one_counts = one_counts || list.items[i] > 0;
+    }
+    return one_counts
+               ? BT_OK
+               : bt_conf_check_fail(c, WEIGHTS, NULL, "all weights are 0: no example would count");
+}
+
+static bt_status check_regression(const bt_conf_check *c, const char *classes) {
+    if (!bt_conf_peek_is_empty(c->conf, WEIGHTS)) {
+        BT_TRY(bt_conf_check_fail(c, WEIGHTS, classes,
+                                  "num_classes is 1, a regression: there are no classes to weigh"));
+    }
+    return bt_conf_peek_is_empty(c->conf, SMOOTHING)
+               ? BT_OK
+               : bt_conf_check_fail(
+                     c, SMOOTHING, classes,
+                     "num_classes is 1, a regression: there are no classes to spread over");
+}
+
+/* bert/tagging. Of words with tags the classes are those of the training files, else of the meta
+ * data: then nothing here knows how many there are. */
+static bt_status check_class_names(const bt_conf_check *c) {
+    static const char names[] = "task.class_names";
+    const bool        is_open = bt_conf_peek_is_empty(c->conf, names);
+    if (is_open && bt_conf_peek_is_empty(c->conf, "task.meta_data_path") &&
+        bt_conf_peek_is_empty(c->conf, TRAIN ".input_path")) {
+        return bt_conf_check_missing(c, names,
+                                     "name the classes, or set task.meta_data_path to the meta "
+                                     "data of create-finetuning-data");
+    }
+    return check_class_weights(c, is_open ? NULL : names,
+                               (int64_t)bt_conf_peek_n_items(c->conf, names));
+}
+
+static bt_status check_classes(const bt_conf_check *c) {
+    static const char path[] = "task.model.num_classes";
+    int64_t           n = 0;
+    if (bt_conf_has(c->conf, "task.class_names")) {
+        return check_class_names(c);
+    }
+    if (!bt_conf_has(c->conf, WEIGHTS) || !bt_conf_peek_i64(c->conf, path, &n)) {
+        return BT_OK;
+    }
+    if (n < 1) {
+        return bt_conf_check_fail(
+            c, path, NULL, "set the number of classes (1 = regression), at least 1; got %" PRId64,
+            n);
+    }
+    const bool is_multi_label =
+        bt_str_equal(bt_conf_peek_str(c->conf, "task.problem_type"), "multi_label_classification");
+    return n == 1 && !is_multi_label ? check_regression(c, path) : check_class_weights(c, path, n);
+}
+
+/* Data sections. */
+
+static bool has_vocab(const bt_conf_check *c) {
+    return !bt_conf_peek_is_empty(c->conf, "task.hub_module_url") ||
+           !bt_conf_peek_is_empty(c->conf, "task.init_checkpoint");
+}
+
+/* Of bert/sentence_prediction and bert/sentence_prediction_text. */
+static bt_status check_text(const bt_conf_check *c, const char *section) {
+    char       fields[PATH_MAX_BYTES];
+    char       vocab[PATH_MAX_BYTES];
+    char       module[PATH_MAX_BYTES];
+    const bool is_text_experiment =
+        bt_conf_has(c->conf, join(section, "preprocessing_hub_module_url", module));
+    if (!bt_conf_has(c->conf, join(section, "text_fields", fields))) {
+        return BT_OK;
+    }
+    const bool no_fields = bt_conf_peek_is_empty(c->conf, fields);
+    const bool no_vocab =
+        bt_conf_peek_is_empty(c->conf, join(section, "vocab_file", vocab)) && !has_vocab(c);
+    if (!is_text_experiment) { /* text or records: the files say */
+        return no_vocab && !no_fields
+                   ? bt_conf_check_fail(
+                         c, fields, vocab,
+                         "raw text needs %s too, the vocabulary that the model was trained with",
+                         vocab)
+                   : BT_OK;
+    }
+    if (no_fields) {
+        BT_TRY(bt_conf_check_missing(c, fields, "name one or two features that hold the text"));
+    }
+    return !no_vocab || !bt_conf_peek_is_empty(c->conf, module)
+               ? BT_OK
+               : bt_conf_check_missing(
+                     c, vocab, "name the vocabulary (task.hub_module_url brings one with it)");
+}
+
+/* Of bert/dual_encoder: records hold ids, but where a vocabulary is named. */
+static bt_status check_pair_text(const bt_conf_check *c, const char *section) {
+    char fields[PATH_MAX_BYTES];
+    char vocab[PATH_MAX_BYTES];
+    return !bt_conf_has(c->conf, join(section, "left_text_fields", fields)) ||
+                   !bt_conf_peek_is_empty(c->conf, fields) ||
+                   bt_conf_peek_is_empty(c->conf, join(section, "vocab_file", vocab))
+               ? BT_OK
+               : bt_conf_check_fail(c, fields, vocab,
+                                    "name the features or columns that hold the left text");
+}
+
+/* A dual encoder's model is built for one length. */
+#define PAIR_LENGTH "task.model.max_sequence_length"
+
+static bt_status check_length(const bt_conf_check *c, const char *section) {
+    static const char *const limits[] = {TASK_ENCODER ".*.max_position_embeddings",
+                                         TASK_ENCODER ".*.max_sequence_length"};
+    char                     path[PATH_MAX_BYTES];
+    int64_t                  seq_length = 0;
+    int64_t                  limit = 0;
+    if (!bt_conf_peek_i64(c->conf, join(section, "seq_length", path), &seq_length)) {
+        return BT_OK;
+    }
+    if (bt_conf_peek_i64(c->conf, PAIR_LENGTH, &limit) && limit != seq_length) {
+        BT_TRY(bt_conf_check_fail(c, path, PAIR_LENGTH,
+                                  "sides of %" PRId64 " tokens do not fit a model of " PAIR_LENGTH
+                                  " %" PRId64 ": set both to the same number",
+                                  seq_length, limit));
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(limits); i++) {
+        if (bt_conf_peek_i64(c->conf, limits[i], &limit) && seq_length > limit) {
+            return bt_conf_check_fail(c, path, limits[i],
+                                      "sequences of %" PRId64
+                                      " tokens do not fit an encoder of %" PRId64 " positions (%s)",
+                                      seq_length, limit, limits[i] + strlen(TASK_ENCODER ".*."));
+        }
+    }
+    return BT_OK;
+}
+
+/* One that names an input must fit the model also where the mode does not read it. */
+static bt_status check_section(const bt_conf_check *c, const char *section) {
+    char       path[PATH_MAX_BYTES];
+    const bool is_read = bt_conf_mode_reads(c->mode, section);
+    if (is_read) {
+        BT_TRY(check_text(c, section));
+        BT_TRY(check_pair_text(c, section));
+    }
+    return is_read || !bt_conf_peek_is_empty(c->conf, join(section, "input_path", path))
+               ? check_length(c, section)
+               : BT_OK;
+}
+
+bt_status bt_task_check(const bt_conf_check *check) {
+    BT_TRY(check_encoder(check, TASK_ENCODER));
+    BT_TRY(check_encoder(check, "task.model.generator_encoder"));
+    BT_TRY(check_encoder(check, "task.model.discriminator_encoder"));
+    BT_TRY(check_classes(check));
+    BT_TRY(check_section(check, TRAIN));
+    return check_section(check, VALIDATION);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Everything that can be said of a configuration without looking at a file: each room checks the
+ * keys whose meaning it knows, here those of the trainer. What the user wrote wrong is an error;
+ * what is only missing is a finding, so that --dry_run=config of any default experiment works.
+ * Whoever reads the keys takes all of it for granted. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "bt/optim.h"
+#include "run_checks.h"
+#include "strategy.h"
+
+static bt_status check_start(const bt_conf_check *c) {
+    return bt_conf_peek_is_empty(c->conf, "task.init_checkpoint") ||
+                   bt_conf_peek_is_empty(c->conf, "task.hub_module_url")
+               ? BT_OK
+               : bt_conf_check_missing(c, "task.init_checkpoint",
+                                       "set either init_checkpoint or hub_module_url, not both");
+}
+
+static bt_status check_intervals(const bt_conf_check *c) {
+    static const char loop_path[] = "trainer.steps_per_loop";
+    static const char summary_path[] = "trainer.summary_interval";
+    int64_t           loop = 0;
+    int64_t           summary = 0;
+    return !bt_conf_peek_i64(c->conf, loop_path, &loop) || loop < 1 ||
+                   !bt_conf_peek_i64(c->conf, summary_path, &summary) || summary % loop == 0
+               ? BT_OK
+               : bt_conf_check_fail(c, summary_path, loop_path,
+                                    "summary_interval (%" PRId64
+                                    ") must be a multiple of steps_per_loop (%" PRId64 ")",
+                                    summary, loop);
+}
+
+static bt_status check_steps(const bt_conf_check *c) {
+    return !bt_conf_peek_is_null(c->conf, "trainer.train_steps") ||
+                   !bt_conf_peek_is_null(c->conf, "task.train_data.epochs")
+               ? BT_OK
+               : bt_conf_check_missing(
+                     c, "trainer.train_steps",
+                     "set this, or task.train_data.epochs to count the steps from the data");
+}
+
+static bt_status check_early_stopping(const bt_conf_check *c) {
+    static const char path[] = "trainer.early_stopping_patience";
+    static const char folder[] = "trainer.best_checkpoint_export_subdir";
+    static const char metric[] = "trainer.best_checkpoint_eval_metric";
+    const char *const missing = bt_conf_peek_is_empty(c->conf, metric) ? metric : folder;
+    const bool        evaluates_between =
+        c->mode == BT_CONF_MODE_TRAIN_AND_EVAL || c->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL;
+    if (bt_conf_peek_is_empty(c->conf, path)) {
+        return BT_OK;
+    }
+    if (!evaluates_between) {
+        return bt_conf_check_fail(c, path, NULL,
+                                  "mode '%s' makes no evaluations while it trains: set this to 0, "
+                                  "or use train_and_eval",
+                                  bt_conf_mode_name(c->mode));
+    }
+    return !bt_conf_peek_is_empty(c->conf, missing)
+               ? BT_OK
+               : bt_conf_check_fail(
+                     c, path, missing,
+                     "it counts evaluations without a better best-checkpoint metric, and %s is "
+                     "empty: set it",
+                     missing);
+}
+
+static bt_status check_loss_scale(const bt_conf_check *c) {
+    static const char path[] = "runtime.loss_scale";
+    double            scale = 1;
+    return !bt_conf_peek_f64(c->conf, path, &scale) || (scale > 0 && isfinite((float)scale))
+               ? BT_OK
+               : bt_conf_check_fail(
+                     c, path, NULL,
+                     "expected null, 'dynamic' or a number above 0 that is a float32, got %g",
+                     scale);
+}
+
+static bt_status check_training(const bt_conf_check *c) {
+    BT_TRY(check_steps(c));
+    return check_early_stopping(c);
+}
+
+/* Experiments whose training is not built can be merged and printed all the same: a run refuses
+ * them, and what it would refuse besides is of no use. */
+static bt_status check_refused(const bt_conf_check *c) {
+    const bt_task *task = NULL;
+    bt_error       not_built = BT_ERROR_INIT;
+    return bt_task_find(bt_conf_experiment_name(c->conf), &task, &not_built) == BT_OK
+               ? bt_conf_check_refused(c->conf, c->errors, c->err)
+               : BT_OK;
+}
+
+bt_status bt_train_check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_errors *errors,
+                              bt_error *err) {
+    const bt_conf_check c = {.conf = conf, .mode = mode, .errors = errors, .err = err};
+    BT_TRY(bt_task_check(&c));
+    BT_TRY(bt_data_check(&c));
+    BT_TRY(bt_optim_check(&c));
+    BT_TRY(check_start(&c));
+    BT_TRY(check_intervals(&c));
+    BT_TRY(subfolder_check(&c));
+    BT_TRY(check_loss_scale(&c));
+    BT_TRY(bt_conf_mode_trains(mode) ? check_training(&c) : BT_OK);
+    BT_TRY(strategy_check(&c));
+    return check_refused(&c);
+}
+
+bt_status config_check(const bt_conf *conf, bt_conf_mode mode, bt_error *err) {
+    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    bt_status      rc = BT_OK;
+    BT_CHECK(bt_train_check_conf(conf, mode, &errors, err));
+    if (errors.n > 0) {
+        rc = BT_FAIL(err, BT_E_CONFIG, "%s", errors.items[0].text);
+    }
+done:
+    bt_conf_errors_deinit(&errors);
+    return rc;
+}
