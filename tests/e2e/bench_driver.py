@@ -65,6 +65,25 @@ class Driver(e2e.Case):
         self.assertEqual([r['row'] for r in found['failed']], ['rows-hf'])
         self.assertIn('FAILED rows-hf: ', done.stderr)
 
+    def test_bench_step(self):
+        """One batch of given lengths, and sums that must hold; what it refuses, it refuses as all programs do."""
+        size = ['--layers=1', '--hidden=32', '--heads=2', '--intermediate=64', '--vocab=100', '--steps=3', '--rounds=2', '--threads=1']
+        for head in ('classes', 'spans'):
+            done = e2e.run(size + ['--lengths=12,30,8', '--head=' + head], name='bench_step')
+            self.assertEqual(done.code, 0, str(done))
+            got = json.loads(done.stdout)
+            self.assertEqual((got['batch'], got['tokens'], got['steps'], got['heap_calls_after_warm_up']), (3, 50, 6, 0))
+            self.assertAlmostEqual(got['tokens_per_second'] * got['seconds_per_step'] / got['tokens'], 1, 3)
+            least = 3 * 2 * (4 * 32 * 32 + 2 * 32 * 64) * 50  # three times the forward pass of a layer; then attention
+            self.assertAlmostEqual(got['flops'] * got['seconds_per_step'] / (least + 3 * 4 * 32 * (12 ** 2 + 30 ** 2 + 8 ** 2)), 1, 3)
+            self.assertGreater(got['loss'], 0)
+        for words, error in ((['--lengths=12,1'], "--lengths: '1': expected mrpc, sst2, cola or numbers"), (['--steps=0'], '--steps=0: expected 1 to 1000'),
+                             (['--length=64'], '--lengths=mrpc: sequences have up to 103 tokens'), (['--product=64'], 'name its --plugin'),
+                             (['--model=tiny'], 'the value should be one of minilm, base, large')):
+            done = e2e.run(words, name='bench_step')
+            self.assertEqual(done.code, 2, str(done))
+            self.assertIn(error, self.one_error(done, 'bench_step'))
+
     def test_wrong_words(self):
         self.assertIn("unknown-row: expected names among", self.drive('--rows=unknown-row', expect=2).stderr)
         self.assertIn('--with stepz=3: expected one of model, task, steps, threads', self.drive('--rows=bits', '--with=stepz=3', expect=2).stderr)
