@@ -15,6 +15,7 @@
 #include "bt/tensor.h"
 #include "bt/wire/bundle.h"
 #include "bt/wire/safetensors.h"
+#include "bt/wire/sstable.h"
 #include "test_faults.h"
 #include "test_support.h"
 
@@ -355,6 +356,68 @@ static void test_index_alone(void **state) {
     bt_bundle_close(bundle);
 }
 
+/* An index of a header and one entry, as its bytes stand. */
+static void write_index(const char *path, bt_bytes header, bt_bytes entry) {
+    bt_sstable_builder *builder = NULL;
+    bt_bytes            table = {NULL, 0};
+    assert_ok(bt_sstable_builder_create(&builder, err));
+    assert_ok(bt_sstable_add(builder, (bt_bytes){(const uint8_t *)"", 0}, header, err));
+    assert_ok(bt_sstable_add(builder, (bt_bytes){(const uint8_t *)"x", 1}, entry, err));
+    assert_ok(bt_sstable_finish(builder, &table, err));
+    test_write_file(path, table.data, table.n_bytes);
+    bt_sstable_builder_free(builder);
+}
+
+/* What the messages of an index may say: a float [2,3] in 24 bytes is the good one. */
+static void test_index_messages(void **state) {
+    (void)state;
+    static const char header[] = "\x08\x01\x1a\x02\x08\x01";
+    static const struct {
+        const char *header; /* NULL: the good one */
+        size_t      n_header;
+        const char *entry;
+        size_t      n_entry;
+        bt_status   status;
+        const char *text;
+    } cases[] = {
+        {NULL, 0, "\x08\x01\x12\x08\x12\x02\x08\x02\x12\x02\x08\x03\x28\x18", 14, BT_OK, ""},
+        {NULL, 0, "\x08\x01\x12\x08\x12\x02\x08\x02\x12\x02\x08\x03\x28\x19", 14, BT_E_FORMAT,
+         "size"},
+        {NULL, 0, "\x08\x01\x12\x02\x18\x01\x28\x04", 8, BT_E_FORMAT, "shape is unknown"},
+        {NULL, 0, "\x12\x12\x12\0\x12\0\x12\0\x12\0\x12\0\x12\0\x12\0\x12\0\x12\0", 20, BT_E_FORMAT,
+         "shape"},
+        {NULL, 0, "\x12\x0d\x12\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 15, BT_E_FORMAT,
+         "negative"},
+        {NULL, 0, "\x08\x01\x18\x01\x28\x04", 6, BT_E_FORMAT, "its place"},
+        {NULL, 0, "\x08\x01\x12\x04\x12\x02\x08\x02\x3a\x04\x0a\x02\x10\x03", 14, BT_E_FORMAT,
+         "slice"},
+        {NULL, 0, "\x08\x01\x12\x04\x12\x02\x08\x02\x3a\x00", 10, BT_E_FORMAT, "slice"},
+        {NULL, 0, "\x08", 1, BT_E_FORMAT, "tensor 'x': damaged"},
+        {"\x08\x01\x10\x01", 4, "\x08\x01", 2, BT_E_UNSUPPORTED, "big-endian"},
+        {"", 0, "\x08\x01", 2, BT_E_FORMAT, "number of data files"},
+        {"\x08\x80\x80\x80\x01", 5, "\x08\x01", 2, BT_E_FORMAT, "number of data files"},
+        {"\x08", 1, "\x08\x01", 2, BT_E_FORMAT, "the header: damaged"},
+    };
+    char path[TEST_PATH_MAX];
+    char prefix[TEST_PATH_MAX];
+    (void)snprintf(prefix, sizeof prefix, "%s/messages", test_temp_dir());
+    (void)snprintf(path, sizeof path, "%.*s.index", TEST_PATH_MAX - 8, prefix);
+    for (size_t i = 0; i < BT_ARRAY_LEN(cases); i++) {
+        bt_bundle     *bundle = NULL;
+        const bt_bytes good = {(const uint8_t *)header, sizeof header - 1};
+        const bt_bytes other = {(const uint8_t *)cases[i].header, cases[i].n_header};
+        write_index(path, cases[i].header == NULL ? good : other,
+                    (bt_bytes){(const uint8_t *)cases[i].entry, cases[i].n_entry});
+        if (cases[i].status == BT_OK) {
+            assert_ok(bt_bundle_open(prefix, &bundle, err));
+            assert_int_equal(bt_bundle_entry_at(bundle, 0)->dim[1], 3);
+            bt_bundle_close(bundle);
+        } else {
+            assert_fails(bt_bundle_open(prefix, &bundle, err), cases[i].status, cases[i].text);
+        }
+    }
+}
+
 static bt_status write_small(const char *prefix, bt_error *err) {
     static const float    floats[6] = {1, 2, 3, 4, 5, 6};
     static const int64_t  number = -7;
@@ -532,9 +595,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),       cmocka_unit_test(test_many_keys),
         cmocka_unit_test(test_written_bytes), cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_index_alone),   cmocka_unit_test(test_small),
-        cmocka_unit_test(test_every_byte),    cmocka_unit_test(test_write_faults),
-        cmocka_unit_test(test_read_faults),
+        cmocka_unit_test(test_index_alone),   cmocka_unit_test(test_index_messages),
+        cmocka_unit_test(test_small),         cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_write_faults),  cmocka_unit_test(test_read_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
