@@ -22,96 +22,95 @@ static const char *const dry_runs[] = {"config", NULL};
 static const bt_flag_def defs[] = {
     {.name = "experiment",
      .kind = BT_FLAG_STRING,
-     .help = "experiment to run, e.g. bert/sentence_prediction (--list_experiments)"},
+     .help =
+         "the experiment to run, e.g. bert/sentence_prediction (--list_experiments lists them)"},
     {.name = "mode", .kind = BT_FLAG_ENUM, .choices = modes, .help = "what to do"},
     {.name = "model_dir",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "folder of checkpoints, events and metrics; an unfinished run there is continued"},
+     .help = "folder for checkpoints, events and metrics; an unfinished run in it is continued"},
     {.name = "init",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help =
-         "weights to start from: a folder of Hugging Face (or hf://owner/name), a checkpoint, a "
-         "TF Hub module: short for task.init_checkpoint or task.hub_module_url; vocab.txt "
-         "beside them is the vocabulary"},
+     .help = "weights to start from: a Hugging Face folder (or hf://owner/name), a checkpoint, or "
+             "a TF Hub module; short for task.init_checkpoint or task.hub_module_url. A vocab.txt "
+             "beside the weights is the vocabulary"},
     {.name = "train",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "training data: short for task.train_data.input_path. What you do not set is inferred "
-             "from them: columns of a table (--text, --label), num_classes from the labels, the "
-             "tags of "
-             "words, SQuAD 2 where questions have no answer, 3 epochs in batches of 32 (questions: "
-             "2, of 48), learning rate 2e-5 (tags and questions 5e-5) after a warm-up of 10 % and "
-             "down to 0, evaluation and checkpoint once an epoch; without --eval 10 % is held out"},
+     .help = "training data; short for task.train_data.input_path. What you do not set is inferred "
+             "from the data: the columns of a table (--text, --label), num_classes from the "
+             "labels, the tags of words, SQuAD 2 if some questions have no answer. Defaults: 3 "
+             "epochs in batches of 32 (questions: 2 epochs, batches of 48), learning rate 2e-5 "
+             "(tags and questions: 5e-5) with a warm-up of 10 % and a decay to 0, an evaluation "
+             "and a checkpoint every epoch; without --eval, 10 % is held out"},
     {.name = "eval",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "evaluation data: short for task.validation_data.input_path"},
+     .help = "evaluation data; short for task.validation_data.input_path"},
     {.name = "predict",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "--mode=predict: data to predict: short for task.validation_data.input_path"},
+     .help = "--mode=predict: the data to predict; short for task.validation_data.input_path"},
     {.name = "text",
      .kind = BT_FLAG_STRING,
-     .help = "COLUMN[,COLUMN]: columns that hold the text, in both sections (default: "
-             "sentence1,sentence2; question1,question2; premise,hypothesis; question,sentence; "
-             "text_a,text_b; sentence; text; review: those that are there; of pairs also "
-             "anchor,positive; query,answer; left,right; source,target). Words with tags: the "
-             "number of the word's column (of CoNLL-U Plus also its name)"},
+     .help = "COLUMN[,COLUMN]: the columns that hold the text, in both sections (default: the "
+             "first of these that exist: sentence1,sentence2; question1,question2; "
+             "premise,hypothesis; question,sentence; text_a,text_b; sentence; text; review; for "
+             "pairs also anchor,positive; query,answer; left,right; source,target). Words with "
+             "tags: the number of the word's column (for CoNLL-U Plus also its name)"},
     {.name = "label",
      .kind = BT_FLAG_STRING,
-     .help = "COLUMN: the column that holds the label, in both sections (default: label, labels, "
-             "class, category or target: the first that is there). Words with tags: the number of "
-             "the tag's column, or its name (default: the last)"},
+     .help = "COLUMN: the column that holds the label, in both sections (default: the first of "
+             "label, labels, class, category and target that exists). Words with tags: the number "
+             "of the tag's column, or its name (default: the last column)"},
     {.name = "config_file",
      .kind = BT_FLAG_LIST,
-     .help = "YAML file (or inline YAML) laid over the experiment's defaults; may be given several "
-             "times"},
+     .help = "YAML file (or inline YAML) that overrides the experiment's defaults; may be given "
+             "several times"},
     {.name = "params_override",
      .kind = BT_FLAG_STRING,
-     .help = "overrides laid over the files: a.b=1,c=[x,y] or YAML"},
+     .help = "overrides of the files: a.b=1,c=[x,y] or YAML"},
     {.name = "allow_changed",
      .kind = BT_FLAG_STRING,
-     .help = "KEY,...: a run that is continued may have these keys (or sections) changed, although "
-             "that is refused otherwise: another optimizer, model, vocabulary; an evaluation or "
-             "prediction: task.validation_data.vocab_file"},
+     .help = "KEY,...: keys (or sections) that may differ from those the run began with, where "
+             "that is refused otherwise: another optimizer, model or vocabulary; for an evaluation "
+             "or prediction: task.validation_data.vocab_file"},
     {.name = "seeds",
      .kind = BT_FLAG_STRING,
-     .help = "1,2,3 or 1..3: train once with each seed, in model_dir/seed_N; mean and standard "
-             "deviation of every result, best one in model_dir/best_seed"},
+     .help = "1,2,3 or 1..3: train once with each seed, in model_dir/seed_N, and report mean and "
+             "standard deviation of every result; model_dir/best_seed is the best run"},
     {.name = "tpu",
      .kind = BT_FLAG_STRING,
-     .help = "local, or the name of this machine's TPUs: written into runtime.tpu, for the "
-             "strategy tpu"},
+     .help = "local, or the name of this machine's TPUs; sets runtime.tpu, for the strategy tpu"},
     {.name = "tf_data_service",
      .kind = BT_FLAG_STRING,
-     .help = "address of a tf.data service, written into both data sections"},
+     .help = "address of a tf.data service; sets it in both data sections"},
     {.name = "checkpoint",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "eval and predict: latest (default) or best of model_dir, or the prefix of any"},
+     .help = "eval and predict: latest (default) or best, both of model_dir, or the prefix of any "
+             "checkpoint"},
     {.name = "output_path",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "predict: the file to write (default: predictions.tsv in model_dir; of pairs "
-             "pairs.tsv); of bert/squad the folder (default: model_dir)"},
+     .help = "predict: the file to write (default: predictions.tsv in model_dir; for pairs "
+             "pairs.tsv); for bert/squad the folder (default: model_dir)"},
     {.name = "output_format",
      .kind = BT_FLAG_STRING,
-     .help =
-         "predict: tsv, jsonl or, of tags, conll (default: as the extension of output_path says, "
-         "else tsv)"},
+     .help = "predict: tsv, jsonl or, for tags, conll (default: by the extension of output_path, "
+             "else tsv)"},
     {.name = "glue_submission",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "predict: folder for the file that the GLUE leaderboard wants of this task"},
+     .help = "predict: folder for the file that the GLUE leaderboard expects for this task"},
     {.name = "glue_task",
      .kind = BT_FLAG_STRING,
      .help = "predict: CoLA, SST-2, MRPC, STS-B, QQP, MNLI-m, MNLI-mm, QNLI, RTE, WNLI or AX "
-             "(default: as the meta data say)"},
+             "(default: from the meta data)"},
     {.name = "pretrain_steps",
      .kind = BT_FLAG_INT,
-     .help = "continuous_train_and_eval: last step of the pre-training job"},
+     .help = "continuous_train_and_eval: the last step of the pre-training job"},
     {.name = "gin_file",
      .kind = BT_FLAG_LIST,
      .help = "gin configuration (refused: bert-train has no gin)"},
@@ -121,48 +120,49 @@ static const bt_flag_def defs[] = {
     {.name = "enable_async_checkpointing",
      .kind = BT_FLAG_BOOL,
      .default_text = "true",
-     .help = "write checkpoints while the steps go on, where a copy of the state fits into memory; "
-             "false: a checkpoint is whole on disk before training goes on"},
+     .help = "write checkpoints while training continues, if a copy of the state fits into memory; "
+             "false: training continues only when a checkpoint is complete on disk"},
     {.name = "dry_run",
      .kind = BT_FLAG_BOOL,
      .choices = dry_runs,
      .default_text = "false",
-     .help = "print the merged parameters as YAML, refuse what the run would refuse, with its exit "
-             "code; train and write nothing; --dry_run=config (and without --mode) checks the "
-             "parameters alone, no file"},
+     .help = "print the merged parameters as YAML and refuse what the run would refuse, with the "
+             "same exit code; train and write nothing. --dry_run=config (and --dry_run without "
+             "--mode) checks only the parameters, no files"},
     {.name = "benchmark",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",
-     .help = "train some steps and print what they cost, phase by phase, beside the machine's peak "
-             "(with --log_format=json as one JSON object); writes nothing, needs no --mode and no "
-             "--model_dir"},
+     .help = "train a few steps and print what they cost, phase by phase, beside the machine's "
+             "peak (with --log_format=json as one JSON object); writes nothing, and needs neither "
+             "--mode nor --model_dir"},
     {.name = "benchmark_steps",
      .kind = BT_FLAG_INT,
-     .help = "--benchmark: how many steps to measure (default: those of ten seconds, at most 20)"},
+     .help = "--benchmark: the number of steps to measure (default: as many as take ten seconds, "
+             "at most 20)"},
     {.name = "compile_only",
      .kind = BT_FLAG_STRING,
-     .help = "compile training and evaluation of this command for devices that are not here and "
-             "print what they would take of them (with --log_format=json as one JSON object): "
-             "a100, h100, h200, h100:8 for 8 of them, a topology of TPUs (v5e:2x2), or a file with "
-             "a GpuTargetConfigProto; exit 4: a batch does not fit; trains and writes nothing"},
+     .help = "compile the training and evaluation of this command for devices that are not "
+             "present, and print what they would take (with --log_format=json as one JSON object): "
+             "a100, h100, h200, h100:8 for 8 of them, a TPU topology (v5e:2x2), or a file with a "
+             "GpuTargetConfigProto. Exit code 4: a batch does not fit. Trains and writes nothing"},
     {.name = "largest_batch",
      .kind = BT_FLAG_BOOL,
-     .help = "--compile_only: also look for the largest batch that fits, which compiles some "
-             "programs more (default: true)"},
+     .help = "--compile_only: also search for the largest batch that fits, which compiles a few "
+             "more programs (default: true)"},
     {.name = "offline",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",
-     .help = "take task.hub_module_url from the cache of modules only, fetch nothing"},
+     .help = "take task.hub_module_url from the module cache only; fetch nothing"},
     {.name = "list_experiments",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",
-     .help = "print the experiments and exit"},
+     .help = "list the experiments and exit"},
     {.name = "help_experiment",
      .kind = BT_FLAG_STRING,
-     .help = "print every key of an experiment with type, default and meaning, and exit"},
+     .help = "print every key of an experiment with its type, default and meaning, and exit"},
     {.name = "isa",
      .kind = BT_FLAG_STRING,
-     .help = "auto, ref, avx2 or avx512: short for runtime.isa"},
+     .help = "auto, ref, avx2 or avx512; short for runtime.isa"},
     /* declared by train.py, without effect there or here */
     {.name = "tpu_platform", .kind = BT_FLAG_STRING},
     {.name = "tfhub_handle", .kind = BT_FLAG_STRING},

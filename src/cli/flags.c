@@ -431,7 +431,7 @@ void warn_of_replaced(const bt_flags *flags) {
     for (size_t i = 0; i < flags->n_values; i++) {
         if (flags->values[i].is_replaced) {
             bt_log(BT_LOG_WARNING,
-                   "flag --%s is given twice with different values: only the last one counts",
+                   "flag --%s is given twice with different values: only the last one is used",
                    flags->values[i].def->name);
         }
     }

@@ -74,7 +74,7 @@ bt_status comm_random(void *bytes, size_t n, bt_error *err) {
         got = getrandom(bytes, n, 0);
     } while (got < 0 && errno == EINTR);
     if (got != (ssize_t)n) {
-        return BT_FAIL(err, BT_E_RESOURCE, "the system gives no random numbers: %s",
+        return BT_FAIL(err, BT_E_RESOURCE, "the system provides no random numbers: %s",
                        strerror(errno));
     }
     return BT_OK;

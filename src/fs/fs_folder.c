@@ -139,7 +139,7 @@ static bt_status make_one(const char *path, bt_error *err) {
         struct stat st;
         if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
             return BT_FAIL(err, BT_E_RESOURCE,
-                           "cannot make the folder %s: a file of that name is in the way", path);
+                           "cannot create the folder %s: a file of that name is in the way", path);
         }
         return BT_OK;
     }

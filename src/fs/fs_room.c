@@ -42,7 +42,7 @@ static bt_status check_existing(const char *path, const char *missing, bt_error 
     const char *const made = missing != NULL ? missing : path;
     if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
         return BT_FAIL(err, BT_E_RESOURCE,
-                       "cannot make the folder %s: a file of that name is in the way", path);
+                       "cannot create the folder %s: a file of that name is in the way", path);
     }
     if (missing != NULL && lstat(missing, &st) == 0 && S_ISLNK(st.st_mode)) {
         return BT_FAIL(err, BT_E_RESOURCE,

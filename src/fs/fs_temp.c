@@ -25,7 +25,7 @@ bt_status fs_random_hex(char *hex, size_t n, bt_error *err) {
         got = getrandom(bytes, (n + 1) / 2, 0);
     } while (got < 0 && errno == EINTR);
     if (got != (ssize_t)((n + 1) / 2)) {
-        return BT_FAIL(err, BT_E_RESOURCE, "the system gives no random numbers: %s",
+        return BT_FAIL(err, BT_E_RESOURCE, "the system provides no random numbers: %s",
                        strerror(errno));
     }
     for (size_t i = 0; i < n; i++) {

@@ -150,7 +150,7 @@ static bt_status check_room(bt_error *err) {
     }
     return BT_FAIL(err, BT_E_NOMEM,
                    "no room for a BLAS: with %" PRId32 " thread%s it takes %.0f MiB of address "
-                   "space, and the limits of this shell (ulimit -v, -d) leave %.0f MiB: raise "
+                   "space, but the limits of this shell (ulimit -v, -d) leave %.0f MiB: raise "
                    "them, set runtime.threads lower, or runtime.matmul to auto",
                    wanted_threads(), wanted_threads() == 1 ? "" : "s", (double)wanted / 0x1p20,
                    (double)left / 0x1p20);

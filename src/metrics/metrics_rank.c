@@ -159,7 +159,8 @@ double metric_spearman(const bt_metrics *metrics) {
     double *const x = bt_alloc_array((size_t)n, sizeof *x);
     double *const y = bt_alloc_array((size_t)n, sizeof *y);
     if (scratch == NULL || x == NULL || y == NULL) {
-        bt_log(BT_LOG_WARNING, "no memory to rank %" PRId64 " predictions: no rank correlation", n);
+        bt_log(BT_LOG_WARNING,
+               "not enough memory to rank %" PRId64 " predictions: no rank correlation", n);
     } else {
         centred_ranks(x, scratch, pairs, n, 0);
         centred_ranks(y, scratch, pairs, n, 1);

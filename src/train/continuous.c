@@ -341,7 +341,7 @@ bt_status run_continuous_train_and_eval(const bt_train_args *args, bt_train_summ
             break;
         } else {
             bt_log(BT_LOG_INFO,
-                   "the last pre-training step seen is %" PRId64 " of %" PRId64 ": waiting on",
+                   "the last pre-training step seen is %" PRId64 " of %" PRId64 ": still waiting",
                    global_step, args->pretrain_steps);
         }
     }

@@ -116,7 +116,7 @@ static bool tell_warmup(const rate_seen *seen, int64_t n) {
     }
     bt_log(BT_LOG_WARNING,
            "the warm-up takes %" PRId64 " steps and the training ends after %" PRId64
-           ": the learning rate gets to %g and never falls (" WARMUP ".*.warmup_steps)",
+           ": the learning rate reaches %g and never falls (" WARMUP ".*.warmup_steps)",
            seen->warmup_steps, n, seen->last);
     return true;
 }

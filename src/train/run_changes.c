@@ -397,7 +397,7 @@ static void tell(const changes *c) {
         }
     }
     if (n_more > 0) {
-        bt_log(BT_LOG_INFO, "changed since the run began: %zu keys more", n_more);
+        bt_log(BT_LOG_INFO, "changed since the run began: %zu more keys", n_more);
     }
     if (c->words_differ) {
         bt_log(BT_LOG_WARNING, "changed since the run began: the words of the vocabulary");

@@ -68,7 +68,7 @@ bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err) {
     if (n_records > 0 || n_events > 0) {
         bt_log(BT_LOG_INFO,
                "%" PRId64 " records and %" PRId64 " events after step %" PRId64
-               " taken out: this run makes those steps again",
+               " taken out: this run repeats those steps",
                n_records, n_events, last_step);
     }
     return BT_OK;

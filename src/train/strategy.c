@@ -135,7 +135,7 @@ static bt_status check_tpu(const asked *c) {
     return strstr(c->keys.tpu, "://") == NULL
                ? BT_OK
                : refuse_text(c, path, c->keys.tpu,
-                             "TPUs of another machine are not reached: run on the machine that has "
+                             "TPUs of another machine cannot be used: run on the machine that has "
                              "them, with --tpu=local");
 }
 

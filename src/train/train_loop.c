@@ -197,12 +197,13 @@ static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt
     }
     run->course.recovery_trials++;
     if (run->course.recovery_trials > config->recovery_max_trials) {
-        return BT_FAIL(
-            err, BT_E_DIVERGED,
-            "step %" PRId64 ": training loss %g (trainer.loss_upper_bound is %g) for the %" PRId64
-            ". time, and trainer.recovery_max_trials is %" PRId64 ": try a smaller learning rate",
-            run->step, loss, config->loss_upper_bound, run->course.recovery_trials,
-            config->recovery_max_trials);
+        return BT_FAIL(err, BT_E_DIVERGED,
+                       "step %" PRId64
+                       ": training loss %g (trainer.loss_upper_bound is %g), time number %" PRId64
+                       ", and trainer.recovery_max_trials is %" PRId64
+                       ": try a smaller learning rate",
+                       run->step, loss, config->loss_upper_bound, run->course.recovery_trials,
+                       config->recovery_max_trials);
     }
     BT_TRY(
         ranks_meet(&run->ranks, run_writes(run) ? go_back(run, loss, went_back, err) : BT_OK, err));

@@ -15,7 +15,7 @@ static void remark_wrapper(const bt_ckpt *ckpt) {
     const char *const wrapper = bt_ckpt_wrapper(ckpt, &n_without);
     if (wrapper[0] != '\0') {
         bt_log(BT_LOG_INFO,
-               "task.init_checkpoint %s: '%s' before the names of its %zu tensors is taken off (a "
+               "task.init_checkpoint %s: '%s' before the names of its %zu tensors is removed (a "
                "program that wrapped the model put it there)%s",
                bt_ckpt_path(ckpt), wrapper, bt_ckpt_n_tensors(ckpt) - n_without,
                n_without > 0 ? "; tensors without it are not used" : "");

@@ -72,8 +72,7 @@ class Messages(e2e.Case):
         ('polynomial', 'end_learning_rate=-0.001', 'negative in 48 % of the 60 steps, from step 31 on, down to -0.00096'),
         ('polynomial', 'offset=1000', 'is up to 0.0175667, 18 times the 0.001 of'),
         ('polynomial', 'WARM type=linear,linear.warmup_learning_rate=0.1,linear.warmup_steps=6', '100 times the 0.001'),
-        ('constant', 'WARM polynomial.warmup_steps=100', 'takes 100 steps and the training ends after 60: the '
-         'learning rate gets to 0.00059 and never falls'),
+        ('constant', 'WARM polynomial.warmup_steps=100', 'takes 100 steps and the training ends after 60: the learning rate reaches 0.00059 and never falls'),
         ('constant', 'WARM type=linear,linear.warmup_steps=60', 'takes 60 steps and the training ends after 60'),
         ('constant', 'learning_rate=0.0', '0 in all 60 steps'),
         ('exponential', 'decay_rate=1.01', 'grows without bound: from 0.001'),

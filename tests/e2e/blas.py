@@ -134,7 +134,7 @@ class Limit(e2e.Case):
             result = self.train(expect=4, override=SMALL[1:] + BLAS + ',runtime.threads=2',
                                 run_how={'before': limited(kib), 'timeout': 30})
             self.assertRegex(self.one_error(result), r'no room for a BLAS: with 2 threads it takes '
-                             r'352 MiB of address space, and the limits .* leave \d+ MiB')
+                             r'352 MiB of address space, but the limits .* leave \d+ MiB')
 
     def test_room_enough(self):
         """What is let through really ends."""

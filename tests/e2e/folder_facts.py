@@ -113,8 +113,8 @@ class Architectures(Facts):
                         self.path('weights/model.safetensors'))
             rename(self.path('weights/model.safetensors'), lambda name: wrapper + name)
             result = self.start(model_dir=wrapper)
-            self.assertRegex(result.stderr, r": '%s' before the names of its 41 tensors is taken "
-                             r'off' % wrapper.replace('.', r'\.'))
+            self.assertRegex(result.stderr, r": '%s' before the names of its 41 tensors is "
+                             r'removed' % wrapper.replace('.', r'\.'))
             self.same_values(self.path('plain/ckpt-1'), self.path(wrapper, 'ckpt-1'))
 
 

@@ -98,7 +98,7 @@ class Changed(e2e.Case):
                  ENCODER + 'attention_dropout_rate=0.0']
         result = self.run_job(','.join(keys), steps=21)
         self.assertEqual(len(self.told(result)), 20)
-        self.assertRegex(result.stderr, r'changed since the run began: \d+ keys more')
+        self.assertRegex(result.stderr, r'changed since the run began: \d+ more keys')
 
     def refused(self, override, keys, task='sentence', allow=None, code=0):
         """Refused, nothing is written; the dry run says the same; allowed it goes on."""

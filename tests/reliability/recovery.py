@@ -141,11 +141,11 @@ class Recovery(e2e.Case):
                                'whole one before it, is taken')
         self.assertRegex(said, r'recovered the model from the latest checkpoint at step 500 \(trial 1 '
                                r'of 1\)')
-        self.assertRegex(said, r'error: step 3500: training loss .* for the 2. time')
+        self.assertRegex(said, r'error: step 3500: training loss .* time number 2')
         self.assertTrue(os.path.exists(out + '/ckpt-2000.index.kept-1'))
         self.assertTrue(os.path.exists(out + '/ckpt-2000.index'))  # made again
         again = self.run_job('out', override, expect=6)
-        self.assertIn('for the 2. time', self.one_error(again))
+        self.assertIn('time number 2', self.one_error(again))
 
 
 if __name__ == '__main__':

@@ -208,7 +208,7 @@ class Numbers(Ends):
         """Back to a checkpoint together, and no further than the trials allow."""
         results = self.diverges(
             UNALIGNED + ',trainer.loss_upper_bound=0.01,trainer.recovery_begin_steps=20,'
-            'trainer.recovery_max_trials=2', 'for the 3. time')
+            'trainer.recovery_max_trials=2', 'time number 3')
         self.assertEqual(results[0][2].count('recovered the model from'), 2, results[0][2])
 
     def test_float16(self):

@@ -246,7 +246,8 @@ static const char *watch_look(watch *w, int64_t moved, double now) {
     }
     if (now - w->moved_at > w->stall) {
         (void)snprintf(w->why, sizeof w->why,
-                       "nothing came or went for %.0f s (BERT_TRAIN_STALL_SECONDS)", w->stall);
+                       "nothing was sent or received for %.0f s (BERT_TRAIN_STALL_SECONDS)",
+                       w->stall);
         return w->why;
     }
     if (now - w->mark_at > w->span) {

@@ -267,7 +267,8 @@ void s3_upload_end(void *context) {
 static bt_status read_id(const char *path, const bt_str *xml, bt_str *id, bt_error *err) {
     s3_xml_field field = {"InitiateMultipartUploadResult/UploadId", id, false};
     BT_TRY(s3_xml_read(bt_str_text(xml), xml->len, &field, 1, err));
-    return id->len > 0 ? BT_OK : BT_FAIL(err, BT_E_FORMAT, "%s: the store gives no UploadId", path);
+    return id->len > 0 ? BT_OK
+                       : BT_FAIL(err, BT_E_FORMAT, "%s: the store returned no UploadId", path);
 }
 
 bt_status s3_upload_begin(const char *path, void **out, bt_error *err) {
@@ -329,7 +330,7 @@ static bt_status send_part(s3_upload *upload, const void *bytes, const s3_sent *
     BT_CHECK(s3_run(&call, &answer, err));
     keep_etag(&answer.http.headers, etag);
     if (etag[0] == '\0' || strpbrk(etag, "<>&") != NULL) {
-        rc = BT_FAIL(err, BT_E_RESOURCE, "%s: part %d was not taken: the store gives no ETag",
+        rc = BT_FAIL(err, BT_E_RESOURCE, "%s: part %d was not accepted: the store returned no ETag",
                      upload->path, upload->n_parts);
     }
 done:
