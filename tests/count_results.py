@@ -24,7 +24,7 @@ KINDS = (
     (r"TensorFlow", "no TensorFlow and Model Garden", "BT_TF_PYTHON names a python that has them"),
     (r"goldens|\.\./shared|BT_SHARED_DIR|GLUE data|data folder|of Model Garden", "goldens with texts of others",
      "they may not be redistributed; BT_SHARED_DIR names a folder that has them"),
-    (r"plug-in|get_pjrt|bench_devices", "no PJRT plug-in",
+    (r"plug-in|get_pjrt", "no PJRT plug-in",
      "tools/get_pjrt.sh cpu (cuda13 and tpu for those that only compile), then again"),
     (r"there is a [GT]PU|such a device", "for machines without a device", "nothing is missing"),
     (r"weights|MiniLM", "no weights of MiniLM", "tools/get_minilm.sh downloads them"),
