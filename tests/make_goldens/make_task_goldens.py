@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/goldens/model_garden/numerics/{tasks,mixed_precision,encoder}: logits, loss, every gradient and twenty
-updates of each task, of two replicas, in mixed precision, and what an encoder as wide as BERT-base gives, by Model
-Garden itself. Weights are made by philox.py and not stored. The same cases as outside the repository, of smaller models.
+updates of each task, of two replicas, in mixed precision, and what encoders give, by Model Garden itself. Weights are made by philox.py and not stored. The same cases as outside the repository, of smaller models.
 
 Needs tf-models-official 2.19.1 (with tensorflow 2.19) and safetensors. Run from the root of the repository:
     python tests/make_goldens/make_task_goldens.py [CASE...]      (default: all)
@@ -58,9 +57,21 @@ CASES = {
                                               like="sentence_prediction_3class"),
 }
 OPTIONS = ("num_classes", "use_encoder_pooler", "class_names", "bidirectional", "logit_scale", "logit_margin")
-BASE = dict(ENCODER, vocab_size=200, hidden_size=768, num_layers=1, num_attention_heads=12, intermediate_size=1024,
-            max_position_embeddings=128)
-BASE_ROWS = 8  # every eighth token of what the wide encoder gives is kept
+TINY = dict(ENCODER, vocab_size=200, hidden_size=32, num_attention_heads=4, intermediate_size=64,
+            max_position_embeddings=64)
+ENCODERS = {  # of base_1layer, as wide as BERT-base, every eighth token is kept
+    "tiny": dict(batch=4, encoder=TINY),
+    "tiny_v2": dict(batch=4, encoder=TINY, type="bert_v2"),
+    "tiny_uneven_h48": dict(batch=8, seq=24, uneven=True, encoder=dict(
+        TINY, vocab_size=120, hidden_size=48, num_layers=3, intermediate_size=96, max_position_embeddings=40)),
+    "tiny_mask_hole": dict(batch=3, seq=10, mask_hole=True, encoder=TINY),
+    "tiny_norm_first": dict(batch=3, seq=10, encoder=dict(TINY, norm_first=True)),
+    "tiny_factorized": dict(batch=3, seq=10, encoder=dict(TINY, embedding_size=16, type_vocab_size=16)),
+    "tiny_relu": dict(batch=3, seq=10, encoder=dict(TINY, hidden_activation="relu")),
+    "base_1layer": dict(batch=2, seq=128, one_in=8, encoder=dict(
+        TINY, hidden_size=768, num_layers=1, num_attention_heads=12, intermediate_size=1024,
+        max_position_embeddings=128)),
+}
 
 
 def encoder_of(case):
@@ -280,28 +291,42 @@ def run_replicas():
     save("tasks", "two_replicas", out, generated)
 
 
-def run_base():
+def run_encoder(name, case):
+    tf_keras.backend.clear_session()
     tf_keras.mixed_precision.set_global_policy("float32")
-    network = encoders.build_encoder(encoders.EncoderConfig({"type": "bert", "bert": BASE}))
-    generated = Generated(100)
+    kind, seed = case.get("type", "bert"), 201 + list(ENCODERS).index(name)
+    network = encoders.build_encoder(encoders.EncoderConfig({"type": kind, kind: case["encoder"]}))
+    generated = Generated(seed)
+    if kind == "bert_v2":
+        network(network.inputs)
     generated.fill(network.weights, name_of)
-    x = make_inputs(np.random.RandomState(100), dict(batch=2, seq=128), BASE)
+    x = make_inputs(np.random.RandomState(seed), case, case["encoder"])
+    if case.get("mask_hole"):
+        x["input_mask"][0, 3:5] = 0
+        x["input_mask"][-1, :] = 0  # a row that is masked everywhere
     outputs = network(x, training=False)
+    kept = slice(None, None, case.get("one_in", 1))
     tensors = {f"in/{key}": value for key, value in x.items()}
-    tensors["out/sequence_output"] = outputs["sequence_output"].numpy()[:, ::BASE_ROWS]
+    tensors["out/sequence_output"] = outputs["sequence_output"].numpy()[:, kept]
     tensors["out/pooled_output"] = outputs["pooled_output"].numpy()
-    save("encoder", "base_1layer", tensors, generated)
+    for i, layer in enumerate(outputs["encoder_outputs"] if "one_in" not in case else ()):
+        tensors[f"out/layer_{i}"] = layer.numpy()
+    if kind == "bert" and "one_in" not in case:
+        first = tf_keras.Model(network.inputs, network.get_layer("transformer/layer_0").input[0])
+        tensors["out/embedding_output"] = first([x[key] for key in ("input_word_ids", "input_mask", "input_type_ids")]).numpy()
+    save("encoder", name, tensors, generated)
 
 
 def main():
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    wanted = sys.argv[1:] or [*CASES, "two_replicas", "base_1layer"]
-    for name in wanted:
+    for name in sys.argv[1:] or [*CASES, "two_replicas", *ENCODERS]:
         if name in CASES:
             run(name, CASES[name])
+        elif name in ENCODERS:
+            run_encoder(name, ENCODERS[name])
         else:
-            {"two_replicas": run_replicas, "base_1layer": run_base}[name]()
+            run_replicas()
 
 
 if __name__ == "__main__":

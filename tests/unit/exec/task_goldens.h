@@ -94,8 +94,8 @@ typedef struct encoder_case {
 } encoder_case;
 
 void encoder_case_open(encoder_case *c, const encoder_row *row, const char *isa);
-/* base_1layer outside the repository, every row of every layer; false: it is not here. */
-bool encoder_case_open_outside(encoder_case *c, const char *isa);
+/* The case of that name outside the repository, of other weights; false: it is not here. */
+bool encoder_case_open_outside(encoder_case *c, const encoder_row *row, const char *isa);
 /* drop: the batch without padding. */
 void encoder_case_run(encoder_case *c, bool drop);
 void encoder_case_close(encoder_case *c);

@@ -9,11 +9,9 @@
 #include "bt/base/alloc.h"
 #include "test_support.h"
 
-/* A whole file below the folder of goldens, NUL-terminated; NULL: it is not here, which was told.
- * Free with bt_free. */
-static inline char *read_gz(const char *relative, size_t *n_bytes) {
+/* A whole file, NUL-terminated; NULL: there is no path. Free with bt_free. */
+static inline char *read_gz(const char *path, size_t *n_bytes) {
     enum { MAX_GZ_BYTES = 1 << 20 };
-    const char *const path = test_shared_path(relative);
     if (path == NULL) {
         return NULL;
     }

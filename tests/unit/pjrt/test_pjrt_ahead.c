@@ -117,7 +117,7 @@ static void compile_step(const step_row *row) {
     bt_pjrt_program              *program = NULL;
     bt_pjrt_memory                memory;
     size_t                        n = 0;
-    char *const                   step = read_gz(row->file, &n);
+    char *const                   step = read_gz(test_shared_path(row->file), &n);
     if (!is_long() || step == NULL) {
         bt_free(step);
         test_skip("only with BT_LONG_TESTS=1 and the folder of goldens");
