@@ -116,8 +116,10 @@ def check_page(root, names, file, text):
 def check_width(root, file, text):
     """Prose that reflow_pages.py would wrap; pages of goldens are made by their scripts."""
     name = file.relative_to(root).as_posix()
+    if name == "CHANGELOG.md":  # its newest lines, which several branches add at once, are wrapped later
+        text = "\n".join(text.split("\n")[:-20])
     wrapped = reflow_pages.reflow(text)
-    if name.startswith(("tests/goldens/", "CHANGELOG")) or wrapped == text:
+    if name.startswith("tests/goldens/") or wrapped == text:
         return []
     old, new = text.split("\n"), wrapped.split("\n")
     at = next(i for i, line in enumerate(old) if i >= len(new) or line != new[i])
@@ -200,6 +202,7 @@ def self_test():
         "docs/wide_good.md": "| " + "word " * 30 + "|\n\n    " + "word " * 30 + "\n\n```\n" + "word " * 30 + "\n```\n\n"
                              + "* [" + "word " * 30 + "](https://host/" + "x" * 120 + ")\n* `" + "word " * 30 + "`\n",
         "tests/goldens/wide_good.md": "word " * 30 + "\n",
+        "CHANGELOG.md": "* word\n" * 30 + "* " + "word " * 30 + "\n",
         "bench/bad.py": "#!/usr/bin/env python3\n", "bench/part.py": "import sys\n",
     }
     with tempfile.TemporaryDirectory() as folder:
