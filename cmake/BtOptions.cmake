@@ -7,6 +7,9 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug or Release" FORCE)
 endif()
 
+include(CheckSymbolExists)
+check_symbol_exists(__GLIBC__ features.h BT_IS_GLIBC)
+
 option(BT_BUILD_TESTS "build the test suite" ON)
 option(BT_WERROR "warnings are errors (the preset dev and .ci/run: a user's compiler may know more)" OFF)
 set(BT_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")

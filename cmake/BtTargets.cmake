@@ -39,6 +39,16 @@ function(bt_add_test name)
     target_link_libraries(${name} PRIVATE bt_${room})
   endforeach()
   add_test(NAME ${name} COMMAND ${name})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS short)
+  endif()
+  if(CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/unit/") # those of rooms: ctest -L unit
+    list(APPEND ARG_LABELS unit)
+    if(NOT TARGET unit_tests)
+      add_custom_target(unit_tests)
+    endif()
+    add_dependencies(unit_tests ${name})
+  endif()
   bt_test_properties(${name} "${ARG_LABELS}" "${ARG_TIMEOUT}")
 endfunction()
 
@@ -59,9 +69,13 @@ function(bt_test_properties name labels timeout)
   if(BT_SANITIZE MATCHES thread) # each access to memory is looked at: ten times as slow, and more
     math(EXPR timeout "2 * ${timeout}")
   endif()
+  set(libraries)
+  if(NOT BT_IS_GLIBC) # tests/support/plain_blas.c
+    set(libraries "LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}/tests/blas;")
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
     SKIP_RETURN_CODE 77
-    ENVIRONMENT "BT_TEST_SLOW=${BT_TEST_SLOW};BT_SHARED_DIR=${BT_SHARED_DIR};BT_SOURCE_DIR=${CMAKE_SOURCE_DIR};BT_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
+    ENVIRONMENT "${libraries}BT_TEST_SLOW=${BT_TEST_SLOW};BT_SHARED_DIR=${BT_SHARED_DIR};BT_SOURCE_DIR=${CMAKE_SOURCE_DIR};BT_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
 endfunction()
 
 # bt_add_script_test(NAME SCRIPT.py LABELS TIMEOUT [ARGUMENTS...])

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing. usage: install_packages.sh build|test|all
+# Installs the Debian packages that are missing. usage: install_packages.sh build|test|all|aarch64|musl
 #   build: compiler and libraries of the programs, and what the first run needs
 #   test:  the above and what the test suite needs; all: also clang and mpirun, for .ci/run
+#   aarch64, musl: what tools/make_root.sh and the presets of these names need
 # Asks for nothing; does nothing when everything is there. Exit 1 with one sentence when it cannot.
 set -u
 
@@ -12,14 +13,18 @@ build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas0 zlib1g-dev l
        python3 python3-pip ca-certificates)
 test=(libcmocka-dev valgrind)
 all=(clang clang-format git openmpi-bin)
+aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap qemu-user)
+musl=(musl-tools dpkg-dev xz-utils bzip2)
 
 wanted=("${build[@]}")
 case "${1:-build}" in
 build) ;;
 test) wanted+=("${test[@]}") ;;
 all) wanted+=("${test[@]}" "${all[@]}") ;;
+aarch64) wanted+=("${test[@]}" "${aarch64[@]}") ;;
+musl) wanted+=("${test[@]}" "${musl[@]}") ;;
 *)
-    echo "usage: install_packages.sh build|test|all" >&2
+    echo "usage: install_packages.sh build|test|all|aarch64|musl" >&2
     exit 1
     ;;
 esac

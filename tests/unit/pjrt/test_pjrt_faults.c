@@ -340,7 +340,13 @@ static bt_status use_devices_and_disk(void *context, bt_error *err) {
 }
 
 static void test_keeps_programs_without_compiling_again(void **state) {
+    bt_error      problem = BT_ERROR_INIT;
+    bt_fs_hasher *hasher = NULL;
     (void)state;
+    if (bt_fs_hasher_create(BT_FS_SHA256, &hasher, &problem) == BT_E_UNSUPPORTED) {
+        test_skip("built without OpenSSL");
+    }
+    bt_fs_hasher_free(hasher);
     char *const folder = bt_strdup(test_temp_dir());
     assert_ok(use_devices(folder, err));
     fake()->fail = "PJRT_Client_Compile";
