@@ -5,6 +5,14 @@
  * Garden 2.19.1; EXT marks keys of our own. Keys stand in sorted order. */
 #include "conf_schema.h"
 
+/* These refer to each other. */
+static const conf_class conf_class_albert_encoder;
+static const conf_class conf_class_bert_encoder;
+static const conf_class conf_class_big_bird_encoder;
+static const conf_class conf_class_mobile_bert_encoder;
+static const conf_class conf_class_xl_net_encoder;
+static const conf_class conf_class_query_bert;
+
 static const conf_key encoder_keys[] = {
     SECTION("albert", &conf_class_albert_encoder, "ALBERT"),
     SECTION_REFUSED("any", &conf_class_empty, "an encoder given as Python code",
@@ -58,9 +66,9 @@ static const conf_key albert_encoder_keys[] = {
     KEY("type_vocab_size", T_INT, 0, "2", RULE_GE1, "number of segment types"),
     KEY("vocab_size", T_INT, 0, "30000", RULE_GE1, "number of pieces in the vocabulary"),
 };
-const conf_class conf_class_albert_encoder = {"official.nlp.configs.encoders.AlbertEncoderConfig",
-                                              NULL, albert_encoder_keys,
-                                              BT_ARRAY_LEN(albert_encoder_keys), false};
+static const conf_class conf_class_albert_encoder = {
+    "official.nlp.configs.encoders.AlbertEncoderConfig", NULL, albert_encoder_keys,
+    BT_ARRAY_LEN(albert_encoder_keys), false};
 
 static const conf_key bert_encoder_keys[] = {
     KEY("attention_dropout_rate", T_FLOAT, 0, "0.1", RULE_RATE,
@@ -93,9 +101,9 @@ static const conf_key bert_encoder_keys[] = {
     KEY("type_vocab_size", T_INT, 0, "2", RULE_GE1, "number of segment types"),
     KEY("vocab_size", T_INT, 0, "30522", RULE_GE1, "number of pieces in the vocabulary"),
 };
-const conf_class conf_class_bert_encoder = {"official.nlp.configs.encoders.BertEncoderConfig", NULL,
-                                            bert_encoder_keys, BT_ARRAY_LEN(bert_encoder_keys),
-                                            false};
+static const conf_class conf_class_bert_encoder = {
+    "official.nlp.configs.encoders.BertEncoderConfig", NULL, bert_encoder_keys,
+    BT_ARRAY_LEN(bert_encoder_keys), false};
 
 static const conf_key big_bird_encoder_keys[] = {
     KEY("attention_dropout_rate", T_FLOAT, 0, "0.1", RULE_RATE,
@@ -121,7 +129,7 @@ static const conf_key big_bird_encoder_keys[] = {
         "recompute activations in the backward pass"),
     KEY("vocab_size", T_INT, 0, "50358", RULE_GE1, "number of pieces in the vocabulary"),
 };
-const conf_class conf_class_big_bird_encoder = {
+static const conf_class conf_class_big_bird_encoder = {
     "official.nlp.configs.encoders.BigBirdEncoderConfig", NULL, big_bird_encoder_keys,
     BT_ARRAY_LEN(big_bird_encoder_keys), false};
 
@@ -149,7 +157,7 @@ static const conf_key mobile_bert_encoder_keys[] = {
     KEY("word_embed_size", T_INT, 0, "128", RULE_GE1, "width of the word embedding"),
     KEY("word_vocab_size", T_INT, 0, "30522", RULE_GE1, "number of pieces in the vocabulary"),
 };
-const conf_class conf_class_mobile_bert_encoder = {
+static const conf_class conf_class_mobile_bert_encoder = {
     "official.nlp.configs.encoders.MobileBertEncoderConfig", NULL, mobile_bert_encoder_keys,
     BT_ARRAY_LEN(mobile_bert_encoder_keys), false};
 
@@ -178,9 +186,9 @@ static const conf_key xl_net_encoder_keys[] = {
     KEY("use_cls_mask", T_BOOL, 0, "false", RULE_NONE, "mask for the class token"),
     KEY("vocab_size", T_INT, 0, "32000", RULE_GE1, "number of pieces in the vocabulary"),
 };
-const conf_class conf_class_xl_net_encoder = {"official.nlp.configs.encoders.XLNetEncoderConfig",
-                                              NULL, xl_net_encoder_keys,
-                                              BT_ARRAY_LEN(xl_net_encoder_keys), false};
+static const conf_class conf_class_xl_net_encoder = {
+    "official.nlp.configs.encoders.XLNetEncoderConfig", NULL, xl_net_encoder_keys,
+    BT_ARRAY_LEN(xl_net_encoder_keys), false};
 
 static const conf_key query_bert_keys[] = {
     KEY("attention_dropout_rate", T_FLOAT, 0, "0.1", RULE_RATE,
@@ -209,5 +217,6 @@ static const conf_key query_bert_keys[] = {
     KEY("type_vocab_size", T_INT, 0, "2", RULE_GE1, "number of segment types"),
     KEY("vocab_size", T_INT, 0, "30522", RULE_GE1, "number of pieces in the vocabulary"),
 };
-const conf_class conf_class_query_bert = {"official.nlp.configs.encoders.QueryBertConfig", NULL,
-                                          query_bert_keys, BT_ARRAY_LEN(query_bert_keys), false};
+static const conf_class conf_class_query_bert = {"official.nlp.configs.encoders.QueryBertConfig",
+                                                 NULL, query_bert_keys,
+                                                 BT_ARRAY_LEN(query_bert_keys), false};

@@ -5,6 +5,23 @@
  * Garden 2.19.1; EXT marks keys of our own. Keys stand in sorted order. */
 #include "conf_schema.h"
 
+/* These refer to each other. */
+static const conf_class conf_class_optimizer;
+static const conf_class conf_class_sgd;
+static const conf_class conf_class_sgd_experimental;
+static const conf_class conf_class_adam;
+static const conf_class conf_class_adam_experimental;
+static const conf_class conf_class_adam_weight_decay;
+static const conf_class conf_class_adam_weight_decay_experimental;
+static const conf_class conf_class_lamb;
+static const conf_class conf_class_rms_prop;
+static const conf_class conf_class_lars;
+static const conf_class conf_class_adagrad;
+static const conf_class conf_class_slide;
+static const conf_class conf_class_adafactor;
+static const conf_class conf_class_adafactor_keras;
+static const conf_class conf_class_ema;
+
 static const conf_key optimization_keys[] = {
     NO_SECTION("ema", &conf_class_ema,
                "moving average of the weights, used in evaluation (null = off)"),
@@ -37,7 +54,7 @@ static const conf_key optimizer_keys[] = {
     SECTION_REFUSED("slide", &conf_class_slide, "SLIDE", WHY_ONLY_A_NAME),
     KEY("type", T_STR, NULLABLE, NULL, RULE_NONE, "which branch is used"),
 };
-const conf_class conf_class_optimizer = {
+static const conf_class conf_class_optimizer = {
     "official.modeling.optimization.configs.optimization_config.OptimizerConfig", NULL,
     optimizer_keys, BT_ARRAY_LEN(optimizer_keys), true};
 
@@ -53,7 +70,7 @@ static const conf_key sgd_keys[] = {
     KEY_IGNORED("name", T_STR, QUIET, "SGD", RULE_NONE, "name of this section", WHY_NAME),
     KEY("nesterov", T_BOOL, 0, "false", RULE_NONE, "Nesterov's momentum"),
 };
-const conf_class conf_class_sgd = {
+static const conf_class conf_class_sgd = {
     "official.modeling.optimization.configs.optimizer_config.SGDConfig", NULL, sgd_keys,
     BT_ARRAY_LEN(sgd_keys), false};
 
@@ -70,7 +87,7 @@ static const conf_key sgd_experimental_keys[] = {
     KEY_IGNORED("name", T_STR, QUIET, "SGD", RULE_NONE, "name of this section", WHY_NAME),
     KEY("nesterov", T_BOOL, 0, "false", RULE_NONE, "Nesterov's momentum"),
 };
-const conf_class conf_class_sgd_experimental = {
+static const conf_class conf_class_sgd_experimental = {
     "official.modeling.optimization.configs.optimizer_config.SGDExperimentalConfig", NULL,
     sgd_experimental_keys, BT_ARRAY_LEN(sgd_experimental_keys), false};
 
@@ -87,7 +104,7 @@ static const conf_key adam_keys[] = {
         "clip all gradients together to this norm (null = off)"),
     KEY_IGNORED("name", T_STR, QUIET, "Adam", RULE_NONE, "name of this section", WHY_NAME),
 };
-const conf_class conf_class_adam = {
+static const conf_class conf_class_adam = {
     "official.modeling.optimization.configs.optimizer_config.AdamConfig", NULL, adam_keys,
     BT_ARRAY_LEN(adam_keys), false};
 
@@ -106,7 +123,7 @@ static const conf_key adam_experimental_keys[] = {
                 "updates are compiled here in any case"),
     KEY_IGNORED("name", T_STR, QUIET, "Adam", RULE_NONE, "name of this section", WHY_NAME),
 };
-const conf_class conf_class_adam_experimental = {
+static const conf_class conf_class_adam_experimental = {
     "official.modeling.optimization.configs.optimizer_config.AdamExperimentalConfig", NULL,
     adam_experimental_keys, BT_ARRAY_LEN(adam_experimental_keys), false};
 
@@ -132,7 +149,7 @@ static const conf_key adam_weight_decay_keys[] = {
     KEY("weight_decay_rate", T_FLOAT, 0, "0.0", RULE_GE0,
         "weight decay per step, times the learning rate"),
 };
-const conf_class conf_class_adam_weight_decay = {
+static const conf_class conf_class_adam_weight_decay = {
     "official.modeling.optimization.configs.optimizer_config.AdamWeightDecayConfig", NULL,
     adam_weight_decay_keys, BT_ARRAY_LEN(adam_weight_decay_keys), false};
 
@@ -154,7 +171,7 @@ static const conf_key adam_weight_decay_experimental_keys[] = {
     KEY("weight_decay", T_FLOAT, 0, "0.0", RULE_GE0,
         "weight decay per step, times the learning rate"),
 };
-const conf_class conf_class_adam_weight_decay_experimental = {
+static const conf_class conf_class_adam_weight_decay_experimental = {
     "official.modeling.optimization.configs.optimizer_config.AdamWeightDecayExperimentalConfig",
     NULL, adam_weight_decay_experimental_keys, BT_ARRAY_LEN(adam_weight_decay_experimental_keys),
     false};
@@ -177,7 +194,7 @@ static const conf_key lamb_keys[] = {
     KEY("weight_decay_rate", T_FLOAT, 0, "0.0", RULE_GE0,
         "weight decay per step, times the learning rate"),
 };
-const conf_class conf_class_lamb = {
+static const conf_class conf_class_lamb = {
     "official.modeling.optimization.configs.optimizer_config.LAMBConfig", NULL, lamb_keys,
     BT_ARRAY_LEN(lamb_keys), false};
 
@@ -194,7 +211,7 @@ static const conf_key rms_prop_keys[] = {
     KEY_IGNORED("name", T_STR, QUIET, "RMSprop", RULE_NONE, "name of this section", WHY_NAME),
     KEY("rho", T_FLOAT, 0, "0.9", RULE_0_TO_1, "decay of the mean square"),
 };
-const conf_class conf_class_rms_prop = {
+static const conf_class conf_class_rms_prop = {
     "official.modeling.optimization.configs.optimizer_config.RMSPropConfig", NULL, rms_prop_keys,
     BT_ARRAY_LEN(rms_prop_keys), false};
 
@@ -217,7 +234,7 @@ static const conf_key lars_keys[] = {
     KEY("weight_decay_rate", T_FLOAT, 0, "0.0", RULE_GE0,
         "weight decay per step, times the learning rate"),
 };
-const conf_class conf_class_lars = {
+static const conf_class conf_class_lars = {
     "official.modeling.optimization.configs.optimizer_config.LARSConfig", NULL, lars_keys,
     BT_ARRAY_LEN(lars_keys), false};
 
@@ -232,7 +249,7 @@ static const conf_key adagrad_keys[] = {
     KEY("initial_accumulator_value", T_FLOAT, 0, "0.1", RULE_GE0, "start of the sum of squares"),
     KEY_IGNORED("name", T_STR, QUIET, "Adagrad", RULE_NONE, "name of this section", WHY_NAME),
 };
-const conf_class conf_class_adagrad = {
+static const conf_class conf_class_adagrad = {
     "official.modeling.optimization.configs.optimizer_config.AdagradConfig", NULL, adagrad_keys,
     BT_ARRAY_LEN(adagrad_keys), false};
 
@@ -263,7 +280,7 @@ static const conf_key slide_keys[] = {
         "weight decay per step, times the learning rate"),
     KEY("weight_decay_type", T_STR, 0, "inner", RULE_NONE, "inner or outer"),
 };
-const conf_class conf_class_slide = {
+static const conf_class conf_class_slide = {
     "official.modeling.optimization.configs.optimizer_config.SLIDEConfig", NULL, slide_keys,
     BT_ARRAY_LEN(slide_keys), false};
 
@@ -292,7 +309,7 @@ static const conf_key adafactor_keys[] = {
     KEY("weight_decay", T_FLOAT, NULLABLE, NULL, RULE_GE0,
         "weight decay per step, times the learning rate"),
 };
-const conf_class conf_class_adafactor = {
+static const conf_class conf_class_adafactor = {
     "official.modeling.optimization.configs.optimizer_config.AdafactorConfig", NULL, adafactor_keys,
     BT_ARRAY_LEN(adafactor_keys), false};
 
@@ -311,7 +328,7 @@ static const conf_key adafactor_keras_keys[] = {
     KEY_IGNORED("name", T_STR, QUIET, "Adafactor", RULE_NONE, "name of this section", WHY_NAME),
     KEY("relative_step", T_BOOL, 0, "true", RULE_NONE, "learning rate falls with the step"),
 };
-const conf_class conf_class_adafactor_keras = {
+static const conf_class conf_class_adafactor_keras = {
     "official.modeling.optimization.configs.optimizer_config.AdafactorKerasConfig", NULL,
     adafactor_keras_keys, BT_ARRAY_LEN(adafactor_keras_keys), false};
 
@@ -333,6 +350,6 @@ static const conf_key ema_keys[] = {
     KEY_IGNORED("trainable_weights_only", T_BOOL, 0, "true", RULE_NONE,
                 "average trainable weights only", "all weights are trainable here"),
 };
-const conf_class conf_class_ema = {
+static const conf_class conf_class_ema = {
     "official.modeling.optimization.configs.optimizer_config.EMAConfig", NULL, ema_keys,
     BT_ARRAY_LEN(ema_keys), false};

@@ -5,6 +5,19 @@
  * Garden 2.19.1; EXT marks keys of our own. Keys stand in sorted order. */
 #include "conf_schema.h"
 
+/* These refer to each other. */
+static const conf_class conf_class_constant_lr;
+static const conf_class conf_class_stepwise_lr;
+static const conf_class conf_class_exponential_lr;
+static const conf_class conf_class_polynomial_lr;
+static const conf_class conf_class_cosine_lr;
+static const conf_class conf_class_direct_power_lr;
+static const conf_class conf_class_power_and_linear_decay_lr;
+static const conf_class conf_class_power_decay_with_offset_lr;
+static const conf_class conf_class_step_cosine_lr;
+static const conf_class conf_class_linear_warmup;
+static const conf_class conf_class_polynomial_warmup;
+
 static const conf_key lr_keys[] = {
     SECTION("constant", &conf_class_constant_lr, "a constant rate"),
     SECTION("cosine", &conf_class_cosine_lr, "half a cosine"),
@@ -27,7 +40,7 @@ static const conf_key constant_lr_keys[] = {
     KEY("learning_rate", T_FLOAT, 0, "0.1", RULE_GE0, "learning rate"),
     KEY_IGNORED("name", T_STR, QUIET, "Constant", RULE_NONE, "name of this section", WHY_NAME),
 };
-const conf_class conf_class_constant_lr = {
+static const conf_class conf_class_constant_lr = {
     "official.modeling.optimization.configs.learning_rate_config.ConstantLrConfig", NULL,
     constant_lr_keys, BT_ARRAY_LEN(constant_lr_keys), false};
 
@@ -38,7 +51,7 @@ static const conf_key stepwise_lr_keys[] = {
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
     KEY("values", T_FLOAT_LIST, NULLABLE, NULL, RULE_NONE, "learning rates of the intervals"),
 };
-const conf_class conf_class_stepwise_lr = {
+static const conf_class conf_class_stepwise_lr = {
     "official.modeling.optimization.configs.learning_rate_config.StepwiseLrConfig", NULL,
     stepwise_lr_keys, BT_ARRAY_LEN(stepwise_lr_keys), false};
 
@@ -51,7 +64,7 @@ static const conf_key exponential_lr_keys[] = {
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
     KEY("staircase", T_BOOL, NULLABLE, NULL, RULE_NONE, "decay in whole intervals"),
 };
-const conf_class conf_class_exponential_lr = {
+static const conf_class conf_class_exponential_lr = {
     "official.modeling.optimization.configs.learning_rate_config.ExponentialLrConfig", NULL,
     exponential_lr_keys, BT_ARRAY_LEN(exponential_lr_keys), false};
 
@@ -66,7 +79,7 @@ static const conf_key polynomial_lr_keys[] = {
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
     KEY("power", T_FLOAT, 0, "1.0", RULE_FINITE, "exponent"),
 };
-const conf_class conf_class_polynomial_lr = {
+static const conf_class conf_class_polynomial_lr = {
     "official.modeling.optimization.configs.learning_rate_config.PolynomialLrConfig", NULL,
     polynomial_lr_keys, BT_ARRAY_LEN(polynomial_lr_keys), false};
 
@@ -77,7 +90,7 @@ static const conf_key cosine_lr_keys[] = {
     KEY_IGNORED("name", T_STR, QUIET, "CosineDecay", RULE_NONE, "name of this section", WHY_NAME),
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
 };
-const conf_class conf_class_cosine_lr = {
+static const conf_class conf_class_cosine_lr = {
     "official.modeling.optimization.configs.learning_rate_config.CosineLrConfig", NULL,
     cosine_lr_keys, BT_ARRAY_LEN(cosine_lr_keys), false};
 
@@ -87,7 +100,7 @@ static const conf_key direct_power_lr_keys[] = {
                 WHY_NAME),
     KEY("power", T_FLOAT, 0, "-0.5", RULE_FINITE, "exponent"),
 };
-const conf_class conf_class_direct_power_lr = {
+static const conf_class conf_class_direct_power_lr = {
     "official.modeling.optimization.configs.learning_rate_config.DirectPowerLrConfig", NULL,
     direct_power_lr_keys, BT_ARRAY_LEN(direct_power_lr_keys), false};
 
@@ -101,7 +114,7 @@ static const conf_key power_and_linear_decay_lr_keys[] = {
     KEY("power", T_FLOAT, 0, "-0.5", RULE_FINITE, "exponent"),
     KEY("total_decay_steps", T_INT, NULLABLE, NULL, RULE_GE0, "all steps"),
 };
-const conf_class conf_class_power_and_linear_decay_lr = {
+static const conf_class conf_class_power_and_linear_decay_lr = {
     "official.modeling.optimization.configs.learning_rate_config.PowerAndLinearDecayLrConfig", NULL,
     power_and_linear_decay_lr_keys, BT_ARRAY_LEN(power_and_linear_decay_lr_keys), false};
 
@@ -114,7 +127,7 @@ static const conf_key power_decay_with_offset_lr_keys[] = {
     KEY("pre_offset_learning_rate", T_FLOAT, 0, "1000000.0", RULE_FINITE,
         "learning rate before offset, and its upper bound"),
 };
-const conf_class conf_class_power_decay_with_offset_lr = {
+static const conf_class conf_class_power_decay_with_offset_lr = {
     "official.modeling.optimization.configs.learning_rate_config.PowerDecayWithOffsetLrConfig",
     NULL, power_decay_with_offset_lr_keys, BT_ARRAY_LEN(power_decay_with_offset_lr_keys), false};
 
@@ -125,7 +138,7 @@ static const conf_key step_cosine_lr_keys[] = {
     KEY("offset", T_INT, 0, "0", RULE_NONE, "steps to subtract before the schedule is read"),
     KEY("values", T_FLOAT_LIST, NULLABLE, NULL, RULE_NONE, "learning rates of the intervals"),
 };
-const conf_class conf_class_step_cosine_lr = {
+static const conf_class conf_class_step_cosine_lr = {
     "official.modeling.optimization.configs.learning_rate_config.StepCosineLrConfig", NULL,
     step_cosine_lr_keys, BT_ARRAY_LEN(step_cosine_lr_keys), false};
 
@@ -144,7 +157,7 @@ static const conf_key linear_warmup_keys[] = {
     KEY("warmup_steps", T_INT, NULLABLE, NULL, RULE_GE0,
         "steps of the warm-up (null = warmup_fraction of train_steps)"),
 };
-const conf_class conf_class_linear_warmup = {
+static const conf_class conf_class_linear_warmup = {
     "official.modeling.optimization.configs.learning_rate_config.LinearWarmupConfig", NULL,
     linear_warmup_keys, BT_ARRAY_LEN(linear_warmup_keys), false};
 
@@ -154,6 +167,6 @@ static const conf_key polynomial_warmup_keys[] = {
     KEY("warmup_steps", T_INT, NULLABLE, NULL, RULE_GE0,
         "steps of the warm-up (null = warmup_fraction of train_steps)"),
 };
-const conf_class conf_class_polynomial_warmup = {
+static const conf_class conf_class_polynomial_warmup = {
     "official.modeling.optimization.configs.learning_rate_config.PolynomialWarmupConfig", NULL,
     polynomial_warmup_keys, BT_ARRAY_LEN(polynomial_warmup_keys), false};

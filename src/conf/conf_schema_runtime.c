@@ -5,6 +5,10 @@
  * Garden 2.19.1; EXT marks keys of our own. Keys stand in sorted order. */
 #include "conf_schema.h"
 
+/* These refer to each other. */
+static const conf_class conf_class_trainer;
+static const conf_class conf_class_runtime;
+
 static const conf_key experiment_keys[] = {
     SECTION("runtime", &conf_class_runtime, "where and how the program runs"),
     SECTION("task", &conf_class_task, "what is learned from what data"),
@@ -83,8 +87,9 @@ static const conf_key trainer_keys[] = {
     KEY("warmup_fraction", T_FLOAT, EXT, "0.1", RULE_0_TO_1,
         "share of train_steps to warm up when warmup_steps is null"),
 };
-const conf_class conf_class_trainer = {"official.core.config_definitions.TrainerConfig", NULL,
-                                       trainer_keys, BT_ARRAY_LEN(trainer_keys), false};
+static const conf_class conf_class_trainer = {"official.core.config_definitions.TrainerConfig",
+                                              NULL, trainer_keys, BT_ARRAY_LEN(trainer_keys),
+                                              false};
 
 static const conf_key runtime_keys[] = {
     KEY_IGNORED("all_reduce_alg", T_STR, NULLABLE, NULL, RULE_NONE,
@@ -161,8 +166,9 @@ static const conf_key runtime_keys[] = {
     KEY_IGNORED("worker_hosts", T_STR, NULLABLE, NULL, RULE_NONE,
                 "addresses of workers; refused where this is the only process", WHY_WORKERS),
 };
-const conf_class conf_class_runtime = {"official.core.config_definitions.RuntimeConfig", NULL,
-                                       runtime_keys, BT_ARRAY_LEN(runtime_keys), false};
+static const conf_class conf_class_runtime = {"official.core.config_definitions.RuntimeConfig",
+                                              NULL, runtime_keys, BT_ARRAY_LEN(runtime_keys),
+                                              false};
 
 const conf_class conf_class_empty = {"official.modeling.hyperparams.base_config.Config", NULL, NULL,
                                      0, false};

@@ -5,6 +5,15 @@
  * Garden 2.19.1; EXT marks keys of our own. Keys stand in sorted order. */
 #include "conf_schema.h"
 
+/* These refer to each other. */
+static const conf_class conf_class_sentence_model;
+static const conf_class conf_class_qa_model;
+static const conf_class conf_class_tagging_model;
+static const conf_class conf_class_dual_encoder_model;
+static const conf_class conf_class_pretrainer;
+static const conf_class conf_class_electra_pretrainer;
+static const conf_class conf_class_cls_head;
+
 #define CLASS_WEIGHTS_DOC                                                                          \
     "weight of each class in the training loss, the mean being sum(w loss) / sum(w); balanced = "  \
     "n / (n_classes * count) of the training data; null = all 1"
@@ -63,9 +72,9 @@ static const conf_key sentence_model_keys[] = {
     KEY("use_encoder_pooler", T_BOOL, 0, "false", RULE_NONE,
         "classify from the encoder's own pooled output"),
 };
-const conf_class conf_class_sentence_model = {"official.nlp.tasks.sentence_prediction.ModelConfig",
-                                              NULL, sentence_model_keys,
-                                              BT_ARRAY_LEN(sentence_model_keys), false};
+static const conf_class conf_class_sentence_model = {
+    "official.nlp.tasks.sentence_prediction.ModelConfig", NULL, sentence_model_keys,
+    BT_ARRAY_LEN(sentence_model_keys), false};
 
 static const conf_key question_answering_keys[] = {
     KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
@@ -85,8 +94,9 @@ const conf_class conf_class_question_answering = {
 static const conf_key qa_model_keys[] = {
     SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
 };
-const conf_class conf_class_qa_model = {"official.nlp.tasks.question_answering.ModelConfig", NULL,
-                                        qa_model_keys, BT_ARRAY_LEN(qa_model_keys), false};
+static const conf_class conf_class_qa_model = {"official.nlp.tasks.question_answering.ModelConfig",
+                                               NULL, qa_model_keys, BT_ARRAY_LEN(qa_model_keys),
+                                               false};
 
 static const conf_key tagging_keys[] = {
     KEY("class_names", T_STR_LIST, NULLABLE, NULL, RULE_NONE,
@@ -111,9 +121,9 @@ static const conf_key tagging_model_keys[] = {
     KEY("head_initializer_range", T_FLOAT, 0, "0.02", RULE_GE0,
         "standard deviation of the head's initial weights"),
 };
-const conf_class conf_class_tagging_model = {"official.nlp.tasks.tagging.ModelConfig", NULL,
-                                             tagging_model_keys, BT_ARRAY_LEN(tagging_model_keys),
-                                             false};
+static const conf_class conf_class_tagging_model = {"official.nlp.tasks.tagging.ModelConfig", NULL,
+                                                    tagging_model_keys,
+                                                    BT_ARRAY_LEN(tagging_model_keys), false};
 
 static const conf_key dual_encoder_keys[] = {
     KEY("gold_pairs", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
@@ -149,9 +159,9 @@ static const conf_key dual_encoder_model_keys[] = {
         "over "
         "all tokens"),
 };
-const conf_class conf_class_dual_encoder_model = {"official.nlp.tasks.dual_encoder.ModelConfig",
-                                                  NULL, dual_encoder_model_keys,
-                                                  BT_ARRAY_LEN(dual_encoder_model_keys), false};
+static const conf_class conf_class_dual_encoder_model = {
+    "official.nlp.tasks.dual_encoder.ModelConfig", NULL, dual_encoder_model_keys,
+    BT_ARRAY_LEN(dual_encoder_model_keys), false};
 
 static const conf_key masked_lm_keys[] = {
     SECTION("model", &conf_class_pretrainer, "the model: encoder and head"),
@@ -171,8 +181,9 @@ static const conf_key pretrainer_keys[] = {
     KEY("mlm_output_weights_use_proj", T_BOOL, 0, "false", RULE_NONE,
         "project the output embedding (MobileBERT)"),
 };
-const conf_class conf_class_pretrainer = {"official.nlp.configs.bert.PretrainerConfig", NULL,
-                                          pretrainer_keys, BT_ARRAY_LEN(pretrainer_keys), false};
+static const conf_class conf_class_pretrainer = {"official.nlp.configs.bert.PretrainerConfig", NULL,
+                                                 pretrainer_keys, BT_ARRAY_LEN(pretrainer_keys),
+                                                 false};
 
 static const conf_key electra_pretrain_keys[] = {
     SECTION("model", &conf_class_electra_pretrainer, "the model: encoder and head"),
@@ -195,7 +206,7 @@ static const conf_key electra_pretrainer_keys[] = {
     KEY("tie_embeddings", T_BOOL, 0, "true", RULE_NONE,
         "generator and discriminator share embeddings"),
 };
-const conf_class conf_class_electra_pretrainer = {
+static const conf_class conf_class_electra_pretrainer = {
     "official.nlp.configs.electra.ElectraPretrainerConfig", NULL, electra_pretrainer_keys,
     BT_ARRAY_LEN(electra_pretrainer_keys), false};
 
@@ -207,5 +218,5 @@ static const conf_key cls_head_keys[] = {
     KEY("name", T_STR, NULLABLE, NULL, RULE_NONE, "name of the head"),
     KEY("num_classes", T_INT, 0, "2", RULE_GE1, "number of classes"),
 };
-const conf_class conf_class_cls_head = {"official.nlp.configs.bert.ClsHeadConfig", NULL,
-                                        cls_head_keys, BT_ARRAY_LEN(cls_head_keys), false};
+static const conf_class conf_class_cls_head = {"official.nlp.configs.bert.ClsHeadConfig", NULL,
+                                               cls_head_keys, BT_ARRAY_LEN(cls_head_keys), false};

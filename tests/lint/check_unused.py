@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A header declares what somebody else calls. A function or table that a header of include/bt/, src/ or
 programs/ declares is named in a file other than the one that defines it; what is called by nobody else is
-static. What only tests call is in TESTS_ONLY with the reason; a row of what is not declared is refused,
-too. The benchmarks (bench/) count as callers.
+static. What only tests call is in TESTS_ONLY with the reason; a row that is not needed is refused, too. The
+benchmarks (bench/) count as callers.
 
 usage: check_unused.py [ROOT] | check_unused.py --self-test
 """
@@ -26,7 +26,6 @@ TESTS_ONLY = {
     "bt_kern_bf16_variant": "which variants this machine can compare",
     "bt_exec_encode": "the engine's numbers beside Model Garden's",
     "bt_exec_gradient*": "the engine's numbers beside Model Garden's",
-    "bt_flags_float": "numbers of other programs' flags",
     "bt_pjrt_is_built_in": "what there is to test",
     "bt_pjrt_program_is_from_cache": "shows that the cache of programs is used",
     "bt_status_name": "names what a fault ended with",
@@ -46,13 +45,9 @@ TESTS_ONLY = {
     "squad_softmax": "a step of the official answers beside the official script's",
 }
 
-# prefix: why what one file alone names is in a header all the same
-FILE_ONLY = {
-    "conf_class_": "classes of the schema refer to each other across its files",
-}
-
 TOKENS = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.DOTALL)
 WORD = re.compile(r"\b[A-Za-z_]\w*\b")
+PASTED = re.compile(r"\b([a-z]\w*_)\s*##\s*\w")
 NAME = re.compile(r"\b([a-z]\w*)\s*\(")
 MACRO = re.compile(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", re.MULTILINE)
 
@@ -99,6 +94,7 @@ class Tree:
         self.declared = {}  # name: header
         self.defined = {}   # name: {files}
         self.users = {}     # name: {files that name it}
+        self.pasted = {}    # beginning of names that macros put together: {their files}
         for top in ("include", "src", "programs", "bench", "tests"):
             for file in sorted((root / top).rglob("*")):
                 if file.suffix in (".c", ".h", ".def"):
@@ -116,8 +112,20 @@ class Tree:
             elif path.endswith(".h") and not path.startswith(("tests/", "bench/")):
                 self.declared[name] = path
                 uses = uses.replace(statement, " ", 1)  # a declaration is no use
+        for begin in PASTED.findall(code):
+            self.pasted.setdefault(begin, set()).add(path)
         for word in set(WORD.findall(uses + " ".join(MACRO.findall(code)))):
             self.users.setdefault(word, set()).add(path)
+
+
+def users_of(tree, name):
+    """Also who names the end alone, for a macro that puts the beginning before it."""
+    users = set(tree.users.get(name, set()))
+    for begin, files in tree.pasted.items():
+        if name.startswith(begin):
+            users |= {file for file in tree.users.get(name[len(begin):], set())
+                      if file in files or file.endswith(".def")}
+    return users
 
 
 def row_of(row, name):
@@ -131,10 +139,9 @@ def reason_for(name):
 def check_tree(root):
     tree = Tree(root)
     problems = []
+    needed = set()
     for name, header in sorted(tree.declared.items(), key=lambda row: (row[1], row[0])):
-        if name.startswith(tuple(FILE_ONLY)):
-            continue
-        others = tree.users.get(name, set()) - tree.defined.get(name, set())
+        others = users_of(tree, name) - tree.defined.get(name, set())
         callers = {path for path in others if not path.startswith("tests/")}
         if len(others) == 0 and not tree.defined.get(name):
             problems.append(f"{header}: {name} is declared and defined nowhere")
@@ -146,12 +153,14 @@ def check_tree(root):
                 continue  # one of several definitions is compiled, and calls the others' names
             problems.append(f"{header}: {name} is called in {', '.join(tree.defined[name])} alone: make it static")
         elif not callers:
-            if reason_for(name) is None:
+            row = reason_for(name)
+            needed.add(row)
+            if row is None:
                 problems.append(f"{header}: {name} is called by tests alone: make it static, move it to the "
                                 "tests, or say in TESTS_ONLY (tests/lint/check_unused.py) why not")
     if (root / "tests/lint/check_unused.py").exists():  # not a sample of the self-test
-        problems += [f"tests/lint/check_unused.py: TESTS_ONLY names {row}, which is not declared"
-                     for row in TESTS_ONLY if not any(row_of(row, name) for name in tree.declared)]
+        problems += [f"tests/lint/check_unused.py: TESTS_ONLY names {row}, which no test needs"
+                     for row in TESTS_ONLY if row not in needed]
     return problems
 
 
@@ -162,9 +171,10 @@ def self_test():
                           "extern const int a_table[];\ntypedef int (*a_fn)(void);\nint bt_exec_encode(void);\n",
         "src/a/a.c": '#include "bt/a.h"\nint a_called(int x) {\n    return x;\n}\nconst int a_table[] = {1};\n'
                      "static int own(void) {\n    return 1;\n}\nint bt_exec_encode(void) {\n    return own();\n}\n",
-        "src/b/b.h": "int b_called(void);\nint b_row(void);\n",
-        "src/b/b.c": "int b_called(void) {\n    return a_called(1);\n}\nint b_row(void) {\n    return 1;\n}\n",
-        "src/b/rows.def": "ROW(b_row)\n",
+        "src/b/b.h": "int b_called(void);\nint b_row(void);\nint b_pasted(void);\n",
+        "src/b/b.c": "int b_called(void) {\n    return a_called(1);\n}\nint b_row(void) {\n    return 1;\n}\n"
+                   "int b_pasted(void) {\n    return 1;\n}\n#define PLAIN(name) b_##name\n",
+        "src/b/rows.def": "ROW(b_row)\nPLAIN(pasted)\n",
         "programs/p/main.c": "int main(void) {\n    return a_inline() + a_table[0];\n}\n",
         "tests/t.c": "int t(void) {\n    return bt_exec_encode();\n}\n",
     }
