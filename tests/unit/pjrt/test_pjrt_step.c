@@ -96,14 +96,14 @@ static void train(bt_pjrt_program *program, const bt_pjrt_shape *shapes, size_t 
 
 static void test_trains_as_the_golden_says(void **state) {
     (void)state;
-    size_t      n_text = 0, n_bytes = 0;
+    size_t n_text = 0, n_bytes = 0;
+    if (test_pjrt_client() == NULL) {
+        skip();
+    }
     char *const text =
         read_gz(test_source_path("tests/goldens/pjrt/tiny_cls_f32.mlir.gz"), &n_text);
     char *const bytes = read_gz(
         test_source_path("tests/goldens/pjrt/sentence_prediction_3class.args.gz"), &n_bytes);
-    if (test_pjrt_client() == NULL) {
-        skip();
-    }
     bt_pjrt_shape     shapes[MAX_ARRAYS];
     const size_t      n_args = parse_arguments(text, shapes);
     const char *const folder = test_temp_dir();
