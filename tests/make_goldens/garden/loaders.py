@@ -28,6 +28,7 @@ V = os.path.join(vd, 'uncased.txt')
 def scrub(m):
     m = re.sub(r'^\{\{function_node [^}]*\}\} ', '', m)
     m = re.sub(r'\[\[?\{\{node.*', '', m, flags=re.S)
+    m = re.sub(r'V2:[0-9]+', 'V2', m)  # numbers of nodes
     m = re.sub(r'\s*\[Op:\w+\].*$', '', m, flags=re.S)
     return m.replace(os.path.abspath(ft), 'FT').replace(ft, 'FT').replace(out, 'OUT').replace(vd, 'VOCAB')[:400]
 
