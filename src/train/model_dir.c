@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
@@ -121,6 +122,30 @@ bt_status model_dir_join(const model_dir *dir, model_file which, char **path, bt
     const bt_status rc = bt_fs_join(folder, file->name, path, err);
     bt_free(folder);
     return rc;
+}
+
+static bool begins(const char *name, size_t n, const char *start, const char *more) {
+    const size_t n_start = strlen(start);
+    const size_t n_more = strlen(more);
+    return n >= n_start + n_more && strncmp(name, start, n_start) == 0 &&
+           strncmp(name + n_start, more, n_more) == 0;
+}
+
+bool model_dir_is_taken(const char *name, size_t n) {
+    static const char of_fs[] = ".bert-train"; /* its locks and journals */
+    /* and of checkpoint.journal, metrics.jsonl and what may come beside them */
+    bool is_taken = begins(name, n, files[MODEL_STATE].name, ".") ||
+                    begins(name, n, series_rows[SERIES_ROUND_METRICS].stem, ".") ||
+                    begins(name, n, of_fs, "");
+    for (size_t i = 0; i < BT_ARRAY_LEN(files); i++) {
+        is_taken = is_taken || (files[i].place == IN_MODEL_DIR && n == strlen(files[i].name) &&
+                                strncmp(name, files[i].name, n) == 0);
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(series_rows); i++) { /* the best have a folder */
+        is_taken = is_taken || (i != SERIES_BEST_CKPT &&
+                                begins(name, n, series_rows[i].stem, series_rows[i].dash));
+    }
+    return is_taken;
 }
 
 bt_status model_dir_file(const char *folder, model_file file, char **path, bt_error *err) {

@@ -57,6 +57,9 @@ const char *model_series_stem(model_series series);
 /* "ckpt-20"; returns name */
 const char *model_series_name(model_series series, int64_t number, char name[MODEL_NAME_MAX]);
 
+/* Is that a name of something that is right in the folder, or how such names begin? */
+bool model_dir_is_taken(const char *name, size_t n);
+
 /* What is in the folder under the names that a run of that mode uses there is what it keeps
  * under them, or BT_E_IO; and may be written, or BT_E_RESOURCE. */
 BT_MUST_USE bt_status model_dir_check(const model_dir *dir, bt_conf_mode mode, bt_error *err);

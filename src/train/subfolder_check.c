@@ -5,18 +5,11 @@
 #include <string.h>
 
 #include "bt/base/compiler.h"
+#include "model_dir.h"
 #include "run_checks.h"
 
-/* What a run has in model_dir under names of its own; with '*': names that begin so. */
-static const char *const taken[] = {
-    "train",     "eval",   "checkpoint", "checkpoint.*", "params.yaml", "labels.json", "seeds.json",
-    "best_seed", "ckpt-*", "seed_*",     "metrics.*",    "metrics-*",   ".bert-train*"};
-
-static bool is_name(const char *part, size_t n, const char *pattern) {
-    const size_t n_pattern = strlen(pattern);
-    return pattern[n_pattern - 1] == '*'
-               ? n >= n_pattern - 1 && strncmp(part, pattern, n_pattern - 1) == 0
-               : n == n_pattern && strncmp(part, pattern, n) == 0;
+static bool is_name(const char *part, size_t n, const char *name) {
+    return n == strlen(name) && strncmp(part, name, n) == 0;
 }
 
 /* Why a folder may not have that name, or NULL. */
@@ -25,10 +18,8 @@ static const char *why_not(const char *name) {
         return "an absolute path leads out of model_dir";
     }
     const size_t n_first = strcspn(name, "/");
-    for (size_t i = 0; i < BT_ARRAY_LEN(taken); i++) {
-        if (is_name(name, n_first, taken[i])) {
-            return "a run writes something else of its own under that name";
-        }
+    if (model_dir_is_taken(name, n_first)) {
+        return "a run writes something else of its own under that name";
     }
     for (const char *part = name;; part++) {
         const size_t n = strcspn(part, "/");

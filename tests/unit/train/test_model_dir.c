@@ -68,6 +68,36 @@ static void test_what_is_not_a_file_is_refused_by_whom_it_concerns(void **state)
     check_taken(&dir, MODEL_SEEDS, false, false, false); /* looked at by --seeds */
 }
 
+/* Of folders that keys name: "validation" and "best_ckpt" are the usual ones. */
+static void test_names_that_a_run_needs_are_taken(void **state) {
+    (void)state;
+    static const char *const taken[] = {"train",
+                                        "eval",
+                                        "checkpoint",
+                                        "params.yaml",
+                                        "labels.json",
+                                        "seeds.json",
+                                        "best_seed",
+                                        "vocab.txt",
+                                        "tokenizer.json",
+                                        "ckpt-3",
+                                        "seed_1",
+                                        "metrics.jsonl",
+                                        "metrics-eval.jsonl",
+                                        "checkpoint.journal",
+                                        "checkpoint.old",
+                                        BT_FS_LOCK_NAME};
+    static const char *const free_ones[] = {"validation", "best_ckpt", "best_ckpt-2", "trains",
+                                            "metric",     "b",         "checkpoints", "ckpt"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(taken); i++) {
+        assert_true(model_dir_is_taken(taken[i], strlen(taken[i])));
+        assert_false(model_dir_is_taken(taken[i], 1));
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(free_ones); i++) {
+        assert_false(model_dir_is_taken(free_ones[i], strlen(free_ones[i])));
+    }
+}
+
 static void test_without_a_folder_nothing_is_looked_at(void **state) {
     (void)state;
     const model_dir none = {.path = NULL};
@@ -78,6 +108,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_what_is_not_a_file_is_refused_by_whom_it_concerns),
+        cmocka_unit_test(test_names_that_a_run_needs_are_taken),
         cmocka_unit_test(test_without_a_folder_nothing_is_looked_at),
     };
     return cmocka_run_group_tests_name("model_dir", tests, NULL, NULL);
