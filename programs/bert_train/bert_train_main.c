@@ -89,14 +89,14 @@ static bt_status check_required(const bt_flags *flags, bt_error *err) {
 /* What a mode does, and what a flag is for. */
 enum { TRAINS = 1, EVALUATES = 2, PREDICTS = 4 };
 
-static unsigned purposes_of(const char *mode) {
-    if (bt_str_equal(mode, "predict")) {
-        return PREDICTS;
+static unsigned purposes_of(const char *name) {
+    bt_conf_mode mode = BT_CONF_MODE_TRAIN;
+    if (!bt_conf_mode_parse(name, &mode)) {
+        return TRAINS | EVALUATES; /* refused after the flags */
     }
-    if (bt_str_equal(mode, "eval") || bt_str_equal(mode, "continuous_eval")) {
-        return EVALUATES;
-    }
-    return bt_str_equal(mode, "train") ? TRAINS : TRAINS | EVALUATES;
+    return mode == BT_CONF_MODE_PREDICT ? PREDICTS
+                                        : (bt_conf_mode_trains(mode) ? TRAINS : 0U) |
+                                              (bt_conf_mode_evaluates(mode) ? EVALUATES : 0U);
 }
 
 typedef struct mode_flag {

@@ -31,8 +31,7 @@ static bt_status take_train_lock(const char *folder, const char *what, bt_fs_loc
 }
 
 static bool needs_eval_lock(bt_conf_mode mode) {
-    return mode != BT_CONF_MODE_PREDICT &&
-           (bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL);
+    return mode != BT_CONF_MODE_PREDICT && bt_conf_mode_evaluates(mode);
 }
 
 bt_status run_lock_take(const bt_train_args *args, run_locks *locks, bt_error *err) {

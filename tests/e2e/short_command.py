@@ -361,7 +361,7 @@ class Mistakes(Short):
         self.refused(DATA, "--train=good.csv has no column 'txt'; its columns are 'text', 'label' "
                      '(--text=COLUMN)', '--text=txt')
         self.refused(DATA, "--eval=class.csv has no column 'label', where the training data have "
-                     "the label; its columns are 'text', 'class': call it so there, or name "
+                     "the label; its columns are 'text', 'class': give it that name, or name "
                      'another one (task.validation_data.label_field)', evaluation='class.csv')
         self.refused(DATA, "--eval=id.csv has no column 'text', where the training data have the "
                      'text', evaluation='id.csv')
