@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs TensorBoard (from PyPI) into a virtual environment in BUILD/tensorboard and prints its
-# Python. Does nothing when it is there. usage: get_tensorboard.sh BUILD
+# Python. Does nothing when it is there; two tests that ask at once wait for each other.
+# usage: get_tensorboard.sh BUILD
 # Exit 4: no network, or no venv.
 set -euo pipefail
 folder=${1:?usage: get_tensorboard.sh BUILD}/tensorboard
+exec 9>"$folder.lock"
+flock 9
 if [ ! -x "$folder/done/bin/python" ]; then
     rm -rf "$folder"
     { python3 -m venv "$folder/done.new" >&2 &&
