@@ -246,7 +246,7 @@ class Profiles(AwsCase):
                 ('[default]\nrole_arn = r\nsource_profile = no\n', 'does not exist'),
                 ('[default]\nrole_arn = r\nsource_profile = default\n', 'has no credentials'),
                 ('[default]\nrole_arn = r\nsource_profile = a\n[profile a]\nrole_arn = s\n'
-                 'source_profile = default\n', 'in a circle'),
+                 'source_profile = default\n', 'leads back to itself'),
                 ('[default]\nrole_arn = r\ncredential_source = Moon\n', 'Moon'),
                 ('[default]\nrole_arn = r\nsource_profile = a\nmfa_serial = m\n[profile a]\n' +
                  self.keys(), 'mfa_serial'),
