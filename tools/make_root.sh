@@ -15,17 +15,22 @@ fail() {
     exit 1
 }
 
-# Entries of the machine's list that are not of other archives, as $1 (deb, deb-src).
-debian_entries() {
-    cat /etc/apt/sources.list.d/debian.sources 2>/dev/null | sed "s/^Types: .*/Types: $1/"
+# list_entries deb|deb-src: writes what the machine's list says of Debian's archives into $list, whose extension
+# says the form: that of today's images of Debian 12 (debian.sources) or the older one (sources.list).
+list_entries() {
+    list=$work/list.sources
+    sed "s/^Types: .*/Types: $1/" /etc/apt/sources.list.d/debian.sources >"$list" 2>/dev/null && return
+    list=$work/list.list
+    sed -n "s/^deb \(.*bookworm\)/$1 \1/p" /etc/apt/sources.list >"$list" 2>/dev/null
+    [ -s "$list" ] || fail "no archive of Debian 12 in /etc/apt/sources.list.d/debian.sources or /etc/apt/sources.list"
 }
 
 make_aarch64() {
     local packages=libc6-dev,libgcc-12-dev,libyaml-dev,zlib1g-dev,libjansson-dev,libcurl4-openssl-dev
     packages+=,libssl-dev,libarchive-dev,libexpat1-dev,libpcre2-dev,libprotobuf-c-dev,libcmocka-dev,libopenblas0-pthread
-    debian_entries deb >"$work/list.sources"
+    list_entries deb
     # extracted, not installed: nothing of it has to run
-    mmdebstrap --architectures=arm64 --variant=extract --include="$packages" bookworm "$1" "$work/list.sources" \
+    mmdebstrap --architectures=arm64 --variant=extract --include="$packages" bookworm "$1" "$list" \
         >"$log" 2>&1 || fail "mmdebstrap could not make a tree of arm64 packages"
     # what installing would have made
     ln -s openblas-pthread/libopenblas.so.0 "$1/usr/lib/aarch64-linux-gnu/libopenblas.so.0"
@@ -33,9 +38,10 @@ make_aarch64() {
 
 # fetch PACKAGE...: their sources into $work.
 fetch() {
-    local apt=(apt-get -q -o "Dir::Etc::SourceParts=/dev/null" -o "Dir::Etc::SourceList=$work/list.sources"
+    list_entries deb-src
+    sed -i '/^$/,$d' "$list" # the first archive: not security's
+    local apt=(apt-get -q -o "Dir::Etc::SourceParts=/dev/null" -o "Dir::Etc::SourceList=$list"
         -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o "APT::Sandbox::User=root")
-    debian_entries deb-src | sed '/^$/,$d' >"$work/list.sources" # the first: not security's
     mkdir -p "$work/lists" "$work/cache"
     "${apt[@]}" update >"$log" 2>&1 || fail "apt-get could not read the list of sources"
     (cd "$work" && "${apt[@]}" source "${@/%//bookworm}") >"$log" 2>&1 || fail "apt-get could not fetch: $*"
