@@ -329,7 +329,7 @@ class Tokens(remote_case.RemoteCase):
         self.store.on_token = lambda handler: False
         result = self.safe(self.remote_train(expect=4))
         self.assertIn('bad grant', self.one_error(result))
-        for text, words in (('{', 'no JSON'), ('{"type": "external_account"}', 'audience'),
+        for text, words in (('{', 'not JSON'), ('{"type": "external_account"}', 'audience'),
                             ('{"type": "api_key"}', "'api_key'"),
                             ('{"type": "authorized_user"}', 'client_id'),
                             ('{"type": "authorized_user", "token_uri": "http://example.com"}',
