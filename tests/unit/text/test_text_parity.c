@@ -125,6 +125,7 @@ static int free_inputs(void **state) {
     for (size_t i = 0; i < n_inputs; i++) {
         bt_free(inputs[i].codepoints);
         bt_free(inputs[i].bytes);
+        inputs[i] = (input){0}; /* others are read into it */
     }
     n_inputs = 0;
     return 0;
