@@ -36,12 +36,19 @@ static const conf_key task_keys[] = {
 const conf_class conf_class_task = {"official.core.config_definitions.TaskConfig", NULL, task_keys,
                                     BT_ARRAY_LEN(task_keys), false};
 
-static const conf_key sentence_prediction_keys[] = {
-    KEY("class_weights", T_FLOATS_OR_WORD, EXT | NULLABLE, NULL,
-        &(const conf_rule)CHOICES("balanced"), CLASS_WEIGHTS_DOC),
+/* Of all tasks that are trained: what a run starts from is read whatever the task is. */
+static const conf_key trained_task_keys[] = {
     KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
     KEY("hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
         "TF Hub module to start from, instead of init_checkpoint"),
+};
+static const conf_class conf_class_trained_task = {"official.core.config_definitions.TaskConfig",
+                                                   &conf_class_task, trained_task_keys,
+                                                   BT_ARRAY_LEN(trained_task_keys), false};
+
+static const conf_key sentence_prediction_keys[] = {
+    KEY("class_weights", T_FLOATS_OR_WORD, EXT | NULLABLE, NULL,
+        &(const conf_rule)CHOICES("balanced"), CLASS_WEIGHTS_DOC),
     KEY("init_cls_pooler", T_BOOL, 0, "false", RULE_NONE,
         "load the pooler of init_checkpoint into the classification head too"),
     KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
@@ -62,7 +69,7 @@ static const conf_key sentence_prediction_keys[] = {
         "as in Hugging Face's config.json (null: a class a row; with num_classes 1 a score)"),
 };
 const conf_class conf_class_sentence_prediction = {
-    "official.nlp.tasks.sentence_prediction.SentencePredictionConfig", &conf_class_task,
+    "official.nlp.tasks.sentence_prediction.SentencePredictionConfig", &conf_class_trained_task,
     sentence_prediction_keys, BT_ARRAY_LEN(sentence_prediction_keys), false};
 
 static const conf_key sentence_model_keys[] = {
@@ -77,9 +84,6 @@ static const conf_class conf_class_sentence_model = {
     BT_ARRAY_LEN(sentence_model_keys), false};
 
 static const conf_key question_answering_keys[] = {
-    KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
-    KEY("hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
-        "TF Hub module to start from, instead of init_checkpoint"),
     KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
     KEY("max_answer_length", T_INT, 0, "30", RULE_GE1, "longest answer in tokens"),
     SECTION("model", &conf_class_qa_model, "the model: encoder and head"),
@@ -88,7 +92,7 @@ static const conf_key question_answering_keys[] = {
         "SQuAD 2: answer \"none\" above this score difference"),
 };
 const conf_class conf_class_question_answering = {
-    "official.nlp.tasks.question_answering.QuestionAnsweringConfig", &conf_class_task,
+    "official.nlp.tasks.question_answering.QuestionAnsweringConfig", &conf_class_trained_task,
     question_answering_keys, BT_ARRAY_LEN(question_answering_keys), false};
 
 static const conf_key qa_model_keys[] = {
@@ -103,17 +107,15 @@ static const conf_key tagging_keys[] = {
         "names of the tags, in the order of their ids"),
     KEY("class_weights", T_FLOATS_OR_WORD, EXT | NULLABLE, NULL,
         &(const conf_rule)CHOICES("balanced"), CLASS_WEIGHTS_DOC),
-    KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
-    KEY("hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
-        "TF Hub module to start from, instead of init_checkpoint"),
     KEY("init_head", T_BOOL, EXT, "false", RULE_NONE, "take the head from init_checkpoint too"),
     KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE, LABEL_SMOOTHING_DOC),
     KEY("meta_data_path", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "meta data that create-finetuning-data wrote: class_names may be left out with it"),
     SECTION("model", &conf_class_tagging_model, "the model: encoder and head"),
 };
-const conf_class conf_class_tagging = {"official.nlp.tasks.tagging.TaggingConfig", &conf_class_task,
-                                       tagging_keys, BT_ARRAY_LEN(tagging_keys), false};
+const conf_class conf_class_tagging = {"official.nlp.tasks.tagging.TaggingConfig",
+                                       &conf_class_trained_task, tagging_keys,
+                                       BT_ARRAY_LEN(tagging_keys), false};
 
 static const conf_key tagging_model_keys[] = {
     SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
@@ -129,9 +131,6 @@ static const conf_key dual_encoder_keys[] = {
     KEY("gold_pairs", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "what predict is measured by: 'rows' (row i belongs to row i), or a file of lines "
         "'left id, TAB, right id'"),
-    KEY("hub_module_sha256", T_STR, EXT | NULLABLE, "", RULE_NONE, "pin of a downloaded module"),
-    KEY("hub_module_url", T_STR, NULLABLE | PATH, "", RULE_NONE,
-        "TF Hub module to start from, instead of init_checkpoint"),
     KEY("mining_neighbours", T_INT, EXT, "4", RULE_GE1,
         "nearest neighbours that a ratio margin is taken over"),
     KEY("mining_score", T_STR, EXT, "ratio", &(const conf_rule)CHOICES("ratio|cosine"),
@@ -139,7 +138,7 @@ static const conf_key dual_encoder_keys[] = {
     SECTION("model", &conf_class_dual_encoder_model, "the model: encoder and scores"),
 };
 const conf_class conf_class_dual_encoder = {"official.nlp.tasks.dual_encoder.DualEncoderConfig",
-                                            &conf_class_task, dual_encoder_keys,
+                                            &conf_class_trained_task, dual_encoder_keys,
                                             BT_ARRAY_LEN(dual_encoder_keys), false};
 
 static const conf_key dual_encoder_model_keys[] = {

@@ -432,6 +432,28 @@ static void test_raw_text_reaches_the_plan(void **state) {
     }
 }
 
+/* A run reads these whatever its task is. */
+static void test_every_task_has_the_keys_of_its_start(void **state) {
+    (void)state;
+    static const char *const keys[] = {"task.init_checkpoint", "task.hub_module_url",
+                                       "task.hub_module_sha256"};
+    for (size_t i = 0; i < bt_conf_n_experiments(); i++) {
+        const char *const name = bt_conf_experiment_at(i)->name;
+        const bt_task    *task = NULL;
+        bt_error          not_built = BT_ERROR_INIT;
+        if (bt_task_find(name, &task, &not_built) != BT_OK) {
+            continue;
+        }
+        bt_conf *const conf = build_of(name, "{}");
+        for (size_t k = 0; k < BT_ARRAY_LEN(keys); k++) {
+            if (!bt_conf_has(conf, keys[k])) {
+                fail_msg("%s has no %s", name, keys[k]);
+            }
+        }
+        bt_conf_free(conf);
+    }
+}
+
 static void test_other_experiments_are_refused(void **state) {
     (void)state;
     static const char *const trainable[] = {"bert/dual_encoder", "bert/sentence_prediction",
@@ -459,6 +481,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_model_gardens),
         cmocka_unit_test(test_every_key_reaches_the_plan),
+        cmocka_unit_test(test_every_task_has_the_keys_of_its_start),
         cmocka_unit_test(test_metrics_follow_classes_and_type),
         cmocka_unit_test(test_regression_has_the_right_loss),
         cmocka_unit_test(test_albert_has_keys_of_its_own),
