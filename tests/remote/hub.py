@@ -645,7 +645,7 @@ class Files(HttpsCase):
                        json.dumps({'weight_map': {'a': name}}))
             result = self.train(mode='train', override=MODEL + ',task.init_checkpoint=repo',
                                 expect=3)
-            self.assertIn('no *.safetensors file beside it', self.one_error(result))
+            self.assertIn('not a *.safetensors file beside it', self.one_error(result))
 
 
 def hf_tensors():
