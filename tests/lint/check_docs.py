@@ -3,7 +3,8 @@
 """What the pages point at is there: relative links (and the headings that they name), and files of the
 repository that stand in backticks (`src/wire/npy.c`, `src/wire/bundle_*.c`, `bt/base/str.h`, `npy.c`). And
 what code and scripts say of pages: docs/testing.md, docs/files.md#stores, and sections by number
-(docs/model_garden/numerics.md sections 2 and 11). A page calls the scripts of bench/ and tools/ by their
+(docs/model_garden/numerics.md sections 2 and 11). No two entries of CHANGELOG.md begin alike, as rebases with
+merge=union leave them. A page calls the scripts of bench/ and tools/ by their
 names, so those that begin with #! may be executed. Prose of a page is wrapped at 120 columns.
 
 usage: check_docs.py [ROOT] | check_docs.py --self-test
@@ -39,6 +40,8 @@ BREAK = r"(?:[ \t]|\n[ \t]*(?:\*|#|//)?)*"
 NUMBER = r"\d+(?:\.\d+)*(?![\w])"
 SECTIONS = re.compile(rf"{BREAK}(?:sections?{BREAK})?({NUMBER}(?:(?:,|{BREAK}and|{BREAK}to){BREAK}{NUMBER})*)")
 APPENDIX = re.compile(rf"{BREAK}(appendix{BREAK}[A-Z])\b")
+ENTRY = re.compile(r"^\* .*(?:\n  .*)*", re.MULTILINE)
+ALIKE = 60  # characters
 CODE = (".c", ".h", ".def", ".py", ".sh", ".txt", ".cmake", ".yaml")
 HEADER = re.compile(r"bt/(?:\w+/)?\w+\.h")
 CALLED = {"bench", "tools"}
@@ -165,6 +168,18 @@ def check_code(root, file, text):
     return problems
 
 
+def check_changes(name, text):
+    """Entries of the list of changes that begin alike."""
+    lines, problems = {}, []
+    for match in ENTRY.finditer(text):
+        begin = " ".join(match.group(0).split())[:ALIKE]
+        line = text.count("\n", 0, match.start()) + 1
+        if begin in lines:
+            problems.append(f"{name}:{line}: it begins as the entry of line {lines[begin]} does: '{begin}': keep one")
+        lines.setdefault(begin, line)
+    return problems
+
+
 def check_tree(root):
     files = []
     for folder, folders, names in os.walk(root):
@@ -176,6 +191,8 @@ def check_tree(root):
         if file.suffix == ".md":
             text = file.read_text(encoding="utf-8")
             problems += check_page(root, names, file, text) + check_width(root, file, text)
+            if file.name == "CHANGELOG.md":
+                problems += check_changes(file.relative_to(root).as_posix(), text)
         elif file.suffix in CODE and file.parent.name != "lint":
             problems += check_code(root, file, file.read_text(encoding="utf-8", errors="replace"))
     return problems
@@ -202,7 +219,8 @@ def self_test():
         "docs/wide_good.md": "| " + "word " * 30 + "|\n\n    " + "word " * 30 + "\n\n```\n" + "word " * 30 + "\n```\n\n"
                              + "* [" + "word " * 30 + "](https://host/" + "x" * 120 + ")\n* `" + "word " * 30 + "`\n",
         "tests/goldens/wide_good.md": "word " * 30 + "\n",
-        "CHANGELOG.md": "* word\n" * 30 + "* " + "word " * 30 + "\n",
+        "CHANGELOG.md": "".join(f"* {i} word\n" for i in range(30)) + "* " + "word " * 30 + "\n",
+        "bad/CHANGELOG.md": "* fix: " + "word " * 12 + "one\n* other\n* fix: word\n  " + "word " * 11 + "two\n",
         "bench/bad.py": "#!/usr/bin/env python3\n", "bench/part.py": "import sys\n",
     }
     with tempfile.TemporaryDirectory() as folder:
