@@ -47,7 +47,7 @@ const char *bt_optim_hyper(const bt_optim *optim, int32_t i, float *value);
  * it needs them: an engine must then fill word_rows below. False in every other configuration. */
 bool bt_optim_needs_word_rows(const bt_optim *optim);
 /* adamw's gradient_clip_norm: of several replicas each clips its own gradient before they are added
- * together (numerics.md section 2). All other clipping works on the sum. */
+ * together (docs/model_garden/numerics.md section 2). All other clipping works on the sum. */
 bool bt_optim_clips_shares(const bt_optim *optim);
 
 /* Rows of the word table that wait.
@@ -78,10 +78,11 @@ void bt_optim_rows_settle(bt_optim_rows *rows, const bt_optim_buffers *buffers, 
 const int32_t *bt_optim_rows_batch(const bt_optim_rows *rows, int64_t *n);
 
 /* One update in place. grad is clobbered. word_rows_sum_sq: sum of squares of the word embedding's
- * gradient rows before equal ids were added together (numerics.md section 3). Returns the norm of
- * the gradient before any clipping, as clipping sees it, through *grad_norm; when it is not finite
- * nothing is changed and *applied is false. pool may be NULL. Bits do not depend on the number of
- * threads. Calls no heap. One caller at a time: scratch belongs to optim. */
+ * gradient rows before equal ids were added together (docs/model_garden/numerics.md section 3).
+ * Returns the norm of the gradient before any clipping, as clipping sees it, through *grad_norm;
+ * when it is not finite nothing is changed and *applied is false. pool may be NULL. Bits do not
+ * depend on the number of threads. Calls no heap. One caller at a time: scratch belongs to optim.
+ */
 struct bt_optim_buffers {
     float *param;
     float *grad;

@@ -92,8 +92,8 @@ typedef enum bt_encoder_type {
 typedef enum bt_init_rule {
     BT_INIT_ZERO,
     BT_INIT_ONE,
-    BT_INIT_TRUNCATED_NORMAL, /* mean 0, stddev, re-drawn outside +-2 stddev (numerics.md section 1)
-                               */
+    BT_INIT_TRUNCATED_NORMAL, /* mean 0, stddev, re-drawn outside +-2 stddev
+                               * (docs/model_garden/numerics.md section 1) */
 } bt_init_rule;
 
 typedef struct bt_param {
@@ -106,9 +106,11 @@ typedef struct bt_param {
     int64_t offset; /* first element in each flat buffer; a multiple of 16 (64 bytes) */
     bt_init_rule init;
     float        init_stddev;
-    bool         has_gradient; /* false: no loss reads it: no slots, no decay (numerics.md 2) */
-    bool         is_encoder;   /* must be found in init_checkpoint */
-    bool         is_word_embedding; /* its gradient enters the norm row by row (numerics.md 3) */
+    bool         has_gradient; /* false: no loss reads it: no slots, no decay
+                                * (docs/model_garden/numerics.md 2) */
+    bool is_encoder;           /* must be found in init_checkpoint */
+    bool is_word_embedding;    /* its gradient enters the norm row by row
+                                * (docs/model_garden/numerics.md 3) */
 } bt_param;
 
 /* Which of Model Garden's Keras objects hold the variables: a checkpoint's object graph repeats

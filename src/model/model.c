@@ -203,7 +203,7 @@ static bt_status add_layer(const builder *b, const char *base, bt_layer_index *l
 }
 
 /* Without a reader it has no gradient, hence no slots, no decay and no part in the norm
- * (numerics.md section 2). */
+ * (docs/model_garden/numerics.md section 2). */
 bool bt_model_reads_first_rows(const bt_head_config *head) {
     switch (head->kind) {
     case BT_HEAD_POOLER_DENSE:

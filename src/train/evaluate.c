@@ -26,7 +26,8 @@ static bt_status add_batch(train_run *run, const bt_batch *batch, pass_sums *sum
     if (output != NULL) {
         BT_TRY(output->add(run->output, batch, result.logits, err));
     }
-    sums->loss += result.loss; /* a short last batch counts as a full one: numerics.md section 2 */
+    /* a short last batch counts as a full one: docs/model_garden/numerics.md section 2 */
+    sums->loss += result.loss;
     sums->n_examples += batch->n_rows;
     sums->n_batches += 1;
     return BT_OK;

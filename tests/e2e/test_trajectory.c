@@ -3,7 +3,7 @@
  * The trajectory of the real Model Garden, reproduced through the program itself: the golden's
  * batches are written as TFRecords, its initial weights as the ckpt-0 of a model_dir, bert-train
  * trains, and what it saved and logged is compared with what Model Garden had after the same
- * updates. Tolerances: goldens/numerics/MANIFEST.md. */
+ * updates. Tolerances: tests/goldens/model_garden/numerics/MANIFEST.md. */
 #include "test_tensors.h"
 
 #include <fcntl.h>
@@ -259,7 +259,8 @@ static void run_program(const trajectory *t, const char *mode_name, const char *
     }
 }
 
-/* The true gradient of these is 0: what is stored is rounding noise (MANIFEST.md). */
+/* The true gradient of these is 0: what is stored is rounding noise
+ * (tests/goldens/model_garden/numerics/MANIFEST.md). */
 static bool is_noise(const bt_param *param) {
     return bt_str_ends_with(param->name, "self_attention/key/bias");
 }

@@ -5,7 +5,7 @@
 Usage: make_conf_goldens.py   (with a Python that has tf-models-official 2.19.1)
 Every case is a folder with args (one shell line), its files, and expected.yaml (what Model Garden
 writes to params.yaml) or expected.error (the type of its exception). Versions and the sum of all
-files go to SOURCE.md.
+files go to tests/goldens/conf/SOURCE.md.
 """
 import hashlib
 import os

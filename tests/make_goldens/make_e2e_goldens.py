@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/goldens/e2e/{small,small_ema,small_regression,small_tagging,small_pairs}.{json,safetensors}:
 twenty updates of the real Model Garden on a model small enough for the repository. Names and
-meaning are those of goldens/numerics/MANIFEST.md, so that tests/e2e/test_trajectory.c reads both
+meaning are those of tests/goldens/model_garden/numerics/MANIFEST.md, so that tests/e2e/test_trajectory.c reads both
 alike. The regression and the tagger also have the evaluation of their last weights over the same
 batches: what Model Garden's task reports (the regression's loss is the mean over all pairs, and its
 metric never moves; the tagger's entities run on over a whole batch), and the true mean squared error.

@@ -4,7 +4,7 @@
  * sequences, all make the same update with the sum of the shares' gradients. Losses are divided by
  * the weights of the whole batch and dropout masks are numbered through it, as for parts of a
  * batch (exec_cpu_parts.c), so that the sum is the gradient of the whole, whoever made which share.
- * adamw clips each share by itself (numerics.md section 2). */
+ * adamw clips each share by itself (docs/model_garden/numerics.md section 2). */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

@@ -195,8 +195,9 @@ static bt_status check_attention(const exec_pjrt *exec, bt_error *err) {
                                    bt_pjrt_client_platform(exec->client), &smallest, err);
 }
 
-/* Model Garden clips by these keys what all replicas have together (config.md, 5.3); a program
- * clips each share by itself, which is right for adamw's gradient_clip_norm alone. */
+/* Model Garden clips by these keys what all replicas have together
+ * (docs/model_garden/config.md section 5.3); a program clips each share by itself, which is right
+ * for adamw's gradient_clip_norm alone. */
 static bt_status check_clips(const exec_pjrt *exec, bt_error *err) {
     if (exec->optim == NULL || exec->n_replicas == 1) {
         return BT_OK;

@@ -248,7 +248,8 @@ void task_compare_gradients(const task_case *c, double loss, double norm, const 
     }
 }
 
-/* Their true gradient is 0; what is stored is rounding noise (MANIFEST.md). */
+/* Their true gradient is 0; what is stored is rounding noise
+ * (tests/goldens/model_garden/numerics/MANIFEST.md). */
 static bool is_noise(const char *name, const task_row *row) {
     if (strstr(name, "self_attention/key/bias") != NULL) {
         return true;

@@ -2,7 +2,8 @@
  *
  * Golden steps of Model Garden (goldens/numerics/tasks; those outside the repository are of larger
  * models) and the project's own (tests/goldens/engine): their models and batches, and what an
- * engine's numbers are held against, with the tolerances of goldens/numerics/MANIFEST.md. */
+ * engine's numbers are held against, with the tolerances of
+ * tests/goldens/model_garden/numerics/MANIFEST.md. */
 #ifndef BT_TASK_GOLDENS_H
 #define BT_TASK_GOLDENS_H
 

@@ -2,7 +2,8 @@
  *
  * The engine against the real Model Garden (goldens/numerics): encoder outputs, logits, loss, every
  * gradient, and 20 updates with every variable and slot, through the code that training runs, under
- * every instruction set of this machine. Tolerances: goldens/numerics/MANIFEST.md. */
+ * every instruction set of this machine. Tolerances:
+ * tests/goldens/model_garden/numerics/MANIFEST.md. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * TF Hub modules against the real TensorFlow Hub and Model Garden: the encoder's configuration
  * comes from the module, its outputs are those of hub.KerasLayer, and one update of fine-tuning
  * through task.hub_module_url gives the same loss, gradients and variables. Tolerances:
- * MANIFEST.md. */
+ * tests/goldens/model_garden/numerics/MANIFEST.md. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

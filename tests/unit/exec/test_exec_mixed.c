@@ -3,8 +3,8 @@
  * Mixed precision against the real Model Garden under its mixed policies, with every product kernel
  * of every instruction set of this machine, and these against each other. Model Garden rounds every
  * activation as well. Where there is a float32 golden of the same seed, both must be as near to it
- * as goldens/numerics/MANIFEST.md says that Model Garden is, hence to each other within twice that.
- */
+ * as Model Garden is by tests/goldens/model_garden/numerics/MANIFEST.md, hence to each other
+ * within twice that. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
