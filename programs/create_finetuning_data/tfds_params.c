@@ -54,10 +54,10 @@ static const struct {
 
 /* Cuts spaces off both ends, in place. */
 static char *strip(char *text) {
-    static const char blanks[] = " \t\r\n\f\v";
-    text += strspn(text, blanks);
+    static const char spaces[] = " \t\r\n\f\v";
+    text += strspn(text, spaces);
     size_t n = strlen(text);
-    while (n > 0 && strchr(blanks, text[n - 1]) != NULL) {
+    while (n > 0 && strchr(spaces, text[n - 1]) != NULL) {
         n--;
     }
     text[n] = '\0';

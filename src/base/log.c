@@ -22,7 +22,7 @@ static struct {
     bt_log_format   format;
     int             verbosity;
     bool            progress_drawn;
-} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .program = "bert-train"};
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .program = "program"};
 
 void bt_log_setup(const char *program, bt_log_format format, int verbosity) {
     pthread_mutex_lock(&state.lock);

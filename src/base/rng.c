@@ -26,10 +26,10 @@ static void philox(uint32_t c[4], uint32_t k0, uint32_t k1) {
     }
 }
 
-bt_rng_key bt_rng_key_make(uint64_t seed, uint64_t step, uint32_t layer, uint32_t site) {
-    /* The name of the stream (step, layer, site) is itself mixed by one Philox call under the
+bt_rng_key bt_rng_key_make(uint64_t seed, uint64_t round, uint32_t index, uint32_t use) {
+    /* The name of the stream (round, index, use) is itself mixed by one Philox call under the
      * seed, so that nearby names give unrelated streams. */
-    uint32_t c[4] = {(uint32_t)step, (uint32_t)(step >> 32), layer, site};
+    uint32_t c[4] = {(uint32_t)round, (uint32_t)(round >> 32), index, use};
     philox(c, (uint32_t)seed, (uint32_t)(seed >> 32));
     return (bt_rng_key){.key = {c[0], c[1]}, .stream = {c[2], c[3]}};
 }

@@ -38,14 +38,14 @@ enum { TEXT_BLOCK_BYTES = 4096, INT_TEXT_MAX = 80 };
 /* What Python's int() takes: spaces around, a sign, 0x and 0o, single underscores between digits.
  */
 static bool parse_int(const char *text, int64_t *out) {
-    static const char blanks[] = " \t\n\r\f\v";
+    static const char spaces[] = " \t\n\r\f\v";
     char              digits[INT_TEXT_MAX];
     size_t            n = 0;
-    text += strspn(text, blanks);
+    text += strspn(text, spaces);
     const bool is_negative = *text == '-';
     text += *text == '-' || *text == '+' ? 1 : 0;
-    const size_t length = strcspn(text, blanks);
-    if (length == 0 || length >= sizeof digits || text[length + strspn(text + length, blanks)]) {
+    const size_t length = strcspn(text, spaces);
+    if (length == 0 || length >= sizeof digits || text[length + strspn(text + length, spaces)]) {
         return false;
     }
     int64_t base = 10;

@@ -133,13 +133,13 @@ done:
 /* Labels between separators, spaces around them cut off, in the given order. */
 static bt_status split_labels(bt_text_labels *labels, const char *text, const char *separators,
                               bt_error *err) {
-    static const char blanks[] = " \t\r";
+    static const char spaces[] = " \t\r";
     while (*text != '\0') {
         const size_t n = strcspn(text, separators);
-        size_t       first = strspn(text, blanks);
+        size_t       first = strspn(text, spaces);
         size_t       last = n;
         first = first < n ? first : n;
-        while (last > first && strchr(blanks, text[last - 1]) != NULL) {
+        while (last > first && strchr(spaces, text[last - 1]) != NULL) {
             last--;
         }
         if (last > first) {
