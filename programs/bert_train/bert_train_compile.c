@@ -102,7 +102,7 @@ static void cell_seconds(const bt_train_compiled *r, const bt_train_program *p, 
 #define BYTES(member) NULL, offsetof(bt_train_program, member)
 static const table_row table[] = {
     {"examples, devices", cell_batch, 0},       {"programs", cell_shapes, 0},
-    {"rows x slots, places", cell_shape, 0},    {"products of a step", cell_flop, 0},
+    {"rows x slots, sequences", cell_shape, 0}, {"matmul of a step", cell_flop, 0},
     {"arguments", BYTES(argument_bytes)},       {"results beside", cell_results, 0},
     {"temporary", BYTES(temporary_bytes)},      {"code", BYTES(code_bytes)},
     {"rest of the state", BYTES(beside_bytes)}, {"together", BYTES(total_bytes)},
@@ -143,14 +143,14 @@ static bt_status append_head(const bt_train_compiled *r, const char *target, bt_
 /* What a run is judged by: no batch takes more. */
 static bt_status append_full(const bt_train_compiled *r, bt_str *out, bt_error *err) {
     const bt_train_part *const parts[N_PARTS] = {&r->training, &r->evaluation};
-    BT_TRY(bt_str_appendf(out, err, "%-21s", "all of full length"));
+    BT_TRY(bt_str_appendf(out, err, "%-24s", "all of full length"));
     for (int i = 0; i < N_PARTS; i++) {
         char cell[CELL];
         (void)snprintf(cell, sizeof cell, "%" PRId64 " x %" PRId64, parts[i]->full_rows,
                        parts[i]->full_slots);
         BT_TRY(parts[i]->is_there ? bt_str_appendf(out, err, " %20s", cell) : BT_OK);
     }
-    BT_TRY(bt_str_appendf(out, err, "\n%-21s", "would take"));
+    BT_TRY(bt_str_appendf(out, err, "\n%-24s", "would take"));
     for (int i = 0; i < N_PARTS; i++) {
         const bt_train_part *const part = parts[i];
         char                       size[CELL];
@@ -170,13 +170,13 @@ static bt_status append_full(const bt_train_compiled *r, bt_str *out, bt_error *
 static bt_status append_rows(const bt_train_compiled *r, bt_str *out, bt_error *err) {
     const bt_train_part *const parts[N_PARTS] = {&r->training, &r->evaluation};
     static const char *const   names[N_PARTS] = {"training", "evaluation"};
-    BT_TRY(bt_str_appendf(out, err, "%-21s", "of one device"));
+    BT_TRY(bt_str_appendf(out, err, "%-24s", "of one device"));
     for (int i = 0; i < N_PARTS; i++) {
         BT_TRY(parts[i]->is_there ? bt_str_appendf(out, err, " %20s", names[i]) : BT_OK);
     }
     BT_TRY(bt_str_append(out, "\n", err));
     for (size_t row = 0; row < BT_ARRAY_LEN(table); row++) {
-        BT_TRY(bt_str_appendf(out, err, "%-21s", table[row].name));
+        BT_TRY(bt_str_appendf(out, err, "%-24s", table[row].name));
         for (int i = 0; i < N_PARTS; i++) {
             char cell[CELL];
             if (parts[i]->is_there) {

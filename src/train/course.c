@@ -42,7 +42,7 @@ static void restore_precision(bt_exec *exec, bt_precision precision, const bt_ck
         bt_exec_set_loss_scale(exec, state->scale);
         return;
     }
-    bt_log(BT_LOG_WARNING, "%s was made with products in %s, this run multiplies in %s",
+    bt_log(BT_LOG_WARNING, "%s was made with matrix products in %s, this run multiplies in %s",
            bt_ckpt_path(ckpt), names[state->precision], names[precision]);
 }
 

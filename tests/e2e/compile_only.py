@@ -165,7 +165,7 @@ class CompileOnly(e2e.Case):
         lines = result.stdout.splitlines()
         table = lines[lines.index('') + 1:lines.index('', lines.index('') + 1)]
         self.assertEqual(len({len(line) for line in table}), 1, result.stdout)
-        for name in ('rows x slots, places', 'temporary', 'serialized', 'compiled in'):
+        for name in ('rows x slots, sequences', 'temporary', 'serialized', 'compiled in'):
             self.assertEqual(len([line for line in table if line.startswith(name)]), 1, name)
         self.assertIn('h100: 1 x NVIDIA H100 80GB HBM3', lines[0])
         self.assertIn('79.11 GiB, of it for programs 59.33 GiB', lines[1])

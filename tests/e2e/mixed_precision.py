@@ -81,7 +81,7 @@ class Mixed(e2e.Case):
     def test_another_precision_is_told(self):
         self.train(mode='train', override=F16 + ',trainer.train_steps=10')
         result = self.train(mode='train', override=BF16)
-        self.assertIn('was made with products in float16, this run multiplies in bfloat16',
+        self.assertIn('was made with matrix products in float16, this run multiplies in bfloat16',
                       result.stderr)
         self.assertEqual(self.last('out', 'train')['step'], 20)
 
