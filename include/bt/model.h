@@ -118,8 +118,9 @@ typedef struct bt_model {
     bt_dense_index  head_logits; /* sentence_prediction/logits or predictions/transform/logits */
 } bt_model;
 
-/* Checks the dims (positive, heads divide hidden, no overflow: BT_E_SHAPE / BT_E_CONFIG) and makes
- * the table in Model Garden's order of variables. */
+/* Checks the dims (positive, no overflow: BT_E_SHAPE / BT_E_CONFIG) and makes the table in Model
+ * Garden's order of variables. That the heads divide the hidden size is taken for granted
+ * (bt_task_check). */
 BT_MUST_USE bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config *head,
                                       bt_model **out, bt_error *err);
 /* Does the head read the encoder's own pooler? Where not, that has no gradient. */
