@@ -153,14 +153,12 @@ static bool is_empty(const bt_conf *conf, const char *key) {
 
 bt_status labels_recall(const bt_train_args *args, bt_error *err) {
     static const char key[] = "task.class_names";
-    const bool        is_later = args->mode == BT_CONF_MODE_EVAL ||
-                          args->mode == BT_CONF_MODE_CONTINUOUS_EVAL ||
-                          args->mode == BT_CONF_MODE_PREDICT;
-    bt_status      rc = BT_OK;
-    char          *path = NULL;
-    json_t        *root = NULL;
-    bt_str         text = BT_STR_INIT;
-    bt_conf_errors errors = BT_CONF_ERRORS_INIT;
+    const bool        is_later = !bt_conf_mode_trains(args->mode);
+    bt_status         rc = BT_OK;
+    char             *path = NULL;
+    json_t           *root = NULL;
+    bt_str            text = BT_STR_INIT;
+    bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
     if (!is_later || args->model_dir == NULL || !is_empty(args->conf, key) ||
         !is_empty(args->conf, "task.meta_data_path")) {
         return BT_OK;

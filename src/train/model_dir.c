@@ -69,9 +69,7 @@ const char *model_series_name(model_series series, int64_t number, char name[MOD
 
 static bool is_used(own_user user, bt_conf_mode mode) {
     const bool trains = bt_conf_mode_trains(mode);
-    const bool evaluates =
-        mode != BT_CONF_MODE_PREDICT &&
-        (bt_conf_mode_evaluates(mode) || mode == BT_CONF_MODE_TRAIN_AND_POST_EVAL);
+    const bool evaluates = mode != BT_CONF_MODE_PREDICT && bt_conf_mode_evaluates(mode);
     switch (user) {
     case ANYBODY:
         return true;
