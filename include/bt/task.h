@@ -112,6 +112,8 @@ typedef struct bt_task {
     /* Reads task.* (and runtime.*) of conf; strings live in conf. Cross-key checks: seq_length
      * against positions ... */
     bt_status (*plan)(const bt_conf *conf, bt_task_plan *plan, bt_error *err);
+    /* Only the names of the metrics, into a plan of zeros, from keys alone. NULL: it has none. */
+    bt_status (*name_metrics)(const bt_conf *conf, bt_task_plan *plan, bt_error *err);
     /* What the trainer shows and logs for one evaluation: from metrics and the mean loss. */
     bool reports_validation_loss;
     /* The names of the values that evaluation's finish appends, NULL-terminated: the metric of the

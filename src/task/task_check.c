@@ -48,6 +48,7 @@ static bt_status check_encoder(const bt_conf_check *c, const char *encoder) {
 
 #define WEIGHTS "task.class_weights"
 #define SMOOTHING "task.label_smoothing"
+#define PROBLEM_TYPE "task.problem_type"
 
 /* classes: the key that says how many there are. */
 static bt_status check_class_weights(const bt_conf_check *c, const char *classes, int64_t n) {
@@ -101,12 +102,29 @@ static bt_status check_class_names(const bt_conf_check *c) {
                                (int64_t)bt_conf_peek_n_items(c->conf, names));
 }
 
+/* Several classes a row. */
+static bt_status check_multi_label(const bt_conf_check *c) {
+    static const char *const rules[] = {WEIGHTS, SMOOTHING};
+    for (size_t i = 0; i < BT_ARRAY_LEN(rules); i++) {
+        if (!bt_conf_peek_is_empty(c->conf, rules[i])) {
+            BT_TRY(bt_conf_check_fail(
+                c, rules[i], PROBLEM_TYPE,
+                WEIGHTS " and " SMOOTHING " are for one class a row; with " PROBLEM_TYPE
+                        " multi_label_classification give soft labels instead"));
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status check_classes(const bt_conf_check *c) {
     static const char path[] = "task.model.num_classes";
     int64_t           n = 0;
     if (bt_conf_has(c->conf, "task.class_names")) {
         return check_class_names(c);
     }
+    const bool is_multi_label =
+        bt_str_equal(bt_conf_peek_str(c->conf, PROBLEM_TYPE), "multi_label_classification");
+    BT_TRY(is_multi_label ? check_multi_label(c) : BT_OK);
     if (!bt_conf_has(c->conf, WEIGHTS) || !bt_conf_peek_i64(c->conf, path, &n)) {
         return BT_OK;
     }
@@ -115,12 +133,83 @@ static bt_status check_classes(const bt_conf_check *c) {
             c, path, NULL, "set the number of classes (1 = regression), at least 1; got %" PRId64,
             n);
     }
-    const bool is_multi_label =
-        bt_str_equal(bt_conf_peek_str(c->conf, "task.problem_type"), "multi_label_classification");
-    return n == 1 && !is_multi_label ? check_regression(c, path) : check_class_weights(c, path, n);
+    if (is_multi_label) {
+        return BT_OK;
+    }
+    return n == 1 ? check_regression(c, path) : check_class_weights(c, path, n);
+}
+
+/* Metrics. */
+
+size_t task_top_k_most(bool is_bidirectional) {
+    const size_t sides = is_bidirectional ? 2 : 1;
+    return (BT_METRIC_MAX - 1 - sides) / sides;
+}
+
+/* Of bert/dual_encoder: each value makes a metric, or two, of its own. */
+static bt_status check_top_k(const bt_conf_check *c) {
+    static const char path[] = "task.model.eval_top_k";
+    static const char both[] = "task.model.bidirectional";
+    const size_t      most = task_top_k_most(!bt_conf_peek_is_empty(c->conf, both));
+    bt_conf_i64_list  top_k = {0};
+    if (!bt_conf_peek_i64_list(c->conf, path, &top_k)) {
+        return BT_OK;
+    }
+    if (top_k.n > most) {
+        return bt_conf_check_fail(c, path, both, "at most %zu values are reported, got %zu", most,
+                                  top_k.n);
+    }
+    for (size_t i = 0; i < top_k.n; i++) {
+        if (top_k.items[i] < 1) {
+            return bt_conf_check_fail(c, path, NULL, "expected numbers of at least 1, got %" PRId64,
+                                      top_k.items[i]);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (top_k.items[j] == top_k.items[i]) {
+                return bt_conf_check_fail(c, path, NULL, "%" PRId64 " appears twice",
+                                          top_k.items[i]);
+            }
+        }
+    }
+    return BT_OK;
+}
+
+/* Of bert/squad: values of SQuAD 2.0 only, asked for as the best checkpoint's metric of an
+ * evaluation that does not have them, would be missed after hours. */
+static bt_status check_squad_metric(const bt_conf_check *c) {
+    static const char metric[] = "trainer.best_checkpoint_eval_metric";
+    static const char version[] = VALIDATION ".version_2_with_negative";
+    const char *const name = bt_conf_peek_str(c->conf, metric);
+    if (!bt_conf_has(c->conf, version) || !bt_conf_peek_is_empty(c->conf, version) ||
+        bt_conf_peek_is_empty(c->conf, "trainer.best_checkpoint_export_subdir") ||
+        !bt_conf_mode_evaluates(c->mode)) {
+        return BT_OK;
+    }
+    for (size_t i = TASK_SQUAD_N_VALUES_V1; task_squad_value_names[i] != NULL; i++) {
+        if (strcmp(name, task_squad_value_names[i]) == 0) {
+            return bt_conf_check_fail(c, metric, version,
+                                      "'%s' is what an evaluation has only with %s; without it "
+                                      "there are exact_match and final_f1",
+                                      name, version);
+        }
+    }
+    return BT_OK;
 }
 
 /* Data sections. */
+
+/* Each text of a row has a segment type of its own. */
+static bt_status check_segments(const bt_conf_check *c, const char *fields) {
+    static const char types[] = TASK_ENCODER ".*.type_vocab_size";
+    const size_t      n = bt_conf_peek_n_items(c->conf, fields);
+    int64_t           n_types = 0;
+    return !bt_conf_peek_i64(c->conf, types, &n_types) || (int64_t)n <= n_types
+               ? BT_OK
+               : bt_conf_check_fail(c, fields, types,
+                                    "%zu fields, but the model's type_vocab_size is %" PRId64
+                                    ": each text needs a segment type of its own",
+                                    n, n_types);
+}
 
 static bool has_vocab(const bt_conf_check *c) {
     return !bt_conf_peek_is_empty(c->conf, "task.hub_module_url") ||
@@ -137,6 +226,7 @@ static bt_status check_text(const bt_conf_check *c, const char *section) {
     if (!bt_conf_has(c->conf, join(section, "text_fields", fields))) {
         return BT_OK;
     }
+    BT_TRY(check_segments(c, fields));
     const bool no_fields = bt_conf_peek_is_empty(c->conf, fields);
     const bool no_vocab =
         bt_conf_peek_is_empty(c->conf, join(section, "vocab_file", vocab)) && !has_vocab(c);
@@ -161,12 +251,16 @@ static bt_status check_text(const bt_conf_check *c, const char *section) {
 static bt_status check_pair_text(const bt_conf_check *c, const char *section) {
     char fields[PATH_MAX_BYTES];
     char vocab[PATH_MAX_BYTES];
-    return !bt_conf_has(c->conf, join(section, "left_text_fields", fields)) ||
-                   !bt_conf_peek_is_empty(c->conf, fields) ||
-                   bt_conf_peek_is_empty(c->conf, join(section, "vocab_file", vocab))
-               ? BT_OK
-               : bt_conf_check_fail(c, fields, vocab,
-                                    "name the features or columns that hold the left text");
+    if (!bt_conf_has(c->conf, join(section, "left_text_fields", fields)) ||
+        bt_conf_peek_is_empty(c->conf, join(section, "vocab_file", vocab))) {
+        return BT_OK;
+    }
+    if (bt_conf_peek_is_empty(c->conf, fields)) {
+        BT_TRY(bt_conf_check_fail(c, fields, vocab,
+                                  "name the features or columns that hold the left text"));
+    }
+    BT_TRY(check_segments(c, fields));
+    return check_segments(c, join(section, "right_text_fields", fields));
 }
 
 /* A dual encoder's model is built for one length. */
@@ -216,6 +310,8 @@ bt_status bt_task_check(const bt_conf_check *check) {
     BT_TRY(check_encoder(check, "task.model.generator_encoder"));
     BT_TRY(check_encoder(check, "task.model.discriminator_encoder"));
     BT_TRY(check_classes(check));
+    BT_TRY(check_top_k(check));
+    BT_TRY(check_squad_metric(check));
     BT_TRY(check_section(check, TRAIN));
     return check_section(check, VALIDATION);
 }

@@ -84,28 +84,6 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     return read_text(conf, section, &schema->text, err);
 }
 
-static bt_status check_top_k(const bt_conf_i64_list *top_k, size_t most, bt_error *err) {
-    if (top_k->n > most) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       MODEL ".eval_top_k: at most %zu values are reported, got %zu", most,
-                       top_k->n);
-    }
-    for (size_t i = 0; i < top_k->n; i++) {
-        if (top_k->items[i] < 1) {
-            return BT_FAIL(err, BT_E_CONFIG,
-                           MODEL ".eval_top_k: expected numbers of at least 1, got %" PRId64,
-                           top_k->items[i]);
-        }
-        for (size_t j = 0; j < i; j++) {
-            if (top_k->items[j] == top_k->items[i]) {
-                return BT_FAIL(err, BT_E_CONFIG, MODEL ".eval_top_k: %" PRId64 " appears twice",
-                               top_k->items[i]);
-            }
-        }
-    }
-    return BT_OK;
-}
-
 static void add_name(bt_task_plan *plan, const char *name) {
     plan->metric_names[plan->n_validation_metrics++] = name;
 }
@@ -120,15 +98,15 @@ static void add_numbered(bt_task_plan *plan, const char *stem, int64_t k) {
 /* Model Garden's, in its order, in training too; and in validation mean reciprocal ranks. */
 static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     const size_t     sides = plan->head.bidirectional ? 2 : 1;
+    const size_t     most = task_top_k_most(plan->head.bidirectional);
     bt_conf_i64_list top_k = {0};
     BT_TRY(bt_conf_get_i64_list(conf, MODEL ".eval_top_k", &top_k, err));
-    BT_TRY(check_top_k(&top_k, (BT_METRIC_MAX - 1 - sides) / sides, err));
     plan->metric_text = bt_calloc_array(BT_METRIC_MAX, BT_METRIC_NAME_MAX);
     if (plan->metric_text == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the names of metrics");
     }
     add_name(plan, "batch_size_per_core");
-    for (size_t i = 0; i < top_k.n; i++) {
+    for (size_t i = 0; i < top_k.n && i < most; i++) {
         add_numbered(plan, "left_recall_at_", top_k.items[i]);
         if (sides == 2) {
             add_numbered(plan, "right_recall_at_", top_k.items[i]);
@@ -140,6 +118,11 @@ static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error 
         add_name(plan, "right_mrr");
     }
     return BT_OK;
+}
+
+static bt_status name_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    BT_TRY(bt_conf_get_bool(conf, MODEL ".bidirectional", &plan->head.bidirectional, err));
+    return plan_metrics(conf, plan, err);
 }
 
 static void plan_prediction(bt_task_plan *plan) {
@@ -162,6 +145,7 @@ static bt_status plan_dual_encoder(const bt_conf *conf, bt_task_plan *plan, bt_e
 const bt_task bt_task_dual_encoder = {
     .name = "dual_encoder",
     .plan = plan_dual_encoder,
+    .name_metrics = name_metrics,
     .reports_validation_loss = true,
     .prediction = &task_output_vectors,
 };

@@ -45,6 +45,9 @@ BT_MUST_USE bt_status task_read_class_rule(const bt_conf *conf, bt_task_plan *pl
 BT_MUST_USE bt_status task_read_labels(const bt_conf *conf, const char *names_key, bool names_count,
                                        bt_task_labels *labels, bt_error *err);
 
+/* task_check.c: how many values of task.model.eval_top_k there is room for among the metrics. */
+size_t task_top_k_most(bool is_bidirectional);
+
 /* Outputs. */
 
 extern const bt_task_output task_output_sentences; /* task_predictions.c */

@@ -254,6 +254,12 @@ static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error 
     return add_metric_type(type, plan, err);
 }
 
+static bt_status name_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    BT_TRY(bt_conf_get_i64(conf, "task.model.num_classes", &plan->head.num_classes, err));
+    BT_TRY(read_problem(conf, plan, err));
+    return plan_metrics(conf, plan, err);
+}
+
 /* Labels of the rows that are predicted are not read: there may be none. */
 static void plan_prediction(bt_task_plan *plan) {
     plan->prediction_schema = plan->validation_schema;
@@ -277,17 +283,6 @@ static bt_status name_columns(const bt_data_schema *schema, const char *key, bt_
                                                              schema->n_label_fields, key, err);
 }
 
-static bt_status check_multi_label(const bt_task_plan *plan, bt_error *err) {
-    const bool weighs =
-        plan->class_weights.n > 0 || plan->balanced_weights || plan->label_smoothing > 0;
-    return plan->is_multi_label && weighs
-               ? BT_FAIL(
-                     err, BT_E_UNSUPPORTED,
-                     "task.class_weights and task.label_smoothing are for one class a row; with "
-                     "task.problem_type multi_label_classification give soft labels instead")
-               : BT_OK;
-}
-
 static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     *plan = (bt_task_plan){0};
     BT_TRY(task_read_encoder(conf, &plan->encoder, err));
@@ -302,13 +297,13 @@ static bt_status plan_sentence_prediction(const bt_conf *conf, bt_task_plan *pla
     BT_TRY(task_read_labels(conf, "task.label_names", false, &plan->labels, err));
     BT_TRY(name_columns(&plan->train_schema, "task.train_data.label_fields", plan, err));
     BT_TRY(name_columns(&plan->validation_schema, "task.validation_data.label_fields", plan, err));
-    BT_TRY(check_multi_label(plan, err));
     return plan_metrics(conf, plan, err);
 }
 
 const bt_task bt_task_sentence_prediction = {
     .name = "sentence_prediction",
     .plan = plan_sentence_prediction,
+    .name_metrics = name_metrics,
     .reports_validation_loss = true,
     .prediction = &task_output_sentences,
 };

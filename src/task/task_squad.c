@@ -164,28 +164,6 @@ static bt_status read_head(const bt_conf *conf, bt_task_plan *plan, bt_error *er
     return bt_conf_get_bool(conf, "task.init_head", &plan->init_head, err);
 }
 
-/* Values of SQuAD 2.0 only: asked for as the best checkpoint's metric of an evaluation that does
- * not have them, they would be missed after hours. */
-static bt_status check_best_metric(const bt_conf *conf, const bt_task_plan *plan, bt_error *err) {
-    const char *folder = NULL;
-    const char *name = NULL;
-    BT_TRY(bt_conf_get_str(conf, "trainer.best_checkpoint_export_subdir", &folder, err));
-    BT_TRY(bt_conf_get_str(conf, "trainer.best_checkpoint_eval_metric", &name, err));
-    if (folder[0] == '\0' || plan->validation_schema.squad.version_2) {
-        return BT_OK;
-    }
-    for (size_t i = TASK_SQUAD_N_VALUES_V1; task_squad_value_names[i] != NULL; i++) {
-        if (strcmp(name, task_squad_value_names[i]) == 0) {
-            return BT_FAIL(err, BT_E_CONFIG,
-                           "trainer.best_checkpoint_eval_metric is '%s', which an evaluation has "
-                           "only with task.validation_data.version_2_with_negative; without it "
-                           "there are exact_match and final_f1",
-                           name);
-        }
-    }
-    return BT_OK;
-}
-
 static bt_status plan_squad(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     *plan = (bt_task_plan){0};
     BT_TRY(task_read_encoder(conf, &plan->encoder, err));
@@ -197,7 +175,7 @@ static bt_status plan_squad(const bt_conf *conf, bt_task_plan *plan, bt_error *e
     plan->metric_names[plan->n_train_metrics++] = "end_position_accuracy";
     plan->n_validation_metrics = 0; /* there are no places to compare with in an evaluation */
     BT_TRY(bt_task_check_same_case(conf, plan, err));
-    return check_best_metric(conf, plan, err);
+    return BT_OK;
 }
 
 const bt_task bt_task_squad = {

@@ -177,6 +177,13 @@ static void plan_metrics(bt_task_plan *plan) {
     plan->metric_unit = BT_METRIC_OF_TOKENS;
 }
 
+static bt_status name_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    (void)conf;
+    (void)err;
+    plan_metrics(plan);
+    return BT_OK;
+}
+
 static bt_status plan_tagging(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     *plan = (bt_task_plan){0};
     BT_TRY(task_read_encoder(conf, &plan->encoder, err));
@@ -199,6 +206,7 @@ static bt_status plan_tagging(const bt_conf *conf, bt_task_plan *plan, bt_error 
 const bt_task bt_task_tagging = {
     .name = "tagging",
     .plan = plan_tagging,
+    .name_metrics = name_metrics,
     .reports_validation_loss = true,
     .prediction = &task_output_tags,
 };

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "bt/base/str.h"
 #include "bt/optim.h"
 #include "run_checks.h"
 #include "strategy.h"
@@ -68,6 +69,86 @@ static bt_status check_early_stopping(const bt_conf_check *c) {
                      missing);
 }
 
+/* Of the questions of bert/squad there is one pass, whatever the key says. */
+static bt_status check_endless_evaluation(const bt_conf_check *c) {
+    static const char path[] = "task.validation_data.is_training";
+    static const char steps_path[] = "trainer.validation_steps";
+    int64_t           n_steps = 0;
+    return c->mode == BT_CONF_MODE_PREDICT || !bt_conf_mode_evaluates(c->mode) ||
+                   bt_conf_has(c->conf, "task.validation_data.doc_stride") ||
+                   bt_conf_peek_is_empty(c->conf, path) ||
+                   !bt_conf_peek_i64(c->conf, steps_path, &n_steps) || n_steps >= 0
+               ? BT_OK
+               : bt_conf_check_fail(c, path, steps_path,
+                                    "this is true and trainer.validation_steps is -1: the "
+                                    "evaluation would never end; set "
+                                    "task.validation_data.is_training=false");
+}
+
+/* The i-th value that an evaluation reports, or NULL after the last: metrics, values of the task's
+ * output, the loss. */
+static const char *reported_name(const bt_task *task, const bt_task_plan *plan, size_t i) {
+    if (i < plan->n_validation_metrics) {
+        return plan->metric_names[i];
+    }
+    i -= plan->n_validation_metrics;
+    const char *const *const names = task->output_names;
+    size_t                   n_names = 0;
+    while (names != NULL && names[n_names] != NULL) {
+        if (n_names == i) {
+            return names[i];
+        }
+        n_names++;
+    }
+    return i == n_names && task->reports_validation_loss ? "validation_loss" : NULL;
+}
+
+static bt_status check_reported(const bt_conf_check *c, const bt_task *task,
+                                const bt_task_plan *plan) {
+    static const char metric[] = "trainer.best_checkpoint_eval_metric";
+    const char *const wanted = bt_conf_peek_str(c->conf, metric);
+    bt_str            known = BT_STR_INIT;
+    bt_status         rc = BT_OK;
+    for (size_t i = 0;; i++) {
+        const char *const name = reported_name(task, plan, i);
+        if (name == NULL) {
+            break;
+        }
+        if (bt_str_equal(name, wanted)) {
+            goto done;
+        }
+        BT_CHECK(bt_str_appendf(&known, c->err, "%s%s", i > 0 ? ", " : "", name));
+    }
+    rc = bt_conf_check_fail(c, metric, NULL, "'%s': the evaluation of this task has only %s",
+                            wanted, bt_str_text(&known));
+done:
+    bt_str_deinit(&known);
+    return rc;
+}
+
+/* The metric of the best checkpoint is known before any work: Model Garden finds out after the
+ * first evaluation that there is none of that name. Keys that say no metrics are left to the task's
+ * plan, and experiments that do not train to whoever refuses them. */
+static bt_status check_best_metric(const bt_conf_check *c) {
+    const bt_task *task = NULL;
+    bt_task_plan   plan = {0};
+    bt_error       why = BT_ERROR_INIT;
+    if (!bt_conf_mode_evaluates(c->mode) ||
+        bt_conf_peek_is_empty(c->conf, "trainer.best_checkpoint_export_subdir") ||
+        bt_conf_peek_is_empty(c->conf, "trainer.best_checkpoint_eval_metric") ||
+        bt_task_find(bt_conf_experiment_name(c->conf), &task, &why) != BT_OK) {
+        return BT_OK;
+    }
+    bt_status rc = task->name_metrics == NULL ? BT_OK : task->name_metrics(c->conf, &plan, &why);
+    if (rc == BT_E_NOMEM) {
+        rc = BT_FAIL(c->err, BT_E_NOMEM, "%s", why.msg);
+    } else {
+        rc = rc == BT_OK ? check_reported(c, task, &plan) : BT_OK;
+    }
+    bt_task_plan_deinit(&plan);
+    return rc;
+}
+
 static bt_status check_loss_scale(const bt_conf_check *c) {
     static const char path[] = "runtime.loss_scale";
     double            scale = 1;
@@ -104,6 +185,8 @@ bt_status bt_train_check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_er
     BT_TRY(check_intervals(&c));
     BT_TRY(subfolder_check(&c));
     BT_TRY(check_loss_scale(&c));
+    BT_TRY(check_endless_evaluation(&c));
+    BT_TRY(check_best_metric(&c));
     BT_TRY(bt_conf_mode_trains(mode) ? check_training(&c) : BT_OK);
     BT_TRY(strategy_check(&c));
     return check_refused(&c);

@@ -57,62 +57,6 @@ void run_deinit(train_run *run) {
     bt_arena_deinit(&run->arena);
 }
 
-/* The i-th value that an evaluation reports, or NULL after the last: metrics, values of the task's
- * output, the loss. */
-static const char *reported_name(const bt_task *task, const bt_task_plan *plan, size_t i) {
-    if (i < plan->n_validation_metrics) {
-        return plan->metric_names[i];
-    }
-    i -= plan->n_validation_metrics;
-    const char *const *const names = task->output_names;
-    size_t                   n_names = 0;
-    while (names != NULL && names[n_names] != NULL) {
-        if (n_names == i) {
-            return names[i];
-        }
-        n_names++;
-    }
-    return i == n_names && task->reports_validation_loss ? "validation_loss" : NULL;
-}
-
-/* The metric of the best checkpoint is known before any work: Model Garden finds out after the
- * first evaluation that there is none of that name. */
-static bt_status check_best_metric(const run_config *config, const bt_task *task,
-                                   const bt_task_plan *plan, bt_error *err) {
-    if (config->best_subdir[0] == '\0' || config->best_metric[0] == '\0') {
-        return BT_OK;
-    }
-    bt_str    known = BT_STR_INIT;
-    bt_status rc = BT_OK;
-    for (size_t i = 0;; i++) {
-        const char *const name = reported_name(task, plan, i);
-        if (name == NULL) {
-            break;
-        }
-        if (bt_str_equal(name, config->best_metric)) {
-            goto done;
-        }
-        BT_CHECK(bt_str_appendf(&known, err, "%s%s", i > 0 ? ", " : "", name));
-    }
-    rc = BT_FAIL(err, BT_E_CONFIG,
-                 "trainer.best_checkpoint_eval_metric is '%s', but the evaluation of this task has "
-                 "only %s",
-                 config->best_metric, bt_str_text(&known));
-done:
-    bt_str_deinit(&known);
-    return rc;
-}
-
-static bt_status check_endless_evaluation(const run_config *config, bt_error *err) {
-    if (config->validation_data.is_training && config->validation_steps < 0) {
-        return BT_FAIL(
-            err, BT_E_CONFIG,
-            "task.validation_data.is_training is true and trainer.validation_steps is -1: the "
-            "evaluation would never end; set task.validation_data.is_training=false");
-    }
-    return BT_OK;
-}
-
 /* Model Garden finds no batch after the training that came before. */
 static bt_status check_one_batch(const bt_data_config *config, const bt_data_stream *data,
                                  bt_error *err) {
@@ -162,7 +106,6 @@ static bt_status open_train_data(train_run *run, bt_error *err) {
 
 static bt_status open_validation_data(train_run *run, bt_error *err) {
     bt_data_config_fit(&run->config.validation_data, &run->plan.validation_schema);
-    BT_TRY(check_endless_evaluation(&run->config, err));
     labels_give(&run->plan.labels, &run->plan.validation_schema);
     BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
                         &run->validation_data, err));
@@ -325,9 +268,6 @@ static bt_status prepare(train_run *run, bt_error *err) {
     BT_TRY(open_devices(run, err)); /* before the data, which may take minutes to look at */
     BT_TRY(labels_settle(args->model_dir, &run->plan, &run->recorded_vocabulary, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
-    BT_TRY(bt_conf_mode_evaluates(args->mode)
-               ? check_best_metric(&run->config, run->task, &run->plan, err)
-               : BT_OK);
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
     BT_TRY(give_assets(run, err));
     BT_TRY(open_data(run, err));

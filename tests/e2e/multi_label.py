@@ -18,6 +18,7 @@ from text_input import CONFIG, DATA, WORDS  # noqa: E402
 NAMES = ['cat', 'dog', 'new, "york"']
 MULTI = ('task.problem_type=multi_label_classification,task.model.num_classes=3,'
          'trainer.best_checkpoint_eval_metric=f1_micro')
+ONE_LABEL = 'trainer.best_checkpoint_eval_metric=cls_accuracy'
 SPLIT = 'task.train_data.label_separator="|",task.validation_data.label_separator="|"'
 
 
@@ -262,7 +263,8 @@ class Refusals(MultiLabel):
         self.refused(CONFIG, "problem_type is 'regression', but task.model.num_classes is 3",
                      more='task.problem_type=regression')
         self.refused(CONFIG, 'label_fields is for several labels a row',
-                     more='task.problem_type=null,task.train_data.label_fields=[a,b,c]')
+                     more='task.problem_type=null,' + ONE_LABEL +
+                     ',task.train_data.label_fields=[a,b,c]')
 
     def test_another_problem_later(self):
         self.write_tsv('one.tsv', [('a %s' % n, n) for n in ('x', 'y', 'z', 'x')])
@@ -278,7 +280,7 @@ class Refusals(MultiLabel):
         os.rename(self.path('two/labels.json'), self.path('out/labels.json'))
         for mode in ('eval', 'predict'):
             result = self.start('one.tsv', 'one.tsv', mode=mode, expect=CONFIG,
-                                more='task.problem_type=null')
+                                more='task.problem_type=null,' + ONE_LABEL)
             self.assertIn("was trained for task.problem_type 'multi_label_classification'",
                           self.one_error(result))
 

@@ -120,10 +120,6 @@ static void test_what_cannot_be_is_a_sentence(void **state) {
         bt_status   status;
         const char *message;
     } rows[] = {
-        {"{task: {model: {eval_top_k: [1, 0]}}}", BT_E_CONFIG, "of at least 1, got 0"},
-        {"{task: {model: {eval_top_k: [3, 1, 3]}}}", BT_E_CONFIG, "3 appears twice"},
-        {"{task: {model: {bidirectional: true, eval_top_k: [1, 2, 3, 4, 5, 6, 7]}}}",
-         BT_E_UNSUPPORTED, "at most 6 values are reported, got 7"},
         {"{task: {train_data: {input_path: a, vocab_file: v}, validation_data: {input_path: a, "
          "vocab_file: v, lower_case: false}}}",
          BT_E_CONFIG, "other tokens than it was trained on"},

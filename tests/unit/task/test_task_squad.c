@@ -150,9 +150,6 @@ static void test_refused(void **state) {
          "task.train_data.vocab_file is empty"},
         {"{task: {model: {encoder: {bert: {output_range: 1}}}}}", BT_E_UNSUPPORTED,
          "output_range: 1"},
-        {"{trainer: {best_checkpoint_export_subdir: b, best_checkpoint_eval_metric: "
-         "has_answer_f1}}",
-         BT_E_CONFIG, "without it there are exact_match and final_f1"},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         bt_task_plan   plan;
@@ -161,17 +158,6 @@ static void test_refused(void **state) {
         bt_task_plan_deinit(&plan);
         bt_conf_free(conf);
     }
-}
-
-static void test_best_metric_of_version_2(void **state) {
-    (void)state;
-    bt_task_plan   plan;
-    bt_conf *const conf =
-        build("{trainer: {best_checkpoint_export_subdir: b, best_checkpoint_eval_metric: "
-              "has_answer_f1}, task: {validation_data: {version_2_with_negative: true}}}");
-    assert_ok(squad()->plan(conf, &plan, err));
-    bt_task_plan_deinit(&plan);
-    bt_conf_free(conf);
 }
 
 typedef struct pass {
@@ -399,7 +385,6 @@ int main(void) {
         cmocka_unit_test(test_training_from_json),
         cmocka_unit_test(test_part_of_an_evaluation),
         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_best_metric_of_version_2),
         cmocka_unit_test(test_evaluation),
         cmocka_unit_test(test_prediction),
         cmocka_unit_test(test_part_of_a_pass),

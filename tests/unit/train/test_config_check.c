@@ -11,6 +11,9 @@
 #define CLASSIFY "bert/sentence_prediction"
 #define PAIRS "bert/dual_encoder"
 
+#define BEST "trainer.best_checkpoint_export_subdir=best,trainer.best_checkpoint_eval_metric="
+#define MULTI "task.model.num_classes=3,task.problem_type=multi_label_classification"
+
 static bt_conf *build_conf(const char *experiment, const char *override) {
     const bt_conf_args args = {.experiment = experiment, .params_override = override};
     bt_conf           *conf = NULL;
@@ -185,6 +188,66 @@ static const struct {
      "task.train_data.held_out=without,task.train_data.held_out_share=0.1,task.validation_data."
      "held_out=only,task.validation_data.held_out_share=0.2",
      BT_CONF_MODE_TRAIN_AND_EVAL, "rows would be trained on and evaluated", NULL},
+    {CLASSIFY, MULTI ",task.class_weights=[1, 2, 3]", BT_CONF_MODE_EVAL,
+     "error: --params_override: 'task.class_weights=[1, 2, 3]': task.class_weights: "
+     "task.class_weights and task.label_smoothing are for one class a row",
+     NULL},
+    {CLASSIFY, MULTI ",task.class_weights=balanced", BT_CONF_MODE_TRAIN, "one class a row", NULL},
+    {CLASSIFY, MULTI ",task.label_smoothing=0.1", BT_CONF_MODE_TRAIN,
+     "task.label_smoothing: task.class_weights and", NULL},
+    {CLASSIFY, MULTI, BT_CONF_MODE_TRAIN, NULL, "one class a row"},
+    {CLASSIFY, "task.problem_type=multi_label_classification", BT_CONF_MODE_TRAIN,
+     "set the number of classes", NULL},
+    {PAIRS, "task.model.eval_top_k=[1, 1]", BT_CONF_MODE_TRAIN,
+     "error: --params_override: 'task.model.eval_top_k=[1, 1]': task.model.eval_top_k: 1 appears "
+     "twice",
+     NULL},
+    {PAIRS, "task.model.eval_top_k=[1, 0]", BT_CONF_MODE_TRAIN, "of at least 1, got 0", NULL},
+    {PAIRS, "task.model.eval_top_k=[1, 2, 3, 4, 5, 6, 7]", BT_CONF_MODE_TRAIN, NULL, "eval_top_k"},
+    {PAIRS, "task.model.bidirectional=true,task.model.eval_top_k=[1, 2, 3, 4, 5, 6, 7]",
+     BT_CONF_MODE_TRAIN, "at most 6 values are reported, got 7", NULL},
+    {CLASSIFY, "task.validation_data.is_training=true", BT_CONF_MODE_TRAIN_AND_EVAL,
+     "error: --params_override: 'task.validation_data.is_training=true': "
+     "task.validation_data.is_training: this is true and trainer.validation_steps is -1",
+     NULL},
+    {CLASSIFY, "task.validation_data.is_training=true,trainer.validation_steps=3",
+     BT_CONF_MODE_TRAIN_AND_EVAL, NULL, "never end"},
+    {CLASSIFY, "task.validation_data.is_training=true", BT_CONF_MODE_TRAIN, NULL, "never end"},
+    {CLASSIFY, "task.validation_data.is_training=true", BT_CONF_MODE_PREDICT, NULL, "never end"},
+    {"bert/squad", "", BT_CONF_MODE_TRAIN_AND_EVAL, NULL, "never end"},
+    {CLASSIFY, "task.train_data.vocab_file=v,task.train_data.text_fields=[a, b, c]",
+     BT_CONF_MODE_TRAIN, "error: --params_override: 'task.train_data.text_fields=[a, b, c]'", NULL},
+    {CLASSIFY, "task.train_data.vocab_file=v,task.train_data.text_fields=[a, b, c]",
+     BT_CONF_MODE_TRAIN, "3 fields, but the model's type_vocab_size is 2: each text", NULL},
+    {CLASSIFY,
+     "task.train_data.vocab_file=v,task.train_data.text_fields=[a, b],"
+     "task.model.encoder.bert.type_vocab_size=1",
+     BT_CONF_MODE_EVAL, NULL, "segment"},
+    {PAIRS,
+     "task.train_data.vocab_file=v,task.train_data.right_text_fields=[a, b],"
+     "task.model.encoder.bert.type_vocab_size=1",
+     BT_CONF_MODE_TRAIN, "right_text_fields: 2 fields, but", NULL},
+    {PAIRS, "task.model.encoder.bert.type_vocab_size=1", BT_CONF_MODE_TRAIN, NULL, "segment"},
+    {CLASSIFY, BEST "nonsense,task.model.num_classes=2", BT_CONF_MODE_TRAIN_AND_EVAL,
+     "error: --params_override: 'trainer.best_checkpoint_eval_metric=nonsense': "
+     "trainer.best_checkpoint_eval_metric: 'nonsense': the evaluation of this task has only "
+     "cls_accuracy, auc, validation_loss",
+     NULL},
+    {CLASSIFY, BEST "nonsense,task.model.num_classes=2", BT_CONF_MODE_TRAIN, NULL, "nonsense"},
+    {CLASSIFY, BEST "f1,task.model.num_classes=2,task.metric_type=f1", BT_CONF_MODE_TRAIN_AND_EVAL,
+     NULL, "best_checkpoint"},
+    {CLASSIFY, BEST "auc," MULTI, BT_CONF_MODE_EVAL,
+     "has only f1_micro, f1_macro, exact_match, validation_loss", NULL},
+    {"bert/tagging", BEST "auc", BT_CONF_MODE_EVAL,
+     "has only f1, precision, recall, accuracy, validation_loss", NULL},
+    {PAIRS, BEST "right_mrr", BT_CONF_MODE_EVAL, "left_recall_at_10, left_mrr, validation_loss",
+     NULL},
+    {PAIRS, BEST "right_mrr,task.model.bidirectional=true", BT_CONF_MODE_EVAL, NULL, "right_mrr"},
+    {"bert/squad", BEST "f1", BT_CONF_MODE_EVAL, "has only exact_match, final_f1", NULL},
+    {"bert/squad", BEST "has_answer_f1", BT_CONF_MODE_EVAL,
+     "without it there are exact_match and final_f1", "of this task"},
+    {"bert/squad", BEST "has_answer_f1,task.validation_data.version_2_with_negative=true",
+     BT_CONF_MODE_EVAL, NULL, "has_answer_f1"},
     {CLASSIFY, "runtime.loss_scale=-1", BT_CONF_MODE_TRAIN, "number above 0", NULL},
     {CLASSIFY, "runtime.loss_scale=dynamic", BT_CONF_MODE_TRAIN, NULL, "loss_scale"},
     {CLASSIFY, "trainer.optimizer_config.optimizer.adamw.clipnorm=0", BT_CONF_MODE_TRAIN,
