@@ -233,6 +233,8 @@ void bt_data_config_fit(bt_data_config *config, const bt_data_schema *schema);
  * the first record of each against the schema, so that a wrong seq_length is found before any
  * work. Tables are read through once: every row is parsed, and every label is known, before
  * training. No record at all is an error. Keeps nothing of config; schema's strings stay borrowed.
+ * A batch of at least 1 and a length within the model's positions are taken for granted
+ * (bt_data_check, bt_task_check).
  *
  * Order, per epoch: training with shuffle_buffer_size > 1 is one exact shuffle of all records,
  * named by (seed, epoch). Otherwise file order; with several files, cycle_length files are

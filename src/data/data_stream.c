@@ -381,19 +381,11 @@ double bt_data_make_seconds(const bt_data_stream *stream) {
 static bt_status check_schema(const bt_data_config *config, const bt_data_schema *schema,
                               bt_error *err) {
     const char *const section = config->section;
-    if (config->global_batch_size < 1) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s.global_batch_size: expected at least 1, got %" PRId64,
-                       section, config->global_batch_size);
-    }
-    if (schema->seq_length < 1 || schema->seq_length > INT32_MAX) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s.seq_length: expected at least 1, got %" PRId64,
+    BT_ASSERT(config->global_batch_size >= 1 && schema->seq_length >= 1);
+    BT_ASSERT(schema->max_positions <= 0 || schema->seq_length <= schema->max_positions);
+    if (schema->seq_length > INT32_MAX) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s.seq_length: expected at most 2147483647, got %" PRId64,
                        section, schema->seq_length);
-    }
-    if (schema->max_positions > 0 && schema->seq_length > schema->max_positions) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.seq_length is %" PRId64 ", but the model has %" PRId64
-                       " positions (max_position_embeddings)",
-                       section, schema->seq_length, schema->max_positions);
     }
     if (schema->vocab_size < 1 || schema->vocab_size > INT32_MAX || schema->type_vocab_size < 1 ||
         schema->type_vocab_size > INT32_MAX) {

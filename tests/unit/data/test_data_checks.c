@@ -428,9 +428,6 @@ static void test_wrong_config(void **state) {
     bt_data_config    config = fixture_config(&path, 1);
     bt_data_schema    schema = fixture_schema();
     bt_data_stream   *stream = NULL;
-    config.global_batch_size = 0;
-    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
-                 "task.train_data.global_batch_size: expected at least 1, got 0");
     config.global_batch_size = INT64_MAX / 2;
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_NOMEM,
                  "lower global_batch_size");
@@ -438,12 +435,9 @@ static void test_wrong_config(void **state) {
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_NOMEM,
                  "lower global_batch_size");
     config.global_batch_size = 4;
-    schema.max_positions = 7;
-    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG,
-                 "task.train_data.seq_length is 8, but the model has 7 positions");
-    schema = fixture_schema();
-    schema.seq_length = 0;
-    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG, "got 0");
+    schema.max_positions = 0;
+    schema.seq_length = INT64_C(1) << 31;
+    assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG, "got 2147483648");
     schema = fixture_schema();
     schema.vocab_size = 0;
     assert_fails(bt_data_open(&config, &schema, &stream, err), BT_E_CONFIG, "vocab_size 0");
