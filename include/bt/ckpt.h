@@ -78,6 +78,9 @@ typedef enum bt_ckpt_absence {
 } bt_ckpt_absence;
 bt_ckpt_absence bt_ckpt_why_absent(const bt_ckpt *ckpt, const char *name);
 
+/* The file of a folder that says which checkpoint is the latest. */
+#define BT_CKPT_STATE_NAME "checkpoint"
+
 /* What the JSON configuration beside the file says (config.json, bert_config.json,
  * albert_config.json); 0 and "" where it says nothing, or where there is none. */
 enum { BT_CKPT_WORD_MAX = 32, BT_CKPT_PATH_MAX = 512 };

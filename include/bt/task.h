@@ -85,6 +85,9 @@ typedef struct bt_output_request {
     const char               *model_dir;  /* made before the first pass */
     const char               *checkpoint; /* of --checkpoint, or NULL: it is read */
     const bt_prediction_args *prediction; /* NULL in an evaluation */
+    /* What a run keeps in its folder, patterns of the shell, NULL-terminated; or NULL. For create
+     * alone: no output may have such a name there. */
+    const char *const *own_names;
 } bt_output_request;
 
 /* What a task makes of the logits of one evaluation or prediction beside streaming metrics: values

@@ -54,6 +54,9 @@ typedef struct bt_train_values {
  * nothing is fetched. Errors are those of reading the weights. */
 BT_MUST_USE bt_status bt_train_adopt_facts(const bt_train_args *args, bool is_dry, bt_error *err);
 
+/* The folder of the best checkpoint, where one is kept and no other was named. */
+#define BT_TRAIN_BEST_SUBDIR "best_ckpt"
+
 /* Where a run in model_dir keeps its configuration; owned by the caller. */
 BT_MUST_USE bt_status bt_train_params_path(const char *model_dir, char **path, bt_error *err);
 

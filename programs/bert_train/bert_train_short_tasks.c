@@ -51,7 +51,7 @@ static bt_status decide_best(short_run *run, const char *metric, bt_error *err) 
             return BT_OK;
         }
     }
-    BT_TRY(short_decide(run, folder, "best_ckpt", "--train", err));
+    BT_TRY(short_decide(run, folder, BT_TRAIN_BEST_SUBDIR, "--train", err));
     BT_TRY(short_decide(run, keys[1], metric, "--train", err));
     return short_decide(run, keys[2], "higher", "--train", err);
 }

@@ -260,7 +260,7 @@ static bt_status read_text(const char *path, ckpt_state_file *out, bt_error *err
 bt_status ckpt_read_state_file(const char *folder, ckpt_state_file *out, bt_error *err) {
     char *path = NULL;
     *out = (ckpt_state_file){.problem = BT_ERROR_INIT};
-    BT_TRY(bt_fs_join(folder, "checkpoint", &path, err));
+    BT_TRY(bt_fs_join(folder, BT_CKPT_STATE_NAME, &path, err));
     const bt_status rc = read_text(path, out, &out->problem);
     bt_free(path);
     if (rc == BT_OK) {

@@ -193,7 +193,7 @@ static bt_status write_state(bt_ckpt_manager *manager, bt_ckpt_state *state, bt_
     bt_str           text = BT_STR_INIT;
     BT_CHECK(bt_ckpt_state_format(state, &text, err));
     BT_CHECK(ckpt_absolute(manager->folder, state->latest, &latest, err));
-    BT_CHECK(bt_fs_join(manager->folder, "checkpoint", &path, err));
+    BT_CHECK(bt_fs_join(manager->folder, BT_CKPT_STATE_NAME, &path, err));
     rc = bt_fs_replace_if(path, bt_str_text(&text), text.len, file->version, &file->version, err);
     if (rc != BT_OK) {
         manager->is_stale = true;
@@ -526,7 +526,7 @@ bt_status bt_ckpt_clear(const char *folder, const char *family, bt_error *err) {
     BT_CHECK(ckpt_list(folder, &listing, err));
     BT_CHECK(clear_numbers(manager, &listing, family, true, err));
     BT_CHECK(clear_numbers(manager, &listing, family, false, err));
-    BT_CHECK(bt_fs_join(folder, "checkpoint", &path, err));
+    BT_CHECK(bt_fs_join(folder, BT_CKPT_STATE_NAME, &path, err));
     BT_CHECK(bt_fs_remove(path, err));
 done:
     bt_free(path);

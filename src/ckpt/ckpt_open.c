@@ -126,7 +126,7 @@ static bt_status resolve(const char *path, char **out, bt_error *err) {
         return resolve_folder(path, out, err);
     }
     const bool is_state =
-        info.kind == BT_FS_FILE && bt_str_equal(bt_fs_basename(path), "checkpoint");
+        info.kind == BT_FS_FILE && bt_str_equal(bt_fs_basename(path), BT_CKPT_STATE_NAME);
     if (is_state) {
         BT_TRY(has_index(path, &is_indexed, err));
     }

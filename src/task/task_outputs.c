@@ -7,47 +7,34 @@
 #include "bt/base/alloc.h"
 #include "task_internal.h"
 
-/* Of model_dir, and of folders that a checkpoint or a module is read from. */
-static const char *const read_names[] = {"checkpoint",
-                                         "checkpoint.journal",
-                                         "ckpt-*",
-                                         "best_ckpt-*",
-                                         "*.safetensors*",
-                                         "variables.*",
-                                         "saved_model.pb",
-                                         "vocab.txt",
-                                         "*config.json",
-                                         "tokenizer.json",
-                                         "bert_model.ckpt*",
-                                         "params.yaml",
-                                         "labels.json",
-                                         "metrics.jsonl",
-                                         "seeds.json",
-                                         "info.json",
-                                         "metrics-eval.jsonl",
-                                         "*tfevents*",
-                                         NULL};
+/* Of folders that a checkpoint or a module is read from. */
+static const char *const read_names[] = {
+    "*.safetensors*", "variables.*", "saved_model.pb", "*config.json", "bert_model.ckpt*",
+    "*tfevents*",     NULL,
+};
 
 typedef struct output_check {
     const bt_fs_named *output;
+    const char *const *own_names; /* of a run in its folder, which may be read from, too */
 } output_check;
 
-static bt_status check_input(const bt_fs_named *output, const char *key, const char *path,
+static bt_status check_input(const output_check *check, const char *key, const char *path,
                              bt_error *err) {
     const bt_fs_named input = {key, path};
-    return bt_fs_check_not_read(output, &input, read_names, err);
+    BT_TRY(bt_fs_check_not_read(check->output, &input, read_names, err));
+    return bt_fs_check_not_read(check->output, &input, check->own_names, err);
 }
 
 /* The files of a pattern, or the path itself. */
-static bt_status check_path(const bt_fs_named *output, const char *key, const char *path,
+static bt_status check_path(const output_check *check, const char *key, const char *path,
                             bt_error *err) {
     bt_fs_names names = BT_FS_NAMES_INIT;
     if (strpbrk(path, "*?") == NULL) {
-        return check_input(output, key, path, err);
+        return check_input(check, key, path, err);
     }
     bt_status rc = bt_fs_glob(path, &names, err);
     for (size_t i = 0; rc == BT_OK && i < names.n; i++) {
-        rc = check_input(output, key, names.items[i], err);
+        rc = check_input(check, key, names.items[i], err);
     }
     bt_fs_names_deinit(&names);
     return rc;
@@ -63,7 +50,7 @@ static bt_status visit(void *context, const char *key, const char *paths, bt_err
         if (path == NULL) {
             return BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
         }
-        rc = n > 0 ? check_path(check->output, key, path, err) : BT_OK;
+        rc = n > 0 ? check_path(check, key, path, err) : BT_OK;
         bt_free(path);
         at += n + (at[n] == ',' ? 1 : 0);
     }
@@ -74,15 +61,15 @@ bt_status task_check_outputs(const bt_output_request *request, const bt_fs_named
                              bt_error *err) {
     BT_TRY(bt_fs_check_distinct(outputs, n, err));
     for (size_t i = 0; i < n; i++) {
-        output_check check = {.output = &outputs[i]};
+        output_check check = {.output = &outputs[i], .own_names = request->own_names};
         if (bt_fs_check_output(outputs[i].path, false, err) != BT_OK) {
             return bt_error_prefix(err, "%s", outputs[i].what);
         }
         if (request->model_dir != NULL) {
-            BT_TRY(check_input(&outputs[i], "--model_dir", request->model_dir, err));
+            BT_TRY(check_input(&check, "--model_dir", request->model_dir, err));
         }
         if (request->checkpoint != NULL) {
-            BT_TRY(check_input(&outputs[i], "--checkpoint", request->checkpoint, err));
+            BT_TRY(check_input(&check, "--checkpoint", request->checkpoint, err));
         }
         BT_TRY(bt_conf_visit_paths(request->conf, visit, &check, err));
     }

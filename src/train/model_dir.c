@@ -11,6 +11,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
+#include "bt/ckpt.h"
 #include "bt/train.h"
 
 typedef enum own_place { IN_MODEL_DIR, IN_BEST, IN_EVENTS } own_place;
@@ -29,8 +30,8 @@ typedef struct own_file {
 } own_file;
 
 static const own_file files[] = {
-    [MODEL_STATE] = {IN_MODEL_DIR, "checkpoint", REPLACED, ANYBODY},
-    [MODEL_JOURNAL] = {IN_MODEL_DIR, "checkpoint.journal", REPLACED, TRAINS},
+    [MODEL_STATE] = {IN_MODEL_DIR, BT_CKPT_STATE_NAME, REPLACED, ANYBODY},
+    [MODEL_JOURNAL] = {IN_MODEL_DIR, BT_CKPT_STATE_NAME ".journal", REPLACED, TRAINS},
     [MODEL_PARAMS] = {IN_MODEL_DIR, "params.yaml", REPLACED, ANYBODY},
     [MODEL_LABELS] = {IN_MODEL_DIR, "labels.json", REPLACED, ANYBODY},
     [MODEL_VOCAB] = {IN_MODEL_DIR, "vocab.txt", REPLACED, TRAINS},
@@ -40,8 +41,8 @@ static const own_file files[] = {
     [MODEL_TRAIN_EVENTS] = {IN_MODEL_DIR, "train", FOLDER, TRAINS},
     [MODEL_EVENTS] = {IN_EVENTS, "", FOLDER, EVALUATES},
     [MODEL_BEST] = {IN_BEST, "", FOLDER, EVALUATES},
-    [MODEL_BEST_STATE] = {IN_BEST, "checkpoint", REPLACED, EVALUATES},
-    [MODEL_BEST_JOURNAL] = {IN_BEST, "checkpoint.journal", REPLACED, EVALUATES},
+    [MODEL_BEST_STATE] = {IN_BEST, BT_CKPT_STATE_NAME, REPLACED, EVALUATES},
+    [MODEL_BEST_JOURNAL] = {IN_BEST, BT_CKPT_STATE_NAME ".journal", REPLACED, EVALUATES},
     [MODEL_BEST_INFO] = {IN_BEST, "info.json", REPLACED, EVALUATES},
     [MODEL_ROUND_EVENTS] = {IN_MODEL_DIR, "eval", FOLDER, NO_RUN},
     [MODEL_SEEDS] = {IN_MODEL_DIR, "seeds.json", REPLACED, NO_RUN},
@@ -50,11 +51,12 @@ static const own_file files[] = {
 
 static const struct {
     const char *stem, *dash, *ending;
+    const char *pattern; /* of files that are read again, or NULL */
 } series_rows[] = {
-    [SERIES_CKPT] = {"ckpt", "-", ""},
-    [SERIES_BEST_CKPT] = {"best_ckpt", "-", ""},
-    [SERIES_ROUND_METRICS] = {"metrics", "-", ".json"},
-    [SERIES_SEED] = {"seed", "_", ""},
+    [SERIES_CKPT] = {"ckpt", "-", "", "ckpt-*"},
+    [SERIES_BEST_CKPT] = {"best_ckpt", "-", "", "best_ckpt-*"},
+    [SERIES_ROUND_METRICS] = {"metrics", "-", ".json", NULL},
+    [SERIES_SEED] = {"seed", "_", "", NULL},
 };
 
 const char *model_series_stem(model_series series) {
@@ -99,7 +101,7 @@ static const char *folder_name(const model_dir *dir, own_place place) {
     case IN_MODEL_DIR:
         return "";
     case IN_BEST:
-        return or_usual(dir->best_subdir, "best_ckpt");
+        return or_usual(dir->best_subdir, BT_TRAIN_BEST_SUBDIR);
     case IN_EVENTS:
         return or_usual(dir->events_subdir, "validation");
     }
@@ -144,6 +146,22 @@ bool model_dir_is_taken(const char *name, size_t n) {
                                 begins(name, n, series_rows[i].stem, series_rows[i].dash));
     }
     return is_taken;
+}
+
+void model_dir_own_names(const char *names[MODEL_OWN_NAMES_MAX]) {
+    size_t n = 0;
+    BT_ASSERT(BT_ARRAY_LEN(files) + BT_ARRAY_LEN(series_rows) < MODEL_OWN_NAMES_MAX);
+    for (size_t i = 0; i < BT_ARRAY_LEN(files); i++) {
+        if (files[i].kind != FOLDER) {
+            names[n++] = files[i].name;
+        }
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(series_rows); i++) {
+        if (series_rows[i].pattern != NULL) {
+            names[n++] = series_rows[i].pattern;
+        }
+    }
+    names[n] = NULL;
 }
 
 bt_status model_dir_file(const char *folder, model_file file, char **path, bt_error *err) {

@@ -57,6 +57,11 @@ const char *model_series_stem(model_series series);
 /* "ckpt-20"; returns name */
 const char *model_series_name(model_series series, int64_t number, char name[MODEL_NAME_MAX]);
 
+/* The files that are read from a run's folder or that of its best checkpoint, as patterns of the
+ * shell; and NULL. */
+enum { MODEL_OWN_NAMES_MAX = 32 };
+void model_dir_own_names(const char *names[MODEL_OWN_NAMES_MAX]);
+
 /* Is that a name of something that is right in the folder, or how such names begin? */
 bool model_dir_is_taken(const char *name, size_t n);
 

@@ -85,8 +85,11 @@ static bt_status create_metrics(const bt_task_plan *plan, size_t n, bool bug_com
 }
 
 static bt_status create_output(train_run *run, bt_error *err) {
-    const bool                  predicts = run->args->mode == BT_CONF_MODE_PREDICT;
+    const bool  predicts = run->args->mode == BT_CONF_MODE_PREDICT;
+    const char *own_names[MODEL_OWN_NAMES_MAX];
+    model_dir_own_names(own_names);
     const bt_output_request     request = {.conf = run->conf,
+                                           .own_names = own_names,
                                            .plan = &run->plan,
                                            .data = run->validation_data,
                                            .model_dir = run->args->model_dir,

@@ -104,11 +104,35 @@ static void test_without_a_folder_nothing_is_looked_at(void **state) {
     assert_ok(model_dir_check(&none, BT_CONF_MODE_TRAIN, err));
 }
 
+static void test_own_names_are_of_the_table(void **state) {
+    (void)state;
+    static const char *const wanted[] = {
+        "checkpoint", "checkpoint.journal", "params.yaml",   "labels.json",
+        "vocab.txt",  "tokenizer.json",     "metrics.jsonl", "metrics-eval.jsonl",
+        "info.json",  "seeds.json",         "ckpt-*",        "best_ckpt-*"};
+    const char *names[MODEL_OWN_NAMES_MAX];
+    model_dir_own_names(names);
+    for (size_t i = 0; i < BT_ARRAY_LEN(wanted); i++) {
+        size_t at = 0;
+        while (names[at] != NULL && strcmp(names[at], wanted[i]) != 0) {
+            at++;
+        }
+        if (names[at] == NULL) {
+            fail_msg("%s is not among them", wanted[i]);
+        }
+    }
+    for (size_t i = 0; names[i] != NULL; i++) { /* a folder of events would fit any of its files */
+        assert_string_not_equal(names[i], "");
+        assert_string_not_equal(names[i], "train");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_what_is_not_a_file_is_refused_by_whom_it_concerns),
         cmocka_unit_test(test_names_that_a_run_needs_are_taken),
+        cmocka_unit_test(test_own_names_are_of_the_table),
         cmocka_unit_test(test_without_a_folder_nothing_is_looked_at),
     };
     return cmocka_run_group_tests_name("model_dir", tests, NULL, NULL);
