@@ -136,7 +136,10 @@ const char      *bt_conf_mode_name(bt_conf_mode mode);
 const char *bt_conf_mode_names(void);
 bool        bt_conf_mode_trains(bt_conf_mode mode);    /* reads task.train_data */
 bool        bt_conf_mode_evaluates(bt_conf_mode mode); /* reads task.validation_data */
-bool        bt_conf_mode_reads(bt_conf_mode mode, const char *section);
+/* Reads the mode that section? */
+bool bt_conf_mode_reads(bt_conf_mode mode, const char *section);
+#define BT_CONF_TRAIN_DATA "task.train_data"
+#define BT_CONF_VALIDATION_DATA "task.validation_data"
 
 /* Output. */
 
@@ -220,6 +223,10 @@ BT_MUST_USE bt_status bt_conf_check_fail(const bt_conf_check *check, const char 
 /* A finding whoever wrote it. */
 BT_MUST_USE bt_status bt_conf_check_missing(const bt_conf_check *check, const char *path,
                                             const char *fmt, ...) BT_PRINTF(3, 4);
+
+/* "section.key", of names that the program says itself; returns path. */
+enum { BT_CONF_PATH_MAX = 160 };
+const char *bt_conf_join(const char *section, const char *key, char path[BT_CONF_PATH_MAX]);
 
 /* null, false, 0, "", an empty list, or not there */
 bool bt_conf_peek_is_empty(const bt_conf *conf, const char *path);

@@ -9,8 +9,8 @@
 #include "bt/base/str.h"
 #include "bt/data.h"
 
-#define TRAIN "task.train_data"
-#define VALIDATION "task.validation_data"
+#define TRAIN BT_CONF_TRAIN_DATA
+#define VALIDATION BT_CONF_VALIDATION_DATA
 
 enum { MAX_FIELDS = 16, MAX_WANTED = 3 * MAX_FIELDS, PATH_MAX_BYTES = 128 };
 

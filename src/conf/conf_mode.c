@@ -49,5 +49,5 @@ bool bt_conf_mode_evaluates(bt_conf_mode mode) {
 }
 
 bool bt_conf_mode_reads(bt_conf_mode mode, const char *section) {
-    return strcmp(section, "task.train_data") == 0 ? modes[mode].trains : modes[mode].evaluates;
+    return strcmp(section, BT_CONF_TRAIN_DATA) == 0 ? modes[mode].trains : modes[mode].evaluates;
 }

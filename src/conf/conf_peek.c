@@ -12,6 +12,12 @@ static bool is_list(const conf_value *value) {
     return value->kind == K_LIST || value->kind == K_TUPLE;
 }
 
+const char *bt_conf_join(const char *section, const char *key, char path[BT_CONF_PATH_MAX]) {
+    const int n = snprintf(path, BT_CONF_PATH_MAX, "%s.%s", section, key);
+    BT_ASSERT(n > 0 && n < BT_CONF_PATH_MAX);
+    return path;
+}
+
 bool bt_conf_peek_is_empty(const bt_conf *conf, const char *path) {
     const conf_value *const value = conf_find(conf->root, path);
     return value == NULL || !conf_is_truthy(value);

@@ -3,21 +3,13 @@
  * What can be said of task.train_data and task.validation_data without looking at a file. Whoever
  * reads the sections (data_config.c) takes it for granted. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bt/base/str.h"
 #include "data_internal.h"
 
-#define TRAIN "task.train_data"
-#define VALIDATION "task.validation_data"
-
-enum { PATH_MAX_BYTES = 128 };
-
-static const char *join(const char *section, const char *key, char path[PATH_MAX_BYTES]) {
-    (void)snprintf(path, PATH_MAX_BYTES, "%s.%s", section, key);
-    return path;
-}
+#define TRAIN BT_CONF_TRAIN_DATA
+#define VALIDATION BT_CONF_VALIDATION_DATA
 
 /* Commas and spaces name nothing. */
 static bool names_a_file(const bt_conf_str_list *list) {
@@ -31,8 +23,9 @@ static bool names_a_file(const bt_conf_str_list *list) {
 
 /* Model Garden's word for batches that it makes up. */
 static bt_status check_dummy(const bt_conf_check *c, const char *section) {
-    char                   path[PATH_MAX_BYTES];
-    const bt_conf_str_list list = bt_conf_peek_str_list(c->conf, join(section, "input_path", path));
+    char                   path[BT_CONF_PATH_MAX];
+    const bt_conf_str_list list =
+        bt_conf_peek_str_list(c->conf, bt_conf_join(section, "input_path", path));
     return list.n != 1 || strcmp(list.items[0], "dummy") != 0
                ? BT_OK
                : bt_conf_refuse(c->conf, c->errors, path, "'dummy'",
@@ -42,10 +35,11 @@ static bt_status check_dummy(const bt_conf_check *c, const char *section) {
 }
 
 static bt_status check_input(const bt_conf_check *c, const char *section) {
-    char       path[PATH_MAX_BYTES];
+    char       path[BT_CONF_PATH_MAX];
     const bool is_refused = /* by its own name */
-        !bt_conf_peek_is_empty(c->conf, join(section, "tfds_name", path));
-    const bt_conf_str_list list = bt_conf_peek_str_list(c->conf, join(section, "input_path", path));
+        !bt_conf_peek_is_empty(c->conf, bt_conf_join(section, "tfds_name", path));
+    const bt_conf_str_list list =
+        bt_conf_peek_str_list(c->conf, bt_conf_join(section, "input_path", path));
     return names_a_file(&list) || is_refused
                ? BT_OK
                : bt_conf_check_missing(
@@ -54,40 +48,43 @@ static bt_status check_input(const bt_conf_check *c, const char *section) {
 }
 
 static bt_status check_batch(const bt_conf_check *c, const char *section) {
-    char    path[PATH_MAX_BYTES];
+    char    path[BT_CONF_PATH_MAX];
     int64_t batch = 1;
-    return !bt_conf_peek_i64(c->conf, join(section, "global_batch_size", path), &batch) ||
+    return !bt_conf_peek_i64(c->conf, bt_conf_join(section, "global_batch_size", path), &batch) ||
                    batch >= 1
                ? BT_OK
                : bt_conf_check_fail(c, path, NULL, "a batch must hold at least 1 example, got 0");
 }
 
 static bt_status check_separators(const bt_conf_check *c, const char *section) {
-    char              path[PATH_MAX_BYTES];
+    char              path[BT_CONF_PATH_MAX];
     bt_data_config    unused = {.section = section};
     const char       *key = NULL;
-    const char *const delimiter = bt_conf_peek_str(c->conf, join(section, "delimiter", path));
-    const char *const quote = bt_conf_peek_str(c->conf, join(section, "quote", path));
+    const char *const delimiter =
+        bt_conf_peek_str(c->conf, bt_conf_join(section, "delimiter", path));
+    const char *const quote = bt_conf_peek_str(c->conf, bt_conf_join(section, "quote", path));
     const char *const problem = bt_data_set_separators(
         &unused, delimiter[0] != '\0' ? delimiter : NULL, quote[0] != '\0' ? quote : NULL, &key);
-    return problem == NULL ? BT_OK
-                           : bt_conf_check_fail(c, join(section, key, path), NULL, "%s", problem);
+    return problem == NULL
+               ? BT_OK
+               : bt_conf_check_fail(c, bt_conf_join(section, key, path), NULL, "%s", problem);
 }
 
 static bool is_held_out(const bt_conf_check *c, const char *section) {
-    char path[PATH_MAX_BYTES];
-    return !bt_conf_peek_is_empty(c->conf, join(section, "held_out", path));
+    char path[BT_CONF_PATH_MAX];
+    return !bt_conf_peek_is_empty(c->conf, bt_conf_join(section, "held_out", path));
 }
 
 static bt_status check_share(const bt_conf_check *c, const char *section) {
-    char   word[PATH_MAX_BYTES];
-    char   path[PATH_MAX_BYTES];
+    char   word[BT_CONF_PATH_MAX];
+    char   path[BT_CONF_PATH_MAX];
     double share = 1;
     return !is_held_out(c, section) ||
-                   !bt_conf_peek_f64(c->conf, join(section, "held_out_share", path), &share) ||
+                   !bt_conf_peek_f64(c->conf, bt_conf_join(section, "held_out_share", path),
+                                     &share) ||
                    share > 0
                ? BT_OK
-               : bt_conf_check_fail(c, path, join(section, "held_out", word),
+               : bt_conf_check_fail(c, path, bt_conf_join(section, "held_out", word),
                                     "held_out is set: expected a share above 0");
 }
 

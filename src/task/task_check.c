@@ -4,27 +4,19 @@
  * weights, texts and lengths of the data sections. Whoever plans the task takes it for granted. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bt/base/str.h"
 #include "task_internal.h"
 
-#define TRAIN "task.train_data"
-#define VALIDATION "task.validation_data"
-
-enum { PATH_MAX_BYTES = 128 };
-
-static const char *join(const char *section, const char *key, char path[PATH_MAX_BYTES]) {
-    (void)snprintf(path, PATH_MAX_BYTES, "%s.%s", section, key);
-    return path;
-}
+#define TRAIN BT_CONF_TRAIN_DATA
+#define VALIDATION BT_CONF_VALIDATION_DATA
 
 /* The encoder. */
 
 static bt_status check_encoder(const bt_conf_check *c, const char *encoder) {
-    char        heads_path[PATH_MAX_BYTES];
-    char        size_path[PATH_MAX_BYTES];
+    char        heads_path[BT_CONF_PATH_MAX];
+    char        size_path[BT_CONF_PATH_MAX];
     int64_t     heads = 0;
     int64_t     size = 0;
     const char *type = bt_conf_peek_type(c->conf, encoder);
@@ -32,11 +24,13 @@ static bt_status check_encoder(const bt_conf_check *c, const char *encoder) {
         return BT_OK;
     }
     if (type == NULL) {
-        return bt_conf_check_missing(c, join(encoder, "type", heads_path),
+        return bt_conf_check_missing(c, bt_conf_join(encoder, "type", heads_path),
                                      "name the type of the encoder");
     }
-    return !bt_conf_peek_i64(c->conf, join(encoder, "*.num_attention_heads", heads_path), &heads) ||
-                   !bt_conf_peek_i64(c->conf, join(encoder, "*.hidden_size", size_path), &size) ||
+    return !bt_conf_peek_i64(c->conf, bt_conf_join(encoder, "*.num_attention_heads", heads_path),
+                             &heads) ||
+                   !bt_conf_peek_i64(c->conf, bt_conf_join(encoder, "*.hidden_size", size_path),
+                                     &size) ||
                    heads < 1 || strcmp(type, "xlnet") == 0 || size % heads == 0
                ? BT_OK
                : bt_conf_check_fail(c, heads_path, size_path,
@@ -218,18 +212,18 @@ static bool has_vocab(const bt_conf_check *c) {
 
 /* Of bert/sentence_prediction and bert/sentence_prediction_text. */
 static bt_status check_text(const bt_conf_check *c, const char *section) {
-    char       fields[PATH_MAX_BYTES];
-    char       vocab[PATH_MAX_BYTES];
-    char       module[PATH_MAX_BYTES];
+    char       fields[BT_CONF_PATH_MAX];
+    char       vocab[BT_CONF_PATH_MAX];
+    char       module[BT_CONF_PATH_MAX];
     const bool is_text_experiment =
-        bt_conf_has(c->conf, join(section, "preprocessing_hub_module_url", module));
-    if (!bt_conf_has(c->conf, join(section, "text_fields", fields))) {
+        bt_conf_has(c->conf, bt_conf_join(section, "preprocessing_hub_module_url", module));
+    if (!bt_conf_has(c->conf, bt_conf_join(section, "text_fields", fields))) {
         return BT_OK;
     }
     BT_TRY(check_segments(c, fields));
     const bool no_fields = bt_conf_peek_is_empty(c->conf, fields);
     const bool no_vocab =
-        bt_conf_peek_is_empty(c->conf, join(section, "vocab_file", vocab)) && !has_vocab(c);
+        bt_conf_peek_is_empty(c->conf, bt_conf_join(section, "vocab_file", vocab)) && !has_vocab(c);
     if (!is_text_experiment) { /* text or records: the files say */
         return no_vocab && !no_fields
                    ? bt_conf_check_fail(
@@ -249,10 +243,10 @@ static bt_status check_text(const bt_conf_check *c, const char *section) {
 
 /* Of bert/dual_encoder: records hold ids, but where a vocabulary is named. */
 static bt_status check_pair_text(const bt_conf_check *c, const char *section) {
-    char fields[PATH_MAX_BYTES];
-    char vocab[PATH_MAX_BYTES];
-    if (!bt_conf_has(c->conf, join(section, "left_text_fields", fields)) ||
-        bt_conf_peek_is_empty(c->conf, join(section, "vocab_file", vocab))) {
+    char fields[BT_CONF_PATH_MAX];
+    char vocab[BT_CONF_PATH_MAX];
+    if (!bt_conf_has(c->conf, bt_conf_join(section, "left_text_fields", fields)) ||
+        bt_conf_peek_is_empty(c->conf, bt_conf_join(section, "vocab_file", vocab))) {
         return BT_OK;
     }
     if (bt_conf_peek_is_empty(c->conf, fields)) {
@@ -260,7 +254,7 @@ static bt_status check_pair_text(const bt_conf_check *c, const char *section) {
                                   "name the features or columns that hold the left text"));
     }
     BT_TRY(check_segments(c, fields));
-    return check_segments(c, join(section, "right_text_fields", fields));
+    return check_segments(c, bt_conf_join(section, "right_text_fields", fields));
 }
 
 /* A dual encoder's model is built for one length. */
@@ -269,10 +263,10 @@ static bt_status check_pair_text(const bt_conf_check *c, const char *section) {
 static bt_status check_length(const bt_conf_check *c, const char *section) {
     static const char *const limits[] = {TASK_ENCODER ".*.max_position_embeddings",
                                          TASK_ENCODER ".*.max_sequence_length"};
-    char                     path[PATH_MAX_BYTES];
+    char                     path[BT_CONF_PATH_MAX];
     int64_t                  seq_length = 0;
     int64_t                  limit = 0;
-    if (!bt_conf_peek_i64(c->conf, join(section, "seq_length", path), &seq_length)) {
+    if (!bt_conf_peek_i64(c->conf, bt_conf_join(section, "seq_length", path), &seq_length)) {
         return BT_OK;
     }
     if (bt_conf_peek_i64(c->conf, PAIR_LENGTH, &limit) && limit != seq_length) {
@@ -294,13 +288,13 @@ static bt_status check_length(const bt_conf_check *c, const char *section) {
 
 /* One that names an input must fit the model also where the mode does not read it. */
 static bt_status check_section(const bt_conf_check *c, const char *section) {
-    char       path[PATH_MAX_BYTES];
+    char       path[BT_CONF_PATH_MAX];
     const bool is_read = bt_conf_mode_reads(c->mode, section);
     if (is_read) {
         BT_TRY(check_text(c, section));
         BT_TRY(check_pair_text(c, section));
     }
-    return is_read || !bt_conf_peek_is_empty(c->conf, join(section, "input_path", path))
+    return is_read || !bt_conf_peek_is_empty(c->conf, bt_conf_join(section, "input_path", path))
                ? check_length(c, section)
                : BT_OK;
 }

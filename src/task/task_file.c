@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/number.h"
 #include "task_internal.h"
 
 bt_status task_file_begin(task_file *file, const char *path, bt_error *err) {
@@ -111,6 +112,11 @@ bt_status task_append_tsv_n(bt_str *line, const char *text, size_t n, bt_error *
                               : bt_str_append_char(line, c, err));
     }
     return BT_OK;
+}
+
+bt_status task_append_f32(bt_str *line, float value, bt_error *err) {
+    char text[BT_F64_TEXT_MAX];
+    return bt_str_append(line, bt_f32_repr(value, text), err);
 }
 
 bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err) {

@@ -87,6 +87,8 @@ enum { TASK_FILES_MAX = 3 };
 BT_MUST_USE bt_status task_files_publish(task_file *const *files, size_t n, bt_error *err);
 void                  task_file_abort(task_file *file);
 void                  task_file_deinit(task_file *file);
+/* The shortest text that reads as the same number. */
+BT_MUST_USE bt_status task_append_f32(bt_str *line, float value, bt_error *err);
 /* A field of a table: TAB, LF, CR and the backslash as \t, \n, \r, \\. */
 BT_MUST_USE bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err);
 BT_MUST_USE bt_status task_append_tsv_n(bt_str *line, const char *text, size_t n, bt_error *err);

@@ -12,7 +12,6 @@
 #include "bt/base/alloc.h"
 #include "bt/base/json_text.h"
 #include "bt/base/log.h"
-#include "bt/base/number.h"
 #include "task_internal.h"
 
 typedef struct predictions {
@@ -119,11 +118,6 @@ static bt_status create_predictions(const bt_output_request *request, void **sta
     return BT_OK;
 }
 
-static bt_status append_f32(bt_str *line, float value, bt_error *err) {
-    char text[BT_F64_TEXT_MAX];
-    return bt_str_append(line, bt_f32_repr(value, text), err);
-}
-
 static bt_status write_header(predictions *p, bt_error *err) {
     const bt_task_labels *const labels = &p->plan->labels;
     bt_str *const               line = &p->file.line;
@@ -168,7 +162,7 @@ static bt_status write_tsv(predictions *p, int64_t id, int64_t best, float score
     char                        text[BT_TASK_LABEL_TEXT_MAX];
     BT_TRY(bt_str_appendf(line, err, "%" PRId64 "\t", id));
     if (labels->n == 0) {
-        BT_TRY(append_f32(line, score, err));
+        BT_TRY(task_append_f32(line, score, err));
         return task_file_end_line(&p->file, err);
     }
     BT_TRY(p->plan->is_multi_label
@@ -176,7 +170,7 @@ static bt_status write_tsv(predictions *p, int64_t id, int64_t best, float score
                : task_append_tsv(line, bt_task_label_text(labels, best, text), err));
     for (int64_t c = 0; c < labels->n; c++) {
         BT_TRY(bt_str_append_char(line, '\t', err));
-        BT_TRY(append_f32(line, p->probabilities[c], err));
+        BT_TRY(task_append_f32(line, p->probabilities[c], err));
     }
     return task_file_end_line(&p->file, err);
 }
@@ -188,7 +182,7 @@ static bt_status write_json(predictions *p, int64_t id, int64_t best, float scor
     BT_TRY(bt_str_appendf(line, err, "{\"id\": %" PRId64, id));
     if (labels->n == 0) {
         BT_TRY(bt_str_append(line, ", \"score\": ", err));
-        BT_TRY(append_f32(line, score, err));
+        BT_TRY(task_append_f32(line, score, err));
     } else {
         if (p->plan->is_multi_label) {
             BT_TRY(bt_str_append(line, ", \"labels\": [", err));
@@ -203,7 +197,7 @@ static bt_status write_json(predictions *p, int64_t id, int64_t best, float scor
             BT_TRY(bt_str_append(line, c > 0 ? ", " : "", err));
             BT_TRY(bt_str_append_json(line, bt_task_label_text(labels, c, text), err));
             BT_TRY(bt_str_append(line, ": ", err));
-            BT_TRY(append_f32(line, p->probabilities[c], err));
+            BT_TRY(task_append_f32(line, p->probabilities[c], err));
         }
         BT_TRY(bt_str_append_char(line, '}', err));
     }

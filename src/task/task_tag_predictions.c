@@ -15,7 +15,6 @@
 #include "bt/base/alloc.h"
 #include "bt/base/json_text.h"
 #include "bt/base/log.h"
-#include "bt/base/number.h"
 #include "task_internal.h"
 
 typedef enum tag_format { TAGS_TSV, TAGS_JSONL, TAGS_CONLL } tag_format;
@@ -123,11 +122,6 @@ static bt_status reset_tags(void *state, bt_error *err) {
     return task_file_end_line(&p->file, err);
 }
 
-static bt_status append_f32(bt_str *line, float value, bt_error *err) {
-    char text[BT_F64_TEXT_MAX];
-    return bt_str_append(line, bt_f32_repr(value, text), err);
-}
-
 static bt_status write_tsv(tag_predictions *p, const tagged_word *word, bt_error *err) {
     bt_str *const line = &p->file.line;
     BT_TRY(bt_str_appendf(line, err, "%" PRId64 "\t%" PRId64 "\t", p->sentence_id, p->place));
@@ -137,7 +131,7 @@ static bt_status write_tsv(tag_predictions *p, const tagged_word *word, bt_error
     }
     BT_TRY(task_append_tsv(line, word->label, err));
     BT_TRY(bt_str_append_char(line, '\t', err));
-    BT_TRY(append_f32(line, word->probability, err));
+    BT_TRY(task_append_f32(line, word->probability, err));
     return task_file_end_line(&p->file, err);
 }
 
@@ -150,7 +144,7 @@ static bt_status write_json(tag_predictions *p, const tagged_word *word, bt_erro
     BT_TRY(bt_str_append(&p->labels, separator, err));
     BT_TRY(bt_str_append_json(&p->labels, word->label, err));
     BT_TRY(bt_str_append(&p->scores, separator, err));
-    return append_f32(&p->scores, word->probability, err);
+    return task_append_f32(&p->scores, word->probability, err);
 }
 
 /* Columns are separated by spaces: one inside of a word becomes "_". */

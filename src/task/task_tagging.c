@@ -13,7 +13,7 @@
 #include "bt/text.h"
 #include "task_internal.h"
 
-#define TRAIN "task.train_data"
+#define TRAIN BT_CONF_TRAIN_DATA
 
 /* Records are never called so. */
 static bool is_called_words(const char *path) {

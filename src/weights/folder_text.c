@@ -6,14 +6,13 @@
  * module_assets.c.) */
 #include "folder_facts.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/text.h"
 
-enum { PATH_MAX_BYTES = 160, VOCAB_MAX_BYTES = 1 << 25 };
+enum { VOCAB_MAX_BYTES = 1 << 25 };
 
 /* Google's folders say nothing of case, but the vocabulary of a model that lowers it has no capital
  * letters; *lower_case -1: it cannot be told. */
@@ -70,32 +69,28 @@ static bt_status adopt_flag(fact_list *f, const char *path, bool value, bt_error
     return bt_conf_has(f->conf, path) ? facts_adopt_bool(f, path, value, err) : BT_OK;
 }
 
-static const char *key_path(char path[PATH_MAX_BYTES], const char *section, const char *key) {
-    (void)snprintf(path, PATH_MAX_BYTES, "%s.%s", section, key);
-    return path;
-}
-
 static bt_status adopt_facts(fact_list *f, const text_section *text, const bt_text_facts *facts,
                              bt_error *err) {
-    char path[PATH_MAX_BYTES];
+    char path[BT_CONF_PATH_MAX];
     f->origin = facts->said_by != NULL ? facts->said_by : facts->vocab_file;
     if (facts->vocab_file != NULL) {
-        BT_TRY(
-            facts_adopt_str(f, key_path(path, text->name, "vocab_file"), facts->vocab_file, err));
+        BT_TRY(facts_adopt_str(f, bt_conf_join(text->name, "vocab_file", path), facts->vocab_file,
+                               err));
     }
     if (facts->lower_case >= 0) {
-        BT_TRY(
-            adopt_flag(f, key_path(path, text->name, text->case_key), facts->lower_case > 0, err));
-    }
-    if (facts->strip_accents >= 0) {
-        BT_TRY(adopt_flag(f, key_path(path, text->name, "strip_accents"), facts->strip_accents > 0,
+        BT_TRY(adopt_flag(f, bt_conf_join(text->name, text->case_key, path), facts->lower_case > 0,
                           err));
     }
-    if (facts->said_by != NULL && bt_conf_has(f->conf, key_path(path, text->name, "text_rules"))) {
+    if (facts->strip_accents >= 0) {
+        BT_TRY(adopt_flag(f, bt_conf_join(text->name, "strip_accents", path),
+                          facts->strip_accents > 0, err));
+    }
+    if (facts->said_by != NULL &&
+        bt_conf_has(f->conf, bt_conf_join(text->name, "text_rules", path))) {
         BT_TRY(facts_adopt_str(f, path, "bert", err));
     }
     return facts->chinese_chars >= 0
-               ? adopt_flag(f, key_path(path, text->name, "tokenize_chinese_chars"),
+               ? adopt_flag(f, bt_conf_join(text->name, "tokenize_chinese_chars", path),
                             facts->chinese_chars > 0, err)
                : BT_OK;
 }
@@ -111,10 +106,10 @@ bt_status facts_adopt_length(fact_list *f, const char *path, int64_t longest, bt
 
 static bt_status adopt_section(fact_list *f, const text_section *text, const char *folder,
                                bt_error *err) {
-    char          path[PATH_MAX_BYTES];
+    char          path[BT_CONF_PATH_MAX];
     const char   *named = "";
     bt_text_facts facts;
-    key_path(path, text->name, "vocab_file");
+    bt_conf_join(text->name, "vocab_file", path);
     if (bt_conf_is_written(f->conf, path)) {
         BT_TRY(bt_conf_get_str(f->conf, path, &named, err));
     }
@@ -124,7 +119,8 @@ static bt_status adopt_section(fact_list *f, const text_section *text, const cha
                        : BT_OK;
     /* the two lengths of a dual encoder are one fact, which sentence_facts.c knows */
     if (rc == BT_OK && !bt_conf_has(f->conf, "task.model.max_sequence_length")) {
-        rc = facts_adopt_length(f, key_path(path, text->name, "seq_length"), facts.max_length, err);
+        rc = facts_adopt_length(f, bt_conf_join(text->name, "seq_length", path), facts.max_length,
+                                err);
     }
     facts_tell(f); /* before the name of the file goes */
     bt_text_facts_deinit(&facts);

@@ -10,6 +10,7 @@
 
 #include "bt/base/alloc.h"
 #include "inflate_stream.h"
+#include "z_memory.h"
 
 enum { INFLATE_BUFFER_BYTES = 1 << 18, GZIP_WINDOW_BITS = 15 + 16, ZLIB_WINDOW_BITS = 15 };
 
@@ -25,21 +26,10 @@ struct inflate_stream {
     size_t         end;
 };
 
-static voidpf z_allocate(voidpf opaque, uInt n, uInt size) {
-    (void)opaque;
-    return bt_alloc_array(n, size);
-}
-
-static void z_release(voidpf opaque, voidpf ptr) {
-    (void)opaque;
-    bt_free(ptr);
-}
-
 static bt_status start_inflate(inflate_stream *stream, bt_error *err) {
     stream->in = bt_alloc(INFLATE_BUFFER_BYTES);
     stream->out = bt_alloc(INFLATE_BUFFER_BYTES);
-    stream->z.zalloc = z_allocate;
-    stream->z.zfree = z_release;
+    z_memory_set(&stream->z);
     const int bits =
         stream->compression == BT_COMPRESSION_GZIP ? GZIP_WINDOW_BITS : ZLIB_WINDOW_BITS;
     if (stream->in == NULL || stream->out == NULL || inflateInit2(&stream->z, bits) != Z_OK) {

@@ -11,6 +11,7 @@
 #include "bt/fs.h"
 #include "bt/wire/tfrecord.h"
 #include "tfrecord_frame.h"
+#include "z_memory.h"
 
 enum { DEFLATE_BUFFER_BYTES = 1 << 16, GZIP_BITS = 15 + 16, ZLIB_BITS = 15, ZLIB_MEM_LEVEL = 9 };
 
@@ -22,16 +23,6 @@ struct bt_tfrecord_writer {
     uint8_t       *out;
     int64_t        n_records;
 };
-
-static voidpf z_allocate(voidpf opaque, uInt n, uInt size) {
-    (void)opaque;
-    return bt_alloc_array(n, size);
-}
-
-static void z_release(voidpf opaque, voidpf ptr) {
-    (void)opaque;
-    bt_free(ptr);
-}
 
 static void frame_header(uint8_t header[TFRECORD_HEADER_BYTES], size_t n_bytes) {
     bt_store_u64le(header, n_bytes);
@@ -50,8 +41,7 @@ bt_status bt_tfrecord_frame(bt_str *out, const void *data, size_t n_bytes, bt_er
 
 static bt_status start_deflate(bt_tfrecord_writer *writer, const char *path, bt_error *err) {
     writer->out = bt_alloc(DEFLATE_BUFFER_BYTES);
-    writer->z.zalloc = z_allocate;
-    writer->z.zfree = z_release;
+    z_memory_set(&writer->z);
     const int bits = writer->compression == BT_COMPRESSION_GZIP ? GZIP_BITS : ZLIB_BITS;
     if (writer->out == NULL || deflateInit2(&writer->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, bits,
                                             ZLIB_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {

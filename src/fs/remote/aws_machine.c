@@ -42,13 +42,6 @@ static bt_status ask(const char *what, const char *method, const char *url,
     return BT_OK;
 }
 
-static void wipe(bt_str *s) {
-    if (s->data != NULL) {
-        secrets_wipe(s->data, s->len);
-    }
-    bt_str_deinit(s);
-}
-
 static bt_status fail_status(const char *what, long status, bt_error *err) {
     return BT_FAIL(err, BT_E_CONFIG, "%s: the server answers %ld to the request for credentials",
                    what, status);
@@ -135,8 +128,8 @@ bt_status aws_container_credentials(aws_credentials *out, bt_error *err) {
              ? aws_credentials_from_json(out, bt_str_text(&body), body.len, "Token", what, err)
              : fail_status(what, status, err);
 done:
-    wipe(&token);
-    wipe(&body);
+    secrets_wipe_text(&token);
+    secrets_wipe_text(&body);
     bt_str_deinit(&url);
     return rc;
 }
@@ -180,7 +173,7 @@ static bt_status metadata_token(bt_str *header, bool *found, bt_error *err) {
             rc = BT_OK;
         }
     }
-    wipe(&body);
+    secrets_wipe_text(&body);
     bt_str_deinit(&url);
     return rc;
 }
@@ -228,8 +221,8 @@ bt_status aws_machine_credentials(aws_credentials *out, bt_error *err) {
              ? aws_credentials_from_json(out, bt_str_text(&body), body.len, "Token", what, err)
              : fail_status(what, status, err);
 done:
-    wipe(&token);
-    wipe(&body);
+    secrets_wipe_text(&token);
+    secrets_wipe_text(&body);
     bt_str_deinit(&path);
     return rc;
 }

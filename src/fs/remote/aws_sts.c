@@ -88,13 +88,6 @@ static bt_status fail(const sts_call *call, const http_response *response, bt_er
     return BT_E_CONFIG;
 }
 
-static void wipe(bt_str *s) {
-    if (s->data != NULL) {
-        secrets_wipe(s->data, s->len);
-    }
-    bt_str_deinit(s);
-}
-
 /* <ACTIONResponse><ACTIONResult><Credentials>... */
 static bt_status take_answer(const char *what, const char *action, const bt_str *body,
                              aws_credentials *out, bt_error *err) {
@@ -119,7 +112,7 @@ static bt_status take_answer(const char *what, const char *action, const bt_str 
     }
 done:
     for (size_t i = 0; i < 4; i++) {
-        wipe(&texts[i]);
+        secrets_wipe_text(&texts[i]);
     }
     return rc;
 }
@@ -221,7 +214,7 @@ done:
         secrets_wipe(token, n);
     }
     bt_free(token);
-    wipe(&form);
+    secrets_wipe_text(&form);
     bt_str_deinit(&what);
     return rc;
 }

@@ -26,12 +26,6 @@ static bt_status current_version(const char *path, int64_t *version, bt_error *e
     return BT_OK;
 }
 
-static bt_status append_crc(bt_str *out, uint32_t crc, bt_error *err) {
-    const uint8_t digest[4] = {(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
-                               (uint8_t)crc};
-    return http_append_base64(out, digest, sizeof digest, false, err);
-}
-
 /* Google's store always tells the crc32c; of one that does not, that is said once. */
 static bool is_ours(const char *path, const remote_info *info, size_t n, uint32_t crc) {
     static atomic_flag told = ATOMIC_FLAG_INIT;
@@ -70,7 +64,7 @@ static bt_status append_multipart(bt_str *body, const char *boundary, const void
                           "--%s\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
                           "{\"crc32c\": \"",
                           boundary));
-    BT_TRY(append_crc(body, crc, err));
+    BT_TRY(remote_append_crc32c(body, crc, err));
     BT_TRY(bt_str_appendf(
         body, err, "\"}\r\n--%s\r\nContent-Type: application/octet-stream\r\n\r\n", boundary));
     BT_TRY(bt_str_append_n(body, bytes, n, err));

@@ -123,6 +123,8 @@ BT_MUST_USE bt_status remote_replace_if(const char *path, const void *bytes, siz
 uint32_t remote_crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t n_b);
 /* Big-endian, as x-goog-hash has it. */
 uint32_t remote_crc32c_of_digest(const uint8_t digest[4]);
+/* The same as base64. */
+BT_MUST_USE bt_status remote_append_crc32c(bt_str *out, uint32_t crc, bt_error *err);
 
 /* RFC 3339 or HTTP date -> seconds since 1970; 0 when it is none. */
 double remote_parse_time(const char *text);

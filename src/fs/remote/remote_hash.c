@@ -5,6 +5,8 @@
  * reflected, as in zlib's crc32_combine. */
 #include "remote.h"
 
+#include "http.h"
+
 static const uint32_t castagnoli = 0x82f63b78u;
 
 /* a times b modulo the polynomial; bit 31 is x^0. */
@@ -34,4 +36,10 @@ uint32_t remote_crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t n_b) {
 uint32_t remote_crc32c_of_digest(const uint8_t digest[4]) {
     return (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 |
            (uint32_t)digest[3];
+}
+
+bt_status remote_append_crc32c(bt_str *out, uint32_t crc, bt_error *err) {
+    const uint8_t digest[4] = {(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
+                               (uint8_t)crc};
+    return http_append_base64(out, digest, sizeof digest, false, err);
 }

@@ -140,12 +140,6 @@ static bt_status set_condition(s3_put_state *put, int64_t if_version, bt_error *
     return BT_OK;
 }
 
-static bt_status append_crc(bt_str *out, uint32_t crc, bt_error *err) {
-    const uint8_t digest[4] = {(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
-                               (uint8_t)crc};
-    return http_append_base64(out, digest, sizeof digest, false, err);
-}
-
 static void keep_etag(const http_headers *headers, char etag[REMOTE_ETAG_MAX]) {
     const char *const text = http_header(headers, "etag");
     (void)snprintf(etag, REMOTE_ETAG_MAX, "%s",
@@ -162,7 +156,7 @@ static bt_status put_once(s3_put_state *put, bt_error *err) {
     BT_CHECK(bt_str_append(&md5, "Content-MD5: ", err));
     BT_CHECK(http_append_base64(&md5, put->sent.md5, MD5_BYTES, false, err));
     BT_CHECK(bt_str_append(&crc, "X-Amz-Checksum-Crc32c: ", err));
-    BT_CHECK(append_crc(&crc, put->sent.crc32c, err));
+    BT_CHECK(remote_append_crc32c(&crc, put->sent.crc32c, err));
     const s3_call call = {.path = put->path,
                           .method = "PUT",
                           .query = "",

@@ -18,6 +18,13 @@ void secrets_wipe(void *bytes, size_t n) {
     }
 }
 
+void secrets_wipe_text(bt_str *text) {
+    if (text->data != NULL) {
+        secrets_wipe(text->data, text->len);
+    }
+    bt_str_deinit(text);
+}
+
 #ifdef BT_HAVE_OPENSSL
 
 #include <openssl/bio.h>

@@ -18,6 +18,7 @@ BT_MUST_USE bt_status secrets_hmac_sha256(const void *key, size_t n_key, const v
                                           size_t n, uint8_t out[32], bt_error *err);
 /* Overwrites, whatever the optimizer thinks of it. */
 void        secrets_wipe(void *bytes, size_t n);
-const char *secrets_library(void); /* for --version; NULL: not built in */
+void        secrets_wipe_text(bt_str *text); /* and frees it */
+const char *secrets_library(void);           /* for --version; NULL: not built in */
 
 #endif
