@@ -10,7 +10,6 @@ usage: check_functions.py [ROOT] | check_functions.py --self-test
 import pathlib
 import re
 import sys
-import tempfile
 
 import c_functions
 import lint_main
@@ -95,12 +94,7 @@ def self_test():
                           "extern const int b_two;\n",
         "tests/test_b.c": "int main(void) {\n    const struct CMUnitTest t[] = {cmocka_unit_test_teardown(test_is_good, f)};\n}\n",
     }
-    with tempfile.TemporaryDirectory() as folder:
-        root = pathlib.Path(folder)
-        for name, text in {**bad, **good}.items():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(text, encoding="utf-8")
-        found = check_tree(root)
+    found = lint_main.check_samples(check_tree, {**bad, **good})
     counted = [c_functions.functions_of(f"void f(void) {{ {body} }}")[0].complexity for body, _ in COMPLEXITIES]
     wrong = [(body, n, is_) for (body, n), is_ in zip(COMPLEXITIES, counted) if n != is_]
     if sorted(p.split(":")[0] for p in found) != sorted(bad) or wrong:
