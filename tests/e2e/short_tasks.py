@@ -111,6 +111,17 @@ class Tagging(Tasks):
         result = self.short('--label=2', '--dry_run', train='words.conll',
                             evaluation='words.conll', model_dir='other')
         self.has(result.stdout, 'class_names: [NN, VB]', '    label_column: 2')
+        # Words under another name, when the section says what they are.
+        self.write('words.data', 'soup B-PART\nis O\n\nis O\n')
+        words = ('--params_override=task.train_data.file_type=conll,'
+                 'task.validation_data.file_type=conll')
+        result = self.short(words, '--dry_run', train='words.data', evaluation='words.data',
+                            model_dir='other')
+        self.has(result.stdout, 'class_names: [O, B-PART]')
+        self.has(result.stdout, '    file_type: conll')
+        result = self.short('--dry_run', train='words.data', evaluation='words.data',
+                            model_dir='other', expect=DATA)
+        self.assertIn('words.data', self.one_error(result))
         self.write('words.conllup', '# global.columns = ID FORM UPOS MY:TAG\n1\tsoup\tNOUN\tB-X\n'
                    '2\tis\tAUX\tO\n')
         result = self.short('--label=MY:TAG', '--text=FORM', '--dry_run', train='words.conllup',
