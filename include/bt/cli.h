@@ -36,11 +36,13 @@ typedef struct bt_flag_def {
 
 /* All borrowed for as long as the bt_flags made from it lives. */
 typedef struct bt_flag_table {
-    const char        *program;
+    const char        *program;    /* of a command with the word: "bert-train config" */
     const char        *summary;    /* first lines of --help */
     const char        *exit_codes; /* of this program alone, "5 a device is lost; "; or NULL */
     const bt_flag_def *defs;
     size_t             n_defs;
+    const bt_flag_def *shared; /* rows that another table has as well, after defs */
+    size_t             n_shared;
     /* Writes to out what an unknown flag of another program is here ("--model_dir") and returns
      * it, or NULL. May be NULL. */
     const char *(*other_name)(const char *name, size_t n, char *out, size_t cap);
@@ -80,9 +82,20 @@ size_t bt_flags_args(const bt_flags *flags, const char *const **args);
 BT_MUST_USE bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out,
                                     bt_error *err);
 
+/* A program behind a word: "bert-train config ...". */
+typedef struct bt_cli_command {
+    const char                  *word;
+    const char                  *summary; /* half a line of the program's --help */
+    const struct bt_cli_program *program; /* its argv[0] is the word */
+} bt_cli_command;
+
 /* All borrowed. */
 typedef struct bt_cli_program {
     const bt_flag_table *flags;
+    /* Where the first argument is not a flag, it is one of these words; n_commands 0: an argument.
+     */
+    const bt_cli_command *commands;
+    size_t                n_commands;
     /* The lines of --version below the version and the compiler; NULL: none. */
     bt_status (*append_build_info)(bt_str *out, bt_error *err);
     /* What the program does. An error whose message is empty was shown already. *status, 0 before,

@@ -9,6 +9,25 @@
 #include "bt/train.h"
 
 extern const bt_flag_table bert_train_flags;
+/* The rows among them that say the configuration: other commands take them as they are. */
+enum { BERT_TRAIN_N_CONF_DEFS = 15 };
+extern const bt_flag_def bert_train_conf_defs[BERT_TRAIN_N_CONF_DEFS];
+
+/* bert-train WORD ...: commands.c. */
+extern const bt_cli_command bert_train_commands[];
+extern const size_t         bert_train_n_commands;
+extern const bt_cli_program command_config;
+
+/* Of --version, of every command. */
+BT_MUST_USE bt_status bert_train_append_build_info(bt_str *out, bt_error *err);
+
+/* The configuration of the flags, those of bert_train_conf_defs and --mode; unchecked beyond what
+ * bt_conf_build checks, whose failures these are. */
+BT_MUST_USE bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_errors *errors,
+                                 bt_error *err);
+/* Every problem on a line of its own; true when the run must not start. */
+bool                  show_problems(const bt_conf_errors *errors, bool dry_run);
+BT_MUST_USE bt_status print_yaml(const bt_conf *conf, bt_error *err);
 
 /* The seeds of --seeds: "1,2,5..8" in this order. Owned by the caller. */
 typedef struct seed_list {

@@ -19,7 +19,8 @@ static const char *const modes[] = {"train",
                                     NULL};
 static const char *const dry_runs[] = {"config", NULL};
 
-static const bt_flag_def defs[] = {
+/* What says the configuration. */
+const bt_flag_def bert_train_conf_defs[BERT_TRAIN_N_CONF_DEFS] = {
     {.name = "experiment",
      .kind = BT_FLAG_STRING,
      .help =
@@ -71,6 +72,23 @@ static const bt_flag_def defs[] = {
     {.name = "params_override",
      .kind = BT_FLAG_STRING,
      .help = "overrides of the files: a.b=1,c=[x,y] or YAML"},
+    {.name = "tpu",
+     .kind = BT_FLAG_STRING,
+     .help = "local, or the name of this machine's TPUs; sets runtime.tpu, for the strategy tpu"},
+    {.name = "tf_data_service",
+     .kind = BT_FLAG_STRING,
+     .help = "address of a tf.data service; sets it in both data sections"},
+    {.name = "offline",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "false",
+     .help = "take task.hub_module_url from the module cache only; fetch nothing"},
+    {.name = "isa",
+     .kind = BT_FLAG_STRING,
+     .help = "auto, ref, avx2 or avx512; short for runtime.isa"},
+};
+
+/* What a run does with it. */
+static const bt_flag_def defs[] = {
     {.name = "allow_changed",
      .kind = BT_FLAG_STRING,
      .help = "KEY,...: keys (or sections) that may differ from those the run began with, where "
@@ -80,12 +98,6 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_STRING,
      .help = "1,2,3 or 1..3: train once with each seed, in model_dir/seed_N, and report mean and "
              "standard deviation of every result; model_dir/best_seed is the best run"},
-    {.name = "tpu",
-     .kind = BT_FLAG_STRING,
-     .help = "local, or the name of this machine's TPUs; sets runtime.tpu, for the strategy tpu"},
-    {.name = "tf_data_service",
-     .kind = BT_FLAG_STRING,
-     .help = "address of a tf.data service; sets it in both data sections"},
     {.name = "checkpoint",
      .kind = BT_FLAG_STRING,
      .is_path = true,
@@ -149,10 +161,6 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_BOOL,
      .help = "--compile_only: also search for the largest batch that fits, which compiles a few "
              "more programs (default: true)"},
-    {.name = "offline",
-     .kind = BT_FLAG_BOOL,
-     .default_text = "false",
-     .help = "take task.hub_module_url from the module cache only; fetch nothing"},
     {.name = "list_experiments",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",
@@ -160,9 +168,6 @@ static const bt_flag_def defs[] = {
     {.name = "help_experiment",
      .kind = BT_FLAG_STRING,
      .help = "print every key of an experiment with its type, default and meaning, and exit"},
-    {.name = "isa",
-     .kind = BT_FLAG_STRING,
-     .help = "auto, ref, avx2 or avx512; short for runtime.isa"},
     /* declared by train.py, without effect there or here */
     {.name = "tpu_platform", .kind = BT_FLAG_STRING},
     {.name = "tfhub_handle", .kind = BT_FLAG_STRING},
@@ -199,7 +204,9 @@ const bt_flag_table bert_train_flags = {
     .exit_codes =
         "5 a device, or a process of the job, is lost; 6 training diverged (a loss or gradient "
         "that is not finite, or a loss above trainer.loss_upper_bound); ",
-    .defs = defs,
-    .n_defs = sizeof defs / sizeof defs[0],
+    .defs = bert_train_conf_defs,
+    .n_defs = BERT_TRAIN_N_CONF_DEFS,
+    .shared = defs,
+    .n_shared = sizeof defs / sizeof defs[0],
     .other_name = other_name,
 };

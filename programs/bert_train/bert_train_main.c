@@ -43,7 +43,7 @@ done:
     return rc;
 }
 
-static bt_status append_build_info(bt_str *out, bt_error *err) {
+bt_status bert_train_append_build_info(bt_str *out, bt_error *err) {
     BT_TRY(bt_str_appendf(out, err, "engine: %s\n", bt_exec_build_info()));
     BT_TRY(bt_optim_append_build_info(out, err));
     BT_TRY(bt_proto_append_build_info(out, err));
@@ -161,80 +161,6 @@ static bt_status check_flags(const bt_flags *flags, bt_error *err) {
     BT_TRY(check_benchmark_flags(flags, mode, err));
     BT_TRY(check_compile_flags(flags, err));
     return check_mode_flags(flags, bt_flags_bool(flags, "benchmark") ? "train" : mode, err);
-}
-
-/* Every problem on a line of its own; true when the run must not start. */
-static bool show_problems(const bt_conf_errors *errors, bool dry_run) {
-    for (size_t i = 0; i < errors->n; i++) {
-        const bool is_fatal = !dry_run || errors->items[i].severity == BT_CONF_ERROR;
-        bt_log(is_fatal ? BT_LOG_ERROR : BT_LOG_WARNING, "%s", errors->items[i].text);
-    }
-    return errors->n_errors > 0 || (!dry_run && errors->n > 0);
-}
-
-static bt_status merge_conf(const bt_flags *flags, const recalled_run *recalled, bt_conf **conf,
-                            bt_conf_errors *errors, bt_error *err) {
-    const char *const *files = NULL;
-    const size_t       n = bt_flags_list(flags, "config_file", &files);
-    const char       **all = bt_calloc_array(n + 1, sizeof *all);
-    bt_conf_args       args = {.experiment = bt_flags_string(flags, "experiment"),
-                               .params_override = bt_flags_string(flags, "params_override"),
-                               .tpu = bt_flags_string(flags, "tpu"),
-                               .tf_data_service = bt_flags_string(flags, "tf_data_service")};
-    if (all == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the names of %zu files", n);
-    }
-    if (recalled->params != NULL) {
-        args.experiment = recalled->experiment;
-        all[args.n_config_files++] = recalled->params;
-        bt_log(BT_LOG_INFO, "%s with the configuration of %s", args.experiment, recalled->params);
-    }
-    for (size_t i = 0; i < n; i++) {
-        all[args.n_config_files++] = files[i];
-    }
-    args.config_files = all;
-    const bt_status rc = bt_conf_build(&args, conf, errors, err);
-    bt_free(all);
-    return rc;
-}
-
-static void tell_old_key(const bt_conf *conf) {
-    const char *section = NULL;
-    const char *old = NULL;
-    const char *name = NULL;
-    if (bt_conf_old_key(conf, &section, &old, &name)) {
-        bt_log(BT_LOG_WARNING, "%s.%s is the old name of %s.%s, which params.yaml says from now on",
-               section, old, section, name);
-    }
-}
-
-static bt_status build_conf(const bt_flags *flags, bt_conf **conf, bt_conf_errors *errors,
-                            bt_error *err) {
-    bt_status    rc = BT_OK;
-    recalled_run recalled = {0};
-    BT_CHECK(recall_run(flags, &recalled, err));
-    BT_CHECK(merge_conf(flags, &recalled, conf, errors, err));
-    const char *const isa = bt_flags_string(flags, "isa");
-    if (isa != NULL) {
-        char override[64];
-        (void)snprintf(override, sizeof override, "runtime.isa='%s'", isa);
-        BT_CHECK(bt_conf_set(*conf, override, "--isa", errors, err));
-    }
-    BT_CHECK(apply_short_flags(flags, &recalled, *conf, errors, err));
-    tell_old_key(*conf);
-done:
-    recalled_deinit(&recalled);
-    return rc;
-}
-
-static bt_status print_yaml(const bt_conf *conf, bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    yaml = BT_STR_INIT;
-    BT_CHECK(bt_conf_dump_yaml(conf, &yaml, err));
-    BT_CHECK(bt_cli_print(&yaml, BT_READER_NEEDS_ALL, err));
-done:
-    bt_str_deinit(&yaml);
-    return rc;
 }
 
 /* Weights that cannot be read do not matter if only the configuration is wanted. */
@@ -398,16 +324,27 @@ done:
     return rc;
 }
 
-/* Ignored as train.py does, but not in silence: mostly they are the end of a list with spaces. */
-static void warn_of_arguments(const bt_flags *flags) {
+/* Ignored as train.py does, but not in silence: mostly they are the end of a list with spaces. A
+ * command would not be met by what is done instead. */
+static bt_status judge_arguments(const bt_flags *flags, bt_error *err) {
     const char *const *args = NULL;
     const size_t       n = bt_flags_args(flags, &args);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < bert_train_n_commands; k++) {
+            if (bt_str_equal(args[i], bert_train_commands[k].word)) {
+                return BT_FAIL(err, BT_E_CONFIG,
+                               "argument '%s' is a command: it comes first (bert-train %s ...)",
+                               args[i], args[i]);
+            }
+        }
+    }
     for (size_t i = 0; i < n; i++) {
         bt_log(BT_LOG_WARNING,
                "argument '%s' is ignored: it is not a flag (--name=value); a list of overrides "
                "must not have spaces outside quotes",
                args[i]);
     }
+    return BT_OK;
 }
 
 static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
@@ -418,12 +355,15 @@ static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
     if (bt_flags_string(flags, "help_experiment") != NULL) {
         return print_help_experiment(bt_flags_string(flags, "help_experiment"), err);
     }
-    warn_of_arguments(flags);
+    BT_TRY(judge_arguments(flags, err));
     return run_mode(flags, err);
 }
 
 int main(int argc, char **argv) {
-    static const bt_cli_program program = {
-        .flags = &bert_train_flags, .append_build_info = append_build_info, .run = run};
+    const bt_cli_program program = {.flags = &bert_train_flags,
+                                    .commands = bert_train_commands,
+                                    .n_commands = bert_train_n_commands,
+                                    .append_build_info = bert_train_append_build_info,
+                                    .run = run};
     return bt_cli_run(&program, argc, argv);
 }

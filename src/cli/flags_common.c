@@ -25,9 +25,13 @@ static const bt_flag_def common[] = {
 };
 
 size_t flag_count(const bt_flag_table *table) {
-    return table->n_defs + BT_ARRAY_LEN(common);
+    return table->n_defs + table->n_shared + BT_ARRAY_LEN(common);
 }
 
 const bt_flag_def *flag_at(const bt_flag_table *table, size_t i) {
-    return i < table->n_defs ? &table->defs[i] : &common[i - table->n_defs];
+    if (i < table->n_defs) {
+        return &table->defs[i];
+    }
+    i -= table->n_defs;
+    return i < table->n_shared ? &table->shared[i] : &common[i - table->n_shared];
 }

@@ -38,8 +38,7 @@ static size_t edit_distance(const char *a, size_t n_a, const char *b, size_t n_b
     return row[n_a % 3][n_b];
 }
 
-/* Smaller is nearer; SIZE_MAX: not near at all. */
-static size_t distance_of(const char *candidate, const char *name, size_t n) {
+size_t name_distance(const char *candidate, const char *name, size_t n) {
     const size_t n_candidate = strlen(candidate);
     if (n_candidate > NAME_MAX_BYTES || n > NAME_MAX_BYTES || n == 0) {
         return SIZE_MAX;
@@ -61,7 +60,7 @@ const char *nearest_flag(const bt_flag_table *table, const char *name, size_t n)
     for (size_t i = 0; i < n_flags + BT_ARRAY_LEN(builtin_names); i++) {
         const char *const candidate =
             i < n_flags ? flag_at(table, i)->name : builtin_names[i - n_flags];
-        const size_t distance = distance_of(candidate, name, n);
+        const size_t distance = name_distance(candidate, name, n);
         if (distance < best_distance) {
             best_distance = distance;
             best = candidate;

@@ -38,7 +38,17 @@ const bt_flag_def *flag_at(const bt_flag_table *table, size_t i);
  * other may have been meant as well. */
 void warn_of_replaced(const bt_flags *flags);
 
+/* Smaller is nearer; SIZE_MAX: not near at all. */
+size_t name_distance(const char *candidate, const char *name, size_t n);
+
 /* The table's name that is nearest to the first n bytes of name, or NULL when none is near. */
 const char *nearest_flag(const bt_flag_table *table, const char *name, size_t n);
+
+/* program_command.c: which program the first argument names, and what is left of the arguments.
+ * BT_E_CONFIG: none. *out is program itself where that is not one of its words. */
+bt_status command_choose(const bt_cli_program *program, int *argc, char *const **argv,
+                         const bt_cli_program **out, bt_error *err);
+/* The part of --help that lists the commands. */
+bt_status command_append_help(const bt_cli_program *program, bt_str *out, bt_error *err);
 
 #endif

@@ -30,6 +30,7 @@ static bt_status answer(const bt_cli_program *program, bt_flags_ask ask, bt_erro
         BT_CHECK(append_version(program, &text, err));
     } else {
         BT_CHECK(bt_flags_help(program->flags, ask == BT_ASK_HELPFULL, &text, err));
+        BT_CHECK(command_append_help(program, &text, err));
     }
     rc = bt_cli_print(&text, BT_READER_HAS_ENOUGH, err);
 done:
@@ -69,19 +70,23 @@ static int end_program(bt_status rc, const bt_error *err) {
 }
 
 int bt_cli_run(const bt_cli_program *program, int argc, char *const *argv) {
-    const char *const name = program->flags->program;
-    bt_error          err = BT_ERROR_INIT;
-    bt_flags         *flags = NULL;
-    int               status = 0;
+    const bt_cli_program *chosen = program;
+    bt_error              err = BT_ERROR_INIT;
+    bt_flags             *flags = NULL;
+    int                   status = 0;
     if (!bt_hold_standard_files()) {
         return bt_status_exit_code(BT_E_RESOURCE); /* there is nowhere to say it */
     }
-    bt_log_setup(name, BT_LOG_TEXT, 0);
+    bt_log_setup(program->flags->program, BT_LOG_TEXT, 0);
     bt_stop_install();
-    bt_status rc = bt_flags_parse(&flags, program->flags, argc, argv, &err);
+    bt_status rc = command_choose(program, &argc, &argv, &chosen, &err);
     if (rc == BT_OK) {
-        bt_cli_setup_log(flags, name, (int)bt_flags_int(flags, "verbosity"));
-        rc = run_asked(program, flags, &status, &err);
+        bt_log_setup(chosen->flags->program, BT_LOG_TEXT, 0);
+        rc = bt_flags_parse(&flags, chosen->flags, argc, argv, &err);
+    }
+    if (rc == BT_OK) {
+        bt_cli_setup_log(flags, chosen->flags->program, (int)bt_flags_int(flags, "verbosity"));
+        rc = run_asked(chosen, flags, &status, &err);
     }
     bt_flags_free(flags);
     return rc == BT_OK ? status : end_program(rc, &err);

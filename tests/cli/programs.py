@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each of the four programs through everything that all of them promise: flags of every program, help,
+"""Each of the programs, and each command of bert-train, through everything that all of them promise: flags of every program, help,
 version, exit codes, each signal, descriptors that are closed, a reader of standard output or error that is
 slow, full or gone, a limit of the size of files. Programs x promises; a program that loses one is red."""
 import json
@@ -25,8 +25,15 @@ PROGRAMS = {
     'create-finetuning-data': (DATA + ['--vocab_file=vocab.txt'], 'nothing', DATA + ['--vocab_file=nowhere']),
     'bert-tokenize': (['--vocab_file=vocab.txt', 'train.tsv'], 'a filter', ['--vocab_file=nowhere']),
     'bert-checkpoint': (['list', 'pre/ckpt-5'], 'a filter', ['list', 'nowhere']),
+    'bert-train config': (['print', '--experiment=bert/squad'], 'a result',
+                          ['print', '--experiment=bert/sentence_prediction_text', '--init=pre', '--train=nowhere']),
 }
 GONE = {'a result': 4, 'a filter': -signal.SIGPIPE, 'nothing': 0}  # exit status when the reader went away
+
+
+def command_of(name):
+    program, *word = name.split()
+    return [e2e.program(program)] + word
 
 
 def by_program(test):
@@ -55,13 +62,14 @@ class Programs(stops.Case):
 
     def ends(self, name, args, code=0, **how):
         """The program with these arguments, and its exit status (negative: killed by a signal)."""
-        result = e2e.run(args, name=name, cwd=self.folder, may_die=code < 0, **how)
+        program, *word = name.split()
+        result = e2e.run(word + args, name=program, cwd=self.folder, may_die=code < 0, **how)
         self.assertEqual(result.code, code, '%s %s: %s' % (name, args, result))
         return result
 
     def ends_with(self, name, args, stdout=None, stderr=None, before=None):
         """... with descriptors of the test's; signals have their default effect, as in a shell."""
-        done = subprocess.run([e2e.program(name)] + args, cwd=self.folder, stdin=subprocess.DEVNULL, check=False,
+        done = subprocess.run(command_of(name) + args, cwd=self.folder, stdin=subprocess.DEVNULL, check=False,
                               stdout=stdout or subprocess.DEVNULL, stderr=stderr or subprocess.PIPE,
                               timeout=e2e.TIMEOUT, preexec_fn=before, restore_signals=True)
         return done.returncode, (done.stderr or b'').decode()
@@ -73,15 +81,31 @@ class Programs(stops.Case):
         while not stops.is_full(sink):
             os.write(sink, bytes(4096))
         os.set_blocking(sink, True)
-        program = stops.Program(self, [e2e.program(name), '--help'], stdout=sink, before=before)
+        program = stops.Program(self, command_of(name) + ['--help'], stdout=sink, before=before)
         program.until(lambda: 'poll' in stops.waits_in(program.child.pid))
         return program
 
     def test_all_are_here(self):
-        """A new program takes a row above."""
+        """A new program takes a row above, and so does a new command."""
         with open(os.path.join(e2e.SOURCE, 'programs/CMakeLists.txt'), encoding='utf-8') as rows:
             found = re.findall(r'add_subdirectory\((\w+)\)', rows.read())
-        self.assertEqual(sorted(name.replace('_', '-') for name in found), sorted(PROGRAMS))
+        told = self.ends('bert-train', ['--help']).stdout.partition('\nCommands (')[2].splitlines()[1:]
+        commands = ['bert-train ' + line.split()[0] for line in told]
+        self.assertEqual(sorted([name.replace('_', '-') for name in found] + commands), sorted(PROGRAMS))
+
+    def test_commands(self):
+        """A word in the first place is one of a program's own; elsewhere it is what it was."""
+        known = self.ends('bert-train', ['help', 'config']).stdout
+        self.assertEqual(known, self.ends('bert-train', ['config', '--help']).stdout)
+        self.assertIn("bert-train: error: unknown command 'confg'; did you mean config?",
+                      self.ends('bert-train', ['confg', '--dry_run'], 2).stderr)
+        self.assertIn("unknown command 'none of ours': expected one of config, ",
+                      self.ends('bert-train', ['none of ours'], 2).stderr)
+        self.assertIn("unknown command 'confg'", self.ends('bert-train', ['help', 'confg'], 2).stderr)
+        later = self.ends('bert-train', PROGRAMS['bert-train'][0] + ['confg']).stderr
+        self.assertIn("argument 'confg' is ignored: it is not a flag", later)
+        self.assertIn('is a command: it comes first',
+                      self.ends('bert-train', PROGRAMS['bert-train'][0] + ['config'], 2).stderr)
 
     # flags
 

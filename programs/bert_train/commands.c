@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The commands: bert-train WORD ... A new one takes a row here, a bt_cli_program in a file of its
+ * own and a row in tests/cli/programs.py, which holds it to what all programs promise. */
+#include "bert_train.h"
+
+const bt_cli_command bert_train_commands[] = {
+    {"config", "print a configuration", &command_config},
+};
+const size_t bert_train_n_commands = sizeof bert_train_commands / sizeof bert_train_commands[0];
