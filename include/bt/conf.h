@@ -59,8 +59,9 @@ BT_MUST_USE bt_status bt_conf_tell_ignored(const bt_conf *conf, bt_error *err);
 /* Building. */
 
 typedef struct bt_conf_args {
-    const char        *experiment;   /* required */
-    const char *const *config_files; /* values of --config_file in order: paths or inline text */
+    const char *experiment; /* required */
+    /* values of --config_file in order: paths, inline text, or names of what is built in */
+    const char *const *config_files;
     size_t             n_config_files;
     const char        *params_override; /* NULL or "" = absent */
     const char        *tpu;             /* NULL = no --tpu: resets runtime.tpu of the files */
@@ -146,6 +147,31 @@ bool bt_conf_mode_reads(bt_conf_mode mode, const char *section);
 /* params.yaml, byte for byte as Model Garden writes it; extension keys only where they differ from
  * their default. Appends to *out. */
 BT_MUST_USE bt_status bt_conf_dump_yaml(const bt_conf *conf, bt_str *out, bt_error *err);
+
+/* Who said a value. */
+typedef enum bt_conf_author {
+    BT_CONF_BY_KEY,        /* the key's own default */
+    BT_CONF_BY_EXPERIMENT, /* the experiment's */
+    BT_CONF_BY_FILE,
+    BT_CONF_BY_BUILTIN, /* file */
+    BT_CONF_BY_FLAG,
+    BT_CONF_BY_FACT, /* found in weights, or in an earlier run */
+} bt_conf_author;
+const char *bt_conf_author_name(bt_conf_author author); /* "default", "experiment", "file", ... */
+
+/* A value that counts: one of a branch that is not selected does not. Borrowed. */
+typedef struct bt_conf_entry {
+    const char    *path;
+    const char    *json; /* the value; signatures of URLs are left out */
+    bt_conf_author author;
+    const char    *origin; /* bt_conf_origin */
+} bt_conf_entry;
+/* In the order of params.yaml. Stops at the first failure of visit. */
+BT_MUST_USE bt_status bt_conf_visit_values(const bt_conf *conf,
+                                           bt_status (*visit)(void                *context,
+                                                              const bt_conf_entry *entry,
+                                                              bt_error            *err),
+                                           void *context, bt_error *err);
 
 /* Reading.
  * A path is dotted: "trainer.train_steps". In a one-of section the selected branch may be named or
@@ -332,8 +358,44 @@ typedef struct bt_conf_experiment {
 size_t                    bt_conf_n_experiments(void); /* those that can be built */
 const bt_conf_experiment *bt_conf_experiment_at(size_t index);
 
+/* The files of configs/, built in. Static. */
+typedef struct bt_conf_builtin {
+    const char *name; /* "models/minilm" */
+    const char *text; /* YAML */
+    const char *doc;  /* [doc_len] of text: the first words of its comment */
+    size_t      doc_len;
+} bt_conf_builtin;
+size_t          bt_conf_n_builtins(void);
+bt_conf_builtin bt_conf_builtin_at(size_t index);
+/* That of a name: "models/minilm", "minilm", "minilm.yaml", "configs/models/minilm.yaml". */
+bool bt_conf_builtin_find(const char *name, size_t *index);
+
 /* Every key of the experiment: path, type, default, meaning. Appends to *out. */
 BT_MUST_USE bt_status bt_conf_help(const char *experiment, bt_str *out, bt_error *err);
+
+/* What the schema says of a key, as an experiment has it. All borrowed. */
+typedef struct bt_conf_key_info {
+    const char *path;         /* of what is in a list of sections: "a.N.b" */
+    const char *type;         /* "an integer", "a section" */
+    const char *choices;      /* "a|b|c", or NULL */
+    const char *range;        /* "of at least 0", or NULL */
+    const char *default_text; /* the experiment's; of a section "" */
+    const char *doc;          /* a sentence without its point, its first letter small */
+    const char *why_not;      /* it does not act: the reason, and what to do; or NULL */
+    bool        is_refused;   /* with why_not: a run refuses it; else it has no effect */
+    bool        is_quiet;     /* with why_not: and nothing is lost by it */
+    bool        is_section;
+    bool        is_ours; /* Model Garden does not have it */
+    bool        may_be_null;
+} bt_conf_key_info;
+/* Stops at the first failure of visit. */
+BT_MUST_USE bt_status bt_conf_visit_keys(const char *experiment,
+                                         bt_status (*visit)(void                   *context,
+                                                            const bt_conf_key_info *key,
+                                                            bt_error               *err),
+                                         void *context, bt_error *err);
+/* The paragraph of bt_conf_help. */
+BT_MUST_USE bt_status bt_conf_append_key(const bt_conf_key_info *key, bt_str *out, bt_error *err);
 
 /* The candidate nearest to word, or NULL when none is near enough to be what was meant. */
 const char *bt_conf_nearest(const char *word, const char *const *candidates, size_t n);

@@ -47,6 +47,12 @@ typedef struct recalled_run {
 /* An evaluation or prediction whose command says nothing else of the run. */
 bool                  may_recall(const bt_flags *flags);
 BT_MUST_USE bt_status recall_run(const bt_flags *flags, recalled_run *out, bt_error *err);
+/* Of a folder; experiment NULL: the one that its parameters fit. Without parameters there nothing
+ * is recalled, which fails where the experiment is not known. */
+BT_MUST_USE bt_status recall_folder(const char *model_dir, const char *experiment,
+                                    recalled_run *out, bt_error *err);
+/* The one experiment that takes the file. */
+BT_MUST_USE bt_status find_experiment(const char *params, const char **out, bt_error *err);
 void                  recalled_deinit(recalled_run *run);
 
 /* --init, --train, --eval, --predict, --text, --label into the configuration. */

@@ -67,8 +67,8 @@ const bt_flag_def bert_train_conf_defs[BERT_TRAIN_N_CONF_DEFS] = {
              "of the tag's column, or its name (default: the last column)"},
     {.name = "config_file",
      .kind = BT_FLAG_LIST,
-     .help = "YAML file (or inline YAML) that overrides the experiment's defaults; may be given "
-             "several times"},
+     .help = "YAML file (or inline YAML, or the name of a built-in file: --list_configs) that "
+             "overrides the experiment's defaults; may be given several times"},
     {.name = "params_override",
      .kind = BT_FLAG_STRING,
      .help = "overrides of the files: a.b=1,c=[x,y] or YAML"},
@@ -165,6 +165,11 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_BOOL,
      .default_text = "false",
      .help = "list the experiments and exit"},
+    {.name = "list_configs",
+     .kind = BT_FLAG_BOOL,
+     .default_text = "false",
+     .help = "list the configurations that are built in, by the names that --config_file takes, "
+             "and exit"},
     {.name = "help_experiment",
      .kind = BT_FLAG_STRING,
      .help = "print every key of an experiment with its type, default and meaning, and exit"},

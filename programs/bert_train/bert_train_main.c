@@ -33,6 +33,19 @@ done:
     return rc;
 }
 
+static bt_status print_configs(bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    text = BT_STR_INIT;
+    for (size_t i = 0; i < bt_conf_n_builtins(); i++) {
+        const bt_conf_builtin c = bt_conf_builtin_at(i);
+        BT_CHECK(bt_str_appendf(&text, err, "%-32s %.*s\n", c.name, (int)c.doc_len, c.doc));
+    }
+    BT_CHECK(bt_cli_print(&text, BT_READER_HAS_ENOUGH, err));
+done:
+    bt_str_deinit(&text);
+    return rc;
+}
+
 static bt_status print_help_experiment(const char *experiment, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    text = BT_STR_INIT;
@@ -351,6 +364,9 @@ static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
     (void)status;
     if (bt_flags_bool(flags, "list_experiments")) {
         return print_experiments(err);
+    }
+    if (bt_flags_bool(flags, "list_configs")) {
+        return print_configs(err);
     }
     if (bt_flags_string(flags, "help_experiment") != NULL) {
         return print_help_experiment(bt_flags_string(flags, "help_experiment"), err);

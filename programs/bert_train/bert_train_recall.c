@@ -39,7 +39,7 @@ static bt_status takes(const char *experiment, const char *params, bool *out, bt
 }
 
 /* params.yaml has every key of its experiment: others have none of some of them. */
-static bt_status find_experiment(const char *params, const char **out, bt_error *err) {
+bt_status find_experiment(const char *params, const char **out, bt_error *err) {
     size_t n = 0;
     for (size_t i = 0; i < bt_conf_n_experiments(); i++) {
         const char *const name = bt_conf_experiment_at(i)->name;
@@ -91,29 +91,34 @@ static bt_status find_vocabulary(const char *model_dir, char **out, bt_error *er
     return BT_OK;
 }
 
-bt_status recall_run(const bt_flags *flags, recalled_run *out, bt_error *err) {
-    const char *const model_dir = bt_flags_string(flags, "model_dir");
-    bool              has_params = false;
-    if (!may_recall(flags)) {
-        return BT_OK;
-    }
+bt_status recall_folder(const char *model_dir, const char *experiment, recalled_run *out,
+                        bt_error *err) {
+    bool has_params = false;
     BT_TRY(bt_train_params_path(model_dir, &out->params, err));
     BT_TRY(bt_fs_look(out->params, &has_params, err));
     if (!has_params) {
         bt_free(out->params);
         out->params = NULL;
-        return is_given(flags, "experiment")
+        return experiment != NULL
                    ? BT_OK
                    : BT_FAIL(err, BT_E_CONFIG,
                              "missing --experiment (see --help), and --model_dir %s has no "
                              "params.yaml that says it: train there first",
                              model_dir);
     }
-    if (is_given(flags, "experiment")) {
-        out->experiment = bt_flags_string(flags, "experiment");
+    if (experiment != NULL) {
+        out->experiment = experiment;
         BT_TRY(check_experiment(out, err));
     } else {
         BT_TRY(find_experiment(out->params, &out->experiment, err));
     }
     return find_vocabulary(model_dir, &out->vocabulary, err);
+}
+
+bt_status recall_run(const bt_flags *flags, recalled_run *out, bt_error *err) {
+    const char *const experiment =
+        is_given(flags, "experiment") ? bt_flags_string(flags, "experiment") : NULL;
+    return may_recall(flags)
+               ? recall_folder(bt_flags_string(flags, "model_dir"), experiment, out, err)
+               : BT_OK;
 }

@@ -5,6 +5,6 @@
 #include "bert_train.h"
 
 const bt_cli_command bert_train_commands[] = {
-    {"config", "print a configuration", &command_config},
+    {"config", "print, compare and explain configurations", &command_config},
 };
 const size_t bert_train_n_commands = sizeof bert_train_commands / sizeof bert_train_commands[0];

@@ -328,6 +328,11 @@ static bt_status set_defaults(bt_flags *flags, bt_error *err) {
     return BT_OK;
 }
 
+/* The first word: what follows it may be flags, but not an argument (of "config help KEY"). */
+static bool is_alone(const text_list *argv) {
+    return argv->n < 2 || argv->items[1][0] == '-';
+}
+
 static bt_status read_all(bt_flags *flags, bt_error *err) {
     bool ended = false;
     for (size_t i = 0; i < flags->argv.n && flags->ask == BT_ASK_RUN; i++) {
@@ -335,7 +340,7 @@ static bt_status read_all(bt_flags *flags, bt_error *err) {
         const char *const text = flag_text(arg);
         if (!ended && bt_str_equal(arg, "--")) {
             ended = true;
-        } else if (i == 0 && bt_str_equal(arg, "help")) {
+        } else if (i == 0 && bt_str_equal(arg, "help") && is_alone(&flags->argv)) {
             flags->ask = BT_ASK_HELP;
         } else if (ended || text == NULL) {
             BT_TRY(text_list_add(&flags->args, arg, err));

@@ -26,140 +26,6 @@ bt_status conf_add_source(bt_conf *conf, conf_source_kind kind, const char *labe
     return BT_OK;
 }
 
-/* A problem of a whole source: "--config_file=a.yaml: ...". */
-/* The end of what could be a secret in a URL: values do not hold these unquoted. */
-static size_t secret_length(const char *text) {
-    return strcspn(text, ", \t\r\n'\"");
-}
-
-/* A text of the command line as it may be shown, cut to its first bytes: what is before '@' in
- * a URL, and behind '?', may be a password or a signature. */
-static void show_source(char *shown, size_t n_room, const char *text) {
-    static const size_t max_shown = 100;
-    size_t              n = 0;
-    const char         *at = text;
-    while (*at != '\0' && n < max_shown && n + 8 < n_room) {
-        const bool   is_url = bt_str_starts_with(at, "://");
-        const size_t n_host = is_url ? strcspn(at + 3, "/?, \t\r\n'\"") : 0;
-        const char  *sign = is_url ? memchr(at + 3, '@', n_host) : NULL;
-        if (sign != NULL) {
-            n += (size_t)snprintf(shown + n, n_room - n, "://...");
-            at = sign;
-        } else if (*at == '?') {
-            n += (size_t)snprintf(shown + n, n_room - n, "?...");
-            at += secret_length(at);
-        } else {
-            shown[n++] = *at++;
-        }
-    }
-    (void)snprintf(shown + n, n_room - n, "%s", *at != '\0' ? "..." : "");
-}
-
-static bt_status report_source(const conf_merge *merge, const char *flag, const char *text,
-                               const char *what) {
-    char shown[128];
-    show_source(shown, sizeof shown, text);
-    return bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err, "%s='%s': %s", flag,
-                              shown, what);
-}
-
-/* In a store, or a pipe of this process (/dev/stdin): whoever waits for it can be stopped. */
-static bt_status read_other_file(const char *path, bt_str *out, bt_error *err) {
-    char  *text = NULL;
-    size_t n = 0;
-    BT_TRY(bt_fs_read_all(path, CONF_MAX_FILE_BYTES, &text, &n, err));
-    const bt_status rc = bt_str_append_n(out, text, n, err);
-    bt_free(text);
-    return rc;
-}
-
-/* BT_E_CONFIG with the reason when it cannot be read. */
-static bt_status read_file(const char *path, bt_str *out, bt_error *err) {
-    struct stat st;
-    if (bt_fs_is_remote(path)) {
-        return read_other_file(path, out, err);
-    }
-    if (bt_fs_refuse_special(path, err) != BT_OK) {
-        return BT_FAIL(err, BT_E_CONFIG, "%s",
-                       "this is not a file, but a pipe, a socket or a device");
-    }
-    if (stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
-        return read_other_file(path, out, err);
-    }
-    FILE     *file = fopen(path, "rb");
-    bt_status rc = BT_OK;
-    char      block[4096];
-    if (file == NULL) {
-        return BT_FAIL(err, bt_status_of_errno(errno, BT_E_CONFIG), "%s", strerror(errno));
-    }
-    if (fstat(fileno(file), &st) != 0 || S_ISDIR(st.st_mode)) {
-        rc = BT_FAIL(err, BT_E_CONFIG, "this is a folder; a YAML file is expected");
-        goto done;
-    }
-    for (size_t n = fread(block, 1, sizeof(block), file); n > 0;
-         n = fread(block, 1, sizeof(block), file)) {
-        if (out->len + n > CONF_MAX_FILE_BYTES) {
-            rc = BT_FAIL(err, BT_E_CONFIG, "larger than %d bytes: this is not a configuration",
-                         CONF_MAX_FILE_BYTES);
-            goto done;
-        }
-        BT_CHECK(bt_str_append_n(out, block, n, err));
-    }
-    if (ferror(file) != 0) {
-        rc = BT_FAIL(err, BT_E_CONFIG, "%s", strerror(errno));
-    }
-done:
-    (void)fclose(file);
-    return rc;
-}
-
-/* why_not: what kept the text from being an override; said when the file cannot be read. */
-static bt_status merge_file(const conf_merge *merge, const char *flag, const char *path,
-                            const char *why_not) {
-    bt_str     text = BT_STR_INIT;
-    bt_error   why = BT_ERROR_INIT;
-    conf_value value;
-    int32_t    source = 0;
-    char      *expanded = NULL;
-    BT_TRY(bt_fs_expand_user(path, &expanded, merge->err));
-    bt_status rc = read_file(expanded, &text, &why);
-    if (rc == BT_E_CONFIG) {
-        char what[BT_ERROR_MSG_MAX];
-        (void)snprintf(what, sizeof(what),
-                       "this is neither name=value (%.300s) nor a file (%.300s)", why_not, why.msg);
-        rc = report_source(merge, flag, path, strchr(path, '=') != NULL ? what : why.msg);
-        goto done;
-    }
-    if (rc != BT_OK) {
-        rc = BT_FAIL(merge->err, rc, "%s", why.msg);
-        goto done;
-    }
-    if (bt_fs_refuse_stranger(expanded, bt_str_text(&text), text.len, &why) != BT_OK) {
-        rc = bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err, "%s", why.msg);
-        goto done;
-    }
-    BT_CHECK(conf_add_source(merge->conf, SOURCE_FILE, expanded, &source, merge->err));
-    rc = conf_yaml_load(merge->conf, bt_str_text(&text), text.len, source, &value, &why);
-    if (rc == BT_E_CONFIG) {
-        rc = bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err, "%.300s: %.600s",
-                                path, why.msg);
-    } else if (rc != BT_OK) {
-        rc = BT_FAIL(merge->err, rc, "%s", why.msg);
-    } else if (value.kind != K_MAP) {
-        char got[BT_CONF_ORIGIN_MAX];
-        rc =
-            bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err,
-                               "%.300s: expected a mapping of keys, got %s", path,
-                               value.kind == K_NULL ? "an empty file" : conf_describe(&value, got));
-    } else {
-        rc = conf_merge_map(merge, merge->conf->root, &value, "");
-    }
-done:
-    bt_str_deinit(&text);
-    bt_free(expanded);
-    return rc;
-}
-
 /* What a flag gave is CSV, else YAML, else the name of a file. */
 static bt_status merge_text(const conf_merge *merge, const char *flag, const char *text) {
     bt_str     converted = BT_STR_INIT;
@@ -193,11 +59,11 @@ static bt_status merge_text(const conf_merge *merge, const char *flag, const cha
             (void)snprintf(what, sizeof(what), "neither a.b=value (%.300s) nor YAML (%.300s)",
                            csv_err.msg, yaml_err.msg);
         }
-        rc = report_source(merge, flag, text, what);
+        rc = conf_report_source(merge, flag, text, what);
     } else if (value.kind == K_MAP) {
         rc = conf_merge_map(merge, merge->conf->root, &value, "");
     } else {
-        rc = merge_file(merge, flag, text, csv_err.msg);
+        rc = conf_merge_file(merge, flag, text, csv_err.msg);
     }
 done:
     bt_str_deinit(&converted);

@@ -82,11 +82,12 @@ struct conf_object {
 
 typedef enum conf_source_kind {
     SOURCE_DEFAULT,
-    SOURCE_FILE,   /* label:line:column */
-    SOURCE_INLINE, /* YAML text in a flag: label, line and column within it */
-    SOURCE_CSV,    /* the mini language in a flag: label: 'a.b=c' */
-    SOURCE_FLAG,   /* label alone */
-    SOURCE_FACT,   /* label alone: not written by the user, but found (conf_adopt.c) */
+    SOURCE_FILE,    /* label:line:column */
+    SOURCE_BUILTIN, /* label:line:column, of what bt_conf_builtin_at gives */
+    SOURCE_INLINE,  /* YAML text in a flag: label, line and column within it */
+    SOURCE_CSV,     /* the mini language in a flag: label: 'a.b=c' */
+    SOURCE_FLAG,    /* label alone */
+    SOURCE_FACT,    /* label alone: not written by the user, but found (conf_adopt.c) */
 } conf_source_kind;
 
 /* One "a.b=c" of a CSV text; spans of the source's text. */
@@ -180,6 +181,9 @@ BT_MUST_USE bt_status conf_scalar_float(const char *text, size_t len, double *ou
 BT_MUST_USE bt_status conf_yaml_load(bt_conf *conf, const char *text, size_t len, int32_t source,
                                      conf_value *out, bt_error *err);
 
+/* conf_builtin.c: the nearest name, or NULL. */
+const char *conf_builtin_nearest(const char *name);
+
 /* conf_csv.c */
 
 /* Converts "a.b=1,c=2" to a YAML flow mapping and lists its entries. BT_E_CONFIG: not CSV. */
@@ -193,6 +197,15 @@ typedef struct conf_merge {
     bt_conf_errors *errors;
     bt_error       *err;
 } conf_merge;
+
+/* conf_file.c: what --config_file or --params_override gave and is neither name=value nor YAML: a
+ * file, or the name of a built-in one, is merged. why_not: what kept the text from being an
+ * override; said when the file cannot be read. */
+BT_MUST_USE bt_status conf_merge_file(const conf_merge *merge, const char *flag, const char *path,
+                                      const char *why_not);
+/* A problem of a whole source: "--config_file='a.yaml': ...". */
+BT_MUST_USE bt_status conf_report_source(const conf_merge *merge, const char *flag,
+                                         const char *text, const char *what);
 
 /* A section with the defaults of its class. */
 BT_MUST_USE bt_status conf_create_object(bt_conf *conf, const conf_class *cls, conf_object **out,

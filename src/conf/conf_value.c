@@ -3,6 +3,7 @@
  * Values and sections: memory, copying, comparing, finding by path, and how messages speak of
  * them. */
 #include "bt/base/number.h"
+#include "bt/base/signed_url.h"
 #include "bt/base/size.h"
 #include "conf_internal.h"
 
@@ -308,6 +309,7 @@ const char *conf_origin_text(const bt_conf *conf, const conf_value *value, const
         (void)snprintf(buffer, BT_CONF_ORIGIN_MAX, "%s", source->label);
         break;
     case SOURCE_FILE:
+    case SOURCE_BUILTIN:
         (void)snprintf(buffer, BT_CONF_ORIGIN_MAX, "%.200s:%" PRId32 ":%" PRId32, source->label,
                        value->line, value->column);
         break;
@@ -326,5 +328,6 @@ const char *conf_origin_text(const bt_conf *conf, const conf_value *value, const
         }
         break;
     }
+    bt_hide_signatures(buffer);
     return buffer;
 }

@@ -25,7 +25,7 @@ PROGRAMS = {
     'create-finetuning-data': (DATA + ['--vocab_file=vocab.txt'], 'nothing', DATA + ['--vocab_file=nowhere']),
     'bert-tokenize': (['--vocab_file=vocab.txt', 'train.tsv'], 'a filter', ['--vocab_file=nowhere']),
     'bert-checkpoint': (['list', 'pre/ckpt-5'], 'a filter', ['list', 'nowhere']),
-    'bert-train config': (['print', '--experiment=bert/squad'], 'a result',
+    'bert-train config': (['print', '--experiment=bert/squad'], 'a filter',
                           ['print', '--experiment=bert/sentence_prediction_text', '--init=pre', '--train=nowhere']),
 }
 GONE = {'a result': 4, 'a filter': -signal.SIGPIPE, 'nothing': 0}  # exit status when the reader went away
