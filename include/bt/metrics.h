@@ -9,28 +9,47 @@
 #include "bt/base/str.h"
 #include "bt/tensor.h"
 
-enum { BT_METRIC_MAX = 16, BT_METRIC_NAME_MAX = 48 };
+enum { BT_METRIC_MAX = 160, BT_METRIC_NAME_MAX = 64 };
 
 typedef struct bt_metric_value {
-    char   name[BT_METRIC_NAME_MAX]; /* Model Garden's: cls_accuracy, auc, f1, ... */
+    char   name[BT_METRIC_NAME_MAX]; /* Model Garden's: cls_accuracy, auc; scikit-learn's: f1 ... */
     double value;
 } bt_metric_value;
 
 typedef struct bt_metrics bt_metrics;
 
-/* What a row of the logits is about. f1 of classes and f1 of entities are two metrics. */
-typedef enum bt_metric_unit { BT_METRIC_OF_SEQUENCES, BT_METRIC_OF_TOKENS } bt_metric_unit;
+/* What a row of the logits is about, and what is asked of it. f1 of classes, of label sets and of
+ * entities are three metrics. */
+typedef enum bt_metric_unit {
+    BT_METRIC_OF_SEQUENCES, /* one class, or a score */
+    BT_METRIC_OF_TOKENS,
+    BT_METRIC_OF_LABEL_SETS, /* of a sequence, any number of classes */
+} bt_metric_unit;
 
 /* What a set is made for; nothing of it is kept but where it says so. */
 typedef struct bt_metrics_config {
-    const char *const *names; /* rows of the table in src/metrics/metrics_rows.c */
+    /* Rows of the table in src/metrics/metrics_rows.c. "f1/NAME" is the f1 of the class (of tags:
+     * of the type) that is called so, "f1/" and a star that of each, if they are not more than
+     * BT_METRIC_CLASSES_MAX. */
+    const char *const *names;
     size_t             n_names;
     int64_t            n_classes;      /* columns of the logits; 0: they are the scores of pairs */
     bool               bug_compatible; /* runtime.bug_compatible: with Model Garden's defects */
     bt_metric_unit     unit;
     double             threshold;   /* several labels: a class applies from this probability on */
-    const char *const *class_names; /* entities only: the tags, [n_classes], none empty */
+    const char *const *class_names; /* [n_classes], none empty; NULL (not of tags): numbers */
 } bt_metrics_config;
+
+/* Classes of which "f1/" and a star gives values; of more, those that are asked for by name. */
+enum { BT_METRIC_CLASSES_MAX = 20 };
+
+/* Appends to names[0..*n), which have room for BT_METRIC_MAX, the names of the table that fit and
+ * are not there yet: all, or only those that are computed unless somebody says otherwise. */
+void bt_metrics_list(bt_metric_unit unit, int64_t n_classes, bool all, const char **names,
+                     size_t *n);
+/* Whether a set of that kind can compute it, as far as the name tells: classes are not looked up.
+ */
+bool bt_metrics_can(bt_metric_unit unit, int64_t n_classes, const char *name);
 
 /* Errors: BT_E_CONFIG for a name that is not known (with those that are) or that does not fit the
  * number of classes. */
@@ -49,6 +68,36 @@ size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_M
  * [n_classes], and their sum into *n; for the "all one class" notice. NULL where no metric counts
  * classes. */
 const int64_t *bt_metrics_prediction_counts(const bt_metrics *metrics, int64_t *n);
+
+/* What figures are drawn from. */
+
+/* Labels against predictions. Pointers are borrowed until the next call on the set. */
+typedef struct bt_metrics_confusion {
+    int64_t        n_classes;
+    int64_t        n;         /* rows (of a tagger: labelled tokens) */
+    const int64_t *labelled;  /* [n_classes] how often a class is the label */
+    const int64_t *predicted; /* [n_classes] how often it was predicted */
+    const int64_t *correct;   /* [n_classes] how often both */
+    const int64_t *cells;     /* [n_classes,n_classes] row: label, column: prediction; NULL: there
+                               * are more than BT_METRIC_CONFUSION_MAX classes */
+} bt_metrics_confusion;
+enum { BT_METRIC_CONFUSION_MAX = 1000 };
+/* false: no metric of the set counts them (a regression, several labels a row). */
+bool bt_metrics_get_confusion(const bt_metrics *metrics, bt_metrics_confusion *out);
+
+/* Rows by the probability of the class that was predicted: bin i holds those with
+ * i/BT_METRIC_BINS < probability <= (i+1)/BT_METRIC_BINS. */
+enum { BT_METRIC_BINS = 15 };
+typedef struct bt_metrics_calibration {
+    int64_t n;                             /* rows */
+    int64_t counts[BT_METRIC_BINS];        /* rows of a bin */
+    int64_t correct[BT_METRIC_BINS];       /* of which the prediction is right */
+    double  probabilities[BT_METRIC_BINS]; /* mean of the bin; NaN where it is empty */
+    double  expected_error;                /* the expected calibration error; NaN without rows */
+} bt_metrics_calibration;
+/* false: no metric of the set keeps probabilities. */
+bool bt_metrics_get_calibration(const bt_metrics *metrics, bt_metrics_calibration *out);
+
 /* Exact state for the checkpoint: bytes appended to / read from a string. A state that cannot be
  * loaded leaves the set as bt_metrics_reset does. */
 BT_MUST_USE bt_status bt_metrics_save(const bt_metrics *metrics, bt_str *bytes, bt_error *err);

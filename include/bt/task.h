@@ -57,6 +57,7 @@ typedef struct bt_task_plan {
     char             *metric_text;     /* owned: the names that are made; the others are static */
     size_t            n_train_metrics; /* the first ones are also kept in training */
     size_t            n_validation_metrics;
+    size_t            n_garden_metrics; /* of them, the first, which Model Garden has too */
     bt_metric_unit    metric_unit;
     double            label_smoothing;
     bt_conf_f64_list  class_weights;    /* n 0: all 1; borrowed from conf */
@@ -98,13 +99,15 @@ typedef struct bt_output_request {
  *
  * state is what create made; create touches no file. A pass that failed or was stopped is followed
  * by reset or destroy, which leave no file behind. */
+enum { BT_TASK_VALUES_MAX = 24 };
 typedef struct bt_task_output {
     bt_status (*create)(const bt_output_request *request, void **state, bt_error *err);
     void (*destroy)(void *state); /* accepts NULL */
     bt_status (*reset)(void *state, bt_error *err);
     /* logits as bt_exec_evaluate gives them; both are borrowed for the call */
     bt_status (*add)(void *state, const bt_batch *batch, const float *logits, bt_error *err);
-    /* Appends to values[0..*n), which have room for BT_METRIC_MAX more. NULL: makes no values. */
+    /* Appends to values[0..*n), which have room for BT_TASK_VALUES_MAX more. NULL: makes no values.
+     */
     bt_status (*finish)(void *state, bt_metric_value *values, size_t *n, bt_error *err);
     /* Publishes the files of this pass, whole or not at all. NULL: makes no files. */
     bt_status (*write)(void *state, bt_error *err);

@@ -17,6 +17,8 @@ static const conf_class conf_class_cls_head;
 #define CLASS_WEIGHTS_DOC                                                                          \
     "weight of each class in the training loss, the mean being sum(w loss) / sum(w); balanced = "  \
     "n / (n_classes * count) of the training data; null = all 1"
+#define METRICS_DOC                                                                                \
+    "more metrics of an evaluation by their names; all, none (Model Garden's alone), per_class"
 #define LABEL_SMOOTHING_DOC "share of the target spread over all classes, in evaluation too"
 
 static const conf_key task_keys[] = {
@@ -60,6 +62,7 @@ static const conf_key sentence_prediction_keys[] = {
     KEY("metric_type", T_STR, 0, "accuracy",
         &(const conf_rule)CHOICES("accuracy|f1|matthews_corrcoef|pearson_spearman_corr"),
         "metric to log besides the losses"),
+    KEY("metrics", T_STR_LIST, EXT | NULLABLE, NULL, RULE_NONE, METRICS_DOC),
     SECTION("model", &conf_class_sentence_model, "the model: encoder and head"),
     KEY("prediction_threshold", T_FLOAT, EXT, "0.5", RULE_INSIDE,
         "several labels a row: a class applies from this probability on"),
@@ -111,6 +114,7 @@ static const conf_key tagging_keys[] = {
     KEY("label_smoothing", T_FLOAT, EXT, "0.0", RULE_RATE, LABEL_SMOOTHING_DOC),
     KEY("meta_data_path", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
         "meta data that create-finetuning-data wrote: class_names may be left out with it"),
+    KEY("metrics", T_STR_LIST, EXT | NULLABLE, NULL, RULE_NONE, METRICS_DOC),
     SECTION("model", &conf_class_tagging_model, "the model: encoder and head"),
 };
 const conf_class conf_class_tagging = {"official.nlp.tasks.tagging.TaggingConfig",

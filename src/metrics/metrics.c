@@ -4,10 +4,8 @@
  * they read, and saves and loads them together. */
 #include "bt/metrics.h"
 #include "bt/base/alloc.h"
-#include "bt/base/number.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "metrics_internal.h"
@@ -15,67 +13,22 @@
 static const uint64_t state_magic = UINT64_C(0x32305353544d5442); /* "BTMTSS02" */
 
 static const metric_part *const parts[N_PARTS] = {
-    [PART_CLASSES] = &metric_part_classes,   [PART_AUC] = &metric_part_auc,
-    [PART_MOMENTS] = &metric_part_moments,   [PART_PAIRS] = &metric_part_pairs,
-    [PART_RANKS] = &metric_part_ranks,       [PART_TOKENS] = &metric_part_tokens,
-    [PART_ENTITIES] = &metric_part_entities, [PART_SPANS] = &metric_part_spans,
+    [PART_CLASSES] = &metric_part_classes,
+    [PART_AUC] = &metric_part_auc,
+    [PART_MOMENTS] = &metric_part_moments,
+    [PART_PAIRS] = &metric_part_pairs,
+    [PART_RANKS] = &metric_part_ranks,
+    [PART_TOKENS] = &metric_part_tokens,
+    [PART_ENTITIES] = &metric_part_entities,
+    [PART_SPANS] = &metric_part_spans,
     [PART_MULTI] = &metric_part_multi,
+    [PART_TABLE] = &metric_part_table,
+    [PART_TOKEN_TABLE] = &metric_part_token_table,
+    [PART_CERTAINTY] = &metric_part_certainty,
 };
 
 static bool has_part(const bt_metrics *metrics, size_t id) {
     return (metrics->parts & PART_BIT(id)) != 0;
-}
-
-/* number: of a name that ends in one. */
-static const metric_row *find_row(const char *name, bt_metric_unit unit, int64_t *number) {
-    for (size_t i = 0; i < n_metric_rows; i++) {
-        const metric_row *const row = &metric_rows[i];
-        const size_t            n = strlen(row->name);
-        const bool              is_it = row->compute_at == NULL
-                                            ? strcmp(row->name, name) == 0
-                                            : strncmp(row->name, name, n) == 0 &&
-                                     bt_parse_i64(name + n, number) && *number >= 1;
-        if (is_it && row->unit == unit) {
-            return row;
-        }
-    }
-    return NULL;
-}
-
-static bt_status refuse_name(const char *name, bt_metric_unit unit, bt_error *err) {
-    char   known[BT_ERROR_MSG_MAX / 2] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < n_metric_rows; i++) {
-        if (metric_rows[i].unit != unit) {
-            continue;
-        }
-        const int n = snprintf(known + used, sizeof known - used, "%s%s%s", used > 0 ? ", " : "",
-                               metric_rows[i].name, metric_rows[i].compute_at != NULL ? "K" : "");
-        used += n > 0 ? (size_t)n : 0;
-        BT_ASSERT(used < sizeof known);
-    }
-    return BT_FAIL(err, BT_E_CONFIG, "no metric has the name '%s'; known are %s", name, known);
-}
-
-static bt_status select_rows(bt_metrics *metrics, const bt_metrics_config *config, bt_error *err) {
-    if (config->n_names > BT_METRIC_MAX) {
-        return BT_FAIL(err, BT_E_CONFIG, "at most %d metrics at once, got %zu", BT_METRIC_MAX,
-                       config->n_names);
-    }
-    for (size_t i = 0; i < config->n_names; i++) {
-        const metric_row *const row =
-            find_row(config->names[i], config->unit, &metrics->numbers[i]);
-        if (row == NULL) {
-            return refuse_name(config->names[i], config->unit, err);
-        }
-        if (config->n_classes < row->min_classes || config->n_classes > row->max_classes) {
-            return BT_FAIL(err, BT_E_CONFIG, "metric %s needs %s, but the model has %" PRId64,
-                           row->name, row->wants, config->n_classes);
-        }
-        metrics->rows[metrics->n_rows++] = row;
-        metrics->parts |= row->parts;
-    }
-    return BT_OK;
 }
 
 bt_status bt_metrics_create(const bt_metrics_config *config, bt_metrics **out, bt_error *err) {
@@ -86,13 +39,15 @@ bt_status bt_metrics_create(const bt_metrics_config *config, bt_metrics **out, b
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for metrics");
     }
     metrics->n_classes = config->n_classes;
+    metrics->unit = config->unit;
     metrics->bug_compatible = config->bug_compatible;
-    BT_CHECK(select_rows(metrics, config, err));
+    BT_CHECK(metric_choose_rows(metrics, config, err));
     for (size_t id = 0; id < N_PARTS; id++) {
         if (has_part(metrics, id)) {
             BT_CHECK(parts[id]->create(config, &metrics->states[id], err));
         }
     }
+    BT_CHECK(metric_choose_classes(metrics, config, err));
     *out = metrics;
     metrics = NULL;
 done:
@@ -160,23 +115,28 @@ bt_status bt_metrics_update(bt_metrics *metrics, const bt_batch *batch, const fl
     return BT_OK;
 }
 
+static double compute(const bt_metrics *metrics, const metric_choice *choice) {
+    const metric_row *const row = choice->row;
+    return row->compute != NULL       ? row->compute(metrics)
+           : row->compute_row != NULL ? row->compute_row(metrics, row)
+           : row->compute_at != NULL  ? row->compute_at(metrics, choice->number)
+                                      : row->compute_class(metrics, row, choice->number);
+}
+
 size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_METRIC_MAX]) {
-    for (size_t i = 0; i < metrics->n_rows; i++) {
-        const metric_row *const row = metrics->rows[i];
-        const int64_t           k = metrics->numbers[i];
-        char *const             name = values[i].name;
-        const int               n = row->compute_at == NULL
-                                        ? snprintf(name, BT_METRIC_NAME_MAX, "%s", row->name)
-                                        : snprintf(name, BT_METRIC_NAME_MAX, "%s%" PRId64, row->name, k);
-        BT_ASSERT(n > 0 && n < BT_METRIC_NAME_MAX);
-        (void)n;
-        values[i].value =
-            row->compute_at == NULL ? row->compute(metrics) : row->compute_at(metrics, k);
+    for (size_t i = 0; i < metrics->n_choices; i++) {
+        memcpy(values[i].name, metrics->choices[i].name, sizeof values[i].name);
+        values[i].value = compute(metrics, &metrics->choices[i]);
     }
-    return metrics->n_rows;
+    return metrics->n_choices;
 }
 
 const int64_t *bt_metrics_prediction_counts(const bt_metrics *metrics, int64_t *n) {
+    bt_metrics_confusion counts;
+    if (bt_metrics_get_confusion(metrics, &counts)) {
+        *n = counts.n;
+        return counts.predicted;
+    }
     const void *const state = has_part(metrics, PART_TOKENS) ? metrics->states[PART_TOKENS]
                                                              : metrics->states[PART_CLASSES];
     *n = 0;

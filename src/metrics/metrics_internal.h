@@ -22,6 +22,9 @@ typedef enum metric_part_id {
     PART_ENTITIES, /* entities among the tags of sentences (metrics_entities.c) */
     PART_SPANS,    /* starts and ends of spans that were found (metrics_spans.c) */
     PART_MULTI,    /* classes that apply and that were found, several a row (metrics_multi.c) */
+    PART_TABLE,    /* labels against predictions, each class by itself (metrics_table.c) */
+    PART_TOKEN_TABLE, /* the same of tokens */
+    PART_CERTAINTY,   /* probabilities of labels and predictions (metrics_certainty.c) */
     N_PARTS
 } metric_part_id;
 
@@ -48,33 +51,68 @@ extern const metric_part metric_part_tokens;
 extern const metric_part metric_part_entities;
 extern const metric_part metric_part_spans;
 extern const metric_part metric_part_multi;
+extern const metric_part metric_part_table;
+extern const metric_part metric_part_token_table;
+extern const metric_part metric_part_certainty;
 
 /* Rows. */
 
-typedef struct metric_row {
+/* Is a metric computed when nobody asks for it? */
+typedef enum metric_custom {
+    CUSTOM_GARDEN,  /* the task says so: Model Garden computes it, or a test */
+    CUSTOM_REQUEST, /* when it is asked for */
+    CUSTOM_ALWAYS,
+} metric_custom;
+
+typedef enum metric_figure { FIGURE_PRECISION, FIGURE_RECALL, FIGURE_F1 } metric_figure;
+typedef enum metric_average { AVERAGE_MACRO, AVERAGE_MICRO, AVERAGE_WEIGHTED } metric_average;
+
+typedef struct metric_row metric_row;
+struct metric_row {
     const char    *name;        /* one row for each name and unit */
     uint32_t       parts;       /* of PART_BIT: what it reads */
     int64_t        min_classes; /* columns of the logits that it is for */
     int64_t        max_classes;
     bt_metric_unit unit;
     const char    *wants; /* the same in words, for messages */
+    metric_custom  custom;
+    metric_figure  figure;
+    metric_average average;
+    /* One of these. */
     double (*compute)(const bt_metrics *metrics);
-    /* Instead of compute: the name is followed by a number from 1, "left_recall_at_3" */
+    double (*compute_row)(const bt_metrics *metrics, const metric_row *row);
+    /* The name is followed by a number from 1, "left_recall_at_3" */
     double (*compute_at)(const bt_metrics *metrics, int64_t k);
-} metric_row;
+    /* The name ends in a slash, and a class follows */
+    double (*compute_class)(const bt_metrics *metrics, const metric_row *row, int64_t c);
+};
 
 extern const metric_row metric_rows[];
 extern const size_t     n_metric_rows;
 
+/* A value that a set gives. */
+typedef struct metric_choice {
+    const metric_row *row;
+    int64_t           number; /* k, or the class */
+    char              name[BT_METRIC_NAME_MAX];
+} metric_choice;
+
 struct bt_metrics {
-    const metric_row *rows[BT_METRIC_MAX];
-    int64_t           numbers[BT_METRIC_MAX]; /* k of a row with compute_at */
-    size_t            n_rows;
-    uint32_t          parts; /* of PART_BIT */
-    int64_t           n_classes;
-    bool              bug_compatible;
-    void             *states[N_PARTS]; /* owned; NULL where the part is not kept */
+    metric_choice  choices[BT_METRIC_MAX];
+    size_t         n_choices;
+    uint32_t       parts; /* of PART_BIT */
+    int64_t        n_classes;
+    bt_metric_unit unit;
+    bool           bug_compatible;
+    void          *states[N_PARTS]; /* owned; NULL where the part is not kept */
 };
+
+/* metrics_choose.c: the rows that the names mean, and which parts they read. */
+BT_MUST_USE bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *config,
+                                         bt_error *err);
+/* ... and the classes; the parts are there. */
+BT_MUST_USE bt_status metric_choose_classes(bt_metrics *metrics, const bt_metrics_config *config,
+                                            bt_error *err);
 
 /* What parts share. */
 
@@ -121,6 +159,40 @@ double metric_right_mrr(const bt_metrics *metrics);
 double metric_batch_size(const bt_metrics *metrics);
 double metric_start_accuracy(const bt_metrics *metrics);
 double metric_end_accuracy(const bt_metrics *metrics);
+
+/* What precision, recall and F1 are made of, each class (of tags: type) by itself. */
+typedef struct metric_counts {
+    int64_t        n_classes;
+    const int64_t *applies;
+    const int64_t *found;
+    const int64_t *both;
+} metric_counts;
+
+/* metrics_table.c */
+typedef struct class_table {
+    int64_t  n_classes;
+    int64_t  n;
+    double   gap_sq;    /* sum of (prediction - label)^2 */
+    int64_t *labelled;  /* [n_classes] owned, and so below */
+    int64_t *predicted; /* [n_classes] */
+    int64_t *correct;   /* [n_classes] */
+    int64_t *cells;     /* [n_classes,n_classes], or NULL: too many */
+} class_table;
+
+/* metrics_averages.c */
+double metric_averaged(const bt_metrics *metrics, const metric_row *row);
+double metric_of_class(const bt_metrics *metrics, const metric_row *row, int64_t c);
+double metric_of_second(const bt_metrics *metrics, const metric_row *row);
+double metric_balanced_accuracy(const bt_metrics *metrics);
+double metric_cohen_kappa(const bt_metrics *metrics);
+double metric_cohen_kappa_quadratic(const bt_metrics *metrics);
+
+/* metrics_certainty.c */
+double metric_log_loss(const bt_metrics *metrics);
+double metric_brier(const bt_metrics *metrics);
+double metric_calibration_error(const bt_metrics *metrics);
+double metric_top_k(const bt_metrics *metrics, int64_t k);
+double metric_top_two(const bt_metrics *metrics);
 
 /* metrics_classes.c, both of its parts: the counts of predictions and their sum. */
 const int64_t *metric_classes_predicted(const void *state, int64_t *n);

@@ -12,7 +12,10 @@ static double compute_pearson_spearman(const bt_metrics *m) {
 #define FOR_TWO .min_classes = 2, .max_classes = 2, .wants = "num_classes 2"
 #define FOR_SCORES .min_classes = 1, .max_classes = 1, .wants = "num_classes 1 (regression)"
 
-#define FOR_ANY .min_classes = 1, .max_classes = INT64_MAX, .wants = "num_classes of 1 or more"
+#define FOR_MORE .min_classes = 3, .max_classes = INT64_MAX, .wants = "num_classes of 3 or more"
+#define FOR_SETS                                                                                   \
+    .unit = BT_METRIC_OF_LABEL_SETS, .min_classes = 1, .max_classes = INT64_MAX,                   \
+    .wants = "num_classes of 1 or more"
 #define READS_MULTI .parts = PART_BIT(PART_MULTI)
 
 #define FOR_PAIRS .min_classes = 0, .max_classes = 0, .wants = "the scores of pairs (no classes)"
@@ -31,11 +34,52 @@ static double compute_pearson_spearman(const bt_metrics *m) {
 #define READS_RANKS .parts = PART_BIT(PART_RANKS)
 #define READS_SPANS .parts = PART_BIT(PART_SPANS)
 
+#define READS_TABLE .parts = PART_BIT(PART_TABLE)
+#define READS_CERTAINTY .parts = PART_BIT(PART_CERTAINTY)
+
+/* Nobody need ask for it. */
+#define ALWAYS .custom = CUSTOM_ALWAYS
+#define ON_REQUEST .custom = CUSTOM_REQUEST
+
+#define AVERAGED(row_figure, row_average)                                                          \
+    .figure = FIGURE_##row_figure, .average = AVERAGE_##row_average, .compute_row = metric_averaged
+#define OF_CLASS(row_figure)                                                                       \
+    ON_REQUEST, .figure = FIGURE_##row_figure, .compute_class = metric_of_class
+
 const metric_row metric_rows[] = {
     {"cls_accuracy", READS_CLASSES, FOR_CLASSES, .compute = metric_accuracy},
     {"auc", .parts = PART_BIT(PART_AUC), FOR_TWO, .compute = metric_auc},
-    {"f1", READS_CLASSES, FOR_TWO, .compute = metric_f1},
-    {"matthews_corrcoef", READS_CLASSES, FOR_CLASSES, .compute = metric_matthews},
+    {"f1", READS_CLASSES, FOR_TWO, ALWAYS, .compute = metric_f1},
+    {"precision", READS_TABLE, FOR_TWO, ALWAYS, .figure = FIGURE_PRECISION,
+     .compute_row = metric_of_second},
+    {"recall", READS_TABLE, FOR_TWO, ALWAYS, .figure = FIGURE_RECALL,
+     .compute_row = metric_of_second},
+    {"f1_macro", READS_TABLE, FOR_MORE, ALWAYS, AVERAGED(F1, MACRO)},
+    {"f1_macro", READS_TABLE, FOR_TWO, ON_REQUEST, AVERAGED(F1, MACRO)},
+    {"f1_micro", READS_TABLE, FOR_CLASSES, ON_REQUEST, AVERAGED(F1, MICRO)},
+    {"f1_weighted", READS_TABLE, FOR_CLASSES, ON_REQUEST, AVERAGED(F1, WEIGHTED)},
+    {"precision_macro", READS_TABLE, FOR_MORE, ALWAYS, AVERAGED(PRECISION, MACRO)},
+    {"precision_macro", READS_TABLE, FOR_TWO, ON_REQUEST, AVERAGED(PRECISION, MACRO)},
+    {"precision_micro", READS_TABLE, FOR_CLASSES, ON_REQUEST, AVERAGED(PRECISION, MICRO)},
+    {"precision_weighted", READS_TABLE, FOR_CLASSES, ON_REQUEST, AVERAGED(PRECISION, WEIGHTED)},
+    {"recall_macro", READS_TABLE, FOR_MORE, ALWAYS, AVERAGED(RECALL, MACRO)},
+    {"recall_macro", READS_TABLE, FOR_TWO, ON_REQUEST, AVERAGED(RECALL, MACRO)},
+    {"recall_micro", READS_TABLE, FOR_CLASSES, ON_REQUEST, AVERAGED(RECALL, MICRO)},
+    {"recall_weighted", READS_TABLE, FOR_CLASSES, ON_REQUEST, AVERAGED(RECALL, WEIGHTED)},
+    {"f1/", READS_TABLE, FOR_CLASSES, OF_CLASS(F1)},
+    {"precision/", READS_TABLE, FOR_CLASSES, OF_CLASS(PRECISION)},
+    {"recall/", READS_TABLE, FOR_CLASSES, OF_CLASS(RECALL)},
+    {"balanced_accuracy", READS_TABLE, FOR_CLASSES, ON_REQUEST,
+     .compute = metric_balanced_accuracy},
+    {"matthews_corrcoef", READS_CLASSES, FOR_CLASSES, ON_REQUEST, .compute = metric_matthews},
+    {"cohen_kappa", READS_TABLE, FOR_CLASSES, ON_REQUEST, .compute = metric_cohen_kappa},
+    {"cohen_kappa_quadratic", READS_TABLE, FOR_CLASSES, ON_REQUEST,
+     .compute = metric_cohen_kappa_quadratic},
+    {"log_loss", READS_CERTAINTY, FOR_CLASSES, ALWAYS, .compute = metric_log_loss},
+    {"brier_score", READS_CERTAINTY, FOR_CLASSES, ON_REQUEST, .compute = metric_brier},
+    {"ece", READS_CERTAINTY, FOR_CLASSES, ALWAYS, .compute = metric_calibration_error},
+    {"top_k_accuracy", READS_CERTAINTY, FOR_MORE, ON_REQUEST, .compute = metric_top_two},
+    {"top_k_accuracy_at_", READS_CERTAINTY, FOR_MORE, ON_REQUEST, .compute_at = metric_top_k},
     {"pearson_spearman_corr", .parts = PART_BIT(PART_MOMENTS) | PART_BIT(PART_PAIRS), FOR_SCORES,
      .compute = compute_pearson_spearman},
     {"pearson", READS_MOMENTS, FOR_SCORES, .compute = metric_pearson},
@@ -50,9 +94,9 @@ const metric_row metric_rows[] = {
     {"right_recall_at_", READS_RANKS, FOR_PAIRS, .compute_at = metric_right_recall},
     {"left_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_left_mrr},
     {"right_mrr", READS_RANKS, FOR_PAIRS, .compute = metric_right_mrr},
-    {"f1_micro", READS_MULTI, FOR_ANY, .compute = metric_multi_f1_micro},
-    {"f1_macro", READS_MULTI, FOR_ANY, .compute = metric_multi_f1_macro},
-    {"exact_match", READS_MULTI, FOR_ANY, .compute = metric_multi_exact},
+    {"f1_micro", READS_MULTI, FOR_SETS, .compute = metric_multi_f1_micro},
+    {"f1_macro", READS_MULTI, FOR_SETS, .compute = metric_multi_f1_macro},
+    {"exact_match", READS_MULTI, FOR_SETS, .compute = metric_multi_exact},
     {"start_position_accuracy", READS_SPANS, FOR_SPANS, .compute = metric_start_accuracy},
     {"end_position_accuracy", READS_SPANS, FOR_SPANS, .compute = metric_end_accuracy},
 };

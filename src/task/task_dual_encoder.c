@@ -117,6 +117,7 @@ static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error 
     if (sides == 2) {
         add_name(plan, "right_mrr");
     }
+    plan->n_garden_metrics = plan->n_validation_metrics;
     return BT_OK;
 }
 

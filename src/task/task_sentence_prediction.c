@@ -234,10 +234,11 @@ static bt_status plan_multi_metrics(const char *type, bt_task_plan *plan, bt_err
     }
     plan->n_train_metrics = BT_ARRAY_LEN(names);
     plan->n_validation_metrics = BT_ARRAY_LEN(names);
+    plan->metric_unit = BT_METRIC_OF_LABEL_SETS;
     return BT_OK;
 }
 
-static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+static bt_status plan_garden_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     const char   *type = NULL;
     const int64_t n_classes = plan->head.num_classes;
     size_t        n = 0;
@@ -252,6 +253,11 @@ static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error 
     plan->n_train_metrics = n;
     plan->n_validation_metrics = n;
     return add_metric_type(type, plan, err);
+}
+
+static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    BT_TRY(plan_garden_metrics(conf, plan, err));
+    return task_plan_own_metrics(conf, plan->head.num_classes, plan, err);
 }
 
 static bt_status name_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {

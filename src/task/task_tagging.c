@@ -167,7 +167,7 @@ static bt_status read_schema(const bt_conf *conf, const char *section, const bt_
     return BT_OK;
 }
 
-static void plan_metrics(bt_task_plan *plan) {
+static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
     static const char *const names[] = {"f1", "precision", "recall", "accuracy"};
     for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
         plan->metric_names[i] = names[i];
@@ -175,13 +175,11 @@ static void plan_metrics(bt_task_plan *plan) {
     plan->n_train_metrics = 0; /* as Model Garden */
     plan->n_validation_metrics = BT_ARRAY_LEN(names);
     plan->metric_unit = BT_METRIC_OF_TOKENS;
+    return task_plan_own_metrics(conf, plan->labels.n > 0 ? plan->labels.n : 1, plan, err);
 }
 
 static bt_status name_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
-    (void)conf;
-    (void)err;
-    plan_metrics(plan);
-    return BT_OK;
+    return plan_metrics(conf, plan, err);
 }
 
 static bt_status plan_tagging(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
@@ -199,7 +197,7 @@ static bt_status plan_tagging(const bt_conf *conf, bt_task_plan *plan, bt_error 
     BT_TRY(read_schema(conf, "task.validation_data", plan, &plan->validation_schema, err));
     plan->prediction_schema = plan->validation_schema; /* labels tell which tokens are words */
     plan->prediction_schema.words.needs_labels = false;
-    plan_metrics(plan);
+    BT_TRY(plan_metrics(conf, plan, err));
     return bt_task_check_same_case(conf, plan, err);
 }
 

@@ -103,6 +103,29 @@ static const char *reported_name(const bt_task *task, const bt_task_plan *plan, 
     return i == n_names && task->reports_validation_loss ? "validation_loss" : NULL;
 }
 
+/* known: what is reported, of this task's and the user's. */
+static bt_status refuse_metric(const bt_conf_check *c, const bt_task_plan *plan, const char *wanted,
+                               const char *known) {
+    static const char metric[] = "trainer.best_checkpoint_eval_metric";
+    const char       *names[BT_METRIC_MAX];
+    char              others[BT_LIST_MAX];
+    size_t            n = plan->n_validation_metrics;
+    for (size_t i = 0; i < n; i++) {
+        names[i] = plan->metric_names[i];
+    }
+    if (n > 0) { /* a task without metrics can have none of others */
+        bt_metrics_list(plan->metric_unit, plan->head.num_classes > 0 ? plan->head.num_classes : 1,
+                        true, names, &n);
+    }
+    const char *const near = bt_conf_nearest(wanted, names, n);
+    bt_list_all(others, sizeof others, names + plan->n_validation_metrics,
+                n - plan->n_validation_metrics);
+    return bt_conf_check_fail(
+        c, metric, NULL, "'%s': the evaluation of this task has only %s%s%s%s%s%s", wanted, known,
+        others[0] != '\0' ? ", and by their names " : "", others,
+        near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+}
+
 static bt_status check_reported(const bt_conf_check *c, const bt_task *task,
                                 const bt_task_plan *plan) {
     static const char metric[] = "trainer.best_checkpoint_eval_metric";
@@ -119,8 +142,7 @@ static bt_status check_reported(const bt_conf_check *c, const bt_task *task,
         }
         BT_CHECK(bt_str_appendf(&known, c->err, "%s%s", i > 0 ? ", " : "", name));
     }
-    rc = bt_conf_check_fail(c, metric, NULL, "'%s': the evaluation of this task has only %s",
-                            wanted, bt_str_text(&known));
+    rc = refuse_metric(c, plan, wanted, bt_str_text(&known));
 done:
     bt_str_deinit(&known);
     return rc;

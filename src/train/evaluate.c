@@ -77,11 +77,17 @@ static int64_t count_predicted_classes(const bt_metrics *metrics, const bt_task_
     return n_predicted;
 }
 
-/* The metrics, what the task's output adds, and the loss, in this order. */
-static bt_status collect_values(train_run *run, const pass_sums *sums, bt_train_values *values,
-                                bt_error *err) {
+/* Model Garden's metrics, what the task's output adds, and the loss, in this order; then what is
+ * ours alone. */
+static bt_status collect_values(train_run *run, const pass_sums *sums, double seconds,
+                                bt_train_values *values, bt_error *err) {
     const bt_task_output *const output = run->task->evaluation;
-    values->n = bt_metrics_compute(run->validation_metrics, values->items);
+    bt_metric_value             own[BT_METRIC_MAX];
+    const size_t                n = bt_metrics_compute(run->validation_metrics, own);
+    const size_t                n_garden = run->plan.n_garden_metrics;
+    for (size_t i = 0; i < n && i < n_garden; i++) {
+        record_add(values, own[i].name, own[i].value);
+    }
     if (output != NULL && output->finish != NULL) {
         BT_TRY(output->finish(run->output, values->items, &values->n, err));
     }
@@ -90,6 +96,12 @@ static bt_status collect_values(train_run *run, const pass_sums *sums, bt_train_
     }
     if (run->task->reports_validation_loss) {
         record_add(values, "validation_loss", sums->loss / (double)sums->n_batches);
+    }
+    if (run->config.validation_steps > 0) {
+        record_add(values, "steps_per_second", (double)sums->n_batches / seconds);
+    }
+    for (size_t i = n_garden; i < n; i++) {
+        record_add(values, own[i].name, own[i].value);
     }
     return BT_OK;
 }
@@ -101,10 +113,7 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     /* the record of an evaluation, and the best checkpoint, come after the step's own checkpoint
      */
     BT_TRY(saver_join(run->saver, &run->saved, err));
-    BT_TRY(collect_values(run, sums, &values, err));
-    if (run->config.validation_steps > 0) {
-        record_add(&values, "steps_per_second", (double)sums->n_batches / seconds);
-    }
+    BT_TRY(collect_values(run, sums, seconds, &values, err));
     if (best_is_on(run)) {
         if (run_writes(run)) {
             BT_TRY(best_update(run, &values, err));

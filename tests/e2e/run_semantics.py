@@ -25,6 +25,8 @@ LOWER = ('trainer.best_checkpoint_eval_metric=validation_loss,'
 CONSTANT = 'trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.0'
 TRAIN_TAGS = ['cls_accuracy', 'training_loss', 'learning_rate', 'steps_per_second']
 EVAL_TAGS = ['cls_accuracy', 'validation_loss', 'best_cls_accuracy']
+OWN_TAGS = ['f1_macro', 'precision_macro', 'recall_macro', 'log_loss',
+            'ece']
 
 
 def golden_events(run, folder):
@@ -54,8 +56,9 @@ def golden_files(run):
 
 
 class Run(e2e.Case):
-    def steps_and_tags(self, folder):
-        return [[(step, tag) for step, tag, _value in events]
+    def steps_and_tags(self, folder, own=False):
+        """Without our own metrics, which Model Garden has not; own: with them."""
+        return [[(step, tag) for step, tag, _value in events if own or tag not in OWN_TAGS]
                 for events in e2e.read_event_folder(self.path('out', folder))]
 
     def checkpoint_files(self):
@@ -134,7 +137,10 @@ class Modes(Run):
         self.check('ckpt-20', [5, 15, 20], [train_events(5, 10, 15, 20)], [eval_events(10, 20)],
                    best='best_ckpt-2', golden='1-train_and_eval')
         info = self.info()
-        self.assertEqual(list(info), ['cls_accuracy', 'validation_loss', 'best_ckpt_global_step'])
+        self.assertEqual(list(info), ['cls_accuracy', 'validation_loss', *OWN_TAGS,
+                                      'best_ckpt_global_step'])
+        self.assertEqual([tag for _step, tag in self.steps_and_tags('validation', own=True)[0]],
+                         2 * ['cls_accuracy', 'validation_loss', *OWN_TAGS, 'best_cls_accuracy'])
         self.assertEqual(info['best_ckpt_global_step'], 10.0)
 
     def test_rerun_of_a_finished_run(self):  # 3

@@ -112,6 +112,10 @@ static void test_every_key_reaches_the_plan(void **state) {
     bt_conf_free(conf);
 }
 
+#define SURE "log_loss ece "
+#define OF_MORE "f1_macro precision_macro recall_macro "
+
+/* Model Garden's, then ours. */
 static void test_metrics_follow_classes_and_type(void **state) {
     (void)state;
     static const struct {
@@ -119,32 +123,71 @@ static void test_metrics_follow_classes_and_type(void **state) {
         size_t      n_train;
         const char *names; /* of validation */
     } rows[] = {
-        {"{task: {model: {num_classes: 2}}}", 2, "cls_accuracy auc "},
-        {"{task: {model: {num_classes: 3}}}", 1, "cls_accuracy "},
-        {"{task: {model: {num_classes: 2}, metric_type: f1}}", 2, "cls_accuracy auc f1 "},
+        {"{task: {model: {num_classes: 2}}}", 2, "cls_accuracy auc | f1 precision recall " SURE},
+        {"{task: {model: {num_classes: 3}}}", 1, "cls_accuracy | " OF_MORE SURE},
+        {"{task: {model: {num_classes: 2}, metric_type: f1}}", 2,
+         "cls_accuracy auc f1 | precision recall " SURE},
         {"{task: {model: {num_classes: 2}, metric_type: matthews_corrcoef}}", 2,
-         "cls_accuracy auc matthews_corrcoef "},
-        {"{task: {model: {num_classes: 1}}}", 1, "mean_squared_error "},
+         "cls_accuracy auc matthews_corrcoef | f1 precision recall " SURE},
+        {"{task: {model: {num_classes: 3}, metrics: [none]}}", 1, "cls_accuracy | "},
+        {"{task: {model: {num_classes: 3}}, runtime: {bug_compatible: true}}", 1,
+         "cls_accuracy | "},
+        {"{task: {model: {num_classes: 3}, metrics: [none, cohen_kappa, f1/b, cohen_kappa]}}", 1,
+         "cls_accuracy | cohen_kappa f1/b "},
+        {"{task: {model: {num_classes: 3}, metrics: [per_class]}}", 1,
+         "cls_accuracy | " OF_MORE SURE "precision/* recall/* f1/* "},
+        {"{task: {model: {num_classes: 3}, metrics: [none]}, "
+         "trainer: {best_checkpoint_eval_metric: top_k_accuracy_at_2}}",
+         1, "cls_accuracy | top_k_accuracy_at_2 "},
+        {"{task: {model: {num_classes: 3}, metrics: [none]}, "
+         "trainer: {best_checkpoint_eval_metric: validation_loss}}",
+         1, "cls_accuracy | "},
+        {"{task: {model: {num_classes: 1}}}", 1, "mean_squared_error | "},
         {"{task: {model: {num_classes: 1}, metric_type: pearson_spearman_corr}}", 1,
-         "mean_squared_error pearson_spearman_corr "},
+         "mean_squared_error pearson_spearman_corr | "},
     };
+    static const char *const abc[] = {"a", "b", "c"};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         bt_conf     *conf = NULL;
         bt_task_plan plan;
         bt_str       names = BT_STR_INIT;
         bt_metrics  *metrics = NULL;
         plan_of(rows[i].text, &conf, &plan);
-        for (size_t k = 0; k < plan.n_validation_metrics; k++) {
-            assert_ok(bt_str_appendf(&names, err, "%s ", plan.metric_names[k]));
+        for (size_t k = 0; k <= plan.n_validation_metrics; k++) {
+            assert_ok(bt_str_append(&names, k == plan.n_garden_metrics ? "| " : "", err));
+            if (k < plan.n_validation_metrics) {
+                assert_ok(bt_str_appendf(&names, err, "%s ", plan.metric_names[k]));
+            }
         }
         assert_string_equal(bt_str_text(&names), rows[i].names);
         assert_int_equal(plan.n_train_metrics, rows[i].n_train);
         const bt_metrics_config config = {.names = plan.metric_names,
                                           .n_names = plan.n_validation_metrics,
-                                          .n_classes = plan.head.num_classes};
+                                          .n_classes = plan.head.num_classes,
+                                          .class_names = plan.head.num_classes == 3 ? abc : NULL};
         assert_ok(bt_metrics_create(&config, &metrics, err));
         bt_metrics_free(metrics);
         bt_str_deinit(&names);
+        bt_conf_free(conf);
+    }
+}
+
+static void test_unknown_metrics_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *message;
+    } rows[] = {
+        {"{task: {model: {num_classes: 3}, metrics: [f1_marco]}}",
+         "task.metrics: 'f1_marco' is not a metric of this task; did you mean 'f1_macro'?"},
+        {"{task: {model: {num_classes: 3}, metrics: [f1]}}", "'f1' is not a metric of this task"},
+        {"{task: {model: {num_classes: 1}, metrics: [f1_macro]}}", "not a metric of this task"},
+    };
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        bt_task_plan   plan = {0};
+        bt_conf *const conf = build(rows[i].text);
+        assert_fails(sentence_prediction()->plan(conf, &plan, err), BT_E_CONFIG, rows[i].message);
+        bt_task_plan_deinit(&plan);
         bt_conf_free(conf);
     }
 }
@@ -336,7 +379,7 @@ static void test_taggers_are_planned(void **state) {
     assert_int_equal(plan.head.num_classes, 3);
     assert_true(plan.head.dropout_rate == 0.2F && plan.head.initializer_range == 0.03F);
     assert_int_equal(plan.n_train_metrics, 0);
-    assert_int_equal(plan.n_validation_metrics, 4);
+    assert_int_equal(plan.n_garden_metrics, 4);
     assert_string_equal(plan.metric_names[0], "f1");
     assert_int_equal(plan.metric_unit, BT_METRIC_OF_TOKENS);
     assert_int_equal(plan.train_schema.label_kind, BT_LABEL_TOKENS);
@@ -483,6 +526,7 @@ int main(void) {
         cmocka_unit_test(test_every_key_reaches_the_plan),
         cmocka_unit_test(test_every_task_has_the_keys_of_its_start),
         cmocka_unit_test(test_metrics_follow_classes_and_type),
+        cmocka_unit_test(test_unknown_metrics_are_refused),
         cmocka_unit_test(test_regression_has_the_right_loss),
         cmocka_unit_test(test_albert_has_keys_of_its_own),
         cmocka_unit_test(test_other_encoders_are_refused_by_name),

@@ -231,8 +231,15 @@ static const struct {
     {CLASSIFY, BEST "nonsense,task.model.num_classes=2", BT_CONF_MODE_TRAIN_AND_EVAL,
      "error: --params_override: 'trainer.best_checkpoint_eval_metric=nonsense': "
      "trainer.best_checkpoint_eval_metric: 'nonsense': the evaluation of this task has only "
-     "cls_accuracy, auc, validation_loss",
+     "cls_accuracy, auc, f1, precision, recall, log_loss, ece, "
+     "validation_loss, and by their names ",
      NULL},
+    {CLASSIFY, BEST "f1_marco,task.model.num_classes=3", BT_CONF_MODE_TRAIN_AND_EVAL,
+     "did you mean 'f1_macro'?", NULL},
+    {CLASSIFY, BEST "f1/some class,task.model.num_classes=3", BT_CONF_MODE_TRAIN_AND_EVAL, NULL,
+     "best_checkpoint"},
+    {CLASSIFY, BEST "cohen_kappa,task.model.num_classes=3,task.metrics=[none]",
+     BT_CONF_MODE_TRAIN_AND_EVAL, NULL, "best_checkpoint"},
     {CLASSIFY, BEST "nonsense,task.model.num_classes=2", BT_CONF_MODE_TRAIN, NULL, "nonsense"},
     {CLASSIFY, BEST "f1,task.model.num_classes=2,task.metric_type=f1", BT_CONF_MODE_TRAIN_AND_EVAL,
      NULL, "best_checkpoint"},

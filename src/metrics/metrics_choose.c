@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Names of metrics -> rows of the table, and of those of single classes the classes.
+ *
+ * A class's name becomes part of a metric's, which stands in events, in JSON and in the paths of
+ * other programs: of ASCII it keeps letters, digits, "_", "-" and inner ".", of other scripts
+ * everything, and "_" stands for the rest. A class whose name is then another's too, or too long,
+ * is called by its number: "f1/number/3". */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bt/base/log.h"
+#include "bt/base/number.h"
+#include "metrics_internal.h"
+
+enum { CLASS_TEXT_MAX = BT_METRIC_NAME_MAX - 24 }; /* "best_average_precision/" before it */
+
+static bool fits(const metric_row *row, bt_metric_unit unit, int64_t n_classes) {
+    return row->unit == unit && n_classes >= row->min_classes && n_classes <= row->max_classes;
+}
+
+/* number: of a name that ends in one. */
+static bool is_called(const metric_row *row, const char *name, int64_t *number) {
+    const size_t n = strlen(row->name);
+    *number = 0;
+    if (row->compute_at != NULL) {
+        return strncmp(row->name, name, n) == 0 && bt_parse_i64(name + n, number) && *number >= 1;
+    }
+    return row->compute_class != NULL ? strncmp(row->name, name, n) == 0 && name[n] != '\0'
+                                      : strcmp(row->name, name) == 0;
+}
+
+static const metric_row *find_row(const char *name, bt_metric_unit unit, int64_t n_classes,
+                                  int64_t *number) {
+    const metric_row *other = NULL; /* of that name, for other models */
+    for (size_t i = 0; i < n_metric_rows; i++) {
+        const metric_row *const row = &metric_rows[i];
+        if (row->unit == unit && is_called(row, name, number)) {
+            if (fits(row, unit, n_classes)) {
+                return row;
+            }
+            other = row;
+        }
+    }
+    return other;
+}
+
+static const char *ending_of(const metric_row *row) {
+    return row->compute_at != NULL ? "K" : row->compute_class != NULL ? "CLASS" : "";
+}
+
+static bool is_repeated(size_t i) {
+    for (size_t k = 0; k < i; k++) {
+        if (metric_rows[k].unit == metric_rows[i].unit &&
+            strcmp(metric_rows[k].name, metric_rows[i].name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bt_status refuse_name(const char *name, bt_metric_unit unit, bt_error *err) {
+    char   known[BT_ERROR_MSG_MAX / 2] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < n_metric_rows; i++) {
+        if (metric_rows[i].unit != unit || is_repeated(i)) {
+            continue;
+        }
+        const int n = snprintf(known + used, sizeof known - used, "%s%s%s", used > 0 ? ", " : "",
+                               metric_rows[i].name, ending_of(&metric_rows[i]));
+        used += n > 0 ? (size_t)n : 0;
+        BT_ASSERT(used < sizeof known);
+    }
+    return BT_FAIL(err, BT_E_CONFIG, "no metric has the name '%s'; known are %s", name, known);
+}
+
+static bt_status refuse_number(bt_error *err) {
+    return BT_FAIL(err, BT_E_CONFIG, "at most %d metrics at once", BT_METRIC_MAX);
+}
+
+bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *config, bt_error *err) {
+    if (config->n_names > BT_METRIC_MAX) {
+        return BT_FAIL(err, BT_E_CONFIG, "at most %d metrics at once, got %zu", BT_METRIC_MAX,
+                       config->n_names);
+    }
+    for (size_t i = 0; i < config->n_names; i++) {
+        int64_t                 number = 0;
+        const metric_row *const row =
+            find_row(config->names[i], config->unit, config->n_classes, &number);
+        if (row == NULL) {
+            return refuse_name(config->names[i], config->unit, err);
+        }
+        if (!fits(row, config->unit, config->n_classes)) {
+            return BT_FAIL(err, BT_E_CONFIG, "metric %s needs %s, but the model has %" PRId64,
+                           config->names[i], row->wants, config->n_classes);
+        }
+        metrics->parts |= row->parts;
+    }
+    return BT_OK;
+}
+
+/* Classes. */
+
+typedef struct class_names {
+    const char *const *names; /* NULL: numbers */
+    int64_t            n;
+} class_names;
+
+static bool is_kept(char c, bool is_inner) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || (c == '.' && is_inner) || (unsigned char)c >= 0x80;
+}
+
+/* false: too long. */
+static bool write_class(const char *name, char out[CLASS_TEXT_MAX]) {
+    size_t n = 0;
+    for (; name[n] != '\0'; n++) {
+        if (n + 1 >= CLASS_TEXT_MAX) {
+            return false;
+        }
+        out[n] = name[n];
+        if (!is_kept(name[n], n > 0 && name[n + 1] != '\0')) {
+            out[n] = '_';
+        }
+    }
+    out[n] = '\0';
+    return true;
+}
+
+static void call_class(const class_names *all, int64_t c, char out[CLASS_TEXT_MAX]) {
+    bool is_own = all->names != NULL && write_class(all->names[c], out);
+    for (int64_t i = 0; is_own && i < all->n; i++) {
+        char other[CLASS_TEXT_MAX];
+        is_own = i == c || !write_class(all->names[i], other) || strcmp(out, other) != 0;
+    }
+    if (!is_own) {
+        (void)snprintf(out, CLASS_TEXT_MAX, "%s%" PRId64, all->names != NULL ? "number/" : "", c);
+    }
+}
+
+/* By the name that the user wrote, or the one that we write; -1: none. */
+static int64_t find_class(const class_names *all, const char *text) {
+    for (int64_t c = 0; all->names != NULL && c < all->n; c++) {
+        if (strcmp(all->names[c], text) == 0) {
+            return c;
+        }
+    }
+    for (int64_t c = 0; c < all->n; c++) {
+        char name[CLASS_TEXT_MAX];
+        call_class(all, c, name);
+        if (strcmp(name, text) == 0) {
+            return c;
+        }
+    }
+    return -1;
+}
+
+static bt_status add_choice(bt_metrics *metrics, const metric_row *row, int64_t number,
+                            const char *ending, bt_error *err) {
+    if (metrics->n_choices == BT_METRIC_MAX) {
+        return refuse_number(err);
+    }
+    metric_choice *const choice = &metrics->choices[metrics->n_choices++];
+    const int            n = snprintf(choice->name, sizeof choice->name, "%s%s", row->name, ending);
+    BT_ASSERT(n > 0 && n < (int)sizeof choice->name);
+    (void)n;
+    choice->row = row;
+    choice->number = number;
+    return BT_OK;
+}
+
+static bt_status refuse_class(const char *name, const class_names *all, bt_error *err) {
+    char known[BT_LIST_MAX] = "";
+    if (all->names == NULL) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "metric %s: the classes have no names here, and their numbers are 0 to "
+                       "%" PRId64,
+                       name, all->n - 1);
+    }
+    bt_list_all(known, sizeof known, all->names, (size_t)all->n);
+    return BT_FAIL(err, BT_E_CONFIG, "metric %s: no class has that name; there are %s", name,
+                   known);
+}
+
+static bt_status add_classes(bt_metrics *metrics, const metric_row *row, const class_names *all,
+                             bt_error *err) {
+    char text[CLASS_TEXT_MAX];
+    if (all->n > BT_METRIC_CLASSES_MAX) {
+        bt_log(BT_LOG_WARNING,
+               "%s of each of %" PRId64
+               " classes would be too many values for a record (at most %d): it is left out; name "
+               "the classes that matter (%sNAME in task.metrics)",
+               row->name, all->n, BT_METRIC_CLASSES_MAX, row->name);
+        return BT_OK;
+    }
+    for (int64_t c = 0; c < all->n; c++) {
+        call_class(all, c, text);
+        BT_TRY(add_choice(metrics, row, c, text, err));
+    }
+    return BT_OK;
+}
+
+static bt_status add_class(bt_metrics *metrics, const metric_row *row, const char *name,
+                           const class_names *all, bt_error *err) {
+    char              text[CLASS_TEXT_MAX];
+    const char *const asked = name + strlen(row->name);
+    const int64_t     c = find_class(all, asked);
+    if (c < 0 && strcmp(asked, "*") == 0) {
+        return add_classes(metrics, row, all, err);
+    }
+    if (c < 0) {
+        return refuse_class(name, all, err);
+    }
+    call_class(all, c, text);
+    return add_choice(metrics, row, c, text, err);
+}
+
+bt_status metric_choose_classes(bt_metrics *metrics, const bt_metrics_config *config,
+                                bt_error *err) {
+    const class_names all = {config->class_names, config->n_classes};
+    for (size_t i = 0; i < config->n_names; i++) {
+        const char *const       name = config->names[i];
+        int64_t                 number = 0;
+        const metric_row *const row = find_row(name, config->unit, config->n_classes, &number);
+        BT_ASSERT(row != NULL);
+        BT_TRY(row->compute_class != NULL
+                   ? add_class(metrics, row, name, &all, err)
+                   : add_choice(metrics, row, number, name + strlen(row->name), err));
+    }
+    return BT_OK;
+}
+
+/* What there is. */
+
+static bool is_listed(const char *const *names, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void bt_metrics_list(bt_metric_unit unit, int64_t n_classes, bool all, const char **names,
+                     size_t *n) {
+    for (size_t i = 0; i < n_metric_rows && *n < BT_METRIC_MAX; i++) {
+        const metric_row *const row = &metric_rows[i];
+        const bool              is_one = row->compute_at == NULL && row->compute_class == NULL;
+        const bool is_meant = all ? row->custom != CUSTOM_GARDEN : row->custom == CUSTOM_ALWAYS;
+        if (is_one && is_meant && fits(row, unit, n_classes) && !is_listed(names, *n, row->name)) {
+            names[(*n)++] = row->name;
+        }
+    }
+}
+
+bool bt_metrics_can(bt_metric_unit unit, int64_t n_classes, const char *name) {
+    int64_t                 number = 0;
+    const metric_row *const row = find_row(name, unit, n_classes, &number);
+    return row != NULL && row->custom != CUSTOM_GARDEN && fits(row, unit, n_classes);
+}
