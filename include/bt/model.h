@@ -129,6 +129,11 @@ bool bt_model_reads_pooler(const bt_head_config *head);
  */
 bool bt_model_reads_first_rows(const bt_head_config *head);
 void bt_model_free(bt_model *model);
+/* task.model.freeze: what is named has no gradient. Texts of words with commas between them:
+ * embeddings, layers, layers.N, layers.A-B, pooler, encoder (all of these), head. BT_E_CONFIG: a
+ * word that is none of them, a layer that the model does not have, and all that is trained. */
+BT_MUST_USE bt_status bt_model_freeze(bt_model *model, const char *const *texts, size_t n_texts,
+                                      bt_error *err);
 /* task.label_smoothing, in [0,1), and task.class_weights [C] (copied; NULL: all 1): finite, none
  * negative, one above 0. */
 BT_MUST_USE bt_status bt_model_set_class_rule(bt_model *model, double label_smoothing,

@@ -116,8 +116,8 @@ void bt_nn_dense_forward(bt_nn *nn, float *out, /* [R,N] */
                          const float *in, const float *kernel,
                          const float *bias, /* [R,K] [K,N] [N] */
                          int64_t R, int64_t K, int64_t N);
-/* d_in (NULL: not wanted) and d_kernel are overwritten, or += where the caller says so; d_bias,
- * which may be NULL, is added to. */
+/* d_in and d_kernel are overwritten, or += where the caller says so; d_bias is added to. Each may
+ * be NULL: not wanted. So may gradients of biases and norms in what follows. */
 void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel,
                           float       *d_bias, /* [R,K] [K,N] [N] */
                           const float *d_out, const float *in, const float *kernel, int64_t R,

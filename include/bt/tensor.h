@@ -106,11 +106,13 @@ typedef struct bt_param {
     int64_t offset; /* first element in each flat buffer; a multiple of 16 (64 bytes) */
     bt_init_rule init;
     float        init_stddev;
-    bool         has_gradient; /* false: no loss reads it: no slots, no decay
+    bool         has_gradient; /* false: no loss reads it, or it is frozen: no slots, no decay
                                 * (docs/model_garden/numerics.md 2) */
-    bool is_encoder;           /* must be found in init_checkpoint */
-    bool is_word_embedding;    /* its gradient enters the norm row by row
-                                * (docs/model_garden/numerics.md 3) */
+    int32_t depth;   /* 0: embeddings; l + 1: layer l (of shared layers 1); then the pooler and the
+                      * head */
+    bool is_encoder; /* must be found in init_checkpoint */
+    bool is_word_embedding; /* its gradient enters the norm row by row
+                             * (docs/model_garden/numerics.md 3) */
 } bt_param;
 
 /* Which of Model Garden's Keras objects hold the variables: a checkpoint's object graph repeats
@@ -142,6 +144,8 @@ void                  bt_param_table_deinit(bt_param_table *table);
 /* Appends; computes n_elements and offset; copies the names. Errors: BT_E_SHAPE (overflow). */
 BT_MUST_USE bt_status bt_param_table_add(bt_param_table *table, const bt_param *param,
                                          int64_t *index, bt_error *err);
+/* Elements of the parameters that have a gradient. */
+int64_t bt_param_table_n_trained(const bt_param_table *table);
 /* index of a canonical name, or -1 */
 int64_t bt_param_table_find(const bt_param_table *table, const char *name);
 

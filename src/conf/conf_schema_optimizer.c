@@ -348,7 +348,8 @@ static const conf_key ema_keys[] = {
                 WHY_NAME),
     KEY("start_step", T_INT, 0, "0", RULE_NONE, "first step that is averaged"),
     KEY_IGNORED("trainable_weights_only", T_BOOL, 0, "true", RULE_NONE,
-                "average trainable weights only", "all weights are trainable here"),
+                "average trainable weights only",
+                "weights that are not trained are their own average"),
 };
 static const conf_class conf_class_ema = {
     "official.modeling.optimization.configs.optimizer_config.EMAConfig", NULL, ema_keys,

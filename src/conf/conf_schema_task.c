@@ -21,6 +21,11 @@ static const conf_class conf_class_cls_head;
     "more metrics of an evaluation by their names; all, none (Model Garden's alone), per_class"
 #define LABEL_SMOOTHING_DOC "share of the target spread over all classes, in evaluation too"
 
+#define FREEZE_KEY                                                                                 \
+    KEY("freeze", T_PATHS, EXT | NULLABLE, "", RULE_NONE,                                          \
+        "what is not trained, with commas: embeddings, layers, layers.N, layers.A-B, pooler, "     \
+        "encoder, head")
+
 static const conf_key task_keys[] = {
     KEY_IGNORED("allow_image_summary", T_BOOL, QUIET, "false", RULE_NONE, "write image summaries",
                 "there are no images"),
@@ -77,6 +82,7 @@ const conf_class conf_class_sentence_prediction = {
 
 static const conf_key sentence_model_keys[] = {
     SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
+    FREEZE_KEY,
     KEY("head_dropout", T_FLOAT, EXT, "0.1", RULE_RATE, "dropout of the classification head"),
     KEY("num_classes", T_INT, 0, "0", RULE_GE1, "number of classes; 1 means regression"),
     KEY("use_encoder_pooler", T_BOOL, 0, "false", RULE_NONE,
@@ -100,6 +106,7 @@ const conf_class conf_class_question_answering = {
 
 static const conf_key qa_model_keys[] = {
     SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
+    FREEZE_KEY,
 };
 static const conf_class conf_class_qa_model = {"official.nlp.tasks.question_answering.ModelConfig",
                                                NULL, qa_model_keys, BT_ARRAY_LEN(qa_model_keys),
@@ -123,6 +130,7 @@ const conf_class conf_class_tagging = {"official.nlp.tasks.tagging.TaggingConfig
 
 static const conf_key tagging_model_keys[] = {
     SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
+    FREEZE_KEY,
     KEY("head_dropout", T_FLOAT, 0, "0.1", RULE_RATE, "dropout before the head's last layer"),
     KEY("head_initializer_range", T_FLOAT, 0, "0.02", RULE_GE0,
         "standard deviation of the head's initial weights"),
@@ -151,6 +159,7 @@ static const conf_key dual_encoder_model_keys[] = {
     SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
     KEY("eval_top_k", T_INT_LIST, TUPLE, "1, 3, 10", RULE_GE1,
         "recall at each of these is reported"),
+    FREEZE_KEY,
     KEY("logit_margin", T_FLOAT, 0, "0", RULE_NONE,
         "taken off the score of the right pair, in training and evaluation"),
     KEY("logit_scale", T_FLOAT, 0, "1", RULE_NONE, "factor of all scores"),

@@ -13,8 +13,11 @@ bt_status exec_flat_create(const bt_param_table *table, float start, float **out
                        "takes %.1f MiB",
                        n, (double)n * sizeof *flat / 0x1p20);
     }
-    for (size_t i = 0; start != 0 && i < n; i++) { /* adagrad's accumulators do not start at 0 */
-        flat[i] = start;
+    for (int64_t i = 0; start != 0 && i < table->n_params; i++) { /* adagrad's do not start at 0 */
+        const bt_param *const param = &table->params[i];
+        for (int64_t k = 0; param->has_gradient && k < param->n_elements; k++) {
+            flat[param->offset + k] = start;
+        }
     }
     *out = flat;
     return BT_OK;

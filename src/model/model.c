@@ -23,6 +23,7 @@ typedef struct builder {
     const char *tf_prefix; /* before encoder names: "bert_encoder_v2/" or "" */
     bool        is_encoder;
     bool        has_gradient;
+    int32_t     depth;
     float       stddev;
 } builder;
 
@@ -123,6 +124,7 @@ static bt_status add_param(const builder *b, const char *layer, const char *leaf
         .init = init,
         .init_stddev = init == BT_INIT_TRUNCATED_NORMAL ? b->stddev : 0.0F,
         .has_gradient = b->has_gradient,
+        .depth = b->depth,
         .is_encoder = b->is_encoder,
         .is_word_embedding = strcmp(layer, "word_embeddings") == 0,
     };
@@ -230,7 +232,7 @@ bool bt_model_reads_pooler(const bt_head_config *head) {
     return false;
 }
 
-static bt_status add_layers(const builder *b, bt_error *err) {
+static bt_status add_layers(builder *b, bt_error *err) {
     bt_model *const m = b->model;
     const bool      is_shared = m->encoder.type == BT_ENCODER_ALBERT;
     for (int64_t i = 0; i < m->encoder.num_layers; i++) {
@@ -242,8 +244,10 @@ static bt_status add_layers(const builder *b, bt_error *err) {
         if (!is_shared) {
             (void)snprintf(base, sizeof base, "transformer/layer_%" PRId64, i);
         }
+        b->depth = (int32_t)i + 1;
         BT_TRY(add_layer(b, base, &m->layers[i], err));
     }
+    b->depth = (int32_t)m->encoder.num_layers + 1;
     return BT_OK;
 }
 

@@ -64,19 +64,21 @@ void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel, float *d_bias
         bt_pool_run(nn->pool, job.chunks.n_chunks, bias_sums_task, &job);
         nn_add_partials(nn, d_bias, job.chunks.n_chunks, N, 0, N);
     }
-    const bt_nn_product to_kernel = {.c = d_kernel,
-                                     .ld_c = N,
-                                     .a = in,
-                                     .ld_a = K,
-                                     .trans_a = BT_KERN_T,
-                                     .b = d_out,
-                                     .ld_b = N,
-                                     .M = K,
-                                     .N = N,
-                                     .K = R,
-                                     .alpha = 1,
-                                     .accumulate = add_to_d_kernel};
-    bt_nn_product_run(nn, &to_kernel);
+    if (d_kernel != NULL) {
+        const bt_nn_product to_kernel = {.c = d_kernel,
+                                         .ld_c = N,
+                                         .a = in,
+                                         .ld_a = K,
+                                         .trans_a = BT_KERN_T,
+                                         .b = d_out,
+                                         .ld_b = N,
+                                         .M = K,
+                                         .N = N,
+                                         .K = R,
+                                         .alpha = 1,
+                                         .accumulate = add_to_d_kernel};
+        bt_nn_product_run(nn, &to_kernel);
+    }
     if (d_in != NULL) {
         const bt_nn_product to_input = {.c = d_in,
                                         .ld_c = K,

@@ -27,8 +27,8 @@ static inline int64_t nn_chunk_end(const nn_chunks *chunks, int64_t chunk) {
 
 /* Partial sums of a chunk: [n_chunks][n_cols], zeroed by the chunk's own task. */
 float *nn_partial(const bt_nn *nn, int64_t chunk, int64_t n_cols);
-/* sums[c] += the chunks' partials [first, first + n_cols) of rows of n_partial_cols, in chunk order
- */
+/* sums[c] += the chunks' partials [first, first + n_cols) of rows of n_partial_cols, in chunk
+ * order; sums NULL: nobody wants them */
 void nn_add_partials(bt_nn *nn, float *sums, int64_t n_chunks, int64_t n_partial_cols,
                      int64_t first, int64_t n_cols);
 

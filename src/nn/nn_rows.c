@@ -52,6 +52,9 @@ static void add_partials_task(void *context, int64_t task, int32_t thread) {
 
 void nn_add_partials(bt_nn *nn, float *sums, int64_t n_chunks, int64_t n_partial_cols,
                      int64_t first, int64_t n_cols) {
+    if (sums == NULL) {
+        return;
+    }
     partials_job job = {nn, sums, n_chunks, n_partial_cols, first, n_cols};
     bt_pool_run(nn->pool, (n_cols + PARTIAL_COLS - 1) / PARTIAL_COLS, add_partials_task, &job);
 }

@@ -247,7 +247,12 @@ const char *bt_optim_hyper(const bt_optim *optim, int32_t i, float *value) {
 }
 
 bool bt_optim_needs_word_rows(const bt_optim *optim) {
-    return optim->options.clipvalue.is_set;
+    bool trains_words = false;
+    for (int64_t i = 0; i < optim->table->n_params; i++) {
+        const bt_param *const param = &optim->table->params[i];
+        trains_words = trains_words || (param->is_word_embedding && param->has_gradient);
+    }
+    return trains_words && optim->options.clipvalue.is_set;
 }
 
 static double limit_of(bt_conf_opt_f64 clip) {

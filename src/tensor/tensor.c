@@ -117,6 +117,14 @@ bt_status bt_param_table_add(bt_param_table *table, const bt_param *param, int64
     return BT_OK;
 }
 
+int64_t bt_param_table_n_trained(const bt_param_table *table) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < table->n_params; i++) {
+        n += table->params[i].has_gradient ? table->params[i].n_elements : 0;
+    }
+    return n;
+}
+
 int64_t bt_param_table_find(const bt_param_table *table, const char *name) {
     for (int64_t i = 0; i < table->n_params; i++) {
         if (strcmp(table->params[i].name, name) == 0) {

@@ -253,6 +253,24 @@ static bt_status give_assets(train_run *run, bt_error *err) {
     return bt_weights_give_assets(run->weights, &use, err);
 }
 
+/* What of it is trained is part of the model. */
+static bt_status create_model(train_run *run, bt_error *err) {
+    static const char     key[] = "task.model.freeze";
+    const bt_param_table *table = NULL;
+    bt_conf_str_list      words = {0};
+    BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
+    BT_TRY(bt_conf_get_str_list(run->conf, key, &words, err));
+    BT_TRY(bt_model_freeze(run->model, words.items, words.n, err));
+    table = &run->model->table;
+    if (!bt_conf_peek_is_empty(run->conf, key) && bt_conf_mode_trains(run->args->mode)) {
+        bt_log(BT_LOG_INFO,
+               "trained are %" PRId64 " of %" PRId64 " parameters: the others are "
+               "frozen (%s)",
+               bt_param_table_n_trained(table), table->n_elements, key);
+    }
+    return BT_OK;
+}
+
 static bt_status prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
@@ -271,7 +289,7 @@ static bt_status prepare(train_run *run, bt_error *err) {
     BT_TRY(open_devices(run, err)); /* before the data, which may take minutes to look at */
     BT_TRY(labels_settle(args->model_dir, &run->plan, &run->recorded_vocabulary, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
-    BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
+    BT_TRY(create_model(run, err));
     BT_TRY(give_assets(run, err));
     BT_TRY(open_data(run, err));
     BT_TRY(set_class_rule(&run->plan, run->train_data, run->model, err));

@@ -48,6 +48,7 @@ static const change_rule rules[] = {
      "the checkpoint's slots belong to the other"},
     {optimizer_key, OF_SLOTS, "it keeps other slots than the checkpoint holds"},
     {"trainer.optimizer_config.ema", ALWAYS, "averages would begin or end in the middle of a run"},
+    {"task.model.freeze", ALWAYS, "the checkpoint has slots of what was trained then"},
     {"task.model.", OF_MODEL, "the checkpoint's weights belong to the other model"},
     {"task.model", ALWAYS, "the checkpoint's weights belong to the other model"},
     {"task.problem_type", ALWAYS, "the head was trained for the other problem"},

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,18 +29,18 @@ static const double first_retry_seconds = 0.5;
 enum { WRITER_NICE = 5 };
 
 struct saver {
-    bt_exec   *exec;    /* borrowed */
-    int64_t    n_flat;  /* elements of one of its buffers */
-    size_t     n_bytes; /* of the copy */
-    float     *copy;    /* NULL: not taken yet */
-    bool       is_off;  /* there was no room after all */
-    bool       is_running;
-    pthread_t  thread;
-    atomic_int status; /* bt_status of the job that runs, once it is over */
-    int64_t    last;   /* save_counts.last before it */
-    save_order order;
-    int64_t    n_retries;
-    bt_error   problem;
+    bt_exec              *exec;    /* borrowed */
+    const bt_param_table *table;   /* borrowed */
+    size_t                n_bytes; /* of the copy: what of it is written */
+    float                *copy;    /* NULL: not taken yet */
+    bool                  is_off;  /* there was no room after all */
+    bool                  is_running;
+    pthread_t             thread;
+    atomic_int            status; /* bt_status of the job that runs, once it is over */
+    int64_t               last;   /* save_counts.last before it */
+    save_order            order;
+    int64_t               n_retries;
+    bt_error              problem;
 };
 
 static bool is_gone(const char *folder) {
@@ -90,9 +91,10 @@ static void *write_beside(void *arg) {
 }
 
 size_t saver_state_bytes(const bt_param_table *table, const bt_optim *optim) {
-    const size_t n_flat =
-        1 + (size_t)bt_optim_n_slots(optim) + (bt_optim_has_average(optim) ? 1 : 0);
-    return n_flat * (size_t)table->n_elements * sizeof(float);
+    const size_t n_flat = bt_optim_has_average(optim) ? 2 : 1;
+    return (n_flat * (size_t)table->n_elements +
+            (size_t)bt_optim_n_slots(optim) * (size_t)bt_param_table_n_trained(table)) *
+           sizeof(float);
 }
 
 bt_status saver_create(bt_exec *exec, const bt_param_table *table, size_t n_bytes, saver **out,
@@ -102,17 +104,20 @@ bt_status saver_create(bt_exec *exec, const bt_param_table *table, size_t n_byte
         return BT_FAIL(err, BT_E_NOMEM, "out of memory to save");
     }
     s->exec = exec;
-    s->n_flat = table->n_elements;
+    s->table = table;
     s->n_bytes = n_bytes;
     *out = s;
     return BT_OK;
 }
 
 /* Not worth ending a run: it saves between the steps then. */
-static bool has_copy(saver *s) {
+static bool has_copy(saver *s, const bt_ckpt_train *view) {
+    const size_t n_flat = 1 + (size_t)view->n_slots + (view->average != NULL ? 1 : 0);
     if (s->copy == NULL && !s->is_off) {
         bt_exec_reserve_memory(s->exec, 0); /* it is taken now */
-        s->copy = bt_memory_available("") >= s->n_bytes ? bt_alloc(s->n_bytes) : NULL;
+        s->copy = bt_memory_available("") >= s->n_bytes
+                      ? bt_alloc_array(n_flat * (size_t)s->table->n_elements, sizeof *s->copy)
+                      : NULL;
         s->is_off = s->copy == NULL;
     }
     if (s->copy == NULL) {
@@ -128,14 +133,34 @@ static bool has_copy(saver *s) {
 static void copy_buffer(const saver *s, float **at, const float **view) {
     bt_exec_copy(s->exec, *at, *view);
     *view = *at;
-    *at += s->n_flat;
+    *at += s->table->n_elements;
+}
+
+/* The same of a slot, of which nothing is kept where a parameter is not trained. */
+static void copy_slot(const saver *s, float **at, const float **view) {
+    const bt_param_table *const table = s->table;
+    for (int64_t i = 0; i < table->n_params; i++) {
+        const bt_param *const param = &table->params[i];
+        if (param->has_gradient) {
+            memcpy(*at + param->offset, *view + param->offset,
+                   (size_t)param->n_elements * sizeof **at);
+        }
+    }
+    *view = *at;
+    *at += table->n_elements;
 }
 
 static void copy_all(const saver *s, bt_ckpt_train *view) {
     float *at = s->copy;
+    /* a pooler that no head reads is not worth another way than that of all threads */
+    const bool trains_most = bt_param_table_n_trained(s->table) > s->table->n_elements / 2;
     copy_buffer(s, &at, &view->params);
     for (int32_t i = 0; i < view->n_slots; i++) {
-        copy_buffer(s, &at, &view->slots[i]);
+        if (trains_most) {
+            copy_buffer(s, &at, &view->slots[i]);
+        } else {
+            copy_slot(s, &at, &view->slots[i]);
+        }
     }
     if (view->average != NULL) {
         copy_buffer(s, &at, &view->average);
@@ -155,7 +180,7 @@ static bool start_thread(saver *s) {
 
 /* Moves the order. false: nothing was done. */
 static bool save_beside(saver *s, save_order *order, int64_t n_retries, const save_counts *counts) {
-    if (s->is_off || !has_copy(s)) {
+    if (s->is_off || !has_copy(s, &order->view)) {
         return false;
     }
     copy_all(s, &order->view);

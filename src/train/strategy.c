@@ -158,6 +158,18 @@ static bt_status check_attention(const asked *c) {
                              "set it to auto");
 }
 
+static bt_status check_freeze(const asked *c) {
+    static const char path[] = "task.model.freeze";
+    bt_conf_str_list  words = {0};
+    if (!is_on_devices(c) || bt_conf_peek_is_empty(c->conf, path)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_get_str_list(c->conf, path, &words, c->err));
+    return refuse_text(c, path, words.n > 0 ? words.items[0] : "",
+                       "on devices everything is trained: leave it out, or train on the "
+                       "processors");
+}
+
 static const char not_deterministic[] =
     "a GPU adds up the gradients of the words in any order, so that the last bits may differ from "
     "run to run (docs/devices.md): leave it out, or train on the processors";
@@ -216,6 +228,7 @@ bt_status strategy_check(const bt_conf_check *check) {
     BT_TRY(check_plugin(&c));
     BT_TRY(check_alg(&c));
     BT_TRY(check_attention(&c));
+    BT_TRY(check_freeze(&c));
     BT_TRY(check_deterministic(&c));
     return check_workers(&c);
 }

@@ -60,6 +60,22 @@ CASES = {
                                      head_factor=40.0, pooler_factor=0.02, steps=8, saved=(8,)),
     "classes_float16_fixed": dict(kind="sentence_prediction", encoder={}, dtype="float16",
                                   loss_scale=1000.0),
+    # task.model.freeze, as trainable = False of the layers that it names.
+    "classes_frozen": dict(kind="sentence_prediction", seed=40, encoder=dict(num_layers=3),
+                           freeze="embeddings,layers.0-1"),
+    "classes_frozen_between": dict(kind="sentence_prediction", encoder=dict(num_layers=3),
+                                   freeze="layers.1, head"),
+    "norm_first_frozen": dict(kind="sentence_prediction", freeze="embeddings",
+                              encoder=dict(norm_first=True, embedding_size=4)),
+    "norm_first_frozen_below": dict(kind="tagging", freeze="embeddings,layers.0-1",
+                                    encoder=dict(norm_first=True, num_layers=4)),
+    "tagging_frozen": dict(kind="tagging", encoder={}, freeze="encoder"),
+    "pairs_frozen": dict(kind="dual_encoder", encoder={}, freeze="embeddings,layers", model=dict(
+        normalize=True, bidirectional=True, logit_scale=3.0, logit_margin=0.2)),
+    "albert_frozen": dict(kind="sentence_prediction", type="albert", freeze="embeddings",
+                          encoder=dict(embedding_width=4, num_layers=3)),
+    "albert_tagging_frozen": dict(kind="tagging", type="albert", freeze="layers",
+                                  encoder=dict(embedding_width=8, num_layers=2)),
 }
 CLASSES = ["O", "B-X", "I-X"]
 
@@ -135,6 +151,30 @@ def gradients_of(tape, loss, model, optimizer):
     return optimizer.get_unscaled_gradients(tape.gradient(loss, model.trainable_variables))
 
 
+def freeze(model, words):
+    """The parts that src/model/model_freeze.c knows, as Keras layers."""
+    encoder = model.checkpoint_items["encoder"]
+    n_layers = sum(layer.name.startswith("transformer/layer_") for layer in encoder.layers)
+    names = []
+    for word in words.replace(" ", "").split(","):
+        if word.startswith("layers."):
+            first, _, last = word[len("layers."):].partition("-")
+            names += [f"transformer/layer_{i}" for i in range(int(first), int(last or first) + 1)]
+        elif word == "layers":
+            names += ["transformer"] + [f"transformer/layer_{i}" for i in range(n_layers)]
+        elif word == "encoder":
+            encoder.trainable = False
+        elif word == "embeddings":
+            names += ["word_embeddings", "position_embedding", "type_embeddings",
+                      "embeddings/layer_norm", "embedding_projection"]
+        else:
+            assert word == "head"
+            model.classifier.trainable = False
+    for layer in encoder.layers:
+        if layer.name in names:
+            layer.trainable = False
+
+
 def switch_dropout_off(model):
     for layer in model._flatten_layers():
         if isinstance(layer, tf_keras.layers.Dropout):
@@ -187,6 +227,8 @@ def run(name, case, seed):
         weigh_classes(case, task)
     model = task.build_model()
     switch_dropout_off(model)
+    if "freeze" in case:
+        freeze(model, case["freeze"])
     rng = np.random.RandomState(seed)
     randomise(model, rng)
     if "head_factor" in case:
@@ -230,8 +272,9 @@ def run(name, case, seed):
         scales.append(float(getattr(optimizer, "loss_scale", 1.0)))
         if step + 1 in saved:
             out[f"step{step + 1}/iterations"] = np.array([step + 1], np.int64)
-            for v in model.trainable_variables:
+            for v in model.weights:
                 out[f"step{step + 1}/var/{name_of(v)}"] = v.numpy()
+            for v in model.trainable_variables:
                 for slot in ("m", "v") if "saved" in case or "dtype" in case else ("v",):
                     if name_of(v) not in without:
                         out[f"step{step + 1}/{slot}/{name_of(v)}"] = inner.get_slot(
@@ -250,6 +293,8 @@ def run(name, case, seed):
                   batches=N_BATCHES, steps=n_steps, no_gradient=without, seed=seed)
     if "weights" in case:
         config.update(class_weights=case["weights"], label_smoothing=case["smoothing"])
+    if "freeze" in case:
+        config.update(freeze=case["freeze"])
     if "dtype" in case:
         config.update(dtype=case["dtype"], loss_scale=case.get("loss_scale"))
     elif "saved" in case:  # tests/e2e/test_trajectory.c runs it through the program as well
@@ -262,7 +307,7 @@ def run(name, case, seed):
 def main():
     for seed, (name, case) in enumerate(CASES.items()):
         if name in (sys.argv[1:] or CASES):
-            run(name, case, seed + 1)
+            run(name, case, case.get("seed", seed + 1))
 
 
 if __name__ == "__main__":

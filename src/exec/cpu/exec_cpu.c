@@ -17,12 +17,21 @@ bt_status exec_need_gradients(exec_cpu *exec, bt_error *err) {
                : exec_flat_create(&exec->model->table, 0, &exec->base.grad, err);
 }
 
+/* Gradients and slots are for what is trained: the rest of them, which begins as zeros, is never
+ * touched and takes no memory. */
+static uint64_t flat_bytes(const exec_cpu *exec, bool has_params, bool has_average,
+                           int32_t n_trained) {
+    const bt_param_table *const table = &exec->model->table;
+    return ((uint64_t)table->n_elements * ((uint64_t)has_params + (uint64_t)has_average) +
+            (uint64_t)bt_param_table_n_trained(table) * (uint64_t)n_trained) *
+           sizeof(float);
+}
+
 /* Of the flat buffers together, before one of them is touched. */
 static bt_status check_room(const exec_cpu *exec, bt_error *err) {
     const bt_optim *const optim = exec->optim;
-    const uint64_t        n_flat =
-        optim == NULL ? 1 : 2 + (uint64_t)bt_optim_n_slots(optim) + bt_optim_has_average(optim);
-    const uint64_t n_bytes = n_flat * (uint64_t)exec->model->table.n_elements * sizeof(float);
+    const uint64_t n_bytes = flat_bytes(exec, true, optim != NULL && bt_optim_has_average(optim),
+                                        optim == NULL ? 0 : 1 + bt_optim_n_slots(optim));
     const uint64_t left = exec_memory_left(exec);
     if (n_bytes <= left) {
         return BT_OK;
@@ -163,13 +172,12 @@ static bt_status cpu_swap_averages(bt_exec *base, bt_error *err) {
 
 static size_t cpu_memory_bytes(const bt_exec *base) {
     const exec_cpu *const exec = exec_cpu_seen(base);
-    size_t                n_flat = exec->base.param != NULL;
-    n_flat += exec->base.grad != NULL;
-    n_flat += exec->base.average != NULL;
+    int32_t               n_trained = exec->base.grad != NULL;
     for (int32_t i = 0; i < BT_OPTIM_MAX_SLOTS; i++) {
-        n_flat += exec->base.slots[i] != NULL;
+        n_trained += exec->base.slots[i] != NULL;
     }
-    return n_flat * (size_t)exec->model->table.n_elements * sizeof(float) +
+    return (size_t)flat_bytes(exec, exec->base.param != NULL, exec->base.average != NULL,
+                              n_trained) +
            (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes +
            (size_t)exec->parts.n_logits * sizeof(float) +
            (size_t)exec->parts.n_offsets * sizeof(int64_t) +

@@ -91,7 +91,7 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
 }
 
 /* The products of query, key and value: into d_q_in [R,H] and d_kv_in [T,H]; the first one
- * written to d_kv_in overwrites unless add_to_kv. */
+ * written to d_kv_in overwrites unless add_to_kv. Both NULL: nothing below is trained. */
 static void qkv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R,
                          float *d_q_in, bool add_to_q, float *d_kv_in, bool add_to_kv) {
     const bt_layer_index *const p = &exec->model->layers[layer];
@@ -137,7 +137,8 @@ static void attention_norm_backward(exec_cpu *exec, int64_t layer, float *d_in, 
 static void input_backward_all(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t T) {
     exec_acts *const acts = &exec->acts;
     if (!exec->model->encoder.norm_first) {
-        qkv_backward(exec, pass, layer, T, acts->grad_a, true, acts->grad_a, true);
+        float *const d_in = layer > exec->lowest ? acts->grad_a : NULL;
+        qkv_backward(exec, pass, layer, T, d_in, true, d_in, true);
         return;
     }
     qkv_backward(exec, pass, layer, T, acts->grad_b, false, acts->grad_b, true);
@@ -150,6 +151,10 @@ static void input_backward_first(exec_cpu *exec, const exec_pass *pass, int64_t 
     bt_nn *const     nn = &exec->nn;
     const int64_t    T = pass->batch->n_tokens;
     const int64_t    H = exec->model->encoder.hidden_size;
+    if (!exec->model->encoder.norm_first && layer == exec->lowest) {
+        qkv_backward(exec, pass, layer, B, NULL, false, NULL, false);
+        return;
+    }
     if (!exec->model->encoder.norm_first) {
         qkv_backward(exec, pass, layer, B, acts->grad_a, true, acts->grad_d, false);
         bt_nn_rows_scatter_add(nn, acts->grad_d, acts->grad_a, acts->first_ids, B, H);
@@ -218,9 +223,9 @@ static double embedding_backward(exec_cpu *exec, const exec_pass *pass) {
 }
 
 double exec_encoder_backward(exec_cpu *exec, const exec_pass *pass) {
-    for (int64_t layer = pass->n_layers - 1; layer >= 0; layer--) {
+    for (int64_t layer = pass->n_layers - 1; layer >= 0 && layer >= exec->lowest; layer--) {
         layer_backward(exec, pass, layer);
         exec_ranks_layer_done(exec, layer);
     }
-    return embedding_backward(exec, pass);
+    return exec->lowest < 0 ? embedding_backward(exec, pass) : 0;
 }

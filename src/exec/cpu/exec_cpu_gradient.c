@@ -18,6 +18,18 @@ static void mark_dense(exec_cpu *exec, bt_dense_index dense) {
     }
 }
 
+/* What no trained parameter lies below needs no gradient. */
+static int64_t find_lowest(const bt_model *m) {
+    int64_t lowest = m->encoder.num_layers;
+    for (int64_t i = 0; i < m->table.n_params; i++) {
+        const bt_param *const param = &m->table.params[i];
+        if (param->has_gradient && param->depth - 1 < lowest) {
+            lowest = param->depth - 1;
+        }
+    }
+    return lowest;
+}
+
 bt_status exec_gradients_plan(exec_cpu *exec, bt_error *err) {
     const bt_model *const m = exec->model;
     exec->grad_kinds = bt_calloc_array((size_t)m->table.n_params + 1, sizeof *exec->grad_kinds);
@@ -25,6 +37,7 @@ bt_status exec_gradients_plan(exec_cpu *exec, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the kinds of %" PRId64 " gradients",
                        m->table.n_params);
     }
+    exec->lowest = find_lowest(m);
     for (int64_t l = 0; l < m->encoder.num_layers; l++) {
         const bt_layer_index *const layer = &m->layers[l];
         mark_dense(exec, layer->query);

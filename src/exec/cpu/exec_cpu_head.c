@@ -172,15 +172,22 @@ static void ranking_backward(exec_cpu *exec, float *d, int64_t B) {
     }
 }
 
+static bool trains_layers(const exec_cpu *exec) {
+    return exec->lowest < exec->model->encoder.num_layers;
+}
+
 /* From the gradient of the pooled rows, d [B,H], to that of the encoder's output. */
 static void pooler_backward(exec_cpu *exec, float *d, const float *encoded, int64_t B) {
     const bt_dense_index pooler = pooler_of(exec->model);
     const int64_t        H = exec->model->encoder.hidden_size;
     bt_nn_act_backward(&exec->nn, d, d, exec->acts.pooled_pre, BT_ACT_TANH, B * H);
-    exec_dense_backward(
-        exec, pooler,
-        &(exec_dense){
-            .d_in = exec->acts.grad_a, .d_out = d, .in = encoded, .R = B, .K = H, .N = H});
+    exec_dense_backward(exec, pooler,
+                        &(exec_dense){.d_in = trains_layers(exec) ? exec->acts.grad_a : NULL,
+                                      .d_out = d,
+                                      .in = encoded,
+                                      .R = B,
+                                      .K = H,
+                                      .N = H});
 }
 
 /* The same where the head pools by itself: d [B,H] is not needed afterwards. */
@@ -221,10 +228,16 @@ void exec_head_backward(exec_cpu *exec, const exec_pass *pass, const float *enco
         return;
     }
     const bt_nn_dropout dropout = head_dropout(exec, pass, BT_SITE_HEAD_DROPOUT);
-    exec_dense_backward(
-        exec, m->head_logits,
-        &(exec_dense){
-            .d_in = d, .d_out = acts->d_logits, .in = acts->dropped, .R = R, .K = H, .N = C});
+    exec_dense_backward(exec, m->head_logits,
+                        &(exec_dense){.d_in = tokens && !trains_layers(exec) ? NULL : d,
+                                      .d_out = acts->d_logits,
+                                      .in = acts->dropped,
+                                      .R = R,
+                                      .K = H,
+                                      .N = C});
+    if (tokens && !trains_layers(exec)) {
+        return;
+    }
     if (m->head.kind == BT_HEAD_ENCODER_POOLER) {
         const bt_nn_dropout second = head_dropout(exec, pass, BT_SITE_HEAD_INPUT_DROPOUT);
         bt_nn_dropout_apply(nn, d, d, &second, R, H);

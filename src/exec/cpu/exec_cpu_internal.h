@@ -132,7 +132,9 @@ typedef struct exec_cpu {
     uint64_t        memory_limit;   /* 0: none but the machine's */
     uint64_t        reserved_bytes; /* of what is left, for somebody else */
     exec_grad_kind *grad_kinds;     /* owned; [n_params] */
-    bt_optim_rows  *rows;           /* NULL: every row of the word table is updated in every step */
+    int64_t         lowest; /* the layer at which the backward ends; -1: the embeddings, L: none of
+                             * the encoder is trained below the pooler */
+    bt_optim_rows  *rows;   /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
     exec_parts      parts;
     exec_share      share; /* of the batch of this step */
@@ -187,8 +189,10 @@ BT_MUST_USE bt_status exec_need_gradients(exec_cpu *exec, bt_error *err);
 static inline const float *exec_param(const exec_cpu *exec, int64_t index) {
     return exec->base.param + exec->model->table.params[index].offset;
 }
+/* NULL: it has none. */
 static inline float *exec_grad(const exec_cpu *exec, int64_t index) {
-    return exec->base.grad + exec->model->table.params[index].offset;
+    const bt_param *const param = &exec->model->table.params[index];
+    return param->has_gradient ? exec->base.grad + param->offset : NULL;
 }
 
 /* A norm of the model; mean and rstd: where the step keeps them. */
@@ -284,7 +288,7 @@ double exec_loss(exec_cpu *exec, const exec_pass *pass, float *d_logits);
 /* Leaves the gradient of the encoder's output in acts.grad_a. */
 void exec_head_backward(exec_cpu *exec, const exec_pass *pass, const float *encoded);
 
-/* exec_cpu_gradient.c: needs exec->rows. */
+/* exec_cpu_gradient.c: needs exec->rows. Finds exec->lowest, too. */
 BT_MUST_USE bt_status exec_gradients_plan(exec_cpu *exec, bt_error *err);
 void                  exec_zero_gradients(exec_cpu *exec);
 /* Backward of one dense layer [R,K] -> [R,N]. d_in NULL: not wanted. */

@@ -61,9 +61,11 @@ bt_exec_memory exec_cpu_plan_memory(bt_exec *base, int64_t n_seqs, int64_t lengt
          .length = length,
          .available = saturated_sum(bt_exec_memory_bytes(&exec->base), exec_memory_left(exec))};
     if (exec->optim != NULL) {
-        m.gradients = flat;
-        m.slots = flat * (uint64_t)(bt_optim_n_slots(exec->optim) +
-                                    (bt_optim_has_average(exec->optim) ? 1 : 0));
+        const uint64_t trained =
+            (uint64_t)bt_param_table_n_trained(&exec->model->table) * sizeof *exec->base.param;
+        m.gradients = trained;
+        m.slots = trained * (uint64_t)bt_optim_n_slots(exec->optim) +
+                  (bt_optim_has_average(exec->optim) ? flat : 0);
     }
     exec_shape shape = {.for_training = true, .n_seqs = m.n_seqs, .max_length = length};
     if (!bt_i64_mul(m.n_seqs, length, &shape.n_tokens)) {

@@ -60,29 +60,35 @@ static void cut_layer(cutter *c, const bt_model *model, int64_t T, int64_t R, ex
 
 /* Without training a layer's output is all that the next one needs, and it takes it from
  * acts.hidden (norm_first: from sum_2, before it writes its own there): one set of buffers serves
- * all. Recomputation keeps each layer's output beside. */
-static void cut_layers(cutter *c, const bt_model *model, const exec_shape *shape, bool recompute,
+ * all. So it does below the layer at which the backward ends, which needs the output of the one
+ * before. Recomputation keeps each layer's output beside. */
+static void cut_layers(cutter *c, const exec_cpu *exec, const exec_shape *shape,
                        exec_layer *layers) {
-    const int64_t T = shape->n_tokens;
+    const bt_model *const model = exec->model;
+    const int64_t         T = shape->n_tokens;
     for (int64_t l = 0; l < model->encoder.num_layers; l++) {
         const bool is_last = l == model->encoder.num_layers - 1;
         const bool first_only =
             is_last && !shape->all_rows && bt_model_reads_first_rows(&model->head);
         const int64_t R = first_only ? shape->n_seqs : T;
-        if (l == 0 || (shape->for_training && !recompute)) {
+        if (l == 0 || (shape->for_training && !exec->recompute && l >= exec->lowest)) {
             cut_layer(c, model, T, R, &layers[l]);
             continue;
         }
         layers[l] = layers[0];
-        if (shape->for_training) {
+        if (shape->for_training && l >= exec->lowest - 1) {
             cut_output(c, model, R, &layers[l]);
         }
     }
 }
 
-static void cut_gradients(cutter *c, const bt_model *model, int64_t T, exec_acts *acts) {
+/* Where no layer is trained, the head needs [B,H] of them. */
+static void cut_gradients(cutter *c, const exec_cpu *exec, const exec_shape *shape,
+                          exec_acts *acts) {
+    const bt_model *const          model = exec->model;
     const bt_encoder_config *const e = &model->encoder;
     const int64_t                  H = e->hidden_size;
+    const int64_t T = exec->lowest < e->num_layers ? shape->n_tokens : shape->n_seqs;
     acts->grad_a = cut(c, T, H);
     acts->grad_b = cut(c, T, H);
     acts->grad_c = cut(c, T, H);
@@ -132,7 +138,7 @@ static void cut_all(cutter *c, const exec_cpu *exec, const exec_shape *shape, ex
     const int64_t                  T = shape->n_tokens;
     const int64_t                  B = shape->n_seqs;
     cut_embedding(c, exec->model, shape, acts);
-    cut_layers(c, exec->model, shape, exec->recompute, acts->layers);
+    cut_layers(c, exec, shape, acts->layers);
     acts->ffn = cut(c, T, e->intermediate_size);
     acts->q_in = cut(c, B, e->hidden_size);
     acts->residual = e->norm_first ? cut(c, B, e->hidden_size) : acts->q_in;
@@ -140,7 +146,7 @@ static void cut_all(cutter *c, const exec_cpu *exec, const exec_shape *shape, ex
     acts->first_ids = cut_i64(c, B);
     acts->first_offsets = cut_i64(c, B + 1);
     if (shape->for_training) {
-        cut_gradients(c, exec->model, T, acts);
+        cut_gradients(c, exec, shape, acts);
     }
 }
 

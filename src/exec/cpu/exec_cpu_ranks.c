@@ -189,10 +189,22 @@ static const bt_param *word_table(const exec_cpu *exec) {
     return &exec->model->table.params[exec->model->word_embeddings];
 }
 
+static bool is_trained(const bt_param_table *table, exec_range r) {
+    for (int64_t i = r.first; i < r.end; i++) {
+        if (table->params[i].has_gradient) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bt_status begin_range(exec_cpu *exec, int32_t i, bt_error *err) {
     exec_ranks *const           ranks = &exec->ranks;
     const bt_param_table *const table = &exec->model->table;
     const exec_range            r = ranks->ranges[i];
+    if (!is_trained(table, r)) {
+        return BT_OK;
+    }
     if (i == ranks->n_ranges - 1) {
         move_rows(exec, word_table(exec), false);
         return begin_sum(exec, ranks->rows, ranks->n_words * word_table(exec)->dim[1],

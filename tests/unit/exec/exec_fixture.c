@@ -111,6 +111,19 @@ void fixture_in_precision(fixture *f, json_t *optimizer, const char *isa, bt_pre
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
 }
 
+void fixture_freeze(fixture *f, json_t *optimizer, const char *words, const char *isa,
+                    int32_t n_threads) {
+    const bt_exec_config config = {.n_threads = n_threads, .isa = isa};
+    bt_exec_free(f->exec);
+    assert_ok(bt_model_freeze(f->model, &words, 1, err));
+    if (optimizer != NULL) {
+        bt_optim_free(f->optim);
+        bt_conf_free(f->conf);
+        open_optim(f, optimizer, "float32");
+    }
+    assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
+}
+
 void fixture_with_others(fixture *f, const char *isa, bt_comm *comm) {
     const bt_exec_config config = {
         .n_threads = 1, .isa = isa, .comm = comm, .shares = BT_EXEC_SHARES_SEQUENCES};

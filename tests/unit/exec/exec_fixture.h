@@ -43,6 +43,9 @@ void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t pa
  * optimizer as such a run has it. loss_scale 0: dynamic. */
 void fixture_in_precision(fixture *f, json_t *optimizer, const char *isa, bt_precision precision,
                           double loss_scale);
+/* The same with a model of which task.model.freeze names a part. */
+void fixture_freeze(fixture *f, json_t *optimizer, const char *words, const char *isa,
+                    int32_t n_threads);
 /* The same with an engine of one of several processes, whose shares are Model Garden's. */
 void fixture_with_others(fixture *f, const char *isa, bt_comm *comm);
 void fixture_close(fixture *f);

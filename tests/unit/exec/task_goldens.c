@@ -67,6 +67,22 @@ const task_row own_rows[] = {
     {"tagging_weighted", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
     {"albert", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
     {"albert_tagging", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
+    {"classes_frozen", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+    {"classes_frozen_between", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+    {"norm_first_frozen", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+    {"norm_first_frozen_below", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
+    {"tagging_frozen", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
+    {"pairs_frozen",
+     {.kind = BT_HEAD_POOLED_OUTPUT,
+      .loss = BT_LOSS_RANKING,
+      .normalize = true,
+      .bidirectional = true,
+      .logit_scale = 3,
+      .logit_margin = 0.2F},
+     TASK_OWN,
+     true},
+    {"albert_frozen", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+    {"albert_tagging_frozen", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
 };
 const size_t n_own_rows = BT_ARRAY_LEN(own_rows);
 
@@ -385,6 +401,10 @@ void task_case_open(task_case *c, const task_row *row, const char *isa, bool has
     const bt_encoder_config encoder = task_read_encoder(c->config);
     fixture_open(&c->f, &encoder, &row->head,
                  has_optimizer ? json_object_get(c->config, "optimizer") : NULL, isa, 2);
+    if (json_object_get(c->config, "freeze") != NULL) {
+        fixture_freeze(&c->f, has_optimizer ? json_object_get(c->config, "optimizer") : NULL,
+                       json_string_value(json_object_get(c->config, "freeze")), isa, 2);
+    }
     if (part_seqs > 0) {
         fixture_in_parts(&c->f, isa, 2, part_seqs);
     }

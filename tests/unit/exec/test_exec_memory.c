@@ -87,8 +87,9 @@ static void test_plan_is_what_is_taken(void **state) {
         open_exec(&j, &(bt_exec_config){.n_threads = 2, .memory_limit = 1 << 28});
         const bt_exec_memory plan = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
         assert_int_equal(plan.variables, (uint64_t)j.model->table.n_elements * sizeof(float));
-        assert_int_equal(plan.gradients, plan.variables);
-        assert_int_equal(plan.slots, 2 * plan.variables);
+        assert_int_equal(plan.gradients, /* without the pooler, where the head reads none */
+                         (uint64_t)bt_param_table_n_trained(&j.model->table) * sizeof(float));
+        assert_int_equal(plan.slots, 2 * plan.gradients);
         assert_int_equal(plan.available, 1 << 28);
         assert_ok(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, err));
         assert_int_equal(bt_exec_memory_bytes(j.exec), sum_of(&plan));
@@ -130,12 +131,13 @@ static void test_too_large_is_refused(void **state) {
     open_job(&j, false, BT_HEAD_POOLER_DENSE);
     open_exec(&j, &(bt_exec_config){.n_threads = 1, .memory_limit = 1 << 28});
     const bt_exec_memory plan = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
-    bt_exec_config       config = {.n_threads = 1, .memory_limit = 4 * plan.variables - 1};
+    const uint64_t       flat = plan.variables + plan.gradients + plan.slots;
+    bt_exec_config       config = {.n_threads = 1, .memory_limit = flat - 1};
     assert_fails(bt_exec_create_cpu(j.model, j.optim, &config, &none, err), BT_E_NOMEM,
                  "their gradients and the optimizer's slots");
     config.memory_limit = plan.variables - 1;
     assert_fails(bt_exec_create_cpu(j.model, NULL, &config, &none, err), BT_E_NOMEM, "parameters");
-    config.memory_limit = 4 * plan.variables + plan.activations / 2;
+    config.memory_limit = flat + plan.activations / 2;
     open_exec(&j, &config);
     assert_fails(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, err), BT_E_NOMEM,
                  "4 sequences of 40 tokens together");
