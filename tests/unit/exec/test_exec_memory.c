@@ -29,7 +29,7 @@ static void open_optim(job *j) {
     assert_ok(bt_optim_create(j->conf, &derived, &j->model->table, &j->optim, err));
 }
 
-static void open_job(job *j, bool norm_first, bt_head_kind kind) {
+static void open_deep_job(job *j, bool norm_first, bt_head_kind kind, int64_t n_layers) {
     bt_encoder_config    e = fixture_encoder();
     const bt_head_config head = {.kind = kind,
                                  .loss = BT_LOSS_SOFTMAX,
@@ -39,6 +39,7 @@ static void open_job(job *j, bool norm_first, bt_head_kind kind) {
     memset(j, 0, sizeof *j);
     e.vocab_size = N_WORDS;
     e.norm_first = norm_first;
+    e.num_layers = n_layers;
     e.max_position_embeddings = LENGTH;
     assert_ok(bt_model_create(&e, &head, &j->model, err));
     open_optim(j);
@@ -58,6 +59,10 @@ static void open_job(job *j, bool norm_first, bt_head_kind kind) {
                           .types = j->types,
                           .positions = j->positions,
                           .int_labels = j->labels};
+}
+
+static void open_job(job *j, bool norm_first, bt_head_kind kind) {
+    open_deep_job(j, norm_first, kind, fixture_encoder().num_layers);
 }
 
 static void open_exec(job *j, const bt_exec_config *config) {
@@ -169,12 +174,34 @@ static void test_what_saves_memory_does(void **state) {
     close_job(&j);
 }
 
+/* What is not trained takes no gradient and no slots, and below it nothing is kept of a step. */
+static void test_what_is_frozen_takes_less(void **state) {
+    (void)state;
+    static const char *const words[] = {"layers.0-3", "embeddings"};
+    job                      j;
+    bt_step_result           r;
+    open_deep_job(&j, false, BT_HEAD_POOLER_DENSE, 6);
+    open_exec(&j, &(bt_exec_config){.n_threads = 1});
+    const bt_exec_memory all = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+    assert_ok(bt_model_freeze(j.model, words, BT_ARRAY_LEN(words), err));
+    open_exec(&j, &(bt_exec_config){.n_threads = 1});
+    const bt_exec_memory some = bt_exec_plan_memory(j.exec, N_SEQS, LENGTH);
+    assert_int_equal(some.variables, all.variables);
+    assert_true(some.gradients < all.gradients / 2);
+    assert_int_equal(some.slots, 2 * some.gradients);
+    assert_true(some.activations < all.activations * 6 / 10);
+    assert_ok(bt_exec_train_step(j.exec, &j.batch, 0, 1, &r, err));
+    assert_int_equal(bt_exec_memory_bytes(j.exec), sum_of(&some));
+    close_job(&j);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan_is_what_is_taken),
         cmocka_unit_test(test_largest_is_the_largest),
         cmocka_unit_test(test_too_large_is_refused),
         cmocka_unit_test(test_what_saves_memory_does),
+        cmocka_unit_test(test_what_is_frozen_takes_less),
     };
     return cmocka_run_group_tests_name("exec_memory", tests, NULL, NULL);
 }

@@ -268,6 +268,80 @@ static void test_impossible_dims_are_sentences(void **state) {
     assert_fails(bt_activation_from_name("gellu", &act, err), BT_E_UNSUPPORTED, "got 'gellu'");
 }
 
+/* "embeddings|transformer/layer_1/...": the layers that are still trained, in order, each once. */
+static void trained_parts(const bt_model *model, char text[256]) {
+    size_t n = 0;
+    text[0] = '\0';
+    for (int64_t d = 0; d <= model->encoder.num_layers + 1; d++) {
+        bool trains[2] = {false, false};
+        for (int64_t i = 0; i < model->table.n_params; i++) {
+            const bt_param *const p = &model->table.params[i];
+            trains[p->is_encoder] = trains[p->is_encoder] || (p->depth == d && p->has_gradient);
+        }
+        n += (size_t)snprintf(text + n, 256 - n, "%s%s", trains[1] ? "e" : ".",
+                              trains[0] ? "h" : "");
+    }
+}
+
+typedef struct frozen_row {
+    const char *words, *trained; /* of depths 0, 1, ...; NULL: refused */
+    const char *refusal;
+} frozen_row;
+
+static void check_frozen(const frozen_row *row, const bt_encoder_config *e,
+                         const bt_head_config *h) {
+    bt_model *model = NULL;
+    char      text[256];
+    assert_ok(bt_model_create(e, h, &model, err));
+    if (row->trained == NULL) {
+        assert_fails(bt_model_freeze(model, &row->words, 1, err), BT_E_CONFIG, row->refusal);
+    } else {
+        assert_ok(bt_model_freeze(model, &row->words, 1, err));
+        trained_parts(model, text);
+        assert_string_equal(text, row->trained);
+    }
+    bt_model_free(model);
+}
+
+/* Three layers; the head has a pooler of its own. */
+static void test_frozen_words(void **state) {
+    (void)state;
+    static const frozen_row rows[] = {
+        {"", "eeee.h", NULL},
+        {"embeddings", ".eee.h", NULL},
+        {"embeddings,layers.0", "..ee.h", NULL},
+        {" layers.1-2 ,\tembeddings", ".e...h", NULL},
+        {"layers", "e....h", NULL},
+        {"layers.2-2,head", "eee..", NULL},
+        {"encoder", ".....h", NULL},
+        {"encoder,head", NULL, "nothing is left to be trained"},
+        {"layers.3", NULL, "'layers.3': the model has 3 layers, 0 to 2"},
+        {"layers.2-1", NULL, "a range goes from the lower to the higher"},
+        {"layers.-1", NULL, "'layers.-1' is nothing of this model"},
+        {"layers.0-", NULL, "'layers.0-' is nothing of this model"},
+        {"layers.x", NULL, "layers.N, layers.A-B (0 to 2), encoder, head"},
+        {"pooler", NULL, "'pooler' is nothing of this model: name some of embeddings, layers, "},
+        {"embedding", NULL, "'embedding' is nothing of this model"},
+        {"embeddings,,head", NULL, "'' is nothing of this model"},
+    };
+    bt_encoder_config e = small_encoder();
+    bt_head_config    h = small_head();
+    e.num_layers = 3;
+    h.kind = BT_HEAD_POOLER_DENSE;
+    for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
+        check_frozen(&rows[i], &e, &h);
+    }
+    h.kind = BT_HEAD_ENCODER_POOLER;
+    check_frozen(&(frozen_row){"embeddings,pooler", ".eee.h", NULL}, &e, &h);
+    check_frozen(&(frozen_row){"encoder", ".....h", NULL}, &e, &h);
+    h = (bt_head_config){.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_RANKING, .logit_scale = 1};
+    check_frozen(&(frozen_row){"layers", "e...e", NULL}, &e, &h);
+    check_frozen(&(frozen_row){"head", NULL, "(0 to 2), pooler, encoder"}, &e, &h);
+    e.type = BT_ENCODER_ALBERT;
+    check_frozen(&(frozen_row){"layers.0", NULL, "share one set of parameters"}, &e, &h);
+    check_frozen(&(frozen_row){"layers", "e...e", NULL}, &e, &h);
+}
+
 static void test_class_rules_are_copied(void **state) {
     (void)state;
     const bt_encoder_config e = small_encoder();
@@ -318,6 +392,7 @@ int main(void) {
         cmocka_unit_test(test_logits_are_counted),
         cmocka_unit_test(test_weights_follow_their_rules),
         cmocka_unit_test(test_impossible_dims_are_sentences),
+        cmocka_unit_test(test_frozen_words),
         cmocka_unit_test(test_class_rules_are_copied),
         cmocka_unit_test(test_running_out_of_memory_is_clean),
     };
