@@ -20,6 +20,7 @@ typedef struct bt_train_args {
     const char  *model_dir;      /* made when missing */
     int64_t      pretrain_steps; /* --pretrain_steps, or -1: only continuous_train_and_eval */
     const char  *command_line;   /* for the run record, or NULL */
+    double       process_began;  /* bt_time_monotonic; 0: not said */
     /* eval and predict: "latest" (or NULL), "best", or the prefix of a checkpoint */
     const char        *checkpoint;
     bt_prediction_args prediction;

@@ -10,6 +10,7 @@
 #include "bt/base/log.h"
 #include "bt/base/number.h"
 #include "bt/base/str.h"
+#include "bt/base/time.h"
 #include "bt/conf.h"
 #include "bt/exec.h"
 #include "bt/fs.h"
@@ -288,6 +289,7 @@ static bt_status run_checked(const bt_flags *flags, const bt_train_args *args,
 }
 
 static bt_status run_mode(const bt_flags *flags, bt_error *err) {
+    const double      began = bt_time_monotonic();
     bt_status         rc = BT_OK;
     bt_conf          *conf = NULL;
     bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
@@ -312,6 +314,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     }
     rc = build_conf(flags, &conf, &errors, err);
     bt_train_args args = make_args(flags, conf, mode, &job);
+    args.process_began = began;
     if (rc == BT_OK) {
         BT_CHECK(adopt_facts(&args, dry, is_compiling, err));
         rc = bt_weights_read_head(conf, &errors, err);

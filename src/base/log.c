@@ -2,25 +2,26 @@
  *
  * The log: whole lines on stderr, written with one call each, and a progress line that is redrawn
  * in place on a terminal. The only mutable global state of the program. */
+#include "bt/base/log.h"
+
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-#include "bt/base/json_text.h"
-#include "bt/base/log.h"
 #include "bt/base/signed_url.h"
+#include "bt/base/str.h"
+#include "bt/base/terminal.h"
 #include "bt/base/time.h"
-
-enum { LINE_MAX_BYTES = 4096 };
+#include "log_line.h"
 
 static struct {
     pthread_mutex_t lock;
     const char     *program;
     bt_log_format   format;
     int             verbosity;
+    bool            has_times;
     bool            progress_drawn;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER, .program = "program"};
 
@@ -32,41 +33,31 @@ void bt_log_setup(const char *program, bt_log_format format, int verbosity) {
     pthread_mutex_unlock(&state.lock);
 }
 
+void bt_log_set_times(bt_log_times times) {
+    pthread_mutex_lock(&state.lock);
+    state.has_times =
+        times == BT_LOG_TIMES_ON || (times == BT_LOG_TIMES_AUTO && isatty(STDERR_FILENO) == 0);
+    pthread_mutex_unlock(&state.lock);
+}
+
+bool bt_log_is_json(void) {
+    return state.format == BT_LOG_JSON;
+}
+
 static bool is_on(bt_log_level level) {
     return (int)level <= state.verbosity;
 }
 
-static const char *level_name(bt_log_level level) {
-    switch (level) {
-    case BT_LOG_ERROR:
-        return "error";
-    case BT_LOG_WARNING:
-        return "warning";
-    case BT_LOG_INFO:
-        return "info";
-    case BT_LOG_DEBUG:
-        return "debug";
-    }
-    return "info";
+bt_log_field bt_log_int(const char *name, int64_t value) {
+    return (bt_log_field){.name = name, .kind = BT_LOG_KIND_INT, .integer = value};
 }
 
-/* Cut, never overflowing, when the line is full; allocates nothing. */
-static void escape_json(char *dst, size_t cap, const char *src) {
-    size_t n = 0;
-    for (; *src != '\0' && n + BT_JSON_CHAR_MAX < cap; src++) {
-        n += bt_json_char(dst + n, (unsigned char)*src, BT_JSON_UTF8);
-    }
-    dst[n] = '\0';
+bt_log_field bt_log_number(const char *name, double value) {
+    return (bt_log_field){.name = name, .kind = BT_LOG_KIND_NUMBER, .number = value};
 }
 
-/* A message is one line, whatever control characters the data that it quotes brought in. */
-static void make_printable(char *text) {
-    for (; *text != '\0'; text++) {
-        const unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == 0x7F) {
-            *text = '?';
-        }
-    }
+bt_log_field bt_log_text(const char *name, const char *value) {
+    return (bt_log_field){.name = name, .kind = BT_LOG_KIND_TEXT, .text = value};
 }
 
 static void erase_progress(void) {
@@ -76,34 +67,55 @@ static void erase_progress(void) {
     }
 }
 
+/* The message is in line->message already. */
+static void say(log_line *line, bt_log_level level, const char *event, const bt_log_field *fields,
+                size_t n) {
+    char time[BT_TIME_ISO_MAX];
+    bt_time_iso(bt_time_unix_ms(), time);
+    pthread_mutex_lock(&state.lock);
+    const log_frame frame = {.program = state.program, .time = time, .level = level};
+    erase_progress();
+    if (state.format == BT_LOG_JSON) {
+        log_line_json(line, &frame, event, fields, n);
+        (void)fputs(line->text, stderr);
+    } else if (event == NULL || line->message[0] != '\0') {
+        const char *const word = level == BT_LOG_ERROR     ? "error: "
+                                 : level == BT_LOG_WARNING ? "warning: "
+                                                           : "";
+        log_line_make_printable(line->message);
+        (void)fprintf(stderr, "%s%s%s: %s%s\n", state.has_times ? time : "",
+                      state.has_times ? " " : "", state.program, word, line->message);
+    }
+    pthread_mutex_unlock(&state.lock);
+}
+
 void bt_log(bt_log_level level, const char *fmt, ...) {
+    log_line line;
+    va_list  args;
     if (!is_on(level)) {
         return;
     }
-    char    text[LINE_MAX_BYTES];
-    va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, args);
+    (void)vsnprintf(line.message, sizeof line.message, fmt, args);
     va_end(args);
-    bt_hide_signatures(text);
-    if (state.format == BT_LOG_TEXT) {
-        make_printable(text);
+    bt_hide_signatures(line.message);
+    say(&line, level, NULL, NULL, 0);
+}
+
+void bt_log_event(bt_log_level level, const char *event, const bt_log_field *fields, size_t n,
+                  const char *fmt, ...) {
+    log_line line = {.message = ""};
+    va_list  args;
+    if (!is_on(level)) {
+        return;
     }
-    pthread_mutex_lock(&state.lock);
-    erase_progress();
-    if (state.format == BT_LOG_JSON) {
-        char escaped[LINE_MAX_BYTES + 64];
-        escape_json(escaped, sizeof escaped, text);
-        (void)fprintf(
-            stderr,
-            "{\"time\": %.3f, \"level\": \"%s\", \"program\": \"%s\", \"message\": \"%s\"}\n",
-            bt_time_unix(), level_name(level), state.program, escaped);
-    } else if (level < BT_LOG_INFO) {
-        (void)fprintf(stderr, "%s: %s: %s\n", state.program, level_name(level), text);
-    } else {
-        (void)fprintf(stderr, "%s: %s\n", state.program, text);
+    va_start(args, fmt);
+    if (fmt != NULL) {
+        (void)vsnprintf(line.message, sizeof line.message, fmt, args);
     }
-    pthread_mutex_unlock(&state.lock);
+    va_end(args);
+    bt_hide_signatures(line.message);
+    say(&line, level, event, fields, n);
 }
 
 /* From a signal handler.
@@ -117,58 +129,61 @@ static size_t put_text(char *line, size_t n, size_t cap, const char *text) {
     return n;
 }
 
-/* Seconds with three decimals. */
-static size_t put_time(char *line, size_t n, size_t cap) {
-    struct timespec t;
-    char            digits[24];
-    size_t          i = sizeof digits;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    uint64_t milli = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-    digits[--i] = '\0';
-    for (int place = 0; milli > 0 || place < 5; place++) {
-        if (place == 3) {
-            digits[--i] = '.';
-            continue;
-        }
-        digits[--i] = (char)('0' + milli % 10);
-        milli /= 10;
+static size_t put_all(char *line, size_t n, size_t cap, const char *const *parts, size_t n_parts) {
+    for (size_t i = 0; i < n_parts; i++) {
+        n = put_text(line, n, cap, parts[i]);
     }
-    return put_text(line, n, cap, digits + i);
+    return n;
 }
 
-void bt_log_from_handler(const char *const *parts, size_t n_parts) {
-    char       line[512];
+void bt_log_from_handler(const char *event, const char *const *parts, size_t n_parts) {
+    char       line[640];
+    char       time[BT_TIME_ISO_MAX];
     size_t     n = 0;
     const bool is_json = state.format == BT_LOG_JSON;
     if (!is_on(BT_LOG_WARNING)) {
         return;
     }
+    bt_time_iso(bt_time_unix_ms(), time);
     if (is_json) {
-        n = put_text(line, n, sizeof line, "{\"time\": ");
-        n = put_time(line, n, sizeof line);
-        n = put_text(line, n, sizeof line, ", \"level\": \"info\", \"program\": \"");
-        n = put_text(line, n, sizeof line, state.program);
-        n = put_text(line, n, sizeof line, "\", \"message\": \"");
+        const char *const head[] = {"{\"time\": \"",
+                                    time,
+                                    "\", \"level\": \"info\", \"program\": \"",
+                                    state.program,
+                                    "\", \"event\": \"",
+                                    event,
+                                    "\", \"message\": \""};
+        n = put_all(line, n, sizeof line, head, BT_ARRAY_LEN(head));
     } else {
-        n = put_text(line, n, sizeof line, state.progress_drawn ? "\r\033[K" : "");
-        n = put_text(line, n, sizeof line, state.program);
-        n = put_text(line, n, sizeof line, ": ");
+        const char *const head[] = {state.progress_drawn ? "\r\033[K" : "",
+                                    state.has_times ? time : "", state.has_times ? " " : "",
+                                    state.program, ": "};
+        n = put_all(line, n, sizeof line, head, BT_ARRAY_LEN(head));
     }
-    for (size_t i = 0; i < n_parts; i++) {
-        n = put_text(line, n, sizeof line, parts[i]);
-    }
+    n = put_all(line, n, sizeof line - 4, parts, n_parts);
     n = put_text(line, n, sizeof line, is_json ? "\"}\n" : "\n");
     (void)!write(STDERR_FILENO, line, n); /* nobody to tell when it fails */
 }
 
+/* A terminal that only prints (TERM=dumb, Emacs's shell) would show each redrawing after another.
+ */
+static bool can_redraw(void) {
+    const char *const kind = getenv("TERM");
+    return isatty(STDERR_FILENO) != 0 && kind != NULL && kind[0] != '\0' &&
+           !bt_str_equal(kind, "dumb");
+}
+
 void bt_log_progress(const char *text) {
-    if (isatty(STDERR_FILENO) == 0 || state.format == BT_LOG_JSON || state.verbosity < 0) {
+    if (state.format == BT_LOG_JSON || state.verbosity < 0 || !can_redraw()) {
         return;
     }
     pthread_mutex_lock(&state.lock);
     erase_progress();
     if (text != NULL) {
-        (void)fputs(text, stderr);
+        /* one column stays free: a full line would break on some terminals; asked for each time,
+         * as windows change */
+        const size_t columns = bt_terminal_columns(STDERR_FILENO);
+        (void)fprintf(stderr, "%.*s", (int)bt_text_fit(text, columns > 1 ? columns - 1 : 1), text);
         state.progress_drawn = true;
     }
     (void)fflush(stderr);

@@ -101,7 +101,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
         const char *const when = atomic_load(&words);
         const char *const parts[] = {name_of(number), ": stopping", when != NULL ? " " : "",
                                      when != NULL ? when : "", "; again to stop now"};
-        bt_log_from_handler(parts, BT_ARRAY_LEN(parts));
+        bt_log_from_handler("stop", parts, BT_ARRAY_LEN(parts));
     } else if (!by_kernel && !(number == atomic_load(&asked) &&
                                now_ns() - atomic_load(&asked_at) < same_request_ns)) {
         end_now(number);

@@ -5,12 +5,19 @@
 
 static const char *const log_formats[] = {"text", "json", NULL};
 
+static const char *const log_times[] = {"auto", "on", "off", NULL};
+
 static const bt_flag_def common[] = {
     {.name = "log_format",
      .kind = BT_FLAG_ENUM,
      .choices = log_formats,
      .default_text = "text",
-     .help = "form of the lines on stderr"},
+     .help = "form of the lines on stderr; json: an object a line, with an event and its fields"},
+    {.name = "log_times",
+     .kind = BT_FLAG_ENUM,
+     .choices = log_times,
+     .help = "lines of text on stderr begin with the time (UTC); auto: unless it is a terminal "
+             "(default: BERT_TRAIN_LOG_TIMES, else auto)"},
     {.name = "verbosity",
      .kind = BT_FLAG_INT,
      .default_text = "0",

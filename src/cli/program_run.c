@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A program from its first line to its exit code: the same for all of them. */
+#include <stdlib.h>
+
 #include "bt/base/log.h"
 #include "bt/base/standard_files.h"
 #include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "flags_internal.h"
 
 #ifdef __clang__
@@ -12,9 +15,28 @@ static const char compiler[] = __VERSION__; /* begins with its name */
 static const char compiler[] = "gcc " __VERSION__;
 #endif
 
+static bt_log_times read_times(const char *word) {
+    return bt_str_equal(word, "on")    ? BT_LOG_TIMES_ON
+           : bt_str_equal(word, "off") ? BT_LOG_TIMES_OFF
+                                       : BT_LOG_TIMES_AUTO;
+}
+
+/* flags NULL: they are not read yet. */
+static void setup_times(const bt_flags *flags) {
+    static const char name[] = "BERT_TRAIN_LOG_TIMES";
+    const char *const said = getenv(name);
+    const char *const word = flags != NULL ? bt_flags_string(flags, "log_times") : NULL;
+    bt_log_set_times(read_times(word != NULL ? word : said));
+    if (flags != NULL && said != NULL && said[0] != '\0' && !bt_str_equal(said, "auto") &&
+        read_times(said) == BT_LOG_TIMES_AUTO) {
+        bt_log(BT_LOG_WARNING, "%s=%s: expected auto, on or off; auto is taken", name, said);
+    }
+}
+
 void bt_cli_setup_log(const bt_flags *flags, const char *name, int verbosity) {
     const bool is_json = bt_str_equal(bt_flags_string(flags, "log_format"), "json");
     bt_log_setup(name, is_json ? BT_LOG_JSON : BT_LOG_TEXT, verbosity);
+    setup_times(flags);
 }
 
 static bt_status append_version(const bt_cli_program *program, bt_str *out, bt_error *err) {
@@ -47,19 +69,27 @@ static bt_status run_asked(const bt_cli_program *program, const bt_flags *flags,
     return program->run(flags, status, err);
 }
 
+/* A sentence of the end, with the exit code for programs. */
+static void say_end(bt_log_level level, const char *event, int code, bt_status rc,
+                    const char *sentence, const char *more) {
+    const bt_log_field fields[] = {bt_log_int("exit_code", code),
+                                   bt_log_text("status", bt_status_name(rc))};
+    bt_log_event(level, event, fields, BT_ARRAY_LEN(fields), "%s%s", sentence, more);
+}
+
 /* Says what went wrong, unless err->msg is empty (said already), or, which is not an error, that
  * the program was stopped as asked. Errors are shown whatever --verbosity says. */
 static int end_program(bt_status rc, const bt_error *err) {
     if (rc == BT_E_INTERRUPTED) {
         const int code = bt_stop_exit_code();
         if (err->msg[0] != '\0') {
-            bt_log(BT_LOG_INFO, "%s%s", err->msg,
-                   code == bt_status_exit_code(rc) ? "" : "; there was nothing to save");
+            say_end(BT_LOG_INFO, "stopped", code, rc, err->msg,
+                    code == bt_status_exit_code(rc) ? "" : "; there was nothing to save");
         }
         return code;
     }
     if (err->msg[0] != '\0') {
-        bt_log(BT_LOG_ERROR, "%s", err->msg);
+        say_end(BT_LOG_ERROR, "error", bt_status_exit_code(rc), rc, err->msg, "");
     }
     if (rc == BT_E_INTERNAL) {
         bt_log(BT_LOG_ERROR,
@@ -69,8 +99,17 @@ static int end_program(bt_status rc, const bt_error *err) {
     return bt_status_exit_code(rc);
 }
 
+/* The last line of a log for programs says how it ended, also where nothing else does. */
+static int tell_end(int code, double started) {
+    const bt_log_field fields[] = {bt_log_int("exit_code", code),
+                                   bt_log_number("seconds", bt_time_monotonic() - started)};
+    bt_log_event(BT_LOG_INFO, "end", fields, BT_ARRAY_LEN(fields), NULL);
+    return code;
+}
+
 int bt_cli_run(const bt_cli_program *program, int argc, char *const *argv) {
     const bt_cli_program *chosen = program;
+    const double          started = bt_time_monotonic();
     bt_error              err = BT_ERROR_INIT;
     bt_flags             *flags = NULL;
     int                   status = 0;
@@ -78,6 +117,7 @@ int bt_cli_run(const bt_cli_program *program, int argc, char *const *argv) {
         return bt_status_exit_code(BT_E_RESOURCE); /* there is nowhere to say it */
     }
     bt_log_setup(program->flags->program, BT_LOG_TEXT, 0);
+    setup_times(NULL);
     bt_stop_install();
     bt_status rc = command_choose(program, &argc, &argv, &chosen, &err);
     if (rc == BT_OK) {
@@ -89,5 +129,5 @@ int bt_cli_run(const bt_cli_program *program, int argc, char *const *argv) {
         rc = run_asked(chosen, flags, &status, &err);
     }
     bt_flags_free(flags);
-    return rc == BT_OK ? status : end_program(rc, &err);
+    return tell_end(rc == BT_OK ? status : end_program(rc, &err), started);
 }

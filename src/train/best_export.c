@@ -97,7 +97,11 @@ bt_status best_update(train_run *run, const bt_train_values *values, bt_error *e
     BT_TRY(export_best(run, values, err));
     run->has_best = true;
     run->best_value = value;
-    bt_log(BT_LOG_INFO, "step %" PRId64 ": best %s so far: %.6g", run->step,
-           run->config.best_metric, value);
+    const bt_log_field fields[] = {bt_log_int("step", run->step),
+                                   bt_log_text("metric", run->config.best_metric),
+                                   bt_log_number("value", value)};
+    bt_log_event(BT_LOG_INFO, "best", fields, BT_ARRAY_LEN(fields),
+                 "step %" PRId64 ": best %s so far: %.6g", run->step, run->config.best_metric,
+                 value);
     return BT_OK;
 }

@@ -143,6 +143,8 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
 static bt_status evaluate_weights(train_run *run, bt_error *err) {
     const double start = bt_time_monotonic();
     pass_sums    sums = {0};
+    stages_end(&run->stages, "folder", "evaluating");
+    stages_tell_ready(&run->stages, "batch");
     (void)bt_stop_say("after this batch of the evaluation");
     bt_metrics_reset(run->validation_metrics);
     if (run->task->evaluation != NULL) {

@@ -55,6 +55,8 @@ static bt_status predict_weights(train_run *run, bt_error *err) {
     const bt_task_output *const output = run->task->prediction;
     const double                start = bt_time_monotonic();
     int64_t                     n_rows = 0;
+    stages_end(&run->stages, "folder", "predicting");
+    stages_tell_ready(&run->stages, "batch");
     BT_TRY(output->reset(run->output, err));
     const bt_status rc = predict_rows(run, &n_rows, err);
     bt_log_progress(NULL);

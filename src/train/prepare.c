@@ -10,7 +10,6 @@
 #include "bt/base/log.h"
 #include "bt/base/memory.h"
 #include "bt/base/pool.h"
-#include "bt/base/time.h"
 #include "class_rule.h"
 #include "labels.h"
 #include "run_checks.h"
@@ -25,15 +24,16 @@ static const bt_task_output *output_ops(const train_run *run) {
 }
 
 train_run run_begin(const bt_train_args *args, run_purpose purpose, bt_train_summary *summary) {
-    return (train_run){.args = args,
-                       .conf = args->conf,
-                       .purpose = purpose,
-                       .made = BT_FS_NAMES_INIT,
-                       .saved = {.last = -1},
-                       .course = {.save_base = -1},
-                       .round = -1,
-                       .started = bt_time_monotonic(),
-                       .summary = summary};
+    return (train_run){
+        .args = args,
+        .conf = args->conf,
+        .purpose = purpose,
+        .made = BT_FS_NAMES_INIT,
+        .saved = {.last = -1},
+        .course = {.save_base = -1},
+        .round = -1,
+        .stages = stages_begin(purpose == FOR_RUN ? args->process_began : 0, purpose == FOR_RUN),
+        .summary = summary};
 }
 
 void run_deinit(train_run *run) {
@@ -196,6 +196,7 @@ static void say_unused_blas(const run_config *config) {
 }
 
 static bt_status create_exec(train_run *run, bt_error *err) {
+    stages_end(&run->stages, "data", "preparing the engine");
     const bt_exec_config  config = run_exec_config(run);
     const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
     BT_TRY(strategy_create_exec(&run->devices, run->model, optim, &config, &run->exec, err));
@@ -291,6 +292,7 @@ static bt_status prepare(train_run *run, bt_error *err) {
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
     BT_TRY(create_model(run, err));
     BT_TRY(give_assets(run, err));
+    stages_end(&run->stages, "model", "reading the data");
     BT_TRY(open_data(run, err));
     BT_TRY(set_class_rule(&run->plan, run->train_data, run->model, err));
     BT_TRY(find_vocabulary(run, err));
@@ -362,6 +364,7 @@ static bt_status tell_engine(train_run *run, bt_error *err) {
 }
 
 static bt_status check_start(train_run *run, bt_error *err) {
+    stages_end(&run->stages, "engine", "looking at the weights");
     return run_writes(run) ? start_check(run, err) : BT_OK;
 }
 

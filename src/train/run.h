@@ -20,6 +20,7 @@
 #include "run_log.h"
 #include "run_state.h"
 #include "saver.h"
+#include "stages.h"
 #include "strategy.h"
 
 /* What a run is made for; as bits, of the list of checks. */
@@ -70,8 +71,7 @@ typedef struct train_run {
     const char       *stopped;    /* why training ended: "train_steps"; NULL: nothing was trained */
     bool              has_best;
     double            best_value;
-    double            started;  /* bt_time_monotonic */
-    bool              is_ready; /* the first step was begun */
+    run_stages        stages; /* before the first step */
     bt_train_summary *summary;
 } train_run;
 

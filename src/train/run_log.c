@@ -169,18 +169,25 @@ static bt_status write_events(run_log *log, event_folder *folder, int64_t step,
     return bt_events_flush(folder->writer, err);
 }
 
-static void log_line(const char *kind, int64_t step, const bt_train_values *values,
+static void log_line(bool is_train, int64_t step, const bt_train_values *values,
                      const bt_train_values *extra) {
-    char   line[1536];
-    size_t n = (size_t)snprintf(line, sizeof line, "%-5s | step %6" PRId64, kind, step);
-    for (size_t i = 0; i < values->n + extra->n && n < sizeof line; i++) {
+    char         line[1536];
+    bt_log_field fields[1 + 2 * BT_TRAIN_MAX_VALUES];
+    size_t       n_fields = 0;
+    size_t       n = (size_t)snprintf(line, sizeof line, "%-5s | step %6" PRId64,
+                                is_train ? "train" : "eval", step);
+    fields[n_fields++] = bt_log_int("step", step);
+    for (size_t i = 0; i < values->n + extra->n; i++) {
         const bt_metric_value *const v =
             i < values->n ? &values->items[i] : &extra->items[i - values->n];
-        const int wrote = snprintf(line + n, sizeof line - n, " | %s %.*g", v->name,
-                                   fabs(v->value) >= 1000 ? 6 : 4, v->value);
+        const int wrote = n < sizeof line
+                              ? snprintf(line + n, sizeof line - n, " | %s %.*g", v->name,
+                                         fabs(v->value) >= 1000 ? 6 : 4, v->value)
+                              : 0;
         n += wrote > 0 ? (size_t)wrote : 0;
+        fields[n_fields++] = bt_log_number(v->name, v->value);
     }
-    bt_log(BT_LOG_INFO, "%s", line);
+    bt_log_event(BT_LOG_INFO, is_train ? "train" : "evaluation", fields, n_fields, "%s", line);
 }
 
 bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
@@ -188,7 +195,7 @@ bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
                          bt_error *err) {
     const bool is_train = kind == RECORD_TRAIN;
     bool       is_there = false;
-    log_line(is_train ? "train" : "eval", step, values, extra);
+    log_line(is_train, step, values, extra);
     BT_TRY(records_have(log->records, kind, step, values, &is_there, err));
     if (is_there) {
         return BT_OK;
@@ -229,19 +236,37 @@ static void format_duration(double seconds, char *text, size_t cap) {
     }
 }
 
+/* For programs. */
+static void tell_progress(int64_t step, int64_t n_steps, double loss, double learning_rate,
+                          double examples_per_second, double seconds_left) {
+    const bt_log_field fields[] = {bt_log_int("step", step),
+                                   bt_log_int("train_steps", n_steps),
+                                   bt_log_number("loss", loss),
+                                   bt_log_number("learning_rate", learning_rate),
+                                   bt_log_number("examples_per_second", examples_per_second),
+                                   bt_log_number("seconds_left", seconds_left)};
+    bt_log_event(BT_LOG_INFO, "progress", fields, BT_ARRAY_LEN(fields), NULL);
+}
+
+/* What matters most comes first: a narrow terminal shows no more than that. */
 void run_log_progress(const chunk_sums *c, int64_t step, int64_t n_steps, double loss,
                       double learning_rate) {
     const double seconds = c->seconds > 0 ? c->seconds : 1e-9;
-    const double steps_per_second = (double)c->n_steps / seconds;
+    const double seconds_left = (double)(n_steps - step) * seconds / (double)c->n_steps;
     const double avoided = c->n_padded > 0 ? 1.0 - (double)c->n_tokens / (double)c->n_padded : 0.0;
-    char         left[32];
-    format_duration((double)(n_steps - step) / steps_per_second, left, sizeof left);
+    if (bt_log_is_json()) {
+        tell_progress(step, n_steps, loss, learning_rate, (double)c->n_examples / seconds,
+                      seconds_left);
+        return;
+    }
+    char left[32];
     char line[256];
+    format_duration(seconds_left, left, sizeof left);
     (void)snprintf(line, sizeof line,
                    "step %" PRId64 "/%" PRId64
-                   " | loss %.4f | lr %.2e | %.1f examples/s | %.0f tokens/s | "
-                   "padding avoided %.0f%% | %s left",
-                   step, n_steps, loss, learning_rate, (double)c->n_examples / seconds,
-                   (double)c->n_tokens / seconds, 100.0 * avoided, left);
+                   " | %s left | loss %.4f | %.1f examples/s | lr %.2e | %.0f tokens/s | "
+                   "padding avoided %.0f%%",
+                   step, n_steps, left, loss, (double)c->n_examples / seconds, learning_rate,
+                   (double)c->n_tokens / seconds, 100.0 * avoided);
     bt_log_progress(line);
 }

@@ -20,6 +20,7 @@
 #include "bt/base/log.h"
 #include "bt/base/memory.h"
 #include "bt/base/stop.h"
+#include "bt/base/time.h"
 #include "bt/fs.h"
 #include "saver.h"
 
@@ -49,14 +50,24 @@ static bool is_gone(const char *folder) {
            info.kind == BT_FS_MISSING;
 }
 
+static void tell_saved(const save_order *order, double seconds) {
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%s/%s", order->folder, order->name);
+    const bt_log_field fields[] = {bt_log_int("step", order->view.global_step),
+                                   bt_log_text("path", path), bt_log_number("seconds", seconds)};
+    bt_log_event(BT_LOG_INFO, "checkpoint", fields, BT_ARRAY_LEN(fields),
+                 "saved checkpoint to %s/%s", order->folder, order->name);
+}
+
 /* A disk that is full for a moment must not end a run of hours: trainer.checkpoint_retry more
  * tries, each after twice the wait. What was there before stays whole in any case. */
 static bt_status write_with_retries(const save_order *order, int64_t n_retries, bt_error *err) {
     double wait = first_retry_seconds;
     for (int64_t retry = 0;; retry++) {
+        const double    began = bt_time_monotonic();
         const bt_status rc = bt_ckpt_manager_save(order->manager, order->name, &order->view, err);
         if (rc == BT_OK) {
-            bt_log(BT_LOG_INFO, "saved checkpoint to %s/%s", order->folder, order->name);
+            tell_saved(order, bt_time_monotonic() - began);
         }
         if (rc == BT_E_RESOURCE && is_gone(order->folder)) {
             return BT_FAIL(err, rc,

@@ -236,7 +236,9 @@ bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, b
     if (run->train_data != NULL) {
         BT_CHECK(course_restore(run, ckpt, keep_data, err));
     }
-    bt_log(BT_LOG_INFO, "restored step %" PRId64 " from %s", step, prefix);
+    const bt_log_field fields[] = {bt_log_int("step", step), bt_log_text("path", prefix)};
+    bt_log_event(BT_LOG_INFO, "restored", fields, BT_ARRAY_LEN(fields),
+                 "restored step %" PRId64 " from %s", step, prefix);
 done:
     bt_ckpt_close(ckpt);
     return rc;

@@ -11,8 +11,9 @@
 #include "bt/base/time.h"
 #include "run.h"
 
-/* The progress line is redrawn at most this often, in seconds. */
+/* The progress line is redrawn at most this often, in seconds; programs are told less often. */
 static const double progress_period = 0.2;
+static const double event_period = 10.0;
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -176,11 +177,13 @@ static bt_status go_back(train_run *run, double loss, bool *went_back, bt_error 
     if (!found) {
         BT_TRY(start_fresh(run, err));
     }
-    bt_log(BT_LOG_WARNING,
-           "training loss %g: recovered the model from %s at step %" PRId64 " (trial %" PRId64
-           " of %" PRId64 ")",
-           loss, found ? "the latest checkpoint" : "its initial weights", run->step,
-           run->course.recovery_trials, run->config.recovery_max_trials);
+    const bt_log_field fields[] = {bt_log_int("step", run->step), bt_log_number("loss", loss),
+                                   bt_log_int("trial", run->course.recovery_trials)};
+    bt_log_event(BT_LOG_WARNING, "recovery", fields, BT_ARRAY_LEN(fields),
+                 "training loss %g: recovered the model from %s at step %" PRId64 " (trial %" PRId64
+                 " of %" PRId64 ")",
+                 loss, found ? "the latest checkpoint" : "its initial weights", run->step,
+                 run->course.recovery_trials, run->config.recovery_max_trials);
     return BT_OK;
 }
 
@@ -233,15 +236,6 @@ bt_status save_final(train_run *run, bt_error *err) {
     return snapshot_save(run, err);
 }
 
-/* What a user waited for: data opened, weights read, everything planned. */
-static void log_ready(train_run *run) {
-    if (!run->is_ready) {
-        run->is_ready = true;
-        bt_log(BT_LOG_INFO, "ready for the first step after %.3f s",
-               bt_time_monotonic() - run->started);
-    }
-}
-
 /* Makes one step, and lets the engine have as many more as it takes before their time. */
 static bt_status train_step(train_run *run, int64_t last, double *loss, bt_error *err) {
     const int32_t depth = bt_exec_train_depth(run->exec);
@@ -268,7 +262,8 @@ static bt_status end_all(train_run *run, bt_status rc, bt_error *err) {
 }
 
 static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {
-    double drawn = bt_time_monotonic();
+    const double period = bt_log_is_json() ? event_period : progress_period;
+    double       drawn = bt_time_monotonic();
     while (run->step < last) {
         BT_TRY(run->ranks.comm == NULL ? check_before_step(run, err) : BT_OK);
         const double start = bt_time_monotonic();
@@ -276,7 +271,8 @@ static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {
         BT_TRY(train_step(run, last, &loss, err));
         const double now = bt_time_monotonic();
         run->course.chunk.seconds += now - start;
-        if (now - drawn > progress_period) {
+        stages_tell_first(&run->stages, now - start);
+        if (now - drawn > period) {
             run_log_progress(&run->course.chunk, run->step, run->config.train_steps, loss,
                              (double)bt_optim_learning_rate(run->optim, run->step - 1));
             drawn = now;
@@ -287,7 +283,8 @@ static bt_status make_steps(train_run *run, int64_t last, bt_error *err) {
 }
 
 static bt_status run_chunk(train_run *run, int64_t last, bt_error *err) {
-    log_ready(run);
+    stages_end(&run->stages, "folder", "the first step");
+    stages_tell_ready(&run->stages, "step");
     (void)bt_stop_say("after this step");
     const bt_status rc = end_all(run, make_steps(run, last, err), err);
     if (rc == BT_E_INTERRUPTED && run->step == last) {

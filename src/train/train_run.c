@@ -157,7 +157,9 @@ static bt_status take_folder(train_run *run, bt_error *err) {
     if (run->args->mode != BT_CONF_MODE_PREDICT) {
         BT_TRY(remove_leftovers(&run->dir, err));
     }
+    stages_end(&run->stages, "checks", "reading the weights");
     BT_TRY(start_restore(run, err));
+    stages_end(&run->stages, "weights", "making the folder ready");
     return bt_stop_check(err);
 }
 
@@ -184,7 +186,7 @@ static bt_status execute(train_run *run, bt_error *err) {
 
 static bt_status finish(train_run *run, bt_error *err) {
     run->summary->step = run->step;
-    run->summary->seconds = bt_time_monotonic() - run->started;
+    run->summary->seconds = bt_time_monotonic() - run->stages.began;
     if (run->log == NULL) { /* a prediction leaves no trace but its files */
         return BT_OK;
     }

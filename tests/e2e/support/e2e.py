@@ -16,6 +16,8 @@ import tempfile
 import time
 import unittest
 
+os.environ.setdefault('BERT_TRAIN_LOG_TIMES', 'off')  # lines are compared as they are
+
 SOURCE = os.environ.get(
     'BT_SOURCE_DIR', os.path.abspath(os.path.join(os.path.dirname(__file__), '../../..')))
 BUILD = os.environ.get('BT_BUILD_DIR', os.path.join(SOURCE, 'build/release'))
