@@ -144,9 +144,19 @@ bool bt_conf_mode_reads(bt_conf_mode mode, const char *section);
 
 /* Output. */
 
-/* params.yaml, byte for byte as Model Garden writes it; extension keys only where they differ from
- * their default. Appends to *out. */
+/* All keys, byte for byte as Model Garden prints them in params.yaml; extension keys only where
+ * they differ from their default. Appends to *out. */
 BT_MUST_USE bt_status bt_conf_dump_yaml(const bt_conf *conf, bt_str *out, bt_error *err);
+/* The same as the two files of a run: params.yaml with the keys that Model Garden has, and
+ * params_ours.yaml with the others, which bt_conf_build reads with the first wherever that lies.
+ * params.yaml says in its first line that there is a second one, so that none is lost in silence.
+ * Appends to both; ours is a comment alone where bt_conf_has_ours() is false. */
+#define BT_CONF_PARAMS_NAME "params.yaml"
+#define BT_CONF_OURS_NAME "params_ours.yaml"
+BT_MUST_USE bt_status bt_conf_dump_files(const bt_conf *conf, bt_str *params, bt_str *ours,
+                                         bt_error *err);
+/* Some extension key is another than its default. */
+bool bt_conf_has_ours(const bt_conf *conf);
 
 /* Who said a value. */
 typedef enum bt_conf_author {

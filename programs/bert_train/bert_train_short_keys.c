@@ -14,11 +14,19 @@ const char *short_flag(const short_run *run, const char *name) {
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+/* Is that a place in params.yaml, or in params_ours.yaml beside it? */
+static bool is_of_params(const char *from, const char *params) {
+    const size_t n_folder = strlen(params) - strlen(BT_CONF_PARAMS_NAME);
+    return bt_str_starts_with(from, params) ||
+           (strncmp(from, params, n_folder) == 0 &&
+            bt_str_starts_with(from + n_folder, BT_CONF_OURS_NAME ":"));
+}
+
 bool short_is_written(const short_run *run, const char *path) {
     char              origin[BT_CONF_ORIGIN_MAX];
     const char *const from = bt_conf_origin(run->conf, path, origin);
     return !bt_str_equal(from, "default") &&
-           !(run->params != NULL && bt_str_starts_with(from, run->params));
+           !(run->params != NULL && is_of_params(from, run->params));
 }
 
 /* path: value, a text of YAML. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * params.yaml: the layout of PyYAML's emitter as Model Garden uses it (block mappings, flow lists,
- * tuples as tagged blocks, width 80): docs/model_garden/config.md section 4.4, byte for byte. */
+ * tuples as tagged blocks, width 80): docs/model_garden/config.md section 4.4, byte for byte. Keys
+ * that Model Garden does not have go to a file beside it, params_ours.yaml: with one of them in it
+ * Model Garden would refuse the whole. */
 #include "bt/base/number.h"
 #include "bt/base/signed_url.h"
 #include "conf_internal.h"
@@ -12,8 +14,13 @@
 
 enum { WIDTH = 80 };
 
+/* Which keys are printed: all, Model Garden's, ours (of a section that is not Model Garden's too).
+ */
+typedef enum dump_keys { DUMP_ALL, DUMP_GARDEN, DUMP_OURS } dump_keys;
+
 typedef struct dumper {
     bt_str   *out;
+    dump_keys keys;
     size_t    column; /* characters on the line; all output is ASCII */
     bt_error *err;
 } dumper;
@@ -352,27 +359,66 @@ static bt_status put_tuple(dumper *d, const conf_value *tuple, size_t indent) {
     return BT_OK;
 }
 
-/* Everything but "type" and the selected branch of a one-of stays out, and so do our own keys
- * where they are as they were. */
-static bool is_dumped(const conf_object *object, const conf_object *defaults, size_t i) {
-    const conf_slot *slot = &object->slots[i];
-    if (object->cls->is_one_of && strcmp(slot->key->name, "type") != 0) {
-        const conf_slot *type = conf_find_slot(object, "type", 4);
-        return type->value.kind == K_STR && strcmp(type->value.u.s.text, slot->key->name) == 0;
+/* Of two sections of one class, the defaults; NULL: there are none. */
+static const conf_object *defaults_of(const conf_value *value, const conf_value *normal) {
+    return value->kind == K_OBJECT && normal != NULL && normal->kind == K_OBJECT &&
+                   normal->u.object->cls == value->u.object->cls
+               ? normal->u.object
+               : NULL;
+}
+
+static const conf_value *normal_value(const conf_object *defaults, size_t i) {
+    return defaults == NULL ? NULL : &defaults->slots[i].value;
+}
+
+/* Of a one-of only "type" and the selected branch count. */
+static bool is_selected(const conf_object *object, size_t i) {
+    const char *const name = object->slots[i].key->name;
+    if (!object->cls->is_one_of || strcmp(name, "type") == 0) {
+        return true;
     }
-    return (slot->key->flags & EXT) == 0 ||
-           (slot->value.source != 0 &&
-            (defaults == NULL || !conf_equal(&slot->value, &defaults->slots[i].value)));
+    const conf_slot *type = conf_find_slot(object, "type", 4);
+    return type->value.kind == K_STR && strcmp(type->value.u.s.text, name) == 0;
+}
+
+/* Has the section a key of ours that is not as it was? */
+static bool has_ours(const conf_object *object, const conf_object *defaults, bool is_ours) {
+    for (size_t i = 0; i < object->n_slots; i++) {
+        const conf_value *const value = &object->slots[i].value;
+        const conf_value *const normal = normal_value(defaults, i);
+        const bool              ours = is_ours || (object->slots[i].key->flags & EXT) != 0;
+        if (!is_selected(object, i)) {
+            continue;
+        }
+        if (value->kind == K_OBJECT
+                ? has_ours(value->u.object, defaults_of(value, normal), ours)
+                : ours && value->source != 0 && (normal == NULL || !conf_equal(value, normal))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Our own keys stay out where they are as they were. */
+static bool is_dumped(const dumper *d, const conf_object *object, const conf_object *defaults,
+                      size_t i) {
+    const conf_value *const value = &object->slots[i].value;
+    const conf_value *const normal = normal_value(defaults, i);
+    const bool              ours = (object->slots[i].key->flags & EXT) != 0;
+    if (!is_selected(object, i) || (ours && d->keys == DUMP_GARDEN)) {
+        return false;
+    }
+    if (value->kind == K_OBJECT && (ours || d->keys == DUMP_OURS)) {
+        return has_ours(value->u.object, defaults_of(value, normal), ours);
+    }
+    return ours ? value->source != 0 && (normal == NULL || !conf_equal(value, normal))
+                : d->keys != DUMP_OURS;
 }
 
 static bt_status put_slot_value(dumper *d, const conf_value *value, const conf_value *normal,
                                 size_t indent) {
     if (value->kind == K_OBJECT && value->u.object->n_slots > 0) {
-        const conf_object *defaults = normal != NULL && normal->kind == K_OBJECT &&
-                                              normal->u.object->cls == value->u.object->cls
-                                          ? normal->u.object
-                                          : NULL;
-        return put_object(d, value->u.object, defaults, indent + 2, false);
+        return put_object(d, value->u.object, defaults_of(value, normal), indent + 2, false);
     }
     BT_TRY(put(d, " "));
     if (value->kind == K_OBJECT) {
@@ -390,7 +436,9 @@ static bt_status put_slot_value(dumper *d, const conf_value *value, const conf_v
 static bt_status put_object(dumper *d, const conf_object *object, const conf_object *defaults,
                             size_t indent, bool continues_line) {
     for (size_t i = 0; i < object->n_slots; i++) {
-        if (!is_dumped(object, defaults, i)) {
+        const bool is_own_section =
+            (object->slots[i].key->flags & EXT) != 0 && object->slots[i].value.kind == K_OBJECT;
+        if (!is_dumped(d, object, defaults, i)) {
             continue;
         }
         if (!continues_line) {
@@ -399,14 +447,40 @@ static bt_status put_object(dumper *d, const conf_object *object, const conf_obj
         continues_line = false;
         BT_TRY(put(d, object->slots[i].key->name));
         BT_TRY(put(d, ":"));
-        BT_TRY(put_slot_value(d, &object->slots[i].value,
-                              defaults == NULL ? NULL : &defaults->slots[i].value, indent));
+        const dump_keys keys = d->keys;
+        d->keys = is_own_section ? DUMP_ALL : keys; /* what is below it is ours as well */
+        BT_TRY(put_slot_value(d, &object->slots[i].value, normal_value(defaults, i), indent));
+        d->keys = keys;
     }
     return BT_OK;
 }
 
 bt_status bt_conf_dump_yaml(const bt_conf *conf, bt_str *out, bt_error *err) {
-    dumper d = {.out = out, .column = 0, .err = err};
+    dumper d = {.out = out, .keys = DUMP_ALL, .err = err};
     BT_TRY(put_object(&d, conf->root, conf->defaults, 0, true));
     return new_line(&d, 0);
+}
+
+bt_status bt_conf_dump_files(const bt_conf *conf, bt_str *params, bt_str *ours, bt_error *err) {
+    const conf_experiment_def *const experiment = conf->experiment;
+    dumper                           theirs = {.out = params, .keys = DUMP_GARDEN, .err = err};
+    dumper                           own = {.out = ours, .keys = DUMP_OURS, .err = err};
+    BT_TRY(bt_str_append(ours, CONF_OURS_HEADER "\n", err));
+    if (has_ours(conf->root, conf->defaults, false)) {
+        BT_TRY(bt_str_append(params, CONF_OURS_MARK "\n", err));
+        BT_TRY(put_object(&own, conf->root, conf->defaults, 0, true));
+        BT_TRY(new_line(&own, 0));
+    }
+    if (experiment->is_ours) {
+        BT_TRY(bt_str_appendf(params, err,
+                              "# Model Garden has the task, but no experiment of the name %s: "
+                              "register one of these classes to load this there.\n",
+                              experiment->name));
+    }
+    BT_TRY(put_object(&theirs, conf->root, conf->defaults, 0, true));
+    return new_line(&theirs, 0);
+}
+
+bool bt_conf_has_ours(const bt_conf *conf) {
+    return has_ours(conf->root, conf->defaults, false);
 }

@@ -9,8 +9,13 @@
 #include "bt/conf.h"
 
 const conf_experiment_def conf_experiments[] = {
+#define ROW(name, doc, task, train, validation, defaults, is_ours)                                 \
+    {name,     doc,    &conf_class_##task, &conf_class_##train, &conf_class_##validation,          \
+     defaults, is_ours},
 #define EXPERIMENT(name, doc, task, train, validation, defaults)                                   \
-    {name, doc, &conf_class_##task, &conf_class_##train, &conf_class_##validation, defaults},
+    ROW(name, doc, task, train, validation, defaults, false)
+#define OUR_EXPERIMENT(name, doc, task, train, validation, defaults)                               \
+    ROW(name, doc, task, train, validation, defaults, true)
 #include "conf_experiment_list.def"
 };
 const size_t conf_n_experiments = BT_ARRAY_LEN(conf_experiments);
@@ -71,6 +76,7 @@ size_t bt_conf_n_experiments(void) {
 const bt_conf_experiment *bt_conf_experiment_at(size_t index) {
     static const bt_conf_experiment listing[] = {
 #define EXPERIMENT(name, doc, task, train, validation, defaults) {name, doc},
+#define OUR_EXPERIMENT EXPERIMENT
 #include "conf_experiment_list.def"
     };
     return index < BT_ARRAY_LEN(listing) ? &listing[index] : NULL;

@@ -167,6 +167,9 @@ static bt_status merge_yaml(const conf_merge *merge, const char *path, const fil
     if (rc != BT_OK) {
         return BT_FAIL(merge->err, rc, "%s", why.msg);
     }
+    if (value.kind == K_NULL && bt_str_equal(bt_fs_basename(path), BT_CONF_OURS_NAME)) {
+        return BT_OK; /* no key of ours */
+    }
     if (value.kind != K_MAP) {
         char got[BT_CONF_ORIGIN_MAX];
         return bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err,
@@ -177,14 +180,57 @@ static bt_status merge_yaml(const conf_merge *merge, const char *path, const fil
     return conf_merge_map(merge, merge->conf->root, &value, "");
 }
 
+static bool is_params(const char *path) {
+    return bt_str_equal(bt_fs_basename(path), BT_CONF_PARAMS_NAME);
+}
+
+/* params.yaml and the file beside it are written together: they are read together. */
+static bt_status settle_params(const char *path, bt_error *err) {
+    char *folder = NULL;
+    if (!is_params(path)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_fs_parent(path, &folder, err));
+    const bt_status rc = bt_fs_settle_commits(folder, err);
+    bt_free(folder);
+    return rc;
+}
+
+/* The file with our own keys beside a params.yaml that holds text. */
+static bt_status merge_ours(const conf_merge *merge, const char *flag, const char *path,
+                            const bt_str *text) {
+    bt_status rc = BT_OK;
+    char     *folder = NULL;
+    char     *ours = NULL;
+    bool      is_there = false;
+    BT_CHECK(bt_fs_parent(path, &folder, merge->err));
+    BT_CHECK(bt_fs_join(folder, BT_CONF_OURS_NAME, &ours, merge->err));
+    BT_CHECK(bt_fs_look(ours, &is_there, merge->err));
+    if (is_there) {
+        rc = conf_merge_file(merge, flag, ours, "");
+    } else if (bt_str_starts_with(bt_str_text(text), CONF_OURS_MARK)) {
+        rc = bt_conf_errors_add(merge->errors, BT_CONF_ERROR, "", merge->err,
+                                "%.300s: some of its keys are in %s, says its first line, but "
+                                "there is no such file beside it: copy it too, or remove that line "
+                                "to take the defaults for them",
+                                path, BT_CONF_OURS_NAME);
+    }
+done:
+    bt_free(folder);
+    bt_free(ours);
+    return rc;
+}
+
 bt_status conf_merge_file(const conf_merge *merge, const char *flag, const char *path,
                           const char *why_not) {
     bt_error  why = BT_ERROR_INIT;
     char     *expanded = NULL;
     file_text file = {.kind = SOURCE_FILE, .text = BT_STR_INIT};
-    BT_TRY(bt_fs_expand_user(path, &expanded, merge->err));
+    bt_status rc = BT_OK;
+    BT_CHECK(bt_fs_expand_user(path, &expanded, merge->err));
+    BT_CHECK(settle_params(expanded, merge->err));
     file.label = expanded;
-    bt_status rc = find_text(flag, path, &file, &why);
+    rc = find_text(flag, path, &file, &why);
     if (rc == BT_E_CONFIG) {
         rc = report_unread(merge, flag, path, why_not, why.msg);
     } else if (file.is_stranger) {
@@ -192,8 +238,12 @@ bt_status conf_merge_file(const conf_merge *merge, const char *flag, const char 
     } else if (rc != BT_OK) {
         rc = BT_FAIL(merge->err, rc, "%s", why.msg);
     } else {
-        rc = merge_yaml(merge, path, &file);
+        BT_CHECK(merge_yaml(merge, path, &file));
+        rc = file.kind == SOURCE_FILE && is_params(expanded)
+                 ? merge_ours(merge, flag, expanded, &file.text)
+                 : BT_OK;
     }
+done:
     bt_str_deinit(&file.text);
     bt_free(expanded);
     return rc;

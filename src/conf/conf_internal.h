@@ -184,6 +184,13 @@ BT_MUST_USE bt_status conf_yaml_load(bt_conf *conf, const char *text, size_t len
 /* conf_builtin.c: the nearest name, or NULL. */
 const char *conf_builtin_nearest(const char *name);
 
+/* conf_dump.c: the first line of params.yaml where keys of ours are in a file beside it, and of
+ * that file. */
+#define CONF_OURS_MARK                                                                             \
+    "# Keys that Model Garden does not have are in " BT_CONF_OURS_NAME " beside this file."
+#define CONF_OURS_HEADER                                                                           \
+    "# Keys that only bert-train has, read with " BT_CONF_PARAMS_NAME " beside this file."
+
 /* conf_csv.c */
 
 /* Converts "a.b=1,c=2" to a YAML flow mapping and lists its entries. BT_E_CONFIG: not CSV. */

@@ -29,7 +29,8 @@ typedef enum conf_type {
 
 enum {
     NULLABLE = 1, /* null is a value */
-    EXT = 2,      /* ours: printed only where it differs from its default */
+    EXT = 2,      /* ours: Model Garden has no such key (test_conf_goldens.c compares); printed only
+                   * where it differs from its default, and into a file of its own */
     TUPLE = 4,    /* the default is a Python tuple */
     PAIR = 8,     /* a list of exactly two */
     ABSENT = 16,  /* a section that is null by default */
@@ -159,6 +160,7 @@ typedef struct conf_experiment_def {
     const conf_class *train_data;
     const conf_class *validation_data;
     const char       *defaults;
+    bool              is_ours; /* Model Garden has no experiment of that name */
 } conf_experiment_def;
 
 extern const conf_experiment_def conf_experiments[];

@@ -20,6 +20,7 @@ typedef enum model_file {
     MODEL_STATE,   /* which checkpoint is the latest */
     MODEL_JOURNAL, /* of a save */
     MODEL_PARAMS,
+    MODEL_PARAMS_OURS, /* the keys that Model Garden does not have */
     MODEL_LABELS,
     MODEL_VOCAB,
     MODEL_TOKENIZER,
@@ -72,6 +73,9 @@ BT_MUST_USE bt_status model_dir_check(const model_dir *dir, bt_conf_mode mode, b
  * as well; else it is told that it begins again with step. */
 BT_MUST_USE bt_status model_dir_tell_removed(const char *folder, const char *path, int64_t step,
                                              bt_error *err);
+
+/* params_files.c: params.yaml and params_ours.yaml of the configuration, together. */
+BT_MUST_USE bt_status params_write(const model_dir *dir, const bt_conf *conf, bt_error *err);
 
 /* made_folders.c: makes path and the folders above it, and appends those that were missing to made;
  * undo removes them again, as far as they are empty. */

@@ -17,19 +17,6 @@
 #include "model_dir.h"
 #include "vocabulary.h"
 
-static bt_status write_params_yaml(const model_dir *dir, const bt_conf *conf, bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    yaml = BT_STR_INIT;
-    char     *path = NULL;
-    BT_CHECK(bt_conf_dump_yaml(conf, &yaml, err));
-    BT_CHECK(model_dir_join(dir, MODEL_PARAMS, &path, err));
-    BT_CHECK(bt_fs_replace(path, bt_str_text(&yaml), yaml.len, err));
-done:
-    bt_str_deinit(&yaml);
-    bt_free(path);
-    return rc;
-}
-
 /* A run that was killed while it wrote leaves temporary files behind. */
 static bt_status remove_leftovers(const model_dir *dir, bt_error *err) {
     char *folder = NULL;
@@ -58,7 +45,7 @@ static bt_status open_log(train_run *run, bt_error *err) {
 static bt_status begin_writing(train_run *run, bt_error *err) {
     BT_TRY(snapshot_settle(run, &run->start, err));
     if (run->saved.last < 0 || !training_is_over(run)) { /* else they are those of what was done */
-        BT_TRY(write_params_yaml(&run->dir, run->conf, err));
+        BT_TRY(params_write(&run->dir, run->conf, err));
         BT_TRY(
             vocabulary_keep(run->args->model_dir, &run->plan.train_schema, run->vocabulary, err));
         BT_TRY(labels_write(run->args->model_dir, &run->plan, run->vocabulary, err));

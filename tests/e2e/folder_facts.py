@@ -140,8 +140,7 @@ class Everything(Facts):
         self.assertEqual(lines[1].count('vocab_file weights/vocab.txt'), 1)
 
     def params(self, model_dir='out'):
-        with open(self.path(model_dir, 'params.yaml'), encoding='utf-8') as source:
-            return source.read()
+        return e2e.read_params(self.path(model_dir))
 
     def test_sizes_arithmetic_and_head(self):
         self.set_config(layer_norm_eps=1e-5, hidden_dropout_prob=0.25)
@@ -479,8 +478,7 @@ class Heads(Facts):
                       "task.init_head takes has the classes 'O', 'B-PER', 'I-PER', 'B-LOC'",
                       self.one_error(result))
         self.train_tags(',task.class_names=[O,B-PER,I-PER,B-LOC]')
-        with open(self.path('run/params.yaml'), encoding='utf-8') as source:
-            self.assertIn('init_head: true\n', source.read())
+        self.assertIn('init_head: true\n', e2e.read_params(self.path('run')))
 
     def test_tags_of_the_short_command_take_the_head_s_order(self):
         rows = self.rows('tags')
@@ -491,8 +489,7 @@ class Heads(Facts):
                               '--init=' + e2e.golden('folders/tags'), '--model_dir=short',
                               '--params_override=task.train_data.seq_length=24'], cwd=self.folder)
             self.assertEqual(result.code, 0, str(result))
-            with open(self.path('short/params.yaml'), encoding='utf-8') as source:
-                params = source.read()
+            params = e2e.read_params(self.path('short'))
             self.assertIn('class_names: %s\n' % names, params)
             self.assertEqual('init_head: true\n' in params, 'B-ORG' not in names)
             self.assertEqual('task.class_names are those of the head: ' in result.stderr, 'B-ORG' not in names)

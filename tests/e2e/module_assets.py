@@ -120,8 +120,7 @@ class Sentences(Assets):
         named = self.go('named', VOCAB % ('module', 'module'))
         self.same_run('out', 'named')
         self.assertEqual(self.warnings(taken) + self.warnings(named), [])
-        with open(self.path('out', 'params.yaml'), encoding='utf-8') as source:
-            params = source.read()
+        params = e2e.read_params(self.path('out'))
         self.assertNotIn('vocab', params.replace('vocab_size', ''))
         self.assertNotIn('lower_case', params)
 
@@ -223,8 +222,7 @@ class Texts(Sentences):
         self.go()
         self.go('named', VOCAB % ('module', 'module'))
         self.same_run('out', 'named')
-        with open(self.path('out', 'params.yaml'), encoding='utf-8') as source:
-            self.assertEqual(source.read().count("vocab_file: ''"), 2)
+        self.assertEqual(e2e.read_params(self.path('out')).count("vocab_file: ''"), 2)
 
     def test_no_vocabulary(self):
         result = self.go('none', expect=2, override="task.hub_module_url=''")

@@ -328,8 +328,7 @@ class HuggingFace(e2e.Case):
         self.start('train_and_eval', more=',' + rate)
         record = [r for r in e2e.read_jsonl(self.path('out')) if r['kind'] == 'validation'][-1]
         self.assertAlmostEqual(record['validation_loss'], self.golden['loss'][1][0], delta=1e-6)
-        with open(self.path('out', 'params.yaml'), encoding='utf-8') as source:
-            self.assertIn('problem_type: multi_label_classification', source.read())
+        self.assertIn('problem_type: multi_label_classification', e2e.read_params(self.path('out')))
 
     def test_the_gradient(self):
         """One step of plain descent at rate 1 takes the sum of torch's gradient off the bias."""

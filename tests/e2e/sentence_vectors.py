@@ -153,8 +153,7 @@ class SentenceVectors(e2e.Case):
                           '--config_file=model.yaml', '--params_override=' + more],
                          cwd=self.path())
         self.assertEqual(result.code, 0, str(result))
-        with open(self.path('t', 'params.yaml'), encoding='utf-8') as source:
-            self.assertIn('pooling: mean', source.read())
+        self.assertIn('pooling: mean', e2e.read_params(self.path('t')))
         self.predict(model_dir='t')
         a = e2e.trained_values(self.path('t', 'ckpt-2'))
         self.assertTrue(a)

@@ -52,8 +52,7 @@ class Decides(Short):
         self.assertIn('= 1 epochs of 2000 rows in batches of 32', result.stderr)
         self.assertRegex(result.stdout, r'^step 63\ncls_accuracy 0\.\d+\n')
         self.assertIn('loaded 39', result.stderr)
-        with open(self.path('out/params.yaml'), encoding='utf-8') as source:
-            params = source.read()
+        params = e2e.read_params(self.path('out'))
         for line in ('input_path: ' + TRAIN, 'input_path: ' + DEV, 'text_fields: [sentence]',
                      'label_field: label', 'num_classes: 2', 'init_checkpoint: weights',
                      'vocab_file: weights/vocab.txt', 'validation_interval: 63',
@@ -144,8 +143,7 @@ class Recalls(Short):
         self.assertIn('= 1 epochs of 450 rows', trained.stderr)
         self.assertNotIn('memorized', trained.stderr)
         self.assertIn('examples 50 ', trained.stderr)
-        with open(self.path('out/params.yaml'), encoding='utf-8') as source:
-            params = source.read()
+        params = e2e.read_params(self.path('out'))
         for line in ('held_out: without', 'held_out: only', 'held_out_share: 0.1',
                      'validation_interval: 15'):
             self.assertIn(line, params)
@@ -256,7 +254,7 @@ class Inputs(Short):
         run = self.short('--params_override=task.train_data.epochs=1', train='train.jsonl',
                          evaluation='dev.jsonl')
         self.assertIn('f1_micro ', run.stdout)
-        params = self.read('out/params.yaml')
+        params = e2e.read_params(self.path('out'))
         self.assertIn('problem_type: multi_label_classification\n', params)
         self.assertIn('num_classes: 3\n', params)
         self.assertEqual(json.loads(self.read('out/labels.json'))['label_names'],
@@ -264,7 +262,7 @@ class Inputs(Short):
         kind = '--params_override=task.problem_type=multi_label_classification'
         shutil.rmtree(self.path('out'))
         self.short(kind, train='train.jsonl', evaluation='dev.jsonl')
-        self.assertIn('num_classes: 3\n', self.read('out/params.yaml'))
+        self.assertIn('num_classes: 3\n', e2e.read_params(self.path('out')))
         shutil.rmtree(self.path('out'))
         run = self.short(train='train.jsonl', evaluation=None, expect=CONFIG)
         self.assertIn('name two files instead (--train and --eval)', self.one_error(run))
@@ -277,7 +275,7 @@ class Inputs(Short):
             'task.%s_data.label_fields=[joy,fear,anger]' % s for s in ('train', 'validation')),
                          train='train.csv', evaluation='dev.csv')
         self.assertIn('f1_micro ', run.stdout)
-        params = self.read('out/params.yaml')
+        params = e2e.read_params(self.path('out'))
         self.assertIn('problem_type: multi_label_classification\n', params)
         self.assertIn('num_classes: 3\n', params)
 
@@ -323,7 +321,7 @@ class Resumes(Short):
             self.assertEqual(again.stdout, straight.stdout)
             self.assertEqual(compare.differences(self.path('straight'), self.path(folder),
                                                  kept=how != signal.SIGTERM), [])
-            for name in ('params.yaml', 'labels.json', 'vocab.txt'):
+            for name in ('params.yaml', 'params_ours.yaml', 'labels.json', 'vocab.txt'):
                 self.assertEqual(self.read(folder + '/' + name), self.read('straight/' + name))
         other = e2e.run(self.args('straight')[:-1] + ['--model_dir=SIGKILL', '--eval=train.tsv'],
                         cwd=self.folder)

@@ -48,8 +48,7 @@ class Tasks(e2e.Case):
         return result
 
     def params(self):
-        with open(self.path('out/params.yaml'), encoding='utf-8') as source:
-            return source.read()
+        return e2e.read_params(self.path('out'))
 
     def has(self, params, *lines):
         for line in lines:

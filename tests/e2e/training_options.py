@@ -49,8 +49,7 @@ class ClassRule(e2e.Case):
         _result, given = self.losses('given', ',task.class_weights=[%s]'
                                      % ', '.join(repr(w) for w in weights))
         self.assertEqual(balanced, given)
-        with open(self.path('balanced/params.yaml'), encoding='utf-8') as source:
-            self.assertIn('\n  class_weights: balanced\n', source.read())
+        self.assertIn('\n  class_weights: balanced\n', e2e.read_params(self.path('balanced')))
         # a dry run counts too; an evaluation has no training data to count
         result = self.train(expect=0, more=['--dry_run'], override='task.class_weights=balanced')
         self.assertIn('balanced = [', result.stderr)

@@ -12,7 +12,7 @@ from jobs import e2e  # noqa: E402
 
 SHORT = 'trainer.train_steps=20'
 LONGER = 'trainer.train_steps=40'
-FILES = ('checkpoint', 'checkpoint.journal', 'params.yaml', 'metrics.jsonl', 'labels.json', 'tokenizer.json',
+FILES = ('checkpoint', 'checkpoint.journal', 'params.yaml', 'params_ours.yaml', 'metrics.jsonl', 'labels.json', 'tokenizer.json',
          'best_ckpt/checkpoint', 'best_ckpt/checkpoint.journal', 'best_ckpt/info.json')
 FOLDERS = ('best_ckpt', 'train', 'validation')
 
@@ -112,7 +112,7 @@ class OwnFiles(e2e.Case):
         self.run_job('out', mode='predict')
 
     def test_links_to_files_are_used(self):
-        for name in ('checkpoint', 'metrics.jsonl', 'params.yaml'):
+        for name in ('checkpoint', 'metrics.jsonl', 'params.yaml', 'params_ours.yaml'):
             self.put(name, make_link('../done-' + name))
             shutil.copy(self.path('done', name), self.path('done-' + name))
             self.run_job('out')

@@ -432,6 +432,17 @@ def read_state_file(folder):
             re.findall(r'^all_model_checkpoint_paths: "(.*)"$', text, re.M))
 
 
+def read_params(model_dir):
+    """The configuration that a run kept: Model Garden's keys, and ours in the file beside them."""
+    text = ''
+    for name in ('params.yaml', 'params_ours.yaml'):
+        path = os.path.join(model_dir, name)
+        if name == 'params.yaml' or os.path.exists(path):
+            with open(path, encoding='utf-8') as source:
+                text += source.read()
+    return text
+
+
 def read_jsonl(model_dir):
     path = os.path.join(model_dir, 'metrics.jsonl')
     if not os.path.exists(path):

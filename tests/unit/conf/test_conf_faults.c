@@ -41,6 +41,7 @@ static bt_status use(const bt_conf *conf, const bt_conf *other, bt_error *err) {
     bt_conf_changes  changes = BT_CONF_CHANGES_INIT;
     bt_conf_str_list paths = {0};
     bt_str           text = BT_STR_INIT;
+    bt_str           ours = BT_STR_INIT;
     bt_status        rc = BT_OK;
     BT_CHECK(bt_conf_check_refused(conf, &errors, err));
     BT_CHECK(bt_conf_tell_ignored(conf, err));
@@ -49,7 +50,9 @@ static bt_status use(const bt_conf *conf, const bt_conf *other, bt_error *err) {
     BT_CHECK(bt_conf_get_str_list(conf, "task.train_data.input_path", &paths, err));
     assert_int_equal(paths.n, 2);
     BT_CHECK(bt_conf_dump_yaml(conf, &text, err));
+    BT_CHECK(bt_conf_dump_files(conf, &text, &ours, err));
 done:
+    bt_str_deinit(&ours);
     bt_str_deinit(&text);
     bt_conf_changes_deinit(&changes);
     bt_conf_errors_deinit(&errors);

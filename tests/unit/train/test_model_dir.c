@@ -23,6 +23,7 @@ static void test_names(void **state) {
     const model_dir named = {.path = "a", .best_subdir = "b", .events_subdir = "e/f"};
     char            name[MODEL_NAME_MAX];
     check_path(&plain, MODEL_PARAMS, "a/params.yaml");
+    check_path(&plain, MODEL_PARAMS_OURS, "a/params_ours.yaml");
     check_path(&plain, MODEL_RECORDS, "a/metrics.jsonl");
     check_path(&plain, MODEL_TRAIN_EVENTS, "a/train");
     check_path(&plain, MODEL_EVENTS, "a/validation");
@@ -107,9 +108,10 @@ static void test_without_a_folder_nothing_is_looked_at(void **state) {
 static void test_own_names_are_of_the_table(void **state) {
     (void)state;
     static const char *const wanted[] = {
-        "checkpoint", "checkpoint.journal", "params.yaml",   "labels.json",
-        "vocab.txt",  "tokenizer.json",     "metrics.jsonl", "metrics-eval.jsonl",
-        "info.json",  "seeds.json",         "ckpt-*",        "best_ckpt-*"};
+        "checkpoint",         "checkpoint.journal", "params.yaml",    "params_ours.yaml",
+        "labels.json",        "vocab.txt",          "tokenizer.json", "metrics.jsonl",
+        "metrics-eval.jsonl", "info.json",          "seeds.json",     "ckpt-*",
+        "best_ckpt-*"};
     const char *names[MODEL_OWN_NAMES_MAX];
     model_dir_own_names(names);
     for (size_t i = 0; i < BT_ARRAY_LEN(wanted); i++) {
