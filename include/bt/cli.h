@@ -78,6 +78,10 @@ size_t      bt_flags_list(const bt_flags *flags, const char *name, const char *c
 /* Arguments that are not flags, in order (those after "--" too). */
 size_t bt_flags_args(const bt_flags *flags, const char *const **args);
 
+/* The command line as a shell would take it again, files of flags read in; what lets in whoever has
+ * it is left out (bt/base/signed_url.h). Appended to out. */
+BT_MUST_USE bt_status bt_flags_append_command(const bt_flags *flags, bt_str *out, bt_error *err);
+
 /* The help text: summary, then each flag with kind, default and meaning. full: hidden ones too. */
 BT_MUST_USE bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out,
                                     bt_error *err);

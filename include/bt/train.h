@@ -19,7 +19,7 @@ typedef struct bt_train_args {
     bt_conf_mode mode;
     const char  *model_dir;      /* made when missing */
     int64_t      pretrain_steps; /* --pretrain_steps, or -1: only continuous_train_and_eval */
-    const char  *command_line;   /* for the run record, or NULL */
+    const char  *command_line;   /* for the report, or NULL */
     double       process_began;  /* bt_time_monotonic; 0: not said */
     /* eval and predict: "latest" (or NULL), "best", or the prefix of a checkpoint */
     const char        *checkpoint;
@@ -74,6 +74,8 @@ typedef struct bt_train_summary {
     int64_t         step;
     bt_train_values values;
     double          seconds;
+    bt_status       report; /* of the report: what is wrong with it alone */
+    bt_error        report_error;
 } bt_train_summary;
 
 /* The whole run. Everything that can be refused is refused before model_dir is touched. Errors are
@@ -81,6 +83,11 @@ typedef struct bt_train_summary {
  * what a run of that mode saves (then bt_stop_mark_saved was called). */
 BT_MUST_USE bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary,
                                    bt_error *err);
+
+/* The report of what the folders hold, as a page of HTML: each is a run's, or has folders of runs
+ * (--seeds, a sweep). path NULL: report.html in the only one of them. BT_E_IO: no run is there. */
+BT_MUST_USE bt_status bt_train_write_report(const char *const *folders, size_t n, const char *path,
+                                            bt_error *err);
 
 /* The same job with several seeds (--seeds). */
 

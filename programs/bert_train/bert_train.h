@@ -17,6 +17,7 @@ extern const bt_flag_def bert_train_conf_defs[BERT_TRAIN_N_CONF_DEFS];
 extern const bt_cli_command bert_train_commands[];
 extern const size_t         bert_train_n_commands;
 extern const bt_cli_program command_config;
+extern const bt_cli_program command_report;
 
 /* Of --version, of every command. */
 BT_MUST_USE bt_status bert_train_append_build_info(bt_str *out, bt_error *err);

@@ -258,6 +258,17 @@ static void quieten(const bt_flags *flags, const bt_comm_job *job) {
     }
 }
 
+/* A report that could not be written is no reason to lose the results, which were printed. */
+static bt_status fail_report(const bt_train_args *args, const bt_train_summary *summary,
+                             bt_error *err) {
+    return summary->report == BT_OK
+               ? BT_OK
+               : BT_FAIL(err, summary->report,
+                         "%.300s; the run itself is over, and all else of it is written: "
+                         "bert-train report %s makes the report again",
+                         summary->report_error.msg, args->model_dir);
+}
+
 /* Runs the mode; errors that were shown already leave err->msg empty. */
 static bt_status run_and_print(const bt_train_args *args, bt_error *err) {
     bt_train_summary summary = {0};
@@ -266,7 +277,8 @@ static bt_status run_and_print(const bt_train_args *args, bt_error *err) {
     const bool has_values =
         args->mode != BT_CONF_MODE_PREDICT ||
         (summary.values.n > 0 && !bt_str_equal(args->prediction.output_path, "/dev/stdout"));
-    return args->job->rank == 0 && has_values ? print_summary(&summary, err) : BT_OK;
+    BT_TRY(args->job->rank == 0 && has_values ? print_summary(&summary, err) : BT_OK);
+    return fail_report(args, &summary, err);
 }
 
 /* What the flags ask for, of a configuration that is right. */
@@ -295,6 +307,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
     seed_list         seeds = {0};
     bt_comm_job       job = {.size = 1};
+    bt_str            command = BT_STR_INIT;
     const dry_kind    dry = find_dry_kind(flags);
     const bool        is_benchmark = bt_flags_bool(flags, "benchmark");
     const bool        is_compiling = bt_flags_string(flags, "compile_only") != NULL;
@@ -316,6 +329,8 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     bt_train_args args = make_args(flags, conf, mode, &job);
     args.process_began = began;
     if (rc == BT_OK) {
+        BT_CHECK(bt_flags_append_command(flags, &command, err));
+        args.command_line = bt_str_text(&command);
         BT_CHECK(adopt_facts(&args, dry, is_compiling, err));
         rc = bt_weights_read_head(conf, &errors, err);
     }
@@ -334,6 +349,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
 done:
     rc = rc != BT_OK ? name_path_key(flags, conf, rc, err) : rc;
     bt_free(seeds.items);
+    bt_str_deinit(&command);
     bt_comm_job_deinit(&job);
     bt_conf_free(conf);
     bt_conf_errors_deinit(&errors);

@@ -6,5 +6,6 @@
 
 const bt_cli_command bert_train_commands[] = {
     {"config", "print, compare and explain configurations", &command_config},
+    {"report", "write the report of a run, or of several side by side", &command_report},
 };
 const size_t bert_train_n_commands = sizeof bert_train_commands / sizeof bert_train_commands[0];

@@ -8,6 +8,7 @@
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/base/number.h"
+#include "bt/base/signed_url.h"
 #include "flags_internal.h"
 
 typedef struct flag_value {
@@ -445,4 +446,29 @@ void warn_of_replaced(const bt_flags *flags) {
 size_t bt_flags_args(const bt_flags *flags, const char *const **args) {
     *args = flags->args.items;
     return flags->args.n;
+}
+
+/* One word of a command line, quoted where a shell would see more than a word in it. */
+static bt_status append_word(bt_str *out, const char *word, bt_error *err) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_@%+=:,./-";
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        return bt_str_append(out, word, err);
+    }
+    BT_TRY(bt_str_append_char(out, '\'', err));
+    for (const char *at = word; *at != '\0'; at++) {
+        BT_TRY(*at == '\'' ? bt_str_append(out, "'\\''", err) : bt_str_append_char(out, *at, err));
+    }
+    return bt_str_append_char(out, '\'', err);
+}
+
+bt_status bt_flags_append_command(const bt_flags *flags, bt_str *out, bt_error *err) {
+    BT_TRY(bt_str_append(out, flags->table->program, err));
+    for (size_t i = 0; i < flags->argv.n; i++) {
+        BT_TRY(bt_str_append_char(out, ' ', err));
+        BT_TRY(append_word(out, flags->argv.items[i], err));
+    }
+    bt_hide_signatures(out->data);
+    out->len = strlen(out->data);
+    return BT_OK;
 }

@@ -67,6 +67,10 @@ static const conf_key trainer_keys[] = {
         "step from which loss_upper_bound counts"),
     KEY("recovery_max_trials", T_INT, 0, "0", RULE_NONE,
         "failed loops allowed before giving up (negative = no check)"),
+    KEY("report", T_BOOL, EXT, "true", RULE_NONE,
+        "write report.html, for people, when the run ends (docs/guide/report.md)"),
+    KEY("report_examples", T_INT, EXT, "20", RULE_GE0,
+        "rows of the evaluation whose texts the report shows (0 = no text of the data in it)"),
     KEY("steps_per_loop", T_INT, 0, "1000", RULE_GE1, "steps between two reports"),
     KEY_IGNORED(
         "summary_interval", T_INT, QUIET, "1000", RULE_GE1,

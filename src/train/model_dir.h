@@ -26,6 +26,9 @@ typedef enum model_file {
     MODEL_TOKENIZER,
     MODEL_RECORDS,
     MODEL_RECORDS_BESIDE, /* of evaluations while a training is at work */
+    MODEL_FACTS,          /* of the run, for its report */
+    MODEL_DETAILS,        /* of the last evaluation, likewise */
+    MODEL_REPORT,
     MODEL_TRAIN_EVENTS,
     MODEL_EVENTS, /* of evaluations */
     MODEL_BEST,   /* the folder of the best checkpoint */

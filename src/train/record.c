@@ -110,17 +110,16 @@ static bool is_head(const char *name) {
 }
 
 static void read_values(json_t *root, record_line *out) {
-    const char *name = NULL;
-    json_t     *value = NULL;
+    const char      *name = NULL;
+    json_t          *value = NULL;
+    bt_train_values *to = &out->values;
     out->values.n = 0;
+    out->extra.n = 0;
     json_object_foreach(root, name, value) {
-        if (is_extra(name)) {
-            break;
-        }
+        to = is_extra(name) ? &out->extra : to;
         if ((json_is_number(value) || json_is_null(value)) && !is_head(name) &&
-            out->values.n < BT_TRAIN_MAX_VALUES && strlen(name) < BT_METRIC_NAME_MAX) {
-            record_add(&out->values, name,
-                       json_is_null(value) ? (double)NAN : json_number_value(value));
+            to->n < BT_TRAIN_MAX_VALUES && strlen(name) < BT_METRIC_NAME_MAX) {
+            record_add(to, name, json_is_null(value) ? (double)NAN : json_number_value(value));
         }
     }
 }
@@ -137,7 +136,10 @@ bt_status record_parse(const char *line, size_t n_bytes, record_line *out, bool 
         out->kind = kind_of(kind);
         out->step = json_integer_value(step);
         out->round = json_is_integer(round) ? json_integer_value(round) : -1;
+        out->time = json_number_value(json_object_get(root, time_key));
         out->from_training = json_object_get(root, "mode") == NULL;
+        out->is_early =
+            bt_str_equal(json_string_value(json_object_get(root, "stopped")), RECORD_STOPPED_EARLY);
         read_values(root, out);
     }
     json_decref(root);

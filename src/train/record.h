@@ -34,6 +34,9 @@ enum { N_RECORD_EXTRAS = EXTRA_PREDICTED_CLASSES + 1 };
 void record_add(bt_train_values *values, const char *name, double value);
 void record_add_extra(bt_train_values *extra, record_extra which, double value);
 
+/* What a line says of a training that early stopping ended. */
+#define RECORD_STOPPED_EARLY "early_stopping"
+
 /* A line to be written. */
 typedef struct run_record {
     record_kind            kind;
@@ -50,8 +53,11 @@ typedef struct record_line {
     record_kind     kind;
     int64_t         step;
     int64_t         round;         /* -1: not said */
+    double          time;          /* seconds since 1970; 0: not said */
     bool            from_training; /* it names no mode */
+    bool            is_early;      /* stopped: early_stopping */
     bt_train_values values;        /* without the extra ones */
+    bt_train_values extra;
 } record_line;
 
 /* Appends the line with its end. */

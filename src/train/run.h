@@ -212,6 +212,11 @@ BT_MUST_USE bt_status run_continuous_train_and_eval(const bt_train_args *args,
 BT_MUST_USE bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held,
                                bt_comm *comm, bt_train_summary *summary, bt_error *err);
 
+/* report_write.c: what the report will say of the run beside its records, before the first of them;
+ * and the report at its end. What fails there is in the summary: the run itself is over. */
+BT_MUST_USE bt_status report_begin(const train_run *run, bt_error *err);
+void                  report_end(const train_run *run);
+
 /* A run that found nothing left to do: its result is that of the last record of the kind. */
 BT_MUST_USE bt_status recall_result(train_run *run, record_kind kind, bt_error *err);
 

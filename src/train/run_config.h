@@ -41,7 +41,9 @@ typedef struct run_config {
     const char     *attention;
     bool            recompute;
     bool            bug_compatible;
-    uint64_t        seed; /* of everything: init, order, dropout */
+    bool            report;
+    int64_t         report_examples; /* texts of rows in it */
+    uint64_t        seed;            /* of everything: init, order, dropout */
     /* its batches are those of an update: accumulation_steps times the key's global_batch_size */
     bt_data_config train_data;
     bt_data_config validation_data;

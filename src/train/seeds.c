@@ -221,6 +221,19 @@ done:
     return rc;
 }
 
+/* All of them side by side. */
+static bt_status write_report(const bt_train_args *args, bt_error *err) {
+    bool is_wanted = false;
+    BT_TRY(bt_conf_get_bool(args->conf, "trainer.report", &is_wanted, err));
+    if (!is_wanted) {
+        return BT_OK;
+    }
+    bt_stop_shield(true);
+    const bt_status rc = bt_train_write_report(&args->model_dir, 1, NULL, err);
+    bt_stop_shield(false);
+    return rc;
+}
+
 /* What was refused leaves no folder behind. */
 static void remove_if_empty(const char *folder) {
     bt_error problem = BT_ERROR_INIT;
@@ -263,6 +276,7 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
         bt_stop_mark_saved();
     }
     BT_CHECK(link_best(args, summary, err));
+    BT_CHECK(write_report(args, err));
 done:
     bt_fs_lock_release(lock);
     if (rc != BT_OK && is_new) {

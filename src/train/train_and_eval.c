@@ -125,7 +125,7 @@ bt_status train_and_eval(train_run *run, bt_error *err) {
         BT_TRY(evaluate_if_owed(run, is_restored, err));
     }
     if (run->step < run->config.train_steps) {
-        run->stopped = "early_stopping";
+        run->stopped = RECORD_STOPPED_EARLY;
         if (!was_over) {
             tell_stopped_early(&run->config, &run->course.early_stop, run->step);
         }

@@ -49,6 +49,7 @@ static bt_status begin_writing(train_run *run, bt_error *err) {
         BT_TRY(
             vocabulary_keep(run->args->model_dir, &run->plan.train_schema, run->vocabulary, err));
         BT_TRY(labels_write(run->args->model_dir, &run->plan, run->vocabulary, err));
+        BT_TRY(report_begin(run, err));
     }
     BT_TRY(best_load(run, err));
     return open_log(run, err);
@@ -177,7 +178,9 @@ static bt_status finish(train_run *run, bt_error *err) {
     if (run->log == NULL) { /* a prediction leaves no trace but its files */
         return BT_OK;
     }
-    return run_log_final(run->log, run->summary, run->stopped, err);
+    BT_TRY(run_log_final(run->log, run->summary, run->stopped, err));
+    report_end(run);
+    return BT_OK;
 }
 
 /* Everything that can be refused, on all ranks, before one of them makes a file. */

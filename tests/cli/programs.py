@@ -27,6 +27,7 @@ PROGRAMS = {
     'bert-checkpoint': (['list', 'pre/ckpt-5'], 'a filter', ['list', 'nowhere']),
     'bert-train config': (['print', '--experiment=bert/squad'], 'a filter',
                           ['print', '--experiment=bert/sentence_prediction_text', '--init=pre', '--train=nowhere']),
+    'bert-train report': (['pre'], 'nothing', ['nowhere']),
 }
 GONE = {'a result': 4, 'a filter': -signal.SIGPIPE, 'nothing': 0}  # exit status when the reader went away
 

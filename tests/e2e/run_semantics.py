@@ -176,7 +176,7 @@ class Modes(Run):
         self.check('ckpt-20', [5, 15, 20], [train_events(5, 10, 15, 20)], [],
                    golden='6-mode-train')
         self.assertEqual(sorted(os.listdir(self.path('out'))), sorted(
-            ['checkpoint', 'labels.json', 'metrics.jsonl', 'params.yaml', 'train'] +
+            ['checkpoint', 'labels.json', 'metrics.jsonl', 'params.yaml', 'report.html', 'run_facts.json', 'train'] +
             ['ckpt-%d.%s' % (s, end) for s in (5, 15, 20)
              for end in ('index', 'data-00000-of-00001')]))
 

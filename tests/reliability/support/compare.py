@@ -164,4 +164,8 @@ def file_differences(a, b):
     for name in ('params.yaml', 'params_ours.yaml', 'labels.json'):
         if read_text(os.path.join(a, name)) != read_text(os.path.join(b, name)):
             out.append('%s differs' % name)
+    facts = [read_text(os.path.join(folder, 'run_facts.json')) for folder in (a, b)]
+    facts = [re.sub(r'"command": "(\\.|[^"\\])*"', '', text or '') for text in facts]  # names the folder
+    if facts[0] != facts[1]:
+        out.append('run_facts.json differs')
     return out

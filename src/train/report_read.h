@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * train, private: what a model_dir says of its run, read for a report. */
+#ifndef BT_TRAIN_REPORT_READ_H
+#define BT_TRAIN_REPORT_READ_H
+
+#include "bt/report.h"
+
+/* out: deinit also after a failure. Files that are not there say nothing; damaged ones are
+ * BT_E_FORMAT. */
+BT_MUST_USE bt_status report_read_run(const char *folder, bt_report_run *out, bt_error *err);
+
+#endif
