@@ -33,6 +33,12 @@ void                  bt_optim_free(bt_optim *optim);
 
 /* The rate of update `step` (0 = the first), in float32 arithmetic as TensorFlow's. */
 float bt_optim_learning_rate(const bt_optim *optim, int64_t step);
+/* By what a parameter's own rate is that rate: trainer.optimizer_config.layer_decay and
+ * head_multiplier. */
+float bt_optim_multiplier(const bt_optim *optim, int64_t param);
+/* "embeddings 0.59, layers.0 0.66, ..., head 10"; nothing where all of them are 1. */
+BT_MUST_USE bt_status bt_optim_append_multipliers(const bt_optim *optim, bt_str *text,
+                                                  bt_error *err);
 
 const char *bt_optim_name(const bt_optim *optim); /* "adamw", ... */
 int32_t     bt_optim_n_slots(const bt_optim *optim);

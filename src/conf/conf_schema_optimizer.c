@@ -22,9 +22,19 @@ static const conf_class conf_class_adafactor;
 static const conf_class conf_class_adafactor_keras;
 static const conf_class conf_class_ema;
 
+static const conf_rule rule_share = {
+    .lo = 0, .lo_open = true, .hi = 1, .words = "above 0 and at most 1"};
+static const conf_rule rule_factor = {
+    .lo = 0, .lo_open = true, .hi = HUGE_VAL, .hi_open = true, .words = "above 0, and finite"};
+
 static const conf_key optimization_keys[] = {
     NO_SECTION("ema", &conf_class_ema,
                "moving average of the weights, used in evaluation (null = off)"),
+    KEY("head_multiplier", T_FLOAT, EXT, "1.0", &rule_factor,
+        "the head learns at so many times the learning rate"),
+    KEY("layer_decay", T_FLOAT, EXT, "1.0", &rule_share,
+        "layer l of L learns at layer_decay^(L - l) of the learning rate, the embeddings at "
+        "layer_decay^(L + 1)"),
     SECTION("learning_rate", &conf_class_lr, "the learning rate"),
     SECTION("optimizer", &conf_class_optimizer, "the optimizer, one of several types"),
     SECTION("warmup", &conf_class_warmup, "warm-up of the learning rate"),

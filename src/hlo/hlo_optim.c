@@ -29,6 +29,26 @@ static hlo_value parameter_factor(hlo_step *s, const hlo_var                   *
     return hlo_reshape(h, hlo_list(h, BT_DTYPE_F32, list, v->n_params), var->n_lead, var->dim);
 }
 
+/* A rate of the step as the parameters of a variable have it: a scalar, or over its shape. */
+static hlo_value rate_of(hlo_step *s, const hlo_var *var, int32_t place) {
+    enum { MAX_PARAMS = 3 * 1024 };
+    hlo *const                   h = &s->h;
+    const bt_hlo_variable *const v = &s->program->variables[var->number];
+    const hlo_value              rate = hlo_number_of(s, place);
+    double                       list[MAX_PARAMS];
+    bool                         differ = false;
+    for (int64_t i = 0; i < v->n_params && i < MAX_PARAMS; i++) {
+        list[i] = (double)bt_optim_multiplier(s->optim, v->params[i]);
+        differ = differ || list[i] != list[0];
+    }
+    if (!differ) {
+        return list[0] == 1 ? rate : hlo_scaled(h, rate, list[0]);
+    }
+    const hlo_value each =
+        hlo_reshape(h, hlo_list(h, BT_DTYPE_F32, list, v->n_params), var->n_lead, var->dim);
+    return hlo_over_variable(s, var, hlo_mul(h, each, rate));
+}
+
 /* weight decay * value where the patterns say so; *any: somewhere */
 static hlo_value decay_of(hlo_step *s, const hlo_var *var, hlo_value value, bool *any) {
     hlo *const      h = &s->h;
@@ -81,7 +101,7 @@ static void update_adam(hlo_step *s, hlo_var *var) {
     const hlo_value             g = var->gradient;
     bool                        any = false;
     hlo_value                   p = var->value;
-    const hlo_value decay = decay_of(s, var, hlo_mul(h, p, hlo_number_of(s, BT_HLO_LR)), &any);
+    const hlo_value decay = decay_of(s, var, hlo_mul(h, p, rate_of(s, var, BT_HLO_LR)), &any);
     if (any) {
         p = hlo_sub(h, p, decay);
     }
@@ -94,7 +114,7 @@ static void update_adam(hlo_step *s, hlo_var *var) {
     }
     const hlo_value below = hlo_plus(h, hlo_unary(h, "sqrt", w), (double)f->epsilon);
     var->value =
-        hlo_sub(h, p, hlo_div(h, hlo_mul(h, var->slots[0], hlo_number_of(s, BT_HLO_ALPHA)), below));
+        hlo_sub(h, p, hlo_div(h, hlo_mul(h, var->slots[0], rate_of(s, var, BT_HLO_ALPHA)), below));
 }
 
 static void update_lamb(hlo_step *s, hlo_var *var) {
@@ -112,14 +132,14 @@ static void update_lamb(hlo_step *s, hlo_var *var) {
     if (any) {
         u = hlo_add(h, u, decay);
     }
-    const hlo_value rate = hlo_mul(h, trust_ratio(s, var, u), hlo_number_of(s, BT_HLO_LR));
+    const hlo_value rate = hlo_mul(h, trust_ratio(s, var, u), rate_of(s, var, BT_HLO_LR));
     var->value = hlo_sub(h, var->value, hlo_mul(h, u, rate));
 }
 
 static void update_sgd(hlo_step *s, hlo_var *var) {
     hlo *const                  h = &s->h;
     const bt_optim_facts *const f = &s->facts;
-    const hlo_value             move = hlo_mul(h, var->gradient, hlo_number_of(s, BT_HLO_LR));
+    const hlo_value             move = hlo_mul(h, var->gradient, rate_of(s, var, BT_HLO_LR));
     if (bt_optim_n_slots(s->optim) == 0) {
         var->value = hlo_sub(h, var->value, move);
         return;
@@ -146,7 +166,7 @@ static void update_rmsprop(hlo_step *s, hlo_var *var) {
         *mean = has_momentum ? moved(h, *mean, g, rest) : mixed(h, *mean, rho, g, rest);
         below = hlo_sub(h, below, square(h, *mean));
     }
-    const hlo_value step = hlo_mul(h, g, hlo_number_of(s, BT_HLO_LR));
+    const hlo_value step = hlo_mul(h, g, rate_of(s, var, BT_HLO_LR));
     if (!has_momentum) {
         below = hlo_plus(h, hlo_unary(h, "sqrt", below), epsilon);
         var->value = hlo_sub(h, var->value, hlo_div(h, step, below));
@@ -163,7 +183,7 @@ static void update_adagrad(hlo_step *s, hlo_var *var) {
     var->slots[0] = hlo_add(h, var->slots[0], square(h, var->gradient));
     const hlo_value below =
         hlo_plus(h, hlo_unary(h, "sqrt", var->slots[0]), (double)s->facts.epsilon);
-    const hlo_value step = hlo_mul(h, var->gradient, hlo_number_of(s, BT_HLO_LR));
+    const hlo_value step = hlo_mul(h, var->gradient, rate_of(s, var, BT_HLO_LR));
     var->value = hlo_sub(h, var->value, hlo_div(h, step, below));
 }
 
@@ -178,7 +198,7 @@ static void update_lars(hlo_step *s, hlo_var *var) {
     if (any) {
         g = hlo_add(h, g, decay);
     }
-    const hlo_value lr = hlo_number_of(s, BT_HLO_LR);
+    const hlo_value lr = rate_of(s, var, BT_HLO_LR);
     if (f->classic_momentum) {
         const hlo_value move = hlo_mul(h, g, hlo_mul(h, trust_ratio(s, var, g), lr));
         var->slots[0] = hlo_add(h, hlo_scaled(h, var->slots[0], momentum), move);

@@ -188,6 +188,7 @@ bt_status bt_optim_create(const bt_conf *conf, const bt_optim_derived *derived,
     BT_CHECK(bt_conf_get_str(conf, "runtime.isa", &isa, err));
     BT_CHECK(bt_kern_select(isa, &optim->kern, err));
     BT_CHECK(decide_params(optim, err));
+    BT_CHECK(optim_read_multipliers(optim, conf, err));
     BT_CHECK(cut_chunks(optim, err));
     optim->rule->describe(optim);
     if (optim->rate.is_plain && !optim->rule->is_experimental) {

@@ -7,11 +7,11 @@
 bt_kern_adamw_args optim_adam_args(const optim_step *step, const optim_param_state *state) {
     return (bt_kern_adamw_args){
         .grad_scale = state->grad_scale,
-        .decay_lr = step->lr,
+        .decay_lr = step->lr * state->multiplier,
         .weight_decay = state->decays ? (float)step->optim->options.weight_decay : 0.0F,
         .one_minus_beta_1 = step->one_minus_beta_1,
         .one_minus_beta_2 = step->one_minus_beta_2,
-        .alpha = step->alpha,
+        .alpha = step->alpha * state->multiplier,
         .epsilon = step->epsilon,
     };
 }
@@ -42,5 +42,6 @@ void optim_update_lamb(const optim_step *step, const optim_span *span) {
 }
 
 void optim_finish_lamb(const optim_step *step, const optim_span *span) {
-    step->optim->kern.axpy(span->param, span->grad, -(span->state->ratio * step->lr), span->n);
+    step->optim->kern.axpy(span->param, span->grad,
+                           -(span->state->ratio * (step->lr * span->state->multiplier)), span->n);
 }

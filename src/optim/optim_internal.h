@@ -127,7 +127,8 @@ typedef struct optim_chunk {
 typedef struct optim_param_state {
     bool   decays;
     bool   adapts;
-    double sum_sq; /* of its gradient, word rows un-aggregated */
+    float  multiplier; /* of the learning rate */
+    double sum_sq;     /* of its gradient, word rows un-aggregated */
     float  grad_scale;
     float  ratio; /* trust ratio of lamb and lars */
 } optim_param_state;
@@ -179,6 +180,9 @@ typedef struct optim_rule {
     /* its sparse kernel skips rows that are not in the batch, when momentum is on */
     bool is_lazy;
 } optim_rule;
+
+/* optim_layers.c: of every parameter; optim->params is there. */
+BT_MUST_USE bt_status optim_read_multipliers(bt_optim *optim, const bt_conf *conf, bt_error *err);
 
 /* optim_rules.c: NULL: no optimizer of that name. */
 const optim_rule *optim_find_rule(const char *type);

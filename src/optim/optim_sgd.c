@@ -7,6 +7,10 @@
 
 #include "optim_internal.h"
 
+static float rate_of(const optim_step *step, const optim_span *span) {
+    return step->lr * span->state->multiplier;
+}
+
 static bool is_zero_row(const float *grad, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         if (grad[i] != 0.0F) {
@@ -33,8 +37,9 @@ static void for_rows(const optim_step *step, const optim_span *span, row_fn fn) 
 static void sgd_row(const optim_step *step, const optim_span *span, int64_t first, int64_t n) {
     const optim_options *const o = &step->optim->options;
     float *const               accum = step->optim->n_slots > 0 ? span->slots[0] + first : NULL;
-    step->optim->kern.optim.sgd(span->param + first, accum, span->grad + first, n, step->lr,
-                                (float)o->momentum, o->nesterov, span->state->grad_scale);
+    step->optim->kern.optim.sgd(span->param + first, accum, span->grad + first, n,
+                                rate_of(step, span), (float)o->momentum, o->nesterov,
+                                span->state->grad_scale);
 }
 
 void optim_update_sgd(const optim_step *step, const optim_span *span) {
@@ -47,6 +52,7 @@ static void rmsprop_momentum_row(const optim_step *step, const optim_span *span,
     const optim_options *const o = &step->optim->options;
     const float                one_minus_rho = 1.0F - (float)o->rho;
     const float                momentum = (float)o->momentum;
+    const float                rate = rate_of(step, span);
     float *const               param = span->param + first;
     const float *const         grad = span->grad + first;
     float *const               rms = span->slots[0] + first;
@@ -60,7 +66,7 @@ static void rmsprop_momentum_row(const optim_step *step, const optim_span *span,
             mean[i] += (g - mean[i]) * one_minus_rho;
             denominator -= mean[i] * mean[i];
         }
-        velocity[i] = velocity[i] * momentum + g * step->lr / sqrtf(denominator + step->epsilon);
+        velocity[i] = velocity[i] * momentum + g * rate / sqrtf(denominator + step->epsilon);
         param[i] -= velocity[i];
     }
 }
@@ -68,6 +74,7 @@ static void rmsprop_momentum_row(const optim_step *step, const optim_span *span,
 static void rmsprop_row(const optim_step *step, const optim_span *span, int64_t first, int64_t n) {
     const optim_options *const o = &step->optim->options;
     const float                rho = (float)o->rho;
+    const float                rate = rate_of(step, span);
     float *const               param = span->param + first;
     const float *const         grad = span->grad + first;
     float *const               rms = span->slots[0] + first;
@@ -80,7 +87,7 @@ static void rmsprop_row(const optim_step *step, const optim_span *span, int64_t 
             mean[i] = rho * mean[i] + (1.0F - rho) * g;
             denominator -= mean[i] * mean[i];
         }
-        param[i] -= step->lr * g / (sqrtf(denominator) + step->epsilon);
+        param[i] -= rate * g / (sqrtf(denominator) + step->epsilon);
     }
 }
 
@@ -90,10 +97,11 @@ void optim_update_rmsprop(const optim_step *step, const optim_span *span) {
 
 void optim_update_adagrad(const optim_step *step, const optim_span *span) {
     float *const accumulator = span->slots[0];
+    const float  rate = rate_of(step, span);
     for (int64_t i = 0; i < span->n; i++) {
         const float g = span->grad[i] * span->state->grad_scale;
         accumulator[i] += g * g;
-        span->param[i] -= step->lr * g / (sqrtf(accumulator[i]) + step->epsilon);
+        span->param[i] -= rate * g / (sqrtf(accumulator[i]) + step->epsilon);
     }
 }
 
@@ -116,7 +124,7 @@ void optim_update_lars(const optim_step *step, const optim_span *span) {
 
 void optim_finish_lars(const optim_step *step, const optim_span *span) {
     const optim_options *const o = &step->optim->options;
-    const float                scaled_lr = step->lr * span->state->ratio;
+    const float                scaled_lr = rate_of(step, span) * span->state->ratio;
     const float                momentum = (float)o->momentum;
     float *const               velocity = span->slots[0];
     for (int64_t i = 0; i < span->n; i++) {

@@ -272,6 +272,17 @@ static bt_status create_model(train_run *run, bt_error *err) {
     return BT_OK;
 }
 
+static bt_status tell_rates(const train_run *run, bt_error *err) {
+    bt_str    text = BT_STR_INIT;
+    bt_status rc = bt_optim_append_multipliers(run->optim, &text, err);
+    if (rc == BT_OK && text.len > 0) {
+        bt_log(BT_LOG_INFO, "learning rates of their own, as multiples of the schedule's: %s",
+               bt_str_text(&text));
+    }
+    bt_str_deinit(&text);
+    return rc;
+}
+
 static bt_status prepare(train_run *run, bt_error *err) {
     const bt_train_args *const args = run->args;
     BT_TRY(bt_arena_init(&run->arena, 4096, err));
@@ -312,8 +323,11 @@ static bt_status prepare(train_run *run, bt_error *err) {
         BT_TRY(check_shares(run->config.train_data.global_batch_size, bt_comm_size(run->ranks.comm),
                             err));
     }
-    return bt_conf_mode_trains(args->mode) ? rate_check(run->conf, &run->config, run->optim, err)
-                                           : BT_OK;
+    if (!bt_conf_mode_trains(args->mode)) {
+        return BT_OK;
+    }
+    BT_TRY(tell_rates(run, err));
+    return rate_check(run->conf, &run->config, run->optim, err);
 }
 
 /* Is there going to be a save that is not the run's last act? */

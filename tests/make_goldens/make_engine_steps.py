@@ -76,6 +76,12 @@ CASES = {
                           encoder=dict(embedding_width=4, num_layers=3)),
     "albert_tagging_frozen": dict(kind="tagging", type="albert", freeze="layers",
                                   encoder=dict(embedding_width=8, num_layers=2)),
+    # trainer.optimizer_config.layer_decay and head_multiplier: an optimizer a rate, as PyTorch has
+    # groups of parameters, with one norm for all of them.
+    "classes_layered": dict(kind="sentence_prediction", encoder=dict(num_layers=3), seed=50,
+                            layer_decay=0.8, head_multiplier=5.0),
+    "classes_layered_lamb": dict(kind="sentence_prediction", encoder=dict(num_layers=3),
+                                 layer_decay=0.7, rule="lamb"),
 }
 CLASSES = ["O", "B-X", "I-X"]
 
@@ -181,10 +187,66 @@ def switch_dropout_off(model):
             layer.rate = 0.0
 
 
+class Groups:
+    """Several optimizers of Model Garden's, each for the variables of one rate. What clips all
+    gradients together, clips them here, before they are shared out."""
+
+    def __init__(self, case, task, model):
+        encoder = model.checkpoint_items["encoder"]
+        n_layers = sum(layer.name.startswith("transformer/layer_") for layer in encoder.layers)
+        self.group_of, self.optimizers = {}, {}
+        runtime = config_definitions.RuntimeConfig()
+        for v in model.trainable_variables:
+            name = name_of(v)
+            depth = 0 if "embedding" in name else n_layers + 1
+            if name.startswith("transformer/layer_"):
+                depth = int(name.split("/")[1][len("layer_"):]) + 1
+            factor = case["layer_decay"] ** (n_layers + 1 - depth)
+            if name.startswith("sentence_prediction/"):
+                factor *= case.get("head_multiplier", 1.0)
+            config = optimizer_of(case)
+            rate = config["learning_rate"]["polynomial"]
+            rate["initial_learning_rate"] *= factor
+            kind = config["optimizer"]["type"]
+            config["optimizer"][kind] = dict(config["optimizer"][kind])
+            if kind == "adamw":
+                config["optimizer"][kind]["gradient_clip_norm"] = 0.0
+            self.group_of[name] = factor
+            if factor not in self.optimizers:
+                self.optimizers[factor] = task.create_optimizer(
+                    optimization.OptimizationConfig(config), runtime)
+        self.plain = create_optimizer(dict(case, layer_decay=1.0), task)
+        self.clips = kind == "adamw"
+
+    def apply_gradients(self, grads_and_vars, **_how):
+        pairs = [(g, v) for g, v in grads_and_vars if g is not None]
+        grads = [g for g, _v in pairs]
+        if self.clips:
+            grads, _norm = tf.clip_by_global_norm(grads, 1.0)
+        for factor, optimizer in self.optimizers.items():
+            own = [(g, v) for g, (_g, v) in zip(grads, pairs)
+                   if self.group_of[name_of(v)] == factor]
+            if own:
+                optimizer.apply_gradients(own)
+        self.plain.iterations.assign_add(1)
+
+    def get_slot(self, v, slot):
+        return self.optimizers[self.group_of[name_of(v)]].get_slot(v, slot)
+
+    def _decayed_lr(self, dtype):
+        return self.plain._decayed_lr(dtype)
+
+
 def optimizer_of(case):
     rate = OPTIMIZER["learning_rate"]["polynomial"]
     rate = dict(rate, decay_steps=case.get("decay_steps", rate["decay_steps"]))
-    return dict(OPTIMIZER, learning_rate={"type": "polynomial", "polynomial": rate})
+    config = dict(OPTIMIZER, learning_rate={"type": "polynomial", "polynomial": rate})
+    if "rule" in case:
+        options = config["optimizer"]["adamw"]
+        config["optimizer"] = {"type": case["rule"], case["rule"]: options}
+    else:
+        config["optimizer"] = dict(config["optimizer"])
+    return config
 
 
 def layer_outputs(network, x):
@@ -233,7 +295,8 @@ def run(name, case, seed):
     randomise(model, rng)
     if "head_factor" in case:
         steepen_head(model, case["head_factor"], case["pooler_factor"])
-    optimizer = create_optimizer(case, task)
+    optimizer = (Groups(case, task, model) if "layer_decay" in case
+                 else create_optimizer(case, task))
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     batches = [make_batch(case, rng) for _ in range(N_BATCHES)]
     out = {}
@@ -291,6 +354,9 @@ def run(name, case, seed):
     save_file({k: np.ascontiguousarray(v) for k, v in out.items()}, f"{folder}/{name}.safetensors")
     config = dict(encoder=encoder, encoder_type=case.get("type", "bert"), optimizer=optimizer_of(case), batch=B, seq=S,
                   batches=N_BATCHES, steps=n_steps, no_gradient=without, seed=seed)
+    for key in ("layer_decay", "head_multiplier"):
+        if key in case:
+            config["optimizer"][key] = case[key]
     if "weights" in case:
         config.update(class_weights=case["weights"], label_smoothing=case["smoothing"])
     if "freeze" in case:

@@ -67,8 +67,14 @@ const task_row own_rows[] = {
     {"tagging_weighted", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
     {"albert", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
     {"albert_tagging", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
-    {"classes_frozen", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
     {"classes_frozen_between", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+    {"classes_layered", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+};
+const size_t n_own_rows = BT_ARRAY_LEN(own_rows);
+
+/* More of what is frozen, or has a rate of its own. */
+const task_row tuned_rows[] = {
+    {"classes_frozen", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
     {"norm_first_frozen", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
     {"norm_first_frozen_below", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
     {"tagging_frozen", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
@@ -82,9 +88,10 @@ const task_row own_rows[] = {
      TASK_OWN,
      true},
     {"albert_frozen", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+    {"classes_layered_lamb", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
     {"albert_tagging_frozen", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
 };
-const size_t n_own_rows = BT_ARRAY_LEN(own_rows);
+const size_t n_tuned_rows = BT_ARRAY_LEN(tuned_rows);
 
 task_row task_outside(const task_row *row) {
     task_row other = *row;

@@ -22,8 +22,9 @@ typedef struct task_row {
     bool           drop; /* padding dropped; squad's and tagging's losses read padded positions */
 } task_row;
 
-extern const task_row task_rows[], own_rows[]; /* Model Garden's; the project's own */
-extern const size_t   n_task_rows, n_own_rows;
+/* Model Garden's; the project's own */
+extern const task_row task_rows[], own_rows[], tuned_rows[];
+extern const size_t   n_task_rows, n_own_rows, n_tuned_rows;
 /* The same case outside the repository: see task_is_here. */
 task_row task_outside(const task_row *row);
 /* By name; rows of our own begin with "own_". NULL: there is none. */

@@ -88,11 +88,20 @@ static void test_own_goldens_match(void **state) {
     }
 }
 
+static void test_tuned_goldens_match(void **state) {
+    (void)state;
+    for (const char *const *isa = fixture_isas(); *isa != NULL; isa++) {
+        for (size_t i = 0; i < n_tuned_rows; i++) {
+            run_task(&tuned_rows[i], *isa, false, 0);
+            run_task(&tuned_rows[i], *isa, true, 0);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own_goldens_match),
-        cmocka_unit_test(test_encoder_outputs_match),
-        cmocka_unit_test(test_gradients_match),
+        cmocka_unit_test(test_own_goldens_match),     cmocka_unit_test(test_tuned_goldens_match),
+        cmocka_unit_test(test_encoder_outputs_match), cmocka_unit_test(test_gradients_match),
         cmocka_unit_test(test_trajectories_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -614,8 +614,49 @@ static void test_running_out_of_memory_is_clean(void **state) {
     close_run(&r);
 }
 
+/* Of a model of two layers; the last parameter is the head's. */
+static void open_layers(run *r, bt_encoder_type type) {
+    static const char *const names[] = {"word_embeddings/embeddings", "transformer/layer_0/x/bias",
+                                        "transformer/layer_1/x/bias", "pooler_transform/bias",
+                                        "sentence_prediction/logits/bias"};
+    assert_ok(bt_param_table_init(&r->table, 8, err));
+    r->table.keras.encoder = type;
+    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
+        fixture_add_param(&r->table, names[i], 2, (const int64_t[]){2, 2}, true);
+        r->table.params[i].depth = i < 3 ? (int32_t)i : 3;
+        r->table.params[i].is_encoder = i < 4;
+    }
+}
+
+static void test_layers_have_rates_of_their_own(void **state) {
+    (void)state;
+    static const float want[] = {0.125F, 0.25F, 0.5F, 1, 10};
+    run                r = {0};
+    bt_str             text = BT_STR_INIT;
+    open_layers(&r, BT_ENCODER_BERT);
+    r.conf = fixture_conf("{\"layer_decay\": 0.5, \"head_multiplier\": 10}", NULL);
+    open_run(&r);
+    for (size_t i = 0; i < BT_ARRAY_LEN(want); i++) {
+        assert_true(bt_optim_multiplier(r.optim, (int64_t)i) == want[i]);
+    }
+    assert_ok(bt_optim_append_multipliers(r.optim, &text, err));
+    assert_string_equal(bt_str_text(&text),
+                        "embeddings 0.125, layers.0 0.25, layers.1 0.5, pooler 1, head 10");
+    bt_str_deinit(&text);
+    close_run(&r);
+    r = (run){0};
+    open_layers(&r, BT_ENCODER_ALBERT);
+    r.conf = fixture_conf("{\"layer_decay\": 0.5}", NULL);
+    const bt_optim_derived derived = {.train_steps = 1};
+    assert_fails(bt_optim_create(r.conf, &derived, &r.table, &r.optim, err), BT_E_CONFIG,
+                 "ALBERT's layers share one set of parameters");
+    bt_conf_free(r.conf);
+    bt_param_table_deinit(&r.table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layers_have_rates_of_their_own),
         cmocka_unit_test(test_updates_are_model_gardens),
         cmocka_unit_test(test_first_steps_of_tasks_hold),
         cmocka_unit_test(test_bits_do_not_depend_on_threads),
