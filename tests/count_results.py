@@ -21,6 +21,7 @@ REASON = re.compile(r"SKIPPED: (.*)")
 # What a reason says, what kind it is, how to have the test run; the first that fits counts.
 KINDS = (
     (r"BT_LONG_TESTS", "long tests", "BT_LONG_TESTS=1 tests/run.sh runs them too"),
+    (r"BT_ECOSYSTEM", "no environments of other programs (gigabytes)", "tools/ecosystem.sh FOLDER makes them and runs these"),
     (r"TensorFlow", "no TensorFlow and Model Garden", "BT_TF_PYTHON names a python that has them"),
     (r"goldens|\.\./shared|BT_SHARED_DIR|GLUE data|data folder|of Model Garden", "goldens with texts of others",
      "they may not be redistributed; BT_SHARED_DIR names a folder that has them"),

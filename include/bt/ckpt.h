@@ -59,7 +59,7 @@ BT_MUST_USE bt_status bt_ckpt_read_variable(bt_ckpt *ckpt, const bt_param *param
 BT_MUST_USE bt_status bt_ckpt_check_variable(bt_ckpt *ckpt, const bt_param *param, bt_error *err);
 /* The pooler of the pre-training head next_sentence, as "next_sentence/pooler_dense/kernel|bias",
  * is found by the two functions above under these names. */
-/* What kind of encoder the file holds. */
+/* What kind of encoder a file holds. */
 typedef enum bt_ckpt_encoder {
     BT_CKPT_NO_ENCODER,
     BT_CKPT_BERT,       /* of either type: their variables are the same */
@@ -68,6 +68,12 @@ typedef enum bt_ckpt_encoder {
 } bt_ckpt_encoder;
 bt_ckpt_encoder bt_ckpt_get_encoder(const bt_ckpt *ckpt);
 const char     *bt_ckpt_encoder_name(bt_ckpt_encoder encoder); /* "BERT" */
+/* What transformers calls a variable of ours in a model of that kind; *transpose: it keeps [out,in]
+ * there, and heads together. head: what the layer after the encoder is called there ("classifier",
+ * "qa_outputs"); NULL: a bare encoder, whose names have no prefix. false: there is none. */
+enum { BT_CKPT_HF_NAME_MAX = 160 };
+bool    bt_ckpt_hf_name(bt_ckpt_encoder encoder, const char *name, const char *head,
+                        char out[BT_CKPT_HF_NAME_MAX], bool *transpose);
 int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt); /* transformer layers in the file; 0: no encoder */
 
 /* What an encoder variable starts as that a file of this kind need not hold. */

@@ -129,7 +129,9 @@ typedef enum bt_conf_mode {
     BT_CONF_MODE_TRAIN_AND_VALIDATE, /* recognised; refused by the program as Model Garden does */
     BT_CONF_MODE_TRAIN_AND_POST_EVAL,
     BT_CONF_MODE_PREDICT,
+    BT_CONF_MODE_EXPORT, /* reads no data */
 } bt_conf_mode;
+enum { BT_CONF_N_MODES = BT_CONF_MODE_EXPORT + 1 };
 
 BT_MUST_USE bool bt_conf_mode_parse(const char *text, bt_conf_mode *out); /* case sensitive */
 const char      *bt_conf_mode_name(bt_conf_mode mode);

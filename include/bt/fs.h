@@ -259,6 +259,10 @@ typedef struct bt_fs_names {
 #define BT_FS_NAMES_INIT                                                                           \
     { .items = NULL, .n = 0, .cap = 0 }
 void bt_fs_names_deinit(bt_fs_names *names);
+/* bt_fs_make_folders; those that were missing are appended to made, from the inside out. Undo
+ * removes them again, as far as they are empty. */
+BT_MUST_USE bt_status bt_fs_make_folders_noting(const char *path, bt_fs_names *made, bt_error *err);
+void                  bt_fs_undo_folders(const bt_fs_names *made);
 /* Names (not paths) of what is in a folder, "." and ".." left out. */
 BT_MUST_USE bt_status bt_fs_list(const char *folder, bt_fs_names *out, bt_error *err);
 /* The same in the file system's own order. */

@@ -154,6 +154,16 @@ typedef struct bt_text_facts {
 BT_MUST_USE bt_status bt_text_read_facts(const char *folder, bt_text_facts *out, bt_error *err);
 void                  bt_text_facts_deinit(bt_text_facts *facts);
 
+/* The other way: tokenizer.json of a tokenizer with this vocabulary and treatment, which cuts texts
+ * at max_length, appended to out. By tensorflow-text's rules texts with characters that its NFKC
+ * case folding changes become other tokens there. BT_E_FORMAT: no [CLS] or [SEP]. */
+BT_MUST_USE bt_status bt_text_write_tokenizer_json(const bt_text_vocab   *vocab,
+                                                   const bt_text_options *options,
+                                                   int64_t max_length, bt_str *out, bt_error *err);
+/* Are "[SEP]" and its like in a text the pieces, as where they are added tokens of a
+ * tokenizer.json? Else they are letters like others. */
+bool bt_text_vocab_finds_special(const bt_text_vocab *vocab);
+
 /* Basic tokenizer: words before WordPiece. */
 
 typedef struct bt_text_word {

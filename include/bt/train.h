@@ -21,9 +21,11 @@ typedef struct bt_train_args {
     int64_t      pretrain_steps; /* --pretrain_steps, or -1: only continuous_train_and_eval */
     const char  *command_line;   /* for the report, or NULL */
     double       process_began;  /* bt_time_monotonic; 0: not said */
-    /* eval and predict: "latest" (or NULL), "best", or the prefix of a checkpoint */
+    /* eval, predict, export: "latest" (or NULL), "best", or the prefix of a checkpoint */
     const char        *checkpoint;
     bt_prediction_args prediction;
+    const char        *export_format; /* of --mode=export: a name of bt/export.h */
+    const char        *export_path;   /* its folder */
     /* Keys or sections, separated by commas, that a run which goes on may have changed although
      * that is refused otherwise; NULL: none. */
     const char *allow_changed;

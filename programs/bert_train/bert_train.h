@@ -45,7 +45,7 @@ typedef struct recalled_run {
     const char *experiment;
     char       *vocabulary; /* its copy in model_dir, or NULL */
 } recalled_run;
-/* An evaluation or prediction whose command says nothing else of the run. */
+/* An evaluation, prediction or export whose command says nothing else of the run. */
 bool                  may_recall(const bt_flags *flags);
 BT_MUST_USE bt_status recall_run(const bt_flags *flags, recalled_run *out, bt_error *err);
 /* Of a folder; experiment NULL: the one that its parameters fit. Without parameters there nothing

@@ -16,6 +16,7 @@ static const char *const modes[] = {"train",
                                     "train_and_validate",
                                     "train_and_post_eval",
                                     "predict",
+                                    "export",
                                     NULL};
 static const char *const dry_runs[] = {"config", NULL};
 
@@ -101,17 +102,23 @@ static const bt_flag_def defs[] = {
     {.name = "checkpoint",
      .kind = BT_FLAG_STRING,
      .is_path = true,
-     .help = "eval and predict: latest (default) or best, both of model_dir, or the prefix of any "
+     .help = "eval, predict and export: latest (default) or best, both of model_dir, or the prefix "
+             "of any "
              "checkpoint"},
     {.name = "output_path",
      .kind = BT_FLAG_STRING,
      .is_path = true,
      .help = "predict: the file to write (default: predictions.tsv in model_dir; for pairs "
-             "pairs.tsv); for bert/squad the folder (default: model_dir)"},
+             "pairs.tsv); for bert/squad the folder (default: model_dir). export: the folder to "
+             "make"},
     {.name = "output_format",
      .kind = BT_FLAG_STRING,
      .help = "predict: tsv, jsonl or, for tags, conll (default: by the extension of output_path, "
              "else tsv)"},
+    {.name = "export_format",
+     .kind = BT_FLAG_STRING,
+     .help = "export: hf (a folder for transformers), safetensors (its weights and config.json "
+             "alone) or sentence_transformers"},
     {.name = "glue_submission",
      .kind = BT_FLAG_STRING,
      .is_path = true,

@@ -13,6 +13,7 @@
 #include "bt/base/time.h"
 #include "bt/conf.h"
 #include "bt/exec.h"
+#include "bt/export.h"
 #include "bt/fs.h"
 #include "bt/optim.h"
 #include "bt/pjrt.h"
@@ -101,16 +102,17 @@ static bt_status check_required(const bt_flags *flags, bt_error *err) {
 }
 
 /* What a mode does, and what a flag is for. */
-enum { TRAINS = 1, EVALUATES = 2, PREDICTS = 4 };
+enum { TRAINS = 1, EVALUATES = 2, PREDICTS = 4, EXPORTS = 8 };
 
 static unsigned purposes_of(const char *name) {
     bt_conf_mode mode = BT_CONF_MODE_TRAIN;
     if (!bt_conf_mode_parse(name, &mode)) {
         return TRAINS | EVALUATES; /* refused after the flags */
     }
-    return mode == BT_CONF_MODE_PREDICT ? PREDICTS
-                                        : (bt_conf_mode_trains(mode) ? TRAINS : 0U) |
-                                              (bt_conf_mode_evaluates(mode) ? EVALUATES : 0U);
+    return mode == BT_CONF_MODE_EXPORT    ? EXPORTS
+           : mode == BT_CONF_MODE_PREDICT ? PREDICTS
+                                          : (bt_conf_mode_trains(mode) ? TRAINS : 0U) |
+                                                (bt_conf_mode_evaluates(mode) ? EVALUATES : 0U);
 }
 
 typedef struct mode_flag {
@@ -121,8 +123,10 @@ typedef struct mode_flag {
 } mode_flag;
 
 static const mode_flag mode_flags[] = {
-    {"checkpoint", EVALUATES | PREDICTS, true, "--mode=eval and --mode=predict"},
-    {"output_path", PREDICTS, true, "--mode=predict"},
+    {"checkpoint", EVALUATES | PREDICTS | EXPORTS, true,
+     "--mode=eval, --mode=predict and --mode=export"},
+    {"output_path", PREDICTS | EXPORTS, true, "--mode=predict and --mode=export"},
+    {"export_format", EXPORTS, true, "--mode=export"},
     {"output_format", PREDICTS, true, "--mode=predict"},
     {"glue_submission", PREDICTS, true, "--mode=predict"},
     {"glue_task", PREDICTS, true, "--mode=predict"},
@@ -155,6 +159,26 @@ static bt_status check_mode_flags(const bt_flags *flags, const char *mode, bt_er
     return BT_OK;
 }
 
+/* --mode=export has no defaults: what it makes goes to others. */
+static bt_status check_export_flags(const bt_flags *flags, const char *mode, bt_error *err) {
+    static const char *const needed[] = {"export_format", "output_path"};
+    for (size_t i = 0; bt_str_equal(mode, "export") && i < BT_ARRAY_LEN(needed); i++) {
+        const char *const value = bt_flags_string(flags, needed[i]);
+        if (value == NULL || value[0] == '\0') {
+            char formats[BT_LIST_MAX] = "";
+            for (size_t j = 0; j < bt_export_n_formats(); j++) {
+                (void)bt_list_add(formats, sizeof formats, bt_export_format_at(j)->name);
+            }
+            return i == 0
+                       ? BT_FAIL(err, BT_E_CONFIG,
+                                 "--mode=export: name the format in --export_format: %s", formats)
+                       : BT_FAIL(err, BT_E_CONFIG,
+                                 "--mode=export: name the folder to make in --output_path");
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status check_flags(const bt_flags *flags, bt_error *err) {
     const char *const *ignored = NULL;
     BT_TRY(check_required(flags, err));
@@ -172,6 +196,7 @@ static bt_status check_flags(const bt_flags *flags, bt_error *err) {
                        "nobody, here as "
                        "there; --mode=train_and_eval is what you want");
     }
+    BT_TRY(check_export_flags(flags, mode, err));
     BT_TRY(check_benchmark_flags(flags, mode, err));
     BT_TRY(check_compile_flags(flags, err));
     return check_mode_flags(flags, bt_flags_bool(flags, "benchmark") ? "train" : mode, err);
@@ -243,6 +268,8 @@ static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mod
                                           .format = text_or_null(flags, "output_format"),
                                           .glue_folder = text_or_null(flags, "glue_submission"),
                                           .glue_task = text_or_null(flags, "glue_task")},
+                           .export_format = text_or_null(flags, "export_format"),
+                           .export_path = text_or_null(flags, "output_path"),
                            .once_an_epoch = text_or_null(flags, "train") != NULL,
                            .pretrain_steps =
                                has_pretrain_steps ? bt_flags_int(flags, "pretrain_steps") : -1};
@@ -277,7 +304,7 @@ static bt_status run_and_print(const bt_train_args *args, bt_error *err) {
     const bool has_values =
         args->mode != BT_CONF_MODE_PREDICT ||
         (summary.values.n > 0 && !bt_str_equal(args->prediction.output_path, "/dev/stdout"));
-    BT_TRY(args->job->rank == 0 && has_values ? print_summary(&summary, err) : BT_OK);
+    BT_TRY(args->job->rank == 0 && has_values && args->mode != BT_CONF_MODE_EXPORT ? print_summary(&summary, err) : BT_OK);
     return fail_report(args, &summary, err);
 }
 

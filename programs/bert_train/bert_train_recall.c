@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An evaluation or prediction that names a model_dir and nothing else of the run: params.yaml there
- * is the configuration, and the experiment is the one whose keys it has. */
+ * An evaluation, prediction or export that names a model_dir and nothing else of the run:
+ * params.yaml there is the configuration, and the experiment is the one whose keys it has. */
 #include <string.h>
 
 #include "bert_train.h"
@@ -21,7 +21,9 @@ bool may_recall(const bt_flags *flags) {
     const char *const *files = NULL;
     const bool         says_nothing =
         bt_flags_list(flags, "config_file", &files) == 0 && !is_given(flags, "params_override");
-    return mode != NULL && (bt_str_equal(mode, "eval") || bt_str_equal(mode, "predict")) &&
+    return mode != NULL &&
+           (bt_str_equal(mode, "eval") || bt_str_equal(mode, "predict") ||
+            bt_str_equal(mode, "export")) &&
            is_given(flags, "model_dir") && (!is_given(flags, "experiment") || says_nothing);
 }
 

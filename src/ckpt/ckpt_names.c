@@ -356,3 +356,68 @@ const char *bt_ckpt_wrapper(const bt_ckpt *ckpt, size_t *n_without) {
     }
     return wrapper;
 }
+
+/* The way back: from a variable to its name there. */
+
+/* Of what is behind the layer's own name ("/kernel"): the first row is how it is written. */
+static const char *find_leaf(bt_ckpt_layout layout, layer_kind kind, const char *canonical,
+                             bool *transpose) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(leaf_rows); i++) {
+        if (leaf_rows[i].layout == layout && leaf_rows[i].kind == kind && canonical[0] == '/' &&
+            strcmp(leaf_rows[i].canonical, canonical + 1) == 0) {
+            *transpose = leaf_rows[i].transpose;
+            return leaf_rows[i].name;
+        }
+    }
+    return NULL;
+}
+
+static bool name_in_layer(naming_id id, const char *prefix, int64_t layer, const char *canonical,
+                          char out[BT_CKPT_HF_NAME_MAX], bool *transpose) {
+    const naming *const n = &namings[id];
+    const char *const   mark = strchr(n->layer, '#');
+    char                place[BT_CKPT_HF_NAME_MAX];
+    if (mark == NULL) {
+        (void)snprintf(place, sizeof place, "%s%s", prefix, n->layer);
+    } else {
+        (void)snprintf(place, sizeof place, "%s%.*s%" PRId64 "%s", prefix, (int)(mark - n->layer),
+                       n->layer, layer, mark + 1);
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(layer_rows); i++) {
+        const char *const rest = skip_text(canonical, layer_rows[i].canonical);
+        const char *const leaf =
+            rest != NULL ? find_leaf(n->layout, layer_rows[i].kind, rest, transpose) : NULL;
+        if (leaf != NULL) {
+            const int length =
+                snprintf(out, BT_CKPT_HF_NAME_MAX, "%s%s%s", place, layer_rows[i].names[id], leaf);
+            return length > 0 && length < BT_CKPT_HF_NAME_MAX;
+        }
+    }
+    return false;
+}
+
+bool bt_ckpt_hf_name(bt_ckpt_encoder encoder, const char *name, const char *head,
+                     char out[BT_CKPT_HF_NAME_MAX], bool *transpose) {
+    const naming_id   id = encoder == BT_CKPT_ALBERT ? HF_ALBERT : HF_BERT;
+    const char *const prefix = head != NULL ? namings[id].prefix : "";
+    int64_t           layer = -1;
+    const char *const in_layer = skip_pattern(name, namings[id].canonical, &layer);
+    if (in_layer != NULL && in_layer[0] == '/') {
+        return name_in_layer(id, prefix, layer, in_layer + 1, out, transpose);
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(other_rows); i++) {
+        const bool        is_head = other_rows[i].kind == KIND_LOGITS;
+        const char *const rest = skip_text(name, other_rows[i].canonical);
+        const char       *leaf = NULL;
+        if (rest != NULL && (other_rows[i].namings & IN(id)) != 0 &&
+            (!is_head || (head != NULL && strcmp(head, other_rows[i].name) == 0))) {
+            leaf = find_leaf(namings[id].layout, other_rows[i].kind, rest, transpose);
+        }
+        if (leaf != NULL) {
+            (void)snprintf(out, BT_CKPT_HF_NAME_MAX, "%s%s%s", is_head ? "" : prefix,
+                           other_rows[i].name, leaf);
+            return true;
+        }
+    }
+    return false;
+}

@@ -19,6 +19,7 @@ static const struct {
     [BT_CONF_MODE_TRAIN_AND_VALIDATE] = {"train_and_validate", true, false},
     [BT_CONF_MODE_TRAIN_AND_POST_EVAL] = {"train_and_post_eval", true, true},
     [BT_CONF_MODE_PREDICT] = {"predict", false, true},
+    [BT_CONF_MODE_EXPORT] = {"export", false, false},
 };
 
 bool bt_conf_mode_parse(const char *text, bt_conf_mode *out) {
@@ -37,7 +38,7 @@ const char *bt_conf_mode_name(bt_conf_mode mode) {
 
 const char *bt_conf_mode_names(void) {
     return "train|eval|train_and_eval|continuous_eval|continuous_train_and_eval|train_and_validate|"
-           "train_and_post_eval|predict";
+           "train_and_post_eval|predict|export";
 }
 
 bool bt_conf_mode_trains(bt_conf_mode mode) {

@@ -62,6 +62,10 @@ static bt_status check_once(const bt_train_args *args, bt_error *err) {
 }
 
 bt_status bt_train_check(const bt_train_args *args, bt_error *err) {
+    if (args->mode == BT_CONF_MODE_EXPORT) {
+        bt_train_summary summary = {0};
+        return run_export(args, true, &summary, err);
+    }
     if (args->mode != BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
         return check_once(args, err);
     }

@@ -80,9 +80,4 @@ BT_MUST_USE bt_status model_dir_tell_removed(const char *folder, const char *pat
 /* params_files.c: params.yaml and params_ours.yaml of the configuration, together. */
 BT_MUST_USE bt_status params_write(const model_dir *dir, const bt_conf *conf, bt_error *err);
 
-/* made_folders.c: makes path and the folders above it, and appends those that were missing to made;
- * undo removes them again, as far as they are empty. */
-BT_MUST_USE bt_status made_folders_make(const char *path, bt_fs_names *made, bt_error *err);
-void                  made_folders_undo(const bt_fs_names *made);
-
 #endif

@@ -138,10 +138,18 @@ BT_MUST_USE bt_status dry_read_training(train_run *run, dry_batch_fn fn, void *c
                                         bt_error *err);
 BT_MUST_USE bt_status dry_read_other(train_run *run, dry_batch_fn fn, void *context, bt_error *err);
 
+/* export_run.c: --mode=export; is_dry: only what can be refused. */
+BT_MUST_USE bt_status run_export(const bt_train_args *args, bool is_dry, bt_train_summary *summary,
+                                 bt_error *err);
+
 /* start.c: what a run starts from. Checks it before model_dir is made; then restores it or makes
  * fresh weights. Values are verified before anything of the run changes. */
 BT_MUST_USE bt_status start_check(train_run *run, bt_error *err);
 BT_MUST_USE bt_status start_restore(train_run *run, bt_error *err);
+/* The checkpoint that --checkpoint names, or the latest whole one of model_dir when there is any.
+ */
+BT_MUST_USE bt_status start_find(train_run *run, bt_ckpt_check_fn check, bt_ckpt_choice *out,
+                                 bt_error *err);
 /* What changed since the checkpoint prefix, if any (run_changes.c). */
 BT_MUST_USE bt_status start_check_changes(const train_run *run, const char *prefix, bt_error *err);
 /* Fresh weights, and those of a checkpoint or module into them. */
@@ -168,6 +176,9 @@ BT_MUST_USE bt_status snapshot_save(train_run *run, bt_error *err);
 /* info: the text of its info.json, which it holds too. */
 BT_MUST_USE bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *info,
                                          bt_error *err);
+/* All variables, or their averages where those are there, into flat, by the model's table. */
+BT_MUST_USE bt_status snapshot_read_weights(const bt_model *model, bool averages, bt_ckpt *ckpt,
+                                            float *flat, bt_error *err);
 /* Before the first of them: what a killed save left in the folder is ended. */
 BT_MUST_USE bt_status snapshot_settle_best(train_run *run, const char *folder, const char *prefix,
                                            bt_error *err);

@@ -175,15 +175,10 @@ static void start_averages(bt_exec *exec, const bt_param_table *table) {
     }
 }
 
-/* trains: slots that the file does not hold are told. */
-static bt_status restore_buffers(bt_exec *exec, const bt_model *model, const bt_optim *optim,
-                                 bool trains, bt_ckpt *ckpt, bt_error *err) {
-    const bt_param_table *const table = &model->table;
-    int64_t                     n_missing = 0;
-    int64_t                     n_missing_slots = 0;
-    BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
-    BT_TRY(bt_exec_settle(exec, err));
-    BT_TRY(read_flat(table, ckpt, NULL, bt_exec_params(exec), &n_missing, err));
+static bt_status read_variables(const bt_param_table *table, bt_ckpt *ckpt, float *flat,
+                                bt_error *err) {
+    int64_t n_missing = 0;
+    BT_TRY(read_flat(table, ckpt, NULL, flat, &n_missing, err));
     if (n_missing > 0) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: %" PRId64 " of the model's %" PRId64
@@ -192,6 +187,25 @@ static bt_status restore_buffers(bt_exec *exec, const bt_model *model, const bt_
                        "--model_dir, or give it as task.init_checkpoint to take its encoder only",
                        bt_ckpt_path(ckpt), n_missing, table->n_params);
     }
+    return BT_OK;
+}
+
+bt_status snapshot_read_weights(const bt_model *model, bool averages, bt_ckpt *ckpt, float *flat,
+                                bt_error *err) {
+    int64_t n_missing = 0;
+    BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
+    BT_TRY(read_variables(&model->table, ckpt, flat, err));
+    return averages ? read_flat(&model->table, ckpt, "average", flat, &n_missing, err) : BT_OK;
+}
+
+/* trains: slots that the file does not hold are told. */
+static bt_status restore_buffers(bt_exec *exec, const bt_model *model, const bt_optim *optim,
+                                 bool trains, bt_ckpt *ckpt, bt_error *err) {
+    const bt_param_table *const table = &model->table;
+    int64_t                     n_missing_slots = 0;
+    BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
+    BT_TRY(bt_exec_settle(exec, err));
+    BT_TRY(read_variables(table, ckpt, bt_exec_params(exec), err));
     for (int32_t i = 0; i < bt_optim_n_slots(optim); i++) {
         BT_TRY(read_flat(table, ckpt, bt_optim_slot_name(optim, i), bt_exec_slot(exec, i),
                          &n_missing_slots, err));

@@ -15,10 +15,7 @@ static bool is_latest(const char *checkpoint) {
     return checkpoint == NULL || checkpoint[0] == '\0' || bt_str_equal(checkpoint, "latest");
 }
 
-/* The checkpoint that --checkpoint names, or the latest whole one of model_dir when there is any.
- */
-static bt_status find_checkpoint(train_run *run, bt_ckpt_check_fn check, bt_ckpt_choice *out,
-                                 bt_error *err) {
+bt_status start_find(train_run *run, bt_ckpt_check_fn check, bt_ckpt_choice *out, bt_error *err) {
     const char *const checkpoint = run->args->checkpoint;
     char             *folder = NULL;
     *out = (bt_ckpt_choice){.step = -1};
@@ -85,7 +82,7 @@ bt_status start_check_changes(const train_run *run, const char *prefix, bt_error
 
 bt_status start_check(train_run *run, bt_error *err) {
     bt_ckpt_choice from = {0};
-    BT_TRY(find_checkpoint(run, bt_ckpt_check_files, &from, err));
+    BT_TRY(start_find(run, bt_ckpt_check_files, &from, err));
     const int64_t   step = from.prefix != NULL ? from.step : -1;
     const bool      is_fresh = from.prefix == NULL;
     const bt_status rc = start_check_changes(run, from.prefix, err);
@@ -105,7 +102,7 @@ bt_status start_tell(train_run *run, bt_error *err) {
     bt_ckpt_choice         from = {0};
     bt_status              rc = BT_OK;
     const bt_ckpt_check_fn check = run->train_data == NULL ? bt_ckpt_check_values : snapshot_check;
-    BT_CHECK(find_checkpoint(run, check, &from, err));
+    BT_CHECK(start_find(run, check, &from, err));
     if (from.prefix != NULL && from.step < 0) { /* named on the command line */
         BT_CHECK(check(run, from.prefix, &from.step, err));
     }
@@ -134,7 +131,7 @@ bt_status start_fresh(train_run *run, bt_error *err) {
 
 bt_status start_restore(train_run *run, bt_error *err) {
     bt_ckpt_choice *const from = &run->start;
-    BT_TRY(find_checkpoint(run, snapshot_check, from, err));
+    BT_TRY(start_find(run, snapshot_check, from, err));
     if (from->why.len > 0) {
         bt_log(BT_LOG_WARNING, "%s", bt_str_text(&from->why));
     }

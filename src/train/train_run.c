@@ -81,6 +81,7 @@ static bt_status run_mode(train_run *run, bt_error *err) {
     case BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL:
     case BT_CONF_MODE_TRAIN_AND_VALIDATE:
     case BT_CONF_MODE_PREDICT:
+    case BT_CONF_MODE_EXPORT:
         break; /* not made by this function */
     }
     return BT_FAIL(err, BT_E_UNSUPPORTED, "--mode=%s cannot be run in this version",
@@ -140,7 +141,7 @@ static bt_status train_and_save(train_run *run, bt_error *err) {
 /* What only the writing rank does: the folder is its own, and what the run starts from is restored.
  */
 static bt_status take_folder(train_run *run, bt_error *err) {
-    BT_TRY(made_folders_make(run->args->model_dir, &run->made, err));
+    BT_TRY(bt_fs_make_folders_noting(run->args->model_dir, &run->made, err));
     BT_TRY(run_lock_take(run->args, run->locks, err));
     if (run->args->mode != BT_CONF_MODE_PREDICT) {
         BT_TRY(remove_leftovers(&run->dir, err));
@@ -220,7 +221,7 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held, bt
     run_lock_release(&own);
     bt_stop_shield(false);
     if (rc != BT_OK) {
-        made_folders_undo(&run.made);
+        bt_fs_undo_folders(&run.made);
     }
     bt_fs_names_deinit(&run.made);
     return ranks_close(&run.ranks, rc == BT_OK ? closed : rc, err);
@@ -231,6 +232,10 @@ bt_status bt_train_run(const bt_train_args *args, bt_train_summary *summary, bt_
     BT_TRY(ranks_check_job(args, err));
     if (args->mode == BT_CONF_MODE_CONTINUOUS_TRAIN_AND_EVAL) {
         return run_continuous_train_and_eval(args, summary, err);
+    }
+    if (args->mode == BT_CONF_MODE_EXPORT) {
+        *summary = (bt_train_summary){0};
+        return run_export(args, false, summary, err);
     }
     BT_TRY(ranks_open(args, &comm, err));
     return run_once(args, -1, NULL, comm, summary, err);

@@ -124,12 +124,27 @@ bt_status bt_safetensors_put(bt_safetensors_writer *writer, const void *data, si
     return bt_fs_writer_write(writer->file, data, n_bytes, err);
 }
 
+static bt_status check_whole(const bt_safetensors_writer *writer, bt_error *err) {
+    return writer->next == writer->n_tensors
+               ? BT_OK
+               : BT_FAIL(err, BT_E_INTERNAL, "%s: %zu of %zu tensors were written",
+                         bt_fs_writer_path(writer->file), writer->next, writer->n_tensors);
+}
+
+bt_status bt_safetensors_writer_finish(bt_safetensors_writer **writer_ptr, bt_fs_writer **file,
+                                       bt_error *err) {
+    bt_safetensors_writer *const writer = *writer_ptr;
+    BT_TRY(check_whole(writer, err));
+    *file = writer->file;
+    writer->file = NULL;
+    bt_safetensors_writer_abort(writer);
+    *writer_ptr = NULL;
+    return BT_OK;
+}
+
 bt_status bt_safetensors_writer_commit(bt_safetensors_writer **writer_ptr, bt_error *err) {
     bt_safetensors_writer *const writer = *writer_ptr;
-    if (writer->next != writer->n_tensors) {
-        return BT_FAIL(err, BT_E_INTERNAL, "%s: %zu of %zu tensors were written",
-                       bt_fs_writer_path(writer->file), writer->next, writer->n_tensors);
-    }
+    BT_TRY(check_whole(writer, err));
     BT_TRY(bt_fs_writer_commit(&writer->file, err));
     bt_safetensors_writer_abort(writer);
     *writer_ptr = NULL;

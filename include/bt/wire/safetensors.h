@@ -29,6 +29,8 @@ const char           *bt_safetensors_metadata(const bt_safetensors *st, const ch
 BT_MUST_USE bt_status bt_safetensors_read(const bt_safetensors *st, const bt_st_entry *entry,
                                           void *dst, size_t n_bytes, bt_error *err);
 
+struct bt_fs_writer;
+
 typedef struct bt_st_tensor {
     const char    *name;
     bt_dtype       dtype;
@@ -45,6 +47,10 @@ BT_MUST_USE bt_status bt_safetensors_writer_create(const char *path, const bt_st
 BT_MUST_USE bt_status bt_safetensors_put(bt_safetensors_writer *writer, const void *data,
                                          size_t n_bytes, bt_error *err);
 BT_MUST_USE bt_status bt_safetensors_writer_commit(bt_safetensors_writer **writer, bt_error *err);
+/* Instead of commit, where several files appear together: the whole file, for the caller to commit
+ * or to abort. */
+BT_MUST_USE bt_status bt_safetensors_writer_finish(bt_safetensors_writer **writer,
+                                                   struct bt_fs_writer **file, bt_error *err);
 void                  bt_safetensors_writer_abort(bt_safetensors_writer *writer);
 
 #endif

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A run that ends before it has written anything leaves no empty model_dir behind, nor the folders
+ * A run that ends before it has written anything leaves no empty folder behind, nor the folders
  * that were made for it. What somebody has put there meanwhile stays. */
-#include "model_dir.h"
-
 #include "bt/base/alloc.h"
 #include "bt/fs.h"
 
@@ -31,14 +29,14 @@ done:
     return rc;
 }
 
-bt_status made_folders_make(const char *path, bt_fs_names *made, bt_error *err) {
+bt_status bt_fs_make_folders_noting(const char *path, bt_fs_names *made, bt_error *err) {
     if (!bt_fs_is_remote(path)) { /* a store has no folders that could stay behind */
         BT_TRY(note_missing(path, made, err));
     }
     return bt_fs_make_folders(path, err);
 }
 
-void made_folders_undo(const bt_fs_names *made) {
+void bt_fs_undo_folders(const bt_fs_names *made) {
     for (size_t i = 0; i < made->n; i++) {
         bt_error ignored = BT_ERROR_INIT;
         if (bt_fs_remove(made->items[i], &ignored) != BT_OK) {
