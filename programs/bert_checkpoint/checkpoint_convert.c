@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/fs.h"
 #include "tensor_source.h"
 
 static bool fits_safetensors(const source_tensor *tensor) {
@@ -88,6 +89,33 @@ done:
     return rc;
 }
 
+/* Beside a configuration of transformers, that would take the file for the weights of its model,
+ * know none of the names of other layouts, begin with random numbers and only warn. */
+static bt_status check_reader(const tensor_source *source, const char *dst, bt_error *err) {
+    bt_status rc = BT_OK;
+    char     *folder = NULL;
+    char     *config = NULL;
+    bool      is_there = false;
+    if (bt_ckpt_get_layout(source->ckpt) == BT_CKPT_SAFETENSORS) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_fs_parent(dst, &folder, err));
+    BT_CHECK(bt_fs_join(folder, "config.json", &config, err));
+    BT_CHECK(bt_fs_look(config, &is_there, err));
+    if (is_there) {
+        rc = BT_FAIL(err, BT_E_CONFIG,
+                     "%s: transformers would take it for the weights of %s, but knows none of the "
+                     "names in %s: it would begin with random numbers and only warn; bert-train "
+                     "--mode=export --export_format=hf --model_dir=... writes a run's model by its "
+                     "names, or convert into another folder",
+                     dst, config, bt_ckpt_path(source->ckpt));
+    }
+done:
+    bt_free(folder);
+    bt_free(config);
+    return rc;
+}
+
 bt_status command_convert(tensor_source *source, const char *dst, size_t *n_written,
                           size_t *n_left_out, bt_error *err) {
     *n_left_out = 0;
@@ -96,6 +124,9 @@ bt_status command_convert(tensor_source *source, const char *dst, size_t *n_writ
                        "%s: a file that ends in .safetensors, or a checkpoint's prefix (without "
                        ".index) is expected",
                        dst);
+    }
+    if (bt_str_ends_with(dst, ".safetensors")) {
+        BT_TRY(check_reader(source, dst, err));
     }
     return bt_str_ends_with(dst, ".safetensors")
                ? to_safetensors(source, dst, n_written, n_left_out, err)

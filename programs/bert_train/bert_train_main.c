@@ -304,7 +304,9 @@ static bt_status run_and_print(const bt_train_args *args, bt_error *err) {
     const bool has_values =
         args->mode != BT_CONF_MODE_PREDICT ||
         (summary.values.n > 0 && !bt_str_equal(args->prediction.output_path, "/dev/stdout"));
-    BT_TRY(args->job->rank == 0 && has_values && args->mode != BT_CONF_MODE_EXPORT ? print_summary(&summary, err) : BT_OK);
+    BT_TRY(args->job->rank == 0 && has_values && args->mode != BT_CONF_MODE_EXPORT
+               ? print_summary(&summary, err)
+               : BT_OK);
     return fail_report(args, &summary, err);
 }
 

@@ -311,6 +311,7 @@ static void export_run_deinit(export_run *e) {
 bt_status run_export(const bt_train_args *args, bool is_dry, bt_train_summary *summary,
                      bt_error *err) {
     bt_status         rc = BT_OK;
+    const double      start = bt_time_monotonic();
     export_run *const e = bt_calloc_array(1, sizeof *e); /* large */
     if (e == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for an export");
@@ -324,7 +325,7 @@ bt_status run_export(const bt_train_args *args, bool is_dry, bt_train_summary *s
         bt_log(BT_LOG_INFO, "exported to %s: %s", args->export_path, e->format->summary);
     }
     summary->step = e->from.step;
-    summary->seconds = bt_time_monotonic() - e->run.started;
+    summary->seconds = bt_time_monotonic() - start;
 done:
     export_run_deinit(e);
     bt_free(e);

@@ -106,8 +106,8 @@ class Sentences(Export):
                              read_safetensors(self.path('out', name)))
 
 
-class Tasks(Export):
-    """Every head comes back as --init: what is predicted from the export is what the run predicts."""
+class TaskData(Export):
+    """Rows for every experiment."""
 
     DATA = {'bert/sentence_prediction': 'rows.tsv', 'bert/tagging': 'words.conll', 'bert/squad': 'q.json',
             'bert/dual_encoder': 'pairs.tsv'}
@@ -127,6 +127,10 @@ class Tasks(Export):
             for n in range(4)]}))
         self.write('pairs.tsv', 'left\tright\n' + ''.join(
             '%s\t%s\n' % (a, b) for a, b in zip(TEXTS[:4], TEXTS[1:5])))
+
+
+class Tasks(TaskData):
+    """Every head comes back as --init: what is predicted from the export is what the run predicts."""
 
     def outputs(self, experiment, *args, rows=None):
         """What a prediction writes, by name."""
@@ -209,6 +213,30 @@ class Tasks(Export):
         config = self.round_trip('bert/sentence_prediction', 'weights', columns=['--text=sentence'])
         self.assertEqual(config['problem_type'], 'regression')
         self.assertEqual(len(config['id2label']), 1)
+
+
+class Convert(Export):
+    """bert-checkpoint keeps the names that a checkpoint has: not where transformers would not know them."""
+
+    def convert(self, source, target, expect=0):
+        result = e2e.run(['convert', source, target], 'bert-checkpoint', cwd=self.folder)
+        self.assertEqual(result.code, expect, str(result))
+        return result
+
+    def test_beside_a_configuration_of_transformers(self):
+        self.train()
+        os.mkdir(self.path('free'))
+        self.convert('run/ckpt-3', 'free/model.safetensors')
+        self.export('safetensors', 'out')
+        for target in ('out/model.safetensors', 'out/other.safetensors'):
+            before = e2e.read_tree(self.path('out'))
+            result = self.convert('run/ckpt-3', target, CONFIG)
+            self.assertIn('transformers would take it for the weights of out/config.json',
+                          self.one_error(result, 'bert-checkpoint'))
+            self.assertIn('--mode=export --export_format=hf', result.stderr)
+            self.assertEqual(e2e.read_tree(self.path('out')), before)
+        self.convert('weights/model.safetensors', 'out/again.safetensors')  # its names are transformers'
+        self.convert('run/ckpt-3', 'out/bundle')
 
 
 class Refused(Export):

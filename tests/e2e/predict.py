@@ -421,7 +421,7 @@ class Flags(Predict):
             self.assertRegex(self.one_error(result), r'--%s=x is for .*--mode=predict, '
                              'not for --mode=train_and_eval' % re.escape(flag)
                              if flag == 'checkpoint' else
-                             r'--%s=x is for --mode=predict, not for' % re.escape(flag))
+                             r'--%s=x is for --mode=predict( and --mode=export)?, not for' % re.escape(flag))
         result = self.predict(more=['--glue_task=RTE'], expect=2)
         self.assertIn('--glue_task=RTE: name the folder', self.one_error(result))
         result = self.predict(more=['--output_format=xml'], expect=2)
