@@ -36,7 +36,10 @@ typedef struct bt_metrics_config {
     int64_t            n_classes;      /* columns of the logits; 0: they are the scores of pairs */
     bool               bug_compatible; /* runtime.bug_compatible: with Model Garden's defects */
     bt_metric_unit     unit;
-    double             threshold;   /* several labels: a class applies from this probability on */
+    double             threshold; /* several labels: a class applies from this probability on */
+    int64_t n_bootstrap; /* samples for intervals: NAME_ci_low and NAME_ci_high of the metrics of a
+                          * class a row that have them; 0: none */
+    uint64_t           bootstrap_seed;
     const char *const *class_names; /* [n_classes], none empty; NULL (not of tags): numbers */
 } bt_metrics_config;
 

@@ -59,6 +59,8 @@ typedef struct bt_task_plan {
     size_t            n_validation_metrics;
     size_t            n_garden_metrics; /* of them, the first, which Model Garden has too */
     bt_metric_unit    metric_unit;
+    int64_t           n_bootstrap; /* bt_metrics_config: of validation */
+    int64_t           bootstrap_seed;
     double            label_smoothing;
     bt_conf_f64_list  class_weights;    /* n 0: all 1; borrowed from conf */
     bool              balanced_weights; /* from the counts of the training data */

@@ -54,6 +54,9 @@ static const conf_class conf_class_trained_task = {"official.core.config_definit
                                                    BT_ARRAY_LEN(trained_task_keys), false};
 
 static const conf_key sentence_prediction_keys[] = {
+    KEY("bootstrap_samples", T_INT, EXT, "0", RULE_GE0,
+        "samples for 95 % intervals of an evaluation's metrics (1000 is usual; 0: no intervals)"),
+    KEY("bootstrap_seed", T_INT, EXT, "0", RULE_GE0, "which samples they are"),
     KEY("class_weights", T_FLOATS_OR_WORD, EXT | NULLABLE, NULL,
         &(const conf_rule)CHOICES("balanced"), CLASS_WEIGHTS_DOC),
     KEY("init_cls_pooler", T_BOOL, 0, "false", RULE_NONE,

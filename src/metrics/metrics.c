@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "metrics_internal.h"
+#include "metrics_bootstrap.h"
 
 static const uint64_t state_magic = UINT64_C(0x32305353544d5442); /* "BTMTSS02" */
 
@@ -25,6 +25,10 @@ static const metric_part *const parts[N_PARTS] = {
     [PART_TABLE] = &metric_part_table,
     [PART_TOKEN_TABLE] = &metric_part_token_table,
     [PART_CERTAINTY] = &metric_part_certainty,
+    [PART_KEPT] = &metric_part_kept,
+    [PART_KEPT_SETS] = &metric_part_kept_sets,
+    [PART_SETS] = &metric_part_sets,
+    [PART_ERRORS] = &metric_part_errors,
 };
 
 static bool has_part(const bt_metrics *metrics, size_t id) {
@@ -41,6 +45,8 @@ bt_status bt_metrics_create(const bt_metrics_config *config, bt_metrics **out, b
     metrics->n_classes = config->n_classes;
     metrics->unit = config->unit;
     metrics->bug_compatible = config->bug_compatible;
+    metrics->n_bootstrap = config->n_bootstrap;
+    metrics->bootstrap_seed = config->bootstrap_seed;
     BT_CHECK(metric_choose_rows(metrics, config, err));
     for (size_t id = 0; id < N_PARTS; id++) {
         if (has_part(metrics, id)) {
@@ -115,7 +121,7 @@ bt_status bt_metrics_update(bt_metrics *metrics, const bt_batch *batch, const fl
     return BT_OK;
 }
 
-static double compute(const bt_metrics *metrics, const metric_choice *choice) {
+double metric_compute(const bt_metrics *metrics, const metric_choice *choice) {
     const metric_row *const row = choice->row;
     return row->compute != NULL       ? row->compute(metrics)
            : row->compute_row != NULL ? row->compute_row(metrics, row)
@@ -126,9 +132,11 @@ static double compute(const bt_metrics *metrics, const metric_choice *choice) {
 size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_METRIC_MAX]) {
     for (size_t i = 0; i < metrics->n_choices; i++) {
         memcpy(values[i].name, metrics->choices[i].name, sizeof values[i].name);
-        values[i].value = compute(metrics, &metrics->choices[i]);
+        values[i].value = metric_compute(metrics, &metrics->choices[i]);
     }
-    return metrics->n_choices;
+    return metrics->n_choices + (metrics->n_bootstrap > 0
+                                     ? metric_add_intervals(metrics, values + metrics->n_choices)
+                                     : 0);
 }
 
 const int64_t *bt_metrics_prediction_counts(const bt_metrics *metrics, int64_t *n) {

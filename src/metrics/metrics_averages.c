@@ -9,6 +9,12 @@
 #include "metrics_internal.h"
 
 static metric_counts counts_of(const bt_metrics *metrics) {
+    if (metrics->unit == BT_METRIC_OF_LABEL_SETS) {
+        return metric_multi_counts(metrics);
+    }
+    if (metrics->unit == BT_METRIC_OF_TOKENS) {
+        return metric_entity_counts(metrics);
+    }
     const class_table *const t = metrics->states[PART_TABLE];
     return (metric_counts){t->n_classes, t->labelled, t->predicted, t->correct};
 }

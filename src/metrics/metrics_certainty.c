@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "metrics_internal.h"
+#include "metrics_bootstrap.h"
 
 typedef struct certainty_bin {
     int64_t n;
@@ -104,35 +104,48 @@ static double brier_of(const double *p, int64_t n, int64_t label) {
     return sum;
 }
 
-static bt_status add_row(certainty *c, const float *logits, int32_t label, bt_error *err) {
-    const int64_t n = c->n_classes;
-    BT_TRY(metric_check_label(label, n, c->n, err));
+void metric_certain_row(void *state, const float *logits, int32_t label, certain_row *out) {
+    certainty *const c = state;
+    const int64_t    n = c->n_classes;
+    const int64_t    best = metric_argmax(logits, n);
     softmax(c->p, logits, n);
-    c->n++;
-    const int64_t best = metric_argmax(logits, n);
-    bool          is_number = true;
+    *out = (certain_row){
+        .probability = c->p[best],
+        .log_loss = -log(fmin(fmax(c->p[label], DBL_EPSILON), 1.0 - DBL_EPSILON)),
+        .brier = brier_of(c->p, n, label),
+        .place = place_of(logits, n, label),
+        .is_correct = best == label,
+    };
     for (int64_t i = 0; i < n; i++) {
-        is_number = is_number && !isnan(c->p[i]);
+        out->probability = isnan(c->p[i]) ? (double)NAN : out->probability;
     }
-    if (!is_number) {
+}
+
+void metric_certain_add(void *state, const certain_row *row, int64_t weight) {
+    certainty *const c = state;
+    const double     times = (double)weight;
+    c->n += weight;
+    if (isnan(row->probability)) {
         c->is_lost = true;
-        return BT_OK;
+        return;
     }
-    certainty_bin *const bin = &c->bins[bin_of(c->p[best])];
-    bin->n++;
-    bin->n_correct += best == label ? 1 : 0;
-    bin->sum += c->p[best];
-    c->log_loss -= log(fmin(fmax(c->p[label], DBL_EPSILON), 1.0 - DBL_EPSILON));
-    c->brier += brier_of(c->p, n, label);
-    c->places[place_of(logits, n, label)]++;
-    return BT_OK;
+    certainty_bin *const bin = &c->bins[bin_of(row->probability)];
+    bin->n += weight;
+    bin->n_correct += row->is_correct ? weight : 0;
+    bin->sum += times * row->probability;
+    c->log_loss += times * row->log_loss;
+    c->brier += times * row->brier;
+    c->places[row->place] += weight;
 }
 
 static bt_status update_certainty(void *state, const bt_batch *batch, const float *logits,
                                   bt_error *err) {
     certainty *const c = state;
     for (int64_t i = 0; i < batch->n_seqs; i++) {
-        BT_TRY(add_row(c, logits + i * c->n_classes, batch->int_labels[i], err));
+        certain_row row;
+        BT_TRY(metric_check_label(batch->int_labels[i], c->n_classes, c->n, err));
+        metric_certain_row(c, logits + i * c->n_classes, batch->int_labels[i], &row);
+        metric_certain_add(c, &row, 1);
     }
     return BT_OK;
 }

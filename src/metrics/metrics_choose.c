@@ -12,7 +12,7 @@
 
 #include "bt/base/log.h"
 #include "bt/base/number.h"
-#include "metrics_internal.h"
+#include "metrics_bootstrap.h"
 
 enum { CLASS_TEXT_MAX = BT_METRIC_NAME_MAX - 24 }; /* "best_average_precision/" before it */
 
@@ -50,27 +50,25 @@ static const char *ending_of(const metric_row *row) {
     return row->compute_at != NULL ? "K" : row->compute_class != NULL ? "CLASS" : "";
 }
 
-static bool is_repeated(size_t i) {
-    for (size_t k = 0; k < i; k++) {
-        if (metric_rows[k].unit == metric_rows[i].unit &&
-            strcmp(metric_rows[k].name, metric_rows[i].name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bt_status refuse_name(const char *name, bt_metric_unit unit, bt_error *err) {
-    char   known[BT_ERROR_MSG_MAX / 2] = "";
-    size_t used = 0;
+static bt_status refuse_name(const char *name, bt_metric_unit unit, int64_t n_classes,
+                             bt_error *err) {
+    static const char rest[] = ", ...";
+    char              known[BT_ERROR_MSG_MAX / 2] = "";
+    size_t            used = 0;
     for (size_t i = 0; i < n_metric_rows; i++) {
-        if (metric_rows[i].unit != unit || is_repeated(i)) {
+        const metric_row *const row = &metric_rows[i];
+        if (!fits(row, unit, n_classes)) {
             continue;
         }
-        const int n = snprintf(known + used, sizeof known - used, "%s%s%s", used > 0 ? ", " : "",
-                               metric_rows[i].name, ending_of(&metric_rows[i]));
-        used += n > 0 ? (size_t)n : 0;
-        BT_ASSERT(used < sizeof known);
+        char      text[2 * BT_METRIC_NAME_MAX];
+        const int n =
+            snprintf(text, sizeof text, "%s%s%s", used > 0 ? ", " : "", row->name, ending_of(row));
+        if (n < 0 || used + (size_t)n + sizeof rest > sizeof known) {
+            memcpy(known + used, rest, sizeof rest);
+            break;
+        }
+        memcpy(known + used, text, (size_t)n + 1);
+        used += (size_t)n;
     }
     return BT_FAIL(err, BT_E_CONFIG, "no metric has the name '%s'; known are %s", name, known);
 }
@@ -89,7 +87,7 @@ bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *confi
         const metric_row *const row =
             find_row(config->names[i], config->unit, config->n_classes, &number);
         if (row == NULL) {
-            return refuse_name(config->names[i], config->unit, err);
+            return refuse_name(config->names[i], config->unit, config->n_classes, err);
         }
         if (!fits(row, config->unit, config->n_classes)) {
             return BT_FAIL(err, BT_E_CONFIG, "metric %s needs %s, but the model has %" PRId64,
@@ -97,6 +95,7 @@ bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *confi
         }
         metrics->parts |= row->parts;
     }
+    metrics->parts |= config->n_bootstrap > 0 ? PART_BIT(PART_KEPT) : 0;
     return BT_OK;
 }
 
@@ -105,6 +104,7 @@ bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *confi
 typedef struct class_names {
     const char *const *names; /* NULL: numbers */
     int64_t            n;
+    int64_t            first; /* those before it are not among "each" */
 } class_names;
 
 static bool is_kept(char c, bool is_inner) {
@@ -186,15 +186,15 @@ static bt_status refuse_class(const char *name, const class_names *all, bt_error
 static bt_status add_classes(bt_metrics *metrics, const metric_row *row, const class_names *all,
                              bt_error *err) {
     char text[CLASS_TEXT_MAX];
-    if (all->n > BT_METRIC_CLASSES_MAX) {
+    if (all->n - all->first > BT_METRIC_CLASSES_MAX) {
         bt_log(BT_LOG_WARNING,
                "%s of each of %" PRId64
                " classes would be too many values for a record (at most %d): it is left out; name "
                "the classes that matter (%sNAME in task.metrics)",
-               row->name, all->n, BT_METRIC_CLASSES_MAX, row->name);
+               row->name, all->n - all->first, BT_METRIC_CLASSES_MAX, row->name);
         return BT_OK;
     }
-    for (int64_t c = 0; c < all->n; c++) {
+    for (int64_t c = all->first; c < all->n; c++) {
         call_class(all, c, text);
         BT_TRY(add_choice(metrics, row, c, text, err));
     }
@@ -218,7 +218,11 @@ static bt_status add_class(bt_metrics *metrics, const metric_row *row, const cha
 
 bt_status metric_choose_classes(bt_metrics *metrics, const bt_metrics_config *config,
                                 bt_error *err) {
-    const class_names all = {config->class_names, config->n_classes};
+    class_names all = {config->class_names, config->n_classes, 0};
+    if (metrics->states[PART_ENTITIES] != NULL) {
+        all.names = metric_entity_types(metrics, &all.n, &all.first);
+    }
+    size_t n_ends = 0; /* of intervals */
     for (size_t i = 0; i < config->n_names; i++) {
         const char *const       name = config->names[i];
         int64_t                 number = 0;
@@ -228,7 +232,10 @@ bt_status metric_choose_classes(bt_metrics *metrics, const bt_metrics_config *co
                    ? add_class(metrics, row, name, &all, err)
                    : add_choice(metrics, row, number, name + strlen(row->name), err));
     }
-    return BT_OK;
+    for (size_t i = 0; i < metrics->n_choices && metrics->n_bootstrap > 0; i++) {
+        n_ends += metric_has_interval(metrics->choices[i].row) ? 2 : 0;
+    }
+    return metrics->n_choices + n_ends <= BT_METRIC_MAX ? BT_OK : refuse_number(err);
 }
 
 /* What there is. */

@@ -123,6 +123,19 @@ const metric_part metric_part_tokens = {
     .load = load_counts,
 };
 
+void metric_classes_take(void *state, const class_table *table) {
+    class_counts *const c = state;
+    const size_t        n_bytes = (size_t)c->n_classes * sizeof(int64_t);
+    c->n = table->n;
+    c->n_true_positive = c->n_classes > 1 ? table->correct[1] : 0;
+    c->n_correct = 0;
+    for (int64_t i = 0; i < c->n_classes; i++) {
+        c->n_correct += table->correct[i];
+    }
+    memcpy(c->predicted, table->predicted, n_bytes);
+    memcpy(c->labelled, table->labelled, n_bytes);
+}
+
 const int64_t *metric_classes_predicted(const void *state, int64_t *n) {
     const class_counts *const c = state;
     *n = c->n;

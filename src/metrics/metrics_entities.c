@@ -3,7 +3,8 @@
  * The part that counts entities among the tags of sentences, as seqeval does without a scheme (the
  * rules of CoNLL's evaluation script): a tag is a letter (B, I, E, S, O, or any other), "-" and a
  * type; an entity is right when its type and both ends are. Precision, recall and F1 are of all
- * types together. Nothing is kept but where the entity that is open began.
+ * types together, and of each type. Of the rows nothing is kept but where the entity that is open
+ * began.
  *
  * seqeval's own ways are kept, so that the numbers are the same: of a name without "-" the first
  * letter is the tag and the rest the type, and what was open before a sentence's end is closed by
@@ -27,15 +28,19 @@ typedef struct walk {
 } walk;
 
 typedef struct entities {
-    int64_t n_classes;
-    tag    *tags; /* [n_classes] owned */
-    bool    joins_sentences;
-    int64_t place; /* of the next tag; the "O" between sentences is a place */
-    bool    is_begun;
-    int64_t sentence; /* of the last sequence, where they have numbers */
-    walk    labels;
-    walk    predictions;
-    int64_t n_right;
+    int64_t      n_classes;
+    tag         *tags;    /* [n_classes] owned */
+    int64_t      n_types; /* that entities may have; the number of the first is TYPE_NONE */
+    const char **types;   /* [n_types] owned; the names are the caller's */
+    int64_t     *counts;  /* [3,n_types] owned: labelled, predicted, both */
+    int64_t     *closing; /* [3,n_types] owned: room for counts with the last sentence closed */
+    bool         joins_sentences;
+    int64_t      place; /* of the next tag; the "O" between sentences is a place */
+    bool         is_begun;
+    int64_t      sentence; /* of the last sequence, where they have numbers */
+    walk         labels;
+    walk         predictions;
+    int64_t      n_right;
 } entities;
 
 enum { TYPE_START = 0, TYPE_NONE = 1, FIRST_TYPE = 2 };
@@ -62,8 +67,10 @@ static const char *type_name(const char *name) {
     return type[0] != '\0' ? type : "_";
 }
 
+/* The types of n_classes tags are at most as many, and that of tags without one. */
 static void number_types(entities *e, const char *const *names) {
     int32_t n_types = FIRST_TYPE;
+    e->types[0] = "_";
     for (int64_t c = 0; c < e->n_classes; c++) {
         const char *const type = type_name(names[c]);
         e->tags[c] = (tag){names[c][0], strcmp(type, "_") == 0 ? TYPE_NONE : n_types};
@@ -72,8 +79,11 @@ static void number_types(entities *e, const char *const *names) {
                 e->tags[c].type = e->tags[k].type;
             }
         }
-        n_types += e->tags[c].type == n_types ? 1 : 0;
+        if (e->tags[c].type == n_types) {
+            e->types[n_types++ - TYPE_NONE] = type;
+        }
     }
+    e->n_types = n_types - TYPE_NONE;
 }
 
 static bool is_one_of(char letter, const char *letters) {
@@ -97,13 +107,21 @@ static void advance(walk *w, tag next, bool ended, int64_t place) {
 }
 
 static void add_tags(entities *e, tag label, tag prediction) {
-    walk *const a = &e->labels;
-    walk *const b = &e->predictions;
-    const bool  label_ended = ends_between(a->previous, label);
-    const bool  prediction_ended = ends_between(b->previous, prediction);
+    walk *const   a = &e->labels;
+    walk *const   b = &e->predictions;
+    const bool    label_ended = ends_between(a->previous, label);
+    const bool    prediction_ended = ends_between(b->previous, prediction);
+    const int32_t type = a->previous.type - TYPE_NONE; /* of an entity it is not TYPE_START */
+    if (label_ended) {
+        e->counts[type]++;
+    }
+    if (prediction_ended) {
+        e->counts[e->n_types + b->previous.type - TYPE_NONE]++;
+    }
     if (label_ended && prediction_ended && a->begin == b->begin &&
         a->previous.type == b->previous.type) {
         e->n_right++;
+        e->counts[2 * e->n_types + type]++;
     }
     advance(a, label, label_ended, e->place);
     advance(b, prediction, prediction_ended, e->place);
@@ -125,12 +143,16 @@ static void reset_entities(void *state) {
     e->labels = start;
     e->predictions = start;
     e->n_right = 0;
+    memset(e->counts, 0, 3 * (size_t)e->n_types * sizeof *e->counts);
 }
 
 static void free_entities(void *state) {
     entities *const e = state;
     if (e != NULL) {
         bt_free(e->tags);
+        bt_free(e->types);
+        bt_free(e->counts);
+        bt_free(e->closing);
         bt_free(e);
     }
 }
@@ -141,9 +163,14 @@ static bt_status create_entities(const bt_metrics_config *config, void **state, 
     if (e != NULL) {
         e->n_classes = config->n_classes;
         e->joins_sentences = config->bug_compatible;
-        e->tags = bt_calloc_array((size_t)e->n_classes, sizeof *e->tags);
+        const size_t n = (size_t)e->n_classes;
+        e->tags = bt_calloc_array(n, sizeof *e->tags);
+        e->types = bt_calloc_array(n + 1, sizeof *e->types);
+        e->counts = bt_calloc_array(3 * (n + 1), sizeof *e->counts);
+        e->closing = bt_calloc_array(3 * (n + 1), sizeof *e->closing);
     }
-    if (e == NULL || e->tags == NULL) {
+    if (e == NULL || e->tags == NULL || e->types == NULL || e->counts == NULL ||
+        e->closing == NULL) {
         free_entities(e);
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for tags of %" PRId64 " classes",
                        config->n_classes);
@@ -200,10 +227,15 @@ static bt_status save_entities(const void *state, bt_str *bytes, bt_error *err) 
                                (uint64_t)e->n_right};
     walk_words(&e->labels, words + 4);
     walk_words(&e->predictions, words + 8);
-    return metric_put_words(bytes, words, N_WORDS, err);
+    BT_TRY(metric_put_words(bytes, words, N_WORDS, err));
+    return metric_put_counts(bytes, e->counts, 3 * e->n_types, err);
 }
 
-static bt_status read_walk(const uint64_t words[4], walk *out, bt_error *err) {
+static bt_status read_walk(const entities *e, const uint64_t words[4], walk *out, bt_error *err) {
+    if (words[1] > (uint64_t)e->n_types || (words[1] == TYPE_START && words[0] != 'O')) {
+        return BT_FAIL(err, BT_E_FORMAT, "metrics state: type %" PRIu64 " of %" PRId64, words[1],
+                       e->n_types);
+    }
     *out = (walk){.previous = {(char)(unsigned char)words[0], (int32_t)words[1]},
                   .begin = (int64_t)words[2],
                   .n_found = (int64_t)words[3]};
@@ -221,8 +253,9 @@ static bt_status load_entities(void *state, bt_reader *bytes, bt_error *err) {
     e->n_right = (int64_t)words[3];
     BT_TRY(metric_check_count(e->place, err));
     BT_TRY(metric_check_count(e->n_right, err));
-    BT_TRY(read_walk(words + 4, &e->labels, err));
-    return read_walk(words + 8, &e->predictions, err);
+    BT_TRY(read_walk(e, words + 4, &e->labels, err));
+    BT_TRY(read_walk(e, words + 8, &e->predictions, err));
+    return metric_get_counts(bytes, e->counts, 3 * e->n_types, err);
 }
 
 const metric_part metric_part_entities = {
@@ -238,8 +271,28 @@ const metric_part metric_part_entities = {
 /* The last sentence has no next one that closes it. */
 static entities closed(const bt_metrics *metrics) {
     entities e = *(const entities *)metrics->states[PART_ENTITIES];
+    memcpy(e.closing, e.counts, 3 * (size_t)e.n_types * sizeof *e.counts);
+    e.counts = e.closing;
     end_sentence(&e);
     return e;
+}
+
+metric_counts metric_entity_counts(const bt_metrics *metrics) {
+    const entities e = closed(metrics);
+    return (metric_counts){e.n_types, e.counts, e.counts + e.n_types, e.counts + 2 * e.n_types};
+}
+
+/* "O" begins no entity. */
+const char *const *metric_entity_types(const bt_metrics *metrics, int64_t *n, int64_t *first) {
+    const entities *const e = metrics->states[PART_ENTITIES];
+    *n = e->n_types;
+    *first = 1;
+    for (int64_t c = 0; c < e->n_classes; c++) {
+        if (e->tags[c].type == TYPE_NONE && !is_one_of(e->tags[c].letter, "O.")) {
+            *first = 0;
+        }
+    }
+    return (const char *const *)e->types;
 }
 
 static double share(int64_t part, int64_t whole) {

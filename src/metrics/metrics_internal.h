@@ -25,6 +25,10 @@ typedef enum metric_part_id {
     PART_TABLE,    /* labels against predictions, each class by itself (metrics_table.c) */
     PART_TOKEN_TABLE, /* the same of tokens */
     PART_CERTAINTY,   /* probabilities of labels and predictions (metrics_certainty.c) */
+    PART_KEPT,        /* every logit and label (metrics_kept.c) */
+    PART_KEPT_SETS,   /* the same of several labels a row */
+    PART_SETS,        /* rows of several labels, each as a whole (metrics_sets.c) */
+    PART_ERRORS,      /* absolute errors of scores (metrics_errors.c) */
     N_PARTS
 } metric_part_id;
 
@@ -54,6 +58,10 @@ extern const metric_part metric_part_multi;
 extern const metric_part metric_part_table;
 extern const metric_part metric_part_token_table;
 extern const metric_part metric_part_certainty;
+extern const metric_part metric_part_kept;
+extern const metric_part metric_part_kept_sets;
+extern const metric_part metric_part_sets;
+extern const metric_part metric_part_errors;
 
 /* Rows. */
 
@@ -104,8 +112,13 @@ struct bt_metrics {
     int64_t        n_classes;
     bt_metric_unit unit;
     bool           bug_compatible;
+    int64_t        n_bootstrap; /* samples; 0: no intervals */
+    uint64_t       bootstrap_seed;
     void          *states[N_PARTS]; /* owned; NULL where the part is not kept */
 };
+
+/* Whatever its row computes it by. */
+double metric_compute(const bt_metrics *metrics, const metric_choice *choice);
 
 /* metrics_choose.c: the rows that the names mean, and which parts they read. */
 BT_MUST_USE bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *config,
@@ -179,6 +192,12 @@ typedef struct class_table {
     int64_t *cells;     /* [n_classes,n_classes], or NULL: too many */
 } class_table;
 
+metric_counts metric_multi_counts(const bt_metrics *metrics); /* metrics_multi.c */
+/* metrics_entities.c: of the types, and their names, [n_classes of the counts]. *first: the first
+ * that a tag has. */
+metric_counts      metric_entity_counts(const bt_metrics *metrics);
+const char *const *metric_entity_types(const bt_metrics *metrics, int64_t *n, int64_t *first);
+
 /* metrics_averages.c */
 double metric_averaged(const bt_metrics *metrics, const metric_row *row);
 double metric_of_class(const bt_metrics *metrics, const metric_row *row, int64_t c);
@@ -193,6 +212,26 @@ double metric_brier(const bt_metrics *metrics);
 double metric_calibration_error(const bt_metrics *metrics);
 double metric_top_k(const bt_metrics *metrics, int64_t k);
 double metric_top_two(const bt_metrics *metrics);
+
+/* metrics_curves.c */
+double metric_roc_auc(const bt_metrics *metrics);
+double metric_average_precision(const bt_metrics *metrics);
+double metric_roc_auc_averaged(const bt_metrics *metrics, const metric_row *row);
+double metric_average_precision_averaged(const bt_metrics *metrics, const metric_row *row);
+double metric_roc_auc_of_class(const bt_metrics *metrics, const metric_row *row, int64_t c);
+double metric_average_precision_of_class(const bt_metrics *metrics, const metric_row *row,
+                                         int64_t c);
+
+/* metrics_sets.c, metrics_scores.c, metrics_errors.c */
+double metric_of_samples(const bt_metrics *metrics, const metric_row *row);
+double metric_hamming_loss(const bt_metrics *metrics);
+double metric_r2(const bt_metrics *metrics);
+double metric_root_mean_squared_error(const bt_metrics *metrics);
+double metric_mean_absolute_error(const bt_metrics *metrics);
+
+/* metrics_table.c, and what that means for a state of metrics_classes.c */
+void metric_table_count(class_table *t, int64_t label, int64_t prediction, int64_t weight);
+void metric_classes_take(void *state, const class_table *table);
 
 /* metrics_classes.c, both of its parts: the counts of predictions and their sum. */
 const int64_t *metric_classes_predicted(const void *state, int64_t *n);

@@ -98,6 +98,12 @@ static double f1(int64_t applies, int64_t found, int64_t both) {
     return applies + found > 0 ? 2.0 * (double)both / (double)(applies + found) : 0;
 }
 
+metric_counts metric_multi_counts(const bt_metrics *metrics) {
+    const multi_counts *const c = metrics->states[PART_MULTI];
+    const int64_t             C = c->n_classes;
+    return (metric_counts){C, c->counts, c->counts + C, c->counts + 2 * C};
+}
+
 double metric_multi_f1_micro(const bt_metrics *metrics) {
     const multi_counts *const c = metrics->states[PART_MULTI];
     int64_t                   sums[3] = {0};

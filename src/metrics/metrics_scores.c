@@ -94,6 +94,20 @@ double metric_pearson(const bt_metrics *metrics) {
     return fmax(-1.0, fmin(1.0, s->sum_xy / spread));
 }
 
+/* As scikit-learn: labels that are all alike leave nothing to explain. */
+double metric_r2(const bt_metrics *metrics) {
+    const score_moments *const s = metrics->states[PART_MOMENTS];
+    if (s->n < 2 || isnan(s->sum_error_sq)) {
+        return (double)NAN;
+    }
+    return s->sum_yy > 0 ? 1.0 - s->sum_error_sq / s->sum_yy : s->sum_error_sq > 0.0 ? 0.0 : 1.0;
+}
+
+double metric_root_mean_squared_error(const bt_metrics *metrics) {
+    const score_moments *const s = metrics->states[PART_MOMENTS];
+    return s->n > 0 ? sqrt(s->sum_error_sq / (double)s->n) : (double)NAN;
+}
+
 /* Model Garden makes the metric and never updates it. */
 double metric_mean_squared_error(const bt_metrics *metrics) {
     const score_moments *const s = metrics->states[PART_MOMENTS];

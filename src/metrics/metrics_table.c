@@ -56,18 +56,21 @@ static void reset_table(void *state) {
     }
 }
 
+void metric_table_count(class_table *t, int64_t label, int64_t prediction, int64_t weight) {
+    const double gap = (double)(prediction - label);
+    t->labelled[label] += weight;
+    t->predicted[prediction] += weight;
+    t->correct[label] += prediction == label ? weight : 0;
+    t->gap_sq += gap * gap * (double)weight;
+    if (t->cells != NULL) {
+        t->cells[label * t->n_classes + prediction] += weight;
+    }
+    t->n += weight;
+}
+
 static bt_status count_one(class_table *t, const float *logits, int32_t label, bt_error *err) {
     BT_TRY(metric_check_label(label, t->n_classes, t->n, err));
-    const int64_t prediction = metric_argmax(logits, t->n_classes);
-    const double  gap = (double)(prediction - label);
-    t->labelled[label]++;
-    t->predicted[prediction]++;
-    t->correct[label] += prediction == label ? 1 : 0;
-    t->gap_sq += gap * gap;
-    if (t->cells != NULL) {
-        t->cells[label * t->n_classes + prediction]++;
-    }
-    t->n++;
+    metric_table_count(t, label, metric_argmax(logits, t->n_classes), 1);
     return BT_OK;
 }
 

@@ -256,7 +256,16 @@ static bt_status plan_garden_metrics(const bt_conf *conf, bt_task_plan *plan, bt
 }
 
 static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error *err) {
+    static const char key[] = "task.bootstrap_samples";
     BT_TRY(plan_garden_metrics(conf, plan, err));
+    BT_TRY(bt_conf_get_i64(conf, key, &plan->n_bootstrap, err));
+    BT_TRY(bt_conf_get_i64(conf, "task.bootstrap_seed", &plan->bootstrap_seed, err));
+    if (plan->n_bootstrap > 0 && (plan->is_multi_label || is_regression(plan))) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: %" PRId64 ": there are intervals of metrics of a class a row only, not "
+                       "of scores or of several labels: set it to 0",
+                       key, plan->n_bootstrap);
+    }
     return task_plan_own_metrics(conf, plan->head.num_classes, plan, err);
 }
 

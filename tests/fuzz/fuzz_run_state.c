@@ -26,12 +26,31 @@ static const char *const names_of_spans[] = {"start_position_accuracy", "end_pos
 static const char *const tags[] = {"O", "B-X", "I-X"};
 
 static const bt_metrics_config sets[N_SETS] = {
-    {names_of_two, BT_ARRAY_LEN(names_of_two), 2, false, BT_METRIC_OF_SEQUENCES, 0.5, NULL},
-    {names_of_three, BT_ARRAY_LEN(names_of_three), 3, false, BT_METRIC_OF_SEQUENCES, 0.5, NULL},
-    {names_of_scores, BT_ARRAY_LEN(names_of_scores), 1, false, BT_METRIC_OF_SEQUENCES, 0.5, NULL},
-    {names_of_pairs, BT_ARRAY_LEN(names_of_pairs), 0, false, BT_METRIC_OF_SEQUENCES, 0.5, NULL},
-    {names_of_tags, BT_ARRAY_LEN(names_of_tags), 3, false, BT_METRIC_OF_TOKENS, 0.5, tags},
-    {names_of_spans, BT_ARRAY_LEN(names_of_spans), 2, false, BT_METRIC_OF_TOKENS, 0.5, NULL},
+    {.names = names_of_two,
+     .n_names = BT_ARRAY_LEN(names_of_two),
+     .n_classes = 2,
+     .unit = BT_METRIC_OF_SEQUENCES},
+    {.names = names_of_three,
+     .n_names = BT_ARRAY_LEN(names_of_three),
+     .n_classes = 3,
+     .unit = BT_METRIC_OF_SEQUENCES},
+    {.names = names_of_scores,
+     .n_names = BT_ARRAY_LEN(names_of_scores),
+     .n_classes = 1,
+     .unit = BT_METRIC_OF_SEQUENCES},
+    {.names = names_of_pairs,
+     .n_names = BT_ARRAY_LEN(names_of_pairs),
+     .n_classes = 0,
+     .unit = BT_METRIC_OF_SEQUENCES},
+    {.names = names_of_tags,
+     .n_names = BT_ARRAY_LEN(names_of_tags),
+     .n_classes = 3,
+     .unit = BT_METRIC_OF_TOKENS,
+     .class_names = tags},
+    {.names = names_of_spans,
+     .n_names = BT_ARRAY_LEN(names_of_spans),
+     .n_classes = 2,
+     .unit = BT_METRIC_OF_TOKENS},
 };
 
 static void update(bt_metrics *metrics) {

@@ -9,11 +9,13 @@ import json
 import warnings
 
 import numpy as np
+import philox
 import sklearn
 from sklearn import metrics as sk
 
 warnings.simplefilter('ignore')
 BINS = 15
+BOOT = 0x424f4f54
 
 
 def softmax(logits):
@@ -43,6 +45,16 @@ def averages(labels, best, kinds):
     return values
 
 
+def equal(a, b):
+    return abs(a - b) < 1e-13 or (np.isnan(a) and np.isnan(b))
+
+
+def curves(values, scores, applies):
+    for c in range(scores.shape[1]):
+        values[f'roc_auc/{c}'] = sk.roc_auc_score(applies[:, c], scores[:, c])
+        values[f'average_precision/{c}'] = sk.average_precision_score(applies[:, c], scores[:, c])
+
+
 def class_values(logits, labels):
     p = softmax(logits.astype(np.float64))
     n_classes = logits.shape[1]
@@ -63,10 +75,25 @@ def class_values(logits, labels):
     for name, of_classes in zip(('precision', 'recall', 'f1'), figures):
         for c, value in enumerate(of_classes):
             values[f'{name}/{c}'] = value
+    curves(values, p, np.eye(n_classes)[labels])
     if n_classes == 2:
-        for name in ('precision', 'recall', 'f1'):
+        for name in ('precision', 'recall', 'f1', 'roc_auc', 'average_precision'):
             values[name] = values[f'{name}/1']
+        assert equal(values['roc_auc'], sk.roc_auc_score(labels, p[:, 1]))
     else:
+        applies = np.eye(n_classes)[labels]
+        # the very call where all classes are there, and its definition where it refuses
+        values['roc_auc_ovr'] = np.mean([values[f'roc_auc/{c}'] for c in every])
+        values['roc_auc_ovr_weighted'] = np.sum(
+            [applies[:, c].mean() * values[f'roc_auc/{c}'] for c in every if applies[:, c].any()])
+        if applies.any(axis=0).all():
+            for average in ('macro', 'weighted'):
+                name = 'roc_auc_ovr' + ('_weighted' if average == 'weighted' else '')
+                assert equal(values[name], sk.roc_auc_score(labels, p, multi_class='ovr',
+                                                            average=average))
+        for average in ('macro', 'weighted'):
+            values[f'average_precision_{average}'] = sk.average_precision_score(applies, p,
+                                                                                average=average)
         values['top_k_accuracy'] = sk.top_k_accuracy_score(labels, logits, labels=every)
         for k in (1, 3):
             values[f'top_k_accuracy_at_{k}'] = sk.top_k_accuracy_score(labels, logits, k=k,
@@ -74,14 +101,94 @@ def class_values(logits, labels):
     return values
 
 
-def case(logits, labels):
+def draw(n, seed, sample):
+    """Rows of a bootstrap sample: word i of the counter-based generator, times n."""
+    key = philox.philox([sample, 0, 0, BOOT], [seed & 0xFFFFFFFF, seed >> 32])
+    blocks = np.arange((n + 3) // 4, dtype=np.uint64)
+    out = philox.philox([blocks, 0, key[2], key[3]], key[:2])
+    words = np.stack(np.broadcast_arrays(*out), axis=-1).reshape(-1)[:n]
+    return (words * np.uint64(n) >> np.uint64(32)).astype(np.int64)
+
+
+def intervals(entry, names, samples=60, seed=7):
+    logits = np.array(entry['predictions'], np.float32).reshape(-1, entry['num_classes'])
+    labels = np.array(entry['labels'], np.int64)
+    values = {name: [] for name in names}
+    for sample in range(samples):
+        rows = draw(len(labels), seed, sample)
+        of_sample = class_values(logits[rows], labels[rows])
+        for name in names:
+            values[name].append(of_sample[name])
+    entry['samples'] = samples
+    entry['seed'] = seed
+    entry['intervals'] = {}
+    for name in names:
+        defined = [v for v in values[name] if np.isfinite(v)]
+        low, high = np.percentile(defined, [2.5, 97.5]) if defined else (np.nan, np.nan)
+        for end, value in (('low', low), ('high', high)):
+            entry['intervals'][f'{name}_ci_{end}'] = value if np.isfinite(value) else 'nan'
+
+
+def set_values(logits, labels):
+    applies = labels >= 0.5
+    found = logits >= 0  # probabilities from 0.5 on
+    values = averages(applies, found, ('macro', 'micro', 'weighted', 'samples'))
+    values['exact_match'] = sk.accuracy_score(applies, found)
+    values['hamming_loss'] = sk.hamming_loss(applies, found)
+    figures = sk.precision_recall_fscore_support(applies, found, zero_division=0)
+    for name, of_classes in zip(('precision', 'recall', 'f1'), figures):
+        for c, value in enumerate(of_classes):
+            values[f'{name}/{c}'] = value
+    curves(values, logits, applies)
+    for average in ('macro', 'micro', 'weighted'):
+        values[f'roc_auc_{average}'] = sk.roc_auc_score(applies, logits, average=average)
+        values[f'average_precision_{average}'] = sk.average_precision_score(applies, logits,
+                                                                            average=average)
+    return values
+
+
+def score_values(scores, labels):
+    scores = scores[:, 0].astype(np.float64)
+    labels = labels.astype(np.float64)
+    error = sk.mean_squared_error(labels, scores)
+    return {'mean_squared_error': error, 'root_mean_squared_error': np.sqrt(error),
+            'mean_absolute_error': sk.mean_absolute_error(labels, scores),
+            'r2': sk.r2_score(labels, scores)}
+
+
+def case(logits, labels, unit='class', function=class_values):
     logits = np.array([[float(str(x)) for x in row] for row in np.asarray(logits, np.float32)],
                       np.float32)
-    values = class_values(logits, np.asarray(labels))
-    return {'num_classes': logits.shape[1],
+    values = function(logits, np.asarray(labels))
+    return {'unit': unit, 'num_classes': logits.shape[1],
             'predictions': [float(str(x)) for x in logits.reshape(-1)],
-            'labels': [float(x) for x in labels],
+            'labels': [float(x) for x in np.asarray(labels).reshape(-1)],
             'values': {k: float(v) if np.isfinite(v) else 'nan' for k, v in values.items()}}
+
+
+def set_cases(rng):
+    applies = (rng.random((47, 4)) < [0.5, 0.3, 0.1, 0.7]).astype(np.float32)
+    logits = rng.normal(0, 1, applies.shape) + 1.5 * applies - 0.7
+    never = applies * [1, 0, 1, 1]
+    soft = applies * 0.8 + 0.1
+    rows = {'sets': (logits, applies), 'sets_ties': (np.round(logits), applies),
+            'sets_class_never': (logits, never), 'sets_soft': (logits, soft),
+            'sets_nothing_found': (logits - 90, applies), 'sets_nothing_there': (logits, applies * 0),
+            'sets_everything_there': (logits, applies * 0 + 1),
+            'sets_one_row': (logits[:1], applies[:1]),
+            'sets_of_one': (logits[:, :2], applies[:, :2])}
+    return {name: case(x, np.asarray(y, np.float32), 'set', set_values)
+            for name, (x, y) in rows.items()}
+
+
+def score_cases(rng):
+    labels = (np.round(rng.uniform(0, 5, 43) * 5) / 5).astype(np.float32)
+    scores = labels[:, None] + rng.normal(0, 0.7, (43, 1))
+    rows = {'scores': (scores, labels), 'scores_perfect': (labels[:, None], labels),
+            'scores_constant_labels': (scores, labels * 0 + 2),
+            'scores_constant_and_right': (scores * 0 + 2, labels * 0 + 2),
+            'scores_one_row': (scores[:1], labels[:1])}
+    return {name: case(x, y, 'score', score_values) for name, (x, y) in rows.items()}
 
 
 def guesses(rng, n_classes, n, sharpness):
@@ -113,7 +220,15 @@ def class_cases(rng):
 
 
 def main():
-    cases = class_cases(np.random.default_rng(11))
+    rng = np.random.default_rng(11)
+    ends = ['cls_accuracy', 'matthews_corrcoef', 'f1_macro', 'recall/1', 'balanced_accuracy',
+            'cohen_kappa', 'log_loss', 'brier_score', 'ece']
+    cases = {**class_cases(rng), **set_cases(rng), **score_cases(rng)}
+    intervals(cases['two'], [*ends, 'f1', 'precision', 'roc_auc', 'average_precision'])
+    intervals(cases['two_ties'], ['roc_auc', 'average_precision', 'f1_weighted'])
+    intervals(cases['two_only_negative'], ['roc_auc', 'average_precision', 'f1'])
+    intervals(cases['two_one_row'], ['roc_auc', 'cls_accuracy'])
+    intervals(cases['three'], [*ends, 'top_k_accuracy', 'cohen_kappa_quadratic'])
     with open('tests/goldens/metrics/classes.json', 'w', encoding='utf-8') as f:
         json.dump({'maker': 'tests/make_goldens/make_class_metrics.py; scikit-learn '
                             + sklearn.__version__, 'cases': cases}, f, indent=0,

@@ -23,8 +23,20 @@ NAMES = {
 
 
 def values(labels, predictions):
-    return {name: float(getattr(metrics, name + "_score")(labels, predictions))
-            for name in ("f1", "precision", "recall", "accuracy")}
+    result = {name: float(getattr(metrics, name + "_score")(labels, predictions))
+              for name in ("f1", "precision", "recall", "accuracy")}
+    # of each type that occurs, and their averages
+    report = metrics.classification_report(labels, predictions, output_dict=True)
+    result["types"] = {}
+    for name, entry in report.items():
+        figures = {"f1": float(entry["f1-score"]), "precision": float(entry["precision"]),
+                   "recall": float(entry["recall"])}
+        if name.endswith(" avg"):
+            kind = name.split()[0]
+            result.update({f"{k}_{kind}": v for k, v in figures.items() if kind != "micro"})
+        else:
+            result["types"][name] = figures
+    return result
 
 
 def make(names, n_records, batch, right, rng):

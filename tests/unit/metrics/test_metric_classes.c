@@ -18,6 +18,8 @@ typedef struct examples {
     int64_t  n_classes;
     float   *logits;
     int32_t *classes;
+    float   *numbers; /* the labels as they are: of scores, and of sets [n,n_classes] */
+    bool     are_sets;
 } examples;
 
 static float *floats_of(const json_t *array) {
@@ -32,8 +34,11 @@ static float *floats_of(const json_t *array) {
 
 static void read_examples(examples *e, const json_t *entry) {
     const json_t *const labels = json_object_get(entry, "labels");
-    e->n = (int64_t)json_array_size(labels);
+    const char *const   unit = json_string_value(json_object_get(entry, "unit"));
     e->n_classes = json_integer_value(json_object_get(entry, "num_classes"));
+    e->are_sets = strcmp(unit, "set") == 0;
+    e->n = (int64_t)json_array_size(labels) / (e->are_sets ? e->n_classes : 1);
+    e->numbers = floats_of(labels);
     e->logits = floats_of(json_object_get(entry, "predictions"));
     e->classes = bt_alloc_array((size_t)e->n + 1, sizeof *e->classes);
     assert_non_null(e->classes);
@@ -45,6 +50,7 @@ static void read_examples(examples *e, const json_t *entry) {
 static void free_examples(examples *e) {
     bt_free(e->logits);
     bt_free(e->classes);
+    bt_free(e->numbers);
 }
 
 static bt_metrics *create(const bt_metrics_config *config) {
@@ -54,7 +60,11 @@ static bt_metrics *create(const bt_metrics_config *config) {
 }
 
 static void add(bt_metrics *metrics, const examples *e, int64_t first, int64_t n) {
-    const bt_batch batch = {.n_seqs = n, .int_labels = e->classes + first};
+    const bt_batch batch = {
+        .n_seqs = n,
+        .int_labels = e->classes + first,
+        .float_labels =
+            e->numbers != NULL ? e->numbers + first * (e->are_sets ? e->n_classes : 1) : NULL};
     assert_ok(bt_metrics_update(metrics, &batch, e->logits + first * e->n_classes, err));
 }
 
@@ -70,25 +80,29 @@ static bt_metrics *save_and_load(bt_metrics *metrics, const bt_metrics_config *c
     return other;
 }
 
+static void check_value(const bt_metric_value *got, const json_t *want, const char *title) {
+    char what[160];
+    (void)snprintf(what, sizeof what, "%s %s", title, got->name);
+    if (json_is_string(want)) {
+        const double nothing = 0;
+        assert_string_equal(json_string_value(want), "nan");
+        if (!isnan(got->value)) {
+            test_close_f64(&got->value, &nothing, 1, 0, 0, what);
+            fail();
+        }
+        return;
+    }
+    const double number = json_number_value(want);
+    assert_non_null(want);
+    test_close_f64(&got->value, &number, 1, 1e-12, 1e-14, what);
+}
+
 static void check_values(const bt_metrics *metrics, const json_t *want, const char *title) {
     bt_metric_value values[BT_METRIC_MAX];
     const size_t    n = bt_metrics_compute(metrics, values);
     assert_int_equal(n, json_object_size(want));
     for (size_t i = 0; i < n; i++) {
-        char                what[160];
-        const json_t *const wanted = json_object_get(want, values[i].name);
-        const double        number = json_number_value(wanted);
-        (void)snprintf(what, sizeof what, "%s %s", title, values[i].name);
-        if (json_is_string(wanted)) {
-            assert_string_equal(json_string_value(wanted), "nan");
-            if (!isnan(values[i].value)) {
-                print_error("%s\n", what);
-            }
-            assert_true(isnan(values[i].value));
-        } else {
-            assert_non_null(wanted);
-            test_close_f64(&values[i].value, &number, 1, 1e-12, 1e-14, what);
-        }
+        check_value(&values[i], json_object_get(want, values[i].name), title);
     }
 }
 
@@ -100,8 +114,12 @@ static void check_case(const examples *e, const json_t *want, const char *title)
     json_object_foreach((json_t *)want, key, value) {
         names[n_names++] = key;
     }
-    const bt_metrics_config config = {
-        .names = names, .n_names = n_names, .n_classes = e->n_classes};
+    const bt_metrics_config config = {.names = names,
+                                      .n_names = n_names,
+                                      .n_classes = e->n_classes,
+                                      .threshold = 0.5,
+                                      .unit = e->are_sets ? BT_METRIC_OF_LABEL_SETS
+                                                          : BT_METRIC_OF_SEQUENCES};
     for (int way = 0; way < 3; way++) { /* whole, in batches of 7, and going on in between */
         bt_metrics   *metrics = create(&config);
         const int64_t batch = way == 0 ? e->n : 7;
@@ -129,7 +147,7 @@ static void test_values_are_scikit_learns(void **state) {
         free_examples(&e);
         n_cases++;
     }
-    assert_int_equal(n_cases, 14);
+    assert_int_equal(n_cases, 28);
     json_decref(root);
 }
 
@@ -142,6 +160,92 @@ static examples small(void) {
                       .n_classes = 3,
                       .logits = (float *)small_logits,
                       .classes = (int32_t *)small_labels};
+}
+
+/* want: NAME_ci_low, NAME_ci_high, ... */
+static void check_intervals(const examples *e, const json_t *entry, const char *title) {
+    const json_t *const want = json_object_get(entry, "intervals");
+    char                text[BT_METRIC_MAX][BT_METRIC_NAME_MAX];
+    const char         *names[BT_METRIC_MAX];
+    size_t              n_names = 0;
+    const char         *key = NULL;
+    json_t             *value = NULL;
+    json_object_foreach((json_t *)want, key, value) {
+        char *const name = text[n_names];
+        (void)snprintf(name, sizeof text[0], "%s", key);
+        char *const end = strstr(name, "_ci_low");
+        if (end != NULL) {
+            *end = '\0';
+            names[n_names++] = name;
+        }
+    }
+    const bt_metrics_config config = {
+        .names = names,
+        .n_names = n_names,
+        .n_classes = e->n_classes,
+        .n_bootstrap = json_integer_value(json_object_get(entry, "samples")),
+        .bootstrap_seed = (uint64_t)json_integer_value(json_object_get(entry, "seed"))};
+    bt_metrics *const metrics = create(&config);
+    bt_metric_value   values[BT_METRIC_MAX];
+    add(metrics, e, 0, e->n);
+    assert_int_equal(bt_metrics_compute(metrics, values), 3 * n_names);
+    for (size_t i = n_names; i < 3 * n_names; i++) {
+        check_value(&values[i], json_object_get(want, values[i].name), title);
+    }
+    bt_metrics_free(metrics);
+}
+
+static void test_intervals_are_those_of_numpy(void **state) {
+    (void)state;
+    json_t *const root = test_read_json(test_source_path("tests/goldens/metrics/classes.json"));
+    const char   *title = NULL;
+    json_t       *entry = NULL;
+    size_t        n_cases = 0;
+    json_object_foreach(json_object_get(root, "cases"), title, entry) {
+        if (json_object_get(entry, "intervals") != NULL) {
+            examples e = {0};
+            read_examples(&e, entry);
+            check_intervals(&e, entry, title);
+            free_examples(&e);
+            n_cases++;
+        }
+    }
+    assert_int_equal(n_cases, 5);
+    json_decref(root);
+}
+
+/* Of no rows, of NaN, and without memory there are ends, which are NaN. */
+static void test_intervals_that_cannot_be_are_nan(void **state) {
+    (void)state;
+    static const char *const names[] = {"f1_macro", "log_loss"};
+    const bt_metrics_config  config = {
+         .names = names, .n_names = 2, .n_classes = 3, .n_bootstrap = 10};
+    const float     bad[] = {NAN, 0, 0};
+    bt_metric_value values[BT_METRIC_MAX];
+    bt_metrics     *metrics = create(&config);
+    const examples  e = small();
+    for (int way = 0; way < 3; way++) {
+        if (way > 0) {
+            add(metrics, &e, 0, e.n);
+        }
+        if (way == 2) {
+            const examples odd = {
+                .n = 1, .n_classes = 3, .logits = (float *)bad, .classes = (int32_t *)small_labels};
+            add(metrics, &odd, 0, 1);
+        }
+        bt_alloc_fail_at(way == 1 ? 5 : 0, way == 1);
+        assert_int_equal(bt_metrics_compute(metrics, values), 6);
+        bt_alloc_fail_at(0, false);
+        for (size_t i = 2; i < 6; i++) {
+            assert_true(isnan(values[i].value));
+        }
+        assert_string_equal(values[2].name, "f1_macro_ci_low");
+        bt_metrics_reset(metrics);
+    }
+    add(metrics, &e, 0, e.n);
+    assert_int_equal(bt_metrics_compute(metrics, values), 6);
+    assert_true(values[2].value <= values[0].value && values[0].value <= values[3].value);
+    bt_metrics_free(metrics);
 }
 
 static void test_confusion_is_given_as_data(void **state) {
@@ -195,10 +299,11 @@ static void test_calibration_is_given_as_data(void **state) {
     const bt_metrics_config  config = {.names = names, .n_names = 1, .n_classes = 2};
     const float              logits[] = {0, 0, 0, 100, 100, 0};
     const int32_t            labels[] = {0, 1, 1};
-    const examples           e = {3, 2, (float *)logits, (int32_t *)labels};
-    bt_metrics_calibration   got;
-    bt_metrics_confusion     confusion;
-    bt_metrics *const        metrics = create(&config);
+    const examples           e = {
+                  .n = 3, .n_classes = 2, .logits = (float *)logits, .classes = (int32_t *)labels};
+    bt_metrics_calibration got;
+    bt_metrics_confusion   confusion;
+    bt_metrics *const      metrics = create(&config);
     assert_true(bt_metrics_get_calibration(metrics, &got));
     assert_true(got.n == 0 && isnan(got.expected_error));
     add(metrics, &e, 0, e.n);
@@ -317,21 +422,29 @@ static void test_what_fits_is_listed(void **state) {
 /* A logit that is NaN leaves no value that looks like a number. */
 static void test_nan_makes_probabilities_nan(void **state) {
     (void)state;
-    static const char *const names[] = {"log_loss", "brier_score", "ece", "top_k_accuracy"};
-    const bt_metrics_config  config = {.names = names, .n_names = 4, .n_classes = 3};
-    const float              odd[][3] = {{NAN, 0, 0}, {0, NAN, 0}, {0, INFINITY, 0}};
+    static const char *const names[] = {"log_loss",
+                                        "brier_score",
+                                        "ece",
+                                        "top_k_accuracy",
+                                        "roc_auc_ovr",
+                                        "roc_auc/0",
+                                        "average_precision_macro"};
+    enum { N = BT_ARRAY_LEN(names) };
+    const bt_metrics_config config = {.names = names, .n_names = N, .n_classes = 3};
+    const float             odd[][3] = {{NAN, 0, 0}, {0, NAN, 0}, {0, INFINITY, 0}};
     for (size_t i = 0; i < BT_ARRAY_LEN(odd); i++) {
         bt_metric_value values[BT_METRIC_MAX];
         const examples  e = small();
-        const examples  bad = {1, 3, (float *)odd[i], (int32_t *)small_labels};
-        bt_metrics     *metrics = create(&config);
-        assert_int_equal(bt_metrics_compute(metrics, values), 4);
+        const examples  bad = {
+             .n = 1, .n_classes = 3, .logits = (float *)odd[i], .classes = (int32_t *)small_labels};
+        bt_metrics *metrics = create(&config);
+        assert_int_equal(bt_metrics_compute(metrics, values), N);
         assert_true(isnan(values[0].value)); /* of nothing */
         add(metrics, &e, 0, e.n);
         add(metrics, &bad, 0, 1);
         metrics = save_and_load(metrics, &config);
-        assert_int_equal(bt_metrics_compute(metrics, values), 4);
-        for (size_t k = 0; k < 4; k++) {
+        assert_int_equal(bt_metrics_compute(metrics, values), N);
+        for (size_t k = 0; k < N; k++) {
             assert_true(isnan(values[k].value));
         }
         bt_metrics_free(metrics);
@@ -367,6 +480,8 @@ static void test_out_of_memory_is_a_sentence(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_are_scikit_learns),
+        cmocka_unit_test(test_intervals_are_those_of_numpy),
+        cmocka_unit_test(test_intervals_that_cannot_be_are_nan),
         cmocka_unit_test(test_confusion_is_given_as_data),
         cmocka_unit_test(test_many_classes_have_no_matrix),
         cmocka_unit_test(test_calibration_is_given_as_data),

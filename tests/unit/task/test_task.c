@@ -113,6 +113,8 @@ static void test_every_key_reaches_the_plan(void **state) {
 }
 
 #define SURE "log_loss ece "
+#define OF_TWO "roc_auc "
+#define OF_SCORES "mean_absolute_error r2 "
 #define OF_MORE "f1_macro precision_macro recall_macro "
 
 /* Model Garden's, then ours. */
@@ -123,12 +125,13 @@ static void test_metrics_follow_classes_and_type(void **state) {
         size_t      n_train;
         const char *names; /* of validation */
     } rows[] = {
-        {"{task: {model: {num_classes: 2}}}", 2, "cls_accuracy auc | f1 precision recall " SURE},
+        {"{task: {model: {num_classes: 2}}}", 2,
+         "cls_accuracy auc | f1 precision recall " OF_TWO SURE},
         {"{task: {model: {num_classes: 3}}}", 1, "cls_accuracy | " OF_MORE SURE},
         {"{task: {model: {num_classes: 2}, metric_type: f1}}", 2,
-         "cls_accuracy auc f1 | precision recall " SURE},
+         "cls_accuracy auc f1 | precision recall " OF_TWO SURE},
         {"{task: {model: {num_classes: 2}, metric_type: matthews_corrcoef}}", 2,
-         "cls_accuracy auc matthews_corrcoef | f1 precision recall " SURE},
+         "cls_accuracy auc matthews_corrcoef | f1 precision recall " OF_TWO SURE},
         {"{task: {model: {num_classes: 3}, metrics: [none]}}", 1, "cls_accuracy | "},
         {"{task: {model: {num_classes: 3}}, runtime: {bug_compatible: true}}", 1,
          "cls_accuracy | "},
@@ -142,9 +145,10 @@ static void test_metrics_follow_classes_and_type(void **state) {
         {"{task: {model: {num_classes: 3}, metrics: [none]}, "
          "trainer: {best_checkpoint_eval_metric: validation_loss}}",
          1, "cls_accuracy | "},
-        {"{task: {model: {num_classes: 1}}}", 1, "mean_squared_error | "},
+        {"{task: {model: {num_classes: 1}}}", 1,
+         "mean_squared_error | pearson spearman " OF_SCORES},
         {"{task: {model: {num_classes: 1}, metric_type: pearson_spearman_corr}}", 1,
-         "mean_squared_error pearson_spearman_corr | "},
+         "mean_squared_error pearson_spearman_corr | pearson spearman " OF_SCORES},
     };
     static const char *const abc[] = {"a", "b", "c"};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
@@ -181,6 +185,8 @@ static void test_unknown_metrics_are_refused(void **state) {
         {"{task: {model: {num_classes: 3}, metrics: [f1_marco]}}",
          "task.metrics: 'f1_marco' is not a metric of this task; did you mean 'f1_macro'?"},
         {"{task: {model: {num_classes: 3}, metrics: [f1]}}", "'f1' is not a metric of this task"},
+        {"{task: {model: {num_classes: 1}, bootstrap_samples: 9}}",
+         "task.bootstrap_samples: 9: there are intervals of metrics of a class a row only"},
         {"{task: {model: {num_classes: 1}, metrics: [f1_macro]}}", "not a metric of this task"},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {

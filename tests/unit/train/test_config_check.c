@@ -231,7 +231,7 @@ static const struct {
     {CLASSIFY, BEST "nonsense,task.model.num_classes=2", BT_CONF_MODE_TRAIN_AND_EVAL,
      "error: --params_override: 'trainer.best_checkpoint_eval_metric=nonsense': "
      "trainer.best_checkpoint_eval_metric: 'nonsense': the evaluation of this task has only "
-     "cls_accuracy, auc, f1, precision, recall, log_loss, ece, "
+     "cls_accuracy, auc, f1, precision, recall, roc_auc, log_loss, ece, "
      "validation_loss, and by their names ",
      NULL},
     {CLASSIFY, BEST "f1_marco,task.model.num_classes=3", BT_CONF_MODE_TRAIN_AND_EVAL,
@@ -244,9 +244,11 @@ static const struct {
     {CLASSIFY, BEST "f1,task.model.num_classes=2,task.metric_type=f1", BT_CONF_MODE_TRAIN_AND_EVAL,
      NULL, "best_checkpoint"},
     {CLASSIFY, BEST "auc," MULTI, BT_CONF_MODE_EVAL,
-     "has only f1_micro, f1_macro, exact_match, validation_loss", NULL},
+     "has only f1_micro, f1_macro, exact_match, f1_samples, precision_micro, recall_micro, "
+     "validation_loss",
+     NULL},
     {"bert/tagging", BEST "auc", BT_CONF_MODE_EVAL,
-     "has only f1, precision, recall, accuracy, validation_loss", NULL},
+     "has only f1, precision, recall, accuracy, f1_macro, validation_loss", NULL},
     {PAIRS, BEST "right_mrr", BT_CONF_MODE_EVAL, "left_recall_at_10, left_mrr, validation_loss",
      NULL},
     {PAIRS, BEST "right_mrr,task.model.bidirectional=true", BT_CONF_MODE_EVAL, NULL, "right_mrr"},
