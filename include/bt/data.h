@@ -336,4 +336,36 @@ const bt_squad_windows *bt_data_squad_windows(const bt_data_stream *stream);
 double bt_data_wait_seconds(const bt_data_stream *stream);
 double bt_data_make_seconds(const bt_data_stream *stream);
 
+/* Rows that a caller gives one by one, of predictions: made into batches as those of files are, and
+ * handed over when a batch is full or the caller wants it. */
+typedef struct bt_data_feed bt_data_feed;
+typedef struct bt_data_feed_config {
+    const bt_data_schema *schema;  /* of predictions; its strings are borrowed */
+    const char           *section; /* for messages */
+    int64_t               n_rows;  /* of a batch at most */
+    bt_status (*take)(void *context, const bt_batch *batch, bt_error *err);
+    void *context;
+} bt_data_feed_config;
+BT_MUST_USE bt_status bt_data_feed_create(const bt_data_feed_config *config, bt_data_feed **out,
+                                          bt_error *err);
+void                  bt_data_feed_free(bt_data_feed *feed); /* accepts NULL */
+/* How many texts a row may have: what the schema says, or, where it names none, one or two. */
+size_t bt_data_feed_least_texts(const bt_data_feed *feed);
+size_t bt_data_feed_most_texts(const bt_data_feed *feed);
+/* One row, of n texts. */
+BT_MUST_USE bt_status bt_data_feed_texts(bt_data_feed *feed, const bt_text_span *texts, size_t n,
+                                         bt_error *err);
+/* A sentence of words, an LF after each: as many rows as its tokens need, none without words. The
+ * first token of each word has the label 0, the others -1. */
+BT_MUST_USE bt_status bt_data_feed_words(bt_data_feed *feed, const char *words, size_t n_bytes,
+                                         bt_error *err);
+/* The windows of questions; the caller frees them, before the set. */
+BT_MUST_USE bt_status bt_data_feed_make_windows(bt_data_feed *feed, const bt_squad_set *set,
+                                                bt_squad_windows **out, bt_error *err);
+/* All of them, each a row whose example_id is its number; then what is left is handed over. */
+BT_MUST_USE bt_status bt_data_feed_windows(bt_data_feed *feed, const bt_squad_windows *windows,
+                                           bt_error *err);
+/* Hands over what is there, if anything. */
+BT_MUST_USE bt_status bt_data_feed_flush(bt_data_feed *feed, bt_error *err);
+
 #endif

@@ -147,6 +147,20 @@ BT_MUST_USE bt_status bt_task_check_same_case(const bt_conf *conf, const bt_task
  * but may be called before: then what it makes is not to be used. */
 BT_MUST_USE bt_status bt_task_check(const bt_conf_check *check);
 
+/* What logits say, one row of them at a time. */
+
+/* Of each class [C] its probability: of several labels a row each by itself, else by softmax, in
+ * double and rounded once. Returns the first of the largest. */
+int64_t bt_task_probabilities(const bt_task_plan *plan, const float *logits, float *probabilities);
+/* BT_E_FORMAT naming the row when one of n numbers is NaN or infinite. */
+BT_MUST_USE bt_status bt_task_check_finite(const float *logits, int64_t n, int64_t row,
+                                           bt_error *err);
+/* A field of a table: TAB, LF, CR and the backslash as \t, \n, \r, \\. */
+BT_MUST_USE bt_status bt_task_append_tsv(bt_str *line, const char *text, bt_error *err);
+/* How answers to questions are chosen. */
+BT_MUST_USE bt_status bt_task_squad_options(const bt_conf *conf, const bt_data_squad *source,
+                                            bt_squad_answer_options *out, bt_error *err);
+
 /* What training files say before anything is decided. */
 
 /* bert/tagging: whether task.train_data.input_path is words with tags, and, where tags is not NULL,

@@ -91,6 +91,20 @@ BT_MUST_USE bt_status bt_train_run(const bt_train_args *args, bt_train_summary *
 BT_MUST_USE bt_status bt_train_write_report(const char *const *folders, size_t n, const char *path,
                                             bt_error *err);
 
+/* A prediction whose rows the caller has. */
+typedef struct bt_train_filter bt_train_filter;
+/* Opens what bt_train_run opens for args, whose mode must be predict, but no data; restores the
+ * model (with its averages, if it has any), and calls serve. Writes and locks nothing. model_dir
+ * may be NULL where the weights hold the head (task.init_head). */
+BT_MUST_USE bt_status bt_train_run_filter(const bt_train_args *args,
+                                          bt_status (*serve)(void *context, bt_train_filter *filter,
+                                                             bt_error *err),
+                                          void *context, bt_error *err);
+const bt_task_plan   *bt_train_filter_plan(const bt_train_filter *filter);
+/* What the task's output is given of a batch (bt/task.h); borrowed until the next call. */
+BT_MUST_USE bt_status bt_train_filter_logits(bt_train_filter *filter, const bt_batch *batch,
+                                             const float **logits, bt_error *err);
+
 /* The same job with several seeds (--seeds). */
 
 /* One value of the summaries over all seeds. */

@@ -52,6 +52,11 @@ typedef struct column_list {
     size_t      n;
 } column_list;
 
+/* Names of columns that are taken for what they say; pairs first, of one text the second is NULL.
+ */
+enum { SHORT_N_KNOWN_TEXTS = 8 };
+extern const char *const short_known_texts[SHORT_N_KNOWN_TEXTS][2];
+
 /* What --text and --label say. */
 BT_MUST_USE bt_status short_read_columns(const short_run *run, column_list *texts,
                                          column_list *labels, bt_error *err);

@@ -56,7 +56,7 @@ bt_status short_read_columns(const short_run *run, column_list *texts, column_li
 }
 
 /* Names that are taken for what they say; pairs first. README.md and --help have them too. */
-static const char *const known_texts[][2] = {
+const char *const short_known_texts[SHORT_N_KNOWN_TEXTS][2] = {
     {"sentence1", "sentence2"},
     {"question1", "question2"},
     {"premise", "hypothesis"},
@@ -114,8 +114,8 @@ static bt_status refuse_columns(const char *flag, const char *input, const bt_da
 static bt_status recognise_texts(const char *input, const bt_data_survey *survey, column_list *out,
                                  bt_error *err) {
     size_t n_single = 0;
-    for (size_t i = 0; i < BT_ARRAY_LEN(known_texts) && out->n == 0; i++) {
-        const char *const *const names = known_texts[i];
+    for (size_t i = 0; i < SHORT_N_KNOWN_TEXTS && out->n == 0; i++) {
+        const char *const *const names = short_known_texts[i];
         if (names[1] != NULL && short_has_column(survey, names[0]) &&
             short_has_column(survey, names[1])) {
             out->items[out->n++] = names[0];
@@ -123,9 +123,9 @@ static bt_status recognise_texts(const char *input, const bt_data_survey *survey
             return BT_OK;
         }
     }
-    for (size_t i = 0; i < BT_ARRAY_LEN(known_texts); i++) {
-        if (known_texts[i][1] == NULL && short_has_column(survey, known_texts[i][0])) {
-            out->items[0] = known_texts[i][0];
+    for (size_t i = 0; i < SHORT_N_KNOWN_TEXTS; i++) {
+        if (short_known_texts[i][1] == NULL && short_has_column(survey, short_known_texts[i][0])) {
+            out->items[0] = short_known_texts[i][0];
             n_single++;
         }
     }
@@ -315,15 +315,14 @@ done:
 }
 
 /* The first names of the pairs of columns that are known. */
-static size_t
-list_first_sides(const char *out[BT_ARRAY_LEN(known_sides) + BT_ARRAY_LEN(known_texts)]) {
+static size_t list_first_sides(const char *out[BT_ARRAY_LEN(known_sides) + SHORT_N_KNOWN_TEXTS]) {
     size_t n = 0;
     for (size_t i = 0; i < BT_ARRAY_LEN(known_sides); i++) {
         out[n++] = known_sides[i][0];
     }
-    for (size_t i = 0; i < BT_ARRAY_LEN(known_texts); i++) {
-        if (known_texts[i][1] != NULL) {
-            out[n++] = known_texts[i][0];
+    for (size_t i = 0; i < SHORT_N_KNOWN_TEXTS; i++) {
+        if (short_known_texts[i][1] != NULL) {
+            out[n++] = short_known_texts[i][0];
         }
     }
     return n;
@@ -346,7 +345,7 @@ static bool find_sides(const bt_data_survey *survey, const char *const (*names)[
 /* is_open: nobody named the columns. *is_text: neither are they records. */
 static bt_status recognise_sides(const short_run *run, const char *input, bool is_open,
                                  column_list *sides, bool *is_text, bt_error *err) {
-    const char    *names[BT_ARRAY_LEN(known_sides) + BT_ARRAY_LEN(known_texts)];
+    const char    *names[BT_ARRAY_LEN(known_sides) + SHORT_N_KNOWN_TEXTS];
     const size_t   n_names = list_first_sides(names);
     bt_arena       arena = {0};
     bt_data_config config;
@@ -359,7 +358,7 @@ static bt_status recognise_sides(const short_run *run, const char *input, bool i
     *is_text = rc == BT_OK && survey.table != BT_TABLE_NONE;
     if (*is_text && survey.table != BT_TABLE_LINES && is_open && config.n_right_paths == 0 &&
         !find_sides(&survey, known_sides, BT_ARRAY_LEN(known_sides), sides) &&
-        !find_sides(&survey, known_texts, BT_ARRAY_LEN(known_texts), sides)) {
+        !find_sides(&survey, short_known_texts, SHORT_N_KNOWN_TEXTS, sides)) {
         rc = refuse_columns("sides", input, &survey, err);
     }
     bt_data_survey_deinit(&survey);

@@ -119,6 +119,6 @@ bt_status task_append_f32(bt_str *line, float value, bt_error *err) {
     return bt_str_append(line, bt_f32_repr(value, text), err);
 }
 
-bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err) {
+bt_status bt_task_append_tsv(bt_str *line, const char *text, bt_error *err) {
     return task_append_tsv_n(line, text, strlen(text), err);
 }

@@ -70,10 +70,6 @@ BT_MUST_USE bt_status task_choose_format(const bt_prediction_args *args, const c
 /* args->output_path, or the task's own name in model_dir. The caller bt_free()s *out. */
 BT_MUST_USE bt_status task_choose_path(const bt_output_request *request, const char *format,
                                        char **out, bt_error *err);
-/* Softmax in double, rounded once; returns the first of the largest. */
-int64_t task_softmax(float *probabilities, const float *logits, int64_t n);
-/* BT_E_FORMAT naming the row when one of n numbers is NaN or infinite. */
-BT_MUST_USE bt_status task_check_finite(const float *logits, int64_t n, int64_t row, bt_error *err);
 /* Zero-initialise. A line is put together in `line`, then ended. */
 typedef struct task_file {
     bt_fs_writer *writer; /* NULL between passes */
@@ -93,8 +89,7 @@ void                  task_file_abort(task_file *file);
 void                  task_file_deinit(task_file *file);
 /* The shortest text that reads as the same number. */
 BT_MUST_USE bt_status task_append_f32(bt_str *line, float value, bt_error *err);
-/* A field of a table: TAB, LF, CR and the backslash as \t, \n, \r, \\. */
-BT_MUST_USE bt_status task_append_tsv(bt_str *line, const char *text, bt_error *err);
+/* bt_task_append_tsv of n bytes. */
 BT_MUST_USE bt_status task_append_tsv_n(bt_str *line, const char *text, size_t n, bt_error *err);
 
 /* task_outputs.c: the files of a prediction or evaluation before it begins. BT_E_CONFIG where two

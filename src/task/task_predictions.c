@@ -129,7 +129,7 @@ static bt_status write_header(predictions *p, bt_error *err) {
     for (int64_t c = 0; c < labels->n; c++) {
         char text[BT_TASK_LABEL_TEXT_MAX];
         BT_TRY(bt_str_append(line, "\tprobability_", err));
-        BT_TRY(task_append_tsv(line, bt_task_label_text(labels, c, text), err));
+        BT_TRY(bt_task_append_tsv(line, bt_task_label_text(labels, c, text), err));
     }
     return task_file_end_line(&p->file, err);
 }
@@ -150,7 +150,8 @@ static bt_status append_labels(predictions *p, bt_error *err) {
             continue;
         }
         BT_TRY(bt_str_append(line, is_first ? "" : p->is_json ? ", " : ",", err));
-        BT_TRY(p->is_json ? bt_str_append_json(line, name, err) : task_append_tsv(line, name, err));
+        BT_TRY(p->is_json ? bt_str_append_json(line, name, err)
+                          : bt_task_append_tsv(line, name, err));
         is_first = false;
     }
     return BT_OK;
@@ -167,7 +168,7 @@ static bt_status write_tsv(predictions *p, int64_t id, int64_t best, float score
     }
     BT_TRY(p->plan->is_multi_label
                ? append_labels(p, err)
-               : task_append_tsv(line, bt_task_label_text(labels, best, text), err));
+               : bt_task_append_tsv(line, bt_task_label_text(labels, best, text), err));
     for (int64_t c = 0; c < labels->n; c++) {
         BT_TRY(bt_str_append_char(line, '\t', err));
         BT_TRY(task_append_f32(line, p->probabilities[c], err));
@@ -216,7 +217,7 @@ static bt_status reset_predictions(void *state, bt_error *err) {
     return p->glue != NULL ? task_glue_begin(p->glue, err) : BT_OK;
 }
 
-int64_t task_softmax(float *probabilities, const float *logits, int64_t n) {
+static int64_t softmax(float *probabilities, const float *logits, int64_t n) {
     int64_t best = 0;
     double  sum = 0.0;
     for (int64_t c = 1; c < n; c++) {
@@ -242,7 +243,13 @@ static int64_t sigmoid(float *probabilities, const float *logits, int64_t n) {
     return best;
 }
 
-bt_status task_check_finite(const float *logits, int64_t n, int64_t row, bt_error *err) {
+int64_t bt_task_probabilities(const bt_task_plan *plan, const float *logits, float *probabilities) {
+    const int64_t C = plan->head.num_classes;
+    return plan->is_multi_label ? sigmoid(probabilities, logits, C)
+                                : softmax(probabilities, logits, C);
+}
+
+bt_status bt_task_check_finite(const float *logits, int64_t n, int64_t row, bt_error *err) {
     for (int64_t c = 0; c < n; c++) {
         if (!isfinite(logits[c])) {
             return BT_FAIL(err, BT_E_FORMAT,
@@ -261,9 +268,8 @@ static bt_status add_predictions(void *state, const bt_batch *batch, const float
     for (int64_t i = 0; i < batch->n_seqs; i++) {
         const float *const row = logits + i * C;
         const int64_t      id = batch->example_ids != NULL ? batch->example_ids[i] : p->n;
-        BT_TRY(task_check_finite(row, C, p->n, err));
-        const int64_t best = p->plan->is_multi_label ? sigmoid(p->probabilities, row, C)
-                                                     : task_softmax(p->probabilities, row, C);
+        BT_TRY(bt_task_check_finite(row, C, p->n, err));
+        const int64_t best = bt_task_probabilities(p->plan, row, p->probabilities);
         p->counts[best]++;
         p->n++;
         BT_TRY(p->is_json ? write_json(p, id, best, row[0], err)

@@ -43,14 +43,11 @@ static const bt_conf_field option_fields[] = {
      offsetof(bt_squad_answer_options, null_score_diff_threshold)},
 };
 
-static bt_status read_options(const bt_output_request *request, squad_output *o, bt_error *err) {
-    const bt_data_squad *const source = &request->plan->validation_schema.squad;
-    BT_TRY(bt_conf_bind(request->conf, "task", option_fields, BT_ARRAY_LEN(option_fields),
-                        &o->options, err));
-    BT_TRY(bt_conf_get_i64(request->conf, "task.validation_data.global_batch_size", &o->batch_size,
-                           err));
-    o->options.version_2 = source->version_2;
-    o->options.do_lower_case = source->do_lower_case;
+bt_status bt_task_squad_options(const bt_conf *conf, const bt_data_squad *source,
+                                bt_squad_answer_options *out, bt_error *err) {
+    BT_TRY(bt_conf_bind(conf, "task", option_fields, BT_ARRAY_LEN(option_fields), out, err));
+    out->version_2 = source->version_2;
+    out->do_lower_case = source->do_lower_case;
     return BT_OK;
 }
 
@@ -103,7 +100,10 @@ static bt_status init_output(const bt_output_request *request, squad_output *o, 
     const bool is_evaluation = request->prediction == NULL;
     o->windows = bt_data_squad_windows(request->data);
     BT_ASSERT(o->windows != NULL);
-    BT_TRY(read_options(request, o, err));
+    BT_TRY(bt_task_squad_options(request->conf, &request->plan->validation_schema.squad,
+                                 &o->options, err));
+    BT_TRY(bt_conf_get_i64(request->conf, "task.validation_data.global_batch_size", &o->batch_size,
+                           err));
     BT_TRY(choose_folder(request, o, err));
     BT_TRY(check_files(request, o, err));
     o->records_folder = "";

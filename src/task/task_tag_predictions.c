@@ -126,10 +126,10 @@ static bt_status write_tsv(tag_predictions *p, const tagged_word *word, bt_error
     bt_str *const line = &p->file.line;
     BT_TRY(bt_str_appendf(line, err, "%" PRId64 "\t%" PRId64 "\t", p->sentence_id, p->place));
     if (p->words != NULL) {
-        BT_TRY(task_append_tsv(line, word->text, err));
+        BT_TRY(bt_task_append_tsv(line, word->text, err));
         BT_TRY(bt_str_append_char(line, '\t', err));
     }
-    BT_TRY(task_append_tsv(line, word->label, err));
+    BT_TRY(bt_task_append_tsv(line, word->label, err));
     BT_TRY(bt_str_append_char(line, '\t', err));
     BT_TRY(task_append_f32(line, word->probability, err));
     return task_file_end_line(&p->file, err);
@@ -253,13 +253,13 @@ static bt_status add_word(tag_predictions *p, const bt_batch *batch, int64_t b, 
     tagged_word                 word = {0};
     char                        label_text[BT_TASK_LABEL_TEXT_MAX];
     char                        true_text[BT_TASK_LABEL_TEXT_MAX];
-    BT_TRY(task_check_finite(logits, labels->n, p->n_records, err));
+    BT_TRY(bt_task_check_finite(logits, labels->n, p->n_records, err));
     if (p->words != NULL) {
         BT_TRY(next_text(p, batch, b, is_first, &word.text, err));
     } else if (is_first && !continues(p, batch, b)) {
         BT_TRY(begin_sentence(p, batch, b, err));
     }
-    const int64_t best = task_softmax(p->probabilities, logits, labels->n);
+    const int64_t best = bt_task_probabilities(p->plan, logits, p->probabilities);
     word.label = bt_task_label_text(labels, best, label_text);
     if (p->words == NULL || task_words_has_label(p->words)) {
         word.true_label = bt_task_label_text(labels, batch->int_labels[t], true_text);

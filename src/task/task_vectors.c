@@ -206,7 +206,7 @@ static bt_status reset_vectors(void *state, bt_error *err) {
 }
 
 static bt_status add_row(side *s, const float *row, int64_t id, int64_t H, bt_error *err) {
-    BT_TRY(task_check_finite(row, H, s->n, err));
+    BT_TRY(bt_task_check_finite(row, H, s->n, err));
     BT_TRY(bt_fs_writer_write(s->file.writer, row, (size_t)H * sizeof *row, err));
     if (s->vectors != NULL) {
         memcpy(s->vectors + s->n * H, row, (size_t)H * sizeof *row);

@@ -131,6 +131,9 @@ static bt_status open_prediction_data(train_run *run, bt_error *err) {
     config->drop_remainder = false;
     config->cycle_length = 1;
     config->skip_bad_records = 0; /* a row that is left out would move the others */
+    if (run->purpose == FOR_FILTER) {
+        return BT_OK;
+    }
     BT_TRY(bt_data_open(config, &run->plan.prediction_schema, &run->validation_data, err));
     return create_output(run, err);
 }
@@ -401,9 +404,10 @@ static const check_row checks[] = {
     {check_lock, FOR_RUN | FOR_DRY_RUN | FOR_COMPILING},
     {prepare, FOR_ALL},
     {refuse_devices, FOR_BENCHMARK},
-    {create_exec, FOR_RUN | FOR_DRY_RUN | FOR_BENCHMARK}, /* compiled for devices not here */
-    {tell_engine, FOR_RUN | FOR_DRY_RUN | FOR_BENCHMARK},
-    {check_start, FOR_RUN | FOR_DRY_RUN | FOR_COMPILING},
+    {create_exec,
+     FOR_RUN | FOR_DRY_RUN | FOR_BENCHMARK | FOR_FILTER}, /* compiled for devices not here */
+    {tell_engine, FOR_RUN | FOR_DRY_RUN | FOR_BENCHMARK | FOR_FILTER},
+    {check_start, FOR_RUN | FOR_DRY_RUN | FOR_COMPILING | FOR_FILTER},
     {plan_memory, FOR_RUN | FOR_DRY_RUN | FOR_BENCHMARK}, /* compiling measures it */
     {check_evaluation_memory, FOR_RUN | FOR_DRY_RUN},
     {start_tell, FOR_DRY_RUN | FOR_COMPILING}, /* a run restores it */

@@ -29,7 +29,8 @@ typedef enum run_purpose {
     FOR_DRY_RUN = 2,   /* a check only: fetches nothing */
     FOR_COMPILING = 4, /* likewise, for devices that are not here */
     FOR_BENCHMARK = 8,
-    FOR_ALL = 15,
+    FOR_FILTER = 16, /* a prediction whose rows its caller has: no data is opened */
+    FOR_ALL = 31,
 } run_purpose;
 
 typedef struct train_run {

@@ -19,6 +19,9 @@ bt_status start_find(train_run *run, bt_ckpt_check_fn check, bt_ckpt_choice *out
     const char *const checkpoint = run->args->checkpoint;
     char             *folder = NULL;
     *out = (bt_ckpt_choice){.step = -1};
+    if (run->dir.path == NULL) { /* a filter of weights alone */
+        return BT_OK;
+    }
     if (is_latest(checkpoint)) {
         return bt_ckpt_choose(run->dir.path, model_series_stem(SERIES_CKPT), true, check, run, out,
                               err);
@@ -44,6 +47,11 @@ bt_status start_find(train_run *run, bt_ckpt_check_fn check, bt_ckpt_choice *out
 static bt_status check_head(const bt_task_plan *plan, const bt_model *model, bool has_weights,
                             const char *folder, bt_error *err) {
     const bool has_head = has_weights && (plan->init_head || model->head_logits.kernel < 0);
+    if (!has_head && folder == NULL) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "the weights have no head for this task, and predictions of one that "
+                       "nobody trained mean nothing: name a folder that was trained for it");
+    }
     if (!has_head) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "no checkpoint in --model_dir %s: train first, or name a checkpoint that "

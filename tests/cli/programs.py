@@ -25,6 +25,7 @@ PROGRAMS = {
     'create-finetuning-data': (DATA + ['--vocab_file=vocab.txt'], 'nothing', DATA + ['--vocab_file=nowhere']),
     'bert-tokenize': (['--vocab_file=vocab.txt', 'train.tsv'], 'a filter', ['--vocab_file=nowhere']),
     'bert-checkpoint': (['list', 'pre/ckpt-5'], 'a filter', ['list', 'nowhere']),
+    'bert-train predict': (['--model_dir=pre', '--input=lines.txt'], 'a filter', ['--model_dir=pre', '--input=nowhere']),
     'bert-train config': (['print', '--experiment=bert/squad'], 'a filter',
                           ['print', '--experiment=bert/sentence_prediction_text', '--init=pre', '--train=nowhere']),
     'bert-train report': (['pre'], 'nothing', ['nowhere']),
@@ -57,6 +58,7 @@ class Programs(stops.Case):
     def setUp(self):
         super().setUp()
         self.trained('pre')
+        self.write('lines.txt', b'ban fan\n')
         os.makedirs(self.path('sst'))
         for part in ('train', 'dev'):
             shutil.copy(self.path(part + '.tsv'), self.path('sst', part + '.tsv'))
