@@ -112,6 +112,9 @@ typedef struct bt_cli_program {
  * wrong. Returns the exit code. */
 int bt_cli_run(const bt_cli_program *program, int argc, char *const *argv);
 
+/* "0.1.0" */
+const char *bt_cli_version(void);
+
 /* Lines on stderr as --log_format has them, of a program (or a process of a job) of that name. */
 void bt_cli_setup_log(const bt_flags *flags, const char *name, int verbosity);
 

@@ -8,6 +8,7 @@
 
 #include "bt/conf.h"
 #include "bt/data.h"
+#include "bt/fs.h"
 #include "bt/metrics.h"
 #include "bt/model.h"
 #include "bt/text.h"
@@ -114,6 +115,11 @@ typedef struct bt_task_output {
     /* Publishes the files of this pass, whole or not at all. NULL: makes no files. */
     bt_status (*write)(void *state, bt_error *err);
 } bt_task_output;
+
+/* task_outputs.c: the files of a prediction or evaluation before it begins. BT_E_CONFIG where two
+ * of them are one file, or one is read by the run (data, vocabulary, configuration, checkpoint). */
+BT_MUST_USE bt_status bt_task_check_outputs(const bt_output_request *request,
+                                            const bt_fs_named *outputs, size_t n, bt_error *err);
 
 typedef struct bt_task {
     const char *name; /* "sentence_prediction" */

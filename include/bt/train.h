@@ -9,6 +9,7 @@
 
 #include "bt/comm.h"
 #include "bt/conf.h"
+#include "bt/fs.h"
 #include "bt/metrics.h"
 #include "bt/task.h"
 
@@ -70,6 +71,19 @@ BT_MUST_USE bt_status bt_train_params_path(const char *model_dir, char **path, b
 BT_MUST_USE bt_status bt_train_check_conf(const bt_conf *conf, bt_conf_mode mode,
                                           bt_conf_errors *errors, bt_error *err);
 
+/* Could a run of that mode end with a value of that name (--fail_below)? BT_E_CONFIG where it
+ * cannot, with those that it has and the nearest of them; flag is for messages. Keys that do not
+ * say which values there are leave it open. */
+BT_MUST_USE bt_status bt_train_check_value_name(const bt_conf *conf, bt_conf_mode mode,
+                                                const char *name, const char *flag, bt_error *err);
+
+/* Outputs beside those of the run are different files that may be written, and none is an input of
+ * the run or kept by it under that name: BT_E_CONFIG, BT_E_RESOURCE. */
+BT_MUST_USE bt_status bt_train_check_outputs(const bt_train_args *args, const bt_fs_named *outputs,
+                                             size_t n, bt_error *err);
+
+enum { BT_TRAIN_PATH_MAX = 1024 };
+
 /* What the run ended with: the values of the last evaluation (or of the last training record when
  * the mode does not evaluate), in Model Garden's names. */
 typedef struct bt_train_summary {
@@ -78,6 +92,15 @@ typedef struct bt_train_summary {
     double          seconds;
     bt_status       report; /* of the report: what is wrong with it alone */
     bt_error        report_error;
+    char            engine[256]; /* bt_exec_describe */
+    /* Prefix of the newest checkpoint, or of the one that was evaluated; "": there is none, or its
+     * path is longer. */
+    char checkpoint[BT_TRAIN_PATH_MAX];
+    /* Of the best evaluation so far, where a best checkpoint is kept and there is one. */
+    bool            has_best;
+    int64_t         best_step; /* -1: not said */
+    bt_train_values best;
+    char            best_checkpoint[BT_TRAIN_PATH_MAX];
 } bt_train_summary;
 
 /* The whole run. Everything that can be refused is refused before model_dir is touched. Errors are

@@ -37,8 +37,9 @@ typedef struct seed_list {
     size_t   n;
 } seed_list;
 BT_MUST_USE bt_status parse_seeds(const char *text, seed_list *out, bt_error *err);
-/* Runs them all and prints a line "name mean stddev" a value. */
-BT_MUST_USE bt_status run_seeds(const bt_train_args *args, const seed_list *seeds, bt_error *err);
+/* Runs them all; prints: and prints a line "name mean stddev" a value. */
+BT_MUST_USE bt_status run_seeds(const bt_train_args *args, const seed_list *seeds, bool prints,
+                                bt_train_seeds_summary *summary, bt_error *err);
 
 /* What a model_dir says of the run that trained there; all NULL: it is not asked. */
 typedef struct recalled_run {

@@ -127,6 +127,26 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_STRING,
      .help = "predict: CoLA, SST-2, MRPC, STS-B, QQP, MNLI-m, MNLI-mm, QNLI, RTE, WNLI or AX "
              "(default: from the meta data)"},
+    {.name = "fail_below",
+     .kind = BT_FLAG_STRING,
+     .help = "NAME=NUMBER[,...]: exit code 8 when such a value of the end (with --seeds: its mean) "
+             "is below the number, or not a number; e.g. cls_accuracy=0.9"},
+    {.name = "fail_above",
+     .kind = BT_FLAG_STRING,
+     .help = "NAME=NUMBER[,...]: likewise when it is above; e.g. validation_loss=0.5"},
+    {.name = "result_json",
+     .kind = BT_FLAG_STRING,
+     .is_path = true,
+     .help = "file for the result as one JSON object, also of a run that fails; - is standard "
+             "output"},
+    {.name = "result_junit",
+     .kind = BT_FLAG_STRING,
+     .is_path = true,
+     .help = "likewise as JUnit's XML: a test case for the run and one for each limit"},
+    {.name = "result_markdown",
+     .kind = BT_FLAG_STRING,
+     .is_path = true,
+     .help = "likewise as a Markdown table, e.g. --result_markdown=$GITHUB_STEP_SUMMARY"},
     {.name = "pretrain_steps",
      .kind = BT_FLAG_INT,
      .help = "continuous_train_and_eval: the last step of the pre-training job"},
@@ -215,7 +235,8 @@ const bt_flag_table bert_train_flags = {
                "--params_override=task.init_checkpoint=CKPT",
     .exit_codes =
         "5 a device, or a process of the job, is lost; 6 training diverged (a loss or gradient "
-        "that is not finite, or a loss above trainer.loss_upper_bound); ",
+        "that is not finite, or a loss above trainer.loss_upper_bound); 8 a result is beyond "
+        "--fail_below or --fail_above; ",
     .defs = bert_train_conf_defs,
     .n_defs = BERT_TRAIN_N_CONF_DEFS,
     .shared = defs,

@@ -10,7 +10,6 @@
 #include "bt/base/log.h"
 #include "bt/base/number.h"
 #include "bt/base/str.h"
-#include "bt/base/time.h"
 #include "bt/conf.h"
 #include "bt/exec.h"
 #include "bt/export.h"
@@ -21,6 +20,7 @@
 #include "bt/task.h"
 #include "bt/train.h"
 #include "bt/weights.h"
+#include "results.h"
 
 static bt_status print_experiments(bt_error *err) {
     bt_status rc = BT_OK;
@@ -297,26 +297,32 @@ static bt_status fail_report(const bt_train_args *args, const bt_train_summary *
 }
 
 /* Runs the mode; errors that were shown already leave err->msg empty. */
-static bt_status run_and_print(const bt_train_args *args, bt_error *err) {
-    bt_train_summary summary = {0};
-    BT_TRY(bt_train_run(args, &summary, err));
+static bt_status run_and_print(const bt_train_args *args, run_result *result, bt_error *err) {
+    bt_train_summary *const summary = &result->summary;
+    BT_TRY(bt_train_run(args, summary, err));
+    result->has_summary = true;
+    if (args->job->rank == 0) {
+        BT_TRY(result_tell(result, args, err));
+    }
     /* predictions may have values too; but what was sent to standard output stays alone there */
     const bool has_values =
         args->mode != BT_CONF_MODE_PREDICT ||
-        (summary.values.n > 0 && !bt_str_equal(args->prediction.output_path, "/dev/stdout"));
-    BT_TRY(args->job->rank == 0 && has_values && args->mode != BT_CONF_MODE_EXPORT
-               ? print_summary(&summary, err)
+        (summary->values.n > 0 && !bt_str_equal(args->prediction.output_path, "/dev/stdout"));
+    BT_TRY(args->job->rank == 0 && has_values && args->mode != BT_CONF_MODE_EXPORT &&
+                   !result_takes_stdout(result)
+               ? print_summary(summary, err)
                : BT_OK);
-    return fail_report(args, &summary, err);
+    return fail_report(args, summary, err);
 }
 
 /* What the flags ask for, of a configuration that is right. */
 static bt_status run_checked(const bt_flags *flags, const bt_train_args *args,
                              const seed_list *seeds, dry_kind dry, bt_conf_errors *errors,
-                             bt_error *err) {
+                             run_result *result, bt_error *err) {
     if (args->job->rank == 0) {
         BT_TRY(bt_conf_tell_ignored(args->conf, err));
     }
+    BT_TRY(result_check(result, flags, args, dry == NOT_DRY && args->job->rank == 0, err));
     if (dry != NOT_DRY) { /* the first process says it all */
         return args->job->rank > 0 ? BT_OK : dry_run(args, seeds, dry, errors, err);
     }
@@ -326,11 +332,16 @@ static bt_status run_checked(const bt_flags *flags, const bt_train_args *args,
     if (bt_flags_bool(flags, "benchmark")) {
         return run_benchmark(args, flags, err);
     }
-    return seeds->n > 0 ? run_seeds(args, seeds, err) : run_and_print(args, err);
+    if (seeds->n == 0) {
+        return run_and_print(args, result, err);
+    }
+    result->n_seeds = seeds->n;
+    BT_TRY(run_seeds(args, seeds, !result_takes_stdout(result), &result->seeds, err));
+    result->has_seeds = true;
+    return BT_OK;
 }
 
-static bt_status run_mode(const bt_flags *flags, bt_error *err) {
-    const double      began = bt_time_monotonic();
+static bt_status run_mode(const bt_flags *flags, run_result *result, bt_error *err) {
     bt_status         rc = BT_OK;
     bt_conf          *conf = NULL;
     bt_conf_errors    errors = BT_CONF_ERRORS_INIT;
@@ -345,6 +356,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     BT_CHECK(check_flags(flags, err));
     BT_CHECK(bt_comm_job_read(&job, err));
     quieten(flags, &job);
+    result->is_silent = result->is_silent || job.rank > 0;
     if (mode_name != NULL && !bt_conf_mode_parse(mode_name, &mode)) {
         rc = BT_FAIL(err, BT_E_CONFIG, "--mode=%s: expected one of %s", mode_name,
                      bt_conf_mode_names());
@@ -356,7 +368,7 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     }
     rc = build_conf(flags, &conf, &errors, err);
     bt_train_args args = make_args(flags, conf, mode, &job);
-    args.process_began = began;
+    args.process_began = result->began;
     if (rc == BT_OK) {
         BT_CHECK(bt_flags_append_command(flags, &command, err));
         args.command_line = bt_str_text(&command);
@@ -369,12 +381,14 @@ static bt_status run_mode(const bt_flags *flags, bt_error *err) {
     if (rc != BT_OK || errors.n_errors > 0 || (errors.n > 0 && dry != DRY_CONFIG)) {
         if (errors.n > 0) {
             (void)show_problems(&errors, dry == DRY_CONFIG);
+            (void)bt_error_make(&result->error, BT_E_CONFIG, __FILE__, __LINE__, "%s",
+                                errors.items[0].text);
             rc = BT_E_CONFIG;
             err->msg[0] = '\0';
         }
         goto done;
     }
-    BT_CHECK(run_checked(flags, &args, &seeds, dry, &errors, err));
+    BT_CHECK(run_checked(flags, &args, &seeds, dry, &errors, result, err));
 done:
     rc = rc != BT_OK ? name_path_key(flags, conf, rc, err) : rc;
     bt_free(seeds.items);
@@ -408,6 +422,21 @@ static bt_status judge_arguments(const bt_flags *flags, bt_error *err) {
     return BT_OK;
 }
 
+/* What the flags ask to be written of a run is written however it ends. */
+static bt_status run_with_result(const bt_flags *flags, bt_error *err) {
+    run_result *result = bt_calloc_array(1, sizeof *result);
+    if (result == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the result");
+    }
+    bt_status rc = result_read_flags(flags, result, err);
+    rc = rc == BT_OK ? run_mode(flags, result, err) : rc;
+    rc = rc == BT_OK ? result_judge(result, err) : rc;
+    rc = result_write(result, rc, err);
+    bt_str_deinit(&result->inputs);
+    bt_free(result);
+    return rc;
+}
+
 static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
     (void)status;
     if (bt_flags_bool(flags, "list_experiments")) {
@@ -420,7 +449,7 @@ static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
         return print_help_experiment(bt_flags_string(flags, "help_experiment"), err);
     }
     BT_TRY(judge_arguments(flags, err));
-    return run_mode(flags, err);
+    return run_with_result(flags, err);
 }
 
 int main(int argc, char **argv) {

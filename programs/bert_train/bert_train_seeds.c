@@ -101,8 +101,8 @@ done:
     return rc;
 }
 
-bt_status run_seeds(const bt_train_args *args, const seed_list *seeds, bt_error *err) {
-    bt_train_seeds_summary summary = {0};
-    BT_TRY(bt_train_run_seeds(args, seeds->items, seeds->n, &summary, err));
-    return print_spreads(&summary, seeds->n, err);
+bt_status run_seeds(const bt_train_args *args, const seed_list *seeds, bool prints,
+                    bt_train_seeds_summary *summary, bt_error *err) {
+    BT_TRY(bt_train_run_seeds(args, seeds->items, seeds->n, summary, err));
+    return prints ? print_spreads(summary, seeds->n, err) : BT_OK;
 }

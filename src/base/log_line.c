@@ -14,8 +14,8 @@
 #include "bt/base/signed_url.h"
 #include "bt/base/terminal.h"
 
-/* Fields leave half of the room to the message, and that some to the end of the object. */
-enum { FIELDS_MAX = LOG_JSON_MAX / 2, TAIL = 16 };
+/* Fields leave room to the message, and that some to the end of the object. */
+enum { FIELDS_MAX = LOG_JSON_MAX - 8192, TAIL = 16 };
 
 typedef struct writer {
     char  *out;

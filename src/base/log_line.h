@@ -6,7 +6,7 @@
 
 #include "bt/base/log.h"
 
-enum { LOG_MESSAGE_MAX = 4096, LOG_JSON_MAX = 16384 };
+enum { LOG_MESSAGE_MAX = 4096, LOG_JSON_MAX = 49152 };
 
 typedef struct log_line {
     char message[LOG_MESSAGE_MAX];

@@ -72,6 +72,8 @@ int bt_status_exit_code(bt_status status) {
         return 5;
     case BT_E_DIVERGED:
         return 6;
+    case BT_E_LIMIT:
+        return 8;
     case BT_E_INTERRUPTED:
         return 75;
     case BT_E_INTERNAL:
@@ -104,6 +106,8 @@ const char *bt_status_name(bt_status status) {
         return "interrupted";
     case BT_E_DIVERGED:
         return "diverged";
+    case BT_E_LIMIT:
+        return "beyond a limit";
     case BT_E_INTERNAL:
         return "internal error";
     }

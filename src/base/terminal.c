@@ -90,6 +90,12 @@ static size_t take(const char *text, size_t n_bytes, size_t n_columns, size_t *u
     return at;
 }
 
+size_t bt_text_columns(const char *text) {
+    size_t used = 0;
+    (void)take(text, strlen(text), SIZE_MAX / 2, &used);
+    return used;
+}
+
 size_t bt_text_fit(const char *text, size_t n_columns) {
     const size_t n = strlen(text);
     size_t       used = 0;

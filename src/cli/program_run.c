@@ -39,6 +39,10 @@ void bt_cli_setup_log(const bt_flags *flags, const char *name, int verbosity) {
     setup_times(flags);
 }
 
+const char *bt_cli_version(void) {
+    return BT_VERSION;
+}
+
 static bt_status append_version(const bt_cli_program *program, bt_str *out, bt_error *err) {
     BT_TRY(bt_str_appendf(out, err, "%s %s\ncompiler: %s\n", program->flags->program, BT_VERSION,
                           compiler));

@@ -92,10 +92,6 @@ BT_MUST_USE bt_status task_append_f32(bt_str *line, float value, bt_error *err);
 /* bt_task_append_tsv of n bytes. */
 BT_MUST_USE bt_status task_append_tsv_n(bt_str *line, const char *text, size_t n, bt_error *err);
 
-/* task_outputs.c: the files of a prediction or evaluation before it begins. BT_E_CONFIG where two
- * of them are one file, or one is read by the run (data, vocabulary, configuration, checkpoint). */
-BT_MUST_USE bt_status task_check_outputs(const bt_output_request *request,
-                                         const bt_fs_named *outputs, size_t n, bt_error *err);
 /* What the main output is called in messages. */
 const char *task_output_name(const bt_output_request *request);
 

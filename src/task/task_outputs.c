@@ -57,8 +57,8 @@ static bt_status visit(void *context, const char *key, const char *paths, bt_err
     return rc;
 }
 
-bt_status task_check_outputs(const bt_output_request *request, const bt_fs_named *outputs, size_t n,
-                             bt_error *err) {
+bt_status bt_task_check_outputs(const bt_output_request *request, const bt_fs_named *outputs,
+                                size_t n, bt_error *err) {
     BT_TRY(bt_fs_check_distinct(outputs, n, err));
     for (size_t i = 0; i < n; i++) {
         output_check check = {.output = &outputs[i], .own_names = request->own_names};

@@ -95,7 +95,7 @@ static bt_status set_up(predictions *p, const bt_output_request *request, bt_err
     const bt_fs_named outputs[] = {
         {task_output_name(request), p->path},
         {"--glue_submission", p->glue != NULL ? task_glue_path(p->glue) : ""}};
-    BT_TRY(task_check_outputs(request, outputs, p->glue != NULL ? 2 : 1, err));
+    BT_TRY(bt_task_check_outputs(request, outputs, p->glue != NULL ? 2 : 1, err));
     p->probabilities = bt_calloc_array(n, sizeof *p->probabilities);
     p->counts = bt_calloc_array(n, sizeof *p->counts);
     if (p->probabilities == NULL || p->counts == NULL) {

@@ -81,7 +81,7 @@ static bt_status check_file(const bt_output_request *request, const char *what, 
     char *path = NULL;
     BT_TRY(bt_fs_join(folder, name, &path, err));
     const bt_fs_named output = {what, path};
-    const bt_status   rc = task_check_outputs(request, &output, 1, err);
+    const bt_status   rc = bt_task_check_outputs(request, &output, 1, err);
     bt_free(path);
     return rc;
 }

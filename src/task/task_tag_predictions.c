@@ -77,7 +77,7 @@ static bt_status set_up(tag_predictions *p, const bt_output_request *request, bt
     }
     BT_TRY(task_choose_path(request, format, &p->path, err));
     const bt_fs_named output = {task_output_name(request), p->path};
-    BT_TRY(task_check_outputs(request, &output, 1, err));
+    BT_TRY(bt_task_check_outputs(request, &output, 1, err));
     BT_TRY(task_words_create(request->conf, &request->plan->labels,
                              &request->plan->prediction_schema.words, &p->words, err));
     p->probabilities = bt_calloc_array(n, sizeof *p->probabilities);

@@ -124,7 +124,7 @@ static bt_status choose_paths(vectors *v, const bt_output_request *request, bt_e
     if (!has_pairs(v)) {
         BT_TRY(choose_main_path(request, "vectors.npy", &v->sides[0].path, err));
         const bt_fs_named output = {task_output_name(request), v->sides[0].path};
-        return task_check_outputs(request, &output, 1, err);
+        return bt_task_check_outputs(request, &output, 1, err);
     }
     v->file.is_csv = strcmp(format, "csv") == 0;
     BT_TRY(choose_main_path(request, v->file.is_csv ? "pairs.csv" : "pairs.tsv", &v->path, err));
@@ -133,7 +133,7 @@ static bt_status choose_paths(vectors *v, const bt_output_request *request, bt_e
     const bt_fs_named outputs[] = {{task_output_name(request), v->path},
                                    {"the left vectors", v->sides[0].path},
                                    {"the right vectors", v->sides[1].path}};
-    return task_check_outputs(request, outputs, BT_ARRAY_LEN(outputs), err);
+    return bt_task_check_outputs(request, outputs, BT_ARRAY_LEN(outputs), err);
 }
 
 static bt_status keep_side(side *s, int64_t H, bt_error *err) {

@@ -105,3 +105,27 @@ bt_status best_update(train_run *run, const bt_train_values *values, bt_error *e
                  value);
     return BT_OK;
 }
+
+/* A path that is cut leads elsewhere. */
+static void copy_path(char out[BT_TRAIN_PATH_MAX], const char *path) {
+    const bool fits = path != NULL && strlen(path) < BT_TRAIN_PATH_MAX;
+    (void)snprintf(out, BT_TRAIN_PATH_MAX, "%s", fits ? path : "");
+}
+
+bt_status best_recall(const train_run *run, bt_train_summary *out, bt_error *err) {
+    bt_status  rc = BT_OK;
+    best_files files = {0};
+    if (!best_is_on(run) || !run->has_best) {
+        return BT_OK;
+    }
+    BT_CHECK(best_files_find(&files, &run->dir, err));
+    if (files.text.len > 0) {
+        BT_CHECK(best_info_values(bt_str_text(&files.text), files.text.len, files.path, &out->best,
+                                  &out->best_step, err));
+        out->has_best = true;
+        copy_path(out->best_checkpoint, files.ckpt.prefix);
+    }
+done:
+    best_files_deinit(&files);
+    return rc;
+}

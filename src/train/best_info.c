@@ -11,6 +11,9 @@
 
 #include "bt/base/number.h"
 #include "bt/fs.h"
+#include "record.h"
+
+static const char step_name[] = "best_ckpt_global_step";
 
 /* Python's json, and so Model Garden, writes NaN, Infinity and -Infinity, which are not JSON:
  * outside of strings they become strings. */
@@ -64,31 +67,59 @@ static bt_status parse_root(const json_t *root, const char *metric, const char *
             "trainer.best_checkpoint_export_subdir",
             path, metric);
     }
-    (void)read_number(json_object_get(root, "best_ckpt_global_step"), &step);
+    (void)read_number(json_object_get(root, step_name), &step);
     out->step = step >= 0 && step < 9e15 ? (int64_t)step : -1;
     return BT_OK;
 }
 
-bt_status best_info_parse(const char *text, size_t n_bytes, const char *metric, const char *path,
-                          best_info *out, bt_error *err) {
+static bt_status load_root(const char *text, size_t n_bytes, const char *path, json_t **root,
+                           bt_error *err) {
     bt_status    rc = BT_OK;
     bt_str       json = BT_STR_INIT;
-    json_t      *root = NULL;
     json_error_t problem;
     BT_CHECK(quote_not_finite(text, n_bytes, &json, err));
-    BT_CHECK(bt_json_load(bt_str_text(&json), json.len, JSON_ALLOW_NUL, &root, &problem, err));
-    if (root == NULL) {
+    BT_CHECK(bt_json_load(bt_str_text(&json), json.len, JSON_ALLOW_NUL, root, &problem, err));
+    if (*root == NULL) {
         rc = BT_FAIL(
             err, BT_E_FORMAT,
             "%s:%d:%d: not JSON (%s); it holds the best metric so far: delete it to start over",
             path, problem.line, problem.column, problem.text);
-        goto done;
     }
-    BT_CHECK(parse_root(root, metric, path, out, err));
 done:
-    json_decref(root);
     bt_str_deinit(&json);
     return rc;
+}
+
+bt_status best_info_parse(const char *text, size_t n_bytes, const char *metric, const char *path,
+                          best_info *out, bt_error *err) {
+    json_t *root = NULL;
+    BT_TRY(load_root(text, n_bytes, path, &root, err));
+    const bt_status rc = parse_root(root, metric, path, out, err);
+    json_decref(root);
+    return rc;
+}
+
+bt_status best_info_values(const char *text, size_t n_bytes, const char *path,
+                           bt_train_values *values, int64_t *step, bt_error *err) {
+    json_t     *root = NULL;
+    const char *name = NULL;
+    json_t     *value = NULL;
+    double      number = 0;
+    values->n = 0;
+    *step = -1;
+    BT_TRY(load_root(text, n_bytes, path, &root, err));
+    json_object_foreach(root, name, value) {
+        if (!read_number(value, &number)) {
+            continue;
+        }
+        if (bt_str_equal(name, step_name)) {
+            *step = number >= 0 && number < 9e15 ? (int64_t)number : -1;
+        } else if (values->n < BT_TRAIN_MAX_VALUES && strlen(name) < BT_METRIC_NAME_MAX) {
+            record_add(values, name, number);
+        }
+    }
+    json_decref(root);
+    return BT_OK;
 }
 
 bool best_is_better(const char *comparison, double value, double best) {
@@ -114,6 +145,6 @@ bt_status best_info_format(const bt_train_values *values, int64_t step, bt_str *
         BT_TRY(bt_str_appendf(out, err, "    \"%s\": %s,\n", values->items[i].name,
                               json_number((double)(float)values->items[i].value, number)));
     }
-    return bt_str_appendf(out, err, "    \"best_ckpt_global_step\": %s\n}\n",
+    return bt_str_appendf(out, err, "    \"%s\": %s\n}\n", step_name,
                           bt_f64_repr((double)step, number));
 }

@@ -16,6 +16,10 @@ BT_MUST_USE bt_status best_info_format(const bt_train_values *values, int64_t st
 BT_MUST_USE bt_status best_info_parse(const char *text, size_t n_bytes, const char *metric,
                                       const char *path, best_info *out, bt_error *err);
 
+/* All values, in their order, and the step (-1: not said); what is not a number is left out. */
+BT_MUST_USE bt_status best_info_values(const char *text, size_t n_bytes, const char *path,
+                                       bt_train_values *values, int64_t *step, bt_error *err);
+
 /* comparison: "higher" or "lower" */
 bool best_is_better(const char *comparison, double value, double best);
 

@@ -87,7 +87,7 @@ static bt_status check_endless_evaluation(const bt_conf_check *c) {
 
 /* The i-th value that an evaluation reports, or NULL after the last: metrics, values of the task's
  * output, the loss. */
-static const char *reported_name(const bt_task *task, const bt_task_plan *plan, size_t i) {
+const char *config_reported_name(const bt_task *task, const bt_task_plan *plan, size_t i) {
     if (i < plan->n_validation_metrics) {
         return plan->metric_names[i];
     }
@@ -133,7 +133,7 @@ static bt_status check_reported(const bt_conf_check *c, const bt_task *task,
     bt_str            known = BT_STR_INIT;
     bt_status         rc = BT_OK;
     for (size_t i = 0;; i++) {
-        const char *const name = reported_name(task, plan, i);
+        const char *const name = config_reported_name(task, plan, i);
         if (name == NULL) {
             break;
         }

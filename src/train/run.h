@@ -213,6 +213,9 @@ double best_so_far(const char *comparison, const early_stop *seen, double value)
 /* Decides, writes the checkpoint and info.json; values are those of the evaluation. */
 BT_MUST_USE bt_status best_update(train_run *run, const bt_train_values *values, bt_error *err);
 
+/* What is known of the best evaluation, and where its checkpoint is, into out. */
+BT_MUST_USE bt_status best_recall(const train_run *run, bt_train_summary *out, bt_error *err);
+
 /* continuous.c */
 BT_MUST_USE bt_status run_continuous_eval(train_run *run, bt_error *err);
 /* Of a dry run of continuous_train_and_eval: *is_there: the pre-training job has a checkpoint. */

@@ -12,6 +12,8 @@
 
 /* config_check.c: bt_train_check_conf, whose first problem is the failure. */
 BT_MUST_USE bt_status config_check(const bt_conf *conf, bt_conf_mode mode, bt_error *err);
+/* The i-th value that an evaluation reports, or NULL after the last. */
+const char *config_reported_name(const bt_task *task, const bt_task_plan *plan, size_t i);
 /* subfolder_check.c: keys that name a folder in model_dir. */
 BT_MUST_USE bt_status subfolder_check(const bt_conf_check *check);
 

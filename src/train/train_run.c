@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
@@ -173,9 +174,32 @@ static bt_status execute(train_run *run, bt_error *err) {
     return rc;
 }
 
+/* Where the weights are that the result speaks of. */
+static bt_status find_checkpoint(const train_run *run, bt_train_summary *out, bt_error *err) {
+    char  name[MODEL_NAME_MAX];
+    char *path = NULL;
+    if (!bt_conf_mode_trains(run->args->mode)) {
+        path = bt_strdup(run->start.prefix != NULL ? run->start.prefix : "");
+    } else if (run->saved.last >= 0) {
+        (void)model_series_name(SERIES_CKPT, run->saved.last, name);
+        BT_TRY(bt_fs_join(run->args->model_dir, name, &path, err));
+    }
+    if (path != NULL && strlen(path) < sizeof out->checkpoint) {
+        (void)snprintf(out->checkpoint, sizeof out->checkpoint, "%s", path);
+    }
+    bt_free(path);
+    return BT_OK;
+}
+
 static bt_status finish(train_run *run, bt_error *err) {
-    run->summary->step = run->step;
-    run->summary->seconds = bt_time_monotonic() - run->stages.began;
+    bt_train_summary *const out = run->summary;
+    out->step = run->step;
+    out->seconds = bt_time_monotonic() - run->stages.began;
+    (void)snprintf(out->engine, sizeof out->engine, "%s", bt_exec_describe(run->exec));
+    if (run_writes(run)) {
+        BT_TRY(find_checkpoint(run, out, err));
+        BT_TRY(best_recall(run, out, err));
+    }
     if (run->log == NULL) { /* a prediction leaves no trace but its files */
         return BT_OK;
     }

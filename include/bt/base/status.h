@@ -20,6 +20,7 @@ typedef enum bt_status {
     BT_E_BACKEND,     /* a device or a back end failed */
     BT_E_INTERRUPTED, /* asked to stop, and stopped in good order */
     BT_E_DIVERGED,    /* numbers that are not finite, or beyond a bound that the user set */
+    BT_E_LIMIT,       /* all went well, and a result is not as good as the user asked for */
     BT_E_INTERNAL,    /* a bug of ours */
 } bt_status;
 
@@ -46,8 +47,8 @@ bt_status bt_error_make(bt_error *err, bt_status code, const char *file, int lin
  */
 bt_status bt_error_prefix(bt_error *err, const char *fmt, ...) BT_PRINTF(2, 3);
 
-/* README.md explains them: 0, 2 config, 3 data, 4 resources, 5 device, 6 diverged, 70 bug, 75
- * interrupted. */
+/* README.md explains them: 0, 2 config, 3 data, 4 resources, 5 device, 6 diverged, 8 limit, 70 bug,
+ * 75 interrupted. */
 int         bt_status_exit_code(bt_status status);
 const char *bt_status_name(bt_status status);
 /* The status of a call of libc that failed with errnum: BT_E_NOMEM where memory was missing,

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which values a run can end with, and where else they may be written: what is asked about results
+ * before any work. */
+#include <stdio.h>
+
+#include "bt/base/str.h"
+#include "model_dir.h"
+#include "run_checks.h"
+
+enum { NAMES_MAX = BT_TRAIN_MAX_VALUES };
+
+typedef struct value_names {
+    const char *items[NAMES_MAX];
+    size_t      n;
+    char        best[BT_METRIC_NAME_MAX + 8];
+} value_names;
+
+static void add(value_names *names, const char *name) {
+    if (names->n < NAMES_MAX) {
+        names->items[names->n++] = name;
+    }
+}
+
+static void add_evaluation(value_names *names, const bt_conf *conf, const bt_task *task,
+                           const bt_task_plan *plan) {
+    static const char folder[] = "trainer.best_checkpoint_export_subdir";
+    static const char metric[] = "trainer.best_checkpoint_eval_metric";
+    int64_t           n_steps = 0;
+    const char       *name = NULL;
+    for (size_t i = 0; (name = config_reported_name(task, plan, i)) != NULL; i++) {
+        add(names, name);
+    }
+    if (bt_conf_peek_i64(conf, "trainer.validation_steps", &n_steps) && n_steps > 0) {
+        add(names, "steps_per_second");
+    }
+    if (!bt_conf_peek_is_empty(conf, folder) && !bt_conf_peek_is_empty(conf, metric)) {
+        (void)snprintf(names->best, sizeof names->best, "best_%s", bt_conf_peek_str(conf, metric));
+        add(names, names->best);
+    }
+}
+
+static void add_training(value_names *names, const bt_task_plan *plan) {
+    for (size_t i = 0; i < plan->n_train_metrics; i++) {
+        add(names, plan->metric_names[i]);
+    }
+    add(names, "training_loss");
+    add(names, "learning_rate");
+    add(names, "steps_per_second");
+}
+
+static bt_status judge(const value_names *names, bt_conf_mode mode, const char *name,
+                       const char *flag, bt_error *err) {
+    char all[BT_LIST_MAX];
+    for (size_t i = 0; i < names->n; i++) {
+        if (bt_str_equal(names->items[i], name)) {
+            return BT_OK;
+        }
+    }
+    bt_list_all(all, sizeof all, names->items, names->n);
+    const char *const near = bt_conf_nearest(name, names->items, names->n);
+    return BT_FAIL(err, BT_E_CONFIG, "%s: --mode=%s ends without a value '%s', it has %s%s%s%s",
+                   flag, bt_conf_mode_name(mode), name, all, near != NULL ? "; did you mean '" : "",
+                   near != NULL ? near : "", near != NULL ? "'?" : "");
+}
+
+bt_status bt_train_check_value_name(const bt_conf *conf, bt_conf_mode mode, const char *name,
+                                    const char *flag, bt_error *err) {
+    const bt_task *task = NULL;
+    bt_task_plan   plan = {0};
+    bt_error       why = BT_ERROR_INIT;
+    value_names    names = {.n = 0};
+    if (mode == BT_CONF_MODE_PREDICT || mode == BT_CONF_MODE_EXPORT) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s: --mode=%s judges no values: use --mode=eval", flag,
+                       bt_conf_mode_name(mode));
+    }
+    if (bt_task_find(bt_conf_experiment_name(conf), &task, &why) != BT_OK ||
+        task->name_metrics == NULL) {
+        return BT_OK;
+    }
+    bt_status rc = task->name_metrics(conf, &plan, &why);
+    if (rc == BT_OK) {
+        if (bt_conf_mode_evaluates(mode)) {
+            add_evaluation(&names, conf, task, &plan);
+        } else {
+            add_training(&names, &plan);
+        }
+        rc = judge(&names, mode, name, flag, err);
+    } else {
+        rc = rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", why.msg) : BT_OK;
+    }
+    bt_task_plan_deinit(&plan);
+    return rc;
+}
+
+bt_status bt_train_check_outputs(const bt_train_args *args, const bt_fs_named *outputs, size_t n,
+                                 bt_error *err) {
+    const char *own_names[MODEL_OWN_NAMES_MAX];
+    model_dir_own_names(own_names);
+    const bt_output_request request = {.conf = args->conf,
+                                       .own_names = own_names,
+                                       .model_dir = args->model_dir,
+                                       .checkpoint = args->checkpoint};
+    return bt_task_check_outputs(&request, outputs, n, err);
+}
