@@ -11,7 +11,7 @@ build=${2:-$here/build/release}
 for python in "$folder"/*/bin/python; do
     echo "$(basename "$(dirname "$(dirname "$python")")"): $("$python" --version); $("$python" - <<'P'
 import importlib.metadata as m
-names = ("torch transformers tokenizers sentence-transformers peft onnx onnxruntime tensorboard mlflow mlflow-skinny "
+names = ("torch transformers tokenizers sentence-transformers peft onnx onnxruntime optimum optimum-onnx tensorboard mlflow mlflow-skinny "
          "wandb").split()
 def version(name):
     try:

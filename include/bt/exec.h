@@ -37,6 +37,10 @@ typedef struct bt_exec_config {
     bool use_blas; /* large matrix products in BLAS even where the instruction set has its own */
     bt_precision
         precision; /* of the factors of large matrix products; not with use_blas but in float32 */
+    /* What the encoder's products with weights read is rounded to 8 bits, a batch at a time, as the
+     * models do that --export_precision=int8 writes; the weights are the caller's to round.
+     * Evaluation on processors only. */
+    bool         rounds_to_8_bits;
     double       loss_scale; /* float16: a fixed one; 0: dynamic */
     bt_attention attention;  /* on devices; processors have one of their own */
     bool         recompute; /* keep of each layer its output only: less memory, a third more work */

@@ -28,6 +28,27 @@ typedef struct bt_export_text {
     int64_t              max_length; /* of a sequence, special tokens included */
 } bt_export_text;
 
+/* What the weights of products and the word table are kept as. */
+typedef enum bt_export_precision {
+    BT_EXPORT_FLOAT32,
+    BT_EXPORT_FLOAT16, /* factors of products are rounded to it, everything else is float32 */
+    BT_EXPORT_INT8,    /* 8 bits: weights by column, words by row; what they are multiplied with is
+                        * rounded as it comes */
+} bt_export_precision;
+const char *bt_export_precision_name(bt_export_precision precision); /* "int8" */
+/* NULL or "": float32. BT_E_CONFIG, with their names. */
+BT_MUST_USE bt_status bt_export_find_precision(const char *name, bt_export_precision *out,
+                                               bt_error *err);
+/* Makes the parameters in place those that a file of that precision computes with. */
+BT_MUST_USE bt_status bt_export_round(const bt_model *model, bt_export_precision precision,
+                                      float *params, bt_error *err);
+
+/* A metric of the evaluation that shows what a precision costs. */
+typedef struct bt_export_cost {
+    const char *name;
+    double      exact, rounded; /* in float32, and as the export computes */
+} bt_export_cost;
+
 typedef struct bt_export_result {
     const char *name;
     double      value;
@@ -52,6 +73,9 @@ typedef struct bt_export_source {
     size_t                  n_results;
     double                  threshold; /* BT_EXPORT_LABELS: from which probability on one applies */
     const char             *version;   /* of the program; not NULL */
+    bt_export_precision     precision;
+    const bt_export_cost   *costs; /* of the precision */
+    size_t                  n_costs;
 } bt_export_source;
 
 typedef struct bt_export_folder bt_export_folder;
@@ -59,6 +83,7 @@ typedef struct bt_export_folder bt_export_folder;
 typedef struct bt_export_format {
     const char *name; /* "hf" */
     const char *summary;
+    bool        has_precisions; /* others than float32 */
     /* BT_E_UNSUPPORTED: this model has no such form, and what to do instead. */
     bt_status (*check)(const bt_export_source *source, bt_error *err);
     /* Adds the files, in the order in which they are to appear: what makes readers take the folder
@@ -71,6 +96,9 @@ const bt_export_format *bt_export_format_at(size_t i);
 /* BT_E_CONFIG, with their names. */
 BT_MUST_USE bt_status bt_export_find(const char *name, const bt_export_format **out, bt_error *err);
 
+/* BT_E_CONFIG where the format has float32 only. */
+BT_MUST_USE bt_status bt_export_check_precision(const bt_export_format *format,
+                                                bt_export_precision precision, bt_error *err);
 /* BT_E_CONFIG where something is in the folder already; BT_E_RESOURCE where none can be made or
  * written. */
 BT_MUST_USE bt_status bt_export_check_folder(const char *path, bt_error *err);

@@ -34,8 +34,10 @@ typedef struct bt_nn {
     const bt_kern_product *product;     /* of the large matrix products; NULL: BLAS makes them */
     unsigned char         *panels;      /* packed factors of products: [n_threads][panel_bytes] */
     size_t                 panel_bytes; /* at least bt_nn_product_scratch_bytes */
-    bt_nn_products         products;
-    double                 attention_seconds; /* so far, forward and backward */
+    float                 *rounded;     /* not NULL: bt_nn_round_8_bits of what dense layers read
+                                         * forward goes here, and is read in its place */
+    bt_nn_products products;
+    double         attention_seconds; /* so far, forward and backward */
 } bt_nn;
 
 /* Floats of scratch: all threads together for rows of at most max_cols, R of them; and one thread
@@ -116,6 +118,9 @@ void bt_nn_dense_forward(bt_nn *nn, float *out, /* [R,N] */
                          const float *in, const float *kernel,
                          const float *bias, /* [R,K] [K,N] [N] */
                          int64_t R, int64_t K, int64_t N);
+/* out = in rounded to one of 256 steps between its smallest and its largest number, 0 among them,
+ * as ONNX's DynamicQuantizeLinear has it */
+void bt_nn_round_8_bits(float *out, const float *in, int64_t n);
 /* d_in and d_kernel are overwritten, or += where the caller says so; d_bias is added to. Each may
  * be NULL: not wanted. So may gradients of biases and norms in what follows. */
 void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel,

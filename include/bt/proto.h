@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * proto: messages of TensorFlow, Keras and XLA. protobuf-c makes a struct of each message of
+ * proto: messages of TensorFlow, Keras, XLA and ONNX. protobuf-c makes a struct of each message of
  * proto/NAME.proto when the program is built ("NAME.pb-c.h"); here they are packed and unpacked.
  *
  * Promises: a message is unpacked into an arena, and takes only so much of it as its own size

@@ -25,8 +25,9 @@ typedef struct bt_train_args {
     /* eval, predict, export: "latest" (or NULL), "best", or the prefix of a checkpoint */
     const char        *checkpoint;
     bt_prediction_args prediction;
-    const char        *export_format; /* of --mode=export: a name of bt/export.h */
-    const char        *export_path;   /* its folder */
+    const char        *export_format;    /* of --mode=export: a name of bt/export.h */
+    const char        *export_precision; /* likewise; NULL: float32 */
+    const char        *export_path;      /* its folder */
     /* Keys or sections, separated by commas, that a run which goes on may have changed although
      * that is refused otherwise; NULL: none. */
     const char *allow_changed;

@@ -118,7 +118,11 @@ static const bt_flag_def defs[] = {
     {.name = "export_format",
      .kind = BT_FLAG_STRING,
      .help = "export: hf (a folder for transformers), safetensors (its weights and config.json "
-             "alone) or sentence_transformers"},
+             "alone), sentence_transformers, onnx or saved_model (for TensorFlow Serving)"},
+    {.name = "export_precision",
+     .kind = BT_FLAG_STRING,
+     .help = "export as onnx: float32 (default), float16 or int8; what the last two cost on the "
+             "validation data is told"},
     {.name = "glue_submission",
      .kind = BT_FLAG_STRING,
      .is_path = true,

@@ -127,12 +127,13 @@ static const mode_flag mode_flags[] = {
      "--mode=eval, --mode=predict and --mode=export"},
     {"output_path", PREDICTS | EXPORTS, true, "--mode=predict and --mode=export"},
     {"export_format", EXPORTS, true, "--mode=export"},
+    {"export_precision", EXPORTS, true, "--mode=export"},
     {"output_format", PREDICTS, true, "--mode=predict"},
     {"glue_submission", PREDICTS, true, "--mode=predict"},
     {"glue_task", PREDICTS, true, "--mode=predict"},
     {"predict", PREDICTS, true, "--mode=predict"},
     {"train", TRAINS, false, "modes that train"},
-    {"eval", EVALUATES, false, "modes that evaluate"},
+    {"eval", EVALUATES | EXPORTS, false, "modes that evaluate, and --mode=export"},
 };
 
 /* Flags of one mode are not lost silently in another. */
@@ -269,6 +270,7 @@ static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mod
                                           .glue_folder = text_or_null(flags, "glue_submission"),
                                           .glue_task = text_or_null(flags, "glue_task")},
                            .export_format = text_or_null(flags, "export_format"),
+                           .export_precision = text_or_null(flags, "export_precision"),
                            .export_path = text_or_null(flags, "output_path"),
                            .once_an_epoch = text_or_null(flags, "train") != NULL,
                            .pretrain_steps =

@@ -24,7 +24,8 @@ bt_status short_check_flags(const short_run *run, bt_error *err) {
     static const char *const of_training[] = {"init", "text", "label", "eval"};
     const char *const        mode = short_flag(run, "mode");
     const bool               trains = mode != NULL && !bt_str_equal(mode, "eval") &&
-                        !bt_str_equal(mode, "predict") && !bt_str_equal(mode, "continuous_eval");
+                        !bt_str_equal(mode, "predict") && !bt_str_equal(mode, "export") &&
+                        !bt_str_equal(mode, "continuous_eval");
     if (run->params != NULL && short_flag(run, "init") != NULL) {
         return BT_FAIL(
             err, BT_E_CONFIG,

@@ -9,6 +9,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
+#include "bt/base/half.h"
 #include "ckpt_internal.h"
 
 static size_t place_key(const char *name, const char *slot, char key[CKPT_NAME_MAX]) {
@@ -71,30 +72,6 @@ bt_status bt_ckpt_verify(bt_ckpt *ckpt, bt_error *err) {
     return BT_OK;
 }
 
-static float half_to_float(uint16_t h) {
-    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t       exponent = (h >> 10) & 0x1fu;
-    uint32_t       mantissa = h & 0x3ffu;
-    uint32_t       bits = 0;
-    if (exponent == 0x1f) {
-        bits = sign | 0x7f800000u | mantissa << 13;
-    } else if (exponent != 0) {
-        bits = sign | (exponent + 112) << 23 | mantissa << 13;
-    } else if (mantissa != 0) { /* subnormal: normalise */
-        exponent = 113;
-        while ((mantissa & 0x400u) == 0) {
-            mantissa <<= 1;
-            exponent--;
-        }
-        bits = sign | exponent << 23 | (mantissa & 0x3ffu) << 13;
-    } else {
-        bits = sign;
-    }
-    float value = 0;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static float element_as_float(const void *data, bt_dtype dtype, size_t i) {
     if (dtype == BT_DTYPE_F64) {
         double value = 0;
@@ -104,7 +81,7 @@ static float element_as_float(const void *data, bt_dtype dtype, size_t i) {
     uint16_t half = 0;
     memcpy(&half, (const char *)data + i * sizeof half, sizeof half);
     if (dtype == BT_DTYPE_F16) {
-        return half_to_float(half);
+        return bt_half_to_float(half);
     }
     const uint32_t bits = (uint32_t)half << 16; /* bfloat16 */
     float          value = 0;

@@ -32,7 +32,41 @@ static const bt_export_format safetensors = {
     .write = write_safetensors,
 };
 
-static const bt_export_format *const formats[] = {&hf, &safetensors, &export_sentence_transformers};
+static const bt_export_format *const formats[] = {&hf, &safetensors, &export_sentence_transformers,
+                                                  &export_onnx, &export_saved_model};
+
+static const char *const precisions[] = {
+    [BT_EXPORT_FLOAT32] = "float32", [BT_EXPORT_FLOAT16] = "float16", [BT_EXPORT_INT8] = "int8"};
+
+const char *bt_export_precision_name(bt_export_precision precision) {
+    return precisions[precision];
+}
+
+bt_status bt_export_find_precision(const char *name, bt_export_precision *out, bt_error *err) {
+    char list[BT_LIST_MAX];
+    *out = BT_EXPORT_FLOAT32;
+    if (name == NULL || name[0] == '\0') {
+        return BT_OK;
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(precisions); i++) {
+        if (bt_str_equal(name, precisions[i])) {
+            *out = (bt_export_precision)i;
+            return BT_OK;
+        }
+    }
+    bt_list_all(list, sizeof list, precisions, BT_ARRAY_LEN(precisions));
+    return BT_FAIL(err, BT_E_CONFIG, "--export_precision=%s: expected one of %s", name, list);
+}
+
+bt_status bt_export_check_precision(const bt_export_format *format, bt_export_precision precision,
+                                    bt_error *err) {
+    return precision == BT_EXPORT_FLOAT32 || format->has_precisions
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG,
+                         "--export_precision=%s: --export_format=%s keeps float32; onnx has other "
+                         "precisions",
+                         precisions[precision], format->name);
+}
 
 size_t bt_export_n_formats(void) {
     return BT_ARRAY_LEN(formats);
@@ -60,6 +94,7 @@ bt_status bt_export_write(const bt_export_format *format, const bt_export_source
                           const char *path, bt_error *err) {
     bt_status        rc = BT_OK;
     bt_export_folder folder;
+    BT_TRY(bt_export_check_precision(format, source->precision, err));
     BT_TRY(format->check(source, err));
     BT_CHECK(export_folder_open(&folder, path, err));
     BT_CHECK(format->write(source, &folder, err));

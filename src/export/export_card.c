@@ -58,6 +58,10 @@ static const card_row rows[] = {
                            "truncation=True, return_tensors=\"pt\")).last_hidden_state"},
 };
 
+const char *export_pipeline(const bt_export_source *source) {
+    return rows[source->kind].pipeline;
+}
+
 static bool is_usable(const bt_export_result *result) {
     return isfinite(result->value);
 }
@@ -158,6 +162,26 @@ static bt_status put_results(const bt_export_source *source, bt_str *out, bt_err
     return BT_OK;
 }
 
+/* What the precision of the export costs. */
+static bt_status put_costs(const bt_export_source *source, bt_str *out, bt_error *err) {
+    if (source->n_costs == 0) {
+        return BT_OK;
+    }
+    BT_TRY(bt_str_appendf(out, err,
+                          "\nWith the weights in %s, and what they are multiplied with rounded "
+                          "alike:\n\n| | float32 | %s |\n| --- | --- | --- |\n",
+                          bt_export_precision_name(source->precision),
+                          bt_export_precision_name(source->precision)));
+    for (size_t i = 0; i < source->n_costs; i++) {
+        char exact[BT_F64_TEXT_MAX];
+        char rounded[BT_F64_TEXT_MAX];
+        BT_TRY(bt_str_appendf(out, err, "| %s | %s | %s |\n", source->costs[i].name,
+                              bt_f32_repr((float)source->costs[i].exact, exact),
+                              bt_f32_repr((float)source->costs[i].rounded, rounded)));
+    }
+    return BT_OK;
+}
+
 static bt_status put_made(const bt_export_source *source, bt_str *out, bt_error *err) {
     BT_TRY(bt_str_appendf(
         out, err,
@@ -183,6 +207,7 @@ static bt_status make_card(const bt_export_source *source, const char *library, 
                           load != NULL ? load : rows[source->kind].load, source->text.max_length));
     BT_TRY(put_classes(source, out, err));
     BT_TRY(put_results(source, out, err));
+    BT_TRY(put_costs(source, out, err));
     return put_made(source, out, err);
 }
 

@@ -72,6 +72,14 @@ BT_MUST_USE bt_status export_put_tokenizer(const bt_export_source *source, bt_ex
 BT_MUST_USE bt_status export_put_card(const bt_export_source *source, const char *library,
                                       const char *load, bt_export_folder *folder, bt_error *err);
 
+/* What the Hub calls such a task: "text-classification". */
+const char *export_pipeline(const bt_export_source *source);
+/* config.json where transformers has such a model; where not, that it is left out is told. */
+BT_MUST_USE bt_status export_put_config_if_any(const bt_export_source *source,
+                                               bt_export_folder *folder, bt_error *err);
+
 extern const bt_export_format export_sentence_transformers;
+extern const bt_export_format export_onnx;
+extern const bt_export_format export_saved_model;
 
 #endif

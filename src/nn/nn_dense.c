@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Dense layers: one product forward, two backward; the bias's gradient by chunks. */
+#include <math.h>
 #include <string.h>
 
 #include "nn_internal.h"
@@ -28,9 +29,30 @@ static void add_bias(void *context, int32_t thread, int64_t row, int64_t n_rows,
     }
 }
 
+/* Its sums are in float32, in its order. */
+void bt_nn_round_8_bits(float *out, const float *in, int64_t n) {
+    static const float most = 255;
+    float              low = 0;
+    float              high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        low = in[i] < low ? in[i] : low;
+        high = in[i] > high ? in[i] : high;
+    }
+    const float step = high > low ? (high - low) / most : 1;
+    const float zero = rintf(-low / step);
+    for (int64_t i = 0; i < n; i++) {
+        const float steps = rintf(in[i] / step) + zero;
+        out[i] = ((steps < 0 ? 0 : steps > most ? most : steps) - zero) * step;
+    }
+}
+
 void bt_nn_dense_forward(bt_nn *nn, float *out, const float *in, const float *kernel,
                          const float *bias, int64_t R, int64_t K, int64_t N) {
-    dense_job           job = {.kern = nn->kern, .out = out, .bias = bias, .N = N};
+    dense_job job = {.kern = nn->kern, .out = out, .bias = bias, .N = N};
+    if (nn->rounded != NULL) {
+        bt_nn_round_8_bits(nn->rounded, in, R * K);
+        in = nn->rounded;
+    }
     const bt_nn_product product = {.c = out,
                                    .ld_c = N,
                                    .a = in,

@@ -78,7 +78,7 @@ static int64_t count_predicted_classes(const bt_metrics *metrics, const bt_task_
 }
 
 /* Model Garden's metrics, what the task's output adds, and the loss, in this order; then what is
- * ours alone. */
+ * ours alone. seconds 0: the values alone, and nothing is written. */
 static bt_status collect_values(train_run *run, const pass_sums *sums, double seconds,
                                 bt_train_values *values, bt_error *err) {
     const bt_task_output *const output = run->task->evaluation;
@@ -91,13 +91,13 @@ static bt_status collect_values(train_run *run, const pass_sums *sums, double se
     if (output != NULL && output->finish != NULL) {
         BT_TRY(output->finish(run->output, values->items, &values->n, err));
     }
-    if (output != NULL && output->write != NULL && run_writes(run)) {
+    if (output != NULL && output->write != NULL && seconds > 0 && run_writes(run)) {
         BT_TRY(output->write(run->output, err));
     }
     if (run->task->reports_validation_loss) {
         record_add(values, "validation_loss", sums->loss / (double)sums->n_batches);
     }
-    if (run->config.validation_steps > 0) {
+    if (run->config.validation_steps > 0 && seconds > 0) {
         record_add(values, "steps_per_second", (double)sums->n_batches / seconds);
     }
     for (size_t i = n_garden; i < n; i++) {
@@ -140,26 +140,38 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     return run_log_record(run->log, RECORD_VALIDATION, run->step, &values, &extra, err);
 }
 
-static bt_status evaluate_weights(train_run *run, bt_error *err) {
-    const double start = bt_time_monotonic();
-    pass_sums    sums = {0};
-    stages_end(&run->stages, "folder", "evaluating");
-    stages_tell_ready(&run->stages, "batch");
+static bt_status sum_up(train_run *run, pass_sums *sums, bt_error *err) {
+    *sums = (pass_sums){0};
     (void)bt_stop_say("after this batch of the evaluation");
     bt_metrics_reset(run->validation_metrics);
     if (run->task->evaluation != NULL) {
         BT_TRY(run->task->evaluation->reset(run->output, err));
     }
     BT_TRY(bt_data_seek(run->validation_data, (bt_data_cursor){0}, err));
-    BT_TRY(run_batches(run, &sums, err));
-    if (sums.n_batches == 0) {
+    BT_TRY(run_batches(run, sums, err));
+    if (sums->n_batches == 0) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "no validation batch: %" PRId64 " rows are fewer than one batch of %" PRId64
                        " and task.validation_data.drop_remainder is true",
                        bt_data_n_rows(run->validation_data),
                        run->config.validation_data.global_batch_size);
     }
+    return BT_OK;
+}
+
+static bt_status evaluate_weights(train_run *run, bt_error *err) {
+    const double start = bt_time_monotonic();
+    pass_sums    sums;
+    stages_end(&run->stages, "folder", "evaluating");
+    stages_tell_ready(&run->stages, "batch");
+    BT_TRY(sum_up(run, &sums, err));
     return record_evaluation(run, &sums, bt_time_monotonic() - start, err);
+}
+
+bt_status evaluate_values(train_run *run, bt_train_values *values, bt_error *err) {
+    pass_sums sums;
+    BT_TRY(sum_up(run, &sums, err));
+    return collect_values(run, &sums, 0, values, err);
 }
 
 bt_status with_averages(train_run *run, bt_status (*pass)(train_run *, bt_error *), bt_error *err) {

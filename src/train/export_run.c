@@ -31,6 +31,7 @@ typedef struct export_run {
     bt_str                  data;
     bt_train_values         results;
     bt_export_result        list[BT_TRAIN_MAX_VALUES];
+    export_costs            costs;
     bt_export_source        source;
 } export_run;
 
@@ -284,6 +285,8 @@ static bt_status describe(export_run *e, bt_error *err) {
 static bt_status prepare_export(export_run *e, bt_error *err) {
     const bt_train_args *const args = e->run.args;
     BT_TRY(bt_export_find(args->export_format, &e->format, err));
+    BT_TRY(bt_export_find_precision(args->export_precision, &e->source.precision, err));
+    BT_TRY(bt_export_check_precision(e->format, e->source.precision, err));
     BT_TRY(bt_export_check_folder(args->export_path, err));
     BT_TRY(prepare_model(&e->run, err));
     e->source.kind = find_kind(&e->run.plan);
@@ -294,6 +297,17 @@ static bt_status prepare_export(export_run *e, bt_error *err) {
     BT_TRY(bt_stop_check(err));
     BT_TRY(read_weights(e, err));
     e->source.params = e->params;
+    return BT_OK;
+}
+
+static bt_status find_costs(export_run *e, bt_error *err) {
+    if (e->source.precision == BT_EXPORT_FLOAT32) {
+        return BT_OK;
+    }
+    BT_TRY(e->format->check(&e->source, err)); /* now of the numbers too */
+    BT_TRY(export_cost_measure(e->run.args, e->source.precision, e->params, &e->costs, err));
+    e->source.costs = e->costs.list;
+    e->source.n_costs = e->costs.n;
     return BT_OK;
 }
 
@@ -321,6 +335,7 @@ bt_status run_export(const bt_train_args *args, bool is_dry, bt_train_summary *s
     e->data = (bt_str)BT_STR_INIT;
     BT_CHECK(prepare_export(e, err));
     if (!is_dry) {
+        BT_CHECK(find_costs(e, err));
         BT_CHECK(bt_export_write(e->format, &e->source, args->export_path, err));
         bt_log(BT_LOG_INFO, "exported to %s: %s", args->export_path, e->format->summary);
     }

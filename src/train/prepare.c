@@ -218,6 +218,9 @@ static bt_status check_shares(int64_t n, int32_t n_ranks, bt_error *err) {
 }
 
 static bt_status open_devices(train_run *run, bt_error *err) {
+    if (run->purpose == FOR_EXPORT) {
+        return BT_OK;
+    }
     const bool          trains = bt_conf_mode_trains(run->args->mode);
     const strategy_work work = {.train_data = trains ? &run->config.train_data : NULL,
                                 .loss = run->plan.head.loss};

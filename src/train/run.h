@@ -10,6 +10,7 @@
 #include "bt/base/bytes.h"
 #include "bt/base/str.h"
 #include "bt/ckpt.h"
+#include "bt/export.h"
 #include "bt/model.h"
 #include "bt/optim.h"
 #include "bt/weights.h"
@@ -30,7 +31,9 @@ typedef enum run_purpose {
     FOR_COMPILING = 4, /* likewise, for devices that are not here */
     FOR_BENCHMARK = 8,
     FOR_FILTER = 16, /* a prediction whose rows its caller has: no data is opened */
-    FOR_ALL = 31,
+    FOR_EXPORT = 32, /* an evaluation on processors, of weights that the caller has: data and model
+                      * only, no lock, no engine, nothing to start from */
+    FOR_ALL = 63,
 } run_purpose;
 
 typedef struct train_run {
@@ -124,6 +127,8 @@ BT_MUST_USE bt_status evaluate_once(train_run *run, bool is_restored, bt_error *
 
 /* evaluate.c: one evaluation, its record, and the best export. */
 BT_MUST_USE bt_status evaluate(train_run *run, bt_error *err);
+/* The values alone, of the weights that the engine has: nothing is recorded or written. */
+BT_MUST_USE bt_status evaluate_values(train_run *run, bt_train_values *values, bt_error *err);
 /* Runs pass with the averaged weights, when there are any, in place of the trained ones. */
 BT_MUST_USE bt_status with_averages(train_run *run, bt_status (*pass)(train_run *, bt_error *),
                                     bt_error  *err);
@@ -142,6 +147,16 @@ BT_MUST_USE bt_status dry_read_other(train_run *run, dry_batch_fn fn, void *cont
 /* export_run.c: --mode=export; is_dry: only what can be refused. */
 BT_MUST_USE bt_status run_export(const bt_train_args *args, bool is_dry, bt_train_summary *summary,
                                  bt_error *err);
+
+/* export_cost.c: the metrics of the validation data, in float32 and in a precision. Where there are
+ * no such data a line says so, and n is 0. */
+typedef struct export_costs {
+    bt_train_values exact, rounded;
+    bt_export_cost  list[BT_TRAIN_MAX_VALUES];
+    size_t          n;
+} export_costs;
+BT_MUST_USE bt_status export_cost_measure(const bt_train_args *args, bt_export_precision precision,
+                                          const float *params, export_costs *out, bt_error *err);
 
 /* start.c: what a run starts from. Checks it before model_dir is made; then restores it or makes
  * fresh weights. Values are verified before anything of the run changes. */

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Makes the Python environments that the tests of this folder ask, below FOLDER, and prints that
-# folder; those that are there stay. usage: get_ecosystem.sh FOLDER [hf|logs]
+# folder; those that are there stay. usage: get_ecosystem.sh FOLDER [hf|optimum|logs]
 #   hf    torch (for the CPU, where there is such a package), transformers, sentence-transformers, peft,
 #         onnx, onnxruntime: 2 GB and more
+#   optimum  torch, Optimum for ONNX Runtime, and the transformers that it can use
 #   logs  tensorboard, mlflow, wandb
 # Exit 4: no network, or no venv.
 set -euo pipefail
-folder=${1:?usage: get_ecosystem.sh FOLDER [hf|logs]}
+folder=${1:?usage: get_ecosystem.sh FOLDER [hf|optimum|logs]}
 only=${2:-}
 cpu=https://download.pytorch.org/whl/cpu
 
@@ -19,7 +20,7 @@ make_environment() {
     rm -rf "$place.new"
     python3 -m venv "$place.new" >&2 || { echo "get_ecosystem: error: no venv (Debian: python3-venv)" >&2; exit 4; }
     local pip=("$place.new/bin/python" -m pip install --quiet --no-input --disable-pip-version-check)
-    if [ "$name" = hf ]; then # PyPI's own torch brings the libraries of GPUs with it
+    if [ "$name" != logs ]; then # PyPI's own torch brings the libraries of GPUs with it
         "${pip[@]}" --index-url "$cpu" torch >&2 2>/dev/null || "${pip[@]}" torch >&2 || true
     fi
     "${pip[@]}" "$@" >&2 || {
@@ -33,5 +34,6 @@ make_environment() {
 
 mkdir -p "$folder"
 make_environment hf torch transformers sentence-transformers peft onnx onnxruntime
+make_environment optimum "optimum-onnx[onnxruntime]" onnx
 make_environment logs tensorboard mlflow wandb
 echo "$folder"

@@ -212,6 +212,7 @@ static const exec_engine cpu_engine = {
 bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
+    BT_ASSERT(optim == NULL || !config->rounds_to_8_bits);
     BT_TRY(check_model(model, config, err));
     BT_TRY(exec_check_parts(model, optim, config, err));
     exec_cpu *exec = bt_calloc_array(1, sizeof *exec);
@@ -229,6 +230,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->nn.pool = exec->pool;
     exec->precision = config->precision;
     exec->recompute = config->recompute;
+    exec->rounds_to_8_bits = config->rounds_to_8_bits;
     exec->memory_limit = config->memory_limit;
     bt_kern_blas_choose(NULL, n_threads);
     BT_CHECK(choose_products(config, &exec->kern, &exec->nn.product, err));

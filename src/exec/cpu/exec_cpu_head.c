@@ -19,11 +19,15 @@ static bt_nn_dropout head_dropout(const exec_cpu *exec, const exec_pass *pass, b
     return dropout;
 }
 
+/* What the last product reads is never rounded to 8 bits. */
 static void logits_forward(exec_cpu *exec, const float *in, int64_t R) {
     const bt_model *const m = exec->model;
+    float *const          rounded = exec->nn.rounded;
+    exec->nn.rounded = NULL;
     bt_nn_dense_forward(&exec->nn, exec->acts.logits, in, exec_param(exec, m->head_logits.kernel),
                         exec_param(exec, m->head_logits.bias), R, m->encoder.hidden_size,
                         m->head.num_classes);
+    exec->nn.rounded = rounded;
 }
 
 /* One row [H] a sequence by the head's pooling. encoded [B,H], or [T,H] of all tokens. */

@@ -54,7 +54,8 @@ typedef struct exec_acts {
     float   *ffn;              /* [T,I] activation, then the gradient of the one before it */
     float   *first_rows;       /* [B,H] rows read by a sentence head when R = T */
     float   *pooled_pre, *pooled, *dropped; /* [B,H], token heads: dropped [T,H] */
-    float   *vectors;                       /* [B,H] of a ranking loss: what it scores */
+    float   *rounded; /* [T, the widest] what a product reads, in 8 bits; or NULL */
+    float   *vectors; /* [B,H] of a ranking loss: what it scores */
     float   *logits, *d_logits;
     float   *grad_a, *grad_b, *grad_c, *grad_d; /* [T,H] */
     float   *grad_q, *grad_k, *grad_v;          /* [T,H] */
@@ -129,6 +130,7 @@ typedef struct exec_cpu {
     size_t          scratch_bytes;
     bt_precision    precision;
     bool            recompute;
+    bool            rounds_to_8_bits;
     uint64_t        memory_limit;   /* 0: none but the machine's */
     uint64_t        reserved_bytes; /* of what is left, for somebody else */
     exec_grad_kind *grad_kinds;     /* owned; [n_params] */

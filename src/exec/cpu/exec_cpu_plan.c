@@ -12,6 +12,10 @@
 #include "bt/base/size.h"
 #include "exec_cpu_internal.h"
 
+static int64_t largest(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
 /* Two passes over the same list of requests: the first counts, the second hands out. */
 typedef struct cutter {
     float  *base; /* NULL while counting */
@@ -143,6 +147,10 @@ static void cut_all(cutter *c, const exec_cpu *exec, const exec_shape *shape, ex
     acts->q_in = cut(c, B, e->hidden_size);
     acts->residual = e->norm_first ? cut(c, B, e->hidden_size) : acts->q_in;
     cut_head(c, exec->model, shape, acts);
+    acts->rounded =
+        exec->rounds_to_8_bits
+            ? cut(c, T, largest(e->embedding_size, largest(e->hidden_size, e->intermediate_size)))
+            : NULL;
     acts->first_ids = cut_i64(c, B);
     acts->first_offsets = cut_i64(c, B + 1);
     if (shape->for_training) {
@@ -167,10 +175,6 @@ void exec_acts_deinit(exec_acts *acts) {
     bt_free(acts->block);
     bt_free(acts->layers);
     memset(acts, 0, sizeof *acts);
-}
-
-static int64_t largest(int64_t a, int64_t b) {
-    return a > b ? a : b;
 }
 
 /* Floats of scratch for a pass. */
@@ -280,5 +284,6 @@ bt_status exec_plan(exec_cpu *exec, const exec_shape *shape, const exec_shape *r
     }
     cutter hand_out = {.base = acts->block};
     cut_all(&hand_out, exec, shape, acts);
+    exec->nn.rounded = acts->rounded;
     return BT_OK;
 }

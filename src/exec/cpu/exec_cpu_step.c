@@ -207,14 +207,30 @@ static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step,
     return BT_OK;
 }
 
+/* Rounding depends on all that a product reads, and the model in 8 bits that is exported gives out
+ * the vectors of all tokens. */
+static bool needs_all_rows(const exec_cpu *exec) {
+    const bt_head_config *const head = &exec->model->head;
+    return exec->rounds_to_8_bits && head->kind == BT_HEAD_POOLED_OUTPUT &&
+           bt_model_reads_first_rows(head);
+}
+
 static bt_status evaluate(exec_cpu *exec, const bt_batch *batch, bt_step_result *result,
                           bt_error *err) {
-    BT_TRY(prepare(exec, batch, false, err));
+    const bool all_rows = needs_all_rows(exec);
+    BT_TRY(prepare(exec, batch, all_rows, err));
     read_words(exec, batch, -1);
-    const exec_pass pass = make_pass(exec, batch);
+    exec_pass pass = make_pass(exec, batch);
+    pass.all_rows = all_rows;
     *result = (bt_step_result){.n_tokens = batch->n_tokens, .times = start_times(exec)};
     const double start = bt_time_monotonic();
-    exec_head_forward(exec, &pass, exec_encoder_forward(exec, &pass));
+    const float *encoded = exec_encoder_forward(exec, &pass);
+    if (all_rows) {
+        bt_nn_rows_gather(&exec->nn, exec->acts.first_rows, encoded, exec->acts.first_ids,
+                          batch->n_seqs, exec->model->encoder.hidden_size);
+        encoded = exec->acts.first_rows;
+    }
+    exec_head_forward(exec, &pass, encoded);
     result->loss = exec_loss(exec, &pass, NULL);
     result->logits = exec->acts.logits;
     result->n_nonfinite = !isfinite(result->loss);

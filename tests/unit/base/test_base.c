@@ -6,6 +6,7 @@
 #include "bt/base/bytes.h"
 #include "bt/base/crc32c.h"
 #include "bt/base/fp.h"
+#include "bt/base/half.h"
 #include "bt/base/json_text.h"
 #include "bt/base/map.h"
 #include "bt/base/memory.h"
@@ -538,8 +539,35 @@ static void test_memory_that_is_left_is_found(void **state) {
     assert_int_equal(bt_memory_available(root), 4000);
 }
 
+/* Each float16 is what its digits say, and comes back; between two of them the nearer one, the even
+ * one from the middle. */
+static void test_float16(void **state) {
+    (void)state;
+    for (uint32_t h = 0; h < 0x7c00; h++) {
+        const float here = bt_half_to_float((uint16_t)h);
+        const float next = bt_half_to_float((uint16_t)(h + 1));
+        const float want = h < 0x400 ? ldexpf((float)h, -24)
+                                     : ldexpf((float)(0x400 | (h & 0x3ff)), (int)(h >> 10) - 25);
+        assert_true(here == want);
+        assert_int_equal(bt_half_from_float(here), h);
+        assert_int_equal(bt_half_from_float(-here), h | 0x8000);
+        if (h < 0x7bff) {
+            const float middle = (here + next) / 2;
+            assert_int_equal(bt_half_from_float(middle), h + (h & 1));
+            assert_int_equal(bt_half_from_float(nextafterf(middle, 0)), h);
+            assert_int_equal(bt_half_from_float(nextafterf(middle, 1e9F)), h + 1);
+        }
+    }
+    assert_int_equal(bt_half_from_float(65519.99F), 0x7bff);
+    assert_int_equal(bt_half_from_float(65520), 0x7c00);
+    assert_int_equal(bt_half_from_float(-INFINITY), 0xfc00);
+    assert_true(isnan(bt_half_to_float(bt_half_from_float(NAN))));
+    assert_true(isinf(bt_half_to_float(0x7c00)));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_float16),
         cmocka_unit_test(test_memory_that_is_left_is_found),
         cmocka_unit_test(test_sizes_are_checked),
         cmocka_unit_test(test_errors_carry_context),

@@ -545,8 +545,29 @@ static int setup(void **state) {
     return bt_kern_select("auto", &kern, &err) == BT_OK && bt_kern_blas_load(&err) == BT_OK ? 0 : 1;
 }
 
+/* The example of the operator DynamicQuantizeLinear in ONNX's specification, and rows of one sign:
+ * zero is always one of the steps. */
+static void test_eight_bits_are_onnx_s(void **state) {
+    (void)state;
+    static const float x[] = {0, 2, -3, -2.5F, 1.34F, 0.5F};
+    static const int   steps[] = {153, 255, 0, 26, 221, 179};
+    static const float step = 0.0196078438F;
+    static const float positive[] = {1, 51, 25.6F};
+    static const float zeros[] = {0, -0.0F};
+    float              out[BT_ARRAY_LEN(x)];
+    bt_nn_round_8_bits(out, x, (int64_t)BT_ARRAY_LEN(x));
+    for (size_t i = 0; i < BT_ARRAY_LEN(x); i++) {
+        assert_true(out[i] == (float)(steps[i] - 153) * step);
+    }
+    bt_nn_round_8_bits(out, positive, 3);
+    assert_true(out[0] == 5 * 0.2F && out[1] == 255 * 0.2F && out[2] == 128 * 0.2F);
+    bt_nn_round_8_bits(out, zeros, 2);
+    assert_true(out[0] == 0 && out[1] == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_eight_bits_are_onnx_s),
         cmocka_unit_test(test_layers_match_differences),
         cmocka_unit_test(test_activations_match_differences),
         cmocka_unit_test(test_attention_matches_differences),

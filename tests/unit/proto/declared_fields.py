@@ -51,7 +51,7 @@ def read_messages(text):
     package = re.search(r'^package (\w+);', text, re.MULTILINE)[1]
     for line in re.sub(r'//[^\n]*', '', text).splitlines():
         start = re.match(r'\s*(message|oneof) (\w+) \{', line)
-        field = re.match(r'\s*(repeated )?([\w.]+) (\w+) = (\d+);', line)
+        field = re.match(r'\s*(repeated |optional )?([\w.]+) (\w+) = (\d+);', line)
         if start:
             opened.append(start.groups())
         elif re.match(r'\s*\}', line):
@@ -59,28 +59,33 @@ def read_messages(text):
         elif field and opened:
             name = '.'.join([package] + [word for kind, word in opened if kind == 'message'])
             kind = field[2] if field[2].islower() else 'message'
-            messages.setdefault(name, {})[field[3]] = [int(field[4]), kind, field[1] is not None]
+            messages.setdefault(name, {})[field[3]] = [int(field[4]), kind, field[1] == 'repeated ']
     return messages
+
+
+def read_file(path):
+    with open(path, encoding='utf-8') as source:
+        return read_messages(source.read())
 
 
 def declared():
     messages = {}
     folder = os.path.join(SOURCE, 'proto')
     for name in sorted(os.listdir(folder)):
-        if name != 'compile_options.proto': # XLA's, which no Python package carries
-            with open(os.path.join(folder, name), encoding='utf-8') as source:
-                messages.update(read_messages(source.read()))
+        # XLA's, which no Python package carries; ONNX's: onnx_fields.py
+        if name not in ('compile_options.proto', 'onnx.proto'):
+            messages.update(read_file(os.path.join(folder, name)))
     return messages
 
 
-def differences(ours, theirs):
+def differences(ours, theirs, who='TensorFlow'):
     found = []
     for message, fields in ours.items():
         for name, (number, kind, is_repeated) in fields.items():
             other = theirs.get(message, {}).get(name)
             if message in theirs and (other is None or other[0] != number or other[2] != is_repeated or
                                       other[1] not in SAME.get(kind, {kind})):
-                found.append('%s.%s: %s, and TensorFlow has %s' % (message, name, [number, kind, is_repeated], other))
+                found.append('%s.%s: %s, and %s has %s' % (message, name, [number, kind, is_repeated], who, other))
     return found
 
 
