@@ -253,6 +253,8 @@ int64_t bt_data_n_left_rows(const bt_data_stream *stream);
  * from tables of text. Ends the reading ahead: seek before the next batch. */
 BT_MUST_USE bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row,
                                         const bt_text_span **texts, size_t *n, bt_error *err);
+/* The row at a place of the first epoch (bt_batch.first_record counts places). */
+int64_t bt_data_row_at(const bt_data_stream *stream, int64_t place);
 /* The class of a row of a table; the same holds of it. */
 BT_MUST_USE bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label,
                                         bt_error *err);

@@ -246,6 +246,12 @@ BT_MUST_USE bt_status bt_squad_score_v1(const bt_squad_set        *set,
                                         const bt_squad_prediction *predictions,
                                         bt_squad_scores_v1 *out, bt_error *err);
 
+/* The F1 of each question, [n_questions]: 0 without a prediction; without answers 1 where the
+ * prediction is "". For who shows them: the official scores are those above and below. */
+BT_MUST_USE bt_status bt_squad_score_each(const bt_squad_set        *set,
+                                          const bt_squad_prediction *predictions, double *f1,
+                                          bt_error *err);
+
 /* squad_evaluate_v2_0: percent, over the questions that have a prediction; null_odds are its
  * na_probs. NaN where there is nothing to divide by. */
 typedef struct bt_squad_scores_v2 {

@@ -112,6 +112,9 @@ typedef struct bt_task_output {
     /* Appends to values[0..*n), which have room for BT_TASK_VALUES_MAX more. NULL: makes no values.
      */
     bt_status (*finish)(void *state, bt_metric_value *values, size_t *n, bt_error *err);
+    /* For the report, after finish: at most n_most rows with mistakes and their texts, as members
+     * of an object of JSON, each with a comma before it. NULL: nothing is said. */
+    bt_status (*explain)(const void *state, int64_t n_most, bt_str *json, bt_error *err);
     /* Publishes the files of this pass, whole or not at all. NULL: makes no files. */
     bt_status (*write)(void *state, bt_error *err);
 } bt_task_output;

@@ -267,6 +267,11 @@ bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row, const bt_text_s
     return data_rows_texts(stream->rows, row, texts, n, err);
 }
 
+int64_t bt_data_row_at(const bt_data_stream *stream, int64_t place) {
+    BT_ASSERT(place >= 0 && place < stream->rows->n_rows);
+    return data_order_at(&stream->order, 0, (uint64_t)place);
+}
+
 bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label, bt_error *err) {
     data_rows *const rows = stream->rows;
     BT_ASSERT(row >= 0 && row < rows->n_rows && rows->ops->label != NULL);

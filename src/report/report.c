@@ -10,10 +10,13 @@ typedef struct content {
     void (*put)(page *p, const bt_report_run *run);
 } content;
 
+/* In this order. */
 static const content contents[] = {
-    {"results", "Results", put_results}, {"curves", "Curves", put_curves},
-    {"times", "Time", put_times},        {"settings", "Settings", put_settings},
-    {"machine", "Machine", put_machine},
+    {"results", "Results", put_results},    {"curves", "Curves", put_curves},
+    {"classes", "Classes", put_confusion},  {"calibration", "Calibration", put_calibration},
+    {"mistakes", "Mistakes", put_mistakes}, {"answers", "Answers", put_answers},
+    {"data", "Data", put_dataset},          {"times", "Time", put_times},
+    {"settings", "Settings", put_settings}, {"machine", "Machine", put_machine},
 };
 
 static void put_head(page *p, const char *title) {

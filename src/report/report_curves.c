@@ -28,7 +28,8 @@ bool is_metric(const char *name) {
             return false;
         }
     }
-    return !bt_str_starts_with(name, "best_");
+    return !bt_str_starts_with(name, "best_") && !bt_str_ends_with(name, "_ci_low") &&
+           !bt_str_ends_with(name, "_ci_high");
 }
 
 double last_value(const bt_report_track *track) {

@@ -70,7 +70,7 @@ static bool is_special(uint32_t c) {
     return (c < ' ' && c != '\t' && c != '\n') || is_void(c);
 }
 
-static void put_text_n(page *p, const char *text, size_t n) {
+void put_text_n(page *p, const char *text, size_t n) {
     const char *const end = text + n;
     const char       *plain = text; /* where what needs nothing began */
     for (const char *at = text; at < end;) {

@@ -21,6 +21,7 @@ void putf(page *p, const char *format, ...) BT_PRINTF(2, 3);
 /* A text of others, in an element or a quoted attribute: escaped; what HTML does not have
  * (controls, half characters, bytes outside UTF-8) is shown by a sign that stands for it. */
 void put_text(page *p, const char *text);
+void put_text_n(page *p, const char *text, size_t n);
 /* The same as text of its own direction: one that runs from right to left turns nothing around it.
  */
 void put_isolated(page *p, const char *text);
@@ -98,9 +99,18 @@ void put_summary(page *p, const bt_report_run *run);
 void put_results(page *p, const bt_report_run *run);
 void put_curves(page *p, const bt_report_run *run);
 void put_times(page *p, const bt_report_run *run);
+void put_confusion(page *p, const bt_report_run *run);
+void put_calibration(page *p, const bt_report_run *run);
+void put_mistakes(page *p, const bt_report_run *run);
+void put_answers(page *p, const bt_report_run *run);
+void put_dataset(page *p, const bt_report_run *run);
 void put_settings(page *p, const bt_report_run *run);
 void put_machine(page *p, const bt_report_run *run);
 void put_comparison(page *p, const bt_report_run *runs, size_t n);
+
+/* report_confusion.c: the name of a class of the evaluation, or its number. */
+void    put_class(page *p, const bt_report_run *run, int64_t id);
+int64_t count_at(struct json_t *list, size_t i); /* 0: there is none */
 
 /* report_curves.c: which values are what. */
 const bt_report_track *find_track_named(const bt_report_run *run, const char *name,

@@ -1,23 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a run came to: its head with the main figures, and the table of all results. */
-#include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "report_page.h"
 
 enum { FIGURES_MOST = 4 };
 
-/* The bounds of a value, where the evaluation kept them. */
+/* The bounds of a value, where the evaluation computed them (task.bootstrap_samples). */
 static bool find_interval(const bt_report_run *run, const char *name, double *low, double *high) {
-    json_t *const intervals = json_object_get(run->evaluation, "intervals");
-    json_t *const pair = json_object_get(intervals, name);
-    if (!json_is_number(json_array_get(pair, 0)) || !json_is_number(json_array_get(pair, 1))) {
-        return false;
+    double *const            bounds[] = {low, high};
+    static const char *const ends[] = {"_ci_low", "_ci_high"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(ends); i++) {
+        char bound[96];
+        (void)snprintf(bound, sizeof bound, "%s%s", name, ends[i]);
+        const bt_report_track *const t = find_track_named(run, bound, true);
+        if (t == NULL || !isfinite(last_value(t))) {
+            return false;
+        }
+        *bounds[i] = last_value(t);
     }
-    *low = json_number_value(json_array_get(pair, 0));
-    *high = json_number_value(json_array_get(pair, 1));
     return true;
+}
+
+static bool any_interval(const bt_report_run *run) {
+    double low = 0;
+    double high = 0;
+    for (size_t i = 0; i < run->n_tracks; i++) {
+        if (find_interval(run, run->tracks[i].name, &low, &high)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Of the validation, or of the training where nothing was evaluated. */
@@ -119,7 +134,7 @@ static void put_result(page *p, const bt_report_run *run, const bt_report_track 
 
 void put_results(page *p, const bt_report_run *run) {
     const bool  is_evaluated = evaluates(run);
-    const bool  has_intervals = json_object_size(json_object_get(run->evaluation, "intervals")) > 0;
+    const bool  has_intervals = any_interval(run);
     const char *heads[6] = {"value", "at the end"};
     size_t      n = 2;
     if (run->n_tracks == 0) {

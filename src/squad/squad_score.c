@@ -210,3 +210,23 @@ done:
     squad_scorer_deinit(&s);
     return rc;
 }
+
+bt_status bt_squad_score_each(const bt_squad_set *set, const bt_squad_prediction *predictions,
+                              double *f1, bt_error *err) {
+    bt_status    rc = BT_OK;
+    squad_scorer s = {0};
+    BT_CHECK(squad_scorer_init(&s, err));
+    for (int64_t q = 0; q < set->n_questions; q++) {
+        const bt_squad_question *const question = &set->questions[q];
+        const bt_squad_text            text = predictions[q].text;
+        bool                           exact = false;
+        BT_CHECK(bt_stop_check(err));
+        f1[q] = question->n_answers == 0 && text.n_bytes == 0 ? 1 : 0;
+        if (question->n_answers > 0 && !predictions[q].is_missing) {
+            BT_CHECK(best_scores(&s, set, question, text, &exact, &f1[q], err));
+        }
+    }
+done:
+    squad_scorer_deinit(&s);
+    return rc;
+}

@@ -60,6 +60,15 @@ extern const bt_task_output task_output_squad_predictions;
 /* Values of an evaluation of squad, NULL-terminated: the first ones of version 1.1, all of 2.0. */
 extern const char *const task_squad_value_names[];
 enum { TASK_SQUAD_N_VALUES_V1 = 2 };
+/* task_squad_examples.c: what the pass of an evaluation came to, and its part of the report
+ * (bt_task_output.explain). Borrowed. */
+typedef struct task_squad_result {
+    const bt_squad_windows    *windows;
+    const bt_squad_answers    *answers;
+    const bt_squad_prediction *predictions; /* [n_questions] */
+} task_squad_result;
+BT_MUST_USE bt_status       task_squad_explain(const task_squad_result *result, int64_t n_most,
+                                               bt_str *json, bt_error *err);
 extern const bt_task_output task_output_vectors; /* task_vectors.c */
 extern const bt_task_output task_output_tags;    /* task_tag_predictions.c */
 

@@ -208,6 +208,13 @@ static bt_status finish_output(void *state, bt_metric_value *values, size_t *n, 
     return o->options.version_2 ? score_v2(o, values, n, err) : score_v1(o, values, n, err);
 }
 
+static bt_status explain_output(const void *state, int64_t n_most, bt_str *json, bt_error *err) {
+    const squad_output *const o = state;
+    const task_squad_result   result = {
+          .windows = o->windows, .answers = o->answers, .predictions = o->predictions};
+    return task_squad_explain(&result, n_most, json, err);
+}
+
 static bt_status write_output(void *state, bt_error *err) {
     squad_output *const o = state;
     BT_TRY(bt_fs_make_folders(o->folder, err));
@@ -230,6 +237,7 @@ const bt_task_output task_output_squad = {
     .reset = reset_output,
     .add = add_output,
     .finish = finish_output,
+    .explain = explain_output,
     .write = write_output,
 };
 

@@ -23,6 +23,7 @@ static bt_status add_batch(train_run *run, const bt_batch *batch, pass_sums *sum
     bt_step_result              result = {0};
     BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
     BT_TRY(bt_metrics_update(run->validation_metrics, batch, result.logits, err));
+    eval_details_add(run->details, batch, result.logits);
     if (output != NULL) {
         BT_TRY(output->add(run->output, batch, result.logits, err));
     }
@@ -137,6 +138,7 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     if (!run_writes(run)) {
         return BT_OK;
     }
+    BT_TRY(report_evaluation(run, &values, err));
     return run_log_record(run->log, RECORD_VALIDATION, run->step, &values, &extra, err);
 }
 
@@ -144,6 +146,7 @@ static bt_status sum_up(train_run *run, pass_sums *sums, bt_error *err) {
     *sums = (pass_sums){0};
     (void)bt_stop_say("after this batch of the evaluation");
     bt_metrics_reset(run->validation_metrics);
+    eval_details_reset(run->details);
     if (run->task->evaluation != NULL) {
         BT_TRY(run->task->evaluation->reset(run->output, err));
     }

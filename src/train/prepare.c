@@ -44,6 +44,7 @@ void run_deinit(train_run *run) {
     bt_task_plan_deinit(&run->plan);
     bt_data_close(run->train_data);
     bt_data_close(run->validation_data);
+    eval_details_free(run->details);
     bt_metrics_free(run->train_metrics);
     bt_metrics_free(run->validation_metrics);
     bt_exec_free(run->exec);
@@ -102,6 +103,20 @@ static bt_status create_output(train_run *run, bt_error *err) {
     return output != NULL ? output->create(&request, &run->output, err) : BT_OK;
 }
 
+static bt_status create_details(train_run *run, bt_error *err) {
+    const bt_conf_mode        mode = run->args->mode;
+    const eval_details_config config = {.folder = run->args->model_dir,
+                                        .plan = &run->plan,
+                                        .data = run->validation_data,
+                                        .output = run->task->evaluation,
+                                        .output_state = run->output,
+                                        .mode = bt_conf_mode_trains(mode) ? NULL
+                                                                          : bt_conf_mode_name(mode),
+                                        .n_most = run->config.report_examples};
+    const bool is_wanted = run->config.report && run->purpose == FOR_RUN && run_writes(run);
+    return is_wanted ? eval_details_create(&config, &run->details, err) : BT_OK;
+}
+
 static bt_status open_train_data(train_run *run, bt_error *err) {
     labels_give(&run->plan.labels, &run->plan.train_schema);
     BT_TRY(bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
@@ -117,7 +132,8 @@ static bt_status open_validation_data(train_run *run, bt_error *err) {
     BT_TRY(check_one_batch(&run->config.validation_data, run->validation_data, err));
     BT_TRY(create_metrics(&run->plan, true, run->config.bug_compatible, &run->validation_metrics,
                           err));
-    return create_output(run, err);
+    BT_TRY(create_output(run, err));
+    return create_details(run, err);
 }
 
 /* Every row once, in the order of the files, whatever the section says for an evaluation. */

@@ -133,9 +133,49 @@ bt_status report_begin(const train_run *run, bt_error *err) {
     return run->config.report ? report_facts_write(&facts, err) : BT_OK;
 }
 
-void report_end(const train_run *run) {
-    const char *const folder = run->args->model_dir;
-    if (run->config.report && run->log != NULL) {
-        run->summary->report = bt_train_write_report(&folder, 1, NULL, &run->summary->report_error);
+/* Of a run that does not train: the files for the report are the training's, while there is one. A
+ * turn that does not come (*is_mine false) is told. */
+static bt_status take_turn(const train_run *run, bt_fs_lock **lock, bool *is_mine, bt_error *err) {
+    bt_error busy = BT_ERROR_INIT;
+    *is_mine = true;
+    if (bt_conf_mode_trains(run->args->mode)) {
+        return BT_OK;
     }
+    const bt_status rc =
+        bt_fs_lock_take(run->args->model_dir, BT_FS_LOCK_NAME, RUN_LOCK_RECORD, lock, &busy);
+    *is_mine = rc == BT_OK;
+    if (rc == BT_E_RESOURCE) {
+        bt_log(BT_LOG_INFO, "%s: the report there is that of the training, not of this evaluation",
+               busy.msg);
+    }
+    return rc == BT_OK || rc == BT_E_RESOURCE ? BT_OK : BT_FAIL(err, rc, "%s", busy.msg);
+}
+
+bt_status report_evaluation(const train_run *run, const bt_train_values *values, bt_error *err) {
+    bt_fs_lock *lock = NULL;
+    bool        is_mine = false;
+    if (run->details == NULL) {
+        return BT_OK;
+    }
+    BT_TRY(take_turn(run, &lock, &is_mine, err));
+    const bt_status rc =
+        is_mine ? eval_details_write(run->details, run->step, run->validation_metrics, values, err)
+                : BT_OK;
+    bt_fs_lock_release(lock);
+    return rc;
+}
+
+void report_end(const train_run *run) {
+    bt_train_summary *const summary = run->summary;
+    const char *const       folder = run->args->model_dir;
+    bt_fs_lock             *lock = NULL;
+    bool                    is_mine = false;
+    if (!run->config.report || run->log == NULL) {
+        return;
+    }
+    summary->report = take_turn(run, &lock, &is_mine, &summary->report_error);
+    if (summary->report == BT_OK && is_mine) {
+        summary->report = bt_train_write_report(&folder, 1, NULL, &summary->report_error);
+    }
+    bt_fs_lock_release(lock);
 }

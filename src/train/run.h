@@ -14,6 +14,7 @@
 #include "bt/model.h"
 #include "bt/optim.h"
 #include "bt/weights.h"
+#include "eval_details.h"
 #include "model_dir.h"
 #include "ranks.h"
 #include "run_config.h"
@@ -57,7 +58,8 @@ typedef struct train_run {
     bt_data_stream      *validation_data;
     bt_metrics          *train_metrics;
     bt_metrics          *validation_metrics;
-    void                *output; /* state of output_ops(run); NULL when that is */
+    eval_details        *details; /* NULL: nobody asks for them */
+    void                *output;  /* state of output_ops(run); NULL when that is */
     run_log             *log;
     bt_ckpt_choice       start;      /* the checkpoint that the run went on from */
     bt_ckpt_manager     *saves;      /* of model_dir; opened when first needed */
@@ -245,6 +247,9 @@ BT_MUST_USE bt_status run_once(const bt_train_args *args, int64_t round, run_loc
 /* report_write.c: what the report will say of the run beside its records, before the first of them;
  * and the report at its end. What fails there is in the summary: the run itself is over. */
 BT_MUST_USE bt_status report_begin(const train_run *run, bt_error *err);
+/* What the evaluation keeps for it. */
+BT_MUST_USE bt_status report_evaluation(const train_run *run, const bt_train_values *values,
+                                        bt_error *err);
 void                  report_end(const train_run *run);
 
 /* A run that found nothing left to do: its result is that of the last record of the kind. */

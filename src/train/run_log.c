@@ -16,6 +16,7 @@
 #include "bt/base/log.h"
 #include "bt/fs.h"
 #include "bt/wire/events.h"
+#include "eval_details.h"
 #include "records.h"
 
 /* One of the two folders of events. */
@@ -63,6 +64,7 @@ bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err) {
     int64_t n_records = 0;
     int64_t n_events = 0;
     BT_TRY(records_rewind(log->records, last_step, &n_records, err));
+    BT_TRY(eval_details_rewind(log->folder, last_step, err));
     BT_TRY(rewind_events(log, &log->train, last_step, &n_events, err));
     BT_TRY(rewind_events(log, &log->validation, last_step, &n_events, err));
     if (n_records > 0 || n_events > 0) {

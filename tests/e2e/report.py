@@ -60,6 +60,18 @@ class OneRun(Case):
         self.assertEqual(float([r for r in found.table('results of the evaluations')
                                 if r[0].startswith('cls accuracy')][0][2]), best)
 
+    def test_intervals(self):
+        self.train(override='task.bootstrap_samples=200')
+        last = [r for r in e2e.read_jsonl(self.path('out')) if r['kind'] == 'validation'][-1]
+        rows = self.page('out', 'report.html').table('results of the evaluations')
+        self.assertEqual(rows[0][2], '95 % interval')
+        values = {row[0].split(' chose')[0]: row[2] for row in rows[1:]}
+        shown = [float(x) for x in values['cls accuracy'].split(' to ')]
+        wanted = [last['cls_accuracy_ci_low'], last['cls_accuracy_ci_high']]
+        for a, b in zip(shown, wanted):
+            self.assertAlmostEqual(a, b, places=5)
+        self.assertNotIn('cls accuracy ci low', values)
+
     def test_what_was_asked_and_where(self):
         override = "trainer.optimizer_config.warmup.polynomial.warmup_steps=3"
         self.train(override=override)
@@ -108,11 +120,11 @@ class OneRun(Case):
         self.assertNotIn('continued here', self.page('out', 'report.html').root.text())
         lines = []
         for record in e2e.read_jsonl(self.path('out')):
-            record['wall_time_seconds'] += 7200 if record['step'] > 10 else 0
+            record['wall_time_seconds'] += 7260 if record['step'] > 10 else 0
             lines.append(json.dumps(record) + '\n')
         self.write('out/metrics.jsonl', ''.join(lines))
         self.report('out')
-        self.assertIn('continued here after 2 h 0 min', self.page('out', 'report.html').root.text())
+        self.assertRegex(self.page('out', 'report.html').root.text(), 'continued here after 2 h [01] min')
 
     def test_a_run_that_is_not_over(self):
         self.train()

@@ -12,7 +12,8 @@ from jobs import e2e  # noqa: E402
 
 SHORT = 'trainer.train_steps=20'
 LONGER = 'trainer.train_steps=40'
-FILES = ('checkpoint', 'report.html', 'run_facts.json', 'checkpoint.journal', 'params.yaml', 'params_ours.yaml', 'metrics.jsonl', 'labels.json', 'tokenizer.json',
+FILES = ('checkpoint', 'checkpoint.journal', 'params.yaml', 'params_ours.yaml', 'metrics.jsonl', 'labels.json',
+         'tokenizer.json', 'report.html', 'run_facts.json', 'eval_details.json',
          'best_ckpt/checkpoint', 'best_ckpt/checkpoint.journal', 'best_ckpt/info.json')
 FOLDERS = ('best_ckpt', 'train', 'validation')
 

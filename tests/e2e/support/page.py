@@ -31,7 +31,7 @@ class Node:
     def value(self):
         """The exact number of a cell, where it shows a rounded one."""
         data = self.all('data')
-        return data[0].attributes['value'] if data else self.text()
+        return data[0].attributes['value'] if len(data) == 1 else self.text()
 
 
 class Page(html.parser.HTMLParser):

@@ -161,7 +161,7 @@ def file_differences(a, b):
         out.append('left over: %s' % sorted(got - want))
     if want - got:
         out.append('not there: %s' % sorted(want - got))
-    for name in ('params.yaml', 'params_ours.yaml', 'labels.json'):
+    for name in ('params.yaml', 'params_ours.yaml', 'labels.json', 'eval_details.json'):
         if read_text(os.path.join(a, name)) != read_text(os.path.join(b, name)):
             out.append('%s differs' % name)
     facts = [read_text(os.path.join(folder, 'run_facts.json')) for folder in (a, b)]
