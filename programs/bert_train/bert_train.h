@@ -18,6 +18,7 @@ extern const bt_cli_command bert_train_commands[];
 extern const size_t         bert_train_n_commands;
 extern const bt_cli_program command_config;
 extern const bt_cli_program command_report;
+extern const bt_cli_program command_doctor;
 extern const bt_cli_program command_predict;
 
 /* Of --version, of every command. */

@@ -7,6 +7,7 @@
 const bt_cli_command bert_train_commands[] = {
     {"config", "print, compare and explain configurations", &command_config},
     {"report", "write the report of a run, or of several side by side", &command_report},
+    {"doctor", "what a training would find on this machine, and what is wrong", &command_doctor},
     {"predict", "lines in, predictions out: a trained model as a filter", &command_predict},
 };
 const size_t bert_train_n_commands = sizeof bert_train_commands / sizeof bert_train_commands[0];

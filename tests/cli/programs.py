@@ -26,6 +26,7 @@ PROGRAMS = {
     'bert-tokenize': (['--vocab_file=vocab.txt', 'train.tsv'], 'a filter', ['--vocab_file=nowhere']),
     'bert-checkpoint': (['list', 'pre/ckpt-5'], 'a filter', ['list', 'nowhere']),
     'bert-train predict': (['--model_dir=pre', '--input=lines.txt'], 'a filter', ['--model_dir=pre', '--input=nowhere']),
+    'bert-train doctor': (['--model_dir=out'], 'a filter', None),  # reads nothing that must be there
     'bert-train config': (['print', '--experiment=bert/squad'], 'a filter',
                           ['print', '--experiment=bert/sentence_prediction_text', '--init=pre', '--train=nowhere']),
     'bert-train report': (['pre'], 'nothing', ['nowhere']),
@@ -58,6 +59,8 @@ class Programs(stops.Case):
     def setUp(self):
         super().setUp()
         self.trained('pre')
+        os.environ['BERT_TRAIN_PJRT_DIR'] = self.folder  # plug-ins of the machine are not what is tested
+        self.addCleanup(os.environ.pop, 'BERT_TRAIN_PJRT_DIR')
         self.write('lines.txt', b'ban fan\n')
         os.makedirs(self.path('sst'))
         for part in ('train', 'dev'):
@@ -138,6 +141,8 @@ class Programs(stops.Case):
         self.ends(name, ['--flagfile=flags', '--undefok=none', '--none', '-v=-1', '--alsologtostderr'] + work)
         told = self.ends(name, ['--log_dir=a', '--log_dir=b'] + work).stderr
         self.assertIn('%s: warning: flag --log_dir is given twice with different values' % name, told)
+        if missing is None:
+            return
         quiet = self.ends(name, ['--verbosity=-2'] + missing, 3).stderr
         self.assertRegex(quiet, r'\A%s: error: .*\n\Z' % name)
         record = json.loads(self.ends(name, ['--log_format=json', '--verbosity=-2'] + missing, 3).stderr)
@@ -150,8 +155,9 @@ class Programs(stops.Case):
         self.assertIn("%s: error: unknown command line flag 'verbosty'; did you mean --verbosity?" % name, error)
         self.ends(name, ['--verbosity=x'] + work, 2)
         self.ends(name, ['--flagfile=nowhere'] + work, 3)
-        self.ends(name, [], 2)
-        self.ends(name, missing, 3)
+        if missing is not None:
+            self.ends(name, [], 2)
+            self.ends(name, missing, 3)
         self.ends(name, work)
 
     # descriptors

@@ -26,7 +26,6 @@ TESTS_ONLY = {
     "bt_kern_bf16_variant": "which variants this machine can compare",
     "bt_exec_encode": "the engine's numbers beside Model Garden's",
     "bt_exec_gradient*": "the engine's numbers beside Model Garden's",
-    "bt_pjrt_is_built_in": "what there is to test",
     "bt_pjrt_program_is_from_cache": "shows that the cache of programs is used",
     "bt_nn_round_8_bits": "the example of ONNX's specification",
     "bt_text_vocab_parse*": "from memory: for fuzzers and rows of bad files",
