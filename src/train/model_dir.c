@@ -61,6 +61,7 @@ static const struct {
     [SERIES_BEST_CKPT] = {"best_ckpt", "-", "", "best_ckpt-*"},
     [SERIES_ROUND_METRICS] = {"metrics", "-", ".json", NULL},
     [SERIES_SEED] = {"seed", "_", "", NULL},
+    [SERIES_EVENTS] = {"events.out.tfevents", ".", "", NULL},
 };
 
 const char *model_series_stem(model_series series) {

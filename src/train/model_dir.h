@@ -46,6 +46,7 @@ typedef enum model_series {
     SERIES_BEST_CKPT,
     SERIES_ROUND_METRICS, /* of continuous_train_and_eval, by the step of the pre-training */
     SERIES_SEED,          /* a folder */
+    SERIES_EVENTS,        /* TensorBoard's, of the run as a whole; by the time */
 } model_series;
 
 enum { MODEL_NAME_MAX = 48 };

@@ -53,6 +53,17 @@ void record_add_extra(bt_train_values *extra, record_extra which, double value) 
     record_add(extra, extra_names[which], value);
 }
 
+bool record_is_curve(const char *name) {
+    static const record_extra curves[] = {EXTRA_GRAD_NORM, EXTRA_EXAMPLES_PER_SECOND,
+                                          EXTRA_INPUT_WAIT, EXTRA_LOSS_SCALE};
+    for (size_t i = 0; i < BT_ARRAY_LEN(curves); i++) {
+        if (bt_str_equal(name, extra_names[curves[i]])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_extra(const char *name) {
     for (size_t i = 0; i < BT_ARRAY_LEN(extra_names); i++) {
         if (bt_str_equal(name, extra_names[i])) {

@@ -32,6 +32,8 @@ enum { N_RECORD_EXTRAS = EXTRA_PREDICTED_CLASSES + 1 };
 
 /* name = value, appended; cut off silently never: the list is large enough by construction */
 void record_add(bt_train_values *values, const char *name, double value);
+/* An extra value that TensorBoard shows as a curve. */
+bool record_is_curve(const char *name);
 void record_add_extra(bt_train_values *extra, record_extra which, double value);
 
 /* What a line says of a training that early stopping ended. */

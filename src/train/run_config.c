@@ -33,6 +33,7 @@ static const bt_conf_field trainer_fields[] = {
     {"checkpoint_retry", BT_CONF_FIELD_I64, offsetof(run_config, checkpoint_retry)},
     {"recovery_begin_steps", BT_CONF_FIELD_I64, offsetof(run_config, recovery_begin_steps)},
     {"recovery_max_trials", BT_CONF_FIELD_I64, offsetof(run_config, recovery_max_trials)},
+    {"summary_extras", BT_CONF_FIELD_BOOL, offsetof(run_config, summary_extras)},
     {"warmup_fraction", BT_CONF_FIELD_F64, offsetof(run_config, warmup_fraction)},
     {"report", BT_CONF_FIELD_BOOL, offsetof(run_config, report)},
     {"report_examples", BT_CONF_FIELD_I64, offsetof(run_config, report_examples)},

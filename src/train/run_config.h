@@ -31,6 +31,7 @@ typedef struct run_config {
     int64_t         recovery_max_trials; /* < 0: no check at all */
     int64_t         warmup_steps;        /* derived when null */
     double          warmup_fraction;
+    bool            summary_extras; /* events that Model Garden does not write */
     int32_t         threads;
     const char     *isa;
     const char     *matmul;          /* "auto", "blas" */

@@ -33,6 +33,7 @@ struct run_log {
     event_folder train;
     event_folder validation;
     bool         event_files;
+    bool         event_extras;
     bool         trains;
     run_records *records;
     bool         is_dirty; /* something may not be on the disk */
@@ -84,6 +85,7 @@ bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *er
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the run log");
     }
     log->event_files = config->round < 0;
+    log->event_extras = config->event_extras;
     log->trains = config->mode == NULL;
     log->train.restart = log->validation.restart = -1;
     log->is_dirty = true;
@@ -171,6 +173,18 @@ static bt_status write_events(run_log *log, event_folder *folder, int64_t step,
     return bt_events_flush(folder->writer, err);
 }
 
+/* Throughput, where the time went, and the gradient: beside the curves they are compared with. */
+static bt_status write_extras(const event_folder *folder, int64_t step,
+                              const bt_train_values *extra, bt_error *err) {
+    for (size_t i = 0; i < extra->n; i++) {
+        const bt_metric_value *const v = &extra->items[i];
+        if (record_is_curve(v->name)) {
+            BT_TRY(bt_events_scalar(folder->writer, step, v->name, (float)v->value, err));
+        }
+    }
+    return bt_events_flush(folder->writer, err);
+}
+
 static void log_line(bool is_train, int64_t step, const bt_train_values *values,
                      const bt_train_values *extra) {
     char         line[1536];
@@ -203,6 +217,9 @@ bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
         return BT_OK;
     }
     BT_TRY(write_events(log, is_train ? &log->train : &log->validation, step, values, err));
+    if (is_train && log->event_files && log->event_extras) {
+        BT_TRY(write_extras(&log->train, step, extra, err));
+    }
     log->is_dirty = true;
     return records_add(log->records, kind, step, values, extra, err);
 }

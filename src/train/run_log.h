@@ -16,13 +16,15 @@ typedef struct run_log_config {
     int64_t          last_step; /* of one that trains: what lies after is taken out */
     int64_t          round; /* of continuous_train_and_eval: step of the checkpoint that it starts
                                from, and there are no event files; else -1 */
+    bool event_extras;      /* events hold more than Model Garden's values */
 } run_log_config;
 /* The strings of config are kept, not copied, where they are not paths. */
 BT_MUST_USE bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *err);
 BT_MUST_USE bt_status run_log_close(run_log *log, bt_error *err); /* NULL is BT_OK; frees always */
 /* The run goes on from an earlier step: what was said of later ones is taken out. */
 BT_MUST_USE bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err);
-/* extra values go to metrics.jsonl only, after the values. An evaluation by a run that does not
+/* extra values go to metrics.jsonl, after the values; some of training to the events too. An
+ * evaluation by a run that does not
  * train is left out where the same one is there. */
 BT_MUST_USE bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
                                      const bt_train_values *values, const bt_train_values *extra,

@@ -16,6 +16,7 @@
 #include "bt/fs.h"
 #include "labels.h"
 #include "model_dir.h"
+#include "run_session.h"
 #include "vocabulary.h"
 
 /* A run that was killed while it wrote leaves temporary files behind. */
@@ -38,7 +39,8 @@ static bt_status open_log(train_run *run, bt_error *err) {
                                    .mode =
                                        bt_conf_mode_trains(mode) ? NULL : bt_conf_mode_name(mode),
                                    .last_step = run->step,
-                                   .round = run->round};
+                                   .round = run->round,
+                                   .event_extras = run->config.summary_extras};
     return run_log_open(&config, &run->log, err);
 }
 
@@ -53,6 +55,7 @@ static bt_status begin_writing(train_run *run, bt_error *err) {
         BT_TRY(report_begin(run, err));
     }
     BT_TRY(best_load(run, err));
+    BT_TRY(run_session_begin(run, err));
     return open_log(run, err);
 }
 
@@ -204,6 +207,7 @@ static bt_status finish(train_run *run, bt_error *err) {
         return BT_OK;
     }
     BT_TRY(run_log_final(run->log, run->summary, run->stopped, err));
+    BT_TRY(run_session_end(run, err));
     report_end(run);
     return BT_OK;
 }

@@ -17,6 +17,7 @@
 #include "bt/wire/tfrecord.h"
 #include "event.pb-c.h"
 #include "event_mark.h"
+#include "event_write.h"
 
 enum { HOST_NAME_MAX_BYTES = 256, SESSION_START = 1 };
 
@@ -114,28 +115,26 @@ bt_status bt_events_restart(bt_events_writer *writer, int64_t step, bt_error *er
     return write_event(writer, &event, err);
 }
 
-bt_status bt_events_scalar(bt_events_writer *writer, int64_t step, const char *tag, float value,
-                           bt_error *err) {
-    uint32_t                          bits = 0;
-    uint8_t                           content[4];
-    BtTf__TensorShapeProto            scalar = BT_TF__TENSOR_SHAPE_PROTO__INIT;
-    BtTf__TensorProto                 tensor = BT_TF__TENSOR_PROTO__INIT;
-    BtTf__SummaryMetadata__PluginData plugin = BT_TF__SUMMARY_METADATA__PLUGIN_DATA__INIT;
+bt_status events_write_tensor(bt_events_writer *writer, int64_t step, const char *tag,
+                              const char *plugin, const bt_str *content, BtTf__TensorProto *tensor,
+                              bt_error *err) {
+    enum { DATA_CLASS_TENSOR = 2 };
+    BtTf__SummaryMetadata__PluginData data = BT_TF__SUMMARY_METADATA__PLUGIN_DATA__INIT;
     BtTf__SummaryMetadata             metadata = BT_TF__SUMMARY_METADATA__INIT;
     BtTf__Summary__Value              entry = BT_TF__SUMMARY__VALUE__INIT;
     BtTf__Summary__Value *const       entries[] = {&entry};
     BtTf__Summary                     summary = BT_TF__SUMMARY__INIT;
     BtTf__Event                       event = BT_TF__EVENT__INIT;
-    memcpy(&bits, &value, sizeof bits);
-    bt_store_u32le(content, bits);
-    tensor.dtype = BT_DTYPE_F32;
-    tensor.tensor_shape = &scalar;
-    tensor.tensor_content = bt_proto_bytes((bt_bytes){content, sizeof content});
-    plugin.plugin_name = bt_proto_text("scalars");
-    metadata.plugin_data = &plugin;
+    data.plugin_name = bt_proto_text(plugin);
+    if (content != NULL) { /* scalars are as TensorFlow 2 writes them, without a class */
+        data.content =
+            bt_proto_bytes((bt_bytes){(const uint8_t *)bt_str_text(content), content->len});
+        metadata.data_class = DATA_CLASS_TENSOR;
+    }
+    metadata.plugin_data = &data;
     entry.tag = bt_proto_text(tag);
     entry.value_case = BT_TF__SUMMARY__VALUE__VALUE_TENSOR;
-    entry.tensor = &tensor;
+    entry.tensor = tensor;
     entry.metadata = &metadata;
     summary.n_value = 1;
     summary.value = (BtTf__Summary__Value **)(uintptr_t)entries;
@@ -143,6 +142,20 @@ bt_status bt_events_scalar(bt_events_writer *writer, int64_t step, const char *t
     event.what_case = BT_TF__EVENT__WHAT_SUMMARY;
     event.summary = &summary;
     return write_event(writer, &event, err);
+}
+
+bt_status bt_events_scalar(bt_events_writer *writer, int64_t step, const char *tag, float value,
+                           bt_error *err) {
+    uint32_t               bits = 0;
+    uint8_t                content[4];
+    BtTf__TensorShapeProto scalar = BT_TF__TENSOR_SHAPE_PROTO__INIT;
+    BtTf__TensorProto      tensor = BT_TF__TENSOR_PROTO__INIT;
+    memcpy(&bits, &value, sizeof bits);
+    bt_store_u32le(content, bits);
+    tensor.dtype = BT_DTYPE_F32;
+    tensor.tensor_shape = &scalar;
+    tensor.tensor_content = bt_proto_bytes((bt_bytes){content, sizeof content});
+    return events_write_tensor(writer, step, tag, "scalars", NULL, &tensor, err);
 }
 
 bt_status bt_events_flush(bt_events_writer *writer, bt_error *err) {

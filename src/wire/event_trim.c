@@ -17,6 +17,7 @@
 #include "bt/wire/events.h"
 #include "event.pb-c.h"
 #include "event_mark.h"
+#include "event_session.h"
 #include "tfrecord_frame.h"
 
 /* What becomes of one file: [0, cut) stays; when is_rewritten, kept holds all that stays. */
@@ -30,6 +31,8 @@ typedef struct trim {
     int64_t  n_cut;
     int64_t  n_last;
     int64_t  n_damaged; /* bytes */
+    bool     has_session_start;
+    bool     has_session_end;
 } trim;
 
 /* The whole frame that begins at data, or 0: its size. */
@@ -48,9 +51,22 @@ static size_t whole_frame(const uint8_t *data, size_t n_left) {
     return is_good ? TFRECORD_HEADER_BYTES + (size_t)n + TFRECORD_FOOTER_BYTES : 0;
 }
 
-static bool has_scalar(const BtTf__Event *event) {
+static bool has_summary(const BtTf__Event *event) {
     return event->what_case == BT_TF__EVENT__WHAT_SUMMARY && event->summary->n_value > 0 &&
            event->summary->value[0]->tag.len > 0;
+}
+
+static bool is_bytes(const ProtobufCBinaryData *bytes, const char *text) {
+    return bytes->len == strlen(text) && memcmp(bytes->data, text, bytes->len) == 0;
+}
+
+static void count(trim *t, const BtTf__Event *event) {
+    if (has_summary(event)) {
+        const ProtobufCBinaryData *const tag = &event->summary->value[0]->tag;
+        t->n_last += event->step == t->last_step;
+        t->has_session_start = t->has_session_start || is_bytes(tag, events_session_start);
+        t->has_session_end = t->has_session_end || is_bytes(tag, events_session_end);
+    }
 }
 
 /* Does the event stay? Counts it. */
@@ -62,7 +78,7 @@ static bool judge(trim *t, const BtTf__Event *event) {
         t->n_cut++;
         return false;
     }
-    t->n_last += event->step == t->last_step && has_scalar(event);
+    count(t, event);
     return true;
 }
 
@@ -133,6 +149,8 @@ static bt_status trim_file(const char *path, bool is_ours, int64_t last_step,
         BT_CHECK(bt_fs_cut(path, (int64_t)t.cut, err));
     }
     found->n_cut += t.n_cut;
+    found->has_session_start = found->has_session_start || t.has_session_start;
+    found->has_session_end = found->has_session_end || t.has_session_end;
     found->n_damaged_bytes += t.n_damaged;
 done:
     bt_fs_view_close(&file);

@@ -92,7 +92,7 @@ class Server:
         self.log.close()
 
 
-class TensorBoard(e2e.Case):
+class Jobs(e2e.Case):
     def setUp(self):
         if PYTHON is None:
             self.skipTest(WHY_NOT)
@@ -149,6 +149,8 @@ class TensorBoard(e2e.Case):
         process.wait()
         self.assertEqual(process.returncode, -signal.SIGKILL)
 
+
+class TensorBoard(Jobs):
     def tear(self):
         """The last event of the newest file as a full disk leaves it."""
         newest = max(glob.glob(self.path('out/train/*tfevents*')))
@@ -228,6 +230,82 @@ class TensorBoard(e2e.Case):
         self.assertEqual(self.accumulated('train', 'plugin')['training_loss'], want)
         server = self.serve(True)
         self.assertEqual(server.until('train', 'training_loss', want), want)
+
+
+class Plugins(Jobs):
+    """What the tabs beside the scalars show, asked of the server."""
+
+    def ask(self, server, what, query=None):
+        request = urllib.request.Request(
+            'http://127.0.0.1:%d/data/plugin/%s' % (server.port, what),
+            data=None if query is None else json.dumps(query).encode(),
+            headers={} if query is None else {'Content-Type': 'application/json'})
+        with urllib.request.urlopen(request, timeout=e2e.TIMEOUT) as reply:
+            return json.load(reply)
+
+    def sessions(self, server, n):
+        """{name: (hparams, status, {(group, tag): value})}"""
+        query = {'experimentName': '', 'startIndex': 0, 'sliceSize': 50,
+                 'allowedStatuses': ['STATUS_UNKNOWN', 'STATUS_SUCCESS', 'STATUS_RUNNING']}
+
+        def groups():
+            try:
+                metrics = self.ask(server, 'hparams/experiment', {'experimentName': ''})['metricInfos']
+                query['colParams'] = [{'metric': m['name']} for m in metrics]
+                found = self.ask(server, 'hparams/session_groups', query)['sessionGroups']
+            except (OSError, KeyError):
+                return None
+            return found if len(found) == n and all(g.get('metricValues') for g in found) else None
+        return {g['name']: (g['hparams'], g['sessions'][0].get('status'), {
+            (v['name']['group'], v['name']['tag']): v['value'] for v in g['metricValues']})
+                for g in server.wait_for(groups)}
+
+    def seeds(self, override=OVERRIDE, **how):
+        return e2e.run(jobs.args('sentence', 'out', override, more=['--seeds=3,5']), cwd=self.folder, **how)
+
+    def test_seeds_are_sessions_with_their_parameters_and_metrics(self):
+        self.assertEqual(self.seeds().code, 0)
+        os.unlink(self.path('out/best_seed'))  # a link: it would be a third
+        server = self.serve(False)
+        sessions = self.sessions(server, 2)
+        for seed in (3, 5):
+            params, status, metrics = sessions['seed_%d' % seed]
+            self.assertEqual((params['seed'], params['batch_size'], params['optimizer'], status),
+                             (seed, 12, 'adamw', 'STATUS_SUCCESS'))
+            self.assertAlmostEqual(params['learning_rate'], 0.002)
+            last = [r for r in e2e.read_jsonl(self.path('out/seed_%d' % seed))
+                    if r['kind'] == 'validation'][-1]
+            self.assertAlmostEqual(metrics['validation', 'cls_accuracy'], last['cls_accuracy'], 6)
+            for tag in ('grad_norm', 'examples_per_second', 'steps_per_second', 'input_wait'):
+                self.assertIn(('train', tag), metrics)
+            text, = self.ask(server, 'text/text?run=seed_%d&tag=configuration' % seed)
+            for line in ('<pre><code>runtime:', 'seed: %d\n' % seed, 'vocab_file: vocab.txt\n'):
+                self.assertIn(line, text['text'])
+            text, = self.ask(server, 'text/text?run=seed_%d&tag=command' % seed)
+            self.assertIn('--seeds=3,5', text['text'])
+
+    def test_a_run_that_was_killed_is_one_session(self):
+        """Torn in the middle of it, too; and one that is at its end is left as it is."""
+        self.kill_at(130)
+        path, = glob.glob(self.path('out/*tfevents*'))
+        size = os.path.getsize(path)
+        for cut in (0, 7, size // 2, size - 1):
+            os.truncate(path, max(os.path.getsize(path) - cut, 0))
+            result = self.run_job('out')
+            self.assertEqual(result.code, 0, str(result))
+        files = {p: read_bytes(p) for p in glob.glob(self.path('out/*tfevents*'))}
+        self.run_job('out')
+        self.assertEqual(files, {p: read_bytes(p) for p in glob.glob(self.path('out/*tfevents*'))})
+        os.makedirs(self.path('runs'))
+        os.rename(self.path('out'), self.path('runs/out'))  # of the folder '.' it finds no metrics
+        _, status, metrics = self.sessions(self.serve(False, 'runs'), 1)['out']
+        self.assertEqual(status, 'STATUS_SUCCESS')
+        self.assertIn(('validation', 'cls_accuracy'), metrics)
+
+    def test_without(self):
+        self.assertEqual(self.run_job('out', OVERRIDE + ',trainer.summary_extras=false').code, 0)
+        self.assertEqual(glob.glob(self.path('out/*tfevents*')), [])
+        self.assertNotIn('grad_norm', self.events('out', 'train'))
 
 
 if __name__ == '__main__':

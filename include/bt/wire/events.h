@@ -13,6 +13,21 @@ typedef struct bt_events_writer bt_events_writer;
 BT_MUST_USE bt_status bt_events_create(const char *folder, bt_events_writer **out, bt_error *err);
 BT_MUST_USE bt_status bt_events_scalar(bt_events_writer *writer, int64_t step, const char *tag,
                                        float value, bt_error *err);
+/* What TensorBoard's HParams tab shows of a run: a session in the folder above those of its curves,
+ * with the numbers and words that it was given; its end says that the run came to it. */
+typedef struct bt_events_hparam {
+    const char *name;
+    const char *text; /* or NULL: a number */
+    double      number;
+} bt_events_hparam;
+enum { BT_EVENTS_MAX_HPARAMS = 32 };
+BT_MUST_USE bt_status bt_events_session_start(bt_events_writer       *writer,
+                                              const bt_events_hparam *params, size_t n,
+                                              bt_error *err);
+BT_MUST_USE bt_status bt_events_session_end(bt_events_writer *writer, bt_error *err);
+/* Of its Text tab. */
+BT_MUST_USE bt_status bt_events_text(bt_events_writer *writer, int64_t step, const char *tag,
+                                     const char *markdown, bt_error *err);
 /* Tells TensorBoard, also one that is reading the folder now, that what it saw of this step and
  * later ones is void. */
 BT_MUST_USE bt_status bt_events_restart(bt_events_writer *writer, int64_t step, bt_error *err);
@@ -29,6 +44,8 @@ typedef struct bt_events_found {
     int64_t n_last;  /* scalars of last_step in them */
     int64_t n_cut;   /* events that were taken out */
     int64_t n_damaged_bytes;
+    bool    has_session_start; /* of the HParams plug-in, in a file of bert-train's */
+    bool    has_session_end;
 } bt_events_found;
 /* Takes out of the event files of folder (which may be missing) that bert-train wrote every event
  * of a step after last_step, and what is torn or damaged; files of others stay as they are. At any

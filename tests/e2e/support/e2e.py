@@ -311,8 +311,10 @@ def read_events(path):
 
 
 def read_scalar(summary):
-    """A Summary.Value: tensor of the scalars plugin."""
+    """A Summary.Value: tensor of the scalars plugin; of another plug-in (None) there is no number."""
     plugin = dict(fields(dict(fields(summary[9]))[1]))
+    if plugin[1] in (b'hparams', b'text'):
+        return summary[1].decode(), None
     assert plugin[1] == b'scalars'
     tensor = dict(fields(summary[8]))
     assert tensor[1] == 1, 'float32'

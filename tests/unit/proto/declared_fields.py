@@ -19,9 +19,9 @@ LOOK_UP = '''
 import importlib, json, sys
 from google.protobuf import descriptor_pool, wrappers_pb2
 for root in ('tensorboard.compat.proto', 'tensorflow.core.framework', 'tensorflow.core.protobuf', 'tensorflow.core.util',
-             'tensorflow.python.keras.protobuf'):
+             'tensorflow.python.keras.protobuf', 'tensorboard.plugins.hparams', 'google.protobuf'):
     for name in ('event', 'summary', 'tensor', 'tensor_shape', 'versions', 'trackable_object_graph', 'meta_graph',
-                 'saved_object_graph', 'saved_model', 'tensor_slice', 'tensor_bundle', 'saved_metadata'):
+                 'saved_object_graph', 'saved_model', 'tensor_slice', 'tensor_bundle', 'saved_metadata', 'plugin_data', 'struct'):
         try:
             importlib.import_module(root + '.' + name + '_pb2')
         except Exception:
@@ -29,7 +29,7 @@ for root in ('tensorboard.compat.proto', 'tensorflow.core.framework', 'tensorflo
 TYPES = {1: 'double', 2: 'float', 3: 'int64', 5: 'int32', 7: 'fixed32', 8: 'bool', 9: 'string', 11: 'message', 12: 'bytes',
          14: 'enum'}
 found = {}
-PACKAGES = {'bt_tf': ('tensorflow', 'tensorboard', 'google.protobuf'),
+PACKAGES = {'bt_tb': ('tensorboard.hparams', 'google.protobuf'), 'bt_tf': ('tensorflow', 'tensorboard', 'google.protobuf'),
             'bt_keras': ('third_party.tensorflow.python.keras.protobuf',)}
 for message in json.load(sys.stdin):
     ours, name = message.split('.', 1)

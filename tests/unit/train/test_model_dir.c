@@ -83,6 +83,7 @@ static void test_names_that_a_run_needs_are_taken(void **state) {
                                         "tokenizer.json",
                                         "ckpt-3",
                                         "seed_1",
+                                        "events.out.tfevents.1.x",
                                         "metrics.jsonl",
                                         "metrics-eval.jsonl",
                                         "checkpoint.journal",
