@@ -97,6 +97,11 @@ class Sentences(Export):
     def test_the_weights_alone(self):
         self.train()
         self.export()
+        _, theirs = read_safetensors(self.path('weights/model.safetensors'))
+        _, ours = read_safetensors(self.path('out/model.safetensors'))
+        for name, entry in theirs.items():  # shapes too: our own reader would take others
+            self.assertEqual(ours['bert.' + name]['shape'], entry['shape'], name)
+        self.assertEqual(len(ours), 1 + len(theirs) + 2)
         self.export('safetensors', 'alone')
         self.assertEqual(sorted(os.listdir(self.path('alone'))), ['config.json', 'model.safetensors'])
         for name in ('config.json', 'model.safetensors'):
@@ -104,6 +109,78 @@ class Sentences(Export):
                              read_safetensors(self.path('alone', name)),
                              self.text('out', name) if name.endswith('json') else
                              read_safetensors(self.path('out', name)))
+
+
+class Tokenizers(Export):
+    """tokenizer.json against the one that the real library wrote for the same vocabulary and treatment
+    (tests/make_goldens/make_folder_goldens.py; tests/ecosystem holds the ids against it)."""
+
+    def test_as_the_library_writes_it(self):
+        for name in ('cased', 'uncased', 'accents_kept', 'accents_off'):
+            shutil.rmtree(self.path('run'), ignore_errors=True)
+            self.train(init=e2e.golden('folders/' + name), override=(
+                ',task.init_head=false,task.train_data.seq_length=16,task.validation_data.seq_length=16'))
+            self.export('hf', name)
+            made = json.loads(self.text(name, 'tokenizer.json'))
+            with open(e2e.golden('folders/%s/tokenizer.json' % name), encoding='utf-8') as source:
+                wanted = json.load(source)
+            self.assertEqual(made.pop('truncation')['max_length'], 16)
+            self.assertEqual(made.pop('padding')['pad_id'], 0)
+            del wanted['truncation'], wanted['padding']
+            # what is added after the vocabulary is a piece of it here
+            for token in wanted['added_tokens']:
+                wanted['model']['vocab'].setdefault(token['content'], token['id'])
+                token['special'] = token['content'] in weights.SPECIAL
+            for key in wanted:
+                self.assertEqual(made[key], wanted[key], (name, key))
+            self.assertEqual(sorted(made), sorted(wanted))
+            config = json.loads(self.text(name, 'tokenizer_config.json'))
+            self.assertIs(config['split_special_tokens'], False)
+            pieces = self.text(name, 'vocab.txt').splitlines()
+            self.assertEqual({piece: i for i, piece in enumerate(pieces)}, made['model']['vocab'])
+
+    def test_a_vocabulary_of_lines(self):
+        """No special token is looked for in texts; quotes and backslashes are pieces; the last of equal lines counts."""
+        words = [w for w in WORDS if w != 'n'] + ['"', '\\', 'the']
+        weights.write_folder(self.path('weights'), words)
+        self.train()
+        self.export()
+        made = json.loads(self.text('out/tokenizer.json'))
+        self.assertEqual(made['added_tokens'], [])
+        self.assertEqual(made['model']['max_input_chars_per_word'], 400)
+        pieces = weights.SPECIAL + words
+        self.assertEqual(made['model']['vocab'], {piece: i for i, piece in enumerate(pieces)})
+        self.assertIs(json.loads(self.text('out/tokenizer_config.json'))['split_special_tokens'], True)
+
+    def test_without_a_vocabulary(self):
+        """Of records of tokens nothing says which: told, and named by a key."""
+        self.go('--experiment=bert/sentence_prediction', '--mode=train', '--model_dir=run', '--config_file=model.yaml',
+                '--config_file=run.yaml')
+        result = self.export()
+        self.assertIn('nothing says which vocabulary made them', result.stderr)
+        self.assertEqual(sorted(os.listdir(self.path('out'))), ['README.md', 'config.json', 'model.safetensors'])
+        result = self.export('hf', 'named', '--experiment=bert/sentence_prediction', '--config_file=run/params.yaml',
+                             '--params_override=task.train_data.vocab_file=weights/vocab.txt,'
+                             'task.train_data.lower_case=false')
+        self.assertEqual(sorted(os.listdir(self.path('named'))), HF)
+        made = json.loads(self.text('named/tokenizer.json'))
+        self.assertIs(made['normalizer']['lowercase'], False)
+        self.assertEqual(made['truncation']['max_length'], 16)
+
+    def test_other_words_than_the_training_s(self):
+        self.train()
+        self.write('other.txt', self.text('weights/vocab.txt').replace('cat', 'cow'))
+        os.remove(self.path('run/vocab.txt'))
+        args = ('--experiment=bert/sentence_prediction', '--config_file=run/params.yaml')
+        result = self.export('hf', 'out', *args, '--params_override=task.train_data.vocab_file=other.txt', expect=CONFIG)
+        self.assertIn('other.txt has other words than the training', self.one_error(result))
+        self.assertFalse(os.path.exists(self.path('out')))
+
+    def test_tensorflow_texts_tokenizer_is_told(self):
+        self.write('pairs.tsv', 'left\tright\n' + ''.join('%s\t%s\n' % pair for pair in zip(TEXTS[:4], TEXTS[1:5])))
+        self.train(experiment='bert/dual_encoder', rows='pairs.tsv', override=(
+            ',task.train_data.text_rules=tensorflow,task.validation_data.text_rules=tensorflow'))
+        self.assertIn('become other tokens there', self.export('sentence_transformers').stderr)
 
 
 class TaskData(Export):
@@ -134,7 +211,7 @@ class Tasks(TaskData):
 
     def outputs(self, experiment, *args, rows=None):
         """What a prediction writes, by name."""
-        how = ('out.npy',) if experiment == 'bert/dual_encoder' else ()
+        how = ('pairs.tsv',) if experiment == 'bert/dual_encoder' else ()
         shutil.rmtree(self.path('made'), ignore_errors=True)
         os.mkdir(self.path('made'))
         target = 'made' if experiment == 'bert/squad' else 'made/' + (how[0] if how else 'p.tsv')
