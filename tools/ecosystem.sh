@@ -12,7 +12,7 @@ for python in "$folder"/*/bin/python; do
     echo "$(basename "$(dirname "$(dirname "$python")")"): $("$python" --version); $("$python" - <<'P'
 import importlib.metadata as m
 names = ("torch transformers tokenizers sentence-transformers peft onnx onnxruntime optimum optimum-onnx tensorboard mlflow mlflow-skinny "
-         "wandb").split()
+         "wandb junitparser prometheus-client").split()
 def version(name):
     try:
         return name + ' ' + m.version(name)

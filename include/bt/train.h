@@ -18,10 +18,11 @@ typedef struct bt_train_args {
      * each new checkpoint; the other modes change what once_an_epoch says, and nothing else. */
     bt_conf     *conf;
     bt_conf_mode mode;
-    const char  *model_dir;      /* made when missing */
-    int64_t      pretrain_steps; /* --pretrain_steps, or -1: only continuous_train_and_eval */
-    const char  *command_line;   /* for the report, or NULL */
-    double       process_began;  /* bt_time_monotonic; 0: not said */
+    const char  *model_dir;       /* made when missing */
+    int64_t      pretrain_steps;  /* --pretrain_steps, or -1: only continuous_train_and_eval */
+    const char  *command_line;    /* for the report, or NULL */
+    const char  *prometheus_file; /* the state of the run, for its textfile collector; or NULL */
+    double       process_began;   /* bt_time_monotonic; 0: not said */
     /* eval, predict, export: "latest" (or NULL), "best", or the prefix of a checkpoint */
     const char        *checkpoint;
     bt_prediction_args prediction;

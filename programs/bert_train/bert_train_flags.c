@@ -151,6 +151,11 @@ static const bt_flag_def defs[] = {
      .kind = BT_FLAG_STRING,
      .is_path = true,
      .help = "likewise as a Markdown table, e.g. --result_markdown=$GITHUB_STEP_SUMMARY"},
+    {.name = "prometheus_file",
+     .kind = BT_FLAG_STRING,
+     .is_path = true,
+     .help = "local file NAME.prom for Prometheus' textfile collector: step, losses, speed and the "
+             "last evaluation, replaced at each record"},
     {.name = "pretrain_steps",
      .kind = BT_FLAG_INT,
      .help = "continuous_train_and_eval: the last step of the pre-training job"},

@@ -134,6 +134,7 @@ static const mode_flag mode_flags[] = {
     {"predict", PREDICTS, true, "--mode=predict"},
     {"train", TRAINS, false, "modes that train"},
     {"eval", EVALUATES | EXPORTS, false, "modes that evaluate, and --mode=export"},
+    {"prometheus_file", TRAINS | EVALUATES, false, "modes that train or evaluate"},
 };
 
 /* Flags of one mode are not lost silently in another. */
@@ -265,6 +266,7 @@ static bt_train_args make_args(const bt_flags *flags, bt_conf *conf, bt_conf_mod
                            .saves_beside = bt_flags_bool(flags, "enable_async_checkpointing"),
                            .checkpoint = text_or_null(flags, "checkpoint"),
                            .allow_changed = text_or_null(flags, "allow_changed"),
+                           .prometheus_file = text_or_null(flags, "prometheus_file"),
                            .prediction = {.output_path = text_or_null(flags, "output_path"),
                                           .format = text_or_null(flags, "output_format"),
                                           .glue_folder = text_or_null(flags, "glue_submission"),

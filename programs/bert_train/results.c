@@ -118,7 +118,9 @@ bt_status result_read_flags(const bt_flags *flags, run_result *out, bt_error *er
 /* --benchmark and --compile_only have no result of a run. */
 static bt_status refuse_others(const run_result *r, const bt_flags *flags, bt_error *err) {
     const bool  is_benchmark = bt_flags_bool(flags, "benchmark");
-    const char *what = r->n_limits > 0 ? r->limits[0].flag : NULL;
+    const char *what = r->n_limits > 0                             ? r->limits[0].flag
+                       : path_of(flags, "prometheus_file") != NULL ? "--prometheus_file"
+                                                                   : NULL;
     for (size_t i = 0; i < RESULT_N_FORMS; i++) {
         what = r->paths[i] != NULL ? forms[i].flag : what;
     }
@@ -143,15 +145,24 @@ static size_t list_outputs(const run_result *r, bt_fs_named out[RESULT_N_FORMS])
 /* The files of the run itself are looked at by the run. */
 static bt_status check_places(const bt_flags *flags, const bt_train_args *args,
                               const bt_fs_named *outputs, size_t n, bt_error *err) {
-    bt_fs_named       all[RESULT_N_FORMS + 1];
+    bt_fs_named       all[RESULT_N_FORMS + 2];
     const char *const predictions = path_of(flags, "output_path");
-    size_t            n_all = n;
+    const char *const gauges = args->prometheus_file;
     memcpy(all, outputs, n * sizeof *outputs);
-    if (predictions != NULL && !is_stdout(predictions)) {
-        all[n_all++] = (bt_fs_named){"--output_path", predictions};
+    if (gauges != NULL && bt_fs_is_remote(gauges)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--prometheus_file=%s: Prometheus' textfile collector reads local files",
+                       gauges);
     }
-    BT_TRY(n > 0 ? bt_fs_check_distinct(all, n_all, err) : BT_OK);
-    return bt_train_check_outputs(args, outputs, n, err);
+    if (gauges != NULL) {
+        all[n++] = (bt_fs_named){"--prometheus_file", gauges};
+    }
+    BT_TRY(bt_train_check_outputs(args, all, n, err));
+    if (predictions == NULL || is_stdout(predictions)) {
+        return BT_OK;
+    }
+    all[n++] = (bt_fs_named){"--output_path", predictions};
+    return bt_fs_check_distinct(all, n, err);
 }
 
 bt_status result_check(run_result *r, const bt_flags *flags, const bt_train_args *args, bool writes,

@@ -15,6 +15,7 @@
 #include "bt/optim.h"
 #include "bt/weights.h"
 #include "eval_details.h"
+#include "gauges.h"
 #include "model_dir.h"
 #include "ranks.h"
 #include "run_config.h"
@@ -61,6 +62,7 @@ typedef struct train_run {
     eval_details        *details; /* NULL: nobody asks for them */
     void                *output;  /* state of output_ops(run); NULL when that is */
     run_log             *log;
+    gauges              *gauges;     /* of --prometheus_file; or NULL */
     bt_ckpt_choice       start;      /* the checkpoint that the run went on from */
     bt_ckpt_manager     *saves;      /* of model_dir; opened when first needed */
     bt_ckpt_manager     *best_saves; /* of the best checkpoint's folder, likewise */

@@ -36,6 +36,7 @@ struct run_log {
     bool         event_extras;
     bool         trains;
     run_records *records;
+    gauges      *gauges;
     bool         is_dirty; /* something may not be on the disk */
 };
 
@@ -87,6 +88,7 @@ bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *er
     log->event_files = config->round < 0;
     log->event_extras = config->event_extras;
     log->trains = config->mode == NULL;
+    log->gauges = config->gauges;
     log->train.restart = log->validation.restart = -1;
     log->is_dirty = true;
     BT_CHECK(bt_fs_join(dir->path, "", &log->folder, err));
@@ -212,6 +214,7 @@ bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
     const bool is_train = kind == RECORD_TRAIN;
     bool       is_there = false;
     log_line(is_train, step, values, extra);
+    gauges_record(log->gauges, is_train, step, values, extra);
     BT_TRY(records_have(log->records, kind, step, values, &is_there, err));
     if (is_there) {
         return BT_OK;

@@ -4,6 +4,7 @@
 #ifndef BT_TRAIN_RUN_LOG_H
 #define BT_TRAIN_RUN_LOG_H
 
+#include "gauges.h"
 #include "model_dir.h"
 #include "record.h"
 #include "run_state.h"
@@ -16,7 +17,8 @@ typedef struct run_log_config {
     int64_t          last_step; /* of one that trains: what lies after is taken out */
     int64_t          round; /* of continuous_train_and_eval: step of the checkpoint that it starts
                                from, and there are no event files; else -1 */
-    bool event_extras;      /* events hold more than Model Garden's values */
+    bool    event_extras;   /* events hold more than Model Garden's values */
+    gauges *gauges;         /* told of each record; or NULL */
 } run_log_config;
 /* The strings of config are kept, not copied, where they are not paths. */
 BT_MUST_USE bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *err);

@@ -34,11 +34,14 @@ static bt_status remove_leftovers(const model_dir *dir, bt_error *err) {
 }
 
 static bt_status open_log(train_run *run, bt_error *err) {
-    const bt_conf_mode   mode = run->args->mode;
+    const bt_conf_mode mode = run->args->mode;
+    const int64_t      n_steps = bt_conf_mode_trains(mode) ? run->config.train_steps : 0;
+    BT_TRY(gauges_open(run->args, run->args->prometheus_file, n_steps, &run->gauges, err));
     const run_log_config config = {.dir = &run->dir,
                                    .mode =
                                        bt_conf_mode_trains(mode) ? NULL : bt_conf_mode_name(mode),
                                    .last_step = run->step,
+                                   .gauges = run->gauges,
                                    .round = run->round,
                                    .event_extras = run->config.summary_extras};
     return run_log_open(&config, &run->log, err);
@@ -245,6 +248,8 @@ bt_status run_once(const bt_train_args *args, int64_t round, run_locks *held, bt
     }
     ranks_fail(&run.ranks, rc, err);
     const bt_status closed = run_log_close(run.log, rc == BT_OK ? err : NULL);
+    gauges_close(run.gauges,
+                 rc == BT_E_INTERRUPTED ? bt_stop_exit_code() : bt_status_exit_code(rc));
     run_deinit(&run); /* waits for a save beside, which needs the lock */
     run_lock_release(&own);
     bt_stop_shield(false);

@@ -4,6 +4,7 @@ exit code, the files of runs that end well, badly and not at all, and the table 
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import xml.etree.ElementTree
@@ -204,6 +205,78 @@ class Results(e2e.Case):
         self.assertEqual(words, "bert-train --mode=eval --model_dir=it's here --checkpoint=best")
         e2e.run(['--mode=eval', "--model_dir=it's here", '--checkpoint=best', '--eval=eval.tf_record'],
                 cwd=self.folder)
+
+
+LABELS = r'experiment="[^"]+",mode="[^"]+",model_dir="(?:[^"\\\n]|\\["\\n])*"'
+SAMPLE = re.compile(r'(bert_train_[a-z_]+)\{(' + LABELS + r')(?:,name="([a-z0-9_@]+)")?\} (\S+)')
+
+
+def read_gauges(path):
+    """{(metric, name): value} of a file in Prometheus' text format, which must be as it asks."""
+    with open(path, encoding='utf-8') as source:
+        text = source.read()
+    assert text.endswith('\n')
+    values, known = {}, []
+    for line in text.splitlines():
+        if line.startswith('# HELP '):
+            known.append(line.split()[2])
+        elif line.startswith('# TYPE '):
+            assert line == '# TYPE %s gauge' % known[-1], line
+        else:
+            metric, _labels, name, value = SAMPLE.fullmatch(line).groups()
+            assert metric == known[-1] and (metric, name) not in values, line
+            values[metric[len('bert_train_'):], name] = float(value)
+    assert len(set(known)) == len(known)
+    return values
+
+
+class Prometheus(e2e.Case):
+    def test_the_state_at_the_end(self):
+        self.train(model_dir='a "dir"\\', more=['--prometheus_file=p/run.prom'])
+        got = read_gauges(self.path('p/run.prom'))
+        records = e2e.read_jsonl(self.path('a "dir"\\'))
+        self.assertEqual(got['running', None], 0)
+        self.assertEqual(got['exit_code', None], 0)
+        self.assertEqual((got['step', None], got['train_steps', None], got['evaluation_step', None]), (20, 20, 20))
+        for metric, kind in (('training', 'train'), ('evaluation', 'validation')):
+            record = [r for r in records if r['kind'] == kind][-1]
+            for name in [name for m, name in got if m == metric]:
+                self.assertAlmostEqual(got[metric, name], record[name], places=6)
+            self.assertGreater(len([name for m, name in got if m == metric]), 4)
+        self.assertEqual(os.listdir(self.path('p')), ['run.prom'])
+
+    def test_while_it_runs(self):
+        path = self.path('run.prom')
+        seen = lambda: os.path.exists(path) and ('evaluation_step', None) in read_gauges(path)  # noqa: E731
+        self.train(expect=75, more=['--prometheus_file=run.prom'], override='trainer.train_steps=1000000',
+                   run_how={'stop_when': (seen, signal.SIGTERM)})
+        got = read_gauges(path)
+        self.assertEqual((got['running', None], got['exit_code', None]), (0, 75))
+        self.train(expect=-9, model_dir='m', more=['--prometheus_file=run.prom'],
+                   override='trainer.train_steps=1000000',
+                   run_how={'stop_when': (lambda: os.path.exists(self.path('m/metrics.jsonl')), signal.SIGKILL)})
+        got = read_gauges(path)
+        self.assertEqual((got['running', None], ('exit_code', None) in got), (1, False))
+
+    def test_refused(self):
+        for path in ('train.tf_record', 'out/params.yaml', 'gs://bucket/x.prom'):
+            self.train(expect=2, more=['--prometheus_file=' + path])
+        self.train(expect=2, more=['--prometheus_file=a', '--result_json=a'])
+        self.train(expect=2, mode='predict', more=['--prometheus_file=a'])
+        self.assertFalse(os.path.exists(self.path('out')))
+
+    def test_a_place_that_goes_away(self):
+        """It is told once, and ends nothing."""
+        def gone():
+            if os.path.exists(self.path('p/run.prom')):
+                shutil.rmtree(self.path('p'), ignore_errors=True)
+            if not os.path.exists(self.path('out/metrics.jsonl')) or os.path.exists(self.path('p')):
+                return False
+            with open(self.path('out/metrics.jsonl'), encoding='utf-8') as source:
+                return source.read().count('"validation"') > 3
+        result = self.train(expect=75, more=['--prometheus_file=p/run.prom'],
+                            override='trainer.train_steps=1000000', run_how={'stop_when': (gone, signal.SIGTERM)})
+        self.assertEqual(result.stderr.count('warning: --prometheus_file: '), 1, result)
 
 
 if __name__ == '__main__':

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Makes the Python environments that the tests of this folder ask, below FOLDER, and prints that
-# folder; those that are there stay. usage: get_ecosystem.sh FOLDER [hf|optimum|logs]
+# folder; those that are there stay. usage: get_ecosystem.sh FOLDER [hf|optimum|logs|ci]
 #   hf    torch (for the CPU, where there is such a package), transformers, sentence-transformers, peft,
 #         onnx, onnxruntime: 2 GB and more
 #   optimum  torch, Optimum for ONNX Runtime, and the transformers that it can use
 #   logs  tensorboard, mlflow, wandb
+#   ci    junitparser, prometheus-client
 # Exit 4: no network, or no venv.
 set -euo pipefail
-folder=${1:?usage: get_ecosystem.sh FOLDER [hf|optimum|logs]}
+folder=${1:?usage: get_ecosystem.sh FOLDER [hf|optimum|logs|ci]}
 only=${2:-}
 cpu=https://download.pytorch.org/whl/cpu
 
@@ -36,4 +37,5 @@ mkdir -p "$folder"
 make_environment hf torch transformers sentence-transformers peft onnx onnxruntime
 make_environment optimum "optimum-onnx[onnxruntime]" onnx
 make_environment logs tensorboard mlflow wandb
+make_environment ci junitparser prometheus-client
 echo "$folder"
