@@ -37,6 +37,7 @@ typedef struct bt_metrics_config {
     bool               bug_compatible; /* runtime.bug_compatible: with Model Garden's defects */
     bt_metric_unit     unit;
     double             threshold; /* several labels: a class applies from this probability on */
+    bool               decides;   /* rows are kept for what is chosen on them (below) */
     int64_t n_bootstrap; /* samples for intervals: NAME_ci_low and NAME_ci_high of the metrics of a
                           * class a row that have them; 0: none */
     uint64_t           bootstrap_seed;
@@ -100,6 +101,28 @@ typedef struct bt_metrics_calibration {
 } bt_metrics_calibration;
 /* false: no metric of the set keeps probabilities. */
 bool bt_metrics_get_calibration(const bt_metrics *metrics, bt_metrics_calibration *out);
+
+/* What is chosen on the rows of an evaluation. The set decides (bt_metrics_config). */
+
+/* Softmax of n logits over temperature, in double; sigmoid as a float32. */
+void  bt_metrics_softmax(double *p, const float *logits, int64_t n, double temperature);
+float bt_metrics_sigmoid(float logit);
+/* The temperature of all classes' logits with the least log loss, from 0.01 to 100; NaN without
+ * rows or with a logit that is not finite. A class a row. */
+double bt_metrics_fit_temperature(const bt_metrics *metrics);
+/* The values that log_loss and ece have under it. */
+BT_MUST_USE bt_status bt_metrics_calibrated(const bt_metrics *metrics, double temperature,
+                                            double *log_loss, double *calibration_error,
+                                            bt_error *err);
+/* Whether a threshold can be chosen by the metric: of two classes, or of label sets. */
+bool bt_metrics_can_choose(bt_metric_unit unit, int64_t n_classes, const char *name);
+/* The probability of class 1 (of each class of a set) from which on it applies, so that the metric
+ * is highest; of equal ones the nearest to 0.5. NaN without rows or with NaN among the logits. */
+BT_MUST_USE bt_status bt_metrics_choose_threshold(const bt_metrics *metrics, const char *metric,
+                                                  double temperature, double *threshold,
+                                                  bt_error *err);
+/* Until the next reset the rows that came count as a threshold (not NaN) decides them. */
+void bt_metrics_apply_threshold(bt_metrics *metrics, double threshold, double temperature);
 
 /* Exact state for the checkpoint: bytes appended to / read from a string. A state that cannot be
  * loaded leaves the set as bt_metrics_reset does. */

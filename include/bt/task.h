@@ -68,7 +68,12 @@ typedef struct bt_task_plan {
     bool   init_cls_pooler; /* pooler of the checkpoint's next_sentence head -> head_pooler */
     bool   init_head;
     bool   is_multi_label; /* several classes may apply to a row */
-    double threshold;      /* ... from this probability on */
+    double threshold;      /* ... from this probability on; of two classes class 1 applies, 0: the
+                            * more probable one does */
+    double temperature;    /* logits are divided by it before that; 1, or what a run has fitted */
+    /* Both are taken from the evaluations of a run: */
+    bool        calibrates;
+    const char *threshold_metric; /* NULL: the threshold is not chosen; borrowed from conf */
 } bt_task_plan;
 
 void bt_task_plan_deinit(bt_task_plan *plan);

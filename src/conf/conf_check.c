@@ -152,7 +152,11 @@ static bt_status check_rule(const conf_merge *merge, const conf_key *key, const 
         is_choice(rule, value->u.s.text)) {
         return BT_OK;
     }
-    if (key->type != T_STR) { /* its words say it: a number or 'dynamic' */
+    if (key->type == T_STR_OR_FLOAT) {
+        return conf_report(merge, BT_CONF_ERROR, value, path, "expected a number or '%s', got %s",
+                           rule->choices, conf_describe(value, got));
+    }
+    if (key->type != T_STR) { /* its words say it */
         return conf_report(merge, BT_CONF_ERROR, value, path, "expected %s, got %s",
                            conf_type_words(key->type), conf_describe(value, got));
     }

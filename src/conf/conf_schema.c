@@ -84,7 +84,7 @@ const char *conf_type_words(conf_type type) {
     case T_PATHS:
         return "a path or a list of paths";
     case T_STR_OR_FLOAT:
-        return "a number or 'dynamic'";
+        return "a number or a word";
     case T_INT_OR_LIST:
         return "an integer or a list of them";
     case T_FLOATS_OR_WORD:

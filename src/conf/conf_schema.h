@@ -19,7 +19,7 @@ typedef enum conf_type {
     T_INT_LIST,
     T_FLOAT_LIST,
     T_PATHS,          /* a string or a list of strings */
-    T_STR_OR_FLOAT,   /* loss_scale */
+    T_STR_OR_FLOAT,   /* loss_scale, decision_threshold */
     T_INT_OR_LIST,    /* pool_stride */
     T_FLOATS_OR_WORD, /* class_weights */
     T_NULL,           /* nothing but null can be written in YAML */

@@ -6,6 +6,7 @@
 #include "bt/base/alloc.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "metrics_bootstrap.h"
@@ -45,6 +46,8 @@ bt_status bt_metrics_create(const bt_metrics_config *config, bt_metrics **out, b
     metrics->n_classes = config->n_classes;
     metrics->unit = config->unit;
     metrics->bug_compatible = config->bug_compatible;
+    metrics->threshold = (double)NAN;
+    metrics->temperature = 1.0;
     metrics->n_bootstrap = config->n_bootstrap;
     metrics->bootstrap_seed = config->bootstrap_seed;
     BT_CHECK(metric_choose_rows(metrics, config, err));
@@ -71,6 +74,8 @@ void bt_metrics_free(bt_metrics *metrics) {
 }
 
 void bt_metrics_reset(bt_metrics *metrics) {
+    metrics->threshold = (double)NAN;
+    metrics->temperature = 1.0;
     for (size_t id = 0; id < N_PARTS; id++) {
         if (has_part(metrics, id)) {
             parts[id]->reset(metrics->states[id]);

@@ -95,10 +95,10 @@ static bt_status init(bootstrap *b, const bt_metrics *metrics, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for samples");
     }
     for (int64_t i = 0; i < rows->n; i++) {
-        b->predictions[i] = (int32_t)metric_argmax(rows->logits + i * C, C);
+        b->predictions[i] = (int32_t)metric_decide(metrics, rows, i);
         if (b->certain != NULL) {
             metric_certain_row(b->scratch.states[PART_CERTAINTY], rows->logits + i * C,
-                               rows->labels[i], &b->certain[i]);
+                               rows->labels[i], 1.0, &b->certain[i]);
         }
     }
     return wants(metrics, is_curve) ? metric_curve_init(&b->curve, rows, 1, 2, err) : BT_OK;

@@ -20,7 +20,8 @@ typedef struct certain_row {
     bool    is_correct;
 } certain_row;
 /* state: of PART_CERTAINTY. The label is one of its classes. */
-void metric_certain_row(void *state, const float *logits, int32_t label, certain_row *out);
+void metric_certain_row(void *state, const float *logits, int32_t label, double temperature,
+                        certain_row *out);
 void metric_certain_add(void *state, const certain_row *row, int64_t weight);
 
 #endif

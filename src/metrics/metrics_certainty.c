@@ -59,19 +59,6 @@ static void reset_certainty(void *state) {
     *c = empty;
 }
 
-/* In double. */
-static void softmax(double *p, const float *x, int64_t n) {
-    const double largest = (double)x[metric_argmax(x, n)];
-    double       sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        p[i] = exp((double)x[i] - largest);
-        sum += p[i];
-    }
-    for (int64_t i = 0; i < n; i++) {
-        p[i] /= sum;
-    }
-}
-
 /* The bounds are i/BT_METRIC_BINS as doubles; the product may be rounded over one. */
 static int bin_of(double p) {
     int i = (int)ceil(p * BT_METRIC_BINS) - 1;
@@ -104,11 +91,12 @@ static double brier_of(const double *p, int64_t n, int64_t label) {
     return sum;
 }
 
-void metric_certain_row(void *state, const float *logits, int32_t label, certain_row *out) {
+void metric_certain_row(void *state, const float *logits, int32_t label, double temperature,
+                        certain_row *out) {
     certainty *const c = state;
     const int64_t    n = c->n_classes;
     const int64_t    best = metric_argmax(logits, n);
-    softmax(c->p, logits, n);
+    bt_metrics_softmax(c->p, logits, n, temperature);
     *out = (certain_row){
         .probability = c->p[best],
         .log_loss = -log(fmin(fmax(c->p[label], DBL_EPSILON), 1.0 - DBL_EPSILON)),
@@ -144,7 +132,7 @@ static bt_status update_certainty(void *state, const bt_batch *batch, const floa
     for (int64_t i = 0; i < batch->n_seqs; i++) {
         certain_row row;
         BT_TRY(metric_check_label(batch->int_labels[i], c->n_classes, c->n, err));
-        metric_certain_row(c, logits + i * c->n_classes, batch->int_labels[i], &row);
+        metric_certain_row(c, logits + i * c->n_classes, batch->int_labels[i], 1.0, &row);
         metric_certain_add(c, &row, 1);
     }
     return BT_OK;

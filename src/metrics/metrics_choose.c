@@ -96,7 +96,22 @@ bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *confi
         metrics->parts |= row->parts;
     }
     metrics->parts |= config->n_bootstrap > 0 ? PART_BIT(PART_KEPT) : 0;
+    if (config->decides) {
+        metrics->parts |=
+            config->unit == BT_METRIC_OF_LABEL_SETS
+                ? PART_BIT(PART_MULTI) | PART_BIT(PART_SETS) | PART_BIT(PART_KEPT_SETS)
+                : PART_BIT(PART_CLASSES) | PART_BIT(PART_TABLE) | PART_BIT(PART_KEPT);
+    }
     return BT_OK;
+}
+
+const metric_row *metric_find_row(const char *name, bt_metric_unit unit, int64_t n_classes) {
+    int64_t                 number = 0;
+    const metric_row *const row = find_row(name, unit, n_classes, &number);
+    return row != NULL && fits(row, unit, n_classes) && row->compute_at == NULL &&
+                   row->compute_class == NULL
+               ? row
+               : NULL;
 }
 
 /* Classes. */

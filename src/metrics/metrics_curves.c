@@ -94,8 +94,12 @@ bt_status metric_curve_init(metric_curve *curve, const kept_rows *kept, int64_t 
             return BT_OK;
         }
     }
-    qsort(curve->rows, (size_t)n, sizeof *curve->rows, compare_scored);
+    metric_curve_sort(curve);
     return BT_OK;
+}
+
+void metric_curve_sort(metric_curve *curve) {
+    qsort(curve->rows, (size_t)curve->n, sizeof *curve->rows, compare_scored);
 }
 
 void metric_curve_deinit(metric_curve *curve) {

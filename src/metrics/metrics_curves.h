@@ -24,6 +24,7 @@ typedef struct metric_curve {
 BT_MUST_USE bt_status metric_curve_init(metric_curve *curve, const kept_rows *kept, int64_t first,
                                         int64_t end, bt_error *err);
 void                  metric_curve_deinit(metric_curve *curve);
+void                  metric_curve_sort(metric_curve *curve);
 /* weights: of the rows of kept. */
 void metric_curve_weigh(metric_curve *curve, const int32_t *weights);
 /* NaN where it is not defined. */

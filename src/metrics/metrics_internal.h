@@ -112,6 +112,8 @@ struct bt_metrics {
     int64_t        n_classes;
     bt_metric_unit unit;
     bool           bug_compatible;
+    double         threshold;   /* that was applied; NaN: none was */
+    double         temperature; /* ... of probabilities under this */
     int64_t        n_bootstrap; /* samples; 0: no intervals */
     uint64_t       bootstrap_seed;
     void          *states[N_PARTS]; /* owned; NULL where the part is not kept */
@@ -123,6 +125,8 @@ double metric_compute(const bt_metrics *metrics, const metric_choice *choice);
 /* metrics_choose.c: the rows that the names mean, and which parts they read. */
 BT_MUST_USE bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *config,
                                          bt_error *err);
+/* A row without a number or class in its name; NULL: none. */
+const metric_row *metric_find_row(const char *name, bt_metric_unit unit, int64_t n_classes);
 /* ... and the classes; the parts are there. */
 BT_MUST_USE bt_status metric_choose_classes(bt_metrics *metrics, const bt_metrics_config *config,
                                             bt_error *err);

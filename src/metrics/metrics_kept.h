@@ -18,4 +18,11 @@ typedef struct kept_rows {
     size_t   applies_cap;
 } kept_rows;
 
+/* metrics_decide.c: the class of a row, under the threshold where there is one. */
+int64_t metric_decide(const bt_metrics *metrics, const kept_rows *k, int64_t i);
+/* metrics_multi.c, metrics_sets.c: as if all rows came under another threshold. */
+void metric_multi_count(void *state, int64_t c, bool applies, bool found, int64_t weight);
+void metric_multi_recount(void *state, const kept_rows *k, double threshold);
+void metric_sets_recount(void *state, const kept_rows *k, double threshold);
+
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "metrics_internal.h"
+#include "metrics_kept.h"
 
 typedef struct multi_counts {
     int64_t  n_classes;
@@ -48,6 +48,14 @@ static void reset_counts(void *state) {
     memset(c->counts, 0, 3 * (size_t)c->n_classes * sizeof *c->counts);
 }
 
+void metric_multi_count(void *state, int64_t i, bool applies, bool found, int64_t weight) {
+    multi_counts *const c = state;
+    const int64_t       C = c->n_classes;
+    c->counts[i] += applies ? weight : 0;
+    c->counts[C + i] += found ? weight : 0;
+    c->counts[2 * C + i] += applies && found ? weight : 0;
+}
+
 static bt_status update(void *state, const bt_batch *batch, const float *logits, bt_error *err) {
     multi_counts *const c = state;
     const int64_t       C = c->n_classes;
@@ -57,15 +65,30 @@ static bt_status update(void *state, const bt_batch *batch, const float *logits,
         for (int64_t i = 0; i < C; i++) {
             const bool applies = batch->float_labels[b * C + i] >= 0.5F;
             const bool found = (double)logits[b * C + i] >= c->cut;
-            c->counts[i] += applies ? 1 : 0;
-            c->counts[C + i] += found ? 1 : 0;
-            c->counts[2 * C + i] += applies && found ? 1 : 0;
+            metric_multi_count(c, i, applies, found, 1);
             is_exact = is_exact && applies == found;
         }
         c->n_exact += is_exact ? 1 : 0;
         c->n++;
     }
     return BT_OK;
+}
+
+void metric_multi_recount(void *state, const kept_rows *k, double threshold) {
+    multi_counts *const c = state;
+    reset_counts(c);
+    for (int64_t b = 0; b < k->n; b++) {
+        bool is_exact = true;
+        for (int64_t i = 0; i < c->n_classes; i++) {
+            const int64_t at = b * c->n_classes + i;
+            const bool    applies = k->applies[at] != 0;
+            const bool    found = (double)bt_metrics_sigmoid(k->logits[at]) >= threshold;
+            metric_multi_count(c, i, applies, found, 1);
+            is_exact = is_exact && applies == found;
+        }
+        c->n_exact += is_exact ? 1 : 0;
+        c->n++;
+    }
 }
 
 static bt_status save_counts(const void *state, bt_str *bytes, bt_error *err) {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "metrics_internal.h"
+#include "metrics_kept.h"
 
 typedef struct set_sums {
     int64_t n_classes;
@@ -39,28 +39,49 @@ static double share(int64_t part, int64_t whole) {
     return whole > 0 ? (double)part / (double)whole : 0;
 }
 
+/* Of a row. */
+typedef struct set_row {
+    int64_t n_applies, n_found, n_both;
+} set_row;
+
+static void add_class(set_row *row, bool applies, bool found) {
+    row->n_applies += applies ? 1 : 0;
+    row->n_found += found ? 1 : 0;
+    row->n_both += applies && found ? 1 : 0;
+}
+
+static void add_row(set_sums *s, const set_row *row) {
+    s->n_wrong += row->n_applies + row->n_found - 2 * row->n_both;
+    s->precision += share(row->n_both, row->n_found);
+    s->recall += share(row->n_both, row->n_applies);
+    s->f1 += share(2 * row->n_both, row->n_applies + row->n_found);
+    s->n++;
+}
+
 static bt_status update_sums(void *state, const bt_batch *batch, const float *logits,
                              bt_error *err) {
     set_sums *const s = state;
     (void)err;
     for (int64_t b = 0; b < batch->n_seqs; b++) {
-        int64_t n_applies = 0;
-        int64_t n_found = 0;
-        int64_t n_both = 0;
+        set_row row = {0};
         for (int64_t i = b * s->n_classes; i < (b + 1) * s->n_classes; i++) {
-            const bool applies = batch->float_labels[i] >= 0.5F;
-            const bool found = (double)logits[i] >= s->cut;
-            n_applies += applies ? 1 : 0;
-            n_found += found ? 1 : 0;
-            n_both += applies && found ? 1 : 0;
-            s->n_wrong += applies != found ? 1 : 0;
+            add_class(&row, batch->float_labels[i] >= 0.5F, (double)logits[i] >= s->cut);
         }
-        s->precision += share(n_both, n_found);
-        s->recall += share(n_both, n_applies);
-        s->f1 += share(2 * n_both, n_applies + n_found);
-        s->n++;
+        add_row(s, &row);
     }
     return BT_OK;
+}
+
+void metric_sets_recount(void *state, const kept_rows *k, double threshold) {
+    reset_sums(state);
+    for (int64_t b = 0; b < k->n; b++) {
+        set_row row = {0};
+        for (int64_t i = b * k->n_classes; i < (b + 1) * k->n_classes; i++) {
+            add_class(&row, k->applies[i] != 0,
+                      (double)bt_metrics_sigmoid(k->logits[i]) >= threshold);
+        }
+        add_row(state, &row);
+    }
 }
 
 static bt_status save_sums(const void *state, bt_str *bytes, bt_error *err) {

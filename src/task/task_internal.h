@@ -49,6 +49,8 @@ BT_MUST_USE bt_status task_read_labels(const bt_conf *conf, const char *names_ke
  * n_classes: 1 where it is not known yet. */
 BT_MUST_USE bt_status task_plan_own_metrics(const bt_conf *conf, int64_t n_classes,
                                             bt_task_plan *plan, bt_error *err);
+/* task_decision.c: task.decision_threshold and task.calibrate; head and metric_unit are done. */
+BT_MUST_USE bt_status task_read_decision(const bt_conf *conf, bt_task_plan *plan, bt_error *err);
 /* task_check.c: how many values of task.model.eval_top_k there is room for among the metrics. */
 size_t task_top_k_most(bool is_bidirectional);
 

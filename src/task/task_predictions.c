@@ -217,17 +217,19 @@ static bt_status reset_predictions(void *state, bt_error *err) {
     return p->glue != NULL ? task_glue_begin(p->glue, err) : BT_OK;
 }
 
-static int64_t softmax(float *probabilities, const float *logits, int64_t n) {
+/* Over the temperature of the plan. */
+static int64_t softmax(float *probabilities, const float *logits, int64_t n, double temperature) {
     int64_t best = 0;
     double  sum = 0.0;
     for (int64_t c = 1; c < n; c++) {
         best = logits[c] > logits[best] ? c : best;
     }
     for (int64_t c = 0; c < n; c++) {
-        sum += exp((double)logits[c] - (double)logits[best]);
+        sum += exp(((double)logits[c] - (double)logits[best]) / temperature);
     }
     for (int64_t c = 0; c < n; c++) {
-        probabilities[c] = (float)(exp((double)logits[c] - (double)logits[best]) / sum);
+        probabilities[c] =
+            (float)(exp(((double)logits[c] - (double)logits[best]) / temperature) / sum);
     }
     return best;
 }
@@ -236,8 +238,7 @@ static int64_t softmax(float *probabilities, const float *logits, int64_t n) {
 static int64_t sigmoid(float *probabilities, const float *logits, int64_t n) {
     int64_t best = 0;
     for (int64_t c = 0; c < n; c++) {
-        const double e = exp(-fabs((double)logits[c]));
-        probabilities[c] = (float)((logits[c] >= 0 ? 1 : e) / (1 + e));
+        probabilities[c] = bt_metrics_sigmoid(logits[c]);
         best = logits[c] > logits[best] ? c : best;
     }
     return best;
@@ -245,8 +246,15 @@ static int64_t sigmoid(float *probabilities, const float *logits, int64_t n) {
 
 int64_t bt_task_probabilities(const bt_task_plan *plan, const float *logits, float *probabilities) {
     const int64_t C = plan->head.num_classes;
-    return plan->is_multi_label ? sigmoid(probabilities, logits, C)
-                                : softmax(probabilities, logits, C);
+    if (plan->is_multi_label) {
+        return sigmoid(probabilities, logits, C);
+    }
+    const double  temperature = plan->temperature > 0 ? plan->temperature : 1;
+    const int64_t best = softmax(probabilities, logits, C, temperature);
+    if (C != 2 || !(plan->threshold > 0) || plan->metric_unit != BT_METRIC_OF_SEQUENCES) {
+        return best;
+    }
+    return (double)probabilities[1] >= plan->threshold ? 1 : 0;
 }
 
 bt_status bt_task_check_finite(const float *logits, int64_t n, int64_t row, bt_error *err) {

@@ -260,6 +260,7 @@ static bt_status plan_metrics(const bt_conf *conf, bt_task_plan *plan, bt_error 
     BT_TRY(plan_garden_metrics(conf, plan, err));
     BT_TRY(bt_conf_get_i64(conf, key, &plan->n_bootstrap, err));
     BT_TRY(bt_conf_get_i64(conf, "task.bootstrap_seed", &plan->bootstrap_seed, err));
+    BT_TRY(task_read_decision(conf, plan, err));
     if (plan->n_bootstrap > 0 && (plan->is_multi_label || is_regression(plan))) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "%s: %" PRId64 ": there are intervals of metrics of a class a row only, not "

@@ -9,6 +9,7 @@
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
+#include "decision.h"
 #include "run.h"
 
 /* What one pass over the validation data sums up. */
@@ -84,8 +85,10 @@ static bt_status collect_values(train_run *run, const pass_sums *sums, double se
                                 bt_train_values *values, bt_error *err) {
     const bt_task_output *const output = run->task->evaluation;
     bt_metric_value             own[BT_METRIC_MAX];
-    const size_t                n = bt_metrics_compute(run->validation_metrics, own);
-    const size_t                n_garden = run->plan.n_garden_metrics;
+    bt_train_values             chosen = {.n = 0};
+    BT_TRY(decision_settle(run, &chosen, err));
+    const size_t n = bt_metrics_compute(run->validation_metrics, own);
+    const size_t n_garden = run->plan.n_garden_metrics;
     for (size_t i = 0; i < n && i < n_garden; i++) {
         record_add(values, own[i].name, own[i].value);
     }
@@ -103,6 +106,9 @@ static bt_status collect_values(train_run *run, const pass_sums *sums, double se
     }
     for (size_t i = n_garden; i < n; i++) {
         record_add(values, own[i].name, own[i].value);
+    }
+    for (size_t i = 0; i < chosen.n; i++) {
+        record_add(values, chosen.items[i].name, chosen.items[i].value);
     }
     return BT_OK;
 }

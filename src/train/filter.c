@@ -3,6 +3,7 @@
  * A prediction whose rows come from its caller: the run is made ready as for --mode=predict,
  * without data, and stays open while it is asked. */
 #include "bt/base/stop.h"
+#include "decision.h"
 #include "run.h"
 
 struct bt_train_filter {
@@ -25,6 +26,7 @@ static bt_status serve_weights(train_run *run, bt_error *err) {
 static bt_status execute(train_run *run, bt_error *err) {
     BT_TRY(run_check(run, err));
     BT_TRY(start_restore(run, err));
+    BT_TRY(decision_recall(run, err));
     BT_TRY(bt_stop_check(err));
     return with_averages(run, serve_weights, err);
 }

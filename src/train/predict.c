@@ -9,6 +9,7 @@
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
+#include "decision.h"
 #include "run.h"
 
 /* The progress line is redrawn at most this often, in seconds. */
@@ -57,6 +58,7 @@ static bt_status predict_weights(train_run *run, bt_error *err) {
     int64_t                     n_rows = 0;
     stages_end(&run->stages, "folder", "predicting");
     stages_tell_ready(&run->stages, "batch");
+    BT_TRY(decision_recall(run, err));
     BT_TRY(output->reset(run->output, err));
     const bt_status rc = predict_rows(run, &n_rows, err);
     bt_log_progress(NULL);

@@ -11,6 +11,7 @@
 #include "bt/base/memory.h"
 #include "bt/base/pool.h"
 #include "class_rule.h"
+#include "decision.h"
 #include "labels.h"
 #include "run_checks.h"
 #include "vocabulary.h"
@@ -80,6 +81,7 @@ static bt_status create_metrics(const bt_task_plan *plan, bool is_validation, bo
                                       .n_names = n,
                                       .n_classes = plan->head.num_classes,
                                       .unit = plan->metric_unit,
+                                      .decides = is_validation && decision_is_on(plan),
                                       .n_bootstrap = is_validation ? plan->n_bootstrap : 0,
                                       .bootstrap_seed = (uint64_t)plan->bootstrap_seed,
                                       .threshold = plan->threshold,

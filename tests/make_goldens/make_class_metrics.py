@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import philox
 import sklearn
+from scipy import optimize
 from sklearn import metrics as sk
 
 warnings.simplefilter('ignore')
@@ -129,6 +130,48 @@ def intervals(entry, names, samples=60, seed=7):
             entry['intervals'][f'{name}_ci_{end}'] = value if np.isfinite(value) else 'nan'
 
 
+def temperature(entry):
+    """Of the least log loss, by scipy, and the values under it."""
+    logits = np.array(entry['predictions'], np.float32).reshape(-1, entry['num_classes'])
+    logits = logits.astype(np.float64)
+    labels = np.array(entry['labels'], np.int64)
+
+    def loss(t):
+        scaled = logits / t
+        largest = scaled.max(axis=1)
+        log_sum = largest + np.log(np.exp(scaled - largest[:, None]).sum(axis=1))
+        return (log_sum - scaled[np.arange(len(labels)), labels]).mean()
+
+    found = optimize.minimize_scalar(lambda x: loss(np.exp(x)), bounds=(-4.6, 4.6),
+                                     method='bounded', options={'xatol': 1e-10})
+    best = float(np.float32(np.exp(found.x)))
+    p = softmax(logits / best)
+    entry['temperature'] = best
+    entry['log_loss_calibrated'] = sk.log_loss(labels, p, labels=range(entry['num_classes']))
+    entry['ece_calibrated'] = calibration_error(p, labels)
+
+
+def thresholds(entry, functions):
+    """The best one for each metric, by trying all that tell the rows apart: the middle between two
+    scores; of equally good ones the nearest to 0.5."""
+    logits = np.array(entry['predictions'], np.float32).reshape(-1, entry['num_classes'])
+    labels = np.array(entry['labels'])
+    if entry['unit'] == 'set':
+        scores = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+        labels = labels.reshape(logits.shape) >= 0.5
+    else:
+        scores = softmax(logits.astype(np.float64))[:, 1].astype(np.float32)
+    levels = np.unique(scores.astype(np.float64))
+    lower = np.concatenate([[0.0], levels])
+    upper = np.concatenate([levels, [1.0]])
+    middles = ((lower + upper) / 2).astype(np.float32)
+    entry['thresholds'] = {}
+    for name, function in functions.items():
+        tried = [(function(labels, scores >= t), -abs(float(t) - 0.5), float(t)) for t in middles]
+        best = max(tried)
+        entry['thresholds'][name] = {'threshold': best[2], 'value': best[0]}
+
+
 def set_values(logits, labels):
     applies = labels >= 0.5
     found = logits >= 0  # probabilities from 0.5 on
@@ -224,6 +267,19 @@ def main():
     ends = ['cls_accuracy', 'matthews_corrcoef', 'f1_macro', 'recall/1', 'balanced_accuracy',
             'cohen_kappa', 'log_loss', 'brier_score', 'ece']
     cases = {**class_cases(rng), **set_cases(rng), **score_cases(rng)}
+    macro = dict(average='macro', zero_division=0)
+    binary = {'f1': lambda y, p: sk.f1_score(y, p, zero_division=0), 'cls_accuracy': sk.accuracy_score,
+              'f1_macro': lambda y, p: sk.f1_score(y, p, **macro),
+              'balanced_accuracy': sk.balanced_accuracy_score,
+              'matthews_corrcoef': sk.matthews_corrcoef}
+    sets = {'f1_micro': lambda y, p: sk.f1_score(y, p, average='micro', zero_division=0),
+            'f1_macro': lambda y, p: sk.f1_score(y, p, **macro)}
+    for name in ('two', 'two_ties', 'two_only_negative', 'two_one_row'):
+        thresholds(cases[name], binary)
+    for name in ('sets', 'sets_ties', 'sets_nothing_there'):
+        thresholds(cases[name], sets)
+    for name in ('two', 'two_ties', 'two_sure', 'three', 'twelve'):
+        temperature(cases[name])
     intervals(cases['two'], [*ends, 'f1', 'precision', 'roc_auc', 'average_precision'])
     intervals(cases['two_ties'], ['roc_auc', 'average_precision', 'f1_weighted'])
     intervals(cases['two_only_negative'], ['roc_auc', 'average_precision', 'f1'])

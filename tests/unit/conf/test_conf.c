@@ -59,7 +59,7 @@ static const struct {
     {"task.class_weights=[1, x]", "a list of numbers or 'balanced'"},
     {"task.label_smoothing=1", "less than 1, got 1"},
     {"task.label_smoothing=-0.1", "got -0.1"},
-    {"runtime.loss_scale=[1]", "a number or 'dynamic'"},
+    {"runtime.loss_scale=[1]", "a number or a word"},
     {"task.train_data.epochs=0", "at least 1"},
     {"runtime.padding=never", "auto|keep|drop"},
     {"{task: {name: \"a\\0b\"}}", "NUL"},

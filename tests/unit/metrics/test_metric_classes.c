@@ -214,6 +214,125 @@ static void test_intervals_are_those_of_numpy(void **state) {
     json_decref(root);
 }
 
+static double number_of(const json_t *entry, const char *name) {
+    return json_number_value(json_object_get(entry, name));
+}
+
+static double value_called(const bt_metrics *metrics, const char *name) {
+    bt_metric_value values[BT_METRIC_MAX];
+    const size_t    n = bt_metrics_compute(metrics, values);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(values[i].name, name) == 0) {
+            return values[i].value;
+        }
+    }
+    fail();
+    return 0;
+}
+
+/* The threshold is scikit-learn's best, and what the set gives then is by it. */
+static void check_threshold(const examples *e, const char *metric, const json_t *want,
+                            const char *title) {
+    const char             *names[] = {metric};
+    const bt_metrics_config config = {.names = names,
+                                      .n_names = 1,
+                                      .n_classes = e->n_classes,
+                                      .threshold = 0.5,
+                                      .decides = true,
+                                      .unit = e->are_sets ? BT_METRIC_OF_LABEL_SETS
+                                                          : BT_METRIC_OF_SEQUENCES};
+    bt_metrics *const       metrics = create(&config);
+    double                  threshold = 0;
+    const double            wanted = number_of(want, "threshold");
+    const double            value = number_of(want, "value");
+    add(metrics, e, 0, e->n);
+    const double before = value_called(metrics, metric);
+    assert_true(bt_metrics_can_choose(config.unit, e->n_classes, metric));
+    assert_ok(bt_metrics_choose_threshold(metrics, metric, 1.0, &threshold, err));
+    test_close_f64(&threshold, &wanted, 1, 1e-7, 0, title);
+    bt_metrics_apply_threshold(metrics, threshold, 1.0);
+    const double after = value_called(metrics, metric);
+    test_close_f64(&after, &value, 1, 1e-12, 0, title);
+    assert_true(after >= before);
+    bt_metrics_reset(metrics);
+    add(metrics, e, 0, e->n);
+    assert_true(value_called(metrics, metric) == before);
+    bt_metrics_free(metrics);
+}
+
+static void check_temperature(const examples *e, const json_t *entry, const char *title) {
+    static const char *const names[] = {"log_loss"};
+    const bt_metrics_config  config = {
+         .names = names, .n_names = 1, .n_classes = e->n_classes, .decides = true};
+    bt_metrics *const metrics = create(&config);
+    double            got[2] = {0};
+    const double      wanted = number_of(entry, "temperature");
+    const double      want[2] = {number_of(entry, "log_loss_calibrated"),
+                                 number_of(entry, "ece_calibrated")};
+    assert_true(isnan(bt_metrics_fit_temperature(metrics)));
+    add(metrics, e, 0, e->n);
+    const double fitted = bt_metrics_fit_temperature(metrics);
+    test_close_f64(&fitted, &wanted, 1, 0, 1e-6, title); /* how sharply a minimum can be seen */
+    assert_ok(bt_metrics_calibrated(metrics, wanted, &got[0], &got[1], err));
+    test_close_f64(got, want, 2, 1e-12, 1e-14, title);
+    assert_true(got[0] <= value_called(metrics, "log_loss"));
+    bt_metrics_free(metrics);
+}
+
+static void test_thresholds_and_temperatures_are_the_best(void **state) {
+    (void)state;
+    json_t *const root = test_read_json(test_source_path("tests/goldens/metrics/classes.json"));
+    const char   *title = NULL;
+    json_t       *entry = NULL;
+    size_t        n_thresholds = 0;
+    size_t        n_temperatures = 0;
+    json_object_foreach(json_object_get(root, "cases"), title, entry) {
+        const char *metric = NULL;
+        json_t     *want = NULL;
+        examples    e = {0};
+        read_examples(&e, entry);
+        json_object_foreach(json_object_get(entry, "thresholds"), metric, want) {
+            check_threshold(&e, metric, want, title);
+            n_thresholds++;
+        }
+        if (json_object_get(entry, "temperature") != NULL) {
+            check_temperature(&e, entry, title);
+            n_temperatures++;
+        }
+        free_examples(&e);
+    }
+    assert_int_equal(n_thresholds, 4 * 5 + 3 * 2);
+    assert_int_equal(n_temperatures, 5);
+    json_decref(root);
+}
+
+static void test_what_cannot_choose(void **state) {
+    (void)state;
+    assert_true(bt_metrics_can_choose(BT_METRIC_OF_SEQUENCES, 2, "f1"));
+    assert_false(bt_metrics_can_choose(BT_METRIC_OF_SEQUENCES, 3, "f1_macro"));
+    assert_false(bt_metrics_can_choose(BT_METRIC_OF_SEQUENCES, 2, "recall"));
+    assert_false(bt_metrics_can_choose(BT_METRIC_OF_SEQUENCES, 2, "roc_auc"));
+    assert_false(bt_metrics_can_choose(BT_METRIC_OF_SEQUENCES, 2, "log_loss"));
+    assert_false(bt_metrics_can_choose(BT_METRIC_OF_SEQUENCES, 2, "nonsense"));
+    assert_false(bt_metrics_can_choose(BT_METRIC_OF_LABEL_SETS, 2, "exact_match"));
+    assert_false(bt_metrics_can_choose(BT_METRIC_OF_LABEL_SETS, 2, "f1_samples"));
+    const float              bad[] = {NAN, 0};
+    static const char *const names[] = {"f1"};
+    const bt_metrics_config  config = {
+         .names = names, .n_names = 1, .n_classes = 2, .decides = true};
+    const examples odd = {
+        .n = 1, .n_classes = 2, .logits = (float *)bad, .classes = (int32_t *)small_labels};
+    bt_metrics *const metrics = create(&config);
+    double            threshold = 0;
+    add(metrics, &odd, 0, 1);
+    assert_ok(bt_metrics_choose_threshold(metrics, "f1", 1.0, &threshold, err));
+    assert_true(isnan(threshold) && isnan(bt_metrics_fit_temperature(metrics)));
+    bt_alloc_fail_at(1, true);
+    assert_int_equal(bt_metrics_choose_threshold(metrics, "f1", 1.0, &threshold, NULL), BT_E_NOMEM);
+    bt_alloc_fail_at(0, false);
+    bt_metrics_free(metrics);
+}
+
 /* Of no rows, of NaN, and without memory there are ends, which are NaN. */
 static void test_intervals_that_cannot_be_are_nan(void **state) {
     (void)state;
@@ -481,6 +600,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_are_scikit_learns),
         cmocka_unit_test(test_intervals_are_those_of_numpy),
+        cmocka_unit_test(test_thresholds_and_temperatures_are_the_best),
+        cmocka_unit_test(test_what_cannot_choose),
         cmocka_unit_test(test_intervals_that_cannot_be_are_nan),
         cmocka_unit_test(test_confusion_is_given_as_data),
         cmocka_unit_test(test_many_classes_have_no_matrix),
