@@ -125,15 +125,14 @@ void                  bt_ckpt_head_deinit(bt_ckpt_head *head);
 /* What sentence-transformers says beside the weights of how a sentence becomes a vector. */
 typedef struct bt_ckpt_sentence {
     char    path[BT_CKPT_PATH_MAX]; /* of what says how tokens are pooled */
-    char    pooling[8];             /* "cls", "mean", "max"; "": it says nothing */
+    char    pooling[8];             /* "cls", "mean", "max", "pooler"; "": nothing */
     int32_t normalize;              /* -1: not said */
     bool    lowers_case;            /* before the tokenizer, whatever that does */
     int64_t max_seq_length;         /* 0: not said */
 } bt_ckpt_sentence;
 /* BT_E_UNSUPPORTED, by name: modules or poolings that nothing here computes. BT_E_FORMAT: no JSON,
  * or not of that form. */
-BT_MUST_USE bt_status bt_ckpt_read_sentence(const bt_ckpt *ckpt, bt_ckpt_sentence *out,
-                                            bt_error *err);
+BT_MUST_USE bt_status bt_ckpt_read_sentence(bt_ckpt *ckpt, bt_ckpt_sentence *out, bt_error *err);
 /* What the shapes of the variables tell; 0: no such variable, or not known from it. */
 typedef struct bt_ckpt_sizes {
     int64_t vocab_size;

@@ -100,8 +100,8 @@ BT_MUST_USE bt_status bt_export_find(const char *name, const bt_export_format **
 BT_MUST_USE bt_status bt_export_check_precision(const bt_export_format *format,
                                                 bt_export_precision precision, bt_error *err);
 /* BT_E_CONFIG where something is in the folder already; BT_E_RESOURCE where none can be made or
- * written. */
-BT_MUST_USE bt_status bt_export_check_folder(const char *path, bt_error *err);
+ * written. Unless is_dry what a killed export began there is ended or removed first. */
+BT_MUST_USE bt_status bt_export_check_folder(const char *path, bool is_dry, bt_error *err);
 /* Checks both, then writes all files, which appear together; after a failure there is nothing. */
 BT_MUST_USE bt_status bt_export_write(const bt_export_format *format,
                                       const bt_export_source *source, const char *path,

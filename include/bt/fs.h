@@ -238,6 +238,8 @@ BT_MUST_USE bt_status bt_fs_check_private_folder(const char *path, bt_error *err
 BT_MUST_USE bt_status bt_fs_sync_folder(const char *folder, bt_error *err);
 /* A file or an empty folder. Missing: BT_OK. */
 BT_MUST_USE bt_status bt_fs_remove(const char *path, bt_error *err);
+/* Does a name end as those of the temporary files of writers do? */
+bool bt_fs_is_temporary(const char *name);
 /* Removes the temporary files of writers that were killed: of all files in the folder, or (start)
  * of the file of that name. What another process is writing at this moment stays, and so does
  * whatever is not named as ours are. A folder that is missing, or in a store, has none. */

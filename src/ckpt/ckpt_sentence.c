@@ -11,6 +11,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/fs.h"
+#include "bt/wire/safetensors.h"
 #include "ckpt_internal.h"
 
 enum { SENTENCE_MAX_BYTES = 1 << 20 };
@@ -103,36 +104,130 @@ static const char *class_of(const json_t *module) {
     return dot != NULL ? dot + 1 : type != NULL ? type : "";
 }
 
-static bt_status take_module(const json_t *module, size_t i, const char *folder, const char *path,
-                             bt_ckpt_sentence *out, bt_error *err) {
-    static const char *const classes[] = {"Transformer", "Pooling", "Normalize"};
-    const char *const        name = class_of(module);
-    const char *const        where = json_string_value(json_object_get(module, "path"));
-    if (i < BT_ARRAY_LEN(classes) && strcmp(name, classes[i]) == 0) {
-        out->normalize = i == 2 ? 1 : out->normalize;
-        if (i != 1) {
-            return BT_OK;
-        }
+/* Are the values of a tensor there those of the encoder's own pooler? */
+static bt_status compare_with_pooler(bt_ckpt *ckpt, const bt_safetensors *dense, const char *name,
+                                     const char *variable, bool *same, bt_error *err) {
+    const bt_st_entry *const entry = bt_safetensors_find(dense, name);
+    const int64_t            tensor = bt_ckpt_find_variable(ckpt, variable, NULL);
+    bt_status                rc = BT_OK;
+    *same = entry != NULL && tensor >= 0;
+    if (!*same) {
+        return BT_OK;
+    }
+    const bt_ckpt_tensor ours = bt_ckpt_tensor_at(ckpt, (size_t)tensor);
+    const size_t         n = (size_t)entry->n_bytes;
+    *same = entry->dtype == ours.dtype && entry->n_elements == ours.n_elements;
+    char *const a = *same ? bt_alloc(n) : NULL;
+    char *const b = *same ? bt_alloc(n) : NULL;
+    if (*same && (a == NULL || b == NULL)) {
+        rc = BT_FAIL(err, BT_E_NOMEM, "%s: out of memory for %s", ckpt->path, name);
+        goto done;
+    }
+    if (*same) {
+        BT_CHECK(bt_safetensors_read(dense, entry, a, n, err));
+        BT_CHECK(bt_ckpt_read_tensor(ckpt, (size_t)tensor, b, n, err));
+        *same = memcmp(a, b, n) == 0;
+    }
+done:
+    bt_free(a);
+    bt_free(b);
+    return rc;
+}
+
+/* A dense layer with tanh after the first token is the encoder's pooler once more, where the values
+ * are the same: Model Garden's pooling. *same is false where it is anything else. */
+static bt_status read_dense(bt_ckpt *ckpt, const char *folder, bool *same, bt_error *err) {
+    static const char tanh_name[] = "torch.nn.modules.activation.Tanh";
+    bt_status         rc = BT_OK;
+    json_t           *root = NULL;
+    char             *path = NULL;
+    bt_safetensors   *dense = NULL;
+    *same = false;
+    BT_CHECK(read_beside(folder, "config.json", &root, &path, err));
+    const char *const activation = json_string_value(json_object_get(root, "activation_function"));
+    if (activation == NULL || strcmp(activation, tanh_name) != 0) {
+        goto done;
+    }
+    bt_free(path);
+    path = NULL;
+    BT_CHECK(bt_fs_join(folder, "model.safetensors", &path, err));
+    if (!bt_fs_exists(path)) {
+        goto done;
+    }
+    BT_CHECK(bt_safetensors_open(path, &dense, err));
+    BT_CHECK(
+        compare_with_pooler(ckpt, dense, "linear.weight", "pooler_transform/kernel", same, err));
+    if (*same) {
+        BT_CHECK(
+            compare_with_pooler(ckpt, dense, "linear.bias", "pooler_transform/bias", same, err));
+    }
+done:
+    bt_safetensors_close(dense);
+    json_decref(root);
+    bt_free(path);
+    return rc;
+}
+
+/* The folder of a module; the caller bt_free()s it. */
+static bt_status join_module(const json_t *module, const char *folder, const char *usual,
+                             char **out, bt_error *err) {
+    const char *const where = json_string_value(json_object_get(module, "path"));
+    return bt_fs_join(folder, where != NULL ? where : usual, out, err);
+}
+
+static bt_status take_dense(bt_ckpt *ckpt, const json_t *module, const char *folder,
+                            bt_ckpt_sentence *out, bool *taken, bt_error *err) {
+    char *sub = NULL;
+    *taken = false;
+    if (strcmp(out->pooling, "cls") != 0) {
+        return BT_OK;
+    }
+    BT_TRY(join_module(module, folder, "2_Dense", &sub, err));
+    const bt_status rc = read_dense(ckpt, sub, taken, err);
+    bt_free(sub);
+    if (rc == BT_OK && *taken) {
+        (void)snprintf(out->pooling, sizeof out->pooling, "pooler");
+    }
+    return rc;
+}
+
+static bt_status take_module(bt_ckpt *ckpt, const json_t *module, size_t i, const char *folder,
+                             const char *path, bt_ckpt_sentence *out, bt_error *err) {
+    const char *const name = class_of(module);
+    bool              taken = i == 0 && strcmp(name, "Transformer") == 0;
+    if (i == 1 && strcmp(name, "Pooling") == 0) {
         char *sub = NULL;
-        BT_TRY(bt_fs_join(folder, where != NULL ? where : "1_Pooling", &sub, err));
+        BT_TRY(join_module(module, folder, "1_Pooling", &sub, err));
         const bt_status rc = read_pooling(sub, out, err);
         bt_free(sub);
         return rc;
     }
+    if (i == 2 && strcmp(name, "Dense") == 0) {
+        BT_TRY(take_dense(ckpt, module, folder, out, &taken, err));
+    }
+    const bool is_last = i == 2 || (i == 3 && strcmp(out->pooling, "pooler") == 0);
+    if (is_last && strcmp(name, "Normalize") == 0) {
+        out->normalize = 1;
+        taken = true;
+    }
+    if (taken) {
+        return BT_OK;
+    }
     return BT_FAIL(err, BT_E_UNSUPPORTED,
                    "%s: module %zu is '%.64s', which is not supported here: a "
-                   "Transformer, a Pooling and perhaps a Normalize are",
+                   "Transformer, a Pooling and perhaps a Normalize are (and a Dense with tanh that "
+                   "is the encoder's own pooler)",
                    path, i, name);
 }
 
-static bt_status take_modules(const json_t *list, const char *folder, const char *path,
-                              bt_ckpt_sentence *out, bt_error *err) {
+static bt_status take_modules(bt_ckpt *ckpt, const json_t *list, const char *folder,
+                              const char *path, bt_ckpt_sentence *out, bt_error *err) {
     if (!json_is_array(list)) {
         return BT_FAIL(err, BT_E_FORMAT, "%s: expected a list of modules", path);
     }
     out->normalize = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
-        BT_TRY(take_module(json_array_get(list, i), i, folder, path, out, err));
+        BT_TRY(take_module(ckpt, json_array_get(list, i), i, folder, path, out, err));
     }
     if (out->pooling[0] == '\0') {
         return BT_FAIL(err, BT_E_FORMAT,
@@ -195,7 +290,7 @@ static bt_status find_modules(const char *weights, char **folder, bt_error *err)
     return *folder != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a path");
 }
 
-bt_status bt_ckpt_read_sentence(const bt_ckpt *ckpt, bt_ckpt_sentence *out, bt_error *err) {
+bt_status bt_ckpt_read_sentence(bt_ckpt *ckpt, bt_ckpt_sentence *out, bt_error *err) {
     bt_status rc = BT_OK;
     json_t   *modules = NULL;
     char     *weights = NULL;
@@ -209,7 +304,7 @@ bt_status bt_ckpt_read_sentence(const bt_ckpt *ckpt, bt_ckpt_sentence *out, bt_e
     BT_CHECK(find_modules(weights, &folder, err));
     BT_CHECK(read_beside(folder, "modules.json", &modules, &path, err));
     if (modules != NULL) {
-        BT_CHECK(take_modules(modules, folder, path, out, err));
+        BT_CHECK(take_modules(ckpt, modules, folder, path, out, err));
     } else {
         bt_free(path);
         path = NULL;

@@ -13,19 +13,31 @@ static bt_status clean(const char *folder, bt_error *err) {
     return bt_fs_sweep(folder, NULL, err);
 }
 
+/* Names that count: those of temporary files do not, which a killed export left. */
+static size_t count_names(const bt_fs_names *names) {
+    size_t n = 0;
+    for (size_t i = 0; i < names->n; i++) {
+        n += !bt_fs_is_temporary(names->items[i]);
+    }
+    return n;
+}
+
 /* Is anything in the folder that counts? An empty folder in it does not. */
 static bt_status check_entry(const char *folder, const char *name, bool cleans, bt_error *err) {
     bt_status   rc = BT_OK;
     bt_fs_info  info = {0};
     bt_fs_names names = BT_FS_NAMES_INIT;
     char       *path = NULL;
+    if (bt_fs_is_temporary(name)) {
+        return BT_OK;
+    }
     BT_CHECK(bt_fs_join(folder, name, &path, err));
     BT_CHECK(bt_fs_stat(path, &info, err));
     if (info.kind == BT_FS_FOLDER) {
         BT_CHECK(cleans ? clean(path, err) : BT_OK);
         BT_CHECK(bt_fs_list(path, &names, err));
     }
-    if (info.kind != BT_FS_FOLDER || names.n > 0) {
+    if (info.kind != BT_FS_FOLDER || count_names(&names) > 0) {
         rc = BT_FAIL(err, BT_E_CONFIG,
                      "--output_path=%s: the folder is not empty ('%s' is in it): an export "
                      "replaces nothing; name a new folder, or remove what is there",
@@ -56,8 +68,8 @@ done:
     return rc;
 }
 
-bt_status bt_export_check_folder(const char *path, bt_error *err) {
-    return check_folder(path, false, err);
+bt_status bt_export_check_folder(const char *path, bool is_dry, bt_error *err) {
+    return check_folder(path, !is_dry, err);
 }
 
 bt_status export_folder_open(bt_export_folder *folder, const char *path, bt_error *err) {

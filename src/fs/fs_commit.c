@@ -182,7 +182,7 @@ static bool is_pair(const char *temporary, const char *final) {
     const char *const name = bt_fs_basename(final);
     const size_t      n_folder = (size_t)(name - final);
     const size_t      n_temporary = strlen(temporary);
-    return final[0] == '/' && name[0] != '\0' && fs_is_temporary_name(temporary) &&
+    return final[0] == '/' && name[0] != '\0' && bt_fs_is_temporary(temporary) &&
            n_temporary > n_folder && strncmp(temporary, final, n_folder) == 0 &&
            strchr(temporary + n_folder, '/') == NULL;
 }
@@ -276,7 +276,7 @@ bt_status bt_fs_finish_commits(const char *folder, bt_error *err) {
     BT_CHECK(bt_fs_list(folder, &names, err));
     for (size_t i = 0; i < names.n; i++) {
         char *const name = names.items[i];
-        if (bt_str_starts_with(name, journal_start) && fs_is_temporary_name(name)) {
+        if (bt_str_starts_with(name, journal_start) && bt_fs_is_temporary(name)) {
             name[strlen(name) - FS_TEMPORARY_TAIL] = '\0'; /* killed before it stood */
             BT_CHECK(bt_fs_sweep(folder, name, err));
         } else if (bt_str_starts_with(name, journal_start) &&

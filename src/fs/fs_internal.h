@@ -29,9 +29,7 @@ BT_MUST_USE bt_status fs_random_hex(char *hex, size_t n, bt_error *err);
 BT_MUST_USE bt_status fs_temporary_name(const char *path, bt_str *out, bt_error *err);
 BT_MUST_USE bt_status fs_temporary_open(const char *path, mode_t mode, char **temporary, int *fd,
                                         bt_error *err);
-/* Does the name end as those do? */
-enum { FS_TEMPORARY_TAIL = 21 };
-bool fs_is_temporary_name(const char *name);
+enum { FS_TEMPORARY_TAIL = 21 }; /* bytes by which their names end */
 /* May other kernels than this one have the folder mounted? True where that is not known. */
 bool fs_is_shared_folder(const char *folder);
 

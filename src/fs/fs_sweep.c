@@ -19,7 +19,7 @@
 static const double old_seconds = 86400.0;
 static const double old_link_seconds = 60.0; /* a link is made and renamed at once */
 
-bool fs_is_temporary_name(const char *name) {
+bool bt_fs_is_temporary(const char *name) {
     const size_t n = strlen(name);
     if (n < FS_TEMPORARY_TAIL) {
         return false;
@@ -74,7 +74,7 @@ bt_status bt_fs_sweep(const char *folder, const char *start, bt_error *err) {
     BT_CHECK(bt_fs_list_unsorted(folder, &names, err));
     for (size_t i = 0; i < names.n; i++) {
         const char *const name = names.items[i];
-        if (!fs_is_temporary_name(name) ||
+        if (!bt_fs_is_temporary(name) ||
             (start != NULL && (!bt_str_starts_with(name, start) ||
                                strlen(name) != strlen(start) + FS_TEMPORARY_TAIL))) {
             continue;

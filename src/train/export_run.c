@@ -287,7 +287,7 @@ static bt_status prepare_export(export_run *e, bt_error *err) {
     BT_TRY(bt_export_find(args->export_format, &e->format, err));
     BT_TRY(bt_export_find_precision(args->export_precision, &e->source.precision, err));
     BT_TRY(bt_export_check_precision(e->format, e->source.precision, err));
-    BT_TRY(bt_export_check_folder(args->export_path, err));
+    BT_TRY(bt_export_check_folder(args->export_path, run_is_dry(&e->run), err));
     BT_TRY(prepare_model(&e->run, err));
     e->source.kind = find_kind(&e->run.plan);
     BT_TRY(find_checkpoint(e, err));

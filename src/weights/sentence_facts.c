@@ -143,7 +143,7 @@ static bt_status take_case(bt_conf *conf, const sentence_facts *facts, bt_conf_e
     return take_case_of(conf, "task.validation_data", facts, errors, err);
 }
 
-bt_status sentence_facts_adopt(bt_conf *conf, const bt_ckpt *ckpt, bt_conf_errors *errors,
+bt_status sentence_facts_adopt(bt_conf *conf, bt_ckpt *ckpt, bt_conf_errors *errors,
                                bt_error *err) {
     sentence_facts facts;
     BT_TRY(bt_ckpt_read_sentence(ckpt, &facts.file, err));

@@ -61,7 +61,7 @@ BT_MUST_USE bt_status head_facts_take_names(bt_conf *conf, const bt_ckpt_head *h
 
 /* sentence_facts.c: what sentence-transformers says beside the weights, into the keys of a dual
  * encoder that nobody wrote; BT_E_CONFIG where another pooling was written. */
-BT_MUST_USE bt_status sentence_facts_adopt(bt_conf *conf, const bt_ckpt *ckpt,
-                                           bt_conf_errors *errors, bt_error *err);
+BT_MUST_USE bt_status sentence_facts_adopt(bt_conf *conf, bt_ckpt *ckpt, bt_conf_errors *errors,
+                                           bt_error *err);
 
 #endif

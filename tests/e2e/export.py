@@ -250,16 +250,30 @@ class Tasks(TaskData):
             self.assertEqual(config['architectures'], [architecture])
 
     def test_vectors(self):
-        for pooling, unit in (('mean', 'true'), ('cls', 'false'), ('max', 'true')):
+        for pooling, unit in (('mean', 'true'), ('cls', 'false'), ('max', 'true'), ('pooler', 'true'),
+                              ('pooler', 'false')):
+            dense = ['2_Dense/config.json', '2_Dense/model.safetensors'] * (pooling == 'pooler')
             files = HF + ['1_Pooling/config.json', 'config_sentence_transformers.json', 'modules.json',
-                          'sentence_bert_config.json']
+                          'sentence_bert_config.json'] + dense
             config = self.round_trip(
                 'bert/dual_encoder', 'weights', 'sentence_transformers', ',task.model.pooling=%s,task.model.'
                 'normalize=%s,task.train_data.text_rules=bert,task.validation_data.text_rules=bert'
                 % (pooling, unit), files, columns=['--text=left,right'])
             self.assertEqual(config['architectures'], ['BertModel'])
             modules = [m['type'].split('.')[-1] for m in json.loads(self.text('out/modules.json'))]
-            self.assertEqual(modules, ['Transformer', 'Pooling'] + (['Normalize'] if unit == 'true' else []))
+            self.assertEqual(modules, ['Transformer', 'Pooling'] + ['Dense'] * (pooling == 'pooler') +
+                             ['Normalize'] * (unit == 'true'))
+
+    def test_a_dense_layer_that_is_not_the_pooler_is_refused(self):
+        self.train(experiment='bert/dual_encoder', rows='pairs.tsv')
+        self.export('sentence_transformers')
+        path = self.path('out/2_Dense/model.safetensors')
+        with open(path, 'r+b') as target:
+            target.seek(-1, os.SEEK_END)
+            target.write(b'\x3f')
+        result = self.go('--experiment=bert/dual_encoder', '--mode=predict', '--model_dir=new', '--init=out',
+                         '--text=left,right', '--predict=pairs.tsv', expect=CONFIG)
+        self.assertIn("module 2 is 'Dense', which is not supported here", self.one_error(result))
 
     def test_averages_and_the_best_are_what_is_exported(self):
         """Not the trained weights, where an evaluation does not use these."""
@@ -340,6 +354,19 @@ class Refused(Export):
         result = self.go('--mode=export', '--model_dir=none', '--export_format=hf', '--output_path=out',
                          expect=CONFIG)
         self.assertIn('no params.yaml', self.one_error(result))
+
+    def test_what_a_killed_export_left_is_no_hindrance(self):
+        """Temporary files, and folders that were made for them: the same command makes it whole."""
+        self.train()
+        os.makedirs(self.path('out/1_Pooling'))
+        for name in ('model.safetensors', '1_Pooling/config.json'):
+            self.write('out/%s.tmp-0123456789abcdef' % name, 'half')
+        before = e2e.read_tree(self.path('out'))
+        self.export('hf', 'out', '--dry_run')
+        self.assertEqual(e2e.read_tree(self.path('out')), before)
+        self.export()
+        self.assertEqual(sorted(os.listdir(self.path('out'))), ['1_Pooling'] + HF)
+        self.assertEqual(os.listdir(self.path('out/1_Pooling')), [])
 
     def test_a_dry_run_makes_nothing(self):
         self.train()

@@ -39,7 +39,7 @@ static void find_temporary(const char *folder, char path[TEST_PATH_MAX]) {
     path[0] = '\0';
     assert_ok(bt_fs_list(folder, &names, err));
     for (size_t i = 0; i < names.n; i++) {
-        if (fs_is_temporary_name(names.items[i])) {
+        if (bt_fs_is_temporary(names.items[i])) {
             assert_string_equal(path, "");
             make_path(folder, names.items[i], path);
         }
@@ -91,7 +91,7 @@ static void test_names(void **state) {
                 {"", false},
                 {"a_tmp-0123456789abcdef", false}};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
-        assert_int_equal(fs_is_temporary_name(rows[i].name), rows[i].is_ours);
+        assert_int_equal(bt_fs_is_temporary(rows[i].name), rows[i].is_ours);
     }
 }
 
