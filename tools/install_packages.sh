@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing. usage: install_packages.sh build|test|all|aarch64|musl
 #   build: compiler and libraries of the programs, and what the first run needs
-#   test:  the above and what the test suite needs; all: also clang and mpirun, for .ci/run
+#   test:  the above and what the test suite needs; all: also clang, mpirun and other shells, for .ci/run
 #   aarch64, musl: what tools/make_root.sh and the presets of these names need
 # Asks for nothing; does nothing when everything is there. Exit 1 with one sentence when it cannot.
 set -u
@@ -12,7 +12,7 @@ build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas0 zlib1g-dev l
        libprotobuf-c-dev protobuf-c-compiler
        python3 python3-pip ca-certificates)
 test=(libcmocka-dev valgrind)
-all=(clang clang-format git openmpi-bin)
+all=(clang clang-format git openmpi-bin zsh fish mandoc)
 aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap qemu-user)
 musl=(musl-tools dpkg-dev xz-utils bzip2)
 

@@ -22,6 +22,8 @@ typedef enum bt_flag_kind {
     BT_FLAG_LIST, /* a string that may be given several times */
 } bt_flag_kind;
 
+struct bt_cli_words;
+
 typedef struct bt_flag_def {
     const char        *name;
     bt_flag_kind       kind;
@@ -32,6 +34,8 @@ typedef struct bt_flag_def {
     bool               is_required;         /* all missing ones are named in one error */
     bool               choices_ignore_case; /* the value becomes the table's own spelling */
     bool               is_path;             /* STRING, LIST: a ~ at the beginning is expanded */
+    /* Offers what the value may be to who types it (bt_cli_offer); NULL: choices or files. */
+    bt_status (*values)(struct bt_cli_words *words, bt_error *err);
 } bt_flag_def;
 
 /* All borrowed for as long as the bt_flags made from it lives. */
@@ -55,6 +59,7 @@ typedef enum bt_flags_ask {
     BT_ASK_HELP,     /* --help, --helpshort, -h, or the word help alone in the first place */
     BT_ASK_HELPFULL, /* --helpfull */
     BT_ASK_VERSION,  /* --version, -V */
+    BT_ASK_MAN,      /* --help_man: the page that the build installs */
 } bt_flags_ask;
 
 typedef struct bt_flags bt_flags;
@@ -100,12 +105,28 @@ typedef struct bt_cli_program {
      */
     const bt_cli_command *commands;
     size_t                n_commands;
+    /* Offers what the argument after these n may be; NULL: files. */
+    bt_status (*arguments)(struct bt_cli_words *words, const char *const *before, size_t n,
+                           bt_error *err);
     /* The lines of --version below the version and the compiler; NULL: none. */
     bt_status (*append_build_info)(bt_str *out, bt_error *err);
     /* What the program does. An error whose message is empty was shown already. *status, 0 before,
      * is what to exit with when all went well: diff(1) answers 1. */
     bt_status (*run)(const bt_flags *flags, int *status, bt_error *err);
 } bt_cli_program;
+
+/* Completion: PROGRAM --complete WORD..., which the shells call (bert-train completion), answers
+ * with what the last word may become. A line "words", or "files" where names of files may follow,
+ * with the part of the word before them; then a line each: the whole word, a tab, what it means. */
+typedef struct bt_cli_words bt_cli_words;
+/* The value that is typed so far: of a flag what is after "=". */
+const char *bt_cli_typed(const bt_cli_words *words);
+/* Of another flag of the command line, or NULL. */
+const char *bt_cli_other_value(const bt_cli_words *words, const char *flag);
+/* One that the value may be; meaning may be NULL. Nothing where it does not begin as typed. */
+BT_MUST_USE bt_status bt_cli_offer(bt_cli_words *words, const char *value, const char *meaning,
+                                   bt_error *err);
+void                  bt_cli_offer_files(bt_cli_words *words); /* too */
 
 /* The whole main of a program: holds descriptors 0 to 2, lets signals ask it to stop, reads the
  * flags, answers --help and --version, warns of flags that were replaced, runs, and says what went

@@ -153,8 +153,22 @@ static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
     return rc;
 }
 
+static bt_status offer_arguments(bt_cli_words *words, const char *const *before, size_t n,
+                                 bt_error *err) {
+    (void)before;
+    for (size_t i = 0; n == 0 && i < BT_ARRAY_LEN(commands); i++) {
+        BT_TRY(bt_cli_offer(words, commands[i].name, commands[i].usage, err));
+    }
+    if (n > 0) {
+        bt_cli_offer_files(words);
+    }
+    return BT_OK;
+}
+
 int main(int argc, char **argv) {
-    static const bt_cli_program program = {
-        .flags = &flag_table, .append_build_info = bt_fs_append_build_info, .run = run};
+    static const bt_cli_program program = {.flags = &flag_table,
+                                           .arguments = offer_arguments,
+                                           .append_build_info = bt_fs_append_build_info,
+                                           .run = run};
     return bt_cli_run(&program, argc, argv);
 }

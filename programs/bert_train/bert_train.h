@@ -16,10 +16,17 @@ extern const bt_flag_def bert_train_conf_defs[BERT_TRAIN_N_CONF_DEFS];
 /* bert-train WORD ...: commands.c. */
 extern const bt_cli_command bert_train_commands[];
 extern const size_t         bert_train_n_commands;
+extern const bt_cli_program command_completion;
 extern const bt_cli_program command_config;
 extern const bt_cli_program command_report;
 extern const bt_cli_program command_doctor;
 extern const bt_cli_program command_predict;
+
+/* bert_train_values.c: what flags and arguments may be (bt_flag_def.values). */
+BT_MUST_USE bt_status values_of_experiment(bt_cli_words *words, bt_error *err);
+BT_MUST_USE bt_status values_of_config(bt_cli_words *words, bt_error *err);
+BT_MUST_USE bt_status values_of_override(bt_cli_words *words, bt_error *err);
+BT_MUST_USE bt_status values_of_key(bt_cli_words *words, bt_error *err);
 
 /* Of --version, of every command. */
 BT_MUST_USE bt_status bert_train_append_build_info(bt_str *out, bt_error *err);

@@ -24,6 +24,7 @@ static const char *const dry_runs[] = {"config", NULL};
 const bt_flag_def bert_train_conf_defs[BERT_TRAIN_N_CONF_DEFS] = {
     {.name = "experiment",
      .kind = BT_FLAG_STRING,
+     .values = values_of_experiment,
      .help =
          "the experiment to run, e.g. bert/sentence_prediction (--list_experiments lists them)"},
     {.name = "mode", .kind = BT_FLAG_ENUM, .choices = modes, .help = "what to do"},
@@ -68,10 +69,12 @@ const bt_flag_def bert_train_conf_defs[BERT_TRAIN_N_CONF_DEFS] = {
              "of the tag's column, or its name (default: the last column)"},
     {.name = "config_file",
      .kind = BT_FLAG_LIST,
+     .values = values_of_config,
      .help = "YAML file (or inline YAML, or the name of a built-in file: --list_configs) that "
              "overrides the experiment's defaults; may be given several times"},
     {.name = "params_override",
      .kind = BT_FLAG_STRING,
+     .values = values_of_override,
      .help = "overrides of the files: a.b=1,c=[x,y] or YAML"},
     {.name = "tpu",
      .kind = BT_FLAG_STRING,
@@ -208,6 +211,7 @@ static const bt_flag_def defs[] = {
              "and exit"},
     {.name = "help_experiment",
      .kind = BT_FLAG_STRING,
+     .values = values_of_experiment,
      .help = "print every key of an experiment with its type, default and meaning, and exit"},
     /* declared by train.py, without effect there or here */
     {.name = "tpu_platform", .kind = BT_FLAG_STRING},

@@ -334,5 +334,25 @@ static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
     return rc;
 }
 
-const bt_cli_program command_config = {
-    .flags = &flag_table, .append_build_info = bert_train_append_build_info, .run = run};
+/* A verb, then what it is about. */
+static bt_status offer_arguments(bt_cli_words *words, const char *const *before, size_t n,
+                                 bt_error *err) {
+    for (size_t i = 0; n == 0 && i < BT_ARRAY_LEN(verbs); i++) {
+        BT_TRY(bt_cli_offer(words, verbs[i].name, verbs[i].usage, err));
+    }
+    if (n == 0) {
+        return BT_OK;
+    }
+    if (bt_str_equal(before[0], "help")) {
+        return values_of_key(words, err);
+    }
+    if (!bt_str_equal(before[0], "show")) {
+        BT_TRY(values_of_experiment(words, err));
+    }
+    return values_of_config(words, err);
+}
+
+const bt_cli_program command_config = {.flags = &flag_table,
+                                       .arguments = offer_arguments,
+                                       .append_build_info = bert_train_append_build_info,
+                                       .run = run};

@@ -176,8 +176,9 @@ static bool meets_builtin(bt_flags *flags, const char *name, size_t n) {
     static const struct {
         const char  *name;
         bt_flags_ask ask;
-    } rows[] = {{"help", BT_ASK_HELP}, {"helpshort", BT_ASK_HELP},  {"helpfull", BT_ASK_HELPFULL},
-                {"h", BT_ASK_HELP},    {"version", BT_ASK_VERSION}, {"V", BT_ASK_VERSION}};
+    } rows[] = {{"help", BT_ASK_HELP}, {"helpshort", BT_ASK_HELP}, {"helpfull", BT_ASK_HELPFULL},
+                {"h", BT_ASK_HELP},    {"help_man", BT_ASK_MAN},   {"version", BT_ASK_VERSION},
+                {"V", BT_ASK_VERSION}};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (strlen(rows[i].name) == n && memcmp(rows[i].name, name, n) == 0) {
             flags->ask = rows[i].ask;

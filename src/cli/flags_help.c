@@ -69,7 +69,7 @@ const char *nearest_flag(const bt_flag_table *table, const char *name, size_t n)
     return best;
 }
 
-static const char *kind_text(bt_flag_kind kind) {
+const char *flag_kind_text(bt_flag_kind kind) {
     switch (kind) {
     case BT_FLAG_STRING:
         return "string";
@@ -93,7 +93,7 @@ static bt_status append_flag(const bt_flag_def *def, bt_str *out, bt_error *err)
     if (def->alias != NULL) {
         BT_TRY(bt_str_appendf(out, err, ", -%s", def->alias));
     }
-    BT_TRY(bt_str_appendf(out, err, "  (%s", kind_text(def->kind)));
+    BT_TRY(bt_str_appendf(out, err, "  (%s", flag_kind_text(def->kind)));
     if (def->is_required) {
         BT_TRY(bt_str_append(out, ", required", err));
     }

@@ -46,9 +46,18 @@ const char *nearest_flag(const bt_flag_table *table, const char *name, size_t n)
 
 /* program_command.c: which program the first argument names, and what is left of the arguments.
  * BT_E_CONFIG: none. *out is program itself where that is not one of its words. */
-bt_status command_choose(const bt_cli_program *program, int *argc, char *const **argv,
-                         const bt_cli_program **out, bt_error *err);
+bt_status             command_choose(const bt_cli_program *program, int *argc, char *const **argv,
+                                     const bt_cli_program **out, bt_error *err);
+const bt_cli_command *command_find(const bt_cli_program *program, const char *word);
+/* program_complete.c: --complete, with the words after it. */
+bt_status complete_words(const bt_cli_program *program, int n, char *const *words, bt_str *out,
+                         bt_error *err);
+/* program_man.c: the page in man's macros. */
+bt_status man_append(const bt_cli_program *program, bt_str *out, bt_error *err);
 /* The part of --help that lists the commands. */
 bt_status command_append_help(const bt_cli_program *program, bt_str *out, bt_error *err);
+
+/* What a kind of value is called. */
+const char *flag_kind_text(bt_flag_kind kind);
 
 #endif

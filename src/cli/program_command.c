@@ -7,7 +7,7 @@
 #include "bt/base/size.h"
 #include "flags_internal.h"
 
-static const bt_cli_command *find_command(const bt_cli_program *program, const char *word) {
+const bt_cli_command *command_find(const bt_cli_program *program, const char *word) {
     for (size_t i = 0; i < program->n_commands; i++) {
         if (bt_str_equal(program->commands[i].word, word)) {
             return &program->commands[i];
@@ -50,7 +50,7 @@ bt_status command_choose(const bt_cli_program *program, int *argc, char *const *
         return BT_OK;
     }
     const char *const           name = is_help ? (*argv)[2] : word;
-    const bt_cli_command *const command = find_command(program, name);
+    const bt_cli_command *const command = command_find(program, name);
     if (command == NULL) {
         return is_help && name[0] == '-' ? BT_OK : fail_unknown(program, name, err);
     }

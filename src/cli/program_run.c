@@ -54,6 +54,8 @@ static bt_status answer(const bt_cli_program *program, bt_flags_ask ask, bt_erro
     bt_str    text = BT_STR_INIT;
     if (ask == BT_ASK_VERSION) {
         BT_CHECK(append_version(program, &text, err));
+    } else if (ask == BT_ASK_MAN) {
+        BT_CHECK(man_append(program, &text, err));
     } else {
         BT_CHECK(bt_flags_help(program->flags, ask == BT_ASK_HELPFULL, &text, err));
         BT_CHECK(command_append_help(program, &text, err));
@@ -111,6 +113,18 @@ static int tell_end(int code, double started) {
     return code;
 }
 
+/* Who types a command line is not disturbed by messages. */
+static int complete(const bt_cli_program *program, int n, char *const *words) {
+    bt_error  err = BT_ERROR_INIT;
+    bt_str    out = BT_STR_INIT;
+    bt_status rc = complete_words(program, n, words, &out, &err);
+    if (rc == BT_OK) {
+        rc = bt_cli_print(&out, BT_READER_HAS_ENOUGH, &err);
+    }
+    bt_str_deinit(&out);
+    return bt_status_exit_code(rc);
+}
+
 int bt_cli_run(const bt_cli_program *program, int argc, char *const *argv) {
     const bt_cli_program *chosen = program;
     const double          started = bt_time_monotonic();
@@ -123,6 +137,9 @@ int bt_cli_run(const bt_cli_program *program, int argc, char *const *argv) {
     bt_log_setup(program->flags->program, BT_LOG_TEXT, 0);
     setup_times(NULL);
     bt_stop_install();
+    if (argc > 1 && bt_str_equal(argv[1], "--complete")) {
+        return complete(program, argc - 2, argv + 2);
+    }
     bt_status rc = command_choose(program, &argc, &argv, &chosen, &err);
     if (rc == BT_OK) {
         bt_log_setup(chosen->flags->program, BT_LOG_TEXT, 0);

@@ -26,6 +26,7 @@ PROGRAMS = {
     'bert-tokenize': (['--vocab_file=vocab.txt', 'train.tsv'], 'a filter', ['--vocab_file=nowhere']),
     'bert-checkpoint': (['list', 'pre/ckpt-5'], 'a filter', ['list', 'nowhere']),
     'bert-train predict': (['--model_dir=pre', '--input=lines.txt'], 'a filter', ['--model_dir=pre', '--input=nowhere']),
+    'bert-train completion': (['bash'], 'a filter', None),
     'bert-train doctor': (['--model_dir=out'], 'a filter', None),  # reads nothing that must be there
     'bert-train config': (['print', '--experiment=bert/squad'], 'a filter',
                           ['print', '--experiment=bert/sentence_prediction_text', '--init=pre', '--train=nowhere']),
@@ -142,7 +143,7 @@ class Programs(stops.Case):
         told = self.ends(name, ['--log_dir=a', '--log_dir=b'] + work).stderr
         self.assertIn('%s: warning: flag --log_dir is given twice with different values' % name, told)
         if missing is None:
-            return
+            return  # nothing that can be missing
         quiet = self.ends(name, ['--verbosity=-2'] + missing, 3).stderr
         self.assertRegex(quiet, r'\A%s: error: .*\n\Z' % name)
         record = json.loads(self.ends(name, ['--log_format=json', '--verbosity=-2'] + missing, 3).stderr)
