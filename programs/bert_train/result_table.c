@@ -88,15 +88,34 @@ static bt_status append_word(bt_str *out, const char *text, bt_error *err) {
     return bt_str_append_char(out, '\'', err);
 }
 
+static bool has_best(const run_result *r) {
+    return r->summary.has_best && r->summary.best_checkpoint[0] != '\0';
+}
+
 static bt_status tell_next(const run_result *r, const char *mode, const char *what, const char *why,
                            bt_error *err) {
-    bt_status  rc = BT_OK;
-    bt_str     line = BT_STR_INIT;
-    const bool has_best = r->summary.has_best && r->summary.best_checkpoint[0] != '\0';
+    bt_status rc = BT_OK;
+    bt_str    line = BT_STR_INIT;
     BT_CHECK(bt_str_appendf(&line, err, "  bert-train --mode=%s --model_dir=", mode));
     BT_CHECK(append_word(&line, r->model_dir, err));
-    BT_CHECK(bt_str_appendf(&line, err, "%s %s", has_best ? " --checkpoint=best" : "", what));
+    BT_CHECK(bt_str_appendf(&line, err, "%s %s", has_best(r) ? " --checkpoint=best" : "", what));
     bt_log_event(BT_LOG_INFO, "next", NULL, 0, "%s   (%s)", bt_str_text(&line), why);
+done:
+    bt_str_deinit(&line);
+    return rc;
+}
+
+/* A model of text takes lines of it. */
+static bt_status tell_filter(const run_result *r, const bt_conf *conf, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    line = BT_STR_INIT;
+    if (bt_conf_peek_is_empty(conf, "task.train_data.vocab_file")) {
+        return BT_OK;
+    }
+    BT_CHECK(bt_str_append(&line, "  bert-train predict --model_dir=", err));
+    BT_CHECK(append_word(&line, r->model_dir, err));
+    BT_CHECK(bt_str_append(&line, has_best(r) ? " --checkpoint=best" : "", err));
+    bt_log_event(BT_LOG_INFO, "next", NULL, 0, "%s   (type lines of text)", bt_str_text(&line));
 done:
     bt_str_deinit(&line);
     return rc;
@@ -141,6 +160,7 @@ bt_status result_tell(const run_result *r, const bt_train_args *args, bt_error *
                                 : "--predict=FILE --output_path=predictions.tsv",
                      "predict other rows", err));
     BT_TRY(tell_next(r, "eval", "--eval=FILE", "evaluate on other rows", err));
+    BT_TRY(tell_filter(r, args->conf, err));
     return has_export ? tell_next(r, "export", "--export_format=hf --output_path=FOLDER",
                                   "write it for transformers", err)
                       : BT_OK;

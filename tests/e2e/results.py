@@ -200,6 +200,7 @@ class Results(e2e.Case):
         self.assertRegex(text, r'cls_accuracy +[\d.]+ +[\d.]+\n')
         self.assertIn("checkpoint  it's here/ckpt-20\n", text)
         command = re.search(r"  (bert-train --mode=eval .*) --eval=FILE ", text).group(1)
+        self.assertNotIn('bert-train predict ', text)  # it was trained on tokens
         # what it says can be done
         words = re.sub(r"'\\''", "\x00", command).replace("'", '').replace('\x00', "'")
         self.assertEqual(words, "bert-train --mode=eval --model_dir=it's here --checkpoint=best")
