@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+
 #define ENCODER_KEYS "task.model.encoder.*."
 
 static bt_ckpt_encoder wanted_encoder(const bt_weights_use *use) {
@@ -66,11 +68,55 @@ static bt_status check_heads(const bt_weights_use *use, const bt_ckpt *ckpt,
                    bt_ckpt_path(ckpt), facts->n_heads, facts->path, n);
 }
 
+static bool has_values(const float *values, int64_t width, int32_t rank) {
+    const int64_t n = rank == 2 ? width * width : width;
+    for (int64_t i = 0; i < n; i++) {
+        const float wanted = rank == 2 && i % (width + 1) == 0 ? 1.0F : 0.0F;
+        if (values[i] != wanted) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A projection that changes nothing, as an export of such a model has one for transformers. */
+static bt_status find_identity(bt_ckpt *ckpt, int64_t width, bool *out, bt_error *err) {
+    const bt_param parts[] = {
+        {.name = "embedding_projection/kernel",
+         .rank = 2,
+         .dim = {width, width},
+         .n_elements = width * width},
+        {.name = "embedding_projection/bias", .rank = 1, .dim = {width}, .n_elements = width}};
+    bt_status    rc = BT_OK;
+    float *const values = bt_alloc_array((size_t)(width * width), sizeof *values);
+    *out = values != NULL;
+    if (values == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the projection of %s",
+                       bt_ckpt_path(ckpt));
+    }
+    for (size_t i = 0; i < BT_ARRAY_LEN(parts) && *out; i++) {
+        bt_error ignored = BT_ERROR_INIT;
+        *out = bt_ckpt_check_variable(ckpt, &parts[i], &ignored) == BT_OK;
+        if (*out) {
+            BT_CHECK(bt_ckpt_read_variable(ckpt, &parts[i], NULL, values, err));
+            *out = has_values(values, width, parts[i].rank);
+        }
+    }
+done:
+    bt_free(values);
+    return rc;
+}
+
 /* Its place in the file's arithmetic would be left out. */
-static bt_status check_projection(const bt_weights_use *use, const bt_ckpt *ckpt, bt_error *err) {
+static bt_status check_projection(const bt_weights_use *use, bt_ckpt *ckpt, bt_error *err) {
     const bt_encoder_config *const e = &use->plan->encoder;
+    bool                           is_identity = false;
     if (e->embedding_size != e->hidden_size ||
         bt_ckpt_find_variable(ckpt, "embedding_projection/kernel", NULL) < 0) {
+        return BT_OK;
+    }
+    BT_TRY(find_identity(ckpt, e->hidden_size, &is_identity, err));
+    if (is_identity) {
         return BT_OK;
     }
     return BT_FAIL(

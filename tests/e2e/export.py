@@ -249,6 +249,33 @@ class Tasks(TaskData):
             config = self.round_trip('bert/squad', e2e.golden('folders/' + init))
             self.assertEqual(config['architectures'], [architecture])
 
+    def test_an_albert_whose_embeddings_are_as_wide_as_its_layers(self):
+        """transformers has a layer between them: the identity, which comes back as none."""
+        sizes = dict(vocab_size=40, hidden_size=16, embedding_width=16, num_layers=2, num_attention_heads=2,
+                     intermediate_size=32, max_position_embeddings=32, hidden_activation='gelu')
+        keys = ['task.model.encoder.type=albert', 'task.model.num_classes=2', 'trainer.train_steps=3',
+                'trainer.checkpoint_interval=3']
+        keys += ['task.model.encoder.albert.%s=%s' % row for row in sizes.items()]
+        keys += ['task.%s.%s' % (section, key) for section in ('train_data', 'validation_data') for key in (
+            'text_fields=[sentence1]', 'vocab_file=weights/vocab.txt', 'input_path=rows.tsv', 'seq_length=32',
+            'global_batch_size=4')]
+        self.go('--experiment=bert/sentence_prediction', '--mode=train', '--model_dir=run',
+                '--params_override=' + ','.join(keys))
+        wanted = self.predict('run')
+        self.export()
+        again = ('--experiment=bert/sentence_prediction', '--init=out', '--text=sentence1')
+        self.assertEqual(self.predict('new', *again), wanted)
+        path = self.path('out/model.safetensors')
+        values, header = read_safetensors(path)
+        name = 'albert.encoder.embedding_hidden_mapping_in.weight'
+        self.assertEqual(header[name]['shape'], [16, 16])
+        with open(path, 'r+b') as target:  # no identity any more
+            data = target.read()
+            target.seek(data.index(values[name]) + 3)
+            target.write(b'\x40')
+        result = self.go('--mode=predict', '--model_dir=new', '--predict=rows.tsv', *again, expect=CONFIG)
+        self.assertIn('has an embedding_projection, the model has none', self.one_error(result))
+
     def test_vectors(self):
         for pooling, unit in (('mean', 'true'), ('cls', 'false'), ('max', 'true'), ('pooler', 'true'),
                               ('pooler', 'false')):

@@ -74,6 +74,23 @@ class Gcs(OutputCase):
         self.same('sub', 'sub/AX.tsv')
         self.assertEqual(len(self.store.names('new/')), 4)
 
+    def test_exports(self):
+        """The README.md has the name of the folder; nothing that is there is replaced."""
+        self.train()
+        how = '--export_format=hf'
+        override = 'task.train_data.vocab_file=vocab.txt'
+        for where in ('model', self.at('model')):
+            self.train(mode='export', more=[how, '--output_path=' + where], override=override,
+                       run_how={'env': self.env})
+        names = sorted(os.listdir(self.path('model')))
+        self.assertEqual(sorted(self.store.names('new/')), ['new/model/' + name for name in names])
+        self.assertEqual(len(names), 7)
+        self.same('model', *['model/' + name for name in names])
+        for more in ([], ['--dry_run']):
+            result = self.train(mode='export', more=[how, '--output_path=' + self.at('model')] + more,
+                                override=override, expect=2, run_how={'env': self.env})
+            self.assertIn('the folder is not empty', result.stderr)
+
     def test_tags(self):
         rows = e2e.make_rows(16, seed=8)
         for row in rows:
