@@ -76,6 +76,11 @@ bool    bt_ckpt_hf_name(bt_ckpt_encoder encoder, const char *name, const char *h
                         char out[BT_CKPT_HF_NAME_MAX], bool *transpose);
 int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt); /* transformer layers in the file; 0: no encoder */
 
+/* BT_E_CONFIG: the file has adapters, or more of them, that the model's table lacks: without them
+ * it would compute something else. */
+BT_MUST_USE bt_status bt_ckpt_check_adapters(const bt_ckpt *ckpt, const bt_param_table *table,
+                                             bt_error *err);
+
 /* What an encoder variable starts as that a file of this kind need not hold. */
 typedef enum bt_ckpt_absence {
     BT_CKPT_NEEDED, /* it must be there */

@@ -84,6 +84,7 @@ typedef struct bt_export_format {
     const char *name; /* "hf" */
     const char *summary;
     bool        has_precisions; /* others than float32 */
+    bool        keeps_adapters; /* else they are merged into the kernels before */
     /* BT_E_UNSUPPORTED: this model has no such form, and what to do instead. */
     bt_status (*check)(const bt_export_source *source, bt_error *err);
     /* Adds the files, in the order in which they are to appear: what makes readers take the folder

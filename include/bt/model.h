@@ -13,6 +13,29 @@
 const char           *bt_activation_name(bt_activation activation); /* its first name */
 BT_MUST_USE bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error *err);
 
+/* Which kernels of a layer have adapters. */
+typedef enum bt_lora_target {
+    BT_LORA_QUERY,
+    BT_LORA_KEY,
+    BT_LORA_VALUE,
+    BT_LORA_ATTENTION_OUTPUT,
+    BT_LORA_INTERMEDIATE,
+    BT_LORA_OUTPUT,
+    BT_N_LORA_TARGETS
+} bt_lora_target;
+/* BT_E_CONFIG with the list of names, as task.model.lora.targets has them. */
+BT_MUST_USE bt_status bt_lora_target_from_name(const char *name, bt_lora_target *out,
+                                               bt_error *err);
+
+/* Adapters (Hu et al., LoRA, 2021): x W + b becomes x W + b + scale * (dropout(x) A) B, with A
+ * [in,rank] and B [rank,out] trained in place of the encoder. */
+typedef struct bt_lora_config {
+    int64_t rank; /* 0: none */
+    float   scale;
+    float   dropout_rate;
+    bool    has[BT_N_LORA_TARGETS];
+} bt_lora_config;
+
 /* Keys of model.encoder.bert (docs/model_garden/config.md appendix B, BertEncoderConfig) and of its
  * kin. */
 typedef struct bt_encoder_config {
@@ -26,12 +49,13 @@ typedef struct bt_encoder_config {
     int64_t         max_position_embeddings; /* P */
     int64_t         type_vocab_size;
     int64_t output_range; /* 0: all positions; else only that many first ones in the last layer */
-    bt_activation hidden_activation;
-    float         dropout_rate;
-    float         attention_dropout_rate; /* on probabilities AND on the attention output */
-    float         initializer_range;
-    float         norm_eps; /* of every layer normalisation; 0: BERT's, 1e-12 */
-    bool          norm_first;
+    bt_activation  hidden_activation;
+    float          dropout_rate;
+    float          attention_dropout_rate; /* on probabilities AND on the attention output */
+    float          initializer_range;
+    float          norm_eps; /* of every layer normalisation; 0: BERT's, 1e-12 */
+    bool           norm_first;
+    bt_lora_config lora; /* task.model.lora */
 } bt_encoder_config;
 
 typedef enum bt_head_kind {
@@ -91,6 +115,7 @@ typedef struct bt_class_rule {
 typedef struct bt_dense_index {
     int64_t kernel;
     int64_t bias;
+    int64_t lora_a, lora_b;
 } bt_dense_index;
 typedef struct bt_norm_index {
     int64_t gamma;
@@ -129,6 +154,9 @@ bool bt_model_reads_pooler(const bt_head_config *head);
  */
 bool bt_model_reads_first_rows(const bt_head_config *head);
 void bt_model_free(bt_model *model);
+/* Adds what the adapters of flat have learned to the kernels that they belong to, and sets their
+ * second factors to 0, so that it computes the same but for rounding. Sums are made in double. */
+void bt_model_merge_lora(const bt_model *model, float *flat);
 /* task.model.freeze: what is named has no gradient. Texts of words with commas between them:
  * embeddings, layers, layers.N, layers.A-B, pooler, encoder (all of these), head. BT_E_CONFIG: a
  * word that is none of them, a layer that the model does not have, and all that is trained. */

@@ -94,6 +94,7 @@ typedef enum bt_init_rule {
     BT_INIT_ONE,
     BT_INIT_TRUNCATED_NORMAL, /* mean 0, stddev, re-drawn outside +-2 stddev
                                * (docs/model_garden/numerics.md section 1) */
+    BT_INIT_UNIFORM,          /* from -stddev to stddev */
 } bt_init_rule;
 
 typedef struct bt_param {
@@ -111,6 +112,7 @@ typedef struct bt_param {
     int32_t depth;   /* 0: embeddings; l + 1: layer l (of shared layers 1); then the pooler and the
                       * head */
     bool is_encoder; /* must be found in init_checkpoint */
+    bool is_adapter; /* one of the two factors of LoRA beside a kernel */
     bool is_word_embedding; /* its gradient enters the norm row by row
                              * (docs/model_garden/numerics.md 3) */
 } bt_param;
@@ -186,7 +188,9 @@ typedef enum bt_rng_site {
     BT_SITE_ATTENTION_OUTPUT_DROPOUT = 5,
     BT_SITE_FFN_OUTPUT_DROPOUT = 6,
     BT_SITE_HEAD_DROPOUT = 7,
-    BT_SITE_HEAD_INPUT_DROPOUT = 8, /* the next one is 10 */
+    BT_SITE_HEAD_INPUT_DROPOUT = 8,
+    BT_SITE_LORA_DROPOUT =
+        10, /* to 15: of what each of the bt_lora_targets reads; the next is 16 */
 } bt_rng_site;
 
 #endif

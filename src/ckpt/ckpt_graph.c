@@ -140,6 +140,7 @@ static bt_status add_layer(bt_ckpt *ckpt, int32_t node, const char *base, bt_err
         char name[CKPT_NAME_MAX];
         (void)snprintf(name, sizeof name, "%s/%s", base, part->canonical);
         BT_TRY(part->is_norm ? add_norm(ckpt, at, name, err) : add_dense(ckpt, at, name, err));
+        BT_TRY(add_pair(ckpt, at, name, "lora_a", "lora_b", err));
     }
     return BT_OK;
 }

@@ -60,7 +60,10 @@ struct bt_ckpt {
     bool             is_distilbert; /* by its names */
     bt_ckpt_encoder  encoder;
     int64_t          n_layers;
+    int64_t          n_adapters; /* places that end in CKPT_ADAPTER_END */
 };
+
+#define CKPT_ADAPTER_END "/lora_a"
 
 /* Adds (name, slot) -> tensor; the first one of a name stays. slot NULL: the variable itself. */
 BT_MUST_USE bt_status ckpt_add_place(bt_ckpt *ckpt, const char *name, const char *slot,

@@ -19,6 +19,22 @@ static member_list norm_members = {"axis", "gamma", "beta"};
 static member_list table_members = {"embeddings"};
 static member_list no_members = {NULL};
 
+static bool has_variable(const ckpt_objects *b, const char *name) {
+    return bt_param_table_find(b->train->table, name) >= 0;
+}
+
+/* Our own, beside Keras' variables, which a reader that does not know them passes by. */
+static void track_adapter(ckpt_objects *b, ckpt_object *layer, const char *canonical) {
+    static const char *const factors[] = {"lora_a", "lora_b"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(factors); i++) {
+        char name[NAME_MAX_BYTES];
+        (void)snprintf(name, sizeof name, "%s/%s", canonical, factors[i]);
+        if (has_variable(b, name)) {
+            (void)ckpt_track(b, layer, factors[i], ckpt_object_variable(b, name));
+        }
+    }
+}
+
 static ckpt_object *make_layer(ckpt_objects *b, const char *canonical, member_list members) {
     ckpt_object *const o = ckpt_object_new(b);
     for (size_t i = 0; members[i] != NULL; i++) {
@@ -26,6 +42,7 @@ static ckpt_object *make_layer(ckpt_objects *b, const char *canonical, member_li
         (void)snprintf(name, sizeof name, "%s/%s", canonical, members[i]);
         (void)ckpt_track(b, o, members[i], ckpt_object_variable(b, name));
     }
+    track_adapter(b, o, canonical);
     return o;
 }
 
@@ -232,10 +249,6 @@ static ckpt_object *make_network(ckpt_objects *b, const network *n,
         }
     }
     return c.owner;
-}
-
-static bool has_variable(const ckpt_objects *b, const char *name) {
-    return bt_param_table_find(b->train->table, name) >= 0;
 }
 
 /* Shared layers are one object. */

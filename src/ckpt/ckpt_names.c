@@ -136,6 +136,8 @@ static const struct {
     {BT_CKPT_SAFETENSORS, KIND_TABLE, ".weight", "embeddings", false},
     {BT_CKPT_SAFETENSORS, KIND_DENSE, ".weight", "kernel", true},
     {BT_CKPT_SAFETENSORS, KIND_DENSE, ".bias", "bias", false},
+    {BT_CKPT_SAFETENSORS, KIND_DENSE, ".lora_A.weight", "lora_a", true}, /* PEFT's */
+    {BT_CKPT_SAFETENSORS, KIND_DENSE, ".lora_B.weight", "lora_b", true},
     {BT_CKPT_SAFETENSORS, KIND_NORM, ".weight", "gamma", false},
     {BT_CKPT_SAFETENSORS, KIND_NORM, ".bias", "beta", false},
     {BT_CKPT_SAFETENSORS, KIND_NORM, ".gamma", "gamma", false}, /* of old files */

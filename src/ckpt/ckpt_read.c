@@ -37,6 +37,7 @@ bt_status ckpt_add_place(bt_ckpt *ckpt, const char *name, const char *slot, int6
     ckpt->places[ckpt->n_places] = (ckpt_place){.tensor = tensor, .transpose = transpose};
     BT_TRY(bt_map_put(ckpt->place_index, key, n, (int64_t)ckpt->n_places, err));
     ckpt->n_places++;
+    ckpt->n_adapters += slot == NULL && bt_str_ends_with(name, CKPT_ADAPTER_END);
     return BT_OK;
 }
 

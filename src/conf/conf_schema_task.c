@@ -21,10 +21,27 @@ static const conf_class conf_class_cls_head;
     "more metrics of an evaluation by their names; all, none (Model Garden's alone), per_class"
 #define LABEL_SMOOTHING_DOC "share of the target spread over all classes, in evaluation too"
 
+/* Ours: null unless it is written. */
+#define LORA_KEY                                                                                   \
+    {                                                                                              \
+        "lora", T_SECTION, EXT | NULLABLE | ABSENT, NULL, &conf_class_lora, NULL,                  \
+            "adapters that are trained in place of the encoder (null = off)", CONF_ACTS, NULL      \
+    }
 #define FREEZE_KEY                                                                                 \
     KEY("freeze", T_PATHS, EXT | NULLABLE, "", RULE_NONE,                                          \
         "what is not trained, with commas: embeddings, layers, layers.N, layers.A-B, pooler, "     \
         "encoder, head")
+
+static const conf_key lora_keys[] = {
+    KEY("alpha", T_FLOAT, EXT, "8.0", RULE_FINITE, "scale of what the adapters add, times rank"),
+    KEY("dropout", T_FLOAT, EXT, "0.0", RULE_RATE, "dropout of what the adapters read"),
+    KEY("rank", T_INT, EXT, "8", RULE_GE1, "width between the two factors of an adapter"),
+    KEY("rslora", T_BOOL, EXT, "false", RULE_NONE, "alpha is divided by the root of rank"),
+    KEY("targets", T_STR_LIST, EXT, "query, value", RULE_NONE,
+        "kernels that have adapters: query, key, value, attention_output, intermediate, output"),
+};
+static const conf_class conf_class_lora = {"peft.LoraConfig", NULL, lora_keys,
+                                           BT_ARRAY_LEN(lora_keys), false};
 
 static const conf_key task_keys[] = {
     KEY_IGNORED("allow_image_summary", T_BOOL, QUIET, "false", RULE_NONE, "write image summaries",
@@ -93,6 +110,7 @@ static const conf_key sentence_model_keys[] = {
     SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
     FREEZE_KEY,
     KEY("head_dropout", T_FLOAT, EXT, "0.1", RULE_RATE, "dropout of the classification head"),
+    LORA_KEY,
     KEY("num_classes", T_INT, 0, "0", RULE_GE1, "number of classes; 1 means regression"),
     KEY("use_encoder_pooler", T_BOOL, 0, "false", RULE_NONE,
         "classify from the encoder's own pooled output"),
@@ -116,6 +134,7 @@ const conf_class conf_class_question_answering = {
 static const conf_key qa_model_keys[] = {
     SECTION("encoder", &conf_class_encoder, "the encoder, one of several types"),
     FREEZE_KEY,
+    LORA_KEY,
 };
 static const conf_class conf_class_qa_model = {"official.nlp.tasks.question_answering.ModelConfig",
                                                NULL, qa_model_keys, BT_ARRAY_LEN(qa_model_keys),
@@ -143,6 +162,7 @@ static const conf_key tagging_model_keys[] = {
     KEY("head_dropout", T_FLOAT, 0, "0.1", RULE_RATE, "dropout before the head's last layer"),
     KEY("head_initializer_range", T_FLOAT, 0, "0.02", RULE_GE0,
         "standard deviation of the head's initial weights"),
+    LORA_KEY,
 };
 static const conf_class conf_class_tagging_model = {"official.nlp.tasks.tagging.ModelConfig", NULL,
                                                     tagging_model_keys,
@@ -172,6 +192,7 @@ static const conf_key dual_encoder_model_keys[] = {
     KEY("logit_margin", T_FLOAT, 0, "0", RULE_NONE,
         "taken off the score of the right pair, in training and evaluation"),
     KEY("logit_scale", T_FLOAT, 0, "1", RULE_NONE, "factor of all scores"),
+    LORA_KEY,
     KEY_IGNORED("max_sequence_length", T_INT, QUIET, "64", RULE_GE1, "tokens per side",
                 "it must be seq_length of the data, which is what counts"),
     KEY("normalize", T_BOOL, 0, "true", RULE_NONE, "sentence vectors of unit length"),

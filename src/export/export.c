@@ -32,8 +32,9 @@ static const bt_export_format safetensors = {
     .write = write_safetensors,
 };
 
-static const bt_export_format *const formats[] = {&hf, &safetensors, &export_sentence_transformers,
-                                                  &export_onnx, &export_saved_model};
+static const bt_export_format *const formats[] = {
+    &hf,          &safetensors,        &export_sentence_transformers,
+    &export_onnx, &export_saved_model, &export_peft};
 
 static const char *const precisions[] = {
     [BT_EXPORT_FLOAT32] = "float32", [BT_EXPORT_FLOAT16] = "float16", [BT_EXPORT_INT8] = "int8"};

@@ -80,6 +80,7 @@ BT_MUST_USE bt_status export_put_config_if_any(const bt_export_source *source,
 
 extern const bt_export_format export_sentence_transformers;
 extern const bt_export_format export_onnx;
+extern const bt_export_format export_peft;
 extern const bt_export_format export_saved_model;
 
 #endif

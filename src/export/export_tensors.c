@@ -35,6 +35,9 @@ static bool is_left_out(const bt_export_source *source, int64_t index) {
     const bool            is_encoders =
         index == model->pooler_transform.kernel || index == model->pooler_transform.bias;
     const bool is_per_token = source->kind == BT_EXPORT_TAGS || source->kind == BT_EXPORT_ANSWERS;
+    if (model->table.params[index].is_adapter) { /* merged, or in a file of their own */
+        return true;
+    }
     return is_encoders && (is_per_token || model->head_pooler.kernel >= 0);
 }
 

@@ -12,8 +12,8 @@
 #include "bt/model.h"
 
 enum {
-    MAX_LAYERS = 10000, /* each costs 16 table rows: a bound far beyond any model */
-    PARAMS_PER_LAYER = 16,
+    MAX_LAYERS = 10000, /* each costs some table rows: a bound far beyond any model */
+    PARAMS_PER_LAYER = 16 + 2 * BT_N_LORA_TARGETS,
     PARAMS_BESIDE_LAYERS = 13,
     NAME_MAX_BYTES = 160,
 };
@@ -21,7 +21,7 @@ enum {
 typedef struct builder {
     bt_model   *model;
     const char *tf_prefix; /* before encoder names: "bert_encoder_v2/" or "" */
-    bool        is_encoder;
+    bool        is_encoder, is_adapter;
     bool        has_gradient;
     int32_t     depth;
     float       stddev;
@@ -52,6 +52,7 @@ static bt_status check_encoder(const bt_encoder_config *e, bt_error *err) {
         }
     }
     BT_ASSERT(e->hidden_size % e->num_attention_heads == 0 && e->output_range >= 0);
+    BT_ASSERT(e->lora.rank == 0 || e->type != BT_ENCODER_ALBERT);
     if (!(e->norm_eps >= 0 && e->norm_eps < 1)) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "encoder layer_norm_eps: expected a number above 0 and below 1, got %g",
@@ -122,10 +123,12 @@ static bt_status add_param(const builder *b, const char *layer, const char *leaf
         .tf_name = tf_name,
         .rank = s.rank,
         .init = init,
-        .init_stddev = init == BT_INIT_TRUNCATED_NORMAL ? b->stddev : 0.0F,
+        .init_stddev =
+            init == BT_INIT_TRUNCATED_NORMAL || init == BT_INIT_UNIFORM ? b->stddev : 0.0F,
         .has_gradient = b->has_gradient,
         .depth = b->depth,
         .is_encoder = b->is_encoder,
+        .is_adapter = b->is_adapter,
         .is_word_embedding = strcmp(layer, "word_embeddings") == 0,
     };
     memcpy(param.dim, s.dim, sizeof param.dim);
@@ -140,8 +143,30 @@ static bt_status add_table(const builder *b, const char *layer, int64_t n_rows, 
 
 static bt_status add_dense(const builder *b, const char *layer, shape kernel, shape bias,
                            bt_dense_index *index, bt_error *err) {
+    index->lora_a = index->lora_b = -1;
     BT_TRY(add_param(b, layer, "kernel", kernel, BT_INIT_TRUNCATED_NORMAL, &index->kernel, err));
     return add_param(b, layer, "bias", bias, BT_INIT_ZERO, &index->bias, err);
+}
+
+/* A dense layer [in,out] of the encoder, with its adapter where the target has one. The first
+ * factor is drawn as PEFT's: kaiming_uniform with a = sqrt(5), which is +-1 / sqrt(in). */
+static bt_status add_adapted(const builder *b, const char *layer, shape kernel, shape bias,
+                             int64_t n_in, int64_t n_out, bt_lora_target target,
+                             bt_dense_index *index, bt_error *err) {
+    const bt_lora_config *const lora = &b->model->encoder.lora;
+    BT_TRY(add_dense(b, layer, kernel, bias, index, err));
+    if (lora->rank == 0 || !lora->has[target]) {
+        return BT_OK;
+    }
+    builder adapters = *b;
+    adapters.is_encoder = false;
+    adapters.is_adapter = true;
+    adapters.has_gradient = true;
+    adapters.stddev = (float)(1 / sqrt((double)n_in));
+    BT_TRY(add_param(&adapters, layer, "lora_a", shape_2(n_in, lora->rank), BT_INIT_UNIFORM,
+                     &index->lora_a, err));
+    return add_param(&adapters, layer, "lora_b", shape_2(lora->rank, n_out), BT_INIT_ZERO,
+                     &index->lora_b, err);
 }
 
 static bt_status add_norm(const builder *b, const char *layer, int64_t width, bt_norm_index *index,
@@ -182,24 +207,29 @@ static bt_status add_layer(const builder *b, const char *base, bt_layer_index *l
 
     const struct {
         const char     *name;
+        bt_lora_target  target;
         bt_dense_index *index;
     } projections[] = {
-        {"query", &layer->query},
-        {"key", &layer->key},
-        {"value", &layer->value},
+        {"query", BT_LORA_QUERY, &layer->query},
+        {"key", BT_LORA_KEY, &layer->key},
+        {"value", BT_LORA_VALUE, &layer->value},
     };
     for (size_t p = 0; p < BT_ARRAY_LEN(projections); p++) {
         (void)snprintf(leaf, left, "/self_attention/%s", projections[p].name);
-        BT_TRY(add_dense(b, name, shape_3(H, NH, D), shape_2(NH, D), projections[p].index, err));
+        BT_TRY(add_adapted(b, name, shape_3(H, NH, D), shape_2(NH, D), H, H, projections[p].target,
+                           projections[p].index, err));
     }
     (void)snprintf(leaf, left, "/self_attention/attention_output");
-    BT_TRY(add_dense(b, name, shape_3(NH, D, H), shape_1(H), &layer->attention_output, err));
+    BT_TRY(add_adapted(b, name, shape_3(NH, D, H), shape_1(H), H, H, BT_LORA_ATTENTION_OUTPUT,
+                       &layer->attention_output, err));
     (void)snprintf(leaf, left, "/self_attention_layer_norm");
     BT_TRY(add_norm(b, name, H, &layer->attention_norm, err));
     (void)snprintf(leaf, left, "/intermediate");
-    BT_TRY(add_dense(b, name, shape_2(H, I), shape_1(I), &layer->intermediate, err));
+    BT_TRY(add_adapted(b, name, shape_2(H, I), shape_1(I), H, I, BT_LORA_INTERMEDIATE,
+                       &layer->intermediate, err));
     (void)snprintf(leaf, left, "/output");
-    BT_TRY(add_dense(b, name, shape_2(I, H), shape_1(H), &layer->output, err));
+    BT_TRY(
+        add_adapted(b, name, shape_2(I, H), shape_1(H), I, H, BT_LORA_OUTPUT, &layer->output, err));
     (void)snprintf(leaf, left, "/output_layer_norm");
     return add_norm(b, name, H, &layer->output_norm, err);
 }
@@ -254,7 +284,7 @@ static bt_status add_layers(builder *b, bt_error *err) {
 static bt_status add_encoder(builder *b, bt_error *err) {
     const bt_encoder_config *const e = &b->model->encoder;
     b->is_encoder = true;
-    b->has_gradient = true;
+    b->has_gradient = e->lora.rank == 0; /* else adapters are trained in its place */
     b->stddev = e->initializer_range;
     b->tf_prefix = e->type == BT_ENCODER_BERT_V2 ? "bert_encoder_v2/" : "";
     BT_TRY(add_embeddings(b, err));
@@ -308,7 +338,7 @@ bt_status bt_model_create(const bt_encoder_config *encoder, const bt_head_config
     BT_TRY(check_model(encoder, head, err));
     bt_status            rc = BT_OK;
     bt_model            *model = bt_calloc_array(1, sizeof *model);
-    const bt_dense_index no_dense = {-1, -1};
+    const bt_dense_index no_dense = {-1, -1, -1, -1};
     if (model == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a model description");
     }

@@ -49,8 +49,20 @@ static void fill_truncated_normal(float *out, int64_t n, float stddev, bt_rng_ke
     }
 }
 
+static void fill_uniform(float *out, int64_t n, float bound, bt_rng_key key) {
+    for (int64_t i = 0; i < n; i += 4) {
+        uint32_t words[4];
+        bt_rng_block(key, (uint64_t)i / 4, words);
+        for (int64_t j = 0; j < 4 && i + j < n; j++) {
+            out[i + j] = (float)((((double)words[j] + 0.5) * 0x1p-31 - 1) * (double)bound);
+        }
+    }
+}
+
 void bt_model_init_param(const bt_model *model, uint64_t seed, int64_t index, float *out) {
     const bt_param *const param = &model->table.params[index];
+    const uint32_t        name_hash = bt_crc32c(0, param->name, strlen(param->name));
+    const bt_rng_key      key = bt_rng_key_make(seed, 0, name_hash, BT_SITE_INIT);
     switch (param->init) {
     case BT_INIT_ZERO:
         fill(out, param->n_elements, 0.0F);
@@ -58,12 +70,12 @@ void bt_model_init_param(const bt_model *model, uint64_t seed, int64_t index, fl
     case BT_INIT_ONE:
         fill(out, param->n_elements, 1.0F);
         return;
-    case BT_INIT_TRUNCATED_NORMAL: {
-        const uint32_t name_hash = bt_crc32c(0, param->name, strlen(param->name));
-        fill_truncated_normal(out, param->n_elements, param->init_stddev,
-                              bt_rng_key_make(seed, 0, name_hash, BT_SITE_INIT));
+    case BT_INIT_TRUNCATED_NORMAL:
+        fill_truncated_normal(out, param->n_elements, param->init_stddev, key);
         return;
-    }
+    case BT_INIT_UNIFORM:
+        fill_uniform(out, param->n_elements, param->init_stddev, key);
+        return;
     }
 }
 

@@ -19,6 +19,10 @@ static int32_t top_depth(const bt_param_table *table) {
     return top;
 }
 
+static bool is_of_head(const bt_param *param) {
+    return !param->is_encoder && !param->is_adapter;
+}
+
 bt_status optim_read_multipliers(bt_optim *optim, const bt_conf *conf, bt_error *err) {
     const bt_param_table *const table = optim->table;
     const int32_t               top = top_depth(table);
@@ -36,7 +40,7 @@ bt_status optim_read_multipliers(bt_optim *optim, const bt_conf *conf, bt_error 
     for (int64_t i = 0; i < table->n_params; i++) {
         const bt_param *const param = &table->params[i];
         optim->params[i].multiplier =
-            (float)(pow(decay, top - param->depth) * (param->is_encoder ? 1 : head));
+            (float)(pow(decay, top - param->depth) * (is_of_head(param) ? head : 1));
     }
     return BT_OK;
 }
@@ -48,7 +52,7 @@ float bt_optim_multiplier(const bt_optim *optim, int64_t param) {
 
 /* What a message calls the part of the model that a parameter is of. */
 static bt_status append_part(bt_str *text, const bt_param *param, int32_t top, bt_error *err) {
-    if (!param->is_encoder) {
+    if (is_of_head(param)) {
         return bt_str_append(text, "head", err);
     }
     return param->depth == 0     ? bt_str_append(text, "embeddings", err)
@@ -67,7 +71,7 @@ bt_status bt_optim_append_multipliers(const bt_optim *optim, bt_str *text, bt_er
     for (int64_t i = 0; !is_plain && i < table->n_params; i++) {
         const bt_param *const param = &table->params[i];
         if (!param->has_gradient || (last != NULL && last->depth == param->depth &&
-                                     last->is_encoder == param->is_encoder)) {
+                                     is_of_head(last) == is_of_head(param))) {
             continue;
         }
         BT_TRY(last != NULL ? bt_str_append(text, ", ", err) : BT_OK);

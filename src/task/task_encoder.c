@@ -2,6 +2,7 @@
  *
  * The encoder's section, read alike by every task: task.model.encoder -> bt_encoder_config. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "task_internal.h"
@@ -91,6 +92,66 @@ static bt_status bind_keys(const bt_conf *conf, encoder_keys_kind kind, bt_encod
     return BT_OK;
 }
 
+#define LORA "task.model.lora"
+
+/* Fields of task.model.lora in the widths of the file. */
+typedef struct lora_keys {
+    double           alpha;
+    int64_t          rank;
+    float            dropout;
+    bool             rslora;
+    bt_conf_str_list targets;
+} lora_keys;
+
+static const bt_conf_field lora_fields[] = {
+    {"alpha", BT_CONF_FIELD_F64, offsetof(lora_keys, alpha)},
+    {"rank", BT_CONF_FIELD_I64, offsetof(lora_keys, rank)},
+    {"dropout", BT_CONF_FIELD_F32, offsetof(lora_keys, dropout)},
+    {"rslora", BT_CONF_FIELD_BOOL, offsetof(lora_keys, rslora)},
+    {"targets", BT_CONF_FIELD_STR_LIST, offsetof(lora_keys, targets)},
+};
+
+static bt_status check_lora(const bt_encoder_config *encoder, const lora_keys *keys,
+                            bt_error *err) {
+    const int64_t H = encoder->hidden_size;
+    if (encoder->type == BT_ENCODER_ALBERT) {
+        return BT_FAIL(err, BT_E_UNSUPPORTED,
+                       LORA ": ALBERT's layers share one set of kernels, for which there are no "
+                            "adapters here: set it to null");
+    }
+    if (keys->rank > H) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       LORA ".rank: %" PRId64 " is more than the hidden size %" PRId64
+                            ", so that adapters would be larger than the kernels: set it to "
+                            "8, say",
+                       keys->rank, H);
+    }
+    return keys->targets.n > 0
+               ? BT_OK
+               : BT_FAIL(err, BT_E_CONFIG,
+                         LORA ".targets: an empty list, so that nothing of the encoder would be "
+                              "trained: name kernels, or take task.model.freeze: encoder");
+}
+
+static bt_status read_lora(const bt_conf *conf, bt_encoder_config *encoder, bt_error *err) {
+    lora_keys             keys = {0};
+    bt_lora_config *const lora = &encoder->lora;
+    if (bt_conf_peek_is_null(conf, LORA)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_bind(conf, LORA, lora_fields, BT_ARRAY_LEN(lora_fields), &keys, err));
+    BT_TRY(check_lora(encoder, &keys, err));
+    for (size_t i = 0; i < keys.targets.n; i++) {
+        bt_lora_target target = BT_LORA_QUERY;
+        BT_TRY(bt_lora_target_from_name(keys.targets.items[i], &target, err));
+        lora->has[target] = true;
+    }
+    lora->rank = keys.rank;
+    lora->dropout_rate = keys.dropout;
+    lora->scale = (float)(keys.alpha / (keys.rslora ? sqrt((double)keys.rank) : (double)keys.rank));
+    return BT_OK;
+}
+
 bt_status task_read_encoder(const bt_conf *conf, bt_encoder_config *encoder, bt_error *err) {
     encoder_keys       keys = {0};
     const encoder_row *row = NULL;
@@ -101,5 +162,5 @@ bt_status task_read_encoder(const bt_conf *conf, bt_encoder_config *encoder, bt_
     encoder->output_range = keys.output_range.is_set ? keys.output_range.value : 0;
     encoder->embedding_size =
         keys.embedding_size.is_set ? keys.embedding_size.value : encoder->hidden_size;
-    return BT_OK;
+    return read_lora(conf, encoder, err);
 }

@@ -296,6 +296,9 @@ static bt_status prepare_export(export_run *e, bt_error *err) {
     BT_TRY(e->format->check(&e->source, err));
     BT_TRY(bt_stop_check(err));
     BT_TRY(read_weights(e, err));
+    if (!e->format->keeps_adapters) {
+        bt_model_merge_lora(e->run.model, e->params);
+    }
     e->source.params = e->params;
     return BT_OK;
 }

@@ -280,20 +280,27 @@ static bt_status give_assets(train_run *run, bt_error *err) {
     return bt_weights_give_assets(run->weights, &use, err);
 }
 
+#define FREEZE "task.model.freeze"
+
 /* What of it is trained is part of the model. */
 static bt_status create_model(train_run *run, bt_error *err) {
-    static const char     key[] = "task.model.freeze";
-    const bt_param_table *table = NULL;
-    bt_conf_str_list      words = {0};
+    const bool       has_adapters = run->plan.encoder.lora.rank > 0;
+    const bool       is_frozen = !bt_conf_peek_is_empty(run->conf, FREEZE);
+    bt_conf_str_list words = {0};
+    if (has_adapters && is_frozen) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       FREEZE ": with task.model.lora all of the encoder is frozen, and adapters "
+                              "and head are trained: leave it out");
+    }
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
-    BT_TRY(bt_conf_get_str_list(run->conf, key, &words, err));
+    BT_TRY(bt_conf_get_str_list(run->conf, FREEZE, &words, err));
     BT_TRY(bt_model_freeze(run->model, words.items, words.n, err));
-    table = &run->model->table;
-    if (!bt_conf_peek_is_empty(run->conf, key) && bt_conf_mode_trains(run->args->mode)) {
+    if ((is_frozen || has_adapters) && bt_conf_mode_trains(run->args->mode)) {
+        const bt_param_table *const table = &run->model->table;
         bt_log(BT_LOG_INFO,
-               "trained are %" PRId64 " of %" PRId64 " parameters: the others are "
-               "frozen (%s)",
-               bt_param_table_n_trained(table), table->n_elements, key);
+               "trained are %" PRId64 " of %" PRId64 " parameters: the others are frozen (%s)",
+               bt_param_table_n_trained(table), table->n_elements,
+               has_adapters ? "task.model.lora" : FREEZE);
     }
     return BT_OK;
 }

@@ -550,6 +550,7 @@ done:
  * same. */
 static bt_status tell_encoder(changes *c, bt_error *err) {
     static const char encoder[] = "task.model.encoder.";
+    static const char adapters[] = "task.model.lora";
     if (c->prefix == NULL) {
         return BT_OK;
     }
@@ -562,6 +563,13 @@ static bt_status tell_encoder(changes *c, bt_error *err) {
     BT_TRY(bt_conf_diff(c->then, c->conf, &c->list, err));
     for (size_t i = 0; i < c->list.n; i++) {
         const bt_conf_change *const change = &c->list.items[i];
+        if (strncmp(change->path, adapters, sizeof adapters - 1) == 0 &&
+            strstr(change->path, "dropout") == NULL) {
+            return BT_FAIL(err, BT_E_CONFIG,
+                           "%s was trained with %s %s (params_ours.yaml beside it), now it is %s: "
+                           "the model would compute something else; take the old value",
+                           c->prefix, change->path, change->then, change->now);
+        }
         if (strncmp(change->path, encoder, sizeof encoder - 1) == 0 &&
             is_about_model(change->path)) {
             bt_log(BT_LOG_WARNING,

@@ -178,6 +178,7 @@ static void start_averages(bt_exec *exec, const bt_param_table *table) {
 static bt_status read_variables(const bt_param_table *table, bt_ckpt *ckpt, float *flat,
                                 bt_error *err) {
     int64_t n_missing = 0;
+    BT_TRY(bt_ckpt_check_adapters(ckpt, table, err));
     BT_TRY(read_flat(table, ckpt, NULL, flat, &n_missing, err));
     if (n_missing > 0) {
         return BT_FAIL(err, BT_E_FORMAT,

@@ -161,6 +161,11 @@ static bt_status check_attention(const asked *c) {
 static bt_status check_freeze(const asked *c) {
     static const char path[] = "task.model.freeze";
     bt_conf_str_list  words = {0};
+    if (is_on_devices(c) && !bt_conf_peek_is_null(c->conf, "task.model.lora")) {
+        return refuse_text(c, "task.model.lora", "adapters",
+                           "on devices the model itself is trained: set it to null, or train on "
+                           "the processors");
+    }
     if (!is_on_devices(c) || bt_conf_peek_is_empty(c->conf, path)) {
         return BT_OK;
     }

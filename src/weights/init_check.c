@@ -226,6 +226,7 @@ bt_status init_check(const bt_weights_use *use, bt_ckpt *ckpt, bt_error *err) {
     BT_TRY(bt_ckpt_read_facts(ckpt, &facts, err));
     BT_TRY(bt_ckpt_check_kind(ckpt, &facts, err));
     BT_TRY(check_encoder(use, ckpt, err));
+    BT_TRY(bt_ckpt_check_adapters(ckpt, &use->model->table, err));
     BT_TRY(check_names(use, ckpt, err));
     BT_TRY(check_shapes(use, ckpt, err));
     BT_TRY(check_projection(use, ckpt, err));

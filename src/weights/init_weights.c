@@ -17,17 +17,20 @@ static bool is_head_pooler(const bt_weights_use *use, int64_t i) {
 }
 
 /* Under which name the checkpoint holds parameter i; NULL: it is not asked for. */
-static const char *wanted_name(const bt_weights_use *use, int64_t i) {
+static const char *wanted_name(const bt_weights_use *use, const bt_ckpt *ckpt, int64_t i) {
     const bt_param *const param = &use->model->table.params[i];
     if (!param->is_encoder && use->plan->init_cls_pooler && is_head_pooler(use, i)) {
         return i == use->model->head_pooler.kernel ? "next_sentence/pooler_dense/kernel"
                                                    : "next_sentence/pooler_dense/bias";
     }
+    if (param->is_adapter) { /* fresh beside weights of an encoder alone */
+        return bt_ckpt_find_variable(ckpt, param->name, NULL) >= 0 ? param->name : NULL;
+    }
     return param->is_encoder || use->plan->init_head ? param->name : NULL;
 }
 
 init_source init_source_of(const bt_weights_use *use, const bt_ckpt *ckpt, int64_t index) {
-    const char *const name = ckpt == NULL ? NULL : wanted_name(use, index);
+    const char *const name = ckpt == NULL ? NULL : wanted_name(use, ckpt, index);
     if (name == NULL) {
         return (init_source){.kind = INIT_FRESH};
     }

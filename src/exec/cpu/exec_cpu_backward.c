@@ -27,6 +27,32 @@ static void ffn_again(exec_cpu *exec, const exec_pass *pass, int64_t layer, int6
     }
 }
 
+/* grad_a, grad_c as below; d_ffn_in: the gradient of what the feed-forward read. */
+static void attention_residual_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer,
+                                        int64_t R, const float *d_ffn_in) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const bt_layer_index *const    p = &exec->model->layers[layer];
+    const exec_layer *const        l = &exec->acts.layers[layer];
+    exec_acts *const               acts = &exec->acts;
+    bt_nn *const                   nn = &exec->nn;
+    const int64_t                  H = e->hidden_size;
+    const int64_t *const           row_ids = R == pass->batch->n_tokens ? NULL : acts->first_ids;
+    const uint32_t                 place = (uint32_t)layer;
+    const bt_nn_dropout            attention_dropout = exec_dropout(
+                   pass, place, BT_SITE_ATTENTION_OUTPUT_DROPOUT, e->attention_dropout_rate, row_ids);
+    const bt_nn_norm          norm_1 = exec_ffn_norm(exec, layer);
+    const bt_nn_residual_norm first = {
+        .sum = l->sum_1, .norm = &norm_1, .dropout = &attention_dropout, .R = R, .H = H};
+    bt_nn_residual_norm_backward(
+        nn, &first,
+        &(bt_nn_residual_norm_grads){.d_sum = acts->grad_a,
+                                     .d_product = acts->grad_c,
+                                     .bias = exec_grad(exec, p->attention_output.bias),
+                                     .norm =
+                                         exec_norm_grads(exec, exec_ffn_norm_index(exec, layer))},
+        d_ffn_in, e->norm_first ? acts->grad_a : NULL);
+}
+
 /* grad_a = gradient of the output -> grad_a = gradient of sum_1, grad_c = of the attention's output
  * product. */
 static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
@@ -41,8 +67,6 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
     const uint32_t                 place = (uint32_t)layer;
     const bt_nn_dropout            ffn_dropout =
         exec_dropout(pass, place, BT_SITE_FFN_OUTPUT_DROPOUT, e->dropout_rate, row_ids);
-    const bt_nn_dropout attention_dropout = exec_dropout(
-        pass, place, BT_SITE_ATTENTION_OUTPUT_DROPOUT, e->attention_dropout_rate, row_ids);
     /* norm_first: no norm here, and grad_a goes on as the residual's gradient */
     float *const              d_ffn_in = acts->grad_b;
     const bt_nn_norm          norm_2 = exec_norm(exec, p->output_norm, l->mean_2, l->rstd_2);
@@ -65,29 +89,22 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
                                       .R = R,
                                       .K = I,
                                       .N = H,
-                                      .without_bias = true});
+                                      .without_bias = true,
+                                      .lora = exec_lora_of(exec, pass, layer, BT_LORA_OUTPUT)});
     bt_nn_bias_act_backward(nn, acts->ffn, exec_grad(exec, p->intermediate.bias), l->pre_act,
                             exec_act(exec), R, I);
-    exec_dense_backward(exec, p->intermediate,
-                        &(exec_dense){.d_in = d_ffn_in,
-                                      .d_out = acts->ffn,
-                                      .in = acts->hidden,
-                                      .R = R,
-                                      .K = H,
-                                      .N = I,
-                                      .add_to_d_in = !norm_first,
-                                      .without_bias = true});
-    const bt_nn_norm          norm_1 = exec_ffn_norm(exec, layer);
-    const bt_nn_residual_norm first = {
-        .sum = l->sum_1, .norm = &norm_1, .dropout = &attention_dropout, .R = R, .H = H};
-    bt_nn_residual_norm_backward(
-        nn, &first,
-        &(bt_nn_residual_norm_grads){.d_sum = acts->grad_a,
-                                     .d_product = acts->grad_c,
-                                     .bias = exec_grad(exec, p->attention_output.bias),
-                                     .norm =
-                                         exec_norm_grads(exec, exec_ffn_norm_index(exec, layer))},
-        d_ffn_in, norm_first ? acts->grad_a : NULL);
+    exec_dense_backward(
+        exec, p->intermediate,
+        &(exec_dense){.d_in = d_ffn_in,
+                      .d_out = acts->ffn,
+                      .in = acts->hidden,
+                      .R = R,
+                      .K = H,
+                      .N = I,
+                      .add_to_d_in = !norm_first,
+                      .without_bias = true,
+                      .lora = exec_lora_of(exec, pass, layer, BT_LORA_INTERMEDIATE)});
+    attention_residual_backward(exec, pass, layer, R, d_ffn_in);
 }
 
 /* The products of query, key and value: into d_q_in [R,H] and d_kv_in [T,H]; the first one
@@ -107,7 +124,8 @@ static void qkv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
                             .R = R,
                             .K = H,
                             .N = H,
-                            .add_to_d_in = add_to_q};
+                            .add_to_d_in = add_to_q,
+                            .lora = exec_lora_of(exec, pass, layer, BT_LORA_QUERY)};
     exec_dense_backward(exec, p->query, &d);
     d = (exec_dense){.d_in = d_kv_in,
                      .d_out = acts->grad_k,
@@ -115,10 +133,12 @@ static void qkv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
                      .R = T,
                      .K = H,
                      .N = H,
-                     .add_to_d_in = add_to_kv};
+                     .add_to_d_in = add_to_kv,
+                     .lora = exec_lora_of(exec, pass, layer, BT_LORA_KEY)};
     exec_dense_backward(exec, p->key, &d);
     d.d_out = acts->grad_v;
     d.add_to_d_in = true;
+    d.lora = exec_lora_of(exec, pass, layer, BT_LORA_VALUE);
     exec_dense_backward(exec, p->value, &d);
 }
 
@@ -178,14 +198,16 @@ static void layer_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer)
     const int64_t               H = exec->model->encoder.hidden_size;
     ffn_again(exec, pass, layer, R);
     ffn_backward(exec, pass, layer, R);
-    exec_dense_backward(exec, p->attention_output,
-                        &(exec_dense){.d_in = acts->grad_b,
-                                      .d_out = acts->grad_c,
-                                      .in = l->context,
-                                      .R = R,
-                                      .K = H,
-                                      .N = H,
-                                      .without_bias = true});
+    exec_dense_backward(
+        exec, p->attention_output,
+        &(exec_dense){.d_in = acts->grad_b,
+                      .d_out = acts->grad_c,
+                      .in = l->context,
+                      .R = R,
+                      .K = H,
+                      .N = H,
+                      .without_bias = true,
+                      .lora = exec_lora_of(exec, pass, layer, BT_LORA_ATTENTION_OUTPUT)});
     const bt_nn_attention attention = exec_attention(exec, pass, layer);
     bt_nn_attention_backward(&exec->nn, acts->grad_q, acts->grad_k, acts->grad_v, acts->grad_b,
                              l->q, l->k, l->v, l->max, l->inv_sum, &attention);

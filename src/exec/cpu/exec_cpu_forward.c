@@ -155,6 +155,36 @@ void exec_ffn_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer) 
                  first_only ? pass->batch->n_seqs : pass->batch->n_tokens);
 }
 
+static bt_dense_index dense_of(const exec_cpu *exec, int64_t layer, bt_lora_target target) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const bt_dense_index        all[BT_N_LORA_TARGETS] = {
+               [BT_LORA_QUERY] = p->query,
+               [BT_LORA_KEY] = p->key,
+               [BT_LORA_VALUE] = p->value,
+               [BT_LORA_ATTENTION_OUTPUT] = p->attention_output,
+               [BT_LORA_INTERMEDIATE] = p->intermediate,
+               [BT_LORA_OUTPUT] = p->output,
+    };
+    return all[target];
+}
+
+exec_lora exec_lora_of(const exec_cpu *exec, const exec_pass *pass, int64_t layer,
+                       bt_lora_target target) {
+    const bool all_tokens = target == BT_LORA_KEY || target == BT_LORA_VALUE;
+    return (exec_lora){.pass = pass,
+                       .layer = layer,
+                       .target = target,
+                       .row_ids = !all_tokens && exec_is_first_only(exec, pass, layer)
+                                      ? exec->acts.first_ids
+                                      : NULL};
+}
+
+static void add_lora(exec_cpu *exec, const exec_pass *pass, int64_t layer, bt_lora_target target,
+                     const exec_lora_rows *x) {
+    const exec_lora lora = exec_lora_of(exec, pass, layer, target);
+    exec_lora_forward(exec, dense_of(exec, layer, target), &lora, x);
+}
+
 /* acts.hidden (norm_first: the layer's input) -> context of the attention. */
 static void attention_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bt_layer_index *const p = &exec->model->layers[layer];
@@ -177,10 +207,13 @@ static void attention_forward(exec_cpu *exec, const exec_pass *pass, int64_t lay
     const float *const q_in = exec_layer_query_input(exec, pass, layer).q_in;
     bt_nn_dense_forward(nn, l->q, q_in, exec_param(exec, p->query.kernel),
                         exec_param(exec, p->query.bias), R, H, H);
+    add_lora(exec, pass, layer, BT_LORA_QUERY, &(exec_lora_rows){l->q, q_in, R, H, H});
     bt_nn_dense_forward(nn, l->k, kv_in, exec_param(exec, p->key.kernel),
                         exec_param(exec, p->key.bias), T, H, H);
+    add_lora(exec, pass, layer, BT_LORA_KEY, &(exec_lora_rows){l->k, kv_in, T, H, H});
     bt_nn_dense_forward(nn, l->v, kv_in, exec_param(exec, p->value.kernel),
                         exec_param(exec, p->value.bias), T, H, H);
+    add_lora(exec, pass, layer, BT_LORA_VALUE, &(exec_lora_rows){l->v, kv_in, T, H, H});
     const bt_nn_attention attention = exec_attention(exec, pass, layer);
     bt_nn_attention_forward(nn, l->context, l->max, l->inv_sum, l->q, l->k, l->v, &attention);
 }
@@ -218,9 +251,13 @@ void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     attention_forward(exec, pass, layer, R);
     bt_nn_dense_forward(nn, l->sum_1, l->context, exec_param(exec, p->attention_output.kernel),
                         NULL, R, H, H);
+    add_lora(exec, pass, layer, BT_LORA_ATTENTION_OUTPUT,
+             &(exec_lora_rows){l->sum_1, l->context, R, H, H});
     bt_nn_residual_norm_forward(nn, &residual, acts->hidden);
     bt_nn_dense_forward(nn, l->pre_act, acts->hidden, exec_param(exec, p->intermediate.kernel),
                         NULL, R, H, I);
+    add_lora(exec, pass, layer, BT_LORA_INTERMEDIATE,
+             &(exec_lora_rows){l->pre_act, acts->hidden, R, H, I});
     bt_nn_bias_act_forward(nn, l->pre_act, acts->ffn, exec_param(exec, p->intermediate.bias),
                            exec_act(exec), R, I);
 }
@@ -237,6 +274,8 @@ static void layer_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) 
     exec_layer_begin(exec, pass, layer);
     bt_nn_dense_forward(&exec->nn, l->sum_2, acts->ffn, exec_param(exec, p->output.kernel), NULL, R,
                         e->intermediate_size, e->hidden_size);
+    add_lora(exec, pass, layer, BT_LORA_OUTPUT,
+             &(exec_lora_rows){l->sum_2, acts->ffn, R, e->intermediate_size, e->hidden_size});
     const bt_nn_norm norm = exec_norm(exec, p->output_norm, l->mean_2, l->rstd_2);
     bt_nn_residual_norm_forward(
         &exec->nn,

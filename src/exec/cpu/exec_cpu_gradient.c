@@ -103,10 +103,12 @@ void exec_zero_gradients(exec_cpu *exec) {
 
 void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d) {
     const bool is_written = exec->grad_kinds[dense.kernel] != EXEC_GRAD_KERNEL;
+    exec_lora_backward(exec, dense, d);
     bt_nn_dense_backward(&exec->nn, d->d_in, exec_grad(exec, dense.kernel),
                          d->without_bias ? NULL : exec_grad(exec, dense.bias), d->d_out, d->in,
                          exec_param(exec, dense.kernel), d->R, d->K, d->N, d->add_to_d_in,
                          is_written);
+    exec_lora_backward_input(exec, dense, d);
     if (!is_written) {
         exec->grad_kinds[dense.kernel] = EXEC_GRAD_KERNEL_WRITTEN;
     }

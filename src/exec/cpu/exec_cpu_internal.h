@@ -60,6 +60,8 @@ typedef struct exec_acts {
     float   *grad_a, *grad_b, *grad_c, *grad_d; /* [T,H] */
     float   *grad_q, *grad_k, *grad_v;          /* [T,H] */
     float   *grad_embedding;                    /* [T,E]; where E = H it ends in grad_a's place */
+    float   *lora_mid, *lora_d_mid;             /* [T,rank] between an adapter's factors */
+    float   *lora_in;                           /* [T,H] or [T,I]; with their dropout */
     int64_t *first_ids;                         /* [B] token number of each first token */
     int64_t *first_offsets;                     /* [B+1] 0, 1, 2, ... */
     int64_t  scratch_rows, scratch_length;      /* what the threads' scratch has room for */
@@ -76,6 +78,14 @@ typedef struct exec_pass {
     bool            all_rows; /* every layer for every token, as bt_exec_encode promises */
     int64_t         n_layers; /* how many layers to run */
 } exec_pass;
+
+/* Which of a model's adapters, and in which pass: what names its dropout mask. */
+typedef struct exec_lora {
+    const exec_pass *pass;
+    int64_t          layer;
+    bt_lora_target   target;
+    const int64_t   *row_ids; /* of the rows that it works on; NULL: all */
+} exec_lora;
 
 /* For training batches that are worked on in parts (exec_cpu_parts.c). */
 typedef struct exec_parts {
@@ -242,6 +252,10 @@ void exec_ffn_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* Embedding and the pass's layers; returns the last output: [T,H], or [B,H] when first only. */
 const float *exec_encoder_forward(exec_cpu *exec, const exec_pass *pass);
 
+/* The adapter of a layer's kernel in a pass. */
+exec_lora exec_lora_of(const exec_cpu *exec, const exec_pass *pass, int64_t layer,
+                       bt_lora_target target);
+
 /* exec_cpu_backward.c: from the gradient of the last output in acts.grad_a to all of the encoder's
  * parameters; returns the word rows' sum of squares. */
 double exec_encoder_backward(exec_cpu *exec, const exec_pass *pass);
@@ -300,7 +314,21 @@ typedef struct exec_dense {
     int64_t      R, K, N;
     bool         add_to_d_in;
     bool         without_bias; /* its gradient is made elsewhere */
+    exec_lora    lora;         /* of a layer's */
 } exec_dense;
 void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d);
+
+/* exec_cpu_lora.c: nothing where the dense layer has no adapter. */
+typedef struct exec_lora_rows {
+    float       *out; /* [R,N] added to */
+    const float *in;  /* [R,K] */
+    int64_t      R, K, N;
+} exec_lora_rows;
+void exec_lora_forward(exec_cpu *exec, bt_dense_index dense, const exec_lora *l,
+                       const exec_lora_rows *x);
+/* Gradients of the two factors; before d->d_in is written, which may be d->in. */
+void exec_lora_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d);
+/* Adds to d->d_in; after that of the layer itself, and right after exec_lora_backward. */
+void exec_lora_backward_input(exec_cpu *exec, bt_dense_index dense, const exec_dense *d);
 
 #endif

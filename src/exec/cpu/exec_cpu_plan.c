@@ -137,6 +137,16 @@ static void cut_embedding(cutter *c, const bt_model *model, const exec_shape *sh
     acts->embedding_out = is_projected ? cut(c, T, e->embedding_size) : acts->embedded;
 }
 
+static void cut_lora(cutter *c, const exec_cpu *exec, int64_t T, exec_acts *acts) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const int64_t                  widest = e->lora.has[BT_LORA_OUTPUT]
+                                                ? largest(e->hidden_size, e->intermediate_size)
+                                                : e->hidden_size;
+    acts->lora_mid = cut(c, T, e->lora.rank);
+    acts->lora_d_mid = cut(c, T, e->lora.rank);
+    acts->lora_in = cut(c, e->lora.dropout_rate > 0 ? T : 0, widest);
+}
+
 static void cut_all(cutter *c, const exec_cpu *exec, const exec_shape *shape, exec_acts *acts) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const int64_t                  T = shape->n_tokens;
@@ -151,6 +161,7 @@ static void cut_all(cutter *c, const exec_cpu *exec, const exec_shape *shape, ex
         exec->rounds_to_8_bits
             ? cut(c, T, largest(e->embedding_size, largest(e->hidden_size, e->intermediate_size)))
             : NULL;
+    cut_lora(c, exec, T, acts);
     acts->first_ids = cut_i64(c, B);
     acts->first_offsets = cut_i64(c, B + 1);
     if (shape->for_training) {

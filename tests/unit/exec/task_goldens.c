@@ -68,6 +68,8 @@ const task_row own_rows[] = {
     {"albert", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
     {"albert_tagging", HEAD(BT_HEAD_TOKENS, BT_LOSS_TOKENS, 3), TASK_OWN, false},
     {"classes_frozen_between", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+    {"lora_all", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
+    {"lora_query_value", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
     {"classes_layered", HEAD(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 3), TASK_OWN, true},
 };
 const size_t n_own_rows = BT_ARRAY_LEN(own_rows);
@@ -116,6 +118,23 @@ static int64_t read_int(json_t *object, const char *key, int64_t otherwise) {
     return value == NULL ? otherwise : json_integer_value(value);
 }
 
+static void read_lora(json_t *object, bt_lora_config *lora) {
+    json_t *const targets = json_object_get(object, "targets");
+    const double  alpha = json_number_value(json_object_get(object, "alpha"));
+    lora->rank = read_int(object, "rank", 0);
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        bt_lora_target target = BT_LORA_QUERY;
+        assert_ok(
+            bt_lora_target_from_name(json_string_value(json_array_get(targets, i)), &target, err));
+        lora->has[target] = true;
+    }
+    if (lora->rank > 0) {
+        const double rank = (double)lora->rank;
+        const bool   by_root = json_is_true(json_object_get(object, "rslora"));
+        lora->scale = (float)(alpha / (by_root ? sqrt(rank) : rank));
+    }
+}
+
 bt_encoder_config task_read_encoder(json_t *config) {
     json_t *const     e = json_object_get(config, "encoder");
     const char *const type = json_string_value(json_object_get(config, "encoder_type"));
@@ -134,6 +153,7 @@ bt_encoder_config task_read_encoder(json_t *config) {
         .hidden_activation = BT_ACT_GELU,
         .norm_first = json_is_true(json_object_get(e, "norm_first")),
     };
+    read_lora(json_object_get(config, "lora"), &c.lora);
     c.embedding_size = read_int(e, "embedding_size", c.hidden_size);
     c.embedding_size = read_int(e, "embedding_width", c.embedding_size); /* as ALBERT calls it */
     return c;

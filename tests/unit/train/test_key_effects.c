@@ -144,6 +144,7 @@ static const char *const choices[] = {
     "{task: {model: {encoder: {type: bert_v2, bert_v2: {hidden_size: 4, num_layers: 1, "
     "num_attention_heads: 2, intermediate_size: 4, vocab_size: 48, max_position_embeddings: "
     "64}}}}}",
+    "{task: {model: {lora: {rank: 2}}}}",
     "{trainer: {optimizer_config: {ema: {}}}}",
     "{trainer: {optimizer_config: {optimizer: {type: sgd}}}}",
     "{trainer: {optimizer_config: {optimizer: {type: sgd_experimental}}}}",
