@@ -11,7 +11,7 @@
 #include "report_page.h"
 
 /* In units of the drawing, which is about as wide as a telephone. */
-enum { WIDTH = 360, HEIGHT = 216, LEFT = 50, TOP = 14, BOTTOM = 30, NAMES = 84, LETTERS = 30 };
+enum { WIDTH = 360, HEIGHT = 222, LEFT = 50, TOP = 20, BOTTOM = 30, NAMES = 84, LETTERS = 30 };
 enum { MARKS_MOST = 24, POINTS_MOST = 600, ROWS_MOST = 200, NAME_HEIGHT = 13 };
 
 typedef struct drawing {
@@ -165,8 +165,7 @@ static void draw_best(const drawing *d) {
                  "<g class=\"best\"><circle cx=\"%.1f\" cy=\"%.1f\" r=\"6\"/>"
                  "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">best</text></g>\n",
                  x_of(d, t->steps[i]), y_of(d, t->values[i]), x_of(d, t->steps[i]),
-                 y_of(d, t->values[i]) > TOP + 18 ? y_of(d, t->values[i]) - 10
-                                                  : y_of(d, t->values[i]) + 19);
+                 y_of(d, t->values[i]) - 10);
         }
     }
 }

@@ -8,7 +8,7 @@
 
 #include "report_page.h"
 
-enum { LETTERS_MAX = 8, COLUMNS_MOST = 12 };
+enum { LETTERS_MAX = 8, COLUMNS_MOST = 12, COMPARED_MOST = 100 };
 
 /* A, B, ... Z, AA, AB: what a run is called in charts. */
 static const char *letter_of(size_t i, char text[LETTERS_MAX]) {
@@ -141,6 +141,17 @@ static bool is_old(const bt_report_run *runs, size_t r, const char *key) {
     return false;
 }
 
+/* A column for each run. */
+static void begin_differences(page *p, size_t n) {
+    char        letters[COMPARED_MOST][LETTERS_MAX];
+    const char *heads[COMPARED_MOST + 1] = {"key"};
+    for (size_t k = 0; k < n && k < COMPARED_MOST; k++) {
+        heads[k + 1] = letter_of(k, letters[k]);
+    }
+    table_begin(p, "keys that differ between the runs", heads,
+                1 + (n < COMPARED_MOST ? n : COMPARED_MOST), 0);
+}
+
 static void put_differences(page *p, const bt_report_run *runs, size_t n) {
     bool is_begun = false;
     put_section(p, "differences", "What differs");
@@ -151,20 +162,13 @@ static void put_differences(page *p, const bt_report_run *runs, size_t n) {
                 continue;
             }
             if (!is_begun) {
-                static const char *const heads[] = {"key"};
-                char                     letter[LETTERS_MAX];
                 is_begun = true;
-                table_begin(p, "keys that differ between the runs", heads, 1, 0);
-                put(p, "<tr><td></td>");
-                for (size_t k = 0; k < n; k++) {
-                    putf(p, "<th scope=\"col\">%s</th>", letter_of(k, letter));
-                }
-                row_end(p);
+                begin_differences(p, n);
             }
             put(p, "<tr><th scope=\"row\"><code>");
             put_breakable(p, s->key);
             put(p, "</code></th>");
-            for (size_t k = 0; k < n; k++) {
+            for (size_t k = 0; k < n && k < COMPARED_MOST; k++) {
                 put(p, "<td><code>");
                 put_breakable(p, value_in(&runs[k], s));
                 put(p, "</code></td>");

@@ -40,9 +40,9 @@ static void put_cell(page *p, int64_t n, int64_t of, bool is_right) {
 
 static void put_matrix(page *p, const bt_report_run *run, json_t *cells, json_t *labelled) {
     const size_t n = json_array_size(labelled);
-    put(p, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"labels against "
-           "predictions\">\n<table class=\"matrix\">\n<caption>labels against predictions</caption>"
-           "\n<thead><tr><th scope=\"col\">label \\ prediction</th>");
+    put(p, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"counts by label and "
+           "prediction\">\n<table class=\"matrix\">\n<caption>counts by label and "
+           "prediction</caption>\n<thead><tr><th scope=\"col\">label \\ prediction</th>");
     for (size_t c = 0; c < n; c++) {
         put(p, "<th scope=\"col\" class=\"n\">");
         put_class(p, run, (int64_t)c);

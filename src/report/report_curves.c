@@ -22,7 +22,7 @@ bool is_metric(const char *name) {
         "training_loss", "validation_loss",     "learning_rate",     "steps_per_second",
         "examples",      "examples_per_second", "tokens_per_second", "seconds",
         "grad_norm",     "loss_scale",          "skipped_updates",   "input_wait",
-        "exchange_wait", "padding_avoided",     "predicted_classes", "batch_size"};
+        "exchange_wait", "padding_avoided",     "predicted_classes", "batch_size_per_core"};
     for (size_t i = 0; i < BT_ARRAY_LEN(others); i++) {
         if (bt_str_equal(name, others[i])) {
             return false;
@@ -41,7 +41,8 @@ double last_value(const bt_report_track *track) {
 }
 
 bool is_lower_better(const char *name) {
-    return strstr(name, "loss") != NULL || strstr(name, "error") != NULL;
+    return strstr(name, "loss") != NULL || strstr(name, "error") != NULL ||
+           bt_str_starts_with(name, "brier") || bt_str_equal(name, "ece");
 }
 
 size_t best_place(const bt_report_track *track, bool is_lower) {
@@ -109,7 +110,8 @@ static void put_metrics(page *p, const bt_report_run *run) {
         const bt_report_track *const t = &run->tracks[i];
         char                         title[64];
         const bool is_again = t->is_validation && find_track_named(run, t->name, false) != NULL;
-        if (!is_metric(t->name) || is_again) {
+        const bool is_of_class = strchr(t->name, '/') != NULL; /* those are in the table */
+        if (!is_metric(t->name) || is_again || is_of_class) {
             continue;
         }
         copy_title(t->name, title);

@@ -111,10 +111,8 @@ static void put_class_cell(page *p, json_t *section, size_t c) {
     }
     putf(p, "<td class=\"n\">%s <small>%.1f&nbsp;%%</small>", number_text((double)n, text),
          share_of(n, all));
-    putf(p,
-         "<svg class=\"share\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" "
-         "aria-hidden=\"true\"><rect width=\"%.1f\" height=\"4\"/></svg></td>",
-         share_of(n, all));
+    put_bar(p, share_of(n, all));
+    put(p, "</td>");
 }
 
 static void put_balance(page *p, json_t *data, json_t *sections) {
@@ -146,8 +144,17 @@ static void put_balance(page *p, json_t *data, json_t *sections) {
     table_end(p);
 }
 
+/* Up to the last one that has rows. */
+static size_t count_bars(json_t *counts) {
+    size_t n = json_array_size(counts);
+    while (n > 1 && json_integer_value(json_array_get(counts, n - 1)) == 0) {
+        n--;
+    }
+    return n;
+}
+
 static void draw_bars(page *p, json_t *counts, int64_t step) {
-    const size_t n = json_array_size(counts);
+    const size_t n = count_bars(counts);
     const int    id = ++p->n_ids;
     int64_t      most = 0;
     for (size_t i = 0; i < n; i++) {
@@ -198,7 +205,7 @@ static void put_lengths(page *p, const bt_report_run *run) {
     draw_bars(p, counts, step);
     put(p, "<details><summary>Numbers</summary>\n");
     table_begin(p, "rows by their number of tokens", heads, BT_ARRAY_LEN(heads), 3);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < count_bars(counts); i++) {
         putf(p, "<tr><th scope=\"row\" class=\"n\">%" PRId64 " to %" PRId64 "</th>",
              (int64_t)i * step + 1, ((int64_t)i + 1) * step);
         putf(p, "<td class=\"n\">%" JSON_INTEGER_FORMAT "</td>",

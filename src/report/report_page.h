@@ -54,6 +54,8 @@ void row_begin(page *p, const char *head); /* NULL: the caller puts the head of 
 void cell(page *p, const char *text);
 void cell_number(page *p, double value);  /* exact */
 void cell_rounded(page *p, double value); /* put_rounded */
+/* A bar of so many percent, beside the number that says it. */
+void put_bar(page *p, double percent);
 void row_end(page *p);
 void table_end(page *p);
 

@@ -79,7 +79,7 @@ static void put_figures(page *p, const bt_report_run *run) {
 
 void put_summary(page *p, const bt_report_run *run) {
     put(p, "<header>\n<h1>");
-    put_isolated(p, run->experiment[0] != '\0' ? run->experiment : run->name);
+    put_breakable(p, run->experiment[0] != '\0' ? run->experiment : run->name);
     put(p, "</h1>\n<p class=\"where\"><bdi>");
     put_text(p, run->name);
     put(p, "</bdi></p>\n<p>");

@@ -45,6 +45,13 @@ void cell_rounded(page *p, double value) {
     put(p, "</td>");
 }
 
+void put_bar(page *p, double percent) {
+    putf(p,
+         "<svg class=\"share\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" "
+         "aria-hidden=\"true\"><rect width=\"%.1f\" height=\"4\"/></svg>",
+         percent);
+}
+
 void row_end(page *p) {
     put(p, "</tr>\n");
 }

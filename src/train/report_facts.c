@@ -6,8 +6,8 @@
 #include "report_facts.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/pool.h"
@@ -135,7 +135,11 @@ static bt_status put_machine(bt_str *json, const char *engine, bt_error *err) {
     BT_CHECK(bt_str_appendf(&text, err, "%s, %" PRId32 " cores",
                             processor != NULL ? processor : "unknown", bt_n_machine_cores()));
     BT_CHECK(put_fact(json, "processor", bt_str_text(&text), err));
-    BT_CHECK(put_fact(json, "memory", memory, err));
+    if (memory != NULL) { /* "24684084 kB" */
+        bt_str_clear(&text);
+        BT_CHECK(bt_str_appendf(&text, err, "%.1f GiB", strtod(memory, NULL) / (1024.0 * 1024.0)));
+        BT_CHECK(put_fact(json, "memory", bt_str_text(&text), err));
+    }
     BT_CHECK(put_fact(json, "engine", engine, err));
     BT_CHECK(put_fact(json, "bert-train", BT_VERSION, err));
     BT_CHECK(bt_str_append(json, "]", err));

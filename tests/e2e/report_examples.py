@@ -61,7 +61,7 @@ class Examples(e2e.Case):
             self.assertEqual(kept['texts'], [rows[kept['row'] - 1][0]])
             self.assertEqual(str(kept['label']), rows[kept['row'] - 1][1])
             self.assertNotEqual(kept['label'], kept['prediction'])
-        matrix = found.table('labels against predictions')
+        matrix = found.table('counts by label and prediction')
         cells = [[int(re.match(r'[\d,]+', c).group()) for c in row[1:]] for row in matrix[1:]]
         self.assertEqual(sum(cells, []), details['confusion'])
         shown = [node.text() for node in found.root.all('p', class_='text')]
@@ -88,7 +88,7 @@ class Examples(e2e.Case):
     def test_names_of_classes(self):
         found, details = self.run_job('sentence', FEW + ',task.label_names=[<b>,"a&b"]')
         self.assertEqual(details['classes'], ['<b>', 'a&b'])
-        self.assertEqual(found.table('labels against predictions')[0][1:], ['<b>', 'a&b'])
+        self.assertEqual(found.table('counts by label and prediction')[0][1:], ['<b>', 'a&b'])
 
     def test_scores(self):
         found, details = self.run_job(
