@@ -418,7 +418,7 @@ class Flags(Predict):
     def test_flags_of_predict_are_not_lost_elsewhere(self):
         for flag in ('output_path', 'output_format', 'glue_submission', 'checkpoint'):
             result = self.train(more=['--%s=x' % flag], expect=2)
-            self.assertRegex(self.one_error(result), r'--%s=x is for .*--mode=predict, '
+            self.assertRegex(self.one_error(result), r'--%s=x is for .*--mode=predict and --mode=export, '
                              'not for --mode=train_and_eval' % re.escape(flag)
                              if flag == 'checkpoint' else
                              r'--%s=x is for --mode=predict( and --mode=export)?, not for' % re.escape(flag))
