@@ -21,6 +21,7 @@ typedef enum dump_keys { DUMP_ALL, DUMP_GARDEN, DUMP_OURS } dump_keys;
 typedef struct dumper {
     bt_str   *out;
     dump_keys keys;
+    bool      is_new; /* in a section of ours that is null by default: it is printed in full */
     size_t    column; /* characters on the line; all output is ASCII */
     bt_error *err;
 } dumper;
@@ -381,6 +382,11 @@ static bool is_selected(const conf_object *object, size_t i) {
     return type->value.kind == K_STR && strcmp(type->value.u.s.text, name) == 0;
 }
 
+/* A section that is null by default says something by being there. */
+static bool is_new_section(const conf_value *value, const conf_value *normal) {
+    return value->kind == K_OBJECT && normal != NULL && normal->kind != K_OBJECT;
+}
+
 /* Has the section a key of ours that is not as it was? */
 static bool has_ours(const conf_object *object, const conf_object *defaults, bool is_ours) {
     for (size_t i = 0; i < object->n_slots; i++) {
@@ -391,7 +397,8 @@ static bool has_ours(const conf_object *object, const conf_object *defaults, boo
             continue;
         }
         if (value->kind == K_OBJECT
-                ? has_ours(value->u.object, defaults_of(value, normal), ours)
+                ? (ours && is_new_section(value, normal)) ||
+                      has_ours(value->u.object, defaults_of(value, normal), ours)
                 : ours && value->source != 0 && (normal == NULL || !conf_equal(value, normal))) {
             return true;
         }
@@ -407,6 +414,9 @@ static bool is_dumped(const dumper *d, const conf_object *object, const conf_obj
     const bool              ours = (object->slots[i].key->flags & EXT) != 0;
     if (!is_selected(object, i) || (ours && d->keys == DUMP_GARDEN)) {
         return false;
+    }
+    if (d->is_new || (ours && is_new_section(value, normal))) {
+        return true;
     }
     if (value->kind == K_OBJECT && (ours || d->keys == DUMP_OURS)) {
         return has_ours(value->u.object, defaults_of(value, normal), ours);
@@ -447,10 +457,13 @@ static bt_status put_object(dumper *d, const conf_object *object, const conf_obj
         continues_line = false;
         BT_TRY(put(d, object->slots[i].key->name));
         BT_TRY(put(d, ":"));
-        const dump_keys keys = d->keys;
-        d->keys = is_own_section ? DUMP_ALL : keys; /* what is below it is ours as well */
+        const dumper before = *d;
+        d->keys = is_own_section ? DUMP_ALL : d->keys; /* what is below it is ours as well */
+        d->is_new = d->is_new || (is_own_section && is_new_section(&object->slots[i].value,
+                                                                   normal_value(defaults, i)));
         BT_TRY(put_slot_value(d, &object->slots[i].value, normal_value(defaults, i), indent));
-        d->keys = keys;
+        d->keys = before.keys;
+        d->is_new = before.is_new;
     }
     return BT_OK;
 }

@@ -57,7 +57,11 @@ static bt_status change_below(bt_conf *conf, const char *path, bool is_ours, bt_
         if (cls->is_one_of && (type == NULL || strcmp(type, slot->key->name) != 0)) {
             continue;
         }
-        if (slot->value.kind == K_OBJECT) {
+        if (ours && slot->key->type == T_SECTION && slot->value.kind == K_NULL &&
+            !try_value(conf, name, "{}")) {
+            return BT_FAIL(err, BT_E_INTERNAL, "%s cannot be made", name);
+        }
+        if (slot->key->type == T_SECTION && (ours || slot->value.kind == K_OBJECT)) {
             BT_TRY(change_below(conf, name, ours, names, err));
         } else if (ours) {
             BT_TRY(change_one(conf, name, slot->key, names, err));
