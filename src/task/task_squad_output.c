@@ -12,9 +12,15 @@
 #include "task_internal.h"
 
 /* The first two are there always, the others with version_2_with_negative. */
-const char *const task_squad_value_names[] = {
-    "exact_match",   "final_f1", "exact_match_threshold", "f1_threshold", "has_answer_exact_match",
-    "has_answer_f1", NULL};
+const char *const task_squad_value_names[] = {"exact_match",
+                                              "final_f1",
+                                              "exact_match_threshold",
+                                              "f1_threshold",
+                                              "has_answer_exact_match",
+                                              "has_answer_f1",
+                                              "no_answer_exact_match",
+                                              "no_answer_f1",
+                                              NULL};
 
 typedef struct squad_output {
     const bt_squad_windows *windows; /* borrowed from the stream */
@@ -185,7 +191,8 @@ static bt_status score_v2(const squad_output *o, bt_metric_value *values, size_t
     BT_TRY(bt_squad_score_v2(bt_squad_windows_set(o->windows), o->predictions, &scores, err));
     const double numbers[] = {scores.best_exact,           scores.best_f1 / 100.0,
                               scores.best_exact_threshold, scores.best_f1_threshold,
-                              scores.has_answer_exact,     scores.has_answer_f1};
+                              scores.has_answer_exact,     scores.has_answer_f1,
+                              scores.no_answer_exact,      scores.no_answer_f1};
     add_values(numbers, BT_ARRAY_LEN(numbers), values, n);
     return BT_OK;
 }

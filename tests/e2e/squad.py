@@ -169,9 +169,10 @@ class Version2(Squad):
     def test_scores_and_files(self):
         self.train(override=V2)
         last = self.last()
-        self.assertEqual([k for k in last if k.startswith(('exact', 'final', 'f1', 'has'))],
+        self.assertEqual([k for k in last if k.startswith(('exact', 'final', 'f1', 'has', 'no_'))],
                          ['exact_match', 'final_f1', 'exact_match_threshold', 'f1_threshold',
-                          'has_answer_exact_match', 'has_answer_f1'])
+                          'has_answer_exact_match', 'has_answer_f1',
+                          'no_answer_exact_match', 'no_answer_f1'])
         self.assertGreater(last['final_f1'], 0.8)
         self.assertGreater(last['exact_match'], 70)
         odds = self.read_json('out', 'null_odds.json')

@@ -285,6 +285,11 @@ static void check_values(pass *p, size_t n_want) {
     for (size_t i = 1; i < n; i++) {
         assert_string_equal(values[i].name, squad()->output_names[i - 1]);
         const json_t *const value = json_object_get(p->want, values[i].name);
+        if (strncmp(values[i].name, "no_answer_", 10) == 0) { /* test_squad_goldens has them */
+            assert_null(value);
+            assert_true(values[i].value >= 0 && values[i].value <= 100);
+            continue;
+        }
         assert_non_null(value);
         const double number = json_number_value(value);
         test_close_f64(&values[i].value, &number, 1, 0, 1e-12, values[i].name);
@@ -299,7 +304,7 @@ static void test_evaluation(void **state) {
         pass_init(&p, version_2, k / 2, false, "");
         for (int again = 0; again < 2; again++) {
             run_pass(&p);
-            check_values(&p, version_2 ? 6 : 2);
+            check_values(&p, version_2 ? 8 : 2);
             assert_ok(p.output->write(p.state, err));
             check_files(&p, version_2, k / 2);
         }
