@@ -76,6 +76,14 @@ bool    bt_ckpt_hf_name(bt_ckpt_encoder encoder, const char *name, const char *h
                         char out[BT_CKPT_HF_NAME_MAX], bool *transpose);
 int64_t bt_ckpt_n_layers(const bt_ckpt *ckpt); /* transformer layers in the file; 0: no encoder */
 
+/* A folder of PEFT's: its adapters opened, and what adapter_config.json says of them.
+ * BT_E_UNSUPPORTED: adapters of another kind than LoRA's plain ones. */
+typedef struct bt_ckpt_lora {
+    int64_t rank;
+    double  scale;
+} bt_ckpt_lora;
+BT_MUST_USE bt_status bt_ckpt_open_lora(const char *folder, bt_ckpt **out, bt_ckpt_lora *lora,
+                                        bt_error *err);
 /* BT_E_CONFIG: the file has adapters, or more of them, that the model's table lacks: without them
  * it would compute something else. */
 BT_MUST_USE bt_status bt_ckpt_check_adapters(const bt_ckpt *ckpt, const bt_param_table *table,

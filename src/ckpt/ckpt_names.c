@@ -281,6 +281,8 @@ static size_t wrapper_length(const char *name, naming_id id) {
     return (size_t)(at - name);
 }
 
+static const char peft_wrapper[] = "base_model.model.";
+
 /* Sets ckpt->wrapper to what is before every query of that naming, and other_wrapper where it
  * is not the same before all of them. *found: there is a query. A file that has some without any is
  * as it should be. */
@@ -307,6 +309,11 @@ static bt_status find_wrapper(bt_ckpt *ckpt, naming_id id, bool *found, bt_error
         }
     }
     *found = shortest != NULL;
+    if (shortest == NULL && ckpt->n_tensors > 0 &&
+        bt_str_starts_with(ckpt->tensors[0].name, peft_wrapper)) {
+        shortest = peft_wrapper; /* adapters of other kernels */
+        n_shortest = strlen(peft_wrapper);
+    }
     if (shortest == NULL || n_shortest == 0) {
         return BT_OK;
     }

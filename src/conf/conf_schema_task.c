@@ -35,6 +35,8 @@ static const conf_class conf_class_cls_head;
 static const conf_key lora_keys[] = {
     KEY("alpha", T_FLOAT, EXT, "8.0", RULE_FINITE, "scale of what the adapters add, times rank"),
     KEY("dropout", T_FLOAT, EXT, "0.0", RULE_RATE, "dropout of what the adapters read"),
+    KEY("init", T_STR, EXT | NULLABLE | PATH, "", RULE_NONE,
+        "folder of PEFT's adapters to start from, over the weights of init_checkpoint"),
     KEY("rank", T_INT, EXT, "8", RULE_GE1, "width between the two factors of an adapter"),
     KEY("rslora", T_BOOL, EXT, "false", RULE_NONE, "alpha is divided by the root of rank"),
     KEY("targets", T_STR_LIST, EXT, "query, value", RULE_NONE,

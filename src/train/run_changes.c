@@ -71,8 +71,8 @@ static const change_rule rules[] = {
 };
 
 /* Keys of the model that a run may well change on its way. */
-static const char *const model_words[] = {"dropout", "initializer", "stddev", "logit_scale",
-                                          "logit_margin"};
+static const char *const model_words[] = {"dropout",     "initializer",  "stddev",
+                                          "logit_scale", "logit_margin", "lora.init"};
 
 typedef struct changes {
     const changes_now *now;
@@ -564,7 +564,7 @@ static bt_status tell_encoder(changes *c, bt_error *err) {
     for (size_t i = 0; i < c->list.n; i++) {
         const bt_conf_change *const change = &c->list.items[i];
         if (strncmp(change->path, adapters, sizeof adapters - 1) == 0 &&
-            strstr(change->path, "dropout") == NULL) {
+            strstr(change->path, "dropout") == NULL && strstr(change->path, "init") == NULL) {
             return BT_FAIL(err, BT_E_CONFIG,
                            "%s was trained with %s %s (params_ours.yaml beside it), now it is %s: "
                            "the model would compute something else; take the old value",

@@ -189,6 +189,7 @@ static bt_status open_fitting(const bt_weights *w, const bt_weights_use *use, bt
 
 bt_status bt_weights_check(const bt_weights *w, const bt_weights_use *use, bt_error *err) {
     bt_ckpt *ckpt = NULL;
+    BT_TRY(adapters_load(use, NULL, err));
     if (w->init_checkpoint[0] == '\0') {
         return BT_OK;
     }
@@ -208,6 +209,7 @@ bt_status bt_weights_load(const bt_weights *w, const bt_weights_use *use, uint64
         bt_log(BT_LOG_WARNING, "no task.init_checkpoint: training starts from random weights");
     }
     init_others(use, ckpt, seed, params);
+    BT_CHECK(adapters_load(use, params, err));
 done:
     bt_ckpt_close(ckpt);
     return rc;

@@ -2,6 +2,7 @@
 """What is trained, and how fast, through the program: frozen parts, rates of layers, adapters and
 what becomes of them: checkpoints, going on, evaluations, exports."""
 import json
+import math
 import os
 import struct
 import sys
@@ -104,6 +105,41 @@ class Adapters(e2e.Case):
             config = json.load(source)
         self.assertEqual((config['r'], config['lora_alpha'], config['task_type']), (2, 4.0, 'SEQ_CLS'))
         self.assertEqual(config['modules_to_save'], ['classifier', 'pooler'])
+
+
+    def test_adapters_that_peft_trained(self):
+        """The golden folder of tests/make_goldens/make_lora_goldens.py: PEFT's logits."""
+        base, adapter = e2e.golden('lora/base'), e2e.golden('lora/adapter')
+        with open(e2e.golden('lora/logits.json'), encoding='utf-8') as source:
+            golden = json.load(source)
+        rows = [dict(input_ids=b['input_word_ids'][i], input_mask=b['input_mask'][i],
+                     segment_ids=b['input_type_ids'][i], label_ids=[0])
+                for b in golden['batches'] for i in range(3)]
+        logits = [row for batch in golden['logits'] for row in batch]
+        e2e.write_records(self.path('eval.tf_record'), rows)
+        model = e2e.TINY_MODEL
+        for old, new in (('hidden_size: 32', 'hidden_size: 8'), ('intermediate_size: 64', 'intermediate_size: 12'),
+                         ('max_position_embeddings: 16', 'max_position_embeddings: 10'),
+                         ('vocab_size: 100', 'vocab_size: 30')):
+            model = model.replace(old, new)
+        self.write('model.yaml', model)
+        self.write('run.yaml', e2e.TINY_RUN.replace('seq_length: 16', 'seq_length: 8'))
+        lora = ('task.model.lora.rank=3,task.model.lora.rslora=true,task.model.lora.alpha=%s,task.model.lora.targets='
+                '[query,key,value,attention_output,intermediate,output],task.model.lora.init=' + adapter
+                + ',task.init_head=true,task.init_checkpoint=' + base)
+        self.train(mode='predict', model_dir='p', override=lora % '5.0', more=['--output_path=out.jsonl'])
+        with open(self.path('out.jsonl'), encoding='utf-8') as source:
+            lines = [json.loads(line) for line in source]
+        self.assertEqual(len(lines), len(logits))
+        for line, row in zip(lines, logits):
+            exps = [math.exp(x - max(row)) for x in row]
+            for c, x in enumerate(exps):
+                self.assertAlmostEqual(line['probabilities'][str(c)], x / sum(exps), places=5)
+        result = self.train(expect=2, mode='predict', model_dir='p', override=lora % '6.0')
+        self.assertIn('set task.model.lora as its adapter_config.json', self.one_error(result))
+        result = self.train(expect=2, mode='predict', model_dir='p',
+                            override=(lora % '5.0').replace('key,', ''))
+        self.assertIn('it has adapters (LoRA) of 12 kernels, of which the model has 10', self.one_error(result))
 
 
 if __name__ == '__main__':
