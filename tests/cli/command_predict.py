@@ -228,12 +228,14 @@ class Predict(e2e.Case):
             self.assertEqual(child.wait(e2e.TIMEOUT), 0)
 
     def test_memory_is_bounded(self):
+        if e2e.build_option('BT_SANITIZE'):
+            self.skipTest('a sanitizer keeps what is freed')
         lines = ['nan ban fan'] * 200
         few = e2e.run(['predict', '--model_dir=sentence', '-v=-2', '--input=' + self.write('few', '\n'.join(lines))],
                       cwd=self.models)
         many = e2e.run(['predict', '--model_dir=sentence', '-v=-2',
-                        '--input=' + self.write('many', '\n'.join(lines * 100))], cwd=self.models)
-        self.assertEqual((few.stdout.count('\n'), many.stdout.count('\n')), (200, 20000), str(many)[-500:])
+                        '--input=' + self.write('many', '\n'.join(lines * 40))], cwd=self.models)
+        self.assertEqual((few.stdout.count('\n'), many.stdout.count('\n')), (200, 8000), str(many)[-500:])
         self.assertLess(many.peak_bytes, few.peak_bytes + (8 << 20))
 
     def test_reader_that_leaves(self):

@@ -154,6 +154,9 @@ class Shells(e2e.Case):
                 said = [line for line in (done.stderr + (done.stdout if reader == 'mandoc' else b'')).decode().splitlines()
                         if 'missing date' not in line]
                 self.assertEqual(said, [], page)
+        for page in pages:
+            with open(page, encoding='utf-8') as text:  # a hyphen that is typed is not one that divides
+                self.assertEqual([line for line in text if line.startswith('.B ') and re.search(r'(?<!\\)-', line)], [])
         if shutil.which('man') is not None:
             for page, name in zip(pages, names):
                 text = subprocess.run(['man', '-l', page], env=dict(self.env, MANWIDTH='200'), check=True,
