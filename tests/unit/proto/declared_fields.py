@@ -10,7 +10,7 @@ import unittest
 
 SOURCE = os.environ['BT_SOURCE_DIR']
 # TensorBoard does not carry these; written files of TensorFlow judge them (test_bundle, test_ckpt_read)
-NOT_CARRIED = {'bt_tf.BundleHeaderProto', 'bt_tf.BundleEntryProto', 'bt_tf.TensorSliceProto',
+NOT_CARRIED = {'bt_serving.SavedModel', 'bt_tf.BundleHeaderProto', 'bt_tf.BundleEntryProto', 'bt_tf.TensorSliceProto',
                'bt_tf.TensorSliceProto.Extent', 'bt_tf.SavedModel', 'bt_keras.SavedMetadata', 'bt_keras.SavedObject'}
 # ours -> theirs that have the same bytes; a message that we keep as it stands is declared as bytes
 SAME = {'bytes': {'bytes', 'string', 'message'}, 'int32': {'int32', 'enum'}}
@@ -29,7 +29,8 @@ for root in ('tensorboard.compat.proto', 'tensorflow.core.framework', 'tensorflo
 TYPES = {1: 'double', 2: 'float', 3: 'int64', 5: 'int32', 7: 'fixed32', 8: 'bool', 9: 'string', 11: 'message', 12: 'bytes',
          14: 'enum'}
 found = {}
-PACKAGES = {'bt_tb': ('tensorboard.hparams', 'google.protobuf'), 'bt_tf': ('tensorflow', 'tensorboard', 'google.protobuf'),
+PACKAGES = {'bt_tb': ('tensorboard.hparams', 'google.protobuf'),
+            'bt_serving': ('tensorflow', 'tensorboard', 'google.protobuf'), 'bt_tf': ('tensorflow', 'tensorboard', 'google.protobuf'),
             'bt_keras': ('third_party.tensorflow.python.keras.protobuf',)}
 for message in json.load(sys.stdin):
     ours, name = message.split('.', 1)
