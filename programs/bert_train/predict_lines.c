@@ -61,8 +61,9 @@ static bool has_more(void) {
 /* What is there now, and no more than a chunk. */
 static bt_status read_some(predict_lines *lines, bt_error *err) {
     char chunk[CHUNK_BYTES];
-    memmove(lines->buffer.data, bt_str_text(&lines->buffer) + lines->at,
-            lines->buffer.len - lines->at);
+    if (lines->at > 0) { /* before that the buffer may be NULL */
+        memmove(lines->buffer.data, lines->buffer.data + lines->at, lines->buffer.len - lines->at);
+    }
     lines->buffer.len -= lines->at;
     lines->seen -= lines->at;
     lines->at = 0;
