@@ -9,13 +9,11 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import mnli  # noqa: E402
 import pages  # noqa: E402
 from pages import e2e  # noqa: E402
 import weights  # noqa: E402
 
-HEAD = 'index promptID pairID genre sentence1_binary_parse sentence2_binary_parse sentence1_parse sentence2_parse ' \
-       'sentence1 sentence2'.split()
-LABELS = ['entailment', 'neutral', 'contradiction']
 OUTPUTS = ['records/mnli_test.tf_record', 'records/mnli_meta_data', 'mnli.tsv', 'submission/MNLI-m.tsv',
            'answers/predictions.json', 'runs/squad/predictions.json', 'runs/mnli/report.html', 'compared.html',
            'seeds.html', 'result.json', 'result.xml', 'summary.md', 'classes.tsv', 'mnli-model/model.safetensors',
@@ -45,7 +43,6 @@ grep -q "^ *$1)" %(source)s/tools/get_pjrt.sh
 class Howto(e2e.Case):
     def setUp(self):
         super().setUp()
-        rng = random.Random(3)
         data = os.path.join(e2e.SOURCE, 'data')
         os.symlink(data, self.path('data'))
         with open(os.path.join(data, 'dev.tsv'), encoding='utf-8') as source:
@@ -53,13 +50,7 @@ class Howto(e2e.Case):
         weights.write_folder(self.path('bert-base-uncased'), weights.words_of(
             *[os.path.join(data, name) for name in ('dev.tsv', 'tags_dev.conll', 'questions_dev.json')]),
             max_position_embeddings=512)
-        for name, n, n_labels in (('train', 960, 1), ('dev_matched', 40, 5), ('dev_mismatched', 40, 5),
-                                  ('test_matched', 20, 0), ('test_mismatched', 20, 0)):
-            lines = [HEAD + ['label%d' % (i + 1) for i in range(n_labels)] + ['gold_label'] * bool(n_labels)]
-            for i in range(n):
-                label = rng.choice(LABELS)
-                lines.append([str(i)] + ['x'] * 7 + rng.sample(texts, 2) + [label] * (n_labels + bool(n_labels)))
-            self.write('glue/MNLI/%s.tsv' % name, ''.join('\t'.join(line) + '\n' for line in lines))
+        mnli.write_folder(self.path('glue/MNLI'), texts, random.Random(3), 960, 40)
         os.mkdir(self.path('squad'))
         for name in ('train', 'dev'):
             os.symlink(os.path.join(data, 'questions_dev.json'), self.path('squad/%s-v1.1.json' % name))
