@@ -2,10 +2,12 @@
  *
  * run_facts.json: what only the process knows that trains: its command, the keys that differ from
  * the defaults with their origins, the machine, the data. The same command on the same machine
- * writes the same bytes, so that a run that went on has the file of one that was never stopped. */
+ * writes the same bytes, so that a run that went on has the file of one that was never stopped:
+ * what it took from the folder's params.yaml has the origin that it had before. */
 #include "report_facts.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,7 @@
 #include "bt/base/pool.h"
 #include "bt/base/signed_url.h"
 #include "bt/text.h"
+#include "report_read.h"
 
 enum { PROC_MAX_BYTES = 1 << 26 };
 
@@ -48,13 +51,56 @@ static void drop_place(char *origin) {
     }
 }
 
+/* What the run took from its own folder: where the same value came from when it was written there.
+ */
+typedef struct former {
+    json_t *settings; /* of run_facts.json, or NULL */
+    char   *params;   /* the names of the files with the settings */
+    char   *ours;
+} former;
+
+static bt_status former_read(const char *folder, json_t **facts, former *out, bt_error *err) {
+    bt_error        damage = BT_ERROR_INIT;
+    const bt_status rc = report_read_object(folder, MODEL_FACTS, facts, &damage);
+    if (rc != BT_OK && rc != BT_E_FORMAT) { /* a damaged one is about to be replaced */
+        *err = damage;
+        return rc;
+    }
+    out->settings = rc == BT_OK ? json_object_get(*facts, "settings") : NULL;
+    BT_TRY(model_dir_file(folder, MODEL_PARAMS, &out->params, err));
+    return model_dir_file(folder, MODEL_PARAMS_OURS, &out->ours, err);
+}
+
+static bool is_place_in(const char *origin, const char *path) {
+    return bt_str_starts_with(origin, path) && origin[strlen(path)] == ':';
+}
+
+static void recall_origin(const former *f, const bt_conf_change *change,
+                          char origin[BT_CONF_ORIGIN_MAX]) {
+    if (!is_place_in(origin, f->params) && !is_place_in(origin, f->ours)) {
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(f->settings); i++) {
+        json_t *const     row = json_array_get(f->settings, i);
+        const char *const path = json_string_value(json_array_get(row, 0));
+        const char *const value = json_string_value(json_array_get(row, 1));
+        const char *const text = json_string_value(json_array_get(row, 3));
+        if (path != NULL && value != NULL && text != NULL && bt_str_equal(path, change->path) &&
+            bt_str_equal(value, change->now)) {
+            (void)snprintf(origin, BT_CONF_ORIGIN_MAX, "%s", text);
+            return;
+        }
+    }
+}
+
 static bt_status put_change(bt_str *json, const bt_conf *conf, const bt_conf_change *change,
-                            bt_error *err) {
+                            const former *f, bt_error *err) {
     char origin[BT_CONF_ORIGIN_MAX];
     (void)bt_conf_origin(conf, change->path, origin);
     drop_place(origin);
     bt_hide_signatures(origin);
     bt_hide_signatures(change->now);
+    recall_origin(f, change, origin);
     BT_TRY(bt_str_append(json, "[", err));
     BT_TRY(report_put_text(json, change->path, err));
     BT_TRY(bt_str_append(json, ", ", err));
@@ -66,20 +112,27 @@ static bt_status put_change(bt_str *json, const bt_conf *conf, const bt_conf_cha
     return bt_str_append(json, "]", err);
 }
 
-static bt_status put_settings(bt_str *json, const bt_conf *conf, bt_error *err) {
+static bt_status put_settings(bt_str *json, const bt_train_args *args, bt_error *err) {
     bt_status       rc = BT_OK;
+    const bt_conf  *conf = args->conf;
+    json_t         *facts = NULL;
+    former          f = {.settings = NULL};
     bt_conf        *usual = NULL;
     bt_conf_changes changes = BT_CONF_CHANGES_INIT;
+    BT_CHECK(former_read(args->model_dir, &facts, &f, err));
     BT_CHECK(make_defaults(conf, &usual, err));
     BT_CHECK(bt_conf_diff(usual, conf, &changes, err));
     BT_CHECK(report_put_key(json, "settings", err));
     BT_CHECK(bt_str_append(json, "[", err));
     for (size_t i = 0; i < changes.n; i++) {
         BT_CHECK(bt_str_append(json, i > 0 ? ",\n  " : "\n  ", err));
-        BT_CHECK(put_change(json, conf, &changes.items[i], err));
+        BT_CHECK(put_change(json, conf, &changes.items[i], &f, err));
     }
     BT_CHECK(bt_str_append(json, "]", err));
 done:
+    json_decref(facts);
+    bt_free(f.params);
+    bt_free(f.ours);
     bt_conf_changes_deinit(&changes);
     bt_conf_free(usual);
     return rc;
@@ -161,7 +214,7 @@ static bt_status put_all(bt_str *json, const report_facts *f, bt_error *err) {
     BT_TRY(put_machine(json, f->engine, err));
     BT_TRY(report_put_key(json, "data", err));
     BT_TRY(report_put_data(json, f->train, f->other, f->labels, err));
-    BT_TRY(put_settings(json, f->args->conf, err));
+    BT_TRY(put_settings(json, f->args, err));
     return bt_str_append(json, "}\n", err);
 }
 

@@ -129,8 +129,7 @@ static bt_status read_records(reader *r, const char *folder) {
     return rc == BT_OK ? r->rc : rc;
 }
 
-/* *out NULL: there is no such file. */
-static bt_status read_object(const char *folder, model_file file, json_t **out, bt_error *err) {
+bt_status report_read_object(const char *folder, model_file file, json_t **out, bt_error *err) {
     bt_status rc = BT_OK;
     char     *path = NULL;
     bool      is_there = false;
@@ -199,9 +198,9 @@ bt_status report_read_run(const char *folder, bt_report_run *out, bt_error *err)
     BT_CHECK(copy(folder, &out->name, err));
     BT_CHECK(read_records(&r, folder));
     BT_CHECK(say_status(&r, err));
-    BT_CHECK(read_object(folder, MODEL_FACTS, &facts, err));
+    BT_CHECK(report_read_object(folder, MODEL_FACTS, &facts, err));
     BT_CHECK(take_facts(out, facts, err));
-    BT_CHECK(read_object(folder, MODEL_DETAILS, &out->evaluation, err));
+    BT_CHECK(report_read_object(folder, MODEL_DETAILS, &out->evaluation, err));
 done:
     json_decref(facts);
     return rc;

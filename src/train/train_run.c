@@ -51,11 +51,11 @@ static bt_status open_log(train_run *run, bt_error *err) {
 static bt_status begin_writing(train_run *run, bt_error *err) {
     BT_TRY(snapshot_settle(run, &run->start, err));
     if (run->saved.last < 0 || !training_is_over(run)) { /* else they are those of what was done */
+        BT_TRY(report_begin(run, err)); /* the first: later ones take settings from params.yaml */
         BT_TRY(params_write(&run->dir, run->conf, err));
         BT_TRY(
             vocabulary_keep(run->args->model_dir, &run->plan.train_schema, run->vocabulary, err));
         BT_TRY(labels_write(run->args->model_dir, &run->plan, run->vocabulary, err));
-        BT_TRY(report_begin(run, err));
     }
     BT_TRY(best_load(run, err));
     BT_TRY(run_session_begin(run, err));

@@ -458,7 +458,7 @@ class Refuses(Short):
                  'holds out a share of 0.1 with seed 1, task.validation_data 0.1 with seed 0'),
                 (['--predict=x'], {}, CONFIG, '--predict=x is for --mode=predict'),
                 ([], {'mode': 'eval'}, CONFIG, 'is for modes that train, not for --mode=eval'),
-                ([], {'mode': 'train'}, CONFIG, 'is for modes that evaluate, not for --mode=train'),
+                ([], {'mode': 'train'}, CONFIG, 'is for modes that evaluate, and --mode=export, not for --mode=train'),
         ):
             result = self.short(*more, expect=expect, **how)
             self.assertIn(text, self.one_error(result))
